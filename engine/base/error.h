@@ -1,0 +1,67 @@
+/*
+ * The error list: every code of Penstock's own, in one place.
+ *
+ * A function that can fail returns 0 or a negative number: -errno for what the kernel or libc said,
+ * or -PST_E_… from this list. The numbers lie above every errno, so both share one int.
+ * Where NDB has a number for the same case, ours is the same.
+ *
+ * PST_RETRY: the same request may succeed later, unchanged. PST_FINAL: it will not.
+ */
+#ifndef PST_ENGINE_BASE_ERROR_H
+#define PST_ENGINE_BASE_ERROR_H
+
+#include <stdbool.h>
+
+#define PST_MUST_USE __attribute__((warn_unused_result))
+
+#define PST_RETRY true
+#define PST_FINAL false
+
+/* X(name, number, whether trying again can help, text) */
+#define PST_ERROR_LIST(X)                                                                          \
+    X(PST_E_BAD_REQUEST, 1300, PST_FINAL, "the request is malformed")                              \
+    X(PST_E_NOT_MASTER, 1301, PST_RETRY, "this node is not the master")                            \
+    X(PST_E_BUSY, 1302, PST_RETRY, "another backup is running")                                    \
+    X(PST_E_NO_RESOURCES, 1303, PST_RETRY, "out of resources")                                     \
+    X(PST_E_NUMBER, 1304, PST_RETRY, "no backup number could be had")                              \
+    X(PST_E_CLIENT_ABORT, 1321, PST_FINAL, "aborted by the client")                                \
+    X(PST_E_BACKUP_FAILURE, 1323, PST_FINAL, "aborted because a participant failed")               \
+    X(PST_E_FILE, 1325, PST_FINAL, "a backup file could not be written")                           \
+    X(PST_E_NODE_FAILED, 1326, PST_RETRY, "a node failed")                                         \
+    X(PST_E_SCAN, 1328, PST_FINAL, "a source could not be read")                                   \
+    X(PST_E_VERSION, 1329, PST_FINAL, "the nodes speak different protocol versions")               \
+    X(PST_E_CLEANING, 1331, PST_RETRY, "an earlier backup is still being cleaned up")              \
+    X(PST_E_TIMEOUT, 1332, PST_RETRY, "an answer did not come in time")                            \
+    X(PST_E_STALLED, 1333, PST_RETRY, "a scan made no progress in time")                           \
+    X(PST_E_FREEZE, 1334, PST_RETRY, "the writers of a source could not be frozen in time")        \
+    X(PST_E_THAWED, 1335, PST_RETRY, "the freeze outlasted its limit and was given up")            \
+    X(PST_E_WRONG_MASTER, 1336, PST_FINAL, "the order did not come from this backup's master")     \
+    X(PST_E_WRONG_STATE, 1340, PST_FINAL, "the order does not fit the state of the backup")        \
+    X(PST_E_UNKNOWN_BACKUP, 1341, PST_FINAL, "no such backup is running")                          \
+    X(PST_E_NUMBER_EXISTS, 1350, PST_FINAL, "a backup of that number exists")                      \
+    X(PST_E_CORRUPT, 1360, PST_FINAL, "damaged: contents and checksum differ")                     \
+    X(PST_E_NOT_BACKUP, 1361, PST_FINAL, "not a Penstock file")                                    \
+    X(PST_E_NEWER, 1362, PST_FINAL, "written by a newer, incompatible Penstock")                   \
+    X(PST_E_TRUNCATED, 1363, PST_FINAL, "shorter than it says")                                    \
+    X(PST_E_INCOMPLETE, 1364, PST_FINAL, "the backup was never completed")                         \
+    X(PST_E_NO_BACKUP, 1365, PST_FINAL, "no such backup")                                          \
+    X(PST_E_MISPLACED, 1366, PST_FINAL, "belongs to another backup, part or place")                \
+    X(PST_E_UNSAFE_PATH, 1367, PST_FINAL, "a path in the backup leads outside the target")         \
+    X(PST_E_CHANGED, 1368, PST_RETRY, "the file changed while it was read")
+
+enum pst_error {
+#define X(name, number, retry, text) name = number,
+    PST_ERROR_LIST(X)
+#undef X
+};
+
+/* Text of an error, of either sign; for an errno, strerror's. Static storage; any thread. */
+const char *pst_error_text(int error);
+
+/* Name of an error ("PST_E_BUSY", "ENOSPC"), of either sign; "unknown" where there is none. */
+const char *pst_error_name(int error);
+
+/* Whether the same request may succeed later; an errno: EINTR, EAGAIN, EBUSY, ENOSPC, ENOMEM. */
+bool pst_error_may_retry(int error);
+
+#endif

@@ -1,0 +1,40 @@
+#include "engine/base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static enum pst_log_level log_level = PST_LOG_INFO;
+
+static const char *const level_names[] = {
+    [PST_LOG_ERROR] = "error: ",
+    [PST_LOG_WARNING] = "warning: ",
+    [PST_LOG_INFO] = "",
+    [PST_LOG_DEBUG] = "debug: ",
+};
+
+void pst_log_set_level(enum pst_log_level level)
+{
+    log_level = level;
+}
+
+void pst_log(enum pst_log_level level, const char *format, ...)
+{
+    if (level > log_level)
+        return;
+    int saved_errno = errno;
+    char line[PST_LOG_LINE_BYTES];
+    int used = snprintf(line, sizeof(line), "penstock: %s", level_names[level]);
+    va_list arguments;
+    va_start(arguments, format);
+    used += vsnprintf(line + used, sizeof(line) - (size_t)used, format, arguments);
+    va_end(arguments);
+    if (used > (int)sizeof(line) - 1)
+        used = (int)sizeof(line) - 1;
+    line[used++] = '\n';
+    /* A log that cannot be written has nowhere to say so. */
+    ssize_t written = write(STDERR_FILENO, line, (size_t)used);
+    (void)written;
+    errno = saved_errno;
+}
