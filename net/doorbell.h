@@ -1,0 +1,96 @@
+/*
+ * Doorbells: how a thread that polls rings goes to sleep, and how those who put signals into its
+ * rings wake it, with no system call while it is awake (eventfd(2)).
+ *
+ * The sleeper (one thread):                     Who rings (any thread):
+ *     drains its rings, finds nothing,              pst_signal_ring_put(…)
+ *     and pst_idle() says that it is time           pst_doorbell_ring(bell)
+ *     pst_doorbell_announce(bell)
+ *     if (any ring is not empty)
+ *         pst_doorbell_cancel(bell)
+ *     else
+ *         pst_doorbell_wait(bell, …)
+ *
+ * A thread that sleeps elsewhere, in io_uring say, keeps a read poll on pst_doorbell_fd() in flight
+ * there, and on waking for whatever reason calls pst_doorbell_cancel(), then, if the poll fired,
+ * pst_doorbell_drain() before it looks into its rings, and polls again.
+ *
+ * No wake-up is lost: announce, cancel and ring each exchange one word, so they are in one order.
+ * Either a ring's exchange comes after the announcement, finds ASLEEP and writes to the fd; or it
+ * comes before, then the announcement's exchange has read from it or from a later exchange that
+ * did (a chain of acquire-release read-modify-writes), so what was put before the ring is visible
+ * to the check after the announcement. Wake-ups for nothing are possible and harmless.
+ */
+#ifndef PST_NET_DOORBELL_H
+#define PST_NET_DOORBELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+
+/* For the static part only: use the functions. */
+struct pst_doorbell {
+    uint32_t state;
+    int fd;
+    uint64_t writes;
+} __attribute__((aligned(64)));
+
+#define PST_DOORBELL_FOREVER UINT64_MAX
+
+enum pst_doorbell_wake {
+    PST_DOORBELL_RANG = 1,  /* somebody rang */
+    PST_DOORBELL_EXTRA = 2, /* extra_fd is readable, or has failed */
+};
+
+/* Makes the eventfd. Returns 0 or -errno (EMFILE, ENFILE, ENOMEM). bell stays the caller's and
+ * must not move until pst_doorbell_close(), which comes after the last ring. */
+PST_MUST_USE int pst_doorbell_open(struct pst_doorbell *bell);
+void pst_doorbell_close(struct pst_doorbell *bell);
+
+/* Any thread, signal handlers too. Call after the put. Wakes the sleeper if it announced a sleep,
+ * by one write(2); else costs one atomic exchange. */
+void pst_doorbell_ring(struct pst_doorbell *bell);
+
+/* The sleeper: from now on rings are answered by a write to the fd. Look into every ring next. */
+void pst_doorbell_announce(struct pst_doorbell *bell);
+
+/* The sleeper: awake, or not gone to sleep after all. */
+void pst_doorbell_cancel(struct pst_doorbell *bell);
+
+/* The sleeper: the eventfd, to poll for reading elsewhere. Owned by bell, non-blocking. */
+int pst_doorbell_fd(const struct pst_doorbell *bell);
+
+/* The sleeper: makes the fd unreadable. Only between cancel and the next announce. */
+void pst_doorbell_drain(struct pst_doorbell *bell);
+
+/*
+ * The sleeper, after announce and the look into its rings: sleeps in ppoll(2) until somebody rings,
+ * extra_fd (-1: none) is readable, timeout_ns has passed or a signal handler ran. Cancels and
+ * drains. Returns enum pst_doorbell_wake bits, 0 for a timeout or a handler, or -errno.
+ */
+PST_MUST_USE int pst_doorbell_wait(struct pst_doorbell *bell, uint64_t timeout_ns, int extra_fd);
+
+/* Any thread: system calls made by pst_doorbell_ring() so far. */
+uint64_t pst_doorbell_writes(const struct pst_doorbell *bell);
+
+/* How long a thread without work spins, and after that yields its core, before it sleeps. Waking a
+ * sleeper costs some 50 us, and a spinning thread must not starve others on its core. */
+#define PST_IDLE_SPIN_NS 5000u
+#define PST_IDLE_YIELD_NS 50000u
+
+/* Zero at first; one thread's. */
+struct pst_idle {
+    uint64_t since_ns; /* CLOCK_MONOTONIC; 0: not idle */
+};
+
+/* A round of the loop found work. */
+static inline void pst_idle_reset(struct pst_idle *idle)
+{
+    idle->since_ns = 0;
+}
+
+/* A round of the loop found nothing: pauses the core or yields it, or returns true: go to sleep. */
+PST_MUST_USE bool pst_idle(struct pst_idle *idle);
+
+#endif

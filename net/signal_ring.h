@@ -1,0 +1,75 @@
+/*
+ * A lock-free ring of signals by value: one producer thread, one consumer thread (rte_ring in
+ * SP/SC mode; DPDK programmer's guide, "Ring Library"). Needs no EAL, no hugepages, no root: it
+ * lives wholly in memory that the caller gives, holds no pointers, and may thus be mapped at
+ * different addresses by its two sides.
+ *
+ * Every signal is checked on its way out: a lost, repeated, stale or damaged one is never
+ * delivered; the ring is then broken for good (PST_E_LINK) and pst_signal_ring_fault() says why.
+ */
+#ifndef PST_NET_SIGNAL_RING_H
+#define PST_NET_SIGNAL_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+#include "engine/protocol/signal.h"
+
+#define PST_SIGNAL_RING_ALIGNMENT 128u
+
+struct pst_signal_ring;
+
+/* What was wrong with the signal that broke a ring. */
+enum pst_signal_fault {
+    PST_SIGNAL_FAULT_NONE,
+    PST_SIGNAL_FAULT_CHECKSUM,    /* its bytes are not those that were put */
+    PST_SIGNAL_FAULT_INCARNATION, /* put by an earlier or later life of the producer */
+    PST_SIGNAL_FAULT_SEQUENCE,    /* signals before it were lost, or it came twice */
+    PST_SIGNAL_FAULT_VERSION,     /* written by another version of the protocol */
+    PST_SIGNAL_FAULT_GSN,         /* no signal of this protocol */
+    PST_SIGNAL_FAULT_LENGTH,      /* its length is not that of its gsn's payload */
+    PST_SIGNAL_FAULT_RESERVED,    /* a byte that must be zero is not */
+};
+
+/* Bytes of memory that a ring of so many slots takes. slots: a power of two from 2; one of them
+ * stays free, so slots - 1 signals fit. */
+size_t pst_signal_ring_bytes(uint32_t slots);
+
+/*
+ * Makes an empty ring in memory, which has pst_signal_ring_bytes(slots) bytes, is aligned to
+ * PST_SIGNAL_RING_ALIGNMENT and stays the caller's: it is free to go when neither side uses the
+ * ring any more. incarnation: the producing node's; stamped on every signal and required of it.
+ * Call it once, before either side uses the ring; it cannot fail.
+ */
+struct pst_signal_ring *pst_signal_ring_init(void *memory, uint32_t slots, uint64_t incarnation);
+
+/*
+ * Producer thread. Copies the signal and stamps link_sequence, incarnation and checksum on the
+ * copy; asserts that gsn, version, flags and length are legal. The consumer may see it at once:
+ * ring its doorbell next. Returns 0, or -EAGAIN where the ring is full (nothing is put, counted).
+ */
+PST_MUST_USE int pst_signal_ring_put(struct pst_signal_ring *ring, const struct pst_signal *signal);
+
+/*
+ * Consumer thread. Copies the oldest signals, count at most, into signals. Returns how many, 0 if
+ * there are none, or -PST_E_LINK, now and ever after: the next signal is not what was put. Good
+ * signals before a bad one are delivered first.
+ */
+PST_MUST_USE int pst_signal_ring_get_burst(struct pst_signal_ring *ring, struct pst_signal *signals,
+                                           uint32_t count);
+
+/* Consumer thread. What the check before a sleep asks; a broken ring counts as empty. */
+bool pst_signal_ring_is_empty(const struct pst_signal_ring *ring);
+
+/* Consumer thread. Why get_burst returned -PST_E_LINK. */
+enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring);
+
+/* For people; static storage; any thread. */
+const char *pst_signal_fault_text(enum pst_signal_fault fault);
+
+/* Producer thread. How often put found the ring full. */
+uint64_t pst_signal_ring_refused(const struct pst_signal_ring *ring);
+
+#endif
