@@ -30,19 +30,25 @@
 #define PST_FRAGMENT_BYTES_MAX (64u << 20)
 #define PST_FRAGMENT_EXTENTS_MAX 1024u
 #define PST_FRAGMENTS_AHEAD 2u  /* dealt to one LDM and not yet answered */
-#define PST_FRAGMENTS_LISTED 64u /* listed by one source and not yet dealt */
+
+/* Listed by all sources of a node and not yet scanned. A source lists this far ahead of the LDMs:
+ * three for each LDM keep all of them busy while the next ones are on their way. */
+#define PST_FRAGMENTS_LISTED_PER_LDM 3u
+#define PST_FRAGMENTS_LISTED_MIN 8u /* by one source, however many share the LDMs */
+#define PST_FRAGMENTS_LISTED_MAX                                                                   \
+    (PST_LDMS_MAX * PST_FRAGMENTS_LISTED_PER_LDM + PST_SOURCES_MAX * PST_FRAGMENTS_LISTED_MIN)
 
 #define PST_PATH_BYTES_MAX 4096u /* path inside a source, terminator included (PATH_MAX) */
 
 /* Signals in one SPSC ring; see the bound below. */
-#define PST_RING_SIGNALS 1024u
+#define PST_RING_SIGNALS 2048u
 
-#define PST_PREPARED_LDM_SIGNALS 16u /* requests and orders a node sends one LDM unanswered */
+#define PST_REQUESTS_UNANSWERED_MAX 16u /* requests and orders in one ring, fragments excepted */
 
 _Static_assert((PST_RING_SIGNALS & (PST_RING_SIGNALS - 1)) == 0, "rte_ring counts in powers of two");
-_Static_assert(PST_FRAGMENTS_AHEAD + PST_PREPARED_LDM_SIGNALS < PST_RING_SIGNALS,
+_Static_assert(PST_FRAGMENTS_AHEAD + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGNALS,
                "the ring to an LDM can never be full");
-_Static_assert(PST_FRAGMENTS_LISTED + PST_PREPARED_LDM_SIGNALS < PST_RING_SIGNALS,
+_Static_assert(PST_FRAGMENTS_LISTED_MAX + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGNALS,
                "the ring from a source can never be full");
 _Static_assert(PST_CHUNK_BYTES_MIN % PST_BLOCK_BYTES == 0, "chunks are aligned");
 _Static_assert(PST_CHUNK_BYTES_DEFAULT >= PST_CHUNK_BYTES_MIN, "the default is legal");

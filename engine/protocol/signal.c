@@ -27,6 +27,70 @@ uint16_t pst_gsn_payload_bytes(uint32_t gsn)
     return gsn <= PST_GSN_MAX ? gsns[gsn].payload_bytes : 0;
 }
 
+#define ANSWER_GROUPS(X)                                                                           \
+    X(PST_BACKUP_REQ)                                                                              \
+    X(PST_DEFINE_BACKUP_REQ)                                                                       \
+    X(PST_START_BACKUP_REQ)                                                                        \
+    X(PST_GCP_PREPARE_REQ)                                                                         \
+    X(PST_GCP_COMMIT_REQ)                                                                          \
+    X(PST_BACKUP_FRAGMENT_REQ)                                                                     \
+    X(PST_STOP_BACKUP_REQ)                                                                         \
+    X(PST_COMMIT_BACKUP_REQ)                                                                       \
+    X(PST_CLEANUP_BACKUP_REQ)                                                                      \
+    X(PST_SOURCE_FREEZE_REQ)                                                                       \
+    X(PST_SOURCE_SNAPSHOT_REQ)                                                                     \
+    X(PST_SOURCE_THAW_REQ)                                                                         \
+    X(PST_SOURCE_LIST_REQ)                                                                         \
+    X(PST_SOURCE_RELEASE_REQ)                                                                      \
+    X(PST_ARCHIVE_NUMBER_REQ)                                                                      \
+    X(PST_ARCHIVE_DEFINE_REQ)                                                                      \
+    X(PST_ARCHIVE_MANIFEST_REQ)                                                                    \
+    X(PST_ARCHIVE_DECIDE_REQ)                                                                      \
+    X(PST_ARCHIVE_COMMIT_REQ)                                                                      \
+    X(PST_ARCHIVE_CLEANUP_REQ)
+
+uint16_t pst_gsn_answered(uint32_t gsn)
+{
+    switch (gsn) {
+#define X(req)                                                                                     \
+    case PST_CONF_OF(req):                                                                         \
+    case PST_REF_OF(req):                                                                          \
+        return req;
+        ANSWER_GROUPS(X)
+#undef X
+    default:
+        return 0;
+    }
+}
+
+bool pst_signal_is_for_master(const struct pst_signal *signal)
+{
+    switch (signal->gsn) {
+    case PST_BACKUP_REQ:
+    case PST_BACKUP_PROGRESS_REP:
+        return true;
+    case PST_ABORT_BACKUP_ORD:
+        return signal->payload.abort.request != PST_ABORT_BACKUP_FAILURE;
+    default:
+        break;
+    }
+    switch (pst_gsn_answered(signal->gsn)) {
+    case PST_DEFINE_BACKUP_REQ:
+    case PST_START_BACKUP_REQ:
+    case PST_GCP_PREPARE_REQ:
+    case PST_GCP_COMMIT_REQ:
+    case PST_BACKUP_FRAGMENT_REQ:
+    case PST_STOP_BACKUP_REQ:
+    case PST_COMMIT_BACKUP_REQ:
+    case PST_CLEANUP_BACKUP_REQ:
+    case PST_ARCHIVE_NUMBER_REQ:
+    case PST_ARCHIVE_DECIDE_REQ:
+        return true;
+    default:
+        return false;
+    }
+}
+
 uint64_t pst_uid_low(const uint8_t uid[16])
 {
     uint64_t low;

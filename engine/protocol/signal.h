@@ -23,7 +23,7 @@ typedef uint32_t pst_ref;
 
 enum pst_block {
     PST_BLOCK_CLIENT = 1,  /* who asked for the backup */
-    PST_BLOCK_PROXY = 2,   /* instance 0: the BackupProxy, in the hub */
+    PST_BLOCK_PROXY = 2,   /* instance 0: the BackupProxy, in the hub; 1: LDM 1 in its place */
     PST_BLOCK_BACKUP = 3,  /* instance 1…N: the participant in LDM n; the master is in LDM 1 */
     PST_BLOCK_SOURCE = 4,  /* instance 0…: a source's thread */
     PST_BLOCK_ARCHIVE = 5, /* instance 0: the thread that keeps the backup directory */
@@ -145,6 +145,7 @@ static inline struct pst_set pst_set_first(uint32_t count)
     X(SOURCE_RELEASE_REQ, 54, pst_order)                                                           \
     X(SOURCE_RELEASE_CONF, 55, pst_order)                                                          \
     X(SOURCE_RELEASE_REF, 56, pst_ref_payload)                                                     \
+    X(SOURCE_ABORT_ORD, 57, pst_order)                                                             \
     /* a node and its backup directory */                                                          \
     X(ARCHIVE_NUMBER_REQ, 60, pst_archive_number)                                                  \
     X(ARCHIVE_NUMBER_CONF, 61, pst_archive_number)                                                 \
@@ -174,6 +175,10 @@ enum pst_gsn {
 };
 
 #define PST_GSN_MAX 79u
+
+/* The answers to a REQ. */
+#define PST_CONF_OF(req) ((uint16_t)((req) + 1))
+#define PST_REF_OF(req) ((uint16_t)((req) + 2))
 
 enum pst_backup_flags {
     PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */
@@ -375,7 +380,22 @@ const char *pst_gsn_name(uint32_t gsn);
 /* Payload bytes of a gsn; 0 for a number that is not in the list. */
 uint16_t pst_gsn_payload_bytes(uint32_t gsn);
 
+/* The REQ that a CONF or REF answers; 0 for a signal that is no answer. */
+uint16_t pst_gsn_answered(uint32_t gsn);
+
+/* Which half of a BACKUP instance a signal is for: the master's, or else the participant's. */
+bool pst_signal_is_for_master(const struct pst_signal *signal);
+
 /* The first 8 bytes of a uid, as they travel in signal.backup. */
 uint64_t pst_uid_low(const uint8_t uid[16]);
+
+static inline void pst_sums_add(struct pst_sums *sums, const struct pst_sums *more)
+{
+    sums->source_bytes += more->source_bytes;
+    sums->stored_bytes += more->stored_bytes;
+    sums->objects += more->objects;
+    sums->chunks += more->chunks;
+    sums->unreadable += more->unreadable;
+}
 
 #endif

@@ -30,6 +30,7 @@ enum pst_work_type {
     PST_WORK_OPEN,    /* create the part file, reserve buffers */
     PST_WORK_START,   /* write the part's header; from here on changes are captured */
     PST_WORK_SCAN,    /* scan one fragment into the part */
+    PST_WORK_HALT,    /* no answer: let running scans end at once, with ECANCELED */
     PST_WORK_STOP,    /* flush chunks, write index and trailer, fsync, close */
     PST_WORK_RELEASE, /* the backup is complete: forget it, keep the file */
     PST_WORK_DISCARD, /* stop whatever runs, answering it with -ECANCELED, and remove the file;
@@ -89,13 +90,24 @@ struct pst_send {
 #define PST_SENDS_MAX 16u
 #define PST_WORKS_MAX 4u
 
-/* Cleared by the caller before each step (counts only). */
+/* Counts cleared by the caller before each step. */
 struct pst_actions {
     uint32_t sends_count;
     uint32_t works_count;
     struct pst_send sends[PST_SENDS_MAX];
     struct pst_work works[PST_WORKS_MAX];
 };
+
+/* Adds a signal to the actions and returns it, header complete and payload zero, to be filled in.
+ * A fan-out completes receiver_ref for each target: the instance, or the node. */
+struct pst_signal *pst_actions_send(struct pst_actions *actions, uint16_t gsn, pst_ref sender_ref,
+                                    pst_ref receiver_ref, uint64_t backup, uint32_t sequence);
+struct pst_signal *pst_actions_fan_out(struct pst_actions *actions, uint16_t gsn,
+                                       pst_ref sender_ref, enum pst_route route,
+                                       const struct pst_set *targets, pst_ref receiver_ref,
+                                       uint64_t backup, uint32_t sequence);
+struct pst_work *pst_actions_work(struct pst_actions *actions, enum pst_work_type type,
+                                  uint64_t backup);
 
 /* Limits in time, nested: ldm_ns < proxy_ns < master_ns (asserted at every machine's init). */
 struct pst_timeouts {
@@ -105,5 +117,7 @@ struct pst_timeouts {
     uint64_t stall_ns;    /* a scan that moves nothing at all for so long; the master allows twice */
     uint64_t progress_ns; /* between two progress reports */
 };
+
+bool pst_timeouts_are_nested(const struct pst_timeouts *timeouts);
 
 #endif

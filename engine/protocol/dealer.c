@@ -1,0 +1,101 @@
+#include "engine/protocol/dealer.h"
+
+#include <assert.h>
+#include <string.h>
+
+void pst_dealer_init(struct pst_dealer *dealer, uint32_t ldms)
+{
+    assert(ldms >= 1 && ldms <= PST_LDMS_MAX);
+    memset(dealer, 0, sizeof(*dealer));
+    dealer->ldms = ldms;
+}
+
+int pst_dealer_add(struct pst_dealer *dealer, const struct pst_fragment *fragment)
+{
+    if (dealer->queued == PST_FRAGMENTS_LISTED_MAX)
+        return -PST_E_NO_RESOURCES;
+    if (fragment->owner > dealer->ldms)
+        return -PST_E_BAD_REQUEST;
+    dealer->queue[dealer->queued++] = *fragment;
+    dealer->listed++;
+    dealer->listed_bytes += fragment->bytes;
+    return 0;
+}
+
+static uint32_t load(const struct pst_dealer *dealer, uint32_t ldm)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++)
+        count += dealer->dealt[ldm - 1][i].sequence != 0;
+    return count;
+}
+
+/* The LDM with the fewest fragments, if any has room; 0 if none. */
+static uint32_t freest(const struct pst_dealer *dealer)
+{
+    uint32_t best = 0;
+    uint32_t best_load = PST_FRAGMENTS_AHEAD;
+    for (uint32_t ldm = 1; ldm <= dealer->ldms && best_load > 0; ldm++) {
+        uint32_t ldm_load = load(dealer, ldm);
+        if (ldm_load < best_load) {
+            best = ldm;
+            best_load = ldm_load;
+        }
+    }
+    return best;
+}
+
+static void take(struct pst_dealer *dealer, uint32_t index, uint32_t ldm, uint32_t sequence,
+                 struct pst_fragment *fragment)
+{
+    *fragment = dealer->queue[index];
+    dealer->queued--;
+    memmove(&dealer->queue[index], &dealer->queue[index + 1],
+            (dealer->queued - index) * sizeof(dealer->queue[0]));
+    struct pst_dealt *dealt = dealer->dealt[ldm - 1];
+    while (dealt->sequence != 0)
+        dealt++;
+    assert(dealt < dealer->dealt[ldm - 1] + PST_FRAGMENTS_AHEAD);
+    *dealt = (struct pst_dealt){sequence, fragment->source, fragment->fragment};
+    dealer->in_flight++;
+}
+
+uint32_t pst_dealer_next(struct pst_dealer *dealer, uint32_t sequence,
+                         struct pst_fragment *fragment)
+{
+    assert(sequence != 0);
+    uint32_t any = freest(dealer);
+    for (uint32_t i = 0; any != 0 && i < dealer->queued; i++) {
+        uint32_t owner = dealer->queue[i].owner;
+        if (owner != 0 && load(dealer, owner) == PST_FRAGMENTS_AHEAD)
+            continue;
+        uint32_t ldm = owner != 0 ? owner : any;
+        take(dealer, i, ldm, sequence, fragment);
+        return ldm;
+    }
+    return 0;
+}
+
+bool pst_dealer_answered(struct pst_dealer *dealer, uint32_t ldm, uint32_t sequence,
+                         struct pst_dealt *dealt)
+{
+    if (ldm < 1 || ldm > dealer->ldms || sequence == 0)
+        return false;
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
+        struct pst_dealt *slot = &dealer->dealt[ldm - 1][i];
+        if (slot->sequence != sequence)
+            continue;
+        if (dealt)
+            *dealt = *slot;
+        slot->sequence = 0;
+        dealer->in_flight--;
+        dealer->done++;
+        return true;
+    }
+    return false;
+}
+
+void pst_dealer_stop(struct pst_dealer *dealer)
+{
+    dealer->queued = 0;
+}

@@ -1,0 +1,61 @@
+#include "engine/protocol/step.h"
+
+#include <assert.h>
+#include <string.h>
+
+static struct pst_signal *add_send(struct pst_actions *actions, uint16_t gsn, pst_ref sender_ref,
+                                   pst_ref receiver_ref, uint64_t backup, uint32_t sequence)
+{
+    assert(actions->sends_count < PST_SENDS_MAX);
+    struct pst_send *send = &actions->sends[actions->sends_count++];
+    memset(send, 0, sizeof(*send));
+    send->signal.gsn = gsn;
+    send->signal.version = PST_SIGNAL_VERSION;
+    send->signal.length = pst_gsn_payload_bytes(gsn);
+    send->signal.sender_ref = sender_ref;
+    send->signal.receiver_ref = receiver_ref;
+    send->signal.backup = backup;
+    send->signal.sequence = sequence;
+    assert(send->signal.length > 0);
+    return &send->signal;
+}
+
+struct pst_signal *pst_actions_send(struct pst_actions *actions, uint16_t gsn, pst_ref sender_ref,
+                                    pst_ref receiver_ref, uint64_t backup, uint32_t sequence)
+{
+    struct pst_signal *signal =
+        add_send(actions, gsn, sender_ref, receiver_ref, backup, sequence);
+    actions->sends[actions->sends_count - 1].route = PST_ROUTE_ONE;
+    return signal;
+}
+
+struct pst_signal *pst_actions_fan_out(struct pst_actions *actions, uint16_t gsn,
+                                       pst_ref sender_ref, enum pst_route route,
+                                       const struct pst_set *targets, pst_ref receiver_ref,
+                                       uint64_t backup, uint32_t sequence)
+{
+    assert(route != PST_ROUTE_ONE && !pst_set_is_empty(targets));
+    struct pst_signal *signal =
+        add_send(actions, gsn, sender_ref, receiver_ref, backup, sequence);
+    actions->sends[actions->sends_count - 1].route = route;
+    actions->sends[actions->sends_count - 1].targets = *targets;
+    return signal;
+}
+
+struct pst_work *pst_actions_work(struct pst_actions *actions, enum pst_work_type type,
+                                  uint64_t backup)
+{
+    assert(actions->works_count < PST_WORKS_MAX);
+    struct pst_work *work = &actions->works[actions->works_count++];
+    memset(work, 0, sizeof(*work));
+    work->type = type;
+    work->backup = backup;
+    return work;
+}
+
+bool pst_timeouts_are_nested(const struct pst_timeouts *timeouts)
+{
+    return timeouts->ldm_ns > 0 && timeouts->ldm_ns < timeouts->proxy_ns &&
+           timeouts->proxy_ns < timeouts->master_ns && timeouts->stall_ns > 0 &&
+           timeouts->progress_ns > 0 && timeouts->progress_ns < timeouts->stall_ns;
+}
