@@ -1,0 +1,129 @@
+/*
+ * A fragment: the unit that is dealt to an LDM, described in one slot of memory.
+ *
+ * The runtime owns the slots (PST_FRAGMENT_SLOT_BYTES each, aligned to 64). A source's thread
+ * fills one with the pst_fragment_add_… functions and emits it through the sink; from then on it
+ * is immutable and any thread may read it, until the runtime uses the slot again. All pointers in
+ * it lead into the slot itself, but for literals, which the source keeps until release.
+ *
+ * What a reader finds:
+ *  - entries: the catalogue entries (engine/format/object.h) of all objects of the fragment, one
+ *    after the other, ready to be copied into catalogue chunks. An object whose data continue from
+ *    an earlier fragment has its entry here again, so that each part can hold the catalogue of all
+ *    that it holds data of. Directories, symlinks, empty files and the like have an entry only.
+ *  - files: what to open, or whence the bytes come; ascending object ids.
+ *  - extents: the runs of bytes to be read, ascending by (file, offset), never overlapping.
+ *
+ * Each byte of an object's data lies in exactly one extent of one fragment of a listing; what lies
+ * in none (a hole) reads as zeros.
+ */
+#ifndef PST_ENGINE_SOURCE_FRAGMENT_H
+#define PST_ENGINE_SOURCE_FRAGMENT_H
+
+#include "engine/base/error.h"
+#include "engine/base/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PST_FRAGMENT_SLOT_BYTES (256u << 10)
+#define PST_FRAGMENT_FILES_MAX PST_FRAGMENT_EXTENTS_MAX
+
+enum pst_fragment_kind {
+    PST_FRAGMENT_EXTENTS = 1, /* the pipeline reads files, and copies literals */
+    PST_FRAGMENT_ROWS = 2,    /* one file, one extent, no path: source->produce makes its bytes */
+};
+
+struct pst_fragment_file {
+    uint64_t object;
+    /* Relative to source->root_fd, never leading out of it; any bytes but NUL. NULL: all extents
+     * are literals, or the fragment is PST_FRAGMENT_ROWS. */
+    const char *path;
+    /* What the file was when it was listed, from stat(2). A reader compares device and inode after
+     * opening, size and mtime after reading: if they differ, the file changed (PST_E_CHANGED). */
+    uint64_t device;
+    uint64_t inode;
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+};
+
+struct pst_fragment_extent {
+    uint32_t file; /* index into files */
+    uint32_t reserved;
+    uint64_t offset; /* in the object, and in the file */
+    uint64_t length; /* bytes, 1 … PST_FRAGMENT_BYTES_MAX */
+    /* Where not NULL, the bytes themselves: nothing is read. Of the source, until release. */
+    const void *literal;
+};
+
+struct pst_fragment_descriptor {
+    uint32_t kind;          /* enum pst_fragment_kind */
+    uint32_t owner;         /* the only LDM instance that may scan it, or 0 for any */
+    uint64_t number;        /* 1, 2, … in the order of the listing */
+    uint64_t bytes;         /* sum of the extents' lengths, <= PST_FRAGMENT_BYTES_MAX */
+    uint32_t entries_count; /* catalogue entries */
+    uint32_t objects_count; /* entries that stand here for the first time in this listing */
+    uint32_t entries_bytes; /* length of data that the entries fill */
+    uint32_t files_count;   /* <= PST_FRAGMENT_FILES_MAX */
+    uint32_t extents_count; /* <= PST_FRAGMENT_EXTENTS_MAX */
+    uint32_t paths_offset;  /* private: the paths fill data from here to the end */
+    struct pst_fragment_file files[PST_FRAGMENT_FILES_MAX];
+    struct pst_fragment_extent extents[PST_FRAGMENT_EXTENTS_MAX];
+    uint8_t data[]; /* entries from the front, paths from the back */
+};
+
+#define PST_FRAGMENT_DATA_BYTES                                                                    \
+    (PST_FRAGMENT_SLOT_BYTES - (uint32_t)offsetof(struct pst_fragment_descriptor, data))
+
+/* Makes the slot an empty fragment. Nothing is cleared but the head: cheap. */
+void pst_fragment_init(struct pst_fragment_descriptor *fragment, enum pst_fragment_kind kind);
+
+/* Room for one more object: an entry, a file with a path of path_bytes (without its NUL; 0: no
+ * file), and one extent. */
+bool pst_fragment_has_room(const struct pst_fragment_descriptor *fragment, size_t entry_bytes,
+                           size_t path_bytes);
+
+/* Appends an encoded catalogue entry. first: this object has no entry in an earlier fragment.
+ * 0 or -ENOSPC (the fragment is unchanged: emit it and take another). */
+PST_MUST_USE int pst_fragment_add_entry(struct pst_fragment_descriptor *fragment, const void *entry,
+                                        size_t entry_bytes, bool first);
+
+/* Appends a file; *file, whose path (may be NULL) is copied. 0 or -ENOSPC. */
+PST_MUST_USE int pst_fragment_add_file(struct pst_fragment_descriptor *fragment,
+                                       const struct pst_fragment_file *file);
+
+/* Appends an extent of the file that was added last. 0, or -ENOSPC: no extent is left, or the
+ * fragment would exceed PST_FRAGMENT_BYTES_MAX. */
+PST_MUST_USE int pst_fragment_add_extent(struct pst_fragment_descriptor *fragment, uint64_t offset,
+                                         uint64_t length, const void *literal);
+
+/* What a listing came to. */
+struct pst_source_listing {
+    uint64_t fragments;
+    uint64_t bytes;      /* in all extents */
+    uint64_t objects;    /* listed, hard links too */
+    uint64_t unreadable; /* could not be listed, each logged with its path: exit code 3 */
+    uint64_t vanished;   /* went away while the walk went by: no error in a live tree */
+    uint64_t skipped;    /* kinds of file that are not backed up: FIFOs, sockets, devices */
+};
+
+/* Where a listing's fragments go. The runtime owns it; called on the source's thread only. */
+struct pst_fragment_sink {
+    /* Blocks until a slot is free: this is the back-pressure. The slot is the source's until it is
+     * emitted; one at a time. 0, or -ECANCELED: list() must return that at once. A slot that was
+     * not emitted when list() returns goes back to the runtime by itself. */
+    int (*acquire)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot);
+    /* Hands the slot over, filled; the source touches it no more. Sets its number. 0 or -ECANCELED
+     * (the fragment was dropped). */
+    int (*emit)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot);
+};
+
+_Static_assert(sizeof(struct pst_fragment_file) == 48, "written down, part of the ABI");
+_Static_assert(sizeof(struct pst_fragment_extent) == 32, "written down, part of the ABI");
+/* An entry holds a path and at most one more (a symlink's target). */
+_Static_assert(offsetof(struct pst_fragment_descriptor, data) + 4 * PST_PATH_BYTES_MAX <=
+                   PST_FRAGMENT_SLOT_BYTES,
+               "an empty slot holds any object");
+
+#endif

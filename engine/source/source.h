@@ -1,0 +1,135 @@
+/*
+ * What can be backed up: struct pst_source, one for each opened source.
+ *
+ * A source does no I/O on the data path: it lists fragments (engine/source/fragment.h) whose
+ * extents the pipeline reads, or whose rows produce() makes. Life of a source:
+ *
+ *     open ─▶ idle ─freeze─▶ frozen ─snapshot─▶ snapshot ─thaw─▶ thawed ─release─▶ idle …─▶ close
+ *                              └──────thaw─────▶ idle                 (list in snapshot or thawed)
+ *
+ * release is legal in every phase, thaws what is frozen and may be repeated: it is the one call
+ * that an abort needs. Fragments and literals of a listing are gone after it.
+ *
+ * Threads: open and close before and after all others. freeze, snapshot, thaw, list and release
+ * are called by the source's own thread, one at a time, and may block; list only within the sink
+ * and the source's own look-ups. produce is called by any LDM, by several at once, for different
+ * fragments; it never blocks. root_fd and the plain fields may be read by any thread.
+ *
+ * The struct is public ABI: it begins with its size and the ABI version; methods are only ever
+ * added at the end. Whoever implements a source embeds it at the start of a struct of their own,
+ * fills it and, but for the runtime's fields, never changes it while it is open.
+ */
+#ifndef PST_ENGINE_SOURCE_SOURCE_H
+#define PST_ENGINE_SOURCE_SOURCE_H
+
+#include "engine/base/error.h"
+#include "engine/base/limits.h"
+#include "engine/source/fragment.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PST_SOURCE_ABI_VERSION 1u
+#define PST_SOURCE_ERROR_BYTES 512u /* room for any message of pst_source_open */
+
+enum pst_source_flags {
+    PST_SOURCE_CAN_SNAPSHOT = 1, /* what is listed after snapshot is the state at that instant */
+    PST_SOURCE_CAN_CAPTURE = 2,  /* tells the changes that follow the snapshot */
+    PST_SOURCE_ANY_LDM = 4,      /* any LDM may scan any fragment; else only the fragment's owner */
+};
+
+enum pst_source_phase {
+    PST_SOURCE_IDLE,     /* no backup */
+    PST_SOURCE_FROZEN,   /* the source's writers are held up */
+    PST_SOURCE_SNAPSHOT, /* pinned, writers still held up */
+    PST_SOURCE_THAWED,   /* pinned, writers go on */
+};
+
+/* Where produce() stands in a fragment. All zeros at the fragment's start; the source's to use. */
+struct pst_row_cursor {
+    uint64_t words[4];
+};
+
+struct pst_source {
+    uint32_t struct_bytes; /* sizeof(struct pst_source) of whoever filled it */
+    uint32_t abi_version;  /* PST_SOURCE_ABI_VERSION of the same */
+    uint32_t flags;        /* enum pst_source_flags */
+    int root_fd;           /* directory (O_PATH) beneath which paths are opened, or -1: no paths */
+    const char *type;      /* "dir", …; static */
+
+    /* The runtime's. */
+    char name[PST_SOURCE_NAME_MAX]; /* unique in a node; a legal file name: [A-Za-z0-9._-] */
+    uint32_t instance;              /* 0 … PST_SOURCES_MAX - 1 */
+    uint32_t phase;                 /* enum pst_source_phase, of the source's thread */
+
+    /* Methods; freeze … release, contains and produce may be NULL where there is nothing to do.
+     * Times are CLOCK_MONOTONIC. Callers use the pst_source_… functions below. */
+
+    /* Holds up all writers, or -PST_E_FREEZE at the deadline, with nothing held. */
+    int (*freeze)(struct pst_source *source, uint64_t deadline_ns);
+    /* Pins the state as it is, frozen, as that of the cut gci. */
+    int (*snapshot)(struct pst_source *source, uint64_t gci);
+    /* Lets writers go on; does not fail. */
+    void (*thaw)(struct pst_source *source);
+    /* Lists the whole source. 0; -ECANCELED if the sink said so; else why it could not. Objects
+     * that cannot be read do not end it: they are counted and logged. */
+    int (*list)(struct pst_source *source, struct pst_fragment_sink *sink,
+                struct pst_source_listing *listing);
+    /* Unpins; does not fail. */
+    void (*release)(struct pst_source *source);
+    /* Makes the next bytes of a PST_FRAGMENT_ROWS fragment: up to capacity_bytes into buffer,
+     * *produced_bytes of them; 0 at the fragment's end, and only then. */
+    int (*produce)(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
+                   struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                   size_t *produced_bytes);
+    /* 1 if the absolute path with no symlink in it lies inside what is backed up, 0 if not,
+     * -errno. */
+    int (*contains)(struct pst_source *source, const char *path);
+    /* Frees the source itself; called in idle. */
+    void (*close)(struct pst_source *source);
+};
+
+/*
+ * Opens what a spec says: "[NAME=]dir:/path" or
+ * "[NAME=]synthetic:rows=N[,row-bytes=N][,compressibility=PERCENT][,seed=N]".
+ * NAME: 1 … PST_SOURCE_NAME_MAX - 1 of [A-Za-z0-9._-], not "." or ".."; if none, the last component
+ * of the path, with other bytes replaced by '_', or the type. instance: 0 … PST_SOURCES_MAX - 1.
+ * On error *source is NULL and error_text (error_bytes long, may be cut) says what is wrong and
+ * what to do: -EINVAL for a malformed spec, else what the system said. Closed by pst_source_close.
+ */
+PST_MUST_USE int pst_source_open(const char *spec, uint32_t instance, struct pst_source **source,
+                                 char *error_text, size_t error_bytes);
+
+/* pst_source_open for each of count specs (1 … PST_SOURCES_MAX), instances 0 … count - 1, names
+ * unique. All or nothing. */
+PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
+                                  struct pst_source **sources, char *error_text,
+                                  size_t error_bytes);
+
+/* Releases if need be, and frees. NULL is allowed. */
+void pst_source_close(struct pst_source *source);
+
+/* These check the phase (-PST_E_WRONG_STATE), call the method if there is one, and go to the next
+ * phase if it succeeded. After a failed snapshot the source is still frozen. */
+PST_MUST_USE int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns);
+PST_MUST_USE int pst_source_snapshot(struct pst_source *source, uint64_t gci);
+PST_MUST_USE int pst_source_thaw(struct pst_source *source);
+PST_MUST_USE int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
+                                 struct pst_source_listing *listing);
+void pst_source_release(struct pst_source *source);
+
+/* An LDM's call, hot: no phase is checked. See produce above. */
+PST_MUST_USE int pst_source_produce(struct pst_source *source,
+                                    const struct pst_fragment_descriptor *fragment,
+                                    struct pst_row_cursor *cursor, void *buffer,
+                                    size_t capacity_bytes, size_t *produced_bytes);
+
+/* Whether path, which need not exist yet (then: where it would come to lie), is inside the source,
+ * so that a backup written there would contain itself. 1, 0 or -errno. */
+PST_MUST_USE int pst_source_contains(struct pst_source *source, const char *path);
+
+/* Object ids of a source: instance << 48 | counter, counters from 1 in each listing. */
+uint64_t pst_source_object_id(const struct pst_source *source, uint64_t counter);
+
+#endif
