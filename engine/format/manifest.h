@@ -1,0 +1,111 @@
+/*
+ * Node and cluster manifests: two lines of JSON, the second the checksum of the first. See
+ * docs/format.md. Any thread, but one object by one thread at a time. These functions allocate;
+ * they do no I/O.
+ */
+#ifndef PST_ENGINE_FORMAT_MANIFEST_H
+#define PST_ENGINE_FORMAT_MANIFEST_H
+
+#include "engine/base/error.h"
+#include "engine/base/limits.h"
+#include "engine/format/chunk.h"
+#include "engine/format/digest.h"
+
+#include <stdint.h>
+
+#define PST_MANIFEST_BYTES_MAX (1u << 20) /* no manifest file is longer */
+#define PST_UNREADABLE_NAMES_MAX 100u     /* more are counted, not named */
+
+struct pst_manifest_version {
+    uint32_t compatible;
+    uint32_t read_only_compatible;
+    uint32_t incompatible;
+};
+
+/* What node and cluster manifest have in common. Times: nanoseconds since 1970. */
+struct pst_manifest_common {
+    struct pst_manifest_version version; /* encoders write their own: leave zero */
+    uint8_t uid[PST_UID_BYTES];
+    uint32_t number;
+    uint32_t cluster_id;
+    uint64_t start_gci;
+    uint64_t stop_gci;
+    uint64_t started_unix_ns;
+    uint64_t finished_unix_ns;
+    struct pst_part_sums sums; /* of all parts */
+};
+
+struct pst_manifest_source {
+    const char *name;  /* pst_object_name_is_safe, UTF-8, below PST_SOURCE_NAME_MAX bytes, unique */
+    const char *spec;  /* "dir:/srv/data": for people; what is not UTF-8 comes back as \xHH */
+    uint32_t instance; /* 0…PST_SOURCES_MAX - 1, unique: the upper bits of its objects' ids */
+};
+
+struct pst_manifest_part {
+    uint32_t part; /* 1…parts; encoders write them in this order */
+    uint32_t ldm;  /* instance, 1… */
+    uint64_t file_bytes;
+    struct pst_digest digest; /* pst_part_digest */
+    struct pst_part_sums sums;
+};
+
+/* Strings are the caller's when encoding; the manifest's own (until released) when decoded. */
+struct pst_node_manifest {
+    struct pst_manifest_common common;
+    uint32_t node;
+    uint32_t chunk_bytes;
+    uint32_t single_threaded; /* 0, 1 */
+    uint32_t sources_count;
+    uint32_t parts_count; /* = LDMs */
+    uint32_t unreadable_names_count;
+    struct pst_manifest_source sources[PST_SOURCES_MAX];
+    struct pst_manifest_part parts[PST_LDMS_MAX];
+    const char *unreadable_names[PST_UNREADABLE_NAMES_MAX]; /* "NAME/path", as \xHH where needed */
+    void *owner;                                            /* the decoder's; NULL when encoding */
+};
+
+struct pst_manifest_node {
+    uint32_t node;
+    uint64_t file_bytes;      /* of the node manifest */
+    struct pst_digest digest; /* pst_manifest_text.digest of it */
+    struct pst_part_sums sums;
+};
+
+struct pst_cluster_manifest {
+    struct pst_manifest_common common;
+    uint32_t master_node;
+    uint32_t nodes_count;
+    struct pst_manifest_node nodes[PST_NODES_MAX]; /* ascending by node */
+};
+
+/* A whole manifest file. text is malloc'd: free() it. digest: of line 1 with its newline, as line 2
+ * has it; this is the digest by which a manifest is known. */
+struct pst_manifest_text {
+    char *text; /* terminated too */
+    uint64_t bytes;
+    struct pst_digest digest;
+};
+
+/* -EINVAL: out of its ranges; -E2BIG: longer than PST_MANIFEST_BYTES_MAX; -ENOMEM. */
+int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
+                             struct pst_manifest_text *text) PST_MUST_USE;
+int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
+                                struct pst_manifest_text *text) PST_MUST_USE;
+
+/* Arbitrary bytes in; *manifest is wholly set or, on failure, untouched.
+ *   -PST_E_TRUNCATED   no second line, or an unfinished one
+ *   -PST_E_CORRUPT     checksum, JSON or a field is wrong
+ *   -PST_E_NOT_BACKUP  intact JSON of some other kind
+ *   -PST_E_NEWER       intact, of an incompatible version
+ *   -ENOMEM
+ * Unknown fields are tolerated. *digest (may be NULL): that of the file. *damage as ever. */
+int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,
+                             struct pst_digest *digest, struct pst_damage *damage) PST_MUST_USE;
+int pst_cluster_manifest_decode(const void *bytes, uint64_t size,
+                                struct pst_cluster_manifest *manifest, struct pst_digest *digest,
+                                struct pst_damage *damage) PST_MUST_USE;
+
+/* Frees what a successful decode owns. */
+void pst_node_manifest_release(struct pst_node_manifest *manifest);
+
+#endif

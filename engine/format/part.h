@@ -1,0 +1,61 @@
+/*
+ * The order of a part: gives each chunk its number and file offset, keeps index and sums. Writers
+ * seal through here; what they then write, in any order, at the offsets told, is a whole part.
+ *
+ *   pst_part_begin          → write 4096 bytes of header at 0
+ *   pst_part_seal_chunk …   → write each chunk at its offset
+ *   pst_part_index_is_full? → pst_part_seal_index, write it, pst_part_attach_index a free buffer
+ *   at the end: pst_part_seal_index, pst_part_seal_trailer → write both; the file is file_bytes
+ * long
+ *
+ * Pure, no allocation. One thread at a time.
+ */
+#ifndef PST_ENGINE_FORMAT_PART_H
+#define PST_ENGINE_FORMAT_PART_H
+
+#include "engine/format/chunk.h"
+#include "engine/format/index.h"
+
+struct pst_part {
+    struct pst_part_identity identity;
+    uint32_t chunk_bytes;
+    uint64_t next_chunk;
+    uint64_t next_offset;
+    struct pst_part_sums sums; /* objects and unreadable are the caller's to count */
+    struct pst_digest header_checksum;
+    struct pst_index_builder index;
+};
+
+/* Where a sealed block goes: `bytes` bytes from its buffer at file_offset. */
+struct pst_part_place {
+    uint64_t file_offset;
+    uint64_t bytes;
+};
+
+/* Begins a part and fills the 4096 bytes of block, which go to offset 0. ldm: instance, 1….
+ * chunk_bytes: PST_CHUNK_BYTES_MIN…MAX, a multiple of 4096. */
+void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
+                    uint32_t chunk_bytes, uint32_t ldm, uint64_t created_unix_ns, void *block);
+
+/* The buffer (4096 + chunk_bytes) that index entries are gathered in from now on; before the first
+ * chunk is sealed, and after each pst_part_seal_index but the last. */
+void pst_part_attach_index(struct pst_part *part, void *buffer);
+
+/* Seals a DATA or CATALOGUE chunk (pst_chunk_seal says what that does to the buffer) and enters it
+ * in the index, which must not be full. object_first, object_last: CATALOGUE only, else 0. */
+struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
+                                          uint32_t payload_bytes, uint64_t object_first,
+                                          uint64_t object_last);
+
+bool pst_part_index_is_full(const struct pst_part *part);
+
+/* Seals the index in the attached buffer. */
+struct pst_part_place pst_part_seal_index(struct pst_part *part);
+
+/* Fills the 4096 bytes of block after the last index was sealed. *digest: the part's, for the node
+ * manifest; the file's size is place.file_offset + place.bytes. */
+struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t start_gci,
+                                            uint64_t stop_gci, uint64_t finished_unix_ns,
+                                            void *block, struct pst_digest *digest);
+
+#endif
