@@ -1,0 +1,51 @@
+/*
+ * Small files that must be there, whole, after a crash: manifests, markers, directories.
+ *
+ * Blocking: for the archive thread and for restore, never for the hub or an LDM. Any thread.
+ * Pointers stay the caller's and are not kept.
+ * Sources: rename(2), fsync(2) ("an explicit fsync() on a file descriptor for the directory is
+ * also needed").
+ */
+#ifndef PST_IO_DURABLE_H
+#define PST_IO_DURABLE_H
+
+#include "engine/base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct pst_io_fault;
+
+/* Passed where the caller wants to know more than the errno, or is a test; may be NULL. */
+struct pst_durable_context {
+    const char *failed_step; /* out: "create", "write", "fsync", …; static text; else unchanged */
+    struct pst_io_fault *fault; /* NULL outside tests */
+};
+
+/*
+ * Writes `data` as file `name` in the directory dirfd: to a temporary name beside it
+ * (".NAME.tmp"), fsync, rename, fsync of the directory. name has no '/'. With replace false an
+ * existing file is kept and -EEXIST returned. After an error nothing of it is left, except: if
+ * the last fsync, of the directory, fails, the file is there, whole, but may not survive a crash.
+ */
+PST_MUST_USE int pst_durable_write(int dirfd, const char *name, const void *data, size_t bytes,
+                                   bool replace, struct pst_durable_context *context);
+
+/* mkdirat(2) and fsync of dirfd. -EEXIST if it is there; after an error nothing is left. */
+PST_MUST_USE int pst_durable_mkdir(int dirfd, const char *name, mode_t mode,
+                                   struct pst_durable_context *context);
+
+/* renameat2(2) with flags (RENAME_NOREPLACE) and fsync of both directories. */
+PST_MUST_USE int pst_durable_rename(int old_dirfd, const char *old_name, int new_dirfd,
+                                    const char *new_name, unsigned flags,
+                                    struct pst_durable_context *context);
+
+/* unlinkat(2) (flags: AT_REMOVEDIR for a directory) and fsync of dirfd. */
+PST_MUST_USE int pst_durable_unlink(int dirfd, const char *name, int flags,
+                                    struct pst_durable_context *context);
+
+/* fsync(2) of a directory. A file system without (EINVAL) counts as done. */
+PST_MUST_USE int pst_durable_sync_dir(int dirfd, struct pst_durable_context *context);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * Files, and what an io_uring can do with them. All operations are asynchronous; see io/ring.h
+ * for how they complete, and on which thread.
+ *
+ * Paths and data belong to the caller and must stay until done is called; so must the file.
+ */
+#ifndef PST_IO_FILE_H
+#define PST_IO_FILE_H
+
+#include "io/ring.h"
+
+enum pst_direct {
+    PST_DIRECT_AUTO, /* O_DIRECT where the file system takes it, else buffered */
+    PST_DIRECT_ON,   /* O_DIRECT, or an error (-EINVAL) */
+    PST_DIRECT_OFF,  /* buffered */
+};
+
+/* Owned by the caller. Filled by pst_io_open(); read it, do not write it. */
+struct pst_file {
+    int fd;               /* -1: not open */
+    int slot;             /* in the ring's table of registered files; -1: none */
+    bool direct;          /* O_DIRECT is in use */
+    bool direct_required; /* PST_DIRECT_ON */
+    bool direct_refused;  /* AUTO, and the file system would not: buffered instead */
+    uint32_t align_bytes; /* of offsets and lengths where direct: a power of two <= 4096; else 1 */
+    unsigned in_flight;   /* operations on this file */
+    uint32_t mode;        /* as of the open, from statx(2): */
+    uint64_t size_bytes;
+    uint64_t inode;
+    int64_t mtime_ns;
+    int64_t ctime_ns;
+};
+
+#define PST_FILE_CLOSED                                                                            \
+    {                                                                                              \
+        .fd = -1, .slot = -1                                                                       \
+    }
+
+struct pst_open {
+    int dirfd; /* or AT_FDCWD */
+    const char *path;
+    int flags;     /* of open(2), without O_DIRECT; O_CLOEXEC is added */
+    unsigned mode; /* with O_CREAT */
+    bool beneath;  /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
+    enum pst_direct direct;
+};
+
+/*
+ * Opens *file; done gets 0 or -errno. `how` is copied, its path is not. O_DIRECT is switched on
+ * after the open with fcntl(2), so that a refusal leaves no created file behind. The alignment is
+ * the kernel's (STATX_DIOALIGN), 4096 where it does not tell. A file that turns out to need more
+ * than 4096, or is no regular file or block device, is used buffered under PST_DIRECT_AUTO.
+ */
+void pst_io_open(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file,
+                 const struct pst_open *how);
+
+/* Enters an open file into the ring's table, where there is room: cheaper for a file that is used
+ * often, two system calls for nothing for one that is read once. The close takes it out again. */
+void pst_ring_register_file(struct pst_ring *ring, struct pst_file *file);
+
+/* Reads the attributes of an open file again: 0 or -errno. Blocking, but of an open inode. */
+PST_MUST_USE int pst_file_stat(struct pst_file *file);
+
+/* "O_DIRECT, aligned to 512", "buffered", "buffered: the file system refuses O_DIRECT". Static. */
+const char *pst_file_describe(const struct pst_file *file);
+
+/*
+ * Reads `bytes` (at most 1 GiB) at `offset`; done gets the bytes read, fewer than asked for only at
+ * the end of the file, or -errno. On a direct file: offset and data are aligned to align_bytes
+ * (4096 always is), and data has room for bytes rounded up to it; what comes to lie behind `bytes`
+ * is undefined. buffer_index: of the registered buffer that holds data, or -1.
+ */
+void pst_io_read(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file, void *data,
+                 uint32_t bytes, uint64_t offset, int buffer_index);
+
+/*
+ * Writes all of `bytes` (at most 1 GiB) at `offset`; done gets bytes, or -errno. On a direct file
+ * offset, data and bytes are aligned to align_bytes. If the first write shows that the file
+ * system refuses O_DIRECT after all, the file falls back to buffered (see direct_refused).
+ */
+void pst_io_write(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file,
+                  const void *data, uint32_t bytes, uint64_t offset, int buffer_index);
+
+/* fallocate(2) with its mode. done: 0 or -errno. */
+void pst_io_fallocate(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file, int mode,
+                      uint64_t offset, uint64_t bytes);
+
+/* ftruncate(2); asynchronous from Linux 6.9 on, before it a blocking call at submission. */
+void pst_io_truncate(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file,
+                     uint64_t size_bytes);
+
+/* fdatasync(2), or fsync(2). done: 0 or -errno; after an error the file's contents are unknown. */
+void pst_io_fdatasync(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
+void pst_io_fsync(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
+
+/* Closes; nothing else may be in flight on the file. Whatever done gets, the file is closed
+ * (fd == -1): the one exception to "repeated when interrupted" (close(2), NOTES). */
+void pst_io_close(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
+
+/* renameat2(2), flags such as RENAME_NOREPLACE; unlinkat(2). done: 0 or -errno. */
+void pst_io_rename(struct pst_ring *ring, struct pst_io_op *op, int old_dirfd, const char *old_path,
+                   int new_dirfd, const char *new_path, unsigned flags);
+void pst_io_unlink(struct pst_ring *ring, struct pst_io_op *op, int dirfd, const char *path,
+                   int flags);
+
+#endif

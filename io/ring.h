@@ -1,0 +1,135 @@
+/*
+ * One io_uring for one thread: start operations, submit them together, run their completions.
+ *
+ * Thread: the one that opened the ring calls everything here and in io/file.h and
+ * io/part_file.h; the kernel enforces it (IORING_SETUP_SINGLE_ISSUER).
+ *
+ * An operation is a struct pst_io_op embedded in a struct of the caller's, who sets `done` and
+ * leaves the memory alone until done is called. Nothing is allocated after pst_ring_open().
+ * Starting never fails: what does not fit the submission queue waits in a list inside the ring,
+ * and every error arrives at done. Interrupted requests are repeated, short transfers continued.
+ *
+ * Sources: io_uring(7), io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
+ */
+#ifndef PST_IO_RING_H
+#define PST_IO_RING_H
+
+#include "engine/base/error.h"
+
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct pst_file;
+struct pst_io_fault;
+struct pst_ring;
+
+#define PST_IO_OP_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+struct pst_io_op {
+    /* Called from pst_ring_reap(), pst_ring_wait() or pst_ring_drain(), never from the call that
+     * starts the operation. result: 0 or the bytes transferred, or -errno. It may start further
+     * operations, with this op too, and may free it; it may not reap or wait. */
+    void (*done)(struct pst_io_op *op, int result);
+
+    /* From here on io/'s own; set by the function that starts the operation. */
+    struct pst_io_op *next;
+    struct pst_file *file;
+    union {
+        struct {
+            char *data;
+            uint64_t offset;
+            uint32_t bytes;   /* asked for */
+            uint32_t moved;   /* transferred so far */
+            uint32_t started; /* where the request in the kernel begins */
+            int buffer_index;
+        } transfer;
+        struct {
+            const char *path;
+            struct open_how how;
+            int dirfd;
+            int direct;
+        } open;
+        struct {
+            const char *old_path;
+            const char *new_path;
+            int old_dirfd;
+            int new_dirfd;
+            unsigned flags;
+        } name;
+        struct {
+            uint64_t offset;
+            uint64_t bytes;
+            int mode;
+        } range;
+    };
+    uint32_t short_bytes;
+    int replaced_result;
+    uint8_t kind;
+    uint8_t retries;
+    bool replaced;
+};
+
+/* What the kernel is asked for, best first; a refused setup falls to the next. */
+enum pst_ring_setup {
+    PST_RING_SETUP_DEFER_TASKRUN, /* SINGLE_ISSUER | DEFER_TASKRUN | TASKRUN_FLAG: Linux 6.1 */
+    PST_RING_SETUP_COOP_TASKRUN,  /* COOP_TASKRUN | TASKRUN_FLAG: Linux 5.19 */
+    PST_RING_SETUP_PLAIN,         /* Linux 5.11 */
+};
+
+struct pst_ring_options {
+    unsigned entries;   /* size of the submission queue, 1…32768; more may be started */
+    unsigned files_max; /* slots for registered files; 0: none */
+    enum pst_ring_setup first_setup; /* normally 0: the best that the kernel has */
+    struct pst_io_fault *fault;      /* NULL outside tests; must outlive the ring */
+};
+
+/*
+ * Opens a ring on the calling thread, and registers its own descriptor and an empty file table.
+ * -ENOSYS: the kernel has no io_uring or one older than Linux 5.11; -EPERM: io_uring is switched
+ * off (sysctl kernel.io_uring_disabled, or a container's seccomp filter); -ENOMEM, -EMFILE.
+ */
+PST_MUST_USE int pst_ring_open(struct pst_ring **ring, const struct pst_ring_options *options);
+
+/* Closes the ring; asserts that nothing is in flight. An armed doorbell is cancelled. */
+void pst_ring_close(struct pst_ring *ring);
+
+/*
+ * Registers buffers that reads and writes may then name by index. The memory stays the caller's
+ * and must outlive the ring. Once for a ring. Where the kernel refuses (RLIMIT_MEMLOCK), the
+ * indexes are still accepted and plain reads and writes are used; pst_ring_describe() says so.
+ * 1 to 16384 buffers of at most 1 GiB each.
+ */
+void pst_ring_register_buffers(struct pst_ring *ring, const struct iovec *buffers, unsigned count);
+
+/* One line for the log: the set of features in use, and what was refused and why. The ring's. */
+const char *pst_ring_describe(struct pst_ring *ring);
+
+/* Wakes pst_ring_wait() when event_fd (eventfd(2), blocking or not) becomes readable; the ring
+ * then reads it to zero. The descriptor stays the caller's and must outlive the ring. Once. */
+void pst_ring_set_doorbell(struct pst_ring *ring, int event_fd);
+
+/* Hands what was started to the kernel: one system call, or none if there is nothing. */
+void pst_ring_submit(struct pst_ring *ring);
+
+/* Runs the completions that are there, at most one queue full; returns their number. Submits
+ * nothing and never blocks. */
+unsigned pst_ring_reap(struct pst_ring *ring);
+
+/*
+ * Submits, sleeps until something completes, the doorbell rings, a signal comes or timeout_ns is
+ * over, then reaps; returns the number of completions run, which may be 0. timeout_ns < 0: no
+ * limit (then something must be in flight, or a doorbell set). The order that loses no wake-up:
+ * announce sleep, look into the signal rings once more, wait, take the announcement back.
+ */
+unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns);
+
+/* Operations started whose done has not been called; the doorbell is not counted. */
+unsigned pst_ring_in_flight(const struct pst_ring *ring);
+
+/* Submits and waits until nothing is in flight, what the completions start included. */
+void pst_ring_drain(struct pst_ring *ring);
+
+#endif
