@@ -73,7 +73,7 @@ struct pst_part_header {
     uint64_t created_unix_ns;
     uint8_t codec;  /* enum pst_codec: the one configured; each chunk says its own */
     uint8_t cipher; /* likewise */
-    uint8_t reserved[4096 - 106];
+    uint8_t reserved[4096 - 98];
 };
 
 /* A run of bytes of one object. Pieces of a chunk ascend in payload_offset and do not overlap;
@@ -128,7 +128,7 @@ struct pst_part_trailer {
     struct pst_part_sums sums;
     uint64_t index_chunks;
     uint64_t finished_unix_ns;
-    uint8_t reserved[4096 - 224];
+    uint8_t reserved[4096 - 216];
 };
 
 _Static_assert(sizeof(struct pst_part_identity) == 32, "docs/format.md");
