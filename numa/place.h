@@ -1,0 +1,61 @@
+/*
+ * Carrying out a placement: pins the calling thread and gives it memory on a NUMA node.
+ * Sources: mbind(2), move_pages(2), madvise(2), mmap(2), sched_setaffinity(2).
+ */
+#ifndef PST_NUMA_PLACE_H
+#define PST_NUMA_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+#include "numa/topology.h"
+
+#define PST_ARENA_NOTE_BYTES 160u
+
+/* Binds the calling thread to one CPU; on return it runs there. -EINVAL: offline or not allowed. */
+int pst_place_pin(uint32_t cpu) PST_MUST_USE;
+
+/*
+ * Memory of one LDM: zeroed, prefaulted, on one NUMA node. Read-only for the user; the memory
+ * belongs to the arena until pst_arena_destroy.
+ */
+struct pst_arena {
+    void *base;        /* aligned to page_bytes */
+    size_t bytes;      /* what was asked for, rounded up to pages */
+    size_t page_bytes; /* of a hugepage if hugepages, else of a normal page */
+    int32_t numa_node; /* asked for; PST_NUMA_NODE_UNKNOWN: none */
+    bool hugepages;    /* MAP_HUGETLB */
+    bool bound;        /* by mbind; otherwise the pages lie where they were first touched */
+    char note[PST_ARENA_NOTE_BYTES]; /* what was given up, for the log; "" if nothing */
+};
+
+/*
+ * Makes an arena of at least bytes on numa_node. Call it on the pinned thread that will use it:
+ * where the kernel refuses mbind (no NUMA, seccomp), first touch then still puts the pages near.
+ * Hugepages are used where the node has enough free ones of some size up to PST_ARENA_HUGEPAGE_MAX
+ * bytes each. topology is borrowed for the call. -EINVAL: bytes is 0; -ENOMEM: no memory.
+ */
+int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t numa_node,
+                     struct pst_arena *arena) PST_MUST_USE;
+
+#define PST_ARENA_HUGEPAGE_MAX (32u << 20) /* a 1 GiB page for a few MiB of buffers is a waste */
+
+/* Unmaps it. An arena that is all zero, or whose creation failed, is left alone. */
+void pst_arena_destroy(struct pst_arena *arena);
+
+/* Where the pages of an arena really lie. */
+struct pst_arena_census {
+    size_t pages;
+    size_t misplaced; /* on another node than asked for */
+    size_t absent;    /* not in memory: the kernel gave no node */
+};
+
+/*
+ * Asks the kernel (move_pages) for the node of every page. Without a node asked for, no page is
+ * misplaced. Any thread. -EPERM, -ENOSYS: the kernel does not tell; else -errno.
+ */
+int pst_arena_check(const struct pst_arena *arena, struct pst_arena_census *census) PST_MUST_USE;
+
+#endif
