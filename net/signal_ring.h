@@ -60,8 +60,9 @@ PST_MUST_USE int pst_signal_ring_put(struct pst_signal_ring *ring, const struct 
 PST_MUST_USE int pst_signal_ring_get_burst(struct pst_signal_ring *ring, struct pst_signal *signals,
                                            uint32_t count);
 
-/* Consumer thread. What the check before a sleep asks; a broken ring counts as empty. */
-bool pst_signal_ring_is_empty(const struct pst_signal_ring *ring);
+/* Consumer thread. What the look before a sleep asks. A broken ring is never empty: get_burst has
+ * its error to tell. */
+bool pst_signal_ring_is_empty(struct pst_signal_ring *ring);
 
 /* Consumer thread. Why get_burst returned -PST_E_LINK. */
 enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring);
