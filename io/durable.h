@@ -26,8 +26,9 @@ struct pst_durable_context {
 /*
  * Writes `data` as file `name` in the directory dirfd: to a temporary name beside it
  * (".NAME.tmp"), fsync, rename, fsync of the directory. name has no '/'. With replace false an
- * existing file is kept and -EEXIST returned. After an error nothing of it is left, except: if
- * the last fsync, of the directory, fails, the file is there, whole, but may not survive a crash.
+ * existing file is kept and -EEXIST returned. After an error nothing of it is left; but if, with
+ * replace, only the last fsync, of the directory, fails, the new file is there and whole, and a
+ * crash may bring the old one back.
  */
 PST_MUST_USE int pst_durable_write(int dirfd, const char *name, const void *data, size_t bytes,
                                    bool replace, struct pst_durable_context *context);
@@ -36,7 +37,8 @@ PST_MUST_USE int pst_durable_write(int dirfd, const char *name, const void *data
 PST_MUST_USE int pst_durable_mkdir(int dirfd, const char *name, mode_t mode,
                                    struct pst_durable_context *context);
 
-/* renameat2(2) with flags (RENAME_NOREPLACE) and fsync of both directories. */
+/* renameat2(2) with flags (RENAME_NOREPLACE) and fsync of both directories. failed_step says which
+ * of them failed; the rename itself is not taken back. */
 PST_MUST_USE int pst_durable_rename(int old_dirfd, const char *old_name, int new_dirfd,
                                     const char *new_name, unsigned flags,
                                     struct pst_durable_context *context);

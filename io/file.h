@@ -61,7 +61,7 @@ void pst_ring_register_file(struct pst_ring *ring, struct pst_file *file);
 /* Reads the attributes of an open file again: 0 or -errno. Blocking, but of an open inode. */
 PST_MUST_USE int pst_file_stat(struct pst_file *file);
 
-/* "O_DIRECT, aligned to 512", "buffered", "buffered: the file system refuses O_DIRECT". Static. */
+/* "O_DIRECT, aligned to 512", "buffered", "buffered: O_DIRECT is refused here". Static. */
 const char *pst_file_describe(const struct pst_file *file);
 
 /*
@@ -93,8 +93,8 @@ void pst_io_truncate(struct pst_ring *ring, struct pst_io_op *op, struct pst_fil
 void pst_io_fdatasync(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
 void pst_io_fsync(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
 
-/* Closes; nothing else may be in flight on the file. Whatever done gets, the file is closed
- * (fd == -1): the one exception to "repeated when interrupted" (close(2), NOTES). */
+/* Closes; nothing else may be in flight on the file. Whatever done gets, the file is closed then
+ * (fd == -1); so an interrupted close counts as done and is not repeated (close(2), NOTES). */
 void pst_io_close(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
 
 /* renameat2(2), flags such as RENAME_NOREPLACE; unlinkat(2). done: 0 or -errno. */

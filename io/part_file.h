@@ -7,8 +7,9 @@
  *
  * Preallocation (fallocate(2), extending the size) cuts the CPU time of O_DIRECT writes to a
  * third on ext4. Each step is as large as what is already allocated, between 16 and 256 MiB, so
- * that a small part does not fill a small disk. Where it cannot be (EOPNOTSUPP, ENOSPC) the
- * writes go on without it: `preallocate_error` says so, and a write meets a disk that is full.
+ * that a small part does not fill a small disk. It is only an optimisation: where it fails
+ * (EOPNOTSUPP, ENOSPC, …) `preallocate_error` says so and the writes go on without it; if the
+ * disk is full indeed, a write will find out.
  */
 #ifndef PST_IO_PART_FILE_H
 #define PST_IO_PART_FILE_H
@@ -18,7 +19,7 @@
 /* Owned by the caller, and with it what it points to, until done of finish or abandon. */
 struct pst_part_file {
     struct pst_file file;
-    const char *failed_step; /* of the last failure: "create", "preallocate", …; static text */
+    const char *failed_step; /* of the last failure: "create", "fdatasync", …; static text */
     int preallocate_error;   /* 0, or the errno for which preallocation was given up */
 
     /* From here on io/'s own. */
@@ -31,9 +32,8 @@ struct pst_part_file {
     uint64_t size_bytes;
     uint64_t allocated_bytes;
     uint64_t allocating_bytes;
-    int result;
     bool preallocating;
-    uint8_t step;
+    void (*after_preallocation)(struct pst_part_file *part);
 };
 
 /*

@@ -50,7 +50,7 @@ struct pst_io_op {
             const char *path;
             struct open_how how;
             int dirfd;
-            int direct;
+            bool try_direct;
         } open;
         struct {
             const char *old_path;
@@ -70,6 +70,7 @@ struct pst_io_op {
     uint8_t kind;
     uint8_t retries;
     bool replaced;
+    bool direct;
 };
 
 /* What the kernel is asked for, best first; a refused setup falls to the next. */
@@ -114,15 +115,15 @@ void pst_ring_set_doorbell(struct pst_ring *ring, int event_fd);
 /* Hands what was started to the kernel: one system call, or none if there is nothing. */
 void pst_ring_submit(struct pst_ring *ring);
 
-/* Runs the completions that are there, at most one queue full; returns their number. Submits
- * nothing and never blocks. */
+/* Runs the completions that are there, at most one queue full; returns their number, continuations
+ * and the doorbell included. Submits nothing and never blocks. */
 unsigned pst_ring_reap(struct pst_ring *ring);
 
 /*
  * Submits, sleeps until something completes, the doorbell rings, a signal comes or timeout_ns is
- * over, then reaps; returns the number of completions run, which may be 0. timeout_ns < 0: no
- * limit (then something must be in flight, or a doorbell set). The order that loses no wake-up:
- * announce sleep, look into the signal rings once more, wait, take the announcement back.
+ * over, then reaps and returns the number of completions, 0 for a timeout or signal. timeout_ns <
+ * 0: no limit (then something must be in flight, or a doorbell set). The order that loses no
+ * wake-up: announce sleep, look into the signal rings once more, wait, take the announcement back.
  */
 unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns);
 

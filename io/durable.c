@@ -1,0 +1,182 @@
+#include "io/durable.h"
+#include "io/fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* 0, or the error with which the system call that is due now shall fail instead. */
+static int injected_error(const struct pst_durable_context *context)
+{
+    struct pst_io_fault *fault = context ? context->fault : NULL;
+    if (!fault || ++fault->seen != fault->at || fault->kind != PST_IO_FAULT_ERROR)
+        return 0;
+    fault->hits++;
+    return -fault->error;
+}
+
+static size_t injected_short(const struct pst_durable_context *context, size_t written)
+{
+    struct pst_io_fault *fault = context ? context->fault : NULL;
+    if (!fault || fault->seen != fault->at || fault->kind != PST_IO_FAULT_SHORT ||
+        written <= fault->short_bytes)
+        return written;
+    fault->hits++;
+    return fault->short_bytes;
+}
+
+static ssize_t outcome(ssize_t returned)
+{
+    return returned < 0 ? -errno : returned;
+}
+
+static void note_failure(struct pst_durable_context *context, const char *step, ssize_t result)
+{
+    if (context && result < 0)
+        context->failed_step = step;
+}
+
+/* What the system call returns, or -errno; made again when interrupted. */
+#define CALL(context, step, call)                                                                  \
+    ({                                                                                             \
+        ssize_t result_;                                                                           \
+        do {                                                                                       \
+            result_ = injected_error(context);                                                     \
+            if (result_ == 0)                                                                      \
+                result_ = outcome(call);                                                           \
+        } while (result_ == -EINTR);                                                               \
+        note_failure(context, step, result_);                                                      \
+        result_;                                                                                   \
+    })
+
+static int write_all(int fd, const char *data, size_t bytes, struct pst_durable_context *context)
+{
+    size_t written = 0;
+    while (written < bytes) {
+        ssize_t result =
+            CALL(context, "write", pwrite(fd, data + written, bytes - written, (off_t)written));
+        if (result < 0)
+            return (int)result;
+        if (result == 0) {
+            note_failure(context, "write", -EIO);
+            return -EIO;
+        }
+        written += injected_short(context, (size_t)result);
+    }
+    return 0;
+}
+
+/* The descriptor is gone whatever close(2) says, and an interrupted one is not repeated. */
+static int close_file(int fd, struct pst_durable_context *context)
+{
+    int error = injected_error(context);
+    if (close(fd) != 0 && !error)
+        error = -errno;
+    if (error == -EINTR)
+        error = 0;
+    note_failure(context, "close", error);
+    return error;
+}
+
+static int fill_file(int fd, const void *data, size_t bytes, struct pst_durable_context *context)
+{
+    int error = write_all(fd, data, bytes, context);
+    if (!error)
+        error = (int)CALL(context, "fsync", fsync(fd));
+    if (error) {
+        (void)close(fd); /* the file is removed */
+        return error;
+    }
+    return close_file(fd, context);
+}
+
+/* A temporary file that is there already was left by a crash: only one thread writes a name. */
+static int create_temporary(int dirfd, const char *name, struct pst_durable_context *context)
+{
+    int flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+    (void)unlinkat(dirfd, name, 0);
+    return (int)CALL(context, "create", openat(dirfd, name, flags, 0600));
+}
+
+/* NFS and others have no RENAME_NOREPLACE; link(2) never replaces. The caller removes `from`. */
+static int rename_no_replace(int dirfd, const char *from, const char *to)
+{
+    int result = renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE);
+    if (result != 0 && errno == EINVAL)
+        result = linkat(dirfd, from, dirfd, to, 0);
+    return result;
+}
+
+static int rename_temporary(int dirfd, const char *from, const char *to, bool replace,
+                            struct pst_durable_context *context)
+{
+    if (replace)
+        return (int)CALL(context, "rename", renameat(dirfd, from, dirfd, to));
+    int error = (int)CALL(context, "rename", rename_no_replace(dirfd, from, to));
+    if (!error)
+        (void)unlinkat(dirfd, from, 0); /* there still if it was a link */
+    return error;
+}
+
+int pst_durable_write(int dirfd, const char *name, const void *data, size_t bytes, bool replace,
+                      struct pst_durable_context *context)
+{
+    char temporary[NAME_MAX + 1];
+    if (snprintf(temporary, sizeof(temporary), ".%s.tmp", name) >= (int)sizeof(temporary)) {
+        note_failure(context, "create", -ENAMETOOLONG);
+        return -ENAMETOOLONG;
+    }
+    int fd = create_temporary(dirfd, temporary, context);
+    if (fd < 0)
+        return fd;
+    int error = fill_file(fd, data, bytes, context);
+    if (!error)
+        error = rename_temporary(dirfd, temporary, name, replace, context);
+    if (error) {
+        (void)unlinkat(dirfd, temporary, 0);
+        return error;
+    }
+    error = pst_durable_sync_dir(dirfd, context);
+    if (error && !replace)
+        (void)unlinkat(dirfd, name, 0);
+    return error;
+}
+
+int pst_durable_mkdir(int dirfd, const char *name, mode_t mode, struct pst_durable_context *context)
+{
+    int error = (int)CALL(context, "mkdir", mkdirat(dirfd, name, mode));
+    if (error)
+        return error;
+    error = pst_durable_sync_dir(dirfd, context);
+    if (error)
+        (void)unlinkat(dirfd, name, AT_REMOVEDIR);
+    return error;
+}
+
+int pst_durable_rename(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name,
+                       unsigned flags, struct pst_durable_context *context)
+{
+    int error =
+        (int)CALL(context, "rename", renameat2(old_dirfd, old_name, new_dirfd, new_name, flags));
+    if (!error)
+        error = pst_durable_sync_dir(new_dirfd, context);
+    if (!error && old_dirfd != new_dirfd)
+        error = pst_durable_sync_dir(old_dirfd, context);
+    return error;
+}
+
+int pst_durable_unlink(int dirfd, const char *name, int flags, struct pst_durable_context *context)
+{
+    int error = (int)CALL(context, "unlink", unlinkat(dirfd, name, flags));
+    return error ? error : pst_durable_sync_dir(dirfd, context);
+}
+
+int pst_durable_sync_dir(int dirfd, struct pst_durable_context *context)
+{
+    int error = (int)CALL(context, "fsync of the directory", fsync(dirfd));
+    return error == -EINVAL ? 0 : error;
+}

@@ -1,0 +1,202 @@
+#include "io/part_file.h"
+#include "engine/base/limits.h"
+
+#include <assert.h>
+#include <fcntl.h>
+
+#define PREALLOCATE_BYTES_MIN (16ull << 20)
+#define PREALLOCATE_BYTES_MAX (256ull << 20)
+
+static struct pst_part_file *part_of(struct pst_io_op *op)
+{
+    return PST_IO_OP_OF(op, struct pst_part_file, op);
+}
+
+static void fail(struct pst_part_file *part, const char *step, int result)
+{
+    part->failed_step = step;
+    part->done(part, result);
+}
+
+/* ---- preallocation ---- */
+
+static void preallocated(struct pst_io_op *op, int result)
+{
+    struct pst_part_file *part = PST_IO_OP_OF(op, struct pst_part_file, preallocate_op);
+    void (*after)(struct pst_part_file *) = part->after_preallocation;
+    part->preallocating = false;
+    part->after_preallocation = NULL;
+    if (result == 0)
+        part->allocated_bytes += part->allocating_bytes;
+    else
+        part->preallocate_error = -result;
+    if (after)
+        after(part);
+}
+
+static uint64_t next_step_bytes(const struct pst_part_file *part)
+{
+    if (part->allocated_bytes < PREALLOCATE_BYTES_MIN)
+        return PREALLOCATE_BYTES_MIN;
+    if (part->allocated_bytes > PREALLOCATE_BYTES_MAX)
+        return PREALLOCATE_BYTES_MAX;
+    return part->allocated_bytes;
+}
+
+static void preallocate(struct pst_part_file *part)
+{
+    part->preallocating = true;
+    part->allocating_bytes = next_step_bytes(part);
+    part->preallocate_op.done = preallocated;
+    pst_io_fallocate(part->ring, &part->preallocate_op, &part->file, 0, part->allocated_bytes,
+                     part->allocating_bytes);
+}
+
+static void preallocate_ahead(struct pst_part_file *part)
+{
+    if (part->preallocating || part->preallocate_error)
+        return;
+    if (part->size_bytes + next_step_bytes(part) / 2 > part->allocated_bytes)
+        preallocate(part);
+}
+
+static void after_preallocation(struct pst_part_file *part, void (*next)(struct pst_part_file *))
+{
+    assert(part->file.in_flight == (part->preallocating ? 1u : 0u));
+    if (part->preallocating)
+        part->after_preallocation = next;
+    else
+        next(part);
+}
+
+/* ---- create ---- */
+
+static void report_created(struct pst_part_file *part)
+{
+    part->done(part, 0);
+}
+
+static void created(struct pst_io_op *op, int result)
+{
+    struct pst_part_file *part = part_of(op);
+    if (result) {
+        fail(part, "create", result);
+        return;
+    }
+    pst_ring_register_file(part->ring, &part->file);
+    preallocate(part);
+    after_preallocation(part, report_created);
+}
+
+void pst_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirfd, const char *name,
+                     enum pst_direct direct, void (*done)(struct pst_part_file *part, int result))
+{
+    struct pst_open how = {.dirfd = dirfd,
+                           .path = name,
+                           .flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW,
+                           .mode = 0600,
+                           .direct = direct};
+    *part = (struct pst_part_file){.ring = ring, .dirfd = dirfd, .name = name, .done = done};
+    part->op.done = created;
+    pst_io_open(ring, &part->op, &part->file, &how);
+}
+
+void pst_part_write(struct pst_part_file *part, struct pst_io_op *op, const void *data,
+                    uint32_t bytes, uint64_t offset, int buffer_index)
+{
+    assert(offset % PST_BLOCK_BYTES == 0 && bytes % PST_BLOCK_BYTES == 0);
+    assert((uintptr_t)data % PST_BLOCK_BYTES == 0);
+    if (offset + bytes > part->size_bytes)
+        part->size_bytes = offset + bytes;
+    preallocate_ahead(part);
+    pst_io_write(part->ring, op, &part->file, data, bytes, offset, buffer_index);
+}
+
+/* ---- finish: truncate, fdatasync, close ---- */
+
+static void finish_closed(struct pst_io_op *op, int result)
+{
+    struct pst_part_file *part = part_of(op);
+    if (result)
+        fail(part, "close", result);
+    else
+        part->done(part, 0);
+}
+
+static void synced(struct pst_io_op *op, int result)
+{
+    struct pst_part_file *part = part_of(op);
+    if (result) {
+        fail(part, "fdatasync", result);
+        return;
+    }
+    part->op.done = finish_closed;
+    pst_io_close(part->ring, &part->op, &part->file);
+}
+
+static void truncated(struct pst_io_op *op, int result)
+{
+    struct pst_part_file *part = part_of(op);
+    if (result) {
+        fail(part, "truncate", result);
+        return;
+    }
+    part->op.done = synced;
+    pst_io_fdatasync(part->ring, &part->op, &part->file);
+}
+
+/* Always: a preallocation that failed half-way may have extended the file too. */
+static void truncate_to_size(struct pst_part_file *part)
+{
+    part->op.done = truncated;
+    pst_io_truncate(part->ring, &part->op, &part->file, part->size_bytes);
+}
+
+void pst_part_finish(struct pst_part_file *part,
+                     void (*done)(struct pst_part_file *part, int result))
+{
+    assert(part->file.fd >= 0);
+    part->done = done;
+    after_preallocation(part, truncate_to_size);
+}
+
+/* ---- abandon: close, unlink ---- */
+
+static void unlinked(struct pst_io_op *op, int result)
+{
+    struct pst_part_file *part = part_of(op);
+    if (result)
+        fail(part, "unlink", result);
+    else
+        part->done(part, 0);
+}
+
+static void unlink_file(struct pst_part_file *part)
+{
+    part->op.done = unlinked;
+    pst_io_unlink(part->ring, &part->op, part->dirfd, part->name, 0);
+}
+
+/* The file goes away: what its close says does not matter. */
+static void abandon_closed(struct pst_io_op *op, int result)
+{
+    (void)result;
+    unlink_file(part_of(op));
+}
+
+static void close_and_unlink(struct pst_part_file *part)
+{
+    if (part->file.fd < 0) {
+        unlink_file(part);
+        return;
+    }
+    part->op.done = abandon_closed;
+    pst_io_close(part->ring, &part->op, &part->file);
+}
+
+void pst_part_abandon(struct pst_part_file *part,
+                      void (*done)(struct pst_part_file *part, int result))
+{
+    part->done = done;
+    after_preallocation(part, close_and_unlink);
+}
