@@ -1,0 +1,102 @@
+/* The log: one event is one line, cut at its bound; levels; errno is kept. */
+#include "engine/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <CUnit/Basic.h>
+
+static char captured[3 * PST_LOG_LINE_BYTES];
+static int saved_stderr, pipe_ends[2];
+
+static void capture_start(void)
+{
+    CU_ASSERT_EQUAL_FATAL(pipe2(pipe_ends, O_NONBLOCK), 0);
+    saved_stderr = dup(STDERR_FILENO);
+    CU_ASSERT_TRUE_FATAL(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
+}
+
+static size_t capture_end(void)
+{
+    CU_ASSERT_TRUE_FATAL(dup2(saved_stderr, STDERR_FILENO) >= 0);
+    ssize_t got = read(pipe_ends[0], captured, sizeof(captured) - 1);
+    close(saved_stderr);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    captured[got > 0 ? got : 0] = '\0';
+    return strlen(captured);
+}
+
+static void a_line_names_its_level(void)
+{
+    capture_start();
+    pst_log(PST_LOG_ERROR, "part %d of %s", 3, "node 1");
+    pst_log(PST_LOG_WARNING, "buffered");
+    pst_log(PST_LOG_INFO, "8 LDMs");
+    capture_end();
+    CU_ASSERT_STRING_EQUAL(captured, "penstock: error: part 3 of node 1\n"
+                                     "penstock: warning: buffered\n"
+                                     "penstock: 8 LDMs\n");
+}
+
+static void lines_above_the_level_are_dropped(void)
+{
+    capture_start();
+    pst_log(PST_LOG_DEBUG, "hidden");
+    pst_log_set_level(PST_LOG_DEBUG);
+    pst_log(PST_LOG_DEBUG, "shown");
+    pst_log_set_level(PST_LOG_ERROR);
+    pst_log(PST_LOG_WARNING, "hidden");
+    pst_log_set_level(PST_LOG_INFO);
+    capture_end();
+    CU_ASSERT_STRING_EQUAL(captured, "penstock: debug: shown\n");
+}
+
+static void a_long_line_is_cut_and_ended(void)
+{
+    char text[2 * PST_LOG_LINE_BYTES];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    capture_start();
+    pst_log(PST_LOG_ERROR, "%s", text);
+    size_t bytes = capture_end();
+    CU_ASSERT_EQUAL(bytes, PST_LOG_LINE_BYTES);
+    CU_ASSERT_PTR_EQUAL(strchr(captured, '\n'), captured + bytes - 1);
+}
+
+static void errno_is_kept(void)
+{
+    capture_start();
+    close(STDERR_FILENO);
+    errno = ENOSPC;
+    pst_log(PST_LOG_ERROR, "the write fails");
+    CU_ASSERT_EQUAL(errno, ENOSPC);
+    capture_end();
+}
+
+static CU_TestInfo tests[] = {
+    {"a line names its level", a_line_names_its_level},
+    {"lines above the level are dropped", lines_above_the_level_are_dropped},
+    {"a long line is cut and ended", a_long_line_is_cut_and_ended},
+    {"errno is kept", errno_is_kept},
+    CU_TEST_INFO_NULL,
+};
+
+static CU_SuiteInfo suites[] = {
+    {"base log", NULL, NULL, NULL, NULL, tests},
+    CU_SUITE_INFO_NULL,
+};
+
+int main(void)
+{
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
+        return 1;
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures == 0 ? 0 : 1;
+}
