@@ -17,9 +17,9 @@ struct pst_dealt {
 
 struct pst_dealer {
     uint32_t ldms;
-    uint32_t queued;      /* listed, not dealt */
-    uint32_t in_flight;   /* dealt, not answered */
-    uint64_t listed;      /* since the start */
+    uint32_t queued;    /* listed, not dealt */
+    uint32_t in_flight; /* dealt, not answered */
+    uint64_t listed;    /* since the start */
     uint64_t done;
     uint64_t listed_bytes;
     struct pst_dealt dealt[PST_LDMS_MAX][PST_FRAGMENTS_AHEAD];

@@ -25,9 +25,9 @@ struct pst_sender {
 
 struct pst_senders {
     struct pst_sender slots[PST_SENDERS_MAX];
-    uint32_t sequence;       /* of the last request */
-    uint64_t stale_senders;  /* found leaked at a DEFINE, since init */
-    uint64_t stray_answers;  /* late, duplicate or never asked for, since init */
+    uint32_t sequence;      /* of the last request */
+    uint64_t stale_senders; /* found leaked at a DEFINE, since init */
+    uint64_t stray_answers; /* late, duplicate or never asked for, since init */
 };
 
 /* NULL when all slots are taken (by zombies); the caller answers PST_E_NO_RESOURCES. */

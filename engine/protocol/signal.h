@@ -91,7 +91,8 @@ static inline struct pst_set pst_set_first(uint32_t count)
     return set;
 }
 
-/* X(name, number, payload struct). Answers to NAME_REQ are NAME_CONF and NAME_REF: number + 1, + 2. */
+/* X(name, number, payload struct). Answers to NAME_REQ are NAME_CONF and NAME_REF: number + 1, + 2.
+ */
 #define PST_SIGNAL_LIST(X)                                                                         \
     /* client and master */                                                                        \
     X(BACKUP_REQ, 1, pst_backup_req)                                                               \
@@ -190,7 +191,7 @@ struct pst_sums {
     uint64_t stored_bytes; /* written to part files */
     uint64_t objects;      /* files, directories, tables */
     uint64_t chunks;
-    uint64_t unreadable;   /* objects that could not be read, or changed while they were */
+    uint64_t unreadable; /* objects that could not be read, or changed while they were */
 };
 
 /* Begins every payload that passes between a backup's master, proxies, LDMs and their helpers. */
@@ -285,8 +286,8 @@ struct pst_fragment_conf {
 struct pst_progress {
     pst_ref master_ref;
     uint32_t reserved;
-    struct pst_sums sums;      /* since the start of the backup */
-    uint64_t expected_bytes;   /* listed so far; 0: not known */
+    struct pst_sums sums;       /* since the start of the backup */
+    uint64_t expected_bytes;    /* listed so far; 0: not known */
     uint64_t expected_is_final; /* 1: the listing has ended */
     uint64_t request_id;
 };

@@ -23,8 +23,7 @@ static struct pst_signal *add_send(struct pst_actions *actions, uint16_t gsn, ps
 struct pst_signal *pst_actions_send(struct pst_actions *actions, uint16_t gsn, pst_ref sender_ref,
                                     pst_ref receiver_ref, uint64_t backup, uint32_t sequence)
 {
-    struct pst_signal *signal =
-        add_send(actions, gsn, sender_ref, receiver_ref, backup, sequence);
+    struct pst_signal *signal = add_send(actions, gsn, sender_ref, receiver_ref, backup, sequence);
     actions->sends[actions->sends_count - 1].route = PST_ROUTE_ONE;
     return signal;
 }
@@ -35,8 +34,7 @@ struct pst_signal *pst_actions_fan_out(struct pst_actions *actions, uint16_t gsn
                                        uint64_t backup, uint32_t sequence)
 {
     assert(route != PST_ROUTE_ONE && !pst_set_is_empty(targets));
-    struct pst_signal *signal =
-        add_send(actions, gsn, sender_ref, receiver_ref, backup, sequence);
+    struct pst_signal *signal = add_send(actions, gsn, sender_ref, receiver_ref, backup, sequence);
     actions->sends[actions->sends_count - 1].route = route;
     actions->sends[actions->sends_count - 1].targets = *targets;
     return signal;

@@ -34,30 +34,31 @@ enum pst_work_type {
     PST_WORK_STOP,    /* flush chunks, write index and trailer, fsync, close */
     PST_WORK_RELEASE, /* the backup is complete: forget it, keep the file */
     PST_WORK_DISCARD, /* stop whatever runs, answering it with -ECANCELED, and remove the file;
-                         the one work that may be asked for while others run, and it outlives them */
+                         the one work that may be asked for while others run, and it outlives them
+                       */
 };
 
 struct pst_work {
     enum pst_work_type type;
     uint64_t backup;
-    uint8_t uid[16];      /* OPEN */
-    uint32_t number;      /* OPEN */
-    uint32_t flags;       /* OPEN: enum pst_backup_flags */
-    uint32_t source;      /* SCAN */
-    uint64_t fragment;    /* SCAN */
-    uint64_t start_gci;   /* STOP */
-    uint64_t stop_gci;    /* STOP */
+    uint8_t uid[16];    /* OPEN */
+    uint32_t number;    /* OPEN */
+    uint32_t flags;     /* OPEN: enum pst_backup_flags */
+    uint32_t source;    /* SCAN */
+    uint64_t fragment;  /* SCAN */
+    uint64_t start_gci; /* STOP */
+    uint64_t stop_gci;  /* STOP */
 };
 
 struct pst_work_result {
     enum pst_work_type type;
     int error; /* 0, or an errno or PST_E_…, positive */
     uint64_t backup;
-    uint32_t source;       /* SCAN */
-    uint64_t fragment;     /* SCAN */
-    struct pst_sums sums;  /* SCAN: of this fragment; STOP: of the whole part */
-    uint64_t file_bytes;   /* STOP */
-    uint8_t digest[16];    /* STOP */
+    uint32_t source;      /* SCAN */
+    uint64_t fragment;    /* SCAN */
+    struct pst_sums sums; /* SCAN: of this fragment; STOP: of the whole part */
+    uint64_t file_bytes;  /* STOP */
+    uint8_t digest[16];   /* STOP */
 };
 
 struct pst_event {
@@ -111,10 +112,10 @@ struct pst_work *pst_actions_work(struct pst_actions *actions, enum pst_work_typ
 
 /* Limits in time, nested: ldm_ns < proxy_ns < master_ns (asserted at every machine's init). */
 struct pst_timeouts {
-    uint64_t ldm_ns;      /* an LDM's work, scans excepted */
-    uint64_t proxy_ns;    /* a request of the proxy's */
-    uint64_t master_ns;   /* a request of the master's */
-    uint64_t stall_ns;    /* a scan that moves nothing at all for so long; the master allows twice */
+    uint64_t ldm_ns;    /* an LDM's work, scans excepted */
+    uint64_t proxy_ns;  /* a request of the proxy's */
+    uint64_t master_ns; /* a request of the master's */
+    uint64_t stall_ns;  /* a scan that moves nothing at all for so long; the master allows twice */
     uint64_t progress_ns; /* between two progress reports */
 };
 

@@ -1,0 +1,497 @@
+#include "engine/protocol/master.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+
+const struct pst_master_transition pst_master_transitions[] = {
+    {PST_MASTER_NUMBERING, PST_ARCHIVE_NUMBER_REQ, PST_MASTER_DEFINING},
+    {PST_MASTER_DEFINING, PST_DEFINE_BACKUP_REQ, PST_MASTER_STARTING},
+    {PST_MASTER_STARTING, PST_START_BACKUP_REQ, PST_MASTER_FREEZING},
+    {PST_MASTER_FREEZING, PST_GCP_PREPARE_REQ, PST_MASTER_CUTTING},
+    {PST_MASTER_CUTTING, PST_GCP_COMMIT_REQ, PST_MASTER_SCANNING},
+    {PST_MASTER_SCANNING, PST_BACKUP_FRAGMENT_REQ, PST_MASTER_STOPPING},
+    {PST_MASTER_STOPPING, PST_STOP_BACKUP_REQ, PST_MASTER_DECIDING},
+    {PST_MASTER_DECIDING, PST_ARCHIVE_DECIDE_REQ, PST_MASTER_COMMITTING},
+    {PST_MASTER_COMMITTING, PST_COMMIT_BACKUP_REQ, PST_MASTER_IDLE},
+    {PST_MASTER_CLEANING, PST_CLEANUP_BACKUP_REQ, PST_MASTER_IDLE},
+};
+const uint32_t pst_master_transitions_count =
+    sizeof(pst_master_transitions) / sizeof(pst_master_transitions[0]);
+
+static const char *const state_names[] = {
+#define X(name, meaning) #name,
+    PST_MASTER_STATE_LIST(X)
+#undef X
+};
+
+const char *pst_master_state_name(enum pst_master_state state)
+{
+    return state_names[state];
+}
+
+void pst_master_init(struct pst_master *master, pst_ref self_ref, const struct pst_set *nodes,
+                     const struct pst_set *multithreaded, const struct pst_timeouts *timeouts)
+{
+    assert(pst_ref_block(self_ref) == PST_BLOCK_BACKUP && pst_ref_instance(self_ref) == 1);
+    assert(pst_set_has(nodes, pst_ref_node(self_ref) - 1));
+    assert(pst_timeouts_are_nested(timeouts));
+    memset(master, 0, sizeof(*master));
+    master->self_ref = self_ref;
+    master->nodes = *nodes;
+    master->multithreaded = *multithreaded;
+    master->timeouts = *timeouts;
+}
+
+uint64_t pst_master_deadline_ns(const struct pst_master *master)
+{
+    /* The decision is not given up: only its outcome tells whether the backup exists. */
+    if (master->state == PST_MASTER_IDLE || master->state == PST_MASTER_DECIDING)
+        return PST_DEADLINE_NONE;
+    return master->deadline_ns;
+}
+
+static const struct pst_master_transition *transition_of(enum pst_master_state state)
+{
+    for (uint32_t i = 0; i < pst_master_transitions_count; i++) {
+        if (pst_master_transitions[i].state == state)
+            return &pst_master_transitions[i];
+    }
+    return NULL;
+}
+
+static pst_ref archive_ref(const struct pst_master *master)
+{
+    return pst_ref_make(pst_ref_node(master->self_ref), PST_BLOCK_ARCHIVE, 0);
+}
+
+static struct pst_signal *tell_client(const struct pst_master *master, uint16_t gsn,
+                                      struct pst_actions *actions)
+{
+    return pst_actions_send(actions, gsn, master->self_ref, master->client_ref, master->backup,
+                            master->client_sequence);
+}
+
+static void refuse_client(const struct pst_master *master, const struct pst_signal *request,
+                          uint32_t error, struct pst_actions *actions)
+{
+    struct pst_signal *ref =
+        pst_actions_send(actions, PST_BACKUP_REF, master->self_ref, request->sender_ref,
+                         request->backup, request->sequence);
+    ref->payload.ref.master_ref = master->self_ref;
+    ref->payload.ref.error = error;
+    ref->payload.ref.where = master->self_ref;
+    ref->payload.ref.request_id = request->payload.backup_req.request_id;
+}
+
+static void confirm_client(struct pst_master *master, struct pst_actions *actions)
+{
+    master->client_confirmed = true;
+    struct pst_backup_conf *conf =
+        &tell_client(master, PST_BACKUP_CONF, actions)->payload.backup_conf;
+    memcpy(conf->uid, master->request.uid, sizeof(conf->uid));
+    conf->request_id = master->request.request_id;
+    conf->number = master->request.number;
+}
+
+static void tell_abort(struct pst_master *master, struct pst_actions *actions)
+{
+    uint16_t gsn = master->client_confirmed ? PST_BACKUP_ABORT_REP : PST_BACKUP_REF;
+    struct pst_ref_payload *ref = &tell_client(master, gsn, actions)->payload.ref;
+    ref->master_ref = master->self_ref;
+    ref->error = master->error;
+    ref->where = master->where;
+    ref->request_id = master->request.request_id;
+    ref->number = master->request.number;
+    master->aborted++;
+}
+
+static void tell_complete(struct pst_master *master, struct pst_actions *actions)
+{
+    struct pst_backup_complete_rep *rep =
+        &tell_client(master, PST_BACKUP_COMPLETE_REP, actions)->payload.complete;
+    rep->sums = master->sums;
+    rep->request_id = master->request.request_id;
+    rep->start_gci = master->start_gci;
+    rep->number = master->request.number;
+    rep->warnings = master->warnings;
+    rep->manifest_low = pst_uid_low(master->manifest.digest);
+    master->completed++;
+}
+
+static void end(struct pst_master *master, struct pst_actions *actions)
+{
+    if (master->error != 0)
+        tell_abort(master, actions);
+    else
+        tell_complete(master, actions);
+    master->state = PST_MASTER_IDLE;
+    master->sender = NULL;
+}
+
+static void fill(const struct pst_master *master, uint16_t gsn, union pst_payload *payload)
+{
+    payload->order.master_ref = master->self_ref;
+    switch (gsn) {
+    case PST_ARCHIVE_NUMBER_REQ:
+        payload->archive_number.number = master->request.number;
+        break;
+    case PST_DEFINE_BACKUP_REQ:
+        payload->define.number = master->request.number;
+        payload->define.flags = master->request.flags;
+        payload->define.nodes = master->participants;
+        memcpy(payload->define.uid, master->request.uid, sizeof(payload->define.uid));
+        memcpy(payload->define.options, master->request.options, sizeof(payload->define.options));
+        break;
+    case PST_GCP_COMMIT_REQ:
+    case PST_STOP_BACKUP_REQ:
+    case PST_ARCHIVE_DECIDE_REQ:
+        payload->gci.start_gci = master->start_gci;
+        payload->gci.stop_gci = master->start_gci;
+        break;
+    case PST_COMMIT_BACKUP_REQ:
+        payload->commit.file_bytes = master->manifest.file_bytes;
+        memcpy(payload->commit.digest, master->manifest.digest, sizeof(payload->commit.digest));
+        break;
+    case PST_ABORT_BACKUP_ORD:
+        payload->abort.request = PST_ABORT_BACKUP_FAILURE;
+        payload->abort.error = master->error;
+        payload->abort.where = master->where;
+        break;
+    default:
+        break;
+    }
+}
+
+static struct pst_set chosen(const struct pst_master *master, bool multithreaded)
+{
+    bool none = master->request.flags & PST_BACKUP_SINGLE_THREADED;
+    struct pst_set set;
+    for (int i = 0; i < 4; i++) {
+        uint64_t proxied = none ? 0 : master->multithreaded.words[i];
+        set.words[i] = master->participants.words[i] & (multithreaded ? proxied : ~proxied);
+    }
+    return set;
+}
+
+/* One signal to the proxies of the multithreaded nodes, one to LDM 1 of the others. */
+static void send_nodes(const struct pst_master *master, uint16_t gsn, uint32_t sequence,
+                       struct pst_actions *actions)
+{
+    for (int multithreaded = 0; multithreaded < 2; multithreaded++) {
+        struct pst_set targets = chosen(master, multithreaded);
+        if (pst_set_is_empty(&targets))
+            continue;
+        pst_ref receiver_ref = multithreaded ? pst_ref_make(0, PST_BLOCK_PROXY, 0)
+                                             : pst_ref_make(0, PST_BLOCK_BACKUP, 1);
+        struct pst_signal *signal =
+            pst_actions_fan_out(actions, gsn, master->self_ref, PST_ROUTE_NODES, &targets,
+                                receiver_ref, master->backup, sequence);
+        fill(master, gsn, &signal->payload);
+    }
+}
+
+static void enter(struct pst_master *master, enum pst_master_state state,
+                  struct pst_actions *actions);
+
+static void abort_backup(struct pst_master *master, uint32_t error, pst_ref where,
+                         struct pst_actions *actions)
+{
+    master->error = error != 0 ? error : PST_E_BAD_REQUEST;
+    master->where = where;
+    if (master->state == PST_MASTER_NUMBERING) { /* no node knows of it yet */
+        if (master->sender)
+            pst_sender_abandon(master->sender);
+        end(master, actions);
+        return;
+    }
+    master->state = PST_MASTER_ABORTING;
+    master->deadline_ns = master->now_ns + master->timeouts.master_ns;
+    send_nodes(master, PST_ABORT_BACKUP_ORD, 0, actions);
+    if (!master->sender)
+        enter(master, PST_MASTER_CLEANING, actions);
+}
+
+/* Sends the REQ that is out in this state. */
+static void enter(struct pst_master *master, enum pst_master_state state,
+                  struct pst_actions *actions)
+{
+    const struct pst_master_transition *transition = transition_of(state);
+    bool local = state == PST_MASTER_NUMBERING || state == PST_MASTER_DECIDING;
+    struct pst_set targets = local ? pst_set_first(1) : master->participants;
+    master->state = state;
+    master->deadline_ns =
+        master->now_ns +
+        (state == PST_MASTER_SCANNING ? 2 * master->timeouts.stall_ns : master->timeouts.master_ns);
+    master->sender = NULL;
+    if (pst_set_is_empty(&targets)) { /* every participant has died */
+        end(master, actions);
+        return;
+    }
+    master->sender = pst_senders_seize(&master->senders, transition->gsn, master->backup, &targets);
+    assert(master->sender); /* released at each BACKUP_REQ, and one for each state */
+    if (!local) {
+        send_nodes(master, transition->gsn, master->sender->sequence, actions);
+        return;
+    }
+    struct pst_signal *signal =
+        pst_actions_send(actions, transition->gsn, master->self_ref, archive_ref(master),
+                         master->backup, master->sender->sequence);
+    fill(master, transition->gsn, &signal->payload);
+}
+
+/* The last answer to this state's REQ has come. */
+static void leave(struct pst_master *master, struct pst_actions *actions)
+{
+    enum pst_master_state state = master->state;
+    uint32_t error = master->sender->error;
+    pst_ref where = master->sender->where;
+    pst_sender_release(master->sender);
+    master->sender = NULL;
+    if (state == PST_MASTER_ABORTING) {
+        enter(master, PST_MASTER_CLEANING, actions);
+        return;
+    }
+    if (state == PST_MASTER_COMMITTING || state == PST_MASTER_CLEANING) {
+        end(master, actions);
+        return;
+    }
+    if (error != 0) {
+        abort_backup(master, error, where, actions);
+        return;
+    }
+    if (state == PST_MASTER_DEFINING)
+        confirm_client(master, actions);
+    if (state == PST_MASTER_FREEZING)
+        master->start_gci++; /* above all that any node knows */
+    enter(master, transition_of(state)->next, actions);
+}
+
+static void on_backup_req(struct pst_master *master, const struct pst_signal *request,
+                          struct pst_actions *actions)
+{
+    const struct pst_backup_req *wanted = &request->payload.backup_req;
+    if (request->backup == 0 || request->backup != pst_uid_low(wanted->uid)) {
+        refuse_client(master, request, PST_E_BAD_REQUEST, actions);
+        return;
+    }
+    if (master->state != PST_MASTER_IDLE) {
+        if (master->backup == request->backup && master->client_ref == request->sender_ref)
+            return; /* asked twice: the answer is under way, or was given */
+        refuse_client(master, request, PST_E_BUSY, actions);
+        return;
+    }
+    pst_senders_release_stale(&master->senders);
+    master->backup = request->backup;
+    master->request = *wanted;
+    master->client_ref = request->sender_ref;
+    master->client_sequence = request->sequence;
+    master->client_confirmed = false;
+    master->participants = master->nodes;
+    master->error = 0;
+    master->where = 0;
+    master->start_gci = 0;
+    master->warnings = 0;
+    memset(&master->sums, 0, sizeof(master->sums));
+    memset(&master->manifest, 0, sizeof(master->manifest));
+    memset(master->node_progress, 0, sizeof(master->node_progress));
+    enter(master, PST_MASTER_NUMBERING, actions);
+}
+
+static void collect(struct pst_master *master, const struct pst_signal *answer, uint32_t member,
+                    struct pst_actions *actions)
+{
+    const union pst_payload *payload = &answer->payload;
+    switch (answer->gsn) {
+    case PST_ARCHIVE_NUMBER_CONF:
+        master->request.number = payload->archive_number.number;
+        break;
+    case PST_GCP_PREPARE_CONF:
+        if (payload->gci.start_gci > master->start_gci)
+            master->start_gci = payload->gci.start_gci;
+        break;
+    case PST_STOP_BACKUP_CONF: {
+        pst_sums_add(&master->sums, &payload->stop_conf.sums);
+        struct pst_archive_item *item =
+            &pst_actions_send(actions, PST_ARCHIVE_NODE_ORD, master->self_ref, archive_ref(master),
+                              master->backup, 0)
+                 ->payload.archive_item;
+        item->master_ref = master->self_ref;
+        item->item = member + 1;
+        item->sums = payload->stop_conf.sums;
+        item->file_bytes = payload->stop_conf.file_bytes;
+        memcpy(item->digest, payload->stop_conf.digest, sizeof(item->digest));
+        break;
+    }
+    case PST_ARCHIVE_DECIDE_CONF:
+        master->manifest = payload->commit;
+        break;
+    case PST_COMMIT_BACKUP_REF:
+        master->warnings++;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Which of those asked sent this; 256 (in no set) for a stranger. */
+static uint32_t member_of(const struct pst_master *master, const struct pst_signal *answer)
+{
+    if (pst_gsn_answered(answer->gsn) >= PST_ARCHIVE_NUMBER_REQ)
+        return answer->sender_ref == archive_ref(master) ? 0 : 256;
+    uint32_t node = pst_ref_node(answer->sender_ref);
+    if (node < 1 || node > PST_NODES_MAX)
+        return 256;
+    struct pst_set proxied = chosen(master, true);
+    pst_ref expected = pst_set_has(&proxied, node - 1) ? pst_ref_make(node, PST_BLOCK_PROXY, 0)
+                                                       : pst_ref_make(node, PST_BLOCK_BACKUP, 1);
+    return answer->sender_ref == expected ? node - 1 : 256;
+}
+
+static bool may_abort(const struct pst_master *master)
+{
+    return master->state >= PST_MASTER_NUMBERING && master->state <= PST_MASTER_STOPPING;
+}
+
+static void on_answer(struct pst_master *master, const struct pst_signal *answer,
+                      struct pst_actions *actions)
+{
+    uint32_t member = member_of(master, answer);
+    struct pst_sender *sender = pst_senders_answer(&master->senders, answer, member);
+    if (!sender)
+        return;
+    assert(sender == master->sender);
+    if (master->state != PST_MASTER_ABORTING)
+        collect(master, answer, member, actions);
+    if (pst_set_is_empty(&sender->waiting))
+        leave(master, actions);
+    else if (sender->error != 0 && may_abort(master))
+        abort_backup(master, sender->error, sender->where, actions);
+}
+
+/* From the client, or from an LDM in trouble. Once the decision is being written it is too late. */
+static void on_abort(struct pst_master *master, const struct pst_signal *order,
+                     struct pst_actions *actions)
+{
+    const struct pst_abort_backup_ord *abort = &order->payload.abort;
+    if (!may_abort(master) || master->backup != order->backup)
+        return;
+    if (abort->request == PST_ABORT_CLIENT)
+        abort_backup(master, PST_E_CLIENT_ABORT, order->sender_ref, actions);
+    else if (abort->master_ref == master->self_ref)
+        abort_backup(master, abort->error, abort->where, actions);
+}
+
+static void on_progress(struct pst_master *master, const struct pst_signal *report,
+                        struct pst_actions *actions)
+{
+    uint32_t member = member_of(master, report);
+    if (master->state != PST_MASTER_SCANNING || master->backup != report->backup ||
+        member >= PST_NODES_MAX)
+        return;
+    master->node_progress[member] = report->payload.progress;
+    master->deadline_ns = master->now_ns + 2 * master->timeouts.stall_ns;
+    struct pst_progress *status =
+        &tell_client(master, PST_BACKUP_STATUS_REP, actions)->payload.progress;
+    status->master_ref = master->self_ref;
+    status->request_id = master->request.request_id;
+    status->expected_is_final = 1;
+    for (uint32_t i = 0; i < PST_NODES_MAX; i++) {
+        if (!pst_set_has(&master->participants, i))
+            continue;
+        pst_sums_add(&status->sums, &master->node_progress[i].sums);
+        status->expected_bytes += master->node_progress[i].expected_bytes;
+        status->expected_is_final &= master->node_progress[i].expected_is_final;
+    }
+}
+
+static void on_timer(struct pst_master *master, struct pst_actions *actions)
+{
+    if (master->now_ns < pst_master_deadline_ns(master))
+        return;
+    uint32_t late = 0;
+    while (late < PST_NODES_MAX && !pst_set_has(&master->sender->waiting, late))
+        late++;
+    pst_sender_abandon(master->sender);
+    master->sender = NULL;
+    bool scans = master->state == PST_MASTER_SCANNING;
+    switch (master->state) {
+    case PST_MASTER_ABORTING:
+        enter(master, PST_MASTER_CLEANING, actions);
+        break;
+    case PST_MASTER_CLEANING:
+        end(master, actions);
+        break;
+    case PST_MASTER_COMMITTING:
+        master->warnings++;
+        end(master, actions);
+        break;
+    default:
+        abort_backup(master, scans ? PST_E_STALLED : PST_E_TIMEOUT,
+                     pst_ref_make(late + 1, PST_BLOCK_PROXY, 0), actions);
+    }
+}
+
+static void on_node_failed(struct pst_master *master, uint32_t node, struct pst_actions *actions)
+{
+    assert(node >= 1 && node <= PST_NODES_MAX && node != pst_ref_node(master->self_ref));
+    pst_set_remove(&master->nodes, node - 1);
+    pst_set_remove(&master->multithreaded, node - 1);
+    if (master->state == PST_MASTER_IDLE || !pst_set_has(&master->participants, node - 1))
+        return;
+    pst_set_remove(&master->participants, node - 1);
+    bool decided = master->state == PST_MASTER_DECIDING || master->state == PST_MASTER_COMMITTING;
+    master->warnings += decided;
+    bool local = master->state == PST_MASTER_NUMBERING || master->state == PST_MASTER_DECIDING;
+    if (master->sender && !local)
+        pst_sender_fail_member(master->sender, node - 1, PST_E_NODE_FAILED,
+                               pst_ref_make(node, PST_BLOCK_PROXY, 0));
+    bool all_in = master->sender && pst_set_is_empty(&master->sender->waiting);
+    if (may_abort(master)) {
+        if (all_in) {
+            pst_sender_release(master->sender);
+            master->sender = NULL;
+        }
+        abort_backup(master, PST_E_NODE_FAILED, pst_ref_make(node, PST_BLOCK_PROXY, 0), actions);
+    } else if (all_in) {
+        leave(master, actions);
+    }
+}
+
+static void on_signal(struct pst_master *master, const struct pst_signal *signal,
+                      struct pst_actions *actions)
+{
+    switch (signal->gsn) {
+    case PST_BACKUP_REQ:
+        on_backup_req(master, signal, actions);
+        break;
+    case PST_ABORT_BACKUP_ORD:
+        on_abort(master, signal, actions);
+        break;
+    case PST_BACKUP_PROGRESS_REP:
+        on_progress(master, signal, actions);
+        break;
+    default:
+        on_answer(master, signal, actions);
+    }
+}
+
+void pst_master_step(struct pst_master *master, const struct pst_event *event,
+                     struct pst_actions *actions)
+{
+    master->now_ns = event->now_ns;
+    switch (event->type) {
+    case PST_EVENT_SIGNAL:
+        on_signal(master, event->signal, actions);
+        break;
+    case PST_EVENT_TIMER:
+        on_timer(master, actions);
+        break;
+    case PST_EVENT_NODE_FAILED:
+        on_node_failed(master, event->node, actions);
+        break;
+    default:
+        assert(!"an event that a master never gets");
+    }
+}

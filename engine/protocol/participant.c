@@ -1,0 +1,469 @@
+#include "engine/protocol/participant.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+
+/* CLEANUP_BACKUP_REQ has no row: it is legal in every state but COMMITTING, where a decided backup
+ * would be removed, and IDLE, where there is nothing to do and it is confirmed. */
+const struct pst_participant_transition pst_participant_transitions[] = {
+    {PST_PARTICIPANT_IDLE, PST_DEFINE_BACKUP_REQ, PST_WORK_OPEN, PST_PARTICIPANT_DEFINING,
+     PST_PARTICIPANT_DEFINED},
+    {PST_PARTICIPANT_DEFINED, PST_START_BACKUP_REQ, PST_WORK_START, PST_PARTICIPANT_STARTING,
+     PST_PARTICIPANT_STARTED},
+    {PST_PARTICIPANT_STARTED, PST_BACKUP_FRAGMENT_REQ, PST_WORK_SCAN, PST_PARTICIPANT_SCANNING,
+     PST_PARTICIPANT_STARTED},
+    {PST_PARTICIPANT_SCANNING, PST_BACKUP_FRAGMENT_REQ, PST_WORK_SCAN, PST_PARTICIPANT_SCANNING,
+     PST_PARTICIPANT_STARTED},
+    {PST_PARTICIPANT_STARTED, PST_STOP_BACKUP_REQ, PST_WORK_STOP, PST_PARTICIPANT_STOPPING,
+     PST_PARTICIPANT_PREPARED},
+    {PST_PARTICIPANT_PREPARED, PST_COMMIT_BACKUP_REQ, PST_WORK_RELEASE, PST_PARTICIPANT_COMMITTING,
+     PST_PARTICIPANT_IDLE},
+};
+const uint32_t pst_participant_transitions_count =
+    sizeof(pst_participant_transitions) / sizeof(pst_participant_transitions[0]);
+
+static const char *const state_names[] = {
+#define X(name, meaning) #name,
+    PST_PARTICIPANT_STATE_LIST(X)
+#undef X
+};
+
+const char *pst_participant_state_name(enum pst_participant_state state)
+{
+    return state_names[state];
+}
+
+void pst_participant_init(struct pst_participant *participant, pst_ref self_ref,
+                          const struct pst_timeouts *timeouts)
+{
+    assert(pst_timeouts_are_nested(timeouts));
+    memset(participant, 0, sizeof(*participant));
+    participant->self_ref = self_ref;
+    participant->timeouts = *timeouts;
+}
+
+uint64_t pst_participant_deadline_ns(const struct pst_participant *participant)
+{
+    return participant->request != 0 ? participant->deadline_ns : PST_DEADLINE_NONE;
+}
+
+static void stray(struct pst_participant *participant)
+{
+    participant->stray_events++;
+}
+
+static void refuse(const struct pst_participant *participant, uint16_t request, pst_ref to,
+                   uint32_t sequence, uint64_t backup, uint32_t error, pst_ref where,
+                   struct pst_actions *actions)
+{
+    struct pst_signal *ref =
+        pst_actions_send(actions, PST_REF_OF(request), participant->self_ref, to, backup, sequence);
+    ref->payload.ref.master_ref = participant->master_ref;
+    ref->payload.ref.error = error;
+    ref->payload.ref.where = where;
+}
+
+static struct pst_signal *confirm(const struct pst_participant *participant, uint16_t request,
+                                  pst_ref to, uint32_t sequence, struct pst_actions *actions)
+{
+    struct pst_signal *conf = pst_actions_send(actions, PST_CONF_OF(request), participant->self_ref,
+                                               to, participant->backup, sequence);
+    conf->payload.order.master_ref = participant->master_ref;
+    return conf;
+}
+
+/* Answers the REQ in service, if there still is one, with an error. */
+static void refuse_current(struct pst_participant *participant, uint32_t error, pst_ref where,
+                           struct pst_actions *actions)
+{
+    if (participant->request == 0)
+        return;
+    if (participant->sender_ref != 0)
+        refuse(participant, participant->request, participant->sender_ref, participant->sequence,
+               participant->backup, error, where, actions);
+    participant->request = 0;
+}
+
+static void refuse_scans(struct pst_participant *participant, uint32_t error, pst_ref where,
+                         struct pst_actions *actions)
+{
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
+        struct pst_scan *scan = &participant->scans[i];
+        if (scan->sequence == 0 || scan->sender_ref == 0)
+            continue;
+        refuse(participant, PST_BACKUP_FRAGMENT_REQ, scan->sender_ref, scan->sequence,
+               participant->backup, error, where, actions);
+        scan->sender_ref = 0;
+    }
+}
+
+static uint32_t scans_running(const struct pst_participant *participant)
+{
+    uint32_t running = 0;
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++)
+        running += participant->scans[i].sequence != 0;
+    return running;
+}
+
+static void begin_backup(struct pst_participant *participant, const struct pst_signal *define)
+{
+    participant->backup = define->backup;
+    participant->master_ref = define->payload.define.master_ref;
+    participant->error = 0;
+    participant->where = 0;
+    participant->trouble_told = false;
+    memset(participant->scans, 0, sizeof(participant->scans));
+}
+
+static void serve(struct pst_participant *participant, const struct pst_signal *request,
+                  const struct pst_participant_transition *transition, uint64_t now_ns,
+                  struct pst_actions *actions)
+{
+    participant->state = transition->busy;
+    participant->sender_ref = request->sender_ref;
+    participant->request = request->gsn;
+    participant->sequence = request->sequence;
+    participant->deadline_ns = now_ns + participant->timeouts.ldm_ns;
+    struct pst_work *work = pst_actions_work(actions, transition->work, request->backup);
+    if (request->gsn == PST_DEFINE_BACKUP_REQ) {
+        memcpy(work->uid, request->payload.define.uid, sizeof(work->uid));
+        work->number = request->payload.define.number;
+        work->flags = request->payload.define.flags;
+    } else if (request->gsn == PST_STOP_BACKUP_REQ) {
+        work->start_gci = request->payload.gci.start_gci;
+        work->stop_gci = request->payload.gci.stop_gci;
+    }
+}
+
+static void serve_scan(struct pst_participant *participant, const struct pst_signal *request,
+                       struct pst_actions *actions)
+{
+    struct pst_scan *scan = participant->scans;
+    while (scan < participant->scans + PST_FRAGMENTS_AHEAD && scan->sequence != 0)
+        scan++;
+    if (scan == participant->scans + PST_FRAGMENTS_AHEAD || request->sequence == 0) {
+        refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
+               PST_E_NO_RESOURCES, participant->self_ref, actions);
+        return;
+    }
+    const struct pst_fragment *fragment = &request->payload.fragment;
+    participant->state = PST_PARTICIPANT_SCANNING;
+    participant->sender_ref = request->sender_ref;
+    *scan = (struct pst_scan){request->sequence, fragment->source, fragment->fragment,
+                              request->sender_ref};
+    struct pst_work *work = pst_actions_work(actions, PST_WORK_SCAN, request->backup);
+    work->source = fragment->source;
+    work->fragment = fragment->fragment;
+}
+
+/* Why an order cannot be served; 0 if it can. */
+static uint32_t order_error(const struct pst_participant *participant,
+                            const struct pst_signal *request)
+{
+    if (request->gsn == PST_DEFINE_BACKUP_REQ) {
+        if (participant->state == PST_PARTICIPANT_IDLE)
+            return 0;
+        bool cleans = participant->state == PST_PARTICIPANT_ABORTED ||
+                      participant->state == PST_PARTICIPANT_CLEANING;
+        return cleans ? PST_E_CLEANING : PST_E_BUSY;
+    }
+    if (participant->state == PST_PARTICIPANT_IDLE || participant->backup != request->backup)
+        return PST_E_UNKNOWN_BACKUP;
+    if (participant->master_ref != request->payload.order.master_ref)
+        return PST_E_WRONG_MASTER;
+    return 0;
+}
+
+static void discard(struct pst_participant *participant, struct pst_actions *actions)
+{
+    participant->state = PST_PARTICIPANT_CLEANING;
+    participant->discards = true;
+    pst_actions_work(actions, PST_WORK_DISCARD, participant->backup);
+}
+
+static void on_cleanup(struct pst_participant *participant, const struct pst_signal *request,
+                       uint64_t now_ns, struct pst_actions *actions)
+{
+    uint32_t error = order_error(participant, request);
+    if (error == PST_E_UNKNOWN_BACKUP) { /* nothing of it is here */
+        struct pst_signal *conf =
+            confirm(participant, request->gsn, request->sender_ref, request->sequence, actions);
+        conf->backup = request->backup;
+        conf->payload.order.master_ref = request->payload.order.master_ref;
+        return;
+    }
+    if (error == 0 && participant->request == PST_CLEANUP_BACKUP_REQ)
+        error = PST_E_CLEANING;
+    if (error == 0 && participant->state == PST_PARTICIPANT_COMMITTING)
+        error = PST_E_WRONG_STATE; /* what is decided is never removed */
+    if (error != 0) {
+        refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
+               error, participant->self_ref, actions);
+        return;
+    }
+    refuse_current(participant, PST_E_WRONG_STATE, participant->self_ref, actions);
+    refuse_scans(participant, PST_E_WRONG_STATE, participant->self_ref, actions);
+    participant->request = request->gsn;
+    participant->sequence = request->sequence;
+    participant->sender_ref = request->sender_ref;
+    participant->deadline_ns = now_ns + participant->timeouts.ldm_ns;
+    if (!participant->discards)
+        discard(participant, actions);
+}
+
+static void on_request(struct pst_participant *participant, const struct pst_signal *request,
+                       uint64_t now_ns, struct pst_actions *actions)
+{
+    bool known = false;
+    uint32_t error = order_error(participant, request);
+    for (uint32_t i = 0; i < pst_participant_transitions_count; i++) {
+        const struct pst_participant_transition *transition = &pst_participant_transitions[i];
+        if (transition->gsn != request->gsn)
+            continue;
+        known = true;
+        if (error != 0 || transition->from != participant->state)
+            continue;
+        if (request->gsn == PST_DEFINE_BACKUP_REQ)
+            begin_backup(participant, request);
+        if (transition->work == PST_WORK_SCAN)
+            serve_scan(participant, request, actions);
+        else
+            serve(participant, request, transition, now_ns, actions);
+        return;
+    }
+    if (known)
+        refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
+               error != 0 ? error : PST_E_WRONG_STATE, participant->self_ref, actions);
+    else
+        stray(participant);
+}
+
+static void on_abort(struct pst_participant *participant, const struct pst_signal *order,
+                     struct pst_actions *actions)
+{
+    const struct pst_abort_backup_ord *abort = &order->payload.abort;
+    switch (participant->state) {
+    case PST_PARTICIPANT_IDLE:
+    case PST_PARTICIPANT_COMMITTING:
+    case PST_PARTICIPANT_ABORTED:
+    case PST_PARTICIPANT_CLEANING:
+        stray(participant);
+        return;
+    default:
+        break;
+    }
+    if (participant->backup != order->backup || participant->master_ref != abort->master_ref) {
+        stray(participant);
+        return;
+    }
+    participant->state = PST_PARTICIPANT_ABORTED;
+    participant->error = abort->error != 0 ? abort->error : PST_E_BACKUP_FAILURE;
+    participant->where = abort->where;
+    if (scans_running(participant) > 0)
+        pst_actions_work(actions, PST_WORK_HALT, participant->backup);
+}
+
+static void on_scan_done(struct pst_participant *participant, const struct pst_work_result *result,
+                         struct pst_actions *actions)
+{
+    struct pst_scan *scan = participant->scans;
+    while (scan->sequence == 0 || scan->source != result->source ||
+           scan->fragment != result->fragment) {
+        if (++scan == participant->scans + PST_FRAGMENTS_AHEAD) {
+            stray(participant);
+            return;
+        }
+    }
+    uint32_t error = (uint32_t)result->error;
+    if (participant->state == PST_PARTICIPANT_ABORTED)
+        error = participant->error;
+    if (scan->sender_ref != 0 && error != 0) {
+        pst_ref where = participant->state == PST_PARTICIPANT_ABORTED ? participant->where
+                                                                      : participant->self_ref;
+        refuse(participant, PST_BACKUP_FRAGMENT_REQ, scan->sender_ref, scan->sequence,
+               participant->backup, error, where, actions);
+    } else if (scan->sender_ref != 0) {
+        struct pst_signal *conf = confirm(participant, PST_BACKUP_FRAGMENT_REQ, scan->sender_ref,
+                                          scan->sequence, actions);
+        conf->payload.fragment_conf.source = result->source;
+        conf->payload.fragment_conf.fragment = result->fragment;
+        conf->payload.fragment_conf.sums = result->sums;
+    }
+    scan->sequence = 0;
+    if (participant->state == PST_PARTICIPANT_SCANNING && scans_running(participant) == 0)
+        participant->state = PST_PARTICIPANT_STARTED;
+}
+
+static void on_discard_done(struct pst_participant *participant,
+                            const struct pst_work_result *result, struct pst_actions *actions)
+{
+    participant->discards = false;
+    participant->state = PST_PARTICIPANT_IDLE;
+    if (result->error != 0)
+        refuse_current(participant, (uint32_t)result->error, participant->self_ref, actions);
+    else if (participant->request != 0 && participant->sender_ref != 0)
+        confirm(participant, participant->request, participant->sender_ref, participant->sequence,
+                actions);
+    participant->request = 0;
+}
+
+static void confirm_work(struct pst_participant *participant, const struct pst_work_result *result,
+                         struct pst_actions *actions)
+{
+    if (participant->sender_ref == 0)
+        return;
+    struct pst_signal *conf = confirm(participant, participant->request, participant->sender_ref,
+                                      participant->sequence, actions);
+    if (participant->request == PST_STOP_BACKUP_REQ) {
+        conf->payload.stop_conf.sums = result->sums;
+        conf->payload.stop_conf.file_bytes = result->file_bytes;
+        memcpy(conf->payload.stop_conf.digest, result->digest, sizeof(result->digest));
+    }
+}
+
+static void on_work_done(struct pst_participant *participant, const struct pst_work_result *result,
+                         struct pst_actions *actions)
+{
+    if (participant->state == PST_PARTICIPANT_IDLE || result->backup != participant->backup) {
+        stray(participant);
+        return;
+    }
+    if (result->type == PST_WORK_SCAN) {
+        on_scan_done(participant, result, actions);
+        return;
+    }
+    if (result->type == PST_WORK_DISCARD) {
+        on_discard_done(participant, result, actions);
+        return;
+    }
+    const struct pst_participant_transition *transition = pst_participant_transitions;
+    while (transition->work != result->type)
+        transition++;
+    if (participant->request != transition->gsn) { /* its REQ has been answered: it was late */
+        stray(participant);
+        if (result->type == PST_WORK_RELEASE)
+            participant->state = PST_PARTICIPANT_IDLE;
+        return;
+    }
+    if (participant->state == PST_PARTICIPANT_ABORTED) {
+        refuse_current(participant, participant->error, participant->where, actions);
+    } else if (result->error != 0) {
+        participant->state = PST_PARTICIPANT_ABORTED;
+        participant->error = (uint32_t)result->error;
+        participant->where = participant->self_ref;
+        refuse_current(participant, participant->error, participant->where, actions);
+    } else {
+        confirm_work(participant, result, actions);
+        participant->state = transition->done;
+    }
+    participant->request = 0;
+}
+
+/* Trouble of its own that no request will tell goes straight to the master, past the proxy. */
+static void on_trouble(struct pst_participant *participant, int error, struct pst_actions *actions)
+{
+    bool open = participant->state >= PST_PARTICIPANT_DEFINED &&
+                participant->state <= PST_PARTICIPANT_STOPPING;
+    if (!open || participant->trouble_told)
+        return;
+    participant->trouble_told = true;
+    struct pst_signal *order =
+        pst_actions_send(actions, PST_ABORT_BACKUP_ORD, participant->self_ref,
+                         participant->master_ref, participant->backup, 0);
+    order->payload.abort.master_ref = participant->master_ref;
+    order->payload.abort.request = PST_ABORT_FILE_OR_SCAN;
+    order->payload.abort.error = (uint32_t)error;
+    order->payload.abort.where = participant->self_ref;
+}
+
+static void on_progress(struct pst_participant *participant, const struct pst_sums *sums,
+                        struct pst_actions *actions)
+{
+    if (participant->state != PST_PARTICIPANT_SCANNING)
+        return;
+    struct pst_signal *report =
+        pst_actions_send(actions, PST_BACKUP_PROGRESS_REP, participant->self_ref,
+                         participant->sender_ref, participant->backup, 0);
+    report->payload.progress.master_ref = participant->master_ref;
+    report->payload.progress.sums = *sums;
+}
+
+/* The work goes on, but nobody waits for it; a later CLEANUP does. */
+static void on_timer(struct pst_participant *participant, uint64_t now_ns,
+                     struct pst_actions *actions)
+{
+    if (participant->request == 0 || now_ns < participant->deadline_ns)
+        return;
+    refuse_current(participant, PST_E_TIMEOUT, participant->self_ref, actions);
+    if (participant->state == PST_PARTICIPANT_CLEANING ||
+        participant->state == PST_PARTICIPANT_COMMITTING ||
+        participant->state == PST_PARTICIPANT_ABORTED)
+        return;
+    participant->state = PST_PARTICIPANT_ABORTED;
+    participant->error = PST_E_TIMEOUT;
+    participant->where = participant->self_ref;
+}
+
+/* The master died: a prepared part is kept, whatever else there is goes. */
+static void on_node_failed(struct pst_participant *participant, uint32_t node, uint64_t now_ns,
+                           struct pst_actions *actions)
+{
+    if (participant->state == PST_PARTICIPANT_IDLE ||
+        participant->state == PST_PARTICIPANT_COMMITTING ||
+        participant->state == PST_PARTICIPANT_CLEANING ||
+        pst_ref_node(participant->master_ref) != node)
+        return;
+    if (participant->state == PST_PARTICIPANT_PREPARED) {
+        participant->state = PST_PARTICIPANT_COMMITTING;
+        participant->request = PST_COMMIT_BACKUP_REQ;
+        participant->sender_ref = 0;
+        participant->deadline_ns = now_ns + participant->timeouts.ldm_ns;
+        pst_actions_work(actions, PST_WORK_RELEASE, participant->backup);
+        return;
+    }
+    refuse_current(participant, PST_E_NODE_FAILED, participant->master_ref, actions);
+    refuse_scans(participant, PST_E_NODE_FAILED, participant->master_ref, actions);
+    discard(participant, actions);
+}
+
+static void on_signal(struct pst_participant *participant, const struct pst_signal *signal,
+                      uint64_t now_ns, struct pst_actions *actions)
+{
+    switch (signal->gsn) {
+    case PST_ABORT_BACKUP_ORD:
+        on_abort(participant, signal, actions);
+        break;
+    case PST_CLEANUP_BACKUP_REQ:
+        on_cleanup(participant, signal, now_ns, actions);
+        break;
+    default:
+        on_request(participant, signal, now_ns, actions);
+    }
+}
+
+void pst_participant_step(struct pst_participant *participant, const struct pst_event *event,
+                          struct pst_actions *actions)
+{
+    switch (event->type) {
+    case PST_EVENT_SIGNAL:
+        on_signal(participant, event->signal, event->now_ns, actions);
+        break;
+    case PST_EVENT_TIMER:
+        on_timer(participant, event->now_ns, actions);
+        break;
+    case PST_EVENT_NODE_FAILED:
+        on_node_failed(participant, event->node, event->now_ns, actions);
+        break;
+    case PST_EVENT_WORK_DONE:
+        on_work_done(participant, &event->work, actions);
+        break;
+    case PST_EVENT_PROGRESS:
+        on_progress(participant, &event->progress, actions);
+        break;
+    case PST_EVENT_TROUBLE:
+        on_trouble(participant, event->trouble, actions);
+        break;
+    }
+}

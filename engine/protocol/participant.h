@@ -1,0 +1,84 @@
+/*
+ * Participant: one LDM's part in a backup. Takes orders from its proxy, has its LDM do the work,
+ * and answers whoever sent the last REQ (senderRef).
+ *
+ * masterRef, set by DEFINE_BACKUP_REQ, names who coordinates. Its three uses: trouble outside any
+ * request goes straight to it; its node's death aborts this part; only it may give orders.
+ */
+#ifndef PST_ENGINE_PROTOCOL_PARTICIPANT_H
+#define PST_ENGINE_PROTOCOL_PARTICIPANT_H
+
+#include "engine/protocol/step.h"
+
+/* X(name, meaning) */
+#define PST_PARTICIPANT_STATE_LIST(X)                                                              \
+    X(IDLE, "no backup")                                                                           \
+    X(DEFINING, "the part file is being created")                                                  \
+    X(DEFINED, "the part file is open")                                                            \
+    X(STARTING, "the part's header is being written")                                              \
+    X(STARTED, "changes are captured, nothing is being scanned")                                   \
+    X(SCANNING, "fragments are being scanned")                                                     \
+    X(STOPPING, "the part is being closed")                                                        \
+    X(PREPARED, "the part is durable; the master decides")                                         \
+    X(COMMITTING, "the backup is complete and being forgotten")                                    \
+    X(ABORTED, "stopped; waits for the order to clean up")                                         \
+    X(CLEANING, "the part is being removed")
+
+enum pst_participant_state {
+#define X(name, meaning) PST_PARTICIPANT_##name,
+    PST_PARTICIPANT_STATE_LIST(X)
+#undef X
+};
+
+struct pst_scan {
+    uint32_t sequence; /* of its BACKUP_FRAGMENT_REQ; 0: none */
+    uint32_t source;
+    uint64_t fragment;
+    pst_ref sender_ref; /* 0: answered already */
+};
+
+struct pst_participant {
+    pst_ref self_ref;
+    struct pst_timeouts timeouts;
+
+    enum pst_participant_state state;
+    uint64_t backup;
+    pst_ref master_ref;
+    pst_ref sender_ref; /* who sent the last REQ */
+
+    uint16_t request; /* the REQ in service, scans excepted; 0: none */
+    uint32_t sequence;
+    uint64_t deadline_ns;
+    struct pst_scan scans[PST_FRAGMENTS_AHEAD];
+
+    uint32_t error; /* why it is ABORTED */
+    pst_ref where;
+    bool trouble_told;
+    bool discards;         /* PST_WORK_DISCARD was asked for and has not ended */
+    uint64_t stray_events; /* late results, unknown orders; since init */
+};
+
+void pst_participant_init(struct pst_participant *participant, pst_ref self_ref,
+                          const struct pst_timeouts *timeouts);
+
+void pst_participant_step(struct pst_participant *participant, const struct pst_event *event,
+                          struct pst_actions *actions);
+
+uint64_t pst_participant_deadline_ns(const struct pst_participant *participant);
+
+const char *pst_participant_state_name(enum pst_participant_state state);
+
+/* One row of the state table: the REQ that is legal in a state, the work it starts, and where it
+ * leads. SCANNING leads back to STARTED with the last scan. */
+struct pst_participant_transition {
+    enum pst_participant_state from;
+    uint16_t gsn;
+    enum pst_work_type work;
+    enum pst_participant_state busy;
+    enum pst_participant_state done;
+};
+
+extern const struct pst_participant_transition pst_participant_transitions[];
+extern const uint32_t pst_participant_transitions_count;
+
+#endif
