@@ -88,10 +88,8 @@ void pst_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t 
 
 bool pst_index_is_full(const struct pst_index_builder *builder);
 
-/* Adds the entry of a sealed chunk. objects: of a CATALOGUE chunk's entries, lowest and highest
- * id; those of a DATA chunk are taken from its pieces. The index must not be full. */
-void pst_index_add(struct pst_index_builder *builder, const void *chunk, uint64_t object_first,
-                   uint64_t object_last);
+/* Adds the entry of a sealed DATA or CATALOGUE chunk. The index must not be full. */
+void pst_index_add(struct pst_index_builder *builder, const void *chunk);
 
 /* Seals the INDEX chunk in the builder's buffer and detaches it; returns the bytes to write. An
  * index without entries is legal (an empty part has one). */
@@ -110,5 +108,14 @@ struct pst_index_view {
  * other and it. -PST_E_CORRUPT, -PST_E_NEWER; *damage is relative to the buffer. */
 int pst_index_read(const void *buffer, struct pst_index_view *view,
                    struct pst_damage *damage) PST_MUST_USE;
+
+/* pst_chunk_check of the chunk that an entry, or a link, names, and then that it is that very one:
+ * another chunk of the same number, intact, is -PST_E_CORRUPT too. */
+int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
+                          const struct pst_part_identity *identity,
+                          struct pst_damage *damage) PST_MUST_USE;
+int pst_index_check_link(const struct pst_index_link *link, const void *buffer, uint64_t bytes,
+                         const struct pst_part_identity *identity,
+                         struct pst_damage *damage) PST_MUST_USE;
 
 #endif

@@ -89,6 +89,14 @@ int pst_object_encode(const struct pst_object *object, void *payload, size_t pay
 int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
                       struct pst_object *object) PST_MUST_USE;
 
+/* Lowest and highest id in a payload of legal entries, and their number. */
+struct pst_object_range {
+    uint64_t first;
+    uint64_t last;
+    uint64_t objects;
+};
+struct pst_object_range pst_object_range_of(const void *payload, size_t payload_bytes);
+
 /* Not empty, not absolute, no empty, "." or ".." component, shorter than PST_PATH_BYTES_MAX. */
 bool pst_object_path_is_safe(const char *path);
 

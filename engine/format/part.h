@@ -42,10 +42,9 @@ void pst_part_begin(struct pst_part *part, const struct pst_part_identity *ident
 void pst_part_attach_index(struct pst_part *part, void *buffer);
 
 /* Seals a DATA or CATALOGUE chunk (pst_chunk_seal says what that does to the buffer) and enters it
- * in the index, which must not be full. object_first, object_last: CATALOGUE only, else 0. */
+ * in the index, which must not be full. */
 struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
-                                          uint32_t payload_bytes, uint64_t object_first,
-                                          uint64_t object_last);
+                                          uint32_t payload_bytes);
 
 bool pst_part_index_is_full(const struct pst_part *part);
 

@@ -1,0 +1,204 @@
+#include "engine/format/chunk.h"
+
+#include "engine/format/block.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define FIELD(field, what, error)                                                                  \
+    PST_DAMAGED_FIELD(damage, struct pst_chunk_header, field, what, error)
+
+static uint32_t padded(uint32_t bytes)
+{
+    return (bytes + PST_BLOCK_BYTES - 1) / PST_BLOCK_BYTES * PST_BLOCK_BYTES;
+}
+
+uint64_t pst_chunk_file_bytes(uint32_t stored_bytes)
+{
+    assert(stored_bytes <= PST_CHUNK_BYTES_MAX);
+    return PST_CHUNK_HEADER_BYTES + padded(stored_bytes);
+}
+
+const struct pst_chunk_header *pst_chunk_header_of(const void *buffer)
+{
+    return buffer;
+}
+
+const void *pst_chunk_payload_of(const void *buffer)
+{
+    return (const uint8_t *)buffer + PST_CHUNK_HEADER_BYTES;
+}
+
+void pst_chunk_begin(void *buffer, enum pst_chunk_type type)
+{
+    struct pst_chunk_header *header = buffer;
+    memset(header, 0, sizeof(*header));
+    header->type = (uint16_t)type;
+}
+
+int pst_chunk_add_piece(void *buffer, const struct pst_chunk_piece *piece)
+{
+    struct pst_chunk_header *header = buffer;
+    assert(header->type == PST_CHUNK_DATA && piece->object);
+    if (header->pieces_count == PST_CHUNK_PIECES_MAX)
+        return -ENOSPC;
+    header->pieces[header->pieces_count++] = *piece;
+    return 0;
+}
+
+struct pst_chunk_piece *pst_chunk_piece_at(void *buffer, uint32_t piece)
+{
+    struct pst_chunk_header *header = buffer;
+    assert(piece < header->pieces_count);
+    return &header->pieces[piece];
+}
+
+uint32_t pst_chunk_pieces_count(const void *buffer)
+{
+    return pst_chunk_header_of(buffer)->pieces_count;
+}
+
+/* Binds a payload to its place: a payload under another chunk's header is found. */
+static uint64_t payload_seed(const struct pst_chunk_header *header)
+{
+    const size_t from = offsetof(struct pst_block_head, identity);
+    const struct pst_digest digest =
+        pst_digest_of((const uint8_t *)header + from, sizeof(header->head) - from, 0);
+    uint64_t seed;
+    memcpy(&seed, digest.bytes, sizeof(seed));
+    return seed;
+}
+
+static struct pst_digest payload_checksum(const struct pst_chunk_header *header)
+{
+    return pst_digest_of(pst_chunk_payload_of(header), padded(header->stored_bytes),
+                         payload_seed(header));
+}
+
+/* What the buffer held before must not reach the disk. */
+static void zero_gaps(struct pst_chunk_header *header, uint8_t *payload, uint32_t payload_bytes)
+{
+    uint32_t end = header->type == PST_CHUNK_DATA ? 0 : payload_bytes;
+    for (uint32_t i = 0; i < header->pieces_count; i++) {
+        const struct pst_chunk_piece *piece = &header->pieces[i];
+        assert(piece->payload_offset >= end && piece->payload_offset <= payload_bytes);
+        assert(piece->bytes <= payload_bytes - piece->payload_offset);
+        memset(payload + end, 0, piece->payload_offset - end);
+        end = piece->payload_offset + piece->bytes;
+    }
+    memset(payload + end, 0, padded(payload_bytes) - end);
+}
+
+uint64_t pst_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
+                        uint64_t file_offset, uint32_t payload_bytes)
+{
+    struct pst_chunk_header *header = buffer;
+    assert(header->type >= PST_CHUNK_DATA && header->type <= PST_CHUNK_INDEX);
+    assert(payload_bytes >= 1 && payload_bytes <= PST_CHUNK_BYTES_MAX);
+    assert(file_offset % PST_BLOCK_BYTES == 0);
+    zero_gaps(header, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, payload_bytes);
+    header->head.identity = *identity;
+    header->head.chunk = chunk;
+    header->raw_bytes = payload_bytes;
+    header->stored_bytes = payload_bytes;
+    header->file_offset = file_offset;
+    header->payload_checksum = payload_checksum(header);
+    pst_block_seal(buffer, PST_MAGIC_CHUNK, identity, chunk);
+    return pst_chunk_file_bytes(payload_bytes);
+}
+
+static void restore_chunk_header(void *block, const void *context)
+{
+    struct pst_chunk_header *header = block;
+    header->file_offset = *(const uint64_t *)context;
+    header->reserved = 0;
+    header->reserved2 = 0;
+    memset(header->reserved3, 0, sizeof(header->reserved3));
+    for (uint32_t i = header->pieces_count; i < PST_CHUNK_PIECES_MAX; i++)
+        memset(&header->pieces[i], 0, sizeof(header->pieces[i]));
+}
+
+static int check_pieces(const struct pst_chunk_header *header, struct pst_damage *damage)
+{
+    const bool has_pieces = header->type == PST_CHUNK_DATA;
+    if (header->pieces_count > (has_pieces ? PST_CHUNK_PIECES_MAX : 0))
+        return FIELD(pieces_count, "number of pieces", -PST_E_CORRUPT);
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < header->pieces_count; i++) {
+        const struct pst_chunk_piece *piece = &header->pieces[i];
+        const uint64_t piece_end = (uint64_t)piece->payload_offset + piece->bytes;
+        if (piece->object == 0 || piece->payload_offset < end || piece_end > header->raw_bytes ||
+            piece->object_offset > (uint64_t)INT64_MAX - piece->bytes)
+            return pst_damage_set(damage,
+                                  offsetof(struct pst_chunk_header, pieces) + i * sizeof(*piece),
+                                  sizeof(*piece), "piece out of its range", -PST_E_CORRUPT);
+        end = piece_end;
+    }
+    return 0;
+}
+
+static int check_fields(const struct pst_chunk_header *header, struct pst_damage *damage)
+{
+    if (header->type == 0)
+        return FIELD(type, "chunk type", -PST_E_CORRUPT);
+    if (header->type > PST_CHUNK_INDEX)
+        return FIELD(type, "chunk type", -PST_E_NEWER);
+    if (header->codec != PST_CODEC_NONE)
+        return FIELD(codec, "codec", -PST_E_NEWER);
+    if (header->cipher != PST_CIPHER_NONE)
+        return FIELD(cipher, "cipher", -PST_E_NEWER);
+    if (header->stored_bytes == 0 || header->stored_bytes > PST_CHUNK_BYTES_MAX)
+        return FIELD(stored_bytes, "stored length", -PST_E_CORRUPT);
+    if (header->raw_bytes != header->stored_bytes)
+        return FIELD(raw_bytes, "raw length", -PST_E_CORRUPT);
+    return check_pieces(header, damage);
+}
+
+int pst_chunk_check_header(const void *buffer, uint64_t bytes,
+                           const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset, struct pst_damage *damage)
+{
+    const struct pst_block_expected expected = {
+        .magic = PST_MAGIC_CHUNK,
+        .what = "chunk header",
+        .identity = identity,
+        .chunk = &chunk,
+        .restore = restore_chunk_header,
+        .context = &file_offset,
+    };
+    int error = pst_block_check(buffer, bytes, &expected, damage);
+    if (error)
+        return error == -PST_E_NOT_BACKUP ? -PST_E_CORRUPT : error;
+    const struct pst_chunk_header *header = buffer;
+    if (header->file_offset != file_offset)
+        return FIELD(file_offset, "chunk of another offset", -PST_E_MISPLACED);
+    return check_fields(header, damage);
+}
+
+static int damaged_payload(const struct pst_chunk_header *header, struct pst_damage *damage)
+{
+    const uint8_t *payload = pst_chunk_payload_of(header);
+    pst_damage_set(damage, PST_CHUNK_HEADER_BYTES, padded(header->stored_bytes), "payload", 0);
+    for (uint32_t i = header->stored_bytes; i < padded(header->stored_bytes); i++) {
+        if (payload[i] != 0)
+            return pst_damage_set(damage, PST_CHUNK_HEADER_BYTES + i, 1, "padding", -PST_E_CORRUPT);
+    }
+    return -PST_E_CORRUPT;
+}
+
+int pst_chunk_check(const void *buffer, uint64_t bytes, const struct pst_part_identity *identity,
+                    uint64_t chunk, uint64_t file_offset, struct pst_damage *damage)
+{
+    int error = pst_chunk_check_header(buffer, bytes, identity, chunk, file_offset, damage);
+    if (error)
+        return error;
+    const struct pst_chunk_header *header = buffer;
+    const uint64_t file_bytes = pst_chunk_file_bytes(header->stored_bytes);
+    if (bytes < file_bytes)
+        return pst_damage_set(damage, bytes, file_bytes - bytes, "payload", -PST_E_TRUNCATED);
+    const struct pst_digest checksum = payload_checksum(header);
+    if (!pst_digest_equal(&checksum, &header->payload_checksum))
+        return damaged_payload(header, damage);
+    return 0;
+}

@@ -1,0 +1,66 @@
+#include "engine/format/digest.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+struct pst_digest pst_digest_of(const void *data, size_t bytes, uint64_t seed)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(data, bytes, seed));
+
+    struct pst_digest digest;
+    _Static_assert(sizeof(digest.bytes) == sizeof(canonical.digest), "128 bits");
+    memcpy(digest.bytes, canonical.digest, sizeof(digest.bytes));
+    return digest;
+}
+
+bool pst_digest_equal(const struct pst_digest *a, const struct pst_digest *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+const char *pst_digest_text(const struct pst_digest *digest, char text[PST_DIGEST_TEXT_BYTES])
+{
+    memcpy(text, PST_DIGEST_PREFIX, sizeof(PST_DIGEST_PREFIX));
+    pst_hex_encode(digest->bytes, sizeof(digest->bytes), text + sizeof(PST_DIGEST_PREFIX) - 1);
+    return text;
+}
+
+bool pst_digest_parse(const char *text, size_t text_bytes, struct pst_digest *digest)
+{
+    const size_t prefix_bytes = sizeof(PST_DIGEST_PREFIX) - 1;
+    if (text_bytes < prefix_bytes || memcmp(text, PST_DIGEST_PREFIX, prefix_bytes) != 0)
+        return false;
+    return pst_hex_decode(text + prefix_bytes, text_bytes - prefix_bytes, digest->bytes,
+                          sizeof(digest->bytes));
+}
+
+static const char hex_digits[] = "0123456789abcdef";
+
+void pst_hex_encode(const uint8_t *data, size_t bytes, char *text)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        text[2 * i] = hex_digits[data[i] >> 4];
+        text[2 * i + 1] = hex_digits[data[i] & 15];
+    }
+    text[2 * bytes] = '\0';
+}
+
+static int hex_value(char digit)
+{
+    const char *found = digit ? strchr(hex_digits, digit) : NULL;
+    return found ? (int)(found - hex_digits) : -1;
+}
+
+bool pst_hex_decode(const char *text, size_t text_bytes, uint8_t *data, size_t bytes)
+{
+    if (text_bytes != 2 * bytes)
+        return false;
+    for (size_t i = 0; i < text_bytes; i++) {
+        if (hex_value(text[i]) < 0)
+            return false;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        data[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+    return true;
+}

@@ -1,0 +1,213 @@
+#include "engine/format/index.h"
+
+#include "engine/format/block.h"
+#include "engine/format/object.h"
+
+#include <assert.h>
+#include <string.h>
+
+static struct pst_index_head *head_of(void *buffer)
+{
+    return (struct pst_index_head *)((uint8_t *)buffer + PST_CHUNK_HEADER_BYTES);
+}
+
+static struct pst_index_entry *entries_of(void *buffer)
+{
+    return (struct pst_index_entry *)(head_of(buffer) + 1);
+}
+
+void pst_index_init(struct pst_index_builder *builder)
+{
+    *builder = (struct pst_index_builder){0};
+}
+
+void pst_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t chunk_bytes)
+{
+    assert(builder->buffer == NULL);
+    builder->buffer = buffer;
+    builder->entries_count = 0;
+    builder->entries_max = PST_INDEX_ENTRIES(chunk_bytes);
+    pst_chunk_begin(buffer, PST_CHUNK_INDEX);
+}
+
+bool pst_index_is_full(const struct pst_index_builder *builder)
+{
+    return builder->entries_count == builder->entries_max;
+}
+
+static void fill_object_range(const struct pst_chunk_header *header, struct pst_index_entry *entry)
+{
+    if (header->type == PST_CHUNK_CATALOGUE) {
+        const struct pst_object_range range =
+            pst_object_range_of(pst_chunk_payload_of(header), header->raw_bytes);
+        entry->object_first = range.first;
+        entry->object_last = range.last;
+        return;
+    }
+    for (uint32_t i = 0; i < header->pieces_count; i++) {
+        const uint64_t object = header->pieces[i].object;
+        if (i == 0 || object < entry->object_first)
+            entry->object_first = object;
+        if (object > entry->object_last)
+            entry->object_last = object;
+    }
+}
+
+void pst_index_add(struct pst_index_builder *builder, const void *chunk)
+{
+    assert(builder->buffer != NULL && !pst_index_is_full(builder));
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    assert(header->type == PST_CHUNK_DATA || header->type == PST_CHUNK_CATALOGUE);
+    struct pst_index_entry *entry = &entries_of(builder->buffer)[builder->entries_count++];
+    *entry = (struct pst_index_entry){
+        .chunk = header->head.chunk,
+        .file_offset = header->file_offset,
+        .raw_bytes = header->raw_bytes,
+        .stored_bytes = header->stored_bytes,
+        .type = header->type,
+        .codec = header->codec,
+        .cipher = header->cipher,
+        .pieces_count = header->pieces_count,
+        .location = PST_LOCATION_HERE,
+        .hash_kind = PST_HASH_NONE,
+        .checksum = header->head.checksum,
+    };
+    fill_object_range(header, entry);
+}
+
+uint64_t pst_index_seal(struct pst_index_builder *builder, const struct pst_part_identity *identity,
+                        uint64_t chunk, uint64_t file_offset)
+{
+    assert(builder->buffer != NULL);
+    void *buffer = builder->buffer;
+    *head_of(buffer) = (struct pst_index_head){
+        .previous = builder->last,
+        .entries_count = builder->entries_count,
+        .entry_bytes = sizeof(struct pst_index_entry),
+    };
+    const uint32_t payload_bytes =
+        (uint32_t)(sizeof(struct pst_index_head) +
+                   builder->entries_count * sizeof(struct pst_index_entry));
+    const uint64_t bytes = pst_chunk_seal(buffer, identity, chunk, file_offset, payload_bytes);
+    builder->last = (struct pst_index_link){
+        .file_offset = file_offset,
+        .chunk = chunk,
+        .checksum = pst_chunk_header_of(buffer)->head.checksum,
+        .file_bytes = (uint32_t)bytes,
+    };
+    builder->index_chunks++;
+    builder->buffer = NULL;
+    return bytes;
+}
+
+/* Where the next chunk of a part has to lie. */
+struct position {
+    uint64_t chunk;
+    uint64_t file_offset;
+};
+
+static int damaged_entry(struct pst_damage *damage, uint32_t i, const char *what, int error)
+{
+    return pst_damage_set(damage,
+                          PST_CHUNK_HEADER_BYTES + sizeof(struct pst_index_head) +
+                              i * sizeof(struct pst_index_entry),
+                          sizeof(struct pst_index_entry), what, error);
+}
+
+static int check_entry(const struct pst_index_entry *entry, uint32_t i, struct position *next,
+                       struct pst_damage *damage)
+{
+    if (entry->location != PST_LOCATION_HERE || entry->codec != PST_CODEC_NONE ||
+        entry->cipher != PST_CIPHER_NONE || entry->type > PST_CHUNK_INDEX)
+        return damaged_entry(damage, i, "index entry of an unknown kind", -PST_E_NEWER);
+    if (entry->type != PST_CHUNK_DATA && entry->type != PST_CHUNK_CATALOGUE)
+        return damaged_entry(damage, i, "index entry: chunk type", -PST_E_CORRUPT);
+    if (entry->stored_bytes == 0 || entry->stored_bytes > PST_CHUNK_BYTES_MAX ||
+        entry->raw_bytes != entry->stored_bytes || entry->pieces_count > PST_CHUNK_PIECES_MAX ||
+        entry->object_first > entry->object_last)
+        return damaged_entry(damage, i, "index entry: range", -PST_E_CORRUPT);
+    if (entry->chunk != next->chunk || entry->file_offset != next->file_offset)
+        return damaged_entry(damage, i, "index entry: chunks do not adjoin", -PST_E_CORRUPT);
+    next->chunk++;
+    next->file_offset += pst_chunk_file_bytes(entry->stored_bytes);
+    return 0;
+}
+
+static int damaged_head(struct pst_damage *damage, const char *what)
+{
+    return pst_damage_set(damage, PST_CHUNK_HEADER_BYTES, sizeof(struct pst_index_head), what,
+                          -PST_E_CORRUPT);
+}
+
+static int check_previous(const struct pst_chunk_header *header,
+                          const struct pst_index_link *previous, struct position *next,
+                          struct pst_damage *damage)
+{
+    *next = (struct position){.chunk = 0, .file_offset = PST_BLOCK_BYTES};
+    if (previous->file_offset == 0)
+        return 0;
+    if (previous->file_offset % PST_BLOCK_BYTES != 0 ||
+        previous->file_bytes % PST_BLOCK_BYTES != 0 || previous->file_bytes < 2 * PST_BLOCK_BYTES ||
+        previous->file_bytes > PST_BLOCK_BYTES + PST_CHUNK_BYTES_MAX ||
+        previous->file_offset >= header->file_offset ||
+        previous->file_bytes > header->file_offset - previous->file_offset ||
+        previous->chunk >= header->head.chunk)
+        return damaged_head(damage, "index: place of the previous one");
+    next->chunk = previous->chunk + 1;
+    next->file_offset = previous->file_offset + previous->file_bytes;
+    return 0;
+}
+
+int pst_index_read(const void *buffer, struct pst_index_view *view, struct pst_damage *damage)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    const struct pst_index_head *head = pst_chunk_payload_of(buffer);
+    if (header->type != PST_CHUNK_INDEX)
+        return PST_DAMAGED_FIELD(damage, struct pst_chunk_header, type, "not an index chunk",
+                                 -PST_E_CORRUPT);
+    if (header->raw_bytes < sizeof(*head) || head->entry_bytes != sizeof(struct pst_index_entry) ||
+        head->entries_count != (header->raw_bytes - sizeof(*head)) / head->entry_bytes ||
+        (header->raw_bytes - sizeof(*head)) % head->entry_bytes != 0)
+        return damaged_head(damage, "index: number of entries");
+
+    struct position next;
+    int error = check_previous(header, &head->previous, &next, damage);
+    const struct pst_index_entry *entries = (const struct pst_index_entry *)(head + 1);
+    for (uint32_t i = 0; !error && i < head->entries_count; i++)
+        error = check_entry(&entries[i], i, &next, damage);
+    if (error)
+        return error;
+    if (next.chunk != header->head.chunk || next.file_offset != header->file_offset)
+        return damaged_head(damage, "index: does not adjoin its last chunk");
+    *view = (struct pst_index_view){head, entries, head->entries_count};
+    return 0;
+}
+
+int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
+                          const struct pst_part_identity *identity, struct pst_damage *damage)
+{
+    int error = pst_chunk_check(buffer, bytes, identity, entry->chunk, entry->file_offset, damage);
+    if (error)
+        return error;
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    if (!pst_digest_equal(&header->head.checksum, &entry->checksum) ||
+        header->type != entry->type || header->stored_bytes != entry->stored_bytes)
+        return PST_DAMAGED_FIELD(damage, struct pst_block_head, checksum,
+                                 "not the chunk that the index names", -PST_E_CORRUPT);
+    return 0;
+}
+
+int pst_index_check_link(const struct pst_index_link *link, const void *buffer, uint64_t bytes,
+                         const struct pst_part_identity *identity, struct pst_damage *damage)
+{
+    int error = pst_chunk_check(buffer, bytes, identity, link->chunk, link->file_offset, damage);
+    if (error)
+        return error;
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    if (!pst_digest_equal(&header->head.checksum, &link->checksum) ||
+        header->type != PST_CHUNK_INDEX ||
+        pst_chunk_file_bytes(header->stored_bytes) != link->file_bytes)
+        return PST_DAMAGED_FIELD(damage, struct pst_block_head, checksum,
+                                 "not the index that is named", -PST_E_CORRUPT);
+    return 0;
+}

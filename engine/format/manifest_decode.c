@@ -1,0 +1,373 @@
+#include "engine/format/block.h"
+#include "engine/format/manifest.h"
+#include "engine/format/manifest_internal.h"
+#include "engine/format/object.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads fields one after the other; the first that is missing or illegal is kept, later ones are
+ * not looked at any more. */
+struct reader {
+    const char *wrong; /* name of that field, or NULL */
+    bool newer;
+};
+
+static json_t *take(struct reader *reader, json_t *object, const char *key)
+{
+    json_t *value = reader->wrong ? NULL : json_object_get(object, key);
+    if (value == NULL && reader->wrong == NULL)
+        reader->wrong = key;
+    return value;
+}
+
+static uint64_t take_integer(struct reader *reader, json_t *object, const char *key, uint64_t least,
+                             uint64_t most)
+{
+    json_t *value = take(reader, object, key);
+    if (value == NULL)
+        return 0;
+    const json_int_t integer = json_integer_value(value);
+    if (!json_is_integer(value) || integer < 0 || (uint64_t)integer < least ||
+        (uint64_t)integer > most) {
+        reader->wrong = key;
+        return 0;
+    }
+    return (uint64_t)integer;
+}
+
+static uint64_t take_count(struct reader *reader, json_t *object, const char *key)
+{
+    return take_integer(reader, object, key, 0, INT64_MAX);
+}
+
+/* Never NULL. A string of the document has no NUL inside: jansson refuses \u0000. */
+static const char *take_string(struct reader *reader, json_t *object, const char *key)
+{
+    json_t *value = take(reader, object, key);
+    if (value == NULL)
+        return "";
+    if (!json_is_string(value)) {
+        reader->wrong = key;
+        return "";
+    }
+    return json_string_value(value);
+}
+
+/* The field itself, an object or an array; NULL if it is not. */
+static json_t *take_container(struct reader *reader, json_t *object, const char *key,
+                              json_type type)
+{
+    json_t *value = take(reader, object, key);
+    if (value != NULL && json_typeof(value) != type) {
+        reader->wrong = key;
+        return NULL;
+    }
+    return value;
+}
+
+static struct pst_digest take_digest(struct reader *reader, json_t *object, const char *key)
+{
+    struct pst_digest digest = {{0}};
+    const char *text = take_string(reader, object, key);
+    if (reader->wrong == NULL && !pst_digest_parse(text, strlen(text), &digest))
+        reader->wrong = key;
+    return digest;
+}
+
+static struct pst_part_sums take_sums(struct reader *reader, json_t *object)
+{
+    json_t *sums = take_container(reader, object, "sums", JSON_OBJECT);
+    return (struct pst_part_sums){
+        .source_bytes = take_count(reader, sums, "source_bytes"),
+        .stored_bytes = take_count(reader, sums, "stored_bytes"),
+        .objects = take_count(reader, sums, "objects"),
+        .chunks = take_count(reader, sums, "chunks"),
+        .unreadable = take_count(reader, sums, "unreadable"),
+    };
+}
+
+static struct pst_manifest_version take_version(struct reader *reader, json_t *object)
+{
+    json_t *version = take_container(reader, object, "version", JSON_OBJECT);
+    const struct pst_manifest_version found = {
+        .compatible = (uint32_t)take_integer(reader, version, "compatible", 0, UINT32_MAX),
+        .read_only_compatible =
+            (uint32_t)take_integer(reader, version, "read_only_compatible", 0, UINT32_MAX),
+        .incompatible = (uint32_t)take_integer(reader, version, "incompatible", 0, UINT32_MAX),
+    };
+    if (reader->wrong == NULL && (found.incompatible & ~PST_FORMAT_INCOMPATIBLE_KNOWN)) {
+        reader->newer = true;
+        reader->wrong = "incompatible";
+    }
+    return found;
+}
+
+static void take_common(struct reader *reader, json_t *object, struct pst_manifest_common *common)
+{
+    common->version = take_version(reader, object);
+    const char *uid = take_string(reader, object, "uid");
+    if (reader->wrong == NULL &&
+        !pst_hex_decode(uid, strlen(uid), common->uid, sizeof(common->uid)))
+        reader->wrong = "uid";
+    common->number = (uint32_t)take_integer(reader, object, "number", 1, PST_BACKUP_NUMBER_MAX);
+    common->cluster_id = (uint32_t)take_integer(reader, object, "cluster", 0, UINT32_MAX);
+    common->start_gci = take_count(reader, object, "start_gci");
+    common->stop_gci = take_count(reader, object, "stop_gci");
+    common->started_unix_ns = take_count(reader, object, "started_unix_ns");
+    common->finished_unix_ns = take_count(reader, object, "finished_unix_ns");
+    common->sums = take_sums(reader, object);
+}
+
+static bool source_is_new(const struct pst_node_manifest *manifest,
+                          const struct pst_manifest_source *source)
+{
+    for (uint32_t i = 0; i < manifest->sources_count; i++) {
+        if (manifest->sources[i].instance == source->instance ||
+            strcmp(manifest->sources[i].name, source->name) == 0)
+            return false;
+    }
+    return true;
+}
+
+static void take_sources(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
+{
+    json_t *array = take_container(reader, object, "sources", JSON_ARRAY);
+    const size_t count = json_array_size(array);
+    if (count > PST_SOURCES_MAX)
+        reader->wrong = "sources";
+    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+        json_t *item = json_array_get(array, i);
+        struct pst_manifest_source source = {
+            .name = take_string(reader, item, "name"),
+            .spec = take_string(reader, item, "spec"),
+            .instance = (uint32_t)take_integer(reader, item, "instance", 0, PST_SOURCES_MAX - 1),
+        };
+        if (reader->wrong == NULL &&
+            (!pst_object_name_is_safe(source.name) || strlen(source.name) >= PST_SOURCE_NAME_MAX ||
+             !source_is_new(manifest, &source)))
+            reader->wrong = "name";
+        manifest->sources[manifest->sources_count++] = source;
+    }
+}
+
+static void take_parts(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
+{
+    json_t *array = take_container(reader, object, "parts", JSON_ARRAY);
+    const size_t count = json_array_size(array);
+    if (reader->wrong == NULL && (count < 1 || count > PST_LDMS_MAX))
+        reader->wrong = "parts";
+    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+        json_t *item = json_array_get(array, i);
+        struct pst_manifest_part *part = &manifest->parts[i];
+        part->part = (uint32_t)take_integer(reader, item, "part", i + 1, i + 1);
+        part->ldm = (uint32_t)take_integer(reader, item, "ldm", 1, PST_LDMS_MAX);
+        part->file_bytes = take_count(reader, item, "bytes");
+        part->digest = take_digest(reader, item, "digest");
+        part->sums = take_sums(reader, item);
+        manifest->parts_count++;
+    }
+}
+
+static void take_unreadable(struct reader *reader, json_t *object,
+                            struct pst_node_manifest *manifest)
+{
+    json_t *array = take_container(reader, object, "unreadable_names", JSON_ARRAY);
+    const size_t count = json_array_size(array);
+    if (count > PST_UNREADABLE_NAMES_MAX)
+        reader->wrong = "unreadable_names";
+    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+        json_t *item = json_array_get(array, i);
+        if (!json_is_string(item))
+            reader->wrong = "unreadable_names";
+        else
+            manifest->unreadable_names[manifest->unreadable_names_count++] =
+                json_string_value(item);
+    }
+}
+
+static void take_node(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
+{
+    take_common(reader, object, &manifest->common);
+    manifest->node = (uint32_t)take_integer(reader, object, "node", 1, PST_NODES_MAX);
+    manifest->chunk_bytes = (uint32_t)take_integer(reader, object, "chunk_bytes",
+                                                   PST_CHUNK_BYTES_MIN, PST_CHUNK_BYTES_MAX);
+    if (reader->wrong == NULL && manifest->chunk_bytes % PST_BLOCK_BYTES != 0)
+        reader->wrong = "chunk_bytes";
+    json_t *single = take(reader, object, "single_threaded");
+    if (single != NULL && !json_is_boolean(single))
+        reader->wrong = "single_threaded";
+    manifest->single_threaded = json_is_true(single);
+    take_sources(reader, object, manifest);
+    take_parts(reader, object, manifest);
+    take_unreadable(reader, object, manifest);
+}
+
+static void take_cluster(struct reader *reader, json_t *object,
+                         struct pst_cluster_manifest *manifest)
+{
+    take_common(reader, object, &manifest->common);
+    manifest->master_node = (uint32_t)take_integer(reader, object, "master_node", 1, PST_NODES_MAX);
+    json_t *array = take_container(reader, object, "nodes", JSON_ARRAY);
+    const size_t count = json_array_size(array);
+    if (reader->wrong == NULL && (count < 1 || count > PST_NODES_MAX))
+        reader->wrong = "nodes";
+    uint32_t previous = 0;
+    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+        json_t *item = json_array_get(array, i);
+        struct pst_manifest_node *node = &manifest->nodes[i];
+        node->node = (uint32_t)take_integer(reader, item, "node", previous + 1, PST_NODES_MAX);
+        node->file_bytes =
+            take_integer(reader, item, "bytes", PST_MANIFEST_LINE2_BYTES, PST_MANIFEST_BYTES_MAX);
+        node->digest = take_digest(reader, item, "digest");
+        node->sums = take_sums(reader, item);
+        previous = node->node;
+        manifest->nodes_count++;
+    }
+}
+
+/* Line 2, which begins at `from`. */
+static int check_line2(const uint8_t *bytes, uint64_t from, uint64_t size,
+                       struct pst_digest *digest, struct pst_damage *damage)
+{
+    const uint8_t *line = bytes + from;
+    const uint64_t length = size - from;
+    static const char whole[] =
+        PST_MANIFEST_LINE2_BEGIN "00000000000000000000000000000000" PST_MANIFEST_LINE2_END;
+    _Static_assert(sizeof(whole) - 1 == PST_MANIFEST_LINE2_BYTES, "32 digits");
+    const uint64_t digits = sizeof(PST_MANIFEST_LINE2_BEGIN) - 1;
+    for (uint64_t i = 0; i < length && i < sizeof(whole) - 1; i++) {
+        const bool is_digit = i >= digits && i < digits + 32;
+        uint8_t value;
+        const char pair[2] = {'0', (char)line[i]};
+        if (is_digit ? !pst_hex_decode(pair, 2, &value, 1) : line[i] != (uint8_t)whole[i])
+            return pst_damage_set(damage, from + i, 1, "checksum line", -PST_E_CORRUPT);
+    }
+    if (length < sizeof(whole) - 1)
+        return pst_damage_set(damage, size, sizeof(whole) - 1 - length, "checksum line",
+                              -PST_E_TRUNCATED);
+    if (length > sizeof(whole) - 1)
+        return pst_damage_set(damage, from + sizeof(whole) - 1, length - (sizeof(whole) - 1),
+                              "bytes after the checksum line", -PST_E_CORRUPT);
+    const bool parsed =
+        pst_hex_decode((const char *)line + digits, 32, digest->bytes, sizeof(digest->bytes));
+    return parsed ? 0 : pst_damage_set(damage, from, length, "checksum line", -PST_E_CORRUPT);
+}
+
+/* Both lines as text: form and checksum. *line_bytes: of line 1, with its newline. */
+static int check_text(const uint8_t *bytes, uint64_t size, uint64_t *line_bytes,
+                      struct pst_digest *digest, struct pst_damage *damage)
+{
+    if (size > PST_MANIFEST_BYTES_MAX)
+        return pst_damage_set(damage, PST_MANIFEST_BYTES_MAX, size - PST_MANIFEST_BYTES_MAX,
+                              "longer than a manifest can be", -PST_E_CORRUPT);
+    const uint8_t *newline = size ? memchr(bytes, '\n', size) : NULL;
+    if (newline == NULL)
+        return pst_damage_set(damage, size, PST_MANIFEST_LINE2_BYTES, "manifest", -PST_E_TRUNCATED);
+    *line_bytes = (uint64_t)(newline - bytes) + 1;
+    int error = check_line2(bytes, *line_bytes, size, digest, damage);
+    if (error)
+        return error;
+    const struct pst_digest found = pst_digest_of(bytes, *line_bytes, 0);
+    if (!pst_digest_equal(&found, digest))
+        return pst_damage_set(damage, 0, size, "manifest", -PST_E_CORRUPT);
+    return 0;
+}
+
+/* 0 and *object, which the caller releases. */
+static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t **object,
+                 struct pst_digest *digest, struct pst_damage *damage)
+{
+    uint64_t line_bytes = 0;
+    int error = check_text(bytes, size, &line_bytes, digest, damage);
+    if (error)
+        return error;
+    json_error_t wrong;
+    json_t *found = json_loadb((const char *)bytes, line_bytes, JSON_REJECT_DUPLICATES, &wrong);
+    if (found == NULL && json_error_code(&wrong) == json_error_out_of_memory)
+        return -ENOMEM;
+    const uint64_t at =
+        wrong.position > 0 && (uint64_t)wrong.position < line_bytes ? (uint64_t)wrong.position : 0;
+    if (found == NULL)
+        return pst_damage_set(damage, at, line_bytes - at, "JSON", -PST_E_CORRUPT);
+
+    const char *found_kind = json_string_value(json_object_get(found, "penstock"));
+    if (found_kind == NULL || strcmp(found_kind, kind) != 0) {
+        json_decref(found);
+        return pst_damage_set(damage, 0, line_bytes, "kind of file", -PST_E_NOT_BACKUP);
+    }
+    *object = found;
+    return 0;
+}
+
+static int reader_error(const struct reader *reader, uint64_t size, struct pst_damage *damage)
+{
+    if (reader->wrong == NULL)
+        return 0;
+    return pst_damage_set(damage, 0, size - PST_MANIFEST_LINE2_BYTES, reader->wrong,
+                          reader->newer ? -PST_E_NEWER : -PST_E_CORRUPT);
+}
+
+int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,
+                             struct pst_digest *digest, struct pst_damage *damage)
+{
+    json_t *object;
+    struct pst_digest found_digest;
+    int error = parse(bytes, size, PST_MANIFEST_KIND_NODE, &object, &found_digest, damage);
+    if (error)
+        return error;
+    struct pst_node_manifest *found = calloc(1, sizeof(*found));
+    if (found == NULL) {
+        json_decref(object);
+        return -ENOMEM;
+    }
+    struct reader reader = {0};
+    take_node(&reader, object, found);
+    error = reader_error(&reader, size, damage);
+    if (error) {
+        json_decref(object);
+    } else {
+        found->owner = object;
+        *manifest = *found;
+        if (digest)
+            *digest = found_digest;
+    }
+    free(found);
+    return error;
+}
+
+void pst_node_manifest_release(struct pst_node_manifest *manifest)
+{
+    json_decref(manifest->owner);
+    manifest->owner = NULL;
+}
+
+int pst_cluster_manifest_decode(const void *bytes, uint64_t size,
+                                struct pst_cluster_manifest *manifest, struct pst_digest *digest,
+                                struct pst_damage *damage)
+{
+    json_t *object;
+    struct pst_digest found_digest;
+    int error = parse(bytes, size, PST_MANIFEST_KIND_CLUSTER, &object, &found_digest, damage);
+    if (error)
+        return error;
+    struct pst_cluster_manifest *found = calloc(1, sizeof(*found));
+    if (found == NULL) {
+        json_decref(object);
+        return -ENOMEM;
+    }
+    struct reader reader = {0};
+    take_cluster(&reader, object, found);
+    json_decref(object);
+    error = reader_error(&reader, size, damage);
+    if (!error) {
+        *manifest = *found;
+        if (digest)
+            *digest = found_digest;
+    }
+    free(found);
+    return error;
+}

@@ -1,0 +1,253 @@
+#include "engine/format/manifest.h"
+#include "engine/format/manifest_internal.h"
+#include "engine/format/object.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All names of unreadable objects together, escaped; so that they never crowd out the rest. */
+#define UNREADABLE_BYTES_MAX (256u << 10)
+
+/* Text of any bytes as UTF-8: what is not becomes \xHH, and a backslash \\. malloc'd, or NULL. */
+static char *escape(const char *bytes)
+{
+    const size_t length = strlen(bytes);
+    char *text = malloc(4 * length + 1);
+    if (text == NULL)
+        return NULL;
+    char *out = text;
+    for (size_t i = 0; i < length;) {
+        size_t run = 1;
+        while (run < 4 && i + run < length && ((unsigned char)bytes[i + run] & 0xC0) == 0x80)
+            run++;
+        json_t *probe = json_stringn(bytes + i, run);
+        const bool is_text = probe != NULL && (unsigned char)bytes[i] >= ' ' && bytes[i] != 0x7F;
+        json_decref(probe);
+        if (!is_text) {
+            out += sprintf(out, "\\x%02x", (unsigned char)bytes[i++]);
+            continue;
+        }
+        if (bytes[i] == '\\')
+            *out++ = '\\';
+        memcpy(out, bytes + i, run);
+        out += run;
+        i += run;
+    }
+    *out = '\0';
+    return text;
+}
+
+static json_t *escaped_string(const char *bytes)
+{
+    char *text = escape(bytes);
+    json_t *string = text ? json_string(text) : NULL;
+    free(text);
+    return string;
+}
+
+static json_t *hex_string(const uint8_t *data, size_t bytes)
+{
+    char text[2 * 16 + 1];
+    pst_hex_encode(data, bytes, text);
+    return json_string(text);
+}
+
+static json_t *digest_string(const struct pst_digest *digest)
+{
+    char text[PST_DIGEST_TEXT_BYTES];
+    return json_string(pst_digest_text(digest, text));
+}
+
+static json_t *integer(uint64_t value)
+{
+    return value <= INT64_MAX ? json_integer((json_int_t)value) : NULL;
+}
+
+static json_t *sums_object(const struct pst_part_sums *sums)
+{
+    return json_pack("{so,so,so,so,so}", "source_bytes", integer(sums->source_bytes),
+                     "stored_bytes", integer(sums->stored_bytes), "objects", integer(sums->objects),
+                     "chunks", integer(sums->chunks), "unreadable", integer(sums->unreadable));
+}
+
+static json_t *common_object(const struct pst_manifest_common *common, const char *kind)
+{
+    return json_pack("{ss,s{si,si,si},so,so,so,so,so,so,so,so}", "penstock", kind, "version",
+                     "compatible", 0, "read_only_compatible", 0, "incompatible", 0, "uid",
+                     hex_string(common->uid, sizeof(common->uid)), "number",
+                     integer(common->number), "cluster", integer(common->cluster_id), "start_gci",
+                     integer(common->start_gci), "stop_gci", integer(common->stop_gci),
+                     "started_unix_ns", integer(common->started_unix_ns), "finished_unix_ns",
+                     integer(common->finished_unix_ns), "sums", sums_object(&common->sums));
+}
+
+static json_t *sources_array(const struct pst_node_manifest *manifest)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; array && i < manifest->sources_count; i++) {
+        const struct pst_manifest_source *source = &manifest->sources[i];
+        json_t *item =
+            json_pack("{ss,so,so}", "name", source->name, "spec", escaped_string(source->spec),
+                      "instance", integer(source->instance));
+        if (json_array_append_new(array, item) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *parts_array(const struct pst_node_manifest *manifest)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; array && i < manifest->parts_count; i++) {
+        const struct pst_manifest_part *part = &manifest->parts[i];
+        json_t *item = json_pack("{so,so,so,so,so}", "part", integer(part->part), "ldm",
+                                 integer(part->ldm), "bytes", integer(part->file_bytes), "digest",
+                                 digest_string(&part->digest), "sums", sums_object(&part->sums));
+        if (json_array_append_new(array, item) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *unreadable_array(const struct pst_node_manifest *manifest)
+{
+    json_t *array = json_array();
+    size_t bytes = 0;
+    for (uint32_t i = 0; array && i < manifest->unreadable_names_count; i++) {
+        json_t *name = escaped_string(manifest->unreadable_names[i]);
+        bytes += name ? json_string_length(name) : 0;
+        if (name && bytes > UNREADABLE_BYTES_MAX) {
+            json_decref(name);
+            break;
+        }
+        if (json_array_append_new(array, name) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *nodes_array(const struct pst_cluster_manifest *manifest)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; array && i < manifest->nodes_count; i++) {
+        const struct pst_manifest_node *node = &manifest->nodes[i];
+        json_t *item = json_pack("{so,so,so,so}", "node", integer(node->node), "bytes",
+                                 integer(node->file_bytes), "digest", digest_string(&node->digest),
+                                 "sums", sums_object(&node->sums));
+        if (json_array_append_new(array, item) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+/* line: malloc'd, without newline; becomes the text's or is freed. */
+static int finish_text(char *line, struct pst_manifest_text *text)
+{
+    const size_t line_bytes = strlen(line) + 1;
+    const size_t bytes = line_bytes + PST_MANIFEST_LINE2_BYTES;
+    char *whole = realloc(line, bytes + 1);
+    if (whole == NULL) {
+        free(line);
+        return -ENOMEM;
+    }
+    whole[line_bytes - 1] = '\n';
+    text->digest = pst_digest_of(whole, line_bytes, 0);
+    char *out = whole + line_bytes;
+    memcpy(out, PST_MANIFEST_LINE2_BEGIN, sizeof(PST_MANIFEST_LINE2_BEGIN) - 1);
+    out += sizeof(PST_MANIFEST_LINE2_BEGIN) - 1;
+    pst_hex_encode(text->digest.bytes, sizeof(text->digest.bytes), out);
+    memcpy(out + 32, PST_MANIFEST_LINE2_END, sizeof(PST_MANIFEST_LINE2_END));
+    text->text = whole;
+    text->bytes = bytes;
+    return 0;
+}
+
+/* Takes object, which may be NULL. */
+static int encode(json_t *object, struct pst_manifest_text *text)
+{
+    if (object == NULL)
+        return -ENOMEM;
+    char *line = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (line == NULL)
+        return -ENOMEM;
+    if (strlen(line) + 1 + PST_MANIFEST_LINE2_BYTES > PST_MANIFEST_BYTES_MAX) {
+        free(line);
+        return -E2BIG;
+    }
+    return finish_text(line, text);
+}
+
+/* What a decoder would refuse must not be written: the proof is to decode it. */
+int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
+                             struct pst_manifest_text *text)
+{
+    if (manifest->sources_count > PST_SOURCES_MAX || manifest->parts_count > PST_LDMS_MAX ||
+        manifest->unreadable_names_count > PST_UNREADABLE_NAMES_MAX)
+        return -EINVAL;
+    json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_NODE);
+    json_t *rest = json_pack("{so,so,sb,so,so,so}", "node", integer(manifest->node), "chunk_bytes",
+                             integer(manifest->chunk_bytes), "single_threaded",
+                             manifest->single_threaded, "sources", sources_array(manifest), "parts",
+                             parts_array(manifest), "unreadable_names", unreadable_array(manifest));
+    if (object == NULL || rest == NULL || json_object_update(object, rest) != 0) {
+        json_decref(object);
+        json_decref(rest);
+        return -EINVAL;
+    }
+    json_decref(rest);
+    int error = encode(object, text);
+    if (error)
+        return error;
+
+    struct pst_node_manifest *proof = malloc(sizeof(*proof));
+    struct pst_damage damage;
+    error =
+        proof ? pst_node_manifest_decode(text->text, text->bytes, proof, NULL, &damage) : -ENOMEM;
+    if (error)
+        free(text->text);
+    else
+        pst_node_manifest_release(proof);
+    free(proof);
+    return error == 0 || error == -ENOMEM ? error : -EINVAL;
+}
+
+int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
+                                struct pst_manifest_text *text)
+{
+    if (manifest->nodes_count > PST_NODES_MAX)
+        return -EINVAL;
+    json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_CLUSTER);
+    json_t *rest = json_pack("{so,so}", "master_node", integer(manifest->master_node), "nodes",
+                             nodes_array(manifest));
+    if (object == NULL || rest == NULL || json_object_update(object, rest) != 0) {
+        json_decref(object);
+        json_decref(rest);
+        return -EINVAL;
+    }
+    json_decref(rest);
+    int error = encode(object, text);
+    if (error)
+        return error;
+
+    struct pst_cluster_manifest *proof = malloc(sizeof(*proof));
+    struct pst_damage damage;
+    error = proof ? pst_cluster_manifest_decode(text->text, text->bytes, proof, NULL, &damage)
+                  : -ENOMEM;
+    if (error)
+        free(text->text);
+    free(proof);
+    return error == 0 || error == -ENOMEM ? error : -EINVAL;
+}

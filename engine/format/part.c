@@ -1,0 +1,77 @@
+#include "engine/format/part.h"
+
+#include <assert.h>
+#include <string.h>
+
+void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
+                    uint32_t chunk_bytes, uint32_t ldm, uint64_t created_unix_ns, void *block)
+{
+    *part = (struct pst_part){
+        .identity = *identity,
+        .chunk_bytes = chunk_bytes,
+        .next_offset = PST_BLOCK_BYTES,
+    };
+    part->header_checksum =
+        pst_part_header_seal(block, identity, chunk_bytes, ldm, created_unix_ns);
+    pst_index_init(&part->index);
+}
+
+void pst_part_attach_index(struct pst_part *part, void *buffer)
+{
+    pst_index_attach(&part->index, buffer, part->chunk_bytes);
+}
+
+static struct pst_part_place take_place(struct pst_part *part, uint64_t bytes)
+{
+    const struct pst_part_place place = {.file_offset = part->next_offset, .bytes = bytes};
+    part->next_offset += bytes;
+    part->next_chunk++;
+    part->sums.chunks++;
+    return place;
+}
+
+struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
+                                          uint32_t payload_bytes)
+{
+    assert(payload_bytes <= part->chunk_bytes);
+    const uint64_t bytes =
+        pst_chunk_seal(buffer, &part->identity, part->next_chunk, part->next_offset, payload_bytes);
+    pst_index_add(&part->index, buffer);
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    for (uint32_t i = 0; i < header->pieces_count; i++)
+        part->sums.source_bytes += header->pieces[i].bytes;
+    part->sums.stored_bytes += header->stored_bytes;
+    return take_place(part, bytes);
+}
+
+bool pst_part_index_is_full(const struct pst_part *part)
+{
+    return pst_index_is_full(&part->index);
+}
+
+struct pst_part_place pst_part_seal_index(struct pst_part *part)
+{
+    const uint64_t bytes =
+        pst_index_seal(&part->index, &part->identity, part->next_chunk, part->next_offset);
+    return take_place(part, bytes);
+}
+
+struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t start_gci,
+                                            uint64_t stop_gci, uint64_t finished_unix_ns,
+                                            void *block, struct pst_digest *digest)
+{
+    assert(part->index.buffer == NULL && part->index.index_chunks >= 1);
+    const struct pst_part_place place = {part->next_offset, PST_BLOCK_BYTES};
+    struct pst_part_trailer *trailer = block;
+    memset(trailer, 0, sizeof(*trailer));
+    trailer->file_bytes = place.file_offset + place.bytes;
+    trailer->last_index = part->index.last;
+    trailer->header_checksum = part->header_checksum;
+    trailer->start_gci = start_gci;
+    trailer->stop_gci = stop_gci;
+    trailer->sums = part->sums;
+    trailer->index_chunks = part->index.index_chunks;
+    trailer->finished_unix_ns = finished_unix_ns;
+    *digest = pst_part_trailer_seal(trailer, &part->identity);
+    return place;
+}
