@@ -171,7 +171,7 @@ static void idle_ends_in_sleep(void)
 /* Two threads hand one signal to and fro. Each looks into its ring a random number of times and
  * then goes to sleep, so announcements and rings meet in every order. A lost wake-up leaves both
  * asleep: the wait then ends by its timeout with the signal in the ring. */
-#define HAND_OFFS 1000000u
+#define HAND_OFFS 2000000u
 #define STRESS_NS (3 * NS_PER_S)
 #define LOST_NS (20 * NS_PER_S)
 

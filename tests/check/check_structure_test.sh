@@ -1,0 +1,132 @@
+#!/bin/bash
+# Every rule of scripts/check-structure can fail: a sound tree passes, then each breach alone is found.
+set -euo pipefail
+
+check=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../scripts/check-structure")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+failures=0
+format=$(dirname "$check")/../.clang-format
+
+write() { # path, lines
+    mkdir -p "tree/$(dirname "$1")"
+    printf '%s\n' "${@:2}" >"tree/$1"
+}
+
+sound_tree() {
+    rm -rf tree
+    mkdir tree
+    cp "$format" tree/.clang-format
+    write engine/base/a.h '#ifndef A_H' '#define A_H' '#endif'
+    write engine/protocol/signal.h '#include "engine/base/a.h"'
+    write net/n.c '#include <rte_ring.h>' '' '#include "engine/protocol/signal.h"'
+    write io/i.c '#include <liburing.h>'
+    write numa/m.c '#include <numa.h>' '#include <numaif.h>'
+    write engine/format/f.c '#include <xxhash.h>'
+    write engine/cli/c.c '#include "engine/base/a.h"'
+    write tests/t.c '#include "engine/base/a.h"' '#include <liburing.h>'
+    write scripts/s '#!/bin/bash' 'set -euo pipefail' 'true'
+    chmod +x tree/scripts/s
+}
+
+archive_of() { # C source
+    echo "$1" >protocol.c
+    cc -c protocol.c -o protocol.o
+    rm -f libpst_protocol.a
+    ar rcs libpst_protocol.a protocol.o
+}
+
+pure='#include <assert.h>
+#include <string.h>
+int other(int);
+int other(int x) { assert(x); return x; }
+int step(void *a, void *b, unsigned long n) { memmove(a, b, n); return other(memcmp(a, b, n)); }'
+
+run_check() {
+    "$check" --archive libpst_protocol.a --compile-commands commands.json tree >output 2>&1
+}
+
+expect_breach() { # what it is, part of the message
+    if run_check; then
+        echo "FAILED: $1: not found"
+        failures=$((failures + 1))
+    elif [ "$(grep -c -- "$2" output)" -ne 1 ] || ! grep -q '^check-structure: 1 breaches' output; then
+        echo "FAILED: $1: expected one breach, with \"$2\", got:"
+        cat output
+        failures=$((failures + 1))
+    else
+        echo "found: $1"
+    fi
+    sound_tree
+    archive_of "$pure"
+    echo '[]' >commands.json
+}
+
+sound_tree
+archive_of "$pure"
+echo '[]' >commands.json
+run_check || { echo "FAILED: a sound tree is refused:"; cat output; exit 1; }
+
+write engine/protocol/p.c '#include "io/i.h"'
+write io/i.h ''
+expect_breach 'engine/protocol includes io/' 'engine/protocol may not include io/i.h'
+write io/up.c '#include "engine/node/n.h"'
+write engine/node/n.h ''
+expect_breach 'io/ includes engine/node/' 'io may not include engine/node/n.h'
+write net/more.c '#include "engine/protocol/step.h"'
+write engine/protocol/step.h ''
+expect_breach 'net/ includes more of the protocol than signals' 'net may not include engine/protocol/step.h'
+write engine/cli/d.c '#include "io/i.h"'
+write io/i.h ''
+expect_breach 'engine/cli includes io/' 'engine/cli may not include io/i.h'
+write engine/new/n.c '#include "engine/base/a.h"'
+expect_breach 'a folder that is in no table' 'does not know the folder engine/new'
+write engine/base/b.c '#include "a.h"'
+expect_breach 'an include beside the file' 'is not a path from the root'
+for header in rte_ring.h liburing.h liburing/io_uring.h numa.h numaif.h xxhash.h lmdb.h; do
+    write engine/node/x.c "#include <$header>"
+    expect_breach "<$header> elsewhere" "<$header> belongs to"
+done
+
+archive_of 'int puts(const char *); int step(void); int step(void) { return puts("x"); }'
+expect_breach 'the protocol prints' 'calls puts'
+archive_of 'void *malloc(unsigned long); void *step(void); void *step(void) { return malloc(1); }'
+expect_breach 'the protocol allocates' 'calls malloc'
+
+mapfile -t body < <(yes '    x++;' | head -n 69)
+write engine/base/long.c 'int f(int x)' '{' "${body[@]:2}" '    return x;' '}'
+run_check || { echo "FAILED: a function of 70 lines is refused"; cat output; failures=$((failures + 1)); }
+write engine/base/long.c 'int f(int x)' '{' "${body[@]:1}" '    return x;' '}'
+expect_breach 'a function of 71 lines' 'long.c:2: a function of 71 lines'
+
+for word in 'TO''DO' 'FIX''ME' 'X''XX'; do
+    write docs/d.md "a $word b"
+    expect_breach "$word" "docs/d.md:1:$word"
+done
+write docs/d.md 'see /ho''me/someone/file'
+expect_breach 'a path of a machine' "somebody's machine"
+
+write engine/base/h.h 'struct s {' '    uint32_t x;' '};'
+expect_breach 'a header that needs another before it' 'h.h: does not compile alone'
+write engine/base/b.c 'int  x;'
+expect_breach 'an unformatted file' 'run clang-format'
+
+write engine/base/b.c '#define NDEBUG'
+expect_breach 'NDEBUG in a source' 'assertions stay on'
+write CMakeLists.txt 'add_compile_definitions(-DNDEBUG)'
+expect_breach 'NDEBUG in the build' 'assertions stay on'
+echo '[{"command": "cc -DNDEBUG"}]' >commands.json
+expect_breach 'NDEBUG in a command line' 'assertions stay on'
+
+# shellcheck disable=SC2016
+write scripts/s '#!/bin/bash' 'set -euo pipefail' 'echo $1'
+chmod +x tree/scripts/s
+expect_breach 'a script that shellcheck blames' 'SC2086'
+write scripts/s '#!/bin/bash' 'true'
+chmod +x tree/scripts/s
+expect_breach 'a script that goes on after errors' 'lacks set -euo pipefail'
+chmod -x tree/scripts/s
+expect_breach 'a script that cannot be run' 'is not executable'
+
+[ "$failures" -eq 0 ]

@@ -1,0 +1,33 @@
+#!/bin/bash
+# The closing line of scripts/test: sums, and a skip or an empty run is never a success.
+set -euo pipefail
+
+sum=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../scripts/sum-tests")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+suite() { # file, tests, failures, disabled, skipped
+    printf '<?xml version="1.0"?>\n<testsuite name="x"\n\ttests="%s"\n\tfailures="%s"\n\tdisabled="%s"\n\tskipped="%s"\n\t>\n\t<testcase name="tests=&quot;9&quot;"/>\n</testsuite>\n' "${@:2}" >"$1"
+}
+
+expect() { # status, line, arguments
+    local status=0 line
+    line=$("$sum" "${@:3}") || status=$?
+    [ "$status" = "$1" ] && [ "$line" = "$2" ] && return
+    echo "sum-tests ${*:3}: expected \"$2\" and $1, got \"$line\" and $status"
+    exit 1
+}
+
+suite good 7 0 0 0
+suite mixed 10 2 1 3
+suite skips 4 0 0 4
+suite empty 0 0 0 0
+expect 0 '7 passed, 0 failed, 0 skipped' good
+expect 0 '7 passed, 0 failed, 4 skipped' good skips
+expect 1 '11 passed, 2 failed, 4 skipped' good mixed
+expect 1 '0 passed, 0 failed, 4 skipped' skips
+expect 1 '0 passed, 0 failed, 0 skipped' empty
+expect 1 '0 passed, 0 failed, 0 skipped'
+expect 1 '7 passed, 1 failed, 0 skipped' --failed 1 good
+expect 0 '14 passed, 0 failed, 0 skipped' --failed 0 good good
