@@ -1,0 +1,25 @@
+/*
+ * What this process may use of the machine: affinity mask, cgroup cpuset (v1 and v2), CPU quota.
+ * Only for numa/. root as in topology.h; any thread.
+ */
+#ifndef PST_NUMA_ALLOWED_H
+#define PST_NUMA_ALLOWED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+#include "numa/cpu_list.h"
+
+struct pst_allowed {
+    bool cpus_limited; /* false: cpus is empty and every online CPU may be used */
+    struct pst_cpu_list cpus;
+    bool nodes_limited; /* the same for memory */
+    struct pst_cpu_list nodes;
+    uint32_t quota_millicpus; /* 0: none */
+};
+
+/* Reads them; what the kernel does not offer (no cgroups, no /proc) limits nothing. */
+int pst_allowed_read(const char *root, struct pst_allowed *allowed) PST_MUST_USE;
+
+#endif

@@ -1,0 +1,198 @@
+#include "numa/place.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/mman.h>
+#include <numaif.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Pages that one move_pages call asks about. */
+#define CENSUS_PAGES 256u
+
+#define BITS_PER_LONG (8 * sizeof(unsigned long))
+#define MASK_LONGS (PST_CPUS_MAX / BITS_PER_LONG)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+static void note(struct pst_arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Appends a remark, separated from one before it. */
+static void note(struct pst_arena *arena, const char *format, ...)
+{
+    size_t used = strlen(arena->note);
+    if (used > 0 && used + 3 < sizeof(arena->note))
+        used += (size_t)snprintf(arena->note + used, sizeof(arena->note) - used, "; ");
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(arena->note + used, sizeof(arena->note) - used, format, arguments);
+    va_end(arguments);
+}
+
+static int bind(const struct pst_arena *arena)
+{
+    unsigned long mask[MASK_LONGS] = {0};
+    unsigned long node = (unsigned long)arena->numa_node;
+    mask[node / BITS_PER_LONG] = 1UL << node % BITS_PER_LONG;
+    /* The kernel takes one bit less than it is told. */
+    long rc = mbind(arena->base, arena->bytes, MPOL_BIND, mask, PST_CPUS_MAX + 1, 0);
+    return rc == 0 ? 0 : -errno;
+}
+
+/* Writes to every page, where the kernel cannot do it for us. */
+static void touch(struct pst_arena *arena)
+{
+    volatile char *bytes = arena->base;
+    for (size_t at = 0; at < arena->bytes; at += arena->page_bytes)
+        bytes[at] = 0;
+}
+
+/*
+ * Brings every page in. The kernel's way reports what touching by hand would turn into SIGBUS: a
+ * hugepage that the pool promised but the bound node does not have.
+ */
+static int populate(struct pst_arena *arena)
+{
+    int rc;
+    do
+        rc = madvise(arena->base, arena->bytes, MADV_POPULATE_WRITE);
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0)
+        return 0;
+    if (errno != EINVAL || arena->hugepages)
+        return -errno;
+    touch(arena);
+    return 0;
+}
+
+static int map(struct pst_arena *arena, size_t bytes, size_t page_bytes, int flags)
+{
+    if (bytes > SIZE_MAX - page_bytes)
+        return -ENOMEM;
+    arena->page_bytes = page_bytes;
+    arena->bytes = (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    arena->base = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    if (arena->base != MAP_FAILED)
+        return 0;
+    arena->base = NULL;
+    return -errno;
+}
+
+/* Maps, binds, populates: the policy must stand before the first page comes. */
+static int build(struct pst_arena *arena, size_t bytes, size_t page_bytes, int flags)
+{
+    arena->hugepages = (flags & MAP_HUGETLB) != 0;
+    int rc = map(arena, bytes, page_bytes, flags);
+    if (rc != 0)
+        return rc;
+    int bind_rc = arena->numa_node == PST_NUMA_NODE_UNKNOWN ? 0 : bind(arena);
+    arena->bound = arena->numa_node != PST_NUMA_NODE_UNKNOWN && bind_rc == 0;
+    rc = populate(arena);
+    if (rc != 0)
+        goto err_after_map;
+    if (bind_rc != 0)
+        note(arena,
+             "memory is not bound to node %d (%s): it lies where this thread first touched it",
+             arena->numa_node, pst_error_name(bind_rc));
+    return 0;
+
+err_after_map:
+    (void)munmap(arena->base, arena->bytes); /* cannot fail: it is the mapping just made */
+    arena->base = NULL;
+    return rc;
+}
+
+/* Huge pages of one size that the node, or without a node any node, has free. */
+static uint64_t free_hugepages(const struct pst_topology *topology, int32_t numa_node,
+                               uint64_t page_bytes)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < topology->node_count; i++) {
+        const struct pst_topology_node *node = &topology->nodes[i];
+        if (numa_node != PST_NUMA_NODE_UNKNOWN && numa_node != node->id)
+            continue;
+        for (uint32_t size = 0; size < node->hugepage_sizes; size++)
+            if (node->hugepages[size].page_bytes == page_bytes)
+                pages += node->hugepages[size].free_pages;
+    }
+    return pages;
+}
+
+/* Tries the hugepage sizes that the host has, the smallest first. -ENOENT: none is free. */
+static int build_huge(const struct pst_topology *topology, struct pst_arena *arena, size_t bytes)
+{
+    int rc = -ENOENT;
+    const struct pst_topology_node *node = &topology->nodes[0]; /* sizes are the host's */
+    for (uint32_t i = 0; i < node->hugepage_sizes && rc != 0; i++) {
+        uint64_t page_bytes = node->hugepages[i].page_bytes;
+        if (page_bytes == 0 || page_bytes > PST_ARENA_HUGEPAGE_MAX)
+            continue;
+        uint64_t pages = (bytes - 1) / page_bytes + 1;
+        if (free_hugepages(topology, arena->numa_node, page_bytes) < pages)
+            continue;
+        int log2 = __builtin_ctzll(page_bytes);
+        rc = build(arena, bytes, (size_t)page_bytes, MAP_HUGETLB | log2 << MAP_HUGE_SHIFT);
+    }
+    return rc;
+}
+
+int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t numa_node,
+                     struct pst_arena *arena)
+{
+    assert(topology && arena);
+    *arena = (struct pst_arena){.numa_node = numa_node};
+    if (bytes == 0 || numa_node >= (int32_t)PST_CPUS_MAX || numa_node < PST_NUMA_NODE_UNKNOWN)
+        return -EINVAL;
+    int rc = build_huge(topology, arena, bytes);
+    if (rc == 0)
+        return 0;
+    if (rc == -ENOENT)
+        note(arena, "normal pages: not enough free hugepages");
+    else
+        note(arena, "normal pages: hugepages failed with %s", pst_error_name(rc));
+    return build(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
+}
+
+void pst_arena_destroy(struct pst_arena *arena)
+{
+    if (!arena->base)
+        return;
+    int rc = munmap(arena->base, arena->bytes);
+    assert(rc == 0);
+    *arena = (struct pst_arena){0};
+}
+
+static void count(const struct pst_arena *arena, struct pst_arena_census *census, int node)
+{
+    census->pages++;
+    if (node < 0)
+        census->absent++;
+    else if (arena->numa_node != PST_NUMA_NODE_UNKNOWN && node != arena->numa_node)
+        census->misplaced++;
+}
+
+int pst_arena_check(const struct pst_arena *arena, struct pst_arena_census *census)
+{
+    assert(arena && arena->base && census);
+    *census = (struct pst_arena_census){0};
+    size_t at = 0;
+    while (at < arena->bytes) {
+        void *pages[CENSUS_PAGES];
+        int nodes[CENSUS_PAGES];
+        unsigned long batch = 0;
+        for (; batch < CENSUS_PAGES && at < arena->bytes; at += arena->page_bytes)
+            pages[batch++] = (char *)arena->base + at;
+        if (move_pages(0, batch, pages, NULL, nodes, 0) != 0)
+            return -errno;
+        for (unsigned long i = 0; i < batch; i++)
+            count(arena, census, nodes[i]);
+    }
+    return 0;
+}
