@@ -22,6 +22,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/limits.h"
+#include "engine/format/object.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,7 +46,7 @@ struct pst_fragment_file {
     uint64_t device;
     uint64_t inode;
     uint64_t size_bytes;
-    int64_t mtime_ns;
+    int64_t mtime_ns; /* seconds * 10^9 + ns, modulo 2^64: only compared */
 };
 
 struct pst_fragment_extent {
@@ -121,8 +122,8 @@ struct pst_fragment_sink {
 
 _Static_assert(sizeof(struct pst_fragment_file) == 48, "written down, part of the ABI");
 _Static_assert(sizeof(struct pst_fragment_extent) == 32, "written down, part of the ABI");
-/* An entry holds a path and at most one more (a symlink's target). */
-_Static_assert(offsetof(struct pst_fragment_descriptor, data) + 4 * PST_PATH_BYTES_MAX <=
+_Static_assert(offsetof(struct pst_fragment_descriptor, data) + PST_OBJECT_BYTES_MAX +
+                       PST_PATH_BYTES_MAX <=
                    PST_FRAGMENT_SLOT_BYTES,
                "an empty slot holds any object");
 

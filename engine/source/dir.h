@@ -1,0 +1,41 @@
+/*
+ * dir: every file below a directory, or one file, with its metadata.
+ *
+ * The walk crosses mount points, except into the kernel's own file systems (proc, sysfs, …), which
+ * hold no data and are counted as skipped. Symlinks are stored, never followed; only PATH itself
+ * may lead through some, resolved at open. Names are bytes: any but NUL and '/'.
+ *
+ * Holes: a file with fewer blocks than bytes is asked for its data with SEEK_DATA; extents are of
+ * data only. Hard links: the first path found is the FILE, later ones are HARD_LINKs to its object.
+ * FIFOs, sockets and devices are counted as skipped.
+ *
+ * What changes meanwhile: gone is counted as vanished; a file that changes between listing and
+ * reading is the reader's to find out (pst_fragment_file). What may not be read is counted as
+ * unreadable and logged. A file's own permission is tested only where it is opened, by the reader.
+ *
+ * Memory of a listing: about 1.3 MiB, and up to 96 bytes for each inode with several links.
+ */
+#ifndef PST_ENGINE_SOURCE_DIR_H
+#define PST_ENGINE_SOURCE_DIR_H
+
+#include "engine/source/source.h"
+
+#include <sys/types.h>
+
+struct pst_dir {
+    struct pst_source source; /* first */
+    char *path;               /* absolute, no symlinks; owned */
+    const char *file;         /* last component of path if PATH is a file, else NULL */
+    dev_t device;             /* of PATH, at open */
+    ino_t inode;
+};
+
+/* For the registry: as pst_source_open, but for the name. */
+PST_MUST_USE int pst_dir_open(const char *argument, struct pst_source **source, char *error_text,
+                              size_t error_bytes);
+
+/* The list method of dir. */
+PST_MUST_USE int pst_dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
+                              struct pst_source_listing *listing);
+
+#endif

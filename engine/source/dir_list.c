@@ -1,0 +1,342 @@
+#include "engine/source/dir.h"
+
+#include "engine/base/log.h"
+#include "engine/source/links.h"
+#include "engine/source/packer.h"
+#include "engine/source/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One listing. Too large for a stack; lives as long as pst_dir_list runs. */
+struct listing_job {
+    struct pst_dir *dir;
+    struct pst_source_listing *listing;
+    uint64_t counter; /* of the last object */
+    struct pst_links links;
+    struct pst_packer packer;
+    struct pst_tree tree;
+    char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
+};
+
+/* One file of any kind, about to be listed. */
+struct found {
+    int directory; /* fd of the directory that name is in */
+    const char *name;
+    const char *path; /* relative to the root */
+    struct stat status;
+};
+
+/* The path as one line of printable bytes. */
+static const char *printable(const char *path, char *text, size_t text_bytes)
+{
+    size_t used = 0;
+    for (; *path && used + 5 < text_bytes; path++) {
+        unsigned char byte = (unsigned char)*path;
+        if (byte < ' ' || byte == 0x7f || byte == '\\')
+            used += (size_t)snprintf(text + used, text_bytes - used, "\\x%02x", byte);
+        else
+            text[used++] = *path;
+    }
+    text[used] = '\0';
+    return text;
+}
+
+/* The path is not there any more, or leads to another kind of file by now. */
+static bool is_gone(int error)
+{
+    return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
+}
+
+/* Not the path's trouble but the process's. */
+static bool ends_listing(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
+/* Trouble with one path: 0 if the listing goes on without it, else error, which ends it. */
+static int trouble(struct listing_job *job, const char *path, const char *what, int error)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (is_gone(error)) {
+        job->listing->vanished++;
+        return 0;
+    }
+    if (ends_listing(error)) {
+        pst_log(PST_LOG_ERROR, "source %s: cannot go on listing: %s", job->dir->source.name,
+                pst_error_text(error));
+        return error;
+    }
+    job->listing->unreadable++;
+    pst_log(PST_LOG_WARNING, "source %s: %s: %s: \"%s\" is left out", job->dir->source.name, what,
+            pst_error_text(error), printable(path, text, sizeof(text)));
+    return 0;
+}
+
+static void skip(struct listing_job *job, const char *path, const char *what)
+{
+    char text[PST_LOG_LINE_BYTES];
+    job->listing->skipped++;
+    pst_log(PST_LOG_DEBUG, "source %s: %s skipped: \"%s\"", job->dir->source.name, what,
+            printable(path, text, sizeof(text)));
+}
+
+static struct pst_object describe(const struct listing_job *job, const struct found *found,
+                                  enum pst_object_type type)
+{
+    const struct stat *status = &found->status;
+    return (struct pst_object){
+        .id = pst_source_object_id(&job->dir->source, job->counter + 1),
+        .type = type,
+        .path = found->path,
+        .mtime_sec = status->st_mtim.tv_sec,
+        .mtime_nsec = (uint32_t)status->st_mtim.tv_nsec,
+        .mode = status->st_mode & 07777,
+        .uid = status->st_uid,
+        .gid = status->st_gid,
+    };
+}
+
+/* 1 if the object was added, 0 if it was left out, or what ends the listing. */
+static int add(struct listing_job *job, const struct pst_object *object,
+               const struct pst_fragment_file *file)
+{
+    int error = pst_packer_object(&job->packer, object, file);
+    if (error == -EINVAL)
+        return trouble(job, object->path, "not representable in a backup", error);
+    if (error)
+        return error;
+    job->counter++;
+    return 1;
+}
+
+/* ---- the data of regular files ---- */
+
+static bool same_file(int fd, const struct stat *status)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && now.st_dev == status->st_dev && now.st_ino == status->st_ino &&
+           S_ISREG(now.st_mode);
+}
+
+/* From the first data at or after *offset, *length bytes up to the next hole or the size; a
+ * length of 0: there are none. A file system that knows no holes says that all is data. */
+static void next_data(int fd, uint64_t size, uint64_t *offset, uint64_t *length)
+{
+    off_t data = lseek(fd, (off_t)*offset, SEEK_DATA);
+    if (data < 0 && errno == ENXIO)
+        data = (off_t)size;
+    if (data >= 0)
+        *offset = (uint64_t)data;
+    off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+    uint64_t end = hole > data && (uint64_t)hole < size ? (uint64_t)hole : size;
+    *length = end > *offset ? end - *offset : 0;
+}
+
+static int add_sparse(struct listing_job *job, int fd, uint64_t size)
+{
+    uint64_t offset = 0;
+    while (offset < size) {
+        uint64_t length;
+        next_data(fd, size, &offset, &length);
+        if (length == 0)
+            return 0;
+        int error = pst_packer_extent(&job->packer, offset, length);
+        if (error)
+            return error;
+        offset += length;
+    }
+    return 0;
+}
+
+/* Only a file that may have holes is opened here; if it cannot be, its reader will say so. */
+static int add_data(struct listing_job *job, const struct found *found)
+{
+    const struct stat *status = &found->status;
+    uint64_t size = (uint64_t)status->st_size;
+    if (size <= PST_BLOCK_BYTES || (uint64_t)status->st_blocks * 512 >= size)
+        return pst_packer_extent(&job->packer, 0, size);
+    int fd = openat(found->directory, found->name,
+                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return pst_packer_extent(&job->packer, 0, size);
+    int error = same_file(fd, status) ? add_sparse(job, fd, size)
+                                      : pst_packer_extent(&job->packer, 0, size);
+    close(fd);
+    return error;
+}
+
+/* ---- kinds of files ---- */
+
+static int add_file(struct listing_job *job, const struct found *found)
+{
+    const struct stat *status = &found->status;
+    struct pst_object object = describe(job, found, PST_OBJECT_FILE);
+    if (status->st_size < 0)
+        return trouble(job, found->path, "its size is negative", -EINVAL);
+    object.size = (uint64_t)status->st_size;
+    const struct pst_fragment_file file = {
+        .path = found->path,
+        .device = status->st_dev,
+        .inode = status->st_ino,
+        .size_bytes = object.size,
+        .mtime_ns = (int64_t)((uint64_t)status->st_mtim.tv_sec * UINT64_C(1000000000) +
+                              (uint64_t)status->st_mtim.tv_nsec),
+    };
+    int added = add(job, &object, object.size ? &file : NULL);
+    if (added <= 0)
+        return added;
+    if (status->st_nlink > 1) {
+        int error = pst_links_add(&job->links, status->st_dev, status->st_ino, object.id);
+        if (error)
+            return error;
+    }
+    return object.size ? add_data(job, found) : 0;
+}
+
+static int add_regular(struct listing_job *job, const struct found *found)
+{
+    const struct stat *status = &found->status;
+    uint64_t first =
+        status->st_nlink > 1 ? pst_links_find(&job->links, status->st_dev, status->st_ino) : 0;
+    if (!first)
+        return add_file(job, found);
+    struct pst_object object = describe(job, found, PST_OBJECT_HARD_LINK);
+    object.linked_object = first;
+    int added = add(job, &object, NULL);
+    return added < 0 ? added : 0;
+}
+
+static int add_symlink(struct listing_job *job, const struct found *found)
+{
+    ssize_t bytes = readlinkat(found->directory, found->name, job->link, sizeof(job->link));
+    if (bytes < 0) /* EINVAL: it is no symlink any more */
+        return trouble(job, found->path, "cannot read the symlink",
+                       errno == EINVAL ? -ENOENT : -errno);
+    if ((size_t)bytes == sizeof(job->link))
+        return trouble(job, found->path, "cannot read the symlink", -ENAMETOOLONG);
+    job->link[bytes] = '\0';
+    struct pst_object object = describe(job, found, PST_OBJECT_SYMLINK);
+    object.link = job->link;
+    int added = add(job, &object, NULL);
+    return added < 0 ? added : 0;
+}
+
+/* Entered first, so that its entry can say whether its contents could be read. */
+static int add_directory(struct listing_job *job, const struct found *found)
+{
+    struct pst_object object = describe(job, found, PST_OBJECT_DIRECTORY);
+    int error = *found->path ? pst_tree_enter(&job->tree) : 0;
+    if (error == -EXDEV) {
+        skip(job, found->path, "contents of a kernel file system");
+    } else if (error) {
+        int end = trouble(job, found->path, "cannot open the directory", error);
+        if (end || is_gone(error))
+            return end;
+        object.flags = PST_OBJECT_UNREADABLE;
+    }
+    int added = add(job, &object, NULL);
+    return added < 0 ? added : 0;
+}
+
+static int add_found(struct listing_job *job, const struct found *found)
+{
+    switch (found->status.st_mode & S_IFMT) {
+    case S_IFREG:
+        return add_regular(job, found);
+    case S_IFDIR:
+        return add_directory(job, found);
+    case S_IFLNK:
+        return add_symlink(job, found);
+    default:
+        skip(job, found->path, "FIFO, socket or device");
+        return 0;
+    }
+}
+
+/* ---- the walk ---- */
+
+static int visit(struct listing_job *job)
+{
+    struct found found = {
+        .directory = pst_tree_fd(&job->tree),
+        .name = pst_tree_name(&job->tree),
+        .path = job->tree.path,
+    };
+    if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
+        return trouble(job, found.path, "its path is too long", -ENAMETOOLONG);
+    if (fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
+        return trouble(job, found.path, "cannot stat", -errno);
+    return add_found(job, &found);
+}
+
+static int add_root(struct listing_job *job)
+{
+    struct found root = {.directory = job->dir->source.root_fd, .name = "", .path = ""};
+    if (fstatat(root.directory, "", &root.status, AT_EMPTY_PATH))
+        return -errno;
+    return add_directory(job, &root);
+}
+
+static int walk(struct listing_job *job)
+{
+    int more;
+    int error = add_root(job);
+    while (!error && (more = pst_tree_next(&job->tree)) != 0) {
+        if (more > 0)
+            error = visit(job);
+        else if (*job->tree.path == '\0')
+            error = more; /* without its root there is no source */
+        else
+            error = trouble(job, job->tree.path, "cannot read the directory to its end", more);
+    }
+    return error;
+}
+
+static int list_tree(struct listing_job *job)
+{
+    int error = pst_tree_open(&job->tree, job->dir->source.root_fd);
+    if (error)
+        return error;
+    error = walk(job);
+    pst_tree_close(&job->tree);
+    return error;
+}
+
+static int list_file(struct listing_job *job)
+{
+    struct found found = {
+        .directory = job->dir->source.root_fd,
+        .name = job->dir->file,
+        .path = job->dir->file,
+    };
+    if (fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW))
+        return -errno;
+    if (!S_ISREG(found.status.st_mode))
+        return -PST_E_CHANGED;
+    return add_regular(job, &found);
+}
+
+int pst_dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
+                 struct pst_source_listing *listing)
+{
+    struct listing_job *job = malloc(sizeof(*job));
+    if (!job)
+        return -ENOMEM;
+    job->dir = (struct pst_dir *)source;
+    job->listing = listing;
+    job->counter = 0;
+    job->links = (struct pst_links){0};
+    pst_packer_init(&job->packer, sink, listing);
+    int error = job->dir->file ? list_file(job) : list_tree(job);
+    if (!error)
+        error = pst_packer_finish(&job->packer);
+    pst_links_free(&job->links);
+    free(job);
+    return error;
+}

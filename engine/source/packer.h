@@ -1,0 +1,45 @@
+/*
+ * Packs objects and their extents into fragments: many small objects into one, a large one into
+ * many, its catalogue entry repeated. For sources whose fragments are PST_FRAGMENT_EXTENTS; used
+ * by list() on the source's thread.
+ *
+ * A fragment is emitted when it holds PST_PACKER_TARGET_BYTES, when its slot is full, or when the
+ * next object's data would take it past the target. So a large object starts a fragment of its own
+ * and its fragments are cut PST_FRAGMENT_BYTES_MAX apart.
+ *
+ * Every function returns 0, -ECANCELED (the sink), or -EINVAL (the object cannot be encoded).
+ */
+#ifndef PST_ENGINE_SOURCE_PACKER_H
+#define PST_ENGINE_SOURCE_PACKER_H
+
+#include "engine/format/object.h"
+#include "engine/source/fragment.h"
+
+#define PST_PACKER_TARGET_BYTES (16u << 20)
+
+struct pst_packer {
+    struct pst_fragment_sink *sink;
+    struct pst_source_listing *listing;   /* objects, fragments and bytes are counted here */
+    struct pst_fragment_descriptor *slot; /* NULL: none taken */
+    struct pst_fragment_file file;        /* of the current object */
+    bool file_added;                      /* to slot */
+    size_t entry_bytes;
+    uint8_t entry[PST_OBJECT_BYTES_MAX]; /* of the current object */
+};
+
+/* Neither sink nor listing is owned; both must outlive the packer. */
+void pst_packer_init(struct pst_packer *packer, struct pst_fragment_sink *sink,
+                     struct pst_source_listing *listing);
+
+/* Begins an object. file, if its data are to be read, is copied but for its path, which must stay
+ * until the next object begins; its object id is object->id. */
+PST_MUST_USE int pst_packer_object(struct pst_packer *packer, const struct pst_object *object,
+                                   const struct pst_fragment_file *file);
+
+/* Adds bytes of the object that was begun last; offsets ascend. length may be anything. */
+PST_MUST_USE int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t length);
+
+/* Emits what is left. */
+PST_MUST_USE int pst_packer_finish(struct pst_packer *packer);
+
+#endif

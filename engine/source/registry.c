@@ -1,0 +1,175 @@
+#include "engine/source/source.h"
+
+#include "engine/source/dir.h"
+#include "engine/source/synthetic.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *type;
+    int (*open)(const char *argument, struct pst_source **source, char *error_text,
+                size_t error_bytes);
+} types[] = {
+    {"dir", pst_dir_open},
+    {"synthetic", pst_synthetic_open},
+};
+
+#define TYPES_COUNT (sizeof(types) / sizeof(types[0]))
+#define KNOWN_TYPES "dir:PATH, synthetic:rows=N,…"
+
+/* A spec, taken apart; the pointers lead into it. */
+struct spec {
+    const char *name;
+    size_t name_bytes; /* 0: none given */
+    const char *type;
+    size_t type_bytes;
+    const char *argument;
+};
+
+static bool is_name_byte(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
+}
+
+static bool is_dots(const char *name, size_t bytes)
+{
+    return (bytes == 1 || bytes == 2) && memcmp(name, "..", bytes) == 0;
+}
+
+static bool is_name(const char *name, size_t bytes)
+{
+    if (bytes == 0 || bytes >= PST_SOURCE_NAME_MAX || is_dots(name, bytes))
+        return false;
+    for (size_t i = 0; i < bytes; i++)
+        if (!is_name_byte(name[i]))
+            return false;
+    return true;
+}
+
+static int split(const char *text, struct spec *spec, char *error_text, size_t error_bytes)
+{
+    const char *colon = strchr(text, ':');
+    if (!colon) {
+        snprintf(error_text, error_bytes, "source \"%s\": want [NAME=]TYPE:…; known types: %s",
+                 text, KNOWN_TYPES);
+        return -EINVAL;
+    }
+    const char *equals = memchr(text, '=', (size_t)(colon - text));
+    *spec = (struct spec){.type = text, .argument = colon + 1};
+    if (equals) {
+        spec->name = text;
+        spec->name_bytes = (size_t)(equals - text);
+        spec->type = equals + 1;
+    }
+    spec->type_bytes = (size_t)(colon - spec->type);
+    if (equals && !is_name(spec->name, spec->name_bytes)) {
+        snprintf(error_text, error_bytes,
+                 "source \"%s\": a name has 1 to %u letters, digits, '.', '_' or '-', and is "
+                 "neither \".\" nor \"..\"",
+                 text, PST_SOURCE_NAME_MAX - 1);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Fills source->name from bytes of any kind. */
+static void name_source(struct pst_source *source, const char *name, size_t bytes)
+{
+    if (bytes == 0 || is_dots(name, bytes)) {
+        name = source->type;
+        bytes = strlen(name);
+    }
+    if (bytes > PST_SOURCE_NAME_MAX - 1)
+        bytes = PST_SOURCE_NAME_MAX - 1;
+    for (size_t i = 0; i < bytes; i++)
+        source->name[i] = is_name_byte(name[i]) ? name[i] : '_';
+    source->name[bytes] = '\0';
+}
+
+/* What a source is called if nobody says: the last component of its path, if it has one. */
+static void name_by_default(struct pst_source *source, const char *argument)
+{
+    if (source->root_fd < 0) {
+        name_source(source, "", 0);
+        return;
+    }
+    size_t end = strlen(argument);
+    while (end > 0 && argument[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && argument[begin - 1] != '/')
+        begin--;
+    name_source(source, argument + begin, end - begin);
+}
+
+static int open_type(const struct spec *spec, const char *text, struct pst_source **source,
+                     char *error_text, size_t error_bytes)
+{
+    for (size_t i = 0; i < TYPES_COUNT; i++)
+        if (strlen(types[i].type) == spec->type_bytes &&
+            memcmp(types[i].type, spec->type, spec->type_bytes) == 0)
+            return types[i].open(spec->argument, source, error_text, error_bytes);
+    snprintf(error_text, error_bytes, "source \"%s\": unknown type \"%.*s\"; known types: %s", text,
+             (int)spec->type_bytes, spec->type, KNOWN_TYPES);
+    return -EINVAL;
+}
+
+int pst_source_open(const char *text, uint32_t instance, struct pst_source **source,
+                    char *error_text, size_t error_bytes)
+{
+    assert(instance < PST_SOURCES_MAX);
+    *source = NULL;
+    struct spec spec;
+    int error = split(text, &spec, error_text, error_bytes);
+    if (error)
+        return error;
+    struct pst_source *opened = NULL;
+    error = open_type(&spec, text, &opened, error_text, error_bytes);
+    if (error)
+        return error;
+    opened->instance = instance;
+    if (spec.name)
+        name_source(opened, spec.name, spec.name_bytes);
+    else
+        name_by_default(opened, spec.argument);
+    *source = opened;
+    return 0;
+}
+
+static int check_unique(struct pst_source *const *sources, uint32_t last, char *error_text,
+                        size_t error_bytes)
+{
+    for (uint32_t i = 0; i < last; i++)
+        if (strcmp(sources[i]->name, sources[last]->name) == 0) {
+            snprintf(error_text, error_bytes,
+                     "two sources are called \"%s\": name them apart with NAME=%s:…",
+                     sources[i]->name, sources[last]->type);
+            return -EINVAL;
+        }
+    return 0;
+}
+
+int pst_sources_open(const char *const *specs, uint32_t count, struct pst_source **sources,
+                     char *error_text, size_t error_bytes)
+{
+    if (count == 0 || count > PST_SOURCES_MAX) {
+        snprintf(error_text, error_bytes, "%u sources: want 1 to %u", count, PST_SOURCES_MAX);
+        return -EINVAL;
+    }
+    int error = 0;
+    uint32_t opened = 0;
+    while (!error && opened < count) {
+        error = pst_source_open(specs[opened], opened, &sources[opened], error_text, error_bytes);
+        if (!error)
+            error = check_unique(sources, opened++, error_text, error_bytes);
+    }
+    if (!error)
+        return 0;
+    while (opened > 0)
+        pst_source_close(sources[--opened]);
+    return error;
+}

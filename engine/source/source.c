@@ -1,0 +1,116 @@
+#include "engine/source/source.h"
+
+#include "engine/format/object.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pst_source_close(struct pst_source *source)
+{
+    if (!source)
+        return;
+    pst_source_release(source);
+    source->close(source);
+}
+
+int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns)
+{
+    if (source->phase != PST_SOURCE_IDLE)
+        return -PST_E_WRONG_STATE;
+    int error = source->freeze ? source->freeze(source, deadline_ns) : 0;
+    if (error)
+        return error;
+    source->phase = PST_SOURCE_FROZEN;
+    return 0;
+}
+
+int pst_source_snapshot(struct pst_source *source, uint64_t gci)
+{
+    if (source->phase != PST_SOURCE_FROZEN)
+        return -PST_E_WRONG_STATE;
+    int error = source->snapshot ? source->snapshot(source, gci) : 0;
+    if (error)
+        return error;
+    source->phase = PST_SOURCE_SNAPSHOT;
+    return 0;
+}
+
+int pst_source_thaw(struct pst_source *source)
+{
+    if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
+        return -PST_E_WRONG_STATE;
+    if (source->thaw)
+        source->thaw(source);
+    source->phase = source->phase == PST_SOURCE_SNAPSHOT ? PST_SOURCE_THAWED : PST_SOURCE_IDLE;
+    return 0;
+}
+
+int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
+                    struct pst_source_listing *listing)
+{
+    memset(listing, 0, sizeof(*listing));
+    if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
+        return -PST_E_WRONG_STATE;
+    return source->list(source, sink, listing);
+}
+
+void pst_source_release(struct pst_source *source)
+{
+    if (source->phase == PST_SOURCE_FROZEN || source->phase == PST_SOURCE_SNAPSHOT) {
+        int error = pst_source_thaw(source);
+        assert(!error);
+    }
+    if (source->phase == PST_SOURCE_THAWED && source->release)
+        source->release(source);
+    source->phase = PST_SOURCE_IDLE;
+}
+
+int pst_source_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
+                       struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                       size_t *produced_bytes)
+{
+    assert(source->produce && fragment->kind == PST_FRAGMENT_ROWS && capacity_bytes > 0);
+    return source->produce(source, fragment, cursor, buffer, capacity_bytes, produced_bytes);
+}
+
+/* The real path of the longest prefix of path that exists; malloced, or NULL with errno set. */
+static char *existing_part(const char *path)
+{
+    char prefix[PATH_MAX];
+    size_t bytes = strnlen(path, sizeof(prefix));
+    if (bytes == 0 || bytes == sizeof(prefix)) {
+        errno = bytes ? ENAMETOOLONG : ENOENT;
+        return NULL;
+    }
+    memcpy(prefix, path, bytes + 1);
+    for (;;) {
+        char *real = realpath(prefix, NULL);
+        if (real || errno != ENOENT)
+            return real;
+        char *slash = strrchr(prefix, '/');
+        if (!slash)
+            return realpath(".", NULL);
+        slash[slash == prefix ? 1 : 0] = '\0';
+    }
+}
+
+int pst_source_contains(struct pst_source *source, const char *path)
+{
+    if (!source->contains)
+        return 0;
+    char *real = existing_part(path);
+    if (!real)
+        return -errno;
+    int result = source->contains(source, real);
+    free(real);
+    return result;
+}
+
+uint64_t pst_source_object_id(const struct pst_source *source, uint64_t counter)
+{
+    assert(counter > 0 && counter <= PST_OBJECT_COUNTER_MAX);
+    return (uint64_t)source->instance << PST_OBJECT_SOURCE_SHIFT | counter;
+}

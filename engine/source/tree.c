@@ -1,0 +1,213 @@
+#include "engine/source/tree.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+
+static struct pst_tree_level *top(struct pst_tree *tree)
+{
+    return &tree->levels[tree->depth - 1];
+}
+
+static uint8_t *buffer_of(struct pst_tree *tree, const struct pst_tree_level *level)
+{
+    return tree->buffers[(size_t)(level - tree->levels) % PST_TREE_OPEN];
+}
+
+/* Leaves the level's cookie, by which it can be opened again. */
+static void shut(struct pst_tree_level *level)
+{
+    if (level->fd >= 0)
+        close(level->fd);
+    level->fd = -1;
+    level->filled = 0;
+    level->used = 0;
+}
+
+static void push(struct pst_tree *tree, int fd, const struct stat *status)
+{
+    assert(tree->depth < PST_TREE_DEPTH_MAX);
+    if (tree->depth >= PST_TREE_OPEN)
+        shut(&tree->levels[tree->depth - PST_TREE_OPEN]);
+    tree->levels[tree->depth++] = (struct pst_tree_level){
+        .fd = fd,
+        .path_bytes = (uint32_t)tree->path_bytes,
+        .device = status->st_dev,
+        .inode = status->st_ino,
+    };
+}
+
+static void pop(struct pst_tree *tree)
+{
+    shut(top(tree));
+    tree->depth--;
+}
+
+/* A directory fd opened for the walk: checks, then pushes it; closes it on failure. */
+static int push_opened(struct pst_tree *tree, int fd,
+                       int (*check)(struct pst_tree *tree, int fd, const struct stat *status))
+{
+    struct stat status;
+    if (fd < 0)
+        return -errno;
+    int error = fstat(fd, &status) ? -errno : 0;
+    if (!error && check)
+        error = check(tree, fd, &status);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    push(tree, fd, &status);
+    return 0;
+}
+
+int pst_tree_open(struct pst_tree *tree, int root_fd)
+{
+    tree->root_fd = root_fd;
+    tree->depth = 0;
+    tree->path_bytes = 0;
+    tree->path[0] = '\0';
+    return push_opened(tree, openat(root_fd, ".", DIRECTORY_FLAGS), NULL);
+}
+
+void pst_tree_close(struct pst_tree *tree)
+{
+    while (tree->depth > 0)
+        pop(tree);
+}
+
+static void set_path_to_level(struct pst_tree *tree, const struct pst_tree_level *level)
+{
+    tree->path_bytes = level->path_bytes;
+    tree->path[tree->path_bytes] = '\0';
+}
+
+/* Opens a level again that was shut to save descriptors. */
+static int reopen(struct pst_tree *tree, struct pst_tree_level *level)
+{
+    struct open_how how = {
+        .flags = DIRECTORY_FLAGS,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    const char *path = level->path_bytes ? tree->path : ".";
+    long fd = syscall(SYS_openat2, tree->root_fd, path, &how, sizeof(how));
+    if (fd < 0)
+        return -errno;
+    level->fd = (int)fd;
+    struct stat status;
+    if (fstat(level->fd, &status))
+        return -errno;
+    if (status.st_dev != level->device || status.st_ino != level->inode)
+        return -ESTALE;
+    return lseek(level->fd, level->cookie, SEEK_SET) < 0 ? -errno : 0;
+}
+
+/* Fills the level's buffer: 1, 0 at the directory's end, -errno. */
+static int refill(struct pst_tree *tree, struct pst_tree_level *level)
+{
+    set_path_to_level(tree, level);
+    int error = level->fd < 0 ? reopen(tree, level) : 0;
+    if (error)
+        return error;
+    ssize_t bytes = getdents64(level->fd, buffer_of(tree, level), PST_TREE_BUFFER_BYTES);
+    if (bytes < 0)
+        return -errno;
+    level->used = 0;
+    level->filled = (uint32_t)bytes;
+    return bytes > 0;
+}
+
+static const struct dirent64 *take_entry(struct pst_tree *tree, struct pst_tree_level *level)
+{
+    const void *at = buffer_of(tree, level) + level->used;
+    const struct dirent64 *entry = at;
+    level->used += entry->d_reclen;
+    level->cookie = entry->d_off;
+    return entry;
+}
+
+static int set_path_to_entry(struct pst_tree *tree, const struct pst_tree_level *level,
+                             const char *name)
+{
+    size_t name_bytes = strlen(name);
+    set_path_to_level(tree, level);
+    if (name_bytes > PST_TREE_NAME_MAX)
+        return -ENAMETOOLONG;
+    if (tree->path_bytes > 0)
+        tree->path[tree->path_bytes++] = '/';
+    memcpy(tree->path + tree->path_bytes, name, name_bytes + 1);
+    tree->path_bytes += name_bytes;
+    return 1;
+}
+
+static bool is_dots(const char *name)
+{
+    return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+int pst_tree_next(struct pst_tree *tree)
+{
+    while (tree->depth > 0) {
+        struct pst_tree_level *level = top(tree);
+        int result = level->used < level->filled ? 1 : refill(tree, level);
+        if (result <= 0) {
+            pop(tree);
+            if (result < 0)
+                return result;
+            continue;
+        }
+        const char *name = take_entry(tree, level)->d_name;
+        if (!is_dots(name))
+            return set_path_to_entry(tree, level, name);
+    }
+    return 0;
+}
+
+int pst_tree_fd(const struct pst_tree *tree)
+{
+    return tree->levels[tree->depth - 1].fd;
+}
+
+const char *pst_tree_name(const struct pst_tree *tree)
+{
+    uint32_t parent_bytes = tree->levels[tree->depth - 1].path_bytes;
+    return tree->path + parent_bytes + (parent_bytes > 0);
+}
+
+/* Those of the kernel's own that hold no data of anybody's; some of their files never end. */
+static const uint32_t kernel_file_systems[] = {
+    PROC_SUPER_MAGIC, SYSFS_MAGIC,        CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
+    TRACEFS_MAGIC,    DEVPTS_SUPER_MAGIC, SECURITYFS_MAGIC,   SELINUX_MAGIC,       BPF_FS_MAGIC,
+    PSTOREFS_MAGIC,   EFIVARFS_MAGIC,     BINFMTFS_MAGIC,     NSFS_MAGIC,
+};
+
+static int check_mount(struct pst_tree *tree, int fd, const struct stat *status)
+{
+    struct statfs file_system;
+    if (status->st_dev == top(tree)->device)
+        return 0;
+    if (fstatfs(fd, &file_system))
+        return -errno;
+    for (size_t i = 0; i < sizeof(kernel_file_systems) / sizeof(kernel_file_systems[0]); i++)
+        if ((uint32_t)file_system.f_type == kernel_file_systems[i])
+            return -EXDEV;
+    return 0;
+}
+
+int pst_tree_enter(struct pst_tree *tree)
+{
+    assert(tree->path_bytes < PST_PATH_BYTES_MAX);
+    int fd = openat(pst_tree_fd(tree), pst_tree_name(tree), DIRECTORY_FLAGS);
+    return push_opened(tree, fd, check_mount);
+}
