@@ -269,7 +269,6 @@ static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct
     uint32_t align = file->align_bytes;
     uint32_t bytes = (op->transfer.bytes - op->transfer.started + align - 1) & ~(align - 1);
     bool fixed = op->transfer.buffer_index >= 0 && ring->buffers > 0;
-    op->direct = file->direct;
     if (op->kind == KIND_READ && fixed)
         io_uring_prep_read_fixed(sqe, file->fd, data, bytes, offset, op->transfer.buffer_index);
     else if (op->kind == KIND_READ)
@@ -351,6 +350,7 @@ void pst_io_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring
 {
     op->replaced = false;
     op->short_bytes = UINT32_MAX;
+    op->direct = op->file && op->file->direct;
     if (__builtin_expect(ring->fault != NULL, 0))
         inject_fault(ring->fault, op);
     if (op->replaced && op->kind != KIND_CLOSE) {

@@ -1,0 +1,258 @@
+#include "io/fault.h"
+#include "io/part_file.h"
+#include "io_test.h"
+
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK (256u << 10)
+#define MIB (1ull << 20)
+
+static struct scratch scratch;
+static struct pst_ring *ring;
+static struct pst_io_fault fault;
+static char *data;
+static int part_result;
+static unsigned part_calls;
+static unsigned writes_done;
+
+static void part_done(struct pst_part_file *part, int result)
+{
+    (void)part;
+    part_result = result;
+    part_calls++;
+}
+
+static int await_part(void)
+{
+    part_calls = 0;
+    pst_ring_drain(ring);
+    CU_ASSERT_EQUAL(part_calls, 1);
+    return part_result;
+}
+
+static int create(struct pst_part_file *part)
+{
+    pst_part_create(part, ring, scratch.dirfd, "part", PST_DIRECT_AUTO, part_done);
+    return await_part();
+}
+
+static int finish(struct pst_part_file *part)
+{
+    pst_part_finish(part, part_done);
+    return await_part();
+}
+
+static int abandon(struct pst_part_file *part)
+{
+    pst_part_abandon(part, part_done);
+    return await_part();
+}
+
+static void write_done(struct pst_io_op *op, int result)
+{
+    (void)op;
+    writes_done += result == (int)CHUNK;
+}
+
+/* All at once, last first: offsets are the caller's choice. */
+static void write_chunks(struct pst_part_file *part, unsigned chunks, int buffer_index)
+{
+    struct pst_io_op *ops = calloc(chunks, sizeof(*ops));
+    writes_done = 0;
+    for (unsigned i = chunks; i-- > 0;) {
+        ops[i].done = write_done;
+        pst_part_write(part, &ops[i], data, CHUNK, (uint64_t)i * CHUNK, buffer_index);
+    }
+    pst_ring_drain(ring);
+    CU_ASSERT_EQUAL(writes_done, chunks);
+    free(ops);
+}
+
+static bool part_holds(unsigned chunks)
+{
+    char *content = aligned_buffer(CHUNK);
+    int fd = openat(scratch.dirfd, "part", O_RDONLY);
+    bool same = true;
+    for (unsigned i = 0; i < chunks; i++)
+        same = same && read(fd, content, CHUNK) == (ssize_t)CHUNK && !memcmp(content, data, CHUNK);
+    same = same && read(fd, content, CHUNK) == 0;
+    (void)close(fd);
+    free(content);
+    return same;
+}
+
+static int start_in(const char *base)
+{
+    struct pst_ring_options options = {.entries = 16, .files_max = 4, .fault = &fault};
+    scratch_open(&scratch, base);
+    data = aligned_buffer(CHUNK);
+    fill_pattern(data, CHUNK, 3);
+    int error = pst_ring_open(&ring, &options);
+    if (!error)
+        pst_ring_register_buffers(ring, &(struct iovec){data, CHUNK}, 1);
+    return error;
+}
+
+static int start_on_disk(void)
+{
+    return start_in(".");
+}
+
+static int start_on_tmpfs(void)
+{
+    return start_in("/dev/shm");
+}
+
+static int stop(void)
+{
+    pst_ring_close(ring);
+    free(data);
+    scratch_close(&scratch);
+    return 0;
+}
+
+static void before_each(void)
+{
+    fault = (struct pst_io_fault){0};
+    scratch_empty(&scratch);
+}
+
+static void check_whole_part(unsigned chunks, int buffer_index)
+{
+    struct pst_part_file part;
+    unsigned fds = count_open_fds();
+    before_each();
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    CU_ASSERT_TRUE(part.file.slot >= 0);
+    write_chunks(&part, chunks, buffer_index);
+    CU_ASSERT_EQUAL(finish(&part), 0);
+    CU_ASSERT_EQUAL(part.file.fd, -1);
+    CU_ASSERT_TRUE(part_holds(chunks));
+    CU_ASSERT_EQUAL(count_open_fds(), fds);
+}
+
+static void test_whole_parts(void)
+{
+    check_whole_part(1, 0);
+    check_whole_part(7, -1);
+    check_whole_part(200, 0); /* several steps of preallocation */
+}
+
+static void test_empty_part(void)
+{
+    check_whole_part(0, -1);
+}
+
+static void test_allocation_stays_ahead_and_bounded(void)
+{
+    struct pst_part_file part;
+    before_each();
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    CU_ASSERT_EQUAL(part.preallocate_error, 0);
+    CU_ASSERT_EQUAL(part.allocated_bytes, 16 * MIB);
+    write_chunks(&part, 16, 0);
+    CU_ASSERT_EQUAL(part.allocated_bytes, 16 * MIB);
+    write_chunks(&part, 60, 0); /* 15 MiB: more than half of the next step is due */
+    CU_ASSERT_EQUAL(part.allocated_bytes, 32 * MIB);
+    CU_ASSERT_EQUAL(finish(&part), 0);
+    CU_ASSERT_TRUE(part_holds(60));
+    struct stat attributes;
+    CU_ASSERT_EQUAL(fstatat(scratch.dirfd, "part", &attributes, 0), 0);
+    CU_ASSERT_TRUE((uint64_t)attributes.st_blocks * 512 < 16 * MIB); /* nothing left beyond */
+    CU_ASSERT_EQUAL(attributes.st_mode & 07777, 0600);
+}
+
+static void test_part_without_preallocation(void)
+{
+    struct pst_part_file part;
+    before_each();
+    fault = (struct pst_io_fault){.kind = PST_IO_FAULT_ERROR, .at = 2, .error = EOPNOTSUPP};
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    CU_ASSERT_EQUAL(fault.hits, 1);
+    CU_ASSERT_EQUAL(part.preallocate_error, EOPNOTSUPP);
+    write_chunks(&part, 100, 0);
+    CU_ASSERT_EQUAL(finish(&part), 0);
+    CU_ASSERT_TRUE(part_holds(100));
+}
+
+static void test_abandon_waits_for_preallocation(void)
+{
+    struct pst_part_file part;
+    struct pst_io_op op = {.done = write_done};
+    before_each();
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    writes_done = 0;
+    pst_part_write(&part, &op, data, CHUNK, 60 * MIB, -1);
+    CU_ASSERT_TRUE(part.preallocating);
+    while (writes_done == 0)
+        (void)pst_ring_wait(ring, -1);
+    CU_ASSERT_EQUAL(abandon(&part), 0);
+    CU_ASSERT_STRING_EQUAL(scratch_list(&scratch), "");
+}
+
+static void test_existing_file_is_kept(void)
+{
+    struct pst_part_file part;
+    before_each();
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    write_chunks(&part, 2, 0);
+    CU_ASSERT_EQUAL(finish(&part), 0);
+    CU_ASSERT_EQUAL(create(&part), -EEXIST);
+    CU_ASSERT_STRING_EQUAL(part.failed_step, "create");
+    CU_ASSERT_TRUE(part_holds(2));
+}
+
+static void test_abandoned_part_is_gone(void)
+{
+    struct pst_part_file part;
+    unsigned fds = count_open_fds();
+    before_each();
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    write_chunks(&part, 3, 0);
+    CU_ASSERT_EQUAL(abandon(&part), 0);
+    CU_ASSERT_STRING_EQUAL(scratch_list(&scratch), "");
+    CU_ASSERT_EQUAL(count_open_fds(), fds);
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    CU_ASSERT_EQUAL(finish(&part), 0);
+    CU_ASSERT_EQUAL(abandon(&part), 0); /* also when it is closed already */
+    CU_ASSERT_STRING_EQUAL(scratch_list(&scratch), "");
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"whole parts", test_whole_parts},
+        {"empty part", test_empty_part},
+        {"allocation stays ahead and bounded", test_allocation_stays_ahead_and_bounded},
+        {"part without preallocation", test_part_without_preallocation},
+        {"abandon waits for preallocation", test_abandon_waits_for_preallocation},
+        {"existing file is kept", test_existing_file_is_kept},
+        {"abandoned part is gone", test_abandoned_part_is_gone},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {.pName = "io part file on disk",
+         .pInitFunc = start_on_disk,
+         .pCleanupFunc = stop,
+         .pTests = tests},
+        {.pName = "io part file on tmpfs",
+         .pInitFunc = start_on_tmpfs,
+         .pCleanupFunc = stop,
+         .pTests = tests},
+        CU_SUITE_INFO_NULL,
+    };
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
+        return 1;
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}

@@ -1,0 +1,348 @@
+#include "io_test.h"
+
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BLOCK 4096u
+
+static struct scratch scratch;
+
+static struct pst_ring *open_ring(unsigned entries, unsigned files_max, enum pst_ring_setup setup)
+{
+    struct pst_ring *ring = NULL;
+    struct pst_ring_options options = {
+        .entries = entries, .files_max = files_max, .first_setup = setup};
+    int error = pst_ring_open(&ring, &options);
+    if (error) {
+        printf("no ring: %s\n", strerror(-error));
+        exit(1);
+    }
+    return ring;
+}
+
+static int create(struct pst_ring *ring, struct pst_file *file, const char *name)
+{
+    struct pst_open how = {.dirfd = scratch.dirfd,
+                           .path = name,
+                           .flags = O_CREAT | O_EXCL | O_RDWR,
+                           .mode = 0600,
+                           .direct = PST_DIRECT_AUTO};
+    return await_open(ring, file, &how);
+}
+
+/* Writes and reads one block of a new file through the ring. */
+static void check_round_trip(struct pst_ring *ring, char *data, int buffer_index)
+{
+    struct pst_file file;
+    CU_ASSERT_EQUAL_FATAL(create(ring, &file, "round-trip"), 0);
+    pst_ring_register_file(ring, &file);
+    fill_pattern(data, BLOCK, 7);
+    CU_ASSERT_EQUAL(await_write(ring, &file, data, BLOCK, BLOCK, buffer_index), (int)BLOCK);
+    memset(data, 0, BLOCK);
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, BLOCK, BLOCK, buffer_index), (int)BLOCK);
+    CU_ASSERT_TRUE(has_pattern(data, BLOCK, 7));
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    CU_ASSERT_EQUAL(file.fd, -1);
+    CU_ASSERT_EQUAL(unlinkat(scratch.dirfd, "round-trip", 0), 0);
+}
+
+static void test_every_setup_of_the_ladder_works(void)
+{
+    static const char *const texts[] = {"DEFER_TASKRUN", "COOP_TASKRUN", "plain setup"};
+    char *data = aligned_buffer(BLOCK);
+    struct iovec buffer = {.iov_base = data, .iov_len = BLOCK};
+    for (unsigned i = PST_RING_SETUP_DEFER_TASKRUN; i <= PST_RING_SETUP_PLAIN; i++) {
+        struct pst_ring *ring = open_ring(8, 2, (enum pst_ring_setup)i);
+        if (i == PST_RING_SETUP_PLAIN) /* an old kernel may fall from the others */
+            CU_ASSERT_PTR_NOT_NULL(strstr(pst_ring_describe(ring), texts[i]));
+        check_round_trip(ring, data, -1);
+        pst_ring_register_buffers(ring, &buffer, 1);
+        check_round_trip(ring, data, 0);
+        printf("\n    %s", pst_ring_describe(ring));
+        pst_ring_close(ring);
+    }
+    free(data);
+}
+
+static void test_ring_without_tables(void)
+{
+    char *data = aligned_buffer(BLOCK);
+    struct pst_ring *ring = open_ring(1, 0, PST_RING_SETUP_DEFER_TASKRUN);
+    check_round_trip(ring, data, -1);
+    CU_ASSERT_PTR_NULL(strstr(pst_ring_describe(ring), "files"));
+    CU_ASSERT_PTR_NULL(strstr(pst_ring_describe(ring), "buffers"));
+    pst_ring_close(ring);
+    free(data);
+}
+
+#define DEEP 1000u
+
+struct deep_write {
+    struct pst_io_op op;
+    int result;
+    unsigned calls;
+};
+
+static void deep_write_done(struct pst_io_op *op, int result)
+{
+    struct deep_write *write = PST_IO_OP_OF(op, struct deep_write, op);
+    write->result = result;
+    write->calls++;
+}
+
+static unsigned count_done_once(const struct deep_write *writes)
+{
+    unsigned done = 0;
+    for (unsigned i = 0; i < DEEP; i++)
+        done += writes[i].calls == 1 && writes[i].result == (int)BLOCK;
+    return done;
+}
+
+static void test_more_operations_than_the_queue_holds(void)
+{
+    char *data = aligned_buffer(DEEP * BLOCK);
+    struct deep_write *writes = calloc(DEEP, sizeof(*writes));
+    struct pst_ring *ring = open_ring(4, 1, PST_RING_SETUP_DEFER_TASKRUN);
+    struct pst_file file;
+    fill_pattern(data, DEEP * BLOCK, 0);
+    CU_ASSERT_EQUAL_FATAL(create(ring, &file, "deep"), 0);
+    for (unsigned i = 0; i < DEEP; i++) {
+        writes[i].op.done = deep_write_done;
+        pst_io_write(ring, &writes[i].op, &file, data + i * BLOCK, BLOCK, i * BLOCK, -1);
+    }
+    CU_ASSERT_EQUAL(pst_ring_in_flight(ring), DEEP);
+    CU_ASSERT_EQUAL(file.in_flight, DEEP);
+    pst_ring_submit(ring);
+    pst_ring_drain(ring);
+    CU_ASSERT_EQUAL(pst_ring_in_flight(ring), 0);
+    CU_ASSERT_EQUAL(file.in_flight, 0);
+    CU_ASSERT_EQUAL(count_done_once(writes), DEEP);
+    memset(data, 0, DEEP * BLOCK);
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, DEEP * BLOCK, 0, -1), (int)(DEEP * BLOCK));
+    CU_ASSERT_TRUE(has_pattern(data, DEEP * BLOCK, 0));
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    pst_ring_close(ring);
+    free(writes);
+    free(data);
+}
+
+/* Each completion starts the next operation, with the same struct. */
+struct chain {
+    struct pst_io_op op;
+    struct pst_ring *ring;
+    struct pst_file *file;
+    char *data;
+    unsigned left;
+};
+
+static void chain_done(struct pst_io_op *op, int result)
+{
+    struct chain *chain = PST_IO_OP_OF(op, struct chain, op);
+    CU_ASSERT_EQUAL(result, (int)BLOCK);
+    if (--chain->left > 0)
+        pst_io_write(chain->ring, op, chain->file, chain->data, BLOCK, 0, -1);
+}
+
+static void test_completions_start_operations(void)
+{
+    struct pst_ring *ring = open_ring(2, 1, PST_RING_SETUP_DEFER_TASKRUN);
+    struct pst_file file;
+    CU_ASSERT_EQUAL_FATAL(create(ring, &file, "chain"), 0);
+    struct chain chain = {.op.done = chain_done,
+                          .ring = ring,
+                          .file = &file,
+                          .data = aligned_buffer(BLOCK),
+                          .left = 50};
+    pst_io_write(ring, &chain.op, &file, chain.data, BLOCK, 0, -1);
+    pst_ring_drain(ring);
+    CU_ASSERT_EQUAL(chain.left, 0);
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    pst_ring_close(ring);
+    free(chain.data);
+}
+
+static void test_reap_does_not_block_and_sees_completions(void)
+{
+    struct pst_ring *ring = open_ring(4, 0, PST_RING_SETUP_DEFER_TASKRUN);
+    struct deep_write unlink = {.op.done = deep_write_done};
+    CU_ASSERT_EQUAL(pst_ring_reap(ring), 0);
+    pst_io_unlink(ring, &unlink.op, scratch.dirfd, "not-there", 0);
+    CU_ASSERT_EQUAL(pst_ring_reap(ring), 0); /* nothing was submitted */
+    pst_ring_submit(ring);
+    while (unlink.calls == 0)
+        (void)pst_ring_reap(ring);
+    CU_ASSERT_EQUAL(unlink.result, -ENOENT);
+    CU_ASSERT_EQUAL(unlink.calls, 1);
+    pst_ring_close(ring);
+}
+
+static void test_wait_ends_at_its_timeout(void)
+{
+    struct pst_ring *ring = open_ring(4, 0, PST_RING_SETUP_DEFER_TASKRUN);
+    CU_ASSERT_EQUAL(pst_ring_wait(ring, 1000000), 0);
+    CU_ASSERT_EQUAL(pst_ring_wait(ring, 0), 0);
+    pst_ring_close(ring);
+}
+
+static void *ring_doorbell(void *argument)
+{
+    const int *event_fd = argument;
+    (void)usleep(20000); /* long enough for the other thread to be asleep, usually */
+    return eventfd_write(*event_fd, 1) == 0 ? argument : NULL;
+}
+
+static void check_doorbell(int flags, enum pst_ring_setup setup)
+{
+    int event_fd = eventfd(0, EFD_CLOEXEC | flags);
+    struct pst_ring *ring = open_ring(4, 0, setup);
+    pst_ring_set_doorbell(ring, event_fd);
+    for (unsigned i = 0; i < 3; i++) {
+        pthread_t thread;
+        void *rung = NULL;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, ring_doorbell, &event_fd), 0);
+        while (pst_ring_wait(ring, -1) == 0)
+            ; /* a signal */
+        CU_ASSERT_EQUAL(pthread_join(thread, &rung), 0);
+        CU_ASSERT_PTR_NOT_NULL(rung);
+        CU_ASSERT_EQUAL(pst_ring_wait(ring, 0), 0); /* it was read to zero */
+    }
+    pst_ring_close(ring); /* with the doorbell armed */
+    (void)close(event_fd);
+}
+
+static void test_doorbell_wakes_from_another_thread(void)
+{
+    for (unsigned i = PST_RING_SETUP_DEFER_TASKRUN; i <= PST_RING_SETUP_PLAIN; i++) {
+        check_doorbell(0, (enum pst_ring_setup)i);
+        check_doorbell(EFD_NONBLOCK, (enum pst_ring_setup)i);
+    }
+}
+
+static void test_doorbell_rung_before_the_wait_is_not_lost(void)
+{
+    int event_fd = eventfd(0, EFD_CLOEXEC);
+    struct pst_ring *ring = open_ring(4, 0, PST_RING_SETUP_DEFER_TASKRUN);
+    pst_ring_set_doorbell(ring, event_fd);
+    CU_ASSERT_EQUAL(eventfd_write(event_fd, 5), 0);
+    CU_ASSERT_EQUAL(pst_ring_wait(ring, -1), 1);
+    CU_ASSERT_EQUAL(pst_ring_wait(ring, 0), 0);
+    pst_ring_close(ring);
+    (void)close(event_fd);
+}
+
+static void test_full_file_table_is_no_error(void)
+{
+    struct pst_ring *ring = open_ring(4, 1, PST_RING_SETUP_DEFER_TASKRUN);
+    char *data = aligned_buffer(BLOCK);
+    struct pst_file first;
+    struct pst_file second;
+    CU_ASSERT_EQUAL_FATAL(create(ring, &first, "first"), 0);
+    CU_ASSERT_EQUAL_FATAL(create(ring, &second, "second"), 0);
+    pst_ring_register_file(ring, &first);
+    pst_ring_register_file(ring, &second);
+    CU_ASSERT_EQUAL(first.slot, 0);
+    CU_ASSERT_EQUAL(second.slot, -1);
+    CU_ASSERT_EQUAL(await_write(ring, &first, data, BLOCK, 0, -1), (int)BLOCK);
+    CU_ASSERT_EQUAL(await_write(ring, &second, data, BLOCK, 0, -1), (int)BLOCK);
+    CU_ASSERT_EQUAL(await_close(ring, &first), 0);
+    pst_ring_register_file(ring, &second);
+    CU_ASSERT_EQUAL(second.slot, 0);
+    CU_ASSERT_EQUAL(await_write(ring, &second, data, BLOCK, BLOCK, -1), (int)BLOCK);
+    CU_ASSERT_EQUAL(await_close(ring, &second), 0);
+    pst_ring_close(ring);
+    free(data);
+}
+
+#define LIMITED_BYTES (1u << 20)
+
+/* In a child without CAP_IPC_LOCK: 0 if the buffers were refused and writes work all the same. */
+static int write_under_memlock_limit(void)
+{
+    struct rlimit limit = {.rlim_cur = 65536, .rlim_max = 65536};
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+        (geteuid() == 0 && setresuid(65534, 65534, 65534)))
+        return 77;
+    struct pst_ring *ring = open_ring(4, 1, PST_RING_SETUP_DEFER_TASKRUN);
+    struct iovec buffer = {.iov_base = aligned_buffer(LIMITED_BYTES), .iov_len = LIMITED_BYTES};
+    struct pst_file file;
+    pst_ring_register_buffers(ring, &buffer, 1);
+    printf("\n    %s", pst_ring_describe(ring));
+    (void)fflush(stdout);
+    if (!strstr(pst_ring_describe(ring), "buffers not registered"))
+        return 2;
+    if (create(ring, &file, "limited") != 0)
+        return 3;
+    if (await_write(ring, &file, buffer.iov_base, LIMITED_BYTES, 0, 0) != (int)LIMITED_BYTES)
+        return 4;
+    if (await_close(ring, &file) != 0)
+        return 5;
+    pst_ring_close(ring);
+    free(buffer.iov_base);
+    return 0;
+}
+
+static void test_memlock_limit_leaves_buffers_unregistered(void)
+{
+    int status = 0;
+    CU_ASSERT_EQUAL(fchmod(scratch.dirfd, 0777), 0);
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(write_under_memlock_limit());
+    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_TRUE(WIFEXITED(status));
+    CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
+static void test_open_says_why_it_failed(void)
+{
+    struct rlimit old_limit;
+    struct rlimit none = {0};
+    struct pst_ring *ring;
+    struct pst_ring_options options = {.entries = 4};
+    CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &old_limit), 0);
+    none.rlim_max = old_limit.rlim_max;
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CU_ASSERT_EQUAL(pst_ring_open(&ring, &options), -EMFILE);
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &old_limit), 0);
+}
+
+int main(void)
+{
+    scratch_open(&scratch, ".");
+    CU_TestInfo tests[] = {
+        {"every setup of the ladder works", test_every_setup_of_the_ladder_works},
+        {"ring without tables", test_ring_without_tables},
+        {"more operations than the queue holds", test_more_operations_than_the_queue_holds},
+        {"completions start operations", test_completions_start_operations},
+        {"reap does not block and sees completions", test_reap_does_not_block_and_sees_completions},
+        {"wait ends at its timeout", test_wait_ends_at_its_timeout},
+        {"doorbell wakes from another thread", test_doorbell_wakes_from_another_thread},
+        {"doorbell rung before the wait is not lost",
+         test_doorbell_rung_before_the_wait_is_not_lost},
+        {"full file table is no error", test_full_file_table_is_no_error},
+        {"memlock limit leaves buffers unregistered",
+         test_memlock_limit_leaves_buffers_unregistered},
+        {"open says why it failed", test_open_says_why_it_failed},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {{.pName = "io ring", .pTests = tests}, CU_SUITE_INFO_NULL};
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
+        return 1;
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    scratch_close(&scratch);
+    return failures ? 1 : 0;
+}
