@@ -1,0 +1,50 @@
+/*
+ * Restore: writes the objects of a backup below a target directory, with as many threads as asked
+ * for. One source of one node goes straight into the target, several into TARGET/NAME, several
+ * nodes into TARGET/NODE/NAME.
+ *
+ * A target that does not exist, or is empty and no mount point, is made beside itself under a
+ * temporary name (".NAME.penstock-<uid>") and renamed when it is whole and on disk. Else (force, or
+ * a mount point) a marker file comes first and goes last; what it finds there is overwritten, other
+ * files are left alone; after a failure the marker stays, and the same restore may be run again.
+ * Nothing is ever written outside the target: openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS.
+ *
+ * Blocking; call it from any thread. Memory: (depth + 1) × (chunk size + 4 KiB) for each worker,
+ * and for each object the length of its path and about 130 bytes.
+ */
+#ifndef PST_ENGINE_RESTORE_RESTORE_H
+#define PST_ENGINE_RESTORE_RESTORE_H
+
+#include "engine/restore/catalog.h"
+#include "engine/restore/verify.h"
+
+/* In the target while a restore that cannot be renamed is under way; holds the backup's uid. */
+#define PST_RESTORE_MARKER ".penstock-restore"
+
+struct pst_restore_options {
+    struct pst_crew crew;
+    bool force; /* into a target that is not empty */
+    /* As in pst_verify_options. */
+    void (*progress)(void *context, const struct pst_crew_progress *progress);
+    void *context;
+};
+
+struct pst_restore_result {
+    uint64_t objects; /* made */
+    uint64_t bytes;   /* written into files */
+    uint64_t
+        unreadable; /* objects that the backup itself has not, or not wholly: told by pst_log */
+    bool owners_skipped; /* not root: files belong to the caller; said once by pst_log */
+    char message[PST_MESSAGE_BYTES]; /* after a failure: what failed, on which file, where */
+};
+
+/* Restores a complete backup of the directory `from`.
+ *   -ENOTEMPTY         the target is not empty, and no force
+ *   -PST_E_…           the backup: incomplete, damaged, newer, hostile; message names file and
+ * offset -ECANCELED         crew.cancel -errno             the target After a failure nothing is
+ * left, but where the target could not be renamed (see above). */
+int pst_restore(const char *from, const struct pst_backup *backup, const char *target,
+                const struct pst_restore_options *options,
+                struct pst_restore_result *result) PST_MUST_USE;
+
+#endif

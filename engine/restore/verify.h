@@ -1,0 +1,66 @@
+/*
+ * Verify: reads every byte of every file of a backup, with as many threads as asked for.
+ *
+ * Blocking; call it from any thread. Everything passed is borrowed for the call.
+ */
+#ifndef PST_ENGINE_RESTORE_VERIFY_H
+#define PST_ENGINE_RESTORE_VERIFY_H
+
+#include "engine/base/error.h"
+#include "engine/base/limits.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The threads of a verify or restore. */
+struct pst_crew {
+    uint32_t workers;          /* 1…PST_LDMS_MAX */
+    const uint32_t *cpus;      /* worker i is pinned to cpus[i] (numa/place.h); NULL: unpinned */
+    uint32_t depth;            /* reads in flight of each: PST_DEPTH_MIN…MAX; 0: the default */
+    const atomic_bool *cancel; /* set by anyone, a signal handler too: stop soon; may be NULL */
+};
+
+struct pst_crew_progress {
+    uint64_t bytes_done;
+    uint64_t bytes_total;  /* grows while the backup is looked through, then stays */
+    uint64_t objects_done; /* restore only */
+};
+
+/* Damage found. file: relative to the directory of backups ("BACKUP-1/BACKUP-1.1.manifest"), valid
+ * for the call. It lies in [offset, offset + bytes) of the file. */
+struct pst_finding {
+    const char *file;
+    uint64_t offset;
+    uint64_t bytes;
+    int error;        /* -PST_E_CORRUPT, …, or -errno where the file could not be read */
+    const char *what; /* which part of the file, or what is wrong with it */
+    bool warning;     /* no damage: a file that does not belong to the backup */
+};
+
+struct pst_verify_options {
+    struct pst_crew crew;
+    /* Called for each finding, from any thread, one at a time. May be NULL. */
+    void (*found)(void *context, const struct pst_finding *finding);
+    /* Called on the caller's thread, some ten times a second and at the end. May be NULL. */
+    void (*progress)(void *context, const struct pst_crew_progress *progress);
+    void *context;
+};
+
+struct pst_verify_result {
+    uint64_t files;
+    uint64_t bytes;   /* of the files, read and checked */
+    uint64_t chunks;  /* checked and whole */
+    uint64_t objects; /* in catalogues; one that lies in several parts counts in each */
+    uint64_t damages;
+    uint64_t warnings;
+};
+
+/* Verifies backup `number` in the directory `from`. 0: whole; -PST_E_CORRUPT: damaged, every damage
+ * was told to found(); -PST_E_INCOMPLETE: no cluster manifest; -PST_E_NO_BACKUP; -PST_E_NEWER: all
+ * that is wrong with it is that it is newer; -ECANCELED; or -errno where verifying itself failed
+ * (no io_uring, no memory). *result is set in every case. */
+int pst_verify(const char *from, uint32_t number, const struct pst_verify_options *options,
+               struct pst_verify_result *result) PST_MUST_USE;
+
+#endif
