@@ -19,12 +19,12 @@ static int injected_error(const struct pst_durable_context *context)
     return -fault->error;
 }
 
-static size_t injected_short(const struct pst_durable_context *context, size_t written)
+static size_t injected_short(const struct pst_durable_context *context, size_t bytes)
 {
     struct pst_io_fault *fault = context ? context->fault : NULL;
     if (!fault || fault->seen != fault->at || fault->kind != PST_IO_FAULT_SHORT ||
-        written <= fault->short_bytes)
-        return written;
+        bytes <= fault->short_bytes)
+        return bytes;
     fault->hits++;
     return fault->short_bytes;
 }
@@ -57,15 +57,16 @@ static int write_all(int fd, const char *data, size_t bytes, struct pst_durable_
 {
     size_t written = 0;
     while (written < bytes) {
-        ssize_t result =
-            CALL(context, "write", pwrite(fd, data + written, bytes - written, (off_t)written));
+        ssize_t result = CALL(
+            context, "write",
+            pwrite(fd, data + written, injected_short(context, bytes - written), (off_t)written));
         if (result < 0)
             return (int)result;
         if (result == 0) {
             note_failure(context, "write", -EIO);
             return -EIO;
         }
-        written += injected_short(context, (size_t)result);
+        written += (size_t)result;
     }
     return 0;
 }

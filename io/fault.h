@@ -4,7 +4,8 @@
  * The code is always compiled in and costs one predictable branch where no fault is attached.
  * An I/O is one request as the kernel sees it: each continuation and each retry counts again.
  * PST_IO_FAULT_ERROR replaces the request, which never reaches the kernel;
- * PST_IO_FAULT_SHORT lets a read or write happen and then reports fewer bytes than were moved.
+ * PST_IO_FAULT_SHORT shortens a read or write (as far as O_DIRECT allows) and reports the rest as
+ * not moved.
  * Not thread-safe: one fault belongs to one thread. Owned by the caller, must outlive its user.
  */
 #ifndef PST_IO_FAULT_H

@@ -267,7 +267,10 @@ static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct
     char *data = op->transfer.data + op->transfer.started;
     uint64_t offset = op->transfer.offset + op->transfer.started;
     uint32_t align = file->align_bytes;
-    uint32_t bytes = (op->transfer.bytes - op->transfer.started + align - 1) & ~(align - 1);
+    uint32_t wanted = op->transfer.bytes - op->transfer.started;
+    if (wanted > op->short_bytes)
+        wanted = op->short_bytes;
+    uint32_t bytes = (wanted + align - 1) & ~(align - 1);
     bool fixed = op->transfer.buffer_index >= 0 && ring->buffers > 0;
     if (op->kind == KIND_READ && fixed)
         io_uring_prep_read_fixed(sqe, file->fd, data, bytes, offset, op->transfer.buffer_index);

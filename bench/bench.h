@@ -1,0 +1,10 @@
+/*
+ * The subcommands of penstock-bench. Each gets its own argc and argv (argv[0] is its name) and
+ * returns the exit code: 0 done, 1 failed, 2 usage, 77 cannot run here.
+ */
+#ifndef PST_BENCH_BENCH_H
+#define PST_BENCH_BENCH_H
+
+int pst_bench_part_writer(int argc, char **argv);
+
+#endif

@@ -1,0 +1,38 @@
+#include "bench/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct subcommand {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+};
+
+static const struct subcommand subcommands[] = {
+    {"part-writer", "write part files as an LDM does: MB/s and CPU time", pst_bench_part_writer},
+};
+
+#define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
+
+static void print_usage(FILE *stream)
+{
+    (void)fprintf(stream, "usage: penstock-bench SUBCOMMAND [--help] [OPTION]...\n\n");
+    for (size_t i = 0; i < SUBCOMMANDS; i++)
+        (void)fprintf(stream, "  %-16s %s\n", subcommands[i].name, subcommands[i].summary);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < SUBCOMMANDS; i++) {
+        if (strcmp(name, subcommands[i].name) == 0)
+            return subcommands[i].run(argc - 1, argv + 1);
+    }
+    print_usage(stderr);
+    return 2;
+}
