@@ -23,6 +23,8 @@ suite good 7 0 0 0
 suite mixed 10 2 1 3
 suite skips 4 0 0 4
 suite empty 0 0 0 0
+suite unstarted 3 0 0 2
+sed -i 's|<testcase.*|&\n<skipped message="Unable to find executable: a"/>|' unstarted
 expect 0 '7 passed, 0 failed, 0 skipped' good
 expect 0 '7 passed, 0 failed, 4 skipped' good skips
 expect 1 '11 passed, 2 failed, 4 skipped' good mixed
@@ -30,4 +32,5 @@ expect 1 '0 passed, 0 failed, 4 skipped' skips
 expect 1 '0 passed, 0 failed, 0 skipped' empty
 expect 1 '0 passed, 0 failed, 0 skipped'
 expect 1 '7 passed, 1 failed, 0 skipped' --failed 1 good
+expect 1 '8 passed, 1 failed, 1 skipped' good unstarted
 expect 0 '14 passed, 0 failed, 0 skipped' --failed 0 good good
