@@ -1,0 +1,215 @@
+/* On the machine that runs the test: pinning, arenas, and a kernel that forbids both. */
+#include "numa/place.h"
+
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARENA_BYTES (3u << 20)
+
+static struct pst_topology *topology;
+
+/* A child, so that the pinning of one test does not reach the next. Returns its exit status. */
+static int in_child(int (*run)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(run());
+    int status;
+    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int pin_everywhere(void)
+{
+    for (uint32_t i = 0; i < topology->cpu_count; i++) {
+        uint32_t id = topology->cpus[i].id;
+        if (topology->cpus[i].allowed && (pst_place_pin(id) != 0 || sched_getcpu() != (int)id))
+            return 1;
+    }
+    return 0;
+}
+
+static void test_every_allowed_cpu_can_be_pinned_to(void)
+{
+    CU_ASSERT_EQUAL(in_child(pin_everywhere), 0);
+}
+
+static void test_pinning_to_no_cpu_fails(void)
+{
+    CU_ASSERT_EQUAL(pst_place_pin(PST_CPUS_MAX - 1), -EINVAL);
+    CU_ASSERT_EQUAL(pst_place_pin(PST_CPUS_MAX), -EINVAL);
+    CU_ASSERT_EQUAL(pst_place_pin(UINT32_MAX), -EINVAL);
+}
+
+static bool is_zero(const struct pst_arena *arena)
+{
+    const unsigned char *bytes = arena->base;
+    for (size_t i = 0; i < arena->bytes; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+static void check_arena(int32_t node)
+{
+    struct pst_arena arena;
+    struct pst_arena_census census;
+    CU_ASSERT_EQUAL_FATAL(pst_arena_create(topology, ARENA_BYTES + 1, node, &arena), 0);
+    CU_ASSERT_TRUE(arena.bytes > ARENA_BYTES);
+    CU_ASSERT_EQUAL(arena.bytes % arena.page_bytes, 0);
+    CU_ASSERT_EQUAL((uintptr_t)arena.base % arena.page_bytes, 0);
+    CU_ASSERT_TRUE(is_zero(&arena));
+    memset(arena.base, 0xa5, arena.bytes);
+    CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "normal pages") == NULL);
+    CU_ASSERT_EQUAL(arena.bound,
+                    node != PST_NUMA_NODE_UNKNOWN && strstr(arena.note, "not bound") == NULL);
+    int rc = pst_arena_check(&arena, &census);
+    if (rc == 0) {
+        CU_ASSERT_EQUAL(census.pages, arena.bytes / arena.page_bytes);
+        CU_ASSERT_EQUAL(census.absent, 0);
+        if (arena.bound)
+            CU_ASSERT_EQUAL(census.misplaced, 0);
+    } else {
+        CU_ASSERT_TRUE(rc == -ENOSYS || rc == -EPERM);
+        printf("\n  the kernel does not tell where pages lie: %s\n", pst_error_name(rc));
+    }
+    pst_arena_destroy(&arena);
+    CU_ASSERT_PTR_NULL(arena.base);
+    pst_arena_destroy(&arena);
+}
+
+static void test_an_arena_lies_on_every_node_with_memory(void)
+{
+    check_arena(PST_NUMA_NODE_UNKNOWN);
+    for (uint32_t i = 0; i < topology->node_count; i++)
+        if (topology->nodes[i].memory_bytes > 0 && topology->nodes[i].memory_allowed)
+            check_arena(topology->nodes[i].id);
+}
+
+/* Hugepages that the topology promises and the host does not have end in normal pages, not in
+ * SIGBUS. */
+static void test_missing_hugepages_fall_back(void)
+{
+    struct pst_topology *lying = malloc(sizeof(*lying));
+    struct pst_arena arena;
+    *lying = *topology;
+    lying->nodes[0].hugepage_sizes = 1;
+    lying->nodes[0].hugepages[0] = (struct pst_topology_hugepages){
+        .page_bytes = 2u << 20, .total_pages = 1u << 30, .free_pages = 1u << 30};
+    size_t more_than_free = 64u << 20;
+    for (uint32_t i = 0; i < topology->nodes[0].hugepage_sizes; i++)
+        if (topology->nodes[0].hugepages[i].page_bytes == 2u << 20)
+            more_than_free += topology->nodes[0].hugepages[i].free_pages << 21;
+    CU_ASSERT_EQUAL_FATAL(pst_arena_create(lying, more_than_free, 0, &arena), 0);
+    CU_ASSERT_FALSE(arena.hugepages);
+    CU_ASSERT_PTR_NOT_NULL(strstr(arena.note, "normal pages: hugepages failed with "));
+    pst_arena_destroy(&arena);
+    free(lying);
+}
+
+static void test_a_node_that_is_not_there_is_said(void)
+{
+    struct pst_arena arena;
+    struct pst_arena_census census;
+    int32_t missing = 77;
+    CU_ASSERT_EQUAL_FATAL(pst_arena_create(topology, ARENA_BYTES, missing, &arena), 0);
+    CU_ASSERT_FALSE(arena.bound);
+    CU_ASSERT_PTR_NOT_NULL(strstr(arena.note, "memory is not bound to node 77 ("));
+    if (pst_arena_check(&arena, &census) == 0)
+        CU_ASSERT_EQUAL(census.misplaced, census.pages);
+    pst_arena_destroy(&arena);
+}
+
+static void test_bad_sizes_and_nodes_are_refused(void)
+{
+    struct pst_arena arena;
+    CU_ASSERT_EQUAL(pst_arena_create(topology, 0, 0, &arena), -EINVAL);
+    CU_ASSERT_EQUAL(pst_arena_create(topology, 4096, -2, &arena), -EINVAL);
+    CU_ASSERT_EQUAL(pst_arena_create(topology, 4096, PST_CPUS_MAX, &arena), -EINVAL);
+    CU_ASSERT_EQUAL(pst_arena_create(topology, SIZE_MAX, 0, &arena), -ENOMEM);
+    CU_ASSERT_PTR_NULL(arena.base);
+    pst_arena_destroy(&arena);
+}
+
+#define REFUSE(call, error)                                                                        \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 1),                                             \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
+
+/* As containers do: mbind and move_pages are refused. */
+static int forbid_numa_calls(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        REFUSE(SYS_mbind, EPERM),
+        REFUSE(SYS_move_pages, ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : -errno;
+}
+
+static int live_without_numa_calls(void)
+{
+    if (forbid_numa_calls() != 0)
+        return 77;
+    struct pst_arena arena;
+    struct pst_arena_census census;
+    if (pst_arena_create(topology, ARENA_BYTES, 0, &arena) != 0)
+        return 1;
+    if (arena.bound || !strstr(arena.note, "memory is not bound to node 0 (EPERM)"))
+        return 2;
+    if (pst_arena_check(&arena, &census) != -ENOSYS)
+        return 3;
+    memset(arena.base, 1, arena.bytes);
+    pst_arena_destroy(&arena);
+    return 0;
+}
+
+static void test_a_kernel_that_forbids_binding(void)
+{
+    int status = in_child(live_without_numa_calls);
+    if (status == 77)
+        printf("\n  skipped: this kernel lets nobody set a seccomp filter\n");
+    else
+        CU_ASSERT_EQUAL(status, 0);
+}
+
+int main(void)
+{
+    topology = malloc(sizeof(*topology));
+    if (!topology || pst_topology_read("", topology) != 0) {
+        fprintf(stderr, "no topology: is /sys mounted?\n");
+        return 77;
+    }
+    if (CU_initialize_registry() != CUE_SUCCESS)
+        return 1;
+    CU_pSuite suite = CU_add_suite("numa/place", NULL, NULL);
+    CU_ADD_TEST(suite, test_every_allowed_cpu_can_be_pinned_to);
+    CU_ADD_TEST(suite, test_pinning_to_no_cpu_fails);
+    CU_ADD_TEST(suite, test_an_arena_lies_on_every_node_with_memory);
+    CU_ADD_TEST(suite, test_missing_hugepages_fall_back);
+    CU_ADD_TEST(suite, test_a_node_that_is_not_there_is_said);
+    CU_ADD_TEST(suite, test_bad_sizes_and_nodes_are_refused);
+    CU_ADD_TEST(suite, test_a_kernel_that_forbids_binding);
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    free(topology);
+    return failures ? 1 : 0;
+}
