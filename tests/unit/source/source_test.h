@@ -1,0 +1,68 @@
+/*
+ * What the tests of sources share: a sink that keeps all fragments, a checker of what every
+ * fragment must be, and a directory to work in. Failures are CUnit's.
+ */
+#ifndef PST_TESTS_UNIT_SOURCE_SOURCE_TEST_H
+#define PST_TESTS_UNIT_SOURCE_SOURCE_TEST_H
+
+#include "engine/format/object.h"
+#include "engine/source/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <CUnit/Basic.h>
+
+/* For set-up, where CUnit has no test to fail. */
+#define REQUIRE(condition)                                                                         \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            perror(#condition);                                                                    \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+#define ASSERT_OK(call) CU_ASSERT_EQUAL_FATAL((call), 0)
+
+/* Keeps every fragment; the fragments of the last listing stay valid until collected_free. */
+struct collected {
+    struct pst_fragment_sink sink; /* first */
+    struct pst_fragment_descriptor **fragments;
+    uint64_t count;
+    uint64_t cancel_at; /* emit number cancel_at is refused; 0: none */
+    struct pst_source_listing listing;
+};
+
+void collected_init(struct collected *collected);
+void collected_free(struct collected *collected);
+
+/* freeze, snapshot, thaw, list into collected, all of which must succeed. */
+void collect(struct pst_source *source, struct collected *collected);
+
+/* Checks all that fragment.h promises about the whole listing. */
+void check_listing(const struct collected *collected);
+
+/* The entry of a path, from the first fragment that has it; false if there is none. */
+bool find_object(const struct collected *collected, const char *path, struct pst_object *object);
+
+/* Bytes of the object that lie in extents. */
+uint64_t extent_bytes(const struct collected *collected, uint64_t object);
+
+/* Reads the object as a pipeline would: extents, literals, rows; holes are zeros. malloced,
+ * object->size bytes; each byte that is in two extents is a failure. */
+uint8_t *read_object(struct pst_source *source, const struct collected *collected,
+                     const struct pst_object *object);
+
+struct pst_source *open_source(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A new empty directory, made the current one; remove_directory removes it with all in it. */
+const char *make_directory(void);
+void remove_directory(void);
+
+/* Makes a file in the current directory. */
+void make_file(const char *path, const void *data, size_t bytes);
+
+/* Runs the suites, and is the test's exit code. */
+int run_suites(CU_SuiteInfo *suites);
+
+#endif
