@@ -4,10 +4,10 @@
 #ifndef PST_ENGINE_BASE_LIMITS_H
 #define PST_ENGINE_BASE_LIMITS_H
 
-#define PST_NODES_MAX 255u   /* node ids 1…255 */
-#define PST_LDMS_MAX 256u    /* LDMs of one node, instances 1…256 */
-#define PST_SOURCES_MAX 64u  /* sources of one node, instances 0…63 */
-#define PST_CPUS_MAX 4096u   /* logical CPUs of one host */
+#define PST_NODES_MAX 255u  /* node ids 1…255 */
+#define PST_LDMS_MAX 256u   /* LDMs of one node, instances 1…256 */
+#define PST_SOURCES_MAX 64u /* sources of one node, instances 0…63 */
+#define PST_CPUS_MAX 4096u  /* logical CPUs of one host */
 #define PST_NUMA_NODES_MAX 128u
 #define PST_SOURCE_NAME_MAX 64u /* bytes of a source's name, terminator included */
 #define PST_BACKUP_NUMBER_MAX 4294967295u
@@ -29,7 +29,7 @@
  * that the last one leaves no long tail. */
 #define PST_FRAGMENT_BYTES_MAX (64u << 20)
 #define PST_FRAGMENT_EXTENTS_MAX 1024u
-#define PST_FRAGMENTS_AHEAD 2u  /* dealt to one LDM and not yet answered */
+#define PST_FRAGMENTS_AHEAD 2u /* dealt to one LDM and not yet answered */
 
 /* Listed by all sources of a node and not yet scanned. A source lists this far ahead of the LDMs:
  * three for each LDM keep all of them busy while the next ones are on their way. */
@@ -45,7 +45,8 @@
 
 #define PST_REQUESTS_UNANSWERED_MAX 16u /* requests and orders in one ring, fragments excepted */
 
-_Static_assert((PST_RING_SIGNALS & (PST_RING_SIGNALS - 1)) == 0, "rte_ring counts in powers of two");
+_Static_assert((PST_RING_SIGNALS & (PST_RING_SIGNALS - 1)) == 0,
+               "rte_ring counts in powers of two");
 _Static_assert(PST_FRAGMENTS_AHEAD + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGNALS,
                "the ring to an LDM can never be full");
 _Static_assert(PST_FRAGMENTS_LISTED_MAX + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGNALS,

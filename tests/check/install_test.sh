@@ -1,0 +1,13 @@
+#!/bin/bash
+# What is installed runs from where it was installed.
+#   install_test.sh BUILD_FOLDER
+set -euo pipefail
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cmake --install "$1" --prefix "$work" >/dev/null
+"$work/bin/penstock" --help | grep -q '^usage: penstock\|^Usage: penstock'
+"$work/bin/penstock-bench" --help >/dev/null
+test -s "$work/share/doc/penstock/LICENSE"
+test -s "$work/share/doc/penstock/docs/architecture.md"
