@@ -41,8 +41,8 @@ static const struct script scripts[] = {
      {{TO_ARCHIVE, PST_ARCHIVE_COMMIT_REQ}, {TO_LDMS, PST_COMMIT_BACKUP_REQ}}},
     {PST_CLEANUP_BACKUP_REQ,
      true,
-     {{TO_SOURCES, PST_SOURCE_RELEASE_REQ},
-      {TO_LDMS, PST_CLEANUP_BACKUP_REQ},
+     {{TO_LDMS, PST_CLEANUP_BACKUP_REQ}, /* first: they read what the sources hold */
+      {TO_SOURCES, PST_SOURCE_RELEASE_REQ},
       {TO_ARCHIVE, PST_ARCHIVE_CLEANUP_REQ}}},
 };
 
