@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+_Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
+
 /* One listing. Too large for a stack; lives as long as pst_dir_list runs. */
 struct listing_job {
     struct pst_dir *dir;
@@ -73,8 +75,9 @@ static int trouble(struct listing_job *job, const char *path, const char *what, 
         return error;
     }
     job->listing->unreadable++;
-    pst_log(PST_LOG_WARNING, "source %s: %s: %s: \"%s\" is left out", job->dir->source.name, what,
-            pst_error_text(error), printable(path, text, sizeof(text)));
+    pst_log(PST_LOG_WARNING, "source %s: %s (%s), so it is not in the backup: \"%s\"",
+            job->dir->source.name, what, pst_error_text(error),
+            printable(path, text, sizeof(text)));
     return 0;
 }
 
@@ -108,7 +111,7 @@ static int add(struct listing_job *job, const struct pst_object *object,
 {
     int error = pst_packer_object(&job->packer, object, file);
     if (error == -EINVAL)
-        return trouble(job, object->path, "not representable in a backup", error);
+        return trouble(job, object->path, "a file that no catalogue entry can describe", error);
     if (error)
         return error;
     job->counter++;
@@ -178,7 +181,7 @@ static int add_file(struct listing_job *job, const struct found *found)
     const struct stat *status = &found->status;
     struct pst_object object = describe(job, found, PST_OBJECT_FILE);
     if (status->st_size < 0)
-        return trouble(job, found->path, "its size is negative", -EINVAL);
+        return trouble(job, found->path, "a file of negative size", -EINVAL);
     object.size = (uint64_t)status->st_size;
     const struct pst_fragment_file file = {
         .path = found->path,
@@ -235,7 +238,7 @@ static int add_directory(struct listing_job *job, const struct found *found)
     if (error == -EXDEV) {
         skip(job, found->path, "contents of a kernel file system");
     } else if (error) {
-        int end = trouble(job, found->path, "cannot open the directory", error);
+        int end = trouble(job, found->path, "cannot open what is in the directory", error);
         if (end || is_gone(error))
             return end;
         object.flags = PST_OBJECT_UNREADABLE;
@@ -269,9 +272,9 @@ static int visit(struct listing_job *job)
         .path = job->tree.path,
     };
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
-        return trouble(job, found.path, "its path is too long", -ENAMETOOLONG);
+        return trouble(job, found.path, "path of more than 4095 bytes", -ENAMETOOLONG);
     if (fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
-        return trouble(job, found.path, "cannot stat", -errno);
+        return trouble(job, found.path, "cannot stat a file", -errno);
     return add_found(job, &found);
 }
 

@@ -1,0 +1,553 @@
+/* The source dir on real trees. */
+#include "source_test.h"
+
+#include "engine/source/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+#define SKIPPED 77
+
+static struct pst_source *source;
+static struct collected collected;
+
+static void set_up(void)
+{
+    make_directory();
+    umask(0);
+}
+
+static void tear_down(void)
+{
+    remove_directory();
+}
+
+static void list_here(void)
+{
+    source = open_source("here=dir:.");
+    collect(source, &collected);
+    check_listing(&collected);
+}
+
+static void forget(void)
+{
+    pst_source_close(source);
+    collected_free(&collected);
+}
+
+static struct pst_object object_at(const char *path)
+{
+    struct pst_object object = {0};
+    bool found = find_object(&collected, path, &object);
+    if (!found)
+        fprintf(stderr, "not listed: %s\n", path);
+    CU_ASSERT_TRUE_FATAL(found);
+    return object;
+}
+
+static void metadata_is_exact(void)
+{
+    make_file("file", "content", 7);
+    ASSERT_OK(chmod("file", 04751));
+    ASSERT_OK(mkdir("directory", 01777));
+    ASSERT_OK(chmod("directory", 01777));
+    ASSERT_OK(symlink("no/such/target", "symlink"));
+    if (geteuid() == 0)
+        ASSERT_OK(chown("file", 1234, 5678));
+    const struct timespec old[2] = {{0}, {.tv_sec = -86400, .tv_nsec = 123456789}};
+    ASSERT_OK(utimensat(AT_FDCWD, "file", old, 0));
+    const struct timespec new[2] = {{0}, {.tv_sec = 4000000000, .tv_nsec = 999999999}};
+    ASSERT_OK(utimensat(AT_FDCWD, "symlink", new, AT_SYMLINK_NOFOLLOW));
+    struct stat status;
+    ASSERT_OK(stat("file", &status));
+    list_here();
+
+    struct pst_object file = object_at("file");
+    CU_ASSERT_EQUAL(file.type, PST_OBJECT_FILE);
+    CU_ASSERT_EQUAL(file.size, 7);
+    CU_ASSERT_EQUAL(file.mode, status.st_mode & 07777);
+    CU_ASSERT_EQUAL(file.uid, status.st_uid);
+    CU_ASSERT_EQUAL(file.gid, status.st_gid);
+    CU_ASSERT_EQUAL(file.mtime_sec, -86400);
+    CU_ASSERT_EQUAL(file.mtime_nsec, 123456789);
+    struct pst_object directory = object_at("directory");
+    CU_ASSERT_EQUAL(directory.type, PST_OBJECT_DIRECTORY);
+    CU_ASSERT_EQUAL(directory.mode, 01777);
+    CU_ASSERT_EQUAL(object_at("").type, PST_OBJECT_DIRECTORY);
+    struct pst_object link = object_at("symlink");
+    CU_ASSERT_EQUAL(link.type, PST_OBJECT_SYMLINK);
+    CU_ASSERT_STRING_EQUAL(link.link, "no/such/target");
+    CU_ASSERT_EQUAL(link.mtime_sec, 4000000000);
+    CU_ASSERT_EQUAL(link.mtime_nsec, 999999999);
+    CU_ASSERT_EQUAL(collected.listing.objects, 4);
+    forget();
+}
+
+static void files_carry_their_identity(void)
+{
+    make_file("file", "content", 7);
+    struct stat status;
+    ASSERT_OK(stat("file", &status));
+    list_here();
+    const struct pst_fragment_file *file = &collected.fragments[0]->files[0];
+    CU_ASSERT_STRING_EQUAL(file->path, "file");
+    CU_ASSERT_EQUAL(file->device, status.st_dev);
+    CU_ASSERT_EQUAL(file->inode, status.st_ino);
+    CU_ASSERT_EQUAL(file->size_bytes, 7);
+    CU_ASSERT_EQUAL(file->mtime_ns, status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec);
+    forget();
+}
+
+static void empty_files_have_no_extents(void)
+{
+    make_file("empty", "", 0);
+    list_here();
+    CU_ASSERT_EQUAL(object_at("empty").size, 0);
+    CU_ASSERT_EQUAL(collected.listing.bytes, 0);
+    CU_ASSERT_EQUAL(collected.fragments[0]->files_count, 0);
+    forget();
+}
+
+/* Data at 1 MiB, and at 100 MiB up to an odd end; a hole behind it. */
+static void sparse_files_have_extents_of_data_only(void)
+{
+    make_file("sparse", "", 0);
+    make_file("hole", "", 0);
+    char data[10000];
+    memset(data, 'd', sizeof(data));
+    int fd = open("sparse", O_RDWR | O_CLOEXEC);
+    CU_ASSERT_EQUAL(pwrite(fd, data, sizeof(data), 1 << 20), (ssize_t)sizeof(data));
+    CU_ASSERT_EQUAL(pwrite(fd, data, sizeof(data), 100 << 20), (ssize_t)sizeof(data));
+    ASSERT_OK(ftruncate(fd, (120 << 20) + 1));
+    bool holes_are_told = lseek(fd, 0, SEEK_DATA) > 0;
+    close(fd);
+    ASSERT_OK(truncate("hole", 1 << 30));
+    list_here();
+    struct pst_object sparse = object_at("sparse");
+    CU_ASSERT_EQUAL(sparse.size, (120 << 20) + 1);
+    uint8_t *bytes = read_object(source, &collected, &sparse);
+    CU_ASSERT_EQUAL(memcmp(bytes + (1 << 20), data, sizeof(data)), 0);
+    CU_ASSERT_EQUAL(memcmp(bytes + (100 << 20), data, sizeof(data)), 0);
+    free(bytes);
+    if (holes_are_told) {
+        CU_ASSERT_TRUE(extent_bytes(&collected, sparse.id) >= 2 * sizeof(data));
+        CU_ASSERT_TRUE(extent_bytes(&collected, sparse.id) <= 2 * sizeof(data) + (128 << 10));
+        CU_ASSERT_EQUAL(extent_bytes(&collected, object_at("hole").id), 0);
+    } else {
+        CU_ASSERT_EQUAL(extent_bytes(&collected, sparse.id), sparse.size);
+    }
+    forget();
+}
+
+/* More runs of data than a fragment has extents: its entry is repeated in the next. */
+static void many_holes_take_many_fragments(void)
+{
+    make_file("comb", "", 0);
+    int fd = open("comb", O_RDWR | O_CLOEXEC);
+    const off_t teeth = 3 * PST_FRAGMENT_EXTENTS_MAX;
+    for (off_t i = 0; i < teeth; i++)
+        CU_ASSERT_EQUAL(pwrite(fd, &i, sizeof(i), (2 * i + 1) * (64 << 10)), sizeof(i));
+    bool holes_are_told = lseek(fd, 0, SEEK_DATA) > 0;
+    close(fd);
+    list_here();
+    struct pst_object comb = object_at("comb");
+    uint8_t *bytes = read_object(source, &collected, &comb);
+    for (off_t i = 0; i < teeth; i++)
+        CU_ASSERT_EQUAL(memcmp(bytes + (2 * i + 1) * (64 << 10), &i, sizeof(i)), 0);
+    free(bytes);
+    if (holes_are_told)
+        CU_ASSERT_TRUE(collected.count >= 3);
+    CU_ASSERT_EQUAL(collected.listing.objects, 2);
+    forget();
+}
+
+static void hard_links_name_the_first(void)
+{
+    ASSERT_OK(mkdir("a", 0755));
+    ASSERT_OK(mkdir("b", 0755));
+    make_file("a/one", "shared", 6);
+    ASSERT_OK(link("a/one", "a/two"));
+    ASSERT_OK(link("a/one", "b/three"));
+    char path[2][32];
+    for (int i = 0; i < 5000; i++) { /* past every growth of the table */
+        snprintf(path[0], sizeof(path[0]), "a/file%d", i);
+        snprintf(path[1], sizeof(path[1]), "b/link%d", i);
+        make_file(path[0], "x", 1);
+        ASSERT_OK(link(path[0], path[1]));
+    }
+    list_here();
+    CU_ASSERT_EQUAL(collected.listing.objects, 3 + 3 + 10000);
+    CU_ASSERT_EQUAL(collected.listing.bytes, 6 + 5000);
+    const char *const names[] = {"a/one", "a/two", "b/three"};
+    uint64_t file = 0;
+    uint64_t linked[3];
+    unsigned links = 0;
+    for (int i = 0; i < 3; i++) {
+        struct pst_object object = object_at(names[i]);
+        if (object.type == PST_OBJECT_FILE)
+            file = object.id;
+        else
+            linked[links++] = object.linked_object;
+    }
+    CU_ASSERT_EQUAL_FATAL(links, 2);
+    CU_ASSERT_NOT_EQUAL(file, 0);
+    CU_ASSERT_EQUAL(linked[0], file);
+    CU_ASSERT_EQUAL(linked[1], file);
+    forget();
+}
+
+static void names_are_bytes(void)
+{
+    static const char *const names[] = {
+        "new\nline", "\xff\xfe invalid", "-rf", "quote'\"\\", "\xc3\xa4\xe2\x82\xac", " ", "..."};
+    char longest[256];
+    memset(longest, 'n', 255);
+    longest[255] = '\0';
+    make_file(longest, "l", 1);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        make_file(names[i], names[i], strlen(names[i]));
+    list_here();
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct pst_object object = object_at(names[i]);
+        uint8_t *bytes = read_object(source, &collected, &object);
+        CU_ASSERT_EQUAL(memcmp(bytes, names[i], strlen(names[i])), 0);
+        free(bytes);
+    }
+    CU_ASSERT_EQUAL(object_at(longest).size, 1);
+    forget();
+}
+
+/* Directories one in another, deeper than descriptors are kept open, each with two files, so
+ * that some are read before and some after the way down. */
+static void deep_trees_are_walked_whole(void)
+{
+    enum { DEPTH = 3 * PST_TREE_OPEN };
+    char path[PST_PATH_BYTES_MAX] = ".";
+    size_t used = 1;
+    char file[PST_PATH_BYTES_MAX + 16];
+    for (int i = 0; i < DEPTH; i++) {
+        for (int j = 0; j < 40; j++) {
+            snprintf(file, sizeof(file), "%s/file%d", path, j);
+            make_file(file, "x", 1);
+        }
+        used += (size_t)snprintf(path + used, sizeof(path) - used, "/directory");
+        ASSERT_OK(mkdir(path, 0755));
+    }
+    list_here();
+    CU_ASSERT_EQUAL(collected.listing.objects, 1 + 41 * DEPTH);
+    CU_ASSERT_EQUAL(collected.listing.vanished + collected.listing.unreadable, 0);
+    forget();
+}
+
+/* Names of 255 bytes: sixteen directories make a path of 4095. */
+static void too_long_paths_are_said_to_be_left_out(void)
+{
+    char name[256];
+    memset(name, 'n', 255);
+    name[255] = '\0';
+    int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < 17; i++) {
+        ASSERT_OK(mkdirat(fd, name, 0755));
+        int next = openat(fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        close(fd);
+        fd = next;
+        if (i == 14) { /* 15 * 256 bytes in here: 255 are the most that fit */
+            close(openat(fd, "s", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+        } else if (i == 15) {
+            close(openat(fd, "s", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+        }
+    }
+    close(fd);
+    list_here();
+    CU_ASSERT_EQUAL(collected.listing.objects, 1 + 16 + 1);
+    CU_ASSERT_EQUAL(collected.listing.unreadable, 2);
+    forget();
+    ASSERT_OK(system("chmod -R u+rwx . && rm -rf n*"));
+}
+
+static void special_files_are_skipped(void)
+{
+    ASSERT_OK(mkfifo("fifo", 0644));
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
+    ASSERT_OK(bind(fd, (struct sockaddr *)&address, sizeof(address)));
+    close(fd);
+    list_here();
+    CU_ASSERT_EQUAL(collected.listing.skipped, 2);
+    CU_ASSERT_EQUAL(collected.listing.objects, 1);
+    forget();
+}
+
+static void one_file_is_a_source_too(void)
+{
+    make_file("file", "content", 7);
+    make_file("other", "x", 1);
+    ASSERT_OK(symlink("file", "to-file"));
+    source = open_source("dir:to-file");
+    CU_ASSERT_STRING_EQUAL(source->name, "to-file");
+    collect(source, &collected);
+    check_listing(&collected);
+    CU_ASSERT_EQUAL(collected.listing.objects, 1);
+    struct pst_object object = object_at("file");
+    uint8_t *bytes = read_object(source, &collected, &object);
+    CU_ASSERT_EQUAL(memcmp(bytes, "content", 7), 0);
+    free(bytes);
+    pst_source_release(source);
+    collected_free(&collected);
+    ASSERT_OK(unlink("file"));
+    ASSERT_OK(pst_source_freeze(source, 0));
+    ASSERT_OK(pst_source_snapshot(source, 1));
+    collected_init(&collected);
+    CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing), -ENOENT);
+    forget();
+}
+
+static void symlinks_are_not_followed(void)
+{
+    ASSERT_OK(mkdir("directory", 0755));
+    make_file("directory/file", "x", 1);
+    ASSERT_OK(symlink("..", "directory/loop"));
+    ASSERT_OK(symlink("directory", "alias"));
+    list_here();
+    CU_ASSERT_EQUAL(collected.listing.objects, 5);
+    CU_ASSERT_EQUAL(object_at("alias").type, PST_OBJECT_SYMLINK);
+    forget();
+}
+
+static void a_wide_directory_is_listed_whole(void)
+{
+    enum { FILES = 100000 };
+    char path[32];
+    int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path, sizeof(path), "%d", i);
+        CU_ASSERT_EQUAL_FATAL(mknodat(fd, path, S_IFREG | 0644, 0), 0);
+    }
+    close(fd);
+    list_here();
+    CU_ASSERT_EQUAL(collected.listing.objects, FILES + 1);
+    CU_ASSERT_TRUE(collected.count > 10);
+    forget();
+}
+
+/* ---- trees that change, and what may not be read ---- */
+
+static atomic_bool stop;
+
+static void *churn(void *argument)
+{
+    (void)argument;
+    for (unsigned i = 0; !atomic_load(&stop); i++) {
+        char path[2][64];
+        snprintf(path[0], sizeof(path[0]), "moving/%u/d", i % 50);
+        snprintf(path[1], sizeof(path[1]), "moving/%u/d/file", i % 50);
+        (void)!mkdir(path[0], 0755);
+        close(open(path[1], O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+        (void)unlink(path[1]);
+        (void)rmdir(path[0]);
+        (void)!symlink("/", path[0]); /* a trap where a directory was */
+        (void)unlink(path[0]);
+    }
+    return NULL;
+}
+
+static void a_changing_tree_does_no_harm(void)
+{
+    char path[64];
+    ASSERT_OK(mkdir("moving", 0755));
+    for (int i = 0; i < 50; i++) {
+        snprintf(path, sizeof(path), "moving/%d", i);
+        ASSERT_OK(mkdir(path, 0755));
+        snprintf(path, sizeof(path), "moving/%d/stays", i);
+        make_file(path, "stays", 5);
+    }
+    pthread_t thread;
+    atomic_store(&stop, false);
+    ASSERT_OK(pthread_create(&thread, NULL, churn, NULL));
+    for (int round = 0; round < 100; round++) {
+        list_here();
+        for (int i = 0; i < 50; i++) {
+            snprintf(path, sizeof(path), "moving/%d/stays", i);
+            CU_ASSERT_EQUAL(object_at(path).size, 5);
+        }
+        CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+        CU_ASSERT_TRUE(collected.listing.objects <= 2 + 50 + 50 + 50 * 2);
+        forget();
+    }
+    atomic_store(&stop, true);
+    ASSERT_OK(pthread_join(thread, NULL));
+}
+
+/* Removes what is still to come once the first fragment is out. */
+static int emit_and_remove(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
+{
+    if (collected.count == 0)
+        REQUIRE(system("rm -rf z*") == 0);
+    (void)sink;
+    slot->number = ++collected.count;
+    return 0;
+}
+
+/* The wide directory's names come in buffers of some hundreds: those that are read but not yet
+ * looked at are gone when their turn comes. */
+static void vanished_files_are_counted(void)
+{
+    char path[64];
+    for (int i = 0; i < 4000; i++) {
+        snprintf(path, sizeof(path), "z%d", i);
+        make_file(path, "x", 1);
+    }
+    source = open_source("dir:.");
+    collected_init(&collected);
+    collected.sink.emit = emit_and_remove;
+    ASSERT_OK(pst_source_freeze(source, 0));
+    ASSERT_OK(pst_source_snapshot(source, 1));
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT_TRUE(collected.listing.vanished > 0);
+    CU_ASSERT_TRUE(collected.listing.objects < 4001);
+    CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+    forget();
+}
+
+/* Exit code: bits of what was wrong. */
+static int list_as_nobody(void)
+{
+    if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+        return SKIPPED;
+    struct pst_source *refused;
+    char text[PST_SOURCE_ERROR_BYTES] = "";
+    int wrong = 0;
+    if (pst_source_open("dir:closed", 0, &refused, text, sizeof(text)) != -EACCES || refused)
+        wrong |= 1;
+    if (!strstr(text, "dir:closed") || !strstr(text, "ermission"))
+        wrong |= 2;
+    if (pst_source_open("dir:secret", 0, &refused, text, sizeof(text)) != -EACCES)
+        wrong |= 4;
+    list_here();
+    if (collected.listing.unreadable != 1)
+        wrong |= 8;
+    if (collected.listing.objects != 4) /* root, closed, secret, open */
+        wrong |= 16;
+    if (object_at("closed").flags != PST_OBJECT_UNREADABLE || object_at("open").flags != 0)
+        wrong |= 32;
+    forget();
+    return wrong;
+}
+
+static void unreadable_files_are_counted(void)
+{
+    ASSERT_OK(chmod(".", 0755));
+    ASSERT_OK(mkdir("closed", 0700));
+    make_file("closed/inside", "x", 1);
+    make_file("secret", "x", 1);
+    ASSERT_OK(chmod("secret", 0600));
+    make_file("open", "x", 1);
+    if (geteuid() != 0) {
+        CU_ASSERT_EQUAL(geteuid(), NOBODY); /* run me as root */
+        return;
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(list_as_nobody());
+    int status;
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_TRUE(WIFEXITED(status));
+    CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
+/* ---- open ---- */
+
+static void bad_roots_are_refused(void)
+{
+    ASSERT_OK(mkfifo("fifo", 0644));
+    const struct {
+        const char *spec;
+        int error;
+        const char *word;
+    } cases[] = {
+        {"dir:", -EINVAL, "dir:/path"},
+        {"dir:no/such", -ENOENT, "no/such"},
+        {"dir:fifo", -EINVAL, "want a directory or a regular file"},
+        {"dir:fifo/x", -ENOTDIR, "fifo/x"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pst_source *opened = (struct pst_source *)cases;
+        char text[PST_SOURCE_ERROR_BYTES] = "";
+        int error = pst_source_open(cases[i].spec, 0, &opened, text, sizeof(text));
+        CU_ASSERT_EQUAL(error, cases[i].error);
+        CU_ASSERT_PTR_NULL(opened);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, cases[i].word));
+    }
+}
+
+static void contains_sees_through_links(void)
+{
+    ASSERT_OK(mkdir("inside", 0755));
+    ASSERT_OK(mkdir("inside/deep", 0755));
+    ASSERT_OK(mkdir("inside-not", 0755));
+    ASSERT_OK(symlink("inside/deep", "shortcut"));
+    make_file("inside/file", "x", 1);
+    source = open_source("dir:inside");
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside"), 1);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside/"), 1);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside/deep/not/yet/there"), 1);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "shortcut/new"), 1);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside-not/../inside/new"), 1);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside-not"), 0);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside/../new"), 0);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "new"), 0);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "/"), 0);
+    CU_ASSERT_EQUAL(pst_source_contains(source, ""), -ENOENT);
+    pst_source_close(source);
+    source = open_source("dir:/");
+    CU_ASSERT_EQUAL(pst_source_contains(source, "new"), 1);
+    pst_source_close(source);
+    source = open_source("dir:inside/file");
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside"), 0);
+    pst_source_close(source);
+    source = open_source("synthetic:rows=1");
+    CU_ASSERT_EQUAL(pst_source_contains(source, "inside"), 0);
+    pst_source_close(source);
+}
+
+static CU_TestInfo tests[] = {
+    {"metadata is exact", metadata_is_exact},
+    {"files carry their identity", files_carry_their_identity},
+    {"empty files have no extents", empty_files_have_no_extents},
+    {"sparse files have extents of data only", sparse_files_have_extents_of_data_only},
+    {"many holes take many fragments", many_holes_take_many_fragments},
+    {"hard links name the first", hard_links_name_the_first},
+    {"names are bytes", names_are_bytes},
+    {"deep trees are walked whole", deep_trees_are_walked_whole},
+    {"too long paths are said to be left out", too_long_paths_are_said_to_be_left_out},
+    {"special files are skipped", special_files_are_skipped},
+    {"one file is a source too", one_file_is_a_source_too},
+    {"symlinks are not followed", symlinks_are_not_followed},
+    {"a wide directory is listed whole", a_wide_directory_is_listed_whole},
+    {"a changing tree does no harm", a_changing_tree_does_no_harm},
+    {"vanished files are counted", vanished_files_are_counted},
+    {"unreadable files are counted", unreadable_files_are_counted},
+    {"bad roots are refused", bad_roots_are_refused},
+    {"contains sees through links", contains_sees_through_links},
+    CU_TEST_INFO_NULL,
+};
+
+static CU_SuiteInfo suites[] = {
+    {"source dir", NULL, NULL, set_up, tear_down, tests},
+    CU_SUITE_INFO_NULL,
+};
+
+int main(void)
+{
+    return run_suites(suites);
+}
