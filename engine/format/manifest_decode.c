@@ -257,6 +257,26 @@ static int check_line2(const uint8_t *bytes, uint64_t from, uint64_t size,
     return parsed ? 0 : pst_damage_set(damage, from, length, "checksum line", -PST_E_CORRUPT);
 }
 
+/* A newline too few or too many, where line 2 is at the end nevertheless. */
+static bool find_stray_newline(const uint8_t *bytes, uint64_t size, struct pst_damage *damage)
+{
+    if (size <= PST_MANIFEST_LINE2_BYTES)
+        return false;
+    const uint64_t line1_bytes = size - PST_MANIFEST_LINE2_BYTES;
+    if (memcmp(bytes + line1_bytes, PST_MANIFEST_LINE2_BEGIN,
+               sizeof(PST_MANIFEST_LINE2_BEGIN) - 1) != 0)
+        return false;
+    uint64_t at = line1_bytes - 1;
+    if (bytes[at] == '\n')
+        at = (uint64_t)((const uint8_t *)memchr(bytes, '\n', line1_bytes) - bytes);
+    else if (memchr(bytes, '\n', line1_bytes) != NULL)
+        return false;
+    if (bytes[at] == '\n' && at == line1_bytes - 1)
+        return false;
+    pst_damage_set(damage, at, 1, "end of line", 0);
+    return true;
+}
+
 /* Both lines as text: form and checksum. *line_bytes: of line 1, with its newline. */
 static int check_text(const uint8_t *bytes, uint64_t size, uint64_t *line_bytes,
                       struct pst_digest *digest, struct pst_damage *damage)
@@ -264,6 +284,8 @@ static int check_text(const uint8_t *bytes, uint64_t size, uint64_t *line_bytes,
     if (size > PST_MANIFEST_BYTES_MAX)
         return pst_damage_set(damage, PST_MANIFEST_BYTES_MAX, size - PST_MANIFEST_BYTES_MAX,
                               "longer than a manifest can be", -PST_E_CORRUPT);
+    if (find_stray_newline(bytes, size, damage))
+        return -PST_E_CORRUPT;
     const uint8_t *newline = size ? memchr(bytes, '\n', size) : NULL;
     if (newline == NULL)
         return pst_damage_set(damage, size, PST_MANIFEST_LINE2_BYTES, "manifest", -PST_E_TRUNCATED);

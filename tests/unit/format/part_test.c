@@ -1,0 +1,217 @@
+/* Index and the order of a part: chunks tile the file, and the chain from the digest covers it. */
+#include "engine/format/part.h"
+
+#include "tests/unit/format/sample.h"
+#include "tests/unit/format/suite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Follows the chain backwards as a reader does; returns the bytes that it has checked. */
+static uint64_t walk(const uint8_t *file, uint64_t size, uint64_t *chunks, int *error)
+{
+    const struct pst_part_identity identity = sample_identity();
+    struct pst_damage damage;
+    const uint8_t *trailer_block = file + size - PST_BLOCK_BYTES;
+    const struct pst_part_trailer *trailer = (const struct pst_part_trailer *)trailer_block;
+    *error = pst_part_trailer_check(trailer, PST_BLOCK_BYTES, size, &identity, &damage);
+    if (*error)
+        return 0;
+    uint64_t covered = 2 * PST_BLOCK_BYTES;
+    *chunks = 0;
+    struct pst_index_link link = trailer->last_index;
+    while (link.file_offset != 0) {
+        const uint8_t *buffer = file + link.file_offset;
+        struct pst_index_view view;
+        *error = pst_index_check_link(&link, buffer, link.file_bytes, &identity, &damage);
+        if (!*error)
+            *error = pst_index_read(buffer, &view, &damage);
+        if (*error)
+            return 0;
+        covered += link.file_bytes;
+        *chunks += 1 + view.entries_count;
+        for (uint32_t i = 0; i < view.entries_count; i++) {
+            const struct pst_index_entry *entry = &view.entries[i];
+            const uint64_t bytes = pst_chunk_file_bytes(entry->stored_bytes);
+            *error =
+                pst_index_check_chunk(entry, file + entry->file_offset, bytes, &identity, &damage);
+            if (*error)
+                return 0;
+            covered += bytes;
+        }
+        link = view.head->previous;
+    }
+    return covered;
+}
+
+static void chunks_tile_the_part(void)
+{
+    static const uint32_t shapes[][2] = {{0, 8}, {1, 8}, {7, 8}, {8, 8}, {9, 3}, {5, 1}};
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        struct sample_part part = sample_part(shapes[i][0], shapes[i][1]);
+        uint64_t chunks = 0;
+        int error;
+        CU_ASSERT_EQUAL(walk(part.bytes, part.size, &chunks, &error), part.size);
+        CU_ASSERT_EQUAL(error, 0);
+        CU_ASSERT_EQUAL(chunks, part.sums.chunks);
+        CU_ASSERT_EQUAL(part.sums.source_bytes, shapes[i][0] * UINT64_C(5000));
+        free(part.bytes);
+    }
+}
+
+static void the_digest_is_that_of_the_trailer(void)
+{
+    struct sample_part part = sample_part(2, 8);
+    const uint8_t *trailer = part.bytes + part.size - PST_BLOCK_BYTES;
+    const struct pst_digest digest = pst_part_digest((const struct pst_part_trailer *)trailer);
+    CU_ASSERT_TRUE(pst_digest_equal(&digest, &part.digest));
+    const struct pst_part_header *header = (const struct pst_part_header *)part.bytes;
+    CU_ASSERT_TRUE(pst_digest_equal(&header->head.checksum,
+                                    &((const struct pst_part_trailer *)trailer)->header_checksum));
+    free(part.bytes);
+}
+
+static void every_flip_of_an_index_is_found(void)
+{
+    struct sample_part part = sample_part(4, 2);
+    const struct pst_part_trailer *trailer =
+        (const struct pst_part_trailer *)(part.bytes + part.size - PST_BLOCK_BYTES);
+    const uint64_t from = trailer->last_index.file_offset;
+    uint64_t missed = 0, chunks;
+    int error;
+    for (uint64_t i = from; i < from + trailer->last_index.file_bytes; i++) {
+        part.bytes[i] ^= 1;
+        walk(part.bytes, part.size, &chunks, &error);
+        missed += error != -PST_E_CORRUPT;
+        part.bytes[i] ^= 1;
+    }
+    CU_ASSERT_EQUAL(missed, 0);
+    CU_ASSERT_EQUAL(walk(part.bytes, part.size, &chunks, &error), part.size);
+    free(part.bytes);
+}
+
+static void the_index_knows_the_objects_of_a_chunk(void)
+{
+    struct sample_part part = sample_part(1, 8);
+    const struct pst_part_trailer *trailer =
+        (const struct pst_part_trailer *)(part.bytes + part.size - PST_BLOCK_BYTES);
+    struct pst_index_view view;
+    struct pst_damage damage;
+    CU_ASSERT_EQUAL_FATAL(
+        pst_index_read(part.bytes + trailer->last_index.file_offset, &view, &damage), 0);
+    CU_ASSERT_EQUAL_FATAL(view.entries_count, 2);
+    CU_ASSERT_EQUAL(view.entries[0].type, PST_CHUNK_DATA);
+    CU_ASSERT_EQUAL(view.entries[0].object_first, sample_object(2).id);
+    CU_ASSERT_EQUAL(view.entries[0].object_last, sample_object(6).id);
+    CU_ASSERT_EQUAL(view.entries[1].type, PST_CHUNK_CATALOGUE);
+    CU_ASSERT_EQUAL(view.entries[1].object_first, sample_object(0).id);
+    CU_ASSERT_EQUAL(view.entries[1].object_last, sample_object(SAMPLE_OBJECTS - 1).id);
+    free(part.bytes);
+}
+
+/* A chunk that is intact, of the right number and place, but not the one that was written. */
+static void an_exchanged_chunk_is_found(void)
+{
+    struct sample_part part = sample_part(1, 8);
+    const struct pst_part_identity identity = sample_identity();
+    uint8_t *chunk = part.bytes + PST_BLOCK_BYTES;
+    struct pst_damage damage;
+    chunk[PST_BLOCK_BYTES] ^= 1;
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    pst_chunk_seal(chunk, &identity, 0, PST_BLOCK_BYTES, header->stored_bytes);
+    CU_ASSERT_EQUAL(
+        pst_chunk_check(chunk, 3 * PST_BLOCK_BYTES, &identity, 0, PST_BLOCK_BYTES, &damage), 0);
+    uint64_t chunks;
+    int error;
+    walk(part.bytes, part.size, &chunks, &error);
+    CU_ASSERT_EQUAL(error, -PST_E_CORRUPT);
+    free(part.bytes);
+}
+
+static void the_index_buffer_is_filled_to_its_end(void)
+{
+    uint8_t *index = sample_buffer(), *chunk = sample_buffer();
+    struct pst_index_builder builder;
+    pst_index_init(&builder);
+    pst_index_attach(&builder, index, PST_CHUNK_BYTES_MIN);
+    uint64_t offset = PST_BLOCK_BYTES, number = 0;
+    while (!pst_index_is_full(&builder)) {
+        offset += sample_data_chunk(chunk, number++, offset);
+        pst_index_add(&builder, chunk);
+    }
+    CU_ASSERT_EQUAL(number, PST_INDEX_ENTRIES(PST_CHUNK_BYTES_MIN));
+    const struct pst_part_identity identity = sample_identity();
+    CU_ASSERT_EQUAL(pst_index_seal(&builder, &identity, number, offset), SAMPLE_BUFFER_BYTES);
+    struct pst_index_view view;
+    struct pst_damage damage;
+    CU_ASSERT_EQUAL(pst_index_read(index, &view, &damage), 0);
+    CU_ASSERT_EQUAL(view.entries_count, number);
+    free(index);
+    free(chunk);
+}
+
+static void expect_refused(uint8_t *index, int error)
+{
+    struct pst_index_view view = {.entries_count = 77};
+    struct pst_damage damage = {0};
+    CU_ASSERT_EQUAL(pst_index_read(index, &view, &damage), error);
+    CU_ASSERT_EQUAL(view.entries_count, 77);
+    CU_ASSERT_PTR_NOT_NULL(damage.what);
+}
+
+#define REFUSED(change, error)                                                                     \
+    do {                                                                                           \
+        memcpy(index, whole, bytes);                                                               \
+        change;                                                                                    \
+        expect_refused(index, error);                                                              \
+    } while (0)
+
+static void an_intact_index_of_nonsense_is_refused(void)
+{
+    struct sample_part part = sample_part(4, 2);
+    const struct pst_part_trailer *trailer =
+        (const struct pst_part_trailer *)(part.bytes + part.size - PST_BLOCK_BYTES);
+    const uint64_t bytes = trailer->last_index.file_bytes;
+    const uint8_t *whole = part.bytes + trailer->last_index.file_offset;
+    uint8_t *index = sample_buffer();
+    struct pst_chunk_header *header = (struct pst_chunk_header *)index;
+    struct pst_index_head *head = (struct pst_index_head *)(index + PST_BLOCK_BYTES);
+    struct pst_index_entry *entry = (struct pst_index_entry *)(head + 1);
+    REFUSED(header->type = PST_CHUNK_DATA, -PST_E_CORRUPT);
+    REFUSED(header->raw_bytes = 63, -PST_E_CORRUPT);
+    REFUSED(head->entries_count++, -PST_E_CORRUPT);
+    REFUSED(head->entries_count = UINT32_MAX, -PST_E_CORRUPT);
+    REFUSED(head->entry_bytes = 0, -PST_E_CORRUPT);
+    REFUSED(head->previous.file_offset += PST_BLOCK_BYTES, -PST_E_CORRUPT);
+    REFUSED(head->previous.file_offset = header->file_offset, -PST_E_CORRUPT);
+    REFUSED(head->previous.file_bytes = 0, -PST_E_CORRUPT);
+    REFUSED(head->previous.file_bytes = UINT32_MAX & ~4095u, -PST_E_CORRUPT);
+    REFUSED(head->previous.chunk = header->head.chunk, -PST_E_CORRUPT);
+    REFUSED(entry->file_offset -= PST_BLOCK_BYTES, -PST_E_CORRUPT);
+    REFUSED(entry->chunk++, -PST_E_CORRUPT);
+    REFUSED(entry->type = PST_CHUNK_INDEX, -PST_E_CORRUPT);
+    REFUSED(entry->type = 9, -PST_E_NEWER);
+    REFUSED(entry->location = PST_LOCATION_EARLIER, -PST_E_NEWER);
+    REFUSED(entry->codec = 1, -PST_E_NEWER);
+    REFUSED(entry->stored_bytes = 0, -PST_E_CORRUPT);
+    REFUSED(entry->stored_bytes = UINT32_MAX, -PST_E_CORRUPT);
+    REFUSED(entry->raw_bytes++, -PST_E_CORRUPT);
+    REFUSED(entry->object_first = UINT64_MAX, -PST_E_CORRUPT);
+    free(index);
+    free(part.bytes);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"chunks tile the part", chunks_tile_the_part},
+        {"the digest is that of the trailer", the_digest_is_that_of_the_trailer},
+        {"every flip of an index is found", every_flip_of_an_index_is_found},
+        {"the index knows the objects of a chunk", the_index_knows_the_objects_of_a_chunk},
+        {"an exchanged chunk is found", an_exchanged_chunk_is_found},
+        {"the index buffer is filled to its end", the_index_buffer_is_filled_to_its_end},
+        {"an intact index of nonsense is refused", an_intact_index_of_nonsense_is_refused},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("part and index", tests);
+}
