@@ -309,10 +309,10 @@ static int64_t end_writer(struct writer *writer)
 
 static const char *preallocation_text(const struct writer *writer)
 {
-    if (writer->options->null_sink)
-        return "none";
     int error = writer->part.preallocate_error;
-    return error ? pst_error_name(error) : "yes";
+    if (error)
+        return pst_error_name(error);
+    return writer->part.preallocates ? "yes" : "no";
 }
 
 static void print_figures(const struct options *options, const struct writer *writer,

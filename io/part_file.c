@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #define PREALLOCATE_BYTES_MIN (16ull << 20)
 #define PREALLOCATE_BYTES_MAX (256ull << 20)
@@ -26,10 +28,12 @@ static void preallocated(struct pst_io_op *op, int result)
     void (*after)(struct pst_part_file *) = part->after_preallocation;
     part->preallocating = false;
     part->after_preallocation = NULL;
-    if (result == 0)
+    if (result == 0) {
         part->allocated_bytes += part->allocating_bytes;
-    else
+    } else {
         part->preallocate_error = -result;
+        part->preallocates = false;
+    }
     if (after)
         after(part);
 }
@@ -54,7 +58,7 @@ static void preallocate(struct pst_part_file *part)
 
 static void preallocate_ahead(struct pst_part_file *part)
 {
-    if (part->preallocating || part->preallocate_error)
+    if (part->preallocating || !part->preallocates)
         return;
     if (part->size_bytes + next_step_bytes(part) / 2 > part->allocated_bytes)
         preallocate(part);
@@ -67,6 +71,13 @@ static void after_preallocation(struct pst_part_file *part, void (*next)(struct 
         part->after_preallocation = next;
     else
         next(part);
+}
+
+/* tmpfs allocates and clears each page at once, and again finds it for the write. */
+static bool pays_preallocation(const struct pst_file *file)
+{
+    struct statfs attributes;
+    return fstatfs(file->fd, &attributes) == 0 && attributes.f_type != TMPFS_MAGIC;
 }
 
 /* ---- create ---- */
@@ -84,7 +95,8 @@ static void created(struct pst_io_op *op, int result)
         return;
     }
     pst_ring_register_file(part->ring, &part->file);
-    preallocate(part);
+    part->preallocates = pays_preallocation(&part->file);
+    preallocate_ahead(part);
     after_preallocation(part, report_created);
 }
 

@@ -9,7 +9,7 @@
  * third on ext4. Each step is as large as what is already allocated, between 16 and 256 MiB, so
  * that a small part does not fill a small disk. It is only an optimisation: where it fails
  * (EOPNOTSUPP, ENOSPC, …) `preallocate_error` says so and the writes go on without it; if the
- * disk is full indeed, a write will find out.
+ * disk is full indeed, a write will find out. On tmpfs it halves the rate and is left out.
  */
 #ifndef PST_IO_PART_FILE_H
 #define PST_IO_PART_FILE_H
@@ -20,6 +20,7 @@
 struct pst_part_file {
     struct pst_file file;
     const char *failed_step; /* of the last failure: "create", "fdatasync", …; static text */
+    bool preallocates;       /* false after an error, and on tmpfs */
     int preallocate_error;   /* 0, or the errno for which preallocation was given up */
 
     /* From here on io/'s own. */
