@@ -40,11 +40,20 @@ static int take_slot(struct pst_packer *packer)
     return 0;
 }
 
+/* The first fragments are small, so that the first LDMs need not wait long on a cold cache. */
+static bool has_enough_entries(const struct pst_packer *packer)
+{
+    uint64_t doublings = packer->listing->fragments;
+    return doublings < PST_PACKER_DOUBLINGS &&
+           packer->slot->entries_count >= PST_PACKER_FIRST_ENTRIES << doublings;
+}
+
 /* Puts the current object's entry into a slot that has room for it and for what follows. */
 static int add_entry(struct pst_packer *packer, bool first)
 {
     size_t path_bytes = packer->file.path ? strlen(packer->file.path) : 0;
-    if (packer->slot && !pst_fragment_has_room(packer->slot, packer->entry_bytes, path_bytes)) {
+    if (packer->slot && (has_enough_entries(packer) ||
+                         !pst_fragment_has_room(packer->slot, packer->entry_bytes, path_bytes))) {
         int error = emit(packer);
         if (error)
             return error;

@@ -4,7 +4,8 @@
  * by list() on the source's thread.
  *
  * A fragment is emitted when it holds PST_PACKER_TARGET_BYTES, when its slot is full, or when the
- * next object's data would take it past the target. So a large object starts a fragment of its own
+ * next object's data would take it past the target; the first few also when they hold
+ * PST_PACKER_FIRST_ENTRIES, doubled each time. So a large object starts a fragment of its own
  * and its fragments are cut PST_FRAGMENT_BYTES_MAX apart.
  *
  * Every function returns 0, -ECANCELED (the sink), or -EINVAL (the object cannot be encoded).
@@ -16,6 +17,10 @@
 #include "engine/source/fragment.h"
 
 #define PST_PACKER_TARGET_BYTES (16u << 20)
+
+/* Entries in the first fragment, and how often the number doubles before it no longer counts. */
+#define PST_PACKER_FIRST_ENTRIES 64u
+#define PST_PACKER_DOUBLINGS 4u
 
 struct pst_packer {
     struct pst_fragment_sink *sink;

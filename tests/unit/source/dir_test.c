@@ -323,18 +323,20 @@ static void symlinks_are_not_followed(void)
     forget();
 }
 
+/* Names are what counts, so they share two inodes: far cheaper to make. */
 static void a_wide_directory_is_listed_whole(void)
 {
-    enum { FILES = 100000 };
+    enum { NAMES = 100000 };
     char path[32];
-    int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (int i = 0; i < FILES; i++) {
+    make_file("first", "x", 1);
+    make_file("second", "x", 1);
+    for (int i = 2; i < NAMES; i++) {
         snprintf(path, sizeof(path), "%d", i);
-        CU_ASSERT_EQUAL_FATAL(mknodat(fd, path, S_IFREG | 0644, 0), 0);
+        CU_ASSERT_EQUAL_FATAL(link(i % 2 ? "first" : "second", path), 0);
     }
-    close(fd);
     list_here();
-    CU_ASSERT_EQUAL(collected.listing.objects, FILES + 1);
+    CU_ASSERT_EQUAL(collected.listing.objects, NAMES + 1);
+    CU_ASSERT_EQUAL(collected.listing.bytes, 2);
     CU_ASSERT_TRUE(collected.count > 10);
     forget();
 }
