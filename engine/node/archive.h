@@ -1,0 +1,54 @@
+/*
+ * The backup directory of a node: numbers, directories, manifests, removal. All blocking file work
+ * that no LDM does, by one thread, the archive's.
+ *
+ * Functions return 0 or a negative error, having logged what failed on which file.
+ */
+#ifndef PST_ENGINE_NODE_ARCHIVE_H
+#define PST_ENGINE_NODE_ARCHIVE_H
+
+#include "engine/base/error.h"
+#include "engine/format/manifest.h"
+#include "engine/node/node.h"
+#include "engine/node/unreadable.h"
+
+/* The backup in work, and what its manifests will say. */
+struct pst_archive {
+    const struct pst_node_config *config; /* borrowed */
+    int directory_fd;                     /* borrowed */
+    struct pst_unreadable *unreadable;    /* borrowed */
+    uint64_t backup;                      /* 0: none */
+    bool directory_made;
+    uint32_t parts;
+    struct pst_node_manifest node;
+    struct pst_cluster_manifest cluster;
+};
+
+/* The number to use: wanted, if it is free, or for 0 the highest that exists + 1. */
+PST_MUST_USE int pst_archive_number(struct pst_archive *archive, uint32_t wanted, uint32_t *number);
+
+/* Makes the directories of a backup. -PST_E_NUMBER_EXISTS. */
+PST_MUST_USE int pst_archive_define(struct pst_archive *archive,
+                                    const struct pst_define_backup_req *define);
+
+void pst_archive_add_part(struct pst_archive *archive, const struct pst_archive_item *part);
+void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_item *node);
+
+/* Makes the parts' names durable and writes the node manifest, or the cluster manifest: the
+ * decision. After an error nothing of that file is left. */
+PST_MUST_USE int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gci,
+                                        struct pst_commit *written);
+PST_MUST_USE int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci *gci,
+                                           struct pst_commit *written);
+
+/* Whether this node has its copy of the cluster manifest. */
+PST_MUST_USE int pst_archive_commit(struct pst_archive *archive);
+
+/* Removes what pst_archive_define() and the manifests made, LDMs having removed their parts. */
+PST_MUST_USE int pst_archive_clean_up(struct pst_archive *archive);
+
+/* Removes what backups of this node left that never came to a decision (archive_sweep.c). The
+ * directory is locked: none of them is running. */
+void pst_archive_sweep(struct pst_archive *archive);
+
+#endif

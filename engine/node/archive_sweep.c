@@ -1,0 +1,134 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/format/chunk.h"
+#include "engine/format/names.h"
+#include "engine/node/archive.h"
+#include "io/durable.h"
+
+/* A part that was never begun: created, perhaps preallocated, but without its header. */
+static bool is_blank(const char *block, ssize_t bytes)
+{
+    for (ssize_t i = 0; i < bytes; i++) {
+        if (block[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether a file is a part that this node wrote. Only such files are ever removed. */
+static bool is_own_part(const struct pst_archive *archive, int fd, const char *name)
+{
+    char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
+    int part_fd = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (part_fd < 0)
+        return false;
+    ssize_t bytes = pread(part_fd, block, sizeof(block), 0);
+    close(part_fd);
+    if (bytes < 0)
+        return false;
+    if (is_blank(block, bytes))
+        return true;
+    struct pst_damage damage;
+    if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage) < 0)
+        return false;
+    const struct pst_part_header *header = (const struct pst_part_header *)block;
+    return header->head.identity.node == archive->config->node;
+}
+
+/* "BACKUP-7-PART-1-OF-4" of backup 7. */
+static bool parse_part_dir(const char *name, uint32_t number, uint32_t *part, uint32_t *parts)
+{
+    uint32_t found;
+    if (sscanf(name, "BACKUP-%u-PART-%u-OF-%u", &found, part, parts) != 3 || found != number ||
+        *part < 1 || *part > *parts || *parts > PST_LDMS_MAX)
+        return false;
+    return strcmp(pst_name_part_dir(number, *part, *parts).text, name) == 0;
+}
+
+static void sweep_part(struct pst_archive *archive, int backup_fd, uint32_t number, uint32_t part,
+                       uint32_t parts)
+{
+    struct pst_name file = pst_name_part(number, archive->config->node, part, parts);
+    struct pst_name directory = pst_name_part_dir(number, part, parts);
+    if (is_own_part(archive, backup_fd, file.text))
+        unlinkat(backup_fd, file.text, 0);
+    unlinkat(backup_fd, directory.text, AT_REMOVEDIR);
+}
+
+static void sweep_parts(struct pst_archive *archive, int backup_fd, uint32_t number)
+{
+    int fd = openat(backup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
+        uint32_t part, parts;
+        if (parse_part_dir(entry->d_name, number, &part, &parts))
+            sweep_part(archive, backup_fd, number, part, parts);
+    }
+    closedir(directory);
+}
+
+static void remove_manifests(struct pst_archive *archive, int backup_fd, uint32_t number)
+{
+    struct pst_name node = pst_name_node_manifest(number, archive->config->node);
+    struct pst_name cluster = pst_name_cluster_manifest(number);
+    char temporary[PST_NAME_BYTES + 8];
+    unlinkat(backup_fd, node.text, 0);
+    snprintf(temporary, sizeof(temporary), ".%s.tmp", node.text);
+    unlinkat(backup_fd, temporary, 0);
+    snprintf(temporary, sizeof(temporary), ".%s.tmp", cluster.text);
+    unlinkat(backup_fd, temporary, 0);
+}
+
+/* A backup of one node: its own cluster manifest is the decision, so without it there was none. */
+static void sweep_backup(struct pst_archive *archive, uint32_t number)
+{
+    struct pst_name name = pst_name_backup(number);
+    struct pst_name cluster = pst_name_cluster_manifest(number);
+    int fd = openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    bool decided = faccessat(fd, cluster.text, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    if (decided) {
+        close(fd);
+        return;
+    }
+    sweep_parts(archive, fd, number);
+    remove_manifests(archive, fd, number);
+    close(fd);
+    if (unlinkat(archive->directory_fd, name.text, AT_REMOVEDIR) == 0)
+        pst_log(PST_LOG_INFO, "%s/%s: removed: an earlier backup that was never completed",
+                archive->config->directory, name.text);
+    else
+        pst_log(PST_LOG_WARNING,
+                "%s/%s: never completed, but not all in it is this node's: left alone",
+                archive->config->directory, name.text);
+}
+
+void pst_archive_sweep(struct pst_archive *archive)
+{
+    int fd = openat(archive->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
+        uint32_t number;
+        if (pst_name_parse_backup(entry->d_name, &number))
+            sweep_backup(archive, number);
+    }
+    closedir(directory);
+}

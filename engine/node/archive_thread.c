@@ -1,0 +1,115 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/log.h"
+#include "engine/node/archive.h"
+#include "engine/node/node_internal.h"
+
+struct archive_thread {
+    struct pst_worker *worker;
+    struct pst_archive *archive;
+};
+
+static void answer(struct archive_thread *thread, const struct pst_signal *request, int error,
+                   struct pst_signal *conf)
+{
+    pst_ref self_ref = pst_ref_make(thread->worker->node->config.node, PST_BLOCK_ARCHIVE, 0);
+    conf->gsn = error < 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
+    conf->version = PST_SIGNAL_VERSION;
+    conf->length = pst_gsn_payload_bytes(conf->gsn);
+    conf->sender_ref = self_ref;
+    conf->receiver_ref = request->sender_ref;
+    conf->backup = request->backup;
+    conf->sequence = request->sequence;
+    conf->payload.order.master_ref = request->payload.order.master_ref;
+    if (error < 0) {
+        conf->payload.ref.error = (uint32_t)-error;
+        conf->payload.ref.where = self_ref;
+    }
+    pst_channel_to_hub(&thread->worker->channel, conf);
+}
+
+static int look_for_number(struct archive_thread *thread, const struct pst_signal *request,
+                           struct pst_signal *conf)
+{
+    pst_archive_sweep(thread->archive);
+    return pst_archive_number(thread->archive, request->payload.archive_number.number,
+                              &conf->payload.archive_number.number);
+}
+
+/* Serves a request of the backup in work. */
+static int serve_current(struct archive_thread *thread, const struct pst_signal *request,
+                         struct pst_signal *conf)
+{
+    struct pst_archive *archive = thread->archive;
+    if (archive->backup != request->backup)
+        return request->gsn == PST_ARCHIVE_CLEANUP_REQ ? 0 : -PST_E_UNKNOWN_BACKUP;
+    switch (request->gsn) {
+    case PST_ARCHIVE_MANIFEST_REQ:
+        return pst_archive_write_node(archive, &request->payload.gci, &conf->payload.commit);
+    case PST_ARCHIVE_DECIDE_REQ:
+        return pst_archive_write_cluster(archive, &request->payload.gci, &conf->payload.commit);
+    case PST_ARCHIVE_COMMIT_REQ:
+        return pst_archive_commit(archive);
+    default:
+        return pst_archive_clean_up(archive);
+    }
+}
+
+static void serve(struct archive_thread *thread, const struct pst_signal *signal)
+{
+    struct pst_signal conf = {0};
+    switch (signal->gsn) {
+    case PST_ARCHIVE_PART_ORD:
+        if (thread->archive->backup == signal->backup)
+            pst_archive_add_part(thread->archive, &signal->payload.archive_item);
+        break;
+    case PST_ARCHIVE_NODE_ORD:
+        if (thread->archive->backup == signal->backup)
+            pst_archive_add_node(thread->archive, &signal->payload.archive_item);
+        break;
+    case PST_ARCHIVE_NUMBER_REQ:
+        answer(thread, signal, look_for_number(thread, signal, &conf), &conf);
+        break;
+    case PST_ARCHIVE_DEFINE_REQ:
+        answer(thread, signal, pst_archive_define(thread->archive, &signal->payload.define), &conf);
+        break;
+    case PST_ARCHIVE_MANIFEST_REQ:
+    case PST_ARCHIVE_DECIDE_REQ:
+    case PST_ARCHIVE_COMMIT_REQ:
+    case PST_ARCHIVE_CLEANUP_REQ:
+        answer(thread, signal, serve_current(thread, signal, &conf), &conf);
+        break;
+    default:
+        pst_log(PST_LOG_WARNING, "%s is not for the archive", pst_gsn_name(signal->gsn));
+    }
+}
+
+void *archive_run(void *argument)
+{
+    struct pst_worker *worker = argument;
+    struct archive_thread thread = {.worker = worker,
+                                    .archive = calloc(1, sizeof(*thread.archive))};
+    struct pst_idle idle = {0};
+    if (!thread.archive) {
+        atomic_store(&worker->ready, -ENOMEM);
+        return NULL;
+    }
+    thread.archive->config = &worker->node->config;
+    thread.archive->directory_fd = worker->node->directory_fd;
+    thread.archive->unreadable = &worker->node->unreadable;
+    atomic_store(&worker->ready, 0);
+    while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
+        struct pst_signal signals[PST_CHANNEL_BURST];
+        uint32_t count = pst_channel_from_hub(&worker->channel, signals);
+        for (uint32_t i = 0; i < count; i++)
+            serve(&thread, &signals[i]);
+        if (count > 0)
+            pst_idle_reset(&idle);
+        else
+            worker_wait(worker, &idle, PST_DEADLINE_NONE);
+    }
+    free(thread.archive);
+    return NULL;
+}

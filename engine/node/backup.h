@@ -1,0 +1,38 @@
+/*
+ * One backup by a node of this process: starts it, is its client, stops it. Blocks the caller.
+ */
+#ifndef PST_ENGINE_NODE_BACKUP_H
+#define PST_ENGINE_NODE_BACKUP_H
+
+#include "engine/node/node.h"
+
+struct pst_backup_options {
+    struct pst_node_config node;
+    uint32_t number; /* 0: the next free one */
+    bool single_threaded;
+    int cancel_fd; /* readable: abort the backup, orderly; -1: none */
+    /* Called on the caller's thread about every timeouts.progress_ns. expected_bytes may grow until
+     * expected_is_final. May be NULL. */
+    void (*on_status)(void *context, const struct pst_progress *status);
+    void *context;
+};
+
+struct pst_backup_report {
+    int error; /* 0, or why there is no backup, positive: an errno or PST_E_… */
+    pst_ref where;
+    uint8_t uid[16];
+    uint32_t number; /* 0: none was chosen */
+    uint64_t start_gci;
+    struct pst_sums sums;
+    uint64_t elapsed_ns;                      /* from BACKUP_REQ to the end */
+    struct pst_ldm_report ldms[PST_LDMS_MAX]; /* node.plan->ldms of them */
+};
+
+/* 0: there is a complete backup; else -report->error. About 60 KiB: *report on the heap. */
+PST_MUST_USE int pst_backup_run(const struct pst_backup_options *options,
+                                struct pst_backup_report *report);
+
+/* "LDM 3 of node 1", for report->where. text: at least 64 bytes. Returns text. */
+const char *pst_ref_text(pst_ref ref, char *text, size_t bytes);
+
+#endif

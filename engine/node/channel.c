@@ -1,0 +1,109 @@
+#include "engine/node/channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/log.h"
+
+int pst_channel_open(struct pst_channel *channel, struct pst_doorbell *hub_bell, uint32_t slots,
+                     uint64_t incarnation)
+{
+    size_t ring_bytes = pst_signal_ring_bytes(slots);
+    ring_bytes = (ring_bytes + PST_SIGNAL_RING_ALIGNMENT - 1) / PST_SIGNAL_RING_ALIGNMENT *
+                 PST_SIGNAL_RING_ALIGNMENT;
+    channel->memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, 2 * ring_bytes);
+    if (!channel->memory)
+        return -ENOMEM;
+    channel->hub_bell = hub_bell;
+    channel->to_peer = pst_signal_ring_init(channel->memory, slots, incarnation);
+    channel->to_hub =
+        pst_signal_ring_init((char *)channel->memory + ring_bytes, slots, incarnation);
+    int error = pst_doorbell_open(&channel->bell);
+    if (error < 0) {
+        free(channel->memory);
+        channel->memory = NULL;
+    }
+    return error;
+}
+
+void pst_channel_close(struct pst_channel *channel)
+{
+    if (!channel->memory)
+        return;
+    pst_doorbell_close(&channel->bell);
+    free(channel->memory);
+    channel->memory = NULL;
+}
+
+static void put(struct pst_signal_ring *ring, struct pst_doorbell *bell,
+                const struct pst_signal *signal)
+{
+    int error = pst_signal_ring_put(ring, signal);
+    assert(error == 0);
+    pst_doorbell_ring(bell);
+}
+
+void pst_channel_to_peer(struct pst_channel *channel, const struct pst_signal *signal)
+{
+    put(channel->to_peer, &channel->bell, signal);
+}
+
+void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *signal)
+{
+    put(channel->to_hub, channel->hub_bell, signal);
+}
+
+static uint32_t get(struct pst_signal_ring *ring, struct pst_signal *signals)
+{
+    int count = pst_signal_ring_get_burst(ring, signals, PST_CHANNEL_BURST);
+    if (count < 0) {
+        pst_log(PST_LOG_ERROR, "a signal ring of this process is damaged: %s",
+                pst_signal_fault_text(pst_signal_ring_fault(ring)));
+        abort();
+    }
+    return (uint32_t)count;
+}
+
+uint32_t pst_channel_from_peer(struct pst_channel *channel, struct pst_signal *signals)
+{
+    return get(channel->to_hub, signals);
+}
+
+uint32_t pst_channel_from_hub(struct pst_channel *channel, struct pst_signal *signals)
+{
+    return get(channel->to_peer, signals);
+}
+
+static pst_ref completed(const struct pst_send *send, uint32_t member)
+{
+    pst_ref ref = send->signal.receiver_ref;
+    switch (send->route) {
+    case PST_ROUTE_LDMS:
+        return pst_ref_make(pst_ref_node(ref), PST_BLOCK_BACKUP, member + 1);
+    case PST_ROUTE_SOURCES:
+        return pst_ref_make(pst_ref_node(ref), PST_BLOCK_SOURCE, member);
+    case PST_ROUTE_NODES:
+        return pst_ref_make(member + 1, pst_ref_block(ref), pst_ref_instance(ref));
+    default:
+        return ref;
+    }
+}
+
+void pst_send_each(const struct pst_send *send,
+                   void (*deliver)(void *context, const struct pst_signal *signal), void *context)
+{
+    if (send->route == PST_ROUTE_ONE) {
+        deliver(context, &send->signal);
+        return;
+    }
+    struct pst_signal signal = send->signal;
+    for (uint32_t word = 0; word < 4; word++) {
+        uint64_t left = send->targets.words[word];
+        for (; left != 0; left &= left - 1) {
+            uint32_t member = word * 64 + (uint32_t)__builtin_ctzll(left);
+            signal.receiver_ref = completed(send, member);
+            deliver(context, &signal);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/base/log.h"
+#include "engine/node/node_internal.h"
+#include "engine/node/pipeline.h"
+#include "engine/protocol/ldm.h"
+#include "io/ring.h"
+
+#define RING_ENTRIES 256u
+#define RING_FILES 16u
+
+struct ldm {
+    struct pst_ldm_thread *thread;
+    struct pst_node *node;
+    struct pst_ldm_block block;
+    struct pst_proxy *proxy;
+    struct pst_master *master;
+    struct pst_ring *ring;
+    struct pst_arena arena;
+    struct pst_pipeline *pipeline;
+    struct pst_actions actions;
+    uint64_t progress_due_ns;
+    uint64_t scan_began_ns;
+};
+
+static void send_to_hub(void *context, const struct pst_signal *signal)
+{
+    struct ldm *ldm = context;
+    pst_channel_to_hub(&ldm->thread->worker.channel, signal);
+}
+
+static void begin_work(struct ldm *ldm, const struct pst_work *work)
+{
+    if (work->type == PST_WORK_SCAN && ldm->scan_began_ns == 0)
+        ldm->scan_began_ns = monotonic_ns();
+    if (work->type == PST_WORK_OPEN)
+        ldm->scan_began_ns = 0;
+    pst_pipeline_start(ldm->pipeline, work);
+}
+
+static void step(struct ldm *ldm, struct pst_event *event)
+{
+    event->now_ns = monotonic_ns();
+    ldm->actions.sends_count = 0;
+    ldm->actions.works_count = 0;
+    pst_ldm_block_step(&ldm->block, event, &ldm->actions);
+    for (uint32_t i = 0; i < ldm->actions.sends_count; i++)
+        pst_send_each(&ldm->actions.sends[i], send_to_hub, ldm);
+    for (uint32_t i = 0; i < ldm->actions.works_count; i++)
+        begin_work(ldm, &ldm->actions.works[i]);
+}
+
+static bool take_signals(struct ldm *ldm)
+{
+    struct pst_signal signals[PST_CHANNEL_BURST];
+    uint32_t count = pst_channel_from_hub(&ldm->thread->worker.channel, signals);
+    for (uint32_t i = 0; i < count; i++) {
+        struct pst_event event = {.type = PST_EVENT_SIGNAL, .signal = &signals[i]};
+        step(ldm, &event);
+    }
+    return count > 0;
+}
+
+static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *result)
+{
+    if (result->type != PST_WORK_STOP || result->error != 0)
+        return;
+    ldm->thread->report.sums = result->sums;
+    if (ldm->scan_began_ns != 0)
+        ldm->thread->report.busy_ns = monotonic_ns() - ldm->scan_began_ns;
+}
+
+static bool take_results(struct ldm *ldm)
+{
+    bool took = false;
+    struct pst_event event = {.type = PST_EVENT_WORK_DONE};
+    while (pst_pipeline_next_result(ldm->pipeline, &event.work)) {
+        note_end_of_part(ldm, &event.work);
+        step(ldm, &event);
+        took = true;
+    }
+    struct pst_event trouble = {.type = PST_EVENT_TROUBLE,
+                                .trouble = pst_pipeline_take_trouble(ldm->pipeline)};
+    if (trouble.trouble != 0)
+        step(ldm, &trouble);
+    return took;
+}
+
+static void keep_time(struct ldm *ldm)
+{
+    uint64_t now_ns = monotonic_ns();
+    if (now_ns >= pst_ldm_block_deadline_ns(&ldm->block)) {
+        struct pst_event event = {.type = PST_EVENT_TIMER};
+        step(ldm, &event);
+    }
+    if (ldm->block.participant.state != PST_PARTICIPANT_SCANNING || now_ns < ldm->progress_due_ns)
+        return;
+    ldm->progress_due_ns = now_ns + ldm->node->config.timeouts.progress_ns;
+    struct pst_event event = {.type = PST_EVENT_PROGRESS,
+                              .progress = pst_pipeline_sums(ldm->pipeline)};
+    step(ldm, &event);
+}
+
+/* The one idle wait: with I/O in flight at once, for that will wake us; else after a spin. */
+static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
+{
+    if (pst_ring_in_flight(ldm->ring) == 0 && !pst_idle(idle))
+        return;
+    struct pst_doorbell *bell = &ldm->thread->worker.channel.bell;
+    pst_doorbell_announce(bell);
+    if (worker_is_idle(&ldm->thread->worker)) {
+        uint64_t deadline_ns = pst_ldm_block_deadline_ns(&ldm->block);
+        if (ldm->block.participant.state == PST_PARTICIPANT_SCANNING &&
+            ldm->progress_due_ns < deadline_ns)
+            deadline_ns = ldm->progress_due_ns;
+        uint64_t now_ns = monotonic_ns();
+        int64_t timeout_ns = -1;
+        if (deadline_ns != PST_DEADLINE_NONE)
+            timeout_ns = deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
+        pst_ring_wait(ldm->ring, timeout_ns);
+    }
+    pst_doorbell_cancel(bell);
+}
+
+static void run_to_completion(struct ldm *ldm)
+{
+    struct pst_idle idle = {0};
+    while (!atomic_load_explicit(&ldm->thread->worker.must_stop, memory_order_acquire)) {
+        bool worked = take_signals(ldm);
+        worked |= pst_ring_reap(ldm->ring) > 0;
+        worked |= pst_pipeline_slice(ldm->pipeline);
+        worked |= take_results(ldm);
+        pst_ring_submit(ldm->ring);
+        keep_time(ldm);
+        if (worked)
+            pst_idle_reset(&idle);
+        else
+            wait_for_work(ldm, &idle);
+    }
+}
+
+static const struct pst_fragment_descriptor *find_fragment(void *context, uint32_t source,
+                                                           uint64_t fragment)
+{
+    return source_fragment(context, source, fragment);
+}
+
+static int open_arena(struct ldm *ldm)
+{
+    const struct pst_node_config *config = &ldm->node->config;
+    const struct pst_placement *place = &config->plan->ldm[ldm->thread->instance - 1];
+    int error = pst_place_pin(place->cpu);
+    if (error < 0) {
+        pst_log(PST_LOG_ERROR, "LDM %u: cannot be pinned to CPU %u: %s", ldm->thread->instance,
+                place->cpu, pst_error_text(error));
+        return error;
+    }
+    size_t bytes = pst_pipeline_memory_bytes(config->chunk_bytes, config->depth);
+    error = pst_arena_create(config->topology, bytes, place->memory_node, &ldm->arena);
+    if (error < 0) {
+        pst_log(PST_LOG_ERROR,
+                "LDM %u: no %zu bytes of memory for buffers: %s; lower --depth or --chunk",
+                ldm->thread->instance, bytes, pst_error_text(error));
+        return error;
+    }
+    struct pst_ldm_report *report = &ldm->thread->report;
+    struct pst_arena_census census = {0};
+    report->cpu = place->cpu;
+    report->numa_node = place->memory_node;
+    report->arena_bytes = ldm->arena.bytes;
+    report->arena_hugepages = ldm->arena.hugepages;
+    if (pst_arena_check(&ldm->arena, &census) == 0)
+        report->arena_misplaced_pages = census.misplaced;
+    return 0;
+}
+
+static int open_ring(struct ldm *ldm)
+{
+    struct pst_ring_options options = {.entries = RING_ENTRIES, .files_max = RING_FILES};
+    int error = pst_ring_open(&ldm->ring, &options);
+    if (error < 0) {
+        pst_log(PST_LOG_ERROR,
+                "LDM %u: no io_uring: %s; Penstock needs Linux 5.11 with io_uring allowed "
+                "(kernel.io_uring_disabled, seccomp)",
+                ldm->thread->instance, pst_error_text(error));
+        return error;
+    }
+    pst_ring_set_doorbell(ldm->ring, pst_doorbell_fd(&ldm->thread->worker.channel.bell));
+    return 0;
+}
+
+static int open_pipeline(struct ldm *ldm)
+{
+    const struct pst_node_config *config = &ldm->node->config;
+    struct pst_pipeline_config pipeline = {
+        .ring = ldm->ring,
+        .memory = ldm->arena.base,
+        .directory_fd = ldm->node->directory_fd,
+        .node = config->node,
+        .ldm = ldm->thread->instance,
+        .ldms = config->plan->ldms,
+        .chunk_bytes = config->chunk_bytes,
+        .depth = config->depth,
+        .direct = config->direct,
+        .sources = config->sources,
+        .unreadable = &ldm->node->unreadable,
+        .find_fragment = find_fragment,
+        .context = ldm->node,
+    };
+    return pst_pipeline_create(&pipeline, &ldm->pipeline);
+}
+
+static void say_what_is_used(struct ldm *ldm)
+{
+    enum pst_log_level level = ldm->thread->instance == 1 ? PST_LOG_INFO : PST_LOG_DEBUG;
+    pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
+            ldm->thread->report.cpu, pst_ring_describe(ldm->ring),
+            (double)ldm->arena.bytes / (1 << 20), ldm->arena.hugepages ? "huge" : "normal",
+            ldm->arena.note[0] ? "; " : "", ldm->arena.note);
+}
+
+static void init_block(struct ldm *ldm)
+{
+    const struct pst_node_config *config = &ldm->node->config;
+    struct pst_ldm_config block = {.node = config->node,
+                                   .instance = ldm->thread->instance,
+                                   .sources = config->sources_count,
+                                   .timeouts = config->timeouts};
+    pst_set_add(&block.nodes, config->node - 1);
+    if (config->plan->ldms > 1)
+        pst_set_add(&block.multithreaded, config->node - 1);
+    pst_ldm_block_init(&ldm->block, &block, ldm->proxy, ldm->master);
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
+}
+
+void *ldm_run(void *argument)
+{
+    struct pst_ldm_thread *thread = argument;
+    struct ldm ldm = {.thread = thread, .node = thread->worker.node};
+    int error = open_arena(&ldm);
+    if (error < 0)
+        goto out;
+    error = open_ring(&ldm);
+    if (error < 0)
+        goto out_after_arena;
+    error = open_pipeline(&ldm);
+    if (error < 0)
+        goto out_after_ring;
+    if (thread->instance == 1) {
+        ldm.proxy = calloc(1, sizeof(*ldm.proxy));
+        ldm.master = calloc(1, sizeof(*ldm.master));
+        error = ldm.proxy && ldm.master ? 0 : -ENOMEM;
+    }
+    if (error < 0)
+        goto out_after_pipeline;
+    init_block(&ldm);
+    say_what_is_used(&ldm);
+    atomic_store(&thread->worker.ready, 0);
+    run_to_completion(&ldm);
+    thread->report.cpu_ns = thread_cpu_ns();
+    pst_ring_drain(ldm.ring);
+out_after_pipeline:
+    free(ldm.proxy);
+    free(ldm.master);
+    pst_pipeline_destroy(ldm.pipeline);
+out_after_ring:
+    pst_ring_close(ldm.ring);
+out_after_arena:
+    pst_arena_destroy(&ldm.arena);
+out:
+    if (error < 0)
+        atomic_store(&thread->worker.ready, error);
+    return NULL;
+}

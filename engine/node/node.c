@@ -1,0 +1,238 @@
+#include "engine/node/node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/node/node_internal.h"
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t realtime_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+bool worker_is_idle(const struct pst_worker *worker)
+{
+    return pst_signal_ring_is_empty(worker->channel.to_peer) &&
+           !atomic_load_explicit(&worker->must_stop, memory_order_acquire);
+}
+
+void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t deadline_ns)
+{
+    if (!pst_idle(idle))
+        return;
+    pst_doorbell_announce(&worker->channel.bell);
+    if (!worker_is_idle(worker)) {
+        pst_doorbell_cancel(&worker->channel.bell);
+        return;
+    }
+    uint64_t timeout_ns = PST_DOORBELL_FOREVER;
+    if (deadline_ns != PST_DEADLINE_NONE) {
+        uint64_t now_ns = monotonic_ns();
+        timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    }
+    int woken = pst_doorbell_wait(&worker->channel.bell, timeout_ns, -1);
+    assert(woken >= 0);
+}
+
+/* The lock says that this process alone writes, sweeps and numbers in the directory. */
+static int open_directory(struct pst_node *node)
+{
+    const char *directory = node->config.directory;
+    node->directory_made = mkdir(directory, 0700) == 0;
+    if (!node->directory_made && errno != EEXIST) {
+        int error = -errno;
+        pst_log(PST_LOG_ERROR,
+                "%s: cannot be made: %s; does its parent exist, may you write there?", directory,
+                pst_error_text(error));
+        return error;
+    }
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 ? -errno : 0;
+    if (error == 0 && faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
+        error = -errno;
+    if (error < 0) {
+        pst_log(PST_LOG_ERROR, "%s: not a directory that can be written to: %s", directory,
+                pst_error_text(error));
+    } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        error = errno == EWOULDBLOCK ? -PST_E_BUSY : -errno;
+        pst_log(PST_LOG_ERROR, "%s: %s", directory,
+                error == -PST_E_BUSY ? "another process is backing up into it; wait for its end"
+                                     : pst_error_text(error));
+    }
+    if (error < 0 && fd >= 0)
+        close(fd);
+    node->directory_fd = error < 0 ? -1 : fd;
+    return error;
+}
+
+/* A directory made for a backup that came to nothing goes with it; it is kept where not empty. */
+static void close_directory(struct pst_node *node)
+{
+    if (node->directory_made)
+        rmdir(node->config.directory);
+    close(node->directory_fd);
+}
+
+static int start_worker(struct pst_node *node, struct pst_worker *worker, uint32_t slots,
+                        void *(*run)(void *))
+{
+    worker->node = node;
+    atomic_init(&worker->must_stop, false);
+    atomic_init(&worker->ready, WORKER_STARTING);
+    int error = pst_channel_open(&worker->channel, &node->hub_bell, slots, node->incarnation);
+    if (error < 0)
+        return error;
+    error = -pthread_create(&worker->thread, NULL, run, worker);
+    if (error < 0) {
+        pst_channel_close(&worker->channel);
+        return error;
+    }
+    worker->is_started = true;
+    while (atomic_load(&worker->ready) == WORKER_STARTING)
+        sched_yield();
+    return atomic_load(&worker->ready);
+}
+
+static void stop_worker(struct pst_worker *worker, struct pst_doorbell *bell)
+{
+    if (!worker->is_started)
+        return;
+    atomic_store_explicit(&worker->must_stop, true, memory_order_release);
+    pst_doorbell_ring(bell);
+    pthread_join(worker->thread, NULL);
+    worker->is_started = false;
+}
+
+static int start_workers(struct pst_node *node)
+{
+    /* LDM 1 may hold a fan-out of the master's to every node; a proxy sends an LDM little. */
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++) {
+        struct pst_ldm_thread *ldm = &node->ldms[i];
+        ldm->instance = i + 1;
+        int error = start_worker(node, &ldm->worker, i == 0 ? PST_RING_SIGNALS : 64, ldm_run);
+        if (error < 0)
+            return error;
+    }
+    for (uint32_t i = 0; i < node->config.sources_count; i++) {
+        struct pst_source_thread *source = &node->sources[i];
+        source->source = node->config.sources[i];
+        source->worker.node = node;
+        int error = source_slots_open(source);
+        if (error == 0)
+            error = start_worker(node, &source->worker, PST_RING_SIGNALS, source_run);
+        if (error < 0)
+            return error;
+    }
+    int error = start_worker(node, &node->archive, PST_RING_SIGNALS, archive_run);
+    if (error < 0)
+        return error;
+    error = pst_channel_open(&node->client, &node->hub_bell, 64, node->incarnation);
+    if (error < 0)
+        return error;
+    /* Last: it looks into all channels. Its own is not used. */
+    return start_worker(node, &node->hub, 2, hub_run);
+}
+
+static void stop_all(struct pst_node *node)
+{
+    stop_worker(&node->hub, &node->hub_bell);
+    stop_worker(&node->archive, &node->archive.channel.bell);
+    for (uint32_t i = 0; i < node->config.sources_count; i++)
+        stop_worker(&node->sources[i].worker, &node->sources[i].worker.channel.bell);
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        stop_worker(&node->ldms[i].worker, &node->ldms[i].worker.channel.bell);
+}
+
+static void free_node(struct pst_node *node)
+{
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        pst_channel_close(&node->ldms[i].worker.channel);
+    for (uint32_t i = 0; i < node->config.sources_count; i++) {
+        pst_channel_close(&node->sources[i].worker.channel);
+        source_slots_close(&node->sources[i]);
+    }
+    pst_channel_close(&node->archive.channel);
+    pst_channel_close(&node->client);
+    pst_channel_close(&node->hub.channel);
+    pst_doorbell_close(&node->hub_bell);
+    close_directory(node);
+    free(node->sources);
+    free(node->ldms);
+    free(node);
+}
+
+int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
+{
+    struct pst_node *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    made->config = *config;
+    pst_unreadable_init(&made->unreadable);
+    made->ldms = calloc(config->plan->ldms, sizeof(*made->ldms));
+    made->sources = calloc(config->sources_count, sizeof(*made->sources));
+    int error = -ENOMEM;
+    if (!made->ldms || !made->sources)
+        goto err_after_alloc;
+    if (getrandom(&made->incarnation, sizeof(made->incarnation), 0) !=
+        (ssize_t)sizeof(made->incarnation)) {
+        error = -EIO;
+        goto err_after_alloc;
+    }
+    error = open_directory(made);
+    if (error < 0)
+        goto err_after_alloc;
+    error = pst_doorbell_open(&made->hub_bell);
+    if (error < 0)
+        goto err_after_directory;
+    error = start_workers(made);
+    if (error < 0) {
+        stop_all(made);
+        free_node(made);
+        return error;
+    }
+    *node = made;
+    return 0;
+
+err_after_directory:
+    close_directory(made);
+err_after_alloc:
+    free(made->sources);
+    free(made->ldms);
+    free(made);
+    return error;
+}
+
+void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
+{
+    stop_all(node);
+    for (uint32_t i = 0; reports && i < node->config.plan->ldms; i++)
+        reports[i] = node->ldms[i].report;
+    free_node(node);
+}
+
+struct pst_channel *pst_node_client(struct pst_node *node)
+{
+    return &node->client;
+}

@@ -1,0 +1,57 @@
+/*
+ * A node: one hub, N LDMs, a source thread for each source, an archive thread, and a channel for
+ * one client. docs/architecture.md draws the threads.
+ */
+#ifndef PST_ENGINE_NODE_NODE_H
+#define PST_ENGINE_NODE_NODE_H
+
+#include "engine/base/error.h"
+#include "engine/node/channel.h"
+#include "engine/protocol/step.h"
+#include "engine/source/source.h"
+#include "io/file.h"
+#include "numa/plan.h"
+
+struct pst_node;
+
+/* Borrowed until pst_node_stop(), with what it points to. */
+struct pst_node_config {
+    uint32_t node;                     /* id, 1…PST_NODES_MAX */
+    const char *directory;             /* of the backups; created if its parent exists */
+    struct pst_source *const *sources; /* in name order, instance = index */
+    const char *const *specs;          /* of the sources, for the manifest */
+    uint32_t sources_count;
+    const struct pst_topology *topology;
+    const struct pst_plan *plan; /* who runs where */
+    uint32_t chunk_bytes;
+    uint32_t depth;
+    enum pst_direct direct;
+    uint64_t freeze_wait_ns;
+    struct pst_timeouts timeouts;
+};
+
+/* What one LDM did, and with what. */
+struct pst_ldm_report {
+    struct pst_sums sums; /* of the last backup */
+    uint64_t cpu_ns;      /* of its thread, since it started */
+    uint64_t busy_ns;     /* from the first fragment to the closed part */
+    size_t arena_bytes;
+    size_t arena_misplaced_pages; /* not on the NUMA node asked for */
+    bool arena_hugepages;
+    int32_t numa_node;
+    uint32_t cpu;
+};
+
+/*
+ * Starts all threads and waits until each is ready. -PST_E_BUSY: another process backs up into the
+ * directory; other errors as of the system, already logged with what to do. On error nothing runs.
+ */
+PST_MUST_USE int pst_node_start(const struct pst_node_config *config, struct pst_node **node);
+
+/* Orderly: no backup may be running. reports (may be NULL): room for plan->ldms. */
+void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports);
+
+/* The client's channel: the caller is CLIENT instance 0 of the node, on one thread. */
+struct pst_channel *pst_node_client(struct pst_node *node);
+
+#endif

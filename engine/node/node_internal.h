@@ -1,0 +1,81 @@
+/*
+ * Private to engine/node: the threads of a node and what they share.
+ */
+#ifndef PST_ENGINE_NODE_NODE_INTERNAL_H
+#define PST_ENGINE_NODE_NODE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/node/channel.h"
+#include "engine/node/node.h"
+#include "engine/node/unreadable.h"
+#include "numa/place.h"
+
+/* A thread of the node: told to stop by the flag and its doorbell; says how its start went. */
+struct pst_worker {
+    struct pst_node *node;
+    struct pst_channel channel;
+    pthread_t thread;
+    bool is_started;
+    atomic_bool must_stop;
+    atomic_int ready; /* WORKER_STARTING, 0, or -errno */
+};
+
+#define WORKER_STARTING 1
+
+struct pst_ldm_thread {
+    struct pst_worker worker;
+    uint32_t instance;
+    struct pst_ldm_report report; /* the LDM's until it has ended */
+};
+
+struct pst_slot {
+    struct pst_fragment_descriptor *descriptor;
+    bool in_use; /* source thread's */
+};
+
+struct pst_source_thread {
+    struct pst_worker worker;
+    struct pst_source *source;
+    struct pst_slot *slots;
+    uint32_t slots_count;
+    void *slots_memory;
+};
+
+struct pst_node {
+    struct pst_node_config config;
+    int directory_fd; /* locked (flock) while the node runs */
+    bool directory_made;
+    uint64_t incarnation;
+    struct pst_doorbell hub_bell;
+    struct pst_worker hub; /* its channel is not used */
+    struct pst_ldm_thread *ldms;
+    struct pst_source_thread *sources;
+    struct pst_worker archive;
+    struct pst_channel client;
+    struct pst_unreadable unreadable;
+};
+
+uint64_t monotonic_ns(void);
+uint64_t realtime_ns(void);
+
+/* Signals waiting from the hub in a channel? The sleeper's last look. */
+bool worker_is_idle(const struct pst_worker *worker);
+
+/* Sleeps until the hub rings, the deadline passes or the worker must stop. */
+void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t deadline_ns);
+
+/* Thread functions; the argument is the worker. */
+void *hub_run(void *argument);
+void *ldm_run(void *argument);
+void *source_run(void *argument);
+void *archive_run(void *argument);
+
+/* source_thread.c: slots for the fragments that a source lists ahead. */
+PST_MUST_USE int source_slots_open(struct pst_source_thread *thread);
+void source_slots_close(struct pst_source_thread *thread);
+const struct pst_fragment_descriptor *source_fragment(const struct pst_node *node, uint32_t source,
+                                                      uint64_t fragment);
+
+#endif

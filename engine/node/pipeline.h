@@ -1,0 +1,67 @@
+/*
+ * The scan pipeline of one LDM: reads fragments into chunks, checksums them, writes them into its
+ * part. Payload is never copied: a read ends in the buffer that the write begins from.
+ *
+ * All buffers are given at creation; nothing is allocated afterwards. Everything is asynchronous
+ * on the LDM's ring; the LDM's thread calls everything here.
+ */
+#ifndef PST_ENGINE_NODE_PIPELINE_H
+#define PST_ENGINE_NODE_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+#include "engine/node/unreadable.h"
+#include "engine/protocol/step.h"
+#include "engine/source/source.h"
+#include "io/file.h"
+
+struct pst_pipeline;
+
+/* Borrowed for the life of the pipeline, with what it points to. */
+struct pst_pipeline_config {
+    struct pst_ring *ring;
+    void *memory;     /* pst_pipeline_memory_bytes(), aligned to PST_BLOCK_BYTES */
+    int directory_fd; /* of the backup directory */
+    uint32_t node;
+    uint32_t ldm;         /* instance, 1… */
+    uint32_t ldms;        /* of the node */
+    uint32_t chunk_bytes; /* PST_CHUNK_BYTES_MIN … MAX, a multiple of PST_BLOCK_BYTES */
+    uint32_t depth;       /* chunks in flight, PST_DEPTH_MIN … MAX */
+    enum pst_direct direct;
+    struct pst_source *const *sources;
+    struct pst_unreadable *unreadable; /* shared by the node's threads */
+    /* The descriptor of a fragment that was listed and is not done. */
+    const struct pst_fragment_descriptor *(*find_fragment)(void *context, uint32_t source,
+                                                           uint64_t fragment);
+    void *context;
+};
+
+/* Buffers of one LDM: what a backup costs in memory, and all that it costs. */
+size_t pst_pipeline_memory_bytes(uint32_t chunk_bytes, uint32_t depth);
+
+/* Registers its buffers with the ring. -ENOMEM. */
+PST_MUST_USE int pst_pipeline_create(const struct pst_pipeline_config *config,
+                                     struct pst_pipeline **pipeline);
+
+/* At rest only: no part open. NULL is allowed. */
+void pst_pipeline_destroy(struct pst_pipeline *pipeline);
+
+/* Starts a work of the participant's. Its result comes out of pst_pipeline_next_result(). */
+void pst_pipeline_start(struct pst_pipeline *pipeline, const struct pst_work *work);
+
+/* Takes the next result; false if there is none. */
+bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_result *result);
+
+/* A bounded slice of scanning. false: there was nothing that could be done now. */
+bool pst_pipeline_slice(struct pst_pipeline *pipeline);
+
+/* A write error that no work in progress tells, once; 0 if there is none. Positive. */
+int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);
+
+/* Since the part was opened. */
+struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline);
+
+#endif

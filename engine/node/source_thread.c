@@ -1,0 +1,263 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/log.h"
+#include "engine/node/node_internal.h"
+
+/* A fragment's id: its number in the listing, and the slot that it lies in. */
+#define SLOT_BITS 12u
+_Static_assert(PST_FRAGMENTS_LISTED_MAX < 1u << SLOT_BITS, "a slot's index fits");
+
+struct lister {
+    struct pst_fragment_sink sink; /* first: the source sees only this */
+    struct pst_source_thread *thread;
+    struct pst_signal request; /* the LIST in progress */
+    uint64_t emitted;
+    bool cancelled;                               /* until the release */
+    struct pst_signal signals[PST_CHANNEL_BURST]; /* taken from the ring, not yet served */
+    uint32_t signals_first;
+    uint32_t signals_count;
+};
+
+/* The oldest signal that is not served; NULL: there is none. */
+static struct pst_signal *next_signal(struct lister *lister)
+{
+    if (lister->signals_first == lister->signals_count) {
+        lister->signals_first = 0;
+        lister->signals_count =
+            pst_channel_from_hub(&lister->thread->worker.channel, lister->signals);
+    }
+    if (lister->signals_count == 0)
+        return NULL;
+    return &lister->signals[lister->signals_first];
+}
+
+int source_slots_open(struct pst_source_thread *thread)
+{
+    const struct pst_node_config *config = &thread->worker.node->config;
+    uint32_t share = config->plan->ldms * PST_FRAGMENTS_LISTED_PER_LDM / config->sources_count;
+    thread->slots_count = share > PST_FRAGMENTS_LISTED_MIN ? share : PST_FRAGMENTS_LISTED_MIN;
+    thread->slots = calloc(thread->slots_count, sizeof(*thread->slots));
+    thread->slots_memory = aligned_alloc(64, (size_t)thread->slots_count * PST_FRAGMENT_SLOT_BYTES);
+    if (!thread->slots || !thread->slots_memory) {
+        source_slots_close(thread);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < thread->slots_count; i++) {
+        char *slot = (char *)thread->slots_memory + (size_t)i * PST_FRAGMENT_SLOT_BYTES;
+        thread->slots[i].descriptor = (struct pst_fragment_descriptor *)slot;
+    }
+    return 0;
+}
+
+void source_slots_close(struct pst_source_thread *thread)
+{
+    free(thread->slots);
+    free(thread->slots_memory);
+    thread->slots = NULL;
+    thread->slots_memory = NULL;
+}
+
+const struct pst_fragment_descriptor *source_fragment(const struct pst_node *node, uint32_t source,
+                                                      uint64_t fragment)
+{
+    uint64_t slot = fragment & ((1u << SLOT_BITS) - 1);
+    assert(source < node->config.sources_count && slot < node->sources[source].slots_count);
+    return node->sources[source].slots[slot].descriptor;
+}
+
+static pst_ref self_ref(const struct pst_source_thread *thread)
+{
+    return pst_ref_make(thread->worker.node->config.node, PST_BLOCK_SOURCE,
+                        thread->source->instance);
+}
+
+static struct pst_signal answer_to(const struct pst_source_thread *thread,
+                                   const struct pst_signal *request, uint16_t gsn)
+{
+    struct pst_signal signal = {
+        .gsn = gsn,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(gsn),
+        .sender_ref = self_ref(thread),
+        .receiver_ref = request->sender_ref,
+        .backup = request->backup,
+        .sequence = request->sequence,
+    };
+    signal.payload.order.master_ref = request->payload.order.master_ref;
+    return signal;
+}
+
+/* error: negative, or 0 for the CONF. */
+static void answer(struct pst_source_thread *thread, const struct pst_signal *request, int error)
+{
+    uint16_t gsn = error < 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
+    struct pst_signal signal = answer_to(thread, request, gsn);
+    if (error < 0) {
+        if (error != -ECANCELED)
+            pst_log(PST_LOG_ERROR, "source %s: %s: %s", thread->source->name,
+                    pst_gsn_name(request->gsn), pst_error_text(error));
+        signal.payload.ref.error = (uint32_t)-error;
+        signal.payload.ref.where = self_ref(thread);
+    } else if (request->gsn == PST_SOURCE_FREEZE_REQ) {
+        /* What has no checkpoints of its own numbers them by the time. */
+        signal.payload.gci.start_gci = realtime_ns();
+    }
+    pst_channel_to_hub(&thread->worker.channel, &signal);
+}
+
+static void free_slot(struct pst_source_thread *thread, uint64_t fragment)
+{
+    uint64_t slot = fragment & ((1u << SLOT_BITS) - 1);
+    if (slot < thread->slots_count)
+        thread->slots[slot].in_use = false;
+}
+
+/* While it lists, fragments end, or it is told to stop: by name, or by the order that comes next,
+ * which is served once the listing has returned. */
+static void serve_while_listing(struct lister *lister)
+{
+    struct pst_signal *signal;
+    while (!lister->cancelled && (signal = next_signal(lister)) != NULL) {
+        if (signal->gsn == PST_SOURCE_FRAGMENT_DONE_ORD) {
+            free_slot(lister->thread, signal->payload.fragment.fragment);
+            lister->signals_first++;
+        } else {
+            lister->cancelled = true;
+        }
+    }
+}
+
+static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot)
+{
+    struct lister *lister = (struct lister *)sink;
+    struct pst_source_thread *thread = lister->thread;
+    struct pst_idle idle = {0};
+    for (;;) {
+        serve_while_listing(lister);
+        if (lister->cancelled)
+            return -ECANCELED;
+        for (uint32_t i = 0; i < thread->slots_count; i++) {
+            if (thread->slots[i].in_use)
+                continue;
+            *slot = thread->slots[i].descriptor;
+            return 0;
+        }
+        worker_wait(&thread->worker, &idle, PST_DEADLINE_NONE);
+    }
+}
+
+static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *descriptor)
+{
+    struct lister *lister = (struct lister *)sink;
+    struct pst_source_thread *thread = lister->thread;
+    if (lister->cancelled)
+        return -ECANCELED;
+    uint64_t slot = 0;
+    while (thread->slots[slot].descriptor != descriptor)
+        slot++;
+    thread->slots[slot].in_use = true;
+    descriptor->number = ++lister->emitted;
+    struct pst_signal signal = answer_to(thread, &lister->request, PST_SOURCE_FRAGMENT_REP);
+    signal.sequence = 0;
+    signal.payload.fragment.source = thread->source->instance;
+    signal.payload.fragment.fragment = descriptor->number << SLOT_BITS | slot;
+    signal.payload.fragment.bytes = descriptor->bytes;
+    signal.payload.fragment.owner = descriptor->owner;
+    pst_channel_to_hub(&thread->worker.channel, &signal);
+    return 0;
+}
+
+static void list(struct lister *lister, const struct pst_signal *request)
+{
+    struct pst_source_thread *thread = lister->thread;
+    struct pst_source_listing listing = {0};
+    lister->request = *request;
+    lister->emitted = 0;
+    int error = pst_source_list(thread->source, &lister->sink, &listing);
+    if (error < 0) {
+        answer(thread, request, error);
+        return;
+    }
+    if (listing.skipped > 0)
+        pst_log(PST_LOG_WARNING, "source %s: %llu FIFOs, sockets or devices were left out",
+                thread->source->name, (unsigned long long)listing.skipped);
+    struct pst_signal signal = answer_to(thread, request, PST_SOURCE_LIST_CONF);
+    signal.payload.list_conf.fragments = listing.fragments;
+    signal.payload.list_conf.bytes = listing.bytes;
+    signal.payload.list_conf.unreadable = listing.unreadable;
+    pst_channel_to_hub(&thread->worker.channel, &signal);
+}
+
+static void release(struct lister *lister)
+{
+    pst_source_release(lister->thread->source);
+    lister->cancelled = false;
+    for (uint32_t i = 0; i < lister->thread->slots_count; i++)
+        lister->thread->slots[i].in_use = false;
+}
+
+/* An abort lets the writers go on at once; the snapshot is released by the cleanup, when no LDM
+ * reads it any more. */
+static void on_abort(struct lister *lister)
+{
+    struct pst_source *source = lister->thread->source;
+    lister->cancelled = true;
+    if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
+        return;
+    int error = pst_source_thaw(source);
+    assert(error == 0);
+}
+
+static void serve(struct lister *lister, const struct pst_signal *signal)
+{
+    struct pst_source_thread *thread = lister->thread;
+    uint64_t wait_ns = thread->worker.node->config.freeze_wait_ns;
+    switch (signal->gsn) {
+    case PST_SOURCE_FREEZE_REQ:
+        answer(thread, signal, pst_source_freeze(thread->source, monotonic_ns() + wait_ns));
+        break;
+    case PST_SOURCE_SNAPSHOT_REQ:
+        answer(thread, signal, pst_source_snapshot(thread->source, signal->payload.gci.start_gci));
+        break;
+    case PST_SOURCE_THAW_REQ:
+        answer(thread, signal, pst_source_thaw(thread->source));
+        break;
+    case PST_SOURCE_LIST_REQ:
+        list(lister, signal);
+        break;
+    case PST_SOURCE_RELEASE_REQ:
+        release(lister);
+        answer(thread, signal, 0);
+        break;
+    case PST_SOURCE_ABORT_ORD:
+        on_abort(lister);
+        break;
+    case PST_SOURCE_FRAGMENT_DONE_ORD:
+        free_slot(thread, signal->payload.fragment.fragment);
+        break;
+    default:
+        pst_log(PST_LOG_WARNING, "source %s: %s is not for a source", thread->source->name,
+                pst_gsn_name(signal->gsn));
+    }
+}
+
+void *source_run(void *argument)
+{
+    struct pst_source_thread *thread = argument;
+    struct lister lister = {.sink = {acquire, emit}, .thread = thread};
+    struct pst_idle idle = {0};
+    atomic_store(&thread->worker.ready, 0);
+    while (!atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire)) {
+        struct pst_signal *signal = next_signal(&lister);
+        if (signal) {
+            lister.signals_first++;
+            serve(&lister, signal);
+            pst_idle_reset(&idle);
+        } else {
+            worker_wait(&thread->worker, &idle, PST_DEADLINE_NONE);
+        }
+    }
+    return NULL;
+}
