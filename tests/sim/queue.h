@@ -1,0 +1,56 @@
+/*
+ * What is still to happen, in order of virtual time; at the same time, in the order it was added.
+ * An event put back keeps its place in that order.
+ */
+#ifndef PST_TESTS_SIM_QUEUE_H
+#define PST_TESTS_SIM_QUEUE_H
+
+#include "engine/protocol/step.h"
+
+#define SIM_EVENTS_MAX 4096u
+
+enum sim_event_type {
+    SIM_SIGNAL,      /* a signal reaches its thread */
+    SIM_TIMER,       /* a machine of this thread may have reached its deadline */
+    SIM_WORK,        /* an LDM's work ends; token: which */
+    SIM_PROGRESS,    /* an LDM tells its sums */
+    SIM_TROUBLE,     /* an LDM has trouble outside any work; token: of which backup */
+    SIM_SERVICE,     /* a source or the archive ends what it is doing; token: which */
+    SIM_LIST,        /* a source lists its next fragment; token: of which listing */
+    SIM_HOLD,        /* a source has held its writers for too long; token: which freeze */
+    SIM_CLIENT_NEXT, /* the client asks for a backup; token: which */
+    SIM_CLIENT_ABORT,
+    SIM_CLIENT_REPEAT,
+    SIM_CLIENT_OTHER,
+};
+
+struct sim_event {
+    enum sim_event_type type;
+    uint32_t thread; /* whose event it is */
+    uint64_t time_ns;
+    uint64_t order;
+    uint64_t token;
+    struct pst_signal signal;
+};
+
+struct sim_queue {
+    uint32_t count;
+    uint64_t order;
+    uint16_t heap[SIM_EVENTS_MAX];
+    uint16_t unused[SIM_EVENTS_MAX];
+    struct sim_event events[SIM_EVENTS_MAX];
+};
+
+void sim_queue_init(struct sim_queue *queue);
+
+/* Adds an event, to be filled in but for type, thread, time and order. */
+struct sim_event *sim_queue_add(struct sim_queue *queue, enum sim_event_type type, uint32_t thread,
+                                uint64_t time_ns);
+
+/* Takes the next event out; false when there is none. */
+bool sim_queue_take(struct sim_queue *queue, struct sim_event *event);
+
+/* Puts an event that was taken back, for later, before all that were added after it. */
+void sim_queue_put_back(struct sim_queue *queue, const struct sim_event *event, uint64_t time_ns);
+
+#endif

@@ -1,0 +1,31 @@
+/* The one source of chance of a run: splitmix64, so that a seed means the same on every machine. */
+#ifndef PST_TESTS_SIM_RANDOM_H
+#define PST_TESTS_SIM_RANDOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sim_random {
+    uint64_t state;
+};
+
+static inline uint64_t sim_random_next(struct sim_random *random)
+{
+    uint64_t word = random->state += UINT64_C(0x9e3779b97f4a7c15);
+    word = (word ^ word >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    word = (word ^ word >> 27) * UINT64_C(0x94d049bb133111eb);
+    return word ^ word >> 31;
+}
+
+/* low … high, both included. */
+static inline uint64_t sim_random_between(struct sim_random *random, uint64_t low, uint64_t high)
+{
+    return low + sim_random_next(random) % (high - low + 1);
+}
+
+static inline bool sim_random_hits(struct sim_random *random, uint32_t per_thousand)
+{
+    return sim_random_next(random) % 1000 < per_thousand;
+}
+
+#endif
