@@ -1,6 +1,6 @@
 /* What every source must do, over every source. The last one is the test's own: a file that is
  * read but for two blocks captured at the snapshot, as a database's root pages are. */
-#include "source_test.h"
+#include "tests/unit/source/source_test.h"
 
 #include <errno.h>
 #include <fcntl.h>

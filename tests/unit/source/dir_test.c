@@ -1,5 +1,5 @@
 /* The source dir on real trees. */
-#include "source_test.h"
+#include "tests/unit/source/source_test.h"
 
 #include "engine/source/tree.h"
 
@@ -326,7 +326,7 @@ static void symlinks_are_not_followed(void)
 /* Names are what counts, so they share two inodes: far cheaper to make. */
 static void a_wide_directory_is_listed_whole(void)
 {
-    enum { NAMES = 100000 };
+    enum { NAMES = 30000 };
     char path[32];
     make_file("first", "x", 1);
     make_file("second", "x", 1);
@@ -387,6 +387,25 @@ static void a_changing_tree_does_no_harm(void)
     }
     atomic_store(&stop, true);
     ASSERT_OK(pthread_join(thread, NULL));
+}
+
+/* The moment between looking at a directory and entering it, made long. */
+static void a_directory_turned_symlink_is_not_entered(void)
+{
+    ASSERT_OK(mkdir("directory", 0755));
+    int root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct pst_tree *tree = malloc(sizeof(*tree));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tree);
+    ASSERT_OK(pst_tree_open(tree, root));
+    CU_ASSERT_EQUAL_FATAL(pst_tree_next(tree), 1);
+    CU_ASSERT_STRING_EQUAL(tree->path, "directory");
+    ASSERT_OK(rmdir("directory"));
+    ASSERT_OK(symlink("/", "directory"));
+    int error = pst_tree_enter(tree);
+    CU_ASSERT_TRUE(error == -ELOOP || error == -ENOTDIR);
+    pst_tree_close(tree);
+    free(tree);
+    close(root);
 }
 
 /* Removes what is still to come once the first fragment is out. */
@@ -537,6 +556,7 @@ static CU_TestInfo tests[] = {
     {"symlinks are not followed", symlinks_are_not_followed},
     {"a wide directory is listed whole", a_wide_directory_is_listed_whole},
     {"a changing tree does no harm", a_changing_tree_does_no_harm},
+    {"a directory turned symlink is not entered", a_directory_turned_symlink_is_not_entered},
     {"vanished files are counted", vanished_files_are_counted},
     {"unreadable files are counted", unreadable_files_are_counted},
     {"bad roots are refused", bad_roots_are_refused},

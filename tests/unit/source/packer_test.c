@@ -1,5 +1,5 @@
 /* Fragments, and how the packer fills them, beyond what real trees show. */
-#include "source_test.h"
+#include "tests/unit/source/source_test.h"
 
 #include "engine/source/packer.h"
 

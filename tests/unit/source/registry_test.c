@@ -1,5 +1,5 @@
 /* Specs and names of sources. */
-#include "source_test.h"
+#include "tests/unit/source/source_test.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "source_test.h"
+#include "tests/unit/source/source_test.h"
 
 #include <errno.h>
 #include <fcntl.h>

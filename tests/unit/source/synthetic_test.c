@@ -1,5 +1,5 @@
 /* The source synthetic: what its bytes are, and that they are the same however they are made. */
-#include "source_test.h"
+#include "tests/unit/source/source_test.h"
 
 #include "engine/source/synthetic.h"
 

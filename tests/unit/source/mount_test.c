@@ -1,0 +1,92 @@
+/* The source dir and mount points, in a mount namespace of the test's own. */
+#include "tests/unit/source/source_test.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define SKIP 77
+
+static void set_up(void)
+{
+    make_directory();
+    REQUIRE(mkdir("kernel", 0755) == 0 && mkdir("other", 0755) == 0 && mkdir("bound", 0755) == 0);
+    REQUIRE(mkdir("outside", 0755) == 0 && mkdir("other-root", 0755) == 0);
+}
+
+static void tear_down(void)
+{
+    remove_directory();
+}
+
+static void other_file_systems_are_crossed_into(void)
+{
+    ASSERT_OK(mount("tmpfs", "other", "tmpfs", 0, NULL));
+    make_file("other/file", "content", 7);
+    struct pst_source *source = open_source("dir:.");
+    struct collected collected;
+    collect(source, &collected);
+    check_listing(&collected);
+    struct pst_object object;
+    CU_ASSERT_TRUE_FATAL(find_object(&collected, "other/file", &object));
+    uint8_t *bytes = read_object(source, &collected, &object);
+    CU_ASSERT_EQUAL(memcmp(bytes, "content", 7), 0);
+    free(bytes);
+    pst_source_close(source);
+    collected_free(&collected);
+    ASSERT_OK(umount("other"));
+}
+
+static void kernel_file_systems_are_not(void)
+{
+    ASSERT_OK(mount("proc", "kernel", "proc", 0, NULL));
+    make_file("outside/file", "x", 1);
+    struct pst_source *source = open_source("dir:.");
+    struct collected collected;
+    collect(source, &collected);
+    check_listing(&collected);
+    struct pst_object object;
+    CU_ASSERT_TRUE(find_object(&collected, "kernel", &object));
+    CU_ASSERT_FALSE(find_object(&collected, "kernel/version", &object));
+    CU_ASSERT_TRUE(find_object(&collected, "outside/file", &object));
+    CU_ASSERT_EQUAL(collected.listing.skipped, 1);
+    CU_ASSERT_EQUAL(collected.listing.objects, 1 + 5 + 1);
+    pst_source_close(source);
+    collected_free(&collected);
+    ASSERT_OK(umount("kernel"));
+}
+
+static void contains_sees_through_bind_mounts(void)
+{
+    ASSERT_OK(mkdir("other-root/deep", 0755));
+    ASSERT_OK(mount("other-root", "bound", NULL, MS_BIND, NULL));
+    struct pst_source *source = open_source("dir:other-root");
+    CU_ASSERT_EQUAL(pst_source_contains(source, "bound/deep/new"), 1);
+    CU_ASSERT_EQUAL(pst_source_contains(source, "outside"), 0);
+    pst_source_close(source);
+    ASSERT_OK(umount("bound"));
+}
+
+static CU_TestInfo tests[] = {
+    {"other file systems are crossed into", other_file_systems_are_crossed_into},
+    {"the kernel's file systems are not", kernel_file_systems_are_not},
+    {"contains sees through bind mounts", contains_sees_through_bind_mounts},
+    CU_TEST_INFO_NULL,
+};
+
+static CU_SuiteInfo suites[] = {
+    {"source mount", NULL, NULL, set_up, tear_down, tests},
+    CU_SUITE_INFO_NULL,
+};
+
+int main(void)
+{
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+        fprintf(stderr, "skipped: no mount namespace of one's own: %s: run as root\n",
+                strerror(errno));
+        return SKIP;
+    }
+    return run_suites(suites);
+}
