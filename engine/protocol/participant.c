@@ -349,6 +349,9 @@ static void on_work_done(struct pst_participant *participant, const struct pst_w
     }
     if (participant->state == PST_PARTICIPANT_ABORTED) {
         refuse_current(participant, participant->error, participant->where, actions);
+    } else if (result->error != 0 && result->type == PST_WORK_RELEASE) {
+        refuse_current(participant, (uint32_t)result->error, participant->self_ref, actions);
+        participant->state = PST_PARTICIPANT_IDLE; /* decided: there is nothing to clean up */
     } else if (result->error != 0) {
         participant->state = PST_PARTICIPANT_ABORTED;
         participant->error = (uint32_t)result->error;
