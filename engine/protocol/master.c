@@ -221,9 +221,9 @@ static void enter(struct pst_master *master, enum pst_master_state state,
     bool local = state == PST_MASTER_NUMBERING || state == PST_MASTER_DECIDING;
     struct pst_set targets = local ? pst_set_first(1) : master->participants;
     master->state = state;
-    master->deadline_ns =
-        master->now_ns +
-        (state == PST_MASTER_SCANNING ? 2 * master->timeouts.stall_ns : master->timeouts.master_ns);
+    master->deadline_ns = master->now_ns + master->timeouts.master_ns;
+    if (state == PST_MASTER_SCANNING)
+        master->deadline_ns += master->timeouts.stall_ns;
     master->sender = NULL;
     if (pst_set_is_empty(&targets)) { /* every participant has died */
         end(master, actions);
@@ -391,7 +391,7 @@ static void on_progress(struct pst_master *master, const struct pst_signal *repo
         member >= PST_NODES_MAX)
         return;
     master->node_progress[member] = report->payload.progress;
-    master->deadline_ns = master->now_ns + 2 * master->timeouts.stall_ns;
+    master->deadline_ns = master->now_ns + master->timeouts.stall_ns + master->timeouts.master_ns;
     struct pst_progress *status =
         &tell_client(master, PST_BACKUP_STATUS_REP, actions)->payload.progress;
     status->master_ref = master->self_ref;

@@ -494,6 +494,15 @@ static void on_answer(struct pst_proxy *proxy, const struct pst_signal *answer,
     end_step(proxy, actions);
 }
 
+/* What moves here puts off our own deadline; the master hears of it, and puts off its own. */
+static void note_progress(struct pst_proxy *proxy)
+{
+    if (proxy->error != 0)
+        return;
+    proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
+    proxy->progress_is_new = true;
+}
+
 static void on_fragment_answer(struct pst_proxy *proxy, const struct pst_signal *answer,
                                struct pst_actions *actions)
 {
@@ -512,8 +521,7 @@ static void on_fragment_answer(struct pst_proxy *proxy, const struct pst_signal 
     done->payload.fragment.master_ref = proxy->master_ref;
     done->payload.fragment.source = dealt.source;
     done->payload.fragment.fragment = dealt.fragment;
-    if (proxy->error == 0)
-        proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
+    note_progress(proxy);
     if (answer->gsn == PST_BACKUP_FRAGMENT_REF)
         fail_scan(proxy, answer->payload.ref.error, answer->payload.ref.where, actions);
     deal(proxy, actions);
@@ -526,7 +534,7 @@ static void on_fragment_listed(struct pst_proxy *proxy, const struct pst_signal 
     if (proxy->state != PST_PROXY_SCANNING || listed->backup != proxy->backup ||
         listed->payload.fragment.source >= proxy->sources || proxy->error != 0)
         return;
-    proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
+    note_progress(proxy);
     int error = pst_dealer_add(&proxy->dealer, &listed->payload.fragment);
     if (error < 0)
         fail_scan(proxy, (uint32_t)-error, listed->sender_ref, actions);
@@ -546,9 +554,7 @@ static void on_progress(struct pst_proxy *proxy, const struct pst_signal *report
     memset(&proxy->progress, 0, sizeof(proxy->progress));
     for (uint32_t i = 0; i < proxy->ldms; i++)
         pst_sums_add(&proxy->progress, &proxy->ldm_progress[i]);
-    proxy->progress_is_new = true;
-    if (proxy->error == 0)
-        proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
+    note_progress(proxy);
 }
 
 static void on_abort(struct pst_proxy *proxy, const struct pst_signal *order,

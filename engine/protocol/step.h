@@ -115,7 +115,8 @@ struct pst_timeouts {
     uint64_t ldm_ns;    /* an LDM's work, scans excepted */
     uint64_t proxy_ns;  /* a request of the proxy's */
     uint64_t master_ns; /* a request of the master's */
-    uint64_t stall_ns;  /* a scan that moves nothing at all for so long; the master allows twice */
+    uint64_t stall_ns;  /* a scan that moves nothing at all for so long; the master allows master_ns
+                           more, in which its proxies give up what they wait for and tell it */
     uint64_t progress_ns; /* between two progress reports */
 };
 
