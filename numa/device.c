@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "numa/sysfs.h"
 #include "numa/topology.h"
@@ -261,4 +262,27 @@ int pst_topology_nic(const char *root, const char *interface, struct pst_topolog
     strcpy(nic->name, interface);
     nic->node = nic_node(device, 0);
     return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct pst_topology_device *left = a, *right = b;
+    return strcmp(left->name, right->name);
+}
+
+uint32_t pst_topology_nics(const char *root, struct pst_topology_device *nics, uint32_t capacity)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    uint32_t count = 0;
+    DIR *dir = pst_sysfs_path(folder, root, "/sys/class/net") == 0 ? opendir(folder) : NULL;
+    if (!dir)
+        return 0;
+    const struct dirent *entry;
+    while (count < capacity && (entry = readdir(dir)))
+        if (pst_sysfs_path(path, folder, "/%s/device", entry->d_name) == 0 &&
+            access(path, F_OK) == 0 && pst_topology_nic(root, entry->d_name, &nics[count]) == 0)
+            count++;
+    (void)closedir(dir);
+    qsort(nics, count, sizeof(*nics), compare_names);
+    return count;
 }

@@ -94,4 +94,7 @@ void pst_topology_block_device(const char *root, unsigned major, unsigned minor,
 int pst_topology_nic(const char *root, const char *interface,
                      struct pst_topology_device *nic) PST_MUST_USE;
 
+/* Interfaces with hardware behind them, by name; at most capacity. Returns their number. */
+uint32_t pst_topology_nics(const char *root, struct pst_topology_device *nics, uint32_t capacity);
+
 #endif

@@ -80,6 +80,19 @@ static void test_nics_of_fixtures(void)
     }
 }
 
+static void test_physical_nics_are_listed(void)
+{
+    char *root = fixture_unpack("dm-on-nvme");
+    struct pst_topology_device nics[4];
+    CU_ASSERT_EQUAL_FATAL(pst_topology_nics(root, nics, 4), 3); /* without the bonds */
+    CU_ASSERT_STRING_EQUAL(nics[0].name, "eno1");
+    CU_ASSERT_STRING_EQUAL(nics[2].name, "ens5");
+    CU_ASSERT_EQUAL(nics[2].node, 1);
+    CU_ASSERT_EQUAL(pst_topology_nics(root, nics, 2), 2);
+    CU_ASSERT_EQUAL(pst_topology_nics("/nonexistent", nics, 4), 0);
+    fixture_remove(root);
+}
+
 /* A device that lies on itself, which a broken kernel or a hostile tree could say. */
 static void test_a_loop_of_slaves_ends(void)
 {
@@ -143,6 +156,7 @@ int main(void)
     CU_pSuite suite = CU_add_suite("numa/device", NULL, NULL);
     CU_ADD_TEST(suite, test_disks_of_fixtures);
     CU_ADD_TEST(suite, test_nics_of_fixtures);
+    CU_ADD_TEST(suite, test_physical_nics_are_listed);
     CU_ADD_TEST(suite, test_a_loop_of_slaves_ends);
     CU_ADD_TEST(suite, test_a_path_leads_to_its_device);
     CU_ADD_TEST(suite, test_bad_paths);

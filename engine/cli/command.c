@@ -1,0 +1,130 @@
+#include "engine/cli/command.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "engine/cli/json.h"
+#include "engine/cli/suggest.h"
+
+#define COMMANDS_MAX 32u
+
+/* The last record of a --json run; stdout may be what failed, and the log has the message. */
+static void print_exit_error(enum pst_exit code, const char *message)
+{
+    int rc = pst_json_record(stdout, "exit_error",
+                             json_pack("{s:i, s:s}", "code", (int)code, "message", message));
+    if (rc != 0)
+        pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(rc));
+}
+
+static enum pst_exit fail(bool json, enum pst_exit code, const char *message)
+{
+    pst_log(PST_LOG_ERROR, "%s", message);
+    if (json)
+        print_exit_error(code, message);
+    return code;
+}
+
+enum pst_exit pst_fail(const struct pst_arguments *arguments, enum pst_exit code,
+                       const char *format, ...)
+{
+    char message[PST_MESSAGE_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof(message), format, list);
+    va_end(list);
+    return fail(pst_argument_json(arguments), code, message);
+}
+
+/* Before a table says what --json means: whether the word is there. */
+static bool asks_for_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+static const struct pst_command *find(const struct pst_command *const *commands, const char *name)
+{
+    while (*commands && strcmp((*commands)->name, name) != 0)
+        commands++;
+    return *commands;
+}
+
+static enum pst_exit refuse_command(const struct pst_command *const *commands, int argc,
+                                    char **argv)
+{
+    const char *names[COMMANDS_MAX];
+    size_t count = 0;
+    for (; commands[count]; count++) {
+        assert(count < COMMANDS_MAX);
+        names[count] = commands[count]->name;
+    }
+    char message[PST_MESSAGE_BYTES];
+    bool flag = argv[1][0] == '-';
+    const char *nearest = flag ? NULL : pst_suggest(argv[1], names, count);
+    if (nearest)
+        snprintf(message, sizeof(message), "unknown command \"%.64s\"; did you mean %s?", argv[1],
+                 nearest);
+    else
+        snprintf(message, sizeof(message), "unknown %s \"%.64s\"; `penstock --help` lists them",
+                 flag ? "option" : "command", argv[1]);
+    return fail(asks_for_json(argc, argv), PST_EXIT_USAGE, message);
+}
+
+static enum pst_exit print_version(int argc, char **argv)
+{
+    bool json = argc == 3 && strcmp(argv[2], "--json") == 0;
+    if (argc > 2 && !json)
+        return fail(asks_for_json(argc, argv), PST_EXIT_USAGE,
+                    "--version takes nothing but --json");
+    if (!json) {
+        printf("penstock %s\n", PST_VERSION);
+        return PST_EXIT_DONE;
+    }
+    int rc =
+        pst_json_print(stdout, json_pack("{s:s, s:s}", "name", "penstock", "version", PST_VERSION));
+    return rc == 0 ? PST_EXIT_DONE : PST_EXIT_FAILED;
+}
+
+static enum pst_exit run_command(const struct pst_command *command, int argc, char **argv)
+{
+    struct pst_arguments arguments;
+    if (pst_arguments_parse(command, argc, argv, &arguments) != 0)
+        return fail(asks_for_json(argc, argv), PST_EXIT_USAGE, arguments.error);
+    if (arguments.help) {
+        pst_command_help(stdout, command);
+        return PST_EXIT_DONE;
+    }
+    if (arguments.verbose)
+        pst_log_set_level(PST_LOG_DEBUG);
+    return command->run(&arguments);
+}
+
+static enum pst_exit dispatch(const struct pst_command *const *commands, int argc, char **argv)
+{
+    if (argc < 2)
+        return fail(false, PST_EXIT_USAGE, "no command; `penstock --help` lists them");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        pst_commands_help(stdout, commands);
+        return PST_EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return print_version(argc, argv);
+    const struct pst_command *command = find(commands, argv[1]);
+    return command ? run_command(command, argc - 1, argv + 1)
+                   : refuse_command(commands, argc, argv);
+}
+
+enum pst_exit pst_commands_run(const struct pst_command *const *commands, int argc, char **argv)
+{
+    enum pst_exit code = dispatch(commands, argc, argv);
+    /* A full disk or a closed pipe behind stdout must not look like success. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == PST_EXIT_DONE)
+        return fail(false, PST_EXIT_FAILED, "cannot write to standard output");
+    return code;
+}

@@ -1,0 +1,9 @@
+/* The commands of penstock, each in engine/cli/cmd_<name>.c. */
+#ifndef PST_ENGINE_CLI_COMMANDS_H
+#define PST_ENGINE_CLI_COMMANDS_H
+
+#include "engine/cli/command.h"
+
+extern const struct pst_command pst_command_topology;
+
+#endif

@@ -1,0 +1,76 @@
+/* --help, from the tables. */
+#include <ctype.h>
+
+#include "engine/cli/command.h"
+#include "engine/cli/internal.h"
+
+#define FLAG_COLUMN 26
+
+static void print_flag(FILE *out, const char *name, const char *argument, const char *help)
+{
+    char flag[80];
+    int length = snprintf(flag, sizeof(flag), "--%s%s%s", name, argument ? " " : "",
+                          argument ? argument : "");
+    if (length > FLAG_COLUMN)
+        fprintf(out, "  %s\n  %*s  %s\n", flag, FLAG_COLUMN, "", help);
+    else
+        fprintf(out, "  %-*s  %s\n", FLAG_COLUMN, flag, help);
+}
+
+/* The second line of an option: whatever of range, default and environment it has. */
+static void print_facts(FILE *out, const struct pst_option *option)
+{
+    char range[96], variable[PST_VARIABLE_BYTES];
+    pst_option_range(option, range, sizeof(range));
+    fprintf(out, "  %*s  (", FLAG_COLUMN, "");
+    if (option->required)
+        fprintf(out, "required; ");
+    if (option->repeatable)
+        fprintf(out, "may be given again; ");
+    if (*range)
+        fprintf(out, "%s; ", range);
+    if (option->fallback)
+        fprintf(out, "default %s; ", option->fallback);
+    fprintf(out, "%s)\n", pst_option_variable(option, variable));
+}
+
+void pst_command_help(FILE *out, const struct pst_command *command)
+{
+    fprintf(out, "Usage: penstock %s [option]...%s%s\n\n%c%s.\n\nOptions:\n", command->name,
+            command->positional ? " " : "", command->positional ? command->positional : "",
+            toupper((unsigned char)command->summary[0]), command->summary + 1);
+    for (const struct pst_option *option = command->options; option->name; option++) {
+        print_flag(out, option->name, option->argument, option->help);
+        print_facts(out, option);
+    }
+    print_flag(out, "verbose", NULL, "log more (also -v)");
+    print_flag(out, "help", NULL, "print this (also -h)");
+    fprintf(out, "\nA flag overrides the environment variable named beside it.\n");
+}
+
+static void print_exit_codes(FILE *out)
+{
+    fprintf(out,
+            "Exit codes:\n"
+            "  %3d  done\n"
+            "  %3d  failed\n"
+            "  %3d  the command line asks for something impossible\n"
+            "  %3d  done, but some source could not be read\n"
+            "  %3d  no such backup\n"
+            "  %3d  busy: another backup is running\n"
+            "  %3d  wrong key\n"
+            "  %3d  interrupted\n",
+            PST_EXIT_DONE, PST_EXIT_FAILED, PST_EXIT_USAGE, PST_EXIT_PARTIAL, PST_EXIT_NO_BACKUP,
+            PST_EXIT_BUSY, PST_EXIT_WRONG_KEY, PST_EXIT_INTERRUPTED);
+}
+
+void pst_commands_help(FILE *out, const struct pst_command *const *commands)
+{
+    fprintf(out, "Usage: penstock <command> [option]...\n\n"
+                 "Parallel online backup of bare-metal data nodes.\n\nCommands:\n");
+    for (; *commands; commands++)
+        fprintf(out, "  %-10s  %s\n", (*commands)->name, (*commands)->summary);
+    fprintf(out, "\n`penstock <command> --help` explains a command; `penstock --version [--json]` "
+                 "names this version.\n\n");
+    print_exit_codes(out);
+}

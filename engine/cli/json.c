@@ -1,0 +1,28 @@
+#include "engine/cli/json.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+int pst_json_print(FILE *out, struct json_t *value)
+{
+    if (!value)
+        return -ENOMEM;
+    int rc = json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(value);
+    if (rc != 0 || fputc('\n', out) == EOF || fflush(out) != 0)
+        return -EIO;
+    return 0;
+}
+
+int pst_json_record(FILE *out, const char *message_type, struct json_t *fields)
+{
+    if (!fields)
+        return -ENOMEM;
+    json_t *record = json_pack("{s:s}", "message_type", message_type);
+    int rc = record ? json_object_update(record, fields) : -1;
+    json_decref(fields);
+    if (rc == 0)
+        return pst_json_print(out, record);
+    json_decref(record);
+    return -ENOMEM;
+}

@@ -1,0 +1,37 @@
+/*
+ * --ldms, --ldm-cpus and --hub-cpu, the same for every command that starts LDMs.
+ */
+#ifndef PST_ENGINE_CLI_PLACEMENT_OPTIONS_H
+#define PST_ENGINE_CLI_PLACEMENT_OPTIONS_H
+
+#include "engine/cli/command.h"
+#include "numa/plan.h"
+
+/* For a command's table. */
+#define PST_PLACEMENT_OPTIONS                                                                      \
+    {.name = "ldms",                                                                               \
+     .kind = PST_OPTION_COUNT,                                                                     \
+     .argument = "N",                                                                              \
+     .min = 1,                                                                                     \
+     .max = PST_LDMS_MAX,                                                                          \
+     .help = "LDMs to run; by default one for each physical core but one"},                        \
+        {.name = "ldm-cpus",                                                                       \
+         .kind = PST_OPTION_TEXT,                                                                  \
+         .argument = "LIST",                                                                       \
+         .help = "CPU of each LDM, such as 2-5,8; by default near the disk"},                      \
+    {                                                                                              \
+        .name = "hub-cpu", .kind = PST_OPTION_TEXT, .argument = "CPU",                             \
+        .help = "CPU of the hub; by default one of its own"                                        \
+    }
+
+/* What they ask of the planner. Its texts are borrowed from arguments. */
+static inline struct pst_plan_request pst_placement_request(const struct pst_arguments *arguments,
+                                                            int32_t disk_node)
+{
+    return (struct pst_plan_request){.ldms = (uint32_t)pst_argument_number(arguments, "ldms"),
+                                     .ldm_cpus = pst_argument_text(arguments, "ldm-cpus"),
+                                     .hub_cpu = pst_argument_text(arguments, "hub-cpu"),
+                                     .disk_node = disk_node};
+}
+
+#endif

@@ -1,0 +1,112 @@
+#include <jansson.h>
+
+#include "engine/cli/topology_view.h"
+
+/* Unknown numbers are null. */
+static json_t *number_or_null(int32_t number)
+{
+    return number < 0 ? json_null() : json_integer(number);
+}
+
+/* Takes both references; NULL where either is NULL or memory is out. */
+static json_t *append(json_t *list, json_t *value)
+{
+    if (json_array_append_new(list, value) == 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *hugepages_json(const struct pst_topology_node *node)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < node->hugepage_sizes; i++)
+        list = append(list, json_pack("{s:I, s:I, s:I}", "page_bytes",
+                                      (json_int_t)node->hugepages[i].page_bytes, "total_pages",
+                                      (json_int_t)node->hugepages[i].total_pages, "free_pages",
+                                      (json_int_t)node->hugepages[i].free_pages));
+    return list;
+}
+
+static json_t *nodes_json(const struct pst_topology *topology)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < topology->node_count; i++) {
+        const struct pst_topology_node *node = &topology->nodes[i];
+        json_t *distances = json_array();
+        for (uint32_t j = 0; j < topology->node_count; j++)
+            distances = append(distances, json_integer(node->distance[j]));
+        list = append(list,
+                      json_pack("{s:i, s:I, s:b, s:b, s:o, s:o}", "id", (int)node->id,
+                                "memory_bytes", (json_int_t)node->memory_bytes, "memory_only",
+                                (int)node->memory_only, "memory_allowed", (int)node->memory_allowed,
+                                "hugepages", hugepages_json(node), "distances", distances));
+    }
+    return list;
+}
+
+static json_t *cpus_json(const struct pst_topology *topology)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < topology->cpu_count; i++) {
+        const struct pst_topology_cpu *cpu = &topology->cpus[i];
+        list = append(list, json_pack("{s:i, s:i, s:o, s:o, s:b, s:b}", "id", (int)cpu->id, "core",
+                                      (int)cpu->core, "node", number_or_null(cpu->node), "package",
+                                      number_or_null(cpu->package), "online", (int)cpu->online,
+                                      "allowed", (int)cpu->allowed));
+    }
+    return list;
+}
+
+static json_t *device_json(const struct pst_topology_device *device)
+{
+    return json_pack("{s:s, s:o}", "name", device->name, "node", number_or_null(device->node));
+}
+
+static json_t *disk_json(const struct pst_topology_view *view)
+{
+    return json_pack("{s:s, s:s, s:o}", "path", view->path, "name", view->disk->name, "node",
+                     number_or_null(view->disk->node));
+}
+
+static json_t *nics_json(const struct pst_topology_view *view)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < view->nic_count; i++)
+        list = append(list, device_json(&view->nics[i]));
+    return list;
+}
+
+static json_t *placement_json(const struct pst_placement *placement)
+{
+    return json_pack("{s:i, s:o, s:o}", "cpu", (int)placement->cpu, "node",
+                     number_or_null(placement->cpu_node), "memory_node",
+                     number_or_null(placement->memory_node));
+}
+
+static json_t *plan_json(const struct pst_plan *plan)
+{
+    json_t *ldms = json_array(), *given_up = json_array();
+    for (uint32_t i = 0; i < plan->ldms; i++) {
+        const struct pst_placement *ldm = &plan->ldm[i];
+        ldms = append(ldms, json_pack("{s:i, s:i, s:o, s:o}", "instance", (int)i + 1, "cpu",
+                                      (int)ldm->cpu, "node", number_or_null(ldm->cpu_node),
+                                      "memory_node", number_or_null(ldm->memory_node)));
+    }
+    for (uint32_t i = 0; i < plan->note_count; i++)
+        given_up = append(given_up, json_string(plan->notes[i]));
+    return json_pack("{s:o, s:o, s:o}", "hub", placement_json(&plan->hub), "ldms", ldms, "given_up",
+                     given_up);
+}
+
+struct json_t *pst_topology_json(const struct pst_topology_view *view)
+{
+    const struct pst_topology *topology = view->topology;
+    json_t *quota = topology->quota_millicpus == 0
+                        ? json_null()
+                        : json_real((double)topology->quota_millicpus / 1000);
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "numa", (int)topology->has_numa,
+                     "nodes", nodes_json(topology), "cpus", cpus_json(topology), "cpu_quota", quota,
+                     "disk", disk_json(view), "nics", nics_json(view), "plan",
+                     plan_json(view->plan));
+}
