@@ -8,11 +8,9 @@
 #define PST_ENGINE_RESTORE_CATALOG_H
 
 #include "engine/format/manifest.h"
-#include "engine/format/names.h"
+#include "engine/restore/verify.h"
 
 #include <stddef.h>
-
-#define PST_MESSAGE_BYTES 512u
 
 enum pst_backup_state {
     PST_BACKUP_COMPLETE,

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PST_MESSAGE_BYTES 512u /* of a message for people, terminator included; may be cut */
+
 /* The threads of a verify or restore. */
 struct pst_crew {
     uint32_t workers;          /* 1…PST_LDMS_MAX */
@@ -37,6 +39,9 @@ struct pst_finding {
     const char *what; /* which part of the file, or what is wrong with it */
     bool warning;     /* no damage: a file that does not belong to the backup */
 };
+
+/* "FILE: offset 4096: damaged: … (payload)" in text, PST_MESSAGE_BYTES long; returns it. */
+const char *pst_finding_text(const struct pst_finding *finding, char *text);
 
 struct pst_verify_options {
     struct pst_crew crew;

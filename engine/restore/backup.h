@@ -1,0 +1,68 @@
+/*
+ * One backup on disk: its manifests, and its parts looked through to where their chunks are.
+ * Private to engine/restore/.
+ */
+#ifndef PST_ENGINE_RESTORE_BACKUP_H
+#define PST_ENGINE_RESTORE_BACKUP_H
+
+#include "engine/format/index.h"
+#include "engine/format/names.h"
+#include "engine/restore/catalog.h"
+#include "engine/restore/findings.h"
+#include "engine/restore/reader.h"
+
+/* Reads the manifests of backup->number below from_fd; what is wrong goes to findings. Returns
+ * -errno only where reading itself failed (memory). Sets has_cluster, cluster, nodes (an element
+ * whose manifest could not be had has parts_count 0); *manifest_bytes and *files count what was
+ * read. -PST_E_INCOMPLETE, -PST_E_NO_BACKUP, without a finding: no cluster manifest, no directory.
+ */
+int pst_backup_load(int from_fd, struct pst_backup *backup, struct pst_findings *findings,
+                    uint64_t *files, uint64_t *manifest_bytes) PST_MUST_USE;
+
+/* Frees what pst_backup_load allocated, not the backup. */
+void pst_backup_unload(struct pst_backup *backup);
+
+/* "BACKUP-7/<name>", for findings and for opening below the directory of backups. */
+struct pst_file_name {
+    char text[2 * PST_NAME_BYTES];
+};
+struct pst_file_name pst_backup_file_name(uint32_t number, struct pst_name name);
+
+/* Where an INDEX chunk lies, and how many chunks it names. */
+struct pst_part_link {
+    struct pst_index_link link;
+    uint32_t entries_count;
+};
+
+/* One part: what the manifest says of it, and its chain of index chunks, last one first. */
+struct pst_part_map {
+    struct pst_file_name file;
+    struct pst_part_identity identity;
+    uint32_t node_index; /* in the cluster manifest */
+    uint32_t chunk_bytes;
+    uint64_t file_bytes;
+    struct pst_digest digest;
+    struct pst_part_link *links;
+    uint32_t links_count;
+};
+
+struct pst_part_set {
+    struct pst_part_map *parts;
+    uint32_t count;
+    uint32_t chunk_bytes; /* the largest */
+    uint64_t file_bytes;  /* of all */
+};
+
+/* Lists the parts that the manifests name; their maps are empty. -ENOMEM. */
+int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set) PST_MUST_USE;
+void pst_part_set_free(struct pst_part_set *set);
+
+/* Fills in the links of a part: checks size, header, trailer, digest and each INDEX chunk. What is
+ * wrong goes to findings; the links before a damaged INDEX chunk are then missing. buffer: 4096 +
+ * set->chunk_bytes, aligned to 4096. *checked_bytes grows by what was read and is whole. -errno
+ * only for what is not the backup's fault. */
+int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, int from_fd,
+                      void *buffer, struct pst_findings *findings,
+                      uint64_t *checked_bytes) PST_MUST_USE;
+
+#endif

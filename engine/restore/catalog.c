@@ -1,0 +1,214 @@
+#include "engine/restore/catalog.h"
+
+#include "engine/restore/backup.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *pst_backup_state_text(enum pst_backup_state state)
+{
+    static const char *const texts[] = {
+        [PST_BACKUP_COMPLETE] = "complete",
+        [PST_BACKUP_INCOMPLETE] = "incomplete",
+        [PST_BACKUP_DAMAGED] = "damaged",
+        [PST_BACKUP_NEWER] = "newer",
+    };
+    return texts[state];
+}
+
+/* Only that the parts are there and as long as the manifests say. */
+static int check_part_sizes(int from_fd, const struct pst_backup *backup,
+                            struct pst_findings *findings)
+{
+    struct pst_part_set set;
+    int error = pst_part_set_make(backup, &set);
+    for (uint32_t i = 0; !error && i < set.count; i++) {
+        const struct pst_part_map *part = &set.parts[i];
+        struct stat status;
+        struct pst_damage damage = {.what = "part"};
+        int wrong = 0;
+        if (fstatat(from_fd, part->file.text, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            wrong = -errno;
+        else if (!S_ISREG(status.st_mode))
+            wrong = -EINVAL;
+        else if ((uint64_t)status.st_size < part->file_bytes)
+            wrong = -PST_E_TRUNCATED;
+        else if ((uint64_t)status.st_size > part->file_bytes)
+            wrong = -PST_E_CORRUPT;
+        if (wrong == -PST_E_TRUNCATED || wrong == -PST_E_CORRUPT)
+            damage.offset = wrong == -PST_E_CORRUPT ? part->file_bytes : (uint64_t)status.st_size;
+        if (wrong)
+            pst_findings_add_damage(findings, part->file.text, 0, &damage, wrong);
+    }
+    if (!error)
+        pst_part_set_free(&set);
+    return error;
+}
+
+static void classify(struct pst_backup *backup, int error, const struct pst_findings *findings)
+{
+    backup->error = error ? error : findings->first_error;
+    backup->reason[0] = '\0';
+    if (error) {
+        backup->state = error == -PST_E_INCOMPLETE ? PST_BACKUP_INCOMPLETE : PST_BACKUP_DAMAGED;
+        snprintf(backup->reason, sizeof(backup->reason), "%s: %s",
+                 pst_name_backup(backup->number).text, pst_error_text(error));
+        return;
+    }
+    backup->state = findings->damages == 0                 ? PST_BACKUP_COMPLETE
+                    : findings->newer == findings->damages ? PST_BACKUP_NEWER
+                                                           : PST_BACKUP_DAMAGED;
+    if (findings->damages)
+        memcpy(backup->reason, findings->first, sizeof(backup->reason));
+}
+
+static int read_backup(int from_fd, uint32_t number, struct pst_backup **read)
+{
+    struct pst_backup *backup = calloc(1, sizeof(*backup));
+    if (backup == NULL)
+        return -ENOMEM;
+    backup->number = number;
+    struct pst_findings findings;
+    uint64_t files = 0, bytes = 0;
+    pst_findings_init(&findings, NULL, NULL);
+    int error = pst_backup_load(from_fd, backup, &findings, &files, &bytes);
+    if (!error && backup->has_cluster)
+        error = check_part_sizes(from_fd, backup, &findings);
+    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE) {
+        pst_backup_unload(backup);
+        free(backup);
+        return error;
+    }
+    classify(backup, error, &findings);
+    *read = backup;
+    return 0;
+}
+
+static int append(struct pst_backup_list *list, struct pst_backup *backup)
+{
+    struct pst_backup **backups =
+        realloc(list->backups, (list->count + 1) * sizeof(*list->backups));
+    if (backups == NULL)
+        return -ENOMEM;
+    backups[list->count++] = backup;
+    list->backups = backups;
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct pst_backup *const *left = a, *const *right = b;
+    return ((*left)->number > (*right)->number) - ((*left)->number < (*right)->number);
+}
+
+static int read_entries(DIR *dir, struct pst_backup_list *list)
+{
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        if (entry == NULL)
+            return -errno;
+        uint32_t number;
+        if (!pst_name_parse_backup(entry->d_name, &number))
+            continue;
+        struct stat status;
+        if (fstatat(dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISDIR(status.st_mode))
+            continue;
+        struct pst_backup *backup = NULL;
+        int error = read_backup(dirfd(dir), number, &backup);
+        if (error)
+            return error;
+        error = append(list, backup);
+        if (error) {
+            pst_backup_unload(backup);
+            free(backup);
+            return error;
+        }
+    }
+}
+
+int pst_backup_list_read(const char *from, struct pst_backup_list *list)
+{
+    *list = (struct pst_backup_list){0};
+    DIR *dir = opendir(from);
+    if (dir == NULL)
+        return -errno;
+    int error = read_entries(dir, list);
+    closedir(dir);
+    if (error)
+        pst_backup_list_release(list);
+    else if (list->count)
+        qsort(list->backups, list->count, sizeof(*list->backups), by_number);
+    return error;
+}
+
+void pst_backup_list_release(struct pst_backup_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        pst_backup_unload(list->backups[i]);
+        free(list->backups[i]);
+    }
+    free(list->backups);
+    *list = (struct pst_backup_list){0};
+}
+
+static bool has_uid(const struct pst_backup *backup, const char *prefix)
+{
+    char uid[2 * PST_UID_BYTES + 1];
+    pst_hex_encode(backup->cluster.common.uid, PST_UID_BYTES, uid);
+    return backup->has_cluster && strlen(prefix) >= 4 && strncmp(uid, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_picked(const struct pst_backup *backup, enum pst_backup_pick pick)
+{
+    return pick == PST_PICK_COMPLETE ? backup->state == PST_BACKUP_COMPLETE
+                                     : backup->state != PST_BACKUP_INCOMPLETE;
+}
+
+/* "12" is a number, and never the beginning of a uid. */
+static bool is_number(const char *id, const struct pst_backup *backup)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%u", backup->number);
+    return strcmp(number, id) == 0;
+}
+
+int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst_backup_pick pick,
+                    const struct pst_backup **backup, char *message)
+{
+    const struct pst_backup *found = NULL;
+    size_t uids = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *candidate = list->backups[i];
+        if (id == NULL && is_picked(candidate, pick))
+            found = candidate;
+        if (id != NULL && is_number(id, candidate)) {
+            *backup = candidate;
+            return 0;
+        }
+        if (id != NULL && has_uid(candidate, id)) {
+            found = candidate;
+            uids++;
+        }
+    }
+    if (found != NULL && uids <= 1) {
+        *backup = found;
+        return 0;
+    }
+    if (uids > 1)
+        snprintf(message, PST_MESSAGE_BYTES, "%zu backups have a uid that begins with %s", uids,
+                 id);
+    else if (id != NULL)
+        snprintf(message, PST_MESSAGE_BYTES, "no backup has the number or uid %s", id);
+    else
+        snprintf(message, PST_MESSAGE_BYTES, "there is no complete backup");
+    return -PST_E_NO_BACKUP;
+}

@@ -1,0 +1,34 @@
+/*
+ * Gathers what is wrong with a backup, from any thread. Private to engine/restore/.
+ */
+#ifndef PST_ENGINE_RESTORE_FINDINGS_H
+#define PST_ENGINE_RESTORE_FINDINGS_H
+
+#include "engine/format/chunk.h"
+#include "engine/restore/verify.h"
+
+#include <pthread.h>
+
+struct pst_findings {
+    void (*found)(void *context, const struct pst_finding *finding); /* may be NULL */
+    void *context;
+    pthread_mutex_t mutex;
+    uint64_t damages;
+    uint64_t newer; /* of the damages: only of an incompatible version */
+    uint64_t warnings;
+    char first[PST_MESSAGE_BYTES]; /* text of the first damage */
+    int first_error;
+};
+
+void pst_findings_init(struct pst_findings *findings,
+                       void (*found)(void *context, const struct pst_finding *finding),
+                       void *context);
+
+/* Counts and tells it. */
+void pst_findings_add(struct pst_findings *findings, const struct pst_finding *finding);
+
+/* The same for what a check function said; damage->offset counts from `base` in the file. */
+void pst_findings_add_damage(struct pst_findings *findings, const char *file, uint64_t base,
+                             const struct pst_damage *damage, int error);
+
+#endif

@@ -1,0 +1,223 @@
+#include "engine/restore/backup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i)
+{
+    const struct pst_node_manifest *node = &backup->nodes[node_index];
+    struct pst_part_map map = {
+        .identity =
+            {
+                .number = backup->number,
+                .cluster_id = node->common.cluster_id,
+                .node = (uint16_t)node->node,
+                .part = (uint16_t)node->parts[i].part,
+                .parts = (uint16_t)node->parts_count,
+            },
+        .node_index = node_index,
+        .chunk_bytes = node->chunk_bytes,
+        .file_bytes = node->parts[i].file_bytes,
+        .digest = node->parts[i].digest,
+    };
+    memcpy(map.identity.uid, node->common.uid, sizeof(map.identity.uid));
+    map.file =
+        pst_backup_file_name(backup->number, pst_name_part(backup->number, node->node,
+                                                           node->parts[i].part, node->parts_count));
+    return map;
+}
+
+int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set)
+{
+    *set = (struct pst_part_set){.chunk_bytes = PST_CHUNK_BYTES_MIN};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++)
+        count += backup->nodes[i].parts_count;
+    set->parts = calloc(count ? count : 1, sizeof(*set->parts));
+    if (set->parts == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
+        const struct pst_node_manifest *node = &backup->nodes[i];
+        for (uint32_t j = 0; j < node->parts_count; j++)
+            set->parts[set->count++] = map_of(backup, i, j);
+        for (uint32_t j = 0; j < node->parts_count; j++)
+            set->file_bytes += node->parts[j].file_bytes;
+        if (node->parts_count && node->chunk_bytes > set->chunk_bytes)
+            set->chunk_bytes = node->chunk_bytes;
+    }
+    return 0;
+}
+
+void pst_part_set_free(struct pst_part_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        free(set->parts[i].links);
+    free(set->parts);
+}
+
+/* What looking through one part needs. */
+struct look {
+    struct pst_part_map *part;
+    struct pst_reader *reader;
+    struct pst_file file;
+    void *buffer;
+    struct pst_findings *findings;
+    uint64_t *checked_bytes;
+    struct pst_digest header_checksum;
+    bool header_is_whole;
+};
+
+static void tell(struct look *look, uint64_t base, const struct pst_damage *damage, int error)
+{
+    pst_findings_add_damage(look->findings, look->part->file.text, base, damage, error);
+}
+
+/* Reads to the buffer; false, with a finding, where that fails. Fewer bytes: the check tells. */
+static bool read_at(struct look *look, uint64_t offset, uint32_t bytes, uint32_t *got)
+{
+    const int result = pst_reader_read(look->reader, &look->file, look->buffer, bytes, offset);
+    *got = result < 0 ? 0 : (uint32_t)result;
+    if (result >= 0)
+        return true;
+    const struct pst_damage damage = {.bytes = bytes, .what = "read error"};
+    tell(look, offset, &damage, result);
+    return false;
+}
+
+/* False where the part is too short to go on. */
+static bool check_size(struct look *look)
+{
+    const uint64_t found = look->file.size_bytes, wanted = look->part->file_bytes;
+    if (found > wanted) {
+        const struct pst_damage damage = {wanted, found - wanted, "bytes after the trailer"};
+        tell(look, 0, &damage, -PST_E_CORRUPT);
+    }
+    if (found < wanted) {
+        const struct pst_damage damage = {found, wanted - found, "part"};
+        tell(look, 0, &damage, -PST_E_TRUNCATED);
+    }
+    return found >= wanted && wanted >= 2 * PST_BLOCK_BYTES && wanted % PST_BLOCK_BYTES == 0;
+}
+
+static void look_at_header(struct look *look)
+{
+    uint32_t got;
+    if (!read_at(look, 0, PST_BLOCK_BYTES, &got))
+        return;
+    struct pst_damage damage;
+    int error = pst_part_header_check(look->buffer, got, &look->part->identity, &damage);
+    const struct pst_part_header *header = look->buffer;
+    if (!error && header->chunk_bytes != look->part->chunk_bytes) {
+        damage = (struct pst_damage){offsetof(struct pst_part_header, chunk_bytes), 4,
+                                     "chunk size is not the manifest's"};
+        error = -PST_E_CORRUPT;
+    }
+    if (error) {
+        tell(look, 0, &damage, error);
+        return;
+    }
+    look->header_checksum = header->head.checksum;
+    look->header_is_whole = true;
+    *look->checked_bytes += PST_BLOCK_BYTES;
+}
+
+/* Whether the trailer is whole and the one that the manifest names; then *link is the last. */
+static bool look_at_trailer(struct look *look, struct pst_index_link *link)
+{
+    const uint64_t offset = look->part->file_bytes - PST_BLOCK_BYTES;
+    uint32_t got;
+    if (!read_at(look, offset, PST_BLOCK_BYTES, &got))
+        return false;
+    struct pst_damage damage;
+    const struct pst_part_trailer *trailer = look->buffer;
+    int error = pst_part_trailer_check(trailer, got, look->part->file_bytes, &look->part->identity,
+                                       &damage);
+    if (!error) {
+        const struct pst_digest digest = pst_part_digest(trailer);
+        damage = (struct pst_damage){0, PST_BLOCK_BYTES, "not the part that the manifest names"};
+        error = pst_digest_equal(&digest, &look->part->digest) ? 0 : -PST_E_CORRUPT;
+    }
+    if (error) {
+        tell(look, offset, &damage, error);
+        return false;
+    }
+    if (look->header_is_whole &&
+        !pst_digest_equal(&trailer->header_checksum, &look->header_checksum)) {
+        damage = (struct pst_damage){0, PST_BLOCK_BYTES, "not the header that the trailer names"};
+        tell(look, 0, &damage, -PST_E_CORRUPT);
+    }
+    *link = trailer->last_index;
+    *look->checked_bytes += PST_BLOCK_BYTES;
+    return true;
+}
+
+static int push_link(struct pst_part_map *part, const struct pst_index_link *link, uint32_t entries)
+{
+    if ((part->links_count & (part->links_count - 1)) == 0) {
+        const size_t room = part->links_count ? 2 * (size_t)part->links_count : 1;
+        struct pst_part_link *links = realloc(part->links, room * sizeof(*links));
+        if (links == NULL)
+            return -ENOMEM;
+        part->links = links;
+    }
+    part->links[part->links_count++] = (struct pst_part_link){*link, entries};
+    return 0;
+}
+
+/* Follows the chain, which ends because every link lies before the one that names it. */
+static int look_at_indexes(struct look *look, struct pst_index_link link)
+{
+    while (link.file_offset != 0) {
+        struct pst_index_view view;
+        struct pst_damage damage = {.what = "index chunk longer than a chunk can be"};
+        uint32_t got;
+        if (link.file_bytes > PST_CHUNK_HEADER_BYTES + look->part->chunk_bytes) {
+            tell(look, link.file_offset, &damage, -PST_E_CORRUPT);
+            return 0;
+        }
+        if (!read_at(look, link.file_offset, link.file_bytes, &got))
+            return 0;
+        int error = pst_index_check_link(&link, look->buffer, got, &look->part->identity, &damage);
+        if (!error)
+            error = pst_index_read(look->buffer, &view, &damage);
+        if (error) {
+            tell(look, link.file_offset, &damage, error);
+            return 0;
+        }
+        error = push_link(look->part, &link, view.entries_count);
+        if (error)
+            return error;
+        *look->checked_bytes += link.file_bytes;
+        link = view.head->previous;
+    }
+    return 0;
+}
+
+int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, int from_fd,
+                      void *buffer, struct pst_findings *findings, uint64_t *checked_bytes)
+{
+    struct look look = {
+        .part = part,
+        .reader = reader,
+        .buffer = buffer,
+        .findings = findings,
+        .checked_bytes = checked_bytes,
+    };
+    int error = pst_reader_open_file(reader, from_fd, part->file.text, &look.file);
+    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
+        return error;
+    if (error) {
+        const struct pst_damage damage = {.what = "part"};
+        tell(&look, 0, &damage, error);
+        return 0;
+    }
+    struct pst_index_link link;
+    if (check_size(&look)) {
+        look_at_header(&look);
+        if (look_at_trailer(&look, &link))
+            error = look_at_indexes(&look, link);
+    }
+    pst_reader_close_file(reader, &look.file);
+    return error;
+}

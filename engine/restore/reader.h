@@ -1,0 +1,33 @@
+/*
+ * A ring, and files read through it one request at a time. Private to engine/restore/; one thread.
+ */
+#ifndef PST_ENGINE_RESTORE_READER_H
+#define PST_ENGINE_RESTORE_READER_H
+
+#include "io/file.h"
+
+struct pst_reader {
+    struct pst_ring *ring;
+    struct pst_io_op op;
+    bool done;
+    int result;
+};
+
+int pst_reader_open(struct pst_reader *reader, unsigned depth) PST_MUST_USE;
+void pst_reader_close(struct pst_reader *reader);
+
+/* Opens a regular file beneath dirfd (else -EINVAL), never through a symlink. */
+int pst_reader_open_file(struct pst_reader *reader, int dirfd, const char *path,
+                         struct pst_file *file) PST_MUST_USE;
+void pst_reader_close_file(struct pst_reader *reader, struct pst_file *file);
+
+/* Bytes read, fewer than asked for only at the end of the file, or -errno. */
+int pst_reader_read(struct pst_reader *reader, struct pst_file *file, void *data, uint32_t bytes,
+                    uint64_t offset) PST_MUST_USE;
+
+/* Reads a whole small file (a manifest): malloc'd bytes. -EFBIG where it is longer than bytes_max;
+ * -EINVAL where it is no regular file. Plain read(2), no ring. */
+int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes,
+                        size_t *size) PST_MUST_USE;
+
+#endif

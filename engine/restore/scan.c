@@ -1,0 +1,289 @@
+#include "engine/restore/scan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* Chunks that a worker takes at a time: small enough that all end together. */
+#define CHUNKS_PER_CLAIM 64u
+
+/* Chunks of one INDEX chunk of one part. */
+struct claim {
+    uint32_t part;
+    uint32_t link;
+    uint32_t first;
+    uint32_t end;
+};
+
+struct slot {
+    struct pst_io_op op;
+    struct worker *worker;
+    const struct pst_index_entry *entry;
+    void *buffer;
+};
+
+struct worker {
+    struct pst_scan *scan;
+    uint32_t number;
+    struct pst_reader reader;
+    struct claim claim;
+    struct pst_file file; /* of claim.part, if file_is_open */
+    bool file_is_open;
+    bool index_is_read; /* of claim.link */
+    void *index_buffer;
+    struct pst_index_view view;
+    uint32_t next; /* entry of the claim to be started next */
+    int error;
+    uint8_t *memory;
+    uint32_t slots_count;
+    struct slot slots[PST_DEPTH_MAX];
+};
+
+/* Takes the next chunks; false at the end. */
+static bool take_claim(struct pst_scan *scan, struct claim *claim)
+{
+    bool found = false;
+    pthread_mutex_lock(&scan->mutex);
+    while (!found && scan->next_part < scan->set->count) {
+        const struct pst_part_map *part = &scan->set->parts[scan->next_part];
+        if (scan->next_link == part->links_count) {
+            scan->next_part++;
+            scan->next_link = scan->next_entry = 0;
+            continue;
+        }
+        const uint32_t entries = part->links[scan->next_link].entries_count;
+        if (scan->next_entry == entries) {
+            scan->next_link++;
+            scan->next_entry = 0;
+            continue;
+        }
+        const uint32_t left = entries - scan->next_entry;
+        *claim = (struct claim){
+            .part = scan->next_part,
+            .link = scan->next_link,
+            .first = scan->next_entry,
+            .end = scan->next_entry + (left < CHUNKS_PER_CLAIM ? left : CHUNKS_PER_CLAIM),
+        };
+        scan->next_entry = claim->end;
+        found = true;
+    }
+    pthread_mutex_unlock(&scan->mutex);
+    return found;
+}
+
+static const struct pst_part_map *part_of(const struct worker *worker)
+{
+    return &worker->scan->set->parts[worker->claim.part];
+}
+
+static void damaged(struct worker *worker, uint64_t base, const struct pst_damage *damage,
+                    int error)
+{
+    struct pst_scan *scan = worker->scan;
+    pst_findings_add_damage(scan->findings, part_of(worker)->file.text, base, damage, error);
+    if (scan->stop_at_damage && worker->error == 0)
+        worker->error = error;
+}
+
+static bool must_stop(struct worker *worker)
+{
+    if (worker->error == 0 && pst_crew_is_cancelled(worker->scan->crew))
+        worker->error = -ECANCELED;
+    if (worker->error)
+        atomic_store(&worker->scan->stop, true);
+    return atomic_load(&worker->scan->stop);
+}
+
+static void deliver(struct slot *slot, int result)
+{
+    struct worker *worker = slot->worker;
+    struct pst_scan *scan = worker->scan;
+    const struct pst_index_entry *entry = slot->entry;
+    struct pst_damage damage = {.bytes = pst_chunk_file_bytes(entry->stored_bytes),
+                                .what = "read error"};
+    int error = result < 0 ? result
+                           : pst_index_check_chunk(entry, slot->buffer, (uint64_t)result,
+                                                   &part_of(worker)->identity, &damage);
+    if (error) {
+        damaged(worker, entry->file_offset, &damage, error);
+        return;
+    }
+    error = scan->chunk(scan->context, worker->number, part_of(worker), slot->buffer);
+    if (error && worker->error == 0)
+        worker->error = error;
+    atomic_fetch_add(&scan->bytes_done, pst_chunk_file_bytes(entry->stored_bytes));
+    atomic_fetch_add(&scan->chunks_done, 1);
+}
+
+static void start_next(struct slot *slot);
+
+static void read_done(struct pst_io_op *op, int result)
+{
+    struct slot *slot = PST_IO_OP_OF(op, struct slot, op);
+    deliver(slot, result);
+    start_next(slot);
+}
+
+static bool is_wanted(const struct worker *worker, const struct pst_index_entry *entry)
+{
+    return (worker->scan->types & 1u << entry->type) != 0;
+}
+
+static void start_next(struct slot *slot)
+{
+    struct worker *worker = slot->worker;
+    while (worker->next < worker->claim.end &&
+           !is_wanted(worker, &worker->view.entries[worker->next]))
+        worker->next++;
+    if (worker->next == worker->claim.end || must_stop(worker))
+        return;
+    slot->entry = &worker->view.entries[worker->next++];
+    slot->op.done = read_done;
+    pst_io_read(worker->reader.ring, &slot->op, &worker->file, slot->buffer,
+                (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes), slot->entry->file_offset,
+                -1);
+}
+
+/* A chunk longer than the part says would not fit the slots. */
+static bool entries_fit(struct worker *worker)
+{
+    for (uint32_t i = worker->claim.first; i < worker->claim.end; i++) {
+        const struct pst_index_entry *entry = &worker->view.entries[i];
+        if (entry->stored_bytes <= part_of(worker)->chunk_bytes)
+            continue;
+        const struct pst_damage damage = {.bytes = pst_chunk_file_bytes(entry->stored_bytes),
+                                          .what = "chunk longer than the part's chunk size"};
+        damaged(worker, entry->file_offset, &damage, -PST_E_CORRUPT);
+        return false;
+    }
+    return true;
+}
+
+static void close_file(struct worker *worker)
+{
+    if (worker->file_is_open)
+        pst_reader_close_file(&worker->reader, &worker->file);
+    worker->file_is_open = false;
+    worker->index_is_read = false;
+}
+
+static int open_file(struct worker *worker)
+{
+    if (worker->file_is_open)
+        return 0;
+    int error = pst_reader_open_file(&worker->reader, worker->scan->from_fd,
+                                     part_of(worker)->file.text, &worker->file);
+    worker->file_is_open = error == 0;
+    return error;
+}
+
+/* Once more: it was whole when the part was looked through. */
+static int read_index(struct worker *worker, struct pst_damage *damage)
+{
+    if (worker->index_is_read)
+        return 0;
+    const struct pst_index_link *link = &part_of(worker)->links[worker->claim.link].link;
+    *damage = (struct pst_damage){.what = "read error"};
+    const int got = pst_reader_read(&worker->reader, &worker->file, worker->index_buffer,
+                                    link->file_bytes, link->file_offset);
+    if (got < 0)
+        return got;
+    int error = pst_index_check_link(link, worker->index_buffer, (uint64_t)got,
+                                     &part_of(worker)->identity, damage);
+    if (!error)
+        error = pst_index_read(worker->index_buffer, &worker->view, damage);
+    worker->index_is_read = error == 0;
+    return error;
+}
+
+static void work_claim(struct worker *worker)
+{
+    struct pst_damage damage = {.what = "part"};
+    int error = open_file(worker);
+    if (error) {
+        damaged(worker, 0, &damage, error);
+        return;
+    }
+    error = read_index(worker, &damage);
+    if (error) {
+        damaged(worker, part_of(worker)->links[worker->claim.link].link.file_offset, &damage,
+                error);
+        return;
+    }
+    if (!entries_fit(worker))
+        return;
+    worker->next = worker->claim.first;
+    for (uint32_t i = 0; i < worker->slots_count; i++)
+        start_next(&worker->slots[i]);
+    pst_ring_drain(worker->reader.ring);
+}
+
+static void work_all(struct worker *worker)
+{
+    struct claim claim;
+    while (!must_stop(worker) && take_claim(worker->scan, &claim)) {
+        if (claim.part != worker->claim.part)
+            close_file(worker);
+        if (claim.link != worker->claim.link)
+            worker->index_is_read = false;
+        worker->claim = claim;
+        work_claim(worker);
+    }
+    must_stop(worker);
+    close_file(worker);
+}
+
+static int make_buffers(struct worker *worker)
+{
+    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->scan->set->chunk_bytes;
+    worker->slots_count = pst_crew_depth(worker->scan->crew);
+    assert(worker->slots_count <= PST_DEPTH_MAX);
+    worker->memory = aligned_alloc(PST_BLOCK_BYTES, (worker->slots_count + 1) * bytes);
+    if (worker->memory == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < worker->slots_count; i++)
+        worker->slots[i] = (struct slot){.worker = worker, .buffer = worker->memory + i * bytes};
+    worker->index_buffer = worker->memory + worker->slots_count * bytes;
+    return 0;
+}
+
+/* On the pinned thread: its memory comes to lie near it by first touch. */
+static int work(void *context, uint32_t number)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL)
+        return -ENOMEM;
+    worker->scan = context;
+    worker->number = number;
+    int error = make_buffers(worker);
+    if (error)
+        goto err_after_alloc;
+    error = pst_reader_open(&worker->reader, worker->slots_count);
+    if (error)
+        goto err_after_buffers;
+    work_all(worker);
+    error = worker->error;
+    pst_reader_close(&worker->reader);
+err_after_buffers:
+    free(worker->memory);
+err_after_alloc:
+    free(worker);
+    return error;
+}
+
+static void tick(void *context)
+{
+    struct pst_scan *scan = context;
+    if (scan->tick)
+        scan->tick(scan->context);
+}
+
+int pst_scan_run(struct pst_scan *scan)
+{
+    pthread_mutex_init(&scan->mutex, NULL);
+    scan->next_part = scan->next_link = scan->next_entry = 0;
+    atomic_init(&scan->stop, false);
+    const int error = pst_crew_run(scan->crew, work, tick, scan);
+    pthread_mutex_destroy(&scan->mutex);
+    return error;
+}

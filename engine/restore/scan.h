@@ -1,0 +1,42 @@
+/*
+ * Reads the chunks of a set of parts with all threads of a crew, each with its own ring and
+ * pst_crew_depth reads in flight. Private to engine/restore/.
+ */
+#ifndef PST_ENGINE_RESTORE_SCAN_H
+#define PST_ENGINE_RESTORE_SCAN_H
+
+#include "engine/restore/backup.h"
+#include "engine/restore/crew.h"
+
+#include <stdatomic.h>
+
+struct pst_scan {
+    /* The caller's, unchanged while it runs. */
+    const struct pst_crew *crew;
+    const struct pst_part_set *set; /* filled */
+    int from_fd;
+    uint32_t types; /* bits 1 << enum pst_chunk_type: those that are read */
+    /* An intact chunk, in buffer for the call; on any worker. An error ends the scan. */
+    int (*chunk)(void *context, uint32_t worker, const struct pst_part_map *part,
+                 const void *buffer);
+    struct pst_findings *findings; /* takes what is damaged */
+    bool stop_at_damage;           /* then the scan ends with the damage's error */
+    void (*tick)(void *context);   /* may be NULL */
+    void *context;
+
+    atomic_uint_least64_t bytes_done; /* read and whole */
+    atomic_uint_least64_t chunks_done;
+
+    /* From here on the scan's own. */
+    pthread_mutex_t mutex;
+    uint32_t next_part;
+    uint32_t next_link;
+    uint32_t next_entry;
+    atomic_bool stop;
+};
+
+/* 0: all was read, though findings may have grown; -ECANCELED; or an error of chunk(), of a damage,
+ * or of this system. */
+int pst_scan_run(struct pst_scan *scan) PST_MUST_USE;
+
+#endif

@@ -1,0 +1,239 @@
+#include "engine/restore/verify.h"
+
+#include "engine/format/object.h"
+#include "engine/restore/scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct verify {
+    const struct pst_verify_options *options;
+    struct pst_verify_result *result;
+    int from_fd;
+    struct pst_backup backup;
+    struct pst_part_set set;
+    struct pst_findings findings;
+    struct pst_scan scan;
+    uint64_t checked_bytes; /* manifests, and what was read while the parts were looked through */
+    atomic_uint_least64_t objects;
+};
+
+static void tell_progress(void *context)
+{
+    struct verify *verify = context;
+    const struct pst_crew_progress progress = {
+        .bytes_done = verify->checked_bytes + atomic_load(&verify->scan.bytes_done),
+        .bytes_total = verify->set.file_bytes,
+    };
+    if (verify->options->progress)
+        verify->options->progress(verify->options->context, &progress);
+}
+
+/* A chunk whose checksums are right: what it says must make sense too. */
+static int check_chunk(void *context, uint32_t worker, const struct pst_part_map *part,
+                       const void *buffer)
+{
+    (void)worker;
+    struct verify *verify = context;
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    if (header->type != PST_CHUNK_CATALOGUE)
+        return 0;
+    for (size_t offset = 0; offset < header->raw_bytes;) {
+        struct pst_object object;
+        int error =
+            pst_object_decode(pst_chunk_payload_of(buffer), header->raw_bytes, &offset, &object);
+        if (error) {
+            const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset,
+                                              header->raw_bytes - offset, "catalogue entry"};
+            pst_findings_add_damage(&verify->findings, part->file.text, header->file_offset,
+                                    &damage, error);
+            return 0;
+        }
+        atomic_fetch_add(&verify->objects, 1);
+    }
+    return 0;
+}
+
+static int look_through_parts(struct verify *verify)
+{
+    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)verify->set.chunk_bytes;
+    void *buffer = aligned_alloc(PST_BLOCK_BYTES, bytes);
+    if (buffer == NULL)
+        return -ENOMEM;
+    struct pst_reader reader;
+    int error = pst_reader_open(&reader, 1);
+    if (error)
+        goto err_after_alloc;
+    for (uint32_t i = 0; !error && i < verify->set.count; i++) {
+        error = pst_part_map_fill(&verify->set.parts[i], &reader, verify->from_fd, buffer,
+                                  &verify->findings, &verify->checked_bytes);
+        if (!error && pst_crew_is_cancelled(&verify->options->crew))
+            error = -ECANCELED;
+        verify->result->files++;
+    }
+    pst_reader_close(&reader);
+err_after_alloc:
+    free(buffer);
+    return error;
+}
+
+static int scan_parts(struct verify *verify)
+{
+    verify->scan = (struct pst_scan){
+        .crew = &verify->options->crew,
+        .set = &verify->set,
+        .from_fd = verify->from_fd,
+        .types = 1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE,
+        .chunk = check_chunk,
+        .findings = &verify->findings,
+        .tick = tell_progress,
+        .context = verify,
+    };
+    const int error = pst_scan_run(&verify->scan);
+    verify->result->chunks = atomic_load(&verify->scan.chunks_done);
+    return error;
+}
+
+static bool part_is_known(const struct pst_part_set *set, const char *file)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        const char *known = set->parts[i].file.text;
+        const size_t length = strlen(file);
+        if (strncmp(known, file, length) == 0 && (known[length] == '\0' || known[length] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static bool manifest_is_known(const struct verify *verify, const char *name)
+{
+    const uint32_t number = verify->backup.number;
+    if (strcmp(name, pst_name_cluster_manifest(number).text) == 0)
+        return true;
+    for (uint32_t i = 0; i < verify->backup.cluster.nodes_count; i++) {
+        const uint32_t node = verify->backup.cluster.nodes[i].node;
+        if (strcmp(name, pst_name_node_manifest(number, node).text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void warn_of(struct verify *verify, const char *file)
+{
+    const struct pst_finding finding = {
+        .file = file,
+        .what = "does not belong to the backup",
+        .warning = true,
+    };
+    pst_findings_add(&verify->findings, &finding);
+}
+
+/* Warns of what lies in a directory of the backup and is named nowhere; a directory of parts is
+ * looked into. path: relative to the directory of backups. */
+static int find_strangers(struct verify *verify, const char *path, bool is_top)
+{
+    const int fd = openat(verify->from_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        const int error = -errno;
+        if (fd >= 0)
+            close(fd);
+        return error;
+    }
+    int error = 0;
+    const struct dirent *entry;
+    while (!error && (errno = 0, entry = readdir(dir)) != NULL) {
+        const char *name = entry->d_name;
+        char file[2 * PST_NAME_BYTES + NAME_MAX + 2];
+        snprintf(file, sizeof(file), "%s/%s", path, name);
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            (is_top && manifest_is_known(verify, name)))
+            continue;
+        if (!part_is_known(&verify->set, file))
+            warn_of(verify, file);
+        else if (is_top)
+            error = find_strangers(verify, file, false);
+    }
+    if (!error && entry == NULL)
+        error = -errno;
+    closedir(dir);
+    return error;
+}
+
+static bool manifests_are_whole(const struct verify *verify)
+{
+    for (uint32_t i = 0; i < verify->backup.cluster.nodes_count; i++) {
+        if (verify->backup.nodes[i].parts_count == 0)
+            return false;
+    }
+    return true;
+}
+
+static int verify_parts(struct verify *verify)
+{
+    int error = pst_part_set_make(&verify->backup, &verify->set);
+    if (error)
+        return error;
+    if (manifests_are_whole(verify))
+        error = find_strangers(verify, pst_name_backup(verify->backup.number).text, true);
+    /* a directory of parts that is missing, or none, is found when the part is opened */
+    if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
+        error = 0;
+    if (!error)
+        error = look_through_parts(verify);
+    if (!error)
+        error = scan_parts(verify);
+    pst_part_set_free(&verify->set);
+    return error;
+}
+
+static int outcome(const struct verify *verify)
+{
+    if (verify->findings.damages == 0)
+        return 0;
+    return verify->findings.newer == verify->findings.damages ? -PST_E_NEWER : -PST_E_CORRUPT;
+}
+
+static int verify_backup(struct verify *verify)
+{
+    int error = pst_backup_load(verify->from_fd, &verify->backup, &verify->findings,
+                                &verify->result->files, &verify->checked_bytes);
+    if (error)
+        return error;
+    if (verify->backup.has_cluster)
+        error = verify_parts(verify);
+    pst_backup_unload(&verify->backup);
+    return error ? error : outcome(verify);
+}
+
+int pst_verify(const char *from, uint32_t number, const struct pst_verify_options *options,
+               struct pst_verify_result *result)
+{
+    *result = (struct pst_verify_result){0};
+    const int from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (from_fd < 0)
+        return -errno;
+    struct verify *verify = calloc(1, sizeof(*verify));
+    if (verify == NULL) {
+        close(from_fd);
+        return -ENOMEM;
+    }
+    verify->options = options;
+    verify->result = result;
+    verify->from_fd = from_fd;
+    verify->backup.number = number;
+    pst_findings_init(&verify->findings, options->found, options->context);
+    const int error = verify_backup(verify);
+    result->bytes = verify->checked_bytes + atomic_load(&verify->scan.bytes_done);
+    result->objects = atomic_load(&verify->objects);
+    result->damages = verify->findings.damages;
+    result->warnings = verify->findings.warnings;
+    free(verify);
+    close(from_fd);
+    return error;
+}
