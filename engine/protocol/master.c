@@ -276,9 +276,9 @@ static void on_backup_req(struct pst_master *master, const struct pst_signal *re
         refuse_client(master, request, PST_E_BAD_REQUEST, actions);
         return;
     }
+    if (master->backup == request->backup && master->client_ref == request->sender_ref)
+        return; /* asked twice: the answer is under way, or was given */
     if (master->state != PST_MASTER_IDLE) {
-        if (master->backup == request->backup && master->client_ref == request->sender_ref)
-            return; /* asked twice: the answer is under way, or was given */
         refuse_client(master, request, PST_E_BUSY, actions);
         return;
     }
