@@ -403,12 +403,14 @@ static void continue_at(struct pst_ring *ring, struct pst_io_op *op, uint32_t mo
 
 static void read_completed(struct pst_ring *ring, struct pst_io_op *op, uint32_t end)
 {
-    if (end >= op->transfer.bytes)
+    if (end >= op->transfer.bytes) {
         finish(ring, op, (int)op->transfer.bytes);
-    else if (end <= op->transfer.moved)
+    } else if (end <= op->transfer.moved) {
         finish(ring, op, (int)op->transfer.moved); /* nothing new: the end of the file */
-    else
+    } else {
+        op->retries = 0;
         continue_at(ring, op, end);
+    }
 }
 
 static void write_completed(struct pst_ring *ring, struct pst_io_op *op, uint32_t end)

@@ -7,7 +7,8 @@
 #include <sys/vfs.h>
 
 #define PREALLOCATE_BYTES_MIN (16ull << 20)
-#define PREALLOCATE_BYTES_MAX (256ull << 20)
+#define PREALLOCATE_BYTES_MAX (1ull << 30)
+#define PREALLOCATE_SHARE PST_LDMS_MAX /* of the free space, at most */
 
 static struct pst_part_file *part_of(struct pst_io_op *op)
 {
@@ -38,19 +39,26 @@ static void preallocated(struct pst_io_op *op, int result)
         after(part);
 }
 
-static uint64_t next_step_bytes(const struct pst_part_file *part)
+/* 0: none. tmpfs clears each page as it allocates it, and has to find it again for the write. */
+static uint64_t step_bytes(const struct pst_file *file)
 {
-    if (part->allocated_bytes < PREALLOCATE_BYTES_MIN)
+    struct statfs attributes;
+    if (fstatfs(file->fd, &attributes) != 0 || attributes.f_type == TMPFS_MAGIC)
+        return 0;
+    uint64_t free_bytes = (uint64_t)attributes.f_bavail * (uint64_t)attributes.f_bsize;
+    uint64_t bytes = free_bytes / PREALLOCATE_SHARE & ~(uint64_t)(PST_BLOCK_BYTES - 1);
+    if (bytes < PREALLOCATE_BYTES_MIN)
         return PREALLOCATE_BYTES_MIN;
-    if (part->allocated_bytes > PREALLOCATE_BYTES_MAX)
-        return PREALLOCATE_BYTES_MAX;
-    return part->allocated_bytes;
+    return bytes < PREALLOCATE_BYTES_MAX ? bytes : PREALLOCATE_BYTES_MAX;
 }
 
 static void preallocate(struct pst_part_file *part)
 {
+    part->allocating_bytes = step_bytes(&part->file);
+    part->preallocates = part->allocating_bytes > 0;
+    if (!part->preallocates)
+        return;
     part->preallocating = true;
-    part->allocating_bytes = next_step_bytes(part);
     part->preallocate_op.done = preallocated;
     pst_io_fallocate(part->ring, &part->preallocate_op, &part->file, 0, part->allocated_bytes,
                      part->allocating_bytes);
@@ -60,7 +68,7 @@ static void preallocate_ahead(struct pst_part_file *part)
 {
     if (part->preallocating || !part->preallocates)
         return;
-    if (part->size_bytes + next_step_bytes(part) / 2 > part->allocated_bytes)
+    if (part->size_bytes + PREALLOCATE_BYTES_MIN / 2 > part->allocated_bytes)
         preallocate(part);
 }
 
@@ -71,13 +79,6 @@ static void after_preallocation(struct pst_part_file *part, void (*next)(struct 
         part->after_preallocation = next;
     else
         next(part);
-}
-
-/* tmpfs allocates and clears each page at once, and again finds it for the write. */
-static bool pays_preallocation(const struct pst_file *file)
-{
-    struct statfs attributes;
-    return fstatfs(file->fd, &attributes) == 0 && attributes.f_type != TMPFS_MAGIC;
 }
 
 /* ---- create ---- */
@@ -95,8 +96,7 @@ static void created(struct pst_io_op *op, int result)
         return;
     }
     pst_ring_register_file(part->ring, &part->file);
-    part->preallocates = pays_preallocation(&part->file);
-    preallocate_ahead(part);
+    preallocate(part);
     after_preallocation(part, report_created);
 }
 

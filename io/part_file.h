@@ -6,10 +6,11 @@
  * abandon runs at a time. Reading a part needs nothing of this: pst_io_open() and pst_io_read().
  *
  * Preallocation (fallocate(2), extending the size) cuts the CPU time of O_DIRECT writes to a
- * third on ext4. Each step is as large as what is already allocated, between 16 and 256 MiB, so
- * that a small part does not fill a small disk. It is only an optimisation: where it fails
- * (EOPNOTSUPP, ENOSPC, …) `preallocate_error` says so and the writes go on without it; if the
- * disk is full indeed, a write will find out. On tmpfs it halves the rate and is left out.
+ * third on ext4. A step waits for the writes in flight, so steps are large: a 256th of the free
+ * space, between 16 MiB and 1 GiB; so that even 256 LDMs do not take each other's space. It is only
+ * an optimisation: where it fails (EOPNOTSUPP, ENOSPC, …) `preallocate_error` says so and the
+ * writes go on without it; if the disk is full indeed, a write will find out. On tmpfs it halves
+ * the rate and is left out.
  */
 #ifndef PST_IO_PART_FILE_H
 #define PST_IO_PART_FILE_H

@@ -25,7 +25,6 @@
 #define CHUNKS 6u
 #define DEPTH 3u
 #define MIB (1ull << 20)
-#define FAR_OFFSET (40 * MIB) /* the last chunk lies beyond the first step of preallocation */
 #define RUNS_MAX 200u
 #define TEXT_BYTES 10000u
 
@@ -88,6 +87,7 @@ struct part_run {
         unsigned ends;
     } chunks[CHUNKS];
     enum pst_direct direct;
+    uint64_t far_offset; /* of the last chunk: behind the first step of preallocation */
     unsigned next;
     unsigned writing;
     int result;
@@ -95,9 +95,9 @@ struct part_run {
     bool ended;
 };
 
-static uint64_t chunk_offset(unsigned chunk)
+static uint64_t chunk_offset(const struct part_run *run, unsigned chunk)
 {
-    return chunk + 1 < CHUNKS ? (uint64_t)chunk * CHUNK : FAR_OFFSET;
+    return chunk + 1 < CHUNKS ? (uint64_t)chunk * CHUNK : run->far_offset;
 }
 
 static void end_run(struct part_run *run, int result, const char *failed_step)
@@ -166,7 +166,7 @@ static void write_next(struct part_run *run)
         chunk->starts++;
         run->writing++;
         pst_part_write(&run->part, &chunk->op, data + (size_t)run->next * CHUNK, CHUNK,
-                       chunk_offset(run->next), 0);
+                       chunk_offset(run, run->next), 0);
         run->next++;
     }
     if (run->writing > 0)
@@ -180,10 +180,12 @@ static void write_next(struct part_run *run)
 static void part_created(struct pst_part_file *part, int result)
 {
     struct part_run *run = PST_IO_OP_OF(part, struct part_run, part);
-    if (result)
+    if (result) {
         end_run(run, result, part->failed_step);
-    else
-        write_next(run);
+        return;
+    }
+    run->far_offset = part->allocated_bytes + 4 * MIB;
+    write_next(run);
 }
 
 static void write_part(struct part_run *run, struct pst_io_fault *fault)
@@ -200,14 +202,15 @@ static void write_part(struct part_run *run, struct pst_io_fault *fault)
     pst_ring_close(run->ring);
 }
 
-static bool whole_part_is_right(void)
+static bool whole_part_is_right(const struct part_run *run)
 {
     int fd = openat(scratch.dirfd, "whole", O_RDONLY);
     char *content = aligned_buffer(CHUNK);
     struct stat attributes = {0};
-    bool right = fstat(fd, &attributes) == 0 && attributes.st_size == (off_t)(FAR_OFFSET + CHUNK);
+    bool right =
+        fstat(fd, &attributes) == 0 && attributes.st_size == (off_t)(run->far_offset + CHUNK);
     for (unsigned i = 0; i < CHUNKS; i++) {
-        right = right && pread(fd, content, CHUNK, (off_t)chunk_offset(i)) == (ssize_t)CHUNK &&
+        right = right && pread(fd, content, CHUNK, (off_t)chunk_offset(run, i)) == (ssize_t)CHUNK &&
                 has_pattern(content, CHUNK, (uint64_t)i * CHUNK);
     }
     if (fd >= 0)
@@ -231,7 +234,7 @@ static bool part_run_is_right(const struct part_run *run)
     if (!run->ended || run->writing > 0 || !no_write_is_lost(run))
         return false;
     if (run->result == 0)
-        return strcmp(list, "whole\n") == 0 && whole_part_is_right();
+        return strcmp(list, "whole\n") == 0 && whole_part_is_right(run);
     return strcmp(list, "") == 0 && run->failed_step != NULL;
 }
 

@@ -159,7 +159,7 @@ static void test_whole_parts(void)
 {
     check_whole_part(1, 0);
     check_whole_part(7, -1);
-    check_whole_part(200, 0); /* several steps of preallocation */
+    check_whole_part(200, 0);
 }
 
 static void test_empty_part(void)
@@ -167,23 +167,45 @@ static void test_empty_part(void)
     check_whole_part(0, -1);
 }
 
+static void check_allocation(const struct pst_part_file *part)
+{
+    CU_ASSERT_TRUE(part->preallocate_error == 0 || part->preallocate_error == EOPNOTSUPP);
+    if (!part->preallocates)
+        return;
+    CU_ASSERT_TRUE(part->allocated_bytes >= part->size_bytes + 8 * MIB);
+    CU_ASSERT_TRUE(part->allocated_bytes <= part->size_bytes + 1024 * MIB);
+}
+
 static void test_allocation_stays_ahead_and_bounded(void)
 {
     struct pst_part_file part;
+    struct stat attributes;
     before_each();
     CU_ASSERT_EQUAL_FATAL(create(&part), 0);
-    CU_ASSERT_TRUE(part.preallocate_error == 0 || part.preallocate_error == EOPNOTSUPP);
-    CU_ASSERT_EQUAL(part.allocated_bytes, preallocates ? 16 * MIB : 0);
-    write_chunks(&part, 16, 0);
-    CU_ASSERT_EQUAL(part.allocated_bytes, preallocates ? 16 * MIB : 0);
-    write_chunks(&part, 60, 0); /* 15 MiB: more than half of the next step is due */
-    CU_ASSERT_EQUAL(part.allocated_bytes, preallocates ? 32 * MIB : 0);
+    CU_ASSERT_EQUAL(part.preallocates, preallocates);
+    check_allocation(&part);
+    write_chunks(&part, 60, 0);
+    check_allocation(&part);
     CU_ASSERT_EQUAL(finish(&part), 0);
     CU_ASSERT_TRUE(part_holds(60));
-    struct stat attributes;
     CU_ASSERT_EQUAL(fstatat(scratch.dirfd, "part", &attributes, 0), 0);
     CU_ASSERT_TRUE((uint64_t)attributes.st_blocks * 512 < 16 * MIB); /* nothing left beyond */
     CU_ASSERT_EQUAL(attributes.st_mode & 07777, 0600);
+}
+
+static void test_next_step_of_preallocation(void)
+{
+    struct pst_part_file part;
+    struct pst_io_op op = {.done = write_done};
+    before_each();
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    uint64_t first_step_bytes = part.allocated_bytes;
+    pst_part_write(&part, &op, data, CHUNK, first_step_bytes, -1);
+    pst_ring_drain(ring);
+    check_allocation(&part);
+    CU_ASSERT_TRUE(!preallocates || part.allocated_bytes > first_step_bytes);
+    CU_ASSERT_EQUAL(finish(&part), 0);
+    CU_ASSERT_EQUAL(part.size_bytes, first_step_bytes + CHUNK);
 }
 
 static void test_part_without_preallocation(void)
@@ -208,7 +230,7 @@ static void test_abandon_waits_for_preallocation(void)
     before_each();
     CU_ASSERT_EQUAL_FATAL(create(&part), 0);
     writes_done = 0;
-    pst_part_write(&part, &op, data, CHUNK, 60 * MIB, -1);
+    pst_part_write(&part, &op, data, CHUNK, part.allocated_bytes, -1);
     CU_ASSERT_EQUAL(part.preallocating, preallocates);
     while (writes_done == 0)
         (void)pst_ring_wait(ring, -1);
@@ -250,6 +272,7 @@ int main(void)
         {"whole parts", test_whole_parts},
         {"empty part", test_empty_part},
         {"allocation stays ahead and bounded", test_allocation_stays_ahead_and_bounded},
+        {"next step of preallocation", test_next_step_of_preallocation},
         {"part without preallocation", test_part_without_preallocation},
         {"abandon waits for preallocation", test_abandon_waits_for_preallocation},
         {"existing file is kept", test_existing_file_is_kept},
