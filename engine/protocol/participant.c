@@ -80,9 +80,8 @@ static void refuse_current(struct pst_participant *participant, uint32_t error, 
 {
     if (participant->request == 0)
         return;
-    if (participant->sender_ref != 0)
-        refuse(participant, participant->request, participant->sender_ref, participant->sequence,
-               participant->backup, error, where, actions);
+    refuse(participant, participant->request, participant->sender_ref, participant->sequence,
+           participant->backup, error, where, actions);
     participant->request = 0;
 }
 
@@ -303,7 +302,7 @@ static void on_discard_done(struct pst_participant *participant,
     participant->state = PST_PARTICIPANT_IDLE;
     if (result->error != 0)
         refuse_current(participant, (uint32_t)result->error, participant->self_ref, actions);
-    else if (participant->request != 0 && participant->sender_ref != 0)
+    else if (participant->request != 0)
         confirm(participant, participant->request, participant->sender_ref, participant->sequence,
                 actions);
     participant->request = 0;
@@ -312,8 +311,6 @@ static void on_discard_done(struct pst_participant *participant,
 static void confirm_work(struct pst_participant *participant, const struct pst_work_result *result,
                          struct pst_actions *actions)
 {
-    if (participant->sender_ref == 0)
-        return;
     struct pst_signal *conf = confirm(participant, participant->request, participant->sender_ref,
                                       participant->sequence, actions);
     if (participant->request == PST_STOP_BACKUP_REQ) {
@@ -409,23 +406,17 @@ static void on_timer(struct pst_participant *participant, uint64_t now_ns,
     participant->where = participant->self_ref;
 }
 
-/* The master died: a prepared part is kept, whatever else there is goes. */
-static void on_node_failed(struct pst_participant *participant, uint32_t node, uint64_t now_ns,
+/* The master died: what is not prepared goes. Of a prepared part only the proxy knows whether the
+ * whole node is prepared: it orders CLEANUP, or COMMIT, which keeps the part and frees the LDM. */
+static void on_node_failed(struct pst_participant *participant, uint32_t node,
                            struct pst_actions *actions)
 {
     if (participant->state == PST_PARTICIPANT_IDLE ||
+        participant->state == PST_PARTICIPANT_PREPARED ||
         participant->state == PST_PARTICIPANT_COMMITTING ||
         participant->state == PST_PARTICIPANT_CLEANING ||
         pst_ref_node(participant->master_ref) != node)
         return;
-    if (participant->state == PST_PARTICIPANT_PREPARED) {
-        participant->state = PST_PARTICIPANT_COMMITTING;
-        participant->request = PST_COMMIT_BACKUP_REQ;
-        participant->sender_ref = 0;
-        participant->deadline_ns = now_ns + participant->timeouts.ldm_ns;
-        pst_actions_work(actions, PST_WORK_RELEASE, participant->backup);
-        return;
-    }
     refuse_current(participant, PST_E_NODE_FAILED, participant->master_ref, actions);
     refuse_scans(participant, PST_E_NODE_FAILED, participant->master_ref, actions);
     discard(participant, actions);
@@ -457,7 +448,7 @@ void pst_participant_step(struct pst_participant *participant, const struct pst_
         on_timer(participant, event->now_ns, actions);
         break;
     case PST_EVENT_NODE_FAILED:
-        on_node_failed(participant, event->node, event->now_ns, actions);
+        on_node_failed(participant, event->node, actions);
         break;
     case PST_EVENT_WORK_DONE:
         on_work_done(participant, &event->work, actions);

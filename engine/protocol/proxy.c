@@ -279,8 +279,8 @@ static void advance(struct pst_proxy *proxy, struct pst_actions *actions)
     finish(proxy, actions);
 }
 
-static void serve(struct pst_proxy *proxy, const struct pst_signal *request,
-                  enum pst_proxy_state busy, struct pst_actions *actions)
+static void take_order(struct pst_proxy *proxy, const struct pst_signal *request,
+                       enum pst_proxy_state busy)
 {
     proxy->state = busy;
     proxy->request = *request;
@@ -294,6 +294,12 @@ static void serve(struct pst_proxy *proxy, const struct pst_signal *request,
         proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
         proxy->progress_due_ns = proxy->now_ns + proxy->timeouts.progress_ns;
     }
+}
+
+static void serve(struct pst_proxy *proxy, const struct pst_signal *request,
+                  enum pst_proxy_state busy, struct pst_actions *actions)
+{
+    take_order(proxy, request, busy);
     advance(proxy, actions);
 }
 
@@ -640,16 +646,24 @@ static void on_timer(struct pst_proxy *proxy, struct pst_actions *actions)
         report_progress(proxy, actions);
 }
 
-/* The master died. Before *prepared* the node aborts and cleans up by itself; prepared, it keeps
- * the files, frees the LDMs, and leaves the decision to those who know it. */
+/* Frees the LDMs, and leaves files and decision to those who know it. */
+static void leave_in_doubt(struct pst_proxy *proxy, struct pst_actions *actions)
+{
+    proxy->in_doubt++;
+    struct pst_signal commit = {.gsn = PST_COMMIT_BACKUP_REQ, .backup = proxy->backup};
+    take_order(proxy, &commit, PST_PROXY_COMMITTING);
+    proxy->step++; /* the archive has no decision to store */
+    advance(proxy, actions);
+}
+
+/* The master died. Before *prepared* the node aborts and cleans up by itself. */
 static void on_node_failed(struct pst_proxy *proxy, uint32_t node, struct pst_actions *actions)
 {
     if (proxy->state == PST_PROXY_IDLE || pst_ref_node(proxy->master_ref) != node ||
         proxy->state == PST_PROXY_COMMITTING || proxy->state == PST_PROXY_CLEANING)
         return;
     if (proxy->state == PST_PROXY_PREPARED) {
-        proxy->in_doubt++;
-        proxy->state = PST_PROXY_IDLE;
+        leave_in_doubt(proxy, actions);
         return;
     }
     if (proxy->sender)
