@@ -335,6 +335,14 @@ static void collect(struct pst_master *master, const struct pst_signal *answer, 
     }
 }
 
+/* Who answers for a node: its proxy, or its LDM 1. */
+static pst_ref node_ref(const struct pst_master *master, uint32_t node)
+{
+    struct pst_set proxied = chosen(master, true);
+    return pst_set_has(&proxied, node - 1) ? pst_ref_make(node, PST_BLOCK_PROXY, 0)
+                                           : pst_ref_make(node, PST_BLOCK_BACKUP, 1);
+}
+
 /* Which of those asked sent this; 256 (in no set) for a stranger. */
 static uint32_t member_of(const struct pst_master *master, const struct pst_signal *answer)
 {
@@ -343,10 +351,7 @@ static uint32_t member_of(const struct pst_master *master, const struct pst_sign
     uint32_t node = pst_ref_node(answer->sender_ref);
     if (node < 1 || node > PST_NODES_MAX)
         return 256;
-    struct pst_set proxied = chosen(master, true);
-    pst_ref expected = pst_set_has(&proxied, node - 1) ? pst_ref_make(node, PST_BLOCK_PROXY, 0)
-                                                       : pst_ref_make(node, PST_BLOCK_BACKUP, 1);
-    return answer->sender_ref == expected ? node - 1 : 256;
+    return answer->sender_ref == node_ref(master, node) ? node - 1 : 256;
 }
 
 static bool may_abort(const struct pst_master *master)
@@ -413,6 +418,9 @@ static void on_timer(struct pst_master *master, struct pst_actions *actions)
     uint32_t late = 0;
     while (late < PST_NODES_MAX && !pst_set_has(&master->sender->waiting, late))
         late++;
+    pst_ref where =
+        master->state == PST_MASTER_NUMBERING ? archive_ref(master) : node_ref(master, late + 1);
+    uint32_t late_count = pst_set_count(&master->sender->waiting);
     pst_sender_abandon(master->sender);
     master->sender = NULL;
     bool scans = master->state == PST_MASTER_SCANNING;
@@ -424,36 +432,37 @@ static void on_timer(struct pst_master *master, struct pst_actions *actions)
         end(master, actions);
         break;
     case PST_MASTER_COMMITTING:
-        master->warnings++;
+        master->warnings += late_count;
         end(master, actions);
         break;
     default:
-        abort_backup(master, scans ? PST_E_STALLED : PST_E_TIMEOUT,
-                     pst_ref_make(late + 1, PST_BLOCK_PROXY, 0), actions);
+        abort_backup(master, scans ? PST_E_STALLED : PST_E_TIMEOUT, where, actions);
     }
 }
 
 static void on_node_failed(struct pst_master *master, uint32_t node, struct pst_actions *actions)
 {
     assert(node >= 1 && node <= PST_NODES_MAX && node != pst_ref_node(master->self_ref));
+    bool takes_part =
+        master->state != PST_MASTER_IDLE && pst_set_has(&master->participants, node - 1);
+    pst_ref where = node_ref(master, node);
     pst_set_remove(&master->nodes, node - 1);
     pst_set_remove(&master->multithreaded, node - 1);
-    if (master->state == PST_MASTER_IDLE || !pst_set_has(&master->participants, node - 1))
+    if (!takes_part)
         return;
     pst_set_remove(&master->participants, node - 1);
-    bool decided = master->state == PST_MASTER_DECIDING || master->state == PST_MASTER_COMMITTING;
-    master->warnings += decided;
     bool local = master->state == PST_MASTER_NUMBERING || master->state == PST_MASTER_DECIDING;
-    if (master->sender && !local)
-        pst_sender_fail_member(master->sender, node - 1, PST_E_NODE_FAILED,
-                               pst_ref_make(node, PST_BLOCK_PROXY, 0));
+    bool was_asked = master->sender && !local &&
+                     pst_sender_fail_member(master->sender, node - 1, PST_E_NODE_FAILED, where);
+    master->warnings += master->state == PST_MASTER_DECIDING ||
+                        (master->state == PST_MASTER_COMMITTING && was_asked);
     bool all_in = master->sender && pst_set_is_empty(&master->sender->waiting);
     if (may_abort(master)) {
         if (all_in) {
             pst_sender_release(master->sender);
             master->sender = NULL;
         }
-        abort_backup(master, PST_E_NODE_FAILED, pst_ref_make(node, PST_BLOCK_PROXY, 0), actions);
+        abort_backup(master, PST_E_NODE_FAILED, where, actions);
     } else if (all_in) {
         leave(master, actions);
     }

@@ -537,8 +537,9 @@ static void on_fragment_answer(struct pst_proxy *proxy, const struct pst_signal 
 static void on_fragment_listed(struct pst_proxy *proxy, const struct pst_signal *listed,
                                struct pst_actions *actions)
 {
+    uint32_t source = member_of(proxy, PST_BLOCK_SOURCE, listed->sender_ref);
     if (proxy->state != PST_PROXY_SCANNING || listed->backup != proxy->backup ||
-        listed->payload.fragment.source >= proxy->sources || proxy->error != 0)
+        source == NO_MEMBER || listed->payload.fragment.source != source || proxy->error != 0)
         return;
     note_progress(proxy);
     int error = pst_dealer_add(&proxy->dealer, &listed->payload.fragment);
