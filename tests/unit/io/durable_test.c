@@ -1,5 +1,5 @@
 #include "io/durable.h"
-#include "io_test.h"
+#include "tests/unit/io/io_test.h"
 
 #include <CUnit/Basic.h>
 #include <errno.h>

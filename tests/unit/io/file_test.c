@@ -1,6 +1,6 @@
 #include "io/fault.h"
 #include "io/file.h"
-#include "io_test.h"
+#include "tests/unit/io/io_test.h"
 
 #include <CUnit/Basic.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "io_test.h"
+#include "tests/unit/io/io_test.h"
 
 #include <dirent.h>
 #include <errno.h>
