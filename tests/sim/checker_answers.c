@@ -25,8 +25,11 @@ static struct sim_request *find(struct sim *sim, uint16_t gsn, pst_ref sender_re
 
 static void note_request(struct sim *sim, const struct pst_signal *signal)
 {
-    if (find(sim, signal->gsn, signal->sender_ref, signal->receiver_ref, signal)) {
-        if (signal->gsn != PST_BACKUP_REQ) /* the client may ask twice */
+    struct sim_request *before =
+        find(sim, signal->gsn, signal->sender_ref, signal->receiver_ref, signal);
+    if (before) {
+        before->sent++;
+        if (signal->gsn != PST_BACKUP_REQ)
             sim_fail(sim, "%s is sent twice with one sequence", pst_gsn_name(signal->gsn));
         return;
     }
@@ -36,6 +39,7 @@ static void note_request(struct sim *sim, const struct pst_signal *signal)
     }
     sim->requests[sim->requests_count++] = (struct sim_request){
         .gsn = signal->gsn,
+        .sent = 1,
         .sender_ref = signal->sender_ref,
         .receiver_ref = signal->receiver_ref,
         .backup = signal->backup,
@@ -61,11 +65,11 @@ void sim_check_sent(struct sim *sim, const struct pst_signal *signal)
     if (!request)
         sim_fail(sim, "%s from %s to %s answers nothing that it asked", pst_gsn_name(signal->gsn),
                  sim_ref_name(signal->sender_ref, from), sim_ref_name(signal->receiver_ref, to));
-    else if (request->is_answered)
+    else if (request->answers == request->sent)
         sim_fail(sim, "%s from %s is a second answer", pst_gsn_name(signal->gsn),
                  sim_ref_name(signal->sender_ref, from));
     else
-        request->is_answered = true;
+        request->answers++;
 }
 
 /* Sources and archive may keep silent, as a fault; the machines may not. */
@@ -76,7 +80,7 @@ void sim_check_answers(struct sim *sim)
         enum pst_block block = pst_ref_block(request->receiver_ref);
         bool must = block == PST_BLOCK_BACKUP || block == PST_BLOCK_PROXY;
         char to[24];
-        if (must && !request->is_answered)
+        if (must && request->answers == 0)
             sim_fail(sim, "%s to %s was never answered", pst_gsn_name(request->gsn),
                      sim_ref_name(request->receiver_ref, to));
     }
@@ -112,6 +116,12 @@ void sim_check_told(struct sim *sim, const struct pst_signal *signal)
         sim_fail(sim, "the client is told %s", pst_gsn_name(signal->gsn));
         return;
     }
+    bool asked_again = backup->told == SIM_TOLD_REF && backup->refusals < backup->requests;
+    if (before == SIM_TOLD_NOTHING && asked_again) { /* refused, then asked again: once more */
+        backup->told = SIM_TOLD_NOTHING;
+        backup->ends = 0;
+    }
+    backup->refusals += after == SIM_TOLD_REF;
     if (backup->told != before)
         sim_fail(sim, "the client is told %s out of turn", pst_gsn_name(signal->gsn));
     if (request_id != backup->request_id || signal->sequence != backup->sequence)

@@ -29,9 +29,9 @@
     X(ARCHIVE_SLOW, 25, "the archive answers after the deadline")                                  \
     X(ARCHIVE_LOST, 12, "the archive never answers")                                               \
     X(ANSWER_LOST, 4, "an answer is lost on its way to a proxy or the master")                     \
-    X(CLIENT_ABORT, 300, "the client aborts")                                                      \
-    X(CLIENT_REPEAT, 300, "the client asks twice for one backup")                                  \
-    X(CLIENT_OTHER, 200, "the client asks for another backup meanwhile")                           \
+    X(CLIENT_ABORT, 700, "the client aborts")                                                      \
+    X(CLIENT_REPEAT, 600, "the client asks twice for one backup")                                  \
+    X(CLIENT_OTHER, 600, "the client asks for another backup meanwhile")                           \
     X(CLIENT_NUMBER, 200, "the client asks for a number of its own, perhaps one that exists")      \
     X(CLIENT_BAD, 100, "the client's request is malformed")
 

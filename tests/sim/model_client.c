@@ -10,8 +10,9 @@
 /* Some soon, some late, in every phase of a backup. */
 static uint64_t some_time_ns(struct sim *sim)
 {
-    static const uint64_t most_ns[] = {SIM_MS, 20 * SIM_MS, 300 * SIM_MS, 8 * SIM_S};
-    return sim_random_between(&sim->random, SIM_US, most_ns[sim_random_next(&sim->random) % 4]);
+    static const uint64_t most_ns[] = {SIM_MS,       20 * SIM_MS,  100 * SIM_MS,
+                                       300 * SIM_MS, 600 * SIM_MS, 8 * SIM_S};
+    return sim_random_between(&sim->random, SIM_US, most_ns[sim_random_next(&sim->random) % 6]);
 }
 
 static void later(struct sim *sim, enum sim_event_type type, uint32_t backup)
@@ -19,8 +20,9 @@ static void later(struct sim *sim, enum sim_event_type type, uint32_t backup)
     sim_queue_add(&sim->queue, type, SIM_CLIENT, sim->now_ns + some_time_ns(sim))->token = backup;
 }
 
-static void send_request(struct sim *sim, const struct sim_backup *backup)
+static void send_request(struct sim *sim, struct sim_backup *backup)
 {
+    backup->requests++;
     struct pst_signal request = {
         .gsn = PST_BACKUP_REQ,
         .version = PST_SIGNAL_VERSION,
@@ -64,9 +66,9 @@ static void ask_next(struct sim *sim)
     uint32_t index = sim->backups_count - 1;
     if (sim_fault(sim, SIM_FAULT_CLIENT_ABORT))
         later(sim, SIM_CLIENT_ABORT, index);
-    if (sim_fault(sim, SIM_FAULT_CLIENT_REPEAT))
+    if (sim_random_hits(&sim->random, 500))
         later(sim, SIM_CLIENT_REPEAT, index);
-    if (sim_fault(sim, SIM_FAULT_CLIENT_OTHER))
+    else
         later(sim, SIM_CLIENT_OTHER, index);
 }
 
@@ -100,6 +102,12 @@ static void hear(struct sim *sim, const struct pst_signal *signal)
         later(sim, SIM_CLIENT_NEXT, 0);
 }
 
+/* A client that has heard the end of it leaves it alone. */
+static bool is_running(const struct sim *sim, uint64_t index)
+{
+    return sim->running == &sim->backups[index];
+}
+
 void sim_client_event(struct sim *sim, const struct sim_event *event)
 {
     switch (event->type) {
@@ -113,10 +121,12 @@ void sim_client_event(struct sim *sim, const struct sim_event *event)
         send_abort(sim, &sim->backups[event->token]);
         break;
     case SIM_CLIENT_REPEAT:
-        send_request(sim, &sim->backups[event->token]);
+        if (is_running(sim, event->token) && sim_fault(sim, SIM_FAULT_CLIENT_REPEAT))
+            send_request(sim, sim->running);
         break;
     case SIM_CLIENT_OTHER:
-        ask(sim)->is_other = true;
+        if (is_running(sim, event->token) && sim_fault(sim, SIM_FAULT_CLIENT_OTHER))
+            ask(sim);
         break;
     default:
         assert(!"an event that a client never gets");

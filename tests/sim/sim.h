@@ -62,11 +62,12 @@ struct sim_backup {
     uint32_t number;
     uint32_t sequence; /* of its BACKUP_REQ */
     bool is_bad;       /* its request is malformed */
-    bool is_other;     /* asked for while another was running */
     bool single_threaded;
     bool may_fail; /* faults are allowed */
 
     enum sim_told told;
+    uint32_t requests; /* BACKUP_REQ, repeated ones too */
+    uint32_t refusals; /* BACKUP_REF */
     uint32_t ends;
     uint64_t asked_ns;
     uint64_t ended_ns;
@@ -128,7 +129,8 @@ struct sim_source {
 /* A REQ that was sent, for the checker of answers. */
 struct sim_request {
     uint16_t gsn;
-    bool is_answered;
+    uint16_t sent; /* how often; only a client repeats itself */
+    uint16_t answers;
     pst_ref sender_ref;
     pst_ref receiver_ref;
     uint64_t backup;
