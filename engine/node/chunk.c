@@ -92,16 +92,19 @@ static void write_out(struct pst_pipeline *pipeline, struct chunk *chunk,
                    place.file_offset, chunk->buffer_index);
 }
 
-/* The index gathered so far goes to the file; the spare buffer takes over. */
+/* The index gathered so far goes to the file. */
 void chunk_write_index(struct pst_pipeline *pipeline)
 {
     struct chunk *full = pipeline->index;
-    struct pst_part_place place = pst_part_seal_index(&pipeline->part);
+    pipeline->index = NULL;
+    write_out(pipeline, full, pst_part_seal_index(&pipeline->part));
+}
+
+static void take_spare_index(struct pst_pipeline *pipeline)
+{
     pipeline->index = pipeline->spare_index;
     pipeline->spare_index = NULL;
-    if (pipeline->index)
-        pst_part_attach_index(&pipeline->part, pipeline->index->memory);
-    write_out(pipeline, full, place);
+    pst_part_attach_index(&pipeline->part, pipeline->index->memory);
 }
 
 /* Seals what is complete, in order; that gives it its number and its place in the file. */
@@ -113,6 +116,7 @@ void chunk_write_ready(struct pst_pipeline *pipeline)
             if (!pipeline->spare_index)
                 return; /* the index before it is still being written */
             chunk_write_index(pipeline);
+            take_spare_index(pipeline);
         }
         pipeline->ready = chunk->next;
         if (!pipeline->ready)

@@ -250,10 +250,11 @@ void *source_run(void *argument)
     struct pst_idle idle = {0};
     atomic_store(&thread->worker.ready, 0);
     while (!atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire)) {
-        struct pst_signal *signal = next_signal(&lister);
-        if (signal) {
+        struct pst_signal *next = next_signal(&lister);
+        if (next) {
+            struct pst_signal signal = *next; /* a listing takes further ones meanwhile */
             lister.signals_first++;
-            serve(&lister, signal);
+            serve(&lister, &signal);
             pst_idle_reset(&idle);
         } else {
             worker_wait(&thread->worker, &idle, PST_DEADLINE_NONE);
