@@ -61,7 +61,8 @@ void pst_doorbell_cancel(struct pst_doorbell *bell);
 /* The sleeper: the eventfd, to poll for reading elsewhere. Owned by bell, non-blocking. */
 int pst_doorbell_fd(const struct pst_doorbell *bell);
 
-/* The sleeper: makes the fd unreadable. Only between cancel and the next announce. */
+/* The sleeper: makes the fd unreadable. Look into every ring after it and before the next sleep:
+ * it may take away the ring of a signal that was put just now. */
 void pst_doorbell_drain(struct pst_doorbell *bell);
 
 /*
