@@ -7,7 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 cmake --install "$1" --prefix "$work" >/dev/null
-"$work/bin/penstock" --help | grep -q '^usage: penstock\|^Usage: penstock'
+"$work/bin/penstock" --help | grep '^Usage: penstock' >/dev/null
 "$work/bin/penstock-bench" --help >/dev/null
 test -s "$work/share/doc/penstock/LICENSE"
 test -s "$work/share/doc/penstock/docs/architecture.md"
