@@ -1,0 +1,136 @@
+#include "engine/restore/beneath.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int pst_beneath_open(int dirfd, const char *path, int flags, mode_t mode)
+{
+    const struct open_how how = {
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+        .mode = (flags & O_CREAT) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+    };
+    for (;;) {
+        const long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+        if (fd >= 0)
+            return (int)fd;
+        /* EAGAIN: a rename elsewhere raced with the walk (openat2(2)) */
+        if (errno != EINTR && errno != EAGAIN)
+            return -errno;
+    }
+}
+
+void pst_parent_close(struct pst_parent *parent)
+{
+    if (parent->fd >= 0)
+        close(parent->fd);
+    parent->fd = -1;
+    parent->root_fd = -1;
+}
+
+int pst_parent_of(struct pst_parent *parent, int root_fd, const char *path, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash ? (size_t)(slash - path) : 0;
+    assert(length < sizeof(parent->path));
+    *name = slash ? slash + 1 : path;
+    if (parent->root_fd == root_fd && strncmp(parent->path, path, length) == 0 &&
+        parent->path[length] == '\0')
+        return parent->fd;
+    pst_parent_close(parent);
+    memcpy(parent->path, path, length);
+    parent->path[length] = '\0';
+    const int fd = pst_beneath_open(root_fd, length ? parent->path : ".", O_PATH | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    parent->fd = fd;
+    parent->root_fd = root_fd;
+    return fd;
+}
+
+/* What one look into a directory came to. */
+enum emptied { EMPTIED, DESCEND };
+
+static int open_directory(int dirfd, const char *name)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(dirfd, name, flags);
+    if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+        fd = openat(dirfd, name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Unlinks the entries of dir until one is a directory with something in it: then *child is it. */
+static int empty_directory(DIR *dir, int *child)
+{
+    const struct dirent *entry;
+    while ((errno = 0, entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+            continue;
+        if (errno != EISDIR && errno != EPERM)
+            return -errno;
+        if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) == 0)
+            continue;
+        if (errno != ENOTEMPTY && errno != EEXIST)
+            return -errno;
+        *child = open_directory(dirfd(dir), entry->d_name);
+        return *child < 0 ? *child : DESCEND;
+    }
+    return errno ? -errno : EMPTIED;
+}
+
+/* Descends with one descriptor at a time, however deep: back up is "..", and the directory just
+ * emptied is then found and removed like any other. Takes fd. */
+static int empty_tree(int fd)
+{
+    for (unsigned depth = 0;;) {
+        if (fchmod(fd, 0700) != 0 && errno != EPERM) {
+            const int error = -errno;
+            close(fd);
+            return error;
+        }
+        DIR *dir = fdopendir(fd);
+        if (dir == NULL) {
+            const int error = -errno;
+            close(fd);
+            return error;
+        }
+        int next = -1;
+        int result = empty_directory(dir, &next);
+        if (result == EMPTIED && depth > 0) {
+            next = openat(dirfd(dir), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            result = next < 0 ? -errno : EMPTIED;
+        }
+        closedir(dir);
+        if (result < 0 || (result == EMPTIED && depth == 0))
+            return result < 0 ? result : 0;
+        depth = result == DESCEND ? depth + 1 : depth - 1;
+        fd = next;
+    }
+}
+
+int pst_beneath_remove(int dirfd, const char *name)
+{
+    if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return -errno;
+    const int fd = open_directory(dirfd, name);
+    if (fd < 0)
+        return fd;
+    int error = empty_tree(fd);
+    if (!error && unlinkat(dirfd, name, AT_REMOVEDIR) != 0)
+        error = -errno;
+    return error;
+}

@@ -1,0 +1,203 @@
+#include "engine/restore/objects.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES (1u << 20)
+#define SLOTS_MIN 1024u
+
+/* Where flags and path lie in an entry: docs/format.md. */
+#define ENTRY_FLAGS_OFFSET 6u
+#define ENTRY_FLAGS_BYTES 2u
+
+struct pst_object_block {
+    struct pst_object_block *next;
+    size_t used;
+    uint8_t bytes[BLOCK_BYTES] __attribute__((aligned(8)));
+};
+
+_Static_assert(sizeof(struct pst_object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
+               "every object fits a block");
+
+int pst_objects_init(struct pst_objects *objects)
+{
+    *objects = (struct pst_objects){.slots_count = SLOTS_MIN};
+    objects->slots = calloc(SLOTS_MIN, sizeof(*objects->slots));
+    if (objects->slots == NULL)
+        return -ENOMEM;
+    pthread_mutex_init(&objects->mutex, NULL);
+    return 0;
+}
+
+void pst_objects_release(struct pst_objects *objects)
+{
+    while (objects->blocks) {
+        struct pst_object_block *block = objects->blocks;
+        objects->blocks = block->next;
+        free(block);
+    }
+    free(objects->slots);
+    free(objects->sorted);
+    pthread_mutex_destroy(&objects->mutex);
+}
+
+struct pst_object pst_object_of(const struct pst_object_record *record)
+{
+    struct pst_object object;
+    size_t offset = 0;
+    const int error = pst_object_decode(record->entry, record->entry_bytes, &offset, &object);
+    assert(!error);
+    (void)error;
+    object.flags = record->flags;
+    return object;
+}
+
+static uint64_t id_of(const struct pst_object_record *record)
+{
+    uint64_t id;
+    memcpy(&id, record->entry + 8, sizeof(id));
+    return id;
+}
+
+/* SplitMix64's finaliser: ids are counters, and must not cluster. */
+static uint64_t hash(uint32_t node, uint64_t id)
+{
+    uint64_t h = id ^ (uint64_t)node << 40;
+    h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
+    return h ^ h >> 31;
+}
+
+/* The slot of the object, or the free one where it belongs. */
+static struct pst_object_record **slot_of(const struct pst_objects *objects, uint32_t node,
+                                          uint64_t id)
+{
+    size_t i = (size_t)hash(node, id) & (objects->slots_count - 1);
+    while (objects->slots[i] != NULL &&
+           (objects->slots[i]->node != node || id_of(objects->slots[i]) != id))
+        i = (i + 1) & (objects->slots_count - 1);
+    return &objects->slots[i];
+}
+
+static int grow(struct pst_objects *objects)
+{
+    struct pst_objects larger = *objects;
+    larger.slots_count *= 2;
+    larger.slots = calloc(larger.slots_count, sizeof(*larger.slots));
+    if (larger.slots == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < objects->slots_count; i++) {
+        struct pst_object_record *record = objects->slots[i];
+        if (record)
+            *slot_of(&larger, record->node, id_of(record)) = record;
+    }
+    free(objects->slots);
+    objects->slots = larger.slots;
+    objects->slots_count = larger.slots_count;
+    return 0;
+}
+
+static struct pst_object_record *new_record(struct pst_objects *objects, size_t entry_bytes)
+{
+    const size_t bytes = sizeof(struct pst_object_record) + entry_bytes;
+    assert(bytes % 8 == 0 && bytes <= BLOCK_BYTES);
+    if (objects->blocks == NULL || bytes > BLOCK_BYTES - objects->blocks->used) {
+        struct pst_object_block *block = malloc(sizeof(*block));
+        if (block == NULL)
+            return NULL;
+        block->next = objects->blocks;
+        block->used = 0;
+        objects->blocks = block;
+    }
+    void *record = objects->blocks->bytes + objects->blocks->used;
+    objects->blocks->used += bytes;
+    return record;
+}
+
+static bool same_but_for_flags(const uint8_t *a, const uint8_t *b, size_t bytes)
+{
+    const size_t after = ENTRY_FLAGS_OFFSET + ENTRY_FLAGS_BYTES;
+    return memcmp(a, b, ENTRY_FLAGS_OFFSET) == 0 &&
+           memcmp(a + after, b + after, bytes - after) == 0;
+}
+
+static int add(struct pst_objects *objects, uint32_t node, const void *entry, size_t entry_bytes,
+               const struct pst_object *object)
+{
+    if (2 * objects->count >= objects->slots_count && grow(objects) != 0)
+        return -ENOMEM;
+    struct pst_object_record **slot = slot_of(objects, node, object->id);
+    if (*slot != NULL) {
+        if ((*slot)->entry_bytes != entry_bytes ||
+            !same_but_for_flags((*slot)->entry, entry, entry_bytes))
+            return -PST_E_CORRUPT;
+        (*slot)->flags |= (uint16_t)object->flags;
+        return 0;
+    }
+    struct pst_object_record *record = new_record(objects, entry_bytes);
+    if (record == NULL)
+        return -ENOMEM;
+    record->node = node;
+    record->flags = (uint16_t)object->flags;
+    record->entry_bytes = (uint32_t)entry_bytes;
+    memcpy(record->entry, entry, entry_bytes);
+    *slot = record;
+    objects->count++;
+    return 0;
+}
+
+int pst_objects_add(struct pst_objects *objects, uint32_t node, const void *entry,
+                    size_t entry_bytes, const struct pst_object *object)
+{
+    pthread_mutex_lock(&objects->mutex);
+    const int error = add(objects, node, entry, entry_bytes, object);
+    pthread_mutex_unlock(&objects->mutex);
+    return error;
+}
+
+const struct pst_object_record *pst_objects_find(const struct pst_objects *objects, uint32_t node,
+                                                 uint64_t id)
+{
+    return *slot_of(objects, node, id);
+}
+
+static const char *path_of(const struct pst_object_record *record)
+{
+    return (const char *)record->entry + PST_OBJECT_FIXED_BYTES;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct pst_object_record *left = *(struct pst_object_record *const *)a;
+    const struct pst_object_record *right = *(struct pst_object_record *const *)b;
+    const uint32_t left_source = pst_object_source(id_of(left));
+    const uint32_t right_source = pst_object_source(id_of(right));
+    if (left->node != right->node)
+        return left->node < right->node ? -1 : 1;
+    if (left_source != right_source)
+        return left_source < right_source ? -1 : 1;
+    return strcmp(path_of(left), path_of(right));
+}
+
+int pst_objects_sort(struct pst_objects *objects, const struct pst_object_record **clash)
+{
+    objects->sorted = calloc(objects->count + 1, sizeof(*objects->sorted));
+    if (objects->sorted == NULL)
+        return -ENOMEM;
+    size_t count = 0;
+    for (size_t i = 0; i < objects->slots_count; i++) {
+        if (objects->slots[i])
+            objects->sorted[count++] = objects->slots[i];
+    }
+    assert(count == objects->count);
+    qsort(objects->sorted, count, sizeof(*objects->sorted), by_place);
+    for (size_t i = 1; i < count; i++) {
+        if (by_place(&objects->sorted[i - 1], &objects->sorted[i]) == 0) {
+            *clash = objects->sorted[i];
+            return -PST_E_CORRUPT;
+        }
+    }
+    return 0;
+}

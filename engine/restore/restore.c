@@ -1,0 +1,253 @@
+#include "engine/restore/restore.h"
+
+#include "engine/base/log.h"
+#include "engine/restore/restore_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int pst_restore_fail(struct pst_restore_run *run, int error, const char *format, ...)
+{
+    pthread_mutex_lock(&run->mutex);
+    if (run->result->message[0] == '\0') {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(run->result->message, sizeof(run->result->message), format, arguments);
+        va_end(arguments);
+    }
+    pthread_mutex_unlock(&run->mutex);
+    return error;
+}
+
+static const char *source_name(const struct pst_restore_run *run,
+                               const struct pst_object_record *record, uint64_t id)
+{
+    const struct pst_node_manifest *node = &run->backup->nodes[record->node];
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        if (node->sources[i].instance == pst_object_source(id))
+            return node->sources[i].name;
+    }
+    return "?";
+}
+
+int pst_restore_fail_object(struct pst_restore_run *run, int error,
+                            const struct pst_object_record *record, const char *what)
+{
+    const struct pst_object object = pst_object_of(record);
+    return pst_restore_fail(run, error, "%s %s/%s: %s", what, source_name(run, record, object.id),
+                            object.path, pst_error_text(error));
+}
+
+static void tell_progress(void *context)
+{
+    struct pst_restore_run *run = context;
+    const struct pst_crew_progress progress = {
+        .bytes_done = run->looked_bytes + run->scanned_bytes + atomic_load(&run->scan.bytes_done),
+        .bytes_total = run->set.file_bytes,
+        .objects_done = atomic_load(&run->made),
+    };
+    if (run->options->progress)
+        run->options->progress(run->options->context, &progress);
+}
+
+int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type,
+                     int (*chunk)(void *context, uint32_t worker, const struct pst_part_map *part,
+                                  const void *buffer))
+{
+    run->scan = (struct pst_scan){
+        .crew = &run->options->crew,
+        .set = &run->set,
+        .from_fd = run->from_fd,
+        .types = 1u << type,
+        .chunk = chunk,
+        .findings = &run->findings,
+        .stop_at_damage = true,
+        .tick = tell_progress,
+        .context = run,
+    };
+    const int error = pst_scan_run(&run->scan);
+    run->scanned_bytes += atomic_exchange(&run->scan.bytes_done, 0);
+    if (run->findings.damages)
+        return pst_restore_fail(run, run->findings.first_error, "%s", run->findings.first);
+    return error;
+}
+
+static int take_catalogue(void *context, uint32_t worker, const struct pst_part_map *part,
+                          const void *buffer)
+{
+    (void)worker;
+    struct pst_restore_run *run = context;
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    const uint8_t *payload = pst_chunk_payload_of(buffer);
+    int error = 0;
+    size_t offset = 0, before = 0;
+    while (!error && offset < header->raw_bytes) {
+        struct pst_object object;
+        before = offset;
+        error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
+        if (!error)
+            error = pst_objects_add(&run->objects, part->node_index, payload + before,
+                                    offset - before, &object);
+    }
+    if (!error || error == -ENOMEM)
+        return error;
+    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + before, header->raw_bytes - before,
+                                      "catalogue entry"};
+    pst_findings_add_damage(&run->findings, part->file.text, header->file_offset, &damage, error);
+    return error;
+}
+
+static int look_through_parts(struct pst_restore_run *run)
+{
+    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)run->set.chunk_bytes;
+    void *buffer = aligned_alloc(PST_BLOCK_BYTES, bytes);
+    if (buffer == NULL)
+        return -ENOMEM;
+    struct pst_reader reader;
+    int error = pst_reader_open(&reader, 1);
+    if (error) {
+        free(buffer);
+        return error;
+    }
+    for (uint32_t i = 0; !error && i < run->set.count; i++) {
+        error = pst_part_map_fill(&run->set.parts[i], &reader, run->from_fd, buffer, &run->findings,
+                                  &run->looked_bytes);
+        if (!error && run->findings.damages)
+            error = pst_restore_fail(run, run->findings.first_error, "%s", run->findings.first);
+    }
+    pst_reader_close(&reader);
+    free(buffer);
+    return error;
+}
+
+static int gather_objects(struct pst_restore_run *run)
+{
+    int error = pst_restore_scan(run, PST_CHUNK_CATALOGUE, take_catalogue);
+    if (error)
+        return error;
+    const struct pst_object_record *clash = NULL;
+    error = pst_objects_sort(&run->objects, &clash);
+    if (clash)
+        pst_restore_fail_object(run, error, clash, "the backup has two objects named");
+    return error;
+}
+
+static int check_cancel(const struct pst_restore_run *run)
+{
+    return pst_crew_is_cancelled(&run->options->crew) ? -ECANCELED : 0;
+}
+
+static int fill_target(struct pst_restore_run *run)
+{
+    static int (*const passes[])(struct pst_restore_run *) = {
+        pst_restore_make_directories, pst_restore_write_data,         pst_restore_finish_files,
+        pst_restore_make_links,       pst_restore_finish_directories,
+    };
+    int error = 0;
+    for (size_t i = 0; !error && i < sizeof(passes) / sizeof(passes[0]); i++) {
+        error = passes[i](run);
+        if (!error)
+            error = check_cancel(run);
+    }
+    pst_restore_close_sources(run);
+    return error;
+}
+
+static int restore_into_target(struct pst_restore_run *run, const char *path)
+{
+    int error =
+        pst_target_open(&run->target, path, run->backup->cluster.common.uid, run->options->force);
+    if (error)
+        return pst_restore_fail(run, error, "%s: %s (%s)", path, run->target.step,
+                                pst_error_text(error));
+    error = fill_target(run);
+    if (!error) {
+        error = pst_target_commit(&run->target);
+        if (error)
+            pst_restore_fail(run, error, "%s: %s (%s)", path, run->target.step,
+                             pst_error_text(error));
+    }
+    if (error) {
+        const int left = pst_target_abandon(&run->target);
+        if (left)
+            pst_log(PST_LOG_ERROR, "%s beside %s could not be removed: %s", run->target.temporary,
+                    path, pst_error_text(left));
+    }
+    pst_target_close(&run->target);
+    return error;
+}
+
+static void say_owners(struct pst_restore_run *run)
+{
+    run->is_root = geteuid() == 0;
+    run->result->owners_skipped = !run->is_root;
+    if (!run->is_root)
+        pst_log(PST_LOG_INFO, "not root: the restored files will belong to the caller");
+}
+
+static int restore_backup(struct pst_restore_run *run, const char *target)
+{
+    int error = pst_part_set_make(run->backup, &run->set);
+    if (error)
+        return error;
+    error = look_through_parts(run);
+    if (error)
+        goto err_after_set;
+    error = pst_objects_init(&run->objects);
+    if (error)
+        goto err_after_set;
+    error = gather_objects(run);
+    if (!error)
+        error = check_cancel(run);
+    if (!error) {
+        say_owners(run);
+        error = restore_into_target(run, target);
+    }
+    pst_objects_release(&run->objects);
+err_after_set:
+    pst_part_set_free(&run->set);
+    return error;
+}
+
+static mode_t current_umask(void)
+{
+    const mode_t mask = umask(0);
+    umask(mask);
+    return mask;
+}
+
+int pst_restore(const char *from, const struct pst_backup *backup, const char *target,
+                const struct pst_restore_options *options, struct pst_restore_result *result)
+{
+    *result = (struct pst_restore_result){0};
+    if (backup->state != PST_BACKUP_COMPLETE) {
+        snprintf(result->message, sizeof(result->message), "%s", backup->reason);
+        return backup->error;
+    }
+    struct pst_restore_run *run = calloc(1, sizeof(*run));
+    if (run == NULL)
+        return -ENOMEM;
+    run->backup = backup;
+    run->options = options;
+    run->result = result;
+    run->mode_mask = current_umask();
+    pthread_mutex_init(&run->mutex, NULL);
+    pst_findings_init(&run->findings, NULL, NULL);
+    run->from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = run->from_fd < 0 ? -errno : restore_backup(run, target);
+    if (error)
+        pst_restore_fail(run, error, "%s: %s", from, pst_error_text(error));
+    result->objects = atomic_load(&run->made);
+    result->bytes = atomic_load(&run->bytes);
+    if (run->from_fd >= 0)
+        close(run->from_fd);
+    pthread_mutex_destroy(&run->mutex);
+    free(run);
+    return error;
+}

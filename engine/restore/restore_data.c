@@ -1,0 +1,136 @@
+/* The data pass: pieces of verified chunks go to their places in the files. */
+#include "engine/restore/restore_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+bool pst_restore_is_file(const struct pst_object *object)
+{
+    return object->type == PST_OBJECT_FILE || object->type == PST_OBJECT_TABLE ||
+           object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_BLOCK_IMAGE;
+}
+
+int pst_restore_open(struct pst_restore_run *run, struct pst_parent *parent,
+                     const struct pst_object_record *record, const char *path)
+{
+    const char *name;
+    const int source_fd = pst_restore_source_fd(run, record);
+    if (source_fd < 0)
+        return -PST_E_CORRUPT;
+    const int parent_fd = pst_parent_of(parent, source_fd, path, &name);
+    if (parent_fd < 0)
+        return parent_fd;
+    return pst_beneath_open(parent_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+}
+
+static int close_file(struct pst_restore_run *run, struct pst_restore_file *file)
+{
+    if (file->record == NULL)
+        return 0;
+    const struct pst_object_record *record = file->record;
+    file->record = NULL;
+    if (close(file->fd) != 0 && errno != EINTR)
+        return pst_restore_fail_object(run, -errno, record, "could not write");
+    return 0;
+}
+
+/* The open file of an object; the longest kept one makes room. */
+static int file_of(struct pst_restore_run *run, struct pst_restore_worker *worker,
+                   const struct pst_object_record *record, const char *path, int *fd)
+{
+    for (uint32_t i = 0; i < PST_RESTORE_FILES; i++) {
+        if (worker->files[i].record == record) {
+            *fd = worker->files[i].fd;
+            return 0;
+        }
+    }
+    struct pst_restore_file *file = &worker->files[worker->next_file];
+    worker->next_file = (worker->next_file + 1) % PST_RESTORE_FILES;
+    int error = close_file(run, file);
+    if (error)
+        return error;
+    *fd = pst_restore_open(run, &worker->parent, record, path);
+    if (*fd < 0)
+        return pst_restore_fail_object(run, *fd, record, "could not create");
+    *file = (struct pst_restore_file){record, *fd};
+    return 0;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t bytes, uint64_t offset)
+{
+    for (size_t done = 0; done < bytes;) {
+        const ssize_t wrote = pwrite(fd, data + done, bytes - done, (off_t)(offset + done));
+        if (wrote < 0 && errno != EINTR)
+            return -errno;
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    return 0;
+}
+
+static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *worker,
+                       const struct pst_part_map *part, const struct pst_chunk_piece *piece,
+                       const uint8_t *payload)
+{
+    const struct pst_object_record *record =
+        pst_objects_find(&run->objects, part->node_index, piece->object);
+    if (record == NULL)
+        return -PST_E_CORRUPT;
+    const struct pst_object object = pst_object_of(record);
+    if (!pst_restore_is_file(&object) || piece->bytes > object.size ||
+        piece->object_offset > object.size - piece->bytes)
+        return -PST_E_CORRUPT;
+    if (piece->bytes == 0)
+        return 0;
+    int fd;
+    int error = file_of(run, worker, record, object.path, &fd);
+    if (error)
+        return error;
+    error = write_all(fd, payload + piece->payload_offset, piece->bytes, piece->object_offset);
+    if (error)
+        return pst_restore_fail_object(run, error, record, "could not write");
+    atomic_fetch_add(&run->bytes, piece->bytes);
+    return 0;
+}
+
+static int write_chunk(void *context, uint32_t number, const struct pst_part_map *part,
+                       const void *buffer)
+{
+    struct pst_restore_run *run = context;
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    int error = 0;
+    for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
+        error = write_piece(run, &run->workers[number], part, &header->pieces[i],
+                            pst_chunk_payload_of(buffer));
+        if (error == -PST_E_CORRUPT) {
+            const struct pst_damage damage = {
+                offsetof(struct pst_chunk_header, pieces) + i * sizeof(header->pieces[0]),
+                sizeof(header->pieces[0]), "piece of an object that has no such bytes"};
+            pst_findings_add_damage(&run->findings, part->file.text, header->file_offset, &damage,
+                                    error);
+        }
+    }
+    return error;
+}
+
+int pst_restore_write_data(struct pst_restore_run *run)
+{
+    const uint32_t workers = run->options->crew.workers;
+    run->workers = calloc(workers, sizeof(*run->workers));
+    if (run->workers == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < workers; i++)
+        run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
+    int error = pst_restore_scan(run, PST_CHUNK_DATA, write_chunk);
+    for (uint32_t i = 0; i < workers; i++) {
+        for (uint32_t j = 0; j < PST_RESTORE_FILES; j++) {
+            const int closed = close_file(run, &run->workers[i].files[j]);
+            error = error ? error : closed;
+        }
+        pst_parent_close(&run->workers[i].parent);
+    }
+    free(run->workers);
+    run->workers = NULL;
+    return error;
+}

@@ -1,0 +1,217 @@
+#include "engine/restore/target.h"
+
+#include "engine/restore/beneath.h"
+#include "engine/restore/reader.h"
+#include "engine/restore/restore.h"
+#include "io/durable.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail(struct pst_target *target, const char *step, int error)
+{
+    target->step = step;
+    return error;
+}
+
+/* Splits an absolute path without symlinks into parent and name. */
+static int split(struct pst_target *target, const char *path)
+{
+    char copy[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash == path ? 1 : (size_t)(slash - path);
+    memcpy(copy, path, length);
+    copy[length] = '\0';
+    const char *name = slash + 1;
+    if (strlen(name) > NAME_MAX)
+        return -ENAMETOOLONG;
+    snprintf(target->name, sizeof(target->name), "%s", name);
+    target->parent_fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return target->parent_fd < 0 ? -errno : 0;
+}
+
+/* Parent and name of a path whose last component may not exist. */
+static int resolve(struct pst_target *target, const char *path)
+{
+    char resolved[PATH_MAX], parent[PATH_MAX], last[PATH_MAX], whole[2 * PATH_MAX];
+    if (strlen(path) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    if (realpath(path, resolved) != NULL)
+        return split(target, resolved);
+    if (errno != ENOENT)
+        return -errno;
+    strcpy(parent, path);
+    strcpy(last, path);
+    if (realpath(dirname(parent), resolved) == NULL)
+        return -errno;
+    const char *name = basename(last);
+    if (strcmp(name, "..") == 0 || strcmp(name, ".") == 0)
+        return -ENOENT;
+    snprintf(whole, sizeof(whole), "%s/%s", strcmp(resolved, "/") ? resolved : "", name);
+    return strlen(whole) < PATH_MAX ? split(target, whole) : -ENAMETOOLONG;
+}
+
+/* 1, 0 or -errno. */
+static int is_empty(int root_fd)
+{
+    const int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        const int error = -errno;
+        if (fd >= 0)
+            close(fd);
+        return error;
+    }
+    int result = 1;
+    const struct dirent *entry;
+    while (result == 1 && (errno = 0, entry = readdir(dir)) != NULL)
+        result = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    if (result == 1 && errno)
+        result = -errno;
+    closedir(dir);
+    return result;
+}
+
+static bool is_mount_point(const struct pst_target *target)
+{
+    struct statx status;
+    if (target->name[0] == '\0')
+        return true; /* "/" */
+    if (statx(target->root_fd, "", AT_EMPTY_PATH, 0, &status) != 0)
+        return false;
+    return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* Whether an earlier restore of the same backup was cut off here. */
+static bool has_own_marker(const struct pst_target *target)
+{
+    char *bytes;
+    size_t size;
+    if (pst_small_file_read(target->root_fd, PST_RESTORE_MARKER, sizeof(target->marker), &bytes,
+                            &size) != 0)
+        return false;
+    const bool own = size == strlen(target->marker) && memcmp(bytes, target->marker, size) == 0;
+    free(bytes);
+    return own;
+}
+
+static int open_in_place(struct pst_target *target)
+{
+    struct pst_durable_context context = {.failed_step = "write"};
+    target->in_place = true;
+    int error = pst_durable_write(target->root_fd, PST_RESTORE_MARKER, target->marker,
+                                  strlen(target->marker), true, &context);
+    return error ? fail(target, "the marker file in the target could not be written", error) : 0;
+}
+
+/* Looks at a target that exists: either it is marked, or it is empty and a sibling will do. */
+static int open_existing(struct pst_target *target, bool force)
+{
+    target->root_fd = openat(target->parent_fd, target->name[0] ? target->name : ".",
+                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (target->root_fd < 0)
+        return fail(target, "the target is not a directory that can be opened", -errno);
+    const int empty = is_empty(target->root_fd);
+    int error = empty < 0 ? fail(target, "the target could not be read", empty) : 0;
+    if (!error && !empty && !force && !has_own_marker(target))
+        error = fail(target, "the target is not empty: name another, or use --force", -ENOTEMPTY);
+    if (!error && (!empty || is_mount_point(target)))
+        error = open_in_place(target);
+    if (error || !target->in_place) {
+        close(target->root_fd);
+        target->root_fd = -1;
+    }
+    return error;
+}
+
+static int open_sibling(struct pst_target *target)
+{
+    const int length =
+        snprintf(target->temporary, sizeof(target->temporary), ".%.*s.penstock-%.16s",
+                 (int)(NAME_MAX - 32), target->name, target->marker);
+    if (length < 0 || (size_t)length >= sizeof(target->temporary))
+        return fail(target, "the target's name is too long", -ENAMETOOLONG);
+    /* what a killed restore of the same backup left; its name says that it is ours */
+    int error = pst_beneath_remove(target->parent_fd, target->temporary);
+    if (error)
+        return fail(target, "what an earlier restore left could not be removed", error);
+    if (mkdirat(target->parent_fd, target->temporary, 0700) != 0)
+        return fail(target, "a directory beside the target could not be made", -errno);
+    target->root_fd = openat(target->parent_fd, target->temporary,
+                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (target->root_fd < 0) {
+        error = fail(target, "a directory beside the target could not be opened", -errno);
+        unlinkat(target->parent_fd, target->temporary, AT_REMOVEDIR);
+    }
+    return error;
+}
+
+int pst_target_open(struct pst_target *target, const char *path, const uint8_t uid[PST_UID_BYTES],
+                    bool force)
+{
+    *target = (struct pst_target){.root_fd = -1, .parent_fd = -1, .step = ""};
+    pst_hex_encode(uid, PST_UID_BYTES, target->marker);
+    strcat(target->marker, "\n");
+    int error = resolve(target, path);
+    if (error)
+        return fail(target, "the directory that is to hold the target cannot be opened", error);
+    struct stat status;
+    target->exists = fstatat(target->parent_fd, target->name[0] ? target->name : ".", &status,
+                             AT_SYMLINK_NOFOLLOW) == 0;
+    if (target->exists)
+        error = open_existing(target, force);
+    if (!error && !target->in_place)
+        error = open_sibling(target);
+    if (error)
+        close(target->parent_fd);
+    return error;
+}
+
+/* Removing the marker touches the directory: its time, as restored, is put back. */
+static int remove_marker(struct pst_target *target)
+{
+    struct stat status;
+    struct pst_durable_context context = {.failed_step = "unlink"};
+    if (fstat(target->root_fd, &status) != 0)
+        return -errno;
+    int error = pst_durable_unlink(target->root_fd, PST_RESTORE_MARKER, 0, &context);
+    if (error)
+        return error;
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, status.st_mtim};
+    if (futimens(target->root_fd, times) != 0)
+        return -errno;
+    return fsync(target->root_fd) == 0 ? 0 : -errno;
+}
+
+int pst_target_commit(struct pst_target *target)
+{
+    if (syncfs(target->root_fd) != 0)
+        return fail(target, "the target's file system could not be synced", -errno);
+    int error;
+    if (target->in_place) {
+        error = remove_marker(target);
+        return error ? fail(target, "the marker file could not be removed", error) : 0;
+    }
+    struct pst_durable_context context = {.failed_step = "rename"};
+    error = pst_durable_rename(target->parent_fd, target->temporary, target->parent_fd,
+                               target->name, target->exists ? 0 : RENAME_NOREPLACE, &context);
+    return error ? fail(target, "the restored directory could not be given its name", error) : 0;
+}
+
+int pst_target_abandon(struct pst_target *target)
+{
+    return target->in_place ? 0 : pst_beneath_remove(target->parent_fd, target->temporary);
+}
+
+void pst_target_close(struct pst_target *target)
+{
+    close(target->root_fd);
+    close(target->parent_fd);
+}
