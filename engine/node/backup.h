@@ -13,7 +13,7 @@ struct pst_backup_options {
     int cancel_fd; /* readable: abort the backup, orderly; -1: none */
     /* Called on the caller's thread about every timeouts.progress_ns. expected_bytes may grow until
      * expected_is_final. May be NULL. */
-    void (*on_status)(void *context, const struct pst_progress *status);
+    void (*on_status)(void *context, const struct pst_backup_progress *status);
     void *context;
 };
 

@@ -397,7 +397,7 @@ static void on_progress(struct pst_master *master, const struct pst_signal *repo
         return;
     master->node_progress[member] = report->payload.progress;
     master->deadline_ns = master->now_ns + master->timeouts.stall_ns + master->timeouts.master_ns;
-    struct pst_progress *status =
+    struct pst_backup_progress *status =
         &tell_client(master, PST_BACKUP_STATUS_REP, actions)->payload.progress;
     status->master_ref = master->self_ref;
     status->request_id = master->request.request_id;

@@ -57,7 +57,7 @@ struct pst_master {
     struct pst_sums sums;       /* of the prepared nodes */
     struct pst_commit manifest; /* the cluster manifest */
     uint32_t warnings;          /* nodes that did not store their copy of it */
-    struct pst_progress node_progress[PST_NODES_MAX];
+    struct pst_backup_progress node_progress[PST_NODES_MAX];
 
     uint64_t completed; /* backups, since init */
     uint64_t aborted;

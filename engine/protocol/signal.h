@@ -98,7 +98,7 @@ static inline struct pst_set pst_set_first(uint32_t count)
     X(BACKUP_REQ, 1, pst_backup_req)                                                               \
     X(BACKUP_CONF, 2, pst_backup_conf)                                                             \
     X(BACKUP_REF, 3, pst_ref_payload)                                                              \
-    X(BACKUP_STATUS_REP, 4, pst_progress)                                                          \
+    X(BACKUP_STATUS_REP, 4, pst_backup_progress)                                                   \
     X(BACKUP_COMPLETE_REP, 5, pst_backup_complete_rep)                                             \
     X(BACKUP_ABORT_REP, 6, pst_ref_payload)                                                        \
     /* master, proxies, LDMs */                                                                    \
@@ -127,7 +127,7 @@ static inline struct pst_set pst_set_first(uint32_t count)
     X(CLEANUP_BACKUP_REQ, 31, pst_order)                                                           \
     X(CLEANUP_BACKUP_CONF, 32, pst_order)                                                          \
     X(CLEANUP_BACKUP_REF, 33, pst_ref_payload)                                                     \
-    X(BACKUP_PROGRESS_REP, 34, pst_progress)                                                       \
+    X(BACKUP_PROGRESS_REP, 34, pst_backup_progress)                                                \
     /* a node and its sources */                                                                   \
     X(SOURCE_FREEZE_REQ, 40, pst_order)                                                            \
     X(SOURCE_FREEZE_CONF, 41, pst_gci)                                                             \
@@ -283,7 +283,7 @@ struct pst_fragment_conf {
     struct pst_sums sums;
 };
 
-struct pst_progress {
+struct pst_backup_progress {
     pst_ref master_ref;
     uint32_t reserved;
     struct pst_sums sums;       /* since the start of the backup */
@@ -341,7 +341,7 @@ union pst_payload {
     struct pst_gci gci;
     struct pst_fragment fragment;
     struct pst_fragment_conf fragment_conf;
-    struct pst_progress progress;
+    struct pst_backup_progress progress;
     struct pst_stop_backup_conf stop_conf;
     struct pst_commit commit;
     struct pst_source_list_conf list_conf;
