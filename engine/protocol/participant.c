@@ -320,6 +320,18 @@ static void confirm_work(struct pst_participant *participant, const struct pst_w
     }
 }
 
+/* The row of the REQ in service, if it is this work that it waits for. */
+static const struct pst_participant_transition *
+transition_of(const struct pst_participant *participant, enum pst_work_type work)
+{
+    for (uint32_t i = 0; i < pst_participant_transitions_count; i++) {
+        const struct pst_participant_transition *transition = &pst_participant_transitions[i];
+        if (transition->work == work && transition->gsn == participant->request)
+            return transition;
+    }
+    return NULL;
+}
+
 static void on_work_done(struct pst_participant *participant, const struct pst_work_result *result,
                          struct pst_actions *actions)
 {
@@ -331,16 +343,14 @@ static void on_work_done(struct pst_participant *participant, const struct pst_w
         on_scan_done(participant, result, actions);
         return;
     }
-    if (result->type == PST_WORK_DISCARD) {
+    if (result->type == PST_WORK_DISCARD && participant->discards) {
         on_discard_done(participant, result, actions);
         return;
     }
-    const struct pst_participant_transition *transition = pst_participant_transitions;
-    while (transition->work != result->type)
-        transition++;
-    if (participant->request != transition->gsn) { /* its REQ has been answered: it was late */
+    const struct pst_participant_transition *transition = transition_of(participant, result->type);
+    if (!transition) { /* nobody asked for it, or its REQ has been answered: it was late */
         stray(participant);
-        if (result->type == PST_WORK_RELEASE)
+        if (result->type == PST_WORK_RELEASE && participant->state == PST_PARTICIPANT_COMMITTING)
             participant->state = PST_PARTICIPANT_IDLE;
         return;
     }
