@@ -14,8 +14,9 @@
 /* The last record of a --json run; stdout may be what failed, and the log has the message. */
 static void print_exit_error(enum pst_exit code, const char *message)
 {
-    int rc = pst_json_record(stdout, "exit_error",
-                             json_pack("{s:i, s:s}", "code", (int)code, "message", message));
+    int rc = pst_json_record(
+        stdout, "exit_error",
+        json_pack("{s:i, s:o}", "code", (int)code, "message", pst_json_text(message)));
     if (rc != 0)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(rc));
 }

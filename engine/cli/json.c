@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 int pst_json_print(FILE *out, struct json_t *value)
 {
@@ -25,4 +28,27 @@ int pst_json_record(FILE *out, const char *message_type, struct json_t *fields)
         return pst_json_print(out, record);
     json_decref(record);
     return -ENOMEM;
+}
+
+static void escape(const char *text, char *escaped)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        escaped += sprintf(escaped, byte > 0x7f ? "\\x%02x" : "%c", byte);
+    }
+    *escaped = '\0';
+}
+
+struct json_t *pst_json_text(const char *text)
+{
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+    char *escaped = malloc(4 * strlen(text) + 1);
+    if (!escaped)
+        return NULL;
+    escape(text, escaped);
+    string = json_string(escaped);
+    free(escaped);
+    return string;
 }

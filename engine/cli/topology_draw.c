@@ -6,7 +6,7 @@
 
 #define CELLS_PER_ROW 4u
 #define CELL_COLUMNS 18 /* "CPU 16   LDM 1,3,5" */
-#define ROLE_COLUMNS 10 /* of them behind the CPU number */
+#define ROLE_COLUMNS 12 /* of them behind a CPU number of four digits */
 
 /* ---- who sits on a CPU ---- */
 
@@ -141,7 +141,7 @@ static void draw_hugepages(FILE *out, const struct pst_topology_node *node)
     char size[PST_VALUE_TEXT_BYTES];
     for (uint32_t i = 0; i < node->hugepage_sizes; i++)
         if (node->hugepages[i].total_pages > 0)
-            fprintf(out, ", %llu of %llu hugepages of %s free",
+            fprintf(out, "  %llu of %llu hugepages of %s free\n",
                     (unsigned long long)node->hugepages[i].free_pages,
                     (unsigned long long)node->hugepages[i].total_pages,
                     pst_value_size_text(node->hugepages[i].page_bytes, size));
@@ -158,8 +158,8 @@ static void draw_node(FILE *out, const struct pst_topology_view *view,
         fprintf(out, "%s%s%s", pst_value_size_text(node->memory_bytes, size),
                 node->memory_only ? ", memory only" : "",
                 node->memory_allowed ? "" : ", closed to this process");
-    draw_hugepages(out, node);
     fprintf(out, "\n");
+    draw_hugepages(out, node);
     draw_cores(out, view, node->id);
     if (view->disk->node == node->id)
         fprintf(out, "  disk %s\n", view->disk->name);
@@ -215,12 +215,13 @@ static void draw_limits(FILE *out, const struct pst_topology *topology)
 
 static void draw_plan(FILE *out, const struct pst_plan *plan)
 {
-    struct pst_cpu_list cpus = {.count = plan->ldms};
+    struct pst_cpu_list cpus = {0}; /* in the order of the LDMs, each once */
     for (uint32_t i = 0; i < plan->ldms; i++)
-        cpus.cpu[i] = plan->ldm[i].cpu;
+        if (!pst_cpu_list_has(&cpus, plan->ldm[i].cpu))
+            cpus.cpu[cpus.count++] = plan->ldm[i].cpu;
     char text[512];
     fprintf(out, "plan: hub on CPU %u, %u LDM%s on CPU%s %s\n", plan->hub.cpu, plan->ldms,
-            plan->ldms == 1 ? "" : "s", plan->ldms == 1 ? "" : "s",
+            plan->ldms == 1 ? "" : "s", cpus.count == 1 ? "" : "s",
             pst_cpu_list_format(&cpus, text, sizeof(text)));
     fprintf(out, "given up:%s\n", plan->note_count == 0 ? " nothing" : "");
     for (uint32_t i = 0; i < plan->note_count; i++)

@@ -1,5 +1,6 @@
 #include <jansson.h>
 
+#include "engine/cli/json.h"
 #include "engine/cli/topology_view.h"
 
 /* Unknown numbers are null. */
@@ -60,13 +61,14 @@ static json_t *cpus_json(const struct pst_topology *topology)
 
 static json_t *device_json(const struct pst_topology_device *device)
 {
-    return json_pack("{s:s, s:o}", "name", device->name, "node", number_or_null(device->node));
+    return json_pack("{s:o, s:o}", "name", pst_json_text(device->name), "node",
+                     number_or_null(device->node));
 }
 
 static json_t *disk_json(const struct pst_topology_view *view)
 {
-    return json_pack("{s:s, s:s, s:o}", "path", view->path, "name", view->disk->name, "node",
-                     number_or_null(view->disk->node));
+    return json_pack("{s:o, s:o, s:o}", "path", pst_json_text(view->path), "name",
+                     pst_json_text(view->disk->name), "node", number_or_null(view->disk->node));
 }
 
 static json_t *nics_json(const struct pst_topology_view *view)

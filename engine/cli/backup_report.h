@@ -1,0 +1,15 @@
+/*
+ * What a finished backup did, for people and for programs.
+ */
+#ifndef PST_ENGINE_CLI_BACKUP_REPORT_H
+#define PST_ENGINE_CLI_BACKUP_REPORT_H
+
+#include <stdio.h>
+
+#include "engine/node/backup.h"
+
+/* A few lines and a table of LDMs, or one "summary" record. 0 or -EIO. */
+PST_MUST_USE int pst_backup_report_print(FILE *out, const struct pst_backup_options *options,
+                                         const struct pst_backup_report *report, bool json);
+
+#endif

@@ -1,0 +1,53 @@
+#include "engine/cli/interrupt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static atomic_bool interrupted;
+static int interrupt_fd = -1;
+
+static void on_signal(int number)
+{
+    (void)number;
+    int saved_errno = errno;
+    const uint64_t one = 1;
+    atomic_store(&interrupted, true);
+    ssize_t written = write(interrupt_fd, &one, sizeof(one));
+    (void)written; /* an eventfd at its limit is readable already */
+    errno = saved_errno;
+}
+
+int pst_interrupt_install(void)
+{
+    interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (interrupt_fd < 0)
+        return -errno;
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    sigemptyset(&action.sa_mask);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
+        return -errno;
+    action.sa_handler = SIG_IGN;
+    return sigaction(SIGPIPE, &action, NULL) < 0 ? -errno : 0;
+}
+
+const atomic_bool *pst_interrupt_flag(void)
+{
+    return &interrupted;
+}
+
+bool pst_interrupted(void)
+{
+    return atomic_load(&interrupted);
+}
+
+int pst_interrupt_fd(void)
+{
+    return interrupt_fd;
+}

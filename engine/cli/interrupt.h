@@ -1,0 +1,23 @@
+/*
+ * SIGINT and SIGTERM as a wish to stop in order: a flag and a descriptor that becomes readable.
+ */
+#ifndef PST_ENGINE_CLI_INTERRUPT_H
+#define PST_ENGINE_CLI_INTERRUPT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "engine/base/error.h"
+
+/* Takes both signals over for the rest of the process, and ignores SIGPIPE: a closed pipe is an
+ * error of its write. Main thread, before any other thread starts. 0 or -errno. */
+PST_MUST_USE int pst_interrupt_install(void);
+
+/* Any thread. */
+const atomic_bool *pst_interrupt_flag(void);
+bool pst_interrupted(void);
+
+/* Readable once a signal came. Never closed. */
+int pst_interrupt_fd(void);
+
+#endif

@@ -1,0 +1,301 @@
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cli/command.h"
+
+static enum pst_exit run_nothing(const struct pst_arguments *arguments)
+{
+    (void)arguments;
+    return PST_EXIT_DONE;
+}
+
+static const struct pst_option options[] = {
+    {.name = "to",
+     .kind = PST_OPTION_TEXT,
+     .argument = "DIR",
+     .required = true,
+     .help = "the backup directory"},
+    {.name = "source",
+     .kind = PST_OPTION_TEXT,
+     .argument = "SPEC",
+     .repeatable = true,
+     .help = "what to back up"},
+    {.name = "ldms",
+     .kind = PST_OPTION_COUNT,
+     .argument = "N",
+     .min = 1,
+     .max = 256,
+     .help = "LDMs"},
+    {.name = "chunk-size",
+     .kind = PST_OPTION_SIZE,
+     .argument = "SIZE",
+     .fallback = "1M",
+     .min = 65536,
+     .max = 16 << 20,
+     .help = "payload of a chunk"},
+    {.name = "wait",
+     .kind = PST_OPTION_DURATION,
+     .argument = "TIME",
+     .min = 1000000,
+     .help = "limit"},
+    {.name = "force", .kind = PST_OPTION_SWITCH, .help = "overwrite"},
+    PST_OPTION_JSON,
+    {0},
+};
+
+static const struct pst_command command = {.name = "backup",
+                                           .summary = "back up",
+                                           .positional = "FIRST [SECOND]",
+                                           .positional_min = 1,
+                                           .positional_max = 2,
+                                           .options = options,
+                                           .run = run_nothing};
+
+static struct pst_arguments arguments;
+
+/* Parses "backup" and the words; the last is NULL. */
+static int parse(const char *word, ...)
+{
+    static char *argv[PST_OPTION_VALUES_MAX * 2 + 16];
+    int argc = 0;
+    argv[argc++] = (char *)"backup";
+    va_list list;
+    va_start(list, word);
+    for (; word; word = va_arg(list, const char *))
+        argv[argc++] = (char *)word;
+    va_end(list);
+    argv[argc] = NULL;
+    return pst_arguments_parse(&command, argc, argv, &arguments);
+}
+
+static void check_error(int rc, const char *text)
+{
+    CU_ASSERT_EQUAL(rc, -EINVAL);
+    CU_ASSERT_STRING_EQUAL(arguments.error, text);
+    if (strcmp(arguments.error, text) != 0)
+        printf("\n  %s\n", arguments.error);
+}
+
+static void test_every_kind_of_value(void)
+{
+    CU_ASSERT_EQUAL_FATAL(parse("--to", "/srv", "one", "--source=dir:/a", "--source", "dir:/b",
+                                "--ldms=4", "--chunk-size", "64KiB", "--wait", "2s", "--force",
+                                "two", "-v", NULL),
+                          0);
+    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/srv");
+    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 2);
+    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 0), "dir:/a");
+    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 1), "dir:/b");
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 4);
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 65536);
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "wait"), 2000000000);
+    CU_ASSERT_TRUE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_FALSE(pst_argument_json(&arguments));
+    CU_ASSERT_TRUE(arguments.verbose);
+    CU_ASSERT_EQUAL_FATAL(arguments.positional_count, 2);
+    CU_ASSERT_STRING_EQUAL(arguments.positionals[0], "one");
+    CU_ASSERT_STRING_EQUAL(arguments.positionals[1], "two");
+}
+
+static void test_what_is_not_given(void)
+{
+    CU_ASSERT_EQUAL_FATAL(parse("--to", "/srv", "one", NULL), 0);
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 1 << 20);
+    CU_ASSERT_FALSE(pst_argument_given(&arguments, "chunk-size"));
+    CU_ASSERT_TRUE(pst_argument_given(&arguments, "to"));
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 0);
+    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 0);
+    CU_ASSERT_PTR_NULL(pst_argument_text(&arguments, "source"));
+    CU_ASSERT_FALSE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_FALSE(arguments.verbose);
+}
+
+static void test_two_dashes_end_the_options(void)
+{
+    CU_ASSERT_EQUAL_FATAL(parse("--to", "/srv", "--", "--force", NULL), 0);
+    CU_ASSERT_STRING_EQUAL(arguments.positionals[0], "--force");
+    CU_ASSERT_FALSE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_EQUAL_FATAL(parse("--to", "--force", "one", NULL), 0); /* a value, however it looks */
+    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "--force");
+}
+
+static void test_help_stops_the_checks(void)
+{
+    CU_ASSERT_EQUAL(parse("--help", NULL), 0);
+    CU_ASSERT_TRUE(arguments.help);
+    CU_ASSERT_EQUAL(parse("-h", NULL), 0);
+    CU_ASSERT_TRUE(arguments.help);
+}
+
+static void test_flag_before_environment_before_default(void)
+{
+    setenv("PENSTOCK_CHUNK_SIZE", "128K", 1);
+    setenv("PENSTOCK_TO", "/env", 1);
+    setenv("PENSTOCK_FORCE", "1", 1);
+    setenv("PENSTOCK_SOURCE", "dir:/env", 1);
+    setenv("PENSTOCK_LDMS", "", 1); /* as good as not set */
+    CU_ASSERT_EQUAL_FATAL(parse("one", NULL), 0);
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 128 << 10);
+    CU_ASSERT_TRUE(pst_argument_given(&arguments, "chunk-size"));
+    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/env");
+    CU_ASSERT_TRUE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 0);
+    CU_ASSERT_EQUAL_FATAL(parse("one", "--chunk-size=1M", "--source=dir:/flag", NULL), 0);
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 1 << 20);
+    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 1);
+    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "source"), "dir:/flag");
+    setenv("PENSTOCK_FORCE", "0", 1);
+    CU_ASSERT_EQUAL_FATAL(parse("one", NULL), 0);
+    CU_ASSERT_FALSE(pst_argument_switch(&arguments, "force"));
+    setenv("PENSTOCK_FORCE", "yes", 1);
+    check_error(parse("one", NULL),
+                "PENSTOCK_FORCE: \"yes\" is neither 1 nor 0; set it to 1 for yes, 0 for no");
+    CU_ASSERT_EQUAL(parse("one", "--force", NULL), 0);
+    setenv("PENSTOCK_LDMS", "many", 1);
+    unsetenv("PENSTOCK_FORCE");
+    check_error(parse("one", NULL),
+                "PENSTOCK_LDMS: \"many\" is not a whole number; give one from 1 to 256");
+    unsetenv("PENSTOCK_LDMS");
+    unsetenv("PENSTOCK_SOURCE");
+    unsetenv("PENSTOCK_TO");
+    unsetenv("PENSTOCK_CHUNK_SIZE");
+}
+
+static void test_unknown_options(void)
+{
+    check_error(parse("--too", "x", NULL), "unknown option --too; did you mean --to?");
+    check_error(parse("--chunksize=1", NULL),
+                "unknown option --chunksize; did you mean --chunk-size?");
+    check_error(parse("--hlep", NULL), "unknown option --hlep; did you mean --help?");
+    check_error(parse("--frobnicate", NULL),
+                "unknown option --frobnicate; `penstock backup --help` lists those there are");
+    check_error(parse("-x", NULL),
+                "unknown option -x; `penstock backup --help` lists those there are");
+    check_error(parse("-vx", NULL),
+                "unknown option -x; `penstock backup --help` lists those there are");
+}
+
+/* getopt_long would take them. */
+static void test_abbreviations_are_unknown(void)
+{
+    check_error(parse("--chunk", "64K", NULL),
+                "unknown option --chunk; `penstock backup --help` lists those there are");
+    check_error(parse("--chunk-siz=64K", NULL),
+                "unknown option --chunk-siz; did you mean --chunk-size?");
+    check_error(parse("one", "--ldm", "3", NULL), "unknown option --ldm; did you mean --ldms?");
+    check_error(parse("--forc", NULL), "unknown option --forc; did you mean --force?");
+    check_error(parse("--hel", NULL), "unknown option --hel; did you mean --help?");
+    check_error(parse("--verbos", NULL), "unknown option --verbos; did you mean --verbose?");
+    check_error(parse("--forc=1", NULL), "unknown option --forc; did you mean --force?");
+    check_error(parse("--chunk-siz", NULL),
+                "unknown option --chunk-siz; did you mean --chunk-size?");
+}
+
+static void test_missing_and_superfluous_values(void)
+{
+    check_error(parse("one", "--to", NULL), "--to needs a value: DIR");
+    check_error(parse("one", "--to=", NULL), "--to needs a value: DIR");
+    check_error(parse("one", "--to", "", NULL), "--to needs a value: DIR");
+    check_error(parse("one", "--force=1", NULL), "--force takes no value");
+    check_error(parse("one", "--help=1", NULL), "--help takes no value");
+    check_error(parse("one", "--to=a", "--to=b", NULL), "--to is given twice; give it once");
+    check_error(parse("one", "--to=a", "--ldms=3", "--ldms", "3", NULL),
+                "--ldms is given twice; give it once");
+    check_error(parse("one", NULL), "--to DIR is missing: the backup directory");
+}
+
+static void test_bad_numbers(void)
+{
+    check_error(parse("--ldms", "x", NULL),
+                "--ldms: \"x\" is not a whole number; give one from 1 to 256");
+    check_error(parse("--ldms", "-3", NULL),
+                "--ldms: \"-3\" is not a whole number; give one from 1 to 256");
+    check_error(parse("--ldms", "3.5", NULL),
+                "--ldms: \"3.5\" is not a whole number; give one from 1 to 256");
+    check_error(parse("--ldms", "0", NULL),
+                "--ldms: 0 is out of range; give a whole number from 1 to 256");
+    check_error(parse("--ldms", "257", NULL),
+                "--ldms: 257 is out of range; give a whole number from 1 to 256");
+    check_error(parse("--ldms", "99999999999999999999", NULL),
+                "--ldms: 99999999999999999999 is out of range; give a whole number from 1 to 256");
+    check_error(
+        parse("--chunk-size", "1MB", NULL),
+        "--chunk-size: \"1MB\" is not a size such as 64K, 1MiB or 2G; give one from 64K to 16M");
+    check_error(
+        parse("--chunk-size", "1K", NULL),
+        "--chunk-size: 1K is out of range; give a size such as 64K, 1MiB or 2G from 64K to 16M");
+    check_error(
+        parse("--wait", "2", NULL),
+        "--wait: \"2\" is not a duration with its unit, such as 500ms, 2s or 5m; give one of "
+        "at least 1ms");
+    check_error(
+        parse("--wait", "1us", NULL),
+        "--wait: 1us is out of range; give a duration with its unit, such as 500ms, 2s or 5m "
+        "of at least 1ms");
+}
+
+static void test_positionals_are_counted(void)
+{
+    check_error(parse("--to=a", NULL),
+                "an argument is missing; write penstock backup FIRST [SECOND]");
+    check_error(parse("--to=a", "1", "2", "3", NULL),
+                "\"3\" is one argument too many; write penstock backup FIRST [SECOND]");
+    check_error(parse("--to=a", "", NULL),
+                "an empty argument means nothing; write penstock backup FIRST [SECOND]");
+}
+
+static void test_repeatable_options_are_bounded(void)
+{
+    char *argv[PST_OPTION_VALUES_MAX + 4];
+    int argc = 0;
+    argv[argc++] = (char *)"backup";
+    argv[argc++] = (char *)"--to=a";
+    argv[argc++] = (char *)"one";
+    for (uint32_t i = 0; i < PST_OPTION_VALUES_MAX; i++)
+        argv[argc++] = (char *)"--source=dir:/a";
+    char *copy[PST_OPTION_VALUES_MAX + 5];
+    memcpy(copy, argv, sizeof(argv));
+    CU_ASSERT_EQUAL(pst_arguments_parse(&command, argc - 1, argv, &arguments), 0);
+    copy[argc++] = (char *)"--source=dir:/a";
+    check_error(pst_arguments_parse(&command, argc, copy, &arguments),
+                "--source is given more than 64 times");
+}
+
+static void test_long_nonsense_is_cut(void)
+{
+    char text[4000];
+    memset(text, 'z', sizeof(text));
+    memcpy(text, "--", 2);
+    text[sizeof(text) - 1] = '\0';
+    CU_ASSERT_EQUAL(parse(text, NULL), -EINVAL);
+    CU_ASSERT_EQUAL(parse("--ldms", text + 2, NULL), -EINVAL);
+    CU_ASSERT_TRUE(strlen(arguments.error) < 200);
+    CU_ASSERT_EQUAL(parse("--to=a", "1", "2", text + 2, NULL), -EINVAL);
+}
+
+int main(void)
+{
+    if (CU_initialize_registry() != CUE_SUCCESS)
+        return 1;
+    CU_pSuite suite = CU_add_suite("cli/arguments", NULL, NULL);
+    CU_ADD_TEST(suite, test_every_kind_of_value);
+    CU_ADD_TEST(suite, test_what_is_not_given);
+    CU_ADD_TEST(suite, test_two_dashes_end_the_options);
+    CU_ADD_TEST(suite, test_help_stops_the_checks);
+    CU_ADD_TEST(suite, test_flag_before_environment_before_default);
+    CU_ADD_TEST(suite, test_unknown_options);
+    CU_ADD_TEST(suite, test_abbreviations_are_unknown);
+    CU_ADD_TEST(suite, test_missing_and_superfluous_values);
+    CU_ADD_TEST(suite, test_bad_numbers);
+    CU_ADD_TEST(suite, test_positionals_are_counted);
+    CU_ADD_TEST(suite, test_repeatable_options_are_bounded);
+    CU_ADD_TEST(suite, test_long_nonsense_is_cut);
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}

@@ -1,0 +1,260 @@
+/* Whole command lines: exit code, standard output, standard error. */
+#include "engine/cli/command.h"
+
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/cli/commands.h"
+#include "engine/cli/json.h"
+
+#define CAPTURED_BYTES 8192
+
+static enum pst_exit run_greet(const struct pst_arguments *arguments)
+{
+    const char *name = pst_argument_text(arguments, "name");
+    if (strcmp(name, "nobody") == 0)
+        return pst_fail(arguments, PST_EXIT_NO_BACKUP, "%s is not here; name somebody", name);
+    printf("hello %s\n", name);
+    return PST_EXIT_DONE;
+}
+
+static const struct pst_option greet_options[] = {
+    {.name = "name",
+     .kind = PST_OPTION_TEXT,
+     .argument = "NAME",
+     .fallback = "world",
+     .help = "whom to greet"},
+    PST_OPTION_JSON,
+    {0},
+};
+
+static const struct pst_command greet = {
+    .name = "greet", .summary = "say hello", .options = greet_options, .run = run_greet};
+
+static const struct pst_command *const commands[] = {&greet, &pst_command_topology, NULL};
+
+static char out_text[CAPTURED_BYTES], err_text[CAPTURED_BYTES];
+
+/* Sends a standard stream into a temporary file; returns the stream's old descriptor. */
+static int divert(int fd, FILE *file)
+{
+    int saved = dup(fd);
+    CU_ASSERT_FATAL(saved >= 0 && dup2(fileno(file), fd) == fd);
+    return saved;
+}
+
+static void restore(int fd, int saved, FILE *file, char *text)
+{
+    CU_ASSERT_EQUAL_FATAL(dup2(saved, fd), fd);
+    close(saved);
+    rewind(file);
+    text[fread(text, 1, CAPTURED_BYTES - 1, file)] = '\0';
+    fclose(file);
+}
+
+/* Runs penstock with these words; the last is NULL. */
+static enum pst_exit run(const char *word, ...)
+{
+    char *argv[16] = {(char *)"penstock"};
+    int argc = 1;
+    va_list list;
+    va_start(list, word);
+    for (; word; word = va_arg(list, const char *))
+        argv[argc++] = (char *)word;
+    va_end(list);
+    fflush(stdout);
+    FILE *out = tmpfile(), *err = tmpfile();
+    CU_ASSERT_FATAL(out && err);
+    int saved_out = divert(STDOUT_FILENO, out), saved_err = divert(STDERR_FILENO, err);
+    enum pst_exit code = pst_commands_run(commands, argc, argv);
+    fflush(stdout);
+    restore(STDOUT_FILENO, saved_out, out, out_text);
+    restore(STDERR_FILENO, saved_err, err, err_text);
+    return code;
+}
+
+static void test_a_command_runs(void)
+{
+    CU_ASSERT_EQUAL(run("greet", "--name", "Ada", NULL), PST_EXIT_DONE);
+    CU_ASSERT_STRING_EQUAL(out_text, "hello Ada\n");
+    CU_ASSERT_STRING_EQUAL(err_text, "");
+}
+
+static void test_failure_goes_to_stderr(void)
+{
+    CU_ASSERT_EQUAL(run("greet", "--name", "nobody", NULL), PST_EXIT_NO_BACKUP);
+    CU_ASSERT_STRING_EQUAL(out_text, "");
+    CU_ASSERT_STRING_EQUAL(err_text, "penstock: error: nobody is not here; name somebody\n");
+}
+
+static void test_failure_with_json_is_a_record_too(void)
+{
+    CU_ASSERT_EQUAL(run("greet", "--name", "nobody", "--json", NULL), PST_EXIT_NO_BACKUP);
+    CU_ASSERT_STRING_EQUAL(out_text, "{\"message_type\":\"exit_error\",\"code\":10,\"message\":"
+                                     "\"nobody is not here; name somebody\"}\n");
+    CU_ASSERT_STRING_EQUAL(err_text, "penstock: error: nobody is not here; name somebody\n");
+}
+
+static void check_usage(enum pst_exit code, const char *message)
+{
+    char expected[512];
+    snprintf(expected, sizeof(expected), "penstock: error: %s\n", message);
+    CU_ASSERT_EQUAL(code, PST_EXIT_USAGE);
+    CU_ASSERT_STRING_EQUAL(out_text, "");
+    CU_ASSERT_STRING_EQUAL(err_text, expected);
+    if (strcmp(err_text, expected) != 0)
+        printf("\n  %s", err_text);
+}
+
+static void test_usage_errors(void)
+{
+    check_usage(run(NULL), "no command; `penstock --help` lists them");
+    check_usage(run("gret", NULL), "unknown command \"gret\"; did you mean greet?");
+    check_usage(run("", NULL), "unknown command \"\"; `penstock --help` lists them");
+    check_usage(run("frob", NULL), "unknown command \"frob\"; `penstock --help` lists them");
+    check_usage(run("--frob", NULL), "unknown option \"--frob\"; `penstock --help` lists them");
+    check_usage(run("greet", "x", NULL),
+                "\"x\" is one argument too many; write penstock greet without it");
+    check_usage(run("greet", "--nam", "x", NULL), "unknown option --nam; did you mean --name?");
+    check_usage(run("--version", "x", NULL), "--version takes nothing but --json");
+    check_usage(run("topology", "--ldms", "0", NULL),
+                "--ldms: 0 is out of range; give a whole number from 1 to 256");
+    check_usage(run("topology", "--ldm-cpus", "x", NULL),
+                "--ldm-cpus: \"x\" is not a list of CPUs; write it like 2-5,8, each CPU once");
+}
+
+static void test_usage_errors_with_json(void)
+{
+    CU_ASSERT_EQUAL(run("greet", "--json", "--nam", NULL), PST_EXIT_USAGE);
+    CU_ASSERT_STRING_EQUAL(out_text, "{\"message_type\":\"exit_error\",\"code\":2,\"message\":"
+                                     "\"unknown option --nam; did you mean --name?\"}\n");
+    CU_ASSERT_EQUAL(run("gret", "--json", NULL), PST_EXIT_USAGE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\"code\":2"));
+}
+
+static void test_help_comes_from_the_tables(void)
+{
+    CU_ASSERT_EQUAL(run("--help", NULL), PST_EXIT_DONE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  greet       say hello\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  130  interrupted\n"));
+    CU_ASSERT_EQUAL(run("greet", "--help", NULL), PST_EXIT_DONE);
+    CU_ASSERT_STRING_EQUAL(out_text,
+                           "Usage: penstock greet [option]...\n\nSay hello.\n\nOptions:\n"
+                           "  --name NAME                 whom to greet\n"
+                           "                              (default world; PENSTOCK_NAME)\n"
+                           "  --json                      print data as JSON on standard output\n"
+                           "                              (PENSTOCK_JSON)\n"
+                           "  --verbose                   log more (also -v)\n"
+                           "  --help                      print this (also -h)\n"
+                           "\nA flag overrides the environment variable named beside it.\n");
+    CU_ASSERT_STRING_EQUAL(err_text, "");
+}
+
+static void test_version(void)
+{
+    CU_ASSERT_EQUAL(run("--version", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(strncmp(out_text, "penstock ", 9), 0);
+    CU_ASSERT_EQUAL(run("--version", "--json", NULL), PST_EXIT_DONE);
+    json_t *value = json_loads(out_text, 0, NULL);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(value, "name")), "penstock");
+    CU_ASSERT_PTR_NOT_NULL(json_string_value(json_object_get(value, "version")));
+    json_decref(value);
+}
+
+static void test_topology_of_this_machine(void)
+{
+    CU_ASSERT_EQUAL(run("topology", NULL), PST_EXIT_DONE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\nplan: hub on CPU "));
+    CU_ASSERT_EQUAL(run("topology", "--json", "--path", "/", NULL), PST_EXIT_DONE);
+    json_t *value = json_loads(out_text, 0, NULL);
+    CU_ASSERT_TRUE(json_array_size(json_object_get(value, "nodes")) >= 1);
+    json_decref(value);
+    CU_ASSERT_EQUAL(run("topology", "--path", "/dev/null/x", NULL), PST_EXIT_FAILED);
+    CU_ASSERT_STRING_EQUAL(err_text,
+                           "penstock: error: cannot examine /dev/null/x: Not a directory\n");
+}
+
+/* What cannot be printed is no success. */
+static void test_a_full_standard_output_is_a_failure(void)
+{
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    CU_ASSERT_FATAL(full >= 0);
+    fflush(NULL);
+    int saved = dup(STDOUT_FILENO), saved_err = dup(STDERR_FILENO);
+    FILE *err = tmpfile();
+    CU_ASSERT_FATAL(saved >= 0 && saved_err >= 0 && err && dup2(full, STDOUT_FILENO) >= 0);
+    CU_ASSERT_FATAL(dup2(fileno(err), STDERR_FILENO) >= 0);
+    char *argv[] = {(char *)"penstock", (char *)"greet", NULL};
+    enum pst_exit code = pst_commands_run(commands, 2, argv);
+    clearerr(stdout);
+    dup2(saved, STDOUT_FILENO);
+    restore(STDERR_FILENO, saved_err, err, err_text);
+    close(saved);
+    close(full);
+    CU_ASSERT_EQUAL(code, PST_EXIT_FAILED);
+    CU_ASSERT_STRING_EQUAL(err_text, "penstock: error: cannot write to standard output\n");
+}
+
+static void check_record(json_t *fields, int rc, const char *expected)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    CU_ASSERT_EQUAL(pst_json_record(out, "summary", fields), rc);
+    fclose(out);
+    CU_ASSERT_STRING_EQUAL(text, expected);
+    free(text);
+}
+
+static void test_json_records(void)
+{
+    check_record(json_pack("{s:i, s:s}", "z", 1, "a", "x\ny"), 0,
+                 "{\"message_type\":\"summary\",\"z\":1,\"a\":\"x\\ny\"}\n");
+    check_record(NULL, -ENOMEM, "");
+}
+
+static void test_texts_that_are_not_utf8(void)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {{"plain", "plain"},
+                 {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+                 {"bad\xff\xc3", "bad\\xff\\xc3"},
+                 {"", ""}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *value = pst_json_text(cases[i].text);
+        CU_ASSERT_STRING_EQUAL(json_string_value(value), cases[i].expected);
+        json_decref(value);
+    }
+    CU_ASSERT_EQUAL(run("greet", "--json", "\xff", NULL), PST_EXIT_USAGE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\\\\xff"));
+}
+
+int main(void)
+{
+    if (CU_initialize_registry() != CUE_SUCCESS)
+        return 1;
+    CU_pSuite suite = CU_add_suite("cli/command", NULL, NULL);
+    CU_ADD_TEST(suite, test_a_command_runs);
+    CU_ADD_TEST(suite, test_failure_goes_to_stderr);
+    CU_ADD_TEST(suite, test_failure_with_json_is_a_record_too);
+    CU_ADD_TEST(suite, test_usage_errors);
+    CU_ADD_TEST(suite, test_usage_errors_with_json);
+    CU_ADD_TEST(suite, test_help_comes_from_the_tables);
+    CU_ADD_TEST(suite, test_version);
+    CU_ADD_TEST(suite, test_topology_of_this_machine);
+    CU_ADD_TEST(suite, test_a_full_standard_output_is_a_failure);
+    CU_ADD_TEST(suite, test_json_records);
+    CU_ADD_TEST(suite, test_texts_that_are_not_utf8);
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}

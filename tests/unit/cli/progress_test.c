@@ -1,0 +1,185 @@
+#include "engine/cli/progress.h"
+
+#include <CUnit/Basic.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define S 1000000000ull
+#define MIB (1ull << 20)
+
+static char *text;
+static size_t text_bytes;
+static FILE *out;
+static struct pst_progress *progress;
+
+static void start(enum pst_progress_style style)
+{
+    out = open_memstream(&text, &text_bytes);
+    progress = pst_progress_start(out, style, "backup", 100 * S);
+    CU_ASSERT_FATAL(out && progress);
+}
+
+static void finish(void)
+{
+    pst_progress_finish(progress);
+    fclose(out);
+}
+
+static void update(uint64_t after_ms, uint64_t done, uint64_t total, uint64_t objects)
+{
+    pst_progress_update(progress,
+                        &(struct pst_progress_sample){.now_ns = 100 * S + after_ms * 1000000,
+                                                      .bytes_done = done,
+                                                      .bytes_total = total,
+                                                      .objects_done = objects});
+}
+
+static void check_text(const char *expected)
+{
+    CU_ASSERT_STRING_EQUAL(text, expected);
+    if (strcmp(text, expected) != 0)
+        printf("\n%s", text);
+    free(text);
+}
+
+static void test_lines_at_their_interval(void)
+{
+    start(PST_PROGRESS_LINE);
+    update(0, 0, 0, 0);
+    update(9999, 99 * MIB, 400 * MIB, 3);
+    update(10000, 100 * MIB, 400 * MIB, 3);
+    update(15000, 150 * MIB, 400 * MIB, 4);
+    update(20000, 200 * MIB, 400 * MIB, 1);
+    finish();
+    check_text("backup: 100.0 MiB of 400.0 MiB, 25 %, 10.0 MiB/s, 3 objects, 0:10, ETA 0:30\n"
+               "backup: 200.0 MiB of 400.0 MiB, 50 %, 10.0 MiB/s, 1 object, 0:20, ETA 0:20\n");
+}
+
+static void test_an_unknown_total_has_no_eta(void)
+{
+    start(PST_PROGRESS_LINE);
+    update(10000, 100 * MIB, 0, 7);
+    finish();
+    check_text("backup: 100.0 MiB, 10.0 MiB/s, 7 objects, 0:10\n");
+}
+
+static void test_no_rate_no_eta_and_no_division_by_zero(void)
+{
+    start(PST_PROGRESS_LINE);
+    update(10000, 0, 100 * MIB, 0);
+    finish();
+    check_text("backup: 0 B of 100.0 MiB, 0 %, 0 B/s, 0 objects, 0:10\n");
+}
+
+/* A source that grows while it is read, and a count that goes back. */
+static void test_more_than_everything_is_everything(void)
+{
+    start(PST_PROGRESS_LINE);
+    update(10000, 200 * MIB, 100 * MIB, 2);
+    update(20000, 100 * MIB, 100 * MIB, 2);
+    finish();
+    check_text("backup: 200.0 MiB of 100.0 MiB, 100 %, 20.0 MiB/s, 2 objects, 0:10, ETA 0:00\n"
+               "backup: 100.0 MiB of 100.0 MiB, 100 %, 20.0 MiB/s, 2 objects, 0:20, ETA 0:00\n");
+}
+
+static void test_the_rate_follows_slowly(void)
+{
+    start(PST_PROGRESS_LINE);
+    update(10000, 100 * MIB, 0, 0); /* 10 MiB/s */
+    update(20000, 100 * MIB, 0, 0); /* nothing for 10 s: two thirds of it are forgotten */
+    finish();
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "100.0 MiB, 3.3 MiB/s, 0 objects, 0:20\n"));
+    free(text);
+}
+
+static void test_the_bar_is_drawn_over_and_removed(void)
+{
+    start(PST_PROGRESS_BAR);
+    update(100, MIB, 4 * MIB, 1);
+    update(1000, MIB, 4 * MIB, 1);
+    update(1100, 2 * MIB, 4 * MIB, 1);
+    finish();
+    check_text("\rbackup [##------] 1.0 MiB of 4.0 MiB, 25 %, 1.0 MiB/s, 1 object, 0:01, ETA 0:03"
+               "\033[K\r\033[K");
+}
+
+static void test_the_bar_fits_the_terminal(void)
+{
+    start(PST_PROGRESS_BAR);
+    for (uint64_t done = 0; done <= 40; done++)
+        update(1000 + 1000 * done, done * 100 * MIB, 4000 * MIB, done * 1000000);
+    finish();
+    for (char *line = strtok(text, "\r"); line; line = strtok(NULL, "\r"))
+        CU_ASSERT_TRUE(strcspn(line, "\033") < 80);
+    free(text);
+}
+
+static void test_json_records(void)
+{
+    start(PST_PROGRESS_JSON);
+    update(500, MIB, 4 * MIB, 1);
+    update(2000, 2 * MIB, 4 * MIB, 1);
+    update(4000, 4 * MIB, 0, 2);
+    finish();
+    char *second = strchr(text, '\n') + 1;
+    json_t *first_record = json_loadb(text, (size_t)(second - text), 0, NULL);
+    json_t *second_record = json_loads(second, 0, NULL);
+    CU_ASSERT_FATAL(first_record && second_record);
+    CU_ASSERT_EQUAL(strncmp(text, "{\"message_type\":\"status\"", 24), 0);
+    CU_ASSERT_EQUAL(json_real_value(json_object_get(first_record, "percent_done")), 0.5);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "bytes_done")), 2 * MIB);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "total_bytes")), 4 * MIB);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "seconds_elapsed")), 2);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "seconds_remaining")), 2);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "bytes_per_second")), MIB);
+    CU_ASSERT_PTR_NULL(json_object_get(second_record, "percent_done"));
+    CU_ASSERT_PTR_NULL(json_object_get(second_record, "total_bytes"));
+    CU_ASSERT_PTR_NULL(json_object_get(second_record, "seconds_remaining"));
+    json_decref(first_record);
+    json_decref(second_record);
+    free(text);
+}
+
+static void test_sigusr1_prints_at_once(void)
+{
+    start(PST_PROGRESS_LINE);
+    update(1000, MIB, 0, 1);
+    raise(SIGUSR1);
+    update(2000, 2 * MIB, 0, 1);
+    update(3000, 3 * MIB, 0, 1);
+    finish();
+    check_text("backup: 2.0 MiB, 1.0 MiB/s, 1 object, 0:02\n");
+}
+
+static void test_nothing_printed_nothing_left(void)
+{
+    start(PST_PROGRESS_BAR);
+    update(100, MIB, 4 * MIB, 1);
+    finish();
+    check_text("");
+    pst_progress_finish(NULL);
+}
+
+int main(void)
+{
+    if (CU_initialize_registry() != CUE_SUCCESS)
+        return 1;
+    CU_pSuite suite = CU_add_suite("cli/progress", NULL, NULL);
+    CU_ADD_TEST(suite, test_lines_at_their_interval);
+    CU_ADD_TEST(suite, test_an_unknown_total_has_no_eta);
+    CU_ADD_TEST(suite, test_no_rate_no_eta_and_no_division_by_zero);
+    CU_ADD_TEST(suite, test_more_than_everything_is_everything);
+    CU_ADD_TEST(suite, test_the_rate_follows_slowly);
+    CU_ADD_TEST(suite, test_the_bar_is_drawn_over_and_removed);
+    CU_ADD_TEST(suite, test_the_bar_fits_the_terminal);
+    CU_ADD_TEST(suite, test_json_records);
+    CU_ADD_TEST(suite, test_sigusr1_prints_at_once);
+    CU_ADD_TEST(suite, test_nothing_printed_nothing_left);
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}
