@@ -1,0 +1,306 @@
+#include "tests/unit/restore/make_backup.h"
+
+#include "engine/format/names.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES (PST_BLOCK_BYTES + PST_CHUNK_BYTES_MIN)
+
+uint8_t made_byte(uint64_t object, uint64_t offset)
+{
+    return (uint8_t)(object * 31 + offset * 7 + offset / 251 + 1);
+}
+
+struct writer {
+    const struct made_backup *made;
+    struct pst_part part;
+    uint8_t *buffer;
+    uint8_t *index;
+    uint32_t pieces; /* in the buffer */
+    uint32_t payload_bytes;
+    uint32_t chunks; /* since the last INDEX chunk */
+    int fd;
+};
+
+static void *new_buffer(void)
+{
+    void *buffer = aligned_alloc(PST_BLOCK_BYTES, BUFFER_BYTES);
+    assert(buffer != NULL);
+    return buffer;
+}
+
+static void put(struct writer *writer, const void *buffer, struct pst_part_place place)
+{
+    const ssize_t wrote = pwrite(writer->fd, buffer, place.bytes, (off_t)place.file_offset);
+    assert(wrote == (ssize_t)place.bytes);
+}
+
+static void seal_chunk(struct writer *writer)
+{
+    if (writer->payload_bytes == 0)
+        return;
+    const struct pst_part_place place =
+        pst_part_seal_chunk(&writer->part, writer->buffer, writer->payload_bytes);
+    put(writer, writer->buffer, place);
+    writer->payload_bytes = writer->pieces = 0;
+    if (++writer->chunks != writer->made->chunks_per_index)
+        return;
+    const struct pst_part_place index = pst_part_seal_index(&writer->part);
+    put(writer, writer->index, index);
+    pst_part_attach_index(&writer->part, writer->index);
+    writer->chunks = 0;
+}
+
+static void put_data(struct writer *writer, const struct made_data *data)
+{
+    assert(data->bytes <= PST_CHUNK_BYTES_MIN);
+    if (writer->payload_bytes + data->bytes > PST_CHUNK_BYTES_MIN)
+        seal_chunk(writer);
+    if (writer->payload_bytes == 0)
+        pst_chunk_begin(writer->buffer, PST_CHUNK_DATA);
+    const struct pst_chunk_piece piece = {data->object, data->offset, writer->payload_bytes,
+                                          data->bytes};
+    int error = pst_chunk_add_piece(writer->buffer, &piece);
+    assert(!error);
+    uint8_t *payload = writer->buffer + PST_BLOCK_BYTES + writer->payload_bytes;
+    for (uint32_t i = 0; i < data->bytes; i++)
+        payload[i] = made_byte(data->object, data->offset + i);
+    writer->payload_bytes += data->bytes;
+}
+
+static bool has_data_in(const struct made_backup *made, uint64_t object, uint32_t part, bool any)
+{
+    for (uint32_t i = 0; i < made->data_count; i++) {
+        if (made->data[i].object == object && (any || made->data[i].part == part))
+            return true;
+    }
+    return false;
+}
+
+static void put_entry(struct writer *writer, uint32_t i)
+{
+    const struct made_backup *made = writer->made;
+    size_t offset = writer->payload_bytes;
+    int error = pst_object_encode(&made->objects[i], writer->buffer + PST_BLOCK_BYTES,
+                                  PST_CHUNK_BYTES_MIN, &offset);
+    assert(!error);
+    if (made->unsafe_path && i == made->objects_count - 1)
+        memcpy(writer->buffer + PST_BLOCK_BYTES + writer->payload_bytes + PST_OBJECT_FIXED_BYTES,
+               made->unsafe_path, strlen(made->unsafe_path));
+    writer->payload_bytes = (uint32_t)offset;
+}
+
+static void put_catalogue(struct writer *writer, uint32_t part)
+{
+    pst_chunk_begin(writer->buffer, PST_CHUNK_CATALOGUE);
+    for (uint32_t i = 0; i < writer->made->objects_count; i++) {
+        const uint64_t id = writer->made->objects[i].id;
+        if (has_data_in(writer->made, id, part, false) ||
+            (part == 0 && !has_data_in(writer->made, id, part, true)))
+            put_entry(writer, i);
+    }
+    seal_chunk(writer);
+}
+
+static struct pst_part_identity identity_of(const struct made_backup *made, uint32_t part)
+{
+    struct pst_part_identity identity = {
+        .number = made->number,
+        .node = 1,
+        .part = (uint16_t)(part + 1),
+        .parts = (uint16_t)made->parts,
+    };
+    memset(identity.uid, (int)(0xB0 + made->number), sizeof(identity.uid));
+    return identity;
+}
+
+/* dirfd: of the backup. */
+static struct pst_manifest_part make_part(int dirfd, const struct made_backup *made, uint32_t part)
+{
+    struct writer writer = {.made = made, .buffer = new_buffer(), .index = new_buffer()};
+    const struct pst_part_identity identity = identity_of(made, part);
+    const struct pst_name dir = pst_name_part_dir(made->number, part + 1, made->parts);
+    const struct pst_name name = pst_name_part(made->number, 1, part + 1, made->parts);
+    int error = mkdirat(dirfd, dir.text, 0700);
+    assert(!error);
+    writer.fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert(writer.fd >= 0);
+    pst_part_begin(&writer.part, &identity, PST_CHUNK_BYTES_MIN, part + 1, 1000, writer.buffer);
+    put(&writer, writer.buffer, (struct pst_part_place){0, PST_BLOCK_BYTES});
+    pst_part_attach_index(&writer.part, writer.index);
+    for (uint32_t i = 0; i < made->data_count; i++) {
+        if (made->data[i].part == part)
+            put_data(&writer, &made->data[i]);
+    }
+    seal_chunk(&writer);
+    put_catalogue(&writer, part);
+    struct pst_part_place place = pst_part_seal_index(&writer.part);
+    put(&writer, writer.index, place);
+    struct pst_manifest_part described = {.part = part + 1, .ldm = part + 1};
+    place = pst_part_seal_trailer(&writer.part, 5, 5, 2000, writer.buffer, &described.digest);
+    put(&writer, writer.buffer, place);
+    described.file_bytes = place.file_offset + place.bytes;
+    described.sums = writer.part.sums;
+    close(writer.fd);
+    free(writer.buffer);
+    free(writer.index);
+    return described;
+}
+
+static void put_text(int dirfd, struct pst_name name, struct pst_manifest_text *text)
+{
+    const int fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert(fd >= 0);
+    const ssize_t wrote = write(fd, text->text, text->bytes);
+    assert(wrote == (ssize_t)text->bytes);
+    close(fd);
+    free(text->text);
+}
+
+void make_backup(const char *to, const struct made_backup *made)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    static struct pst_node_manifest node;
+    static struct pst_cluster_manifest cluster;
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", to, pst_name_backup(made->number).text);
+    int error = mkdir(path, 0700);
+    assert(!error);
+    const int dirfd = open(path, O_RDONLY | O_DIRECTORY);
+    assert(dirfd >= 0);
+
+    node = (struct pst_node_manifest){.node = 1, .chunk_bytes = PST_CHUNK_BYTES_MIN};
+    node.common.number = made->number;
+    memcpy(node.common.uid, identity_of(made, 0).uid, sizeof(node.common.uid));
+    node.sources_count = made->sources;
+    for (uint32_t i = 0; i < made->sources; i++)
+        node.sources[i] = (struct pst_manifest_source){names[i], "dir:/somewhere", i};
+    node.parts_count = made->parts;
+    for (uint32_t i = 0; i < made->parts; i++)
+        node.parts[i] = make_part(dirfd, made, i);
+    struct pst_manifest_text text;
+    error = pst_node_manifest_encode(&node, &text);
+    assert(!error);
+    cluster = (struct pst_cluster_manifest){
+        .common = node.common,
+        .master_node = 1,
+        .nodes_count = 1,
+        .nodes = {{.node = 1, .file_bytes = text.bytes, .digest = text.digest}},
+    };
+    put_text(dirfd, pst_name_node_manifest(made->number, 1), &text);
+    if (!made->no_cluster_manifest) {
+        error = pst_cluster_manifest_encode(&cluster, &text);
+        assert(!error);
+        put_text(dirfd, pst_name_cluster_manifest(made->number), &text);
+    }
+    close(dirfd);
+}
+
+static const struct pst_object tree_objects[] = {
+    {.id = 1, .type = PST_OBJECT_DIRECTORY, .path = "", .mode = 0750, .mtime_sec = 1000000001},
+    {.id = 2, .type = PST_OBJECT_DIRECTORY, .path = "d", .mode = 0555, .mtime_sec = 1000000002},
+    {.id = 3, .type = PST_OBJECT_DIRECTORY, .path = "d/e", .mode = 0700, .mtime_sec = -5},
+    {.id = 4,
+     .type = PST_OBJECT_FILE,
+     .path = "d/small",
+     .size = 100,
+     .mode = 0444,
+     .mtime_sec = 1000000004,
+     .mtime_nsec = 123456789,
+     .uid = 1234,
+     .gid = 4321},
+    {.id = 5, .type = PST_OBJECT_FILE, .path = "d/e/empty", .mode = 04755, .mtime_sec = 5},
+    {.id = 6,
+     .type = PST_OBJECT_FILE,
+     .path = "sparse",
+     .size = 10 << 20,
+     .mode = 0600,
+     .mtime_sec = 6},
+    {.id = 7, .type = PST_OBJECT_FILE, .path = "hole", .size = 1 << 20, .mode = 0640},
+    {.id = 8,
+     .type = PST_OBJECT_SYMLINK,
+     .path = "d/link",
+     .link = "../../outside",
+     .mode = 0777,
+     .mtime_sec = 1000000008,
+     .mtime_nsec = 8},
+    {.id = 9, .type = PST_OBJECT_HARD_LINK, .path = "a hard link", .linked_object = 4},
+    {.id = 10, .type = PST_OBJECT_HARD_LINK, .path = "d/e/symlink again", .linked_object = 8},
+    {.id = 11, .type = PST_OBJECT_FIFO, .path = "d/fifo", .mode = 0620, .mtime_sec = 11},
+    {.id = 12, .type = PST_OBJECT_TABLE, .path = "rows", .size = 3000, .mode = 0644},
+    {.id = 13, .type = PST_OBJECT_FILE, .path = "large", .mode = 0600, .mtime_sec = 13},
+};
+
+#define TREE_OBJECTS (sizeof(tree_objects) / sizeof(tree_objects[0]))
+#define LARGE_PIECES_MAX 1000u
+
+struct made_backup made_tree(uint32_t large_bytes)
+{
+    static struct pst_object objects[TREE_OBJECTS];
+    static struct made_data data[LARGE_PIECES_MAX + 8];
+    memcpy(objects, tree_objects, sizeof(objects));
+    objects[TREE_OBJECTS - 1].size = large_bytes;
+    uint32_t count = 0;
+    data[count++] = (struct made_data){0, 4, 0, 100};
+    data[count++] = (struct made_data){0, 6, 5000, 10};
+    data[count++] = (struct made_data){1, 6, (10 << 20) - 1000, 700};
+    data[count++] = (struct made_data){1, 12, 0, 1000};
+    data[count++] = (struct made_data){0, 12, 1000, 2000};
+    for (uint32_t offset = 0; offset < large_bytes;) {
+        const uint32_t left = large_bytes - offset;
+        const uint32_t bytes = left < PST_CHUNK_BYTES_MIN ? left : PST_CHUNK_BYTES_MIN;
+        assert(count < LARGE_PIECES_MAX);
+        data[count] = (struct made_data){count % 2, 13, offset, bytes};
+        count++;
+        offset += bytes;
+    }
+    return (struct made_backup){
+        .number = 1,
+        .parts = 2,
+        .sources = 1,
+        .objects = objects,
+        .objects_count = TREE_OBJECTS,
+        .data = data,
+        .data_count = count,
+    };
+}
+
+struct made_place make_place(void)
+{
+    const char *base = getenv("TMPDIR");
+    struct made_place place;
+    snprintf(place.path, sizeof(place.path), "%s/penstock-test-XXXXXX", base ? base : "/tmp");
+    const char *made = mkdtemp(place.path);
+    assert(made != NULL);
+    (void)made;
+    return place;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+void remove_place(const struct made_place *place)
+{
+    nftw(place->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+struct made_place place_below(const struct made_place *place, const char *name)
+{
+    struct made_place below;
+    const int length = snprintf(below.path, sizeof(below.path), "%s/%s", place->path, name);
+    assert(length > 0 && (size_t)length < sizeof(below.path));
+    (void)length;
+    return below;
+}

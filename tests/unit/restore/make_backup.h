@@ -1,0 +1,51 @@
+/* Writes a whole, valid backup with the format's encoders: what the pipeline does, in miniature. */
+#ifndef PST_TESTS_UNIT_RESTORE_MAKE_BACKUP_H
+#define PST_TESTS_UNIT_RESTORE_MAKE_BACKUP_H
+
+#include "engine/format/manifest.h"
+#include "engine/format/object.h"
+#include "engine/format/part.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+/* A run of bytes of an object; the byte at offset o of object id is made_byte(id, o). */
+struct made_data {
+    uint32_t part; /* from 0: the part that holds it */
+    uint64_t object;
+    uint64_t offset;
+    uint32_t bytes; /* at most PST_CHUNK_BYTES_MIN */
+};
+
+struct made_backup {
+    uint32_t number;
+    uint32_t parts;
+    uint32_t sources;
+    const struct pst_object *objects; /* entry in each part that has its data, else in part 0 */
+    uint32_t objects_count;
+    const struct made_data *data;
+    uint32_t data_count;
+    uint32_t chunks_per_index; /* 0: one INDEX chunk */
+    bool no_cluster_manifest;
+    bool allow_unsafe; /* objects are encoded under a safe path, and that is then overwritten */
+    const char *unsafe_path; /* of objects[objects_count - 1], as long as its own path */
+};
+
+uint8_t made_byte(uint64_t object, uint64_t offset);
+
+/* Writes BACKUP-<number> into directory `to`. Asserts that all goes well. */
+void make_backup(const char *to, const struct made_backup *made);
+
+/* A small tree with one of everything, in two parts: files small, large, empty and sparse,
+ * directories, symlinks, hard links, a FIFO. large_bytes: of the large file. */
+struct made_backup made_tree(uint32_t large_bytes);
+
+/* A new directory below $TMPDIR or /tmp; removed with all that is in it. */
+struct made_place {
+    char path[PATH_MAX];
+};
+struct made_place make_place(void);
+void remove_place(const struct made_place *place);
+struct made_place place_below(const struct made_place *place, const char *name);
+
+#endif

@@ -1,0 +1,375 @@
+/* Verify: every byte of every file of a backup counts, and so does every file. */
+#include "engine/restore/verify.h"
+
+#include "engine/format/names.h"
+#include "tests/unit/format/suite.h"
+#include "tests/unit/restore/make_backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FINDINGS_MAX 64u
+
+struct seen {
+    uint32_t count;
+    struct {
+        char file[256];
+        uint64_t offset;
+        uint64_t bytes;
+        int error;
+        bool warning;
+    } findings[FINDINGS_MAX];
+    uint64_t progress_calls;
+    struct pst_crew_progress progress;
+};
+
+static void note(void *context, const struct pst_finding *finding)
+{
+    struct seen *seen = context;
+    if (seen->count == FINDINGS_MAX)
+        return;
+    snprintf(seen->findings[seen->count].file, sizeof(seen->findings[0].file), "%s", finding->file);
+    seen->findings[seen->count].offset = finding->offset;
+    seen->findings[seen->count].bytes = finding->bytes;
+    seen->findings[seen->count].error = finding->error;
+    seen->findings[seen->count].warning = finding->warning;
+    seen->count++;
+}
+
+static void note_progress(void *context, const struct pst_crew_progress *progress)
+{
+    struct seen *seen = context;
+    seen->progress_calls++;
+    seen->progress = *progress;
+}
+
+static int verify_with(const char *from, uint32_t workers, struct seen *seen,
+                       struct pst_verify_result *result)
+{
+    const struct pst_verify_options options = {
+        .crew = {.workers = workers, .depth = workers == 1 ? PST_DEPTH_MIN : 0},
+        .found = note,
+        .progress = note_progress,
+        .context = seen,
+    };
+    memset(seen, 0, sizeof(*seen));
+    return pst_verify(from, 1, &options, result);
+}
+
+static struct made_place place;
+static struct seen seen;
+static struct pst_verify_result result;
+
+static void begin(const struct made_backup *made)
+{
+    place = make_place();
+    make_backup(place.path, made);
+}
+
+static uint64_t tree_bytes;
+
+static int add_size(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)path;
+    (void)walk;
+    if (type == FTW_F)
+        tree_bytes += (uint64_t)status->st_size;
+    return 0;
+}
+
+static void a_whole_backup_passes(void)
+{
+    struct made_backup made = made_tree(3000000);
+    made.chunks_per_index = 5;
+    begin(&made);
+    tree_bytes = 0;
+    nftw(place.path, add_size, 16, FTW_PHYS);
+    for (uint32_t workers = 1; workers <= 7; workers += 3) {
+        CU_ASSERT_EQUAL(verify_with(place.path, workers, &seen, &result), 0);
+        CU_ASSERT_EQUAL(seen.count, 0);
+        CU_ASSERT_EQUAL(result.damages, 0);
+        CU_ASSERT_EQUAL(result.warnings, 0);
+        CU_ASSERT_EQUAL(result.files, 4);
+        CU_ASSERT_EQUAL(result.bytes, tree_bytes);
+        CU_ASSERT_TRUE(result.chunks > 40);
+        CU_ASSERT_EQUAL(result.objects, made.objects_count + 3); /* three lie in both parts */
+        CU_ASSERT_TRUE(seen.progress_calls > 0);
+    }
+    remove_place(&place);
+}
+
+static struct made_backup tiny(void)
+{
+    static const struct pst_object objects[] = {
+        {.id = 1, .type = PST_OBJECT_DIRECTORY, .path = ""},
+        {.id = 2, .type = PST_OBJECT_FILE, .path = "f", .size = 10},
+    };
+    static const struct made_data data[] = {{0, 2, 0, 10}};
+    return (struct made_backup){
+        .number = 1,
+        .parts = 2,
+        .sources = 1,
+        .objects = objects,
+        .objects_count = 2,
+        .data = data,
+        .data_count = 1,
+        .chunks_per_index = 1,
+    };
+}
+
+static uint64_t missed, misnamed;
+
+/* Flips the bytes from, from + step, … of one file, one at a time. */
+static void flip_file(const char *name, uint64_t from, uint64_t step)
+{
+    struct made_place path = place_below(&place, name);
+    const int fd = open(path.path, O_RDWR);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    struct stat status;
+    CU_ASSERT_EQUAL_FATAL(fstat(fd, &status), 0);
+    for (uint64_t i = from; i < (uint64_t)status.st_size; i += step) {
+        uint8_t byte, flipped;
+        CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, (off_t)i), 1);
+        flipped = byte ^ (uint8_t)(1 << i % 8);
+        CU_ASSERT_EQUAL_FATAL(pwrite(fd, &flipped, 1, (off_t)i), 1);
+        const int error = verify_with(place.path, 1, &seen, &result);
+        missed += error != -PST_E_CORRUPT || seen.count == 0 || result.damages != seen.count;
+        misnamed += seen.count == 0 || strcmp(seen.findings[0].file, name) != 0 ||
+                    i < seen.findings[0].offset ||
+                    i >= seen.findings[0].offset + seen.findings[0].bytes;
+        CU_ASSERT_EQUAL_FATAL(pwrite(fd, &byte, 1, (off_t)i), 1);
+    }
+    close(fd);
+}
+
+#define FILES 4u
+
+static void flip_all(uint64_t from, uint64_t step)
+{
+    static const char *const files[FILES] = {
+        "BACKUP-1/BACKUP-1.cluster.manifest",
+        "BACKUP-1/BACKUP-1.1.manifest",
+        "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data",
+        "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data",
+    };
+    struct made_backup made = tiny();
+    begin(&made);
+    missed = misnamed = 0;
+    CU_ASSERT_EQUAL(verify_with(place.path, 1, &seen, &result), 0);
+    for (uint32_t i = 0; i < FILES; i++)
+        flip_file(files[i], from, step);
+    CU_ASSERT_EQUAL(missed, 0);
+    CU_ASSERT_EQUAL(misnamed, 0);
+    CU_ASSERT_EQUAL(verify_with(place.path, 1, &seen, &result), 0);
+    remove_place(&place);
+}
+
+/* Two processes share the bytes, each with a backup of its own. */
+static void every_flipped_byte_is_found_and_named(void)
+{
+    fflush(stdout);
+    const pid_t child = fork();
+    CU_ASSERT_TRUE_FATAL(child >= 0);
+    if (child == 0) {
+        flip_all(1, 2);
+        _exit(missed + misnamed == 0 && CU_get_number_of_failures() == 0 ? 0 : 1);
+    }
+    flip_all(0, 2);
+    int status;
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void expect_truncated(const char *name, off_t bytes)
+{
+    struct made_backup made = tiny();
+    begin(&made);
+    struct made_place path = place_below(&place, name);
+    CU_ASSERT_EQUAL(truncate(path.path, bytes), 0);
+    CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
+    CU_ASSERT_TRUE_FATAL(seen.count >= 1);
+    CU_ASSERT_STRING_EQUAL(seen.findings[0].file, name);
+    CU_ASSERT_EQUAL(seen.findings[0].error, -PST_E_TRUNCATED);
+    CU_ASSERT_EQUAL(seen.findings[0].offset, (uint64_t)bytes);
+    remove_place(&place);
+}
+
+static void truncations_are_found(void)
+{
+    static const off_t lengths[] = {0, 1, 4095, 4096, 4097, 8192, 20480};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+        expect_truncated("BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data", lengths[i]);
+    expect_truncated("BACKUP-1/BACKUP-1.1.manifest", 0);
+    expect_truncated("BACKUP-1/BACKUP-1.1.manifest", 100);
+    expect_truncated("BACKUP-1/BACKUP-1.cluster.manifest", 100);
+}
+
+static void append(const char *name, const char *bytes)
+{
+    struct made_place path = place_below(&place, name);
+    const int fd = open(path.path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    close(fd);
+}
+
+static void bytes_behind_the_end_are_found(void)
+{
+    static const char *const name = "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data";
+    struct made_backup made = tiny();
+    begin(&made);
+    struct stat status;
+    CU_ASSERT_EQUAL(stat(place_below(&place, name).path, &status), 0);
+    append(name, "x");
+    CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL_FATAL(seen.count, 1);
+    CU_ASSERT_STRING_EQUAL(seen.findings[0].file, name);
+    CU_ASSERT_EQUAL(seen.findings[0].offset, (uint64_t)status.st_size);
+    remove_place(&place);
+}
+
+static void strange_files_are_warned_of(void)
+{
+    struct made_backup made = tiny();
+    begin(&made);
+    append("BACKUP-1/notes", "x");
+    append("BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.2.data", "x");
+    append("BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.dat", "x");
+    CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), 0);
+    CU_ASSERT_EQUAL(result.warnings, 3);
+    CU_ASSERT_EQUAL(result.damages, 0);
+    CU_ASSERT_EQUAL(seen.count, 3);
+    for (uint32_t i = 0; i < seen.count; i++)
+        CU_ASSERT_TRUE(seen.findings[i].warning);
+    remove_place(&place);
+}
+
+static void a_missing_file_is_named(void)
+{
+    static const char *const names[] = {
+        "BACKUP-1/BACKUP-1.1.manifest",
+        "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct made_backup made = tiny();
+        begin(&made);
+        CU_ASSERT_EQUAL(unlink(place_below(&place, names[i]).path), 0);
+        CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
+        CU_ASSERT_TRUE_FATAL(seen.count >= 1);
+        CU_ASSERT_STRING_EQUAL(seen.findings[0].file, names[i]);
+        CU_ASSERT_EQUAL(seen.findings[0].error, -ENOENT);
+        remove_place(&place);
+    }
+}
+
+static void damage_does_not_end_the_search(void)
+{
+    static const char *const names[] = {
+        "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data",
+        "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data",
+    };
+    struct made_backup made = made_tree(2000000);
+    begin(&made);
+    for (size_t i = 0; i < 2; i++) {
+        const int fd = open(place_below(&place, names[i]).path, O_WRONLY);
+        /* in the payloads of the second and the fifth chunk, and in the part header */
+        CU_ASSERT_EQUAL(pwrite(fd, "\xAA\x55", 2, 100000), 2);
+        CU_ASSERT_EQUAL(pwrite(fd, "\xAA\x55", 2, 350000), 2);
+        CU_ASSERT_EQUAL(pwrite(fd, "\xAA\x55", 2, 3000), 2);
+        close(fd);
+    }
+    CU_ASSERT_EQUAL(verify_with(place.path, 3, &seen, &result), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(result.damages, 6);
+    CU_ASSERT_EQUAL(seen.count, 6);
+    remove_place(&place);
+}
+
+/* The second part in the place of the first, intact. */
+static void exchanged_parts_are_found(void)
+{
+    struct made_backup made = tiny();
+    begin(&made);
+    struct made_place a = place_below(&place, "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data");
+    struct made_place b = place_below(&place, "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data");
+    struct made_place c = place_below(&place, "c");
+    CU_ASSERT_EQUAL(rename(a.path, c.path), 0);
+    CU_ASSERT_EQUAL(rename(b.path, a.path), 0);
+    CU_ASSERT_EQUAL(rename(c.path, b.path), 0);
+    CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
+    CU_ASSERT_TRUE(seen.count >= 2);
+    bool misplaced = false;
+    for (uint32_t i = 0; i < seen.count; i++)
+        misplaced = misplaced || seen.findings[i].error == -PST_E_MISPLACED;
+    CU_ASSERT_TRUE(misplaced);
+    remove_place(&place);
+}
+
+static void what_is_no_backup_is_said_so(void)
+{
+    struct made_backup made = tiny();
+    made.no_cluster_manifest = true;
+    begin(&made);
+    CU_ASSERT_EQUAL(verify_with(place.path, 1, &seen, &result), -PST_E_INCOMPLETE);
+    CU_ASSERT_EQUAL(rename(place_below(&place, "BACKUP-1").path, place_below(&place, "x").path), 0);
+    CU_ASSERT_EQUAL(verify_with(place.path, 1, &seen, &result), -PST_E_NO_BACKUP);
+    CU_ASSERT_EQUAL(verify_with(place_below(&place, "none").path, 1, &seen, &result), -ENOENT);
+    remove_place(&place);
+}
+
+static void a_fifo_in_the_place_of_a_file_does_not_hang(void)
+{
+    static const char *const names[] = {
+        "BACKUP-1/BACKUP-1.cluster.manifest",
+        "BACKUP-1/BACKUP-1.1.manifest",
+        "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data",
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct made_backup made = tiny();
+        begin(&made);
+        struct made_place path = place_below(&place, names[i]);
+        CU_ASSERT_EQUAL(unlink(path.path), 0);
+        CU_ASSERT_EQUAL(mkfifo(path.path, 0600), 0);
+        CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
+        CU_ASSERT_TRUE_FATAL(seen.count >= 1);
+        CU_ASSERT_STRING_EQUAL(seen.findings[0].file, names[i]);
+        remove_place(&place);
+    }
+}
+
+static void cancel_stops_it(void)
+{
+    struct made_backup made = made_tree(2000000);
+    begin(&made);
+    atomic_bool cancel;
+    atomic_init(&cancel, true);
+    const struct pst_verify_options options = {.crew = {.workers = 2, .cancel = &cancel}};
+    CU_ASSERT_EQUAL(pst_verify(place.path, 1, &options, &result), -ECANCELED);
+    remove_place(&place);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a whole backup passes", a_whole_backup_passes},
+        {"every flipped byte is found and named", every_flipped_byte_is_found_and_named},
+        {"truncations are found", truncations_are_found},
+        {"bytes behind the end are found", bytes_behind_the_end_are_found},
+        {"strange files are warned of", strange_files_are_warned_of},
+        {"a missing file is named", a_missing_file_is_named},
+        {"damage does not end the search", damage_does_not_end_the_search},
+        {"exchanged parts are found", exchanged_parts_are_found},
+        {"what is no backup is said so", what_is_no_backup_is_said_so},
+        {"a FIFO in the place of a file does not hang",
+         a_fifo_in_the_place_of_a_file_does_not_hang},
+        {"cancel stops it", cancel_stops_it},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("verify", tests);
+}
