@@ -77,8 +77,11 @@ static inline bool pst_set_is_empty(const struct pst_set *set)
 static inline uint32_t pst_set_count(const struct pst_set *set)
 {
     uint32_t count = 0;
-    for (int i = 0; i < 4; i++)
-        count += (uint32_t)__builtin_popcountll(set->words[i]);
+    for (int i = 0; i < 4; i++) {
+        /* The compiler's own popcount would be a call into its library. */
+        for (uint64_t word = set->words[i]; word != 0; word &= word - 1)
+            count++;
+    }
     return count;
 }
 
