@@ -4,6 +4,7 @@
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/placement.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/topology_view.h"
 
@@ -22,9 +23,7 @@ static const struct pst_option options[] = {
 
 /* Too large for the stack, and there is one. */
 struct findings {
-    struct pst_topology topology;
-    struct pst_plan plan;
-    struct pst_topology_device disk;
+    struct pst_placements placements;
     struct pst_topology_device nics[NICS_MAX];
 };
 
@@ -44,23 +43,13 @@ static enum pst_exit show(const struct pst_arguments *arguments,
 static enum pst_exit find(const struct pst_arguments *arguments, struct findings *findings)
 {
     const char *path = pst_argument_text(arguments, "path");
-    int rc = pst_topology_read("", &findings->topology);
-    if (rc != 0)
-        return pst_fail(arguments, PST_EXIT_FAILED,
-                        "cannot read the machine's topology below /sys: %s; mount sysfs there",
-                        pst_error_text(rc));
-    rc = pst_topology_disk("", path, &findings->disk);
-    if (rc != 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot examine %s: %s", path,
-                        pst_error_text(rc));
-    struct pst_plan_request request = pst_placement_request(arguments, findings->disk.node);
-    rc = pst_plan_make(&findings->topology, &request, &findings->plan);
-    if (rc != 0)
-        return pst_fail(arguments, PST_EXIT_USAGE, "%s", findings->plan.error);
-    const struct pst_topology_view view = {.topology = &findings->topology,
-                                           .plan = &findings->plan,
+    enum pst_exit code = pst_placements_make(arguments, path, &findings->placements);
+    if (code != PST_EXIT_DONE)
+        return code;
+    const struct pst_topology_view view = {.topology = &findings->placements.topology,
+                                           .plan = &findings->placements.plan,
                                            .path = path,
-                                           .disk = &findings->disk,
+                                           .disk = &findings->placements.disk,
                                            .nics = findings->nics,
                                            .nic_count =
                                                pst_topology_nics("", findings->nics, NICS_MAX)};

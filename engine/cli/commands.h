@@ -4,6 +4,11 @@
 
 #include "engine/cli/command.h"
 
+extern const struct pst_command pst_command_backup;
+extern const struct pst_command pst_command_list;
+extern const struct pst_command pst_command_restore;
+extern const struct pst_command pst_command_show;
 extern const struct pst_command pst_command_topology;
+extern const struct pst_command pst_command_verify;
 
 #endif

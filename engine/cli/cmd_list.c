@@ -1,0 +1,57 @@
+/* penstock list: the backups in a directory. */
+#include "engine/cli/backups.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/json.h"
+#include "engine/cli/value.h"
+#include "engine/format/digest.h"
+
+static const struct pst_option options[] = {PST_FROM_OPTION, PST_OPTION_JSON, {0}};
+
+static void print_row(const struct pst_backup *backup)
+{
+    char size[PST_VALUE_TEXT_BYTES], when[PST_TIME_TEXT_BYTES];
+    char uid[2 * PST_UID_BYTES + 1];
+    const struct pst_manifest_common *common = &backup->cluster.common;
+    if (!backup->has_cluster) {
+        printf("%7u  %-10s  %s\n", backup->number, pst_backup_state_text(backup->state),
+               backup->reason);
+        return;
+    }
+    pst_hex_encode(common->uid, PST_UID_BYTES, uid);
+    printf("%7u  %-10s  %-19s  %10s  %10llu  %.8s%s%s\n", backup->number,
+           pst_backup_state_text(backup->state), pst_time_text(common->started_unix_ns, when),
+           pst_value_size_text(common->sums.source_bytes, size),
+           (unsigned long long)common->sums.objects, uid, backup->reason[0] ? "  " : "",
+           backup->reason);
+}
+
+static int print_list(const struct pst_backup_list *list, bool json)
+{
+    int rc = 0;
+    if (!json && list->count > 0)
+        printf("%7s  %-10s  %-19s  %10s  %10s  %s\n", "number", "state", "started", "size",
+               "objects", "uid");
+    for (size_t i = 0; i < list->count && rc == 0; i++) {
+        if (json)
+            rc = pst_json_print(stdout, pst_backup_json(list->backups[i]));
+        else
+            print_row(list->backups[i]);
+    }
+    return rc;
+}
+
+static enum pst_exit run(const struct pst_arguments *arguments)
+{
+    struct pst_backup_list list;
+    enum pst_exit code = pst_backups_read(arguments, &list);
+    if (code != PST_EXIT_DONE)
+        return code;
+    int rc = print_list(&list, pst_argument_json(arguments));
+    pst_backup_list_release(&list);
+    if (rc < 0 || fflush(stdout) != 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the list");
+    return PST_EXIT_DONE;
+}
+
+const struct pst_command pst_command_list = {
+    .name = "list", .summary = "list the backups in a directory", .options = options, .run = run};

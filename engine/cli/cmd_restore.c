@@ -1,0 +1,112 @@
+/* penstock restore: writes what a backup holds below a target directory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/cli/backups.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/json.h"
+#include "engine/cli/placement_options.h"
+#include "engine/cli/value.h"
+#include "engine/restore/restore.h"
+
+static const struct pst_option options[] = {
+    PST_FROM_OPTION,
+    {.name = "target",
+     .kind = PST_OPTION_TEXT,
+     .argument = "DIR",
+     .required = true,
+     .help = "where to: one source straight into DIR, several into DIR/NAME"},
+    {.name = "force",
+     .kind = PST_OPTION_SWITCH,
+     .help = "into a target that is not empty: what is there is overwritten, the rest kept"},
+    PST_PLACEMENT_OPTIONS,
+    PST_OPTION_JSON,
+    {0}};
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int print_summary(const struct pst_backup *backup, const char *target,
+                         const struct pst_restore_result *result, double elapsed_s, bool json)
+{
+    char size[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
+    if (json)
+        return pst_json_record(
+            stdout, "summary",
+            json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:I}", "number", (json_int_t)backup->number,
+                      "target", pst_json_text(target), "objects", (json_int_t)result->objects,
+                      "bytes", (json_int_t)result->bytes, "unreadable",
+                      (json_int_t)result->unreadable, "owners_skipped", (int)result->owners_skipped,
+                      "elapsed_ns", (json_int_t)(elapsed_s * 1e9)));
+    double bytes_per_s = elapsed_s > 0 ? (double)result->bytes / elapsed_s : 0;
+    printf("backup %u is restored to %s: %llu objects, %s in %.2f s, %s/s\n", backup->number,
+           target, (unsigned long long)result->objects, pst_value_size_text(result->bytes, size),
+           elapsed_s, pst_value_size_text((uint64_t)bytes_per_s, rate));
+    return fflush(stdout) == 0 ? 0 : -EIO;
+}
+
+static enum pst_exit restore(const struct pst_arguments *arguments, const struct pst_backup *backup,
+                             struct pst_reading *reading)
+{
+    const char *target = pst_argument_text(arguments, "target");
+    struct pst_restore_options how = {.crew = reading->crew,
+                                      .force = pst_argument_switch(arguments, "force"),
+                                      .progress = pst_reading_progress,
+                                      .context = reading};
+    struct pst_restore_result result = {0};
+    double began_s = seconds();
+    int rc = pst_restore(pst_argument_text(arguments, "from"), backup, target, &how, &result);
+    pst_reading_finish(reading);
+    if (rc == -ECANCELED)
+        return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted; %s", result.message);
+    if (rc < 0)
+        return pst_fail(arguments, pst_backups_exit(rc), "%s", result.message);
+    rc = print_summary(backup, target, &result, seconds() - began_s, pst_argument_json(arguments));
+    if (rc < 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(rc));
+    if (result.unreadable > 0)
+        return pst_fail(arguments, PST_EXIT_PARTIAL,
+                        "%llu objects are restored as far as the backup has them: they could not "
+                        "be read wholly when it was made",
+                        (unsigned long long)result.unreadable);
+    return PST_EXIT_DONE;
+}
+
+static enum pst_exit run_on(const struct pst_arguments *arguments, struct pst_backup_list *list)
+{
+    const struct pst_backup *backup;
+    enum pst_exit code = pst_backups_choose(arguments, list, PST_PICK_COMPLETE, &backup);
+    struct pst_reading *reading = calloc(1, sizeof(*reading));
+    if (!reading)
+        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
+    if (code == PST_EXIT_DONE)
+        code = pst_reading_start(arguments, "restore", reading);
+    if (code == PST_EXIT_DONE)
+        code = restore(arguments, backup, reading);
+    free(reading);
+    return code;
+}
+
+static enum pst_exit run(const struct pst_arguments *arguments)
+{
+    struct pst_backup_list list;
+    enum pst_exit code = pst_backups_read(arguments, &list);
+    if (code != PST_EXIT_DONE)
+        return code;
+    code = run_on(arguments, &list);
+    pst_backup_list_release(&list);
+    return code;
+}
+
+const struct pst_command pst_command_restore = {
+    .name = "restore",
+    .summary = "restore a backup, by default the newest complete one",
+    .positional = "[ID]",
+    .positional_max = 1,
+    .options = options,
+    .run = run};

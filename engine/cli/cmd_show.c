@@ -1,0 +1,111 @@
+/* penstock show: what one backup holds, by its manifests. */
+#include "engine/cli/backups.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/json.h"
+#include "engine/cli/value.h"
+#include "engine/format/digest.h"
+
+static const struct pst_option options[] = {PST_FROM_OPTION, PST_OPTION_JSON, {0}};
+
+static json_t *part_json(const struct pst_manifest_part *part)
+{
+    char digest[PST_DIGEST_TEXT_BYTES];
+    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I}", "part", (json_int_t)part->part, "ldm",
+                     (json_int_t)part->ldm, "file_bytes", (json_int_t)part->file_bytes, "digest",
+                     pst_digest_text(&part->digest, digest), "source_bytes",
+                     (json_int_t)part->sums.source_bytes, "objects", (json_int_t)part->sums.objects,
+                     "chunks", (json_int_t)part->sums.chunks);
+}
+
+static json_t *node_json(const struct pst_node_manifest *node)
+{
+    json_t *sources = json_array();
+    json_t *parts = json_array();
+    json_t *unreadable = json_array();
+    for (uint32_t i = 0; i < node->sources_count; i++)
+        json_array_append_new(sources, json_pack("{s:s, s:o}", "name", node->sources[i].name,
+                                                 "spec", pst_json_text(node->sources[i].spec)));
+    for (uint32_t i = 0; i < node->parts_count; i++)
+        json_array_append_new(parts, part_json(&node->parts[i]));
+    for (uint32_t i = 0; i < node->unreadable_names_count; i++)
+        json_array_append_new(unreadable, pst_json_text(node->unreadable_names[i]));
+    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o}", "node", (json_int_t)node->node,
+                     "chunk_bytes", (json_int_t)node->chunk_bytes, "single_threaded",
+                     (int)node->single_threaded, "sources", sources, "parts", parts,
+                     "unreadable_names", unreadable);
+}
+
+static int print_json(const struct pst_backup *backup)
+{
+    json_t *value = pst_backup_json(backup);
+    json_t *nodes = json_array();
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
+        json_array_append_new(nodes, node_json(&backup->nodes[i]));
+    if (value)
+        json_object_set_new(value, "node_manifests", nodes);
+    return pst_json_print(stdout, value);
+}
+
+static void print_node(const struct pst_node_manifest *node)
+{
+    char text[PST_VALUE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
+    printf("node %u: %s, chunks of %s\n", node->node,
+           node->single_threaded ? "single-threaded" : "multithreaded",
+           pst_value_size_text(node->chunk_bytes, text));
+    for (uint32_t i = 0; i < node->sources_count; i++)
+        printf("  source %s = %s\n", node->sources[i].name, node->sources[i].spec);
+    for (uint32_t i = 0; i < node->parts_count; i++) {
+        const struct pst_manifest_part *part = &node->parts[i];
+        printf("  part %u of %u by LDM %u: %s, %llu objects, %llu chunks, %s\n", part->part,
+               node->parts_count, part->ldm, pst_value_size_text(part->file_bytes, text),
+               (unsigned long long)part->sums.objects, (unsigned long long)part->sums.chunks,
+               pst_digest_text(&part->digest, digest));
+    }
+    for (uint32_t i = 0; i < node->unreadable_names_count; i++)
+        printf("  unreadable, or changed while it was read: %s\n", node->unreadable_names[i]);
+}
+
+static void print_text(const struct pst_backup *backup)
+{
+    char when[PST_TIME_TEXT_BYTES], size[PST_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
+    const struct pst_manifest_common *common = &backup->cluster.common;
+    printf("backup %u: %s%s%s\n", backup->number, pst_backup_state_text(backup->state),
+           backup->reason[0] ? ": " : "", backup->reason);
+    if (!backup->has_cluster)
+        return;
+    pst_hex_encode(common->uid, PST_UID_BYTES, uid);
+    printf("uid %s\nstart GCI %llu\n", uid, (unsigned long long)common->start_gci);
+    printf("started %s, took %.2f s\n", pst_time_text(common->started_unix_ns, when),
+           (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);
+    printf("%llu objects, %s, %llu unreadable\n", (unsigned long long)common->sums.objects,
+           pst_value_size_text(common->sums.source_bytes, size),
+           (unsigned long long)common->sums.unreadable);
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
+        print_node(&backup->nodes[i]);
+}
+
+static enum pst_exit run(const struct pst_arguments *arguments)
+{
+    struct pst_backup_list list;
+    const struct pst_backup *backup;
+    enum pst_exit code = pst_backups_read(arguments, &list);
+    if (code != PST_EXIT_DONE)
+        return code;
+    code = pst_backups_choose(arguments, &list, PST_PICK_DECIDED, &backup);
+    int rc = 0;
+    if (code == PST_EXIT_DONE && pst_argument_json(arguments))
+        rc = print_json(backup);
+    else if (code == PST_EXIT_DONE)
+        print_text(backup);
+    if (rc < 0 || fflush(stdout) != 0)
+        code = pst_fail(arguments, PST_EXIT_FAILED, "cannot print the backup");
+    pst_backup_list_release(&list);
+    return code;
+}
+
+const struct pst_command pst_command_show = {.name = "show",
+                                             .summary = "show what a backup holds",
+                                             .positional = "[ID]",
+                                             .positional_max = 1,
+                                             .options = options,
+                                             .run = run};
