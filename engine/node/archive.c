@@ -98,7 +98,7 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     archive->cluster.master_node = pst_ref_node(define->master_ref);
     archive->node.node = config->node;
     archive->node.chunk_bytes = config->chunk_bytes;
-    archive->node.single_threaded = (define->flags & PST_BACKUP_SINGLE_THREADED) != 0;
+    archive->node.single_threaded = archive->parts == 1; /* one LDM has no proxy either */
     archive->node.sources_count = config->sources_count;
     for (uint32_t i = 0; i < config->sources_count; i++) {
         archive->node.sources[i].name = config->sources[i]->name;
