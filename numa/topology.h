@@ -57,7 +57,8 @@ struct pst_topology {
 };
 
 /*
- * Reads everything once. topology is the caller's.
+ * Reads everything once; call it before the main thread is pinned, whose affinity mask is taken
+ * (/proc/self/status). topology is the caller's.
  * -ENOENT: no /sys/devices/system/cpu below root; -ERANGE: more CPUs or nodes than limits.h allows;
  * -EINVAL: a file does not have the shape that the kernel documents; else -errno of the reading.
  */

@@ -24,7 +24,7 @@ int pst_json_record(FILE *out, const char *message_type, struct json_t *fields) 
 
 /*
  * A text of any bytes (a path, a message) as a JSON string: as it is where it is UTF-8, else with
- * each byte above 0x7f written as "\\xNN". The caller's; NULL: no memory.
+ * each byte above 0x7f written as "\xNN". The caller's; NULL: no memory.
  */
 struct json_t *pst_json_text(const char *text) PST_MUST_USE;
 

@@ -99,24 +99,54 @@ static void test_an_arena_lies_on_every_node_with_memory(void)
             check_arena(topology->nodes[i].id);
 }
 
-/* Hugepages that the topology promises and the host does not have end in normal pages, not in
- * SIGBUS. */
-static void test_missing_hugepages_fall_back(void)
+/* A topology that promises any number of hugepages on every node, as one read long ago may. */
+static struct pst_topology *promise_hugepages(void)
 {
     struct pst_topology *lying = malloc(sizeof(*lying));
-    struct pst_arena arena;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(lying);
     *lying = *topology;
-    lying->nodes[0].hugepage_sizes = 1;
-    lying->nodes[0].hugepages[0] = (struct pst_topology_hugepages){
-        .page_bytes = 2u << 20, .total_pages = 1u << 30, .free_pages = 1u << 30};
+    for (uint32_t i = 0; i < lying->node_count; i++) {
+        lying->nodes[i].hugepage_sizes = 1;
+        lying->nodes[i].hugepages[0] = (struct pst_topology_hugepages){
+            .page_bytes = 2u << 20, .total_pages = 1u << 30, .free_pages = 1u << 30};
+    }
+    return lying;
+}
+
+static void test_missing_hugepages_fall_back(void)
+{
+    struct pst_topology *lying = promise_hugepages();
+    struct pst_arena arena;
     size_t more_than_free = 64u << 20;
-    for (uint32_t i = 0; i < topology->nodes[0].hugepage_sizes; i++)
-        if (topology->nodes[0].hugepages[i].page_bytes == 2u << 20)
-            more_than_free += topology->nodes[0].hugepages[i].free_pages << 21;
+    for (uint32_t i = 0; i < topology->node_count; i++)
+        for (uint32_t size = 0; size < topology->nodes[i].hugepage_sizes; size++)
+            if (topology->nodes[i].hugepages[size].page_bytes == 2u << 20)
+                more_than_free += topology->nodes[i].hugepages[size].free_pages << 21;
     CU_ASSERT_EQUAL_FATAL(pst_arena_create(lying, more_than_free, 0, &arena), 0);
     CU_ASSERT_FALSE(arena.hugepages);
     CU_ASSERT_PTR_NOT_NULL(strstr(arena.note, "normal pages: hugepages failed with "));
     pst_arena_destroy(&arena);
+    free(lying);
+}
+
+/* The pool is the host's, the binding a node's: a page that lies on another node must end in normal
+ * pages, not in SIGBUS. */
+static void test_hugepages_of_another_node_fall_back(void)
+{
+    struct pst_topology *lying = promise_hugepages();
+    for (uint32_t i = 0; i < topology->node_count; i++) {
+        const struct pst_topology_node *node = &topology->nodes[i];
+        if (node->memory_bytes == 0 || !node->memory_allowed)
+            continue;
+        struct pst_arena arena;
+        struct pst_arena_census census;
+        CU_ASSERT_EQUAL_FATAL(pst_arena_create(lying, 2u << 20, node->id, &arena), 0);
+        CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "normal pages") == NULL);
+        memset(arena.base, 1, arena.bytes);
+        if (arena.bound && pst_arena_check(&arena, &census) == 0)
+            CU_ASSERT_EQUAL(census.misplaced + census.absent, 0);
+        pst_arena_destroy(&arena);
+    }
     free(lying);
 }
 
@@ -203,6 +233,7 @@ int main(void)
     CU_ADD_TEST(suite, test_pinning_to_no_cpu_fails);
     CU_ADD_TEST(suite, test_an_arena_lies_on_every_node_with_memory);
     CU_ADD_TEST(suite, test_missing_hugepages_fall_back);
+    CU_ADD_TEST(suite, test_hugepages_of_another_node_fall_back);
     CU_ADD_TEST(suite, test_a_node_that_is_not_there_is_said);
     CU_ADD_TEST(suite, test_bad_sizes_and_nodes_are_refused);
     CU_ADD_TEST(suite, test_a_kernel_that_forbids_binding);
