@@ -1,0 +1,710 @@
+/* The proxy: every state with every event; its fan-out, its one answer, its senders. */
+#include "tests/unit/protocol/rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STATES (PST_PROXY_CLEANING + 1)
+#define LDMS 5u
+#define SOURCES 2u
+#define PENDING_MAX 64u
+
+struct rig {
+    struct pst_proxy machine;
+    struct pst_actions actions;
+    struct rig_ledger ledger;
+    uint64_t now_ns;
+    uint32_t sequence;
+    uint32_t pending_count; /* requests of the proxy's, not answered */
+    struct pst_signal pending[PENDING_MAX];
+};
+
+static struct rig rig;
+
+/* '>' served; 'X' cleanup begins; 'A' aborted; 's' stops its work; 'K' CONF; '-' ignored;
+ * REF: u UNKNOWN_BACKUP, w WRONG_STATE, b BUSY, c CLEANING. */
+static const uint16_t orders[] = {
+    PST_DEFINE_BACKUP_REQ, PST_START_BACKUP_REQ,    PST_GCP_PREPARE_REQ,
+    PST_GCP_COMMIT_REQ,    PST_BACKUP_FRAGMENT_REQ, PST_STOP_BACKUP_REQ,
+    PST_COMMIT_BACKUP_REQ, PST_CLEANUP_BACKUP_REQ,  PST_ABORT_BACKUP_ORD,
+};
+#define ORDERS (sizeof(orders) / sizeof(orders[0]))
+static const char *const reactions[STATES] = {
+    [PST_PROXY_IDLE] = ">uuuuuuK-",     [PST_PROXY_DEFINING] = "bwwwwwwXs",
+    [PST_PROXY_DEFINED] = "b>wwwwwXA",  [PST_PROXY_STARTING] = "bwwwwwwXs",
+    [PST_PROXY_STARTED] = "bw>wwwwXA",  [PST_PROXY_FREEZING] = "bwwwwwwXs",
+    [PST_PROXY_FROZEN] = "bww>wwwXA",   [PST_PROXY_CUTTING] = "bwwwwwwXs",
+    [PST_PROXY_CUT] = "bwww>wwXA",      [PST_PROXY_SCANNING] = "bwwwwwwXs",
+    [PST_PROXY_SCANNED] = "bwwww>wXA",  [PST_PROXY_STOPPING] = "bwwwwwwXs",
+    [PST_PROXY_PREPARED] = "bwwwww>XA", [PST_PROXY_COMMITTING] = "bwwwwwww-",
+    [PST_PROXY_ABORTED] = "cwwwwwwX-",  [PST_PROXY_CLEANING] = "cwwwwwwc-",
+};
+
+static uint32_t error_of(char reaction)
+{
+    switch (reaction) {
+    case 'u':
+        return PST_E_UNKNOWN_BACKUP;
+    case 'w':
+        return PST_E_WRONG_STATE;
+    case 'b':
+        return PST_E_BUSY;
+    case 'c':
+        return PST_E_CLEANING;
+    default:
+        return 0;
+    }
+}
+
+static void keep_pending(const struct pst_send *send)
+{
+    struct pst_signal signal = send->signal;
+    if (!rig_is_request(signal.gsn))
+        return;
+    for (uint32_t member = 0; member < 256; member++) {
+        if (send->route != PST_ROUTE_ONE && !pst_set_has(&send->targets, member))
+            continue;
+        if (send->route != PST_ROUTE_ONE)
+            signal.receiver_ref = pst_ref_make(2, pst_ref_block(send->signal.receiver_ref),
+                                               member + (send->route == PST_ROUTE_LDMS));
+        CU_ASSERT_FATAL(rig.pending_count < PENDING_MAX);
+        rig.pending[rig.pending_count++] = signal;
+        if (send->route == PST_ROUTE_ONE)
+            return;
+    }
+}
+
+static void step(struct pst_event *event)
+{
+    event->now_ns = rig.now_ns;
+    rig.actions.sends_count = rig.actions.works_count = 0;
+    pst_proxy_step(&rig.machine, event, &rig.actions);
+    CU_ASSERT_EQUAL(rig.actions.works_count, 0);
+    rig_ledger_check(&rig.ledger, &rig.actions);
+    for (uint32_t i = 0; i < rig.actions.sends_count; i++)
+        keep_pending(&rig.actions.sends[i]);
+}
+
+static void deliver(const struct pst_signal *signal)
+{
+    struct pst_event event = {.type = PST_EVENT_SIGNAL};
+    event.signal = signal;
+    step(&event);
+}
+
+static struct pst_signal order(uint32_t gsn)
+{
+    struct pst_signal signal = rig_signal(gsn, MASTER_REF, PROXY_REF, ++rig.sequence);
+    if (gsn == PST_STOP_BACKUP_REQ || gsn == PST_GCP_COMMIT_REQ)
+        signal.payload.gci.start_gci = 77;
+    return signal;
+}
+
+static void send_order(uint32_t gsn)
+{
+    struct pst_signal signal = order(gsn);
+    rig_ledger_ask(&rig.ledger, &signal);
+    deliver(&signal);
+}
+
+static struct pst_signal take_pending(void)
+{
+    CU_ASSERT_FATAL(rig.pending_count > 0);
+    struct pst_signal request = rig.pending[0];
+    rig.pending_count--;
+    memmove(rig.pending, rig.pending + 1, rig.pending_count * sizeof(rig.pending[0]));
+    return request;
+}
+
+static void answer_one(uint32_t error)
+{
+    struct pst_signal request = take_pending();
+    struct pst_signal answer = rig_answer(&request, error);
+    deliver(&answer);
+}
+
+static void answer_all(void)
+{
+    while (rig.pending_count > 0)
+        answer_one(0);
+}
+
+static void tick(uint64_t passed_ns)
+{
+    rig.now_ns += passed_ns;
+    struct pst_event event = {.type = PST_EVENT_TIMER};
+    step(&event);
+}
+
+static void fail_node(uint32_t node)
+{
+    struct pst_event event = {.type = PST_EVENT_NODE_FAILED, .node = node};
+    step(&event);
+}
+
+static void init(uint32_t ldms, uint32_t sources)
+{
+    memset(&rig, 0, sizeof(rig));
+    rig.now_ns = 1000000;
+    pst_proxy_init(&rig.machine, PROXY_REF, PROXY_REF, ldms, sources, &rig_timeouts);
+}
+
+/* Through the orders, until it is in the state. */
+static void go_on(enum pst_proxy_state state)
+{
+    for (uint32_t i = 0; rig.machine.state != state; i++) {
+        CU_ASSERT_FATAL(i < pst_proxy_transitions_count);
+        const struct pst_proxy_transition *transition = &pst_proxy_transitions[i];
+        if (transition->from != rig.machine.state)
+            continue;
+        send_order(transition->gsn);
+        CU_ASSERT_EQUAL_FATAL(rig.machine.state, transition->busy);
+        if (rig.machine.state == state)
+            return;
+        answer_all();
+        CU_ASSERT_EQUAL_FATAL(rig.machine.state, transition->done);
+    }
+}
+
+static void drive(enum pst_proxy_state state)
+{
+    init(LDMS, SOURCES);
+    if (state == PST_PROXY_ABORTED || state == PST_PROXY_CLEANING) {
+        go_on(PST_PROXY_STARTED);
+        send_order(state == PST_PROXY_ABORTED ? PST_ABORT_BACKUP_ORD : PST_CLEANUP_BACKUP_REQ);
+        CU_ASSERT_EQUAL_FATAL(rig.machine.state, state);
+        return;
+    }
+    go_on(state);
+}
+
+/* Home from wherever it is; then every order was answered once, and the next backup is served. */
+static void go_home(void)
+{
+    answer_all();
+    if (rig.machine.state != PST_PROXY_IDLE)
+        send_order(PST_CLEANUP_BACKUP_REQ);
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_IDLE);
+    CU_ASSERT_EQUAL(pst_proxy_deadline_ns(&rig.machine), PST_DEADLINE_NONE);
+    rig_ledger_close(&rig.ledger);
+    go_on(PST_PROXY_COMMITTING);
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_IDLE);
+    CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 0);
+    rig_ledger_close(&rig.ledger);
+}
+
+static const struct pst_signal *told(uint32_t gsn)
+{
+    const struct pst_send *send = rig_find(&rig.actions, (uint16_t)gsn);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(send);
+    return &send->signal;
+}
+
+static void check_reaction(enum pst_proxy_state state, uint32_t gsn, char reaction)
+{
+    const char *name = pst_proxy_state_name(state);
+    enum pst_proxy_state after = rig.machine.state;
+    uint32_t sends = rig.actions.sends_count;
+    uint32_t error = error_of(reaction);
+    if (error != 0) {
+        RIG_CHECK(after == state && sends == 1 && rig.actions.sends[0].signal.gsn == gsn + 2 &&
+                      rig.actions.sends[0].signal.payload.ref.error == error,
+                  "%s in %s: not just refused with %u", pst_gsn_name(gsn), name, error);
+    } else if (reaction == '>') {
+        bool busy = false;
+        for (uint32_t i = 0; i < pst_proxy_transitions_count; i++)
+            busy |= pst_proxy_transitions[i].gsn == gsn && pst_proxy_transitions[i].busy == after;
+        RIG_CHECK(busy && sends == 1, "%s in %s: not served", pst_gsn_name(gsn), name);
+    } else if (reaction == 'K') {
+        RIG_CHECK(after == state && sends == 1 && rig.actions.sends[0].signal.gsn == gsn + 1,
+                  "%s in %s: not confirmed", pst_gsn_name(gsn), name);
+    } else if (reaction == 'X') {
+        RIG_CHECK(after == PST_PROXY_CLEANING &&
+                      rig_find(&rig.actions, PST_CLEANUP_BACKUP_REQ) != NULL,
+                  "%s in %s: does not clean", pst_gsn_name(gsn), name);
+    } else if (reaction == '-') {
+        RIG_CHECK(after == state && sends == 0, "%s in %s: not ignored", pst_gsn_name(gsn), name);
+    } else {
+        RIG_CHECK(after == (reaction == 's' ? state : PST_PROXY_ABORTED) &&
+                      rig_find(&rig.actions, PST_ABORT_BACKUP_ORD) != NULL &&
+                      rig_find(&rig.actions, PST_SOURCE_ABORT_ORD) != NULL,
+                  "%s in %s: does not stop", pst_gsn_name(gsn), name);
+    }
+}
+
+static void every_state_with_every_signal(void)
+{
+    for (int state = 0; state < STATES; state++) {
+        for (uint32_t gsn = 0; gsn < GSN_TRIED_MAX; gsn++) {
+            drive((enum pst_proxy_state)state);
+            struct pst_signal signal = order(gsn);
+            char reaction = '-';
+            for (uint32_t i = 0; i < ORDERS; i++)
+                reaction = orders[i] == gsn ? reactions[state][i] : reaction;
+            if (reaction != '-')
+                rig_ledger_ask(&rig.ledger, &signal);
+            deliver(&signal);
+            check_reaction((enum pst_proxy_state)state, gsn, reaction);
+            go_home();
+        }
+    }
+}
+
+static void strange_orders(bool other_backup)
+{
+    for (int state = 0; state < STATES; state++) {
+        for (uint32_t i = 1; i < ORDERS; i++) {
+            drive((enum pst_proxy_state)state);
+            struct pst_signal signal = order(orders[i]);
+            if (other_backup)
+                signal.backup = OTHER_UID;
+            else
+                signal.payload.order.master_ref = OTHER_MASTER_REF;
+            bool unknown = other_backup || state == PST_PROXY_IDLE;
+            rig_ledger_ask(&rig.ledger, &signal);
+            deliver(&signal);
+            CU_ASSERT_EQUAL(rig.machine.state, (enum pst_proxy_state)state);
+            if (orders[i] == PST_ABORT_BACKUP_ORD)
+                CU_ASSERT_EQUAL(rig.actions.sends_count, 0)
+            else if (orders[i] == PST_CLEANUP_BACKUP_REQ && unknown)
+                CU_ASSERT_EQUAL(told(PST_CLEANUP_BACKUP_CONF)->backup, signal.backup)
+            else
+                CU_ASSERT_EQUAL(told(orders[i] + 2u)->payload.ref.error,
+                                unknown ? PST_E_UNKNOWN_BACKUP : PST_E_WRONG_MASTER)
+            go_home();
+        }
+    }
+}
+
+static void every_state_with_another_backups_orders(void)
+{
+    strange_orders(true);
+}
+
+static void only_the_master_may_order(void)
+{
+    strange_orders(false);
+}
+
+static void every_state_with_time_passing(void)
+{
+    for (int state = 0; state < STATES; state++) {
+        drive((enum pst_proxy_state)state);
+        uint32_t gsn = rig.machine.request.gsn;
+        bool scans = state == PST_PROXY_SCANNING;
+        uint64_t limit_ns = scans ? rig_timeouts.stall_ns : rig_timeouts.proxy_ns;
+        tick(limit_ns - 1);
+        CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+        tick(1);
+        RIG_CHECK((rig.actions.sends_count > 0) == (gsn != 0), "time in state %d", state);
+        if (gsn != 0) {
+            CU_ASSERT_EQUAL(told(gsn + 2)->payload.ref.error,
+                            scans ? PST_E_STALLED : PST_E_TIMEOUT);
+            bool ends = state == PST_PROXY_COMMITTING || state == PST_PROXY_CLEANING;
+            CU_ASSERT_EQUAL(rig.machine.state, ends ? PST_PROXY_IDLE : PST_PROXY_ABORTED);
+            CU_ASSERT_TRUE(pst_senders_in_use(&rig.machine.senders) > 0); /* zombies */
+        }
+        answer_all(); /* late: recognised, and never a second answer */
+        CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 0);
+        CU_ASSERT_EQUAL(rig.machine.senders.stray_answers > 0, gsn != 0);
+        go_home();
+    }
+}
+
+static void every_state_with_a_dead_node(void)
+{
+    for (int state = 0; state < STATES; state++) {
+        drive((enum pst_proxy_state)state);
+        fail_node(3);
+        CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+        CU_ASSERT_EQUAL(rig.machine.state, (enum pst_proxy_state)state);
+        uint32_t unanswered = rig.machine.request.gsn != 0;
+        fail_node(1);
+        bool waits =
+            state == PST_PROXY_IDLE || state == PST_PROXY_COMMITTING || state == PST_PROXY_CLEANING;
+        enum pst_proxy_state after =
+            state == PST_PROXY_PREPARED ? PST_PROXY_COMMITTING : PST_PROXY_CLEANING;
+        CU_ASSERT_EQUAL(rig.machine.state, waits ? (enum pst_proxy_state)state : after);
+        CU_ASSERT_EQUAL(rig.machine.in_doubt, state == PST_PROXY_PREPARED);
+        answer_all();
+        CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_IDLE);
+        if (unanswered && !waits) /* who would hear it is dead */
+            rig.ledger.entries[rig.ledger.count - 1].answers++;
+        go_home();
+    }
+}
+
+/* Prepared and the master dead: the files are kept, the LDMs freed, nothing is stored. */
+static void prepared_without_a_master_is_in_doubt(void)
+{
+    drive(PST_PROXY_PREPARED);
+    fail_node(1);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 1);
+    const struct pst_send *commit = rig_find(&rig.actions, PST_COMMIT_BACKUP_REQ);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(commit);
+    CU_ASSERT_EQUAL(pst_set_count(&commit->targets), LDMS);
+    CU_ASSERT_EQUAL(commit->signal.payload.order.master_ref, MASTER_REF);
+    send_order(PST_CLEANUP_BACKUP_REQ); /* is refused: it may have been decided */
+    CU_ASSERT_EQUAL(told(PST_CLEANUP_BACKUP_REF)->payload.ref.error, PST_E_WRONG_STATE);
+    while (rig.pending_count > 0) {
+        answer_one(0);
+        CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    }
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_IDLE);
+    go_home();
+}
+
+/* Some LDMs are prepared, the node is not: all parts go, also the prepared ones. */
+static void a_node_not_wholly_prepared_cleans_up(void)
+{
+    drive(PST_PROXY_STOPPING);
+    answer_one(0);
+    fail_node(1);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_CLEANING);
+    CU_ASSERT_EQUAL(rig.machine.in_doubt, 0);
+    rig.ledger.entries[rig.ledger.count - 1].answers++; /* its asker is dead */
+    uint32_t cleaned = 0;
+    while (rig.pending_count > 0) {
+        struct pst_signal request = take_pending();
+        cleaned += request.gsn == PST_CLEANUP_BACKUP_REQ;
+        struct pst_signal answer = rig_answer(&request, 0);
+        deliver(&answer);
+    }
+    CU_ASSERT_EQUAL(cleaned, LDMS);
+    go_home();
+}
+
+/* For each order and each member of each of its steps: a REF there is the answer, once all have
+ * answered, with the first error and who gave it. */
+static void the_first_error_is_the_one_answer(void)
+{
+    for (uint32_t i = 0; i < pst_proxy_transitions_count; i++) {
+        const struct pst_proxy_transition *transition = &pst_proxy_transitions[i];
+        for (uint32_t bad = 0;; bad++) {
+            drive(transition->busy);
+            for (uint32_t k = 0; k < bad && rig.pending_count > 0; k++)
+                answer_one(0);
+            if (rig.pending_count == 0)
+                break; /* all members were tried */
+            pst_ref where = rig.pending[0].receiver_ref;
+            bool was_last = rig.pending_count == 1;
+            answer_one(ENOSPC);
+            while (rig.pending_count > 0) {
+                RIG_CHECK(!rig_find(&rig.actions, PST_REF_OF(transition->gsn)), "too early");
+                was_last = rig.pending_count == 1;
+                answer_one(transition->gsn == PST_COMMIT_BACKUP_REQ ? 0 : EIO);
+            }
+            CU_ASSERT_TRUE(was_last);
+            const struct pst_signal *ref = told(transition->gsn + 2u);
+            CU_ASSERT_EQUAL(ref->payload.ref.error, ENOSPC);
+            CU_ASSERT_EQUAL(ref->payload.ref.where, where);
+            CU_ASSERT_EQUAL(ref->receiver_ref, MASTER_REF);
+            CU_ASSERT_EQUAL(rig.machine.state, transition->gsn == PST_COMMIT_BACKUP_REQ
+                                                   ? PST_PROXY_IDLE
+                                                   : PST_PROXY_ABORTED);
+            go_home();
+        }
+    }
+}
+
+/* Each order that concerns LDMs reaches all of them, from the proxy, in the master's name. */
+static void all_ldms_get_every_order(void)
+{
+    static const uint16_t gsns[] = {PST_DEFINE_BACKUP_REQ, PST_START_BACKUP_REQ,
+                                    PST_STOP_BACKUP_REQ, PST_COMMIT_BACKUP_REQ,
+                                    PST_CLEANUP_BACKUP_REQ};
+    for (uint32_t ldms = 1; ldms <= PST_LDMS_MAX; ldms += 51) {
+        struct pst_set all = pst_set_first(ldms);
+        for (uint32_t i = 0; i < sizeof(gsns) / sizeof(gsns[0]); i++) {
+            init(ldms, 0);
+            rig.machine.backup = UID_LOW;
+            rig.machine.master_ref = MASTER_REF;
+            rig.machine.state = PST_PROXY_ABORTED;
+            uint16_t gsn = gsns[i];
+            for (uint32_t k = 0; k < pst_proxy_transitions_count; k++)
+                rig.machine.state = pst_proxy_transitions[k].gsn == gsn
+                                        ? pst_proxy_transitions[k].from
+                                        : rig.machine.state;
+            struct pst_signal signal = order(gsn);
+            struct pst_event event = {.type = PST_EVENT_SIGNAL, .now_ns = 1};
+            event.signal = &signal;
+            pst_proxy_step(&rig.machine, &event, &rig.actions);
+            if (!rig_find(&rig.actions, gsn)) { /* the archive is asked first */
+                struct pst_signal archive =
+                    rig_answer(&rig.actions.sends[rig.actions.sends_count - 1].signal, 0);
+                event.signal = &archive;
+                pst_proxy_step(&rig.machine, &event, &rig.actions);
+            }
+            const struct pst_send *send = rig_find(&rig.actions, gsn);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(send);
+            CU_ASSERT_EQUAL(send->route, PST_ROUTE_LDMS);
+            CU_ASSERT_EQUAL(memcmp(&send->targets, &all, sizeof(all)), 0);
+            CU_ASSERT_EQUAL(send->signal.sender_ref, PROXY_REF);
+            CU_ASSERT_EQUAL(send->signal.payload.order.master_ref, MASTER_REF);
+        }
+    }
+}
+
+static void all_ldms_and_sources_get_the_abort(void)
+{
+    for (int state = PST_PROXY_DEFINING; state <= PST_PROXY_PREPARED; state++) {
+        drive((enum pst_proxy_state)state);
+        send_order(PST_ABORT_BACKUP_ORD);
+        const struct pst_send *ldms = rig_find(&rig.actions, PST_ABORT_BACKUP_ORD);
+        const struct pst_send *sources = rig_find(&rig.actions, PST_SOURCE_ABORT_ORD);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(ldms);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(sources);
+        CU_ASSERT_EQUAL(pst_set_count(&ldms->targets), LDMS);
+        CU_ASSERT_EQUAL(pst_set_count(&sources->targets), SOURCES);
+        CU_ASSERT_EQUAL(ldms->signal.payload.abort.error, PST_E_CLIENT_ABORT);
+        CU_ASSERT_EQUAL(ldms->signal.payload.abort.where, CLIENT_REF);
+        uint16_t gsn = rig.machine.request.gsn;
+        while (gsn != 0 && rig.machine.state == (enum pst_proxy_state)state)
+            answer_one(0); /* what runs ends well, and the abort is the answer all the same */
+        if (gsn != 0)
+            CU_ASSERT_EQUAL(told(gsn + 2u)->payload.ref.error, PST_E_CLIENT_ABORT);
+        CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_ABORTED);
+        go_home();
+    }
+}
+
+static void sources_are_frozen_in_turn_and_snapshots_precede_thaws(void)
+{
+    drive(PST_PROXY_STARTED);
+    send_order(PST_GCP_PREPARE_REQ);
+    CU_ASSERT_EQUAL_FATAL(rig.pending_count, 1);
+    CU_ASSERT_EQUAL(rig.pending[0].receiver_ref, SOURCE_REF(0));
+    struct pst_signal request = take_pending();
+    struct pst_signal frozen = rig_answer(&request, 0);
+    frozen.payload.gci.start_gci = UINT64_C(1) << 50;
+    deliver(&frozen);
+    CU_ASSERT_EQUAL_FATAL(rig.pending_count, 1);
+    CU_ASSERT_EQUAL(rig.pending[0].receiver_ref, SOURCE_REF(1));
+    answer_one(0);
+    CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_CONF)->payload.gci.start_gci, UINT64_C(1) << 50);
+    send_order(PST_GCP_COMMIT_REQ);
+    CU_ASSERT_EQUAL(rig.pending_count, SOURCES);
+    answer_one(0);
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_SOURCE_THAW_REQ), 0);
+    answer_one(0);
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_SOURCE_THAW_REQ), 1);
+    answer_all();
+    CU_ASSERT_EQUAL(told(PST_GCP_COMMIT_CONF)->payload.gci.start_gci, 77);
+    go_home();
+}
+
+static void an_answer_that_is_lost(void)
+{
+    drive(PST_PROXY_STARTING);
+    take_pending(); /* LDM 1's never comes */
+    while (rig.pending_count > 0)
+        answer_one(0);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    tick(rig_timeouts.proxy_ns);
+    const struct pst_signal *ref = told(PST_START_BACKUP_REF);
+    CU_ASSERT_EQUAL(ref->payload.ref.error, PST_E_TIMEOUT);
+    CU_ASSERT_EQUAL(ref->payload.ref.where, LDM_REF(1));
+    send_order(PST_CLEANUP_BACKUP_REQ);
+    answer_all();
+    CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 1);
+    CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 0);
+    go_home(); /* the next backup completes */
+    CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 1);
+}
+
+/* Late, doubled, of another sequence, backup, LDM or node: none moves anything. */
+static void strays_are_recognised(void)
+{
+    drive(PST_PROXY_STARTING);
+    struct pst_signal good = rig_answer(&rig.pending[0], 0);
+    struct pst_signal bad[6];
+    for (int i = 0; i < 6; i++)
+        bad[i] = good;
+    bad[0].sequence++;
+    bad[1].backup = OTHER_UID;
+    bad[2].sender_ref = LDM_REF(LDMS + 1);
+    bad[3].sender_ref = pst_ref_make(7, PST_BLOCK_BACKUP, 1);
+    bad[4].gsn = PST_STOP_BACKUP_CONF;
+    bad[5].sender_ref = SOURCE_REF(0);
+    for (int i = 0; i < 6; i++)
+        deliver(&bad[i]);
+    CU_ASSERT_EQUAL(rig.machine.senders.stray_answers, 6);
+    CU_ASSERT_EQUAL(pst_set_count(&rig.machine.sender->waiting), LDMS);
+    deliver(&good);
+    deliver(&good);
+    CU_ASSERT_EQUAL(rig.machine.senders.stray_answers, 7);
+    CU_ASSERT_EQUAL(pst_set_count(&rig.machine.sender->waiting), LDMS - 1);
+    take_pending();
+    go_home();
+}
+
+static void list(uint32_t source, uint64_t fragment, uint32_t owner)
+{
+    struct pst_signal listed =
+        rig_signal(PST_SOURCE_FRAGMENT_REP, SOURCE_REF(source), PROXY_REF, 0);
+    listed.payload.fragment.source = source;
+    listed.payload.fragment.fragment = fragment;
+    listed.payload.fragment.bytes = 10;
+    listed.payload.fragment.owner = owner;
+    deliver(&listed);
+}
+
+static void fragments_are_dealt_while_the_listing_runs(void)
+{
+    drive(PST_PROXY_SCANNING);
+    for (uint32_t i = 0; i < 2 * LDMS; i++) {
+        list(0, i, 0);
+        CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_BACKUP_FRAGMENT_REQ), 1);
+        CU_ASSERT_EQUAL(rig.actions.sends[0].signal.receiver_ref, LDM_REF(i % LDMS + 1));
+    }
+    list(1, 99, 0); /* all have two */
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    struct pst_signal first = rig.pending[SOURCES];
+    struct pst_signal stolen = rig_answer(&first, 0);
+    stolen.sender_ref = LDM_REF(3); /* not dealt that */
+    deliver(&stolen);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    CU_ASSERT_EQUAL(rig.machine.senders.stray_answers, 1);
+    struct pst_signal done = rig_answer(&first, 0);
+    deliver(&done);
+    CU_ASSERT_EQUAL(told(PST_SOURCE_FRAGMENT_DONE_ORD)->payload.fragment.source, 0);
+    CU_ASSERT_EQUAL(told(PST_BACKUP_FRAGMENT_REQ)->payload.fragment.fragment, 99);
+    CU_ASSERT_EQUAL(told(PST_BACKUP_FRAGMENT_REQ)->receiver_ref, first.receiver_ref);
+    deliver(&done); /* again */
+    CU_ASSERT_EQUAL(rig.machine.senders.stray_answers, 2);
+    memmove(rig.pending + SOURCES, rig.pending + SOURCES + 1,
+            (--rig.pending_count - SOURCES) * sizeof(rig.pending[0]));
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_SCANNED);
+    CU_ASSERT_EQUAL(rig.machine.dealer.done, 2 * LDMS + 1);
+    go_home();
+}
+
+static void bad_fragments_end_the_scan(void)
+{
+    drive(PST_PROXY_SCANNING);
+    list(1, 1, LDMS + 1); /* no such owner */
+    CU_ASSERT_EQUAL(told(PST_ABORT_BACKUP_ORD)->payload.abort.error, PST_E_BAD_REQUEST);
+    list(1, 2, 0); /* too late */
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    answer_all();
+    CU_ASSERT_EQUAL(told(PST_BACKUP_FRAGMENT_REF)->payload.ref.error, PST_E_BAD_REQUEST);
+    go_home();
+    drive(PST_PROXY_SCANNING);
+    struct pst_signal foreign = rig_signal(PST_SOURCE_FRAGMENT_REP, SOURCE_REF(0), PROXY_REF, 0);
+    foreign.payload.fragment.source = 1; /* in another source's name */
+    deliver(&foreign);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    for (uint32_t i = 0; i < 2 + PST_FRAGMENTS_LISTED_MAX; i++) {
+        list(0, i, 1);
+        CU_ASSERT_EQUAL_FATAL(rig.machine.error, 0);
+    }
+    list(0, 5000, 1); /* more than may be listed ahead */
+    CU_ASSERT_EQUAL(told(PST_ABORT_BACKUP_ORD)->payload.abort.error, PST_E_NO_RESOURCES);
+    go_home();
+}
+
+static void progress_is_judged_and_told(void)
+{
+    drive(PST_PROXY_SCANNING);
+    uint64_t started_ns = rig.now_ns;
+    for (uint32_t i = 0; i < 10; i++) {
+        tick(rig_timeouts.progress_ns);
+        CU_ASSERT_EQUAL(rig.actions.sends_count, 0); /* nothing moved */
+        rig.now_ns += rig_timeouts.stall_ns - 2 * rig_timeouts.progress_ns;
+        list(0, i, 0); /* with each, it has stall_ns again, and the master hears of it */
+        tick(rig_timeouts.progress_ns);
+        CU_ASSERT_EQUAL(told(PST_BACKUP_PROGRESS_REP)->payload.progress.expected_bytes,
+                        10 * (i + 1));
+    }
+    CU_ASSERT_TRUE(rig.now_ns - started_ns > 5 * rig_timeouts.stall_ns);
+    for (uint32_t ldm = 1; ldm <= LDMS; ldm++) {
+        struct pst_signal report = rig_signal(PST_BACKUP_PROGRESS_REP, LDM_REF(ldm), PROXY_REF, 0);
+        report.payload.progress.sums.source_bytes = UINT64_C(0xffffffff) << ldm;
+        deliver(&report);
+    }
+    tick(rig_timeouts.progress_ns);
+    CU_ASSERT_EQUAL(told(PST_BACKUP_PROGRESS_REP)->payload.progress.sums.source_bytes,
+                    UINT64_C(0xffffffff) * 62);
+    go_home();
+}
+
+/* 64 bits in all sums: of parts, towards the archive and the master. */
+static void sums_do_not_overflow(void)
+{
+    drive(PST_PROXY_STOPPING);
+    const uint64_t huge = UINT64_C(0x1000000000001);
+    for (uint32_t i = 0; i < LDMS; i++) {
+        struct pst_signal request = take_pending();
+        CU_ASSERT_EQUAL(request.payload.gci.start_gci, 77);
+        struct pst_signal answer = rig_answer(&request, 0);
+        answer.payload.stop_conf.sums =
+            (struct pst_sums){huge, huge + 1, huge + 2, huge + 3, huge + 4};
+        answer.payload.stop_conf.file_bytes = huge + i;
+        answer.payload.stop_conf.digest[15] = (uint8_t)i;
+        deliver(&answer);
+        const struct pst_archive_item *part = &told(PST_ARCHIVE_PART_ORD)->payload.archive_item;
+        CU_ASSERT_EQUAL(part->item, i + 1);
+        CU_ASSERT_EQUAL(part->file_bytes, huge + i);
+        CU_ASSERT_EQUAL(part->digest[15], i);
+        CU_ASSERT_EQUAL(part->sums.unreadable, huge + 4);
+    }
+    struct pst_signal request = take_pending();
+    struct pst_signal manifest = rig_answer(&request, 0);
+    manifest.payload.commit.file_bytes = 4711;
+    manifest.payload.commit.digest[0] = 0xab;
+    deliver(&manifest);
+    const struct pst_stop_backup_conf *conf = &told(PST_STOP_BACKUP_CONF)->payload.stop_conf;
+    CU_ASSERT_EQUAL(conf->sums.source_bytes, LDMS * huge);
+    CU_ASSERT_EQUAL(conf->sums.chunks, LDMS * (huge + 3));
+    CU_ASSERT_EQUAL(conf->file_bytes, 4711);
+    CU_ASSERT_EQUAL(conf->digest[0], 0xab);
+    go_home();
+}
+
+/* Nobody answers a cleanup: at the deadline, which is before the master's, all that can be asked
+ * for was asked for, and the master has its answer. */
+static void a_cleanup_answers_within_the_masters_deadline(void)
+{
+    drive(PST_PROXY_ABORTED);
+    send_order(PST_CLEANUP_BACKUP_REQ);
+    CU_ASSERT_TRUE(pst_proxy_deadline_ns(&rig.machine) < rig.now_ns + rig_timeouts.master_ns);
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_CLEANUP_BACKUP_REQ), 1);
+    tick(rig_timeouts.proxy_ns);
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_SOURCE_RELEASE_REQ), 1);
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_ARCHIVE_CLEANUP_REQ), 1);
+    CU_ASSERT_EQUAL(told(PST_CLEANUP_BACKUP_REF)->payload.ref.error, PST_E_TIMEOUT);
+    go_home();
+}
+
+static CU_TestInfo tests[] = {
+    {"every state with every signal", every_state_with_every_signal},
+    {"every state with another backup's orders", every_state_with_another_backups_orders},
+    {"only the master may order", only_the_master_may_order},
+    {"every state with time passing", every_state_with_time_passing},
+    {"every state with a dead node", every_state_with_a_dead_node},
+    {"prepared without a master is in doubt", prepared_without_a_master_is_in_doubt},
+    {"a node not wholly prepared cleans up", a_node_not_wholly_prepared_cleans_up},
+    {"the first error is the one answer", the_first_error_is_the_one_answer},
+    {"all LDMs get every order", all_ldms_get_every_order},
+    {"all LDMs and sources get the abort", all_ldms_and_sources_get_the_abort},
+    {"sources are frozen in turn, snapshots precede thaws",
+     sources_are_frozen_in_turn_and_snapshots_precede_thaws},
+    {"an answer that is lost", an_answer_that_is_lost},
+    {"strays are recognised", strays_are_recognised},
+    {"fragments are dealt while the listing runs", fragments_are_dealt_while_the_listing_runs},
+    {"bad fragments end the scan", bad_fragments_end_the_scan},
+    {"progress is judged and told", progress_is_judged_and_told},
+    {"sums do not overflow", sums_do_not_overflow},
+    {"a cleanup answers within the master's deadline",
+     a_cleanup_answers_within_the_masters_deadline},
+    CU_TEST_INFO_NULL,
+};
+
+int main(void)
+{
+    return rig_run("protocol proxy", tests);
+}
