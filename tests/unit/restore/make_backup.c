@@ -272,15 +272,25 @@ struct made_backup made_tree(uint32_t large_bytes)
     };
 }
 
-struct made_place make_place(void)
+static struct made_place place_in(const char *base)
 {
-    const char *base = getenv("TMPDIR");
     struct made_place place;
-    snprintf(place.path, sizeof(place.path), "%s/penstock-test-XXXXXX", base ? base : "/tmp");
+    snprintf(place.path, sizeof(place.path), "%s/penstock-test-XXXXXX", base);
     const char *made = mkdtemp(place.path);
     assert(made != NULL);
     (void)made;
     return place;
+}
+
+struct made_place make_place(void)
+{
+    const char *base = getenv("TMPDIR");
+    return place_in(base ? base : "/tmp");
+}
+
+struct made_place make_fast_place(void)
+{
+    return access("/dev/shm", W_OK) == 0 ? place_in("/dev/shm") : make_place();
 }
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)

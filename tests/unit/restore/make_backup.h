@@ -27,8 +27,8 @@ struct made_backup {
     uint32_t data_count;
     uint32_t chunks_per_index; /* 0: one INDEX chunk */
     bool no_cluster_manifest;
-    bool allow_unsafe; /* objects are encoded under a safe path, and that is then overwritten */
-    const char *unsafe_path; /* of objects[objects_count - 1], as long as its own path */
+    /* NULL, or what overwrites the path of the last object, which is as long */
+    const char *unsafe_path;
 };
 
 uint8_t made_byte(uint64_t object, uint64_t offset);
@@ -45,6 +45,8 @@ struct made_place {
     char path[PATH_MAX];
 };
 struct made_place make_place(void);
+/* In memory where there is a /dev/shm: for what opens thousands of files. */
+struct made_place make_fast_place(void);
 void remove_place(const struct made_place *place);
 struct made_place place_below(const struct made_place *place, const char *name);
 

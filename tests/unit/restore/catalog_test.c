@@ -1,0 +1,205 @@
+/* The catalogue: what is in a directory, in which state, and what an ID means. */
+#include "engine/restore/catalog.h"
+
+#include "tests/unit/format/suite.h"
+#include "tests/unit/restore/make_backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct made_place place;
+static struct pst_backup_list list;
+
+static void add_backup(uint32_t number, bool decided)
+{
+    struct made_backup made = made_tree(10);
+    made.number = number;
+    made.no_cluster_manifest = !decided;
+    make_backup(place.path, &made);
+}
+
+static void damage(const char *name, off_t offset)
+{
+    const int fd = open(place_below(&place, name).path, O_WRONLY);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(pwrite(fd, "\1", 1, offset), 1);
+    close(fd);
+}
+
+static void read_list(void)
+{
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(place.path, &list), 0);
+}
+
+static void end(void)
+{
+    pst_backup_list_release(&list);
+    remove_place(&place);
+}
+
+static void backups_are_listed_in_order(void)
+{
+    place = make_place();
+    read_list();
+    CU_ASSERT_EQUAL(list.count, 0);
+    pst_backup_list_release(&list);
+    add_backup(10, true);
+    add_backup(9, true);
+    add_backup(2, false);
+    CU_ASSERT_EQUAL(mkdir(place_below(&place, "BACKUP-x").path, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(place_below(&place, "BACKUP-03").path, 0700), 0);
+    CU_ASSERT_EQUAL(symlink("BACKUP-9", place_below(&place, "BACKUP-4").path), 0);
+    CU_ASSERT_EQUAL(close(open(place_below(&place, "BACKUP-5").path, O_CREAT | O_WRONLY, 0600)), 0);
+    read_list();
+    CU_ASSERT_EQUAL_FATAL(list.count, 3);
+    CU_ASSERT_EQUAL(list.backups[0]->number, 2);
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_INCOMPLETE);
+    CU_ASSERT_EQUAL(list.backups[0]->error, -PST_E_INCOMPLETE);
+    CU_ASSERT_EQUAL(list.backups[1]->number, 9);
+    CU_ASSERT_EQUAL(list.backups[1]->state, PST_BACKUP_COMPLETE);
+    CU_ASSERT_STRING_EQUAL(list.backups[1]->reason, "");
+    CU_ASSERT_EQUAL(list.backups[2]->number, 10);
+    CU_ASSERT_STRING_EQUAL(list.backups[2]->nodes[0].sources[0].name, "one");
+    end();
+}
+
+static void ids_are_numbers_or_uids(void)
+{
+    const struct pst_backup *backup = NULL;
+    char message[PST_MESSAGE_BYTES];
+    place = make_place();
+    add_backup(1, true);
+    add_backup(2, true);
+    add_backup(3, false);
+    read_list();
+    CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_COMPLETE, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->number, 2);
+    CU_ASSERT_EQUAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->number, 1);
+    CU_ASSERT_EQUAL(pst_backup_find(&list, "3", PST_PICK_COMPLETE, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->state, PST_BACKUP_INCOMPLETE);
+    /* the uids are b1b1…, b2b2… */
+    CU_ASSERT_EQUAL(pst_backup_find(&list, "b1b1", PST_PICK_COMPLETE, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->number, 1);
+    static const char *const unknown[] = {"b1b", "4", "01", "", "b1b2", "BACKUP-1", "-1"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        message[0] = '\0';
+        CU_ASSERT_EQUAL(pst_backup_find(&list, unknown[i], PST_PICK_COMPLETE, &backup, message),
+                        -PST_E_NO_BACKUP);
+        CU_ASSERT_STRING_NOT_EQUAL(message, "");
+    }
+    end();
+}
+
+static void a_uid_of_two_is_not_guessed(void)
+{
+    const struct pst_backup *backup = NULL;
+    char message[PST_MESSAGE_BYTES] = "";
+    place = make_place();
+    add_backup(1, true);
+    add_backup(257, true); /* its uid is b1b1… too */
+    read_list();
+    CU_ASSERT_EQUAL(pst_backup_find(&list, "b1b1", PST_PICK_COMPLETE, &backup, message),
+                    -PST_E_NO_BACKUP);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "2 backups"));
+    end();
+}
+
+static void damaged_backups_say_why(void)
+{
+    const struct pst_backup *backup = NULL;
+    char message[PST_MESSAGE_BYTES];
+    place = make_place();
+    for (uint32_t i = 1; i <= 5; i++)
+        add_backup(i, true);
+    damage("BACKUP-2/BACKUP-2.cluster.manifest", 30);
+    damage("BACKUP-3/BACKUP-3.1.manifest", 30);
+    CU_ASSERT_EQUAL(
+        truncate(place_below(&place, "BACKUP-4/BACKUP-4-PART-1-OF-2/BACKUP-4.1.data").path, 5), 0);
+    CU_ASSERT_EQUAL(
+        unlink(place_below(&place, "BACKUP-5/BACKUP-5-PART-2-OF-2/BACKUP-5.1.data").path), 0);
+    read_list();
+    static const char *const files[] = {"BACKUP-2/BACKUP-2.cluster.manifest",
+                                        "BACKUP-3/BACKUP-3.1.manifest",
+                                        "BACKUP-4/BACKUP-4-PART-1-OF-2/BACKUP-4.1.data",
+                                        "BACKUP-5/BACKUP-5-PART-2-OF-2/BACKUP-5.1.data"};
+    for (uint32_t i = 0; i < 4; i++) {
+        CU_ASSERT_EQUAL(list.backups[i + 1]->state, PST_BACKUP_DAMAGED);
+        CU_ASSERT_PTR_NOT_NULL(strstr(list.backups[i + 1]->reason, files[i]));
+    }
+    CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_COMPLETE, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->number, 1);
+    CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_DECIDED, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->number, 5);
+    end();
+}
+
+/* The cluster manifest as a newer version would have written it. */
+static void a_newer_backup_is_told_from_a_damaged_one(void)
+{
+    place = make_place();
+    add_backup(1, true);
+    const struct made_place path = place_below(&place, "BACKUP-1/BACKUP-1.cluster.manifest");
+    char text[4096] = "", digest_text[PST_DIGEST_TEXT_BYTES];
+    int fd = open(path.path, O_RDONLY);
+    CU_ASSERT_TRUE_FATAL(read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    char *mask = strstr(text, "\"incompatible\":0");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mask);
+    mask[strlen("\"incompatible\":")] = '4';
+    char *second = strchr(text, '\n') + 1;
+    const struct pst_digest digest = pst_digest_of(text, (size_t)(second - text), 0);
+    sprintf(second, "{\"checksum\":\"%s\"}\n", pst_digest_text(&digest, digest_text));
+    fd = open(path.path, O_WRONLY | O_TRUNC);
+    CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    read_list();
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_NEWER);
+    CU_ASSERT_EQUAL(list.backups[0]->error, -PST_E_NEWER);
+    CU_ASSERT_STRING_EQUAL(pst_backup_state_text(list.backups[0]->state), "newer");
+    end();
+}
+
+/* One backup's manifests under another one's number. */
+static void a_renamed_backup_is_damaged(void)
+{
+    place = make_place();
+    add_backup(1, true);
+    CU_ASSERT_EQUAL(
+        rename(place_below(&place, "BACKUP-1").path, place_below(&place, "BACKUP-2").path), 0);
+    CU_ASSERT_EQUAL(rename(place_below(&place, "BACKUP-2/BACKUP-1.cluster.manifest").path,
+                           place_below(&place, "BACKUP-2/BACKUP-2.cluster.manifest").path),
+                    0);
+    read_list();
+    CU_ASSERT_EQUAL_FATAL(list.count, 1);
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_DAMAGED);
+    CU_ASSERT_EQUAL(list.backups[0]->error, -PST_E_MISPLACED);
+    end();
+}
+
+static void a_directory_that_cannot_be_read_is_an_error(void)
+{
+    CU_ASSERT_EQUAL(pst_backup_list_read("/nonexistent", &list), -ENOENT);
+    CU_ASSERT_EQUAL(pst_backup_list_read("/dev/null", &list), -ENOTDIR);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"backups are listed in order", backups_are_listed_in_order},
+        {"ids are numbers or uids", ids_are_numbers_or_uids},
+        {"a uid of two is not guessed", a_uid_of_two_is_not_guessed},
+        {"damaged backups say why", damaged_backups_say_why},
+        {"a newer backup is told from a damaged one", a_newer_backup_is_told_from_a_damaged_one},
+        {"a renamed backup is damaged", a_renamed_backup_is_damaged},
+        {"a directory that cannot be read is an error",
+         a_directory_that_cannot_be_read_is_an_error},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("catalog", tests);
+}

@@ -1,0 +1,464 @@
+/* Restore: what comes back is what went in, and never leaves its target. */
+#include "engine/restore/restore.h"
+
+#include "engine/base/log.h"
+#include "engine/restore/beneath.h"
+#include "tests/unit/format/suite.h"
+#include "tests/unit/restore/make_backup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct made_place place, target;
+static struct pst_restore_result result;
+
+static void begin(const struct made_backup *made)
+{
+    place = make_place();
+    target = place_below(&place, "target");
+    make_backup(place.path, made);
+}
+
+static int restore_as(uint32_t workers, bool force, const atomic_bool *cancel)
+{
+    const struct pst_restore_options options = {
+        .crew = {.workers = workers, .cancel = cancel},
+        .force = force,
+    };
+    struct pst_backup_list list;
+    const struct pst_backup *backup;
+    char message[PST_MESSAGE_BYTES];
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(place.path, &list), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
+    const int error = pst_restore(place.path, backup, target.path, &options, &result);
+    pst_backup_list_release(&list);
+    return error;
+}
+
+static uint32_t entries_of(const char *path)
+{
+    uint32_t count = 0;
+    DIR *dir = opendir(path);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count - 2;
+}
+
+static struct stat status_of(const char *name)
+{
+    struct stat status = {0};
+    const struct made_place path = *name ? place_below(&target, name) : target;
+    CU_ASSERT_EQUAL(lstat(path.path, &status), 0);
+    return status;
+}
+
+/* The bytes of a file where there is data, zeros elsewhere. */
+static void expect_contents(const struct made_backup *made, const char *name, uint64_t object)
+{
+    const struct stat status = status_of(name);
+    uint8_t *wanted = calloc(1, (size_t)status.st_size + 1);
+    uint8_t *found = malloc((size_t)status.st_size + 1);
+    for (uint32_t i = 0; i < made->data_count; i++) {
+        for (uint32_t j = 0; made->data[i].object == object && j < made->data[i].bytes; j++)
+            wanted[made->data[i].offset + j] = made_byte(object, made->data[i].offset + j);
+    }
+    const int fd = open(place_below(&target, name).path, O_RDONLY);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(read(fd, found, (size_t)status.st_size + 1), status.st_size);
+    CU_ASSERT_EQUAL(memcmp(found, wanted, (size_t)status.st_size), 0);
+    close(fd);
+    free(wanted);
+    free(found);
+}
+
+static void expect_tree(const struct made_backup *made)
+{
+    for (uint32_t i = 0; i < made->objects_count; i++) {
+        const struct pst_object *object = &made->objects[i];
+        const struct stat status = status_of(object->path);
+        if (object->type == PST_OBJECT_HARD_LINK)
+            continue;
+        CU_ASSERT_EQUAL(status.st_mtim.tv_sec, object->mtime_sec);
+        CU_ASSERT_EQUAL(status.st_mtim.tv_nsec, (long)object->mtime_nsec);
+        if (geteuid() == 0) {
+            CU_ASSERT_EQUAL(status.st_uid, object->uid);
+            CU_ASSERT_EQUAL(status.st_gid, object->gid);
+        }
+        if (object->type != PST_OBJECT_SYMLINK)
+            CU_ASSERT_EQUAL(status.st_mode & 07777, object->mode);
+        if (object->type == PST_OBJECT_FILE || object->type == PST_OBJECT_TABLE) {
+            CU_ASSERT_TRUE(S_ISREG(status.st_mode));
+            CU_ASSERT_EQUAL((uint64_t)status.st_size, object->size);
+            expect_contents(made, object->path, object->id);
+        }
+    }
+    CU_ASSERT_TRUE(S_ISDIR(status_of("d/e").st_mode));
+    CU_ASSERT_TRUE(S_ISFIFO(status_of("d/fifo").st_mode));
+    CU_ASSERT_EQUAL(status_of("a hard link").st_ino, status_of("d/small").st_ino);
+    CU_ASSERT_EQUAL(status_of("d/small").st_nlink, 2);
+    CU_ASSERT_EQUAL(status_of("d/e/symlink again").st_ino, status_of("d/link").st_ino);
+    char link[64] = "";
+    CU_ASSERT_EQUAL(readlink(place_below(&target, "d/link").path, link, sizeof(link) - 1), 13);
+    CU_ASSERT_STRING_EQUAL(link, "../../outside");
+    CU_ASSERT_EQUAL(entries_of(target.path), 6);
+}
+
+static void a_tree_comes_back(void)
+{
+    struct made_backup made = made_tree(3000001);
+    made.chunks_per_index = 7;
+    for (uint32_t workers = 1; workers <= 5; workers += 2) {
+        begin(&made);
+        CU_ASSERT_EQUAL(restore_as(workers, false, NULL), 0);
+        CU_ASSERT_STRING_EQUAL(result.message, "");
+        CU_ASSERT_EQUAL(result.objects, made.objects_count);
+        CU_ASSERT_EQUAL(result.bytes, 3000001 + 100 + 10 + 700 + 3000);
+        CU_ASSERT_EQUAL(result.owners_skipped, geteuid() != 0);
+        expect_tree(&made);
+        CU_ASSERT_EQUAL(entries_of(place.path), 2); /* the backup, the target, nothing else */
+        remove_place(&place);
+    }
+}
+
+static void holes_stay_holes(void)
+{
+    struct made_backup made = made_tree(1);
+    begin(&made);
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), 0);
+    CU_ASSERT_TRUE(status_of("sparse").st_blocks * 512 < 100000);
+    CU_ASSERT_TRUE(status_of("hole").st_blocks * 512 < 100000);
+    remove_place(&place);
+}
+
+static void several_sources_get_directories(void)
+{
+    static const struct pst_object objects[] = {
+        {.id = 1, .type = PST_OBJECT_DIRECTORY, .path = "", .mode = 0711},
+        {.id = 2, .type = PST_OBJECT_FILE, .path = "f", .size = 3, .mode = 0600},
+        {.id = UINT64_C(1) << 48 | 1,
+         .type = PST_OBJECT_FILE,
+         .path = "f",
+         .size = 5,
+         .mode = 0600},
+    };
+    static const struct made_data data[] = {{0, 2, 0, 3}, {0, UINT64_C(1) << 48 | 1, 0, 5}};
+    struct made_backup made = {.number = 1,
+                               .parts = 1,
+                               .sources = 2,
+                               .objects = objects,
+                               .objects_count = 3,
+                               .data = data,
+                               .data_count = 2};
+    begin(&made);
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), 0);
+    CU_ASSERT_EQUAL(status_of("one").st_mode & 07777, 0711);
+    CU_ASSERT_EQUAL(status_of("one/f").st_size, 3);
+    CU_ASSERT_EQUAL(status_of("two/f").st_size, 5);
+    CU_ASSERT_EQUAL(entries_of(target.path), 2);
+    remove_place(&place);
+}
+
+static void an_empty_target_is_taken(void)
+{
+    struct made_backup made = made_tree(1000);
+    begin(&made);
+    CU_ASSERT_EQUAL(mkdir(target.path, 0700), 0);
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), 0);
+    expect_tree(&made);
+    CU_ASSERT_EQUAL(entries_of(place.path), 2);
+    remove_place(&place);
+}
+
+static void put_file(const char *name, const char *text)
+{
+    const int fd = open(place_below(&target, name).path, O_WRONLY | O_CREAT | O_TRUNC, 0400);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void a_target_that_is_not_empty_is_refused(void)
+{
+    struct made_backup made = made_tree(1000);
+    begin(&made);
+    CU_ASSERT_EQUAL(mkdir(target.path, 0700), 0);
+    put_file("mine", "x");
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), -ENOTEMPTY);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "--force"));
+    CU_ASSERT_EQUAL(entries_of(target.path), 1);
+    CU_ASSERT_EQUAL(entries_of(place.path), 2);
+    remove_place(&place);
+}
+
+static void force_writes_over_what_is_there(void)
+{
+    struct made_backup made = made_tree(1000);
+    begin(&made);
+    const struct made_place outside = place_below(&place, "outside");
+    CU_ASSERT_EQUAL(mkdir(target.path, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(outside.path, 0700), 0);
+    put_file("large", "longer than it will be, and read-only");
+    /* where the backup has a directory, and a file: links that lead out */
+    CU_ASSERT_EQUAL(symlink("../outside", place_below(&target, "d").path), 0);
+    CU_ASSERT_EQUAL(symlink("../outside/rows", place_below(&target, "rows").path), 0);
+    CU_ASSERT_EQUAL(restore_as(2, true, NULL), 0);
+    expect_tree(&made);
+    CU_ASSERT_EQUAL(entries_of(outside.path), 0);
+    /* and once more over its own result */
+    CU_ASSERT_EQUAL(restore_as(3, true, NULL), 0);
+    expect_tree(&made);
+    put_file("mine", "x");
+    CU_ASSERT_EQUAL(restore_as(3, true, NULL), 0);
+    CU_ASSERT_EQUAL(status_of("mine").st_size, 1);
+    remove_place(&place);
+}
+
+static void a_marked_target_is_resumed(void)
+{
+    struct made_backup made = made_tree(100000);
+    begin(&made);
+    CU_ASSERT_EQUAL(mkdir(target.path, 0700), 0);
+    put_file("mine", "x");
+    const struct made_place part =
+        place_below(&place, "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data");
+    const int fd = open(part.path, O_RDWR);
+    uint8_t byte, flipped;
+    CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, 20000), 1);
+    flipped = byte ^ 1;
+    CU_ASSERT_EQUAL(pwrite(fd, &flipped, 1, 20000), 1);
+    CU_ASSERT_EQUAL(restore_as(2, true, NULL), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(access(place_below(&target, PST_RESTORE_MARKER).path, F_OK), 0);
+    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, 20000), 1);
+    close(fd);
+    CU_ASSERT_EQUAL(unlink(place_below(&target, "mine").path), 0);
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), 0);
+    CU_ASSERT_NOT_EQUAL(access(place_below(&target, PST_RESTORE_MARKER).path, F_OK), 0);
+    expect_tree(&made);
+    remove_place(&place);
+}
+
+static void a_mount_point_is_filled_in_place(void)
+{
+    struct made_backup made = made_tree(1000);
+    begin(&made);
+    CU_ASSERT_EQUAL(mkdir(target.path, 0700), 0);
+    if (mount("tmpfs", target.path, "tmpfs", 0, "size=32m") != 0) {
+        printf("\n    (not run: no right to mount here) ");
+        remove_place(&place);
+        return;
+    }
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), 0);
+    expect_tree(&made);
+    CU_ASSERT_EQUAL(umount(target.path), 0);
+    remove_place(&place);
+}
+
+/* Nothing but the backup is in the place: no target, no temporary name. */
+static void expect_nothing_left(void)
+{
+    CU_ASSERT_EQUAL(entries_of(place.path), 1);
+}
+
+static void damage_is_named_and_leaves_nothing(void)
+{
+    static const struct {
+        const char *name;
+        off_t offset;
+        const char *said;
+    } cases[] = {
+        {"BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data", 50, "offset 50:"},
+        {"BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data", 4096 + 40, "offset 4136:"},
+        {"BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data", 8192 + 5, "offset 8192:"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct made_backup made = made_tree(500000);
+        begin(&made);
+        const int fd = open(place_below(&place, cases[i].name).path, O_RDWR);
+        uint8_t byte;
+        CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, cases[i].offset), 1);
+        byte ^= 0x20;
+        CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, cases[i].offset), 1);
+        close(fd);
+        CU_ASSERT_EQUAL(restore_as(2, false, NULL), -PST_E_CORRUPT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(result.message, cases[i].name));
+        CU_ASSERT_PTR_NOT_NULL(strstr(result.message, cases[i].said));
+        expect_nothing_left();
+        remove_place(&place);
+    }
+}
+
+static void what_is_not_complete_is_refused(void)
+{
+    struct made_backup made = made_tree(1000);
+    made.no_cluster_manifest = true;
+    begin(&made);
+    CU_ASSERT_EQUAL(restore_as(1, false, NULL), -PST_E_INCOMPLETE);
+    CU_ASSERT_STRING_NOT_EQUAL(result.message, "");
+    expect_nothing_left();
+    remove_place(&place);
+    made.no_cluster_manifest = false;
+    begin(&made);
+    const char *name = "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data";
+    CU_ASSERT_EQUAL(truncate(place_below(&place, name).path, 8192), 0);
+    CU_ASSERT_EQUAL(restore_as(1, false, NULL), -PST_E_TRUNCATED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.message, name));
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "8192"));
+    expect_nothing_left();
+    remove_place(&place);
+}
+
+static void a_cancelled_restore_leaves_nothing(void)
+{
+    struct made_backup made = made_tree(1000);
+    begin(&made);
+    atomic_bool cancel;
+    atomic_init(&cancel, true);
+    CU_ASSERT_EQUAL(restore_as(2, false, &cancel), -ECANCELED);
+    expect_nothing_left();
+    remove_place(&place);
+}
+
+/* Objects as no honest writer encodes them; the last one's path is replaced on disk. */
+static void expect_hostile(const struct pst_object *objects, uint32_t count, const char *path,
+                           const struct made_data *data, uint32_t data_count)
+{
+    struct made_backup made = {.number = 1,
+                               .parts = 1,
+                               .sources = 1,
+                               .objects = objects,
+                               .objects_count = count,
+                               .data = data,
+                               .data_count = data_count,
+                               .unsafe_path = path};
+    begin(&made);
+    const struct made_place outside = place_below(&place, "outside");
+    CU_ASSERT_EQUAL(mkdir(outside.path, 0700), 0);
+    CU_ASSERT_NOT_EQUAL(restore_as(2, false, NULL), 0);
+    CU_ASSERT_STRING_NOT_EQUAL(result.message, "");
+    CU_ASSERT_EQUAL(entries_of(outside.path), 0);
+    CU_ASSERT_EQUAL(entries_of(place.path), 2);
+    remove_place(&place);
+}
+
+#define DIRECTORY(number, name)                                                                    \
+    {                                                                                              \
+        .id = number, .type = PST_OBJECT_DIRECTORY, .path = name                                   \
+    }
+#define SMALL(number, name)                                                                        \
+    {                                                                                              \
+        .id = number, .type = PST_OBJECT_FILE, .path = name, .size = 8                             \
+    }
+#define SYMLINK(number, name, to)                                                                  \
+    {                                                                                              \
+        .id = number, .type = PST_OBJECT_SYMLINK, .path = name, .link = to                         \
+    }
+#define HARD_LINK(number, name, to)                                                                \
+    {                                                                                              \
+        .id = number, .type = PST_OBJECT_HARD_LINK, .path = name, .linked_object = to              \
+    }
+
+static void paths_of_a_hostile_backup_stay_inside(void)
+{
+    static const char *const paths[] = {"../outside/x", "/tmp/outside", "d/../../a/bc",
+                                        "./aaaaaaaaaa", "aaaa//bbbbbb", "aaaaaaaaaa/.",
+                                        "aaaaaaaaaaa/"};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        CU_ASSERT_EQUAL_FATAL(strlen(paths[i]), 12);
+        const struct pst_object objects[] = {DIRECTORY(1, ""), SMALL(2, "abcdefghijkl")};
+        expect_hostile(objects, 2, paths[i], NULL, 0);
+    }
+}
+
+static void links_of_a_hostile_backup_stay_inside(void)
+{
+    static const struct made_data data[] = {{0, 3, 0, 8}};
+    const struct pst_object through[] = {DIRECTORY(1, ""), SYMLINK(2, "l", "../outside"),
+                                         SMALL(3, "l/file")};
+    expect_hostile(through, 3, NULL, data, 1);
+    const struct pst_object same_name[] = {DIRECTORY(1, ""), SMALL(3, "same"),
+                                           SYMLINK(2, "same", "../outside")};
+    expect_hostile(same_name, 3, NULL, data, 1);
+    const struct pst_object beneath_file[] = {DIRECTORY(1, ""), SMALL(2, "f"), SMALL(3, "f/g")};
+    expect_hostile(beneath_file, 3, NULL, data, 1);
+    const struct pst_object to_nothing[] = {DIRECTORY(1, ""), HARD_LINK(3, "h", 9)};
+    expect_hostile(to_nothing, 2, NULL, NULL, 0);
+    const struct pst_object to_directory[] = {DIRECTORY(1, ""), DIRECTORY(2, "d"),
+                                              HARD_LINK(3, "h", 2)};
+    expect_hostile(to_directory, 3, NULL, NULL, 0);
+    const struct pst_object in_a_ring[] = {DIRECTORY(1, ""), HARD_LINK(2, "a", 3),
+                                           HARD_LINK(3, "b", 2)};
+    expect_hostile(in_a_ring, 3, NULL, NULL, 0);
+}
+
+static void data_of_a_hostile_backup_is_refused(void)
+{
+    const struct pst_object objects[] = {DIRECTORY(1, ""), SMALL(2, "f")};
+    static const struct made_data beyond[] = {{0, 2, 1, 8}};
+    static const struct made_data far[] = {{0, 2, INT64_MAX - 8, 8}};
+    static const struct made_data of_directory[] = {{0, 1, 0, 1}};
+    static const struct made_data of_nothing[] = {{0, 7, 0, 1}};
+    expect_hostile(objects, 2, NULL, beyond, 1);
+    expect_hostile(objects, 2, NULL, far, 1);
+    expect_hostile(objects, 2, NULL, of_directory, 1);
+    expect_hostile(objects, 2, NULL, of_nothing, 1);
+    const struct pst_object other_source[] = {
+        DIRECTORY(1, ""), SMALL(UINT64_C(5) << PST_OBJECT_SOURCE_SHIFT | 1, "f")};
+    expect_hostile(other_source, 2, NULL, NULL, 0);
+}
+
+/* Deeper than a path can be long, and than there are descriptors. */
+static void a_deep_tree_can_be_removed(void)
+{
+    place = make_place();
+    int fd = open(place.path, O_RDONLY | O_DIRECTORY);
+    const int top = fd;
+    for (uint32_t i = 0; i < 3000; i++) {
+        CU_ASSERT_EQUAL_FATAL(mkdirat(fd, "directory", i % 3 ? 0700 : 0), 0);
+        CU_ASSERT_EQUAL_FATAL(symlinkat("/", fd, "a link to all"), 0);
+        const int below = openat(fd, "directory", O_PATH | O_DIRECTORY);
+        CU_ASSERT_TRUE_FATAL(below >= 0);
+        if (fd != top)
+            close(fd);
+        fd = below;
+    }
+    close(fd);
+    CU_ASSERT_EQUAL(pst_beneath_remove(top, "directory"), 0);
+    CU_ASSERT_EQUAL(pst_beneath_remove(top, "a link to all"), 0);
+    CU_ASSERT_EQUAL(pst_beneath_remove(top, "not there"), 0);
+    close(top);
+    CU_ASSERT_EQUAL(rmdir(place.path), 0);
+}
+
+int main(void)
+{
+    pst_log_set_level(PST_LOG_ERROR);
+    umask(022);
+    CU_TestInfo tests[] = {
+        {"a tree comes back", a_tree_comes_back},
+        {"holes stay holes", holes_stay_holes},
+        {"several sources get directories", several_sources_get_directories},
+        {"an empty target is taken", an_empty_target_is_taken},
+        {"a target that is not empty is refused", a_target_that_is_not_empty_is_refused},
+        {"force writes over what is there", force_writes_over_what_is_there},
+        {"a marked target is resumed", a_marked_target_is_resumed},
+        {"a mount point is filled in place", a_mount_point_is_filled_in_place},
+        {"damage is named and leaves nothing", damage_is_named_and_leaves_nothing},
+        {"what is not complete is refused", what_is_not_complete_is_refused},
+        {"a cancelled restore leaves nothing", a_cancelled_restore_leaves_nothing},
+        {"paths of a hostile backup stay inside", paths_of_a_hostile_backup_stay_inside},
+        {"links of a hostile backup stay inside", links_of_a_hostile_backup_stay_inside},
+        {"data of a hostile backup is refused", data_of_a_hostile_backup_is_refused},
+        {"a deep tree can be removed", a_deep_tree_can_be_removed},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("restore", tests);
+}
