@@ -22,11 +22,11 @@
 static const struct pst_option options[] = {
     {.name = "source",
      .kind = PST_OPTION_TEXT,
-     .argument = "[NAME=]KIND:…",
+     .argument = "[NAME=]KIND:...",
      .required = true,
      .repeatable = true,
      .help = "what to back up: dir:PATH, or synthetic:rows=N[,row-bytes=N]"
-             "[,compressibility=PERCENT][,seed=N]; may be repeated"},
+             "[,compressibility=PERCENT][,seed=N]"},
     {.name = "to",
      .kind = PST_OPTION_TEXT,
      .argument = "DIR",
