@@ -1,0 +1,56 @@
+/*
+ * What the tests of engine/node share: directories to work in, a node set up from specs, captured
+ * log lines. Whatever cannot be set up ends the program.
+ */
+#ifndef PST_TESTS_NODE_RIG_H
+#define PST_TESTS_NODE_RIG_H
+
+#include <CUnit/Basic.h>
+
+#include "engine/node/backup.h"
+
+#define RIG_SOURCES_MAX 4u
+#define RIG_PATH_BYTES 512u
+#define KIB (1024u)
+#define MIB (1024u * 1024u)
+
+/* A node's configuration, ready to run; options may be changed before each run. */
+struct rig {
+    struct pst_source *sources[RIG_SOURCES_MAX];
+    const char *specs[RIG_SOURCES_MAX];
+    struct pst_topology *topology;
+    struct pst_plan *plan;
+    struct pst_backup_options options;
+    struct pst_backup_report *report;
+};
+
+/* to and specs stay the caller's. Chunks of 64 KiB, depth 4, buffered where it must be. */
+void rig_open(struct rig *rig, const char *to, uint32_t ldms, const char *const *specs,
+              uint32_t count);
+int rig_run(struct rig *rig); /* pst_backup_run() */
+void rig_close(struct rig *rig);
+
+/* A new empty directory below base ("." is on disk, "/dev/shm" is tmpfs); path: RIG_PATH_BYTES. */
+void make_scratch(char *path, const char *base);
+void remove_tree(const char *path);
+bool is_empty_directory(const char *path);
+bool path_exists(const char *path);
+unsigned count_open_fds(void);
+
+/* "A/B" in one of a few static buffers. */
+const char *join(const char *directory, const char *name);
+
+/* Files for a source: bytes that tell their file (seed) and place. */
+void make_file(const char *directory, const char *name, uint64_t bytes, uint64_t seed);
+void make_directory(const char *directory, const char *name);
+/* Some of everything: empty, small, large, sparse, links, directories, an empty directory. */
+void make_sample_tree(const char *directory);
+
+/* Log lines go into memory from begin to end; the text is the caller's to free. */
+void begin_log_capture(void);
+char *end_log_capture(void);
+
+/* Runs the suites given; a main()'s result. */
+int run_suites(CU_SuiteInfo *suites);
+
+#endif
