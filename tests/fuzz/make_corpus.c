@@ -1,0 +1,71 @@
+/* make_corpus FOLDER: writes the seeds of all targets, from the real encoders, below FOLDER. */
+#include "tests/unit/format/sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *folder;
+
+static void put(const char *name, const void *bytes, size_t size)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void put_chunks(void)
+{
+    uint8_t *buffer = sample_buffer();
+    const struct pst_part_identity identity = sample_identity();
+    pst_part_header_seal(buffer, &identity, PST_CHUNK_BYTES_DEFAULT, 1, 1234);
+    put("chunk/part-header", buffer, PST_BLOCK_BYTES);
+    put("chunk/data", buffer, sample_data_chunk(buffer, 5, 8 * PST_BLOCK_BYTES));
+    put("chunk/catalogue", buffer, sample_catalogue_chunk(buffer, 6, 16 * PST_BLOCK_BYTES));
+    put("catalogue/all-kinds", buffer, sample_catalogue(buffer, PST_CHUNK_BYTES_MIN));
+    free(buffer);
+}
+
+static void put_parts(void)
+{
+    struct sample_part part = sample_part(4, 2);
+    const uint8_t *end = part.bytes + part.size - PST_BLOCK_BYTES;
+    const struct pst_part_trailer *trailer = (const struct pst_part_trailer *)end;
+    put("chunk/trailer", end, PST_BLOCK_BYTES);
+    const struct pst_index_link *last = &trailer->last_index;
+    const uint8_t *index = part.bytes + last->file_offset;
+    put("index/last", index, last->file_bytes);
+    const struct pst_index_head *head = pst_chunk_payload_of(index);
+    put("index/middle", part.bytes + head->previous.file_offset, head->previous.file_bytes);
+    free(part.bytes);
+}
+
+static void put_manifests(void)
+{
+    struct pst_manifest_text text;
+    if (pst_node_manifest_encode(sample_node_manifest(), &text) != 0)
+        exit(1);
+    put("node_manifest/sample", text.text, text.bytes);
+    free(text.text);
+    if (pst_cluster_manifest_encode(sample_cluster_manifest(), &text) != 0)
+        exit(1);
+    put("cluster_manifest/sample", text.text, text.bytes);
+    free(text.text);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+        return 1;
+    }
+    folder = argv[1];
+    put_chunks();
+    put_parts();
+    put_manifests();
+    return 0;
+}
