@@ -195,8 +195,9 @@ static void log_memory(const struct run *run)
     char each[PST_VALUE_TEXT_BYTES], all[PST_VALUE_TEXT_BYTES];
     const struct pst_node_config *node = &run->options.node;
     uint64_t bytes = pst_pipeline_memory_bytes(node->chunk_bytes, node->depth);
-    pst_log(PST_LOG_INFO, "%u LDMs with %s of buffers each, %s in all", node->plan->ldms,
-            pst_value_size_text(bytes, each), pst_value_size_text(bytes * node->plan->ldms, all));
+    pst_log(PST_LOG_INFO, "%u LDM%s with %s of buffers each, %s in all", node->plan->ldms,
+            node->plan->ldms == 1 ? "" : "s", pst_value_size_text(bytes, each),
+            pst_value_size_text(bytes * node->plan->ldms, all));
 }
 
 static enum pst_exit failure(const struct run *run)

@@ -66,13 +66,16 @@ static enum pst_exit restore(const struct pst_arguments *arguments, const struct
         return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted; %s", result.message);
     if (rc < 0)
         return pst_fail(arguments, pst_backups_exit(rc), "%s", result.message);
+    /* What never came into the backup (a path too long) the restore cannot have met. */
+    if (result.unreadable < backup->cluster.common.sums.unreadable)
+        result.unreadable = backup->cluster.common.sums.unreadable;
     rc = print_summary(backup, target, &result, seconds() - began_s, pst_argument_json(arguments));
     if (rc < 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(rc));
     if (result.unreadable > 0)
         return pst_fail(arguments, PST_EXIT_PARTIAL,
-                        "%llu objects are restored as far as the backup has them: they could not "
-                        "be read wholly when it was made",
+                        "%llu objects are restored as far as the backup has them, or not at all: "
+                        "they could not be read wholly when it was made",
                         (unsigned long long)result.unreadable);
     return PST_EXIT_DONE;
 }

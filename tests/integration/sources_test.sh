@@ -1,0 +1,118 @@
+#!/bin/bash
+# Kinds and numbers of sources: several at once, one file, rows from a seed, nothing at all, and
+# what is no file.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+several_sources() {
+    make_small_tree "$disk/one"
+    mkdir "$disk/two"
+    random_bytes 5000000 >"$disk/two/big"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/two" --source "first=dir:$disk/one" \
+        --source rows=synthetic:rows=10,row-bytes=7 --to "$disk/backups" --ldms 2
+    expect_exit 0 "$penstock" restore --from "$disk/backups" --target "$disk/target"
+    [ "$(ls "$disk/target")" = $'first\nrows\ntwo' ] || fail "DIR/NAME: $(ls "$disk/target")"
+    compare_trees "$disk/one" "$disk/target/first"
+    compare_trees "$disk/two" "$disk/target/two"
+    [ "$(stat -c %s "$disk/target/rows/rows")" = 70 ] || fail 'rows: not 70 bytes'
+}
+
+several_sources_of_one_name() {
+    mkdir -p "$disk/a/same" "$disk/b/same"
+    expect_exit 2 "$penstock" backup --source "dir:$disk/a/same" --source "dir:$disk/b/same" --to "$disk/same"
+    expect_message 'two sources are called "same": name them apart with NAME='
+    expect_absent "$disk/same"
+}
+
+one_file() {
+    random_bytes 3000001 >"$disk/file"
+    chmod 640 "$disk/file"
+    touch -d '2003-04-05 06:07:08.9' "$disk/file"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/file" --to "$disk/of-file"
+    expect_exit 0 "$penstock" verify --from "$disk/of-file"
+    expect_exit 0 "$penstock" restore --from "$disk/of-file" --target "$disk/file-target"
+    cmp "$disk/file" "$disk/file-target/file" || fail 'the file differs'
+    [ "$(stat -c '%a %y' "$disk/file")" = "$(stat -c '%a %y' "$disk/file-target/file")" ] ||
+        fail 'mode or time of the file differ'
+}
+
+rows_of() { # SEED NAME
+    expect_exit 0 "$penstock" backup --source "synthetic:rows=70000,row-bytes=1000,seed=$1" \
+        --to "$memory/$2" --ldms "$3"
+    expect_exit 0 "$penstock" verify --from "$memory/$2"
+    expect_exit 0 "$penstock" restore --from "$memory/$2" --target "$memory/$2-target"
+    rm -r "${memory:?}/$2"
+    [ "$(stat -c %s "$memory/$2-target/rows")" = 70000000 ] || fail "rows: not 70000000 bytes"
+}
+
+rows_from_a_seed() {
+    rows_of 7 seven 1
+    rows_of 7 again 4
+    rows_of 8 eight 2
+    cmp "$memory/seven-target/rows" "$memory/again-target/rows" || fail 'one seed, two outcomes'
+    ! cmp -s "$memory/seven-target/rows" "$memory/eight-target/rows" || fail 'two seeds, one outcome'
+    rm -r "$memory"/*-target
+}
+
+nothing() {
+    mkdir "$disk/nothing"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/nothing" --to "$disk/of-nothing" --ldms 4
+    expect_exit 0 "$penstock" verify --from "$disk/of-nothing"
+    expect_exit 0 "$penstock" restore --from "$disk/of-nothing" --target "$disk/nothing-target"
+    compare_trees "$disk/nothing" "$disk/nothing-target"
+    expect_exit 0 "$penstock" backup --source synthetic:rows=0 --to "$disk/of-no-rows"
+    expect_exit 0 "$penstock" restore --from "$disk/of-no-rows" --target "$disk/no-rows-target"
+    [ "$(stat -c %s "$disk/no-rows-target/rows")" = 0 ] || fail 'no rows: not 0 bytes'
+}
+
+no_file() {
+    mkdir "$disk/odd"
+    mkfifo "$disk/odd/fifo"
+    echo file >"$disk/odd/file"
+    expect_exit 0 timeout 60 "$penstock" backup --source "dir:$disk/odd" --to "$disk/of-odd"
+    expect_message '1 FIFOs, sockets or devices were left out'
+    expect_exit 0 "$penstock" restore --from "$disk/of-odd" --target "$disk/odd-target"
+    [ "$(ls "$disk/odd-target")" = file ] || fail "not the file alone: $(ls "$disk/odd-target")"
+    expect_exit 2 timeout 60 "$penstock" backup --source "dir:$disk/odd/fifo" --to "$disk/of-fifo"
+    expect_message "odd/fifo.*want a directory or a regular file"
+    expect_absent "$disk/of-fifo"
+}
+
+# Too deep for one path: what cannot be named is said, the rest is kept.
+deeper_than_a_path() {
+    local name
+    name=$(printf 'd%.0s' {1..200})
+    mkdir "$disk/pit"
+    echo top >"$disk/pit/top"
+    (
+        cd "$disk/pit"
+        for _ in {1..30}; do
+            mkdir "$name"
+            cd "$name"
+        done
+        echo bottom >bottom
+    )
+    expect_exit '0 3' "$penstock" backup --source "dir:$disk/pit" --to "$disk/of-pit"
+    local said=$status
+    expect_exit "$said" "$penstock" restore --from "$disk/of-pit" --target "$disk/pit-target"
+    [ "$(cat "$disk/pit-target/top")" = top ] || fail 'the rest of a tree too deep is not restored'
+    [ "$said" = 3 ] || compare_trees "$disk/pit" "$disk/pit-target"
+}
+
+by_symlink_and_relative() {
+    ln -s one "$disk/link"
+    (cd "$disk" && expect_exit 0 "$penstock" backup --source dir:link/ --to ./of-link &&
+        expect_exit 0 "$penstock" restore --from of-link --target link-target/)
+    compare_trees "$disk/one" "$disk/link-target"
+    expect_exit 0 "$penstock" show --from "$disk/of-link"
+    expect_output '  source link = dir:link/'
+}
+
+several_sources
+several_sources_of_one_name
+one_file
+rows_from_a_seed
+nothing
+no_file
+deeper_than_a_path
+by_symlink_and_relative
