@@ -48,7 +48,7 @@ struct pst_object {
     const char *path;       /* relative to the source's root, "" for the root directory itself */
     const char *link;       /* SYMLINK: its target, else NULL */
     uint64_t size;          /* bytes of a FILE, TABLE, ENVIRONMENT or BLOCK_IMAGE; else 0 */
-    uint64_t linked_object; /* HARD_LINK: id of a FILE of the same source, else 0 */
+    uint64_t linked_object; /* HARD_LINK: id of an object of the same source, else 0 */
     uint64_t rdev;          /* devices: major << 32 | minor, else 0 */
     int64_t mtime_sec;      /* since 1970, may be negative */
     uint32_t mtime_nsec;    /* 0…999999999 */

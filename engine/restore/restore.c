@@ -12,6 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+void pst_restore_make_printable(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7F)
+            *text = '?';
+    }
+}
+
 int pst_restore_fail(struct pst_restore_run *run, int error, const char *format, ...)
 {
     pthread_mutex_lock(&run->mutex);
@@ -20,6 +28,7 @@ int pst_restore_fail(struct pst_restore_run *run, int error, const char *format,
         va_start(arguments, format);
         vsnprintf(run->result->message, sizeof(run->result->message), format, arguments);
         va_end(arguments);
+        pst_restore_make_printable(run->result->message);
     }
     pthread_mutex_unlock(&run->mutex);
     return error;
@@ -44,7 +53,7 @@ int pst_restore_fail_object(struct pst_restore_run *run, int error,
                             object.path, pst_error_text(error));
 }
 
-static void tell_progress(void *context)
+void pst_restore_tell_progress(void *context)
 {
     struct pst_restore_run *run = context;
     const struct pst_crew_progress progress = {
@@ -68,7 +77,7 @@ int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type,
         .chunk = chunk,
         .findings = &run->findings,
         .stop_at_damage = true,
-        .tick = tell_progress,
+        .tick = pst_restore_tell_progress,
         .context = run,
     };
     const int error = pst_scan_run(&run->scan);

@@ -54,6 +54,9 @@ int pst_restore_fail(struct pst_restore_run *run, int error, const char *format,
 int pst_restore_fail_object(struct pst_restore_run *run, int error,
                             const struct pst_object_record *record, const char *what);
 
+/* Paths come from the backup, and a terminal must not obey them: control characters become '?'. */
+void pst_restore_make_printable(char *text);
+
 /* The directory that the objects of a source go into; -1: the manifest knows no such source. */
 int pst_restore_source_fd(const struct pst_restore_run *run,
                           const struct pst_object_record *record);
@@ -75,6 +78,9 @@ void pst_restore_close_sources(struct pst_restore_run *run);
 
 /* restore_data.c: the pieces of all DATA chunks. */
 int pst_restore_write_data(struct pst_restore_run *run) PST_MUST_USE;
+
+/* Tells the progress; context is the run. */
+void pst_restore_tell_progress(void *context);
 
 /* Runs a scan over chunks of one type; progress is told. */
 int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type,

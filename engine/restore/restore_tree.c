@@ -180,10 +180,14 @@ static void note_unreadable(struct pst_restore_run *run, const struct pst_object
     pthread_mutex_lock(&run->mutex);
     const uint64_t known = run->result->unreadable++;
     pthread_mutex_unlock(&run->mutex);
-    if (known < UNREADABLE_LOGGED_MAX)
-        pst_log(PST_LOG_WARNING, "%s: the backup does not have all of it: it %s", object->path,
-                object->flags & PST_OBJECT_UNREADABLE ? "could not be read"
-                                                      : "changed while it was read");
+    if (known >= UNREADABLE_LOGGED_MAX)
+        return;
+    char path[PST_PATH_BYTES_MAX];
+    snprintf(path, sizeof(path), "%s", object->path);
+    pst_restore_make_printable(path);
+    pst_log(PST_LOG_WARNING, "%s: the backup does not have all of it: it %s", path,
+            object->flags & PST_OBJECT_UNREADABLE ? "could not be read"
+                                                  : "changed while it was read");
 }
 
 static int finish_file(struct pst_restore_run *run, struct pst_parent *parent,
@@ -231,7 +235,7 @@ static int finish_files(void *context, uint32_t worker)
 int pst_restore_finish_files(struct pst_restore_run *run)
 {
     atomic_store(&run->next_object, 0);
-    return pst_crew_run(&run->options->crew, finish_files, NULL, run);
+    return pst_crew_run(&run->options->crew, finish_files, pst_restore_tell_progress, run);
 }
 
 static int make_hard_link(struct pst_restore_run *run, struct pst_parent *other, int parent_fd,

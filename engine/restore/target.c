@@ -124,11 +124,15 @@ static int open_existing(struct pst_target *target, bool force)
         error = fail(target, "the target is not empty: name another, or use --force", -ENOTEMPTY);
     if (!error && (!empty || is_mount_point(target)))
         error = open_in_place(target);
-    if (error || !target->in_place) {
+    if (error)
         close(target->root_fd);
-        target->root_fd = -1;
-    }
     return error;
+}
+
+/* No right to make anything beside the target: into it, then, if it is there. */
+static bool must_be_in_place(const struct pst_target *target, int error)
+{
+    return target->exists && (error == -EACCES || error == -EPERM || error == -EROFS);
 }
 
 static int open_sibling(struct pst_target *target)
@@ -142,15 +146,21 @@ static int open_sibling(struct pst_target *target)
     int error = pst_beneath_remove(target->parent_fd, target->temporary);
     if (error)
         return fail(target, "what an earlier restore left could not be removed", error);
-    if (mkdirat(target->parent_fd, target->temporary, 0700) != 0)
-        return fail(target, "a directory beside the target could not be made", -errno);
-    target->root_fd = openat(target->parent_fd, target->temporary,
-                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (target->root_fd < 0) {
+    if (mkdirat(target->parent_fd, target->temporary, 0700) != 0) {
+        error = fail(target, "a directory beside the target could not be made", -errno);
+        return must_be_in_place(target, error) ? open_in_place(target) : error;
+    }
+    const int fd = openat(target->parent_fd, target->temporary,
+                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
         error = fail(target, "a directory beside the target could not be opened", -errno);
         unlinkat(target->parent_fd, target->temporary, AT_REMOVEDIR);
+        return error;
     }
-    return error;
+    if (target->root_fd >= 0)
+        close(target->root_fd);
+    target->root_fd = fd;
+    return 0;
 }
 
 int pst_target_open(struct pst_target *target, const char *path, const uint8_t uid[PST_UID_BYTES],
@@ -167,8 +177,11 @@ int pst_target_open(struct pst_target *target, const char *path, const uint8_t u
                              AT_SYMLINK_NOFOLLOW) == 0;
     if (target->exists)
         error = open_existing(target, force);
-    if (!error && !target->in_place)
+    if (!error && !target->in_place) {
         error = open_sibling(target);
+        if (error && target->root_fd >= 0)
+            close(target->root_fd);
+    }
     if (error)
         close(target->parent_fd);
     return error;

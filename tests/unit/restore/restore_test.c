@@ -327,6 +327,64 @@ static void a_cancelled_restore_leaves_nothing(void)
     remove_place(&place);
 }
 
+/* The target's file system is too small: at first for the files' contents. */
+static void a_full_target_leaves_nothing(void)
+{
+    struct made_backup made = made_tree(3000000);
+    begin(&made);
+    const struct made_place small = place_below(&place, "small");
+    CU_ASSERT_EQUAL(mkdir(small.path, 0700), 0);
+    if (mount("tmpfs", small.path, "tmpfs", 0, "size=1m") != 0) {
+        printf("\n    (not run: no right to mount here) ");
+        remove_place(&place);
+        return;
+    }
+    target = place_below(&small, "target");
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), -ENOSPC);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "one/large"));
+    CU_ASSERT_EQUAL(entries_of(small.path), 0);
+    CU_ASSERT_EQUAL(umount(small.path), 0);
+    remove_place(&place);
+}
+
+static void a_target_without_a_parent_is_refused(void)
+{
+    struct made_backup made = made_tree(10);
+    begin(&made);
+    target = place_below(&place, "not/there");
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), -ENOENT);
+    target = place_below(&place, "BACKUP-1/BACKUP-1.1.manifest");
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), -ENOTDIR);
+    CU_ASSERT_EQUAL(restore_as(2, true, NULL), -ENOTDIR);
+    CU_ASSERT_STRING_NOT_EQUAL(result.message, "");
+    expect_nothing_left();
+    remove_place(&place);
+}
+
+/* Read-only; once it is writable, a bind mount is a mount point like any other. */
+static void a_target_that_cannot_be_written_is_refused(void)
+{
+    struct made_backup made = made_tree(1000);
+    begin(&made);
+    const struct made_place parent = place_below(&place, "parent");
+    target = place_below(&parent, "target");
+    CU_ASSERT_EQUAL(mkdir(parent.path, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(target.path, 0700), 0);
+    if (mount(target.path, target.path, NULL, MS_BIND, NULL) != 0 ||
+        mount(parent.path, parent.path, NULL, MS_BIND, NULL) != 0 ||
+        mount(NULL, parent.path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0) {
+        printf("\n    (not run: no right to mount here) ");
+        remove_place(&place);
+        return;
+    }
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), -EROFS);
+    CU_ASSERT_EQUAL(umount(parent.path), 0);
+    CU_ASSERT_EQUAL(restore_as(2, false, NULL), 0);
+    expect_tree(&made);
+    CU_ASSERT_EQUAL(umount(target.path), 0);
+    remove_place(&place);
+}
+
 /* Objects as no honest writer encodes them; the last one's path is replaced on disk. */
 static void expect_hostile(const struct pst_object *objects, uint32_t count, const char *path,
                            const struct made_data *data, uint32_t data_count)
@@ -454,6 +512,9 @@ int main(void)
         {"damage is named and leaves nothing", damage_is_named_and_leaves_nothing},
         {"what is not complete is refused", what_is_not_complete_is_refused},
         {"a cancelled restore leaves nothing", a_cancelled_restore_leaves_nothing},
+        {"a full target leaves nothing", a_full_target_leaves_nothing},
+        {"a target without a parent is refused", a_target_without_a_parent_is_refused},
+        {"a target that cannot be written is refused", a_target_that_cannot_be_written_is_refused},
         {"paths of a hostile backup stay inside", paths_of_a_hostile_backup_stay_inside},
         {"links of a hostile backup stay inside", links_of_a_hostile_backup_stay_inside},
         {"data of a hostile backup is refused", data_of_a_hostile_backup_is_refused},
