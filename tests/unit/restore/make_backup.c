@@ -1,10 +1,10 @@
 #include "tests/unit/restore/make_backup.h"
 
 #include "engine/format/names.h"
+#include "engine/restore/beneath.h"
 
 #include <assert.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,17 +293,12 @@ struct made_place make_fast_place(void)
     return access("/dev/shm", W_OK) == 0 ? place_in("/dev/shm") : make_place();
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
+/* Not remove(3): without root's rights, directories that may not be written are in the way. */
 void remove_place(const struct made_place *place)
 {
-    nftw(place->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    int error = pst_beneath_remove(AT_FDCWD, place->path);
+    assert(!error);
+    (void)error;
 }
 
 struct made_place place_below(const struct made_place *place, const char *name)
