@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SEEDS_DEFAULT 2500u
+#define SEEDS_DEFAULT 20000u
 #define PLANT_SEEDS_MAX 100u /* each planted bug is found within so many */
 
 static struct sim sim;
