@@ -1,3 +1,7 @@
+#include <fcntl.h>
+#include <stdbool.h>
+#include <unistd.h>
+
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 
@@ -11,7 +15,21 @@ static const struct pst_command *const commands[] = {
     NULL,
 };
 
+/*
+ * A part file that got the number of a closed standard stream would be printed into. What takes the
+ * number instead cannot be written to, so printing there stays an error.
+ */
+static bool occupy_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!occupy_closed_streams())
+        return PST_EXIT_FAILED;
     return (int)pst_commands_run(commands, argc, argv);
 }

@@ -1,0 +1,202 @@
+#!/bin/bash
+# list, show, verify and restore find the backup that is meant; --json says what it promises; a
+# standard output that cannot be written is an error, never a crash or a spoilt backup.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+backups=$disk/backups
+source_tree=$disk/tree
+
+make_backups() {
+    make_small_tree "$source_tree"
+    local number
+    for number in 1 2 7; do
+        echo "state $number" >"$source_tree/state"
+        expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$backups" --number "$number" --ldms 2
+    done
+    expect_exit 0 "$penstock" backup --source synthetic:rows=5 --to "$backups"
+    expect_output '^backup 8 is complete'
+}
+
+uid_of() { # NUMBER
+    "$penstock" list --from "$backups" --json | jq -r "select(.number == $1).uid"
+}
+
+# restores_state EXPECTED ARGUMENT…
+restores_state() {
+    local expected=$1
+    shift
+    rm -rf "$disk/target"
+    expect_exit 0 "$penstock" restore --from "$backups" --target "$disk/target" "$@"
+    [ "$(cat "$disk/target/state")" = "$expected" ] || fail "restore $*: not \"$expected\""
+}
+
+choosing() {
+    restores_state 'state 2' 2
+    restores_state 'state 1' "$(uid_of 1)"
+    local uid
+    uid=$(uid_of 7)
+    restores_state 'state 7' "${uid:0:12}"
+    expect_exit 0 "$penstock" verify --from "$backups" "${uid:0:12}"
+    expect_output '^backup 7: .* 0 damages'
+    expect_exit 0 "$penstock" show --from "$backups"
+    expect_output '^backup 8: complete'
+    expect_exit 0 "$penstock" verify --from "$backups"
+    expect_output '^backup 8:'
+    expect_exit 0 "$penstock" list --from "$backups"
+    [ "$(wc -l <"$memory/out")" = 5 ] || fail 'list: not a heading and four rows'
+    local command
+    for command in show verify "restore --target $disk/none"; do
+        for id in 3 0 99999999999999999999 -- deadbeefdeadbeef ../1 ''; do
+            # shellcheck disable=SC2086 # words
+            expect_exit '10 2' "$penstock" $command --from "$backups" -- "$id"
+            expect_absent "$disk/none"
+        done
+    done
+}
+
+# The newest complete one: neither one that is damaged nor one that was never completed.
+newest_complete() {
+    cp -a "$backups" "$disk/spoilt"
+    truncate -s -4096 "$disk/spoilt"/BACKUP-8/BACKUP-8-PART-1-OF-*/BACKUP-8.1.data
+    rm "$disk/spoilt/BACKUP-7/BACKUP-7.cluster.manifest"
+    expect_exit 0 "$penstock" list --from "$disk/spoilt"
+    expect_output '^ +7 +incomplete' '^ +8 +damaged'
+    expect_exit 0 "$penstock" restore --from "$disk/spoilt" --target "$disk/newest"
+    [ "$(cat "$disk/newest/state")" = 'state 2' ] || fail 'not the newest complete one'
+    expect_exit 10 "$penstock" restore --from "$disk/spoilt" --target "$disk/none" 7
+    expect_exit 10 "$penstock" verify --from "$disk/spoilt" 7
+    expect_exit 1 "$penstock" restore --from "$disk/spoilt" --target "$disk/none" 8
+    expect_message 'BACKUP-8.1.data'
+    expect_absent "$disk/none"
+}
+
+json() {
+    expect_exit 0 "$penstock" list --from "$backups" --json
+    expect_json 'map(.number) == [1, 2, 7, 8] and all(.state == "complete" and (.uid | length) == 32
+        and .source_bytes > 0 and .stored_bytes > 0 and .objects > 0 and .chunks > 0
+        and .unreadable == 0 and .nodes == 1 and .start_gci > 0
+        and .finished_unix_ns > .started_unix_ns)'
+    expect_exit 0 "$penstock" show --from "$backups" --json 7
+    expect_json 'length == 1 and .[0].number == 7 and .[0].node_manifests[0].node == 1
+        and .[0].node_manifests[0].sources[0].name == "tree"
+        and (.[0].node_manifests[0].parts | length) == 2'
+    expect_exit 0 "$penstock" verify --from "$backups" --json 7
+    expect_json '.[-1] | .message_type == "summary" and .number == 7 and .damages == 0 and .files == 4'
+    rm -rf "$disk/target"
+    expect_exit 0 "$penstock" restore --from "$backups" --json 7 --target "$disk/target"
+    expect_json '.[-1] | .message_type == "summary" and .number == 7 and .objects > 5 and .bytes > 300000'
+    expect_exit 0 "$penstock" topology --json
+    expect_json 'length == 1 and (.[0].cpus | length) > 0 and (.[0].plan.ldms | length) > 0'
+    expect_exit 0 "$penstock" --version --json
+    expect_json '.[0].name == "penstock"'
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$backups" --json --ldms 2
+    expect_json '.[-1] | .message_type == "summary" and .number == 9 and (.ldms | length) == 2
+        and ([.ldms[].source_bytes] | add) == .source_bytes and .elapsed_ns > 0'
+    # A name that is not UTF-8 is still JSON.
+    mkdir "$disk/"$'odd\xff'
+    expect_exit 1 "$penstock" backup --source "dir:$disk/"$'odd\xff/none' --to "$disk/x" --json
+    expect_json '.[-1].message_type == "exit_error"'
+    expect_exit 0 "$penstock" backup --source "dir:$disk/"$'odd\xff' --to "$disk/odd-backups" --json
+    expect_exit 0 "$penstock" show --from "$disk/odd-backups" --json
+    expect_json 'length == 1'
+}
+
+json_of_failures() {
+    local is_last='.[-1] | .message_type == "exit_error" and (.message | length) > 0 and .code =='
+    expect_exit 10 "$penstock" verify --from "$backups" --json 99
+    expect_json "$is_last 10"
+    expect_exit 10 "$penstock" show --from "$backups" --json 99
+    expect_json "$is_last 10"
+    expect_exit 1 "$penstock" list --from "$disk/none" --json
+    expect_json "$is_last 1"
+    expect_exit 2 "$penstock" backup --json --ldms many --to "$disk/x" --source "dir:$source_tree"
+    expect_json "$is_last 2"
+    expect_exit 1 "$penstock" restore --from "$backups" --json 7 --target "$disk"
+    expect_json "$is_last 1"
+    cp -a "$backups" "$disk/flipped"
+    printf 'X' | dd of="$disk/flipped/BACKUP-7/BACKUP-7-PART-1-OF-2/BACKUP-7.1.data" conv=notrunc \
+        bs=1 seek=8200 status=none
+    expect_exit 1 "$penstock" verify --from "$disk/flipped" --json 7
+    expect_json "$is_last 1"
+    expect_json 'map(select(.message_type == "error")) | length > 0'
+}
+
+# Asks a command for its progress all the time, and stops it to give it time to be asked.
+asking() { # COMMAND…
+    trap '' USR1 # of the command too, until it handles it
+    "$@" &
+    local child=$!
+    while kill -USR1 "$child" 2>/dev/null && kill -STOP "$child"; do
+        sleep 0.05
+        kill -CONT "$child"
+        sleep 0.01
+    done
+    wait "$child"
+}
+
+# Progress goes to stderr: stdout has the summary alone.
+progress_is_on_stderr() {
+    expect_exit 0 asking "$penstock" backup --source synthetic:rows=200000 --to "$memory/progress"
+    ! grep -q '^backup: ' "$memory/out" || fail 'progress on standard output'
+    expect_message '^backup: .*MiB/s'
+    rm -rf "$memory/progress"
+}
+
+with_closed() { # COMMAND…: without standard output
+    "$@" >&-
+}
+
+with_full() { # COMMAND…
+    "$@" >/dev/full
+}
+
+without_any() { # COMMAND…: no standard stream at all
+    "$@" <&- >&- 2>&-
+}
+
+with_reader_gone() { # COMMAND…
+    local pipe=$memory/pipe
+    rm -f "$pipe"
+    mkfifo "$pipe"
+    tail -f "$pipe" &
+    local reader=$!
+    exec 4>"$pipe"
+    kill "$reader"
+    wait "$reader" || true
+    "$@" >&4 4>&-
+}
+
+bad_standard_output() {
+    local how
+    for how in with_closed with_full without_any; do
+        rm -rf "$disk/to" "$disk/target"
+        expect_exit 1 "$how" "$penstock" list --from "$backups"
+        expect_exit 1 "$how" "$penstock" show --from "$backups"
+        expect_exit 1 "$how" "$penstock" topology
+        expect_exit 1 "$how" "$penstock" --help
+        expect_exit 1 "$how" "$penstock" backup --help
+        expect_exit 1 "$how" "$penstock" list --from "$backups" --json
+        expect_exit 1 "$how" "$penstock" verify --from "$backups"
+        expect_exit 1 "$how" "$penstock" verify --from "$backups" --json
+        # The work is done, the report is not: the backup stands and is whole, and so is the target.
+        expect_exit 1 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to"
+        expect_exit 1 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --json
+        expect_exit 0 "$penstock" list --from "$disk/to"
+        expect_output '^ +1 +complete' '^ +2 +complete'
+        expect_exit 0 "$penstock" verify --from "$disk/to" 1
+        expect_exit 0 "$penstock" verify --from "$disk/to" 2
+        expect_exit 1 "$how" "$penstock" restore --from "$disk/to" --target "$disk/target"
+        compare_trees "$source_tree" "$disk/target"
+    done
+    expect_exit 1 with_reader_gone "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --json
+    expect_exit 0 "$penstock" verify --from "$disk/to" 3
+}
+
+make_backups
+choosing
+newest_complete
+json
+json_of_failures
+progress_is_on_stderr
+bad_standard_output
