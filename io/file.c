@@ -29,7 +29,7 @@ enum kind {
 
 static int64_t nanoseconds(struct statx_timestamp time)
 {
-    return time.tv_sec * 1000000000 + time.tv_nsec;
+    return (int64_t)((uint64_t)time.tv_sec * UINT64_C(1000000000) + time.tv_nsec);
 }
 
 static uint32_t direct_alignment(const struct statx *attributes)
