@@ -91,19 +91,22 @@ static bool take_results(struct ldm *ldm)
     return took;
 }
 
-static void keep_time(struct ldm *ldm)
+/* true: there was something to do, which may have begun a work. */
+static bool keep_time(struct ldm *ldm)
 {
     uint64_t now_ns = monotonic_ns();
-    if (now_ns >= pst_ldm_block_deadline_ns(&ldm->block)) {
+    bool is_due = now_ns >= pst_ldm_block_deadline_ns(&ldm->block);
+    if (is_due) {
         struct pst_event event = {.type = PST_EVENT_TIMER};
         step(ldm, &event);
     }
     if (ldm->block.participant.state != PST_PARTICIPANT_SCANNING || now_ns < ldm->progress_due_ns)
-        return;
+        return is_due;
     ldm->progress_due_ns = now_ns + ldm->node->config.timeouts.progress_ns;
     struct pst_event event = {.type = PST_EVENT_PROGRESS,
                               .progress = pst_pipeline_sums(ldm->pipeline)};
     step(ldm, &event);
+    return true;
 }
 
 /* The one idle wait: with I/O in flight at once, for that will wake us; else after a spin. */
@@ -136,12 +139,29 @@ static void run_to_completion(struct ldm *ldm)
         worked |= pst_pipeline_slice(ldm->pipeline);
         worked |= take_results(ldm);
         pst_ring_submit(ldm->ring);
-        keep_time(ldm);
+        worked |= keep_time(ldm);
         if (worked)
             pst_idle_reset(&idle);
         else
             wait_for_work(ldm, &idle);
     }
+}
+
+/* The master gives a backup up in bounded time, whatever hangs. What it hung on may still run when
+ * the node stops: the part goes before the buffers do. A complete one is left to the next sweep. */
+static void leave_part(struct ldm *ldm)
+{
+    struct pst_work discard = {.type = PST_WORK_DISCARD};
+    struct pst_work_result result;
+    if (!pst_pipeline_is_at_rest(ldm->pipeline))
+        pst_pipeline_start(ldm->pipeline, &discard);
+    while (!pst_pipeline_is_at_rest(ldm->pipeline)) {
+        if (!pst_pipeline_slice(ldm->pipeline) && pst_ring_in_flight(ldm->ring) > 0)
+            pst_ring_wait(ldm->ring, -1);
+        while (pst_pipeline_next_result(ldm->pipeline, &result))
+            continue; /* nobody waits for it */
+    }
+    pst_ring_drain(ldm->ring);
 }
 
 static const struct pst_fragment_descriptor *find_fragment(void *context, uint32_t source,
@@ -269,7 +289,7 @@ void *ldm_run(void *argument)
     atomic_store(&thread->worker.ready, 0);
     run_to_completion(&ldm);
     thread->report.cpu_ns = thread_cpu_ns();
-    pst_ring_drain(ldm.ring);
+    leave_part(&ldm);
 out_after_pipeline:
     free(ldm.proxy);
     free(ldm.master);

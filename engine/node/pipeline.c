@@ -84,7 +84,8 @@ void pst_pipeline_destroy(struct pst_pipeline *pipeline)
 {
     if (!pipeline)
         return;
-    assert(!pipeline->file_exists && pipeline->writes == 0 && pipeline->files_open == 0);
+    assert(pst_pipeline_is_at_rest(pipeline));
+    assert(pipeline->writes == 0 && pipeline->files_open == 0);
     free(pipeline->pieces);
     free(pipeline->chunks);
     free(pipeline);
@@ -285,8 +286,8 @@ static void close_open_chunks(struct pst_pipeline *pipeline)
 static void advance_stop(struct pst_pipeline *pipeline)
 {
     close_open_chunks(pipeline);
-    if (pipeline->writes > 0 || pipeline->ready)
-        return;
+    if (pipeline->writes > 0 || pipeline->ready || pipeline->stop_step == STOP_FINISH)
+        return; /* on_finished() ends the last step, a DISCARD meanwhile or not */
     if (pipeline->error != 0 || pipeline->halted)
         end_work(pipeline, pipeline->error);
     else if (pipeline->stop_step == STOP_CHUNKS)
@@ -348,6 +349,12 @@ static void advance_discard(struct pst_pipeline *pipeline)
     }
     pipeline->abandoning = true;
     pst_part_abandon(&pipeline->part_file, on_abandoned);
+}
+
+bool pst_pipeline_is_at_rest(const struct pst_pipeline *pipeline)
+{
+    return !pipeline->busy && !pipeline->discarding && !scans_run(pipeline) &&
+           (!pipeline->file_exists || pipeline->is_finished);
 }
 
 static void release(struct pst_pipeline *pipeline)

@@ -46,7 +46,10 @@ size_t pst_pipeline_memory_bytes(uint32_t chunk_bytes, uint32_t depth);
 PST_MUST_USE int pst_pipeline_create(const struct pst_pipeline_config *config,
                                      struct pst_pipeline **pipeline);
 
-/* At rest only: no part open. NULL is allowed. */
+/* Nothing runs, and there is no part but, perhaps, a complete one, which stays as it is. */
+bool pst_pipeline_is_at_rest(const struct pst_pipeline *pipeline);
+
+/* At rest only. NULL is allowed. */
 void pst_pipeline_destroy(struct pst_pipeline *pipeline);
 
 /* Starts a work of the participant's. Its result comes out of pst_pipeline_next_result(). */

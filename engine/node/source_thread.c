@@ -136,7 +136,8 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
     struct pst_idle idle = {0};
     for (;;) {
         serve_while_listing(lister);
-        if (lister->cancelled)
+        if (lister->cancelled ||
+            atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire))
             return -ECANCELED;
         for (uint32_t i = 0; i < thread->slots_count; i++) {
             if (thread->slots[i].in_use)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,8 +208,21 @@ void make_sample_tree(const char *directory)
 static int captured_fd = -1;
 static int stderr_fd = -1;
 
+/* An assertion that fails meanwhile must still be read. */
+static void on_sigabrt(int number)
+{
+    char text[4096];
+    off_t end = lseek(captured_fd, 0, SEEK_END);
+    off_t from = end > (off_t)sizeof(text) ? end - (off_t)sizeof(text) : 0;
+    ssize_t bytes = pread(captured_fd, text, sizeof(text), from);
+    if (bytes > 0)
+        (void)!write(stderr_fd, text, (size_t)bytes);
+    signal(number, SIG_DFL);
+}
+
 void begin_log_capture(void)
 {
+    signal(SIGABRT, on_sigabrt);
     captured_fd = memfd_create("log", MFD_CLOEXEC);
     stderr_fd = fcntl(2, F_DUPFD_CLOEXEC, 10);
     if (captured_fd < 0 || stderr_fd < 0 || dup2(captured_fd, 2) < 0)
