@@ -5,7 +5,7 @@
  * Multithreaded, it is PROXY instance 0 and runs in the hub. Single-threaded, LDM 1 runs one in its
  * own thread as PROXY instance 1, for itself alone: the master then talks to BACKUP instance 1.
  *
- * Every order is a script of steps (proxy.c); docs/protocol.md has the table of states.
+ * Every order is a script of steps (proxy_order.c); docs/protocol.md has the table of states.
  */
 #ifndef PST_ENGINE_PROTOCOL_PROXY_H
 #define PST_ENGINE_PROTOCOL_PROXY_H
