@@ -354,6 +354,7 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_plant plant, bool trace)
     if (sim->failure[0] == '\0') {
         sim_tell(sim, "all is quiet; from here on without faults");
         sim->calm = true;
+        memset(sim->stalled_ns, 0, sizeof(sim->stalled_ns));
         sim->backups_planned = CALM_BACKUPS;
         sim_client_start(sim);
         run_to_rest(sim);
