@@ -193,6 +193,11 @@ const char *pst_signal_fault_text(enum pst_signal_fault fault)
     return "unknown fault";
 }
 
+uint32_t pst_signal_ring_room(const struct pst_signal_ring *ring)
+{
+    return rte_ring_free_count(&ring->ring);
+}
+
 uint64_t pst_signal_ring_refused(const struct pst_signal_ring *ring)
 {
     return ring->producer.refused;

@@ -6,6 +6,9 @@
 #include "engine/node/node_internal.h"
 #include "engine/protocol/proxy.h"
 
+/* Room kept in the client's ring for what is no report. */
+#define CLIENT_ANSWERS_MAX 16u
+
 struct hub {
     struct pst_node *node;
     struct pst_proxy *proxy;
@@ -55,10 +58,19 @@ static struct pst_channel *channel_of(struct pst_node *node, pst_ref receiver_re
     return NULL;
 }
 
+/* A client that does not read, its output being stopped, say, misses reports, never an answer. */
+static bool may_be_dropped(const struct pst_node *node, const struct pst_signal *signal)
+{
+    return signal->gsn == PST_BACKUP_STATUS_REP &&
+           pst_signal_ring_room(node->client.to_peer) < CLIENT_ANSWERS_MAX;
+}
+
 static void route(void *context, const struct pst_signal *signal)
 {
     struct hub *hub = context;
     struct pst_node *node = hub->node;
+    if (may_be_dropped(node, signal))
+        return;
     if (signal->receiver_ref == hub->proxy->self_ref) {
         to_proxy(hub, signal);
         return;

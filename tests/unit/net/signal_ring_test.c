@@ -112,8 +112,10 @@ static void keeps_order_and_contents(void)
 static void full_ring_refuses_and_counts(void)
 {
     struct box box = box_make(SLOTS, INCARNATION);
+    CU_ASSERT_EQUAL(pst_signal_ring_room(box.ring), SLOTS - 1);
     for (uint64_t i = 0; i < SLOTS - 1; i++)
         put(box.ring, i);
+    CU_ASSERT_EQUAL(pst_signal_ring_room(box.ring), 0);
     struct pst_signal signal = signal_make(99);
     CU_ASSERT_EQUAL(pst_signal_ring_refused(box.ring), 0);
     CU_ASSERT_EQUAL(pst_signal_ring_put(box.ring, &signal), -EAGAIN);
