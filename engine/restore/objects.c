@@ -18,6 +18,7 @@ struct pst_object_block {
     uint8_t bytes[BLOCK_BYTES] __attribute__((aligned(8)));
 };
 
+_Static_assert(sizeof(struct pst_object_record) == 16, "entries are aligned to 8");
 _Static_assert(sizeof(struct pst_object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
                "every object fits a block");
 
@@ -140,6 +141,7 @@ static int add(struct pst_objects *objects, uint32_t node, const void *entry, si
     if (record == NULL)
         return -ENOMEM;
     record->node = node;
+    atomic_init(&record->finished, false);
     record->flags = (uint16_t)object->flags;
     record->entry_bytes = (uint32_t)entry_bytes;
     memcpy(record->entry, entry, entry_bytes);
@@ -157,8 +159,8 @@ int pst_objects_add(struct pst_objects *objects, uint32_t node, const void *entr
     return error;
 }
 
-const struct pst_object_record *pst_objects_find(const struct pst_objects *objects, uint32_t node,
-                                                 uint64_t id)
+struct pst_object_record *pst_objects_find(const struct pst_objects *objects, uint32_t node,
+                                           uint64_t id)
 {
     return *slot_of(objects, node, id);
 }

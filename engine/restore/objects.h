@@ -11,13 +11,14 @@
 #include "engine/format/object.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct pst_object_record {
-    uint32_t node;  /* index in the cluster manifest */
-    uint16_t flags; /* of all its entries together */
-    uint16_t reserved;
+    uint32_t node; /* index in the cluster manifest */
     uint32_t entry_bytes;
-    uint32_t reserved2;
+    uint16_t flags;       /* of all its entries together */
+    atomic_bool finished; /* the restore's: its file is whole, with its metadata */
+    uint8_t reserved[5];
     uint8_t entry[]; /* as in the catalogue; legal */
 };
 
@@ -46,8 +47,8 @@ int pst_objects_sort(struct pst_objects *objects,
                      const struct pst_object_record **clash) PST_MUST_USE;
 
 /* NULL: no such object. Any thread, once sorted. */
-const struct pst_object_record *pst_objects_find(const struct pst_objects *objects, uint32_t node,
-                                                 uint64_t id);
+struct pst_object_record *pst_objects_find(const struct pst_objects *objects, uint32_t node,
+                                           uint64_t id);
 
 /* The decoded form; strings live as long as the record. */
 struct pst_object pst_object_of(const struct pst_object_record *record);

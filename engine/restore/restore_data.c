@@ -69,11 +69,42 @@ static int write_all(int fd, const uint8_t *data, size_t bytes, uint64_t offset)
     return 0;
 }
 
+/* Most files are one piece: opened once, written, finished. */
+static int write_whole(struct pst_restore_run *run, struct pst_restore_worker *worker,
+                       struct pst_object_record *record, const struct pst_object *object,
+                       const uint8_t *data)
+{
+    if (atomic_exchange(&record->finished, true))
+        return -PST_E_CORRUPT;
+    const int fd = pst_restore_open(run, &worker->parent, record, object->path);
+    if (fd < 0)
+        return pst_restore_fail_object(run, fd, record, "could not create");
+    int error = write_all(fd, data, object->size, 0);
+    if (!error)
+        error = pst_restore_finish_open(run, fd, object);
+    if (close(fd) != 0 && errno != EINTR && !error)
+        error = -errno;
+    return error ? pst_restore_fail_object(run, error, record, "could not write") : 0;
+}
+
+/* One of the pieces of a file, which is finished when all are there. */
+static int write_part(struct pst_restore_run *run, struct pst_restore_worker *worker,
+                      const struct pst_object_record *record, const struct pst_object *object,
+                      const struct pst_chunk_piece *piece, const uint8_t *data)
+{
+    int fd;
+    int error = file_of(run, worker, record, object->path, &fd);
+    if (error)
+        return error;
+    error = write_all(fd, data, piece->bytes, piece->object_offset);
+    return error ? pst_restore_fail_object(run, error, record, "could not write") : 0;
+}
+
 static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *worker,
                        const struct pst_part_map *part, const struct pst_chunk_piece *piece,
                        const uint8_t *payload)
 {
-    const struct pst_object_record *record =
+    struct pst_object_record *record =
         pst_objects_find(&run->objects, part->node_index, piece->object);
     if (record == NULL)
         return -PST_E_CORRUPT;
@@ -83,15 +114,13 @@ static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *w
         return -PST_E_CORRUPT;
     if (piece->bytes == 0)
         return 0;
-    int fd;
-    int error = file_of(run, worker, record, object.path, &fd);
-    if (error)
-        return error;
-    error = write_all(fd, payload + piece->payload_offset, piece->bytes, piece->object_offset);
-    if (error)
-        return pst_restore_fail_object(run, error, record, "could not write");
-    atomic_fetch_add(&run->bytes, piece->bytes);
-    return 0;
+    const uint8_t *data = payload + piece->payload_offset;
+    const int error = piece->bytes == object.size
+                          ? write_whole(run, worker, record, &object, data)
+                          : write_part(run, worker, record, &object, piece, data);
+    if (!error)
+        atomic_fetch_add(&run->bytes, piece->bytes);
+    return error;
 }
 
 static int write_chunk(void *context, uint32_t number, const struct pst_part_map *part,

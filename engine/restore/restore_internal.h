@@ -68,6 +68,10 @@ bool pst_restore_is_file(const struct pst_object *object);
 int pst_restore_open(struct pst_restore_run *run, struct pst_parent *parent,
                      const struct pst_object_record *record, const char *path) PST_MUST_USE;
 
+/* Ends an open file whose contents are whole: owner, mode, times; counts it. 0 or -errno. */
+int pst_restore_finish_open(struct pst_restore_run *run, int fd,
+                            const struct pst_object *object) PST_MUST_USE;
+
 /* restore_tree.c, in this order: directories (sources' first), and room for all else; after the
  * data: contents' ends and metadata of files; links and nodes; metadata of directories. */
 int pst_restore_make_directories(struct pst_restore_run *run) PST_MUST_USE;

@@ -190,25 +190,31 @@ static void note_unreadable(struct pst_restore_run *run, const struct pst_object
                                                   : "changed while it was read");
 }
 
+int pst_restore_finish_open(struct pst_restore_run *run, int fd, const struct pst_object *object)
+{
+    int error = set_metadata(run, fd, object);
+    if (error)
+        return error;
+    note_unreadable(run, object);
+    atomic_fetch_add(&run->made, 1);
+    return 0;
+}
+
 static int finish_file(struct pst_restore_run *run, struct pst_parent *parent,
                        const struct pst_object_record *record)
 {
     const struct pst_object object = pst_object_of(record);
-    if (!pst_restore_is_file(&object))
+    if (!pst_restore_is_file(&object) || atomic_load(&record->finished))
         return 0;
     const int fd = pst_restore_open(run, parent, record, object.path);
     int error = fd < 0 ? fd : 0;
     if (!error && ftruncate(fd, (off_t)object.size) != 0)
         error = -errno;
     if (!error)
-        error = set_metadata(run, fd, &object);
+        error = pst_restore_finish_open(run, fd, &object);
     if (fd >= 0 && close(fd) != 0 && errno != EINTR && !error)
         error = -errno;
-    if (error)
-        return pst_restore_fail_object(run, error, record, "could not finish");
-    note_unreadable(run, &object);
-    atomic_fetch_add(&run->made, 1);
-    return 0;
+    return error ? pst_restore_fail_object(run, error, record, "could not finish") : 0;
 }
 
 static int finish_files(void *context, uint32_t worker)

@@ -468,6 +468,8 @@ static void data_of_a_hostile_backup_is_refused(void)
     expect_hostile(objects, 2, NULL, far, 1);
     expect_hostile(objects, 2, NULL, of_directory, 1);
     expect_hostile(objects, 2, NULL, of_nothing, 1);
+    static const struct made_data twice[] = {{0, 2, 0, 8}, {0, 2, 0, 8}};
+    expect_hostile(objects, 2, NULL, twice, 2);
     const struct pst_object other_source[] = {
         DIRECTORY(1, ""), SMALL(UINT64_C(5) << PST_OBJECT_SOURCE_SHIFT | 1, "f")};
     expect_hostile(other_source, 2, NULL, NULL, 0);
