@@ -200,9 +200,22 @@ static void log_memory(const struct run *run)
             pst_value_size_text(bytes * node->plan->ldms, all));
 }
 
+static const char *advice(int error)
+{
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+        return "; make room there, or choose another --to";
+    case PST_E_NUMBER_EXISTS:
+        return "; choose another --number, or leave it out for the next one";
+    default:
+        return pst_error_may_retry(error) ? "; trying again may help" : "";
+    }
+}
+
 static enum pst_exit failure(const struct run *run)
 {
-    char where[64];
+    char where[64] = "";
     const struct pst_backup_report *report = &run->report;
     enum pst_exit code = PST_EXIT_FAILED;
     if (report->error == PST_E_CLIENT_ABORT && pst_interrupted())
@@ -210,13 +223,11 @@ static enum pst_exit failure(const struct run *run)
                         "interrupted; nothing of the backup is left");
     if (report->error == PST_E_BUSY || report->error == PST_E_CLEANING)
         code = PST_EXIT_BUSY;
-    if (report->where == 0)
-        return pst_fail(run->arguments, code, "no backup was made: %s",
-                        pst_error_text(report->error));
-    return pst_fail(run->arguments, code, "no backup was made: %s: %s%s",
-                    pst_ref_text(report->where, where, sizeof(where)),
-                    pst_error_text(report->error),
-                    pst_error_may_retry(report->error) ? "; trying again may help" : "");
+    if (report->where != 0)
+        pst_ref_text(report->where, where, sizeof(where));
+    return pst_fail(run->arguments, code, "%s: no backup was made: %s%s%s%s",
+                    run->options.node.directory, where, where[0] ? ": " : "",
+                    pst_error_text(report->error), advice(report->error));
 }
 
 static enum pst_exit back_up(struct run *run)

@@ -1,0 +1,209 @@
+#!/bin/bash
+# Bad input to backup: each case has its exit code, a message that names the culprit and says what
+# to do, and leaves nothing behind.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+source_tree=$disk/tree
+
+# refuses CODE PATTERN ARGUMENT…: a backup of $source_tree to $disk/to with these arguments.
+refuses() {
+    local code=$1 pattern=$2
+    shift 2
+    expect_exit "$code" "$penstock" backup --source "dir:$source_tree" --to "$disk/to" "$@"
+    expect_message "^penstock: error: .*$pattern"
+    expect_absent "$disk/to"
+}
+
+numbers() {
+    local value
+    for value in 0 257 99999999999999999999 abc -1 1.5 '' '1 ' 0x2; do
+        refuses 2 '--ldms.*(1 to 256|needs a value)' "--ldms=$value"
+    done
+    for value in 0 4294967296 abc -1 ''; do refuses 2 '--number' "--number=$value"; done
+    for value in 1 1K 63K 17M 1E 99999999999999999999999G huge ''; do
+        refuses 2 '--chunk.*(64K|needs a value)' "--chunk=$value"
+    done
+    refuses 2 'multiple of 4K' --chunk 65K
+    for value in 0 1 129 x; do refuses 2 '--depth.*2 to 128' --depth "$value"; done
+    refuses 2 '--direct maybe: say auto, on or off' --direct maybe
+    for value in 9999 x 1-0 0,,1 ','; do refuses '1 2' 'cpu' --ldm-cpus "$value"; done
+    refuses '1 2' 'cpu' --hub-cpu x
+    # The environment is held to the same.
+    PENSTOCK_LDMS=abc refuses 2 'PENSTOCK_LDMS'
+    PENSTOCK_DEPTH=1000 refuses 2 'PENSTOCK_DEPTH'
+}
+
+words() {
+    expect_exit 2 "$penstock"
+    expect_message 'no command; .*--help'
+    expect_exit 2 "$penstock" bakcup
+    expect_message 'unknown command "bakcup"; did you mean backup\?'
+    expect_exit 2 "$penstock" xyzzy
+    expect_message 'unknown command "xyzzy".*--help'
+    expect_exit 2 "$penstock" --frobnicate
+    expect_message 'unknown option "--frobnicate"'
+    refuses 2 '--ldm=2|--ldm|did you mean --ldms' --lmds 2
+    refuses 2 'did you mean --single-threaded' --single-thread
+    refuses 2 'frobnicate' --frobnicate
+    refuses 2 '-x' -x
+    refuses 2 '--json' --json=maybe
+    refuses 2 'unexpected|takes no|argument' stray
+    refuses 2 '--ldms' --ldms
+    refuses 2 '--ldms' --ldms 1 --ldms 2
+    expect_exit 2 "$penstock" backup --to "$disk/to"
+    expect_message '--source'
+    expect_exit 2 "$penstock" backup --source "dir:$source_tree"
+    expect_message '--to'
+    expect_exit 2 "$penstock" verify
+    expect_message '--from'
+    expect_exit 2 "$penstock" restore --from "$disk"
+    expect_message '--target'
+    expect_exit 2 "$penstock" list --from ''
+    expect_message '--from'
+    expect_exit 2 "$penstock" verify --from "$disk" 1 2
+}
+
+sources() {
+    local spec
+    for spec in plain '' : dir: nothing:x =dir:/ "bad name=dir:$source_tree" ..=dir:/tmp synthetic: \
+        synthetic:rows synthetic:rows=-1 synthetic:rows=1,rows=2 synthetic:rows=1,colour=red \
+        synthetic:rows=99999999999999999999,row-bytes=9; do
+        expect_exit 2 "$penstock" backup --source "$spec" --to "$disk/to"
+        expect_message 'source'
+        expect_absent "$disk/to"
+    done
+    expect_exit 1 "$penstock" backup --source "dir:$disk/missing" --to "$disk/to"
+    expect_message "$disk/missing.*No such file"
+    expect_absent "$disk/to"
+    expect_exit '1 2' "$penstock" backup --source dir:/dev/null --to "$disk/to"
+    expect_message '/dev/null'
+    expect_absent "$disk/to"
+    local many=() i
+    for i in {1..300}; do many+=(--source "s$i=synthetic:rows=1"); done
+    expect_exit 2 "$penstock" backup "${many[@]}" --to "$disk/to"
+    expect_message '--source'
+    expect_absent "$disk/to"
+}
+
+unreadable_source() {
+    mkdir "$memory/closed"
+    chmod 700 "$memory" && chmod 755 "$memory"
+    echo secret >"$memory/closed/file"
+    echo secret >"$memory/closed-file"
+    chmod 0 "$memory/closed" "$memory/closed-file"
+    mkdir -m 777 "$memory/open"
+    local name
+    for name in closed closed-file closed/file; do
+        expect_exit 1 as_ordinary_user "$penstock" backup --source "dir:$memory/$name" --to "$memory/open/to"
+        expect_message "$memory/$name.*Permission denied"
+        expect_absent "$memory/open/to"
+    done
+    chmod 700 "$memory/closed"
+}
+
+target_inside_source() {
+    mkdir -p "$source_tree/backups"
+    ln -s "$source_tree" "$disk/alias"
+    ln -s "$source_tree/backups" "$disk/shortcut"
+    local before to
+    before=$(names_below "$source_tree")
+    for to in "$source_tree" "$source_tree/backups" "$source_tree/new" "$source_tree/backups/new/" \
+        "$disk/alias/new" "$disk/shortcut" "$disk/shortcut/new" "$source_tree/sub/../new" \
+        "$source_tree/backups/."; do
+        expect_exit 2 "$penstock" backup --source "dir:$source_tree" --to "$to"
+        expect_message 'inside source tree.*choose'
+        expect_exit 2 "$penstock" backup --source "dir:$disk/alias" --to "$to"
+        expect_names "$source_tree" "$before"
+    done
+    # Beside it is not inside it.
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$source_tree-beside"
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$source_tree/../up"
+}
+
+bad_targets() {
+    echo file >"$disk/file"
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/file"
+    expect_message "$disk/file.*directory"
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/file/below"
+    expect_message "$disk/file"
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/missing/to"
+    expect_message "$disk/missing.*(No such|parent)"
+    expect_absent "$disk/missing"
+    ln -s "$disk/missing" "$disk/dangling"
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/dangling"
+    expect_absent "$disk/missing"
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/$(printf 'x%.0s' {1..300})"
+    # tmpfs has O_DIRECT since Linux 6.6.
+    expect_exit '0 1' "$penstock" backup --source "dir:$source_tree" --to "$memory/to" --direct on
+    if [ "$status" -eq 1 ]; then
+        expect_message 'O_DIRECT'
+        expect_absent "$memory/to"
+    fi
+    mkdir -m 755 "$memory/not-yours"
+    if is_root; then
+        expect_exit 1 as_ordinary_user "$penstock" backup --source synthetic:rows=1 --to "$memory/not-yours"
+        expect_message "$memory/not-yours.*Permission denied"
+        expect_exit 1 as_ordinary_user "$penstock" backup --source synthetic:rows=1 --to "$memory/not-yours/to"
+        expect_message "$memory/not-yours/to.*Permission denied"
+        expect_names "$memory/not-yours" ''
+    fi
+}
+
+same_number_twice() {
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 3
+    local before
+    before=$(names_below "$disk/numbers")
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 3
+    expect_message 'a backup of that number exists|BACKUP-3'
+    expect_names "$disk/numbers" "$before"
+    expect_exit 0 "$penstock" verify --from "$disk/numbers" 3
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers"
+    expect_output '^backup 4 is complete'
+    # Numbers below are free, and the highest has no next.
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 1
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 4294967295
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers"
+    expect_message 'number'
+}
+
+# What others keep in the directory stays as it is.
+foreign_files() {
+    mkdir -p "$disk/shared/BACKUP-5/BACKUP-5-PART-1-OF-1" "$disk/shared/BACKUP-x"
+    echo mine >"$disk/shared/notes"
+    echo mine >"$disk/shared/BACKUP-6"
+    echo mine >"$disk/shared/BACKUP-5/notes"
+    echo mine >"$disk/shared/BACKUP-5/BACKUP-5-PART-1-OF-1/BACKUP-5.1.data"
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/shared"
+    [ "$(cat "$disk/shared/notes" "$disk/shared/BACKUP-6" "$disk/shared/BACKUP-5/notes" \
+        "$disk/shared/BACKUP-5/BACKUP-5-PART-1-OF-1/BACKUP-5.1.data" | sort -u)" = mine ] ||
+        fail 'a file of others is gone'
+    expect_exit 0 "$penstock" verify --from "$disk/shared"
+}
+
+two_at_once() {
+    "$penstock" backup --source synthetic:rows=2000000 --to "$memory/busy" --depth 2 >/dev/null 2>&1 &
+    local child=$!
+    until compgen -G "$memory/busy/BACKUP-1/*/*.data" >/dev/null; do
+        kill -0 "$child" || fail 'the first backup ended early'
+        sleep 0.01
+    done
+    kill -STOP "$child"
+    expect_exit 11 "$penstock" backup --source synthetic:rows=1 --to "$memory/busy"
+    expect_message 'another process is backing up into it; wait' 'another backup is running'
+    kill -CONT "$child"
+    kill -INT "$child"
+    wait "$child" || true
+    expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$memory/busy"
+}
+
+make_small_tree "$source_tree"
+numbers
+words
+sources
+unreadable_source
+target_inside_source
+bad_targets
+same_number_twice
+foreign_files
+two_at_once

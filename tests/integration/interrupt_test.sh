@@ -1,0 +1,139 @@
+#!/bin/bash
+# SIGINT and SIGTERM at any moment: exit 130 and nothing is left; or the work was done already.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+rounds=12
+[ -z "$is_full" ] || rounds=300
+handles='SigCgt:\s*[0-9a-f]*[2367abef]$' # of /proc/PID/status: SIGINT has a handler
+
+# interrupt_after SIGNAL SECONDS COMMAND…: sends the signal that long after the command is ready
+# for it. Exit code in $status.
+interrupt_after() {
+    local signal=$1 seconds=$2
+    shift 2
+    "$@" >"$memory/out" 2>"$memory/err" &
+    local child=$!
+    until grep -Eq "$handles" "/proc/$child/status" 2>/dev/null; do
+        kill -0 "$child" 2>/dev/null || break
+    done
+    sleep "$seconds"
+    kill "-$signal" "$child" 2>/dev/null || true
+    status=0
+    wait "$child" || status=$?
+}
+
+# A random time below a number of milliseconds, and a signal.
+random_moment() { # LIMIT_MS
+    local ms=$((RANDOM % $1))
+    moment=$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))
+    signal=INT
+    [ $((RANDOM % 2)) -eq 0 ] || signal=TERM
+}
+
+milliseconds_of() { # COMMAND…
+    local began=${EPOCHREALTIME/./}
+    expect_exit 0 "$@"
+    echo $(((${EPOCHREALTIME/./} - began) / 1000 + 20))
+}
+
+make_tree() {
+    mkdir "$disk/tree"
+    local i
+    for i in {1..300}; do random_bytes 20000 >"$disk/tree/$i"; done
+    random_bytes $((100 << 20)) >"$disk/tree/large"
+}
+
+interrupted_backups() {
+    local before limit_ms i stopped=0
+    local backup=("$penstock" backup --source "dir:$disk/tree" --source synthetic:rows=50000 --to "$disk/to")
+    limit_ms=$(milliseconds_of "${backup[@]}")
+    before=$(names_below "$disk/to")
+    for ((i = 1; i <= rounds; i++)); do
+        random_moment "$limit_ms"
+        interrupt_after "$signal" "$moment" "${backup[@]}" --ldms $((i % 4 + 1))
+        if [ "$status" -eq 130 ]; then
+            stopped=$((stopped + 1))
+            expect_message 'interrupted; nothing of the backup is left'
+        else
+            [ "$status" -eq 0 ] || fail "SIG$signal after $moment s: exit $status"
+            expect_exit 0 "$penstock" verify --from "$disk/to"
+            rm -r "$disk/to/BACKUP-2"
+        fi
+        expect_names "$disk/to" "$before"
+    done
+    echo "$stopped of $rounds backups were interrupted"
+    # At once, and the directory was new.
+    interrupt_after INT 0 "$penstock" backup --source synthetic:rows=2000000 --to "$disk/new"
+    [ "$status" -eq 130 ] || fail "at once: exit $status"
+    expect_absent "$disk/new"
+    # Twice: the second does not hurt.
+    "$penstock" backup --source synthetic:rows=2000000 --to "$disk/new" >"$memory/out" 2>"$memory/err" &
+    local child=$!
+    until [ -d "$disk/new" ]; do sleep 0.005; done
+    kill -INT "$child"
+    kill -TERM "$child" 2>/dev/null || true
+    status=0
+    wait "$child" || status=$?
+    [ "$status" -eq 130 ] || fail "two signals: exit $status"
+    expect_absent "$disk/new"
+    expect_exit 0 "${backup[@]}"
+    expect_exit 0 "$penstock" verify --from "$disk/to"
+    [ "$stopped" -gt 0 ] || fail 'no backup was interrupted'
+}
+
+interrupted_json() {
+    interrupt_after TERM 0.02 "$penstock" backup --source synthetic:rows=2000000 --to "$memory/json" --json
+    [ "$status" -eq 130 ] || fail "exit $status"
+    expect_json '.[-1] | .message_type == "exit_error" and .code == 130'
+    expect_absent "$memory/json"
+}
+
+interrupted_restores() {
+    local limit_ms i stopped=0 options
+    local restore=("$penstock" restore --from "$disk/to" --target "$disk/target/new")
+    mkdir "$disk/target"
+    limit_ms=$(milliseconds_of "${restore[@]}")
+    for ((i = 1; i <= rounds; i++)); do
+        rm -rf "$disk/target/new"
+        options=(--ldms $((i % 3 + 1)))
+        [ $((i % 2)) -eq 0 ] || mkdir "$disk/target/new"
+        random_moment "$limit_ms"
+        interrupt_after "$signal" "$moment" "${restore[@]}" "${options[@]}"
+        [ "$status" -eq 130 ] || [ "$status" -eq 0 ] || fail "SIG$signal after $moment s: exit $status"
+        if [ "$status" -eq 130 ]; then
+            stopped=$((stopped + 1))
+            expect_message 'interrupted; '
+            [ $((i % 2)) -eq 0 ] || rmdir "$disk/target/new" || fail 'an empty target was touched'
+            expect_names "$disk/target" ''
+        else
+            compare_trees "$disk/tree" "$disk/target/new/tree"
+        fi
+    done
+    echo "$stopped of $rounds restores were interrupted"
+    rm -rf "$disk/target/new"
+    expect_exit 0 "${restore[@]}"
+    compare_trees "$disk/tree" "$disk/target/new/tree"
+    [ "$stopped" -gt 0 ] || fail 'no restore was interrupted'
+}
+
+interrupted_verifies() {
+    local limit_ms i stopped=0 before
+    before=$(names_below "$disk/to")
+    limit_ms=$(milliseconds_of "$penstock" verify --from "$disk/to")
+    for ((i = 1; i <= rounds; i++)); do
+        random_moment "$limit_ms"
+        interrupt_after "$signal" "$moment" "$penstock" verify --from "$disk/to" --ldms $((i % 3 + 1))
+        [ "$status" -eq 130 ] || [ "$status" -eq 0 ] || fail "SIG$signal after $moment s: exit $status"
+        [ "$status" -eq 0 ] || stopped=$((stopped + 1))
+        expect_names "$disk/to" "$before"
+    done
+    echo "$stopped of $rounds verifications were interrupted"
+    [ "$stopped" -gt 0 ] || fail 'no verification was interrupted'
+}
+
+make_tree
+interrupted_backups
+interrupted_json
+interrupted_restores
+interrupted_verifies

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SIGKILL at any moment: what list calls complete passes verify; the next backup sweeps what was
+# left; a restore's target is whole or not there, and running it again works.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+rounds=10
+[ -z "$is_full" ] || rounds=300
+
+milliseconds_of() { # COMMAND…
+    local began=${EPOCHREALTIME/./}
+    expect_exit 0 "$@"
+    echo $(((${EPOCHREALTIME/./} - began) / 1000 + 20))
+}
+
+# kill_after LIMIT_MS COMMAND…: kills it at a random moment below the limit; exit code in $status.
+kill_after() {
+    local ms=$((RANDOM % $1))
+    shift
+    "$@" >"$memory/out" 2>"$memory/err" &
+    local child=$!
+    sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
+    kill -KILL "$child" 2>/dev/null || true
+    status=0
+    { wait "$child"; } 2>/dev/null || status=$?
+    [ "$status" -eq 137 ] || [ "$status" -eq 0 ] || fail "killed after $ms ms: exit $status"
+}
+
+make_tree() {
+    mkdir "$disk/tree"
+    local i
+    for i in {1..200}; do random_bytes 20000 >"$disk/tree/$i"; done
+    random_bytes $((40 << 20)) >"$disk/tree/large"
+}
+
+verify_what_is_complete() {
+    local number
+    for number in $("$penstock" list --from "$disk/to" --json | jq 'select(.state == "complete").number'); do
+        expect_exit 0 "$penstock" verify --from "$disk/to" "$number"
+    done
+    [ -z "$("$penstock" list --from "$disk/to" --json | jq 'select(.state == "damaged" or .state == "newer")')" ] ||
+        fail "$("$penstock" list --from "$disk/to")"
+}
+
+killed_backups() {
+    local limit_ms i killed=0 left=0 complete
+    local backup=("$penstock" backup --source "dir:$disk/tree" --to "$disk/to")
+    limit_ms=$(milliseconds_of "${backup[@]}" --number 1)
+    for ((i = 1; i <= rounds; i++)); do
+        kill_after "$limit_ms" "${backup[@]}" --ldms $((i % 4 + 1))
+        [ "$status" -eq 0 ] || killed=$((killed + 1))
+        verify_what_is_complete
+        complete=$("$penstock" list --from "$disk/to" --json | jq -c 'select(.state == "complete").number')
+        [ "$complete" = "$(find "$disk/to" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -V | sed s/BACKUP-//)" ] ||
+            left=$((left + 1))
+        # The next one sweeps: all that is there then is complete.
+        expect_exit 0 "$penstock" backup --source synthetic:rows=10 --to "$disk/to"
+        expect_exit 0 "$penstock" list --from "$disk/to"
+        ! grep -q incomplete "$memory/out" || fail 'not swept by the next backup'
+        [ -z "$(find "$disk/to" -name '.*.tmp')" ] || fail 'a temporary file was not swept'
+        find "$disk/to" -mindepth 1 -maxdepth 1 ! -name BACKUP-1 -exec rm -r {} +
+    done
+    echo "$killed of $rounds backups were killed, $left left something to sweep"
+    [ "$left" -gt 0 ] || fail 'no backup left anything to sweep'
+    expect_exit 0 "$penstock" verify --from "$disk/to"
+}
+
+killed_restores() {
+    local limit_ms i killed=0
+    local restore=("$penstock" restore --from "$disk/to" --target "$disk/target/new")
+    mkdir "$disk/target"
+    limit_ms=$(milliseconds_of "${restore[@]}")
+    for ((i = 1; i <= rounds; i++)); do
+        rm -rf "$disk/target/new"
+        kill_after "$limit_ms" "${restore[@]}" --ldms $((i % 3 + 1))
+        if [ -e "$disk/target/new" ]; then
+            compare_trees "$disk/tree" "$disk/target/new" # it had its name already: it is whole
+        else
+            [ "$status" -eq 137 ] || fail 'restored, but the target is absent'
+            killed=$((killed + 1))
+            expect_exit 0 "${restore[@]}"
+            compare_trees "$disk/tree" "$disk/target/new"
+        fi
+        expect_names "$disk/target" "$(cd "$disk/target" && find ./new -print0 | sort -z | tr '\0' '\n')"
+    done
+    echo "$killed of $rounds restores were killed"
+    [ "$killed" -gt 0 ] || fail 'no restore was killed'
+}
+
+# In place (--force into what is not empty): a marker stays, running it again resumes.
+killed_restores_in_place() {
+    local limit_ms i resumed=0
+    local restore=("$penstock" restore --from "$disk/to" --target "$disk/place")
+    mkdir "$disk/place"
+    limit_ms=$(milliseconds_of "${restore[@]}")
+    for ((i = 1; i <= rounds / 2; i++)); do
+        rm -rf "$disk/place"
+        mkdir "$disk/place"
+        echo kept >"$disk/place/kept"
+        kill_after "$limit_ms" "${restore[@]}" --force
+        if [ "$(find "$disk/place" -name '.penstock*' | wc -l)" -gt 0 ]; then
+            expect_exit 0 "${restore[@]}" # the marker says that it is ours: no --force
+            resumed=$((resumed + 1))
+        else
+            expect_exit 0 "${restore[@]}" --force
+        fi
+        [ "$(cat "$disk/place/kept")" = kept ] || fail 'a file that the backup has not is gone'
+        rm "$disk/place/kept"
+        touch -d "@$(stat -c %.9Y "$disk/tree")" "$disk/place"
+        compare_trees "$disk/tree" "$disk/place"
+    done
+    echo "$resumed restores in place were resumed"
+    [ "$resumed" -gt 0 ] || fail 'no restore in place was resumed'
+}
+
+make_tree
+killed_backups
+killed_restores
+killed_restores_in_place
