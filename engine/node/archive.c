@@ -114,7 +114,7 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->plan->ldms;
     begin_manifests(archive, define);
     struct pst_name name = pst_name_backup(define->number);
-    struct pst_durable_context context = {0};
+    struct pst_durable_context context = {.fault = archive->config->archive_fault};
     int error = pst_durable_mkdir(archive->directory_fd, name.text, 0700, &context);
     if (error < 0)
         return failed(archive, name.text, context.failed_step,
@@ -175,11 +175,13 @@ static int sync_part_directories(const struct pst_archive *archive, int backup_f
     for (uint32_t part = 1; part <= archive->parts; part++) {
         struct pst_name name = pst_name_part_dir(archive->node.common.number, part, archive->parts);
         int fd = openat(backup_fd, name.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int error = fd < 0 ? -errno : pst_durable_sync_dir(fd, NULL);
+        struct pst_durable_context context = {.failed_step = "open",
+                                              .fault = archive->config->archive_fault};
+        int error = fd < 0 ? -errno : pst_durable_sync_dir(fd, &context);
         if (fd >= 0)
             close(fd);
         if (error < 0)
-            return failed(archive, name.text, "fsync", error);
+            return failed(archive, name.text, context.failed_step, error);
     }
     return 0;
 }
@@ -187,7 +189,7 @@ static int sync_part_directories(const struct pst_archive *archive, int backup_f
 static int write_manifest(const struct pst_archive *archive, int backup_fd, struct pst_name name,
                           struct pst_manifest_text *text, struct pst_commit *written)
 {
-    struct pst_durable_context context = {0};
+    struct pst_durable_context context = {.fault = archive->config->archive_fault};
     int error = pst_durable_write(backup_fd, name.text, text->text, text->bytes, false, &context);
     if (error < 0)
         return failed(archive, name.text, context.failed_step, error);
@@ -302,5 +304,7 @@ int pst_archive_clean_up(struct pst_archive *archive)
     if (error < 0)
         return error;
     archive->directory_made = false;
-    return pst_durable_sync_dir(archive->directory_fd, NULL);
+    struct pst_durable_context context = {.fault = archive->config->archive_fault};
+    error = pst_durable_sync_dir(archive->directory_fd, &context);
+    return error < 0 ? failed(archive, backup.text, context.failed_step, error) : 0;
 }

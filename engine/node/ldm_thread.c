@@ -201,7 +201,10 @@ static int open_arena(struct ldm *ldm)
 
 static int open_ring(struct ldm *ldm)
 {
-    struct pst_ring_options options = {.entries = RING_ENTRIES, .files_max = RING_FILES};
+    struct pst_ring_options options = {
+        .entries = RING_ENTRIES,
+        .files_max = RING_FILES,
+        .fault = ldm->thread->instance == 1 ? ldm->node->config.ldm_fault : NULL};
     int error = pst_ring_open(&ldm->ring, &options);
     if (error < 0) {
         pst_log(PST_LOG_ERROR,

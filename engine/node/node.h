@@ -12,6 +12,7 @@
 #include "io/file.h"
 #include "numa/plan.h"
 
+struct pst_io_fault;
 struct pst_node;
 
 /* Borrowed until pst_node_stop(), with what it points to. */
@@ -28,6 +29,8 @@ struct pst_node_config {
     enum pst_direct direct;
     uint64_t freeze_wait_ns;
     struct pst_timeouts timeouts;
+    struct pst_io_fault *ldm_fault;     /* of LDM 1's ring (io/fault.h); NULL outside tests */
+    struct pst_io_fault *archive_fault; /* of the archive's durable writes; likewise */
 };
 
 /* What one LDM did, and with what. */
