@@ -16,9 +16,6 @@ int pst_channel_open(struct pst_channel *channel, struct pst_doorbell *hub_bell,
     if (!channel->memory)
         return -ENOMEM;
     channel->hub_bell = hub_bell;
-    channel->slots = slots;
-    channel->put = 0;
-    channel->taken = 0;
     channel->to_peer = pst_signal_ring_init(channel->memory, slots, incarnation);
     channel->to_hub =
         pst_signal_ring_init((char *)channel->memory + ring_bytes, slots, incarnation);
@@ -49,15 +46,7 @@ static void put(struct pst_signal_ring *ring, struct pst_doorbell *bell,
 
 void pst_channel_to_peer(struct pst_channel *channel, const struct pst_signal *signal)
 {
-    channel->put++;
     put(channel->to_peer, &channel->bell, signal);
-}
-
-void pst_channel_offer_to_peer(struct pst_channel *channel, const struct pst_signal *signal)
-{
-    uint64_t taken = __atomic_load_n(&channel->taken, __ATOMIC_RELAXED);
-    if (channel->put - taken < channel->slots / 2)
-        pst_channel_to_peer(channel, signal);
 }
 
 void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *signal)
@@ -83,10 +72,7 @@ uint32_t pst_channel_from_peer(struct pst_channel *channel, struct pst_signal *s
 
 uint32_t pst_channel_from_hub(struct pst_channel *channel, struct pst_signal *signals)
 {
-    uint32_t count = get(channel->to_peer, signals);
-    if (count > 0)
-        __atomic_fetch_add(&channel->taken, count, __ATOMIC_RELAXED);
-    return count;
+    return get(channel->to_peer, signals);
 }
 
 static pst_ref completed(const struct pst_send *send, uint32_t member)

@@ -18,9 +18,6 @@ struct pst_channel {
     struct pst_signal_ring *to_peer;
     struct pst_signal_ring *to_hub;
     void *memory;
-    uint32_t slots;
-    uint64_t put;   /* to the peer; the hub's */
-    uint64_t taken; /* by the peer; atomic */
 };
 
 /* slots: of each ring, a power of two. hub_bell is borrowed. 0 or -errno. */
@@ -31,10 +28,6 @@ void pst_channel_close(struct pst_channel *channel);
 /* The hub's thread, the peer's thread. The limits make a full ring impossible: asserted. */
 void pst_channel_to_peer(struct pst_channel *channel, const struct pst_signal *signal);
 void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *signal);
-
-/* The hub's thread: puts what a later signal replaces, unless half of the ring is taken: a peer
- * that is slow (a client whose terminal is stopped) misses some, and is never in the hub's way. */
-void pst_channel_offer_to_peer(struct pst_channel *channel, const struct pst_signal *signal);
 
 /* Up to PST_CHANNEL_BURST signals; asserts that the ring is sound: both ends are this process. */
 uint32_t pst_channel_from_peer(struct pst_channel *channel, struct pst_signal *signals);

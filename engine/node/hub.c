@@ -76,9 +76,7 @@ static void route(void *context, const struct pst_signal *signal)
         return;
     }
     struct pst_channel *channel = channel_of(node, signal->receiver_ref);
-    if (channel && signal->gsn == PST_BACKUP_STATUS_REP)
-        pst_channel_offer_to_peer(channel, signal);
-    else if (channel)
+    if (channel)
         pst_channel_to_peer(channel, signal);
     else
         pst_log(PST_LOG_WARNING, "%s for unknown receiver %08x dropped", pst_gsn_name(signal->gsn),
