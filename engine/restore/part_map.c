@@ -165,6 +165,17 @@ static int push_link(struct pst_part_map *part, const struct pst_index_link *lin
     return 0;
 }
 
+/* A chunk that no whole index names cannot be told from another: it is not looked at. */
+static void warn_unchecked(struct look *look)
+{
+    const struct pst_finding finding = {
+        .file = look->part->file.text,
+        .what = "the chunks before the damaged index or trailer were not checked",
+        .warning = true,
+    };
+    pst_findings_add(look->findings, &finding);
+}
+
 /* Follows the chain, which ends because every link lies before the one that names it. */
 static int look_at_indexes(struct look *look, struct pst_index_link link)
 {
@@ -174,15 +185,19 @@ static int look_at_indexes(struct look *look, struct pst_index_link link)
         uint32_t got;
         if (link.file_bytes > PST_CHUNK_HEADER_BYTES + look->part->chunk_bytes) {
             tell(look, link.file_offset, &damage, -PST_E_CORRUPT);
+            warn_unchecked(look);
             return 0;
         }
-        if (!read_at(look, link.file_offset, link.file_bytes, &got))
+        if (!read_at(look, link.file_offset, link.file_bytes, &got)) {
+            warn_unchecked(look);
             return 0;
+        }
         int error = pst_index_check_link(&link, look->buffer, got, &look->part->identity, &damage);
         if (!error)
             error = pst_index_read(look->buffer, &view, &damage);
         if (error) {
             tell(look, link.file_offset, &damage, error);
+            warn_unchecked(look);
             return 0;
         }
         error = push_link(look->part, &link, view.entries_count);
@@ -217,6 +232,8 @@ int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, int 
         look_at_header(&look);
         if (look_at_trailer(&look, &link))
             error = look_at_indexes(&look, link);
+        else
+            warn_unchecked(&look);
     }
     pst_reader_close_file(reader, &look.file);
     return error;

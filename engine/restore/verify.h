@@ -37,7 +37,7 @@ struct pst_finding {
     uint64_t bytes;
     int error;        /* -PST_E_CORRUPT, …, or -errno where the file could not be read */
     const char *what; /* which part of the file, or what is wrong with it */
-    bool warning;     /* no damage: a file that does not belong to the backup */
+    bool warning;     /* no damage itself: a strange file, or what damage kept from being checked */
 };
 
 /* "FILE: offset 4096: damaged: … (payload)" in text, PST_MESSAGE_BYTES long; returns it. */

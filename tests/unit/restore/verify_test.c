@@ -140,7 +140,8 @@ static void flip_file(const char *name, uint64_t from, uint64_t step)
         flipped = byte ^ (uint8_t)(1 << i % 8);
         CU_ASSERT_EQUAL_FATAL(pwrite(fd, &flipped, 1, (off_t)i), 1);
         const int error = verify_with(place.path, 1, &seen, &result);
-        missed += error != -PST_E_CORRUPT || seen.count == 0 || result.damages != seen.count;
+        missed += error != -PST_E_CORRUPT || seen.count == 0 ||
+                  result.damages + result.warnings != seen.count || result.damages == 0;
         misnamed += seen.count == 0 || strcmp(seen.findings[0].file, name) != 0 ||
                     i < seen.findings[0].offset ||
                     i >= seen.findings[0].offset + seen.findings[0].bytes;
@@ -199,6 +200,25 @@ static void expect_truncated(const char *name, off_t bytes)
     CU_ASSERT_STRING_EQUAL(seen.findings[0].file, name);
     CU_ASSERT_EQUAL(seen.findings[0].error, -PST_E_TRUNCATED);
     CU_ASSERT_EQUAL(seen.findings[0].offset, (uint64_t)bytes);
+    remove_place(&place);
+}
+
+static void what_could_not_be_checked_is_said(void)
+{
+    static const char *const name = "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data";
+    struct made_backup made = made_tree(2000000);
+    begin(&made);
+    struct stat status;
+    CU_ASSERT_EQUAL(stat(place_below(&place, name).path, &status), 0);
+    const int fd = open(place_below(&place, name).path, O_WRONLY);
+    CU_ASSERT_EQUAL(pwrite(fd, "x", 1, status.st_size - PST_BLOCK_BYTES + 150), 1);
+    close(fd);
+    CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(result.damages, 1);
+    CU_ASSERT_EQUAL(result.warnings, 1);
+    CU_ASSERT_EQUAL_FATAL(seen.count, 2);
+    CU_ASSERT_TRUE(seen.findings[1].warning);
+    CU_ASSERT_STRING_EQUAL(seen.findings[1].file, name);
     remove_place(&place);
 }
 
@@ -360,6 +380,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"a whole backup passes", a_whole_backup_passes},
         {"every flipped byte is found and named", every_flipped_byte_is_found_and_named},
+        {"what could not be checked is said", what_could_not_be_checked_is_said},
         {"truncations are found", truncations_are_found},
         {"bytes behind the end are found", bytes_behind_the_end_are_found},
         {"strange files are warned of", strange_files_are_warned_of},
