@@ -1,6 +1,7 @@
 /*
  * Model of a source's thread: serves one request after the other, and while it lists, hears of
- * fragments that are done and of aborts. A thaw and a release never fail.
+ * fragments that are done and of aborts. A thaw and a release never fail; an abort
+ * thaws at once.
  */
 #include "tests/sim/sim.h"
 
@@ -182,9 +183,37 @@ static void end_service(struct sim *sim, struct sim_source *source)
     serve_next(sim, source);
 }
 
+/* The cut did not come in time. */
+static void give_up_freeze(struct sim *sim, struct sim_source *source)
+{
+    if (source->phase != SIM_FROZEN)
+        return;
+    sim_tell(sim, "SOURCE %u thaws by itself", index_of(sim, source));
+    thaw(sim, source);
+    source->phase = SIM_IDLE;
+    source->backup = NULL;
+}
+
+/* Writers go on at once; the snapshot is kept until the release, for LDMs may still read it. */
+static void abort_cut(struct sim *sim, struct sim_source *source, const struct pst_signal *order)
+{
+    if (source->backup != sim_backup_of(sim, order->backup))
+        return;
+    if (source->phase == SIM_SNAPSHOT)
+        source->phase = SIM_THAWED;
+    else if (source->phase == SIM_FROZEN)
+        give_up_freeze(sim, source);
+    thaw(sim, source);
+}
+
 static void serve_next(struct sim *sim, struct sim_source *source)
 {
-    const struct pst_signal *request = sim_server_next(&source->server);
+    const struct pst_signal *request;
+    while ((request = sim_server_next(&source->server)) != NULL &&
+           request->gsn == PST_SOURCE_ABORT_ORD) {
+        abort_cut(sim, source, request);
+        source->server.current.gsn = 0;
+    }
     if (!request)
         return;
     uint32_t index = index_of(sim, source);
@@ -217,28 +246,13 @@ static void on_signal(struct sim *sim, struct sim_source *source, const struct p
             list_later(sim, source);
         source->waits = false;
         break;
-    case PST_SOURCE_ABORT_ORD:
-        if (lists)
-            end_listing(sim, source, ECANCELED);
-        break;
     default:
         sim_server_add(&source->server, signal);
-        if (lists && signal->gsn == PST_SOURCE_RELEASE_REQ)
-            end_listing(sim, source, ECANCELED);
+        if (lists)
+            end_listing(sim, source, ECANCELED); /* an abort, or a release */
         else
             serve_next(sim, source);
     }
-}
-
-/* The cut did not come in time. */
-static void give_up_freeze(struct sim *sim, struct sim_source *source)
-{
-    if (source->phase != SIM_FROZEN)
-        return;
-    sim_tell(sim, "SOURCE %u thaws by itself", index_of(sim, source));
-    thaw(sim, source);
-    source->phase = SIM_IDLE;
-    source->backup = NULL;
 }
 
 void sim_source_event(struct sim *sim, const struct sim_event *event)
