@@ -89,7 +89,7 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     const struct pst_node_config *config = archive->config;
     memset(&archive->node, 0, sizeof(archive->node));
     memset(&archive->cluster, 0, sizeof(archive->cluster));
-    archive->unreadable->count = 0;
+    pst_unreadable_clear(archive->unreadable);
     struct pst_manifest_common *common = &archive->node.common;
     memcpy(common->uid, define->uid, sizeof(common->uid));
     common->number = define->number;

@@ -15,13 +15,13 @@ static const struct pst_fragment_file *listed(const struct scan_file *file)
 void scan_file_mark(struct scan_file *file, uint8_t flag, int error)
 {
     struct scan *scan = file->scan;
-    if (scan->bad[file->index] == 0) {
+    if (scan->bad[file->index] == 0 &&
+        pst_unreadable_add(file->pipeline->config.unreadable, listed(file)->object,
+                           scan->source->name, listed(file)->path)) {
         scan->sums.unreadable++;
         file->pipeline->sums.unreadable++;
         pst_log(PST_LOG_WARNING, "source %s: %s: %s; it is marked so in the backup",
                 scan->source->name, listed(file)->path, pst_error_text(error));
-        pst_unreadable_add(file->pipeline->config.unreadable, scan->source->name,
-                           listed(file)->path);
     }
     scan->bad[file->index] |= flag;
 }

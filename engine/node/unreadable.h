@@ -6,20 +6,31 @@
 #define PST_ENGINE_NODE_UNREADABLE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/limits.h"
 #include "engine/format/manifest.h"
 
+/* Objects that are remembered, so that each of a large file's fragments, which LDMs read at about
+ * the same time, does not count anew. */
+#define PST_UNREADABLE_REMEMBERED 1024u
+
 struct pst_unreadable {
     pthread_mutex_t lock;
+    uint64_t told; /* objects in all; the last ones are remembered */
+    uint64_t objects[PST_UNREADABLE_REMEMBERED];
     uint32_t count; /* names kept, at most PST_UNREADABLE_NAMES_MAX */
     char names[PST_UNREADABLE_NAMES_MAX][PST_SOURCE_NAME_MAX + PST_PATH_BYTES_MAX];
 };
 
 void pst_unreadable_init(struct pst_unreadable *list);
 
-/* Keeps "SOURCE/PATH", if there is room. Any thread. */
-void pst_unreadable_add(struct pst_unreadable *list, const char *source, const char *path);
+/* Forgets all: a new backup. Any thread. */
+void pst_unreadable_clear(struct pst_unreadable *list);
+
+/* Keeps "SOURCE/PATH", if there is room. false: that object was told already. Any thread. */
+bool pst_unreadable_add(struct pst_unreadable *list, uint64_t object, const char *source,
+                        const char *path);
 
 #endif
