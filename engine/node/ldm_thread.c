@@ -207,10 +207,12 @@ static int open_ring(struct ldm *ldm)
         .fault = ldm->thread->instance == 1 ? ldm->node->config.ldm_fault : NULL};
     int error = pst_ring_open(&ldm->ring, &options);
     if (error < 0) {
-        pst_log(PST_LOG_ERROR,
-                "LDM %u: no io_uring: %s; Penstock needs Linux 5.11 with io_uring allowed "
-                "(kernel.io_uring_disabled, seccomp)",
-                ldm->thread->instance, pst_error_text(error));
+        /* Linux 6.14 and later count the queues as locked memory. */
+        pst_log(PST_LOG_ERROR, "LDM %u: no io_uring: %s; %s", ldm->thread->instance,
+                pst_error_text(error),
+                error == -ENOMEM ? "raise the memlock limit (ulimit -l), or use fewer --ldms"
+                                 : "Penstock needs Linux 5.11 with io_uring allowed "
+                                   "(kernel.io_uring_disabled, seccomp)");
         return error;
     }
     pst_ring_set_doorbell(ldm->ring, pst_doorbell_fd(&ldm->thread->worker.channel.bell));
