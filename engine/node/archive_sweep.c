@@ -22,8 +22,9 @@ static bool is_blank(const char *block, ssize_t bytes)
     return true;
 }
 
-/* Whether a file is a part that this node wrote. Only such files are ever removed. */
-static bool is_own_part(const struct pst_archive *archive, int fd, const char *name)
+/* Whether a file is the part that this node wrote under that name. Only such files are removed. */
+static bool is_own_part(const struct pst_archive *archive, int fd, const char *name,
+                        const struct pst_part_identity *named)
 {
     char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
     int part_fd = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -38,8 +39,9 @@ static bool is_own_part(const struct pst_archive *archive, int fd, const char *n
     struct pst_damage damage;
     if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage) < 0)
         return false;
-    const struct pst_part_header *header = (const struct pst_part_header *)block;
-    return header->head.identity.node == archive->config->node;
+    const struct pst_part_identity *found = &((const struct pst_part_header *)block)->head.identity;
+    return found->node == archive->config->node && found->number == named->number &&
+           found->part == named->part && found->parts == named->parts;
 }
 
 /* "BACKUP-7-PART-1-OF-4" of backup 7. */
@@ -55,10 +57,17 @@ static bool parse_part_dir(const char *name, uint32_t number, uint32_t *part, ui
 static void sweep_part(struct pst_archive *archive, int backup_fd, uint32_t number, uint32_t part,
                        uint32_t parts)
 {
-    struct pst_name file = pst_name_part(number, archive->config->node, part, parts);
+    struct pst_name path = pst_name_part(number, archive->config->node, part, parts);
     struct pst_name directory = pst_name_part_dir(number, part, parts);
-    if (is_own_part(archive, backup_fd, file.text))
-        unlinkat(backup_fd, file.text, 0);
+    const char *file = strrchr(path.text, '/') + 1;
+    struct pst_part_identity named = {
+        .number = number, .part = (uint16_t)part, .parts = (uint16_t)parts};
+    int fd = openat(backup_fd, directory.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (is_own_part(archive, fd, file, &named))
+        unlinkat(fd, file, 0);
+    close(fd);
     unlinkat(backup_fd, directory.text, AT_REMOVEDIR);
 }
 
@@ -96,7 +105,8 @@ static void sweep_backup(struct pst_archive *archive, uint32_t number)
 {
     struct pst_name name = pst_name_backup(number);
     struct pst_name cluster = pst_name_cluster_manifest(number);
-    int fd = openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    int fd =
+        openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
     bool decided = faccessat(fd, cluster.text, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;

@@ -28,10 +28,8 @@ struct fault_case {
 };
 
 static const struct fault_case fault_cases[] = {
-    {"EIO", PST_IO_FAULT_ERROR, EIO, 0},
-    {"ENOSPC", PST_IO_FAULT_ERROR, ENOSPC, 0},
-    {"EINTR", PST_IO_FAULT_ERROR, EINTR, 0},
-    {"short, aligned", PST_IO_FAULT_SHORT, 0, 4096},
+    {"EIO", PST_IO_FAULT_ERROR, EIO, 0},         {"ENOSPC", PST_IO_FAULT_ERROR, ENOSPC, 0},
+    {"EINTR", PST_IO_FAULT_ERROR, EINTR, 0},     {"short, aligned", PST_IO_FAULT_SHORT, 0, 4096},
     {"short, odd", PST_IO_FAULT_SHORT, 0, 1001},
 };
 
@@ -199,10 +197,8 @@ static void test_aborted(void)
 int main(void)
 {
     CU_TestInfo tests[] = {
-        {"one LDM", test_one_ldm},
-        {"LDM 1 of two", test_two_ldms},
-        {"archive", test_archive},
-        {"aborted by the client", test_aborted},
+        {"one LDM", test_one_ldm}, {"LDM 1 of two", test_two_ldms},
+        {"archive", test_archive}, {"aborted by the client", test_aborted},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {

@@ -83,11 +83,11 @@ static void run_shape(const struct shape *shape, const char *const *specs, uint3
 static void test_shapes(void)
 {
     const struct shape shapes[] = {
-        {disk, 1, 64 * KIB, 2, false}, {disk, 2, 64 * KIB, 4, false},
+        {disk, 1, 64 * KIB, 2, false},  {disk, 2, 64 * KIB, 4, false},
         {disk, 3, 256 * KIB, 8, false}, {disk, 4, MIB, 3, false},
-        {shm, 1, 4 * MIB, 2, false},   {shm, 2, 64 * KIB, 32, false},
-        {shm, 4, 64 * KIB, 2, false},  {shm, 4, 128 * KIB, 5, true},
-        {disk, 2, 512 * KIB, 2, true}, {shm, 1, 68 * KIB, 2, true},
+        {shm, 1, 4 * MIB, 2, false},    {shm, 2, 64 * KIB, 32, false},
+        {shm, 4, 64 * KIB, 2, false},   {shm, 4, 128 * KIB, 5, true},
+        {disk, 2, 512 * KIB, 2, true},  {shm, 1, 68 * KIB, 2, true},
     };
     char spec[2 * RIG_PATH_BYTES];
     snprintf(spec, sizeof(spec), "a=dir:%s", tree);

@@ -50,8 +50,7 @@ static bool take_catalogue(struct decoded *decoded, const void *chunk, uint32_t 
         decoded->objects = grow(decoded->objects, decoded->objects_count, &decoded->objects_room,
                                 sizeof(*decoded->objects));
         struct decoded_object *object = &decoded->objects[decoded->objects_count];
-        int error =
-            pst_object_decode(pst_chunk_payload_of(chunk), bytes, &offset, &object->object);
+        int error = pst_object_decode(pst_chunk_payload_of(chunk), bytes, &offset, &object->object);
         if (error < 0)
             return WRONG("catalogue entry: %s", pst_error_text(error));
         object->parts = 1;

@@ -264,7 +264,8 @@ static int in_child(void)
         return 1;
     status = WEXITSTATUS(status);
     printf("%s\n", status == 77 ? "cannot run here: becoming another user needs root"
-                   : status ? "unreadable files: failed" : "unreadable files: passed");
+                   : status     ? "unreadable files: failed"
+                                : "unreadable files: passed");
     return status;
 }
 

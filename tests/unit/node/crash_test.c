@@ -1,0 +1,220 @@
+/*
+ * A node that is killed: what is left counts as a backup only if a cluster manifest is there, and
+ * then it is whole; the next backup removes the rest, and nothing that is not its own.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/format/chunk.h"
+#include "engine/format/names.h"
+#include "tests/unit/node/decoded.h"
+#include "tests/unit/node/rig.h"
+
+#define KILLS 30u
+
+static char to[RIG_PATH_BYTES];
+static char tree[RIG_PATH_BYTES];
+static char tree_spec[2 * RIG_PATH_BYTES];
+
+static int start_in(const char *base)
+{
+    make_scratch(to, base);
+    make_scratch(tree, "/dev/shm");
+    make_sample_tree(tree);
+    snprintf(tree_spec, sizeof(tree_spec), "x=dir:%s", tree);
+    return 0;
+}
+
+static int start_on_disk(void)
+{
+    return start_in(".");
+}
+
+static int start_on_tmpfs(void)
+{
+    return start_in("/dev/shm");
+}
+
+static int stop(void)
+{
+    remove_tree(to);
+    remove_tree(tree);
+    return 0;
+}
+
+static void open_rig(struct rig *rig)
+{
+    static const char *specs[2];
+    specs[0] = tree_spec;
+    specs[1] = "y=synthetic:rows=1500,row-bytes=20000";
+    rig_open(rig, to, 2, specs, 2);
+}
+
+static int backup_in_child(void)
+{
+    struct rig rig;
+    open_rig(&rig);
+    int error = rig_run(&rig);
+    rig_close(&rig);
+    return error != 0;
+}
+
+static void killed_after(uint64_t after_ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(after_ns / 1000000000),
+                            .tv_nsec = (long)(after_ns % 1000000000)};
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(backup_in_child());
+    CU_ASSERT_FATAL(child > 0);
+    while (nanosleep(&left, &left) < 0)
+        continue;
+    kill(child, SIGKILL);
+    CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
+}
+
+static bool is_complete(const char *backup, uint32_t number)
+{
+    return path_exists(join(join(to, backup), pst_name_cluster_manifest(number).text));
+}
+
+static bool is_whole(uint32_t number)
+{
+    struct decoded decoded;
+    bool whole = decoded_open(&decoded, to, number) && decoded_is_tree(&decoded, 0, tree);
+    decoded_close(&decoded);
+    return whole;
+}
+
+static void test_killed_at_random(void)
+{
+    struct rig rig;
+    uint32_t completed = 0, debris = 0;
+    open_rig(&rig);
+    srand(4711);
+    CU_ASSERT_EQUAL_FATAL(rig_run(&rig), 0);
+    uint64_t whole_ns = rig.report->elapsed_ns + 30000000;
+    remove_tree(join(to, "BACKUP-1"));
+    for (uint32_t i = 0; i < KILLS; i++) {
+        killed_after((uint64_t)rand() % (whole_ns * 5 / 4));
+        bool was_complete = is_complete("BACKUP-1", 1);
+        completed += was_complete;
+        debris += !was_complete && path_exists(join(to, "BACKUP-1"));
+        if (was_complete) {
+            CU_ASSERT_TRUE(is_whole(1));
+        }
+        CU_ASSERT_EQUAL(rig_run(&rig), 0); /* it sweeps */
+        CU_ASSERT_EQUAL(rig.report->number, was_complete ? 2 : 1);
+        CU_ASSERT_TRUE(is_whole(rig.report->number));
+        CU_ASSERT_TRUE(!was_complete || is_whole(1));
+        remove_tree(join(to, "BACKUP-1"));
+        remove_tree(join(to, "BACKUP-2"));
+        CU_ASSERT_TRUE(is_empty_directory(to));
+    }
+    printf("%u complete, %u left something; ", completed, debris);
+    CU_ASSERT_TRUE(debris > 0);
+    rig_close(&rig);
+}
+
+/* ---- what the sweep takes and leaves ---- */
+
+static void write_file(const char *path, const void *data, size_t bytes)
+{
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fwrite(data, 1, bytes, file), bytes);
+    fclose(file);
+}
+
+/* BACKUP-<number> as a killed node would leave it: one part, whose header says what is asked. */
+static void make_debris(uint32_t number, uint32_t header_number, uint16_t header_node)
+{
+    static char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
+    struct pst_part_identity identity = {
+        .uid = {1, 2, 3}, .number = header_number, .node = header_node, .part = 1, .parts = 1};
+    const char *backup = join(to, pst_name_backup(number).text);
+    CU_ASSERT_EQUAL(mkdir(backup, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(join(backup, pst_name_part_dir(number, 1, 1).text), 0700), 0);
+    (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
+    write_file(join(backup, pst_name_part(number, 1, 1, 1).text), block, sizeof(block));
+}
+
+static bool has_part(uint32_t number)
+{
+    return path_exists(join(to, pst_name_backup(number).text)) &&
+           path_exists(
+               join(join(to, pst_name_backup(number).text), pst_name_part(number, 1, 1, 1).text));
+}
+
+static void test_sweep(void)
+{
+    static const char zeros[PST_BLOCK_BYTES];
+    struct rig rig;
+    open_rig(&rig);
+    make_debris(1, 1, 1);  /* this node's: goes */
+    make_debris(2, 2, 9);  /* another node's: stays */
+    make_debris(3, 77, 1); /* a part of another backup, put here by hand: stays */
+    make_debris(4, 4, 1);  /* blank, preallocated: goes */
+    write_file(join(join(to, "BACKUP-4"), pst_name_part(4, 1, 1, 1).text), zeros, sizeof(zeros));
+    make_debris(5, 5, 1); /* decided: stays */
+    write_file(join(join(to, "BACKUP-5"), pst_name_cluster_manifest(5).text), "x", 1);
+    make_debris(6, 6, 1); /* something of a stranger's beside it: that stays */
+    write_file(join(join(to, "BACKUP-6"), "notes"), "x", 1);
+    make_debris(7, 7, 1); /* what is there is text, not a part: stays */
+    write_file(join(join(to, "BACKUP-7"), pst_name_part(7, 1, 1, 1).text), "precious", 8);
+    make_debris(8, 8, 1); /* manifests half-written: goes */
+    write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.cluster.manifest.tmp"), "x", 1);
+    write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.1.manifest.tmp"), "x", 1);
+    write_file(join(join(to, "BACKUP-8"), "BACKUP-8.1.manifest"), "x", 1);
+    CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-09"), 0700), 0);   /* not a name of ours */
+    CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-9"), 0700), 0);    /* empty: goes */
+    CU_ASSERT_EQUAL(symlink(tree, join(to, "BACKUP-10")), 0); /* leads elsewhere: stays */
+    begin_log_capture();
+    CU_ASSERT_EQUAL(rig_run(&rig), 0);
+    free(end_log_capture());
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-1")));
+    CU_ASSERT_TRUE(has_part(2));
+    CU_ASSERT_TRUE(has_part(3));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-4")));
+    CU_ASSERT_TRUE(has_part(5) && is_complete("BACKUP-5", 5));
+    CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-6/notes")) && !has_part(6));
+    CU_ASSERT_TRUE(has_part(7));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-8")));
+    CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-09")));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-9")));
+    CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-10")) && path_exists(join(tree, "large")));
+    CU_ASSERT_TRUE(is_whole(rig.report->number));
+    remove_tree(to);
+    CU_ASSERT_EQUAL(mkdir(to, 0700), 0);
+    rig_close(&rig);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"killed at a random moment", test_killed_at_random},
+        {"what the sweep takes", test_sweep},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {.pName = "crash on disk",
+         .pInitFunc = start_on_disk,
+         .pCleanupFunc = stop,
+         .pTests = tests},
+        {.pName = "crash on tmpfs",
+         .pInitFunc = start_on_tmpfs,
+         .pCleanupFunc = stop,
+         .pTests = tests},
+        CU_SUITE_INFO_NULL,
+    };
+    return run_suites(suites);
+}
