@@ -254,7 +254,7 @@ static enum pst_exit back_up(struct run *run)
         return PST_EXIT_DONE;
     return pst_fail(run->arguments, PST_EXIT_PARTIAL,
                     "backup %u is complete but for %llu objects that could not be read, or changed "
-                    "while they were; penstock show names them",
+                    "while they were; the warnings above name them",
                     run->report.number, (unsigned long long)run->report.sums.unreadable);
 }
 

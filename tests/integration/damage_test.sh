@@ -1,0 +1,167 @@
+#!/bin/bash
+# What is not, or no longer, a backup: verify and restore fail, name the file, and restore leaves
+# nothing behind.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+part1=BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data
+part2=BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data
+
+# Each case begins with a fresh copy of the good one.
+fresh() {
+    rm -rf "$disk/bad" "$disk/target"
+    cp -a "$disk/good" "$disk/bad"
+}
+
+# rejected PATTERN: verify and restore exit 1 and name what the pattern says.
+rejected() {
+    expect_exit 1 "$penstock" verify --from "$disk/bad" 1
+    cat "$memory/out" >>"$memory/err"
+    expect_message "$1"
+    expect_exit 1 "$penstock" restore --from "$disk/bad" --target "$disk/target" 1
+    expect_message "$1"
+    expect_names "$disk" "$before"
+}
+
+flip() { # FILE OFFSET
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N1 "$1")
+    # shellcheck disable=SC2059 # an octal escape
+    printf "\\$(printf %o $((byte ^ 1)))" | dd of="$1" conv=notrunc bs=1 seek="$2" status=none
+}
+
+damaged_files() {
+    local file size
+    for file in "$part1" "$part2"; do
+        fresh
+        truncate -s -1 "$disk/bad/$file"
+        rejected "$file.*shorter"
+        fresh
+        truncate -s +4096 "$disk/bad/$file"
+        rejected "$file"
+        fresh
+        : >"$disk/bad/$file"
+        rejected "$file"
+        fresh
+        rm "$disk/bad/$file"
+        rejected "$file.*No such file"
+        fresh
+        rm "$disk/bad/$file"
+        mkdir "$disk/bad/$file"
+        rejected "$file"
+        fresh
+        rm "$disk/bad/$file"
+        ln -s /dev/zero "$disk/bad/$file"
+        rejected "$file"
+        size=$(stat -c %s "$disk/good/$file")
+        local offset
+        for offset in 0 5000 9000 $((size / 2)) $((size - 5000)) $((size - 1)); do
+            fresh
+            flip "$disk/bad/$file" "$offset"
+            rejected "$file"
+        done
+    done
+}
+
+swapped_files() {
+    fresh
+    mv "$disk/bad/$part1" "$disk/bad/x"
+    mv "$disk/bad/$part2" "$disk/bad/$part1"
+    mv "$disk/bad/x" "$disk/bad/$part2"
+    rejected 'BACKUP-1-PART-[12]-OF-2/BACKUP-1.1.data'
+    # The same part of another backup of the same tree.
+    fresh
+    cp "$disk/good/BACKUP-2/BACKUP-2-PART-1-OF-2/BACKUP-2.1.data" "$disk/bad/$part1"
+    rejected "$part1"
+    # A whole backup under another number.
+    fresh
+    rm -r "$disk/bad/BACKUP-1"
+    mv "$disk/bad/BACKUP-2" "$disk/bad/BACKUP-1"
+    expect_exit 10 "$penstock" restore --from "$disk/bad" --target "$disk/target" 1
+    expect_message 'BACKUP-1'
+    expect_names "$disk" "$before"
+    fresh
+    mv "$disk/bad/BACKUP-1/BACKUP-1-PART-1-OF-2" "$disk/bad/BACKUP-1/BACKUP-1-PART-1-OF-3"
+    rejected 'BACKUP-1-PART-1-OF-2'
+}
+
+manifests() {
+    fresh
+    flip "$disk/bad/BACKUP-1/BACKUP-1.1.manifest" 30
+    rejected 'BACKUP-1.1.manifest'
+    fresh
+    flip "$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest" 30
+    rejected 'BACKUP-1.cluster.manifest'
+    fresh
+    : >"$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest"
+    rejected 'BACKUP-1.cluster.manifest'
+    fresh
+    rm "$disk/bad/BACKUP-1/BACKUP-1.1.manifest"
+    rejected 'BACKUP-1.1.manifest'
+    fresh
+    rm "$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest"
+    expect_exit 10 "$penstock" verify --from "$disk/bad" 1
+    expect_message 'never completed'
+    expect_exit 10 "$penstock" restore --from "$disk/bad" --target "$disk/target" 1
+    expect_message 'never completed'
+    expect_names "$disk" "$before"
+}
+
+no_backup_directory() {
+    mkdir "$disk/empty" "$disk/other"
+    echo x >"$disk/other/BACKUP-1"
+    mkdir "$disk/other/BACKUP-2" "$disk/other/BACKUP-03"
+    local command
+    for command in verify show "restore --target $disk/target"; do
+        # shellcheck disable=SC2086 # words
+        expect_exit 10 "$penstock" $command --from "$disk/empty"
+        expect_message "$disk/empty: there is no complete backup"
+        # shellcheck disable=SC2086
+        expect_exit 10 "$penstock" $command --from "$disk/other"
+        # shellcheck disable=SC2086
+        expect_exit 1 "$penstock" $command --from "$disk/nowhere"
+        expect_message "$disk/nowhere.*No such file or directory; name the directory that --to named"
+        # shellcheck disable=SC2086
+        expect_exit 1 "$penstock" $command --from /dev/null
+        expect_message '/dev/null.*Not a directory'
+        # shellcheck disable=SC2086
+        expect_exit 10 "$penstock" $command --from "$disk/good/BACKUP-1"
+    done
+    expect_exit 0 "$penstock" list --from "$disk/empty"
+    [ ! -s "$memory/out" ] || fail 'an empty directory lists something'
+    expect_exit 0 "$penstock" list --from "$disk/empty" --json
+    [ ! -s "$memory/out" ] || fail 'an empty directory lists something'
+    expect_exit 1 "$penstock" list --from "$disk/nowhere"
+    expect_absent "$disk/target"
+    rm -r "$disk/empty" "$disk/other"
+}
+
+# list shows the good ones beside the bad.
+listing_of_all() {
+    fresh
+    truncate -s -4096 "$disk/bad/$part1"
+    expect_exit 0 "$penstock" list --from "$disk/bad"
+    expect_output '^ +1 +damaged .*BACKUP-1.1.data' '^ +2 +complete'
+    expect_exit 0 "$penstock" list --from "$disk/bad" --json
+    expect_json '.[0].state == "damaged" and (.[0].reason | contains("BACKUP-1.1.data")) and .[1].state == "complete"'
+    expect_exit 0 "$penstock" show --from "$disk/bad" 1
+    expect_output 'damaged'
+    expect_exit 0 "$penstock" verify --from "$disk/bad"
+    expect_output '^backup 2:'
+}
+
+make_small_tree "$disk/tree"
+random_bytes $((5 << 20)) >"$disk/tree/big"
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/good" --ldms 2 --chunk 64K
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/good" --ldms 2 --chunk 64K
+fresh
+before=$(names_below "$disk" | grep -v '^./bad') || true
+# Names beside the bad copy: what a failing restore might leave.
+names_below() {
+    (cd "$1" && find . -mindepth 1 ! -path './bad*' -print0 | sort -z | tr '\0' '\n')
+}
+damaged_files
+swapped_files
+manifests
+no_backup_directory
+listing_of_all

@@ -1,0 +1,97 @@
+#!/bin/bash
+# Everything works for a user without rights and without lockable memory: files that may not be
+# read are said (exit 3), the rest is whole.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+command -v setpriv >/dev/null || skip 'setpriv is missing'
+home=$memory/home
+mkdir "$home"
+if is_root; then chown 65534:65534 "$home"; fi
+
+# Runs penstock as that user; $memlock KiB may be locked.
+memlock=64
+user() {
+    (
+        ulimit -l "$memlock"
+        as_ordinary_user "$penstock" "$@"
+    )
+}
+
+# Runs a shell script as that user.
+user_script() {
+    as_ordinary_user bash -euc "$@"
+}
+
+whole_round() {
+    # shellcheck disable=SC2016 # the inner shell's
+    user_script 'mkdir "$1"; cd "$1"; mkdir -p a/b; echo x >a/b/x; head -c 5000000 /dev/urandom >big
+        ln big a/again; ln -s nowhere a/link; chmod 500 a/b; truncate -s 3M hole' - "$home/tree"
+    local option
+    for option in --ldms=1 --single-threaded --depth=32 --ldms=4; do
+        # The queues of io_uring count as locked memory since Linux 6.14: four do not fit 64 KiB.
+        if [ "$option" = --ldms=4 ]; then memlock=8192; fi
+        expect_exit 0 user backup --source "dir:$home/tree" --to "$home/to" "$option"
+        expect_exit 0 user list --from "$home/to"
+        expect_exit 0 user show --from "$home/to"
+        expect_exit 0 user verify --from "$home/to"
+        expect_exit 0 user restore --from "$home/to" --target "$home/target"
+        compare_trees "$home/tree" "$home/target"
+        chmod -R u+w "$home/target"
+        rm -r "$home/target"
+    done
+    expect_exit 0 user topology
+    expect_exit 0 user topology --json
+    expect_json 'length == 1'
+}
+
+unreadable_files() {
+    # shellcheck disable=SC2016
+    user_script 'cd "$1"; mkdir closed; echo in >closed/in; echo secret >secret; chmod 0 closed secret' - "$home/tree"
+    expect_exit 3 user backup --source "dir:$home/tree" --to "$home/partial" --ldms 2
+    expect_message 'secret: Permission denied' '"closed"' 'the warnings above name them'
+    expect_exit 0 user list --from "$home/partial" --json
+    expect_json '.[0].state == "complete" and .[0].unreadable == 2'
+    expect_exit 0 user show --from "$home/partial"
+    expect_output 'unreadable.*: tree/secret'
+    expect_exit 0 user verify --from "$home/partial"
+    expect_exit 3 user restore --from "$home/partial" --target "$home/target"
+    expect_message 'secret: ' 'closed: ' '2 objects'
+    chmod 700 "$home/tree/closed" "$home/target/closed"
+    chmod 600 "$home/tree/secret"
+    rm -r "$home/target/secret" "$home/target/closed" "$home/tree/secret" "$home/tree/closed"
+    touch -d "@$(stat -c %.9Y "$home/tree")" "$home/target"
+    compare_trees "$home/tree" "$home/target"
+}
+
+# Too little memory to lock is no crash, and said; nothing is left.
+hardly_any_memlock() {
+    memlock=64
+    expect_exit '0 1' user backup --source "dir:$home/tree" --to "$home/little" --ldms 64
+    if [ "$status" -eq 1 ]; then
+        expect_message 'raise the memlock limit \(ulimit -l\), or use fewer --ldms'
+        expect_absent "$home/little"
+    fi
+}
+
+# Owners that he cannot give: his own, and said.
+backup_of_root() {
+    is_root || return 0
+    mkdir "$memory/roots"
+    echo x >"$memory/roots/x"
+    chown 12:34 "$memory/roots/x"
+    chmod 4755 "$memory/roots/x"
+    expect_exit 0 "$penstock" backup --source "dir:$memory/roots" --to "$memory/of-root"
+    expect_exit 1 user list --from "$memory/of-root"
+    expect_message "$memory/of-root.*Permission denied"
+    chmod -R a+rX "$memory/of-root"
+    expect_exit 0 user restore --from "$memory/of-root" --target "$home/roots" --json
+    expect_message 'not root: the restored files will belong to the caller'
+    expect_json '.[-1].owners_skipped == true'
+    [ "$(stat -c %u "$home/roots/x")" = 65534 ] || fail 'an owner that only root may give'
+}
+
+whole_round
+hardly_any_memlock
+unreadable_files
+backup_of_root

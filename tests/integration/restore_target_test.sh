@@ -1,0 +1,93 @@
+#!/bin/bash
+# Where restore writes to: what is refused, what --force does, what is kept.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+restore=("$penstock" restore --from "$disk/to" --target)
+
+refused_targets() {
+    mkdir -p "$disk/full/sub"
+    echo kept >"$disk/full/kept"
+    echo file >"$disk/file"
+    local before
+    before=$(names_below "$disk")
+    expect_exit 1 "${restore[@]}" "$disk/full"
+    expect_message "$disk/full.*not empty.*--force"
+    expect_exit 1 "${restore[@]}" "$disk/missing/target"
+    expect_message "$disk/missing.*No such file"
+    expect_exit 1 "${restore[@]}" "$disk/file"
+    expect_message "$disk/file.*directory"
+    expect_exit 1 "${restore[@]}" "$disk/file" --force
+    expect_exit 1 "${restore[@]}" "$disk/file/below"
+    expect_exit 1 "${restore[@]}" "$disk/to"
+    expect_message 'not empty'
+    expect_exit 1 "${restore[@]}" "$disk/tree"
+    expect_exit 1 "${restore[@]}" /
+    expect_exit 2 "${restore[@]}" ''
+    expect_exit 1 "${restore[@]}" "$disk/$(printf 'x%.0s' {1..256})"
+    expect_names "$disk" "$before"
+    [ "$(cat "$disk/full/kept" "$disk/file")" = $'kept\nfile' ] || fail 'a refused target was changed'
+}
+
+accepted_targets() {
+    local name
+    mkdir "$disk/empty"
+    expect_exit 0 "${restore[@]}" "$disk/empty"
+    compare_trees "$disk/tree" "$disk/empty"
+    expect_exit 0 "${restore[@]}" "$disk/slash///"
+    compare_trees "$disk/tree" "$disk/slash"
+    mkdir "$disk/real"
+    ln -s real "$disk/by-link"
+    expect_exit 0 "${restore[@]}" "$disk/by-link"
+    compare_trees "$disk/tree" "$disk/real"
+    name=$disk/$'new\nline \xff'
+    expect_exit 0 "${restore[@]}" "$name"
+    compare_trees "$disk/tree" "$name"
+    name=$disk/$(printf 'x%.0s' {1..255})
+    expect_exit 0 "${restore[@]}" "$name"
+    compare_trees "$disk/tree" "$name"
+    (cd "$disk" && expect_exit 0 "$penstock" restore --from to --target relative)
+    compare_trees "$disk/tree" "$disk/relative"
+}
+
+# --force: what the backup has is overwritten, whatever kind it was; the rest stays; links that
+# stand in the way are replaced, never followed.
+force() {
+    mkdir -p "$disk/force/hello" "$disk/elsewhere"
+    echo precious >"$disk/elsewhere/precious"
+    echo old >"$disk/force/empty"
+    echo kept >"$disk/force/kept"
+    ln -s "$disk/elsewhere" "$disk/force/sub"
+    expect_exit '0 1' "${restore[@]}" "$disk/force" --force
+    if [ "$status" -eq 1 ]; then
+        expect_message "$disk/force|hello|sub"
+        rm -rf "$disk/force/hello" "$disk/force/sub"
+        ln -s "$disk/elsewhere/precious" "$disk/force/hello"
+        expect_exit 0 "${restore[@]}" "$disk/force" --force
+    fi
+    expect_names "$disk/elsewhere" ./precious
+    [ "$(cat "$disk/elsewhere/precious")" = precious ] || fail 'a link was followed out of the target'
+    [ "$(cat "$disk/force/kept")" = kept ] || fail 'what the backup has not was not kept'
+    rm "$disk/force/kept"
+    touch -d "@$(stat -c %.9Y "$disk/tree")" "$disk/force"
+    compare_trees "$disk/tree" "$disk/force"
+}
+
+# Whoever else works on the backups does not keep a restore out, and two restores of one backup to
+# two places are none of each other's business.
+side_by_side() {
+    local children=() child name
+    for name in a b c; do
+        "${restore[@]}" "$disk/side-$name" >"$memory/out-$name" 2>&1 &
+        children+=($!)
+    done
+    for child in "${children[@]}"; do wait "$child" || fail "a restore beside others: $(cat "$memory"/out-*)"; done
+    for name in a b c; do compare_trees "$disk/tree" "$disk/side-$name"; done
+}
+
+make_small_tree "$disk/tree"
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/to" --ldms 2
+refused_targets
+accepted_targets
+force
+side_by_side
