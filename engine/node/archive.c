@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,15 @@ static int failed(const struct pst_archive *archive, const char *name, const cha
     pst_log(PST_LOG_ERROR, "%s/%s: %s: %s", archive->config->directory, name, step ? step : "write",
             pst_error_text(error));
     return error;
+}
+
+/* The same for a name in the directory of the backup in work. */
+static int failed_inside(const struct pst_archive *archive, const char *name, const char *step,
+                         int error)
+{
+    char path[2 * PST_NAME_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", pst_name_backup(archive->node.common.number).text, name);
+    return failed(archive, path, step, error);
 }
 
 static int highest_number(int directory_fd, uint32_t *highest)
@@ -78,7 +88,7 @@ static int make_part_directories(struct pst_archive *archive)
     for (uint32_t part = 1; part <= archive->parts && error == 0; part++) {
         struct pst_name name = pst_name_part_dir(number, part, archive->parts);
         if (mkdirat(fd, name.text, 0700) < 0)
-            error = failed(archive, name.text, "make the directory", -errno);
+            error = failed_inside(archive, name.text, "make the directory", -errno);
     }
     close(fd);
     return error;
@@ -181,7 +191,7 @@ static int sync_part_directories(const struct pst_archive *archive, int backup_f
         if (fd >= 0)
             close(fd);
         if (error < 0)
-            return failed(archive, name.text, context.failed_step, error);
+            return failed_inside(archive, name.text, context.failed_step, error);
     }
     return 0;
 }
@@ -192,7 +202,7 @@ static int write_manifest(const struct pst_archive *archive, int backup_fd, stru
     struct pst_durable_context context = {.fault = archive->config->archive_fault};
     int error = pst_durable_write(backup_fd, name.text, text->text, text->bytes, false, &context);
     if (error < 0)
-        return failed(archive, name.text, context.failed_step, error);
+        return failed_inside(archive, name.text, context.failed_step, error);
     written->file_bytes = text->bytes;
     memcpy(written->digest, text->digest.bytes, sizeof(written->digest));
     return 0;
@@ -225,14 +235,14 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
         add_sums(&archive->node.common.sums, &archive->node.parts[i].sums);
     int fd = open_backup(archive);
     if (fd < 0)
-        return failed(archive, name.text, "open the directory", fd);
+        return failed_inside(archive, name.text, "open the directory", fd);
     struct pst_manifest_text text = {0};
     int error = sync_part_directories(archive, fd);
     if (error < 0)
         goto out;
     error = pst_node_manifest_encode(&archive->node, &text);
     if (error < 0)
-        failed(archive, name.text, "encode", error);
+        failed_inside(archive, name.text, "encode", error);
     else
         error = write_manifest(archive, fd, name, &text, written);
 out:
@@ -248,11 +258,11 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     end_common(&archive->cluster.common, gci);
     int fd = open_backup(archive);
     if (fd < 0)
-        return failed(archive, name.text, "open the directory", fd);
+        return failed_inside(archive, name.text, "open the directory", fd);
     struct pst_manifest_text text = {0};
     int error = pst_cluster_manifest_encode(&archive->cluster, &text);
     if (error < 0)
-        failed(archive, name.text, "encode", error);
+        failed_inside(archive, name.text, "encode", error);
     else
         error = write_manifest(archive, fd, name, &text, written);
     free(text.text);
@@ -265,11 +275,11 @@ int pst_archive_commit(struct pst_archive *archive)
     struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
     int fd = open_backup(archive);
     if (fd < 0)
-        return failed(archive, name.text, "open the directory", fd);
+        return failed_inside(archive, name.text, "open the directory", fd);
     int error = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
     close(fd);
     if (error < 0)
-        return failed(archive, name.text, "find", error);
+        return failed_inside(archive, name.text, "find", error);
     archive->backup = 0;
     return 0;
 }
@@ -278,7 +288,7 @@ static int remove_name(const struct pst_archive *archive, int fd, const char *na
 {
     if (unlinkat(fd, name, flags) == 0 || errno == ENOENT)
         return 0;
-    return failed(archive, name, "remove it by hand", -errno);
+    return failed_inside(archive, name, "remove it by hand", -errno);
 }
 
 int pst_archive_clean_up(struct pst_archive *archive)
@@ -299,10 +309,10 @@ int pst_archive_clean_up(struct pst_archive *archive)
         error = error < 0 ? error : part_error;
     }
     close(fd);
-    int directory_error = remove_name(archive, archive->directory_fd, backup.text, AT_REMOVEDIR);
-    error = error < 0 ? error : directory_error;
     if (error < 0)
         return error;
+    if (unlinkat(archive->directory_fd, backup.text, AT_REMOVEDIR) < 0)
+        return failed(archive, backup.text, "remove it by hand", -errno);
     archive->directory_made = false;
     struct pst_durable_context context = {.fault = archive->config->archive_fault};
     error = pst_durable_sync_dir(archive->directory_fd, &context);

@@ -91,6 +91,12 @@ static bool take_results(struct ldm *ldm)
     return took;
 }
 
+/* A hub that does not get to run misses reports, never an answer. */
+static bool has_room_for_report(const struct ldm *ldm)
+{
+    return pst_signal_ring_room(ldm->thread->worker.channel.to_hub) > PST_REQUESTS_UNANSWERED_MAX;
+}
+
 /* true: there was something to do, which may have begun a work. */
 static bool keep_time(struct ldm *ldm)
 {
@@ -100,7 +106,8 @@ static bool keep_time(struct ldm *ldm)
         struct pst_event event = {.type = PST_EVENT_TIMER};
         step(ldm, &event);
     }
-    if (ldm->block.participant.state != PST_PARTICIPANT_SCANNING || now_ns < ldm->progress_due_ns)
+    if (ldm->block.participant.state != PST_PARTICIPANT_SCANNING || now_ns < ldm->progress_due_ns ||
+        !has_room_for_report(ldm))
         return is_due;
     ldm->progress_due_ns = now_ns + ldm->node->config.timeouts.progress_ns;
     struct pst_event event = {.type = PST_EVENT_PROGRESS,

@@ -14,6 +14,7 @@
 
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
+#include "io/durable.h"
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -56,6 +57,16 @@ void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t dead
     assert(woken >= 0);
 }
 
+static int make_durable(int directory_fd)
+{
+    int parent_fd = openat(directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent_fd < 0) /* one may be allowed to make names in it and not to read it */
+        return syncfs(directory_fd) < 0 ? -errno : 0;
+    int error = pst_durable_sync_dir(parent_fd, NULL);
+    close(parent_fd);
+    return error;
+}
+
 /* The lock says that this process alone writes, sweeps and numbers in the directory. */
 static int open_directory(struct pst_node *node)
 {
@@ -81,6 +92,13 @@ static int open_directory(struct pst_node *node)
                 error == -PST_E_BUSY ? "another process is backing up into it; wait for its end"
                                      : pst_error_text(error));
     }
+    if (error == 0 && node->directory_made) {
+        error = make_durable(fd);
+        if (error < 0)
+            pst_log(PST_LOG_ERROR, "%s: fsync of its parent: %s", directory, pst_error_text(error));
+    }
+    if (error < 0 && node->directory_made && error != -PST_E_BUSY)
+        rmdir(directory);
     if (error < 0 && fd >= 0)
         close(fd);
     node->directory_fd = error < 0 ? -1 : fd;

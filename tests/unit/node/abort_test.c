@@ -237,7 +237,7 @@ static void test_out_of_time(void)
         timeouts->proxy_ns = timeouts->ldm_ns * 5 / 4;
         timeouts->master_ns = timeouts->ldm_ns * 3 / 2;
         timeouts->stall_ns = timeouts->ldm_ns;
-        timeouts->progress_ns = timeouts->ldm_ns / 2;
+        timeouts->progress_ns = timeouts->ldm_ns / 4;
         begin_log_capture();
         int error = rig_run(&rig);
         free(end_log_capture());
