@@ -193,9 +193,16 @@ const char *pst_signal_fault_text(enum pst_signal_fault fault)
     return "unknown fault";
 }
 
-uint32_t pst_signal_ring_room(const struct pst_signal_ring *ring)
+uint32_t pst_signal_ring_room(struct pst_signal_ring *ring)
 {
-    return rte_ring_free_count(&ring->ring);
+    /* An enqueue begun and given up: rte_ring_free_count() too reads without an acquire. */
+    struct rte_ring_zc_data slots;
+    uint32_t room_after = 0;
+    uint32_t reserved =
+        rte_ring_enqueue_zc_burst_elem_start(&ring->ring, PST_SIGNAL_BYTES, 1, &slots, &room_after);
+    if (reserved > 0)
+        rte_ring_enqueue_zc_elem_finish(&ring->ring, 0);
+    return reserved + room_after;
 }
 
 uint64_t pst_signal_ring_refused(const struct pst_signal_ring *ring)

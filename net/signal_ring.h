@@ -71,7 +71,7 @@ enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring);
 const char *pst_signal_fault_text(enum pst_signal_fault fault);
 
 /* Producer thread. How many signals fit just now, at least. */
-uint32_t pst_signal_ring_room(const struct pst_signal_ring *ring);
+uint32_t pst_signal_ring_room(struct pst_signal_ring *ring);
 
 /* Producer thread. How often put found the ring full. */
 uint64_t pst_signal_ring_refused(const struct pst_signal_ring *ring);

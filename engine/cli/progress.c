@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -40,12 +41,13 @@ struct pst_progress {
     bool broken; /* out cannot be written: said once */
 };
 
-static volatile sig_atomic_t status_wanted;
+/* Set by whichever thread the signal meets. */
+static atomic_bool status_wanted;
 
 static void want_status(int number)
 {
     (void)number;
-    status_wanted = 1;
+    atomic_store(&status_wanted, true);
 }
 
 enum pst_progress_style pst_progress_choose_style(bool json)
@@ -232,9 +234,8 @@ void pst_progress_update(struct pst_progress *progress, const struct pst_progres
 {
     assert(progress && sample && sample->now_ns >= progress->printed_ns);
     bool due = sample->now_ns - progress->printed_ns >= intervals_ns[progress->style];
-    if (!due && !status_wanted)
+    if (!atomic_exchange(&status_wanted, false) && !due)
         return;
-    status_wanted = 0;
     progress->printed_ns = sample->now_ns;
     reckon_rate(progress, sample);
     if (progress->style == PST_PROGRESS_BAR)
