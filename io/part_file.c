@@ -39,7 +39,8 @@ static void preallocated(struct pst_io_op *op, int result)
         after(part);
 }
 
-/* 0: none. tmpfs clears each page as it allocates it, and has to find it again for the write. */
+/* 0: none. Where little is free, LDMs would take it from each other, and a backup that fits fail.
+ * tmpfs clears each page as it allocates it, and has to find it again for the write. */
 static uint64_t step_bytes(const struct pst_file *file)
 {
     struct statfs attributes;
@@ -48,7 +49,7 @@ static uint64_t step_bytes(const struct pst_file *file)
     uint64_t free_bytes = (uint64_t)attributes.f_bavail * (uint64_t)attributes.f_bsize;
     uint64_t bytes = free_bytes / PREALLOCATE_SHARE & ~(uint64_t)(PST_BLOCK_BYTES - 1);
     if (bytes < PREALLOCATE_BYTES_MIN)
-        return PREALLOCATE_BYTES_MIN;
+        return 0;
     return bytes < PREALLOCATE_BYTES_MAX ? bytes : PREALLOCATE_BYTES_MAX;
 }
 

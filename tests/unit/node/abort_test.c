@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
 #include "engine/format/names.h"
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"
@@ -290,6 +291,34 @@ static int run_in_full_tmpfs(void)
     return failures != 0;
 }
 
+/* A disk with room for what is backed up and little more: LDMs that reserve space ahead must not
+ * take it from each other. */
+static int run_on_small_disk(void)
+{
+    char command[4 * RIG_PATH_BYTES];
+    const char *image = join(tree, "image");
+    snprintf(command, sizeof(command),
+             "truncate -s 40M %s && mkfs.ext4 -q %s && mount -o loop %s %s", image, image, image,
+             scratch);
+    if (unshare(CLONE_NEWNS) < 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        system(command) != 0)
+        return 77;
+    const char *const specs[] = {"synthetic:rows=900,row-bytes=20000"};
+    struct rig rig;
+    int error = 0;
+    char to[RIG_PATH_BYTES * 2];
+    snprintf(to, sizeof(to), "%s/to", scratch);
+    rig_open(&rig, to, 4, specs, 1);
+    for (uint32_t i = 0; i < 10 && error == 0; i++) {
+        error = rig_run(&rig);
+        remove_tree(to);
+    }
+    rig_close(&rig);
+    if (umount(scratch) < 0)
+        return 1;
+    return error != 0;
+}
+
 /* -EACCES, and again where the directory is there but another's. */
 static int run_as_nobody(void)
 {
@@ -306,6 +335,7 @@ static int run_as_nobody(void)
 static int in_child(const char *name, int (*run)(void))
 {
     int status = 0;
+    pst_log_set_level(PST_LOG_ERROR);
     (void)fflush(stdout);
     (void)start();
     pid_t child = fork();
@@ -340,6 +370,8 @@ int main(int argc, char **argv)
     };
     if (argc == 2 && strcmp(argv[1], "full-disk") == 0)
         return in_child("a full disk", run_in_full_tmpfs);
+    if (argc == 2 && strcmp(argv[1], "small-disk") == 0)
+        return in_child("mounting a small ext4", run_on_small_disk);
     if (argc == 2 && strcmp(argv[1], "nobody") == 0)
         return in_child("a directory of another user", run_as_nobody);
     return run_suites(suites);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"
 
@@ -256,6 +257,7 @@ static int run_unreadable_as_nobody(void)
 static int in_child(void)
 {
     int status = 0;
+    pst_log_set_level(PST_LOG_ERROR);
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0)
