@@ -206,6 +206,12 @@ static const char *advice(int error)
     case ENOSPC:
     case EDQUOT:
         return "; make room there, or choose another --to";
+    case EFBIG:
+        return "; raise the limit of file sizes (ulimit -f), or use more --ldms";
+    case EMFILE:
+        return "; raise the limit of open files (ulimit -n)";
+    case ENOMEM:
+        return "; use fewer --ldms, a lower --depth or a smaller --chunk";
     case PST_E_NUMBER_EXISTS:
         return "; choose another --number, or leave it out for the next one";
     default:

@@ -34,7 +34,9 @@ int pst_interrupt_install(void)
     if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
         return -errno;
     action.sa_handler = SIG_IGN;
-    return sigaction(SIGPIPE, &action, NULL) < 0 ? -errno : 0;
+    if (sigaction(SIGPIPE, &action, NULL) < 0 || sigaction(SIGXFSZ, &action, NULL) < 0)
+        return -errno;
+    return 0;
 }
 
 const atomic_bool *pst_interrupt_flag(void)

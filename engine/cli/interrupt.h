@@ -9,8 +9,9 @@
 
 #include "engine/base/error.h"
 
-/* Takes both signals over for the rest of the process, and ignores SIGPIPE: a closed pipe is an
- * error of its write. Main thread, before any other thread starts. 0 or -errno. */
+/* Takes both signals over for the rest of the process, and ignores SIGPIPE and SIGXFSZ: a closed
+ * pipe and a limit on file sizes are errors of the write that meets them. Main thread, before any
+ * other thread starts. 0 or -errno. */
 PST_MUST_USE int pst_interrupt_install(void);
 
 /* Any thread. */

@@ -181,6 +181,52 @@ foreign_files() {
     expect_exit 0 "$penstock" verify --from "$disk/shared"
 }
 
+# limited FLAG VALUE COMMAND…: under a limit of the shell's ulimit.
+limited() {
+    (
+        ulimit -c 0 "$1" "$2"
+        shift 2
+        "$@"
+    )
+}
+
+limits() {
+    expect_exit 1 limited -f 1000 "$penstock" backup --source synthetic:rows=20000 --to "$disk/limited"
+    expect_message "$disk/limited: no backup was made: .*File too large; raise .*ulimit -f"
+    expect_absent "$disk/limited"
+    expect_exit 0 "$penstock" backup --source synthetic:rows=20000 --to "$disk/limited"
+    expect_exit 1 limited -f 1000 "$penstock" restore --from "$disk/limited" --target "$disk/limited-target"
+    expect_message 'rows: File too large'
+    expect_absent "$disk/limited-target"
+    local files
+    for files in 6 8 10 12 14 16 18 20; do
+        expect_exit '0 1' limited -n "$files" "$penstock" backup --source synthetic:rows=1 --to "$disk/files" --ldms 2
+        if [ "$status" -eq 1 ]; then
+            expect_message 'Too many open files; raise .*ulimit -n'
+            expect_absent "$disk/files"
+        else
+            rm -r "$disk/files"
+        fi
+    done
+}
+
+# Taken away while it is written to: exit 1, no crash, and no wait.
+vanishing_target() {
+    "$penstock" backup --source synthetic:rows=400000 --to "$memory/vanishing" >/dev/null 2>"$memory/err" &
+    local child=$!
+    until compgen -G "$memory/vanishing/BACKUP-1/*/*.data" >/dev/null; do
+        kill -0 "$child" || fail 'the backup ended early'
+    done
+    kill -STOP "$child"
+    rm -r "$memory/vanishing"
+    kill -CONT "$child"
+    status=0
+    wait "$child" || status=$?
+    [ "$status" -eq 1 ] || fail "exit $status, not 1"
+    expect_message 'vanishing: no backup was made: .*No such file or directory'
+    expect_absent "$memory/vanishing"
+}
+
 two_at_once() {
     "$penstock" backup --source synthetic:rows=2000000 --to "$memory/busy" --depth 2 >/dev/null 2>&1 &
     local child=$!
@@ -206,4 +252,6 @@ target_inside_source
 bad_targets
 same_number_twice
 foreign_files
+limits
+vanishing_target
 two_at_once

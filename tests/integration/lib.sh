@@ -27,9 +27,9 @@ penstock=$memory/penstock
 install -m 755 "$1" "$penstock"
 
 export LC_ALL=C TZ=UTC
-unset "${!PENSTOCK_@}" 2>/dev/null || true
 # shellcheck disable=SC2034 # used by the tests
 is_full=${PENSTOCK_FULL:-}
+unset "${!PENSTOCK_@}" 2>/dev/null || true
 
 fail() {
     echo "FAILED: $*" >&2
