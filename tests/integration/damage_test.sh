@@ -4,6 +4,7 @@
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+digest=${3:?usage: damage_test.sh PENSTOCK FOLDER DIGEST}
 part1=BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data
 part2=BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data
 
@@ -107,6 +108,55 @@ manifests() {
     expect_names "$disk" "$before"
 }
 
+# rewrite FILE SED-SCRIPT: changes a manifest, and makes its checksum right again.
+rewrite() {
+    local line
+    line=$(head -n 1 "$1" | sed "$2")
+    [ "$line" != "$(head -n 1 "$1")" ] || fail "$1: $2 changes nothing"
+    printf '%s\n{"checksum":"%s"}\n' "$line" "$(printf '%s\n' "$line" | "$digest")" >"$1"
+}
+
+newer() {
+    local node=$disk/bad/BACKUP-1/BACKUP-1.1.manifest cluster=$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest
+    fresh
+    rewrite "$cluster" 's/,"incompatible":0/,"incompatible":4/'
+    rejected 'BACKUP-1.cluster.manifest.*written by a newer, incompatible Penstock'
+    expect_exit 0 "$penstock" list --from "$disk/bad"
+    expect_output '^ +1 +newer' '^ +2 +complete'
+    # Of another node's manifest only the cluster manifest tells.
+    fresh
+    rewrite "$node" 's/,"incompatible":0/,"incompatible":4/'
+    rewrite "$cluster" "s/\"digest\":\"[^\"]*\"/\"digest\":\"$("$digest" <"$node")\"/"
+    rejected 'BACKUP-1.1.manifest.*written by a newer, incompatible Penstock'
+    # What a newer one added compatibly is no obstacle to reading.
+    fresh
+    rewrite "$cluster" 's/"compatible":0/"compatible":1/; s/"read_only_compatible":0/"read_only_compatible":2/'
+    expect_exit 0 "$penstock" verify --from "$disk/bad" 1
+    # A newer backup keeps its number and its files.
+    fresh
+    rewrite "$cluster" 's/,"incompatible":0/,"incompatible":4/'
+    rm -r "$disk/bad/BACKUP-2"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/bad"
+    expect_output '^backup 2 is complete'
+    [ -e "$disk/bad/$part1" ] || fail 'a newer backup was swept'
+}
+
+# Whole, sealed and wrong: rejected, never a crash.
+nonsense() {
+    local cluster=$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest change
+    for change in 's/"nodes":\[.*\]/"nodes":[]/' 's/"nodes":\[.*\]/"nodes":7/' 's/"node":1/"node":99999/' \
+        's/"number":1/"number":2/' 's/"number":1/"number":-1/' 's/"uid":"../"uid":"/' 's/^{/[/' \
+        's/"master_node":1//' 's/"bytes":[0-9]*/"bytes":18446744073709551615/' 's/.*/{}/' 's/.*//'; do
+        fresh
+        rewrite "$cluster" "$change"
+        expect_exit '1 10' "$penstock" verify --from "$disk/bad" 1
+        expect_exit '1 10' "$penstock" restore --from "$disk/bad" --target "$disk/target" 1
+        expect_exit 0 "$penstock" list --from "$disk/bad"
+        expect_output '^ +2 +complete'
+        expect_names "$disk" "$before"
+    done
+}
+
 no_backup_directory() {
     mkdir "$disk/empty" "$disk/other"
     echo x >"$disk/other/BACKUP-1"
@@ -163,5 +213,7 @@ names_below() {
 damaged_files
 swapped_files
 manifests
+newer
+nonsense
 no_backup_directory
 listing_of_all
