@@ -1,6 +1,7 @@
 #!/bin/bash
 # Bad input to backup: each case has its exit code, a message that names the culprit and says what
 # to do, and leaves nothing behind.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

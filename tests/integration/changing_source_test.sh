@@ -1,6 +1,7 @@
 #!/bin/bash
 # A tree that changes while it is backed up: exit 0 or 3, never a crash; the backup verifies and
 # restores, and what did not change is as it was.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What is not, or no longer, a backup: verify and restore fail, name the file, and restore leaves
 # nothing behind.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A target that is full or read-only: exit 1, a message that says so, and nothing left; with room
 # again, the next run works. Needs to mount: root only.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

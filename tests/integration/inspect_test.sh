@@ -1,6 +1,7 @@
 #!/bin/bash
 # list, show, verify and restore find the backup that is meant; --json says what it promises; a
 # standard output that cannot be written is an error, never a crash or a spoilt backup.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,11 +1,13 @@
 #!/bin/bash
 # SIGINT and SIGTERM at any moment: exit 130 and nothing is left; or the work was done already.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 rounds=12
 [ -z "$is_full" ] || rounds=300
-handles='SigCgt:\s*[0-9a-f]*[2367abef]$' # of /proc/PID/status: SIGINT has a handler
+# Of /proc/PID/status: SIGINT and SIGTERM have handlers.
+handles='SigCgt:\s*[0-9a-f]*[4-7c-f][0-9a-f]{2}[2367abef]$'
 
 # interrupt_after SIGNAL SECONDS COMMAND…: sends the signal that long after the command is ready
 # for it. Exit code in $status.
@@ -14,7 +16,7 @@ interrupt_after() {
     shift 2
     "$@" >"$memory/out" 2>"$memory/err" &
     local child=$!
-    until grep -Eq "$handles" "/proc/$child/status" 2>/dev/null; do
+    until [ "/proc/$child/exe" -ef "$penstock" ] && grep -Eq "$handles" "/proc/$child/status" 2>/dev/null; do
         kill -0 "$child" 2>/dev/null || break
     done
     sleep "$seconds"
@@ -70,7 +72,7 @@ interrupted_backups() {
     # Twice: the second does not hurt.
     "$penstock" backup --source synthetic:rows=2000000 --to "$disk/new" >"$memory/out" 2>"$memory/err" &
     local child=$!
-    until [ -d "$disk/new" ]; do sleep 0.005; done
+    until [ -d "$disk/new" ]; do kill -0 "$child" || fail 'the backup ended early'; done
     kill -INT "$child"
     kill -TERM "$child" 2>/dev/null || true
     status=0

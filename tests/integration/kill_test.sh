@@ -1,6 +1,7 @@
 #!/bin/bash
 # SIGKILL at any moment: what list calls complete passes verify; the next backup sweeps what was
 # left; a restore's target is whole or not there, and running it again works.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

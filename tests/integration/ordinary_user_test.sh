@@ -1,6 +1,7 @@
 #!/bin/bash
 # Everything works for a user without rights and without lockable memory: files that may not be
 # read are said (exit 3), the rest is whole.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Where restore writes to: what is refused, what --force does, what is kept.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

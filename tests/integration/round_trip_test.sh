@@ -1,6 +1,7 @@
 #!/bin/bash
 # A tree of everything that trees have goes through backup, verify and restore unchanged: for
 # numbers of LDMs, chunk sizes, depths, with and without O_DIRECT, on disk and on tmpfs.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Kinds and numbers of sources: several at once, one file, rows from a seed, nothing at all, and
 # what is no file.
+set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
