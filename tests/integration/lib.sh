@@ -15,7 +15,10 @@ memory=$(mktemp -d "/dev/shm/penstock-$test_name.XXXXXX")
 chmod 755 "$disk" "$memory"
 mounted=()
 leave() {
-    local folder
+    local folder child
+    # What still runs would go on writing into what is removed.
+    for child in $(jobs -p); do kill -KILL "$child" 2>/dev/null || true; done
+    wait
     for folder in "${mounted[@]}"; do umount -l "$folder" 2>/dev/null || true; done
     chmod -R u+rwX "$disk" "$memory" 2>/dev/null || true
     rm -rf "$disk" "$memory"
