@@ -18,7 +18,7 @@
 #include "tests/unit/node/rig.h"
 
 #define RUNS_MAX 400u
-#define ABORTED_RUNS 30u
+#define ABORTED_RUNS 12u
 
 struct fault_case {
     const char *name;
@@ -33,6 +33,8 @@ static const struct fault_case fault_cases[] = {
     {"short, odd", PST_IO_FAULT_SHORT, 0, 1001},
 };
 
+/* A real disk syncs slowly: there, one kind of error and one of shortness. */
+static bool on_disk;
 static char tree[RIG_PATH_BYTES];
 static char tree_spec[2 * RIG_PATH_BYTES];
 static char to[RIG_PATH_BYTES];
@@ -40,6 +42,7 @@ static char to[RIG_PATH_BYTES];
 static int start_in(const char *base)
 {
     make_scratch(to, base);
+    on_disk = strcmp(base, ".") == 0;
     make_scratch(tree, "/dev/shm");
     make_directory(tree, "directory");
     make_file(tree, "directory/a", 100, 1);
@@ -150,6 +153,8 @@ static void sweep(uint32_t ldms, bool of_archive, bool cancels)
         rig.options.cancel_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     for (size_t i = 0; i < sizeof(fault_cases) / sizeof(fault_cases[0]); i++) {
         const struct fault_case *fault_case = &fault_cases[i];
+        if (on_disk && fault_case->error != EIO && fault_case->short_bytes != 4096)
+            continue;
         uint64_t runs = 0, hits = 0;
         bool goes_on = true;
         while (cancels ? runs < ABORTED_RUNS : goes_on && runs < RUNS_MAX) {
