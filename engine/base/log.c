@@ -19,6 +19,15 @@ void pst_log_set_level(enum pst_log_level level)
     log_level = level;
 }
 
+/* A file name may hold anything; a line stays a line, and a terminal unharmed. */
+static void make_printable(char *line, int bytes)
+{
+    for (int i = 0; i < bytes; i++) {
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
+    }
+}
+
 void pst_log(enum pst_log_level level, const char *format, ...)
 {
     if (level > log_level)
@@ -32,6 +41,7 @@ void pst_log(enum pst_log_level level, const char *format, ...)
     va_end(arguments);
     if (used > (int)sizeof(line) - 1)
         used = (int)sizeof(line) - 1;
+    make_printable(line, used);
     line[used++] = '\n';
     /* A log that cannot be written has nowhere to say so. */
     ssize_t written = write(STDERR_FILENO, line, (size_t)used);

@@ -1,6 +1,7 @@
 /*
  * Log lines to stderr: one event, one line, one write(2). Any thread; never from engine/protocol.
- * A line is cut at PST_LOG_LINE_BYTES. Data for programs goes to stdout and never through here.
+ * A line is cut at PST_LOG_LINE_BYTES; control characters in it become '?'. Data for programs goes
+ * to stdout and never through here.
  */
 #ifndef PST_ENGINE_BASE_LOG_H
 #define PST_ENGINE_BASE_LOG_H

@@ -31,6 +31,12 @@ int pst_interrupt_install(void)
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) < 0)
+        return -errno;
+    /* nohup(1) has it ignored, and means it. */
+    if (hangup.sa_handler != SIG_IGN && sigaction(SIGHUP, &action, NULL) < 0)
+        return -errno;
     if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
         return -errno;
     action.sa_handler = SIG_IGN;

@@ -1,5 +1,6 @@
 /*
- * SIGINT and SIGTERM as a wish to stop in order: a flag and a descriptor that becomes readable.
+ * SIGINT, SIGTERM and SIGHUP as a wish to stop in order: a flag and a descriptor that becomes
+ * readable.
  */
 #ifndef PST_ENGINE_CLI_INTERRUPT_H
 #define PST_ENGINE_CLI_INTERRUPT_H
@@ -9,7 +10,7 @@
 
 #include "engine/base/error.h"
 
-/* Takes both signals over for the rest of the process, and ignores SIGPIPE and SIGXFSZ: a closed
+/* Takes the signals over for the rest of the process, and ignores SIGPIPE and SIGXFSZ: a closed
  * pipe and a limit on file sizes are errors of the write that meets them. Main thread, before any
  * other thread starts. 0 or -errno. */
 PST_MUST_USE int pst_interrupt_install(void);

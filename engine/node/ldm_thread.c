@@ -11,7 +11,7 @@
 #include "engine/protocol/ldm.h"
 #include "io/ring.h"
 
-#define RING_ENTRIES 256u
+#define RING_ENTRIES 64u
 #define RING_FILES 16u
 
 struct ldm {

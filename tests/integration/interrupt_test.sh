@@ -1,5 +1,5 @@
 #!/bin/bash
-# SIGINT and SIGTERM at any moment: exit 130 and nothing is left; or the work was done already.
+# SIGINT, SIGTERM and SIGHUP at any moment: exit 130 and nothing is left; or the work was done already.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -29,8 +29,8 @@ interrupt_after() {
 random_moment() { # LIMIT_MS
     local ms=$((RANDOM % $1))
     moment=$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))
-    signal=INT
-    [ $((RANDOM % 2)) -eq 0 ] || signal=TERM
+    local signals=(INT TERM HUP)
+    signal=${signals[RANDOM % 3]}
 }
 
 milliseconds_of() { # COMMAND…

@@ -55,6 +55,14 @@ static void lines_above_the_level_are_dropped(void)
     CU_ASSERT_STRING_EQUAL(captured, "penstock: debug: shown\n");
 }
 
+static void control_characters_are_made_visible(void)
+{
+    capture_start();
+    pst_log(PST_LOG_INFO, "name \n\x1b[2J\x7f");
+    capture_end();
+    CU_ASSERT_STRING_EQUAL(captured, "penstock: name ??[2J?\n");
+}
+
 static void a_long_line_is_cut_and_ended(void)
 {
     char text[2 * PST_LOG_LINE_BYTES];
@@ -80,6 +88,7 @@ static void errno_is_kept(void)
 static CU_TestInfo tests[] = {
     {"a line names its level", a_line_names_its_level},
     {"lines above the level are dropped", lines_above_the_level_are_dropped},
+    {"control characters are made visible", control_characters_are_made_visible},
     {"a long line is cut and ended", a_long_line_is_cut_and_ended},
     {"errno is kept", errno_is_kept},
     CU_TEST_INFO_NULL,
