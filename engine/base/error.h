@@ -37,6 +37,9 @@
     X(PST_E_THAWED, 1335, PST_RETRY, "the freeze outlasted its limit and was given up")            \
     X(PST_E_WRONG_MASTER, 1336, PST_FINAL, "the order did not come from this backup's master")     \
     X(PST_E_LINK, 1337, PST_RETRY, "a signal was damaged or lost on its way")                      \
+    X(PST_E_HEADROOM, 1338, PST_RETRY,                                                             \
+      "the database would have run full while its snapshot was held")                              \
+    X(PST_E_GUARD, 1339, PST_RETRY, "the process that guarded a snapshot was killed")              \
     X(PST_E_WRONG_STATE, 1340, PST_FINAL, "the order does not fit the state of the backup")        \
     X(PST_E_UNKNOWN_BACKUP, 1341, PST_FINAL, "no such backup is running")                          \
     X(PST_E_NUMBER_EXISTS, 1350, PST_FINAL, "a backup of that number exists")                      \

@@ -18,6 +18,7 @@
 #include "engine/node/pipeline.h"
 
 #define NS_PER_S UINT64_C(1000000000)
+#define FREEZE_MAX_NS (60 * NS_PER_S) /* well below timeouts.proxy_ns */
 
 static const struct pst_option options[] = {
     {.name = "source",
@@ -25,7 +26,7 @@ static const struct pst_option options[] = {
      .argument = "[NAME=]KIND:...",
      .required = true,
      .repeatable = true,
-     .help = "what to back up: dir:PATH, or synthetic:rows=N[,row-bytes=N]"
+     .help = "what to back up: dir:PATH, lmdb:PATH, or synthetic:rows=N[,row-bytes=N]"
              "[,compressibility=PERCENT][,seed=N]"},
     {.name = "to",
      .kind = PST_OPTION_TEXT,
@@ -61,6 +62,26 @@ static const struct pst_option options[] = {
      .argument = "auto|on|off",
      .fallback = "auto",
      .help = "write with O_DIRECT: where it works, always, never"},
+    {.name = "freeze-wait",
+     .kind = PST_OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "10s",
+     .max = FREEZE_MAX_NS,
+     .help =
+         "how long to wait for the writers of one source; a single lmdb: source holds up nobody"},
+    {.name = "freeze-hold",
+     .kind = PST_OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "2s",
+     .min = NS_PER_S / 1000,
+     .max = FREEZE_MAX_NS,
+     .help = "how long writers may be held up; then they go on and the backup is given up"},
+    {.name = "source-headroom",
+     .kind = PST_OPTION_COUNT,
+     .argument = "PERCENT",
+     .fallback = "10",
+     .max = 100,
+     .help = "give up a backup under which an LMDB map grows to less free space than this"},
     PST_OPTION_JSON,
     {0},
 };
@@ -74,7 +95,6 @@ static const struct pst_timeouts timeouts = {
     .stall_ns = 60 * NS_PER_S,
     .progress_ns = NS_PER_S / 5,
 };
-#define FREEZE_WAIT_NS (10 * NS_PER_S)
 
 /* What a backup needs; on the heap, for its size. */
 struct run {
@@ -122,7 +142,9 @@ static enum pst_exit read_options(struct run *run)
     node->node = 1;
     node->directory = pst_argument_text(arguments, "to");
     node->depth = (uint32_t)pst_argument_number(arguments, "depth");
-    node->freeze_wait_ns = FREEZE_WAIT_NS;
+    node->freeze_wait_ns = pst_argument_number(arguments, "freeze-wait");
+    node->freeze_hold_ns = pst_argument_number(arguments, "freeze-hold");
+    node->headroom_percent = (uint32_t)pst_argument_number(arguments, "source-headroom");
     node->timeouts = timeouts;
     node->topology = &run->placements.topology;
     node->plan = &run->placements.plan;

@@ -17,14 +17,20 @@ static json_t *part_json(const struct pst_manifest_part *part)
                      "chunks", (json_int_t)part->sums.chunks);
 }
 
+static json_t *source_json(const struct pst_manifest_source *source)
+{
+    json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
+    return json_pack("{s:s, s:o, s:o*}", "name", source->name, "spec", pst_json_text(source->spec),
+                     "details", details);
+}
+
 static json_t *node_json(const struct pst_node_manifest *node)
 {
     json_t *sources = json_array();
     json_t *parts = json_array();
     json_t *unreadable = json_array();
     for (uint32_t i = 0; i < node->sources_count; i++)
-        json_array_append_new(sources, json_pack("{s:s, s:o}", "name", node->sources[i].name,
-                                                 "spec", pst_json_text(node->sources[i].spec)));
+        json_array_append_new(sources, source_json(&node->sources[i]));
     for (uint32_t i = 0; i < node->parts_count; i++)
         json_array_append_new(parts, part_json(&node->parts[i]));
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
@@ -46,6 +52,21 @@ static int print_json(const struct pst_backup *backup)
     return pst_json_print(stdout, value);
 }
 
+/* Whatever its kind of source says, as it says it. */
+static void print_source(const struct pst_manifest_source *source)
+{
+    const char *key;
+    json_t *value;
+    printf("  source %s = %s\n", source->name, source->spec);
+    json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
+    json_object_foreach(details, key, value)
+    {
+        if (json_is_integer(value))
+            printf("    %s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+    }
+    json_decref(details);
+}
+
 static void print_node(const struct pst_node_manifest *node)
 {
     char text[PST_VALUE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
@@ -53,7 +74,7 @@ static void print_node(const struct pst_node_manifest *node)
            node->single_threaded ? "single-threaded" : "multithreaded",
            pst_value_size_text(node->chunk_bytes, text));
     for (uint32_t i = 0; i < node->sources_count; i++)
-        printf("  source %s = %s\n", node->sources[i].name, node->sources[i].spec);
+        print_source(&node->sources[i]);
     for (uint32_t i = 0; i < node->parts_count; i++) {
         const struct pst_manifest_part *part = &node->parts[i];
         printf("  part %u of %u by LDM %u: %s, %llu objects, %llu chunks, %s\n", part->part,

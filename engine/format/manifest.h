@@ -39,6 +39,8 @@ struct pst_manifest_source {
     const char *name;  /* pst_object_name_is_safe, UTF-8, below PST_SOURCE_NAME_MAX bytes, unique */
     const char *spec;  /* "dir:/srv/data": for people; what is not UTF-8 comes back as \xHH */
     uint32_t instance; /* 0…PST_SOURCES_MAX - 1, unique: the upper bits of its objects' ids */
+    /* Text of a JSON object, what the kind of source has to say of this backup, or NULL. */
+    const char *details;
 };
 
 struct pst_manifest_part {

@@ -133,6 +133,22 @@ static bool source_is_new(const struct pst_node_manifest *manifest,
     return true;
 }
 
+/* The text of an object that may be missing; it lives in the document, in the object's place. */
+static const char *take_details(struct reader *reader, json_t *item)
+{
+    json_t *details = reader->wrong ? NULL : json_object_get(item, "details");
+    if (details == NULL)
+        return NULL;
+    char *text = json_is_object(details) ? json_dumps(details, JSON_COMPACT) : NULL;
+    json_t *string = text ? json_string(text) : NULL;
+    free(text);
+    if (json_object_set_new(item, "details", string) != 0) {
+        reader->wrong = "details";
+        return NULL;
+    }
+    return json_string_value(string);
+}
+
 static void take_sources(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
 {
     json_t *array = take_container(reader, object, "sources", JSON_ARRAY);
@@ -145,6 +161,7 @@ static void take_sources(struct reader *reader, json_t *object, struct pst_node_
             .name = take_string(reader, item, "name"),
             .spec = take_string(reader, item, "spec"),
             .instance = (uint32_t)take_integer(reader, item, "instance", 0, PST_SOURCES_MAX - 1),
+            .details = take_details(reader, item),
         };
         if (reader->wrong == NULL &&
             (!pst_object_name_is_safe(source.name) || strlen(source.name) >= PST_SOURCE_NAME_MAX ||

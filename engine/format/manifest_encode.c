@@ -85,6 +85,14 @@ static json_t *common_object(const struct pst_manifest_common *common, const cha
                      integer(common->finished_unix_ns), "sums", sums_object(&common->sums));
 }
 
+/* 0, also where there is nothing to set. */
+static int set_details(json_t *item, const char *details)
+{
+    if (details == NULL)
+        return 0;
+    return json_object_set_new(item, "details", json_loads(details, JSON_REJECT_DUPLICATES, NULL));
+}
+
 static json_t *sources_array(const struct pst_node_manifest *manifest)
 {
     json_t *array = json_array();
@@ -93,7 +101,7 @@ static json_t *sources_array(const struct pst_node_manifest *manifest)
         json_t *item =
             json_pack("{ss,so,so}", "name", source->name, "spec", escaped_string(source->spec),
                       "instance", integer(source->instance));
-        if (json_array_append_new(array, item) != 0) {
+        if (json_array_append_new(array, item) != 0 || set_details(item, source->details) != 0) {
             json_decref(array);
             return NULL;
         }

@@ -231,6 +231,8 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
         pst_name_node_manifest(archive->node.common.number, archive->config->node);
     end_common(&archive->node.common, gci);
     name_unreadable(archive);
+    for (uint32_t i = 0; i < archive->node.sources_count; i++)
+        archive->node.sources[i].details = archive->config->sources[i]->details;
     for (uint32_t i = 0; i < archive->parts; i++)
         add_sums(&archive->node.common.sums, &archive->node.parts[i].sums);
     int fd = open_backup(archive);

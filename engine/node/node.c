@@ -157,6 +157,11 @@ static int start_workers(struct pst_node *node)
         struct pst_source_thread *source = &node->sources[i];
         source->source = node->config.sources[i];
         source->worker.node = node;
+        source->source->policy = (struct pst_source_policy){
+            .freeze_hold_ns = node->config.freeze_hold_ns,
+            .headroom_percent = node->config.headroom_percent,
+            .is_alone = node->config.sources_count == 1,
+        };
         int error = source_slots_open(source);
         if (error == 0)
             error = start_worker(node, &source->worker, PST_RING_SIGNALS, source_run);

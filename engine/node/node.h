@@ -27,7 +27,9 @@ struct pst_node_config {
     uint32_t chunk_bytes;
     uint32_t depth;
     enum pst_direct direct;
-    uint64_t freeze_wait_ns;
+    uint64_t freeze_wait_ns; /* for the writers of one source */
+    uint64_t freeze_hold_ns; /* a source thaws by itself when they are held up so long; 0: never */
+    uint32_t headroom_percent;
     struct pst_timeouts timeouts;
     struct pst_io_fault *ldm_fault;     /* of LDM 1's ring (io/fault.h); NULL outside tests */
     struct pst_io_fault *archive_fault; /* of the archive's durable writes; likewise */

@@ -165,6 +165,7 @@ void scan_piece_done(struct piece *piece, int result);
 struct scan_file *scan_file_take(struct pst_pipeline *pipeline, struct scan *scan, uint32_t index);
 void scan_file_read(struct scan_file *file, struct piece *piece);
 void scan_file_let_go(struct scan_file *file);
+bool scan_file_is_pinned(const struct scan_file *file);
 void scan_file_mark(struct scan_file *file, uint8_t flag, int error);
 
 #endif

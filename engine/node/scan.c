@@ -129,7 +129,7 @@ void scan_piece_done(struct piece *piece, int result)
     struct scan *scan = file->scan;
     if (result < 0 && file->error == 0)
         scan_file_mark(file, PST_OBJECT_UNREADABLE, result);
-    else if (result >= 0 && (uint32_t)result < piece->bytes)
+    else if (result >= 0 && (uint32_t)result < piece->bytes && !scan_file_is_pinned(file))
         scan_file_mark(file, PST_OBJECT_CHANGED, PST_E_CHANGED);
     uint32_t bytes = result < 0 ? 0 : (uint32_t)result;
     pst_chunk_piece_at(piece->chunk->memory, piece->index)->bytes = bytes;

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "engine/base/log.h"
@@ -11,10 +12,23 @@ static const struct pst_fragment_file *listed(const struct scan_file *file)
     return &file->scan->fragment->files[file->index];
 }
 
-/* An object that could not be read, or changed: told once, marked in the catalogue at the end. */
+bool scan_file_is_pinned(const struct scan_file *file)
+{
+    return listed(file)->flags & PST_FRAGMENT_FILE_PINNED;
+}
+
+/* An object that could not be read, or changed: told once, marked in the catalogue at the end; but
+ * a pinned one ends the scan. */
 void scan_file_mark(struct scan_file *file, uint8_t flag, int error)
 {
     struct scan *scan = file->scan;
+    if (scan_file_is_pinned(file)) {
+        if (scan->error == 0)
+            pst_log(PST_LOG_ERROR, "source %s: %s: %s", scan->source->name, listed(file)->path,
+                    pst_error_text(error));
+        scan->error = scan->error ? scan->error : abs(error);
+        return;
+    }
     if (scan->bad[file->index] == 0 &&
         pst_unreadable_add(file->pipeline->config.unreadable, listed(file)->object,
                            scan->source->name, listed(file)->path)) {
@@ -29,6 +43,8 @@ void scan_file_mark(struct scan_file *file, uint8_t flag, int error)
 static bool has_changed(const struct scan_file *file)
 {
     const struct pst_fragment_file *was = listed(file);
+    if (scan_file_is_pinned(file))
+        return file->file.inode != was->inode;
     return file->file.inode != was->inode || file->file.size_bytes != was->size_bytes ||
            file->file.mtime_ns != was->mtime_ns;
 }

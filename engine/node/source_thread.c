@@ -15,6 +15,9 @@ struct lister {
     struct pst_signal request; /* the LIST in progress */
     uint64_t emitted;
     bool cancelled;                               /* until the release */
+    bool listed;                                  /* wholly, and not aborted since */
+    bool thawed_itself;                           /* the freeze outlasted its limit */
+    uint64_t thaw_at_ns;                          /* PST_DEADLINE_NONE: not frozen, or no limit */
     struct pst_signal signals[PST_CHANNEL_BURST]; /* taken from the ring, not yet served */
     uint32_t signals_first;
     uint32_t signals_count;
@@ -185,18 +188,61 @@ static void list(struct lister *lister, const struct pst_signal *request)
         pst_log(PST_LOG_WARNING, "source %s: %llu FIFOs, sockets or devices were left out",
                 thread->source->name, (unsigned long long)listing.skipped);
     struct pst_signal signal = answer_to(thread, request, PST_SOURCE_LIST_CONF);
+    lister->listed = true;
     signal.payload.list_conf.fragments = listing.fragments;
     signal.payload.list_conf.bytes = listing.bytes;
     signal.payload.list_conf.unreadable = listing.unreadable;
     pst_channel_to_hub(&thread->worker.channel, &signal);
 }
 
-static void release(struct lister *lister)
+/* Writers waiting forever for a cut that does not come would be worse than no backup. */
+static void thaw_in_time(struct lister *lister)
 {
-    pst_source_release(lister->thread->source);
+    struct pst_source *source = lister->thread->source;
+    if (monotonic_ns() < lister->thaw_at_ns)
+        return;
+    lister->thaw_at_ns = PST_DEADLINE_NONE;
+    lister->thawed_itself = true;
+    pst_log(PST_LOG_WARNING,
+            "source %s: its writers were held up for longer than the limit, and "
+            "let go",
+            source->name);
+    int error = pst_source_thaw(source);
+    assert(error == 0);
+}
+
+static int freeze(struct lister *lister)
+{
+    struct pst_source_thread *thread = lister->thread;
+    const struct pst_node_config *config = &thread->worker.node->config;
+    lister->thawed_itself = false;
+    int error = pst_source_freeze(thread->source, monotonic_ns() + config->freeze_wait_ns);
+    if (error == 0 && config->freeze_hold_ns > 0)
+        lister->thaw_at_ns = monotonic_ns() + config->freeze_hold_ns;
+    return error;
+}
+
+static int thaw(struct lister *lister)
+{
+    lister->thaw_at_ns = PST_DEADLINE_NONE;
+    bool is_thawed = lister->thawed_itself && lister->thread->source->phase == PST_SOURCE_THAWED;
+    return is_thawed ? 0 : pst_source_thaw(lister->thread->source);
+}
+
+/* After a whole scan, too, and then it says whether that was of the snapshot. */
+static int release(struct lister *lister)
+{
+    struct pst_source_thread *thread = lister->thread;
+    uint64_t wait_ns = thread->worker.node->config.freeze_wait_ns;
+    int error = lister->listed ? pst_source_check(thread->source, monotonic_ns() + wait_ns) : 0;
+    pst_source_release(thread->source);
     lister->cancelled = false;
+    lister->listed = false;
+    lister->thawed_itself = false;
+    lister->thaw_at_ns = PST_DEADLINE_NONE;
     for (uint32_t i = 0; i < lister->thread->slots_count; i++)
         lister->thread->slots[i].in_use = false;
+    return error;
 }
 
 /* An abort lets the writers go on at once; the snapshot is released by the cleanup, when no LDM
@@ -205,6 +251,8 @@ static void on_abort(struct lister *lister)
 {
     struct pst_source *source = lister->thread->source;
     lister->cancelled = true;
+    lister->listed = false;
+    lister->thaw_at_ns = PST_DEADLINE_NONE;
     if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
         return;
     int error = pst_source_thaw(source);
@@ -214,23 +262,24 @@ static void on_abort(struct lister *lister)
 static void serve(struct lister *lister, const struct pst_signal *signal)
 {
     struct pst_source_thread *thread = lister->thread;
-    uint64_t wait_ns = thread->worker.node->config.freeze_wait_ns;
     switch (signal->gsn) {
     case PST_SOURCE_FREEZE_REQ:
-        answer(thread, signal, pst_source_freeze(thread->source, monotonic_ns() + wait_ns));
+        answer(thread, signal, freeze(lister));
         break;
     case PST_SOURCE_SNAPSHOT_REQ:
-        answer(thread, signal, pst_source_snapshot(thread->source, signal->payload.gci.start_gci));
+        answer(thread, signal,
+               lister->thawed_itself
+                   ? -PST_E_THAWED
+                   : pst_source_snapshot(thread->source, signal->payload.gci.start_gci));
         break;
     case PST_SOURCE_THAW_REQ:
-        answer(thread, signal, pst_source_thaw(thread->source));
+        answer(thread, signal, thaw(lister));
         break;
     case PST_SOURCE_LIST_REQ:
         list(lister, signal);
         break;
     case PST_SOURCE_RELEASE_REQ:
-        release(lister);
-        answer(thread, signal, 0);
+        answer(thread, signal, release(lister));
         break;
     case PST_SOURCE_ABORT_ORD:
         on_abort(lister);
@@ -247,10 +296,12 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
 void *source_run(void *argument)
 {
     struct pst_source_thread *thread = argument;
-    struct lister lister = {.sink = {acquire, emit}, .thread = thread};
+    struct lister lister = {
+        .sink = {acquire, emit}, .thread = thread, .thaw_at_ns = PST_DEADLINE_NONE};
     struct pst_idle idle = {0};
     atomic_store(&thread->worker.ready, 0);
     while (!atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire)) {
+        thaw_in_time(&lister);
         struct pst_signal *next = next_signal(&lister);
         if (next) {
             struct pst_signal signal = *next; /* a listing takes further ones meanwhile */
@@ -258,7 +309,7 @@ void *source_run(void *argument)
             serve(&lister, &signal);
             pst_idle_reset(&idle);
         } else {
-            worker_wait(&thread->worker, &idle, PST_DEADLINE_NONE);
+            worker_wait(&thread->worker, &idle, lister.thaw_at_ns);
         }
     }
     return NULL;

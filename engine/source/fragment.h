@@ -36,6 +36,13 @@ enum pst_fragment_kind {
     PST_FRAGMENT_ROWS = 2,    /* one file, one extent, no path: source->produce makes its bytes */
 };
 
+enum pst_fragment_file_flags {
+    /* The extents' bytes stay as they are while the file around them changes: its size and time
+     * are not compared, and what lies beyond its end reads as zeros. But another inode, or a read
+     * that fails, fails the scan: there is no use in a part of such a file. */
+    PST_FRAGMENT_FILE_PINNED = 1,
+};
+
 struct pst_fragment_file {
     uint64_t object;
     /* Relative to source->root_fd, never leading out of it; any bytes but NUL. NULL: all extents
@@ -47,6 +54,8 @@ struct pst_fragment_file {
     uint64_t inode;
     uint64_t size_bytes;
     int64_t mtime_ns; /* seconds * 10^9 + ns, modulo 2^64: only compared */
+    uint32_t flags;   /* enum pst_fragment_file_flags */
+    uint32_t reserved;
 };
 
 struct pst_fragment_extent {
@@ -120,7 +129,7 @@ struct pst_fragment_sink {
     int (*emit)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot);
 };
 
-_Static_assert(sizeof(struct pst_fragment_file) == 48, "written down, part of the ABI");
+_Static_assert(sizeof(struct pst_fragment_file) == 56, "written down, part of the ABI");
 _Static_assert(sizeof(struct pst_fragment_extent) == 32, "written down, part of the ABI");
 _Static_assert(offsetof(struct pst_fragment_descriptor, data) + PST_OBJECT_BYTES_MAX +
                        PST_PATH_BYTES_MAX <=

@@ -1,6 +1,7 @@
 #include "engine/source/source.h"
 
 #include "engine/source/dir.h"
+#include "engine/source/lmdb.h"
 #include "engine/source/synthetic.h"
 
 #include <assert.h>
@@ -14,11 +15,12 @@ static const struct {
                 size_t error_bytes);
 } types[] = {
     {"dir", pst_dir_open},
+    {"lmdb", pst_lmdb_open},
     {"synthetic", pst_synthetic_open},
 };
 
 #define TYPES_COUNT (sizeof(types) / sizeof(types[0]))
-#define KNOWN_TYPES "dir:PATH, synthetic:rows=N,…"
+#define KNOWN_TYPES "dir:PATH, lmdb:PATH, synthetic:rows=N,…"
 
 /* A spec, taken apart; the pointers lead into it. */
 struct spec {

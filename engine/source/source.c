@@ -57,6 +57,13 @@ int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
     return source->list(source, sink, listing);
 }
 
+int pst_source_check(struct pst_source *source, uint64_t deadline_ns)
+{
+    if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
+        return -PST_E_WRONG_STATE;
+    return source->check ? source->check(source, deadline_ns) : 0;
+}
+
 void pst_source_release(struct pst_source *source)
 {
     if (source->phase == PST_SOURCE_FROZEN || source->phase == PST_SOURCE_SNAPSHOT) {

@@ -7,10 +7,11 @@
  *     open ─▶ idle ─freeze─▶ frozen ─snapshot─▶ snapshot ─thaw─▶ thawed ─release─▶ idle …─▶ close
  *                              └──────thaw─────▶ idle                 (list in snapshot or thawed)
  *
+ * check, if there is one, comes between the last scan and release, where the backup is to be kept.
  * release is legal in every phase, thaws what is frozen and may be repeated: it is the one call
  * that an abort needs. Fragments and literals of a listing are gone after it.
  *
- * Threads: open and close before and after all others. freeze, snapshot, thaw, list and release
+ * Threads: open and close before and after all others. freeze, snapshot, thaw, list, check, release
  * are called by the source's own thread, one at a time, and may block; list only within the sink
  * and the source's own look-ups. produce is called by any LDM, by several at once, for different
  * fragments; it never blocks. root_fd and the plain fields may be read by any thread.
@@ -32,6 +33,7 @@
 
 #define PST_SOURCE_ABI_VERSION 1u
 #define PST_SOURCE_ERROR_BYTES 512u /* room for any message of pst_source_open */
+#define PST_SOURCE_DETAILS_BYTES 1024u
 
 enum pst_source_flags {
     PST_SOURCE_CAN_SNAPSHOT = 1, /* what is listed after snapshot is the state at that instant */
@@ -44,6 +46,15 @@ enum pst_source_phase {
     PST_SOURCE_FROZEN,   /* the source's writers are held up */
     PST_SOURCE_SNAPSHOT, /* pinned, writers still held up */
     PST_SOURCE_THAWED,   /* pinned, writers go on */
+};
+
+/* What the runtime wants of a source; set before the first freeze. All zeros are legal. */
+struct pst_source_policy {
+    uint64_t freeze_hold_ns; /* how long writers may be held up; 0: no limit */
+    uint32_t
+        headroom_percent; /* of a database's space, that a snapshot must leave to its writers */
+    bool is_alone;        /* the backup has no other source to align this one with: freeze may
+                             leave the writers alone if snapshot is exact without it */
 };
 
 /* Where produce() stands in a fragment. All zeros at the fragment's start; the source's to use. */
@@ -62,6 +73,12 @@ struct pst_source {
     char name[PST_SOURCE_NAME_MAX]; /* unique in a node; a legal file name: [A-Za-z0-9._-] */
     uint32_t instance;              /* 0 … PST_SOURCES_MAX - 1 */
     uint32_t phase;                 /* enum pst_source_phase, of the source's thread */
+    struct pst_source_policy policy;
+
+    /* What the manifest is to say of this source in this backup: the text of a JSON object, of at
+     * most PST_SOURCE_DETAILS_BYTES with its NUL, or NULL. The source's; stays as it is from check
+     * until the next freeze. */
+    const char *details;
 
     /* Methods; freeze … release, contains and produce may be NULL where there is nothing to do.
      * Times are CLOCK_MONOTONIC. Callers use the pst_source_… functions below. */
@@ -88,10 +105,13 @@ struct pst_source {
     int (*contains)(struct pst_source *source, const char *path);
     /* Frees the source itself; called in idle. */
     void (*close)(struct pst_source *source);
+    /* Called once all fragments are scanned, before release: whether what was read is the snapshot.
+     * Whatever waits for writers gives up at the deadline. 0, or why the backup is worthless. */
+    int (*check)(struct pst_source *source, uint64_t deadline_ns);
 };
 
 /*
- * Opens what a spec says: "[NAME=]dir:/path" or
+ * Opens what a spec says: "[NAME=]dir:/path", "[NAME=]lmdb:/path" or
  * "[NAME=]synthetic:rows=N[,row-bytes=N][,compressibility=PERCENT][,seed=N]".
  * NAME: 1 … PST_SOURCE_NAME_MAX - 1 of [A-Za-z0-9._-], not "." or ".."; if none, the last component
  * of the path, with other bytes replaced by '_', or the type. instance: 0 … PST_SOURCES_MAX - 1.
@@ -117,6 +137,7 @@ PST_MUST_USE int pst_source_snapshot(struct pst_source *source, uint64_t gci);
 PST_MUST_USE int pst_source_thaw(struct pst_source *source);
 PST_MUST_USE int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
                                  struct pst_source_listing *listing);
+PST_MUST_USE int pst_source_check(struct pst_source *source, uint64_t deadline_ns);
 void pst_source_release(struct pst_source *source);
 
 /* An LDM's call, hot: no phase is checked. See produce above. */

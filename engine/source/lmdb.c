@@ -1,0 +1,416 @@
+#include "engine/source/lmdb.h"
+
+#include "engine/base/log.h"
+#include "engine/source/lmdb_guard.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Small enough that a small environment is shared out among several LDMs, large enough that dealing
+ * one costs nothing beside reading it. */
+#define FRAGMENT_BYTES (8u << 20)
+#define DETAILS_BYTES 320u
+
+struct lmdb_source {
+    struct pst_source source; /* first */
+    struct pst_lmdb_guard guard;
+    char *path;            /* absolute, no symlinks; owned */
+    const char *data;      /* the data file's name below root_fd */
+    struct stat directory; /* of the environment, at the snapshot; unused for a single file */
+    struct stat file;
+    char details[DETAILS_BYTES];
+};
+
+static struct lmdb_source *lmdb_of(struct pst_source *source)
+{
+    return (struct lmdb_source *)source;
+}
+
+/* Logs what the guard said of an error, and returns that. */
+static int told(const struct lmdb_source *lmdb, int error, const struct pst_lmdb_answer *answer)
+{
+    if (error && answer->text[0])
+        pst_log(PST_LOG_ERROR, "source %s: %s: %s", lmdb->source.name, lmdb->path, answer->text);
+    return error;
+}
+
+static int order(struct lmdb_source *lmdb, const struct pst_lmdb_request *request,
+                 uint64_t deadline_ns)
+{
+    struct pst_lmdb_answer answer;
+    return told(lmdb, pst_lmdb_guard_call(&lmdb->guard, request, deadline_ns, &answer), &answer);
+}
+
+static uint64_t soon_ns(void)
+{
+    return pst_lmdb_now_ns() + PST_LMDB_ANSWER_NS;
+}
+
+static int start_guard(struct lmdb_source *lmdb, struct pst_lmdb_answer *answer)
+{
+    int error = pst_lmdb_guard_start(&lmdb->guard, answer);
+    if (!error && lmdb->guard.shared->stale_readers > 0)
+        pst_log(PST_LOG_INFO, "lmdb:%s: %u reader slots of dead processes were cleared", lmdb->path,
+                lmdb->guard.shared->stale_readers);
+    return error;
+}
+
+/* After a guard was killed: the next one clears its reader slot as it starts. */
+static int replace_guard(struct lmdb_source *lmdb)
+{
+    struct pst_lmdb_answer answer = {0};
+    return told(lmdb, start_guard(lmdb, &answer), &answer);
+}
+
+/* Of lock and snapshot. */
+static void let_go(struct lmdb_source *lmdb)
+{
+    const struct pst_lmdb_request request = {.order = PST_LMDB_RELEASE};
+    if (lmdb->guard.pid != 0 && order(lmdb, &request, soon_ns()) == 0)
+        return;
+    if (replace_guard(lmdb) < 0)
+        pst_log(PST_LOG_WARNING,
+                "source %s: the reader slot of its guard, which was killed, could not be cleared: "
+                "run mdb_stat -rr %s",
+                lmdb->source.name, lmdb->path);
+}
+
+/* ---- freeze, snapshot, thaw ---- */
+
+/* The name may stand for another file by now than the one that the guard has open. */
+static int look_at_files(struct lmdb_source *lmdb)
+{
+    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    if (fstatat(lmdb->source.root_fd, lmdb->data, &lmdb->file, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fstatat(lmdb->source.root_fd, "", &lmdb->directory, AT_EMPTY_PATH) < 0)
+        return -errno;
+    if (lmdb->file.st_dev == shared->device && lmdb->file.st_ino == shared->inode)
+        return 0;
+    pst_log(PST_LOG_ERROR, "source %s: %s was replaced by another file of that name",
+            lmdb->source.name, lmdb->path);
+    return -PST_E_CHANGED;
+}
+
+static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
+{
+    struct lmdb_source *lmdb = lmdb_of(source);
+    const struct pst_lmdb_request request = {.order = PST_LMDB_FREEZE,
+                                             .freeze_hold_ns = source->policy.freeze_hold_ns};
+    struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    int error = lmdb->guard.pid ? 0 : replace_guard(lmdb);
+    if (error)
+        return error;
+    atomic_store(&shared->trouble, 0);
+    shared->frozen_ns = 0;
+    shared->pinned_ns = 0;
+    shared->grown_bytes = 0;
+    if (source->policy.is_alone)
+        return 0;
+    error = order(lmdb, &request, deadline_ns);
+    if (error != -ETIMEDOUT)
+        return error;
+    let_go(lmdb);
+    return -PST_E_FREEZE;
+}
+
+static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
+{
+    (void)gci;
+    struct lmdb_source *lmdb = lmdb_of(source);
+    const struct pst_lmdb_request request = {.order = PST_LMDB_SNAPSHOT,
+                                             .is_frozen = !source->policy.is_alone,
+                                             .headroom_percent = source->policy.headroom_percent};
+    int error = order(lmdb, &request, soon_ns());
+    if (error)
+        return error;
+    error = look_at_files(lmdb);
+    if (error)
+        let_go(lmdb);
+    return error;
+}
+
+static void lmdb_thaw(struct pst_source *source)
+{
+    struct lmdb_source *lmdb = lmdb_of(source);
+    const struct pst_lmdb_request request = {.order = PST_LMDB_THAW};
+    if (source->policy.is_alone || !lmdb->guard.pid)
+        return;
+    int error = order(lmdb, &request, soon_ns());
+    if (error) /* it is dead, and so holds nothing */
+        pst_log(PST_LOG_WARNING, "source %s: thawed by ending its guard: %s", source->name,
+                pst_error_text(error));
+}
+
+/* ---- the scan ---- */
+
+/* Whether the snapshot is pinned still. */
+static int look_at_guard(struct lmdb_source *lmdb)
+{
+    int trouble = atomic_load(&lmdb->guard.shared->trouble);
+    struct pollfd ended = {.fd = lmdb->guard.socket, .events = POLLIN};
+    if (trouble)
+        return -trouble;
+    return lmdb->guard.pid && poll(&ended, 1, 0) == 0 ? 0 : -PST_E_GUARD;
+}
+
+static int add_object(struct pst_fragment_descriptor *slot, const struct pst_object *object,
+                      bool first)
+{
+    uint8_t entry[PST_OBJECT_FIXED_BYTES + PST_PATH_BYTES_MAX + 16];
+    size_t entry_bytes = 0;
+    int error = pst_object_encode(object, entry, sizeof(entry), &entry_bytes);
+    return error ? error : pst_fragment_add_entry(slot, entry, entry_bytes, first);
+}
+
+static struct pst_object describe(const struct lmdb_source *lmdb, const struct stat *status,
+                                  enum pst_object_type type, const char *path, uint64_t counter)
+{
+    return (struct pst_object){
+        .id = pst_source_object_id(&lmdb->source, counter),
+        .type = type,
+        .path = path,
+        .mtime_sec = status->st_mtim.tv_sec,
+        .mtime_nsec = (uint32_t)status->st_mtim.tv_nsec,
+        .mode = status->st_mode & 07777,
+        .uid = status->st_uid,
+        .gid = status->st_gid,
+    };
+}
+
+static int add_entries(const struct lmdb_source *lmdb, struct pst_fragment_descriptor *slot,
+                       uint64_t size, bool first, struct pst_source_listing *listing)
+{
+    struct pst_object environment =
+        describe(lmdb, &lmdb->file, PST_OBJECT_ENVIRONMENT, lmdb->data, 1);
+    environment.size = size;
+    int error = add_object(slot, &environment, first);
+    if (error || !first)
+        return error;
+    listing->objects++;
+    if (lmdb->guard.is_file)
+        return 0;
+    struct pst_object directory = describe(lmdb, &lmdb->directory, PST_OBJECT_DIRECTORY, "", 2);
+    listing->objects++;
+    return add_object(slot, &directory, true);
+}
+
+/* Bytes from … to of the data file; the meta pages, which come first, are not read but captured. */
+static int add_extents(const struct lmdb_source *lmdb, struct pst_fragment_descriptor *slot,
+                       uint64_t from, uint64_t to)
+{
+    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    const uint64_t meta_bytes = 2 * (uint64_t)shared->meta.page_bytes;
+    const struct pst_fragment_file file = {
+        .object = pst_source_object_id(&lmdb->source, 1),
+        .path = lmdb->data,
+        .device = shared->device,
+        .inode = shared->inode,
+        .flags = PST_FRAGMENT_FILE_PINNED,
+    };
+    int error = pst_fragment_add_file(slot, &file);
+    if (!error && from == 0) {
+        error = pst_fragment_add_extent(slot, 0, meta_bytes, shared->pages);
+        from = meta_bytes;
+    }
+    if (!error && to > from)
+        error = pst_fragment_add_extent(slot, from, to - from, NULL);
+    return error;
+}
+
+static int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
+                     struct pst_source_listing *listing)
+{
+    struct lmdb_source *lmdb = lmdb_of(source);
+    const struct pst_lmdb_meta *meta = &lmdb->guard.shared->meta;
+    const uint64_t size = (meta->last_page + 1) * meta->page_bytes;
+    for (uint64_t from = 0; from < size;) {
+        struct pst_fragment_descriptor *slot;
+        const uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
+        int error = sink->acquire(sink, &slot);
+        if (!error)
+            error = look_at_guard(lmdb);
+        if (error)
+            return error;
+        pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
+        error = add_entries(lmdb, slot, size, from == 0, listing);
+        if (!error)
+            error = add_extents(lmdb, slot, from, to);
+        if (!error)
+            error = sink->emit(sink, slot);
+        if (error)
+            return error;
+        listing->fragments++;
+        listing->bytes += to - from;
+        from = to;
+    }
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static void write_details(struct lmdb_source *lmdb)
+{
+    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    snprintf(lmdb->details, sizeof(lmdb->details),
+             "{\"type\":\"lmdb\",\"transaction_id\":%llu,\"page_bytes\":%u,\"last_page\":%llu,"
+             "\"map_bytes\":%llu,\"frozen_ns\":%llu,\"pinned_ns\":%llu,\"grown_bytes\":%llu}",
+             (unsigned long long)shared->meta.transaction, shared->meta.page_bytes,
+             (unsigned long long)shared->meta.last_page, (unsigned long long)shared->meta.map_bytes,
+             (unsigned long long)shared->frozen_ns, (unsigned long long)shared->pinned_ns,
+             (unsigned long long)shared->grown_bytes);
+    lmdb->source.details = lmdb->details;
+}
+
+static int lmdb_check(struct pst_source *source, uint64_t deadline_ns)
+{
+    struct lmdb_source *lmdb = lmdb_of(source);
+    const struct pst_lmdb_request request = {.order = PST_LMDB_CHECK};
+    int error = order(lmdb, &request, deadline_ns);
+    if (!error)
+        error = look_at_files(lmdb);
+    if (error)
+        return error == -ETIMEDOUT ? -PST_E_FREEZE : error;
+    write_details(lmdb);
+    pst_log(PST_LOG_DEBUG, "source %s: %s", source->name, lmdb->details);
+    return 0;
+}
+
+static void lmdb_release(struct pst_source *source)
+{
+    let_go(lmdb_of(source));
+}
+
+static void free_lmdb(struct lmdb_source *lmdb)
+{
+    pst_lmdb_guard_stop(&lmdb->guard);
+    if (lmdb->guard.shared)
+        munmap(lmdb->guard.shared, sizeof(*lmdb->guard.shared));
+    if (lmdb->source.root_fd >= 0)
+        close(lmdb->source.root_fd);
+    free(lmdb->path);
+    free(lmdb);
+}
+
+static void lmdb_close(struct pst_source *source)
+{
+    free_lmdb(lmdb_of(source));
+}
+
+/* ---- open ---- */
+
+static const char *const no_environment = "want an LMDB environment: a directory with data.mdb in "
+                                          "it, or a data file (MDB_NOSUBDIR)";
+
+/* mdb_env_open would make an environment where there is none. */
+static int check_data_file(const struct lmdb_source *lmdb, const char **advice)
+{
+    struct pst_lmdb_meta meta;
+    int fd =
+        openat(lmdb->source.root_fd, lmdb->data, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    struct stat status;
+    int error = fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -EINVAL;
+    /* A page that is just being written may look torn: the guard finds out in earnest. */
+    if (!error)
+        error = pst_lmdb_meta_newest(fd, &meta);
+    if (error == -PST_E_NEWER)
+        *advice = "only the data format of LMDB 0.9 (version 1) can be read";
+    close(fd);
+    return error;
+}
+
+static int resolve(struct lmdb_source *lmdb, const char *argument, const char **advice)
+{
+    struct stat status;
+    *advice = no_environment;
+    lmdb->path = realpath(argument, NULL);
+    if (!lmdb->path || stat(lmdb->path, &status))
+        return -errno;
+    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
+        return -EINVAL;
+    lmdb->guard.path = lmdb->path;
+    lmdb->guard.is_file = S_ISREG(status.st_mode);
+    char *slash = strrchr(lmdb->path, '/');
+    lmdb->data = lmdb->guard.is_file ? slash + 1 : "data.mdb";
+    char *root = lmdb->guard.is_file ? strndup(lmdb->path, (size_t)(slash + 1 - lmdb->path))
+                                     : strdup(lmdb->path);
+    if (!root)
+        return -ENOMEM;
+    lmdb->source.root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int error = lmdb->source.root_fd < 0 ? -errno : 0;
+    free(root);
+    return error ? error : check_data_file(lmdb, advice);
+}
+
+static int share_memory(struct lmdb_source *lmdb)
+{
+    void *shared = mmap(NULL, sizeof(*lmdb->guard.shared), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return -errno;
+    lmdb->guard.shared = shared;
+    return 0;
+}
+
+static struct lmdb_source *make(void)
+{
+    struct lmdb_source *lmdb = calloc(1, sizeof(*lmdb));
+    if (!lmdb)
+        return NULL;
+    lmdb->guard.socket = -1;
+    lmdb->source = (struct pst_source){
+        .struct_bytes = sizeof(struct pst_source),
+        .abi_version = PST_SOURCE_ABI_VERSION,
+        .flags = PST_SOURCE_ANY_LDM | PST_SOURCE_CAN_SNAPSHOT,
+        .root_fd = -1,
+        .type = "lmdb",
+        .freeze = lmdb_freeze,
+        .snapshot = lmdb_snapshot,
+        .thaw = lmdb_thaw,
+        .list = lmdb_list,
+        .release = lmdb_release,
+        .check = lmdb_check,
+        .close = lmdb_close,
+    };
+    return lmdb;
+}
+
+static int say(int error, const char *path, const char *advice, char *error_text,
+               size_t error_bytes)
+{
+    snprintf(error_text, error_bytes, "source lmdb:%s: %s: %s", path, pst_error_text(error),
+             advice);
+    return error;
+}
+
+int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_text,
+                  size_t error_bytes)
+{
+    struct pst_lmdb_answer answer = {0};
+    const char *advice = "free some memory";
+    struct lmdb_source *lmdb = make();
+    if (!lmdb)
+        return say(-ENOMEM, argument, advice, error_text, error_bytes);
+    int error = share_memory(lmdb);
+    if (!error)
+        error = resolve(lmdb, argument, &advice);
+    if (!error) {
+        error = start_guard(lmdb, &answer);
+        advice = answer.text[0] ? answer.text : "check its permissions and those of its lock file";
+    }
+    if (error) {
+        free_lmdb(lmdb);
+        return say(error, argument, advice, error_text, error_bytes);
+    }
+    *source = &lmdb->source;
+    return 0;
+}

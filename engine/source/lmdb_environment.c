@@ -1,0 +1,143 @@
+/* The one file that opens LMDB environments; the lock file is never touched but by liblmdb. */
+#include "engine/source/lmdb_environment.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int environment_say(struct environment *environment, int error, const char *text)
+{
+    snprintf(environment->answer->text, PST_LMDB_TEXT_BYTES, "%s", text);
+    return error;
+}
+
+/* An LMDB return code as an error of ours, with LMDB's text where ours says less. */
+static int environment_error(struct environment *environment, int rc)
+{
+    if (rc >= 0) /* errno, or 0 */
+        return -rc;
+    switch (rc) {
+    case MDB_READERS_FULL:
+        return environment_say(environment, -PST_E_NO_RESOURCES,
+                               "its reader table is full: close a reader, or raise it with "
+                               "mdb_env_set_maxreaders");
+    case MDB_VERSION_MISMATCH:
+        return environment_say(environment, -PST_E_NEWER,
+                               "its lock file is of another version of LMDB than 0.9");
+    case MDB_INVALID:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+        return environment_say(environment, -PST_E_CORRUPT, mdb_strerror(rc));
+    default:
+        return environment_say(environment, -EIO, mdb_strerror(rc));
+    }
+}
+
+static int begin(struct environment *environment, unsigned flags, MDB_txn **txn)
+{
+    int rc = mdb_txn_begin(environment->env, NULL, flags, txn);
+    while (rc == MDB_MAP_RESIZED) {
+        rc = mdb_env_set_mapsize(environment->env, 0);
+        if (rc == 0)
+            rc = mdb_txn_begin(environment->env, NULL, flags, txn);
+    }
+    return environment_error(environment, rc);
+}
+
+int environment_begin(struct environment *environment)
+{
+    return begin(environment, 0, &environment->writer);
+}
+
+int environment_renew(struct environment *environment)
+{
+    int rc = mdb_txn_renew(environment->reader);
+    while (rc == MDB_MAP_RESIZED) {
+        rc = mdb_env_set_mapsize(environment->env, 0);
+        if (rc == 0)
+            rc = mdb_txn_renew(environment->reader);
+    }
+    return environment_error(environment, rc);
+}
+
+static int lock_file_name(const struct pst_lmdb_guard *guard, char *name, size_t bytes)
+{
+    const char *suffix = guard->is_file ? "-lock" : "/lock.mdb";
+    return (size_t)snprintf(name, bytes, "%s%s", guard->path, suffix) < bytes ? 0 : -ENAMETOOLONG;
+}
+
+/* One that mdb_env_open has just made is ours: it must be as the data file, or the environment's
+ * owner could not open it any more. chown(2) and chmod(2) open nothing. EPERM: another process was
+ * quicker to make it. */
+static int give_lock_file(const char *name, const struct stat *data)
+{
+    if (geteuid() == 0 && chown(name, data->st_uid, data->st_gid) < 0)
+        return -errno;
+    return chmod(name, data->st_mode & 0777) == 0 || errno == EPERM ? 0 : -errno;
+}
+
+static int open_files(struct environment *environment, struct stat *status)
+{
+    const struct pst_lmdb_guard *guard = environment->guard;
+    char lock[PATH_MAX];
+    struct stat lock_status;
+    int error = lock_file_name(guard, lock, sizeof(lock));
+    if (error)
+        return error;
+    const bool had_lock = stat(lock, &lock_status) == 0;
+    const unsigned flags = MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
+    int rc = mdb_env_open(environment->env, guard->path, flags, 0600);
+    if (rc == EACCES || rc == EROFS)
+        return environment_say(environment, -rc,
+                               "may not be written to, which LMDB's lock and reader table need");
+    if (rc == 0)
+        rc = mdb_env_get_fd(environment->env, &environment->fd);
+    if (rc)
+        return environment_error(environment, rc);
+    if (fstat(environment->fd, status) < 0)
+        return -errno;
+    return had_lock ? 0 : give_lock_file(lock, status);
+}
+
+static int look_at(struct environment *environment)
+{
+    MDB_stat stat;
+    int dead = 0;
+    int rc = mdb_env_stat(environment->env, &stat);
+    if (rc == 0)
+        rc = mdb_reader_check(environment->env, &dead);
+    if (rc)
+        return environment_error(environment, rc);
+    environment->page_bytes = stat.ms_psize;
+    environment->shared->stale_readers = (uint32_t)dead;
+    return environment->page_bytes <= PST_LMDB_PAGE_BYTES_MAX ? 0 : -PST_E_CORRUPT;
+}
+
+int environment_open(struct environment *environment)
+{
+    struct stat status;
+    int rc = mdb_env_create(&environment->env);
+    if (rc)
+        return environment_error(environment, rc);
+    int error = open_files(environment, &status);
+    if (!error)
+        error = look_at(environment);
+    if (!error)
+        error = begin(environment, MDB_RDONLY, &environment->reader); /* claims the slot */
+    if (error)
+        return error;
+    mdb_txn_reset(environment->reader);
+    environment->shared->device = status.st_dev;
+    environment->shared->inode = status.st_ino;
+    return 0;
+}
+
+void environment_close(struct environment *environment)
+{
+    if (environment->reader)
+        mdb_txn_abort(environment->reader);
+    if (environment->env)
+        mdb_env_close(environment->env);
+}

@@ -1,0 +1,42 @@
+/*
+ * An LMDB environment as its guard has it open. Private to the guard's process, one thread.
+ */
+#ifndef PST_ENGINE_SOURCE_LMDB_ENVIRONMENT_H
+#define PST_ENGINE_SOURCE_LMDB_ENVIRONMENT_H
+
+#include "engine/source/lmdb_guard.h"
+
+#include <lmdb.h>
+
+struct environment {
+    const struct pst_lmdb_guard *guard;
+    struct pst_lmdb_shared *shared;
+    struct pst_lmdb_answer *answer;
+    MDB_env *env;
+    int fd; /* of the data file; LMDB's */
+    uint32_t page_bytes;
+    MDB_txn *writer; /* frozen while there is one */
+    MDB_txn *reader; /* its slot is claimed for good; pinned or reset */
+    bool is_pinned;
+    uint64_t frozen_at_ns;
+    uint64_t pinned_at_ns;
+    uint64_t thaw_at_ns; /* UINT64_MAX: no limit */
+    uint32_t headroom_percent;
+};
+
+/* Opens it beside its users, clears stale readers, and claims a reader slot. guard, shared and
+ * answer are set. */
+PST_MUST_USE int environment_open(struct environment *environment);
+void environment_close(struct environment *environment);
+
+/* Begins a write transaction: waits for other writers. Another process may have made the map
+ * larger: its size is taken over. */
+PST_MUST_USE int environment_begin(struct environment *environment);
+
+/* The reader pins the newest transaction. */
+PST_MUST_USE int environment_renew(struct environment *environment);
+
+/* Returns error; text says for people what it means here. */
+int environment_say(struct environment *environment, int error, const char *text);
+
+#endif

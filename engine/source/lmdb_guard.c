@@ -1,0 +1,153 @@
+#include "engine/source/lmdb_guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+#define STOP_MS 2000
+
+uint64_t pst_lmdb_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* Signals to the backup's terminal or process group are the backup's to handle; the guard ends when
+ * its socket does. It must keep no descriptor of the parent's: the end of another guard's socket
+ * would never be seen. */
+static int detach(int socket)
+{
+    if (setsid() < 0 || prctl(PR_SET_NAME, "penstock-guard") < 0)
+        return -errno;
+    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        signal(ignored[i], SIG_IGN);
+    int null = open("/dev/null", O_RDWR);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        return -errno;
+    if (dup2(socket, STDERR_FILENO + 1) < 0)
+        return -errno;
+    return close_range(STDERR_FILENO + 2, UINT_MAX, 0) < 0 ? -errno : 0;
+}
+
+static void child(const struct pst_lmdb_guard *guard, int socket)
+{
+    int error = detach(socket);
+    _exit(error < 0 ? -error : pst_lmdb_guard_run(guard, STDERR_FILENO + 1));
+}
+
+static void forget(struct pst_lmdb_guard *guard)
+{
+    close(guard->socket);
+    guard->socket = -1;
+    guard->pid = 0;
+}
+
+static void reap(struct pst_lmdb_guard *guard)
+{
+    while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    forget(guard);
+}
+
+static void kill_guard(struct pst_lmdb_guard *guard)
+{
+    kill(guard->pid, SIGKILL);
+    reap(guard);
+}
+
+void pst_lmdb_guard_stop(struct pst_lmdb_guard *guard)
+{
+    if (guard->pid == 0)
+        return;
+    shutdown(guard->socket, SHUT_RDWR);
+    int fd = pidfd_open(guard->pid, 0);
+    struct pollfd ended = {.fd = fd, .events = POLLIN};
+    if (fd < 0 || poll(&ended, 1, STOP_MS) <= 0)
+        kill(guard->pid, SIGKILL);
+    if (fd >= 0)
+        close(fd);
+    reap(guard);
+}
+
+/* 1: an answer or the end can be read; 0: not before the deadline; -errno. */
+static int wait_readable(int socket, uint64_t deadline_ns)
+{
+    for (;;) {
+        uint64_t now_ns = pst_lmdb_now_ns();
+        uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS + 1 : 0;
+        struct pollfd readable = {.fd = socket, .events = POLLIN};
+        int count = poll(&readable, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+        if (count > 0)
+            return 1;
+        if (count < 0 && errno != EINTR)
+            return -errno;
+        if (count == 0 && pst_lmdb_now_ns() >= deadline_ns)
+            return 0;
+    }
+}
+
+static int read_answer(struct pst_lmdb_guard *guard, uint64_t deadline_ns,
+                       struct pst_lmdb_answer *answer)
+{
+    int readable = wait_readable(guard->socket, deadline_ns);
+    if (readable <= 0) {
+        kill_guard(guard);
+        return readable < 0 ? readable : -ETIMEDOUT;
+    }
+    if (recv(guard->socket, answer, sizeof(*answer), 0) != (ssize_t)sizeof(*answer)) {
+        kill_guard(guard); /* it is dead or about to be */
+        return -PST_E_GUARD;
+    }
+    return answer->error;
+}
+
+int pst_lmdb_guard_start(struct pst_lmdb_guard *guard, struct pst_lmdb_answer *answer)
+{
+    int sockets[2];
+    answer->text[0] = '\0';
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+        return -errno;
+    atomic_store(&guard->shared->trouble, 0);
+    pid_t pid = fork();
+    if (pid < 0) {
+        int error = -errno;
+        close(sockets[0]);
+        close(sockets[1]);
+        return error;
+    }
+    if (pid == 0)
+        child(guard, sockets[1]);
+    close(sockets[1]);
+    guard->pid = pid;
+    guard->socket = sockets[0];
+    int error = read_answer(guard, pst_lmdb_now_ns() + PST_LMDB_ANSWER_NS, answer);
+    if (error)
+        pst_lmdb_guard_stop(guard);
+    return error;
+}
+
+int pst_lmdb_guard_call(struct pst_lmdb_guard *guard, const struct pst_lmdb_request *request,
+                        uint64_t deadline_ns, struct pst_lmdb_answer *answer)
+{
+    answer->text[0] = '\0';
+    if (guard->pid == 0)
+        return -PST_E_GUARD;
+    if (send(guard->socket, request, sizeof(*request), MSG_NOSIGNAL) < 0) {
+        kill_guard(guard);
+        return -PST_E_GUARD;
+    }
+    return read_answer(guard, deadline_ns, answer);
+}

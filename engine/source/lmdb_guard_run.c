@@ -1,0 +1,289 @@
+/* The guard's own side: orders, and what is due without any. */
+#include "engine/source/lmdb_environment.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+#define WATCH_NS (20 * NS_PER_MS) /* how often the map's filling is looked at */
+#define CAPTURE_NS (2000 * NS_PER_MS)
+#define CAPTURE_PAUSE_NS 20000
+#define CHECKS_MAX 200u
+
+/* ---- freeze and thaw ---- */
+
+static void thaw(struct environment *environment)
+{
+    if (!environment->writer)
+        return;
+    mdb_txn_abort(environment->writer);
+    environment->writer = NULL;
+    environment->shared->frozen_ns = pst_lmdb_now_ns() - environment->frozen_at_ns;
+}
+
+static int freeze(struct environment *environment, const struct pst_lmdb_request *request)
+{
+    int error = environment_begin(environment);
+    if (error)
+        return error;
+    environment->frozen_at_ns = pst_lmdb_now_ns();
+    environment->thaw_at_ns =
+        request->freeze_hold_ns ? environment->frozen_at_ns + request->freeze_hold_ns : UINT64_MAX;
+    return 0;
+}
+
+/* ---- snapshot ---- */
+
+static void *page_of(struct environment *environment, uint64_t slot)
+{
+    return environment->shared->pages + (slot & 1) * environment->page_bytes;
+}
+
+/* Reads our transaction's page, then the other one. As long as that is of an earlier transaction,
+ * the next commit is not done, so none has begun that would overwrite ours. -EAGAIN: one may. */
+static int capture(struct environment *environment, uint64_t transaction)
+{
+    struct pst_lmdb_meta metas[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint32_t slot = (transaction + i) & 1;
+        void *page = page_of(environment, slot);
+        int error = pst_lmdb_meta_read(environment->fd, slot, environment->page_bytes, page);
+        if (!error)
+            error = pst_lmdb_meta_decode(page, &metas[i]);
+        if (error)
+            return error;
+    }
+    environment->shared->meta = metas[0];
+    if (metas[0].page_bytes != environment->page_bytes)
+        return -PST_E_CORRUPT;
+    if (metas[0].transaction != transaction)
+        return -EAGAIN;
+    return metas[1].transaction < transaction || metas[1].transaction == 0 ? 0 : -EAGAIN;
+}
+
+/* Writers go on: try until no commit comes between. The other page may be overwritten at any
+ * moment, so it is made of ours. */
+static int pin_live(struct environment *environment)
+{
+    const struct timespec pause = {.tv_nsec = CAPTURE_PAUSE_NS};
+    const uint64_t until_ns = pst_lmdb_now_ns() + CAPTURE_NS;
+    for (;;) {
+        int error = environment_renew(environment);
+        if (error)
+            return error;
+        uint64_t transaction = mdb_txn_id(environment->reader);
+        error = capture(environment, transaction);
+        if (!error)
+            pst_lmdb_meta_make_previous(page_of(environment, transaction), environment->page_bytes,
+                                        page_of(environment, transaction + 1));
+        else
+            mdb_txn_reset(environment->reader);
+        if (error != -EAGAIN || pst_lmdb_now_ns() > until_ns)
+            return error;
+        nanosleep(&pause, NULL);
+    }
+}
+
+static int pin(struct environment *environment)
+{
+    int error;
+    if (!environment->writer) {
+        error = pin_live(environment);
+    } else {
+        error = environment_renew(environment);
+        if (error)
+            return error;
+        error = capture(environment, mdb_txn_id(environment->reader));
+        if (error)
+            mdb_txn_reset(environment->reader);
+    }
+    if (error == -EAGAIN)
+        return environment_say(environment, -PST_E_CHANGED,
+                               "some process writes it with MDB_NOLOCK: no snapshot can be had");
+    return error;
+}
+
+static int snapshot(struct environment *environment, const struct pst_lmdb_request *request)
+{
+    if (request->is_frozen && !environment->writer)
+        return -PST_E_THAWED;
+    int error = pin(environment);
+    if (error)
+        return error;
+    environment->is_pinned = true;
+    environment->pinned_at_ns = pst_lmdb_now_ns();
+    environment->headroom_percent = request->headroom_percent;
+    return 0;
+}
+
+/* ---- while a snapshot is pinned ---- */
+
+static uint64_t used_bytes(const struct pst_lmdb_meta *meta)
+{
+    return (meta->last_page + 1) * meta->page_bytes;
+}
+
+static void unpin(struct environment *environment)
+{
+    struct pst_lmdb_meta now;
+    if (!environment->is_pinned)
+        return;
+    mdb_txn_reset(environment->reader);
+    environment->is_pinned = false;
+    struct pst_lmdb_shared *shared = environment->shared;
+    shared->pinned_ns = pst_lmdb_now_ns() - environment->pinned_at_ns;
+    if (pst_lmdb_meta_newest(environment->fd, &now) == 0 && now.last_page > shared->meta.last_page)
+        shared->grown_bytes = used_bytes(&now) - used_bytes(&shared->meta);
+}
+
+/* The snapshot keeps the pages that writers free from being used again, so the environment grows.
+ * Give up before they find the map full; one that is that full and does not grow is no reason. */
+static void watch_map(struct environment *environment)
+{
+    struct pst_lmdb_meta now;
+    const struct pst_lmdb_shared *shared = environment->shared;
+    if (pst_lmdb_meta_newest(environment->fd, &now) != 0 || now.last_page <= shared->meta.last_page)
+        return; /* torn while it was written: look again later */
+    uint64_t used = used_bytes(&now);
+    uint64_t left = now.map_bytes > used ? now.map_bytes - used : 0;
+    if (left >= now.map_bytes / 100 * environment->headroom_percent)
+        return;
+    unpin(environment);
+    atomic_store(&environment->shared->trouble, PST_E_HEADROOM);
+}
+
+/* ---- after the scan ---- */
+
+/* Whoever commits under the lock tells all readers the number of the transaction that the newest
+ * meta page has; who does not lock leaves them behind. *differs: right now they are apart. */
+static int compare_ids(struct environment *environment, bool *differs)
+{
+    struct pst_lmdb_meta newest;
+    int error = environment_renew(environment);
+    if (error)
+        return error;
+    uint64_t transaction = mdb_txn_id(environment->reader);
+    error = pst_lmdb_meta_newest(environment->fd, &newest);
+    mdb_txn_reset(environment->reader);
+    *differs = error == -PST_E_CORRUPT || newest.transaction != transaction;
+    return error == -PST_E_CORRUPT ? 0 : error;
+}
+
+/* Apart for a while they may be, in the middle of a commit; under the lock they may not. */
+static int check_writers(struct environment *environment)
+{
+    const struct timespec pause = {.tv_nsec = (long)NS_PER_MS};
+    bool differs = true;
+    int error = 0;
+    for (uint32_t i = 0; !error && differs && i < CHECKS_MAX; i++) {
+        error = compare_ids(environment, &differs);
+        if (!error && differs)
+            nanosleep(&pause, NULL);
+    }
+    if (error || !differs)
+        return error;
+    error = environment_begin(environment);
+    if (error)
+        return error;
+    error = compare_ids(environment, &differs);
+    mdb_txn_abort(environment->writer);
+    environment->writer = NULL;
+    if (!error && differs)
+        return environment_say(
+            environment, -PST_E_CHANGED,
+            "some process wrote it with MDB_NOLOCK during the backup, which may be torn");
+    return error;
+}
+
+static int check(struct environment *environment)
+{
+    int trouble = atomic_load(&environment->shared->trouble);
+    if (!environment->is_pinned)
+        return trouble ? -trouble : -PST_E_WRONG_STATE;
+    unpin(environment);
+    return check_writers(environment);
+}
+
+/* ---- the process ---- */
+
+static int carry_out(struct environment *environment, const struct pst_lmdb_request *request)
+{
+    switch (request->order) {
+    case PST_LMDB_FREEZE:
+        return freeze(environment, request);
+    case PST_LMDB_SNAPSHOT:
+        return snapshot(environment, request);
+    case PST_LMDB_THAW:
+        thaw(environment);
+        return 0;
+    case PST_LMDB_CHECK:
+        return check(environment);
+    case PST_LMDB_RELEASE:
+        thaw(environment);
+        unpin(environment);
+        atomic_store(&environment->shared->trouble, 0);
+        return 0;
+    default:
+        return -PST_E_BAD_REQUEST;
+    }
+}
+
+static uint64_t next_look_ns(const struct environment *environment)
+{
+    uint64_t at_ns = environment->writer ? environment->thaw_at_ns : UINT64_MAX;
+    uint64_t watch_ns = environment->is_pinned ? pst_lmdb_now_ns() + WATCH_NS : UINT64_MAX;
+    return at_ns < watch_ns ? at_ns : watch_ns;
+}
+
+static void look(struct environment *environment)
+{
+    if (environment->writer && pst_lmdb_now_ns() >= environment->thaw_at_ns) {
+        thaw(environment);
+        if (!environment->is_pinned)
+            atomic_store(&environment->shared->trouble, PST_E_THAWED);
+    }
+    if (environment->is_pinned)
+        watch_map(environment);
+}
+
+/* A request, or what is due; false: the socket has ended. */
+static bool serve(struct environment *environment, int socket)
+{
+    struct pst_lmdb_request request;
+    struct pollfd readable = {.fd = socket, .events = POLLIN};
+    uint64_t at_ns = next_look_ns(environment), now_ns = pst_lmdb_now_ns();
+    int timeout_ms = at_ns == UINT64_MAX ? -1
+                     : at_ns > now_ns    ? (int)((at_ns - now_ns) / NS_PER_MS) + 1
+                                         : 0;
+    int count = poll(&readable, 1, timeout_ms);
+    if (count < 0)
+        return errno == EINTR;
+    if (count == 0) {
+        look(environment);
+        return true;
+    }
+    if (recv(socket, &request, sizeof(request), 0) != (ssize_t)sizeof(request))
+        return false;
+    environment->answer->text[0] = '\0';
+    environment->answer->error = carry_out(environment, &request);
+    return send(socket, environment->answer, sizeof(*environment->answer), MSG_NOSIGNAL) >= 0;
+}
+
+int pst_lmdb_guard_run(const struct pst_lmdb_guard *guard, int socket)
+{
+    struct pst_lmdb_answer answer = {0};
+    struct environment environment = {.guard = guard, .shared = guard->shared, .answer = &answer};
+    answer.error = environment_open(&environment);
+    bool goes_on = send(socket, &answer, sizeof(answer), MSG_NOSIGNAL) >= 0 && !answer.error;
+    while (goes_on)
+        goes_on = serve(&environment, socket);
+    thaw(&environment);
+    environment_close(&environment);
+    return 0;
+}
