@@ -1,0 +1,253 @@
+#!/bin/bash
+# Live LMDB environments: writers that know nothing of Penstock write, are killed and start again,
+# while backups are taken and killed. Each restored environment must be the writers' history up to
+# the transaction that the manifest names, and LMDB's own tools must take it for their own.
+#
+#   lmdb_test.sh PENSTOCK FOLDER LMDB_WRITER
+# shellcheck source=../lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+writer=${3:?}
+for tool in mdb_stat mdb_dump mdb_copy jq setsid; do
+    command -v "$tool" >/dev/null || skip "$tool is missing: run scripts/install-deps test"
+done
+rounds=${is_full:+40}
+rounds=${rounds:-7}
+
+# Two writers, each killed and started again at random until stop_writers.
+start_writers() { # ENV FLAG…
+    touch "$memory/writing"
+    local i
+    for i in 1 2; do
+        while [ -e "$memory/writing" ]; do
+            status=0
+            timeout -s KILL "0.$((RANDOM % 8 + 1))$RANDOM" "$writer" run "$1" 0 "${@:2}" || status=$?
+            [ "$status" -eq 137 ] || echo "exit $status" >>"$memory/writer-failed"
+        done 2>>"$memory/writer-failed" &
+    done
+}
+
+stop_writers() {
+    rm "$memory/writing"
+    wait
+    grep -v Killed "$memory/writer-failed" >"$memory/err" && fail 'a writer failed'
+    rm -f "$memory/writer-failed" "$memory/err"
+}
+
+transaction_of() { # ENV
+    mdb_stat -e "$1" | sed -n 's/.*Last transaction ID: //p'
+}
+
+# The writers have gone on since they were at transaction $2.
+expect_progress() { # ENV T
+    local i
+    for i in {1..100}; do
+        [ "$(transaction_of "$1")" -le "$2" ] || return 0
+        sleep 0.05
+    done
+    fail "the writers of $1 stand still after transaction $2"
+}
+
+# expect_history ENV [NAME]: ENV, restored from the newest backup, is the history up to the
+# transaction that its manifest has for the source NAME. $replayed keeps the history so far.
+expect_history() {
+    local said replay
+    "$writer" check "$1" >"$memory/checked" 2>"$memory/err" || fail "$1 is not consistent"
+    said=$("$penstock" show --from "$memory/backups" --json |
+        jq ".node_manifests[0].sources[] | select(.name == \"${2:-env}\") | .details.transaction_id")
+    [ "$(cut -d' ' -f1 "$memory/checked")" = "$said" ] || fail "$1: the manifest says $said"
+    "$writer" replay "$replayed" "$said"
+    replay=$("$writer" check "$replayed")
+    [ "$(cat "$memory/checked")" = "$replay" ] || fail "$1: $(cat "$memory/checked") is not $replay"
+}
+
+# LMDB's tools read it, and it can be written to as if nothing had happened.
+expect_usable() { # ENV
+    mdb_stat -e -f -a "$1" >"$memory/out" || fail "mdb_stat $1"
+    diff <(mdb_dump -a "$1" | grep -v '^mapsize=\|^maxreaders=\|^db_pagesize=') \
+        <(mdb_dump -a "$replayed" | grep -v '^mapsize=\|^maxreaders=\|^db_pagesize=') >&2 ||
+        fail "mdb_dump $1 is unlike that of the replay"
+    mkdir "$memory/compact"
+    mdb_copy -c "$1" "$memory/compact" || fail "mdb_copy -c $1"
+    rm -r "$memory/compact"
+    "$writer" run "$1" 300 nosync || fail "$1 cannot be written to"
+    "$writer" check "$1" >"$memory/out" || fail "$1 is damaged by further writes"
+}
+
+new_history() {
+    rm -rf "$memory/env" "$memory/replayed" "$memory/backups" "$memory/target"
+    mkdir "$memory/env" "$memory/replayed"
+    replayed=$memory/replayed
+}
+
+backups_under_writers() { # FLAG…
+    local i
+    new_history
+    "$writer" init "$memory/env" "$@"
+    start_writers "$memory/env" "$@"
+    for ((i = 1; i <= rounds; i++)); do
+        expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups" \
+            --ldms $((i % 4 + 1))
+        expect_exit 0 "$penstock" verify --from "$memory/backups"
+        expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/target"
+        expect_history "$memory/target"
+        if [ "$i" -lt "$rounds" ]; then rm -r "$memory/target" "$memory/backups"; fi
+    done
+    stop_writers
+    expect_usable "$memory/target"
+}
+
+single_file() {
+    rm -rf "$memory/one" "$memory/backups" "$memory/replayed"
+    mkdir "$memory/one" "$memory/replayed"
+    "$writer" init "$memory/one/db" file nosync
+    "$writer" run "$memory/one/db" 500 file nosync
+    chmod 604 "$memory/one/db"
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/one/db" --to "$memory/backups" --ldms 2
+    expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/file-target"
+    [ "$(ls "$memory/file-target")" = db ] || fail "a single file: $(ls "$memory/file-target")"
+    [ "$(stat -c %a "$memory/file-target/db")" = 604 ] || fail 'the mode of a single file'
+    [ "$("$writer" check "$memory/file-target/db" file)" = "$("$writer" check "$memory/one/db" file)" ] ||
+        fail 'a single file differs'
+}
+
+# Writes always come first in one, then in two. Freezes are in name order.
+two_environments() {
+    local i first second pair
+    rm -rf "$memory/backups"
+    mkdir "$memory/1" "$memory/2"
+    "$writer" pair "$memory/1" "$memory/2" &
+    pair=$!
+    until [ -e "$memory/2/data.mdb" ]; do sleep 0.01; done
+    for ((i = 1; i <= 2 * rounds; i++)); do
+        # Either order of freezing.
+        if [ $((i % 2)) -eq 0 ]; then first=x second=y; else first=y second=x; fi
+        expect_exit 0 "$penstock" backup --source "$first=lmdb:$memory/1" \
+            --source "$second=lmdb:$memory/2" --to "$memory/backups" --ldms 2
+        expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/pair"
+        first=$("$writer" count "$memory/pair/$first")
+        second=$("$writer" count "$memory/pair/$second")
+        if [ "$first" -ne "$second" ] && [ "$first" -ne $((second + 1)) ]; then
+            fail "no cut: $first in the first environment, $second in the second"
+        fi
+        rm -r "$memory/pair" "$memory/backups"
+    done
+    kill -KILL "$pair"
+    wait "$pair" 2>/dev/null || true
+    [ "$first" -gt 100 ] || fail "pair hardly counted: $first"
+}
+
+# What dir: opens and closes there, lock file included, costs the snapshot nothing.
+tree_and_environment() {
+    local i
+    new_history
+    "$writer" init "$memory/env" nosync
+    start_writers "$memory/env" nosync
+    for i in 1 2 3; do
+        expect_exit '0 3' "$penstock" backup --source "env=lmdb:$memory/env" \
+            --source "a=dir:$memory/env" --source "z=dir:$memory/env" --to "$memory/backups" --ldms 2
+        expect_exit '0 3' "$penstock" restore --from "$memory/backups" --target "$memory/target"
+        expect_history "$memory/target/env"
+        rm -r "$memory/target" "$memory/backups"
+    done
+    stop_writers
+}
+
+# No reader slot belongs to a process that is gone.
+expect_no_stale_reader() { # ENV
+    local i pid
+    for i in {1..100}; do
+        pid=''
+        for pid in $(mdb_stat -r "$1" | awk '$1 ~ /^[0-9]+$/ { print $1 }'); do
+            if [ ! -d "/proc/$pid" ]; then break; fi
+            pid=''
+        done
+        [ -n "$pid" ] || return 0
+        sleep 0.05
+    done
+    fail "the reader slot of $pid, which is dead, is taken still"
+}
+
+# No guard outlives its backup.
+expect_no_guard() {
+    local i
+    for i in {1..100}; do
+        grep -lqx "$1" /proc/[0-9]*/task/[0-9]*/children 2>/dev/null || [ -d "/proc/$1" ] || return 0
+        sleep 0.05
+    done
+    fail "the guard $1 goes on"
+}
+
+killed_backups() {
+    local i at guard pid
+    new_history
+    "$writer" init "$memory/env" nosync
+    start_writers "$memory/env" nosync
+    for ((i = 1; i <= 3 * rounds; i++)); do
+        at=$(transaction_of "$memory/env")
+        "$penstock" backup --source "lmdb:$memory/env" --source "again=lmdb:$memory/env" \
+            --to "$memory/backups" >"$memory/out" 2>"$memory/err" </dev/null &
+        pid=$!
+        sleep "0.0$((RANDOM % 10))$RANDOM"
+        guard=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true)
+        case $((i % 3)) in
+        0) # the guard first: the backup must not end well, if it was not done already
+            # shellcheck disable=SC2086 # several words, or none
+            [ -z "$guard" ] || kill -KILL $guard 2>/dev/null || true
+            wait "$pid" 2>/dev/null || true
+            ;;
+        1) kill -KILL "$pid" 2>/dev/null || true ;;
+        2) # shellcheck disable=SC2086
+            kill -KILL "$pid" $guard 2>/dev/null || true ;;
+        esac
+        wait "$pid" 2>/dev/null || true
+        for pid in $guard; do expect_no_guard "$pid"; done
+        expect_progress "$memory/env" "$at"
+        if [ $((i % 3)) -eq 1 ]; then expect_no_stale_reader "$memory/env"; fi
+    done
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups"
+    expect_no_stale_reader "$memory/env"
+    expect_exit 0 "$penstock" list --from "$memory/backups" --json
+    expect_json 'all(.[]; .state == "complete" or .state == "incomplete" or .message_type == "end")'
+    # Whatever looks complete is.
+    for pid in $(jq -r 'select(.state == "complete") | .number' "$memory/out"); do
+        expect_exit 0 "$penstock" restore --from "$memory/backups" "$pid" --target "$memory/target"
+        for at in "$memory/target" "$memory/target/env"; do
+            [ ! -e "$at/data.mdb" ] || "$writer" check "$at" >/dev/null || fail "backup $pid"
+        done
+        rm -r "$memory/target"
+    done
+    stop_writers
+    "$writer" check "$memory/env" >/dev/null || fail 'the environment itself is damaged'
+}
+
+refusals() {
+    mkdir "$memory/empty"
+    expect_exit 1 "$penstock" backup --source "lmdb:$memory/empty" --to "$memory/none"
+    expect_message 'want an LMDB environment'
+    [ -z "$(ls "$memory/empty")" ] || fail 'an environment was made where there was none'
+    head -c 8192 /dev/zero >"$memory/zeros"
+    expect_exit 1 "$penstock" backup --source "lmdb:$memory/zeros" --to "$memory/none"
+    expect_message 'want an LMDB environment'
+    expect_absent "$memory/none" "$memory/zeros-lock"
+    # A lock that another process holds: one source does without, two give up in time.
+    new_history
+    "$writer" init "$memory/env" nosync
+    "$writer" hold "$memory/env" 3000 >"$memory/held" &
+    until [ -s "$memory/held" ]; do sleep 0.01; done
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups"
+    expect_exit 1 "$penstock" backup --source "lmdb:$memory/env" --source "z=dir:$memory/empty" \
+        --to "$memory/backups" --freeze-wait 100ms
+    expect_message 'writers of a source could not be frozen in time'
+    kill %1
+    wait
+    expect_no_stale_reader "$memory/env"
+}
+
+refusals
+single_file
+backups_under_writers nosync
+backups_under_writers writemap mapasync
+backups_under_writers
+two_environments
+tree_and_environment
+killed_backups
