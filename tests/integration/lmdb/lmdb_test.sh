@@ -4,7 +4,7 @@
 # the transaction that the manifest names, and LMDB's own tools must take it for their own.
 #
 #   lmdb_test.sh PENSTOCK FOLDER LMDB_WRITER
-# shellcheck source=../lib.sh
+# shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 writer=${3:?}
 for tool in mdb_stat mdb_dump mdb_copy jq setsid; do
@@ -241,6 +241,18 @@ refusals() {
     kill %1
     wait
     expect_no_stale_reader "$memory/env"
+    # Frozen first, and held up for too long while the other one is waited for.
+    mkdir "$memory/held-up"
+    "$writer" init "$memory/held-up" nosync small
+    : >"$memory/held"
+    "$writer" hold "$memory/env" 1500 >"$memory/held" &
+    until [ -s "$memory/held" ]; do sleep 0.01; done
+    expect_exit 1 "$penstock" backup --source "a=lmdb:$memory/held-up" --source "b=lmdb:$memory/env" \
+        --to "$memory/backups" --freeze-hold 100ms
+    expect_message 'source a: its writers were held up for longer' 'the freeze outlasted its limit'
+    wait
+    expect_exit 0 "$penstock" backup --source "a=lmdb:$memory/held-up" \
+        --source "b=lmdb:$memory/env" --to "$memory/backups"
 }
 
 refusals

@@ -3,14 +3,15 @@
  * T can be made again by a replay, whichever processes wrote it, however often they were killed.
  *
  *   lmdb_writer init  ENV [FLAG…]        a new environment, by transaction 1
- *   lmdb_writer run   ENV COUNT [FLAG…]  COUNT transactions (0: until killed, some thousand a second)
- *   lmdb_writer replay ENV T             transactions up to T, in an environment that may be new
- *   lmdb_writer check ENV                checks the invariants; prints "T DIGEST" of all contents
+ *   lmdb_writer run   ENV COUNT [FLAG…]  COUNT transactions (0: until killed, some thousand a
+ * second) lmdb_writer replay ENV T             transactions up to T, in an environment that may be
+ * new lmdb_writer check ENV                checks the invariants; prints "T DIGEST" of all contents
  *   lmdb_writer pair  ENV ENV            counts in the first, then in the second, until killed
  *   lmdb_writer count ENV                prints what pair counted
  *   lmdb_writer hold  ENV MS             holds the write lock
  *
- * FLAG: nosync, writemap, mapasync, nometasync, nolock, file (MDB_NOSUBDIR), small (a map of 64 MiB)
+ * FLAG: nosync, writemap, mapasync, nometasync, nolock, file (MDB_NOSUBDIR), small (a map of 64
+ * MiB)
  *
  * Invariants: money moves between accounts of three databases, and is never more or less in all;
  * "history" has a row for each transaction, in order; "state" has their number.
