@@ -265,6 +265,23 @@ static void what_could_not_be_read_back_is_not_written(void)
     CU_ASSERT_EQUAL(pst_cluster_manifest_encode(&none, &text), -EINVAL);
 }
 
+static void details_of_sources(void)
+{
+    struct pst_node_manifest with = *sample_node_manifest();
+    struct pst_manifest_text text;
+    with.sources[1].details = "{\"a\": 1, \"b\": {\"c\": [2]}}";
+    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&with, &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_decode(text.text, text.bytes, &node, NULL, &damage), 0);
+    CU_ASSERT_PTR_NULL(node.sources[0].details);
+    CU_ASSERT_STRING_EQUAL(node.sources[1].details, "{\"a\":1,\"b\":{\"c\":[2]}}");
+    pst_node_manifest_release(&node);
+    free(text.text);
+    with.sources[1].details = "[1]";
+    CU_ASSERT_EQUAL(pst_node_manifest_encode(&with, &text), -EINVAL);
+    with.sources[1].details = "{";
+    CU_ASSERT_EQUAL(pst_node_manifest_encode(&with, &text), -EINVAL);
+}
+
 static void the_largest_manifests_fit(void)
 {
     static struct pst_node_manifest large;
@@ -274,7 +291,7 @@ static void the_largest_manifests_fit(void)
     large.sources_count = PST_SOURCES_MAX;
     for (uint32_t i = 0; i < PST_SOURCES_MAX; i++) {
         snprintf(names[i], sizeof(names[i]), "%062u", i);
-        large.sources[i] = (struct pst_manifest_source){names[i], "dir:/x", i};
+        large.sources[i] = (struct pst_manifest_source){names[i], "dir:/x", i, NULL};
     }
     large.parts_count = PST_LDMS_MAX;
     for (uint32_t i = 0; i < PST_LDMS_MAX; i++) {
@@ -312,6 +329,7 @@ int main(void)
         {"other JSON is no manifest", other_json_is_no_manifest},
         {"a failed decode changes nothing", a_failed_decode_changes_nothing},
         {"what could not be read back is not written", what_could_not_be_read_back_is_not_written},
+        {"details of sources", details_of_sources},
         {"the largest manifests fit", the_largest_manifests_fit},
         CU_TEST_INFO_NULL,
     };
