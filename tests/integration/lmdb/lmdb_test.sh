@@ -182,7 +182,7 @@ killed_backups() {
     new_history
     "$writer" init "$memory/env" nosync
     start_writers "$memory/env" nosync
-    for ((i = 1; i <= 3 * rounds; i++)); do
+    for ((i = 1; i <= 2 * rounds; i++)); do
         at=$(transaction_of "$memory/env")
         "$penstock" backup --source "lmdb:$memory/env" --source "again=lmdb:$memory/env" \
             --to "$memory/backups" >"$memory/out" 2>"$memory/err" </dev/null &
