@@ -145,8 +145,8 @@ static void lmdb_thaw(struct pst_source *source)
         return;
     int error = order(lmdb, &request, soon_ns());
     if (error) /* it is dead, and so holds nothing */
-        pst_log(PST_LOG_WARNING, "source %s: writers go on, but not by the guard's doing: %s", source->name,
-                pst_error_text(error));
+        pst_log(PST_LOG_WARNING, "source %s: writers go on, but not by the guard's doing: %s",
+                source->name, pst_error_text(error));
 }
 
 /* ---- the scan ---- */

@@ -4,6 +4,7 @@
 # the transaction that the manifest names, and LMDB's own tools must take it for their own.
 #
 #   lmdb_test.sh PENSTOCK FOLDER LMDB_WRITER
+set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 writer=${3:?}
