@@ -234,9 +234,9 @@ static int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
     for (uint64_t from = 0; from < size;) {
         struct pst_fragment_descriptor *slot;
         const uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
-        int error = sink->acquire(sink, &slot);
+        int error = look_at_guard(lmdb);
         if (!error)
-            error = look_at_guard(lmdb);
+            error = sink->acquire(sink, &slot);
         if (error)
             return error;
         pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);

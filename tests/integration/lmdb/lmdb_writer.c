@@ -191,7 +191,7 @@ static int write_until(MDB_env *env, uint64_t last, uint64_t count)
         must(mdb_txn_begin(env, NULL, 0, &txn), "begin");
         if (mdb_txn_id(txn) > last) {
             mdb_txn_abort(txn);
-            return 0;
+            break;
         }
         if (!opened && mdb_txn_id(txn) > 1)
             tables = open_tables(txn, 0);
@@ -206,6 +206,7 @@ static int write_until(MDB_env *env, uint64_t last, uint64_t count)
         if (count == 0)
             nanosleep(&pause, NULL);
     }
+    mdb_env_close(env);
     return 0;
 }
 
@@ -228,7 +229,7 @@ static uint64_t digest_of(uint64_t digest, const MDB_val *value)
 
 struct walk {
     uint64_t rows, digest;
-    int64_t sum; /* of the first eight bytes of the values */
+    uint64_t sum; /* of the first eight bytes of the values, modulo 2^64 */
 };
 
 static struct walk walk_table(MDB_txn *txn, MDB_dbi dbi, uint64_t digest)
@@ -239,7 +240,7 @@ static struct walk walk_table(MDB_txn *txn, MDB_dbi dbi, uint64_t digest)
     must(mdb_cursor_open(txn, dbi, &cursor), "cursor");
     int rc;
     while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
-        int64_t word = 0;
+        uint64_t word = 0;
         memcpy(&word, v.mv_data, v.mv_size < 8 ? v.mv_size : 8);
         walk.sum += word;
         walk.rows++;
@@ -264,7 +265,7 @@ static void check_history(MDB_txn *txn, const struct tables *tables, uint64_t la
 static int check(MDB_env *env)
 {
     MDB_txn *txn;
-    int64_t money = 0;
+    uint64_t money = 0;
     uint64_t last = 0;
     must(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), "begin");
     const struct tables tables = open_tables(txn, 0);
@@ -274,7 +275,7 @@ static int check(MDB_env *env)
         require(walk.rows == ACCOUNTS, "no account is lost");
         money += walk.sum;
     }
-    require(money == (int64_t)BALANCE * BANKS * ACCOUNTS, "no money is lost or made");
+    require(money == (uint64_t)BALANCE * BANKS * ACCOUNTS, "no money is lost or made");
     walk = walk_table(txn, tables.blobs, walk.digest);
     walk = walk_table(txn, tables.history, walk.digest);
     MDB_val k = {1, (void *)(uintptr_t) "n"}, v;
@@ -315,6 +316,13 @@ static uint64_t counted(MDB_env *env)
     return number;
 }
 
+static int count(MDB_env *env)
+{
+    printf("%" PRIu64 "\n", counted(env));
+    mdb_env_close(env);
+    return 0;
+}
+
 static _Noreturn void pair(const char *first_path, const char *second_path)
 {
     MDB_env *first = open_env(first_path, MDB_NOSYNC, true);
@@ -334,6 +342,7 @@ static int hold(MDB_env *env, long ms)
     fflush(stdout);
     nanosleep(&pause, NULL);
     mdb_txn_abort(txn);
+    mdb_env_close(env);
     return 0;
 }
 
@@ -356,7 +365,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "check") == 0)
         return check(open_env(path, MDB_RDONLY | parse_flags(argv + 3, &small), false));
     if (strcmp(command, "count") == 0)
-        return printf("%" PRIu64 "\n", counted(open_env(path, MDB_RDONLY, true))) < 0;
+        return count(open_env(path, MDB_RDONLY, true));
     if (argc < 4)
         return usage();
     const uint64_t number = strtoull(argv[3], NULL, 10);
