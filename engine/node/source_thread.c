@@ -217,7 +217,7 @@ static int freeze(struct lister *lister)
     const struct pst_node_config *config = &thread->worker.node->config;
     lister->thawed_itself = false;
     int error = pst_source_freeze(thread->source, monotonic_ns() + config->freeze_wait_ns);
-    if (error == 0 && config->freeze_hold_ns > 0)
+    if (error == 0 && config->freeze_hold_ns > 0 && thread->source->freeze)
         lister->thaw_at_ns = monotonic_ns() + config->freeze_hold_ns;
     return error;
 }

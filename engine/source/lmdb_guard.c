@@ -24,28 +24,38 @@ uint64_t pst_lmdb_now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
+/* It must keep no descriptor of the parent's: the end of another guard's socket would never be
+ * seen. The socket may be any, where the parent has closed its standard input. Returns it, or
+ * -errno. */
+static int keep_only(int socket)
+{
+    const unsigned first = STDERR_FILENO + 1;
+    int null = open("/dev/null", O_RDWR);
+    int kept = fcntl(socket, F_DUPFD, (int)first);
+    if (null < 0 || kept < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        return -errno;
+    if ((unsigned)kept > first && close_range(first, (unsigned)kept - 1, 0) < 0)
+        return -errno;
+    return close_range((unsigned)kept + 1, UINT_MAX, 0) < 0 ? -errno : kept;
+}
+
 /* Signals to the backup's terminal or process group are the backup's to handle; the guard ends when
- * its socket does. It must keep no descriptor of the parent's: the end of another guard's socket
- * would never be seen. */
-static int detach(int socket)
+ * its socket does. */
+static int detach(void)
 {
     if (setsid() < 0 || prctl(PR_SET_NAME, "penstock-guard") < 0)
         return -errno;
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
         signal(ignored[i], SIG_IGN);
-    int null = open("/dev/null", O_RDWR);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-        return -errno;
-    if (dup2(socket, STDERR_FILENO + 1) < 0)
-        return -errno;
-    return close_range(STDERR_FILENO + 2, UINT_MAX, 0) < 0 ? -errno : 0;
+    return 0;
 }
 
 static void child(const struct pst_lmdb_guard *guard, int socket)
 {
-    int error = detach(socket);
-    _exit(error < 0 ? -error : pst_lmdb_guard_run(guard, STDERR_FILENO + 1));
+    int error = detach();
+    int kept = error < 0 ? error : keep_only(socket);
+    _exit(kept < 0 ? -kept : pst_lmdb_guard_run(guard, kept));
 }
 
 static void forget(struct pst_lmdb_guard *guard)
