@@ -282,7 +282,7 @@ static enum pst_exit back_up(struct run *run)
         return PST_EXIT_DONE;
     return pst_fail(run->arguments, PST_EXIT_PARTIAL,
                     "backup %u is complete but for %llu objects that could not be read, or changed "
-                    "while they were; the warnings above name them",
+                    "while they were; penstock show names them",
                     run->report.number, (unsigned long long)run->report.sums.unreadable);
 }
 

@@ -218,6 +218,7 @@ static void end_common(struct pst_manifest_common *common, const struct pst_gci 
 static void name_unreadable(struct pst_archive *archive)
 {
     pthread_mutex_lock(&archive->unreadable->lock);
+    archive->node.common.sums.unreadable += archive->unreadable->listed;
     archive->node.unreadable_names_count = archive->unreadable->count;
     for (uint32_t i = 0; i < archive->unreadable->count; i++)
         archive->node.unreadable_names[i] = archive->unreadable->names[i];

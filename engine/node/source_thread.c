@@ -173,6 +173,12 @@ static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *
     return 0;
 }
 
+static void note_unreadable(struct pst_fragment_sink *sink, const char *path)
+{
+    const struct pst_source_thread *thread = ((struct lister *)sink)->thread;
+    pst_unreadable_add_listed(&thread->worker.node->unreadable, thread->source->name, path);
+}
+
 static void list(struct lister *lister, const struct pst_signal *request)
 {
     struct pst_source_thread *thread = lister->thread;
@@ -296,8 +302,9 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
 void *source_run(void *argument)
 {
     struct pst_source_thread *thread = argument;
-    struct lister lister = {
-        .sink = {acquire, emit}, .thread = thread, .thaw_at_ns = PST_DEADLINE_NONE};
+    struct lister lister = {.sink = {acquire, emit, note_unreadable},
+                            .thread = thread,
+                            .thaw_at_ns = PST_DEADLINE_NONE};
     struct pst_idle idle = {0};
     atomic_store(&thread->worker.ready, 0);
     while (!atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire)) {

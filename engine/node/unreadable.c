@@ -15,6 +15,7 @@ void pst_unreadable_clear(struct pst_unreadable *list)
     pthread_mutex_lock(&list->lock);
     list->count = 0;
     list->told = 0;
+    list->listed = 0;
     pthread_mutex_unlock(&list->lock);
 }
 
@@ -29,18 +30,31 @@ static bool is_remembered(const struct pst_unreadable *list, uint64_t object)
     return false;
 }
 
+static void keep_name(struct pst_unreadable *list, const char *source, const char *path)
+{
+    if (list->count == PST_UNREADABLE_NAMES_MAX)
+        return;
+    snprintf(list->names[list->count++], sizeof(list->names[0]), "%.*s/%.*s",
+             (int)PST_SOURCE_NAME_MAX - 1, source, (int)PST_PATH_BYTES_MAX - 1, path);
+}
+
 bool pst_unreadable_add(struct pst_unreadable *list, uint64_t object, const char *source,
                         const char *path)
 {
     pthread_mutex_lock(&list->lock);
     bool is_new = !is_remembered(list, object);
-    if (is_new)
+    if (is_new) {
         list->objects[list->told++ % PST_UNREADABLE_REMEMBERED] = object;
-    if (is_new && list->count < PST_UNREADABLE_NAMES_MAX) {
-        char *name = list->names[list->count++];
-        snprintf(name, sizeof(list->names[0]), "%.*s/%.*s", (int)PST_SOURCE_NAME_MAX - 1, source,
-                 (int)PST_PATH_BYTES_MAX - 1, path);
+        keep_name(list, source, path);
     }
     pthread_mutex_unlock(&list->lock);
     return is_new;
+}
+
+void pst_unreadable_add_listed(struct pst_unreadable *list, const char *source, const char *path)
+{
+    pthread_mutex_lock(&list->lock);
+    list->listed++;
+    keep_name(list, source, path);
+    pthread_mutex_unlock(&list->lock);
 }

@@ -20,7 +20,8 @@ struct pst_unreadable {
     pthread_mutex_t lock;
     uint64_t told; /* objects in all; the last ones are remembered */
     uint64_t objects[PST_UNREADABLE_REMEMBERED];
-    uint32_t count; /* names kept, at most PST_UNREADABLE_NAMES_MAX */
+    uint64_t listed; /* that no LDM came to see: the listing could not read them */
+    uint32_t count;  /* names kept, at most PST_UNREADABLE_NAMES_MAX */
     char names[PST_UNREADABLE_NAMES_MAX][PST_SOURCE_NAME_MAX + PST_PATH_BYTES_MAX];
 };
 
@@ -32,5 +33,8 @@ void pst_unreadable_clear(struct pst_unreadable *list);
 /* Keeps "SOURCE/PATH", if there is room. false: that object was told already. Any thread. */
 bool pst_unreadable_add(struct pst_unreadable *list, uint64_t object, const char *source,
                         const char *path);
+
+/* The same for what the listing could not read, and which therefore is no object. */
+void pst_unreadable_add_listed(struct pst_unreadable *list, const char *source, const char *path);
 
 #endif

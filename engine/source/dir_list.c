@@ -75,6 +75,9 @@ static int trouble(struct listing_job *job, const char *path, const char *what, 
         return error;
     }
     job->listing->unreadable++;
+    struct pst_fragment_sink *sink = job->packer.sink;
+    if (sink->unreadable)
+        sink->unreadable(sink, path);
     pst_log(PST_LOG_WARNING, "source %s: %s (%s), so it is not in the backup: \"%s\"",
             job->dir->source.name, what, pst_error_text(error),
             printable(path, text, sizeof(text)));

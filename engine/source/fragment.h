@@ -127,6 +127,9 @@ struct pst_fragment_sink {
     /* Hands the slot over, filled; the source touches it no more. Sets its number. 0 or -ECANCELED
      * (the fragment was dropped). */
     int (*emit)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot);
+    /* Names what the listing could not read, and counts in listing->unreadable; path is borrowed
+     * for the call. NULL: nobody wants to know. */
+    void (*unreadable)(struct pst_fragment_sink *sink, const char *path);
 };
 
 _Static_assert(sizeof(struct pst_fragment_file) == 56, "written down, part of the ABI");

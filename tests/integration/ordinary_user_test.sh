@@ -50,11 +50,12 @@ unreadable_files() {
     # shellcheck disable=SC2016
     user_script 'cd "$1"; mkdir closed; echo in >closed/in; echo secret >secret; chmod 0 closed secret' - "$home/tree"
     expect_exit 3 user backup --source "dir:$home/tree" --to "$home/partial" --ldms 2
-    expect_message 'secret: Permission denied' '"closed"' 'the warnings above name them'
+    expect_message 'secret: Permission denied' '"closed"' 'penstock show names them'
     expect_exit 0 user list --from "$home/partial" --json
     expect_json '.[0].state == "complete" and .[0].unreadable == 2'
     expect_exit 0 user show --from "$home/partial"
     expect_output 'unreadable.*: tree/secret'
+    expect_output 'unreadable.*: tree/closed'
     expect_exit 0 user verify --from "$home/partial"
     expect_exit 3 user restore --from "$home/partial" --target "$home/target"
     expect_message 'secret: ' 'closed: ' '2 objects'

@@ -224,7 +224,7 @@ static int rows_emit(struct pst_fragment_sink *sink, struct pst_fragment_descrip
 
 bool decoded_is_rows(const struct decoded *decoded, struct pst_source *source)
 {
-    struct rows_check check = {.sink = {rows_acquire, rows_emit},
+    struct rows_check check = {.sink = {.acquire = rows_acquire, .emit = rows_emit},
                                .decoded = decoded,
                                .source = source,
                                .slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES),
