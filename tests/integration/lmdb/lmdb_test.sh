@@ -222,6 +222,7 @@ killed_backups() {
 }
 
 refusals() {
+    local at
     mkdir "$memory/empty"
     expect_exit 1 "$penstock" backup --source "lmdb:$memory/empty" --to "$memory/none"
     expect_message 'want an LMDB environment'
@@ -242,6 +243,14 @@ refusals() {
     kill %1
     wait
     expect_no_stale_reader "$memory/env"
+    # A writer that does not lock, whatever it is that gives it away.
+    at=$(transaction_of "$memory/env")
+    "$writer" run "$memory/env" 0 nolock nosync &
+    expect_progress "$memory/env" "$at"
+    expect_exit 1 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups"
+    expect_message 'MDB_NOLOCK'
+    kill %1
+    wait
     # Frozen first, and held up for too long while the other one is waited for.
     mkdir "$memory/held-up"
     "$writer" init "$memory/held-up" nosync small

@@ -197,7 +197,7 @@ static int write_until(MDB_env *env, uint64_t last, uint64_t count)
             tables = open_tables(txn, 0);
         opened = true;
         perform(txn, &tables);
-        if (count == 0 && mix(mdb_txn_id(txn) ^ (uint64_t)getpid()) % 50 == 0) {
+        if (count == 0 && mix(done ^ (uint64_t)getpid()) % 50 == 0) {
             mdb_txn_abort(txn); /* now and then one is given up */
             opened = false;
             continue;
