@@ -325,8 +325,8 @@ static int count(MDB_env *env)
 
 static _Noreturn void pair(const char *first_path, const char *second_path)
 {
-    MDB_env *first = open_env(first_path, MDB_NOSYNC, true);
-    MDB_env *second = open_env(second_path, MDB_NOSYNC, true);
+    MDB_env *first = open_env(first_path, MDB_NOSYNC, false);
+    MDB_env *second = open_env(second_path, MDB_NOSYNC, false);
     for (uint64_t number = counted(first) + 1;; number++) {
         count_up(first, number);
         count_up(second, number);
@@ -365,7 +365,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "check") == 0)
         return check(open_env(path, MDB_RDONLY | parse_flags(argv + 3, &small), false));
     if (strcmp(command, "count") == 0)
-        return count(open_env(path, MDB_RDONLY, true));
+        return count(open_env(path, MDB_RDONLY, false));
     if (argc < 4)
         return usage();
     const uint64_t number = strtoull(argv[3], NULL, 10);
