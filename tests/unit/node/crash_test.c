@@ -18,7 +18,9 @@
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"
 
-#define KILLS 30u
+/* Kills at random moments; integration/kill_test.sh has more, of the whole program. */
+#define KILLS 12u
+#define KILLS_FULL 300u
 
 static char to[RIG_PATH_BYTES];
 static char tree[RIG_PATH_BYTES];
@@ -104,7 +106,8 @@ static void test_killed_at_random(void)
     CU_ASSERT_EQUAL_FATAL(rig_run(&rig), 0);
     uint64_t whole_ns = rig.report->elapsed_ns + 30000000;
     remove_tree(join(to, "BACKUP-1"));
-    for (uint32_t i = 0; i < KILLS; i++) {
+    const uint32_t kills = getenv("PENSTOCK_FULL") ? KILLS_FULL : KILLS;
+    for (uint32_t i = 0; i < kills; i++) {
         killed_after((uint64_t)rand() % (whole_ns * 5 / 4));
         bool was_complete = is_complete("BACKUP-1", 1);
         completed += was_complete;
