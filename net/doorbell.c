@@ -1,4 +1,5 @@
 #include "net/doorbell.h"
+#include "engine/base/clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -86,13 +87,6 @@ uint64_t pst_doorbell_writes(const struct pst_doorbell *bell)
     return __atomic_load_n(&bell->writes, __ATOMIC_RELAXED);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static void pause_core(void)
 {
 #if defined(__x86_64__)
@@ -104,7 +98,7 @@ static void pause_core(void)
 
 bool pst_idle(struct pst_idle *idle)
 {
-    uint64_t now = now_ns();
+    uint64_t now = pst_monotonic_ns();
     if (idle->since_ns == 0)
         idle->since_ns = now;
     uint64_t idle_ns = now - idle->since_ns;

@@ -1,4 +1,5 @@
 #include "engine/cli/backups.h"
+#include "engine/base/clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -6,13 +7,6 @@
 
 #include "engine/cli/interrupt.h"
 #include "engine/format/digest.h"
-
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 enum pst_exit pst_backups_exit(int error)
 {
@@ -105,7 +99,7 @@ enum pst_exit pst_reading_start(const struct pst_arguments *arguments, const cha
     reading->crew.cpus = reading->placements.cpus;
     reading->crew.cancel = pst_interrupt_flag();
     reading->progress = pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
-                                           label, monotonic_ns());
+                                           label, pst_monotonic_ns());
     if (!reading->progress)
         return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
     return PST_EXIT_DONE;
@@ -114,7 +108,7 @@ enum pst_exit pst_reading_start(const struct pst_arguments *arguments, const cha
 void pst_reading_progress(void *context, const struct pst_crew_progress *progress)
 {
     struct pst_reading *reading = context;
-    struct pst_progress_sample sample = {.now_ns = monotonic_ns(),
+    struct pst_progress_sample sample = {.now_ns = pst_monotonic_ns(),
                                          .bytes_done = progress->bytes_done,
                                          .bytes_total = progress->bytes_total,
                                          .objects_done = progress->objects_done};

@@ -3,8 +3,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/cli/backup_report.h"
 #include "engine/cli/command.h"
@@ -108,13 +108,6 @@ struct run {
     struct pst_progress *progress;
 };
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static int parse_direct(const char *text, enum pst_direct *direct)
 {
     static const char *const names[] = {
@@ -204,7 +197,7 @@ static void on_status(void *context, const struct pst_backup_progress *status)
 {
     struct run *run = context;
     struct pst_progress_sample sample = {
-        .now_ns = monotonic_ns(),
+        .now_ns = pst_monotonic_ns(),
         .bytes_done = status->sums.source_bytes,
         .bytes_total = status->expected_is_final ? status->expected_bytes : 0,
         .objects_done = status->sums.objects,
@@ -264,7 +257,7 @@ static enum pst_exit back_up(struct run *run)
     pst_placements_log(&run->placements);
     log_memory(run);
     run->progress = pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
-                                       "backup", monotonic_ns());
+                                       "backup", pst_monotonic_ns());
     if (!run->progress)
         return pst_fail(run->arguments, PST_EXIT_FAILED, "out of memory");
     run->options.on_status = on_status;

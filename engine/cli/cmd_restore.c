@@ -1,8 +1,8 @@
 /* penstock restore: writes what a backup holds below a target directory. */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
@@ -23,13 +23,6 @@ static const struct pst_option options[] = {
     PST_PLACEMENT_OPTIONS,
     PST_OPTION_JSON,
     {0}};
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static int print_summary(const struct pst_backup *backup, const char *target,
                          const struct pst_restore_result *result, double elapsed_s, bool json)
@@ -59,7 +52,7 @@ static enum pst_exit restore(const struct pst_arguments *arguments, const struct
                                       .progress = pst_reading_progress,
                                       .context = reading};
     struct pst_restore_result result = {0};
-    double began_s = seconds();
+    uint64_t began_ns = pst_monotonic_ns();
     int rc = pst_restore(pst_argument_text(arguments, "from"), backup, target, &how, &result);
     pst_reading_finish(reading);
     if (rc == -ECANCELED)
@@ -69,7 +62,8 @@ static enum pst_exit restore(const struct pst_arguments *arguments, const struct
     /* What never came into the backup (a path too long) the restore cannot have met. */
     if (result.unreadable < backup->cluster.common.sums.unreadable)
         result.unreadable = backup->cluster.common.sums.unreadable;
-    rc = print_summary(backup, target, &result, seconds() - began_s, pst_argument_json(arguments));
+    rc = print_summary(backup, target, &result, (double)(pst_monotonic_ns() - began_ns) / 1e9,
+                       pst_argument_json(arguments));
     if (rc < 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(rc));
     if (result.unreadable > 0)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/format/names.h"
 #include "engine/node/node_internal.h"
@@ -103,7 +104,7 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     struct pst_manifest_common *common = &archive->node.common;
     memcpy(common->uid, define->uid, sizeof(common->uid));
     common->number = define->number;
-    common->started_unix_ns = realtime_ns();
+    common->started_unix_ns = pst_unix_ns();
     archive->cluster.common = *common;
     archive->cluster.master_node = pst_ref_node(define->master_ref);
     archive->node.node = config->node;
@@ -212,7 +213,7 @@ static void end_common(struct pst_manifest_common *common, const struct pst_gci 
 {
     common->start_gci = gci->start_gci;
     common->stop_gci = gci->stop_gci;
-    common->finished_unix_ns = realtime_ns();
+    common->finished_unix_ns = pst_unix_ns();
 }
 
 static void name_unreadable(struct pst_archive *archive)

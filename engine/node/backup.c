@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
 
@@ -120,7 +121,7 @@ static void wait_for_signal(struct client *client)
 
 static void see_it_through(struct client *client)
 {
-    uint64_t began_ns = monotonic_ns();
+    uint64_t began_ns = pst_monotonic_ns();
     request_backup(client);
     while (!client->ended) {
         struct pst_signal signals[PST_CHANNEL_BURST];
@@ -130,7 +131,7 @@ static void see_it_through(struct client *client)
         if (count == 0)
             wait_for_signal(client);
     }
-    client->report->elapsed_ns = monotonic_ns() - began_ns;
+    client->report->elapsed_ns = pst_monotonic_ns() - began_ns;
 }
 
 int pst_backup_run(const struct pst_backup_options *options, struct pst_backup_report *report)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
 #include "engine/protocol/proxy.h"
@@ -19,7 +20,7 @@ static void route(void *context, const struct pst_signal *signal);
 
 static void step(struct hub *hub, struct pst_event *event)
 {
-    event->now_ns = monotonic_ns();
+    event->now_ns = pst_monotonic_ns();
     hub->actions.sends_count = 0;
     hub->actions.works_count = 0;
     pst_proxy_step(hub->proxy, event, &hub->actions);
@@ -133,7 +134,7 @@ static void wait_for_work(struct hub *hub, struct pst_idle *idle)
     uint64_t deadline_ns = pst_proxy_deadline_ns(hub->proxy);
     uint64_t timeout_ns = PST_DOORBELL_FOREVER;
     if (deadline_ns != PST_DEADLINE_NONE) {
-        uint64_t now_ns = monotonic_ns();
+        uint64_t now_ns = pst_monotonic_ns();
         timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     }
     int woken = pst_doorbell_wait(bell, timeout_ns, -1);
@@ -158,7 +159,7 @@ void *hub_run(void *argument)
     atomic_store(&worker->ready, 0);
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
         bool worked = drain_all(&hub);
-        if (monotonic_ns() >= pst_proxy_deadline_ns(hub.proxy)) {
+        if (pst_monotonic_ns() >= pst_proxy_deadline_ns(hub.proxy)) {
             struct pst_event event = {.type = PST_EVENT_TIMER};
             step(&hub, &event);
         }

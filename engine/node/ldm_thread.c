@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
 #include "engine/node/pipeline.h"
@@ -37,7 +37,7 @@ static void send_to_hub(void *context, const struct pst_signal *signal)
 static void begin_work(struct ldm *ldm, const struct pst_work *work)
 {
     if (work->type == PST_WORK_SCAN && ldm->scan_began_ns == 0)
-        ldm->scan_began_ns = monotonic_ns();
+        ldm->scan_began_ns = pst_monotonic_ns();
     if (work->type == PST_WORK_OPEN)
         ldm->scan_began_ns = 0;
     pst_pipeline_start(ldm->pipeline, work);
@@ -45,7 +45,7 @@ static void begin_work(struct ldm *ldm, const struct pst_work *work)
 
 static void step(struct ldm *ldm, struct pst_event *event)
 {
-    event->now_ns = monotonic_ns();
+    event->now_ns = pst_monotonic_ns();
     ldm->actions.sends_count = 0;
     ldm->actions.works_count = 0;
     pst_ldm_block_step(&ldm->block, event, &ldm->actions);
@@ -72,7 +72,7 @@ static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *resu
         return;
     ldm->thread->report.sums = result->sums;
     if (ldm->scan_began_ns != 0)
-        ldm->thread->report.busy_ns = monotonic_ns() - ldm->scan_began_ns;
+        ldm->thread->report.busy_ns = pst_monotonic_ns() - ldm->scan_began_ns;
 }
 
 static bool take_results(struct ldm *ldm)
@@ -100,7 +100,7 @@ static bool has_room_for_report(const struct ldm *ldm)
 /* true: there was something to do, which may have begun a work. */
 static bool keep_time(struct ldm *ldm)
 {
-    uint64_t now_ns = monotonic_ns();
+    uint64_t now_ns = pst_monotonic_ns();
     bool is_due = now_ns >= pst_ldm_block_deadline_ns(&ldm->block);
     if (is_due) {
         struct pst_event event = {.type = PST_EVENT_TIMER};
@@ -128,7 +128,7 @@ static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
         if (ldm->block.participant.state == PST_PARTICIPANT_SCANNING &&
             ldm->progress_due_ns < deadline_ns)
             deadline_ns = ldm->progress_due_ns;
-        uint64_t now_ns = monotonic_ns();
+        uint64_t now_ns = pst_monotonic_ns();
         int64_t timeout_ns = -1;
         if (deadline_ns != PST_DEADLINE_NONE)
             timeout_ns = deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
@@ -269,13 +269,6 @@ static void init_block(struct ldm *ldm)
     pst_ldm_block_init(&ldm->block, &block, ldm->proxy, ldm->master);
 }
 
-static uint64_t thread_cpu_ns(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
-}
-
 void *ldm_run(void *argument)
 {
     struct pst_ldm_thread *thread = argument;
@@ -300,7 +293,7 @@ void *ldm_run(void *argument)
     say_what_is_used(&ldm);
     atomic_store(&thread->worker.ready, 0);
     run_to_completion(&ldm);
-    thread->report.cpu_ns = thread_cpu_ns();
+    thread->report.cpu_ns = pst_thread_cpu_ns();
     leave_part(&ldm);
 out_after_pipeline:
     free(ldm.proxy);

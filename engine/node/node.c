@@ -9,29 +9,12 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
 #include "io/durable.h"
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
-uint64_t monotonic_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-uint64_t realtime_ns(void)
-{
-    return clock_ns(CLOCK_REALTIME);
-}
 
 bool worker_is_idle(const struct pst_worker *worker)
 {
@@ -50,7 +33,7 @@ void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t dead
     }
     uint64_t timeout_ns = PST_DOORBELL_FOREVER;
     if (deadline_ns != PST_DEADLINE_NONE) {
-        uint64_t now_ns = monotonic_ns();
+        uint64_t now_ns = pst_monotonic_ns();
         timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     }
     int woken = pst_doorbell_wait(&worker->channel.bell, timeout_ns, -1);

@@ -57,9 +57,6 @@ struct pst_node {
     struct pst_unreadable unreadable;
 };
 
-uint64_t monotonic_ns(void);
-uint64_t realtime_ns(void);
-
 /* Signals waiting from the hub in a channel? The sleeper's last look. */
 bool worker_is_idle(const struct pst_worker *worker);
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/format/names.h"
 #include "engine/node/pipeline_internal.h"
@@ -89,13 +89,6 @@ void pst_pipeline_destroy(struct pst_pipeline *pipeline)
     free(pipeline->pieces);
     free(pipeline->chunks);
     free(pipeline);
-}
-
-static uint64_t unix_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
 /* The part is spoilt; told by the work in progress, or else as trouble. */
@@ -224,7 +217,7 @@ static void start_part(struct pst_pipeline *pipeline)
 {
     struct pst_part_identity identity = pipeline->part.identity;
     pst_part_begin(&pipeline->part, &identity, pipeline->config.chunk_bytes, pipeline->config.ldm,
-                   unix_ns(), pipeline->block);
+                   pst_unix_ns(), pipeline->block);
     pipeline->index = chunk_take(pipeline, PST_CHUNK_INDEX);
     pipeline->spare_index = chunk_take(pipeline, PST_CHUNK_INDEX);
     assert(pipeline->index && pipeline->spare_index);
@@ -258,7 +251,7 @@ static void write_trailer(struct pst_pipeline *pipeline)
     chunk_write_index(pipeline);
     struct pst_part_place place =
         pst_part_seal_trailer(&pipeline->part, pipeline->work.start_gci, pipeline->work.stop_gci,
-                              unix_ns(), pipeline->block, &pipeline->digest);
+                              pst_unix_ns(), pipeline->block, &pipeline->digest);
     pipeline->file_bytes = place.file_offset + place.bytes;
     pipeline->stop_step = STOP_TRAILER;
     write_block(pipeline, place.file_offset, on_trailer_written);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
 
@@ -105,7 +106,7 @@ static void answer(struct pst_source_thread *thread, const struct pst_signal *re
         signal.payload.ref.where = self_ref(thread);
     } else if (request->gsn == PST_SOURCE_FREEZE_REQ) {
         /* What has no checkpoints of its own numbers them by the time. */
-        signal.payload.gci.start_gci = realtime_ns();
+        signal.payload.gci.start_gci = pst_unix_ns();
     }
     pst_channel_to_hub(&thread->worker.channel, &signal);
 }
@@ -205,7 +206,7 @@ static void list(struct lister *lister, const struct pst_signal *request)
 static void thaw_in_time(struct lister *lister)
 {
     struct pst_source *source = lister->thread->source;
-    if (monotonic_ns() < lister->thaw_at_ns)
+    if (pst_monotonic_ns() < lister->thaw_at_ns)
         return;
     lister->thaw_at_ns = PST_DEADLINE_NONE;
     lister->thawed_itself = true;
@@ -222,9 +223,9 @@ static int freeze(struct lister *lister)
     struct pst_source_thread *thread = lister->thread;
     const struct pst_node_config *config = &thread->worker.node->config;
     lister->thawed_itself = false;
-    int error = pst_source_freeze(thread->source, monotonic_ns() + config->freeze_wait_ns);
+    int error = pst_source_freeze(thread->source, pst_monotonic_ns() + config->freeze_wait_ns);
     if (error == 0 && config->freeze_hold_ns > 0 && thread->source->freeze)
-        lister->thaw_at_ns = monotonic_ns() + config->freeze_hold_ns;
+        lister->thaw_at_ns = pst_monotonic_ns() + config->freeze_hold_ns;
     return error;
 }
 
@@ -240,7 +241,7 @@ static int release(struct lister *lister)
 {
     struct pst_source_thread *thread = lister->thread;
     uint64_t wait_ns = thread->worker.node->config.freeze_wait_ns;
-    int error = lister->listed ? pst_source_check(thread->source, monotonic_ns() + wait_ns) : 0;
+    int error = lister->listed ? pst_source_check(thread->source, pst_monotonic_ns() + wait_ns) : 0;
     pst_source_release(thread->source);
     lister->cancelled = false;
     lister->listed = false;

@@ -1,5 +1,6 @@
 #include "engine/source/lmdb.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/source/lmdb_guard.h"
 
@@ -51,7 +52,7 @@ static int order(struct lmdb_source *lmdb, const struct pst_lmdb_request *reques
 
 static uint64_t soon_ns(void)
 {
-    return pst_lmdb_now_ns() + PST_LMDB_ANSWER_NS;
+    return pst_monotonic_ns() + PST_LMDB_ANSWER_NS;
 }
 
 static int start_guard(struct lmdb_source *lmdb, struct pst_lmdb_answer *answer)

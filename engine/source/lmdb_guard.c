@@ -1,4 +1,5 @@
 #include "engine/source/lmdb_guard.h"
+#include "engine/base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,18 +12,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NS_PER_MS UINT64_C(1000000)
 #define STOP_MS 2000
-
-uint64_t pst_lmdb_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* It must keep no descriptor of the parent's: the end of another guard's socket would never be
  * seen. The socket may be any, where the parent has closed its standard input. Returns it, or
@@ -96,7 +89,7 @@ void pst_lmdb_guard_stop(struct pst_lmdb_guard *guard)
 static int wait_readable(int socket, uint64_t deadline_ns)
 {
     for (;;) {
-        uint64_t now_ns = pst_lmdb_now_ns();
+        uint64_t now_ns = pst_monotonic_ns();
         uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS + 1 : 0;
         struct pollfd readable = {.fd = socket, .events = POLLIN};
         int count = poll(&readable, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
@@ -104,7 +97,7 @@ static int wait_readable(int socket, uint64_t deadline_ns)
             return 1;
         if (count < 0 && errno != EINTR)
             return -errno;
-        if (count == 0 && pst_lmdb_now_ns() >= deadline_ns)
+        if (count == 0 && pst_monotonic_ns() >= deadline_ns)
             return 0;
     }
 }
@@ -143,7 +136,7 @@ int pst_lmdb_guard_start(struct pst_lmdb_guard *guard, struct pst_lmdb_answer *a
     close(sockets[1]);
     guard->pid = pid;
     guard->socket = sockets[0];
-    int error = read_answer(guard, pst_lmdb_now_ns() + PST_LMDB_ANSWER_NS, answer);
+    int error = read_answer(guard, pst_monotonic_ns() + PST_LMDB_ANSWER_NS, answer);
     if (error)
         pst_lmdb_guard_stop(guard);
     return error;

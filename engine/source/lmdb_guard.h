@@ -86,6 +86,4 @@ void pst_lmdb_guard_stop(struct pst_lmdb_guard *guard);
  * the exit status. */
 int pst_lmdb_guard_run(const struct pst_lmdb_guard *guard, int socket);
 
-uint64_t pst_lmdb_now_ns(void);
-
 #endif

@@ -1,4 +1,5 @@
 /* The guard's own side: orders, and what is due without any. */
+#include "engine/base/clock.h"
 #include "engine/source/lmdb_environment.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ static void thaw(struct environment *environment)
         return;
     mdb_txn_abort(environment->writer);
     environment->writer = NULL;
-    environment->shared->frozen_ns = pst_lmdb_now_ns() - environment->frozen_at_ns;
+    environment->shared->frozen_ns = pst_monotonic_ns() - environment->frozen_at_ns;
 }
 
 static int freeze(struct environment *environment, const struct pst_lmdb_request *request)
@@ -32,7 +33,7 @@ static int freeze(struct environment *environment, const struct pst_lmdb_request
     int error = environment_begin(environment);
     if (error)
         return error;
-    environment->frozen_at_ns = pst_lmdb_now_ns();
+    environment->frozen_at_ns = pst_monotonic_ns();
     environment->thaw_at_ns =
         request->freeze_hold_ns ? environment->frozen_at_ns + request->freeze_hold_ns : UINT64_MAX;
     return 0;
@@ -72,7 +73,7 @@ static int capture(struct environment *environment, uint64_t transaction)
 static int pin_live(struct environment *environment)
 {
     const struct timespec pause = {.tv_nsec = CAPTURE_PAUSE_NS};
-    const uint64_t until_ns = pst_lmdb_now_ns() + CAPTURE_NS;
+    const uint64_t until_ns = pst_monotonic_ns() + CAPTURE_NS;
     for (;;) {
         int error = environment_renew(environment);
         if (error)
@@ -84,7 +85,7 @@ static int pin_live(struct environment *environment)
                                         page_of(environment, transaction + 1));
         else
             mdb_txn_reset(environment->reader);
-        if (error != -EAGAIN || pst_lmdb_now_ns() > until_ns)
+        if (error != -EAGAIN || pst_monotonic_ns() > until_ns)
             return error;
         nanosleep(&pause, NULL);
     }
@@ -117,7 +118,7 @@ static int snapshot(struct environment *environment, const struct pst_lmdb_reque
     if (error)
         return error;
     environment->is_pinned = true;
-    environment->pinned_at_ns = pst_lmdb_now_ns();
+    environment->pinned_at_ns = pst_monotonic_ns();
     environment->headroom_percent = request->headroom_percent;
     return 0;
 }
@@ -137,7 +138,7 @@ static void unpin(struct environment *environment)
     mdb_txn_reset(environment->reader);
     environment->is_pinned = false;
     struct pst_lmdb_shared *shared = environment->shared;
-    shared->pinned_ns = pst_lmdb_now_ns() - environment->pinned_at_ns;
+    shared->pinned_ns = pst_monotonic_ns() - environment->pinned_at_ns;
     if (pst_lmdb_meta_newest(environment->fd, &now) == 0 && now.last_page > shared->meta.last_page)
         shared->grown_bytes = used_bytes(&now) - used_bytes(&shared->meta);
 }
@@ -237,13 +238,13 @@ static int carry_out(struct environment *environment, const struct pst_lmdb_requ
 static uint64_t next_look_ns(const struct environment *environment)
 {
     uint64_t at_ns = environment->writer ? environment->thaw_at_ns : UINT64_MAX;
-    uint64_t watch_ns = environment->is_pinned ? pst_lmdb_now_ns() + WATCH_NS : UINT64_MAX;
+    uint64_t watch_ns = environment->is_pinned ? pst_monotonic_ns() + WATCH_NS : UINT64_MAX;
     return at_ns < watch_ns ? at_ns : watch_ns;
 }
 
 static void look(struct environment *environment)
 {
-    if (environment->writer && pst_lmdb_now_ns() >= environment->thaw_at_ns) {
+    if (environment->writer && pst_monotonic_ns() >= environment->thaw_at_ns) {
         thaw(environment);
         if (!environment->is_pinned)
             atomic_store(&environment->shared->trouble, PST_E_THAWED);
@@ -257,7 +258,7 @@ static bool serve(struct environment *environment, int socket)
 {
     struct pst_lmdb_request request;
     struct pollfd readable = {.fd = socket, .events = POLLIN};
-    uint64_t at_ns = next_look_ns(environment), now_ns = pst_lmdb_now_ns();
+    uint64_t at_ns = next_look_ns(environment), now_ns = pst_monotonic_ns();
     int timeout_ms = at_ns == UINT64_MAX ? -1
                      : at_ns > now_ns    ? (int)((at_ns - now_ns) / NS_PER_MS) + 1
                                          : 0;
