@@ -252,6 +252,8 @@ static int run_unreadable_as_nobody(void)
         printf("%s, %llu unreadable, %s", pst_error_text(error),
                (unsigned long long)rig.report->sums.unreadable, log);
     remove_tree(join(to, "BACKUP-1"));
+    free(log);
+    rig_close(&rig);
     return !right;
 }
 
