@@ -57,7 +57,7 @@ static void print_source(const struct pst_manifest_source *source)
 {
     const char *key;
     json_t *value;
-    printf("  source %s = %s\n", source->name, source->spec);
+    printf("  source %s: %s\n", source->name, source->spec);
     json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
     json_object_foreach(details, key, value)
     {

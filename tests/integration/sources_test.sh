@@ -106,7 +106,7 @@ by_symlink_and_relative() {
         expect_exit 0 "$penstock" restore --from of-link --target link-target/)
     compare_trees "$disk/one" "$disk/link-target"
     expect_exit 0 "$penstock" show --from "$disk/of-link"
-    expect_output '  source link = dir:link/'
+    expect_output '  source link: dir:link/'
 }
 
 several_sources
