@@ -18,7 +18,7 @@
 #include "tests/unit/node/rig.h"
 
 #define RUNS_MAX 400u
-#define ABORTED_RUNS 12u
+#define ABORTED_RUNS (12u / RIG_STRIDE)
 
 struct fault_case {
     const char *name;
@@ -159,7 +159,7 @@ static void sweep(uint32_t ldms, bool of_archive, bool cancels)
         bool goes_on = true;
         while (cancels ? runs < ABORTED_RUNS : goes_on && runs < RUNS_MAX) {
             struct pst_io_fault fault = {.kind = fault_case->kind,
-                                         .at = ++runs,
+                                         .at = 1 + RIG_STRIDE * runs++,
                                          .error = fault_case->error,
                                          .short_bytes = fault_case->short_bytes};
             struct itimerspec when = {
