@@ -144,6 +144,9 @@ static int start_workers(struct pst_node *node)
             .freeze_hold_ns = node->config.freeze_hold_ns,
             .headroom_percent = node->config.headroom_percent,
             .is_alone = node->config.sources_count == 1,
+            .is_logical = node->config.is_logical,
+            .ldms = node->config.plan->ldms,
+            .tables = node->config.tables,
         };
         int error = source_slots_open(source);
         if (error == 0)

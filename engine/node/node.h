@@ -30,6 +30,8 @@ struct pst_node_config {
     uint64_t freeze_wait_ns; /* for the writers of one source */
     uint64_t freeze_hold_ns; /* a source thaws by itself when they are held up so long; 0: never */
     uint32_t headroom_percent;
+    bool is_logical;                       /* rows, of the sources that can */
+    const struct pst_table_filter *tables; /* NULL: all */
     struct pst_timeouts timeouts;
     struct pst_io_fault *ldm_fault;     /* of LDM 1's ring (io/fault.h); NULL outside tests */
     struct pst_io_fault *archive_fault; /* of the archive's durable writes; likewise */

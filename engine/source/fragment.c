@@ -73,3 +73,13 @@ int pst_fragment_add_extent(struct pst_fragment_descriptor *fragment, uint64_t o
     fragment->bytes += length;
     return 0;
 }
+
+void pst_fragment_add_rows(struct pst_fragment_descriptor *fragment, uint64_t expected_bytes,
+                           const void *handle)
+{
+    assert(fragment->kind == PST_FRAGMENT_ROWS);
+    assert(fragment->files_count == 1 && fragment->extents_count == 0);
+    fragment->extents[0] = (struct pst_fragment_extent){.literal = handle};
+    fragment->extents_count = 1;
+    fragment->bytes = expected_bytes;
+}

@@ -33,7 +33,10 @@
 
 enum pst_fragment_kind {
     PST_FRAGMENT_EXTENTS = 1, /* the pipeline reads files, and copies literals */
-    PST_FRAGMENT_ROWS = 2,    /* one file, one extent, no path: source->produce makes its bytes */
+    /* One file without a path, one extent: source->produce makes its bytes. Where the extent's
+     * length is 0, how many is not known before: the fragment has one entry, of the object that is
+     * all of them, and the runtime writes their number into it as the object's size. */
+    PST_FRAGMENT_ROWS = 2,
 };
 
 enum pst_fragment_file_flags {
@@ -62,8 +65,9 @@ struct pst_fragment_extent {
     uint32_t file; /* index into files */
     uint32_t reserved;
     uint64_t offset; /* in the object, and in the file */
-    uint64_t length; /* bytes, 1 … PST_FRAGMENT_BYTES_MAX */
-    /* Where not NULL, the bytes themselves: nothing is read. Of the source, until release. */
+    uint64_t length; /* bytes, 1 … PST_FRAGMENT_BYTES_MAX; rows: 0: not known */
+    /* Where not NULL, the bytes themselves: nothing is read; of rows of unknown length, whatever
+     * the source wants to find again in produce. Of the source, until release. */
     const void *literal;
 };
 
@@ -71,7 +75,8 @@ struct pst_fragment_descriptor {
     uint32_t kind;          /* enum pst_fragment_kind */
     uint32_t owner;         /* the only LDM instance that may scan it, or 0 for any */
     uint64_t number;        /* 1, 2, … in the order of the listing */
-    uint64_t bytes;         /* sum of the extents' lengths, <= PST_FRAGMENT_BYTES_MAX */
+    uint64_t bytes;         /* sum of the extents' lengths, <= PST_FRAGMENT_BYTES_MAX; an estimate
+                               for rows of unknown length */
     uint32_t entries_count; /* catalogue entries */
     uint32_t objects_count; /* entries that stand here for the first time in this listing */
     uint32_t entries_bytes; /* length of data that the entries fill */
@@ -107,6 +112,11 @@ PST_MUST_USE int pst_fragment_add_file(struct pst_fragment_descriptor *fragment,
  * fragment would exceed PST_FRAGMENT_BYTES_MAX. */
 PST_MUST_USE int pst_fragment_add_extent(struct pst_fragment_descriptor *fragment, uint64_t offset,
                                          uint64_t length, const void *literal);
+
+/* Makes it a fragment of rows of unknown length, some expected_bytes, of the file added last.
+ * handle comes to lie in extents[0].literal. */
+void pst_fragment_add_rows(struct pst_fragment_descriptor *fragment, uint64_t expected_bytes,
+                           const void *handle);
 
 /* What a listing came to. */
 struct pst_source_listing {

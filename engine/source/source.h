@@ -27,6 +27,7 @@
 #include "engine/base/limits.h"
 #include "engine/source/fragment.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,7 @@ enum pst_source_flags {
     PST_SOURCE_CAN_SNAPSHOT = 1, /* what is listed after snapshot is the state at that instant */
     PST_SOURCE_CAN_CAPTURE = 2,  /* tells the changes that follow the snapshot */
     PST_SOURCE_ANY_LDM = 4,      /* any LDM may scan any fragment; else only the fragment's owner */
+    PST_SOURCE_CAN_ROWS = 8,     /* knows policy.is_logical */
 };
 
 enum pst_source_phase {
@@ -48,6 +50,16 @@ enum pst_source_phase {
     PST_SOURCE_THAWED,   /* pinned, writers go on */
 };
 
+/* Which tables a logical backup is to have. Names are as pst_table_name_escape writes them. */
+struct pst_table_filter {
+    const char *const *wanted; /* these alone; NULL with wanted_count 0: all */
+    const char *const *unwanted;
+    uint32_t wanted_count;
+    uint32_t unwanted_count;
+    atomic_bool *found; /* wanted_count of them: some source has that table. Any source sets it;
+                           check fails with -PST_E_NO_TABLE where one is not set */
+};
+
 /* What the runtime wants of a source; set before the first freeze. All zeros are legal. */
 struct pst_source_policy {
     uint64_t freeze_hold_ns; /* how long writers may be held up; 0: no limit */
@@ -55,6 +67,9 @@ struct pst_source_policy {
         headroom_percent; /* of a database's space, that a snapshot must leave to its writers */
     bool is_alone;        /* the backup has no other source to align this one with: freeze may
                              leave the writers alone if snapshot is exact without it */
+    bool is_logical;      /* rows (PST_OBJECT_ROWS), not files, of a source that CAN_ROWS */
+    uint32_t ldms;        /* so many may call produce at the same time */
+    const struct pst_table_filter *tables; /* borrowed while the source is open; NULL: all tables */
 };
 
 /* Where produce() stands in a fragment. All zeros at the fragment's start; the source's to use. */
