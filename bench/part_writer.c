@@ -5,9 +5,9 @@
  * counted. CPU time is the process's, kernel workers included (getrusage(2)).
  */
 #include "bench/bench.h"
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
 #include "io/part_file.h"
+#include "penstock/error.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 #ifndef PST_IO_DURABLE_H
 #define PST_IO_DURABLE_H
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>

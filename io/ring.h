@@ -14,7 +14,7 @@
 #ifndef PST_IO_RING_H
 #define PST_IO_RING_H
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 #include <linux/openat2.h>
 #include <stdbool.h>

@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 /* For the static part only: use the functions. */
 struct pst_doorbell {

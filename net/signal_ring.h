@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "engine/protocol/signal.h"
+#include "penstock/error.h"
 
 #define PST_SIGNAL_RING_ALIGNMENT 128u
 

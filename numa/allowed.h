@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "numa/cpu_list.h"
+#include "penstock/error.h"
 
 struct pst_allowed {
     bool cpus_limited; /* false: cpus is empty and every online CPU may be used */

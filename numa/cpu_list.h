@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
+#include "penstock/error.h"
 
 struct pst_cpu_list {
     uint32_t count;

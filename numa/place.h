@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "numa/topology.h"
+#include "penstock/error.h"
 
 #define PST_ARENA_NOTE_BYTES 160u
 

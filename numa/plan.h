@@ -15,9 +15,9 @@
 
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
 #include "numa/topology.h"
+#include "penstock/error.h"
 
 /* LDMs when nobody says how many: one for each allowed physical core but one for the hub, no more
  * than the CPU quota has room for, at least 1 and at most this: one disk needs no more. */

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "numa/cpu_list.h"
+#include "penstock/error.h"
 
 /* Writes root and the formatted rest into path (PATH_MAX bytes). -ENAMETOOLONG. */
 int pst_sysfs_path(char *path, const char *root, const char *format, ...) PST_MUST_USE

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
+#include "penstock/error.h"
 
 #define PST_NUMA_NODE_UNKNOWN (-1)
 #define PST_HUGEPAGE_SIZES_MAX 8u

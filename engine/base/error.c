@@ -1,4 +1,4 @@
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -36,9 +36,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
 #include "engine/cli/exit.h"
+#include "penstock/error.h"
 
 #define PST_OPTIONS_MAX 32u                   /* of one command */
 #define PST_OPTION_VALUES_MAX PST_SOURCES_MAX /* of one repeatable option */

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 /* Takes the signals over for the rest of the process, and ignores SIGPIPE and SIGXFSZ: a closed
  * pipe and a limit on file sizes are errors of the write that meets them. Main thread, before any

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 struct json_t;
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 enum pst_progress_style {
     PST_PROGRESS_BAR,  /* a terminal */

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 /* All three: digits only before the unit, no sign, no fraction, no blanks. -EINVAL: something else;
  * -ERANGE: it does not fit 64 bits. */

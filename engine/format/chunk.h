@@ -12,9 +12,9 @@
 #ifndef PST_ENGINE_FORMAT_CHUNK_H
 #define PST_ENGINE_FORMAT_CHUNK_H
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
 #include "engine/format/digest.h"
+#include "penstock/error.h"
 
 #include <stddef.h>
 #include <stdint.h>

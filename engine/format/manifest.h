@@ -6,10 +6,10 @@
 #ifndef PST_ENGINE_FORMAT_MANIFEST_H
 #define PST_ENGINE_FORMAT_MANIFEST_H
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
 #include "engine/format/chunk.h"
 #include "engine/format/digest.h"
+#include "penstock/error.h"
 
 #include <stdint.h>
 

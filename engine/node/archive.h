@@ -7,10 +7,10 @@
 #ifndef PST_ENGINE_NODE_ARCHIVE_H
 #define PST_ENGINE_NODE_ARCHIVE_H
 
-#include "engine/base/error.h"
 #include "engine/format/manifest.h"
 #include "engine/node/node.h"
 #include "engine/node/unreadable.h"
+#include "penstock/error.h"
 
 /* The backup in work, and what its manifests will say. */
 struct pst_archive {

@@ -4,10 +4,10 @@
 #ifndef PST_ENGINE_NODE_CHANNEL_H
 #define PST_ENGINE_NODE_CHANNEL_H
 
-#include "engine/base/error.h"
 #include "engine/protocol/step.h"
 #include "net/doorbell.h"
 #include "net/signal_ring.h"
+#include "penstock/error.h"
 
 /* Signals taken out of a ring at once. */
 #define PST_CHANNEL_BURST 16u

@@ -5,12 +5,12 @@
 #ifndef PST_ENGINE_NODE_NODE_H
 #define PST_ENGINE_NODE_NODE_H
 
-#include "engine/base/error.h"
 #include "engine/node/channel.h"
 #include "engine/protocol/step.h"
 #include "engine/source/source.h"
 #include "io/file.h"
 #include "numa/plan.h"
+#include "penstock/error.h"
 
 struct pst_io_fault;
 struct pst_node;

@@ -12,11 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/base/error.h"
 #include "engine/node/unreadable.h"
 #include "engine/protocol/step.h"
 #include "engine/source/source.h"
 #include "io/file.h"
+#include "penstock/error.h"
 
 struct pst_pipeline;
 

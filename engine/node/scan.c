@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/base/log.h"
+#include "engine/format/object.h"
 #include "engine/node/pipeline_internal.h"
 
 void scan_start(struct pst_pipeline *pipeline, const struct pst_work *work)

@@ -6,8 +6,8 @@
 #ifndef PST_ENGINE_PROTOCOL_DEALER_H
 #define PST_ENGINE_PROTOCOL_DEALER_H
 
-#include "engine/base/error.h"
 #include "engine/protocol/step.h"
+#include "penstock/error.h"
 
 struct pst_dealt {
     uint32_t sequence; /* of its BACKUP_FRAGMENT_REQ; 0: nothing is dealt here */

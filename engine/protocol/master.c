@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 const struct pst_master_transition pst_master_transitions[] = {
     {PST_MASTER_NUMBERING, PST_ARCHIVE_NUMBER_REQ, PST_MASTER_DEFINING},

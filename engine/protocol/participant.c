@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 /* CLEANUP_BACKUP_REQ has no row: it is legal in every state but COMMITTING, where a decided backup
  * would be removed, and IDLE, where there is nothing to do and it is confirmed. */

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 struct pst_sender *pst_senders_seize(struct pst_senders *senders, uint16_t gsn, uint64_t backup,
                                      const struct pst_set *targets)

@@ -6,8 +6,8 @@
 #ifndef PST_ENGINE_RESTORE_BENEATH_H
 #define PST_ENGINE_RESTORE_BENEATH_H
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
+#include "penstock/error.h"
 
 #include <sys/types.h>
 

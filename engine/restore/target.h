@@ -5,8 +5,8 @@
 #ifndef PST_ENGINE_RESTORE_TARGET_H
 #define PST_ENGINE_RESTORE_TARGET_H
 
-#include "engine/base/error.h"
 #include "engine/format/chunk.h"
+#include "penstock/error.h"
 
 #include <limits.h>
 #include <stdbool.h>

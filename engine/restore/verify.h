@@ -6,8 +6,8 @@
 #ifndef PST_ENGINE_RESTORE_VERIFY_H
 #define PST_ENGINE_RESTORE_VERIFY_H
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
+#include "penstock/error.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

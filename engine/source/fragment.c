@@ -1,4 +1,4 @@
-#include "engine/source/fragment.h"
+#include "penstock/fragment.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #ifndef PST_ENGINE_SOURCE_LINKS_H
 #define PST_ENGINE_SOURCE_LINKS_H
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -15,8 +15,8 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_GUARD_H
 #define PST_ENGINE_SOURCE_LMDB_GUARD_H
 
-#include "engine/base/error.h"
 #include "engine/source/lmdb_meta.h"
+#include "penstock/error.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -9,7 +9,7 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_META_H
 #define PST_ENGINE_SOURCE_LMDB_META_H
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 #include <stdint.h>
 

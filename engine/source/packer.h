@@ -14,7 +14,7 @@
 #define PST_ENGINE_SOURCE_PACKER_H
 
 #include "engine/format/object.h"
-#include "engine/source/fragment.h"
+#include "penstock/fragment.h"
 
 #define PST_PACKER_TARGET_BYTES (16u << 20)
 

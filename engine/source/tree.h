@@ -10,8 +10,8 @@
 #ifndef PST_ENGINE_SOURCE_TREE_H
 #define PST_ENGINE_SOURCE_TREE_H
 
-#include "engine/base/error.h"
 #include "engine/base/limits.h"
+#include "penstock/error.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -19,6 +19,9 @@ sound_tree() {
     mkdir tree
     cp "$format" tree/.clang-format
     write engine/base/a.h '#ifndef A_H' '#define A_H' '#endif'
+    write engine/api/penstock/p.h '#include "penstock/q.h"'
+    write engine/api/penstock/q.h ''
+    write engine/base/e.c '#include "penstock/p.h"'
     write engine/protocol/signal.h '#include "engine/base/a.h"'
     write net/n.c '#include <rte_ring.h>' '' '#include "engine/protocol/signal.h"'
     write io/i.c '#include <liburing.h>'
@@ -77,6 +80,8 @@ expect_breach 'io/ includes engine/node/' 'io may not include engine/node/n.h'
 write net/more.c '#include "engine/protocol/step.h"'
 write engine/protocol/step.h ''
 expect_breach 'net/ includes more of the protocol than signals' 'net may not include engine/protocol/step.h'
+write engine/api/penstock/p.h '#include "engine/base/a.h"'
+expect_breach 'a public header includes the engine' 'engine/api/penstock may not include engine/base/a.h'
 write engine/cli/d.c '#include "io/i.h"'
 write io/i.h ''
 expect_breach 'engine/cli includes io/' 'engine/cli may not include io/i.h'

@@ -1,5 +1,5 @@
 /* The error list: every code is unique, clear of errno, and has a name and a text. */
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 #include <errno.h>
 #include <string.h>

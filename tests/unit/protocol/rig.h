@@ -3,8 +3,8 @@
 #ifndef PST_TESTS_UNIT_PROTOCOL_RIG_H
 #define PST_TESTS_UNIT_PROTOCOL_RIG_H
 
-#include "engine/base/error.h"
 #include "engine/protocol/ldm.h"
+#include "penstock/error.h"
 
 #include <CUnit/Basic.h>
 

@@ -7,7 +7,7 @@
  * it lead into the slot itself, but for literals, which the source keeps until release.
  *
  * What a reader finds:
- *  - entries: the catalogue entries (engine/format/object.h) of all objects of the fragment, one
+ *  - entries: the catalogue entries (penstock/object.h) of all objects of the fragment, one
  *    after the other, ready to be copied into catalogue chunks. An object whose data continue from
  *    an earlier fragment has its entry here again, so that each part can hold the catalogue of all
  *    that it holds data of. Directories, symlinks, empty files and the like have an entry only.
@@ -17,16 +17,21 @@
  * Each byte of an object's data lies in exactly one extent of one fragment of a listing; what lies
  * in none (a hole) reads as zeros.
  */
-#ifndef PST_ENGINE_SOURCE_FRAGMENT_H
-#define PST_ENGINE_SOURCE_FRAGMENT_H
+#ifndef PENSTOCK_FRAGMENT_H
+#define PENSTOCK_FRAGMENT_H
 
-#include "engine/base/error.h"
-#include "engine/base/limits.h"
-#include "engine/format/object.h"
+#include "penstock/error.h"
+#include "penstock/limits.h"
+#include "penstock/object.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define PST_FRAGMENT_SLOT_BYTES (256u << 10)
 #define PST_FRAGMENT_FILES_MAX PST_FRAGMENT_EXTENTS_MAX
@@ -71,6 +76,10 @@ struct pst_fragment_extent {
     const void *literal;
 };
 
+/* What is left of a slot behind the head, the files and the extents. */
+#define PST_FRAGMENT_DATA_BYTES                                                                    \
+    (PST_FRAGMENT_SLOT_BYTES - 48u - PST_FRAGMENT_FILES_MAX * 56u - PST_FRAGMENT_EXTENTS_MAX * 32u)
+
 struct pst_fragment_descriptor {
     uint32_t kind;          /* enum pst_fragment_kind */
     uint32_t owner;         /* the only LDM instance that may scan it, or 0 for any */
@@ -85,11 +94,8 @@ struct pst_fragment_descriptor {
     uint32_t paths_offset;  /* private: the paths fill data from here to the end */
     struct pst_fragment_file files[PST_FRAGMENT_FILES_MAX];
     struct pst_fragment_extent extents[PST_FRAGMENT_EXTENTS_MAX];
-    uint8_t data[]; /* entries from the front, paths from the back */
+    uint8_t data[PST_FRAGMENT_DATA_BYTES]; /* entries from the front, paths from the back */
 };
-
-#define PST_FRAGMENT_DATA_BYTES                                                                    \
-    (PST_FRAGMENT_SLOT_BYTES - (uint32_t)offsetof(struct pst_fragment_descriptor, data))
 
 /* Makes the slot an empty fragment. Nothing is cleared but the head: cheap. */
 void pst_fragment_init(struct pst_fragment_descriptor *fragment, enum pst_fragment_kind kind);
@@ -142,11 +148,14 @@ struct pst_fragment_sink {
     void (*unreadable)(struct pst_fragment_sink *sink, const char *path);
 };
 
-_Static_assert(sizeof(struct pst_fragment_file) == 56, "written down, part of the ABI");
-_Static_assert(sizeof(struct pst_fragment_extent) == 32, "written down, part of the ABI");
-_Static_assert(offsetof(struct pst_fragment_descriptor, data) + PST_OBJECT_BYTES_MAX +
-                       PST_PATH_BYTES_MAX <=
-                   PST_FRAGMENT_SLOT_BYTES,
-               "an empty slot holds any object");
+static_assert(sizeof(struct pst_fragment_file) == 56, "written down, part of the ABI");
+static_assert(sizeof(struct pst_fragment_extent) == 32, "written down, part of the ABI");
+static_assert(sizeof(struct pst_fragment_descriptor) == PST_FRAGMENT_SLOT_BYTES, "fills its slot");
+static_assert(PST_FRAGMENT_DATA_BYTES >= PST_OBJECT_BYTES_MAX + PST_PATH_BYTES_MAX,
+              "an empty slot holds any object");
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

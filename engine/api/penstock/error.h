@@ -7,8 +7,8 @@
  *
  * PST_RETRY: the same request may succeed later, unchanged. PST_FINAL: it will not.
  */
-#ifndef PST_ENGINE_BASE_ERROR_H
-#define PST_ENGINE_BASE_ERROR_H
+#ifndef PENSTOCK_ERROR_H
+#define PENSTOCK_ERROR_H
 
 #include <stdbool.h>
 
@@ -54,6 +54,10 @@
     X(PST_E_UNSAFE_PATH, 1367, PST_FINAL, "a path in the backup leads outside the target")         \
     X(PST_E_CHANGED, 1368, PST_RETRY, "the file changed while it was read")
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum pst_error {
 #define X(name, number, retry, text) name = number,
     PST_ERROR_LIST(X)
@@ -68,5 +72,9 @@ const char *pst_error_name(int error);
 
 /* Whether the same request may succeed later; an errno: EINTR, EAGAIN, EBUSY, ENOSPC, ENOMEM. */
 bool pst_error_may_retry(int error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

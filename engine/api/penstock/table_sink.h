@@ -12,13 +12,17 @@
  * The struct is public ABI: it begins with its size and the ABI version; methods are only ever
  * added at the end.
  */
-#ifndef PST_ENGINE_RESTORE_TABLE_SINK_H
-#define PST_ENGINE_RESTORE_TABLE_SINK_H
+#ifndef PENSTOCK_TABLE_SINK_H
+#define PENSTOCK_TABLE_SINK_H
 
-#include "engine/base/error.h"
+#include "penstock/error.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define PST_TABLE_SINK_ABI_VERSION 1u
 #define PST_TABLE_SINK_TEXT_BYTES 256u
@@ -65,5 +69,9 @@ struct pst_table_sink {
  * On error *sink is NULL, and error_text (PST_TABLE_SINK_TEXT_BYTES) says what to do, or is "". */
 typedef int pst_table_sink_open(void *context, const struct pst_database *database,
                                 int directory_fd, struct pst_table_sink **sink, char *error_text);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
