@@ -32,17 +32,25 @@ enum pst_exit pst_backups_read(const struct pst_arguments *arguments, struct pst
     return PST_EXIT_DONE;
 }
 
-enum pst_exit pst_backups_choose(const struct pst_arguments *arguments,
-                                 const struct pst_backup_list *list, enum pst_backup_pick pick,
-                                 const struct pst_backup **backup)
+enum pst_exit pst_backups_use(const struct pst_arguments *arguments, enum pst_backup_pick pick,
+                              enum pst_exit (*use)(const struct pst_arguments *arguments,
+                                                   const struct pst_backup *backup))
 {
+    struct pst_backup_list list;
+    enum pst_exit code = pst_backups_read(arguments, &list);
+    if (code != PST_EXIT_DONE)
+        return code;
     char message[PST_MESSAGE_BYTES];
     const char *id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
-    int rc = pst_backup_find(list, id, pick, backup, message);
+    const struct pst_backup *backup;
+    int rc = pst_backup_find(&list, id, pick, &backup, message);
     if (rc < 0)
-        return pst_fail(arguments, PST_EXIT_NO_BACKUP, "%s: %s",
+        code = pst_fail(arguments, PST_EXIT_NO_BACKUP, "%s: %s",
                         pst_argument_text(arguments, "from"), message);
-    return PST_EXIT_DONE;
+    else
+        code = use(arguments, backup);
+    pst_backup_list_release(&list);
+    return code;
 }
 
 const char *pst_time_text(uint64_t unix_ns, char *text)

@@ -22,11 +22,12 @@
 PST_MUST_USE enum pst_exit pst_backups_read(const struct pst_arguments *arguments,
                                             struct pst_backup_list *list);
 
-/* The backup that the first positional names, or the one that pick says. It is the list's. */
-PST_MUST_USE enum pst_exit pst_backups_choose(const struct pst_arguments *arguments,
-                                              const struct pst_backup_list *list,
-                                              enum pst_backup_pick pick,
-                                              const struct pst_backup **backup);
+/* Calls use with the backup that the first positional names, or, where there is none, the one that
+ * pick says; it is use's for the call. use's exit code, or that of what went wrong before, which
+ * was said. */
+PST_MUST_USE enum pst_exit pst_backups_use(
+    const struct pst_arguments *arguments, enum pst_backup_pick pick,
+    enum pst_exit (*use)(const struct pst_arguments *arguments, const struct pst_backup *backup));
 
 /* The exit code for an error of a backup or of reading it. */
 enum pst_exit pst_backups_exit(int error);

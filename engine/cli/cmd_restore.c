@@ -74,15 +74,12 @@ static enum pst_exit restore(const struct pst_arguments *arguments, const struct
     return PST_EXIT_DONE;
 }
 
-static enum pst_exit run_on(const struct pst_arguments *arguments, struct pst_backup_list *list)
+static enum pst_exit use(const struct pst_arguments *arguments, const struct pst_backup *backup)
 {
-    const struct pst_backup *backup;
-    enum pst_exit code = pst_backups_choose(arguments, list, PST_PICK_COMPLETE, &backup);
     struct pst_reading *reading = calloc(1, sizeof(*reading));
     if (!reading)
         return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
-    if (code == PST_EXIT_DONE)
-        code = pst_reading_start(arguments, "restore", reading);
+    enum pst_exit code = pst_reading_start(arguments, "restore", reading);
     if (code == PST_EXIT_DONE)
         code = restore(arguments, backup, reading);
     free(reading);
@@ -91,13 +88,7 @@ static enum pst_exit run_on(const struct pst_arguments *arguments, struct pst_ba
 
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
-    struct pst_backup_list list;
-    enum pst_exit code = pst_backups_read(arguments, &list);
-    if (code != PST_EXIT_DONE)
-        return code;
-    code = run_on(arguments, &list);
-    pst_backup_list_release(&list);
-    return code;
+    return pst_backups_use(arguments, PST_PICK_COMPLETE, use);
 }
 
 const struct pst_command pst_command_restore = {

@@ -105,23 +105,21 @@ static void print_text(const struct pst_backup *backup)
         print_node(&backup->nodes[i]);
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum pst_exit show(const struct pst_arguments *arguments, const struct pst_backup *backup)
 {
-    struct pst_backup_list list;
-    const struct pst_backup *backup;
-    enum pst_exit code = pst_backups_read(arguments, &list);
-    if (code != PST_EXIT_DONE)
-        return code;
-    code = pst_backups_choose(arguments, &list, PST_PICK_DECIDED, &backup);
     int rc = 0;
-    if (code == PST_EXIT_DONE && pst_argument_json(arguments))
+    if (pst_argument_json(arguments))
         rc = print_json(backup);
-    else if (code == PST_EXIT_DONE)
+    else
         print_text(backup);
     if (rc < 0 || fflush(stdout) != 0)
-        code = pst_fail(arguments, PST_EXIT_FAILED, "cannot print the backup");
-    pst_backup_list_release(&list);
-    return code;
+        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the backup");
+    return PST_EXIT_DONE;
+}
+
+static enum pst_exit run(const struct pst_arguments *arguments)
+{
+    return pst_backups_use(arguments, PST_PICK_DECIDED, show);
 }
 
 const struct pst_command pst_command_show = {.name = "show",

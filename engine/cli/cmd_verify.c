@@ -71,16 +71,13 @@ static enum pst_exit verify(const struct pst_arguments *arguments, const struct 
     return PST_EXIT_DONE;
 }
 
-static enum pst_exit run_on(const struct pst_arguments *arguments, struct pst_backup_list *list)
+static enum pst_exit use(const struct pst_arguments *arguments, const struct pst_backup *backup)
 {
-    const struct pst_backup *backup;
-    enum pst_exit code = pst_backups_choose(arguments, list, PST_PICK_DECIDED, &backup);
     struct verification *verification = calloc(1, sizeof(*verification));
     if (!verification)
         return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
     verification->json = pst_argument_json(arguments);
-    if (code == PST_EXIT_DONE)
-        code = pst_reading_start(arguments, "verify", &verification->reading);
+    enum pst_exit code = pst_reading_start(arguments, "verify", &verification->reading);
     if (code == PST_EXIT_DONE)
         code = verify(arguments, backup, verification);
     free(verification);
@@ -89,13 +86,7 @@ static enum pst_exit run_on(const struct pst_arguments *arguments, struct pst_ba
 
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
-    struct pst_backup_list list;
-    enum pst_exit code = pst_backups_read(arguments, &list);
-    if (code != PST_EXIT_DONE)
-        return code;
-    code = run_on(arguments, &list);
-    pst_backup_list_release(&list);
-    return code;
+    return pst_backups_use(arguments, PST_PICK_DECIDED, use);
 }
 
 const struct pst_command pst_command_verify = {
