@@ -9,7 +9,6 @@
 #include "io/part_file.h"
 #include "tests/unit/io/io_test.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -20,6 +19,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 #define CHUNK (64u << 10)
 #define CHUNKS 6u
@@ -466,11 +467,5 @@ int main(int argc, char **argv)
     };
     if (argc == 2 && strcmp(argv[1], "full-disk") == 0)
         return run_full_disk();
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-        return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return suites_run(suites);
 }

@@ -1,10 +1,10 @@
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/cli/command.h"
+#include "tests/suite.h"
 
 static enum pst_exit run_nothing(const struct pst_arguments *arguments)
 {
@@ -278,24 +278,20 @@ static void test_long_nonsense_is_cut(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("cli/arguments", NULL, NULL);
-    CU_ADD_TEST(suite, test_every_kind_of_value);
-    CU_ADD_TEST(suite, test_what_is_not_given);
-    CU_ADD_TEST(suite, test_two_dashes_end_the_options);
-    CU_ADD_TEST(suite, test_help_stops_the_checks);
-    CU_ADD_TEST(suite, test_flag_before_environment_before_default);
-    CU_ADD_TEST(suite, test_unknown_options);
-    CU_ADD_TEST(suite, test_abbreviations_are_unknown);
-    CU_ADD_TEST(suite, test_missing_and_superfluous_values);
-    CU_ADD_TEST(suite, test_bad_numbers);
-    CU_ADD_TEST(suite, test_positionals_are_counted);
-    CU_ADD_TEST(suite, test_repeatable_options_are_bounded);
-    CU_ADD_TEST(suite, test_long_nonsense_is_cut);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"every kind of value", test_every_kind_of_value},
+        {"what is not given", test_what_is_not_given},
+        {"two dashes end the options", test_two_dashes_end_the_options},
+        {"help stops the checks", test_help_stops_the_checks},
+        {"flag before environment before default", test_flag_before_environment_before_default},
+        {"unknown options", test_unknown_options},
+        {"abbreviations are unknown", test_abbreviations_are_unknown},
+        {"missing and superfluous values", test_missing_and_superfluous_values},
+        {"bad numbers", test_bad_numbers},
+        {"positionals are counted", test_positionals_are_counted},
+        {"repeatable options are bounded", test_repeatable_options_are_bounded},
+        {"long nonsense is cut", test_long_nonsense_is_cut},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("cli/arguments", tests);
 }

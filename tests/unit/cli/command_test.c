@@ -1,7 +1,6 @@
 /* Whole command lines: exit code, standard output, standard error. */
 #include "engine/cli/command.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -12,6 +11,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "tests/suite.h"
 
 #define CAPTURED_BYTES 8192
 
@@ -238,23 +238,19 @@ static void test_texts_that_are_not_utf8(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("cli/command", NULL, NULL);
-    CU_ADD_TEST(suite, test_a_command_runs);
-    CU_ADD_TEST(suite, test_failure_goes_to_stderr);
-    CU_ADD_TEST(suite, test_failure_with_json_is_a_record_too);
-    CU_ADD_TEST(suite, test_usage_errors);
-    CU_ADD_TEST(suite, test_usage_errors_with_json);
-    CU_ADD_TEST(suite, test_help_comes_from_the_tables);
-    CU_ADD_TEST(suite, test_version);
-    CU_ADD_TEST(suite, test_topology_of_this_machine);
-    CU_ADD_TEST(suite, test_a_full_standard_output_is_a_failure);
-    CU_ADD_TEST(suite, test_json_records);
-    CU_ADD_TEST(suite, test_texts_that_are_not_utf8);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"a command runs", test_a_command_runs},
+        {"failure goes to stderr", test_failure_goes_to_stderr},
+        {"failure with json is a record too", test_failure_with_json_is_a_record_too},
+        {"usage errors", test_usage_errors},
+        {"usage errors with json", test_usage_errors_with_json},
+        {"help comes from the tables", test_help_comes_from_the_tables},
+        {"version", test_version},
+        {"topology of this machine", test_topology_of_this_machine},
+        {"a full standard output is a failure", test_a_full_standard_output_is_a_failure},
+        {"json records", test_json_records},
+        {"texts that are not utf8", test_texts_that_are_not_utf8},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("cli/command", tests);
 }

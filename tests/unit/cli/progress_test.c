@@ -1,10 +1,11 @@
 #include "engine/cli/progress.h"
 
-#include <CUnit/Basic.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/suite.h"
 
 #define S 1000000000ull
 #define MIB (1ull << 20)
@@ -164,22 +165,18 @@ static void test_nothing_printed_nothing_left(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("cli/progress", NULL, NULL);
-    CU_ADD_TEST(suite, test_lines_at_their_interval);
-    CU_ADD_TEST(suite, test_an_unknown_total_has_no_eta);
-    CU_ADD_TEST(suite, test_no_rate_no_eta_and_no_division_by_zero);
-    CU_ADD_TEST(suite, test_more_than_everything_is_everything);
-    CU_ADD_TEST(suite, test_the_rate_follows_slowly);
-    CU_ADD_TEST(suite, test_the_bar_is_drawn_over_and_removed);
-    CU_ADD_TEST(suite, test_the_bar_fits_the_terminal);
-    CU_ADD_TEST(suite, test_json_records);
-    CU_ADD_TEST(suite, test_sigusr1_prints_at_once);
-    CU_ADD_TEST(suite, test_nothing_printed_nothing_left);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"lines at their interval", test_lines_at_their_interval},
+        {"an unknown total has no eta", test_an_unknown_total_has_no_eta},
+        {"no rate no eta and no division by zero", test_no_rate_no_eta_and_no_division_by_zero},
+        {"more than everything is everything", test_more_than_everything_is_everything},
+        {"the rate follows slowly", test_the_rate_follows_slowly},
+        {"the bar is drawn over and removed", test_the_bar_is_drawn_over_and_removed},
+        {"the bar fits the terminal", test_the_bar_fits_the_terminal},
+        {"json records", test_json_records},
+        {"sigusr1 prints at once", test_sigusr1_prints_at_once},
+        {"nothing printed nothing left", test_nothing_printed_nothing_left},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("cli/progress", tests);
 }

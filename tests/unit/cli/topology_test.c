@@ -1,9 +1,9 @@
-#include <CUnit/Basic.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/cli/topology_view.h"
+#include "tests/suite.h"
 #include "tests/unit/numa/fixture.h"
 
 static struct pst_plan plan;
@@ -175,20 +175,16 @@ static void test_json_says_what_is_unknown(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("cli/topology", NULL, NULL);
-    CU_ADD_TEST(suite, test_a_disk_on_the_second_socket);
-    CU_ADD_TEST(suite, test_memory_without_cpus);
-    CU_ADD_TEST(suite, test_more_ldms_than_cores);
-    CU_ADD_TEST(suite, test_offline_cpus_and_no_disk);
-    CU_ADD_TEST(suite, test_cpus_that_are_not_ours);
-    CU_ADD_TEST(suite, test_a_kernel_without_numa);
-    CU_ADD_TEST(suite, test_every_fixture_can_be_shown);
-    CU_ADD_TEST(suite, test_json_says_what_is_unknown);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"a disk on the second socket", test_a_disk_on_the_second_socket},
+        {"memory without cpus", test_memory_without_cpus},
+        {"more ldms than cores", test_more_ldms_than_cores},
+        {"offline cpus and no disk", test_offline_cpus_and_no_disk},
+        {"cpus that are not ours", test_cpus_that_are_not_ours},
+        {"a kernel without numa", test_a_kernel_without_numa},
+        {"every fixture can be shown", test_every_fixture_can_be_shown},
+        {"json says what is unknown", test_json_says_what_is_unknown},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("cli/topology", tests);
 }

@@ -1,9 +1,9 @@
 #include "engine/cli/value.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 
 #include "engine/cli/suggest.h"
+#include "tests/suite.h"
 
 struct number_case {
     const char *text;
@@ -123,19 +123,15 @@ static void test_suggestions(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("cli/value", NULL, NULL);
-    CU_ADD_TEST(suite, test_counts);
-    CU_ADD_TEST(suite, test_sizes);
-    CU_ADD_TEST(suite, test_durations);
-    CU_ADD_TEST(suite, test_sizes_for_people);
-    CU_ADD_TEST(suite, test_clocks);
-    CU_ADD_TEST(suite, test_exact_texts_are_read_back);
-    CU_ADD_TEST(suite, test_suggestions);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"counts", test_counts},
+        {"sizes", test_sizes},
+        {"durations", test_durations},
+        {"sizes for people", test_sizes_for_people},
+        {"clocks", test_clocks},
+        {"exact texts are read back", test_exact_texts_are_read_back},
+        {"suggestions", test_suggestions},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("cli/value", tests);
 }

@@ -1,8 +1,8 @@
 /* Part header, chunks, trailer: what is sealed passes, whatever is changed is found and placed. */
 #include "engine/format/chunk.h"
 
+#include "tests/suite.h"
 #include "tests/unit/format/sample.h"
-#include "tests/unit/format/suite.h"
 
 #include <errno.h>
 #include <stdlib.h>

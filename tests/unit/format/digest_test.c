@@ -2,7 +2,7 @@
 #include "engine/format/digest.h"
 #include "engine/format/names.h"
 
-#include "tests/unit/format/suite.h"
+#include "tests/suite.h"
 
 #include <string.h>
 

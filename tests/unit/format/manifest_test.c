@@ -1,8 +1,8 @@
 /* Manifests: round trips, every flip and truncation found, strict about what they know. */
 #include "engine/format/manifest.h"
 
+#include "tests/suite.h"
 #include "tests/unit/format/sample.h"
-#include "tests/unit/format/suite.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* Catalogue entries: round trips, nothing moves on failure, nothing unsafe passes. */
 #include "engine/format/object.h"
 
+#include "tests/suite.h"
 #include "tests/unit/format/sample.h"
-#include "tests/unit/format/suite.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Index and the order of a part: chunks tile the file, and the chain from the digest covers it. */
 #include "engine/format/part.h"
 
+#include "tests/suite.h"
 #include "tests/unit/format/sample.h"
-#include "tests/unit/format/suite.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 #include "io/durable.h"
 #include "tests/unit/io/io_test.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 static struct scratch scratch;
 
@@ -142,11 +143,5 @@ int main(void)
         {.pName = "io durable", .pInitFunc = start, .pCleanupFunc = stop, .pTests = tests},
         CU_SUITE_INFO_NULL,
     };
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-        return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return suites_run(suites);
 }

@@ -2,7 +2,6 @@
 #include "io/file.h"
 #include "tests/unit/io/io_test.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -13,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 #define FILE_BYTES 10000u
 #define ROOM_BYTES 65536u
@@ -425,11 +426,5 @@ int main(int argc, char **argv)
     };
     if (argc == 2 && strcmp(argv[1], "without-direct") == 0)
         return run_without_direct();
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-        return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return suites_run(suites);
 }

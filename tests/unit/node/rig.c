@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "tests/suite.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -243,11 +244,5 @@ int run_suites(CU_SuiteInfo *suites)
 {
     pst_log_set_level(PST_LOG_ERROR);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-        return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return suites_run(suites);
 }

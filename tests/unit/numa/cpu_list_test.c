@@ -1,8 +1,9 @@
 #include "numa/cpu_list.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <string.h>
+
+#include "tests/suite.h"
 
 static void check_round_trip(const char *text, uint32_t count, const char *formatted)
 {
@@ -67,17 +68,13 @@ static void test_long_lists_are_cut_when_written(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("numa/cpu_list", NULL, NULL);
-    CU_ADD_TEST(suite, test_lists_are_read_and_written);
-    CU_ADD_TEST(suite, test_order_of_the_text_is_kept);
-    CU_ADD_TEST(suite, test_garbage_is_refused);
-    CU_ADD_TEST(suite, test_numbers_out_of_range_are_refused);
-    CU_ADD_TEST(suite, test_long_lists_are_cut_when_written);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"lists are read and written", test_lists_are_read_and_written},
+        {"order of the text is kept", test_order_of_the_text_is_kept},
+        {"garbage is refused", test_garbage_is_refused},
+        {"numbers out of range are refused", test_numbers_out_of_range_are_refused},
+        {"long lists are cut when written", test_long_lists_are_cut_when_written},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("numa/cpu_list", tests);
 }

@@ -1,4 +1,3 @@
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "numa/topology.h"
+#include "tests/suite.h"
 #include "tests/unit/numa/fixture.h"
 
 struct disk_case {
@@ -151,18 +151,14 @@ static void test_bad_paths(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("numa/device", NULL, NULL);
-    CU_ADD_TEST(suite, test_disks_of_fixtures);
-    CU_ADD_TEST(suite, test_nics_of_fixtures);
-    CU_ADD_TEST(suite, test_physical_nics_are_listed);
-    CU_ADD_TEST(suite, test_a_loop_of_slaves_ends);
-    CU_ADD_TEST(suite, test_a_path_leads_to_its_device);
-    CU_ADD_TEST(suite, test_bad_paths);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"disks of fixtures", test_disks_of_fixtures},
+        {"nics of fixtures", test_nics_of_fixtures},
+        {"physical nics are listed", test_physical_nics_are_listed},
+        {"a loop of slaves ends", test_a_loop_of_slaves_ends},
+        {"a path leads to its device", test_a_path_leads_to_its_device},
+        {"bad paths", test_bad_paths},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("numa/device", tests);
 }

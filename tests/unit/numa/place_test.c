@@ -1,7 +1,7 @@
 /* On the machine that runs the test: pinning, arenas, and a kernel that forbids both. */
 #include "numa/place.h"
+#include "tests/suite.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -226,21 +226,18 @@ int main(void)
         fprintf(stderr, "no topology: is /sys mounted?\n");
         return 77;
     }
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("numa/place", NULL, NULL);
-    CU_ADD_TEST(suite, test_every_allowed_cpu_can_be_pinned_to);
-    CU_ADD_TEST(suite, test_pinning_to_no_cpu_fails);
-    CU_ADD_TEST(suite, test_an_arena_lies_on_every_node_with_memory);
-    CU_ADD_TEST(suite, test_missing_hugepages_fall_back);
-    CU_ADD_TEST(suite, test_hugepages_of_another_node_fall_back);
-    CU_ADD_TEST(suite, test_a_node_that_is_not_there_is_said);
-    CU_ADD_TEST(suite, test_bad_sizes_and_nodes_are_refused);
-    CU_ADD_TEST(suite, test_a_kernel_that_forbids_binding);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    CU_TestInfo tests[] = {
+        {"every allowed cpu can be pinned to", test_every_allowed_cpu_can_be_pinned_to},
+        {"pinning to no cpu fails", test_pinning_to_no_cpu_fails},
+        {"an arena lies on every node with memory", test_an_arena_lies_on_every_node_with_memory},
+        {"missing hugepages fall back", test_missing_hugepages_fall_back},
+        {"hugepages of another node fall back", test_hugepages_of_another_node_fall_back},
+        {"a node that is not there is said", test_a_node_that_is_not_there_is_said},
+        {"bad sizes and nodes are refused", test_bad_sizes_and_nodes_are_refused},
+        {"a kernel that forbids binding", test_a_kernel_that_forbids_binding},
+        CU_TEST_INFO_NULL,
+    };
+    int status = suite_run("numa/place", tests);
     free(topology);
-    return failures ? 1 : 0;
+    return status;
 }

@@ -1,11 +1,11 @@
 #include "numa/plan.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/suite.h"
 #include "tests/unit/numa/fixture.h"
 
 static struct pst_plan plan; /* too large for the stack */
@@ -400,19 +400,15 @@ static void test_memory_comes_from_where_it_may(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite("numa/plan", NULL, NULL);
-    CU_ADD_TEST(suite, test_the_rules_hold_over_all_fixtures);
-    CU_ADD_TEST(suite, test_the_rules_hold_around_any_hub);
-    CU_ADD_TEST(suite, test_plans_written_out);
-    CU_ADD_TEST(suite, test_the_default_is_capped);
-    CU_ADD_TEST(suite, test_what_cannot_be_is_refused);
-    CU_ADD_TEST(suite, test_a_process_without_cpus_is_refused);
-    CU_ADD_TEST(suite, test_memory_comes_from_where_it_may);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"the rules hold over all fixtures", test_the_rules_hold_over_all_fixtures},
+        {"the rules hold around any hub", test_the_rules_hold_around_any_hub},
+        {"plans written out", test_plans_written_out},
+        {"the default is capped", test_the_default_is_capped},
+        {"what cannot be is refused", test_what_cannot_be_is_refused},
+        {"a process without cpus is refused", test_a_process_without_cpus_is_refused},
+        {"memory comes from where it may", test_memory_comes_from_where_it_may},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("numa/plan", tests);
 }

@@ -1,6 +1,5 @@
 #include "numa/topology.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "numa/cpu_list.h"
+#include "tests/suite.h"
 #include "tests/unit/numa/fixture.h"
 
 struct expected {
@@ -235,31 +235,23 @@ static void test_this_machine(void)
     free(topology);
 }
 
-static void add_tests(CU_pSuite suite)
-{
-    CU_ADD_TEST(suite, test_every_fixture_is_expected);
-    CU_ADD_TEST(suite, test_every_fixture_has_its_counts);
-    CU_ADD_TEST(suite, test_siblings_packages_and_nodes_of_cpus);
-    CU_ADD_TEST(suite, test_distances);
-    CU_ADD_TEST(suite, test_memory_and_hugepages);
-    CU_ADD_TEST(suite, test_memory_only_and_memoryless_nodes);
-    CU_ADD_TEST(suite, test_affinity_and_cgroup_both_limit);
-    CU_ADD_TEST(suite, test_lowest_quota_on_the_way_up_holds);
-    CU_ADD_TEST(suite, test_kernel_without_numa);
-    CU_ADD_TEST(suite, test_broken_trees_are_refused);
-    CU_ADD_TEST(suite, test_a_tree_without_sysfs_is_refused);
-    CU_ADD_TEST(suite, test_numbers_that_name_no_cpu_are_ignored);
-    CU_ADD_TEST(suite, test_this_machine);
-}
-
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    add_tests(CU_add_suite("numa/topology", NULL, NULL));
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    CU_TestInfo tests[] = {
+        {"every fixture is expected", test_every_fixture_is_expected},
+        {"every fixture has its counts", test_every_fixture_has_its_counts},
+        {"siblings packages and nodes of cpus", test_siblings_packages_and_nodes_of_cpus},
+        {"distances", test_distances},
+        {"memory and hugepages", test_memory_and_hugepages},
+        {"memory only and memoryless nodes", test_memory_only_and_memoryless_nodes},
+        {"affinity and cgroup both limit", test_affinity_and_cgroup_both_limit},
+        {"lowest quota on the way up holds", test_lowest_quota_on_the_way_up_holds},
+        {"kernel without numa", test_kernel_without_numa},
+        {"broken trees are refused", test_broken_trees_are_refused},
+        {"a tree without sysfs is refused", test_a_tree_without_sysfs_is_refused},
+        {"numbers that name no cpu are ignored", test_numbers_that_name_no_cpu_are_ignored},
+        {"this machine", test_this_machine},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("numa/topology", tests);
 }

@@ -1,4 +1,5 @@
 #include "tests/unit/protocol/rig.h"
+#include "tests/suite.h"
 
 const struct pst_timeouts rig_timeouts = {
     .ldm_ns = 1000,
@@ -120,11 +121,5 @@ void rig_ledger_close(const struct rig_ledger *ledger)
 int rig_run(const char *suite, CU_TestInfo *tests)
 {
     CU_SuiteInfo suites[] = {{suite, NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-        return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures == 0 ? 0 : 1;
+    return suites_run(suites);
 }

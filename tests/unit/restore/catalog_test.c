@@ -1,7 +1,7 @@
 /* The catalogue: what is in a directory, in which state, and what an ID means. */
 #include "engine/restore/catalog.h"
 
-#include "tests/unit/format/suite.h"
+#include "tests/suite.h"
 #include "tests/unit/restore/make_backup.h"
 
 #include <errno.h>

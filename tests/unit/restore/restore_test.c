@@ -3,7 +3,7 @@
 
 #include "engine/base/log.h"
 #include "engine/restore/beneath.h"
-#include "tests/unit/format/suite.h"
+#include "tests/suite.h"
 #include "tests/unit/restore/make_backup.h"
 
 #include <dirent.h>

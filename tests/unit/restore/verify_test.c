@@ -2,7 +2,7 @@
 #include "engine/restore/verify.h"
 
 #include "engine/format/names.h"
-#include "tests/unit/format/suite.h"
+#include "tests/suite.h"
 #include "tests/unit/restore/make_backup.h"
 
 #include <errno.h>

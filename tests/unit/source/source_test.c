@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tests/suite.h"
+
 static char directory[256];
 
 /* ---- sink ---- */
@@ -311,11 +313,5 @@ void make_file(const char *path, const void *data, size_t bytes)
 
 int run_suites(CU_SuiteInfo *suites)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-        return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures == 0 ? 0 : 1;
+    return suites_run(suites);
 }
