@@ -18,7 +18,9 @@
 #include "engine/node/pipeline.h"
 
 #define NS_PER_S UINT64_C(1000000000)
-#define FREEZE_MAX_NS (60 * NS_PER_S) /* well below timeouts.proxy_ns */
+/* The longest try waits for the first source's writers, then holds them up for the others':
+ * together less than timeouts.proxy_ns. */
+#define FREEZE_MAX_NS (60 * NS_PER_S)
 
 static const struct pst_option options[] = {
     {.name = "source",
@@ -67,15 +69,16 @@ static const struct pst_option options[] = {
      .argument = "TIME",
      .fallback = "10s",
      .max = FREEZE_MAX_NS,
-     .help =
-         "how long to wait for the writers of one source; a single lmdb: source holds up nobody"},
+     .help = "how long to wait for the writers of one source before they are let go and it is "
+             "tried again, "
+             "twice; a single lmdb: source holds up nobody"},
     {.name = "freeze-hold",
      .kind = PST_OPTION_DURATION,
      .argument = "TIME",
      .fallback = "2s",
      .min = NS_PER_S / 1000,
      .max = FREEZE_MAX_NS,
-     .help = "how long writers may be held up; then they go on and the backup is given up"},
+     .help = "how long writers may be held up by one try; then they go on"},
     {.name = "source-headroom",
      .kind = PST_OPTION_COUNT,
      .argument = "PERCENT",
@@ -94,6 +97,7 @@ static const struct pst_timeouts timeouts = {
     .master_ns = 180 * NS_PER_S,
     .stall_ns = 60 * NS_PER_S,
     .progress_ns = NS_PER_S / 5,
+    .thawed_ns = NS_PER_S / 10,
 };
 
 /* What a backup needs; on the heap, for its size. */

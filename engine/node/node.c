@@ -139,6 +139,7 @@ static int start_workers(struct pst_node *node)
     for (uint32_t i = 0; i < node->config.sources_count; i++) {
         struct pst_source_thread *source = &node->sources[i];
         source->source = node->config.sources[i];
+        source->thaw_at_ns = PST_DEADLINE_NONE;
         source->worker.node = node;
         source->source->policy = (struct pst_source_policy){
             .freeze_hold_ns = node->config.freeze_hold_ns,

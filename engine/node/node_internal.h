@@ -41,6 +41,7 @@ struct pst_source_thread {
     struct pst_slot *slots;
     uint32_t slots_count;
     void *slots_memory;
+    _Atomic uint64_t thaw_at_ns; /* of its freeze; PST_DEADLINE_NONE: not frozen, or no limit */
 };
 
 struct pst_node {

@@ -18,7 +18,6 @@ struct lister {
     bool cancelled;                               /* until the release */
     bool listed;                                  /* wholly, and not aborted since */
     bool thawed_itself;                           /* the freeze outlasted its limit */
-    uint64_t thaw_at_ns;                          /* PST_DEADLINE_NONE: not frozen, or no limit */
     struct pst_signal signals[PST_CHANNEL_BURST]; /* taken from the ring, not yet served */
     uint32_t signals_first;
     uint32_t signals_count;
@@ -100,8 +99,8 @@ static void answer(struct pst_source_thread *thread, const struct pst_signal *re
     struct pst_signal signal = answer_to(thread, request, gsn);
     if (error < 0) {
         if (error != -ECANCELED)
-            pst_log(PST_LOG_ERROR, "source %s: %s: %s", thread->source->name,
-                    pst_gsn_name(request->gsn), pst_error_text(error));
+            pst_log(error == -PST_E_FREEZE ? PST_LOG_WARNING : PST_LOG_ERROR, "source %s: %s: %s",
+                    thread->source->name, pst_gsn_name(request->gsn), pst_error_text(error));
         signal.payload.ref.error = (uint32_t)-error;
         signal.payload.ref.where = self_ref(thread);
     } else if (request->gsn == PST_SOURCE_FREEZE_REQ) {
@@ -206,9 +205,9 @@ static void list(struct lister *lister, const struct pst_signal *request)
 static void thaw_in_time(struct lister *lister)
 {
     struct pst_source *source = lister->thread->source;
-    if (pst_monotonic_ns() < lister->thaw_at_ns)
+    if (pst_monotonic_ns() < lister->thread->thaw_at_ns)
         return;
-    lister->thaw_at_ns = PST_DEADLINE_NONE;
+    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
     lister->thawed_itself = true;
     pst_log(PST_LOG_WARNING,
             "source %s: its writers were held up for longer than the limit, and "
@@ -218,20 +217,32 @@ static void thaw_in_time(struct lister *lister)
     assert(error == 0);
 }
 
+/* The sources before it are held up meanwhile: waiting beyond their limit would be for nothing. */
+static uint64_t freeze_deadline_ns(const struct pst_source_thread *thread)
+{
+    const struct pst_node *node = thread->worker.node;
+    uint64_t deadline_ns = pst_monotonic_ns() + node->config.freeze_wait_ns;
+    for (uint32_t i = 0; i < thread->source->instance; i++) {
+        const uint64_t thaw_at_ns = node->sources[i].thaw_at_ns;
+        deadline_ns = thaw_at_ns < deadline_ns ? thaw_at_ns : deadline_ns;
+    }
+    return deadline_ns;
+}
+
 static int freeze(struct lister *lister)
 {
     struct pst_source_thread *thread = lister->thread;
     const struct pst_node_config *config = &thread->worker.node->config;
     lister->thawed_itself = false;
-    int error = pst_source_freeze(thread->source, pst_monotonic_ns() + config->freeze_wait_ns);
+    int error = pst_source_freeze(thread->source, freeze_deadline_ns(thread));
     if (error == 0 && config->freeze_hold_ns > 0 && thread->source->freeze)
-        lister->thaw_at_ns = pst_monotonic_ns() + config->freeze_hold_ns;
+        thread->thaw_at_ns = pst_monotonic_ns() + config->freeze_hold_ns;
     return error;
 }
 
 static int thaw(struct lister *lister)
 {
-    lister->thaw_at_ns = PST_DEADLINE_NONE;
+    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
     bool is_thawed = lister->thawed_itself && lister->thread->source->phase == PST_SOURCE_THAWED;
     return is_thawed ? 0 : pst_source_thaw(lister->thread->source);
 }
@@ -246,7 +257,7 @@ static int release(struct lister *lister)
     lister->cancelled = false;
     lister->listed = false;
     lister->thawed_itself = false;
-    lister->thaw_at_ns = PST_DEADLINE_NONE;
+    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
     for (uint32_t i = 0; i < lister->thread->slots_count; i++)
         lister->thread->slots[i].in_use = false;
     return error;
@@ -259,7 +270,7 @@ static void on_abort(struct lister *lister)
     struct pst_source *source = lister->thread->source;
     lister->cancelled = true;
     lister->listed = false;
-    lister->thaw_at_ns = PST_DEADLINE_NONE;
+    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
     if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
         return;
     int error = pst_source_thaw(source);
@@ -303,9 +314,7 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
 void *source_run(void *argument)
 {
     struct pst_source_thread *thread = argument;
-    struct lister lister = {.sink = {acquire, emit, note_unreadable},
-                            .thread = thread,
-                            .thaw_at_ns = PST_DEADLINE_NONE};
+    struct lister lister = {.sink = {acquire, emit, note_unreadable}, .thread = thread};
     struct pst_idle idle = {0};
     atomic_store(&thread->worker.ready, 0);
     while (!atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire)) {
@@ -317,7 +326,7 @@ void *source_run(void *argument)
             serve(&lister, &signal);
             pst_idle_reset(&idle);
         } else {
-            worker_wait(&thread->worker, &idle, lister.thaw_at_ns);
+            worker_wait(&thread->worker, &idle, thread->thaw_at_ns);
         }
     }
     return NULL;

@@ -47,7 +47,7 @@ uint64_t pst_proxy_deadline_ns(const struct pst_proxy *proxy)
         return PST_DEADLINE_NONE;
     if (proxy->state == PST_PROXY_SCANNING && proxy->progress_due_ns < proxy->deadline_ns)
         return proxy->progress_due_ns;
-    return proxy->deadline_ns;
+    return proxy->resume_ns < proxy->deadline_ns ? proxy->resume_ns : proxy->deadline_ns;
 }
 
 /* Forgets the last backup, and counts what it left. */
@@ -234,6 +234,8 @@ static void on_timer(struct pst_proxy *proxy, struct pst_actions *actions)
         return;
     if (proxy->now_ns >= proxy->deadline_ns)
         pst_proxy_give_up(proxy, actions);
+    else if (proxy->now_ns >= proxy->resume_ns)
+        pst_proxy_resume(proxy, actions);
     else if (proxy->state == PST_PROXY_SCANNING && proxy->now_ns >= proxy->progress_due_ns)
         pst_proxy_report_progress(proxy, actions);
 }

@@ -55,6 +55,10 @@ struct pst_proxy {
     uint32_t turn;             /* the source whose turn it is, where they take turns */
     struct pst_sender *sender; /* of this step; NULL between steps */
     uint64_t deadline_ns;
+    uint32_t tries; /* of a freeze that missed its limit */
+    uint64_t try_began_ns;
+    uint64_t
+        resume_ns;  /* until then the writers go on; PST_DEADLINE_NONE: there is no such pause */
     uint32_t error; /* the first, positive; 0: none */
     pst_ref where;
 

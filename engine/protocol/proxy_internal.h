@@ -36,6 +36,9 @@ void pst_proxy_advance(struct pst_proxy *proxy, struct pst_actions *actions);
 /* Goes on if all that the step waits for has come. */
 void pst_proxy_end_step(struct pst_proxy *proxy, struct pst_actions *actions);
 
+/* The writers have gone on for a while: the next try to freeze them. */
+void pst_proxy_resume(struct pst_proxy *proxy, struct pst_actions *actions);
+
 /* The order's deadline has passed. */
 void pst_proxy_give_up(struct pst_proxy *proxy, struct pst_actions *actions);
 

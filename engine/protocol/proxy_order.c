@@ -27,7 +27,10 @@ static const struct script scripts[] = {
      false,
      {{TO_ARCHIVE, PST_ARCHIVE_DEFINE_REQ}, {TO_LDMS, PST_DEFINE_BACKUP_REQ}}},
     {PST_START_BACKUP_REQ, false, {{TO_LDMS, PST_START_BACKUP_REQ}}},
-    {PST_GCP_PREPARE_REQ, false, {{TO_SOURCES_IN_TURN, PST_SOURCE_FREEZE_REQ}}},
+    {PST_GCP_PREPARE_REQ,
+     false,
+     {{TO_SOURCES, PST_SOURCE_RELEASE_REQ}, /* each try begins with nothing held */
+      {TO_SOURCES_IN_TURN, PST_SOURCE_FREEZE_REQ}}},
     {PST_GCP_COMMIT_REQ,
      false,
      {{TO_SOURCES, PST_SOURCE_SNAPSHOT_REQ}, {TO_SOURCES, PST_SOURCE_THAW_REQ}}},
@@ -233,6 +236,9 @@ void pst_proxy_take_order(struct pst_proxy *proxy, const struct pst_signal *requ
     proxy->error = 0;
     proxy->where = 0;
     proxy->deadline_ns = proxy->now_ns + proxy->timeouts.proxy_ns;
+    proxy->tries = 1;
+    proxy->try_began_ns = proxy->now_ns;
+    proxy->resume_ns = PST_DEADLINE_NONE;
     if (busy == PST_PROXY_SCANNING) {
         proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
         proxy->progress_due_ns = proxy->now_ns + proxy->timeouts.progress_ns;
@@ -243,6 +249,32 @@ void pst_proxy_serve(struct pst_proxy *proxy, const struct pst_signal *request,
                      enum pst_proxy_state busy, struct pst_actions *actions)
 {
     pst_proxy_take_order(proxy, request, busy);
+    pst_proxy_advance(proxy, actions);
+}
+
+/* Another try that takes as long as this one must end before the order's deadline. */
+static bool may_freeze_again(const struct pst_proxy *proxy)
+{
+    const uint64_t took_ns = proxy->now_ns - proxy->try_began_ns;
+    return proxy->error == PST_E_FREEZE && proxy->tries < PST_FREEZE_TRIES_MAX &&
+           proxy->now_ns + proxy->timeouts.thawed_ns + took_ns < proxy->deadline_ns;
+}
+
+/* From the order's first step, in which all sources are let go. */
+static void freeze_again(struct pst_proxy *proxy, struct pst_actions *actions)
+{
+    proxy->tries++;
+    proxy->step = 0;
+    proxy->turn = 0;
+    proxy->error = 0;
+    proxy->where = 0;
+    pst_proxy_advance(proxy, actions);
+}
+
+void pst_proxy_resume(struct pst_proxy *proxy, struct pst_actions *actions)
+{
+    proxy->resume_ns = PST_DEADLINE_NONE;
+    proxy->try_began_ns = proxy->now_ns;
     pst_proxy_advance(proxy, actions);
 }
 
@@ -259,10 +291,18 @@ void pst_proxy_end_step(struct pst_proxy *proxy, struct pst_actions *actions)
     }
     if (target == TO_SCAN && proxy->dealer.in_flight + proxy->dealer.queued > 0)
         return;
+    if (target == TO_SOURCES_IN_TURN && may_freeze_again(proxy)) {
+        freeze_again(proxy, actions);
+        return;
+    }
     if (target == TO_SOURCES_IN_TURN && proxy->turn + 1 < proxy->sources)
         proxy->turn++;
     else
         proxy->step++;
+    if (proxy->tries > 1 && target == TO_SOURCES && proxy->error == 0) {
+        proxy->resume_ns = proxy->now_ns + proxy->timeouts.thawed_ns;
+        return;
+    }
     if (target == TO_SCAN && proxy->error == 0)
         proxy->deadline_ns =
             proxy->now_ns + proxy->timeouts.proxy_ns; /* what follows is judged by time again */

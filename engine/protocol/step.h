@@ -118,7 +118,12 @@ struct pst_timeouts {
     uint64_t stall_ns;  /* a scan that moves nothing at all for so long; the master allows master_ns
                            more, in which its proxies give up what they wait for and tell it */
     uint64_t progress_ns; /* between two progress reports */
+    uint64_t thawed_ns;   /* in which writers go on, after a freeze that missed its limit and before
+                             the next try */
 };
+
+/* How often a proxy tries to freeze its sources, as long as its deadline allows. */
+#define PST_FREEZE_TRIES_MAX 3u
 
 bool pst_timeouts_are_nested(const struct pst_timeouts *timeouts);
 

@@ -23,6 +23,7 @@
     X(SOURCE_REF, 25, "a source refuses a request")                                                \
     X(SOURCE_SLOW, 25, "a source answers after the deadline")                                      \
     X(SOURCE_LOST, 12, "a source never answers")                                                   \
+    X(SOURCE_MISSES, 150, "a source's writers cannot be frozen in time")                           \
     X(SOURCE_THAWS, 60, "a source gives its freeze up before the cut")                             \
     X(BAD_OWNER, 10, "a source names an owner that the node does not have")                        \
     X(ARCHIVE_REF, 25, "the archive refuses a request")                                            \

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define SEEDS_DEFAULT 20000u
-#define PLANT_SEEDS_MAX 100u /* each planted bug is found within so many */
+#define PLANT_SEEDS_MAX 200u /* each planted bug is found within so many */
 
 static struct sim sim;
 

@@ -96,11 +96,21 @@ static void begin_listing(struct sim *sim, struct sim_source *source)
     list_later(sim, source);
 }
 
+/* In name order: whoever comes later is not held up yet, or not any more. */
+static void check_turn(struct sim *sim, uint32_t index, const struct sim_backup *backup)
+{
+    for (uint32_t i = index; i < sim->sources_count; i++) {
+        if (sim->sources[i].holds_writers && sim->sources[i].backup == backup)
+            sim_fail(sim, "source %u is frozen while source %u still is", index, i);
+    }
+}
+
 static uint32_t freeze(struct sim *sim, struct sim_source *source, struct sim_backup *backup)
 {
+    uint32_t index = index_of(sim, source);
+    check_turn(sim, index, backup);
     if (source->phase != SIM_IDLE)
         return PST_E_WRONG_STATE;
-    uint32_t index = index_of(sim, source);
     source->phase = SIM_FROZEN;
     source->backup = backup;
     source->holds_writers = true;
@@ -221,6 +231,8 @@ static void serve_next(struct sim *sim, struct sim_source *source)
         sim_backup_of(sim, request->backup)->cut[index].asked = ++sim->clock;
     if (sim_fault(sim, SIM_FAULT_SOURCE_REF))
         source->server.error = EIO;
+    if (request->gsn == PST_SOURCE_FREEZE_REQ && sim_fault(sim, SIM_FAULT_SOURCE_MISSES))
+        source->server.error = PST_E_FREEZE;
     source->server.is_lost = sim_fault(sim, SIM_FAULT_SOURCE_LOST);
     if (request->gsn == PST_SOURCE_LIST_REQ) {
         begin_listing(sim, source);

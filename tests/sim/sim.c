@@ -309,6 +309,7 @@ static void init(struct sim *sim, uint64_t seed, enum sim_plant plant, bool trac
         .master_ns = 3 * SIM_S,
         .stall_ns = sim_random_between(&sim->random, 1, 4) * SIM_S,
         .progress_ns = 100 * SIM_MS,
+        .thawed_ns = 10 * SIM_MS,
     };
     choose_faults(sim);
     pst_proxy_init(&sim->hub_proxy, pst_ref_make(SIM_NODE, PST_BLOCK_PROXY, 0),

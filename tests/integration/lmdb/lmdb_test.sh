@@ -259,13 +259,34 @@ refusals() {
     until [ -s "$memory/held" ]; do sleep 0.01; done
     expect_exit 1 "$penstock" backup --source "a=lmdb:$memory/held-up" --source "b=lmdb:$memory/env" \
         --to "$memory/backups" --freeze-hold 100ms
-    expect_message 'source a: its writers were held up for longer' 'the freeze outlasted its limit'
+    expect_message 'source b: SOURCE_FREEZE_REQ: the writers of a source could not be frozen in time'
     wait
     expect_exit 0 "$penstock" backup --source "a=lmdb:$memory/held-up" \
         --source "b=lmdb:$memory/env" --to "$memory/backups"
 }
 
+# A writer holds its lock beyond the limit, once: the next try finds it free.
+missed_freeze() {
+    local holder backup
+    : >"$memory/held"
+    "$writer" hold "$memory/env" 60000 >"$memory/held" &
+    holder=$!
+    until [ -s "$memory/held" ]; do sleep 0.01; done
+    "$penstock" backup --source "a=lmdb:$memory/held-up" --source "b=lmdb:$memory/env" \
+        --to "$memory/backups" --freeze-wait 1s >"$memory/out" 2>"$memory/err" </dev/null &
+    backup=$!
+    until grep -q 'source b: .* could not be frozen in time' "$memory/err"; do
+        [ -d "/proc/$backup" ] || fail 'a backup does not wait for its writers'
+        sleep 0.01
+    done
+    "$writer" run "$memory/held-up" 1 nosync # what was frozen first was let go
+    kill "$holder"
+    wait "$backup" || fail "a backup whose freeze missed its limit once: exit $?"
+    wait
+}
+
 refusals
+missed_freeze
 single_file
 backups_under_writers nosync
 backups_under_writers writemap mapasync

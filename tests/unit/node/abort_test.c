@@ -239,6 +239,7 @@ static void test_out_of_time(void)
         timeouts->master_ns = timeouts->ldm_ns * 3 / 2;
         timeouts->stall_ns = timeouts->ldm_ns;
         timeouts->progress_ns = timeouts->ldm_ns / 4;
+        timeouts->thawed_ns = timeouts->ldm_ns / 8;
         begin_log_capture();
         int error = rig_run(&rig);
         free(end_log_capture());

@@ -67,7 +67,8 @@ void rig_open(struct rig *rig, const char *to, uint32_t ldms, const char *const 
                                                                      .proxy_ns = 70 * NS_PER_S,
                                                                      .master_ns = 80 * NS_PER_S,
                                                                      .stall_ns = 60 * NS_PER_S,
-                                                                     .progress_ns = NS_PER_S / 50}},
+                                                                     .progress_ns = NS_PER_S / 50,
+                                                                     .thawed_ns = NS_PER_S / 100}},
                                                .cancel_fd = -1};
 }
 

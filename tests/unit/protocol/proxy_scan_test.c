@@ -9,6 +9,9 @@ static void sources_are_frozen_in_turn_and_snapshots_precede_thaws(void)
 {
     drive(PST_PROXY_STARTED);
     send_order(PST_GCP_PREPARE_REQ);
+    CU_ASSERT_EQUAL(rig.pending_count, SOURCES); /* are let go, if need be */
+    for (uint32_t i = 0; i < SOURCES; i++)
+        answer_one(0);
     CU_ASSERT_EQUAL_FATAL(rig.pending_count, 1);
     CU_ASSERT_EQUAL(rig.pending[0].receiver_ref, SOURCE_REF(0));
     struct pst_signal request = take_pending();

@@ -344,6 +344,95 @@ static void an_answer_that_is_lost(void)
     CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 1);
 }
 
+static void answer_release(void)
+{
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        CU_ASSERT_EQUAL_FATAL(rig.pending_count, SOURCES - i);
+        CU_ASSERT_EQUAL_FATAL(rig.pending[0].gsn, PST_SOURCE_RELEASE_REQ);
+        answer_one(0);
+    }
+}
+
+/* Freezes all sources but the last, whose writers do not stop in time. */
+static void miss_freeze(uint64_t takes_ns)
+{
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        CU_ASSERT_EQUAL_FATAL(rig.pending_count, 1);
+        CU_ASSERT_EQUAL(rig.pending[0].gsn, PST_SOURCE_FREEZE_REQ);
+        CU_ASSERT_EQUAL(rig.pending[0].receiver_ref, pst_ref_make(2, PST_BLOCK_SOURCE, i));
+        tick(i == 0 ? takes_ns : 0);
+        answer_one(i + 1 < SOURCES ? 0 : PST_E_FREEZE);
+    }
+}
+
+/* From the miss on: all are let go, for a time, and then it is tried again. */
+static void go_on_after_miss(void)
+{
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_GCP_PREPARE_REF), 0);
+    answer_release();
+    CU_ASSERT_EQUAL(rig.pending_count, 0);
+    CU_ASSERT_EQUAL(pst_proxy_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.thawed_ns);
+    tick(rig_timeouts.thawed_ns - 1);
+    CU_ASSERT_EQUAL(rig.pending_count, 0);
+    tick(1);
+}
+
+static void a_missed_freeze_is_tried_again(void)
+{
+    drive(PST_PROXY_FREEZING);
+    answer_release();
+    miss_freeze(1);
+    go_on_after_miss();
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_FROZEN);
+    told(PST_GCP_PREPARE_CONF);
+    go_home();
+}
+
+static void a_freeze_is_refused_after_the_last_try(void)
+{
+    drive(PST_PROXY_FREEZING);
+    answer_release();
+    for (uint32_t i = 1; i < PST_FREEZE_TRIES_MAX; i++) {
+        miss_freeze(1);
+        go_on_after_miss();
+    }
+    miss_freeze(1);
+    CU_ASSERT_EQUAL(rig.pending_count, 0);
+    CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.error, PST_E_FREEZE);
+    CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.where,
+                    pst_ref_make(2, PST_BLOCK_SOURCE, SOURCES - 1));
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_ABORTED);
+    go_home();
+}
+
+/* A try that took half of the time there is would be cut off at the deadline. */
+static void a_freeze_is_not_tried_past_the_deadline(void)
+{
+    drive(PST_PROXY_FREEZING);
+    answer_release();
+    miss_freeze(rig_timeouts.proxy_ns / 2);
+    CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.error, PST_E_FREEZE);
+    go_home();
+}
+
+static void an_abort_ends_the_tries(void)
+{
+    for (int pauses = 0; pauses < 2; pauses++) {
+        drive(PST_PROXY_FREEZING);
+        answer_release();
+        miss_freeze(1);
+        if (pauses)
+            answer_release();
+        send_order(PST_ABORT_BACKUP_ORD);
+        answer_all();
+        CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.error, PST_E_CLIENT_ABORT);
+        tick(rig_timeouts.thawed_ns);
+        CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+        go_home();
+    }
+}
+
 static CU_TestInfo tests[] = {
     {"every state with every signal", every_state_with_every_signal},
     {"every state with another backup's orders", every_state_with_another_backups_orders},
@@ -355,6 +444,10 @@ static CU_TestInfo tests[] = {
     {"the first error is the one answer", the_first_error_is_the_one_answer},
     {"all LDMs get every order", all_ldms_get_every_order},
     {"all LDMs and sources get the abort", all_ldms_and_sources_get_the_abort},
+    {"a missed freeze is tried again", a_missed_freeze_is_tried_again},
+    {"a freeze is refused after the last try", a_freeze_is_refused_after_the_last_try},
+    {"a freeze is not tried past the deadline", a_freeze_is_not_tried_past_the_deadline},
+    {"an abort ends the tries", an_abort_ends_the_tries},
     {"an answer that is lost", an_answer_that_is_lost},
     {"a cleanup answers within the master's deadline",
      a_cleanup_answers_within_the_masters_deadline},

@@ -7,6 +7,7 @@ const struct pst_timeouts rig_timeouts = {
     .master_ns = 3000,
     .stall_ns = 5000,
     .progress_ns = 100,
+    .thawed_ns = 10,
 };
 
 struct pst_signal rig_signal(uint32_t gsn, pst_ref from, pst_ref to, uint32_t sequence)

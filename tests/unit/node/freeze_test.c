@@ -1,0 +1,118 @@
+/* Sources that cannot be frozen in time, and freezes that outlast their limit. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/unit/node/rig.h"
+
+#define MS UINT64_C(1000000)
+
+static char scratch[RIG_PATH_BYTES];
+
+static int start(void)
+{
+    make_scratch(scratch, ".");
+    return 0;
+}
+
+static int stop(void)
+{
+    remove_tree(scratch);
+    return 0;
+}
+
+/* What the source that is frozen first saw; of its thread, read after the run. */
+static struct {
+    int held;
+    int freezes;
+    int held_at_freeze; /* 0: always let go before the next try */
+} first;
+static int misses_left;
+
+static int freeze_first(struct pst_source *source, uint64_t deadline_ns)
+{
+    (void)source;
+    (void)deadline_ns;
+    first.held_at_freeze += first.held;
+    first.freezes++;
+    first.held = 1;
+    return 0;
+}
+
+static void thaw_first(struct pst_source *source)
+{
+    (void)source;
+    first.held = 0;
+}
+
+static int miss_freeze(struct pst_source *source, uint64_t deadline_ns)
+{
+    (void)source;
+    (void)deadline_ns;
+    return misses_left-- > 0 ? -PST_E_FREEZE : 0;
+}
+
+static int freeze_too_late(struct pst_source *source, uint64_t deadline_ns)
+{
+    const struct timespec until = {.tv_sec = (time_t)(deadline_ns / (1000 * MS)),
+                                   .tv_nsec = (long)(deadline_ns % (1000 * MS))};
+    const struct timespec more = {.tv_nsec = 20 * (long)MS};
+    (void)source;
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+    nanosleep(&more, NULL);
+    return 0;
+}
+
+static void run(int (*freeze_second)(struct pst_source *, uint64_t), uint64_t hold_ns, int expected)
+{
+    struct rig rig;
+    const char *const specs[] = {"a=synthetic:rows=10", "b=synthetic:rows=10"};
+    rig_open(&rig, scratch, 2, specs, 2);
+    rig.options.node.freeze_hold_ns = hold_ns;
+    rig.sources[0]->freeze = freeze_first;
+    rig.sources[0]->thaw = thaw_first;
+    rig.sources[1]->freeze = freeze_second;
+    memset(&first, 0, sizeof(first));
+    begin_log_capture();
+    CU_ASSERT_EQUAL(rig_run(&rig), expected);
+    free(end_log_capture());
+    CU_ASSERT_EQUAL(first.held, 0);
+    CU_ASSERT_EQUAL(first.held_at_freeze, 0);
+    rig_close(&rig);
+}
+
+static void a_missed_freeze_is_tried_again(void)
+{
+    misses_left = 2;
+    run(miss_freeze, 0, 0);
+    CU_ASSERT_EQUAL(first.freezes, 3);
+}
+
+static void but_not_forever(void)
+{
+    misses_left = 3;
+    run(miss_freeze, 0, -PST_E_FREEZE);
+    CU_ASSERT_EQUAL(first.freezes, 3);
+}
+
+/* The second source waits no longer than the first may be held up; beyond, there is no cut. */
+static void a_freeze_that_outlasts_its_limit(void)
+{
+    run(freeze_too_late, 10 * MS, -PST_E_THAWED);
+    CU_ASSERT_EQUAL(first.freezes, 1);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a missed freeze is tried again", a_missed_freeze_is_tried_again},
+        {"but not forever", but_not_forever},
+        {"a freeze that outlasts its limit", a_freeze_that_outlasts_its_limit},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {.pName = "freeze", .pInitFunc = start, .pCleanupFunc = stop, .pTests = tests},
+        CU_SUITE_INFO_NULL,
+    };
+    return run_suites(suites);
+}
