@@ -99,8 +99,8 @@ enum pst_exit pst_reading_start(const struct pst_arguments *arguments, const cha
     if (rc < 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
                         pst_error_text(rc));
-    enum pst_exit code =
-        pst_placements_make(arguments, pst_argument_text(arguments, "from"), &reading->placements);
+    enum pst_exit code = pst_placements_choose(arguments, pst_argument_text(arguments, "from"),
+                                               &reading->placements);
     if (code != PST_EXIT_DONE)
         return code;
     reading->crew.workers = reading->placements.plan.ldms;

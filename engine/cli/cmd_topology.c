@@ -43,7 +43,7 @@ static enum pst_exit show(const struct pst_arguments *arguments,
 static enum pst_exit find(const struct pst_arguments *arguments, struct findings *findings)
 {
     const char *path = pst_argument_text(arguments, "path");
-    enum pst_exit code = pst_placements_make(arguments, path, &findings->placements);
+    enum pst_exit code = pst_placements_choose(arguments, path, &findings->placements);
     if (code != PST_EXIT_DONE)
         return code;
     const struct pst_topology_view view = {.topology = &findings->placements.topology,

@@ -42,7 +42,6 @@
 
 #define PST_OPTIONS_MAX 32u                   /* of one command */
 #define PST_OPTION_VALUES_MAX PST_SOURCES_MAX /* of one repeatable option */
-#define PST_MESSAGE_BYTES 512u
 
 enum pst_option_kind {
     PST_OPTION_SWITCH,   /* no argument */

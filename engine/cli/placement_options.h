@@ -25,13 +25,11 @@
     }
 
 /* What they ask of the planner. Its texts are borrowed from arguments. */
-static inline struct pst_plan_request pst_placement_request(const struct pst_arguments *arguments,
-                                                            int32_t disk_node)
+static inline struct pst_plan_request pst_placement_request(const struct pst_arguments *arguments)
 {
     return (struct pst_plan_request){.ldms = (uint32_t)pst_argument_number(arguments, "ldms"),
                                      .ldm_cpus = pst_argument_text(arguments, "ldm-cpus"),
-                                     .hub_cpu = pst_argument_text(arguments, "hub-cpu"),
-                                     .disk_node = disk_node};
+                                     .hub_cpu = pst_argument_text(arguments, "hub-cpu")};
 }
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "engine/node/node_internal.h"
 #include "io/durable.h"
 
@@ -105,7 +106,7 @@ static int start_worker(struct pst_node *node, struct pst_worker *worker, uint32
     int error = pst_channel_open(&worker->channel, &node->hub_bell, slots, node->incarnation);
     if (error < 0)
         return error;
-    error = -pthread_create(&worker->thread, NULL, run, worker);
+    error = pst_thread_create(&worker->thread, run, worker);
     if (error < 0) {
         pst_channel_close(&worker->channel);
         return error;

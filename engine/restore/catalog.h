@@ -9,15 +9,9 @@
 
 #include "engine/format/manifest.h"
 #include "engine/restore/verify.h"
+#include "penstock/run.h"
 
 #include <stddef.h>
-
-enum pst_backup_state {
-    PST_BACKUP_COMPLETE,
-    PST_BACKUP_INCOMPLETE, /* no cluster manifest: it does not exist yet, or never will */
-    PST_BACKUP_DAMAGED,    /* a manifest is damaged, or a file is missing or of another size */
-    PST_BACKUP_NEWER,      /* of an incompatible version */
-};
 
 /* One backup. cluster is set where its manifest could be read, nodes where all of theirs could. */
 struct pst_backup {

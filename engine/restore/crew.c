@@ -1,5 +1,6 @@
 #include "engine/restore/crew.h"
 
+#include "engine/base/thread.h"
 #include "numa/place.h"
 
 #include <assert.h>
@@ -91,9 +92,9 @@ static uint32_t start(struct team *team, uint32_t workers)
         pthread_mutex_lock(&team->mutex);
         team->running++;
         pthread_mutex_unlock(&team->mutex);
-        const int error = pthread_create(&member->thread, NULL, run_member, member);
+        const int error = pst_thread_create(&member->thread, run_member, member);
         if (error) {
-            leave(team, -error);
+            leave(team, error);
             return i;
         }
     }

@@ -7,13 +7,11 @@
 #define PST_ENGINE_RESTORE_VERIFY_H
 
 #include "engine/base/limits.h"
-#include "penstock/error.h"
+#include "penstock/run.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#define PST_MESSAGE_BYTES 512u /* of a message for people, terminator included; may be cut */
 
 /* The threads of a verify or restore. */
 struct pst_crew {
@@ -28,20 +26,6 @@ struct pst_crew_progress {
     uint64_t bytes_total;  /* grows while the backup is looked through, then stays */
     uint64_t objects_done; /* restore only */
 };
-
-/* Damage found. file: relative to the directory of backups ("BACKUP-1/BACKUP-1.1.manifest"), valid
- * for the call. It lies in [offset, offset + bytes) of the file. */
-struct pst_finding {
-    const char *file;
-    uint64_t offset;
-    uint64_t bytes;
-    int error;        /* -PST_E_CORRUPT, …, or -errno where the file could not be read */
-    const char *what; /* which part of the file, or what is wrong with it */
-    bool warning;     /* no damage itself: a strange file, or what damage kept from being checked */
-};
-
-/* "FILE: offset 4096: damaged: … (payload)" in text, PST_MESSAGE_BYTES long; returns it. */
-const char *pst_finding_text(const struct pst_finding *finding, char *text);
 
 struct pst_verify_options {
     struct pst_crew crew;

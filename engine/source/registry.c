@@ -19,6 +19,8 @@ static const struct {
     {"synthetic", pst_synthetic_open},
 };
 
+#define STRUCT_BYTES_MAX 65536u /* larger, and it was not initialised */
+
 #define TYPES_COUNT (sizeof(types) / sizeof(types[0]))
 #define KNOWN_TYPES "dir:PATH, lmdb:PATH, synthetic:rows=N,…"
 
@@ -174,4 +176,46 @@ int pst_sources_open(const char *const *specs, uint32_t count, struct pst_source
     while (opened > 0)
         pst_source_close(sources[--opened]);
     return error;
+}
+
+/* What a newer header has behind ours must not be used, or we would leave out what it asks for. */
+static bool asks_for_more(const struct pst_source *source)
+{
+    for (size_t i = sizeof(*source); i < source->struct_bytes; i++)
+        if (((const uint8_t *)source)[i] != 0)
+            return true;
+    return false;
+}
+
+static const char *fault_of(const struct pst_source *source)
+{
+    if (source->struct_bytes < PST_SOURCE_BYTES_MIN || source->struct_bytes > STRUCT_BYTES_MAX)
+        return "struct_bytes is not the size of a struct pst_source";
+    if (source->abi_version != PST_SOURCE_ABI_VERSION)
+        return "its abi_version is another than this libpenstock's";
+    if (asks_for_more(source))
+        return "it was built for a newer libpenstock and has methods that this one does not know";
+    if (!source->type || !is_name(source->type, strnlen(source->type, PST_SOURCE_NAME_MAX)))
+        return "type must be a short name of letters, digits, '.', '_' or '-'";
+    if (!is_name(source->name, strnlen(source->name, sizeof(source->name))))
+        return "name must be letters, digits, '.', '_' or '-'";
+    if (!source->list)
+        return "list is NULL";
+    if (source->phase != PST_SOURCE_IDLE)
+        return "it is in use by another backup";
+    return NULL;
+}
+
+int pst_source_adopt(struct pst_source *source, uint32_t count, struct pst_source **sources,
+                     char *error_text, size_t error_bytes)
+{
+    assert(count < PST_SOURCES_MAX);
+    const char *fault = source ? fault_of(source) : "it is NULL";
+    if (fault) {
+        snprintf(error_text, error_bytes, "source %u of the program: %s", count, fault);
+        return -EINVAL;
+    }
+    source->instance = count;
+    sources[count] = source;
+    return check_unique(sources, count, error_text, error_bytes);
 }

@@ -57,11 +57,17 @@ int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
     return source->list(source, sink, listing);
 }
 
+static bool has_check(const struct pst_source *source)
+{
+    return source->struct_bytes >= offsetof(struct pst_source, check) + sizeof(source->check) &&
+           source->check;
+}
+
 int pst_source_check(struct pst_source *source, uint64_t deadline_ns)
 {
     if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
         return -PST_E_WRONG_STATE;
-    return source->check ? source->check(source, deadline_ns) : 0;
+    return has_check(source) ? source->check(source, deadline_ns) : 0;
 }
 
 void pst_source_release(struct pst_source *source)

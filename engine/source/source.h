@@ -38,6 +38,13 @@ PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
                                   struct pst_source **sources, char *error_text,
                                   size_t error_bytes);
 
+/* Takes a source of somebody else's as sources[count], instance `count`; the ones before it are
+ * there already. -EINVAL: it is not one that can be run, or of another ABI version; error_text says
+ * why. */
+PST_MUST_USE int pst_source_adopt(struct pst_source *source, uint32_t count,
+                                  struct pst_source **sources, char *error_text,
+                                  size_t error_bytes);
+
 /* Releases if need be, and frees. NULL is allowed. */
 void pst_source_close(struct pst_source *source);
 

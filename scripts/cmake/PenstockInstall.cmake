@@ -1,4 +1,5 @@
-# cmake --install build/release --prefix /usr/local: the binaries, their licence, the documentation.
+# cmake --install build/release --prefix /usr/local: the binaries, the library with its headers and
+# its pkg-config file, the licence, the documentation.
 # A program that does not exist yet is no target, and is not installed.
 foreach(program penstock penstock-bench)
   if(TARGET ${program})
@@ -8,3 +9,12 @@ endforeach()
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+
+install(TARGETS libpenstock LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${CMAKE_BINARY_DIR}/lib/libpenstock.a DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY engine/api/penstock DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
+# The installation may be moved, and cmake --install may be given another prefix.
+file(RELATIVE_PATH PENSTOCK_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+string(REGEX REPLACE "/$" "" PENSTOCK_PC_PREFIX "${PENSTOCK_PC_PREFIX}")
+configure_file(engine/api/penstock.pc.in ${CMAKE_BINARY_DIR}/lib/penstock.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/lib/penstock.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -27,7 +27,7 @@ numbers() {
     done
     refuses 2 'multiple of 4K' --chunk 65K
     for value in 0 1 129 x; do refuses 2 '--depth.*2 to 128' --depth "$value"; done
-    refuses 2 '--direct maybe: say auto, on or off' --direct maybe
+    refuses 2 'direct maybe: say auto, on or off' --direct maybe
     for value in 9999 x 1-0 0,,1 ','; do refuses '1 2' 'cpu' --ldm-cpus "$value"; done
     refuses '1 2' 'cpu' --hub-cpu x
     # The environment is held to the same.

@@ -30,4 +30,6 @@
 
 #define PST_PATH_BYTES_MAX 4096u /* path inside a source, terminator included (PATH_MAX) */
 
+#define PST_MESSAGE_BYTES 512u /* of a message for people, terminator included; may be cut */
+
 #endif

@@ -119,6 +119,9 @@ struct pst_source {
     int (*check)(struct pst_source *source, uint64_t deadline_ns);
 };
 
+/* Of the oldest struct of this ABI version: without check. */
+#define PST_SOURCE_BYTES_MIN offsetof(struct pst_source, check)
+
 /* Object ids of a source: instance << 48 | counter, counters from 1 in each listing. */
 uint64_t pst_source_object_id(const struct pst_source *source, uint64_t counter);
 

@@ -1,0 +1,47 @@
+#include "engine/api/abi.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#define STRUCT_BYTES_MAX 65536u /* no struct ever is longer: it was not initialised */
+
+static uint32_t struct_bytes(const void *given)
+{
+    uint32_t bytes;
+    memcpy(&bytes, given, sizeof(bytes));
+    return bytes;
+}
+
+int abi_check(const void *given, size_t least_bytes)
+{
+    const uint32_t bytes = struct_bytes(given);
+    return bytes < least_bytes || bytes > STRUCT_BYTES_MAX ? -EINVAL : 0;
+}
+
+int abi_take(void *own, size_t own_bytes, const void *given, size_t least_bytes)
+{
+    const int error = abi_check(given, least_bytes);
+    if (error)
+        return error;
+    const uint32_t bytes = struct_bytes(given);
+    for (size_t i = own_bytes; i < bytes; i++)
+        if (((const uint8_t *)given)[i] != 0)
+            return -E2BIG;
+    memcpy(own, given, bytes < own_bytes ? bytes : own_bytes);
+    return 0;
+}
+
+void abi_give(void *given, const void *own, size_t own_bytes)
+{
+    const uint32_t bytes = struct_bytes(given);
+    memcpy(given, own, bytes < own_bytes ? bytes : own_bytes);
+    memcpy(given, &bytes, sizeof(bytes));
+}
+
+const char *abi_error_text(int error)
+{
+    return error == -E2BIG ? "the program was built for a newer libpenstock and asks for what this "
+                             "one does not have; install the newer one"
+                           : "a struct was not initialised: call its pst_…_init()";
+}

@@ -1,0 +1,286 @@
+#include "engine/api/backup.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/api/abi.h"
+#include "engine/source/source.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+_Static_assert(sizeof(struct pst_run) == 48, "stands inside structs that grow: never changes");
+
+/* A request to a device that hangs is given up after minutes, a scan after one without a byte. */
+static const struct pst_timeouts timeouts = {
+    .ldm_ns = 120 * NS_PER_S,
+    .proxy_ns = 150 * NS_PER_S,
+    .master_ns = 180 * NS_PER_S,
+    .stall_ns = 60 * NS_PER_S,
+    .progress_ns = NS_PER_S / 5,
+    .thawed_ns = NS_PER_S / 10,
+};
+/* The longest try waits for the first source's writers, then holds them up for the others'. */
+_Static_assert(2 * PST_FREEZE_NS_MAX < 150 * NS_PER_S, "a try takes less than proxy_ns");
+
+static int fail(struct pst_session *session, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fail(struct pst_session *session, int error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(session->message, sizeof(session->message), format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+static int parse_direct(const char *text, enum pst_direct *direct)
+{
+    static const char *const names[] = {
+        [PST_DIRECT_AUTO] = "auto", [PST_DIRECT_ON] = "on", [PST_DIRECT_OFF] = "off"};
+    for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (text && strcmp(text, names[i]) == 0) {
+            *direct = (enum pst_direct)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static bool is_within(uint64_t value, uint64_t least, uint64_t most)
+{
+    return value >= least && value <= most;
+}
+
+static int check_job(struct pst_session *session)
+{
+    const struct pst_backup_job *job = &session->job;
+    if (!job->directory)
+        return fail(session, -EINVAL, "no directory for the backups");
+    if (job->specs_count > PST_SOURCES_MAX || job->sources_count > PST_SOURCES_MAX ||
+        !is_within(job->specs_count + job->sources_count, 1, PST_SOURCES_MAX))
+        return fail(session, -EINVAL, "%u sources: want 1 to %u",
+                    job->specs_count + job->sources_count, PST_SOURCES_MAX);
+    if (!is_within(job->chunk_bytes, PST_CHUNK_BYTES_MIN, PST_CHUNK_BYTES_MAX) ||
+        job->chunk_bytes % PST_BLOCK_BYTES != 0)
+        return fail(session, -EINVAL, "chunks of %u bytes: want %u to %u, a multiple of 4K",
+                    job->chunk_bytes, PST_CHUNK_BYTES_MIN, PST_CHUNK_BYTES_MAX);
+    if (!is_within(job->depth, PST_DEPTH_MIN, PST_DEPTH_MAX))
+        return fail(session, -EINVAL, "depth %u: want %u to %u", job->depth, PST_DEPTH_MIN,
+                    PST_DEPTH_MAX);
+    if (job->freeze_wait_ns > PST_FREEZE_NS_MAX || job->freeze_hold_ns > PST_FREEZE_NS_MAX)
+        return fail(session, -EINVAL, "a freeze of more than %llu s",
+                    (unsigned long long)(PST_FREEZE_NS_MAX / NS_PER_S));
+    if (job->headroom_percent > 100)
+        return fail(session, -EINVAL, "a headroom of %u percent", job->headroom_percent);
+    return 0;
+}
+
+static int read_job(struct pst_session *session)
+{
+    const struct pst_backup_job *job = &session->job;
+    struct pst_node_config *node = &session->options.node;
+    int error = check_job(session);
+    if (error)
+        return error;
+    if (parse_direct(job->direct, &node->direct) < 0)
+        return fail(session, -EINVAL, "direct %s: say auto, on or off",
+                    job->direct ? job->direct : "is NULL");
+    node->node = 1;
+    node->directory = job->directory;
+    node->chunk_bytes = job->chunk_bytes;
+    node->depth = job->depth;
+    node->freeze_wait_ns = job->freeze_wait_ns;
+    node->freeze_hold_ns = job->freeze_hold_ns;
+    node->headroom_percent = job->headroom_percent;
+    node->timeouts = timeouts;
+    session->options.number = job->number;
+    session->options.single_threaded = job->single_threaded;
+    session->options.cancel_fd = job->run.cancel_fd;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(struct pst_source *const *)a)->name, (*(struct pst_source *const *)b)->name);
+}
+
+/* Sources are frozen in name order: the same on every node, whatever the caller's. */
+static void put_in_name_order(struct pst_session *session)
+{
+    const char *specs[PST_SOURCES_MAX];
+    memcpy(specs, session->specs, sizeof(specs));
+    qsort(session->sources, session->sources_count, sizeof(session->sources[0]), by_name);
+    for (uint32_t i = 0; i < session->sources_count; i++) {
+        session->specs[i] = specs[session->sources[i]->instance];
+        session->sources[i]->instance = i;
+    }
+}
+
+static int open_specs(struct pst_session *session)
+{
+    const struct pst_backup_job *job = &session->job;
+    if (job->specs_count == 0)
+        return 0;
+    memcpy(session->specs, job->specs, job->specs_count * sizeof(job->specs[0]));
+    int error = pst_sources_open(job->specs, job->specs_count, session->sources, session->message,
+                                 sizeof(session->message));
+    if (error)
+        return error;
+    session->sources_count = job->specs_count;
+    return 0;
+}
+
+static int adopt_sources(struct pst_session *session)
+{
+    const struct pst_backup_job *job = &session->job;
+    for (uint32_t i = 0; i < job->sources_count; i++) {
+        const uint32_t at = session->sources_count;
+        int error = pst_source_adopt(job->sources[i], at, session->sources, session->message,
+                                     sizeof(session->message));
+        if (error)
+            return error;
+        snprintf(session->own_specs[at], sizeof(session->own_specs[at]),
+                 "%s:", session->sources[at]->type);
+        session->specs[at] = session->own_specs[at];
+        session->sources_count++;
+    }
+    return 0;
+}
+
+static int check_directory(struct pst_session *session)
+{
+    const char *to = session->job.directory;
+    for (uint32_t i = 0; i < session->sources_count; i++) {
+        int rc = pst_source_contains(session->sources[i], to);
+        if (rc == 1)
+            return fail(session, -EINVAL,
+                        "%s lies inside source %s, which would back up itself; choose a directory "
+                        "outside of it",
+                        to, session->sources[i]->name);
+        if (rc < 0)
+            return fail(session, rc == -EINVAL ? -EIO : rc, "%s: %s", to, pst_error_text(rc));
+    }
+    return 0;
+}
+
+static int open_sources(struct pst_session *session)
+{
+    int error = open_specs(session);
+    if (!error)
+        error = adopt_sources(session);
+    if (error)
+        return error;
+    put_in_name_order(session);
+    session->options.node.sources = session->sources;
+    session->options.node.specs = session->specs;
+    session->options.node.sources_count = session->sources_count;
+    return check_directory(session);
+}
+
+static int place(struct pst_session *session)
+{
+    const struct pst_run *run = &session->job.run;
+    const struct pst_plan_request request = {
+        .ldms = run->ldms, .ldm_cpus = run->ldm_cpus, .hub_cpu = run->hub_cpu};
+    session->options.node.topology = &session->placements.topology;
+    session->options.node.plan = &session->placements.plan;
+    return pst_placements_make(&request, session->job.directory, &session->placements,
+                               session->message);
+}
+
+int pst_session_open(struct pst_session *session, const struct pst_backup_job *job)
+{
+    pst_backup_job_init(&session->job);
+    int error = abi_take(&session->job, sizeof(session->job), job, sizeof(session->job));
+    if (error)
+        return fail(session, error, "pst_backup_job: %s", abi_error_text(error));
+    error = read_job(session);
+    if (!error)
+        error = open_sources(session);
+    return error ? error : place(session);
+}
+
+static void on_progress(void *context, const struct pst_backup_progress *progress)
+{
+    const struct pst_run *run = &((const struct pst_session *)context)->job.run;
+    const struct pst_status status = {
+        .struct_bytes = sizeof(status),
+        .bytes_done = progress->sums.source_bytes,
+        .bytes_total = progress->expected_is_final ? progress->expected_bytes : 0,
+        .objects_done = progress->sums.objects,
+    };
+    run->on_status(run->context, &status);
+}
+
+int pst_session_run(struct pst_session *session)
+{
+    pst_placements_log(&session->placements);
+    if (session->job.run.on_status)
+        session->options.on_status = on_progress;
+    session->options.context = session;
+    int error = pst_backup_run(&session->options, &session->report);
+    if (error == 0)
+        return 0;
+    char where[64] = "";
+    if (session->report.where != 0)
+        pst_ref_text(session->report.where, where, sizeof(where));
+    return fail(session, error, "%s: no backup was made: %s%s%s", session->job.directory, where,
+                where[0] ? ": " : "", pst_error_text(error));
+}
+
+static bool is_the_callers(const struct pst_session *session, const struct pst_source *source)
+{
+    for (uint32_t i = 0; i < session->job.sources_count; i++)
+        if (session->job.sources[i] == source)
+            return true;
+    return false;
+}
+
+void pst_session_close(struct pst_session *session)
+{
+    for (uint32_t i = 0; i < session->sources_count; i++) {
+        if (is_the_callers(session, session->sources[i]))
+            pst_source_release(session->sources[i]);
+        else
+            pst_source_close(session->sources[i]);
+    }
+    session->sources_count = 0;
+}
+
+static void tell(const struct pst_session *session, struct pst_backup_outcome *outcome)
+{
+    const struct pst_backup_report *report = &session->report;
+    outcome->number = report->number;
+    outcome->start_gci = report->start_gci;
+    outcome->source_bytes = report->sums.source_bytes;
+    outcome->stored_bytes = report->sums.stored_bytes;
+    outcome->objects = report->sums.objects;
+    outcome->unreadable = report->sums.unreadable;
+    outcome->elapsed_ns = report->elapsed_ns;
+    memcpy(outcome->uid, report->uid, sizeof(outcome->uid));
+    memcpy(outcome->message, session->message, sizeof(outcome->message));
+}
+
+int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *given)
+{
+    struct pst_backup_outcome outcome = {0};
+    int error = abi_check(given, sizeof(outcome));
+    if (error)
+        return error;
+    struct pst_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return -ENOMEM;
+    error = pst_session_open(session, job);
+    if (!error)
+        error = pst_session_run(session);
+    pst_session_close(session);
+    tell(session, &outcome);
+    free(session);
+    abi_give(given, &outcome, sizeof(outcome));
+    return error;
+}

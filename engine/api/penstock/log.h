@@ -1,0 +1,33 @@
+/*
+ * Log lines of the engine: to stderr as "penstock: …", or to a hook.
+ */
+#ifndef PENSTOCK_LOG_H
+#define PENSTOCK_LOG_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum pst_log_level {
+    PST_LOG_ERROR,   /* what was asked for fails */
+    PST_LOG_WARNING, /* something was given up, the rest goes on */
+    PST_LOG_INFO,    /* what an operator wants to know once */
+    PST_LOG_DEBUG,
+};
+
+/* Lines above level are dropped. For the whole process; while nothing else of Penstock runs.
+ * Default: PST_LOG_INFO. */
+void pst_log_set_level(enum pst_log_level level);
+
+/* message: one line without its end, no control characters; borrowed for the call. Called from any
+ * thread, by several at once; it must not block for long, nor call Penstock. */
+typedef void pst_log_hook(void *context, enum pst_log_level level, const char *message);
+
+/* Lines go to hook instead of stderr; NULL: to stderr again. When: as pst_log_set_level. */
+void pst_log_set_hook(pst_log_hook *hook, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,259 @@
+/*
+ * Running Penstock: back up, verify, restore, list. What the program `penstock` does, as functions.
+ *
+ * All of them block until they are done, on the caller's thread, and start threads of their own
+ * that are gone when they return. Those threads take no signals of the process; the LDMs among them
+ * are pinned, the caller's thread never is. Handlers, signal masks, the locale, the umask and the
+ * descriptors of the process stay as they are; nothing calls exit(). Several may run at the same
+ * time in one process, but only one backup into a directory. An lmdb: source forks a child for its
+ * time, whose end the library awaits itself; the process sees a SIGCHLD.
+ * Do not back up as dir: a directory with an LMDB environment that this very process has open:
+ * closing its lock file drops the process's POSIX lock on it.
+ *
+ * Errors are 0 or negative, -errno or -PST_E_… (penstock/error.h); outcome.message says what
+ * failed, on which file, what to do. More goes to the log (penstock/log.h).
+ *
+ * Structs that may grow begin with their size: pst_…_init() sets it, and everything else to its
+ * default. A library that is older than the program's header takes a longer struct as long as what
+ * it does not know is 0, else it refuses: -E2BIG.
+ */
+#ifndef PENSTOCK_RUN_H
+#define PENSTOCK_RUN_H
+
+#include "penstock/error.h"
+#include "penstock/limits.h"
+#include "penstock/source.h"
+#include "penstock/table_sink.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How far it is. */
+struct pst_status {
+    uint32_t struct_bytes; /* of the library's */
+    uint32_t reserved;
+    uint64_t bytes_done;
+    uint64_t bytes_total; /* 0: not known yet; may grow until a listing is through */
+    uint64_t objects_done;
+};
+
+/* What is common to all that starts workers. */
+struct pst_run {
+    uint32_t ldms;        /* threads; 0: one for each physical core but one */
+    const char *ldm_cpus; /* "2-5,8": the CPU of each; NULL: chosen, near the disk */
+    const char *hub_cpu;  /* of a backup: the hub's; NULL: chosen */
+    int cancel_fd;        /* readable: stop in order, and leave nothing; -1: none */
+    uint32_t reserved;
+    /* On the caller's thread, some times a second, and never again after the call. May be NULL. */
+    void (*on_status)(void *context, const struct pst_status *status);
+    void *context;
+};
+
+/* ---- backup ---- */
+
+struct pst_backup_job {
+    uint32_t struct_bytes;
+    uint32_t number;       /* of the backup; 0: the next one */
+    const char *directory; /* of the backups; made if its parent exists */
+    /* What to back up, all cut at the same instant: specs as of `penstock backup --source`, opened
+     * and closed by the call, and sources of the caller's own, each idle, with its name set, used
+     * by one job at a time; they are the caller's again when the call returns. */
+    const char *const *specs;
+    struct pst_source *const *sources;
+    uint32_t specs_count;
+    uint32_t sources_count;
+    struct pst_run run;
+    uint32_t chunk_bytes;      /* payload of one write, a multiple of 4096 */
+    uint32_t depth;            /* chunks that each LDM has in flight */
+    const char *direct;        /* write with O_DIRECT: "auto", "on" or "off" */
+    uint64_t freeze_wait_ns;   /* for the writers of one source; then they are let go, and it is
+                                  tried again, twice */
+    uint64_t freeze_hold_ns;   /* no try holds up writers longer */
+    uint32_t headroom_percent; /* of an LMDB map, below which a backup is given up */
+    bool single_threaded;      /* LDM 1 alone does all the work */
+};
+
+#define PST_FREEZE_WAIT_NS_DEFAULT UINT64_C(10000000000)
+#define PST_FREEZE_HOLD_NS_DEFAULT UINT64_C(2000000000)
+#define PST_FREEZE_NS_MAX UINT64_C(60000000000) /* of either */
+#define PST_HEADROOM_PERCENT_DEFAULT 10u
+
+static inline void pst_backup_job_init(struct pst_backup_job *job)
+{
+    memset(job, 0, sizeof(*job));
+    job->struct_bytes = (uint32_t)sizeof(*job);
+    job->run.cancel_fd = -1;
+    job->chunk_bytes = PST_CHUNK_BYTES_DEFAULT;
+    job->depth = PST_DEPTH_DEFAULT;
+    job->direct = "auto";
+    job->freeze_wait_ns = PST_FREEZE_WAIT_NS_DEFAULT;
+    job->freeze_hold_ns = PST_FREEZE_HOLD_NS_DEFAULT;
+    job->headroom_percent = PST_HEADROOM_PERCENT_DEFAULT;
+}
+
+struct pst_backup_outcome {
+    uint32_t struct_bytes;
+    uint32_t number; /* 0: none was chosen */
+    uint8_t uid[16];
+    uint64_t start_gci; /* of the cut: nanoseconds since 1970 where a source has none of its own */
+    uint64_t source_bytes;
+    uint64_t stored_bytes;
+    uint64_t objects;
+    uint64_t unreadable; /* objects that could not be read, or changed while they were */
+    uint64_t elapsed_ns;
+    char message[PST_MESSAGE_BYTES]; /* after an error */
+};
+
+static inline void pst_backup_outcome_init(struct pst_backup_outcome *outcome)
+{
+    memset(outcome, 0, sizeof(*outcome));
+    outcome->struct_bytes = (uint32_t)sizeof(*outcome);
+}
+
+/* 0: there is a complete backup, of all but outcome->unreadable objects. Else there is none:
+ *   -EINVAL                what is asked for is impossible
+ *   -PST_E_BUSY            another backup is being written into the directory
+ *   -PST_E_CLIENT_ABORT    cancel_fd
+ * or what made it fail. *job is borrowed for the call. */
+PST_MUST_USE int pst_run_backup(const struct pst_backup_job *job,
+                                struct pst_backup_outcome *outcome);
+
+/* ---- verify ---- */
+
+/* Damage found. file: relative to the directory of backups ("BACKUP-1/BACKUP-1.1.manifest"), valid
+ * for the call. It lies in [offset, offset + bytes) of the file. */
+struct pst_finding {
+    const char *file;
+    uint64_t offset;
+    uint64_t bytes;
+    int error;        /* -PST_E_CORRUPT, …, or -errno where the file could not be read */
+    const char *what; /* which part of the file, or what is wrong with it */
+    bool warning;     /* no damage itself: a strange file, or what damage kept from being checked */
+};
+
+/* "FILE: offset 4096: damaged: … (payload)" in text, PST_MESSAGE_BYTES long; returns it. */
+const char *pst_finding_text(const struct pst_finding *finding, char *text);
+
+struct pst_verify_job {
+    uint32_t struct_bytes;
+    uint32_t reserved;
+    const char *directory; /* of the backups */
+    const char *id;        /* a number, or 4 or more digits of a uid; NULL: the newest */
+    struct pst_run run;
+    /* Called for each finding, from any thread, one at a time. May be NULL. */
+    void (*on_finding)(void *context, const struct pst_finding *finding);
+};
+
+static inline void pst_verify_job_init(struct pst_verify_job *job)
+{
+    memset(job, 0, sizeof(*job));
+    job->struct_bytes = (uint32_t)sizeof(*job);
+    job->run.cancel_fd = -1;
+}
+
+struct pst_verify_outcome {
+    uint32_t struct_bytes;
+    uint32_t number;
+    uint64_t files;
+    uint64_t bytes;   /* of the files, read and checked */
+    uint64_t chunks;  /* checked and whole */
+    uint64_t objects; /* in catalogues; one that lies in several parts counts in each */
+    uint64_t damages;
+    uint64_t warnings;
+    char message[PST_MESSAGE_BYTES];
+};
+
+static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)
+{
+    memset(outcome, 0, sizeof(*outcome));
+    outcome->struct_bytes = (uint32_t)sizeof(*outcome);
+}
+
+/* Reads every byte of a backup. 0: it is whole; -PST_E_CORRUPT: damaged, every damage was told to
+ * on_finding; -PST_E_INCOMPLETE; -PST_E_NO_BACKUP; -PST_E_NEWER: all that is wrong with it is that
+ * it is newer; -ECANCELED; -EINVAL; else verifying itself failed. */
+PST_MUST_USE int pst_run_verify(const struct pst_verify_job *job,
+                                struct pst_verify_outcome *outcome);
+
+/* ---- restore ---- */
+
+struct pst_restore_job {
+    uint32_t struct_bytes;
+    bool force;            /* into a target that is not empty */
+    const char *directory; /* of the backups */
+    const char *id;        /* as for verify; NULL: the newest complete one */
+    const char *target;    /* one source goes straight into it, several into TARGET/NAME */
+    struct pst_run run;
+};
+
+static inline void pst_restore_job_init(struct pst_restore_job *job)
+{
+    memset(job, 0, sizeof(*job));
+    job->struct_bytes = (uint32_t)sizeof(*job);
+    job->run.cancel_fd = -1;
+}
+
+struct pst_restore_outcome {
+    uint32_t struct_bytes;
+    uint32_t number;
+    uint64_t objects;    /* made */
+    uint64_t bytes;      /* written */
+    uint64_t unreadable; /* objects that the backup itself has not, or not wholly */
+    char message[PST_MESSAGE_BYTES];
+};
+
+static inline void pst_restore_outcome_init(struct pst_restore_outcome *outcome)
+{
+    memset(outcome, 0, sizeof(*outcome));
+    outcome->struct_bytes = (uint32_t)sizeof(*outcome);
+}
+
+/* 0: it is whole, and on disk. -ENOTEMPTY: the target is not empty, and no force; -ECANCELED;
+ * -EINVAL; -PST_E_…: the backup is missing, damaged, newer; else the target could not be written.
+ * After an error nothing is left, but in a target that was there before (see --help). */
+PST_MUST_USE int pst_run_restore(const struct pst_restore_job *job,
+                                 struct pst_restore_outcome *outcome);
+
+/* ---- list ---- */
+
+enum pst_backup_state {
+    PST_BACKUP_COMPLETE,
+    PST_BACKUP_INCOMPLETE, /* no cluster manifest: it does not exist yet, or never will */
+    PST_BACKUP_DAMAGED,    /* a manifest is damaged, or a file is missing or of another size */
+    PST_BACKUP_NEWER,      /* of an incompatible version */
+};
+
+/* What is told of a backup; behind reason, zeros where its cluster manifest cannot be read. */
+struct pst_backup_entry {
+    uint32_t struct_bytes; /* of the library's */
+    uint32_t number;
+    enum pst_backup_state state;
+    int error;          /* 0 if complete, else -PST_E_… or -errno */
+    const char *reason; /* why it is not complete, "" if it is; for the call */
+    uint8_t uid[16];
+    uint64_t start_gci;
+    uint64_t started_unix_ns; /* since 1970 */
+    uint64_t finished_unix_ns;
+    uint64_t source_bytes;
+    uint64_t stored_bytes;
+    uint64_t objects;
+    uint64_t unreadable;
+};
+
+/* Calls each() for every backup in the directory, ascending by number. 0, -errno where the
+ * directory cannot be read, or the first value other than 0 that each() returned. */
+PST_MUST_USE int pst_list_backups(const char *directory,
+                                  int (*each)(void *context, const struct pst_backup_entry *entry),
+                                  void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,19 @@
+#include "engine/base/thread.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
+{
+    static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&blocked, faults[i]);
+    int error = -pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    if (error < 0)
+        return error;
+    error = -pthread_create(thread, NULL, run, argument);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}

@@ -1,0 +1,16 @@
+/*
+ * Threads of the engine in a process that is somebody else's.
+ */
+#ifndef PST_ENGINE_BASE_THREAD_H
+#define PST_ENGINE_BASE_THREAD_H
+
+#include <pthread.h>
+
+#include "penstock/error.h"
+
+/* pthread_create, for a thread that takes none of the process's signals: handlers run on threads of
+ * the process's own, and what a write meets (SIGPIPE, SIGXFSZ) is its error alone. Faults of the
+ * thread itself are not held back. 0 or -errno. */
+PST_MUST_USE int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument);
+
+#endif
