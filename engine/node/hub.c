@@ -55,6 +55,8 @@ static struct pst_channel *channel_of(struct pst_node *node, pst_ref receiver_re
                                                      : NULL;
     case PST_BLOCK_ARCHIVE:
         return &node->archive.channel;
+    case PST_BLOCK_OUTCOME: /* a node alone is never in doubt */
+        return NULL;
     }
     return NULL;
 }

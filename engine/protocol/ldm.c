@@ -93,7 +93,8 @@ void pst_ldm_block_step(struct pst_ldm_block *block, const struct pst_event *eve
 {
     if (event->type == PST_EVENT_SIGNAL)
         on_signal(block, event, actions);
-    else if (event->type == PST_EVENT_TIMER || event->type == PST_EVENT_NODE_FAILED)
+    else if (event->type == PST_EVENT_TIMER || event->type == PST_EVENT_NODE_FAILED ||
+             event->type == PST_EVENT_NODE_JOINED)
         on_shared(block, event, actions);
     else
         pst_participant_step(&block->participant, event, actions);

@@ -468,6 +468,16 @@ static void on_node_failed(struct pst_master *master, uint32_t node, struct pst_
     }
 }
 
+/* It takes part from the next backup on. */
+static void on_node_joined(struct pst_master *master, uint32_t node, bool multithreaded)
+{
+    assert(node >= 1 && node <= PST_NODES_MAX && node != pst_ref_node(master->self_ref));
+    assert(!pst_set_has(&master->nodes, node - 1));
+    pst_set_add(&master->nodes, node - 1);
+    if (multithreaded)
+        pst_set_add(&master->multithreaded, node - 1);
+}
+
 static void on_signal(struct pst_master *master, const struct pst_signal *signal,
                       struct pst_actions *actions)
 {
@@ -499,6 +509,9 @@ void pst_master_step(struct pst_master *master, const struct pst_event *event,
         break;
     case PST_EVENT_NODE_FAILED:
         on_node_failed(master, event->node, actions);
+        break;
+    case PST_EVENT_NODE_JOINED:
+        on_node_joined(master, event->node, event->multithreaded);
         break;
     default:
         assert(!"an event that a master never gets");

@@ -460,6 +460,8 @@ void pst_participant_step(struct pst_participant *participant, const struct pst_
     case PST_EVENT_NODE_FAILED:
         on_node_failed(participant, event->node, actions);
         break;
+    case PST_EVENT_NODE_JOINED:
+        break;
     case PST_EVENT_WORK_DONE:
         on_work_done(participant, &event->work, actions);
         break;

@@ -240,10 +240,13 @@ static void on_timer(struct pst_proxy *proxy, struct pst_actions *actions)
         pst_proxy_report_progress(proxy, actions);
 }
 
-/* Frees the LDMs, and leaves files and decision to those who know it. */
+/* Frees the LDMs, and leaves the files to the archive, which tells the outcome machine. */
 static void leave_in_doubt(struct pst_proxy *proxy, struct pst_actions *actions)
 {
     proxy->in_doubt++;
+    pst_actions_send(actions, PST_ARCHIVE_LEAVE_ORD, proxy->self_ref,
+                     pst_ref_make(own_node(proxy), PST_BLOCK_ARCHIVE, 0), proxy->backup, 0)
+        ->payload.order.master_ref = proxy->master_ref;
     struct pst_signal commit = {.gsn = PST_COMMIT_BACKUP_REQ, .backup = proxy->backup};
     pst_proxy_take_order(proxy, &commit, PST_PROXY_COMMITTING);
     proxy->step++; /* the archive has no decision to store */
@@ -308,6 +311,8 @@ void pst_proxy_step(struct pst_proxy *proxy, const struct pst_event *event,
         break;
     case PST_EVENT_NODE_FAILED:
         on_node_failed(proxy, event->node, actions);
+        break;
+    case PST_EVENT_NODE_JOINED:
         break;
     default:
         assert(!"an event that a proxy never gets");

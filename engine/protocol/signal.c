@@ -47,7 +47,12 @@ uint16_t pst_gsn_payload_bytes(uint32_t gsn)
     X(PST_ARCHIVE_MANIFEST_REQ)                                                                    \
     X(PST_ARCHIVE_DECIDE_REQ)                                                                      \
     X(PST_ARCHIVE_COMMIT_REQ)                                                                      \
-    X(PST_ARCHIVE_CLEANUP_REQ)
+    X(PST_ARCHIVE_CLEANUP_REQ)                                                                     \
+    X(PST_OUTCOME_REQ)                                                                             \
+    X(PST_ARCHIVE_SWEEP_REQ)                                                                       \
+    X(PST_ARCHIVE_OUTCOME_REQ)                                                                     \
+    X(PST_ARCHIVE_SETTLE_REQ)                                                                      \
+    X(PST_RESOLVE_REQ)
 
 uint16_t pst_gsn_answered(uint32_t gsn)
 {

@@ -27,6 +27,7 @@ enum pst_block {
     PST_BLOCK_BACKUP = 3,  /* instance 1…N: the participant in LDM n; the master is in LDM 1 */
     PST_BLOCK_SOURCE = 4,  /* instance 0…: a source's thread */
     PST_BLOCK_ARCHIVE = 5, /* instance 0: the thread that keeps the backup directory */
+    PST_BLOCK_OUTCOME = 6, /* instance 0: what settles backups in doubt, in the hub */
 };
 
 static inline pst_ref pst_ref_make(uint32_t node, enum pst_block block, uint32_t instance)
@@ -131,6 +132,10 @@ static inline struct pst_set pst_set_first(uint32_t count)
     X(CLEANUP_BACKUP_CONF, 32, pst_order)                                                          \
     X(CLEANUP_BACKUP_REF, 33, pst_ref_payload)                                                     \
     X(BACKUP_PROGRESS_REP, 34, pst_backup_progress)                                                \
+    /* nodes that meet again */                                                                    \
+    X(OUTCOME_REQ, 35, pst_outcome)                                                                \
+    X(OUTCOME_CONF, 36, pst_outcome)                                                               \
+    X(OUTCOME_REF, 37, pst_ref_payload)                                                            \
     /* a node and its sources */                                                                   \
     X(SOURCE_FREEZE_REQ, 40, pst_order)                                                            \
     X(SOURCE_FREEZE_CONF, 41, pst_gci)                                                             \
@@ -170,7 +175,22 @@ static inline struct pst_set pst_set_first(uint32_t count)
     X(ARCHIVE_COMMIT_REF, 76, pst_ref_payload)                                                     \
     X(ARCHIVE_CLEANUP_REQ, 77, pst_order)                                                          \
     X(ARCHIVE_CLEANUP_CONF, 78, pst_order)                                                         \
-    X(ARCHIVE_CLEANUP_REF, 79, pst_ref_payload)
+    X(ARCHIVE_CLEANUP_REF, 79, pst_ref_payload)                                                    \
+    /* a node's backups in doubt, its backup directory, and who decides by hand */                 \
+    X(ARCHIVE_LEAVE_ORD, 80, pst_order)                                                            \
+    X(ARCHIVE_DOUBT_REP, 81, pst_doubt_rep)                                                        \
+    X(ARCHIVE_SWEEP_REQ, 82, pst_order)                                                            \
+    X(ARCHIVE_SWEEP_CONF, 83, pst_order)                                                           \
+    X(ARCHIVE_SWEEP_REF, 84, pst_ref_payload)                                                      \
+    X(ARCHIVE_OUTCOME_REQ, 85, pst_outcome)                                                        \
+    X(ARCHIVE_OUTCOME_CONF, 86, pst_outcome)                                                       \
+    X(ARCHIVE_OUTCOME_REF, 87, pst_ref_payload)                                                    \
+    X(ARCHIVE_SETTLE_REQ, 88, pst_outcome)                                                         \
+    X(ARCHIVE_SETTLE_CONF, 89, pst_order)                                                          \
+    X(ARCHIVE_SETTLE_REF, 90, pst_ref_payload)                                                     \
+    X(RESOLVE_REQ, 91, pst_outcome)                                                                \
+    X(RESOLVE_CONF, 92, pst_order)                                                                 \
+    X(RESOLVE_REF, 93, pst_ref_payload)
 
 enum pst_gsn {
 #define X(name, number, payload) PST_##name = number,
@@ -178,7 +198,7 @@ enum pst_gsn {
 #undef X
 };
 
-#define PST_GSN_MAX 79u
+#define PST_GSN_MAX 93u
 
 /* The answers to a REQ. */
 #define PST_CONF_OF(req) ((uint16_t)((req) + 1))
@@ -332,6 +352,32 @@ struct pst_archive_item {
     uint8_t digest[16];
 };
 
+/* What a node's disk says of a backup. */
+enum pst_outcome_state {
+    PST_OUTCOME_NONE = 1,  /* neither of the two: it was never prepared, or is aborted */
+    PST_OUTCOME_PREPARED,  /* its node manifest is there, and no cluster manifest */
+    PST_OUTCOME_COMMITTED, /* its cluster manifest is there */
+};
+
+/* Of one backup: a question, its answer, or what is to be made of it. */
+struct pst_outcome {
+    pst_ref master_ref;
+    uint32_t number;
+    uint8_t uid[16];
+    uint32_t state;      /* enum pst_outcome_state; 0 in a question */
+    uint32_t node;       /* SETTLE, committed: who has the cluster manifest; 0: decided by hand */
+    uint64_t file_bytes; /* committed: of the cluster manifest */
+    uint8_t digest[16];
+};
+
+/* A backup in doubt, as its node manifest tells it. */
+struct pst_doubt_rep {
+    pst_ref master_ref;
+    uint32_t number;
+    uint8_t uid[16];
+    struct pst_set nodes; /* its participants, by id - 1 */
+};
+
 union pst_payload {
     uint8_t bytes[PST_SIGNAL_PAYLOAD_BYTES];
     struct pst_order order;
@@ -350,6 +396,8 @@ union pst_payload {
     struct pst_source_list_conf list_conf;
     struct pst_archive_number archive_number;
     struct pst_archive_item archive_item;
+    struct pst_outcome outcome;
+    struct pst_doubt_rep doubt;
 };
 
 struct pst_signal {

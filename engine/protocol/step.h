@@ -18,7 +18,9 @@
 enum pst_event_type {
     PST_EVENT_SIGNAL,      /* a signal addressed to this machine came in */
     PST_EVENT_TIMER,       /* now_ns has reached the machine's deadline */
-    PST_EVENT_NODE_FAILED, /* a node was declared dead; it is not heard again */
+    PST_EVENT_NODE_FAILED, /* a node was declared dead; it is not heard again until it has joined */
+    PST_EVENT_NODE_JOINED, /* a node lives, under a new incarnation; never without a NODE_FAILED of
+                              the last one */
     PST_EVENT_WORK_DONE,   /* participant: a work that it asked for has ended */
     PST_EVENT_PROGRESS,    /* participant: sums since the start of the backup have grown */
     PST_EVENT_TROUBLE,     /* participant: a file or scan error outside any work */
@@ -69,7 +71,10 @@ struct pst_event {
         struct pst_work_result work;     /* WORK_DONE */
         struct pst_sums progress;        /* PROGRESS */
         int trouble;                     /* TROUBLE: as pst_work_result.error */
-        uint32_t node;                   /* NODE_FAILED */
+        struct {                         /* NODE_FAILED, NODE_JOINED */
+            uint32_t node;
+            bool multithreaded; /* NODE_JOINED: it has a proxy for several LDMs */
+        };
     };
 };
 

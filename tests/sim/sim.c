@@ -100,6 +100,8 @@ uint32_t sim_thread_of(pst_ref ref)
         return instance == 0 ? SIM_HUB : SIM_LDM;
     case PST_BLOCK_ARCHIVE:
         return SIM_ARCHIVE;
+    case PST_BLOCK_OUTCOME: /* a node alone has none */
+        break;
     case PST_BLOCK_SOURCE:
         assert(instance < SIM_SOURCES_MAX);
         return SIM_SOURCE + instance;

@@ -32,6 +32,8 @@ const char *sim_ref_name(pst_ref ref, char text[24])
         return text;
     case PST_BLOCK_ARCHIVE:
         return "ARCHIVE";
+    case PST_BLOCK_OUTCOME:
+        return "OUTCOME";
     }
     return "nobody";
 }

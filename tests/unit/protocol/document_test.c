@@ -2,6 +2,8 @@
  * the proxy, errors. The document's path is the argument. */
 #include "tests/unit/protocol/rig.h"
 
+#include "engine/protocol/outcome.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +218,17 @@ static const struct field payload_fields[] = {
     FIELD(pst_archive_item, sums),
     FIELD(pst_archive_item, file_bytes),
     FIELD(pst_archive_item, digest),
+    FIELD(pst_outcome, master_ref),
+    FIELD(pst_outcome, number),
+    FIELD(pst_outcome, uid),
+    FIELD(pst_outcome, state),
+    FIELD(pst_outcome, node),
+    FIELD(pst_outcome, file_bytes),
+    FIELD(pst_outcome, digest),
+    FIELD(pst_doubt_rep, master_ref),
+    FIELD(pst_doubt_rep, number),
+    FIELD(pst_doubt_rep, uid),
+    FIELD(pst_doubt_rep, nodes),
 };
 #define PAYLOAD_FIELDS (sizeof(payload_fields) / sizeof(payload_fields[0]))
 
@@ -272,11 +285,28 @@ static void states_agree(void)
     static const char *const master[][2] = {PST_MASTER_STATE_LIST(X)};
     static const char *const proxy[][2] = {PST_PROXY_STATE_LIST(X)};
     static const char *const participant[][2] = {PST_PARTICIPANT_STATE_LIST(X)};
+    static const char *const doubt[][2] = {PST_DOUBT_STATE_LIST(X)};
 #undef X
     check_states("| master state | meaning |", master, sizeof(master) / sizeof(master[0]));
     check_states("| proxy state | meaning |", proxy, sizeof(proxy) / sizeof(proxy[0]));
     check_states("| participant state | meaning |", participant,
                  sizeof(participant) / sizeof(participant[0]));
+    check_states("| outcome state | meaning |", doubt, sizeof(doubt) / sizeof(doubt[0]));
+}
+
+static void outcome_rules_agree(void)
+{
+    static const char *const answers[] = {[PST_OUTCOME_NONE] = "NONE",
+                                          [PST_OUTCOME_PREPARED] = "PREPARED",
+                                          [PST_OUTCOME_COMMITTED] = "COMMITTED"};
+    read_table("| answer | of | outcome |");
+    CU_ASSERT_EQUAL(table.rows_count, pst_outcome_rules_count);
+    for (uint32_t i = 0; i < pst_outcome_rules_count; i++) {
+        const struct pst_outcome_rule *rule = &pst_outcome_rules[i];
+        check_cell(i, 0, answers[rule->answer]);
+        check_cell(i, 1, rule->of_master ? "the master's node" : "any participant");
+        check_cell(i, 2, pst_doubt_state_name(rule->to));
+    }
 }
 
 static void master_transitions_agree(void)
@@ -406,6 +436,7 @@ static CU_TestInfo tests[] = {
     {"proxy's transitions agree", proxy_transitions_agree},
     {"participant's transitions agree", participant_transitions_agree},
     {"proxy's scripts agree", scripts_agree},
+    {"outcome's rules agree", outcome_rules_agree},
     {"errors agree", errors_agree},
     CU_TEST_INFO_NULL,
 };

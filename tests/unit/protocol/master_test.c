@@ -530,6 +530,24 @@ static void a_lost_answer_leaves_a_sender_that_the_next_backup_releases(void)
     CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 1);
 }
 
+/* A node that comes back while a backup runs takes part in the next one, not in this. */
+static void a_node_that_joins_takes_part_in_the_next(void)
+{
+    drive(PST_MASTER_SCANNING);
+    fail_node(3);
+    struct pst_event event = {.type = PST_EVENT_NODE_JOINED, .node = 3, .multithreaded = true};
+    step(&event);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    CU_ASSERT_FALSE(pst_set_has(&rig.machine.participants, 2));
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_IDLE);
+    ask(OTHER_UID, 0);
+    answer_one(0);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_DEFINING);
+    CU_ASSERT_TRUE(pst_set_has(&rig.machine.participants, 2));
+    CU_ASSERT_TRUE(pst_set_has(&rig_find(&rig.actions, PST_DEFINE_BACKUP_REQ)->targets, 2));
+}
+
 static CU_TestInfo tests[] = {
     {"every state with every signal", every_state_with_every_signal},
     {"every state with another request", every_state_with_another_request},
@@ -541,6 +559,7 @@ static CU_TestInfo tests[] = {
     {"every state with a dead node", every_state_with_a_dead_node},
     {"a node that dies after its commit has its copy",
      a_node_that_dies_after_its_commit_has_its_copy},
+    {"a node that joins takes part in the next", a_node_that_joins_takes_part_in_the_next},
     {"every REF aborts", every_ref_aborts},
     {"routes multithreaded", routes_multithreaded},
     {"routes single-threaded", routes_single_threaded},

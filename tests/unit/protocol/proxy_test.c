@@ -181,7 +181,11 @@ static void prepared_without_a_master_is_in_doubt(void)
 {
     drive(PST_PROXY_PREPARED);
     fail_node(1);
-    CU_ASSERT_EQUAL(rig.actions.sends_count, 1);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 2);
+    const struct pst_send *leave = rig_find(&rig.actions, PST_ARCHIVE_LEAVE_ORD);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(leave);
+    CU_ASSERT_EQUAL(leave->signal.receiver_ref, ARCHIVE_REF);
+    CU_ASSERT_EQUAL(leave->signal.payload.order.master_ref, MASTER_REF);
     const struct pst_send *commit = rig_find(&rig.actions, PST_COMMIT_BACKUP_REQ);
     CU_ASSERT_PTR_NOT_NULL_FATAL(commit);
     CU_ASSERT_EQUAL(pst_set_count(&commit->targets), LDMS);

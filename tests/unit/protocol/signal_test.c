@@ -6,10 +6,10 @@
 
 static void refs_keep_their_parts(void)
 {
-    static const enum pst_block blocks[] = {PST_BLOCK_CLIENT, PST_BLOCK_PROXY, PST_BLOCK_BACKUP,
-                                            PST_BLOCK_SOURCE, PST_BLOCK_ARCHIVE};
+    static const enum pst_block blocks[] = {PST_BLOCK_CLIENT, PST_BLOCK_PROXY,   PST_BLOCK_BACKUP,
+                                            PST_BLOCK_SOURCE, PST_BLOCK_ARCHIVE, PST_BLOCK_OUTCOME};
     for (uint32_t node = 0; node <= PST_NODES_MAX; node++) {
-        for (uint32_t i = 0; i < 5; i++) {
+        for (uint32_t i = 0; i < 6; i++) {
             uint32_t instance = node * 257;
             pst_ref ref = pst_ref_make(node, blocks[i], instance);
             CU_ASSERT_EQUAL(pst_ref_node(ref), node);

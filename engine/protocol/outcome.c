@@ -1,0 +1,428 @@
+#include "engine/protocol/outcome.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "penstock/error.h"
+
+const struct pst_outcome_rule pst_outcome_rules[] = {
+    {PST_OUTCOME_COMMITTED, false, PST_DOUBT_COMMITTING},
+    {PST_OUTCOME_NONE, false, PST_DOUBT_ABORTING},
+    {PST_OUTCOME_PREPARED, true, PST_DOUBT_ABORTING},
+    {PST_OUTCOME_PREPARED, false, PST_DOUBT_ASKING},
+};
+const uint32_t pst_outcome_rules_count = sizeof(pst_outcome_rules) / sizeof(pst_outcome_rules[0]);
+
+static const char *const state_names[] = {
+#define X(name, meaning) #name,
+    PST_DOUBT_STATE_LIST(X)
+#undef X
+};
+
+const char *pst_doubt_state_name(enum pst_doubt_state state)
+{
+    return state_names[state];
+}
+
+void pst_outcome_init(struct pst_outcome_machine *outcome, uint32_t node,
+                      const struct pst_set *nodes, const struct pst_timeouts *timeouts)
+{
+    assert(pst_set_has(nodes, node - 1));
+    assert(pst_timeouts_are_nested(timeouts));
+    memset(outcome, 0, sizeof(*outcome));
+    outcome->self_ref = pst_ref_make(node, PST_BLOCK_OUTCOME, 0);
+    outcome->nodes = *nodes;
+    outcome->timeouts = *timeouts;
+}
+
+uint64_t pst_outcome_deadline_ns(const struct pst_outcome_machine *outcome)
+{
+    uint64_t deadline_ns = outcome->sweep_due_ns;
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        const struct pst_doubt *doubt = &outcome->doubts[i];
+        if (doubt->state == PST_DOUBT_ASKING && doubt->deadline_ns < deadline_ns)
+            deadline_ns = doubt->deadline_ns;
+    }
+    return deadline_ns;
+}
+
+uint32_t pst_outcome_in_doubt(const struct pst_outcome_machine *outcome)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++)
+        count += outcome->doubts[i].state != PST_DOUBT_FREE;
+    return count;
+}
+
+static pst_ref archive_ref(const struct pst_outcome_machine *outcome)
+{
+    return pst_ref_make(pst_ref_node(outcome->self_ref), PST_BLOCK_ARCHIVE, 0);
+}
+
+static void stray(struct pst_outcome_machine *outcome)
+{
+    outcome->stray_signals++;
+}
+
+static struct pst_signal *ask_archive(struct pst_outcome_machine *outcome, uint16_t gsn,
+                                      uint64_t backup, struct pst_actions *actions)
+{
+    return pst_actions_send(actions, gsn, outcome->self_ref, archive_ref(outcome), backup,
+                            ++outcome->sequence);
+}
+
+static struct pst_doubt *find_doubt(struct pst_outcome_machine *outcome, uint64_t backup,
+                                    const uint8_t uid[16])
+{
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        struct pst_doubt *doubt = &outcome->doubts[i];
+        if (doubt->state != PST_DOUBT_FREE && doubt->backup == backup &&
+            (!uid || memcmp(doubt->what.uid, uid, sizeof(doubt->what.uid)) == 0))
+            return doubt;
+    }
+    return NULL;
+}
+
+/* A free slot of the table, or NULL. */
+static struct pst_doubt *free_doubt(struct pst_outcome_machine *outcome)
+{
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        if (outcome->doubts[i].state == PST_DOUBT_FREE)
+            return &outcome->doubts[i];
+    }
+    return NULL;
+}
+
+static void name_backup(const struct pst_doubt *doubt, struct pst_outcome *named)
+{
+    named->master_ref = doubt->what.master_ref;
+    named->number = doubt->what.number;
+    memcpy(named->uid, doubt->what.uid, sizeof(named->uid));
+}
+
+/* Asks every participant that lives. What they say may change until one of them settles it. */
+static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
+                       struct pst_actions *actions)
+{
+    doubt->state = PST_DOUBT_ASKING;
+    doubt->deadline_ns = PST_DEADLINE_NONE;
+    for (int i = 0; i < 4; i++)
+        doubt->waiting.words[i] = doubt->what.nodes.words[i] & outcome->nodes.words[i];
+    pst_set_remove(&doubt->waiting, pst_ref_node(outcome->self_ref) - 1);
+    if (pst_set_is_empty(&doubt->waiting))
+        return; /* until one of them joins */
+    doubt->deadline_ns = outcome->now_ns + outcome->timeouts.master_ns;
+    doubt->sequence = ++outcome->sequence;
+    struct pst_signal *question = pst_actions_fan_out(
+        actions, PST_OUTCOME_REQ, outcome->self_ref, PST_ROUTE_NODES, &doubt->waiting,
+        pst_ref_make(0, PST_BLOCK_OUTCOME, 0), doubt->backup, doubt->sequence);
+    name_backup(doubt, &question->payload.outcome);
+}
+
+/* The outcome is known: the archive is to make it so. found: who has the cluster manifest, and
+ * which it is; NULL where there is none to copy. */
+static void settle(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
+                   enum pst_doubt_state state, const struct pst_signal *found,
+                   struct pst_actions *actions)
+{
+    assert(state == PST_DOUBT_COMMITTING || state == PST_DOUBT_ABORTING);
+    doubt->state = state;
+    struct pst_signal *order = ask_archive(outcome, PST_ARCHIVE_SETTLE_REQ, doubt->backup, actions);
+    struct pst_outcome *settled = &order->payload.outcome;
+    doubt->sequence = order->sequence;
+    name_backup(doubt, settled);
+    settled->state = state == PST_DOUBT_COMMITTING ? PST_OUTCOME_COMMITTED : PST_OUTCOME_NONE;
+    if (state == PST_DOUBT_ABORTING || !found)
+        return;
+    settled->node = pst_ref_node(found->sender_ref);
+    settled->file_bytes = found->payload.outcome.file_bytes;
+    memcpy(settled->digest, found->payload.outcome.digest, sizeof(settled->digest));
+}
+
+/* A backup whose master was here is settled by this disk alone: it was not decided. */
+static void work_on(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
+                    struct pst_actions *actions)
+{
+    if (pst_ref_node(doubt->what.master_ref) == pst_ref_node(outcome->self_ref))
+        settle(outcome, doubt, PST_DOUBT_ABORTING, NULL, actions);
+    else
+        ask_others(outcome, doubt, actions);
+}
+
+static void on_doubt(struct pst_outcome_machine *outcome, const struct pst_signal *report,
+                     struct pst_actions *actions)
+{
+    const struct pst_doubt_rep *what = &report->payload.doubt;
+    if (report->sender_ref != archive_ref(outcome)) {
+        stray(outcome);
+        return;
+    }
+    if (find_doubt(outcome, report->backup, NULL))
+        return; /* told again by a sweep */
+    struct pst_doubt *doubt = free_doubt(outcome);
+    if (!doubt) {
+        outcome->must_sweep_again = true;
+        return;
+    }
+    memset(doubt, 0, sizeof(*doubt));
+    doubt->backup = report->backup;
+    doubt->what = *what;
+    work_on(outcome, doubt, actions);
+}
+
+static const struct pst_outcome_rule *rule_for(const struct pst_doubt *doubt, uint32_t answer,
+                                               uint32_t node)
+{
+    bool of_master = pst_ref_node(doubt->what.master_ref) == node;
+    for (uint32_t i = 0; i < pst_outcome_rules_count; i++) {
+        const struct pst_outcome_rule *rule = &pst_outcome_rules[i];
+        if (rule->answer == answer && (of_master || !rule->of_master))
+            return rule;
+    }
+    return NULL;
+}
+
+/* A node tells what it knows; a REF (PST_E_BUSY: a machine of it is at work on it) tells nothing.
+ */
+static void on_answer(struct pst_outcome_machine *outcome, const struct pst_signal *answer,
+                      struct pst_actions *actions)
+{
+    uint32_t node = pst_ref_node(answer->sender_ref);
+    struct pst_doubt *doubt = find_doubt(outcome, answer->backup, NULL);
+    if (!doubt || doubt->state != PST_DOUBT_ASKING || doubt->sequence != answer->sequence ||
+        answer->sender_ref != pst_ref_make(node, PST_BLOCK_OUTCOME, 0) || node < 1 ||
+        !pst_set_has(&doubt->waiting, node - 1)) {
+        stray(outcome);
+        return;
+    }
+    pst_set_remove(&doubt->waiting, node - 1);
+    if (answer->gsn == PST_OUTCOME_REF)
+        return;
+    const struct pst_outcome_rule *rule = rule_for(doubt, answer->payload.outcome.state, node);
+    if (!rule)
+        stray(outcome);
+    else if (rule->to != PST_DOUBT_ASKING)
+        settle(outcome, doubt, rule->to, answer, actions);
+}
+
+static struct pst_signal *answer_resolver(const struct pst_outcome_machine *outcome,
+                                          const struct pst_doubt *doubt, uint32_t error,
+                                          struct pst_actions *actions)
+{
+    struct pst_signal *answer = pst_actions_send(
+        actions, error != 0 ? PST_RESOLVE_REF : PST_RESOLVE_CONF, outcome->self_ref,
+        doubt->resolver_ref, doubt->backup, doubt->resolver_sequence);
+    answer->payload.order.master_ref = doubt->what.master_ref;
+    if (error != 0)
+        answer->payload.ref.error = error;
+    return answer;
+}
+
+static void on_settled(struct pst_outcome_machine *outcome, const struct pst_signal *answer,
+                       struct pst_actions *actions)
+{
+    struct pst_doubt *doubt = find_doubt(outcome, answer->backup, NULL);
+    if (!doubt || doubt->state == PST_DOUBT_ASKING || doubt->sequence != answer->sequence ||
+        answer->sender_ref != archive_ref(outcome)) {
+        stray(outcome);
+        return;
+    }
+    uint32_t error = answer->gsn == PST_ARCHIVE_SETTLE_REF ? answer->payload.ref.error : 0;
+    if (answer->gsn == PST_ARCHIVE_SETTLE_REF && error == 0)
+        error = PST_E_BAD_REQUEST;
+    if (doubt->resolver_ref != 0)
+        answer_resolver(outcome, doubt, error, actions);
+    doubt->resolver_ref = 0;
+    if (error != 0) { /* still in doubt: the answers will be the same, and lead here again */
+        doubt->state = PST_DOUBT_ASKING;
+        doubt->waiting = (struct pst_set){{0}};
+        doubt->deadline_ns = outcome->now_ns + outcome->timeouts.master_ns;
+        return;
+    }
+    outcome->committed += doubt->state == PST_DOUBT_COMMITTING;
+    outcome->aborted += doubt->state == PST_DOUBT_ABORTING;
+    doubt->state = PST_DOUBT_FREE;
+    if (outcome->must_sweep_again && outcome->sweep_sequence == 0)
+        outcome->sweep_due_ns = outcome->now_ns;
+}
+
+static void refuse_resolver(const struct pst_outcome_machine *outcome,
+                            const struct pst_signal *request, uint32_t error,
+                            struct pst_actions *actions)
+{
+    struct pst_signal *ref =
+        pst_actions_send(actions, PST_RESOLVE_REF, outcome->self_ref, request->sender_ref,
+                         request->backup, request->sequence);
+    ref->payload.ref.error = error;
+    ref->payload.ref.where = outcome->self_ref;
+}
+
+/* Somebody decides by hand. The others hear of it when they ask. */
+static void on_resolve(struct pst_outcome_machine *outcome, const struct pst_signal *request,
+                       struct pst_actions *actions)
+{
+    const struct pst_outcome *wanted = &request->payload.outcome;
+    struct pst_doubt *doubt = find_doubt(outcome, request->backup, wanted->uid);
+    uint32_t error = 0;
+    if (wanted->state != PST_OUTCOME_NONE && wanted->state != PST_OUTCOME_COMMITTED)
+        error = PST_E_BAD_REQUEST;
+    else if (!doubt)
+        error = PST_E_NO_BACKUP;
+    else if (doubt->state != PST_DOUBT_ASKING)
+        error = PST_E_BUSY; /* it is being settled */
+    if (error != 0) {
+        refuse_resolver(outcome, request, error, actions);
+        return;
+    }
+    doubt->resolver_ref = request->sender_ref;
+    doubt->resolver_sequence = request->sequence;
+    bool commits = wanted->state == PST_OUTCOME_COMMITTED;
+    settle(outcome, doubt, commits ? PST_DOUBT_COMMITTING : PST_DOUBT_ABORTING, NULL, actions);
+}
+
+/* Another node is in doubt. The archive knows what the disk says, and whether a machine of this
+ * node is at work on it. */
+static void on_question(struct pst_outcome_machine *outcome, const struct pst_signal *question,
+                        struct pst_actions *actions)
+{
+    struct pst_query *query = outcome->queries;
+    while (query < outcome->queries + PST_QUERIES_MAX && query->asker_ref != 0)
+        query++;
+    if (query == outcome->queries + PST_QUERIES_MAX) {
+        struct pst_signal *ref =
+            pst_actions_send(actions, PST_OUTCOME_REF, outcome->self_ref, question->sender_ref,
+                             question->backup, question->sequence);
+        ref->payload.ref.error = PST_E_NO_RESOURCES;
+        ref->payload.ref.where = outcome->self_ref;
+        return;
+    }
+    struct pst_signal *request =
+        ask_archive(outcome, PST_ARCHIVE_OUTCOME_REQ, question->backup, actions);
+    request->payload = question->payload;
+    *query = (struct pst_query){question->sender_ref, question->backup, question->sequence,
+                                request->sequence};
+}
+
+static void on_archive_outcome(struct pst_outcome_machine *outcome, const struct pst_signal *answer,
+                               struct pst_actions *actions)
+{
+    struct pst_query *query = outcome->queries;
+    while (query < outcome->queries + PST_QUERIES_MAX &&
+           (query->asker_ref == 0 || query->sequence != answer->sequence ||
+            query->backup != answer->backup))
+        query++;
+    if (query == outcome->queries + PST_QUERIES_MAX || answer->sender_ref != archive_ref(outcome)) {
+        stray(outcome);
+        return;
+    }
+    uint16_t gsn = answer->gsn == PST_ARCHIVE_OUTCOME_CONF ? PST_OUTCOME_CONF : PST_OUTCOME_REF;
+    pst_actions_send(actions, gsn, outcome->self_ref, query->asker_ref, query->backup,
+                     query->asker_sequence)
+        ->payload = answer->payload;
+    query->asker_ref = 0;
+}
+
+static void on_swept(struct pst_outcome_machine *outcome, const struct pst_signal *answer)
+{
+    if (outcome->sweep_sequence == 0 || outcome->sweep_sequence != answer->sequence ||
+        answer->sender_ref != archive_ref(outcome)) {
+        stray(outcome);
+        return;
+    }
+    outcome->sweep_sequence = 0;
+    if (answer->gsn == PST_ARCHIVE_SWEEP_REF)
+        outcome->sweep_due_ns = outcome->now_ns + outcome->timeouts.master_ns;
+    else if (outcome->must_sweep_again && free_doubt(outcome))
+        outcome->sweep_due_ns = outcome->now_ns;
+}
+
+static void on_timer(struct pst_outcome_machine *outcome, struct pst_actions *actions)
+{
+    if (outcome->now_ns >= outcome->sweep_due_ns) {
+        outcome->sweep_due_ns = PST_DEADLINE_NONE;
+        outcome->must_sweep_again = false;
+        outcome->sweep_sequence = ask_archive(outcome, PST_ARCHIVE_SWEEP_REQ, 0, actions)->sequence;
+    }
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        struct pst_doubt *doubt = &outcome->doubts[i];
+        if (doubt->state == PST_DOUBT_ASKING && outcome->now_ns >= doubt->deadline_ns)
+            work_on(outcome, doubt, actions);
+    }
+}
+
+static void on_node_failed(struct pst_outcome_machine *outcome, uint32_t node)
+{
+    assert(node >= 1 && node <= PST_NODES_MAX && node != pst_ref_node(outcome->self_ref));
+    pst_set_remove(&outcome->nodes, node - 1);
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++)
+        pst_set_remove(&outcome->doubts[i].waiting, node - 1);
+}
+
+/* They meet again: it is asked at once. */
+static void on_node_joined(struct pst_outcome_machine *outcome, uint32_t node,
+                           struct pst_actions *actions)
+{
+    assert(node >= 1 && node <= PST_NODES_MAX && node != pst_ref_node(outcome->self_ref));
+    pst_set_add(&outcome->nodes, node - 1);
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        struct pst_doubt *doubt = &outcome->doubts[i];
+        if (doubt->state == PST_DOUBT_ASKING && pst_set_has(&doubt->what.nodes, node - 1))
+            work_on(outcome, doubt, actions);
+    }
+}
+
+static void on_signal(struct pst_outcome_machine *outcome, const struct pst_signal *signal,
+                      struct pst_actions *actions)
+{
+    switch (signal->gsn) {
+    case PST_ARCHIVE_DOUBT_REP:
+        on_doubt(outcome, signal, actions);
+        break;
+    case PST_ARCHIVE_SWEEP_CONF:
+    case PST_ARCHIVE_SWEEP_REF:
+        on_swept(outcome, signal);
+        break;
+    case PST_ARCHIVE_OUTCOME_CONF:
+    case PST_ARCHIVE_OUTCOME_REF:
+        on_archive_outcome(outcome, signal, actions);
+        break;
+    case PST_ARCHIVE_SETTLE_CONF:
+    case PST_ARCHIVE_SETTLE_REF:
+        on_settled(outcome, signal, actions);
+        break;
+    case PST_OUTCOME_REQ:
+        on_question(outcome, signal, actions);
+        break;
+    case PST_OUTCOME_CONF:
+    case PST_OUTCOME_REF:
+        on_answer(outcome, signal, actions);
+        break;
+    case PST_RESOLVE_REQ:
+        on_resolve(outcome, signal, actions);
+        break;
+    default:
+        stray(outcome);
+    }
+}
+
+void pst_outcome_step(struct pst_outcome_machine *outcome, const struct pst_event *event,
+                      struct pst_actions *actions)
+{
+    outcome->now_ns = event->now_ns;
+    switch (event->type) {
+    case PST_EVENT_SIGNAL:
+        on_signal(outcome, event->signal, actions);
+        break;
+    case PST_EVENT_TIMER:
+        on_timer(outcome, actions);
+        break;
+    case PST_EVENT_NODE_FAILED:
+        on_node_failed(outcome, event->node);
+        break;
+    case PST_EVENT_NODE_JOINED:
+        on_node_joined(outcome, event->node, actions);
+        break;
+    default:
+        assert(!"an event that an outcome machine never gets");
+    }
+}
