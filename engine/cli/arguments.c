@@ -8,13 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/cli/config.h"
 #include "engine/cli/internal.h"
 #include "engine/cli/suggest.h"
 #include "engine/cli/value.h"
 
 /* What getopt_long returns: the table's index from here on, so that no letter is among them. */
 #define TABLE_BASE 256
-#define COMMON_OPTIONS 2u
+
+/* Every command's. */
+static const struct option common_options[] = {
+    {.name = "help", .val = 'h'},
+    {.name = "verbose", .val = 'v'},
+    {.name = "config", .has_arg = required_argument, .val = 'c'},
+};
+#define COMMON_OPTIONS ((uint32_t)(sizeof(common_options) / sizeof(common_options[0])))
 
 static int refuse(struct pst_arguments *arguments, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -161,8 +169,10 @@ static bool is_abbreviated(const char *token, const char *name)
 
 static int refuse_unknown(struct pst_arguments *arguments, const char *token)
 {
-    const char *names[PST_OPTIONS_MAX + COMMON_OPTIONS] = {"help", "verbose"};
+    const char *names[PST_OPTIONS_MAX + COMMON_OPTIONS];
     uint32_t count = pst_option_count(arguments->command->options);
+    for (uint32_t i = 0; i < COMMON_OPTIONS; i++)
+        names[i] = common_options[i].name;
     for (uint32_t i = 0; i < count; i++)
         names[COMMON_OPTIONS + i] = arguments->command->options[i].name;
     char text[64];
@@ -175,38 +185,66 @@ static int refuse_unknown(struct pst_arguments *arguments, const char *token)
                   arguments->command->name);
 }
 
-/* Answers one result of getopt_long. */
-static int take_result(struct pst_arguments *arguments, int result, char *const *argv)
+static const struct option *common_option(int known)
 {
-    const struct pst_option *options = arguments->command->options;
-    int known = result == '?' || result == ':' ? optopt : result;
-    if (known == 'h' || known == 'v') {
-        const char *name = known == 'h' ? "help" : "verbose";
-        if (is_abbreviated(flag_token(argv), name))
-            return refuse_unknown(arguments, flag_token(argv));
-        if (result == '?')
-            return refuse(arguments, "--%s takes no value", name);
-        *(known == 'h' ? &arguments->help : &arguments->verbose) = true;
+    for (uint32_t i = 0; i < COMMON_OPTIONS; i++)
+        if (common_options[i].val == known)
+            return &common_options[i];
+    return NULL;
+}
+
+/* An option that getopt_long knows, and result, by which it tells of a value too many or missing.
+ */
+static int check_option(struct pst_arguments *arguments, int result, char *const *argv,
+                        const char *name, const char *argument)
+{
+    if (is_abbreviated(flag_token(argv), name))
+        return refuse_unknown(arguments, flag_token(argv));
+    if (result == '?')
+        return refuse(arguments, "--%s takes no value", name);
+    if (result == ':')
+        return refuse(arguments, "--%s needs a value: %s", name, argument);
+    return 0;
+}
+
+static int take_common(struct pst_arguments *arguments, int known, const char **config_path)
+{
+    if (known == 'h')
+        arguments->help = true;
+    if (known == 'v')
+        arguments->verbose = true;
+    if (known != 'c')
         return 0;
-    }
-    if (known < TABLE_BASE) {
+    if (*config_path)
+        return refuse(arguments, "--config is given twice; give it once");
+    *config_path = optarg;
+    return *optarg == '\0' ? refuse(arguments, "--config needs a value: FILE") : 0;
+}
+
+/* Answers one result of getopt_long. */
+static int take_result(struct pst_arguments *arguments, int result, char *const *argv,
+                       const char **config_path)
+{
+    int known = result == '?' || result == ':' ? optopt : result;
+    const struct option *common = common_option(known);
+    if (!common && known < TABLE_BASE) {
         char letter[] = {'-', (char)optopt, '\0'};
         return refuse_unknown(arguments, optopt ? letter : argv[optind - 1]);
     }
-    const struct pst_option *option = &options[known - TABLE_BASE];
-    if (is_abbreviated(flag_token(argv), option->name))
-        return refuse_unknown(arguments, flag_token(argv));
-    if (result == '?')
-        return refuse(arguments, "--%s takes no value", option->name);
-    if (result == ':')
-        return refuse(arguments, "--%s needs a value: %s", option->name, option->argument);
+    const struct pst_option *option =
+        common ? NULL : &arguments->command->options[known - TABLE_BASE];
+    int rc = check_option(arguments, result, argv, common ? common->name : option->name,
+                          common ? "FILE" : option->argument);
+    if (rc != 0)
+        return rc;
+    if (common)
+        return take_common(arguments, known, config_path);
     return take_flag(arguments, (uint32_t)(known - TABLE_BASE), optarg ? optarg : "1");
 }
 
 static void list_for_getopt(const struct pst_option *options, struct option *list)
 {
-    list[0] = (struct option){.name = "help", .val = 'h'};
-    list[1] = (struct option){.name = "verbose", .val = 'v'};
+    memcpy(list, common_options, sizeof(common_options));
     uint32_t count = pst_option_count(options);
     for (uint32_t i = 0; i < count; i++)
         list[COMMON_OPTIONS + i] = (struct option){
@@ -216,7 +254,8 @@ static void list_for_getopt(const struct pst_option *options, struct option *lis
     list[COMMON_OPTIONS + count] = (struct option){0};
 }
 
-static int parse_flags(struct pst_arguments *arguments, int argc, char **argv)
+static int parse_flags(struct pst_arguments *arguments, int argc, char **argv,
+                       const char **config_path)
 {
     struct option list[PST_OPTIONS_MAX + COMMON_OPTIONS + 1];
     list_for_getopt(arguments->command->options, list);
@@ -224,7 +263,7 @@ static int parse_flags(struct pst_arguments *arguments, int argc, char **argv)
     optind = 0; /* start afresh, even after a scan that stopped halfway */
     int rc = 0, result;
     while (rc == 0 && (result = getopt_long(argc, argv, ":hv", list, NULL)) != -1)
-        rc = take_result(arguments, result, argv);
+        rc = take_result(arguments, result, argv, config_path);
     if (rc != 0)
         return rc;
     arguments->positionals = argv + optind;
@@ -233,6 +272,49 @@ static int parse_flags(struct pst_arguments *arguments, int argc, char **argv)
 }
 
 /* ---- what the flags left open ---- */
+
+static int open_config(struct pst_arguments *arguments, const char *path)
+{
+    const char *names[PST_OPTIONS_MAX];
+    const struct pst_command *command = arguments->command;
+    if (!path)
+        path = getenv("PENSTOCK_CONFIG");
+    if (!path || *path == '\0')
+        return 0;
+    uint32_t count = pst_option_count(command->options);
+    for (uint32_t i = 0; i < count; i++)
+        names[i] = command->options[i].name;
+    int rc = pst_config_open(path, &arguments->config, arguments->error, sizeof(arguments->error));
+    if (rc == 0)
+        rc = pst_config_check_keys(arguments->config, command->name, names, count, arguments->error,
+                                   sizeof(arguments->error));
+    return rc == 0 ? 0 : -EINVAL;
+}
+
+/* From the configuration file; value->given says whether it has the option. */
+static int take_configured(struct pst_arguments *arguments, uint32_t index)
+{
+    const char *name = arguments->command->options[index].name;
+    struct pst_config_value values[PST_OPTION_VALUES_MAX + 1];
+    if (!arguments->config)
+        return 0;
+    int count = pst_config_values(arguments->config, arguments->command->name, name, values,
+                                  PST_OPTION_VALUES_MAX + 1);
+    if (count < 0)
+        return refuse(arguments, "%s: %s", pst_config_path(arguments->config),
+                      pst_error_text(count));
+    if (count > (int)PST_OPTION_VALUES_MAX) /* one too many is enough to be refused */
+        count = (int)PST_OPTION_VALUES_MAX + 1;
+    int rc = 0;
+    for (int i = 0; i < count && rc == 0; i++) {
+        char source[PST_MESSAGE_BYTES / 2];
+        snprintf(source, sizeof(source), "%.160s:%u: %s", pst_config_path(arguments->config),
+                 values[i].line, name);
+        arguments->values[index].given = true;
+        rc = take_value(arguments, index, source, values[i].text);
+    }
+    return rc;
+}
 
 static int fill_in(struct pst_arguments *arguments, uint32_t index)
 {
@@ -246,8 +328,11 @@ static int fill_in(struct pst_arguments *arguments, uint32_t index)
         value->given = true;
         return take_value(arguments, index, variable, text);
     }
+    int rc = take_configured(arguments, index);
+    if (rc != 0 || value->given)
+        return rc;
     if (option->fallback) {
-        int rc = take_value(arguments, index, option->name, option->fallback);
+        rc = take_value(arguments, index, option->name, option->fallback);
         assert(rc == 0); /* the table's own default breaks the table's own rules */
         return rc;
     }
@@ -281,13 +366,21 @@ int pst_arguments_parse(const struct pst_command *command, int argc, char **argv
 {
     assert(command && command->options && argc >= 1 && arguments);
     *arguments = (struct pst_arguments){.command = command};
-    int rc = parse_flags(arguments, argc, argv);
+    const char *config_path = NULL;
+    int rc = parse_flags(arguments, argc, argv, &config_path);
     if (rc != 0 || arguments->help)
         return rc;
+    rc = open_config(arguments, config_path);
     uint32_t count = pst_option_count(command->options);
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = fill_in(arguments, i);
     return rc != 0 ? rc : check_positionals(arguments);
+}
+
+void pst_arguments_release(struct pst_arguments *arguments)
+{
+    pst_config_close(arguments->config);
+    arguments->config = NULL;
 }
 
 /* ---- values by name ---- */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/log.h"
+#include "engine/cli/config.h"
 #include "engine/cli/json.h"
 #include "engine/cli/suggest.h"
 
@@ -56,15 +57,21 @@ static const struct pst_command *find(const struct pst_command *const *commands,
     return *commands;
 }
 
-static enum pst_exit refuse_command(const struct pst_command *const *commands, int argc,
-                                    char **argv)
+static size_t command_names(const struct pst_command *const *commands, const char **names)
 {
-    const char *names[COMMANDS_MAX];
     size_t count = 0;
     for (; commands[count]; count++) {
         assert(count < COMMANDS_MAX);
         names[count] = commands[count]->name;
     }
+    return count;
+}
+
+static enum pst_exit refuse_command(const struct pst_command *const *commands, int argc,
+                                    char **argv)
+{
+    const char *names[COMMANDS_MAX];
+    size_t count = command_names(commands, names);
     char message[PST_MESSAGE_BYTES];
     bool flag = argv[1][0] == '-';
     const char *nearest = flag ? NULL : pst_suggest(argv[1], names, count);
@@ -92,18 +99,33 @@ static enum pst_exit print_version(int argc, char **argv)
     return rc == 0 ? PST_EXIT_DONE : PST_EXIT_FAILED;
 }
 
-static enum pst_exit run_command(const struct pst_command *command, int argc, char **argv)
+static enum pst_exit run_parsed(const struct pst_arguments *arguments)
 {
-    struct pst_arguments arguments;
-    if (pst_arguments_parse(command, argc, argv, &arguments) != 0)
-        return fail(asks_for_json(argc, argv), PST_EXIT_USAGE, arguments.error);
-    if (arguments.help) {
-        pst_command_help(stdout, command);
+    if (arguments->help) {
+        pst_command_help(stdout, arguments->command);
         return PST_EXIT_DONE;
     }
-    if (arguments.verbose)
+    if (arguments->verbose)
         pst_log_set_level(PST_LOG_DEBUG);
-    return command->run(&arguments);
+    return arguments->command->run(arguments);
+}
+
+static enum pst_exit run_command(const struct pst_command *const *commands,
+                                 const struct pst_command *command, int argc, char **argv)
+{
+    struct pst_arguments arguments;
+    bool json = asks_for_json(argc, argv);
+    int rc = pst_arguments_parse(command, argc, argv, &arguments);
+    if (rc == 0 && arguments.config) {
+        const char *names[COMMANDS_MAX];
+        size_t count = command_names(commands, names);
+        rc = pst_config_check_sections(arguments.config, names, count, arguments.error,
+                                       sizeof(arguments.error));
+    }
+    enum pst_exit code =
+        rc == 0 ? run_parsed(&arguments) : fail(json, PST_EXIT_USAGE, arguments.error);
+    pst_arguments_release(&arguments);
+    return code;
 }
 
 static enum pst_exit dispatch(const struct pst_command *const *commands, int argc, char **argv)
@@ -117,7 +139,7 @@ static enum pst_exit dispatch(const struct pst_command *const *commands, int arg
     if (strcmp(argv[1], "--version") == 0)
         return print_version(argc, argv);
     const struct pst_command *command = find(commands, argv[1]);
-    return command ? run_command(command, argc - 1, argv + 1)
+    return command ? run_command(commands, command, argc - 1, argv + 1)
                    : refuse_command(commands, argc, argv);
 }
 

@@ -23,10 +23,11 @@
  *         .options = options, .run = run};
  *
  * declare it in engine/cli/commands.h and add it to the list in engine/cli/main.c. --help, -h and
- * --verbose are every command's; nothing else is built in.
+ * --verbose and --config are every command's; nothing else is built in.
  *
  * A value comes from the flag, else from the environment (--ldm-cpus: PENSTOCK_LDM_CPUS; a switch:
- * 1 or 0; empty: not set), else from .fallback. Main thread only.
+ * 1 or 0; empty: not set), else from the section of the configuration file that is called like the
+ * command (ldm-cpus = 1), else from .fallback. Main thread only.
  */
 #ifndef PST_ENGINE_CLI_COMMAND_H
 #define PST_ENGINE_CLI_COMMAND_H
@@ -80,28 +81,33 @@ struct pst_command {
 
 /* One option's values. */
 struct pst_option_value {
-    bool given;     /* by flag or environment; false: the fallback, or nothing */
+    bool given;     /* false: it is the fallback, or nothing */
     uint32_t count; /* texts */
     const char *text[PST_OPTION_VALUES_MAX];
     uint64_t number; /* of a number; 1 or 0 of a switch */
 };
 
-/* A parsed command line. Its texts belong to argv, the environment or the tables. */
+struct pst_config;
+
+/* A parsed command line. Its texts belong to argv, the environment, the tables or config. */
 struct pst_arguments {
     const struct pst_command *command;
     struct pst_option_value values[PST_OPTIONS_MAX]; /* in the order of the table */
     uint32_t positional_count;
     char *const *positionals;
     bool help, verbose;
+    struct pst_config *config;     /* NULL: none was named */
     char error[PST_MESSAGE_BYTES]; /* why parsing failed and what to do */
 };
 
 /*
  * Parses argv (argv[0] is the command's name) by the command's table; argv's pointers may be
- * reordered. -EINVAL: see arguments->error. With --help nothing is checked further.
+ * reordered. -EINVAL: see arguments->error. With --help nothing is checked further. Released by
+ * the caller in any case.
  */
 int pst_arguments_parse(const struct pst_command *command, int argc, char **argv,
                         struct pst_arguments *arguments) PST_MUST_USE;
+void pst_arguments_release(struct pst_arguments *arguments);
 
 /*
  * Values by option name, which must be in the table (asserted). Borrowed from arguments.

@@ -43,9 +43,13 @@ void pst_command_help(FILE *out, const struct pst_command *command)
         print_flag(out, option->name, option->argument, option->help);
         print_facts(out, option);
     }
+    print_flag(out, "config", "FILE", "read what flags and environment leave open from section");
+    fprintf(out, "  %*s  [%s] of this INI file (PENSTOCK_CONFIG)\n", FLAG_COLUMN, "",
+            command->name);
     print_flag(out, "verbose", NULL, "log more (also -v)");
     print_flag(out, "help", NULL, "print this (also -h)");
-    fprintf(out, "\nA flag overrides the environment variable named beside it.\n");
+    fprintf(out, "\nA flag overrides the environment variable named beside it, and that the "
+                 "configuration file.\n");
 }
 
 static void print_exit_codes(FILE *out)

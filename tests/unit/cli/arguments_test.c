@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/cli/command.h"
 #include "tests/suite.h"
@@ -164,6 +165,94 @@ static void test_flag_before_environment_before_default(void)
     unsetenv("PENSTOCK_CHUNK_SIZE");
 }
 
+/* ---- the configuration file ---- */
+
+static char config_path[] = "/tmp/penstock-config-XXXXXX";
+
+/* Parses "backup" with this text as its configuration, and the words. */
+static int parse_configured(const char *text, const char *first, const char *second)
+{
+    FILE *file = fopen(config_path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_TRUE(fputs(text, file) >= 0);
+    CU_ASSERT_EQUAL(fclose(file), 0);
+    pst_arguments_release(&arguments);
+    return parse("one", "--config", config_path, first, second, NULL);
+}
+
+static void check_configured(const char *text, const char *message)
+{
+    char whole[300];
+    snprintf(whole, sizeof(whole), "%s%s", config_path, message);
+    check_error(parse_configured(text, NULL, NULL), whole);
+}
+
+static void test_environment_before_configuration_before_default(void)
+{
+    static const char text[] = "# nightly\n[backup]\nto =  /con fig \nsource=a=dir:/a;b\n"
+                               "source = dir:/b\nldms=3\nforce = 1\n[verify]\nnothing = of ours\n";
+    CU_ASSERT_EQUAL_FATAL(parse_configured(text, NULL, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/con fig");
+    CU_ASSERT_EQUAL_FATAL(pst_argument_count(&arguments, "source"), 2);
+    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 0), "a=dir:/a;b");
+    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 1), "dir:/b");
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 3);
+    CU_ASSERT_TRUE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_TRUE(pst_argument_given(&arguments, "ldms"));
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 1 << 20);
+    setenv("PENSTOCK_LDMS", "4", 1);
+    CU_ASSERT_EQUAL_FATAL(parse_configured(text, "--source=dir:/flag", NULL), 0);
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 4);
+    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 1);
+    CU_ASSERT_EQUAL_FATAL(parse_configured(text, "--ldms", "5"), 0);
+    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 5);
+    unsetenv("PENSTOCK_LDMS");
+    setenv("PENSTOCK_CONFIG", config_path, 1);
+    pst_arguments_release(&arguments);
+    CU_ASSERT_EQUAL(parse("one", NULL), 0);
+    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/con fig");
+    unsetenv("PENSTOCK_CONFIG");
+}
+
+/* Longer than any line buffer. */
+static void test_a_long_value_is_whole(void)
+{
+    char text[9000], path[8000];
+    memset(path, 'x', sizeof(path));
+    path[sizeof(path) - 1] = '\0';
+    snprintf(text, sizeof(text), "[backup]\nto=%s\n", path);
+    CU_ASSERT_EQUAL_FATAL(parse_configured(text, NULL, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), path);
+}
+
+static void test_bad_configurations(void)
+{
+    check_configured("[backup]\nldmz=3\n", ": unknown key \"ldmz\"; did you mean ldms?");
+    check_configured("[backup]\nto=a\n\nldms=300\n",
+                     ":4: ldms: 300 is out of range; give a whole number from 1 to 256");
+    check_configured("[backup]\nto=a\nto=b\n", ":3: to is given twice; give it once");
+    check_configured("[backup]\nto=\n", ":2: to needs a value: DIR");
+    check_configured("[backup]\nto=a\nforce=yes\n",
+                     ":3: force: \"yes\" is neither 1 nor 0; set it to 1 for yes, 0 for no");
+    check_configured("[backup]\nto\n", ": Error (5) on line 2: Equal sign is missing.");
+    check_configured("[backup\nto=a\n", ": Error (2) on line 1: No closing bracket.");
+    check_error(parse("--config", NULL), "--config needs a value: FILE");
+    check_error(parse("--config=", NULL), "--config needs a value: FILE");
+    check_error(parse("--config=a", "--config=b", NULL), "--config is given twice; give it once");
+    check_error(parse("--config=/no/such", NULL), "/no/such: No such file or directory");
+}
+
+static void test_too_many_configured_sources(void)
+{
+    char text[PST_OPTION_VALUES_MAX * 16 + 64] = "[backup]\nto=a\n";
+    for (uint32_t i = 0; i < PST_OPTION_VALUES_MAX; i++)
+        strcat(text, "source=dir:/a\n");
+    CU_ASSERT_EQUAL(parse_configured(text, NULL, NULL), 0);
+    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), PST_OPTION_VALUES_MAX);
+    strcat(text, "source=dir:/a\n");
+    check_configured(text, ":67: source is given more than 64 times");
+}
+
 static void test_unknown_options(void)
 {
     check_error(parse("--too", "x", NULL), "unknown option --too; did you mean --to?");
@@ -284,6 +373,11 @@ int main(void)
         {"two dashes end the options", test_two_dashes_end_the_options},
         {"help stops the checks", test_help_stops_the_checks},
         {"flag before environment before default", test_flag_before_environment_before_default},
+        {"environment before configuration before default",
+         test_environment_before_configuration_before_default},
+        {"a long value is whole", test_a_long_value_is_whole},
+        {"bad configurations", test_bad_configurations},
+        {"too many configured sources", test_too_many_configured_sources},
         {"unknown options", test_unknown_options},
         {"abbreviations are unknown", test_abbreviations_are_unknown},
         {"missing and superfluous values", test_missing_and_superfluous_values},
@@ -293,5 +387,13 @@ int main(void)
         {"long nonsense is cut", test_long_nonsense_is_cut},
         CU_TEST_INFO_NULL,
     };
-    return suite_run("cli/arguments", tests);
+    int fd = mkstemp(config_path);
+    if (fd < 0 || close(fd) < 0) {
+        perror(config_path);
+        return 1;
+    }
+    int status = suite_run("cli/arguments", tests);
+    pst_arguments_release(&arguments);
+    unlink(config_path);
+    return status;
 }

@@ -112,6 +112,28 @@ static void check_usage(enum pst_exit code, const char *message)
         printf("\n  %s", err_text);
 }
 
+/* A section that no command has is a slip of the pen, not another program's. */
+static void test_sections_are_commands(void)
+{
+    char path[] = "/tmp/penstock-config-XXXXXX";
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_TRUE(dprintf(fd, "[topology]\nldms=2\n[greet]\nname=you\n") > 0);
+    CU_ASSERT_EQUAL(run("greet", "--config", path, NULL), PST_EXIT_DONE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "you"));
+    CU_ASSERT_TRUE(dprintf(fd, "[topologie]\na=b\n") > 0);
+    char message[200];
+    snprintf(message, sizeof(message), "%s: unknown section \"topologie\"; did you mean topology?",
+             path);
+    check_usage(run("greet", "--config", path, NULL), message);
+    CU_ASSERT_TRUE(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+    CU_ASSERT_TRUE(dprintf(fd, "name=you\n") > 0);
+    snprintf(message, sizeof(message), "%s: a key before the first [section]", path);
+    check_usage(run("greet", "--config", path, NULL), message);
+    close(fd);
+    unlink(path);
+}
+
 static void test_usage_errors(void)
 {
     check_usage(run(NULL), "no command; `penstock --help` lists them");
@@ -144,15 +166,20 @@ static void test_help_comes_from_the_tables(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  greet       say hello\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  130  interrupted\n"));
     CU_ASSERT_EQUAL(run("greet", "--help", NULL), PST_EXIT_DONE);
-    CU_ASSERT_STRING_EQUAL(out_text,
-                           "Usage: penstock greet [option]...\n\nSay hello.\n\nOptions:\n"
-                           "  --name NAME                 whom to greet\n"
-                           "                              (default world; PENSTOCK_NAME)\n"
-                           "  --json                      print data as JSON on standard output\n"
-                           "                              (PENSTOCK_JSON)\n"
-                           "  --verbose                   log more (also -v)\n"
-                           "  --help                      print this (also -h)\n"
-                           "\nA flag overrides the environment variable named beside it.\n");
+    CU_ASSERT_STRING_EQUAL(
+        out_text, "Usage: penstock greet [option]...\n\nSay hello.\n\nOptions:\n"
+                  "  --name NAME                 whom to greet\n"
+                  "                              (default world; PENSTOCK_NAME)\n"
+                  "  --json                      print data as JSON on standard output\n"
+                  "                              (PENSTOCK_JSON)\n"
+                  "  --config FILE               read what flags and environment leave open "
+                  "from section\n"
+                  "                              [greet] of this INI file "
+                  "(PENSTOCK_CONFIG)\n"
+                  "  --verbose                   log more (also -v)\n"
+                  "  --help                      print this (also -h)\n"
+                  "\nA flag overrides the environment variable named beside it, and that "
+                  "the configuration file.\n");
     CU_ASSERT_STRING_EQUAL(err_text, "");
 }
 
@@ -244,6 +271,7 @@ int main(void)
         {"failure with json is a record too", test_failure_with_json_is_a_record_too},
         {"usage errors", test_usage_errors},
         {"usage errors with json", test_usage_errors_with_json},
+        {"sections are commands", test_sections_are_commands},
         {"help comes from the tables", test_help_comes_from_the_tables},
         {"version", test_version},
         {"topology of this machine", test_topology_of_this_machine},
