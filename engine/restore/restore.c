@@ -224,11 +224,19 @@ err_after_set:
     return error;
 }
 
-static mode_t current_umask(void)
+/* umask(2) could only be read by changing it, under the feet of the process's other threads. */
+static int read_umask(mode_t *mask)
 {
-    const mode_t mask = umask(0);
-    umask(mask);
-    return mask;
+    FILE *status = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned read_mask = 0;
+    int found = 0;
+    while (status && found != 1 && fgets(line, sizeof(line), status))
+        found = sscanf(line, "Umask: %o", &read_mask);
+    if (status)
+        fclose(status);
+    *mask = (mode_t)read_mask;
+    return found == 1 ? 0 : -ENOENT;
 }
 
 int pst_restore(const char *from, const struct pst_backup *backup, const char *target,
@@ -245,11 +253,14 @@ int pst_restore(const char *from, const struct pst_backup *backup, const char *t
     run->backup = backup;
     run->options = options;
     run->result = result;
-    run->mode_mask = current_umask();
     pthread_mutex_init(&run->mutex, NULL);
     pst_findings_init(&run->findings, NULL, NULL);
     run->from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = run->from_fd < 0 ? -errno : restore_backup(run, target);
+    int error = run->from_fd < 0 ? -errno : 0;
+    if (!error && read_umask(&run->mode_mask) < 0)
+        error = pst_restore_fail(run, -EIO, "no Umask in /proc/self/status: mount proc there");
+    if (!error)
+        error = restore_backup(run, target);
     if (error)
         pst_restore_fail(run, error, "%s: %s", from, pst_error_text(error));
     result->objects = atomic_load(&run->made);
