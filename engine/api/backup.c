@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
-#include "engine/source/source.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -182,6 +181,32 @@ static int open_sources(struct pst_session *session)
     return check_directory(session);
 }
 
+/* Which tables; after the sources are known. */
+static int choose_tables(struct pst_session *session)
+{
+    const struct pst_backup_job *job = &session->job;
+    uint32_t with_rows = 0;
+    if (!job->is_logical && (job->tables_count > 0 || job->unwanted_tables_count > 0))
+        return fail(session, -EINVAL, "tables can be chosen in a logical backup alone");
+    for (uint32_t i = 0; i < session->sources_count; i++)
+        with_rows += (session->sources[i]->flags & PST_SOURCE_CAN_ROWS) != 0;
+    if (job->is_logical && with_rows == 0)
+        return fail(session, -EINVAL,
+                    "no source has tables for a logical backup; lmdb: sources have");
+    session->tables = (struct pst_table_filter){
+        .wanted = job->tables,
+        .unwanted = job->unwanted_tables,
+        .wanted_count = job->tables_count,
+        .unwanted_count = job->unwanted_tables_count,
+        .found = calloc(job->tables_count + 1u, sizeof(*session->tables.found)),
+    };
+    if (!session->tables.found)
+        return fail(session, -ENOMEM, "out of memory");
+    session->options.node.is_logical = job->is_logical;
+    session->options.node.tables = &session->tables;
+    return 0;
+}
+
 static int place(struct pst_session *session)
 {
     const struct pst_run *run = &session->job.run;
@@ -202,6 +227,8 @@ int pst_session_open(struct pst_session *session, const struct pst_backup_job *j
     error = read_job(session);
     if (!error)
         error = open_sources(session);
+    if (!error)
+        error = choose_tables(session);
     return error ? error : place(session);
 }
 
@@ -250,6 +277,8 @@ void pst_session_close(struct pst_session *session)
             pst_source_close(session->sources[i]);
     }
     session->sources_count = 0;
+    free(session->tables.found);
+    session->tables.found = NULL;
 }
 
 static void tell(const struct pst_session *session, struct pst_backup_outcome *outcome)

@@ -7,6 +7,7 @@
 
 #include "engine/api/placement.h"
 #include "engine/node/backup.h"
+#include "engine/source/source.h"
 #include "penstock/run.h"
 
 /* On the heap, for its size; all zeros before pst_session_open. */
@@ -17,6 +18,7 @@ struct pst_session {
     const char *specs[PST_SOURCES_MAX];
     char own_specs[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX + 1]; /* of the caller's sources */
     uint32_t sources_count;
+    struct pst_table_filter tables;
     struct pst_backup_options options;
     struct pst_backup_report report;
     char message[PST_MESSAGE_BYTES]; /* after an error: why */

@@ -63,15 +63,16 @@ static const struct pst_option options[] = {
      .argument = "TIME",
      .fallback = "10s",
      .max = PST_FREEZE_NS_MAX,
-     .help =
-         "how long to wait for the writers of one source; a single lmdb: source holds up nobody"},
+     .help = "how long to wait for the writers of one source before they are let go and it is "
+             "tried again, "
+             "twice; a single lmdb: source holds up nobody"},
     {.name = "freeze-hold",
      .kind = PST_OPTION_DURATION,
      .argument = "TIME",
      .fallback = "2s",
      .min = NS_PER_S / 1000,
      .max = PST_FREEZE_NS_MAX,
-     .help = "how long writers may be held up; then they go on and the backup is given up"},
+     .help = "how long writers may be held up by one try; then they go on"},
     {.name = "source-headroom",
      .kind = PST_OPTION_COUNT,
      .argument = "PERCENT",

@@ -77,6 +77,13 @@ struct pst_backup_job {
     uint64_t freeze_hold_ns;   /* no try holds up writers longer */
     uint32_t headroom_percent; /* of an LMDB map, below which a backup is given up */
     bool single_threaded;      /* LDM 1 alone does all the work */
+    bool is_logical;           /* rows, not files, of the sources that can */
+    /* With is_logical: these tables alone, of whichever source has them (0: all), and not those.
+     * Bytes of a name other than letters, digits, '.', '_' and '-' may be written %HH. */
+    const char *const *tables;
+    const char *const *unwanted_tables;
+    uint32_t tables_count;
+    uint32_t unwanted_tables_count;
 };
 
 #define PST_FREEZE_WAIT_NS_DEFAULT UINT64_C(10000000000)
