@@ -1,145 +1,227 @@
 /*
- * Answers: every REQ has exactly one, from whom it was sent to, to who sent it, with its sequence;
- * BACKUP_REQ's CONF is followed by exactly one end. And deadlines nest: the master does not give up
- * what its proxy still answers.
+ * Answers: every REQ that a machine hears has exactly one CONF or REF, from whom it was sent to, to
+ * who sent it, with its sequence, unless one of the two died, or took the other for dead, before.
+ * BACKUP_REQ's CONF is followed by exactly one end.
  */
 #include "tests/sim/sim.h"
 
-static bool is_request(uint16_t gsn)
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS 65536u /* a power of two */
+#define USED_MAX 40000u
+
+/* A REQ that was sent. */
+struct request {
+    uint32_t run; /* 0: free; another run's: free as well */
+    uint16_t gsn;
+    uint16_t sent; /* how often; only a client repeats itself */
+    uint16_t heard;
+    uint16_t answers;
+    pst_ref sender_ref;
+    pst_ref receiver_ref;
+    uint32_t sequence;
+    uint32_t session;              /* of the link, between nodes */
+    uint32_t sender_incarnation;   /* of the processes */
+    uint32_t receiver_incarnation;
+    uint64_t backup;
+};
+
+struct sim_requests {
+    uint32_t run;
+    uint32_t used;
+    uint32_t order[USED_MAX];
+    struct request slots[SLOTS];
+};
+
+struct sim_requests *sim_requests_new(void)
 {
-    return pst_gsn_answered(PST_CONF_OF(gsn)) == gsn && gsn != 0;
+    return calloc(1, sizeof(struct sim_requests));
 }
 
-static struct sim_request *find(struct sim *sim, uint16_t gsn, pst_ref sender_ref,
-                                pst_ref receiver_ref, const struct pst_signal *signal)
+void sim_check_answers_init(struct sim *sim)
 {
-    for (uint32_t i = sim->requests_count; i-- > 0;) {
-        struct sim_request *request = &sim->requests[i];
-        if (request->gsn == gsn && request->sequence == signal->sequence &&
-            request->backup == signal->backup && request->sender_ref == sender_ref &&
-            request->receiver_ref == receiver_ref)
+    sim->requests->run++;
+    sim->requests->used = 0;
+}
+
+static bool is_request(uint16_t gsn)
+{
+    return gsn != 0 && pst_gsn_answered(PST_CONF_OF(gsn)) == gsn;
+}
+
+/* The slot of a request, or the free one where it would be. */
+static struct request *find(struct sim_requests *requests, uint16_t gsn, pst_ref sender_ref,
+                            pst_ref receiver_ref, const struct pst_signal *signal)
+{
+    uint64_t hash = (signal->backup ^ (uint64_t)sender_ref << 32 ^ receiver_ref) +
+                    ((uint64_t)signal->sequence << 16 ^ gsn) * UINT64_C(0x9e3779b97f4a7c15);
+    hash = (hash ^ hash >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+    for (uint32_t i = (uint32_t)(hash >> 32);; i++) {
+        struct request *request = &requests->slots[i % SLOTS];
+        if (request->run != requests->run ||
+            (request->gsn == gsn && request->sequence == signal->sequence &&
+             request->backup == signal->backup && request->sender_ref == sender_ref &&
+             request->receiver_ref == receiver_ref))
             return request;
     }
-    return NULL;
+}
+
+static struct sim_node *node_of(struct sim *sim, pst_ref ref)
+{
+    return &sim->nodes[pst_ref_node(ref) - 1];
+}
+
+static uint32_t session_of(const struct sim *sim, pst_ref one, pst_ref other)
+{
+    if (pst_ref_node(one) == pst_ref_node(other))
+        return 0;
+    return sim_session(sim, pst_ref_node(one) - 1, pst_ref_node(other) - 1);
 }
 
 static void note_request(struct sim *sim, const struct pst_signal *signal)
 {
-    struct sim_request *before =
-        find(sim, signal->gsn, signal->sender_ref, signal->receiver_ref, signal);
-    if (before) {
-        before->sent++;
-        if (signal->gsn != PST_BACKUP_REQ)
-            sim_fail(sim, "%s is sent twice with one sequence", pst_gsn_name(signal->gsn));
+    struct sim_requests *requests = sim->requests;
+    struct request *request =
+        find(requests, signal->gsn, signal->sender_ref, signal->receiver_ref, signal);
+    if (request->run == requests->run) {
+        request->sent++;
+        if (signal->gsn != PST_BACKUP_REQ &&
+            request->sender_incarnation == node_of(sim, signal->sender_ref)->incarnation)
+            sim_fail(sim, SIM_CHECKER_ANSWERS, "%s is sent twice with one sequence",
+                     pst_gsn_name(signal->gsn));
         return;
     }
-    if (sim->requests_count == SIM_REQUESTS_MAX) {
-        sim_fail(sim, "more requests than the checker can keep");
+    if (requests->used == USED_MAX) {
+        sim_fail(sim, SIM_CHECKER_LIVENESS, "more requests than any run should need");
         return;
     }
-    sim->requests[sim->requests_count++] = (struct sim_request){
+    requests->order[requests->used++] = (uint32_t)(request - requests->slots);
+    *request = (struct request){
+        .run = requests->run,
         .gsn = signal->gsn,
         .sent = 1,
         .sender_ref = signal->sender_ref,
         .receiver_ref = signal->receiver_ref,
         .backup = signal->backup,
         .sequence = signal->sequence,
+        .session = session_of(sim, signal->sender_ref, signal->receiver_ref),
+        .sender_incarnation = node_of(sim, signal->sender_ref)->incarnation,
+        .receiver_incarnation = node_of(sim, signal->receiver_ref)->incarnation,
     };
+}
+
+static void note_answer(struct sim *sim, uint16_t gsn, const struct pst_signal *signal)
+{
+    char from[32];
+    char to[32];
+    struct request *request =
+        find(sim->requests, gsn, signal->receiver_ref, signal->sender_ref, signal);
+    if (request->run != sim->requests->run)
+        sim_fail(sim, SIM_CHECKER_ANSWERS, "%s from %s to %s answers nothing that it asked",
+                 pst_gsn_name(signal->gsn), sim_ref_name(signal->sender_ref, from),
+                 sim_ref_name(signal->receiver_ref, to));
+    else if (request->answers == request->sent)
+        sim_fail(sim, SIM_CHECKER_ANSWERS, "%s from %s is a second answer",
+                 pst_gsn_name(signal->gsn), sim_ref_name(signal->sender_ref, from));
+    else
+        request->answers++;
 }
 
 void sim_check_sent(struct sim *sim, const struct pst_signal *signal)
 {
     if (signal->version != PST_SIGNAL_VERSION ||
         signal->length != pst_gsn_payload_bytes(signal->gsn))
-        sim_fail(sim, "%s has a malformed header", pst_gsn_name(signal->gsn));
-    if (is_request(signal->gsn)) {
-        note_request(sim, signal);
-        return;
-    }
+        sim_fail(sim, SIM_CHECKER_ANSWERS, "%s has a malformed header",
+                 pst_gsn_name(signal->gsn));
     uint16_t gsn = pst_gsn_answered(signal->gsn);
-    if (gsn == 0)
+    if (is_request(signal->gsn))
+        note_request(sim, signal);
+    else if (gsn != 0)
+        note_answer(sim, gsn, signal);
+}
+
+void sim_check_delivered(struct sim *sim, const struct pst_signal *signal)
+{
+    if (!is_request(signal->gsn))
         return;
-    char from[24];
-    char to[24];
-    struct sim_request *request = find(sim, gsn, signal->receiver_ref, signal->sender_ref, signal);
-    if (!request)
-        sim_fail(sim, "%s from %s to %s answers nothing that it asked", pst_gsn_name(signal->gsn),
-                 sim_ref_name(signal->sender_ref, from), sim_ref_name(signal->receiver_ref, to));
-    else if (request->answers == request->sent)
-        sim_fail(sim, "%s from %s is a second answer", pst_gsn_name(signal->gsn),
-                 sim_ref_name(signal->sender_ref, from));
-    else
-        request->answers++;
+    struct request *request =
+        find(sim->requests, signal->gsn, signal->sender_ref, signal->receiver_ref, signal);
+    if (request->run == sim->requests->run)
+        request->heard++;
 }
 
 /* Sources and archive may keep silent, as a fault; the machines may not. */
+static bool must_be_answered(struct sim *sim, const struct request *request)
+{
+    enum pst_block block = pst_ref_block(request->receiver_ref);
+    if (block == PST_BLOCK_SOURCE || block == PST_BLOCK_ARCHIVE || request->heard == 0)
+        return false;
+    return request->receiver_incarnation == node_of(sim, request->receiver_ref)->incarnation &&
+           request->sender_incarnation == node_of(sim, request->sender_ref)->incarnation &&
+           request->session == session_of(sim, request->sender_ref, request->receiver_ref);
+}
+
 void sim_check_answers(struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim->requests_count; i++) {
-        const struct sim_request *request = &sim->requests[i];
-        enum pst_block block = pst_ref_block(request->receiver_ref);
-        bool must = block == PST_BLOCK_BACKUP || block == PST_BLOCK_PROXY;
-        char to[24];
-        if (must && request->answers == 0)
-            sim_fail(sim, "%s to %s was never answered", pst_gsn_name(request->gsn),
-                     sim_ref_name(request->receiver_ref, to));
+    const struct sim_requests *requests = sim->requests;
+    for (uint32_t i = 0; i < requests->used; i++) {
+        const struct request *request = &requests->slots[requests->order[i]];
+        char to[32];
+        if (request->answers == 0 && must_be_answered(sim, request))
+            sim_fail(sim, SIM_CHECKER_ANSWERS, "%s to %s was never answered",
+                     pst_gsn_name(request->gsn), sim_ref_name(request->receiver_ref, to));
     }
 }
 
-void sim_check_told(struct sim *sim, const struct pst_signal *signal)
+static enum sim_told told_by(const struct pst_signal *signal, uint64_t *request_id)
 {
-    struct sim_backup *backup = sim_backup_of(sim, signal->backup);
-    enum sim_told before = SIM_TOLD_CONF;
-    enum sim_told after = SIM_TOLD_CONF;
-    uint64_t request_id = signal->payload.ref.request_id;
+    *request_id = signal->payload.ref.request_id;
     switch (signal->gsn) {
     case PST_BACKUP_CONF:
-        before = SIM_TOLD_NOTHING;
-        request_id = signal->payload.backup_conf.request_id;
-        break;
+        *request_id = signal->payload.backup_conf.request_id;
+        return SIM_TOLD_CONF;
     case PST_BACKUP_REF:
-        before = SIM_TOLD_NOTHING;
-        after = SIM_TOLD_REF;
-        break;
+        return SIM_TOLD_REF;
     case PST_BACKUP_STATUS_REP:
-        request_id = signal->payload.progress.request_id;
-        break;
+        *request_id = signal->payload.progress.request_id;
+        return SIM_TOLD_CONF;
     case PST_BACKUP_ABORT_REP:
-        after = SIM_TOLD_ABORT;
-        break;
+        return SIM_TOLD_ABORT;
     case PST_BACKUP_COMPLETE_REP:
-        after = SIM_TOLD_COMPLETE;
-        request_id = signal->payload.complete.request_id;
-        backup->complete = signal->payload.complete;
-        break;
+        *request_id = signal->payload.complete.request_id;
+        return SIM_TOLD_COMPLETE;
     default:
-        sim_fail(sim, "the client is told %s", pst_gsn_name(signal->gsn));
-        return;
+        return SIM_TOLD_NOTHING;
     }
-    bool asked_again = backup->told == SIM_TOLD_REF && backup->refusals < backup->requests;
-    if (before == SIM_TOLD_NOTHING && asked_again) { /* refused, then asked again: once more */
-        backup->told = SIM_TOLD_NOTHING;
-        backup->ends = 0;
-    }
-    backup->refusals += after == SIM_TOLD_REF;
-    if (backup->told != before)
-        sim_fail(sim, "the client is told %s out of turn", pst_gsn_name(signal->gsn));
-    if (request_id != backup->request_id || signal->sequence != backup->sequence)
-        sim_fail(sim, "%s does not name its request", pst_gsn_name(signal->gsn));
-    backup->told = after;
-    backup->ends += after != SIM_TOLD_CONF;
-    backup->ended_ns = sim->now_ns;
 }
 
-/* A node answers before the master's deadline, unless LDM 1 itself did not run, or the answer was
- * lost. */
-void sim_check_nesting(struct sim *sim)
+void sim_check_told(struct sim *sim, struct sim_backup *backup, const struct pst_signal *signal)
 {
-    if (sim->fired[SIM_FAULT_LDM_STALL] || sim->fired[SIM_FAULT_ANSWER_LOST])
-        return;
-    for (uint32_t i = 0; i < PST_SENDERS_MAX; i++) {
-        const struct pst_sender *sender = &sim->master.senders.slots[i];
-        if (sender->gsn != 0 && sender->is_zombie && sender->gsn < PST_ARCHIVE_NUMBER_REQ)
-            sim_fail(sim, "the master gave up %s before its proxy did", pst_gsn_name(sender->gsn));
+    uint64_t request_id;
+    enum sim_told after = told_by(signal, &request_id);
+    bool begins = signal->gsn == PST_BACKUP_CONF || signal->gsn == PST_BACKUP_REF;
+    enum sim_told before = begins ? SIM_TOLD_NOTHING : SIM_TOLD_CONF;
+    if (after == SIM_TOLD_NOTHING)
+        sim_fail(sim, SIM_CHECKER_ANSWERS, "the client is told %s", pst_gsn_name(signal->gsn));
+    if (begins && backup->told == SIM_TOLD_REF && backup->refusals < backup->requests) {
+        backup->told = SIM_TOLD_NOTHING; /* refused, then asked again: once more */
+        backup->ends = 0;
     }
+    if (backup->told != before)
+        sim_fail(sim, SIM_CHECKER_ANSWERS, "the client is told %s out of turn",
+                 pst_gsn_name(signal->gsn));
+    if (request_id != backup->request_id || signal->sequence != backup->sequence)
+        sim_fail(sim, SIM_CHECKER_ANSWERS, "%s does not name its request",
+                 pst_gsn_name(signal->gsn));
+    backup->refusals += after == SIM_TOLD_REF;
+    backup->told = after;
+    backup->ended_ns = sim->now_ns;
+    if (after == SIM_TOLD_CONF)
+        return;
+    backup->ends++;
+    if (after == SIM_TOLD_COMPLETE)
+        backup->complete = signal->payload.complete;
+    else
+        backup->error = signal->payload.ref.error;
 }

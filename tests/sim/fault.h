@@ -9,30 +9,49 @@
 
 /* X(name, per thousand where enabled, what happens) */
 #define SIM_FAULT_LIST(X)                                                                          \
-    X(OPEN_ERROR, 60, "a part file cannot be created")                                             \
-    X(START_ERROR, 60, "a part's header cannot be written")                                        \
-    X(SCAN_ERROR, 25, "a fragment cannot be scanned")                                              \
-    X(STOP_ERROR, 60, "a part cannot be closed")                                                   \
+    X(OPEN_ERROR, 30, "a part file cannot be created")                                             \
+    X(START_ERROR, 30, "a part's header cannot be written")                                        \
+    X(SCAN_ERROR, 15, "a fragment cannot be scanned")                                              \
+    X(STOP_ERROR, 30, "a part cannot be closed")                                                   \
     X(RELEASE_ERROR, 60, "an LDM fails to forget a complete backup")                               \
-    X(DISCARD_ERROR, 60, "a part cannot be removed")                                               \
-    X(WORK_SLOW, 25, "a work takes longer than its deadline")                                      \
-    X(WORK_LOST, 12, "a work never ends")                                                          \
-    X(SCAN_SLOW, 80, "a scan takes long, and tells no progress")                                   \
-    X(TROUBLE, 25, "an LDM has trouble outside any work")                                          \
+    X(DISCARD_ERROR, 40, "a part cannot be removed")                                               \
+    X(DISK_FULL, 10, "no space is left for a part or a manifest")                                  \
+    X(DISK_SLOW, 15, "a work takes longer than its deadline")                                      \
+    X(WORK_LOST, 6, "a work never ends")                                                           \
+    X(SCAN_SLOW, 60, "a scan takes long, and tells no progress")                                   \
+    X(TROUBLE, 15, "an LDM has trouble outside any work")                                          \
     X(LDM_STALL, 4, "an LDM's thread does not run for a while")                                    \
-    X(SOURCE_REF, 25, "a source refuses a request")                                                \
-    X(SOURCE_SLOW, 25, "a source answers after the deadline")                                      \
-    X(SOURCE_LOST, 12, "a source never answers")                                                   \
-    X(SOURCE_MISSES, 150, "a source's writers cannot be frozen in time")                           \
-    X(SOURCE_THAWS, 60, "a source gives its freeze up before the cut")                             \
+    X(LDM_FAILS, 3, "an LDM's works all fail from here on, until the process starts again")        \
+    X(SOURCE_REF, 20, "a source refuses a request")                                                \
+    X(SOURCE_SLOW, 20, "a source answers after the deadline")                                      \
+    X(SOURCE_LOST, 10, "a source never answers")                                                   \
+    X(FREEZE_MISSES, 150, "a source's writers cannot be frozen in time")                           \
+    X(FREEZE_WAITS, 60, "a freeze waits for long for the writers")                                 \
+    X(FREEZE_HOLD, 40, "a freeze outlasts its limit and is given up before the cut")               \
     X(BAD_OWNER, 10, "a source names an owner that the node does not have")                        \
-    X(ARCHIVE_REF, 25, "the archive refuses a request")                                            \
-    X(ARCHIVE_SLOW, 25, "the archive answers after the deadline")                                  \
-    X(ARCHIVE_LOST, 12, "the archive never answers")                                               \
-    X(ANSWER_LOST, 4, "an answer is lost on its way to a proxy or the master")                     \
+    X(ARCHIVE_REF, 20, "the archive refuses a request")                                            \
+    X(ARCHIVE_SLOW, 20, "the archive answers after the deadline")                                  \
+    X(ARCHIVE_LOST, 10, "the archive never answers")                                               \
+    X(ANSWER_LOST, 4, "an answer is lost inside its node")                                         \
+    X(ANSWER_TWICE, 10, "an answer comes twice, the second time late")                             \
+    X(ANSWER_FORGED, 10, "an answer comes in the name of somebody who was not asked")              \
+    X(STALE_SENDER, 40, "a signal of an incarnation or link of before comes in late")              \
+    X(BLOB_LOST, 60, "the cluster manifest does not reach a node with its COMMIT")                 \
+    X(LINK_SLOW, 20, "a signal between two nodes takes long, and all behind it wait")              \
+    X(PARTITION, 250, "two sets of nodes do not hear each other for a while")                      \
+    X(PARTITION_ONE_WAY, 250, "one set of nodes is not heard by another for a while")              \
+    X(SUSPICION, 200, "a node that lives is declared dead")                                        \
+    X(DETECT_LATE, 300, "a dead node is declared dead late")                                       \
+    X(CRASH, 300, "the process of a node is killed")                                               \
+    X(POWER_LOSS, 300, "a node loses power: what was not synced may be gone or torn")              \
+    X(RESTART_SOON, 500, "a node is back before it was missed")                                    \
+    X(PAUSE, 250, "the process of a node is stopped, and goes on later")                           \
+    X(CLOCK_JUMP, 200, "the clock of a node jumps ahead")                                          \
     X(CLIENT_ABORT, 700, "the client aborts")                                                      \
     X(CLIENT_REPEAT, 600, "the client asks twice for one backup")                                  \
-    X(CLIENT_OTHER, 600, "the client asks for another backup meanwhile")                           \
+    X(CLIENT_OTHER, 600, "a client asks for another backup meanwhile")                             \
+    X(CLIENT_ELSEWHERE, 500, "a client asks another node than the lowest")                         \
+    X(CLIENT_VANISHES, 300, "the client is gone before the end")                                   \
     X(CLIENT_NUMBER, 200, "the client asks for a number of its own, perhaps one that exists")      \
     X(CLIENT_BAD, 100, "the client's request is malformed")
 
@@ -43,31 +62,55 @@ enum sim_fault {
         SIM_FAULTS
 };
 
-/* X(name, what is wrong) */
+/* Which checker finds a planted bug. */
+#define SIM_CHECKER_LIST(X)                                                                        \
+    X(NONE, "")                                                                                    \
+    X(ANSWERS, "answers")                                                                          \
+    X(OUTCOME, "outcome")                                                                          \
+    X(CUT, "cut")                                                                                  \
+    X(RESTORE, "restore")                                                                          \
+    X(FILES, "files")                                                                              \
+    X(LIVENESS, "liveness")                                                                        \
+    X(RESOURCES, "resources")
+
+enum sim_checker {
+#define X(name, text) SIM_CHECKER_##name,
+    SIM_CHECKER_LIST(X)
+#undef X
+        SIM_CHECKERS
+};
+
+/* X(name, the checker that must find it, what is wrong) */
 #define SIM_PLANT_LIST(X)                                                                          \
-    X(NONE, "nothing")                                                                             \
-    X(NO_REWRITE, "the proxy passes an LDM's answer on as it is")                                  \
-    X(ANSWER_TO_MASTER, "an LDM answers masterRef instead of senderRef")                           \
-    X(WRONG_SEQUENCE, "an answer carries another sequence than its request")                       \
-    X(ANSWERS_TWICE, "an LDM answers twice")                                                       \
-    X(NO_ANSWER, "a proxy does not answer")                                                        \
-    X(ENDS_TWICE, "the client hears of the end twice")                                             \
-    X(SCANS_TWICE, "an LDM scans a fragment twice")                                                \
-    X(SCANS_NOT, "an LDM confirms a fragment that it did not scan")                                \
-    X(FREEZES_NOT, "a source confirms a freeze that did not happen")                               \
-    X(SNAPSHOT_LATE, "a source takes its snapshot after it has thawed")                            \
-    X(THAWS_NOT, "a source is never thawed")                                                       \
-    X(PREPARED_NOT, "an LDM says prepared of a part that is not durable")                          \
-    X(LEAVES_PART, "an aborted part is not removed")                                               \
-    X(LEAVES_MANIFEST, "an aborted backup's manifest is not removed")                              \
-    X(REMOVES_DECIDED, "a complete backup's part is removed")                                      \
-    X(DECIDES_NOT, "the decision is confirmed and not written")                                    \
-    X(LOSES_SUMS, "an LDM's sums are cut to 32 bits")                                              \
-    X(NO_CLEANUP, "an LDM never hears CLEANUP_BACKUP_REQ")                                         \
-    X(NO_TIMER, "a proxy's deadlines pass unseen")
+    X(NONE, NONE, "nothing")                                                                       \
+    X(NO_REWRITE, ANSWERS, "the proxy passes an LDM's answer on as it is")                         \
+    X(ANSWER_TO_MASTER, ANSWERS, "an LDM answers masterRef instead of senderRef")                  \
+    X(WRONG_SEQUENCE, ANSWERS, "an answer carries another sequence than its request")              \
+    X(REUSES_SEQUENCE, ANSWERS, "a sequence number is used for two requests")                      \
+    X(ANSWERS_TWICE, ANSWERS, "an LDM answers twice")                                              \
+    X(NO_ANSWER, ANSWERS, "a proxy does not answer")                                               \
+    X(ENDS_TWICE, ANSWERS, "the client hears of the end twice")                                    \
+    X(SCANS_TWICE, RESTORE, "an LDM scans a fragment twice")                                       \
+    X(SCANS_NOT, RESTORE, "an LDM confirms a fragment that it did not scan")                       \
+    X(FREEZES_NOT, CUT, "a source confirms a freeze that did not happen")                          \
+    X(SNAPSHOT_LATE, CUT, "a source takes its snapshot after it has thawed")                       \
+    X(THAWS_EARLY, CUT, "a source thaws with its snapshot, not when all have theirs")              \
+    X(THAWS_NOT, RESOURCES, "a source is never thawed")                                            \
+    X(PREPARED_NOT, RESTORE, "an LDM says prepared of a part that is not durable")                 \
+    X(LEAVES_PART, FILES, "an aborted part is not removed")                                        \
+    X(LEAVES_MANIFEST, FILES, "an aborted backup's manifest is not removed")                       \
+    X(REMOVES_DECIDED, FILES, "a complete backup's part is removed")                               \
+    X(SWEEPS_DECIDED, FILES, "the sweep removes a committed backup")                               \
+    X(SWEEPS_RUNNING, FILES, "the sweep removes a backup that is still running")                   \
+    X(DECIDES_NOT, OUTCOME, "the decision is confirmed and not written")                           \
+    X(DECIDES_EARLY, OUTCOME, "the master commits before all are prepared")                        \
+    X(LOSES_SUMS, RESTORE, "an LDM's sums are cut to 32 bits")                                     \
+    X(NO_CLEANUP, ANSWERS, "an LDM never hears CLEANUP_BACKUP_REQ")                                \
+    X(NO_TIMER, LIVENESS, "a proxy's deadlines pass unseen")                                       \
+    X(FORGETS_DEAD, LIVENESS, "nobody is told that a node died")
 
 enum sim_plant {
-#define X(name, meaning) SIM_PLANT_##name,
+#define X(name, checker, meaning) SIM_PLANT_##name,
     SIM_PLANT_LIST(X)
 #undef X
         SIM_PLANTS
@@ -75,7 +118,9 @@ enum sim_plant {
 
 extern const char *const sim_fault_names[SIM_FAULTS];
 extern const char *const sim_fault_meanings[SIM_FAULTS];
+extern const char *const sim_checker_names[SIM_CHECKERS];
 extern const char *const sim_plant_names[SIM_PLANTS];
 extern const char *const sim_plant_meanings[SIM_PLANTS];
+extern const enum sim_checker sim_plant_checkers[SIM_PLANTS];
 
 #endif

@@ -17,6 +17,15 @@
 
 static struct sim sim;
 
+static bool run(uint64_t seed, enum sim_plant plant, bool trace)
+{
+    struct sim_options options;
+    sim_options_of_seed(&options, seed);
+    options.plant = plant;
+    options.trace = trace;
+    return sim_run(&sim, seed, &options);
+}
+
 static void add(struct sim_statistics *sum, const struct sim_statistics *more)
 {
     sum->events += more->events;
@@ -57,9 +66,10 @@ static int run_campaign(uint64_t first, uint64_t last, enum sim_plant plant)
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (uint64_t seed = first; seed <= last; seed++) {
-        if (!sim_run(&sim, seed, plant, false)) {
-            printf("seed %llu: %s\n  to see it: sim --seed %llu --trace\n",
-                   (unsigned long long)seed, sim.failure, (unsigned long long)seed);
+        if (!run(seed, plant, false)) {
+            printf("seed %llu: %s: %s\n  to see it: sim --seed %llu --trace\n",
+                   (unsigned long long)seed, sim_checker_names[sim.checker], sim.failure,
+                   (unsigned long long)seed);
             failed++;
         }
         add(&sum, &sim.statistics);
@@ -83,7 +93,7 @@ static int run_campaign(uint64_t first, uint64_t last, enum sim_plant plant)
 
 static int run_one(uint64_t seed, enum sim_plant plant, bool trace)
 {
-    bool passed = sim_run(&sim, seed, plant, trace);
+    bool passed = run(seed, plant, trace);
     printf("seed %llu: %s\n", (unsigned long long)seed, passed ? "passed" : sim.failure);
     return !passed;
 }
@@ -94,7 +104,7 @@ static int run_plants(void)
     int unseen = 0;
     for (int plant = SIM_PLANT_NONE + 1; plant < SIM_PLANTS; plant++) {
         uint64_t seed = 1;
-        while (seed <= PLANT_SEEDS_MAX && sim_run(&sim, seed, (enum sim_plant)plant, false))
+        while (seed <= PLANT_SEEDS_MAX && run(seed, (enum sim_plant)plant, false))
             seed++;
         bool found = seed <= PLANT_SEEDS_MAX && sim.planted;
         if (found)
@@ -154,6 +164,9 @@ int main(int argc, char **argv)
         else
             return usage();
     }
+    sim.requests = sim_requests_new();
+    if (!sim.requests)
+        return 1;
     if (optind != argc || (one ? plants : trace || last < first))
         return usage();
     if (plants)

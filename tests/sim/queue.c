@@ -5,9 +5,10 @@
 void sim_queue_init(struct sim_queue *queue)
 {
     queue->count = 0;
+    queue->used = 0;
+    queue->taken = SIM_NOTHING_TAKEN;
+    queue->unused_count = 0;
     queue->order = 0;
-    for (uint32_t i = 0; i < SIM_EVENTS_MAX; i++)
-        queue->unused[i] = (uint16_t)i;
 }
 
 static bool is_before(const struct sim_queue *queue, uint32_t left, uint32_t right)
@@ -49,8 +50,9 @@ static void sink(struct sim_queue *queue, uint32_t place)
 
 static struct sim_event *insert(struct sim_queue *queue, uint64_t time_ns, uint64_t order)
 {
-    assert(queue->count < SIM_EVENTS_MAX);
-    uint16_t slot = queue->unused[queue->count];
+    assert(queue->count < SIM_EVENTS_MAX - 1);
+    uint16_t slot = queue->unused_count > 0 ? queue->unused[--queue->unused_count]
+                                            : (uint16_t)queue->used++;
     struct sim_event *event = &queue->events[slot];
     event->time_ns = time_ns;
     event->order = order;
@@ -66,26 +68,29 @@ struct sim_event *sim_queue_add(struct sim_queue *queue, enum sim_event_type typ
     event->type = type;
     event->thread = thread;
     event->token = 0;
+    event->incarnation = 0;
+    event->session = 0;
     return event;
 }
 
-bool sim_queue_take(struct sim_queue *queue, struct sim_event *event)
+const struct sim_event *sim_queue_take(struct sim_queue *queue)
 {
+    if (queue->taken != SIM_NOTHING_TAKEN)
+        queue->unused[queue->unused_count++] = (uint16_t)queue->taken;
+    queue->taken = SIM_NOTHING_TAKEN;
     if (queue->count == 0)
-        return false;
-    uint16_t slot = queue->heap[0];
-    *event = queue->events[slot];
+        return NULL;
+    queue->taken = queue->heap[0];
     queue->heap[0] = queue->heap[--queue->count];
-    queue->unused[queue->count] = slot;
     sink(queue, 0);
-    return true;
+    return &queue->events[queue->taken];
 }
 
 void sim_queue_put_back(struct sim_queue *queue, const struct sim_event *event, uint64_t time_ns)
 {
     struct sim_event *again = insert(queue, time_ns, event->order);
-    again->type = event->type;
-    again->thread = event->thread;
-    again->token = event->token;
-    again->signal = event->signal;
+    uint64_t order = event->order;
+    *again = *event;
+    again->time_ns = time_ns;
+    again->order = order;
 }

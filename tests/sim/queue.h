@@ -7,11 +7,15 @@
 
 #include "engine/protocol/step.h"
 
-#define SIM_EVENTS_MAX 4096u
+#define SIM_EVENTS_MAX 32768u
+#define SIM_NOTHING_TAKEN UINT32_MAX
 
 enum sim_event_type {
+    /* of a thread of a node */
     SIM_SIGNAL,      /* a signal reaches its thread */
     SIM_TIMER,       /* a machine of this thread may have reached its deadline */
+    SIM_NODE_FAILED, /* the hub says that a node died; token: which */
+    SIM_NODE_JOINED, /* … or that one came back */
     SIM_WORK,        /* an LDM's work ends; token: which */
     SIM_PROGRESS,    /* an LDM tells its sums */
     SIM_TROUBLE,     /* an LDM has trouble outside any work; token: of which backup */
@@ -22,22 +26,33 @@ enum sim_event_type {
     SIM_CLIENT_ABORT,
     SIM_CLIENT_REPEAT,
     SIM_CLIENT_OTHER,
+    SIM_CLIENT_VANISH,
+    /* of the world */
+    SIM_MISCHIEF, /* a fault that strikes a node or a link; token: which fault */
+    SIM_DETECT,   /* does a node still hear another? token: observer and observed */
+    SIM_JOIN,     /* can two nodes meet again? */
+    SIM_RESTART,  /* a node's process starts */
 };
 
 struct sim_event {
     enum sim_event_type type;
-    uint32_t thread; /* whose event it is */
+    uint32_t thread; /* whose event it is, or SIM_WORLD */
     uint64_t time_ns;
     uint64_t order;
     uint64_t token;
+    uint32_t incarnation; /* of the thread's node: the event dies with it */
+    uint32_t session;     /* of the link that a signal came by; 0: none */
     struct pst_signal signal;
 };
 
 struct sim_queue {
     uint32_t count;
+    uint32_t used; /* slots that were ever used: unused[] holds the free ones of them */
+    uint32_t taken; /* the slot of the event that was taken last */
     uint64_t order;
     uint16_t heap[SIM_EVENTS_MAX];
     uint16_t unused[SIM_EVENTS_MAX];
+    uint32_t unused_count;
     struct sim_event events[SIM_EVENTS_MAX];
 };
 
@@ -47,8 +62,8 @@ void sim_queue_init(struct sim_queue *queue);
 struct sim_event *sim_queue_add(struct sim_queue *queue, enum sim_event_type type, uint32_t thread,
                                 uint64_t time_ns);
 
-/* Takes the next event out; false when there is none. */
-bool sim_queue_take(struct sim_queue *queue, struct sim_event *event);
+/* Takes the next event out; NULL when there is none. It lies there until the next is taken. */
+const struct sim_event *sim_queue_take(struct sim_queue *queue);
 
 /* Puts an event that was taken back, for later, before all that were added after it. */
 void sim_queue_put_back(struct sim_queue *queue, const struct sim_event *event, uint64_t time_ns);

@@ -1,94 +1,40 @@
 /*
- * Simulator: the real machines of one node, from a seed, in one thread and in virtual time.
+ * Simulator: clusters of the real machines, from a seed, in one thread and in virtual time.
  *
- * Real are master, proxies and participants; LDM workers, sources, archive and client are models
- * (model_*.c) that do as the runtime promises, or fail as the seed says. Signals take a random
- * time; those between the same two threads keep their order, others do not. Checkers (checker_*.c)
- * look on and judge; nothing that they know flows back into the run.
+ * Real are master, proxies, participants and the rules that decide about files; LDM workers,
+ * sources, archives, disks, fabric and clients are models that do as the runtime promises, or fail
+ * as the seed says. Checkers (checker_*.c) look on and judge; nothing that they know flows back.
+ *
+ * world.c     the clock: takes events in their order; what a run does from its first seed to rest
+ * network.c   threads, links, FIFO, loss; member.c: who hears whom, who is declared dead
+ * node*.c     a node: its threads, its disk, its crash and its start
+ * client.c    those who ask for backups; writers.c: those who write meanwhile
  */
 #ifndef PST_TESTS_SIM_SIM_H
 #define PST_TESTS_SIM_SIM_H
 
 #include "engine/protocol/ldm.h"
+#include "tests/sim/backup.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/queue.h"
 #include "tests/sim/random.h"
 
-#define SIM_NODE 1u
-#define SIM_LDMS_MAX 8u
-#define SIM_SOURCES_MAX 3u
-#define SIM_FRAGMENTS_MAX 16u
-#define SIM_BACKUPS_MAX 12u
-#define SIM_INBOX_MAX 32u
+#define SIM_INBOX_MAX 256u
 #define SIM_WORKS_MAX 8u
-#define SIM_REQUESTS_MAX 4096u
 
 #define SIM_US UINT64_C(1000)
 #define SIM_MS UINT64_C(1000000)
 #define SIM_S UINT64_C(1000000000)
 
-/* The threads of the node, and the client. */
+/* The threads of a node: client, hub, archive, sources, LDMs. A thread of the cluster is
+ * index of its node × SIM_NODE_THREADS + one of these. */
 #define SIM_CLIENT 0u
 #define SIM_HUB 1u
 #define SIM_ARCHIVE 2u
 #define SIM_SOURCE 3u /* and those that follow */
 #define SIM_LDM (SIM_SOURCE + SIM_SOURCES_MAX)
-#define SIM_THREADS (SIM_LDM + SIM_LDMS_MAX)
-
-/* One LDM's part file. */
-struct sim_part {
-    bool exists;
-    bool open;       /* by its LDM, which has not closed, released or discarded it */
-    bool durable;    /* closed, with its trailer */
-    bool may_remain; /* its removal failed: that was told */
-    bool in_trouble;
-    struct pst_sums sums;
-};
-
-/* What one source did in one backup, in numbers of the run's clock of events; 0: not yet. */
-struct sim_cut {
-    uint64_t asked;
-    uint64_t frozen;
-    uint64_t snapshot;
-    uint64_t thawed;
-};
-
-enum sim_told { SIM_TOLD_NOTHING, SIM_TOLD_CONF, SIM_TOLD_REF, SIM_TOLD_COMPLETE, SIM_TOLD_ABORT };
-
-/* Everything there is of one backup: in the model directory, and in the client's mind. */
-struct sim_backup {
-    uint64_t uid_low;
-    uint64_t request_id;
-    uint32_t number;
-    uint32_t sequence; /* of its BACKUP_REQ */
-    bool is_bad;       /* its request is malformed */
-    bool single_threaded;
-    bool may_fail; /* faults are allowed */
-
-    enum sim_told told;
-    uint32_t requests; /* BACKUP_REQ, repeated ones too */
-    uint32_t refusals; /* BACKUP_REF */
-    uint32_t ends;
-    uint64_t asked_ns;
-    uint64_t ended_ns;
-    struct pst_backup_complete_rep complete;
-
-    bool directory;
-    bool directory_may_remain;
-    bool node_manifest;
-    uint32_t parts_told; /* ARCHIVE_PART_ORD */
-    uint32_t nodes_told; /* ARCHIVE_NODE_ORD */
-    bool was_decided;
-    bool decision; /* the cluster manifest exists */
-    bool copy;
-    struct sim_part parts[SIM_LDMS_MAX];
-
-    uint32_t fragments[SIM_SOURCES_MAX]; /* that the source has */
-    uint32_t listed[SIM_SOURCES_MAX];
-    uint32_t scanned[SIM_SOURCES_MAX][SIM_FRAGMENTS_MAX];
-    struct sim_cut cut[SIM_SOURCES_MAX];
-    uint64_t first_scan;
-};
+#define SIM_NODE_THREADS (SIM_LDM + SIM_LDMS_MAX)
+#define SIM_WORLD UINT32_MAX
 
 struct sim_work {
     uint64_t token; /* 0: not running */
@@ -99,18 +45,20 @@ struct sim_work {
 
 struct sim_ldm {
     struct pst_ldm_block block;
-    uint64_t timer_ns; /* when its timer is set for; 0: it is not */
+    uint64_t timer_ns;   /* when its timer is set for; 0: it is not */
+    uint64_t stalled_ns; /* until when the thread does not run */
+    bool fails;
     struct sim_work works[SIM_WORKS_MAX];
 };
 
 /* A thread that serves one request after the other. */
 struct sim_server {
     uint32_t count;
-    struct pst_signal inbox[SIM_INBOX_MAX];
     struct pst_signal current; /* gsn 0: none */
     uint64_t token;
     uint32_t error; /* how the current one ends */
     bool is_lost;
+    struct pst_signal inbox[SIM_INBOX_MAX];
 };
 
 struct sim_source {
@@ -124,17 +72,57 @@ struct sim_source {
     bool owned;       /* its fragments have owners */
     uint32_t next;
     uint32_t unscanned; /* listed and not yet done: the source lists few ahead */
+    struct sim_history history;
 };
 
-/* A REQ that was sent, for the checker of answers. */
-struct sim_request {
-    uint16_t gsn;
-    uint16_t sent; /* how often; only a client repeats itself */
-    uint16_t answers;
-    pst_ref sender_ref;
-    pst_ref receiver_ref;
-    uint64_t backup;
-    uint32_t sequence;
+/* What the archive's thread keeps in memory; the files are in the shares (backup.h). */
+struct sim_archive {
+    struct sim_server server;
+    struct sim_backup *backup; /* in work */
+    uint32_t parts;
+    uint64_t parts_told;                   /* ARCHIVE_PART_ORD, by LDM - 1 */
+    struct sim_manifest cluster;           /* being put together */
+    uint64_t manifest_at_hand[SIM_BACKUPS_MAX]; /* digests that came with a COMMIT */
+};
+
+struct sim_node {
+    uint32_t id; /* 1…; index + 1 */
+    uint32_t ldms_count;
+    uint32_t sources_count;
+    uint32_t incarnation; /* of its process; grows with each crash */
+    bool is_up;
+    uint64_t paused_until_ns;
+    uint64_t clock_ahead_ns; /* of the world's clock */
+    struct pst_proxy hub_proxy;
+    uint64_t hub_timer_ns;
+    struct pst_proxy ldm_proxy;
+    struct pst_master master;
+    struct sim_ldm ldms[SIM_LDMS_MAX];
+    struct sim_source sources[SIM_SOURCES_MAX];
+    struct sim_archive archive;
+    uint64_t pair_ns[SIM_NODE_THREADS][SIM_NODE_THREADS]; /* the last arrival, between threads */
+};
+
+/* From one node to another. */
+struct sim_link {
+    bool is_up;               /* the receiver takes the sender for alive */
+    uint64_t last_ns;         /* when the last signal arrives */
+    uint64_t blocked_ns;      /* until when nothing arrives: what is sent waits */
+    uint64_t lost_after_ns;   /* what arrives later is lost: its sender crashed */
+};
+
+struct sim_options {
+    uint32_t nodes;
+    uint32_t ldms[SIM_NODES_MAX];
+    uint32_t sources[SIM_NODES_MAX];
+    uint32_t backups;
+    uint32_t mischief; /* crashes, pauses, partitions and the like, tried */
+    bool enabled[SIM_FAULTS];
+    struct pst_timeouts timeouts;
+    uint64_t detect_ns; /* silence until a node is declared dead */
+    uint64_t hold_ns;   /* a source gives its freeze up after this */
+    enum sim_plant plant;
+    bool trace;
 };
 
 struct sim_statistics {
@@ -142,106 +130,177 @@ struct sim_statistics {
     uint64_t complete;
     uint64_t aborted;
     uint64_t refused;
+    uint64_t untold; /* the client vanished, or its node died */
     uint64_t stale_senders;
     uint64_t stray_answers;
+    uint64_t in_doubt;
     uint64_t faults[SIM_FAULTS];
-    uint64_t aborts_in[PST_MASTER_CLEANING + 1]; /* state of the master when a client's came */
+    uint64_t aborts_in[PST_MASTER_CLEANING + 1];  /* state of the master when a client's came */
+    uint64_t crashes_in[PST_MASTER_CLEANING + 1]; /* state of a master whose node died */
 };
+
+struct sim_script;
 
 struct sim {
     uint64_t seed;
-    bool trace;
-    enum sim_plant plant;
-    bool planted; /* the bug was at work */
+    struct sim_options options;
+    const struct sim_script *script; /* NULL: chance rules */
+    bool planted;                    /* the bug was at work */
 
     struct sim_random random;
-    struct sim_queue queue;
     uint64_t now_ns;
-    uint64_t clock;                             /* events of the cut, in order */
-    uint64_t tokens;                            /* given out */
-    uint64_t pair_ns[SIM_THREADS][SIM_THREADS]; /* when the last signal between these arrives */
-    uint64_t stalled_ns[SIM_THREADS];           /* until when the thread does not run */
-    bool calm;                                  /* no more faults: the last backups */
-    bool enabled[SIM_FAULTS];
+    uint64_t tokens; /* given out */
+    bool calm;       /* no more faults: the last backups */
+    bool swept;      /* every node has had a DEFINE since */
     bool fired[SIM_FAULTS];
 
-    struct pst_timeouts timeouts;
-    uint32_t ldms_count;
-    uint32_t sources_count;
-    struct pst_proxy hub_proxy;
-    uint64_t hub_timer_ns;
-    struct pst_proxy ldm_proxy;
-    struct pst_master master;
-    struct sim_ldm ldms[SIM_LDMS_MAX];
-    struct sim_source sources[SIM_SOURCES_MAX];
-    struct sim_server archive;
+    struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
+    uint32_t sessions[SIM_NODES_MAX][SIM_NODES_MAX];     /* [lower][higher]; grows with each join */
+    struct sim_writer writers[SIM_WRITERS];
 
     uint32_t backups_count;
     uint32_t backups_planned;
-    struct sim_backup backups[SIM_BACKUPS_MAX];
     struct sim_backup *running; /* the one that the client waits for; NULL between two */
-
-    uint32_t requests_count;
-    struct sim_request requests[SIM_REQUESTS_MAX];
+    uint32_t shares_count;
+    uint64_t digests; /* given out */
 
     struct sim_statistics statistics;
-    char failure[256]; /* empty: none */
+    enum sim_checker checker; /* who found what */
+    char failure[256];        /* empty: none */
+
+    /* What is set up as far as it is used: */
+    struct sim_node nodes[SIM_NODES_MAX];
+    struct sim_backup backups[SIM_BACKUPS_MAX];
+    struct sim_share shares[SIM_SHARES_MAX];
+    struct sim_queue queue;
+    struct sim_requests *requests; /* checker_answers.c */
 };
 
+/* world.c */
+
 /* Runs one seed from start to end. false: a checker found something, sim->failure says what. */
-bool sim_run(struct sim *sim, uint64_t seed, enum sim_plant plant, bool trace);
+bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options);
 
-/* The first failure counts. */
-void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* One line of the story, if it is told. */
-void sim_tell(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
-const char *sim_ref_name(pst_ref ref, char text[24]);
-void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal);
+/* The options that a seed means; swarm: they vary from seed to seed. */
+void sim_options_of_seed(struct sim_options *options, uint64_t seed);
 
 /* Whether this fault happens now. */
 bool sim_fault(struct sim *sim, enum sim_fault fault);
+void sim_count_fault(struct sim *sim, enum sim_fault fault);
 
 /* Whether this bug is planted; notes that it was at work. */
 bool sim_planted(struct sim *sim, enum sim_plant plant);
 
-/* From one thread to the one of signal->receiver_ref. */
-void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal);
-uint32_t sim_thread_of(pst_ref ref);
+/* An event of a thread: it dies with the process of its node. */
+struct sim_event *sim_later(struct sim *sim, enum sim_event_type type, uint32_t thread,
+                            uint64_t time_ns);
 uint64_t sim_delay_ns(struct sim *sim);
-struct sim_backup *sim_backup_of(struct sim *sim, uint64_t uid_low);
-
 /* A random time in which something past its deadline ends. */
 uint64_t sim_slow_ns(struct sim *sim);
+
+/* network.c */
+
+static inline struct sim_node *sim_node_of(struct sim *sim, uint32_t thread)
+{
+    return &sim->nodes[thread / SIM_NODE_THREADS];
+}
+
+static inline uint32_t sim_thread(const struct sim *sim, const struct sim_node *node,
+                                  uint32_t thread)
+{
+    return (uint32_t)(node - sim->nodes) * SIM_NODE_THREADS + thread;
+}
+
+uint32_t sim_thread_of(pst_ref ref);
+
+/* From one thread to the one of signal->receiver_ref. */
+void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal);
+void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions);
+
+/* Whether a signal that has come to its node may be heard there; puts off what a partition holds.
+ */
+bool sim_admit(struct sim *sim, const struct sim_event *event);
+
+/* The hub of a node tells all its threads; after what it has sent them before. */
+void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_type type,
+                      uint32_t about);
 
 /* Answers a REQ from the thread that it was sent to; the payload is the caller's to fill in. */
 struct pst_signal sim_answer(const struct pst_signal *request, uint32_t error);
 
-void sim_ldm_init(struct sim *sim, uint32_t index);
-void sim_ldm_event(struct sim *sim, const struct sim_event *event);
-void sim_ldm_work(struct sim *sim, uint32_t index, const struct pst_work *work);
-void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions);
+/* member.c */
+void sim_member_init(struct sim *sim);
+void sim_member_event(struct sim *sim, const struct sim_event *event);
+/* Something changed between this node and the others: they will notice, in time. */
+void sim_member_changed(struct sim *sim, uint32_t index);
+uint32_t sim_session(const struct sim *sim, uint32_t one, uint32_t other);
+void sim_member_suspect(struct sim *sim, uint32_t observer, uint32_t observed);
+bool sim_hears(const struct sim *sim, uint32_t observer, uint32_t observed);
 
-void sim_source_event(struct sim *sim, const struct sim_event *event);
-void sim_archive_event(struct sim *sim, const struct sim_event *event);
-void sim_client_start(struct sim *sim);
-void sim_client_event(struct sim *sim, const struct sim_event *event);
+/* mischief.c: what strikes nodes and links. */
+void sim_mischief_plan(struct sim *sim);
+void sim_mischief_event(struct sim *sim, const struct sim_event *event);
+/* Every node up, every link whole. */
+void sim_mischief_heal(struct sim *sim);
+
+/* node.c */
+void sim_node_init(struct sim *sim, uint32_t index);
+void sim_node_crash(struct sim *sim, struct sim_node *node, bool power_loss);
+void sim_node_start(struct sim *sim, struct sim_node *node);
+void sim_node_event(struct sim *sim, const struct sim_event *event);
+void sim_node_keep_statistics(struct sim *sim, const struct sim_node *node);
+uint64_t sim_node_now_ns(const struct sim *sim, const struct sim_node *node);
+/* Sets the timer of a thread for a deadline of the node's clock. */
+void sim_node_set_timer(struct sim *sim, struct sim_node *node, uint32_t thread,
+                        uint64_t deadline_ns, uint64_t *timer_ns);
+/* Its clock has jumped: timers are due sooner. */
+void sim_node_rearm(struct sim *sim, struct sim_node *node);
+
+
+void sim_ldm_init(struct sim *sim, struct sim_node *node, uint32_t index,
+                  const struct pst_set *nodes);
+void sim_ldm_event(struct sim *sim, struct sim_node *node, const struct sim_event *event);
+void sim_ldm_work(struct sim *sim, struct sim_node *node, uint32_t index,
+                  const struct pst_work *work);
+void sim_ldm_rearm(struct sim *sim, struct sim_node *node, uint32_t index);
+
+void sim_source_event(struct sim *sim, struct sim_node *node, const struct sim_event *event);
+/* The process is gone, and with it (or through its guard) what it held. */
+void sim_source_gone(struct sim *sim, struct sim_node *node, struct sim_source *source);
+
+void sim_archive_event(struct sim *sim, struct sim_node *node, const struct sim_event *event);
+/* The cluster manifest comes to a node with the COMMIT that names it. */
+void sim_archive_take_manifest(struct sim *sim, struct sim_node *node,
+                               const struct pst_signal *commit);
+void sim_archive_sweep(struct sim *sim, struct sim_node *node);
 
 /* The next request of a server's inbox, if it is free and there is one. */
 const struct pst_signal *sim_server_next(struct sim_server *server);
 void sim_server_add(struct sim_server *server, const struct pst_signal *signal);
 
-/* Checkers: while it runs … */
-void sim_check_sent(struct sim *sim, const struct pst_signal *signal);
-void sim_check_told(struct sim *sim, const struct pst_signal *signal);
-void sim_check_nesting(struct sim *sim);
-/* … when all is quiet … */
-void sim_check_answers(struct sim *sim);
-void sim_check_outcome(struct sim *sim);
-void sim_check_coverage(struct sim *sim);
-void sim_check_cut(struct sim *sim);
-void sim_check_rest(struct sim *sim);
-/* … and after the last, fault-free backups. */
-void sim_check_released(struct sim *sim);
+/* disk.c */
+void sim_disk_crash(struct sim *sim, struct sim_node *node, bool power_loss);
+
+/* backup.c */
+struct sim_backup *sim_backup_of(struct sim *sim, uint64_t uid_low);
+struct sim_share *sim_share_of(struct sim *sim, struct sim_backup *backup,
+                               const struct sim_node *node);
+
+/* client.c */
+void sim_client_start(struct sim *sim);
+void sim_client_event(struct sim *sim, const struct sim_event *event);
+/* The node that it talked to died. */
+void sim_client_lost(struct sim *sim, const struct sim_node *node);
+
+/* writers.c: what writers do until now, before a source freezes, thaws or takes its snapshot. */
+void sim_write(struct sim *sim);
+void sim_writers_thawed(struct sim *sim, const struct sim_node *node, uint32_t source);
+
+/* story.c: one line of the story, if it is told. */
+void sim_tell(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *sim_ref_name(pst_ref ref, char text[32]);
+void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, const char *fate);
+
+#include "tests/sim/checker.h"
 
 #endif

@@ -6,7 +6,7 @@
 
 void sim_tell(const struct sim *sim, const char *format, ...)
 {
-    if (!sim->trace)
+    if (!sim->options.trace)
         return;
     printf("[%11.3f ms] ", (double)sim->now_ns / (double)SIM_MS);
     va_list arguments;
@@ -16,50 +16,47 @@ void sim_tell(const struct sim *sim, const char *format, ...)
     putchar('\n');
 }
 
-const char *sim_ref_name(pst_ref ref, char text[24])
+const char *sim_ref_name(pst_ref ref, char text[32])
 {
-    unsigned instance = pst_ref_instance(ref);
-    switch (pst_ref_block(ref)) {
-    case PST_BLOCK_CLIENT:
-        return "CLIENT";
-    case PST_BLOCK_PROXY:
-        return instance == 0 ? "PROXY" : "PROXY in LDM 1";
-    case PST_BLOCK_BACKUP:
-        snprintf(text, 24, "LDM %u", instance);
-        return text;
-    case PST_BLOCK_SOURCE:
-        snprintf(text, 24, "SOURCE %u", instance);
-        return text;
-    case PST_BLOCK_ARCHIVE:
-        return "ARCHIVE";
-    case PST_BLOCK_OUTCOME:
-        return "OUTCOME";
-    }
-    return "nobody";
+    static const char *const blocks[] = {
+        [PST_BLOCK_CLIENT] = "CLIENT", [PST_BLOCK_PROXY] = "PROXY",     [PST_BLOCK_BACKUP] = "LDM",
+        [PST_BLOCK_SOURCE] = "SOURCE", [PST_BLOCK_ARCHIVE] = "ARCHIVE",
+    };
+    uint32_t block = pst_ref_block(ref);
+    const char *name = block < sizeof(blocks) / sizeof(*blocks) ? blocks[block] : NULL;
+    snprintf(text, 32, "%u.%s %u", pst_ref_node(ref), name ? name : "nobody",
+             pst_ref_instance(ref));
+    return text;
 }
 
-void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal)
+static void describe(const struct pst_signal *signal, char text[96])
 {
-    if (!sim->trace)
-        return;
-    char from[24];
-    char to[24];
-    char more[64] = "";
+    const union pst_payload *payload = &signal->payload;
     uint16_t request = pst_gsn_answered(signal->gsn);
-    bool is_ref =
-        (request != 0 && signal->gsn == PST_REF_OF(request)) || signal->gsn == PST_BACKUP_ABORT_REP;
+    bool is_ref = (request != 0 && signal->gsn == PST_REF_OF(request)) ||
+                  signal->gsn == PST_BACKUP_ABORT_REP;
+    char where[32];
+    text[0] = '\0';
     if (is_ref)
-        snprintf(more, sizeof(more), " error %u", signal->payload.ref.error);
+        snprintf(text, 96, " error %u at %s", payload->ref.error,
+                 sim_ref_name(payload->ref.where, where));
     else if (signal->gsn == PST_ABORT_BACKUP_ORD)
-        snprintf(more, sizeof(more), " %u error %u", signal->payload.abort.request,
-                 signal->payload.abort.error);
+        snprintf(text, 96, " %u error %u", payload->abort.request, payload->abort.error);
     else if (signal->gsn == PST_BACKUP_FRAGMENT_REQ || signal->gsn == PST_SOURCE_FRAGMENT_REP ||
              signal->gsn == PST_SOURCE_FRAGMENT_DONE_ORD)
-        snprintf(more, sizeof(more), " source %u fragment %llu owner %u",
-                 signal->payload.fragment.source,
-                 (unsigned long long)signal->payload.fragment.fragment,
-                 signal->payload.fragment.owner);
-    sim_tell(sim, "%s > %s: %s seq %u of %08x%s", sim_ref_name(signal->sender_ref, from),
+        snprintf(text, 96, " source %u fragment %llu owner %u", payload->fragment.source,
+                 (unsigned long long)payload->fragment.fragment, payload->fragment.owner);
+}
+
+void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, const char *fate)
+{
+    if (!sim->options.trace)
+        return;
+    char from[32];
+    char to[32];
+    char more[96];
+    describe(signal, more);
+    sim_tell(sim, "%s > %s: %s seq %u of %08x%s%s%s", sim_ref_name(signal->sender_ref, from),
              sim_ref_name(signal->receiver_ref, to), pst_gsn_name(signal->gsn), signal->sequence,
-             (unsigned)signal->backup, more);
+             (unsigned)signal->backup, more, fate ? ": " : "", fate ? fate : "");
 }

@@ -1,0 +1,122 @@
+/*
+ * Everything there is of one backup: in the clients' minds, and on each node's model disk.
+ *
+ * Of a file, `now` is what every process sees, `disk` what outlives a loss of power: entry and
+ * contents get there by their fsync. docs/testing.md, "Model disk".
+ */
+#ifndef PST_TESTS_SIM_BACKUP_H
+#define PST_TESTS_SIM_BACKUP_H
+
+#include "engine/protocol/signal.h"
+
+#define SIM_NODES_MAX 16u
+#define SIM_LDMS_MAX 16u
+#define SIM_SOURCES_MAX 2u
+#define SIM_FRAGMENTS_MAX 12u
+#define SIM_BACKUPS_MAX 24u
+#define SIM_SHARES_MAX (SIM_NODES_MAX * SIM_BACKUPS_MAX)
+#define SIM_WRITERS 2u
+
+enum sim_contents { SIM_BLANK, SIM_TORN, SIM_WHOLE };
+
+struct sim_version {
+    bool exists;
+    enum sim_contents contents;
+    uint64_t digest;
+};
+
+struct sim_file {
+    struct sim_version now;
+    struct sim_version disk;
+    bool is_being_written;
+};
+
+/* One LDM's part file. */
+struct sim_part {
+    struct sim_file file;
+    bool open;       /* by its LDM, which has not closed, released or discarded it */
+    bool closed;     /* whole: no trouble can come of it any more */
+    bool may_remain; /* its removal failed: that was told */
+    bool in_trouble;
+    struct pst_sums sums;
+    uint16_t scanned[SIM_SOURCES_MAX]; /* fragments in it, a bit each */
+};
+
+/* What writers did to a source: of each writer's chain of writes, the last one that it holds. */
+struct sim_history {
+    uint32_t last[SIM_WRITERS];
+};
+
+/* A client that writes here and there, one after the other, having seen the write before. */
+struct sim_writer {
+    uint32_t written; /* writes of its chain */
+    bool waits;       /* for the source that it writes to next, which is frozen */
+    uint32_t node;
+    uint32_t source;
+};
+
+/* What one source's snapshot holds of the writers' chains. */
+struct sim_cut {
+    bool taken;
+    uint64_t gci;
+    struct sim_history history;
+    uint32_t first_after[SIM_WRITERS]; /* the first write after it; 0: none */
+};
+
+/* The contents of a cluster manifest. */
+struct sim_manifest {
+    uint64_t digest;
+    uint64_t backup;
+    uint32_t number;
+    uint64_t start_gci;
+    struct pst_set nodes;
+    uint64_t node_digests[SIM_NODES_MAX];
+    struct pst_sums sums;
+};
+
+/* What one node has of one backup. */
+struct sim_share {
+    uint32_t backup; /* index */
+    uint32_t node;   /* index */
+    struct sim_file directory;
+    uint32_t number;
+    uint32_t parts_count; /* that the node manifest names */
+    bool may_remain;      /* a removal failed: that was told */
+    struct sim_file node_manifest;
+    uint64_t part_digests[SIM_LDMS_MAX]; /* in the node manifest */
+    uint64_t manifest_gci;
+    struct sim_file cluster_manifest;
+    struct sim_part parts[SIM_LDMS_MAX];
+    uint32_t fragments[SIM_SOURCES_MAX]; /* that the source has at the cut */
+    struct sim_cut cuts[SIM_SOURCES_MAX];
+    bool was_in_doubt;
+};
+
+enum sim_told { SIM_TOLD_NOTHING, SIM_TOLD_CONF, SIM_TOLD_REF, SIM_TOLD_COMPLETE, SIM_TOLD_ABORT };
+
+struct sim_backup {
+    uint64_t uid_low;
+    uint64_t request_id;
+    uint32_t number;   /* asked for */
+    uint32_t sequence; /* of its BACKUP_REQ */
+    uint32_t master;   /* index of the node that it is asked of */
+    bool is_bad;       /* its request is malformed */
+    bool single_threaded;
+    bool may_fail;  /* faults are allowed */
+    bool is_deaf;   /* the client is gone, or its node died: nothing more is heard */
+
+    enum sim_told told;
+    uint32_t error;    /* of the end */
+    uint32_t requests; /* BACKUP_REQ, repeated ones too */
+    uint32_t refusals; /* BACKUP_REF */
+    uint32_t ends;
+    uint64_t asked_ns;
+    uint64_t ended_ns;
+    struct pst_backup_complete_rep complete;
+
+    bool was_decided;
+    struct sim_manifest manifest;            /* of the decision */
+    struct sim_share *shares[SIM_NODES_MAX]; /* NULL: the node has never heard of it */
+};
+
+#endif

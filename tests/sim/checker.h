@@ -1,0 +1,51 @@
+/*
+ * Checkers: each judges one promise, in its own file, from what it sees; none changes the run.
+ */
+#ifndef PST_TESTS_SIM_CHECKER_H
+#define PST_TESTS_SIM_CHECKER_H
+
+#include "tests/sim/backup.h"
+#include "tests/sim/fault.h"
+
+struct sim;
+struct sim_node;
+struct sim_requests;
+
+/* The first failure counts. */
+void sim_fail(struct sim *sim, enum sim_checker checker, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Answers: each REQ that came to a machine has one CONF or REF, at senderRef. */
+struct sim_requests *sim_requests_new(void);
+void sim_check_answers_init(struct sim *sim);
+void sim_check_sent(struct sim *sim, const struct pst_signal *signal);
+void sim_check_delivered(struct sim *sim, const struct pst_signal *signal);
+void sim_check_told(struct sim *sim, struct sim_backup *backup, const struct pst_signal *signal);
+void sim_check_answers(struct sim *sim);
+
+/* Outcome: never committed here and aborted there. */
+void sim_check_decided(struct sim *sim, const struct sim_backup *backup,
+                       const struct sim_manifest *manifest);
+void sim_check_outcome(struct sim *sim);
+
+/* Cut: no B without A, against the writers' chains. */
+void sim_check_cut(struct sim *sim);
+
+/* Restore: from any one copy of the cluster manifest and the parts that it names. */
+void sim_check_restore(struct sim *sim);
+
+/* Files: what an aborted backup leaves, and who removes what. */
+void sim_check_removal(struct sim *sim, const struct sim_node *node,
+                       const struct sim_share *share);
+void sim_check_sweep(struct sim *sim, const struct sim_node *node, const struct sim_share *share);
+void sim_check_files(struct sim *sim);
+
+/* Liveness: all ends in bounded time. */
+void sim_check_liveness(struct sim *sim);
+void sim_check_nesting(struct sim *sim, const struct sim_node *node);
+
+/* Resources: what is held at rest; and after the last backups, the senders. */
+void sim_check_resources(struct sim *sim);
+void sim_check_released(struct sim *sim);
+
+#endif

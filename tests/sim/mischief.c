@@ -1,0 +1,167 @@
+/* What strikes nodes and links: planned when a run begins, at a time when a backup may be anywhere;
+ * and the healing of it all. */
+#include "tests/sim/sim.h"
+
+#include <assert.h>
+
+#define OUTAGE_MAX_NS (12 * SIM_S)
+
+static const enum sim_fault kinds[] = {SIM_FAULT_PARTITION,  SIM_FAULT_PARTITION_ONE_WAY,
+                                       SIM_FAULT_SUSPICION,  SIM_FAULT_CRASH,
+                                       SIM_FAULT_POWER_LOSS, SIM_FAULT_PAUSE,
+                                       SIM_FAULT_CLOCK_JUMP};
+
+static uint64_t some_time_ns(struct sim *sim)
+{
+    static const uint64_t most_ns[] = {50 * SIM_MS, 200 * SIM_MS, 500 * SIM_MS, 2 * SIM_S,
+                                       10 * SIM_S};
+    return sim_random_between(&sim->random, SIM_MS, most_ns[sim_random_next(&sim->random) % 5]);
+}
+
+void sim_mischief_plan(struct sim *sim)
+{
+    uint64_t time_ns = sim->now_ns;
+    for (uint32_t i = 0; i < sim->options.mischief; i++) {
+        enum sim_fault kind = kinds[sim_random_next(&sim->random) % (sizeof(kinds) / sizeof(*kinds))];
+        time_ns += some_time_ns(sim);
+        if (sim->options.enabled[kind])
+            sim_queue_add(&sim->queue, SIM_MISCHIEF, SIM_WORLD, time_ns)->token = kind;
+    }
+}
+
+static uint32_t any_node(struct sim *sim)
+{
+    return (uint32_t)sim_random_between(&sim->random, 0, sim->options.nodes - 1);
+}
+
+static void crash(struct sim *sim, struct sim_node *node, bool power_loss)
+{
+    if (!node->is_up)
+        return;
+    sim_count_fault(sim, power_loss ? SIM_FAULT_POWER_LOSS : SIM_FAULT_CRASH);
+    sim_tell(sim, "node %u %s", node->id, power_loss ? "loses power" : "is killed");
+    sim_node_crash(sim, node, power_loss);
+    uint64_t away_ns = sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
+    if (sim_fault(sim, SIM_FAULT_RESTART_SOON))
+        away_ns = sim_random_between(&sim->random, SIM_MS, sim->options.detect_ns / 2);
+    sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, sim->now_ns + away_ns)->token = node->id - 1;
+}
+
+static void pause_node(struct sim *sim, struct sim_node *node)
+{
+    if (!node->is_up || node->paused_until_ns > sim->now_ns)
+        return;
+    sim_count_fault(sim, SIM_FAULT_PAUSE);
+    uint64_t length_ns = sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
+    sim_tell(sim, "node %u is stopped for %.3f ms", node->id, (double)length_ns / (double)SIM_MS);
+    node->paused_until_ns = sim->now_ns + length_ns;
+    sim_member_changed(sim, node->id - 1);
+    sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, node->paused_until_ns)->token = node->id - 1;
+}
+
+/* From one set of nodes to the other, and back unless it is one-way. */
+static void partition(struct sim *sim, bool one_way)
+{
+    if (sim->options.nodes < 2)
+        return;
+    uint32_t side = (uint32_t)sim_random_between(&sim->random, 1, (1u << sim->options.nodes) - 2);
+    uint64_t until_ns = sim->now_ns + sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
+    sim_count_fault(sim, one_way ? SIM_FAULT_PARTITION_ONE_WAY : SIM_FAULT_PARTITION);
+    sim_tell(sim, "a partition%s: nodes %#x from the others, for %.3f ms",
+             one_way ? ", one way" : "", side, (double)(until_ns - sim->now_ns) / (double)SIM_MS);
+    for (uint32_t from = 0; from < sim->options.nodes; from++) {
+        for (uint32_t to = 0; to < sim->options.nodes; to++) {
+            bool out = (side >> from & 1) && !(side >> to & 1);
+            bool in = !one_way && !(side >> from & 1) && (side >> to & 1);
+            if ((out || in) && sim->links[from][to].blocked_ns < until_ns)
+                sim->links[from][to].blocked_ns = until_ns;
+        }
+    }
+    for (uint32_t i = 0; i < sim->options.nodes; i++) {
+        if (!(side >> i & 1))
+            continue;
+        sim_member_changed(sim, i);
+        sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, until_ns)->token = i;
+    }
+}
+
+static void suspect(struct sim *sim)
+{
+    uint32_t observer = any_node(sim);
+    uint32_t observed = any_node(sim);
+    if (observer == observed || !sim_hears(sim, observer, observed))
+        return;
+    sim_count_fault(sim, SIM_FAULT_SUSPICION);
+    sim_member_suspect(sim, observer, observed);
+}
+
+static void jump_clock(struct sim *sim, struct sim_node *node)
+{
+    if (!node->is_up)
+        return;
+    sim_count_fault(sim, SIM_FAULT_CLOCK_JUMP);
+    uint64_t ahead_ns = sim_random_between(&sim->random, SIM_MS, 20 * SIM_S);
+    sim_tell(sim, "the clock of node %u jumps by %.3f ms", node->id,
+             (double)ahead_ns / (double)SIM_MS);
+    node->clock_ahead_ns += ahead_ns;
+    sim_node_rearm(sim, node);
+}
+
+static void strike(struct sim *sim, enum sim_fault kind)
+{
+    struct sim_node *node = &sim->nodes[any_node(sim)];
+    switch (kind) {
+    case SIM_FAULT_CRASH:
+    case SIM_FAULT_POWER_LOSS:
+        crash(sim, node, kind == SIM_FAULT_POWER_LOSS);
+        break;
+    case SIM_FAULT_PAUSE:
+        pause_node(sim, node);
+        break;
+    case SIM_FAULT_PARTITION:
+    case SIM_FAULT_PARTITION_ONE_WAY:
+        partition(sim, kind == SIM_FAULT_PARTITION_ONE_WAY);
+        break;
+    case SIM_FAULT_SUSPICION:
+        suspect(sim);
+        break;
+    case SIM_FAULT_CLOCK_JUMP:
+        jump_clock(sim, node);
+        break;
+    default:
+        assert(!"no fault of a node or a link");
+    }
+}
+
+/* A node starts, or goes on after a pause, or is heard again: the others notice. */
+static void come_back(struct sim *sim, uint32_t index)
+{
+    struct sim_node *node = &sim->nodes[index];
+    if (!node->is_up)
+        sim_node_start(sim, node);
+    else
+        sim_member_changed(sim, index);
+}
+
+void sim_mischief_event(struct sim *sim, const struct sim_event *event)
+{
+    if (event->type == SIM_MISCHIEF)
+        strike(sim, (enum sim_fault)event->token);
+    else
+        come_back(sim, (uint32_t)event->token);
+}
+
+void sim_mischief_heal(struct sim *sim)
+{
+    for (uint32_t from = 0; from < sim->options.nodes; from++) {
+        for (uint32_t to = 0; to < sim->options.nodes; to++)
+            sim->links[from][to].blocked_ns = 0;
+    }
+    for (uint32_t i = 0; i < sim->options.nodes; i++) {
+        struct sim_node *node = &sim->nodes[i];
+        node->paused_until_ns = 0;
+        for (uint32_t ldm = 0; ldm < node->ldms_count; ldm++)
+            node->ldms[ldm].stalled_ns = 0;
+        come_back(sim, i);
+    }
+}

@@ -1,0 +1,244 @@
+/*
+ * Who a signal goes to, when it arrives, and what becomes of it on its way.
+ *
+ * The fabric: from one node to another signals keep their order, and none is lost while both
+ * processes live and neither was declared dead. A partition holds them; a crash loses the last of
+ * them. Each time that two nodes meet again their link has a new session: what was sent in an
+ * earlier one is never heard. Inside a node, two threads' signals keep their order.
+ */
+#include "tests/sim/sim.h"
+
+#include <assert.h>
+#include <string.h>
+
+uint32_t sim_thread_of(pst_ref ref)
+{
+    uint32_t instance = pst_ref_instance(ref);
+    uint32_t node = (pst_ref_node(ref) - 1) * SIM_NODE_THREADS;
+    assert(pst_ref_node(ref) >= 1 && pst_ref_node(ref) <= SIM_NODES_MAX);
+    switch (pst_ref_block(ref)) {
+    case PST_BLOCK_CLIENT:
+        return node + SIM_CLIENT;
+    case PST_BLOCK_PROXY:
+        return node + (instance == 1 ? SIM_LDM : SIM_HUB);
+    case PST_BLOCK_ARCHIVE:
+        return node + SIM_ARCHIVE;
+    case PST_BLOCK_SOURCE:
+        assert(instance < SIM_SOURCES_MAX);
+        return node + SIM_SOURCE + instance;
+    case PST_BLOCK_BACKUP:
+        assert(instance >= 1 && instance <= SIM_LDMS_MAX);
+        return node + SIM_LDM + instance - 1;
+    }
+    assert(!"a ref that names nobody");
+    return node;
+}
+
+struct pst_signal sim_answer(const struct pst_signal *request, uint32_t error)
+{
+    uint16_t gsn = error != 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
+    struct pst_signal answer = {
+        .gsn = gsn,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(gsn),
+        .sender_ref = request->receiver_ref,
+        .receiver_ref = request->sender_ref,
+        .backup = request->backup,
+        .sequence = request->sequence,
+    };
+    answer.payload.order.master_ref = request->payload.order.master_ref;
+    if (error != 0) {
+        answer.payload.ref.error = error;
+        answer.payload.ref.where = request->receiver_ref;
+    }
+    return answer;
+}
+
+uint64_t sim_delay_ns(struct sim *sim)
+{
+    uint64_t kind = sim_random_next(&sim->random) % 100;
+    uint64_t most_ns = kind < 85 ? 200 * SIM_US : kind < 98 ? 5 * SIM_MS : 40 * SIM_MS;
+    return sim_random_between(&sim->random, SIM_US, most_ns);
+}
+
+/* After what was sent before between these threads of a node. */
+static uint64_t in_order_ns(struct sim_node *node, uint32_t from, uint32_t to, uint64_t time_ns)
+{
+    uint64_t *last_ns = &node->pair_ns[from % SIM_NODE_THREADS][to % SIM_NODE_THREADS];
+    if (time_ns < *last_ns)
+        time_ns = *last_ns;
+    *last_ns = time_ns;
+    return time_ns;
+}
+
+/* On the link, and then through the receiver's hub. */
+static uint64_t crosses_ns(struct sim *sim, uint32_t from, uint32_t to)
+{
+    struct sim_link *link = &sim->links[from / SIM_NODE_THREADS][to / SIM_NODE_THREADS];
+    uint64_t time_ns = sim->now_ns + sim_delay_ns(sim);
+    if (sim_fault(sim, SIM_FAULT_LINK_SLOW))
+        time_ns += sim_slow_ns(sim);
+    if (time_ns < link->last_ns)
+        time_ns = link->last_ns;
+    link->last_ns = time_ns;
+    return time_ns;
+}
+
+static void deliver_at(struct sim *sim, uint32_t from, const struct pst_signal *signal,
+                       uint64_t later_ns)
+{
+    uint32_t to = sim_thread_of(signal->receiver_ref);
+    struct sim_node *node = sim_node_of(sim, to);
+    uint32_t session = 0;
+    uint64_t time_ns;
+    if (sim_node_of(sim, from) == node) {
+        time_ns = in_order_ns(node, from, to, sim->now_ns + sim_delay_ns(sim));
+    } else {
+        session = sim_session(sim, from / SIM_NODE_THREADS, to / SIM_NODE_THREADS);
+        time_ns = in_order_ns(node, SIM_HUB, to, crosses_ns(sim, from, to));
+    }
+    struct sim_event *event = sim_later(sim, SIM_SIGNAL, to, time_ns + later_ns);
+    event->session = session;
+    event->token = from / SIM_NODE_THREADS;
+    event->signal = *signal;
+}
+
+bool sim_admit(struct sim *sim, const struct sim_event *event)
+{
+    if (event->session == 0)
+        return true;
+    uint32_t from = (uint32_t)event->token;
+    uint32_t to = event->thread / SIM_NODE_THREADS;
+    struct sim_link *link = &sim->links[from][to];
+    if (event->session != sim_session(sim, from, to) || !link->is_up ||
+        event->time_ns > link->lost_after_ns) {
+        sim_tell_signal(sim, &event->signal, "lost with its link");
+        return false;
+    }
+    if (link->blocked_ns > sim->now_ns) {
+        sim_queue_put_back(&sim->queue, event, link->blocked_ns);
+        return false;
+    }
+    return true;
+}
+
+static bool is_from_ldm_to_hub(const struct pst_signal *signal)
+{
+    return pst_gsn_answered(signal->gsn) != 0 &&
+           sim_thread_of(signal->sender_ref) % SIM_NODE_THREADS >= SIM_LDM &&
+           sim_thread_of(signal->receiver_ref) % SIM_NODE_THREADS == SIM_HUB;
+}
+
+/* The bugs that are planted in the runtime's routing. false: the signal goes nowhere. */
+static bool spoil(struct sim *sim, uint32_t from, struct pst_signal *signal)
+{
+    bool is_from_hub = from % SIM_NODE_THREADS == SIM_HUB;
+    bool is_from_proxy = pst_gsn_answered(signal->gsn) != 0 && is_from_hub;
+    if (is_from_proxy && sim_planted(sim, SIM_PLANT_NO_REWRITE))
+        signal->sender_ref = pst_ref_make(pst_ref_node(signal->sender_ref), PST_BLOCK_BACKUP, 2);
+    if (is_from_proxy && sim_planted(sim, SIM_PLANT_NO_ANSWER))
+        return false;
+    if (is_from_ldm_to_hub(signal)) {
+        if (sim_planted(sim, SIM_PLANT_ANSWER_TO_MASTER))
+            signal->receiver_ref = signal->payload.order.master_ref;
+        if (sim_planted(sim, SIM_PLANT_WRONG_SEQUENCE))
+            signal->sequence++;
+        if (sim_planted(sim, SIM_PLANT_ANSWERS_TWICE)) {
+            sim_check_sent(sim, signal);
+            deliver_at(sim, from, signal, 0);
+        }
+    }
+    if (signal->gsn == PST_STOP_BACKUP_REQ && sim_planted(sim, SIM_PLANT_REUSES_SEQUENCE))
+        signal->sequence = 1;
+    bool is_end = signal->gsn == PST_BACKUP_COMPLETE_REP || signal->gsn == PST_BACKUP_ABORT_REP;
+    if (is_end && sim_planted(sim, SIM_PLANT_ENDS_TWICE))
+        deliver_at(sim, from, signal, 0);
+    return !(is_from_hub && signal->gsn == PST_CLEANUP_BACKUP_REQ &&
+             sim_planted(sim, SIM_PLANT_NO_CLEANUP));
+}
+
+/* Between the threads of a node only: the fabric loses nothing. The archive tells its decision. */
+static bool may_be_lost(const struct pst_signal *signal)
+{
+    uint16_t request = pst_gsn_answered(signal->gsn);
+    return request != 0 && request != PST_ARCHIVE_DECIDE_REQ && request != PST_BACKUP_REQ &&
+           pst_ref_node(signal->sender_ref) == pst_ref_node(signal->receiver_ref);
+}
+
+/* What nobody sent, or sent once: machines must not be misled by it. */
+static void add_hostile(struct sim *sim, uint32_t from, const struct pst_signal *signal)
+{
+    uint16_t request = pst_gsn_answered(signal->gsn);
+    if (request == 0 || request == PST_BACKUP_REQ)
+        return;
+    if (sim_fault(sim, SIM_FAULT_ANSWER_TWICE))
+        deliver_at(sim, from, signal, sim_slow_ns(sim));
+    if (sim_fault(sim, SIM_FAULT_ANSWER_FORGED)) {
+        struct pst_signal forged = *signal;
+        forged.sender_ref ^= (uint32_t)(sim_random_next(&sim->random) % 2 ? 32 : 64);
+        deliver_at(sim, from, &forged, 0);
+    }
+}
+
+void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal)
+{
+    struct pst_signal copy = *signal;
+    if (!spoil(sim, from, &copy))
+        return;
+    sim_check_sent(sim, &copy);
+    uint32_t to = sim_thread_of(copy.receiver_ref);
+    uint32_t from_node = from / SIM_NODE_THREADS;
+    uint32_t to_node = to / SIM_NODE_THREADS;
+    if (from_node != to_node && !sim->links[to_node][from_node].is_up) {
+        sim_tell_signal(sim, &copy, "not sent: its receiver was declared dead");
+        return;
+    }
+    if (may_be_lost(&copy) && sim_fault(sim, SIM_FAULT_ANSWER_LOST)) {
+        sim_tell_signal(sim, &copy, "lost");
+        return;
+    }
+    add_hostile(sim, from, &copy);
+    deliver_at(sim, from, &copy, 0);
+}
+
+static void send_fan_out(struct sim *sim, uint32_t thread, const struct pst_send *send)
+{
+    struct pst_signal signal = send->signal;
+    pst_ref to = signal.receiver_ref;
+    for (uint32_t word = 0; word < 4; word++) {
+        for (uint64_t left = send->targets.words[word]; left != 0; left &= left - 1) {
+            uint32_t member = word * 64 + (uint32_t)__builtin_ctzll(left);
+            uint32_t node = send->route == PST_ROUTE_NODES ? member + 1 : pst_ref_node(to);
+            uint32_t instance = send->route == PST_ROUTE_NODES  ? pst_ref_instance(to)
+                                : send->route == PST_ROUTE_LDMS ? member + 1
+                                                                : member;
+            signal.receiver_ref = pst_ref_make(node, pst_ref_block(to), instance);
+            sim_send(sim, thread, &signal);
+        }
+    }
+}
+
+void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions)
+{
+    for (uint32_t i = 0; i < actions->sends_count; i++) {
+        if (actions->sends[i].route == PST_ROUTE_ONE)
+            sim_send(sim, thread, &actions->sends[i].signal);
+        else
+            send_fan_out(sim, thread, &actions->sends[i]);
+    }
+    for (uint32_t i = 0; i < actions->works_count; i++)
+        sim_ldm_work(sim, sim_node_of(sim, thread), thread % SIM_NODE_THREADS - SIM_LDM,
+                     &actions->works[i]);
+}
+
+void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_type type,
+                      uint32_t about)
+{
+    uint32_t hub = sim_thread(sim, node, SIM_HUB);
+    sim_later(sim, type, hub, sim->now_ns)->token = about;
+    for (uint32_t i = 0; i < node->ldms_count; i++) {
+        uint32_t to = sim_thread(sim, node, SIM_LDM + i);
+        uint64_t time_ns = in_order_ns(node, hub, to, sim->now_ns + sim_delay_ns(sim));
+        sim_later(sim, type, to, time_ns)->token = about;
+    }
+}
