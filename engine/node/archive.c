@@ -118,8 +118,11 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     }
 }
 
-int pst_archive_define(struct pst_archive *archive, const struct pst_define_backup_req *define)
+int pst_archive_define(struct pst_archive *archive, const struct pst_define_backup_req *define,
+                       uint32_t *highest)
 {
+    if (pst_ref_node(define->master_ref) != archive->config->node)
+        pst_archive_sweep(archive); /* the master's archive has swept to find the number */
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->plan->ldms;
@@ -127,9 +130,12 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     struct pst_name name = pst_name_backup(define->number);
     struct pst_durable_context context = {.fault = archive->config->archive_fault};
     int error = pst_durable_mkdir(archive->directory_fd, name.text, 0700, &context);
+    if (error == -EEXIST) {
+        error = highest_number(archive->directory_fd, highest);
+        error = error < 0 ? error : -PST_E_NUMBER_EXISTS;
+    }
     if (error < 0)
-        return failed(archive, name.text, context.failed_step,
-                      error == -EEXIST ? -PST_E_NUMBER_EXISTS : error);
+        return failed(archive, name.text, context.failed_step, error);
     archive->directory_made = true;
     return make_part_directories(archive);
 }

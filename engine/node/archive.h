@@ -27,9 +27,9 @@ struct pst_archive {
 /* The number to use: wanted, if it is free, or for 0 the highest that exists + 1. */
 PST_MUST_USE int pst_archive_number(struct pst_archive *archive, uint32_t wanted, uint32_t *number);
 
-/* Makes the directories of a backup. -PST_E_NUMBER_EXISTS. */
+/* Makes the directories of a backup. -PST_E_NUMBER_EXISTS: *highest is the highest that does. */
 PST_MUST_USE int pst_archive_define(struct pst_archive *archive,
-                                    const struct pst_define_backup_req *define);
+                                    const struct pst_define_backup_req *define, uint32_t *highest);
 
 void pst_archive_add_part(struct pst_archive *archive, const struct pst_archive_item *part);
 void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_item *node);
@@ -47,8 +47,8 @@ PST_MUST_USE int pst_archive_commit(struct pst_archive *archive);
 /* Removes what pst_archive_define() and the manifests made, LDMs having removed their parts. */
 PST_MUST_USE int pst_archive_clean_up(struct pst_archive *archive);
 
-/* Removes what backups of this node left that never came to a decision (archive_sweep.c). The
- * directory is locked: none of them is running. */
+/* Removes what backups of this node left that never came to a decision, but for the one in work
+ * (archive_sweep.c). */
 void pst_archive_sweep(struct pst_archive *archive);
 
 #endif

@@ -10,6 +10,7 @@
 #include "engine/format/chunk.h"
 #include "engine/format/names.h"
 #include "engine/node/archive.h"
+#include "engine/protocol/debris.h"
 #include "io/durable.h"
 
 /* A part that was never begun: created, perhaps preallocated, but without its header. */
@@ -100,17 +101,25 @@ static void remove_manifests(struct pst_archive *archive, int backup_fd, uint32_
     unlinkat(backup_fd, temporary, 0);
 }
 
-/* A backup of one node: its own cluster manifest is the decision, so without it there was none. */
+static bool has(int backup_fd, const char *name)
+{
+    return faccessat(backup_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 static void sweep_backup(struct pst_archive *archive, uint32_t number)
 {
     struct pst_name name = pst_name_backup(number);
-    struct pst_name cluster = pst_name_cluster_manifest(number);
     int fd =
         openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
-    bool decided = faccessat(fd, cluster.text, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
-    if (decided) {
+    struct pst_debris debris = {
+        .is_at_work = archive->backup != 0 && archive->node.common.number == number,
+        .is_committed = has(fd, pst_name_cluster_manifest(number).text),
+        .is_prepared = has(fd, pst_name_node_manifest(number, archive->config->node).text),
+        .is_alone = true, /* a node manifest names no other nodes */
+    };
+    if (pst_debris_judge(&debris) != PST_DEBRIS_REMOVE) {
         close(fd);
         return;
     }

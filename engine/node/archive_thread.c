@@ -73,7 +73,10 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
         answer(thread, signal, look_for_number(thread, signal, &conf), &conf);
         break;
     case PST_ARCHIVE_DEFINE_REQ:
-        answer(thread, signal, pst_archive_define(thread->archive, &signal->payload.define), &conf);
+        answer(
+            thread, signal,
+            pst_archive_define(thread->archive, &signal->payload.define, &conf.payload.ref.number),
+            &conf);
         break;
     case PST_ARCHIVE_MANIFEST_REQ:
     case PST_ARCHIVE_DECIDE_REQ:

@@ -130,6 +130,15 @@ static void end(struct pst_master *master, struct pst_actions *actions)
     master->sender = NULL;
 }
 
+/* A node knows of higher numbers than the master's: it was away when they were given out. */
+static bool may_renumber(const struct pst_master *master)
+{
+    return master->error == PST_E_NUMBER_EXISTS && master->number_is_free &&
+           master->highest_number >= master->request.number &&
+           master->highest_number < PST_BACKUP_NUMBER_MAX &&
+           master->numbers_tried < PST_MASTER_NUMBERS_MAX;
+}
+
 static void fill(const struct pst_master *master, uint16_t gsn, union pst_payload *payload)
 {
     payload->order.master_ref = master->self_ref;
@@ -241,6 +250,17 @@ static void enter(struct pst_master *master, enum pst_master_state state,
     fill(master, transition->gsn, &signal->payload);
 }
 
+/* All have cleaned up: once more, above all numbers that are known by now. */
+static void renumber(struct pst_master *master, struct pst_actions *actions)
+{
+    master->numbers_tried++;
+    master->request.number = master->highest_number + 1;
+    master->participants = master->nodes;
+    master->error = 0;
+    master->where = 0;
+    enter(master, PST_MASTER_DEFINING, actions);
+}
+
 /* The last answer to this state's REQ has come. */
 static void leave(struct pst_master *master, struct pst_actions *actions)
 {
@@ -251,6 +271,10 @@ static void leave(struct pst_master *master, struct pst_actions *actions)
     master->sender = NULL;
     if (state == PST_MASTER_ABORTING) {
         enter(master, PST_MASTER_CLEANING, actions);
+        return;
+    }
+    if (state == PST_MASTER_CLEANING && error == 0 && may_renumber(master)) {
+        renumber(master, actions);
         return;
     }
     if (state == PST_MASTER_COMMITTING || state == PST_MASTER_CLEANING) {
@@ -288,6 +312,9 @@ static void on_backup_req(struct pst_master *master, const struct pst_signal *re
     master->client_ref = request->sender_ref;
     master->client_sequence = request->sequence;
     master->client_confirmed = false;
+    master->number_is_free = wanted->number == 0;
+    master->highest_number = 0;
+    master->numbers_tried = 0;
     master->participants = master->nodes;
     master->error = 0;
     master->where = 0;
@@ -359,6 +386,12 @@ static bool may_abort(const struct pst_master *master)
     return master->state >= PST_MASTER_NUMBERING && master->state <= PST_MASTER_STOPPING;
 }
 
+static void note_number(struct pst_master *master, const struct pst_ref_payload *ref)
+{
+    if (ref->error == PST_E_NUMBER_EXISTS && ref->number > master->highest_number)
+        master->highest_number = ref->number;
+}
+
 static void on_answer(struct pst_master *master, const struct pst_signal *answer,
                       struct pst_actions *actions)
 {
@@ -367,6 +400,8 @@ static void on_answer(struct pst_master *master, const struct pst_signal *answer
     if (!sender)
         return;
     assert(sender == master->sender);
+    if (answer->gsn == PST_DEFINE_BACKUP_REF)
+        note_number(master, &answer->payload.ref);
     if (master->state != PST_MASTER_ABORTING)
         collect(master, answer, member, actions);
     if (pst_set_is_empty(&sender->waiting))
@@ -380,8 +415,12 @@ static void on_abort(struct pst_master *master, const struct pst_signal *order,
                      struct pst_actions *actions)
 {
     const struct pst_abort_backup_ord *abort = &order->payload.abort;
-    if (!may_abort(master) || master->backup != order->backup)
+    if (master->state == PST_MASTER_IDLE || master->backup != order->backup)
         return;
+    if (!may_abort(master)) {
+        master->numbers_tried = PST_MASTER_NUMBERS_MAX; /* an abort that goes on is not undone */
+        return;
+    }
     if (abort->request == PST_ABORT_CLIENT)
         abort_backup(master, PST_E_CLIENT_ABORT, order->sender_ref, actions);
     else if (abort->master_ref == master->self_ref)

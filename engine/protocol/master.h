@@ -33,6 +33,9 @@ enum pst_master_state {
 #undef X
 };
 
+/* How often a number of the master's own choice is tried that another node refuses. */
+#define PST_MASTER_NUMBERS_MAX 3u
+
 struct pst_master {
     pst_ref self_ref;
     struct pst_timeouts timeouts;
@@ -45,6 +48,9 @@ struct pst_master {
     struct pst_backup_req request; /* number: the one in use, once known */
     pst_ref client_ref;
     uint32_t client_sequence;
+    uint32_t highest_number; /* that a node has which refused the one in use */
+    uint32_t numbers_tried;
+    bool number_is_free;   /* the client left it to the master */
     bool client_confirmed; /* BACKUP_CONF was sent: an end is told as a REP, not as a REF */
 
     struct pst_set participants; /* of the nodes, those that take part and live */

@@ -58,6 +58,7 @@ static void begin_backup(struct pst_proxy *proxy, const struct pst_signal *defin
     proxy->backup = define->backup;
     proxy->master_ref = define->payload.define.master_ref;
     proxy->gci_max = 0;
+    proxy->highest_number = 0;
     proxy->file_bytes = 0;
     proxy->progress_is_new = false;
     memset(&proxy->sums, 0, sizeof(proxy->sums));
@@ -138,6 +139,9 @@ static void collect(struct pst_proxy *proxy, const struct pst_signal *answer, ui
 {
     const union pst_payload *payload = &answer->payload;
     switch (answer->gsn) {
+    case PST_ARCHIVE_DEFINE_REF:
+        proxy->highest_number = payload->ref.number;
+        break;
     case PST_SOURCE_FREEZE_CONF:
         if (payload->gci.start_gci > proxy->gci_max)
             proxy->gci_max = payload->gci.start_gci;

@@ -63,7 +63,8 @@ struct pst_proxy {
     pst_ref where;
 
     uint64_t gci_max;
-    struct pst_sums sums; /* of the closed parts, and of what the listing could not read */
+    uint32_t highest_number; /* of this node, where the archive refused a DEFINE for its number */
+    struct pst_sums sums;    /* of the closed parts, and of what the listing could not read */
     uint64_t file_bytes;
     uint8_t digest[16];
 

@@ -86,6 +86,8 @@ void pst_proxy_refuse(const struct pst_proxy *proxy, const struct pst_signal *re
     ref->payload.ref.master_ref = request->payload.order.master_ref;
     ref->payload.ref.error = error;
     ref->payload.ref.where = where;
+    if (error == PST_E_NUMBER_EXISTS)
+        ref->payload.ref.number = proxy->highest_number;
 }
 
 void pst_proxy_confirm(const struct pst_proxy *proxy, const struct pst_signal *request,

@@ -230,7 +230,8 @@ struct pst_ref_payload {
     pst_ref where;      /* who had the trouble first */
     uint32_t reserved;
     uint64_t request_id; /* BACKUP_REF and BACKUP_ABORT_REP only */
-    uint32_t number;     /* BACKUP_ABORT_REP only */
+    uint32_t number;     /* BACKUP_ABORT_REP: the backup's; with PST_E_NUMBER_EXISTS in a REF of
+                            DEFINE: the highest that the node has */
     uint32_t reserved2;
 };
 

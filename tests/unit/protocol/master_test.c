@@ -548,7 +548,72 @@ static void a_node_that_joins_takes_part_in_the_next(void)
     CU_ASSERT_TRUE(pst_set_has(&rig_find(&rig.actions, PST_DEFINE_BACKUP_REQ)->targets, 2));
 }
 
+/* Answers all that is pending; node 2 refuses the number, for it knows of this one. */
+static void refuse_number(uint32_t known)
+{
+    while (rig.pending_count > 0) {
+        struct pst_signal request = take_pending();
+        bool refuses =
+            request.gsn == PST_DEFINE_BACKUP_REQ && pst_ref_node(request.receiver_ref) == 2;
+        struct pst_signal answer = rig_answer(&request, refuses ? PST_E_NUMBER_EXISTS : 0);
+        if (refuses)
+            answer.payload.ref.number = known;
+        deliver(&answer);
+        if (rig.machine.state == PST_MASTER_DEFINING && !refuses && rig.machine.error == 0 &&
+            request.gsn == PST_CLEANUP_BACKUP_REQ)
+            return;
+    }
+}
+
+static void a_number_known_elsewhere_is_passed_over(void)
+{
+    init(3, 7);
+    ask(UID_LOW, 0);
+    answer_one(0); /* 12 */
+    refuse_number(40);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_DEFINING);
+    const struct pst_send *again = rig_find(&rig.actions, PST_DEFINE_BACKUP_REQ);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(again);
+    CU_ASSERT_EQUAL(again->signal.payload.define.number, 41);
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.completed, 1);
+}
+
+static void a_number_is_not_sought_for_ever(void)
+{
+    init(3, 7);
+    ask(UID_LOW, 0);
+    answer_one(0);
+    for (uint32_t i = 0; i <= PST_MASTER_NUMBERS_MAX; i++)
+        refuse_number(40 + i);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_IDLE);
+    CU_ASSERT_EQUAL(rig.machine.error, PST_E_NUMBER_EXISTS);
+    rig_ledger_close(&rig.ledger);
+}
+
+static void an_abort_ends_the_search_for_a_number(void)
+{
+    init(3, 7);
+    ask(UID_LOW, 0);
+    answer_one(0);
+    struct pst_signal request = take_pending();
+    while (pst_ref_node(request.receiver_ref) != 2)
+        request = take_pending();
+    struct pst_signal answer = rig_answer(&request, PST_E_NUMBER_EXISTS);
+    answer.payload.ref.number = 40;
+    deliver(&answer);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_ABORTING);
+    order_abort(PST_ABORT_CLIENT, CLIENT_REF);
+    tick(rig_timeouts.master_ns);
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_IDLE);
+    CU_ASSERT_EQUAL(rig.machine.aborted, 1);
+}
+
 static CU_TestInfo tests[] = {
+    {"a number known elsewhere is passed over", a_number_known_elsewhere_is_passed_over},
+    {"a number is not sought for ever", a_number_is_not_sought_for_ever},
+    {"an abort ends the search for a number", an_abort_ends_the_search_for_a_number},
     {"every state with every signal", every_state_with_every_signal},
     {"every state with another request", every_state_with_another_request},
     {"a repeated request has its answer", a_repeated_request_has_its_answer},
