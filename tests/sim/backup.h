@@ -28,7 +28,6 @@ struct sim_version {
 struct sim_file {
     struct sim_version now;
     struct sim_version disk;
-    bool is_being_written;
 };
 
 /* One LDM's part file. */
@@ -83,13 +82,14 @@ struct sim_share {
     uint32_t parts_count; /* that the node manifest names */
     bool may_remain;      /* a removal failed: that was told */
     struct sim_file node_manifest;
+    pst_ref master_ref;                  /* in the node manifest */
+    struct pst_set nodes;                /* in the node manifest: who takes part */
     uint64_t part_digests[SIM_LDMS_MAX]; /* in the node manifest */
     uint64_t manifest_gci;
     struct sim_file cluster_manifest;
     struct sim_part parts[SIM_LDMS_MAX];
     uint32_t fragments[SIM_SOURCES_MAX]; /* that the source has at the cut */
     struct sim_cut cuts[SIM_SOURCES_MAX];
-    bool was_in_doubt;
 };
 
 enum sim_told { SIM_TOLD_NOTHING, SIM_TOLD_CONF, SIM_TOLD_REF, SIM_TOLD_COMPLETE, SIM_TOLD_ABORT };
@@ -102,8 +102,8 @@ struct sim_backup {
     uint32_t master;   /* index of the node that it is asked of */
     bool is_bad;       /* its request is malformed */
     bool single_threaded;
-    bool may_fail;  /* faults are allowed */
-    bool is_deaf;   /* the client is gone, or its node died: nothing more is heard */
+    bool may_fail; /* faults are allowed */
+    bool is_deaf;  /* the client is gone, or its node died: nothing more is heard */
 
     enum sim_told told;
     uint32_t error;    /* of the end */

@@ -35,8 +35,7 @@ void sim_check_cut(struct sim *sim);
 void sim_check_restore(struct sim *sim);
 
 /* Files: what an aborted backup leaves, and who removes what. */
-void sim_check_removal(struct sim *sim, const struct sim_node *node,
-                       const struct sim_share *share);
+void sim_check_removal(struct sim *sim, const struct sim_node *node, const struct sim_share *share);
 void sim_check_sweep(struct sim *sim, const struct sim_node *node, const struct sim_share *share);
 void sim_check_files(struct sim *sim);
 

@@ -21,8 +21,8 @@ struct request {
     pst_ref sender_ref;
     pst_ref receiver_ref;
     uint32_t sequence;
-    uint32_t session;              /* of the link, between nodes */
-    uint32_t sender_incarnation;   /* of the processes */
+    uint32_t session;            /* of the link, between nodes */
+    uint32_t sender_incarnation; /* of the processes */
     uint32_t receiver_incarnation;
     uint64_t backup;
 };
@@ -132,8 +132,7 @@ void sim_check_sent(struct sim *sim, const struct pst_signal *signal)
 {
     if (signal->version != PST_SIGNAL_VERSION ||
         signal->length != pst_gsn_payload_bytes(signal->gsn))
-        sim_fail(sim, SIM_CHECKER_ANSWERS, "%s has a malformed header",
-                 pst_gsn_name(signal->gsn));
+        sim_fail(sim, SIM_CHECKER_ANSWERS, "%s has a malformed header", pst_gsn_name(signal->gsn));
     uint16_t gsn = pst_gsn_answered(signal->gsn);
     if (is_request(signal->gsn))
         note_request(sim, signal);

@@ -9,6 +9,8 @@ static void check_machines(struct sim *sim, const struct sim_node *node)
     if (node->master.state != PST_MASTER_IDLE)
         sim_fail(sim, SIM_CHECKER_LIVENESS, "the master of node %u rests in %s", node->id,
                  pst_master_state_name(node->master.state));
+    if (pst_outcome_in_doubt(&node->outcome) != 0)
+        sim_fail(sim, SIM_CHECKER_LIVENESS, "node %u is in doubt for ever", node->id);
     const struct pst_proxy *proxies[] = {&node->hub_proxy, &node->ldm_proxy};
     for (int i = 0; i < 2; i++) {
         if (proxies[i]->state != PST_PROXY_IDLE || proxies[i]->request.gsn != 0)

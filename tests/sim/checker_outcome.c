@@ -44,6 +44,8 @@ static void check_nodes(struct sim *sim, const struct sim_backup *backup)
         bool named = pst_set_has(&backup->manifest.nodes, i);
         if (named && (!share || !share->directory.now.exists || !share->node_manifest.now.exists))
             sim_fail(sim, SIM_CHECKER_OUTCOME, "committed here and aborted there: node %u", i + 1);
+        if (named && share && !share->cluster_manifest.now.exists)
+            sim_fail(sim, SIM_CHECKER_OUTCOME, "node %u never learns of the decision", i + 1);
         if (share && share->cluster_manifest.now.exists &&
             share->cluster_manifest.now.digest != backup->manifest.digest)
             sim_fail(sim, SIM_CHECKER_OUTCOME, "node %u has another cluster manifest", i + 1);

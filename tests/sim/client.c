@@ -81,8 +81,7 @@ static struct sim_backup *ask(struct sim *sim)
     backup->is_bad = sim_fault(sim, SIM_FAULT_CLIENT_BAD);
     if (sim_fault(sim, SIM_FAULT_CLIENT_NUMBER))
         backup->number = (uint32_t)sim_random_between(&sim->random, 1, 5);
-    sim_tell(sim, "the client asks node %u for backup %08x", master + 1,
-             (unsigned)backup->uid_low);
+    sim_tell(sim, "the client asks node %u for backup %08x", master + 1, (unsigned)backup->uid_low);
     send_request(sim, backup);
     return backup;
 }

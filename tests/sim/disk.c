@@ -1,4 +1,4 @@
-/* What becomes of a node's files when its process is killed, or its power fails. */
+/* What becomes of a node's files when its power fails. */
 #include "tests/sim/sim.h"
 
 /* Between what is seen and what was synced, anything may have got to the disk: the entry, the
@@ -15,20 +15,8 @@ static void lose_unsynced(struct sim *sim, struct sim_file *file)
     file->now = file->disk;
 }
 
-/* Written to a temporary name and renamed: there or not, but never torn. */
-static void end_writing(struct sim *sim, struct sim_file *file)
+static void crash_share(struct sim *sim, struct sim_share *share)
 {
-    if (file->is_being_written && !file->now.exists && sim_random_hits(&sim->random, 500))
-        file->now = (struct sim_version){true, SIM_WHOLE, ++sim->digests};
-    file->is_being_written = false;
-}
-
-static void crash_share(struct sim *sim, struct sim_share *share, bool power_loss)
-{
-    end_writing(sim, &share->node_manifest);
-    end_writing(sim, &share->cluster_manifest);
-    if (!power_loss)
-        return;
     lose_unsynced(sim, &share->directory);
     lose_unsynced(sim, &share->node_manifest);
     lose_unsynced(sim, &share->cluster_manifest);
@@ -40,11 +28,11 @@ static void crash_share(struct sim *sim, struct sim_share *share, bool power_los
     share->cluster_manifest.now.exists &= share->directory.now.exists;
 }
 
-void sim_disk_crash(struct sim *sim, struct sim_node *node, bool power_loss)
+void sim_disk_lose(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; i < sim->backups_count; i++) {
         struct sim_share *share = sim->backups[i].shares[node->id - 1];
         if (share)
-            crash_share(sim, share, power_loss);
+            crash_share(sim, share);
     }
 }

@@ -21,7 +21,7 @@
     X(SCAN_SLOW, 60, "a scan takes long, and tells no progress")                                   \
     X(TROUBLE, 15, "an LDM has trouble outside any work")                                          \
     X(LDM_STALL, 4, "an LDM's thread does not run for a while")                                    \
-    X(LDM_FAILS, 3, "an LDM's works all fail from here on, until the process starts again")        \
+    X(LDM_FAILS, 3, "an LDM's works all fail from here on, until the disk is replaced")            \
     X(SOURCE_REF, 20, "a source refuses a request")                                                \
     X(SOURCE_SLOW, 20, "a source answers after the deadline")                                      \
     X(SOURCE_LOST, 10, "a source never answers")                                                   \

@@ -110,8 +110,7 @@ static void join(struct sim *sim, uint32_t one, uint32_t other)
     if (!is_running(sim, one) || !is_running(sim, other) || there->blocked_ns > sim->now_ns ||
         back->blocked_ns > sim->now_ns)
         return; /* what ends that tries again */
-    bool was_lost =
-        there->lost_after_ns != UINT64_MAX || back->lost_after_ns != UINT64_MAX;
+    bool was_lost = there->lost_after_ns != UINT64_MAX || back->lost_after_ns != UINT64_MAX;
     if (there->is_up && back->is_up && !was_lost)
         return;
     if (there->is_up) /* a new incarnation speaks: the old one is dead */

@@ -22,7 +22,8 @@ void sim_mischief_plan(struct sim *sim)
 {
     uint64_t time_ns = sim->now_ns;
     for (uint32_t i = 0; i < sim->options.mischief; i++) {
-        enum sim_fault kind = kinds[sim_random_next(&sim->random) % (sizeof(kinds) / sizeof(*kinds))];
+        enum sim_fault kind =
+            kinds[sim_random_next(&sim->random) % (sizeof(kinds) / sizeof(*kinds))];
         time_ns += some_time_ns(sim);
         if (sim->options.enabled[kind])
             sim_queue_add(&sim->queue, SIM_MISCHIEF, SIM_WORLD, time_ns)->token = kind;
@@ -160,8 +161,10 @@ void sim_mischief_heal(struct sim *sim)
     for (uint32_t i = 0; i < sim->options.nodes; i++) {
         struct sim_node *node = &sim->nodes[i];
         node->paused_until_ns = 0;
-        for (uint32_t ldm = 0; ldm < node->ldms_count; ldm++)
+        for (uint32_t ldm = 0; ldm < node->ldms_count; ldm++) {
             node->ldms[ldm].stalled_ns = 0;
+            node->ldms[ldm].fails = false;
+        }
         come_back(sim, i);
     }
 }

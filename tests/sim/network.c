@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define OUTAGE_NS (4 * SIM_S) /* after so long a link may have another session */
+
 uint32_t sim_thread_of(pst_ref ref)
 {
     uint32_t instance = pst_ref_instance(ref);
@@ -19,6 +21,8 @@ uint32_t sim_thread_of(pst_ref ref)
     switch (pst_ref_block(ref)) {
     case PST_BLOCK_CLIENT:
         return node + SIM_CLIENT;
+    case PST_BLOCK_OUTCOME:
+        return node + SIM_HUB;
     case PST_BLOCK_PROXY:
         return node + (instance == 1 ? SIM_LDM : SIM_HUB);
     case PST_BLOCK_ARCHIVE:
@@ -84,8 +88,8 @@ static uint64_t crosses_ns(struct sim *sim, uint32_t from, uint32_t to)
     return time_ns;
 }
 
-static void deliver_at(struct sim *sim, uint32_t from, const struct pst_signal *signal,
-                       uint64_t later_ns)
+static struct sim_event *deliver_at(struct sim *sim, uint32_t from, const struct pst_signal *signal,
+                                    uint64_t later_ns)
 {
     uint32_t to = sim_thread_of(signal->receiver_ref);
     struct sim_node *node = sim_node_of(sim, to);
@@ -101,6 +105,7 @@ static void deliver_at(struct sim *sim, uint32_t from, const struct pst_signal *
     event->session = session;
     event->token = from / SIM_NODE_THREADS;
     event->signal = *signal;
+    return event;
 }
 
 bool sim_admit(struct sim *sim, const struct sim_event *event)
@@ -110,8 +115,12 @@ bool sim_admit(struct sim *sim, const struct sim_event *event)
     uint32_t from = (uint32_t)event->token;
     uint32_t to = event->thread / SIM_NODE_THREADS;
     struct sim_link *link = &sim->links[from][to];
-    if (event->session != sim_session(sim, from, to) || !link->is_up ||
-        event->time_ns > link->lost_after_ns) {
+    bool is_over = event->session != sim_session(sim, from, to);
+    if (event->is_stale && !is_over)
+        return false; /* the fabric does not do that */
+    if (event->is_stale)
+        sim_count_fault(sim, SIM_FAULT_STALE_SENDER);
+    if (is_over || !link->is_up || event->time_ns > link->lost_after_ns) {
         sim_tell_signal(sim, &event->signal, "lost with its link");
         return false;
     }
@@ -133,7 +142,8 @@ static bool is_from_ldm_to_hub(const struct pst_signal *signal)
 static bool spoil(struct sim *sim, uint32_t from, struct pst_signal *signal)
 {
     bool is_from_hub = from % SIM_NODE_THREADS == SIM_HUB;
-    bool is_from_proxy = pst_gsn_answered(signal->gsn) != 0 && is_from_hub;
+    bool is_from_proxy = pst_gsn_answered(signal->gsn) != 0 && is_from_hub &&
+                         pst_ref_block(signal->sender_ref) == PST_BLOCK_PROXY;
     if (is_from_proxy && sim_planted(sim, SIM_PLANT_NO_REWRITE))
         signal->sender_ref = pst_ref_make(pst_ref_node(signal->sender_ref), PST_BLOCK_BACKUP, 2);
     if (is_from_proxy && sim_planted(sim, SIM_PLANT_NO_ANSWER))
@@ -162,6 +172,7 @@ static bool may_be_lost(const struct pst_signal *signal)
 {
     uint16_t request = pst_gsn_answered(signal->gsn);
     return request != 0 && request != PST_ARCHIVE_DECIDE_REQ && request != PST_BACKUP_REQ &&
+           request <= PST_ARCHIVE_CLEANUP_REQ &&
            pst_ref_node(signal->sender_ref) == pst_ref_node(signal->receiver_ref);
 }
 
@@ -169,6 +180,9 @@ static bool may_be_lost(const struct pst_signal *signal)
 static void add_hostile(struct sim *sim, uint32_t from, const struct pst_signal *signal)
 {
     uint16_t request = pst_gsn_answered(signal->gsn);
+    bool crosses = pst_ref_node(signal->sender_ref) != pst_ref_node(signal->receiver_ref);
+    if (crosses && !sim->calm && sim->options.enabled[SIM_FAULT_STALE_SENDER])
+        deliver_at(sim, from, signal, OUTAGE_NS)->is_stale = true;
     if (request == 0 || request == PST_BACKUP_REQ)
         return;
     if (sim_fault(sim, SIM_FAULT_ANSWER_TWICE))

@@ -14,6 +14,7 @@ static void init_machines(struct sim *sim, struct sim_node *node, const struct p
     pst_ref self_ref = pst_ref_make(node->id, PST_BLOCK_PROXY, 0);
     pst_proxy_init(&node->hub_proxy, self_ref, self_ref, node->ldms_count, node->sources_count,
                    &sim->options.timeouts);
+    pst_outcome_init(&node->outcome, node->id, nodes, &sim->options.timeouts);
     node->hub_timer_ns = 0;
     for (uint32_t i = 0; i < node->ldms_count; i++)
         sim_ldm_init(sim, node, i, nodes);
@@ -44,6 +45,8 @@ void sim_node_keep_statistics(struct sim *sim, const struct sim_node *node)
     sim->statistics.stray_answers += node->hub_proxy.senders.stray_answers +
                                      node->ldm_proxy.senders.stray_answers +
                                      node->master.senders.stray_answers;
+    sim->statistics.settled += node->outcome.committed;
+    sim->statistics.given_up += node->outcome.aborted;
     sim->statistics.in_doubt += node->hub_proxy.in_doubt + node->ldm_proxy.in_doubt;
 }
 
@@ -62,6 +65,7 @@ void sim_node_crash(struct sim *sim, struct sim_node *node, bool power_loss)
     uint32_t index = (uint32_t)(node - sim->nodes);
     sim->statistics.crashes_in[node->master.state]++;
     sim_node_keep_statistics(sim, node);
+    sim_archive_crash(sim, node);
     node->is_up = false;
     node->incarnation++;
     node->paused_until_ns = 0;
@@ -73,7 +77,8 @@ void sim_node_crash(struct sim *sim, struct sim_node *node, bool power_loss)
         for (uint32_t part = 0; share && part < node->ldms_count; part++)
             share->parts[part].open = false;
     }
-    sim_disk_crash(sim, node, power_loss);
+    if (power_loss)
+        sim_disk_lose(sim, node);
     lose_what_it_sent(sim, index);
     sim_client_lost(sim, node);
     sim_member_changed(sim, index);
@@ -92,13 +97,15 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
     init_machines(sim, node, &nodes);
     for (uint32_t other = 0; other < sim->options.nodes; other++)
         sim->links[other][index].is_up = other == index;
-    sim_archive_sweep(sim, node);
+    sim_node_rearm(sim, node);
     sim_member_changed(sim, index);
 }
 
 void sim_node_set_timer(struct sim *sim, struct sim_node *node, uint32_t thread,
                         uint64_t deadline_ns, uint64_t *timer_ns)
 {
+    if (deadline_ns == 0) /* at once */
+        deadline_ns = 1;
     if (deadline_ns == PST_DEADLINE_NONE || deadline_ns == *timer_ns)
         return;
     *timer_ns = deadline_ns;
@@ -111,9 +118,11 @@ void sim_node_set_timer(struct sim *sim, struct sim_node *node, uint32_t thread,
 
 static void hub_set_timer(struct sim *sim, struct sim_node *node)
 {
-    if (!sim_planted(sim, SIM_PLANT_NO_TIMER))
-        sim_node_set_timer(sim, node, SIM_HUB, pst_proxy_deadline_ns(&node->hub_proxy),
-                           &node->hub_timer_ns);
+    uint64_t deadline_ns = pst_outcome_deadline_ns(&node->outcome);
+    uint64_t proxy_ns = pst_proxy_deadline_ns(&node->hub_proxy);
+    if (proxy_ns < deadline_ns && !sim_planted(sim, SIM_PLANT_NO_TIMER))
+        deadline_ns = proxy_ns;
+    sim_node_set_timer(sim, node, SIM_HUB, deadline_ns, &node->hub_timer_ns);
 }
 
 void sim_node_rearm(struct sim *sim, struct sim_node *node)
@@ -124,39 +133,47 @@ void sim_node_rearm(struct sim *sim, struct sim_node *node)
         sim_ldm_rearm(sim, node, i);
 }
 
-static void hub_step(struct sim *sim, struct sim_node *node, struct pst_event *event)
+static void hub_step(struct sim *sim, struct sim_node *node, struct pst_event *event,
+                     enum pst_block block)
 {
     struct pst_actions actions;
     actions.sends_count = actions.works_count = 0;
     event->now_ns = sim_node_now_ns(sim, node);
-    pst_proxy_step(&node->hub_proxy, event, &actions);
+    if (block == PST_BLOCK_OUTCOME)
+        pst_outcome_step(&node->outcome, event, &actions);
+    else
+        pst_proxy_step(&node->hub_proxy, event, &actions);
     sim_perform(sim, sim_thread(sim, node, SIM_HUB), &actions);
-    hub_set_timer(sim, node);
 }
 
 static void hub_event(struct sim *sim, struct sim_node *node, const struct sim_event *event)
 {
     struct pst_event step = {.type = PST_EVENT_SIGNAL};
-    switch (event->type) {
-    case SIM_SIGNAL:
+    if (event->type == SIM_SIGNAL) {
         step.signal = &event->signal;
-        break;
-    case SIM_TIMER:
-        if (event->token != node->hub_timer_ns)
-            return;
-        node->hub_timer_ns = 0;
-        step.type = PST_EVENT_TIMER;
-        break;
-    case SIM_NODE_FAILED:
-        step.type = PST_EVENT_NODE_FAILED;
-        step.node = (uint32_t)event->token;
-        break;
-    case SIM_NODE_JOINED:
-        return;
-    default:
-        assert(!"an event that a hub never gets");
+        hub_step(sim, node, &step, pst_ref_block(event->signal.receiver_ref));
+    } else if (event->type != SIM_TIMER || event->token == node->hub_timer_ns) {
+        sim_node_shared_event(sim, event, &step);
+        if (event->type == SIM_TIMER)
+            node->hub_timer_ns = 0;
+        hub_step(sim, node, &step, PST_BLOCK_PROXY);
+        hub_step(sim, node, &step, PST_BLOCK_OUTCOME);
     }
-    hub_step(sim, node, &step);
+    hub_set_timer(sim, node);
+}
+
+void sim_node_shared_event(const struct sim *sim, const struct sim_event *event,
+                           struct pst_event *shared)
+{
+    assert(event->type == SIM_TIMER || event->type == SIM_NODE_FAILED ||
+           event->type == SIM_NODE_JOINED);
+    shared->type = PST_EVENT_TIMER;
+    if (event->type == SIM_TIMER)
+        return;
+    bool joins = event->type == SIM_NODE_JOINED;
+    shared->type = joins ? PST_EVENT_NODE_JOINED : PST_EVENT_NODE_FAILED;
+    shared->node = (uint32_t)event->token;
+    shared->multithreaded = joins && sim->nodes[event->token - 1].ldms_count > 1;
 }
 
 /* A paused process runs none of its threads; but the guard of a source lives on. */

@@ -21,34 +21,124 @@ static uint32_t number(struct sim *sim, const struct sim_node *node, uint32_t wa
                        uint32_t *chosen)
 {
     uint32_t highest = 0;
+    bool exists = false;
     for (uint32_t i = 0; i < sim->backups_count; i++) {
         const struct sim_share *share = sim->backups[i].shares[node->id - 1];
         if (!share || !share->directory.now.exists)
             continue;
-        if (share->number == wanted)
-            return PST_E_NUMBER_EXISTS;
+        exists |= share->number == wanted;
         if (share->number > highest)
             highest = share->number;
     }
-    *chosen = wanted != 0 ? wanted : highest + 1;
-    return 0;
+    *chosen = exists ? highest : wanted != 0 ? wanted : highest + 1;
+    return exists ? PST_E_NUMBER_EXISTS : 0;
+}
+
+static void remove_file(struct sim_file *file)
+{
+    file->now.exists = false;
+    file->disk.exists = false;
+}
+
+static struct pst_debris debris_of(const struct sim *sim, const struct sim_node *node,
+                                   const struct sim_share *share)
+{
+    struct pst_debris debris = {
+        .is_at_work = node->archive.backup == &sim->backups[share->backup],
+        .is_committed = share->directory.now.exists && share->cluster_manifest.now.exists,
+        .is_prepared = share->directory.now.exists && share->node_manifest.now.exists,
+        .is_alone = pst_set_count(&share->nodes) == 1,
+    };
+    return debris;
+}
+
+/* Everything that this node has of a backup, durably, its manifest first. */
+static void remove_share(struct sim *sim, struct sim_node *node, struct sim_share *share)
+{
+    sim_check_sweep(sim, node, share);
+    remove_file(&share->node_manifest);
+    for (uint32_t i = 0; i < node->ldms_count; i++) {
+        remove_file(&share->parts[i].file);
+        share->parts[i].may_remain = false;
+    }
+    remove_file(&share->directory);
+    share->may_remain = false;
+}
+
+static void tell_doubt(struct sim *sim, struct sim_node *node, const struct sim_share *share)
+{
+    struct pst_signal report = {
+        .gsn = PST_ARCHIVE_DOUBT_REP,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(PST_ARCHIVE_DOUBT_REP),
+        .sender_ref = pst_ref_make(node->id, PST_BLOCK_ARCHIVE, 0),
+        .receiver_ref = pst_ref_make(node->id, PST_BLOCK_OUTCOME, 0),
+        .backup = sim->backups[share->backup].uid_low,
+    };
+    report.payload.doubt.master_ref = share->master_ref;
+    report.payload.doubt.number = share->number;
+    memcpy(report.payload.doubt.uid, &report.backup, sizeof(report.backup));
+    report.payload.doubt.nodes = share->nodes;
+    sim_send(sim, sim_thread(sim, node, SIM_ARCHIVE), &report);
+}
+
+/* What a sweep does with one backup. */
+static void sweep_share(struct sim *sim, struct sim_node *node, struct sim_share *share)
+{
+    struct pst_debris debris = debris_of(sim, node, share);
+    if (sim_planted(sim, SIM_PLANT_SWEEPS_DECIDED))
+        debris.is_committed = debris.is_prepared = false;
+    if (sim_planted(sim, SIM_PLANT_SWEEPS_RUNNING))
+        debris.is_at_work = false;
+    enum pst_debris_verdict verdict = pst_debris_judge(&debris);
+    if (verdict == PST_DEBRIS_DOUBT)
+        tell_doubt(sim, node, share);
+    if (verdict != PST_DEBRIS_REMOVE)
+        return;
+    sim_tell(sim, "node %u sweeps backup %u (%08x)", node->id, share->number,
+             (unsigned)sim->backups[share->backup].uid_low);
+    remove_share(sim, node, share);
+}
+
+static void sweep(struct sim *sim, struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->backups_count; i++) {
+        struct sim_share *share = sim->backups[i].shares[node->id - 1];
+        if (share && share->directory.now.exists)
+            sweep_share(sim, node, share);
+    }
+}
+
+/* A machine has ended its work on it; if that failed, it may be in doubt. */
+static void end_work(struct sim *sim, struct sim_node *node, uint64_t uid_low)
+{
+    struct sim_backup *backup = sim_backup_of(sim, uid_low);
+    if (node->archive.backup != backup)
+        return;
+    node->archive.backup = NULL;
+    struct sim_share *share = backup->shares[node->id - 1];
+    if (share && share->directory.now.exists)
+        sweep_share(sim, node, share);
 }
 
 static uint32_t define(struct sim *sim, struct sim_node *node, struct sim_backup *backup,
-                       const struct pst_define_backup_req *define)
+                       const struct pst_define_backup_req *define, uint32_t *highest)
 {
-    uint32_t chosen;
     struct sim_archive *archive = &node->archive;
-    sim_archive_sweep(sim, node);
+    if (archive->backup)
+        return PST_E_BUSY;
+    sweep(sim, node);
     archive->backup = backup;
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : node->ldms_count;
     archive->parts_told = 0;
     archive->cluster = (struct sim_manifest){.backup = backup->uid_low};
-    uint32_t error = number(sim, node, define->number, &chosen);
+    uint32_t error = number(sim, node, define->number, highest);
     if (error != 0)
         return error;
     struct sim_share *share = sim_share_of(sim, backup, node);
     share->number = define->number;
+    share->master_ref = define->master_ref;
+    share->nodes = define->nodes;
     share->directory.now = share->directory.disk = (struct sim_version){.exists = true};
     return 0;
 }
@@ -56,7 +146,6 @@ static uint32_t define(struct sim *sim, struct sim_node *node, struct sim_backup
 static void sync_file(struct sim_file *file, enum sim_contents contents, uint64_t digest)
 {
     file->now = file->disk = (struct sim_version){true, contents, digest};
-    file->is_being_written = false;
 }
 
 /* Makes the parts' names durable, and then the node manifest. */
@@ -110,20 +199,14 @@ static uint32_t commit(struct sim *sim, struct sim_node *node, const struct pst_
     uint64_t digest;
     memcpy(&digest, request->payload.commit.digest, sizeof(digest));
     if (digest != backup->manifest.digest || request->payload.commit.file_bytes != MANIFEST_BYTES)
-        sim_fail(sim, SIM_CHECKER_OUTCOME, "COMMIT names another cluster manifest than was decided");
-    node->archive.backup = NULL;
-    if (share->cluster_manifest.now.exists)
-        return 0;
-    if (node->archive.manifest_at_hand[backup - sim->backups] != digest)
-        return ENOENT;
-    sync_file(&share->cluster_manifest, SIM_WHOLE, digest);
-    return 0;
-}
-
-static void remove_file(struct sim_file *file)
-{
-    file->now.exists = false;
-    file->disk.exists = false;
+        sim_fail(sim, SIM_CHECKER_OUTCOME,
+                 "COMMIT names another cluster manifest than was decided");
+    if (!share->cluster_manifest.now.exists &&
+        node->archive.manifest_at_hand[backup - sim->backups] == digest)
+        sync_file(&share->cluster_manifest, SIM_WHOLE, digest);
+    bool stored = share->cluster_manifest.now.exists;
+    end_work(sim, node, request->backup);
+    return stored ? 0 : ENOENT;
 }
 
 /* Its own files, LDMs having removed their parts. */
@@ -136,6 +219,7 @@ static uint32_t clean_up(struct sim *sim, struct sim_node *node)
     sim_check_removal(sim, node, share);
     if (!sim_planted(sim, SIM_PLANT_LEAVES_MANIFEST))
         remove_file(&share->node_manifest);
+    share->may_remain = false;
     for (uint32_t i = 0; i < node->ldms_count; i++) {
         share->may_remain |= share->parts[i].file.now.exists;
     }
@@ -168,16 +252,67 @@ static uint32_t serve_current(struct sim *sim, struct sim_node *node,
     }
 }
 
+static uint32_t tell_outcome(struct sim *sim, const struct sim_node *node, uint64_t uid_low,
+                             struct pst_outcome *told)
+{
+    const struct sim_share *share = sim_backup_of(sim, uid_low)->shares[node->id - 1];
+    struct pst_debris debris = {.is_at_work = false};
+    if (share)
+        debris = debris_of(sim, node, share);
+    told->state = pst_debris_outcome(&debris);
+    if (told->state == PST_OUTCOME_COMMITTED) {
+        told->file_bytes = MANIFEST_BYTES;
+        memcpy(told->digest, &share->cluster_manifest.now.digest, sizeof(uint64_t));
+    }
+    return told->state == 0 ? PST_E_BUSY : 0;
+}
+
+/* The cluster manifest comes from the node that has it; that may be gone meanwhile. */
+static uint32_t fetch(struct sim *sim, struct sim_node *node, struct sim_share *share,
+                      const struct pst_outcome *settled)
+{
+    const struct sim_share *there = sim->backups[share->backup].shares[settled->node - 1];
+    uint64_t digest;
+    memcpy(&digest, settled->digest, sizeof(digest));
+    if (!sim_hears(sim, node->id - 1, settled->node - 1) || sim_fault(sim, SIM_FAULT_BLOB_LOST))
+        return ENOENT;
+    if (!there->cluster_manifest.now.exists || there->cluster_manifest.now.digest != digest)
+        sim_fail(sim, SIM_CHECKER_OUTCOME, "node %u does not have the manifest that it told of",
+                 settled->node);
+    sync_file(&share->cluster_manifest, SIM_WHOLE, digest);
+    return 0;
+}
+
+static uint32_t settle(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
+{
+    struct sim_share *share = sim_share_of(sim, sim_backup_of(sim, request->backup), node);
+    const struct pst_outcome *settled = &request->payload.outcome;
+    if (settled->state == PST_OUTCOME_COMMITTED && !share->cluster_manifest.now.exists)
+        return fetch(sim, node, share, settled);
+    if (settled->state == PST_OUTCOME_NONE && share->directory.now.exists)
+        remove_share(sim, node, share);
+    return 0;
+}
+
 static uint32_t take_effect(struct sim *sim, struct sim_node *node,
                             const struct pst_signal *request, struct pst_signal *answer)
 {
     switch (request->gsn) {
     case PST_ARCHIVE_NUMBER_REQ:
-        sim_archive_sweep(sim, node);
+        sweep(sim, node);
         return number(sim, node, request->payload.archive_number.number,
                       &answer->payload.archive_number.number);
     case PST_ARCHIVE_DEFINE_REQ:
-        return define(sim, node, sim_backup_of(sim, request->backup), &request->payload.define);
+        return define(sim, node, sim_backup_of(sim, request->backup), &request->payload.define,
+                      &answer->payload.ref.number);
+    case PST_ARCHIVE_SWEEP_REQ:
+        sweep(sim, node);
+        return 0;
+    case PST_ARCHIVE_OUTCOME_REQ:
+        answer->payload.outcome = request->payload.outcome;
+        return tell_outcome(sim, node, request->backup, &answer->payload.outcome);
+    case PST_ARCHIVE_SETTLE_REQ:
+        return settle(sim, node, request);
     default:
         return serve_current(sim, node, request, answer);
     }
@@ -203,37 +338,47 @@ static void take_item(struct sim *sim, struct sim_node *node, const struct pst_s
     pst_sums_add(&archive->cluster.sums, &item->sums);
 }
 
-/* A crash while it writes leaves the file there, or not. */
-static void begin_writing(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
-{
-    if (node->archive.backup == NULL ||
-        node->archive.backup != sim_backup_of(sim, request->backup))
-        return;
-    struct sim_share *share = sim_share_of(sim, node->archive.backup, node);
-    if (request->gsn == PST_ARCHIVE_MANIFEST_REQ)
-        share->node_manifest.is_being_written = true;
-}
-
 static void serve_next(struct sim *sim, struct sim_node *node)
 {
     struct sim_server *server = &node->archive.server;
     const struct pst_signal *request;
     while ((request = sim_server_next(server)) != NULL &&
-           (request->gsn == PST_ARCHIVE_PART_ORD || request->gsn == PST_ARCHIVE_NODE_ORD)) {
-        take_item(sim, node, request);
+           (request->gsn == PST_ARCHIVE_PART_ORD || request->gsn == PST_ARCHIVE_NODE_ORD ||
+            request->gsn == PST_ARCHIVE_LEAVE_ORD)) {
+        if (request->gsn == PST_ARCHIVE_LEAVE_ORD)
+            end_work(sim, node, request->backup);
+        else
+            take_item(sim, node, request);
         server->current.gsn = 0;
     }
     if (!request)
         return;
-    begin_writing(sim, node, request);
     if (sim_fault(sim, SIM_FAULT_ARCHIVE_REF) || sim_fault(sim, SIM_FAULT_DISK_FULL))
         server->error = ENOSPC;
-    else if (request->gsn != PST_ARCHIVE_DECIDE_REQ)
+    else if (request->gsn != PST_ARCHIVE_DECIDE_REQ && request->gsn <= PST_ARCHIVE_CLEANUP_REQ)
         server->is_lost = sim_fault(sim, SIM_FAULT_ARCHIVE_LOST);
     uint64_t takes_ns = sim_random_between(&sim->random, SIM_US, 20 * SIM_MS);
     if (sim_fault(sim, SIM_FAULT_ARCHIVE_SLOW))
         takes_ns = sim_slow_ns(sim);
     sim_later(sim, SIM_SERVICE, sim_thread(sim, node, SIM_ARCHIVE), sim->now_ns + takes_ns);
+}
+
+/* A crash while it works: it may have been done just before. */
+void sim_archive_crash(struct sim *sim, struct sim_node *node)
+{
+    const struct pst_signal *request = &node->archive.server.current;
+    struct pst_signal answer = sim_answer(request, 0);
+    if (request->gsn != 0 && node->archive.server.error == 0 && sim_random_hits(&sim->random, 500))
+        take_effect(sim, node, request, &answer);
+}
+
+/* Refused, but nobody will ask again. */
+static void fail_end(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
+{
+    struct sim_share *share = sim_share_of(sim, sim_backup_of(sim, request->backup), node);
+    if (request->gsn == PST_ARCHIVE_CLEANUP_REQ)
+        share->may_remain = true;
+    end_work(sim, node, request->backup);
 }
 
 static void end_service(struct sim *sim, struct sim_node *node)
@@ -243,10 +388,14 @@ static void end_service(struct sim *sim, struct sim_node *node)
     uint32_t error = server->error;
     if (error == 0)
         error = take_effect(sim, node, &server->current, &answer);
-    else if (server->current.gsn == PST_ARCHIVE_CLEANUP_REQ)
-        sim_share_of(sim, sim_backup_of(sim, server->current.backup), node)->may_remain = true;
+    else if (server->current.gsn == PST_ARCHIVE_CLEANUP_REQ ||
+             server->current.gsn == PST_ARCHIVE_COMMIT_REQ)
+        fail_end(sim, node, &server->current);
+    uint32_t highest = answer.payload.ref.number;
     if (error != 0)
         answer = sim_answer(&server->current, error);
+    if (error == PST_E_NUMBER_EXISTS)
+        answer.payload.ref.number = highest;
     server->current.gsn = 0;
     if (!server->is_lost)
         sim_send(sim, sim_thread(sim, node, SIM_ARCHIVE), &answer);
@@ -262,36 +411,4 @@ void sim_archive_event(struct sim *sim, struct sim_node *node, const struct sim_
     assert(event->type == SIM_SIGNAL);
     sim_server_add(&node->archive.server, &event->signal);
     serve_next(sim, node);
-}
-
-static void sweep_share(struct sim *sim, struct sim_node *node, struct sim_share *share)
-{
-    sim_check_sweep(sim, node, share);
-    sim_tell(sim, "node %u sweeps backup %u (%08x)", node->id, share->number,
-             (unsigned)sim->backups[share->backup].uid_low);
-    for (uint32_t i = 0; i < node->ldms_count; i++) {
-        remove_file(&share->parts[i].file);
-        share->parts[i].may_remain = false;
-    }
-    remove_file(&share->node_manifest);
-    remove_file(&share->directory);
-    share->may_remain = false;
-}
-
-void sim_archive_sweep(struct sim *sim, struct sim_node *node)
-{
-    for (uint32_t i = 0; i < sim->backups_count; i++) {
-        struct sim_backup *backup = &sim->backups[i];
-        struct sim_share *share = backup->shares[node->id - 1];
-        if (!share || !share->directory.now.exists)
-            continue;
-        bool decided = share->cluster_manifest.now.exists;
-        if (sim_planted(sim, SIM_PLANT_SWEEPS_DECIDED))
-            decided = false;
-        bool running = node->archive.backup == backup;
-        if (sim_planted(sim, SIM_PLANT_SWEEPS_RUNNING))
-            running = false;
-        if (!decided && !running)
-            sweep_share(sim, node, share);
-    }
 }

@@ -182,8 +182,7 @@ void sim_ldm_work(struct sim *sim, struct sim_node *node, uint32_t index,
         end_at(sim, node, index, work, from_ns + takes_ns);
     uint32_t thread = sim_thread(sim, node, SIM_LDM + index);
     if (asked->type != PST_WORK_DISCARD && sim_fault(sim, SIM_FAULT_TROUBLE))
-        sim_later(sim, SIM_TROUBLE, thread, from_ns + takes_ns / 2 + SIM_US)->token =
-            asked->backup;
+        sim_later(sim, SIM_TROUBLE, thread, from_ns + takes_ns / 2 + SIM_US)->token = asked->backup;
     if (asked->type == PST_WORK_SCAN && sim_random_hits(&sim->random, 300))
         sim_later(sim, SIM_PROGRESS, thread, from_ns + takes_ns / 2)->token = asked->backup;
 }
@@ -325,7 +324,7 @@ static void on_signal(struct sim *sim, struct sim_node *node, uint32_t index,
 void sim_ldm_event(struct sim *sim, struct sim_node *node, const struct sim_event *event)
 {
     uint32_t index = event->thread % SIM_NODE_THREADS - SIM_LDM;
-    struct pst_event next = {.type = PST_EVENT_TIMER};
+    struct pst_event next;
     switch (event->type) {
     case SIM_SIGNAL:
         on_signal(sim, node, index, event);
@@ -334,14 +333,11 @@ void sim_ldm_event(struct sim *sim, struct sim_node *node, const struct sim_even
         if (event->token != node->ldms[index].timer_ns)
             break;
         node->ldms[index].timer_ns = 0;
-        step(sim, node, index, &next);
-        break;
+        /* fall through */
     case SIM_NODE_FAILED:
-        next.type = PST_EVENT_NODE_FAILED;
-        next.node = (uint32_t)event->token;
-        step(sim, node, index, &next);
-        break;
     case SIM_NODE_JOINED:
+        sim_node_shared_event(sim, event, &next);
+        step(sim, node, index, &next);
         break;
     case SIM_WORK:
         end_work(sim, node, index, event->token);

@@ -158,8 +158,7 @@ static uint32_t take_snapshot(const struct at *at, struct sim_backup *backup, ui
     cut->taken = !sim_planted(sim, SIM_PLANT_SNAPSHOT_LATE);
     cut->gci = gci;
     cut->history = source->history;
-    share->fragments[at->index] =
-        (uint32_t)sim_random_between(&sim->random, 0, SIM_FRAGMENTS_MAX);
+    share->fragments[at->index] = (uint32_t)sim_random_between(&sim->random, 0, SIM_FRAGMENTS_MAX);
     if (sim_planted(sim, SIM_PLANT_THAWS_EARLY))
         thaw(at);
     return 0;
@@ -287,8 +286,8 @@ static void serve_next(const struct at *at)
         return;
     }
     server->token = ++sim->tokens;
-    sim_later(sim, SIM_SERVICE, thread_of(at), sim->now_ns + duration_ns(at, request->gsn))
-        ->token = server->token;
+    sim_later(sim, SIM_SERVICE, thread_of(at), sim->now_ns + duration_ns(at, request->gsn))->token =
+        server->token;
 }
 
 static void on_signal(const struct at *at, const struct pst_signal *signal)

@@ -51,8 +51,8 @@ static void sink(struct sim_queue *queue, uint32_t place)
 static struct sim_event *insert(struct sim_queue *queue, uint64_t time_ns, uint64_t order)
 {
     assert(queue->count < SIM_EVENTS_MAX - 1);
-    uint16_t slot = queue->unused_count > 0 ? queue->unused[--queue->unused_count]
-                                            : (uint16_t)queue->used++;
+    uint16_t slot =
+        queue->unused_count > 0 ? queue->unused[--queue->unused_count] : (uint16_t)queue->used++;
     struct sim_event *event = &queue->events[slot];
     event->time_ns = time_ns;
     event->order = order;
@@ -70,6 +70,7 @@ struct sim_event *sim_queue_add(struct sim_queue *queue, enum sim_event_type typ
     event->token = 0;
     event->incarnation = 0;
     event->session = 0;
+    event->is_stale = false;
     return event;
 }
 

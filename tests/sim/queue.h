@@ -41,13 +41,14 @@ struct sim_event {
     uint64_t order;
     uint64_t token;
     uint32_t incarnation; /* of the thread's node: the event dies with it */
+    bool is_stale;        /* comes in late, of a session that is over */
     uint32_t session;     /* of the link that a signal came by; 0: none */
     struct pst_signal signal;
 };
 
 struct sim_queue {
     uint32_t count;
-    uint32_t used; /* slots that were ever used: unused[] holds the free ones of them */
+    uint32_t used;  /* slots that were ever used: unused[] holds the free ones of them */
     uint32_t taken; /* the slot of the event that was taken last */
     uint64_t order;
     uint16_t heap[SIM_EVENTS_MAX];

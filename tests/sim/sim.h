@@ -13,7 +13,9 @@
 #ifndef PST_TESTS_SIM_SIM_H
 #define PST_TESTS_SIM_SIM_H
 
+#include "engine/protocol/debris.h"
 #include "engine/protocol/ldm.h"
+#include "engine/protocol/outcome.h"
 #include "tests/sim/backup.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/queue.h"
@@ -80,8 +82,8 @@ struct sim_archive {
     struct sim_server server;
     struct sim_backup *backup; /* in work */
     uint32_t parts;
-    uint64_t parts_told;                   /* ARCHIVE_PART_ORD, by LDM - 1 */
-    struct sim_manifest cluster;           /* being put together */
+    uint64_t parts_told;                        /* ARCHIVE_PART_ORD, by LDM - 1 */
+    struct sim_manifest cluster;                /* being put together */
     uint64_t manifest_at_hand[SIM_BACKUPS_MAX]; /* digests that came with a COMMIT */
 };
 
@@ -94,6 +96,7 @@ struct sim_node {
     uint64_t paused_until_ns;
     uint64_t clock_ahead_ns; /* of the world's clock */
     struct pst_proxy hub_proxy;
+    struct pst_outcome_machine outcome;
     uint64_t hub_timer_ns;
     struct pst_proxy ldm_proxy;
     struct pst_master master;
@@ -105,10 +108,10 @@ struct sim_node {
 
 /* From one node to another. */
 struct sim_link {
-    bool is_up;               /* the receiver takes the sender for alive */
-    uint64_t last_ns;         /* when the last signal arrives */
-    uint64_t blocked_ns;      /* until when nothing arrives: what is sent waits */
-    uint64_t lost_after_ns;   /* what arrives later is lost: its sender crashed */
+    bool is_up;             /* the receiver takes the sender for alive */
+    uint64_t last_ns;       /* when the last signal arrives */
+    uint64_t blocked_ns;    /* until when nothing arrives: what is sent waits */
+    uint64_t lost_after_ns; /* what arrives later is lost: its sender crashed */
 };
 
 struct sim_options {
@@ -133,7 +136,9 @@ struct sim_statistics {
     uint64_t untold; /* the client vanished, or its node died */
     uint64_t stale_senders;
     uint64_t stray_answers;
-    uint64_t in_doubt;
+    uint64_t in_doubt; /* prepared when their master died */
+    uint64_t settled;  /* by asking: committed, */
+    uint64_t given_up; /* … and aborted */
     uint64_t faults[SIM_FAULTS];
     uint64_t aborts_in[PST_MASTER_CLEANING + 1];  /* state of the master when a client's came */
     uint64_t crashes_in[PST_MASTER_CLEANING + 1]; /* state of a master whose node died */
@@ -253,9 +258,11 @@ uint64_t sim_node_now_ns(const struct sim *sim, const struct sim_node *node);
 /* Sets the timer of a thread for a deadline of the node's clock. */
 void sim_node_set_timer(struct sim *sim, struct sim_node *node, uint32_t thread,
                         uint64_t deadline_ns, uint64_t *timer_ns);
+/* What all machines of a node hear: a timer, a node that failed or joined. */
+void sim_node_shared_event(const struct sim *sim, const struct sim_event *event,
+                           struct pst_event *shared);
 /* Its clock has jumped: timers are due sooner. */
 void sim_node_rearm(struct sim *sim, struct sim_node *node);
-
 
 void sim_ldm_init(struct sim *sim, struct sim_node *node, uint32_t index,
                   const struct pst_set *nodes);
@@ -268,18 +275,18 @@ void sim_source_event(struct sim *sim, struct sim_node *node, const struct sim_e
 /* The process is gone, and with it (or through its guard) what it held. */
 void sim_source_gone(struct sim *sim, struct sim_node *node, struct sim_source *source);
 
+void sim_archive_crash(struct sim *sim, struct sim_node *node);
 void sim_archive_event(struct sim *sim, struct sim_node *node, const struct sim_event *event);
 /* The cluster manifest comes to a node with the COMMIT that names it. */
 void sim_archive_take_manifest(struct sim *sim, struct sim_node *node,
                                const struct pst_signal *commit);
-void sim_archive_sweep(struct sim *sim, struct sim_node *node);
 
 /* The next request of a server's inbox, if it is free and there is one. */
 const struct pst_signal *sim_server_next(struct sim_server *server);
 void sim_server_add(struct sim_server *server, const struct pst_signal *signal);
 
 /* disk.c */
-void sim_disk_crash(struct sim *sim, struct sim_node *node, bool power_loss);
+void sim_disk_lose(struct sim *sim, struct sim_node *node);
 
 /* backup.c */
 struct sim_backup *sim_backup_of(struct sim *sim, uint64_t uid_low);

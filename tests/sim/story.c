@@ -19,8 +19,9 @@ void sim_tell(const struct sim *sim, const char *format, ...)
 const char *sim_ref_name(pst_ref ref, char text[32])
 {
     static const char *const blocks[] = {
-        [PST_BLOCK_CLIENT] = "CLIENT", [PST_BLOCK_PROXY] = "PROXY",     [PST_BLOCK_BACKUP] = "LDM",
-        [PST_BLOCK_SOURCE] = "SOURCE", [PST_BLOCK_ARCHIVE] = "ARCHIVE",
+        [PST_BLOCK_CLIENT] = "CLIENT",   [PST_BLOCK_PROXY] = "PROXY",
+        [PST_BLOCK_BACKUP] = "LDM",      [PST_BLOCK_SOURCE] = "SOURCE",
+        [PST_BLOCK_ARCHIVE] = "ARCHIVE", [PST_BLOCK_OUTCOME] = "OUTCOME",
     };
     uint32_t block = pst_ref_block(ref);
     const char *name = block < sizeof(blocks) / sizeof(*blocks) ? blocks[block] : NULL;
@@ -33,8 +34,8 @@ static void describe(const struct pst_signal *signal, char text[96])
 {
     const union pst_payload *payload = &signal->payload;
     uint16_t request = pst_gsn_answered(signal->gsn);
-    bool is_ref = (request != 0 && signal->gsn == PST_REF_OF(request)) ||
-                  signal->gsn == PST_BACKUP_ABORT_REP;
+    bool is_ref =
+        (request != 0 && signal->gsn == PST_REF_OF(request)) || signal->gsn == PST_BACKUP_ABORT_REP;
     char where[32];
     text[0] = '\0';
     if (is_ref)
@@ -42,6 +43,8 @@ static void describe(const struct pst_signal *signal, char text[96])
                  sim_ref_name(payload->ref.where, where));
     else if (signal->gsn == PST_ABORT_BACKUP_ORD)
         snprintf(text, 96, " %u error %u", payload->abort.request, payload->abort.error);
+    else if (signal->gsn == PST_OUTCOME_CONF || signal->gsn == PST_ARCHIVE_SETTLE_REQ)
+        snprintf(text, 96, " state %u", payload->outcome.state);
     else if (signal->gsn == PST_BACKUP_FRAGMENT_REQ || signal->gsn == PST_SOURCE_FRAGMENT_REP ||
              signal->gsn == PST_SOURCE_FRAGMENT_DONE_ORD)
         snprintf(text, 96, " source %u fragment %llu owner %u", payload->fragment.source,

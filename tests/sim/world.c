@@ -146,6 +146,8 @@ static void init(struct sim *sim, uint64_t seed, const struct sim_options *optio
     sim_member_init(sim);
     for (uint32_t i = 0; i < options->nodes; i++)
         sim_node_init(sim, i);
+    for (uint32_t i = 0; i < options->nodes; i++)
+        sim_node_rearm(sim, &sim->nodes[i]);
 }
 
 static void check_at_rest(struct sim *sim)
