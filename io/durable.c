@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -180,4 +181,51 @@ int pst_durable_sync_dir(int dirfd, struct pst_durable_context *context)
 {
     int error = (int)CALL(context, "fsync of the directory", fsync(dirfd));
     return error == -EINVAL ? 0 : error;
+}
+
+static int read_all(int fd, char *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t got = read(fd, bytes + done, size - done);
+        if (got < 0 && errno != EINTR)
+            return -errno;
+        if (got == 0)
+            return -PST_E_CHANGED;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return 0;
+}
+
+static int size_of(int fd, size_t bytes_max, size_t *size)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -EINVAL;
+    if ((uint64_t)status.st_size > bytes_max)
+        return -EFBIG;
+    *size = (size_t)status.st_size;
+    return 0;
+}
+
+int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes, size_t *size)
+{
+    const int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = size_of(fd, bytes_max, size);
+    if (error)
+        goto err_after_open;
+    *bytes = malloc(*size + 1);
+    if (*bytes == NULL) {
+        error = -ENOMEM;
+        goto err_after_open;
+    }
+    error = read_all(fd, *bytes, *size);
+    if (error)
+        free(*bytes);
+err_after_open:
+    close(fd);
+    return error;
 }

@@ -50,4 +50,9 @@ PST_MUST_USE int pst_durable_unlink(int dirfd, const char *name, int flags,
 /* fsync(2) of a directory. A file system without (EINVAL) counts as done. */
 PST_MUST_USE int pst_durable_sync_dir(int dirfd, struct pst_durable_context *context);
 
+/* Reads such a file back, whole: malloc'd bytes. -EFBIG where it is longer than bytes_max; -EINVAL
+ * where it is no regular file; -PST_E_CHANGED where it shrank meanwhile. */
+PST_MUST_USE int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes,
+                                     size_t *size);
+
 #endif

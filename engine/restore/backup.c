@@ -1,5 +1,7 @@
 #include "engine/restore/backup.h"
 
+#include "io/durable.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

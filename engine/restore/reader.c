@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 int pst_reader_open(struct pst_reader *reader, unsigned depth)
 {
@@ -72,51 +70,4 @@ int pst_reader_read(struct pst_reader *reader, struct pst_file *file, void *data
     prepare(reader);
     pst_io_read(reader->ring, &reader->op, file, data, bytes, offset, -1);
     return wait_for_it(reader);
-}
-
-static int read_all(int fd, char *bytes, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t got = read(fd, bytes + done, size - done);
-        if (got < 0 && errno != EINTR)
-            return -errno;
-        if (got == 0)
-            return -PST_E_CHANGED;
-        done += got > 0 ? (size_t)got : 0;
-    }
-    return 0;
-}
-
-static int size_of(int fd, size_t bytes_max, size_t *size)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return -errno;
-    if (!S_ISREG(status.st_mode))
-        return -EINVAL;
-    if ((uint64_t)status.st_size > bytes_max)
-        return -EFBIG;
-    *size = (size_t)status.st_size;
-    return 0;
-}
-
-int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes, size_t *size)
-{
-    const int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int error = size_of(fd, bytes_max, size);
-    if (error)
-        goto err_after_open;
-    *bytes = malloc(*size + 1);
-    if (*bytes == NULL) {
-        error = -ENOMEM;
-        goto err_after_open;
-    }
-    error = read_all(fd, *bytes, *size);
-    if (error)
-        free(*bytes);
-err_after_open:
-    close(fd);
-    return error;
 }

@@ -25,9 +25,4 @@ void pst_reader_close_file(struct pst_reader *reader, struct pst_file *file);
 int pst_reader_read(struct pst_reader *reader, struct pst_file *file, void *data, uint32_t bytes,
                     uint64_t offset) PST_MUST_USE;
 
-/* Reads a whole small file (a manifest): malloc'd bytes. -EFBIG where it is longer than bytes_max;
- * -EINVAL where it is no regular file. Plain read(2), no ring. */
-int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes,
-                        size_t *size) PST_MUST_USE;
-
 #endif
