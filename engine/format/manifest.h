@@ -57,6 +57,10 @@ struct pst_node_manifest {
     uint32_t node;
     uint32_t chunk_bytes;
     uint32_t single_threaded; /* 0, 1 */
+    uint32_t master_node;
+    uint32_t participants_count;
+    uint32_t participants[PST_NODES_MAX]; /* nodes of this backup, ascending, own and master's too;
+                                             a manifest without them is of one node */
     uint32_t sources_count;
     uint32_t parts_count; /* = LDMs */
     uint32_t unreadable_names_count;

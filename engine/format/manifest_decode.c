@@ -206,6 +206,38 @@ static void take_unreadable(struct reader *reader, json_t *object,
     }
 }
 
+/* Of one node, where they are missing. */
+static void take_participants(struct reader *reader, json_t *object,
+                              struct pst_node_manifest *manifest)
+{
+    bool has_node = false, has_master = false;
+    if (reader->wrong != NULL)
+        return;
+    if (json_object_get(object, "participants") == NULL) {
+        manifest->master_node = manifest->node;
+        manifest->participants[manifest->participants_count++] = manifest->node;
+        return;
+    }
+    manifest->master_node = (uint32_t)take_integer(reader, object, "master_node", 1, PST_NODES_MAX);
+    json_t *array = take_container(reader, object, "participants", JSON_ARRAY);
+    const size_t count = json_array_size(array);
+    uint32_t previous = 0;
+    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+        json_t *item = json_array_get(array, i);
+        const json_int_t node = json_integer_value(item);
+        if (!json_is_integer(item) || node <= previous || node > PST_NODES_MAX) {
+            reader->wrong = "participants";
+            return;
+        }
+        previous = (uint32_t)node;
+        manifest->participants[manifest->participants_count++] = previous;
+        has_node |= previous == manifest->node;
+        has_master |= previous == manifest->master_node;
+    }
+    if (reader->wrong == NULL && (!has_node || !has_master))
+        reader->wrong = "participants";
+}
+
 static void take_node(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
 {
     take_common(reader, object, &manifest->common);
@@ -218,6 +250,7 @@ static void take_node(struct reader *reader, json_t *object, struct pst_node_man
     if (single != NULL && !json_is_boolean(single))
         reader->wrong = "single_threaded";
     manifest->single_threaded = json_is_true(single);
+    take_participants(reader, object, manifest);
     take_sources(reader, object, manifest);
     take_parts(reader, object, manifest);
     take_unreadable(reader, object, manifest);

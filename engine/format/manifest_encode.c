@@ -125,6 +125,18 @@ static json_t *parts_array(const struct pst_node_manifest *manifest)
     return array;
 }
 
+static json_t *participants_array(const struct pst_node_manifest *manifest)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; array && i < manifest->participants_count; i++) {
+        if (json_array_append_new(array, integer(manifest->participants[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 static json_t *unreadable_array(const struct pst_node_manifest *manifest)
 {
     json_t *array = json_array();
@@ -203,13 +215,16 @@ int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
                              struct pst_manifest_text *text)
 {
     if (manifest->sources_count > PST_SOURCES_MAX || manifest->parts_count > PST_LDMS_MAX ||
+        manifest->participants_count > PST_NODES_MAX ||
         manifest->unreadable_names_count > PST_UNREADABLE_NAMES_MAX)
         return -EINVAL;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_NODE);
-    json_t *rest = json_pack("{so,so,sb,so,so,so}", "node", integer(manifest->node), "chunk_bytes",
-                             integer(manifest->chunk_bytes), "single_threaded",
-                             manifest->single_threaded, "sources", sources_array(manifest), "parts",
-                             parts_array(manifest), "unreadable_names", unreadable_array(manifest));
+    json_t *rest =
+        json_pack("{so,so,sb,so,so,so,so,so}", "node", integer(manifest->node), "chunk_bytes",
+                  integer(manifest->chunk_bytes), "single_threaded", manifest->single_threaded,
+                  "master_node", integer(manifest->master_node), "participants",
+                  participants_array(manifest), "sources", sources_array(manifest), "parts",
+                  parts_array(manifest), "unreadable_names", unreadable_array(manifest));
     if (object == NULL || rest == NULL || json_object_update(object, rest) != 0) {
         json_decref(object);
         json_decref(rest);

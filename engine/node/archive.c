@@ -107,6 +107,11 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     common->started_unix_ns = pst_unix_ns();
     archive->cluster.common = *common;
     archive->cluster.master_node = pst_ref_node(define->master_ref);
+    archive->node.master_node = pst_ref_node(define->master_ref);
+    for (uint32_t i = 0; i < PST_NODES_MAX; i++) {
+        if (pst_set_has(&define->nodes, i))
+            archive->node.participants[archive->node.participants_count++] = i + 1;
+    }
     archive->node.node = config->node;
     archive->node.chunk_bytes = config->chunk_bytes;
     archive->node.single_threaded = archive->parts == 1; /* one LDM has no proxy either */
@@ -121,6 +126,8 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
 int pst_archive_define(struct pst_archive *archive, const struct pst_define_backup_req *define,
                        uint32_t *highest)
 {
+    if (archive->backup != 0)
+        return -PST_E_BUSY;
     if (pst_ref_node(define->master_ref) != archive->config->node)
         pst_archive_sweep(archive); /* the master's archive has swept to find the number */
     archive->backup = pst_uid_low(define->uid);
@@ -283,15 +290,18 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
 int pst_archive_commit(struct pst_archive *archive)
 {
     struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
+    archive->backup = 0;
     int fd = open_backup(archive);
     if (fd < 0)
         return failed_inside(archive, name.text, "open the directory", fd);
     int error = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
     close(fd);
-    if (error < 0)
-        return failed_inside(archive, name.text, "find", error);
+    return error < 0 ? failed_inside(archive, name.text, "find", error) : 0;
+}
+
+void pst_archive_leave(struct pst_archive *archive)
+{
     archive->backup = 0;
-    return 0;
 }
 
 static int remove_name(const struct pst_archive *archive, int fd, const char *name, int flags)

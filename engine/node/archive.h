@@ -27,7 +27,8 @@ struct pst_archive {
 /* The number to use: wanted, if it is free, or for 0 the highest that exists + 1. */
 PST_MUST_USE int pst_archive_number(struct pst_archive *archive, uint32_t wanted, uint32_t *number);
 
-/* Makes the directories of a backup. -PST_E_NUMBER_EXISTS: *highest is the highest that does. */
+/* Makes the directories of a backup. -PST_E_NUMBER_EXISTS: *highest is the highest that does.
+ * -PST_E_BUSY: another is in work. */
 PST_MUST_USE int pst_archive_define(struct pst_archive *archive,
                                     const struct pst_define_backup_req *define, uint32_t *highest);
 
@@ -41,14 +42,17 @@ PST_MUST_USE int pst_archive_write_node(struct pst_archive *archive, const struc
 PST_MUST_USE int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci *gci,
                                            struct pst_commit *written);
 
-/* Whether this node has its copy of the cluster manifest. */
+/* Whether this node has its copy of the cluster manifest. Ends the work on the backup. */
 PST_MUST_USE int pst_archive_commit(struct pst_archive *archive);
+
+/* Ends the work on the backup with its outcome not known: its files stay. */
+void pst_archive_leave(struct pst_archive *archive);
 
 /* Removes what pst_archive_define() and the manifests made, LDMs having removed their parts. */
 PST_MUST_USE int pst_archive_clean_up(struct pst_archive *archive);
 
-/* Removes what backups of this node left that never came to a decision, but for the one in work
- * (archive_sweep.c). */
+/* Removes what backups of this node left that never came to a decision (archive_sweep.c), but for
+ * the one in work, and those of which this node is prepared and others may know a decision. */
 void pst_archive_sweep(struct pst_archive *archive);
 
 #endif

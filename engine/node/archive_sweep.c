@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +107,27 @@ static bool has(int backup_fd, const char *name)
     return faccessat(backup_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
+/* Whether this node is prepared, and nobody else. A node manifest that nobody can read, or only a
+ * newer Penstock, may name others. */
+static void read_node_manifest(struct pst_archive *archive, int backup_fd, uint32_t number,
+                               struct pst_debris *debris)
+{
+    struct pst_name name = pst_name_node_manifest(number, archive->config->node);
+    struct pst_node_manifest manifest;
+    struct pst_damage damage;
+    char *bytes;
+    size_t size;
+    int error = pst_small_file_read(backup_fd, name.text, PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    debris->is_prepared = error != -ENOENT;
+    if (error < 0)
+        return;
+    if (pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0) {
+        debris->is_alone = manifest.participants_count == 1;
+        pst_node_manifest_release(&manifest);
+    }
+    free(bytes);
+}
+
 static void sweep_backup(struct pst_archive *archive, uint32_t number)
 {
     struct pst_name name = pst_name_backup(number);
@@ -116,10 +138,13 @@ static void sweep_backup(struct pst_archive *archive, uint32_t number)
     struct pst_debris debris = {
         .is_at_work = archive->backup != 0 && archive->node.common.number == number,
         .is_committed = has(fd, pst_name_cluster_manifest(number).text),
-        .is_prepared = has(fd, pst_name_node_manifest(number, archive->config->node).text),
-        .is_alone = true, /* a node manifest names no other nodes */
     };
-    if (pst_debris_judge(&debris) != PST_DEBRIS_REMOVE) {
+    read_node_manifest(archive, fd, number, &debris);
+    enum pst_debris_verdict verdict = pst_debris_judge(&debris);
+    if (verdict == PST_DEBRIS_DOUBT)
+        pst_log(PST_LOG_WARNING, "%s/%s: left alone: in doubt until the other nodes are asked",
+                archive->config->directory, name.text);
+    if (verdict != PST_DEBRIS_REMOVE) {
         close(fd);
         return;
     }

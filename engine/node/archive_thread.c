@@ -69,6 +69,10 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
         if (thread->archive->backup == signal->backup)
             pst_archive_add_node(thread->archive, &signal->payload.archive_item);
         break;
+    case PST_ARCHIVE_LEAVE_ORD:
+        if (thread->archive->backup == signal->backup)
+            pst_archive_leave(thread->archive);
+        break;
     case PST_ARCHIVE_NUMBER_REQ:
         answer(thread, signal, look_for_number(thread, signal, &conf), &conf);
         break;

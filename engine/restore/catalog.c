@@ -1,6 +1,7 @@
 #include "engine/restore/catalog.h"
 
 #include "engine/restore/backup.h"
+#include "io/durable.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -15,10 +16,9 @@
 const char *pst_backup_state_text(enum pst_backup_state state)
 {
     static const char *const texts[] = {
-        [PST_BACKUP_COMPLETE] = "complete",
-        [PST_BACKUP_INCOMPLETE] = "incomplete",
-        [PST_BACKUP_DAMAGED] = "damaged",
-        [PST_BACKUP_NEWER] = "newer",
+        [PST_BACKUP_COMPLETE] = "complete", [PST_BACKUP_INCOMPLETE] = "incomplete",
+        [PST_BACKUP_DAMAGED] = "damaged",   [PST_BACKUP_NEWER] = "newer",
+        [PST_BACKUP_IN_DOUBT] = "in doubt",
     };
     return texts[state];
 }
@@ -50,6 +50,28 @@ static int check_part_sizes(int from_fd, const struct pst_backup *backup,
     if (!error)
         pst_part_set_free(&set);
     return error;
+}
+
+/* Whether a node of several left its manifest here: then there may be a decision elsewhere. */
+static bool is_in_doubt(int from_fd, uint32_t number)
+{
+    bool in_doubt = false;
+    for (uint32_t node = 1; node <= PST_NODES_MAX && !in_doubt; node++) {
+        const struct pst_file_name file =
+            pst_backup_file_name(number, pst_name_node_manifest(number, node));
+        struct pst_node_manifest manifest;
+        struct pst_damage damage;
+        char *bytes;
+        size_t size;
+        if (pst_small_file_read(from_fd, file.text, PST_MANIFEST_BYTES_MAX, &bytes, &size) != 0)
+            continue;
+        if (pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0) {
+            in_doubt = manifest.participants_count > 1;
+            pst_node_manifest_release(&manifest);
+        }
+        free(bytes);
+    }
+    return in_doubt;
 }
 
 static void classify(struct pst_backup *backup, int error, const struct pst_findings *findings)
@@ -87,6 +109,12 @@ static int read_backup(int from_fd, uint32_t number, struct pst_backup **read)
         return error;
     }
     classify(backup, error, &findings);
+    if (backup->state == PST_BACKUP_INCOMPLETE && is_in_doubt(from_fd, number)) {
+        backup->state = PST_BACKUP_IN_DOUBT;
+        snprintf(backup->reason, sizeof(backup->reason),
+                 "%s: prepared; whether it was completed, its other nodes know",
+                 pst_name_backup(number).text);
+    }
     *read = backup;
     return 0;
 }
@@ -169,8 +197,9 @@ static bool has_uid(const struct pst_backup *backup, const char *prefix)
 
 static bool is_picked(const struct pst_backup *backup, enum pst_backup_pick pick)
 {
-    return pick == PST_PICK_COMPLETE ? backup->state == PST_BACKUP_COMPLETE
-                                     : backup->state != PST_BACKUP_INCOMPLETE;
+    if (pick == PST_PICK_COMPLETE)
+        return backup->state == PST_BACKUP_COMPLETE;
+    return backup->state != PST_BACKUP_INCOMPLETE && backup->state != PST_BACKUP_IN_DOUBT;
 }
 
 /* "12" is a number, and never the beginning of a uid. */

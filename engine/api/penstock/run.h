@@ -234,6 +234,7 @@ enum pst_backup_state {
     PST_BACKUP_INCOMPLETE, /* no cluster manifest: it does not exist yet, or never will */
     PST_BACKUP_DAMAGED,    /* a manifest is damaged, or a file is missing or of another size */
     PST_BACKUP_NEWER,      /* of an incompatible version */
+    PST_BACKUP_IN_DOUBT,   /* prepared here; whether it exists, its other nodes know */
 };
 
 /* What is told of a backup; behind reason, zeros where its cluster manifest cannot be read. */

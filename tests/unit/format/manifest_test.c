@@ -52,6 +52,9 @@ static void a_node_manifest_reads_back(void)
     CU_ASSERT_EQUAL(node.node, sample->node);
     CU_ASSERT_EQUAL(node.chunk_bytes, sample->chunk_bytes);
     CU_ASSERT_EQUAL(node.single_threaded, 1);
+    CU_ASSERT_EQUAL(node.master_node, 1);
+    CU_ASSERT_EQUAL(node.participants_count, 3);
+    CU_ASSERT_EQUAL(memcmp(node.participants, sample->participants, sizeof(node.participants)), 0);
     CU_ASSERT_EQUAL_FATAL(node.sources_count, 2);
     CU_ASSERT_STRING_EQUAL(node.sources[0].name, "data");
     CU_ASSERT_STRING_EQUAL(node.sources[0].spec, "dir:/srv/data");
@@ -258,6 +261,21 @@ static void what_could_not_be_read_back_is_not_written(void)
     bad = *sample_node_manifest();
     bad.parts[1].file_bytes = UINT64_MAX;
     CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    bad = *sample_node_manifest();
+    bad.participants[1] = 3; /* not itself */
+    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    bad = *sample_node_manifest();
+    bad.master_node = 3; /* no participant */
+    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    bad = *sample_node_manifest();
+    bad.participants[2] = 2; /* not ascending */
+    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    bad.participants[2] = PST_NODES_MAX + 1;
+    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    bad = *sample_node_manifest();
+    bad.participants_count = PST_NODES_MAX + 1;
+    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    bad = *sample_node_manifest();
     bad.parts_count = PST_LDMS_MAX + 1;
     CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
     struct pst_cluster_manifest none = *sample_cluster_manifest();

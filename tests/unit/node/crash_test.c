@@ -14,6 +14,7 @@
 
 #include "engine/base/log.h"
 #include "engine/format/chunk.h"
+#include "engine/format/manifest.h"
 #include "engine/format/names.h"
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"
@@ -151,6 +152,26 @@ static void make_debris(uint32_t number, uint32_t header_number, uint16_t header
     write_file(join(backup, pst_name_part(number, 1, 1, 1).text), block, sizeof(block));
 }
 
+/* The manifest of node 1, prepared with others. */
+static void make_node_manifest(uint32_t number, uint32_t participants)
+{
+    static struct pst_node_manifest manifest;
+    memset(&manifest, 0, sizeof(manifest));
+    manifest.common.number = number;
+    manifest.node = manifest.master_node = 1;
+    manifest.chunk_bytes = PST_CHUNK_BYTES_MIN;
+    manifest.participants_count = participants;
+    for (uint32_t i = 0; i < participants; i++)
+        manifest.participants[i] = i + 1;
+    manifest.parts_count = 1;
+    manifest.parts[0] = (struct pst_manifest_part){.part = 1, .ldm = 1};
+    struct pst_manifest_text text;
+    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&manifest, &text), 0);
+    write_file(join(join(to, pst_name_backup(number).text), pst_name_node_manifest(number, 1).text),
+               text.text, text.bytes);
+    free(text.text);
+}
+
 static bool has_part(uint32_t number)
 {
     return path_exists(join(to, pst_name_backup(number).text)) &&
@@ -177,7 +198,12 @@ static void test_sweep(void)
     make_debris(8, 8, 1); /* manifests half-written: goes */
     write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.cluster.manifest.tmp"), "x", 1);
     write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.1.manifest.tmp"), "x", 1);
-    write_file(join(join(to, "BACKUP-8"), "BACKUP-8.1.manifest"), "x", 1);
+    make_debris(11, 11, 1); /* prepared alone: goes */
+    make_node_manifest(11, 1);
+    make_debris(12, 12, 1); /* prepared with others, so in doubt: stays */
+    make_node_manifest(12, 2);
+    make_debris(13, 13, 1); /* prepared, it seems, with whom nobody can tell: stays */
+    write_file(join(join(to, "BACKUP-13"), "BACKUP-13.1.manifest"), "x", 1);
     CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-09"), 0700), 0);   /* not a name of ours */
     CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-9"), 0700), 0);    /* empty: goes */
     CU_ASSERT_EQUAL(symlink(tree, join(to, "BACKUP-10")), 0); /* leads elsewhere: stays */
@@ -194,6 +220,9 @@ static void test_sweep(void)
     CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-8")));
     CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-09")));
     CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-9")));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-11")));
+    CU_ASSERT_TRUE(has_part(12) && path_exists(join(to, "BACKUP-12/BACKUP-12.1.manifest")));
+    CU_ASSERT_TRUE(has_part(13) && path_exists(join(to, "BACKUP-13/BACKUP-13.1.manifest")));
     CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-10")) && path_exists(join(tree, "large")));
     CU_ASSERT_TRUE(is_whole(rig.report->number));
     remove_tree(to);

@@ -243,6 +243,8 @@ static bool read_manifests(struct decoded *decoded, const char *backup_dir, uint
     if (decoded->cluster->nodes_count != 1 || decoded->cluster->nodes[0].file_bytes != bytes ||
         !pst_digest_equal(&digest, &decoded->cluster->nodes[0].digest))
         return WRONG("%s: not the one that the cluster manifest names", path);
+    if (decoded->node->master_node != 1 || decoded->node->participants_count != 1)
+        return WRONG("%s: not of one node", path);
     return true;
 }
 

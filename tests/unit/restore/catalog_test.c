@@ -68,6 +68,29 @@ static void backups_are_listed_in_order(void)
     end();
 }
 
+/* Prepared by a node of several: not there, and not nothing either. */
+static void a_backup_may_be_in_doubt(void)
+{
+    const struct pst_backup *backup = NULL;
+    char message[PST_MESSAGE_BYTES];
+    place = make_place();
+    struct made_backup made = made_tree(10);
+    made.number = 1;
+    make_backup(place.path, &made);
+    made.number = 2;
+    made.in_doubt = made.no_cluster_manifest = true;
+    make_backup(place.path, &made);
+    read_list();
+    CU_ASSERT_EQUAL_FATAL(list.count, 2);
+    CU_ASSERT_EQUAL(list.backups[1]->state, PST_BACKUP_IN_DOUBT);
+    CU_ASSERT_STRING_EQUAL(pst_backup_state_text(PST_BACKUP_IN_DOUBT), "in doubt");
+    CU_ASSERT_STRING_NOT_EQUAL(list.backups[1]->reason, "");
+    CU_ASSERT_EQUAL(list.backups[1]->error, -PST_E_INCOMPLETE);
+    CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_DECIDED, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->number, 1);
+    end();
+}
+
 static void ids_are_numbers_or_uids(void)
 {
     const struct pst_backup *backup = NULL;
@@ -192,6 +215,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"backups are listed in order", backups_are_listed_in_order},
+        {"a backup may be in doubt", a_backup_may_be_in_doubt},
         {"ids are numbers or uids", ids_are_numbers_or_uids},
         {"a uid of two is not guessed", a_uid_of_two_is_not_guessed},
         {"damaged backups say why", damaged_backups_say_why},

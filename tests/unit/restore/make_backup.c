@@ -177,6 +177,9 @@ void make_backup(const char *to, const struct made_backup *made)
     assert(dirfd >= 0);
 
     node = (struct pst_node_manifest){.node = 1, .chunk_bytes = PST_CHUNK_BYTES_MIN};
+    node.master_node = node.participants[node.participants_count++] = 1;
+    if (made->in_doubt)
+        node.participants[node.participants_count++] = 9;
     node.common.number = made->number;
     memcpy(node.common.uid, identity_of(made, 0).uid, sizeof(node.common.uid));
     node.sources_count = made->sources;

@@ -27,6 +27,7 @@ struct made_backup {
     uint32_t data_count;
     uint32_t chunks_per_index; /* 0: one INDEX chunk */
     bool no_cluster_manifest;
+    bool in_doubt; /* node 9 took part too */
     /* NULL, or what overwrites the path of the last object, which is as long */
     const char *unsafe_path;
 };
