@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,15 +34,20 @@ static int keep_only(int socket)
 }
 
 /* Signals to the backup's terminal or process group are the backup's to handle; the guard ends when
- * its socket does. */
+ * its socket does. No handler of the parent's, which may be any program, is to run here: all
+ * signals are blocked until none is left. */
 static int detach(void)
 {
     if (setsid() < 0 || prctl(PR_SET_NAME, "penstock-guard") < 0)
         return -errno;
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* fails for those that have no handler */
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
         signal(ignored[i], SIG_IGN);
-    return 0;
+    sigset_t none;
+    sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
 static void child(const struct pst_lmdb_guard *guard, int socket)
@@ -54,20 +60,24 @@ static void child(const struct pst_lmdb_guard *guard, int socket)
 static void forget(struct pst_lmdb_guard *guard)
 {
     close(guard->socket);
+    close(guard->pid_fd);
     guard->socket = -1;
+    guard->pid_fd = -1;
     guard->pid = 0;
 }
 
+/* By its descriptor: a program that waits for all of its children may have taken this one, and the
+ * number may be another's by now. */
 static void reap(struct pst_lmdb_guard *guard)
 {
-    while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
+    while (waitid(P_PIDFD, (id_t)guard->pid_fd, NULL, WEXITED) < 0 && errno == EINTR)
         ;
     forget(guard);
 }
 
 static void kill_guard(struct pst_lmdb_guard *guard)
 {
-    kill(guard->pid, SIGKILL);
+    (void)pidfd_send_signal(guard->pid_fd, SIGKILL, NULL, 0); /* fails if it has ended */
     reap(guard);
 }
 
@@ -76,13 +86,11 @@ void pst_lmdb_guard_stop(struct pst_lmdb_guard *guard)
     if (guard->pid == 0)
         return;
     shutdown(guard->socket, SHUT_RDWR);
-    int fd = pidfd_open(guard->pid, 0);
-    struct pollfd ended = {.fd = fd, .events = POLLIN};
-    if (fd < 0 || poll(&ended, 1, STOP_MS) <= 0)
-        kill(guard->pid, SIGKILL);
-    if (fd >= 0)
-        close(fd);
-    reap(guard);
+    struct pollfd ended = {.fd = guard->pid_fd, .events = POLLIN};
+    if (poll(&ended, 1, STOP_MS) > 0)
+        reap(guard);
+    else
+        kill_guard(guard);
 }
 
 /* 1: an answer or the end can be read; 0: not before the deadline; -errno. */
@@ -117,6 +125,31 @@ static int read_answer(struct pst_lmdb_guard *guard, uint64_t deadline_ns,
     return answer->error;
 }
 
+/* The child's number in the parent, with its descriptor; or -errno. */
+static pid_t fork_guard(const struct pst_lmdb_guard *guard, const int sockets[2], int *pid_fd)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    int error = -pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (error < 0)
+        return error;
+    const pid_t pid = fork();
+    if (pid == 0)
+        child(guard, sockets[1]);
+    if (pid < 0)
+        error = -errno;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return error;
+    *pid_fd = pidfd_open(pid, 0);
+    if (*pid_fd >= 0)
+        return pid;
+    error = -errno;
+    kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    return error;
+}
+
 int pst_lmdb_guard_start(struct pst_lmdb_guard *guard, struct pst_lmdb_answer *answer)
 {
     int sockets[2];
@@ -124,16 +157,12 @@ int pst_lmdb_guard_start(struct pst_lmdb_guard *guard, struct pst_lmdb_answer *a
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
         return -errno;
     atomic_store(&guard->shared->trouble, 0);
-    pid_t pid = fork();
-    if (pid < 0) {
-        int error = -errno;
-        close(sockets[0]);
-        close(sockets[1]);
-        return error;
-    }
-    if (pid == 0)
-        child(guard, sockets[1]);
+    const pid_t pid = fork_guard(guard, sockets, &guard->pid_fd);
     close(sockets[1]);
+    if (pid < 0) {
+        close(sockets[0]);
+        return pid;
+    }
     guard->pid = pid;
     guard->socket = sockets[0];
     int error = read_answer(guard, pst_monotonic_ns() + PST_LMDB_ANSWER_NS, answer);

@@ -65,12 +65,14 @@ struct pst_lmdb_guard {
     const char *path; /* as for mdb_env_open; borrowed */
     bool is_file;     /* MDB_NOSUBDIR */
     struct pst_lmdb_shared *shared;
-    pid_t pid; /* 0: there is none */
+    pid_t pid;  /* 0: there is none */
+    int pid_fd; /* pidfd_open(2) */
     int socket;
 };
 
 /* Starts the process, which opens the environment, clears stale readers, and says that it did.
- * Forks: by preference before the process has threads. answer->text says what went wrong. */
+ * Forks, in any process: glibc makes malloc usable in the child, and it calls nothing else that
+ * another thread may have locked. answer->text says what went wrong. */
 PST_MUST_USE int pst_lmdb_guard_start(struct pst_lmdb_guard *guard, struct pst_lmdb_answer *answer);
 
 /* Has an order carried out. A guard that does not answer before deadline_ns (CLOCK_MONOTONIC) is
