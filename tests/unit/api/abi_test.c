@@ -1,0 +1,232 @@
+/* Structs of older and newer programs at the library's boundary. */
+#include "engine/api/abi.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/suite.h"
+#include "tests/unit/api/memory.h"
+
+static char scratch[SCRATCH_BYTES];
+static struct memory memory;
+static struct pst_source *source;
+static struct pst_backup_job job;
+static struct pst_backup_outcome outcome;
+
+static void ignore(void *context, enum pst_log_level level, const char *message)
+{
+    (void)context;
+    (void)level;
+    (void)message;
+}
+
+static void set_up(void)
+{
+    scratch_open(scratch);
+    memory_open(&memory, "memory", 1);
+    source = &memory.source;
+    job_for(&job, &source, scratch);
+    pst_backup_outcome_init(&outcome);
+    pst_log_set_hook(ignore, NULL);
+}
+
+static void tear_down(void)
+{
+    pst_log_set_hook(NULL, NULL);
+    memory_close(&memory);
+    scratch_close(scratch);
+}
+
+struct first {
+    uint32_t struct_bytes;
+    uint32_t a;
+};
+
+struct second {
+    struct first first;
+    uint64_t b;
+};
+
+static void what_an_older_struct_lacks_takes_its_default(void)
+{
+    const struct first given = {.struct_bytes = sizeof(given), .a = 5};
+    struct second own = {.first = {.a = 1}, .b = 7};
+    CU_ASSERT_EQUAL(abi_take(&own, sizeof(own), &given, sizeof(given)), 0);
+    CU_ASSERT_EQUAL(own.first.a, 5);
+    CU_ASSERT_EQUAL(own.b, 7);
+}
+
+static void what_a_newer_struct_has_more_must_be_zero(void)
+{
+    struct second given = {.first = {.struct_bytes = sizeof(given), .a = 5}};
+    struct first own = {.a = 1};
+    CU_ASSERT_EQUAL(abi_take(&own, sizeof(own), &given, sizeof(own)), 0);
+    CU_ASSERT_EQUAL(own.a, 5);
+    given.b = UINT64_C(1) << 63;
+    own.a = 1;
+    CU_ASSERT_EQUAL(abi_take(&own, sizeof(own), &given, sizeof(own)), -E2BIG);
+    CU_ASSERT_EQUAL(own.a, 1);
+}
+
+static void what_is_told_fits_what_the_caller_has(void)
+{
+    struct second given = {.first = {.struct_bytes = sizeof(struct first)}, .b = 3};
+    const struct second own = {.first = {.struct_bytes = sizeof(own), .a = 9}, .b = 4};
+    abi_give(&given, &own, sizeof(own));
+    CU_ASSERT_EQUAL(given.first.struct_bytes, sizeof(struct first));
+    CU_ASSERT_EQUAL(given.first.a, 9);
+    CU_ASSERT_EQUAL(given.b, 3);
+}
+
+static void a_struct_that_was_not_initialised_is_refused(void)
+{
+    struct pst_backup_outcome untouched = {.number = 77};
+    CU_ASSERT_EQUAL(pst_run_backup(&job, &untouched), -EINVAL);
+    CU_ASSERT_EQUAL(untouched.number, 77);
+    struct pst_backup_job nothing = {0};
+    CU_ASSERT_EQUAL(pst_run_backup(&nothing, &outcome), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, "_init"));
+}
+
+static void a_newer_job_is_refused_only_for_what_it_asks(void)
+{
+    struct {
+        struct pst_backup_job job;
+        uint64_t new_option;
+    } newer = {.job = job};
+    newer.job.struct_bytes = sizeof(newer);
+    CU_ASSERT_EQUAL(pst_run_backup(&newer.job, &outcome), 0);
+    newer.new_option = 1;
+    CU_ASSERT_EQUAL(pst_run_backup(&newer.job, &outcome), -E2BIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, "newer libpenstock"));
+}
+
+static void an_older_source_is_not_asked_what_it_does_not_know(void)
+{
+    memory.check_error = -EIO; /* lies where its program's struct has ended */
+    memory.checks = 0;
+    memory.source.struct_bytes = (uint32_t)PST_SOURCE_BYTES_MIN;
+    CU_ASSERT_EQUAL(pst_run_backup(&job, &outcome), 0);
+    CU_ASSERT_EQUAL(memory.checks, 0);
+    memory.source.struct_bytes = sizeof(struct pst_source);
+    CU_ASSERT_EQUAL(pst_run_backup(&job, &outcome), -EIO);
+    CU_ASSERT_EQUAL(memory.checks, 1);
+}
+
+static void a_newer_source_is_refused_only_for_what_it_asks(void)
+{
+    struct {
+        struct memory memory;
+        char padding[64];
+    } newer = {.memory = memory};
+    /* What follows the struct in the program's own is not the library's; here it is the newer
+     * struct's end. */
+    memset((char *)&newer.memory.source + sizeof(struct pst_source), 0, sizeof(void *));
+    newer.memory.bytes = NULL;
+    newer.memory.source.struct_bytes = sizeof(struct pst_source) + sizeof(void *);
+    struct pst_source *newer_source = &newer.memory.source;
+    job.sources = &newer_source;
+    newer.memory.source.list = NULL; /* found after the size */
+    CU_ASSERT_EQUAL(pst_run_backup(&job, &outcome), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, "list is NULL"));
+    memset((char *)&newer.memory.source + sizeof(struct pst_source), 1, 1);
+    CU_ASSERT_EQUAL(pst_run_backup(&job, &outcome), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, "newer libpenstock"));
+}
+
+static void expect_refused(const char *why)
+{
+    CU_ASSERT_EQUAL(pst_run_backup(&job, &outcome), -EINVAL);
+    if (!strstr(outcome.message, why))
+        printf("%s: %s\n", why, outcome.message);
+    CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, why));
+}
+
+static void a_source_that_cannot_be_run_is_refused(void)
+{
+    const struct pst_source good = memory.source;
+    memory.source.abi_version++;
+    expect_refused("abi_version");
+    memory.source = good;
+    memory.source.struct_bytes = 8;
+    expect_refused("struct_bytes");
+    memory.source.struct_bytes = UINT32_MAX;
+    expect_refused("struct_bytes");
+    memory.source = good;
+    strcpy(memory.source.name, "a/b");
+    expect_refused("name must be");
+    memset(memory.source.name, 'a', sizeof(memory.source.name));
+    expect_refused("name must be");
+    memory.source = good;
+    memory.source.type = NULL;
+    expect_refused("type must be");
+    memory.source = good;
+    memory.source.phase = PST_SOURCE_THAWED;
+    expect_refused("in use");
+    memory.source = good;
+    source = NULL;
+    expect_refused("NULL");
+    source = &memory.source;
+    struct pst_source *const twice[] = {source, source};
+    job.sources = twice;
+    job.sources_count = 2;
+    expect_refused("called \"memory\"");
+}
+
+static void a_job_that_cannot_be_run_is_refused(void)
+{
+    const struct pst_backup_job good = job;
+    job.directory = NULL;
+    expect_refused("no directory");
+    job = good;
+    job.sources_count = 0;
+    expect_refused("0 sources");
+    job = good;
+    job.specs_count = PST_SOURCES_MAX;
+    expect_refused("65 sources");
+    job = good;
+    job.chunk_bytes = 65;
+    expect_refused("chunks of 65");
+    job = good;
+    job.depth = 0;
+    expect_refused("depth 0");
+    job = good;
+    job.direct = "perhaps";
+    expect_refused("direct perhaps");
+    job = good;
+    job.freeze_wait_ns = PST_FREEZE_NS_MAX + 1;
+    expect_refused("freeze");
+    job = good;
+    job.is_logical = true;
+    expect_refused("no source has tables");
+    job = good;
+    job.tables_count = 1;
+    expect_refused("logical");
+    job = good;
+    job.run.ldms = PST_LDMS_MAX + 1;
+    expect_refused("257");
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"what an older struct lacks takes its default",
+         what_an_older_struct_lacks_takes_its_default},
+        {"what a newer struct has more must be 0", what_a_newer_struct_has_more_must_be_zero},
+        {"what is told fits what the caller has", what_is_told_fits_what_the_caller_has},
+        {"a struct that was not initialised is refused",
+         a_struct_that_was_not_initialised_is_refused},
+        {"a newer job is refused only for what it asks",
+         a_newer_job_is_refused_only_for_what_it_asks},
+        {"an older source is not asked what it does not know",
+         an_older_source_is_not_asked_what_it_does_not_know},
+        {"a newer source is refused only for what it asks",
+         a_newer_source_is_refused_only_for_what_it_asks},
+        {"a source that cannot be run is refused", a_source_that_cannot_be_run_is_refused},
+        {"a job that cannot be run is refused", a_job_that_cannot_be_run_is_refused},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {{"ABI", NULL, NULL, set_up, tear_down, tests}, CU_SUITE_INFO_NULL};
+    return suites_run(suites);
+}

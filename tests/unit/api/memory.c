@@ -1,0 +1,164 @@
+#include "tests/unit/api/memory.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FRAGMENT_BYTES (1u << 20)
+
+static int memory_freeze(struct pst_source *source, uint64_t deadline_ns)
+{
+    (void)deadline_ns;
+    ((struct memory *)source)->freezes++;
+    return 0;
+}
+
+static int memory_snapshot(struct pst_source *source, uint64_t gci)
+{
+    (void)gci;
+    ((struct memory *)source)->snapshots++;
+    return 0;
+}
+
+static void memory_thaw(struct pst_source *source)
+{
+    ((struct memory *)source)->thaws++;
+}
+
+static void memory_release(struct pst_source *source)
+{
+    ((struct memory *)source)->releases++;
+}
+
+static int memory_check(struct pst_source *source, uint64_t deadline_ns)
+{
+    (void)deadline_ns;
+    ((struct memory *)source)->checks++;
+    return ((struct memory *)source)->check_error;
+}
+
+static int fill(struct pst_source *source, uint64_t offset, struct pst_fragment_descriptor *slot)
+{
+    const struct pst_object object = {.id = pst_source_object_id(source, 1),
+                                      .type = PST_OBJECT_TABLE,
+                                      .path = "bytes",
+                                      .size = MEMORY_BYTES,
+                                      .mode = 0600};
+    const struct pst_fragment_file file = {.object = object.id, .size_bytes = MEMORY_BYTES};
+    char entry[256];
+    size_t entry_bytes = 0;
+    int error = pst_object_encode(&object, entry, sizeof(entry), &entry_bytes);
+    pst_fragment_init(slot, PST_FRAGMENT_ROWS);
+    if (!error)
+        error = pst_fragment_add_entry(slot, entry, entry_bytes, offset == 0);
+    if (!error)
+        error = pst_fragment_add_file(slot, &file);
+    return error ? error : pst_fragment_add_extent(slot, offset, FRAGMENT_BYTES, NULL);
+}
+
+static int memory_list(struct pst_source *source, struct pst_fragment_sink *sink,
+                       struct pst_source_listing *listing)
+{
+    for (uint64_t offset = 0; offset < MEMORY_BYTES; offset += FRAGMENT_BYTES) {
+        struct pst_fragment_descriptor *slot;
+        int error = sink->acquire(sink, &slot);
+        if (!error)
+            error = fill(source, offset, slot);
+        if (!error)
+            error = sink->emit(sink, slot);
+        if (error)
+            return error;
+        listing->fragments++;
+        listing->bytes += FRAGMENT_BYTES;
+    }
+    listing->objects = 1;
+    return 0;
+}
+
+static int memory_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
+                          struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                          size_t *produced_bytes)
+{
+    const struct pst_fragment_extent *extent = &fragment->extents[0];
+    const uint64_t left = extent->length - cursor->words[0];
+    *produced_bytes = left < capacity_bytes ? left : capacity_bytes;
+    memcpy(buffer, ((struct memory *)source)->bytes + extent->offset + cursor->words[0],
+           *produced_bytes);
+    cursor->words[0] += *produced_bytes;
+    return 0;
+}
+
+void memory_open(struct memory *memory, const char *name, uint8_t seed)
+{
+    *memory = (struct memory){
+        .source = {.struct_bytes = sizeof(struct pst_source),
+                   .abi_version = PST_SOURCE_ABI_VERSION,
+                   .flags = PST_SOURCE_CAN_SNAPSHOT | PST_SOURCE_ANY_LDM,
+                   .root_fd = -1,
+                   .type = "memory",
+                   .freeze = memory_freeze,
+                   .snapshot = memory_snapshot,
+                   .thaw = memory_thaw,
+                   .list = memory_list,
+                   .release = memory_release,
+                   .produce = memory_produce,
+                   .check = memory_check},
+        .bytes = malloc(MEMORY_BYTES),
+    };
+    if (!memory->bytes)
+        exit(1);
+    snprintf(memory->source.name, sizeof(memory->source.name), "%s", name);
+    for (uint32_t i = 0; i < MEMORY_BYTES; i++)
+        memory->bytes[i] = (uint8_t)(seed + i * 7 + i / 251);
+}
+
+void memory_close(struct memory *memory)
+{
+    free(memory->bytes);
+}
+
+bool memory_is_in(const struct memory *memory, const char *path)
+{
+    uint8_t *read = malloc(MEMORY_BYTES + 1);
+    FILE *file = fopen(path, "rb");
+    const size_t bytes = file && read ? fread(read, 1, MEMORY_BYTES + 1, file) : 0;
+    const bool same = bytes == MEMORY_BYTES && memcmp(read, memory->bytes, MEMORY_BYTES) == 0;
+    if (file)
+        fclose(file);
+    free(read);
+    return same;
+}
+
+void scratch_open(char *path)
+{
+    snprintf(path, SCRATCH_BYTES, "/tmp/penstock-api-XXXXXX");
+    if (mkdtemp(path))
+        return;
+    printf("cannot run here: no scratch directory in /tmp: %s\n", strerror(errno));
+    exit(77);
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+void scratch_close(const char *path)
+{
+    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void job_for(struct pst_backup_job *job, struct pst_source *const *source, const char *directory)
+{
+    pst_backup_job_init(job);
+    job->directory = directory;
+    job->sources = source;
+    job->sources_count = 1;
+    job->run.ldms = 2;
+}
