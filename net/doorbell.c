@@ -11,11 +11,9 @@
 
 #define NS_PER_S 1000000000u
 
-enum { AWAKE, ASLEEP };
-
 int pst_doorbell_open(struct pst_doorbell *bell)
 {
-    bell->state = AWAKE;
+    bell->state = PST_AWAKE;
     bell->writes = 0;
     bell->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return bell->fd < 0 ? -errno : 0;
@@ -29,7 +27,7 @@ void pst_doorbell_close(struct pst_doorbell *bell)
 
 void pst_doorbell_ring(struct pst_doorbell *bell)
 {
-    if (__atomic_exchange_n(&bell->state, AWAKE, __ATOMIC_ACQ_REL) == AWAKE)
+    if (!pst_sleep_ends(&bell->state))
         return;
     __atomic_fetch_add(&bell->writes, 1, __ATOMIC_RELAXED);
     int saved_errno = errno;
@@ -41,13 +39,12 @@ void pst_doorbell_ring(struct pst_doorbell *bell)
 
 void pst_doorbell_announce(struct pst_doorbell *bell)
 {
-    __atomic_exchange_n(&bell->state, ASLEEP, __ATOMIC_ACQ_REL);
+    pst_sleep_announce(&bell->state);
 }
 
 void pst_doorbell_cancel(struct pst_doorbell *bell)
 {
-    /* Not a plain store: the chain that the proof in the header needs would break. */
-    __atomic_exchange_n(&bell->state, AWAKE, __ATOMIC_ACQ_REL);
+    pst_sleep_cancel(&bell->state);
 }
 
 int pst_doorbell_fd(const struct pst_doorbell *bell)

@@ -29,6 +29,30 @@
 
 #include "penstock/error.h"
 
+/*
+ * The word by itself, for a sleeper in another process that is woken by something other than an
+ * eventfd: the same protocol, the same proof. In memory that the other side may overwrite, the
+ * worst is a wake-up too many or one that is late.
+ */
+enum { PST_AWAKE, PST_ASLEEP };
+
+static inline void pst_sleep_announce(uint32_t *word)
+{
+    __atomic_exchange_n(word, PST_ASLEEP, __ATOMIC_ACQ_REL);
+}
+
+/* Not a plain store: the chain that the proof needs would break. */
+static inline void pst_sleep_cancel(uint32_t *word)
+{
+    __atomic_exchange_n(word, PST_AWAKE, __ATOMIC_ACQ_REL);
+}
+
+/* Whoever rings, after the put: whether the sleeper must be woken. */
+static inline bool pst_sleep_ends(uint32_t *word)
+{
+    return __atomic_exchange_n(word, PST_AWAKE, __ATOMIC_ACQ_REL) != PST_AWAKE;
+}
+
 /* For the static part only: use the functions. */
 struct pst_doorbell {
     uint32_t state;

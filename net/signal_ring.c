@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <rte_hash_crc.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 #include <rte_ring_peek_zc.h>
@@ -30,56 +29,6 @@ struct pst_signal_ring {
 _Static_assert(offsetof(struct pst_signal_ring, ring) + sizeof(struct rte_ring) ==
                    sizeof(struct pst_signal_ring),
                "rte_ring takes the memory behind itself for its slots");
-_Static_assert(offsetof(struct pst_signal, checksum) % sizeof(uint64_t) == 0 &&
-                   PST_SIGNAL_BYTES % sizeof(uint64_t) == 0,
-               "the checksum runs over whole words");
-
-static uint32_t crc_of_words(const unsigned char *bytes, size_t size, uint32_t crc)
-{
-    for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, bytes + i, sizeof(word));
-        crc = rte_hash_crc_8byte(word, crc);
-    }
-    return crc;
-}
-
-/* CRC-32C of what precedes the checksum in the low half, and of what follows it, continued from
- * the first, in the high half: 64 bits that differ, where two CRCs of the same bytes would not. */
-static uint64_t checksum_of(const struct pst_signal *signal)
-{
-    const unsigned char *bytes = (const unsigned char *)signal;
-    const size_t end = offsetof(struct pst_signal, checksum) + sizeof(signal->checksum);
-    uint32_t low = crc_of_words(bytes, offsetof(struct pst_signal, checksum), UINT32_MAX);
-    uint32_t high = crc_of_words(bytes + end, sizeof(*signal) - end, low);
-    return (uint64_t)high << 32 | low;
-}
-
-static enum pst_signal_fault content_fault(const struct pst_signal *signal)
-{
-    if (signal->version != PST_SIGNAL_VERSION)
-        return PST_SIGNAL_FAULT_VERSION;
-    uint16_t payload_bytes = pst_gsn_payload_bytes(signal->gsn);
-    if (payload_bytes == 0)
-        return PST_SIGNAL_FAULT_GSN;
-    if (signal->length != payload_bytes)
-        return PST_SIGNAL_FAULT_LENGTH;
-    if (signal->flags != 0 || signal->reserved != 0)
-        return PST_SIGNAL_FAULT_RESERVED;
-    return PST_SIGNAL_FAULT_NONE;
-}
-
-static enum pst_signal_fault signal_fault(const struct pst_signal_ring *ring,
-                                          const struct pst_signal *signal)
-{
-    if (signal->checksum != checksum_of(signal))
-        return PST_SIGNAL_FAULT_CHECKSUM;
-    if (signal->incarnation != ring->incarnation)
-        return PST_SIGNAL_FAULT_INCARNATION;
-    if (signal->link_sequence != ring->consumer.sequence)
-        return PST_SIGNAL_FAULT_SEQUENCE;
-    return content_fault(signal);
-}
 
 size_t pst_signal_ring_bytes(uint32_t slots)
 {
@@ -104,7 +53,7 @@ struct pst_signal_ring *pst_signal_ring_init(void *memory, uint32_t slots, uint6
 
 int pst_signal_ring_put(struct pst_signal_ring *ring, const struct pst_signal *signal)
 {
-    assert(content_fault(signal) == PST_SIGNAL_FAULT_NONE);
+    assert(pst_signal_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
     struct rte_ring_zc_data space;
     if (rte_ring_enqueue_zc_burst_elem_start(&ring->ring, PST_SIGNAL_BYTES, 1, &space, NULL) == 0) {
         ring->producer.refused++;
@@ -112,9 +61,7 @@ int pst_signal_ring_put(struct pst_signal_ring *ring, const struct pst_signal *s
     }
     struct pst_signal *slot = space.ptr1;
     memcpy(slot, signal, sizeof(*slot));
-    slot->link_sequence = ring->producer.sequence++;
-    slot->incarnation = ring->incarnation;
-    slot->checksum = checksum_of(slot);
+    pst_signal_stamp(slot, ring->incarnation, ring->producer.sequence++);
     rte_ring_enqueue_zc_elem_finish(&ring->ring, 1);
     return 0;
 }
@@ -143,7 +90,8 @@ int pst_signal_ring_get_burst(struct pst_signal_ring *ring, struct pst_signal *s
         return -PST_E_LINK;
     uint32_t taken = take(&ring->ring, signals, count);
     for (uint32_t i = 0; i < taken; i++) {
-        ring->consumer.fault = signal_fault(ring, &signals[i]);
+        ring->consumer.fault =
+            pst_signal_fault(&signals[i], ring->incarnation, ring->consumer.sequence);
         if (ring->consumer.fault != PST_SIGNAL_FAULT_NONE)
             return i > 0 ? (int)i : -PST_E_LINK;
         ring->consumer.sequence++;
@@ -168,29 +116,6 @@ bool pst_signal_ring_is_empty(struct pst_signal_ring *ring)
 enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring)
 {
     return ring->consumer.fault;
-}
-
-const char *pst_signal_fault_text(enum pst_signal_fault fault)
-{
-    switch (fault) {
-    case PST_SIGNAL_FAULT_NONE:
-        return "no fault";
-    case PST_SIGNAL_FAULT_CHECKSUM:
-        return "checksum: the signal is damaged";
-    case PST_SIGNAL_FAULT_INCARNATION:
-        return "incarnation: the signal is from another life of its sender";
-    case PST_SIGNAL_FAULT_SEQUENCE:
-        return "link sequence: signals were lost or repeated";
-    case PST_SIGNAL_FAULT_VERSION:
-        return "version: the sender speaks another version of the protocol";
-    case PST_SIGNAL_FAULT_GSN:
-        return "gsn: no such signal";
-    case PST_SIGNAL_FAULT_LENGTH:
-        return "length: not that of the signal's payload";
-    case PST_SIGNAL_FAULT_RESERVED:
-        return "flags: a reserved byte is not zero";
-    }
-    return "unknown fault";
 }
 
 uint32_t pst_signal_ring_room(struct pst_signal_ring *ring)

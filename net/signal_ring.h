@@ -15,23 +15,12 @@
 #include <stdint.h>
 
 #include "engine/protocol/signal.h"
+#include "net/signal_check.h"
 #include "penstock/error.h"
 
 #define PST_SIGNAL_RING_ALIGNMENT 128u
 
 struct pst_signal_ring;
-
-/* What was wrong with the signal that broke a ring. */
-enum pst_signal_fault {
-    PST_SIGNAL_FAULT_NONE,
-    PST_SIGNAL_FAULT_CHECKSUM,    /* its bytes are not those that were put */
-    PST_SIGNAL_FAULT_INCARNATION, /* put by an earlier or later life of the producer */
-    PST_SIGNAL_FAULT_SEQUENCE,    /* signals before it were lost, or it came twice */
-    PST_SIGNAL_FAULT_VERSION,     /* written by another version of the protocol */
-    PST_SIGNAL_FAULT_GSN,         /* no signal of this protocol */
-    PST_SIGNAL_FAULT_LENGTH,      /* its length is not that of its gsn's payload */
-    PST_SIGNAL_FAULT_RESERVED,    /* a byte that must be zero is not */
-};
 
 /* Bytes of memory that a ring of so many slots takes. slots: a power of two from 2; one of them
  * stays free, so slots - 1 signals fit. */
@@ -66,9 +55,6 @@ bool pst_signal_ring_is_empty(struct pst_signal_ring *ring);
 
 /* Consumer thread. Why get_burst returned -PST_E_LINK. */
 enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring);
-
-/* For people; static storage; any thread. */
-const char *pst_signal_fault_text(enum pst_signal_fault fault);
 
 /* Producer thread. How many signals fit just now, at least. */
 uint32_t pst_signal_ring_room(struct pst_signal_ring *ring);
