@@ -1,0 +1,251 @@
+#include "net/shared_ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+#include <rte_ring_peek_zc.h>
+
+#include "net/doorbell.h"
+
+#define LINE 128u
+
+/* Who writes what, each on lines of its own. */
+struct pst_shared_ring {
+    uint32_t beats __attribute__((aligned(LINE)));          /* producer */
+    uint32_t consumer_sleep __attribute__((aligned(LINE))); /* both */
+    uint32_t producer_sleep __attribute__((aligned(LINE))); /* both */
+    struct rte_ring ring __attribute__((aligned(LINE)));    /* slots follow */
+};
+
+struct pst_ring_end {
+    struct rte_ring view;
+    struct pst_shared_ring *shared;
+    struct pst_signal *slots;
+    uint64_t incarnation;
+    uint32_t sequence;
+    enum pst_signal_fault fault;
+};
+
+/* What rte_ring_init() writes and nobody changes: name, flags, size, mask, capacity. */
+#define GEOMETRY_BYTES offsetof(struct rte_ring, pad0)
+
+_Static_assert(offsetof(struct pst_shared_ring, ring) + sizeof(struct rte_ring) ==
+                   sizeof(struct pst_shared_ring),
+               "rte_ring takes the memory behind itself for its slots");
+_Static_assert(sizeof(struct pst_shared_ring) % _Alignof(struct pst_signal) == 0,
+               "the slots are aligned");
+
+size_t pst_shared_ring_bytes(uint32_t slots)
+{
+    ssize_t ring_bytes = rte_ring_get_memsize_elem(PST_SIGNAL_BYTES, slots);
+    assert(ring_bytes > 0);
+    return offsetof(struct pst_shared_ring, ring) + (size_t)ring_bytes;
+}
+
+static struct pst_ring_end *end_make(void *memory, uint32_t slots, uint64_t incarnation)
+{
+    struct pst_ring_end *end = aligned_alloc(_Alignof(struct pst_ring_end), sizeof(*end));
+    if (!end)
+        return NULL;
+    memset(end, 0, sizeof(*end));
+    end->shared = memory;
+    end->slots = (struct pst_signal *)(end->shared + 1);
+    end->incarnation = incarnation;
+    int status = rte_ring_init(&end->view, "signals", slots, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    assert(status == 0);
+    return end;
+}
+
+int pst_ring_make(struct pst_ring_end **out, void *memory, uint32_t slots, uint64_t incarnation)
+{
+    /* The slots too: their pages come from the initialising thread's NUMA node now, not later. */
+    memset(memory, 0, pst_shared_ring_bytes(slots));
+    *out = end_make(memory, slots, incarnation);
+    if (!*out)
+        return -ENOMEM;
+    memcpy(&(*out)->shared->ring, &(*out)->view, sizeof((*out)->view));
+    return 0;
+}
+
+void pst_ring_free(struct pst_ring_end *end)
+{
+    free(end);
+}
+
+static bool geometry_is_sound(const struct pst_ring_end *end)
+{
+    return memcmp(&end->shared->ring, &end->view, GEOMETRY_BYTES) == 0;
+}
+
+static int broken(struct pst_ring_end *end, enum pst_signal_fault fault)
+{
+    end->fault = fault;
+    return -PST_E_LINK;
+}
+
+int pst_ring_attach(struct pst_ring_end **in, void *memory, uint32_t slots, uint64_t incarnation)
+{
+    *in = end_make(memory, slots, incarnation);
+    if (!*in)
+        return -ENOMEM;
+    if (geometry_is_sound(*in))
+        return 0;
+    pst_ring_free(*in);
+    *in = NULL;
+    return -PST_E_LINK;
+}
+
+static uint32_t load(const volatile uint32_t *index)
+{
+    return __atomic_load_n(index, __ATOMIC_ACQUIRE);
+}
+
+/* Takes over the consumer's index if it is one that it could have got to by taking signals. */
+static int see_consumer(struct pst_ring_end *out)
+{
+    struct rte_ring *shared = &out->shared->ring, *view = &out->view;
+    uint32_t tail = load(&shared->cons.tail);
+    if (!geometry_is_sound(out) || load(&shared->prod.tail) != view->prod.tail)
+        return broken(out, PST_SIGNAL_FAULT_GEOMETRY);
+    if (tail - view->cons.tail > view->prod.tail - view->cons.tail)
+        return broken(out, PST_SIGNAL_FAULT_INDEX);
+    view->cons.tail = tail;
+    return 0;
+}
+
+/* The producer's index: it may have moved on, by no more than fits. */
+static int see_producer(struct pst_ring_end *in)
+{
+    struct rte_ring *shared = &in->shared->ring, *view = &in->view;
+    uint32_t tail = load(&shared->prod.tail);
+    if (!geometry_is_sound(in) || load(&shared->cons.tail) != view->cons.tail)
+        return broken(in, PST_SIGNAL_FAULT_GEOMETRY);
+    uint32_t waiting = tail - view->cons.tail;
+    if (waiting > view->capacity || waiting < view->prod.tail - view->cons.tail)
+        return broken(in, PST_SIGNAL_FAULT_INDEX);
+    view->prod.tail = tail;
+    return 0;
+}
+
+/* One slot of the view's, or none. */
+static bool reserve(struct pst_ring_end *out)
+{
+    struct rte_ring_zc_data space;
+    return rte_ring_enqueue_zc_burst_elem_start(&out->view, PST_SIGNAL_BYTES, 1, &space, NULL) == 1;
+}
+
+/* 0 with a slot reserved. The consumer's index is looked at only when its last known place says
+ * that the ring is full: its line then stays in the consumer's cache. */
+static int reserve_or_look(struct pst_ring_end *out)
+{
+    if (reserve(out))
+        return 0;
+    int error = see_consumer(out);
+    if (error || reserve(out))
+        return error;
+    pst_sleep_announce(&out->shared->producer_sleep);
+    error = see_consumer(out);
+    if (error || reserve(out))
+        return error;
+    return -EAGAIN;
+}
+
+int pst_ring_put(struct pst_ring_end *out, const struct pst_signal *signal)
+{
+    assert(pst_signal_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
+    if (out->fault != PST_SIGNAL_FAULT_NONE)
+        return -PST_E_LINK;
+    int error = reserve_or_look(out);
+    if (error)
+        return error;
+    struct pst_signal *slot = &out->slots[out->view.prod.tail & out->view.mask];
+    struct pst_signal stamped = *signal;
+    pst_signal_stamp(&stamped, out->incarnation, out->sequence++);
+    memcpy(slot, &stamped, sizeof(*slot));
+    rte_ring_enqueue_zc_elem_finish(&out->view, 1);
+    __atomic_store_n(&out->shared->ring.prod.tail, out->view.prod.tail, __ATOMIC_RELEASE);
+    return 0;
+}
+
+uint32_t pst_ring_room(struct pst_ring_end *out)
+{
+    if (pst_ring_check(out) != 0)
+        return 0;
+    return out->view.capacity - (out->view.prod.tail - out->view.cons.tail);
+}
+
+int pst_ring_check(struct pst_ring_end *out)
+{
+    return out->fault != PST_SIGNAL_FAULT_NONE ? -PST_E_LINK : see_consumer(out);
+}
+
+/* Copies before anything is checked: what was checked is then what is used, whatever the producer
+ * does to the slot meanwhile. */
+static uint32_t take(struct pst_ring_end *in, struct pst_signal *signals, uint32_t count)
+{
+    struct rte_ring_zc_data filled;
+    uint32_t first = in->view.cons.tail & in->view.mask;
+    uint32_t taken =
+        rte_ring_dequeue_zc_burst_elem_start(&in->view, PST_SIGNAL_BYTES, count, &filled, NULL);
+    if (taken == 0)
+        return 0;
+    memcpy(signals, &in->slots[first], filled.n1 * sizeof(*signals));
+    if (filled.n1 < taken)
+        memcpy(signals + filled.n1, in->slots, (taken - filled.n1) * sizeof(*signals));
+    rte_ring_dequeue_zc_elem_finish(&in->view, taken);
+    __atomic_store_n(&in->shared->ring.cons.tail, in->view.cons.tail, __ATOMIC_RELEASE);
+    return taken;
+}
+
+int pst_ring_get_burst(struct pst_ring_end *in, struct pst_signal *signals, uint32_t count)
+{
+    assert(count <= INT32_MAX);
+    if (in->fault != PST_SIGNAL_FAULT_NONE)
+        return -PST_E_LINK;
+    int error = see_producer(in);
+    if (error)
+        return error;
+    uint32_t taken = take(in, signals, count);
+    for (uint32_t i = 0; i < taken; i++) {
+        in->fault = pst_signal_fault(&signals[i], in->incarnation, in->sequence);
+        if (in->fault != PST_SIGNAL_FAULT_NONE)
+            return i > 0 ? (int)i : -PST_E_LINK;
+        in->sequence++;
+    }
+    return (int)taken;
+}
+
+bool pst_ring_is_empty(struct pst_ring_end *in)
+{
+    return in->fault == PST_SIGNAL_FAULT_NONE && see_producer(in) == 0 &&
+           in->view.prod.tail == in->view.cons.tail;
+}
+
+enum pst_signal_fault pst_ring_fault(const struct pst_ring_end *end)
+{
+    return end->fault;
+}
+
+uint32_t *pst_ring_consumer_sleep(struct pst_ring_end *end)
+{
+    return &end->shared->consumer_sleep;
+}
+
+uint32_t *pst_ring_producer_sleep(struct pst_ring_end *end)
+{
+    return &end->shared->producer_sleep;
+}
+
+void pst_ring_beat(struct pst_ring_end *out)
+{
+    __atomic_fetch_add(&out->shared->beats, 1, __ATOMIC_RELAXED);
+}
+
+uint32_t pst_ring_beats(const struct pst_ring_end *in)
+{
+    return __atomic_load_n(&in->shared->beats, __ATOMIC_RELAXED);
+}

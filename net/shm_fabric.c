@@ -1,0 +1,453 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "net/doorbell.h"
+#include "net/shm_internal.h"
+
+/* How often an awake hub looks at the sockets: a peer's end is seen that late at most. */
+#define LOOK_NS 1000000u
+
+#define EPOLL_EVENTS 64
+
+/* Nodes that have come are found, and one's own life is shown, at least so often. */
+#define TICK_NS_MAX (PST_FABRIC_FAILURE_NS / SHM_TICKS)
+
+const char *pst_fabric_failure_text(enum pst_fabric_failure failure)
+{
+    switch (failure) {
+    case PST_FABRIC_LEFT:
+        return "left";
+    case PST_FABRIC_DIED:
+        return "died";
+    case PST_FABRIC_SUSPECTED:
+        return "suspected to be dead";
+    case PST_FABRIC_DAMAGED:
+        return "damaged";
+    case PST_FABRIC_LOST:
+        return "lost";
+    }
+    return "unknown";
+}
+
+/* ---- opening and closing ---- */
+
+static int refuse(char *message, uint32_t bytes, const char *text)
+{
+    (void)snprintf(message, bytes, "%s", text);
+    return -EINVAL;
+}
+
+static int check_config(const struct pst_shm_config *config, char *message, uint32_t bytes)
+{
+    uint32_t slots = config->ring_signals;
+    if (config->hello.node < 1 || config->hello.node > PST_NODES_MAX)
+        return refuse(message, bytes, "the node id must be 1…255");
+    if (config->hello.cluster[0] == '\0' ||
+        memchr(config->hello.cluster, '\0', PST_CLUSTER_NAME_MAX) == NULL)
+        return refuse(message, bytes, "the cluster's name must have 1…63 bytes");
+    if (slots != 0 && (slots < 2 || slots > PST_SHARED_RING_SIGNALS_MAX || (slots & (slots - 1))))
+        return refuse(message, bytes, "the signals in a ring must be a power of two, 2…65536");
+    if (config->failure_ns != 0 && config->failure_ns < PST_FABRIC_FAILURE_NS_MIN)
+        return refuse(message, bytes, "a node cannot be declared dead after less than 60 ms");
+    return 0;
+}
+
+static struct shm_hello hello_of(const struct pst_shm_config *config)
+{
+    struct shm_hello hello;
+    memset(&hello, 0, sizeof(hello)); /* it travels: its holes too */
+    hello.header = (struct shm_header){SHM_MAGIC, SHM_VERSION, SHM_HELLO};
+    hello.signal_version = PST_SIGNAL_VERSION;
+    hello.ring_signals = config->ring_signals ? config->ring_signals : PST_RING_SIGNALS;
+    hello.memory = config->memory == PST_SHM_EAL;
+    (void)snprintf(hello.node.cluster, sizeof(hello.node.cluster), "%s", config->hello.cluster);
+    memcpy(hello.node.cluster_id, config->hello.cluster_id, sizeof(hello.node.cluster_id));
+    memcpy(hello.node.options, config->hello.options, sizeof(hello.node.options));
+    hello.node.node = config->hello.node;
+    hello.node.incarnation = config->hello.incarnation;
+    return hello;
+}
+
+static int watch_listener(struct pst_fabric *fabric)
+{
+    fabric->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fabric->epoll_fd < 0)
+        return -errno;
+    return shm_join_watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
+}
+
+int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric **made,
+                        char *message, uint32_t message_bytes)
+{
+    int error = check_config(config, message, message_bytes);
+    if (error)
+        return error;
+    struct pst_fabric *fabric = aligned_alloc(_Alignof(struct pst_fabric), sizeof(*fabric));
+    if (!fabric) {
+        (void)snprintf(message, message_bytes, "out of memory");
+        return -ENOMEM;
+    }
+    memset(fabric, 0, sizeof(*fabric));
+    fabric->hello = hello_of(config);
+    fabric->memory = config->memory;
+    uint64_t failure_ns = config->failure_ns ? config->failure_ns : PST_FABRIC_FAILURE_NS;
+    fabric->tick_ns = failure_ns / SHM_TICKS < TICK_NS_MAX ? failure_ns / SHM_TICKS : TICK_NS_MAX;
+    fabric->silent_ticks_max = failure_ns / fabric->tick_ns - 1;
+    for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
+        fabric->pending[i].socket = -1;
+    fabric->epoll_fd = -1;
+    error = shm_place_open(&fabric->place, config->directory, config->hello.node, message,
+                           message_bytes);
+    if (error)
+        goto fail;
+    error = watch_listener(fabric);
+    if (error) {
+        (void)snprintf(message, message_bytes, "cannot watch the node's socket: %s",
+                       pst_error_text(error));
+        goto fail;
+    }
+    *made = fabric;
+    return 0;
+fail:
+    pst_fabric_close(fabric);
+    return error;
+}
+
+static void leave_all(struct pst_fabric *fabric)
+{
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        struct shm_link *link = fabric->peers[node].link;
+        if (!link)
+            continue;
+        if (link->state == SHM_LINK_UP)
+            shm_send_notice(link->socket, SHM_BYE, PST_FABRIC_LEFT, "it has left the cluster");
+        shm_link_free(fabric, link);
+    }
+}
+
+void pst_fabric_close(struct pst_fabric *fabric)
+{
+    if (!fabric)
+        return;
+    leave_all(fabric);
+    shm_join_close_doors(fabric);
+    if (fabric->epoll_fd >= 0)
+        close(fabric->epoll_fd);
+    shm_place_close(&fabric->place);
+    free(fabric);
+}
+
+int pst_fabric_rejoin(struct pst_fabric *fabric, uint64_t incarnation)
+{
+    leave_all(fabric);
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        struct shm_peer *peer = &fabric->peers[node];
+        peer->has_died = false; /* a new life: nobody has died in it */
+        peer->next_try_ns = peer->backoff_ns = 0;
+        peer->counters.joined_since = peer->counters.ring_bytes = 0;
+    }
+    shm_join_close_doors(fabric);
+    fabric->hello.node.incarnation = incarnation;
+    fabric->membership = SHM_MEMBER;
+    fabric->cursor = 0;
+    fabric->next_tick_ns = fabric->next_look_ns = 0;
+    return shm_join_watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
+}
+
+/* ---- a round ---- */
+
+static int look_at_sockets(struct pst_fabric *fabric)
+{
+    struct epoll_event events[EPOLL_EVENTS];
+    fabric->next_look_ns = fabric->now_ns + LOOK_NS;
+    int count = epoll_wait(fabric->epoll_fd, events, EPOLL_EVENTS, 0);
+    if (count < 0)
+        return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count && fabric->membership == SHM_MEMBER; i++) {
+        uint32_t number = (uint32_t)events[i].data.u64;
+        struct shm_link *link;
+        switch ((enum shm_fd_kind)(events[i].data.u64 >> 32)) {
+        case SHM_FD_LISTEN:
+            shm_join_accept(fabric);
+            break;
+        case SHM_FD_PENDING:
+            shm_join_pending(fabric, &fabric->pending[number]);
+            break;
+        case SHM_FD_LINK: /* one before may have ended it */
+            link = fabric->peers[number].link;
+            if (link && link->socket >= 0)
+                shm_link_readable(fabric, link);
+            break;
+        }
+    }
+    return 0;
+}
+
+static void check_peer(struct pst_fabric *fabric, struct shm_link *link)
+{
+    pst_ring_beat(link->out);
+    uint32_t beats = pst_ring_beats(link->in);
+    link->silent_ticks = beats == link->beats ? link->silent_ticks + 1 : 0;
+    link->beats = beats;
+    if (pst_ring_check(link->out) != 0)
+        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
+                     pst_signal_fault_text(pst_ring_fault(link->out)));
+    else if (link->silent_ticks >= fabric->silent_ticks_max)
+        shm_link_end(fabric, link, PST_FABRIC_SUSPECTED, "it gave no sign of life");
+}
+
+/* Silence is counted in ticks, not in time: whoever was stopped itself hears nobody meanwhile. */
+static int tick(struct pst_fabric *fabric)
+{
+    fabric->next_tick_ns = fabric->now_ns + fabric->tick_ns;
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        struct shm_link *link = fabric->peers[node].link;
+        if (link && link->state == SHM_LINK_UP)
+            check_peer(fabric, link);
+        else if (link && link->state != SHM_LINK_ENDING && fabric->now_ns >= link->deadline_ns)
+            shm_link_free(fabric, link);
+    }
+    shm_join_tick(fabric);
+    return shm_join_discover(fabric);
+}
+
+static int begin_round(struct pst_fabric *fabric)
+{
+    int error = 0;
+    if (fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_look_ns)
+        error = look_at_sockets(fabric);
+    if (!error && fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_tick_ns)
+        error = tick(fabric);
+    return error;
+}
+
+static bool tell_signals(struct pst_fabric *fabric, struct shm_link *link,
+                         struct pst_fabric_event *event)
+{
+    int count = pst_ring_get_burst(link->in, fabric->burst, PST_FABRIC_BURST);
+    if (count < 0) {
+        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
+                     pst_signal_fault_text(pst_ring_fault(link->in)));
+        link->drain_left = 0;
+    }
+    if (count <= 0)
+        return false;
+    struct pst_fabric_counters *counters = &fabric->peers[link->node].counters;
+    counters->signals_received += (uint64_t)count;
+    if (link->socket >= 0 && pst_sleep_ends(pst_ring_producer_sleep(link->in))) {
+        shm_send_bare(link->socket, SHM_WAKE);
+        counters->wakes_sent++;
+    }
+    event->type = PST_FABRIC_SIGNALS;
+    event->signals = fabric->burst;
+    event->signals_count = (uint32_t)count;
+    return true;
+}
+
+static bool tell_joined(struct pst_fabric *fabric, struct shm_link *link,
+                        struct pst_fabric_event *event)
+{
+    link->tell_joined = false;
+    memcpy(fabric->options, link->hello.options, sizeof(fabric->options));
+    event->type = PST_FABRIC_JOINED;
+    event->options = fabric->options;
+    return true;
+}
+
+static bool tell_failed(struct pst_fabric *fabric, struct shm_link *link,
+                        struct pst_fabric_event *event)
+{
+    event->type = PST_FABRIC_FAILED;
+    event->failure = link->failure;
+    if (fabric->membership == SHM_MEMBER) /* else it is kept for EXPELLED */
+        memcpy(fabric->reason, link->reason, sizeof(fabric->reason));
+    event->reason = fabric->reason;
+    shm_link_free(fabric, link);
+    return true;
+}
+
+/* The next event of one link, in the order joined, signals, failed. */
+static bool link_event(struct pst_fabric *fabric, struct shm_link *link,
+                       struct pst_fabric_event *event)
+{
+    if (link->state != SHM_LINK_UP && link->state != SHM_LINK_ENDING)
+        return false;
+    *event = (struct pst_fabric_event){.node = link->node, .incarnation = link->hello.incarnation};
+    if (link->tell_joined)
+        return tell_joined(fabric, link, event);
+    if (link->state == SHM_LINK_UP)
+        return tell_signals(fabric, link, event);
+    if (link->drain_left > 0 && tell_signals(fabric, link, event)) {
+        uint32_t count = event->signals_count;
+        link->drain_left -= count < link->drain_left ? count : link->drain_left;
+        return true;
+    }
+    return tell_failed(fabric, link, event);
+}
+
+/* The linked node from this one on, or 0. */
+static uint32_t next_linked(const struct pst_fabric *fabric, uint32_t from)
+{
+    for (uint32_t member = from; member < PST_NODES_MAX; member++) {
+        uint64_t rest = fabric->linked.words[member / 64] >> member % 64;
+        if (rest != 0)
+            return member + (uint32_t)__builtin_ctzll(rest) + 1;
+        member |= 63;
+    }
+    return 0;
+}
+
+static bool tell_expelled(struct pst_fabric *fabric, struct pst_fabric_event *event)
+{
+    fabric->membership = SHM_EXPELLED_TOLD;
+    *event = (struct pst_fabric_event){.type = PST_FABRIC_EXPELLED,
+                                       .node = fabric->expelled_by,
+                                       .incarnation = fabric->hello.node.incarnation,
+                                       .failure = fabric->expelled_for,
+                                       .reason = fabric->reason};
+    return true;
+}
+
+int pst_fabric_poll(struct pst_fabric *fabric, uint64_t now_ns, struct pst_fabric_event *event)
+{
+    fabric->now_ns = now_ns;
+    if (fabric->membership == SHM_EXPELLED_TOLD)
+        return 0;
+    if (fabric->cursor == 0) {
+        int error = begin_round(fabric);
+        if (error)
+            return error;
+    }
+    for (;;) {
+        uint32_t node = next_linked(fabric, fabric->cursor);
+        if (node == 0)
+            break;
+        fabric->cursor = node;
+        if (link_event(fabric, fabric->peers[node].link, event))
+            return 1;
+    }
+    fabric->cursor = 0;
+    if (fabric->membership == SHM_EXPELLED && pst_set_is_empty(&fabric->linked))
+        return tell_expelled(fabric, event);
+    return 0;
+}
+
+/* ---- sending ---- */
+
+static struct shm_link *joined(const struct pst_fabric *fabric, uint32_t node)
+{
+    assert(node >= 1 && node <= PST_NODES_MAX && node != fabric->hello.node.node);
+    struct shm_link *link = fabric->peers[node].link;
+    return link && link->state == SHM_LINK_UP ? link : NULL;
+}
+
+int pst_fabric_send(struct pst_fabric *fabric, uint32_t node, const struct pst_signal *signal)
+{
+    struct shm_link *link = joined(fabric, node);
+    if (!link)
+        return -ENOTCONN;
+    struct pst_fabric_counters *counters = &fabric->peers[node].counters;
+    int error = pst_ring_put(link->out, signal);
+    if (error == -EAGAIN) {
+        counters->full++;
+        return error;
+    }
+    if (error) {
+        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
+                     pst_signal_fault_text(pst_ring_fault(link->out)));
+        return -ENOTCONN;
+    }
+    counters->signals_sent++;
+    if (pst_sleep_ends(pst_ring_consumer_sleep(link->out))) {
+        shm_send_bare(link->socket, SHM_WAKE);
+        counters->wakes_sent++;
+    }
+    return 0;
+}
+
+uint32_t pst_fabric_room(struct pst_fabric *fabric, uint32_t node)
+{
+    struct shm_link *link = joined(fabric, node);
+    return link ? pst_ring_room(link->out) : 0;
+}
+
+struct pst_set pst_fabric_live(const struct pst_fabric *fabric)
+{
+    struct pst_set live = pst_set_first(0);
+    pst_set_add(&live, fabric->hello.node.node - 1);
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        if (fabric->peers[node].link->state == SHM_LINK_UP)
+            pst_set_add(&live, node - 1);
+    }
+    return live;
+}
+
+static void add(struct pst_fabric_counters *sum, const struct pst_fabric_counters *more)
+{
+    sum->signals_sent += more->signals_sent;
+    sum->signals_received += more->signals_received;
+    sum->full += more->full;
+    sum->wakes_sent += more->wakes_sent;
+    sum->joins += more->joins;
+    sum->failures += more->failures;
+    sum->ring_bytes += more->ring_bytes;
+}
+
+struct pst_fabric_counters pst_fabric_counters(const struct pst_fabric *fabric, uint32_t node)
+{
+    assert(node <= PST_NODES_MAX);
+    if (node != 0)
+        return fabric->peers[node].counters;
+    struct pst_fabric_counters sum = {.refusals = fabric->refusals};
+    for (node = 1; node <= PST_NODES_MAX; node++)
+        add(&sum, &fabric->peers[node].counters);
+    return sum;
+}
+
+/* ---- sleeping ---- */
+
+void pst_fabric_announce(struct pst_fabric *fabric)
+{
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        if (fabric->peers[node].link->state == SHM_LINK_UP)
+            pst_sleep_announce(pst_ring_consumer_sleep(fabric->peers[node].link->in));
+    }
+}
+
+bool pst_fabric_is_quiet(struct pst_fabric *fabric)
+{
+    if (fabric->membership == SHM_EXPELLED)
+        return false;
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        const struct shm_link *link = fabric->peers[node].link;
+        if (link->state == SHM_LINK_ENDING || link->tell_joined ||
+            (link->state == SHM_LINK_UP && !pst_ring_is_empty(link->in)))
+            return false;
+    }
+    return true;
+}
+
+void pst_fabric_cancel(struct pst_fabric *fabric)
+{
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        if (fabric->peers[node].link->state == SHM_LINK_UP)
+            pst_sleep_cancel(pst_ring_consumer_sleep(fabric->peers[node].link->in));
+    }
+    fabric->next_look_ns = 0;
+}
+
+int pst_fabric_fd(const struct pst_fabric *fabric)
+{
+    return fabric->epoll_fd;
+}
+
+uint64_t pst_fabric_deadline_ns(const struct pst_fabric *fabric)
+{
+    return fabric->membership == SHM_MEMBER ? fabric->next_tick_ns : PST_DOORBELL_FOREVER;
+}

@@ -1,0 +1,322 @@
+#include "net/shm_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+
+/* How long a handshake may take, and how long to wait after one that failed, at most. */
+#define HANDSHAKE_NS UINT64_C(2000000000)
+#define BACKOFF_NS_MAX UINT64_C(2000000000)
+
+/* One line a second about connections that are turned away is enough. */
+#define LOG_NS UINT64_C(1000000000)
+
+int shm_join_watch(struct pst_fabric *fabric, int operation, int socket, enum shm_fd_kind kind,
+                   uint32_t number)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)kind << 32 | number};
+    return epoll_ctl(fabric->epoll_fd, operation, socket, &event) < 0 ? -errno : 0;
+}
+
+static void try_later(struct pst_fabric *fabric, uint32_t node)
+{
+    struct shm_peer *peer = &fabric->peers[node];
+    peer->backoff_ns = peer->backoff_ns == 0 ? fabric->tick_ns : 2 * peer->backoff_ns;
+    if (peer->backoff_ns > BACKOFF_NS_MAX)
+        peer->backoff_ns = BACKOFF_NS_MAX;
+    peer->next_try_ns = fabric->now_ns + peer->backoff_ns;
+}
+
+static int make_ring(struct pst_fabric *fabric, struct shm_link *link)
+{
+    enum pst_shm_memory kind = fabric->memory;
+    int error = shm_memory_make(&link->out_memory, &kind,
+                                pst_shared_ring_bytes(fabric->hello.ring_signals));
+    if (error)
+        return error;
+    if (kind != fabric->memory) {
+        pst_log(PST_LOG_INFO, "rings between nodes lie in normal pages: no 2 MiB hugepage is free");
+        fabric->memory = kind;
+    }
+    return pst_ring_make(&link->out, link->out_memory.bytes, fabric->hello.ring_signals,
+                         fabric->hello.node.incarnation);
+}
+
+/* Takes the socket, in case of an error too. */
+static int new_link(struct pst_fabric *fabric, uint32_t node, int socket, struct shm_link **made)
+{
+    struct shm_link *link = calloc(1, sizeof(*link));
+    if (!link) {
+        close(socket);
+        return -ENOMEM;
+    }
+    link->node = node;
+    link->socket = socket;
+    link->out_memory.fd = link->in_memory.fd = -1;
+    link->deadline_ns = fabric->now_ns + HANDSHAKE_NS;
+    fabric->peers[node].link = link;
+    pst_set_add(&fabric->linked, node - 1);
+    int error = make_ring(fabric, link);
+    if (error)
+        shm_link_free(fabric, link);
+    *made = link;
+    return error;
+}
+
+static int say_hello(struct pst_fabric *fabric, struct shm_link *link)
+{
+    struct shm_hello hello = fabric->hello;
+    hello.ring_offset = link->out_memory.offset;
+    hello.ring_bytes = link->out_memory.size;
+    int error = shm_send(link->socket, &hello, sizeof(hello), link->out_memory.fd);
+    shm_memory_close_fd(&link->out_memory);
+    return error;
+}
+
+static bool is_dead(const struct pst_fabric *fabric, const struct pst_fabric_hello *hello)
+{
+    const struct shm_peer *peer = &fabric->peers[hello->node];
+    return peer->has_died && peer->dead_incarnation == hello->incarnation;
+}
+
+/* fd is taken. */
+static enum shm_refusal attach(struct pst_fabric *fabric, struct shm_link *link,
+                               const struct shm_hello *hello, int fd)
+{
+    int error = shm_memory_attach(&link->in_memory, fabric->memory, fd, hello->ring_offset,
+                                  hello->ring_bytes);
+    if (!error)
+        error = pst_ring_attach(&link->in, link->in_memory.bytes, hello->ring_signals,
+                                hello->node.incarnation);
+    link->hello = hello->node;
+    return error ? SHM_REFUSE_MEMORY : SHM_REFUSE_NONE;
+}
+
+static void say_refused(struct pst_fabric *fabric, int socket, enum shm_refusal refusal)
+{
+    shm_send_notice(socket, SHM_REFUSE, refusal, shm_refusal_text(refusal));
+    if (refusal == SHM_REFUSE_BUSY)
+        return;
+    fabric->refusals++;
+    if (fabric->now_ns < fabric->next_log_ns)
+        return;
+    fabric->next_log_ns = fabric->now_ns + LOG_NS;
+    pst_log(PST_LOG_WARNING, "node %u turned a connection away: %s", fabric->hello.node.node,
+            shm_refusal_text(refusal));
+}
+
+/* ---- the side that connects: the higher id ---- */
+
+static void connect_to(struct pst_fabric *fabric, uint32_t node)
+{
+    struct shm_link *link;
+    try_later(fabric, node);
+    int socket = shm_place_connect(&fabric->place, node);
+    if (socket < 0)
+        return; /* ECONNREFUSED: left by a dead process; EAGAIN: many wait there */
+    if (!shm_is_ours(socket)) {
+        close(socket);
+        return;
+    }
+    int error = new_link(fabric, node, socket, &link);
+    if (error) {
+        pst_log(PST_LOG_WARNING, "no ring to node %u could be made: %s", node,
+                pst_error_text(error));
+        return;
+    }
+    link->state = SHM_LINK_HELLO_SENT;
+    if (shm_join_watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_LINK, node) < 0 ||
+        say_hello(fabric, link) < 0)
+        shm_link_free(fabric, link);
+}
+
+int shm_join_discover(struct pst_fabric *fabric)
+{
+    struct pst_set nodes;
+    int error = shm_place_lower_nodes(&fabric->place, &nodes);
+    for (uint32_t node = 1; !error && node < fabric->hello.node.node; node++) {
+        struct shm_peer *peer = &fabric->peers[node];
+        if (pst_set_has(&nodes, node - 1) && !peer->link && fabric->now_ns >= peer->next_try_ns)
+            connect_to(fabric, node);
+    }
+    return error;
+}
+
+void shm_join_answered(struct pst_fabric *fabric, struct shm_link *link, union shm_message *message,
+                       int fd)
+{
+    const struct shm_hello *hello = &message->hello;
+    enum shm_refusal refusal = shm_check_hello(&fabric->hello, hello);
+    if (refusal == SHM_REFUSE_NONE && hello->node.node != link->node)
+        refusal = SHM_REFUSE_NODE;
+    if (refusal == SHM_REFUSE_NONE && is_dead(fabric, &hello->node))
+        refusal = SHM_REFUSE_DEAD;
+    if (refusal == SHM_REFUSE_NONE)
+        refusal = attach(fabric, link, hello, fd);
+    else if (fd >= 0)
+        close(fd);
+    if (refusal == SHM_REFUSE_NONE) {
+        shm_send_bare(link->socket, SHM_READY);
+        shm_link_up(fabric, link);
+        return;
+    }
+    say_refused(fabric, link->socket, refusal);
+    shm_link_free(fabric, link);
+}
+
+void shm_join_refused(struct pst_fabric *fabric, struct shm_link *link,
+                      const struct shm_notice *notice)
+{
+    uint32_t node = link->node;
+    struct shm_peer *peer = &fabric->peers[node];
+    enum shm_refusal refusal = notice->code < SHM_REFUSALS ? notice->code : SHM_REFUSE_MALFORMED;
+    shm_link_free(fabric, link);
+    if (refusal == SHM_REFUSE_DEAD) {
+        shm_expel(fabric, node, PST_FABRIC_SUSPECTED, shm_refusal_text(refusal));
+        return;
+    }
+    if (refusal != peer->refused_us && refusal != SHM_REFUSE_BUSY)
+        pst_log(PST_LOG_WARNING, "node %u does not let node %u join: %s", node,
+                fabric->hello.node.node, shm_refusal_text(refusal));
+    peer->refused_us = refusal;
+}
+
+/* ---- the side that accepts: the lower id ---- */
+
+static enum shm_refusal check_candidate(struct pst_fabric *fabric, const struct shm_hello *hello)
+{
+    enum shm_refusal refusal = shm_check_hello(&fabric->hello, hello);
+    if (refusal != SHM_REFUSE_NONE)
+        return refusal;
+    if (hello->node.node < fabric->hello.node.node)
+        return SHM_REFUSE_NODE;
+    if (is_dead(fabric, &hello->node))
+        return SHM_REFUSE_DEAD;
+    struct shm_link *link = fabric->peers[hello->node.node].link;
+    if (!link)
+        return SHM_REFUSE_NONE;
+    /* Only one process holds the lock of a node id: the earlier one is gone. */
+    if (link->state == SHM_LINK_UP && link->hello.incarnation != hello->node.incarnation)
+        shm_link_end(fabric, link, PST_FABRIC_DIED, "it has come again under a new incarnation");
+    return SHM_REFUSE_BUSY;
+}
+
+/* Both are taken. */
+static enum shm_refusal answer(struct pst_fabric *fabric, const struct shm_hello *hello, int socket,
+                               int fd)
+{
+    struct shm_link *link;
+    uint32_t node = hello->node.node;
+    if (new_link(fabric, node, socket, &link) < 0) {
+        if (fd >= 0)
+            close(fd);
+        return SHM_REFUSE_MEMORY;
+    }
+    link->state = SHM_LINK_HELLO_SEEN;
+    enum shm_refusal refusal = attach(fabric, link, hello, fd);
+    if (refusal == SHM_REFUSE_NONE &&
+        shm_join_watch(fabric, EPOLL_CTL_MOD, socket, SHM_FD_LINK, node) == 0 &&
+        say_hello(fabric, link) == 0)
+        return SHM_REFUSE_NONE;
+    if (refusal != SHM_REFUSE_NONE)
+        say_refused(fabric, socket, refusal);
+    shm_link_free(fabric, link);
+    return refusal;
+}
+
+static void drop_pending(struct shm_pending *pending)
+{
+    if (pending->socket >= 0)
+        close(pending->socket);
+    pending->socket = -1;
+}
+
+void shm_join_pending(struct pst_fabric *fabric, struct shm_pending *pending)
+{
+    union shm_message message;
+    int fd;
+    if (pending->socket < 0)
+        return;
+    int bytes = shm_receive(pending->socket, &message, &fd);
+    if (bytes == -EAGAIN || bytes == -EINTR)
+        return;
+    enum shm_refusal refusal = SHM_REFUSE_MALFORMED;
+    if (bytes > 0)
+        refusal = shm_check(&message, (uint32_t)bytes);
+    if (refusal == SHM_REFUSE_NONE)
+        refusal = message.header.type == SHM_HELLO ? check_candidate(fabric, &message.hello)
+                                                   : SHM_REFUSE_MALFORMED;
+    if (refusal == SHM_REFUSE_NONE) {
+        (void)answer(fabric, &message.hello, pending->socket, fd);
+        pending->socket = -1;
+        return;
+    }
+    if (bytes > 0)
+        say_refused(fabric, pending->socket, refusal);
+    if (fd >= 0)
+        close(fd);
+    drop_pending(pending);
+}
+
+static struct shm_pending *free_or_oldest(struct pst_fabric *fabric)
+{
+    struct shm_pending *oldest = &fabric->pending[0];
+    for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
+        struct shm_pending *pending = &fabric->pending[i];
+        if (pending->socket < 0)
+            return pending;
+        if (pending->deadline_ns < oldest->deadline_ns)
+            oldest = pending;
+    }
+    drop_pending(oldest);
+    fabric->refusals++;
+    return oldest;
+}
+
+static void admit(struct pst_fabric *fabric, int socket)
+{
+    if (!shm_is_ours(socket)) {
+        say_refused(fabric, socket, SHM_REFUSE_STRANGER);
+        close(socket);
+        return;
+    }
+    struct shm_pending *pending = free_or_oldest(fabric);
+    *pending = (struct shm_pending){socket, fabric->now_ns + HANDSHAKE_NS};
+    if (shm_join_watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_PENDING,
+                       (uint32_t)(pending - fabric->pending)) < 0)
+        drop_pending(pending);
+    else
+        shm_join_pending(fabric, pending); /* HELLO is mostly there already */
+}
+
+void shm_join_accept(struct pst_fabric *fabric)
+{
+    for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
+        int socket = shm_place_accept(&fabric->place);
+        if (socket < 0)
+            return; /* none, or out of descriptors: they wait in the backlog */
+        admit(fabric, socket);
+    }
+}
+
+void shm_join_tick(struct pst_fabric *fabric)
+{
+    for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
+        if (fabric->pending[i].socket >= 0 && fabric->now_ns >= fabric->pending[i].deadline_ns) {
+            fabric->refusals++;
+            drop_pending(&fabric->pending[i]);
+        }
+    }
+}
+
+void shm_join_close_doors(struct pst_fabric *fabric)
+{
+    for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
+        drop_pending(&fabric->pending[i]);
+    if (fabric->epoll_fd >= 0) /* not watched: nothing to close */
+        (void)epoll_ctl(fabric->epoll_fd, EPOLL_CTL_DEL, fabric->place.listen_fd, NULL);
+}

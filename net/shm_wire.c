@@ -1,0 +1,143 @@
+#include "net/shm_wire.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/shared_ring.h"
+
+union descriptor {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+};
+
+int shm_send(int socket, const void *message, uint32_t bytes, int fd)
+{
+    struct iovec vector = {.iov_base = (void *)message, .iov_len = bytes};
+    struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+    union descriptor control = {{0}};
+    if (fd >= 0) {
+        header.msg_control = &control;
+        header.msg_controllen = sizeof(control);
+        struct cmsghdr *item = CMSG_FIRSTHDR(&header);
+        item->cmsg_level = SOL_SOCKET;
+        item->cmsg_type = SCM_RIGHTS;
+        item->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(item), &fd, sizeof(int));
+    }
+    return sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* The space is for one descriptor: the kernel closes what does not fit. */
+static int descriptor_of(struct msghdr *header)
+{
+    struct cmsghdr *item = CMSG_FIRSTHDR(header);
+    int fd = -1;
+    if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS &&
+        item->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&fd, CMSG_DATA(item), sizeof(int));
+    return fd;
+}
+
+int shm_receive(int socket, union shm_message *message, int *fd)
+{
+    struct iovec vector = {.iov_base = message, .iov_len = sizeof(*message)};
+    union descriptor control;
+    struct msghdr header = {.msg_iov = &vector,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof(control)};
+    *fd = -1;
+    ssize_t bytes = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+    /* The other side closed with messages of ours unread; what it wrote before is still there. */
+    if (bytes < 0 && errno == ECONNRESET)
+        bytes = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+    if (bytes < 0)
+        return errno == ECONNRESET ? 0 : -errno;
+    *fd = descriptor_of(&header);
+    return bytes <= INT32_MAX ? (int)bytes : INT32_MAX;
+}
+
+void shm_send_bare(int socket, enum shm_message_type type)
+{
+    struct shm_header header = {SHM_MAGIC, SHM_VERSION, (uint16_t)type};
+    int error = shm_send(socket, &header, sizeof(header), -1);
+    (void)error; /* gone: its end is seen; full: it has enough to wake up for */
+}
+
+void shm_send_notice(int socket, enum shm_message_type type, uint32_t code, const char *reason)
+{
+    struct shm_notice notice = {.header = {SHM_MAGIC, SHM_VERSION, (uint16_t)type}, .code = code};
+    (void)snprintf(notice.reason, sizeof(notice.reason), "%s", reason);
+    int error = shm_send(socket, &notice, sizeof(notice), -1);
+    (void)error; /* then the connection's end has to do */
+}
+
+static enum shm_refusal check_notice(struct shm_notice *notice, uint32_t bytes)
+{
+    if (bytes != sizeof(*notice))
+        return SHM_REFUSE_MALFORMED;
+    notice->reason[sizeof(notice->reason) - 1] = '\0';
+    return SHM_REFUSE_NONE;
+}
+
+enum shm_refusal shm_check(union shm_message *message, uint32_t bytes)
+{
+    const struct shm_header *header = &message->header;
+    if (bytes < sizeof(*header) || header->magic != SHM_MAGIC)
+        return SHM_REFUSE_MALFORMED;
+    if (header->version != SHM_VERSION)
+        return SHM_REFUSE_VERSION;
+    switch (header->type) {
+    case SHM_HELLO:
+        return bytes == sizeof(message->hello) ? SHM_REFUSE_NONE : SHM_REFUSE_MALFORMED;
+    case SHM_REFUSE:
+    case SHM_BYE:
+        return check_notice(&message->notice, bytes);
+    case SHM_READY:
+    case SHM_WAKE:
+        return bytes == sizeof(*header) ? SHM_REFUSE_NONE : SHM_REFUSE_MALFORMED;
+    default:
+        return SHM_REFUSE_MALFORMED;
+    }
+}
+
+static bool ring_is_sound(const struct shm_hello *hello)
+{
+    uint32_t slots = hello->ring_signals;
+    return slots >= 2 && slots <= PST_SHARED_RING_SIGNALS_MAX && (slots & (slots - 1)) == 0 &&
+           hello->ring_bytes >= pst_shared_ring_bytes(slots) && hello->ring_bytes <= UINT32_MAX;
+}
+
+enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_hello *theirs)
+{
+    const struct pst_fabric_hello *us = &ours->node, *them = &theirs->node;
+    if (theirs->signal_version != ours->signal_version)
+        return SHM_REFUSE_VERSION;
+    if (memcmp(us->cluster, them->cluster, sizeof(us->cluster)) != 0 ||
+        memcmp(us->cluster_id, them->cluster_id, sizeof(us->cluster_id)) != 0)
+        return SHM_REFUSE_CLUSTER;
+    if (them->node < 1 || them->node > PST_NODES_MAX || them->node == us->node)
+        return SHM_REFUSE_NODE;
+    if (theirs->memory != ours->memory || !ring_is_sound(theirs))
+        return SHM_REFUSE_MEMORY;
+    return SHM_REFUSE_NONE;
+}
+
+const char *shm_refusal_text(enum shm_refusal refusal)
+{
+    static const char *const texts[SHM_REFUSALS] = {
+        [SHM_REFUSE_NONE] = "nothing is wrong",
+        [SHM_REFUSE_MALFORMED] = "the message is malformed",
+        [SHM_REFUSE_STRANGER] = "it belongs to another user",
+        [SHM_REFUSE_VERSION] = "it is another version of Penstock",
+        [SHM_REFUSE_CLUSTER] = "it is a node of another cluster: name or id differ",
+        [SHM_REFUSE_NODE] = "its node id is not one that belongs here",
+        [SHM_REFUSE_MEMORY] = "its ring is malformed, or only one of the two nodes uses --eal",
+        [SHM_REFUSE_BUSY] = "its earlier connection has not ended yet",
+        [SHM_REFUSE_DEAD] = "it was declared dead and must join under a new incarnation",
+    };
+    return refusal < SHM_REFUSALS && texts[refusal] ? texts[refusal] : "unknown reason";
+}

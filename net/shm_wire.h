@@ -1,0 +1,93 @@
+/*
+ * Private to net/: what two nodes of a host say to each other on the socket between them, one
+ * message a packet. The higher node id connects:
+ *
+ *     connector                         acceptor
+ *     HELLO + its ring's descriptor ──▶
+ *                                  ◀── HELLO + its ring's descriptor    or REFUSE
+ *     READY ──────────────────────────▶                                 or REFUSE
+ *     WAKE, BYE ◀────────────────────▶ WAKE, BYE
+ */
+#ifndef PST_NET_SHM_WIRE_H
+#define PST_NET_SHM_WIRE_H
+
+#include <stdint.h>
+
+#include "net/fabric.h"
+#include "penstock/error.h"
+
+#define SHM_MAGIC 0x4b545350u /* "PSTK" */
+#define SHM_VERSION 1u
+#define SHM_REASON_BYTES 128u
+
+enum shm_message_type { SHM_HELLO = 1, SHM_READY, SHM_REFUSE, SHM_BYE, SHM_WAKE };
+
+/* Why a connection is turned away; travels in REFUSE. */
+enum shm_refusal {
+    SHM_REFUSE_NONE,
+    SHM_REFUSE_MALFORMED,
+    SHM_REFUSE_STRANGER, /* another user's process */
+    SHM_REFUSE_VERSION,  /* of the fabric, or of the signals */
+    SHM_REFUSE_CLUSTER,  /* another name or id */
+    SHM_REFUSE_NODE,     /* a node id that is not expected here */
+    SHM_REFUSE_MEMORY,   /* its ring's */
+    SHM_REFUSE_BUSY,     /* come again: its earlier life is still being buried */
+    SHM_REFUSE_DEAD,     /* this incarnation was declared dead */
+    SHM_REFUSALS,
+};
+
+/* Begins every message, in every version: a node can tell another why they do not match. */
+struct shm_header {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+};
+
+struct shm_hello {
+    struct shm_header header;
+    uint32_t signal_version;
+    uint32_t ring_signals;
+    struct pst_fabric_hello node;
+    uint32_t memory; /* enum pst_shm_memory: EAL or not */
+    uint32_t reserved;
+    uint64_t ring_offset; /* in the descriptor that comes with the message */
+    uint64_t ring_bytes;
+};
+
+/* REFUSE: code is an enum shm_refusal. BYE: an enum pst_fabric_failure: what we hold against the
+ * other; LEFT: it is we who go. */
+struct shm_notice {
+    struct shm_header header;
+    uint32_t code;
+    char reason[SHM_REASON_BYTES];
+};
+
+union shm_message {
+    struct shm_header header;
+    struct shm_hello hello;
+    struct shm_notice notice;
+};
+
+_Static_assert(sizeof(struct shm_hello) == 200, "no holes");
+_Static_assert(sizeof(struct shm_notice) == 140, "no holes");
+
+/* Sends without waiting; fd -1: none comes with it. 0 or -errno. */
+PST_MUST_USE int shm_send(int socket, const void *message, uint32_t bytes, int fd);
+
+/* A whole message, and the descriptor that came with it, or -1, which is the caller's. Returns its
+ * bytes, 0 at the end, -EAGAIN, or -errno. */
+PST_MUST_USE int shm_receive(int socket, union shm_message *message, int *fd);
+
+/* Best effort: the other side may be gone. */
+void shm_send_notice(int socket, enum shm_message_type type, uint32_t code, const char *reason);
+void shm_send_bare(int socket, enum shm_message_type type);
+
+/* Whether a message of so many bytes is a sound one; its texts are terminated then. */
+enum shm_refusal shm_check(union shm_message *message, uint32_t bytes);
+
+/* Whether theirs fits ours: same versions, same cluster, same sort of memory, sound numbers. */
+enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_hello *theirs);
+
+const char *shm_refusal_text(enum shm_refusal refusal);
+
+#endif

@@ -1,0 +1,417 @@
+/* The shm fabric, its nodes driven by turns in one process: who is let in, what is carried, what
+ * happens when one goes. With processes of their own: shm_process_test.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CUnit/Basic.h>
+
+#include "engine/base/clock.h"
+#include "net/shm_wire.h"
+#include "tests/unit/net/fabric_rig.h"
+
+static const char *directory;
+static struct rig_node nodes[3]; /* ids 1, 2, 3 */
+
+static void open_nodes(uint32_t count)
+{
+    directory = rig_make_directory();
+    for (uint32_t i = 0; i < count; i++) {
+        struct pst_shm_config config = rig_config(directory, i + 1, 1000 + i, 0);
+        rig_open(&nodes[i], &config);
+    }
+}
+
+static void close_nodes(void)
+{
+    for (uint32_t i = 0; i < 3; i++)
+        rig_close(&nodes[i]);
+    rig_remove_directory(directory);
+}
+
+static void open_joined(uint32_t count)
+{
+    open_nodes(count);
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t other = 1; other <= count; other++) {
+            if (other != i + 1)
+                CU_ASSERT_TRUE_FATAL(rig_until(nodes, count, &nodes[i].joined[other], 1));
+        }
+    }
+}
+
+static int try_open(const struct pst_shm_config *config, char message[256])
+{
+    struct pst_fabric *fabric = NULL;
+    int error = pst_shm_fabric_open(config, &fabric, message, 256);
+    pst_fabric_close(fabric);
+    return error;
+}
+
+static void nodes_join_and_say_who_they_are(void)
+{
+    open_joined(3);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct pst_set live = pst_fabric_live(nodes[i].fabric);
+        CU_ASSERT_EQUAL(live.words[0], 7);
+        for (uint32_t other = 1; other <= 3; other++)
+            CU_ASSERT_EQUAL(nodes[i].joined[other], other != i + 1);
+        CU_ASSERT_TRUE(nodes[i].incarnation >= 1000 && nodes[i].incarnation <= 1002);
+        CU_ASSERT_EQUAL(nodes[i].option, 101 + nodes[i].incarnation - 1000);
+        CU_ASSERT_EQUAL(pst_fabric_counters(nodes[i].fabric, 0).joins, 2);
+    }
+    close_nodes();
+}
+
+static void signals_arrive_in_order(void)
+{
+    open_joined(3);
+    uint64_t sent = 0;
+    while (sent < 1000) {
+        struct pst_signal signal = rig_signal(sent);
+        if (pst_fabric_send(nodes[2].fabric, 1, &signal) == 0)
+            sent++;
+        else
+            rig_poll(&nodes[0]);
+    }
+    CU_ASSERT_TRUE(rig_until_received(nodes, 3, &nodes[0].received[3], 1000));
+    CU_ASSERT_EQUAL(nodes[0].misplaced[3], 0);
+    CU_ASSERT_EQUAL(nodes[1].received[3], 0);
+    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[2].fabric, 1).signals_sent, 1000);
+    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 3).signals_received, 1000);
+    close_nodes();
+}
+
+static void full_ring_refuses(void)
+{
+    open_joined(2);
+    struct pst_signal signal;
+    for (uint64_t i = 0; i < 63; i++) {
+        CU_ASSERT_EQUAL(pst_fabric_room(nodes[0].fabric, 2), 63 - i);
+        signal = rig_signal(i);
+        CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    }
+    signal = rig_signal(63);
+    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), -EAGAIN);
+    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).full, 1);
+    CU_ASSERT_EQUAL(pst_fabric_room(nodes[0].fabric, 2), 0);
+    uint64_t wakes = pst_fabric_counters(nodes[1].fabric, 1).wakes_sent;
+    rig_poll(&nodes[1]); /* makes room, and owes a wake-up */
+    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[1].fabric, 1).wakes_sent, wakes + 1);
+    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    CU_ASSERT_TRUE(rig_until_received(nodes, 2, &nodes[1].received[1], 64));
+    CU_ASSERT_EQUAL(nodes[1].misplaced[1], 0);
+    close_nodes();
+}
+
+static void a_send_wakes_only_a_sleeper(void)
+{
+    open_joined(2);
+    struct pst_signal signal = rig_signal(0);
+    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).wakes_sent, 0);
+    rig_poll(&nodes[1]);
+    pst_fabric_announce(nodes[1].fabric);
+    CU_ASSERT_TRUE(pst_fabric_is_quiet(nodes[1].fabric));
+    signal = rig_signal(1);
+    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    signal = rig_signal(2);
+    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).wakes_sent, 1);
+    CU_ASSERT_FALSE(pst_fabric_is_quiet(nodes[1].fabric));
+    pst_fabric_cancel(nodes[1].fabric);
+    CU_ASSERT_TRUE(rig_until_received(nodes, 2, &nodes[1].received[1], 3));
+    close_nodes();
+}
+
+static void who_leaves_is_heard_to_the_end(void)
+{
+    open_joined(2);
+    for (uint64_t i = 0; i < 50; i++) {
+        struct pst_signal signal = rig_signal(i);
+        CU_ASSERT_EQUAL(pst_fabric_send(nodes[1].fabric, 1, &signal), 0);
+    }
+    rig_close(&nodes[1]);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].failed[2], 1));
+    CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_LEFT);
+    CU_ASSERT_EQUAL(nodes[0].received[2], 50);
+    CU_ASSERT_EQUAL(nodes[0].misplaced[2], 0);
+    struct pst_signal signal = rig_signal(0);
+    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), -ENOTCONN);
+    CU_ASSERT_EQUAL(pst_fabric_live(nodes[0].fabric).words[0], 1);
+    close_nodes();
+}
+
+static void a_new_life_joins_again(void)
+{
+    open_joined(2);
+    for (uint64_t life = 2; life < 5; life++) {
+        uint32_t i = life % 2; /* the one that accepts, the one that connects */
+        rig_close(&nodes[i]);
+        struct pst_shm_config config = rig_config(directory, i + 1, 1000 * life, 0);
+        rig_open(&nodes[i], &config);
+        CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1 - i].joined[i + 1], 2));
+        CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[i].joined[2 - i], 1));
+        CU_ASSERT_EQUAL(nodes[1 - i].incarnation, 1000 * life);
+        CU_ASSERT_EQUAL(nodes[1 - i].failed[i + 1], 1);
+        nodes[1 - i].joined[i + 1] = nodes[1 - i].failed[i + 1] = 0;
+        nodes[1 - i].joined[i + 1] = 1;
+    }
+    close_nodes();
+}
+
+/* ---- who is not let in ---- */
+
+static void node_id_runs_only_once(void)
+{
+    char message[256];
+    open_nodes(1);
+    struct pst_shm_config config = rig_config(directory, 1, 5, 0);
+    CU_ASSERT_EQUAL(try_open(&config, message), -EEXIST);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "node 1 of this cluster runs already, as process "));
+    rig_close(&nodes[0]);
+    CU_ASSERT_EQUAL(try_open(&config, message), 0);
+    close_nodes();
+}
+
+static void open_refuses_what_is_not_sound(void)
+{
+    char message[256];
+    directory = rig_make_directory();
+    struct pst_shm_config config = rig_config(directory, 0, 5, 0);
+    CU_ASSERT_EQUAL(try_open(&config, message), -EINVAL);
+    config = rig_config(directory, PST_NODES_MAX + 1, 5, 0);
+    CU_ASSERT_EQUAL(try_open(&config, message), -EINVAL);
+    config = rig_config(directory, 1, 5, 0);
+    config.hello.cluster[0] = '\0';
+    CU_ASSERT_EQUAL(try_open(&config, message), -EINVAL);
+    config = rig_config(directory, 1, 5, 1);
+    CU_ASSERT_EQUAL(try_open(&config, message), -EINVAL);
+    config = rig_config(directory, 1, 5, 0);
+    config.ring_signals = 3;
+    CU_ASSERT_EQUAL(try_open(&config, message), -EINVAL);
+    config = rig_config("/proc/no/such/place", 1, 5, 0);
+    CU_ASSERT_EQUAL(try_open(&config, message), -ENOENT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "/proc/no/such/place"));
+    config = rig_config(directory, 1, 5, 0);
+    CU_ASSERT_EQUAL(chmod(directory, 0750), 0);
+    CU_ASSERT_EQUAL(try_open(&config, message), -EPERM);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "chmod 0700"));
+    rig_remove_directory(directory);
+}
+
+/* A peer that speaks by hand. */
+static int dial(uint32_t node)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/node-%u.sock", directory, node);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* What node 1 answers: the refusal's code; 0: something else; -1: nothing but the end. */
+static int refusal_of(int fd)
+{
+    union shm_message message;
+    uint64_t deadline_ns = pst_monotonic_ns() + RIG_PATIENCE_NS;
+    int bytes, with;
+    do {
+        rig_poll(&nodes[0]);
+        bytes = shm_receive(fd, &message, &with);
+    } while (bytes == -EAGAIN && pst_monotonic_ns() < deadline_ns);
+    if (with >= 0)
+        close(with);
+    close(fd);
+    if (bytes == 0)
+        return -1;
+    CU_ASSERT_TRUE(bytes > 0);
+    CU_ASSERT_EQUAL(shm_check(&message, (uint32_t)bytes), SHM_REFUSE_NONE);
+    return message.header.type == SHM_REFUSE ? (int)message.notice.code : 0;
+}
+
+static struct shm_hello hello_make(void)
+{
+    struct shm_hello hello = {
+        .header = {SHM_MAGIC, SHM_VERSION, SHM_HELLO},
+        .signal_version = PST_SIGNAL_VERSION,
+        .ring_signals = 64,
+        .node = {.cluster = "test", .node = 2, .incarnation = 77},
+        .ring_bytes = 16384,
+    };
+    hello.node.cluster_id[3] = 9;
+    return hello;
+}
+
+static int answer_to(const struct shm_hello *hello, uint32_t bytes, int with)
+{
+    int fd = dial(1);
+    CU_ASSERT_EQUAL_FATAL(shm_send(fd, hello, bytes, with), 0);
+    return refusal_of(fd);
+}
+
+static void strange_hellos_are_refused(void)
+{
+    open_nodes(1);
+    const uint32_t whole = sizeof(struct shm_hello);
+    struct shm_hello hello = hello_make();
+    CU_ASSERT_EQUAL(answer_to(&hello, whole / 2, -1), SHM_REFUSE_MALFORMED);
+    CU_ASSERT_EQUAL(answer_to(&hello, 3, -1), SHM_REFUSE_MALFORMED);
+    CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_MEMORY); /* without a ring */
+    hello.header.version++;
+    CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_VERSION);
+    hello = hello_make();
+    hello.signal_version++;
+    CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_VERSION);
+    hello = hello_make();
+    hello.header.magic++;
+    CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_MALFORMED);
+    hello = hello_make();
+    hello.node.cluster[0] = 'b';
+    CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_CLUSTER);
+    hello = hello_make();
+    hello.node.cluster_id[0] = 1;
+    CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_CLUSTER);
+    for (uint32_t node = 0; node < 2; node++) {
+        hello = hello_make();
+        hello.node.node = node;
+        CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_NODE);
+    }
+    hello = hello_make();
+    hello.node.node = PST_NODES_MAX + 1;
+    CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_NODE);
+    hello = hello_make();
+    hello.header.type = SHM_READY;
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello.header), -1), SHM_REFUSE_MALFORMED);
+    CU_ASSERT_EQUAL(nodes[0].joined[2], 0);
+    CU_ASSERT_TRUE(pst_fabric_counters(nodes[0].fabric, 0).refusals >= 10);
+    close_nodes();
+}
+
+/* A ring that could shrink, or is not there, would be a SIGBUS later. */
+static void unsafe_rings_are_refused(void)
+{
+    open_nodes(1);
+    struct shm_hello hello = hello_make();
+    int fd = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 16384), 0);
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
+    CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY); /* no ring in it */
+    hello.ring_bytes = 32768;
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
+    hello = hello_make();
+    hello.ring_offset = UINT64_MAX;
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
+    for (uint32_t slots = 0; slots < 64; slots = 2 * slots + 1) {
+        hello = hello_make();
+        hello.ring_signals = slots;
+        CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
+    }
+    hello = hello_make();
+    hello.ring_signals = 1u << 31;
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
+    close(fd);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    hello = hello_make();
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), null), SHM_REFUSE_MEMORY);
+    close(null);
+    close_nodes();
+}
+
+/* Those who only connect do not keep a node out. */
+static void many_silent_connections_do_no_harm(void)
+{
+    int silent[50];
+    open_nodes(1);
+    for (uint32_t i = 0; i < 50; i++) {
+        silent[i] = dial(1);
+        rig_poll(&nodes[0]);
+    }
+    struct pst_shm_config config = rig_config(directory, 2, 7, 0);
+    rig_open(&nodes[1], &config);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].joined[1], 1));
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 1));
+    for (uint32_t i = 0; i < 50; i++)
+        close(silent[i]);
+    close_nodes();
+}
+
+static void other_users_are_refused(void)
+{
+    if (geteuid() != 0) {
+        (void)printf("not run: only root can become another user ");
+        return;
+    }
+    open_nodes(1);
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    (void)snprintf(path, sizeof(path), "%s/node-1.sock", directory);
+    int ends[2];
+    CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_CLOEXEC), 0);
+    /* Twice: kept out by the permissions; and with these out of the way, by its credentials. */
+    for (int opened = 0; opened < 2; opened++) {
+        if (opened) {
+            CU_ASSERT_EQUAL(chmod(directory, 0755), 0);
+            CU_ASSERT_EQUAL(chmod(path, 0666), 0);
+        }
+        pid_t child = fork();
+        CU_ASSERT_NOT_EQUAL_FATAL(child, -1);
+        if (child == 0) {
+            struct sockaddr_un address = {.sun_family = AF_UNIX};
+            memcpy(address.sun_path, path, sizeof(path));
+            int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+            if (setgid(65534) < 0 || setuid(65534) < 0)
+                _exit(100);
+            if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+                _exit(errno == EACCES ? 101 : 102);
+            struct shm_notice notice = {.code = 99};
+            ssize_t bytes = read(fd, &notice, sizeof(notice));
+            _exit(bytes == (ssize_t)sizeof(notice) ? (int)notice.code : 103);
+        }
+        int status = 0;
+        while (waitpid(child, &status, WNOHANG) == 0)
+            rig_poll(&nodes[0]);
+        CU_ASSERT_TRUE(WIFEXITED(status));
+        CU_ASSERT_EQUAL(WEXITSTATUS(status), opened ? SHM_REFUSE_STRANGER : 101);
+    }
+    close_nodes();
+}
+
+static CU_TestInfo tests[] = {
+    {"nodes join and say who they are", nodes_join_and_say_who_they_are},
+    {"signals arrive in order", signals_arrive_in_order},
+    {"a full ring refuses", full_ring_refuses},
+    {"a send wakes only a sleeper", a_send_wakes_only_a_sleeper},
+    {"who leaves is heard to the end", who_leaves_is_heard_to_the_end},
+    {"a new life joins again", a_new_life_joins_again},
+    {"a node id runs only once", node_id_runs_only_once},
+    {"open refuses what is not sound", open_refuses_what_is_not_sound},
+    {"strange hellos are refused", strange_hellos_are_refused},
+    {"unsafe rings are refused", unsafe_rings_are_refused},
+    {"many silent connections do no harm", many_silent_connections_do_no_harm},
+    {"other users are refused", other_users_are_refused},
+    CU_TEST_INFO_NULL,
+};
+
+static CU_SuiteInfo suites[] = {
+    {"net shm_fabric", NULL, NULL, NULL, NULL, tests},
+    CU_SUITE_INFO_NULL,
+};
+
+int main(void)
+{
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
+        return 1;
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures == 0 ? 0 : 1;
+}
