@@ -1,5 +1,7 @@
 #include "engine/format/object.h"
 
+#include "engine/format/rows.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -82,8 +84,16 @@ bool pst_object_path_is_safe(const char *path)
     }
 }
 
-static bool attributes_are_legal(const uint8_t *attributes, size_t bytes, bool *required)
+static bool type_needs_attribute(enum pst_object_type type)
 {
+    return type == PST_OBJECT_ROWS || type == PST_OBJECT_DATABASE;
+}
+
+/* *required: there is one that must be understood, and is not. */
+static bool attributes_are_legal(enum pst_object_type type, const uint8_t *attributes, size_t bytes,
+                                 bool *required)
+{
+    uint32_t needed = type_needs_attribute(type) ? 1 : 0;
     *required = false;
     for (size_t offset = 0; offset < bytes;) {
         struct attribute attribute;
@@ -94,16 +104,21 @@ static bool attributes_are_legal(const uint8_t *attributes, size_t bytes, bool *
         if (attribute.value_bytes > bytes - offset ||
             round_up_8(attribute.value_bytes) > bytes - offset)
             return false;
+        bool known;
+        if (!pst_rows_attribute_is_legal(type, attribute.type, attributes + offset,
+                                         attribute.value_bytes, &known) ||
+            (known && needed-- == 0))
+            return false;
         offset += round_up_8(attribute.value_bytes);
-        *required = *required || (attribute.type & ATTRIBUTE_REQUIRED) != 0;
+        *required = *required || (!known && (attribute.type & ATTRIBUTE_REQUIRED) != 0);
     }
-    return true;
+    return needed == 0;
 }
 
 static bool type_has_contents(enum pst_object_type type)
 {
     return type == PST_OBJECT_FILE || type == PST_OBJECT_TABLE || type == PST_OBJECT_ENVIRONMENT ||
-           type == PST_OBJECT_BLOCK_IMAGE;
+           type == PST_OBJECT_BLOCK_IMAGE || type == PST_OBJECT_ROWS;
 }
 
 static bool type_is_device(enum pst_object_type type)
@@ -154,7 +169,8 @@ static bool object_is_legal(const struct pst_object *object)
         object->attributes_bytes > PST_OBJECT_ATTRIBUTES_BYTES_MAX ||
         (object->attributes == NULL) != (object->attributes_bytes == 0))
         return false;
-    return attributes_are_legal(object->attributes, object->attributes_bytes, &required);
+    return attributes_are_legal(object->type, object->attributes, object->attributes_bytes,
+                                &required);
 }
 
 static size_t text_bytes(const char *text)
@@ -281,7 +297,7 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
         (found.link && !string_is_whole(found.link, entry.link_bytes)) || !fields_are_legal(&found))
         return -PST_E_CORRUPT;
     bool required;
-    if (!attributes_are_legal(found.attributes, found.attributes_bytes, &required))
+    if (!attributes_are_legal(found.type, found.attributes, found.attributes_bytes, &required))
         return -PST_E_CORRUPT;
     if (required)
         return -PST_E_NEWER;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PST_OBJECT_TYPE_MAX 11u
+#define PST_OBJECT_TYPE_MAX 13u
 
 #define PST_OBJECT_FLAGS_KNOWN 3u
 

@@ -50,10 +50,11 @@ struct chunk {
 
 enum scan_phase {
     SCAN_FREE,
-    SCAN_ENTRIES, /* catalogue entries are being copied */
-    SCAN_EXTENTS, /* its bytes are being assigned to chunks */
-    SCAN_READING, /* all assigned; reads are in flight */
-    SCAN_MARKING, /* objects that turned out unreadable are being marked in the catalogue */
+    SCAN_ENTRIES,    /* catalogue entries are being copied */
+    SCAN_EXTENTS,    /* its bytes are being assigned to chunks */
+    SCAN_LAST_ENTRY, /* rows are all there, and with them what the catalogue entry says */
+    SCAN_READING,    /* all assigned; reads are in flight */
+    SCAN_MARKING,    /* objects that turned out unreadable are being marked in the catalogue */
 };
 
 struct scan {
@@ -70,6 +71,7 @@ struct scan {
     uint32_t users;       /* pieces and files that still use it */
     int error;
     struct pst_row_cursor cursor;
+    bool entry_is_last;     /* rows of unknown length */
     struct scan_file *file; /* of the extent being assigned */
     struct pst_sums sums;
     uint8_t bad[PST_FRAGMENT_FILES_MAX]; /* enum pst_object_flags, by file */

@@ -21,6 +21,10 @@ void scan_start(struct pst_pipeline *pipeline, const struct pst_work *work)
     scan->fragment =
         pipeline->config.find_fragment(pipeline->config.context, work->source, work->fragment);
     memset(scan->bad, 0, scan->fragment->files_count);
+    scan->entry_is_last =
+        scan->fragment->kind == PST_FRAGMENT_ROWS && scan->fragment->extents[0].length == 0;
+    if (scan->entry_is_last)
+        scan->phase = SCAN_EXTENTS;
 }
 
 void scan_let_go(struct pst_pipeline *pipeline, struct scan *scan)
@@ -64,6 +68,35 @@ static bool have_catalogue(struct pst_pipeline *pipeline, size_t room)
     return pipeline->catalogue != NULL;
 }
 
+static void count_objects(struct pst_pipeline *pipeline, struct scan *scan)
+{
+    scan->sums.objects += scan->fragment->objects_count;
+    pipeline->sums.objects += scan->fragment->objects_count;
+}
+
+/* The entry of rows whose length is known by now. */
+static bool write_last_entry(struct pst_pipeline *pipeline, struct scan *scan)
+{
+    struct pst_object object;
+    size_t in = 0, out = 0;
+    int error =
+        pst_object_decode(scan->fragment->data, scan->fragment->entries_bytes, &in, &object);
+    if (error < 0) {
+        scan->error = -error;
+        return true;
+    }
+    object.size = scan->extent_done;
+    if (!have_catalogue(pipeline, pst_object_bytes(&object)))
+        return false;
+    error = pst_object_encode(&object, chunk_payload(pipeline->catalogue),
+                              chunk_room(pipeline->catalogue), &out);
+    assert(error == 0);
+    pipeline->catalogue->payload_bytes += (uint32_t)out;
+    count_objects(pipeline, scan);
+    scan->phase = SCAN_READING;
+    return true;
+}
+
 static bool copy_entries(struct pst_pipeline *pipeline, struct scan *scan)
 {
     const struct pst_fragment_descriptor *fragment = scan->fragment;
@@ -80,8 +113,7 @@ static bool copy_entries(struct pst_pipeline *pipeline, struct scan *scan)
         pipeline->catalogue->payload_bytes += (uint32_t)bytes;
         scan->entries_done += bytes;
     }
-    scan->sums.objects += fragment->objects_count;
-    pipeline->sums.objects += fragment->objects_count;
+    count_objects(pipeline, scan);
     scan->phase = SCAN_EXTENTS;
     return true;
 }
@@ -221,7 +253,7 @@ static bool make_rows(struct pst_pipeline *pipeline, struct scan *scan)
     if (error < 0)
         scan->error = -error;
     if (error < 0 || bytes == 0) {
-        scan->phase = SCAN_READING;
+        scan->phase = scan->entry_is_last ? SCAN_LAST_ENTRY : SCAN_READING;
         return true;
     }
     add_piece(scan, chunk, (uint32_t)bytes);
@@ -306,6 +338,8 @@ static bool advance(struct pst_pipeline *pipeline, struct scan *scan)
     }
     if (scan->phase == SCAN_ENTRIES)
         return copy_entries(pipeline, scan);
+    if (scan->phase == SCAN_LAST_ENTRY)
+        return write_last_entry(pipeline, scan);
     if (scan->fragment->kind == PST_FRAGMENT_ROWS)
         return make_rows(pipeline, scan);
     return assign_extents(pipeline, scan);

@@ -2,9 +2,12 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/format/rows.h"
 #include "engine/source/lmdb_guard.h"
+#include "engine/source/lmdb_rows.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,6 +30,7 @@ struct lmdb_source {
     const char *data;      /* the data file's name below root_fd */
     struct stat directory; /* of the environment, at the snapshot; unused for a single file */
     struct stat file;
+    struct pst_lmdb_rows *rows; /* of a logical backup, from freeze to release */
     char details[DETAILS_BYTES];
 };
 
@@ -100,26 +104,62 @@ static int look_at_files(struct lmdb_source *lmdb)
     return -PST_E_CHANGED;
 }
 
-static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
+static void close_rows(struct lmdb_source *lmdb)
 {
-    struct lmdb_source *lmdb = lmdb_of(source);
+    pst_lmdb_rows_close(lmdb->rows);
+    lmdb->rows = NULL;
+}
+
+static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
+{
+    const struct pst_source_policy *policy = &lmdb->source.policy;
     const struct pst_lmdb_request request = {.order = PST_LMDB_FREEZE,
-                                             .freeze_hold_ns = source->policy.freeze_hold_ns};
+                                             .freeze_hold_ns = policy->freeze_hold_ns};
     struct pst_lmdb_shared *shared = lmdb->guard.shared;
-    int error = lmdb->guard.pid ? 0 : replace_guard(lmdb);
-    if (error)
-        return error;
     atomic_store(&shared->trouble, 0);
     shared->frozen_ns = 0;
     shared->pinned_ns = 0;
     shared->grown_bytes = 0;
-    if (source->policy.is_alone)
+    if (policy->is_alone)
         return 0;
-    error = order(lmdb, &request, deadline_ns);
+    int error = order(lmdb, &request, deadline_ns);
     if (error != -ETIMEDOUT)
         return error;
     let_go(lmdb);
     return -PST_E_FREEZE;
+}
+
+static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
+{
+    struct lmdb_source *lmdb = lmdb_of(source);
+    int error = lmdb->guard.pid ? 0 : replace_guard(lmdb);
+    if (!error && source->policy.is_logical)
+        error = pst_lmdb_rows_open(&lmdb->guard, source->policy.ldms, &lmdb->rows);
+    if (!error)
+        error = freeze(lmdb, deadline_ns);
+    if (error)
+        close_rows(lmdb);
+    return error;
+}
+
+/* Every snapshot that begins while the guard holds its own is as safe. Writers that commit too fast
+ * for all readers to begin at one transaction are frozen for that moment. */
+static int pin_rows(struct lmdb_source *lmdb)
+{
+    const struct pst_lmdb_request freeze = {.order = PST_LMDB_FREEZE,
+                                            .freeze_hold_ns = lmdb->source.policy.freeze_hold_ns};
+    const struct pst_lmdb_request thaw = {.order = PST_LMDB_THAW};
+    int error = pst_lmdb_rows_pin(lmdb->rows);
+    if (error != -EAGAIN || !lmdb->source.policy.is_alone)
+        return error == -EAGAIN ? -PST_E_CHANGED : error;
+    error = order(lmdb, &freeze, soon_ns());
+    if (error)
+        return error == -ETIMEDOUT ? -PST_E_FREEZE : error;
+    error = pst_lmdb_rows_pin(lmdb->rows);
+    const int thawed = order(lmdb, &thaw, soon_ns());
+    if (error == -EAGAIN)
+        return -PST_E_CHANGED;
+    return error ? error : thawed;
 }
 
 static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
@@ -133,6 +173,8 @@ static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
     if (error)
         return error;
     error = look_at_files(lmdb);
+    if (!error && lmdb->rows)
+        error = pin_rows(lmdb);
     if (error)
         let_go(lmdb);
     return error;
@@ -165,7 +207,7 @@ static int look_at_guard(struct lmdb_source *lmdb)
 static int add_object(struct pst_fragment_descriptor *slot, const struct pst_object *object,
                       bool first)
 {
-    uint8_t entry[PST_OBJECT_FIXED_BYTES + PST_PATH_BYTES_MAX + 16];
+    uint8_t entry[PST_OBJECT_FIXED_BYTES + PST_PATH_BYTES_MAX + PST_ROWS_ATTRIBUTE_BYTES_MAX + 16];
     size_t entry_bytes = 0;
     int error = pst_object_encode(object, entry, sizeof(entry), &entry_bytes);
     return error ? error : pst_fragment_add_entry(slot, entry, entry_bytes, first);
@@ -226,10 +268,60 @@ static int add_extents(const struct lmdb_source *lmdb, struct pst_fragment_descr
     return error;
 }
 
+/* What the tables are tables of, and where it lay: no data. */
+static int list_database(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
+                         struct pst_source_listing *listing)
+{
+    uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX];
+    const uint64_t map_bytes = htole64(lmdb->guard.shared->meta.map_bytes);
+    const struct pst_database_entry entry = {
+        .kind = "lmdb", .details = &map_bytes, .details_bytes = sizeof(map_bytes)};
+    struct pst_object database = describe(lmdb, &lmdb->file, PST_OBJECT_DATABASE, lmdb->data, 1);
+    database.attributes = attribute;
+    database.attributes_bytes = pst_database_encode(&entry, attribute);
+    struct pst_object directory = describe(lmdb, &lmdb->directory, PST_OBJECT_DIRECTORY, "", 2);
+    struct pst_fragment_descriptor *slot;
+    int error = sink->acquire(sink, &slot);
+    if (error)
+        return error;
+    pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
+    error = add_object(slot, &database, true);
+    if (!error && !lmdb->guard.is_file)
+        error = add_object(slot, &directory, true);
+    if (error)
+        return error;
+    listing->objects += slot->objects_count;
+    listing->fragments++;
+    return sink->emit(sink, slot);
+}
+
+static int look_at_guard_of(struct pst_source *source)
+{
+    return look_at_guard(lmdb_of(source));
+}
+
+static int list_rows(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
+                     struct pst_source_listing *totals)
+{
+    const struct pst_lmdb_listing listing = {&lmdb->source, sink, totals, look_at_guard_of};
+    int error = list_database(lmdb, sink, totals);
+    return error ? error : pst_lmdb_rows_list(lmdb->rows, &listing, 3);
+}
+
+static int lmdb_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
+                        struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                        size_t *produced_bytes)
+{
+    return pst_lmdb_rows_produce(lmdb_of(source)->rows, fragment, cursor, buffer, capacity_bytes,
+                                 produced_bytes);
+}
+
 static int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
                      struct pst_source_listing *listing)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
+    if (lmdb->rows)
+        return list_rows(lmdb, sink, listing);
     const struct pst_lmdb_meta *meta = &lmdb->guard.shared->meta;
     const uint64_t size = (meta->last_page + 1) * meta->page_bytes;
     for (uint64_t from = 0; from < size;) {
@@ -257,6 +349,23 @@ static int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
 
 /* ---- the end ---- */
 
+static void write_row_details(struct lmdb_source *lmdb)
+{
+    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    uint64_t rows;
+    uint32_t tables;
+    pst_lmdb_rows_count(lmdb->rows, &tables, &rows);
+    snprintf(lmdb->details, sizeof(lmdb->details),
+             "{\"type\":\"lmdb\",\"logical\":true,\"transaction_id\":%llu,\"tables\":%u,"
+             "\"rows\":%llu,\"map_bytes\":%llu,\"frozen_ns\":%llu,\"pinned_ns\":%llu,"
+             "\"grown_bytes\":%llu}",
+             (unsigned long long)pst_lmdb_rows_transaction(lmdb->rows), tables,
+             (unsigned long long)rows, (unsigned long long)shared->meta.map_bytes,
+             (unsigned long long)shared->frozen_ns, (unsigned long long)shared->pinned_ns,
+             (unsigned long long)shared->grown_bytes);
+    lmdb->source.details = lmdb->details;
+}
+
 static void write_details(struct lmdb_source *lmdb)
 {
     const struct pst_lmdb_shared *shared = lmdb->guard.shared;
@@ -270,6 +379,25 @@ static void write_details(struct lmdb_source *lmdb)
     lmdb->source.details = lmdb->details;
 }
 
+/* All sources have been listed by now. */
+static int check_filter(const struct lmdb_source *lmdb)
+{
+    const struct pst_table_filter *filter = lmdb->source.policy.tables;
+    for (uint32_t i = 0; filter && i < filter->wanted_count; i++) {
+        if (atomic_load(&filter->found[i]))
+            continue;
+        pst_log(PST_LOG_ERROR, "no source has a table %s", filter->wanted[i]);
+        return -PST_E_NO_TABLE;
+    }
+    return 0;
+}
+
+static int check_rows(const struct lmdb_source *lmdb)
+{
+    int error = check_filter(lmdb);
+    return error ? error : pst_lmdb_rows_check(lmdb->rows);
+}
+
 static int lmdb_check(struct pst_source *source, uint64_t deadline_ns)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
@@ -277,20 +405,27 @@ static int lmdb_check(struct pst_source *source, uint64_t deadline_ns)
     int error = order(lmdb, &request, deadline_ns);
     if (!error)
         error = look_at_files(lmdb);
+    if (!error && lmdb->rows)
+        error = check_rows(lmdb);
     if (error)
         return error == -ETIMEDOUT ? -PST_E_FREEZE : error;
-    write_details(lmdb);
+    if (lmdb->rows)
+        write_row_details(lmdb);
+    else
+        write_details(lmdb);
     pst_log(PST_LOG_DEBUG, "source %s: %s", source->name, lmdb->details);
     return 0;
 }
 
 static void lmdb_release(struct pst_source *source)
 {
+    close_rows(lmdb_of(source));
     let_go(lmdb_of(source));
 }
 
 static void free_lmdb(struct lmdb_source *lmdb)
 {
+    close_rows(lmdb);
     pst_lmdb_guard_stop(&lmdb->guard);
     if (lmdb->guard.shared)
         munmap(lmdb->guard.shared, sizeof(*lmdb->guard.shared));
@@ -371,7 +506,7 @@ static struct lmdb_source *make(void)
     lmdb->source = (struct pst_source){
         .struct_bytes = sizeof(struct pst_source),
         .abi_version = PST_SOURCE_ABI_VERSION,
-        .flags = PST_SOURCE_ANY_LDM | PST_SOURCE_CAN_SNAPSHOT,
+        .flags = PST_SOURCE_ANY_LDM | PST_SOURCE_CAN_SNAPSHOT | PST_SOURCE_CAN_ROWS,
         .root_fd = -1,
         .type = "lmdb",
         .freeze = lmdb_freeze,
@@ -379,6 +514,7 @@ static struct lmdb_source *make(void)
         .thaw = lmdb_thaw,
         .list = lmdb_list,
         .release = lmdb_release,
+        .produce = lmdb_produce,
         .check = lmdb_check,
         .close = lmdb_close,
     };

@@ -13,6 +13,7 @@
 #define META_VERSION 20u
 #define META_MAP_BYTES 32u
 #define META_PAGE_BYTES 40u
+#define META_MAIN_ROOT 128u
 #define META_LAST_PAGE 136u
 #define META_TRANSACTION 144u
 
@@ -56,6 +57,7 @@ int pst_lmdb_meta_decode(const void *page, struct pst_lmdb_meta *meta)
     *meta = (struct pst_lmdb_meta){
         .page_bytes = read_32(page, META_PAGE_BYTES),
         .map_bytes = read_64(page, META_MAP_BYTES),
+        .main_root = read_64(page, META_MAIN_ROOT),
         .last_page = read_64(page, META_LAST_PAGE),
         .transaction = read_64(page, META_TRANSACTION),
     };

@@ -1,7 +1,7 @@
 /*
  * The two meta pages of an LMDB data file (format version 1, 64-bit little-endian), as bytes: they
- * are captured with a snapshot and written into the backup, nothing else of the format is known
- * here. Pure; any thread. engine/source/lmdb.h draws the whole.
+ * are captured with a snapshot and written into the backup. Pure; any thread. engine/source/lmdb.h
+ * draws the whole.
  *
  * The newest committed transaction T is described by the page T mod 2, the one before it by the
  * other page. A new environment has two pages of transaction 0.
@@ -20,6 +20,7 @@
 struct pst_lmdb_meta {
     uint32_t page_bytes;
     uint64_t map_bytes;
+    uint64_t main_root; /* page of the main database's root */
     uint64_t last_page;
     uint64_t transaction;
 };

@@ -28,6 +28,8 @@ enum pst_object_type {
     PST_OBJECT_FIFO = 9,
     PST_OBJECT_SOCKET = 10,
     PST_OBJECT_BLOCK_IMAGE = 11, /* contents of a block device */
+    PST_OBJECT_ROWS = 12,        /* a share of a table, as a stream of records */
+    PST_OBJECT_DATABASE = 13,    /* what the tables of its source are tables of; its file's name */
 };
 
 enum pst_object_flags {
@@ -45,7 +47,7 @@ struct pst_object {
     uint32_t flags;         /* enum pst_object_flags */
     const char *path;       /* relative to the source's root, "" for the root directory itself */
     const char *link;       /* SYMLINK: its target, else NULL */
-    uint64_t size;          /* bytes of a FILE, TABLE, ENVIRONMENT or BLOCK_IMAGE; else 0 */
+    uint64_t size;          /* bytes of a FILE, TABLE, ENVIRONMENT, BLOCK_IMAGE or ROWS; else 0 */
     uint64_t linked_object; /* HARD_LINK: id of an object of the same source, else 0 */
     uint64_t rdev;          /* devices: major << 32 | minor, else 0 */
     int64_t mtime_sec;      /* since 1970, may be negative */
@@ -68,7 +70,7 @@ size_t pst_object_bytes(const struct pst_object *object);
 
 /* Appends the object at payload + *offset and moves *offset past it.
  *   -ENOSPC  it does not fit before payload_bytes: seal this catalogue chunk and begin another
- *   -EINVAL  it is not legal (ranges, unsafe path, …)
+ *   -EINVAL  it is not legal (ranges, unsafe path, attributes that its type must have, …)
  * On failure nothing is written and *offset stays. */
 int pst_object_encode(const struct pst_object *object, void *payload, size_t payload_bytes,
                       size_t *offset) PST_MUST_USE;
