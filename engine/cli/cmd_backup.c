@@ -11,6 +11,7 @@
 #include "engine/cli/interrupt.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/table_names.h"
 #include "engine/cli/value.h"
 #include "engine/node/pipeline.h"
 
@@ -79,6 +80,18 @@ static const struct pst_option options[] = {
      .fallback = "10",
      .max = 100,
      .help = "give up a backup under which an LMDB map grows to less free space than this"},
+    {.name = "logical",
+     .kind = PST_OPTION_SWITCH,
+     .help = "back up the tables of lmdb: sources row by row, instead of their pages"},
+    {.name = "tables",
+     .kind = PST_OPTION_TEXT,
+     .argument = "NAME,...",
+     .help = "with --logical: these tables alone, of whichever source has them; bytes other than "
+             "letters, digits, '.', '_' and '-' may be written %HH; the unnamed table is %main"},
+    {.name = "exclude-tables",
+     .kind = PST_OPTION_TEXT,
+     .argument = "NAME,...",
+     .help = "with --logical: not these"},
     PST_OPTION_JSON,
     {0},
 };
@@ -91,6 +104,7 @@ _Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
 struct run {
     const struct pst_arguments *arguments;
     const char *specs[PST_SOURCES_MAX];
+    struct pst_table_names tables, unwanted_tables;
     struct pst_backup_job job;
     struct pst_session session;
     struct pst_progress *progress;
@@ -118,6 +132,30 @@ static void read_options(struct run *run)
     job->freeze_wait_ns = pst_argument_number(arguments, "freeze-wait");
     job->freeze_hold_ns = pst_argument_number(arguments, "freeze-hold");
     job->headroom_percent = (uint32_t)pst_argument_number(arguments, "source-headroom");
+}
+
+static enum pst_exit read_tables(struct run *run)
+{
+    const struct pst_arguments *arguments = run->arguments;
+    struct pst_backup_job *job = &run->job;
+    int rc = pst_table_names_split(pst_argument_text(arguments, "tables"), &run->tables);
+    if (rc == 0)
+        rc = pst_table_names_split(pst_argument_text(arguments, "exclude-tables"),
+                                   &run->unwanted_tables);
+    if (rc == -EINVAL)
+        return pst_fail(arguments, PST_EXIT_USAGE,
+                        "--tables, --exclude-tables: want names with commas between them");
+    if (rc < 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
+    job->is_logical = pst_argument_switch(arguments, "logical");
+    if (!job->is_logical && run->tables.count + run->unwanted_tables.count > 0)
+        return pst_fail(arguments, PST_EXIT_USAGE,
+                        "--tables and --exclude-tables choose among rows: say --logical too");
+    job->tables = run->tables.names;
+    job->tables_count = run->tables.count;
+    job->unwanted_tables = run->unwanted_tables.names;
+    job->unwanted_tables_count = run->unwanted_tables.count;
+    return PST_EXIT_DONE;
 }
 
 static void on_status(void *context, const struct pst_status *status)
@@ -208,6 +246,9 @@ static enum pst_exit prepare(struct run *run)
         return pst_fail(run->arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
                         pst_error_text(rc));
     read_options(run);
+    enum pst_exit code = read_tables(run);
+    if (code != PST_EXIT_DONE)
+        return code;
     run->job.run.on_status = on_status;
     run->job.run.context = run;
     rc = pst_session_open(&run->session, &run->job);
@@ -227,6 +268,8 @@ static enum pst_exit run_backup(const struct pst_arguments *arguments)
     if (code == PST_EXIT_DONE)
         code = back_up(run);
     pst_session_close(&run->session);
+    pst_table_names_free(&run->tables);
+    pst_table_names_free(&run->unwanted_tables);
     free(run);
     return code;
 }

@@ -9,6 +9,7 @@
 #include "engine/cli/placement_options.h"
 #include "engine/cli/value.h"
 #include "engine/restore/restore.h"
+#include "engine/source/lmdb_sink.h"
 
 static const struct pst_option options[] = {
     PST_FROM_OPTION,
@@ -20,6 +21,13 @@ static const struct pst_option options[] = {
     {.name = "force",
      .kind = PST_OPTION_SWITCH,
      .help = "into a target that is not empty: what is there is overwritten, the rest kept"},
+    {.name = "map-size",
+     .kind = PST_OPTION_SIZE,
+     .argument = "SIZE",
+     .min = 1,
+     .max = INT64_MAX,
+     .help = "map of an LMDB environment restored from rows; by default as it was. It grows where "
+             "the rows need more"},
     PST_PLACEMENT_OPTIONS,
     PST_OPTION_JSON,
     {0}};
@@ -47,7 +55,10 @@ static enum pst_exit restore(const struct pst_arguments *arguments, const struct
                              struct pst_reading *reading)
 {
     const char *target = pst_argument_text(arguments, "target");
-    struct pst_restore_options how = {.crew = reading->crew,
+    struct pst_lmdb_sink_options lmdb = {.map_bytes = pst_argument_number(arguments, "map-size")};
+    struct pst_restore_options how = {.open_sink = pst_lmdb_sink_open,
+                                      .sink_context = &lmdb,
+                                      .crew = reading->crew,
                                       .force = pst_argument_switch(arguments, "force"),
                                       .progress = pst_reading_progress,
                                       .context = reading};

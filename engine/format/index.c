@@ -183,18 +183,29 @@ int pst_index_read(const void *buffer, struct pst_index_view *view, struct pst_d
     return 0;
 }
 
+static int compare_with_entry(const struct pst_index_entry *entry,
+                              const struct pst_chunk_header *header, struct pst_damage *damage)
+{
+    if (pst_digest_equal(&header->head.checksum, &entry->checksum) && header->type == entry->type &&
+        header->stored_bytes == entry->stored_bytes)
+        return 0;
+    return PST_DAMAGED_FIELD(damage, struct pst_block_head, checksum,
+                             "not the chunk that the index names", -PST_E_CORRUPT);
+}
+
 int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
                           const struct pst_part_identity *identity, struct pst_damage *damage)
 {
     int error = pst_chunk_check(buffer, bytes, identity, entry->chunk, entry->file_offset, damage);
-    if (error)
-        return error;
-    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    if (!pst_digest_equal(&header->head.checksum, &entry->checksum) ||
-        header->type != entry->type || header->stored_bytes != entry->stored_bytes)
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, checksum,
-                                 "not the chunk that the index names", -PST_E_CORRUPT);
-    return 0;
+    return error ? error : compare_with_entry(entry, pst_chunk_header_of(buffer), damage);
+}
+
+int pst_index_check_header(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
+                           const struct pst_part_identity *identity, struct pst_damage *damage)
+{
+    int error =
+        pst_chunk_check_header(buffer, bytes, identity, entry->chunk, entry->file_offset, damage);
+    return error ? error : compare_with_entry(entry, pst_chunk_header_of(buffer), damage);
 }
 
 int pst_index_check_link(const struct pst_index_link *link, const void *buffer, uint64_t bytes,

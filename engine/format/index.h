@@ -114,6 +114,10 @@ int pst_index_read(const void *buffer, struct pst_index_view *view,
 int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
                           const struct pst_part_identity *identity,
                           struct pst_damage *damage) PST_MUST_USE;
+/* The same of its first 4096 bytes, the header, alone; pieces_count is in its range then. */
+int pst_index_check_header(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
+                           const struct pst_part_identity *identity,
+                           struct pst_damage *damage) PST_MUST_USE;
 int pst_index_check_link(const struct pst_index_link *link, const void *buffer, uint64_t bytes,
                          const struct pst_part_identity *identity,
                          struct pst_damage *damage) PST_MUST_USE;

@@ -12,8 +12,8 @@
 #ifndef PST_ENGINE_FORMAT_ROWS_H
 #define PST_ENGINE_FORMAT_ROWS_H
 
-#include "penstock/error.h"
 #include "engine/format/object.h"
+#include "penstock/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -56,8 +56,11 @@ int pst_restore_fail_object(struct pst_restore_run *run, int error,
 void pst_restore_tell_progress(void *context)
 {
     struct pst_restore_run *run = context;
+    /* Where rows and files lie in the same parts, some of it is read twice. */
+    const uint64_t done = run->looked_bytes + run->scanned_bytes +
+                          atomic_load(&run->scan.bytes_done) + atomic_load(&run->rows_bytes);
     const struct pst_crew_progress progress = {
-        .bytes_done = run->looked_bytes + run->scanned_bytes + atomic_load(&run->scan.bytes_done),
+        .bytes_done = done < run->set.file_bytes ? done : run->set.file_bytes,
         .bytes_total = run->set.file_bytes,
         .objects_done = atomic_load(&run->made),
     };
@@ -65,7 +68,7 @@ void pst_restore_tell_progress(void *context)
         run->options->progress(run->options->context, &progress);
 }
 
-int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type,
+int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type, bool headers_only,
                      int (*chunk)(void *context, uint32_t worker, const struct pst_part_map *part,
                                   const void *buffer))
 {
@@ -74,6 +77,7 @@ int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type,
         .set = &run->set,
         .from_fd = run->from_fd,
         .types = 1u << type,
+        .headers_only = headers_only,
         .chunk = chunk,
         .findings = &run->findings,
         .stop_at_damage = true,
@@ -137,7 +141,7 @@ static int look_through_parts(struct pst_restore_run *run)
 
 static int gather_objects(struct pst_restore_run *run)
 {
-    int error = pst_restore_scan(run, PST_CHUNK_CATALOGUE, take_catalogue);
+    int error = pst_restore_scan(run, PST_CHUNK_CATALOGUE, false, take_catalogue);
     if (error)
         return error;
     const struct pst_object_record *clash = NULL;
@@ -155,8 +159,8 @@ static int check_cancel(const struct pst_restore_run *run)
 static int fill_target(struct pst_restore_run *run)
 {
     static int (*const passes[])(struct pst_restore_run *) = {
-        pst_restore_make_directories, pst_restore_write_data,         pst_restore_finish_files,
-        pst_restore_make_links,       pst_restore_finish_directories,
+        pst_restore_make_directories, pst_restore_write_data, pst_restore_finish_files,
+        pst_restore_write_rows,       pst_restore_make_links, pst_restore_finish_directories,
     };
     int error = 0;
     for (size_t i = 0; !error && i < sizeof(passes) / sizeof(passes[0]); i++) {

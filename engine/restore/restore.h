@@ -17,6 +17,7 @@
 
 #include "engine/restore/catalog.h"
 #include "engine/restore/verify.h"
+#include "penstock/table_sink.h"
 
 /* In the target while a restore that cannot be renamed is under way; holds the backup's uid. */
 #define PST_RESTORE_MARKER ".penstock-restore"
@@ -24,6 +25,10 @@
 struct pst_restore_options {
     struct pst_crew crew;
     bool force; /* into a target that is not empty */
+    /* Makes what the rows of a logical backup go into, on a thread of the crew; NULL: there is
+     * nothing, and such a backup is refused. */
+    pst_table_sink_open *open_sink;
+    void *sink_context;
     /* As in pst_verify_options. */
     void (*progress)(void *context, const struct pst_crew_progress *progress);
     void *context;
@@ -40,6 +45,7 @@ struct pst_restore_result {
 
 /* Restores a complete backup of the directory `from`.
  *   -ENOTEMPTY         the target is not empty, and no force
+ *   -ENOTSUP           it has rows, and no open_sink
  *   -PST_E_…           the backup: incomplete, damaged, newer, hostile; message names file and
  * offset -ECANCELED         crew.cancel -errno             the target After a failure nothing is
  * left, but where the target could not be renamed (see above). */

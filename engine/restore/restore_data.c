@@ -109,6 +109,8 @@ static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *w
     if (record == NULL)
         return -PST_E_CORRUPT;
     const struct pst_object object = pst_object_of(record);
+    if (object.type == PST_OBJECT_ROWS)
+        return 0; /* restore_rows.c, in their order */
     if (!pst_restore_is_file(&object) || piece->bytes > object.size ||
         piece->object_offset > object.size - piece->bytes)
         return -PST_E_CORRUPT;
@@ -143,15 +145,27 @@ static int write_chunk(void *context, uint32_t number, const struct pst_part_map
     return error;
 }
 
+static bool has_files(const struct pst_objects *objects)
+{
+    for (size_t i = 0; i < objects->count; i++) {
+        const struct pst_object object = pst_object_of(objects->sorted[i]);
+        if (pst_restore_is_file(&object))
+            return true;
+    }
+    return false;
+}
+
 int pst_restore_write_data(struct pst_restore_run *run)
 {
     const uint32_t workers = run->options->crew.workers;
+    if (!has_files(&run->objects))
+        return 0;
     run->workers = calloc(workers, sizeof(*run->workers));
     if (run->workers == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < workers; i++)
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
-    int error = pst_restore_scan(run, PST_CHUNK_DATA, write_chunk);
+    int error = pst_restore_scan(run, PST_CHUNK_DATA, false, write_chunk);
     for (uint32_t i = 0; i < workers; i++) {
         for (uint32_t j = 0; j < PST_RESTORE_FILES; j++) {
             const int closed = close_file(run, &run->workers[i].files[j]);

@@ -7,6 +7,7 @@
 #include "engine/restore/beneath.h"
 #include "engine/restore/objects.h"
 #include "engine/restore/restore.h"
+#include "engine/restore/row_map.h"
 #include "engine/restore/scan.h"
 #include "engine/restore/target.h"
 
@@ -38,8 +39,10 @@ struct pst_restore_run {
     mode_t mode_mask;
     int *source_fds; /* by node index × PST_SOURCES_MAX + instance; -1: none */
     struct pst_restore_worker *workers;
-    uint64_t looked_bytes;  /* read while the parts were looked through */
-    uint64_t scanned_bytes; /* by scans that have ended */
+    uint64_t looked_bytes;            /* read while the parts were looked through */
+    uint64_t scanned_bytes;           /* by scans that have ended */
+    atomic_uint_least64_t rows_bytes; /* read for rows, in their order */
+    struct pst_row_map *row_map;      /* being filled */
     atomic_uint_least64_t bytes;
     atomic_uint_least64_t made;
     atomic_size_t next_object; /* of the metadata pass */
@@ -83,11 +86,14 @@ void pst_restore_close_sources(struct pst_restore_run *run);
 /* restore_data.c: the pieces of all DATA chunks. */
 int pst_restore_write_data(struct pst_restore_run *run) PST_MUST_USE;
 
+/* restore_rows.c: all tables, into sinks. */
+int pst_restore_write_rows(struct pst_restore_run *run) PST_MUST_USE;
+
 /* Tells the progress; context is the run. */
 void pst_restore_tell_progress(void *context);
 
-/* Runs a scan over chunks of one type; progress is told. */
-int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type,
+/* Runs a scan over chunks of one type, or over their headers alone; progress is told. */
+int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type, bool headers_only,
                      int (*chunk)(void *context, uint32_t worker, const struct pst_part_map *part,
                                   const void *buffer)) PST_MUST_USE;
 

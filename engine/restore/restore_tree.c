@@ -119,6 +119,8 @@ static int make_room(struct pst_restore_run *run, struct pst_parent *parent,
         return pst_restore_fail_object(run, -EEXIST, record,
                                        "cannot be restored into a marked directory:");
     const bool is_directory = object.type == PST_OBJECT_DIRECTORY;
+    if (object.type == PST_OBJECT_ROWS)
+        return 0;
     if (object.path[0] == '\0' || (!is_directory && !run->target.in_place))
         return 0;
     const char *name;
@@ -286,6 +288,7 @@ static int make_link(struct pst_restore_run *run, struct pst_parent *parent,
 {
     const struct pst_object object = pst_object_of(record);
     if (object.type == PST_OBJECT_DIRECTORY || pst_restore_is_file(&object) ||
+        object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE ||
         hard != (object.type == PST_OBJECT_HARD_LINK))
         return 0;
     const char *name;

@@ -94,16 +94,32 @@ static bool must_stop(struct worker *worker)
     return atomic_load(&worker->scan->stop);
 }
 
+static uint32_t bytes_of(const struct slot *slot)
+{
+    if (slot->worker->scan->headers_only)
+        return PST_CHUNK_HEADER_BYTES;
+    return (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
+}
+
+static int check(const struct slot *slot, int result, struct pst_damage *damage)
+{
+    const struct pst_part_identity *identity = &part_of(slot->worker)->identity;
+    if (result < 0)
+        return result;
+    return slot->worker->scan->headers_only
+               ? pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result, identity,
+                                        damage)
+               : pst_index_check_chunk(slot->entry, slot->buffer, (uint64_t)result, identity,
+                                       damage);
+}
+
 static void deliver(struct slot *slot, int result)
 {
     struct worker *worker = slot->worker;
     struct pst_scan *scan = worker->scan;
     const struct pst_index_entry *entry = slot->entry;
-    struct pst_damage damage = {.bytes = pst_chunk_file_bytes(entry->stored_bytes),
-                                .what = "read error"};
-    int error = result < 0 ? result
-                           : pst_index_check_chunk(entry, slot->buffer, (uint64_t)result,
-                                                   &part_of(worker)->identity, &damage);
+    struct pst_damage damage = {.bytes = bytes_of(slot), .what = "read error"};
+    int error = check(slot, result, &damage);
     if (error) {
         damaged(worker, entry->file_offset, &damage, error);
         return;
@@ -111,7 +127,7 @@ static void deliver(struct slot *slot, int result)
     error = scan->chunk(scan->context, worker->number, part_of(worker), slot->buffer);
     if (error && worker->error == 0)
         worker->error = error;
-    atomic_fetch_add(&scan->bytes_done, pst_chunk_file_bytes(entry->stored_bytes));
+    atomic_fetch_add(&scan->bytes_done, bytes_of(slot));
     atomic_fetch_add(&scan->chunks_done, 1);
 }
 
@@ -139,9 +155,8 @@ static void start_next(struct slot *slot)
         return;
     slot->entry = &worker->view.entries[worker->next++];
     slot->op.done = read_done;
-    pst_io_read(worker->reader.ring, &slot->op, &worker->file, slot->buffer,
-                (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes), slot->entry->file_offset,
-                -1);
+    pst_io_read(worker->reader.ring, &slot->op, &worker->file, slot->buffer, bytes_of(slot),
+                slot->entry->file_offset, -1);
 }
 
 /* A chunk longer than the part says would not fit the slots. */

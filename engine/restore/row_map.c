@@ -1,0 +1,140 @@
+#include "engine/restore/row_map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pst_row_map_init(struct pst_row_map *map)
+{
+    *map = (struct pst_row_map){0};
+    pthread_mutex_init(&map->mutex, NULL);
+}
+
+void pst_row_map_release(struct pst_row_map *map)
+{
+    free(map->pieces);
+    free(map->chunks);
+    pthread_mutex_destroy(&map->mutex);
+}
+
+/* Makes room for one more element. */
+static int grow(void **elements, size_t count, size_t *room, size_t element_bytes)
+{
+    if (count < *room)
+        return 0;
+    const size_t larger = *room ? 2 * *room : 64;
+    void *memory = realloc(*elements, larger * element_bytes);
+    if (memory == NULL)
+        return -ENOMEM;
+    *elements = memory;
+    *room = larger;
+    return 0;
+}
+
+static int add_chunk(struct pst_row_map *map, const struct pst_part_set *set,
+                     const struct pst_part_map *part, const struct pst_chunk_header *header)
+{
+    void *chunks = map->chunks;
+    int error = grow(&chunks, map->chunks_count, &map->chunks_room, sizeof(*map->chunks));
+    map->chunks = chunks;
+    if (error)
+        return error;
+    map->chunks[map->chunks_count++] = (struct pst_row_chunk){
+        .part = (uint32_t)(part - set->parts),
+        .stored_bytes = header->stored_bytes,
+        .file_offset = header->file_offset,
+        .chunk = header->head.chunk,
+        .checksum = header->head.checksum,
+    };
+    return 0;
+}
+
+static int add_piece(struct pst_row_map *map, const struct pst_part_map *part,
+                     const struct pst_chunk_piece *piece)
+{
+    void *pieces = map->pieces;
+    int error = grow(&pieces, map->pieces_count, &map->pieces_room, sizeof(*map->pieces));
+    map->pieces = pieces;
+    if (error)
+        return error;
+    map->pieces[map->pieces_count++] = (struct pst_row_piece){
+        .node = part->node_index,
+        .bytes = piece->bytes,
+        .object = piece->object,
+        .object_offset = piece->object_offset,
+        .payload_offset = piece->payload_offset,
+        .chunk = (uint32_t)map->chunks_count - 1,
+    };
+    return 0;
+}
+
+/* 1: a piece of rows; 0: of something else. */
+static int is_of_rows(const struct pst_objects *objects, const struct pst_part_map *part,
+                      const struct pst_chunk_piece *piece)
+{
+    const struct pst_object_record *record =
+        pst_objects_find(objects, part->node_index, piece->object);
+    if (record == NULL)
+        return -PST_E_CORRUPT;
+    const struct pst_object object = pst_object_of(record);
+    if (object.type != PST_OBJECT_ROWS)
+        return 0;
+    return piece->bytes <= object.size && piece->object_offset <= object.size - piece->bytes
+               ? 1
+               : -PST_E_CORRUPT;
+}
+
+int pst_row_map_add(struct pst_row_map *map, const struct pst_objects *objects,
+                    const struct pst_part_set *set, const struct pst_part_map *part,
+                    const struct pst_chunk_header *header)
+{
+    bool has_chunk = false;
+    int error = 0;
+    pthread_mutex_lock(&map->mutex);
+    for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
+        const int found = is_of_rows(objects, part, &header->pieces[i]);
+        if (found < 0)
+            error = found;
+        else if (found == 0 || header->pieces[i].bytes == 0)
+            continue;
+        if (!error && !has_chunk)
+            error = add_chunk(map, set, part, header);
+        has_chunk = true;
+        if (!error)
+            error = add_piece(map, part, &header->pieces[i]);
+    }
+    pthread_mutex_unlock(&map->mutex);
+    return error;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct pst_row_piece *left = a, *right = b;
+    if (left->node != right->node)
+        return left->node < right->node ? -1 : 1;
+    if (left->object != right->object)
+        return left->object < right->object ? -1 : 1;
+    if (left->object_offset != right->object_offset)
+        return left->object_offset < right->object_offset ? -1 : 1;
+    return 0;
+}
+
+void pst_row_map_sort(struct pst_row_map *map)
+{
+    if (map->pieces_count > 0)
+        qsort(map->pieces, map->pieces_count, sizeof(*map->pieces), by_place);
+}
+
+size_t pst_row_map_find(const struct pst_row_map *map, uint32_t node, uint64_t object)
+{
+    const struct pst_row_piece wanted = {.node = node, .object = object};
+    size_t low = 0, high = map->pieces_count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (by_place(&map->pieces[middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}

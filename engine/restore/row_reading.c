@@ -1,0 +1,181 @@
+#include "engine/restore/row_reading.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* A chunk that is read ahead; slots are used in turn. */
+struct pst_row_slot {
+    struct pst_io_op op;
+    uint32_t chunk; /* index in the map */
+    bool is_done;
+    int result;
+    uint8_t *buffer;
+};
+
+/* Where a run stands: chunks from first on are in the slots, in the order they are needed. */
+struct run {
+    struct pst_row_reading *reading;
+    size_t ahead; /* piece whose chunk is read next */
+    size_t end;
+    uint64_t started; /* slots used so far */
+    uint64_t taken;   /* of these, done with */
+};
+
+static struct pst_row_slot *slot_at(const struct pst_row_reading *reading, uint64_t number)
+{
+    return &reading->slots[number % reading->slots_count];
+}
+
+int pst_row_reading_open(struct pst_row_reading *reading)
+{
+    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)reading->set->chunk_bytes;
+    const uint32_t count = pst_crew_depth(reading->crew);
+    reading->slots_count = count;
+    reading->slots = calloc(count, sizeof(*reading->slots));
+    reading->files = calloc(reading->set->count, sizeof(*reading->files));
+    reading->is_open = calloc(reading->set->count, sizeof(*reading->is_open));
+    reading->memory = aligned_alloc(PST_BLOCK_BYTES, count * bytes);
+    int error = -ENOMEM;
+    if (reading->slots && reading->files && reading->is_open && reading->memory)
+        error = pst_reader_open(&reading->reader, count);
+    if (error) {
+        free(reading->memory);
+        free(reading->is_open);
+        free(reading->files);
+        free(reading->slots);
+        return error;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        reading->slots[i].buffer = reading->memory + i * bytes;
+    return 0;
+}
+
+void pst_row_reading_close(struct pst_row_reading *reading)
+{
+    for (uint32_t i = 0; i < reading->set->count; i++) {
+        if (reading->is_open[i])
+            pst_reader_close_file(&reading->reader, &reading->files[i]);
+    }
+    pst_reader_close(&reading->reader);
+    free(reading->memory);
+    free(reading->is_open);
+    free(reading->files);
+    free(reading->slots);
+}
+
+static int damaged(struct pst_row_reading *reading, const struct pst_row_chunk *chunk,
+                   const struct pst_damage *damage, int error)
+{
+    pst_findings_add_damage(reading->findings, reading->set->parts[chunk->part].file.text,
+                            chunk->file_offset, damage, error);
+    return error;
+}
+
+static void note_done(struct pst_io_op *op, int result)
+{
+    struct pst_row_slot *slot = PST_IO_OP_OF(op, struct pst_row_slot, op);
+    slot->result = result;
+    slot->is_done = true;
+}
+
+static int open_part(struct pst_row_reading *reading, uint32_t part)
+{
+    if (reading->is_open[part])
+        return 0;
+    int error = pst_reader_open_file(&reading->reader, reading->from_fd,
+                                     reading->set->parts[part].file.text, &reading->files[part]);
+    reading->is_open[part] = error == 0;
+    return error;
+}
+
+/* Starts reading the next chunk that is needed, if there is one. */
+static int start_next(struct run *run)
+{
+    struct pst_row_reading *reading = run->reading;
+    const struct pst_row_piece *pieces = reading->map->pieces;
+    const uint32_t index = pieces[run->ahead].chunk;
+    const struct pst_row_chunk *chunk = &reading->map->chunks[index];
+    while (run->ahead < run->end && pieces[run->ahead].chunk == index)
+        run->ahead++;
+    int error = open_part(reading, chunk->part);
+    if (error) {
+        const struct pst_damage damage = {.what = "part"};
+        return damaged(reading, chunk, &damage, error);
+    }
+    struct pst_row_slot *slot = slot_at(reading, run->started++);
+    slot->chunk = index;
+    slot->is_done = false;
+    slot->op.done = note_done;
+    pst_io_read(reading->reader.ring, &slot->op, &reading->files[chunk->part], slot->buffer,
+                (uint32_t)pst_chunk_file_bytes(chunk->stored_bytes), chunk->file_offset, -1);
+    return 0;
+}
+
+static int fill_slots(struct run *run)
+{
+    int error = 0;
+    while (!error && run->ahead < run->end && run->started - run->taken < run->reading->slots_count)
+        error = start_next(run);
+    return error;
+}
+
+/* The chunk must be the one whose header was looked at before. */
+static int check(struct pst_row_reading *reading, const struct pst_row_slot *slot)
+{
+    const struct pst_row_chunk *chunk = &reading->map->chunks[slot->chunk];
+    struct pst_damage damage = {.bytes = pst_chunk_file_bytes(chunk->stored_bytes),
+                                .what = "read error"};
+    if (slot->result < 0)
+        return damaged(reading, chunk, &damage, slot->result);
+    int error = pst_chunk_check(slot->buffer, (uint64_t)slot->result,
+                                &reading->set->parts[chunk->part].identity, chunk->chunk,
+                                chunk->file_offset, &damage);
+    if (!error &&
+        !pst_digest_equal(&pst_chunk_header_of(slot->buffer)->head.checksum, &chunk->checksum)) {
+        damage.what = "not the chunk that was there before";
+        error = -PST_E_CORRUPT;
+    }
+    return error ? damaged(reading, chunk, &damage, error) : 0;
+}
+
+/* Waits for the oldest chunk. */
+static int next_chunk(struct run *run, const struct pst_row_slot **slot)
+{
+    struct pst_row_reading *reading = run->reading;
+    if (pst_crew_is_cancelled(reading->crew))
+        return -ECANCELED;
+    int error = fill_slots(run);
+    if (error)
+        return error;
+    *slot = slot_at(reading, run->taken);
+    while (!(*slot)->is_done)
+        pst_ring_wait(reading->reader.ring, -1);
+    error = check(reading, *slot);
+    if (!error && reading->bytes_done)
+        atomic_fetch_add(reading->bytes_done, (uint64_t)(*slot)->result);
+    return error;
+}
+
+int pst_row_reading_run(struct pst_row_reading *reading, size_t first, size_t end,
+                        int (*take)(void *context, const struct pst_row_piece *piece,
+                                    const void *data),
+                        void *context)
+{
+    struct run run = {.reading = reading, .ahead = first, .end = end};
+    int error = 0;
+    assert(first <= end && end <= reading->map->pieces_count);
+    for (size_t i = first; !error && i < end;) {
+        const struct pst_row_slot *slot;
+        error = next_chunk(&run, &slot);
+        if (error)
+            break;
+        const uint8_t *payload = pst_chunk_payload_of(slot->buffer);
+        for (; !error && i < end && reading->map->pieces[i].chunk == slot->chunk; i++)
+            error = take(context, &reading->map->pieces[i],
+                         payload + reading->map->pieces[i].payload_offset);
+        run.taken++;
+    }
+    pst_ring_drain(reading->reader.ring);
+    return error;
+}

@@ -1,0 +1,129 @@
+#include "engine/restore/shares.h"
+
+#include <assert.h>
+
+struct pour {
+    const struct pst_object_record *const *shares;
+    size_t count;
+    size_t next; /* the share after the current one */
+    uint64_t object;
+    uint64_t fed; /* bytes of the current one */
+    struct pst_rows_reader rows;
+    pst_row_taker *take;
+    void *context;
+    bool is_taken_ill; /* take returned an error */
+    bool is_torn;      /* the stream of the current share is none */
+};
+
+static int torn(struct pour *pour, int error)
+{
+    pour->is_torn = true;
+    return error;
+}
+
+static int end_share(struct pour *pour)
+{
+    int error = pour->next > 0 ? pst_rows_finish(&pour->rows) : 0;
+    return error ? torn(pour, error) : 0;
+}
+
+static int begin_share(struct pour *pour)
+{
+    int error = end_share(pour);
+    if (error)
+        return error;
+    assert(pour->next < pour->count);
+    const struct pst_object object = pst_object_of(pour->shares[pour->next++]);
+    pour->object = object.id;
+    pour->fed = 0;
+    pst_rows_release(&pour->rows);
+    pour->rows = (struct pst_rows_reader){.size = object.size};
+    return 0;
+}
+
+/* An error of its taker's is none of the stream. */
+static int take_row(void *context, const struct pst_row *row)
+{
+    struct pour *pour = context;
+    int error = pour->take(pour->context, row);
+    pour->is_taken_ill = error != 0;
+    return error;
+}
+
+static int take_piece(void *context, const struct pst_row_piece *piece, const void *data)
+{
+    struct pour *pour = context;
+    while (pour->next == 0 || pour->object != piece->object) {
+        int error = begin_share(pour);
+        if (error)
+            return error;
+    }
+    if (piece->object_offset != pour->fed)
+        return torn(pour, -PST_E_CORRUPT);
+    pour->fed += piece->bytes;
+    int error = pst_rows_feed(&pour->rows, data, piece->bytes, pour->take ? take_row : NULL, pour);
+    return error == -PST_E_CORRUPT && !pour->is_taken_ill ? torn(pour, error) : error;
+}
+
+/* Pieces of all shares, which follow each other in the map. */
+static void find_pieces(const struct pst_row_map *map, const struct pour *pour, size_t *first,
+                        size_t *end)
+{
+    const struct pst_object_record *last = pour->shares[pour->count - 1];
+    *first = pst_row_map_find(map, pour->shares[0]->node, pst_object_of(pour->shares[0]).id);
+    *end = pst_row_map_find(map, last->node, pst_object_of(last).id + 1);
+}
+
+int pst_shares_read(struct pst_row_reading *reading, const struct pst_object_record *const *shares,
+                    size_t count, pst_row_taker *take, void *context,
+                    const struct pst_object_record **bad)
+{
+    struct pour pour = {.shares = shares, .count = count, .take = take, .context = context};
+    size_t first, end;
+    assert(count > 0);
+    find_pieces(reading->map, &pour, &first, &end);
+    int error = pst_row_reading_run(reading, first, end, take_piece, &pour);
+    while (!error && pour.next < count)
+        error = begin_share(&pour);
+    if (!error)
+        error = end_share(&pour);
+    *bad = error && pour.is_torn && pour.next > 0 ? shares[pour.next - 1] : NULL;
+    pst_rows_release(&pour.rows);
+    return error;
+}
+
+struct table_pour {
+    struct pst_table_sink *sink;
+    bool by_sink;
+};
+
+static int sink_row(void *context, const struct pst_row *row)
+{
+    struct table_pour *pour = context;
+    int error = pour->sink->row(pour->sink, row->key, row->key_bytes, row->value, row->value_bytes);
+    pour->by_sink = error != 0;
+    return error;
+}
+
+int pst_table_pour(struct pst_row_reading *reading, const struct pst_table_shares *table,
+                   struct pst_table_sink *sink, bool *by_sink, const struct pst_object_record **bad)
+{
+    const struct pst_table described = {
+        .name = table->share.name,
+        .name_bytes = table->share.name_bytes,
+        .flags = table->share.flags,
+        .rows = table->share.rows,
+    };
+    struct table_pour pour = {.sink = sink};
+    *bad = NULL;
+    *by_sink = true;
+    int error = sink->begin(sink, &described);
+    if (error)
+        return error;
+    error = pst_shares_read(reading, table->shares, table->share.shares, sink_row, &pour, bad);
+    *by_sink = pour.by_sink;
+    if (error)
+        return error;
+    *by_sink = true;
+    return sink->end(sink);
+}
