@@ -63,22 +63,26 @@ static uint32_t choose_master(struct sim *sim)
     return sim->nodes[other].is_up ? other : lowest;
 }
 
-static struct sim_backup *ask(struct sim *sim)
+static struct sim_backup *ask(struct sim *sim, const struct sim_asked *asked)
 {
-    uint32_t master = choose_master(sim);
+    uint32_t master = asked ? asked->node : choose_master(sim);
     if (sim->backups_count == SIM_BACKUPS_MAX || master == sim->options.nodes)
         return NULL;
     struct sim_backup *backup = &sim->backups[sim->backups_count++];
     memset(backup, 0, sizeof(*backup));
-    backup->uid_low = sim_random_next(&sim->random) | 1;
-    backup->request_id = sim_random_next(&sim->random);
     backup->sequence = sim->backups_count;
+    backup->uid_low = (sim_random_next(&sim->random) ^ backup->sequence << 4) | 1;
+    backup->request_id = sim_random_next(&sim->random) ^ backup->sequence;
     backup->master = master;
     backup->asked_ns = sim->now_ns;
     backup->may_fail = !sim->calm;
     backup->single_threaded =
         sim->calm ? sim->backups_planned == 0 : sim_random_hits(&sim->random, 250);
     backup->is_bad = sim_fault(sim, SIM_FAULT_CLIENT_BAD);
+    if (asked) {
+        backup->number = asked->number;
+        backup->single_threaded = asked->single_threaded;
+    }
     if (sim_fault(sim, SIM_FAULT_CLIENT_NUMBER))
         backup->number = (uint32_t)sim_random_between(&sim->random, 1, 5);
     sim_tell(sim, "the client asks node %u for backup %08x", master + 1, (unsigned)backup->uid_low);
@@ -90,8 +94,9 @@ static void ask_next(struct sim *sim)
 {
     if (sim->backups_planned == 0)
         return;
-    sim->backups_planned--;
-    sim->running = ask(sim);
+    bool is_scripted = sim->script && !sim->calm;
+    uint32_t next = sim->options.backups - sim->backups_planned--;
+    sim->running = ask(sim, is_scripted ? &sim->script->asked[next] : NULL);
     if (!sim->running) {
         later(sim, SIM_CLIENT_NEXT, 0);
         return;
@@ -155,6 +160,25 @@ void sim_client_lost(struct sim *sim, const struct sim_node *node)
     }
 }
 
+void sim_client_abort(struct sim *sim)
+{
+    sim_tell(sim, "the client aborts");
+    if (sim->running)
+        send_abort(sim, sim->running);
+}
+
+void sim_client_vanish(struct sim *sim)
+{
+    sim_tell(sim, "the client is gone");
+    if (sim->running)
+        become_deaf(sim, sim->running);
+}
+
+void sim_client_ask(struct sim *sim, const struct sim_asked *asked)
+{
+    ask(sim, asked);
+}
+
 /* A client that has heard the end of it leaves it alone. */
 static bool is_running(const struct sim *sim, uint64_t index)
 {
@@ -180,7 +204,7 @@ void sim_client_event(struct sim *sim, const struct sim_event *event)
         break;
     case SIM_CLIENT_OTHER:
         if (is_running(sim, event->token) && sim_fault(sim, SIM_FAULT_CLIENT_OTHER))
-            ask(sim);
+            ask(sim, NULL);
         break;
     case SIM_CLIENT_VANISH:
         sim_tell(sim, "the client is gone");

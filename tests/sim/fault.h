@@ -71,7 +71,8 @@ enum sim_fault {
     X(RESTORE, "restore")                                                                          \
     X(FILES, "files")                                                                              \
     X(LIVENESS, "liveness")                                                                        \
-    X(RESOURCES, "resources")
+    X(RESOURCES, "resources")                                                                      \
+    X(SCENARIO, "scenario")
 
 enum sim_checker {
 #define X(name, text) SIM_CHECKER_##name,

@@ -35,17 +35,32 @@ static uint32_t any_node(struct sim *sim)
     return (uint32_t)sim_random_between(&sim->random, 0, sim->options.nodes - 1);
 }
 
+void sim_crash(struct sim *sim, struct sim_node *node, bool power_loss, uint64_t away_ns)
+{
+    if (!node->is_up)
+        return;
+    sim_tell(sim, "node %u %s", node->id, power_loss ? "loses power" : "is killed");
+    sim_node_crash(sim, node, power_loss);
+    sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, sim->now_ns + away_ns)->token = node->id - 1;
+}
+
 static void crash(struct sim *sim, struct sim_node *node, bool power_loss)
 {
     if (!node->is_up)
         return;
     sim_count_fault(sim, power_loss ? SIM_FAULT_POWER_LOSS : SIM_FAULT_CRASH);
-    sim_tell(sim, "node %u %s", node->id, power_loss ? "loses power" : "is killed");
-    sim_node_crash(sim, node, power_loss);
     uint64_t away_ns = sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
     if (sim_fault(sim, SIM_FAULT_RESTART_SOON))
         away_ns = sim_random_between(&sim->random, SIM_MS, sim->options.detect_ns / 2);
-    sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, sim->now_ns + away_ns)->token = node->id - 1;
+    sim_crash(sim, node, power_loss, away_ns);
+}
+
+void sim_pause(struct sim *sim, struct sim_node *node, uint64_t length_ns)
+{
+    sim_tell(sim, "node %u is stopped for %.3f ms", node->id, (double)length_ns / (double)SIM_MS);
+    node->paused_until_ns = sim->now_ns + length_ns;
+    sim_member_changed(sim, node->id - 1);
+    sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, node->paused_until_ns)->token = node->id - 1;
 }
 
 static void pause_node(struct sim *sim, struct sim_node *node)
@@ -53,23 +68,15 @@ static void pause_node(struct sim *sim, struct sim_node *node)
     if (!node->is_up || node->paused_until_ns > sim->now_ns)
         return;
     sim_count_fault(sim, SIM_FAULT_PAUSE);
-    uint64_t length_ns = sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
-    sim_tell(sim, "node %u is stopped for %.3f ms", node->id, (double)length_ns / (double)SIM_MS);
-    node->paused_until_ns = sim->now_ns + length_ns;
-    sim_member_changed(sim, node->id - 1);
-    sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, node->paused_until_ns)->token = node->id - 1;
+    sim_pause(sim, node, sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS));
 }
 
 /* From one set of nodes to the other, and back unless it is one-way. */
-static void partition(struct sim *sim, bool one_way)
+void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns)
 {
-    if (sim->options.nodes < 2)
-        return;
-    uint32_t side = (uint32_t)sim_random_between(&sim->random, 1, (1u << sim->options.nodes) - 2);
-    uint64_t until_ns = sim->now_ns + sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
-    sim_count_fault(sim, one_way ? SIM_FAULT_PARTITION_ONE_WAY : SIM_FAULT_PARTITION);
+    uint64_t until_ns = sim->now_ns + length_ns;
     sim_tell(sim, "a partition%s: nodes %#x from the others, for %.3f ms",
-             one_way ? ", one way" : "", side, (double)(until_ns - sim->now_ns) / (double)SIM_MS);
+             one_way ? ", one way" : "", side, (double)length_ns / (double)SIM_MS);
     for (uint32_t from = 0; from < sim->options.nodes; from++) {
         for (uint32_t to = 0; to < sim->options.nodes; to++) {
             bool out = (side >> from & 1) && !(side >> to & 1);
@@ -86,6 +93,15 @@ static void partition(struct sim *sim, bool one_way)
     }
 }
 
+static void partition(struct sim *sim, bool one_way)
+{
+    if (sim->options.nodes < 2)
+        return;
+    sim_count_fault(sim, one_way ? SIM_FAULT_PARTITION_ONE_WAY : SIM_FAULT_PARTITION);
+    uint32_t side = (uint32_t)sim_random_between(&sim->random, 1, (1u << sim->options.nodes) - 2);
+    sim_cut(sim, side, one_way, sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS));
+}
+
 static void suspect(struct sim *sim)
 {
     uint32_t observer = any_node(sim);
@@ -96,16 +112,20 @@ static void suspect(struct sim *sim)
     sim_member_suspect(sim, observer, observed);
 }
 
+void sim_jump(struct sim *sim, struct sim_node *node, uint64_t ahead_ns)
+{
+    sim_tell(sim, "the clock of node %u jumps by %.3f ms", node->id,
+             (double)ahead_ns / (double)SIM_MS);
+    node->clock_ahead_ns += ahead_ns;
+    sim_node_rearm(sim, node);
+}
+
 static void jump_clock(struct sim *sim, struct sim_node *node)
 {
     if (!node->is_up)
         return;
     sim_count_fault(sim, SIM_FAULT_CLOCK_JUMP);
-    uint64_t ahead_ns = sim_random_between(&sim->random, SIM_MS, 20 * SIM_S);
-    sim_tell(sim, "the clock of node %u jumps by %.3f ms", node->id,
-             (double)ahead_ns / (double)SIM_MS);
-    node->clock_ahead_ns += ahead_ns;
-    sim_node_rearm(sim, node);
+    sim_jump(sim, node, sim_random_between(&sim->random, SIM_MS, 20 * SIM_S));
 }
 
 static void strike(struct sim *sim, enum sim_fault kind)

@@ -76,10 +76,10 @@ static uint64_t in_order_ns(struct sim_node *node, uint32_t from, uint32_t to, u
 }
 
 /* On the link, and then through the receiver's hub. */
-static uint64_t crosses_ns(struct sim *sim, uint32_t from, uint32_t to)
+static uint64_t crosses_ns(struct sim *sim, uint32_t from, uint32_t to, uint64_t held_ns)
 {
     struct sim_link *link = &sim->links[from / SIM_NODE_THREADS][to / SIM_NODE_THREADS];
-    uint64_t time_ns = sim->now_ns + sim_delay_ns(sim);
+    uint64_t time_ns = sim->now_ns + sim_delay_ns(sim) + held_ns;
     if (sim_fault(sim, SIM_FAULT_LINK_SLOW))
         time_ns += sim_slow_ns(sim);
     if (time_ns < link->last_ns)
@@ -88,22 +88,38 @@ static uint64_t crosses_ns(struct sim *sim, uint32_t from, uint32_t to)
     return time_ns;
 }
 
-static struct sim_event *deliver_at(struct sim *sim, uint32_t from, const struct pst_signal *signal,
-                                    uint64_t later_ns)
+/* Held back by held_ns, and all behind it. */
+static struct sim_event *deliver_in_order(struct sim *sim, uint32_t from,
+                                          const struct pst_signal *signal, uint64_t held_ns)
 {
     uint32_t to = sim_thread_of(signal->receiver_ref);
     struct sim_node *node = sim_node_of(sim, to);
     uint32_t session = 0;
     uint64_t time_ns;
     if (sim_node_of(sim, from) == node) {
-        time_ns = in_order_ns(node, from, to, sim->now_ns + sim_delay_ns(sim));
+        time_ns = in_order_ns(node, from, to, sim->now_ns + sim_delay_ns(sim) + held_ns);
     } else {
         session = sim_session(sim, from / SIM_NODE_THREADS, to / SIM_NODE_THREADS);
-        time_ns = in_order_ns(node, SIM_HUB, to, crosses_ns(sim, from, to));
+        time_ns = in_order_ns(node, SIM_HUB, to, crosses_ns(sim, from, to, held_ns));
     }
-    struct sim_event *event = sim_later(sim, SIM_SIGNAL, to, time_ns + later_ns);
+    struct sim_event *event = sim_later(sim, SIM_SIGNAL, to, time_ns);
     event->session = session;
     event->token = from / SIM_NODE_THREADS;
+    event->signal = *signal;
+    return event;
+}
+
+/* Out of order: a copy that comes late. */
+static struct sim_event *deliver_at(struct sim *sim, uint32_t from, const struct pst_signal *signal,
+                                    uint64_t later_ns)
+{
+    uint32_t to = sim_thread_of(signal->receiver_ref);
+    uint32_t from_node = from / SIM_NODE_THREADS;
+    uint32_t to_node = to / SIM_NODE_THREADS;
+    struct sim_event *event =
+        sim_later(sim, SIM_SIGNAL, to, sim->now_ns + sim_delay_ns(sim) + later_ns);
+    event->session = from_node == to_node ? 0 : sim_session(sim, from_node, to_node);
+    event->token = from_node;
     event->signal = *signal;
     return event;
 }
@@ -194,8 +210,15 @@ static void add_hostile(struct sim *sim, uint32_t from, const struct pst_signal 
     }
 }
 
+void sim_send_again(struct sim *sim, uint32_t from, const struct pst_signal *signal,
+                    uint64_t later_ns)
+{
+    deliver_at(sim, from, signal, later_ns);
+}
+
 void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal)
 {
+    uint64_t later_ns;
     struct pst_signal copy = *signal;
     if (!spoil(sim, from, &copy))
         return;
@@ -211,8 +234,10 @@ void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal)
         sim_tell_signal(sim, &copy, "lost");
         return;
     }
+    if (!sim_script_sent(sim, from, &copy, &later_ns))
+        return;
     add_hostile(sim, from, &copy);
-    deliver_at(sim, from, &copy, 0);
+    deliver_in_order(sim, from, &copy, later_ns);
 }
 
 static void send_fan_out(struct sim *sim, uint32_t thread, const struct pst_send *send)

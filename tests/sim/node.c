@@ -203,6 +203,10 @@ void sim_node_event(struct sim *sim, const struct sim_event *event)
     if (event->type == SIM_SIGNAL) {
         if (!sim_admit(sim, event))
             return;
+        if (!sim_script_heard(sim, &event->signal))
+            return;
+        if (!node->is_up || event->incarnation != node->incarnation || !runs(sim, node, event))
+            return; /* the scenario struck it */
         sim_tell_signal(sim, &event->signal, NULL);
         sim_check_delivered(sim, &event->signal);
         if (event->session != 0 && event->signal.gsn == PST_COMMIT_BACKUP_REQ)

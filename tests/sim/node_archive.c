@@ -360,6 +360,12 @@ static void serve_next(struct sim *sim, struct sim_node *node)
     uint64_t takes_ns = sim_random_between(&sim->random, SIM_US, 20 * SIM_MS);
     if (sim_fault(sim, SIM_FAULT_ARCHIVE_SLOW))
         takes_ns = sim_slow_ns(sim);
+    const struct sim_rule *due = sim_script_due(sim, request->receiver_ref, request->gsn);
+    if (due && due->kind == SIM_ACT_REFUSE)
+        server->error = due->error;
+    if (due && due->kind == SIM_ACT_SLOW)
+        takes_ns = due->length_ns;
+    server->is_lost |= due && due->kind == SIM_ACT_HANG;
     sim_later(sim, SIM_SERVICE, sim_thread(sim, node, SIM_ARCHIVE), sim->now_ns + takes_ns);
 }
 

@@ -154,6 +154,12 @@ static uint64_t duration_ns(struct sim *sim, struct sim_work *work)
     return sim_random_between(&sim->random, 10 * SIM_US, 20 * SIM_MS);
 }
 
+static const uint16_t request_of[] = {
+    [PST_WORK_OPEN] = PST_DEFINE_BACKUP_REQ,    [PST_WORK_START] = PST_START_BACKUP_REQ,
+    [PST_WORK_SCAN] = PST_BACKUP_FRAGMENT_REQ,  [PST_WORK_STOP] = PST_STOP_BACKUP_REQ,
+    [PST_WORK_RELEASE] = PST_COMMIT_BACKUP_REQ, [PST_WORK_DISCARD] = PST_CLEANUP_BACKUP_REQ,
+};
+
 void sim_ldm_work(struct sim *sim, struct sim_node *node, uint32_t index,
                   const struct pst_work *asked)
 {
@@ -178,6 +184,13 @@ void sim_ldm_work(struct sim *sim, struct sim_node *node, uint32_t index,
     work->is_lost = false;
     work->error = error_of(sim, ldm, asked->type);
     uint64_t takes_ns = duration_ns(sim, work);
+    const struct sim_rule *due = sim_script_due(
+        sim, pst_ref_make(node->id, PST_BLOCK_BACKUP, index + 1), request_of[asked->type]);
+    if (due && due->kind == SIM_ACT_REFUSE)
+        work->error = (int)due->error;
+    if (due && due->kind == SIM_ACT_SLOW)
+        takes_ns = due->length_ns;
+    work->is_lost |= due && due->kind == SIM_ACT_HANG;
     if (!work->is_lost)
         end_at(sim, node, index, work, from_ns + takes_ns);
     uint32_t thread = sim_thread(sim, node, SIM_LDM + index);

@@ -281,13 +281,19 @@ static void serve_next(const struct at *at)
     if (request->gsn == PST_SOURCE_FREEZE_REQ && sim_fault(sim, SIM_FAULT_FREEZE_MISSES))
         server->error = PST_E_FREEZE;
     server->is_lost = sim_fault(sim, SIM_FAULT_SOURCE_LOST);
+    const struct sim_rule *due = sim_script_due(sim, request->receiver_ref, request->gsn);
+    if (due && due->kind == SIM_ACT_REFUSE)
+        server->error = due->error;
+    server->is_lost |= due && due->kind == SIM_ACT_HANG;
     if (request->gsn == PST_SOURCE_LIST_REQ) {
         begin_listing(at);
         return;
     }
+    uint64_t takes_ns = duration_ns(at, request->gsn);
+    if (due && due->kind == SIM_ACT_SLOW)
+        takes_ns = due->length_ns;
     server->token = ++sim->tokens;
-    sim_later(sim, SIM_SERVICE, thread_of(at), sim->now_ns + duration_ns(at, request->gsn))->token =
-        server->token;
+    sim_later(sim, SIM_SERVICE, thread_of(at), sim->now_ns + takes_ns)->token = server->token;
 }
 
 static void on_signal(const struct at *at, const struct pst_signal *signal)

@@ -28,24 +28,39 @@ static void choose_faults(struct sim_options *options, struct sim_random *random
     options->mischief = none ? 0 : (uint32_t)sim_random_between(random, 0, 6);
 }
 
-void sim_options_of_seed(struct sim_options *options, uint64_t seed)
+static const struct pst_timeouts usual_timeouts = {
+    .ldm_ns = SIM_S,
+    .proxy_ns = 2 * SIM_S,
+    .master_ns = 3 * SIM_S,
+    .stall_ns = 2 * SIM_S,
+    .progress_ns = 100 * SIM_MS,
+    .thawed_ns = 10 * SIM_MS,
+};
+
+void sim_options_of_script(struct sim_options *options, const struct sim_script *script)
 {
-    struct sim_random random = {seed * UINT64_C(0x9e3779b97f4a7c15)};
     memset(options, 0, sizeof(*options));
-    options->nodes = choose_nodes(&random);
+    options->nodes = script->nodes;
+    memcpy(options->ldms, script->ldms, sizeof(options->ldms));
+    memcpy(options->sources, script->sources, sizeof(options->sources));
+    options->backups = script->asked_count;
+    options->timeouts = usual_timeouts;
+    options->detect_ns = SIM_S;
+    options->hold_ns = 2 * options->timeouts.master_ns;
+}
+
+void sim_options_of_seed(struct sim_options *options, uint64_t seed, bool swarm)
+{
+    struct sim_random random = {.state = seed * UINT64_C(0x9e3779b97f4a7c15)};
+    memset(options, 0, sizeof(*options));
+    options->nodes = swarm ? choose_nodes(&random) : 3;
     for (uint32_t i = 0; i < options->nodes; i++) {
-        options->ldms[i] = choose_ldms(&random);
-        options->sources[i] = (uint32_t)sim_random_between(&random, 0, SIM_SOURCES_MAX);
+        options->ldms[i] = swarm ? choose_ldms(&random) : 2;
+        options->sources[i] = swarm ? (uint32_t)sim_random_between(&random, 0, SIM_SOURCES_MAX) : 1;
     }
     options->backups = (uint32_t)sim_random_between(&random, 1, 3);
-    options->timeouts = (struct pst_timeouts){
-        .ldm_ns = SIM_S,
-        .proxy_ns = 2 * SIM_S,
-        .master_ns = 3 * SIM_S,
-        .stall_ns = sim_random_between(&random, 1, 4) * SIM_S,
-        .progress_ns = 100 * SIM_MS,
-        .thawed_ns = 10 * SIM_MS,
-    };
+    options->timeouts = usual_timeouts;
+    options->timeouts.stall_ns = sim_random_between(&random, 1, 4) * SIM_S;
     options->detect_ns = sim_random_between(&random, 1, 30) * 100 * SIM_MS;
     options->hold_ns = 2 * options->timeouts.master_ns;
     choose_faults(options, &random);

@@ -28,6 +28,7 @@ enum sim_event_type {
     SIM_CLIENT_OTHER,
     SIM_CLIENT_VANISH,
     /* of the world */
+    SIM_STRIKE,   /* a rule of the scenario strikes; token: which */
     SIM_MISCHIEF, /* a fault that strikes a node or a link; token: which fault */
     SIM_DETECT,   /* does a node still hear another? token: observer and observed */
     SIM_JOIN,     /* can two nodes meet again? */

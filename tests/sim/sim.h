@@ -20,6 +20,9 @@
 #include "tests/sim/fault.h"
 #include "tests/sim/queue.h"
 #include "tests/sim/random.h"
+#include "tests/sim/script.h"
+
+#include <stdio.h>
 
 #define SIM_INBOX_MAX 256u
 #define SIM_WORKS_MAX 8u
@@ -125,7 +128,8 @@ struct sim_options {
     uint64_t detect_ns; /* silence until a node is declared dead */
     uint64_t hold_ns;   /* a source gives its freeze up after this */
     enum sim_plant plant;
-    bool trace;
+    FILE *story;   /* NULL: it is not told */
+    bool is_brief; /* of signals, those between nodes and to clients only */
 };
 
 struct sim_statistics {
@@ -144,13 +148,11 @@ struct sim_statistics {
     uint64_t crashes_in[PST_MASTER_CLEANING + 1]; /* state of a master whose node died */
 };
 
-struct sim_script;
-
 struct sim {
     uint64_t seed;
     struct sim_options options;
-    const struct sim_script *script; /* NULL: chance rules */
-    bool planted;                    /* the bug was at work */
+    struct sim_script *script; /* NULL: chance rules */
+    bool planted;              /* the bug was at work */
 
     struct sim_random random;
     uint64_t now_ns;
@@ -184,10 +186,12 @@ struct sim {
 /* world.c */
 
 /* Runs one seed from start to end. false: a checker found something, sim->failure says what. */
-bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options);
+bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
+             struct sim_script *script);
 
-/* The options that a seed means; swarm: they vary from seed to seed. */
-void sim_options_of_seed(struct sim_options *options, uint64_t seed);
+/* The options that a seed means, and those of a scenario. */
+void sim_options_of_seed(struct sim_options *options, uint64_t seed, bool swarm);
+void sim_options_of_script(struct sim_options *options, const struct sim_script *script);
 
 /* Whether this fault happens now. */
 bool sim_fault(struct sim *sim, enum sim_fault fault);
@@ -220,6 +224,9 @@ uint32_t sim_thread_of(pst_ref ref);
 
 /* From one thread to the one of signal->receiver_ref. */
 void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal);
+/* A copy of what was sent, for those who must not be misled by it. */
+void sim_send_again(struct sim *sim, uint32_t from, const struct pst_signal *signal,
+                    uint64_t later_ns);
 void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions);
 
 /* Whether a signal that has come to its node may be heard there; puts off what a partition holds.
@@ -242,7 +249,21 @@ uint32_t sim_session(const struct sim *sim, uint32_t one, uint32_t other);
 void sim_member_suspect(struct sim *sim, uint32_t observer, uint32_t observed);
 bool sim_hears(const struct sim *sim, uint32_t observer, uint32_t observed);
 
+/* script.c: what a scenario does. sent, heard: false if the signal is lost. due: what the thread
+ * that serves this is to do otherwise; NULL: nothing. */
+bool sim_script_sent(struct sim *sim, uint32_t from, const struct pst_signal *signal,
+                     uint64_t *later_ns);
+bool sim_script_heard(struct sim *sim, const struct pst_signal *signal);
+const struct sim_rule *sim_script_due(struct sim *sim, pst_ref ref, uint16_t gsn);
+void sim_script_event(struct sim *sim, const struct sim_event *event);
+void sim_script_check(struct sim *sim);
+
 /* mischief.c: what strikes nodes and links. */
+void sim_crash(struct sim *sim, struct sim_node *node, bool power_loss, uint64_t away_ns);
+void sim_pause(struct sim *sim, struct sim_node *node, uint64_t length_ns);
+/* side: a set of nodes, by index. */
+void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns);
+void sim_jump(struct sim *sim, struct sim_node *node, uint64_t ahead_ns);
 void sim_mischief_plan(struct sim *sim);
 void sim_mischief_event(struct sim *sim, const struct sim_event *event);
 /* Every node up, every link whole. */
@@ -295,6 +316,9 @@ struct sim_share *sim_share_of(struct sim *sim, struct sim_backup *backup,
 
 /* client.c */
 void sim_client_start(struct sim *sim);
+void sim_client_abort(struct sim *sim);
+void sim_client_vanish(struct sim *sim);
+void sim_client_ask(struct sim *sim, const struct sim_asked *asked);
 void sim_client_event(struct sim *sim, const struct sim_event *event);
 /* The node that it talked to died. */
 void sim_client_lost(struct sim *sim, const struct sim_node *node);
@@ -305,6 +329,8 @@ void sim_writers_thawed(struct sim *sim, const struct sim_node *node, uint32_t s
 
 /* story.c: one line of the story, if it is told. */
 void sim_tell(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What every node has of every backup. */
+void sim_tell_outcome(const struct sim *sim);
 const char *sim_ref_name(pst_ref ref, char text[32]);
 void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, const char *fate);
 

@@ -6,14 +6,15 @@
 
 void sim_tell(const struct sim *sim, const char *format, ...)
 {
-    if (!sim->options.trace)
+    FILE *story = sim->options.story;
+    if (!story || (sim->calm && sim->options.is_brief))
         return;
-    printf("[%11.3f ms] ", (double)sim->now_ns / (double)SIM_MS);
+    fprintf(story, "[%11.3f ms] ", (double)sim->now_ns / (double)SIM_MS);
     va_list arguments;
     va_start(arguments, format);
-    vprintf(format, arguments);
+    vfprintf(story, format, arguments);
     va_end(arguments);
-    putchar('\n');
+    fputc('\n', story);
 }
 
 const char *sim_ref_name(pst_ref ref, char text[32])
@@ -51,9 +52,17 @@ static void describe(const struct pst_signal *signal, char text[96])
                  (unsigned long long)payload->fragment.fragment, payload->fragment.owner);
 }
 
+static bool is_in_brief(const struct pst_signal *signal)
+{
+    return signal->gsn != PST_BACKUP_PROGRESS_REP && signal->gsn != PST_BACKUP_STATUS_REP &&
+           (pst_ref_node(signal->sender_ref) != pst_ref_node(signal->receiver_ref) ||
+            pst_ref_block(signal->sender_ref) == PST_BLOCK_CLIENT ||
+            pst_ref_block(signal->receiver_ref) == PST_BLOCK_CLIENT);
+}
+
 void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, const char *fate)
 {
-    if (!sim->options.trace)
+    if (!sim->options.story || (sim->options.is_brief && !fate && !is_in_brief(signal)))
         return;
     char from[32];
     char to[32];
@@ -62,4 +71,24 @@ void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, con
     sim_tell(sim, "%s > %s: %s seq %u of %08x%s%s%s", sim_ref_name(signal->sender_ref, from),
              sim_ref_name(signal->receiver_ref, to), pst_gsn_name(signal->gsn), signal->sequence,
              (unsigned)signal->backup, more, fate ? ": " : "", fate ? fate : "");
+}
+
+static const char *held(const struct sim_share *share)
+{
+    if (!share || !share->directory.now.exists)
+        return "nothing";
+    if (share->cluster_manifest.now.exists)
+        return "committed";
+    return share->node_manifest.now.exists ? "prepared" : "debris";
+}
+
+void sim_tell_outcome(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->backups_count; i++) {
+        const struct sim_backup *backup = &sim->backups[i];
+        for (uint32_t node = 0; node < sim->options.nodes; node++)
+            sim_tell(sim, "backup %08x at node %u: %s", (unsigned)backup->uid_low, node + 1,
+                     held(backup->shares[node]));
+    }
+    sim_tell(sim, "all is quiet; from here on without faults");
 }

@@ -105,6 +105,9 @@ uint64_t sim_slow_ns(struct sim *sim)
 static void handle(struct sim *sim, const struct sim_event *event)
 {
     switch (event->type) {
+    case SIM_STRIKE:
+        sim_script_event(sim, event);
+        break;
     case SIM_MISCHIEF:
     case SIM_RESTART:
         sim_mischief_event(sim, event);
@@ -133,13 +136,16 @@ static void run_to_rest(struct sim *sim)
     }
 }
 
-static void init(struct sim *sim, uint64_t seed, const struct sim_options *options)
+static void init(struct sim *sim, uint64_t seed, const struct sim_options *options,
+                 struct sim_script *script)
 {
     struct sim_requests *requests = sim->requests;
     memset(sim, 0, offsetof(struct sim, nodes));
     sim->requests = requests;
     sim->seed = seed;
     sim->options = *options;
+    sim->script = script;
+    sim->random.is_fixed = script != NULL;
     sim->random.state = ~seed * UINT64_C(0x9e3779b97f4a7c15);
     sim_queue_init(&sim->queue);
     sim_check_answers_init(sim);
@@ -174,16 +180,25 @@ static void keep_statistics(struct sim *sim)
     }
 }
 
-bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
+static void tell_cluster(const struct sim *sim)
 {
-    init(sim, seed, options);
-    sim_tell(sim, "seed %llu: %u nodes", (unsigned long long)seed, options->nodes);
+    sim_tell(sim, "%u nodes", sim->options.nodes);
+    for (uint32_t i = 0; i < sim->options.nodes; i++)
+        sim_tell(sim, "node %u: %u LDMs, %u sources", i + 1, sim->options.ldms[i],
+                 sim->options.sources[i]);
+}
+
+bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
+             struct sim_script *script)
+{
+    init(sim, seed, options, script);
+    tell_cluster(sim);
     sim->backups_planned = options->backups;
     sim_client_start(sim);
     sim_mischief_plan(sim);
     run_to_rest(sim);
     if (sim->failure[0] == '\0') {
-        sim_tell(sim, "all is quiet; from here on without faults");
+        sim_tell_outcome(sim);
         sim->calm = true;
         sim_mischief_heal(sim);
         run_to_rest(sim);
@@ -196,6 +211,7 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
         sim->swept = true;
         check_at_rest(sim);
         sim_check_released(sim);
+        sim_script_check(sim);
     }
     keep_statistics(sim);
     return sim->failure[0] == '\0';
