@@ -13,7 +13,7 @@
  *   - a participant is neither prepared nor committed: aborted, for it never was or will be
  * decided;
  *   - the master's node has no decision and no machine at work on it: aborted, likewise.
- * docs/adr/0012-presumed-abort.md argues that, and why nobody can take over for a master's node
+ * docs/adr/0013-presumed-abort.md argues that, and why nobody can take over for a master's node
  * whose disk is away.
  */
 #ifndef PST_ENGINE_PROTOCOL_OUTCOME_H
