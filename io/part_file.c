@@ -41,10 +41,13 @@ static void preallocated(struct pst_io_op *op, int result)
 
 /* 0: none. Where little is free, LDMs would take it from each other, and a backup that fits fail.
  * tmpfs clears each page as it allocates it, and has to find it again for the write. */
-static uint64_t step_bytes(const struct pst_file *file)
+static uint64_t step_bytes(struct pst_part_file *part)
 {
     struct statfs attributes;
-    if (fstatfs(file->fd, &attributes) != 0 || attributes.f_type == TMPFS_MAGIC)
+    if (fstatfs(part->file.fd, &attributes) != 0)
+        return 0;
+    part->in_memory = attributes.f_type == TMPFS_MAGIC;
+    if (part->in_memory)
         return 0;
     uint64_t free_bytes = (uint64_t)attributes.f_bavail * (uint64_t)attributes.f_bsize;
     uint64_t bytes = free_bytes / PREALLOCATE_SHARE & ~(uint64_t)(PST_BLOCK_BYTES - 1);
@@ -55,7 +58,7 @@ static uint64_t step_bytes(const struct pst_file *file)
 
 static void preallocate(struct pst_part_file *part)
 {
-    part->allocating_bytes = step_bytes(&part->file);
+    part->allocating_bytes = step_bytes(part);
     part->preallocates = part->allocating_bytes > 0;
     if (!part->preallocates)
         return;

@@ -3,10 +3,17 @@
 
 #include "engine/node/pipeline_internal.h"
 
+/* In memory, what waits to be written gains no time but loses its place in the processor's cache.
+ */
+static bool must_wait(const struct pst_pipeline *pipeline)
+{
+    return pipeline->part_file.in_memory && pipeline->writes >= WRITES_IN_MEMORY_MAX;
+}
+
 struct chunk *chunk_take(struct pst_pipeline *pipeline, enum pst_chunk_type type)
 {
     struct chunk *chunk = pipeline->free_chunks;
-    if (!chunk)
+    if (!chunk || must_wait(pipeline))
         return NULL;
     pipeline->free_chunks = chunk->next;
     chunk->next = NULL;

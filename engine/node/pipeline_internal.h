@@ -17,9 +17,11 @@
 /* Buffers beside the depth chunks: the index, its spare while the last one is being written, and
  * the catalogue. */
 #define EXTRA_BUFFERS 3u
+#define WRITES_IN_MEMORY_MAX 1u
 #define OPEN_FILES_MAX 64u
 #define RESULTS_MAX 8u
 #define SLICE_PIECES_MAX 64u
+#define SLICE_READ_BYTES (1u << 20)
 #define SLICE_ROWS_BYTES (512u << 10)
 
 struct scan_file;

@@ -204,13 +204,14 @@ static bool have_file(struct pst_pipeline *pipeline, struct scan *scan, uint32_t
     return scan->file != NULL;
 }
 
-/* Assigns the next bytes of an extent to a chunk, and has them read. false: not now. */
-static bool assign_extent(struct pst_pipeline *pipeline, struct scan *scan)
+/* Assigns the next bytes of an extent to a chunk, and has them read. Returns how many; 0: not
+ * now. */
+static uint32_t assign_extent(struct pst_pipeline *pipeline, struct scan *scan)
 {
     const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
     struct chunk *chunk = have_data(pipeline);
     if (!chunk || (!extent->literal && !have_file(pipeline, scan, extent->file)))
-        return false;
+        return 0;
     uint64_t left = extent->length - scan->extent_done;
     uint32_t bytes = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
     if (extent->literal) {
@@ -225,15 +226,19 @@ static bool assign_extent(struct pst_pipeline *pipeline, struct scan *scan)
         scan->extent++;
         scan->extent_done = 0;
     }
-    return true;
+    return bytes;
 }
 
 static bool assign_extents(struct pst_pipeline *pipeline, struct scan *scan)
 {
-    uint32_t pieces = 0;
+    uint32_t pieces = 0, bytes = 0;
     while (scan->extent < scan->fragment->extents_count) {
-        if (pieces == SLICE_PIECES_MAX || !assign_extent(pipeline, scan))
+        if (pieces == SLICE_PIECES_MAX || bytes >= SLICE_READ_BYTES)
+            return true;
+        uint32_t assigned = assign_extent(pipeline, scan);
+        if (assigned == 0)
             return pieces > 0;
+        bytes += assigned;
         pieces++;
     }
     leave_file(scan);
