@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
@@ -30,6 +32,50 @@ static void print_ldm(FILE *out, uint32_t instance, const struct pst_ldm_report 
             ldm->arena_misplaced_pages > 0 ? " (some pages on another node)" : "");
 }
 
+static bool ends_in(const char *text, size_t length, const char *end)
+{
+    size_t bytes = strlen(end);
+    return length >= bytes && memcmp(text + length - bytes, end, bytes) == 0;
+}
+
+/* "pinned_ns": 831215000 as "pinned 831.215 ms"; units are the ends of names. */
+static void print_detail(FILE *out, const char *key, json_int_t value)
+{
+    char size[PST_VALUE_TEXT_BYTES];
+    size_t length = strlen(key);
+    bool is_time = ends_in(key, length, "_ns"), is_size = ends_in(key, length, "_bytes");
+    size_t shown = length - (is_time ? strlen("_ns") : is_size ? strlen("_bytes") : 0);
+    for (size_t i = 0; i < shown; i++)
+        fputc(key[i] == '_' ? ' ' : key[i], out);
+    if (is_time)
+        fprintf(out, " %.3f ms", (double)value / 1e6);
+    else if (is_size)
+        fprintf(out, " %s", pst_value_size_text((uint64_t)value, size));
+    else
+        fprintf(out, " %" JSON_INTEGER_FORMAT, value);
+}
+
+/* Whatever its kind of source has to say. */
+static void print_source(FILE *out, const struct pst_source *source)
+{
+    const char *key, *separator = ": ";
+    json_t *value;
+    json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
+    if (!details)
+        return;
+    fprintf(out, "source %s", source->name);
+    json_object_foreach(details, key, value)
+    {
+        if (!json_is_integer(value))
+            continue;
+        fputs(separator, out);
+        print_detail(out, key, json_integer_value(value));
+        separator = ", ";
+    }
+    fputc('\n', out);
+    json_decref(details);
+}
+
 static int print_text(FILE *out, const struct pst_backup_options *options,
                       const struct pst_backup_report *report)
 {
@@ -40,9 +86,11 @@ static int print_text(FILE *out, const struct pst_backup_options *options,
             pst_value_size_text(report->sums.source_bytes, bytes), (double)report->elapsed_ns / 1e9,
             pst_value_size_text((uint64_t)per_second(report->sums.source_bytes, report->elapsed_ns),
                                 rate));
-    fprintf(out, "uid %s, start GCI %llu\n\n", uid, (unsigned long long)report->start_gci);
-    fprintf(out, "%4s %4s %5s %11s %13s %8s %8s %10s %10s\n", "LDM", "CPU", "node", "read", "rate",
-            "objects", "CPU s", "CPU s/GiB", "buffers");
+    fprintf(out, "uid %s, start GCI %llu\n", uid, (unsigned long long)report->start_gci);
+    for (uint32_t i = 0; i < options->node.sources_count; i++)
+        print_source(out, options->node.sources[i]);
+    fprintf(out, "\n%4s %4s %5s %11s %13s %8s %8s %10s %10s\n", "LDM", "CPU", "node", "read",
+            "rate", "objects", "CPU s", "CPU s/GiB", "buffers");
     uint32_t ldms = options->single_threaded ? 1 : options->node.plan->ldms;
     for (uint32_t i = 0; i < ldms; i++)
         print_ldm(out, i + 1, &report->ldms[i]);
@@ -61,6 +109,18 @@ static json_t *ldm_json(uint32_t instance, const struct pst_ldm_report *ldm)
                      "misplaced_pages", (json_int_t)ldm->arena_misplaced_pages);
 }
 
+static json_t *sources_json(const struct pst_backup_options *options)
+{
+    json_t *sources = json_array();
+    for (uint32_t i = 0; i < options->node.sources_count; i++) {
+        const struct pst_source *source = options->node.sources[i];
+        json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
+        json_array_append_new(sources,
+                              json_pack("{s:s, s:o*}", "name", source->name, "details", details));
+    }
+    return sources;
+}
+
 static int print_json(FILE *out, const struct pst_backup_options *options,
                       const struct pst_backup_report *report)
 {
@@ -75,13 +135,13 @@ static int print_json(FILE *out, const struct pst_backup_options *options,
         }
     }
     json_t *fields = json_pack(
-        "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "number", (json_int_t)report->number,
-        "uid", uid, "start_gci", (json_int_t)report->start_gci, "source_bytes",
-        (json_int_t)report->sums.source_bytes, "stored_bytes",
+        "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "number",
+        (json_int_t)report->number, "uid", uid, "start_gci", (json_int_t)report->start_gci,
+        "source_bytes", (json_int_t)report->sums.source_bytes, "stored_bytes",
         (json_int_t)report->sums.stored_bytes, "objects", (json_int_t)report->sums.objects,
         "chunks", (json_int_t)report->sums.chunks, "unreadable",
-        (json_int_t)report->sums.unreadable, "elapsed_ns", (json_int_t)report->elapsed_ns, "ldms",
-        ldms);
+        (json_int_t)report->sums.unreadable, "elapsed_ns", (json_int_t)report->elapsed_ns,
+        "sources", sources_json(options), "ldms", ldms);
     return pst_json_record(out, "summary", fields);
 }
 
