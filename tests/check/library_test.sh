@@ -36,18 +36,21 @@ cc "${cflags[@]}" -aux-info "$work/declared" -fsyntax-only "$work/usr/include/pe
 sed -nE 's,^/\* .*include/penstock/.* \*/ extern .*[ *](pst_[a-z_]+) \(.*,\1,p' "$work/declared" | sort | diff "$work/symbols" -
 readelf -d "$library/libpenstock.so" | grep 'SONAME.*\[libpenstock\.so\.0\]' >/dev/null
 
-run() { # name, linked how
-    "$work/$1-$2" "$work/$1-$2.backups" >"$work/output" || { cat "$work/output"; exit 1; }
-    grep '^restored, and as it was at the cut$' "$work/output" >/dev/null
+build_and_run() { # example, compiler and language
+    local name=$1 program linked libraries=("${shared[@]}")
+    shift
+    for linked in shared static; do
+        program=$work/${name%.*}-$linked
+        [ "$linked" = shared ] || libraries=("${static[@]}")
+        "$@" "${strict[@]}" "${cflags[@]}" "$work/usr/share/doc/penstock/docs/examples/$name" "${libraries[@]}" -pthread -o "$program"
+        "$program" "$program.backups" >"$work/output" || { cat "$work/output"; exit 1; }
+        grep '^restored, and as it was at the cut$' "$work/output" >/dev/null
+    done
+    if ldd "$program" | grep libpenstock; then
+        echo "$program needs the shared library"
+        exit 1
+    fi
 }
 
-mkdir "$work/examples"
-cp "$work"/usr/share/doc/penstock/docs/examples/* "$work/examples"
-cc -std=c11 "${strict[@]}" "${cflags[@]}" "$work/examples/accounts.c" "${shared[@]}" -pthread -o "$work/accounts-shared"
-cc -std=c11 "${strict[@]}" "${cflags[@]}" "$work/examples/accounts.c" "${static[@]}" -o "$work/accounts-static"
-if ldd "$work/accounts-static" | grep libpenstock; then
-    echo 'the static program needs the shared library'
-    exit 1
-fi
-run accounts shared
-run accounts static
+build_and_run accounts.c cc -std=c11
+build_and_run notes.cpp c++ -std=c++17

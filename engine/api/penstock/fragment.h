@@ -71,7 +71,7 @@ struct pst_fragment_extent {
     uint32_t reserved;
     uint64_t offset; /* in the object, and in the file */
     uint64_t length; /* bytes, 1 … PST_FRAGMENT_BYTES_MAX; rows: 0: not known */
-    /* Where not NULL, the bytes themselves: nothing is read; of rows of unknown length, whatever
+    /* Where not NULL, the bytes themselves: nothing is read; of rows, whatever
      * the source wants to find again in produce. Of the source, until release. */
     const void *literal;
 };
