@@ -107,7 +107,7 @@ single_file() {
     grep -q '^source db: transaction id 501, .*, frozen 0\.000 ms, pinned [0-9.]* ms, grown 0 B$' \
         "$memory/out" || fail 'the summary does not tell how long the snapshot was held'
     expect_exit 0 "$penstock" show --from "$memory/backups" --json
-    expect_json '.node_manifests[0].sources[0].details
+    expect_json '.[0].node_manifests[0].sources[0].details
         | .transaction_id == 501 and .frozen_ns == 0 and .pinned_ns > 0 and .grown_bytes == 0'
     expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/file-target"
     [ "$(ls "$memory/file-target")" = db ] || fail "a single file: $(ls "$memory/file-target")"
