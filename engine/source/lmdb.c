@@ -90,16 +90,25 @@ static void let_go(struct lmdb_source *lmdb)
 
 /* ---- freeze, snapshot, thaw ---- */
 
-/* The name may stand for another file by now than the one that the guard has open. */
+static bool is_same(const struct stat *status, dev_t device, ino_t inode)
+{
+    return status->st_dev == device && status->st_ino == inode;
+}
+
+/* The names may stand for another file, or directory, by now than those that are open. */
 static int look_at_files(struct lmdb_source *lmdb)
 {
     const struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    const struct stat *open = lmdb->guard.is_file ? &lmdb->file : &lmdb->directory;
+    struct stat named;
     if (fstatat(lmdb->source.root_fd, lmdb->data, &lmdb->file, AT_SYMLINK_NOFOLLOW) < 0 ||
         fstatat(lmdb->source.root_fd, "", &lmdb->directory, AT_EMPTY_PATH) < 0)
         return -errno;
-    if (lmdb->file.st_dev == shared->device && lmdb->file.st_ino == shared->inode)
+    if (is_same(&lmdb->file, shared->device, shared->inode) && stat(lmdb->path, &named) == 0 &&
+        is_same(&named, open->st_dev, open->st_ino))
         return 0;
-    pst_log(PST_LOG_ERROR, "source %s: %s was replaced by another file of that name",
+    pst_log(PST_LOG_ERROR,
+            "source %s: %s was renamed, or replaced by another of that name: open it again",
             lmdb->source.name, lmdb->path);
     return -PST_E_CHANGED;
 }

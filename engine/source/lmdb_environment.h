@@ -20,7 +20,8 @@ struct environment {
     bool is_pinned;
     uint64_t frozen_at_ns;
     uint64_t pinned_at_ns;
-    uint64_t thaw_at_ns; /* UINT64_MAX: no limit */
+    uint64_t thaw_at_ns;  /* UINT64_MAX: no limit */
+    uint64_t watch_at_ns; /* while pinned: when to look how full the map is */
     uint32_t headroom_percent;
 };
 

@@ -12,7 +12,11 @@
 #include <unistd.h>
 
 #define NS_PER_MS UINT64_C(1000000)
-#define WATCH_NS (20 * NS_PER_MS) /* how often the map's filling is looked at */
+/* How often the map's filling is looked at: before a writer of 4 GB/s, faster than memory is copied
+ * here, can have used half of what is left. */
+#define WATCH_BYTES_PER_NS 8u
+#define WATCH_NS_MIN (NS_PER_MS / 5)
+#define WATCH_NS_MAX (20 * NS_PER_MS)
 #define CAPTURE_NS (2000 * NS_PER_MS)
 #define CAPTURE_PAUSE_NS 20000
 #define CHECKS_MAX 200u
@@ -37,6 +41,26 @@ static int freeze(struct environment *environment, const struct pst_lmdb_request
     environment->thaw_at_ns =
         request->freeze_hold_ns ? environment->frozen_at_ns + request->freeze_hold_ns : UINT64_MAX;
     return 0;
+}
+
+/* ---- how full the map is ---- */
+
+static uint64_t used_bytes(const struct pst_lmdb_meta *meta)
+{
+    return (meta->last_page + 1) * meta->page_bytes;
+}
+
+static uint64_t left_bytes(const struct pst_lmdb_meta *meta)
+{
+    const uint64_t used = used_bytes(meta);
+    return meta->map_bytes > used ? meta->map_bytes - used : 0;
+}
+
+static void watch_again(struct environment *environment, const struct pst_lmdb_meta *meta)
+{
+    uint64_t in_ns = left_bytes(meta) / WATCH_BYTES_PER_NS;
+    in_ns = in_ns < WATCH_NS_MIN ? WATCH_NS_MIN : in_ns > WATCH_NS_MAX ? WATCH_NS_MAX : in_ns;
+    environment->watch_at_ns = pst_monotonic_ns() + in_ns;
 }
 
 /* ---- snapshot ---- */
@@ -120,15 +144,11 @@ static int snapshot(struct environment *environment, const struct pst_lmdb_reque
     environment->is_pinned = true;
     environment->pinned_at_ns = pst_monotonic_ns();
     environment->headroom_percent = request->headroom_percent;
+    watch_again(environment, &environment->shared->meta);
     return 0;
 }
 
 /* ---- while a snapshot is pinned ---- */
-
-static uint64_t used_bytes(const struct pst_lmdb_meta *meta)
-{
-    return (meta->last_page + 1) * meta->page_bytes;
-}
 
 static void unpin(struct environment *environment)
 {
@@ -149,11 +169,11 @@ static void watch_map(struct environment *environment)
 {
     struct pst_lmdb_meta now;
     const struct pst_lmdb_shared *shared = environment->shared;
-    if (pst_lmdb_meta_newest(environment->fd, &now) != 0 || now.last_page <= shared->meta.last_page)
-        return; /* torn while it was written: look again later */
-    uint64_t used = used_bytes(&now);
-    uint64_t left = now.map_bytes > used ? now.map_bytes - used : 0;
-    if (left >= now.map_bytes / 100 * environment->headroom_percent)
+    if (pst_lmdb_meta_newest(environment->fd, &now) != 0)
+        now = shared->meta; /* torn while it was written */
+    watch_again(environment, &now);
+    if (now.last_page <= shared->meta.last_page ||
+        left_bytes(&now) >= now.map_bytes / 100 * environment->headroom_percent)
         return;
     unpin(environment);
     atomic_store(&environment->shared->trouble, PST_E_HEADROOM);
@@ -238,8 +258,8 @@ static int carry_out(struct environment *environment, const struct pst_lmdb_requ
 static uint64_t next_look_ns(const struct environment *environment)
 {
     uint64_t at_ns = environment->writer ? environment->thaw_at_ns : UINT64_MAX;
-    uint64_t watch_ns = environment->is_pinned ? pst_monotonic_ns() + WATCH_NS : UINT64_MAX;
-    return at_ns < watch_ns ? at_ns : watch_ns;
+    uint64_t watch_at_ns = environment->is_pinned ? environment->watch_at_ns : UINT64_MAX;
+    return at_ns < watch_at_ns ? at_ns : watch_at_ns;
 }
 
 static void look(struct environment *environment)
@@ -249,7 +269,7 @@ static void look(struct environment *environment)
         if (!environment->is_pinned)
             atomic_store(&environment->shared->trouble, PST_E_THAWED);
     }
-    if (environment->is_pinned)
+    if (environment->is_pinned && pst_monotonic_ns() >= environment->watch_at_ns)
         watch_map(environment);
 }
 
@@ -258,11 +278,11 @@ static bool serve(struct environment *environment, int socket)
 {
     struct pst_lmdb_request request;
     struct pollfd readable = {.fd = socket, .events = POLLIN};
-    uint64_t at_ns = next_look_ns(environment), now_ns = pst_monotonic_ns();
-    int timeout_ms = at_ns == UINT64_MAX ? -1
-                     : at_ns > now_ns    ? (int)((at_ns - now_ns) / NS_PER_MS) + 1
-                                         : 0;
-    int count = poll(&readable, 1, timeout_ms);
+    const uint64_t at_ns = next_look_ns(environment), now_ns = pst_monotonic_ns();
+    const uint64_t left_ns = at_ns > now_ns ? at_ns - now_ns : 0;
+    const struct timespec timeout = {.tv_sec = (time_t)(left_ns / (1000 * NS_PER_MS)),
+                                     .tv_nsec = (long)(left_ns % (1000 * NS_PER_MS))};
+    int count = ppoll(&readable, 1, at_ns == UINT64_MAX ? NULL : &timeout, NULL);
     if (count < 0)
         return errno == EINTR;
     if (count == 0) {

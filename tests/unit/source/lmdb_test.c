@@ -406,6 +406,28 @@ static void test_headroom(void)
     done(source);
 }
 
+/* Some hundred MB/s through a map of 32 MiB: put_row() ends the child at MDB_MAP_FULL. */
+static void write_on(int fd)
+{
+    (void)fd;
+    MDB_env *env = open_env(0, MAP_BYTES);
+    for (int i = 0; i < 1000; i++) {
+        put_row(env, 1, 100000);
+        pause_ms(1);
+    }
+    mdb_env_close(env);
+}
+
+static void test_writers_never_find_the_map_full(void)
+{
+    struct pst_source *source = make(fill);
+    source->policy.headroom_percent = 40;
+    ASSERT_OK(cut(source));
+    run_child(write_on);
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_HEADROOM);
+    done(source);
+}
+
 static void test_writer_without_lock(void)
 {
     struct pst_source *source = make(fill);
@@ -428,6 +450,97 @@ static void test_larger_map(void)
     CU_ASSERT_EQUAL(restored_row(), 500000);
     run_child(write_in_larger_map);
     ASSERT_OK(pst_source_check(source, now_ns() + S));
+    collected_free(&collected);
+    done(source);
+}
+
+/* The scan reads the file, not the map: a map that grows under it changes nothing; nor between two
+ * backups. */
+static void test_map_that_grows_meanwhile(void)
+{
+    struct pst_source *source = make(fill);
+    struct collected collected;
+    collected_init(&collected);
+    ASSERT_OK(cut(source));
+    run_child(write_in_larger_map);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT(collected.listing.bytes < MAP_BYTES);
+    restore(source, &collected);
+    CU_ASSERT_EQUAL(restored_row(), 500000);
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"map_bytes\":33554432,"));
+    CU_ASSERT_PTR_NULL(strstr(source->details, "\"grown_bytes\":0}"));
+    pst_source_release(source);
+    collected_free(&collected);
+    ASSERT_OK(cut(source));
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT(collected.listing.bytes > MAP_BYTES);
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"map_bytes\":134217728,"));
+    collected_free(&collected);
+    done(source);
+}
+
+/* As an environment that was made where memory pages have 16 KiB. */
+static void make_of_large_pages(int fd)
+{
+    static char pages[2][16384];
+    const uint32_t bytes = sizeof(pages[0]);
+    make_nothing(fd);
+    int data = open("env/data.mdb", O_RDWR);
+    for (size_t i = 0; i < 2; i++) {
+        REQUIRE(pread(data, pages[i], 4096, (off_t)i * 4096) == 4096);
+        memcpy(pages[i] + 40, &bytes, sizeof(bytes));
+    }
+    REQUIRE(pwrite(data, pages, sizeof(pages), 0) == (ssize_t)sizeof(pages));
+    close(data);
+    unlink("env/lock.mdb");
+    fill(fd);
+}
+
+static void test_foreign_page_size(void)
+{
+    struct pst_source *source = make(make_of_large_pages);
+    struct collected collected;
+    collected_init(&collected);
+    ASSERT_OK(cut(source));
+    run_child(write_one);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    restore(source, &collected);
+    CU_ASSERT_EQUAL(restored_row(), 500000);
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"page_bytes\":16384,"));
+    collected_free(&collected);
+    done(source);
+}
+
+/* Renamed, and another one in its place, whose writers know nothing of the one that we have open.
+ */
+static void test_replaced_directory(void)
+{
+    struct pst_source *source = make(fill);
+    ASSERT_OK(cut(source));
+    REQUIRE(rename("env", "old") == 0 && mkdir("env", 0750) == 0);
+    run_child(fill);
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
+    pst_source_release(source);
+    CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED);
+    done(source);
+}
+
+/* A whole environment moved over the one that is open, as a restore of its owner's would do it. */
+static void test_renamed_data_file(void)
+{
+    struct pst_source *source = make(fill);
+    struct collected collected;
+    collected_init(&collected);
+    ASSERT_OK(cut(source));
+    REQUIRE(rename("env", "old") == 0 && mkdir("env", 0750) == 0);
+    run_child(fill);
+    REQUIRE(rename("env", "new") == 0 && rename("old", "env") == 0);
+    REQUIRE(rename("new/data.mdb", "env/data.mdb") == 0);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
     collected_free(&collected);
     done(source);
 }
@@ -557,6 +670,11 @@ int main(void)
         {"headroom", test_headroom},
         {"a writer without lock", test_writer_without_lock},
         {"a larger map", test_larger_map},
+        {"a map that grows meanwhile", test_map_that_grows_meanwhile},
+        {"a foreign page size", test_foreign_page_size},
+        {"writers never find the map full", test_writers_never_find_the_map_full},
+        {"a replaced directory", test_replaced_directory},
+        {"a renamed data file", test_renamed_data_file},
         {"a replaced environment", test_replaced_environment},
         {"refused", test_refused},
         {"another version", test_other_version},
