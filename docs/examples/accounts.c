@@ -2,13 +2,14 @@
  * A program that backs up its own table in memory while a thread of it keeps writing that table.
  *
  *     cc accounts.c $(pkg-config --cflags --libs penstock) -pthread -o accounts
- *     ./accounts DIRECTORY        # of the backups; and DIRECTORY/restored
+ *     ./accounts DIRECTORY        # of the backups
  *
- * The table is an array of accounts in pages. Transfer number n moves an amount between two
+ * The table is an array of accounts in pages; its rows have the account's number for a key and its
+ * balance for a value. Transfer number n moves an amount between two
  * accounts; both follow from n. The snapshot is copy-on-write: after the cut the writer copies a
  * page before it changes it for the first time, and the backup reads the copies where there are
- * any. At the end the program restores the backup and compares it with what transfers 1 … n make,
- * n being the last one before the cut.
+ * any. At the end the program restores the rows into another table and compares that with what
+ * transfers 1 … n make, n being the last one before the cut.
  */
 #define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include <errno.h>
@@ -20,11 +21,15 @@
 #include <string.h>
 #include <time.h>
 
-#define PAGES 4096u
+#define PAGES 1024u
 #define PAGE_ACCOUNTS 512u
-#define PAGE_BYTES (PAGE_ACCOUNTS * sizeof(int64_t))
-#define FRAGMENT_PAGES 256u /* 1 MiB */
-#define TABLE_BYTES (PAGES * PAGE_BYTES)
+#define ACCOUNTS (PAGES * PAGE_ACCOUNTS)
+#define SHARES 16u /* so many fragments: LDMs scan them side by side */
+#define SHARE_PAGES (PAGES / SHARES)
+#define SHARE_ACCOUNTS (SHARE_PAGES * PAGE_ACCOUNTS)
+#define ROW_BYTES (PST_ROW_HEAD_BYTES + sizeof(uint32_t) + sizeof(int64_t))
+
+static const char table_name[] = "accounts";
 
 struct page {
     int64_t accounts[PAGE_ACCOUNTS];
@@ -63,8 +68,8 @@ static void keep_for_snapshot(struct table *table, uint64_t page)
 static void transfer(struct table *table)
 {
     const uint64_t draw = scramble(++table->transfers);
-    const uint64_t from = draw % (PAGES * PAGE_ACCOUNTS);
-    const uint64_t to = (draw >> 32) % (PAGES * PAGE_ACCOUNTS);
+    const uint64_t from = draw % (ACCOUNTS);
+    const uint64_t to = (draw >> 32) % (ACCOUNTS);
     const int64_t amount = (int64_t)(draw >> 58) + 1;
     keep_for_snapshot(table, from / PAGE_ACCOUNTS);
     keep_for_snapshot(table, to / PAGE_ACCOUNTS);
@@ -127,70 +132,190 @@ static void table_release(struct pst_source *source)
     pthread_mutex_unlock(&table->lock);
 }
 
-/* One fragment: its entry in the catalogue, and a run of rows that produce() is to make. */
-static int fill_fragment(struct pst_source *source, uint64_t offset,
-                         struct pst_fragment_descriptor *fragment)
+/* What the tables of this source are tables of: an entry in the catalogue, without contents. */
+static int describe_database(struct pst_source *source, struct pst_fragment_descriptor *fragment)
 {
-    const struct pst_object object = {.id = pst_source_object_id(source, 1),
-                                      .type = PST_OBJECT_TABLE,
-                                      .path = "accounts",
-                                      .size = TABLE_BYTES,
-                                      .mode = 0600};
-    const struct pst_fragment_file file = {.object = object.id, .size_bytes = TABLE_BYTES};
-    char entry[512];
+    uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX], entry[2048];
     size_t entry_bytes = 0;
+    const struct pst_database_entry database = {.kind = source->type};
+    const struct pst_object object = {.id = pst_source_object_id(source, 1),
+                                      .type = PST_OBJECT_DATABASE,
+                                      .path = "memory",
+                                      .mode = 0600,
+                                      .attributes = attribute,
+                                      .attributes_bytes =
+                                          pst_database_encode(&database, attribute)};
     int error = pst_object_encode(&object, entry, sizeof(entry), &entry_bytes);
-    if (error)
-        return error;
+    pst_fragment_init(fragment, PST_FRAGMENT_EXTENTS);
+    return error ? error : pst_fragment_add_entry(fragment, entry, entry_bytes, true);
+}
+
+/* A share of the table, whose rows produce() is to make. */
+static int describe_share(struct pst_source *source, uint32_t number,
+                          struct pst_fragment_descriptor *fragment)
+{
+    uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX], entry[2048];
+    char path[PST_PATH_BYTES_MAX];
+    size_t entry_bytes = 0;
+    const struct pst_share share = {.name = table_name,
+                                    .name_bytes = sizeof(table_name) - 1,
+                                    .share = number,
+                                    .shares = SHARES,
+                                    .rows = ACCOUNTS};
+    const struct pst_object object = {.id = pst_source_object_id(source, 2 + number),
+                                      .type = PST_OBJECT_ROWS,
+                                      .path = pst_share_path(&share, path),
+                                      .attributes = attribute,
+                                      .attributes_bytes = pst_share_encode(&share, attribute)};
+    const struct pst_fragment_file file = {.object = object.id};
+    int error = pst_object_encode(&object, entry, sizeof(entry), &entry_bytes);
     pst_fragment_init(fragment, PST_FRAGMENT_ROWS);
-    error = pst_fragment_add_entry(fragment, entry, entry_bytes, offset == 0);
+    if (!error)
+        error = pst_fragment_add_entry(fragment, entry, entry_bytes, true);
     if (!error)
         error = pst_fragment_add_file(fragment, &file);
     if (!error)
-        error = pst_fragment_add_extent(fragment, offset, FRAGMENT_PAGES * PAGE_BYTES, NULL);
+        pst_fragment_add_rows(fragment, SHARE_ACCOUNTS * ROW_BYTES,
+                              &((struct table *)source)->pages[number * SHARE_PAGES]);
     return error;
 }
 
 static int table_list(struct pst_source *source, struct pst_fragment_sink *sink,
                       struct pst_source_listing *listing)
 {
-    for (uint64_t offset = 0; offset < TABLE_BYTES; offset += FRAGMENT_PAGES * PAGE_BYTES) {
+    for (uint32_t i = 0; i <= SHARES; i++) {
         struct pst_fragment_descriptor *fragment;
         int error = sink->acquire(sink, &fragment);
-        if (!error)
-            error = fill_fragment(source, offset, fragment);
-        if (!error)
-            error = sink->emit(sink, fragment);
+        if (!error && i == 0)
+            error = describe_database(source, fragment);
+        else if (!error)
+            error = describe_share(source, i - 1, fragment);
         if (error)
             return error;
         listing->fragments++;
-        listing->bytes += FRAGMENT_PAGES * PAGE_BYTES;
+        listing->objects++;
+        listing->bytes += fragment->bytes;
+        error = sink->emit(sink, fragment);
+        if (error)
+            return error;
     }
-    listing->objects = 1;
     return 0;
 }
 
-/* Called by several LDMs at once; cursor->words[0] counts the fragment's bytes made so far. */
+/* The page as it was at the cut. */
+static struct page read_page(struct table *table, uint64_t number)
+{
+    pthread_mutex_lock(&table->lock);
+    const struct page page = table->copies[number] ? *table->copies[number] : table->pages[number];
+    pthread_mutex_unlock(&table->lock);
+    return page;
+}
+
+/* Called by several LDMs at once, for different shares, until it makes nothing. cursor: words[0]
+ * is the next account of the share, words[1] how much of its row is made already. */
 static int table_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
                          struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
                          size_t *produced_bytes)
 {
     struct table *table = (struct table *)source;
-    const struct pst_fragment_extent *extent = &fragment->extents[0];
+    const struct page *first = fragment->extents[0].literal;
     *produced_bytes = 0;
-    while (cursor->words[0] < extent->length && *produced_bytes < capacity_bytes) {
-        const uint64_t at = extent->offset + cursor->words[0];
-        const uint64_t page = at / PAGE_BYTES;
-        size_t bytes = PAGE_BYTES - at % PAGE_BYTES;
-        if (bytes > capacity_bytes - *produced_bytes)
-            bytes = capacity_bytes - *produced_bytes;
-        pthread_mutex_lock(&table->lock);
-        const struct page *from = table->copies[page] ? table->copies[page] : &table->pages[page];
-        memcpy((char *)buffer + *produced_bytes, (const char *)from + at % PAGE_BYTES, bytes);
-        pthread_mutex_unlock(&table->lock);
-        *produced_bytes += bytes;
-        cursor->words[0] += bytes;
+    if (cursor->words[0] == SHARE_ACCOUNTS) {
+        *produced_bytes = pst_rows_end_copy(SHARE_ACCOUNTS, SHARE_ACCOUNTS * ROW_BYTES,
+                                            (uint32_t)cursor->words[1], buffer, capacity_bytes);
+        cursor->words[1] += *produced_bytes;
+        return 0;
     }
+    const uint64_t number = (uint64_t)(first - table->pages) + cursor->words[0] / PAGE_ACCOUNTS;
+    const struct page page = read_page(table, number);
+    do {
+        const uint32_t account =
+            (uint32_t)(number * PAGE_ACCOUNTS + cursor->words[0] % PAGE_ACCOUNTS);
+        const struct pst_row row = {.key = &account,
+                                    .key_bytes = sizeof(account),
+                                    .value = &page.accounts[account % PAGE_ACCOUNTS],
+                                    .value_bytes = sizeof(int64_t)};
+        const size_t bytes = pst_row_copy(&row, cursor->words[1], (char *)buffer + *produced_bytes,
+                                          capacity_bytes - *produced_bytes);
+        *produced_bytes += bytes;
+        cursor->words[1] += bytes;
+        if (cursor->words[1] < ROW_BYTES)
+            break; /* the buffer is full */
+        cursor->words[0]++;
+        cursor->words[1] = 0;
+    } while (cursor->words[0] % PAGE_ACCOUNTS != 0);
+    return 0;
+}
+
+/* ---- the sink: where restored rows go ---- */
+
+struct loader {
+    struct pst_table_sink sink; /* first */
+    struct table *table;
+    uint64_t rows;
+};
+
+static int loader_begin(struct pst_table_sink *sink, const struct pst_table *table)
+{
+    if (table->name_bytes == sizeof(table_name) - 1 &&
+        memcmp(table->name, table_name, table->name_bytes) == 0)
+        return 0;
+    snprintf(sink->error_text, sizeof(sink->error_text), "a table that is not \"%s\"", table_name);
+    return -EINVAL;
+}
+
+static int loader_row(struct pst_table_sink *sink, const void *key, uint32_t key_bytes,
+                      const void *value, uint32_t value_bytes)
+{
+    struct loader *loader = (struct loader *)sink;
+    uint32_t account;
+    if (key_bytes != sizeof(account) || value_bytes != sizeof(int64_t))
+        return -EINVAL;
+    memcpy(&account, key, sizeof(account));
+    if (account >= ACCOUNTS)
+        return -EINVAL;
+    memcpy(&loader->table->pages[account / PAGE_ACCOUNTS].accounts[account % PAGE_ACCOUNTS], value,
+           sizeof(int64_t));
+    loader->rows++;
+    return 0;
+}
+
+static int loader_end(struct pst_table_sink *sink)
+{
+    return ((struct loader *)sink)->rows == ACCOUNTS ? 0 : -EINVAL;
+}
+
+static int loader_finish(struct pst_table_sink *sink)
+{
+    (void)sink;
+    return 0;
+}
+
+static void loader_close(struct pst_table_sink *sink)
+{
+    free(sink);
+}
+
+/* context: the table to fill. */
+static int loader_open(void *context, const struct pst_database *database, int directory_fd,
+                       struct pst_table_sink **sink, char *error_text)
+{
+    (void)directory_fd;
+    (void)error_text;
+    if (strcmp(database->kind, "memory") != 0)
+        return -ENOTSUP;
+    struct loader *loader = calloc(1, sizeof(*loader));
+    if (!loader)
+        return -ENOMEM;
+    loader->sink = (struct pst_table_sink){.struct_bytes = sizeof(struct pst_table_sink),
+                                           .abi_version = PST_TABLE_SINK_ABI_VERSION,
+                                           .begin = loader_begin,
+                                           .row = loader_row,
+                                           .end = loader_end,
+                                           .finish = loader_finish,
+                                           .close = loader_close};
+    loader->table = context;
+    *sink = &loader->sink;
     return 0;
 }
 
@@ -204,7 +329,7 @@ static int table_open(struct table *table)
                    .flags = PST_SOURCE_CAN_SNAPSHOT | PST_SOURCE_ANY_LDM,
                    .root_fd = -1,
                    .type = "memory",
-                   .name = "accounts",
+                   .name = "bank",
                    .freeze = table_freeze,
                    .snapshot = table_snapshot,
                    .thaw = table_thaw,
@@ -274,77 +399,55 @@ static int verify(const char *directory)
     return error ? fail("verify", error, outcome.message) : 0;
 }
 
-static int restore(const char *directory, const char *target)
+static int restore(const char *directory, struct table *into)
 {
     struct pst_restore_job job;
     struct pst_restore_outcome outcome;
     pst_restore_job_init(&job);
     pst_restore_outcome_init(&outcome);
     job.directory = directory;
-    job.target = target;
+    job.open_sink = loader_open;
+    job.sink_context = into;
     int error = pst_run_restore(&job, &outcome);
     return error ? fail("restore", error, outcome.message) : 0;
 }
 
-static int load(const char *target, struct page *pages)
+/* Whether restored is what the first `transfers` transfers make of expected, which is new. */
+static int compare(const struct table *restored, struct table *expected, uint64_t transfers)
 {
-    char path[4096];
-    snprintf(path, sizeof(path), "%s/accounts", target);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return fail(path, -errno, "");
-    const size_t read = fread(pages, sizeof(struct page), PAGES, file);
-    const int more = fgetc(file);
-    fclose(file);
-    return read == PAGES && more == EOF ? 0 : fail(path, -EIO, "of another size");
+    while (expected->transfers < transfers)
+        transfer(expected);
+    if (memcmp(restored->pages, expected->pages, PAGES * sizeof(struct page)) != 0)
+        return fail("compare", -EIO, "what is restored is not the state at the cut");
+    printf("restored, and as it was at the cut\n");
+    return 0;
 }
 
-/* Whether pages are what the first `transfers` transfers make. */
-static int compare(const struct page *pages, uint64_t transfers)
+static int run(struct table tables[3], const char *directory)
 {
-    struct table expected;
-    int error = table_open(&expected);
-    while (!error && expected.transfers < transfers)
-        transfer(&expected);
-    if (error)
-        fail("compare", error, "");
-    else if (memcmp(pages, expected.pages, TABLE_BYTES) != 0)
-        error = fail("compare", -EIO, "what is restored is not the state at the cut");
-    table_close(&expected);
-    return error;
-}
-
-static int run(struct table *table, const char *directory)
-{
-    char target[4096];
-    snprintf(target, sizeof(target), "%s/restored", directory);
-    int error = back_up(table, directory);
+    int error = back_up(&tables[0], directory);
     if (!error)
         error = verify(directory);
     if (!error)
-        error = restore(directory, target);
-    if (!error)
-        error = load(target, table->pages);
-    if (!error)
-        error = compare(table->pages, table->cut);
-    if (!error)
-        printf("restored, and as it was at the cut\n");
-    return error;
+        error = restore(directory, &tables[1]);
+    return error ? error : compare(&tables[1], &tables[2], tables[0].cut);
 }
 
 int main(int argc, char **argv)
 {
-    struct table table;
+    struct table tables[3]; /* in use, restored, expected */
+    int error = 0;
     if (argc != 2) {
         fprintf(stderr, "usage: accounts DIRECTORY\n");
         return 2;
     }
     pst_log_set_hook(on_log, NULL);
-    int error = table_open(&table);
-    if (error)
-        fail("table", error, "");
-    else
-        error = run(&table, argv[1]);
-    table_close(&table);
+    for (int i = 0; i < 3; i++)
+        if (table_open(&tables[i]) < 0)
+            error = fail("table", -ENOMEM, "");
+    if (!error)
+        error = run(tables, argv[1]);
+    for (int i = 0; i < 3; i++)
+        table_close(&tables[i]);
     return error ? 1 : 0;
 }

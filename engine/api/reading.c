@@ -8,6 +8,7 @@
 #include "engine/api/abi.h"
 #include "engine/api/placement.h"
 #include "engine/restore/restore.h"
+#include "engine/source/lmdb_sink.h"
 
 /* Threads that read a backup, as the job wants them. */
 struct reading {
@@ -134,11 +135,46 @@ int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome
     return error;
 }
 
+/* As for a source (engine/source/registry.c). */
+static const char *fault_of(const struct pst_table_sink *sink)
+{
+    static const char zeros[64];
+    if (sink->struct_bytes < sizeof(*sink) || sink->struct_bytes > sizeof(*sink) + sizeof(zeros))
+        return "its struct_bytes is not the size of a struct pst_table_sink";
+    if (sink->abi_version != PST_TABLE_SINK_ABI_VERSION)
+        return "its abi_version is another than this libpenstock's";
+    if (memcmp(sink + 1, zeros, sink->struct_bytes - sizeof(*sink)) != 0)
+        return "it was built for a newer libpenstock and has methods that this one does not know";
+    if (!sink->begin || !sink->row || !sink->end || !sink->finish || !sink->close)
+        return "a method is NULL";
+    return NULL;
+}
+
+static int open_sink(void *context, const struct pst_database *database, int directory_fd,
+                     struct pst_table_sink **sink, char *error_text)
+{
+    const struct pst_restore_job *job = context;
+    int error = -ENOTSUP;
+    *sink = NULL;
+    if (job->open_sink)
+        error = job->open_sink(job->sink_context, database, directory_fd, sink, error_text);
+    if (error == -ENOTSUP && directory_fd >= 0) {
+        struct pst_lmdb_sink_options lmdb = {.map_bytes = job->lmdb_map_bytes};
+        return pst_lmdb_sink_open(&lmdb, database, directory_fd, sink, error_text);
+    }
+    const char *fault = error ? NULL : *sink ? fault_of(*sink) : "it is NULL";
+    if (!fault)
+        return error;
+    snprintf(error_text, PST_TABLE_SINK_TEXT_BYTES, "the program's table sink: %s", fault);
+    *sink = NULL;
+    return -EINVAL;
+}
+
 static int restore(struct reading *reading, const struct pst_restore_job *job,
                    struct pst_restore_outcome *outcome)
 {
     const struct pst_backup *backup;
-    if (!job->target) {
+    if (!job->target && !job->open_sink) {
         snprintf(outcome->message, sizeof(outcome->message), "no target to restore into");
         return -EINVAL;
     }
@@ -148,8 +184,12 @@ static int restore(struct reading *reading, const struct pst_restore_job *job,
         error = place(reading, job->directory, outcome->message);
     if (error)
         return error;
-    const struct pst_restore_options options = {
-        .crew = reading->crew, .force = job->force, .progress = on_progress, .context = reading};
+    const struct pst_restore_options options = {.crew = reading->crew,
+                                                .force = job->force,
+                                                .open_sink = open_sink,
+                                                .sink_context = (void *)job,
+                                                .progress = on_progress,
+                                                .context = reading};
     struct pst_restore_result result;
     outcome->number = backup->number;
     error = pst_restore(job->directory, backup, job->target, &options, &result);

@@ -218,9 +218,11 @@ static int restore_backup(struct pst_restore_run *run, const char *target)
     error = gather_objects(run);
     if (!error)
         error = check_cancel(run);
-    if (!error) {
+    if (!error && target) {
         say_owners(run);
         error = restore_into_target(run, target);
+    } else if (!error) {
+        error = pst_restore_write_rows(run);
     }
     pst_objects_release(&run->objects);
 err_after_set:
@@ -259,6 +261,7 @@ int pst_restore(const char *from, const struct pst_backup *backup, const char *t
     run->result = result;
     pthread_mutex_init(&run->mutex, NULL);
     pst_findings_init(&run->findings, NULL, NULL);
+    run->has_target = target != NULL;
     run->from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int error = run->from_fd < 0 ? -errno : 0;
     if (!error && read_umask(&run->mode_mask) < 0)

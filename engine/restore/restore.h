@@ -43,7 +43,8 @@ struct pst_restore_result {
     char message[PST_MESSAGE_BYTES]; /* after a failure: what failed, on which file, where */
 };
 
-/* Restores a complete backup of the directory `from`.
+/* Restores a complete backup of the directory `from`; where target is NULL its rows alone, into
+ * what open_sink makes without a directory.
  *   -ENOTEMPTY         the target is not empty, and no force
  *   -ENOTSUP           it has rows, and no open_sink
  *   -PST_E_…           the backup: incomplete, damaged, newer, hostile; message names file and

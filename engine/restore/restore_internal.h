@@ -37,6 +37,7 @@ struct pst_restore_run {
     struct pst_target target;
     bool is_root;
     mode_t mode_mask;
+    bool has_target; /* else rows alone */
     int *source_fds; /* by node index × PST_SOURCES_MAX + instance; -1: none */
     struct pst_restore_worker *workers;
     uint64_t looked_bytes;            /* read while the parts were looked through */

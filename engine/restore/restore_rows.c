@@ -3,6 +3,8 @@
 #include "engine/restore/shares.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What restoring rows needs. */
@@ -80,11 +82,16 @@ static int pour_tables(struct rows *rows, const struct pst_database_tables *data
     return error ? fail_sink(rows, error, database->record, sink->error_text) : 0;
 }
 
-/* Its file is there and closed: owner, mode and time, as they were. */
+/* Its file, if the sink made one, is closed: owner, mode and time, as they were. */
 static int finish_file(struct rows *rows, const struct pst_database_tables *database,
                        const struct pst_object *object)
 {
     struct pst_parent parent = PST_PARENT_NONE;
+    struct stat status;
+    if (fstatat(pst_restore_source_fd(rows->run, database->record), object->path, &status,
+                AT_SYMLINK_NOFOLLOW) < 0 &&
+        errno == ENOENT)
+        return 0;
     const int fd = pst_restore_open(rows->run, &parent, database->record, object->path);
     int error = fd < 0 ? fd : pst_restore_finish_open(rows->run, fd, object);
     if (fd >= 0)
@@ -107,13 +114,14 @@ static int restore_database(struct rows *rows, const struct pst_database_tables 
     if (!options->open_sink)
         return pst_restore_fail_object(rows->run, -ENOTSUP, database->record,
                                        "nothing takes the rows of");
-    int error = options->open_sink(options->sink_context, &described,
-                                   pst_restore_source_fd(rows->run, database->record), &sink, text);
+    const int directory_fd =
+        rows->run->has_target ? pst_restore_source_fd(rows->run, database->record) : -1;
+    int error = options->open_sink(options->sink_context, &described, directory_fd, &sink, text);
     if (error)
         return fail_sink(rows, error, database->record, text);
     error = pour_tables(rows, database, sink);
     sink->close(sink);
-    return error ? error : finish_file(rows, database, &object);
+    return error || !rows->run->has_target ? error : finish_file(rows, database, &object);
 }
 
 static int restore_databases(struct rows *rows)

@@ -5,6 +5,7 @@
  *   penstock/source.h      what can be backed up: struct pst_source
  *   penstock/fragment.h    how a source says what it has
  *   penstock/object.h      catalogue entries
+ *   penstock/rows.h        tables and their rows
  *   penstock/table_sink.h  where restored rows go
  *   penstock/log.h         log lines
  *   penstock/error.h       error codes
@@ -21,6 +22,7 @@
 #include "penstock/limits.h"
 #include "penstock/log.h"
 #include "penstock/object.h"
+#include "penstock/rows.h"
 #include "penstock/run.h"
 #include "penstock/source.h"
 #include "penstock/table_sink.h"

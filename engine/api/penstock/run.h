@@ -195,8 +195,16 @@ struct pst_restore_job {
     bool force;            /* into a target that is not empty */
     const char *directory; /* of the backups */
     const char *id;        /* as for verify; NULL: the newest complete one */
-    const char *target;    /* one source goes straight into it, several into TARGET/NAME */
+    /* One source goes straight into it, several into TARGET/NAME. NULL: nothing is written to disk,
+     * and what is not rows is left out. */
+    const char *target;
     struct pst_run run;
+    /* Makes what the rows of a logical backup go into, on a thread of the library's. -ENOTSUP: not
+     * for this database; then, and where it is NULL, rows of lmdb: sources go into new
+     * environments, if there is a target. */
+    pst_table_sink_open *open_sink;
+    void *sink_context;
+    uint64_t lmdb_map_bytes; /* of new environments; 0: as it was. It grows where it must */
 };
 
 static inline void pst_restore_job_init(struct pst_restore_job *job)

@@ -65,8 +65,9 @@ struct pst_table_sink {
 };
 
 /* Makes the sink of one database, which is to be the file database->name, or what else the sink
- * makes of that, in the directory directory_fd (borrowed until close). context: the implementer's.
- * On error *sink is NULL, and error_text (PST_TABLE_SINK_TEXT_BYTES) says what to do, or is "". */
+ * makes of that, in the directory directory_fd (borrowed until close; -1: there is none). context:
+ * the implementer's. On error *sink is NULL, and error_text (PST_TABLE_SINK_TEXT_BYTES) says what
+ * to do, or is "". */
 typedef int pst_table_sink_open(void *context, const struct pst_database *database,
                                 int directory_fd, struct pst_table_sink **sink, char *error_text);
 
