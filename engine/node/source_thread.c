@@ -152,12 +152,36 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
     }
 }
 
+/* Sources are anybody's: what would end in an assertion of an LDM is told here. */
+static const char *fault_of(const struct pst_source *source,
+                            const struct pst_fragment_descriptor *fragment)
+{
+    if (fragment->kind == PST_FRAGMENT_ROWS) {
+        if (!source->produce)
+            return "a fragment of rows, but no method produce";
+        return fragment->files_count == 1 && fragment->extents_count == 1
+                   ? NULL
+                   : "a fragment of rows that has not one file and one extent";
+    }
+    if (fragment->kind != PST_FRAGMENT_EXTENTS)
+        return "a fragment of no known kind";
+    for (uint32_t i = 0; source->root_fd < 0 && i < fragment->files_count; i++)
+        if (fragment->files[i].path)
+            return "a file with a path, but no root_fd";
+    return NULL;
+}
+
 static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *descriptor)
 {
     struct lister *lister = (struct lister *)sink;
     struct pst_source_thread *thread = lister->thread;
     if (lister->cancelled)
         return -ECANCELED;
+    const char *fault = fault_of(thread->source, descriptor);
+    if (fault) {
+        pst_log(PST_LOG_ERROR, "source %s: it listed %s", thread->source->name, fault);
+        return -EINVAL;
+    }
     uint64_t slot = 0;
     while (thread->slots[slot].descriptor != descriptor)
         slot++;

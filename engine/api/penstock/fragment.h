@@ -140,8 +140,8 @@ struct pst_fragment_sink {
      * emitted; one at a time. 0, or -ECANCELED: list() must return that at once. A slot that was
      * not emitted when list() returns goes back to the runtime by itself. */
     int (*acquire)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot);
-    /* Hands the slot over, filled; the source touches it no more. Sets its number. 0 or -ECANCELED
-     * (the fragment was dropped). */
+    /* Hands the slot over, filled; the source touches it no more. Sets its number. 0, -ECANCELED
+     * (the fragment was dropped), or -EINVAL: it is none; it was told by the log. */
     int (*emit)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot);
     /* Names what the listing could not read, and counts in listing->unreadable; path is borrowed
      * for the call. NULL: nobody wants to know. */

@@ -115,6 +115,82 @@ void memory_open(struct memory *memory, const char *name, uint8_t seed)
         memory->bytes[i] = (uint8_t)(seed + i * 7 + i / 251);
 }
 
+/* ---- rows ---- */
+
+static int fill_rows(struct pst_source *source, bool is_share, struct pst_fragment_descriptor *slot)
+{
+    uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX], entry[2048];
+    size_t entry_bytes = 0;
+    const struct pst_database_entry database = {.kind = "memory"};
+    const struct pst_share share = {
+        .name = "table", .name_bytes = 5, .shares = 1, .rows = MEMORY_ROWS};
+    const struct pst_object object = {.id = pst_source_object_id(source, is_share ? 2 : 1),
+                                      .type = is_share ? PST_OBJECT_ROWS : PST_OBJECT_DATABASE,
+                                      .path = is_share ? "table/00000" : "database",
+                                      .attributes = attribute,
+                                      .attributes_bytes =
+                                          is_share ? pst_share_encode(&share, attribute)
+                                                   : pst_database_encode(&database, attribute)};
+    const struct pst_fragment_file file = {.object = object.id};
+    int error = pst_object_encode(&object, entry, sizeof(entry), &entry_bytes);
+    pst_fragment_init(slot, is_share ? PST_FRAGMENT_ROWS : PST_FRAGMENT_EXTENTS);
+    if (!error)
+        error = pst_fragment_add_entry(slot, entry, entry_bytes, true);
+    if (!error && is_share)
+        error = pst_fragment_add_file(slot, &file);
+    if (!error && is_share)
+        pst_fragment_add_rows(slot, MEMORY_ROWS * 16, NULL);
+    return error;
+}
+
+static int memory_list_rows(struct pst_source *source, struct pst_fragment_sink *sink,
+                            struct pst_source_listing *listing)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        struct pst_fragment_descriptor *slot;
+        int error = sink->acquire(sink, &slot);
+        if (!error)
+            error = fill_rows(source, i == 1, slot);
+        if (!error)
+            error = sink->emit(sink, slot);
+        if (error)
+            return error;
+        listing->fragments++;
+        listing->objects++;
+    }
+    return 0;
+}
+
+static int memory_produce_rows(struct pst_source *source,
+                               const struct pst_fragment_descriptor *fragment,
+                               struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                               size_t *produced_bytes)
+{
+    const uint32_t key = (uint32_t)cursor->words[0], value = key + 7;
+    const struct pst_row row = {
+        .key = &key, .key_bytes = sizeof(key), .value = &value, .value_bytes = sizeof(value)};
+    (void)source;
+    (void)fragment;
+    if (key == MEMORY_ROWS)
+        *produced_bytes = pst_rows_end_copy(MEMORY_ROWS, MEMORY_ROWS * pst_row_bytes(&row),
+                                            (uint32_t)cursor->words[1], buffer, capacity_bytes);
+    else
+        *produced_bytes = pst_row_copy(&row, cursor->words[1], buffer, capacity_bytes);
+    cursor->words[1] += *produced_bytes;
+    if (key < MEMORY_ROWS && cursor->words[1] == pst_row_bytes(&row)) {
+        cursor->words[0]++;
+        cursor->words[1] = 0;
+    }
+    return 0;
+}
+
+void memory_open_rows(struct memory *memory, const char *name)
+{
+    memory_open(memory, name, 0);
+    memory->source.list = memory_list_rows;
+    memory->source.produce = memory_produce_rows;
+}
+
 void memory_close(struct memory *memory)
 {
     free(memory->bytes);

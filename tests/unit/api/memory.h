@@ -18,6 +18,11 @@ struct memory {
 void memory_open(struct memory *memory, const char *name, uint8_t seed);
 void memory_close(struct memory *memory);
 
+/* Likewise, but of rows: the table "table", keys 0 … MEMORY_ROWS - 1, values the key + 7. */
+void memory_open_rows(struct memory *memory, const char *name);
+
+#define MEMORY_ROWS 5000u
+
 /* Whether the file has what the memory has. */
 bool memory_is_in(const struct memory *memory, const char *path);
 
