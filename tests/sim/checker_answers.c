@@ -51,18 +51,17 @@ static bool is_request(uint16_t gsn)
 }
 
 /* The slot of a request, or the free one where it would be. */
-static struct request *find(struct sim_requests *requests, uint16_t gsn, pst_ref sender_ref,
-                            pst_ref receiver_ref, const struct pst_signal *signal)
+static struct request *find(struct sim_requests *requests, pst_ref sender_ref, pst_ref receiver_ref,
+                            const struct pst_signal *signal)
 {
     uint64_t hash = (signal->backup ^ (uint64_t)sender_ref << 32 ^ receiver_ref) +
-                    ((uint64_t)signal->sequence << 16 ^ gsn) * UINT64_C(0x9e3779b97f4a7c15);
+                    (uint64_t)signal->sequence * UINT64_C(0x9e3779b97f4a7c15);
     hash = (hash ^ hash >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
     for (uint32_t i = (uint32_t)(hash >> 32);; i++) {
         struct request *request = &requests->slots[i % SLOTS];
         if (request->run != requests->run ||
-            (request->gsn == gsn && request->sequence == signal->sequence &&
-             request->backup == signal->backup && request->sender_ref == sender_ref &&
-             request->receiver_ref == receiver_ref))
+            (request->sequence == signal->sequence && request->backup == signal->backup &&
+             request->sender_ref == sender_ref && request->receiver_ref == receiver_ref))
             return request;
     }
 }
@@ -82,21 +81,22 @@ static uint32_t session_of(const struct sim *sim, pst_ref one, pst_ref other)
 static void note_request(struct sim *sim, const struct pst_signal *signal)
 {
     struct sim_requests *requests = sim->requests;
-    struct request *request =
-        find(requests, signal->gsn, signal->sender_ref, signal->receiver_ref, signal);
-    if (request->run == requests->run) {
+    struct request *request = find(requests, signal->sender_ref, signal->receiver_ref, signal);
+    uint32_t incarnation = node_of(sim, signal->sender_ref)->incarnation;
+    bool is_known = request->run == requests->run;
+    if (is_known && request->sender_incarnation == incarnation) {
         request->sent++;
-        if (signal->gsn != PST_BACKUP_REQ &&
-            request->sender_incarnation == node_of(sim, signal->sender_ref)->incarnation)
-            sim_fail(sim, SIM_CHECKER_ANSWERS, "%s is sent twice with one sequence",
-                     pst_gsn_name(signal->gsn));
+        if (signal->gsn != PST_BACKUP_REQ || request->gsn != PST_BACKUP_REQ)
+            sim_fail(sim, SIM_CHECKER_ANSWERS, "%s is sent with the sequence of an earlier %s",
+                     pst_gsn_name(signal->gsn), pst_gsn_name(request->gsn));
         return;
     }
     if (requests->used == USED_MAX) {
         sim_fail(sim, SIM_CHECKER_LIVENESS, "more requests than any run should need");
         return;
     }
-    requests->order[requests->used++] = (uint32_t)(request - requests->slots);
+    if (!is_known) /* else the same place, after a restart */
+        requests->order[requests->used++] = (uint32_t)(request - requests->slots);
     *request = (struct request){
         .run = requests->run,
         .gsn = signal->gsn,
@@ -106,7 +106,7 @@ static void note_request(struct sim *sim, const struct pst_signal *signal)
         .backup = signal->backup,
         .sequence = signal->sequence,
         .session = session_of(sim, signal->sender_ref, signal->receiver_ref),
-        .sender_incarnation = node_of(sim, signal->sender_ref)->incarnation,
+        .sender_incarnation = incarnation,
         .receiver_incarnation = node_of(sim, signal->receiver_ref)->incarnation,
     };
 }
@@ -115,9 +115,8 @@ static void note_answer(struct sim *sim, uint16_t gsn, const struct pst_signal *
 {
     char from[32];
     char to[32];
-    struct request *request =
-        find(sim->requests, gsn, signal->receiver_ref, signal->sender_ref, signal);
-    if (request->run != sim->requests->run)
+    struct request *request = find(sim->requests, signal->receiver_ref, signal->sender_ref, signal);
+    if (request->run != sim->requests->run || request->gsn != gsn)
         sim_fail(sim, SIM_CHECKER_ANSWERS, "%s from %s to %s answers nothing that it asked",
                  pst_gsn_name(signal->gsn), sim_ref_name(signal->sender_ref, from),
                  sim_ref_name(signal->receiver_ref, to));
@@ -144,8 +143,7 @@ void sim_check_delivered(struct sim *sim, const struct pst_signal *signal)
 {
     if (!is_request(signal->gsn))
         return;
-    struct request *request =
-        find(sim->requests, signal->gsn, signal->sender_ref, signal->receiver_ref, signal);
+    struct request *request = find(sim->requests, signal->sender_ref, signal->receiver_ref, signal);
     if (request->run == sim->requests->run)
         request->heard++;
 }

@@ -29,7 +29,7 @@ static void check_gone(struct sim *sim, const struct sim_share *share)
     bool may_remain = share->may_remain && !sim->swept;
     for (uint32_t i = 0; i < SIM_LDMS_MAX; i++) {
         const struct sim_part *part = &share->parts[i];
-        if (part->file.now.exists && (!part->may_remain || sim->swept) && !may_remain)
+        if (part->file.now.exists && (!part->may_remain || sim->swept))
             sim_fail(sim, SIM_CHECKER_FILES, "node %u still has part %u of an aborted backup",
                      share->node + 1, i + 1);
         may_remain |= part->may_remain && !sim->swept;

@@ -95,7 +95,8 @@ enum sim_checker {
     X(SCANS_NOT, RESTORE, "an LDM confirms a fragment that it did not scan")                       \
     X(FREEZES_NOT, CUT, "a source confirms a freeze that did not happen")                          \
     X(SNAPSHOT_LATE, CUT, "a source takes its snapshot after it has thawed")                       \
-    X(THAWS_EARLY, CUT, "a source thaws with its snapshot, not when all have theirs")              \
+    X(TAKES_THAWED, CUT, "a freeze that outlasted its limit is not refused")                       \
+    X(BELIEVES_CACHE, OUTCOME, "after a crash the disk is believed without a sync")                \
     X(THAWS_NOT, RESOURCES, "a source is never thawed")                                            \
     X(PREPARED_NOT, RESTORE, "an LDM says prepared of a part that is not durable")                 \
     X(LEAVES_PART, FILES, "an aborted part is not removed")                                        \
@@ -106,8 +107,11 @@ enum sim_checker {
     X(DECIDES_NOT, OUTCOME, "the decision is confirmed and not written")                           \
     X(DECIDES_EARLY, OUTCOME, "the master commits before all are prepared")                        \
     X(LOSES_SUMS, RESTORE, "an LDM's sums are cut to 32 bits")                                     \
-    X(NO_CLEANUP, ANSWERS, "an LDM never hears CLEANUP_BACKUP_REQ")                                \
+    X(NO_CLEANUP, LIVENESS, "an LDM never hears CLEANUP_BACKUP_REQ")                               \
     X(NO_TIMER, LIVENESS, "a proxy's deadlines pass unseen")                                       \
+    X(ACCEPTS_LATE, OUTCOME, "the master takes a late CONF for the one that it waits for")         \
+    X(DOUBT_ABORTS, FILES, "a node in doubt decides alone: it aborts")                             \
+    X(DOUBT_COMMITS, OUTCOME, "a node in doubt decides alone: it commits")                         \
     X(FORGETS_DEAD, LIVENESS, "nobody is told that a node died")
 
 enum sim_plant {

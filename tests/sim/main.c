@@ -146,6 +146,7 @@ static uint64_t hunt(const struct job *job, uint64_t *others)
 static int run_plants(struct job job)
 {
     int unseen = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     puts("| planted bug | what is wrong | checker | seed |\n|---|---|---|---|");
     for (int plant = SIM_PLANT_NONE + 1; plant < SIM_PLANTS; plant++) {
         job.plant = (enum sim_plant)plant;

@@ -73,8 +73,7 @@ static void declare_dead(struct sim *sim, uint32_t observer, uint32_t observed)
 {
     sim->links[observed][observer].is_up = false;
     sim_tell(sim, "node %u declares node %u dead", observer + 1, observed + 1);
-    if (!sim_planted(sim, SIM_PLANT_FORGETS_DEAD))
-        sim_tell_threads(sim, &sim->nodes[observer], SIM_NODE_FAILED, observed + 1);
+    sim_tell_threads(sim, &sim->nodes[observer], SIM_NODE_FAILED, observed + 1);
     look_later(sim, observed, observer,
                sim_random_between(&sim->random, SIM_MS, sim->options.detect_ns));
     join_later(sim, observer, observed);

@@ -20,12 +20,20 @@ static uint64_t some_time_ns(struct sim *sim)
 
 void sim_mischief_plan(struct sim *sim)
 {
+    enum sim_fault enabled[sizeof(kinds) / sizeof(*kinds)];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        if (sim->options.enabled[kinds[i]])
+            enabled[count++] = kinds[i];
+    }
     uint64_t time_ns = sim->now_ns;
-    for (uint32_t i = 0; i < sim->options.mischief; i++) {
-        enum sim_fault kind =
-            kinds[sim_random_next(&sim->random) % (sizeof(kinds) / sizeof(*kinds))];
+    for (uint32_t i = 0; count > 0 && i < sim->options.mischief; i++) {
+        enum sim_fault kind = enabled[sim_random_next(&sim->random) % count];
         time_ns += some_time_ns(sim);
-        if (sim->options.enabled[kind])
+        if (sim_random_hits(&sim->random, 600) && sim->strikes_count < SIM_STRIKES_MAX)
+            sim->strikes[sim->strikes_count++] = (struct sim_strike){
+                kind, (uint32_t)sim_random_between(&sim->random, 1, 40 * sim->options.nodes)};
+        else
             sim_queue_add(&sim->queue, SIM_MISCHIEF, SIM_WORLD, time_ns)->token = kind;
     }
 }
@@ -151,6 +159,15 @@ static void strike(struct sim *sim, enum sim_fault kind)
         break;
     default:
         assert(!"no fault of a node or a link");
+    }
+}
+
+void sim_mischief_heard(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->strikes_count && !sim->calm; i++) {
+        struct sim_strike *strike = &sim->strikes[i];
+        if (strike->signals > 0 && --strike->signals == 0)
+            sim_queue_add(&sim->queue, SIM_MISCHIEF, SIM_WORLD, sim->now_ns)->token = strike->kind;
     }
 }
 

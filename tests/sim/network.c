@@ -202,7 +202,8 @@ static void add_hostile(struct sim *sim, uint32_t from, const struct pst_signal 
     if (request == 0 || request == PST_BACKUP_REQ)
         return;
     if (sim_fault(sim, SIM_FAULT_ANSWER_TWICE))
-        deliver_at(sim, from, signal, sim_slow_ns(sim));
+        deliver_at(sim, from, signal,
+                   sim_random_hits(&sim->random, 500) ? sim_slow_ns(sim) : 20 * sim_delay_ns(sim));
     if (sim_fault(sim, SIM_FAULT_ANSWER_FORGED)) {
         struct pst_signal forged = *signal;
         forged.sender_ref ^= (uint32_t)(sim_random_next(&sim->random) % 2 ? 32 : 64);
@@ -273,6 +274,8 @@ void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *act
 void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_type type,
                       uint32_t about)
 {
+    if (sim_planted(sim, SIM_PLANT_FORGETS_DEAD))
+        return;
     uint32_t hub = sim_thread(sim, node, SIM_HUB);
     sim_later(sim, type, hub, sim->now_ns)->token = about;
     for (uint32_t i = 0; i < node->ldms_count; i++) {

@@ -203,6 +203,8 @@ void sim_node_event(struct sim *sim, const struct sim_event *event)
     if (event->type == SIM_SIGNAL) {
         if (!sim_admit(sim, event))
             return;
+        if (event->session != 0)
+            sim_mischief_heard(sim);
         if (!sim_script_heard(sim, &event->signal))
             return;
         if (!node->is_up || event->incarnation != node->incarnation || !runs(sim, node, event))

@@ -34,6 +34,11 @@ static uint32_t number(struct sim *sim, const struct sim_node *node, uint32_t wa
     return exists ? PST_E_NUMBER_EXISTS : 0;
 }
 
+static void sync_file(struct sim_file *file, enum sim_contents contents, uint64_t digest)
+{
+    file->now = file->disk = (struct sim_version){true, contents, digest};
+}
+
 static void remove_file(struct sim_file *file)
 {
     file->now.exists = false;
@@ -91,7 +96,14 @@ static void sweep_share(struct sim *sim, struct sim_node *node, struct sim_share
     if (sim_planted(sim, SIM_PLANT_SWEEPS_RUNNING))
         debris.is_at_work = false;
     enum pst_debris_verdict verdict = pst_debris_judge(&debris);
-    if (verdict == PST_DEBRIS_DOUBT)
+    /* What a killed process had renamed may be in no more than the cache. */
+    if (debris.is_committed && !sim_planted(sim, SIM_PLANT_BELIEVES_CACHE))
+        share->cluster_manifest.disk = share->cluster_manifest.now;
+    if (verdict == PST_DEBRIS_DOUBT && sim_planted(sim, SIM_PLANT_DOUBT_ABORTS))
+        verdict = PST_DEBRIS_REMOVE;
+    if (verdict == PST_DEBRIS_DOUBT && sim_planted(sim, SIM_PLANT_DOUBT_COMMITS))
+        sync_file(&share->cluster_manifest, SIM_WHOLE, ++sim->digests);
+    else if (verdict == PST_DEBRIS_DOUBT)
         tell_doubt(sim, node, share);
     if (verdict != PST_DEBRIS_REMOVE)
         return;
@@ -141,11 +153,6 @@ static uint32_t define(struct sim *sim, struct sim_node *node, struct sim_backup
     share->nodes = define->nodes;
     share->directory.now = share->directory.disk = (struct sim_version){.exists = true};
     return 0;
-}
-
-static void sync_file(struct sim_file *file, enum sim_contents contents, uint64_t digest)
-{
-    file->now = file->disk = (struct sim_version){true, contents, digest};
 }
 
 /* Makes the parts' names durable, and then the node manifest. */
@@ -331,7 +338,7 @@ static void take_item(struct sim *sim, struct sim_node *node, const struct pst_s
         sim_share_of(sim, archive->backup, node)->part_digests[item->item - 1] = digest;
         return;
     }
-    if (item->file_bytes != MANIFEST_BYTES)
+    if (item->file_bytes != MANIFEST_BYTES && sim->options.plant != SIM_PLANT_ACCEPTS_LATE)
         sim_fail(sim, SIM_CHECKER_RESTORE, "a node manifest's size did not reach the archive");
     pst_set_add(&archive->cluster.nodes, item->item - 1);
     archive->cluster.node_digests[item->item - 1] = digest;
@@ -376,6 +383,13 @@ void sim_archive_crash(struct sim *sim, struct sim_node *node)
     struct pst_signal answer = sim_answer(request, 0);
     if (request->gsn != 0 && node->archive.server.error == 0 && sim_random_hits(&sim->random, 500))
         take_effect(sim, node, request, &answer);
+    struct sim_share *share = request->gsn != 0 && request->backup != 0
+                                  ? sim_backup_of(sim, request->backup)->shares[node->id - 1]
+                                  : NULL;
+    bool is_renamed =
+        share && request->gsn == PST_ARCHIVE_DECIDE_REQ && share->cluster_manifest.now.exists;
+    if (is_renamed && sim_random_hits(&sim->random, 500))
+        share->cluster_manifest.disk.exists = false; /* not synced yet */
 }
 
 /* Refused, but nobody will ask again. */

@@ -321,11 +321,35 @@ static void tell_progress(struct sim *sim, struct sim_node *node, uint32_t index
     step(sim, node, index, &event);
 }
 
+/* Bugs planted in what the master hears. */
+static void spoil(struct sim *sim, struct pst_master *master, struct pst_signal *answer)
+{
+    struct pst_sender *sender = master->sender;
+    bool is_conf = answer->gsn == PST_CONF_OF(pst_gsn_answered(answer->gsn));
+    if (!sender || !is_conf || !pst_signal_is_for_master(answer) ||
+        master->state != PST_MASTER_STOPPING)
+        return;
+    bool is_late = answer->sequence != sender->sequence;
+    if (!is_late && sim_planted(sim, SIM_PLANT_DECIDES_EARLY)) {
+        memset(&sender->waiting, 0, sizeof(sender->waiting));
+        pst_set_add(&sender->waiting, pst_ref_node(answer->sender_ref) - 1);
+    }
+    if (is_late && sim_planted(sim, SIM_PLANT_ACCEPTS_LATE)) {
+        answer->gsn = PST_STOP_BACKUP_CONF;
+        answer->sequence = sender->sequence;
+        answer->backup = sender->backup;
+        answer->payload.stop_conf.file_bytes = 0;
+    }
+}
+
 static void on_signal(struct sim *sim, struct sim_node *node, uint32_t index,
                       const struct sim_event *event)
 {
     struct pst_event next = {.type = PST_EVENT_SIGNAL};
-    next.signal = &event->signal;
+    struct pst_signal signal = event->signal;
+    next.signal = &signal;
+    if (index == 0)
+        spoil(sim, &node->master, &signal);
     if (event->signal.gsn == PST_ABORT_BACKUP_ORD &&
         event->signal.payload.abort.request == PST_ABORT_CLIENT)
         sim->statistics.aborts_in[node->master.state]++;

@@ -159,8 +159,6 @@ static uint32_t take_snapshot(const struct at *at, struct sim_backup *backup, ui
     cut->gci = gci;
     cut->history = source->history;
     share->fragments[at->index] = (uint32_t)sim_random_between(&sim->random, 0, SIM_FRAGMENTS_MAX);
-    if (sim_planted(sim, SIM_PLANT_THAWS_EARLY))
-        thaw(at);
     return 0;
 }
 
@@ -228,7 +226,10 @@ static void give_up_freeze(const struct at *at)
     if (at->source->phase != SIM_FROZEN)
         return;
     sim_tell(at->sim, "SOURCE %u of node %u thaws by itself", at->index, at->node->id);
-    let_go(at);
+    if (sim_planted(at->sim, SIM_PLANT_TAKES_THAWED))
+        thaw(at);
+    else
+        let_go(at);
 }
 
 /* Writers go on at once; the snapshot is kept until the release, for LDMs may still read it. */

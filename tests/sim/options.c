@@ -25,6 +25,8 @@ static void choose_faults(struct sim_options *options, struct sim_random *random
     uint32_t per_thousand = sim_random_hits(random, 600) ? 100 : 350;
     for (int i = 0; i < SIM_FAULTS; i++)
         options->enabled[i] = sim_random_hits(random, per_thousand) && !none;
+    for (int i = SIM_FAULT_PARTITION; i <= SIM_FAULT_CLOCK_JUMP; i++)
+        options->enabled[i] |= sim_random_hits(random, 300) && !none;
     options->mischief = none ? 0 : (uint32_t)sim_random_between(random, 0, 6);
 }
 

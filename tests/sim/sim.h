@@ -117,6 +117,13 @@ struct sim_link {
     uint64_t lost_after_ns; /* what arrives later is lost: its sender crashed */
 };
 
+/* A fault that strikes at the n-th signal between nodes from here on. */
+#define SIM_STRIKES_MAX 8u
+struct sim_strike {
+    enum sim_fault kind;
+    uint32_t signals;
+};
+
 struct sim_options {
     uint32_t nodes;
     uint32_t ldms[SIM_NODES_MAX];
@@ -168,6 +175,8 @@ struct sim {
     uint32_t backups_count;
     uint32_t backups_planned;
     struct sim_backup *running; /* the one that the client waits for; NULL between two */
+    uint32_t strikes_count;
+    struct sim_strike strikes[SIM_STRIKES_MAX];
     uint32_t shares_count;
     uint64_t digests; /* given out */
 
@@ -265,6 +274,8 @@ void sim_pause(struct sim *sim, struct sim_node *node, uint64_t length_ns);
 void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns);
 void sim_jump(struct sim *sim, struct sim_node *node, uint64_t ahead_ns);
 void sim_mischief_plan(struct sim *sim);
+/* A signal between nodes is heard. */
+void sim_mischief_heard(struct sim *sim);
 void sim_mischief_event(struct sim *sim, const struct sim_event *event);
 /* Every node up, every link whole. */
 void sim_mischief_heal(struct sim *sim);

@@ -158,9 +158,9 @@ static void init(struct sim *sim, uint64_t seed, const struct sim_options *optio
 
 static void check_at_rest(struct sim *sim)
 {
+    sim_check_outcome(sim);
     sim_check_liveness(sim);
     sim_check_answers(sim);
-    sim_check_outcome(sim);
     sim_check_cut(sim);
     sim_check_restore(sim);
     sim_check_files(sim);
