@@ -19,6 +19,7 @@ struct pst_archive {
     struct pst_unreadable *unreadable;    /* borrowed */
     uint64_t backup;                      /* 0: none */
     bool directory_made;
+    bool has_swept; /* since the process started */
     uint32_t parts;
     struct pst_node_manifest node;
     struct pst_cluster_manifest cluster;

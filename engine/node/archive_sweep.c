@@ -128,6 +128,16 @@ static void read_node_manifest(struct pst_archive *archive, int backup_fd, uint3
     free(bytes);
 }
 
+/* A process that was killed may have left a decision that is in the cache only, and is believed
+ * from here on. */
+static void sync_name(const struct pst_archive *archive, int backup_fd, const struct pst_name *name)
+{
+    int error = pst_durable_sync_dir(backup_fd, NULL);
+    if (error < 0)
+        pst_log(PST_LOG_WARNING, "%s/%s: fsync: %s", archive->config->directory, name->text,
+                pst_error_text(error));
+}
+
 static void sweep_backup(struct pst_archive *archive, uint32_t number)
 {
     struct pst_name name = pst_name_backup(number);
@@ -144,6 +154,8 @@ static void sweep_backup(struct pst_archive *archive, uint32_t number)
     if (verdict == PST_DEBRIS_DOUBT)
         pst_log(PST_LOG_WARNING, "%s/%s: left alone: in doubt until the other nodes are asked",
                 archive->config->directory, name.text);
+    if (debris.is_committed && !archive->has_swept)
+        sync_name(archive, fd, &name);
     if (verdict != PST_DEBRIS_REMOVE) {
         close(fd);
         return;
@@ -174,5 +186,6 @@ void pst_archive_sweep(struct pst_archive *archive)
         if (pst_name_parse_backup(entry->d_name, &number))
             sweep_backup(archive, number);
     }
+    archive->has_swept = true;
     closedir(directory);
 }

@@ -90,13 +90,21 @@ static struct sim_backup *ask(struct sim *sim, const struct sim_asked *asked)
     return backup;
 }
 
+/* As the scenario has it; NULL: there is none. */
+static const struct sim_asked *next_asked(const struct sim *sim)
+{
+    return sim->script && !sim->calm
+               ? &sim->script->asked[sim->options.backups - sim->backups_planned]
+               : NULL;
+}
+
 static void ask_next(struct sim *sim)
 {
     if (sim->backups_planned == 0)
         return;
-    bool is_scripted = sim->script && !sim->calm;
-    uint32_t next = sim->options.backups - sim->backups_planned--;
-    sim->running = ask(sim, is_scripted ? &sim->script->asked[next] : NULL);
+    const struct sim_asked *asked = next_asked(sim);
+    sim->backups_planned--;
+    sim->running = ask(sim, asked);
     if (!sim->running) {
         later(sim, SIM_CLIENT_NEXT, 0);
         return;
@@ -127,8 +135,11 @@ static void send_abort(struct sim *sim, const struct sim_backup *backup)
 static void go_on(struct sim *sim)
 {
     sim->running = NULL;
-    if (sim->backups_planned > 0)
-        later(sim, SIM_CLIENT_NEXT, 0);
+    if (sim->backups_planned == 0)
+        return;
+    const struct sim_asked *asked = next_asked(sim);
+    uint64_t time_ns = sim->now_ns + (asked ? asked->after_ns : 0) + some_time_ns(sim);
+    sim_queue_add(&sim->queue, SIM_CLIENT_NEXT, SIM_CLIENT, time_ns);
 }
 
 /* The end of the one that it waits for lets it ask for the next, soon or at once. */

@@ -96,7 +96,6 @@ enum sim_checker {
     X(FREEZES_NOT, CUT, "a source confirms a freeze that did not happen")                          \
     X(SNAPSHOT_LATE, CUT, "a source takes its snapshot after it has thawed")                       \
     X(TAKES_THAWED, CUT, "a freeze that outlasted its limit is not refused")                       \
-    X(BELIEVES_CACHE, OUTCOME, "after a crash the disk is believed without a sync")                \
     X(THAWS_NOT, RESOURCES, "a source is never thawed")                                            \
     X(PREPARED_NOT, RESTORE, "an LDM says prepared of a part that is not durable")                 \
     X(LEAVES_PART, FILES, "an aborted part is not removed")                                        \
@@ -104,7 +103,7 @@ enum sim_checker {
     X(REMOVES_DECIDED, FILES, "a complete backup's part is removed")                               \
     X(SWEEPS_DECIDED, FILES, "the sweep removes a committed backup")                               \
     X(SWEEPS_RUNNING, FILES, "the sweep removes a backup that is still running")                   \
-    X(DECIDES_NOT, OUTCOME, "the decision is confirmed and not written")                           \
+    X(DECIDES_NOT, FILES, "the decision is confirmed and not written")                             \
     X(DECIDES_EARLY, OUTCOME, "the master commits before all are prepared")                        \
     X(LOSES_SUMS, RESTORE, "an LDM's sums are cut to 32 bits")                                     \
     X(NO_CLEANUP, LIVENESS, "an LDM never hears CLEANUP_BACKUP_REQ")                               \

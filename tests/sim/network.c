@@ -75,10 +75,10 @@ static uint64_t in_order_ns(struct sim_node *node, uint32_t from, uint32_t to, u
     return time_ns;
 }
 
-/* On the link, and then through the receiver's hub. */
+/* After what was sent before from this node to that. */
 static uint64_t crosses_ns(struct sim *sim, uint32_t from, uint32_t to, uint64_t held_ns)
 {
-    struct sim_link *link = &sim->links[from / SIM_NODE_THREADS][to / SIM_NODE_THREADS];
+    struct sim_link *link = &sim->links[from][to];
     uint64_t time_ns = sim->now_ns + sim_delay_ns(sim) + held_ns;
     if (sim_fault(sim, SIM_FAULT_LINK_SLOW))
         time_ns += sim_slow_ns(sim);
@@ -88,25 +88,44 @@ static uint64_t crosses_ns(struct sim *sim, uint32_t from, uint32_t to, uint64_t
     return time_ns;
 }
 
-/* Held back by held_ns, and all behind it. */
-static struct sim_event *deliver_in_order(struct sim *sim, uint32_t from,
-                                          const struct pst_signal *signal, uint64_t held_ns)
+static struct sim_event *add_hop(struct sim *sim, enum sim_hop hop, uint32_t thread,
+                                 uint64_t time_ns, const struct pst_signal *signal)
 {
-    uint32_t to = sim_thread_of(signal->receiver_ref);
-    struct sim_node *node = sim_node_of(sim, to);
-    uint32_t session = 0;
-    uint64_t time_ns;
-    if (sim_node_of(sim, from) == node) {
-        time_ns = in_order_ns(node, from, to, sim->now_ns + sim_delay_ns(sim) + held_ns);
-    } else {
-        session = sim_session(sim, from / SIM_NODE_THREADS, to / SIM_NODE_THREADS);
-        time_ns = in_order_ns(node, SIM_HUB, to, crosses_ns(sim, from, to, held_ns));
-    }
-    struct sim_event *event = sim_later(sim, SIM_SIGNAL, to, time_ns);
-    event->session = session;
-    event->token = from / SIM_NODE_THREADS;
+    struct sim_event *event = sim_later(sim, SIM_SIGNAL, thread, time_ns);
+    event->hop = hop;
     event->signal = *signal;
     return event;
+}
+
+/* From the hub of its sender's node. */
+static void leave(struct sim *sim, uint32_t from, const struct pst_signal *signal, uint64_t held_ns)
+{
+    uint32_t to = sim_thread_of(signal->receiver_ref) / SIM_NODE_THREADS;
+    if (!sim->links[to][from].is_up) {
+        sim_tell_signal(sim, signal, "not sent: its receiver was declared dead");
+        return;
+    }
+    struct sim_event *event = add_hop(sim, SIM_ARRIVES, to * SIM_NODE_THREADS + SIM_HUB,
+                                      crosses_ns(sim, from, to, held_ns), signal);
+    event->session = sim_session(sim, from, to);
+    event->token = from;
+}
+
+/* Held back by held_ns, and all behind it. */
+static void deliver_in_order(struct sim *sim, uint32_t from, const struct pst_signal *signal,
+                             uint64_t held_ns)
+{
+    uint32_t to = sim_thread_of(signal->receiver_ref);
+    struct sim_node *node = sim_node_of(sim, from);
+    uint64_t time_ns = sim->now_ns + sim_delay_ns(sim);
+    if (sim_node_of(sim, to) == node)
+        add_hop(sim, SIM_HEARD, to, in_order_ns(node, from, to, time_ns + held_ns), signal);
+    else if (from % SIM_NODE_THREADS == SIM_HUB)
+        leave(sim, from / SIM_NODE_THREADS, signal, held_ns);
+    else
+        add_hop(sim, SIM_LEAVES, sim_thread(sim, node, SIM_HUB),
+                in_order_ns(node, from, SIM_HUB, time_ns), signal)
+            ->held_ns = held_ns;
 }
 
 /* Out of order: a copy that comes late. */
@@ -114,20 +133,22 @@ static struct sim_event *deliver_at(struct sim *sim, uint32_t from, const struct
                                     uint64_t later_ns)
 {
     uint32_t to = sim_thread_of(signal->receiver_ref);
-    uint32_t from_node = from / SIM_NODE_THREADS;
-    uint32_t to_node = to / SIM_NODE_THREADS;
+    uint64_t time_ns = sim->now_ns + sim_delay_ns(sim) + later_ns;
+    if (sim_node_of(sim, from) == sim_node_of(sim, to))
+        return add_hop(sim, SIM_HEARD, to, time_ns, signal);
+    from /= SIM_NODE_THREADS;
+    to /= SIM_NODE_THREADS;
     struct sim_event *event =
-        sim_later(sim, SIM_SIGNAL, to, sim->now_ns + sim_delay_ns(sim) + later_ns);
-    event->session = from_node == to_node ? 0 : sim_session(sim, from_node, to_node);
-    event->token = from_node;
-    event->signal = *signal;
+        add_hop(sim, SIM_ARRIVES, to * SIM_NODE_THREADS + SIM_HUB, time_ns, signal);
+    event->session = sim_session(sim, from, to);
+    event->token = from;
     return event;
 }
 
-bool sim_admit(struct sim *sim, const struct sim_event *event)
+/* Whether a signal that has come to a node's hub may be heard there; puts off what a partition
+ * holds. */
+static bool admit(struct sim *sim, const struct sim_event *event)
 {
-    if (event->session == 0)
-        return true;
     uint32_t from = (uint32_t)event->token;
     uint32_t to = event->thread / SIM_NODE_THREADS;
     struct sim_link *link = &sim->links[from][to];
@@ -145,6 +166,24 @@ bool sim_admit(struct sim *sim, const struct sim_event *event)
         return false;
     }
     return true;
+}
+
+bool sim_hop(struct sim *sim, const struct sim_event *event)
+{
+    struct sim_node *node = sim_node_of(sim, event->thread);
+    if (event->hop == SIM_LEAVES)
+        leave(sim, event->thread / SIM_NODE_THREADS, &event->signal, event->held_ns);
+    if (event->hop != SIM_ARRIVES || !admit(sim, event))
+        return event->hop == SIM_HEARD;
+    sim_mischief_heard(sim);
+    if (event->signal.gsn == PST_COMMIT_BACKUP_REQ)
+        sim_archive_take_manifest(sim, node, &event->signal);
+    uint32_t to = sim_thread_of(event->signal.receiver_ref);
+    if (to == event->thread)
+        return true;
+    add_hop(sim, SIM_HEARD, to, in_order_ns(node, SIM_HUB, to, sim->now_ns + sim_delay_ns(sim)),
+            &event->signal);
+    return false;
 }
 
 static bool is_from_ldm_to_hub(const struct pst_signal *signal)
@@ -175,7 +214,7 @@ static bool spoil(struct sim *sim, uint32_t from, struct pst_signal *signal)
         }
     }
     if (signal->gsn == PST_STOP_BACKUP_REQ && sim_planted(sim, SIM_PLANT_REUSES_SEQUENCE))
-        signal->sequence = 1;
+        signal->sequence = 2;
     bool is_end = signal->gsn == PST_BACKUP_COMPLETE_REP || signal->gsn == PST_BACKUP_ABORT_REP;
     if (is_end && sim_planted(sim, SIM_PLANT_ENDS_TWICE))
         deliver_at(sim, from, signal, 0);
@@ -224,13 +263,6 @@ void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal)
     if (!spoil(sim, from, &copy))
         return;
     sim_check_sent(sim, &copy);
-    uint32_t to = sim_thread_of(copy.receiver_ref);
-    uint32_t from_node = from / SIM_NODE_THREADS;
-    uint32_t to_node = to / SIM_NODE_THREADS;
-    if (from_node != to_node && !sim->links[to_node][from_node].is_up) {
-        sim_tell_signal(sim, &copy, "not sent: its receiver was declared dead");
-        return;
-    }
     if (may_be_lost(&copy) && sim_fault(sim, SIM_FAULT_ANSWER_LOST)) {
         sim_tell_signal(sim, &copy, "lost");
         return;

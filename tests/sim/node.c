@@ -201,18 +201,14 @@ void sim_node_event(struct sim *sim, const struct sim_event *event)
     if (!node->is_up || event->incarnation != node->incarnation || !runs(sim, node, event))
         return;
     if (event->type == SIM_SIGNAL) {
-        if (!sim_admit(sim, event))
+        if (!sim_hop(sim, event))
             return;
-        if (event->session != 0)
-            sim_mischief_heard(sim);
         if (!sim_script_heard(sim, &event->signal))
             return;
         if (!node->is_up || event->incarnation != node->incarnation || !runs(sim, node, event))
             return; /* the scenario struck it */
         sim_tell_signal(sim, &event->signal, NULL);
         sim_check_delivered(sim, &event->signal);
-        if (event->session != 0 && event->signal.gsn == PST_COMMIT_BACKUP_REQ)
-            sim_archive_take_manifest(sim, node, &event->signal);
     }
     if (thread == SIM_HUB)
         hub_event(sim, node, event);

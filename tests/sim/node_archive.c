@@ -97,7 +97,7 @@ static void sweep_share(struct sim *sim, struct sim_node *node, struct sim_share
         debris.is_at_work = false;
     enum pst_debris_verdict verdict = pst_debris_judge(&debris);
     /* What a killed process had renamed may be in no more than the cache. */
-    if (debris.is_committed && !sim_planted(sim, SIM_PLANT_BELIEVES_CACHE))
+    if (debris.is_committed)
         share->cluster_manifest.disk = share->cluster_manifest.now;
     if (verdict == PST_DEBRIS_DOUBT && sim_planted(sim, SIM_PLANT_DOUBT_ABORTS))
         verdict = PST_DEBRIS_REMOVE;

@@ -70,6 +70,7 @@ struct sim_event *sim_queue_add(struct sim_queue *queue, enum sim_event_type typ
     event->token = 0;
     event->incarnation = 0;
     event->session = 0;
+    event->hop = SIM_HEARD;
     event->is_stale = false;
     return event;
 }

@@ -35,6 +35,9 @@ enum sim_event_type {
     SIM_RESTART,  /* a node's process starts */
 };
 
+/* A signal to another node goes through the hub of either. */
+enum sim_hop { SIM_HEARD, SIM_LEAVES, SIM_ARRIVES };
+
 struct sim_event {
     enum sim_event_type type;
     uint32_t thread; /* whose event it is, or SIM_WORLD */
@@ -42,6 +45,8 @@ struct sim_event {
     uint64_t order;
     uint64_t token;
     uint32_t incarnation; /* of the thread's node: the event dies with it */
+    enum sim_hop hop;     /* of a signal between nodes */
+    uint64_t held_ns;     /* on its link */
     bool is_stale;        /* comes in late, of a session that is over */
     uint32_t session;     /* of the link that a signal came by; 0: none */
     struct pst_signal signal;

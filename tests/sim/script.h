@@ -6,8 +6,8 @@
  *     nodes N                       1…16
  *     ldms N…                       of each node; the last one counts for all that follow. 2
  *     sources N…                    likewise. 1
- *     backup [node N] [number N] [single]
- *                                   a client asks node N (1), one after the other
+ *     backup [node N] [number N] [single] [after MS]
+ *                                   a client asks node N (1); the next one after its end
  *     at GSN [from REF] [to REF] [nth N] [when sent] do ACTION
  *                                   when that signal is heard (or sent) for the N-th time (1st)
  *     expect N complete|aborted|refused|unknown [ERROR]
@@ -97,6 +97,7 @@ struct sim_asked {
     uint32_t node; /* index */
     uint32_t number;
     bool single_threaded;
+    uint64_t after_ns; /* the end of the one before */
 };
 
 struct sim_expected {

@@ -108,6 +108,8 @@ static void read_backup(struct sim_script *script, struct line *line)
             asked->number = number(line, 1, 1000000);
         else if (is_next(line, "single"))
             asked->single_threaded = true;
+        else if (is_next(line, "after"))
+            asked->after_ns = milliseconds(line);
         else
             fail(line, "what is that of a backup?");
     }

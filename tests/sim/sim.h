@@ -238,9 +238,9 @@ void sim_send_again(struct sim *sim, uint32_t from, const struct pst_signal *sig
                     uint64_t later_ns);
 void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions);
 
-/* Whether a signal that has come to its node may be heard there; puts off what a partition holds.
+/* A signal comes to a thread: true if that is its receiver; else it goes on from there, or is lost.
  */
-bool sim_admit(struct sim *sim, const struct sim_event *event);
+bool sim_hop(struct sim *sim, const struct sim_event *event);
 
 /* The hub of a node tells all its threads; after what it has sent them before. */
 void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_type type,
