@@ -75,7 +75,7 @@ static int is_of_rows(const struct pst_objects *objects, const struct pst_part_m
     const struct pst_object_record *record =
         pst_objects_find(objects, part->node_index, piece->object);
     if (record == NULL)
-        return -PST_E_CORRUPT;
+        return 0;
     const struct pst_object object = pst_object_of(record);
     if (object.type != PST_OBJECT_ROWS)
         return 0;

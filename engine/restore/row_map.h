@@ -43,7 +43,7 @@ void pst_row_map_init(struct pst_row_map *map);
 void pst_row_map_release(struct pst_row_map *map);
 
 /* Adds the pieces of a DATA chunk, whose header is whole, that belong to ROWS objects. Any thread.
- * -PST_E_CORRUPT: of an object that is not there, or has no such bytes; -ENOMEM. */
+ * -PST_E_CORRUPT: the object has no such bytes; -ENOMEM. */
 int pst_row_map_add(struct pst_row_map *map, const struct pst_objects *objects,
                     const struct pst_part_set *set, const struct pst_part_map *part,
                     const struct pst_chunk_header *header) PST_MUST_USE;

@@ -1,7 +1,9 @@
 #include "engine/restore/verify.h"
 
 #include "engine/format/object.h"
+#include "engine/restore/objects.h"
 #include "engine/restore/scan.h"
+#include "engine/restore/verify_rows.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +23,7 @@ struct verify {
     struct pst_scan scan;
     uint64_t checked_bytes; /* manifests, and what was read while the parts were looked through */
     atomic_uint_least64_t objects;
+    struct pst_objects rows; /* those of logical backups alone */
 };
 
 static void tell_progress(void *context)
@@ -34,6 +37,15 @@ static void tell_progress(void *context)
         verify->options->progress(verify->options->context, &progress);
 }
 
+static void damaged_entry(struct verify *verify, const struct pst_part_map *part,
+                          const struct pst_chunk_header *header, size_t offset, int error)
+{
+    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
+                                      "catalogue entry"};
+    pst_findings_add_damage(&verify->findings, part->file.text, header->file_offset, &damage,
+                            error);
+}
+
 /* A chunk whose checksums are right: what it says must make sense too. */
 static int check_chunk(void *context, uint32_t worker, const struct pst_part_map *part,
                        const void *buffer)
@@ -43,15 +55,18 @@ static int check_chunk(void *context, uint32_t worker, const struct pst_part_map
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
     if (header->type != PST_CHUNK_CATALOGUE)
         return 0;
+    const uint8_t *payload = pst_chunk_payload_of(buffer);
     for (size_t offset = 0; offset < header->raw_bytes;) {
         struct pst_object object;
-        int error =
-            pst_object_decode(pst_chunk_payload_of(buffer), header->raw_bytes, &offset, &object);
+        const size_t before = offset;
+        int error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
+        if (!error && (object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE))
+            error = pst_objects_add(&verify->rows, part->node_index, payload + before,
+                                    offset - before, &object);
+        if (error == -ENOMEM)
+            return error;
         if (error) {
-            const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset,
-                                              header->raw_bytes - offset, "catalogue entry"};
-            pst_findings_add_damage(&verify->findings, part->file.text, header->file_offset,
-                                    &damage, error);
+            damaged_entry(verify, part, header, before, error);
             return 0;
         }
         atomic_fetch_add(&verify->objects, 1);
@@ -96,6 +111,35 @@ static int scan_parts(struct verify *verify)
     };
     const int error = pst_scan_run(&verify->scan);
     verify->result->chunks = atomic_load(&verify->scan.chunks_done);
+    return error;
+}
+
+/* Once more, in their order; only of a backup that is whole so far. */
+static int check_rows(struct verify *verify)
+{
+    const struct pst_object_record *clash = NULL;
+    int error = pst_objects_sort(&verify->rows, &clash);
+    if (clash) {
+        const struct pst_damage damage = {.what = "catalogue: two objects of one path"};
+        pst_findings_add_damage(&verify->findings, verify->set.parts[0].file.text, 0, &damage,
+                                error);
+        return 0;
+    }
+    if (error || verify->rows.count == 0)
+        return error;
+    return pst_verify_rows(&verify->options->crew, &verify->set, verify->from_fd, &verify->rows,
+                           &verify->findings);
+}
+
+static int scan_all(struct verify *verify)
+{
+    int error = pst_objects_init(&verify->rows);
+    if (error)
+        return error;
+    error = scan_parts(verify);
+    if (!error && verify->findings.damages == 0)
+        error = check_rows(verify);
+    pst_objects_release(&verify->rows);
     return error;
 }
 
@@ -187,7 +231,7 @@ static int verify_parts(struct verify *verify)
     if (!error)
         error = look_through_parts(verify);
     if (!error)
-        error = scan_parts(verify);
+        error = scan_all(verify);
     pst_part_set_free(&verify->set);
     return error;
 }
