@@ -5,6 +5,7 @@
 #include "engine/cli/command.h"
 
 extern const struct pst_command pst_command_backup;
+extern const struct pst_command pst_command_export;
 extern const struct pst_command pst_command_list;
 extern const struct pst_command pst_command_restore;
 extern const struct pst_command pst_command_show;

@@ -158,6 +158,8 @@ static int check_cancel(const struct pst_restore_run *run)
 
 static int fill_target(struct pst_restore_run *run)
 {
+    if (run->options->export)
+        return pst_restore_export(run);
     static int (*const passes[])(struct pst_restore_run *) = {
         pst_restore_make_directories, pst_restore_write_data, pst_restore_finish_files,
         pst_restore_write_rows,       pst_restore_make_links, pst_restore_finish_directories,
@@ -200,7 +202,7 @@ static void say_owners(struct pst_restore_run *run)
 {
     run->is_root = geteuid() == 0;
     run->result->owners_skipped = !run->is_root;
-    if (!run->is_root)
+    if (!run->is_root && !run->options->export)
         pst_log(PST_LOG_INFO, "not root: the restored files will belong to the caller");
 }
 

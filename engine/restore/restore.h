@@ -22,6 +22,13 @@
 /* In the target while a restore that cannot be renamed is under way; holds the backup's uid. */
 #define PST_RESTORE_MARKER ".penstock-restore"
 
+/* Instead of a restore: tables of one source, straight into the target. */
+struct pst_export {
+    const char *source;        /* NULL: the only one */
+    const char *const *tables; /* as pst_table_name_escape writes them; count 0: all */
+    uint32_t tables_count;
+};
+
 struct pst_restore_options {
     struct pst_crew crew;
     bool force; /* into a target that is not empty */
@@ -29,6 +36,7 @@ struct pst_restore_options {
      * nothing, and such a backup is refused. */
     pst_table_sink_open *open_sink;
     void *sink_context;
+    const struct pst_export *export; /* NULL: restore everything */
     /* As in pst_verify_options. */
     void (*progress)(void *context, const struct pst_crew_progress *progress);
     void *context;
@@ -46,7 +54,9 @@ struct pst_restore_result {
 /* Restores a complete backup of the directory `from`; where target is NULL its rows alone, into
  * what open_sink makes without a directory.
  *   -ENOTEMPTY         the target is not empty, and no force
- *   -ENOTSUP           it has rows, and no open_sink
+ *   -ENOTSUP           it has rows, and no open_sink; export: the source has none
+ *   -ENOKEY            export: it has no such source, or several, and none is named
+ *   -PST_E_NO_TABLE    export: the source has no such table
  *   -PST_E_…           the backup: incomplete, damaged, newer, hostile; message names file and
  * offset -ECANCELED         crew.cancel -errno             the target After a failure nothing is
  * left, but where the target could not be renamed (see above). */

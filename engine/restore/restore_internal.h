@@ -87,8 +87,9 @@ void pst_restore_close_sources(struct pst_restore_run *run);
 /* restore_data.c: the pieces of all DATA chunks. */
 int pst_restore_write_data(struct pst_restore_run *run) PST_MUST_USE;
 
-/* restore_rows.c: all tables, into sinks. */
+/* restore_rows.c: all tables, into sinks; those that options->export names, into one. */
 int pst_restore_write_rows(struct pst_restore_run *run) PST_MUST_USE;
+int pst_restore_export(struct pst_restore_run *run) PST_MUST_USE;
 
 /* Tells the progress; context is the run. */
 void pst_restore_tell_progress(void *context);

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 struct rows {
     struct pst_restore_run *run;
     struct pst_tables tables;
+    const struct pst_database_tables *exported; /* alone; NULL: all are restored */
     struct pst_row_map map;
     struct pst_row_reading reading;
 };
@@ -61,6 +64,16 @@ static struct pst_database describe(const struct pst_database_tables *database,
     return described;
 }
 
+/* Whether an export is to have it; every table, where nothing is named. */
+static bool is_wanted(const struct rows *rows, const struct pst_share *share)
+{
+    const struct pst_export *export = rows->run->options->export;
+    bool wanted = !export || export->tables_count == 0;
+    for (uint32_t i = 0; export && !wanted && i < export->tables_count; i++)
+        wanted = pst_table_name_is(export->tables[i], share->name, share->name_bytes);
+    return wanted;
+}
+
 static int pour_tables(struct rows *rows, const struct pst_database_tables *database,
                        struct pst_table_sink *sink)
 {
@@ -68,6 +81,8 @@ static int pour_tables(struct rows *rows, const struct pst_database_tables *data
         const struct pst_table_shares *table = &database->tables[i];
         const struct pst_object_record *bad;
         bool by_sink;
+        if (!is_wanted(rows, &table->share))
+            continue;
         int error = pst_table_pour(&rows->reading, table, sink, &by_sink, &bad);
         if (bad)
             return pst_restore_fail_object(rows->run, error, bad, "no stream of rows:");
@@ -101,6 +116,14 @@ static int finish_file(struct rows *rows, const struct pst_database_tables *data
                  : 0;
 }
 
+static int directory_of(const struct rows *rows, const struct pst_database_tables *database)
+{
+    if (!rows->run->has_target)
+        return -1;
+    return rows->exported ? rows->run->target.root_fd
+                          : pst_restore_source_fd(rows->run, database->record);
+}
+
 static int restore_database(struct rows *rows, const struct pst_database_tables *database)
 {
     const struct pst_object object = pst_object_of(database->record);
@@ -108,20 +131,20 @@ static int restore_database(struct rows *rows, const struct pst_database_tables 
     const struct pst_restore_options *options = rows->run->options;
     char text[PST_TABLE_SINK_TEXT_BYTES] = "";
     struct pst_table_sink *sink = NULL;
+    const int directory_fd = directory_of(rows, database);
     if (!pst_object_name_is_safe(object.path))
         return pst_restore_fail_object(rows->run, -PST_E_UNSAFE_PATH, database->record,
                                        "not the name of a file:");
     if (!options->open_sink)
         return pst_restore_fail_object(rows->run, -ENOTSUP, database->record,
                                        "nothing takes the rows of");
-    const int directory_fd =
-        rows->run->has_target ? pst_restore_source_fd(rows->run, database->record) : -1;
     int error = options->open_sink(options->sink_context, &described, directory_fd, &sink, text);
     if (error)
         return fail_sink(rows, error, database->record, text);
     error = pour_tables(rows, database, sink);
     sink->close(sink);
-    return error || !rows->run->has_target ? error : finish_file(rows, database, &object);
+    return error || rows->exported || !rows->run->has_target ? error
+                                                             : finish_file(rows, database, &object);
 }
 
 static int restore_databases(struct rows *rows)
@@ -139,7 +162,8 @@ static int restore_databases(struct rows *rows)
     if (error)
         return error;
     for (size_t i = 0; !error && i < rows->tables.databases_count; i++)
-        error = restore_database(rows, &rows->tables.databases[i]);
+        if (!rows->exported || rows->exported == &rows->tables.databases[i])
+            error = restore_database(rows, &rows->tables.databases[i]);
     pst_row_reading_close(&rows->reading);
     return error;
 }
@@ -154,27 +178,127 @@ static void tell_progress(void *context)
     pst_restore_tell_progress(((struct rows *)context)->run);
 }
 
+static int pour_all(struct rows *rows)
+{
+    struct pst_restore_run *run = rows->run;
+    struct pst_crew crew = run->options->crew;
+    pst_row_map_init(&rows->map);
+    run->row_map = &rows->map;
+    int error = pst_restore_scan(run, PST_CHUNK_DATA, true, take_header);
+    if (!error) {
+        pst_row_map_sort(&rows->map);
+        crew.workers = 1; /* a database is written by one thread */
+        error = pst_crew_run(&crew, read_rows, tell_progress, rows);
+    }
+    run->row_map = NULL;
+    pst_row_map_release(&rows->map);
+    return error;
+}
+
+static int find_tables(struct rows *rows)
+{
+    const struct pst_object_record *clash;
+    int error = pst_tables_make(&rows->run->objects, &rows->tables, &clash);
+    if (error && clash)
+        return pst_restore_fail_object(rows->run, error, clash, "does not fit the other tables:");
+    return error;
+}
+
 int pst_restore_write_rows(struct pst_restore_run *run)
 {
     struct rows rows = {.run = run};
-    const struct pst_object_record *clash;
-    int error = pst_tables_make(&run->objects, &rows.tables, &clash);
-    if (error && clash)
-        return pst_restore_fail_object(run, error, clash, "does not fit the other tables:");
-    if (error || rows.tables.databases_count == 0)
-        goto err_after_tables;
-    pst_row_map_init(&rows.map);
-    run->row_map = &rows.map;
-    error = pst_restore_scan(run, PST_CHUNK_DATA, true, take_header);
-    if (!error) {
-        pst_row_map_sort(&rows.map);
-        struct pst_crew crew = run->options->crew;
-        crew.workers = 1; /* a database is written by one thread */
-        error = pst_crew_run(&crew, read_rows, tell_progress, &rows);
+    int error = find_tables(&rows);
+    if (!error && rows.tables.databases_count > 0)
+        error = pour_all(&rows);
+    pst_tables_release(&rows.tables);
+    return error;
+}
+
+/* ---- export ---- */
+
+/* The source that is meant, of the first node that has it. */
+static const struct pst_manifest_source *find_source(const struct pst_restore_run *run,
+                                                     uint32_t *node)
+{
+    const char *name = run->options->export->source;
+    for (*node = 0; *node < run->backup->cluster.nodes_count; ++*node) {
+        const struct pst_node_manifest *manifest = &run->backup->nodes[*node];
+        if (!name)
+            return manifest->sources_count == 1 && run->backup->cluster.nodes_count == 1
+                       ? &manifest->sources[0]
+                       : NULL;
+        for (uint32_t i = 0; i < manifest->sources_count; i++)
+            if (strcmp(manifest->sources[i].name, name) == 0)
+                return &manifest->sources[i];
     }
-    run->row_map = NULL;
-    pst_row_map_release(&rows.map);
-err_after_tables:
+    return NULL;
+}
+
+static int fail_source(struct pst_restore_run *run)
+{
+    const struct pst_node_manifest *node = &run->backup->nodes[0];
+    const char *name = run->options->export->source;
+    char names[256] = "";
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", node->sources[i].name);
+    }
+    if (!name)
+        return pst_restore_fail(
+            run, -ENOKEY, "the backup has several sources: name one with --source: %s", names);
+    return pst_restore_fail(run, -ENOKEY, "the backup has no source %s; it has %s", name, names);
+}
+
+/* Sets rows->exported, or says why there is none. */
+static int choose_database(struct rows *rows)
+{
+    struct pst_restore_run *run = rows->run;
+    uint32_t node;
+    const struct pst_manifest_source *source = find_source(run, &node);
+    if (!source)
+        return fail_source(run);
+    for (size_t i = 0; i < rows->tables.databases_count; i++) {
+        const struct pst_object_record *record = rows->tables.databases[i].record;
+        if (record->node == node && pst_object_source(pst_object_of(record).id) == source->instance)
+            rows->exported = &rows->tables.databases[i];
+    }
+    if (rows->exported)
+        return 0;
+    return pst_restore_fail(run, -ENOTSUP,
+                            "source %s (%s) was not backed up row by row: restore it, or back it "
+                            "up with --logical",
+                            source->name, source->spec);
+}
+
+static int check_names(const struct rows *rows)
+{
+    const struct pst_export *export = rows->run->options->export;
+    for (uint32_t i = 0; i < export->tables_count; i++) {
+        bool found = false;
+        for (size_t j = 0; !found && j < rows->exported->tables_count; j++) {
+            const struct pst_share *share = &rows->exported->tables[j].share;
+            found = pst_table_name_is(export->tables[i], share->name, share->name_bytes);
+        }
+        if (!found)
+            return pst_restore_fail(rows->run, -PST_E_NO_TABLE, "there is no table %s in it",
+                                    export->tables[i]);
+    }
+    return 0;
+}
+
+int pst_restore_export(struct pst_restore_run *run)
+{
+    struct rows rows = {.run = run};
+    int error = find_tables(&rows);
+    if (!error)
+        error = choose_database(&rows);
+    if (!error)
+        error = check_names(&rows);
+    if (!error)
+        error = pour_all(&rows);
+    if (!error && !run->target.in_place && fchmod(run->target.root_fd, 0777 & ~run->mode_mask) != 0)
+        error = pst_restore_fail(run, -errno, "could not set the mode of the target: %s",
+                                 pst_error_text(-errno));
     pst_tables_release(&rows.tables);
     return error;
 }

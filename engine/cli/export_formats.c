@@ -1,0 +1,185 @@
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/cli/export_sink.h"
+
+/* ---- mdb_dump ---- */
+
+#define MAX_READERS 126 /* LMDB's, where nobody has set another */
+
+/* Flags of mdb_dbi_open by the words that mdb_dump has for them, in its order. */
+static const struct {
+    uint32_t flag;
+    const char *word;
+} mdb_flags[] = {{0x02, "reversekey"}, {0x04, "dupsort"},    {0x08, "integerkey"},
+                 {0x10, "dupfixed"},   {0x20, "integerdup"}, {0x40, "reversedup"}};
+#define MDB_DUPSORT_FLAG 0x04u
+
+static void begin_mdb_dump(const struct pst_export_file *file)
+{
+    FILE *out = file->file;
+    const struct pst_table *table = file->table;
+    fputs("VERSION=3\nformat=bytevalue\n", out);
+    if (table->name_bytes > 0) {
+        fputs("database=", out);
+        fwrite(table->name, 1, table->name_bytes, out);
+        putc('\n', out);
+    }
+    fprintf(out, "type=btree\nmapsize=%llu\nmaxreaders=%d\n", (unsigned long long)file->map_bytes,
+            MAX_READERS);
+    if (table->flags & MDB_DUPSORT_FLAG)
+        fputs("duplicates=1\n", out);
+    for (size_t i = 0; i < sizeof(mdb_flags) / sizeof(mdb_flags[0]); i++)
+        if (table->flags & mdb_flags[i].flag)
+            fprintf(out, "%s=1\n", mdb_flags[i].word);
+    fprintf(out, "db_pagesize=%ld\nHEADER=END\n", sysconf(_SC_PAGESIZE));
+}
+
+static void put_hex_line(FILE *out, const void *data, uint32_t bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *at = data;
+    putc_unlocked(' ', out);
+    for (uint32_t i = 0; i < bytes; i++) {
+        putc_unlocked(digits[at[i] >> 4], out);
+        putc_unlocked(digits[at[i] & 15], out);
+    }
+    putc_unlocked('\n', out);
+}
+
+static void put_mdb_row(FILE *out, const void *key, uint32_t key_bytes, const void *value,
+                        uint32_t value_bytes)
+{
+    put_hex_line(out, key, key_bytes);
+    put_hex_line(out, value, value_bytes);
+}
+
+static void end_mdb_dump(FILE *out)
+{
+    fputs("DATA=END\n", out);
+}
+
+const struct pst_export_format pst_export_mdb_dump = {
+    .name = "mdb_dump",
+    .suffix = "dump",
+    .begin = begin_mdb_dump,
+    .row = put_mdb_row,
+    .end = end_mdb_dump,
+};
+
+/* ---- bytes as text ---- */
+
+static void put_base64(FILE *out, const uint8_t *data, uint32_t bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (uint32_t i = 0; i < bytes; i += 3) {
+        const uint32_t left = bytes - i;
+        const uint32_t word = (uint32_t)data[i] << 16 |
+                              (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
+                              (left > 2 ? data[i + 2] : 0u);
+        putc_unlocked(digits[word >> 18], out);
+        putc_unlocked(digits[word >> 12 & 63], out);
+        putc_unlocked(left > 1 ? digits[word >> 6 & 63] : '=', out);
+        putc_unlocked(left > 2 ? digits[word & 63] : '=', out);
+    }
+}
+
+/* jansson takes nothing but UTF-8. The caller's; NULL: it is none. */
+static json_t *as_text(const void *data, uint32_t bytes)
+{
+    return json_stringn(bytes ? data : "", bytes);
+}
+
+/* ---- CSV ---- */
+
+static void begin_csv(const struct pst_export_file *file)
+{
+    fputs("key,key_encoding,value,value_encoding\r\n", file->file);
+}
+
+static void put_quoted(FILE *out, const char *text, uint32_t bytes)
+{
+    putc_unlocked('"', out);
+    for (uint32_t i = 0; i < bytes; i++) {
+        if (text[i] == '"')
+            putc_unlocked('"', out);
+        putc_unlocked(text[i], out);
+    }
+    putc_unlocked('"', out);
+}
+
+/* Programs that read CSV stumble over a NUL. */
+static void put_csv_field(FILE *out, const void *data, uint32_t bytes)
+{
+    json_t *text = bytes > 0 && memchr(data, '\0', bytes) ? NULL : as_text(data, bytes);
+    if (text)
+        put_quoted(out, data, bytes);
+    else
+        put_base64(out, data, bytes);
+    fputs(text ? ",utf8" : ",base64", out);
+    json_decref(text);
+}
+
+static void put_csv_row(FILE *out, const void *key, uint32_t key_bytes, const void *value,
+                        uint32_t value_bytes)
+{
+    put_csv_field(out, key, key_bytes);
+    putc_unlocked(',', out);
+    put_csv_field(out, value, value_bytes);
+    fputs("\r\n", out);
+}
+
+static void end_nothing(FILE *out)
+{
+    (void)out;
+}
+
+const struct pst_export_format pst_export_csv = {
+    .name = "csv",
+    .suffix = "csv",
+    .begin = begin_csv,
+    .row = put_csv_row,
+    .end = end_nothing,
+};
+
+/* ---- JSON Lines ---- */
+
+static void begin_nothing(const struct pst_export_file *file)
+{
+    (void)file;
+}
+
+static void put_json_field(FILE *out, const char *name, const void *data, uint32_t bytes)
+{
+    json_t *text = as_text(data, bytes);
+    fprintf(out, "\"%s%s\":", name, text ? "" : "_base64");
+    if (text) {
+        json_dumpf(text, out, JSON_ENCODE_ANY);
+        json_decref(text);
+        return;
+    }
+    putc_unlocked('"', out);
+    put_base64(out, data, bytes);
+    putc_unlocked('"', out);
+}
+
+static void put_json_row(FILE *out, const void *key, uint32_t key_bytes, const void *value,
+                         uint32_t value_bytes)
+{
+    putc_unlocked('{', out);
+    put_json_field(out, "key", key, key_bytes);
+    putc_unlocked(',', out);
+    put_json_field(out, "value", value, value_bytes);
+    fputs("}\n", out);
+}
+
+const struct pst_export_format pst_export_jsonl = {
+    .name = "jsonl",
+    .suffix = "jsonl",
+    .begin = begin_nothing,
+    .row = put_json_row,
+    .end = end_nothing,
+};

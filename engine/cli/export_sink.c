@@ -1,0 +1,143 @@
+#include "engine/cli/export_sink.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/format/digest.h"
+#include "engine/format/rows.h"
+
+#define NAME_BYTES_MAX 200u /* of the table's in a file's name, which has 255 in all */
+#define BUFFER_BYTES (1u << 20)
+
+struct export_sink {
+    struct pst_table_sink sink; /* first */
+    const struct pst_export_format *format;
+    int directory_fd;
+    uint64_t map_bytes;
+    FILE *file;
+    char *buffer;
+};
+
+static struct export_sink *sink_of(struct pst_table_sink *sink)
+{
+    return (struct export_sink *)sink;
+}
+
+/* A name too long for a file is cut, and told from others by its hash. */
+static void name_file(const struct pst_export_format *format, const struct pst_table *table,
+                      char *name, size_t name_bytes)
+{
+    char text[PST_TABLE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
+    pst_table_name_escape(table->name, table->name_bytes, text);
+    if (strlen(text) <= NAME_BYTES_MAX) {
+        snprintf(name, name_bytes, "%s.%s", text, format->suffix);
+        return;
+    }
+    const struct pst_digest hash = pst_digest_of(table->name, table->name_bytes, 0);
+    pst_digest_text(&hash, digest);
+    snprintf(name, name_bytes, "%.*s~%s.%s", (int)NAME_BYTES_MAX - 32, text,
+             digest + strlen(PST_DIGEST_PREFIX), format->suffix);
+}
+
+static int close_file(struct export_sink *sink)
+{
+    FILE *file = sink->file;
+    sink->file = NULL;
+    const int failed = ferror(file);
+    errno = 0;
+    if (fclose(file) != 0)
+        return errno ? -errno : -EIO;
+    return failed ? -EIO : 0;
+}
+
+static int begin(struct pst_table_sink *base, const struct pst_table *table)
+{
+    struct export_sink *sink = sink_of(base);
+    char name[256];
+    name_file(sink->format, table, name, sizeof(name));
+    const int fd = openat(sink->directory_fd, name,
+                          O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        snprintf(base->error_text, sizeof(base->error_text), "%.200s cannot be made", name);
+        return -errno;
+    }
+    sink->file = fdopen(fd, "w");
+    if (!sink->file) {
+        close(fd);
+        return -ENOMEM;
+    }
+    setvbuf(sink->file, sink->buffer, _IOFBF, BUFFER_BYTES);
+    const struct pst_export_file file = {sink->file, table, sink->map_bytes};
+    sink->format->begin(&file);
+    return 0;
+}
+
+static int row(struct pst_table_sink *base, const void *key, uint32_t key_bytes, const void *value,
+               uint32_t value_bytes)
+{
+    struct export_sink *sink = sink_of(base);
+    errno = 0;
+    sink->format->row(sink->file, key, key_bytes, value, value_bytes);
+    if (!ferror(sink->file))
+        return 0;
+    return errno ? -errno : -EIO;
+}
+
+static int end(struct pst_table_sink *base)
+{
+    struct export_sink *sink = sink_of(base);
+    sink->format->end(sink->file);
+    return close_file(sink);
+}
+
+static int finish(struct pst_table_sink *base)
+{
+    (void)base;
+    return 0;
+}
+
+static void close_sink(struct pst_table_sink *base)
+{
+    struct export_sink *sink = sink_of(base);
+    if (sink->file)
+        fclose(sink->file);
+    free(sink->buffer);
+    free(sink);
+}
+
+int pst_export_sink_open(void *context, const struct pst_database *database, int directory_fd,
+                         struct pst_table_sink **opened, char *error_text)
+{
+    error_text[0] = '\0';
+    *opened = NULL;
+    struct export_sink *sink = calloc(1, sizeof(*sink));
+    if (!sink)
+        return -ENOMEM;
+    sink->format = context;
+    sink->directory_fd = directory_fd;
+    sink->buffer = malloc(BUFFER_BYTES);
+    if (!sink->buffer) {
+        free(sink);
+        return -ENOMEM;
+    }
+    if (strcmp(database->kind, "lmdb") == 0 && database->details_bytes >= sizeof(uint64_t)) {
+        memcpy(&sink->map_bytes, database->details, sizeof(sink->map_bytes));
+        sink->map_bytes = le64toh(sink->map_bytes);
+    }
+    sink->sink = (struct pst_table_sink){
+        .struct_bytes = sizeof(struct pst_table_sink),
+        .abi_version = PST_TABLE_SINK_ABI_VERSION,
+        .begin = begin,
+        .row = row,
+        .end = end,
+        .finish = finish,
+        .close = close_sink,
+    };
+    *opened = &sink->sink;
+    return 0;
+}
