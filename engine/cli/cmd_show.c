@@ -1,9 +1,12 @@
-/* penstock show: what one backup holds, by its manifests. */
+/* penstock show: what one backup holds, by its manifests, and its tables, by its catalogues. */
+#include <errno.h>
+
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
 #include "engine/format/digest.h"
+#include "engine/restore/restore.h"
 
 static const struct pst_option options[] = {PST_FROM_OPTION, PST_OPTION_JSON, {0}};
 
@@ -41,10 +44,60 @@ static json_t *node_json(const struct pst_node_manifest *node)
                      "unreadable_names", unreadable);
 }
 
-static int print_json(const struct pst_backup *backup)
+static bool is_logical(const struct pst_backup *backup)
+{
+    bool found = false;
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
+        for (uint32_t j = 0; !found && j < backup->nodes[i].sources_count; j++) {
+            const char *text = backup->nodes[i].sources[j].details;
+            json_t *details = text ? json_loads(text, 0, NULL) : NULL;
+            found = json_is_true(json_object_get(details, "logical"));
+            json_decref(details);
+        }
+    }
+    return found && backup->state == PST_BACKUP_COMPLETE;
+}
+
+static int add_table(void *context, const struct pst_table_entry *table)
+{
+    json_t *value =
+        json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "node", (json_int_t)table->node, "source",
+                  table->source, "table", table->name, "flags", (json_int_t)table->flags, "shares",
+                  (json_int_t)table->shares, "rows", (json_int_t)table->rows, "bytes",
+                  (json_int_t)table->bytes);
+    return json_array_append_new(context, value) == 0 ? 0 : -ENOMEM;
+}
+
+static int print_table(void *context, const struct pst_table_entry *table)
+{
+    char size[PST_VALUE_TEXT_BYTES];
+    (void)context;
+    printf("  table %s/%s: %llu rows, %s", table->source, table->name,
+           (unsigned long long)table->rows, pst_value_size_text(table->bytes, size));
+    if (table->flags)
+        printf(", flags 0x%x", table->flags);
+    printf("\n");
+    return 0;
+}
+
+/* What only the catalogue knows, in the parts. */
+static enum pst_exit list_tables(const struct pst_arguments *arguments,
+                                 const struct pst_backup *backup, json_t *tables)
+{
+    char message[PST_MESSAGE_BYTES];
+    int rc = pst_tables_list(pst_argument_text(arguments, "from"), backup,
+                             tables ? add_table : print_table, tables, message);
+    if (rc < 0)
+        return pst_fail(arguments, pst_backups_exit(rc), "%s", message);
+    return PST_EXIT_DONE;
+}
+
+static int print_json(const struct pst_backup *backup, json_t *tables)
 {
     json_t *value = pst_backup_json(backup);
     json_t *nodes = json_array();
+    if (value && tables)
+        json_object_set(value, "tables", tables);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
         json_array_append_new(nodes, node_json(&backup->nodes[i]));
     if (value)
@@ -107,14 +160,18 @@ static void print_text(const struct pst_backup *backup)
 
 static enum pst_exit show(const struct pst_arguments *arguments, const struct pst_backup *backup)
 {
-    int rc = 0;
-    if (pst_argument_json(arguments))
-        rc = print_json(backup);
-    else
+    const bool json = pst_argument_json(arguments), logical = is_logical(backup);
+    json_t *tables = json && logical ? json_array() : NULL;
+    enum pst_exit code = PST_EXIT_DONE;
+    if (!json)
         print_text(backup);
+    if (logical)
+        code = list_tables(arguments, backup, tables);
+    int rc = json && code == PST_EXIT_DONE ? print_json(backup, tables) : 0;
+    json_decref(tables);
     if (rc < 0 || fflush(stdout) != 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the backup");
-    return PST_EXIT_DONE;
+    return code;
 }
 
 static enum pst_exit run(const struct pst_arguments *arguments)

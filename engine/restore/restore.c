@@ -34,8 +34,8 @@ int pst_restore_fail(struct pst_restore_run *run, int error, const char *format,
     return error;
 }
 
-static const char *source_name(const struct pst_restore_run *run,
-                               const struct pst_object_record *record, uint64_t id)
+const char *pst_restore_source_name(const struct pst_restore_run *run,
+                                    const struct pst_object_record *record, uint64_t id)
 {
     const struct pst_node_manifest *node = &run->backup->nodes[record->node];
     for (uint32_t i = 0; i < node->sources_count; i++) {
@@ -49,8 +49,9 @@ int pst_restore_fail_object(struct pst_restore_run *run, int error,
                             const struct pst_object_record *record, const char *what)
 {
     const struct pst_object object = pst_object_of(record);
-    return pst_restore_fail(run, error, "%s %s/%s: %s", what, source_name(run, record, object.id),
-                            object.path, pst_error_text(error));
+    return pst_restore_fail(run, error, "%s %s/%s: %s", what,
+                            pst_restore_source_name(run, record, object.id), object.path,
+                            pst_error_text(error));
 }
 
 void pst_restore_tell_progress(void *context)
@@ -220,7 +221,9 @@ static int restore_backup(struct pst_restore_run *run, const char *target)
     error = gather_objects(run);
     if (!error)
         error = check_cancel(run);
-    if (!error && target) {
+    if (!error && run->each_table) {
+        error = pst_restore_tell_tables(run);
+    } else if (!error && target) {
         say_owners(run);
         error = restore_into_target(run, target);
     } else if (!error) {
@@ -247,6 +250,28 @@ static int read_umask(mode_t *mask)
     return found == 1 ? 0 : -ENOENT;
 }
 
+/* run has nothing set but what is to be done. */
+static int run_restore(struct pst_restore_run *run, const char *from, const char *target)
+{
+    pthread_mutex_init(&run->mutex, NULL);
+    pst_findings_init(&run->findings, NULL, NULL);
+    run->has_target = target != NULL;
+    run->from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = run->from_fd < 0 ? -errno : 0;
+    if (!error && read_umask(&run->mode_mask) < 0)
+        error = pst_restore_fail(run, -EIO, "no Umask in /proc/self/status: mount proc there");
+    if (!error)
+        error = restore_backup(run, target);
+    if (error)
+        pst_restore_fail(run, error, "%s: %s", from, pst_error_text(error));
+    run->result->objects = atomic_load(&run->made);
+    run->result->bytes = atomic_load(&run->bytes);
+    if (run->from_fd >= 0)
+        close(run->from_fd);
+    pthread_mutex_destroy(&run->mutex);
+    return error;
+}
+
 int pst_restore(const char *from, const struct pst_backup *backup, const char *target,
                 const struct pst_restore_options *options, struct pst_restore_result *result)
 {
@@ -261,22 +286,30 @@ int pst_restore(const char *from, const struct pst_backup *backup, const char *t
     run->backup = backup;
     run->options = options;
     run->result = result;
-    pthread_mutex_init(&run->mutex, NULL);
-    pst_findings_init(&run->findings, NULL, NULL);
-    run->has_target = target != NULL;
-    run->from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = run->from_fd < 0 ? -errno : 0;
-    if (!error && read_umask(&run->mode_mask) < 0)
-        error = pst_restore_fail(run, -EIO, "no Umask in /proc/self/status: mount proc there");
-    if (!error)
-        error = restore_backup(run, target);
-    if (error)
-        pst_restore_fail(run, error, "%s: %s", from, pst_error_text(error));
-    result->objects = atomic_load(&run->made);
-    result->bytes = atomic_load(&run->bytes);
-    if (run->from_fd >= 0)
-        close(run->from_fd);
-    pthread_mutex_destroy(&run->mutex);
+    int error = run_restore(run, from, target);
+    free(run);
+    return error;
+}
+
+int pst_tables_list(const char *from, const struct pst_backup *backup,
+                    int (*each)(void *context, const struct pst_table_entry *table), void *context,
+                    char *message)
+{
+    const struct pst_restore_options options = {.crew = {.workers = 1}};
+    struct pst_restore_result result = {0};
+    message[0] = '\0';
+    if (backup->state != PST_BACKUP_COMPLETE)
+        return backup->error;
+    struct pst_restore_run *run = calloc(1, sizeof(*run));
+    if (run == NULL)
+        return -ENOMEM;
+    run->backup = backup;
+    run->options = &options;
+    run->result = &result;
+    run->each_table = each;
+    run->each_context = context;
+    int error = run_restore(run, from, NULL);
+    memcpy(message, result.message, sizeof(result.message));
     free(run);
     return error;
 }

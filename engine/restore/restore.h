@@ -64,4 +64,22 @@ int pst_restore(const char *from, const struct pst_backup *backup, const char *t
                 const struct pst_restore_options *options,
                 struct pst_restore_result *result) PST_MUST_USE;
 
+/* One table of a logical backup. */
+struct pst_table_entry {
+    uint32_t node;
+    const char *source;
+    const char *name; /* as pst_table_name_escape writes it */
+    uint32_t flags;
+    uint32_t shares;
+    uint64_t rows;
+    uint64_t bytes; /* of the rows' records: keys, values, and 8 for each row */
+};
+
+/* Calls each for every table of a complete backup, for the call's time; reads the catalogues. 0,
+ * the first value other than 0 that each returned, or as pst_restore, with the message
+ * (PST_MESSAGE_BYTES). */
+int pst_tables_list(const char *from, const struct pst_backup *backup,
+                    int (*each)(void *context, const struct pst_table_entry *table), void *context,
+                    char *message) PST_MUST_USE;
+
 #endif

@@ -29,6 +29,9 @@ struct pst_restore_run {
     const struct pst_backup *backup;
     const struct pst_restore_options *options;
     struct pst_restore_result *result;
+    /* Instead of a restore: tells the tables. */
+    int (*each_table)(void *context, const struct pst_table_entry *table);
+    void *each_context;
     int from_fd;
     struct pst_part_set set;
     struct pst_findings findings;
@@ -90,6 +93,13 @@ int pst_restore_write_data(struct pst_restore_run *run) PST_MUST_USE;
 /* restore_rows.c: all tables, into sinks; those that options->export names, into one. */
 int pst_restore_write_rows(struct pst_restore_run *run) PST_MUST_USE;
 int pst_restore_export(struct pst_restore_run *run) PST_MUST_USE;
+
+/* Calls run->each_table. */
+int pst_restore_tell_tables(struct pst_restore_run *run) PST_MUST_USE;
+
+/* The name of the source that an object belongs to. */
+const char *pst_restore_source_name(const struct pst_restore_run *run,
+                                    const struct pst_object_record *record, uint64_t id);
 
 /* Tells the progress; context is the run. */
 void pst_restore_tell_progress(void *context);

@@ -214,6 +214,29 @@ int pst_restore_write_rows(struct pst_restore_run *run)
     return error;
 }
 
+int pst_restore_tell_tables(struct pst_restore_run *run)
+{
+    struct rows rows = {.run = run};
+    char name[PST_TABLE_TEXT_BYTES];
+    int error = find_tables(&rows);
+    for (size_t i = 0; !error && i < rows.tables.tables_count; i++) {
+        const struct pst_table_shares *table = &rows.tables.tables[i];
+        const struct pst_object_record *first = table->shares[0];
+        const struct pst_table_entry entry = {
+            .node = run->backup->nodes[first->node].node,
+            .source = pst_restore_source_name(run, first, pst_object_of(first).id),
+            .name = pst_table_name_escape(table->share.name, table->share.name_bytes, name),
+            .flags = table->share.flags,
+            .shares = table->share.shares,
+            .rows = table->share.rows,
+            .bytes = table->bytes - (uint64_t)table->share.shares * PST_ROWS_END_BYTES,
+        };
+        error = run->each_table(run->each_context, &entry);
+    }
+    pst_tables_release(&rows.tables);
+    return error;
+}
+
 /* ---- export ---- */
 
 /* The source that is meant, of the first node that has it. */
