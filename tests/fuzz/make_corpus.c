@@ -1,4 +1,5 @@
 /* make_corpus FOLDER: writes the seeds of all targets, from the real encoders, below FOLDER. */
+#include "engine/format/rows.h"
 #include "tests/unit/format/sample.h"
 
 #include <stdio.h>
@@ -44,6 +45,17 @@ static void put_parts(void)
     free(part.bytes);
 }
 
+static void put_rows(void)
+{
+    uint8_t stream[256];
+    size_t bytes = 0;
+    static const struct pst_row rows[] = {{"a", "first", 1, 5}, {"", "", 0, 0}, {"key", "", 3, 0}};
+    for (size_t i = 0; i < 3; i++)
+        bytes += pst_row_copy(&rows[i], 0, stream + bytes, sizeof(stream) - bytes);
+    bytes += pst_rows_end_copy(3, bytes, 0, stream + bytes, sizeof(stream) - bytes);
+    put("rows/three", stream, bytes);
+}
+
 static void put_manifests(void)
 {
     struct pst_manifest_text text;
@@ -66,6 +78,7 @@ int main(int argc, char **argv)
     folder = argv[1];
     put_chunks();
     put_parts();
+    put_rows();
     put_manifests();
     return 0;
 }
