@@ -25,12 +25,21 @@
 
 #define PST_REQUESTS_UNANSWERED_MAX 16u /* requests and orders in one ring, fragments excepted */
 
+/* Signals to one other node that its ring has no room for; engine/node/peers.c adds up what may be
+ * under way. */
+#define PST_OUTBOX_SIGNALS 2048u
+
+/* Room that another node's signals must leave in a ring of this one. */
+#define PST_RING_RESERVE 256u
+
 _Static_assert((PST_RING_SIGNALS & (PST_RING_SIGNALS - 1)) == 0,
                "rte_ring counts in powers of two");
 _Static_assert(PST_FRAGMENTS_AHEAD + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGNALS,
                "the ring to an LDM can never be full");
 _Static_assert(PST_FRAGMENTS_LISTED_MAX + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGNALS,
                "the ring from a source can never be full");
+_Static_assert(2 * PST_REQUESTS_UNANSWERED_MAX <= PST_RING_RESERVE,
+               "a node's own signals have room");
 _Static_assert(PST_CHUNK_BYTES_MIN % PST_BLOCK_BYTES == 0, "chunks are aligned");
 _Static_assert(PST_CHUNK_BYTES_DEFAULT >= PST_CHUNK_BYTES_MIN, "the default is legal");
 _Static_assert(PST_CHUNK_BYTES_DEFAULT <= PST_CHUNK_BYTES_MAX, "the default is legal");

@@ -287,6 +287,34 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     return error;
 }
 
+bool pst_archive_is_committed(const struct pst_archive *archive)
+{
+    struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
+    int fd = open_backup(archive);
+    if (fd < 0)
+        return false;
+    bool is = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    close(fd);
+    return is;
+}
+
+int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number, const char *bytes,
+                              size_t size)
+{
+    struct pst_name backup = pst_name_backup(number);
+    struct pst_name name = pst_name_cluster_manifest(number);
+    struct pst_durable_context context = {.fault = archive->config->archive_fault};
+    int fd =
+        openat(archive->directory_fd, backup.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return failed(archive, backup.text, "open", -errno);
+    int error = pst_durable_write(fd, name.text, bytes, size, false, &context);
+    close(fd);
+    if (error == -EEXIST) /* a node with the same directory was first */
+        return 0;
+    return error < 0 ? failed(archive, name.text, context.failed_step, error) : 0;
+}
+
 int pst_archive_commit(struct pst_archive *archive)
 {
     struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);

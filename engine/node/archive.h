@@ -43,6 +43,11 @@ PST_MUST_USE int pst_archive_write_node(struct pst_archive *archive, const struc
 PST_MUST_USE int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci *gci,
                                            struct pst_commit *written);
 
+/* Whether the cluster manifest of the backup in work is here; stores a copy of one. */
+bool pst_archive_is_committed(const struct pst_archive *archive);
+PST_MUST_USE int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number,
+                                           const char *bytes, size_t size);
+
 /* Whether this node has its copy of the cluster manifest. Ends the work on the backup. */
 PST_MUST_USE int pst_archive_commit(struct pst_archive *archive);
 

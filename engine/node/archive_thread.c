@@ -3,16 +3,10 @@
 #include <stdlib.h>
 
 #include "engine/base/log.h"
-#include "engine/node/archive.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/archive_internal.h"
 
-struct archive_thread {
-    struct pst_worker *worker;
-    struct pst_archive *archive;
-};
-
-static void answer(struct archive_thread *thread, const struct pst_signal *request, int error,
-                   struct pst_signal *conf)
+void archive_answer(struct archive_thread *thread, const struct pst_signal *request, int error,
+                    struct pst_signal *conf)
 {
     pst_ref self_ref = pst_ref_make(thread->worker->node->config.node, PST_BLOCK_ARCHIVE, 0);
     conf->gsn = error < 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
@@ -57,6 +51,40 @@ static int serve_current(struct archive_thread *thread, const struct pst_signal 
     }
 }
 
+/* The decision, on every node: where its copy is not here yet, it is fetched from the master's. */
+static void commit(struct archive_thread *thread, const struct pst_signal *request)
+{
+    struct pst_archive *archive = thread->archive;
+    const struct pst_commit *decided = &request->payload.commit;
+    uint32_t master_node = pst_ref_node(decided->master_ref);
+    struct pst_signal conf = {0};
+    int error = 0;
+    if (archive->backup != request->backup || master_node == archive->config->node ||
+        pst_archive_is_committed(archive)) {
+        archive_answer(thread, request, serve_current(thread, request, &conf), &conf);
+        return;
+    }
+    error = archive_fetch(thread, request, master_node, archive->node.common.number,
+                          decided->file_bytes, decided->digest);
+    if (error == 0)
+        return;
+    pst_archive_leave(archive);
+    archive_answer(thread, request, error, &conf);
+}
+
+void archive_fetched(struct archive_thread *thread, const struct pst_signal *request, int error,
+                     uint32_t number, const char *bytes, size_t size)
+{
+    struct pst_signal conf = {0};
+    if (error == 0)
+        error = pst_archive_store_cluster(thread->archive, number, bytes, size);
+    if (error < 0 && thread->archive->backup == request->backup)
+        pst_archive_leave(thread->archive);
+    if (error == 0)
+        error = serve_current(thread, request, &conf);
+    archive_answer(thread, request, error, &conf);
+}
+
 static void serve(struct archive_thread *thread, const struct pst_signal *signal)
 {
     struct pst_signal conf = {0};
@@ -74,19 +102,30 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
             pst_archive_leave(thread->archive);
         break;
     case PST_ARCHIVE_NUMBER_REQ:
-        answer(thread, signal, look_for_number(thread, signal, &conf), &conf);
+        archive_answer(thread, signal, look_for_number(thread, signal, &conf), &conf);
         break;
     case PST_ARCHIVE_DEFINE_REQ:
-        answer(
+        archive_answer(
             thread, signal,
             pst_archive_define(thread->archive, &signal->payload.define, &conf.payload.ref.number),
             &conf);
         break;
     case PST_ARCHIVE_MANIFEST_REQ:
     case PST_ARCHIVE_DECIDE_REQ:
-    case PST_ARCHIVE_COMMIT_REQ:
     case PST_ARCHIVE_CLEANUP_REQ:
-        answer(thread, signal, serve_current(thread, signal, &conf), &conf);
+        archive_answer(thread, signal, serve_current(thread, signal, &conf), &conf);
+        break;
+    case PST_ARCHIVE_COMMIT_REQ:
+        commit(thread, signal);
+        break;
+    case PST_BLOB_REQ:
+    case PST_BLOB_CONF:
+    case PST_BLOB_REF:
+    case PST_BLOB_DATA_REP:
+        archive_fetch_take(thread, signal);
+        break;
+    case PST_NODE_FAILED_ORD:
+        archive_fetch_lose(thread, signal->payload.node_change.node);
         break;
     default:
         pst_log(PST_LOG_WARNING, "%s is not for the archive", pst_gsn_name(signal->gsn));
@@ -112,11 +151,13 @@ void *archive_run(void *argument)
         uint32_t count = pst_channel_from_hub(&worker->channel, signals);
         for (uint32_t i = 0; i < count; i++)
             serve(&thread, &signals[i]);
+        archive_fetch_time(&thread);
         if (count > 0)
             pst_idle_reset(&idle);
         else
-            worker_wait(worker, &idle, PST_DEADLINE_NONE);
+            worker_wait(worker, &idle, archive_fetch_deadline_ns(&thread));
     }
+    archive_fetch_close(&thread);
     free(thread.archive);
     return NULL;
 }

@@ -4,19 +4,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/node/client.h"
 #include "engine/node/node_internal.h"
 
 struct client {
     const struct pst_backup_options *options;
     struct pst_backup_report *report;
+    struct pst_node *node;
     struct pst_channel *channel;
-    pst_ref self_ref;
     uint64_t backup;
-    uint64_t request_id;
     bool cancelled;
     bool ended;
 };
@@ -36,41 +35,10 @@ const char *pst_ref_text(pst_ref ref, char *text, size_t bytes)
     return text;
 }
 
-static struct pst_signal to_master(const struct client *client, uint16_t gsn)
-{
-    uint32_t node = client->options->node.node;
-    return (struct pst_signal){
-        .gsn = gsn,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(gsn),
-        .sender_ref = client->self_ref,
-        .receiver_ref = pst_ref_make(node, PST_BLOCK_BACKUP, 1),
-        .backup = client->backup,
-    };
-}
-
-static void request_backup(struct client *client)
-{
-    const struct pst_backup_options *options = client->options;
-    struct pst_signal signal = to_master(client, PST_BACKUP_REQ);
-    signal.sequence = 1;
-    struct pst_backup_req *request = &signal.payload.backup_req;
-    memcpy(request->uid, client->report->uid, sizeof(request->uid));
-    request->request_id = client->request_id;
-    request->number = options->number;
-    request->flags = options->single_threaded ? PST_BACKUP_SINGLE_THREADED : 0;
-    pst_channel_to_hub(client->channel, &signal);
-}
-
 static void request_abort(struct client *client)
 {
     client->cancelled = true;
-    struct pst_signal signal = to_master(client, PST_ABORT_BACKUP_ORD);
-    signal.payload.abort.master_ref = signal.receiver_ref;
-    signal.payload.abort.request = PST_ABORT_CLIENT;
-    signal.payload.abort.error = PST_E_CLIENT_ABORT;
-    signal.payload.abort.where = client->self_ref;
-    pst_channel_to_hub(client->channel, &signal);
+    pst_client_request_abort(client->node, client->options->node.node, client->backup);
 }
 
 static void on_signal(struct client *client, const struct pst_signal *signal)
@@ -118,10 +86,21 @@ static void wait_for_signal(struct client *client)
         request_abort(client);
 }
 
-static void see_it_through(struct client *client)
+static int see_it_through(struct client *client)
 {
+    const struct pst_backup_options *options = client->options;
+    struct pst_client_request request = {
+        .master_node = options->node.node,
+        .number = options->number,
+        .flags = options->single_threaded ? PST_BACKUP_SINGLE_THREADED : 0,
+    };
+    int error = pst_client_identify(&request);
+    if (error < 0)
+        return error;
     uint64_t began_ns = pst_monotonic_ns();
-    request_backup(client);
+    memcpy(client->report->uid, request.uid, sizeof(request.uid));
+    client->backup = pst_uid_low(request.uid);
+    pst_client_request_backup(client->node, &request);
     while (!client->ended) {
         struct pst_signal signals[PST_CHANNEL_BURST];
         uint32_t count = pst_channel_from_hub(client->channel, signals);
@@ -131,29 +110,19 @@ static void see_it_through(struct client *client)
             wait_for_signal(client);
     }
     client->report->elapsed_ns = pst_monotonic_ns() - began_ns;
+    return -client->report->error;
 }
 
 int pst_backup_run(const struct pst_backup_options *options, struct pst_backup_report *report)
 {
-    struct pst_node *node;
     memset(report, 0, sizeof(*report));
-    struct client client = {.options = options,
-                            .report = report,
-                            .self_ref = pst_ref_make(options->node.node, PST_BLOCK_CLIENT, 0)};
-    int error = pst_node_start(&options->node, &node);
-    if (error < 0) {
-        report->error = -error;
-        return error;
+    struct client client = {.options = options, .report = report};
+    int error = pst_node_start(&options->node, &client.node);
+    if (error == 0) {
+        client.channel = pst_node_client(client.node);
+        error = see_it_through(&client);
+        pst_node_stop(client.node, report->ldms);
     }
-    client.channel = pst_node_client(node);
-    if (getrandom(report->uid, sizeof(report->uid), 0) != (ssize_t)sizeof(report->uid) ||
-        getrandom(&client.request_id, sizeof(client.request_id), 0) !=
-            (ssize_t)sizeof(client.request_id)) {
-        report->error = EIO;
-    } else {
-        client.backup = pst_uid_low(report->uid);
-        see_it_through(&client);
-    }
-    pst_node_stop(node, report->ldms);
-    return -report->error;
+    report->error = -error;
+    return error;
 }

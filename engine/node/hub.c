@@ -5,34 +5,52 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
+#include "engine/node/peers.h"
+#include "engine/protocol/outcome.h"
 #include "engine/protocol/proxy.h"
 
 /* Room kept in the client's ring for what is no report. */
 #define CLIENT_ANSWERS_MAX 16u
 
+/* Between two looks of the status at what the hub knows. */
+#define STATUS_NS UINT64_C(50000000)
+
 struct hub {
     struct pst_node *node;
     struct pst_proxy *proxy;
     struct pst_actions actions;
+    struct pst_peers *peers;             /* NULL: a node alone */
+    struct pst_outcome_machine *outcome; /* likewise: what is decided here, is known here */
+    struct pst_actions outcome_actions;
+    uint64_t nodes_failed;
+    uint64_t status_due_ns;
 };
 
 static void route(void *context, const struct pst_signal *signal);
 
-static void step(struct hub *hub, struct pst_event *event)
+static void perform(struct hub *hub, const struct pst_actions *actions)
+{
+    assert(actions->works_count == 0);
+    for (uint32_t i = 0; i < actions->sends_count; i++)
+        pst_send_each(&actions->sends[i], route, hub);
+}
+
+static void step_proxy(struct hub *hub, struct pst_event *event)
 {
     event->now_ns = pst_monotonic_ns();
     hub->actions.sends_count = 0;
     hub->actions.works_count = 0;
     pst_proxy_step(hub->proxy, event, &hub->actions);
-    assert(hub->actions.works_count == 0);
-    for (uint32_t i = 0; i < hub->actions.sends_count; i++)
-        pst_send_each(&hub->actions.sends[i], route, hub);
+    perform(hub, &hub->actions);
 }
 
-static void to_proxy(struct hub *hub, const struct pst_signal *signal)
+static void step_outcome(struct hub *hub, struct pst_event *event)
 {
-    struct pst_event event = {.type = PST_EVENT_SIGNAL, .signal = signal};
-    step(hub, &event);
+    event->now_ns = pst_monotonic_ns();
+    hub->outcome_actions.sends_count = 0;
+    hub->outcome_actions.works_count = 0;
+    pst_outcome_step(hub->outcome, event, &hub->outcome_actions);
+    perform(hub, &hub->outcome_actions);
 }
 
 /* The channel that leads to a receiver on this node; NULL: there is none of that name. */
@@ -55,7 +73,7 @@ static struct pst_channel *channel_of(struct pst_node *node, pst_ref receiver_re
                                                      : NULL;
     case PST_BLOCK_ARCHIVE:
         return &node->archive.channel;
-    case PST_BLOCK_OUTCOME: /* a node alone is never in doubt */
+    case PST_BLOCK_OUTCOME: /* the hub's own */
         return NULL;
     }
     return NULL;
@@ -68,14 +86,68 @@ static bool may_be_dropped(const struct pst_node *node, const struct pst_signal 
            pst_signal_ring_room(node->client.to_peer) < CLIENT_ANSWERS_MAX;
 }
 
+/* A master coordinates the whole cluster: so not while there are lower ids, and not without a node
+ * that belongs to it unless the client says so. 0, or why not, and which node it is about. */
+static uint32_t why_not(const struct hub *hub, const struct pst_signal *request, uint32_t *node)
+{
+    const struct pst_node_config *config = &hub->node->config;
+    struct pst_set live = pst_peers_live(hub->peers);
+    for (*node = 1; *node < config->node; (*node)++) {
+        if (pst_set_has(&live, *node - 1))
+            return PST_E_NOT_MASTER;
+    }
+    if (request->payload.backup_req.flags & PST_BACKUP_ALLOW_MISSING)
+        return 0;
+    for (*node = 1; *node <= PST_NODES_MAX; (*node)++) {
+        if (pst_set_has(&config->cluster->expected, *node - 1) && !pst_set_has(&live, *node - 1))
+            return PST_E_NODE_MISSING;
+    }
+    return 0;
+}
+
+/* true: the client was told. */
+static bool refuse_backup(struct hub *hub, const struct pst_signal *request)
+{
+    uint32_t node;
+    if (!hub->peers || request->gsn != PST_BACKUP_REQ)
+        return false;
+    uint32_t error = why_not(hub, request, &node);
+    if (error == 0)
+        return false;
+    struct pst_signal ref = {
+        .gsn = PST_BACKUP_REF,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(PST_BACKUP_REF),
+        .sender_ref = request->receiver_ref,
+        .receiver_ref = request->sender_ref,
+        .backup = request->backup,
+        .sequence = request->sequence,
+    };
+    ref.payload.ref.master_ref = request->receiver_ref;
+    ref.payload.ref.error = error;
+    ref.payload.ref.where = pst_ref_make(node, PST_BLOCK_PROXY, 0);
+    ref.payload.ref.request_id = request->payload.backup_req.request_id;
+    route(hub, &ref);
+    return true;
+}
+
 static void route(void *context, const struct pst_signal *signal)
 {
     struct hub *hub = context;
     struct pst_node *node = hub->node;
-    if (may_be_dropped(node, signal))
+    struct pst_event event = {.type = PST_EVENT_SIGNAL, .signal = signal};
+    if (hub->peers && pst_ref_node(signal->receiver_ref) != node->config.node) {
+        pst_peers_send(hub->peers, signal);
+        return;
+    }
+    if (may_be_dropped(node, signal) || refuse_backup(hub, signal))
         return;
     if (signal->receiver_ref == hub->proxy->self_ref) {
-        to_proxy(hub, signal);
+        step_proxy(hub, &event);
+        return;
+    }
+    if (hub->outcome && signal->receiver_ref == hub->outcome->self_ref) {
+        step_outcome(hub, &event);
         return;
     }
     struct pst_channel *channel = channel_of(node, signal->receiver_ref);
@@ -84,6 +156,43 @@ static void route(void *context, const struct pst_signal *signal)
     else
         pst_log(PST_LOG_WARNING, "%s for unknown receiver %08x dropped", pst_gsn_name(signal->gsn),
                 signal->receiver_ref);
+}
+
+/* From another node. Whatever it sends, there stays room for this node's own signals. */
+static void on_peer_signal(void *context, const struct pst_signal *signal)
+{
+    struct hub *hub = context;
+    struct pst_channel *channel = channel_of(hub->node, signal->receiver_ref);
+    if (channel && pst_signal_ring_room(channel->to_peer) < PST_RING_RESERVE)
+        pst_peers_cut_off(hub->peers, pst_ref_node(signal->sender_ref),
+                          "it sends more than can be asked for");
+    else
+        route(hub, signal);
+}
+
+static void on_peer_change(void *context, bool joined, const struct pst_node_change *change)
+{
+    struct hub *hub = context;
+    struct pst_node *node = hub->node;
+    struct pst_event event = {.type = joined ? PST_EVENT_NODE_JOINED : PST_EVENT_NODE_FAILED,
+                              .node = change->node,
+                              .multithreaded = change->ldms > 1};
+    struct pst_signal order = {
+        .gsn = joined ? PST_NODE_JOINED_ORD : PST_NODE_FAILED_ORD,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(PST_NODE_JOINED_ORD),
+        .sender_ref = hub->proxy->self_ref,
+        .payload.node_change = *change,
+    };
+    hub->nodes_failed += !joined;
+    pst_channel_to_peer(&node->ldms[0].worker.channel, &order);
+    for (uint32_t i = 1; !joined && i < node->config.plan->ldms; i++)
+        pst_channel_to_peer(&node->ldms[i].worker.channel, &order);
+    if (!joined)
+        pst_channel_to_peer(&node->archive.channel, &order);
+    step_proxy(hub, &event);
+    step_outcome(hub, &event);
+    pst_channel_to_peer(&node->client, &order);
 }
 
 static bool drain(struct hub *hub, struct pst_channel *channel)
@@ -123,56 +232,151 @@ static bool nothing_waits(struct pst_node *node)
     return true;
 }
 
+static uint64_t deadline_ns(const struct hub *hub)
+{
+    uint64_t first_ns = pst_proxy_deadline_ns(hub->proxy);
+    if (!hub->peers)
+        return first_ns;
+    uint64_t outcome_ns = pst_outcome_deadline_ns(hub->outcome);
+    uint64_t fabric_ns = pst_fabric_deadline_ns(pst_peers_fabric(hub->peers));
+    if (outcome_ns < first_ns)
+        first_ns = outcome_ns;
+    return fabric_ns < first_ns ? fabric_ns : first_ns;
+}
+
+static void sleep_until(struct hub *hub, uint64_t until_ns)
+{
+    struct pst_fabric *fabric = hub->peers ? pst_peers_fabric(hub->peers) : NULL;
+    uint64_t timeout_ns = PST_DOORBELL_FOREVER;
+    if (until_ns != PST_DEADLINE_NONE) {
+        uint64_t now_ns = pst_monotonic_ns();
+        timeout_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    }
+    int woken =
+        pst_doorbell_wait(&hub->node->hub_bell, timeout_ns, fabric ? pst_fabric_fd(fabric) : -1);
+    assert(woken >= 0);
+}
+
 static void wait_for_work(struct hub *hub, struct pst_idle *idle)
 {
+    struct pst_fabric *fabric = hub->peers ? pst_peers_fabric(hub->peers) : NULL;
     if (!pst_idle(idle))
         return;
-    struct pst_doorbell *bell = &hub->node->hub_bell;
-    pst_doorbell_announce(bell);
-    if (!nothing_waits(hub->node)) {
-        pst_doorbell_cancel(bell);
+    pst_doorbell_announce(&hub->node->hub_bell);
+    if (fabric)
+        pst_fabric_announce(fabric);
+    if (nothing_waits(hub->node) && (!fabric || pst_fabric_is_quiet(fabric)))
+        sleep_until(hub, deadline_ns(hub));
+    else
+        pst_doorbell_cancel(&hub->node->hub_bell);
+    if (fabric)
+        pst_fabric_cancel(fabric);
+}
+
+static void show_status(struct hub *hub)
+{
+    struct pst_node *node = hub->node;
+    uint64_t now_ns = pst_monotonic_ns();
+    if (!hub->peers || now_ns < hub->status_due_ns ||
+        pthread_mutex_trylock(&node->status_lock) != 0)
         return;
+    struct pst_fabric_counters counters = pst_fabric_counters(pst_peers_fabric(hub->peers), 0);
+    hub->status_due_ns = now_ns + STATUS_NS;
+    node->status.signals_sent = counters.signals_sent;
+    node->status.signals_received = counters.signals_received;
+    node->status.signals_refused = pst_peers_refused(hub->peers);
+    node->status.rings_full = counters.full;
+    node->status.nodes_failed = hub->nodes_failed;
+    node->status.in_doubt = pst_outcome_in_doubt(hub->outcome);
+    pthread_mutex_unlock(&node->status_lock);
+}
+
+static void give_up_peers(struct hub *hub)
+{
+    pthread_mutex_lock(&hub->node->status_lock);
+    hub->node->status.is_broken = true;
+    pthread_mutex_unlock(&hub->node->status_lock);
+    pst_peers_close(hub->peers);
+    hub->peers = NULL;
+    pst_doorbell_ring(&hub->node->client.bell);
+}
+
+static bool poll_peers(struct hub *hub)
+{
+    int worked = hub->peers ? pst_peers_poll(hub->peers) : 0;
+    if (worked < 0)
+        give_up_peers(hub);
+    return worked > 0;
+}
+
+static void keep_time(struct hub *hub)
+{
+    struct pst_event event = {.type = PST_EVENT_TIMER};
+    if (pst_monotonic_ns() >= pst_proxy_deadline_ns(hub->proxy))
+        step_proxy(hub, &event);
+    if (hub->outcome && pst_monotonic_ns() >= pst_outcome_deadline_ns(hub->outcome))
+        step_outcome(hub, &event);
+}
+
+static void run(struct hub *hub)
+{
+    struct pst_worker *worker = &hub->node->hub;
+    struct pst_idle idle = {0};
+    while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
+        bool worked = drain_all(hub) | poll_peers(hub);
+        keep_time(hub);
+        show_status(hub);
+        if (worked)
+            pst_idle_reset(&idle);
+        else
+            wait_for_work(hub, &idle);
     }
-    uint64_t deadline_ns = pst_proxy_deadline_ns(hub->proxy);
-    uint64_t timeout_ns = PST_DOORBELL_FOREVER;
-    if (deadline_ns != PST_DEADLINE_NONE) {
-        uint64_t now_ns = pst_monotonic_ns();
-        timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+}
+
+static int open_peers(struct hub *hub)
+{
+    const struct pst_node_config *config = &hub->node->config;
+    const struct pst_peers_handlers handlers = {
+        .on_signal = on_peer_signal, .on_change = on_peer_change, .context = hub};
+    struct pst_set own = {{0}};
+    if (!config->cluster)
+        return 0;
+    hub->outcome = calloc(1, sizeof(*hub->outcome));
+    if (!hub->outcome)
+        return -ENOMEM;
+    pst_set_add(&own, config->node - 1);
+    pst_outcome_init(hub->outcome, config->node, &own, &config->timeouts);
+    return pst_peers_open(config, hub->node->incarnation, &handlers, &hub->peers);
+}
+
+static int open_hub(struct hub *hub)
+{
+    const struct pst_node_config *config = &hub->node->config;
+    pst_ref self_ref = pst_ref_make(config->node, PST_BLOCK_PROXY, 0);
+    int error = pst_place_pin(config->plan->hub.cpu);
+    if (error < 0) {
+        pst_log(PST_LOG_ERROR, "the hub cannot be pinned to CPU %u: %s", config->plan->hub.cpu,
+                pst_error_text(error));
+        return error;
     }
-    int woken = pst_doorbell_wait(bell, timeout_ns, -1);
-    assert(woken >= 0);
+    hub->proxy = calloc(1, sizeof(*hub->proxy));
+    if (!hub->proxy)
+        return -ENOMEM;
+    pst_proxy_init(hub->proxy, self_ref, self_ref, config->plan->ldms, config->sources_count,
+                   &config->timeouts);
+    return open_peers(hub);
 }
 
 void *hub_run(void *argument)
 {
     struct pst_worker *worker = argument;
-    const struct pst_node_config *config = &worker->node->config;
-    struct hub hub = {.node = worker->node, .proxy = calloc(1, sizeof(*hub.proxy))};
-    struct pst_idle idle = {0};
-    int error = hub.proxy ? pst_place_pin(config->plan->hub.cpu) : -ENOMEM;
-    if (error < 0) {
-        pst_log(PST_LOG_ERROR, "the hub cannot be pinned to CPU %u: %s", config->plan->hub.cpu,
-                pst_error_text(error));
-        goto out;
-    }
-    pst_ref self_ref = pst_ref_make(config->node, PST_BLOCK_PROXY, 0);
-    pst_proxy_init(hub.proxy, self_ref, self_ref, config->plan->ldms, config->sources_count,
-                   &config->timeouts);
-    atomic_store(&worker->ready, 0);
-    while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
-        bool worked = drain_all(&hub);
-        if (pst_monotonic_ns() >= pst_proxy_deadline_ns(hub.proxy)) {
-            struct pst_event event = {.type = PST_EVENT_TIMER};
-            step(&hub, &event);
-        }
-        if (worked)
-            pst_idle_reset(&idle);
-        else
-            wait_for_work(&hub, &idle);
-    }
-out:
+    struct hub hub = {.node = worker->node};
+    int error = open_hub(&hub);
+    atomic_store(&worker->ready, error);
+    if (error == 0)
+        run(&hub);
+    pst_peers_close(hub.peers);
+    free(hub.outcome);
     free(hub.proxy);
-    if (error < 0)
-        atomic_store(&worker->ready, error);
     return NULL;
 }

@@ -43,6 +43,16 @@ static void begin_work(struct ldm *ldm, const struct pst_work *work)
     pst_pipeline_start(ldm->pipeline, work);
 }
 
+/* For who asks after the node's state. */
+static void show_state(struct ldm *ldm)
+{
+    const struct pst_participant *participant = &ldm->block.participant;
+    bool idle = participant->state == PST_PARTICIPANT_IDLE;
+    atomic_store_explicit(&ldm->thread->state, participant->state, memory_order_relaxed);
+    atomic_store_explicit(&ldm->thread->backup, idle ? 0 : participant->backup,
+                          memory_order_relaxed);
+}
+
 static void step(struct ldm *ldm, struct pst_event *event)
 {
     event->now_ns = pst_monotonic_ns();
@@ -53,6 +63,18 @@ static void step(struct ldm *ldm, struct pst_event *event)
         pst_send_each(&ldm->actions.sends[i], send_to_hub, ldm);
     for (uint32_t i = 0; i < ldm->actions.works_count; i++)
         begin_work(ldm, &ldm->actions.works[i]);
+    show_state(ldm);
+}
+
+static struct pst_event event_of(const struct pst_signal *signal)
+{
+    if (signal->gsn != PST_NODE_JOINED_ORD && signal->gsn != PST_NODE_FAILED_ORD)
+        return (struct pst_event){.type = PST_EVENT_SIGNAL, .signal = signal};
+    const struct pst_node_change *change = &signal->payload.node_change;
+    bool joined = signal->gsn == PST_NODE_JOINED_ORD;
+    return (struct pst_event){.type = joined ? PST_EVENT_NODE_JOINED : PST_EVENT_NODE_FAILED,
+                              .node = change->node,
+                              .multithreaded = change->ldms > 1};
 }
 
 static bool take_signals(struct ldm *ldm)
@@ -60,7 +82,7 @@ static bool take_signals(struct ldm *ldm)
     struct pst_signal signals[PST_CHANNEL_BURST];
     uint32_t count = pst_channel_from_hub(&ldm->thread->worker.channel, signals);
     for (uint32_t i = 0; i < count; i++) {
-        struct pst_event event = {.type = PST_EVENT_SIGNAL, .signal = &signals[i]};
+        struct pst_event event = event_of(&signals[i]);
         step(ldm, &event);
     }
     return count > 0;
@@ -112,6 +134,8 @@ static bool keep_time(struct ldm *ldm)
     ldm->progress_due_ns = now_ns + ldm->node->config.timeouts.progress_ns;
     struct pst_event event = {.type = PST_EVENT_PROGRESS,
                               .progress = pst_pipeline_sums(ldm->pipeline)};
+    atomic_store_explicit(&ldm->thread->source_bytes, event.progress.source_bytes,
+                          memory_order_relaxed);
     step(ldm, &event);
     return true;
 }

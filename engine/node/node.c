@@ -15,6 +15,7 @@
 #include "engine/base/log.h"
 #include "engine/base/thread.h"
 #include "engine/node/node_internal.h"
+#include "engine/protocol/participant.h"
 #include "io/durable.h"
 
 bool worker_is_idle(const struct pst_worker *worker)
@@ -133,7 +134,8 @@ static int start_workers(struct pst_node *node)
     for (uint32_t i = 0; i < node->config.plan->ldms; i++) {
         struct pst_ldm_thread *ldm = &node->ldms[i];
         ldm->instance = i + 1;
-        int error = start_worker(node, &ldm->worker, i == 0 ? PST_RING_SIGNALS : 64, ldm_run);
+        bool is_large = i == 0 || node->config.cluster; /* nodes may fail all at once */
+        int error = start_worker(node, &ldm->worker, is_large ? PST_RING_SIGNALS : 64, ldm_run);
         if (error < 0)
             return error;
     }
@@ -159,7 +161,8 @@ static int start_workers(struct pst_node *node)
     int error = start_worker(node, &node->archive, PST_RING_SIGNALS, archive_run);
     if (error < 0)
         return error;
-    error = pst_channel_open(&node->client, &node->hub_bell, 64, node->incarnation);
+    error = pst_channel_open(&node->client, &node->hub_bell,
+                             node->config.cluster ? PST_RING_SIGNALS : 64, node->incarnation);
     if (error < 0)
         return error;
     /* Last: it looks into all channels. Its own is not used. */
@@ -189,9 +192,27 @@ static void free_node(struct pst_node *node)
     pst_channel_close(&node->hub.channel);
     pst_doorbell_close(&node->hub_bell);
     close_directory(node);
+    pthread_mutex_destroy(&node->status_lock);
     free(node->sources);
     free(node->ldms);
     free(node);
+}
+
+void pst_node_status(struct pst_node *node, struct pst_node_status *status)
+{
+    pthread_mutex_lock(&node->status_lock);
+    *status = node->status;
+    pthread_mutex_unlock(&node->status_lock);
+    status->incarnation = node->incarnation;
+    status->ldms_count = node->config.plan->ldms;
+    for (uint32_t i = 0; i < status->ldms_count; i++) {
+        struct pst_ldm_thread *ldm = &node->ldms[i];
+        uint32_t state = atomic_load_explicit(&ldm->state, memory_order_relaxed);
+        status->ldms[i].state = pst_participant_state_name((enum pst_participant_state)state);
+        status->ldms[i].backup = atomic_load_explicit(&ldm->backup, memory_order_relaxed);
+        status->ldms[i].source_bytes =
+            atomic_load_explicit(&ldm->source_bytes, memory_order_relaxed);
+    }
 }
 
 int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
@@ -200,6 +221,7 @@ int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
     if (!made)
         return -ENOMEM;
     made->config = *config;
+    pthread_mutex_init(&made->status_lock, NULL);
     pst_unreadable_init(&made->unreadable);
     made->ldms = calloc(config->plan->ldms, sizeof(*made->ldms));
     made->sources = calloc(config->sources_count, sizeof(*made->sources));
@@ -229,6 +251,7 @@ int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
 err_after_directory:
     close_directory(made);
 err_after_alloc:
+    pthread_mutex_destroy(&made->status_lock);
     free(made->sources);
     free(made->ldms);
     free(made);

@@ -15,12 +15,21 @@
 struct pst_io_fault;
 struct pst_node;
 
+/* How a node finds the others. */
+struct pst_cluster_config {
+    const char *name;             /* the same everywhere */
+    const char *fabric_directory; /* of the shm fabric: net/fabric.h */
+    uint64_t failure_ns;          /* how long another node may be silent; 0: the default */
+    struct pst_set expected;      /* without one of these (ids - 1) a backup has to be told so */
+};
+
 /* Borrowed until pst_node_stop(), with what it points to. */
 struct pst_node_config {
-    uint32_t node;                     /* id, 1…PST_NODES_MAX */
-    const char *directory;             /* of the backups; created if its parent exists */
-    struct pst_source *const *sources; /* in name order, instance = index */
-    const char *const *specs;          /* of the sources, for the manifest */
+    uint32_t node;                            /* id, 1…PST_NODES_MAX */
+    const struct pst_cluster_config *cluster; /* NULL: a node alone */
+    const char *directory;                    /* of the backups; created if its parent exists */
+    struct pst_source *const *sources;        /* in name order, instance = index */
+    const char *const *specs;                 /* of the sources, for the manifest */
     uint32_t sources_count;
     const struct pst_topology *topology;
     const struct pst_plan *plan; /* who runs where */
@@ -49,6 +58,26 @@ struct pst_ldm_report {
     uint32_t cpu;
 };
 
+struct pst_ldm_status {
+    const char *state; /* static */
+    uint64_t backup;   /* first 8 bytes of its uid; 0: none */
+    uint64_t source_bytes;
+};
+
+/* Some milliseconds old. */
+struct pst_node_status {
+    uint64_t incarnation;
+    uint64_t signals_sent; /* to other nodes */
+    uint64_t signals_received;
+    uint64_t signals_refused; /* in another's name, malformed, or to nobody */
+    uint64_t rings_full;      /* sends that had to wait */
+    uint64_t nodes_failed;
+    uint32_t in_doubt; /* backups that wait for what other nodes know */
+    bool is_broken;    /* the fabric is, and the node is no use any more */
+    uint32_t ldms_count;
+    struct pst_ldm_status ldms[PST_LDMS_MAX];
+};
+
 /*
  * Starts all threads and waits until each is ready. -PST_E_BUSY: another process backs up into the
  * directory; other errors as of the system, already logged with what to do. On error nothing runs.
@@ -57,6 +86,9 @@ PST_MUST_USE int pst_node_start(const struct pst_node_config *config, struct pst
 
 /* Orderly: no backup may be running. reports (may be NULL): room for plan->ldms. */
 void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports);
+
+/* Any thread. */
+void pst_node_status(struct pst_node *node, struct pst_node_status *status);
 
 /* The client's channel: the caller is CLIENT instance 0 of the node, on one thread. */
 struct pst_channel *pst_node_client(struct pst_node *node);

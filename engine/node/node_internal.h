@@ -28,6 +28,9 @@ struct pst_ldm_thread {
     struct pst_worker worker;
     uint32_t instance;
     struct pst_ldm_report report; /* the LDM's until it has ended */
+    _Atomic uint32_t state;       /* enum pst_participant_state */
+    _Atomic uint64_t backup;      /* in work; 0: none */
+    _Atomic uint64_t source_bytes;
 };
 
 struct pst_slot {
@@ -56,6 +59,8 @@ struct pst_node {
     struct pst_worker archive;
     struct pst_channel client;
     struct pst_unreadable unreadable;
+    pthread_mutex_t status_lock;
+    struct pst_node_status status; /* the hub's part of it */
 };
 
 /* Signals waiting from the hub in a channel? The sleeper's last look. */

@@ -52,7 +52,8 @@ uint16_t pst_gsn_payload_bytes(uint32_t gsn)
     X(PST_ARCHIVE_SWEEP_REQ)                                                                       \
     X(PST_ARCHIVE_OUTCOME_REQ)                                                                     \
     X(PST_ARCHIVE_SETTLE_REQ)                                                                      \
-    X(PST_RESOLVE_REQ)
+    X(PST_RESOLVE_REQ)                                                                             \
+    X(PST_BLOB_REQ)
 
 uint16_t pst_gsn_answered(uint32_t gsn)
 {

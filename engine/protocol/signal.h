@@ -190,7 +190,14 @@ static inline struct pst_set pst_set_first(uint32_t count)
     X(ARCHIVE_SETTLE_REF, 90, pst_ref_payload)                                                     \
     X(RESOLVE_REQ, 91, pst_outcome)                                                                \
     X(RESOLVE_CONF, 92, pst_order)                                                                 \
-    X(RESOLVE_REF, 93, pst_ref_payload)
+    X(RESOLVE_REF, 93, pst_ref_payload)                                                            \
+    /* archives, of manifests; and a hub to its own threads */                                     \
+    X(BLOB_REQ, 94, pst_blob)                                                                      \
+    X(BLOB_CONF, 95, pst_blob)                                                                     \
+    X(BLOB_REF, 96, pst_ref_payload)                                                               \
+    X(BLOB_DATA_REP, 97, pst_blob_data)                                                            \
+    X(NODE_JOINED_ORD, 98, pst_node_change)                                                        \
+    X(NODE_FAILED_ORD, 99, pst_node_change)
 
 enum pst_gsn {
 #define X(name, number, payload) PST_##name = number,
@@ -198,7 +205,7 @@ enum pst_gsn {
 #undef X
 };
 
-#define PST_GSN_MAX 93u
+#define PST_GSN_MAX 99u
 
 /* The answers to a REQ. */
 #define PST_CONF_OF(req) ((uint16_t)((req) + 1))
@@ -206,6 +213,7 @@ enum pst_gsn {
 
 enum pst_backup_flags {
     PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */
+    PST_BACKUP_ALLOW_MISSING = 2,   /* of those nodes that are there, be it not all */
 };
 
 /* What a backup did so far, or one part, one fragment, one node of it. */
@@ -379,6 +387,32 @@ struct pst_doubt_rep {
     struct pst_set nodes; /* its participants, by id - 1 */
 };
 
+/* A piece of a cluster manifest, which is known by its digest: asked for, or what was sent of it.
+ */
+struct pst_blob {
+    pst_ref master_ref; /* of its backup */
+    uint32_t number;
+    uint64_t file_bytes; /* of the whole */
+    uint64_t offset;     /* REQ: from where on; CONF: how far it was sent */
+    uint8_t digest[16];
+};
+
+#define PST_BLOB_DATA_BYTES 64u
+
+struct pst_blob_data {
+    pst_ref master_ref;
+    uint32_t bytes; /* of data in use */
+    uint64_t offset;
+    uint8_t data[PST_BLOB_DATA_BYTES];
+};
+
+/* Another node has come or gone. */
+struct pst_node_change {
+    uint32_t node;
+    uint32_t ldms; /* of it; more than one have a proxy */
+    uint64_t incarnation;
+};
+
 union pst_payload {
     uint8_t bytes[PST_SIGNAL_PAYLOAD_BYTES];
     struct pst_order order;
@@ -399,6 +433,9 @@ union pst_payload {
     struct pst_archive_item archive_item;
     struct pst_outcome outcome;
     struct pst_doubt_rep doubt;
+    struct pst_blob blob;
+    struct pst_blob_data blob_data;
+    struct pst_node_change node_change;
 };
 
 struct pst_signal {

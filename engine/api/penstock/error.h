@@ -28,6 +28,7 @@
     X(PST_E_BACKUP_FAILURE, 1323, PST_FINAL, "aborted because a participant failed")               \
     X(PST_E_FILE, 1325, PST_FINAL, "a backup file could not be written")                           \
     X(PST_E_NODE_FAILED, 1326, PST_RETRY, "a node failed")                                         \
+    X(PST_E_NODE_MISSING, 1327, PST_RETRY, "a node of the cluster is missing")                     \
     X(PST_E_SCAN, 1328, PST_FINAL, "a source could not be read")                                   \
     X(PST_E_VERSION, 1329, PST_FINAL, "the nodes speak different protocol versions")               \
     X(PST_E_CLEANING, 1331, PST_RETRY, "an earlier backup is still being cleaned up")              \

@@ -229,6 +229,18 @@ static const struct field payload_fields[] = {
     FIELD(pst_doubt_rep, number),
     FIELD(pst_doubt_rep, uid),
     FIELD(pst_doubt_rep, nodes),
+    FIELD(pst_blob, master_ref),
+    FIELD(pst_blob, number),
+    FIELD(pst_blob, file_bytes),
+    FIELD(pst_blob, offset),
+    FIELD(pst_blob, digest),
+    FIELD(pst_blob_data, master_ref),
+    FIELD(pst_blob_data, bytes),
+    FIELD(pst_blob_data, offset),
+    FIELD(pst_blob_data, data),
+    FIELD(pst_node_change, node),
+    FIELD(pst_node_change, ldms),
+    FIELD(pst_node_change, incarnation),
 };
 #define PAYLOAD_FIELDS (sizeof(payload_fields) / sizeof(payload_fields[0]))
 

@@ -1,0 +1,149 @@
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/format/names.h"
+#include "engine/node/archive_internal.h"
+#include "io/durable.h"
+
+static void ask(struct archive_thread *thread, struct pst_blob_fetch *fetch)
+{
+    fetch->question.sequence = ++thread->fetch_sequence;
+    fetch->deadline_ns = pst_monotonic_ns() + thread->worker->node->config.timeouts.ldm_ns;
+    pst_channel_to_hub(&thread->worker->channel, &fetch->question);
+}
+
+int archive_fetch(struct archive_thread *thread, const struct pst_signal *request, uint32_t node,
+                  uint32_t number, uint64_t file_bytes, const uint8_t digest[16])
+{
+    for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++) {
+        struct pst_blob_fetch *fetch = &thread->fetches[i];
+        if (fetch->request.gsn != 0)
+            continue;
+        int error = pst_blob_fetch_begin(fetch, request, node, number, file_bytes, digest);
+        if (error == 0)
+            ask(thread, fetch);
+        return error;
+    }
+    return -PST_E_NO_RESOURCES;
+}
+
+static void end(struct archive_thread *thread, struct pst_blob_fetch *fetch, int error)
+{
+    const struct pst_blob *wanted = &fetch->question.payload.blob;
+    if (error < 0)
+        pst_log(PST_LOG_ERROR, "%s: cannot be had from node %u: %s",
+                pst_name_cluster_manifest(wanted->number).text,
+                pst_ref_node(fetch->question.receiver_ref), pst_error_text(error));
+    archive_fetched(thread, &fetch->request, error, wanted->number, fetch->bytes,
+                    wanted->file_bytes);
+    pst_blob_fetch_end(fetch);
+}
+
+/* The manifest as it is on this node's disk, into thread->served. */
+static int load(struct archive_thread *thread, const struct pst_blob *wanted)
+{
+    struct archive_served *served = &thread->served;
+    if (served->number == wanted->number &&
+        memcmp(served->digest, wanted->digest, sizeof(served->digest)) == 0)
+        return 0;
+    free(served->bytes);
+    memset(served, 0, sizeof(*served));
+    int fd = openat(thread->archive->directory_fd, pst_name_backup(wanted->number).text,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = pst_small_file_read(fd, pst_name_cluster_manifest(wanted->number).text,
+                                    PST_MANIFEST_BYTES_MAX, &served->bytes, &served->size);
+    close(fd);
+    if (error < 0) {
+        served->bytes = NULL;
+        return error;
+    }
+    served->number = wanted->number; /* who wanted it checks that it has that digest */
+    memcpy(served->digest, wanted->digest, sizeof(served->digest));
+    return 0;
+}
+
+/* The hub always drains its ring, whoever is slow beyond it. */
+static void send_piece(void *context, const struct pst_signal *signal)
+{
+    struct archive_thread *thread = context;
+    while (pst_signal_ring_room(thread->worker->channel.to_hub) <= PST_REQUESTS_UNANSWERED_MAX)
+        sched_yield();
+    pst_channel_to_hub(&thread->worker->channel, signal);
+}
+
+static void serve(struct archive_thread *thread, const struct pst_signal *request)
+{
+    int error = load(thread, &request->payload.blob);
+    if (error == 0)
+        error = pst_blob_serve(request, request->receiver_ref, thread->served.bytes,
+                               thread->served.size, send_piece, thread);
+    if (error == 0)
+        return;
+    struct pst_signal ref = {0};
+    archive_answer(thread, request, error, &ref);
+}
+
+void archive_fetch_take(struct archive_thread *thread, const struct pst_signal *signal)
+{
+    if (signal->gsn == PST_BLOB_REQ) {
+        serve(thread, signal);
+        return;
+    }
+    for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++) {
+        struct pst_blob_fetch *fetch = &thread->fetches[i];
+        if (!pst_blob_fetch_expects(fetch, signal))
+            continue;
+        int rc = pst_blob_fetch_take(fetch, signal);
+        if (rc == 1)
+            ask(thread, fetch);
+        else if (rc != 0)
+            end(thread, fetch, rc < 0 ? rc : 0);
+        return;
+    }
+}
+
+void archive_fetch_lose(struct archive_thread *thread, uint32_t node)
+{
+    for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++) {
+        struct pst_blob_fetch *fetch = &thread->fetches[i];
+        if (fetch->request.gsn != 0 && pst_ref_node(fetch->question.receiver_ref) == node)
+            end(thread, fetch, -PST_E_NODE_FAILED);
+    }
+}
+
+uint64_t archive_fetch_deadline_ns(const struct archive_thread *thread)
+{
+    uint64_t deadline_ns = PST_DEADLINE_NONE;
+    for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++) {
+        const struct pst_blob_fetch *fetch = &thread->fetches[i];
+        if (fetch->request.gsn != 0 && fetch->deadline_ns < deadline_ns)
+            deadline_ns = fetch->deadline_ns;
+    }
+    return deadline_ns;
+}
+
+void archive_fetch_time(struct archive_thread *thread)
+{
+    uint64_t now_ns = pst_monotonic_ns();
+    for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++) {
+        struct pst_blob_fetch *fetch = &thread->fetches[i];
+        if (fetch->request.gsn != 0 && now_ns >= fetch->deadline_ns)
+            end(thread, fetch, -PST_E_TIMEOUT);
+    }
+}
+
+void archive_fetch_close(struct archive_thread *thread)
+{
+    for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++)
+        pst_blob_fetch_end(&thread->fetches[i]);
+    free(thread->served.bytes);
+}

@@ -1,0 +1,53 @@
+/*
+ * Private to the archive thread: archive_thread.c serves what is asked of it, archive_fetch.c moves
+ * cluster manifests between nodes.
+ */
+#ifndef PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
+#define PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
+
+#include "engine/node/archive.h"
+#include "engine/node/blob.h"
+#include "engine/node/node_internal.h"
+#include "engine/protocol/outcome.h"
+
+/* One for the backup in work, one for each that is in doubt. */
+#define ARCHIVE_FETCHES_MAX (PST_DOUBTS_MAX + 1)
+
+/* The cluster manifest that was asked for last; whoever wants one asks again and again. */
+struct archive_served {
+    uint32_t number; /* 0: none */
+    uint8_t digest[16];
+    char *bytes;
+    size_t size;
+};
+
+struct archive_thread {
+    struct pst_worker *worker;
+    struct pst_archive *archive;
+    struct pst_blob_fetch fetches[ARCHIVE_FETCHES_MAX];
+    uint32_t fetch_sequence;
+    struct archive_served served;
+};
+
+/* Answers a request: the CONF, filled in, for 0, or else the REF. */
+void archive_answer(struct archive_thread *thread, const struct pst_signal *request, int error,
+                    struct pst_signal *conf);
+
+/* Fetches a cluster manifest from a node on behalf of a request; archive_fetched follows unless
+ * there is an error. */
+PST_MUST_USE int archive_fetch(struct archive_thread *thread, const struct pst_signal *request,
+                               uint32_t node, uint32_t number, uint64_t file_bytes,
+                               const uint8_t digest[16]);
+
+/* The end of a fetch, error negative: the bytes are the caller's again when this returns. */
+void archive_fetched(struct archive_thread *thread, const struct pst_signal *request, int error,
+                     uint32_t number, const char *bytes, size_t size);
+
+/* A BLOB_… signal, the death of a node, the passing of time. */
+void archive_fetch_take(struct archive_thread *thread, const struct pst_signal *signal);
+void archive_fetch_lose(struct archive_thread *thread, uint32_t node);
+void archive_fetch_time(struct archive_thread *thread);
+uint64_t archive_fetch_deadline_ns(const struct archive_thread *thread);
+void archive_fetch_close(struct archive_thread *thread);
+
+#endif

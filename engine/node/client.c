@@ -1,0 +1,70 @@
+#include "engine/node/client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine/node/node_internal.h"
+
+int pst_client_fd(struct pst_node *node)
+{
+    return pst_doorbell_fd(&node->client.bell);
+}
+
+bool pst_client_may_sleep(struct pst_node *node)
+{
+    pst_doorbell_announce(&node->client.bell);
+    return pst_signal_ring_is_empty(node->client.to_peer);
+}
+
+uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals)
+{
+    pst_doorbell_cancel(&node->client.bell);
+    pst_doorbell_drain(&node->client.bell);
+    return pst_channel_from_hub(&node->client, signals);
+}
+
+int pst_client_identify(struct pst_client_request *request)
+{
+    if (getrandom(request->uid, sizeof(request->uid), 0) != (ssize_t)sizeof(request->uid) ||
+        getrandom(&request->request_id, sizeof(request->request_id), 0) !=
+            (ssize_t)sizeof(request->request_id))
+        return -EIO;
+    return 0;
+}
+
+static struct pst_signal to_master(const struct pst_node *node, uint32_t master_node, uint16_t gsn,
+                                   uint64_t backup)
+{
+    return (struct pst_signal){
+        .gsn = gsn,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(gsn),
+        .sender_ref = pst_ref_make(node->config.node, PST_BLOCK_CLIENT, 0),
+        .receiver_ref = pst_ref_make(master_node, PST_BLOCK_BACKUP, 1),
+        .backup = backup,
+    };
+}
+
+void pst_client_request_backup(struct pst_node *node, const struct pst_client_request *request)
+{
+    struct pst_signal signal =
+        to_master(node, request->master_node, PST_BACKUP_REQ, pst_uid_low(request->uid));
+    struct pst_backup_req *wanted = &signal.payload.backup_req;
+    signal.sequence = 1;
+    memcpy(wanted->uid, request->uid, sizeof(wanted->uid));
+    wanted->request_id = request->request_id;
+    wanted->number = request->number;
+    wanted->flags = request->flags;
+    pst_channel_to_hub(&node->client, &signal);
+}
+
+void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint64_t backup)
+{
+    struct pst_signal signal = to_master(node, master_node, PST_ABORT_BACKUP_ORD, backup);
+    signal.payload.abort.master_ref = signal.receiver_ref;
+    signal.payload.abort.request = PST_ABORT_CLIENT;
+    signal.payload.abort.error = PST_E_CLIENT_ABORT;
+    signal.payload.abort.where = signal.sender_ref;
+    pst_channel_to_hub(&node->client, &signal);
+}

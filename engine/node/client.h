@@ -1,0 +1,36 @@
+/*
+ * CLIENT instance 0 of a node: one thread, which may wait for other things besides. backup.h is for
+ * a client that does nothing else.
+ */
+#ifndef PST_ENGINE_NODE_CLIENT_H
+#define PST_ENGINE_NODE_CLIENT_H
+
+#include "engine/node/node.h"
+
+/* To poll for reading while asleep. The node's. */
+int pst_client_fd(struct pst_node *node);
+
+/* Announces a sleep: from now on signals make the fd readable. false: there are some already. */
+PST_MUST_USE bool pst_client_may_sleep(struct pst_node *node);
+
+/* Awake, whether it slept or not: up to PST_CHANNEL_BURST signals. */
+uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals);
+
+struct pst_client_request {
+    uint32_t master_node;
+    uint8_t uid[16];
+    uint64_t request_id;
+    uint32_t number; /* 0: the next free one */
+    uint32_t flags;  /* enum pst_backup_flags */
+};
+
+/* Chooses uid and request id at random. -EIO. */
+PST_MUST_USE int pst_client_identify(struct pst_client_request *request);
+
+/* Asks the master. BACKUP_CONF and an end follow, or BACKUP_REF. */
+void pst_client_request_backup(struct pst_node *node, const struct pst_client_request *request);
+
+/* backup: first 8 bytes of its uid. No answer but the backup's end. */
+void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint64_t backup);
+
+#endif

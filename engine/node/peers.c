@@ -1,0 +1,293 @@
+#include "engine/node/peers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/node/archive_internal.h"
+
+/* What may be under way to one node: pieces that its archive asked for, what it asked in doubt and
+ * what this one asks it, the trouble of each LDM, and requests and answers. */
+_Static_assert(ARCHIVE_FETCHES_MAX *(PST_BLOB_WINDOW + 1) + PST_DOUBTS_MAX + PST_QUERIES_MAX +
+                       PST_LDMS_MAX + PST_REQUESTS_UNANSWERED_MAX <=
+                   PST_OUTBOX_SIGNALS,
+               "the outbox of a node that lives can never be full");
+
+struct peer {
+    bool is_joined;            /* the machines think so */
+    const char *cut_off;       /* why it is to be failed in the next round; NULL: it is not */
+    struct pst_signal *outbox; /* PST_OUTBOX_SIGNALS, a ring; NULL: never needed */
+    uint32_t outbox_first;
+    uint32_t outbox_count;
+    struct pst_node_change change; /* what it joined with */
+};
+
+struct pst_peers {
+    const struct pst_node_config *config;
+    struct pst_peers_handlers handlers;
+    struct pst_fabric *fabric;
+    uint64_t refused;
+    bool is_expelled;
+    struct peer peers[PST_NODES_MAX + 1]; /* by id */
+};
+
+/* What the options of a HELLO say. */
+static void write_options(const struct pst_node_config *config, uint8_t *options)
+{
+    uint32_t ldms = config->plan->ldms;
+    memcpy(options, &ldms, sizeof(ldms));
+}
+
+int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
+                   const struct pst_peers_handlers *handlers, struct pst_peers **peers)
+{
+    char message[PST_MESSAGE_BYTES] = "";
+    struct pst_shm_config shm = {
+        .directory = config->cluster->fabric_directory,
+        .hello = {.node = config->node, .incarnation = incarnation},
+        .failure_ns = config->cluster->failure_ns,
+    };
+    struct pst_peers *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    made->config = config;
+    made->handlers = *handlers;
+    strncpy(shm.hello.cluster, config->cluster->name, sizeof(shm.hello.cluster) - 1);
+    write_options(config, shm.hello.options);
+    int error = pst_shm_fabric_open(&shm, &made->fabric, message, sizeof(message));
+    if (error < 0) {
+        pst_log(PST_LOG_ERROR, "cluster %s: cannot be joined: %s", config->cluster->name, message);
+        free(made);
+        return error;
+    }
+    *peers = made;
+    return 0;
+}
+
+static void empty_outbox(struct peer *peer)
+{
+    free(peer->outbox);
+    peer->outbox = NULL;
+    peer->outbox_first = 0;
+    peer->outbox_count = 0;
+}
+
+void pst_peers_close(struct pst_peers *peers)
+{
+    if (!peers)
+        return;
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++)
+        empty_outbox(&peers->peers[node]);
+    pst_fabric_close(peers->fabric);
+    free(peers);
+}
+
+static void fail(struct pst_peers *peers, uint32_t node, const char *reason)
+{
+    struct peer *peer = &peers->peers[node];
+    if (!peer->is_joined)
+        return;
+    pst_log(PST_LOG_WARNING, "node %u: gone: %s", node, reason);
+    peer->is_joined = false;
+    peer->cut_off = NULL;
+    empty_outbox(peer);
+    peers->handlers.on_change(peers->handlers.context, false, &peer->change);
+}
+
+void pst_peers_cut_off(struct pst_peers *peers, uint32_t node, const char *reason)
+{
+    if (!peers->peers[node].cut_off)
+        peers->peers[node].cut_off = reason;
+}
+
+static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
+{
+    struct peer *peer = &peers->peers[event->node];
+    uint32_t ldms;
+    memcpy(&ldms, event->options, sizeof(ldms));
+    fail(peers, event->node, "it is back under another incarnation");
+    if (ldms < 1 || ldms > PST_LDMS_MAX) {
+        pst_log(PST_LOG_ERROR, "node %u: not heard: it says that it has %u LDMs", event->node,
+                ldms);
+        return;
+    }
+    pst_log(PST_LOG_INFO, "node %u: joined, with %u LDM%s", event->node, ldms,
+            ldms == 1 ? "" : "s");
+    peer->change = (struct pst_node_change){
+        .node = event->node, .ldms = ldms, .incarnation = event->incarnation};
+    peer->cut_off = NULL;
+    peer->is_joined = true;
+    peers->handlers.on_change(peers->handlers.context, true, &peer->change);
+}
+
+/* Whether one node may send this to another's machine. What passes within a node never comes from
+ * elsewhere. */
+static bool is_sound(const struct pst_peers *peers, uint32_t from, const struct pst_signal *signal)
+{
+    pst_ref to = signal->receiver_ref;
+    if (pst_ref_node(signal->sender_ref) != from || pst_ref_node(to) != peers->config->node ||
+        signal->version != PST_SIGNAL_VERSION || signal->length == 0 ||
+        signal->length != pst_gsn_payload_bytes(signal->gsn))
+        return false;
+    switch (pst_ref_block(to)) {
+    case PST_BLOCK_CLIENT:
+    case PST_BLOCK_PROXY:
+        return pst_ref_instance(to) == 0 && signal->gsn <= PST_BACKUP_PROGRESS_REP;
+    case PST_BLOCK_BACKUP:
+        return pst_ref_instance(to) == 1 && signal->gsn <= PST_BACKUP_PROGRESS_REP;
+    case PST_BLOCK_ARCHIVE:
+        return signal->gsn >= PST_BLOB_REQ && signal->gsn <= PST_BLOB_DATA_REP &&
+               pst_ref_block(signal->sender_ref) == PST_BLOCK_ARCHIVE;
+    case PST_BLOCK_OUTCOME:
+        return signal->gsn >= PST_OUTCOME_REQ && signal->gsn <= PST_OUTCOME_REF;
+    default:
+        return false;
+    }
+}
+
+static bool is_heard(const struct peer *peer)
+{
+    return peer->is_joined && !peer->cut_off;
+}
+
+static void take_burst(struct pst_peers *peers, const struct pst_fabric_event *event)
+{
+    /* The fabric's memory is its own again with the next call, and an answer is one. */
+    struct pst_signal signals[PST_FABRIC_BURST];
+    uint32_t count = event->signals_count;
+    assert(count <= PST_FABRIC_BURST);
+    memcpy(signals, event->signals, count * sizeof(signals[0]));
+    uint32_t node = event->node;
+    for (uint32_t i = 0; i < count && is_heard(&peers->peers[node]); i++) {
+        if (is_sound(peers, node, &signals[i]))
+            peers->handlers.on_signal(peers->handlers.context, &signals[i]);
+        else
+            peers->refused++;
+    }
+}
+
+static void take(struct pst_peers *peers, const struct pst_fabric_event *event)
+{
+    switch (event->type) {
+    case PST_FABRIC_SIGNALS:
+        take_burst(peers, event);
+        break;
+    case PST_FABRIC_JOINED:
+        join(peers, event);
+        break;
+    case PST_FABRIC_FAILED: {
+        char reason[PST_MESSAGE_BYTES];
+        strncpy(reason, event->reason ? event->reason : pst_fabric_failure_text(event->failure),
+                sizeof(reason) - 1);
+        reason[sizeof(reason) - 1] = '\0';
+        fail(peers, event->node, reason);
+        break;
+    }
+    case PST_FABRIC_EXPELLED:
+        pst_log(PST_LOG_WARNING, "node %u holds this node for dead: %s; it joins anew", event->node,
+                event->reason ? event->reason : pst_fabric_failure_text(event->failure));
+        peers->is_expelled = true;
+        break;
+    }
+}
+
+/* true: something was sent. */
+static bool flush(struct pst_peers *peers, uint32_t node)
+{
+    struct peer *peer = &peers->peers[node];
+    bool sent = false;
+    while (peer->outbox_count > 0 &&
+           pst_fabric_send(peers->fabric, node, &peer->outbox[peer->outbox_first]) == 0) {
+        peer->outbox_first = (peer->outbox_first + 1) % PST_OUTBOX_SIGNALS;
+        peer->outbox_count--;
+        sent = true;
+    }
+    return sent;
+}
+
+static int rejoin(struct pst_peers *peers)
+{
+    uint64_t incarnation;
+    peers->is_expelled = false;
+    if (getrandom(&incarnation, sizeof(incarnation), 0) != (ssize_t)sizeof(incarnation))
+        return -EIO;
+    return pst_fabric_rejoin(peers->fabric, incarnation);
+}
+
+static int break_down(struct pst_peers *peers, int error)
+{
+    pst_log(PST_LOG_ERROR, "the fabric is broken: %s", pst_error_text(error));
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++)
+        fail(peers, node, "the fabric is broken");
+    return error;
+}
+
+int pst_peers_poll(struct pst_peers *peers)
+{
+    struct pst_fabric_event event;
+    int worked = 0;
+    int rc;
+    while ((rc = pst_fabric_poll(peers->fabric, pst_monotonic_ns(), &event)) > 0) {
+        take(peers, &event);
+        worked = 1;
+    }
+    if (rc == 0 && peers->is_expelled)
+        rc = rejoin(peers);
+    if (rc < 0)
+        return break_down(peers, rc);
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        worked |= flush(peers, node);
+        if (peers->peers[node].cut_off)
+            fail(peers, node, peers->peers[node].cut_off);
+    }
+    return worked;
+}
+
+static void put_by(struct pst_peers *peers, uint32_t node, const struct pst_signal *signal)
+{
+    struct peer *peer = &peers->peers[node];
+    if (!peer->outbox)
+        peer->outbox = calloc(PST_OUTBOX_SIGNALS, sizeof(*peer->outbox));
+    if (!peer->outbox || peer->outbox_count == PST_OUTBOX_SIGNALS) {
+        pst_peers_cut_off(peers, node, "it reads too little of what it is sent");
+        return;
+    }
+    peer->outbox[(peer->outbox_first + peer->outbox_count++) % PST_OUTBOX_SIGNALS] = *signal;
+}
+
+void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal)
+{
+    uint32_t node = pst_ref_node(signal->receiver_ref);
+    assert(node <= PST_NODES_MAX && node != peers->config->node);
+    struct peer *peer = &peers->peers[node];
+    if (!is_heard(peer))
+        return;
+    int error = peer->outbox_count > 0 ? -EAGAIN : pst_fabric_send(peers->fabric, node, signal);
+    if (error == -EAGAIN && signal->gsn != PST_BACKUP_PROGRESS_REP)
+        put_by(peers, node, signal); /* a report is followed by a newer one */
+}
+
+struct pst_set pst_peers_live(const struct pst_peers *peers)
+{
+    struct pst_set live = {{0}};
+    pst_set_add(&live, peers->config->node - 1);
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        if (peers->peers[node].is_joined)
+            pst_set_add(&live, node - 1);
+    }
+    return live;
+}
+
+struct pst_fabric *pst_peers_fabric(struct pst_peers *peers)
+{
+    return peers->fabric;
+}
+
+uint64_t pst_peers_refused(const struct pst_peers *peers)
+{
+    return peers->refused;
+}

@@ -1,0 +1,52 @@
+/*
+ * The other nodes of the cluster, as the hub sees them: what comes from them and what goes to them.
+ *
+ * A signal that its ring has no room for waits here, in order, until there is; PST_OUTBOX_SIGNALS
+ * at most for each node. A node that reads so little, or sends what no node sends, is cut off: for
+ * this node it has failed, and it is not heard before it joins anew.
+ *
+ * The hub's thread alone.
+ */
+#ifndef PST_ENGINE_NODE_PEERS_H
+#define PST_ENGINE_NODE_PEERS_H
+
+#include "engine/node/node.h"
+#include "net/fabric.h"
+
+struct pst_peers;
+
+struct pst_peers_handlers {
+    /* From a node that has joined, in its own name, to a machine of this one. */
+    void (*on_signal)(void *context, const struct pst_signal *signal);
+    /* change: who has come or gone. Strictly in turns for each node. */
+    void (*on_change)(void *context, bool joined, const struct pst_node_change *change);
+    void *context;
+};
+
+/* Joins the cluster that config->cluster names. -errno, having said why. */
+PST_MUST_USE int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
+                                const struct pst_peers_handlers *handlers,
+                                struct pst_peers **peers);
+
+/* Leaves it. Nothing for NULL. */
+void pst_peers_close(struct pst_peers *peers);
+
+/* Hands over what has come, and sends what waited. 1: there was something; 0; or -errno: the fabric
+ * is broken, every node has failed, and the peers are to be closed. */
+PST_MUST_USE int pst_peers_poll(struct pst_peers *peers);
+
+/* To a machine of another node. One that is not there gets nothing: its failure is told. */
+void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal);
+
+/* A node has done what a sound one does not: it fails with the next poll. reason: static. */
+void pst_peers_cut_off(struct pst_peers *peers, uint32_t node, const char *reason);
+
+/* The nodes that live, this one included, by id - 1. */
+struct pst_set pst_peers_live(const struct pst_peers *peers);
+
+struct pst_fabric *pst_peers_fabric(struct pst_peers *peers);
+
+/* Signals that were dropped, since the start: in another's name, malformed, or to nobody. */
+uint64_t pst_peers_refused(const struct pst_peers *peers);
+
+#endif
