@@ -11,7 +11,6 @@
  * any. At the end the program restores the rows into another table and compares that with what
  * transfers 1 … n make, n being the last one before the cut.
  */
-#define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include <errno.h>
 #include <penstock/penstock.h>
 #include <pthread.h>
@@ -19,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PAGES 1024u
 #define PAGE_ACCOUNTS 512u
@@ -37,11 +35,13 @@ struct page {
 
 struct table {
     struct pst_source source; /* first: the methods get a pointer to it */
-    pthread_mutex_t lock;     /* of all below; held by a freeze */
-    struct page *pages;       /* PAGES of them */
-    uint64_t transfers;       /* done */
-    struct page **copies;     /* of the snapshot: pages as they were; NULL: not written since */
-    uint64_t cut;             /* transfers done when it was taken */
+    pthread_mutex_t lock;     /* of all below */
+    pthread_cond_t thawed;
+    bool is_frozen;       /* writers wait */
+    struct page *pages;   /* PAGES of them */
+    uint64_t transfers;   /* done */
+    struct page **copies; /* of the snapshot: pages as they were; NULL: not written since */
+    uint64_t cut;         /* transfers done when it was taken */
     bool has_snapshot;
 };
 
@@ -87,6 +87,8 @@ static void *write_on(void *argument)
     struct writer *writer = argument;
     while (!atomic_load(&writer->must_stop)) {
         pthread_mutex_lock(&writer->table->lock);
+        while (writer->table->is_frozen)
+            pthread_cond_wait(&writer->table->thawed, &writer->table->lock);
         for (int i = 0; i < 100; i++)
             transfer(writer->table);
         pthread_mutex_unlock(&writer->table->lock);
@@ -96,13 +98,14 @@ static void *write_on(void *argument)
 
 /* ---- the source: what Penstock calls ---- */
 
+/* Whoever writes holds the lock for a moment only; else this would have to give up in time. */
 static int table_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
     struct table *table = (struct table *)source;
-    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
-                                      .tv_nsec = (long)(deadline_ns % 1000000000u)};
-    if (pthread_mutex_clocklock(&table->lock, CLOCK_MONOTONIC, &deadline) != 0)
-        return -PST_E_FREEZE;
+    (void)deadline_ns;
+    pthread_mutex_lock(&table->lock);
+    table->is_frozen = true;
+    pthread_mutex_unlock(&table->lock);
     return 0;
 }
 
@@ -110,14 +113,20 @@ static int table_snapshot(struct pst_source *source, uint64_t gci)
 {
     struct table *table = (struct table *)source;
     (void)gci;
+    pthread_mutex_lock(&table->lock);
     table->cut = table->transfers;
     table->has_snapshot = true;
+    pthread_mutex_unlock(&table->lock);
     return 0;
 }
 
 static void table_thaw(struct pst_source *source)
 {
-    pthread_mutex_unlock(&((struct table *)source)->lock);
+    struct table *table = (struct table *)source;
+    pthread_mutex_lock(&table->lock);
+    table->is_frozen = false;
+    pthread_cond_broadcast(&table->thawed);
+    pthread_mutex_unlock(&table->lock);
 }
 
 static void table_release(struct pst_source *source)
@@ -337,6 +346,7 @@ static int table_open(struct table *table)
                    .release = table_release,
                    .produce = table_produce},
         .lock = PTHREAD_MUTEX_INITIALIZER,
+        .thawed = PTHREAD_COND_INITIALIZER,
         .pages = calloc(PAGES, sizeof(struct page)),
         .copies = calloc(PAGES, sizeof(struct page *)),
     };

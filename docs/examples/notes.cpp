@@ -13,7 +13,7 @@
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -45,19 +45,21 @@ class Table : public pst_source
         root_fd = -1;
         type = "notes";
         std::strcpy(name, "notes");
-        freeze = [](pst_source *source, std::uint64_t deadline_ns) {
-            const std::chrono::steady_clock::time_point deadline{
-                std::chrono::nanoseconds{deadline_ns}};
-            return self(source).lock.try_lock_until(deadline) ? 0 : -PST_E_FREEZE;
+        /* Whoever writes holds the lock for a moment only; else this would have to give up in time.
+         */
+        freeze = [](pst_source *source, std::uint64_t) {
+            self(source).hold_up(true);
+            return 0;
         };
         snapshot = [](pst_source *source, std::uint64_t) {
             return guarded([&] {
                 Table &table = self(source);
+                const std::lock_guard<std::mutex> hold(table.lock);
                 table.pinned = table.shards;
                 table.cut = table.writes;
             });
         };
-        thaw = [](pst_source *source) { self(source).lock.unlock(); };
+        thaw = [](pst_source *source) { self(source).hold_up(false); };
         release = [](pst_source *source) { self(source).unpin(); };
         list = [](pst_source *source, pst_fragment_sink *sink, pst_source_listing *listing) {
             return self(source).list_shards(*sink, *listing);
@@ -77,7 +79,8 @@ class Table : public pst_source
     /* Write number writes + 1. */
     void write()
     {
-        const std::lock_guard<std::timed_mutex> hold(lock);
+        std::unique_lock<std::mutex> hold(lock);
+        thawed.wait(hold, [this] { return !is_frozen; });
         std::uint64_t draw = ++writes * UINT64_C(0x9E3779B97F4A7C15);
         draw ^= draw >> 29;
         auto &shard = shards[draw % shards_count];
@@ -196,14 +199,23 @@ class Table : public pst_source
         return made;
     }
 
+    void hold_up(bool writers)
+    {
+        const std::lock_guard<std::mutex> hold(lock);
+        is_frozen = writers;
+        thawed.notify_all();
+    }
+
     void unpin()
     {
-        const std::lock_guard<std::timed_mutex> hold(lock);
+        const std::lock_guard<std::mutex> hold(lock);
         for (auto &shard : pinned)
             shard.reset();
     }
 
-    std::timed_mutex lock; /* of shards and writes; held by a freeze */
+    std::mutex lock; /* of all below */
+    std::condition_variable thawed;
+    bool is_frozen = false; /* writers wait */
     std::vector<std::shared_ptr<Shard>> shards = std::vector<std::shared_ptr<Shard>>(shards_count);
     std::uint64_t writes = 0;
     std::vector<std::shared_ptr<Shard>> pinned = shards; /* the snapshot */
