@@ -92,6 +92,18 @@ struct sim_share {
     struct sim_cut cuts[SIM_SOURCES_MAX];
 };
 
+/* What a node has of a backup. */
+enum sim_held {
+    SIM_HELD_ANY,
+    SIM_HELD_NOTHING,
+    SIM_HELD_DEBRIS,   /* files, and no manifest */
+    SIM_HELD_PREPARED, /* its node manifest */
+    SIM_HELD_COMMITTED,
+    SIM_HELDS
+};
+
+extern const char *const sim_held_names[]; /* story.c */
+
 enum sim_told { SIM_TOLD_NOTHING, SIM_TOLD_CONF, SIM_TOLD_REF, SIM_TOLD_COMPLETE, SIM_TOLD_ABORT };
 
 struct sim_backup {

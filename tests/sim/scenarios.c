@@ -7,9 +7,10 @@
 
 #include "tests/sim/sim.h"
 
+static struct sim_script script;
+
 static bool tell(struct sim *sim, const char *path, FILE *story)
 {
-    struct sim_script script;
     struct sim_options options;
     if (!sim_script_read(&script, path))
         return false;
@@ -35,8 +36,10 @@ static bool is_as_kept(const char *path, char *story)
     snprintf(kept_path, sizeof(kept_path), "%.*strace", (int)(strlen(path) - strlen("scenario")),
              path);
     FILE *file = fopen(kept_path, "re");
+    if (!file && script.held[0][0] != SIM_HELD_ANY)
+        return true;
     if (!file) {
-        printf("%s: no story is kept; sim --scenario tells it\n", kept_path);
+        printf("%s: no story is kept, nor is said what is held\n", kept_path);
         return false;
     }
     uint32_t row = 0;

@@ -11,12 +11,36 @@ static bool fits(const struct sim_pattern *pattern, pst_ref ref)
            (pattern->instance == 0 || pattern->instance == pst_ref_instance(ref) + 1);
 }
 
+/* What the checkers are to know of it: such a fault excuses a deadline that passes. */
+static void note_fault(struct sim *sim, enum sim_action_kind kind)
+{
+    static const enum sim_fault faults[] = {
+        [SIM_ACT_LOSE] = SIM_FAULT_ANSWER_LOST,
+        [SIM_ACT_DELAY] = SIM_FAULT_LINK_SLOW,
+        [SIM_ACT_CRASH] = SIM_FAULT_CRASH,
+        [SIM_ACT_POWER] = SIM_FAULT_POWER_LOSS,
+        [SIM_ACT_PAUSE] = SIM_FAULT_PAUSE,
+        [SIM_ACT_CUT] = SIM_FAULT_PARTITION,
+        [SIM_ACT_MUTE] = SIM_FAULT_PARTITION_ONE_WAY,
+        [SIM_ACT_SUSPECT] = SIM_FAULT_SUSPICION,
+        [SIM_ACT_JUMP] = SIM_FAULT_CLOCK_JUMP,
+        [SIM_ACT_STALL] = SIM_FAULT_LDM_STALL,
+    };
+    bool has_one = kind == SIM_ACT_LOSE || kind == SIM_ACT_DELAY ||
+                   (kind >= SIM_ACT_CRASH && kind <= SIM_ACT_STALL);
+    if (has_one)
+        sim->fired[faults[kind]] = true;
+}
+
 static bool strikes(struct sim *sim, struct sim_rule *rule, const struct pst_signal *signal,
                     bool when_sent)
 {
-    return !sim->calm && rule->gsn == signal->gsn && rule->when_sent == when_sent &&
-           fits(&rule->from, signal->sender_ref) && fits(&rule->to, signal->receiver_ref) &&
-           ++rule->seen == rule->nth;
+    if (sim->calm || rule->gsn != signal->gsn || rule->when_sent != when_sent ||
+        !fits(&rule->from, signal->sender_ref) || !fits(&rule->to, signal->receiver_ref) ||
+        ++rule->seen != rule->nth)
+        return false;
+    note_fault(sim, rule->kind);
+    return true;
 }
 
 static void strike_client(struct sim *sim, const struct sim_rule *rule)
@@ -166,6 +190,19 @@ static void check_expected(struct sim *sim, uint32_t index, const struct sim_exp
     else if (expected->error != 0 && backup->error != expected->error)
         sim_fail(sim, SIM_CHECKER_SCENARIO, "backup %u ended with error %u, not %u", index + 1,
                  backup->error, expected->error);
+}
+
+void sim_script_check_held(struct sim *sim)
+{
+    for (uint32_t i = 0; sim->script && i < sim->backups_count && i < SIM_EXPECTED_MAX; i++) {
+        for (uint32_t node = 0; node < sim->options.nodes; node++) {
+            enum sim_held wanted = sim->script->held[i][node];
+            enum sim_held found = sim_held_of(sim->backups[i].shares[node]);
+            if (wanted != SIM_HELD_ANY && found != wanted)
+                sim_fail(sim, SIM_CHECKER_SCENARIO, "of backup %u node %u has %s, not %s", i + 1,
+                         node + 1, sim_held_names[found], sim_held_names[wanted]);
+        }
+    }
 }
 
 void sim_script_check(struct sim *sim)

@@ -14,11 +14,14 @@
  *                                   what the client of the N-th backup hears; ERROR: a number, as
  *                                   in docs/protocol.md, or errno
  *
+ *     held N WORD…                  what the nodes have of the N-th backup when all is quiet, one
+ * word for each, the last one for all that follow: committed, prepared, debris, nothing, anything
+ *
  * REF: NODE, NODE.BLOCK or NODE.BLOCK.INSTANCE; BLOCK: CLIENT PROXY LDM SOURCE ARCHIVE OUTCOME.
  * ACTION (N, M: nodes; MS: milliseconds of virtual time):
  *
  *     lose                          this signal never arrives
- *     delay MS                      it arrives later, and all behind it
+ *     delay MS                      it arrives later, and all behind it (when sent)
  *     twice MS                      it arrives once more, so much later (when sent)
  *     forge REF                     it arrives once more, in the name of REF (when sent)
  *     refuse ERROR                  who hears it (source, archive, LDM's work) fails it
@@ -37,8 +40,9 @@
  *     vanish                        the client is gone
  *     ask N                         another client asks node N for another backup
  *
- * Every checker looks on, and two backups without faults follow; the story of the scenario itself
- * is compared with NAME.trace.  sim --scenario FILE prints it.
+ * Every checker looks on, and two backups without faults follow. Where NAME.trace is kept, the
+ * story of the scenario itself is compared with it; else it says what is held.  sim --scenario FILE
+ * prints the story.
  */
 #ifndef PST_TESTS_SIM_SCRIPT_H
 #define PST_TESTS_SIM_SCRIPT_H
@@ -115,6 +119,7 @@ struct sim_script {
     uint32_t rules_count;
     struct sim_rule rules[SIM_RULES_MAX];
     struct sim_expected expected[SIM_EXPECTED_MAX];
+    enum sim_held held[SIM_EXPECTED_MAX][SIM_NODES_MAX];
 };
 
 /* false: unreadable, and stderr says where. */

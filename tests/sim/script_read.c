@@ -234,6 +234,24 @@ static void read_expected(struct sim_script *script, struct line *line)
         expected->error = number(line, 1, 9999);
 }
 
+static enum sim_held held(struct line *line)
+{
+    const char *name = word(line);
+    for (int i = 0; i < SIM_HELDS; i++) {
+        if (strcmp(name, sim_held_names[i]) == 0)
+            return (enum sim_held)i;
+    }
+    fail(line, "committed, prepared, debris, nothing or anything is expected");
+    return SIM_HELD_ANY;
+}
+
+static void read_held(struct sim_script *script, struct line *line)
+{
+    enum sim_held *of = script->held[(number(line, 1, SIM_EXPECTED_MAX) - 1) % SIM_EXPECTED_MAX];
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
+        of[i] = i == 0 || line->next < line->count ? held(line) : of[i - 1];
+}
+
 static void read_statement(struct sim_script *script, struct line *line)
 {
     if (is_next(line, "nodes"))
@@ -248,6 +266,8 @@ static void read_statement(struct sim_script *script, struct line *line)
         read_rule(script, line);
     else if (is_next(line, "expect"))
         read_expected(script, line);
+    else if (is_next(line, "held"))
+        read_held(script, line);
     else
         fail(line, "there is no such statement");
     if (line->next < line->count)

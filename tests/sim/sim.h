@@ -265,6 +265,8 @@ bool sim_script_sent(struct sim *sim, uint32_t from, const struct pst_signal *si
 bool sim_script_heard(struct sim *sim, const struct pst_signal *signal);
 const struct sim_rule *sim_script_due(struct sim *sim, pst_ref ref, uint16_t gsn);
 void sim_script_event(struct sim *sim, const struct sim_event *event);
+/* What the nodes have of each backup, before all is healed. */
+void sim_script_check_held(struct sim *sim);
 void sim_script_check(struct sim *sim);
 
 /* mischief.c: what strikes nodes and links. */
@@ -343,6 +345,7 @@ void sim_tell(const struct sim *sim, const char *format, ...) __attribute__((for
 /* What every node has of every backup. */
 void sim_tell_outcome(const struct sim *sim);
 const char *sim_ref_name(pst_ref ref, char text[32]);
+enum sim_held sim_held_of(const struct sim_share *share);
 void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, const char *fate);
 
 #include "tests/sim/checker.h"

@@ -73,13 +73,19 @@ void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, con
              (unsigned)signal->backup, more, fate ? ": " : "", fate ? fate : "");
 }
 
-static const char *held(const struct sim_share *share)
+const char *const sim_held_names[] = {
+    [SIM_HELD_ANY] = "anything",        [SIM_HELD_NOTHING] = "nothing",
+    [SIM_HELD_DEBRIS] = "debris",       [SIM_HELD_PREPARED] = "prepared",
+    [SIM_HELD_COMMITTED] = "committed",
+};
+
+enum sim_held sim_held_of(const struct sim_share *share)
 {
     if (!share || !share->directory.now.exists)
-        return "nothing";
+        return SIM_HELD_NOTHING;
     if (share->cluster_manifest.now.exists)
-        return "committed";
-    return share->node_manifest.now.exists ? "prepared" : "debris";
+        return SIM_HELD_COMMITTED;
+    return share->node_manifest.now.exists ? SIM_HELD_PREPARED : SIM_HELD_DEBRIS;
 }
 
 void sim_tell_outcome(const struct sim *sim)
@@ -88,7 +94,7 @@ void sim_tell_outcome(const struct sim *sim)
         const struct sim_backup *backup = &sim->backups[i];
         for (uint32_t node = 0; node < sim->options.nodes; node++)
             sim_tell(sim, "backup %08x at node %u: %s", (unsigned)backup->uid_low, node + 1,
-                     held(backup->shares[node]));
+                     sim_held_names[sim_held_of(backup->shares[node])]);
     }
     sim_tell(sim, "all is quiet; from here on without faults");
 }

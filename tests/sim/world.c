@@ -199,6 +199,7 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
     run_to_rest(sim);
     if (sim->failure[0] == '\0') {
         sim_tell_outcome(sim);
+        sim_script_check_held(sim);
         sim->calm = true;
         sim_mischief_heal(sim);
         run_to_rest(sim);
