@@ -100,22 +100,29 @@ static void name_backup(const struct pst_doubt *doubt, struct pst_outcome *named
     memcpy(named->uid, doubt->what.uid, sizeof(named->uid));
 }
 
-/* Asks every participant that lives. What they say may change until one of them settles it. */
+/* Asks every participant that lives and does not owe an answer. What they say may change until one
+ * of them settles it. */
 static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
                        struct pst_actions *actions)
 {
     doubt->state = PST_DOUBT_ASKING;
-    doubt->deadline_ns = PST_DEADLINE_NONE;
+    struct pst_set targets;
     for (int i = 0; i < 4; i++)
-        doubt->waiting.words[i] = doubt->what.nodes.words[i] & outcome->nodes.words[i];
-    pst_set_remove(&doubt->waiting, pst_ref_node(outcome->self_ref) - 1);
-    if (pst_set_is_empty(&doubt->waiting))
-        return; /* until one of them joins */
+        targets.words[i] =
+            doubt->what.nodes.words[i] & outcome->nodes.words[i] & ~doubt->waiting.words[i];
+    pst_set_remove(&targets, pst_ref_node(outcome->self_ref) - 1);
+    bool nobody = pst_set_is_empty(&targets);
     doubt->deadline_ns = outcome->now_ns + outcome->timeouts.master_ns;
+    if (nobody && pst_set_is_empty(&doubt->waiting))
+        doubt->deadline_ns = PST_DEADLINE_NONE; /* until one of them joins */
+    if (nobody)
+        return;
+    for (int i = 0; i < 4; i++)
+        doubt->waiting.words[i] |= targets.words[i];
     doubt->sequence = ++outcome->sequence;
-    struct pst_signal *question = pst_actions_fan_out(
-        actions, PST_OUTCOME_REQ, outcome->self_ref, PST_ROUTE_NODES, &doubt->waiting,
-        pst_ref_make(0, PST_BLOCK_OUTCOME, 0), doubt->backup, doubt->sequence);
+    struct pst_signal *question =
+        pst_actions_fan_out(actions, PST_OUTCOME_REQ, outcome->self_ref, PST_ROUTE_NODES, &targets,
+                            pst_ref_make(0, PST_BLOCK_OUTCOME, 0), doubt->backup, doubt->sequence);
     name_backup(doubt, &question->payload.outcome);
 }
 
@@ -189,7 +196,7 @@ static void on_answer(struct pst_outcome_machine *outcome, const struct pst_sign
 {
     uint32_t node = pst_ref_node(answer->sender_ref);
     struct pst_doubt *doubt = find_doubt(outcome, answer->backup, NULL);
-    if (!doubt || doubt->state != PST_DOUBT_ASKING || doubt->sequence != answer->sequence ||
+    if (!doubt || doubt->state != PST_DOUBT_ASKING || doubt->sequence < answer->sequence ||
         answer->sender_ref != pst_ref_make(node, PST_BLOCK_OUTCOME, 0) || node < 1 ||
         !pst_set_has(&doubt->waiting, node - 1)) {
         stray(outcome);

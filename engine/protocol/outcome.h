@@ -44,9 +44,9 @@ struct pst_doubt {
     enum pst_doubt_state state;
     uint64_t backup;
     struct pst_doubt_rep what; /* as the archive told it */
-    struct pst_set waiting;    /* asked in this round, by id - 1, not answered yet */
-    uint32_t sequence;         /* of this round's question, or of what the archive is asked */
-    uint64_t deadline_ns;      /* of the round */
+    struct pst_set waiting;    /* asked and not answered yet, by id - 1 */
+    uint32_t sequence;         /* of the last question, or of what the archive is asked */
+    uint64_t deadline_ns;      /* when they are asked again */
     pst_ref resolver_ref;      /* whose RESOLVE_REQ is to be answered; 0: nobody's */
     uint32_t resolver_sequence;
 };
