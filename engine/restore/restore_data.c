@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 bool pst_restore_is_file(const struct pst_object *object)
@@ -36,13 +38,30 @@ static int close_file(struct pst_restore_run *run, struct pst_restore_file *file
     return 0;
 }
 
+static bool set_direct(int fd, bool on)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+/* All workers write one large file, whose pages all exist: into blocks that are there already they
+ * do so at once, past the page cache. In memory there is neither to gain. */
+static bool prepare_environment(int fd, uint64_t size)
+{
+    struct statfs attributes;
+    if (fstatfs(fd, &attributes) != 0 || attributes.f_type == TMPFS_MAGIC)
+        return false;
+    return fallocate(fd, 0, 0, (off_t)size) == 0 && set_direct(fd, true);
+}
+
 /* The open file of an object; the longest kept one makes room. */
 static int file_of(struct pst_restore_run *run, struct pst_restore_worker *worker,
-                   const struct pst_object_record *record, const char *path, int *fd)
+                   const struct pst_object_record *record, const struct pst_object *object,
+                   struct pst_restore_file **found)
 {
     for (uint32_t i = 0; i < PST_RESTORE_FILES; i++) {
         if (worker->files[i].record == record) {
-            *fd = worker->files[i].fd;
+            *found = &worker->files[i];
             return 0;
         }
     }
@@ -51,10 +70,13 @@ static int file_of(struct pst_restore_run *run, struct pst_restore_worker *worke
     int error = close_file(run, file);
     if (error)
         return error;
-    *fd = pst_restore_open(run, &worker->parent, record, path);
-    if (*fd < 0)
-        return pst_restore_fail_object(run, *fd, record, "could not create");
-    *file = (struct pst_restore_file){record, *fd};
+    const int fd = pst_restore_open(run, &worker->parent, record, object->path);
+    if (fd < 0)
+        return pst_restore_fail_object(run, fd, record, "could not create");
+    const bool is_direct =
+        object->type == PST_OBJECT_ENVIRONMENT && prepare_environment(fd, object->size);
+    *file = (struct pst_restore_file){record, fd, is_direct};
+    *found = file;
     return 0;
 }
 
@@ -67,6 +89,22 @@ static int write_all(int fd, const uint8_t *data, size_t bytes, uint64_t offset)
         done += wrote > 0 ? (size_t)wrote : 0;
     }
     return 0;
+}
+
+/* Where O_DIRECT cannot be, or the file system does not want it so, the rest is buffered. */
+static int write_at(struct pst_restore_file *file, const uint8_t *data, size_t bytes,
+                    uint64_t offset)
+{
+    if (file->is_direct) {
+        const bool is_aligned = ((uintptr_t)data | bytes | offset) % PST_BLOCK_BYTES == 0;
+        const int error = is_aligned ? write_all(file->fd, data, bytes, offset) : -EINVAL;
+        if (error != -EINVAL)
+            return error;
+        file->is_direct = false;
+        if (!set_direct(file->fd, false))
+            return -errno;
+    }
+    return write_all(file->fd, data, bytes, offset);
 }
 
 /* Most files are one piece: opened once, written, finished. */
@@ -92,11 +130,11 @@ static int write_part(struct pst_restore_run *run, struct pst_restore_worker *wo
                       const struct pst_object_record *record, const struct pst_object *object,
                       const struct pst_chunk_piece *piece, const uint8_t *data)
 {
-    int fd;
-    int error = file_of(run, worker, record, object->path, &fd);
+    struct pst_restore_file *file = NULL;
+    int error = file_of(run, worker, record, object, &file);
     if (error)
         return error;
-    error = write_all(fd, data, piece->bytes, piece->object_offset);
+    error = write_at(file, data, piece->bytes, piece->object_offset);
     return error ? pst_restore_fail_object(run, error, record, "could not write") : 0;
 }
 

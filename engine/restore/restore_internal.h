@@ -17,6 +17,7 @@
 struct pst_restore_file {
     const struct pst_object_record *record; /* NULL: free */
     int fd;
+    bool is_direct; /* open with O_DIRECT */
 };
 
 struct pst_restore_worker {

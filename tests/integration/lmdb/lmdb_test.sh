@@ -114,6 +114,9 @@ single_file() {
     [ "$(stat -c %a "$memory/file-target/db")" = 604 ] || fail 'the mode of a single file'
     [ "$("$writer" check "$memory/file-target/db" file)" = "$("$writer" check "$memory/one/db" file)" ] ||
         fail 'a single file differs'
+    # On a disk the pages are written past the page cache.
+    expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$disk/file-target"
+    cmp "$memory/file-target/db" "$disk/file-target/db" || fail 'restored on a disk, the file differs'
 }
 
 # Writes always come first in one, then in two. Freezes are in name order.
