@@ -3,15 +3,20 @@
 # while backups are taken and killed. Each restored environment must be the writers' history up to
 # the transaction that the manifest names, and LMDB's own tools must take it for their own.
 #
-#   lmdb_test.sh PENSTOCK FOLDER LMDB_WRITER
+#   lmdb_test.sh PENSTOCK FOLDER LMDB_WRITER [rows]
+#
+# rows: the same of logical backups, and what only they can do.
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 writer=${3:?}
+rows=${4:-}
+how=(${rows:+--logical})
 for tool in mdb_stat mdb_dump mdb_copy jq setsid; do
     command -v "$tool" >/dev/null || skip "$tool is missing: run scripts/install-deps test"
 done
 rounds=${is_full:+40}
+rounds=${rounds:-${rows:+4}}
 rounds=${rounds:-7}
 
 # Two writers, each killed and started again at random until stop_writers.
@@ -52,7 +57,8 @@ expect_progress() { # ENV T
 # transaction that its manifest has for the source NAME. $replayed keeps the history so far.
 expect_history() {
     local said replay
-    "$writer" check "$1" >"$memory/checked" 2>"$memory/err" || fail "$1 is not consistent"
+    "$writer" check "$1" ${rows:+rows} >"$memory/checked" 2>"$memory/err" ||
+        fail "$1 is not consistent: $(cat "$memory/err")"
     said=$("$penstock" show --from "$memory/backups" --json |
         jq ".node_manifests[0].sources[] | select(.name == \"${2:-env}\") | .details.transaction_id")
     [ "$(cut -d' ' -f1 "$memory/checked")" = "$said" ] || fail "$1: the manifest says $said"
@@ -70,6 +76,7 @@ expect_usable() { # ENV
     mkdir "$memory/compact"
     mdb_copy -c "$1" "$memory/compact" || fail "mdb_copy -c $1"
     rm -r "$memory/compact"
+    [ -z "$rows" ] || return 0 # its transactions are not those that the writer counts by
     "$writer" run "$1" 300 nosync || fail "$1 cannot be written to"
     "$writer" check "$1" >"$memory/out" || fail "$1 is damaged by further writes"
 }
@@ -87,7 +94,7 @@ backups_under_writers() { # FLAG…
     start_writers "$memory/env" "$@"
     for ((i = 1; i <= rounds; i++)); do
         expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups" \
-            --ldms $((i % 4 + 1))
+            --ldms $((i % 4 + 1)) "${how[@]}"
         expect_exit 0 "$penstock" verify --from "$memory/backups"
         expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/target"
         expect_history "$memory/target"
@@ -131,7 +138,7 @@ two_environments() {
         # Either order of freezing.
         if [ $((i % 2)) -eq 0 ]; then first=x second=y; else first=y second=x; fi
         expect_exit 0 "$penstock" backup --source "$first=lmdb:$memory/1" \
-            --source "$second=lmdb:$memory/2" --to "$memory/backups" --ldms 2
+            --source "$second=lmdb:$memory/2" --to "$memory/backups" --ldms 2 "${how[@]}"
         expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/pair"
         first=$("$writer" count "$memory/pair/$first")
         second=$("$writer" count "$memory/pair/$second")
@@ -194,7 +201,7 @@ killed_backups() {
     for ((i = 1; i <= 2 * rounds; i++)); do
         at=$(transaction_of "$memory/env")
         "$penstock" backup --source "lmdb:$memory/env" --source "again=lmdb:$memory/env" \
-            --to "$memory/backups" >"$memory/out" 2>"$memory/err" </dev/null &
+            --to "$memory/backups" "${how[@]}" >"$memory/out" 2>"$memory/err" </dev/null &
         pid=$!
         sleep "0.0$((RANDOM % 10))$RANDOM"
         guard=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true)
@@ -221,7 +228,8 @@ killed_backups() {
     for pid in $(jq -r 'select(.state == "complete") | .number' "$memory/out"); do
         expect_exit 0 "$penstock" restore --from "$memory/backups" "$pid" --target "$memory/target"
         for at in "$memory/target" "$memory/target/env"; do
-            [ ! -e "$at/data.mdb" ] || "$writer" check "$at" >/dev/null || fail "backup $pid"
+            [ ! -e "$at/data.mdb" ] || "$writer" check "$at" ${rows:+rows} >/dev/null ||
+                fail "backup $pid"
         done
         rm -r "$memory/target"
     done
@@ -293,6 +301,87 @@ missed_freeze() {
     wait
 }
 
+# The tables of the newest backup are what mdb_dump prints of them.
+exports() {
+    local table
+    expect_exit 0 "$penstock" export --from "$memory/backups" --to "$memory/dumps"
+    for table in $(mdb_dump -l "$memory/target"); do
+        mdb_dump -s "$table" "$memory/target" | cmp - "$memory/dumps/$table.dump" >&2 ||
+            fail "the export of $table is not what mdb_dump prints"
+    done
+    mkdir "$memory/loaded"
+    for table in "$memory"/dumps/*.dump; do
+        mdb_load -f "$table" "$memory/loaded" 2>"$memory/err" || fail "mdb_load $table"
+    done
+    [ "$("$writer" check "$memory/loaded" rows)" = "$(cat "$memory/checked")" ] ||
+        fail 'what mdb_load made of the export differs'
+    expect_exit 0 "$penstock" export --from "$memory/backups" --to "$memory/json" --format jsonl \
+        --tables state
+    [ "$(ls "$memory/json")" = state.jsonl ] || fail "exported: $(ls "$memory/json")"
+    jq -e '.key == "n"' "$memory/json/state.jsonl" >"$memory/out" || fail 'jsonl'
+    expect_exit 0 "$penstock" export --from "$memory/backups" --to "$memory/csv" --format csv \
+        --tables state,history
+    [ "$(wc -l <"$memory/csv/state.csv")" -eq 2 ] || fail "csv: $(cat "$memory/csv/state.csv")"
+    expect_exit 2 "$penstock" export --from "$memory/backups" --to "$memory/none" --tables nothing
+    expect_message 'there is no table nothing'
+    expect_exit 2 "$penstock" export --from "$memory/backups" --to "$memory/none" --source nothing
+    expect_message 'has no source nothing'
+    expect_absent "$memory/none"
+}
+
+# A table of any name, each kind of flags, a filter, a map of another size, and damage.
+special_tables() {
+    local name
+    rm -rf "$memory/env" "$memory/backups" "$memory/target" "$memory/tables"
+    mkdir "$memory/env"
+    {
+        printf 'VERSION=3\nformat=print\ndatabase=%s\ntype=btree\nmapsize=67108864\n' 'a/b ä'
+        printf 'HEADER=END\n key\n value\nDATA=END\n'
+        printf 'VERSION=3\nformat=print\ndatabase=dups\ntype=btree\ndupsort=1\ndupfixed=1\n'
+        printf 'HEADER=END\n k\n 1111\n k\n 2222\n l\n 1111\nDATA=END\n'
+        printf 'VERSION=3\nformat=print\ndatabase=empty\ntype=btree\nHEADER=END\nDATA=END\n'
+    } | mdb_load "$memory/env"
+    printf 'plain\nrow\n' | mdb_load -T "$memory/env"
+    expect_exit 2 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups" --tables dups
+    expect_exit 2 "$penstock" backup --source "dir:$memory/env" --to "$memory/backups" --logical
+    expect_exit 1 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups" --logical \
+        --tables 'dups,nothing'
+    expect_message 'no source has a table nothing'
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups" --logical
+    expect_exit 0 "$penstock" show --from "$memory/backups" --json
+    expect_json '[.[0].tables[] | "\(.table) \(.rows) \(.flags)"]
+        == ["%main 1 0", "a%2Fb%20%C3%A4 1 0", "dups 3 20", "empty 0 0"]'
+    expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/target" \
+        --map-size 32M
+    mdb_stat -e "$memory/target" | grep -q 'Map size: 33554432' || fail 'the size of the map'
+    for name in 'a/b ä' dups empty; do
+        diff <(mdb_dump -s "$name" "$memory/env" | grep -v '^mapsize=') \
+            <(mdb_dump -s "$name" "$memory/target" | grep -v '^mapsize=') >&2 || fail "table $name"
+    done
+    [ "$(mdb_stat "$memory/target" | sed -n 's/.*Entries: //p')" -eq 4 ] || fail 'the main database'
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups" --logical \
+        --exclude-tables 'empty,%main' --tables 'dups,empty,a%2Fb ä'
+    expect_exit 0 "$penstock" export --from "$memory/backups" --to "$memory/tables"
+    [ "$(cd "$memory/tables" && echo *)" = 'a%2Fb%20%C3%A4.dump dups.dump' ] || fail 'the filter'
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups"
+    expect_exit 2 "$penstock" export --from "$memory/backups" --to "$memory/none"
+    expect_message 'was not backed up row by row'
+    expect_absent "$memory/none"
+}
+
+logical_backups() {
+    backups_under_writers nosync
+    exports
+    backups_under_writers writemap mapasync
+    two_environments
+    killed_backups
+    special_tables
+}
+
+if [ -n "$rows" ]; then
+    logical_backups
+    exit
+fi
 refusals
 missed_freeze
 single_file
