@@ -102,20 +102,25 @@ static void keep(struct rig_node *node, const struct pst_fabric_event *event)
     }
 }
 
-void rig_poll(struct rig_node *node)
+bool rig_poll(struct rig_node *node)
 {
     struct pst_fabric_event event;
+    bool worked = false;
     int status;
-    while ((status = pst_fabric_poll(node->fabric, pst_monotonic_ns(), &event)) > 0)
+    while ((status = pst_fabric_poll(node->fabric, pst_monotonic_ns(), &event)) > 0) {
         keep(node, &event);
+        worked = true;
+    }
     if (status < 0)
         abort();
+    return worked;
 }
 
 void rig_poll_and_sleep(struct rig_node *node, int extra_fd)
 {
     struct pst_fabric *fabric = node->fabric;
-    rig_poll(node);
+    if (rig_poll(node))
+        return;
     pst_fabric_announce(fabric);
     uint64_t now_ns = pst_monotonic_ns(), until_ns = pst_fabric_deadline_ns(fabric);
     if (pst_fabric_is_quiet(fabric) && now_ns < until_ns) {
@@ -138,7 +143,7 @@ static void poll_all(struct rig_node *nodes, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (nodes[i].fabric)
-            rig_poll(&nodes[i]);
+            (void)rig_poll(&nodes[i]);
     }
     sched_yield();
 }

@@ -36,10 +36,11 @@ void rig_close(struct rig_node *node);
 /* The number-th signal to a node. */
 struct pst_signal rig_signal(uint64_t number);
 
-/* One round. */
-void rig_poll(struct rig_node *node);
+/* One round. Whether it found anything. */
+bool rig_poll(struct rig_node *node);
 
-/* A round, then sleep as a hub does; at most until the next heartbeat, or extra_fd is readable. */
+/* A round; if it found nothing, sleep as a hub does, at most until the next heartbeat, or extra_fd
+ * is readable. */
 void rig_poll_and_sleep(struct rig_node *node, int extra_fd);
 
 /* Rounds of all nodes by turns until *value is at least wanted; false: the patience is over. */
