@@ -15,6 +15,9 @@
 
 #define EPOLL_EVENTS 64
 
+/* Taken from one socket at a look. */
+#define MESSAGES_MAX 64u
+
 /* Nodes that have come are found, and one's own life is shown, at least so often. */
 #define TICK_NS_MAX (PST_FABRIC_FAILURE_NS / SHM_TICKS)
 
@@ -162,6 +165,16 @@ int pst_fabric_rejoin(struct pst_fabric *fabric, uint64_t incarnation)
 
 /* ---- a round ---- */
 
+/* All that are there, so that a peer's last word finds room; one that floods us waits its turn. */
+static void read_messages(struct pst_fabric *fabric, uint32_t node)
+{
+    for (uint32_t i = 0; i < MESSAGES_MAX; i++) {
+        struct shm_link *link = fabric->peers[node].link;
+        if (!link || link->socket < 0 || !shm_link_readable(fabric, link))
+            return;
+    }
+}
+
 static int look_at_sockets(struct pst_fabric *fabric)
 {
     struct epoll_event events[EPOLL_EVENTS];
@@ -171,7 +184,6 @@ static int look_at_sockets(struct pst_fabric *fabric)
         return errno == EINTR ? 0 : -errno;
     for (int i = 0; i < count && fabric->membership == SHM_MEMBER; i++) {
         uint32_t number = (uint32_t)events[i].data.u64;
-        struct shm_link *link;
         switch ((enum shm_fd_kind)(events[i].data.u64 >> 32)) {
         case SHM_FD_LISTEN:
             shm_join_accept(fabric);
@@ -179,10 +191,8 @@ static int look_at_sockets(struct pst_fabric *fabric)
         case SHM_FD_PENDING:
             shm_join_pending(fabric, &fabric->pending[number]);
             break;
-        case SHM_FD_LINK: /* one before may have ended it */
-            link = fabric->peers[number].link;
-            if (link && link->socket >= 0)
-                shm_link_readable(fabric, link);
+        case SHM_FD_LINK:
+            read_messages(fabric, number);
             break;
         }
     }

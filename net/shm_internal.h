@@ -101,8 +101,9 @@ void shm_link_free(struct pst_fabric *fabric, struct shm_link *link);
 /* The handshake is over. */
 void shm_link_up(struct pst_fabric *fabric, struct shm_link *link);
 
-/* Something came in on its socket, or its end. */
-void shm_link_readable(struct pst_fabric *fabric, struct shm_link *link);
+/* Takes one message from its socket, or its end. Whether there may be more; the link may be gone.
+ */
+bool shm_link_readable(struct pst_fabric *fabric, struct shm_link *link);
 
 /* This node was declared dead: everyone is lost. */
 void shm_expel(struct pst_fabric *fabric, uint32_t by, enum pst_fabric_failure failure,

@@ -6,8 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* EAL wipes what it is given back, and may give it out again: not while the peer may look into it.
+ * A peer that is gone does not; from any other such a ring is kept until this process ends. */
+static bool may_look(const struct shm_link *link)
+{
+    return link->state == SHM_LINK_UP ||
+           (link->state == SHM_LINK_ENDING && !pst_fabric_failure_is_certain(link->failure));
+}
+
 void shm_link_free(struct pst_fabric *fabric, struct shm_link *link)
 {
+    if (may_look(link))
+        link->out_memory.owner = NULL;
     fabric->peers[link->node].link = NULL;
     pst_set_remove(&fabric->linked, link->node - 1);
     if (link->socket >= 0)
@@ -132,13 +142,13 @@ static void message(struct pst_fabric *fabric, struct shm_link *link, union shm_
     damaged(fabric, link, SHM_REFUSE_MALFORMED);
 }
 
-void shm_link_readable(struct pst_fabric *fabric, struct shm_link *link)
+bool shm_link_readable(struct pst_fabric *fabric, struct shm_link *link)
 {
     union shm_message received;
     int fd;
     int bytes = shm_receive(link->socket, &received, &fd);
     if (bytes == -EAGAIN || bytes == -EINTR)
-        return;
+        return false;
     enum shm_refusal refusal = bytes > 0 ? shm_check(&received, (uint32_t)bytes) : 0;
     if (bytes <= 0)
         shm_link_end(fabric, link, PST_FABRIC_DIED, "its process has ended");
@@ -148,4 +158,5 @@ void shm_link_readable(struct pst_fabric *fabric, struct shm_link *link)
         message(fabric, link, &received, &fd);
     if (fd >= 0)
         close(fd);
+    return bytes > 0;
 }
