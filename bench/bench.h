@@ -6,5 +6,7 @@
 #define PST_BENCH_BENCH_H
 
 int pst_bench_part_writer(int argc, char **argv);
+int pst_bench_fan_out(int argc, char **argv);
+int pst_bench_forward(int argc, char **argv);
 
 #endif

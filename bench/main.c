@@ -11,6 +11,10 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"part-writer", "write part files as an LDM does: MB/s and CPU time", pst_bench_part_writer},
+    {"fan-out", "one signal to many threads and back: rings beside eventfd, pipe, mutex",
+     pst_bench_fan_out},
+    {"forward", "signals through a hub in another process: fabric beside sockets",
+     pst_bench_forward},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

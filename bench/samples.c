@@ -1,0 +1,82 @@
+#include "bench/samples.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void samples_open(struct samples *samples, uint32_t room)
+{
+    *samples = (struct samples){.ns = calloc(room, sizeof(uint64_t)), .room = room};
+    if (samples->ns)
+        return;
+    (void)fprintf(stderr, "penstock-bench: out of memory\n");
+    exit(1);
+}
+
+void samples_close(struct samples *samples)
+{
+    free(samples->ns);
+    samples->ns = NULL;
+}
+
+void samples_add(struct samples *samples, uint64_t ns)
+{
+    if (samples->count < samples->room)
+        samples->ns[samples->count++] = ns;
+}
+
+static int compare(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+void samples_sort(struct samples *samples)
+{
+    qsort(samples->ns, samples->count, sizeof(samples->ns[0]), compare);
+}
+
+double samples_us(const struct samples *samples, uint32_t permille)
+{
+    if (samples->count == 0)
+        return 0;
+    uint64_t at = (uint64_t)samples->count * permille / 1000;
+    return (double)samples->ns[at < samples->count ? at : samples->count - 1] / 1e3;
+}
+
+uint32_t bench_number(const char *text, uint32_t max)
+{
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    return errno || end == text || *end || *text == '-' || number > max ? 0 : (uint32_t)number;
+}
+
+/* Those that the process may use, as it was started: whoever is pinned sees only one. */
+static const cpu_set_t *allowed(void)
+{
+    static cpu_set_t set;
+    if (CPU_COUNT(&set) == 0)
+        (void)sched_getaffinity(0, sizeof(set), &set);
+    return &set;
+}
+
+uint32_t bench_cpus(void)
+{
+    return (uint32_t)CPU_COUNT(allowed());
+}
+
+void bench_pin(uint32_t cpu)
+{
+    cpu_set_t one;
+    for (size_t i = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET(i, allowed()) || cpu-- > 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(i, &one);
+        (void)pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+        return;
+    }
+}

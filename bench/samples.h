@@ -1,0 +1,33 @@
+/*
+ * Durations, and what of them is printed.
+ */
+#ifndef PST_BENCH_SAMPLES_H
+#define PST_BENCH_SAMPLES_H
+
+#include <stdint.h>
+
+struct samples {
+    uint64_t *ns;
+    uint32_t count;
+    uint32_t room;
+};
+
+/* Exits the process where there is no memory. */
+void samples_open(struct samples *samples, uint32_t room);
+void samples_close(struct samples *samples);
+void samples_add(struct samples *samples, uint64_t ns);
+
+/* The permille-th of 1000, in microseconds, after samples_sort(). */
+void samples_sort(struct samples *samples);
+double samples_us(const struct samples *samples, uint32_t permille);
+
+/* A command line's positive number up to max; 0: it is none. */
+uint32_t bench_number(const char *text, uint32_t max);
+
+/* The CPUs that the process may use. The main thread's first, before it pins anyone. */
+uint32_t bench_cpus(void);
+
+/* Pins the calling thread to the cpu-th of them, if there are so many; else leaves it be. */
+void bench_pin(uint32_t cpu);
+
+#endif
