@@ -5,10 +5,13 @@
  * that are gone when they return. Those threads take no signals of the process; the LDMs among them
  * are pinned, the caller's thread never is. Handlers, signal masks, the locale, the umask and the
  * descriptors of the process stay as they are; nothing calls exit(). Several may run at the same
- * time in one process, but only one backup into a directory. An lmdb: source forks a child for its
- * time, whose end the library awaits itself; the process sees a SIGCHLD.
- * Do not back up as dir: a directory with an LMDB environment that this very process has open:
- * closing its lock file drops the process's POSIX lock on it.
+ * time in one process, but only one backup into a directory.
+ *
+ * An lmdb: source forks a child for its time (the page tables of a large process are copied), whose
+ * end the library awaits itself; the process sees a SIGCHLD. A child that the process itself forks
+ * meanwhile, and that does not exec, may keep the snapshot held if the process is killed. Do not
+ * back up as dir: a directory with an LMDB environment that this very process has open: closing its
+ * lock file drops the process's POSIX lock on it.
  *
  * Errors are 0 or negative, -errno or -PST_E_… (penstock/error.h); outcome.message says what
  * failed, on which file, what to do. More goes to the log (penstock/log.h).
