@@ -1,0 +1,318 @@
+/* lmdb: what can be wrong with an environment, and what its users can do to it meanwhile. */
+#include "tests/unit/source/lmdb_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void write_much(int fd)
+{
+    (void)fd;
+    MDB_env *env = open_env(0, MAP_BYTES);
+    for (uint64_t row = 20; row < 35; row++)
+        put_row(env, row, 1000000);
+    mdb_env_close(env);
+}
+
+static void write_without_lock(int fd)
+{
+    (void)fd;
+    MDB_env *env = open_env(MDB_NOLOCK, MAP_BYTES);
+    put_row(env, 1, 600000);
+    mdb_env_close(env);
+}
+
+static void write_in_larger_map(int fd)
+{
+    (void)fd;
+    MDB_env *env = open_env(0, 4 * (size_t)MAP_BYTES);
+    for (uint64_t row = 20; row < 70; row++)
+        put_row(env, row, 1000000);
+    mdb_env_close(env);
+}
+
+static void take_all_readers(int fd)
+{
+    MDB_env *env = open_env(MDB_NOTLS, MAP_BYTES);
+    MDB_txn *txn;
+    while (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0)
+        ;
+    REQUIRE(write(fd, "x", 1) == 1);
+    for (;;)
+        pause();
+}
+
+/* ---- what can go wrong meanwhile ---- */
+
+static void test_headroom(void)
+{
+    struct pst_source *source = make(fill);
+    struct collected collected;
+    collected_init(&collected);
+    source->policy.headroom_percent = 40;
+    ASSERT_OK(cut(source));
+    run_child(write_much); /* 10 of 32 MiB become 25 */
+    int error = 0;
+    for (int i = 0; i < 500 && !error; i++) {
+        pause_ms(10);
+        collected_free(&collected);
+        error = pst_source_list(source, &collected.sink, &collected.listing);
+    }
+    CU_ASSERT_EQUAL(error, -PST_E_HEADROOM);
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_HEADROOM);
+    pst_source_release(source);
+    /* It is as full still, but grows no more. */
+    ASSERT_OK(cut(source));
+    pause_ms(100);
+    collected_free(&collected);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    collected_free(&collected);
+    done(source);
+}
+
+/* Some hundred MB/s through a map of 32 MiB: put_row() ends the child at MDB_MAP_FULL. */
+static void write_on(int fd)
+{
+    (void)fd;
+    MDB_env *env = open_env(0, MAP_BYTES);
+    for (int i = 0; i < 1000; i++) {
+        put_row(env, 1, 100000);
+        pause_ms(1);
+    }
+    mdb_env_close(env);
+}
+
+static void test_writers_never_find_the_map_full(void)
+{
+    struct pst_source *source = make(fill);
+    source->policy.headroom_percent = 40;
+    ASSERT_OK(cut(source));
+    run_child(write_on);
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_HEADROOM);
+    done(source);
+}
+
+static void test_writer_without_lock(void)
+{
+    struct pst_source *source = make(fill);
+    ASSERT_OK(cut(source));
+    run_child(write_without_lock);
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + 10 * S), -PST_E_CHANGED);
+    pst_source_release(source);
+    CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED); /* nor is there a snapshot to be had */
+    done(source);
+}
+
+static void test_larger_map(void)
+{
+    struct pst_source *source = make(fill);
+    struct collected collected;
+    run_child(write_in_larger_map);
+    collect(source, &collected);
+    CU_ASSERT(collected.listing.bytes > MAP_BYTES);
+    restore(source, &collected);
+    CU_ASSERT_EQUAL(restored_row(), 500000);
+    run_child(write_in_larger_map);
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    collected_free(&collected);
+    done(source);
+}
+
+/* The scan reads the file, not the map: a map that grows under it changes nothing; nor between two
+ * backups. */
+static void test_map_that_grows_meanwhile(void)
+{
+    struct pst_source *source = make(fill);
+    struct collected collected;
+    collected_init(&collected);
+    ASSERT_OK(cut(source));
+    run_child(write_in_larger_map);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT(collected.listing.bytes < MAP_BYTES);
+    restore(source, &collected);
+    CU_ASSERT_EQUAL(restored_row(), 500000);
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"map_bytes\":33554432,"));
+    CU_ASSERT_PTR_NULL(strstr(source->details, "\"grown_bytes\":0}"));
+    pst_source_release(source);
+    collected_free(&collected);
+    ASSERT_OK(cut(source));
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT(collected.listing.bytes > MAP_BYTES);
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"map_bytes\":134217728,"));
+    collected_free(&collected);
+    done(source);
+}
+
+/* As an environment that was made where memory pages have 16 KiB. */
+static void make_of_large_pages(int fd)
+{
+    static char pages[2][16384];
+    const uint32_t bytes = sizeof(pages[0]);
+    make_nothing(fd);
+    int data = open("env/data.mdb", O_RDWR);
+    for (size_t i = 0; i < 2; i++) {
+        REQUIRE(pread(data, pages[i], 4096, (off_t)i * 4096) == 4096);
+        memcpy(pages[i] + 40, &bytes, sizeof(bytes));
+    }
+    REQUIRE(pwrite(data, pages, sizeof(pages), 0) == (ssize_t)sizeof(pages));
+    close(data);
+    unlink("env/lock.mdb");
+    fill(fd);
+}
+
+static void test_foreign_page_size(void)
+{
+    struct pst_source *source = make(make_of_large_pages);
+    struct collected collected;
+    collected_init(&collected);
+    ASSERT_OK(cut(source));
+    run_child(write_one);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    restore(source, &collected);
+    CU_ASSERT_EQUAL(restored_row(), 500000);
+    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"page_bytes\":16384,"));
+    collected_free(&collected);
+    done(source);
+}
+
+/* Renamed, and another one in its place, whose writers know nothing of the one that we have open.
+ */
+static void test_replaced_directory(void)
+{
+    struct pst_source *source = make(fill);
+    ASSERT_OK(cut(source));
+    REQUIRE(rename("env", "old") == 0 && mkdir("env", 0750) == 0);
+    run_child(fill);
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
+    pst_source_release(source);
+    CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED);
+    done(source);
+}
+
+/* A whole environment moved over the one that is open, as a restore of its owner's would do it. */
+static void test_renamed_data_file(void)
+{
+    struct pst_source *source = make(fill);
+    struct collected collected;
+    collected_init(&collected);
+    ASSERT_OK(cut(source));
+    REQUIRE(rename("env", "old") == 0 && mkdir("env", 0750) == 0);
+    run_child(fill);
+    REQUIRE(rename("env", "new") == 0 && rename("old", "env") == 0);
+    REQUIRE(rename("new/data.mdb", "env/data.mdb") == 0);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
+    collected_free(&collected);
+    done(source);
+}
+
+static void test_replaced_environment(void)
+{
+    struct pst_source *source = make(fill);
+    REQUIRE(rename("env/data.mdb", "env/old") == 0);
+    REQUIRE(link("env/old", "env/data.mdb") == 0);
+    ASSERT_OK(cut(source)); /* another name of the same */
+    REQUIRE(unlink("env/data.mdb") == 0);
+    make_file("env/data.mdb", "", 0);
+    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
+    pst_source_release(source);
+    CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED);
+    done(source);
+}
+
+/* ---- what cannot be opened ---- */
+
+static void expect_refused(int error, const char *message)
+{
+    struct pst_source *source;
+    char text[PST_SOURCE_ERROR_BYTES];
+    CU_ASSERT_EQUAL(pst_source_open("lmdb:env", 0, &source, text, sizeof(text)), error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, message));
+}
+
+static void test_refused(void)
+{
+    make_directory();
+    expect_refused(-ENOENT, "want an LMDB environment");
+    REQUIRE(mkdir("env", 0700) == 0);
+    expect_refused(-ENOENT, "want an LMDB environment");
+    make_file("env/data.mdb", "", 0);
+    expect_refused(-PST_E_CORRUPT, "want an LMDB environment");
+    CU_ASSERT_EQUAL(access("env/lock.mdb", F_OK), -1);
+    remove_directory();
+}
+
+static void test_other_version(void)
+{
+    const uint32_t version = 2;
+    make_directory();
+    REQUIRE(mkdir("env", 0700) == 0);
+    run_child(fill);
+    int fd = open("env/data.mdb", O_WRONLY);
+    REQUIRE(pwrite(fd, &version, 4, 20) == 4 && pwrite(fd, &version, 4, 4096 + 20) == 4);
+    close(fd);
+    expect_refused(-PST_E_NEWER, "data format of LMDB 0.9");
+    remove_directory();
+}
+
+static void test_full_reader_table(void)
+{
+    int ends[2];
+    char byte;
+    make_directory();
+    REQUIRE(mkdir("env", 0700) == 0 && pipe(ends) == 0);
+    pid_t hog = in_child(take_all_readers, ends[1]);
+    REQUIRE(read(ends[0], &byte, 1) == 1);
+    expect_refused(-PST_E_NO_RESOURCES, "reader table is full");
+    end_holder(hog);
+    pst_source_close(open_source("lmdb:env")); /* its slots were cleared */
+    close(ends[0]);
+    close(ends[1]);
+    remove_directory();
+}
+
+static void test_lock_file_is_made_as_the_data_file(void)
+{
+    struct stat status;
+    make_directory();
+    REQUIRE(mkdir("env", 0700) == 0);
+    run_child(fill);
+    REQUIRE(unlink("env/lock.mdb") == 0 && chmod("env/data.mdb", 0604) == 0);
+    REQUIRE(geteuid() != 0 || chown("env/data.mdb", 65534, 65533) == 0);
+    pst_source_close(open_source("lmdb:env"));
+    REQUIRE(stat("env/lock.mdb", &status) == 0);
+    CU_ASSERT_EQUAL(status.st_mode & 0777, 0604);
+    CU_ASSERT(geteuid() != 0 || (status.st_uid == 65534 && status.st_gid == 65533));
+    remove_directory();
+}
+
+int main(void)
+{
+    static CU_TestInfo troubles[] = {
+        {"headroom", test_headroom},
+        {"a writer without lock", test_writer_without_lock},
+        {"a larger map", test_larger_map},
+        {"a map that grows meanwhile", test_map_that_grows_meanwhile},
+        {"a foreign page size", test_foreign_page_size},
+        {"writers never find the map full", test_writers_never_find_the_map_full},
+        {"a replaced directory", test_replaced_directory},
+        {"a renamed data file", test_renamed_data_file},
+        {"a replaced environment", test_replaced_environment},
+        {"refused", test_refused},
+        {"another version", test_other_version},
+        {"a full reader table", test_full_reader_table},
+        {"a lock file of ours", test_lock_file_is_made_as_the_data_file},
+        CU_TEST_INFO_NULL,
+    };
+    static CU_SuiteInfo suites[] = {
+        {"troubles", NULL, NULL, NULL, NULL, troubles},
+        CU_SUITE_INFO_NULL,
+    };
+    return run_suites(suites);
+}
