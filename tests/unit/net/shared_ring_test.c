@@ -150,6 +150,25 @@ static void impossible_indexes_are_found(void)
     }
 }
 
+/* The ring's own name lies in front of its size and mask. */
+static void overwritten_geometry_is_found(void)
+{
+    size_t bytes = pst_shared_ring_bytes(SLOTS);
+    for (size_t offset = 0; offset < 60; offset++) {
+        struct pair pair = pair_make();
+        struct pst_signal got;
+        unsigned char *name = memmem(pair.memory, bytes, "signals", 7);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(name);
+        put(&pair, 1);
+        name[offset] ^= 0x11;
+        CU_ASSERT_EQUAL(pst_ring_get_burst(pair.in, &got, 1), -PST_E_LINK);
+        CU_ASSERT_EQUAL(pst_ring_fault(pair.in), PST_SIGNAL_FAULT_GEOMETRY);
+        CU_ASSERT_EQUAL(pst_ring_check(pair.out), -PST_E_LINK);
+        CU_ASSERT_EQUAL(pst_ring_fault(pair.out), PST_SIGNAL_FAULT_GEOMETRY);
+        pair_free(&pair);
+    }
+}
+
 static uint64_t next_random(uint64_t *state)
 {
     *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -200,6 +219,7 @@ static CU_TestInfo tests[] = {
     {"attach wants the ring it was told of", attach_wants_the_ring_it_was_told_of},
     {"another incarnation is not heard", another_incarnation_is_not_heard},
     {"impossible indexes are found", impossible_indexes_are_found},
+    {"overwritten geometry is found", overwritten_geometry_is_found},
     {"scribbled memory breaks nothing but the ring", scribbled_memory_breaks_nothing_but_the_ring},
     CU_TEST_INFO_NULL,
 };

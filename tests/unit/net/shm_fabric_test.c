@@ -14,6 +14,7 @@
 #include <CUnit/Basic.h>
 
 #include "engine/base/clock.h"
+#include "net/shared_ring.h"
 #include "net/shm_wire.h"
 #include "tests/unit/net/fabric_rig.h"
 
@@ -139,6 +140,7 @@ static void who_leaves_is_heard_to_the_end(void)
         CU_ASSERT_EQUAL(pst_fabric_send(nodes[1].fabric, 1, &signal), 0);
     }
     rig_close(&nodes[1]);
+    pst_fabric_cancel(nodes[0].fabric); /* the goodbye is seen before the signals */
     CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].failed[2], 1));
     CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_LEFT);
     CU_ASSERT_EQUAL(nodes[0].received[2], 50);
@@ -168,6 +170,31 @@ static void a_new_life_joins_again(void)
 }
 
 /* ---- who is not let in ---- */
+
+static void the_dead_are_not_heard_again(void)
+{
+    open_joined(2);
+    rig_close(&nodes[1]);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].failed[2], 1));
+    /* On the side that accepts, by the incarnation alone. */
+    struct pst_shm_config config = rig_config(directory, 2, 1001, 0);
+    rig_open(&nodes[1], &config);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].expelled, 1));
+    CU_ASSERT_EQUAL(nodes[1].expelled_by, 1);
+    CU_ASSERT_EQUAL(nodes[0].joined[2], 1);
+    CU_ASSERT_EQUAL(pst_fabric_rejoin(nodes[1].fabric, 1002), 0);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 2));
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].joined[1], 1));
+    /* And on the side that connects. */
+    rig_close(&nodes[0]);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].failed[1], 1));
+    config = rig_config(directory, 1, 1000, 0);
+    rig_open(&nodes[0], &config);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].expelled, 1));
+    CU_ASSERT_EQUAL(nodes[0].expelled_by, 2);
+    CU_ASSERT_EQUAL(nodes[1].joined[1], 1);
+    close_nodes();
+}
 
 static void node_id_runs_only_once(void)
 {
@@ -295,6 +322,16 @@ static void strange_hellos_are_refused(void)
     close_nodes();
 }
 
+static void make_ring_in(int fd)
+{
+    struct pst_ring_end *out;
+    void *memory = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CU_ASSERT_PTR_NOT_EQUAL_FATAL(memory, MAP_FAILED);
+    CU_ASSERT_EQUAL_FATAL(pst_ring_make(&out, memory, 64, 77), 0);
+    pst_ring_free(out);
+    (void)munmap(memory, 16384);
+}
+
 /* A ring that could shrink, or is not there, would be a SIGBUS later. */
 static void unsafe_rings_are_refused(void)
 {
@@ -303,8 +340,12 @@ static void unsafe_rings_are_refused(void)
     int fd = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 16384), 0);
     CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
+    make_ring_in(fd);
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
     CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
-    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY); /* no ring in it */
+    hello.ring_signals = 32;
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
+    hello = hello_make();
     hello.ring_bytes = 32768;
     CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
     hello = hello_make();
@@ -318,11 +359,12 @@ static void unsafe_rings_are_refused(void)
     hello = hello_make();
     hello.ring_signals = 1u << 31;
     CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), SHM_REFUSE_MEMORY);
-    close(fd);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     hello = hello_make();
     CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), null), SHM_REFUSE_MEMORY);
     close(null);
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), fd), 0); /* HELLO: nothing is wrong with it */
+    close(fd);
     close_nodes();
 }
 
@@ -391,6 +433,7 @@ static CU_TestInfo tests[] = {
     {"a send wakes only a sleeper", a_send_wakes_only_a_sleeper},
     {"who leaves is heard to the end", who_leaves_is_heard_to_the_end},
     {"a new life joins again", a_new_life_joins_again},
+    {"the dead are not heard again", the_dead_are_not_heard_again},
     {"a node id runs only once", node_id_runs_only_once},
     {"open refuses what is not sound", open_refuses_what_is_not_sound},
     {"strange hellos are refused", strange_hellos_are_refused},

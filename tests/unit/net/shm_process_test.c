@@ -1,5 +1,6 @@
 /* The shm fabric between processes: killed, stopped, gone wild, started again. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,8 @@ static void killed_nodes_are_missed_and_come_again(void)
 }
 
 /* A child of the node's that lives on must not keep its sockets, nor its lock. */
+static int orphan_told[2];
+
 static void orphan_leaver(uint32_t id, uint64_t incarnation)
 {
     struct rig_node node;
@@ -169,28 +172,38 @@ static void orphan_leaver(uint32_t id, uint64_t incarnation)
     rig_open(&node, &config);
     if (!rig_until(&node, 1, &node.joined[2], 1))
         _exit(3);
-    if (fork() == 0) {
-        execl("/bin/sleep", "sleep", "30", (char *)NULL);
+    pid_t orphan = fork();
+    if (orphan == 0) {
+        (void)close_range(0, 2, 0); /* the test's output is not to wait for it */
+        execl("/bin/sleep", "sleep", "100", (char *)NULL);
         _exit(127);
     }
+    if (write(orphan_told[1], &orphan, sizeof(orphan)) != (ssize_t)sizeof(orphan))
+        _exit(5);
     for (;;)
         rig_poll_and_sleep(&node, -1);
 }
 
 static void a_child_that_lives_on_hides_no_death(void)
 {
+    pid_t orphan = 0;
     directory = rig_make_directory();
     struct rig_node node;
     struct pst_shm_config config = config_of(2, 7);
+    CU_ASSERT_EQUAL_FATAL(pipe2(orphan_told, O_CLOEXEC), 0);
     rig_open(&node, &config);
     pid_t child = start(orphan_leaver, 1, 50);
     CU_ASSERT_TRUE(rig_until(&node, 1, &node.joined[1], 1));
+    CU_ASSERT_EQUAL_FATAL(read(orphan_told[0], &orphan, sizeof(orphan)), (ssize_t)sizeof(orphan));
     kill_and_reap(child);
     CU_ASSERT_TRUE(rig_until(&node, 1, &node.failed[1], 1));
     CU_ASSERT_EQUAL(node.failure[1], PST_FABRIC_DIED);
     child = start(chatter, 1, 51); /* the id is free again */
     CU_ASSERT_TRUE(rig_until(&node, 1, &node.joined[1], 2));
     kill_and_reap(child);
+    CU_ASSERT_EQUAL(kill(orphan, SIGKILL), 0); /* it did live on */
+    close(orphan_told[0]);
+    close(orphan_told[1]);
     rig_close(&node);
     rig_remove_directory(directory);
 }
