@@ -9,27 +9,39 @@
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/interrupt.h"
+#include "engine/cli/job_options.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/table_names.h"
+#include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
 #include "engine/node/pipeline.h"
-
-#define NS_PER_S UINT64_C(1000000000)
 
 static const struct pst_option options[] = {
     {.name = "source",
      .kind = PST_OPTION_TEXT,
      .argument = "[NAME=]KIND:...",
-     .required = true,
      .repeatable = true,
      .help = "what to back up: dir:PATH, lmdb:PATH, or synthetic:rows=N[,row-bytes=N]"
              "[,compressibility=PERCENT][,seed=N]"},
     {.name = "to",
      .kind = PST_OPTION_TEXT,
      .argument = "DIR",
-     .required = true,
      .help = "directory of the backups; made if its parent exists"},
+    {.name = "node",
+     .kind = PST_OPTION_TEXT,
+     .argument = "SOCKET",
+     .help = "let the cluster of the node with this control socket make it, of its nodes' sources "
+             "into their directories; then of all options only those two below, --number, "
+             "--single-threaded and --json count"},
+    {.name = "wait",
+     .kind = PST_OPTION_TEXT,
+     .argument = "completed|started|none",
+     .fallback = "completed",
+     .help = "with --node: until when"},
+    {.name = "allow-missing",
+     .kind = PST_OPTION_SWITCH,
+     .help = "with --node: even if not all nodes of the cluster are there"},
     {.name = "number",
      .kind = PST_OPTION_COUNT,
      .argument = "N",
@@ -40,46 +52,7 @@ static const struct pst_option options[] = {
     {.name = "single-threaded",
      .kind = PST_OPTION_SWITCH,
      .help = "LDM 1 alone does all the work, without the proxy"},
-    {.name = "chunk",
-     .kind = PST_OPTION_SIZE,
-     .argument = "SIZE",
-     .fallback = "1M",
-     .min = PST_CHUNK_BYTES_MIN,
-     .max = PST_CHUNK_BYTES_MAX,
-     .help = "payload of one write, a multiple of 4K"},
-    {.name = "depth",
-     .kind = PST_OPTION_COUNT,
-     .argument = "N",
-     .fallback = "8",
-     .min = PST_DEPTH_MIN,
-     .max = PST_DEPTH_MAX,
-     .help = "chunks that each LDM has in flight"},
-    {.name = "direct",
-     .kind = PST_OPTION_TEXT,
-     .argument = "auto|on|off",
-     .fallback = "auto",
-     .help = "write with O_DIRECT: where it works, always, never"},
-    {.name = "freeze-wait",
-     .kind = PST_OPTION_DURATION,
-     .argument = "TIME",
-     .fallback = "10s",
-     .max = PST_FREEZE_NS_MAX,
-     .help = "how long to wait for the writers of one source before they are let go and it is "
-             "tried again, "
-             "twice; a single lmdb: source holds up nobody"},
-    {.name = "freeze-hold",
-     .kind = PST_OPTION_DURATION,
-     .argument = "TIME",
-     .fallback = "2s",
-     .min = NS_PER_S / 1000,
-     .max = PST_FREEZE_NS_MAX,
-     .help = "how long writers may be held up by one try; then they go on"},
-    {.name = "source-headroom",
-     .kind = PST_OPTION_COUNT,
-     .argument = "PERCENT",
-     .fallback = "10",
-     .max = 100,
-     .help = "give up a backup under which an LMDB map grows to less free space than this"},
+    PST_JOB_OPTIONS,
     {.name = "logical",
      .kind = PST_OPTION_SWITCH,
      .help = "back up the tables of lmdb: sources row by row, instead of their pages"},
@@ -95,11 +68,6 @@ static const struct pst_option options[] = {
     PST_OPTION_JSON,
     {0},
 };
-_Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
-                   PST_FREEZE_WAIT_NS_DEFAULT == 10 * NS_PER_S &&
-                   PST_FREEZE_HOLD_NS_DEFAULT == 2 * NS_PER_S && PST_HEADROOM_PERCENT_DEFAULT == 10,
-               "as the table says");
-
 /* What a backup needs; on the heap, for its size. */
 struct run {
     const struct pst_arguments *arguments;
@@ -114,24 +82,10 @@ static void read_options(struct run *run)
 {
     const struct pst_arguments *arguments = run->arguments;
     struct pst_backup_job *job = &run->job;
-    pst_backup_job_init(job);
-    job->specs_count = pst_argument_count(arguments, "source");
-    for (uint32_t i = 0; i < job->specs_count; i++)
-        run->specs[i] = pst_argument_text_at(arguments, "source", i);
-    job->specs = run->specs;
-    job->directory = pst_argument_text(arguments, "to");
+    pst_job_read_options(arguments, run->specs, job);
     job->number = (uint32_t)pst_argument_number(arguments, "number");
-    job->run.ldms = (uint32_t)pst_argument_number(arguments, "ldms");
-    job->run.ldm_cpus = pst_argument_text(arguments, "ldm-cpus");
-    job->run.hub_cpu = pst_argument_text(arguments, "hub-cpu");
     job->run.cancel_fd = pst_interrupt_fd();
     job->single_threaded = pst_argument_switch(arguments, "single-threaded");
-    job->chunk_bytes = (uint32_t)pst_argument_number(arguments, "chunk");
-    job->depth = (uint32_t)pst_argument_number(arguments, "depth");
-    job->direct = pst_argument_text(arguments, "direct");
-    job->freeze_wait_ns = pst_argument_number(arguments, "freeze-wait");
-    job->freeze_hold_ns = pst_argument_number(arguments, "freeze-hold");
-    job->headroom_percent = (uint32_t)pst_argument_number(arguments, "source-headroom");
 }
 
 static enum pst_exit read_tables(struct run *run)
@@ -258,13 +212,31 @@ static enum pst_exit prepare(struct run *run)
     return PST_EXIT_DONE;
 }
 
+/* What a backup needs that is made in this process. */
+static enum pst_exit check_own(const struct pst_arguments *arguments)
+{
+    if (pst_argument_count(arguments, "source") == 0)
+        return pst_fail(
+            arguments, PST_EXIT_USAGE,
+            "--source [NAME=]KIND:... is missing: what to back up; or say --node SOCKET");
+    if (!pst_argument_text(arguments, "to"))
+        return pst_fail(arguments, PST_EXIT_USAGE,
+                        "--to DIR is missing: directory of the backups; or say --node SOCKET");
+    return PST_EXIT_DONE;
+}
+
 static enum pst_exit run_backup(const struct pst_arguments *arguments)
 {
+    if (pst_argument_text(arguments, "node"))
+        return pst_backup_through_node(arguments);
+    enum pst_exit code = check_own(arguments);
+    if (code != PST_EXIT_DONE)
+        return code;
     struct run *run = calloc(1, sizeof(*run));
     if (!run)
         return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
     run->arguments = arguments;
-    enum pst_exit code = prepare(run);
+    code = prepare(run);
     if (code == PST_EXIT_DONE)
         code = back_up(run);
     pst_session_close(&run->session);

@@ -4,11 +4,14 @@
 
 #include "engine/cli/command.h"
 
+extern const struct pst_command pst_command_abort;
 extern const struct pst_command pst_command_backup;
 extern const struct pst_command pst_command_export;
 extern const struct pst_command pst_command_list;
+extern const struct pst_command pst_command_node;
 extern const struct pst_command pst_command_restore;
 extern const struct pst_command pst_command_show;
+extern const struct pst_command pst_command_status;
 extern const struct pst_command pst_command_topology;
 extern const struct pst_command pst_command_verify;
 

@@ -147,7 +147,7 @@ static int start_workers(struct pst_node *node)
         source->source->policy = (struct pst_source_policy){
             .freeze_hold_ns = node->config.freeze_hold_ns,
             .headroom_percent = node->config.headroom_percent,
-            .is_alone = node->config.sources_count == 1,
+            .is_alone = node->config.sources_count == 1 && !node->config.cluster,
             .is_logical = node->config.is_logical,
             .ldms = node->config.plan->ldms,
             .tables = node->config.tables,

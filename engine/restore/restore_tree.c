@@ -50,6 +50,16 @@ static int enter(const struct pst_restore_run *run, int fd, const char *name)
     return error ? error : pst_beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/* DIR/NODE, which a node's first source makes. */
+static int open_node(const struct pst_restore_run *run, const struct pst_node_manifest *node,
+                     bool is_first)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%u", node->node);
+    return is_first ? enter(run, run->target.root_fd, number)
+                    : pst_beneath_open(run->target.root_fd, number, O_RDONLY | O_DIRECTORY, 0);
+}
+
 /* DIR, DIR/NAME or DIR/NODE/NAME. */
 static int open_source(const struct pst_restore_run *run, const struct pst_node_manifest *node,
                        const struct pst_manifest_source *source)
@@ -59,9 +69,7 @@ static int open_source(const struct pst_restore_run *run, const struct pst_node_
         return pst_beneath_open(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
     if (run->backup->cluster.nodes_count == 1)
         return enter(run, root_fd, source->name);
-    char number[16];
-    snprintf(number, sizeof(number), "%u", node->node);
-    const int node_fd = enter(run, root_fd, number);
+    const int node_fd = open_node(run, node, source == &node->sources[0]);
     if (node_fd < 0)
         return node_fd;
     const int fd = enter(run, node_fd, source->name);

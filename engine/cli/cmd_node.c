@@ -1,0 +1,212 @@
+/* penstock node: a node of a cluster, until it is told to stop. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/api/backup.h"
+#include "engine/base/log.h"
+#include "engine/cli/command.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/control.h"
+#include "engine/cli/interrupt.h"
+#include "engine/cli/job_options.h"
+#include "engine/cli/placement_options.h"
+
+#define NAME_BYTES_MAX 63u
+
+static const struct pst_option options[] = {
+    {.name = "cluster",
+     .kind = PST_OPTION_TEXT,
+     .argument = "NAME",
+     .required = true,
+     .help = "the cluster to join, the same on all its nodes"},
+    {.name = "id",
+     .kind = PST_OPTION_COUNT,
+     .argument = "N",
+     .required = true,
+     .min = 1,
+     .max = PST_NODES_MAX,
+     .help = "this node's number in it; the lowest that lives is the master"},
+    {.name = "nodes",
+     .kind = PST_OPTION_TEXT,
+     .argument = "LIST",
+     .help = "all nodes that belong to it, such as 1-3,7: without one of them no backup is made "
+             "unless it is asked for with --allow-missing"},
+    {.name = "socket",
+     .kind = PST_OPTION_TEXT,
+     .argument = "PATH",
+     .required = true,
+     .help = "control socket to make, for penstock backup, abort and status --node PATH"},
+    {.name = "fabric-dir",
+     .kind = PST_OPTION_TEXT,
+     .argument = "DIR",
+     .help = "where the nodes of this host find each other, the same for all of them; by default "
+             "/dev/shm/penstock-UID-NAME"},
+    {.name = "failure",
+     .kind = PST_OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "450ms",
+     .min = UINT64_C(60000000),
+     .max = UINT64_C(60000000000),
+     .help = "how long another node may give no sign of life before it counts as dead"},
+    {.name = "source",
+     .kind = PST_OPTION_TEXT,
+     .argument = "[NAME=]KIND:...",
+     .required = true,
+     .repeatable = true,
+     .help = "what this node has to back up: as of penstock backup"},
+    {.name = "to",
+     .kind = PST_OPTION_TEXT,
+     .argument = "DIR",
+     .required = true,
+     .help = "directory of this node's backups; made if its parent exists"},
+    PST_PLACEMENT_OPTIONS,
+    PST_JOB_OPTIONS,
+    {0},
+};
+
+/* On the heap, for its size. */
+struct run {
+    const struct pst_arguments *arguments;
+    const char *specs[PST_SOURCES_MAX];
+    struct pst_backup_job job;
+    struct pst_session session;
+    struct pst_cluster_config cluster;
+    char fabric_directory[128];
+    struct pst_control *control;
+};
+
+/* "3" or "1-3" at *text; moves on past it. */
+static bool take_range(const char **text, struct pst_set *set)
+{
+    char *end;
+    unsigned long first = strtoul(*text, &end, 10);
+    unsigned long last = first;
+    if (end == *text || **text == '-' || **text == '+')
+        return false;
+    if (*end == '-') {
+        *text = end + 1;
+        last = strtoul(*text, &end, 10);
+        if (end == *text)
+            return false;
+    }
+    if (first < 1 || last < first || last > PST_NODES_MAX)
+        return false;
+    for (unsigned long node = first; node <= last; node++)
+        pst_set_add(set, (uint32_t)node - 1);
+    *text = end;
+    return true;
+}
+
+static bool parse_nodes(const char *text, struct pst_set *set)
+{
+    if (!take_range(&text, set))
+        return false;
+    while (*text == ',') {
+        text++;
+        if (!take_range(&text, set))
+            return false;
+    }
+    return *text == '\0';
+}
+
+static bool is_name(const char *text)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    size_t bytes = strlen(text);
+    return bytes <= NAME_BYTES_MAX && strspn(text, letters) == bytes;
+}
+
+static enum pst_exit read_cluster(struct run *run)
+{
+    const struct pst_arguments *arguments = run->arguments;
+    struct pst_cluster_config *cluster = &run->cluster;
+    const char *nodes = pst_argument_text(arguments, "nodes");
+    const char *directory = pst_argument_text(arguments, "fabric-dir");
+    uint32_t id = (uint32_t)pst_argument_number(arguments, "id");
+    cluster->name = pst_argument_text(arguments, "cluster");
+    cluster->failure_ns = pst_argument_number(arguments, "failure");
+    if (!is_name(cluster->name))
+        return pst_fail(arguments, PST_EXIT_USAGE,
+                        "--cluster %s: want up to %u letters, digits, '_' and '-'", cluster->name,
+                        NAME_BYTES_MAX);
+    if (nodes && !parse_nodes(nodes, &cluster->expected))
+        return pst_fail(arguments, PST_EXIT_USAGE,
+                        "--nodes %s: want numbers from 1 to %u, such as 1-3,7", nodes,
+                        PST_NODES_MAX);
+    if (nodes && !pst_set_has(&cluster->expected, id - 1))
+        return pst_fail(arguments, PST_EXIT_USAGE, "--nodes %s: this node, %u, is not among them",
+                        nodes, id);
+    snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
+             (unsigned)geteuid(), cluster->name);
+    cluster->fabric_directory = directory ? directory : run->fabric_directory;
+    return PST_EXIT_DONE;
+}
+
+static enum pst_exit prepare(struct run *run)
+{
+    const struct pst_arguments *arguments = run->arguments;
+    int rc = pst_interrupt_install();
+    if (rc < 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
+                        pst_error_text(rc));
+    enum pst_exit code = read_cluster(run);
+    if (code != PST_EXIT_DONE)
+        return code;
+    pst_job_read_options(arguments, run->specs, &run->job);
+    rc = pst_session_open(&run->session, &run->job);
+    if (rc < 0)
+        return pst_fail(arguments, rc == -EINVAL ? PST_EXIT_USAGE : PST_EXIT_FAILED, "%s",
+                        run->session.message);
+    run->session.options.node.node = (uint32_t)pst_argument_number(arguments, "id");
+    run->session.options.node.cluster = &run->cluster;
+    char message[PST_MESSAGE_BYTES];
+    rc = pst_control_open(pst_argument_text(arguments, "socket"), &run->control, message);
+    if (rc < 0)
+        return pst_fail(arguments, rc == -EADDRINUSE ? PST_EXIT_BUSY : PST_EXIT_FAILED, "%s",
+                        message);
+    return PST_EXIT_DONE;
+}
+
+static enum pst_exit serve(struct run *run)
+{
+    const struct pst_node_config *config = &run->session.options.node;
+    struct pst_node *node;
+    int rc = pst_node_start(config, &node);
+    if (rc < 0)
+        return pst_fail(run->arguments, rc == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED,
+                        "node %u cannot start: %s", config->node, pst_error_text(rc));
+    pst_log(PST_LOG_INFO, "node %u of cluster %s is up, %u LDM%s, backups to %s", config->node,
+            config->cluster->name, config->plan->ldms, config->plan->ldms == 1 ? "" : "s",
+            config->directory);
+    rc = pst_control_run(run->control, node, config);
+    pst_log(PST_LOG_INFO, "node %u stops", config->node);
+    pst_node_stop(node, NULL);
+    return rc < 0 ? pst_fail(run->arguments, PST_EXIT_FAILED, "node %u: %s", config->node,
+                             pst_error_text(rc))
+                  : PST_EXIT_DONE;
+}
+
+static enum pst_exit run_node(const struct pst_arguments *arguments)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    if (!run)
+        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
+    run->arguments = arguments;
+    enum pst_exit code = prepare(run);
+    if (code == PST_EXIT_DONE)
+        code = serve(run);
+    pst_control_close(run->control);
+    pst_session_close(&run->session);
+    free(run);
+    return code;
+}
+
+const struct pst_command pst_command_node = {
+    .name = "node",
+    .summary = "run a node of a cluster",
+    .options = options,
+    .run = run_node,
+};

@@ -1,0 +1,233 @@
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/cli/control_internal.h"
+#include "engine/format/digest.h"
+#include "engine/node/backup.h"
+
+static struct control_job *find_job(struct pst_control *control, uint64_t backup)
+{
+    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+        if (control->jobs[i].backup == backup)
+            return &control->jobs[i];
+    }
+    return NULL;
+}
+
+static void send_job(struct pst_control *control, struct control_job *job, uint32_t client,
+                     const json_t *request)
+{
+    bool alone = json_is_true(json_object_get(request, "single_threaded"));
+    bool allow = json_is_true(json_object_get(request, "allow_missing"));
+    job->request.master_node = control_master(control);
+    job->request.flags =
+        (alone ? PST_BACKUP_SINGLE_THREADED : 0u) | (allow ? PST_BACKUP_ALLOW_MISSING : 0u);
+    job->backup = pst_uid_low(job->request.uid);
+    job->client = client;
+    job->began_ns = pst_monotonic_ns();
+    pst_client_request_backup(control->node, &job->request);
+}
+
+void control_begin(struct pst_control *control, uint32_t client, const json_t *request)
+{
+    struct control_job *job = find_job(control, 0);
+    json_int_t number = json_integer_value(json_object_get(request, "number"));
+    if (number < 0 || number > PST_BACKUP_NUMBER_MAX) {
+        control_refuse(control, client, -PST_E_BAD_REQUEST, "no backup has the number %lld",
+                       (long long)number);
+        return;
+    }
+    if (!job) {
+        control_refuse(control, client, -PST_E_NO_RESOURCES, "too many requests");
+        return;
+    }
+    memset(job, 0, sizeof(*job));
+    job->request.number = (uint32_t)number;
+    if (pst_client_identify(&job->request) < 0 || pst_uid_low(job->request.uid) == 0)
+        control_refuse(control, client, -PST_E_NO_RESOURCES, "no random numbers");
+    else
+        send_job(control, job, client, request);
+}
+
+/* The backup that this node takes part in, or that it was asked for; 0: none. */
+static uint64_t running_backup(struct pst_control *control)
+{
+    struct pst_node_status status;
+    pst_node_status(control->node, &status);
+    for (uint32_t i = 0; i < status.ldms_count; i++) {
+        if (status.ldms[i].backup != 0)
+            return status.ldms[i].backup;
+    }
+    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+        if (control->jobs[i].backup != 0)
+            return control->jobs[i].backup;
+    }
+    return 0;
+}
+
+void control_abort(struct pst_control *control, uint32_t client, const json_t *request)
+{
+    const char *wanted = json_string_value(json_object_get(request, "backup"));
+    uint64_t backup = running_backup(control);
+    char uid[2 * sizeof(backup) + 1];
+    pst_hex_encode((const uint8_t *)&backup, sizeof(backup), uid);
+    if (backup == 0 ||
+        (wanted && (strlen(wanted) < 4 || strncmp(uid, wanted, strlen(wanted)) != 0 ||
+                    strlen(wanted) > sizeof(uid) - 1))) {
+        control_refuse(control, client, -PST_E_UNKNOWN_BACKUP, "no such backup is running");
+        return;
+    }
+    pst_client_request_abort(control->node, control_master(control), backup);
+    control_tell(control, client, json_pack("{s:s, s:s}", "message_type", "aborting", "uid", uid),
+                 false);
+}
+
+void control_abort_all(struct pst_control *control)
+{
+    uint64_t backup = running_backup(control);
+    if (backup != 0)
+        pst_client_request_abort(control->node, control_master(control), backup);
+    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+        if (control->jobs[i].backup != 0 && control->jobs[i].backup != backup)
+            pst_client_request_abort(control->node, control->jobs[i].request.master_node,
+                                     control->jobs[i].backup);
+    }
+}
+
+bool control_is_at_rest(struct pst_control *control)
+{
+    return running_backup(control) == 0;
+}
+
+void control_forget_client(struct pst_control *control, uint32_t client)
+{
+    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+        if (control->jobs[i].client == client)
+            control->jobs[i].client = PST_CONTROL_CLIENTS_MAX;
+    }
+}
+
+/* ---- what the master tells ---- */
+
+static void end_job(struct pst_control *control, struct control_job *job, uint32_t error)
+{
+    struct control_last *last = &control->last;
+    last->number = job->request.number;
+    last->error = error;
+    memcpy(last->uid, job->request.uid, sizeof(last->uid));
+    last->ended_unix_ns = pst_unix_ns();
+    last->elapsed_ns = pst_monotonic_ns() - job->began_ns;
+    job->backup = 0;
+}
+
+static void fail_job(struct pst_control *control, struct control_job *job, uint32_t error,
+                     pst_ref where)
+{
+    char place[64] = "";
+    if (where != 0)
+        pst_ref_text(where, place, sizeof(place));
+    pst_log(PST_LOG_WARNING, "no backup was made: %s%s%s", place, place[0] ? ": " : "",
+            pst_error_text((int)error));
+    uint32_t client = job->client;
+    end_job(control, job, error);
+    if (error == PST_E_NODE_MISSING)
+        control_refuse(control, client, (int)error,
+                       "node %u is not there; start it, or say --allow-missing",
+                       pst_ref_node(where));
+    else
+        control_refuse(control, client, (int)error, "no backup was made: %s%s%s", place,
+                       place[0] ? ": " : "", pst_error_text((int)error));
+}
+
+static void on_confirmed(struct pst_control *control, struct control_job *job,
+                         const struct pst_backup_conf *conf)
+{
+    char uid[2 * sizeof(conf->uid) + 1];
+    job->request.number = conf->number;
+    pst_hex_encode(conf->uid, sizeof(conf->uid), uid);
+    control_tell(control, job->client,
+                 json_pack("{s:s, s:I, s:s}", "message_type", "started", "number",
+                           (json_int_t)conf->number, "uid", uid),
+                 false);
+}
+
+static void on_progress(struct pst_control *control, struct control_job *job,
+                        const struct pst_backup_progress *progress)
+{
+    job->progress = *progress;
+    control_tell(control, job->client,
+                 json_pack("{s:s, s:I, s:I, s:I}", "message_type", "progress", "bytes_done",
+                           (json_int_t)progress->sums.source_bytes, "bytes_total",
+                           (json_int_t)(progress->expected_is_final ? progress->expected_bytes : 0),
+                           "objects_done", (json_int_t)progress->sums.objects),
+                 true);
+}
+
+static void on_complete(struct pst_control *control, struct control_job *job,
+                        const struct pst_backup_complete_rep *complete)
+{
+    char uid[2 * sizeof(job->request.uid) + 1];
+    uint32_t client = job->client;
+    pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
+    end_job(control, job, 0);
+    control->last.sums = complete->sums;
+    pst_log(PST_LOG_INFO, "backup %u is complete", complete->number);
+    control_tell(
+        control, client,
+        json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type",
+                  "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci",
+                  (json_int_t)complete->start_gci, "source_bytes",
+                  (json_int_t)complete->sums.source_bytes, "stored_bytes",
+                  (json_int_t)complete->sums.stored_bytes, "objects",
+                  (json_int_t)complete->sums.objects, "chunks", (json_int_t)complete->sums.chunks,
+                  "unreadable", (json_int_t)complete->sums.unreadable, "elapsed_ns",
+                  (json_int_t)control->last.elapsed_ns, "warnings", (json_int_t)complete->warnings),
+        false);
+}
+
+static void on_change(struct pst_control *control, bool joined,
+                      const struct pst_node_change *change)
+{
+    control->changes[change->node] = *change;
+    if (joined) {
+        pst_set_add(&control->live, change->node - 1);
+        return;
+    }
+    pst_set_remove(&control->live, change->node - 1);
+    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+        struct control_job *job = &control->jobs[i];
+        if (job->backup != 0 && job->request.master_node == change->node)
+            fail_job(control, job, PST_E_NODE_FAILED,
+                     pst_ref_make(change->node, PST_BLOCK_BACKUP, 1));
+    }
+}
+
+void control_on_signal(struct pst_control *control, const struct pst_signal *signal)
+{
+    if (signal->gsn == PST_NODE_JOINED_ORD || signal->gsn == PST_NODE_FAILED_ORD) {
+        on_change(control, signal->gsn == PST_NODE_JOINED_ORD, &signal->payload.node_change);
+        return;
+    }
+    struct control_job *job = signal->backup != 0 ? find_job(control, signal->backup) : NULL;
+    if (!job)
+        return; /* given up when its master's node died */
+    switch (signal->gsn) {
+    case PST_BACKUP_CONF:
+        on_confirmed(control, job, &signal->payload.backup_conf);
+        break;
+    case PST_BACKUP_STATUS_REP:
+        on_progress(control, job, &signal->payload.progress);
+        break;
+    case PST_BACKUP_COMPLETE_REP:
+        on_complete(control, job, &signal->payload.complete);
+        break;
+    case PST_BACKUP_REF:
+    case PST_BACKUP_ABORT_REP:
+        fail_job(control, job, signal->payload.ref.error, signal->payload.ref.where);
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,96 @@
+#include <stdio.h>
+
+#include "engine/base/clock.h"
+#include "engine/cli/control_internal.h"
+#include "engine/format/digest.h"
+
+static json_t *nodes_json(const struct pst_control *control, uint64_t own_incarnation)
+{
+    json_t *nodes = json_array();
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        bool own = node == control->config->node;
+        bool live = pst_set_has(&control->live, node - 1);
+        bool expected = pst_set_has(&control->config->cluster->expected, node - 1);
+        const struct pst_node_change *change = &control->changes[node];
+        uint64_t incarnation = own ? own_incarnation : change->incarnation;
+        uint32_t ldms = own ? control->config->plan->ldms : change->ldms;
+        char text[17];
+        if (!live && !expected && change->node == 0)
+            continue;
+        snprintf(text, sizeof(text), "%016llx", (unsigned long long)incarnation);
+        json_array_append_new(nodes,
+                              json_pack("{s:I, s:s, s:s, s:I}", "node", (json_int_t)node, "state",
+                                        live ? "live" : "missing", "incarnation",
+                                        incarnation != 0 ? text : "", "ldms", (json_int_t)ldms));
+    }
+    return nodes;
+}
+
+static json_t *ldms_json(const struct pst_node_status *status)
+{
+    json_t *ldms = json_array();
+    for (uint32_t i = 0; i < status->ldms_count; i++) {
+        const struct pst_ldm_status *ldm = &status->ldms[i];
+        char uid[2 * sizeof(ldm->backup) + 1] = "";
+        if (ldm->backup != 0)
+            pst_hex_encode((const uint8_t *)&ldm->backup, sizeof(ldm->backup), uid);
+        json_array_append_new(ldms, json_pack("{s:I, s:s, s:s, s:I}", "ldm", (json_int_t)(i + 1),
+                                              "state", ldm->state, "backup", uid, "source_bytes",
+                                              (json_int_t)ldm->source_bytes));
+    }
+    return ldms;
+}
+
+/* The backups that this node was asked for. */
+static json_t *jobs_json(const struct pst_control *control)
+{
+    json_t *jobs = json_array();
+    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+        const struct control_job *job = &control->jobs[i];
+        char uid[2 * sizeof(job->request.uid) + 1];
+        if (job->backup == 0)
+            continue;
+        uint64_t elapsed_ns = pst_monotonic_ns() - job->began_ns;
+        uint64_t bytes = job->progress.sums.source_bytes;
+        pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
+        json_array_append_new(jobs, json_pack("{s:s, s:I, s:I, s:I, s:f}", "uid", uid, "number",
+                                              (json_int_t)job->request.number, "elapsed_ns",
+                                              (json_int_t)elapsed_ns, "bytes_done",
+                                              (json_int_t)bytes, "bytes_per_second",
+                                              (double)bytes * 1e9 / ((double)elapsed_ns + 1)));
+    }
+    return jobs;
+}
+
+static json_t *last_json(const struct control_last *last)
+{
+    char uid[2 * sizeof(last->uid) + 1];
+    if (last->ended_unix_ns == 0)
+        return json_null();
+    pst_hex_encode(last->uid, sizeof(last->uid), uid);
+    return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number, "uid",
+                     uid, "error_name", last->error != 0 ? pst_error_name((int)last->error) : "",
+                     "ended_unix_ns", (json_int_t)last->ended_unix_ns, "elapsed_ns",
+                     (json_int_t)last->elapsed_ns, "source_bytes",
+                     (json_int_t)last->sums.source_bytes);
+}
+
+void control_status(struct pst_control *control, uint32_t client)
+{
+    struct pst_node_status status;
+    pst_node_status(control->node, &status);
+    json_t *signals =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)status.signals_sent, "received",
+                  (json_int_t)status.signals_received, "refused",
+                  (json_int_t)status.signals_refused, "rings_full", (json_int_t)status.rings_full,
+                  "nodes_failed", (json_int_t)status.nodes_failed);
+    control_tell(control, client,
+                 json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "message_type",
+                           "status", "cluster", control->config->cluster->name, "node",
+                           (json_int_t)control->config->node, "master",
+                           (json_int_t)control_master(control), "nodes",
+                           nodes_json(control, status.incarnation), "ldms", ldms_json(&status),
+                           "backups", jobs_json(control), "last_backup", last_json(&control->last),
+                           "signals", signals, "in_doubt", (json_int_t)status.in_doubt),
+                 false);
+}

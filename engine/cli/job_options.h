@@ -1,0 +1,78 @@
+/*
+ * The options that say how sources are backed up, the same for `penstock backup` and for
+ * `penstock node`, which does it later.
+ */
+#ifndef PST_ENGINE_CLI_JOB_OPTIONS_H
+#define PST_ENGINE_CLI_JOB_OPTIONS_H
+
+#include "engine/cli/command.h"
+#include "penstock/run.h"
+
+/* For a command's table. */
+#define PST_JOB_OPTIONS                                                                            \
+    {.name = "chunk",                                                                              \
+     .kind = PST_OPTION_SIZE,                                                                      \
+     .argument = "SIZE",                                                                           \
+     .fallback = "1M",                                                                             \
+     .min = PST_CHUNK_BYTES_MIN,                                                                   \
+     .max = PST_CHUNK_BYTES_MAX,                                                                   \
+     .help = "payload of one write, a multiple of 4K"},                                            \
+        {.name = "depth",                                                                          \
+         .kind = PST_OPTION_COUNT,                                                                 \
+         .argument = "N",                                                                          \
+         .fallback = "8",                                                                          \
+         .min = PST_DEPTH_MIN,                                                                     \
+         .max = PST_DEPTH_MAX,                                                                     \
+         .help = "chunks that each LDM has in flight"},                                            \
+        {.name = "direct",                                                                         \
+         .kind = PST_OPTION_TEXT,                                                                  \
+         .argument = "auto|on|off",                                                                \
+         .fallback = "auto",                                                                       \
+         .help = "write with O_DIRECT: where it works, always, never"},                            \
+        {.name = "freeze-wait",                                                                    \
+         .kind = PST_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "10s",                                                                        \
+         .max = PST_FREEZE_NS_MAX,                                                                 \
+         .help = "how long to wait for the writers of one source before they are let go and it "   \
+                 "is tried again, twice; a single lmdb: source holds up nobody"},                  \
+        {.name = "freeze-hold",                                                                    \
+         .kind = PST_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "2s",                                                                         \
+         .min = 1000000,                                                                           \
+         .max = PST_FREEZE_NS_MAX,                                                                 \
+         .help = "how long writers may be held up by one try; then they go on"},                   \
+    {                                                                                              \
+        .name = "source-headroom", .kind = PST_OPTION_COUNT, .argument = "PERCENT",                \
+        .fallback = "10", .max = 100,                                                              \
+        .help = "give up a backup under which an LMDB map grows to less free space than this"      \
+    }
+_Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
+                   PST_FREEZE_WAIT_NS_DEFAULT == UINT64_C(10000000000) &&
+                   PST_FREEZE_HOLD_NS_DEFAULT == UINT64_C(2000000000) &&
+                   PST_HEADROOM_PERCENT_DEFAULT == 10,
+               "as the table says");
+
+/* Fills these, placement, sources and directory into a job. specs: room for PST_SOURCES_MAX. */
+static inline void pst_job_read_options(const struct pst_arguments *arguments, const char **specs,
+                                        struct pst_backup_job *job)
+{
+    pst_backup_job_init(job);
+    job->specs_count = pst_argument_count(arguments, "source");
+    for (uint32_t i = 0; i < job->specs_count; i++)
+        specs[i] = pst_argument_text_at(arguments, "source", i);
+    job->specs = specs;
+    job->directory = pst_argument_text(arguments, "to");
+    job->run.ldms = (uint32_t)pst_argument_number(arguments, "ldms");
+    job->run.ldm_cpus = pst_argument_text(arguments, "ldm-cpus");
+    job->run.hub_cpu = pst_argument_text(arguments, "hub-cpu");
+    job->chunk_bytes = (uint32_t)pst_argument_number(arguments, "chunk");
+    job->depth = (uint32_t)pst_argument_number(arguments, "depth");
+    job->direct = pst_argument_text(arguments, "direct");
+    job->freeze_wait_ns = pst_argument_number(arguments, "freeze-wait");
+    job->freeze_hold_ns = pst_argument_number(arguments, "freeze-hold");
+    job->headroom_percent = (uint32_t)pst_argument_number(arguments, "source-headroom");
+}
+
+#endif

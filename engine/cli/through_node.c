@@ -1,0 +1,251 @@
+#include "engine/cli/through_node.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/cli/control.h"
+#include "engine/cli/interrupt.h"
+#include "engine/cli/json.h"
+#include "engine/cli/progress.h"
+#include "engine/cli/value.h"
+
+static enum pst_exit lost(const struct pst_arguments *arguments, int error)
+{
+    const char *node = pst_argument_text(arguments, "node");
+    if (error == -EPIPE || error == -ECONNRESET)
+        return pst_fail(arguments, PST_EXIT_FAILED,
+                        "%s: the node has hung up; penstock list shows what became of the backup",
+                        node);
+    return pst_fail(arguments, PST_EXIT_FAILED, "%s: %s", node, pst_error_text(error));
+}
+
+static enum pst_exit refused(const struct pst_arguments *arguments, const json_t *message)
+{
+    const char *text = json_string_value(json_object_get(message, "message"));
+    int error = (int)json_integer_value(json_object_get(message, "error"));
+    enum pst_exit code = PST_EXIT_FAILED;
+    if (error == PST_E_BUSY || error == PST_E_CLEANING)
+        code = PST_EXIT_BUSY;
+    if (error == PST_E_CLIENT_ABORT && pst_interrupted())
+        code = PST_EXIT_INTERRUPTED;
+    if (error == PST_E_UNKNOWN_BACKUP)
+        code = PST_EXIT_NO_BACKUP;
+    return pst_fail(arguments, code, "%s", text ? text : "the node does not say why");
+}
+
+static enum pst_exit connect_to(const struct pst_arguments *arguments, int *fd)
+{
+    char message[PST_MESSAGE_BYTES];
+    *fd = pst_control_connect(pst_argument_text(arguments, "node"), message);
+    if (*fd < 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
+    return PST_EXIT_DONE;
+}
+
+static bool is_type(const json_t *message, const char *type)
+{
+    const char *found = json_string_value(json_object_get(message, "message_type"));
+    return found && strcmp(found, type) == 0;
+}
+
+enum pst_exit pst_ask_node(const struct pst_arguments *arguments, struct json_t *request,
+                           struct json_t **answer)
+{
+    int fd;
+    enum pst_exit code = connect_to(arguments, &fd);
+    if (code != PST_EXIT_DONE) {
+        json_decref(request);
+        return code;
+    }
+    int error = pst_control_send(fd, request);
+    *answer = NULL;
+    if (error == 0)
+        error = pst_control_receive(fd, -1, answer);
+    close(fd);
+    if (error == 0 && !is_type(*answer, "failed"))
+        return PST_EXIT_DONE;
+    code = error < 0 ? lost(arguments, error) : refused(arguments, *answer);
+    json_decref(*answer);
+    return code;
+}
+
+/* ---- backup ---- */
+
+enum wait { WAIT_COMPLETED, WAIT_STARTED, WAIT_NONE };
+
+struct session {
+    const struct pst_arguments *arguments;
+    int fd;
+    enum wait wait;
+    struct pst_progress *progress;
+    bool aborts;  /* the interrupt came */
+    bool aborted; /* the node was told */
+    char uid[17]; /* first 8 bytes; "": not started */
+};
+
+static int parse_wait(const char *text, enum wait *wait)
+{
+    static const char *const names[] = {"completed", "started", "none"};
+    for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *wait = (enum wait)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static json_t *request_of(const struct pst_arguments *arguments)
+{
+    return json_pack("{s:s, s:I, s:b, s:b}", "request", "backup", "number",
+                     (json_int_t)pst_argument_number(arguments, "number"), "single_threaded",
+                     (int)pst_argument_switch(arguments, "single-threaded"), "allow_missing",
+                     (int)pst_argument_switch(arguments, "allow-missing"));
+}
+
+static json_int_t number_of(const json_t *message, const char *key)
+{
+    return json_integer_value(json_object_get(message, key));
+}
+
+static void show_progress(struct session *session, const json_t *message)
+{
+    struct pst_progress_sample sample = {
+        .now_ns = pst_monotonic_ns(),
+        .bytes_done = (uint64_t)number_of(message, "bytes_done"),
+        .bytes_total = (uint64_t)number_of(message, "bytes_total"),
+        .objects_done = (uint64_t)number_of(message, "objects_done"),
+    };
+    if (session->progress)
+        pst_progress_update(session->progress, &sample);
+}
+
+static int abort_if_wanted(struct session *session)
+{
+    if (!session->aborts || session->aborted || session->uid[0] == '\0')
+        return 0;
+    session->aborted = true;
+    return pst_control_send(session->fd,
+                            json_pack("{s:s, s:s}", "request", "abort", "backup", session->uid));
+}
+
+static enum pst_exit started(struct session *session, const json_t *message)
+{
+    if (pst_argument_json(session->arguments)) {
+        json_t *copy = json_deep_copy(message);
+        json_object_del(copy, "message_type");
+        int rc = pst_json_record(stdout, "started", copy);
+        return rc < 0 ? lost(session->arguments, rc) : PST_EXIT_DONE;
+    }
+    printf("backup %lld has started\n", (long long)number_of(message, "number"));
+    return fflush(stdout) == 0 ? PST_EXIT_DONE : lost(session->arguments, -EIO);
+}
+
+static enum pst_exit completed(struct session *session, json_t *message)
+{
+    char bytes[PST_VALUE_TEXT_BYTES];
+    json_int_t unreadable = number_of(message, "unreadable");
+    double seconds = (double)number_of(message, "elapsed_ns") / 1e9;
+    int rc = 0;
+    if (pst_argument_json(session->arguments)) {
+        json_t *copy = json_deep_copy(message);
+        json_object_del(copy, "message_type");
+        rc = pst_json_record(stdout, "summary", copy);
+    } else {
+        printf("backup %lld is complete: %lld objects, %s in %.2f s\nuid %s, start GCI %lld\n",
+               (long long)number_of(message, "number"), (long long)number_of(message, "objects"),
+               pst_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds,
+               json_string_value(json_object_get(message, "uid")),
+               (long long)number_of(message, "start_gci"));
+        rc = fflush(stdout) == 0 ? 0 : -EIO;
+    }
+    if (rc < 0)
+        return lost(session->arguments, rc);
+    if (number_of(message, "warnings") > 0)
+        return pst_fail(session->arguments, PST_EXIT_PARTIAL,
+                        "the backup is complete, but %lld node(s) have not stored the cluster "
+                        "manifest; they fetch it when they are back",
+                        (long long)number_of(message, "warnings"));
+    if (unreadable > 0)
+        return pst_fail(session->arguments, PST_EXIT_PARTIAL,
+                        "the backup is complete but for %lld objects that could not be read, or "
+                        "changed while they were; penstock show names them",
+                        (long long)unreadable);
+    return PST_EXIT_DONE;
+}
+
+/* true: that was the end, and *code says which. */
+static bool take(struct session *session, json_t *message, enum pst_exit *code)
+{
+    if (is_type(message, "progress")) {
+        show_progress(session, message);
+        return false;
+    }
+    if (is_type(message, "started")) {
+        const char *uid = json_string_value(json_object_get(message, "uid"));
+        strncpy(session->uid, uid ? uid : "", sizeof(session->uid) - 1);
+        if (session->wait != WAIT_STARTED)
+            return false;
+        *code = started(session, message);
+        return true;
+    }
+    if (is_type(message, "completed"))
+        *code = completed(session, message);
+    else if (is_type(message, "failed"))
+        *code = refused(session->arguments, message);
+    else
+        return false;
+    return true;
+}
+
+static enum pst_exit see_it_through(struct session *session)
+{
+    enum pst_exit code = PST_EXIT_FAILED;
+    bool ended = false;
+    while (!ended) {
+        json_t *message = NULL;
+        int rc =
+            pst_control_receive(session->fd, session->aborts ? -1 : pst_interrupt_fd(), &message);
+        if (rc == -EINTR)
+            session->aborts = true;
+        else if (rc < 0)
+            return lost(session->arguments, rc);
+        else
+            ended = take(session, message, &code);
+        json_decref(message);
+        if (!ended && (rc = abort_if_wanted(session)) < 0)
+            return lost(session->arguments, rc);
+    }
+    return code;
+}
+
+enum pst_exit pst_backup_through_node(const struct pst_arguments *arguments)
+{
+    struct session session = {.arguments = arguments};
+    bool json = pst_argument_json(arguments);
+    if (parse_wait(pst_argument_text(arguments, "wait"), &session.wait) < 0)
+        return pst_fail(arguments, PST_EXIT_USAGE, "--wait %s: say completed, started or none",
+                        pst_argument_text(arguments, "wait"));
+    int rc = pst_interrupt_install();
+    if (rc < 0)
+        return lost(arguments, rc);
+    enum pst_exit code = connect_to(arguments, &session.fd);
+    if (code != PST_EXIT_DONE)
+        return code;
+    rc = pst_control_send(session.fd, request_of(arguments));
+    if (rc < 0) {
+        code = lost(arguments, rc);
+    } else if (session.wait != WAIT_NONE) {
+        if (session.wait == WAIT_COMPLETED)
+            session.progress =
+                pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
+                                   "backup", pst_monotonic_ns());
+        code = see_it_through(&session);
+        pst_progress_finish(session.progress);
+    }
+    close(session.fd);
+    return code;
+}

@@ -1,0 +1,20 @@
+/*
+ * Commands that are sent to a running node, over its control socket.
+ */
+#ifndef PST_ENGINE_CLI_THROUGH_NODE_H
+#define PST_ENGINE_CLI_THROUGH_NODE_H
+
+#include "engine/cli/command.h"
+
+struct json_t;
+
+/* penstock backup --node SOCKET. Options node, number, wait, allow-missing, single-threaded, json
+ * of the command's table. */
+enum pst_exit pst_backup_through_node(const struct pst_arguments *arguments);
+
+/* Sends request, whose reference it takes, to the node that --node names, and waits for the one
+ * answer, whose reference is the caller's. Ends the command where there is none. */
+enum pst_exit pst_ask_node(const struct pst_arguments *arguments, struct json_t *request,
+                           struct json_t **answer);
+
+#endif

@@ -1,0 +1,175 @@
+#!/bin/bash
+# Two nodes that are processes, each with a tree and an LMDB environment that is written to, back up
+# as one; then nodes and clients are killed, and each time nothing is left and the next one completes.
+#
+#   cluster_test.sh PENSTOCK FOLDER LMDB_WRITER
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+writer=${3:?}
+command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+
+declare -A process=() writers=()
+
+start_node() { # ID
+    "$penstock" node --cluster "test-$$" --id "$1" --nodes 1-2 --socket "$memory/$1.socket" \
+        --fabric-dir "$memory/fabric" --to "$disk/to$1" --ldms 2 --chunk 64K \
+        --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" 2>>"$memory/node$1.log" &
+    process[$1]=$!
+}
+
+# wait_until COMMAND…: it succeeds within 10 s.
+wait_until() {
+    local i
+    for i in {1..200}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    tail -n 20 "$memory"/node*.log >&2
+    fail "not within 10 s: $*"
+}
+
+sees() { # NODE FILTER
+    "$penstock" status --node "$memory/$1.socket" --json | jq -e "$2"
+}
+
+both_live='([.nodes[] | select(.state == "live")] | length) == 2'
+idle='[.ldms[] | select(.state != "IDLE")] == []'
+
+backup() { # NODE OPTION…
+    "$penstock" backup --node "$memory/$1.socket" "${@:2}"
+}
+
+kill_node() { # ID
+    kill -KILL "${process[$1]}"
+    wait "${process[$1]}" 2>/dev/null || true
+}
+
+# What every node has of a backup, in one directory.
+collect() { # NUMBER
+    rm -rf "$disk/all"
+    mkdir "$disk/all"
+    cp -r "$disk/to1/BACKUP-$1" "$disk/to2/BACKUP-$1" "$disk/all/"
+}
+
+number_of_last() {
+    jq -r 'select(.message_type == "summary").number' "$memory/out"
+}
+
+# Nothing but complete backups in either directory.
+expect_nothing_left() {
+    local node
+    for node in 1 2; do
+        expect_exit 0 "$penstock" list --from "$disk/to$node"
+        ! grep -q incomplete "$memory/out" || fail "node $node: $(cat "$memory/out")"
+        [ -z "$(find "$disk/to$node" -name '.*')" ] || fail 'a temporary file is left'
+    done
+}
+
+complete_next() { # NODE
+    expect_exit 0 backup "$1" --json
+    collect "$(number_of_last)"
+    expect_exit 0 "$penstock" verify --from "$disk/all"
+}
+
+make_sources() {
+    local node i
+    for node in 1 2; do
+        make_small_tree "$disk/tree$node"
+        for i in {1..20}; do random_bytes 200000 >"$disk/tree$node/$i"; done
+        mkdir "$disk/env$node"
+        "$writer" run "$disk/env$node" 0 &
+        writers[node]=$!
+        wait_until test -s "$disk/env$node/data.mdb"
+    done
+}
+
+both_nodes_as_one() {
+    expect_exit 1 backup 1
+    expect_message 'node 2 is not there'
+    start_node 2
+    wait_until sees 1 "$both_live"
+    wait_until sees 2 "$both_live"
+    local node
+    for node in 1 2; do # the second time the request is passed on to the master
+        complete_next "$node"
+        expect_exit 0 "$penstock" show --from "$disk/all" --json
+        expect_json '[.[0].node_manifests[].node] == [1, 2]'
+    done
+    expect_exit 0 "$penstock" restore --from "$disk/all" --target "$disk/restored"
+    for node in 1 2; do
+        compare_trees "$disk/tree$node" "$disk/restored/$node/tree$node"
+        "$writer" check "$disk/restored/$node/env$node" >"$memory/out" 2>"$memory/err" ||
+            fail "env$node is not consistent"
+    done
+    rm -rf "$disk/restored"
+}
+
+# A transaction that takes its time: a backup waits for the freeze of that node meanwhile.
+hold_writers() { # NODE
+    "$writer" hold "$disk/env$1" 60000 &
+    holder=$!
+    sleep 0.3
+}
+
+let_go_writers() {
+    kill -KILL "$holder"
+    wait "$holder" 2>/dev/null || true
+}
+
+waits='[.ldms[] | select(.state != "STARTED")] == []'
+
+a_node_is_killed() { # KILLED OTHER
+    local client
+    backup "$2" --json >"$memory/out" 2>"$memory/err" &
+    client=$!
+    wait_until sees "$2" "$waits"
+    kill_node "$1"
+    let_go_writers
+    status=0
+    wait "$client" || status=$?
+    [ "$status" -eq 1 ] || fail "the client of a cluster that lost node $1 exits with $status"
+    wait_until sees "$2" "$idle"
+    expect_exit 1 backup "$2"
+    expect_message "node $1 is not there"
+    start_node "$1"
+    wait_until sees 1 "$both_live"
+    wait_until sees 2 "$both_live"
+}
+
+# The backup goes on without its client, until another one aborts it, at whatever node.
+a_client_is_killed() {
+    local client
+    backup 2 >"$memory/out" 2>"$memory/err" &
+    client=$!
+    wait_until sees 2 "$waits"
+    kill -KILL "$client"
+    wait "$client" 2>/dev/null || true
+    expect_exit 0 "$penstock" abort --node "$memory/1.socket"
+    let_go_writers
+    wait_until sees 1 "$idle"
+    wait_until sees 2 "$idle"
+}
+
+make_sources
+start_node 1
+wait_until sees 1 true
+both_nodes_as_one
+for victim in 2 1; do
+    hold_writers "$victim"
+    a_node_is_killed "$victim" $((3 - victim))
+    complete_next 1
+    expect_nothing_left
+done
+hold_writers 1
+a_client_is_killed
+complete_next 2
+expect_nothing_left
+kill "${writers[@]}" 2>/dev/null || true
+for node in 1 2; do
+    kill -TERM "${process[$node]}"
+    status=0
+    wait "${process[$node]}" || status=$?
+    [ "$status" -eq 0 ] || fail "node $node ends with $status"
+done
+expect_absent "$memory/1.socket" "$memory/2.socket"
