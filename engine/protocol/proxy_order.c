@@ -254,11 +254,13 @@ void pst_proxy_serve(struct pst_proxy *proxy, const struct pst_signal *request,
     pst_proxy_advance(proxy, actions);
 }
 
-/* Another try that takes as long as this one must end before the order's deadline. */
+/* A source of ours missed its limit, and nothing else is wrong: an abort may be for another node's
+ * miss. Another try that takes as long as this one must end before the order's deadline. */
 static bool may_freeze_again(const struct pst_proxy *proxy)
 {
     const uint64_t took_ns = proxy->now_ns - proxy->try_began_ns;
-    return proxy->error == PST_E_FREEZE && proxy->tries < PST_FREEZE_TRIES_MAX &&
+    const bool missed = proxy->error == 0 && proxy->sender && proxy->sender->error == PST_E_FREEZE;
+    return missed && proxy->tries < PST_FREEZE_TRIES_MAX &&
            proxy->now_ns + proxy->timeouts.thawed_ns + took_ns < proxy->deadline_ns;
 }
 
@@ -286,6 +288,7 @@ void pst_proxy_end_step(struct pst_proxy *proxy, struct pst_actions *actions)
     enum target target = current_target(proxy);
     if (proxy->sender && !pst_set_is_empty(&proxy->sender->waiting))
         return;
+    const bool again = target == TO_SOURCES_IN_TURN && may_freeze_again(proxy);
     if (proxy->sender) {
         pst_proxy_note_error(proxy, proxy->sender->error, proxy->sender->where);
         pst_sender_release(proxy->sender);
@@ -293,7 +296,7 @@ void pst_proxy_end_step(struct pst_proxy *proxy, struct pst_actions *actions)
     }
     if (target == TO_SCAN && proxy->dealer.in_flight + proxy->dealer.queued > 0)
         return;
-    if (target == TO_SOURCES_IN_TURN && may_freeze_again(proxy)) {
+    if (again) {
         freeze_again(proxy, actions);
         return;
     }

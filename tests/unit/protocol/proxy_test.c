@@ -428,9 +428,11 @@ static void an_abort_ends_the_tries(void)
         miss_freeze(1);
         if (pauses)
             answer_release();
-        send_order(PST_ABORT_BACKUP_ORD);
+        struct pst_signal abort = order(PST_ABORT_BACKUP_ORD);
+        abort.payload.abort.error = PST_E_FREEZE; /* another node's */
+        deliver(&abort);
         answer_all();
-        CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.error, PST_E_CLIENT_ABORT);
+        CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.error, PST_E_FREEZE);
         tick(rig_timeouts.thawed_ns);
         CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
         go_home();
