@@ -32,6 +32,11 @@ struct pst_name pst_name_node_manifest(uint32_t number, uint32_t node)
     NAME("BACKUP-%u.%u.manifest", number, node);
 }
 
+struct pst_name pst_name_mark(uint32_t number, uint32_t node)
+{
+    NAME("BACKUP-%u.%u.mark", number, node);
+}
+
 struct pst_name pst_name_cluster_manifest(uint32_t number)
 {
     NAME("BACKUP-%u.cluster.manifest", number);

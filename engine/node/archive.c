@@ -88,7 +88,7 @@ static int make_part_directories(struct pst_archive *archive)
     int error = 0;
     for (uint32_t part = 1; part <= archive->parts && error == 0; part++) {
         struct pst_name name = pst_name_part_dir(number, part, archive->parts);
-        if (mkdirat(fd, name.text, 0700) < 0)
+        if (mkdirat(fd, name.text, 0700) < 0 && !(archive->is_shared && errno == EEXIST))
             error = failed_inside(archive, name.text, "make the directory", -errno);
     }
     close(fd);
@@ -132,11 +132,14 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
         pst_archive_sweep(archive); /* the master's archive has swept to find the number */
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
+    archive->is_shared = pst_set_count(&define->nodes) > 1;
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->plan->ldms;
     begin_manifests(archive, define);
     struct pst_name name = pst_name_backup(define->number);
     struct pst_durable_context context = {.fault = archive->config->archive_fault};
-    int error = pst_durable_mkdir(archive->directory_fd, name.text, 0700, &context);
+    int error = archive->is_shared
+                    ? pst_archive_make_shared(archive, define, &context)
+                    : pst_durable_mkdir(archive->directory_fd, name.text, 0700, &context);
     if (error == -EEXIST) {
         error = highest_number(archive->directory_fd, highest);
         error = error < 0 ? error : -PST_E_NUMBER_EXISTS;
@@ -323,6 +326,8 @@ int pst_archive_commit(struct pst_archive *archive)
     if (fd < 0)
         return failed_inside(archive, name.text, "open the directory", fd);
     int error = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    if (error == 0)
+        unlinkat(fd, pst_name_mark(archive->node.common.number, archive->config->node).text, 0);
     close(fd);
     return error < 0 ? failed_inside(archive, name.text, "find", error) : 0;
 }
@@ -332,9 +337,15 @@ void pst_archive_leave(struct pst_archive *archive)
     archive->backup = 0;
 }
 
+/* In a shared directory another node may still have something. */
+static bool is_left_to_others(const struct pst_archive *archive)
+{
+    return archive->is_shared && (errno == ENOTEMPTY || errno == EEXIST);
+}
+
 static int remove_name(const struct pst_archive *archive, int fd, const char *name, int flags)
 {
-    if (unlinkat(fd, name, flags) == 0 || errno == ENOENT)
+    if (unlinkat(fd, name, flags) == 0 || errno == ENOENT || is_left_to_others(archive))
         return 0;
     return failed_inside(archive, name, "remove it by hand", -errno);
 }
@@ -356,10 +367,13 @@ int pst_archive_clean_up(struct pst_archive *archive)
         int part_error = remove_name(archive, fd, name.text, AT_REMOVEDIR);
         error = error < 0 ? error : part_error;
     }
+    if (error == 0 && archive->is_shared) /* last: what has it is this node's still */
+        error = remove_name(archive, fd, pst_name_mark(number, archive->config->node).text, 0);
     close(fd);
     if (error < 0)
         return error;
-    if (unlinkat(archive->directory_fd, backup.text, AT_REMOVEDIR) < 0)
+    if (unlinkat(archive->directory_fd, backup.text, AT_REMOVEDIR) < 0 &&
+        !(archive->is_shared && errno == ENOENT) && !is_left_to_others(archive))
         return failed(archive, backup.text, "remove it by hand", -errno);
     archive->directory_made = false;
     struct pst_durable_context context = {.fault = archive->config->archive_fault};

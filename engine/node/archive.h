@@ -19,6 +19,7 @@ struct pst_archive {
     struct pst_unreadable *unreadable;    /* borrowed */
     uint64_t backup;                      /* 0: none */
     bool directory_made;
+    bool is_shared; /* other nodes may have the same directory */
     bool has_swept; /* since the process started */
     uint32_t parts;
     struct pst_node_manifest node;
@@ -60,5 +61,22 @@ PST_MUST_USE int pst_archive_clean_up(struct pst_archive *archive);
 /* Removes what backups of this node left that never came to a decision (archive_sweep.c), but for
  * the one in work, and those of which this node is prepared and others may know a decision. */
 void pst_archive_sweep(struct pst_archive *archive);
+
+struct pst_durable_context;
+
+/* ---- one directory for several nodes (archive_share.c) ---- */
+
+/* A backup of several nodes has a mark of each node that is at work in its directory: a file with
+ * its uid. Makes the directory with this node's mark, or joins it where another node of the same
+ * backup has made it. -EEXIST: it is another backup's. */
+PST_MUST_USE int pst_archive_make_shared(const struct pst_archive *archive,
+                                         const struct pst_define_backup_req *define,
+                                         struct pst_durable_context *context);
+
+/* Whether a directory is at work for other nodes, and not for this one. */
+bool pst_archive_is_others(const struct pst_archive *archive, int backup_fd, uint32_t number);
+
+/* Removes a directory of that name, if it is one that this node left half-made. */
+void pst_archive_sweep_temporary(const struct pst_archive *archive, const char *name);
 
 #endif

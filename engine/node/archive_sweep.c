@@ -100,6 +100,7 @@ static void remove_manifests(struct pst_archive *archive, int backup_fd, uint32_
     unlinkat(backup_fd, temporary, 0);
     snprintf(temporary, sizeof(temporary), ".%s.tmp", cluster.text);
     unlinkat(backup_fd, temporary, 0);
+    unlinkat(backup_fd, pst_name_mark(number, archive->config->node).text, 0);
 }
 
 static bool has(int backup_fd, const char *name)
@@ -145,6 +146,10 @@ static void sweep_backup(struct pst_archive *archive, uint32_t number)
         openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
+    if (pst_archive_is_others(archive, fd, number)) {
+        close(fd);
+        return;
+    }
     struct pst_debris debris = {
         .is_at_work = archive->backup != 0 && archive->node.common.number == number,
         .is_committed = has(fd, pst_name_cluster_manifest(number).text),
@@ -156,6 +161,8 @@ static void sweep_backup(struct pst_archive *archive, uint32_t number)
                 archive->config->directory, name.text);
     if (debris.is_committed && !archive->has_swept)
         sync_name(archive, fd, &name);
+    if (debris.is_committed && !debris.is_at_work)
+        unlinkat(fd, pst_name_mark(number, archive->config->node).text, 0);
     if (verdict != PST_DEBRIS_REMOVE) {
         close(fd);
         return;
@@ -185,6 +192,8 @@ void pst_archive_sweep(struct pst_archive *archive)
         uint32_t number;
         if (pst_name_parse_backup(entry->d_name, &number))
             sweep_backup(archive, number);
+        else
+            pst_archive_sweep_temporary(archive, entry->d_name);
     }
     archive->has_swept = true;
     closedir(directory);

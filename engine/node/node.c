@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -52,7 +53,36 @@ static int make_durable(int directory_fd)
     return error;
 }
 
-/* The lock says that this process alone writes, sweeps and numbers in the directory. */
+/* Nodes of a cluster may have one directory, each number of them once: the lock on the file says so
+ * that no other process writes and sweeps under it. */
+static int lock_number(struct pst_node *node, int directory_fd)
+{
+    struct stat status;
+    int fd, error;
+    snprintf(node->lock_name, sizeof(node->lock_name), ".node-%u.lock", node->config.node);
+    do { /* until it is the file that the name leads to */
+        fd = openat(directory_fd, node->lock_name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+                    0600);
+        if (fd < 0)
+            return -errno;
+        error = flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &status) < 0 ? -errno : 0;
+        if (error < 0 || status.st_nlink == 0)
+            close(fd);
+    } while (error == 0 && status.st_nlink == 0);
+    node->lock_fd = error < 0 ? -1 : fd;
+    return error;
+}
+
+/* A node alone has the directory to itself: writes, sweeps and numbers in it. */
+static int lock_directory(struct pst_node *node, int fd)
+{
+    int how = node->config.cluster ? LOCK_SH : LOCK_EX;
+    int error = flock(fd, how | LOCK_NB) < 0 ? -errno : 0;
+    if (error == 0 && node->config.cluster)
+        error = lock_number(node, fd);
+    return error == -EWOULDBLOCK ? -PST_E_BUSY : error;
+}
+
 static int open_directory(struct pst_node *node)
 {
     const char *directory = node->config.directory;
@@ -71,8 +101,7 @@ static int open_directory(struct pst_node *node)
     if (error < 0) {
         pst_log(PST_LOG_ERROR, "%s: not a directory that can be written to: %s", directory,
                 pst_error_text(error));
-    } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        error = errno == EWOULDBLOCK ? -PST_E_BUSY : -errno;
+    } else if ((error = lock_directory(node, fd)) < 0) {
         pst_log(PST_LOG_ERROR, "%s: %s", directory,
                 error == -PST_E_BUSY ? "another process is backing up into it; wait for its end"
                                      : pst_error_text(error));
@@ -84,6 +113,8 @@ static int open_directory(struct pst_node *node)
     }
     if (error < 0 && node->directory_made && error != -PST_E_BUSY)
         rmdir(directory);
+    if (error < 0 && node->lock_fd >= 0)
+        close(node->lock_fd);
     if (error < 0 && fd >= 0)
         close(fd);
     node->directory_fd = error < 0 ? -1 : fd;
@@ -93,6 +124,10 @@ static int open_directory(struct pst_node *node)
 /* A directory made for a backup that came to nothing goes with it; it is kept where not empty. */
 static void close_directory(struct pst_node *node)
 {
+    if (node->lock_fd >= 0) {
+        unlinkat(node->directory_fd, node->lock_name, 0);
+        close(node->lock_fd);
+    }
     if (node->directory_made)
         rmdir(node->config.directory);
     close(node->directory_fd);
@@ -221,6 +256,7 @@ int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
     if (!made)
         return -ENOMEM;
     made->config = *config;
+    made->lock_fd = -1;
     pthread_mutex_init(&made->status_lock, NULL);
     pst_unreadable_init(&made->unreadable);
     made->ldms = calloc(config->plan->ldms, sizeof(*made->ldms));

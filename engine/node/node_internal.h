@@ -50,6 +50,8 @@ struct pst_source_thread {
 struct pst_node {
     struct pst_node_config config;
     int directory_fd; /* locked (flock) while the node runs */
+    int lock_fd;      /* of this node's number in it; -1: a node alone */
+    char lock_name[24];
     bool directory_made;
     uint64_t incarnation;
     struct pst_doorbell hub_bell;

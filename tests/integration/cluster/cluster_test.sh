@@ -13,7 +13,7 @@ declare -A process=() writers=()
 
 start_node() { # ID
     "$penstock" node --cluster "test-$$" --id "$1" --nodes 1-2 --socket "$memory/$1.socket" \
-        --fabric-dir "$memory/fabric" --to "$disk/to$1" --ldms 2 --chunk 64K \
+        --fabric-dir "$memory/fabric" --to "${shared:-$disk/to$1}" --ldms 2 --chunk 64K \
         --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
@@ -62,7 +62,8 @@ expect_nothing_left() {
     for node in 1 2; do
         expect_exit 0 "$penstock" list --from "$disk/to$node"
         ! grep -q incomplete "$memory/out" || fail "node $node: $(cat "$memory/out")"
-        [ -z "$(find "$disk/to$node" -name '.*')" ] || fail 'a temporary file is left'
+        [ -z "$(find "$disk/to$node" -name '.*.tmp' -o -name '*.mark')" ] ||
+            fail "node $node: a file of a backup in work is left"
     done
 }
 
@@ -151,6 +152,57 @@ a_client_is_killed() {
     wait_until sees 2 "$idle"
 }
 
+# It counts as dead, and joins anew when it goes on.
+a_node_is_stopped() { # STOPPED OTHER
+    local client
+    hold_writers "$1"
+    backup "$2" --json >"$memory/out" 2>"$memory/err" &
+    client=$!
+    wait_until sees "$2" "$waits"
+    kill -STOP "${process[$1]}"
+    status=0
+    wait "$client" || status=$?
+    [ "$status" -eq 1 ] || fail "the client of a cluster that lost node $1 exits with $status"
+    wait_until sees "$2" "$idle"
+    kill -CONT "${process[$1]}"
+    let_go_writers
+    wait_until sees 1 "$both_live"
+    wait_until sees 2 "$both_live"
+    wait_until sees "$1" "$idle"
+}
+
+stop_nodes() {
+    local node
+    for node in 1 2; do kill -TERM "${process[$node]}"; done
+    for node in 1 2; do
+        status=0
+        wait "${process[$node]}" || status=$?
+        [ "$status" -eq 0 ] || fail "node $node ends with $status"
+    done
+    expect_absent "$memory/1.socket" "$memory/2.socket"
+}
+
+# Both nodes write into one directory, and one of them is killed.
+one_directory() {
+    shared=$disk/shared
+    start_node 1
+    start_node 2
+    wait_until sees 1 "$both_live"
+    wait_until sees 2 "$both_live"
+    expect_exit 0 backup 2
+    expect_exit 0 "$penstock" verify --from "$shared"
+    expect_exit 11 "$penstock" backup --source synthetic:rows=1 --to "$shared"
+    hold_writers 2
+    a_node_is_killed 2 1
+    expect_exit 0 backup 1
+    expect_exit 0 "$penstock" list --from "$shared" --json
+    expect_json '[.[] | .state] == ["complete", "complete"]'
+    expect_exit 0 "$penstock" verify --from "$shared"
+    [ -z "$(find "$shared" -name '.*.tmp' -o -name '*.mark')" ] || fail 'a file of a backup in work is left'
+    stop_nodes
+    shared=
+}
+
 make_sources
 start_node 1
 wait_until sees 1 true
@@ -161,15 +213,13 @@ for victim in 2 1; do
     complete_next 1
     expect_nothing_left
 done
+a_node_is_stopped 2 1
+complete_next 1
+expect_nothing_left
 hold_writers 1
 a_client_is_killed
 complete_next 2
 expect_nothing_left
+stop_nodes
+one_directory
 kill "${writers[@]}" 2>/dev/null || true
-for node in 1 2; do
-    kill -TERM "${process[$node]}"
-    status=0
-    wait "${process[$node]}" || status=$?
-    [ "$status" -eq 0 ] || fail "node $node ends with $status"
-done
-expect_absent "$memory/1.socket" "$memory/2.socket"
