@@ -71,7 +71,8 @@ static void put_data(struct writer *writer, const struct made_data *data)
     assert(!error);
     uint8_t *payload = writer->buffer + PST_BLOCK_BYTES + writer->payload_bytes;
     for (uint32_t i = 0; i < data->bytes; i++)
-        payload[i] = made_byte(data->object, data->offset + i);
+        payload[i] = writer->made->contents ? writer->made->contents[data->object][data->offset + i]
+                                            : made_byte(data->object, data->offset + i);
     writer->payload_bytes += data->bytes;
 }
 

@@ -30,6 +30,8 @@ struct made_backup {
     bool in_doubt; /* node 9 took part too */
     /* NULL, or what overwrites the path of the last object, which is as long */
     const char *unsafe_path;
+    /* NULL, or the contents of each object, by its id */
+    const uint8_t *const *contents;
 };
 
 uint8_t made_byte(uint64_t object, uint64_t offset);

@@ -1,0 +1,336 @@
+/* Rows of a backup: verified, restored and exported in their order, and every way they can be
+ * wrong although each byte is as it was written. */
+#include "engine/format/rows.h"
+#include "engine/restore/restore.h"
+#include "engine/restore/verify.h"
+#include "tests/suite.h"
+#include "tests/unit/restore/make_backup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ID(counter) (UINT64_C(0) << PST_OBJECT_SOURCE_SHIFT | (counter))
+#define OBJECTS_MAX 8u
+#define DATA_MAX 64u
+
+/* ---- a backup with rows ---- */
+
+static struct pst_object objects[OBJECTS_MAX];
+static uint8_t attributes[OBJECTS_MAX][PST_ROWS_ATTRIBUTE_BYTES_MAX];
+static char paths[OBJECTS_MAX][64];
+static uint8_t streams[OBJECTS_MAX][4096];
+static const uint8_t *contents[OBJECTS_MAX + 1];
+static struct made_data data[DATA_MAX];
+static struct made_backup made;
+static struct made_place place;
+
+static void add_database(void)
+{
+    const struct pst_database_entry entry = {.kind = "test"};
+    objects[0] = (struct pst_object){.id = ID(1),
+                                     .type = PST_OBJECT_DATABASE,
+                                     .path = "db",
+                                     .mode = 0640,
+                                     .attributes = attributes[0]};
+    objects[0].attributes_bytes = pst_database_encode(&entry, attributes[0]);
+    made.objects_count = 1;
+}
+
+/* Rows "NAME first" … "NAME last" of a table. */
+static void add_share(const char *name, uint32_t share, uint32_t shares, uint32_t first,
+                      uint32_t last)
+{
+    const uint32_t i = made.objects_count++;
+    char path[PST_PATH_BYTES_MAX];
+    const struct pst_share described = {.name = name,
+                                        .name_bytes = (uint32_t)strlen(name),
+                                        .share = share,
+                                        .shares = shares,
+                                        .rows = 10};
+    size_t bytes = 0;
+    for (uint32_t row = first; row <= last; row++) {
+        char key[64] = "";
+        snprintf(key, sizeof(key), "%s %u", name, row);
+        const struct pst_row encoded = {key, key, (uint32_t)strlen(key), row * 17 % 60};
+        bytes += pst_row_copy(&encoded, 0, streams[i] + bytes, sizeof(streams[i]) - bytes);
+    }
+    bytes += pst_rows_end_copy(last + 1 - first, bytes, 0, streams[i] + bytes,
+                               sizeof(streams[i]) - bytes);
+    snprintf(paths[i], sizeof(paths[i]), "%s", pst_share_path(&described, path));
+    objects[i] = (struct pst_object){.id = ID(i + 1),
+                                     .type = PST_OBJECT_ROWS,
+                                     .path = paths[i],
+                                     .size = bytes,
+                                     .attributes = attributes[i]};
+    objects[i].attributes_bytes = pst_share_encode(&described, attributes[i]);
+}
+
+/* Pieces of `step`, in turn of all shares, the later ones first, so that nothing lies in order. */
+static void spread_data(uint32_t step)
+{
+    made.data_count = 0;
+    for (uint32_t i = 1; i < made.objects_count; i++)
+        contents[objects[i].id] = streams[i];
+    for (uint64_t offset = 4096; offset > 0;) {
+        offset = offset > step ? offset - step : 0;
+        for (uint32_t i = 1; i < made.objects_count; i++) {
+            if (offset >= objects[i].size)
+                continue;
+            const uint64_t left = objects[i].size - offset;
+            CU_ASSERT_FATAL(made.data_count < DATA_MAX);
+            data[made.data_count++] =
+                (struct made_data){.part = i % 2,
+                                   .object = objects[i].id,
+                                   .offset = offset,
+                                   .bytes = left < step ? (uint32_t)left : step};
+        }
+    }
+}
+
+static void begin(void)
+{
+    made = (struct made_backup){.number = 1,
+                                .parts = 2,
+                                .sources = 1,
+                                .objects = objects,
+                                .data = data,
+                                .contents = contents};
+    add_database();
+    add_share("a", 0, 2, 0, 6);
+    add_share("a", 1, 2, 7, 9);
+    add_share("b/c", 0, 1, 0, 9);
+}
+
+static void write_backup(void)
+{
+    spread_data(128);
+    place = make_place();
+    make_backup(place.path, &made);
+}
+
+/* ---- what comes of it ---- */
+
+struct test_sink {
+    struct pst_table_sink sink;
+    char table[64];
+    uint32_t next;
+};
+
+static struct test_sink test_sink;
+static char story[256];
+static bool is_damaged; /* rows before the damage may come, and be none */
+
+static int sink_begin(struct pst_table_sink *sink, const struct pst_table *table)
+{
+    (void)sink;
+    snprintf(test_sink.table, sizeof(test_sink.table), "%.*s", (int)table->name_bytes,
+             (const char *)table->name);
+    test_sink.next = 0;
+    CU_ASSERT_EQUAL(table->rows, 10);
+    return 0;
+}
+
+static int sink_row(struct pst_table_sink *sink, const void *key, uint32_t key_bytes,
+                    const void *value, uint32_t value_bytes)
+{
+    char wanted[80];
+    (void)sink;
+    if (is_damaged)
+        return 0;
+    snprintf(wanted, sizeof(wanted), "%s %u", test_sink.table, test_sink.next);
+    CU_ASSERT_EQUAL(key_bytes, strlen(wanted));
+    CU_ASSERT_EQUAL(memcmp(key, wanted, strlen(wanted)), 0);
+    CU_ASSERT_EQUAL(value_bytes, test_sink.next * 17 % 60);
+    CU_ASSERT(value_bytes < strlen(wanted) || memcmp(value, wanted, strlen(wanted)) == 0);
+    test_sink.next++;
+    return 0;
+}
+
+static int sink_end(struct pst_table_sink *sink)
+{
+    (void)sink;
+    const size_t used = strlen(story);
+    snprintf(story + used, sizeof(story) - used, "%s:%u ", test_sink.table, test_sink.next);
+    return 0;
+}
+
+static int sink_finish(struct pst_table_sink *sink)
+{
+    (void)sink;
+    strcat(story, "finished ");
+    return 0;
+}
+
+static void sink_close(struct pst_table_sink *sink)
+{
+    (void)sink;
+    strcat(story, "closed");
+}
+
+static int sink_open(void *context, const struct pst_database *database, int directory_fd,
+                     struct pst_table_sink **sink, char *error_text)
+{
+    (void)context;
+    (void)directory_fd;
+    (void)error_text;
+    CU_ASSERT_STRING_EQUAL(database->kind, "test");
+    CU_ASSERT_STRING_EQUAL(database->name, "db");
+    test_sink = (struct test_sink){.sink = {.struct_bytes = sizeof(struct pst_table_sink),
+                                            .abi_version = PST_TABLE_SINK_ABI_VERSION,
+                                            .begin = sink_begin,
+                                            .row = sink_row,
+                                            .end = sink_end,
+                                            .finish = sink_finish,
+                                            .close = sink_close}};
+    *sink = &test_sink.sink;
+    return 0;
+}
+
+static int restore(const struct pst_export *export, struct pst_restore_result *result)
+{
+    const struct pst_restore_options options = {
+        .crew = {.workers = 2, .depth = 2}, .open_sink = sink_open, .export = export};
+    const struct made_place target = place_below(&place, "target");
+    struct pst_backup_list list;
+    const struct pst_backup *backup;
+    char message[PST_MESSAGE_BYTES];
+    story[0] = '\0';
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(place.path, &list), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
+    const int error = pst_restore(place.path, backup, target.path, &options, result);
+    pst_backup_list_release(&list);
+    return error;
+}
+
+static int verify(void)
+{
+    const struct pst_verify_options options = {.crew = {.workers = 2, .depth = 2}};
+    struct pst_verify_result result;
+    return pst_verify(place.path, 1, &options, &result);
+}
+
+/* ---- tests ---- */
+
+static void rows_come_in_their_order(void)
+{
+    struct pst_restore_result result;
+    begin();
+    write_backup();
+    CU_ASSERT_EQUAL(verify(), 0);
+    CU_ASSERT_EQUAL(restore(NULL, &result), 0);
+    CU_ASSERT_STRING_EQUAL(story, "a:10 b/c:10 finished closed");
+    remove_place(&place);
+}
+
+static void an_export_takes_what_is_named(void)
+{
+    static const char *const one[] = {"b%2Fc"}, *const none[] = {"a", "c"};
+    struct pst_export export = {.tables = one, .tables_count = 1};
+    struct pst_restore_result result;
+    begin();
+    write_backup();
+    CU_ASSERT_EQUAL(restore(&export, &result), 0);
+    CU_ASSERT_STRING_EQUAL(story, "b/c:10 finished closed");
+    remove_place(&place);
+    write_backup();
+    export = (struct pst_export){.tables = none, .tables_count = 2};
+    CU_ASSERT_EQUAL(restore(&export, &result), -PST_E_NO_TABLE);
+    CU_ASSERT_STRING_EQUAL(story, "");
+    export = (struct pst_export){.source = "nothing"};
+    CU_ASSERT_EQUAL(restore(&export, &result), -ENOKEY);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "no source nothing"));
+    remove_place(&place);
+}
+
+/* Each chunk is whole; the sum of them is not. */
+static void expect_refused(void)
+{
+    struct pst_restore_result result;
+    place = make_place();
+    make_backup(place.path, &made);
+    CU_ASSERT_EQUAL(verify(), -PST_E_CORRUPT);
+    is_damaged = true;
+    const int error = restore(NULL, &result);
+    is_damaged = false;
+    CU_ASSERT(error == -PST_E_CORRUPT || error == -PST_E_TRUNCATED);
+    CU_ASSERT(result.message[0] != '\0');
+    CU_ASSERT_PTR_NULL(strstr(story, "finished"));
+    remove_place(&place);
+}
+
+static void what_is_missing_is_found(void)
+{
+    begin(); /* the end of a stream, and the object says so */
+    objects[1].size -= PST_ROWS_END_BYTES;
+    spread_data(128);
+    expect_refused();
+
+    begin(); /* a piece in the middle */
+    spread_data(128);
+    for (uint32_t i = 0; i < made.data_count; i++)
+        if (data[i].object == ID(2) && data[i].offset == 128)
+            data[i] = data[--made.data_count];
+    expect_refused();
+
+    begin(); /* all bytes of a share */
+    spread_data(128);
+    for (uint32_t i = 0; i < made.data_count;)
+        if (data[i].object == ID(3))
+            data[i] = data[--made.data_count];
+        else
+            i++;
+    expect_refused();
+
+    begin(); /* a share */
+    made.objects_count = 3;
+    objects[2] = objects[3];
+    objects[2].id = ID(4);
+    add_share("a", 1, 2, 7, 9); /* after another table's */
+    spread_data(128);
+    expect_refused();
+}
+
+static void what_does_not_fit_is_found(void)
+{
+    begin(); /* a length of a row */
+    streams[1][4] ^= 1;
+    spread_data(128);
+    expect_refused();
+
+    begin(); /* the number of rows */
+    streams[3][objects[3].size - 16] ^= 1;
+    spread_data(128);
+    expect_refused();
+
+    begin(); /* pieces that overlap */
+    spread_data(128);
+    data[0].offset = 0;
+    data[0].object = ID(2);
+    expect_refused();
+
+    begin(); /* shares in another order */
+    const uint64_t id = objects[1].id;
+    objects[1].id = objects[2].id;
+    objects[2].id = id;
+    spread_data(128);
+    expect_refused();
+
+    begin(); /* of a table that has more shares */
+    add_share("d", 0, 2, 0, 9);
+    spread_data(128);
+    expect_refused();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"rows come in their order", rows_come_in_their_order},
+        {"an export takes what is named", an_export_takes_what_is_named},
+        {"what is missing is found", what_is_missing_is_found},
+        {"what does not fit is found", what_does_not_fit_is_found},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("rows", tests);
+}
