@@ -272,6 +272,7 @@ static void freeze_again(struct pst_proxy *proxy, struct pst_actions *actions)
     proxy->turn = 0;
     proxy->error = 0;
     proxy->where = 0;
+    proxy->resume_ns = PST_DEADLINE_NONE;
     pst_proxy_advance(proxy, actions);
 }
 

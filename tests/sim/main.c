@@ -12,10 +12,12 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/sim/scenarios.h"
 
@@ -23,6 +25,16 @@
 #define PLANT_SEEDS_MAX 10000u /* each planted bug is found within so many */
 
 static struct sim sim;
+
+/* An assertion of a machine fails: say of which seed. */
+static void on_abort(int number)
+{
+    char text[64];
+    int bytes = snprintf(text, sizeof(text), "the seed is %" PRIu64 "\n", sim.seed);
+    (void)number;
+    if (write(STDERR_FILENO, text, (size_t)bytes) < 0)
+        _exit(1);
+}
 
 struct job {
     uint64_t first;
@@ -221,6 +233,7 @@ int main(int argc, char **argv)
         job.last = job.first;
     else if (!is_understood)
         return usage();
+    signal(SIGABRT, on_abort);
     sim.requests = sim_requests_new();
     if (!sim.requests) {
         fputs("sim: out of memory\n", stderr);

@@ -420,6 +420,22 @@ static void a_freeze_is_not_tried_past_the_deadline(void)
     go_home();
 }
 
+/* Another node gave its freeze up for good, while this one waits to try again. */
+static void an_abort_for_a_freeze_ends_the_tries(void)
+{
+    drive(PST_PROXY_FREEZING);
+    answer_release();
+    miss_freeze(1);
+    answer_release();
+    struct pst_signal abort = order(PST_ABORT_BACKUP_ORD);
+    abort.payload.abort.error = PST_E_FREEZE;
+    deliver(&abort);
+    CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.error, PST_E_FREEZE);
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_SOURCE_RELEASE_REQ), 0);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_ABORTED);
+    go_home();
+}
+
 static void an_abort_ends_the_tries(void)
 {
     for (int pauses = 0; pauses < 2; pauses++) {
@@ -452,6 +468,7 @@ static CU_TestInfo tests[] = {
     {"all LDMs and sources get the abort", all_ldms_and_sources_get_the_abort},
     {"a missed freeze is tried again", a_missed_freeze_is_tried_again},
     {"a freeze is refused after the last try", a_freeze_is_refused_after_the_last_try},
+    {"an abort for a freeze ends the tries", an_abort_for_a_freeze_ends_the_tries},
     {"a freeze is not tried past the deadline", a_freeze_is_not_tried_past_the_deadline},
     {"an abort ends the tries", an_abort_ends_the_tries},
     {"an answer that is lost", an_answer_that_is_lost},
