@@ -361,6 +361,11 @@ static void on_node_failed(struct pst_outcome_machine *outcome, uint32_t node)
 {
     assert(node >= 1 && node <= PST_NODES_MAX && node != pst_ref_node(outcome->self_ref));
     pst_set_remove(&outcome->nodes, node - 1);
+    for (uint32_t i = 0; i < PST_QUERIES_MAX; i++) {
+        /* Its next incarnation may use that sequence again. */
+        if (pst_ref_node(outcome->queries[i].asker_ref) == node)
+            outcome->queries[i].asker_ref = 0;
+    }
     for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++)
         pst_set_remove(&outcome->doubts[i].waiting, node - 1);
 }

@@ -28,11 +28,26 @@ static void crash_share(struct sim *sim, struct sim_share *share)
     share->cluster_manifest.now.exists &= share->directory.now.exists;
 }
 
+/* A decision that got no further than the cache, and that nobody was told of, was none. */
+static void forget_decision(struct sim_backup *backup)
+{
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        if (backup->shares[i] && backup->shares[i]->cluster_manifest.now.exists)
+            return;
+    }
+    if (backup->told != SIM_TOLD_COMPLETE)
+        backup->was_decided = false;
+}
+
 void sim_disk_lose(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; i < sim->backups_count; i++) {
         struct sim_share *share = sim->backups[i].shares[node->id - 1];
-        if (share)
-            crash_share(sim, share);
+        if (!share)
+            continue;
+        bool had_decision = share->cluster_manifest.now.exists;
+        crash_share(sim, share);
+        if (had_decision && !share->cluster_manifest.now.exists)
+            forget_decision(&sim->backups[i]);
     }
 }

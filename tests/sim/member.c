@@ -2,7 +2,8 @@
  * Who hears whom. A node that another does not hear for detect_ns is declared dead by it, late or
  * in time; so may be one that lives, and is only slow. Whoever is declared dead learns that its
  * link was reset, and declares the other dead too. Two nodes that live, hear each other and have
- * declared each other dead meet again, in a new session of their link.
+ * declared each other dead meet again, in a new session of their link, once all threads of both
+ * have heard of the failure: what these sent before must not go out in the new session.
  */
 #include "tests/sim/sim.h"
 
@@ -116,6 +117,10 @@ static void join(struct sim *sim, uint32_t one, uint32_t other)
         declare_dead(sim, other, one);
     if (back->is_up)
         declare_dead(sim, one, other);
+    if (sim->nodes[one].unheard[other] + sim->nodes[other].unheard[one] > 0) {
+        join_later(sim, one, other); /* when all their machines have heard of the failure */
+        return;
+    }
     sim->sessions[one][other]++;
     *there = *back = (struct sim_link){.is_up = true, .lost_after_ns = UINT64_MAX};
     sim_tell(sim, "node %u and node %u meet again", one + 1, other + 1);

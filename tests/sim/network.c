@@ -308,6 +308,8 @@ void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_typ
 {
     if (sim_planted(sim, SIM_PLANT_FORGETS_DEAD))
         return;
+    if (type == SIM_NODE_FAILED)
+        node->unheard[about - 1] += 1 + node->ldms_count;
     uint32_t hub = sim_thread(sim, node, SIM_HUB);
     sim_later(sim, type, hub, sim->now_ns)->token = about;
     for (uint32_t i = 0; i < node->ldms_count; i++) {
@@ -315,4 +317,13 @@ void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_typ
         uint64_t time_ns = in_order_ns(node, hub, to, sim->now_ns + sim_delay_ns(sim));
         sim_later(sim, type, to, time_ns)->token = about;
     }
+}
+
+/* After what that thread sent before, to the failed node perhaps. */
+void sim_heard_failure(struct sim *sim, struct sim_node *node, uint32_t thread, uint32_t failed)
+{
+    uint64_t time_ns = sim->now_ns;
+    if (thread != SIM_HUB)
+        time_ns = in_order_ns(node, thread, SIM_HUB, sim->now_ns + sim_delay_ns(sim));
+    sim_later(sim, SIM_ACKNOWLEDGED, sim_thread(sim, node, SIM_HUB), time_ns)->token = failed;
 }

@@ -15,6 +15,7 @@ static void init_machines(struct sim *sim, struct sim_node *node, const struct p
     pst_proxy_init(&node->hub_proxy, self_ref, self_ref, node->ldms_count, node->sources_count,
                    &sim->options.timeouts);
     pst_outcome_init(&node->outcome, node->id, nodes, &sim->options.timeouts);
+    memset(node->unheard, 0, sizeof(node->unheard));
     node->hub_timer_ns = 0;
     for (uint32_t i = 0; i < node->ldms_count; i++)
         sim_ldm_init(sim, node, i, nodes);
@@ -149,6 +150,12 @@ static void hub_step(struct sim *sim, struct sim_node *node, struct pst_event *e
 static void hub_event(struct sim *sim, struct sim_node *node, const struct sim_event *event)
 {
     struct pst_event step = {.type = PST_EVENT_SIGNAL};
+    if (event->type == SIM_ACKNOWLEDGED) {
+        node->unheard[event->token - 1]--;
+        return;
+    }
+    if (event->type == SIM_NODE_FAILED)
+        sim_heard_failure(sim, node, SIM_HUB, (uint32_t)event->token);
     if (event->type == SIM_SIGNAL) {
         step.signal = &event->signal;
         hub_step(sim, node, &step, pst_ref_block(event->signal.receiver_ref));

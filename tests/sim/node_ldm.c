@@ -375,6 +375,8 @@ void sim_ldm_event(struct sim *sim, struct sim_node *node, const struct sim_even
     case SIM_NODE_JOINED:
         sim_node_shared_event(sim, event, &next);
         step(sim, node, index, &next);
+        if (event->type == SIM_NODE_FAILED)
+            sim_heard_failure(sim, node, SIM_LDM + index, (uint32_t)event->token);
         break;
     case SIM_WORK:
         end_work(sim, node, index, event->token);

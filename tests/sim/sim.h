@@ -97,7 +97,8 @@ struct sim_node {
     uint32_t incarnation; /* of its process; grows with each crash */
     bool is_up;
     uint64_t paused_until_ns;
-    uint64_t clock_ahead_ns; /* of the world's clock */
+    uint32_t unheard[SIM_NODES_MAX]; /* threads that have yet to hear of a node's failure */
+    uint64_t clock_ahead_ns;         /* of the world's clock */
     struct pst_proxy hub_proxy;
     struct pst_outcome_machine outcome;
     uint64_t hub_timer_ns;
@@ -248,6 +249,9 @@ void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_typ
 
 /* Answers a REQ from the thread that it was sent to; the payload is the caller's to fill in. */
 struct pst_signal sim_answer(const struct pst_signal *request, uint32_t error);
+
+/* A thread of the node has heard of a failure; and its hub knows. */
+void sim_heard_failure(struct sim *sim, struct sim_node *node, uint32_t thread, uint32_t failed);
 
 /* member.c */
 void sim_member_init(struct sim *sim);

@@ -338,6 +338,25 @@ static void questions_are_answered_from_the_disk(void)
     rig_ledger_close(&rig.ledger);
 }
 
+/* The asker starts again, and its next question has the same sequence. */
+static void a_question_of_a_dead_node_has_no_answer(void)
+{
+    begin(3);
+    struct pst_signal question = rig_signal(PST_OUTCOME_REQ, OUTCOME_OF(3), SELF_REF, 2);
+    deliver(&question);
+    struct pst_signal before = sent(PST_ARCHIVE_OUTCOME_REQ);
+    node_event(PST_EVENT_NODE_FAILED, 3);
+    node_event(PST_EVENT_NODE_JOINED, 3);
+    struct pst_signal late = rig_answer(&before, 0);
+    deliver(&late);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    deliver(&question);
+    struct pst_signal after = sent(PST_ARCHIVE_OUTCOME_REQ);
+    struct pst_signal answer = rig_answer(&after, 0);
+    deliver(&answer);
+    sent(PST_OUTCOME_CONF);
+}
+
 static void too_many_questions_are_refused(void)
 {
     static struct pst_signal requests[PST_QUERIES_MAX];
@@ -444,6 +463,7 @@ static CU_TestInfo tests[] = {
     {"late and wrong answers are stray", late_and_wrong_answers_are_stray},
     {"the first that settles counts", the_first_that_settles_counts},
     {"questions are answered from the disk", questions_are_answered_from_the_disk},
+    {"a question of a dead node has no answer", a_question_of_a_dead_node_has_no_answer},
     {"too many questions are refused", too_many_questions_are_refused},
     {"a hand may settle it", a_hand_may_settle_it},
     {"more than the table holds follow", more_than_the_table_holds_follow},
