@@ -11,6 +11,7 @@
 #include "engine/cli/control.h"
 #include "engine/cli/interrupt.h"
 #include "engine/cli/job_options.h"
+#include "engine/cli/notify.h"
 #include "engine/cli/placement_options.h"
 
 #define NAME_BYTES_MAX 63u
@@ -170,6 +171,14 @@ static enum pst_exit prepare(struct run *run)
     return PST_EXIT_DONE;
 }
 
+static void tell_manager(const char *state)
+{
+    int error = pst_notify(state);
+    if (error < 0)
+        pst_log(PST_LOG_WARNING, "the service manager cannot be told %s: %s", state,
+                pst_error_text(error));
+}
+
 static enum pst_exit serve(struct run *run)
 {
     const struct pst_node_config *config = &run->session.options.node;
@@ -181,6 +190,7 @@ static enum pst_exit serve(struct run *run)
     pst_log(PST_LOG_INFO, "node %u of cluster %s is up, %u LDM%s, backups to %s", config->node,
             config->cluster->name, config->plan->ldms, config->plan->ldms == 1 ? "" : "s",
             config->directory);
+    tell_manager("READY=1");
     rc = pst_control_run(run->control, node, config);
     pst_log(PST_LOG_INFO, "node %u stops", config->node);
     pst_node_stop(node, NULL);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "engine/base/log.h"
 #include "engine/cli/control_internal.h"
 #include "engine/cli/interrupt.h"
+#include "engine/cli/notify.h"
 
 /* How long a backup may take to come to its end when the node is to stop. */
 #define STOP_NS UINT64_C(10000000000)
@@ -157,31 +159,44 @@ static void turn(struct pst_control *control, int interrupt_fd, int timeout_ms)
         welcome(control);
 }
 
-static bool is_broken(struct pst_control *control)
+/* Whether the node can go on. Who watches this process hears of it, but not of a hub that hangs. */
+static bool is_well(struct pst_control *control, uint64_t watchdog_ns)
 {
     struct pst_node_status status;
     pst_node_status(control->node, &status);
-    return status.is_broken;
+    if (watchdog_ns != 0 && pst_monotonic_ns() - status.told_ns < watchdog_ns &&
+        pst_notify("WATCHDOG=1") < 0)
+        pst_log(PST_LOG_WARNING, "the service manager's watchdog cannot be told");
+    return !status.is_broken;
+}
+
+/* In which the watchdog is to hear of us. */
+static int watchdog_ms(uint64_t watchdog_ns)
+{
+    uint64_t ms = watchdog_ns / 1000000 / 2;
+    return watchdog_ns == 0 ? -1 : ms < 1 ? 1 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 int pst_control_run(struct pst_control *control, struct pst_node *node,
                     const struct pst_node_config *config)
 {
-    bool broken = false;
+    const uint64_t watchdog_ns = pst_notify_watchdog_ns();
+    bool well = true;
     control->node = node;
     control->config = config;
     pst_set_add(&control->live, config->node - 1);
-    while (!pst_interrupted() && !broken) {
-        turn(control, pst_interrupt_fd(), -1);
-        broken = is_broken(control);
+    while (!pst_interrupted() && well) {
+        turn(control, pst_interrupt_fd(), watchdog_ms(watchdog_ns));
+        well = is_well(control, watchdog_ns);
     }
+    (void)pst_notify("STOPPING=1"); /* if it cannot be told, it stops all the same */
     if (!control_is_at_rest(control))
         pst_log(PST_LOG_WARNING, "stopping: the running backup is aborted");
     control_abort_all(control);
     uint64_t until_ns = pst_monotonic_ns() + STOP_NS;
     while (!control_is_at_rest(control) && pst_monotonic_ns() < until_ns)
         turn(control, -1, STOP_POLL_MS);
-    return broken ? -EIO : 0;
+    return well ? 0 : -EIO;
 }
 
 /* ---- the socket ---- */

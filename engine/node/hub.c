@@ -282,6 +282,7 @@ static void show_status(struct hub *hub)
         return;
     struct pst_fabric_counters counters = pst_fabric_counters(pst_peers_fabric(hub->peers), 0);
     hub->status_due_ns = now_ns + STATUS_NS;
+    node->status.told_ns = now_ns;
     node->status.signals_sent = counters.signals_sent;
     node->status.signals_received = counters.signals_received;
     node->status.signals_refused = pst_peers_refused(hub->peers);

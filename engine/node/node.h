@@ -66,6 +66,7 @@ struct pst_ldm_status {
 
 /* Some milliseconds old. */
 struct pst_node_status {
+    uint64_t told_ns; /* CLOCK_MONOTONIC, when the hub of a cluster's node told it last */
     uint64_t incarnation;
     uint64_t signals_sent; /* to other nodes */
     uint64_t signals_received;
