@@ -69,6 +69,7 @@ static int parse(const char *word, ...)
         argv[argc++] = (char *)word;
     va_end(list);
     argv[argc] = NULL;
+    pst_arguments_release(&arguments);
     return pst_arguments_parse(&command, argc, argv, &arguments);
 }
 
@@ -176,7 +177,6 @@ static int parse_configured(const char *text, const char *first, const char *sec
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     CU_ASSERT_TRUE(fputs(text, file) >= 0);
     CU_ASSERT_EQUAL(fclose(file), 0);
-    pst_arguments_release(&arguments);
     return parse("one", "--config", config_path, first, second, NULL);
 }
 
@@ -208,7 +208,6 @@ static void test_environment_before_configuration_before_default(void)
     CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 5);
     unsetenv("PENSTOCK_LDMS");
     setenv("PENSTOCK_CONFIG", config_path, 1);
-    pst_arguments_release(&arguments);
     CU_ASSERT_EQUAL(parse("one", NULL), 0);
     CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/con fig");
     unsetenv("PENSTOCK_CONFIG");
