@@ -125,7 +125,8 @@ static void check_begin(struct sim *sim, struct sim_node *node, uint32_t index,
         }
         memset(part, 0, sizeof(*part));
         part->open = true;
-        part->file.now = (struct sim_version){.exists = true};
+        part->file.now.exists =
+            sim_share_of(sim, sim_backup_of(sim, work->backup), node)->directory.now.exists;
     } else if (work->type != PST_WORK_DISCARD && !part->open) {
         sim_fail(sim, SIM_CHECKER_RESOURCES, "LDM %u of node %u works on a part that is not open",
                  index + 1, node->id);
@@ -183,6 +184,9 @@ void sim_ldm_work(struct sim *sim, struct sim_node *node, uint32_t index,
     work->token = ++sim->tokens;
     work->is_lost = false;
     work->error = error_of(sim, ldm, asked->type);
+    /* Of a backup that its node has cleaned up while this LDM did not run. */
+    if (asked->type == PST_WORK_OPEN && !part_of(sim, node, index, asked->backup)->file.now.exists)
+        work->error = ENOENT;
     uint64_t takes_ns = duration_ns(sim, work);
     const struct sim_rule *due = sim_script_due(
         sim, pst_ref_make(node->id, PST_BLOCK_BACKUP, index + 1), request_of[asked->type]);
