@@ -14,7 +14,7 @@ declare -A process=() writers=()
 start_node() { # ID
     "$penstock" node --cluster "test-$$" --id "$1" --nodes 1-2 --socket "$memory/$1.socket" \
         --fabric-dir "$memory/fabric" --to "${shared:-$disk/to$1}" --ldms 2 --chunk 64K \
-        --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" 2>>"$memory/node$1.log" &
+        --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" --source "lmdb:$disk/pair$1" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
 
@@ -80,9 +80,24 @@ make_sources() {
         for i in {1..20}; do random_bytes 200000 >"$disk/tree$node/$i"; done
         mkdir "$disk/env$node"
         "$writer" run "$disk/env$node" 0 &
-        writers[node]=$!
+        writers[$node]=$!
         wait_until test -s "$disk/env$node/data.mdb"
+        mkdir "$disk/pair$node"
     done
+    "$writer" pair "$disk/pair1" "$disk/pair2" &
+    writers[3]=$!
+    wait_until test -s "$disk/pair2/data.mdb"
+}
+
+# The writer counts in the environment of node 1, then in that of node 2: one instant of both has
+# the same number, or one more in the first.
+expect_one_cut() {
+    local first second
+    first=$("$writer" count "$disk/restored/1/pair1")
+    second=$("$writer" count "$disk/restored/2/pair2")
+    [ "$first" -gt 0 ] || fail 'the pair of writers has not counted'
+    [ "$first" -eq "$second" ] || [ "$first" -eq $((second + 1)) ] ||
+        fail "node 1 is cut at $first, node 2 at $second"
 }
 
 both_nodes_as_one() {
@@ -97,12 +112,14 @@ both_nodes_as_one() {
         expect_exit 0 "$penstock" show --from "$disk/all" --json
         expect_json '[.[0].node_manifests[].node] == [1, 2]'
     done
+    kill -KILL "${writers[3]}" # it takes a whole core
     expect_exit 0 "$penstock" restore --from "$disk/all" --target "$disk/restored"
     for node in 1 2; do
         compare_trees "$disk/tree$node" "$disk/restored/$node/tree$node"
         "$writer" check "$disk/restored/$node/env$node" >"$memory/out" 2>"$memory/err" ||
             fail "env$node is not consistent"
     done
+    expect_one_cut
     rm -rf "$disk/restored"
 }
 
@@ -222,4 +239,4 @@ complete_next 2
 expect_nothing_left
 stop_nodes
 one_directory
-kill "${writers[@]}" 2>/dev/null || true
+kill "${writers[1]}" "${writers[2]}" 2>/dev/null || true
