@@ -67,6 +67,7 @@ void pst_row_reading_close(struct pst_row_reading *reading)
 static int damaged(struct pst_row_reading *reading, const struct pst_row_chunk *chunk,
                    const struct pst_damage *damage, int error)
 {
+    reading->found_damage = true;
     pst_findings_add_damage(reading->findings, reading->set->parts[chunk->part].file.text,
                             chunk->file_offset, damage, error);
     return error;

@@ -19,6 +19,8 @@ struct pst_row_reading {
     struct pst_findings *findings;     /* takes what is damaged */
     atomic_uint_least64_t *bytes_done; /* grows by what is read; may be NULL */
 
+    bool found_damage; /* set where it told findings; cleared by the caller */
+
     /* Its own. */
     struct pst_reader reader;
     struct pst_file *files; /* one for each part */

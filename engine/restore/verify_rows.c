@@ -49,14 +49,14 @@ static int check_share(struct check *check, struct pst_row_reading *reading,
                        const struct pst_object_record *const *share)
 {
     const struct pst_object_record *bad;
-    const uint64_t damages = check->findings->damages;
     int error = pst_shares_read(reading, share, 1, NULL, NULL, &bad);
     if (bad) {
         tell(check, bad, "stream of rows", error);
         return 0;
     }
-    /* a chunk that was whole a moment ago: told already */
-    return error && check->findings->damages > damages ? 0 : error;
+    const bool is_told = reading->found_damage; /* a chunk that was whole a moment ago */
+    reading->found_damage = false;
+    return is_told ? 0 : error;
 }
 
 static int check_shares(void *context, uint32_t worker)
