@@ -32,6 +32,7 @@ struct pst_peers {
     struct pst_fabric *fabric;
     uint64_t refused;
     bool is_expelled;
+    struct pst_set busy; /* by id - 1: signals wait in the outbox, or it is cut off */
     struct peer peers[PST_NODES_MAX + 1]; /* by id */
 };
 
@@ -102,6 +103,7 @@ void pst_peers_cut_off(struct pst_peers *peers, uint32_t node, const char *reaso
 {
     if (!peers->peers[node].cut_off)
         peers->peers[node].cut_off = reason;
+    pst_set_add(&peers->busy, node - 1);
 }
 
 static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
@@ -226,6 +228,22 @@ static int break_down(struct pst_peers *peers, int error)
     return error;
 }
 
+/* The rounds are many and the busy few. true: something was sent. */
+static bool serve_busy(struct pst_peers *peers)
+{
+    bool sent = false;
+    for (uint32_t node = 1; node <= PST_NODES_MAX && !pst_set_is_empty(&peers->busy); node++) {
+        if (!pst_set_has(&peers->busy, node - 1))
+            continue;
+        sent |= flush(peers, node);
+        if (peers->peers[node].cut_off)
+            fail(peers, node, peers->peers[node].cut_off);
+        if (peers->peers[node].outbox_count == 0 && !peers->peers[node].cut_off)
+            pst_set_remove(&peers->busy, node - 1);
+    }
+    return sent;
+}
+
 int pst_peers_poll(struct pst_peers *peers)
 {
     struct pst_fabric_event event;
@@ -239,12 +257,7 @@ int pst_peers_poll(struct pst_peers *peers)
         rc = rejoin(peers);
     if (rc < 0)
         return break_down(peers, rc);
-    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        worked |= flush(peers, node);
-        if (peers->peers[node].cut_off)
-            fail(peers, node, peers->peers[node].cut_off);
-    }
-    return worked;
+    return worked | serve_busy(peers);
 }
 
 static void put_by(struct pst_peers *peers, uint32_t node, const struct pst_signal *signal)
@@ -257,6 +270,7 @@ static void put_by(struct pst_peers *peers, uint32_t node, const struct pst_sign
         return;
     }
     peer->outbox[(peer->outbox_first + peer->outbox_count++) % PST_OUTBOX_SIGNALS] = *signal;
+    pst_set_add(&peers->busy, node - 1);
 }
 
 void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal)
