@@ -25,13 +25,6 @@ rejected() {
     expect_names "$disk" "$before"
 }
 
-flip() { # FILE OFFSET
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N1 "$1")
-    # shellcheck disable=SC2059 # an octal escape
-    printf "\\$(printf %o $((byte ^ 1)))" | dd of="$1" conv=notrunc bs=1 seek="$2" status=none
-}
-
 damaged_files() {
     local file size
     for file in "$part1" "$part2"; do

@@ -116,8 +116,7 @@ json_of_failures() {
     expect_exit 1 "$penstock" restore --from "$backups" --json 7 --target "$disk"
     expect_json "$is_last 1"
     cp -a "$backups" "$disk/flipped"
-    printf 'X' | dd of="$disk/flipped/BACKUP-7/BACKUP-7-PART-1-OF-2/BACKUP-7.1.data" conv=notrunc \
-        bs=1 seek=8200 status=none
+    flip "$disk/flipped/BACKUP-7/BACKUP-7-PART-1-OF-2/BACKUP-7.1.data" 8200
     expect_exit 1 "$penstock" verify --from "$disk/flipped" --json 7
     expect_json "$is_last 1"
     expect_json 'map(select(.message_type == "error")) | length > 0'

@@ -56,6 +56,14 @@ expect_exit() {
     [[ " $codes " == *" $status "* ]] || fail "$* : exit $status, not $codes"
 }
 
+# flip FILE OFFSET: changes one bit, whatever the byte was.
+flip() {
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N1 "$1")
+    # shellcheck disable=SC2059 # an octal escape
+    printf "\\$(printf %o $((byte ^ 1)))" | dd of="$1" conv=notrunc bs=1 seek="$2" status=none
+}
+
 # expect_message PATTERN…: each extended regular expression is found in the last stderr.
 expect_message() {
     local pattern
