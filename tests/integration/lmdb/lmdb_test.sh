@@ -3,7 +3,7 @@
 # while backups are taken and killed. Each restored environment must be the writers' history up to
 # the transaction that the manifest names, and LMDB's own tools must take it for their own.
 #
-#   lmdb_test.sh PENSTOCK FOLDER LMDB_WRITER [rows]
+#   LMDB_TEST_ROUNDS=N lmdb_test.sh PENSTOCK FOLDER LMDB_WRITER [rows]
 #
 # rows: the same of logical backups, and what only they can do.
 set -euo pipefail
@@ -16,8 +16,7 @@ for tool in mdb_stat mdb_dump mdb_copy jq setsid; do
     command -v "$tool" >/dev/null || skip "$tool is missing: run scripts/install-deps test"
 done
 rounds=${is_full:+40}
-rounds=${rounds:-${rows:+4}}
-rounds=${rounds:-7}
+rounds=${rounds:-${LMDB_TEST_ROUNDS:?}}
 
 # Two writers, each killed and started again at random until stop_writers.
 start_writers() { # ENV FLAG…
@@ -193,14 +192,31 @@ expect_no_guard() {
     fail "the guard $1 goes on"
 }
 
+hold_lock() { # ENV
+    : >"$memory/held"
+    "$writer" hold "$1" 60000 >"$memory/held" &
+    holder=$!
+    until [ -s "$memory/held" ]; do sleep 0.01; done
+}
+
+let_go_lock() {
+    kill -KILL "$holder"
+    wait "$holder" 2>/dev/null || true
+    holder=''
+}
+
 killed_backups() {
-    local i at guard pid
+    local i at guard pid holder=''
     new_history
     "$writer" init "$memory/env" nosync
+    mkdir "$memory/held-up-last"
+    "$writer" init "$memory/held-up-last" nosync small
     start_writers "$memory/env" nosync
     for ((i = 1; i <= 2 * rounds; i++)); do
+        # Every other one is killed while it holds one lock and waits for the next.
+        if [ $((i % 2)) -eq 0 ]; then hold_lock "$memory/held-up-last"; fi
         at=$(transaction_of "$memory/env")
-        "$penstock" backup --source "lmdb:$memory/env" --source "again=lmdb:$memory/env" \
+        "$penstock" backup --source "lmdb:$memory/env" --source "z=lmdb:$memory/held-up-last" \
             --to "$memory/backups" "${how[@]}" >"$memory/out" 2>"$memory/err" </dev/null &
         pid=$!
         sleep "0.0$((RANDOM % 10))$RANDOM"
@@ -216,8 +232,10 @@ killed_backups() {
             kill -KILL "$pid" $guard 2>/dev/null || true ;;
         esac
         wait "$pid" 2>/dev/null || true
-        for pid in $guard; do expect_no_guard "$pid"; done
         expect_progress "$memory/env" "$at"
+        # A guard that waits for a lock hears of the end when it gets it.
+        if [ -n "$holder" ]; then let_go_lock; fi
+        for pid in $guard; do expect_no_guard "$pid"; done
         if [ $((i % 3)) -eq 1 ]; then expect_no_stale_reader "$memory/env"; fi
     done
     expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups"
@@ -284,10 +302,7 @@ refusals() {
 # A writer holds its lock beyond the limit, once: the next try finds it free.
 missed_freeze() {
     local holder backup
-    : >"$memory/held"
-    "$writer" hold "$memory/env" 60000 >"$memory/held" &
-    holder=$!
-    until [ -s "$memory/held" ]; do sleep 0.01; done
+    hold_lock "$memory/env"
     "$penstock" backup --source "a=lmdb:$memory/held-up" --source "b=lmdb:$memory/env" \
         --to "$memory/backups" --freeze-wait 1s >"$memory/out" 2>"$memory/err" </dev/null &
     backup=$!
@@ -296,7 +311,7 @@ missed_freeze() {
         sleep 0.01
     done
     "$writer" run "$memory/held-up" 1 nosync # what was frozen first was let go
-    kill "$holder"
+    let_go_lock
     wait "$backup" || fail "a backup whose freeze missed its limit once: exit $?"
     wait
 }
