@@ -1,4 +1,5 @@
 #include "io/durable.h"
+#include "engine/base/fault_point.h"
 #include "io/fault.h"
 
 #include <errno.h>
@@ -136,15 +137,18 @@ int pst_durable_write(int dirfd, const char *name, const void *data, size_t byte
     if (fd < 0)
         return fd;
     int error = fill_file(fd, data, bytes, context);
+    PST_FAULT_POINT("after", "FILE_WRITTEN");
     if (!error)
         error = rename_temporary(dirfd, temporary, name, replace, context);
     if (error) {
         (void)unlinkat(dirfd, temporary, 0);
         return error;
     }
+    PST_FAULT_POINT("after", "FILE_RENAMED");
     error = pst_durable_sync_dir(dirfd, context);
     if (error && !replace)
         (void)unlinkat(dirfd, name, 0);
+    PST_FAULT_POINT("after", "FILE_DURABLE");
     return error;
 }
 

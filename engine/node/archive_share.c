@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/fault_point.h"
 #include "engine/format/digest.h"
 #include "engine/format/names.h"
 #include "engine/node/archive.h"
@@ -120,14 +121,17 @@ int pst_archive_make_shared(const struct pst_archive *archive,
     remove_temporary(archive, name.text, number); /* of a killed process */
     if (mkdirat(archive->directory_fd, name.text, 0700) < 0)
         return -errno;
+    PST_FAULT_POINT("after", "DIRECTORY_MADE");
     int fd =
         openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int error = fd < 0 ? -errno : write_mark(fd, number, node, define->uid);
     if (fd >= 0)
         close(fd);
+    PST_FAULT_POINT("after", "DIRECTORY_MARKED");
     if (error == 0)
         error = pst_durable_rename(archive->directory_fd, name.text, archive->directory_fd,
                                    pst_name_backup(number).text, 0, context);
+    PST_FAULT_POINT("after", "DIRECTORY_NAMED");
     if (error < 0)
         remove_temporary(archive, name.text, number);
     return error == -EEXIST || error == -ENOTEMPTY ? join(archive, define) : error;

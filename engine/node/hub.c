@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
 #include "engine/node/peers.h"
@@ -131,9 +132,8 @@ static bool refuse_backup(struct hub *hub, const struct pst_signal *request)
     return true;
 }
 
-static void route(void *context, const struct pst_signal *signal)
+static void deliver(struct hub *hub, const struct pst_signal *signal)
 {
-    struct hub *hub = context;
     struct pst_node *node = hub->node;
     struct pst_event event = {.type = PST_EVENT_SIGNAL, .signal = signal};
     if (hub->peers && pst_ref_node(signal->receiver_ref) != node->config.node) {
@@ -156,6 +156,13 @@ static void route(void *context, const struct pst_signal *signal)
     else
         pst_log(PST_LOG_WARNING, "%s for unknown receiver %08x dropped", pst_gsn_name(signal->gsn),
                 signal->receiver_ref);
+}
+
+static void route(void *context, const struct pst_signal *signal)
+{
+    PST_FAULT_POINT("before", pst_gsn_name(signal->gsn));
+    deliver(context, signal);
+    PST_FAULT_POINT("after", pst_gsn_name(signal->gsn));
 }
 
 /* From another node. Whatever it sends, there stays room for this node's own signals. */
@@ -185,6 +192,7 @@ static void on_peer_change(void *context, bool joined, const struct pst_node_cha
         .payload.node_change = *change,
     };
     hub->nodes_failed += !joined;
+    PST_FAULT_POINT("before", pst_gsn_name(order.gsn));
     pst_channel_to_peer(&node->ldms[0].worker.channel, &order);
     for (uint32_t i = 1; !joined && i < node->config.plan->ldms; i++)
         pst_channel_to_peer(&node->ldms[i].worker.channel, &order);
@@ -193,6 +201,7 @@ static void on_peer_change(void *context, bool joined, const struct pst_node_cha
     step_proxy(hub, &event);
     step_outcome(hub, &event);
     pst_channel_to_peer(&node->client, &order);
+    PST_FAULT_POINT("after", pst_gsn_name(order.gsn));
 }
 
 static bool drain(struct hub *hub, struct pst_channel *channel)

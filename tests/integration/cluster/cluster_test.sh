@@ -112,7 +112,7 @@ both_nodes_as_one() {
         expect_exit 0 "$penstock" show --from "$disk/all" --json
         expect_json '[.[0].node_manifests[].node] == [1, 2]'
     done
-    kill -KILL "${writers[3]}" # it takes a whole core
+    kill -KILL "${writers[3]}"
     expect_exit 0 "$penstock" restore --from "$disk/all" --target "$disk/restored"
     for node in 1 2; do
         compare_trees "$disk/tree$node" "$disk/restored/$node/tree$node"

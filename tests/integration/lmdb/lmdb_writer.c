@@ -6,10 +6,11 @@
  *   lmdb_writer run   ENV COUNT [FLAG…]  COUNT transactions (0: until killed, some thousand a
  * second) lmdb_writer replay ENV T             transactions up to T, in an environment that may be
  * new lmdb_writer check ENV                checks the invariants; prints "T DIGEST" of all contents
- *   lmdb_writer pair  ENV ENV            counts in the first, then in the second, until killed
- *   lmdb_writer count ENV                prints what pair counted
- *   lmdb_writer hold  ENV MS             holds the write lock
- *   lmdb_writer load  ENV [FLAG…]        as run, without a pause, and tells the time of each commit
+ *   lmdb_writer pair  ENV ENV…           counts in the first, then in the second, …, until killed
+ *   lmdb_writer readers ENV              prints how many readers pin a snapshot, and how many are
+ * dead lmdb_writer count ENV                prints what pair counted lmdb_writer hold  ENV MS holds
+ * the write lock lmdb_writer load  ENV [FLAG…]        as run, without a pause, and tells the time
+ * of each commit
  *
  * FLAG: nosync, writemap, mapasync, nometasync, nolock, file (MDB_NOSUBDIR), small (a map of 64
  * MiB), rows (check: restored row by row, so that its transactions count from 1 again)
@@ -32,6 +33,7 @@
 #define BALANCE 1000000
 #define BLOBS 800u
 #define BLOB_BYTES_MAX 65536u
+#define PAIR_MAX 8u
 
 static void must(int rc, const char *what)
 {
@@ -354,14 +356,40 @@ static int count(MDB_env *env)
     return 0;
 }
 
-static _Noreturn void pair(const char *first_path, const char *second_path)
+static _Noreturn void pair(char **paths)
 {
-    MDB_env *first = open_env(first_path, MDB_NOSYNC, false);
-    MDB_env *second = open_env(second_path, MDB_NOSYNC, false);
-    for (uint64_t number = counted(first) + 1;; number++) {
-        count_up(first, number);
-        count_up(second, number);
+    const struct timespec pause = {.tv_nsec = 200000};
+    MDB_env *envs[PAIR_MAX];
+    size_t envs_count = 0;
+    for (; paths[envs_count]; envs_count++) {
+        require(envs_count < PAIR_MAX, "so many environments can be opened");
+        envs[envs_count] = open_env(paths[envs_count], MDB_NOSYNC, false);
     }
+    /* Killed in between, it goes on where it was. */
+    for (uint64_t number = counted(envs[envs_count - 1]) + 1;; number++) {
+        for (size_t i = 0; i < envs_count; i++)
+            count_up(envs[i], number);
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* A line of mdb_reader_list(): process, thread, transaction; "-" for who reads none now. */
+static int count_pinned(const char *text, void *context)
+{
+    unsigned long process, thread, transaction;
+    int *pinned = context;
+    *pinned += sscanf(text, "%lu %lx %lu", &process, &thread, &transaction) == 3;
+    return 0;
+}
+
+static int readers(MDB_env *env)
+{
+    int pinned = 0, dead = 0;
+    require(mdb_reader_list(env, count_pinned, &pinned) >= 0, "the readers can be listed");
+    must(mdb_reader_check(env, &dead), "check the readers");
+    printf("%d %d\n", pinned, dead);
+    mdb_env_close(env);
+    return 0;
 }
 
 static int hold(MDB_env *env, long ms)
@@ -379,7 +407,7 @@ static int hold(MDB_env *env, long ms)
 
 static int usage(void)
 {
-    fputs("usage: lmdb_writer init|run|replay|check|pair|count|hold|load ENV …\n", stderr);
+    fputs("usage: lmdb_writer init|run|replay|check|pair|count|readers|hold|load ENV …\n", stderr);
     return 2;
 }
 
@@ -401,6 +429,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(command, "count") == 0)
         return count(open_env(path, MDB_RDONLY, false));
+    if (strcmp(command, "readers") == 0)
+        return readers(open_env(path, MDB_RDONLY, false));
     if (argc < 4)
         return usage();
     const uint64_t number = strtoull(argv[3], NULL, 10);
@@ -413,6 +443,6 @@ int main(int argc, char **argv)
     if (strcmp(command, "hold") == 0)
         return hold(open_env(path, 0, false), (long)number);
     if (strcmp(command, "pair") == 0)
-        pair(path, argv[3]);
+        pair(argv + 2);
     return usage();
 }

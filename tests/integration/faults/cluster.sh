@@ -1,0 +1,267 @@
+# shellcheck shell=bash
+# A cluster whose nodes can be struck by faults, and what must be so when it is whole again. For
+# faults_test.sh, which sets $writer, after lib.sh, which sets the other ones.
+: "${penstock:?}" "${disk:?}" "${memory:?}" "${writer:?}"
+
+declare -A process=() writers=()
+nodes_count=0
+shared=
+client=0
+counts=()
+told=    # by the last client: complete NUMBER, aborted, nothing
+
+# ---- nodes ----
+
+start_node() { # ID
+    local ldms=$((($1 + layout) % 3 + 1)) sources=("dir:$disk/tree$1" "lmdb:$disk/pair$1")
+    [ "$1" -ne "$nodes_count" ] || sources+=("lmdb:$disk/env")
+    mkdir -p "$memory/faults$1"
+    PENSTOCK_FAULTS=$memory/faults$1 "$penstock" node --cluster "faults-$$" --id "$1" --nodes "1-$nodes_count" \
+        --socket "$memory/$1.socket" --fabric-dir "$memory/fabric" --failure 250ms --to "${shared:-$disk/to$1}" \
+        --ldms "$ldms" --chunk 64K --depth 4 "${sources[@]/#/--source=}" 2>>"$memory/node$1.log" &
+    process[$1]=$!
+}
+
+# wait_until COMMAND…: it succeeds within 20 s.
+wait_until() {
+    local i
+    for i in {1..400}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    fail_round "not within 20 s: $*"
+}
+
+fail_round() {
+    local node
+    for ((node = 1; node <= nodes_count; node++)); do
+        tail -n 15 "$memory/node$node.log" | sed "s/^/  node $node: /" >&2
+        find "$disk/to$node" -name 'BACKUP-*' -printf '  %P\n' 2>/dev/null | sort >&2
+    done
+    fail "$*"
+}
+
+sees() { # NODE FILTER
+    "$penstock" status --node "$memory/$1.socket" --json | jq -e "$2"
+}
+
+is_at_rest() {
+    local node live='[.nodes[] | select(.state == "live")] | length'
+    for ((node = 1; node <= nodes_count; node++)); do
+        sees "$node" "($live) == $nodes_count and [.ldms[] | select(.state != \"IDLE\")] == [] and
+            .backups == [] and .in_doubt == 0" || return 1
+    done
+}
+
+# start_cluster NODES own|shared
+start_cluster() {
+    local node
+    nodes_count=$1
+    layout=$RANDOM
+    shared=
+    [ "$2" = own ] || shared=$disk/shared
+    pairs=()
+    for ((node = 1; node <= nodes_count; node++)); do
+        make_small_tree "$disk/tree$node"
+        random_bytes 700000 >"$disk/tree$node/larger"
+        mkdir -p "$disk/pair$node"
+        pairs+=("$disk/pair$node")
+    done
+    mkdir -p "$disk/env"
+    "$writer" run "$disk/env" 0 &
+    writers[run]=$!
+    "$writer" pair "${pairs[@]}" &
+    writers[pair]=$!
+    wait_until test -s "$disk/env/data.mdb"
+    for ((node = 1; node <= nodes_count; node++)); do
+        wait_until test -s "$disk/pair$node/data.mdb"
+        start_node "$node"
+    done
+    wait_until is_at_rest
+}
+
+stop_cluster() {
+    local node
+    for ((node = 1; node <= nodes_count; node++)); do kill -TERM "${process[$node]}"; done
+    for ((node = 1; node <= nodes_count; node++)); do
+        status=0
+        wait "${process[$node]}" || status=$?
+        [ "$status" -eq 0 ] || fail_round "node $node ends with $status"
+    done
+    kill -KILL "${writers[@]}"
+    wait "${writers[@]}" 2>/dev/null || true
+    rm -rf "${disk:?}"/* "$memory"/faults* "$memory"/node*.log
+}
+
+# ---- faults ----
+
+arm() { # NODE POINT ACTION
+    rm -f "$memory/faults$1/$2.hit"
+    echo "$3" >"$memory/faults$1/$2"
+}
+
+disarm() { # NODE POINT
+    rm -f "$memory/faults$1/$2" "$memory/faults$1/$2.hit"
+}
+
+# start_client NODE [AT POINT ACTION]: armed for the client itself before it begins.
+start_client() {
+    local at=${2:-} point=${3:-} action=${4:-}
+    rm -f "$memory/out" "$memory/err"
+    (
+        [ -z "$at" ] || arm "$at" "$point" "$action 1 $BASHPID"
+        exec "$penstock" backup --node "$memory/$1.socket" --json >"$memory/out" 2>"$memory/err"
+    ) &
+    client=$!
+}
+
+is_hit_or_over() { # NODE POINT
+    [ -e "$memory/faults$1/$2.hit" ] || ! kill -0 "$client" 2>/dev/null
+}
+
+wait_for_hit() { # NODE POINT
+    wait_until is_hit_or_over "$1" "$2"
+    [ -e "$memory/faults$1/$2.hit" ] || fail_round "$2 was not passed on node $1"
+}
+
+# What was killed is started again after a while, what was stopped goes on.
+revive() { # VICTIM NODE ACTION
+    local pid=${process[$2]}
+    [ "$1" != client ] || pid=$client
+    case $3 in
+    kill*)
+        status=0
+        wait "$pid" 2>/dev/null || status=$?
+        [ "$1" = client ] || process[$2]=''
+        [ "$status" -eq 137 ] || fail_round "$1 was to be killed, and ends with $status"
+        sleep "0.$((RANDOM % 5))"
+        [ "$1" = client ] || start_node "$2"
+        ;;
+    stop*)
+        sleep "0.$((RANDOM % 8))"
+        kill -CONT "$pid"
+        ;;
+    esac
+}
+
+# Sets $told.
+wait_for_client() {
+    wait_until is_over
+    status=0
+    wait "$client" 2>/dev/null || status=$?
+    case $status in
+    0 | 3) told="complete $(jq -r 'select(.message_type == "summary").number' "$memory/out")" ;;
+    1 | 11)
+        told=aborted
+        ! grep -q 'penstock list' "$memory/err" || told=nothing
+        ;;
+    137) told=nothing ;;
+    *) fail_round "the client ends with $status" ;;
+    esac
+}
+
+is_over() {
+    ! kill -0 "$client" 2>/dev/null
+}
+
+# ---- what must be so ----
+
+expect_rest() {
+    wait_until is_at_rest
+    local before
+    before=$("$writer" count "$disk/pair$nodes_count")
+    wait_until counts_on "$before"
+}
+
+counts_on() { # NUMBER
+    [ "$("$writer" count "$disk/pair$nodes_count")" -gt "$1" ]
+}
+
+next_completes() {
+    "$penstock" backup --node "$memory/$((RANDOM % nodes_count + 1)).socket" --json >"$memory/out" 2>"$memory/err"
+}
+
+# Sets $next: its number.
+expect_next_backup() {
+    expect_exit "0" next_completes
+    next=$(jq -r 'select(.message_type == "summary").number' "$memory/out")
+}
+
+# By the cluster manifest: a node's own directory need not have the other nodes' parts.
+complete_on() { # NODE
+    "$penstock" list --from "${shared:-$disk/to$1}" --json | jq -r 'select(.state != "incomplete").number' | sort -n | xargs
+}
+
+# The same backups on every node, none but complete ones, and what the client was told.
+expect_outcome() {
+    local node number everywhere found allowed
+    everywhere=$(complete_on 1)
+    for ((node = 1; node <= nodes_count; node++)); do
+        found=$(find "${shared:-$disk/to$node}" -mindepth 1 -maxdepth 1 ! -name '.node-*.lock' -printf '%f\n' | sed 's/^BACKUP-//' | sort -n | xargs)
+        [ "$(complete_on "$node")" = "$everywhere" ] || fail_round "node $node has other backups than node 1"
+        [ "$found" = "$everywhere" ] || fail_round "node $node has more than complete backups: $found"
+        for number in $everywhere; do
+            cmp "${shared:-$disk/to1}/BACKUP-$number/BACKUP-$number.cluster.manifest" \
+                "${shared:-$disk/to$node}/BACKUP-$number/BACKUP-$number.cluster.manifest" ||
+                fail_round "node $node has another decision of backup $number than node 1"
+        done
+        [ -z "$(find "${shared:-$disk/to$node}" -name '.BACKUP*' -o -name '*.tmp' -o -name '*.mark')" ] ||
+            fail_round "node $node: a file of a backup in work is left"
+        [ "$("$writer" readers "$disk/pair$node")" = '0 0' ] || fail_round "pair$node has readers"
+    done
+    [ "$("$writer" readers "$disk/env")" = '0 0' ] || fail_round "env has readers"
+    case $told in
+    complete*) allowed="${told#* } $next" ;;
+    aborted) allowed=$next ;;
+    nothing) allowed=$next; [[ $everywhere != *' '* ]] || allowed="${everywhere%% *} $next" ;;
+    esac
+    [ "$everywhere" = "$allowed" ] || fail_round "the client was told '$told'; there are: $everywhere"
+}
+
+# Every backup, of all nodes' directories: whole, exact, and one cut.
+expect_restorable() {
+    local number node
+    for number in $(complete_on 1); do
+        rm -rf "$disk/all" "$disk/restored"
+        mkdir "$disk/all"
+        if [ -n "$shared" ]; then cp -rl "$shared/BACKUP-$number" "$disk/all/"; else
+            for ((node = 1; node <= nodes_count; node++)); do
+                cp -rlf "$disk/to$node/BACKUP-$number" "$disk/all/"
+            done
+        fi
+        expect_exit 0 "$penstock" verify --from "$disk/all"
+        expect_exit 0 "$penstock" restore --from "$disk/all" --target "$disk/restored"
+        expect_content
+    done
+    rm -rf "$disk/all" "$disk/restored"
+}
+
+expect_content() {
+    local node first='' last
+    for ((node = 1; node <= nodes_count; node++)); do
+        compare_trees "$disk/tree$node" "$disk/restored/$node/tree$node"
+        last=$("$writer" count "$disk/restored/$node/pair$node")
+        first=${first:-$last}
+        counts+=("$last")
+    done
+    "$writer" check "$disk/restored/$nodes_count/env" >"$memory/out" 2>"$memory/err" || fail_round "env is not consistent"
+    expect_one_cut
+}
+
+# The writer counts in the pair of one node after the other: one instant of all has the same number, or
+# one more in the first few.
+expect_one_cut() {
+    local i
+    for ((i = 1; i < nodes_count; i++)); do
+        [ "${counts[i]}" -le "${counts[i - 1]}" ] || fail_round "not one cut: ${counts[*]}"
+    done
+    if [ "${counts[0]}" -eq 0 ] || [ "${counts[0]}" -gt $((counts[nodes_count - 1] + 1)) ]; then
+        fail_round "not one cut: ${counts[*]}"
+    fi
+    counts=()
+}
+
+# All nodes rest: nobody is in doubt of them.
+forget_backups() {
+    rm -rf "$disk"/to*/BACKUP-* "$disk"/shared/BACKUP-*
+}
