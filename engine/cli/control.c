@@ -177,6 +177,15 @@ static int watchdog_ms(uint64_t watchdog_ns)
     return watchdog_ns == 0 ? -1 : ms < 1 ? 1 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
+static void stop(struct pst_control *control)
+{
+    pst_interrupt_end_within(PST_CONTROL_END_S);
+    (void)pst_notify("STOPPING=1"); /* if it cannot be told, it stops all the same */
+    uint64_t until_ns = pst_monotonic_ns() + STOP_NS;
+    while (control_end_backup(control) && pst_monotonic_ns() < until_ns)
+        turn(control, -1, STOP_POLL_MS);
+}
+
 int pst_control_run(struct pst_control *control, struct pst_node *node,
                     const struct pst_node_config *config)
 {
@@ -189,13 +198,7 @@ int pst_control_run(struct pst_control *control, struct pst_node *node,
         turn(control, pst_interrupt_fd(), watchdog_ms(watchdog_ns));
         well = is_well(control, watchdog_ns);
     }
-    (void)pst_notify("STOPPING=1"); /* if it cannot be told, it stops all the same */
-    if (!control_is_at_rest(control))
-        pst_log(PST_LOG_WARNING, "stopping: the running backup is aborted");
-    control_abort_all(control);
-    uint64_t until_ns = pst_monotonic_ns() + STOP_NS;
-    while (!control_is_at_rest(control) && pst_monotonic_ns() < until_ns)
-        turn(control, -1, STOP_POLL_MS);
+    stop(control);
     return well ? 0 : -EIO;
 }
 

@@ -14,6 +14,9 @@
 #define PST_CONTROL_BYTES_MAX (64u * 1024)
 #define PST_CONTROL_CLIENTS_MAX 16u
 
+/* How long a node that is told to stop may take, at most. */
+#define PST_CONTROL_END_S 15u
+
 struct pst_control;
 struct json_t;
 
@@ -23,7 +26,7 @@ struct json_t;
 PST_MUST_USE int pst_control_open(const char *path, struct pst_control **control, char *message);
 
 /* Serves until the interrupt (engine/cli/interrupt.h), or until the node is broken; then ends what
- * backup there is, within a bounded time. 0, or -errno. */
+ * backup there is. From then on pst_interrupt_end_within() holds. 0, or -errno. */
 PST_MUST_USE int pst_control_run(struct pst_control *control, struct pst_node *node,
                                  const struct pst_node_config *config);
 

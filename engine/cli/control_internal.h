@@ -40,6 +40,7 @@ struct pst_control {
     struct control_client clients[PST_CONTROL_CLIENTS_MAX];
     struct control_job jobs[PST_CONTROL_CLIENTS_MAX];
     struct control_last last;
+    uint64_t ending;                                   /* the backup that was aborted to stop */
     struct pst_set live;                               /* by id - 1 */
     struct pst_node_change changes[PST_NODES_MAX + 1]; /* by id: the last that was told */
 };
@@ -55,8 +56,10 @@ uint32_t control_master(const struct pst_control *control);
 /* control_job.c */
 void control_begin(struct pst_control *control, uint32_t client, const json_t *request);
 void control_abort(struct pst_control *control, uint32_t client, const json_t *request);
-void control_abort_all(struct pst_control *control);
-bool control_is_at_rest(struct pst_control *control);
+
+/* Has the backup aborted that this node is in, once. Whether there is one: until there is none, its
+ * end, cleanup included, has not come. */
+bool control_end_backup(struct pst_control *control);
 void control_on_signal(struct pst_control *control, const struct pst_signal *signal);
 void control_forget_client(struct pst_control *control, uint32_t client);
 

@@ -4,6 +4,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/cli/control_internal.h"
+#include "engine/cli/interrupt.h"
 #include "engine/format/digest.h"
 #include "engine/node/backup.h"
 
@@ -39,8 +40,10 @@ void control_begin(struct pst_control *control, uint32_t client, const json_t *r
                        (long long)number);
         return;
     }
-    if (!job) {
-        control_refuse(control, client, -PST_E_NO_RESOURCES, "too many requests");
+    if (!job || pst_interrupted()) {
+        int error = job ? -PST_E_NODE_STOPS : -PST_E_NO_RESOURCES;
+        control_refuse(control, client, error, "%s",
+                       job ? "the node is being stopped" : "too many requests");
         return;
     }
     memset(job, 0, sizeof(*job));
@@ -56,10 +59,8 @@ static uint64_t running_backup(struct pst_control *control)
 {
     struct pst_node_status status;
     pst_node_status(control->node, &status);
-    for (uint32_t i = 0; i < status.ldms_count; i++) {
-        if (status.ldms[i].backup != 0)
-            return status.ldms[i].backup;
-    }
+    if (status.backup != 0)
+        return status.backup;
     for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
         if (control->jobs[i].backup != 0)
             return control->jobs[i].backup;
@@ -84,21 +85,15 @@ void control_abort(struct pst_control *control, uint32_t client, const json_t *r
                  false);
 }
 
-void control_abort_all(struct pst_control *control)
+bool control_end_backup(struct pst_control *control)
 {
     uint64_t backup = running_backup(control);
-    if (backup != 0)
-        pst_client_request_abort(control->node, control_master(control), backup);
-    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
-        if (control->jobs[i].backup != 0 && control->jobs[i].backup != backup)
-            pst_client_request_abort(control->node, control->jobs[i].request.master_node,
-                                     control->jobs[i].backup);
+    if (backup != 0 && backup != control->ending) {
+        pst_log(PST_LOG_WARNING, "stopping: the running backup is aborted");
+        pst_client_request_end(control->node, control_master(control), backup);
     }
-}
-
-bool control_is_at_rest(struct pst_control *control)
-{
-    return running_backup(control) == 0;
+    control->ending = backup;
+    return backup != 0;
 }
 
 void control_forget_client(struct pst_control *control, uint32_t client)
@@ -135,6 +130,9 @@ static void fail_job(struct pst_control *control, struct control_job *job, uint3
     if (error == PST_E_NODE_MISSING)
         control_refuse(control, client, (int)error,
                        "node %u is not there; start it, or say --allow-missing",
+                       pst_ref_node(where));
+    else if (error == PST_E_NODE_STOPS)
+        control_refuse(control, client, (int)error, "no backup was made: node %u is being stopped",
                        pst_ref_node(where));
     else
         control_refuse(control, client, (int)error, "no backup was made: %s%s%s", place,

@@ -45,6 +45,23 @@ int pst_interrupt_install(void)
     return 0;
 }
 
+static void on_alarm(int number)
+{
+    static const char line[] = "penstock: error: no orderly end in time; ended as if killed\n";
+    (void)number;
+    ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
+    (void)written; /* a log that cannot be written has nowhere to say so */
+    _exit(1);
+}
+
+void pst_interrupt_end_within(uint32_t seconds)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGALRM, on_alarm);
+    alarm(seconds);
+}
+
 const atomic_bool *pst_interrupt_flag(void)
 {
     return &interrupted;

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "penstock/error.h"
 
@@ -14,6 +15,10 @@
  * pipe and a limit on file sizes are errors of the write that meets them. Main thread, before any
  * other thread starts. 0 or -errno. */
 PST_MUST_USE int pst_interrupt_install(void);
+
+/* The end is on its way: from now on a second SIGINT or SIGTERM ends the process at once, as
+ * SIGKILL does, and so, with a line in the log, does the lapse of seconds. Main thread. */
+void pst_interrupt_end_within(uint32_t seconds);
 
 /* Any thread. */
 const atomic_bool *pst_interrupt_flag(void);

@@ -59,12 +59,23 @@ void pst_client_request_backup(struct pst_node *node, const struct pst_client_re
     pst_channel_to_hub(&node->client, &signal);
 }
 
-void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint64_t backup)
+static void send_abort(struct pst_node *node, uint32_t master_node, uint64_t backup,
+                       uint32_t request, uint32_t error)
 {
     struct pst_signal signal = to_master(node, master_node, PST_ABORT_BACKUP_ORD, backup);
     signal.payload.abort.master_ref = signal.receiver_ref;
-    signal.payload.abort.request = PST_ABORT_CLIENT;
-    signal.payload.abort.error = PST_E_CLIENT_ABORT;
+    signal.payload.abort.request = request;
+    signal.payload.abort.error = error;
     signal.payload.abort.where = signal.sender_ref;
     pst_channel_to_hub(&node->client, &signal);
+}
+
+void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint64_t backup)
+{
+    send_abort(node, master_node, backup, PST_ABORT_CLIENT, PST_E_CLIENT_ABORT);
+}
+
+void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_t backup)
+{
+    send_abort(node, master_node, backup, PST_ABORT_FILE_OR_SCAN, PST_E_NODE_STOPS);
 }

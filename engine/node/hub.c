@@ -42,6 +42,9 @@ static void step_proxy(struct hub *hub, struct pst_event *event)
     hub->actions.sends_count = 0;
     hub->actions.works_count = 0;
     pst_proxy_step(hub->proxy, event, &hub->actions);
+    bool idle = hub->proxy->state == PST_PROXY_IDLE;
+    atomic_store_explicit(&hub->node->proxy_backup, idle ? 0 : hub->proxy->backup,
+                          memory_order_relaxed);
     perform(hub, &hub->actions);
 }
 

@@ -43,14 +43,23 @@ static void begin_work(struct ldm *ldm, const struct pst_work *work)
     pst_pipeline_start(ldm->pipeline, work);
 }
 
+/* The backup that a machine of this thread is in; 0: none. */
+static uint64_t backup_in_work(const struct pst_ldm_block *block)
+{
+    if (block->participant.state != PST_PARTICIPANT_IDLE)
+        return block->participant.backup;
+    if (block->proxy && block->proxy->state != PST_PROXY_IDLE)
+        return block->proxy->backup;
+    if (block->master && block->master->state != PST_MASTER_IDLE)
+        return block->master->backup;
+    return 0;
+}
+
 /* For who asks after the node's state. */
 static void show_state(struct ldm *ldm)
 {
-    const struct pst_participant *participant = &ldm->block.participant;
-    bool idle = participant->state == PST_PARTICIPANT_IDLE;
-    atomic_store_explicit(&ldm->thread->state, participant->state, memory_order_relaxed);
-    atomic_store_explicit(&ldm->thread->backup, idle ? 0 : participant->backup,
-                          memory_order_relaxed);
+    atomic_store_explicit(&ldm->thread->state, ldm->block.participant.state, memory_order_relaxed);
+    atomic_store_explicit(&ldm->thread->backup, backup_in_work(&ldm->block), memory_order_relaxed);
 }
 
 static void step(struct ldm *ldm, struct pst_event *event)

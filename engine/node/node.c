@@ -240,6 +240,7 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
     pthread_mutex_unlock(&node->status_lock);
     status->incarnation = node->incarnation;
     status->ldms_count = node->config.plan->ldms;
+    status->backup = atomic_load_explicit(&node->proxy_backup, memory_order_relaxed);
     for (uint32_t i = 0; i < status->ldms_count; i++) {
         struct pst_ldm_thread *ldm = &node->ldms[i];
         uint32_t state = atomic_load_explicit(&ldm->state, memory_order_relaxed);
@@ -247,6 +248,8 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
         status->ldms[i].backup = atomic_load_explicit(&ldm->backup, memory_order_relaxed);
         status->ldms[i].source_bytes =
             atomic_load_explicit(&ldm->source_bytes, memory_order_relaxed);
+        if (status->backup == 0)
+            status->backup = status->ldms[i].backup;
     }
 }
 

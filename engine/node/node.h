@@ -59,8 +59,9 @@ struct pst_ldm_report {
 };
 
 struct pst_ldm_status {
-    const char *state; /* static */
-    uint64_t backup;   /* first 8 bytes of its uid; 0: none */
+    const char *state; /* static; of the participant */
+    uint64_t backup;   /* first 8 bytes of the uid of what it is in, LDM 1 as the master or the
+                          proxy too; 0: none */
     uint64_t source_bytes;
 };
 
@@ -74,6 +75,7 @@ struct pst_node_status {
     uint64_t rings_full;      /* sends that had to wait */
     uint64_t nodes_failed;
     uint32_t in_doubt; /* backups that wait for what other nodes know */
+    uint64_t backup;   /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
     bool is_broken;    /* the fabric is, and the node is no use any more */
     uint32_t ldms_count;
     struct pst_ldm_status ldms[PST_LDMS_MAX];

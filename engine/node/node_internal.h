@@ -61,6 +61,7 @@ struct pst_node {
     struct pst_worker archive;
     struct pst_channel client;
     struct pst_unreadable unreadable;
+    _Atomic uint64_t proxy_backup; /* that the hub's proxy is in; 0: none */
     pthread_mutex_t status_lock;
     struct pst_node_status status; /* the hub's part of it */
 };

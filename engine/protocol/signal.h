@@ -281,7 +281,8 @@ struct pst_define_backup_req {
 enum pst_abort_request {
     PST_ABORT_CLIENT = 1321,         /* to the master: the client wants no more of it */
     PST_ABORT_BACKUP_FAILURE = 1323, /* from the master, and from a proxy to its LDMs: stop */
-    PST_ABORT_FILE_OR_SCAN = 1325,   /* to the master: an LDM's own trouble, past its proxy */
+    PST_ABORT_FILE_OR_SCAN = 1325,   /* to the master: an LDM's own trouble, past its proxy; or its
+                                        node stops */
 };
 
 struct pst_abort_backup_ord {

@@ -188,6 +188,56 @@ a_node_is_stopped() { # STOPPED OTHER
     wait_until sees "$1" "$idle"
 }
 
+# Told to stop while a backup waits for the writers of that node.
+stop_in_backup() { # STOPPED ASKED
+    hold_writers "$1"
+    backup "$2" >"$memory/out" 2>"$memory/err" &
+    client=$!
+    wait_until sees "$2" "$waits"
+    : >"$memory/node$1.log"
+    kill -TERM "${process[$1]}"
+    wait_until grep -q 'stopping: the running backup is aborted' "$memory/node$1.log"
+}
+
+# In order: the client is told why, and nobody has anything left.
+a_node_is_told_to_stop() { # STOPPED ASKED
+    local client other=$((3 - $1))
+    stop_in_backup "$1" "$2"
+    let_go_writers
+    status=0
+    wait "$client" || status=$?
+    [ "$status" -eq 1 ] || fail "the client of a cluster whose node $1 stops exits with $status"
+    expect_message "node $1 is being stopped"
+    status=0
+    wait "${process[$1]}" || status=$?
+    [ "$status" -eq 0 ] || fail "node $1 ends with $status"
+    wait_until sees "$other" "$idle"
+    expect_nothing_left
+    expect_exit 1 backup "$other"
+    expect_message "node $1 is not there"
+    start_node "$1"
+    wait_until sees 1 "$both_live"
+    wait_until sees 2 "$both_live"
+}
+
+# Told twice: it does not wait for the writers, as if it were killed.
+a_node_is_told_to_stop_twice() { # STOPPED ASKED
+    local client
+    stop_in_backup "$1" "$2"
+    kill -TERM "${process[$1]}"
+    status=0
+    wait "${process[$1]}" 2>/dev/null || status=$?
+    [ "$status" -eq 143 ] || fail "node $1 ends with $status"
+    let_go_writers
+    status=0
+    wait "$client" || status=$?
+    [ "$status" -eq 1 ] || fail "the client of a cluster that lost node $1 exits with $status"
+    wait_until sees "$2" "$idle"
+    start_node "$1"
+    wait_until sees 1 "$both_live"
+    wait_until sees 2 "$both_live"
+}
+
 stop_nodes() {
     local node
     for node in 1 2; do kill -TERM "${process[$node]}"; done
@@ -236,6 +286,12 @@ expect_nothing_left
 hold_writers 1
 a_client_is_killed
 complete_next 2
+expect_nothing_left
+a_node_is_told_to_stop 1 2
+a_node_is_told_to_stop 2 1
+a_node_is_told_to_stop 1 1
+a_node_is_told_to_stop_twice 2 1
+complete_next 1
 expect_nothing_left
 stop_nodes
 one_directory

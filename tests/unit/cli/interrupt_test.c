@@ -1,0 +1,85 @@
+/* What the signals do that end a process, before and after its end has begun. */
+#include "engine/cli/interrupt.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/suite.h"
+
+/* How a child ends that does this; what it writes to stderr. */
+static int status_of(void (*child)(void), char *text, size_t bytes)
+{
+    int pipe_fds[2], status = -1;
+    CU_ASSERT_EQUAL_FATAL(pipe(pipe_fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(pipe_fds[1], STDERR_FILENO);
+        close(pipe_fds[1]);
+        if (pst_interrupt_install() == 0)
+            child();
+        _exit(9);
+    }
+    close(pipe_fds[1]);
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    ssize_t got = read(pipe_fds[0], text, bytes - 1);
+    text[got > 0 ? got : 0] = '\0';
+    close(pipe_fds[0]);
+    return status;
+}
+
+static void take_the_first(void)
+{
+    raise(SIGTERM);
+    raise(SIGINT);
+    _exit(pst_interrupted() ? 0 : 8);
+}
+
+static void take_the_second(void)
+{
+    raise(SIGTERM);
+    pst_interrupt_end_within(3600);
+    raise(SIGTERM);
+}
+
+static void hang(void)
+{
+    pst_interrupt_end_within(1);
+    for (;;)
+        pause();
+}
+
+static void the_first_is_a_wish(void)
+{
+    char text[256];
+    int status = status_of(take_the_first, text, sizeof(text));
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void the_second_is_an_order(void)
+{
+    char text[256];
+    int status = status_of(take_the_second, text, sizeof(text));
+    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+static void an_end_that_hangs_is_cut_short(void)
+{
+    char text[256];
+    int status = status_of(hang, text, sizeof(text));
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "no orderly end in time"));
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"the first is a wish", the_first_is_a_wish},
+        {"the second is an order", the_second_is_an_order},
+        {"an end that hangs is cut short", an_end_that_hangs_is_cut_short},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("interrupt", tests);
+}
