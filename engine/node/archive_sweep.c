@@ -146,15 +146,17 @@ static void sweep_backup(struct pst_archive *archive, uint32_t number)
         openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (pst_archive_is_others(archive, fd, number)) {
-        close(fd);
-        return;
-    }
+    /* Nearly all are, and all of them are swept at every backup: nothing more is read of them. */
     struct pst_debris debris = {
         .is_at_work = archive->backup != 0 && archive->node.common.number == number,
         .is_committed = has(fd, pst_name_cluster_manifest(number).text),
     };
-    read_node_manifest(archive, fd, number, &debris);
+    if (!debris.is_committed && pst_archive_is_others(archive, fd, number)) {
+        close(fd);
+        return;
+    }
+    if (!debris.is_committed)
+        read_node_manifest(archive, fd, number, &debris);
     enum pst_debris_verdict verdict = pst_debris_judge(&debris);
     if (verdict == PST_DEBRIS_DOUBT)
         pst_log(PST_LOG_WARNING, "%s/%s: left alone: in doubt until the other nodes are asked",
