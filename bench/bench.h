@@ -8,5 +8,6 @@
 int pst_bench_part_writer(int argc, char **argv);
 int pst_bench_fan_out(int argc, char **argv);
 int pst_bench_forward(int argc, char **argv);
+int pst_bench_empty_backup(int argc, char **argv);
 
 #endif

@@ -15,6 +15,8 @@ static const struct subcommand subcommands[] = {
      pst_bench_fan_out},
     {"forward", "signals through a hub in another process: fabric beside sockets",
      pst_bench_forward},
+    {"empty-backup", "a backup of nothing by two nodes, beside its signals over sockets",
+     pst_bench_empty_backup},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
