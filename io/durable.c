@@ -129,7 +129,9 @@ int pst_durable_write(int dirfd, const char *name, const void *data, size_t byte
                       struct pst_durable_context *context)
 {
     char temporary[NAME_MAX + 1];
-    if (snprintf(temporary, sizeof(temporary), ".%s.tmp", name) >= (int)sizeof(temporary)) {
+    bool is_given = context && context->temporary;
+    if (snprintf(temporary, sizeof(temporary), is_given ? "%s" : ".%s.tmp",
+                 is_given ? context->temporary : name) >= (int)sizeof(temporary)) {
         note_failure(context, "create", -ENAMETOOLONG);
         return -ENAMETOOLONG;
     }

@@ -20,12 +20,13 @@ struct pst_io_fault;
 /* Passed where the caller wants to know more than the errno, or is a test; may be NULL. */
 struct pst_durable_context {
     const char *failed_step; /* out: "create", "write", "fsync", …; static text; else unchanged */
+    const char *temporary;   /* in: of a file that others write too; NULL: ".NAME.tmp" */
     struct pst_io_fault *fault; /* NULL outside tests */
 };
 
 /*
- * Writes `data` as file `name` in the directory dirfd: to a temporary name beside it
- * (".NAME.tmp"), fsync, rename, fsync of the directory. name has no '/'. With replace false an
+ * Writes `data` as file `name` in the directory dirfd: to a temporary name beside it,
+ * fsync, rename, fsync of the directory. name has no '/'. With replace false an
  * existing file is kept and -EEXIST returned. After an error nothing of it is left; but if, with
  * replace, only the last fsync, of the directory, fails, the new file is there and whole, and a
  * crash may bring the old one back.

@@ -128,8 +128,12 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
 {
     if (archive->backup != 0)
         return -PST_E_BUSY;
-    if (pst_ref_node(define->master_ref) != archive->config->node)
-        pst_archive_sweep(archive); /* the master's archive has swept to find the number */
+    /* The master's archive has swept to find the number. */
+    if (pst_ref_node(define->master_ref) != archive->config->node) {
+        int error = pst_archive_sweep(archive);
+        if (error < 0)
+            return error;
+    }
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
     archive->is_shared = pst_set_count(&define->nodes) > 1;
@@ -214,9 +218,11 @@ static int sync_part_directories(const struct pst_archive *archive, int backup_f
 }
 
 static int write_manifest(const struct pst_archive *archive, int backup_fd, struct pst_name name,
-                          struct pst_manifest_text *text, struct pst_commit *written)
+                          const char *temporary, struct pst_manifest_text *text,
+                          struct pst_commit *written)
 {
-    struct pst_durable_context context = {.fault = archive->config->archive_fault};
+    struct pst_durable_context context = {.temporary = temporary,
+                                          .fault = archive->config->archive_fault};
     int error = pst_durable_write(backup_fd, name.text, text->text, text->bytes, false, &context);
     if (error < 0)
         return failed_inside(archive, name.text, context.failed_step, error);
@@ -264,7 +270,7 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
     if (error < 0)
         failed_inside(archive, name.text, "encode", error);
     else
-        error = write_manifest(archive, fd, name, &text, written);
+        error = write_manifest(archive, fd, name, NULL, &text, written);
 out:
     free(text.text);
     close(fd);
@@ -275,6 +281,7 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
                               struct pst_commit *written)
 {
     struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
+    struct pst_name temporary = pst_archive_cluster_temporary(archive, archive->node.common.number);
     end_common(&archive->cluster.common, gci);
     int fd = open_backup(archive);
     if (fd < 0)
@@ -284,7 +291,7 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     if (error < 0)
         failed_inside(archive, name.text, "encode", error);
     else
-        error = write_manifest(archive, fd, name, &text, written);
+        error = write_manifest(archive, fd, name, temporary.text, &text, written);
     free(text.text);
     close(fd);
     return error;
@@ -306,35 +313,45 @@ int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number, cons
 {
     struct pst_name backup = pst_name_backup(number);
     struct pst_name name = pst_name_cluster_manifest(number);
-    struct pst_durable_context context = {.fault = archive->config->archive_fault};
+    struct pst_name temporary = pst_archive_cluster_temporary(archive, number);
+    struct pst_durable_context context = {.temporary = temporary.text,
+                                          .fault = archive->config->archive_fault};
     int fd =
         openat(archive->directory_fd, backup.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return failed(archive, backup.text, "open", -errno);
     int error = pst_durable_write(fd, name.text, bytes, size, false, &context);
-    close(fd);
     if (error == -EEXIST) /* a node with the same directory was first */
-        return 0;
-    return error < 0 ? failed(archive, name.text, context.failed_step, error) : 0;
-}
-
-int pst_archive_commit(struct pst_archive *archive)
-{
-    struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
-    archive->backup = 0;
-    int fd = open_backup(archive);
-    if (fd < 0)
-        return failed_inside(archive, name.text, "open the directory", fd);
-    int error = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    if (error == 0)
-        unlinkat(fd, pst_name_mark(archive->node.common.number, archive->config->node).text, 0);
+        error = pst_durable_sync_dir(fd, &context);
     close(fd);
-    return error < 0 ? failed_inside(archive, name.text, "find", error) : 0;
+    return error < 0 ? failed(archive, name.text, context.failed_step, error) : 0;
 }
 
 void pst_archive_leave(struct pst_archive *archive)
 {
     archive->backup = 0;
+    pst_archive_sweep_one(archive, archive->node.common.number);
+}
+
+int pst_archive_commit(struct pst_archive *archive)
+{
+    struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
+    int fd = open_backup(archive);
+    if (fd < 0) {
+        failed_inside(archive, name.text, "open the directory", fd);
+        pst_archive_leave(archive);
+        return fd;
+    }
+    int error = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    if (error == 0)
+        unlinkat(fd, pst_name_mark(archive->node.common.number, archive->config->node).text, 0);
+    close(fd);
+    archive->backup = 0;
+    if (error == 0)
+        return 0;
+    failed_inside(archive, name.text, "find", error);
+    pst_archive_leave(archive);
+    return error;
 }
 
 /* In a shared directory another node may still have something. */
@@ -350,16 +367,9 @@ static int remove_name(const struct pst_archive *archive, int fd, const char *na
     return failed_inside(archive, name, "remove it by hand", -errno);
 }
 
-int pst_archive_clean_up(struct pst_archive *archive)
+static int remove_files(const struct pst_archive *archive, int fd)
 {
-    archive->backup = 0;
-    if (!archive->directory_made)
-        return 0;
     uint32_t number = archive->node.common.number;
-    struct pst_name backup = pst_name_backup(number);
-    int fd = open_backup(archive);
-    if (fd < 0)
-        return fd == -ENOENT ? 0 : failed(archive, backup.text, "open", fd);
     int error =
         remove_name(archive, fd, pst_name_node_manifest(number, archive->config->node).text, 0);
     for (uint32_t part = 1; part <= archive->parts; part++) {
@@ -369,14 +379,41 @@ int pst_archive_clean_up(struct pst_archive *archive)
     }
     if (error == 0 && archive->is_shared) /* last: what has it is this node's still */
         error = remove_name(archive, fd, pst_name_mark(number, archive->config->node).text, 0);
-    close(fd);
-    if (error < 0)
-        return error;
-    if (unlinkat(archive->directory_fd, backup.text, AT_REMOVEDIR) < 0 &&
-        !(archive->is_shared && errno == ENOENT) && !is_left_to_others(archive))
-        return failed(archive, backup.text, "remove it by hand", -errno);
-    archive->directory_made = false;
+    return error;
+}
+
+static int remove_backup(struct pst_archive *archive)
+{
+    struct pst_name backup = pst_name_backup(archive->node.common.number);
     struct pst_durable_context context = {.fault = archive->config->archive_fault};
-    error = pst_durable_sync_dir(archive->directory_fd, &context);
-    return error < 0 ? failed(archive, backup.text, context.failed_step, error) : 0;
+    int fd = open_backup(archive);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : failed(archive, backup.text, "open", fd);
+    int error = remove_files(archive, fd);
+    if (error < 0)
+        goto out;
+    if (unlinkat(archive->directory_fd, backup.text, AT_REMOVEDIR) == 0 || errno == ENOENT) {
+        error = pst_durable_sync_dir(archive->directory_fd, &context);
+    } else if (is_left_to_others(archive)) {
+        error = pst_durable_sync_dir(fd, &context);
+    } else {
+        error = -errno;
+        context.failed_step = "remove it by hand";
+    }
+    if (error < 0)
+        failed(archive, backup.text, context.failed_step, error);
+out:
+    close(fd);
+    return error;
+}
+
+int pst_archive_clean_up(struct pst_archive *archive)
+{
+    int error = archive->directory_made ? remove_backup(archive) : 0;
+    archive->backup = 0;
+    if (error < 0)
+        pst_archive_leave(archive);
+    else
+        archive->directory_made = false;
+    return error;
 }

@@ -8,6 +8,7 @@
 #define PST_ENGINE_NODE_ARCHIVE_H
 
 #include "engine/format/manifest.h"
+#include "engine/format/names.h"
 #include "engine/node/node.h"
 #include "engine/node/unreadable.h"
 #include "penstock/error.h"
@@ -24,6 +25,9 @@ struct pst_archive {
     uint32_t parts;
     struct pst_node_manifest node;
     struct pst_cluster_manifest cluster;
+    /* Told of each backup in doubt, by every sweep again; NULL: a node alone has nobody to ask. */
+    void (*on_doubt)(void *context, const struct pst_doubt_rep *doubt);
+    void *context;
 };
 
 /* The number to use: wanted, if it is free, or for 0 the highest that exists + 1. */
@@ -49,18 +53,55 @@ bool pst_archive_is_committed(const struct pst_archive *archive);
 PST_MUST_USE int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number,
                                            const char *bytes, size_t size);
 
-/* Whether this node has its copy of the cluster manifest. Ends the work on the backup. */
+/* Whether this node has its copy of the cluster manifest. Ends the work on the backup, which is in
+ * doubt after an error. */
 PST_MUST_USE int pst_archive_commit(struct pst_archive *archive);
 
-/* Ends the work on the backup with its outcome not known: its files stay. */
+/* Ends the work on the backup with its outcome not known: what is prepared stays, in doubt. */
 void pst_archive_leave(struct pst_archive *archive);
 
-/* Removes what pst_archive_define() and the manifests made, LDMs having removed their parts. */
+/* Removes what pst_archive_define() and the manifests made, LDMs having removed their parts. Ends
+ * the work on the backup, which may be in doubt after an error. */
 PST_MUST_USE int pst_archive_clean_up(struct pst_archive *archive);
 
-/* Removes what backups of this node left that never came to a decision (archive_sweep.c), but for
- * the one in work, and those of which this node is prepared and others may know a decision. */
-void pst_archive_sweep(struct pst_archive *archive);
+/* ---- what was left (archive_sweep.c), judged by engine/protocol/debris.h ---- */
+
+/* Removes what backups of this node left that never came to a decision, and never will, and tells
+ * of those in doubt. Error: the directory cannot be read, or what is decided in it not be synced.
+ */
+PST_MUST_USE int pst_archive_sweep(struct pst_archive *archive);
+int pst_archive_sweep_one(struct pst_archive *archive, uint32_t number);
+
+/* Removes, durably, what this node has of a backup, its manifest first; what others have in the
+ * same directory stays. uid: whose parts; NULL: whose ever. */
+int pst_archive_remove(const struct pst_archive *archive, uint32_t number, const uint8_t *uid);
+
+/* ---- backups that are in doubt (archive_doubt.c) ---- */
+
+/* A manifest on this node's disk, as far as it tells whose it is. */
+struct pst_archive_file {
+    int error; /* -ENOENT: there is none; else it cannot be read, or not be understood */
+    uint8_t uid[16];
+    uint64_t bytes;
+    struct pst_digest digest;
+    uint32_t master_node;
+    struct pst_set nodes; /* of a node manifest: who took part */
+};
+
+void pst_archive_read_node(const struct pst_archive *archive, int backup_fd, uint32_t number,
+                           struct pst_archive_file *file);
+
+/* What the disk says of a backup. -PST_E_BUSY: it is in work. Other errors: it cannot be said. */
+PST_MUST_USE int pst_archive_outcome(const struct pst_archive *archive, struct pst_outcome *asked);
+
+/* Makes it so. Aborted: removes all that this node has of it; -PST_E_WRONG_STATE: it is committed.
+ * Committed: stores the bytes, or for NULL looks at what is there; -PST_E_MISPLACED: that is not of
+ * this backup, or does not say that this node's manifest belongs to it. */
+PST_MUST_USE int pst_archive_settle_aborted(struct pst_archive *archive,
+                                            const struct pst_outcome *settled);
+PST_MUST_USE int pst_archive_settle_committed(struct pst_archive *archive,
+                                              const struct pst_outcome *settled, const char *bytes,
+                                              size_t size);
 
 struct pst_durable_context;
 
@@ -75,6 +116,9 @@ PST_MUST_USE int pst_archive_make_shared(const struct pst_archive *archive,
 
 /* Whether a directory is at work for other nodes, and not for this one. */
 bool pst_archive_is_others(const struct pst_archive *archive, int backup_fd, uint32_t number);
+
+/* The name of a cluster manifest while this node writes it: others may do so beside it. */
+struct pst_name pst_archive_cluster_temporary(const struct pst_archive *archive, uint32_t number);
 
 /* Removes a directory of that name, if it is one that this node left half-made. */
 void pst_archive_sweep_temporary(const struct pst_archive *archive, const char *name);

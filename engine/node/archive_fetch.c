@@ -1,7 +1,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,13 +70,9 @@ static int load(struct archive_thread *thread, const struct pst_blob *wanted)
     return 0;
 }
 
-/* The hub always drains its ring, whoever is slow beyond it. */
 static void send_piece(void *context, const struct pst_signal *signal)
 {
-    struct archive_thread *thread = context;
-    while (pst_signal_ring_room(thread->worker->channel.to_hub) <= PST_REQUESTS_UNANSWERED_MAX)
-        sched_yield();
-    pst_channel_to_hub(&thread->worker->channel, signal);
+    archive_send(context, signal);
 }
 
 static void serve(struct archive_thread *thread, const struct pst_signal *request)

@@ -33,6 +33,9 @@ struct archive_thread {
 void archive_answer(struct archive_thread *thread, const struct pst_signal *request, int error,
                     struct pst_signal *conf);
 
+/* Sends one of many: waits while the hub's ring has no room but for requests and answers. */
+void archive_send(struct archive_thread *thread, const struct pst_signal *signal);
+
 /* Fetches a cluster manifest from a node on behalf of a request; archive_fetched follows unless
  * there is an error. */
 PST_MUST_USE int archive_fetch(struct archive_thread *thread, const struct pst_signal *request,

@@ -22,6 +22,14 @@ static struct pst_name temporary_name(uint32_t number, uint32_t node)
     return name;
 }
 
+struct pst_name pst_archive_cluster_temporary(const struct pst_archive *archive, uint32_t number)
+{
+    struct pst_name name;
+    snprintf(name.text, sizeof(name.text), ".BACKUP-%u.cluster.manifest.%u.tmp", number,
+             archive->config->node);
+    return name;
+}
+
 static int write_mark(int fd, uint32_t number, uint32_t node, const uint8_t *uid)
 {
     char text[UID_TEXT_BYTES];

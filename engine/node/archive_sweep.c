@@ -24,9 +24,10 @@ static bool is_blank(const char *block, ssize_t bytes)
     return true;
 }
 
-/* Whether a file is the part that this node wrote under that name. Only such files are removed. */
+/* Whether a file is the part that this node wrote under that name, of a uid unless it is NULL. Only
+ * such files are removed. */
 static bool is_own_part(const struct pst_archive *archive, int fd, const char *name,
-                        const struct pst_part_identity *named)
+                        const struct pst_part_identity *named, const uint8_t *uid)
 {
     char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
     int part_fd = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -43,7 +44,8 @@ static bool is_own_part(const struct pst_archive *archive, int fd, const char *n
         return false;
     const struct pst_part_identity *found = &((const struct pst_part_header *)block)->head.identity;
     return found->node == archive->config->node && found->number == named->number &&
-           found->part == named->part && found->parts == named->parts;
+           found->part == named->part && found->parts == named->parts &&
+           (!uid || memcmp(found->uid, uid, sizeof(found->uid)) == 0);
 }
 
 /* "BACKUP-7-PART-1-OF-4" of backup 7. */
@@ -56,51 +58,104 @@ static bool parse_part_dir(const char *name, uint32_t number, uint32_t *part, ui
     return strcmp(pst_name_part_dir(number, *part, *parts).text, name) == 0;
 }
 
-static void sweep_part(struct pst_archive *archive, int backup_fd, uint32_t number, uint32_t part,
-                       uint32_t parts)
+static int remove_name(int fd, const char *name)
 {
-    struct pst_name path = pst_name_part(number, archive->config->node, part, parts);
-    struct pst_name directory = pst_name_part_dir(number, part, parts);
-    const char *file = strrchr(path.text, '/') + 1;
-    struct pst_part_identity named = {
-        .number = number, .part = (uint16_t)part, .parts = (uint16_t)parts};
-    int fd = openat(backup_fd, directory.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (is_own_part(archive, fd, file, &named))
-        unlinkat(fd, file, 0);
-    close(fd);
-    unlinkat(backup_fd, directory.text, AT_REMOVEDIR);
+    return unlinkat(fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static void sweep_parts(struct pst_archive *archive, int backup_fd, uint32_t number)
+static int remove_part(const struct pst_archive *archive, int backup_fd,
+                       const struct pst_part_identity *named, const uint8_t *uid)
 {
+    struct pst_name path =
+        pst_name_part(named->number, archive->config->node, named->part, named->parts);
+    struct pst_name directory = pst_name_part_dir(named->number, named->part, named->parts);
+    const char *file = strrchr(path.text, '/') + 1;
+    int fd = openat(backup_fd, directory.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int error = 0;
+    if (is_own_part(archive, fd, file, named, uid))
+        error = remove_name(fd, file);
+    close(fd);
+    unlinkat(backup_fd, directory.text, AT_REMOVEDIR); /* unless there are others' in it */
+    return error;
+}
+
+static int remove_parts(const struct pst_archive *archive, int backup_fd, uint32_t number,
+                        const uint8_t *uid)
+{
+    int error = 0;
     int fd = openat(backup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (!directory) {
+        error = -errno;
         if (fd >= 0)
             close(fd);
-        return;
+        return error;
     }
     for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
         uint32_t part, parts;
-        if (parse_part_dir(entry->d_name, number, &part, &parts))
-            sweep_part(archive, backup_fd, number, part, parts);
+        if (!parse_part_dir(entry->d_name, number, &part, &parts))
+            continue;
+        struct pst_part_identity named = {
+            .number = number, .part = (uint16_t)part, .parts = (uint16_t)parts};
+        int part_error = remove_part(archive, backup_fd, &named, uid);
+        error = error < 0 ? error : part_error;
     }
     closedir(directory);
+    return error;
 }
 
-static void remove_manifests(struct pst_archive *archive, int backup_fd, uint32_t number)
+/* The manifest first: without it the backup is not prepared any more. The mark last: while it is
+ * there, so is something of this node's. */
+static int remove_all(const struct pst_archive *archive, int backup_fd, uint32_t number,
+                      const uint8_t *uid)
 {
-    struct pst_name node = pst_name_node_manifest(number, archive->config->node);
-    struct pst_name cluster = pst_name_cluster_manifest(number);
     char temporary[PST_NAME_BYTES + 8];
-    unlinkat(backup_fd, node.text, 0);
-    snprintf(temporary, sizeof(temporary), ".%s.tmp", node.text);
-    unlinkat(backup_fd, temporary, 0);
-    snprintf(temporary, sizeof(temporary), ".%s.tmp", cluster.text);
-    unlinkat(backup_fd, temporary, 0);
-    unlinkat(backup_fd, pst_name_mark(number, archive->config->node).text, 0);
+    struct pst_name name = pst_name_node_manifest(number, archive->config->node);
+    int error = remove_name(backup_fd, name.text);
+    if (error == 0)
+        error = pst_durable_sync_dir(backup_fd, NULL);
+    if (error == 0)
+        error = remove_parts(archive, backup_fd, number, uid);
+    snprintf(temporary, sizeof(temporary), ".%s.tmp", name.text);
+    if (error == 0)
+        error = remove_name(backup_fd, temporary);
+    if (error == 0)
+        error = remove_name(backup_fd, pst_archive_cluster_temporary(archive, number).text);
+    if (error == 0)
+        error = remove_name(backup_fd, pst_name_mark(number, archive->config->node).text);
+    return error;
+}
+
+static int open_backup(const struct pst_archive *archive, uint32_t number)
+{
+    int fd = openat(archive->directory_fd, pst_name_backup(number).text,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int pst_archive_remove(const struct pst_archive *archive, uint32_t number, const uint8_t *uid)
+{
+    struct pst_name name = pst_name_backup(number);
+    int fd = open_backup(archive, number);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    int error = remove_all(archive, fd, number, uid);
+    bool is_left = false;
+    if (error == 0) {
+        is_left = unlinkat(archive->directory_fd, name.text, AT_REMOVEDIR) < 0 && errno != ENOENT;
+        error = pst_durable_sync_dir(is_left ? fd : archive->directory_fd, NULL);
+    }
+    close(fd);
+    if (error < 0)
+        pst_log(PST_LOG_ERROR, "%s/%s: cannot be removed: %s", archive->config->directory,
+                name.text, pst_error_text(error));
+    else
+        pst_log(PST_LOG_INFO, "%s/%s: removed: it was never completed%s",
+                archive->config->directory, name.text,
+                is_left ? "; what is not this node's is left alone" : "");
+    return error;
 }
 
 static bool has(int backup_fd, const char *name)
@@ -108,95 +163,101 @@ static bool has(int backup_fd, const char *name)
     return faccessat(backup_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-/* Whether this node is prepared, and nobody else. A node manifest that nobody can read, or only a
- * newer Penstock, may name others. */
-static void read_node_manifest(struct pst_archive *archive, int backup_fd, uint32_t number,
-                               struct pst_debris *debris)
-{
-    struct pst_name name = pst_name_node_manifest(number, archive->config->node);
-    struct pst_node_manifest manifest;
-    struct pst_damage damage;
-    char *bytes;
-    size_t size;
-    int error = pst_small_file_read(backup_fd, name.text, PST_MANIFEST_BYTES_MAX, &bytes, &size);
-    debris->is_prepared = error != -ENOENT;
-    if (error < 0)
-        return;
-    if (pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0) {
-        debris->is_alone = manifest.participants_count == 1;
-        pst_node_manifest_release(&manifest);
-    }
-    free(bytes);
-}
-
 /* A process that was killed may have left a decision that is in the cache only, and is believed
- * from here on. */
-static void sync_name(const struct pst_archive *archive, int backup_fd, const struct pst_name *name)
+ * from here on. Nothing of a committed backup says any more that a node is at work on it. */
+static int believe(const struct pst_archive *archive, int backup_fd, uint32_t number)
 {
-    int error = pst_durable_sync_dir(backup_fd, NULL);
+    unlinkat(backup_fd, pst_name_mark(number, archive->config->node).text, 0);
+    int error = archive->has_swept ? 0 : pst_durable_sync_dir(backup_fd, NULL);
     if (error < 0)
-        pst_log(PST_LOG_WARNING, "%s/%s: fsync: %s", archive->config->directory, name->text,
-                pst_error_text(error));
+        pst_log(PST_LOG_ERROR, "%s/%s: fsync: %s", archive->config->directory,
+                pst_name_backup(number).text, pst_error_text(error));
+    return error;
 }
 
-static void sweep_backup(struct pst_archive *archive, uint32_t number)
+static void tell_doubt(const struct pst_archive *archive, uint32_t number,
+                       const struct pst_archive_file *node, bool aloud)
 {
     struct pst_name name = pst_name_backup(number);
-    int fd =
-        openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    struct pst_doubt_rep doubt = {.number = number, .nodes = node->nodes};
+    if (node->error < 0) {
+        pst_log(PST_LOG_WARNING, "%s/%s: left alone: %s: %s", archive->config->directory, name.text,
+                pst_name_node_manifest(number, archive->config->node).text,
+                pst_error_text(node->error));
         return;
-    /* Nearly all are, and all of them are swept at every backup: nothing more is read of them. */
+    }
+    if (aloud && node->master_node != archive->config->node)
+        pst_log(
+            PST_LOG_WARNING,
+            "%s/%s: in doubt: node %u, its master, or another that took part has to say whether "
+            "it is complete",
+            archive->config->directory, name.text, node->master_node);
+    if (!archive->on_doubt)
+        return;
+    doubt.master_ref = pst_ref_make(node->master_node, PST_BLOCK_BACKUP, 1);
+    memcpy(doubt.uid, node->uid, sizeof(doubt.uid));
+    archive->on_doubt(archive->context, &doubt);
+}
+
+/* aloud: a doubt is news. */
+static int sweep_backup(struct pst_archive *archive, uint32_t number, bool aloud)
+{
+    int fd = open_backup(archive, number);
+    if (fd < 0)
+        return 0;
+    struct pst_archive_file node = {.error = -ENOENT};
+    /* Nearly all are committed, and all are swept at every backup: no more is read of them. */
     struct pst_debris debris = {
         .is_at_work = archive->backup != 0 && archive->node.common.number == number,
         .is_committed = has(fd, pst_name_cluster_manifest(number).text),
     };
-    if (!debris.is_committed && pst_archive_is_others(archive, fd, number)) {
-        close(fd);
-        return;
-    }
     if (!debris.is_committed)
-        read_node_manifest(archive, fd, number, &debris);
+        pst_archive_read_node(archive, fd, number, &node);
+    /* A manifest that nobody can read, or only a newer Penstock, may name others. */
+    debris.is_prepared = node.error != -ENOENT;
+    debris.is_alone = node.error == 0 && pst_set_count(&node.nodes) == 1;
     enum pst_debris_verdict verdict = pst_debris_judge(&debris);
-    if (verdict == PST_DEBRIS_DOUBT)
-        pst_log(PST_LOG_WARNING, "%s/%s: left alone: in doubt until the other nodes are asked",
-                archive->config->directory, name.text);
-    if (debris.is_committed && !archive->has_swept)
-        sync_name(archive, fd, &name);
+    if (verdict == PST_DEBRIS_REMOVE && pst_archive_is_others(archive, fd, number))
+        verdict = PST_DEBRIS_KEEP;
+    int error = 0;
     if (debris.is_committed && !debris.is_at_work)
-        unlinkat(fd, pst_name_mark(number, archive->config->node).text, 0);
-    if (verdict != PST_DEBRIS_REMOVE) {
-        close(fd);
-        return;
-    }
-    sweep_parts(archive, fd, number);
-    remove_manifests(archive, fd, number);
+        error = believe(archive, fd, number);
     close(fd);
-    if (unlinkat(archive->directory_fd, name.text, AT_REMOVEDIR) == 0)
-        pst_log(PST_LOG_INFO, "%s/%s: removed: an earlier backup that was never completed",
-                archive->config->directory, name.text);
-    else
-        pst_log(PST_LOG_WARNING,
-                "%s/%s: never completed, but not all in it is this node's: left alone",
-                archive->config->directory, name.text);
+    if (verdict == PST_DEBRIS_DOUBT)
+        tell_doubt(archive, number, &node, aloud);
+    if (verdict == PST_DEBRIS_REMOVE)
+        pst_archive_remove(archive, number, NULL);
+    return error;
 }
 
-void pst_archive_sweep(struct pst_archive *archive)
+int pst_archive_sweep_one(struct pst_archive *archive, uint32_t number)
 {
+    return sweep_backup(archive, number, true);
+}
+
+int pst_archive_sweep(struct pst_archive *archive)
+{
+    int error = 0;
     int fd = openat(archive->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (!directory) {
+        error = -errno;
         if (fd >= 0)
             close(fd);
-        return;
+        pst_log(PST_LOG_ERROR, "%s: read the directory: %s", archive->config->directory,
+                pst_error_text(error));
+        return error;
     }
     for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
         uint32_t number;
+        int one = 0;
         if (pst_name_parse_backup(entry->d_name, &number))
-            sweep_backup(archive, number);
+            one = sweep_backup(archive, number, !archive->has_swept);
         else
             pst_archive_sweep_temporary(archive, entry->d_name);
+        error = error < 0 ? error : one;
     }
-    archive->has_swept = true;
     closedir(directory);
+    archive->has_swept |= error == 0;
+    return error;
 }

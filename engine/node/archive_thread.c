@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "engine/base/log.h"
@@ -24,10 +25,37 @@ void archive_answer(struct archive_thread *thread, const struct pst_signal *requ
     pst_channel_to_hub(&thread->worker->channel, conf);
 }
 
+void archive_send(struct archive_thread *thread, const struct pst_signal *signal)
+{
+    /* The hub always drains its ring, whoever is slow beyond it. */
+    while (pst_signal_ring_room(thread->worker->channel.to_hub) <= PST_REQUESTS_UNANSWERED_MAX)
+        sched_yield();
+    pst_channel_to_hub(&thread->worker->channel, signal);
+}
+
+/* There may be any number of them. */
+static void tell_doubt(void *context, const struct pst_doubt_rep *doubt)
+{
+    struct archive_thread *thread = context;
+    uint32_t node = thread->worker->node->config.node;
+    struct pst_signal report = {
+        .gsn = PST_ARCHIVE_DOUBT_REP,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(PST_ARCHIVE_DOUBT_REP),
+        .sender_ref = pst_ref_make(node, PST_BLOCK_ARCHIVE, 0),
+        .receiver_ref = pst_ref_make(node, PST_BLOCK_OUTCOME, 0),
+        .backup = pst_uid_low(doubt->uid),
+        .payload.doubt = *doubt,
+    };
+    archive_send(thread, &report);
+}
+
 static int look_for_number(struct archive_thread *thread, const struct pst_signal *request,
                            struct pst_signal *conf)
 {
-    pst_archive_sweep(thread->archive);
+    int error = pst_archive_sweep(thread->archive);
+    if (error < 0)
+        return error;
     return pst_archive_number(thread->archive, request->payload.archive_number.number,
                               &conf->payload.archive_number.number);
 }
@@ -75,14 +103,47 @@ static void commit(struct archive_thread *thread, const struct pst_signal *reque
 void archive_fetched(struct archive_thread *thread, const struct pst_signal *request, int error,
                      uint32_t number, const char *bytes, size_t size)
 {
+    struct pst_archive *archive = thread->archive;
     struct pst_signal conf = {0};
+    if (request->gsn == PST_ARCHIVE_SETTLE_REQ) {
+        if (error == 0)
+            error = pst_archive_settle_committed(archive, &request->payload.outcome, bytes, size);
+        archive_answer(thread, request, error, &conf);
+        return;
+    }
     if (error == 0)
-        error = pst_archive_store_cluster(thread->archive, number, bytes, size);
-    if (error < 0 && thread->archive->backup == request->backup)
-        pst_archive_leave(thread->archive);
+        error = pst_archive_store_cluster(archive, number, bytes, size);
+    if (error < 0 && archive->backup == request->backup)
+        pst_archive_leave(archive);
     if (error == 0)
         error = serve_current(thread, request, &conf);
     archive_answer(thread, request, error, &conf);
+}
+
+/* Whatever the outcome machine was told is made so; a cluster manifest is fetched first. */
+static void settle(struct archive_thread *thread, const struct pst_signal *request)
+{
+    const struct pst_outcome *settled = &request->payload.outcome;
+    struct pst_signal conf = {0};
+    int error = 0;
+    if (settled->state != PST_OUTCOME_COMMITTED)
+        error = pst_archive_settle_aborted(thread->archive, settled);
+    else if (settled->node == 0)
+        error = pst_archive_settle_committed(thread->archive, settled, NULL, 0);
+    else if ((error = archive_fetch(thread, request, settled->node, settled->number,
+                                    settled->file_bytes, settled->digest)) == 0)
+        return;
+    archive_answer(thread, request, error, &conf);
+}
+
+static int tell_outcome(struct archive_thread *thread, const struct pst_signal *request,
+                        struct pst_signal *conf)
+{
+    struct pst_outcome outcome = request->payload.outcome;
+    int error = pst_archive_outcome(thread->archive, &outcome);
+    if (error == 0)
+        conf->payload.outcome = outcome;
+    return error;
 }
 
 static void serve(struct archive_thread *thread, const struct pst_signal *signal)
@@ -118,6 +179,15 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
     case PST_ARCHIVE_COMMIT_REQ:
         commit(thread, signal);
         break;
+    case PST_ARCHIVE_SWEEP_REQ:
+        archive_answer(thread, signal, pst_archive_sweep(thread->archive), &conf);
+        break;
+    case PST_ARCHIVE_OUTCOME_REQ:
+        archive_answer(thread, signal, tell_outcome(thread, signal, &conf), &conf);
+        break;
+    case PST_ARCHIVE_SETTLE_REQ:
+        settle(thread, signal);
+        break;
     case PST_BLOB_REQ:
     case PST_BLOB_CONF:
     case PST_BLOB_REF:
@@ -145,6 +215,8 @@ void *archive_run(void *argument)
     thread.archive->config = &worker->node->config;
     thread.archive->directory_fd = worker->node->directory_fd;
     thread.archive->unreadable = &worker->node->unreadable;
+    thread.archive->on_doubt = worker->node->config.cluster ? tell_doubt : NULL;
+    thread.archive->context = &thread;
     atomic_store(&worker->ready, 0);
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
         struct pst_signal signals[PST_CHANNEL_BURST];

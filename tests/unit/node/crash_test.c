@@ -196,7 +196,7 @@ static void test_sweep(void)
     make_debris(7, 7, 1); /* what is there is text, not a part: stays */
     write_file(join(join(to, "BACKUP-7"), pst_name_part(7, 1, 1, 1).text), "precious", 8);
     make_debris(8, 8, 1); /* manifests half-written: goes */
-    write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.cluster.manifest.tmp"), "x", 1);
+    write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.cluster.manifest.1.tmp"), "x", 1);
     write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.1.manifest.tmp"), "x", 1);
     make_debris(11, 11, 1); /* prepared alone: goes */
     make_node_manifest(11, 1);
