@@ -1,3 +1,5 @@
+#include "engine/api/reading.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -6,19 +8,99 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
-#include "engine/api/placement.h"
 #include "engine/restore/restore.h"
 #include "engine/source/lmdb_sink.h"
 
-/* Threads that read a backup, as the job wants them. */
-struct reading {
-    const struct pst_run *run;
-    struct pst_placements placements;
+static int place(const struct pst_reading_request *request, struct pst_reading *reading,
+                 char *message)
+{
+    int error = pst_placements_make(request->plan, reading->list.directories.paths[0],
+                                    &reading->placements, message);
+    reading->crew = (struct pst_crew){.workers = reading->placements.plan.ldms,
+                                      .cpus = reading->placements.cpus,
+                                      .cancel = request->cancel};
+    return error;
+}
+
+/* "DIR: …", "DIR and 2 more: …". */
+static int find(const struct pst_reading_request *request, struct pst_reading *reading,
+                char *message)
+{
+    const struct pst_directories *directories = &reading->list.directories;
+    char found[PST_MESSAGE_BYTES], more[32] = "";
+    int error =
+        pst_backup_find(&reading->list, request->id, request->pick, &reading->backup, found);
+    if (directories->count > 1)
+        snprintf(more, sizeof(more), " and %u more", directories->count - 1);
+    if (error)
+        snprintf(message, PST_MESSAGE_BYTES, "%.200s%s: %.260s", directories->paths[0], more,
+                 found);
+    return error;
+}
+
+int pst_reading_open(const struct pst_reading_request *request, struct pst_reading *reading,
+                     char *message)
+{
+    int error = pst_backup_list_read(request->directories, request->directories_count,
+                                     &reading->list, message);
+    if (error)
+        return error;
+    error = find(request, reading, message);
+    if (!error && request->plan)
+        error = place(request, reading, message);
+    if (error)
+        pst_reading_close(reading);
+    return error;
+}
+
+void pst_reading_close(struct pst_reading *reading)
+{
+    pst_backup_list_release(&reading->list);
+}
+
+/* A job that reads a backup; on the heap, for its size. */
+struct job {
+    union {
+        struct pst_verify_job verify;
+        struct pst_restore_job restore;
+    } asked;
+    union {
+        struct pst_verify_outcome verify;
+        struct pst_restore_outcome restore;
+    } outcome;
+    const struct pst_run *run; /* of asked */
     atomic_bool cancelled;
-    struct pst_crew crew;
-    void (*on_finding)(void *context, const struct pst_finding *finding);
-    struct pst_backup_list list;
+    struct pst_reading reading;
 };
+
+/* What differs between jobs, for run_job. */
+struct job_kind {
+    const char *name;
+    size_t asked_bytes, outcome_bytes, message_offset;
+    void (*init)(struct job *job);
+    int (*run)(struct job *job);
+};
+
+/* Takes what the caller asks for, runs it, gives the outcome. */
+static int run_job(const struct job_kind *kind, const void *given, void *outcome)
+{
+    int error = abi_check(outcome, kind->outcome_bytes);
+    if (error)
+        return error;
+    struct job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return -ENOMEM;
+    kind->init(job);
+    error = abi_take(&job->asked, kind->asked_bytes, given, kind->asked_bytes);
+    if (error)
+        snprintf((char *)&job->outcome + kind->message_offset, PST_MESSAGE_BYTES, "%s: %s",
+                 kind->name, abi_error_text(error));
+    else
+        error = kind->run(job);
+    abi_give(outcome, &job->outcome, kind->outcome_bytes);
+    free(job);
+    return error;
+}
 
 static bool is_readable(int fd)
 {
@@ -28,10 +110,10 @@ static bool is_readable(int fd)
 
 static void on_progress(void *context, const struct pst_crew_progress *progress)
 {
-    struct reading *reading = context;
-    if (is_readable(reading->run->cancel_fd))
-        atomic_store_explicit(&reading->cancelled, true, memory_order_relaxed);
-    if (!reading->run->on_status)
+    struct job *job = context;
+    if (is_readable(job->run->cancel_fd))
+        atomic_store_explicit(&job->cancelled, true, memory_order_relaxed);
+    if (!job->run->on_status)
         return;
     const struct pst_status status = {
         .struct_bytes = sizeof(status),
@@ -39,100 +121,82 @@ static void on_progress(void *context, const struct pst_crew_progress *progress)
         .bytes_total = progress->bytes_total,
         .objects_done = progress->objects_done,
     };
-    reading->run->on_status(reading->run->context, &status);
+    job->run->on_status(job->run->context, &status);
 }
 
 static void on_finding(void *context, const struct pst_finding *finding)
 {
-    const struct reading *reading = context;
-    if (reading->on_finding)
-        reading->on_finding(reading->run->context, finding);
+    const struct job *job = context;
+    if (job->asked.verify.on_finding)
+        job->asked.verify.on_finding(job->run->context, finding);
 }
 
-/* The backup that id names, in the list that is read here; message says why not. */
-static int find(struct reading *reading, const char *directory, const char *id,
-                enum pst_backup_pick pick, const struct pst_backup **backup, char *message)
+/* Opens the backup that a job names; message says why not. */
+static int open_backup(struct job *job, const char *directory, const char *const *more,
+                       uint32_t more_count, const char *id, enum pst_backup_pick pick,
+                       char *message)
 {
-    int error = directory ? pst_backup_list_read(directory, &reading->list) : -EINVAL;
-    if (error) {
-        snprintf(message, PST_MESSAGE_BYTES, "%s: %s; name the directory that was backed up into",
-                 directory ? directory : "directory is NULL", pst_error_text(error));
-        return error;
+    const char *directories[PST_DIRECTORIES_MAX] = {directory};
+    if (more_count >= PST_DIRECTORIES_MAX) {
+        snprintf(message, PST_MESSAGE_BYTES, "more than %u directories", PST_DIRECTORIES_MAX);
+        return -EINVAL;
     }
-    return pst_backup_find(&reading->list, id, pick, backup, message);
+    for (uint32_t i = 0; i < more_count; i++)
+        directories[i + 1] = more[i];
+    const struct pst_plan_request plan = {
+        .ldms = job->run->ldms, .ldm_cpus = job->run->ldm_cpus, .hub_cpu = job->run->hub_cpu};
+    const struct pst_reading_request request = {.directories = directories,
+                                                .directories_count = more_count + 1,
+                                                .id = id,
+                                                .pick = pick,
+                                                .plan = &plan,
+                                                .cancel = &job->cancelled};
+    return pst_reading_open(&request, &job->reading, message);
 }
 
-static int place(struct reading *reading, const char *directory, char *message)
+static void init_verify(struct job *job)
 {
-    const struct pst_plan_request request = {.ldms = reading->run->ldms,
-                                             .ldm_cpus = reading->run->ldm_cpus,
-                                             .hub_cpu = reading->run->hub_cpu};
-    int error = pst_placements_make(&request, directory, &reading->placements, message);
-    reading->crew.workers = reading->placements.plan.ldms;
-    reading->crew.cpus = reading->placements.cpus;
-    reading->crew.cancel = &reading->cancelled;
-    return error;
+    pst_verify_job_init(&job->asked.verify);
+    job->run = &job->asked.verify.run;
 }
 
-static struct reading *reading_open(const struct pst_run *run)
+static int verify(struct job *job)
 {
-    struct reading *reading = calloc(1, sizeof(*reading));
-    if (reading)
-        reading->run = run;
-    return reading;
-}
-
-static void reading_close(struct reading *reading)
-{
-    pst_backup_list_release(&reading->list);
-    free(reading);
-}
-
-static int verify(struct reading *reading, const struct pst_verify_job *job,
-                  struct pst_verify_outcome *outcome)
-{
-    const struct pst_backup *backup;
-    int error = find(reading, job->directory, job->id, PST_PICK_DECIDED, &backup, outcome->message);
-    if (!error)
-        error = place(reading, job->directory, outcome->message);
+    const struct pst_verify_job *asked = &job->asked.verify;
+    struct pst_verify_outcome *outcome = &job->outcome.verify;
+    int error =
+        open_backup(job, asked->directory, asked->more_directories, asked->more_directories_count,
+                    asked->id, PST_PICK_DECIDED, outcome->message);
     if (error)
         return error;
-    reading->on_finding = job->on_finding;
     const struct pst_verify_options options = {
-        .crew = reading->crew, .found = on_finding, .progress = on_progress, .context = reading};
+        .crew = job->reading.crew, .found = on_finding, .progress = on_progress, .context = job};
     struct pst_verify_result result;
-    outcome->number = backup->number;
-    error = pst_verify(job->directory, backup->number, &options, &result);
+    outcome->number = job->reading.backup->number;
+    error = pst_verify(job->reading.backup, &options, &result);
     if (error)
         snprintf(outcome->message, sizeof(outcome->message), "backup %u is not whole: %s",
-                 backup->number, pst_error_text(error));
+                 outcome->number, pst_error_text(error));
     outcome->files = result.files;
     outcome->bytes = result.bytes;
     outcome->chunks = result.chunks;
     outcome->objects = result.objects;
     outcome->damages = result.damages;
     outcome->warnings = result.warnings;
+    pst_reading_close(&job->reading);
     return error;
 }
 
-int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome *outcome)
+int pst_run_verify(const struct pst_verify_job *job, struct pst_verify_outcome *outcome)
 {
-    struct pst_verify_job job;
-    struct pst_verify_outcome own = {0};
-    int error = abi_check(outcome, sizeof(own));
-    if (error)
-        return error;
-    pst_verify_job_init(&job);
-    error = abi_take(&job, sizeof(job), given, sizeof(job));
-    struct reading *reading = error ? NULL : reading_open(&job.run);
-    if (error)
-        snprintf(own.message, sizeof(own.message), "pst_verify_job: %s", abi_error_text(error));
-    else
-        error = reading ? verify(reading, &job, &own) : -ENOMEM;
-    if (reading)
-        reading_close(reading);
-    abi_give(outcome, &own, sizeof(own));
-    return error;
+    static const struct job_kind kind = {.name = "pst_verify_job",
+                                         .asked_bytes = sizeof(struct pst_verify_job),
+                                         .outcome_bytes = sizeof(struct pst_verify_outcome),
+                                         .message_offset =
+                                             offsetof(struct pst_verify_outcome, message),
+                                         .init = init_verify,
+                                         .run = verify};
+    return run_job(&kind, job, outcome);
 }
 
 /* As for a source (engine/source/registry.c). */
@@ -170,54 +234,52 @@ static int open_sink(void *context, const struct pst_database *database, int dir
     return -EINVAL;
 }
 
-static int restore(struct reading *reading, const struct pst_restore_job *job,
-                   struct pst_restore_outcome *outcome)
+static void init_restore(struct job *job)
 {
-    const struct pst_backup *backup;
-    if (!job->target && !job->open_sink) {
+    pst_restore_job_init(&job->asked.restore);
+    job->run = &job->asked.restore.run;
+}
+
+static int restore(struct job *job)
+{
+    struct pst_restore_job *asked = &job->asked.restore;
+    struct pst_restore_outcome *outcome = &job->outcome.restore;
+    if (!asked->target && !asked->open_sink) {
         snprintf(outcome->message, sizeof(outcome->message), "no target to restore into");
         return -EINVAL;
     }
     int error =
-        find(reading, job->directory, job->id, PST_PICK_COMPLETE, &backup, outcome->message);
-    if (!error)
-        error = place(reading, job->directory, outcome->message);
+        open_backup(job, asked->directory, asked->more_directories, asked->more_directories_count,
+                    asked->id, PST_PICK_COMPLETE, outcome->message);
     if (error)
         return error;
-    const struct pst_restore_options options = {.crew = reading->crew,
-                                                .force = job->force,
+    const struct pst_restore_options options = {.crew = job->reading.crew,
+                                                .force = asked->force,
                                                 .open_sink = open_sink,
-                                                .sink_context = (void *)job,
+                                                .sink_context = asked,
                                                 .progress = on_progress,
-                                                .context = reading};
+                                                .context = job};
     struct pst_restore_result result;
-    outcome->number = backup->number;
-    error = pst_restore(job->directory, backup, job->target, &options, &result);
+    outcome->number = job->reading.backup->number;
+    error = pst_restore(job->reading.backup, asked->target, &options, &result);
     outcome->objects = result.objects;
     outcome->bytes = result.bytes;
     outcome->unreadable = result.unreadable;
     memcpy(outcome->message, result.message, sizeof(outcome->message));
+    pst_reading_close(&job->reading);
     return error;
 }
 
-int pst_run_restore(const struct pst_restore_job *given, struct pst_restore_outcome *outcome)
+int pst_run_restore(const struct pst_restore_job *job, struct pst_restore_outcome *outcome)
 {
-    struct pst_restore_job job;
-    struct pst_restore_outcome own = {0};
-    int error = abi_check(outcome, sizeof(own));
-    if (error)
-        return error;
-    pst_restore_job_init(&job);
-    error = abi_take(&job, sizeof(job), given, sizeof(job));
-    struct reading *reading = error ? NULL : reading_open(&job.run);
-    if (error)
-        snprintf(own.message, sizeof(own.message), "pst_restore_job: %s", abi_error_text(error));
-    else
-        error = reading ? restore(reading, &job, &own) : -ENOMEM;
-    if (reading)
-        reading_close(reading);
-    abi_give(outcome, &own, sizeof(own));
-    return error;
+    static const struct job_kind kind = {.name = "pst_restore_job",
+                                         .asked_bytes = sizeof(struct pst_restore_job),
+                                         .outcome_bytes = sizeof(struct pst_restore_outcome),
+                                         .message_offset =
+                                             offsetof(struct pst_restore_outcome, message),
+                                         .init = init_restore,
+                                         .run = restore};
+    return run_job(&kind, job, outcome);
 }
 
 static struct pst_backup_entry entry_of(const struct pst_backup *backup)
@@ -230,9 +292,10 @@ static struct pst_backup_entry entry_of(const struct pst_backup *backup)
         .error = backup->error,
         .reason = backup->reason,
     };
+    if (backup->has_uid)
+        memcpy(entry.uid, backup->uid, sizeof(entry.uid));
     if (!backup->has_cluster)
         return entry;
-    memcpy(entry.uid, common->uid, sizeof(entry.uid));
     entry.start_gci = common->start_gci;
     entry.started_unix_ns = common->started_unix_ns;
     entry.finished_unix_ns = common->finished_unix_ns;
@@ -243,14 +306,15 @@ static struct pst_backup_entry entry_of(const struct pst_backup *backup)
     return entry;
 }
 
-int pst_list_backups(const char *directory,
+int pst_list_backups(const char *const *directories, uint32_t directories_count,
                      int (*each)(void *context, const struct pst_backup_entry *entry),
                      void *context)
 {
     struct pst_backup_list list;
-    if (!directory || !each)
+    char message[PST_MESSAGE_BYTES];
+    if (!directories || !each)
         return -EINVAL;
-    int error = pst_backup_list_read(directory, &list);
+    int error = pst_backup_list_read(directories, directories_count, &list, message);
     if (error)
         return error;
     for (size_t i = 0; i < list.count && !error; i++) {

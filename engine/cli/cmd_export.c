@@ -1,7 +1,6 @@
 /* penstock export: writes the tables of a logical backup as files. */
 #include <errno.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
@@ -70,25 +69,25 @@ static bool is_usage(int error)
     return error == -ENOTSUP || error == -PST_E_NO_TABLE || error == -ENOKEY || error == -ENOTEMPTY;
 }
 
-static enum pst_exit export_tables(const struct pst_arguments *arguments,
-                                   const struct pst_backup *backup,
-                                   const struct pst_table_names *names, struct pst_reading *reading)
+static enum pst_exit export_tables(struct pst_opened *opened, const struct pst_table_names *names)
 {
+    const struct pst_arguments *arguments = opened->arguments;
+    const struct pst_backup *backup = opened->reading.backup;
     const char *to = pst_argument_text(arguments, "to");
     const char *format = pst_argument_text(arguments, "format");
     const struct pst_export tables = {.source = pst_argument_text(arguments, "source"),
                                       .tables = names->names,
                                       .tables_count = names->count};
-    struct pst_restore_options how = {.crew = reading->crew,
+    struct pst_restore_options how = {.crew = opened->reading.crew,
                                       .open_sink = pst_export_sink_open,
                                       .sink_context = (void *)(uintptr_t)find_format(format),
                                       .export = &tables,
-                                      .progress = pst_reading_progress,
-                                      .context = reading};
+                                      .progress = pst_opened_progress,
+                                      .context = opened};
     struct pst_restore_result result = {0};
     const uint64_t began_ns = pst_monotonic_ns();
-    int rc = pst_restore(pst_argument_text(arguments, "from"), backup, to, &how, &result);
-    pst_reading_finish(reading);
+    int rc = pst_restore(backup, to, &how, &result);
+    pst_opened_finish(opened);
     if (rc == -ECANCELED)
         return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted; %s", result.message);
     if (rc < 0)
@@ -100,21 +99,18 @@ static enum pst_exit export_tables(const struct pst_arguments *arguments,
                   : PST_EXIT_DONE;
 }
 
-static enum pst_exit use(const struct pst_arguments *arguments, const struct pst_backup *backup)
+static enum pst_exit use(struct pst_opened *opened)
 {
+    const struct pst_arguments *arguments = opened->arguments;
     struct pst_table_names names;
     int rc = pst_table_names_split(pst_argument_text(arguments, "tables"), &names);
-    struct pst_reading *reading = calloc(1, sizeof(*reading));
     enum pst_exit code;
     if (rc == -EINVAL)
         code = pst_fail(arguments, PST_EXIT_USAGE, "--tables: want names with commas between them");
-    else if (rc < 0 || !reading)
+    else if (rc < 0)
         code = pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
     else
-        code = pst_reading_start(arguments, "export", reading);
-    if (code == PST_EXIT_DONE)
-        code = export_tables(arguments, backup, &names, reading);
-    free(reading);
+        code = export_tables(opened, &names);
     pst_table_names_free(&names);
     return code;
 }
@@ -125,7 +121,7 @@ static enum pst_exit run(const struct pst_arguments *arguments)
     if (!find_format(format))
         return pst_fail(arguments, PST_EXIT_USAGE, "--format %s: say mdb_dump, csv or jsonl",
                         format);
-    return pst_backups_use(arguments, PST_PICK_COMPLETE, use);
+    return pst_backups_use(arguments, PST_PICK_COMPLETE, "export", use);
 }
 
 const struct pst_command pst_command_export = {.name = "export",

@@ -54,4 +54,4 @@ static enum pst_exit run(const struct pst_arguments *arguments)
 }
 
 const struct pst_command pst_command_list = {
-    .name = "list", .summary = "list the backups in a directory", .options = options, .run = run};
+    .name = "list", .summary = "list the backups in directories", .options = options, .run = run};

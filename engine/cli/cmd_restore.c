@@ -1,6 +1,5 @@
 /* penstock restore: writes what a backup holds below a target directory. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "engine/base/clock.h"
 #include "engine/cli/backups.h"
@@ -51,21 +50,22 @@ static int print_summary(const struct pst_backup *backup, const char *target,
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-static enum pst_exit restore(const struct pst_arguments *arguments, const struct pst_backup *backup,
-                             struct pst_reading *reading)
+static enum pst_exit restore(struct pst_opened *opened)
 {
+    const struct pst_arguments *arguments = opened->arguments;
+    const struct pst_backup *backup = opened->reading.backup;
     const char *target = pst_argument_text(arguments, "target");
     struct pst_lmdb_sink_options lmdb = {.map_bytes = pst_argument_number(arguments, "map-size")};
     struct pst_restore_options how = {.open_sink = pst_lmdb_sink_open,
                                       .sink_context = &lmdb,
-                                      .crew = reading->crew,
+                                      .crew = opened->reading.crew,
                                       .force = pst_argument_switch(arguments, "force"),
-                                      .progress = pst_reading_progress,
-                                      .context = reading};
+                                      .progress = pst_opened_progress,
+                                      .context = opened};
     struct pst_restore_result result = {0};
     uint64_t began_ns = pst_monotonic_ns();
-    int rc = pst_restore(pst_argument_text(arguments, "from"), backup, target, &how, &result);
-    pst_reading_finish(reading);
+    int rc = pst_restore(backup, target, &how, &result);
+    pst_opened_finish(opened);
     if (rc == -ECANCELED)
         return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted; %s", result.message);
     if (rc < 0)
@@ -85,21 +85,9 @@ static enum pst_exit restore(const struct pst_arguments *arguments, const struct
     return PST_EXIT_DONE;
 }
 
-static enum pst_exit use(const struct pst_arguments *arguments, const struct pst_backup *backup)
-{
-    struct pst_reading *reading = calloc(1, sizeof(*reading));
-    if (!reading)
-        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
-    enum pst_exit code = pst_reading_start(arguments, "restore", reading);
-    if (code == PST_EXIT_DONE)
-        code = restore(arguments, backup, reading);
-    free(reading);
-    return code;
-}
-
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
-    return pst_backups_use(arguments, PST_PICK_COMPLETE, use);
+    return pst_backups_use(arguments, PST_PICK_COMPLETE, "restore", restore);
 }
 
 const struct pst_command pst_command_restore = {

@@ -85,8 +85,7 @@ static enum pst_exit list_tables(const struct pst_arguments *arguments,
                                  const struct pst_backup *backup, json_t *tables)
 {
     char message[PST_MESSAGE_BYTES];
-    int rc = pst_tables_list(pst_argument_text(arguments, "from"), backup,
-                             tables ? add_table : print_table, tables, message);
+    int rc = pst_tables_list(backup, tables ? add_table : print_table, tables, message);
     if (rc < 0)
         return pst_fail(arguments, pst_backups_exit(rc), "%s", message);
     return PST_EXIT_DONE;
@@ -158,8 +157,10 @@ static void print_text(const struct pst_backup *backup)
         print_node(&backup->nodes[i]);
 }
 
-static enum pst_exit show(const struct pst_arguments *arguments, const struct pst_backup *backup)
+static enum pst_exit show(struct pst_opened *opened)
 {
+    const struct pst_arguments *arguments = opened->arguments;
+    const struct pst_backup *backup = opened->reading.backup;
     const bool json = pst_argument_json(arguments), logical = is_logical(backup);
     json_t *tables = json && logical ? json_array() : NULL;
     enum pst_exit code = PST_EXIT_DONE;
@@ -176,7 +177,7 @@ static enum pst_exit show(const struct pst_arguments *arguments, const struct ps
 
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
-    return pst_backups_use(arguments, PST_PICK_DECIDED, show);
+    return pst_backups_use(arguments, PST_PICK_DECIDED, NULL, show);
 }
 
 const struct pst_command pst_command_show = {.name = "show",

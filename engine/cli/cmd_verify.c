@@ -1,6 +1,5 @@
 /* penstock verify: reads every byte of a backup and says what is damaged, and where. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "engine/base/log.h"
 #include "engine/cli/backups.h"
@@ -12,23 +11,20 @@
 static const struct pst_option options[] = {
     PST_FROM_OPTION, PST_PLACEMENT_OPTIONS, PST_OPTION_JSON, {0}};
 
-struct verification {
-    struct pst_reading reading; /* first: pst_reading_progress() takes it for the context */
-    bool json;
-};
-
 static void on_finding(void *context, const struct pst_finding *finding)
 {
-    const struct verification *verification = context;
+    const struct pst_opened *opened = context;
     char text[PST_MESSAGE_BYTES];
     pst_finding_text(finding, text);
     pst_log(finding->warning ? PST_LOG_WARNING : PST_LOG_ERROR, "%s", text);
-    if (!verification->json)
+    if (!pst_argument_json(opened->arguments))
         return;
-    json_t *fields = json_pack(
-        "{s:o, s:I, s:I, s:s, s:s, s:b}", "file", pst_json_text(finding->file), "offset",
-        (json_int_t)finding->offset, "bytes", (json_int_t)finding->bytes, "error",
-        pst_error_name(finding->error), "what", finding->what, "warning", (int)finding->warning);
+    json_t *directory = finding->directory ? pst_json_text(finding->directory) : NULL;
+    json_t *fields =
+        json_pack("{s:o*, s:o, s:I, s:I, s:s, s:s, s:b}", "directory", directory, "file",
+                  pst_json_text(finding->file), "offset", (json_int_t)finding->offset, "bytes",
+                  (json_int_t)finding->bytes, "error", pst_error_name(finding->error), "what",
+                  finding->what, "warning", (int)finding->warning);
     int rc = pst_json_record(stdout, "error", fields);
     if (rc < 0)
         pst_log(PST_LOG_ERROR, "cannot print: %s", pst_error_text(rc));
@@ -50,43 +46,31 @@ static int print_summary(uint32_t number, const struct pst_verify_result *result
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-static enum pst_exit verify(const struct pst_arguments *arguments, const struct pst_backup *backup,
-                            struct verification *verification)
+static enum pst_exit verify(struct pst_opened *opened)
 {
-    struct pst_verify_options verify = {.crew = verification->reading.crew,
-                                        .found = on_finding,
-                                        .progress = pst_reading_progress,
-                                        .context = verification};
+    const struct pst_arguments *arguments = opened->arguments;
+    const uint32_t number = opened->reading.backup->number;
+    const struct pst_verify_options how = {.crew = opened->reading.crew,
+                                           .found = on_finding,
+                                           .progress = pst_opened_progress,
+                                           .context = opened};
     struct pst_verify_result result;
-    int rc = pst_verify(pst_argument_text(arguments, "from"), backup->number, &verify, &result);
-    pst_reading_finish(&verification->reading);
+    int rc = pst_verify(opened->reading.backup, &how, &result);
+    pst_opened_finish(opened);
     if (rc == -ECANCELED)
         return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted");
-    int printed = print_summary(backup->number, &result, verification->json);
+    int printed = print_summary(number, &result, pst_argument_json(arguments));
     if (rc < 0)
-        return pst_fail(arguments, pst_backups_exit(rc), "backup %u is not whole: %s",
-                        backup->number, pst_error_text(rc));
+        return pst_fail(arguments, pst_backups_exit(rc), "backup %u is not whole: %s", number,
+                        pst_error_text(rc));
     if (printed < 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(printed));
     return PST_EXIT_DONE;
 }
 
-static enum pst_exit use(const struct pst_arguments *arguments, const struct pst_backup *backup)
-{
-    struct verification *verification = calloc(1, sizeof(*verification));
-    if (!verification)
-        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
-    verification->json = pst_argument_json(arguments);
-    enum pst_exit code = pst_reading_start(arguments, "verify", &verification->reading);
-    if (code == PST_EXIT_DONE)
-        code = verify(arguments, backup, verification);
-    free(verification);
-    return code;
-}
-
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
-    return pst_backups_use(arguments, PST_PICK_DECIDED, use);
+    return pst_backups_use(arguments, PST_PICK_DECIDED, "verify", verify);
 }
 
 const struct pst_command pst_command_verify = {

@@ -10,11 +10,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct pst_file_name pst_backup_file_name(uint32_t number, struct pst_name name)
+struct pst_file_name pst_backup_file_name(const struct pst_backup *backup, uint32_t i,
+                                          struct pst_name name)
 {
-    struct pst_file_name file;
-    snprintf(file.text, sizeof(file.text), "%s/%s", pst_name_backup(number).text, name.text);
+    struct pst_file_name file = {0};
+    if (i < PST_DIRECTORIES_MAX && backup->directories->count > 1)
+        file.directory = backup->directories->paths[i];
+    snprintf(file.text, sizeof(file.text), "%s/%s", pst_name_backup(backup->number).text,
+             name.text);
     return file;
+}
+
+uint32_t pst_backup_next_in(const struct pst_backup *backup, uint32_t i)
+{
+    while (i < PST_DIRECTORIES_MAX && (backup->found_in >> i & 1) == 0)
+        i++;
+    return i;
 }
 
 /* An error of this system, not of the backup. */
@@ -23,57 +34,111 @@ static bool is_our_trouble(int error)
     return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
 
-static void add_error(struct pst_findings *findings, const char *file, int error, const char *what)
-{
-    const struct pst_damage damage = {.what = what};
-    pst_findings_add_damage(findings, file, 0, &damage, error);
-}
+/* The directories BACKUP-<number>, open, and what was read there. */
+struct load {
+    struct pst_backup *backup;
+    struct pst_findings *findings;
+    int fds[PST_DIRECTORIES_MAX]; /* -1: holds nothing of it */
+    uint64_t *files;
+    uint64_t *manifest_bytes;
+};
 
 struct text {
     char *bytes;
     size_t size;
 };
 
-/* text.bytes is NULL where a finding was made. */
-static int read_manifest(int dirfd, struct pst_name name, const char *file,
-                         struct pst_findings *findings, struct text *text)
+/* -ENOENT where there is none; any other error is what is wrong with it, but for our trouble. */
+static int read_manifest(struct load *load, uint32_t i, struct pst_name name, struct text *text,
+                         struct pst_damage *damage)
 {
-    text->bytes = NULL;
-    int error =
-        pst_small_file_read(dirfd, name.text, PST_MANIFEST_BYTES_MAX, &text->bytes, &text->size);
-    if (error == 0 || is_our_trouble(error))
+    *damage = (struct pst_damage){.what = "manifest"};
+    if (load->fds[i] < 0)
+        return -ENOENT;
+    int error = pst_small_file_read(load->fds[i], name.text, PST_MANIFEST_BYTES_MAX, &text->bytes,
+                                    &text->size);
+    if (error == 0) {
+        *load->files += 1;
+        *load->manifest_bytes += text->size;
+    }
+    if (error != -EFBIG)
         return error;
-    text->bytes = NULL;
-    add_error(findings, file, error == -EFBIG ? -PST_E_CORRUPT : error,
-              error == -EFBIG ? "too long for a manifest" : "manifest");
-    return 0;
+    damage->what = "too long for a manifest";
+    return -PST_E_CORRUPT;
 }
 
-static int load_cluster(int dirfd, struct pst_backup *backup, struct pst_findings *findings,
-                        uint64_t *files, uint64_t *manifest_bytes)
-{
-    const struct pst_name name = pst_name_cluster_manifest(backup->number);
-    const struct pst_file_name file = pst_backup_file_name(backup->number, name);
-    if (faccessat(dirfd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
-        return -PST_E_INCOMPLETE;
-    struct text text;
-    int error = read_manifest(dirfd, name, file.text, findings, &text);
-    if (error || text.bytes == NULL)
-        return error;
+/* What the copy of the cluster manifest in one directory is. */
+struct copy {
+    int error; /* -ENOENT: none is there */
     struct pst_damage damage;
-    error = pst_cluster_manifest_decode(text.bytes, text.size, &backup->cluster, NULL, &damage);
-    if (!error && backup->cluster.common.number != backup->number) {
-        damage = (struct pst_damage){0, text.size, "of another backup number"};
-        error = -PST_E_MISPLACED;
+    struct pst_digest digest;
+};
+
+static int read_copy(struct load *load, uint32_t i, struct copy *copy)
+{
+    struct pst_backup *backup = load->backup;
+    struct pst_cluster_manifest cluster;
+    struct text text;
+    copy->error =
+        read_manifest(load, i, pst_name_cluster_manifest(backup->number), &text, &copy->damage);
+    if (copy->error)
+        return is_our_trouble(copy->error) ? copy->error : 0;
+    copy->error =
+        pst_cluster_manifest_decode(text.bytes, text.size, &cluster, &copy->digest, &copy->damage);
+    if (!copy->error && cluster.common.number != backup->number) {
+        copy->damage = (struct pst_damage){0, text.size, "of another backup number"};
+        copy->error = -PST_E_MISPLACED;
     }
-    *files += 1;
-    *manifest_bytes += text.size;
     free(text.bytes);
-    if (error == -ENOMEM)
-        return error;
-    backup->has_cluster = error == 0;
-    if (error)
-        pst_findings_add_damage(findings, file.text, 0, &damage, error);
+    if (!copy->error && !backup->has_cluster) {
+        backup->cluster = cluster;
+        backup->has_cluster = true;
+    }
+    return copy->error == -ENOMEM ? -ENOMEM : 0;
+}
+
+/* A copy that cannot be read is no harm where another one can. */
+static void tell_of_copy(struct load *load, uint32_t i, struct copy *copy)
+{
+    const struct pst_backup *backup = load->backup;
+    const struct pst_file_name file =
+        pst_backup_file_name(backup, i, pst_name_cluster_manifest(backup->number));
+    const struct pst_finding warning = {.directory = file.directory,
+                                        .file = file.text,
+                                        .what = "damaged; another copy of it is whole",
+                                        .warning = true};
+    if (copy->error && backup->has_cluster)
+        pst_findings_add(load->findings, &warning);
+    else
+        pst_findings_add_damage(load->findings, &file, 0, &copy->damage, copy->error);
+}
+
+static int load_cluster(struct load *load)
+{
+    struct copy copies[PST_DIRECTORIES_MAX];
+    const struct copy *first = NULL, *whole = NULL;
+    int error = 0;
+    for (uint32_t i = 0; !error && i < PST_DIRECTORIES_MAX; i++) {
+        error = read_copy(load, i, &copies[i]);
+        if (copies[i].error != -ENOENT && !first)
+            first = &copies[i];
+        if (copies[i].error == 0 && !whole)
+            whole = &copies[i];
+    }
+    if (error || !first)
+        return error ? error : -PST_E_INCOMPLETE;
+    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
+        struct copy *copy = &copies[i];
+        const bool differs = copy->error == 0 && !pst_digest_equal(&copy->digest, &whole->digest);
+        if (differs) {
+            copy->damage = (struct pst_damage){.what = "not the decision that another copy is"};
+            const struct pst_file_name file = pst_backup_file_name(
+                load->backup, i, pst_name_cluster_manifest(load->backup->number));
+            pst_findings_add_damage(load->findings, &file, 0, &copy->damage, -PST_E_CORRUPT);
+        } else if (copy->error != 0 && copy->error != -ENOENT) {
+            tell_of_copy(load, i, copy);
+        }
+    }
     return 0;
 }
 
@@ -104,45 +169,89 @@ static int decode_node(const struct text *text, const struct pst_cluster_manifes
     return error;
 }
 
-static int load_node(int dirfd, struct pst_backup *backup, uint32_t i,
-                     struct pst_findings *findings, uint64_t *files, uint64_t *manifest_bytes)
+/* The manifest of a node, from every directory that has it. */
+static int load_node(struct load *load, uint32_t node_index)
 {
-    const struct pst_manifest_node *known = &backup->cluster.nodes[i];
+    struct pst_backup *backup = load->backup;
+    const struct pst_manifest_node *known = &backup->cluster.nodes[node_index];
     const struct pst_name name = pst_name_node_manifest(backup->number, known->node);
-    const struct pst_file_name file = pst_backup_file_name(backup->number, name);
-    struct text text;
-    int error = read_manifest(dirfd, name, file.text, findings, &text);
-    if (error || text.bytes == NULL)
-        return error;
-    struct pst_damage damage;
-    error = decode_node(&text, &backup->cluster, known, &backup->nodes[i], &damage);
-    *files += 1;
-    *manifest_bytes += text.size;
-    free(text.bytes);
-    if (error == -ENOMEM)
-        return error;
-    if (error)
-        pst_findings_add_damage(findings, file.text, 0, &damage, error);
+    char title[32];
+    bool found = false;
+    snprintf(title, sizeof(title), "manifest of node %u", known->node);
+    for (uint32_t i = pst_backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = pst_backup_next_in(backup, i + 1)) {
+        struct pst_node_manifest node;
+        struct pst_damage damage;
+        struct text text = {0};
+        int error = read_manifest(load, i, name, &text, &damage);
+        if (error == -ENOENT)
+            continue;
+        found = true;
+        if (!error)
+            error = decode_node(&text, &backup->cluster, known, &node, &damage);
+        free(text.bytes);
+        const struct pst_file_name file = pst_backup_file_name(backup, i, name);
+        if (is_our_trouble(error))
+            return error;
+        if (error)
+            pst_findings_add_damage(load->findings, &file, 0, &damage, error);
+        else if (backup->nodes[node_index].owner)
+            pst_node_manifest_release(&node);
+        else
+            backup->nodes[node_index] = node;
+    }
+    if (found)
+        return 0;
+    const struct pst_damage damage = {.what = title};
+    const struct pst_file_name file = pst_backup_file_name(backup, PST_DIRECTORIES_MAX, name);
+    pst_findings_add_damage(load->findings, &file, 0, &damage, -ENOENT);
     return 0;
 }
 
-int pst_backup_load(int from_fd, struct pst_backup *backup, struct pst_findings *findings,
-                    uint64_t *files, uint64_t *manifest_bytes)
+static int open_all(struct load *load)
 {
+    const struct pst_backup *backup = load->backup;
+    const struct pst_name name = pst_name_backup(backup->number);
+    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
+        load->fds[i] = -1;
+    for (uint32_t i = pst_backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = pst_backup_next_in(backup, i + 1)) {
+        load->fds[i] = openat(backup->directories->fds[i], name.text,
+                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (load->fds[i] < 0)
+            return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -PST_E_NO_BACKUP
+                                                                         : -errno;
+    }
+    return 0;
+}
+
+static int load_all(struct load *load)
+{
+    struct pst_backup *backup = load->backup;
+    int error = open_all(load);
+    if (!error)
+        error = load_cluster(load);
+    if (error || !backup->has_cluster)
+        return error;
+    backup->nodes = calloc(backup->cluster.nodes_count, sizeof(*backup->nodes));
+    error = backup->nodes ? 0 : -ENOMEM;
+    for (uint32_t i = 0; !error && i < backup->cluster.nodes_count; i++)
+        error = load_node(load, i);
+    return error;
+}
+
+int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, uint64_t *files,
+                    uint64_t *manifest_bytes)
+{
+    struct load load = {
+        .backup = backup, .findings = findings, .files = files, .manifest_bytes = manifest_bytes};
     backup->has_cluster = false;
     backup->nodes = NULL;
-    const struct pst_name name = pst_name_backup(backup->number);
-    const int dirfd = openat(from_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dirfd < 0)
-        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -PST_E_NO_BACKUP : -errno;
-    int error = load_cluster(dirfd, backup, findings, files, manifest_bytes);
-    if (!error && backup->has_cluster) {
-        backup->nodes = calloc(backup->cluster.nodes_count, sizeof(*backup->nodes));
-        error = backup->nodes ? 0 : -ENOMEM;
-        for (uint32_t i = 0; !error && i < backup->cluster.nodes_count; i++)
-            error = load_node(dirfd, backup, i, findings, files, manifest_bytes);
+    const int error = load_all(&load);
+    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
+        if (load.fds[i] >= 0)
+            close(load.fds[i]);
     }
-    close(dirfd);
     if (error)
         pst_backup_unload(backup);
     return error;

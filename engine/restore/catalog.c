@@ -23,55 +23,40 @@ const char *pst_backup_state_text(enum pst_backup_state state)
     return texts[state];
 }
 
-/* Only that the parts are there and as long as the manifests say. */
-static int check_part_sizes(int from_fd, const struct pst_backup *backup,
-                            struct pst_findings *findings)
+static void check_part_size(const struct pst_part_map *part, struct pst_findings *findings)
 {
-    struct pst_part_set set;
-    int error = pst_part_set_make(backup, &set);
-    for (uint32_t i = 0; !error && i < set.count; i++) {
-        const struct pst_part_map *part = &set.parts[i];
-        struct stat status;
-        struct pst_damage damage = {.what = "part"};
-        int wrong = 0;
-        if (fstatat(from_fd, part->file.text, &status, AT_SYMLINK_NOFOLLOW) != 0)
-            wrong = -errno;
-        else if (!S_ISREG(status.st_mode))
-            wrong = -EINVAL;
-        else if ((uint64_t)status.st_size < part->file_bytes)
-            wrong = -PST_E_TRUNCATED;
-        else if ((uint64_t)status.st_size > part->file_bytes)
-            wrong = -PST_E_CORRUPT;
-        if (wrong == -PST_E_TRUNCATED || wrong == -PST_E_CORRUPT)
-            damage.offset = wrong == -PST_E_CORRUPT ? part->file_bytes : (uint64_t)status.st_size;
-        if (wrong)
-            pst_findings_add_damage(findings, part->file.text, 0, &damage, wrong);
-    }
-    if (!error)
-        pst_part_set_free(&set);
-    return error;
+    const struct pst_part_title title = pst_part_title(part);
+    struct pst_damage damage = {.what = title.text};
+    struct stat status;
+    int wrong = 0;
+    if (fstatat(part->from_fd, part->file.text, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        wrong = -errno;
+    else if (!S_ISREG(status.st_mode))
+        wrong = -EINVAL;
+    else if ((uint64_t)status.st_size < part->file_bytes)
+        wrong = -PST_E_TRUNCATED;
+    else if ((uint64_t)status.st_size > part->file_bytes)
+        wrong = -PST_E_CORRUPT;
+    if (wrong == -PST_E_TRUNCATED || wrong == -PST_E_CORRUPT)
+        damage.offset = wrong == -PST_E_CORRUPT ? part->file_bytes : (uint64_t)status.st_size;
+    if (wrong)
+        pst_findings_add_damage(findings, &part->file, 0, &damage, wrong);
 }
 
-/* Whether a node of several left its manifest here: then there may be a decision elsewhere. */
-static bool is_in_doubt(int from_fd, uint32_t number)
+/* Only that the parts are there and as long as the manifests say. */
+static int check_part_sizes(const struct pst_backup *backup, struct pst_findings *findings)
 {
-    bool in_doubt = false;
-    for (uint32_t node = 1; node <= PST_NODES_MAX && !in_doubt; node++) {
-        const struct pst_file_name file =
-            pst_backup_file_name(number, pst_name_node_manifest(number, node));
-        struct pst_node_manifest manifest;
-        struct pst_damage damage;
-        char *bytes;
-        size_t size;
-        if (pst_small_file_read(from_fd, file.text, PST_MANIFEST_BYTES_MAX, &bytes, &size) != 0)
-            continue;
-        if (pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0) {
-            in_doubt = manifest.participants_count > 1;
-            pst_node_manifest_release(&manifest);
-        }
-        free(bytes);
-    }
-    return in_doubt;
+    struct pst_part_set set, copies;
+    int error = pst_part_set_make(backup, &set, &copies);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < set.count; i++)
+        check_part_size(&set.parts[i], findings);
+    for (uint32_t i = 0; i < copies.count; i++)
+        check_part_size(&copies.parts[i], findings);
+    pst_part_set_free(&set);
+    pst_part_set_free(&copies);
+    return 0;
 }
 
 static void classify(struct pst_backup *backup, int error, const struct pst_findings *findings)
@@ -91,31 +76,23 @@ static void classify(struct pst_backup *backup, int error, const struct pst_find
         memcpy(backup->reason, findings->first, sizeof(backup->reason));
 }
 
-static int read_backup(int from_fd, uint32_t number, struct pst_backup **read)
+static int read_backup(struct pst_backup *backup)
 {
-    struct pst_backup *backup = calloc(1, sizeof(*backup));
-    if (backup == NULL)
-        return -ENOMEM;
-    backup->number = number;
     struct pst_findings findings;
     uint64_t files = 0, bytes = 0;
     pst_findings_init(&findings, NULL, NULL);
-    int error = pst_backup_load(from_fd, backup, &findings, &files, &bytes);
+    int error = pst_backup_load(backup, &findings, &files, &bytes);
     if (!error && backup->has_cluster)
-        error = check_part_sizes(from_fd, backup, &findings);
-    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE) {
-        pst_backup_unload(backup);
-        free(backup);
+        error = check_part_sizes(backup, &findings);
+    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
         return error;
-    }
     classify(backup, error, &findings);
-    if (backup->state == PST_BACKUP_INCOMPLETE && is_in_doubt(from_fd, number)) {
+    if (backup->state == PST_BACKUP_INCOMPLETE && backup->is_prepared) {
         backup->state = PST_BACKUP_IN_DOUBT;
         snprintf(backup->reason, sizeof(backup->reason),
                  "%s: prepared; whether it was completed, its other nodes know",
-                 pst_name_backup(number).text);
+                 pst_name_backup(backup->number).text);
     }
-    *read = backup;
     return 0;
 }
 
@@ -130,51 +107,137 @@ static int append(struct pst_backup_list *list, struct pst_backup *backup)
     return 0;
 }
 
-static int by_number(const void *a, const void *b)
+static bool is_same(const struct pst_backup *backup, uint32_t number, const uint8_t *uid)
 {
-    const struct pst_backup *const *left = a, *const *right = b;
-    return ((*left)->number > (*right)->number) - ((*left)->number < (*right)->number);
+    return backup->number == number && backup->has_uid == (uid != NULL) &&
+           (!uid || memcmp(backup->uid, uid, PST_UID_BYTES) == 0);
 }
 
-static int read_entries(DIR *dir, struct pst_backup_list *list)
+/* The entry of the list for what the i-th directory holds under a number, made where there is
+ * none. uid NULL: unknown. */
+static int enter(struct pst_backup_list *list, uint32_t i, uint32_t number, const uint8_t *uid,
+                 bool is_prepared)
 {
-    for (;;) {
-        errno = 0;
-        const struct dirent *entry = readdir(dir);
-        if (entry == NULL)
-            return -errno;
-        uint32_t number;
-        if (!pst_name_parse_backup(entry->d_name, &number))
-            continue;
-        struct stat status;
-        if (fstatat(dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISDIR(status.st_mode))
-            continue;
-        struct pst_backup *backup = NULL;
-        int error = read_backup(dirfd(dir), number, &backup);
-        if (error)
-            return error;
-        error = append(list, backup);
+    struct pst_backup *backup = NULL;
+    for (size_t j = 0; j < list->count && !backup; j++)
+        backup = is_same(list->backups[j], number, uid) ? list->backups[j] : NULL;
+    if (!backup) {
+        backup = calloc(1, sizeof(*backup));
+        int error = backup ? append(list, backup) : -ENOMEM;
         if (error) {
-            pst_backup_unload(backup);
             free(backup);
             return error;
         }
+        backup->number = number;
+        backup->directories = &list->directories;
+        backup->has_uid = uid != NULL;
+        if (uid)
+            memcpy(backup->uid, uid, PST_UID_BYTES);
     }
+    backup->found_in |= UINT64_C(1) << i;
+    backup->is_prepared = backup->is_prepared || is_prepared;
+    return 0;
 }
 
-int pst_backup_list_read(const char *from, struct pst_backup_list *list)
+static int enter_directory(struct pst_backup_list *list, uint32_t i, const char *name)
+{
+    uint32_t number;
+    uint8_t uid[PST_UID_BYTES];
+    bool is_prepared = false, has_uid = false;
+    struct stat status;
+    const int from_fd = list->directories.fds[i];
+    if (!pst_name_parse_backup(name, &number) ||
+        fstatat(from_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode))
+        return 0;
+    const int fd = openat(from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0) { /* else reading it will say why not */
+        has_uid = pst_backup_identify(fd, number, uid, &is_prepared);
+        close(fd);
+    }
+    return enter(list, i, number, has_uid ? uid : NULL, is_prepared);
+}
+
+static int enter_all(struct pst_backup_list *list, uint32_t i)
+{
+    const int fd = openat(list->directories.fds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        const int error = -errno;
+        if (fd >= 0)
+            close(fd);
+        return error;
+    }
+    int error = 0;
+    const struct dirent *entry;
+    while (!error && (errno = 0, entry = readdir(dir)) != NULL)
+        error = enter_directory(list, i, entry->d_name);
+    if (!error && entry == NULL)
+        error = -errno;
+    closedir(dir);
+    return error;
+}
+
+/* Opens a directory, but for one that is open already. */
+static int open_directory(struct pst_directories *directories, const char *path)
+{
+    struct stat status, known;
+    const int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return path ? -errno : -EINVAL;
+    int error = fstat(fd, &status) < 0 ? -errno : 0;
+    bool is_known = false;
+    for (uint32_t i = 0; !error && i < directories->count; i++) {
+        error = fstat(directories->fds[i], &known) < 0 ? -errno : 0;
+        is_known = is_known || (known.st_dev == status.st_dev && known.st_ino == status.st_ino);
+    }
+    if (error || is_known) {
+        close(fd);
+        return error;
+    }
+    directories->paths[directories->count] = path;
+    directories->fds[directories->count++] = fd;
+    return 0;
+}
+
+static int by_number_and_start(const void *a, const void *b)
+{
+    const struct pst_backup *left = *(const struct pst_backup *const *)a;
+    const struct pst_backup *right = *(const struct pst_backup *const *)b;
+    if (left->number != right->number)
+        return left->number > right->number ? 1 : -1;
+    const uint64_t started = left->has_cluster ? left->cluster.common.started_unix_ns : 0;
+    const uint64_t other = right->has_cluster ? right->cluster.common.started_unix_ns : 0;
+    return (started > other) - (started < other);
+}
+
+int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_backup_list *list,
+                         char *message)
 {
     *list = (struct pst_backup_list){0};
-    DIR *dir = opendir(from);
-    if (dir == NULL)
-        return -errno;
-    int error = read_entries(dir, list);
-    closedir(dir);
-    if (error)
+    if (count < 1 || count > PST_DIRECTORIES_MAX) {
+        snprintf(message, PST_MESSAGE_BYTES, "name 1 to %u directories of backups, not %u",
+                 PST_DIRECTORIES_MAX, count);
+        return -EINVAL;
+    }
+    int error = 0;
+    const char *path = paths[0];
+    for (uint32_t i = 0; !error && i < count; i++) {
+        path = paths[i];
+        error = open_directory(&list->directories, path);
+    }
+    for (uint32_t i = 0; !error && i < list->directories.count; i++) {
+        path = list->directories.paths[i];
+        error = enter_all(list, i);
+    }
+    for (size_t i = 0; !error && i < list->count; i++)
+        error = read_backup(list->backups[i]);
+    if (error) {
+        snprintf(message, PST_MESSAGE_BYTES, "%s: %s; name the directory that was backed up into",
+                 path ? path : "a directory that is NULL", pst_error_text(error));
         pst_backup_list_release(list);
-    else if (list->count)
-        qsort(list->backups, list->count, sizeof(*list->backups), by_number);
+    } else if (list->count) {
+        qsort(list->backups, list->count, sizeof(*list->backups), by_number_and_start);
+    }
     return error;
 }
 
@@ -185,14 +248,21 @@ void pst_backup_list_release(struct pst_backup_list *list)
         free(list->backups[i]);
     }
     free(list->backups);
+    for (uint32_t i = 0; i < list->directories.count; i++)
+        close(list->directories.fds[i]);
     *list = (struct pst_backup_list){0};
+}
+
+static void uid_text(const struct pst_backup *backup, char text[2 * PST_UID_BYTES + 1])
+{
+    pst_hex_encode(backup->uid, PST_UID_BYTES, text);
 }
 
 static bool has_uid(const struct pst_backup *backup, const char *prefix)
 {
     char uid[2 * PST_UID_BYTES + 1];
-    pst_hex_encode(backup->cluster.common.uid, PST_UID_BYTES, uid);
-    return backup->has_cluster && strlen(prefix) >= 4 && strncmp(uid, prefix, strlen(prefix)) == 0;
+    uid_text(backup, uid);
+    return backup->has_uid && strlen(prefix) >= 4 && strncmp(uid, prefix, strlen(prefix)) == 0;
 }
 
 static bool is_picked(const struct pst_backup *backup, enum pst_backup_pick pick)
@@ -210,34 +280,78 @@ static bool is_number(const char *id, const struct pst_backup *backup)
     return strcmp(number, id) == 0;
 }
 
+static int refuse_number(const struct pst_backup *one, const struct pst_backup *other,
+                         char *message)
+{
+    char uid[2 * PST_UID_BYTES + 1] = "not known", other_uid[2 * PST_UID_BYTES + 1] = "not known";
+    if (one->has_uid)
+        uid_text(one, uid);
+    if (other->has_uid)
+        uid_text(other, other_uid);
+    snprintf(message, PST_MESSAGE_BYTES,
+             "%u is the number of two backups, uid %s (%s) and uid %s (%s): give a uid, or the "
+             "first digits of one, or fewer directories",
+             one->number, uid, pst_backup_state_text(one->state), other_uid,
+             pst_backup_state_text(other->state));
+    return -PST_E_NO_BACKUP;
+}
+
+/* All backups of one number stand together; those of no known uid are debris beside one that has
+ * a uid. */
+static int find_number(const struct pst_backup_list *list, size_t first,
+                       const struct pst_backup **backup, char *message)
+{
+    const struct pst_backup *found = list->backups[first];
+    for (size_t i = first + 1; i < list->count && list->backups[i]->number == found->number; i++) {
+        const struct pst_backup *other = list->backups[i];
+        if (found->has_uid && other->has_uid)
+            return refuse_number(found, other, message);
+        found = found->has_uid ? found : other;
+    }
+    *backup = found;
+    return 0;
+}
+
+static int find_newest(const struct pst_backup_list *list, enum pst_backup_pick pick,
+                       const struct pst_backup **backup, char *message)
+{
+    const struct pst_backup *found = NULL;
+    for (size_t i = list->count; i > 0; i--) {
+        const struct pst_backup *candidate = list->backups[i - 1];
+        if (found && candidate->number != found->number)
+            break;
+        if (found && is_picked(candidate, pick))
+            return refuse_number(candidate, found, message);
+        found = !found && is_picked(candidate, pick) ? candidate : found;
+    }
+    *backup = found;
+    if (!found)
+        snprintf(message, PST_MESSAGE_BYTES, "there is no complete backup");
+    return found ? 0 : -PST_E_NO_BACKUP;
+}
+
 int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst_backup_pick pick,
                     const struct pst_backup **backup, char *message)
 {
     const struct pst_backup *found = NULL;
     size_t uids = 0;
+    if (id == NULL)
+        return find_newest(list, pick, backup, message);
     for (size_t i = 0; i < list->count; i++) {
-        const struct pst_backup *candidate = list->backups[i];
-        if (id == NULL && is_picked(candidate, pick))
-            found = candidate;
-        if (id != NULL && is_number(id, candidate)) {
-            *backup = candidate;
-            return 0;
-        }
-        if (id != NULL && has_uid(candidate, id)) {
-            found = candidate;
+        if (is_number(id, list->backups[i]))
+            return find_number(list, i, backup, message);
+        if (has_uid(list->backups[i], id)) {
+            found = list->backups[i];
             uids++;
         }
     }
-    if (found != NULL && uids <= 1) {
-        *backup = found;
+    *backup = found;
+    if (uids == 1)
         return 0;
-    }
     if (uids > 1)
         snprintf(message, PST_MESSAGE_BYTES, "%zu backups have a uid that begins with %s", uids,
                  id);
-    else if (id != NULL)
-        snprintf(message, PST_MESSAGE_BYTES, "no backup has the number or uid %s", id);
     else
-        snprintf(message, PST_MESSAGE_BYTES, "there is no complete backup");
+        snprintf(message, PST_MESSAGE_BYTES, "no backup has the number or uid %s", id);
     return -PST_E_NO_BACKUP;
 }

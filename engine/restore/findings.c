@@ -5,11 +5,14 @@
 
 const char *pst_finding_text(const struct pst_finding *finding, char *text)
 {
+    const char *directory = finding->directory ? finding->directory : "";
+    const char *slash = finding->directory ? "/" : "";
     if (finding->warning)
-        snprintf(text, PST_MESSAGE_BYTES, "%s: %s", finding->file, finding->what);
+        snprintf(text, PST_MESSAGE_BYTES, "%s%s%s: %s", directory, slash, finding->file,
+                 finding->what);
     else
-        snprintf(text, PST_MESSAGE_BYTES, "%s: offset %" PRIu64 ": %s (%s)", finding->file,
-                 finding->offset, pst_error_text(finding->error), finding->what);
+        snprintf(text, PST_MESSAGE_BYTES, "%s%s%s: offset %" PRIu64 ": %s (%s)", directory, slash,
+                 finding->file, finding->offset, pst_error_text(finding->error), finding->what);
     return text;
 }
 
@@ -41,11 +44,12 @@ void pst_findings_add(struct pst_findings *findings, const struct pst_finding *f
     pthread_mutex_unlock(&findings->mutex);
 }
 
-void pst_findings_add_damage(struct pst_findings *findings, const char *file, uint64_t base,
-                             const struct pst_damage *damage, int error)
+void pst_findings_add_damage(struct pst_findings *findings, const struct pst_file_name *file,
+                             uint64_t base, const struct pst_damage *damage, int error)
 {
     const struct pst_finding finding = {
-        .file = file,
+        .directory = file->directory,
+        .file = file->text,
         .offset = base + damage->offset,
         .bytes = damage->bytes,
         .error = error,

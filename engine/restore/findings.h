@@ -5,9 +5,16 @@
 #define PST_ENGINE_RESTORE_FINDINGS_H
 
 #include "engine/format/chunk.h"
+#include "engine/format/names.h"
 #include "engine/restore/verify.h"
 
 #include <pthread.h>
+
+/* "BACKUP-7/<name>", for findings and for opening below a directory of backups. */
+struct pst_file_name {
+    const char *directory; /* which one it is in; NULL: the only one, or none */
+    char text[2 * PST_NAME_BYTES];
+};
 
 struct pst_findings {
     void (*found)(void *context, const struct pst_finding *finding); /* may be NULL */
@@ -28,7 +35,7 @@ void pst_findings_init(struct pst_findings *findings,
 void pst_findings_add(struct pst_findings *findings, const struct pst_finding *finding);
 
 /* The same for what a check function said; damage->offset counts from `base` in the file. */
-void pst_findings_add_damage(struct pst_findings *findings, const char *file, uint64_t base,
-                             const struct pst_damage *damage, int error);
+void pst_findings_add_damage(struct pst_findings *findings, const struct pst_file_name *file,
+                             uint64_t base, const struct pst_damage *damage, int error);
 
 #endif

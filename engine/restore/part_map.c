@@ -1,10 +1,14 @@
 #include "engine/restore/backup.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i)
+static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i,
+                                  uint32_t directory)
 {
     const struct pst_node_manifest *node = &backup->nodes[node_index];
     struct pst_part_map map = {
@@ -22,31 +26,70 @@ static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node
         .digest = node->parts[i].digest,
     };
     memcpy(map.identity.uid, node->common.uid, sizeof(map.identity.uid));
-    map.file =
-        pst_backup_file_name(backup->number, pst_name_part(backup->number, node->node,
-                                                           node->parts[i].part, node->parts_count));
+    map.file = pst_backup_file_name(
+        backup, directory,
+        pst_name_part(backup->number, node->node, node->parts[i].part, node->parts_count));
+    /* one that is nowhere is missed where the first directory is looked into */
+    if (directory == PST_DIRECTORIES_MAX)
+        directory = pst_backup_next_in(backup, 0);
+    map.from_fd = backup->directories->fds[directory];
     return map;
 }
 
-int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set)
+static int add(struct pst_part_set *set, const struct pst_part_map *map)
 {
-    *set = (struct pst_part_set){.chunk_bytes = PST_CHUNK_BYTES_MIN};
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++)
-        count += backup->nodes[i].parts_count;
-    set->parts = calloc(count ? count : 1, sizeof(*set->parts));
-    if (set->parts == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
-        const struct pst_node_manifest *node = &backup->nodes[i];
-        for (uint32_t j = 0; j < node->parts_count; j++)
-            set->parts[set->count++] = map_of(backup, i, j);
-        for (uint32_t j = 0; j < node->parts_count; j++)
-            set->file_bytes += node->parts[j].file_bytes;
-        if (node->parts_count && node->chunk_bytes > set->chunk_bytes)
-            set->chunk_bytes = node->chunk_bytes;
+    if ((set->count & (set->count - 1)) == 0) {
+        const size_t room = set->count ? 2 * (size_t)set->count : 1;
+        struct pst_part_map *parts = realloc(set->parts, room * sizeof(*parts));
+        if (parts == NULL)
+            return -ENOMEM;
+        set->parts = parts;
     }
+    set->parts[set->count++] = *map;
+    set->file_bytes += map->file_bytes;
+    if (map->chunk_bytes > set->chunk_bytes)
+        set->chunk_bytes = map->chunk_bytes;
     return 0;
+}
+
+/* A part, and the copies of it. */
+static int add_part(const struct pst_backup *backup, uint32_t node_index, uint32_t part,
+                    struct pst_part_set *set, struct pst_part_set *copies)
+{
+    bool found = false;
+    int error = 0;
+    for (uint32_t i = pst_backup_next_in(backup, 0);
+         !error && i < PST_DIRECTORIES_MAX && (!found || copies);
+         i = pst_backup_next_in(backup, i + 1)) {
+        const struct pst_part_map map = map_of(backup, node_index, part, i);
+        if (faccessat(map.from_fd, map.file.text, F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
+            (errno == ENOENT || errno == ENOTDIR))
+            continue;
+        error = add(found ? copies : set, &map);
+        found = true;
+    }
+    if (error || found)
+        return error;
+    const struct pst_part_map map = map_of(backup, node_index, part, PST_DIRECTORIES_MAX);
+    return add(set, &map);
+}
+
+int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set,
+                      struct pst_part_set *copies)
+{
+    int error = 0;
+    *set = (struct pst_part_set){.chunk_bytes = PST_CHUNK_BYTES_MIN};
+    if (copies)
+        *copies = *set;
+    for (uint32_t i = 0; !error && i < backup->cluster.nodes_count; i++) {
+        for (uint32_t j = 0; !error && j < backup->nodes[i].parts_count; j++)
+            error = add_part(backup, i, j, set, copies);
+    }
+    if (error)
+        pst_part_set_free(set);
+    if (error && copies)
+        pst_part_set_free(copies);
+    return error;
 }
 
 void pst_part_set_free(struct pst_part_set *set)
@@ -54,6 +97,14 @@ void pst_part_set_free(struct pst_part_set *set)
     for (uint32_t i = 0; i < set->count; i++)
         free(set->parts[i].links);
     free(set->parts);
+}
+
+struct pst_part_title pst_part_title(const struct pst_part_map *part)
+{
+    struct pst_part_title title;
+    snprintf(title.text, sizeof(title.text), "part %u of node %u", part->identity.part,
+             part->identity.node);
+    return title;
 }
 
 /* What looking through one part needs. */
@@ -70,7 +121,7 @@ struct look {
 
 static void tell(struct look *look, uint64_t base, const struct pst_damage *damage, int error)
 {
-    pst_findings_add_damage(look->findings, look->part->file.text, base, damage, error);
+    pst_findings_add_damage(look->findings, &look->part->file, base, damage, error);
 }
 
 /* Reads to the buffer; false, with a finding, where that fails. Fewer bytes: the check tells. */
@@ -169,6 +220,7 @@ static int push_link(struct pst_part_map *part, const struct pst_index_link *lin
 static void warn_unchecked(struct look *look)
 {
     const struct pst_finding finding = {
+        .directory = look->part->file.directory,
         .file = look->part->file.text,
         .what = "the chunks before the damaged index or trailer were not checked",
         .warning = true,
@@ -209,8 +261,8 @@ static int look_at_indexes(struct look *look, struct pst_index_link link)
     return 0;
 }
 
-int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, int from_fd,
-                      void *buffer, struct pst_findings *findings, uint64_t *checked_bytes)
+int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
+                      struct pst_findings *findings, uint64_t *checked_bytes)
 {
     struct look look = {
         .part = part,
@@ -219,11 +271,12 @@ int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, int 
         .findings = findings,
         .checked_bytes = checked_bytes,
     };
-    int error = pst_reader_open_file(reader, from_fd, part->file.text, &look.file);
+    int error = pst_reader_open_file(reader, part->from_fd, part->file.text, &look.file);
     if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
         return error;
     if (error) {
-        const struct pst_damage damage = {.what = "part"};
+        const struct pst_part_title title = pst_part_title(part);
+        const struct pst_damage damage = {.what = title.text};
         tell(&look, 0, &damage, error);
         return 0;
     }

@@ -76,7 +76,6 @@ int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type, bool
     run->scan = (struct pst_scan){
         .crew = &run->options->crew,
         .set = &run->set,
-        .from_fd = run->from_fd,
         .types = 1u << type,
         .headers_only = headers_only,
         .chunk = chunk,
@@ -113,7 +112,7 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
         return error;
     const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + before, header->raw_bytes - before,
                                       "catalogue entry"};
-    pst_findings_add_damage(&run->findings, part->file.text, header->file_offset, &damage, error);
+    pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
     return error;
 }
 
@@ -130,7 +129,7 @@ static int look_through_parts(struct pst_restore_run *run)
         return error;
     }
     for (uint32_t i = 0; !error && i < run->set.count; i++) {
-        error = pst_part_map_fill(&run->set.parts[i], &reader, run->from_fd, buffer, &run->findings,
+        error = pst_part_map_fill(&run->set.parts[i], &reader, buffer, &run->findings,
                                   &run->looked_bytes);
         if (!error && run->findings.damages)
             error = pst_restore_fail(run, run->findings.first_error, "%s", run->findings.first);
@@ -209,7 +208,7 @@ static void say_owners(struct pst_restore_run *run)
 
 static int restore_backup(struct pst_restore_run *run, const char *target)
 {
-    int error = pst_part_set_make(run->backup, &run->set);
+    int error = pst_part_set_make(run->backup, &run->set, NULL);
     if (error)
         return error;
     error = look_through_parts(run);
@@ -251,28 +250,25 @@ static int read_umask(mode_t *mask)
 }
 
 /* run has nothing set but what is to be done. */
-static int run_restore(struct pst_restore_run *run, const char *from, const char *target)
+static int run_restore(struct pst_restore_run *run, const char *target)
 {
     pthread_mutex_init(&run->mutex, NULL);
     pst_findings_init(&run->findings, NULL, NULL);
     run->has_target = target != NULL;
-    run->from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = run->from_fd < 0 ? -errno : 0;
-    if (!error && read_umask(&run->mode_mask) < 0)
+    int error = 0;
+    if (read_umask(&run->mode_mask) < 0)
         error = pst_restore_fail(run, -EIO, "no Umask in /proc/self/status: mount proc there");
     if (!error)
         error = restore_backup(run, target);
     if (error)
-        pst_restore_fail(run, error, "%s: %s", from, pst_error_text(error));
+        pst_restore_fail(run, error, "backup %u: %s", run->backup->number, pst_error_text(error));
     run->result->objects = atomic_load(&run->made);
     run->result->bytes = atomic_load(&run->bytes);
-    if (run->from_fd >= 0)
-        close(run->from_fd);
     pthread_mutex_destroy(&run->mutex);
     return error;
 }
 
-int pst_restore(const char *from, const struct pst_backup *backup, const char *target,
+int pst_restore(const struct pst_backup *backup, const char *target,
                 const struct pst_restore_options *options, struct pst_restore_result *result)
 {
     *result = (struct pst_restore_result){0};
@@ -286,12 +282,12 @@ int pst_restore(const char *from, const struct pst_backup *backup, const char *t
     run->backup = backup;
     run->options = options;
     run->result = result;
-    int error = run_restore(run, from, target);
+    int error = run_restore(run, target);
     free(run);
     return error;
 }
 
-int pst_tables_list(const char *from, const struct pst_backup *backup,
+int pst_tables_list(const struct pst_backup *backup,
                     int (*each)(void *context, const struct pst_table_entry *table), void *context,
                     char *message)
 {
@@ -308,7 +304,7 @@ int pst_tables_list(const char *from, const struct pst_backup *backup,
     run->result = &result;
     run->each_table = each;
     run->each_context = context;
-    int error = run_restore(run, from, NULL);
+    int error = run_restore(run, NULL);
     memcpy(message, result.message, sizeof(result.message));
     free(run);
     return error;

@@ -51,7 +51,7 @@ struct pst_restore_result {
     char message[PST_MESSAGE_BYTES]; /* after a failure: what failed, on which file, where */
 };
 
-/* Restores a complete backup of the directory `from`; where target is NULL its rows alone, into
+/* Restores a complete backup of a list; where target is NULL its rows alone, into
  * what open_sink makes without a directory.
  *   -ENOTEMPTY         the target is not empty, and no force
  *   -ENOTSUP           it has rows, and no open_sink; export: the source has none
@@ -60,7 +60,7 @@ struct pst_restore_result {
  *   -PST_E_…           the backup: incomplete, damaged, newer, hostile; message names file and
  * offset -ECANCELED         crew.cancel -errno             the target After a failure nothing is
  * left, but where the target could not be renamed (see above). */
-int pst_restore(const char *from, const struct pst_backup *backup, const char *target,
+int pst_restore(const struct pst_backup *backup, const char *target,
                 const struct pst_restore_options *options,
                 struct pst_restore_result *result) PST_MUST_USE;
 
@@ -78,7 +78,7 @@ struct pst_table_entry {
 /* Calls each for every table of a complete backup, for the call's time; reads the catalogues. 0,
  * the first value other than 0 that each returned, or as pst_restore, with the message
  * (PST_MESSAGE_BYTES). */
-int pst_tables_list(const char *from, const struct pst_backup *backup,
+int pst_tables_list(const struct pst_backup *backup,
                     int (*each)(void *context, const struct pst_table_entry *table), void *context,
                     char *message) PST_MUST_USE;
 

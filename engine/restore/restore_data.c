@@ -176,7 +176,7 @@ static int write_chunk(void *context, uint32_t number, const struct pst_part_map
             const struct pst_damage damage = {
                 offsetof(struct pst_chunk_header, pieces) + i * sizeof(header->pieces[0]),
                 sizeof(header->pieces[0]), "piece of an object that has no such bytes"};
-            pst_findings_add_damage(&run->findings, part->file.text, header->file_offset, &damage,
+            pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage,
                                     error);
         }
     }

@@ -33,7 +33,6 @@ struct pst_restore_run {
     /* Instead of a restore: tells the tables. */
     int (*each_table)(void *context, const struct pst_table_entry *table);
     void *each_context;
-    int from_fd;
     struct pst_part_set set;
     struct pst_findings findings;
     struct pst_scan scan;

@@ -31,8 +31,7 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
             .bytes = sizeof(header->pieces),
             .what = "piece of an object that has no such bytes",
         };
-        pst_findings_add_damage(&run->findings, part->file.text, header->file_offset, &damage,
-                                error);
+        pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
     }
     return error;
 }
@@ -154,7 +153,6 @@ static int restore_databases(struct rows *rows)
         .crew = &run->options->crew,
         .set = &run->set,
         .map = &rows->map,
-        .from_fd = run->from_fd,
         .findings = &run->findings,
         .bytes_done = &run->rows_bytes,
     };

@@ -68,7 +68,7 @@ static int damaged(struct pst_row_reading *reading, const struct pst_row_chunk *
                    const struct pst_damage *damage, int error)
 {
     reading->found_damage = true;
-    pst_findings_add_damage(reading->findings, reading->set->parts[chunk->part].file.text,
+    pst_findings_add_damage(reading->findings, &reading->set->parts[chunk->part].file,
                             chunk->file_offset, damage, error);
     return error;
 }
@@ -84,8 +84,9 @@ static int open_part(struct pst_row_reading *reading, uint32_t part)
 {
     if (reading->is_open[part])
         return 0;
-    int error = pst_reader_open_file(&reading->reader, reading->from_fd,
-                                     reading->set->parts[part].file.text, &reading->files[part]);
+    const struct pst_part_map *map = &reading->set->parts[part];
+    int error =
+        pst_reader_open_file(&reading->reader, map->from_fd, map->file.text, &reading->files[part]);
     reading->is_open[part] = error == 0;
     return error;
 }

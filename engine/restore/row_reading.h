@@ -14,8 +14,7 @@ struct pst_row_reading {
     /* The caller's, set before open. */
     const struct pst_crew *crew; /* depth, cancel */
     const struct pst_part_set *set;
-    const struct pst_row_map *map; /* sorted */
-    int from_fd;
+    const struct pst_row_map *map;     /* sorted */
     struct pst_findings *findings;     /* takes what is damaged */
     atomic_uint_least64_t *bytes_done; /* grows by what is read; may be NULL */
 

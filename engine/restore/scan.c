@@ -80,7 +80,7 @@ static void damaged(struct worker *worker, uint64_t base, const struct pst_damag
                     int error)
 {
     struct pst_scan *scan = worker->scan;
-    pst_findings_add_damage(scan->findings, part_of(worker)->file.text, base, damage, error);
+    pst_findings_add_damage(scan->findings, &part_of(worker)->file, base, damage, error);
     if (scan->stop_at_damage && worker->error == 0)
         worker->error = error;
 }
@@ -186,7 +186,7 @@ static int open_file(struct worker *worker)
 {
     if (worker->file_is_open)
         return 0;
-    int error = pst_reader_open_file(&worker->reader, worker->scan->from_fd,
+    int error = pst_reader_open_file(&worker->reader, part_of(worker)->from_fd,
                                      part_of(worker)->file.text, &worker->file);
     worker->file_is_open = error == 0;
     return error;

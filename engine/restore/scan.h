@@ -14,9 +14,8 @@ struct pst_scan {
     /* The caller's, unchanged while it runs. */
     const struct pst_crew *crew;
     const struct pst_part_set *set; /* filled */
-    int from_fd;
-    uint32_t types;    /* bits 1 << enum pst_chunk_type: those that are read */
-    bool headers_only; /* of each chunk only its header is read */
+    uint32_t types;                 /* bits 1 << enum pst_chunk_type: those that are read */
+    bool headers_only;              /* of each chunk only its header is read */
     /* An intact chunk, in buffer for the call; on any worker. An error ends the scan. */
     int (*chunk)(void *context, uint32_t worker, const struct pst_part_map *part,
                  const void *buffer);

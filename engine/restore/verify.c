@@ -16,9 +16,9 @@
 struct verify {
     const struct pst_verify_options *options;
     struct pst_verify_result *result;
-    int from_fd;
     struct pst_backup backup;
     struct pst_part_set set;
+    struct pst_part_set copies; /* of files of the set, in further directories */
     struct pst_findings findings;
     struct pst_scan scan;
     uint64_t checked_bytes; /* manifests, and what was read while the parts were looked through */
@@ -31,7 +31,7 @@ static void tell_progress(void *context)
     struct verify *verify = context;
     const struct pst_crew_progress progress = {
         .bytes_done = verify->checked_bytes + atomic_load(&verify->scan.bytes_done),
-        .bytes_total = verify->set.file_bytes,
+        .bytes_total = verify->set.file_bytes + verify->copies.file_bytes,
     };
     if (verify->options->progress)
         verify->options->progress(verify->options->context, &progress);
@@ -42,8 +42,7 @@ static void damaged_entry(struct verify *verify, const struct pst_part_map *part
 {
     const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
                                       "catalogue entry"};
-    pst_findings_add_damage(&verify->findings, part->file.text, header->file_offset, &damage,
-                            error);
+    pst_findings_add_damage(&verify->findings, &part->file, header->file_offset, &damage, error);
 }
 
 /* A chunk whose checksums are right: what it says must make sense too. */
@@ -74,9 +73,9 @@ static int check_chunk(void *context, uint32_t worker, const struct pst_part_map
     return 0;
 }
 
-static int look_through_parts(struct verify *verify)
+static int look_through_parts(struct verify *verify, struct pst_part_set *set)
 {
-    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)verify->set.chunk_bytes;
+    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)set->chunk_bytes;
     void *buffer = aligned_alloc(PST_BLOCK_BYTES, bytes);
     if (buffer == NULL)
         return -ENOMEM;
@@ -84,9 +83,9 @@ static int look_through_parts(struct verify *verify)
     int error = pst_reader_open(&reader, 1);
     if (error)
         goto err_after_alloc;
-    for (uint32_t i = 0; !error && i < verify->set.count; i++) {
-        error = pst_part_map_fill(&verify->set.parts[i], &reader, verify->from_fd, buffer,
-                                  &verify->findings, &verify->checked_bytes);
+    for (uint32_t i = 0; !error && i < set->count; i++) {
+        error = pst_part_map_fill(&set->parts[i], &reader, buffer, &verify->findings,
+                                  &verify->checked_bytes);
         if (!error && pst_crew_is_cancelled(&verify->options->crew))
             error = -ECANCELED;
         verify->result->files++;
@@ -97,20 +96,28 @@ err_after_alloc:
     return error;
 }
 
-static int scan_parts(struct verify *verify)
+/* Of a copy all has been checked by now: what a chunk says, its original says too. */
+static int check_copy(void *context, uint32_t worker, const struct pst_part_map *part,
+                      const void *buffer)
+{
+    (void)context, (void)worker, (void)part, (void)buffer;
+    return 0;
+}
+
+static int scan_parts(struct verify *verify, const struct pst_part_set *set)
 {
     verify->scan = (struct pst_scan){
         .crew = &verify->options->crew,
-        .set = &verify->set,
-        .from_fd = verify->from_fd,
+        .set = set,
         .types = 1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE,
-        .chunk = check_chunk,
+        .chunk = set == &verify->copies ? check_copy : check_chunk,
         .findings = &verify->findings,
         .tick = tell_progress,
         .context = verify,
     };
     const int error = pst_scan_run(&verify->scan);
-    verify->result->chunks = atomic_load(&verify->scan.chunks_done);
+    verify->result->chunks += atomic_load(&verify->scan.chunks_done);
+    verify->checked_bytes += atomic_exchange(&verify->scan.bytes_done, 0);
     return error;
 }
 
@@ -121,14 +128,12 @@ static int check_rows(struct verify *verify)
     int error = pst_objects_sort(&verify->rows, &clash);
     if (clash) {
         const struct pst_damage damage = {.what = "catalogue: two objects of one path"};
-        pst_findings_add_damage(&verify->findings, verify->set.parts[0].file.text, 0, &damage,
-                                error);
+        pst_findings_add_damage(&verify->findings, &verify->set.parts[0].file, 0, &damage, error);
         return 0;
     }
     if (error || verify->rows.count == 0)
         return error;
-    return pst_verify_rows(&verify->options->crew, &verify->set, verify->from_fd, &verify->rows,
-                           &verify->findings);
+    return pst_verify_rows(&verify->options->crew, &verify->set, &verify->rows, &verify->findings);
 }
 
 static int scan_all(struct verify *verify)
@@ -136,7 +141,9 @@ static int scan_all(struct verify *verify)
     int error = pst_objects_init(&verify->rows);
     if (error)
         return error;
-    error = scan_parts(verify);
+    error = scan_parts(verify, &verify->set);
+    if (!error && verify->copies.count > 0)
+        error = scan_parts(verify, &verify->copies);
     if (!error && verify->findings.damages == 0)
         error = check_rows(verify);
     pst_objects_release(&verify->rows);
@@ -167,9 +174,11 @@ static bool manifest_is_known(const struct verify *verify, const char *name)
     return false;
 }
 
-static void warn_of(struct verify *verify, const char *file)
+static void warn_of(struct verify *verify, uint32_t directory, const char *file)
 {
+    const struct pst_directories *directories = verify->backup.directories;
     const struct pst_finding finding = {
+        .directory = directories->count > 1 ? directories->paths[directory] : NULL,
         .file = file,
         .what = "does not belong to the backup",
         .warning = true,
@@ -179,9 +188,10 @@ static void warn_of(struct verify *verify, const char *file)
 
 /* Warns of what lies in a directory of the backup and is named nowhere; a directory of parts is
  * looked into. path: relative to the directory of backups. */
-static int find_strangers(struct verify *verify, const char *path, bool is_top)
+static int find_strangers(struct verify *verify, uint32_t directory, const char *path, bool is_top)
 {
-    const int fd = openat(verify->from_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int from_fd = verify->backup.directories->fds[directory];
+    const int fd = openat(from_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (dir == NULL) {
         const int error = -errno;
@@ -199,9 +209,9 @@ static int find_strangers(struct verify *verify, const char *path, bool is_top)
             (is_top && manifest_is_known(verify, name)))
             continue;
         if (!part_is_known(&verify->set, file))
-            warn_of(verify, file);
+            warn_of(verify, directory, file);
         else if (is_top)
-            error = find_strangers(verify, file, false);
+            error = find_strangers(verify, directory, file, false);
     }
     if (!error && entry == NULL)
         error = -errno;
@@ -218,21 +228,35 @@ static bool manifests_are_whole(const struct verify *verify)
     return true;
 }
 
+static int find_all_strangers(struct verify *verify)
+{
+    const struct pst_backup *backup = &verify->backup;
+    int error = 0;
+    for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = pst_backup_next_in(backup, i + 1)) {
+        error = find_strangers(verify, i, pst_name_backup(backup->number).text, true);
+        /* a directory of parts that is missing, or none, is found when the part is opened */
+        if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
+            error = 0;
+    }
+    return error;
+}
+
 static int verify_parts(struct verify *verify)
 {
-    int error = pst_part_set_make(&verify->backup, &verify->set);
+    int error = pst_part_set_make(&verify->backup, &verify->set, &verify->copies);
     if (error)
         return error;
     if (manifests_are_whole(verify))
-        error = find_strangers(verify, pst_name_backup(verify->backup.number).text, true);
-    /* a directory of parts that is missing, or none, is found when the part is opened */
-    if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
-        error = 0;
+        error = find_all_strangers(verify);
     if (!error)
-        error = look_through_parts(verify);
+        error = look_through_parts(verify, &verify->set);
+    if (!error)
+        error = look_through_parts(verify, &verify->copies);
     if (!error)
         error = scan_all(verify);
     pst_part_set_free(&verify->set);
+    pst_part_set_free(&verify->copies);
     return error;
 }
 
@@ -245,8 +269,8 @@ static int outcome(const struct verify *verify)
 
 static int verify_backup(struct verify *verify)
 {
-    int error = pst_backup_load(verify->from_fd, &verify->backup, &verify->findings,
-                                &verify->result->files, &verify->checked_bytes);
+    int error = pst_backup_load(&verify->backup, &verify->findings, &verify->result->files,
+                                &verify->checked_bytes);
     if (error)
         return error;
     if (verify->backup.has_cluster)
@@ -255,29 +279,24 @@ static int verify_backup(struct verify *verify)
     return error ? error : outcome(verify);
 }
 
-int pst_verify(const char *from, uint32_t number, const struct pst_verify_options *options,
+int pst_verify(const struct pst_backup *backup, const struct pst_verify_options *options,
                struct pst_verify_result *result)
 {
     *result = (struct pst_verify_result){0};
-    const int from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (from_fd < 0)
-        return -errno;
     struct verify *verify = calloc(1, sizeof(*verify));
-    if (verify == NULL) {
-        close(from_fd);
+    if (verify == NULL)
         return -ENOMEM;
-    }
     verify->options = options;
     verify->result = result;
-    verify->from_fd = from_fd;
-    verify->backup.number = number;
+    verify->backup.number = backup->number;
+    verify->backup.directories = backup->directories;
+    verify->backup.found_in = backup->found_in;
     pst_findings_init(&verify->findings, options->found, options->context);
     const int error = verify_backup(verify);
-    result->bytes = verify->checked_bytes + atomic_load(&verify->scan.bytes_done);
+    result->bytes = verify->checked_bytes;
     result->objects = atomic_load(&verify->objects);
     result->damages = verify->findings.damages;
     result->warnings = verify->findings.warnings;
     free(verify);
-    close(from_fd);
     return error;
 }

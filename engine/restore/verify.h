@@ -45,11 +45,13 @@ struct pst_verify_result {
     uint64_t warnings;
 };
 
-/* Verifies backup `number` in the directory `from`. 0: whole; -PST_E_CORRUPT: damaged, every damage
- * was told to found(); -PST_E_INCOMPLETE: no cluster manifest; -PST_E_NO_BACKUP; -PST_E_NEWER: all
- * that is wrong with it is that it is newer; -ECANCELED; or -errno where verifying itself failed
- * (no io_uring, no memory). *result is set in every case. */
-int pst_verify(const char *from, uint32_t number, const struct pst_verify_options *options,
+struct pst_backup;
+
+/* Verifies a backup of a list (catalog.h), all copies of its files. 0: whole; -PST_E_CORRUPT:
+ * damaged, every damage was told to found(); -PST_E_INCOMPLETE: no cluster manifest;
+ * -PST_E_NO_BACKUP; -PST_E_NEWER: all that is wrong with it is that it is newer; -ECANCELED; or
+ * -errno where verifying itself failed (no io_uring, no memory). *result is set in every case. */
+int pst_verify(const struct pst_backup *backup, const struct pst_verify_options *options,
                struct pst_verify_result *result) PST_MUST_USE;
 
 #endif

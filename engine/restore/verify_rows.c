@@ -7,7 +7,6 @@
 struct check {
     const struct pst_crew *crew;
     const struct pst_part_set *set;
-    int from_fd;
     const struct pst_objects *objects;
     struct pst_findings *findings;
     struct pst_tables tables;
@@ -29,7 +28,7 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
         .bytes = sizeof(header->pieces),
         .what = "piece of rows that are not so many",
     };
-    pst_findings_add_damage(check->findings, part->file.text, header->file_offset, &damage, error);
+    pst_findings_add_damage(check->findings, &part->file, header->file_offset, &damage, error);
     return 0;
 }
 
@@ -41,7 +40,7 @@ static void tell(struct check *check, const struct pst_object_record *record, co
     const size_t first = pst_row_map_find(&check->map, record->node, pst_object_of(record).id);
     const struct pst_row_chunk *chunk =
         first < check->map.pieces_count ? &check->map.chunks[check->map.pieces[first].chunk] : NULL;
-    pst_findings_add_damage(check->findings, check->set->parts[chunk ? chunk->part : 0].file.text,
+    pst_findings_add_damage(check->findings, &check->set->parts[chunk ? chunk->part : 0].file,
                             chunk ? chunk->file_offset : 0, &damage, error);
 }
 
@@ -67,7 +66,6 @@ static int check_shares(void *context, uint32_t worker)
         .crew = check->crew,
         .set = check->set,
         .map = &check->map,
-        .from_fd = check->from_fd,
         .findings = check->findings,
     };
     int error = pst_row_reading_open(&reading);
@@ -88,7 +86,6 @@ static int map_rows(struct check *check)
     struct pst_scan scan = {
         .crew = check->crew,
         .set = check->set,
-        .from_fd = check->from_fd,
         .types = 1u << PST_CHUNK_DATA,
         .headers_only = true,
         .chunk = take_header,
@@ -100,11 +97,10 @@ static int map_rows(struct check *check)
     return error;
 }
 
-int pst_verify_rows(const struct pst_crew *crew, const struct pst_part_set *set, int from_fd,
+int pst_verify_rows(const struct pst_crew *crew, const struct pst_part_set *set,
                     const struct pst_objects *objects, struct pst_findings *findings)
 {
-    struct check check = {
-        .crew = crew, .set = set, .from_fd = from_fd, .objects = objects, .findings = findings};
+    struct check check = {.crew = crew, .set = set, .objects = objects, .findings = findings};
     const struct pst_object_record *clash;
     int error = pst_tables_make(objects, &check.tables, &clash);
     pst_row_map_init(&check.map);

@@ -10,7 +10,7 @@
 
 /* objects: at least all ROWS and DATABASE objects, sorted. What is wrong goes to findings. Reads
  * the rows once more, in their order. -ECANCELED, or what else kept it from checking. */
-int pst_verify_rows(const struct pst_crew *crew, const struct pst_part_set *set, int from_fd,
+int pst_verify_rows(const struct pst_crew *crew, const struct pst_part_set *set,
                     const struct pst_objects *objects, struct pst_findings *findings) PST_MUST_USE;
 
 #endif

@@ -164,7 +164,7 @@ no_backup_directory() {
         expect_exit 10 "$penstock" $command --from "$disk/other"
         # shellcheck disable=SC2086
         expect_exit 1 "$penstock" $command --from "$disk/nowhere"
-        expect_message "$disk/nowhere.*No such file or directory; name the directory that --to named"
+        expect_message "$disk/nowhere.*No such file or directory; name the directory that was backed up into"
         # shellcheck disable=SC2086
         expect_exit 1 "$penstock" $command --from /dev/null
         expect_message '/dev/null.*Not a directory'

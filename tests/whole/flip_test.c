@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/restore/verify.h"
+#include "engine/restore/catalog.h"
 #include "tests/unit/node/rig.h"
 
 #define PROCESSES 2u
@@ -24,6 +24,7 @@ struct seen {
 
 static struct {
     char backups[RIG_PATH_BYTES];
+    struct pst_backup_list list;
     char names[FILES_MAX][256]; /* below backups */
     uint32_t files;
     uint64_t flipped, missed, misnamed;
@@ -45,7 +46,7 @@ static int verify(struct seen *seen)
         .crew = {.workers = 1, .depth = PST_DEPTH_MIN}, .found = on_finding, .context = seen};
     struct pst_verify_result result;
     memset(seen, 0, sizeof(*seen));
-    return pst_verify(test.backups, 1, &options, &result);
+    return pst_verify(test.list.backups[0], &options, &result);
 }
 
 static void flip_byte(int fd, const char *name, uint64_t offset)
@@ -107,6 +108,9 @@ static void make_backup(const char *source)
     rig_open(&rig, test.backups, 2, specs, 1);
     CU_ASSERT_EQUAL_FATAL(rig_run(&rig), 0);
     rig_close(&rig);
+    const char *from = test.backups;
+    char message[PST_MESSAGE_BYTES];
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(&from, 1, &test.list, message), 0);
 }
 
 static void flip_share(uint64_t from)
@@ -126,6 +130,7 @@ static void flip_share(uint64_t from)
     CU_ASSERT_EQUAL(test.missed, 0);
     CU_ASSERT_EQUAL(test.misnamed, 0);
     remove_tree(source);
+    pst_backup_list_release(&test.list);
     remove_tree(test.backups);
 }
 

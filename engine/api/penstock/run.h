@@ -145,6 +145,7 @@ struct pst_finding {
     int error;        /* -PST_E_CORRUPT, …, or -errno where the file could not be read */
     const char *what; /* which part of the file, or what is wrong with it */
     bool warning;     /* no damage itself: a strange file, or what damage kept from being checked */
+    const char *directory; /* where there are several: which one the file is in; NULL: in none */
 };
 
 /* "FILE: offset 4096: damaged: … (payload)" in text, PST_MESSAGE_BYTES long; returns it. */
@@ -158,6 +159,10 @@ struct pst_verify_job {
     struct pst_run run;
     /* Called for each finding, from any thread, one at a time. May be NULL. */
     void (*on_finding)(void *context, const struct pst_finding *finding);
+    /* Of nodes that wrote the same backups into directories of their own: one backup is what all
+     * of them hold under one uid. */
+    const char *const *more_directories;
+    uint32_t more_directories_count;
 };
 
 static inline void pst_verify_job_init(struct pst_verify_job *job)
@@ -208,6 +213,8 @@ struct pst_restore_job {
     pst_table_sink_open *open_sink;
     void *sink_context;
     uint64_t lmdb_map_bytes; /* of new environments; 0: as it was. It grows where it must */
+    const char *const *more_directories; /* as for verify */
+    uint32_t more_directories_count;
 };
 
 static inline void pst_restore_job_init(struct pst_restore_job *job)
@@ -248,14 +255,14 @@ enum pst_backup_state {
     PST_BACKUP_IN_DOUBT,   /* prepared here; whether it exists, its other nodes know */
 };
 
-/* What is told of a backup; behind reason, zeros where its cluster manifest cannot be read. */
+/* What is told of a backup; behind uid, zeros where its cluster manifest cannot be read. */
 struct pst_backup_entry {
     uint32_t struct_bytes; /* of the library's */
     uint32_t number;
     enum pst_backup_state state;
     int error;          /* 0 if complete, else -PST_E_… or -errno */
     const char *reason; /* why it is not complete, "" if it is; for the call */
-    uint8_t uid[16];
+    uint8_t uid[16];    /* zeros where it is not known */
     uint64_t start_gci;
     uint64_t started_unix_ns; /* since 1970 */
     uint64_t finished_unix_ns;
@@ -265,9 +272,9 @@ struct pst_backup_entry {
     uint64_t unreadable;
 };
 
-/* Calls each() for every backup in the directory, ascending by number. 0, -errno where the
- * directory cannot be read, or the first value other than 0 that each() returned. */
-PST_MUST_USE int pst_list_backups(const char *directory,
+/* Calls each() for every backup in the directories taken together, ascending by number. 0, -errno
+ * where one cannot be read, or the first value other than 0 that each() returned. */
+PST_MUST_USE int pst_list_backups(const char *const *directories, uint32_t directories_count,
                                   int (*each)(void *context, const struct pst_backup_entry *entry),
                                   void *context);
 

@@ -45,16 +45,8 @@ kill_node() { # ID
     wait "${process[$1]}" 2>/dev/null || true
 }
 
-# What every node has of a backup, in one directory.
-collect() { # NUMBER
-    rm -rf "$disk/all"
-    mkdir "$disk/all"
-    cp -r "$disk/to1/BACKUP-$1" "$disk/to2/BACKUP-$1" "$disk/all/"
-}
-
-number_of_last() {
-    jq -r 'select(.message_type == "summary").number' "$memory/out"
-}
+# What both nodes have together.
+all=(--from "$disk/to1" --from "$disk/to2")
 
 # Nothing but complete backups in either directory.
 expect_nothing_left() {
@@ -69,8 +61,7 @@ expect_nothing_left() {
 
 complete_next() { # NODE
     expect_exit 0 backup "$1" --json
-    collect "$(number_of_last)"
-    expect_exit 0 "$penstock" verify --from "$disk/all"
+    expect_exit 0 "$penstock" verify "${all[@]}" "$(jq -r 'select(.message_type == "summary").number' "$memory/out")"
 }
 
 make_sources() {
@@ -109,11 +100,11 @@ both_nodes_as_one() {
     local node
     for node in 1 2; do # the second time the request is passed on to the master
         complete_next "$node"
-        expect_exit 0 "$penstock" show --from "$disk/all" --json
+        expect_exit 0 "$penstock" show "${all[@]}" --json
         expect_json '[.[0].node_manifests[].node] == [1, 2]'
     done
     kill -KILL "${writers[3]}"
-    expect_exit 0 "$penstock" restore --from "$disk/all" --target "$disk/restored"
+    expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/restored"
     for node in 1 2; do
         compare_trees "$disk/tree$node" "$disk/restored/$node/tree$node"
         "$writer" check "$disk/restored/$node/env$node" >"$memory/out" 2>"$memory/err" ||

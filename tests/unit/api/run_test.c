@@ -100,6 +100,11 @@ static int note_entry(void *context, const struct pst_backup_entry *entry)
     return 0;
 }
 
+static int list_in(const char *directory, struct listed *listed)
+{
+    return pst_list_backups(&directory, 1, note_entry, listed);
+}
+
 static void two_backups_one_after_the_other(void)
 {
     char to[PATH_BYTES], target[PATH_BYTES], file[PATH_BYTES];
@@ -121,7 +126,7 @@ static void two_backups_one_after_the_other(void)
     memory.bytes[5] ^= 1;
     CU_ASSERT_TRUE(memory_is_in(&memory, file));
     struct listed listed = {0};
-    CU_ASSERT_EQUAL(pst_list_backups(to, note_entry, &listed), 0);
+    CU_ASSERT_EQUAL(list_in(to, &listed), 0);
     CU_ASSERT_EQUAL(listed.count, 2);
     CU_ASSERT_EQUAL(listed.last.state, PST_BACKUP_COMPLETE);
     CU_ASSERT_EQUAL(listed.last.source_bytes, MEMORY_BYTES);
@@ -388,7 +393,7 @@ static void progress_is_told_on_the_callers_thread_and_may_cancel(void)
     CU_ASSERT_TRUE(told.count > 0);
     CU_ASSERT_EQUAL(told.elsewhere, 0);
     CU_ASSERT_EQUAL(told.takers, threads_that_take_signals());
-    CU_ASSERT_EQUAL(pst_list_backups(to, note_entry, &listed), -ENOENT); /* made for it alone */
+    CU_ASSERT_EQUAL(list_in(to, &listed), -ENOENT); /* made for it alone */
     close(told.cancel_fd);
 }
 

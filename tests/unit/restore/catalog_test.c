@@ -33,7 +33,7 @@ static void damage(const char *name, off_t offset)
 
 static void read_list(void)
 {
-    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(place.path, &list), 0);
+    list_backups(place.path, &list);
 }
 
 static void end(void)
@@ -207,8 +207,15 @@ static void a_renamed_backup_is_damaged(void)
 
 static void a_directory_that_cannot_be_read_is_an_error(void)
 {
-    CU_ASSERT_EQUAL(pst_backup_list_read("/nonexistent", &list), -ENOENT);
-    CU_ASSERT_EQUAL(pst_backup_list_read("/dev/null", &list), -ENOTDIR);
+    static const char *const paths[] = {"/", "/nonexistent", "/dev/null", NULL};
+    static const int errors[] = {0, -ENOENT, -ENOTDIR, -EINVAL};
+    char message[PST_MESSAGE_BYTES] = "";
+    for (uint32_t i = 1; i < 4; i++) {
+        const char *const two[] = {paths[0], paths[i]};
+        CU_ASSERT_EQUAL(pst_backup_list_read(two, 2, &list, message), errors[i]);
+        CU_ASSERT_PTR_NOT_NULL(strstr(message, paths[i] ? paths[i] : "NULL"));
+    }
+    CU_ASSERT_EQUAL(pst_backup_list_read(paths, 0, &list, message), -EINVAL);
 }
 
 int main(void)

@@ -118,7 +118,7 @@ static struct pst_part_identity identity_of(const struct made_backup *made, uint
         .part = (uint16_t)(part + 1),
         .parts = (uint16_t)made->parts,
     };
-    memset(identity.uid, (int)(0xB0 + made->number), sizeof(identity.uid));
+    memset(identity.uid, made->uid ? made->uid : (int)(0xB0 + made->number), sizeof(identity.uid));
     return identity;
 }
 
@@ -312,4 +312,27 @@ struct made_place place_below(const struct made_place *place, const char *name)
     assert(length > 0 && (size_t)length < sizeof(below.path));
     (void)length;
     return below;
+}
+
+void list_backups(const char *from, struct pst_backup_list *list)
+{
+    char message[PST_MESSAGE_BYTES];
+    const int error = pst_backup_list_read(&from, 1, list, message);
+    assert(!error);
+}
+
+int verify_backup(const char *from, const struct pst_verify_options *options,
+                  struct pst_verify_result *result)
+{
+    const struct pst_backup *backup;
+    struct pst_backup_list list;
+    char message[PST_MESSAGE_BYTES];
+    int error = pst_backup_list_read(&from, 1, &list, message);
+    if (error)
+        return error;
+    error = pst_backup_find(&list, "1", PST_PICK_DECIDED, &backup, message);
+    if (!error)
+        error = pst_verify(backup, options, result);
+    pst_backup_list_release(&list);
+    return error;
 }

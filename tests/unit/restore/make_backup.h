@@ -5,6 +5,7 @@
 #include "engine/format/manifest.h"
 #include "engine/format/object.h"
 #include "engine/format/part.h"
+#include "engine/restore/catalog.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@ struct made_data {
 
 struct made_backup {
     uint32_t number;
+    uint8_t uid; /* of the bytes of the uid; 0: 0xB0 + number */
     uint32_t parts;
     uint32_t sources;
     const struct pst_object *objects; /* entry in each part that has its data, else in part 0 */
@@ -33,6 +35,14 @@ struct made_backup {
     /* NULL, or the contents of each object, by its id */
     const uint8_t *const *contents;
 };
+
+/* Lists the backups of one directory; asserts that it can. The caller's: pst_backup_list_release.
+ */
+void list_backups(const char *from, struct pst_backup_list *list);
+
+/* Verifies backup 1 of one directory. */
+int verify_backup(const char *from, const struct pst_verify_options *options,
+                  struct pst_verify_result *result);
 
 uint8_t made_byte(uint64_t object, uint64_t offset);
 

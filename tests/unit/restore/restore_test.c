@@ -35,9 +35,9 @@ static int restore_as(uint32_t workers, bool force, const atomic_bool *cancel)
     struct pst_backup_list list;
     const struct pst_backup *backup;
     char message[PST_MESSAGE_BYTES];
-    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(place.path, &list), 0);
+    list_backups(place.path, &list);
     CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
-    const int error = pst_restore(place.path, backup, target.path, &options, &result);
+    const int error = pst_restore(backup, target.path, &options, &result);
     pst_backup_list_release(&list);
     return error;
 }

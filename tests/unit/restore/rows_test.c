@@ -197,9 +197,9 @@ static int restore(const struct pst_export *export, struct pst_restore_result *r
     const struct pst_backup *backup;
     char message[PST_MESSAGE_BYTES];
     story[0] = '\0';
-    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(place.path, &list), 0);
+    list_backups(place.path, &list);
     CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
-    const int error = pst_restore(place.path, backup, target.path, &options, result);
+    const int error = pst_restore(backup, target.path, &options, result);
     pst_backup_list_release(&list);
     return error;
 }
@@ -208,7 +208,7 @@ static int verify(void)
 {
     const struct pst_verify_options options = {.crew = {.workers = 2, .depth = 2}};
     struct pst_verify_result result;
-    return pst_verify(place.path, 1, &options, &result);
+    return verify_backup(place.path, &options, &result);
 }
 
 /* ---- tests ---- */

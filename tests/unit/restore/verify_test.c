@@ -60,7 +60,7 @@ static int verify_with(const char *from, uint32_t workers, struct seen *seen,
         .context = seen,
     };
     memset(seen, 0, sizeof(*seen));
-    return pst_verify(from, 1, &options, result);
+    return verify_backup(from, &options, result);
 }
 
 static struct made_place place;
@@ -371,7 +371,7 @@ static void cancel_stops_it(void)
     atomic_bool cancel;
     atomic_init(&cancel, true);
     const struct pst_verify_options options = {.crew = {.workers = 2, .cancel = &cancel}};
-    CU_ASSERT_EQUAL(pst_verify(place.path, 1, &options, &result), -ECANCELED);
+    CU_ASSERT_EQUAL(verify_backup(place.path, &options, &result), -ECANCELED);
     remove_place(&place);
 }
 
