@@ -17,7 +17,8 @@
  *
  * What a peer sends arrives whole, once and in order, or its link is reset: then the peer is
  * declared dead. A node declared dead is not heard again before it joins under a new incarnation;
- * it finds out by PST_FABRIC_EXPELLED, and pst_fabric_rejoin() lets it begin anew.
+ * it finds out by PST_FABRIC_EXPELLED, and pst_fabric_rejoin() lets it begin anew. A node that has
+ * failed, however it did, is let in again only after pst_fabric_readmit().
  */
 #ifndef PST_NET_FABRIC_H
 #define PST_NET_FABRIC_H
@@ -60,6 +61,7 @@ enum pst_fabric_failure {
     PST_FABRIC_DIED,      /* its process is gone */
     PST_FABRIC_SUSPECTED, /* no sign of life within failure_ns: stopped, starved, or hung */
     PST_FABRIC_DAMAGED,   /* its ring, or a message of its, is not what the fabric wrote */
+    PST_FABRIC_CUT_OFF,   /* by pst_fabric_cut_off() */
     PST_FABRIC_LOST,      /* it may be well: this node was expelled, and has lost everyone */
 };
 
@@ -113,6 +115,14 @@ PST_MUST_USE int pst_fabric_poll(struct pst_fabric *fabric, uint64_t now_ns,
  */
 PST_MUST_USE int pst_fabric_send(struct pst_fabric *fabric, uint32_t node,
                                  const struct pst_signal *signal);
+
+/* Declares a node dead that does what no sound one does: FAILED comes with the next round. Nothing
+ * if it has not joined. reason: for people on both sides. */
+void pst_fabric_cut_off(struct pst_fabric *fabric, uint32_t node, const char *reason);
+
+/* After FAILED, when nothing is left that is meant for the incarnation that failed: the node may
+ * join again. Until then it is turned away, and looked for no more. */
+void pst_fabric_readmit(struct pst_fabric *fabric, uint32_t node);
 
 /* How many signals to a node can be sent just now, at least; 0 if it has not joined. */
 uint32_t pst_fabric_room(struct pst_fabric *fabric, uint32_t node);

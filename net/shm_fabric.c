@@ -32,6 +32,8 @@ const char *pst_fabric_failure_text(enum pst_fabric_failure failure)
         return "suspected to be dead";
     case PST_FABRIC_DAMAGED:
         return "damaged";
+    case PST_FABRIC_CUT_OFF:
+        return "cut off";
     case PST_FABRIC_LOST:
         return "lost";
     }
@@ -278,6 +280,7 @@ static bool tell_failed(struct pst_fabric *fabric, struct shm_link *link,
     if (fabric->membership == SHM_MEMBER) /* else it is kept for EXPELLED */
         memcpy(fabric->reason, link->reason, sizeof(fabric->reason));
     event->reason = fabric->reason;
+    fabric->peers[link->node].is_kept_out = true;
     shm_link_free(fabric, link);
     return true;
 }
@@ -379,6 +382,19 @@ int pst_fabric_send(struct pst_fabric *fabric, uint32_t node, const struct pst_s
         counters->wakes_sent++;
     }
     return 0;
+}
+
+void pst_fabric_cut_off(struct pst_fabric *fabric, uint32_t node, const char *reason)
+{
+    struct shm_link *link = joined(fabric, node);
+    if (link)
+        shm_link_end(fabric, link, PST_FABRIC_CUT_OFF, reason);
+}
+
+void pst_fabric_readmit(struct pst_fabric *fabric, uint32_t node)
+{
+    assert(node >= 1 && node <= PST_NODES_MAX && node != fabric->hello.node.node);
+    fabric->peers[node].is_kept_out = false;
 }
 
 uint32_t pst_fabric_room(struct pst_fabric *fabric, uint32_t node)

@@ -46,6 +46,7 @@ struct shm_peer {
     struct shm_link *link;
     bool has_died;
     uint64_t dead_incarnation;
+    bool is_kept_out; /* from FAILED until it is readmitted */
     uint64_t next_try_ns;
     uint64_t backoff_ns;
     enum shm_refusal refused_us; /* the last time; said in the log once */

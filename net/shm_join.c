@@ -12,6 +12,9 @@
 #define HANDSHAKE_NS UINT64_C(2000000000)
 #define BACKOFF_NS_MAX UINT64_C(2000000000)
 
+/* Who is to come again later mostly may at once: no line about less than this. */
+#define LATER_LOG_NS UINT64_C(1000000000)
+
 /* One line a second about connections that are turned away is enough. */
 #define LOG_NS UINT64_C(1000000000)
 
@@ -99,7 +102,7 @@ static enum shm_refusal attach(struct pst_fabric *fabric, struct shm_link *link,
 static void say_refused(struct pst_fabric *fabric, int socket, enum shm_refusal refusal)
 {
     shm_send_notice(socket, SHM_REFUSE, refusal, shm_refusal_text(refusal));
-    if (refusal == SHM_REFUSE_BUSY)
+    if (refusal == SHM_REFUSE_BUSY || refusal == SHM_REFUSE_LATER)
         return;
     fabric->refusals++;
     if (fabric->now_ns < fabric->next_log_ns)
@@ -140,7 +143,8 @@ int shm_join_discover(struct pst_fabric *fabric)
     int error = shm_place_lower_nodes(&fabric->place, &nodes);
     for (uint32_t node = 1; !error && node < fabric->hello.node.node; node++) {
         struct shm_peer *peer = &fabric->peers[node];
-        if (pst_set_has(&nodes, node - 1) && !peer->link && fabric->now_ns >= peer->next_try_ns)
+        if (pst_set_has(&nodes, node - 1) && !peer->link && !peer->is_kept_out &&
+            fabric->now_ns >= peer->next_try_ns)
             connect_to(fabric, node);
     }
     return error;
@@ -179,7 +183,10 @@ void shm_join_refused(struct pst_fabric *fabric, struct shm_link *link,
         shm_expel(fabric, node, PST_FABRIC_SUSPECTED, shm_refusal_text(refusal));
         return;
     }
-    if (refusal != peer->refused_us && refusal != SHM_REFUSE_BUSY)
+    bool is_short = refusal == SHM_REFUSE_LATER && peer->backoff_ns < LATER_LOG_NS;
+    if (is_short || refusal == SHM_REFUSE_BUSY)
+        return;
+    if (refusal != peer->refused_us)
         pst_log(PST_LOG_WARNING, "node %u does not let node %u join: %s", node,
                 fabric->hello.node.node, shm_refusal_text(refusal));
     peer->refused_us = refusal;
@@ -196,6 +203,8 @@ static enum shm_refusal check_candidate(struct pst_fabric *fabric, const struct 
         return SHM_REFUSE_NODE;
     if (is_dead(fabric, &hello->node))
         return SHM_REFUSE_DEAD;
+    if (fabric->peers[hello->node.node].is_kept_out)
+        return SHM_REFUSE_LATER;
     struct shm_link *link = fabric->peers[hello->node.node].link;
     if (!link)
         return SHM_REFUSE_NONE;

@@ -96,7 +96,8 @@ void shm_expel(struct pst_fabric *fabric, uint32_t by, enum pst_fabric_failure f
 static void goodbye(struct pst_fabric *fabric, struct shm_link *link,
                     const struct shm_notice *notice)
 {
-    if (notice->code == PST_FABRIC_SUSPECTED || notice->code == PST_FABRIC_DAMAGED)
+    if (notice->code == PST_FABRIC_SUSPECTED || notice->code == PST_FABRIC_DAMAGED ||
+        notice->code == PST_FABRIC_CUT_OFF)
         shm_expel(fabric, link->node, (enum pst_fabric_failure)notice->code, notice->reason);
     else
         shm_link_end(fabric, link, PST_FABRIC_LEFT, notice->reason);

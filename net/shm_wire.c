@@ -138,6 +138,7 @@ const char *shm_refusal_text(enum shm_refusal refusal)
         [SHM_REFUSE_MEMORY] = "its ring is malformed, or only one of the two nodes uses --eal",
         [SHM_REFUSE_BUSY] = "its earlier connection has not ended yet",
         [SHM_REFUSE_DEAD] = "it was declared dead and must join under a new incarnation",
+        [SHM_REFUSE_LATER] = "not all threads have heard yet that it failed; come again",
     };
     return refusal < SHM_REFUSALS && texts[refusal] ? texts[refusal] : "unknown reason";
 }

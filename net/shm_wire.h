@@ -33,6 +33,7 @@ enum shm_refusal {
     SHM_REFUSE_MEMORY,   /* its ring's */
     SHM_REFUSE_BUSY,     /* come again: its earlier life is still being buried */
     SHM_REFUSE_DEAD,     /* this incarnation was declared dead */
+    SHM_REFUSE_LATER,    /* its earlier life is not forgotten everywhere: pst_fabric_readmit() */
     SHM_REFUSALS,
 };
 

@@ -29,8 +29,9 @@
  * under way. */
 #define PST_OUTBOX_SIGNALS 2048u
 
-/* Room that another node's signals must leave in a ring of this one. */
-#define PST_RING_RESERVE 256u
+/* Room that another node's signals, and reports, must leave in a ring of a cluster's node: for the
+ * orders and requests of its own, and for each other node's failure and joining once. */
+#define PST_RING_RESERVE 640u
 
 _Static_assert((PST_RING_SIGNALS & (PST_RING_SIGNALS - 1)) == 0,
                "rte_ring counts in powers of two");
@@ -38,7 +39,7 @@ _Static_assert(PST_FRAGMENTS_AHEAD + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGN
                "the ring to an LDM can never be full");
 _Static_assert(PST_FRAGMENTS_LISTED_MAX + PST_REQUESTS_UNANSWERED_MAX < PST_RING_SIGNALS,
                "the ring from a source can never be full");
-_Static_assert(2 * PST_REQUESTS_UNANSWERED_MAX <= PST_RING_RESERVE,
+_Static_assert(2 * PST_REQUESTS_UNANSWERED_MAX + 2 * PST_NODES_MAX <= PST_RING_RESERVE,
                "a node's own signals have room");
 _Static_assert(PST_CHUNK_BYTES_MIN % PST_BLOCK_BYTES == 0, "chunks are aligned");
 _Static_assert(PST_CHUNK_BYTES_DEFAULT >= PST_CHUNK_BYTES_MIN, "the default is legal");

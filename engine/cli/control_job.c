@@ -206,6 +206,8 @@ void control_on_signal(struct pst_control *control, const struct pst_signal *sig
 {
     if (signal->gsn == PST_NODE_JOINED_ORD || signal->gsn == PST_NODE_FAILED_ORD) {
         on_change(control, signal->gsn == PST_NODE_JOINED_ORD, &signal->payload.node_change);
+        if (signal->gsn == PST_NODE_FAILED_ORD)
+            pst_client_heard_failure(control->node, signal);
         return;
     }
     struct control_job *job = signal->backup != 0 ? find_job(control, signal->backup) : NULL;

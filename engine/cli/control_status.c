@@ -4,7 +4,15 @@
 #include "engine/cli/control_internal.h"
 #include "engine/format/digest.h"
 
-static json_t *nodes_json(const struct pst_control *control, uint64_t own_incarnation)
+static const char *state_of(const struct pst_control *control, const struct pst_node_status *status,
+                            uint32_t node)
+{
+    if (pst_set_has(&control->live, node - 1))
+        return "live";
+    return pst_set_has(&status->kept_out, node - 1) ? "kept out" : "missing";
+}
+
+static json_t *nodes_json(const struct pst_control *control, const struct pst_node_status *status)
 {
     json_t *nodes = json_array();
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
@@ -12,7 +20,7 @@ static json_t *nodes_json(const struct pst_control *control, uint64_t own_incarn
         bool live = pst_set_has(&control->live, node - 1);
         bool expected = pst_set_has(&control->config->cluster->expected, node - 1);
         const struct pst_node_change *change = &control->changes[node];
-        uint64_t incarnation = own ? own_incarnation : change->incarnation;
+        uint64_t incarnation = own ? status->incarnation : change->incarnation;
         uint32_t ldms = own ? control->config->plan->ldms : change->ldms;
         char text[17];
         if (!live && !expected && change->node == 0)
@@ -20,7 +28,7 @@ static json_t *nodes_json(const struct pst_control *control, uint64_t own_incarn
         snprintf(text, sizeof(text), "%016llx", (unsigned long long)incarnation);
         json_array_append_new(nodes,
                               json_pack("{s:I, s:s, s:s, s:I}", "node", (json_int_t)node, "state",
-                                        live ? "live" : "missing", "incarnation",
+                                        state_of(control, status, node), "incarnation",
                                         incarnation != 0 ? text : "", "ldms", (json_int_t)ldms));
     }
     return nodes;
@@ -89,8 +97,8 @@ void control_status(struct pst_control *control, uint32_t client)
                            "status", "cluster", control->config->cluster->name, "node",
                            (json_int_t)control->config->node, "master",
                            (json_int_t)control_master(control), "nodes",
-                           nodes_json(control, status.incarnation), "ldms", ldms_json(&status),
-                           "backups", jobs_json(control), "last_backup", last_json(&control->last),
-                           "signals", signals, "in_doubt", (json_int_t)status.in_doubt),
+                           nodes_json(control, &status), "ldms", ldms_json(&status), "backups",
+                           jobs_json(control), "last_backup", last_json(&control->last), "signals",
+                           signals, "in_doubt", (json_int_t)status.in_doubt),
                  false);
 }

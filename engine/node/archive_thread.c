@@ -28,7 +28,7 @@ void archive_answer(struct archive_thread *thread, const struct pst_signal *requ
 void archive_send(struct archive_thread *thread, const struct pst_signal *signal)
 {
     /* The hub always drains its ring, whoever is slow beyond it. */
-    while (pst_signal_ring_room(thread->worker->channel.to_hub) <= PST_REQUESTS_UNANSWERED_MAX)
+    while (pst_signal_ring_room(thread->worker->channel.to_hub) <= PST_RING_RESERVE)
         sched_yield();
     pst_channel_to_hub(&thread->worker->channel, signal);
 }
@@ -196,6 +196,7 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
         break;
     case PST_NODE_FAILED_ORD:
         archive_fetch_lose(thread, signal->payload.node_change.node);
+        pst_channel_heard_failure(&thread->worker->channel, signal);
         break;
     default:
         pst_log(PST_LOG_WARNING, "%s is not for the archive", pst_gsn_name(signal->gsn));

@@ -54,6 +54,16 @@ void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *si
     put(channel->to_hub, channel->hub_bell, signal);
 }
 
+void pst_channel_heard_failure(struct pst_channel *channel, const struct pst_signal *order)
+{
+    struct pst_signal report = *order;
+    assert(order->gsn == PST_NODE_FAILED_ORD);
+    report.gsn = PST_NODE_FAILED_REP;
+    report.sender_ref = order->receiver_ref;
+    report.receiver_ref = order->sender_ref;
+    pst_channel_to_hub(channel, &report);
+}
+
 static uint32_t get(struct pst_signal_ring *ring, struct pst_signal *signals)
 {
     int count = pst_signal_ring_get_burst(ring, signals, PST_CHANNEL_BURST);

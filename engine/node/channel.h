@@ -29,6 +29,10 @@ void pst_channel_close(struct pst_channel *channel);
 void pst_channel_to_peer(struct pst_channel *channel, const struct pst_signal *signal);
 void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *signal);
 
+/* The peer's thread, when it has dealt with a NODE_FAILED_ORD: what it sent to that node is ahead
+ * of this. order is answered. */
+void pst_channel_heard_failure(struct pst_channel *channel, const struct pst_signal *order);
+
 /* Up to PST_CHANNEL_BURST signals; asserts that the ring is sound: both ends are this process. */
 uint32_t pst_channel_from_peer(struct pst_channel *channel, struct pst_signal *signals);
 uint32_t pst_channel_from_hub(struct pst_channel *channel, struct pst_signal *signals);

@@ -24,6 +24,11 @@ uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals)
     return pst_channel_from_hub(&node->client, signals);
 }
 
+void pst_client_heard_failure(struct pst_node *node, const struct pst_signal *order)
+{
+    pst_channel_heard_failure(&node->client, order);
+}
+
 int pst_client_identify(struct pst_client_request *request)
 {
     if (getrandom(request->uid, sizeof(request->uid), 0) != (ssize_t)sizeof(request->uid) ||

@@ -16,6 +16,9 @@ PST_MUST_USE bool pst_client_may_sleep(struct pst_node *node);
 /* Awake, whether it slept or not: up to PST_CHANNEL_BURST signals. */
 uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals);
 
+/* To be called with each NODE_FAILED_ORD taken, when nothing more is asked of that node. */
+void pst_client_heard_failure(struct pst_node *node, const struct pst_signal *order);
+
 struct pst_client_request {
     uint32_t master_node;
     uint8_t uid[16];

@@ -7,6 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/node/node_internal.h"
 #include "engine/node/peers.h"
+#include "engine/node/unheard.h"
 #include "engine/protocol/outcome.h"
 #include "engine/protocol/proxy.h"
 
@@ -23,6 +24,7 @@ struct hub {
     struct pst_peers *peers;             /* NULL: a node alone */
     struct pst_outcome_machine *outcome; /* likewise: what is decided here, is known here */
     struct pst_actions outcome_actions;
+    struct pst_unheard unheard;
     uint64_t nodes_failed;
     uint64_t status_due_ns;
 };
@@ -135,6 +137,17 @@ static bool refuse_backup(struct hub *hub, const struct pst_signal *request)
     return true;
 }
 
+/* true: it was for the hub itself. */
+static bool take_report(struct hub *hub, const struct pst_signal *signal)
+{
+    if (signal->gsn != PST_NODE_FAILED_REP)
+        return false;
+    uint32_t node = signal->payload.node_change.node;
+    if (pst_unheard_remove(&hub->unheard, signal->sender_ref, node) && hub->peers)
+        pst_peers_readmit(hub->peers, node);
+    return true;
+}
+
 static void deliver(struct hub *hub, const struct pst_signal *signal)
 {
     struct pst_node *node = hub->node;
@@ -143,7 +156,7 @@ static void deliver(struct hub *hub, const struct pst_signal *signal)
         pst_peers_send(hub->peers, signal);
         return;
     }
-    if (may_be_dropped(node, signal) || refuse_backup(hub, signal))
+    if (may_be_dropped(node, signal) || refuse_backup(hub, signal) || take_report(hub, signal))
         return;
     if (signal->receiver_ref == hub->proxy->self_ref) {
         step_proxy(hub, &event);
@@ -173,11 +186,22 @@ static void on_peer_signal(void *context, const struct pst_signal *signal)
 {
     struct hub *hub = context;
     struct pst_channel *channel = channel_of(hub->node, signal->receiver_ref);
-    if (channel && pst_signal_ring_room(channel->to_peer) < PST_RING_RESERVE)
+    if (!channel || pst_signal_ring_room(channel->to_peer) >= PST_RING_RESERVE)
+        route(hub, signal);
+    else if (signal->gsn !=
+             PST_BACKUP_PROGRESS_REP) /* of an LDM 1 that hangs: a newer one follows */
         pst_peers_cut_off(hub->peers, pst_ref_node(signal->sender_ref),
                           "it sends more than can be asked for");
-    else
-        route(hub, signal);
+}
+
+static void tell(struct hub *hub, struct pst_channel *channel, pst_ref receiver_ref,
+                 struct pst_signal *order)
+{
+    uint32_t node = order->payload.node_change.node;
+    order->receiver_ref = receiver_ref;
+    if (order->gsn == PST_NODE_FAILED_ORD)
+        pst_unheard_add(&hub->unheard, receiver_ref, node, pst_monotonic_ns());
+    pst_channel_to_peer(channel, order);
 }
 
 static void on_peer_change(void *context, bool joined, const struct pst_node_change *change)
@@ -194,16 +218,18 @@ static void on_peer_change(void *context, bool joined, const struct pst_node_cha
         .sender_ref = hub->proxy->self_ref,
         .payload.node_change = *change,
     };
+    uint32_t self = node->config.node;
+    uint32_t ldms = joined ? 1 : node->config.plan->ldms;
     hub->nodes_failed += !joined;
     PST_FAULT_POINT("before", pst_gsn_name(order.gsn));
-    pst_channel_to_peer(&node->ldms[0].worker.channel, &order);
-    for (uint32_t i = 1; !joined && i < node->config.plan->ldms; i++)
-        pst_channel_to_peer(&node->ldms[i].worker.channel, &order);
+    for (uint32_t i = 0; i < ldms; i++)
+        tell(hub, &node->ldms[i].worker.channel, pst_ref_make(self, PST_BLOCK_BACKUP, i + 1),
+             &order);
     if (!joined)
-        pst_channel_to_peer(&node->archive.channel, &order);
+        tell(hub, &node->archive.channel, pst_ref_make(self, PST_BLOCK_ARCHIVE, 0), &order);
     step_proxy(hub, &event);
     step_outcome(hub, &event);
-    pst_channel_to_peer(&node->client, &order);
+    tell(hub, &node->client, pst_ref_make(self, PST_BLOCK_CLIENT, 0), &order);
     PST_FAULT_POINT("after", pst_gsn_name(order.gsn));
 }
 
@@ -253,6 +279,8 @@ static uint64_t deadline_ns(const struct hub *hub)
     uint64_t fabric_ns = pst_fabric_deadline_ns(pst_peers_fabric(hub->peers));
     if (outcome_ns < first_ns)
         first_ns = outcome_ns;
+    if (hub->unheard.say_at_ns < first_ns)
+        first_ns = hub->unheard.say_at_ns;
     return fabric_ns < first_ns ? fabric_ns : first_ns;
 }
 
@@ -300,6 +328,7 @@ static void show_status(struct hub *hub)
     node->status.signals_refused = pst_peers_refused(hub->peers);
     node->status.rings_full = counters.full;
     node->status.nodes_failed = hub->nodes_failed;
+    node->status.kept_out = hub->unheard.nodes;
     node->status.in_doubt = pst_outcome_in_doubt(hub->outcome);
     pthread_mutex_unlock(&node->status_lock);
 }
@@ -329,6 +358,7 @@ static void keep_time(struct hub *hub)
         step_proxy(hub, &event);
     if (hub->outcome && pst_monotonic_ns() >= pst_outcome_deadline_ns(hub->outcome))
         step_outcome(hub, &event);
+    pst_unheard_say(&hub->unheard, pst_monotonic_ns());
 }
 
 static void run(struct hub *hub)
@@ -372,6 +402,7 @@ static int open_hub(struct hub *hub)
                 pst_error_text(error));
         return error;
     }
+    pst_unheard_init(&hub->unheard);
     hub->proxy = calloc(1, sizeof(*hub->proxy));
     if (!hub->proxy)
         return -ENOMEM;

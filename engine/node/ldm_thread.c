@@ -93,6 +93,8 @@ static bool take_signals(struct ldm *ldm)
     for (uint32_t i = 0; i < count; i++) {
         struct pst_event event = event_of(&signals[i]);
         step(ldm, &event);
+        if (event.type == PST_EVENT_NODE_FAILED)
+            pst_channel_heard_failure(&ldm->thread->worker.channel, &signals[i]);
     }
     return count > 0;
 }
@@ -125,7 +127,8 @@ static bool take_results(struct ldm *ldm)
 /* A hub that does not get to run misses reports, never an answer. */
 static bool has_room_for_report(const struct ldm *ldm)
 {
-    return pst_signal_ring_room(ldm->thread->worker.channel.to_hub) > PST_REQUESTS_UNANSWERED_MAX;
+    uint32_t reserve = ldm->node->config.cluster ? PST_RING_RESERVE : PST_REQUESTS_UNANSWERED_MAX;
+    return pst_signal_ring_room(ldm->thread->worker.channel.to_hub) > reserve;
 }
 
 /* true: there was something to do, which may have begun a work. */

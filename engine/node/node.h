@@ -74,9 +74,10 @@ struct pst_node_status {
     uint64_t signals_refused; /* in another's name, malformed, or to nobody */
     uint64_t rings_full;      /* sends that had to wait */
     uint64_t nodes_failed;
-    uint32_t in_doubt; /* backups that wait for what other nodes know */
-    uint64_t backup;   /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
-    bool is_broken;    /* the fabric is, and the node is no use any more */
+    struct pst_set kept_out; /* by id - 1: until all threads have heard that it failed */
+    uint32_t in_doubt;       /* backups that wait for what other nodes know */
+    uint64_t backup; /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
+    bool is_broken;  /* the fabric is, and the node is no use any more */
     uint32_t ldms_count;
     struct pst_ldm_status ldms[PST_LDMS_MAX];
 };

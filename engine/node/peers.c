@@ -19,7 +19,7 @@ _Static_assert(ARCHIVE_FETCHES_MAX *(PST_BLOB_WINDOW + 1) + PST_DOUBTS_MAX + PST
 
 struct peer {
     bool is_joined;            /* the machines think so */
-    const char *cut_off;       /* why it is to be failed in the next round; NULL: it is not */
+    bool is_cut_off;           /* and will be told with the next round */
     struct pst_signal *outbox; /* PST_OUTBOX_SIGNALS, a ring; NULL: never needed */
     uint32_t outbox_first;
     uint32_t outbox_count;
@@ -32,7 +32,7 @@ struct pst_peers {
     struct pst_fabric *fabric;
     uint64_t refused;
     bool is_expelled;
-    struct pst_set busy; /* by id - 1: signals wait in the outbox, or it is cut off */
+    struct pst_set busy;                  /* by id - 1: signals wait in the outbox */
     struct peer peers[PST_NODES_MAX + 1]; /* by id */
 };
 
@@ -90,20 +90,25 @@ void pst_peers_close(struct pst_peers *peers)
 static void fail(struct pst_peers *peers, uint32_t node, const char *reason)
 {
     struct peer *peer = &peers->peers[node];
-    if (!peer->is_joined)
+    if (!peer->is_joined) { /* nobody was told of it */
+        pst_fabric_readmit(peers->fabric, node);
         return;
+    }
     pst_log(PST_LOG_WARNING, "node %u: gone: %s", node, reason);
     peer->is_joined = false;
-    peer->cut_off = NULL;
     empty_outbox(peer);
     peers->handlers.on_change(peers->handlers.context, false, &peer->change);
 }
 
 void pst_peers_cut_off(struct pst_peers *peers, uint32_t node, const char *reason)
 {
-    if (!peers->peers[node].cut_off)
-        peers->peers[node].cut_off = reason;
-    pst_set_add(&peers->busy, node - 1);
+    peers->peers[node].is_cut_off = true;
+    pst_fabric_cut_off(peers->fabric, node, reason);
+}
+
+void pst_peers_readmit(struct pst_peers *peers, uint32_t node)
+{
+    pst_fabric_readmit(peers->fabric, node);
 }
 
 static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
@@ -111,7 +116,7 @@ static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
     struct peer *peer = &peers->peers[event->node];
     uint32_t ldms;
     memcpy(&ldms, event->options, sizeof(ldms));
-    fail(peers, event->node, "it is back under another incarnation");
+    assert(!peer->is_joined);
     if (ldms < 1 || ldms > PST_LDMS_MAX) {
         pst_log(PST_LOG_ERROR, "node %u: not heard: it says that it has %u LDMs", event->node,
                 ldms);
@@ -121,7 +126,7 @@ static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
             ldms == 1 ? "" : "s");
     peer->change = (struct pst_node_change){
         .node = event->node, .ldms = ldms, .incarnation = event->incarnation};
-    peer->cut_off = NULL;
+    peer->is_cut_off = false;
     peer->is_joined = true;
     peers->handlers.on_change(peers->handlers.context, true, &peer->change);
 }
@@ -153,7 +158,7 @@ static bool is_sound(const struct pst_peers *peers, uint32_t from, const struct 
 
 static bool is_heard(const struct peer *peer)
 {
-    return peer->is_joined && !peer->cut_off;
+    return peer->is_joined && !peer->is_cut_off;
 }
 
 static void take_burst(struct pst_peers *peers, const struct pst_fabric_event *event)
@@ -236,9 +241,7 @@ static bool serve_busy(struct pst_peers *peers)
         if (!pst_set_has(&peers->busy, node - 1))
             continue;
         sent |= flush(peers, node);
-        if (peers->peers[node].cut_off)
-            fail(peers, node, peers->peers[node].cut_off);
-        if (peers->peers[node].outbox_count == 0 && !peers->peers[node].cut_off)
+        if (peers->peers[node].outbox_count == 0)
             pst_set_remove(&peers->busy, node - 1);
     }
     return sent;

@@ -2,8 +2,9 @@
  * The other nodes of the cluster, as the hub sees them: what comes from them and what goes to them.
  *
  * A signal that its ring has no room for waits here, in order, until there is; PST_OUTBOX_SIGNALS
- * at most for each node. A node that reads so little, or sends what no node sends, is cut off: for
- * this node it has failed, and it is not heard before it joins anew.
+ * at most for each node. A node that reads so little, or sends more than can be asked for, is cut
+ * off: it has failed for this node, is told so, and is not heard before it joins anew. A node that
+ * has failed, however it did, joins again only after pst_peers_readmit().
  *
  * The hub's thread alone.
  */
@@ -38,7 +39,11 @@ PST_MUST_USE int pst_peers_poll(struct pst_peers *peers);
 /* To a machine of another node. One that is not there gets nothing: its failure is told. */
 void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal);
 
-/* A node has done what a sound one does not: it fails with the next poll. reason: static. */
+/* No thread of this node has anything more for the incarnation that failed: the node may join. */
+void pst_peers_readmit(struct pst_peers *peers, uint32_t node);
+
+/* A node has done what a sound one does not: it is not heard any more, and fails with the next
+ * poll. */
 void pst_peers_cut_off(struct pst_peers *peers, uint32_t node, const char *reason);
 
 /* The nodes that live, this one included, by id - 1. */

@@ -197,7 +197,8 @@ static inline struct pst_set pst_set_first(uint32_t count)
     X(BLOB_REF, 96, pst_ref_payload)                                                               \
     X(BLOB_DATA_REP, 97, pst_blob_data)                                                            \
     X(NODE_JOINED_ORD, 98, pst_node_change)                                                        \
-    X(NODE_FAILED_ORD, 99, pst_node_change)
+    X(NODE_FAILED_ORD, 99, pst_node_change)                                                        \
+    X(NODE_FAILED_REP, 100, pst_node_change)
 
 enum pst_gsn {
 #define X(name, number, payload) PST_##name = number,
@@ -205,7 +206,7 @@ enum pst_gsn {
 #undef X
 };
 
-#define PST_GSN_MAX 99u
+#define PST_GSN_MAX 100u
 
 /* The answers to a REQ. */
 #define PST_CONF_OF(req) ((uint16_t)((req) + 1))

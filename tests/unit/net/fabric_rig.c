@@ -94,6 +94,8 @@ static void keep(struct rig_node *node, const struct pst_fabric_event *event)
     case PST_FABRIC_FAILED:
         node->failed[event->node]++;
         node->failure[event->node] = event->failure;
+        if (!node->mourns)
+            pst_fabric_readmit(node->fabric, event->node);
         break;
     case PST_FABRIC_EXPELLED:
         node->expelled++;

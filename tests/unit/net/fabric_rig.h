@@ -17,6 +17,7 @@ struct rig_node {
     enum pst_fabric_failure failure[PST_NODES_MAX + 1];
     uint64_t received[PST_NODES_MAX + 1];  /* signals */
     uint64_t misplaced[PST_NODES_MAX + 1]; /* not the next one of rig_signal() */
+    bool mourns;                           /* does not readmit who has failed */
     uint32_t expelled;
     uint32_t expelled_by;
     uint64_t incarnation; /* of whoever joined last */

@@ -2,6 +2,7 @@
  * happens when one goes. With processes of their own: shm_process_test.c. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -425,6 +426,63 @@ static void other_users_are_refused(void)
     close_nodes();
 }
 
+static void heartbeats(struct rig_node *node, uint32_t count)
+{
+    while (count > 0) {
+        uint64_t deadline_ns = pst_fabric_deadline_ns(node->fabric);
+        for (uint32_t i = 0; i < 2; i++)
+            rig_poll(&nodes[i]);
+        count -= pst_fabric_deadline_ns(node->fabric) != deadline_ns;
+        sched_yield();
+    }
+}
+
+static void who_has_failed_waits_to_be_readmitted(void)
+{
+    struct shm_hello hello = hello_make();
+    open_joined(2);
+    nodes[0].mourns = true;
+    rig_close(&nodes[1]);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].failed[2], 1));
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), -1), SHM_REFUSE_LATER);
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), -1), SHM_REFUSE_LATER);
+    pst_fabric_readmit(nodes[0].fabric, 2);
+    struct pst_shm_config config = rig_config(directory, 2, 1002, 0);
+    rig_open(&nodes[1], &config);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 2));
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].joined[1], 1));
+    /* Whoever connects does not until it may. */
+    nodes[1].mourns = true;
+    rig_close(&nodes[0]);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].failed[1], 1));
+    config = rig_config(directory, 1, 1003, 0);
+    rig_open(&nodes[0], &config);
+    heartbeats(&nodes[1], 4);
+    CU_ASSERT_EQUAL(nodes[0].joined[2], 0);
+    pst_fabric_readmit(nodes[1].fabric, 1);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 1));
+    close_nodes();
+}
+
+static void who_is_cut_off_begins_anew(void)
+{
+    open_joined(2);
+    pst_fabric_cut_off(nodes[0].fabric, 2, "it is a test");
+    struct pst_signal signal = rig_signal(0);
+    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), -ENOTCONN);
+    pst_fabric_cut_off(nodes[0].fabric, 2, "twice is as good as once");
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].failed[2], 1));
+    CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_CUT_OFF);
+    CU_ASSERT_FALSE(pst_fabric_failure_is_certain(nodes[0].failure[2]));
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].expelled, 1));
+    CU_ASSERT_EQUAL(nodes[1].expelled_by, 1);
+    CU_ASSERT_EQUAL(nodes[1].failed[1], 1);
+    CU_ASSERT_EQUAL(pst_fabric_rejoin(nodes[1].fabric, 1002), 0);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 2));
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].joined[1], 2));
+    close_nodes();
+}
+
 static CU_TestInfo tests[] = {
     {"nodes join and say who they are", nodes_join_and_say_who_they_are},
     {"signals arrive in order", signals_arrive_in_order},
@@ -433,6 +491,8 @@ static CU_TestInfo tests[] = {
     {"who leaves is heard to the end", who_leaves_is_heard_to_the_end},
     {"a new life joins again", a_new_life_joins_again},
     {"the dead are not heard again", the_dead_are_not_heard_again},
+    {"who has failed waits to be readmitted", who_has_failed_waits_to_be_readmitted},
+    {"who is cut off begins anew", who_is_cut_off_begins_anew},
     {"a node id runs only once", node_id_runs_only_once},
     {"open refuses what is not sound", open_refuses_what_is_not_sound},
     {"strange hellos are refused", strange_hellos_are_refused},

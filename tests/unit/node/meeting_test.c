@@ -1,0 +1,153 @@
+/*
+ * Two nodes meet again only when all threads have heard of the failure: what a thread that hangs
+ * sent, or is about to answer, is for the incarnation that failed, and must not reach the next one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/node/unheard.h"
+#include "tests/unit/node/peer.h"
+
+/* How long a node that must not join is given to do so. It shows the fault; it cannot find one
+ * where there is none. */
+#define WATCHED_NS UINT64_C(300000000)
+
+#define LDM_1 pst_ref_make(1, PST_BLOCK_BACKUP, 1)
+#define ARCHIVE pst_ref_make(1, PST_BLOCK_ARCHIVE, 0)
+
+static struct host host;
+static struct peer peer;
+
+static int begin(void)
+{
+    host_open(&host, 2, 0);
+    peer_open(&peer, &host, 1);
+    return peer_until(&peer, &peer.joined, 1) && peer_until(&peer, &host.joined, 1) ? 0 : -1;
+}
+
+static int end(void)
+{
+    peer_close(&peer);
+    host_close(&host);
+    return 0;
+}
+
+static bool hub_knows_failure(void)
+{
+    uint64_t until_ns = pst_monotonic_ns() + PEER_PATIENCE_NS;
+    while (host_status(&host).nodes_failed == 0 && pst_monotonic_ns() < until_ns)
+        peer_round(&peer);
+    return host_status(&host).nodes_failed == 1;
+}
+
+static void watch_outside(void)
+{
+    uint64_t until_ns = pst_monotonic_ns() + WATCHED_NS;
+    while (pst_monotonic_ns() < until_ns)
+        peer_round(&peer);
+    struct pst_node_status status = host_status(&host);
+    CU_ASSERT_EQUAL(peer.joined, 0);
+    CU_ASSERT_TRUE(pst_set_has(&status.kept_out, PEER_NODE - 1));
+}
+
+/* The new life is heard, and hears nothing of the old one's. */
+static void meet_again(void)
+{
+    CU_ASSERT_TRUE_FATAL(peer_until(&peer, &peer.joined, 1));
+    peer_ask(&peer, LDM_1, 2);
+    peer_ask(&peer, ARCHIVE, 3);
+    CU_ASSERT_PTR_NOT_NULL(peer_until_answer(&peer, 2));
+    CU_ASSERT_PTR_NOT_NULL(peer_until_answer(&peer, 3));
+    CU_ASSERT_EQUAL(peer.received, 2);
+    CU_ASSERT_EQUAL(peer_count(&peer, 1), 0);
+}
+
+/* The old life asks a thread that hangs, and dies; the answer comes when it goes on. */
+static void hanging(struct pst_channel *channel, pst_ref asked)
+{
+    stall(channel);
+    peer_ask(&peer, asked, 1);
+    peer_close(&peer);
+    CU_ASSERT_TRUE(hub_knows_failure());
+    peer_open(&peer, &host, 2);
+    watch_outside();
+    resume();
+    meet_again();
+    end();
+}
+
+static void ldm_1_hangs(void)
+{
+    CU_ASSERT_EQUAL_FATAL(begin(), 0);
+    hanging(&host.node->ldms[0].worker.channel, LDM_1);
+}
+
+static void ldm_2_hangs(void)
+{
+    CU_ASSERT_EQUAL_FATAL(begin(), 0);
+    hanging(&host.node->ldms[1].worker.channel, LDM_1);
+}
+
+static void archive_hangs(void)
+{
+    CU_ASSERT_EQUAL_FATAL(begin(), 0);
+    hanging(&host.node->archive.channel, ARCHIVE);
+}
+
+/* It has not heard, and asks who it takes for the master. */
+static void client_hangs(void)
+{
+    struct pst_client_request request = {.master_node = PEER_NODE, .uid = {1}};
+    CU_ASSERT_EQUAL_FATAL(begin(), 0);
+    host.is_deaf = true;
+    peer_close(&peer);
+    CU_ASSERT_TRUE(hub_knows_failure());
+    peer_open(&peer, &host, 2);
+    watch_outside();
+    pst_client_request_backup(host.node, &request);
+    host.is_deaf = false;
+    meet_again();
+    end();
+}
+
+/* Times are given: nothing waits here. */
+static void log_says_who_hangs(void)
+{
+    struct pst_unheard unheard;
+    pst_unheard_init(&unheard);
+    pst_log_set_level(PST_LOG_INFO);
+    begin_log_capture();
+    pst_unheard_add(&unheard, LDM_1, 7, 0);
+    pst_unheard_add(&unheard, ARCHIVE, 7, 0);
+    pst_unheard_add(&unheard, LDM_1, 8, 0);
+    pst_unheard_say(&unheard, unheard.say_at_ns - 1);
+    CU_ASSERT_FALSE(pst_unheard_remove(&unheard, LDM_1, 7));
+    CU_ASSERT_TRUE(pst_unheard_remove(&unheard, LDM_1, 8));
+    pst_unheard_say(&unheard, unheard.say_at_ns);
+    CU_ASSERT_EQUAL(unheard.say_at_ns, PST_DEADLINE_NONE);
+    CU_ASSERT_TRUE(pst_unheard_remove(&unheard, ARCHIVE, 7));
+    char *text = end_log_capture();
+    pst_log_set_level(PST_LOG_ERROR);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "node 7: kept out until the archive"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "node 7: may join again"));
+    CU_ASSERT_PTR_NULL(strstr(text, "node 8"));
+    free(text);
+}
+
+static CU_TestInfo tests[] = {
+    {"LDM 1 hangs", ldm_1_hangs},
+    {"LDM 2 hangs", ldm_2_hangs},
+    {"the archive hangs", archive_hangs},
+    {"the client hangs", client_hangs},
+    {"the log says who hangs", log_says_who_hangs},
+    CU_TEST_INFO_NULL,
+};
+
+int main(void)
+{
+    CU_SuiteInfo suites[] = {{"nodes meet again", NULL, NULL, NULL, NULL, tests},
+                             CU_SUITE_INFO_NULL};
+    return run_suites(suites);
+}
