@@ -139,6 +139,19 @@ static void fail_job(struct pst_control *control, struct control_job *job, uint3
                        place[0] ? ": " : "", pst_error_text((int)error));
 }
 
+/* It may have decided before it died; then the other nodes make the backup whole without it. */
+static void lose_job(struct pst_control *control, struct control_job *job)
+{
+    uint32_t client = job->client, node = job->request.master_node;
+    pst_log(PST_LOG_WARNING, "the master, node %u, has failed: a backup may have been made or not",
+            node);
+    end_job(control, job, PST_E_NODE_FAILED);
+    control_refuse(control, client, PST_E_NODE_FAILED,
+                   "the master, node %u, has failed; penstock list shows what became of the "
+                   "backup, when no node is in doubt of it",
+                   node);
+}
+
 static void on_confirmed(struct pst_control *control, struct control_job *job,
                          const struct pst_backup_conf *conf)
 {
@@ -197,8 +210,7 @@ static void on_change(struct pst_control *control, bool joined,
     for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
         struct control_job *job = &control->jobs[i];
         if (job->backup != 0 && job->request.master_node == change->node)
-            fail_job(control, job, PST_E_NODE_FAILED,
-                     pst_ref_make(change->node, PST_BLOCK_BACKUP, 1));
+            lose_job(control, job);
     }
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/format/names.h"
 #include "engine/node/node_internal.h"
@@ -362,9 +363,12 @@ static bool is_left_to_others(const struct pst_archive *archive)
 
 static int remove_name(const struct pst_archive *archive, int fd, const char *name, int flags)
 {
-    if (unlinkat(fd, name, flags) == 0 || errno == ENOENT || is_left_to_others(archive))
-        return 0;
-    return failed_inside(archive, name, "remove it by hand", -errno);
+    int error = PST_FAULT_ERROR("NAME_REMOVED");
+    if (error == 0 && unlinkat(fd, name, flags) < 0 && errno != ENOENT &&
+        !is_left_to_others(archive))
+        error = -errno;
+    PST_FAULT_POINT("after", "NAME_REMOVED");
+    return error < 0 ? failed_inside(archive, name, "remove it by hand", error) : 0;
 }
 
 static int remove_files(const struct pst_archive *archive, int fd)

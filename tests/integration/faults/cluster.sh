@@ -8,6 +8,7 @@ nodes_count=0
 shared=
 client=0
 counts=()
+client_options=
 told=    # by the last client: complete NUMBER, aborted, nothing
 
 # ---- nodes ----
@@ -17,7 +18,7 @@ start_node() { # ID
     [ "$1" -ne "$nodes_count" ] || sources+=("lmdb:$disk/env")
     mkdir -p "$memory/faults$1"
     PENSTOCK_FAULTS=$memory/faults$1 "$penstock" node --cluster "faults-$$" --id "$1" --nodes "1-$nodes_count" \
-        --socket "$memory/$1.socket" --fabric-dir "$memory/fabric" --failure 250ms --to "${shared:-$disk/to$1}" \
+        --socket "$memory/$1.socket" --fabric-dir "$memory/fabric" --failure 500ms --to "${shared:-$disk/to$1}" \
         --ldms "$ldms" --chunk 64K --depth 4 "${sources[@]/#/--source=}" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
@@ -36,7 +37,7 @@ fail_round() {
     local node
     for ((node = 1; node <= nodes_count; node++)); do
         tail -n 15 "$memory/node$node.log" | sed "s/^/  node $node: /" >&2
-        find "$disk/to$node" -name 'BACKUP-*' -printf '  %P\n' 2>/dev/null | sort >&2
+        find "${shared:-$disk/to$node}" -name 'BACKUP-*' -printf '  %P\n' | sort >&2
     done
     fail "$*"
 }
@@ -95,50 +96,72 @@ stop_cluster() {
 
 # ---- faults ----
 
-arm() { # NODE POINT ACTION
-    rm -f "$memory/faults$1/$2.hit"
-    echo "$3" >"$memory/faults$1/$2"
+# Which node a fault strikes at: the master is the lowest that lives. A client's fault is where the master is.
+node_of() { # VICTIM
+    case $1 in
+    master | client) echo 1 ;;
+    participant) echo "$nodes_count" ;;
+    *) fail "no such victim: $1" ;;
+    esac
 }
 
-disarm() { # NODE POINT
-    rm -f "$memory/faults$1/$2" "$memory/faults$1/$2.hit"
+arm() { # VICTIM POINT ACTION [COUNT [TARGET]]
+    local file
+    file=$memory/faults$(node_of "$1")/$2
+    rm -f "$file.hit"
+    echo "${*:3}" >"$file"
 }
 
-# start_client NODE [AT POINT ACTION]: armed for the client itself before it begins.
+disarm_all() {
+    rm -f "$memory"/faults*/*
+}
+
+# start_client NODE FAULT…: armed for the client itself before it begins.
 start_client() {
-    local at=${2:-} point=${3:-} action=${4:-}
+    local fault victim point action
     rm -f "$memory/out" "$memory/err"
     (
-        [ -z "$at" ] || arm "$at" "$point" "$action 1 $BASHPID"
-        exec "$penstock" backup --node "$memory/$1.socket" --json >"$memory/out" 2>"$memory/err"
+        for fault in "${@:2}"; do
+            read -r victim point action <<<"$fault"
+            [ "$victim" != client ] || arm "$victim" "$point" "$action" 1 "$BASHPID"
+        done
+        # shellcheck disable=SC2086 # several options, or none
+        exec "$penstock" backup --node "$memory/$1.socket" --json $client_options >"$memory/out" 2>"$memory/err"
     ) &
     client=$!
 }
 
-is_hit_or_over() { # NODE POINT
-    [ -e "$memory/faults$1/$2.hit" ] || ! kill -0 "$client" 2>/dev/null
+is_hit() { # NODE POINT
+    [ -e "$memory/faults$1/$2.hit" ]
 }
 
-wait_for_hit() { # NODE POINT
-    wait_until is_hit_or_over "$1" "$2"
-    [ -e "$memory/faults$1/$2.hit" ] || fail_round "$2 was not passed on node $1"
+# Or it will not be any more.
+is_hit_or_settled() { # NODE POINT
+    is_hit "$1" "$2" || { is_over && is_at_rest; }
+}
+
+is_over() {
+    ! kill -0 "$client" 2>/dev/null
 }
 
 # What was killed is started again after a while, what was stopped goes on.
-revive() { # VICTIM NODE ACTION
-    local pid=${process[$2]}
+revive() { # VICTIM ACTION
+    local pid node
+    node=$(node_of "$1")
+    pid=${process[$node]}
     [ "$1" != client ] || pid=$client
-    case $3 in
+    case $2 in
+    *guards) ;;
     kill*)
         status=0
         wait "$pid" 2>/dev/null || status=$?
-        [ "$1" = client ] || process[$2]=''
-        [ "$status" -eq 137 ] || fail_round "$1 was to be killed, and ends with $status"
+        [ "$1" != client ] || return 0 # it may have come to its end before
+        [ "$status" -eq 137 ] || fail_round "the $1 was to be killed, and ends with $status"
         sleep "0.$((RANDOM % 5))"
-        [ "$1" = client ] || start_node "$2"
+        start_node "$node"
         ;;
     stop*)
-        sleep "0.$((RANDOM % 8))"
+        sleep "$((RANDOM % 2)).$((RANDOM % 5))" # so that it counts as dead, or not
         kill -CONT "$pid"
         ;;
     esac
@@ -148,20 +171,16 @@ revive() { # VICTIM NODE ACTION
 wait_for_client() {
     wait_until is_over
     status=0
-    wait "$client" 2>/dev/null || status=$?
+    wait "$client" 2>/dev/null || status=$? # told again if it was waited for before
     case $status in
     0 | 3) told="complete $(jq -r 'select(.message_type == "summary").number' "$memory/out")" ;;
-    1 | 11)
+    1 | 11 | 130)
         told=aborted
         ! grep -q 'penstock list' "$memory/err" || told=nothing
         ;;
     137) told=nothing ;;
     *) fail_round "the client ends with $status" ;;
     esac
-}
-
-is_over() {
-    ! kill -0 "$client" 2>/dev/null
 }
 
 # ---- what must be so ----

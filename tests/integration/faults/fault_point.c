@@ -1,19 +1,25 @@
 /*
  * What a test build does at a step. The environment variable PENSTOCK_FAULTS names a directory; a
- * file "WHEN.STEP" in it, such as before.COMMIT_BACKUP_REQ, arms that point:
+ * file "WHEN.STEP" in it, such as before.COMMIT_BACKUP_REQ, arms that point. WHEN: before or after
+ * the hub passes the signal on, or when a thread is about to serve it:
  *
  *   ACTION [COUNT [TARGET]]
  *
- * kill    SIGKILL        stop    SIGSTOP       delay   sleeps TARGET ms
+ * kill    SIGKILL        stop    SIGSTOP       interrupt  SIGINT
+ * delay   sleeps for TARGET ms
+ * refuse  before a step that may fail: it fails, with EIO; a request, where it is served, is
+ * answered by a REF, and not heard
  *
  * COUNT: at which passing of the point, by default the first. TARGET: a process id, or "guards":
  * the children of this process; by default itself. What was hit is renamed to "WHEN.STEP.hit"
  * before it acts, and so acts once, whichever threads pass.
  */
 #include "engine/base/fault_point.h"
+#include "engine/node/channel.h"
 
 #include <assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -74,7 +80,8 @@ static void send_signal(int signal_number, const char *target)
         kill(target[0] ? atoi(target) : getpid(), signal_number);
 }
 
-static void act(const struct order *order)
+/* 0, or with what the step fails. */
+static int act(const struct order *order)
 {
     long ms = strtol(order->target, NULL, 10);
     struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -84,25 +91,61 @@ static void act(const struct order *order)
         send_signal(SIGSTOP, order->target);
     else if (strcmp(order->action, "delay") == 0)
         nanosleep(&pause, NULL);
+    else if (strcmp(order->action, "interrupt") == 0)
+        send_signal(SIGINT, order->target);
     else
-        assert(!"a known action");
+        assert(strcmp(order->action, "refuse") == 0);
+    return strcmp(order->action, "refuse") == 0 ? -EIO : 0;
 }
 
-void pst_fault_point(const char *when, const char *step)
+int pst_fault_point(const char *when, const char *step)
 {
     const char *directory = getenv("PENSTOCK_FAULTS");
     char path[PATH_MAX], hit[PATH_MAX];
     struct order order;
     if (!directory)
-        return;
+        return 0;
     snprintf(path, sizeof(path), "%s/%s.%s", directory, when, step);
     if (!read_order(path, &order))
-        return;
+        return 0;
     if (order.count > 1) {
         count_down(path, &order);
-        return;
+        return 0;
     }
     snprintf(hit, sizeof(hit), "%s/%s.%s.hit", directory, when, step);
-    if (rename(path, hit) == 0)
-        act(&order);
+    return rename(path, hit) == 0 ? act(&order) : 0;
+}
+
+static void answer_ref(struct pst_channel *channel, const struct pst_signal *request, int error)
+{
+    struct pst_signal ref = {
+        .gsn = PST_REF_OF(request->gsn),
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(PST_REF_OF(request->gsn)),
+        .sender_ref = request->receiver_ref,
+        .receiver_ref = request->sender_ref,
+        .backup = request->backup,
+        .sequence = request->sequence,
+    };
+    ref.payload.ref.master_ref = request->payload.order.master_ref;
+    ref.payload.ref.error = (uint32_t)-error;
+    ref.payload.ref.where = request->receiver_ref;
+    pst_channel_to_hub(channel, &ref);
+}
+
+uint32_t __real_pst_channel_from_hub(struct pst_channel *channel, struct pst_signal *signals);
+uint32_t __wrap_pst_channel_from_hub(struct pst_channel *channel, struct pst_signal *signals);
+
+/* By the linker's --wrap: all threads but the hub take their signals here. */
+uint32_t __wrap_pst_channel_from_hub(struct pst_channel *channel, struct pst_signal *signals)
+{
+    uint32_t taken = __real_pst_channel_from_hub(channel, signals), kept = 0;
+    for (uint32_t i = 0; i < taken; i++) {
+        int error = pst_fault_point("serve", pst_gsn_name(signals[i].gsn));
+        if (error < 0)
+            answer_ref(channel, &signals[i], error);
+        else
+            signals[kept++] = signals[i];
+    }
+    return kept;
 }

@@ -3,7 +3,10 @@
 # to what is backed up. After each round: the client was told the truth, all nodes have the same backups and
 # nothing else, writers go on, the next backup completes, and what is restored is exact.
 #
-#   faults_test.sh PENSTOCK_FAULTS FOLDER LMDB_WRITER
+#   faults_test.sh PENSTOCK_FAULTS FOLDER LMDB_WRITER                            the default suite's
+#   faults_test.sh PENSTOCK_FAULTS FOLDER LMDB_WRITER campaign SEED MORE         every point and victim, then MORE by chance
+#   faults_test.sh PENSTOCK_FAULTS FOLDER LMDB_WRITER pair SEED VICTIM POINT     one of these
+#   faults_test.sh PENSTOCK_FAULTS FOLDER LMDB_WRITER NODES own|shared FAULT…    one round
 set -euo pipefail
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 # shellcheck source=../lib.sh disable=SC2154
@@ -11,33 +14,57 @@ source "$here/../lib.sh"
 writer=${3:?}
 # shellcheck source=cluster.sh
 source "$here/cluster.sh"
+
+declare -A hits=()
+rounds=0
+client_at=
+missed=
+
+# shellcheck source=campaign.sh
+source "$here/campaign.sh"
 command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
 
-# Which node a fault strikes at: the master is the lowest that lives.
-node_of() { # VICTIM
-    case $1 in
-    master) echo 1 ;;
-    participant) echo "$nodes_count" ;;
-    esac
+# round FAULT…: one backup with faults in it, then one without. FAULT: "VICTIM POINT ACTION"; each is
+# waited for after the one before. A client's strikes when the master is at the point. $client_at: which
+# node the client asks; by default any. Again where a point was not passed: on a host with other work a node
+# may count as dead that only had to wait.
+round() {
+    local try
+    echo "round $((++rounds)): ${*/%/;} client at ${client_at:=$((RANDOM % nodes_count + 1))} $client_options"
+    for try in 1 2 3; do
+        one_backup "$@"
+        if [ -z "$missed" ]; then
+            client_at=
+            client_options=
+            return 0
+        fi
+        echo "  not passed: $missed (try $try)"
+    done
+    fail_round "$missed was never passed"
 }
 
-# round POINT VICTIM ACTION: one backup with a fault in it, and then one without.
-# VICTIM: master, participant: that node; client: its client, when the master is at POINT.
-round() {
-    local point=$1 victim=$2 action=$3 node client_node
-    echo "round: $point, $victim, $action"
-    node=$(node_of "${victim/client/master}")
-    client_node=$((RANDOM % nodes_count + 1))
-    if [ "$victim" = client ]; then
-        start_client "$client_node" "$node" "$point" "$action"
-    else
-        arm "$node" "$point" "$action"
-        start_client "$client_node"
-    fi
-    wait_for_hit "$node" "$point"
-    revive "$victim" "$node" "$action"
+# Sets $missed: the point that was not passed, or empty.
+one_backup() {
+    local fault victim point action
+    missed=
+    disarm_all
+    for fault; do
+        read -r victim point action <<<"$fault"
+        [ "$victim" = client ] || arm "$victim" "$point" "$action"
+    done
+    start_client "$client_at" "$@"
+    for fault; do
+        read -r victim point action <<<"$fault"
+        wait_until is_hit_or_settled "$(node_of "$victim")" "$point"
+        if ! is_hit "$(node_of "$victim")" "$point"; then
+            missed=$point
+            break
+        fi
+        revive "$victim" "$action"
+        hits[$point]=$((${hits[$point]:-0} + 1))
+    done
+    disarm_all
     wait_for_client
-    disarm "$node" "$point"
     expect_rest
     expect_next_backup
     expect_outcome
@@ -46,15 +73,32 @@ round() {
 }
 
 smoke() {
+    RANDOM=1
     start_cluster 2 own
-    round after.DEFINE_BACKUP_REQ master kill
-    round before.START_BACKUP_CONF participant kill
-    round after.SOURCE_FREEZE_CONF participant kill
-    round before.GCP_COMMIT_REQ master stop
-    round after.GCP_COMMIT_CONF participant kill
-    round before.BACKUP_FRAGMENT_CONF master kill
-    round after.BACKUP_FRAGMENT_REQ client kill
+    round 'master after.DEFINE_BACKUP_REQ kill'
+    round 'participant after.SOURCE_FREEZE_CONF kill'
+    round 'master before.GCP_COMMIT_REQ stop'
+    round 'participant before.BACKUP_FRAGMENT_CONF kill'
+    round 'client after.BACKUP_FRAGMENT_REQ kill'
+    round 'participant before.STOP_BACKUP_CONF kill' # prepared, and the master does not know
+    round 'master before.ARCHIVE_DECIDE_REQ kill'    # all prepared, not decided
+    round 'master before.COMMIT_BACKUP_REQ kill'     # decided, nobody told
+    round 'participant after.ARCHIVE_COMMIT_REQ kill'
     stop_cluster
 }
 
-smoke
+case ${4:-smoke} in
+smoke) smoke ;;
+campaign) campaign "$5" "$6" ;;
+pair)
+    RANDOM=$5
+    start_cluster_for "$6 $7"
+    round_at "$6" "$7"
+    stop_cluster
+    ;;
+*)
+    start_cluster "$4" "$5"
+    round "${@:6}"
+    stop_cluster
+    ;;
+esac
