@@ -1,11 +1,19 @@
-/* penstock status: what a node knows of itself and its cluster. */
+/* penstock status: what a node knows of itself and its cluster, once or again and again. */
+#include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/interrupt.h"
 #include "engine/cli/json.h"
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
+
+#define NS_PER_MS UINT64_C(1000000)
 
 static const struct pst_option options[] = {
     {.name = "node",
@@ -13,6 +21,16 @@ static const struct pst_option options[] = {
      .argument = "SOCKET",
      .required = true,
      .help = "control socket of a node"},
+    {.name = "watch",
+     .kind = PST_OPTION_SWITCH,
+     .help = "again and again, until Ctrl-C: the whole on a terminal, a line each time elsewhere"},
+    {.name = "interval",
+     .kind = PST_OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "1s",
+     .min = 100 * NS_PER_MS,
+     .max = 86400000 * NS_PER_MS,
+     .help = "between two looks of --watch"},
     PST_OPTION_JSON,
     {0},
 };
@@ -28,19 +46,31 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+static const char *size_of(const json_t *object, const char *key, char *text)
+{
+    return pst_value_size_text((uint64_t)number_of(object, key), text);
+}
+
 static void print_nodes(const json_t *status)
 {
     size_t index;
     json_t *node;
     json_int_t own = number_of(status, "node"), master = number_of(status, "master");
-    printf("cluster %s\n%5s %-8s %5s  %-16s\n", text_of(status, "cluster"), "node", "state", "LDMs",
-           "incarnation");
+    printf("cluster %s\n%5s %-8s %5s %11s %13s  %-16s\n", text_of(status, "cluster"), "node",
+           "state", "LDMs", "read", "rate", "incarnation");
     json_array_foreach(json_object_get(status, "nodes"), index, node)
     {
         json_int_t id = number_of(node, "node");
-        printf("%5lld %-8s %5lld  %-16s%s%s\n", (long long)id, text_of(node, "state"),
-               (long long)number_of(node, "ldms"), text_of(node, "incarnation"),
-               id == master ? "  master" : "", id == own ? "  asked" : "");
+        char bytes[PST_VALUE_TEXT_BYTES] = "", rate[PST_VALUE_TEXT_BYTES] = "";
+        bool is_known = json_object_get(node, "source_bytes") != NULL;
+        if (is_known) {
+            size_of(node, "source_bytes", bytes);
+            size_of(node, "bytes_per_second", rate);
+        }
+        printf("%5lld %-8s %5lld %11s %11s%s  %-16s%s%s\n", (long long)id, text_of(node, "state"),
+               (long long)number_of(node, "ldms"), bytes, rate, is_known ? "/s" : "  ",
+               text_of(node, "incarnation"), id == master ? "  master" : "",
+               id == own ? "  asked" : "");
     }
 }
 
@@ -48,12 +78,27 @@ static void print_ldms(const json_t *status)
 {
     size_t index;
     json_t *ldm;
-    char bytes[PST_VALUE_TEXT_BYTES];
-    printf("\n%5s %-10s %11s  %s\n", "LDM", "state", "read", "backup");
+    char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
+    printf("\n%5s %-10s %11s %13s  %s\n", "LDM", "state", "read", "rate", "backup");
     json_array_foreach(json_object_get(status, "ldms"), index, ldm)
-        printf("%5lld %-10s %11s  %s\n", (long long)number_of(ldm, "ldm"), text_of(ldm, "state"),
-               pst_value_size_text((uint64_t)number_of(ldm, "source_bytes"), bytes),
-               text_of(ldm, "backup"));
+        printf("%5lld %-10s %11s %11s/s  %s\n", (long long)number_of(ldm, "ldm"),
+               text_of(ldm, "state"), size_of(ldm, "source_bytes", bytes),
+               size_of(ldm, "bytes_per_second", rate), text_of(ldm, "backup"));
+}
+
+static void print_last(const json_t *last)
+{
+    char bytes[PST_VALUE_TEXT_BYTES], when[32];
+    time_t ended = (time_t)(number_of(last, "ended_unix_ns") / 1000000000);
+    struct tm utc;
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&ended, &utc));
+    printf("last: backup %lld, %s, %s read here in %.2f s, ended %s, uid %s\n",
+           (long long)number_of(last, "number"), text_of(last, "outcome"),
+           size_of(last, "source_bytes", bytes), (double)number_of(last, "elapsed_ns") / 1e9, when,
+           text_of(last, "uid"));
+    if (text_of(last, "error_name")[0] != '\0')
+        printf("      because of %s%s%s\n", text_of(last, "error_name"),
+               text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));
 }
 
 static void print_backups(const json_t *status)
@@ -61,52 +106,137 @@ static void print_backups(const json_t *status)
     size_t index;
     json_t *backup;
     char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
-    const json_t *last = json_object_get(status, "last_backup");
+    const json_t *request = json_object_get(status, "last_request");
     json_array_foreach(json_object_get(status, "backups"), index, backup)
-        printf("running: backup %lld, %s, %s/s, uid %s\n", (long long)number_of(backup, "number"),
-               pst_value_size_text((uint64_t)number_of(backup, "bytes_done"), bytes),
-               pst_value_size_text(
-                   (uint64_t)json_real_value(json_object_get(backup, "bytes_per_second")), rate),
-               text_of(backup, "uid"));
-    if (json_is_object(last) && text_of(last, "error_name")[0] == '\0')
-        printf("last: backup %lld, complete, %s, uid %s\n", (long long)number_of(last, "number"),
-               pst_value_size_text((uint64_t)number_of(last, "source_bytes"), bytes),
-               text_of(last, "uid"));
-    else if (json_is_object(last))
-        printf("last: none was made: %s\n", text_of(last, "error_name"));
+        printf("running: backup %lld, %s by all nodes, %s/s, uid %s\n",
+               (long long)number_of(backup, "number"), size_of(backup, "bytes_done", bytes),
+               size_of(backup, "bytes_per_second", rate), text_of(backup, "uid"));
+    if (json_is_object(json_object_get(status, "last_backup")))
+        print_last(json_object_get(status, "last_backup"));
+    else
+        printf("last: none since the node started\n");
+    if (text_of(request, "error_name")[0] != '\0')
+        printf("last request: no backup was made: %s\n", text_of(request, "error_name"));
 }
 
 static void print_signals(const json_t *status)
 {
+    char bytes[PST_VALUE_TEXT_BYTES];
     const json_t *signals = json_object_get(status, "signals");
     printf("signals to other nodes: %lld sent, %lld received, %lld refused, %lld waited for room; "
-           "%lld node failures\n",
+           "%lld wake-ups; %s of rings\n%lld node failures, %lld connections refused\n",
            (long long)number_of(signals, "sent"), (long long)number_of(signals, "received"),
            (long long)number_of(signals, "refused"), (long long)number_of(signals, "rings_full"),
-           (long long)number_of(signals, "nodes_failed"));
+           (long long)number_of(signals, "wakes_sent"), size_of(signals, "ring_bytes", bytes),
+           (long long)number_of(signals, "nodes_failed"),
+           (long long)number_of(signals, "connections_refused"));
     printf("in doubt: %lld\n", (long long)number_of(status, "in_doubt"));
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static void print_whole(const json_t *status)
 {
-    json_t *status;
-    enum pst_exit code = pst_ask_node(arguments, json_pack("{s:s}", "request", "status"), &status);
-    if (code != PST_EXIT_DONE)
-        return code;
+    print_nodes(status);
+    print_ldms(status);
+    printf("\n");
+    print_backups(status);
+    print_signals(status);
+}
+
+static uint64_t sum_of(const json_t *list, const char *key)
+{
+    size_t index;
+    json_t *entry;
+    uint64_t sum = 0;
+    json_array_foreach(list, index, entry) sum += (uint64_t)number_of(entry, key);
+    return sum;
+}
+
+static size_t live_nodes(const json_t *nodes)
+{
+    size_t index, live = 0;
+    json_t *node;
+    json_array_foreach(nodes, index, node) live += text_of(node, "state")[0] == 'l';
+    return live;
+}
+
+/* For a log: the node and its cluster in one line. */
+static void print_line(const json_t *status)
+{
+    char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES], when[32];
+    const json_t *nodes = json_object_get(status, "nodes"), *ldms = json_object_get(status, "ldms");
+    const json_t *last = json_object_get(status, "last_backup");
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    printf("%s node %lld: %zu of %zu nodes, master %lld, %s, ", when,
+           (long long)number_of(status, "node"), live_nodes(nodes), json_array_size(nodes),
+           (long long)number_of(status, "master"), text_of(json_array_get(ldms, 0), "state"));
+    printf("%s read, %s/s, %lld in doubt, last %s",
+           pst_value_size_text(sum_of(nodes, "source_bytes"), bytes),
+           pst_value_size_text(sum_of(nodes, "bytes_per_second"), rate),
+           (long long)number_of(status, "in_doubt"),
+           json_is_object(last) ? text_of(last, "outcome") : "none\n");
+    if (json_is_object(last))
+        printf(" %lld\n", (long long)number_of(last, "number"));
+}
+
+/* Takes the reference. */
+static enum pst_exit print(const struct pst_arguments *arguments, json_t *status)
+{
     int rc = 0;
+    bool watches = pst_argument_switch(arguments, "watch");
     if (pst_argument_json(arguments)) {
         rc = pst_json_print(stdout, json_incref(status));
+    } else if (!watches) {
+        print_whole(status);
+    } else if (isatty(STDOUT_FILENO)) {
+        printf("\033[H\033[2J"); /* to the corner, and nothing of the last one stays */
+        print_whole(status);
     } else {
-        print_nodes(status);
-        print_ldms(status);
-        printf("\n");
-        print_backups(status);
-        print_signals(status);
+        print_line(status);
     }
     json_decref(status);
     if (rc < 0 || fflush(stdout) != 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the status");
     return PST_EXIT_DONE;
+}
+
+static enum pst_exit show(const struct pst_arguments *arguments)
+{
+    json_t *status;
+    enum pst_exit code = pst_ask_node(arguments, json_pack("{s:s}", "request", "status"), &status);
+    return code == PST_EXIT_DONE ? print(arguments, status) : code;
+}
+
+/* false: the interrupt came. */
+static bool wait_until(uint64_t due_ns)
+{
+    struct pollfd interrupt = {.fd = pst_interrupt_fd(), .events = POLLIN};
+    uint64_t now_ns;
+    while (!pst_interrupted() && (now_ns = pst_monotonic_ns()) < due_ns)
+        (void)poll(&interrupt, 1, (int)((due_ns - now_ns) / NS_PER_MS) + 1);
+    return !pst_interrupted();
+}
+
+static enum pst_exit watch(const struct pst_arguments *arguments)
+{
+    const uint64_t interval_ns = pst_argument_number(arguments, "interval");
+    uint64_t due_ns = pst_monotonic_ns();
+    int rc = pst_interrupt_install();
+    if (rc < 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
+                        pst_error_text(rc));
+    enum pst_exit code = PST_EXIT_DONE;
+    while (code == PST_EXIT_DONE && wait_until(due_ns)) {
+        code = show(arguments);
+        due_ns = pst_monotonic_ns() + interval_ns;
+    }
+    return code;
+}
+
+static enum pst_exit run(const struct pst_arguments *arguments)
+{
+    return pst_argument_switch(arguments, "watch") ? watch(arguments) : show(arguments);
 }
 
 const struct pst_command pst_command_status = {

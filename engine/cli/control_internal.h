@@ -19,6 +19,7 @@ struct control_job {
     struct pst_client_request request;
     uint64_t backup; /* 0: free */
     uint32_t client; /* index; PST_CONTROL_CLIENTS_MAX: gone */
+    bool is_confirmed;
     uint64_t began_ns;
     struct pst_backup_progress progress;
 };

@@ -123,8 +123,9 @@ static void fail_job(struct pst_control *control, struct control_job *job, uint3
     char place[64] = "";
     if (where != 0)
         pst_ref_text(where, place, sizeof(place));
-    pst_log(PST_LOG_WARNING, "no backup was made: %s%s%s", place, place[0] ? ": " : "",
-            pst_error_text((int)error));
+    if (!job->is_confirmed) /* else its end is told by every node that took part */
+        pst_log(PST_LOG_WARNING, "no backup was made: %s%s%s", place, place[0] ? ": " : "",
+                pst_error_text((int)error));
     uint32_t client = job->client;
     end_job(control, job, error);
     if (error == PST_E_NODE_MISSING)
@@ -157,6 +158,7 @@ static void on_confirmed(struct pst_control *control, struct control_job *job,
 {
     char uid[2 * sizeof(conf->uid) + 1];
     job->request.number = conf->number;
+    job->is_confirmed = true;
     pst_hex_encode(conf->uid, sizeof(conf->uid), uid);
     control_tell(control, job->client,
                  json_pack("{s:s, s:I, s:s}", "message_type", "started", "number",
@@ -184,7 +186,6 @@ static void on_complete(struct pst_control *control, struct control_job *job,
     pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
     end_job(control, job, 0);
     control->last.sums = complete->sums;
-    pst_log(PST_LOG_INFO, "backup %u is complete", complete->number);
     control_tell(
         control, client,
         json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type",

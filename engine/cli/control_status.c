@@ -3,6 +3,7 @@
 #include "engine/base/clock.h"
 #include "engine/cli/control_internal.h"
 #include "engine/format/digest.h"
+#include "engine/node/backup.h"
 
 static const char *state_of(const struct pst_control *control, const struct pst_node_status *status,
                             uint32_t node)
@@ -10,6 +11,24 @@ static const char *state_of(const struct pst_control *control, const struct pst_
     if (pst_set_has(&control->live, node - 1))
         return "live";
     return pst_set_has(&status->kept_out, node - 1) ? "kept out" : "missing";
+}
+
+static json_int_t rate(uint64_t bytes, uint64_t ns)
+{
+    return ns == 0 ? 0 : (json_int_t)((double)bytes * 1e9 / (double)ns);
+}
+
+static const char *uid_text(const uint8_t *uid, size_t bytes, char *text)
+{
+    pst_hex_encode(uid, bytes, text);
+    return text;
+}
+
+/* How far a node is in the running backup, where this one knows. */
+static void add_progress(json_t *node, uint64_t bytes, uint64_t ns)
+{
+    json_object_set_new(node, "source_bytes", json_integer((json_int_t)bytes));
+    json_object_set_new(node, "bytes_per_second", json_integer(rate(bytes, ns)));
 }
 
 static json_t *nodes_json(const struct pst_control *control, const struct pst_node_status *status)
@@ -26,10 +45,12 @@ static json_t *nodes_json(const struct pst_control *control, const struct pst_no
         if (!live && !expected && change->node == 0)
             continue;
         snprintf(text, sizeof(text), "%016llx", (unsigned long long)incarnation);
-        json_array_append_new(nodes,
-                              json_pack("{s:I, s:s, s:s, s:I}", "node", (json_int_t)node, "state",
-                                        state_of(control, status, node), "incarnation",
-                                        incarnation != 0 ? text : "", "ldms", (json_int_t)ldms));
+        json_t *entry = json_pack("{s:I, s:s, s:s, s:I}", "node", (json_int_t)node, "state",
+                                  state_of(control, status, node), "incarnation",
+                                  incarnation != 0 ? text : "", "ldms", (json_int_t)ldms);
+        if (status->backup != 0 && (own || status->node_bytes[node] != 0))
+            add_progress(entry, status->node_bytes[node], status->scan_ns);
+        json_array_append_new(nodes, entry);
     }
     return nodes;
 }
@@ -41,10 +62,12 @@ static json_t *ldms_json(const struct pst_node_status *status)
         const struct pst_ldm_status *ldm = &status->ldms[i];
         char uid[2 * sizeof(ldm->backup) + 1] = "";
         if (ldm->backup != 0)
-            pst_hex_encode((const uint8_t *)&ldm->backup, sizeof(ldm->backup), uid);
-        json_array_append_new(ldms, json_pack("{s:I, s:s, s:s, s:I}", "ldm", (json_int_t)(i + 1),
-                                              "state", ldm->state, "backup", uid, "source_bytes",
-                                              (json_int_t)ldm->source_bytes));
+            uid_text((const uint8_t *)&ldm->backup, sizeof(ldm->backup), uid);
+        json_array_append_new(ldms,
+                              json_pack("{s:I, s:s, s:s, s:I, s:I}", "ldm", (json_int_t)(i + 1),
+                                        "state", ldm->state, "backup", uid, "source_bytes",
+                                        (json_int_t)ldm->source_bytes, "bytes_per_second",
+                                        rate(ldm->source_bytes, ldm->scan_ns)));
     }
     return ldms;
 }
@@ -60,45 +83,72 @@ static json_t *jobs_json(const struct pst_control *control)
             continue;
         uint64_t elapsed_ns = pst_monotonic_ns() - job->began_ns;
         uint64_t bytes = job->progress.sums.source_bytes;
-        pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
-        json_array_append_new(jobs, json_pack("{s:s, s:I, s:I, s:I, s:f}", "uid", uid, "number",
-                                              (json_int_t)job->request.number, "elapsed_ns",
-                                              (json_int_t)elapsed_ns, "bytes_done",
-                                              (json_int_t)bytes, "bytes_per_second",
-                                              (double)bytes * 1e9 / ((double)elapsed_ns + 1)));
+        uid_text(job->request.uid, sizeof(job->request.uid), uid);
+        json_array_append_new(jobs,
+                              json_pack("{s:s, s:I, s:I, s:I, s:I}", "uid", uid, "number",
+                                        (json_int_t)job->request.number, "elapsed_ns",
+                                        (json_int_t)elapsed_ns, "bytes_done", (json_int_t)bytes,
+                                        "bytes_per_second", rate(bytes, elapsed_ns)));
     }
     return jobs;
 }
 
-static json_t *last_json(const struct control_last *last)
+/* The last backup that the node took part in: its share of it. */
+static json_t *last_backup_json(const struct pst_last_backup *last)
+{
+    static const char *const ends[] = {[PST_END_COMPLETE] = "complete",
+                                       [PST_END_ABORTED] = "aborted",
+                                       [PST_END_IN_DOUBT] = "in doubt"};
+    char uid[2 * sizeof(last->uid) + 1], where[64] = "";
+    if (last->end == PST_END_NONE)
+        return json_null();
+    if (last->where != 0)
+        pst_ref_text(last->where, where, sizeof(where));
+    return json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "number", (json_int_t)last->number, "uid",
+        uid_text(last->uid, sizeof(last->uid), uid), "outcome", ends[last->end], "error_name",
+        last->error != 0 ? pst_error_name((int)last->error) : "", "where", where, "ended_unix_ns",
+        (json_int_t)last->ended_unix_ns, "elapsed_ns", (json_int_t)last->elapsed_ns, "source_bytes",
+        (json_int_t)last->sums.source_bytes, "stored_bytes", (json_int_t)last->sums.stored_bytes);
+}
+
+/* The last one that the node was asked for: all of it. */
+static json_t *last_request_json(const struct control_last *last)
 {
     char uid[2 * sizeof(last->uid) + 1];
     if (last->ended_unix_ns == 0)
         return json_null();
-    pst_hex_encode(last->uid, sizeof(last->uid), uid);
     return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number, "uid",
-                     uid, "error_name", last->error != 0 ? pst_error_name((int)last->error) : "",
-                     "ended_unix_ns", (json_int_t)last->ended_unix_ns, "elapsed_ns",
-                     (json_int_t)last->elapsed_ns, "source_bytes",
-                     (json_int_t)last->sums.source_bytes);
+                     uid_text(last->uid, sizeof(last->uid), uid), "error_name",
+                     last->error != 0 ? pst_error_name((int)last->error) : "", "ended_unix_ns",
+                     (json_int_t)last->ended_unix_ns, "elapsed_ns", (json_int_t)last->elapsed_ns,
+                     "source_bytes", (json_int_t)last->sums.source_bytes);
+}
+
+static json_t *fabric_json(const struct pst_node_status *status)
+{
+    const struct pst_fabric_counters *fabric = &status->fabric;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sent",
+                     (json_int_t)fabric->signals_sent, "received",
+                     (json_int_t)fabric->signals_received, "refused",
+                     (json_int_t)status->signals_refused, "rings_full", (json_int_t)fabric->full,
+                     "wakes_sent", (json_int_t)fabric->wakes_sent, "connections_refused",
+                     (json_int_t)fabric->refusals, "ring_bytes", (json_int_t)fabric->ring_bytes,
+                     "nodes_failed", (json_int_t)status->nodes_failed);
 }
 
 void control_status(struct pst_control *control, uint32_t client)
 {
     struct pst_node_status status;
     pst_node_status(control->node, &status);
-    json_t *signals =
-        json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)status.signals_sent, "received",
-                  (json_int_t)status.signals_received, "refused",
-                  (json_int_t)status.signals_refused, "rings_full", (json_int_t)status.rings_full,
-                  "nodes_failed", (json_int_t)status.nodes_failed);
     control_tell(control, client,
-                 json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "message_type",
-                           "status", "cluster", control->config->cluster->name, "node",
-                           (json_int_t)control->config->node, "master",
+                 json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+                           "message_type", "status", "cluster", control->config->cluster->name,
+                           "node", (json_int_t)control->config->node, "master",
                            (json_int_t)control_master(control), "nodes",
                            nodes_json(control, &status), "ldms", ldms_json(&status), "backups",
-                           jobs_json(control), "last_backup", last_json(&control->last), "signals",
-                           signals, "in_doubt", (json_int_t)status.in_doubt),
+                           jobs_json(control), "last_backup", last_backup_json(&status.last),
+                           "last_request", last_request_json(&control->last), "signals",
+                           fabric_json(&status), "in_doubt", (json_int_t)status.in_doubt),
                  false);
 }

@@ -5,6 +5,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
 #include "engine/base/log.h"
+#include "engine/node/history.h"
 #include "engine/node/node_internal.h"
 #include "engine/node/peers.h"
 #include "engine/node/unheard.h"
@@ -20,6 +21,7 @@
 struct hub {
     struct pst_node *node;
     struct pst_proxy *proxy;
+    struct history history;
     struct pst_actions actions;
     struct pst_peers *peers;             /* NULL: a node alone */
     struct pst_outcome_machine *outcome; /* likewise: what is decided here, is known here */
@@ -44,6 +46,7 @@ static void step_proxy(struct hub *hub, struct pst_event *event)
     hub->actions.sends_count = 0;
     hub->actions.works_count = 0;
     pst_proxy_step(hub->proxy, event, &hub->actions);
+    history_follow(&hub->history, hub->node, hub->proxy);
     bool idle = hub->proxy->state == PST_PROXY_IDLE;
     atomic_store_explicit(&hub->node->proxy_backup, idle ? 0 : hub->proxy->backup,
                           memory_order_relaxed);
@@ -320,13 +323,10 @@ static void show_status(struct hub *hub)
     if (!hub->peers || now_ns < hub->status_due_ns ||
         pthread_mutex_trylock(&node->status_lock) != 0)
         return;
-    struct pst_fabric_counters counters = pst_fabric_counters(pst_peers_fabric(hub->peers), 0);
     hub->status_due_ns = now_ns + STATUS_NS;
     node->status.told_ns = now_ns;
-    node->status.signals_sent = counters.signals_sent;
-    node->status.signals_received = counters.signals_received;
+    node->status.fabric = pst_fabric_counters(pst_peers_fabric(hub->peers), 0);
     node->status.signals_refused = pst_peers_refused(hub->peers);
-    node->status.rings_full = counters.full;
     node->status.nodes_failed = hub->nodes_failed;
     node->status.kept_out = hub->unheard.nodes;
     node->status.in_doubt = pst_outcome_in_doubt(hub->outcome);

@@ -6,6 +6,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/node/history.h"
 #include "engine/node/node_internal.h"
 #include "engine/node/pipeline.h"
 #include "engine/protocol/ldm.h"
@@ -20,6 +21,8 @@ struct ldm {
     struct pst_ldm_block block;
     struct pst_proxy *proxy;
     struct pst_master *master;
+    struct history history; /* of the proxy */
+    bool shows_nodes;       /* the progress of other nodes is in the status */
     struct pst_ring *ring;
     struct pst_arena arena;
     struct pst_pipeline *pipeline;
@@ -38,8 +41,10 @@ static void begin_work(struct ldm *ldm, const struct pst_work *work)
 {
     if (work->type == PST_WORK_SCAN && ldm->scan_began_ns == 0)
         ldm->scan_began_ns = pst_monotonic_ns();
-    if (work->type == PST_WORK_OPEN)
+    if (work->type == PST_WORK_OPEN) {
         ldm->scan_began_ns = 0;
+        atomic_store_explicit(&ldm->thread->source_bytes, 0, memory_order_relaxed);
+    }
     pst_pipeline_start(ldm->pipeline, work);
 }
 
@@ -58,8 +63,32 @@ static uint64_t backup_in_work(const struct pst_ldm_block *block)
 /* For who asks after the node's state. */
 static void show_state(struct ldm *ldm)
 {
-    atomic_store_explicit(&ldm->thread->state, ldm->block.participant.state, memory_order_relaxed);
-    atomic_store_explicit(&ldm->thread->backup, backup_in_work(&ldm->block), memory_order_relaxed);
+    struct pst_ldm_thread *thread = ldm->thread;
+    bool scans = ldm->block.participant.state == PST_PARTICIPANT_SCANNING;
+    atomic_store_explicit(&thread->state, ldm->block.participant.state, memory_order_relaxed);
+    atomic_store_explicit(&thread->backup, backup_in_work(&ldm->block), memory_order_relaxed);
+    atomic_store_explicit(&thread->scan_began_ns, scans ? ldm->scan_began_ns : 0,
+                          memory_order_relaxed);
+    if (ldm->proxy)
+        history_follow(&ldm->history, ldm->node, ldm->proxy);
+    if (!ldm->shows_nodes || ldm->master->state != PST_MASTER_IDLE)
+        return;
+    ldm->shows_nodes = false;
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++)
+        atomic_store_explicit(&ldm->node->node_bytes[node], 0, memory_order_relaxed);
+}
+
+/* What the nodes tell the master of their progress. */
+static void show_progress(struct ldm *ldm, const struct pst_signal *signal)
+{
+    uint32_t node = pst_ref_node(signal->sender_ref);
+    if (signal->gsn != PST_BACKUP_PROGRESS_REP || !ldm->master ||
+        ldm->master->state != PST_MASTER_SCANNING || node < 1 || node > PST_NODES_MAX)
+        return;
+    ldm->shows_nodes = true;
+    atomic_store_explicit(&ldm->node->node_bytes[node],
+                          ldm->master->node_progress[node - 1].sums.source_bytes,
+                          memory_order_relaxed);
 }
 
 static void step(struct ldm *ldm, struct pst_event *event)
@@ -95,6 +124,7 @@ static bool take_signals(struct ldm *ldm)
         step(ldm, &event);
         if (event.type == PST_EVENT_NODE_FAILED)
             pst_channel_heard_failure(&ldm->thread->worker.channel, &signals[i]);
+        show_progress(ldm, &signals[i]);
     }
     return count > 0;
 }
@@ -104,6 +134,8 @@ static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *resu
     if (result->type != PST_WORK_STOP || result->error != 0)
         return;
     ldm->thread->report.sums = result->sums;
+    atomic_store_explicit(&ldm->thread->source_bytes, result->sums.source_bytes,
+                          memory_order_relaxed);
     if (ldm->scan_began_ns != 0)
         ldm->thread->report.busy_ns = pst_monotonic_ns() - ldm->scan_began_ns;
 }

@@ -233,6 +233,31 @@ static void free_node(struct pst_node *node)
     free(node);
 }
 
+static void ldm_status(const struct pst_ldm_thread *ldm, struct pst_ldm_status *status)
+{
+    uint32_t state = atomic_load_explicit(&ldm->state, memory_order_relaxed);
+    uint64_t began_ns = atomic_load_explicit(&ldm->scan_began_ns, memory_order_relaxed);
+    status->state = pst_participant_state_name((enum pst_participant_state)state);
+    status->backup = atomic_load_explicit(&ldm->backup, memory_order_relaxed);
+    status->source_bytes = atomic_load_explicit(&ldm->source_bytes, memory_order_relaxed);
+    status->scan_ns = began_ns != 0 ? pst_monotonic_ns() - began_ns : 0;
+}
+
+/* Where it is not the master, a node knows of itself alone. */
+static void nodes_status(const struct pst_node *node, struct pst_node_status *status)
+{
+    memset(status->node_bytes, 0, sizeof(status->node_bytes));
+    status->scan_ns = 0;
+    for (uint32_t id = 1; status->backup != 0 && id <= PST_NODES_MAX; id++)
+        status->node_bytes[id] = atomic_load_explicit(&node->node_bytes[id], memory_order_relaxed);
+    status->node_bytes[node->config.node] = 0;
+    for (uint32_t i = 0; i < status->ldms_count; i++) {
+        const struct pst_ldm_status *ldm = &status->ldms[i];
+        status->node_bytes[node->config.node] += ldm->source_bytes;
+        status->scan_ns = ldm->scan_ns > status->scan_ns ? ldm->scan_ns : status->scan_ns;
+    }
+}
+
 void pst_node_status(struct pst_node *node, struct pst_node_status *status)
 {
     pthread_mutex_lock(&node->status_lock);
@@ -242,15 +267,11 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
     status->ldms_count = node->config.plan->ldms;
     status->backup = atomic_load_explicit(&node->proxy_backup, memory_order_relaxed);
     for (uint32_t i = 0; i < status->ldms_count; i++) {
-        struct pst_ldm_thread *ldm = &node->ldms[i];
-        uint32_t state = atomic_load_explicit(&ldm->state, memory_order_relaxed);
-        status->ldms[i].state = pst_participant_state_name((enum pst_participant_state)state);
-        status->ldms[i].backup = atomic_load_explicit(&ldm->backup, memory_order_relaxed);
-        status->ldms[i].source_bytes =
-            atomic_load_explicit(&ldm->source_bytes, memory_order_relaxed);
+        ldm_status(&node->ldms[i], &status->ldms[i]);
         if (status->backup == 0)
             status->backup = status->ldms[i].backup;
     }
+    nodes_status(node, status);
 }
 
 int pst_node_start(const struct pst_node_config *config, struct pst_node **node)

@@ -9,6 +9,7 @@
 #include "engine/protocol/step.h"
 #include "engine/source/source.h"
 #include "io/file.h"
+#include "net/fabric.h"
 #include "numa/plan.h"
 #include "penstock/error.h"
 
@@ -59,25 +60,42 @@ struct pst_ldm_report {
 };
 
 struct pst_ldm_status {
-    const char *state; /* static; of the participant */
-    uint64_t backup;   /* first 8 bytes of the uid of what it is in, LDM 1 as the master or the
-                          proxy too; 0: none */
-    uint64_t source_bytes;
+    const char *state;     /* static; of the participant */
+    uint64_t backup;       /* first 8 bytes of the uid of what it is in, LDM 1 as the master or the
+                              proxy too; 0: none */
+    uint64_t source_bytes; /* of the last one that it was in */
+    uint64_t scan_ns;      /* since it began to scan; 0: it does not */
+};
+
+enum pst_backup_end { PST_END_NONE, PST_END_COMPLETE, PST_END_ABORTED, PST_END_IN_DOUBT };
+
+/* The last backup that the node took part in, as far as it is concerned. */
+struct pst_last_backup {
+    enum pst_backup_end end; /* NONE: there was none since the node started */
+    uint32_t number;
+    uint8_t uid[16];
+    uint64_t ended_unix_ns;
+    uint64_t elapsed_ns;
+    uint32_t error;       /* ABORTED: why; 0: nobody said */
+    pst_ref where;        /* ABORTED; 0: nobody said */
+    struct pst_sums sums; /* COMPLETE: of this node */
 };
 
 /* Some milliseconds old. */
 struct pst_node_status {
     uint64_t told_ns; /* CLOCK_MONOTONIC, when the hub of a cluster's node told it last */
     uint64_t incarnation;
-    uint64_t signals_sent; /* to other nodes */
-    uint64_t signals_received;
-    uint64_t signals_refused; /* in another's name, malformed, or to nobody */
-    uint64_t rings_full;      /* sends that had to wait */
+    struct pst_fabric_counters fabric; /* of all other nodes */
+    uint64_t signals_refused;          /* in another's name, malformed, or to nobody */
     uint64_t nodes_failed;
     struct pst_set kept_out; /* by id - 1: until all threads have heard that it failed */
     uint32_t in_doubt;       /* backups that wait for what other nodes know */
     uint64_t backup; /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
     bool is_broken;  /* the fabric is, and the node is no use any more */
+    struct pst_last_backup last;
+    uint64_t node_bytes[PST_NODES_MAX + 1]; /* read in the running backup, by id: of this node; of
+                                               the others where LDM 1 is its master, else 0 */
+    uint64_t scan_ns;                       /* since when, until now; 0: nothing is being read */
     uint32_t ldms_count;
     struct pst_ldm_status ldms[PST_LDMS_MAX];
 };

@@ -31,6 +31,7 @@ struct pst_ldm_thread {
     _Atomic uint32_t state;       /* enum pst_participant_state */
     _Atomic uint64_t backup;      /* in work; 0: none */
     _Atomic uint64_t source_bytes;
+    _Atomic uint64_t scan_began_ns; /* 0: it does not scan */
 };
 
 struct pst_slot {
@@ -61,7 +62,8 @@ struct pst_node {
     struct pst_worker archive;
     struct pst_channel client;
     struct pst_unreadable unreadable;
-    _Atomic uint64_t proxy_backup; /* that the hub's proxy is in; 0: none */
+    _Atomic uint64_t proxy_backup;                  /* that the hub's proxy is in; 0: none */
+    _Atomic uint64_t node_bytes[PST_NODES_MAX + 1]; /* what the nodes told LDM 1 as the master */
     pthread_mutex_t status_lock;
     struct pst_node_status status; /* the hub's part of it */
 };

@@ -229,6 +229,51 @@ a_node_is_told_to_stop_twice() { # STOPPED ASKED
     wait_until sees 2 "$both_live"
 }
 
+# Both nodes know of the backup that one of them was asked for.
+expect_status() {
+    local node number
+    expect_exit 0 backup 2 --json
+    number=$(number_of_last)
+    for node in 1 2; do
+        expect_exit 0 "$penstock" status --node "$memory/$node.socket" --json
+        expect_json ".[0].last_backup | .number == $number and .outcome == \"complete\" and .source_bytes > 4000000 and
+                     .elapsed_ns > 0 and .ended_unix_ns > 1e18"
+        expect_json '.[0] | (.ldms | length) == 2 and .signals.sent > 0 and .signals.ring_bytes > 0 and .in_doubt == 0'
+        expect_exit 0 "$penstock" status --node "$memory/$node.socket"
+        expect_output "last: backup $number, complete" 'signals to other nodes: [1-9]'
+    done
+}
+
+lines_at_least() { # FILE COUNT
+    [ "$(wc -l <"$1")" -ge "$2" ]
+}
+
+# watch LINES OPTION…: in $memory/out; Ctrl-C ends it, and that is no failure.
+watch() {
+    local watcher
+    "$penstock" status --node "$memory/1.socket" --watch --interval 100ms "${@:2}" >"$memory/out" 2>"$memory/err" &
+    watcher=$!
+    wait_until lines_at_least "$memory/out" "$1"
+    kill -INT "$watcher"
+    status=0
+    wait "$watcher" || status=$?
+    [ "$status" -eq 0 ] || fail "status --watch ends with $status"
+}
+
+# The rates of both nodes are at the master's, and of itself at the other's.
+expect_rates() {
+    local client
+    hold_writers 2
+    backup 1 >"$memory/client.log" 2>&1 &
+    client=$!
+    watch 2 --json
+    expect_json '.[-1] | .ldms[0].state == "STARTED" and [.nodes[] | select(.node == 1) | .bytes_per_second] == [0]'
+    watch 2
+    expect_output 'node 1: 2 of 2 nodes, master 1, STARTED, 0 B read, 0 B/s, 0 in doubt, last complete [0-9]+$'
+    let_go_writers
+    wait "$client" || fail "$(cat "$memory/client.log")"
+}
+
 stop_nodes() {
     local node
     for node in 1 2; do kill -TERM "${process[$node]}"; done
@@ -265,6 +310,8 @@ make_sources
 start_node 1
 wait_until sees 1 true
 both_nodes_as_one
+expect_status
+expect_rates
 for victim in 2 1; do
     hold_writers "$victim"
     a_node_is_killed "$victim" $((3 - victim))

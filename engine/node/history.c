@@ -1,0 +1,105 @@
+#include "engine/node/history.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/format/digest.h"
+#include "engine/node/backup.h"
+#include "engine/node/node_internal.h"
+
+#define NAME_BYTES 64u
+
+/* "backup 7 (uid …)" */
+static const char *name_of(const struct history *history, char *name)
+{
+    char uid[2 * sizeof(history->uid) + 1];
+    pst_hex_encode(history->uid, sizeof(history->uid), uid);
+    snprintf(name, NAME_BYTES, "backup %u (uid %s)", history->number, uid);
+    return name;
+}
+
+static void begin(struct history *history, const struct pst_proxy *proxy)
+{
+    const struct pst_define_backup_req *define = &proxy->request.payload.define;
+    history->number = define->number;
+    memcpy(history->uid, define->uid, sizeof(history->uid));
+    history->began_ns = pst_monotonic_ns();
+    history->error = 0;
+    history->where = 0;
+    history->is_started = false;
+}
+
+static void say(const struct history *history, const struct pst_last_backup *last)
+{
+    char name[NAME_BYTES], where[64] = "";
+    if (last->where != 0)
+        pst_ref_text(last->where, where, sizeof(where));
+    name_of(history, name);
+    if (last->end == PST_END_COMPLETE)
+        pst_log(PST_LOG_INFO, "%s: complete: %llu bytes read and %llu written here, in %.3f s",
+                name, (unsigned long long)last->sums.source_bytes,
+                (unsigned long long)last->sums.stored_bytes, (double)last->elapsed_ns / 1e9);
+    else if (last->end == PST_END_ABORTED)
+        pst_log(PST_LOG_WARNING, "%s: aborted after %.3f s: %s%s%s", name,
+                (double)last->elapsed_ns / 1e9, where, where[0] ? ": " : "",
+                last->error != 0 ? pst_error_text((int)last->error) : "by its master");
+    else
+        pst_log(PST_LOG_WARNING,
+                "%s: in doubt: it was prepared here, and what was decided is not "
+                "known yet",
+                name);
+}
+
+static void end(struct history *history, struct pst_node *node, const struct pst_proxy *proxy,
+                enum pst_backup_end how)
+{
+    struct pst_last_backup last = {
+        .end = how,
+        .number = history->number,
+        .ended_unix_ns = pst_unix_ns(),
+        .elapsed_ns = pst_monotonic_ns() - history->began_ns,
+        .error = how == PST_END_ABORTED ? history->error : 0,
+        .where = how == PST_END_ABORTED ? history->where : 0,
+    };
+    memcpy(last.uid, history->uid, sizeof(last.uid));
+    if (how == PST_END_COMPLETE)
+        last.sums = proxy->sums;
+    say(history, &last);
+    pthread_mutex_lock(&node->status_lock);
+    node->status.last = last;
+    pthread_mutex_unlock(&node->status_lock);
+}
+
+/* How a backup ended whose proxy has nothing more to do. */
+static enum pst_backup_end end_of(const struct history *history, const struct pst_proxy *proxy)
+{
+    if (proxy->in_doubt != history->in_doubt)
+        return PST_END_IN_DOUBT;
+    if (history->state != PST_PROXY_COMMITTING)
+        return PST_END_ABORTED;
+    return proxy->error == 0 ? PST_END_COMPLETE : PST_END_IN_DOUBT;
+}
+
+void history_follow(struct history *history, struct pst_node *node, const struct pst_proxy *proxy)
+{
+    if (!node->config.cluster)
+        return;
+    if (history->state == PST_PROXY_IDLE && proxy->state != PST_PROXY_IDLE)
+        begin(history, proxy);
+    if (proxy->error != 0) {
+        history->error = proxy->error;
+        history->where = proxy->where;
+    }
+    if (history->state != proxy->state && proxy->state == PST_PROXY_DEFINED) {
+        char name[NAME_BYTES];
+        history->is_started = true;
+        pst_log(PST_LOG_INFO, "%s: started by node %u", name_of(history, name),
+                pst_ref_node(proxy->master_ref));
+    }
+    if (history->state != PST_PROXY_IDLE && proxy->state == PST_PROXY_IDLE && history->is_started)
+        end(history, node, proxy, end_of(history, proxy));
+    history->state = proxy->state;
+    history->in_doubt = proxy->in_doubt;
+}

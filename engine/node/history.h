@@ -1,0 +1,27 @@
+/*
+ * What becomes of the backups that a cluster's node takes part in: a line in the log for each
+ * start and end, and the last end for the node's status. Follows the node's proxies: the hub's, and
+ * LDM 1's of single-threaded backups; each on its proxy's thread.
+ */
+#ifndef PST_ENGINE_NODE_HISTORY_H
+#define PST_ENGINE_NODE_HISTORY_H
+
+#include "engine/node/node.h"
+#include "engine/protocol/proxy.h"
+
+/* One proxy's; begins as zeros. */
+struct history {
+    enum pst_proxy_state state; /* when it was last looked at */
+    uint64_t in_doubt;          /* likewise */
+    uint64_t began_ns;
+    uint32_t number;
+    uint8_t uid[16];
+    uint32_t error; /* the last that the proxy knew of; 0: none */
+    pst_ref where;
+    bool is_started;
+};
+
+/* After each step of the proxy. A node alone keeps no history: its client tells all. */
+void history_follow(struct history *history, struct pst_node *node, const struct pst_proxy *proxy);
+
+#endif
