@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,6 +94,9 @@ static void pause_core(void)
 #endif
 }
 
+/* Until when no thread yields; the process's. */
+static _Atomic uint64_t crowded_until_ns;
+
 bool pst_idle(struct pst_idle *idle)
 {
     uint64_t now = pst_monotonic_ns();
@@ -101,9 +105,16 @@ bool pst_idle(struct pst_idle *idle)
     uint64_t idle_ns = now - idle->since_ns;
     if (idle_ns >= PST_IDLE_SPIN_NS + PST_IDLE_YIELD_NS)
         return true;
-    if (idle_ns < PST_IDLE_SPIN_NS)
+    if (idle_ns < PST_IDLE_SPIN_NS) {
         pause_core();
-    else
-        sched_yield();
-    return false;
+        return false;
+    }
+    if (now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed))
+        return true;
+    sched_yield();
+    uint64_t back = pst_monotonic_ns();
+    if (back - now < PST_IDLE_AWAY_NS)
+        return false;
+    atomic_store_explicit(&crowded_until_ns, back + PST_IDLE_CROWDED_NS, memory_order_relaxed);
+    return true;
 }
