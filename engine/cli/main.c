@@ -12,6 +12,7 @@ static const struct pst_command *const commands[] = {
     &pst_command_verify,
     &pst_command_restore,
     &pst_command_export,
+    &pst_command_prune,
     &pst_command_topology,
     &pst_command_node,
     &pst_command_status,

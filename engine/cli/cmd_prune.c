@@ -1,0 +1,208 @@
+/* penstock prune: removes backups, those that are named or all but the newest. */
+#include <errno.h>
+
+#include "engine/base/log.h"
+#include "engine/cli/backups.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/json.h"
+#include "engine/cli/value.h"
+#include "engine/format/digest.h"
+#include "engine/restore/prune.h"
+
+static const struct pst_option options[] = {
+    PST_FROM_OPTION,
+    {.name = "keep",
+     .kind = PST_OPTION_COUNT,
+     .argument = "N",
+     .min = 1,
+     .max = PST_BACKUP_NUMBER_MAX,
+     .help =
+         "remove all that is older than the N newest complete backups, but for what is in doubt"},
+    {.name = "dry-run", .kind = PST_OPTION_SWITCH, .help = "only say what would be removed"},
+    PST_OPTION_JSON,
+    {0}};
+
+struct pruning {
+    const struct pst_arguments *arguments;
+    struct pst_backup_list list;
+    uint64_t idle; /* pst_prune_lock */
+    bool dry_run;
+    uint64_t pruned, kept, bytes;
+    enum pst_exit code; /* the worst so far */
+};
+
+static const char *uid_text(const struct pst_backup *backup, char text[2 * PST_UID_BYTES + 1])
+{
+    pst_hex_encode(backup->uid, PST_UID_BYTES, text);
+    return text;
+}
+
+static void tell(struct pruning *pruning, const struct pst_backup *backup, const char *reason)
+{
+    const uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
+    char uid[2 * PST_UID_BYTES + 1], size[PST_VALUE_TEXT_BYTES];
+    int rc = 0;
+    pruning->kept += reason != NULL;
+    pruning->pruned += reason == NULL;
+    pruning->bytes += reason ? 0 : bytes;
+    if (reason)
+        pst_log(PST_LOG_WARNING, "backup %u is kept: %s", backup->number, reason);
+    if (pst_argument_json(pruning->arguments))
+        rc = pst_json_record(stdout, reason ? "kept" : "pruned",
+                             json_pack("{s:I, s:s, s:s, s:I, s:b, s:s*}", "number",
+                                       (json_int_t)backup->number, "uid", uid_text(backup, uid),
+                                       "state", pst_backup_state_text(backup->state),
+                                       "stored_bytes", (json_int_t)bytes, "dry_run",
+                                       (int)pruning->dry_run, "reason", reason));
+    else if (!reason)
+        printf("backup %u, uid %.8s, %s, %s: %s\n", backup->number, uid_text(backup, uid),
+               pst_backup_state_text(backup->state), pst_value_size_text(bytes, size),
+               pruning->dry_run ? "would be removed" : "removed");
+    if (rc < 0)
+        pst_log(PST_LOG_ERROR, "cannot print: %s", pst_error_text(rc));
+}
+
+/* Files of nodes whose directory was not named stay. */
+static void tell_rest(const struct pst_backup *backup)
+{
+    for (uint32_t i = 0; backup->has_cluster && i < backup->cluster.nodes_count; i++) {
+        if (backup->nodes[i].parts_count == 0)
+            pst_log(PST_LOG_WARNING,
+                    "backup %u: files of node %u are in none of the directories and stay where "
+                    "they are",
+                    backup->number, backup->cluster.nodes[i].node);
+    }
+}
+
+static int prune_one(struct pruning *pruning, const struct pst_backup *backup)
+{
+    char message[PST_MESSAGE_BYTES];
+    const int error = pst_prune(backup, pruning->idle, pruning->dry_run, message);
+    tell(pruning, backup, error ? message : NULL);
+    if (!error)
+        tell_rest(backup);
+    return error;
+}
+
+/* Those of no uid are debris, whose number says nothing. */
+static bool share_number(const struct pst_backup *one, const struct pst_backup *other)
+{
+    return one->number == other->number && one->has_uid && other->has_uid;
+}
+
+/* What is newest is asked of one line of numbers alone. */
+static enum pst_exit check_numbers(const struct pruning *pruning)
+{
+    const struct pst_backup_list *list = &pruning->list;
+    for (size_t i = 1; i < list->count; i++) {
+        char uid[2 * PST_UID_BYTES + 1], other[2 * PST_UID_BYTES + 1];
+        if (share_number(list->backups[i - 1], list->backups[i]))
+            return pst_fail(pruning->arguments, PST_EXIT_USAGE,
+                            "--keep: %u is the number of two backups, uid %s and uid %s; prune the "
+                            "directories of each cluster by themselves, or name a uid",
+                            list->backups[i]->number, uid_text(list->backups[i - 1], uid),
+                            uid_text(list->backups[i], other));
+    }
+    return PST_EXIT_DONE;
+}
+
+static enum pst_exit keep_newest(struct pruning *pruning, uint64_t keep)
+{
+    const struct pst_backup_list *list = &pruning->list;
+    const enum pst_exit code = check_numbers(pruning);
+    size_t oldest = list->count;
+    for (uint64_t complete = 0; complete < keep && oldest > 0;)
+        complete += list->backups[--oldest]->state == PST_BACKUP_COMPLETE;
+    if (code != PST_EXIT_DONE)
+        return code;
+    for (size_t i = 0; i < oldest; i++) {
+        const int error = prune_one(pruning, list->backups[i]);
+        if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
+            pruning->code = PST_EXIT_FAILED;
+    }
+    return pruning->code;
+}
+
+/* All of them are known before the first is removed. */
+static enum pst_exit prune_named(struct pruning *pruning)
+{
+    const struct pst_arguments *arguments = pruning->arguments;
+    const struct pst_backup *named[PST_OPTION_VALUES_MAX];
+    char message[PST_MESSAGE_BYTES];
+    for (uint32_t i = 0; i < arguments->positional_count; i++) {
+        if (pst_backup_find(&pruning->list, arguments->positionals[i], PST_PICK_DECIDED, &named[i],
+                            message) < 0)
+            return pst_fail(arguments, PST_EXIT_NO_BACKUP, "%s; nothing is removed", message);
+    }
+    for (uint32_t i = 0; i < arguments->positional_count; i++) {
+        bool is_done = false;
+        for (uint32_t j = 0; j < i; j++)
+            is_done = is_done || named[j] == named[i];
+        const int error = is_done ? 0 : prune_one(pruning, named[i]);
+        if (error)
+            pruning->code = error == -PST_E_BUSY && pruning->code != PST_EXIT_FAILED
+                                ? PST_EXIT_BUSY
+                                : PST_EXIT_FAILED;
+    }
+    return pruning->code;
+}
+
+static enum pst_exit finish(struct pruning *pruning)
+{
+    const struct pst_arguments *arguments = pruning->arguments;
+    char message[PST_MESSAGE_BYTES];
+    int rc = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, message);
+    if (rc < 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
+    if (pst_argument_json(arguments))
+        rc = pst_json_record(
+            stdout, "summary",
+            json_pack("{s:I, s:I, s:I, s:b}", "pruned", (json_int_t)pruning->pruned, "kept",
+                      (json_int_t)pruning->kept, "stored_bytes", (json_int_t)pruning->bytes,
+                      "dry_run", (int)pruning->dry_run));
+    if (rc < 0 || fflush(stdout) != 0)
+        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print");
+    return pruning->code == PST_EXIT_DONE
+               ? PST_EXIT_DONE
+               : pst_fail(arguments, pruning->code, "%llu backups are kept that were to be removed",
+                          (unsigned long long)pruning->kept);
+}
+
+static enum pst_exit prune(struct pruning *pruning)
+{
+    const struct pst_arguments *arguments = pruning->arguments;
+    const uint64_t keep = pst_argument_number(arguments, "keep");
+    char message[PST_MESSAGE_BYTES];
+    const int error = pst_prune_lock(&pruning->list, &pruning->idle, message);
+    if (error)
+        return pst_fail(arguments, error == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED, "%s",
+                        message);
+    const enum pst_exit code = keep > 0 ? keep_newest(pruning, keep) : prune_named(pruning);
+    return code == pruning->code ? finish(pruning) : code;
+}
+
+static enum pst_exit run(const struct pst_arguments *arguments)
+{
+    struct pruning pruning = {.arguments = arguments,
+                              .dry_run = pst_argument_switch(arguments, "dry-run"),
+                              .code = PST_EXIT_DONE};
+    const bool keep = pst_argument_number(arguments, "keep") > 0;
+    if (keep == (arguments->positional_count > 0))
+        return pst_fail(arguments, PST_EXIT_USAGE,
+                        "give either --keep N or the backups to remove, as numbers or uids");
+    enum pst_exit code = pst_backups_read(arguments, &pruning.list);
+    if (code != PST_EXIT_DONE)
+        return code;
+    code = prune(&pruning);
+    pst_backup_list_release(&pruning.list);
+    return code;
+}
+
+const struct pst_command pst_command_prune = {
+    .name = "prune",
+    .summary = "remove backups",
+    .positional = "[ID]...",
+    .positional_max = PST_OPTION_VALUES_MAX,
+    .options = options,
+    .run = run,
+};

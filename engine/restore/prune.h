@@ -1,0 +1,34 @@
+/*
+ * Prune: removes backups. docs/adr/0019-collected-backups.md says why so.
+ *
+ *     pst_backup_list_read; pst_prune_lock; pst_prune for each; pst_prune_sweep
+ *
+ * In each directory BACKUP-<number> is first renamed to ".BACKUP-<number>.<uid>.pruned", durably,
+ * and so is gone for all, in all directories, before anything of it is removed: whatever is cut
+ * off, no half of it looks complete, and pst_prune_sweep ends it another time. Nodes may be at work
+ * in the directories. Blocking; one thread.
+ */
+#ifndef PST_ENGINE_RESTORE_PRUNE_H
+#define PST_ENGINE_RESTORE_PRUNE_H
+
+#include "engine/restore/catalog.h"
+
+/* The directories in which no other process writes backups, as bits: there, what is incomplete is
+ * debris, and a mark stale. Locked until the list is released or pst_prune_sweep. -PST_E_BUSY: a
+ * backup is being written into one by a process that has it for itself; message says which. */
+int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message) PST_MUST_USE;
+
+/* Removes a backup of the list from sight; only_look: only tells whether it could.
+ *   -PST_E_BUSY        a node is at work on it, or may be
+ *   -PST_E_INCOMPLETE  it is in doubt
+ *   -PST_E_NEWER       only a newer Penstock knows what hangs on it
+ *   -PST_E_CHANGED     it is not what it was when the list was read
+ *   -errno             it could not be renamed; where it was, it is gone
+ * message (PST_MESSAGE_BYTES) says more. */
+int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look,
+              char *message) PST_MUST_USE;
+
+/* Unlocks the directories and removes from the disk what was pruned, now or earlier. */
+int pst_prune_sweep(struct pst_backup_list *list, char *message) PST_MUST_USE;
+
+#endif

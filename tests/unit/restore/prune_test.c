@@ -1,0 +1,246 @@
+/* Prune: what goes, what stays, and that nothing half removed looks complete. */
+#include "engine/restore/prune.h"
+
+#include "tests/suite.h"
+#include "tests/unit/restore/make_backup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct made_place places[2];
+static struct pst_backup_list list;
+static uint64_t idle;
+static char message[PST_MESSAGE_BYTES];
+
+static void add(int place, uint32_t number, bool decided, bool in_doubt)
+{
+    struct made_backup made = made_tree(10);
+    made.number = number;
+    made.no_cluster_manifest = !decided;
+    made.in_doubt = in_doubt;
+    make_backup(places[place].path, &made);
+}
+
+static void begin(void)
+{
+    places[0] = make_place();
+    places[1] = make_place();
+}
+
+static void read_both(void)
+{
+    const char *const paths[] = {places[0].path, places[1].path};
+    pst_backup_list_release(&list);
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(paths, 2, &list, message), 0);
+}
+
+static void lock(void)
+{
+    read_both();
+    CU_ASSERT_EQUAL_FATAL(pst_prune_lock(&list, &idle, message), 0);
+}
+
+static void end(void)
+{
+    pst_backup_list_release(&list);
+    remove_place(&places[0]);
+    remove_place(&places[1]);
+}
+
+static uint32_t entries_of(int place)
+{
+    uint32_t count = 0;
+    DIR *dir = opendir(places[place].path);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count - 2;
+}
+
+/* A node of a cluster, or, with LOCK_EX, one alone. */
+static int node_in(int place, int how)
+{
+    const int fd = open(places[place].path, O_RDONLY | O_DIRECTORY);
+    CU_ASSERT_EQUAL_FATAL(flock(fd, how), 0);
+    return fd;
+}
+
+static void touch(int place, const char *name)
+{
+    const int fd = open(place_below(&places[place], name).path, O_CREAT | O_WRONLY, 0600);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    close(fd);
+}
+
+static void a_backup_goes_from_all_directories(void)
+{
+    begin();
+    for (int i = 0; i < 2; i++) {
+        add(i, 1, true, false);
+        add(i, 2, true, false);
+    }
+    lock();
+    CU_ASSERT_EQUAL(idle, 3);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, true, message), 0);
+    read_both();
+    CU_ASSERT_EQUAL(list.count, 2);
+    lock();
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+    /* out of sight, and not removed yet: as a prune that was cut off leaves it */
+    CU_ASSERT_EQUAL(entries_of(0), 2);
+    read_both();
+    CU_ASSERT_EQUAL(list.count, 1);
+    CU_ASSERT_EQUAL(list.backups[0]->number, 2);
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_COMPLETE);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 1);
+    CU_ASSERT_EQUAL(entries_of(1), 1);
+    end();
+}
+
+/* Cut off when one directory had lost it, and the other, which lacks a part, had not. */
+static void half_a_prune_is_not_complete_and_can_be_ended(void)
+{
+    begin();
+    add(0, 1, true, false);
+    add(1, 1, true, false);
+    CU_ASSERT_EQUAL(
+        unlink(place_below(&places[1], "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data").path), 0);
+    CU_ASSERT_EQUAL(
+        rename(place_below(&places[0], "BACKUP-1").path,
+               place_below(&places[0], ".BACKUP-1.b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1.pruned").path),
+        0);
+    lock();
+    CU_ASSERT_EQUAL_FATAL(list.count, 1);
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_DAMAGED);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 0);
+    CU_ASSERT_EQUAL(entries_of(1), 0);
+    end();
+}
+
+static void what_is_in_doubt_stays(void)
+{
+    begin();
+    add(0, 1, false, true);
+    lock();
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_IN_DOUBT);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_INCOMPLETE);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 1);
+    end();
+}
+
+static void what_is_incomplete_goes_where_no_node_is(void)
+{
+    begin();
+    add(0, 1, false, false);
+    int node = node_in(0, LOCK_SH);
+    lock();
+    CU_ASSERT_EQUAL(idle, 2);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_BUSY);
+    close(node);
+    lock();
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 0);
+    end();
+}
+
+/* Some node of the cluster has not stored its copy of the decision yet. */
+static void what_a_node_is_at_work_on_stays(void)
+{
+    begin();
+    add(0, 1, true, false);
+    add(1, 1, true, false);
+    touch(1, "BACKUP-1/BACKUP-1.2.mark");
+    int node = node_in(1, LOCK_SH);
+    lock();
+    CU_ASSERT_EQUAL(idle, 1);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_BUSY);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, places[1].path));
+    CU_ASSERT_EQUAL(entries_of(0), 1);
+    read_both();
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_COMPLETE);
+    close(node); /* the mark was a dead one's */
+    lock();
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+    end();
+}
+
+static void complete_ones_go_beside_a_node(void)
+{
+    begin();
+    add(0, 1, true, false);
+    int node = node_in(0, LOCK_SH);
+    lock();
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 0);
+    close(node);
+    node = node_in(0, LOCK_EX);
+    read_both();
+    CU_ASSERT_EQUAL(pst_prune_lock(&list, &idle, message), -PST_E_BUSY);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, places[0].path));
+    close(node);
+    end();
+}
+
+/* Pruned by another, and the number given to a new backup, since the list was read. */
+static void another_of_the_same_number_stays(void)
+{
+    struct made_backup made = made_tree(10);
+    begin();
+    add(0, 1, true, false);
+    lock();
+    CU_ASSERT_EQUAL(
+        rename(place_below(&places[0], "BACKUP-1").path, place_below(&places[1], "elsewhere").path),
+        0);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_CHANGED);
+    made.uid = 0x3a;
+    make_backup(places[0].path, &made);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_CHANGED);
+    CU_ASSERT_EQUAL(entries_of(0), 1);
+    end();
+}
+
+/* Names that are like those of pruned backups. */
+static void strangers_stay(void)
+{
+    static const char *const names[] = {".BACKUP-1.pruned",
+                                        ".BACKUP-01.00112233445566778899aabbccddeeff.pruned",
+                                        ".BACKUP-1.00112233445566778899aabbccddeeff.prunes",
+                                        ".BACKUP-1.0011.pruned", ".BACKUP-1.2.tmp"};
+    begin();
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        CU_ASSERT_EQUAL(mkdir(place_below(&places[0], names[i]).path, 0700), 0);
+    lock();
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 5);
+    end();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a backup goes from all directories", a_backup_goes_from_all_directories},
+        {"half a prune is not complete, and can be ended",
+         half_a_prune_is_not_complete_and_can_be_ended},
+        {"what is in doubt stays", what_is_in_doubt_stays},
+        {"what is incomplete goes where no node is", what_is_incomplete_goes_where_no_node_is},
+        {"what a node is at work on stays", what_a_node_is_at_work_on_stays},
+        {"complete ones go beside a node", complete_ones_go_beside_a_node},
+        {"another of the same number stays", another_of_the_same_number_stays},
+        {"strangers stay", strangers_stay},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("prune", tests);
+}
