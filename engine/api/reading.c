@@ -255,6 +255,8 @@ static int restore(struct job *job)
         return error;
     const struct pst_restore_options options = {.crew = job->reading.crew,
                                                 .force = asked->force,
+                                                .only = asked->only,
+                                                .only_count = asked->only_count,
                                                 .open_sink = open_sink,
                                                 .sink_context = asked,
                                                 .progress = on_progress,

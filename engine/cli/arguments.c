@@ -426,12 +426,12 @@ uint32_t pst_argument_count(const struct pst_arguments *arguments, const char *n
     return get(arguments, name)->count;
 }
 
-const char *pst_argument_text_at(const struct pst_arguments *arguments, const char *name,
-                                 uint32_t index)
+uint32_t pst_argument_texts(const struct pst_arguments *arguments, const char *name,
+                            const char **texts)
 {
     const struct pst_option_value *value = get(arguments, name);
-    assert(index < value->count);
-    return value->text[index];
+    memcpy(texts, value->text, value->count * sizeof(*texts));
+    return value->count;
 }
 
 bool pst_argument_json(const struct pst_arguments *arguments)

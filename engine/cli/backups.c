@@ -23,19 +23,11 @@ enum pst_exit pst_backups_exit(int error)
     }
 }
 
-static uint32_t directories_of(const struct pst_arguments *arguments, const char **directories)
-{
-    const uint32_t count = pst_argument_count(arguments, "from");
-    for (uint32_t i = 0; i < count; i++)
-        directories[i] = pst_argument_text_at(arguments, "from", i);
-    return count;
-}
-
 enum pst_exit pst_backups_read(const struct pst_arguments *arguments, struct pst_backup_list *list)
 {
     const char *directories[PST_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
-    const uint32_t count = directories_of(arguments, directories);
+    const uint32_t count = pst_argument_texts(arguments, "from", directories);
     if (pst_backup_list_read(directories, count, list, message) < 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
     return PST_EXIT_DONE;
@@ -74,7 +66,7 @@ enum pst_exit pst_backups_use(const struct pst_arguments *arguments, enum pst_ba
     struct pst_plan_request plan;
     struct pst_reading_request request = {
         .directories = directories,
-        .directories_count = directories_of(arguments, directories),
+        .directories_count = pst_argument_texts(arguments, "from", directories),
         .id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL,
         .pick = pick,
         .cancel = pst_interrupt_flag()};

@@ -17,7 +17,7 @@ static const struct pst_option options[] = {
     PST_FROM_OPTION,
     {.name = "source",
      .kind = PST_OPTION_TEXT,
-     .argument = "NAME",
+     .argument = "[NODE/]NAME",
      .help = "which source's tables; may be left out where there is only one"},
     {.name = "to",
      .kind = PST_OPTION_TEXT,

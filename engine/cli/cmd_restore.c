@@ -16,7 +16,15 @@ static const struct pst_option options[] = {
      .kind = PST_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
-     .help = "where to: one source straight into DIR, several into DIR/NAME"},
+     .help =
+         "where to: one source straight into DIR, several into DIR/NAME, those of several nodes "
+         "into DIR/NODE/NAME"},
+    {.name = "only",
+     .kind = PST_OPTION_TEXT,
+     .argument = "NODE[/NAME]",
+     .repeatable = true,
+     .help = "this node or source alone, as if the backup had no others; of a backup that is named "
+             "as ID the files of other nodes may be missing"},
     {.name = "force",
      .kind = PST_OPTION_SWITCH,
      .help = "into a target that is not empty: what is there is overwritten, the rest kept"},
@@ -56,7 +64,11 @@ static enum pst_exit restore(struct pst_opened *opened)
     const struct pst_backup *backup = opened->reading.backup;
     const char *target = pst_argument_text(arguments, "target");
     struct pst_lmdb_sink_options lmdb = {.map_bytes = pst_argument_number(arguments, "map-size")};
-    struct pst_restore_options how = {.open_sink = pst_lmdb_sink_open,
+    const char *only[PST_OPTION_VALUES_MAX];
+    const uint32_t only_count = pst_argument_texts(arguments, "only", only);
+    struct pst_restore_options how = {.only = only,
+                                      .only_count = only_count,
+                                      .open_sink = pst_lmdb_sink_open,
                                       .sink_context = &lmdb,
                                       .crew = opened->reading.crew,
                                       .force = pst_argument_switch(arguments, "force"),
@@ -69,9 +81,10 @@ static enum pst_exit restore(struct pst_opened *opened)
     if (rc == -ECANCELED)
         return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted; %s", result.message);
     if (rc < 0)
-        return pst_fail(arguments, pst_backups_exit(rc), "%s", result.message);
+        return pst_fail(arguments, rc == -ENOKEY ? PST_EXIT_USAGE : pst_backups_exit(rc), "%s",
+                        result.message);
     /* What never came into the backup (a path too long) the restore cannot have met. */
-    if (result.unreadable < backup->cluster.common.sums.unreadable)
+    if (only_count == 0 && result.unreadable < backup->cluster.common.sums.unreadable)
         result.unreadable = backup->cluster.common.sums.unreadable;
     rc = print_summary(backup, target, &result, (double)(pst_monotonic_ns() - began_ns) / 1e9,
                        pst_argument_json(arguments));

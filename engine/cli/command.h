@@ -118,8 +118,10 @@ bool pst_argument_switch(const struct pst_arguments *arguments, const char *name
 const char *pst_argument_text(const struct pst_arguments *arguments, const char *name);
 uint64_t pst_argument_number(const struct pst_arguments *arguments, const char *name);
 uint32_t pst_argument_count(const struct pst_arguments *arguments, const char *name);
-const char *pst_argument_text_at(const struct pst_arguments *arguments, const char *name,
-                                 uint32_t index);
+
+/* All of them, borrowed; texts has room for PST_OPTION_VALUES_MAX. How many there are. */
+uint32_t pst_argument_texts(const struct pst_arguments *arguments, const char *name,
+                            const char **texts);
 
 /* Whether the command has --json and it was given. */
 bool pst_argument_json(const struct pst_arguments *arguments);

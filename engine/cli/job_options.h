@@ -59,9 +59,7 @@ static inline void pst_job_read_options(const struct pst_arguments *arguments, c
                                         struct pst_backup_job *job)
 {
     pst_backup_job_init(job);
-    job->specs_count = pst_argument_count(arguments, "source");
-    for (uint32_t i = 0; i < job->specs_count; i++)
-        specs[i] = pst_argument_text_at(arguments, "source", i);
+    job->specs_count = pst_argument_texts(arguments, "source", specs);
     job->specs = specs;
     job->directory = pst_argument_text(arguments, "to");
     job->run.ldms = (uint32_t)pst_argument_number(arguments, "ldms");

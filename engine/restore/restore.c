@@ -104,7 +104,7 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
         struct pst_object object;
         before = offset;
         error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
-        if (!error)
+        if (!error && pst_restore_is_chosen(run, part->node_index, object.id))
             error = pst_objects_add(&run->objects, part->node_index, payload + before,
                                     offset - before, &object);
     }
@@ -208,9 +208,12 @@ static void say_owners(struct pst_restore_run *run)
 
 static int restore_backup(struct pst_restore_run *run, const char *target)
 {
-    int error = pst_part_set_make(run->backup, &run->set, NULL);
+    int error = pst_restore_choose(run);
+    if (!error)
+        error = pst_part_set_make(run->backup, &run->set, NULL);
     if (error)
         return error;
+    pst_restore_drop_parts(run);
     error = look_through_parts(run);
     if (error)
         goto err_after_set;
@@ -272,10 +275,6 @@ int pst_restore(const struct pst_backup *backup, const char *target,
                 const struct pst_restore_options *options, struct pst_restore_result *result)
 {
     *result = (struct pst_restore_result){0};
-    if (backup->state != PST_BACKUP_COMPLETE) {
-        snprintf(result->message, sizeof(result->message), "%s", backup->reason);
-        return backup->error;
-    }
     struct pst_restore_run *run = calloc(1, sizeof(*run));
     if (run == NULL)
         return -ENOMEM;
@@ -294,8 +293,6 @@ int pst_tables_list(const struct pst_backup *backup,
     const struct pst_restore_options options = {.crew = {.workers = 1}};
     struct pst_restore_result result = {0};
     message[0] = '\0';
-    if (backup->state != PST_BACKUP_COMPLETE)
-        return backup->error;
     struct pst_restore_run *run = calloc(1, sizeof(*run));
     if (run == NULL)
         return -ENOMEM;

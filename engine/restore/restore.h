@@ -1,7 +1,7 @@
 /*
  * Restore: writes the objects of a backup below a target directory, with as many threads as asked
- * for. One source of one node goes straight into the target, several into TARGET/NAME, several
- * nodes into TARGET/NODE/NAME.
+ * for. One source of one node goes straight into the target, several into TARGET/NAME, those of
+ * several nodes into TARGET/NODE/NAME.
  *
  * A target that does not exist, or is empty and no mount point, is made beside itself under a
  * temporary name (".NAME.penstock-<uid>") and renamed when it is whole and on disk. Else (force, or
@@ -24,7 +24,7 @@
 
 /* Instead of a restore: tables of one source, straight into the target. */
 struct pst_export {
-    const char *source;        /* NULL: the only one */
+    const char *source;        /* NAME or NODE/NAME; NULL: the only one */
     const char *const *tables; /* as pst_table_name_escape writes them; count 0: all */
     uint32_t tables_count;
 };
@@ -32,6 +32,10 @@ struct pst_export {
 struct pst_restore_options {
     struct pst_crew crew;
     bool force; /* into a target that is not empty */
+    /* "NODE" or "NODE/NAME": these sources alone, as if the backup had no others; the files of
+     * other nodes may then be missing. count 0: all. */
+    const char *const *only;
+    uint32_t only_count;
     /* Makes what the rows of a logical backup go into, on a thread of the crew; NULL: there is
      * nothing, and such a backup is refused. */
     pst_table_sink_open *open_sink;
@@ -54,6 +58,7 @@ struct pst_restore_result {
 /* Restores a complete backup of a list; where target is NULL its rows alone, into
  * what open_sink makes without a directory.
  *   -ENOTEMPTY         the target is not empty, and no force
+ *   -ENOKEY            only: the backup has no such source
  *   -ENOTSUP           it has rows, and no open_sink; export: the source has none
  *   -ENOKEY            export: it has no such source, or several, and none is named
  *   -PST_E_NO_TABLE    export: the source has no such table

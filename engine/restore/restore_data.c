@@ -142,6 +142,8 @@ static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *w
                        const struct pst_part_map *part, const struct pst_chunk_piece *piece,
                        const uint8_t *payload)
 {
+    if (!pst_restore_is_chosen(run, part->node_index, piece->object))
+        return 0;
     struct pst_object_record *record =
         pst_objects_find(&run->objects, part->node_index, piece->object);
     if (record == NULL)

@@ -33,6 +33,8 @@ struct pst_restore_run {
     /* Instead of a restore: tells the tables. */
     int (*each_table)(void *context, const struct pst_table_entry *table);
     void *each_context;
+    uint64_t
+        only[PST_NODES_MAX]; /* by node index: bits of the sources' instances; restored alone */
     struct pst_part_set set;
     struct pst_findings findings;
     struct pst_scan scan;
@@ -52,6 +54,18 @@ struct pst_restore_run {
     atomic_size_t next_object; /* of the metadata pass */
     pthread_mutex_t mutex;     /* of result->message and result->unreadable */
 };
+
+/* restore_only.c: sets run->only by options->only, having checked that all it needs of the backup
+ * is there; and leaves out of the set the parts of other nodes. */
+int pst_restore_choose(struct pst_restore_run *run) PST_MUST_USE;
+void pst_restore_drop_parts(struct pst_restore_run *run);
+
+/* Whether the source of an object is restored. */
+bool pst_restore_is_chosen(const struct pst_restore_run *run, uint32_t node_index, uint64_t object);
+
+/* How many nodes, and sources of a node, are restored. */
+uint32_t pst_restore_nodes(const struct pst_restore_run *run);
+uint32_t pst_restore_sources(const struct pst_restore_run *run, uint32_t node_index);
 
 /* Keeps the message of the first failure and returns error. */
 int pst_restore_fail(struct pst_restore_run *run, int error, const char *format, ...)

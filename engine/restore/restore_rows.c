@@ -237,6 +237,16 @@ int pst_restore_tell_tables(struct pst_restore_run *run)
 
 /* ---- export ---- */
 
+/* "NAME", of any node, or "NODE/NAME"; the name of a source has no slash. */
+static bool is_meant(const char *text, uint32_t node, const char *name)
+{
+    char number[16];
+    const char *slash = strchr(text, '/');
+    const int length = snprintf(number, sizeof(number), "%u/", node);
+    return strcmp(slash ? slash + 1 : text, name) == 0 &&
+           (!slash || strncmp(text, number, (size_t)length) == 0);
+}
+
 /* The source that is meant, of the first node that has it. */
 static const struct pst_manifest_source *find_source(const struct pst_restore_run *run,
                                                      uint32_t *node)
@@ -249,7 +259,7 @@ static const struct pst_manifest_source *find_source(const struct pst_restore_ru
                        ? &manifest->sources[0]
                        : NULL;
         for (uint32_t i = 0; i < manifest->sources_count; i++)
-            if (strcmp(manifest->sources[i].name, name) == 0)
+            if (is_meant(name, manifest->node, manifest->sources[i].name))
                 return &manifest->sources[i];
     }
     return NULL;

@@ -50,31 +50,59 @@ static int enter(const struct pst_restore_run *run, int fd, const char *name)
     return error ? error : pst_beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* DIR/NODE, which a node's first source makes. */
-static int open_node(const struct pst_restore_run *run, const struct pst_node_manifest *node,
-                     bool is_first)
-{
-    char number[16];
-    snprintf(number, sizeof(number), "%u", node->node);
-    return is_first ? enter(run, run->target.root_fd, number)
-                    : pst_beneath_open(run->target.root_fd, number, O_RDONLY | O_DIRECTORY, 0);
-}
-
 /* DIR, DIR/NAME or DIR/NODE/NAME. */
-static int open_source(const struct pst_restore_run *run, const struct pst_node_manifest *node,
+static int open_source(const struct pst_restore_run *run, uint32_t node_index,
                        const struct pst_manifest_source *source)
 {
     const int root_fd = run->target.root_fd;
-    if (run->backup->cluster.nodes_count == 1 && node->sources_count == 1)
+    const bool is_alone = pst_restore_nodes(run) == 1;
+    char number[16];
+    if (is_alone && pst_restore_sources(run, node_index) == 1)
         return pst_beneath_open(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-    if (run->backup->cluster.nodes_count == 1)
+    if (is_alone)
         return enter(run, root_fd, source->name);
-    const int node_fd = open_node(run, node, source == &node->sources[0]);
+    snprintf(number, sizeof(number), "%u", run->backup->nodes[node_index].node);
+    const int node_fd = pst_beneath_open(root_fd, number, O_RDONLY | O_DIRECTORY, 0);
     if (node_fd < 0)
         return node_fd;
     const int fd = enter(run, node_fd, source->name);
     close(node_fd);
     return fd;
+}
+
+/* DIR/NODE, where there are several. */
+static int make_node_directory(const struct pst_restore_run *run,
+                               const struct pst_node_manifest *node)
+{
+    char number[16];
+    if (pst_restore_nodes(run) == 1)
+        return 0;
+    snprintf(number, sizeof(number), "%u", node->node);
+    const int fd = enter(run, run->target.root_fd, number);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
+static int open_node(struct pst_restore_run *run, uint32_t node_index)
+{
+    const struct pst_node_manifest *node = &run->backup->nodes[node_index];
+    const int made = make_node_directory(run, node);
+    if (made < 0)
+        return pst_restore_fail(run, made, "could not make the directory of node %u: %s",
+                                node->node, pst_error_text(made));
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        const struct pst_manifest_source *source = &node->sources[i];
+        if ((run->only[node_index] >> source->instance & 1) == 0)
+            continue;
+        const int fd = open_source(run, node_index, source);
+        if (fd < 0)
+            return pst_restore_fail(run, fd, "could not make the directory of source %s: %s",
+                                    source->name, pst_error_text(fd));
+        *source_slot(run, node_index, source->instance) = fd;
+    }
+    return 0;
 }
 
 static int open_sources(struct pst_restore_run *run)
@@ -85,17 +113,10 @@ static int open_sources(struct pst_restore_run *run)
         return -ENOMEM;
     for (size_t i = 0; i < slots; i++)
         run->source_fds[i] = -1;
-    for (uint32_t i = 0; i < run->backup->cluster.nodes_count; i++) {
-        const struct pst_node_manifest *node = &run->backup->nodes[i];
-        for (uint32_t j = 0; j < node->sources_count; j++) {
-            const int fd = open_source(run, node, &node->sources[j]);
-            if (fd < 0)
-                return pst_restore_fail(run, fd, "could not make the directory of source %s: %s",
-                                        node->sources[j].name, pst_error_text(fd));
-            *source_slot(run, i, node->sources[j].instance) = fd;
-        }
-    }
-    return 0;
+    int error = 0;
+    for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++)
+        error = run->only[i] ? open_node(run, i) : 0;
+    return error;
 }
 
 void pst_restore_close_sources(struct pst_restore_run *run)

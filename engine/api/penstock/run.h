@@ -203,7 +203,8 @@ struct pst_restore_job {
     bool force;            /* into a target that is not empty */
     const char *directory; /* of the backups */
     const char *id;        /* as for verify; NULL: the newest complete one */
-    /* One source goes straight into it, several into TARGET/NAME. NULL: nothing is written to disk,
+    /* One source goes straight into it, several into TARGET/NAME, those of several nodes into
+     * TARGET/NODE/NAME. NULL: nothing is written to disk,
      * and what is not rows is left out. */
     const char *target;
     struct pst_run run;
@@ -215,6 +216,10 @@ struct pst_restore_job {
     uint64_t lmdb_map_bytes; /* of new environments; 0: as it was. It grows where it must */
     const char *const *more_directories; /* as for verify */
     uint32_t more_directories_count;
+    uint32_t only_count; /* 0: everything */
+    /* "NODE" or "NODE/NAME": these sources alone, as if the backup had no others. With an id, even
+     * where files of other nodes are missing. */
+    const char *const *only;
 };
 
 static inline void pst_restore_job_init(struct pst_restore_job *job)

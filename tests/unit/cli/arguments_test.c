@@ -88,9 +88,10 @@ static void test_every_kind_of_value(void)
                                 "two", "-v", NULL),
                           0);
     CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/srv");
-    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 2);
-    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 0), "dir:/a");
-    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 1), "dir:/b");
+    const char *sources[PST_OPTION_VALUES_MAX];
+    CU_ASSERT_EQUAL_FATAL(pst_argument_texts(&arguments, "source", sources), 2);
+    CU_ASSERT_STRING_EQUAL(sources[0], "dir:/a");
+    CU_ASSERT_STRING_EQUAL(sources[1], "dir:/b");
     CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 4);
     CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 65536);
     CU_ASSERT_EQUAL(pst_argument_number(&arguments, "wait"), 2000000000);
@@ -193,9 +194,10 @@ static void test_environment_before_configuration_before_default(void)
                                "source = dir:/b\nldms=3\nforce = 1\n[verify]\nnothing = of ours\n";
     CU_ASSERT_EQUAL_FATAL(parse_configured(text, NULL, NULL), 0);
     CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/con fig");
-    CU_ASSERT_EQUAL_FATAL(pst_argument_count(&arguments, "source"), 2);
-    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 0), "a=dir:/a;b");
-    CU_ASSERT_STRING_EQUAL(pst_argument_text_at(&arguments, "source", 1), "dir:/b");
+    const char *sources[PST_OPTION_VALUES_MAX];
+    CU_ASSERT_EQUAL_FATAL(pst_argument_texts(&arguments, "source", sources), 2);
+    CU_ASSERT_STRING_EQUAL(sources[0], "a=dir:/a;b");
+    CU_ASSERT_STRING_EQUAL(sources[1], "dir:/b");
     CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 3);
     CU_ASSERT_TRUE(pst_argument_switch(&arguments, "force"));
     CU_ASSERT_TRUE(pst_argument_given(&arguments, "ldms"));

@@ -1,0 +1,104 @@
+/* Which sources of a backup are restored. */
+#include "engine/restore/restore_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t sources_named(const struct pst_node_manifest *node, const char *name)
+{
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        if (!name || strcmp(node->sources[i].name, name) == 0)
+            bits |= UINT64_C(1) << node->sources[i].instance;
+    }
+    return bits;
+}
+
+/* "3" or "3/NAME"; then *name is set, or NULL. */
+static bool parse(const char *text, uint32_t *node, const char **name)
+{
+    char *end;
+    const unsigned long number = strtoul(text, &end, 10);
+    if (text[0] < '1' || text[0] > '9' || number > PST_NODES_MAX ||
+        (*end != '\0' && (*end != '/' || end[1] == '\0')))
+        return false;
+    *node = (uint32_t)number;
+    *name = *end == '/' ? end + 1 : NULL;
+    return true;
+}
+
+static int choose(struct pst_restore_run *run, const char *text)
+{
+    const struct pst_backup *backup = run->backup;
+    const char *name;
+    uint32_t node, i = 0;
+    if (!parse(text, &node, &name))
+        return pst_restore_fail(run, -ENOKEY, "\"%s\" is neither NODE nor NODE/NAME", text);
+    while (i < backup->cluster.nodes_count && backup->cluster.nodes[i].node != node)
+        i++;
+    if (i == backup->cluster.nodes_count)
+        return pst_restore_fail(run, -ENOKEY, "%s: no node %u took part in backup %u", text, node,
+                                backup->number);
+    if (backup->nodes[i].parts_count == 0)
+        return pst_restore_fail(run, backup->error, "%s", backup->reason);
+    const uint64_t bits = sources_named(&backup->nodes[i], name);
+    if (bits == 0)
+        return pst_restore_fail(run, -ENOKEY, "%s: node %u has no such source in backup %u", text,
+                                node, backup->number);
+    run->only[i] |= bits;
+    return 0;
+}
+
+int pst_restore_choose(struct pst_restore_run *run)
+{
+    const struct pst_backup *backup = run->backup;
+    const uint32_t count = run->options->only_count;
+    /* Of what is missing, other nodes may be; what is missing of the chosen ones is found later. */
+    if (backup->state != PST_BACKUP_COMPLETE && (count == 0 || !backup->has_cluster))
+        return pst_restore_fail(run, backup->error, "%s", backup->reason);
+    int error = 0;
+    for (uint32_t i = 0; !error && i < count; i++)
+        error = choose(run, run->options->only[i]);
+    if (count == 0) /* an object of a source that no manifest names is to be met too */
+        memset(run->only, 0xFF, sizeof(run->only));
+    return error;
+}
+
+void pst_restore_drop_parts(struct pst_restore_run *run)
+{
+    struct pst_part_set *set = &run->set;
+    const uint32_t count = set->count;
+    set->count = 0;
+    set->file_bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (run->only[set->parts[i].node_index] == 0)
+            continue;
+        set->file_bytes += set->parts[i].file_bytes;
+        set->parts[set->count++] = set->parts[i];
+    }
+}
+
+bool pst_restore_is_chosen(const struct pst_restore_run *run, uint32_t node_index, uint64_t object)
+{
+    const uint32_t instance = pst_object_source(object);
+    return run->options->only_count == 0 ||
+           (instance < PST_SOURCES_MAX && (run->only[node_index] >> instance & 1) != 0);
+}
+
+uint32_t pst_restore_nodes(const struct pst_restore_run *run)
+{
+    uint32_t nodes = 0;
+    for (uint32_t i = 0; i < run->backup->cluster.nodes_count; i++)
+        nodes += run->only[i] != 0;
+    return nodes;
+}
+
+uint32_t pst_restore_sources(const struct pst_restore_run *run, uint32_t node_index)
+{
+    const struct pst_node_manifest *node = &run->backup->nodes[node_index];
+    uint32_t sources = 0;
+    for (uint32_t i = 0; i < node->sources_count; i++)
+        sources += (run->only[node_index] >> node->sources[i].instance & 1) != 0;
+    return sources;
+}

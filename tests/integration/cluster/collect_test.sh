@@ -1,0 +1,165 @@
+#!/bin/bash
+# Three nodes with directories of their own and other numbers of LDMs make one backup; two hosts
+# restore it, each its share. Then backups are pruned beside the nodes, and none comes back.
+#
+#   collect_test.sh PENSTOCK FOLDER LMDB_WRITER
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+writer=${3:?}
+command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+
+declare -A process=()
+all=(--from "$disk/to1" --from "$disk/to2" --from "$disk/to3")
+
+start_node() { # ID LDMS SOURCE…
+    local id=$1 ldms=$2 sources=() source
+    shift 2
+    for source; do sources+=(--source "$source"); done
+    "$penstock" node --cluster "collect-$$" --id "$id" --nodes 1-3 --socket "$memory/$id.socket" \
+        --fabric-dir "$memory/fabric" --to "$disk/to$id" --ldms "$ldms" --chunk 64K "${sources[@]}" 2>>"$memory/node$id.log" &
+    process[$id]=$!
+}
+
+start_nodes() {
+    start_node 1 1 "dir:$disk/tree1" "lmdb:$disk/env1"
+    start_node 2 2 "dir:$disk/tree2"
+    start_node 3 3 "dir:$disk/tree3" "lmdb:$disk/env3"
+    local node
+    for node in 1 2 3; do wait_until sees "$node"; done
+}
+
+stop_nodes() {
+    local node
+    kill -TERM "${process[@]}"
+    for node in "${process[@]}"; do wait "$node" || fail "a node ends with $?"; done
+}
+
+# wait_until COMMAND…: it succeeds within 10 s.
+wait_until() {
+    local i
+    for i in {1..200}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    tail -n 20 "$memory"/node*.log >&2
+    fail "not within 10 s: $*"
+}
+
+sees() { # NODE
+    "$penstock" status --node "$memory/$1.socket" --json | jq -e '([.nodes[] | select(.state == "live")] | length) == 3'
+}
+
+make_sources() {
+    local node i
+    for node in 1 2 3; do
+        make_small_tree "$disk/tree$node"
+        for i in {1..20}; do random_bytes 100000 >"$disk/tree$node/$i"; done
+    done
+    mkdir "$disk/env1" "$disk/env3"
+    "$writer" run "$disk/env3" 30
+    "$writer" run "$disk/env1" 0 &
+    running=$!
+    wait_until test -s "$disk/env1/data.mdb"
+}
+
+# The contents of transaction T, whichever that is, are known.
+compare_environment() { # RESTORED
+    local found
+    found=$("$writer" check "$1") || fail "$1 is not consistent"
+    rm -rf "$disk/again"
+    mkdir "$disk/again"
+    "$writer" replay "$disk/again" "${found%% *}"
+    [ "$("$writer" check "$disk/again")" = "$found" ] || fail "$1 is not as transaction ${found%% *} left it"
+}
+
+two_hosts_restore() {
+    expect_exit 0 "$penstock" verify "${all[@]}"
+    expect_exit 0 "$penstock" restore "${all[@]}" --only 1 --only 3/env3 --target "$disk/a" --ldms 2
+    expect_exit 0 "$penstock" restore "${all[@]}" --only 2 --only 3/tree3 --target "$disk/b" --ldms 1
+    expect_names "$disk/a" "$(cd "$disk" && names_of_share 1/tree1 1/env1 3/env3)"
+    compare_trees "$disk/tree1" "$disk/a/1/tree1"
+    compare_trees "$disk/tree2" "$disk/b/2/tree2"
+    compare_trees "$disk/tree3" "$disk/b/3/tree3"
+    [ "$(ls "$disk/b")$(ls "$disk/b/3")" = "2
+3tree3" ] || fail "b has more than its share"
+    compare_environment "$disk/a/1/env1"
+    compare_environment "$disk/a/3/env3"
+    [ "$("$writer" check "$disk/a/3/env3")" = "$("$writer" check "$disk/env3")" ] || fail 'env3 has changed'
+}
+
+# Names of what stands below NODE/NAME of each, the source's own.
+names_of_share() {
+    local share
+    for share; do
+        echo "./${share%/*}"
+        echo "./$share"
+        # An environment is restored without the lock file.
+        (cd "$disk/${share#*/}" && find . -mindepth 1 ! -name lock.mdb -printf "./$share/%P\n")
+    done | sort -u
+}
+
+# One source goes straight into the target; a node can do with its own directory, if it is told which.
+one_share() {
+    expect_exit 0 "$penstock" restore "${all[@]}" --only 3/env3 --target "$disk/c"
+    [ -s "$disk/c/data.mdb" ] || fail 'the environment does not lie in the target itself'
+    expect_exit 10 "$penstock" restore --from "$disk/to2" --only 2 --target "$disk/d"
+    expect_exit 0 "$penstock" restore --from "$disk/to2" --only 2 --target "$disk/d" 1
+    compare_trees "$disk/tree2" "$disk/d"
+    expect_exit 1 "$penstock" restore --from "$disk/to2" --only 1/tree1 --target "$disk/e" 1
+    expect_message 'BACKUP-1.1.manifest.*manifest of node 1'
+    expect_exit 2 "$penstock" restore "${all[@]}" --only 4 --target "$disk/e"
+    expect_message 'no node 4'
+    expect_exit 2 "$penstock" restore "${all[@]}" --only 1/tree2 --target "$disk/e"
+    expect_message 'no such source'
+    expect_absent "$disk/e"
+}
+
+expect_backups() { # NUMBER…
+    expect_exit 0 "$penstock" list "${all[@]}" --json
+    expect_json '[.[] | [.number, .state]] == '"$(printf '[%s,"complete"],' "$@" | sed 's/^/[/; s/,$/]/')"
+}
+
+prune_beside_the_nodes() {
+    local i
+    for i in 2 3; do expect_exit 0 "$penstock" backup --node "$memory/$i.socket"; done
+    expect_backups 1 2 3
+    expect_exit 2 "$penstock" prune "${all[@]}"
+    expect_exit 2 "$penstock" prune "${all[@]}" --keep 1 2
+    expect_exit 10 "$penstock" prune "${all[@]}" 1 9
+    expect_exit 0 "$penstock" prune "${all[@]}" --keep 3
+    expect_exit 0 "$penstock" prune "${all[@]}" --keep 1 --dry-run --json
+    expect_json '[.[] | select(.message_type == "pruned").number] == [1, 2]'
+    expect_backups 1 2 3
+    expect_exit 0 "$penstock" prune "${all[@]}" 1
+    expect_backups 2 3
+    expect_exit 0 "$penstock" prune "${all[@]}" --keep 1
+    expect_backups 3
+    [ -z "$(find "$disk"/to? -maxdepth 1 -name '*BACKUP-[12]*')" ] || fail 'something is left of a pruned backup'
+}
+
+# Gone at one node, it neither comes back there nor is in doubt at the others; the next number is free.
+one_copy_is_pruned() {
+    expect_exit 0 "$penstock" prune --from "$disk/to2" 3
+    expect_message 'files of node 1 .*stay' 'files of node 3 .*stay'
+    stop_nodes
+    start_nodes
+    expect_exit 0 "$penstock" backup --node "$memory/1.socket"
+    expect_absent "$disk/to2/BACKUP-3"
+    expect_exit 0 "$penstock" list "${all[@]}" --json
+    expect_json '[.[] | [.number, .state]] == [[3, "damaged"], [4, "complete"]] and
+        (.[0].reason | contains("manifest of node 2"))'
+    expect_exit 0 "$penstock" prune "${all[@]}" --keep 1
+    expect_backups 4
+    expect_exit 0 "$penstock" verify "${all[@]}"
+}
+
+make_sources
+start_nodes
+expect_exit 0 "$penstock" backup --node "$memory/2.socket"
+kill -KILL "$running"
+two_hosts_restore
+one_share
+prune_beside_the_nodes
+one_copy_is_pruned
+stop_nodes
