@@ -28,7 +28,8 @@ static const struct pst_timeouts timeouts = {.ldm_ns = 120 * S,
                                              .master_ns = 180 * S,
                                              .stall_ns = 60 * S,
                                              .progress_ns = S,
-                                             .thawed_ns = S};
+                                             .thawed_ns = S,
+                                             .ask_ns = S};
 
 struct node {
     uint32_t id;

@@ -21,6 +21,7 @@ static const struct pst_timeouts timeouts = {
     .stall_ns = 60 * NS_PER_S,
     .progress_ns = NS_PER_S / 5,
     .thawed_ns = NS_PER_S / 10,
+    .ask_ns = 2 * NS_PER_S,
 };
 /* The longest try waits for the first source's writers, then holds them up for the others'. */
 _Static_assert(2 * PST_FREEZE_NS_MAX < 150 * NS_PER_S, "a try takes less than proxy_ns");

@@ -112,7 +112,7 @@ static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *do
             doubt->what.nodes.words[i] & outcome->nodes.words[i] & ~doubt->waiting.words[i];
     pst_set_remove(&targets, pst_ref_node(outcome->self_ref) - 1);
     bool nobody = pst_set_is_empty(&targets);
-    doubt->deadline_ns = outcome->now_ns + outcome->timeouts.master_ns;
+    doubt->deadline_ns = outcome->now_ns + outcome->timeouts.ask_ns;
     if (nobody && pst_set_is_empty(&doubt->waiting))
         doubt->deadline_ns = PST_DEADLINE_NONE; /* until one of them joins */
     if (nobody)
@@ -243,7 +243,9 @@ static void on_settled(struct pst_outcome_machine *outcome, const struct pst_sig
     if (error != 0) { /* still in doubt: the answers will be the same, and lead here again */
         doubt->state = PST_DOUBT_ASKING;
         doubt->waiting = (struct pst_set){{0}};
-        doubt->deadline_ns = outcome->now_ns + outcome->timeouts.master_ns;
+        doubt->deadline_ns =
+            outcome->now_ns +
+            (error == PST_E_NODE_FAILED ? outcome->timeouts.ask_ns : outcome->timeouts.master_ns);
         return;
     }
     outcome->committed += doubt->state == PST_DOUBT_COMMITTING;

@@ -56,5 +56,5 @@ bool pst_timeouts_are_nested(const struct pst_timeouts *timeouts)
     return timeouts->ldm_ns > 0 && timeouts->ldm_ns < timeouts->proxy_ns &&
            timeouts->proxy_ns < timeouts->master_ns && timeouts->stall_ns > 0 &&
            timeouts->progress_ns > 0 && timeouts->progress_ns < timeouts->stall_ns &&
-           timeouts->thawed_ns < timeouts->proxy_ns;
+           timeouts->thawed_ns < timeouts->proxy_ns && timeouts->ask_ns > 0;
 }

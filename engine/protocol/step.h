@@ -125,6 +125,7 @@ struct pst_timeouts {
     uint64_t progress_ns; /* between two progress reports */
     uint64_t thawed_ns;   /* in which writers go on, after a freeze that missed its limit and before
                              the next try */
+    uint64_t ask_ns;      /* between two questions of who is in doubt */
 };
 
 /* How often a proxy tries to freeze its sources, as long as its deadline allows. */

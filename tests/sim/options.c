@@ -37,6 +37,7 @@ static const struct pst_timeouts usual_timeouts = {
     .stall_ns = 2 * SIM_S,
     .progress_ns = 100 * SIM_MS,
     .thawed_ns = 10 * SIM_MS,
+    .ask_ns = 3 * SIM_S,
 };
 
 void sim_options_of_script(struct sim_options *options, const struct sim_script *script)
@@ -62,6 +63,7 @@ void sim_options_of_seed(struct sim_options *options, uint64_t seed, bool swarm)
     }
     options->backups = (uint32_t)sim_random_between(&random, 1, 3);
     options->timeouts = usual_timeouts;
+    options->timeouts.ask_ns = (seed % 3 + 1) * 300 * SIM_MS;
     options->timeouts.stall_ns = sim_random_between(&random, 1, 4) * SIM_S;
     options->detect_ns = sim_random_between(&random, 1, 30) * 100 * SIM_MS;
     options->hold_ns = 2 * options->timeouts.master_ns;

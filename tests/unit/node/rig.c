@@ -68,7 +68,8 @@ void rig_open(struct rig *rig, const char *to, uint32_t ldms, const char *const 
                                                                      .master_ns = 80 * NS_PER_S,
                                                                      .stall_ns = 60 * NS_PER_S,
                                                                      .progress_ns = NS_PER_S / 50,
-                                                                     .thawed_ns = NS_PER_S / 100}},
+                                                                     .thawed_ns = NS_PER_S / 100,
+                                                                     .ask_ns = NS_PER_S}},
                                                .cancel_fd = -1};
 }
 

@@ -210,7 +210,7 @@ static void without_the_master_it_waits(void)
         struct pst_signal question = sent(PST_OUTCOME_REQ);
         tell(&question, 3, PST_OUTCOME_PREPARED);
         CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
-        tick(rig_timeouts.master_ns);
+        tick(rig_timeouts.ask_ns);
     }
     CU_ASSERT_EQUAL(pst_outcome_in_doubt(&rig.machine), 1);
     node_event(PST_EVENT_NODE_JOINED, 1); /* asked at once */
@@ -229,8 +229,8 @@ static void a_busy_master_is_asked_again(void)
     struct pst_signal question = sent(PST_OUTCOME_REQ);
     refuse(&question, 1);
     CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
-    CU_ASSERT_EQUAL(pst_outcome_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.master_ns);
-    tick(rig_timeouts.master_ns);
+    CU_ASSERT_EQUAL(pst_outcome_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.ask_ns);
+    tick(rig_timeouts.ask_ns);
     question = sent(PST_OUTCOME_REQ);
     tell(&question, 1, PST_OUTCOME_NONE);
     expect_settled(PST_OUTCOME_NONE, 0);
@@ -271,9 +271,9 @@ static void late_and_wrong_answers_are_stray(void)
     struct pst_signal wrong = answer_of(&question, 1, PST_OUTCOME_NONE);
     wrong.sequence++; /* never asked */
     deliver(&wrong);
-    tick(rig_timeouts.master_ns); /* who owes an answer is not asked twice */
+    tick(rig_timeouts.ask_ns); /* who owes an answer is not asked twice */
     CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
-    CU_ASSERT_EQUAL(pst_outcome_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.master_ns);
+    CU_ASSERT_EQUAL(pst_outcome_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.ask_ns);
     wrong = answer_of(&question, 1, PST_OUTCOME_NONE);
     wrong.sender_ref = pst_ref_make(1, PST_BLOCK_PROXY, 0);
     deliver(&wrong);

@@ -8,6 +8,7 @@ const struct pst_timeouts rig_timeouts = {
     .stall_ns = 5000,
     .progress_ns = 100,
     .thawed_ns = 10,
+    .ask_ns = 500,
 };
 
 struct pst_signal rig_signal(uint32_t gsn, pst_ref from, pst_ref to, uint32_t sequence)

@@ -119,13 +119,14 @@ static void sums_are_64_bits(void)
 static void deadlines_must_nest(void)
 {
     CU_ASSERT_TRUE(pst_timeouts_are_nested(&rig_timeouts));
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         struct pst_timeouts timeouts = rig_timeouts;
         timeouts.ldm_ns = i == 0 ? timeouts.proxy_ns : i == 1 ? 0 : timeouts.ldm_ns;
         timeouts.proxy_ns = i == 2 ? timeouts.master_ns : timeouts.proxy_ns;
         timeouts.progress_ns = i == 3 ? timeouts.stall_ns : timeouts.progress_ns;
         timeouts.stall_ns = i == 4 ? 0 : timeouts.stall_ns;
         timeouts.thawed_ns = i == 5 ? timeouts.proxy_ns : timeouts.thawed_ns;
+        timeouts.ask_ns = i == 6 ? 0 : timeouts.ask_ns;
         CU_ASSERT_FALSE(pst_timeouts_are_nested(&timeouts));
     }
 }
