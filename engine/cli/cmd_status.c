@@ -130,7 +130,24 @@ static void print_signals(const json_t *status)
            (long long)number_of(signals, "wakes_sent"), size_of(signals, "ring_bytes", bytes),
            (long long)number_of(signals, "nodes_failed"),
            (long long)number_of(signals, "connections_refused"));
-    printf("in doubt: %lld\n", (long long)number_of(status, "in_doubt"));
+}
+
+static void print_doubts(const json_t *status)
+{
+    size_t index, place;
+    json_t *doubt, *node;
+    printf("in doubt: %lld%s\n", (long long)number_of(status, "in_doubt"),
+           json_is_true(json_object_get(status, "more_in_doubt")) ? ", and more on disk" : "");
+    json_array_foreach(json_object_get(status, "doubts"), index, doubt)
+    {
+        const json_t *nodes = json_object_get(doubt, "waits_for");
+        printf("  backup %lld, uid %s, master node %lld, %s", (long long)number_of(doubt, "number"),
+               text_of(doubt, "uid"), (long long)number_of(doubt, "master"),
+               text_of(doubt, "state"));
+        json_array_foreach(nodes, place, node) printf(
+            "%s %lld", place == 0 ? ", waits for node" : ",", (long long)json_integer_value(node));
+        printf("\n");
+    }
 }
 
 static void print_whole(const json_t *status)
@@ -140,6 +157,7 @@ static void print_whole(const json_t *status)
     printf("\n");
     print_backups(status);
     print_signals(status);
+    print_doubts(status);
 }
 
 static uint64_t sum_of(const json_t *list, const char *key)

@@ -10,6 +10,7 @@ extern const struct pst_command pst_command_export;
 extern const struct pst_command pst_command_list;
 extern const struct pst_command pst_command_node;
 extern const struct pst_command pst_command_prune;
+extern const struct pst_command pst_command_resolve;
 extern const struct pst_command pst_command_restore;
 extern const struct pst_command pst_command_show;
 extern const struct pst_command pst_command_status;

@@ -82,6 +82,8 @@ static void serve(struct pst_control *control, uint32_t client, const char *byte
         control_begin(control, client, request);
     else if (strcmp(what, "abort") == 0)
         control_abort(control, client, request);
+    else if (strcmp(what, "resolve") == 0)
+        control_resolve(control, client, request);
     else if (strcmp(what, "status") == 0)
         control_status(control, client);
     else

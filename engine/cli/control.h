@@ -1,7 +1,8 @@
 /*
- * The control socket of a node: what `penstock backup`, `abort` and `status --node SOCKET` talk to.
- * A UNIX socket (SOCK_SEQPACKET), mode 0600; who connects must be of the node's user, or root. A
- * packet is one JSON object of at most PST_CONTROL_BYTES_MAX; docs/architecture.md lists them.
+ * The control socket of a node: what `penstock backup`, `status`, `abort` and `resolve --node
+ * SOCKET` talk to. A UNIX socket (SOCK_SEQPACKET), mode 0600; who connects must be of the node's
+ * user, or root. A packet is one JSON object of at most PST_CONTROL_BYTES_MAX; docs/architecture.md
+ * lists them.
  *
  * The server is the node's client (engine/node/client.h), on one thread. A socket's client that
  * does not read misses progress, and is hung up on before anybody waits for it.

@@ -1,6 +1,6 @@
 /*
  * Private to the control socket's server: control.c has the sockets, control_job.c the backups,
- * control_status.c the answer to status.
+ * control_resolve.c decisions by hand, control_status.c the answer to status.
  */
 #ifndef PST_ENGINE_CLI_CONTROL_INTERNAL_H
 #define PST_ENGINE_CLI_CONTROL_INTERNAL_H
@@ -33,6 +33,15 @@ struct control_last {
     struct pst_sums sums;
 };
 
+/* A decision by hand that the node makes so: one at a time. */
+struct control_resolving {
+    bool is_waiting;
+    uint32_t client; /* index; PST_CONTROL_CLIENTS_MAX: gone */
+    bool commits;
+    uint32_t number;
+    uint8_t uid[16];
+};
+
 struct pst_control {
     char *path;
     int listen_fd;
@@ -41,6 +50,7 @@ struct pst_control {
     struct control_client clients[PST_CONTROL_CLIENTS_MAX];
     struct control_job jobs[PST_CONTROL_CLIENTS_MAX];
     struct control_last last;
+    struct control_resolving resolving;
     uint64_t ending;                                   /* the backup that was aborted to stop */
     struct pst_set live;                               /* by id - 1 */
     struct pst_node_change changes[PST_NODES_MAX + 1]; /* by id: the last that was told */
@@ -63,6 +73,10 @@ void control_abort(struct pst_control *control, uint32_t client, const json_t *r
 bool control_end_backup(struct pst_control *control);
 void control_on_signal(struct pst_control *control, const struct pst_signal *signal);
 void control_forget_client(struct pst_control *control, uint32_t client);
+
+/* control_resolve.c */
+void control_resolve(struct pst_control *control, uint32_t client, const json_t *request);
+void control_resolved(struct pst_control *control, const struct pst_signal *signal);
 
 /* control_status.c */
 void control_status(struct pst_control *control, uint32_t client);

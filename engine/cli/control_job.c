@@ -102,6 +102,8 @@ void control_forget_client(struct pst_control *control, uint32_t client)
         if (control->jobs[i].client == client)
             control->jobs[i].client = PST_CONTROL_CLIENTS_MAX;
     }
+    if (control->resolving.client == client)
+        control->resolving.client = PST_CONTROL_CLIENTS_MAX;
 }
 
 /* ---- what the master tells ---- */
@@ -221,6 +223,10 @@ void control_on_signal(struct pst_control *control, const struct pst_signal *sig
         on_change(control, signal->gsn == PST_NODE_JOINED_ORD, &signal->payload.node_change);
         if (signal->gsn == PST_NODE_FAILED_ORD)
             pst_client_heard_failure(control->node, signal);
+        return;
+    }
+    if (signal->gsn == PST_RESOLVE_CONF || signal->gsn == PST_RESOLVE_REF) {
+        control_resolved(control, signal);
         return;
     }
     struct control_job *job = signal->backup != 0 ? find_job(control, signal->backup) : NULL;

@@ -137,18 +137,45 @@ static json_t *fabric_json(const struct pst_node_status *status)
                      "nodes_failed", (json_int_t)status->nodes_failed);
 }
 
+static json_t *set_json(const struct pst_set *set)
+{
+    json_t *nodes = json_array();
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        if (pst_set_has(set, node - 1))
+            json_array_append_new(nodes, json_integer(node));
+    }
+    return nodes;
+}
+
+static json_t *doubts_json(const struct pst_node_status *status)
+{
+    json_t *doubts = json_array();
+    for (uint32_t i = 0; i < status->in_doubt; i++) {
+        const struct pst_doubt_status *doubt = &status->doubts[i];
+        char uid[2 * sizeof(doubt->uid) + 1];
+        pst_hex_encode(doubt->uid, sizeof(doubt->uid), uid);
+        json_array_append_new(doubts,
+                              json_pack("{s:I, s:s, s:s, s:I, s:o}", "number",
+                                        (json_int_t)doubt->number, "uid", uid, "state",
+                                        doubt->state, "master", (json_int_t)doubt->master_node,
+                                        "waits_for", set_json(&doubt->waits_for)));
+    }
+    return doubts;
+}
+
 void control_status(struct pst_control *control, uint32_t client)
 {
     struct pst_node_status status;
     pst_node_status(control->node, &status);
     control_tell(control, client,
-                 json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+                 json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b}",
                            "message_type", "status", "cluster", control->config->cluster->name,
                            "node", (json_int_t)control->config->node, "master",
                            (json_int_t)control_master(control), "nodes",
                            nodes_json(control, &status), "ldms", ldms_json(&status), "backups",
                            jobs_json(control), "last_backup", last_backup_json(&status.last),
                            "last_request", last_request_json(&control->last), "signals",
-                           fabric_json(&status), "in_doubt", (json_int_t)status.in_doubt),
+                           fabric_json(&status), "in_doubt", (json_int_t)status.in_doubt, "doubts",
+                           doubts_json(&status), "more_in_doubt", (int)status.has_more),
                  false);
 }

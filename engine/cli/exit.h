@@ -10,7 +10,7 @@ enum pst_exit {
     PST_EXIT_USAGE = 2,         /* the command line or environment asks for something impossible */
     PST_EXIT_PARTIAL = 3,       /* done, but some source could not be read */
     PST_EXIT_NO_BACKUP = 10,    /* no such backup, or none that is complete */
-    PST_EXIT_BUSY = 11,         /* another backup or a clean-up is running; try again */
+    PST_EXIT_BUSY = 11,         /* another backup or a clean-up is running, or settled; try again */
     PST_EXIT_WRONG_KEY = 12,    /* the backup is encrypted with another key */
     PST_EXIT_INTERRUPTED = 130, /* SIGINT or SIGTERM: aborted in order */
 };

@@ -6,9 +6,19 @@
 #include "engine/cli/commands.h"
 
 static const struct pst_command *const commands[] = {
-    &pst_command_backup,  &pst_command_list,   &pst_command_show,  &pst_command_verify,
-    &pst_command_restore, &pst_command_export, &pst_command_prune, &pst_command_topology,
-    &pst_command_node,    &pst_command_status, &pst_command_abort, NULL,
+    &pst_command_backup,
+    &pst_command_list,
+    &pst_command_show,
+    &pst_command_verify,
+    &pst_command_restore,
+    &pst_command_export,
+    &pst_command_prune,
+    &pst_command_topology,
+    &pst_command_node,
+    &pst_command_status,
+    &pst_command_abort,
+    &pst_command_resolve,
+    NULL,
 };
 
 /*

@@ -31,7 +31,7 @@ static enum pst_exit refused(const struct pst_arguments *arguments, const json_t
         code = PST_EXIT_BUSY;
     if (error == PST_E_CLIENT_ABORT && pst_interrupted())
         code = PST_EXIT_INTERRUPTED;
-    if (error == PST_E_UNKNOWN_BACKUP)
+    if (error == PST_E_UNKNOWN_BACKUP || error == PST_E_NO_BACKUP)
         code = PST_EXIT_NO_BACKUP;
     return pst_fail(arguments, code, "%s", text ? text : "the node does not say why");
 }

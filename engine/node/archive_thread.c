@@ -1,10 +1,12 @@
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #include "engine/base/log.h"
 #include "engine/node/archive_internal.h"
+#include "io/durable.h"
 
 void archive_answer(struct archive_thread *thread, const struct pst_signal *request, int error,
                     struct pst_signal *conf)
@@ -120,6 +122,25 @@ void archive_fetched(struct archive_thread *thread, const struct pst_signal *req
     archive_answer(thread, request, error, &conf);
 }
 
+/* Somebody decides, and may have brought the cluster manifest. */
+static int commit_by_hand(struct archive_thread *thread, const struct pst_outcome *settled)
+{
+    const char *path = thread->worker->node->hand.manifest;
+    char *bytes = NULL;
+    size_t size = 0;
+    if (path[0] == '\0')
+        return pst_archive_settle_committed(thread->archive, settled, NULL, 0);
+    int error = pst_small_file_read(AT_FDCWD, path, PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    if (error == 0) {
+        error = pst_archive_settle_committed(thread->archive, settled, bytes, size);
+        free(bytes);
+    }
+    if (error < 0)
+        pst_log(PST_LOG_ERROR, "%s: backup %u is not complete by it: %s", path, settled->number,
+                pst_error_text(error));
+    return error;
+}
+
 /* Whatever the outcome machine was told is made so; a cluster manifest is fetched first. */
 static void settle(struct archive_thread *thread, const struct pst_signal *request)
 {
@@ -129,7 +150,7 @@ static void settle(struct archive_thread *thread, const struct pst_signal *reque
     if (settled->state != PST_OUTCOME_COMMITTED)
         error = pst_archive_settle_aborted(thread->archive, settled);
     else if (settled->node == 0)
-        error = pst_archive_settle_committed(thread->archive, settled, NULL, 0);
+        error = commit_by_hand(thread, settled);
     else if ((error = archive_fetch(thread, request, settled->node, settled->number,
                                     settled->file_bytes, settled->digest)) == 0)
         return;

@@ -84,3 +84,27 @@ void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_
 {
     send_abort(node, master_node, backup, PST_ABORT_FILE_OR_SCAN, PST_E_NODE_STOPS);
 }
+
+int pst_client_request_resolve(struct pst_node *node, const struct pst_client_decision *decision)
+{
+    const char *manifest = decision->manifest ? decision->manifest : "";
+    uint32_t id = node->config.node;
+    struct pst_signal signal = {
+        .gsn = PST_RESOLVE_REQ,
+        .version = PST_SIGNAL_VERSION,
+        .length = pst_gsn_payload_bytes(PST_RESOLVE_REQ),
+        .sender_ref = pst_ref_make(id, PST_BLOCK_CLIENT, 0),
+        .receiver_ref = pst_ref_make(id, PST_BLOCK_OUTCOME, 0),
+        .backup = pst_uid_low(decision->uid),
+        .sequence = 1,
+    };
+    struct pst_outcome *outcome = &signal.payload.outcome;
+    if (strlen(manifest) >= sizeof(node->hand.manifest))
+        return -ENAMETOOLONG;
+    strcpy(node->hand.manifest, manifest);
+    outcome->number = decision->number;
+    memcpy(outcome->uid, decision->uid, sizeof(outcome->uid));
+    outcome->state = decision->commits ? PST_OUTCOME_COMMITTED : PST_OUTCOME_NONE;
+    pst_channel_to_hub(&node->client, &signal);
+    return 0;
+}

@@ -39,4 +39,18 @@ void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint6
 /* The same because this node stops: whoever asked for the backup is told so. */
 void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_t backup);
 
+/* A backup in doubt, decided by hand. */
+struct pst_client_decision {
+    uint8_t uid[16];
+    uint32_t number;
+    bool commits;
+    const char *manifest; /* to commit: absolute path of a copy of the cluster manifest, which the
+                             archive reads and checks; NULL: it is in its place already */
+};
+
+/* Asks this node's outcome machine. RESOLVE_CONF or RESOLVE_REF follows, and until then no other
+ * may be asked for. -ENAMETOOLONG. */
+PST_MUST_USE int pst_client_request_resolve(struct pst_node *node,
+                                            const struct pst_client_decision *decision);
+
 #endif

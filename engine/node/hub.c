@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
@@ -316,6 +317,24 @@ static void wait_for_work(struct hub *hub, struct pst_idle *idle)
         pst_fabric_cancel(fabric);
 }
 
+static void show_doubts(const struct pst_outcome_machine *outcome, struct pst_node_status *status)
+{
+    status->in_doubt = 0;
+    status->has_more = outcome->must_sweep_again;
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        const struct pst_doubt *doubt = &outcome->doubts[i];
+        struct pst_doubt_status *shown = &status->doubts[status->in_doubt];
+        if (doubt->state == PST_DOUBT_FREE)
+            continue;
+        shown->number = doubt->what.number;
+        memcpy(shown->uid, doubt->what.uid, sizeof(shown->uid));
+        shown->state = pst_doubt_state_name(doubt->state);
+        shown->master_node = pst_ref_node(doubt->what.master_ref);
+        shown->waits_for = pst_outcome_waits_for(outcome, doubt);
+        status->in_doubt++;
+    }
+}
+
 static void show_status(struct hub *hub)
 {
     struct pst_node *node = hub->node;
@@ -329,7 +348,7 @@ static void show_status(struct hub *hub)
     node->status.signals_refused = pst_peers_refused(hub->peers);
     node->status.nodes_failed = hub->nodes_failed;
     node->status.kept_out = hub->unheard.nodes;
-    node->status.in_doubt = pst_outcome_in_doubt(hub->outcome);
+    show_doubts(hub->outcome, &node->status);
     pthread_mutex_unlock(&node->status_lock);
 }
 

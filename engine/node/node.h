@@ -6,7 +6,7 @@
 #define PST_ENGINE_NODE_NODE_H
 
 #include "engine/node/channel.h"
-#include "engine/protocol/step.h"
+#include "engine/protocol/outcome.h"
 #include "engine/source/source.h"
 #include "io/file.h"
 #include "net/fabric.h"
@@ -81,6 +81,15 @@ struct pst_last_backup {
     struct pst_sums sums; /* COMPLETE: of this node */
 };
 
+/* A backup in doubt that the node works on. */
+struct pst_doubt_status {
+    uint32_t number;
+    uint8_t uid[16];
+    const char *state; /* static; of the outcome machine */
+    uint32_t master_node;
+    struct pst_set waits_for; /* by id - 1: who took part and is not there, or owes an answer */
+};
+
 /* Some milliseconds old. */
 struct pst_node_status {
     uint64_t told_ns; /* CLOCK_MONOTONIC, when the hub of a cluster's node told it last */
@@ -90,6 +99,8 @@ struct pst_node_status {
     uint64_t nodes_failed;
     struct pst_set kept_out; /* by id - 1: until all threads have heard that it failed */
     uint32_t in_doubt;       /* backups that wait for what other nodes know */
+    bool has_more;           /* in doubt, on disk: taken on when one of these is settled */
+    struct pst_doubt_status doubts[PST_DOUBTS_MAX]; /* in_doubt of them */
     uint64_t backup; /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
     bool is_broken;  /* the fabric is, and the node is no use any more */
     struct pst_last_backup last;

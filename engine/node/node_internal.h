@@ -4,6 +4,7 @@
 #ifndef PST_ENGINE_NODE_NODE_INTERNAL_H
 #define PST_ENGINE_NODE_NODE_INTERNAL_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -48,6 +49,12 @@ struct pst_source_thread {
     _Atomic uint64_t thaw_at_ns; /* of its freeze; PST_DEADLINE_NONE: not frozen, or no limit */
 };
 
+/* What a decision by hand brings along. The client's until it has sent its RESOLVE_REQ, then the
+ * archive's until that is answered. */
+struct pst_hand {
+    char manifest[PATH_MAX]; /* a file; "": none */
+};
+
 struct pst_node {
     struct pst_node_config config;
     int directory_fd; /* locked (flock) while the node runs */
@@ -62,6 +69,7 @@ struct pst_node {
     struct pst_worker archive;
     struct pst_channel client;
     struct pst_unreadable unreadable;
+    struct pst_hand hand;
     _Atomic uint64_t proxy_backup;                  /* that the hub's proxy is in; 0: none */
     _Atomic uint64_t node_bytes[PST_NODES_MAX + 1]; /* what the nodes told LDM 1 as the master */
     pthread_mutex_t status_lock;

@@ -54,6 +54,17 @@ uint32_t pst_outcome_in_doubt(const struct pst_outcome_machine *outcome)
     return count;
 }
 
+struct pst_set pst_outcome_waits_for(const struct pst_outcome_machine *outcome,
+                                     const struct pst_doubt *doubt)
+{
+    struct pst_set set;
+    for (int i = 0; i < 4; i++)
+        set.words[i] =
+            doubt->what.nodes.words[i] & (~outcome->nodes.words[i] | doubt->waiting.words[i]);
+    pst_set_remove(&set, pst_ref_node(outcome->self_ref) - 1);
+    return set;
+}
+
 static pst_ref archive_ref(const struct pst_outcome_machine *outcome)
 {
     return pst_ref_make(pst_ref_node(outcome->self_ref), PST_BLOCK_ARCHIVE, 0);
@@ -240,7 +251,9 @@ static void on_settled(struct pst_outcome_machine *outcome, const struct pst_sig
     if (doubt->resolver_ref != 0)
         answer_resolver(outcome, doubt, error, actions);
     doubt->resolver_ref = 0;
-    if (error != 0) { /* still in doubt: the answers will be the same, and lead here again */
+    if (error == PST_E_WRONG_STATE) { /* not to be aborted: the cluster manifest is there now */
+        doubt->state = PST_DOUBT_COMMITTING;
+    } else if (error != 0) { /* still in doubt: the answers will be the same, and lead here again */
         doubt->state = PST_DOUBT_ASKING;
         doubt->waiting = (struct pst_set){{0}};
         doubt->deadline_ns =

@@ -90,6 +90,10 @@ uint64_t pst_outcome_deadline_ns(const struct pst_outcome_machine *outcome);
 /* How many it works on: what a node's status shows. */
 uint32_t pst_outcome_in_doubt(const struct pst_outcome_machine *outcome);
 
+/* Of those that took part in one: who is not there, or owes an answer. */
+struct pst_set pst_outcome_waits_for(const struct pst_outcome_machine *outcome,
+                                     const struct pst_doubt *doubt);
+
 const char *pst_doubt_state_name(enum pst_doubt_state state);
 
 /* What an answer of a node about a backup in doubt means. Rows are looked at in order; the first
