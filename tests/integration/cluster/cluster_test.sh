@@ -233,7 +233,7 @@ a_node_is_told_to_stop_twice() { # STOPPED ASKED
 expect_status() {
     local node number
     expect_exit 0 backup 2 --json
-    number=$(number_of_last)
+    number=$(jq -r 'select(.message_type == "summary").number' "$memory/out")
     for node in 1 2; do
         expect_exit 0 "$penstock" status --node "$memory/$node.socket" --json
         expect_json ".[0].last_backup | .number == $number and .outcome == \"complete\" and .source_bytes > 4000000 and
