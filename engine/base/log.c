@@ -2,18 +2,33 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static enum pst_log_level log_level = PST_LOG_INFO;
 static pst_log_hook *log_hook;
 static void *log_context;
 
-static const char *const level_names[] = {
-    [PST_LOG_ERROR] = "error: ",
-    [PST_LOG_WARNING] = "warning: ",
-    [PST_LOG_INFO] = "",
-    [PST_LOG_DEBUG] = "debug: ",
+static bool is_journal;
+
+static const char *const beginnings[] = {
+    [PST_LOG_ERROR] = "penstock: error: ",
+    [PST_LOG_WARNING] = "penstock: warning: ",
+    [PST_LOG_INFO] = "penstock: ",
+    [PST_LOG_DEBUG] = "penstock: debug: ",
+};
+
+/* The journal has the program's name, and takes the level from the line: sd-daemon(3). */
+static const char *const journal_beginnings[] = {
+    [PST_LOG_ERROR] = "<3>",
+    [PST_LOG_WARNING] = "<4>",
+    [PST_LOG_INFO] = "<6>",
+    [PST_LOG_DEBUG] = "<7>",
 };
 
 void pst_log_set_level(enum pst_log_level level)
@@ -27,6 +42,19 @@ void pst_log_set_hook(pst_log_hook *hook, void *context)
     log_context = context;
 }
 
+/* JOURNAL_STREAM is "DEVICE:INODE" of what systemd connected, which may not be stderr any more. */
+void pst_log_find_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char own[64];
+    struct stat status;
+    is_journal = false;
+    if (!stream || fstat(STDERR_FILENO, &status) < 0)
+        return;
+    snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    is_journal = strcmp(stream, own) == 0;
+}
+
 /* A file name may hold anything; a line stays a line, and a terminal unharmed. */
 static void make_printable(char *line, int bytes)
 {
@@ -36,26 +64,44 @@ static void make_printable(char *line, int bytes)
     }
 }
 
+static size_t format_line(const char *beginning, char *line, const char *format, va_list list)
+{
+    int used = snprintf(line, PST_LOG_LINE_BYTES, "%s", beginning);
+    used += vsnprintf(line + used, PST_LOG_LINE_BYTES - (size_t)used, format, list);
+    if (used > PST_LOG_LINE_BYTES - 1)
+        used = PST_LOG_LINE_BYTES - 1;
+    make_printable(line, used);
+    return (size_t)used;
+}
+
+size_t pst_log_format(enum pst_log_level level, char *line, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
+    size_t used = format_line(beginning, line, format, list);
+    va_end(list);
+    line[used++] = '\n';
+    return used;
+}
+
 void pst_log(enum pst_log_level level, const char *format, ...)
 {
     if (level > log_level)
         return;
     int saved_errno = errno;
     char line[PST_LOG_LINE_BYTES];
-    int used = log_hook ? 0 : snprintf(line, sizeof(line), "penstock: %s", level_names[level]);
-    va_list arguments;
-    va_start(arguments, format);
-    used += vsnprintf(line + used, sizeof(line) - (size_t)used, format, arguments);
-    va_end(arguments);
-    if (used > (int)sizeof(line) - 1)
-        used = (int)sizeof(line) - 1;
-    make_printable(line, used);
+    const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
+    va_list list;
+    va_start(list, format);
+    size_t used = format_line(log_hook ? "" : beginning, line, format, list);
+    va_end(list);
     if (log_hook) {
         log_hook(log_context, level, line);
     } else {
         line[used++] = '\n';
         /* A log that cannot be written has nowhere to say so. */
-        ssize_t written = write(STDERR_FILENO, line, (size_t)used);
+        ssize_t written = write(STDERR_FILENO, line, used);
         (void)written;
     }
     errno = saved_errno;

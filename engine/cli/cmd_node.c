@@ -13,6 +13,7 @@
 #include "engine/cli/job_options.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/placement_options.h"
+#include "engine/cli/value.h"
 
 #define NAME_BYTES_MAX 63u
 
@@ -179,6 +180,30 @@ static void tell_manager(const char *state)
                 pst_error_text(error));
 }
 
+/* All that decides what it does, in one line. */
+static void say_settings(const struct run *run)
+{
+    const struct pst_arguments *arguments = run->arguments;
+    const struct pst_node_config *config = &run->session.options.node;
+    const char *nodes = pst_argument_text(arguments, "nodes");
+    char chunk[PST_VALUE_TEXT_BYTES], wait[PST_VALUE_TEXT_BYTES], hold[PST_VALUE_TEXT_BYTES];
+    char failure[PST_VALUE_TEXT_BYTES], sources[PST_LOG_LINE_BYTES / 2] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < config->sources_count && used < sizeof(sources); i++)
+        used += (size_t)snprintf(sources + used, sizeof(sources) - used, "%s%s", i > 0 ? ", " : "",
+                                 run->specs[i]);
+    pst_log(PST_LOG_INFO,
+            "node %u of cluster %s is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze wait %s, "
+            "hold %s; failure %s; socket %s; fabric %s; backups to %s; sources %s",
+            config->node, config->cluster->name, nodes ? nodes : "any", config->plan->ldms,
+            config->plan->ldms == 1 ? "" : "s", pst_value_exact_size(config->chunk_bytes, chunk),
+            config->depth, pst_value_exact_duration(config->freeze_wait_ns, wait),
+            pst_value_exact_duration(config->freeze_hold_ns, hold),
+            pst_value_exact_duration(config->cluster->failure_ns, failure),
+            pst_argument_text(arguments, "socket"), config->cluster->fabric_directory,
+            config->directory, sources);
+}
+
 static enum pst_exit serve(struct run *run)
 {
     const struct pst_node_config *config = &run->session.options.node;
@@ -187,9 +212,7 @@ static enum pst_exit serve(struct run *run)
     if (rc < 0)
         return pst_fail(run->arguments, rc == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED,
                         "node %u cannot start: %s", config->node, pst_error_text(rc));
-    pst_log(PST_LOG_INFO, "node %u of cluster %s is up, %u LDM%s, backups to %s", config->node,
-            config->cluster->name, config->plan->ldms, config->plan->ldms == 1 ? "" : "s",
-            config->directory);
+    say_settings(run);
     tell_manager("READY=1");
     rc = pst_control_run(run->control, node, config);
     pst_log(PST_LOG_INFO, "node %u stops", config->node);

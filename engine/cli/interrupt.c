@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
+
 static atomic_bool interrupted;
 static int interrupt_fd = -1;
 
@@ -45,17 +47,21 @@ int pst_interrupt_install(void)
     return 0;
 }
 
+static char late_line[PST_LOG_LINE_BYTES];
+static size_t late_bytes;
+
 static void on_alarm(int number)
 {
-    static const char line[] = "penstock: error: no orderly end in time; ended as if killed\n";
     (void)number;
-    ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
+    ssize_t written = write(STDERR_FILENO, late_line, late_bytes);
     (void)written; /* a log that cannot be written has nowhere to say so */
     _exit(1);
 }
 
 void pst_interrupt_end_within(uint32_t seconds)
 {
+    late_bytes = pst_log_format(PST_LOG_ERROR, late_line,
+                                "no orderly end within %u s; ended as if killed", seconds);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGALRM, on_alarm);

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 
@@ -37,5 +38,6 @@ int main(int argc, char **argv)
 {
     if (!occupy_closed_streams())
         return PST_EXIT_FAILED;
+    pst_log_find_journal();
     return (int)pst_commands_run(commands, argc, argv);
 }

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/suite.h"
@@ -40,6 +43,35 @@ static void a_line_names_its_level(void)
     CU_ASSERT_STRING_EQUAL(captured, "penstock: error: part 3 of node 1\n"
                                      "penstock: warning: buffered\n"
                                      "penstock: 8 LDMs\n");
+}
+
+/* Whether JOURNAL_STREAM tells of the stderr that there is. */
+static void the_journal_is_told_the_level(void)
+{
+    char stream[64];
+    struct stat status;
+    capture_start();
+    CU_ASSERT_EQUAL(fstat(STDERR_FILENO, &status), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    pst_log_find_journal();
+    pst_log_set_level(PST_LOG_DEBUG);
+    pst_log(PST_LOG_ERROR, "part %d", 3);
+    pst_log(PST_LOG_WARNING, "buffered");
+    pst_log(PST_LOG_INFO, "8 LDMs");
+    pst_log(PST_LOG_DEBUG, "<3>");
+    pst_log_set_level(PST_LOG_INFO);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev,
+             (uintmax_t)status.st_ino + 1);
+    setenv("JOURNAL_STREAM", stream, 1);
+    pst_log_find_journal();
+    pst_log(PST_LOG_ERROR, "elsewhere");
+    unsetenv("JOURNAL_STREAM");
+    pst_log_find_journal();
+    pst_log(PST_LOG_INFO, "nowhere");
+    capture_end();
+    CU_ASSERT_STRING_EQUAL(captured, "<3>part 3\n<4>buffered\n<6>8 LDMs\n<7><3>\n"
+                                     "penstock: error: elsewhere\npenstock: nowhere\n");
 }
 
 static void lines_above_the_level_are_dropped(void)
@@ -87,6 +119,7 @@ static void errno_is_kept(void)
 
 static CU_TestInfo tests[] = {
     {"a line names its level", a_line_names_its_level},
+    {"the journal is told the level", the_journal_is_told_the_level},
     {"lines above the level are dropped", lines_above_the_level_are_dropped},
     {"control characters are made visible", control_characters_are_made_visible},
     {"a long line is cut and ended", a_long_line_is_cut_and_ended},

@@ -1,0 +1,85 @@
+#!/bin/bash
+# The example configuration starts a node; and what two nodes log in their lives is a line for each
+# event and nothing else, with its level for the journal, or its name elsewhere.
+#
+#   log_test.sh PENSTOCK FOLDER EXAMPLE_INI
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+
+# The example, at a place of this test's and without the environment that nobody has.
+sed -e "s|/run/penstock|$memory|" -e "s|/srv/accounts/files|$disk/files|" -e "s|/var/backups|$disk|" \
+    -e '/^source = lmdb:/d' -e "s/^cluster = .*/cluster = log-$$/" "$3" >"$memory/1.ini"
+mkdir "$disk/files"
+random_bytes 300000 >"$disk/files/one"
+
+wait_until() {
+    for _ in {1..200}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    cat "$memory/1.log" "$memory/2.log" >&2
+    fail "not within 10 s: $*"
+}
+
+sees_two() { # NODE
+    "$penstock" status --node "$memory/$1.socket" --json | jq -e '([.nodes[] | select(.state == "live")] | length) == 2'
+}
+
+is_up() {
+    "$penstock" status --node "$memory/1.socket"
+}
+
+start_first() { # as systemd does: stderr is the journal, and the journal is told so
+    : >"$memory/1.log"
+    # shellcheck disable=SC2094 # its name, not what it holds
+    JOURNAL_STREAM=$(stat -c %d:%i "$memory/1.log") "$penstock" node --config "$memory/1.ini" 2>>"$memory/1.log" &
+    one=$!
+    wait_until is_up
+}
+
+start_second() { # a terminal, say, that was opened from a service
+    JOURNAL_STREAM=$(stat -c %d:%i "$memory/1.log") PENSTOCK_ID=2 "$penstock" node --config "$memory/1.ini" \
+        --socket "$memory/2.socket" 2>>"$memory/2.log" &
+    two=$!
+    wait_until sees_two 1
+    wait_until sees_two 2
+}
+
+stop() { # PID
+    kill -TERM "$1"
+    wait "$1" || fail "a node ends with $?"
+}
+
+# expect_log NODE PATTERN…: its whole log, a line for each pattern, in whatever order.
+expect_log() {
+    local pattern file=$memory/$1.log
+    for pattern in "${@:2}"; do
+        [ "$(grep -Ec -- "^$pattern\$" "$file")" -eq 1 ] || { cat "$file" >&2; fail "node $1 does not log once: $pattern"; }
+    done
+    [ "$(wc -l <"$file")" -eq $(($# - 1)) ] || { cat "$file" >&2; fail "node $1 logs more than $(($# - 1)) lines"; }
+}
+
+touch "$memory/2.log"
+start_first
+start_second
+expect_exit 0 "$penstock" backup --node "$memory/2.socket"
+stop "$two"
+expect_exit 1 "$penstock" backup --node "$memory/1.socket"
+stop "$one"
+
+uid='backup 1 \(uid [0-9a-f]{32}\):'
+settings="2 LDMs, chunk 1M, depth 8; freeze wait 10s, hold 2s; failure 450ms; socket $memory/[12].socket; fabric \
+$memory/fabric; backups to $disk/penstock; sources files=dir:$disk/files"
+memory_line='LDM 1: CPU [0-9]+; io_uring: .*; buffers 11.0 MiB of (normal|huge) pages.*'
+rings='rings between nodes lie in normal pages: no 2 MiB hugepage is free'
+rings_said=()
+if grep -q "$rings" "$memory/1.log"; then rings_said=("<6>$rings"); fi
+expect_log 1 "<6>$memory_line" "<6>node 1 of cluster log-$$ is up: nodes 1-2; $settings" "${rings_said[@]}" \
+    '<6>node 2: joined, with 2 LDMs' "<6>$uid started by node 1" \
+    "<6>$uid complete: [0-9]+ bytes read and [0-9]+ written here, in [0-9.]+ s" \
+    '<4>node 2: gone: .*' '<4>no backup was made: .*a node of the cluster is missing' '<6>node 1 stops'
+expect_log 2 "penstock: $memory_line" "penstock: node 2 of cluster log-$$ is up: nodes 1-2; $settings" \
+    "${rings_said[@]/#<6>/penstock: }" 'penstock: node 1: joined, with 2 LDMs' "penstock: $uid started by node 1" \
+    "penstock: $uid complete: [0-9]+ bytes read and [0-9]+ written here, in [0-9.]+ s" 'penstock: node 2 stops'
