@@ -18,3 +18,10 @@ file(RELATIVE_PATH PENSTOCK_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig 
 string(REGEX REPLACE "/$" "" PENSTOCK_PC_PREFIX "${PENSTOCK_PC_PREFIX}")
 configure_file(engine/api/penstock.pc.in ${CMAKE_BINARY_DIR}/lib/penstock.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/lib/penstock.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# The unit names the program where it is installed, which cmake --install --prefix decides.
+set(PENSTOCK_UNIT "${CMAKE_BINARY_DIR}/penstock@.service")
+install(CODE "set(PENSTOCK_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+set(PENSTOCK_DOCDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}\")
+configure_file(\"${PROJECT_SOURCE_DIR}/scripts/penstock@.service.in\" \"${PENSTOCK_UNIT}\" @ONLY)")
+install(FILES ${PENSTOCK_UNIT} DESTINATION lib/systemd/system)
