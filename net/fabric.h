@@ -42,7 +42,7 @@ struct pst_fabric;
  * everywhere; the options are the runtime's own, and the fabric does not look into them. */
 struct pst_fabric_hello {
     char cluster[PST_CLUSTER_NAME_MAX];
-    uint8_t cluster_id[16];
+    uint32_t cluster_id;
     uint32_t node; /* 1…PST_NODES_MAX; each only once in a cluster */
     uint64_t incarnation;
     uint8_t options[PST_FABRIC_OPTIONS_BYTES];

@@ -72,7 +72,7 @@ static struct shm_hello hello_of(const struct pst_shm_config *config)
     hello.ring_signals = config->ring_signals ? config->ring_signals : PST_RING_SIGNALS;
     hello.memory = config->memory == PST_SHM_EAL;
     (void)snprintf(hello.node.cluster, sizeof(hello.node.cluster), "%s", config->hello.cluster);
-    memcpy(hello.node.cluster_id, config->hello.cluster_id, sizeof(hello.node.cluster_id));
+    hello.node.cluster_id = config->hello.cluster_id;
     memcpy(hello.node.options, config->hello.options, sizeof(hello.node.options));
     hello.node.node = config->hello.node;
     hello.node.incarnation = config->hello.incarnation;

@@ -117,7 +117,7 @@ enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_
     if (theirs->signal_version != ours->signal_version)
         return SHM_REFUSE_VERSION;
     if (memcmp(us->cluster, them->cluster, sizeof(us->cluster)) != 0 ||
-        memcmp(us->cluster_id, them->cluster_id, sizeof(us->cluster_id)) != 0)
+        us->cluster_id != them->cluster_id)
         return SHM_REFUSE_CLUSTER;
     if (them->node < 1 || them->node > PST_NODES_MAX || them->node == us->node)
         return SHM_REFUSE_NODE;
@@ -133,7 +133,7 @@ const char *shm_refusal_text(enum shm_refusal refusal)
         [SHM_REFUSE_MALFORMED] = "the message is malformed",
         [SHM_REFUSE_STRANGER] = "it belongs to another user",
         [SHM_REFUSE_VERSION] = "it is another version of Penstock",
-        [SHM_REFUSE_CLUSTER] = "it is a node of another cluster: name or id differ",
+        [SHM_REFUSE_CLUSTER] = "it is a node of another cluster: --cluster or --cluster-id differ",
         [SHM_REFUSE_NODE] = "its node id is not one that belongs here",
         [SHM_REFUSE_MEMORY] = "its ring is malformed, or only one of the two nodes uses --eal",
         [SHM_REFUSE_BUSY] = "its earlier connection has not ended yet",

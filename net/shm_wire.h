@@ -69,7 +69,7 @@ union shm_message {
     struct shm_notice notice;
 };
 
-_Static_assert(sizeof(struct shm_hello) == 200, "no holes");
+_Static_assert(sizeof(struct shm_hello) == 184, "no holes");
 _Static_assert(sizeof(struct shm_notice) == 140, "no holes");
 
 /* Sends without waiting; fd -1: none comes with it. 0 or -errno. */

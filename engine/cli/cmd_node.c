@@ -14,6 +14,7 @@
 #include "engine/cli/notify.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/value.h"
+#include "engine/format/digest.h"
 
 #define NAME_BYTES_MAX 63u
 
@@ -23,6 +24,12 @@ static const struct pst_option options[] = {
      .argument = "NAME",
      .required = true,
      .help = "the cluster to join, the same on all its nodes"},
+    {.name = "cluster-id",
+     .kind = PST_OPTION_TEXT,
+     .argument = "HEX",
+     .help =
+         "what tells clusters of one name apart, the same on all nodes: 1 to 8 hexadecimal digits, "
+         "not 0; by default taken from the name. It is in every file of a backup"},
     {.name = "id",
      .kind = PST_OPTION_COUNT,
      .argument = "N",
@@ -121,12 +128,32 @@ static bool is_name(const char *text)
     return bytes <= NAME_BYTES_MAX && strspn(text, letters) == bytes;
 }
 
+/* One name gives the same id everywhere, so nobody has to hand one out. */
+static uint32_t id_of_name(const char *name)
+{
+    struct pst_digest digest = pst_digest_of(name, strlen(name), 0);
+    uint32_t id = 0;
+    for (uint32_t i = 0; i < sizeof(id); i++)
+        id = id << 8 | digest.bytes[i];
+    return id != 0 ? id : 1;
+}
+
+static bool parse_cluster_id(const char *text, uint32_t *id)
+{
+    size_t digits = strlen(text);
+    if (digits > 8 || strspn(text, "0123456789abcdefABCDEF") != digits)
+        return false;
+    *id = (uint32_t)strtoul(text, NULL, 16);
+    return *id != 0;
+}
+
 static enum pst_exit read_cluster(struct run *run)
 {
     const struct pst_arguments *arguments = run->arguments;
     struct pst_cluster_config *cluster = &run->cluster;
     const char *nodes = pst_argument_text(arguments, "nodes");
     const char *directory = pst_argument_text(arguments, "fabric-dir");
+    const char *cluster_id = pst_argument_text(arguments, "cluster-id");
     uint32_t id = (uint32_t)pst_argument_number(arguments, "id");
     cluster->name = pst_argument_text(arguments, "cluster");
     cluster->failure_ns = pst_argument_number(arguments, "failure");
@@ -134,6 +161,10 @@ static enum pst_exit read_cluster(struct run *run)
         return pst_fail(arguments, PST_EXIT_USAGE,
                         "--cluster %s: want up to %u letters, digits, '_' and '-'", cluster->name,
                         NAME_BYTES_MAX);
+    cluster->id = id_of_name(cluster->name);
+    if (cluster_id && !parse_cluster_id(cluster_id, &cluster->id))
+        return pst_fail(arguments, PST_EXIT_USAGE,
+                        "--cluster-id %s: want 1 to 8 hexadecimal digits, not 0", cluster_id);
     if (nodes && !parse_nodes(nodes, &cluster->expected))
         return pst_fail(arguments, PST_EXIT_USAGE,
                         "--nodes %s: want numbers from 1 to %u, such as 1-3,7", nodes,
@@ -193,11 +224,13 @@ static void say_settings(const struct run *run)
         used += (size_t)snprintf(sources + used, sizeof(sources) - used, "%s%s", i > 0 ? ", " : "",
                                  run->specs[i]);
     pst_log(PST_LOG_INFO,
-            "node %u of cluster %s is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze wait %s, "
+            "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze "
+            "wait %s, "
             "hold %s; failure %s; socket %s; fabric %s; backups to %s; sources %s",
-            config->node, config->cluster->name, nodes ? nodes : "any", config->plan->ldms,
-            config->plan->ldms == 1 ? "" : "s", pst_value_exact_size(config->chunk_bytes, chunk),
-            config->depth, pst_value_exact_duration(config->freeze_wait_ns, wait),
+            config->node, config->cluster->name, config->cluster->id, nodes ? nodes : "any",
+            config->plan->ldms, config->plan->ldms == 1 ? "" : "s",
+            pst_value_exact_size(config->chunk_bytes, chunk), config->depth,
+            pst_value_exact_duration(config->freeze_wait_ns, wait),
             pst_value_exact_duration(config->freeze_hold_ns, hold),
             pst_value_exact_duration(config->cluster->failure_ns, failure),
             pst_argument_text(arguments, "socket"), config->cluster->fabric_directory,

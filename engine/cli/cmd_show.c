@@ -95,6 +95,11 @@ static int print_json(const struct pst_backup *backup, json_t *tables)
 {
     json_t *value = pst_backup_json(backup);
     json_t *nodes = json_array();
+    char id[9] = "";
+    if (backup->has_cluster && backup->cluster.common.cluster_id != 0)
+        snprintf(id, sizeof(id), "%08x", backup->cluster.common.cluster_id);
+    if (value)
+        json_object_set_new(value, "cluster_id", json_string(id));
     if (value && tables)
         json_object_set(value, "tables", tables);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
@@ -147,6 +152,8 @@ static void print_text(const struct pst_backup *backup)
     if (!backup->has_cluster)
         return;
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
+    if (common->cluster_id != 0)
+        printf("cluster id %08x\n", common->cluster_id);
     printf("uid %s\nstart GCI %llu\n", uid, (unsigned long long)common->start_gci);
     printf("started %s, took %.2f s\n", pst_time_text(common->started_unix_ns, when),
            (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);

@@ -56,8 +56,8 @@ static void print_nodes(const json_t *status)
     size_t index;
     json_t *node;
     json_int_t own = number_of(status, "node"), master = number_of(status, "master");
-    printf("cluster %s\n%5s %-8s %5s %11s %13s  %-16s\n", text_of(status, "cluster"), "node",
-           "state", "LDMs", "read", "rate", "incarnation");
+    printf("cluster %s, id %s\n%5s %-8s %5s %11s %13s  %-16s\n", text_of(status, "cluster"),
+           text_of(status, "cluster_id"), "node", "state", "LDMs", "read", "rate", "incarnation");
     json_array_foreach(json_object_get(status, "nodes"), index, node)
     {
         json_int_t id = number_of(node, "node");

@@ -166,11 +166,13 @@ static json_t *doubts_json(const struct pst_node_status *status)
 void control_status(struct pst_control *control, uint32_t client)
 {
     struct pst_node_status status;
+    char id[9];
     pst_node_status(control->node, &status);
+    snprintf(id, sizeof(id), "%08x", control->config->cluster->id);
     control_tell(control, client,
-                 json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b}",
+                 json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b}",
                            "message_type", "status", "cluster", control->config->cluster->name,
-                           "node", (json_int_t)control->config->node, "master",
+                           "cluster_id", id, "node", (json_int_t)control->config->node, "master",
                            (json_int_t)control_master(control), "nodes",
                            nodes_json(control, &status), "ldms", ldms_json(&status), "backups",
                            jobs_json(control), "last_backup", last_backup_json(&status.last),

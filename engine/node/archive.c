@@ -105,6 +105,7 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     struct pst_manifest_common *common = &archive->node.common;
     memcpy(common->uid, define->uid, sizeof(common->uid));
     common->number = define->number;
+    common->cluster_id = pst_node_cluster_id(config);
     common->started_unix_ns = pst_unix_ns();
     archive->cluster.common = *common;
     archive->cluster.master_node = pst_ref_node(define->master_ref);

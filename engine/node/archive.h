@@ -84,6 +84,7 @@ struct pst_archive_file {
     uint8_t uid[16];
     uint64_t bytes;
     struct pst_digest digest;
+    uint32_t cluster_id;
     uint32_t master_node;
     struct pst_set nodes; /* of a node manifest: who took part */
 };

@@ -25,6 +25,7 @@ static void take_node(const char *bytes, size_t size, struct pst_archive_file *f
     if (file->error < 0)
         return;
     memcpy(file->uid, manifest.common.uid, sizeof(file->uid));
+    file->cluster_id = manifest.common.cluster_id;
     file->bytes = size;
     file->master_node = manifest.master_node;
     for (uint32_t i = 0; i < manifest.participants_count; i++)

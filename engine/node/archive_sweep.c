@@ -186,6 +186,16 @@ static void tell_doubt(const struct pst_archive *archive, uint32_t number,
                 pst_error_text(node->error));
         return;
     }
+    if (archive->on_doubt && node->cluster_id != pst_node_cluster_id(archive->config)) {
+        /* Its nodes are others, who would say that they know nothing of it: so it would go. */
+        if (aloud)
+            pst_log(
+                PST_LOG_WARNING,
+                "%s/%s: left alone: in doubt, and of the cluster with the id %08x; a node of that "
+                "cluster with this directory can settle it",
+                archive->config->directory, name.text, node->cluster_id);
+        return;
+    }
     if (aloud && node->master_node != archive->config->node)
         pst_log(
             PST_LOG_WARNING,

@@ -301,6 +301,7 @@ static int open_pipeline(struct ldm *ldm)
         .ring = ldm->ring,
         .memory = ldm->arena.base,
         .directory_fd = ldm->node->directory_fd,
+        .cluster_id = pst_node_cluster_id(config),
         .node = config->node,
         .ldm = ldm->thread->instance,
         .ldms = config->plan->ldms,

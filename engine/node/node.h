@@ -18,7 +18,8 @@ struct pst_node;
 
 /* How a node finds the others. */
 struct pst_cluster_config {
-    const char *name;             /* the same everywhere */
+    const char *name; /* the same everywhere */
+    uint32_t id;      /* likewise; not 0. Tells clusters of one name apart, and is in every file */
     const char *fabric_directory; /* of the shm fabric: net/fabric.h */
     uint64_t failure_ns;          /* how long another node may be silent; 0: the default */
     struct pst_set expected;      /* without one of these (ids - 1) a backup has to be told so */
@@ -46,6 +47,12 @@ struct pst_node_config {
     struct pst_io_fault *ldm_fault;     /* of LDM 1's ring (io/fault.h); NULL outside tests */
     struct pst_io_fault *archive_fault; /* of the archive's durable writes; likewise */
 };
+
+/* Of the cluster; 0: of a node alone. */
+static inline uint32_t pst_node_cluster_id(const struct pst_node_config *config)
+{
+    return config->cluster ? config->cluster->id : 0;
+}
 
 /* What one LDM did, and with what. */
 struct pst_ldm_report {

@@ -49,7 +49,9 @@ int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
     char message[PST_MESSAGE_BYTES] = "";
     struct pst_shm_config shm = {
         .directory = config->cluster->fabric_directory,
-        .hello = {.node = config->node, .incarnation = incarnation},
+        .hello = {.cluster_id = config->cluster->id,
+                  .node = config->node,
+                  .incarnation = incarnation},
         .failure_ns = config->cluster->failure_ns,
     };
     struct pst_peers *made = calloc(1, sizeof(*made));

@@ -185,6 +185,7 @@ static void open_part(struct pst_pipeline *pipeline, const struct pst_work *work
     struct pst_part_identity *identity = &pipeline->part.identity;
     memcpy(identity->uid, work->uid, sizeof(identity->uid));
     identity->number = work->number;
+    identity->cluster_id = config->cluster_id;
     identity->node = (uint16_t)config->node;
     identity->part = (uint16_t)config->ldm;
     identity->parts = (uint16_t)parts;

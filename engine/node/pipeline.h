@@ -25,6 +25,7 @@ struct pst_pipeline_config {
     struct pst_ring *ring;
     void *memory;     /* pst_pipeline_memory_bytes(), aligned to PST_BLOCK_BYTES */
     int directory_fd; /* of the backup directory */
+    uint32_t cluster_id;
     uint32_t node;
     uint32_t ldm;         /* instance, 1… */
     uint32_t ldms;        /* of the node */

@@ -91,6 +91,22 @@ expect_one_cut() {
         fail "node 1 is cut at $first, node 2 at $second"
 }
 
+# Of the same name, in the same place, with another id.
+another_cluster_is_refused() {
+    expect_exit 0 "$penstock" status --node "$memory/1.socket" --json
+    local id
+    id=$(jq -r .cluster_id "$memory/out")
+    expect_exit 0 "$penstock" show "${all[@]}" --json
+    expect_json ".[0].cluster_id == \"$id\" and (\"$id\" | test(\"^[0-9a-f]{8}\$\"))"
+    "$penstock" node --cluster "test-$$" --cluster-id 1 --id 9 --socket "$memory/9.socket" --fabric-dir "$memory/fabric" \
+        --to "$disk/to9" --source s=synthetic:rows=10 2>"$memory/node9.log" &
+    process[9]=$!
+    wait_until grep 'node 1 does not let node 9 join: it is a node of another cluster' "$memory/node9.log"
+    sees 9 '[.nodes[] | select(.state == "live") | .node] == [9] and .cluster_id == "00000001"' >/dev/null ||
+        fail 'a node of another cluster has joined'
+    kill_node 9
+}
+
 both_nodes_as_one() {
     expect_exit 1 backup 1
     expect_message 'node 2 is not there'
@@ -310,6 +326,7 @@ make_sources
 start_node 1
 wait_until sees 1 true
 both_nodes_as_one
+another_cluster_is_refused
 expect_status
 expect_rates
 for victim in 2 1; do

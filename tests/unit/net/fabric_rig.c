@@ -36,7 +36,7 @@ struct pst_shm_config rig_config(const char *directory, uint32_t node, uint64_t 
         .failure_ns = failure_ns ? failure_ns : 10 * RIG_PATIENCE_NS,
         .hello = {.cluster = "test", .node = node, .incarnation = incarnation},
     };
-    config.hello.cluster_id[3] = 9;
+    config.hello.cluster_id = 9;
     config.hello.options[0] = (uint8_t)(100 + node);
     return config;
 }

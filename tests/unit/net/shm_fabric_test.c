@@ -273,7 +273,7 @@ static struct shm_hello hello_make(void)
         .node = {.cluster = "test", .node = 2, .incarnation = 77},
         .ring_bytes = 16384,
     };
-    hello.node.cluster_id[3] = 9;
+    hello.node.cluster_id = 9;
     return hello;
 }
 
@@ -304,7 +304,7 @@ static void strange_hellos_are_refused(void)
     hello.node.cluster[0] = 'b';
     CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_CLUSTER);
     hello = hello_make();
-    hello.node.cluster_id[0] = 1;
+    hello.node.cluster_id = 10;
     CU_ASSERT_EQUAL(answer_to(&hello, whole, -1), SHM_REFUSE_CLUSTER);
     for (uint32_t node = 0; node < 2; node++) {
         hello = hello_make();

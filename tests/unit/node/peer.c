@@ -47,7 +47,8 @@ void resume(void)
     sem_post(&gate);
 }
 
-void host_open(struct host *host, uint32_t ldms, uint64_t failure_ns)
+void host_open(struct host *host, uint32_t ldms, uint64_t failure_ns,
+               void (*before)(const struct host *host))
 {
     static const char *specs[] = {"s=synthetic:rows=100"};
     memset(host, 0, sizeof(*host));
@@ -57,11 +58,14 @@ void host_open(struct host *host, uint32_t ldms, uint64_t failure_ns)
     snprintf(host->name, sizeof(host->name), "unit-%d", (int)getpid());
     host->cluster = (struct pst_cluster_config){
         .name = host->name,
+        .id = HOST_CLUSTER_ID,
         .fabric_directory = host->fabric,
         .failure_ns = failure_ns ? failure_ns : 2 * PEER_PATIENCE_NS,
     };
     pst_set_add(&host->cluster.expected, 0);
     host->rig.options.node.cluster = &host->cluster;
+    if (before)
+        before(host);
     must(pst_node_start(&host->rig.options.node, &host->node) == 0, "node 1");
 }
 
@@ -99,7 +103,7 @@ void peer_open(struct peer *peer, struct host *host, uint64_t incarnation)
     struct pst_shm_config config = {
         .directory = host->fabric,
         .memory = PST_SHM_NORMAL,
-        .hello = {.node = PEER_NODE, .incarnation = incarnation},
+        .hello = {.cluster_id = HOST_CLUSTER_ID, .node = PEER_NODE, .incarnation = incarnation},
         .failure_ns = 2 * PEER_PATIENCE_NS,
     };
     memset(peer, 0, sizeof(*peer));

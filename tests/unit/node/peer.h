@@ -30,8 +30,12 @@ struct host {
     uint32_t failed;
 };
 
-/* failure_ns: 0 for one that is longer than the patience. */
-void host_open(struct host *host, uint32_t ldms, uint64_t failure_ns);
+#define HOST_CLUSTER_ID 5u
+
+/* failure_ns: 0 for one that is longer than the patience. before: NULL, or called when host->to is
+ * there and nothing runs yet. */
+void host_open(struct host *host, uint32_t ldms, uint64_t failure_ns,
+               void (*before)(const struct host *host));
 void host_close(struct host *host);
 struct pst_node_status host_status(struct host *host);
 

@@ -114,6 +114,7 @@ static struct pst_part_identity identity_of(const struct made_backup *made, uint
 {
     struct pst_part_identity identity = {
         .number = made->number,
+        .cluster_id = made->cluster_ids[2],
         .node = 1,
         .part = (uint16_t)(part + 1),
         .parts = (uint16_t)made->parts,
@@ -182,6 +183,7 @@ void make_backup(const char *to, const struct made_backup *made)
     if (made->in_doubt)
         node.participants[node.participants_count++] = 9;
     node.common.number = made->number;
+    node.common.cluster_id = made->cluster_ids[1];
     memcpy(node.common.uid, identity_of(made, 0).uid, sizeof(node.common.uid));
     node.sources_count = made->sources;
     for (uint32_t i = 0; i < made->sources; i++)
@@ -198,6 +200,7 @@ void make_backup(const char *to, const struct made_backup *made)
         .nodes_count = 1,
         .nodes = {{.node = 1, .file_bytes = text.bytes, .digest = text.digest}},
     };
+    cluster.common.cluster_id = made->cluster_ids[0];
     put_text(dirfd, pst_name_node_manifest(made->number, 1), &text);
     if (!made->no_cluster_manifest) {
         error = pst_cluster_manifest_encode(&cluster, &text);

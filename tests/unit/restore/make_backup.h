@@ -20,7 +20,8 @@ struct made_data {
 
 struct made_backup {
     uint32_t number;
-    uint8_t uid; /* of the bytes of the uid; 0: 0xB0 + number */
+    uint8_t uid;             /* of the bytes of the uid; 0: 0xB0 + number */
+    uint32_t cluster_ids[3]; /* in the cluster's manifest, the node's, the parts */
     uint32_t parts;
     uint32_t sources;
     const struct pst_object *objects; /* entry in each part that has its data, else in part 0 */

@@ -290,6 +290,23 @@ static void a_missing_file_is_named(void)
     }
 }
 
+/* Whole, and of one uid and number; but one of them is another cluster's. */
+static void files_of_two_clusters_are_no_backup(void)
+{
+    for (uint32_t other = 0; other < 4; other++) {
+        struct made_backup made = made_tree(1000);
+        struct pst_verify_result of_it;
+        struct seen of_files = {0};
+        place = make_place();
+        for (uint32_t i = 0; i < 3; i++)
+            made.cluster_ids[i] = i == other ? 8 : 7;
+        make_backup(place.path, &made);
+        CU_ASSERT_EQUAL(verify_with(place.path, 1, &of_files, &of_it),
+                        other == 3 ? 0 : -PST_E_CORRUPT);
+        remove_place(&place);
+    }
+}
+
 static void damage_does_not_end_the_search(void)
 {
     static const char *const names[] = {
@@ -385,6 +402,7 @@ int main(void)
         {"bytes behind the end are found", bytes_behind_the_end_are_found},
         {"strange files are warned of", strange_files_are_warned_of},
         {"a missing file is named", a_missing_file_is_named},
+        {"files of two clusters are no backup", files_of_two_clusters_are_no_backup},
         {"damage does not end the search", damage_does_not_end_the_search},
         {"exchanged parts are found", exchanged_parts_are_found},
         {"what is no backup is said so", what_is_no_backup_is_said_so},
