@@ -24,6 +24,7 @@ points() {
 is_out_of_reach() { # VICTIM POINT
     case "$1 ${2#*.}" in
     *' SOURCE_THAW_REF') ;;                      # a source that is frozen can always be thawed
+    'master ARCHIVE_COMMIT_REF') ;;              # its own copy is the decision
     'master ARCHIVE_LEAVE_ORD') ;;               # when the master has died
     *' RESOLVE_'*) ;;                            # by hand
     'participant ARCHIVE_NUMBER_'*) ;;           # the master's archive's
@@ -48,7 +49,7 @@ provoke() { # VICTIM SIGNAL
     SOURCE_RELEASE_REF) # the one after the scan, not the ones before the freeze
         echo "$1 before.SOURCE_RELEASE_REQ kill $([ "$1" = master ] && echo 3 || echo 4) guards"
         ;;
-    BLOB_REF | ARCHIVE_COMMIT_REF | COMMIT_BACKUP_REF) echo 'master serve.BLOB_REQ refuse' ;;
+    BLOB_REF | ARCHIVE_COMMIT_REF | COMMIT_BACKUP_REF) echo 'master serve.BLOB_REQ refuse 1 always' ;;
     DEFINE_BACKUP_REF | START_BACKUP_REF | BACKUP_FRAGMENT_REF | STOP_BACKUP_REF)
         echo "participant serve.${2%_REF}_REQ refuse"
         ;;
