@@ -26,7 +26,7 @@ is_out_of_reach() { # VICTIM POINT
     *' SOURCE_THAW_REF') ;;                      # a source that is frozen can always be thawed
     'master ARCHIVE_COMMIT_REF') ;;              # its own copy is the decision
     'master ARCHIVE_LEAVE_ORD') ;;               # when the master has died
-    *' RESOLVE_'*) ;;                            # by hand
+    'master RESOLVE_'*) ;;                       # never in doubt: its disk says it
     'participant ARCHIVE_NUMBER_'*) ;;           # the master's archive's
     'participant ARCHIVE_NODE_ORD') ;;
     'participant ARCHIVE_DECIDE_'*) ;;
@@ -62,6 +62,14 @@ provoke() { # VICTIM SIGNAL
     OUTCOME_* | ARCHIVE_OUTCOME_* | ARCHIVE_LEAVE_ORD)
         echo "master before.$([ $((chance % 2)) -eq 0 ] && echo COMMIT_BACKUP_REQ || echo ARCHIVE_DECIDE_REQ) kill"
         ;;&
+    RESOLVE_*)
+        if [ $((chance % 2)) -eq 0 ]; then
+            printf '%s\n' 'master before.ARCHIVE_DECIDE_REQ leave' 'operator abort'
+        else
+            printf '%s\n' 'master before.COMMIT_BACKUP_REQ leave' 'operator commit'
+        fi
+        ;;&
+    RESOLVE_REF) echo 'participant serve.ARCHIVE_SETTLE_REQ refuse' ;;
     OUTCOME_REF) echo 'master serve.ARCHIVE_OUTCOME_REQ refuse' ;;
     ARCHIVE_OUTCOME_REF | ARCHIVE_SETTLE_REF) echo "$1 serve.${2%_REF}_REQ refuse" ;;
     NODE_FAILED_ORD | NODE_JOINED_ORD)
@@ -97,7 +105,7 @@ start_cluster_for() { # "VICTIM POINT"…
     for pair; do
         case "${pair% *} ${pair#*.}" in
         'participant ARCHIVE_OUTCOME_'*) nodes=$((RANDOM % 2 + 3)) ;;  # asked by another participant
-        *BLOB_* | *COMMIT_REF | *COMMIT_BACKUP_REF) where=own ;;       # one directory has the manifest already
+        *RESOLVE_* | *BLOB_* | *COMMIT_REF | *COMMIT_BACKUP_REF) where=own ;;       # one directory has the manifest already
         esac
     done
     start_cluster "$nodes" "$where"

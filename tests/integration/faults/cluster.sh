@@ -7,6 +7,8 @@ declare -A process=() writers=()
 nodes_count=0
 shared=
 client=0
+# shellcheck disable=SC2034 # used by faults_test.sh
+dead= # the node that is left dead until the backup is over
 counts=()
 client_options=
 told=    # by the last client: complete NUMBER, aborted, nothing
@@ -160,11 +162,24 @@ revive() { # VICTIM ACTION
         sleep "0.$((RANDOM % 5))"
         start_node "$node"
         ;;
+    leave) # as kill, but dead until the end of the backup
+        wait "$pid" 2>/dev/null || true
+        dead=$node
+        ;;
     stop*)
         sleep "$((RANDOM % 2)).$((RANDOM % 5))" # so that it counts as dead, or not
         kill -CONT "$pid"
         ;;
     esac
+}
+
+# Of the first backup in the directories, whose master is dead. A participant that is struck meanwhile
+# does not answer: what became of the backup is seen at the end.
+resolve() { # abort|commit
+    local how=(--abort)
+    [ "$1" = abort ] || how=(--commit "$disk/to1/BACKUP-1/BACKUP-1.cluster.manifest")
+    wait_until sees "$nodes_count" '.in_doubt == 1'
+    "$penstock" resolve --node "$memory/$nodes_count.socket" "${how[@]}" 1 >"$memory/resolved" 2>&1 || true
 }
 
 # Sets $told.

@@ -25,7 +25,8 @@ source "$here/campaign.sh"
 command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
 
 # round FAULT…: one backup with faults in it, then one without. FAULT: "VICTIM POINT ACTION"; each is
-# waited for after the one before. A client's strikes when the master is at the point. $client_at: which
+# waited for after the one before. A client's strikes when the master is at the point. "operator abort" and
+# "operator commit": somebody decides by hand what the participant is in doubt of. $client_at: which
 # node the client asks; by default any. Again where a point was not passed: on a host with other work a node
 # may count as dead that only had to wait.
 round() {
@@ -50,11 +51,18 @@ one_backup() {
     disarm_all
     for fault; do
         read -r victim point action <<<"$fault"
-        [ "$victim" = client ] || arm "$victim" "$point" "$action"
+        case $victim in
+        client | operator) ;;
+        *) arm "$victim" "$point" "${action/leave/kill}" ;;
+        esac
     done
     start_client "$client_at" "$@"
     for fault; do
         read -r victim point action <<<"$fault"
+        if [ "$victim" = operator ]; then
+            resolve "$point" &
+            continue
+        fi
         wait_until is_hit_or_settled "$(node_of "$victim")" "$point"
         if ! is_hit "$(node_of "$victim")" "$point"; then
             missed=$point
@@ -64,6 +72,8 @@ one_backup() {
         hits[$point]=$((${hits[$point]:-0} + 1))
     done
     disarm_all
+    [ -z "$dead" ] || start_node "$dead"
+    dead=
     wait_for_client
     expect_rest
     expect_next_backup
