@@ -52,6 +52,10 @@ static const struct pst_option options[] = {
      .argument = "DIR",
      .help = "where the nodes of this host find each other, the same for all of them; by default "
              "/dev/shm/penstock-UID-NAME"},
+    {.name = "eal",
+     .kind = PST_OPTION_SWITCH,
+     .help = "signals between the nodes in hugepages of DPDK's EAL, which must be reserved: on all "
+             "nodes of the cluster or on none"},
     {.name = "failure",
      .kind = PST_OPTION_DURATION,
      .argument = "TIME",
@@ -157,6 +161,7 @@ static enum pst_exit read_cluster(struct run *run)
     uint32_t id = (uint32_t)pst_argument_number(arguments, "id");
     cluster->name = pst_argument_text(arguments, "cluster");
     cluster->failure_ns = pst_argument_number(arguments, "failure");
+    cluster->uses_eal = pst_argument_switch(arguments, "eal");
     if (!is_name(cluster->name))
         return pst_fail(arguments, PST_EXIT_USAGE,
                         "--cluster %s: want up to %u letters, digits, '_' and '-'", cluster->name,
@@ -225,8 +230,7 @@ static void say_settings(const struct run *run)
                                  run->specs[i]);
     pst_log(PST_LOG_INFO,
             "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze "
-            "wait %s, "
-            "hold %s; failure %s; socket %s; fabric %s; backups to %s; sources %s",
+            "wait %s, hold %s; failure %s; socket %s; fabric %s%s; backups to %s; sources %s",
             config->node, config->cluster->name, config->cluster->id, nodes ? nodes : "any",
             config->plan->ldms, config->plan->ldms == 1 ? "" : "s",
             pst_value_exact_size(config->chunk_bytes, chunk), config->depth,
@@ -234,7 +238,7 @@ static void say_settings(const struct run *run)
             pst_value_exact_duration(config->freeze_hold_ns, hold),
             pst_value_exact_duration(config->cluster->failure_ns, failure),
             pst_argument_text(arguments, "socket"), config->cluster->fabric_directory,
-            config->directory, sources);
+            config->cluster->uses_eal ? " on rings of the EAL" : "", config->directory, sources);
 }
 
 static enum pst_exit serve(struct run *run)

@@ -274,6 +274,30 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
     nodes_status(node, status);
 }
 
+static bool uses_eal(const struct pst_node_config *config)
+{
+    return config->cluster && config->cluster->uses_eal;
+}
+
+/* A process of its own for DPDK, that shares nothing but the rings that it hands over. */
+static int open_eal(const struct pst_node_config *config)
+{
+    char name[48], message[PST_MESSAGE_BYTES] = "";
+    if (!uses_eal(config))
+        return 0;
+    snprintf(name, sizeof(name), "penstock-%ld", (long)getpid());
+    int error = pst_eal_open(name, message, sizeof(message));
+    if (error < 0)
+        pst_log(PST_LOG_ERROR, "%s", message);
+    return error;
+}
+
+static void close_eal(const struct pst_node_config *config)
+{
+    if (uses_eal(config))
+        pst_eal_close();
+}
+
 int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
 {
     struct pst_node *made = calloc(1, sizeof(*made));
@@ -299,15 +323,21 @@ int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
     error = pst_doorbell_open(&made->hub_bell);
     if (error < 0)
         goto err_after_directory;
+    error = open_eal(config);
+    if (error < 0)
+        goto err_after_doorbell;
     error = start_workers(made);
     if (error < 0) {
         stop_all(made);
         free_node(made);
+        close_eal(config);
         return error;
     }
     *node = made;
     return 0;
 
+err_after_doorbell:
+    pst_doorbell_close(&made->hub_bell);
 err_after_directory:
     close_directory(made);
 err_after_alloc:
@@ -323,7 +353,9 @@ void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
     stop_all(node);
     for (uint32_t i = 0; reports && i < node->config.plan->ldms; i++)
         reports[i] = node->ldms[i].report;
+    const struct pst_node_config config = node->config;
     free_node(node);
+    close_eal(&config);
 }
 
 struct pst_channel *pst_node_client(struct pst_node *node)

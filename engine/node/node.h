@@ -22,6 +22,7 @@ struct pst_cluster_config {
     uint32_t id;      /* likewise; not 0. Tells clusters of one name apart, and is in every file */
     const char *fabric_directory; /* of the shm fabric: net/fabric.h */
     uint64_t failure_ns;          /* how long another node may be silent; 0: the default */
+    bool uses_eal;                /* rings in memory of DPDK's EAL; the same on all nodes */
     struct pst_set expected;      /* without one of these (ids - 1) a backup has to be told so */
 };
 
@@ -119,8 +120,9 @@ struct pst_node_status {
 };
 
 /*
- * Starts all threads and waits until each is ready. -PST_E_BUSY: another process backs up into the
- * directory; other errors as of the system, already logged with what to do. On error nothing runs.
+ * Starts all threads and waits until each is ready; main thread. -PST_E_BUSY: another process backs
+ * up into the directory; other errors as of the system, already logged with what to do. On error
+ * nothing runs.
  */
 PST_MUST_USE int pst_node_start(const struct pst_node_config *config, struct pst_node **node);
 

@@ -53,6 +53,7 @@ int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
                   .node = config->node,
                   .incarnation = incarnation},
         .failure_ns = config->cluster->failure_ns,
+        .memory = config->cluster->uses_eal ? PST_SHM_EAL : PST_SHM_HUGE_IF_FREE,
     };
     struct pst_peers *made = calloc(1, sizeof(*made));
     if (!made)

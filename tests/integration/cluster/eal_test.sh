@@ -1,0 +1,74 @@
+#!/bin/bash
+# Two nodes whose signals cross rings in hugepages of DPDK's EAL back up as one, also after one of
+# them was killed; one without --eal is not let in.
+#
+#   eal_test.sh PENSTOCK FOLDER
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+[ "$(id -u)" -eq 0 ] || skip 'only root can reserve hugepages'
+# shellcheck source=../../hugepages.sh disable=SC1091
+source "$(dirname "${BASH_SOURCE[0]}")/../../hugepages.sh"
+trap 'leave; put_back_hugepages' EXIT
+reserve_hugepages 64
+
+declare -A process=()
+
+start_node() { # ID OPTION…
+    "$penstock" node --cluster "eal-$$" --id "$1" --nodes 1-2 --socket "$memory/$1.socket" --ldms 2 \
+        --fabric-dir "$memory/fabric" --to "$disk/to$1" --source "dir:$disk/tree" "${@:2}" 2>>"$memory/$1.log" &
+    process[$1]=$!
+}
+
+wait_until() {
+    for _ in {1..400}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    cat "$memory"/*.log >&2
+    fail "not within 20 s: $*"
+}
+
+sees_two() { # NODE
+    "$penstock" status --node "$memory/$1.socket" --json | jq -e '([.nodes[] | select(.state == "live")] | length) == 2'
+}
+
+expect_backup() { # NODE
+    expect_exit 0 "$penstock" backup --node "$memory/$1.socket"
+    rm -rf "$disk/all"
+    cp -r "$disk/to1" "$disk/all"
+    cp -r "$disk/to2/." "$disk/all/"
+    expect_exit 0 "$penstock" verify --from "$disk/all"
+}
+
+# All rings, its own and the other's, are pages of an EAL.
+expect_rings_of_the_eal() { # NODE
+    local maps=/proc/${process[$1]}/maps
+    [ "$(grep -c 'memfd:seg_' "$maps")" -ge 2 ] || fail "node $1 maps no memory of an EAL"
+    ! grep 'memfd:penstock-ring' "$maps" || fail "node $1 has a ring elsewhere"
+}
+
+mkdir "$disk/tree"
+for i in 1 2 3; do random_bytes 300000 >"$disk/tree/$i"; done
+start_node 1 --eal
+start_node 2 --eal
+wait_until sees_two 1
+wait_until sees_two 2
+expect_rings_of_the_eal 1
+expect_rings_of_the_eal 2
+expect_backup 2
+kill -KILL "${process[2]}"
+wait "${process[2]}" 2>/dev/null || true
+start_node 2 --eal
+wait_until sees_two 2
+wait_until sees_two 1
+expect_backup 1
+kill -TERM "${process[2]}"
+wait "${process[2]}" || fail "node 2 ends with $?"
+start_node 2
+wait_until grep -q 'only one of the two nodes uses --eal' "$memory/2.log"
+for node in 1 2; do
+    kill -TERM "${process[$node]}"
+    wait "${process[$node]}" || fail "node $node ends with $?"
+done
