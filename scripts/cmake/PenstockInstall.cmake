@@ -25,3 +25,4 @@ install(CODE "set(PENSTOCK_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BIN
 set(PENSTOCK_DOCDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}\")
 configure_file(\"${PROJECT_SOURCE_DIR}/scripts/penstock@.service.in\" \"${PENSTOCK_UNIT}\" @ONLY)")
 install(FILES ${PENSTOCK_UNIT} DESTINATION lib/systemd/system)
+install(PROGRAMS scripts/setup-host DESTINATION ${CMAKE_INSTALL_SBINDIR} RENAME penstock-setup-host)
