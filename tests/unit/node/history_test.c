@@ -1,0 +1,171 @@
+/* What a node logs and remembers of the backups that it takes part in, from its proxy's states. */
+#include "engine/node/history.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "engine/node/node_internal.h"
+#include "tests/suite.h"
+
+static struct pst_cluster_config cluster;
+static struct pst_node node;
+static struct pst_proxy proxy;
+static struct history history;
+static char said[1024];
+
+static void hear(void *context, enum pst_log_level level, const char *message)
+{
+    size_t used = strlen(said);
+    (void)context;
+    snprintf(said + used, sizeof(said) - used, "%d %s\n", (int)level, message);
+}
+
+static void begin(void)
+{
+    memset(&node, 0, sizeof(node));
+    memset(&proxy, 0, sizeof(proxy));
+    memset(&history, 0, sizeof(history));
+    said[0] = '\0';
+    pthread_mutex_init(&node.status_lock, NULL);
+    node.config.cluster = &cluster;
+    pst_log_set_hook(hear, NULL);
+}
+
+static void end(void)
+{
+    pst_log_set_hook(NULL, NULL);
+    pthread_mutex_destroy(&node.status_lock);
+}
+
+static void go(enum pst_proxy_state state)
+{
+    proxy.state = state;
+    history_follow(&history, &node, &proxy);
+}
+
+static void define(uint32_t number)
+{
+    proxy.master_ref = pst_ref_make(3, PST_BLOCK_BACKUP, 1);
+    proxy.request.payload.define.number = number;
+    memset(proxy.request.payload.define.uid, 0xab, 16);
+    go(PST_PROXY_DEFINING);
+    memset(&proxy.request, 0, sizeof(proxy.request));
+}
+
+#define NAME_7 "backup 7 (uid abababababababababababababababab)"
+
+static void a_backup_that_completes(void)
+{
+    begin();
+    define(7);
+    CU_ASSERT_STRING_EQUAL(said, "");
+    go(PST_PROXY_DEFINED);
+    CU_ASSERT_STRING_EQUAL(said, "2 " NAME_7 ": started by node 3\n");
+    go(PST_PROXY_DEFINED);
+    proxy.error = PST_E_FREEZE; /* of a try */
+    go(PST_PROXY_FREEZING);
+    proxy.error = 0;
+    go(PST_PROXY_SCANNING);
+    proxy.sums.source_bytes = 5000;
+    go(PST_PROXY_COMMITTING);
+    said[0] = '\0';
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_PTR_EQUAL(strstr(said, "2 " NAME_7 ": complete: 5000 bytes read"), said);
+    CU_ASSERT_EQUAL(node.status.last.end, PST_END_COMPLETE);
+    CU_ASSERT_EQUAL(node.status.last.number, 7);
+    CU_ASSERT_EQUAL(node.status.last.error, 0);
+    CU_ASSERT_EQUAL(node.status.last.sums.source_bytes, 5000);
+    said[0] = '\0';
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_STRING_EQUAL(said, "");
+    end();
+}
+
+static void a_backup_that_is_aborted(void)
+{
+    begin();
+    define(7);
+    go(PST_PROXY_DEFINED);
+    proxy.error = PST_E_SCAN;
+    proxy.where = pst_ref_make(2, PST_BLOCK_BACKUP, 4);
+    go(PST_PROXY_ABORTED);
+    proxy.error = 0; /* of the cleanup */
+    proxy.where = 0;
+    go(PST_PROXY_CLEANING);
+    said[0] = '\0';
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_PTR_EQUAL(strstr(said, "1 " NAME_7 ": aborted after "), said);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "LDM 4 of node 2: a source could not be read\n"));
+    CU_ASSERT_EQUAL(node.status.last.end, PST_END_ABORTED);
+    CU_ASSERT_EQUAL(node.status.last.error, PST_E_SCAN);
+    end();
+}
+
+/* Its master died: the proxy lets go of it in one step. */
+static void a_backup_that_is_left_in_doubt(void)
+{
+    begin();
+    define(7);
+    go(PST_PROXY_DEFINED);
+    go(PST_PROXY_PREPARED);
+    said[0] = '\0';
+    proxy.in_doubt++;
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_PTR_EQUAL(strstr(said, "1 " NAME_7 ": in doubt"), said);
+    CU_ASSERT_EQUAL(node.status.last.end, PST_END_IN_DOUBT);
+    end();
+}
+
+/* The decision could not be stored here. */
+static void a_commit_that_fails(void)
+{
+    begin();
+    define(7);
+    go(PST_PROXY_DEFINED);
+    go(PST_PROXY_COMMITTING);
+    proxy.error = PST_E_FILE;
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_EQUAL(node.status.last.end, PST_END_IN_DOUBT);
+    end();
+}
+
+/* A number that is taken, say: another one follows, and the client hears of the last. */
+static void a_definition_that_is_refused(void)
+{
+    begin();
+    define(7);
+    proxy.error = PST_E_NUMBER_EXISTS;
+    go(PST_PROXY_ABORTED);
+    go(PST_PROXY_CLEANING);
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_STRING_EQUAL(said, "");
+    CU_ASSERT_EQUAL(node.status.last.end, PST_END_NONE);
+    end();
+}
+
+static void a_node_alone(void)
+{
+    begin();
+    node.config.cluster = NULL;
+    define(7);
+    go(PST_PROXY_DEFINED);
+    go(PST_PROXY_COMMITTING);
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_STRING_EQUAL(said, "");
+    end();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a backup that completes", a_backup_that_completes},
+        {"a backup that is aborted", a_backup_that_is_aborted},
+        {"a backup that is left in doubt", a_backup_that_is_left_in_doubt},
+        {"a commit that fails", a_commit_that_fails},
+        {"a definition that is refused", a_definition_that_is_refused},
+        {"a node alone", a_node_alone},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("history", tests);
+}
