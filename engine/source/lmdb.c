@@ -560,3 +560,12 @@ int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_
     *source = &lmdb->source;
     return 0;
 }
+
+bool pst_lmdb_is_same(const struct pst_source *one, const struct pst_source *other)
+{
+    if (one->list != lmdb_list || other->list != lmdb_list)
+        return false;
+    const struct pst_lmdb_shared *left = ((const struct lmdb_source *)one)->guard.shared;
+    const struct pst_lmdb_shared *right = ((const struct lmdb_source *)other)->guard.shared;
+    return left->device == right->device && left->inode == right->inode;
+}

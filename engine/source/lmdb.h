@@ -23,4 +23,8 @@
 PST_MUST_USE int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_text,
                                size_t error_bytes);
 
+/* Whether two sources, of any type, are this type's and of one environment, which no backup can
+ * freeze twice: its own first freeze would hold up the second. */
+bool pst_lmdb_is_same(const struct pst_source *one, const struct pst_source *other);
+
 #endif

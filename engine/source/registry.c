@@ -147,13 +147,21 @@ int pst_source_open(const char *text, uint32_t instance, struct pst_source **sou
 static int check_unique(struct pst_source *const *sources, uint32_t last, char *error_text,
                         size_t error_bytes)
 {
-    for (uint32_t i = 0; i < last; i++)
-        if (strcmp(sources[i]->name, sources[last]->name) == 0) {
+    const struct pst_source *added = sources[last];
+    for (uint32_t i = 0; i < last; i++) {
+        const bool same_name = strcmp(sources[i]->name, added->name) == 0;
+        if (same_name)
             snprintf(error_text, error_bytes,
-                     "two sources are called \"%s\": name them apart with NAME=%s:…",
-                     sources[i]->name, sources[last]->type);
-            return -EINVAL;
-        }
+                     "two sources are called \"%s\": name them apart with NAME=%s:…", added->name,
+                     added->type);
+        else if (pst_lmdb_is_same(sources[i], added))
+            snprintf(error_text, error_bytes,
+                     "sources \"%s\" and \"%s\" are the same environment: name it once",
+                     sources[i]->name, added->name);
+        else
+            continue;
+        return -EINVAL;
+    }
     return 0;
 }
 

@@ -77,6 +77,22 @@ static void test_new_environment(void)
     done(source);
 }
 
+/* Under whatever name: its own first freeze would hold up the second. */
+static void test_environment_is_named_once(void)
+{
+    struct pst_source *sources[2];
+    char text[PST_SOURCE_ERROR_BYTES] = "";
+    pst_source_close(make(make_nothing));
+    REQUIRE(symlink("env", "link") == 0);
+    static const char *const twice[] = {"a=lmdb:env", "b=lmdb:link"};
+    CU_ASSERT_EQUAL(pst_sources_open(twice, 2, sources, text, sizeof(text)), -EINVAL);
+    CU_ASSERT_STRING_EQUAL(text, "sources \"a\" and \"b\" are the same environment: name it once");
+    static const char *const once[] = {"a=lmdb:env", "b=dir:env"};
+    ASSERT_OK(pst_sources_open(once, 2, sources, text, sizeof(text)));
+    pst_source_close(sources[1]);
+    done(sources[0]);
+}
+
 static void test_metadata(void)
 {
     struct pst_source *source = make(fill);
@@ -192,6 +208,7 @@ int main(void)
     static CU_TestInfo exact[] = {
         {"a snapshot is exact while others write", test_snapshot_is_exact_while_others_write},
         {"a new environment", test_new_environment},
+        {"an environment is named once", test_environment_is_named_once},
         {"metadata; no lock file", test_metadata},
         {"meta pages", test_meta_pages},
         CU_TEST_INFO_NULL,
