@@ -164,7 +164,7 @@ static bool entries_fit(struct worker *worker)
 {
     for (uint32_t i = worker->claim.first; i < worker->claim.end; i++) {
         const struct pst_index_entry *entry = &worker->view.entries[i];
-        if (entry->stored_bytes <= part_of(worker)->chunk_bytes)
+        if (!is_wanted(worker, entry) || entry->stored_bytes <= part_of(worker)->chunk_bytes)
             continue;
         const struct pst_damage damage = {.bytes = pst_chunk_file_bytes(entry->stored_bytes),
                                           .what = "chunk longer than the part's chunk size"};

@@ -21,6 +21,7 @@ struct verify {
     struct pst_part_set copies; /* of files of the set, in further directories */
     struct pst_findings findings;
     struct pst_scan scan;
+    atomic_uint_least64_t rows_bytes; /* being read in their order */
     uint64_t checked_bytes; /* manifests, and what was read while the parts were looked through */
     atomic_uint_least64_t objects;
     struct pst_objects rows; /* those of logical backups alone */
@@ -30,7 +31,8 @@ static void tell_progress(void *context)
 {
     struct verify *verify = context;
     const struct pst_crew_progress progress = {
-        .bytes_done = verify->checked_bytes + atomic_load(&verify->scan.bytes_done),
+        .bytes_done = verify->checked_bytes + atomic_load(&verify->scan.bytes_done) +
+                      atomic_load(&verify->rows_bytes),
         .bytes_total = verify->set.file_bytes + verify->copies.file_bytes,
     };
     if (verify->options->progress)
@@ -104,12 +106,13 @@ static int check_copy(void *context, uint32_t worker, const struct pst_part_map 
     return 0;
 }
 
-static int scan_parts(struct verify *verify, const struct pst_part_set *set)
+/* types: bits 1 << enum pst_chunk_type. */
+static int scan_parts(struct verify *verify, const struct pst_part_set *set, uint32_t types)
 {
     verify->scan = (struct pst_scan){
         .crew = &verify->options->crew,
         .set = set,
-        .types = 1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE,
+        .types = types,
         .chunk = set == &verify->copies ? check_copy : check_chunk,
         .findings = &verify->findings,
         .tick = tell_progress,
@@ -121,19 +124,40 @@ static int scan_parts(struct verify *verify, const struct pst_part_set *set)
     return error;
 }
 
-/* Once more, in their order; only of a backup that is whole so far. */
-static int check_rows(struct verify *verify)
+static int sort_rows(struct verify *verify)
 {
     const struct pst_object_record *clash = NULL;
-    int error = pst_objects_sort(&verify->rows, &clash);
-    if (clash) {
-        const struct pst_damage damage = {.what = "catalogue: two objects of one path"};
-        pst_findings_add_damage(&verify->findings, &verify->set.parts[0].file, 0, &damage, error);
-        return 0;
-    }
-    if (error || verify->rows.count == 0)
+    const int error = pst_objects_sort(&verify->rows, &clash);
+    if (!clash)
         return error;
-    return pst_verify_rows(&verify->options->crew, &verify->set, &verify->rows, &verify->findings);
+    const struct pst_damage damage = {.what = "catalogue: two objects of one path"};
+    pst_findings_add_damage(&verify->findings, &verify->set.parts[0].file, 0, &damage, error);
+    return 0;
+}
+
+/* Data that is rows alone, and whole, is read once, in the order of the rows. All else is read as
+ * it lies, to find and name all that is wrong; then, if nothing is, rows in their order. */
+static int check_data(struct verify *verify)
+{
+    const struct pst_rows_check rows = {.crew = &verify->options->crew,
+                                        .set = &verify->set,
+                                        .objects = &verify->rows,
+                                        .bytes_done = &verify->rows_bytes,
+                                        .tick = tell_progress,
+                                        .context = verify};
+    struct pst_rows_checked checked = {0};
+    const bool has_rows = verify->findings.damages == 0 && verify->rows.count > 0;
+    int error = has_rows ? pst_verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
+    atomic_store(&verify->rows_bytes, 0);
+    verify->checked_bytes += checked.bytes;
+    verify->result->chunks += checked.chunks;
+    if (error != -PST_E_CORRUPT)
+        return error;
+    error = scan_parts(verify, &verify->set, 1u << PST_CHUNK_DATA);
+    if (!error && has_rows && verify->findings.damages == 0)
+        error = pst_verify_rows(&rows, &verify->findings);
+    atomic_store(&verify->rows_bytes, 0);
+    return error;
 }
 
 static int scan_all(struct verify *verify)
@@ -141,11 +165,14 @@ static int scan_all(struct verify *verify)
     int error = pst_objects_init(&verify->rows);
     if (error)
         return error;
-    error = scan_parts(verify, &verify->set);
+    error = scan_parts(verify, &verify->set, 1u << PST_CHUNK_CATALOGUE);
+    if (!error)
+        error = sort_rows(verify);
+    if (!error)
+        error = check_data(verify);
     if (!error && verify->copies.count > 0)
-        error = scan_parts(verify, &verify->copies);
-    if (!error && verify->findings.damages == 0)
-        error = check_rows(verify);
+        error =
+            scan_parts(verify, &verify->copies, 1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE);
     pst_objects_release(&verify->rows);
     return error;
 }

@@ -5,12 +5,11 @@
 #include <errno.h>
 
 struct check {
-    const struct pst_crew *crew;
-    const struct pst_part_set *set;
-    const struct pst_objects *objects;
+    const struct pst_rows_check *asked;
     struct pst_findings *findings;
     struct pst_tables tables;
     struct pst_row_map map;
+    atomic_uint_least64_t data_chunks;
     atomic_size_t next_share;
 };
 
@@ -20,7 +19,9 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
     (void)worker;
     struct check *check = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = pst_row_map_add(&check->map, check->objects, check->set, part, header);
+    atomic_fetch_add(&check->data_chunks, 1);
+    int error =
+        pst_row_map_add(&check->map, check->asked->objects, check->asked->set, part, header);
     if (error != -PST_E_CORRUPT)
         return error;
     const struct pst_damage damage = {
@@ -40,7 +41,8 @@ static void tell(struct check *check, const struct pst_object_record *record, co
     const size_t first = pst_row_map_find(&check->map, record->node, pst_object_of(record).id);
     const struct pst_row_chunk *chunk =
         first < check->map.pieces_count ? &check->map.chunks[check->map.pieces[first].chunk] : NULL;
-    pst_findings_add_damage(check->findings, &check->set->parts[chunk ? chunk->part : 0].file,
+    pst_findings_add_damage(check->findings,
+                            &check->asked->set->parts[chunk ? chunk->part : 0].file,
                             chunk ? chunk->file_offset : 0, &damage, error);
 }
 
@@ -63,10 +65,11 @@ static int check_shares(void *context, uint32_t worker)
     (void)worker;
     struct check *check = context;
     struct pst_row_reading reading = {
-        .crew = check->crew,
-        .set = check->set,
+        .crew = check->asked->crew,
+        .set = check->asked->set,
         .map = &check->map,
         .findings = check->findings,
+        .bytes_done = check->asked->bytes_done,
     };
     int error = pst_row_reading_open(&reading);
     if (error)
@@ -84,8 +87,8 @@ static int check_shares(void *context, uint32_t worker)
 static int map_rows(struct check *check)
 {
     struct pst_scan scan = {
-        .crew = check->crew,
-        .set = check->set,
+        .crew = check->asked->crew,
+        .set = check->asked->set,
         .types = 1u << PST_CHUNK_DATA,
         .headers_only = true,
         .chunk = take_header,
@@ -97,22 +100,55 @@ static int map_rows(struct check *check)
     return error;
 }
 
-int pst_verify_rows(const struct pst_crew *crew, const struct pst_part_set *set,
-                    const struct pst_objects *objects, struct pst_findings *findings)
+static void tick(void *context)
 {
-    struct check check = {.crew = crew, .set = set, .objects = objects, .findings = findings};
+    const struct check *check = context;
+    if (check->asked->tick)
+        check->asked->tick(check->asked->context);
+}
+
+static int run(struct check *check)
+{
     const struct pst_object_record *clash;
-    int error = pst_tables_make(objects, &check.tables, &clash);
-    pst_row_map_init(&check.map);
+    int error = pst_tables_make(check->asked->objects, &check->tables, &clash);
+    pst_row_map_init(&check->map);
     if (error && clash) {
-        tell(&check, clash, "catalogue: a share of a table is missing, or does not fit", error);
+        tell(check, clash, "catalogue: a share of a table is missing, or does not fit", error);
         error = 0;
-    } else if (!error && check.tables.shares_count > 0) {
-        error = map_rows(&check);
-        if (!error && findings->damages == 0)
-            error = pst_crew_run(crew, check_shares, NULL, &check);
+    } else if (!error && check->tables.shares_count > 0) {
+        error = map_rows(check);
+        if (!error && check->findings->damages == 0)
+            error = pst_crew_run(check->asked->crew, check_shares, tick, check);
     }
-    pst_row_map_release(&check.map);
-    pst_tables_release(&check.tables);
+    return error;
+}
+
+static void release(struct check *check)
+{
+    pst_row_map_release(&check->map);
+    pst_tables_release(&check->tables);
+}
+
+int pst_verify_rows(const struct pst_rows_check *asked, struct pst_findings *findings)
+{
+    struct check check = {.asked = asked, .findings = findings};
+    const int error = run(&check);
+    release(&check);
+    return error;
+}
+
+int pst_verify_rows_alone(const struct pst_rows_check *asked, struct pst_rows_checked *checked)
+{
+    struct pst_findings untold;
+    struct check check = {.asked = asked, .findings = &untold};
+    pst_findings_init(&untold, NULL, NULL);
+    *checked = (struct pst_rows_checked){0};
+    int error = run(&check);
+    if (!error && (untold.damages > 0 || check.map.chunks_count != atomic_load(&check.data_chunks)))
+        error = -PST_E_CORRUPT;
+    for (size_t i = 0; !error && i < check.map.chunks_count; i++)
+        checked->bytes += pst_chunk_file_bytes(check.map.chunks[i].stored_bytes);
+    checked->chunks = error ? 0 : check.map.chunks_count;
+    release(&check);
     return error;
 }

@@ -7,9 +7,12 @@
 #include "tests/unit/restore/make_backup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define ID(counter) (UINT64_C(0) << PST_OBJECT_SOURCE_SHIFT | (counter))
 #define OBJECTS_MAX 8u
@@ -204,11 +207,12 @@ static int restore(const struct pst_export *export, struct pst_restore_result *r
     return error;
 }
 
+static struct pst_verify_result verified;
+
 static int verify(void)
 {
     const struct pst_verify_options options = {.crew = {.workers = 2, .depth = 2}};
-    struct pst_verify_result result;
-    return verify_backup(place.path, &options, &result);
+    return verify_backup(place.path, &options, &verified);
 }
 
 /* ---- tests ---- */
@@ -242,6 +246,68 @@ static void an_export_takes_what_is_named(void)
     CU_ASSERT_EQUAL(restore(&export, &result), -ENOKEY);
     CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "no source nothing"));
     remove_place(&place);
+}
+
+/* A file, whose data are no rows, in a part of its own. */
+static void add_file(void)
+{
+    const uint32_t i = made.objects_count++;
+    objects[i] = (struct pst_object){
+        .id = ID(i + 1), .type = PST_OBJECT_FILE, .path = "file", .mode = 0600, .size = 2000};
+    contents[objects[i].id] = streams[i];
+    made.parts = 3;
+    data[made.data_count++] = (struct made_data){.part = 2, .object = objects[i].id, .bytes = 2000};
+}
+
+static off_t size_of(const char *name)
+{
+    struct stat status = {0};
+    CU_ASSERT_EQUAL_FATAL(stat(place_below(&place, name).path, &status), 0);
+    return status.st_size;
+}
+
+static void flip(const char *name, off_t offset)
+{
+    const int fd = open(place_below(&place, name).path, O_RDWR);
+    uint8_t byte = 0;
+    CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, offset), 1);
+    byte ^= 4;
+    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, offset), 1);
+    close(fd);
+}
+
+/* Whether data are read as they lie or in the order of the rows. */
+static void every_chunk_is_verified(void)
+{
+    for (uint32_t parts = 2; parts <= 3; parts++) {
+        char names[3][64];
+        begin();
+        spread_data(128);
+        if (parts == 3)
+            add_file();
+        place = make_place();
+        make_backup(place.path, &made);
+        off_t bytes =
+            size_of("BACKUP-1/BACKUP-1.1.manifest") + size_of("BACKUP-1/BACKUP-1.cluster.manifest");
+        for (uint32_t i = 0; i < parts; i++) {
+            snprintf(names[i], sizeof(names[i]), "BACKUP-1/BACKUP-1-PART-%u-OF-%u/BACKUP-1.1.data",
+                     i + 1, parts);
+            bytes += size_of(names[i]);
+        }
+        CU_ASSERT_EQUAL(verify(), 0);
+        CU_ASSERT_EQUAL(verified.bytes, (uint64_t)bytes);
+        CU_ASSERT_EQUAL(verified.chunks, 2 * parts); /* data and catalogue */
+        for (uint32_t i = 0; i < parts; i++) {
+            for (off_t offset = 11; offset < size_of(names[i]); offset += 1024) {
+                flip(names[i], offset);
+                CU_ASSERT_EQUAL(verify(), -PST_E_CORRUPT);
+                CU_ASSERT_EQUAL(verified.damages, 1);
+                flip(names[i], offset);
+            }
+        }
+        CU_ASSERT_EQUAL(verify(), 0);
+        remove_place(&place);
+    }
 }
 
 /* Each chunk is whole; the sum of them is not. */
@@ -328,6 +394,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"rows come in their order", rows_come_in_their_order},
         {"an export takes what is named", an_export_takes_what_is_named},
+        {"every chunk is verified", every_chunk_is_verified},
         {"what is missing is found", what_is_missing_is_found},
         {"what does not fit is found", what_does_not_fit_is_found},
         CU_TEST_INFO_NULL,
