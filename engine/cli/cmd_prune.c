@@ -17,7 +17,8 @@ static const struct pst_option options[] = {
      .min = 1,
      .max = PST_BACKUP_NUMBER_MAX,
      .help =
-         "remove all that is older than the N newest complete backups, but for what is in doubt"},
+         "remove all that is older than the N newest complete backups of its cluster, but for what "
+         "is in doubt"},
     {.name = "dry-run", .kind = PST_OPTION_SWITCH, .help = "only say what would be removed"},
     PST_OPTION_JSON,
     {0}};
@@ -84,38 +85,50 @@ static int prune_one(struct pruning *pruning, const struct pst_backup *backup)
     return error;
 }
 
-/* Those of no uid are debris, whose number says nothing. */
-static bool share_number(const struct pst_backup *one, const struct pst_backup *other)
+static bool is_of_one_cluster(const struct pst_backup *one, const struct pst_backup *other)
 {
-    return one->number == other->number && one->has_uid && other->has_uid;
+    return one->has_cluster && other->has_cluster &&
+           one->cluster.common.cluster_id == other->cluster.common.cluster_id;
 }
 
-/* What is newest is asked of one line of numbers alone. */
+/* What is newest is asked of one line of numbers alone; each cluster has its own. */
 static enum pst_exit check_numbers(const struct pruning *pruning)
 {
     const struct pst_backup_list *list = &pruning->list;
     for (size_t i = 1; i < list->count; i++) {
         char uid[2 * PST_UID_BYTES + 1], other[2 * PST_UID_BYTES + 1];
-        if (share_number(list->backups[i - 1], list->backups[i]))
-            return pst_fail(pruning->arguments, PST_EXIT_USAGE,
-                            "--keep: %u is the number of two backups, uid %s and uid %s; prune the "
-                            "directories of each cluster by themselves, or name a uid",
-                            list->backups[i]->number, uid_text(list->backups[i - 1], uid),
-                            uid_text(list->backups[i], other));
+        const struct pst_backup *one = list->backups[i - 1], *next = list->backups[i];
+        if (one->number == next->number && is_of_one_cluster(one, next))
+            return pst_fail(
+                pruning->arguments, PST_EXIT_USAGE,
+                "--keep: %u is the number of two backups, uid %s and uid %s: name those "
+                "to remove, or fewer directories",
+                next->number, uid_text(one, uid), uid_text(next, other));
     }
     return PST_EXIT_DONE;
+}
+
+/* Of what has lost its cluster manifest nobody knows the cluster: there it is any. */
+static bool is_older_than(const struct pst_backup_list *list, size_t i, uint64_t keep)
+{
+    uint64_t complete = 0;
+    for (size_t j = i + 1; j < list->count; j++) {
+        const bool counts =
+            !list->backups[i]->has_cluster || is_of_one_cluster(list->backups[i], list->backups[j]);
+        complete += counts && list->backups[j]->state == PST_BACKUP_COMPLETE;
+    }
+    return complete >= keep;
 }
 
 static enum pst_exit keep_newest(struct pruning *pruning, uint64_t keep)
 {
     const struct pst_backup_list *list = &pruning->list;
     const enum pst_exit code = check_numbers(pruning);
-    size_t oldest = list->count;
-    for (uint64_t complete = 0; complete < keep && oldest > 0;)
-        complete += list->backups[--oldest]->state == PST_BACKUP_COMPLETE;
     if (code != PST_EXIT_DONE)
         return code;
-    for (size_t i = 0; i < oldest; i++) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (!is_older_than(list, i, keep))
+            continue;
         const int error = prune_one(pruning, list->backups[i]);
         if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
             pruning->code = PST_EXIT_FAILED;

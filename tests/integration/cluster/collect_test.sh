@@ -154,6 +154,18 @@ one_copy_is_pruned() {
     expect_exit 0 "$penstock" verify "${all[@]}"
 }
 
+# Each cluster, and each machine alone, has its own line of numbers.
+lines_of_numbers() {
+    local i
+    for i in 1 2; do expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/alone$i"; done
+    expect_exit 0 "$penstock" prune "${all[@]}" --from "$disk/alone1" --keep 1 --json
+    expect_json '[.[] | select(.message_type == "summary").pruned] == [0]'
+    expect_exit 2 "$penstock" prune --from "$disk/alone1" --from "$disk/alone2" --keep 1
+    expect_message '1 is the number of two backups'
+    expect_exit 10 "$penstock" verify --from "$disk/alone1" --from "$disk/alone2"
+    expect_message '1 is the number of two backups'
+}
+
 make_sources
 start_nodes
 expect_exit 0 "$penstock" backup --node "$memory/2.socket"
@@ -162,4 +174,5 @@ two_hosts_restore
 one_share
 prune_beside_the_nodes
 one_copy_is_pruned
+lines_of_numbers
 stop_nodes
