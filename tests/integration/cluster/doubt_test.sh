@@ -1,0 +1,203 @@
+#!/bin/bash
+# Three nodes lose the cluster manifests of backups they made, as when a master died before it told
+# the others, or before it decided; then they meet again, or somebody decides by hand.
+#
+#   doubt_test.sh PENSTOCK FOLDER
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+
+declare -A process=()
+
+directory() { # ID
+    echo "${shared:-$disk/to$1}"
+}
+
+manifest() { # ID NUMBER
+    echo "$(directory "$1")/BACKUP-$2/BACKUP-$2.cluster.manifest"
+}
+
+start_nodes() { # ID…
+    local id
+    for id; do
+        "$penstock" node --cluster "doubt-$$" --id "$id" --nodes 1-3 --socket "$memory/$id.socket" \
+            --fabric-dir "$memory/fabric" --to "$(directory "$id")" --ldms 2 --chunk 64K \
+            --source "dir:$disk/tree" 2>>"$memory/node$id.log" &
+        process[$id]=$!
+    done
+    for id; do wait_until sees "$id" "([.nodes[] | select(.state == \"live\")] | length) == ${#process[@]}"; done
+}
+
+stop_nodes() {
+    local id
+    kill "${process[@]}"
+    for id in "${!process[@]}"; do
+        status=0
+        wait "${process[$id]}" || status=$?
+        [ "$status" -eq 0 ] || fail "node $id ends with $status"
+    done
+    process=()
+}
+
+# wait_until COMMAND…: it succeeds within 10 s.
+wait_until() {
+    for _ in {1..200}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    tail -n 20 "$memory"/node*.log >&2
+    fail "not within 10 s: $*"
+}
+
+sees() { # NODE FILTER
+    "$penstock" status --node "$memory/$1.socket" --json | jq -e "$2"
+}
+
+backup() { # NODE OPTION…
+    "$penstock" backup --node "$memory/$1.socket" "${@:2}"
+}
+
+resolve() { # NODE OPTION…
+    "$penstock" resolve --node "$memory/$1.socket" "${@:2}"
+}
+
+# These are complete in the directories of all nodes, and nothing else is there.
+expect_backups() { # NUMBER…
+    local id number
+    for id in 1 2 3; do
+        [ "$(cd "$(directory "$id")" && find . -mindepth 1 -maxdepth 1 ! -name '*.lock' | sort)" = \
+            "$(printf './BACKUP-%s\n' "$@" | sort)" ] || fail "node $id: $(ls -A "$(directory "$id")")"
+        [ -z "$(find "$(directory "$id")" -name '.*.tmp' -o -name '*.mark')" ] || fail "node $id: a temporary file"
+    done
+    for number; do
+        expect_exit 0 "$penstock" verify --from "$(directory 1)" --from "$(directory 2)" --from "$(directory 3)" "$number"
+    done
+}
+
+# Who meets somebody that knows does as that one.
+nodes_meet() {
+    start_nodes 1 2 3
+    for _ in 1 2 3; do expect_exit 0 backup 1; done
+    stop_nodes
+    rm "$(manifest 2 1)" "$(manifest 3 1)" # decided; the master did not come to tell
+    rm "$(manifest 1 2)" "$(manifest 2 2)" "$(manifest 3 2)" # not decided
+    start_nodes 1 2 3
+    wait_until test -e "$(manifest 2 1)"
+    wait_until test -e "$(manifest 3 1)"
+    for id in 1 2 3; do
+        wait_until test ! -e "$(directory "$id")/BACKUP-2"
+        wait_until sees "$id" '.in_doubt == 0'
+    done
+    expect_backups 1 3
+    stop_nodes
+}
+
+# Node 1, the master, is away, and has decided backup 1, not 3.
+nodes_wait() {
+    cp "$(manifest 1 1)" "$memory/decided"
+    cp "$(manifest 1 3)" "$memory/other"
+    rm "$(manifest 2 1)" "$(manifest 3 1)" "$(manifest 1 3)" "$(manifest 2 3)" "$(manifest 3 3)"
+    local before
+    before=$(names_below "$disk/to2/BACKUP-1")$(names_below "$disk/to3/BACKUP-3")
+    start_nodes 2 3
+    wait_until sees 2 '[.doubts[].number] == [1, 3] or [.doubts[].number] == [3, 1]'
+    wait_until sees 3 '.in_doubt == 2 and ([.doubts[].waits_for] == [[1], [1]])'
+    expect_exit 0 "$penstock" status --node "$memory/2.socket"
+    expect_output 'backup 3, uid [0-9a-f]{32}, master node 1, ASKING, waits for node 1$'
+    expect_exit 1 backup 3
+    expect_message 'node 1 is not there'
+    expect_exit 0 backup 3 --allow-missing --json
+    expect_json 'map(select(.message_type == "summary")) | .[0].number == 4'
+    [ "$before" = "$(names_below "$disk/to2/BACKUP-1")$(names_below "$disk/to3/BACKUP-3")" ] ||
+        fail 'files of a backup in doubt are gone'
+}
+
+wrong_decisions_are_refused() {
+    expect_exit 2 resolve 2 1
+    expect_exit 2 resolve 2 1 --abort --commit "$memory/decided"
+    expect_exit 10 resolve 2 2 --abort
+    expect_message 'no backup "2" in doubt'
+    expect_exit 1 resolve 2 1 --commit "$memory/none"
+    expect_message 'none: No such file'
+    expect_exit 1 resolve 2 1 --commit "$memory/other"
+    expect_message 'not of this backup'
+    cp "$memory/decided" "$memory/damaged"
+    flip "$memory/damaged" 20
+    expect_exit 1 resolve 2 1 --commit "$memory/damaged"
+    expect_message 'checksum differ'
+    expect_absent "$(manifest 2 1)"
+    wait_until sees 2 '.in_doubt == 2'
+}
+
+somebody_decides() {
+    local uid
+    uid=$(sees 2 '.doubts[] | select(.number == 1).uid' | tr -d '"')
+    expect_exit 0 resolve 2 "${uid:0:8}" --commit "$memory/decided" --json
+    expect_json '.[0].number == 1 and .[0].outcome == "complete"'
+    cmp "$memory/decided" "$(manifest 2 1)"
+    expect_exit 0 resolve 3 3 --abort
+    expect_absent "$(directory 3)/BACKUP-3"
+    wait_until cmp "$memory/decided" "$(manifest 3 1)" # they follow
+    wait_until test ! -e "$(directory 2)/BACKUP-3"
+    start_nodes 1
+    wait_until test ! -e "$(directory 1)/BACKUP-3"
+    expect_exit 0 "$penstock" verify --from "$disk/to1" --from "$disk/to2" --from "$disk/to3" 1
+    expect_exit 0 backup 1
+}
+
+# A node works on eight at a time, and tells what to do about the others.
+more_than_a_node_works_on() {
+    local number
+    for number in {6..15}; do expect_exit 0 backup 1 --number "$number"; done
+    stop_nodes
+    for number in {6..15}; do rm "$(manifest 1 "$number")" "$(manifest 2 "$number")" "$(manifest 3 "$number")"; done
+    start_nodes 2
+    wait_until sees 2 '.in_doubt == 8 and .more_in_doubt'
+    number=$(sees 2 '[range(6; 16)] - [.doubts[].number] | .[0]')
+    expect_exit 1 resolve 2 "$number" --abort
+    expect_message 'more of them on disk: resolve one'
+    for _ in {1..10}; do
+        wait_until sees 2 '.in_doubt > 0'
+        number=$(sees 2 '.doubts[0].number')
+        expect_exit 0 resolve 2 "$number" --abort
+        wait_until sees 2 "[.doubts[] | select(.number == $number)] == []"
+    done
+    wait_until sees 2 '.in_doubt == 0 and (.more_in_doubt | not)'
+    start_nodes 1 3
+    for id in 1 3; do
+        for number in {6..15}; do wait_until test ! -e "$(directory "$id")/BACKUP-$number"; done
+    done
+    stop_nodes
+}
+
+# The same where all nodes write into one directory: each removes what is its own.
+one_directory() {
+    shared=$disk/shared
+    start_nodes 1 2 3
+    for _ in 1 2 3; do expect_exit 0 backup 1; done
+    stop_nodes
+    mv "$(manifest 1 1)" "$memory/decided"
+    rm "$(manifest 1 2)"
+    start_nodes 2 3
+    wait_until sees 2 '.in_doubt == 2'
+    wait_until sees 3 '.in_doubt == 2'
+    expect_exit 0 resolve 3 1 --commit "$memory/decided"
+    expect_exit 0 resolve 2 2 --abort
+    wait_until sees 3 '.in_doubt == 0'
+    wait_until sees 2 '.in_doubt == 0'
+    [ -z "$(find "$shared" -name 'BACKUP-2.[23].*')" ] || fail 'files of an aborted backup are left'
+    [ -n "$(find "$shared" -name 'BACKUP-2.1.data')" ] || fail 'the files of another node are gone'
+    start_nodes 1
+    wait_until test ! -e "$shared/BACKUP-2"
+    expect_backups 1 3
+    stop_nodes
+}
+
+make_small_tree "$disk/tree"
+nodes_meet
+nodes_wait
+wrong_decisions_are_refused
+somebody_decides
+more_than_a_node_works_on
+one_directory
