@@ -18,9 +18,13 @@
 #include "engine/cli/control_internal.h"
 #include "engine/cli/interrupt.h"
 #include "engine/cli/notify.h"
+#include "penstock/run.h"
 
-/* How long a backup may take to come to its end when the node is to stop. */
-#define STOP_NS UINT64_C(10000000000)
+/* How long a backup may take to come to its end when the node is to stop; a source that waits for a
+ * freeze, as long as it may by default, too. */
+#define STOP_NS UINT64_C(13000000000)
+_Static_assert(STOP_NS < PST_CONTROL_END_S * UINT64_C(1000000000), "the threads end after that");
+_Static_assert(STOP_NS > PST_FREEZE_WAIT_NS_DEFAULT, "then the cleanup is to come");
 #define STOP_POLL_MS 20
 
 uint32_t control_master(const struct pst_control *control)
