@@ -185,15 +185,15 @@ static void route(void *context, const struct pst_signal *signal)
     PST_FAULT_POINT("after", pst_gsn_name(signal->gsn));
 }
 
-/* From another node. Whatever it sends, there stays room for this node's own signals. */
+/* From another node. Whatever it sends, there stays room for this node's own signals. Reports to an
+ * LDM 1 that hangs may be missed: newer ones follow. */
 static void on_peer_signal(void *context, const struct pst_signal *signal)
 {
     struct hub *hub = context;
     struct pst_channel *channel = channel_of(hub->node, signal->receiver_ref);
     if (!channel || pst_signal_ring_room(channel->to_peer) >= PST_RING_RESERVE)
         route(hub, signal);
-    else if (signal->gsn !=
-             PST_BACKUP_PROGRESS_REP) /* of an LDM 1 that hangs: a newer one follows */
+    else if (signal->gsn != PST_BACKUP_PROGRESS_REP)
         pst_peers_cut_off(hub->peers, pst_ref_node(signal->sender_ref),
                           "it sends more than can be asked for");
 }

@@ -3,17 +3,11 @@
  * sent, or is about to answer, is for the incarnation that failed, and must not reach the next one.
  * And what another cluster left is not settled with those that one meets here.
  */
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/format/manifest.h"
-#include "engine/format/names.h"
 #include "engine/node/unheard.h"
 #include "tests/unit/node/peer.h"
 
@@ -119,48 +113,10 @@ static void client_hangs(void)
     end();
 }
 
-/* Prepared on node 1 when its master, node 2, died. */
-static void leave_in_doubt(const struct host *at, uint32_t number, uint32_t cluster_id)
-{
-    static struct pst_node_manifest manifest;
-    struct pst_manifest_text text;
-    char path[2 * RIG_PATH_BYTES];
-    manifest = (struct pst_node_manifest){
-        .common = {.number = number, .cluster_id = cluster_id, .uid = {(uint8_t)number}},
-        .node = 1,
-        .chunk_bytes = PST_CHUNK_BYTES_MIN,
-        .master_node = PEER_NODE,
-        .participants_count = 2,
-        .participants = {1, PEER_NODE},
-        .sources_count = 1,
-        .sources = {{"s", "synthetic:rows=1", 0, NULL}},
-        .parts_count = 1,
-        .parts = {{.part = 1, .ldm = 1}},
-    };
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&manifest, &text), 0);
-    snprintf(path, sizeof(path), "%s/%s", at->to, pst_name_backup(number).text);
-    CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
-    snprintf(path, sizeof(path), "%s/%s/%s", at->to, pst_name_backup(number).text,
-             pst_name_node_manifest(number, 1).text);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    CU_ASSERT_TRUE_FATAL(fd >= 0 && write(fd, text.text, text.bytes) == (ssize_t)text.bytes);
-    close(fd);
-    free(text.text);
-}
-
 static void leave_two(const struct host *at)
 {
-    leave_in_doubt(at, 8, HOST_CLUSTER_ID);
-    leave_in_doubt(at, 9, HOST_CLUSTER_ID + 1);
-}
-
-/* One round of the hub's report after this. */
-static struct pst_node_status fresh_status(void)
-{
-    uint64_t now_ns = pst_monotonic_ns(), until_ns = now_ns + PEER_PATIENCE_NS;
-    while (host_status(&host).told_ns <= now_ns && pst_monotonic_ns() < until_ns)
-        peer_round(&peer);
-    return host_status(&host);
+    leave_in_doubt(at, 8, HOST_CLUSTER_ID, NULL);
+    leave_in_doubt(at, 9, HOST_CLUSTER_ID + 1, NULL);
 }
 
 static void another_clusters_doubt_is_left_alone(void)
@@ -170,7 +126,7 @@ static void another_clusters_doubt_is_left_alone(void)
     CU_ASSERT_TRUE_FATAL(peer_until(&peer, &peer.joined, 1));
     peer_ask(&peer, ARCHIVE, 99); /* answered after the sweep with which a node begins */
     CU_ASSERT_PTR_NOT_NULL(peer_until_answer(&peer, 99));
-    CU_ASSERT_EQUAL(fresh_status().in_doubt, 1);
+    CU_ASSERT_EQUAL(host_fresh_status(&host, &peer).in_doubt, 1);
     for (uint32_t i = 0; i < peer.received; i++) {
         const struct pst_signal *signal = &peer.signals[i];
         CU_ASSERT_TRUE(signal->gsn != PST_OUTCOME_REQ || signal->payload.outcome.number == 8);

@@ -1,18 +1,23 @@
 #include "tests/unit/node/peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/format/names.h"
 
 static struct pst_channel *_Atomic stalled;
 static sem_t gate;
+static _Atomic uint64_t *taken; /* shared with a child */
 
 static void must(bool is_well, const char *what)
 {
@@ -32,7 +37,14 @@ uint32_t __wrap_pst_channel_from_hub(struct pst_channel *channel, struct pst_sig
         while (sem_wait(&gate) < 0 && errno == EINTR)
             continue;
     }
-    return __real_pst_channel_from_hub(channel, signals);
+    uint32_t count = __real_pst_channel_from_hub(channel, signals);
+    atomic_fetch_add(taken, count);
+    return count;
+}
+
+uint64_t signals_taken(void)
+{
+    return atomic_load(taken);
 }
 
 void stall(struct pst_channel *channel)
@@ -52,6 +64,11 @@ void host_open(struct host *host, uint32_t ldms, uint64_t failure_ns,
 {
     static const char *specs[] = {"s=synthetic:rows=100"};
     memset(host, 0, sizeof(*host));
+    if (!taken)
+        taken =
+            mmap(NULL, sizeof(*taken), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(taken != MAP_FAILED, "mmap");
+    atomic_store(taken, 0);
     make_scratch(host->to, "/dev/shm");
     make_scratch(host->fabric, "/dev/shm");
     rig_open(&host->rig, host->to, ldms, specs, 1);
@@ -82,6 +99,76 @@ struct pst_node_status host_status(struct host *host)
     struct pst_node_status status;
     pst_node_status(host->node, &status);
     return status;
+}
+
+static void put_file(const struct host *host, uint32_t number, const char *name,
+                     const struct pst_manifest_text *text)
+{
+    char path[2 * RIG_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s/%s", host->to, pst_name_backup(number).text, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    must(fd >= 0 && write(fd, text->text, text->bytes) == (ssize_t)text->bytes, path);
+    close(fd);
+}
+
+/* A field that nobody knows makes it longer. */
+static void stretch(struct pst_manifest_text *text)
+{
+    const size_t more = (size_t)PST_RING_SIGNALS * PST_BLOB_DATA_BYTES;
+    char hex[33], *line = NULL;
+    size_t line_bytes = (size_t)(strchr(text->text, '\n') + 1 - text->text);
+    must(asprintf(&line, "{\"stretch\":\"%0*d\",%.*s", (int)more, 0, (int)line_bytes - 1,
+                  text->text + 1) > 0,
+         "asprintf");
+    free(text->text);
+    text->digest = pst_digest_of(line, strlen(line), 0);
+    pst_hex_encode(text->digest.bytes, sizeof(text->digest.bytes), hex);
+    int bytes = asprintf(&text->text, "%s{\"checksum\":\"xxh3-128:%s\"}\n", line, hex);
+    must(bytes > 0, "asprintf");
+    text->bytes = (uint64_t)bytes;
+    free(line);
+}
+
+static void make_cluster_manifest(const struct pst_node_manifest *node,
+                                  const struct pst_manifest_text *node_text,
+                                  struct pst_manifest_text *text)
+{
+    struct pst_cluster_manifest cluster = {
+        .common = node->common,
+        .master_node = PEER_NODE,
+        .nodes_count = 2,
+        .nodes = {{.node = 1, .file_bytes = node_text->bytes, .digest = node_text->digest},
+                  {.node = PEER_NODE, .file_bytes = node_text->bytes}},
+    };
+    must(pst_cluster_manifest_encode(&cluster, text) == 0, "cluster manifest");
+    stretch(text);
+}
+
+void leave_in_doubt(const struct host *host, uint32_t number, uint32_t cluster_id,
+                    struct pst_manifest_text *text)
+{
+    static struct pst_node_manifest manifest;
+    struct pst_manifest_text node_text;
+    char path[2 * RIG_PATH_BYTES];
+    manifest = (struct pst_node_manifest){
+        .common = {.number = number, .cluster_id = cluster_id, .uid = {(uint8_t)number}},
+        .node = 1,
+        .chunk_bytes = PST_CHUNK_BYTES_MIN,
+        .master_node = PEER_NODE,
+        .participants_count = 2,
+        .participants = {1, PEER_NODE},
+        .sources_count = 1,
+        .sources = {{"s", "synthetic:rows=1", 0, NULL}},
+        .parts_count = 1,
+        .parts = {{.part = 1, .ldm = 1}},
+    };
+    must(pst_node_manifest_encode(&manifest, &node_text) == 0, "node manifest");
+    snprintf(path, sizeof(path), "%s/%s", host->to, pst_name_backup(number).text);
+    must(mkdir(path, 0700) == 0, path);
+    put_file(host, number, pst_name_node_manifest(number, 1).text, &node_text);
+    if (text)
+        make_cluster_manifest(&manifest, &node_text, text);
+    free(node_text.text);
 }
 
 static void serve_client(struct host *host)
@@ -124,6 +211,8 @@ static void keep(struct peer *peer, const struct pst_fabric_event *event)
     peer->joined += event->type == PST_FABRIC_JOINED;
     peer->failed += event->type == PST_FABRIC_FAILED;
     peer->expelled += event->type == PST_FABRIC_EXPELLED;
+    if (event->type == PST_FABRIC_EXPELLED)
+        snprintf(peer->reason, sizeof(peer->reason), "%s", event->reason);
     if (event->type == PST_FABRIC_FAILED)
         pst_fabric_readmit(peer->fabric, event->node);
     for (uint32_t i = 0; event->type == PST_FABRIC_SIGNALS && i < event->signals_count; i++)
@@ -135,10 +224,19 @@ void peer_round(struct peer *peer)
     struct pst_fabric_event event;
     int status = 0;
     serve_client(peer->host);
-    while (peer->fabric && (status = pst_fabric_poll(peer->fabric, pst_monotonic_ns(), &event)) > 0)
+    while (peer->fabric && !peer->is_blind &&
+           (status = pst_fabric_poll(peer->fabric, pst_monotonic_ns(), &event)) > 0)
         keep(peer, &event);
     must(status == 0, "fabric of node 2");
     sched_yield();
+}
+
+struct pst_node_status host_fresh_status(struct host *host, struct peer *peer)
+{
+    uint64_t now_ns = pst_monotonic_ns(), until_ns = now_ns + PEER_PATIENCE_NS;
+    while (host_status(host).told_ns <= now_ns && pst_monotonic_ns() < until_ns)
+        peer_round(peer);
+    return host_status(host);
 }
 
 bool peer_until(struct peer *peer, const uint32_t *value, uint32_t wanted)

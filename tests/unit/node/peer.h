@@ -6,6 +6,7 @@
 #ifndef PST_TESTS_NODE_PEER_H
 #define PST_TESTS_NODE_PEER_H
 
+#include "engine/format/manifest.h"
 #include "engine/node/client.h"
 #include "engine/node/node_internal.h"
 #include "net/fabric.h"
@@ -39,16 +40,27 @@ void host_open(struct host *host, uint32_t ldms, uint64_t failure_ns,
 void host_close(struct host *host);
 struct pst_node_status host_status(struct host *host);
 
+/* Leaves the manifest of a backup that was prepared on node 1 when its master, node 2, died. text:
+ * NULL, or for the cluster manifest that node 2 has of it, with more bytes than a ring of pieces;
+ * the caller's to free. */
+void leave_in_doubt(const struct host *host, uint32_t number, uint32_t cluster_id,
+                    struct pst_manifest_text *text);
+
 /* The thread that this channel leads to hangs between the two, when it next looks for signals. */
 void stall(struct pst_channel *channel);
 void resume(void);
 
+/* By all threads of the host's, from the hub, since it was opened; a child sees it too. */
+uint64_t signals_taken(void);
+
 struct peer {
     struct host *host;
     struct pst_fabric *fabric;
+    bool is_blind; /* looks at nothing that comes, and so sees no death either */
     uint32_t joined;
     uint32_t failed;
     uint32_t expelled;
+    char reason[128]; /* for which it was */
     uint32_t received;
     struct pst_signal signals[PEER_KEPT]; /* received[i % PEER_KEPT] */
 };
@@ -58,6 +70,9 @@ void peer_close(struct peer *peer); /* it leaves */
 
 /* One round of both; then the processor is left to others. */
 void peer_round(struct peer *peer);
+
+/* As the hub tells it some time after this call, with rounds until then. */
+struct pst_node_status host_fresh_status(struct host *host, struct peer *peer);
 
 /* Rounds until *value is at least wanted; false: the patience is over. */
 bool peer_until(struct peer *peer, const uint32_t *value, uint32_t wanted);
