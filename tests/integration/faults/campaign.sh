@@ -72,7 +72,7 @@ provoke() { # VICTIM SIGNAL
     RESOLVE_REF) echo 'participant serve.ARCHIVE_SETTLE_REQ refuse' ;;
     OUTCOME_REF) echo 'master serve.ARCHIVE_OUTCOME_REQ refuse' ;;
     ARCHIVE_OUTCOME_REF | ARCHIVE_SETTLE_REF) echo "$1 serve.${2%_REF}_REQ refuse" ;;
-    NODE_FAILED_ORD | NODE_JOINED_ORD)
+    NODE_*)
         if [ "$1" = master ]; then echo 'participant after.GCP_PREPARE_CONF kill'; else echo 'master after.GCP_PREPARE_REQ kill'; fi
         ;;
     ARCHIVE_SWEEP_*) echo "$1 after.GCP_PREPARE_REQ kill" ;;&
