@@ -34,6 +34,15 @@ is_out_of_reach() { # VICTIM POINT
     esac
 }
 
+# The master dies on one side of its decision. One directory for all has the decision at once.
+kill_in_doubt() {
+    if [ -z "$shared" ] && [ $((chance % 2)) -eq 0 ]; then
+        echo 'master before.COMMIT_BACKUP_REQ kill'
+    else
+        echo 'master before.ARCHIVE_DECIDE_REQ kill'
+    fi
+}
+
 # What must happen before the point is passed: faults, a line each. By $chance where there are several ways.
 provoke() { # VICTIM SIGNAL
     case $2 in
@@ -57,11 +66,9 @@ provoke() { # VICTIM SIGNAL
     SOURCE_*_REF | ARCHIVE_DEFINE_REF | ARCHIVE_MANIFEST_REF) echo "$1 serve.${2%_REF}_REQ refuse" ;;
     BACKUP_STATUS_REP) echo 'participant serve.BACKUP_FRAGMENT_REQ delay 1 1500' ;;
     ARCHIVE_DOUBT_REP | ARCHIVE_SETTLE_REQ | ARCHIVE_SETTLE_CONF | ARCHIVE_SETTLE_REF) # the master's disk decides
-        echo "master before.$([ "$1" = participant ] && [ $((chance % 2)) -eq 0 ] && echo COMMIT_BACKUP_REQ || echo ARCHIVE_DECIDE_REQ) kill"
+        if [ "$1" = participant ]; then kill_in_doubt; else echo 'master before.ARCHIVE_DECIDE_REQ kill'; fi
         ;;&
-    OUTCOME_* | ARCHIVE_OUTCOME_* | ARCHIVE_LEAVE_ORD)
-        echo "master before.$([ $((chance % 2)) -eq 0 ] && echo COMMIT_BACKUP_REQ || echo ARCHIVE_DECIDE_REQ) kill"
-        ;;&
+    OUTCOME_* | ARCHIVE_OUTCOME_* | ARCHIVE_LEAVE_ORD) kill_in_doubt ;;&
     RESOLVE_*)
         if [ $((chance % 2)) -eq 0 ]; then
             printf '%s\n' 'master before.ARCHIVE_DECIDE_REQ leave' 'operator abort'
