@@ -99,9 +99,10 @@ pairs() {
 
 action_by_chance() { # VICTIM
     case $((chance % 10)) in
-    [0-5]) echo kill ;;
-    [6-8]) echo stop ;;
-    9) if [ "$1" = client ]; then echo interrupt; else echo "delay 1 $((chance % 600))"; fi ;;
+    [0-4]) echo kill ;;
+    [5-7]) echo stop ;;
+    8) if [ "$1" = client ]; then echo interrupt; else echo "delay 1 $((chance % 600))"; fi ;;
+    9) if [ "$1" = client ]; then echo stop; else echo 'kill 1 guards'; fi ;;
     esac
 }
 

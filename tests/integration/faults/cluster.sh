@@ -3,7 +3,7 @@
 # faults_test.sh, which sets $writer, after lib.sh, which sets the other ones.
 : "${penstock:?}" "${disk:?}" "${memory:?}" "${writer:?}"
 
-declare -A process=() writers=()
+declare -A process=() writers=() files=()
 nodes_count=0
 shared=
 client=0
@@ -80,6 +80,9 @@ start_cluster() {
         start_node "$node"
     done
     wait_until is_at_rest
+    expect_next_backup
+    forget_backups
+    for ((node = 1; node <= nodes_count; node++)); do files[$node]=$(open_files "$node"); done
 }
 
 stop_cluster() {
@@ -213,6 +216,19 @@ counts_on() { # NUMBER
 
 next_completes() {
     "$penstock" backup --node "$memory/$((RANDOM % nodes_count + 1)).socket" --json >"$memory/out" 2>"$memory/err"
+}
+
+open_files() { # NODE
+    find "/proc/${process[$1]}/fd" -mindepth 1 | wc -l
+}
+
+# As many as after the first backup: none was forgotten.
+expect_files_closed() {
+    local node
+    for ((node = 1; node <= nodes_count; node++)); do
+        [ "$(open_files "$node")" -le "${files[$node]}" ] ||
+            fail_round "node $node has $(open_files "$node") files open, and had ${files[$node]}"
+    done
 }
 
 # Sets $next: its number.

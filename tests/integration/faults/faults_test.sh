@@ -77,6 +77,7 @@ one_backup() {
     wait_for_client
     expect_rest
     expect_next_backup
+    expect_files_closed
     expect_outcome
     expect_restorable
     forget_backups
