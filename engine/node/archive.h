@@ -25,6 +25,7 @@ struct pst_archive {
     uint32_t parts;
     struct pst_node_manifest node;
     struct pst_cluster_manifest cluster;
+    uint32_t unsaid; /* of this number it was logged already that nothing can be said of it */
     /* Told of each backup in doubt, by every sweep again; NULL: a node alone has nobody to ask. */
     void (*on_doubt)(void *context, const struct pst_doubt_rep *doubt);
     void *context;
@@ -93,7 +94,7 @@ void pst_archive_read_node(const struct pst_archive *archive, int backup_fd, uin
                            struct pst_archive_file *file);
 
 /* What the disk says of a backup. -PST_E_BUSY: it is in work. Other errors: it cannot be said. */
-PST_MUST_USE int pst_archive_outcome(const struct pst_archive *archive, struct pst_outcome *asked);
+PST_MUST_USE int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked);
 
 /* Makes it so. Aborted: removes all that this node has of it; -PST_E_WRONG_STATE: it is committed.
  * Committed: stores the bytes, or for NULL looks at what is there; -PST_E_MISPLACED: that is not of

@@ -109,16 +109,19 @@ static int judge(struct found *found, const uint8_t *uid)
     return found->node.error == -ENOENT ? 0 : found->node.error;
 }
 
-static int say(const struct pst_archive *archive, uint32_t number, int error)
+/* Others ask again and again: it is said once, until it is another that cannot be told of. */
+static int say(struct pst_archive *archive, uint32_t number, int error)
 {
+    if (archive->unsaid == number)
+        return error;
+    archive->unsaid = number;
     pst_log(PST_LOG_ERROR, "%s/%s: whether it is complete cannot be said: %s",
             archive->config->directory, pst_name_backup(number).text, pst_error_text(error));
     return error;
 }
 
 /* The caller closes found->fd, whatever is returned. */
-static int look(const struct pst_archive *archive, const struct pst_outcome *asked,
-                struct found *found)
+static int look(struct pst_archive *archive, const struct pst_outcome *asked, struct found *found)
 {
     memset(found, 0, sizeof(*found));
     found->fd = -1;
@@ -139,14 +142,14 @@ static int look(const struct pst_archive *archive, const struct pst_outcome *ask
 }
 
 /* It may have been renamed by a process that was killed before it was synced. */
-static int sync_decision(const struct pst_archive *archive, uint32_t number, int fd)
+static int sync_decision(struct pst_archive *archive, uint32_t number, int fd)
 {
     struct pst_durable_context context = {.fault = archive->config->archive_fault};
     int error = pst_durable_sync_dir(fd, &context);
     return error < 0 ? say(archive, number, error) : 0;
 }
 
-int pst_archive_outcome(const struct pst_archive *archive, struct pst_outcome *asked)
+int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked)
 {
     struct found found;
     int error = look(archive, asked, &found);
