@@ -164,11 +164,15 @@ static bool has(int backup_fd, const char *name)
 }
 
 /* A process that was killed may have left a decision that is in the cache only, and is believed
- * from here on. Nothing of a committed backup says any more that a node is at work on it. */
+ * from here on; and, where another node was first in one directory, a copy half-written. Nothing of
+ * a committed backup says any more that a node is at work on it. */
 static int believe(const struct pst_archive *archive, int backup_fd, uint32_t number)
 {
     unlinkat(backup_fd, pst_name_mark(number, archive->config->node).text, 0);
-    int error = archive->has_swept ? 0 : pst_durable_sync_dir(backup_fd, NULL);
+    if (archive->has_swept)
+        return 0;
+    unlinkat(backup_fd, pst_archive_cluster_temporary(archive, number).text, 0);
+    int error = pst_durable_sync_dir(backup_fd, NULL);
     if (error < 0)
         pst_log(PST_LOG_ERROR, "%s/%s: fsync: %s", archive->config->directory,
                 pst_name_backup(number).text, pst_error_text(error));

@@ -358,8 +358,12 @@ static void a_commit_is_there_and_ends_the_work(void)
     CU_ASSERT_FALSE(path_exists(inside(pst_name_mark(NUMBER, OWN_NODE).text)));
     expect_outcome(uid, PST_OUTCOME_COMMITTED);
     CU_ASSERT_EQUAL(commit(NULL), 0); /* what is in its place is looked at */
+    const struct pst_name temporary = pst_archive_cluster_temporary(archive, NUMBER);
+    write_file(inside(temporary.text), "x",
+               1); /* as of a killed process, another node being first */
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
     CU_ASSERT_EQUAL(told_count, 0);
+    CU_ASSERT_FALSE(path_exists(inside(temporary.text)));
     CU_ASSERT_TRUE(has_part(OWN_NODE));
     /* It is in its place, but does not list what is here. */
     struct pst_manifest_text listed = own_manifest;
