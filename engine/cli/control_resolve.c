@@ -93,6 +93,8 @@ static void refuse_decision(struct pst_control *control, uint32_t error)
     if (error == PST_E_MISPLACED)
         why = "the manifest is not of this backup, or does not list this node's manifest as it is "
               "here: bring the one of a node that took part";
+    else if (resolving->commits && (error == EACCES || error == ENOENT))
+        why = "the node reads the manifest itself, and its user must be able to";
     else if (error == PST_E_WRONG_STATE)
         why = "its cluster manifest is here by now: it is complete";
     else if (error == PST_E_NO_BACKUP)

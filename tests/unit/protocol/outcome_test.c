@@ -311,6 +311,52 @@ static void the_first_that_settles_counts(void)
     expect_settled(PST_OUTCOME_COMMITTED, 1);
 }
 
+/* The copy could not be had: its node died meanwhile, and another may have one. */
+static void another_copy_is_asked_for_soon(void)
+{
+    begin(3);
+    doubt(1, 3);
+    struct pst_signal question = sent(PST_OUTCOME_REQ);
+    tell(&question, 1, PST_OUTCOME_COMMITTED);
+    struct pst_signal order = sent(PST_ARCHIVE_SETTLE_REQ);
+    node_event(PST_EVENT_NODE_FAILED, 1);
+    answer_archive(&order, PST_E_NODE_FAILED);
+    CU_ASSERT_EQUAL(pst_outcome_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.ask_ns);
+    tick(rig_timeouts.ask_ns);
+    question = sent(PST_OUTCOME_REQ);
+    tell(&question, 3, PST_OUTCOME_COMMITTED);
+    expect_settled(PST_OUTCOME_COMMITTED, 3);
+}
+
+/* The cluster manifest has come meanwhile: nothing is in doubt any more. */
+static void what_is_committed_is_not_aborted(void)
+{
+    begin(3);
+    doubt(2, 3); /* by the own disk */
+    struct pst_signal order = sent(PST_ARCHIVE_SETTLE_REQ);
+    answer_archive(&order, PST_E_WRONG_STATE);
+    CU_ASSERT_EQUAL(pst_outcome_in_doubt(&rig.machine), 0);
+    CU_ASSERT_EQUAL(rig.machine.committed, 1);
+    CU_ASSERT_EQUAL(rig.machine.aborted, 0);
+    CU_ASSERT_EQUAL(pst_outcome_deadline_ns(&rig.machine), PST_DEADLINE_NONE);
+}
+
+/* Who is not there, or owes an answer. */
+static void it_says_whom_it_waits_for(void)
+{
+    begin(4);
+    doubt(1, 3);
+    const struct pst_doubt *waiting = &rig.machine.doubts[0];
+    struct pst_signal question = sent(PST_OUTCOME_REQ);
+    CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0 | 1u << 2);
+    tell(&question, 3, PST_OUTCOME_PREPARED);
+    CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0);
+    node_event(PST_EVENT_NODE_FAILED, 1);
+    CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0);
+    node_event(PST_EVENT_NODE_FAILED, 3);
+    CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0 | 1u << 2);
+}
+
 static void questions_are_answered_from_the_disk(void)
 {
     begin(3);
@@ -462,6 +508,9 @@ static CU_TestInfo tests[] = {
     {"own disk where the master was here", the_own_disk_settles_it_where_the_master_was_here},
     {"late and wrong answers are stray", late_and_wrong_answers_are_stray},
     {"the first that settles counts", the_first_that_settles_counts},
+    {"another copy is asked for soon", another_copy_is_asked_for_soon},
+    {"what is committed is not aborted", what_is_committed_is_not_aborted},
+    {"it says whom it waits for", it_says_whom_it_waits_for},
     {"questions are answered from the disk", questions_are_answered_from_the_disk},
     {"a question of a dead node has no answer", a_question_of_a_dead_node_has_no_answer},
     {"too many questions are refused", too_many_questions_are_refused},
