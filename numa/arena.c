@@ -92,6 +92,11 @@ static int build(struct pst_arena *arena, size_t bytes, size_t page_bytes, int f
     int rc = map(arena, bytes, page_bytes, flags);
     if (rc != 0)
         return rc;
+    /* What io_uring has pinned would be copied for a child at once: into hugepages that nobody has
+     * reserved, without which fork(2) fails. The guards of sources are children, and do not use it.
+     */
+    rc = madvise(arena->base, arena->bytes, MADV_DONTFORK);
+    assert(rc == 0);
     int bind_rc = arena->numa_node == PST_NUMA_NODE_UNKNOWN ? 0 : bind(arena);
     arena->bound = arena->numa_node != PST_NUMA_NODE_UNKNOWN && bind_rc == 0;
     rc = populate(arena);

@@ -35,7 +35,8 @@ struct pst_arena {
  * Makes an arena of at least bytes on numa_node. Call it on the pinned thread that will use it:
  * where the kernel refuses mbind (no NUMA, seccomp), first touch then still puts the pages near.
  * Hugepages are used where the node has enough free ones of some size up to PST_ARENA_HUGEPAGE_MAX
- * bytes each. topology is borrowed for the call. -EINVAL: bytes is 0; -ENOMEM: no memory.
+ * bytes each. A child of fork(2) does not have it. topology is borrowed for the call. -EINVAL:
+ * bytes is 0; -ENOMEM: no memory.
  */
 int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t numa_node,
                      struct pst_arena *arena) PST_MUST_USE;

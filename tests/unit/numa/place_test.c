@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -97,6 +98,23 @@ static void test_an_arena_lies_on_every_node_with_memory(void)
     for (uint32_t i = 0; i < topology->node_count; i++)
         if (topology->nodes[i].memory_bytes > 0 && topology->nodes[i].memory_allowed)
             check_arena(topology->nodes[i].id);
+}
+
+static struct pst_arena inherited;
+
+static int has_inherited(void)
+{
+    unsigned char in_memory[ARENA_BYTES / 4096];
+    return mincore(inherited.base, ARENA_BYTES, in_memory) == 0 || errno != ENOMEM;
+}
+
+static void test_a_child_has_none_of_it(void)
+{
+    CU_ASSERT_EQUAL_FATAL(
+        pst_arena_create(topology, ARENA_BYTES, PST_NUMA_NODE_UNKNOWN, &inherited), 0);
+    CU_ASSERT_TRUE(has_inherited());
+    CU_ASSERT_EQUAL(in_child(has_inherited), 0);
+    pst_arena_destroy(&inherited);
 }
 
 /* A topology that promises any number of hugepages on every node, as one read long ago may. */
@@ -230,6 +248,7 @@ int main(void)
         {"every allowed cpu can be pinned to", test_every_allowed_cpu_can_be_pinned_to},
         {"pinning to no cpu fails", test_pinning_to_no_cpu_fails},
         {"an arena lies on every node with memory", test_an_arena_lies_on_every_node_with_memory},
+        {"a child has none of it", test_a_child_has_none_of_it},
         {"missing hugepages fall back", test_missing_hugepages_fall_back},
         {"hugepages of another node fall back", test_hugepages_of_another_node_fall_back},
         {"a node that is not there is said", test_a_node_that_is_not_there_is_said},
