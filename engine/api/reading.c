@@ -46,15 +46,26 @@ int pst_reading_open(const struct pst_reading_request *request, struct pst_readi
     if (error)
         return error;
     error = find(request, reading, message);
-    if (!error && request->plan)
-        error = place(request, reading, message);
     if (error)
-        pst_reading_close(reading);
+        goto err_after_list;
+    error = pst_backup_keep(reading->backup, &reading->hold);
+    if (error) {
+        snprintf(message, PST_MESSAGE_BYTES, "backup %u is being pruned", reading->backup->number);
+        goto err_after_list;
+    }
+    if (request->plan)
+        error = place(request, reading, message);
+    if (!error)
+        return 0;
+    pst_backup_let_go(&reading->hold);
+err_after_list:
+    pst_backup_list_release(&reading->list);
     return error;
 }
 
 void pst_reading_close(struct pst_reading *reading)
 {
+    pst_backup_let_go(&reading->hold);
     pst_backup_list_release(&reading->list);
 }
 

@@ -22,7 +22,8 @@ struct pst_reading_request {
 /* Stays where it is while it is open. */
 struct pst_reading {
     struct pst_backup_list list;
-    const struct pst_backup *backup; /* of the list */
+    const struct pst_backup *backup; /* of the list; not pruned meanwhile */
+    struct pst_backup_hold hold;
     struct pst_placements placements;
     struct pst_crew crew;
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -255,6 +256,44 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
     if (error)
         pst_backup_unload(backup);
     return error;
+}
+
+/* Where locks are not to be had, it is read without. */
+static int keep_in(const struct pst_backup *backup, uint32_t i, int *fd)
+{
+    const struct pst_name name = pst_name_backup(backup->number);
+    struct stat named;
+    *fd = openat(backup->directories->fds[i], name.text,
+                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*fd < 0)
+        return errno == ENOENT ? -PST_E_CHANGED : 0; /* reading it will say what is wrong */
+    if (flock(*fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return -PST_E_CHANGED;
+    return fstatat(backup->directories->fds[i], name.text, &named, AT_SYMLINK_NOFOLLOW) < 0 &&
+                   errno == ENOENT
+               ? -PST_E_CHANGED
+               : 0;
+}
+
+int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
+        hold->fds[i] = -1;
+    for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = pst_backup_next_in(backup, i + 1))
+        error = keep_in(backup, i, &hold->fds[i]);
+    if (error)
+        pst_backup_let_go(hold);
+    return error;
+}
+
+void pst_backup_let_go(struct pst_backup_hold *hold)
+{
+    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
+        if (hold->fds[i] >= 0)
+            close(hold->fds[i]);
+    }
 }
 
 void pst_backup_unload(struct pst_backup *backup)

@@ -58,6 +58,15 @@ int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_ba
                          char *message) PST_MUST_USE;
 void pst_backup_list_release(struct pst_backup_list *list);
 
+/* Keeps `penstock prune` off a backup of the list until pst_backup_let_go, by a lock on its
+ * directories; what else works on them is not held up. -PST_E_CHANGED: it is being pruned, or was.
+ */
+struct pst_backup_hold {
+    int fds[PST_DIRECTORIES_MAX]; /* -1: none */
+};
+int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold) PST_MUST_USE;
+void pst_backup_let_go(struct pst_backup_hold *hold);
+
 /* Which one is meant where no ID is given. */
 enum pst_backup_pick {
     PST_PICK_COMPLETE, /* restore: the newest complete one */

@@ -76,11 +76,13 @@ struct claim {
     char *message;
 };
 
+/* why says it all, but for an errno. */
 static int refuse(const struct claim *claim, uint32_t i, int error, const char *why)
 {
+    const bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED;
     snprintf(claim->message, PST_MESSAGE_BYTES, "%s/%s: %s%s%s",
              claim->backup->directories->paths[i], pst_name_backup(claim->backup->number).text, why,
-             *why ? ": " : "", pst_error_text(error));
+             is_errno ? ": " : "", is_errno ? pst_error_text(error) : "");
     return error;
 }
 
@@ -128,12 +130,13 @@ static int claim_in(struct claim *claim, uint32_t i)
     claim->fds[i] = openat(backup->directories->fds[i], pst_name_backup(backup->number).text,
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (claim->fds[i] < 0)
-        return refuse(claim, i, errno == ENOENT ? -PST_E_CHANGED : -errno, "open");
+        return errno == ENOENT ? refuse(claim, i, -PST_E_CHANGED, "it is gone by now")
+                               : refuse(claim, i, -errno, "open");
     if (flock(claim->fds[i], LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? refuse(claim, i, -PST_E_BUSY, "it is pruned already")
+        return errno == EWOULDBLOCK ? refuse(claim, i, -PST_E_BUSY, "it is being read or pruned")
                                     : refuse(claim, i, -errno, "lock");
     if (!is_still_it(claim, i))
-        return refuse(claim, i, -PST_E_CHANGED, "another one by now");
+        return refuse(claim, i, -PST_E_CHANGED, "it is another one by now");
     if (!is_idle && backup->state == PST_BACKUP_INCOMPLETE)
         return refuse(claim, i, -PST_E_BUSY, "a node runs there, and removes itself what it left");
     if (!is_idle && is_marked(claim->fds[i], backup->number))

@@ -19,7 +19,7 @@
 int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message) PST_MUST_USE;
 
 /* Removes a backup of the list from sight; only_look: only tells whether it could.
- *   -PST_E_BUSY        a node is at work on it, or may be
+ *   -PST_E_BUSY        a node is at work on it, or may be; it is being read
  *   -PST_E_INCOMPLETE  it is in doubt
  *   -PST_E_NEWER       only a newer Penstock knows what hangs on it
  *   -PST_E_CHANGED     it is not what it was when the list was read

@@ -142,6 +142,55 @@ static void two_backups_one_after_the_other(void)
     memory_close(&memory);
 }
 
+/* What nodes with directories of their own leave: here the cluster manifest is in one, all else in
+ * the other. */
+static void one_backup_in_two_directories(void)
+{
+    char to[PATH_BYTES], other[PATH_BYTES], path[PATH_BYTES], target[PATH_BYTES];
+    const char *const directories[] = {in_scratch("rest", to), in_scratch("decision", other)};
+    static const char *const only[] = {"1/memory"}, *const none[] = {"2"};
+    struct pst_restore_outcome outcome;
+    struct pst_verify_outcome verified;
+    struct pst_restore_job job;
+    struct pst_verify_job to_verify;
+    struct listed listed = {0};
+    struct memory memory;
+    uint32_t number;
+    memory_open(&memory, "memory", 3);
+    CU_ASSERT_EQUAL(back_up(&memory, to, &number), 0);
+    CU_ASSERT_EQUAL(mkdir(other, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(in_scratch("decision/BACKUP-1", path), 0700), 0);
+    CU_ASSERT_EQUAL(rename(in_scratch("rest/BACKUP-1/BACKUP-1.cluster.manifest", path),
+                           in_scratch("decision/BACKUP-1/BACKUP-1.cluster.manifest", target)),
+                    0);
+    CU_ASSERT_EQUAL(verify(to), -PST_E_NO_BACKUP);
+    pst_verify_job_init(&to_verify);
+    pst_verify_outcome_init(&verified);
+    to_verify.directory = to;
+    to_verify.more_directories = &directories[1];
+    to_verify.more_directories_count = 1;
+    CU_ASSERT_EQUAL(pst_run_verify(&to_verify, &verified), 0);
+    CU_ASSERT_EQUAL(pst_list_backups(directories, 2, note_entry, &listed), 0);
+    CU_ASSERT_EQUAL(listed.count, 1);
+    CU_ASSERT_EQUAL(listed.last.state, PST_BACKUP_COMPLETE);
+    pst_restore_job_init(&job);
+    pst_restore_outcome_init(&outcome);
+    job.directory = other;
+    job.more_directories = directories;
+    job.more_directories_count = 1;
+    job.target = in_scratch("of-both", target);
+    job.only = none;
+    job.only_count = 1;
+    CU_ASSERT_EQUAL(pst_run_restore(&job, &outcome), -ENOKEY);
+    CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, "no node 2"));
+    job.only = only;
+    CU_ASSERT_EQUAL(pst_run_restore(&job, &outcome), 0);
+    CU_ASSERT_TRUE(memory_is_in(&memory, in_scratch("of-both/bytes", path)));
+    job.more_directories_count = 64;
+    CU_ASSERT_EQUAL(pst_run_restore(&job, &outcome), -EINVAL);
+    memory_close(&memory);
+}
+
 struct at_once {
     struct memory memory;
     char to[PATH_BYTES];
@@ -429,6 +478,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"two backups, one after the other", two_backups_one_after_the_other},
+        {"one backup in two directories", one_backup_in_two_directories},
         {"two backups at once", two_backups_at_once},
         {"handlers run on the caller's thread", handlers_run_on_the_callers_thread},
         {"a guard is at home in a program with threads",

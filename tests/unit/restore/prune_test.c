@@ -194,6 +194,23 @@ static void complete_ones_go_beside_a_node(void)
     end();
 }
 
+static void what_is_being_read_stays(void)
+{
+    struct pst_backup_list readers;
+    struct pst_backup_hold hold;
+    begin();
+    add(0, 1, true, false);
+    list_backups(places[0].path, &readers);
+    CU_ASSERT_EQUAL(pst_backup_keep(readers.backups[0], &hold), 0);
+    lock();
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_BUSY);
+    pst_backup_let_go(&hold);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+    CU_ASSERT_EQUAL(pst_backup_keep(readers.backups[0], &hold), -PST_E_CHANGED);
+    pst_backup_list_release(&readers);
+    end();
+}
+
 /* Pruned by another, and the number given to a new backup, since the list was read. */
 static void another_of_the_same_number_stays(void)
 {
@@ -238,6 +255,7 @@ int main(void)
         {"what is incomplete goes where no node is", what_is_incomplete_goes_where_no_node_is},
         {"what a node is at work on stays", what_a_node_is_at_work_on_stays},
         {"complete ones go beside a node", complete_ones_go_beside_a_node},
+        {"what is being read stays", what_is_being_read_stays},
         {"another of the same number stays", another_of_the_same_number_stays},
         {"strangers stay", strangers_stay},
         CU_TEST_INFO_NULL,
