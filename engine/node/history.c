@@ -26,6 +26,7 @@ static void begin(struct history *history, const struct pst_proxy *proxy)
     history->number = define->number;
     memcpy(history->uid, define->uid, sizeof(history->uid));
     history->began_ns = pst_monotonic_ns();
+    history->in_doubt = proxy->in_doubt;
     history->error = 0;
     history->where = 0;
     history->is_started = false;
@@ -101,5 +102,4 @@ void history_follow(struct history *history, struct pst_node *node, const struct
     if (history->state != PST_PROXY_IDLE && proxy->state == PST_PROXY_IDLE && history->is_started)
         end(history, node, proxy, end_of(history, proxy));
     history->state = proxy->state;
-    history->in_doubt = proxy->in_doubt;
 }

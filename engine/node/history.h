@@ -12,7 +12,7 @@
 /* One proxy's; begins as zeros. */
 struct history {
     enum pst_proxy_state state; /* when it was last looked at */
-    uint64_t in_doubt;          /* likewise */
+    uint64_t in_doubt;          /* how many the proxy had left so when this one began */
     uint64_t began_ns;
     uint32_t number;
     uint8_t uid[16];

@@ -102,7 +102,7 @@ static void a_backup_that_is_aborted(void)
     end();
 }
 
-/* Its master died: the proxy lets go of it in one step. */
+/* Its master died: the proxy has its LDMs let go of it. */
 static void a_backup_that_is_left_in_doubt(void)
 {
     begin();
@@ -111,6 +111,7 @@ static void a_backup_that_is_left_in_doubt(void)
     go(PST_PROXY_PREPARED);
     said[0] = '\0';
     proxy.in_doubt++;
+    go(PST_PROXY_COMMITTING);
     go(PST_PROXY_IDLE);
     CU_ASSERT_PTR_EQUAL(strstr(said, "1 " NAME_7 ": in doubt"), said);
     CU_ASSERT_EQUAL(node.status.last.end, PST_END_IN_DOUBT);
