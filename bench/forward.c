@@ -224,6 +224,8 @@ static void close_way(struct way *way)
 {
     struct pst_signal signal = signal_make(SEQUENCE_END);
     bench_must(put(&way->end, &signal, 1) == 1, "the end goes in");
+    if (way->end.fabric)
+        pst_fabric_publish(way->end.fabric);
     (void)waitpid(way->hub, NULL, 0);
     pst_fabric_close(way->end.fabric);
     if (way->end.socket >= 0)

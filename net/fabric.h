@@ -109,7 +109,8 @@ PST_MUST_USE int pst_fabric_poll(struct pst_fabric *fabric, uint64_t now_ns,
                                  struct pst_fabric_event *event);
 
 /*
- * Sends a copy of signal to a node (not itself), and wakes it if it sleeps. 0; -EAGAIN: the ring
+ * Sends a copy of signal to a node (not itself). It is seen there when it is published, which every
+ * poll does, and announce, close and rejoin: a burst costs what one costs. 0; -EAGAIN: the ring
  * is full, nothing was sent, keep the signal and try again after the next round (the peer wakes us
  * when it has made room); -ENOTCONN: the node is not joined: drop it, FAILED has come or will.
  */
@@ -123,6 +124,10 @@ void pst_fabric_cut_off(struct pst_fabric *fabric, uint32_t node, const char *re
 /* After FAILED, when nothing is left that is meant for the incarnation that failed: the node may
  * join again. Until then it is turned away, and looked for no more. */
 void pst_fabric_readmit(struct pst_fabric *fabric, uint32_t node);
+
+/* Lets the nodes see what they were sent, and wakes those that sleep: for who will not call poll or
+ * announce at once. */
+void pst_fabric_publish(struct pst_fabric *fabric);
 
 /* How many signals to a node can be sent just now, at least; 0 if it has not joined. */
 uint32_t pst_fabric_room(struct pst_fabric *fabric, uint32_t node);

@@ -27,6 +27,7 @@ struct pst_ring_end {
     struct pst_signal *slots;
     uint64_t incarnation;
     uint32_t sequence;
+    uint32_t published; /* producer: its index as the consumer may see it */
     enum pst_signal_fault fault;
 };
 
@@ -109,9 +110,9 @@ static int see_consumer(struct pst_ring_end *out)
 {
     struct rte_ring *shared = &out->shared->ring, *view = &out->view;
     uint32_t tail = load(&shared->cons.tail);
-    if (!geometry_is_sound(out) || load(&shared->prod.tail) != view->prod.tail)
+    if (!geometry_is_sound(out) || load(&shared->prod.tail) != out->published)
         return broken(out, PST_SIGNAL_FAULT_GEOMETRY);
-    if (tail - view->cons.tail > view->prod.tail - view->cons.tail)
+    if (tail - view->cons.tail > out->published - view->cons.tail)
         return broken(out, PST_SIGNAL_FAULT_INDEX);
     view->cons.tail = tail;
     return 0;
@@ -167,8 +168,16 @@ int pst_ring_put(struct pst_ring_end *out, const struct pst_signal *signal)
     pst_signal_stamp(&stamped, out->incarnation, out->sequence++);
     memcpy(slot, &stamped, sizeof(*slot));
     rte_ring_enqueue_zc_elem_finish(&out->view, 1);
-    __atomic_store_n(&out->shared->ring.prod.tail, out->view.prod.tail, __ATOMIC_RELEASE);
     return 0;
+}
+
+bool pst_ring_publish(struct pst_ring_end *out)
+{
+    if (out->published == out->view.prod.tail)
+        return false;
+    out->published = out->view.prod.tail;
+    __atomic_store_n(&out->shared->ring.prod.tail, out->published, __ATOMIC_RELEASE);
+    return true;
 }
 
 uint32_t pst_ring_room(struct pst_ring_end *out)

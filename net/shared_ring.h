@@ -41,9 +41,13 @@ PST_MUST_USE int pst_ring_attach(struct pst_ring_end **in, void *memory, uint32_
 /* Forgets an end; the memory stays. Nothing for NULL. */
 void pst_ring_free(struct pst_ring_end *end);
 
-/* The producer. As pst_signal_ring_put: 0, -EAGAIN, or -PST_E_LINK. After -EAGAIN the consumer
- * owes a wake-up as soon as it has taken something. */
+/* The producer. As pst_signal_ring_put: 0, -EAGAIN, or -PST_E_LINK; but nothing is seen before it
+ * is published. After -EAGAIN the consumer owes a wake-up as soon as it has taken something. */
 PST_MUST_USE int pst_ring_put(struct pst_ring_end *out, const struct pst_signal *signal);
+
+/* The producer: shows the consumer all that was put, by one write to the line that it reads.
+ * Whether there was anything: ring then. */
+bool pst_ring_publish(struct pst_ring_end *out);
 
 /* The producer: how many signals fit just now; 0 too where the ring is broken. */
 uint32_t pst_ring_room(struct pst_ring_end *out);

@@ -124,8 +124,44 @@ fail:
     return error;
 }
 
+/* The id of the next member of a set of nodes, after this id; 0: there is none. */
+static uint32_t next_of(const struct pst_set *set, uint32_t from)
+{
+    for (uint32_t member = from; member < PST_NODES_MAX; member++) {
+        uint64_t rest = set->words[member / 64] >> member % 64;
+        if (rest != 0)
+            return member + (uint32_t)__builtin_ctzll(rest) + 1;
+        member |= 63;
+    }
+    return 0;
+}
+
+static struct shm_link *joined(const struct pst_fabric *fabric, uint32_t node)
+{
+    assert(node >= 1 && node <= PST_NODES_MAX && node != fabric->hello.node.node);
+    struct shm_link *link = fabric->peers[node].link;
+    return link && link->state == SHM_LINK_UP ? link : NULL;
+}
+
+void pst_fabric_publish(struct pst_fabric *fabric)
+{
+    if (pst_set_is_empty(&fabric->unpublished))
+        return;
+    const struct pst_set *set = &fabric->unpublished;
+    for (uint32_t node = next_of(set, 0); node != 0; node = next_of(set, node)) {
+        struct shm_link *link = joined(fabric, node);
+        if (link && pst_ring_publish(link->out) &&
+            pst_sleep_ends(pst_ring_consumer_sleep(link->out))) {
+            shm_send_bare(link->socket, SHM_WAKE);
+            fabric->peers[node].counters.wakes_sent++;
+        }
+    }
+    fabric->unpublished = (struct pst_set){{0}};
+}
+
 static void leave_all(struct pst_fabric *fabric)
 {
+    pst_fabric_publish(fabric);
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
         struct shm_link *link = fabric->peers[node].link;
         if (!link)
@@ -304,16 +340,9 @@ static bool link_event(struct pst_fabric *fabric, struct shm_link *link,
     return tell_failed(fabric, link, event);
 }
 
-/* The linked node from this one on, or 0. */
 static uint32_t next_linked(const struct pst_fabric *fabric, uint32_t from)
 {
-    for (uint32_t member = from; member < PST_NODES_MAX; member++) {
-        uint64_t rest = fabric->linked.words[member / 64] >> member % 64;
-        if (rest != 0)
-            return member + (uint32_t)__builtin_ctzll(rest) + 1;
-        member |= 63;
-    }
-    return 0;
+    return next_of(&fabric->linked, from);
 }
 
 static bool tell_expelled(struct pst_fabric *fabric, struct pst_fabric_event *event)
@@ -330,6 +359,7 @@ static bool tell_expelled(struct pst_fabric *fabric, struct pst_fabric_event *ev
 int pst_fabric_poll(struct pst_fabric *fabric, uint64_t now_ns, struct pst_fabric_event *event)
 {
     fabric->now_ns = now_ns;
+    pst_fabric_publish(fabric);
     if (fabric->membership == SHM_EXPELLED_TOLD)
         return 0;
     if (fabric->cursor == 0) {
@@ -353,13 +383,6 @@ int pst_fabric_poll(struct pst_fabric *fabric, uint64_t now_ns, struct pst_fabri
 
 /* ---- sending ---- */
 
-static struct shm_link *joined(const struct pst_fabric *fabric, uint32_t node)
-{
-    assert(node >= 1 && node <= PST_NODES_MAX && node != fabric->hello.node.node);
-    struct shm_link *link = fabric->peers[node].link;
-    return link && link->state == SHM_LINK_UP ? link : NULL;
-}
-
 int pst_fabric_send(struct pst_fabric *fabric, uint32_t node, const struct pst_signal *signal)
 {
     struct shm_link *link = joined(fabric, node);
@@ -369,6 +392,7 @@ int pst_fabric_send(struct pst_fabric *fabric, uint32_t node, const struct pst_s
     int error = pst_ring_put(link->out, signal);
     if (error == -EAGAIN) {
         counters->full++;
+        pst_fabric_publish(fabric); /* else nobody would make room */
         return error;
     }
     if (error) {
@@ -377,10 +401,7 @@ int pst_fabric_send(struct pst_fabric *fabric, uint32_t node, const struct pst_s
         return -ENOTCONN;
     }
     counters->signals_sent++;
-    if (pst_sleep_ends(pst_ring_consumer_sleep(link->out))) {
-        shm_send_bare(link->socket, SHM_WAKE);
-        counters->wakes_sent++;
-    }
+    pst_set_add(&fabric->unpublished, node - 1);
     return 0;
 }
 
@@ -440,6 +461,7 @@ struct pst_fabric_counters pst_fabric_counters(const struct pst_fabric *fabric, 
 
 void pst_fabric_announce(struct pst_fabric *fabric)
 {
+    pst_fabric_publish(fabric);
     for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
         if (fabric->peers[node].link->state == SHM_LINK_UP)
             pst_sleep_announce(pst_ring_consumer_sleep(fabric->peers[node].link->in));

@@ -73,6 +73,7 @@ struct pst_fabric {
     uint64_t next_log_ns;
     uint32_t cursor; /* of the round: whose turn is next */
     struct pst_set linked;
+    struct pst_set unpublished; /* what was sent to them is not to be seen yet */
     struct shm_peer peers[PST_NODES_MAX + 1];
     struct shm_pending pending[SHM_PENDING_MAX];
     uint64_t refusals;

@@ -51,6 +51,7 @@ static void put(struct pair *pair, uint64_t number)
 {
     struct pst_signal signal = signal_make(number);
     CU_ASSERT_EQUAL_FATAL(pst_ring_put(pair->out, &signal), 0);
+    CU_ASSERT_TRUE_FATAL(pst_ring_publish(pair->out));
 }
 
 /* Where the memory differs between two states of a ring: how the test finds an index. */
@@ -60,6 +61,25 @@ static size_t first_difference(const unsigned char *before, const unsigned char 
     while (before[at] == after[at])
         at++;
     return at;
+}
+
+static void nothing_is_seen_before_it_is_published(void)
+{
+    struct pair pair = pair_make();
+    struct pst_signal got[SLOTS], signal = signal_make(0);
+    CU_ASSERT_FALSE(pst_ring_publish(pair.out));
+    CU_ASSERT_EQUAL(pst_ring_put(pair.out, &signal), 0);
+    signal = signal_make(1);
+    CU_ASSERT_EQUAL(pst_ring_put(pair.out, &signal), 0);
+    CU_ASSERT_EQUAL(pst_ring_room(pair.out), SLOTS - 3);
+    CU_ASSERT_TRUE(pst_ring_is_empty(pair.in));
+    CU_ASSERT_EQUAL(pst_ring_get_burst(pair.in, got, SLOTS), 0);
+    CU_ASSERT_EQUAL(pst_ring_check(pair.out), 0);
+    CU_ASSERT_TRUE(pst_ring_publish(pair.out));
+    CU_ASSERT_FALSE(pst_ring_publish(pair.out));
+    CU_ASSERT_EQUAL(pst_ring_get_burst(pair.in, got, SLOTS), 2);
+    CU_ASSERT_EQUAL(got[1].payload.fragment.fragment, 1);
+    pair_free(&pair);
 }
 
 static void full_and_empty(void)
@@ -187,6 +207,8 @@ static bool scribble_on_a_ring(uint64_t *random)
         struct pst_signal got[SLOTS], signal = signal_make(put_next);
         int status = pst_ring_put(pair.out, &signal);
         put_next += status == 0;
+        if (step % 3 == 0)
+            (void)pst_ring_publish(pair.out);
         broke |= status == -PST_E_LINK;
         if (step > calm) {
             uint64_t at = next_random(random) % bytes, length = next_random(random) % 64;
@@ -214,6 +236,7 @@ static void scribbled_memory_breaks_nothing_but_the_ring(void)
 }
 
 static CU_TestInfo tests[] = {
+    {"nothing is seen before it is published", nothing_is_seen_before_it_is_published},
     {"full and empty", full_and_empty},
     {"attach wants the ring it was told of", attach_wants_the_ring_it_was_told_of},
     {"another incarnation is not heard", another_incarnation_is_not_heard},

@@ -117,14 +117,19 @@ static void a_send_wakes_only_a_sleeper(void)
     open_joined(2);
     struct pst_signal signal = rig_signal(0);
     CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    pst_fabric_publish(nodes[0].fabric);
     CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).wakes_sent, 0);
     rig_poll(&nodes[1]);
     pst_fabric_announce(nodes[1].fabric);
     CU_ASSERT_TRUE(pst_fabric_is_quiet(nodes[1].fabric));
     signal = rig_signal(1);
     CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    CU_ASSERT_TRUE(pst_fabric_is_quiet(nodes[1].fabric));
+    pst_fabric_announce(nodes[0].fabric); /* what poll does too */
     signal = rig_signal(2);
     CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
+    pst_fabric_publish(nodes[0].fabric);
+    pst_fabric_cancel(nodes[0].fabric);
     CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).wakes_sent, 1);
     CU_ASSERT_FALSE(pst_fabric_is_quiet(nodes[1].fabric));
     pst_fabric_cancel(nodes[1].fabric);

@@ -49,6 +49,7 @@ static bool send_patiently(const struct pst_signal *signal)
     while ((error = pst_fabric_send(peer.fabric, 1, signal)) == -EAGAIN &&
            pst_monotonic_ns() < until_ns && host.failed == 0)
         peer_round(&peer);
+    pst_fabric_publish(peer.fabric);
     return error == 0;
 }
 
