@@ -100,10 +100,11 @@ PST_MUST_USE int pst_doorbell_wait(struct pst_doorbell *bell, uint64_t timeout_n
 uint64_t pst_doorbell_writes(const struct pst_doorbell *bell);
 
 /* How long a thread without work spins, and after that yields its core, before it sleeps. Waking a
- * sleeper costs some 50 us where its core has nothing else to do, and a spinning thread must not
- * starve others on its core. */
+ * sleeper costs some 50 us where its core has nothing else to do, much of what is waited for is
+ * another thread's work on files, of some 100 us, and a spinning thread must not starve others on
+ * its core. */
 #define PST_IDLE_SPIN_NS 5000u
-#define PST_IDLE_YIELD_NS 50000u
+#define PST_IDLE_YIELD_NS 200000u
 
 /* Where something else computes, who yields is back after its time slice only, of milliseconds, but
  * who sleeps is woken in time. So a yield that lasts so long is the process's last one for a while.
