@@ -68,10 +68,18 @@ static int start_guard(struct lmdb_source *lmdb, struct pst_lmdb_answer *answer)
     return error;
 }
 
+/* It says nothing unasked: what can be read between two orders is its end. */
+static bool has_guard(const struct lmdb_source *lmdb)
+{
+    struct pollfd ended = {.fd = lmdb->guard.socket, .events = POLLIN};
+    return lmdb->guard.pid != 0 && poll(&ended, 1, 0) == 0;
+}
+
 /* After a guard was killed: the next one clears its reader slot as it starts. */
 static int replace_guard(struct lmdb_source *lmdb)
 {
     struct pst_lmdb_answer answer = {0};
+    pst_lmdb_guard_stop(&lmdb->guard);
     return told(lmdb, start_guard(lmdb, &answer), &answer);
 }
 
@@ -141,7 +149,7 @@ static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
 static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
-    int error = lmdb->guard.pid ? 0 : replace_guard(lmdb);
+    int error = has_guard(lmdb) ? 0 : replace_guard(lmdb);
     if (!error && source->policy.is_logical)
         error = pst_lmdb_rows_open(&lmdb->guard, source->policy.ldms, &lmdb->rows);
     if (!error)
@@ -207,10 +215,9 @@ static void lmdb_thaw(struct pst_source *source)
 static int look_at_guard(struct lmdb_source *lmdb)
 {
     int trouble = atomic_load(&lmdb->guard.shared->trouble);
-    struct pollfd ended = {.fd = lmdb->guard.socket, .events = POLLIN};
     if (trouble)
         return -trouble;
-    return lmdb->guard.pid && poll(&ended, 1, 0) == 0 ? 0 : -PST_E_GUARD;
+    return has_guard(lmdb) ? 0 : -PST_E_GUARD;
 }
 
 static int add_object(struct pst_fragment_descriptor *slot, const struct pst_object *object,

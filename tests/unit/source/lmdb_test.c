@@ -179,6 +179,17 @@ static void test_dead_guard_leaves_nothing(void)
     done(source);
 }
 
+static void test_guard_that_died_at_rest_is_replaced(void)
+{
+    struct pst_source *source = make(fill);
+    siginfo_t ended;
+    pid_t guard = guard_of_this_process();
+    kill(guard, SIGKILL);
+    REQUIRE(waitid(P_PID, (id_t)guard, &ended, WEXITED | WNOWAIT) == 0);
+    ASSERT_OK(cut(source));
+    done(source);
+}
+
 /* ---- meta pages ---- */
 
 static void test_meta_pages(void)
@@ -219,6 +230,7 @@ int main(void)
         {"a single source needs none", test_freeze_is_not_needed_alone},
         {"the guard thaws by itself", test_guard_thaws_by_itself},
         {"a dead guard leaves nothing", test_dead_guard_leaves_nothing},
+        {"one that died at rest is replaced", test_guard_that_died_at_rest_is_replaced},
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
