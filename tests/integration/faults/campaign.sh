@@ -64,7 +64,7 @@ provoke() { # VICTIM SIGNAL
         ;;
     ARCHIVE_DECIDE_REF) echo 'master serve.ARCHIVE_DECIDE_REQ refuse' ;;
     SOURCE_*_REF | ARCHIVE_DEFINE_REF | ARCHIVE_MANIFEST_REF) echo "$1 serve.${2%_REF}_REQ refuse" ;;
-    BACKUP_STATUS_REP) echo 'participant serve.BACKUP_FRAGMENT_REQ delay 1 1500' ;;
+    BACKUP_STATUS_REP | BACKUP_PROGRESS_REP) echo 'participant serve.BACKUP_FRAGMENT_REQ delay 1 1500' ;;
     ARCHIVE_DOUBT_REP | ARCHIVE_SETTLE_REQ | ARCHIVE_SETTLE_CONF | ARCHIVE_SETTLE_REF) # the master's disk decides
         if [ "$1" = participant ]; then kill_in_doubt; else echo 'master before.ARCHIVE_DECIDE_REQ kill'; fi
         ;;&

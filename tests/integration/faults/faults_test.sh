@@ -79,6 +79,7 @@ one_backup() {
     expect_next_backup
     expect_files_closed
     expect_outcome
+    expect_true_logs
     expect_restorable
     forget_backups
 }
