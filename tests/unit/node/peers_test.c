@@ -155,7 +155,8 @@ static void reports_are_no_reason(void)
     stall(&host.node->ldms[0].worker.channel);
     for (uint32_t i = 0; i < 3 * PST_RING_SIGNALS; i++)
         send_wild(PST_BACKUP_PROGRESS_REP, proxy, LDM_1);
-    peer_ask(&peer, ARCHIVE, 5);
+    struct pst_signal question = peer_question(ARCHIVE, 5);
+    CU_ASSERT_TRUE(send_patiently(&question));
     CU_ASSERT_PTR_NOT_NULL(peer_until_answer(&peer, 5)); /* the hub has read them all */
     uint64_t taken = signals_taken(), until_ns = pst_monotonic_ns() + PEER_PATIENCE_NS;
     resume();
