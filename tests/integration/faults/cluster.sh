@@ -206,7 +206,13 @@ wait_for_client() {
 
 # ---- what must be so ----
 
+# What could not be settled for another reason than a dead node is tried again after three minutes.
 expect_rest() {
+    local i
+    for i in {1..1000}; do
+        ! is_at_rest >/dev/null 2>&1 || break
+        sleep 0.2
+    done
     wait_until is_at_rest
     local before
     before=$("$writer" count "$disk/pair$nodes_count")
