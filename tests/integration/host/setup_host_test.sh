@@ -12,7 +12,14 @@ user=pstk$$
 pools=(/sys/devices/system/node/node[0-9]*/hugepages/hugepages-2048kB)
 [ -e "${pools[0]}" ] || pools=(/sys/kernel/mm/hugepages/hugepages-2048kB)
 out=$(mktemp)
-trap '"$setup" --undo --user "$user" >/dev/null 2>&1 || true; rm -f "$out"' EXIT
+folder=$(mktemp -d)
+leave() {
+    "$setup" --undo --user "$user" >/dev/null 2>&1 || true
+    umount -l "$folder" 2>/dev/null || true
+    rm -rf "$out" "$folder"
+    put_back_hugepages
+}
+trap leave EXIT
 
 fail() {
     echo "FAILED: $*" >&2
@@ -27,8 +34,7 @@ pool_size() { # FOLDER
 
 # Holds pages that the pool is then made too small for, as a node does that outlives a test's.
 hold_surplus() {
-    local folder held
-    folder=$(mktemp -d)
+    local held
     reserve_hugepages 2
     mount -t hugetlbfs -o pagesize=2M none "$folder"
     fallocate -l 4M "$folder/held"
@@ -36,7 +42,6 @@ hold_surplus() {
     exec {held}<>"$folder/held"
     rm "$folder/held"
     umount -l "$folder"
-    rmdir "$folder"
     put_back_hugepages
 }
 
