@@ -6,13 +6,24 @@ flock "$hugepages_lock"
 hugepages_pool=/proc/sys/vm/nr_hugepages
 hugepages_before=$(cat "$hugepages_pool")
 
-# reserve_hugepages COUNT: that many more; says why and exits with 77 where they are not to be had.
+hugepages_count() { # KIND: Free, Surp
+    awk -v name="HugePages_$1:" '$1 == name { print $2 }' /proc/meminfo
+}
+
+# What a process held that has just ended comes back late: io_uring lets go of buffers in the
+# background.
+for _ in {1..200}; do
+    [ "$(hugepages_count Surp)" -gt 0 ] || break
+    sleep 0.05
+done
+
+# reserve_hugepages COUNT: that many more, free; says why and exits with 77 where they are not to be
+# had. Pages in use beyond the pool's size, surplus, are counted into it first.
 reserve_hugepages() {
-    local now
-    echo $((hugepages_before + $1)) >"$hugepages_pool"
-    now=$(cat "$hugepages_pool")
-    if [ "$now" -lt $((hugepages_before + $1)) ]; then
-        echo "skipped: of $1 hugepages the kernel gives $((now - hugepages_before))"
+    echo $((hugepages_before + $(hugepages_count Surp) + $1)) >"$hugepages_pool"
+    if [ "$(hugepages_count Free)" -lt "$1" ]; then
+        echo "skipped: of $1 hugepages the kernel gives $(hugepages_count Free)"
+        put_back_hugepages
         exit 77
     fi
 }

@@ -6,8 +6,9 @@
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 writer=${3:?}
-command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
 
 declare -A process=() writers=()
 
@@ -18,22 +19,6 @@ start_node() { # ID
     process[$1]=$!
 }
 
-# wait_until COMMAND…: it succeeds within 10 s.
-wait_until() {
-    local i
-    for i in {1..200}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    tail -n 20 "$memory"/node*.log >&2
-    fail "not within 10 s: $*"
-}
-
-sees() { # NODE FILTER
-    "$penstock" status --node "$memory/$1.socket" --json | jq -e "$2"
-}
-
-both_live='([.nodes[] | select(.state == "live")] | length) == 2'
 idle='[.ldms[] | select(.state != "IDLE")] == []'
 
 backup() { # NODE OPTION…
@@ -111,8 +96,8 @@ both_nodes_as_one() {
     expect_exit 1 backup 1
     expect_message 'node 2 is not there'
     start_node 2
-    wait_until sees 1 "$both_live"
-    wait_until sees 2 "$both_live"
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
     local node
     for node in 1 2; do # the second time the request is passed on to the master
         complete_next "$node"
@@ -158,8 +143,8 @@ a_node_is_killed() { # KILLED OTHER
     expect_exit 1 backup "$2"
     expect_message "node $1 is not there"
     start_node "$1"
-    wait_until sees 1 "$both_live"
-    wait_until sees 2 "$both_live"
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
 }
 
 # The backup goes on without its client, until another one aborts it, at whatever node.
@@ -190,8 +175,8 @@ a_node_is_stopped() { # STOPPED OTHER
     wait_until sees "$2" "$idle"
     kill -CONT "${process[$1]}"
     let_go_writers
-    wait_until sees 1 "$both_live"
-    wait_until sees 2 "$both_live"
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
     wait_until sees "$1" "$idle"
 }
 
@@ -223,8 +208,8 @@ a_node_is_told_to_stop() { # STOPPED ASKED
     expect_exit 1 backup "$other"
     expect_message "node $1 is not there"
     start_node "$1"
-    wait_until sees 1 "$both_live"
-    wait_until sees 2 "$both_live"
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
 }
 
 # Told twice: it does not wait for the writers, as if it were killed.
@@ -241,8 +226,8 @@ a_node_is_told_to_stop_twice() { # STOPPED ASKED
     [ "$status" -eq 1 ] || fail "the client of a cluster that lost node $1 exits with $status"
     wait_until sees "$2" "$idle"
     start_node "$1"
-    wait_until sees 1 "$both_live"
-    wait_until sees 2 "$both_live"
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
 }
 
 # Both nodes know of the backup that one of them was asked for.
@@ -306,8 +291,8 @@ one_directory() {
     shared=$disk/shared
     start_node 1
     start_node 2
-    wait_until sees 1 "$both_live"
-    wait_until sees 2 "$both_live"
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
     expect_exit 0 backup 2
     expect_exit 0 "$penstock" verify --from "$shared"
     expect_exit 11 "$penstock" backup --source synthetic:rows=1 --to "$shared"

@@ -6,8 +6,9 @@
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 writer=${3:?}
-command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
 
 declare -A process=()
 all=(--from "$disk/to1" --from "$disk/to2" --from "$disk/to3")
@@ -26,28 +27,13 @@ start_nodes() {
     start_node 2 2 "dir:$disk/tree2"
     start_node 3 3 "dir:$disk/tree3" "lmdb:$disk/env3"
     local node
-    for node in 1 2 3; do wait_until sees "$node"; done
+    for node in 1 2 3; do wait_until sees_live "$node" 3; done
 }
 
 stop_nodes() {
     local node
     kill -TERM "${process[@]}"
     for node in "${process[@]}"; do wait "$node" || fail "a node ends with $?"; done
-}
-
-# wait_until COMMAND…: it succeeds within 10 s.
-wait_until() {
-    local i
-    for i in {1..200}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    tail -n 20 "$memory"/node*.log >&2
-    fail "not within 10 s: $*"
-}
-
-sees() { # NODE
-    "$penstock" status --node "$memory/$1.socket" --json | jq -e '([.nodes[] | select(.state == "live")] | length) == 3'
 }
 
 make_sources() {

@@ -6,7 +6,8 @@
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 
 declare -A process=()
 
@@ -26,7 +27,7 @@ start_nodes() { # ID…
             --source "dir:$disk/tree" 2>>"$memory/node$id.log" &
         process[$id]=$!
     done
-    for id; do wait_until sees "$id" "([.nodes[] | select(.state == \"live\")] | length) == ${#process[@]}"; done
+    for id; do wait_until sees_live "$id" "${#process[@]}"; done
 }
 
 stop_nodes() {
@@ -38,20 +39,6 @@ stop_nodes() {
         [ "$status" -eq 0 ] || fail "node $id ends with $status"
     done
     process=()
-}
-
-# wait_until COMMAND…: it succeeds within 10 s.
-wait_until() {
-    for _ in {1..200}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    tail -n 20 "$memory"/node*.log >&2
-    fail "not within 10 s: $*"
-}
-
-sees() { # NODE FILTER
-    "$penstock" status --node "$memory/$1.socket" --json | jq -e "$2"
 }
 
 backup() { # NODE OPTION…

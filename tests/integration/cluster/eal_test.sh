@@ -6,7 +6,8 @@
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 [ "$(id -u)" -eq 0 ] || skip 'only root can reserve hugepages'
 # shellcheck source=../../hugepages.sh disable=SC1091
 source "$(dirname "${BASH_SOURCE[0]}")/../../hugepages.sh"
@@ -19,19 +20,6 @@ start_node() { # ID OPTION…
     "$penstock" node --cluster "eal-$$" --id "$1" --nodes 1-2 --socket "$memory/$1.socket" --ldms 2 \
         --fabric-dir "$memory/fabric" --to "$disk/to$1" --source "dir:$disk/tree" "${@:2}" 2>>"$memory/$1.log" &
     process[$1]=$!
-}
-
-wait_until() {
-    for _ in {1..400}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    cat "$memory"/*.log >&2
-    fail "not within 20 s: $*"
-}
-
-sees_two() { # NODE
-    "$penstock" status --node "$memory/$1.socket" --json | jq -e '([.nodes[] | select(.state == "live")] | length) == 2'
 }
 
 expect_backup() { # NODE
@@ -53,16 +41,16 @@ mkdir "$disk/tree"
 for i in 1 2 3; do random_bytes 300000 >"$disk/tree/$i"; done
 start_node 1 --eal
 start_node 2 --eal
-wait_until sees_two 1
-wait_until sees_two 2
+wait_until sees_live 1 2
+wait_until sees_live 2 2
 expect_rings_of_the_eal 1
 expect_rings_of_the_eal 2
 expect_backup 2
 kill -KILL "${process[2]}"
 wait "${process[2]}" 2>/dev/null || true
 start_node 2 --eal
-wait_until sees_two 2
-wait_until sees_two 1
+wait_until sees_live 2 2
+wait_until sees_live 1 2
 expect_backup 1
 kill -TERM "${process[2]}"
 wait "${process[2]}" || fail "node 2 ends with $?"

@@ -6,7 +6,8 @@
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 seconds=10
 permille_max=10
 
@@ -15,23 +16,14 @@ ticks_of() { # PID
     awk '{ print $14 + $15 }' "/proc/$1/stat"
 }
 
-both_live() {
-    "$penstock" status --node "$memory/1.socket" --json 2>/dev/null |
-        jq -e '([.nodes[] | select(.state == "live")] | length) == 2' >/dev/null
-}
-
 mkdir "$disk/tree"
 nodes=()
 for id in 1 2; do
     "$penstock" node --cluster "idle-$$" --id "$id" --nodes 1-2 --socket "$memory/$id.socket" --ldms 2 \
-        --fabric-dir "$memory/fabric" --to "$disk/to$id" --source "dir:$disk/tree" 2>>"$memory/err" &
+        --fabric-dir "$memory/fabric" --to "$disk/to$id" --source "dir:$disk/tree" 2>>"$memory/$id.log" &
     nodes+=($!)
 done
-for _ in {1..200}; do
-    if both_live; then break; fi
-    sleep 0.05
-done
-both_live || fail 'two nodes do not meet within 10 s'
+wait_until sees_live 1 2
 
 before=()
 for pid in "${nodes[@]}"; do before+=("$(ticks_of "$pid")"); done

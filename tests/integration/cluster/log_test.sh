@@ -6,26 +6,14 @@
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 
 # The example, at a place of this test's and without the environment that nobody has.
 sed -e "s|/run/penstock|$memory|" -e "s|/srv/accounts/files|$disk/files|" -e "s|/var/backups|$disk|" \
     -e '/^source = lmdb:/d' -e "s/^cluster = .*/cluster = log-$$/" "$3" >"$memory/1.ini"
 mkdir "$disk/files"
 random_bytes 300000 >"$disk/files/one"
-
-wait_until() {
-    for _ in {1..200}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    cat "$memory/1.log" "$memory/2.log" >&2
-    fail "not within 10 s: $*"
-}
-
-sees_two() { # NODE
-    "$penstock" status --node "$memory/$1.socket" --json | jq -e '([.nodes[] | select(.state == "live")] | length) == 2'
-}
 
 is_up() {
     "$penstock" status --node "$memory/1.socket"
@@ -43,8 +31,8 @@ start_second() { # a terminal, say, that was opened from a service
     JOURNAL_STREAM=$(stat -c %d:%i "$memory/1.log") PENSTOCK_ID=2 "$penstock" node --config "$memory/1.ini" \
         --socket "$memory/2.socket" 2>>"$memory/2.log" &
     two=$!
-    wait_until sees_two 1
-    wait_until sees_two 2
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
 }
 
 stop() { # PID

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A cluster whose nodes can be struck by faults, and what must be so when it is whole again. For
-# faults_test.sh, which sets $writer, after lib.sh, which sets the other ones.
+# faults_test.sh, which sets $writer, after nodes.sh.
 : "${penstock:?}" "${disk:?}" "${memory:?}" "${writer:?}"
 
 declare -A process=() writers=() files=()
@@ -24,27 +24,13 @@ start_node() { # ID
     process[$1]=$!
 }
 
-# wait_until COMMAND…: it succeeds within 20 s.
-wait_until() {
-    local i
-    for i in {1..400}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    fail_round "not within 20 s: $*"
-}
-
-fail_round() {
+fail_with_logs() { # in place of that of nodes.sh
     local node
     for ((node = 1; node <= nodes_count; node++)); do
         tail -n 25 "$memory/node$node.log" | sed "/LDM 1: CPU\|normal pages/d; s/^/  node $node: /" >&2
         find "${shared:-$disk/to$node}" -name 'BACKUP-*' -printf '  %P\n' | sort >&2
     done
     fail "$*"
-}
-
-sees() { # NODE FILTER
-    "$penstock" status --node "$memory/$1.socket" --json | jq -e "$2"
 }
 
 is_at_rest() {
@@ -94,7 +80,7 @@ stop_cluster() {
     for ((node = 1; node <= nodes_count; node++)); do
         status=0
         wait "${process[$node]}" || status=$?
-        [ "$status" -eq 0 ] || fail_round "node $node ends with $status"
+        [ "$status" -eq 0 ] || fail_with_logs "node $node ends with $status"
     done
     kill -KILL "${writers[@]}"
     wait "${writers[@]}" 2>/dev/null || true
@@ -163,7 +149,7 @@ revive() { # VICTIM ACTION
         status=0
         wait "$pid" 2>/dev/null || status=$?
         [ "$1" != client ] || return 0 # it may have come to its end before
-        [ "$status" -eq 137 ] || fail_round "the $1 was to be killed, and ends with $status"
+        [ "$status" -eq 137 ] || fail_with_logs "the $1 was to be killed, and ends with $status"
         sleep "0.$((RANDOM % 5))"
         start_node "$node"
         ;;
@@ -200,7 +186,7 @@ wait_for_client() {
         ! grep -q 'penstock list' "$memory/err" || told=nothing
         ;;
     137) told=nothing ;;
-    *) fail_round "the client ends with $status" ;;
+    *) fail_with_logs "the client ends with $status" ;;
     esac
 }
 
@@ -236,7 +222,7 @@ expect_files_closed() {
     local node
     for ((node = 1; node <= nodes_count; node++)); do
         [ "$(open_files "$node")" -le "${files[$node]}" ] ||
-            fail_round "node $node has $(open_files "$node") files open, and had ${files[$node]}"
+            fail_with_logs "node $node has $(open_files "$node") files open, and had ${files[$node]}"
     done
 }
 
@@ -255,7 +241,7 @@ expect_next_backup() {
         ! grep -q 'penstock list' "$memory/err" || untold=$((untold + 1))
         wait_until is_at_rest
     done
-    fail_round 'the next backup does not complete'
+    fail_with_logs 'the next backup does not complete'
 }
 
 # By the cluster manifest: a node's own directory need not have the other nodes' parts.
@@ -269,28 +255,28 @@ expect_outcome() {
     everywhere=$(complete_on 1)
     for ((node = 1; node <= nodes_count; node++)); do
         found=$(find "${shared:-$disk/to$node}" -mindepth 1 -maxdepth 1 ! -name '.node-*.lock' -printf '%f\n' | sed 's/^BACKUP-//' | sort -n | xargs)
-        [ "$(complete_on "$node")" = "$everywhere" ] || fail_round "node $node has other backups than node 1"
-        [ "$found" = "$everywhere" ] || fail_round "node $node has more than complete backups: $found"
+        [ "$(complete_on "$node")" = "$everywhere" ] || fail_with_logs "node $node has other backups than node 1"
+        [ "$found" = "$everywhere" ] || fail_with_logs "node $node has more than complete backups: $found"
         for number in $everywhere; do
             cmp "${shared:-$disk/to1}/BACKUP-$number/BACKUP-$number.cluster.manifest" \
                 "${shared:-$disk/to$node}/BACKUP-$number/BACKUP-$number.cluster.manifest" ||
-                fail_round "node $node has another decision of backup $number than node 1"
+                fail_with_logs "node $node has another decision of backup $number than node 1"
         done
         [ -z "$(find "${shared:-$disk/to$node}" -name '.BACKUP*' -o -name '*.tmp' -o -name '*.mark')" ] ||
-            fail_round "node $node: a file of a backup in work is left"
-        [ "$("$writer" readers "$disk/pair$node")" = '0 0' ] || fail_round "pair$node has readers"
+            fail_with_logs "node $node: a file of a backup in work is left"
+        [ "$("$writer" readers "$disk/pair$node")" = '0 0' ] || fail_with_logs "pair$node has readers"
     done
-    [ "$("$writer" readers "$disk/env")" = '0 0' ] || fail_round "env has readers"
+    [ "$("$writer" readers "$disk/env")" = '0 0' ] || fail_with_logs "env has readers"
     local must=$next may=$untold
     case $told in
     complete*) must="${told#* } $next" ;;
     nothing) may=$((may + 1)) ;;
     esac
     for number in $must; do
-        [[ " $everywhere " == *" $number "* ]] || fail_round "the client was told '$told', then $next; there are: $everywhere"
+        [[ " $everywhere " == *" $number "* ]] || fail_with_logs "the client was told '$told', then $next; there are: $everywhere"
     done
     [ "$(wc -w <<<"$everywhere")" -le $(($(wc -w <<<"$must") + may)) ] ||
-        fail_round "the client was told '$told', then $next; there are: $everywhere"
+        fail_with_logs "the client was told '$told', then $next; there are: $everywhere"
 }
 
 # What a node logs as complete is there.
@@ -299,7 +285,7 @@ expect_true_logs() {
     uids=$("$penstock" list --from "${shared:-$disk/to1}" --json | jq -r 'select(.uid).uid')
     for ((node = 1; node <= nodes_count; node++)); do
         while read -r uid; do
-            [[ $uids == *$uid* ]] || fail_round "node $node says that $uid is complete"
+            [[ $uids == *$uid* ]] || fail_with_logs "node $node says that $uid is complete"
         done < <(sed -nE 's/.*\(uid ([0-9a-f]+)\): complete:.*/\1/p' "$memory/node$node.log")
         : >"$memory/node$node.log"
     done
@@ -331,7 +317,7 @@ expect_content() {
         first=${first:-$last}
         counts+=("$last")
     done
-    "$writer" check "$disk/restored/$nodes_count/env" >"$memory/out" 2>"$memory/err" || fail_round "env is not consistent"
+    "$writer" check "$disk/restored/$nodes_count/env" >"$memory/out" 2>"$memory/err" || fail_with_logs "env is not consistent"
     expect_one_cut
 }
 
@@ -340,10 +326,10 @@ expect_content() {
 expect_one_cut() {
     local i
     for ((i = 1; i < nodes_count; i++)); do
-        [ "${counts[i]}" -le "${counts[i - 1]}" ] || fail_round "not one cut: ${counts[*]}"
+        [ "${counts[i]}" -le "${counts[i - 1]}" ] || fail_with_logs "not one cut: ${counts[*]}"
     done
     if [ "${counts[0]}" -eq 0 ] || [ "${counts[0]}" -gt $((counts[nodes_count - 1] + 1)) ]; then
-        fail_round "not one cut: ${counts[*]}"
+        fail_with_logs "not one cut: ${counts[*]}"
     fi
     counts=()
 }

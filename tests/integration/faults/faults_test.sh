@@ -11,6 +11,8 @@ set -euo pipefail
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 # shellcheck source=../lib.sh disable=SC2154
 source "$here/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$here/../nodes.sh"
 writer=${3:?}
 # shellcheck source=cluster.sh
 source "$here/cluster.sh"
@@ -22,7 +24,6 @@ missed=
 
 # shellcheck source=campaign.sh
 source "$here/campaign.sh"
-command -v jq >/dev/null || skip 'jq is missing: run scripts/install-deps test'
 
 # round FAULT…: one backup with faults in it, then one without. FAULT: "VICTIM POINT ACTION"; each is
 # waited for after the one before. A client's strikes when the master is at the point. "operator abort" and
@@ -41,7 +42,7 @@ round() {
         fi
         echo "  not passed: $missed (try $try)"
     done
-    fail_round "$missed was never passed"
+    fail_with_logs "$missed was never passed"
 }
 
 # Sets $missed: the point that was not passed, or empty.
