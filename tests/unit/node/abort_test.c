@@ -324,16 +324,16 @@ static int run_on_small_disk(void)
     return error != 0;
 }
 
+static char roots[RIG_PATH_BYTES];
+
 /* -EACCES, and again where the directory is there but another's. */
 static int run_as_nobody(void)
 {
-    char mine[RIG_PATH_BYTES];
-    make_scratch(mine, "/dev/shm");
-    if (chmod(mine, 0755) < 0 || mkdir(join(mine, "his"), 0755) < 0 || setgid(65534) < 0 ||
+    if (chmod(roots, 0755) < 0 || mkdir(join(roots, "his"), 0755) < 0 || setgid(65534) < 0 ||
         setuid(65534) < 0)
         return 77;
-    int failures = run_to(join(mine, "new"), 0) != -EACCES;
-    failures += run_to(join(mine, "his"), 0) != -EACCES;
+    int failures = run_to(join(roots, "new"), 0) != -EACCES;
+    failures += run_to(join(roots, "his"), 0) != -EACCES;
     return failures + (int)refusals_not_told != 0;
 }
 
@@ -377,7 +377,11 @@ int main(int argc, char **argv)
         return in_child("a full disk", run_in_full_tmpfs);
     if (argc == 2 && strcmp(argv[1], "small-disk") == 0)
         return in_child("mounting a small ext4", run_on_small_disk);
-    if (argc == 2 && strcmp(argv[1], "nobody") == 0)
-        return in_child("a directory of another user", run_as_nobody);
+    if (argc == 2 && strcmp(argv[1], "nobody") == 0) {
+        make_scratch(roots, "/dev/shm");
+        int status = in_child("a directory of another user", run_as_nobody);
+        remove_tree(roots);
+        return status;
+    }
     return run_suites(suites);
 }

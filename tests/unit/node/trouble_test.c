@@ -217,13 +217,11 @@ static void test_changes(void)
 }
 
 /* What the listing could not read is told and counted: a process of its own, for it is not root. */
-static int run_unreadable_as_nobody(void)
+static int run_unreadable_as_nobody(const char *source, const char *to)
 {
-    char source[RIG_PATH_BYTES], to[RIG_PATH_BYTES], spec[2 * RIG_PATH_BYTES];
+    char spec[2 * RIG_PATH_BYTES];
     struct rig rig;
     struct decoded decoded;
-    make_scratch(source, "/dev/shm");
-    make_scratch(to, "/dev/shm");
     make_file(source, "closed", 100, 1);
     make_file(source, "open", 100, 2);
     make_directory(source, "private");
@@ -259,12 +257,18 @@ static int run_unreadable_as_nobody(void)
 
 static int in_child(void)
 {
+    char source[RIG_PATH_BYTES], to[RIG_PATH_BYTES];
     int status = 0;
+    make_scratch(source, "/dev/shm");
+    make_scratch(to, "/dev/shm");
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0)
-        exit(run_unreadable_as_nobody());
-    if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+        exit(run_unreadable_as_nobody(source, to));
+    pid_t ended = waitpid(child, &status, 0);
+    remove_tree(source);
+    remove_tree(to);
+    if (ended != child || !WIFEXITED(status))
         return 1;
     status = WEXITSTATUS(status);
     printf("%s\n", status == 77 ? "cannot run here: becoming another user needs root"
