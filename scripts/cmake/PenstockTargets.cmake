@@ -34,7 +34,7 @@ function(pst_library name)
   list(TRANSFORM ARG_DEPENDS PREPEND pst_)
   add_library(pst_${name} STATIC ${ARG_SOURCES})
   # The public headers are included as their users do: "penstock/…".
-  target_include_directories(pst_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/engine/api)
+  target_include_directories(pst_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/engine/include)
   target_compile_definitions(pst_${name} PRIVATE _GNU_SOURCE)
   target_link_libraries(pst_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_EXTERNAL})
 endfunction()
