@@ -7,7 +7,7 @@
 
 #include "engine/api/placement.h"
 #include "engine/node/backup.h"
-#include "engine/source/source.h"
+#include "engine/source/registry/registry.h"
 #include "penstock/run.h"
 
 /* On the heap, for its size; all zeros before pst_session_open. */

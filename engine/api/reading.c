@@ -9,7 +9,7 @@
 
 #include "engine/api/abi.h"
 #include "engine/restore/restore.h"
-#include "engine/source/lmdb_sink.h"
+#include "engine/source/lmdb/lmdb_sink.h"
 
 static int place(const struct pst_reading_request *request, struct pst_reading *reading,
                  char *message)
@@ -210,7 +210,7 @@ int pst_run_verify(const struct pst_verify_job *job, struct pst_verify_outcome *
     return run_job(&kind, job, outcome);
 }
 
-/* As for a source (engine/source/registry.c). */
+/* As for a source (engine/source/registry/registry.c). */
 static const char *fault_of(const struct pst_table_sink *sink)
 {
     static const char zeros[64];

@@ -8,7 +8,7 @@
 #include "engine/cli/placement_options.h"
 #include "engine/cli/value.h"
 #include "engine/restore/restore.h"
-#include "engine/source/lmdb_sink.h"
+#include "engine/source/lmdb/lmdb_sink.h"
 
 static const struct pst_option options[] = {
     PST_FROM_OPTION,

@@ -1,6 +1,6 @@
 /*
- * The runtime's side of a source (penstock/source.h): opens those that Penstock brings with it, and
- * takes any one through its life. The thread of each call is that of the method it calls.
+ * The runtime's side of a source (penstock/source.h): takes any one through its life. The thread of
+ * each call is that of the method it calls. registry/registry.h opens those that Penstock brings.
  */
 #ifndef PST_ENGINE_SOURCE_SOURCE_H
 #define PST_ENGINE_SOURCE_SOURCE_H
@@ -8,8 +8,6 @@
 #include "penstock/source.h"
 
 #include <stdatomic.h>
-
-#define PST_SOURCE_ERROR_BYTES 512u /* room for any message of pst_source_open */
 
 /* Which tables a logical backup is to have. Names are as pst_table_name_escape writes them. */
 struct pst_table_filter {
@@ -20,30 +18,6 @@ struct pst_table_filter {
     atomic_bool *found; /* wanted_count of them: some source has that table. Any source sets it;
                            check fails with -PST_E_NO_TABLE where one is not set */
 };
-
-/*
- * Opens what a spec says: "[NAME=]dir:/path", "[NAME=]lmdb:/path" or
- * "[NAME=]synthetic:rows=N[,row-bytes=N][,compressibility=PERCENT][,seed=N]".
- * NAME: 1 … PST_SOURCE_NAME_MAX - 1 of [A-Za-z0-9._-], not "." or ".."; if none, the last component
- * of the path, with other bytes replaced by '_', or the type. instance: 0 … PST_SOURCES_MAX - 1.
- * On error *source is NULL and error_text (error_bytes long, may be cut) says what is wrong and
- * what to do: -EINVAL for a malformed spec, else what the system said. Closed by pst_source_close.
- */
-PST_MUST_USE int pst_source_open(const char *spec, uint32_t instance, struct pst_source **source,
-                                 char *error_text, size_t error_bytes);
-
-/* pst_source_open for each of count specs (1 … PST_SOURCES_MAX), instances 0 … count - 1, names
- * unique. All or nothing. */
-PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
-                                  struct pst_source **sources, char *error_text,
-                                  size_t error_bytes);
-
-/* Takes a source of somebody else's as sources[count], instance `count`; the ones before it are
- * there already. -EINVAL: it is not one that can be run, or of another ABI version; error_text says
- * why. */
-PST_MUST_USE int pst_source_adopt(struct pst_source *source, uint32_t count,
-                                  struct pst_source **sources, char *error_text,
-                                  size_t error_bytes);
 
 /* Releases if need be, and frees. NULL is allowed. */
 void pst_source_close(struct pst_source *source);

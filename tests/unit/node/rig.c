@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/source/registry/registry.h"
 #include "tests/suite.h"
 
 #define NS_PER_S UINT64_C(1000000000)

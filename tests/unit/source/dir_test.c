@@ -1,7 +1,8 @@
 /* The source dir on real trees. */
 #include "tests/unit/source/source_test.h"
 
-#include "engine/source/tree.h"
+#include "engine/source/dir/tree.h"
+#include "engine/source/registry/registry.h"
 
 #include <errno.h>
 #include <fcntl.h>

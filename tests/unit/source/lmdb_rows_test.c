@@ -1,6 +1,6 @@
 /* The rows of lmdb: sources, out of an environment that others write, and into a new one. */
 #include "engine/format/rows.h"
-#include "engine/source/lmdb_sink.h"
+#include "engine/source/lmdb/lmdb_sink.h"
 #include "tests/unit/source/source_test.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* lmdb: freeze, snapshot and check against environments that others use. Writers are child
  * processes, as they are in life. */
-#include "engine/source/lmdb_meta.h"
+#include "engine/source/lmdb/lmdb_meta.h"
+#include "engine/source/registry/registry.h"
 #include "tests/unit/source/lmdb_rig.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* lmdb: what can be wrong with an environment, and what its users can do to it meanwhile. */
+#include "engine/source/registry/registry.h"
 #include "tests/unit/source/lmdb_rig.h"
 
 #include <errno.h>

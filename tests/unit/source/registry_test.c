@@ -1,4 +1,5 @@
 /* Specs and names of sources. */
+#include "engine/source/registry/registry.h"
 #include "tests/unit/source/source_test.h"
 
 #include <errno.h>

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/source/registry/registry.h"
 #include "tests/suite.h"
 
 static char directory[256];

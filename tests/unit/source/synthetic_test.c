@@ -1,7 +1,8 @@
 /* The source synthetic: what its bytes are, and that they are the same however they are made. */
 #include "tests/unit/source/source_test.h"
 
-#include "engine/source/synthetic.h"
+#include "engine/source/registry/registry.h"
+#include "engine/source/synthetic/synthetic.h"
 
 #include <errno.h>
 #include <string.h>

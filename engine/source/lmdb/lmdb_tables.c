@@ -1,5 +1,5 @@
 /* Which tables there are, and the listing of their shares. */
-#include "engine/source/lmdb_rows_internal.h"
+#include "engine/source/lmdb/lmdb_rows_internal.h"
 
 #include "engine/format/rows.h"
 

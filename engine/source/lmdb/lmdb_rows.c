@@ -1,5 +1,5 @@
 /* Readers, and what the LDMs have of them. */
-#include "engine/source/lmdb_rows_internal.h"
+#include "engine/source/lmdb/lmdb_rows_internal.h"
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"

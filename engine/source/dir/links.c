@@ -1,4 +1,4 @@
-#include "engine/source/links.h"
+#include "engine/source/dir/links.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
-#include "engine/source/dir.h"
+#include "engine/source/dir/dir.h"
 
 #include "engine/base/log.h"
-#include "engine/source/links.h"
+#include "engine/source/dir/links.h"
+#include "engine/source/dir/tree.h"
 #include "engine/source/packer.h"
-#include "engine/source/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,13 +1,13 @@
 /*
  * The two meta pages of an LMDB data file (format version 1, 64-bit little-endian), as bytes: they
- * are captured with a snapshot and written into the backup. Pure; any thread. engine/source/lmdb.h
- * draws the whole.
+ * are captured with a snapshot and written into the backup. Pure; any thread.
+ * engine/source/lmdb/lmdb.h draws the whole.
  *
  * The newest committed transaction T is described by the page T mod 2, the one before it by the
  * other page. A new environment has two pages of transaction 0.
  */
-#ifndef PST_ENGINE_SOURCE_LMDB_META_H
-#define PST_ENGINE_SOURCE_LMDB_META_H
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_META_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_META_H
 
 #include "penstock/error.h"
 

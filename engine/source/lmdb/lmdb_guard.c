@@ -1,4 +1,4 @@
-#include "engine/source/lmdb_guard.h"
+#include "engine/source/lmdb/lmdb_guard.h"
 #include "engine/base/clock.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 /*
  * An LMDB environment as its guard has it open. Private to the guard's process, one thread.
  */
-#ifndef PST_ENGINE_SOURCE_LMDB_ENVIRONMENT_H
-#define PST_ENGINE_SOURCE_LMDB_ENVIRONMENT_H
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ENVIRONMENT_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_ENVIRONMENT_H
 
-#include "engine/source/lmdb_guard.h"
+#include "engine/source/lmdb/lmdb_guard.h"
 
 #include <lmdb.h>
 

@@ -3,7 +3,7 @@
  * enough. What is read is checked, but need not be trusted: whatever the keys, each row lies in
  * exactly one share, as long as they ascend.
  */
-#include "engine/source/lmdb_rows_internal.h"
+#include "engine/source/lmdb/lmdb_rows_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
  * the way back, opened again by their path beneath the root and read on from where they were.
  * Symlinks are never followed. One thread.
  */
-#ifndef PST_ENGINE_SOURCE_TREE_H
-#define PST_ENGINE_SOURCE_TREE_H
+#ifndef PST_ENGINE_SOURCE_DIR_TREE_H
+#define PST_ENGINE_SOURCE_DIR_TREE_H
 
 #include "engine/base/limits.h"
 #include "penstock/error.h"

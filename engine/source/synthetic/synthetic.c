@@ -1,4 +1,4 @@
-#include "engine/source/synthetic.h"
+#include "engine/source/synthetic/synthetic.h"
 
 #include "engine/format/object.h"
 

@@ -1,10 +1,10 @@
-#include "engine/source/lmdb.h"
+#include "engine/source/lmdb/lmdb.h"
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/format/rows.h"
-#include "engine/source/lmdb_guard.h"
-#include "engine/source/lmdb_rows.h"
+#include "engine/source/lmdb/lmdb_guard.h"
+#include "engine/source/lmdb/lmdb_rows.h"
 
 #include <assert.h>
 #include <endian.h>

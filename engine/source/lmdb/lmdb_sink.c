@@ -1,4 +1,4 @@
-#include "engine/source/lmdb_sink.h"
+#include "engine/source/lmdb/lmdb_sink.h"
 
 #include "engine/base/log.h"
 #include "engine/format/rows.h"

@@ -1,8 +1,8 @@
-#include "engine/source/source.h"
+#include "engine/source/registry/registry.h"
 
-#include "engine/source/dir.h"
-#include "engine/source/lmdb.h"
-#include "engine/source/synthetic.h"
+#include "engine/source/dir/dir.h"
+#include "engine/source/lmdb/lmdb.h"
+#include "engine/source/synthetic/synthetic.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "engine/source/tree.h"
+#include "engine/source/dir/tree.h"
 
 #include <assert.h>
 #include <dirent.h>

@@ -1,4 +1,4 @@
-#include "engine/source/dir.h"
+#include "engine/source/dir/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>

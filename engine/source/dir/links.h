@@ -2,8 +2,8 @@
  * The inodes with several links that a listing has met, with the object that each became.
  * 48 to 96 bytes for each: the table is a quarter to a half full. One thread.
  */
-#ifndef PST_ENGINE_SOURCE_LINKS_H
-#define PST_ENGINE_SOURCE_LINKS_H
+#ifndef PST_ENGINE_SOURCE_DIR_LINKS_H
+#define PST_ENGINE_SOURCE_DIR_LINKS_H
 
 #include "penstock/error.h"
 

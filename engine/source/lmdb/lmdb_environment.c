@@ -1,5 +1,5 @@
 /* The one file that opens LMDB environments; the lock file is never touched but by liblmdb. */
-#include "engine/source/lmdb_environment.h"
+#include "engine/source/lmdb/lmdb_environment.h"
 
 #include <errno.h>
 #include <limits.h>

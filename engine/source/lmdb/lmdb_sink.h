@@ -8,8 +8,8 @@
  *
  * Transactions are of bounded size; the map grows where it must.
  */
-#ifndef PST_ENGINE_SOURCE_LMDB_SINK_H
-#define PST_ENGINE_SOURCE_LMDB_SINK_H
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_SINK_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_SINK_H
 
 #include "penstock/table_sink.h"
 

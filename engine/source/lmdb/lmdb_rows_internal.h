@@ -5,10 +5,10 @@
  *   lmdb_tables.c  which tables there are; the listing
  *   lmdb_split.c   where a table is cut into shares
  */
-#ifndef PST_ENGINE_SOURCE_LMDB_ROWS_INTERNAL_H
-#define PST_ENGINE_SOURCE_LMDB_ROWS_INTERNAL_H
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_INTERNAL_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_INTERNAL_H
 
-#include "engine/source/lmdb_rows.h"
+#include "engine/source/lmdb/lmdb_rows.h"
 
 #include <lmdb.h>
 #include <stdatomic.h>

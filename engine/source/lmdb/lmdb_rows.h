@@ -10,10 +10,10 @@
  *
  * The source's thread calls everything but produce, which any LDM calls.
  */
-#ifndef PST_ENGINE_SOURCE_LMDB_ROWS_H
-#define PST_ENGINE_SOURCE_LMDB_ROWS_H
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_H
 
-#include "engine/source/lmdb_guard.h"
+#include "engine/source/lmdb/lmdb_guard.h"
 #include "engine/source/source.h"
 
 #define PST_LMDB_TABLES_MAX 16384u

@@ -3,8 +3,8 @@
  * (seed, row, place in the row), so that what comes back from a backup can be compared with what
  * pst_synthetic_fill makes.
  */
-#ifndef PST_ENGINE_SOURCE_SYNTHETIC_H
-#define PST_ENGINE_SOURCE_SYNTHETIC_H
+#ifndef PST_ENGINE_SOURCE_SYNTHETIC_SYNTHETIC_H
+#define PST_ENGINE_SOURCE_SYNTHETIC_SYNTHETIC_H
 
 #include "engine/source/source.h"
 

@@ -1,4 +1,4 @@
-#include "engine/source/lmdb_meta.h"
+#include "engine/source/lmdb/lmdb_meta.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -2,9 +2,9 @@
  * lmdb: an LMDB environment that other processes may be using, exactly as of one transaction.
  *
  * PATH is an environment's directory (data.mdb in it) or, for MDB_NOSUBDIR, the data file. The
- * environment is opened by a child process alone (engine/source/lmdb_guard.h), which holds lock and
- * reader slot; this process only reads the data file, so that whatever else it opens and closes
- * (a dir: source the lock file, say) drops no lock of LMDB's.
+ * environment is opened by a child process alone (engine/source/lmdb/lmdb_guard.h), which holds
+ * lock and reader slot; this process only reads the data file, so that whatever else it opens and
+ * closes (a dir: source the lock file, say) drops no lock of LMDB's.
  *
  * With policy.is_alone the snapshot is taken while writers go on, else under the write lock. It is
  * a read transaction and both meta pages; the pages 2 … last are extents, which may be read at
@@ -14,8 +14,8 @@
  * details: {"type":"lmdb","transaction_id","page_bytes","last_page","map_bytes","frozen_ns",
  * "pinned_ns","grown_bytes"}, see docs/format.md.
  */
-#ifndef PST_ENGINE_SOURCE_LMDB_H
-#define PST_ENGINE_SOURCE_LMDB_H
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_H
 
 #include "engine/source/source.h"
 

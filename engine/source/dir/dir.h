@@ -15,8 +15,8 @@
  *
  * Memory of a listing: about 1.3 MiB, and up to 96 bytes for each inode with several links.
  */
-#ifndef PST_ENGINE_SOURCE_DIR_H
-#define PST_ENGINE_SOURCE_DIR_H
+#ifndef PST_ENGINE_SOURCE_DIR_DIR_H
+#define PST_ENGINE_SOURCE_DIR_DIR_H
 
 #include "engine/source/source.h"
 

@@ -12,10 +12,10 @@
  * The source's thread calls everything here, but for start (see there). Errors are logged where
  * they arise, with what to do.
  */
-#ifndef PST_ENGINE_SOURCE_LMDB_GUARD_H
-#define PST_ENGINE_SOURCE_LMDB_GUARD_H
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_GUARD_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_GUARD_H
 
-#include "engine/source/lmdb_meta.h"
+#include "engine/source/lmdb/lmdb_meta.h"
 #include "penstock/error.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 /* The guard's own side: orders, and what is due without any. */
 #include "engine/base/clock.h"
-#include "engine/source/lmdb_environment.h"
+#include "engine/source/lmdb/lmdb_environment.h"
 
 #include <errno.h>
 #include <poll.h>
