@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "net/shared_ring.h"
-#include "net/shm_wire.h"
+#include "net/shm/shared_ring.h"
+#include "net/shm/shm_wire.h"
 #include "tests/suite.h"
 #include "tests/unit/net/fabric_rig.h"
 

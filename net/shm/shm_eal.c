@@ -10,7 +10,7 @@
 #include <rte_memory.h>
 #include <rte_memzone.h>
 
-#include "net/shm_memory.h"
+#include "net/shm/shm_memory.h"
 
 #define PAGE_BYTES ((size_t)RTE_PGSIZE_2M)
 

@@ -1,8 +1,8 @@
 /*
  * Private to net/: memory for one ring, made here or handed over by the peer as a descriptor.
  */
-#ifndef PST_NET_SHM_MEMORY_H
-#define PST_NET_SHM_MEMORY_H
+#ifndef PST_NET_SHM_SHM_MEMORY_H
+#define PST_NET_SHM_SHM_MEMORY_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "net/shm_wire.h"
+#include "net/shm/shm_wire.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/shared_ring.h"
+#include "net/shm/shared_ring.h"
 
 union descriptor {
     char bytes[CMSG_SPACE(sizeof(int))];

@@ -1,4 +1,4 @@
-#include "net/shm_place.h"
+#include "net/shm/shm_place.h"
 
 #include <dirent.h>
 #include <errno.h>

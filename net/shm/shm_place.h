@@ -3,8 +3,8 @@
  * node-N.lock, which the running process of that id holds (flock(2)) and which stays, and for each
  * running one node-N.sock.
  */
-#ifndef PST_NET_SHM_PLACE_H
-#define PST_NET_SHM_PLACE_H
+#ifndef PST_NET_SHM_SHM_PLACE_H
+#define PST_NET_SHM_SHM_PLACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "net/shared_ring.h"
+#include "net/shm/shared_ring.h"
 
 #include <assert.h>
 #include <errno.h>

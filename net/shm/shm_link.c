@@ -1,4 +1,4 @@
-#include "net/shm_internal.h"
+#include "net/shm/shm_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "net/doorbell.h"
-#include "net/shm_internal.h"
+#include "net/shm/shm_internal.h"
 
 /* How often an awake hub looks at the sockets: a peer's end is seen that late at most. */
 #define LOOK_NS 1000000u

@@ -8,8 +8,8 @@
  *     READY ──────────────────────────▶                                 or REFUSE
  *     WAKE, BYE ◀────────────────────▶ WAKE, BYE
  */
-#ifndef PST_NET_SHM_WIRE_H
-#define PST_NET_SHM_WIRE_H
+#ifndef PST_NET_SHM_SHM_WIRE_H
+#define PST_NET_SHM_SHM_WIRE_H
 
 #include <stdint.h>
 

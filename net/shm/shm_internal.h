@@ -1,14 +1,14 @@
 /*
  * Private to net/: the shm fabric's parts. The hub's thread makes all calls.
  */
-#ifndef PST_NET_SHM_INTERNAL_H
-#define PST_NET_SHM_INTERNAL_H
+#ifndef PST_NET_SHM_SHM_INTERNAL_H
+#define PST_NET_SHM_SHM_INTERNAL_H
 
 #include "net/fabric.h"
-#include "net/shared_ring.h"
-#include "net/shm_memory.h"
-#include "net/shm_place.h"
-#include "net/shm_wire.h"
+#include "net/shm/shared_ring.h"
+#include "net/shm/shm_memory.h"
+#include "net/shm/shm_place.h"
+#include "net/shm/shm_wire.h"
 
 /* Connections accepted, their HELLO not yet come. One more, and the oldest goes. */
 #define SHM_PENDING_MAX 16u

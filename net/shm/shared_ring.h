@@ -8,8 +8,8 @@
  *
  * The memory also holds what the two sides need to sleep and to see each other alive.
  */
-#ifndef PST_NET_SHARED_RING_H
-#define PST_NET_SHARED_RING_H
+#ifndef PST_NET_SHM_SHARED_RING_H
+#define PST_NET_SHM_SHARED_RING_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "net/shm_memory.h"
+#include "net/shm/shm_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
