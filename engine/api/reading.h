@@ -7,6 +7,7 @@
 
 #include "engine/api/placement.h"
 #include "engine/restore/catalog.h"
+#include "engine/restore/verify.h"
 
 #include <stdatomic.h>
 

@@ -14,7 +14,6 @@
 #include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/format/names.h"
-#include "engine/node/node_internal.h"
 #include "io/durable.h"
 
 static int failed(const struct pst_archive *archive, const char *name, const char *step, int error)
@@ -98,14 +97,14 @@ static int make_part_directories(struct pst_archive *archive)
 
 static void begin_manifests(struct pst_archive *archive, const struct pst_define_backup_req *define)
 {
-    const struct pst_node_config *config = archive->config;
+    const struct pst_archive_config *config = archive->config;
     memset(&archive->node, 0, sizeof(archive->node));
     memset(&archive->cluster, 0, sizeof(archive->cluster));
     pst_unreadable_clear(archive->unreadable);
     struct pst_manifest_common *common = &archive->node.common;
     memcpy(common->uid, define->uid, sizeof(common->uid));
     common->number = define->number;
-    common->cluster_id = pst_node_cluster_id(config);
+    common->cluster_id = config->cluster_id;
     common->started_unix_ns = pst_unix_ns();
     archive->cluster.common = *common;
     archive->cluster.master_node = pst_ref_node(define->master_ref);
@@ -139,10 +138,10 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
     archive->is_shared = pst_set_count(&define->nodes) > 1;
-    archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->plan->ldms;
+    archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;
     begin_manifests(archive, define);
     struct pst_name name = pst_name_backup(define->number);
-    struct pst_durable_context context = {.fault = archive->config->archive_fault};
+    struct pst_durable_context context = {.fault = archive->config->fault};
     int error = archive->is_shared
                     ? pst_archive_make_shared(archive, define, &context)
                     : pst_durable_mkdir(archive->directory_fd, name.text, 0700, &context);
@@ -209,7 +208,7 @@ static int sync_part_directories(const struct pst_archive *archive, int backup_f
         struct pst_name name = pst_name_part_dir(archive->node.common.number, part, archive->parts);
         int fd = openat(backup_fd, name.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         struct pst_durable_context context = {.failed_step = "open",
-                                              .fault = archive->config->archive_fault};
+                                              .fault = archive->config->fault};
         int error = fd < 0 ? -errno : pst_durable_sync_dir(fd, &context);
         if (fd >= 0)
             close(fd);
@@ -224,7 +223,7 @@ static int write_manifest(const struct pst_archive *archive, int backup_fd, stru
                           struct pst_commit *written)
 {
     struct pst_durable_context context = {.temporary = temporary,
-                                          .fault = archive->config->archive_fault};
+                                          .fault = archive->config->fault};
     int error = pst_durable_write(backup_fd, name.text, text->text, text->bytes, false, &context);
     if (error < 0)
         return failed_inside(archive, name.text, context.failed_step, error);
@@ -317,7 +316,7 @@ int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number, cons
     struct pst_name name = pst_name_cluster_manifest(number);
     struct pst_name temporary = pst_archive_cluster_temporary(archive, number);
     struct pst_durable_context context = {.temporary = temporary.text,
-                                          .fault = archive->config->archive_fault};
+                                          .fault = archive->config->fault};
     int fd =
         openat(archive->directory_fd, backup.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -390,7 +389,7 @@ static int remove_files(const struct pst_archive *archive, int fd)
 static int remove_backup(struct pst_archive *archive)
 {
     struct pst_name backup = pst_name_backup(archive->node.common.number);
-    struct pst_durable_context context = {.fault = archive->config->archive_fault};
+    struct pst_durable_context context = {.fault = archive->config->fault};
     int fd = open_backup(archive);
     if (fd < 0)
         return fd == -ENOENT ? 0 : failed(archive, backup.text, "open", fd);

@@ -9,16 +9,32 @@
 
 #include "engine/format/manifest.h"
 #include "engine/format/names.h"
-#include "engine/node/node.h"
 #include "engine/node/unreadable.h"
+#include "engine/protocol/signal.h"
 #include "penstock/error.h"
+#include "penstock/source.h"
+
+struct pst_io_fault;
+
+/* What the archive needs to know of its node. */
+struct pst_archive_config {
+    uint32_t node;       /* id */
+    uint32_t cluster_id; /* 0: a node alone */
+    uint32_t ldms;
+    uint32_t chunk_bytes;
+    const char *directory;             /* for messages */
+    struct pst_source *const *sources; /* in name order */
+    const char *const *specs;          /* of the sources, for the manifest */
+    uint32_t sources_count;
+    struct pst_io_fault *fault; /* of durable writes (io/fault.h); NULL outside tests */
+};
 
 /* The backup in work, and what its manifests will say. */
 struct pst_archive {
-    const struct pst_node_config *config; /* borrowed */
-    int directory_fd;                     /* borrowed */
-    struct pst_unreadable *unreadable;    /* borrowed */
-    uint64_t backup;                      /* 0: none */
+    const struct pst_archive_config *config; /* borrowed, with what it points to */
+    int directory_fd;                        /* borrowed */
+    struct pst_unreadable *unreadable;       /* borrowed */
+    uint64_t backup;                         /* 0: none */
     bool directory_made;
     bool is_shared; /* other nodes may have the same directory */
     bool has_swept; /* since the process started */

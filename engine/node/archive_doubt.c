@@ -144,7 +144,7 @@ static int look(struct pst_archive *archive, const struct pst_outcome *asked, st
 /* It may have been renamed by a process that was killed before it was synced. */
 static int sync_decision(struct pst_archive *archive, uint32_t number, int fd)
 {
-    struct pst_durable_context context = {.fault = archive->config->archive_fault};
+    struct pst_durable_context context = {.fault = archive->config->fault};
     int error = pst_durable_sync_dir(fd, &context);
     return error < 0 ? say(archive, number, error) : 0;
 }

@@ -190,7 +190,7 @@ static void tell_doubt(const struct pst_archive *archive, uint32_t number,
                 pst_error_text(node->error));
         return;
     }
-    if (archive->on_doubt && node->cluster_id != pst_node_cluster_id(archive->config)) {
+    if (archive->on_doubt && node->cluster_id != archive->config->cluster_id) {
         /* Its nodes are others, who would say that they know nothing of it: so it would go. */
         if (aloud)
             pst_log(

@@ -227,17 +227,33 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
     }
 }
 
+static struct pst_archive_config config_of(const struct pst_node_config *node)
+{
+    return (struct pst_archive_config){
+        .node = node->node,
+        .cluster_id = pst_node_cluster_id(node),
+        .ldms = node->plan->ldms,
+        .chunk_bytes = node->chunk_bytes,
+        .directory = node->directory,
+        .sources = node->sources,
+        .specs = node->specs,
+        .sources_count = node->sources_count,
+        .fault = node->archive_fault,
+    };
+}
+
 void *archive_run(void *argument)
 {
     struct pst_worker *worker = argument;
     struct archive_thread thread = {.worker = worker,
                                     .archive = calloc(1, sizeof(*thread.archive))};
+    const struct pst_archive_config config = config_of(&worker->node->config);
     struct pst_idle idle = {0};
     if (!thread.archive) {
         atomic_store(&worker->ready, -ENOMEM);
         return NULL;
     }
-    thread.archive->config = &worker->node->config;
+    thread.archive->config = &config;
     thread.archive->directory_fd = worker->node->directory_fd;
     thread.archive->unreadable = &worker->node->unreadable;
     thread.archive->on_doubt = worker->node->config.cluster ? tell_doubt : NULL;

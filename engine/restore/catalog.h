@@ -11,7 +11,6 @@
 #define PST_ENGINE_RESTORE_CATALOG_H
 
 #include "engine/format/manifest.h"
-#include "engine/restore/verify.h"
 #include "penstock/run.h"
 
 #include <stddef.h>

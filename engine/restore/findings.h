@@ -6,7 +6,7 @@
 
 #include "engine/format/chunk.h"
 #include "engine/format/names.h"
-#include "engine/restore/verify.h"
+#include "penstock/run.h"
 
 #include <pthread.h>
 

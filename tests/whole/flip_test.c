@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/restore/catalog.h"
+#include "engine/restore/verify.h"
 #include "tests/unit/node/rig.h"
 
 #define PROCESSES 2u

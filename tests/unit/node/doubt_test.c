@@ -21,7 +21,7 @@ static const uint8_t uid[16] = {1, 2, 3};
 static const uint8_t other_uid[16] = {1, 2, 4};
 
 static char to[RIG_PATH_BYTES];
-static struct pst_node_config config;
+static struct pst_archive_config config;
 static struct pst_archive *archive;
 static struct pst_doubt_rep told[4];
 static uint32_t told_count;
@@ -115,7 +115,7 @@ static const char *cluster_path(void)
 static void open_prepared(void)
 {
     make_scratch(to, "/dev/shm");
-    config = (struct pst_node_config){.node = OWN_NODE, .directory = to};
+    config = (struct pst_archive_config){.node = OWN_NODE, .directory = to};
     archive = calloc(1, sizeof(*archive));
     CU_ASSERT_PTR_NOT_NULL_FATAL(archive);
     archive->config = &config;

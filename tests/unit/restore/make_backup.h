@@ -6,6 +6,7 @@
 #include "engine/format/object.h"
 #include "engine/format/part.h"
 #include "engine/restore/catalog.h"
+#include "engine/restore/verify.h"
 
 #include <limits.h>
 #include <stdbool.h>
