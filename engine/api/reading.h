@@ -6,7 +6,7 @@
 #define PST_ENGINE_API_READING_H
 
 #include "engine/api/placement.h"
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
 
 #include <stdatomic.h>

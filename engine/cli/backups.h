@@ -10,7 +10,7 @@
 #include "engine/api/reading.h"
 #include "engine/cli/command.h"
 #include "engine/cli/progress.h"
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 
 #define PST_FROM_OPTION                                                                            \
     {                                                                                              \

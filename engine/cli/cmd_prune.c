@@ -7,7 +7,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
 #include "engine/format/digest.h"
-#include "engine/restore/prune.h"
+#include "engine/repository/prune.h"
 
 static const struct pst_option options[] = {
     PST_FROM_OPTION,

@@ -7,8 +7,8 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/format/names.h"
 #include "engine/node/archive_internal.h"
+#include "engine/repository/layout.h"
 #include "io/durable.h"
 
 static void ask(struct archive_thread *thread, struct pst_blob_fetch *fetch)

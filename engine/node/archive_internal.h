@@ -5,10 +5,10 @@
 #ifndef PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
 #define PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
 
-#include "engine/node/archive.h"
 #include "engine/node/blob.h"
 #include "engine/node/node_internal.h"
 #include "engine/protocol/outcome.h"
+#include "engine/repository/archive.h"
 
 /* One for the backup in work, one for each that is in doubt. */
 #define ARCHIVE_FETCHES_MAX (PST_DOUBTS_MAX + 1)

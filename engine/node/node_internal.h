@@ -10,7 +10,7 @@
 
 #include "engine/node/channel.h"
 #include "engine/node/node.h"
-#include "engine/node/unreadable.h"
+#include "engine/repository/unreadable.h"
 #include "numa/place.h"
 
 /* A thread of the node: told to stop by the flag and its doorbell; says how its start went. */

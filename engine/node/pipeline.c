@@ -8,8 +8,8 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/format/names.h"
 #include "engine/node/pipeline_internal.h"
+#include "engine/repository/layout.h"
 
 static size_t buffer_bytes(uint32_t chunk_bytes)
 {

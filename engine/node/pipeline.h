@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/node/unreadable.h"
 #include "engine/protocol/step.h"
+#include "engine/repository/unreadable.h"
 #include "engine/source/source.h"
 #include "io/file.h"
 #include "penstock/error.h"

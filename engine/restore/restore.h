@@ -15,7 +15,7 @@
 #ifndef PST_ENGINE_RESTORE_RESTORE_H
 #define PST_ENGINE_RESTORE_RESTORE_H
 
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
 #include "penstock/table_sink.h"
 

@@ -4,12 +4,12 @@
 #ifndef PST_ENGINE_RESTORE_RESTORE_INTERNAL_H
 #define PST_ENGINE_RESTORE_RESTORE_INTERNAL_H
 
-#include "engine/restore/beneath.h"
 #include "engine/restore/objects.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/row_map.h"
 #include "engine/restore/scan.h"
 #include "engine/restore/target.h"
+#include "io/beneath.h"
 
 /* Files that a worker keeps open while pieces of them come in. */
 #define PST_RESTORE_FILES 8u

@@ -7,7 +7,7 @@
 #ifndef PST_ENGINE_RESTORE_ROW_MAP_H
 #define PST_ENGINE_RESTORE_ROW_MAP_H
 
-#include "engine/restore/backup.h"
+#include "engine/repository/backup.h"
 #include "engine/restore/objects.h"
 
 #include <pthread.h>

@@ -5,7 +5,7 @@
 #ifndef PST_ENGINE_RESTORE_SCAN_H
 #define PST_ENGINE_RESTORE_SCAN_H
 
-#include "engine/restore/backup.h"
+#include "engine/repository/backup.h"
 #include "engine/restore/crew.h"
 
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 #include "engine/restore/target.h"
 
-#include "engine/restore/beneath.h"
-#include "engine/restore/reader.h"
+#include "engine/repository/reader.h"
 #include "engine/restore/restore.h"
+#include "io/beneath.h"
 #include "io/durable.h"
 
 #include <dirent.h>

@@ -12,7 +12,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 #include "io/fault.h"
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"

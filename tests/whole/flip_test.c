@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
 #include "tests/unit/node/rig.h"
 

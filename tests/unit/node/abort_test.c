@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"
 

@@ -15,7 +15,7 @@
 #include "engine/base/log.h"
 #include "engine/format/chunk.h"
 #include "engine/format/manifest.h"
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"
 

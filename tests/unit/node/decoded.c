@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/format/names.h"
 #include "engine/format/part.h"
+#include "engine/repository/layout.h"
 
 #define WRONG(...) (printf("    decoded: " __VA_ARGS__), printf("\n"), false)
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "engine/format/chunk.h"
-#include "engine/node/archive.h"
+#include "engine/repository/archive.h"
 #include "tests/unit/node/rig.h"
 
 #define NUMBER 7u

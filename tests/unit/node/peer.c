@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 
 static struct pst_channel *_Atomic stalled;
 static sem_t gate;

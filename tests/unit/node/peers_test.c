@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "engine/format/names.h"
 #include "engine/node/blob.h"
+#include "engine/repository/layout.h"
 #include "tests/unit/node/peer.h"
 
 #define LDM_1 pst_ref_make(1, PST_BLOCK_BACKUP, 1)

@@ -2,9 +2,9 @@
 #include "engine/restore/restore.h"
 
 #include "engine/base/log.h"
-#include "engine/restore/beneath.h"
+#include "io/beneath.h"
 #include "tests/suite.h"
-#include "tests/unit/restore/make_backup.h"
+#include "tests/support/make_backup.h"
 
 #include <dirent.h>
 #include <errno.h>

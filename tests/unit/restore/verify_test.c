@@ -1,9 +1,9 @@
 /* Verify: every byte of every file of a backup counts, and so does every file. */
 #include "engine/restore/verify.h"
 
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 #include "tests/suite.h"
-#include "tests/unit/restore/make_backup.h"
+#include "tests/support/make_backup.h"
 
 #include <errno.h>
 #include <fcntl.h>

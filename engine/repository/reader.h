@@ -1,8 +1,9 @@
 /*
- * A ring, and files read through it one request at a time. Private to engine/restore/; one thread.
+ * A ring, and files read through it one request at a time. For engine/repository/ and
+ * engine/restore/; one thread.
  */
-#ifndef PST_ENGINE_RESTORE_READER_H
-#define PST_ENGINE_RESTORE_READER_H
+#ifndef PST_ENGINE_REPOSITORY_READER_H
+#define PST_ENGINE_REPOSITORY_READER_H
 
 #include "io/file.h"
 

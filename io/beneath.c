@@ -1,4 +1,4 @@
-#include "engine/restore/beneath.h"
+#include "io/beneath.h"
 
 #include <assert.h>
 #include <dirent.h>

@@ -1,6 +1,6 @@
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 
-#include "engine/restore/backup.h"
+#include "engine/repository/backup.h"
 #include "io/durable.h"
 
 #include <ctype.h>

@@ -1,4 +1,4 @@
-#include "engine/restore/reader.h"
+#include "engine/repository/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,13 +4,13 @@
  *
  * Functions return 0 or a negative error, having logged what failed on which file.
  */
-#ifndef PST_ENGINE_NODE_ARCHIVE_H
-#define PST_ENGINE_NODE_ARCHIVE_H
+#ifndef PST_ENGINE_REPOSITORY_ARCHIVE_H
+#define PST_ENGINE_REPOSITORY_ARCHIVE_H
 
 #include "engine/format/manifest.h"
-#include "engine/format/names.h"
-#include "engine/node/unreadable.h"
 #include "engine/protocol/signal.h"
+#include "engine/repository/layout.h"
+#include "engine/repository/unreadable.h"
 #include "penstock/error.h"
 #include "penstock/source.h"
 
@@ -93,7 +93,7 @@ int pst_archive_sweep_one(struct pst_archive *archive, uint32_t number);
  * same directory stays. uid: whose parts; NULL: whose ever. */
 int pst_archive_remove(const struct pst_archive *archive, uint32_t number, const uint8_t *uid);
 
-/* ---- backups that are in doubt (archive_doubt.c) ---- */
+/* ---- backups that are in doubt (archive_settle.c) ---- */
 
 /* A manifest on this node's disk, as far as it tells whose it is. */
 struct pst_archive_file {
@@ -123,7 +123,7 @@ PST_MUST_USE int pst_archive_settle_committed(struct pst_archive *archive,
 
 struct pst_durable_context;
 
-/* ---- one directory for several nodes (archive_share.c) ---- */
+/* ---- one directory for several nodes (archive_marks.c) ---- */
 
 /* A backup of several nodes has a mark of each node that is at work in its directory: a file with
  * its uid. Makes the directory with this node's mark, or joins it where another node of the same

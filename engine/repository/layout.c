@@ -1,4 +1,4 @@
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 
 #include "engine/base/limits.h"
 

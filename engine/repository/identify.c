@@ -1,5 +1,5 @@
 /* Which backup a directory BACKUP-<number> holds, by whatever of it is whole. */
-#include "engine/restore/backup.h"
+#include "engine/repository/backup.h"
 
 #include "io/durable.h"
 

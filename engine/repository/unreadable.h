@@ -2,8 +2,8 @@
  * The first objects of a backup that could not be read, by name, for the node manifest. Shared by
  * the threads of a node; locks, but only on that rare path.
  */
-#ifndef PST_ENGINE_NODE_UNREADABLE_H
-#define PST_ENGINE_NODE_UNREADABLE_H
+#ifndef PST_ENGINE_REPOSITORY_UNREADABLE_H
+#define PST_ENGINE_REPOSITORY_UNREADABLE_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "engine/node/unreadable.h"
+#include "engine/repository/unreadable.h"
 
 #include <assert.h>
 #include <stdio.h>

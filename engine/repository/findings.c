@@ -1,4 +1,4 @@
-#include "engine/restore/findings.h"
+#include "engine/repository/findings.h"
 
 #include <inttypes.h>
 #include <stdio.h>

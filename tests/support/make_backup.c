@@ -1,7 +1,7 @@
-#include "tests/unit/restore/make_backup.h"
+#include "tests/support/make_backup.h"
 
-#include "engine/format/names.h"
-#include "engine/restore/beneath.h"
+#include "engine/repository/layout.h"
+#include "io/beneath.h"
 
 #include <assert.h>
 #include <fcntl.h>

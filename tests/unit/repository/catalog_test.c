@@ -1,8 +1,8 @@
 /* The catalogue: what is in a directory, in which state, and what an ID means. */
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 
 #include "tests/suite.h"
-#include "tests/unit/restore/make_backup.h"
+#include "tests/support/make_backup.h"
 
 #include <errno.h>
 #include <fcntl.h>

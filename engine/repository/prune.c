@@ -1,7 +1,7 @@
-#include "engine/restore/prune.h"
+#include "engine/repository/prune.h"
 
-#include "engine/restore/backup.h"
-#include "engine/restore/beneath.h"
+#include "engine/repository/backup.h"
+#include "io/beneath.h"
 #include "io/durable.h"
 
 #include <dirent.h>

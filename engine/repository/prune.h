@@ -8,10 +8,10 @@
  * off, no half of it looks complete, and pst_prune_sweep ends it another time. Nodes may be at work
  * in the directories. Blocking; one thread.
  */
-#ifndef PST_ENGINE_RESTORE_PRUNE_H
-#define PST_ENGINE_RESTORE_PRUNE_H
+#ifndef PST_ENGINE_REPOSITORY_PRUNE_H
+#define PST_ENGINE_REPOSITORY_PRUNE_H
 
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 
 /* The directories in which no other process writes backups, as bits: there, what is incomplete is
  * debris, and a mark stale. Locked until the list is released or pst_prune_sweep. -PST_E_BUSY: a

@@ -1,11 +1,11 @@
 /* Writes a whole, valid backup with the format's encoders: what the pipeline does, in miniature. */
-#ifndef PST_TESTS_UNIT_RESTORE_MAKE_BACKUP_H
-#define PST_TESTS_UNIT_RESTORE_MAKE_BACKUP_H
+#ifndef PST_TESTS_SUPPORT_MAKE_BACKUP_H
+#define PST_TESTS_SUPPORT_MAKE_BACKUP_H
 
 #include "engine/format/manifest.h"
 #include "engine/format/object.h"
 #include "engine/format/part.h"
-#include "engine/restore/catalog.h"
+#include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
 
 #include <limits.h>

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
-#include "engine/format/names.h"
-#include "engine/node/archive.h"
 #include "engine/protocol/debris.h"
+#include "engine/repository/archive.h"
+#include "engine/repository/layout.h"
 #include "io/durable.h"
 
 static int open_backup(const struct pst_archive *archive, uint32_t number)

@@ -1,8 +1,8 @@
 /* Prune: what goes, what stays, and that nothing half removed looks complete. */
-#include "engine/restore/prune.h"
+#include "engine/repository/prune.h"
 
 #include "tests/suite.h"
-#include "tests/unit/restore/make_backup.h"
+#include "tests/support/make_backup.h"
 
 #include <dirent.h>
 #include <errno.h>

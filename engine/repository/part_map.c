@@ -1,4 +1,4 @@
-#include "engine/restore/backup.h"
+#include "engine/repository/backup.h"
 
 #include <errno.h>
 #include <fcntl.h>

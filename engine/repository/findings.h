@@ -1,11 +1,11 @@
 /*
- * Gathers what is wrong with a backup, from any thread. Private to engine/restore/.
+ * Gathers what is wrong with a backup, from any thread. For engine/repository/ and engine/restore/.
  */
-#ifndef PST_ENGINE_RESTORE_FINDINGS_H
-#define PST_ENGINE_RESTORE_FINDINGS_H
+#ifndef PST_ENGINE_REPOSITORY_FINDINGS_H
+#define PST_ENGINE_REPOSITORY_FINDINGS_H
 
 #include "engine/format/chunk.h"
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 #include "penstock/run.h"
 
 #include <pthread.h>

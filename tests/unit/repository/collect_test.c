@@ -2,7 +2,7 @@
 #include "engine/restore/restore.h"
 
 #include "tests/suite.h"
-#include "tests/unit/restore/make_backup.h"
+#include "tests/support/make_backup.h"
 
 #include <errno.h>
 #include <fcntl.h>

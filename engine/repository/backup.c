@@ -1,4 +1,4 @@
-#include "engine/restore/backup.h"
+#include "engine/repository/backup.h"
 
 #include "io/durable.h"
 

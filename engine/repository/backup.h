@@ -1,15 +1,15 @@
 /*
  * One backup on disk: its manifests, and its parts looked through to where their chunks are.
- * Private to engine/restore/.
+ * For engine/repository/ and engine/restore/.
  */
-#ifndef PST_ENGINE_RESTORE_BACKUP_H
-#define PST_ENGINE_RESTORE_BACKUP_H
+#ifndef PST_ENGINE_REPOSITORY_BACKUP_H
+#define PST_ENGINE_REPOSITORY_BACKUP_H
 
 #include "engine/format/index.h"
-#include "engine/format/names.h"
-#include "engine/restore/catalog.h"
-#include "engine/restore/findings.h"
-#include "engine/restore/reader.h"
+#include "engine/repository/catalog.h"
+#include "engine/repository/findings.h"
+#include "engine/repository/layout.h"
+#include "engine/repository/reader.h"
 
 /* Reads the manifests of a backup, of which number, directories and found_in are set; what is wrong
  * goes to findings. Returns -errno only where reading itself failed (memory). Sets has_cluster,

@@ -1,4 +1,4 @@
-#include "engine/node/archive.h"
+#include "engine/repository/archive.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -13,7 +13,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
 #include "engine/base/log.h"
-#include "engine/format/names.h"
+#include "engine/repository/layout.h"
 #include "io/durable.h"
 
 static int failed(const struct pst_archive *archive, const char *name, const char *step, int error)
@@ -222,8 +222,7 @@ static int write_manifest(const struct pst_archive *archive, int backup_fd, stru
                           const char *temporary, struct pst_manifest_text *text,
                           struct pst_commit *written)
 {
-    struct pst_durable_context context = {.temporary = temporary,
-                                          .fault = archive->config->fault};
+    struct pst_durable_context context = {.temporary = temporary, .fault = archive->config->fault};
     int error = pst_durable_write(backup_fd, name.text, text->text, text->bytes, false, &context);
     if (error < 0)
         return failed_inside(archive, name.text, context.failed_step, error);

@@ -9,9 +9,9 @@
 
 #include "engine/base/log.h"
 #include "engine/format/chunk.h"
-#include "engine/format/names.h"
-#include "engine/node/archive.h"
 #include "engine/protocol/debris.h"
+#include "engine/repository/archive.h"
+#include "engine/repository/layout.h"
 #include "io/durable.h"
 
 /* A part that was never begun: created, perhaps preallocated, but without its header. */

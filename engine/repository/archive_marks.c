@@ -8,8 +8,8 @@
 
 #include "engine/base/fault_point.h"
 #include "engine/format/digest.h"
-#include "engine/format/names.h"
-#include "engine/node/archive.h"
+#include "engine/repository/archive.h"
+#include "engine/repository/layout.h"
 #include "io/durable.h"
 
 #define UID_TEXT_BYTES (2 * PST_UID_BYTES + 1)

@@ -2,8 +2,8 @@
  * Names of the files of a backup. Pure; any thread. All are relative to the directory of the backup
  * (<to>/BACKUP-<number>), but for pst_name_backup's own.
  */
-#ifndef PST_ENGINE_FORMAT_NAMES_H
-#define PST_ENGINE_FORMAT_NAMES_H
+#ifndef PST_ENGINE_REPOSITORY_LAYOUT_H
+#define PST_ENGINE_REPOSITORY_LAYOUT_H
 
 #include <stdbool.h>
 #include <stdint.h>

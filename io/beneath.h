@@ -1,10 +1,10 @@
 /*
  * Making things below a directory without ever leaving it: every open is openat2(2) with
  * RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, everything else works on a name in a directory so opened.
- * Private to engine/restore/.
+ * Blocking, any thread.
  */
-#ifndef PST_ENGINE_RESTORE_BENEATH_H
-#define PST_ENGINE_RESTORE_BENEATH_H
+#ifndef PST_IO_BENEATH_H
+#define PST_IO_BENEATH_H
 
 #include "engine/base/limits.h"
 #include "penstock/error.h"

@@ -7,8 +7,8 @@
  * Blocking, any thread. Only manifests are read, and the parts' sizes looked at: pst_verify
  * (verify.h) reads the rest. Hostile contents end in a state and a reason, never worse.
  */
-#ifndef PST_ENGINE_RESTORE_CATALOG_H
-#define PST_ENGINE_RESTORE_CATALOG_H
+#ifndef PST_ENGINE_REPOSITORY_CATALOG_H
+#define PST_ENGINE_REPOSITORY_CATALOG_H
 
 #include "engine/format/manifest.h"
 #include "penstock/run.h"
