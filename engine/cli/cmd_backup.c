@@ -15,7 +15,7 @@
 #include "engine/cli/table_names.h"
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
-#include "engine/node/pipeline.h"
+#include "engine/pipeline/pipeline.h"
 
 static const struct pst_option options[] = {
     {.name = "source",

@@ -8,7 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/node/history.h"
 #include "engine/node/node_internal.h"
-#include "engine/node/pipeline.h"
+#include "engine/pipeline/pipeline.h"
 #include "engine/protocol/ldm.h"
 #include "io/ring.h"
 

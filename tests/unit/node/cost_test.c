@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/node/pipeline.h"
+#include "engine/pipeline/pipeline.h"
 #include "tests/unit/node/decoded.h"
 #include "tests/unit/node/rig.h"
 

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "engine/base/log.h"
-#include "engine/node/pipeline_internal.h"
+#include "engine/pipeline/pipeline_internal.h"
 
 static const struct pst_fragment_file *listed(const struct scan_file *file)
 {

@@ -1,7 +1,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "engine/node/pipeline_internal.h"
+#include "engine/pipeline/pipeline_internal.h"
 
 /* In memory, what waits to be written gains no time but loses its place in the processor's cache.
  */

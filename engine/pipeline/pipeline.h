@@ -5,8 +5,8 @@
  * All buffers are given at creation; nothing is allocated afterwards. Everything is asynchronous
  * on the LDM's ring; the LDM's thread calls everything here.
  */
-#ifndef PST_ENGINE_NODE_PIPELINE_H
-#define PST_ENGINE_NODE_PIPELINE_H
+#ifndef PST_ENGINE_PIPELINE_PIPELINE_H
+#define PST_ENGINE_PIPELINE_PIPELINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,16 +1,16 @@
 /*
  * Private to the pipeline: its buffers, scans and part, and what its files call of each other.
  *
- *   pipeline.c  works, results, the life of a part
- *   chunk.c     buffers: taken, filled, sealed in order, written, given back
- *   scan.c      fragments: entries, extents, rows into chunks
- *   scan_file.c the files that extents are read from
+ *   pipeline.c       works, results, the life of a part
+ *   chunk_pool.c     buffers: taken, filled, sealed in order, written, given back
+ *   fragment_scan.c  fragments: entries, extents, rows into chunks
+ *   scan_file.c      the files that extents are read from
  */
-#ifndef PST_ENGINE_NODE_PIPELINE_INTERNAL_H
-#define PST_ENGINE_NODE_PIPELINE_INTERNAL_H
+#ifndef PST_ENGINE_PIPELINE_PIPELINE_INTERNAL_H
+#define PST_ENGINE_PIPELINE_PIPELINE_INTERNAL_H
 
 #include "engine/format/part.h"
-#include "engine/node/pipeline.h"
+#include "engine/pipeline/pipeline.h"
 #include "io/part_file.h"
 #include "io/ring.h"
 

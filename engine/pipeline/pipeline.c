@@ -1,4 +1,4 @@
-#include "engine/node/pipeline.h"
+#include "engine/pipeline/pipeline.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/node/pipeline_internal.h"
+#include "engine/pipeline/pipeline_internal.h"
 #include "engine/repository/layout.h"
 
 static size_t buffer_bytes(uint32_t chunk_bytes)

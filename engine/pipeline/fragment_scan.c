@@ -4,7 +4,7 @@
 
 #include "engine/base/log.h"
 #include "engine/format/object.h"
-#include "engine/node/pipeline_internal.h"
+#include "engine/pipeline/pipeline_internal.h"
 
 void scan_start(struct pst_pipeline *pipeline, const struct pst_work *work)
 {
