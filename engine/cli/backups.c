@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine/cli/interrupt.h"
 #include "engine/cli/placement_options.h"
 #include "engine/format/digest.h"
+#include "engine/service/interrupt.h"
 
 enum pst_exit pst_backups_exit(int error)
 {

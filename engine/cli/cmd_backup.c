@@ -8,7 +8,6 @@
 #include "engine/cli/backup_report.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
-#include "engine/cli/interrupt.h"
 #include "engine/cli/job_options.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/progress.h"
@@ -16,6 +15,7 @@
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
 #include "engine/pipeline/pipeline.h"
+#include "engine/service/interrupt.h"
 
 static const struct pst_option options[] = {
     {.name = "source",

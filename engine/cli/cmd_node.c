@@ -8,13 +8,13 @@
 #include "engine/base/log.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
-#include "engine/cli/control.h"
-#include "engine/cli/interrupt.h"
 #include "engine/cli/job_options.h"
-#include "engine/cli/notify.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/value.h"
 #include "engine/format/digest.h"
+#include "engine/service/control.h"
+#include "engine/service/interrupt.h"
+#include "engine/service/notify.h"
 
 #define NAME_BYTES_MAX 63u
 

@@ -8,10 +8,10 @@
 
 #include "engine/base/clock.h"
 #include "engine/cli/commands.h"
-#include "engine/cli/interrupt.h"
 #include "engine/cli/json.h"
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
+#include "engine/service/interrupt.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 

@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "engine/cli/control.h"
-#include "engine/cli/interrupt.h"
 #include "engine/cli/json.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/value.h"
+#include "engine/service/control.h"
+#include "engine/service/interrupt.h"
 
 static enum pst_exit lost(const struct pst_arguments *arguments, int error)
 {

@@ -1,4 +1,4 @@
-#include "engine/cli/interrupt.h"
+#include "engine/service/interrupt.h"
 
 #include <errno.h>
 #include <signal.h>

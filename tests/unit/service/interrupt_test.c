@@ -1,5 +1,5 @@
 /* What the signals do that end a process, before and after its end has begun. */
-#include "engine/cli/interrupt.h"
+#include "engine/service/interrupt.h"
 
 #include <signal.h>
 #include <stdlib.h>

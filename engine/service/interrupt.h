@@ -2,8 +2,8 @@
  * SIGINT, SIGTERM and SIGHUP as a wish to stop in order: a flag and a descriptor that becomes
  * readable.
  */
-#ifndef PST_ENGINE_CLI_INTERRUPT_H
-#define PST_ENGINE_CLI_INTERRUPT_H
+#ifndef PST_ENGINE_SERVICE_INTERRUPT_H
+#define PST_ENGINE_SERVICE_INTERRUPT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

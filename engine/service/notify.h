@@ -2,8 +2,8 @@
  * Tells the service manager how the process is, by the protocol of sd_notify(3): datagrams to the
  * socket that NOTIFY_SOCKET names. Nothing happens where there is none. Main thread.
  */
-#ifndef PST_ENGINE_CLI_NOTIFY_H
-#define PST_ENGINE_CLI_NOTIFY_H
+#ifndef PST_ENGINE_SERVICE_NOTIFY_H
+#define PST_ENGINE_SERVICE_NOTIFY_H
 
 #include <stdint.h>
 

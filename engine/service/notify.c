@@ -1,4 +1,4 @@
-#include "engine/cli/notify.h"
+#include "engine/service/notify.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 #include <stdio.h>
 
 #include "engine/base/clock.h"
-#include "engine/cli/control_internal.h"
 #include "engine/format/digest.h"
 #include "engine/node/backup.h"
+#include "engine/service/control_internal.h"
 
 static const char *state_of(const struct pst_control *control, const struct pst_node_status *status,
                             uint32_t node)

@@ -3,10 +3,10 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/cli/control_internal.h"
-#include "engine/cli/interrupt.h"
 #include "engine/format/digest.h"
 #include "engine/node/backup.h"
+#include "engine/service/control_internal.h"
+#include "engine/service/interrupt.h"
 
 static struct control_job *find_job(struct pst_control *control, uint64_t backup)
 {

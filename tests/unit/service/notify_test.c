@@ -1,5 +1,5 @@
 /* What the service manager is told, and when it is not told anything. */
-#include "engine/cli/notify.h"
+#include "engine/service/notify.h"
 
 #include <stddef.h>
 #include <stdio.h>

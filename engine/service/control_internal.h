@@ -2,13 +2,13 @@
  * Private to the control socket's server: control.c has the sockets, control_job.c the backups,
  * control_resolve.c decisions by hand, control_status.c the answer to status.
  */
-#ifndef PST_ENGINE_CLI_CONTROL_INTERNAL_H
-#define PST_ENGINE_CLI_CONTROL_INTERNAL_H
+#ifndef PST_ENGINE_SERVICE_CONTROL_INTERNAL_H
+#define PST_ENGINE_SERVICE_CONTROL_INTERNAL_H
 
 #include <jansson.h>
 
-#include "engine/cli/control.h"
 #include "engine/node/client.h"
+#include "engine/service/control.h"
 
 struct control_client {
     int fd; /* -1: free */

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/cli/control_internal.h"
 #include "engine/format/digest.h"
+#include "engine/service/control_internal.h"
 
 /* By its number, or by 4 digits or more that its uid begins with. */
 static bool is_named(const struct pst_doubt_status *doubt, const char *wanted)

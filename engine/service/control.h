@@ -7,8 +7,8 @@
  * The server is the node's client (engine/node/client.h), on one thread. A socket's client that
  * does not read misses progress, and is hung up on before anybody waits for it.
  */
-#ifndef PST_ENGINE_CLI_CONTROL_H
-#define PST_ENGINE_CLI_CONTROL_H
+#ifndef PST_ENGINE_SERVICE_CONTROL_H
+#define PST_ENGINE_SERVICE_CONTROL_H
 
 #include "engine/node/node.h"
 
@@ -26,8 +26,8 @@ struct json_t;
  * (PST_MESSAGE_BYTES); -EADDRINUSE: somebody serves it. */
 PST_MUST_USE int pst_control_open(const char *path, struct pst_control **control, char *message);
 
-/* Serves until the interrupt (engine/cli/interrupt.h), or until the node is broken; then ends what
- * backup there is. From then on pst_interrupt_end_within() holds. 0, or -errno. */
+/* Serves until the interrupt (engine/service/interrupt.h), or until the node is broken; then ends
+ * what backup there is. From then on pst_interrupt_end_within() holds. 0, or -errno. */
 PST_MUST_USE int pst_control_run(struct pst_control *control, struct pst_node *node,
                                  const struct pst_node_config *config);
 

@@ -1,4 +1,4 @@
-#include "engine/cli/control.h"
+#include "engine/service/control.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,9 +15,9 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/cli/control_internal.h"
-#include "engine/cli/interrupt.h"
-#include "engine/cli/notify.h"
+#include "engine/service/control_internal.h"
+#include "engine/service/interrupt.h"
+#include "engine/service/notify.h"
 #include "penstock/run.h"
 
 /* How long a backup may take to come to its end when the node is to stop; a source that waits for a
