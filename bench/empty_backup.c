@@ -6,12 +6,6 @@
  * take turns, round by round; before each all threads have gone to sleep, and the backups of the
  * round before are removed.
  */
-#include "bench/bench.h"
-#include "bench/exchange.h"
-#include "bench/fan_out.h"
-#include "bench/samples.h"
-#include "engine/base/clock.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +22,12 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bench/bench.h"
+#include "bench/exchange.h"
+#include "bench/fan_out.h"
+#include "bench/samples.h"
+#include "engine/base/clock.h"
 
 #define NODES 2u
 #define PATH_BYTES 512u
@@ -77,7 +77,7 @@ static void remove_backups(const struct cluster *cluster)
     for (uint32_t node = 1; node <= NODES; node++) {
         path_of(cluster, to, "to", node);
         DIR *directory = opendir(to);
-        bench_must(directory != NULL, to);
+        bench_must(directory, to);
         for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
             (void)snprintf(path, sizeof(path), "%s/%s", to, entry->d_name);
             if (strncmp(entry->d_name, "BACKUP-", strlen("BACKUP-")) == 0)

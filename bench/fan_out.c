@@ -6,9 +6,6 @@
  * strikes all of them.
  */
 #include "bench/fan_out.h"
-#include "bench/bench.h"
-#include "bench/samples.h"
-#include "engine/base/clock.h"
 
 #include <getopt.h>
 #include <pthread.h>
@@ -16,6 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include "bench/bench.h"
+#include "bench/samples.h"
+#include "engine/base/clock.h"
 
 static const struct fan_out_way *const ways[] = {&fan_out_rings, &fan_out_eventfd, &fan_out_pipe,
                                                  &fan_out_condition};

@@ -1,5 +1,3 @@
-#include "bench/fan_out.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "bench/fan_out.h"
 #include "net/doorbell.h"
 #include "net/signal_ring.h"
 
@@ -27,7 +26,7 @@ static void *allocate(size_t bytes)
 {
     size_t rounded = (bytes + PST_SIGNAL_RING_ALIGNMENT - 1) & ~(PST_SIGNAL_RING_ALIGNMENT - 1ul);
     void *memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, rounded);
-    bench_must(memory != NULL, "memory");
+    bench_must(memory, "memory");
     memset(memory, 0, rounded);
     return memory;
 }

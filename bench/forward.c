@@ -5,12 +5,6 @@
  * at a time, awake (both poll, and yield) and asleep (both sleep as soon as there is nothing). The
  * ways take turns, batch by batch.
  */
-#include "bench/bench.h"
-#include "bench/fan_out.h"
-#include "bench/samples.h"
-#include "engine/base/clock.h"
-#include "net/fabric.h"
-
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
@@ -23,6 +17,12 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "bench/bench.h"
+#include "bench/fan_out.h"
+#include "bench/samples.h"
+#include "engine/base/clock.h"
+#include "net/fabric.h"
 
 #define BURST PST_FABRIC_BURST
 #define BATCHES 5u
@@ -101,7 +101,7 @@ static uint32_t put(struct end *end, const struct pst_signal *signals, uint32_t 
         int error = pst_fabric_send(end->fabric, end->peer, &signals[i]);
         if (error == -EAGAIN)
             return i;
-        bench_must(error == 0, "fabric");
+        bench_must(!error, "fabric");
     }
     return count;
 }
@@ -280,7 +280,7 @@ static void print_way(struct way *way)
 static void run(const char *directory, uint32_t signals, uint32_t rounds)
 {
     struct way ways[3] = {0};
-    const uint32_t count = sizeof(ways) / sizeof(ways[0]);
+    uint32_t count = sizeof(ways) / sizeof(ways[0]);
     open_way(&ways[0], "shm fabric", directory, 0);
     open_way(&ways[1], "UNIX, by 32", NULL, BURST);
     open_way(&ways[2], "UNIX, by 1", NULL, 1);

@@ -1,7 +1,7 @@
-#include "bench/bench.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "bench/bench.h"
 
 struct subcommand {
     const char *name;

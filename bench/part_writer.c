@@ -4,11 +4,6 @@
  * close. The clock runs from the creation of the files to the last close; removing them is not
  * counted. CPU time is the process's, kernel workers included (getrusage(2)).
  */
-#include "bench/bench.h"
-#include "engine/base/limits.h"
-#include "io/part_file.h"
-#include "penstock/error.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -21,6 +16,11 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bench/bench.h"
+#include "engine/base/limits.h"
+#include "io/part_file.h"
+#include "penstock/error.h"
 
 #define FILES_MAX 64u
 

@@ -20,7 +20,7 @@ int pst_beneath_open(int dirfd, const char *path, int flags, mode_t mode)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
     };
     for (;;) {
-        const long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+        long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
         if (fd >= 0)
             return (int)fd;
         /* EAGAIN: a rename elsewhere raced with the walk (openat2(2)) */
@@ -40,7 +40,7 @@ void pst_parent_close(struct pst_parent *parent)
 int pst_parent_of(struct pst_parent *parent, int root_fd, const char *path, const char **name)
 {
     const char *slash = strrchr(path, '/');
-    const size_t length = slash ? (size_t)(slash - path) : 0;
+    size_t length = slash ? (size_t)(slash - path) : 0;
     assert(length < sizeof(parent->path));
     *name = slash ? slash + 1 : path;
     if (parent->root_fd == root_fd && strncmp(parent->path, path, length) == 0 &&
@@ -49,7 +49,7 @@ int pst_parent_of(struct pst_parent *parent, int root_fd, const char *path, cons
     pst_parent_close(parent);
     memcpy(parent->path, path, length);
     parent->path[length] = '\0';
-    const int fd = pst_beneath_open(root_fd, length ? parent->path : ".", O_PATH | O_DIRECTORY, 0);
+    int fd = pst_beneath_open(root_fd, length ? parent->path : ".", O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
     parent->fd = fd;
@@ -62,7 +62,7 @@ enum emptied { EMPTIED, DESCEND };
 
 static int open_directory(int dirfd, const char *name)
 {
-    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(dirfd, name, flags);
     if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
         fd = openat(dirfd, name, flags);
@@ -96,13 +96,13 @@ static int empty_tree(int fd)
 {
     for (unsigned depth = 0;;) {
         if (fchmod(fd, 0700) != 0 && errno != EPERM) {
-            const int error = -errno;
+            int error = -errno;
             close(fd);
             return error;
         }
         DIR *dir = fdopendir(fd);
-        if (dir == NULL) {
-            const int error = -errno;
+        if (!dir) {
+            int error = -errno;
             close(fd);
             return error;
         }
@@ -126,7 +126,7 @@ int pst_beneath_remove(int dirfd, const char *name)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return -errno;
-    const int fd = open_directory(dirfd, name);
+    int fd = open_directory(dirfd, name);
     if (fd < 0)
         return fd;
     int error = empty_tree(fd);

@@ -6,10 +6,10 @@
 #ifndef PST_IO_BENEATH_H
 #define PST_IO_BENEATH_H
 
+#include <sys/types.h>
+
 #include "engine/base/limits.h"
 #include "penstock/error.h"
-
-#include <sys/types.h>
 
 /* A descriptor, or -errno. flags: of open(2), O_CLOEXEC is added. */
 int pst_beneath_open(int dirfd, const char *path, int flags, mode_t mode) PST_MUST_USE;

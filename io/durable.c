@@ -1,6 +1,4 @@
 #include "io/durable.h"
-#include "engine/base/fault_point.h"
-#include "io/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/base/fault_point.h"
+#include "io/fault.h"
 
 /* 0, or the error with which the system call that is due now shall fail instead. */
 static int injected_error(const struct pst_durable_context *context)
@@ -192,7 +193,7 @@ int pst_durable_sync_dir(int dirfd, struct pst_durable_context *context)
 static int read_all(int fd, char *bytes, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        const ssize_t got = read(fd, bytes + done, size - done);
+        ssize_t got = read(fd, bytes + done, size - done);
         if (got < 0 && errno != EINTR)
             return -errno;
         if (got == 0)
@@ -217,14 +218,14 @@ static int size_of(int fd, size_t bytes_max, size_t *size)
 
 int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes, size_t *size)
 {
-    const int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     int error = size_of(fd, bytes_max, size);
     if (error)
         goto err_after_open;
     *bytes = malloc(*size + 1);
-    if (*bytes == NULL) {
+    if (!*bytes) {
         error = -ENOMEM;
         goto err_after_open;
     }

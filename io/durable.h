@@ -9,11 +9,11 @@
 #ifndef PST_IO_DURABLE_H
 #define PST_IO_DURABLE_H
 
-#include "penstock/error.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+#include "penstock/error.h"
 
 struct pst_io_fault;
 

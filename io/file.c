@@ -1,6 +1,4 @@
 #include "io/file.h"
-#include "engine/base/limits.h"
-#include "io/ring_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,6 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/base/limits.h"
+#include "io/ring_internal.h"
 
 #define RETRIES_MAX 100 /* of a request that makes no progress */
 #define TRANSFER_BYTES_MAX (1u << 30)

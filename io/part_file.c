@@ -1,10 +1,11 @@
 #include "io/part_file.h"
-#include "engine/base/limits.h"
 
 #include <assert.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
+
+#include "engine/base/limits.h"
 
 #define PREALLOCATE_BYTES_MIN (16ull << 20)
 #define PREALLOCATE_BYTES_MAX (1ull << 30)

@@ -1,5 +1,4 @@
 #include "io/ring.h"
-#include "io/ring_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "io/ring_internal.h"
 
 #define DOORBELL_DATA ((uint64_t)1)
 #define NEEDED_FEATURES (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP)

@@ -14,13 +14,13 @@
 #ifndef PST_IO_RING_H
 #define PST_IO_RING_H
 
-#include "penstock/error.h"
-
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "penstock/error.h"
 
 struct pst_file;
 struct pst_io_fault;

@@ -4,10 +4,10 @@
 #ifndef PST_IO_RING_INTERNAL_H
 #define PST_IO_RING_INTERNAL_H
 
+#include <liburing.h>
+
 #include "io/fault.h"
 #include "io/ring.h"
-
-#include <liburing.h>
 
 #define PST_RING_DESCRIPTION_BYTES 512
 #define PST_OP_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, Linux 6.9; liburing 2.3 does not know it */

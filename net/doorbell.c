@@ -1,5 +1,4 @@
 #include "net/doorbell.h"
-#include "engine/base/clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "engine/base/clock.h"
 
 #define NS_PER_S 1000000000u
 

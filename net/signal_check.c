@@ -23,7 +23,7 @@ static uint32_t crc_of_words(const unsigned char *bytes, size_t size, uint32_t c
 static uint64_t checksum_of(const struct pst_signal *signal)
 {
     const unsigned char *bytes = (const unsigned char *)signal;
-    const size_t end = offsetof(struct pst_signal, checksum) + sizeof(signal->checksum);
+    size_t end = offsetof(struct pst_signal, checksum) + sizeof(signal->checksum);
     uint32_t low = crc_of_words(bytes, offsetof(struct pst_signal, checksum), UINT32_MAX);
     uint32_t high = crc_of_words(bytes + end, sizeof(*signal) - end, low);
     return (uint64_t)high << 32 | low;

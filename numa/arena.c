@@ -1,14 +1,15 @@
-#include "numa/place.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <linux/mman.h>
-#include <numaif.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <numaif.h>
+
+#include "numa/place.h"
 
 /* Pages that one move_pages call asks about. */
 #define CENSUS_PAGES 256u

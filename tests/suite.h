@@ -10,7 +10,7 @@ static inline int suites_run(CU_SuiteInfo *suites)
         return 1;
     CU_basic_set_mode(CU_BRM_VERBOSE);
     const CU_ErrorCode error = CU_basic_run_tests();
-    const unsigned failures = CU_get_number_of_failures();
+    unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();
     return error != CUE_SUCCESS || failures > 0;
 }

@@ -15,16 +15,16 @@ static uint32_t struct_bytes(const void *given)
 
 int abi_check(const void *given, size_t least_bytes)
 {
-    const uint32_t bytes = struct_bytes(given);
+    uint32_t bytes = struct_bytes(given);
     return bytes < least_bytes || bytes > STRUCT_BYTES_MAX ? -EINVAL : 0;
 }
 
 int abi_take(void *own, size_t own_bytes, const void *given, size_t least_bytes)
 {
-    const int error = abi_check(given, least_bytes);
+    int error = abi_check(given, least_bytes);
     if (error)
         return error;
-    const uint32_t bytes = struct_bytes(given);
+    uint32_t bytes = struct_bytes(given);
     for (size_t i = own_bytes; i < bytes; i++)
         if (((const uint8_t *)given)[i] != 0)
             return -E2BIG;
@@ -34,7 +34,7 @@ int abi_take(void *own, size_t own_bytes, const void *given, size_t least_bytes)
 
 void abi_give(void *given, const void *own, size_t own_bytes)
 {
-    const uint32_t bytes = struct_bytes(given);
+    uint32_t bytes = struct_bytes(given);
     memcpy(given, own, bytes < own_bytes ? bytes : own_bytes);
     memcpy(given, &bytes, sizeof(bytes));
 }

@@ -5,9 +5,9 @@
 #ifndef PST_ENGINE_API_ABI_H
 #define PST_ENGINE_API_ABI_H
 
-#include "penstock/error.h"
-
 #include <stddef.h>
+
+#include "penstock/error.h"
 
 /* Copies a caller's struct over our own, own_bytes long, which holds the defaults of what the
  * caller's does not have. -EINVAL: it is shorter than least_bytes, or not initialised; -E2BIG: it

@@ -139,7 +139,7 @@ static int adopt_sources(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
     for (uint32_t i = 0; i < job->sources_count; i++) {
-        const uint32_t at = session->sources_count;
+        uint32_t at = session->sources_count;
         int error = pst_source_adopt(job->sources[i], at, session->sources, session->message,
                                      sizeof(session->message));
         if (error)
@@ -252,7 +252,7 @@ int pst_session_run(struct pst_session *session)
         session->options.on_status = on_progress;
     session->options.context = session;
     int error = pst_backup_run(&session->options, &session->report);
-    if (error == 0)
+    if (!error)
         return 0;
     char where[64] = "";
     if (session->report.where != 0)

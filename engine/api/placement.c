@@ -8,21 +8,21 @@ int pst_placements_make(const struct pst_plan_request *request, const char *path
                         struct pst_placements *placements, char *message)
 {
     int error = pst_topology_read("", &placements->topology);
-    if (error < 0) {
+    if (error) {
         snprintf(message, PST_MESSAGE_BYTES,
                  "cannot read the machine's topology below /sys: %s; mount sysfs there",
                  pst_error_text(error));
         return error;
     }
     error = pst_topology_disk("", path, &placements->disk);
-    if (error < 0) {
+    if (error) {
         snprintf(message, PST_MESSAGE_BYTES, "cannot examine %s: %s", path, pst_error_text(error));
         return error;
     }
     struct pst_plan_request near = *request;
     near.disk_node = placements->disk.node;
     error = pst_plan_make(&placements->topology, &near, &placements->plan);
-    if (error < 0) {
+    if (error) {
         snprintf(message, PST_MESSAGE_BYTES, "%s", placements->plan.error);
         return error;
     }

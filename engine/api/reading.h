@@ -5,11 +5,11 @@
 #ifndef PST_ENGINE_API_READING_H
 #define PST_ENGINE_API_READING_H
 
+#include <stdatomic.h>
+
 #include "engine/api/placement.h"
 #include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
-
-#include <stdatomic.h>
 
 struct pst_reading_request {
     const char *const *directories; /* of the backups */

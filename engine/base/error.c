@@ -1,8 +1,8 @@
-#include "penstock/error.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "penstock/error.h"
 
 static const struct {
     int number;

@@ -11,7 +11,7 @@ int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         sigdelset(&blocked, faults[i]);
     int error = -pthread_sigmask(SIG_BLOCK, &blocked, &before);
-    if (error < 0)
+    if (error)
         return error;
     error = -pthread_create(thread, NULL, run, argument);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

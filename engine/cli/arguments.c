@@ -1,5 +1,3 @@
-#include "engine/cli/command.h"
-
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -8,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/cli/command.h"
 #include "engine/cli/config.h"
 #include "engine/cli/internal.h"
 #include "engine/cli/suggest.h"

@@ -1,9 +1,10 @@
 #include "engine/cli/backup_report.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"

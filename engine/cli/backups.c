@@ -1,11 +1,11 @@
 #include "engine/cli/backups.h"
-#include "engine/base/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/cli/placement_options.h"
 #include "engine/format/digest.h"
 #include "engine/service/interrupt.h"
@@ -27,7 +27,7 @@ enum pst_exit pst_backups_read(const struct pst_arguments *arguments, struct pst
 {
     const char *directories[PST_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
-    const uint32_t count = pst_argument_texts(arguments, "from", directories);
+    uint32_t count = pst_argument_texts(arguments, "from", directories);
     if (pst_backup_list_read(directories, count, list, message) < 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
     return PST_EXIT_DONE;
@@ -35,7 +35,7 @@ enum pst_exit pst_backups_read(const struct pst_arguments *arguments, struct pst
 
 static enum pst_exit start_progress(struct pst_opened *opened, const char *label)
 {
-    const bool json = pst_argument_json(opened->arguments);
+    bool json = pst_argument_json(opened->arguments);
     opened->progress = pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
                                           label, pst_monotonic_ns());
     return opened->progress ? PST_EXIT_DONE
@@ -47,7 +47,7 @@ static enum pst_exit open_and_use(struct pst_opened *opened,
                                   enum pst_exit (*use)(struct pst_opened *opened))
 {
     char message[PST_MESSAGE_BYTES];
-    const int error = pst_reading_open(request, &opened->reading, message);
+    int error = pst_reading_open(request, &opened->reading, message);
     if (error)
         return pst_fail(opened->arguments,
                         error == -EINVAL ? PST_EXIT_USAGE : pst_backups_exit(error), "%s", message);
@@ -82,7 +82,7 @@ enum pst_exit pst_backups_use(const struct pst_arguments *arguments, enum pst_ba
     if (!opened)
         return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
     opened->arguments = arguments;
-    const enum pst_exit code = open_and_use(opened, &request, label, use);
+    enum pst_exit code = open_and_use(opened, &request, label, use);
     free(opened);
     return code;
 }

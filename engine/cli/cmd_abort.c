@@ -1,6 +1,7 @@
 /* penstock abort: ends the backup that a cluster is making. */
-#include <jansson.h>
 #include <stdio.h>
+
+#include <jansson.h>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"

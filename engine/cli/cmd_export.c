@@ -1,7 +1,8 @@
 /* penstock export: writes the tables of a logical backup as files. */
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "engine/base/clock.h"
 #include "engine/cli/backups.h"
@@ -85,7 +86,7 @@ static enum pst_exit export_tables(struct pst_opened *opened, const struct pst_t
                                       .progress = pst_opened_progress,
                                       .context = opened};
     struct pst_restore_result result = {0};
-    const uint64_t began_ns = pst_monotonic_ns();
+    uint64_t began_ns = pst_monotonic_ns();
     int rc = pst_restore(backup, to, &how, &result);
     pst_opened_finish(opened);
     if (rc == -ECANCELED)

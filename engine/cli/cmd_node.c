@@ -211,7 +211,7 @@ static enum pst_exit prepare(struct run *run)
 static void tell_manager(const char *state)
 {
     int error = pst_notify(state);
-    if (error < 0)
+    if (error)
         pst_log(PST_LOG_WARNING, "the service manager cannot be told %s: %s", state,
                 pst_error_text(error));
 }

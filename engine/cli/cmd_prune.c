@@ -40,7 +40,7 @@ static const char *uid_text(const struct pst_backup *backup, char text[2 * PST_U
 
 static void tell(struct pruning *pruning, const struct pst_backup *backup, const char *reason)
 {
-    const uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
+    uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
     char uid[2 * PST_UID_BYTES + 1], size[PST_VALUE_TEXT_BYTES];
     int rc = 0;
     pruning->kept += reason != NULL;
@@ -78,7 +78,7 @@ static void tell_rest(const struct pst_backup *backup)
 static int prune_one(struct pruning *pruning, const struct pst_backup *backup)
 {
     char message[PST_MESSAGE_BYTES];
-    const int error = pst_prune(backup, pruning->idle, pruning->dry_run, message);
+    int error = pst_prune(backup, pruning->idle, pruning->dry_run, message);
     tell(pruning, backup, error ? message : NULL);
     if (!error)
         tell_rest(backup);
@@ -113,7 +113,7 @@ static bool is_older_than(const struct pst_backup_list *list, size_t i, uint64_t
 {
     uint64_t complete = 0;
     for (size_t j = i + 1; j < list->count; j++) {
-        const bool counts =
+        bool counts =
             !list->backups[i]->has_cluster || is_of_one_cluster(list->backups[i], list->backups[j]);
         complete += counts && list->backups[j]->state == PST_BACKUP_COMPLETE;
     }
@@ -123,13 +123,13 @@ static bool is_older_than(const struct pst_backup_list *list, size_t i, uint64_t
 static enum pst_exit keep_newest(struct pruning *pruning, uint64_t keep)
 {
     const struct pst_backup_list *list = &pruning->list;
-    const enum pst_exit code = check_numbers(pruning);
+    enum pst_exit code = check_numbers(pruning);
     if (code != PST_EXIT_DONE)
         return code;
     for (size_t i = 0; i < list->count; i++) {
         if (!is_older_than(list, i, keep))
             continue;
-        const int error = prune_one(pruning, list->backups[i]);
+        int error = prune_one(pruning, list->backups[i]);
         if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
             pruning->code = PST_EXIT_FAILED;
     }
@@ -151,7 +151,7 @@ static enum pst_exit prune_named(struct pruning *pruning)
         bool is_done = false;
         for (uint32_t j = 0; j < i; j++)
             is_done = is_done || named[j] == named[i];
-        const int error = is_done ? 0 : prune_one(pruning, named[i]);
+        int error = is_done ? 0 : prune_one(pruning, named[i]);
         if (error)
             pruning->code = error == -PST_E_BUSY && pruning->code != PST_EXIT_FAILED
                                 ? PST_EXIT_BUSY
@@ -184,13 +184,13 @@ static enum pst_exit finish(struct pruning *pruning)
 static enum pst_exit prune(struct pruning *pruning)
 {
     const struct pst_arguments *arguments = pruning->arguments;
-    const uint64_t keep = pst_argument_number(arguments, "keep");
+    uint64_t keep = pst_argument_number(arguments, "keep");
     char message[PST_MESSAGE_BYTES];
-    const int error = pst_prune_lock(&pruning->list, &pruning->idle, message);
+    int error = pst_prune_lock(&pruning->list, &pruning->idle, message);
     if (error)
         return pst_fail(arguments, error == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED, "%s",
                         message);
-    const enum pst_exit code = keep > 0 ? keep_newest(pruning, keep) : prune_named(pruning);
+    enum pst_exit code = keep > 0 ? keep_newest(pruning, keep) : prune_named(pruning);
     return code == pruning->code ? finish(pruning) : code;
 }
 
@@ -199,7 +199,7 @@ static enum pst_exit run(const struct pst_arguments *arguments)
     struct pruning pruning = {.arguments = arguments,
                               .dry_run = pst_argument_switch(arguments, "dry-run"),
                               .code = PST_EXIT_DONE};
-    const bool keep = pst_argument_number(arguments, "keep") > 0;
+    bool keep = pst_argument_number(arguments, "keep") > 0;
     if (keep == (arguments->positional_count > 0))
         return pst_fail(arguments, PST_EXIT_USAGE,
                         "give either --keep N or the backups to remove, as numbers or uids");

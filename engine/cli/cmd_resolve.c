@@ -1,8 +1,9 @@
 /* penstock resolve: decides by hand what became of a backup in doubt. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <jansson.h>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"

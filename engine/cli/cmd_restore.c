@@ -65,7 +65,7 @@ static enum pst_exit restore(struct pst_opened *opened)
     const char *target = pst_argument_text(arguments, "target");
     struct pst_lmdb_sink_options lmdb = {.map_bytes = pst_argument_number(arguments, "map-size")};
     const char *only[PST_OPTION_VALUES_MAX];
-    const uint32_t only_count = pst_argument_texts(arguments, "only", only);
+    uint32_t only_count = pst_argument_texts(arguments, "only", only);
     struct pst_restore_options how = {.only = only,
                                       .only_count = only_count,
                                       .open_sink = pst_lmdb_sink_open,

@@ -168,7 +168,7 @@ static enum pst_exit show(struct pst_opened *opened)
 {
     const struct pst_arguments *arguments = opened->arguments;
     const struct pst_backup *backup = opened->reading.backup;
-    const bool json = pst_argument_json(arguments), logical = is_logical(backup);
+    bool json = pst_argument_json(arguments), logical = is_logical(backup);
     json_t *tables = json && logical ? json_array() : NULL;
     enum pst_exit code = PST_EXIT_DONE;
     if (!json)

@@ -1,10 +1,11 @@
 /* penstock status: what a node knows of itself and its cluster, once or again and again. */
 #include <errno.h>
-#include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "engine/base/clock.h"
 #include "engine/cli/commands.h"
@@ -238,7 +239,7 @@ static bool wait_until(uint64_t due_ns)
 
 static enum pst_exit watch(const struct pst_arguments *arguments)
 {
-    const uint64_t interval_ns = pst_argument_number(arguments, "interval");
+    uint64_t interval_ns = pst_argument_number(arguments, "interval");
     uint64_t due_ns = pst_monotonic_ns();
     int rc = pst_interrupt_install();
     if (rc < 0)

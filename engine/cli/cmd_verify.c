@@ -49,7 +49,7 @@ static int print_summary(uint32_t number, const struct pst_verify_result *result
 static enum pst_exit verify(struct pst_opened *opened)
 {
     const struct pst_arguments *arguments = opened->arguments;
-    const uint32_t number = opened->reading.backup->number;
+    uint32_t number = opened->reading.backup->number;
     const struct pst_verify_options how = {.crew = opened->reading.crew,
                                            .found = on_finding,
                                            .progress = pst_opened_progress,

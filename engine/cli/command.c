@@ -1,9 +1,10 @@
 #include "engine/cli/command.h"
 
 #include <assert.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "engine/base/log.h"
 #include "engine/cli/config.h"

@@ -1,11 +1,12 @@
 #include "engine/cli/config.h"
 
 #include <errno.h>
-#include <ini_configobj.h>
-#include <ini_valueobj.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <ini_configobj.h>
+#include <ini_valueobj.h>
 
 #include "engine/cli/suggest.h"
 
@@ -32,14 +33,14 @@ static int parse(struct pst_config *config, char *error_text, size_t error_bytes
 {
     struct ini_cfgfile *file;
     int error = ini_config_file_open(config->path, INI_META_NONE, &file);
-    if (error != 0) {
+    if (error) {
         snprintf(error_text, error_bytes, "%s: %s", config->path, strerror(error));
         return -error;
     }
     error = ini_config_parse(file, INI_STOP_ON_ANY, INI_MS_MERGE | INI_MV1S_ALLOW | INI_MV2S_ALLOW,
                              INI_PARSE_NOWRAP | INI_PARSE_NO_C_COMMENTS, config->object);
     ini_config_file_destroy(file);
-    return error == 0 ? 0 : refuse_text(config, error, error_text, error_bytes);
+    return error ? refuse_text(config, error, error_text, error_bytes) : 0;
 }
 
 int pst_config_open(const char *path, struct pst_config **opened, char *error_text,
@@ -105,7 +106,7 @@ int pst_config_check_sections(struct pst_config *config, const char *const *name
     char **sections = ini_get_section_list(config->object, NULL, &error);
     if (!sections) {
         snprintf(error_text, error_bytes, "%s: %s", config->path, strerror(error));
-        return error == 0 ? 0 : -error;
+        return -error;
     }
     const char *unknown = stranger(sections, names, count);
     if (unknown && strcmp(unknown, INI_DEFAULT_SECTION) == 0) {
@@ -140,17 +141,17 @@ int pst_config_values(struct pst_config *config, const char *section, const char
     struct value_obj *object = NULL;
     int count = 0;
     int error = ini_get_config_valueobj(section, key, config->object, INI_GET_FIRST_VALUE, &object);
-    while (error == 0 && object) {
+    while (!error && object) {
         struct pst_config_value value = {0};
         error = value_get_concatenated(object, &value.text);
-        if (error == 0)
+        if (!error)
             error = value_get_line(object, &value.line);
-        if (error == 0 && (uint32_t)count < max)
+        if (!error && (uint32_t)count < max)
             values[count] = value;
         count++;
-        if (error == 0)
+        if (!error)
             error =
                 ini_get_config_valueobj(section, key, config->object, INI_GET_NEXT_VALUE, &object);
     }
-    return error == 0 ? count : -error;
+    return error ? -error : count;
 }

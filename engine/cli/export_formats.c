@@ -1,8 +1,9 @@
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "engine/cli/export_sink.h"
 
@@ -76,10 +77,9 @@ static void put_base64(FILE *out, const uint8_t *data, uint32_t bytes)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (uint32_t i = 0; i < bytes; i += 3) {
-        const uint32_t left = bytes - i;
-        const uint32_t word = (uint32_t)data[i] << 16 |
-                              (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
-                              (left > 2 ? data[i + 2] : 0u);
+        uint32_t left = bytes - i;
+        uint32_t word = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
+                        (left > 2 ? data[i + 2] : 0u);
         putc_unlocked(digits[word >> 18], out);
         putc_unlocked(digits[word >> 12 & 63], out);
         putc_unlocked(left > 1 ? digits[word >> 6 & 63] : '=', out);

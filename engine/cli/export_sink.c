@@ -48,7 +48,7 @@ static int close_file(struct export_sink *sink)
 {
     FILE *file = sink->file;
     sink->file = NULL;
-    const int failed = ferror(file);
+    int failed = ferror(file);
     errno = 0;
     if (fclose(file) != 0)
         return errno ? -errno : -EIO;
@@ -60,8 +60,8 @@ static int begin(struct pst_table_sink *base, const struct pst_table *table)
     struct export_sink *sink = sink_of(base);
     char name[256];
     name_file(sink->format, table, name, sizeof(name));
-    const int fd = openat(sink->directory_fd, name,
-                          O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = openat(sink->directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                    0666);
     if (fd < 0) {
         snprintf(base->error_text, sizeof(base->error_text), "%.200s cannot be made", name);
         return -errno;

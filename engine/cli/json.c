@@ -1,10 +1,11 @@
 #include "engine/cli/json.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <jansson.h>
 
 int pst_json_print(FILE *out, struct json_t *value)
 {

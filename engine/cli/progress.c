@@ -1,13 +1,14 @@
 #include "engine/cli/progress.h"
 
 #include <assert.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "engine/base/log.h"
 #include "engine/cli/json.h"

@@ -1,9 +1,10 @@
 #include "engine/cli/through_node.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "engine/base/clock.h"
 #include "engine/cli/json.h"
@@ -62,12 +63,12 @@ enum pst_exit pst_ask_node(const struct pst_arguments *arguments, struct json_t 
     }
     int error = pst_control_send(fd, request);
     *answer = NULL;
-    if (error == 0)
+    if (!error)
         error = pst_control_receive(fd, -1, answer);
     close(fd);
-    if (error == 0 && !is_type(*answer, "failed"))
+    if (!error && !is_type(*answer, "failed"))
         return PST_EXIT_DONE;
-    code = error < 0 ? lost(arguments, error) : refused(arguments, *answer);
+    code = error ? lost(arguments, error) : refused(arguments, *answer);
     json_decref(*answer);
     return code;
 }

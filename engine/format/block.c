@@ -41,8 +41,8 @@ static struct pst_digest checksum_of_copy(uint8_t copy[PST_BLOCK_BYTES])
 static void narrow_to_difference(const uint8_t *block, const uint8_t *whole,
                                  struct pst_damage *damage)
 {
-    const size_t skip_from = offsetof(struct pst_block_head, checksum);
-    const size_t skip_to = skip_from + sizeof(struct pst_digest);
+    size_t skip_from = offsetof(struct pst_block_head, checksum);
+    size_t skip_to = skip_from + sizeof(struct pst_digest);
     uint64_t first = PST_BLOCK_BYTES, last = 0;
     for (uint64_t i = 0; i < PST_BLOCK_BYTES; i++) {
         if ((i >= skip_from && i < skip_to) || block[i] == whole[i])
@@ -89,8 +89,8 @@ static int check_intact(const uint8_t *block, const struct pst_block_expected *e
     memcpy(copy, block, sizeof(copy));
     const struct pst_block_head *head = (const struct pst_block_head *)block;
     const struct pst_digest checksum = checksum_of_copy(copy);
-    const bool intact = pst_digest_equal(&checksum, &head->checksum);
-    const bool magic = memcmp(head->magic, expected->magic, sizeof(head->magic)) == 0;
+    bool intact = pst_digest_equal(&checksum, &head->checksum);
+    bool magic = memcmp(head->magic, expected->magic, sizeof(head->magic)) == 0;
     if (intact && magic)
         return 0;
 

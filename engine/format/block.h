@@ -5,9 +5,9 @@
 #ifndef PST_ENGINE_FORMAT_BLOCK_H
 #define PST_ENGINE_FORMAT_BLOCK_H
 
-#include "engine/format/chunk.h"
-
 #include <stdbool.h>
+
+#include "engine/format/chunk.h"
 
 #define PST_MAGIC_PART "PSTKPART"
 #define PST_MAGIC_CHUNK "PSTKCHNK"

@@ -1,10 +1,10 @@
 #include "engine/format/chunk.h"
 
-#include "engine/format/block.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "engine/format/block.h"
 
 #define FIELD(field, what, error)                                                                  \
     PST_DAMAGED_FIELD(damage, struct pst_chunk_header, field, what, error)
@@ -62,7 +62,7 @@ uint32_t pst_chunk_pieces_count(const void *buffer)
 /* Binds a payload to its place: a payload under another chunk's header is found. */
 static uint64_t payload_seed(const struct pst_chunk_header *header)
 {
-    const size_t from = offsetof(struct pst_block_head, identity);
+    size_t from = offsetof(struct pst_block_head, identity);
     const struct pst_digest digest =
         pst_digest_of((const uint8_t *)header + from, sizeof(header->head) - from, 0);
     uint64_t seed;
@@ -121,13 +121,13 @@ static void restore_chunk_header(void *block, const void *context)
 
 static int check_pieces(const struct pst_chunk_header *header, struct pst_damage *damage)
 {
-    const bool has_pieces = header->type == PST_CHUNK_DATA;
+    bool has_pieces = header->type == PST_CHUNK_DATA;
     if (header->pieces_count > (has_pieces ? PST_CHUNK_PIECES_MAX : 0))
         return FIELD(pieces_count, "number of pieces", -PST_E_CORRUPT);
     uint64_t end = 0;
     for (uint32_t i = 0; i < header->pieces_count; i++) {
         const struct pst_chunk_piece *piece = &header->pieces[i];
-        const uint64_t piece_end = (uint64_t)piece->payload_offset + piece->bytes;
+        uint64_t piece_end = (uint64_t)piece->payload_offset + piece->bytes;
         if (piece->object == 0 || piece->payload_offset < end || piece_end > header->raw_bytes ||
             piece->object_offset > (uint64_t)INT64_MAX - piece->bytes)
             return pst_damage_set(damage,
@@ -194,7 +194,7 @@ int pst_chunk_check(const void *buffer, uint64_t bytes, const struct pst_part_id
     if (error)
         return error;
     const struct pst_chunk_header *header = buffer;
-    const uint64_t file_bytes = pst_chunk_file_bytes(header->stored_bytes);
+    uint64_t file_bytes = pst_chunk_file_bytes(header->stored_bytes);
     if (bytes < file_bytes)
         return pst_damage_set(damage, bytes, file_bytes - bytes, "payload", -PST_E_TRUNCATED);
     const struct pst_digest checksum = payload_checksum(header);

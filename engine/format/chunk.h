@@ -12,12 +12,12 @@
 #ifndef PST_ENGINE_FORMAT_CHUNK_H
 #define PST_ENGINE_FORMAT_CHUNK_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "engine/base/limits.h"
 #include "engine/format/digest.h"
 #include "penstock/error.h"
-
-#include <stddef.h>
-#include <stdint.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structs lie in memory as on disk");
 

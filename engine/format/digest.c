@@ -1,6 +1,7 @@
 #include "engine/format/digest.h"
 
 #include <string.h>
+
 #include <xxhash.h>
 
 struct pst_digest pst_digest_of(const void *data, size_t bytes, uint64_t seed)
@@ -28,7 +29,7 @@ const char *pst_digest_text(const struct pst_digest *digest, char text[PST_DIGES
 
 bool pst_digest_parse(const char *text, size_t text_bytes, struct pst_digest *digest)
 {
-    const size_t prefix_bytes = sizeof(PST_DIGEST_PREFIX) - 1;
+    size_t prefix_bytes = sizeof(PST_DIGEST_PREFIX) - 1;
     if (text_bytes < prefix_bytes || memcmp(text, PST_DIGEST_PREFIX, prefix_bytes) != 0)
         return false;
     return pst_hex_decode(text + prefix_bytes, text_bytes - prefix_bytes, digest->bytes,

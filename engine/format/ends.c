@@ -1,9 +1,9 @@
 /* The two ends of a part: its header and its trailer. */
-#include "engine/format/block.h"
-#include "engine/format/chunk.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "engine/format/block.h"
+#include "engine/format/chunk.h"
 
 static bool chunk_bytes_is_legal(uint32_t chunk_bytes)
 {
@@ -35,7 +35,7 @@ static void restore_header(void *block, const void *context)
 int pst_part_header_check(const void *block, uint64_t bytes,
                           const struct pst_part_identity *identity, struct pst_damage *damage)
 {
-    const uint64_t chunk = 0;
+    uint64_t chunk = 0;
     const struct pst_block_expected expected = {
         .magic = PST_MAGIC_PART,
         .what = "part header",
@@ -87,7 +87,7 @@ static void restore_trailer(void *block, const void *context)
 static int check_last_index(const struct pst_part_trailer *trailer, struct pst_damage *damage)
 {
     const struct pst_index_link *link = &trailer->last_index;
-    const uint64_t trailer_offset = trailer->file_bytes - PST_BLOCK_BYTES;
+    uint64_t trailer_offset = trailer->file_bytes - PST_BLOCK_BYTES;
     if (link->file_offset < PST_BLOCK_BYTES || link->file_offset % PST_BLOCK_BYTES != 0 ||
         link->file_bytes < 2 * PST_BLOCK_BYTES ||
         link->file_bytes > PST_BLOCK_BYTES + PST_CHUNK_BYTES_MAX ||

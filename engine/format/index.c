@@ -1,10 +1,10 @@
 #include "engine/format/index.h"
 
-#include "engine/format/block.h"
-#include "engine/format/object.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "engine/format/block.h"
+#include "engine/format/object.h"
 
 static struct pst_index_head *head_of(void *buffer)
 {
@@ -23,7 +23,7 @@ void pst_index_init(struct pst_index_builder *builder)
 
 void pst_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t chunk_bytes)
 {
-    assert(builder->buffer == NULL);
+    assert(!builder->buffer);
     builder->buffer = buffer;
     builder->entries_count = 0;
     builder->entries_max = PST_INDEX_ENTRIES(chunk_bytes);
@@ -45,7 +45,7 @@ static void fill_object_range(const struct pst_chunk_header *header, struct pst_
         return;
     }
     for (uint32_t i = 0; i < header->pieces_count; i++) {
-        const uint64_t object = header->pieces[i].object;
+        uint64_t object = header->pieces[i].object;
         if (i == 0 || object < entry->object_first)
             entry->object_first = object;
         if (object > entry->object_last)
@@ -55,7 +55,7 @@ static void fill_object_range(const struct pst_chunk_header *header, struct pst_
 
 void pst_index_add(struct pst_index_builder *builder, const void *chunk)
 {
-    assert(builder->buffer != NULL && !pst_index_is_full(builder));
+    assert(builder->buffer && !pst_index_is_full(builder));
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     assert(header->type == PST_CHUNK_DATA || header->type == PST_CHUNK_CATALOGUE);
     struct pst_index_entry *entry = &entries_of(builder->buffer)[builder->entries_count++];
@@ -78,17 +78,16 @@ void pst_index_add(struct pst_index_builder *builder, const void *chunk)
 uint64_t pst_index_seal(struct pst_index_builder *builder, const struct pst_part_identity *identity,
                         uint64_t chunk, uint64_t file_offset)
 {
-    assert(builder->buffer != NULL);
+    assert(builder->buffer);
     void *buffer = builder->buffer;
     *head_of(buffer) = (struct pst_index_head){
         .previous = builder->last,
         .entries_count = builder->entries_count,
         .entry_bytes = sizeof(struct pst_index_entry),
     };
-    const uint32_t payload_bytes =
-        (uint32_t)(sizeof(struct pst_index_head) +
-                   builder->entries_count * sizeof(struct pst_index_entry));
-    const uint64_t bytes = pst_chunk_seal(buffer, identity, chunk, file_offset, payload_bytes);
+    uint32_t payload_bytes = (uint32_t)(sizeof(struct pst_index_head) +
+                                        builder->entries_count * sizeof(struct pst_index_entry));
+    uint64_t bytes = pst_chunk_seal(buffer, identity, chunk, file_offset, payload_bytes);
     builder->last = (struct pst_index_link){
         .file_offset = file_offset,
         .chunk = chunk,

@@ -7,9 +7,9 @@
 #ifndef PST_ENGINE_FORMAT_INDEX_H
 #define PST_ENGINE_FORMAT_INDEX_H
 
-#include "engine/format/chunk.h"
-
 #include <stdbool.h>
+
+#include "engine/format/chunk.h"
 
 enum pst_chunk_location {
     PST_LOCATION_HERE = 0,    /* in this part, at file_offset */

@@ -6,12 +6,12 @@
 #ifndef PST_ENGINE_FORMAT_MANIFEST_H
 #define PST_ENGINE_FORMAT_MANIFEST_H
 
+#include <stdint.h>
+
 #include "engine/base/limits.h"
 #include "engine/format/chunk.h"
 #include "engine/format/digest.h"
 #include "penstock/error.h"
-
-#include <stdint.h>
 
 #define PST_MANIFEST_BYTES_MAX (1u << 20) /* no manifest file is longer */
 #define PST_UNREADABLE_NAMES_MAX 100u     /* more are counted, not named */

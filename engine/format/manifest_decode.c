@@ -1,13 +1,14 @@
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
 #include "engine/format/block.h"
 #include "engine/format/manifest.h"
 #include "engine/format/manifest_internal.h"
 #include "engine/format/object.h"
-
-#include <errno.h>
-#include <jansson.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Reads fields one after the other; the first that is missing or illegal is kept, later ones are
  * not looked at any more. */
@@ -19,7 +20,7 @@ struct reader {
 static json_t *take(struct reader *reader, json_t *object, const char *key)
 {
     json_t *value = reader->wrong ? NULL : json_object_get(object, key);
-    if (value == NULL && reader->wrong == NULL)
+    if (!value && !reader->wrong)
         reader->wrong = key;
     return value;
 }
@@ -28,7 +29,7 @@ static uint64_t take_integer(struct reader *reader, json_t *object, const char *
                              uint64_t most)
 {
     json_t *value = take(reader, object, key);
-    if (value == NULL)
+    if (!value)
         return 0;
     const json_int_t integer = json_integer_value(value);
     if (!json_is_integer(value) || integer < 0 || (uint64_t)integer < least ||
@@ -48,7 +49,7 @@ static uint64_t take_count(struct reader *reader, json_t *object, const char *ke
 static const char *take_string(struct reader *reader, json_t *object, const char *key)
 {
     json_t *value = take(reader, object, key);
-    if (value == NULL)
+    if (!value)
         return "";
     if (!json_is_string(value)) {
         reader->wrong = key;
@@ -62,7 +63,7 @@ static json_t *take_container(struct reader *reader, json_t *object, const char 
                               json_type type)
 {
     json_t *value = take(reader, object, key);
-    if (value != NULL && json_typeof(value) != type) {
+    if (value && json_typeof(value) != type) {
         reader->wrong = key;
         return NULL;
     }
@@ -73,7 +74,7 @@ static struct pst_digest take_digest(struct reader *reader, json_t *object, cons
 {
     struct pst_digest digest = {{0}};
     const char *text = take_string(reader, object, key);
-    if (reader->wrong == NULL && !pst_digest_parse(text, strlen(text), &digest))
+    if (!reader->wrong && !pst_digest_parse(text, strlen(text), &digest))
         reader->wrong = key;
     return digest;
 }
@@ -99,7 +100,7 @@ static struct pst_manifest_version take_version(struct reader *reader, json_t *o
             (uint32_t)take_integer(reader, version, "read_only_compatible", 0, UINT32_MAX),
         .incompatible = (uint32_t)take_integer(reader, version, "incompatible", 0, UINT32_MAX),
     };
-    if (reader->wrong == NULL && (found.incompatible & ~PST_FORMAT_INCOMPATIBLE_KNOWN)) {
+    if (!reader->wrong && (found.incompatible & ~PST_FORMAT_INCOMPATIBLE_KNOWN)) {
         reader->newer = true;
         reader->wrong = "incompatible";
     }
@@ -110,8 +111,7 @@ static void take_common(struct reader *reader, json_t *object, struct pst_manife
 {
     common->version = take_version(reader, object);
     const char *uid = take_string(reader, object, "uid");
-    if (reader->wrong == NULL &&
-        !pst_hex_decode(uid, strlen(uid), common->uid, sizeof(common->uid)))
+    if (!reader->wrong && !pst_hex_decode(uid, strlen(uid), common->uid, sizeof(common->uid)))
         reader->wrong = "uid";
     common->number = (uint32_t)take_integer(reader, object, "number", 1, PST_BACKUP_NUMBER_MAX);
     common->cluster_id = (uint32_t)take_integer(reader, object, "cluster", 0, UINT32_MAX);
@@ -137,7 +137,7 @@ static bool source_is_new(const struct pst_node_manifest *manifest,
 static const char *take_details(struct reader *reader, json_t *item)
 {
     json_t *details = reader->wrong ? NULL : json_object_get(item, "details");
-    if (details == NULL)
+    if (!details)
         return NULL;
     char *text = json_is_object(details) ? json_dumps(details, JSON_COMPACT) : NULL;
     json_t *string = text ? json_string(text) : NULL;
@@ -152,10 +152,10 @@ static const char *take_details(struct reader *reader, json_t *item)
 static void take_sources(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
 {
     json_t *array = take_container(reader, object, "sources", JSON_ARRAY);
-    const size_t count = json_array_size(array);
+    size_t count = json_array_size(array);
     if (count > PST_SOURCES_MAX)
         reader->wrong = "sources";
-    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+    for (size_t i = 0; i < count && !reader->wrong; i++) {
         json_t *item = json_array_get(array, i);
         struct pst_manifest_source source = {
             .name = take_string(reader, item, "name"),
@@ -163,7 +163,7 @@ static void take_sources(struct reader *reader, json_t *object, struct pst_node_
             .instance = (uint32_t)take_integer(reader, item, "instance", 0, PST_SOURCES_MAX - 1),
             .details = take_details(reader, item),
         };
-        if (reader->wrong == NULL &&
+        if (!reader->wrong &&
             (!pst_object_name_is_safe(source.name) || strlen(source.name) >= PST_SOURCE_NAME_MAX ||
              !source_is_new(manifest, &source)))
             reader->wrong = "name";
@@ -174,10 +174,10 @@ static void take_sources(struct reader *reader, json_t *object, struct pst_node_
 static void take_parts(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
 {
     json_t *array = take_container(reader, object, "parts", JSON_ARRAY);
-    const size_t count = json_array_size(array);
-    if (reader->wrong == NULL && (count < 1 || count > PST_LDMS_MAX))
+    size_t count = json_array_size(array);
+    if (!reader->wrong && (count < 1 || count > PST_LDMS_MAX))
         reader->wrong = "parts";
-    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+    for (size_t i = 0; i < count && !reader->wrong; i++) {
         json_t *item = json_array_get(array, i);
         struct pst_manifest_part *part = &manifest->parts[i];
         part->part = (uint32_t)take_integer(reader, item, "part", i + 1, i + 1);
@@ -193,10 +193,10 @@ static void take_unreadable(struct reader *reader, json_t *object,
                             struct pst_node_manifest *manifest)
 {
     json_t *array = take_container(reader, object, "unreadable_names", JSON_ARRAY);
-    const size_t count = json_array_size(array);
+    size_t count = json_array_size(array);
     if (count > PST_UNREADABLE_NAMES_MAX)
         reader->wrong = "unreadable_names";
-    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+    for (size_t i = 0; i < count && !reader->wrong; i++) {
         json_t *item = json_array_get(array, i);
         if (!json_is_string(item))
             reader->wrong = "unreadable_names";
@@ -211,7 +211,7 @@ static void take_participants(struct reader *reader, json_t *object,
                               struct pst_node_manifest *manifest)
 {
     bool has_node = false, has_master = false;
-    if (reader->wrong != NULL)
+    if (reader->wrong)
         return;
     if (json_object_get(object, "participants") == NULL) {
         manifest->master_node = manifest->node;
@@ -220,9 +220,9 @@ static void take_participants(struct reader *reader, json_t *object,
     }
     manifest->master_node = (uint32_t)take_integer(reader, object, "master_node", 1, PST_NODES_MAX);
     json_t *array = take_container(reader, object, "participants", JSON_ARRAY);
-    const size_t count = json_array_size(array);
+    size_t count = json_array_size(array);
     uint32_t previous = 0;
-    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+    for (size_t i = 0; i < count && !reader->wrong; i++) {
         json_t *item = json_array_get(array, i);
         const json_int_t node = json_integer_value(item);
         if (!json_is_integer(item) || node <= previous || node > PST_NODES_MAX) {
@@ -234,7 +234,7 @@ static void take_participants(struct reader *reader, json_t *object,
         has_node |= previous == manifest->node;
         has_master |= previous == manifest->master_node;
     }
-    if (reader->wrong == NULL && (!has_node || !has_master))
+    if (!reader->wrong && (!has_node || !has_master))
         reader->wrong = "participants";
 }
 
@@ -244,10 +244,10 @@ static void take_node(struct reader *reader, json_t *object, struct pst_node_man
     manifest->node = (uint32_t)take_integer(reader, object, "node", 1, PST_NODES_MAX);
     manifest->chunk_bytes = (uint32_t)take_integer(reader, object, "chunk_bytes",
                                                    PST_CHUNK_BYTES_MIN, PST_CHUNK_BYTES_MAX);
-    if (reader->wrong == NULL && manifest->chunk_bytes % PST_BLOCK_BYTES != 0)
+    if (!reader->wrong && manifest->chunk_bytes % PST_BLOCK_BYTES != 0)
         reader->wrong = "chunk_bytes";
     json_t *single = take(reader, object, "single_threaded");
-    if (single != NULL && !json_is_boolean(single))
+    if (single && !json_is_boolean(single))
         reader->wrong = "single_threaded";
     manifest->single_threaded = json_is_true(single);
     take_participants(reader, object, manifest);
@@ -262,11 +262,11 @@ static void take_cluster(struct reader *reader, json_t *object,
     take_common(reader, object, &manifest->common);
     manifest->master_node = (uint32_t)take_integer(reader, object, "master_node", 1, PST_NODES_MAX);
     json_t *array = take_container(reader, object, "nodes", JSON_ARRAY);
-    const size_t count = json_array_size(array);
-    if (reader->wrong == NULL && (count < 1 || count > PST_NODES_MAX))
+    size_t count = json_array_size(array);
+    if (!reader->wrong && (count < 1 || count > PST_NODES_MAX))
         reader->wrong = "nodes";
     uint32_t previous = 0;
-    for (size_t i = 0; i < count && reader->wrong == NULL; i++) {
+    for (size_t i = 0; i < count && !reader->wrong; i++) {
         json_t *item = json_array_get(array, i);
         struct pst_manifest_node *node = &manifest->nodes[i];
         node->node = (uint32_t)take_integer(reader, item, "node", previous + 1, PST_NODES_MAX);
@@ -284,15 +284,15 @@ static int check_line2(const uint8_t *bytes, uint64_t from, uint64_t size,
                        struct pst_digest *digest, struct pst_damage *damage)
 {
     const uint8_t *line = bytes + from;
-    const uint64_t length = size - from;
+    uint64_t length = size - from;
     static const char whole[] =
         PST_MANIFEST_LINE2_BEGIN "00000000000000000000000000000000" PST_MANIFEST_LINE2_END;
     _Static_assert(sizeof(whole) - 1 == PST_MANIFEST_LINE2_BYTES, "32 digits");
-    const uint64_t digits = sizeof(PST_MANIFEST_LINE2_BEGIN) - 1;
+    uint64_t digits = sizeof(PST_MANIFEST_LINE2_BEGIN) - 1;
     for (uint64_t i = 0; i < length && i < sizeof(whole) - 1; i++) {
-        const bool is_digit = i >= digits && i < digits + 32;
+        bool is_digit = i >= digits && i < digits + 32;
         uint8_t value;
-        const char pair[2] = {'0', (char)line[i]};
+        char pair[2] = {'0', (char)line[i]};
         if (is_digit ? !pst_hex_decode(pair, 2, &value, 1) : line[i] != (uint8_t)whole[i])
             return pst_damage_set(damage, from + i, 1, "checksum line", -PST_E_CORRUPT);
     }
@@ -302,7 +302,7 @@ static int check_line2(const uint8_t *bytes, uint64_t from, uint64_t size,
     if (length > sizeof(whole) - 1)
         return pst_damage_set(damage, from + sizeof(whole) - 1, length - (sizeof(whole) - 1),
                               "bytes after the checksum line", -PST_E_CORRUPT);
-    const bool parsed =
+    bool parsed =
         pst_hex_decode((const char *)line + digits, 32, digest->bytes, sizeof(digest->bytes));
     return parsed ? 0 : pst_damage_set(damage, from, length, "checksum line", -PST_E_CORRUPT);
 }
@@ -312,7 +312,7 @@ static bool find_stray_newline(const uint8_t *bytes, uint64_t size, struct pst_d
 {
     if (size <= PST_MANIFEST_LINE2_BYTES)
         return false;
-    const uint64_t line1_bytes = size - PST_MANIFEST_LINE2_BYTES;
+    uint64_t line1_bytes = size - PST_MANIFEST_LINE2_BYTES;
     if (memcmp(bytes + line1_bytes, PST_MANIFEST_LINE2_BEGIN,
                sizeof(PST_MANIFEST_LINE2_BEGIN) - 1) != 0)
         return false;
@@ -337,7 +337,7 @@ static int check_text(const uint8_t *bytes, uint64_t size, uint64_t *line_bytes,
     if (find_stray_newline(bytes, size, damage))
         return -PST_E_CORRUPT;
     const uint8_t *newline = size ? memchr(bytes, '\n', size) : NULL;
-    if (newline == NULL)
+    if (!newline)
         return pst_damage_set(damage, size, PST_MANIFEST_LINE2_BYTES, "manifest", -PST_E_TRUNCATED);
     *line_bytes = (uint64_t)(newline - bytes) + 1;
     int error = check_line2(bytes, *line_bytes, size, digest, damage);
@@ -359,15 +359,15 @@ static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t *
         return error;
     json_error_t wrong;
     json_t *found = json_loadb((const char *)bytes, line_bytes, JSON_REJECT_DUPLICATES, &wrong);
-    if (found == NULL && json_error_code(&wrong) == json_error_out_of_memory)
+    if (!found && json_error_code(&wrong) == json_error_out_of_memory)
         return -ENOMEM;
-    const uint64_t at =
+    uint64_t at =
         wrong.position > 0 && (uint64_t)wrong.position < line_bytes ? (uint64_t)wrong.position : 0;
-    if (found == NULL)
+    if (!found)
         return pst_damage_set(damage, at, line_bytes - at, "JSON", -PST_E_CORRUPT);
 
     const char *found_kind = json_string_value(json_object_get(found, "penstock"));
-    if (found_kind == NULL || strcmp(found_kind, kind) != 0) {
+    if (!found_kind || strcmp(found_kind, kind) != 0) {
         json_decref(found);
         return pst_damage_set(damage, 0, line_bytes, "kind of file", -PST_E_NOT_BACKUP);
     }
@@ -377,7 +377,7 @@ static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t *
 
 static int reader_error(const struct reader *reader, uint64_t size, struct pst_damage *damage)
 {
-    if (reader->wrong == NULL)
+    if (!reader->wrong)
         return 0;
     return pst_damage_set(damage, 0, size - PST_MANIFEST_LINE2_BYTES, reader->wrong,
                           reader->newer ? -PST_E_NEWER : -PST_E_CORRUPT);
@@ -392,7 +392,7 @@ int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_m
     if (error)
         return error;
     struct pst_node_manifest *found = calloc(1, sizeof(*found));
-    if (found == NULL) {
+    if (!found) {
         json_decref(object);
         return -ENOMEM;
     }
@@ -427,7 +427,7 @@ int pst_cluster_manifest_decode(const void *bytes, uint64_t size,
     if (error)
         return error;
     struct pst_cluster_manifest *found = calloc(1, sizeof(*found));
-    if (found == NULL) {
+    if (!found) {
         json_decref(object);
         return -ENOMEM;
     }

@@ -1,13 +1,14 @@
-#include "engine/format/manifest.h"
-#include "engine/format/manifest_internal.h"
-#include "engine/format/object.h"
-
 #include <errno.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <jansson.h>
+
+#include "engine/format/manifest.h"
+#include "engine/format/manifest_internal.h"
+#include "engine/format/object.h"
 
 /* All names of unreadable objects together, escaped; so that they never crowd out the rest. */
 #define UNREADABLE_BYTES_MAX (256u << 10)
@@ -15,9 +16,9 @@
 /* Text of any bytes as UTF-8: what is not becomes \xHH, and a backslash \\. malloc'd, or NULL. */
 static char *escape(const char *bytes)
 {
-    const size_t length = strlen(bytes);
+    size_t length = strlen(bytes);
     char *text = malloc(4 * length + 1);
-    if (text == NULL)
+    if (!text)
         return NULL;
     char *out = text;
     for (size_t i = 0; i < length;) {
@@ -25,7 +26,7 @@ static char *escape(const char *bytes)
         while (run < 4 && i + run < length && ((unsigned char)bytes[i + run] & 0xC0) == 0x80)
             run++;
         json_t *probe = json_stringn(bytes + i, run);
-        const bool is_text = probe != NULL && (unsigned char)bytes[i] >= ' ' && bytes[i] != 0x7F;
+        bool is_text = probe && (unsigned char)bytes[i] >= ' ' && bytes[i] != 0x7F;
         json_decref(probe);
         if (!is_text) {
             out += sprintf(out, "\\x%02x", (unsigned char)bytes[i++]);
@@ -88,7 +89,7 @@ static json_t *common_object(const struct pst_manifest_common *common, const cha
 /* 0, also where there is nothing to set. */
 static int set_details(json_t *item, const char *details)
 {
-    if (details == NULL)
+    if (!details)
         return 0;
     return json_object_set_new(item, "details", json_loads(details, JSON_REJECT_DUPLICATES, NULL));
 }
@@ -175,10 +176,10 @@ static json_t *nodes_array(const struct pst_cluster_manifest *manifest)
 /* line: malloc'd, without newline; becomes the text's or is freed. */
 static int finish_text(char *line, struct pst_manifest_text *text)
 {
-    const size_t line_bytes = strlen(line) + 1;
-    const size_t bytes = line_bytes + PST_MANIFEST_LINE2_BYTES;
+    size_t line_bytes = strlen(line) + 1;
+    size_t bytes = line_bytes + PST_MANIFEST_LINE2_BYTES;
     char *whole = realloc(line, bytes + 1);
-    if (whole == NULL) {
+    if (!whole) {
         free(line);
         return -ENOMEM;
     }
@@ -197,11 +198,11 @@ static int finish_text(char *line, struct pst_manifest_text *text)
 /* Takes object, which may be NULL. */
 static int encode(json_t *object, struct pst_manifest_text *text)
 {
-    if (object == NULL)
+    if (!object)
         return -ENOMEM;
     char *line = json_dumps(object, JSON_COMPACT);
     json_decref(object);
-    if (line == NULL)
+    if (!line)
         return -ENOMEM;
     if (strlen(line) + 1 + PST_MANIFEST_LINE2_BYTES > PST_MANIFEST_BYTES_MAX) {
         free(line);
@@ -225,7 +226,7 @@ int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
                   "master_node", integer(manifest->master_node), "participants",
                   participants_array(manifest), "sources", sources_array(manifest), "parts",
                   parts_array(manifest), "unreadable_names", unreadable_array(manifest));
-    if (object == NULL || rest == NULL || json_object_update(object, rest) != 0) {
+    if (!object || !rest || json_object_update(object, rest) != 0) {
         json_decref(object);
         json_decref(rest);
         return -EINVAL;
@@ -244,7 +245,7 @@ int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
     else
         pst_node_manifest_release(proof);
     free(proof);
-    return error == 0 || error == -ENOMEM ? error : -EINVAL;
+    return !error || error == -ENOMEM ? error : -EINVAL;
 }
 
 int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
@@ -255,7 +256,7 @@ int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_CLUSTER);
     json_t *rest = json_pack("{so,so}", "master_node", integer(manifest->master_node), "nodes",
                              nodes_array(manifest));
-    if (object == NULL || rest == NULL || json_object_update(object, rest) != 0) {
+    if (!object || !rest || json_object_update(object, rest) != 0) {
         json_decref(object);
         json_decref(rest);
         return -EINVAL;
@@ -272,5 +273,5 @@ int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
     if (error)
         free(text->text);
     free(proof);
-    return error == 0 || error == -ENOMEM ? error : -EINVAL;
+    return !error || error == -ENOMEM ? error : -EINVAL;
 }

@@ -1,10 +1,10 @@
 #include "engine/format/object.h"
 
-#include "engine/format/rows.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "engine/format/rows.h"
 
 /* A catalogue entry as it lies on disk; then path, link and attributes, zero-padded to 8. */
 struct entry {
@@ -71,11 +71,11 @@ bool pst_object_name_is_safe(const char *name)
 
 bool pst_object_path_is_safe(const char *path)
 {
-    const size_t bytes = strnlen(path, PST_PATH_BYTES_MAX);
+    size_t bytes = strnlen(path, PST_PATH_BYTES_MAX);
     if (bytes == 0 || bytes == PST_PATH_BYTES_MAX)
         return false;
     for (const char *component = path;;) {
-        const size_t length = strcspn(component, "/");
+        size_t length = strcspn(component, "/");
         if (length == 0 || (length <= 2 && strncmp(component, "..", length) == 0))
             return false;
         if (component[length] == '\0')
@@ -130,8 +130,8 @@ static bool link_is_legal(const struct pst_object *object)
 {
     if ((object->type == PST_OBJECT_SYMLINK) != (object->link != NULL))
         return false;
-    return object->link == NULL || (object->link[0] != '\0' &&
-                                    strnlen(object->link, PST_PATH_BYTES_MAX) < PST_PATH_BYTES_MAX);
+    return !object->link || (object->link[0] != '\0' &&
+                             strnlen(object->link, PST_PATH_BYTES_MAX) < PST_PATH_BYTES_MAX);
 }
 
 static bool linked_object_is_legal(const struct pst_object *object)
@@ -165,9 +165,9 @@ static bool path_is_legal(const struct pst_object *object)
 static bool object_is_legal(const struct pst_object *object)
 {
     bool required;
-    if (object->path == NULL || !fields_are_legal(object) || !path_is_legal(object) ||
+    if (!object->path || !fields_are_legal(object) || !path_is_legal(object) ||
         object->attributes_bytes > PST_OBJECT_ATTRIBUTES_BYTES_MAX ||
-        (object->attributes == NULL) != (object->attributes_bytes == 0))
+        (!object->attributes) != (object->attributes_bytes == 0))
         return false;
     return attributes_are_legal(object->type, object->attributes, object->attributes_bytes,
                                 &required);
@@ -192,7 +192,7 @@ size_t pst_object_bytes(const struct pst_object *object)
 
 static void copy_strings(const struct pst_object *object, const struct entry *entry, uint8_t *out)
 {
-    const size_t strings = strings_bytes(entry->path_bytes, entry->link_bytes);
+    size_t strings = strings_bytes(entry->path_bytes, entry->link_bytes);
     memset(out, 0, strings);
     memcpy(out, object->path, entry->path_bytes);
     if (object->link)
@@ -207,7 +207,7 @@ int pst_object_encode(const struct pst_object *object, void *payload, size_t pay
     assert(*offset <= payload_bytes && *offset % 8 == 0);
     if (!object_is_legal(object))
         return -EINVAL;
-    const size_t bytes = pst_object_bytes(object);
+    size_t bytes = pst_object_bytes(object);
     if (bytes > payload_bytes - *offset)
         return -ENOSPC;
 
@@ -281,7 +281,7 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
 {
     assert(*offset <= payload_bytes);
     const uint8_t *in = (const uint8_t *)payload + *offset;
-    const size_t room = payload_bytes - *offset;
+    size_t room = payload_bytes - *offset;
     struct entry entry;
     if (room < sizeof(entry))
         return -PST_E_CORRUPT;

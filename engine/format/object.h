@@ -7,12 +7,12 @@
 #ifndef PST_ENGINE_FORMAT_OBJECT_H
 #define PST_ENGINE_FORMAT_OBJECT_H
 
-#include "engine/base/limits.h"
-#include "penstock/object.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "engine/base/limits.h"
+#include "penstock/object.h"
 
 #define PST_OBJECT_TYPE_MAX 13u
 

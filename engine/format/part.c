@@ -34,7 +34,7 @@ struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes)
 {
     assert(payload_bytes <= part->chunk_bytes);
-    const uint64_t bytes =
+    uint64_t bytes =
         pst_chunk_seal(buffer, &part->identity, part->next_chunk, part->next_offset, payload_bytes);
     pst_index_add(&part->index, buffer);
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
@@ -51,7 +51,7 @@ bool pst_part_index_is_full(const struct pst_part *part)
 
 struct pst_part_place pst_part_seal_index(struct pst_part *part)
 {
-    const uint64_t bytes =
+    uint64_t bytes =
         pst_index_seal(&part->index, &part->identity, part->next_chunk, part->next_offset);
     return take_place(part, bytes);
 }
@@ -60,7 +60,7 @@ struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t star
                                             uint64_t stop_gci, uint64_t finished_unix_ns,
                                             void *block, struct pst_digest *digest)
 {
-    assert(part->index.buffer == NULL && part->index.index_chunks >= 1);
+    assert(!part->index.buffer && part->index.index_chunks >= 1);
     const struct pst_part_place place = {part->next_offset, PST_BLOCK_BYTES};
     struct pst_part_trailer *trailer = block;
     memset(trailer, 0, sizeof(*trailer));

@@ -73,7 +73,7 @@ const char *pst_table_name_escape(const void *name, uint32_t name_bytes, char *t
     if (name_bytes == 0)
         return strcpy(text, UNNAMED);
     for (uint32_t i = 0; i < name_bytes; i++) {
-        const char byte = ((const char *)name)[i];
+        char byte = ((const char *)name)[i];
         if (is_plain(byte) && (byte != '.' || i > 0)) {
             *out++ = byte;
             continue;
@@ -105,8 +105,8 @@ static int next_byte(const char **text)
         *text = at + 1;
         return (uint8_t)at[0];
     }
-    const int high = digit_of(at[1]);
-    const int low = high < 0 ? -1 : digit_of(at[2]);
+    int high = digit_of(at[1]);
+    int low = high < 0 ? -1 : digit_of(at[2]);
     if (low < 0)
         return -1;
     *text = at + 3;
@@ -130,7 +130,7 @@ bool pst_table_name_is(const char *text, const void *name, uint32_t name_bytes)
 static uint32_t end_attribute(void *out, uint16_t type, uint32_t value_bytes)
 {
     const struct attribute_head head = {.type = type, .value_bytes = value_bytes};
-    const uint32_t padded = (value_bytes + 7) & ~7u;
+    uint32_t padded = (value_bytes + 7) & ~7u;
     memcpy(out, &head, sizeof(head));
     memset((uint8_t *)out + sizeof(head) + value_bytes, 0, padded - value_bytes);
     return (uint32_t)sizeof(head) + padded;
@@ -203,14 +203,14 @@ struct pst_share pst_share_of(const struct pst_object *object)
 const char *pst_share_path(const struct pst_share *share, char *text)
 {
     pst_table_name_escape(share->name, share->name_bytes, text);
-    const size_t length = strlen(text);
+    size_t length = strlen(text);
     snprintf(text + length, PST_PATH_BYTES_MAX - length, "/%05u", share->share);
     return text;
 }
 
 uint32_t pst_database_encode(const struct pst_database_entry *database, void *out)
 {
-    const size_t kind_bytes = strlen(database->kind) + 1;
+    size_t kind_bytes = strlen(database->kind) + 1;
     assert(kind_bytes <= PST_DATABASE_KIND_BYTES_MAX);
     assert(database->details_bytes <= PST_DATABASE_DETAILS_BYTES_MAX);
     uint8_t *at = (uint8_t *)out + sizeof(struct attribute_head);
@@ -222,7 +222,7 @@ uint32_t pst_database_encode(const struct pst_database_entry *database, void *ou
 
 static bool database_is_legal(const void *value, uint32_t value_bytes)
 {
-    const size_t kind_bytes = strnlen(value, value_bytes) + 1;
+    size_t kind_bytes = strnlen(value, value_bytes) + 1;
     return kind_bytes > 1 && kind_bytes <= value_bytes &&
            kind_bytes <= PST_DATABASE_KIND_BYTES_MAX &&
            value_bytes - kind_bytes <= PST_DATABASE_DETAILS_BYTES_MAX;
@@ -233,7 +233,7 @@ struct pst_database_entry pst_database_of(const struct pst_object *object)
     uint32_t bytes;
     const uint8_t *at = find_value(object, ATTRIBUTE_DATABASE, &bytes);
     assert(object->type == PST_OBJECT_DATABASE && at);
-    const uint32_t kind_bytes = (uint32_t)strlen((const char *)at) + 1;
+    uint32_t kind_bytes = (uint32_t)strlen((const char *)at) + 1;
     return (struct pst_database_entry){
         .kind = (const char *)at,
         .details = at + kind_bytes,
@@ -244,8 +244,8 @@ struct pst_database_entry pst_database_of(const struct pst_object *object)
 bool pst_rows_attribute_is_legal(enum pst_object_type type, uint16_t attribute, const void *value,
                                  uint32_t value_bytes, bool *known)
 {
-    const bool is_share = type == PST_OBJECT_ROWS && attribute == ATTRIBUTE_SHARE;
-    const bool is_database = type == PST_OBJECT_DATABASE && attribute == ATTRIBUTE_DATABASE;
+    bool is_share = type == PST_OBJECT_ROWS && attribute == ATTRIBUTE_SHARE;
+    bool is_database = type == PST_OBJECT_DATABASE && attribute == ATTRIBUTE_DATABASE;
     *known = is_share || is_database;
     if (is_share)
         return share_is_legal(value, value_bytes);
@@ -265,9 +265,9 @@ static size_t copy_run(const void *run, uint64_t run_bytes, uint64_t begin, uint
 {
     if (*from >= begin + run_bytes)
         return 0;
-    const uint64_t skipped = *from - begin;
-    const uint64_t left = run_bytes - skipped;
-    const size_t bytes = left < room ? (size_t)left : room;
+    uint64_t skipped = *from - begin;
+    uint64_t left = run_bytes - skipped;
+    size_t bytes = left < room ? (size_t)left : room;
     if (bytes > 0)
         memcpy(out, (const uint8_t *)run + skipped, bytes);
     *from += bytes;
@@ -278,7 +278,7 @@ size_t pst_row_copy(const struct pst_row *row, uint64_t from, void *out, size_t 
 {
     assert(row->key_bytes <= PST_ROW_KEY_BYTES_MAX);
     const struct row_head head = {row->key_bytes, row->value_bytes};
-    const uint64_t value_at = sizeof(head) + (uint64_t)row->key_bytes;
+    uint64_t value_at = sizeof(head) + (uint64_t)row->key_bytes;
     uint8_t *at = out;
     size_t done = copy_run(&head, sizeof(head), 0, &from, at, room);
     if (from >= sizeof(head))
@@ -302,9 +302,9 @@ static int make_room(struct pst_rows_reader *reader, size_t bytes)
 {
     if (bytes <= reader->buffer_bytes)
         return 0;
-    const size_t larger = bytes < 4096 ? 4096 : bytes + bytes / 4;
+    size_t larger = bytes < 4096 ? 4096 : bytes + bytes / 4;
     uint8_t *buffer = realloc(reader->buffer, larger);
-    if (buffer == NULL)
+    if (!buffer)
         return -ENOMEM;
     reader->buffer = buffer;
     reader->buffer_bytes = larger;
@@ -316,10 +316,10 @@ static uint64_t record_bytes(const struct pst_rows_reader *reader, const uint8_t
 {
     struct row_head head;
     memcpy(&head, record, sizeof(head));
-    const uint64_t left = reader->size - reader->taken;
+    uint64_t left = reader->size - reader->taken;
     if (head.key_bytes == END_MARK)
         return head.value_bytes == 0 && left == sizeof(struct end_record) ? left : 0;
-    const uint64_t bytes = sizeof(head) + (uint64_t)head.key_bytes + head.value_bytes;
+    uint64_t bytes = sizeof(head) + (uint64_t)head.key_bytes + head.value_bytes;
     if (head.key_bytes > PST_ROW_KEY_BYTES_MAX || bytes > left)
         return 0;
     return bytes;
@@ -366,7 +366,7 @@ static int take_direct(struct pst_rows_reader *reader, const uint8_t *data, size
     *used = 0;
     if (bytes < PST_ROW_HEAD_BYTES)
         return 0;
-    const uint64_t record = record_bytes(reader, data);
+    uint64_t record = record_bytes(reader, data);
     if (record == 0)
         return -PST_E_CORRUPT;
     if (record > bytes && (take || is_end(data)))
@@ -389,7 +389,7 @@ static int take_buffered(struct pst_rows_reader *reader, const uint8_t *data, si
     int error = make_room(reader, wanted);
     if (error)
         return error;
-    const size_t missing = (size_t)wanted - reader->have;
+    size_t missing = (size_t)wanted - reader->have;
     *used = missing < bytes ? missing : bytes;
     memcpy(reader->buffer + reader->have, data, *used);
     reader->have += *used;

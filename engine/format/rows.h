@@ -6,13 +6,13 @@
 #ifndef PST_ENGINE_FORMAT_ROWS_H
 #define PST_ENGINE_FORMAT_ROWS_H
 
-#include "engine/format/object.h"
-#include "penstock/error.h"
-#include "penstock/rows.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "engine/format/object.h"
+#include "penstock/error.h"
+#include "penstock/rows.h"
 
 /* ---- names ---- */
 

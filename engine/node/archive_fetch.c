@@ -26,7 +26,7 @@ int archive_fetch(struct archive_thread *thread, const struct pst_signal *reques
         if (fetch->request.gsn != 0)
             continue;
         int error = pst_blob_fetch_begin(fetch, request, node, number, file_bytes, digest);
-        if (error == 0)
+        if (!error)
             ask(thread, fetch);
         return error;
     }
@@ -36,7 +36,7 @@ int archive_fetch(struct archive_thread *thread, const struct pst_signal *reques
 static void end(struct archive_thread *thread, struct pst_blob_fetch *fetch, int error)
 {
     const struct pst_blob *wanted = &fetch->question.payload.blob;
-    if (error < 0)
+    if (error)
         pst_log(PST_LOG_ERROR, "%s: cannot be had from node %u: %s",
                 pst_name_cluster_manifest(wanted->number).text,
                 pst_ref_node(fetch->question.receiver_ref), pst_error_text(error));
@@ -61,7 +61,7 @@ static int load(struct archive_thread *thread, const struct pst_blob *wanted)
     int error = pst_small_file_read(fd, pst_name_cluster_manifest(wanted->number).text,
                                     PST_MANIFEST_BYTES_MAX, &served->bytes, &served->size);
     close(fd);
-    if (error < 0) {
+    if (error) {
         served->bytes = NULL;
         return error;
     }
@@ -78,10 +78,10 @@ static void send_piece(void *context, const struct pst_signal *signal)
 static void serve(struct archive_thread *thread, const struct pst_signal *request)
 {
     int error = load(thread, &request->payload.blob);
-    if (error == 0)
+    if (!error)
         error = pst_blob_serve(request, request->receiver_ref, thread->served.bytes,
                                thread->served.size, send_piece, thread);
-    if (error == 0)
+    if (!error)
         return;
     struct pst_signal ref = {0};
     archive_answer(thread, request, error, &ref);

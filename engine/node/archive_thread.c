@@ -12,7 +12,7 @@ void archive_answer(struct archive_thread *thread, const struct pst_signal *requ
                     struct pst_signal *conf)
 {
     pst_ref self_ref = pst_ref_make(thread->worker->node->config.node, PST_BLOCK_ARCHIVE, 0);
-    conf->gsn = error < 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
+    conf->gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
     conf->version = PST_SIGNAL_VERSION;
     conf->length = pst_gsn_payload_bytes(conf->gsn);
     conf->sender_ref = self_ref;
@@ -20,7 +20,7 @@ void archive_answer(struct archive_thread *thread, const struct pst_signal *requ
     conf->backup = request->backup;
     conf->sequence = request->sequence;
     conf->payload.order.master_ref = request->payload.order.master_ref;
-    if (error < 0) {
+    if (error) {
         conf->payload.ref.error = (uint32_t)-error;
         conf->payload.ref.where = self_ref;
     }
@@ -59,7 +59,7 @@ static int look_for_number(struct archive_thread *thread, const struct pst_signa
                            struct pst_signal *conf)
 {
     int error = pst_archive_sweep(thread->archive);
-    if (error < 0)
+    if (error)
         return error;
     return pst_archive_number(thread->archive, request->payload.archive_number.number,
                               &conf->payload.archive_number.number);
@@ -99,7 +99,7 @@ static void commit(struct archive_thread *thread, const struct pst_signal *reque
     }
     error = archive_fetch(thread, request, master_node, archive->node.common.number,
                           decided->file_bytes, decided->digest);
-    if (error == 0)
+    if (!error)
         return;
     pst_archive_leave(archive);
     archive_answer(thread, request, error, &conf);
@@ -111,16 +111,16 @@ void archive_fetched(struct archive_thread *thread, const struct pst_signal *req
     struct pst_archive *archive = thread->archive;
     struct pst_signal conf = {0};
     if (request->gsn == PST_ARCHIVE_SETTLE_REQ) {
-        if (error == 0)
+        if (!error)
             error = pst_archive_settle_committed(archive, &request->payload.outcome, bytes, size);
         archive_answer(thread, request, error, &conf);
         return;
     }
-    if (error == 0)
+    if (!error)
         error = pst_archive_store_cluster(archive, number, bytes, size);
-    if (error < 0 && archive->backup == request->backup)
+    if (error && archive->backup == request->backup)
         pst_archive_leave(archive);
-    if (error == 0)
+    if (!error)
         error = serve_current(thread, request, &conf);
     archive_answer(thread, request, error, &conf);
 }
@@ -134,11 +134,11 @@ static int commit_by_hand(struct archive_thread *thread, const struct pst_outcom
     if (path[0] == '\0')
         return pst_archive_settle_committed(thread->archive, settled, NULL, 0);
     int error = pst_small_file_read(AT_FDCWD, path, PST_MANIFEST_BYTES_MAX, &bytes, &size);
-    if (error == 0) {
+    if (!error) {
         error = pst_archive_settle_committed(thread->archive, settled, bytes, size);
         free(bytes);
     }
-    if (error < 0)
+    if (error)
         pst_log(PST_LOG_ERROR, "%s: backup %u is not complete by it: %s", path, settled->number,
                 pst_error_text(error));
     return error;
@@ -165,7 +165,7 @@ static int tell_outcome(struct archive_thread *thread, const struct pst_signal *
 {
     struct pst_outcome outcome = request->payload.outcome;
     int error = pst_archive_outcome(thread->archive, &outcome);
-    if (error == 0)
+    if (!error)
         conf->payload.outcome = outcome;
     return error;
 }

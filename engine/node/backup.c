@@ -95,7 +95,7 @@ static int see_it_through(struct client *client)
         .flags = options->single_threaded ? PST_BACKUP_SINGLE_THREADED : 0,
     };
     int error = pst_client_identify(&request);
-    if (error < 0)
+    if (error)
         return error;
     uint64_t began_ns = pst_monotonic_ns();
     memcpy(client->report->uid, request.uid, sizeof(request.uid));
@@ -118,7 +118,7 @@ int pst_backup_run(const struct pst_backup_options *options, struct pst_backup_r
     memset(report, 0, sizeof(*report));
     struct client client = {.options = options, .report = report};
     int error = pst_node_start(&options->node, &client.node);
-    if (error == 0) {
+    if (!error) {
         client.channel = pst_node_client(client.node);
         error = see_it_through(&client);
         pst_node_stop(client.node, report->ldms);

@@ -60,10 +60,10 @@ static int check_whole(const struct pst_blob_fetch *fetch)
         return -ENOMEM;
     int error =
         pst_cluster_manifest_decode(fetch->bytes, wanted->file_bytes, manifest, &digest, &damage);
-    if (error == 0 && memcmp(digest.bytes, wanted->digest, sizeof(wanted->digest)) != 0)
+    if (!error && memcmp(digest.bytes, wanted->digest, sizeof(wanted->digest)) != 0)
         error = -PST_E_CORRUPT;
     free(manifest);
-    return error < 0 ? error : 2;
+    return error ? error : 2;
 }
 
 int pst_blob_fetch_take(struct pst_blob_fetch *fetch, const struct pst_signal *signal)

@@ -20,7 +20,7 @@ int pst_channel_open(struct pst_channel *channel, struct pst_doorbell *hub_bell,
     channel->to_hub =
         pst_signal_ring_init((char *)channel->memory + ring_bytes, slots, incarnation);
     int error = pst_doorbell_open(&channel->bell);
-    if (error < 0) {
+    if (error) {
         free(channel->memory);
         channel->memory = NULL;
     }
@@ -40,7 +40,7 @@ static void put(struct pst_signal_ring *ring, struct pst_doorbell *bell,
                 const struct pst_signal *signal)
 {
     int error = pst_signal_ring_put(ring, signal);
-    assert(error == 0);
+    assert(!error);
     pst_doorbell_ring(bell);
 }
 

@@ -122,7 +122,7 @@ static bool refuse_backup(struct hub *hub, const struct pst_signal *request)
     if (!hub->peers || request->gsn != PST_BACKUP_REQ)
         return false;
     uint32_t error = why_not(hub, request, &node);
-    if (error == 0)
+    if (!error)
         return false;
     struct pst_signal ref = {
         .gsn = PST_BACKUP_REF,
@@ -416,7 +416,7 @@ static int open_hub(struct hub *hub)
     const struct pst_node_config *config = &hub->node->config;
     pst_ref self_ref = pst_ref_make(config->node, PST_BLOCK_PROXY, 0);
     int error = pst_place_pin(config->plan->hub.cpu);
-    if (error < 0) {
+    if (error) {
         pst_log(PST_LOG_ERROR, "the hub cannot be pinned to CPU %u: %s", config->plan->hub.cpu,
                 pst_error_text(error));
         return error;
@@ -436,7 +436,7 @@ void *hub_run(void *argument)
     struct hub hub = {.node = worker->node};
     int error = open_hub(&hub);
     atomic_store(&worker->ready, error);
-    if (error == 0)
+    if (!error)
         run(&hub);
     pst_peers_close(hub.peers);
     free(hub.outcome);

@@ -250,14 +250,14 @@ static int open_arena(struct ldm *ldm)
     const struct pst_node_config *config = &ldm->node->config;
     const struct pst_placement *place = &config->plan->ldm[ldm->thread->instance - 1];
     int error = pst_place_pin(place->cpu);
-    if (error < 0) {
+    if (error) {
         pst_log(PST_LOG_ERROR, "LDM %u: cannot be pinned to CPU %u: %s", ldm->thread->instance,
                 place->cpu, pst_error_text(error));
         return error;
     }
     size_t bytes = pst_pipeline_memory_bytes(config->chunk_bytes, config->depth);
     error = pst_arena_create(config->topology, bytes, place->memory_node, &ldm->arena);
-    if (error < 0) {
+    if (error) {
         pst_log(PST_LOG_ERROR,
                 "LDM %u: no %zu bytes of memory for buffers: %s; lower --depth or --chunk",
                 ldm->thread->instance, bytes, pst_error_text(error));
@@ -281,7 +281,7 @@ static int open_ring(struct ldm *ldm)
         .files_max = RING_FILES,
         .fault = ldm->thread->instance == 1 ? ldm->node->config.ldm_fault : NULL};
     int error = pst_ring_open(&ldm->ring, &options);
-    if (error < 0) {
+    if (error) {
         /* Linux 6.14 and later count the queues as locked memory. */
         pst_log(PST_LOG_ERROR, "LDM %u: no io_uring: %s; %s", ldm->thread->instance,
                 pst_error_text(error),
@@ -343,20 +343,20 @@ void *ldm_run(void *argument)
     struct pst_ldm_thread *thread = argument;
     struct ldm ldm = {.thread = thread, .node = thread->worker.node};
     int error = open_arena(&ldm);
-    if (error < 0)
+    if (error)
         goto out;
     error = open_ring(&ldm);
-    if (error < 0)
+    if (error)
         goto out_after_arena;
     error = open_pipeline(&ldm);
-    if (error < 0)
+    if (error)
         goto out_after_ring;
     if (thread->instance == 1) {
         ldm.proxy = calloc(1, sizeof(*ldm.proxy));
         ldm.master = calloc(1, sizeof(*ldm.master));
         error = ldm.proxy && ldm.master ? 0 : -ENOMEM;
     }
-    if (error < 0)
+    if (error)
         goto out_after_pipeline;
     init_block(&ldm);
     say_what_is_used(&ldm);
@@ -373,7 +373,7 @@ out_after_ring:
 out_after_arena:
     pst_arena_destroy(&ldm.arena);
 out:
-    if (error < 0)
+    if (error)
         atomic_store(&thread->worker.ready, error);
     return NULL;
 }

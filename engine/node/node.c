@@ -66,10 +66,10 @@ static int lock_number(struct pst_node *node, int directory_fd)
         if (fd < 0)
             return -errno;
         error = flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &status) < 0 ? -errno : 0;
-        if (error < 0 || status.st_nlink == 0)
+        if (error || status.st_nlink == 0)
             close(fd);
-    } while (error == 0 && status.st_nlink == 0);
-    node->lock_fd = error < 0 ? -1 : fd;
+    } while (!error && status.st_nlink == 0);
+    node->lock_fd = error ? -1 : fd;
     return error;
 }
 
@@ -78,7 +78,7 @@ static int lock_directory(struct pst_node *node, int fd)
 {
     int how = node->config.cluster ? LOCK_SH : LOCK_EX;
     int error = flock(fd, how | LOCK_NB) < 0 ? -errno : 0;
-    if (error == 0 && node->config.cluster)
+    if (!error && node->config.cluster)
         error = lock_number(node, fd);
     return error == -EWOULDBLOCK ? -PST_E_BUSY : error;
 }
@@ -96,9 +96,9 @@ static int open_directory(struct pst_node *node)
     }
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int error = fd < 0 ? -errno : 0;
-    if (error == 0 && faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
+    if (!error && faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
         error = -errno;
-    if (error < 0) {
+    if (error) {
         pst_log(PST_LOG_ERROR, "%s: not a directory that can be written to: %s", directory,
                 pst_error_text(error));
     } else if ((error = lock_directory(node, fd)) < 0) {
@@ -106,18 +106,18 @@ static int open_directory(struct pst_node *node)
                 error == -PST_E_BUSY ? "another process is backing up into it; wait for its end"
                                      : pst_error_text(error));
     }
-    if (error == 0 && node->directory_made) {
+    if (!error && node->directory_made) {
         error = make_durable(fd);
-        if (error < 0)
+        if (error)
             pst_log(PST_LOG_ERROR, "%s: fsync of its parent: %s", directory, pst_error_text(error));
     }
-    if (error < 0 && node->directory_made && error != -PST_E_BUSY)
+    if (error && node->directory_made && error != -PST_E_BUSY)
         rmdir(directory);
-    if (error < 0 && node->lock_fd >= 0)
+    if (error && node->lock_fd >= 0)
         close(node->lock_fd);
-    if (error < 0 && fd >= 0)
+    if (error && fd >= 0)
         close(fd);
-    node->directory_fd = error < 0 ? -1 : fd;
+    node->directory_fd = error ? -1 : fd;
     return error;
 }
 
@@ -140,10 +140,10 @@ static int start_worker(struct pst_node *node, struct pst_worker *worker, uint32
     atomic_init(&worker->must_stop, false);
     atomic_init(&worker->ready, WORKER_STARTING);
     int error = pst_channel_open(&worker->channel, &node->hub_bell, slots, node->incarnation);
-    if (error < 0)
+    if (error)
         return error;
     error = pst_thread_create(&worker->thread, run, worker);
-    if (error < 0) {
+    if (error) {
         pst_channel_close(&worker->channel);
         return error;
     }
@@ -171,7 +171,7 @@ static int start_workers(struct pst_node *node)
         ldm->instance = i + 1;
         bool is_large = i == 0 || node->config.cluster; /* nodes may fail all at once */
         int error = start_worker(node, &ldm->worker, is_large ? PST_RING_SIGNALS : 64, ldm_run);
-        if (error < 0)
+        if (error)
             return error;
     }
     for (uint32_t i = 0; i < node->config.sources_count; i++) {
@@ -188,17 +188,17 @@ static int start_workers(struct pst_node *node)
             .tables = node->config.tables,
         };
         int error = source_slots_open(source);
-        if (error == 0)
+        if (!error)
             error = start_worker(node, &source->worker, PST_RING_SIGNALS, source_run);
-        if (error < 0)
+        if (error)
             return error;
     }
     int error = start_worker(node, &node->archive, PST_RING_SIGNALS, archive_run);
-    if (error < 0)
+    if (error)
         return error;
     error = pst_channel_open(&node->client, &node->hub_bell,
                              node->config.cluster ? PST_RING_SIGNALS : 64, node->incarnation);
-    if (error < 0)
+    if (error)
         return error;
     /* Last: it looks into all channels. Its own is not used. */
     return start_worker(node, &node->hub, 2, hub_run);
@@ -287,7 +287,7 @@ static int open_eal(const struct pst_node_config *config)
         return 0;
     snprintf(name, sizeof(name), "penstock-%ld", (long)getpid());
     int error = pst_eal_open(name, message, sizeof(message));
-    if (error < 0)
+    if (error)
         pst_log(PST_LOG_ERROR, "%s", message);
     return error;
 }
@@ -318,16 +318,16 @@ int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
         goto err_after_alloc;
     }
     error = open_directory(made);
-    if (error < 0)
+    if (error)
         goto err_after_alloc;
     error = pst_doorbell_open(&made->hub_bell);
-    if (error < 0)
+    if (error)
         goto err_after_directory;
     error = open_eal(config);
-    if (error < 0)
+    if (error)
         goto err_after_doorbell;
     error = start_workers(made);
-    if (error < 0) {
+    if (error) {
         stop_all(made);
         free_node(made);
         close_eal(config);

@@ -63,7 +63,7 @@ int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
     strncpy(shm.hello.cluster, config->cluster->name, sizeof(shm.hello.cluster) - 1);
     write_options(config, shm.hello.options);
     int error = pst_shm_fabric_open(&shm, &made->fabric, message, sizeof(message));
-    if (error < 0) {
+    if (error) {
         pst_log(PST_LOG_ERROR, "cluster %s: cannot be joined: %s", config->cluster->name, message);
         free(made);
         return error;

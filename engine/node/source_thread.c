@@ -95,9 +95,9 @@ static struct pst_signal answer_to(const struct pst_source_thread *thread,
 /* error: negative, or 0 for the CONF. */
 static void answer(struct pst_source_thread *thread, const struct pst_signal *request, int error)
 {
-    uint16_t gsn = error < 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
+    uint16_t gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
     struct pst_signal signal = answer_to(thread, request, gsn);
-    if (error < 0) {
+    if (error) {
         if (error != -ECANCELED)
             pst_log(error == -PST_E_FREEZE ? PST_LOG_WARNING : PST_LOG_ERROR, "source %s: %s: %s",
                     thread->source->name, pst_gsn_name(request->gsn), pst_error_text(error));
@@ -210,7 +210,7 @@ static void list(struct lister *lister, const struct pst_signal *request)
     lister->request = *request;
     lister->emitted = 0;
     int error = pst_source_list(thread->source, &lister->sink, &listing);
-    if (error < 0) {
+    if (error) {
         answer(thread, request, error);
         return;
     }
@@ -238,7 +238,7 @@ static void thaw_in_time(struct lister *lister)
             "let go",
             source->name);
     int error = pst_source_thaw(source);
-    assert(error == 0);
+    assert(!error);
 }
 
 /* The sources before it are held up meanwhile: waiting beyond their limit would be for nothing. */
@@ -247,7 +247,7 @@ static uint64_t freeze_deadline_ns(const struct pst_source_thread *thread)
     const struct pst_node *node = thread->worker.node;
     uint64_t deadline_ns = pst_monotonic_ns() + node->config.freeze_wait_ns;
     for (uint32_t i = 0; i < thread->source->instance; i++) {
-        const uint64_t thaw_at_ns = node->sources[i].thaw_at_ns;
+        uint64_t thaw_at_ns = node->sources[i].thaw_at_ns;
         deadline_ns = thaw_at_ns < deadline_ns ? thaw_at_ns : deadline_ns;
     }
     return deadline_ns;
@@ -259,7 +259,7 @@ static int freeze(struct lister *lister)
     const struct pst_node_config *config = &thread->worker.node->config;
     lister->thawed_itself = false;
     int error = pst_source_freeze(thread->source, freeze_deadline_ns(thread));
-    if (error == 0 && config->freeze_hold_ns > 0 && thread->source->freeze)
+    if (!error && config->freeze_hold_ns > 0 && thread->source->freeze)
         thread->thaw_at_ns = pst_monotonic_ns() + config->freeze_hold_ns;
     return error;
 }
@@ -298,7 +298,7 @@ static void on_abort(struct lister *lister)
     if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
         return;
     int error = pst_source_thaw(source);
-    assert(error == 0);
+    assert(!error);
 }
 
 static void serve(struct lister *lister, const struct pst_signal *signal)

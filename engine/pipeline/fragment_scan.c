@@ -45,7 +45,7 @@ static size_t entries_that_fit(struct scan *scan, size_t room)
         struct pst_object object;
         size_t next = fit;
         int error = pst_object_decode(fragment->data, fragment->entries_bytes, &next, &object);
-        if (error < 0) {
+        if (error) {
             scan->error = -error;
             return 0;
         }
@@ -65,7 +65,7 @@ static bool have_catalogue(struct pst_pipeline *pipeline, size_t room)
     }
     if (!pipeline->catalogue)
         pipeline->catalogue = chunk_take(pipeline, PST_CHUNK_CATALOGUE);
-    return pipeline->catalogue != NULL;
+    return pipeline->catalogue;
 }
 
 static void count_objects(struct pst_pipeline *pipeline, struct scan *scan)
@@ -81,7 +81,7 @@ static bool write_last_entry(struct pst_pipeline *pipeline, struct scan *scan)
     size_t in = 0, out = 0;
     int error =
         pst_object_decode(scan->fragment->data, scan->fragment->entries_bytes, &in, &object);
-    if (error < 0) {
+    if (error) {
         scan->error = -error;
         return true;
     }
@@ -90,7 +90,7 @@ static bool write_last_entry(struct pst_pipeline *pipeline, struct scan *scan)
         return false;
     error = pst_object_encode(&object, chunk_payload(pipeline->catalogue),
                               chunk_room(pipeline->catalogue), &out);
-    assert(error == 0);
+    assert(!error);
     pipeline->catalogue->payload_bytes += (uint32_t)out;
     count_objects(pipeline, scan);
     scan->phase = SCAN_READING;
@@ -143,7 +143,7 @@ static uint32_t add_piece(struct scan *scan, struct chunk *chunk, uint32_t bytes
         .bytes = bytes,
     };
     int error = pst_chunk_add_piece(chunk->memory, &piece);
-    assert(error == 0);
+    assert(!error);
     chunk->payload_bytes += bytes;
     scan->extent_done += bytes;
     return pst_chunk_pieces_count(chunk->memory) - 1;
@@ -201,7 +201,7 @@ static bool have_file(struct pst_pipeline *pipeline, struct scan *scan, uint32_t
         return true;
     leave_file(scan);
     scan->file = scan_file_take(pipeline, scan, index);
-    return scan->file != NULL;
+    return scan->file;
 }
 
 /* Assigns the next bytes of an extent to a chunk, and has them read. Returns how many; 0: not
@@ -255,9 +255,9 @@ static bool make_rows(struct pst_pipeline *pipeline, struct scan *scan)
     size_t bytes = 0;
     int error = pst_source_produce(scan->source, scan->fragment, &scan->cursor,
                                    chunk_payload(chunk), room, &bytes);
-    if (error < 0)
+    if (error)
         scan->error = -error;
-    if (error < 0 || bytes == 0) {
+    if (error || bytes == 0) {
         scan->phase = scan->entry_is_last ? SCAN_LAST_ENTRY : SCAN_READING;
         return true;
     }
@@ -272,7 +272,7 @@ static int entry_of(const struct scan *scan, uint64_t id, struct pst_object *obj
     size_t offset = 0;
     while (offset < fragment->entries_bytes) {
         int error = pst_object_decode(fragment->data, fragment->entries_bytes, &offset, object);
-        if (error < 0 || object->id == id)
+        if (error || object->id == id)
             return error;
     }
     return -PST_E_SCAN;
@@ -286,7 +286,7 @@ static bool mark_bad(struct pst_pipeline *pipeline, struct scan *scan)
         if (scan->bad[scan->marked] == 0)
             continue;
         int error = entry_of(scan, scan->fragment->files[scan->marked].object, &object);
-        if (error < 0) {
+        if (error) {
             scan->error = -error;
             return true;
         }
@@ -296,7 +296,7 @@ static bool mark_bad(struct pst_pipeline *pipeline, struct scan *scan)
         size_t offset = 0;
         error = pst_object_encode(&object, chunk_payload(pipeline->catalogue),
                                   chunk_room(pipeline->catalogue), &offset);
-        assert(error == 0);
+        assert(!error);
         pipeline->catalogue->payload_bytes += (uint32_t)offset;
     }
     return true;
@@ -305,9 +305,9 @@ static bool mark_bad(struct pst_pipeline *pipeline, struct scan *scan)
 static void end_scan(struct pst_pipeline *pipeline, struct scan *scan)
 {
     int error = scan->error;
-    if (error == 0 && pipeline->error != 0)
+    if (!error && pipeline->error != 0)
         error = pipeline->error;
-    if (error == 0 && pipeline->halted)
+    if (!error && pipeline->halted)
         error = ECANCELED;
     struct pst_work_result result = {
         .type = PST_WORK_SCAN,

@@ -68,7 +68,7 @@ int pst_pipeline_create(const struct pst_pipeline_config *config, struct pst_pip
         goto err_after_alloc;
     set_up_buffers(made);
     error = register_buffers(made);
-    if (error < 0)
+    if (error)
         goto err_after_alloc;
     *pipeline = made;
     return 0;
@@ -139,7 +139,7 @@ static void end_work(struct pst_pipeline *pipeline, int error)
     assert(pipeline->busy);
     pipeline->busy = false;
     struct pst_work_result result = {.type = pipeline->work.type,
-                                     .error = pipeline->halted && error == 0 ? ECANCELED : error,
+                                     .error = pipeline->halted && !error ? ECANCELED : error,
                                      .backup = pipeline->backup};
     if (result.type == PST_WORK_STOP && result.error == 0) {
         result.sums = pst_pipeline_sums(pipeline);

@@ -76,7 +76,7 @@ void scan_file_let_go(struct scan_file *file)
         return;
     }
     int error = pst_file_stat(&file->file);
-    if (error < 0)
+    if (error)
         scan_file_mark(file, PST_OBJECT_UNREADABLE, error);
     else if (has_changed(file))
         scan_file_mark(file, PST_OBJECT_CHANGED, PST_E_CHANGED);

@@ -207,7 +207,7 @@ static void enter(struct pst_master *master, enum pst_master_state state,
 static void abort_backup(struct pst_master *master, uint32_t error, pst_ref where,
                          struct pst_actions *actions)
 {
-    master->error = error != 0 ? error : PST_E_BAD_REQUEST;
+    master->error = error ? error : PST_E_BAD_REQUEST;
     master->where = where;
     if (master->state == PST_MASTER_NUMBERING) { /* no node knows of it yet */
         if (master->sender)
@@ -273,7 +273,7 @@ static void leave(struct pst_master *master, struct pst_actions *actions)
         enter(master, PST_MASTER_CLEANING, actions);
         return;
     }
-    if (state == PST_MASTER_CLEANING && error == 0 && may_renumber(master)) {
+    if (state == PST_MASTER_CLEANING && !error && may_renumber(master)) {
         renumber(master, actions);
         return;
     }
@@ -281,7 +281,7 @@ static void leave(struct pst_master *master, struct pst_actions *actions)
         end(master, actions);
         return;
     }
-    if (error != 0) {
+    if (error) {
         abort_backup(master, error, where, actions);
         return;
     }

@@ -227,11 +227,11 @@ static struct pst_signal *answer_resolver(const struct pst_outcome_machine *outc
                                           const struct pst_doubt *doubt, uint32_t error,
                                           struct pst_actions *actions)
 {
-    struct pst_signal *answer = pst_actions_send(
-        actions, error != 0 ? PST_RESOLVE_REF : PST_RESOLVE_CONF, outcome->self_ref,
-        doubt->resolver_ref, doubt->backup, doubt->resolver_sequence);
+    struct pst_signal *answer =
+        pst_actions_send(actions, error ? PST_RESOLVE_REF : PST_RESOLVE_CONF, outcome->self_ref,
+                         doubt->resolver_ref, doubt->backup, doubt->resolver_sequence);
     answer->payload.order.master_ref = doubt->what.master_ref;
-    if (error != 0)
+    if (error)
         answer->payload.ref.error = error;
     return answer;
 }
@@ -246,14 +246,14 @@ static void on_settled(struct pst_outcome_machine *outcome, const struct pst_sig
         return;
     }
     uint32_t error = answer->gsn == PST_ARCHIVE_SETTLE_REF ? answer->payload.ref.error : 0;
-    if (answer->gsn == PST_ARCHIVE_SETTLE_REF && error == 0)
+    if (answer->gsn == PST_ARCHIVE_SETTLE_REF && !error)
         error = PST_E_BAD_REQUEST;
     if (doubt->resolver_ref != 0)
         answer_resolver(outcome, doubt, error, actions);
     doubt->resolver_ref = 0;
     if (error == PST_E_WRONG_STATE) { /* not to be aborted: the cluster manifest is there now */
         doubt->state = PST_DOUBT_COMMITTING;
-    } else if (error != 0) { /* still in doubt: the answers will be the same, and lead here again */
+    } else if (error) { /* still in doubt: the answers will be the same, and lead here again */
         doubt->state = PST_DOUBT_ASKING;
         doubt->waiting = (struct pst_set){{0}};
         doubt->deadline_ns =
@@ -292,7 +292,7 @@ static void on_resolve(struct pst_outcome_machine *outcome, const struct pst_sig
         error = PST_E_NO_BACKUP;
     else if (doubt->state != PST_DOUBT_ASKING)
         error = PST_E_BUSY; /* it is being settled */
-    if (error != 0) {
+    if (error) {
         refuse_resolver(outcome, request, error, actions);
         return;
     }

@@ -193,11 +193,11 @@ static void on_cleanup(struct pst_participant *participant, const struct pst_sig
         conf->payload.order.master_ref = request->payload.order.master_ref;
         return;
     }
-    if (error == 0 && participant->request == PST_CLEANUP_BACKUP_REQ)
+    if (!error && participant->request == PST_CLEANUP_BACKUP_REQ)
         error = PST_E_CLEANING;
-    if (error == 0 && participant->state == PST_PARTICIPANT_COMMITTING)
+    if (!error && participant->state == PST_PARTICIPANT_COMMITTING)
         error = PST_E_WRONG_STATE; /* what is decided is never removed */
-    if (error != 0) {
+    if (error) {
         refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
                error, participant->self_ref, actions);
         return;
@@ -222,7 +222,7 @@ static void on_request(struct pst_participant *participant, const struct pst_sig
         if (transition->gsn != request->gsn)
             continue;
         known = true;
-        if (error != 0 || transition->from != participant->state)
+        if (error || transition->from != participant->state)
             continue;
         if (request->gsn == PST_DEFINE_BACKUP_REQ)
             begin_backup(participant, request);
@@ -234,7 +234,7 @@ static void on_request(struct pst_participant *participant, const struct pst_sig
     }
     if (known)
         refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
-               error != 0 ? error : PST_E_WRONG_STATE, participant->self_ref, actions);
+               error ? error : PST_E_WRONG_STATE, participant->self_ref, actions);
     else
         stray(participant);
 }
@@ -278,7 +278,7 @@ static void on_scan_done(struct pst_participant *participant, const struct pst_w
     uint32_t error = (uint32_t)result->error;
     if (participant->state == PST_PARTICIPANT_ABORTED)
         error = participant->error;
-    if (scan->sender_ref != 0 && error != 0) {
+    if (scan->sender_ref != 0 && error) {
         pst_ref where = participant->state == PST_PARTICIPANT_ABORTED ? participant->where
                                                                       : participant->self_ref;
         refuse(participant, PST_BACKUP_FRAGMENT_REQ, scan->sender_ref, scan->sequence,

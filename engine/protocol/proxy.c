@@ -1,7 +1,7 @@
-#include "engine/protocol/proxy_internal.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "engine/protocol/proxy_internal.h"
 
 /* CLEANUP_BACKUP_REQ has no row: it is legal in every state but COMMITTING, where a decided backup
  * would be removed, and IDLE, where there is nothing to do and it is confirmed. */
@@ -122,7 +122,7 @@ static void on_request(struct pst_proxy *proxy, const struct pst_signal *request
         if (transition->gsn != request->gsn)
             continue;
         uint32_t error = order_error(proxy, request, transition->from);
-        if (error != 0) {
+        if (error) {
             pst_proxy_refuse(proxy, request, error, proxy->face_ref, actions);
             return;
         }

@@ -1,8 +1,8 @@
 /* An order of the master's, from the first step of its script to its one answer. */
-#include "engine/protocol/proxy_internal.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "engine/protocol/proxy_internal.h"
 
 enum target {
     TO_END, /* the script has no more steps */
@@ -71,7 +71,7 @@ bool pst_proxy_is_listing(const struct pst_proxy *proxy)
 
 void pst_proxy_note_error(struct pst_proxy *proxy, uint32_t error, pst_ref where)
 {
-    if (proxy->error != 0 || error == 0)
+    if (proxy->error != 0 || !error)
         return;
     proxy->error = error;
     proxy->where = where;
@@ -212,7 +212,7 @@ static bool begin_step(struct pst_proxy *proxy, struct pst_actions *actions)
     default:
         assert(target != TO_END);
     }
-    return proxy->sender != NULL;
+    return proxy->sender;
 }
 
 /* Goes through the script until there is something to wait for. */
@@ -258,8 +258,8 @@ void pst_proxy_serve(struct pst_proxy *proxy, const struct pst_signal *request,
  * miss. Another try that takes as long as this one must end before the order's deadline. */
 static bool may_freeze_again(const struct pst_proxy *proxy)
 {
-    const uint64_t took_ns = proxy->now_ns - proxy->try_began_ns;
-    const bool missed = proxy->error == 0 && proxy->sender && proxy->sender->error == PST_E_FREEZE;
+    uint64_t took_ns = proxy->now_ns - proxy->try_began_ns;
+    bool missed = proxy->error == 0 && proxy->sender && proxy->sender->error == PST_E_FREEZE;
     return missed && proxy->tries < PST_FREEZE_TRIES_MAX &&
            proxy->now_ns + proxy->timeouts.thawed_ns + took_ns < proxy->deadline_ns;
 }
@@ -289,7 +289,7 @@ void pst_proxy_end_step(struct pst_proxy *proxy, struct pst_actions *actions)
     enum target target = current_target(proxy);
     if (proxy->sender && !pst_set_is_empty(&proxy->sender->waiting))
         return;
-    const bool again = target == TO_SOURCES_IN_TURN && may_freeze_again(proxy);
+    bool again = target == TO_SOURCES_IN_TURN && may_freeze_again(proxy);
     if (proxy->sender) {
         pst_proxy_note_error(proxy, proxy->sender->error, proxy->sender->where);
         pst_sender_release(proxy->sender);

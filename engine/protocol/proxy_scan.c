@@ -1,14 +1,14 @@
 /* The scan of a node: fragments are dealt as they are listed; progress is judged and told. */
-#include "engine/protocol/proxy_internal.h"
-
 #include <string.h>
+
+#include "engine/protocol/proxy_internal.h"
 
 void pst_proxy_fail_scan(struct pst_proxy *proxy, uint32_t error, pst_ref where,
                          struct pst_actions *actions)
 {
     if (proxy->error != 0)
         return;
-    pst_proxy_note_error(proxy, error != 0 ? error : PST_E_BAD_REQUEST, where);
+    pst_proxy_note_error(proxy, error ? error : PST_E_BAD_REQUEST, where);
     pst_proxy_stop_work(proxy, actions);
     proxy->deadline_ns = proxy->now_ns + proxy->timeouts.proxy_ns;
 }
@@ -73,7 +73,7 @@ void pst_proxy_on_fragment_listed(struct pst_proxy *proxy, const struct pst_sign
         return;
     note_progress(proxy);
     int error = pst_dealer_add(&proxy->dealer, &listed->payload.fragment);
-    if (error < 0)
+    if (error)
         pst_proxy_fail_scan(proxy, (uint32_t)-error, listed->sender_ref, actions);
     deal(proxy, actions);
 }
@@ -106,5 +106,5 @@ void pst_proxy_report_progress(struct pst_proxy *proxy, struct pst_actions *acti
     report->payload.progress.master_ref = proxy->master_ref;
     report->payload.progress.sums = proxy->progress;
     report->payload.progress.expected_bytes = proxy->dealer.listed_bytes;
-    report->payload.progress.expected_is_final = proxy->sender == NULL;
+    report->payload.progress.expected_is_final = !proxy->sender;
 }

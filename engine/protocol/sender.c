@@ -64,7 +64,7 @@ struct pst_sender *pst_sender_fail_member(struct pst_sender *sender, uint32_t me
     if (!pst_set_has(&sender->waiting, member))
         return NULL;
     pst_set_remove(&sender->waiting, member);
-    if (error != 0 && sender->error == 0) {
+    if (error && sender->error == 0) {
         sender->error = error;
         sender->where = where;
     }

@@ -64,7 +64,7 @@ int pst_archive_number(struct pst_archive *archive, uint32_t wanted, uint32_t *n
     }
     uint32_t highest = 0;
     int error = highest_number(archive->directory_fd, &highest);
-    if (error < 0)
+    if (error)
         return failed(archive, ".", "read the directory", error);
     if (highest == PST_BACKUP_NUMBER_MAX)
         return failed(archive, ".", "number the backup", -PST_E_NUMBER);
@@ -86,7 +86,7 @@ static int make_part_directories(struct pst_archive *archive)
     if (fd < 0)
         return failed(archive, pst_name_backup(number).text, "open", fd);
     int error = 0;
-    for (uint32_t part = 1; part <= archive->parts && error == 0; part++) {
+    for (uint32_t part = 1; part <= archive->parts && !error; part++) {
         struct pst_name name = pst_name_part_dir(number, part, archive->parts);
         if (mkdirat(fd, name.text, 0700) < 0 && !(archive->is_shared && errno == EEXIST))
             error = failed_inside(archive, name.text, "make the directory", -errno);
@@ -132,7 +132,7 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     /* The master's archive has swept to find the number. */
     if (pst_ref_node(define->master_ref) != archive->config->node) {
         int error = pst_archive_sweep(archive);
-        if (error < 0)
+        if (error)
             return error;
     }
     archive->backup = pst_uid_low(define->uid);
@@ -147,9 +147,9 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
                     : pst_durable_mkdir(archive->directory_fd, name.text, 0700, &context);
     if (error == -EEXIST) {
         error = highest_number(archive->directory_fd, highest);
-        error = error < 0 ? error : -PST_E_NUMBER_EXISTS;
+        error = error ? error : -PST_E_NUMBER_EXISTS;
     }
-    if (error < 0)
+    if (error)
         return failed(archive, name.text, context.failed_step, error);
     archive->directory_made = true;
     return make_part_directories(archive);
@@ -212,7 +212,7 @@ static int sync_part_directories(const struct pst_archive *archive, int backup_f
         int error = fd < 0 ? -errno : pst_durable_sync_dir(fd, &context);
         if (fd >= 0)
             close(fd);
-        if (error < 0)
+        if (error)
             return failed_inside(archive, name.text, context.failed_step, error);
     }
     return 0;
@@ -224,7 +224,7 @@ static int write_manifest(const struct pst_archive *archive, int backup_fd, stru
 {
     struct pst_durable_context context = {.temporary = temporary, .fault = archive->config->fault};
     int error = pst_durable_write(backup_fd, name.text, text->text, text->bytes, false, &context);
-    if (error < 0)
+    if (error)
         return failed_inside(archive, name.text, context.failed_step, error);
     written->file_bytes = text->bytes;
     memcpy(written->digest, text->digest.bytes, sizeof(written->digest));
@@ -264,10 +264,10 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
         return failed_inside(archive, name.text, "open the directory", fd);
     struct pst_manifest_text text = {0};
     int error = sync_part_directories(archive, fd);
-    if (error < 0)
+    if (error)
         goto out;
     error = pst_node_manifest_encode(&archive->node, &text);
-    if (error < 0)
+    if (error)
         failed_inside(archive, name.text, "encode", error);
     else
         error = write_manifest(archive, fd, name, NULL, &text, written);
@@ -288,7 +288,7 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
         return failed_inside(archive, name.text, "open the directory", fd);
     struct pst_manifest_text text = {0};
     int error = pst_cluster_manifest_encode(&archive->cluster, &text);
-    if (error < 0)
+    if (error)
         failed_inside(archive, name.text, "encode", error);
     else
         error = write_manifest(archive, fd, name, temporary.text, &text, written);
@@ -324,7 +324,7 @@ int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number, cons
     if (error == -EEXIST) /* a node with the same directory was first */
         error = pst_durable_sync_dir(fd, &context);
     close(fd);
-    return error < 0 ? failed(archive, name.text, context.failed_step, error) : 0;
+    return error ? failed(archive, name.text, context.failed_step, error) : 0;
 }
 
 void pst_archive_leave(struct pst_archive *archive)
@@ -343,11 +343,11 @@ int pst_archive_commit(struct pst_archive *archive)
         return fd;
     }
     int error = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    if (error == 0)
+    if (!error)
         unlinkat(fd, pst_name_mark(archive->node.common.number, archive->config->node).text, 0);
     close(fd);
     archive->backup = 0;
-    if (error == 0)
+    if (!error)
         return 0;
     failed_inside(archive, name.text, "find", error);
     pst_archive_leave(archive);
@@ -363,11 +363,10 @@ static bool is_left_to_others(const struct pst_archive *archive)
 static int remove_name(const struct pst_archive *archive, int fd, const char *name, int flags)
 {
     int error = PST_FAULT_ERROR("NAME_REMOVED");
-    if (error == 0 && unlinkat(fd, name, flags) < 0 && errno != ENOENT &&
-        !is_left_to_others(archive))
+    if (!error && unlinkat(fd, name, flags) < 0 && errno != ENOENT && !is_left_to_others(archive))
         error = -errno;
     PST_FAULT_POINT("after", "NAME_REMOVED");
-    return error < 0 ? failed_inside(archive, name, "remove it by hand", error) : 0;
+    return error ? failed_inside(archive, name, "remove it by hand", error) : 0;
 }
 
 static int remove_files(const struct pst_archive *archive, int fd)
@@ -378,9 +377,9 @@ static int remove_files(const struct pst_archive *archive, int fd)
     for (uint32_t part = 1; part <= archive->parts; part++) {
         struct pst_name name = pst_name_part_dir(number, part, archive->parts);
         int part_error = remove_name(archive, fd, name.text, AT_REMOVEDIR);
-        error = error < 0 ? error : part_error;
+        error = error ? error : part_error;
     }
-    if (error == 0 && archive->is_shared) /* last: what has it is this node's still */
+    if (!error && archive->is_shared) /* last: what has it is this node's still */
         error = remove_name(archive, fd, pst_name_mark(number, archive->config->node).text, 0);
     return error;
 }
@@ -393,7 +392,7 @@ static int remove_backup(struct pst_archive *archive)
     if (fd < 0)
         return fd == -ENOENT ? 0 : failed(archive, backup.text, "open", fd);
     int error = remove_files(archive, fd);
-    if (error < 0)
+    if (error)
         goto out;
     if (unlinkat(archive->directory_fd, backup.text, AT_REMOVEDIR) == 0 || errno == ENOENT) {
         error = pst_durable_sync_dir(archive->directory_fd, &context);
@@ -403,7 +402,7 @@ static int remove_backup(struct pst_archive *archive)
         error = -errno;
         context.failed_step = "remove it by hand";
     }
-    if (error < 0)
+    if (error)
         failed(archive, backup.text, context.failed_step, error);
 out:
     close(fd);
@@ -414,7 +413,7 @@ int pst_archive_clean_up(struct pst_archive *archive)
 {
     int error = archive->directory_made ? remove_backup(archive) : 0;
     archive->backup = 0;
-    if (error < 0)
+    if (error)
         pst_archive_leave(archive);
     else
         archive->directory_made = false;

@@ -40,9 +40,9 @@ static int write_mark(int fd, uint32_t number, uint32_t node, const uint8_t *uid
         return -errno;
     ssize_t written = write(mark_fd, text, UID_TEXT_BYTES - 1);
     int error = written < 0 ? -errno : 0;
-    if (close(mark_fd) < 0 && error == 0)
+    if (close(mark_fd) < 0 && !error)
         error = -errno;
-    return error == 0 && written != UID_TEXT_BYTES - 1 ? -ENOSPC : error;
+    return !error && written != UID_TEXT_BYTES - 1 ? -ENOSPC : error;
 }
 
 static bool has_mark_of(int fd, const char *name, const uint8_t *uid)
@@ -136,11 +136,11 @@ int pst_archive_make_shared(const struct pst_archive *archive,
     if (fd >= 0)
         close(fd);
     PST_FAULT_POINT("after", "DIRECTORY_MARKED");
-    if (error == 0)
+    if (!error)
         error = pst_durable_rename(archive->directory_fd, name.text, archive->directory_fd,
                                    pst_name_backup(number).text, 0, context);
     PST_FAULT_POINT("after", "DIRECTORY_NAMED");
-    if (error < 0)
+    if (error)
         remove_temporary(archive, name.text, number);
     return error == -EEXIST || error == -ENOTEMPTY ? join(archive, define) : error;
 }

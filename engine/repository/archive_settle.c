@@ -138,7 +138,7 @@ static int look(struct pst_archive *archive, const struct pst_outcome *asked, st
     pst_archive_read_node(archive, fd, asked->number, &found->node);
     read_cluster(fd, asked->number, &found->manifest, &found->cluster);
     int error = judge(found, asked->uid);
-    return error < 0 ? say(archive, asked->number, error) : 0;
+    return error ? say(archive, asked->number, error) : 0;
 }
 
 /* It may have been renamed by a process that was killed before it was synced. */
@@ -146,18 +146,18 @@ static int sync_decision(struct pst_archive *archive, uint32_t number, int fd)
 {
     struct pst_durable_context context = {.fault = archive->config->fault};
     int error = pst_durable_sync_dir(fd, &context);
-    return error < 0 ? say(archive, number, error) : 0;
+    return error ? say(archive, number, error) : 0;
 }
 
 int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked)
 {
     struct found found;
     int error = look(archive, asked, &found);
-    if (error == 0 && found.debris.is_committed)
+    if (!error && found.debris.is_committed)
         error = sync_decision(archive, asked->number, found.fd);
     if (found.fd >= 0)
         close(found.fd);
-    if (error < 0)
+    if (error)
         return error;
     asked->state = pst_debris_outcome(&found.debris);
     if (asked->state == PST_OUTCOME_COMMITTED) {
@@ -173,7 +173,7 @@ int pst_archive_settle_aborted(struct pst_archive *archive, const struct pst_out
     int error = look(archive, settled, &found);
     if (found.fd >= 0)
         close(found.fd);
-    if (error < 0)
+    if (error)
         return error;
     if (found.debris.is_committed)
         return -PST_E_WRONG_STATE;
@@ -190,7 +190,7 @@ static int check(const struct pst_archive *archive, struct found *found,
     struct pst_damage damage;
     int error = bytes ? pst_cluster_manifest_decode(bytes, size, &found->manifest, NULL, &damage)
                       : found->cluster.error;
-    if (error < 0)
+    if (error)
         return error;
     return check_cluster(archive, &found->node, &found->manifest, settled->number, settled->uid);
 }
@@ -201,17 +201,17 @@ int pst_archive_settle_committed(struct pst_archive *archive, const struct pst_o
     struct found found;
     uint32_t number = settled->number;
     int error = look(archive, settled, &found);
-    if (error == 0 && !found.debris.is_prepared && !found.debris.is_committed)
+    if (!error && !found.debris.is_prepared && !found.debris.is_committed)
         error = -PST_E_NO_BACKUP;
-    if (error < 0)
+    if (error)
         goto out;
     error = found.debris.is_committed ? check(archive, &found, settled, NULL, 0)
                                       : check(archive, &found, settled, bytes, size);
-    if (error < 0)
+    if (error)
         goto out;
     error = found.debris.is_committed ? sync_decision(archive, number, found.fd)
                                       : pst_archive_store_cluster(archive, number, bytes, size);
-    if (error < 0)
+    if (error)
         goto out;
     unlinkat(found.fd, pst_name_mark(number, archive->config->node).text, 0);
     pst_log(PST_LOG_INFO, "%s/%s: complete: its cluster manifest is here",

@@ -100,7 +100,7 @@ static int remove_parts(const struct pst_archive *archive, int backup_fd, uint32
         struct pst_part_identity named = {
             .number = number, .part = (uint16_t)part, .parts = (uint16_t)parts};
         int part_error = remove_part(archive, backup_fd, &named, uid);
-        error = error < 0 ? error : part_error;
+        error = error ? error : part_error;
     }
     closedir(directory);
     return error;
@@ -114,16 +114,16 @@ static int remove_all(const struct pst_archive *archive, int backup_fd, uint32_t
     char temporary[PST_NAME_BYTES + 8];
     struct pst_name name = pst_name_node_manifest(number, archive->config->node);
     int error = remove_name(backup_fd, name.text);
-    if (error == 0)
+    if (!error)
         error = pst_durable_sync_dir(backup_fd, NULL);
-    if (error == 0)
+    if (!error)
         error = remove_parts(archive, backup_fd, number, uid);
     snprintf(temporary, sizeof(temporary), ".%s.tmp", name.text);
-    if (error == 0)
+    if (!error)
         error = remove_name(backup_fd, temporary);
-    if (error == 0)
+    if (!error)
         error = remove_name(backup_fd, pst_archive_cluster_temporary(archive, number).text);
-    if (error == 0)
+    if (!error)
         error = remove_name(backup_fd, pst_name_mark(number, archive->config->node).text);
     return error;
 }
@@ -143,12 +143,12 @@ int pst_archive_remove(const struct pst_archive *archive, uint32_t number, const
         return fd == -ENOENT ? 0 : fd;
     int error = remove_all(archive, fd, number, uid);
     bool is_left = false;
-    if (error == 0) {
+    if (!error) {
         is_left = unlinkat(archive->directory_fd, name.text, AT_REMOVEDIR) < 0 && errno != ENOENT;
         error = pst_durable_sync_dir(is_left ? fd : archive->directory_fd, NULL);
     }
     close(fd);
-    if (error < 0)
+    if (error)
         pst_log(PST_LOG_ERROR, "%s/%s: cannot be removed: %s", archive->config->directory,
                 name.text, pst_error_text(error));
     else
@@ -173,7 +173,7 @@ static int believe(const struct pst_archive *archive, int backup_fd, uint32_t nu
         return 0;
     unlinkat(backup_fd, pst_archive_cluster_temporary(archive, number).text, 0);
     int error = pst_durable_sync_dir(backup_fd, NULL);
-    if (error < 0)
+    if (error)
         pst_log(PST_LOG_ERROR, "%s/%s: fsync: %s", archive->config->directory,
                 pst_name_backup(number).text, pst_error_text(error));
     return error;
@@ -269,9 +269,9 @@ int pst_archive_sweep(struct pst_archive *archive)
             one = sweep_backup(archive, number, !archive->has_swept);
         else
             pst_archive_sweep_temporary(archive, entry->d_name);
-        error = error < 0 ? error : one;
+        error = error ? error : one;
     }
     closedir(directory);
-    archive->has_swept |= error == 0;
+    archive->has_swept |= !error;
     return error;
 }

@@ -1,7 +1,5 @@
 #include "engine/repository/backup.h"
 
-#include "io/durable.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +8,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "io/durable.h"
 
 struct pst_file_name pst_backup_file_name(const struct pst_backup *backup, uint32_t i,
                                           struct pst_name name)
@@ -58,7 +58,7 @@ static int read_manifest(struct load *load, uint32_t i, struct pst_name name, st
         return -ENOENT;
     int error = pst_small_file_read(load->fds[i], name.text, PST_MANIFEST_BYTES_MAX, &text->bytes,
                                     &text->size);
-    if (error == 0) {
+    if (!error) {
         *load->files += 1;
         *load->manifest_bytes += text->size;
     }
@@ -130,7 +130,7 @@ static int load_cluster(struct load *load)
         return error ? error : -PST_E_INCOMPLETE;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
         struct copy *copy = &copies[i];
-        const bool differs = copy->error == 0 && !pst_digest_equal(&copy->digest, &whole->digest);
+        bool differs = copy->error == 0 && !pst_digest_equal(&copy->digest, &whole->digest);
         if (differs) {
             copy->damage = (struct pst_damage){.what = "not the decision that another copy is"};
             const struct pst_file_name file = pst_backup_file_name(
@@ -248,7 +248,7 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
         .backup = backup, .findings = findings, .files = files, .manifest_bytes = manifest_bytes};
     backup->has_cluster = false;
     backup->nodes = NULL;
-    const int error = load_all(&load);
+    int error = load_all(&load);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
         if (load.fds[i] >= 0)
             close(load.fds[i]);

@@ -1,8 +1,5 @@
 #include "engine/repository/catalog.h"
 
-#include "engine/repository/backup.h"
-#include "io/durable.h"
-
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -12,6 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/repository/backup.h"
+#include "io/durable.h"
 
 const char *pst_backup_state_text(enum pst_backup_state state)
 {
@@ -100,7 +100,7 @@ static int append(struct pst_backup_list *list, struct pst_backup *backup)
 {
     struct pst_backup **backups =
         realloc(list->backups, (list->count + 1) * sizeof(*list->backups));
-    if (backups == NULL)
+    if (!backups)
         return -ENOMEM;
     backups[list->count++] = backup;
     list->backups = backups;
@@ -130,7 +130,7 @@ static int enter(struct pst_backup_list *list, uint32_t i, uint32_t number, cons
         }
         backup->number = number;
         backup->directories = &list->directories;
-        backup->has_uid = uid != NULL;
+        backup->has_uid = uid;
         if (uid)
             memcpy(backup->uid, uid, PST_UID_BYTES);
     }
@@ -145,11 +145,11 @@ static int enter_directory(struct pst_backup_list *list, uint32_t i, const char 
     uint8_t uid[PST_UID_BYTES];
     bool is_prepared = false, has_uid = false;
     struct stat status;
-    const int from_fd = list->directories.fds[i];
+    int from_fd = list->directories.fds[i];
     if (!pst_name_parse_backup(name, &number) ||
         fstatat(from_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode))
         return 0;
-    const int fd = openat(from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0) { /* else reading it will say why not */
         has_uid = pst_backup_identify(fd, number, uid, &is_prepared);
         close(fd);
@@ -159,10 +159,10 @@ static int enter_directory(struct pst_backup_list *list, uint32_t i, const char 
 
 static int enter_all(struct pst_backup_list *list, uint32_t i)
 {
-    const int fd = openat(list->directories.fds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(list->directories.fds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        const int error = -errno;
+    if (!dir) {
+        int error = -errno;
         if (fd >= 0)
             close(fd);
         return error;
@@ -171,7 +171,7 @@ static int enter_all(struct pst_backup_list *list, uint32_t i)
     const struct dirent *entry;
     while (!error && (errno = 0, entry = readdir(dir)) != NULL)
         error = enter_directory(list, i, entry->d_name);
-    if (!error && entry == NULL)
+    if (!error && !entry)
         error = -errno;
     closedir(dir);
     return error;
@@ -181,7 +181,7 @@ static int enter_all(struct pst_backup_list *list, uint32_t i)
 static int open_directory(struct pst_directories *directories, const char *path)
 {
     struct stat status, known;
-    const int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
         return path ? -errno : -EINVAL;
     int error = fstat(fd, &status) < 0 ? -errno : 0;
@@ -205,8 +205,8 @@ static int by_number_and_start(const void *a, const void *b)
     const struct pst_backup *right = *(const struct pst_backup *const *)b;
     if (left->number != right->number)
         return left->number > right->number ? 1 : -1;
-    const uint64_t started = left->has_cluster ? left->cluster.common.started_unix_ns : 0;
-    const uint64_t other = right->has_cluster ? right->cluster.common.started_unix_ns : 0;
+    uint64_t started = left->has_cluster ? left->cluster.common.started_unix_ns : 0;
+    uint64_t other = right->has_cluster ? right->cluster.common.started_unix_ns : 0;
     return (started > other) - (started < other);
 }
 
@@ -335,7 +335,7 @@ int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst
 {
     const struct pst_backup *found = NULL;
     size_t uids = 0;
-    if (id == NULL)
+    if (!id)
         return find_newest(list, pick, backup, message);
     for (size_t i = 0; i < list->count; i++) {
         if (is_number(id, list->backups[i]))

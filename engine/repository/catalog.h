@@ -10,10 +10,10 @@
 #ifndef PST_ENGINE_REPOSITORY_CATALOG_H
 #define PST_ENGINE_REPOSITORY_CATALOG_H
 
+#include <stddef.h>
+
 #include "engine/format/manifest.h"
 #include "penstock/run.h"
-
-#include <stddef.h>
 
 #define PST_DIRECTORIES_MAX 64u
 

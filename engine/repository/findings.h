@@ -4,11 +4,11 @@
 #ifndef PST_ENGINE_REPOSITORY_FINDINGS_H
 #define PST_ENGINE_REPOSITORY_FINDINGS_H
 
+#include <pthread.h>
+
 #include "engine/format/chunk.h"
 #include "engine/repository/layout.h"
 #include "penstock/run.h"
-
-#include <pthread.h>
 
 /* "BACKUP-7/<name>", for findings and for opening below a directory of backups. */
 struct pst_file_name {

@@ -1,14 +1,13 @@
 /* Which backup a directory BACKUP-<number> holds, by whatever of it is whole. */
-#include "engine/repository/backup.h"
-
-#include "io/durable.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "engine/repository/backup.h"
+#include "io/durable.h"
 
 static bool by_cluster_manifest(int fd, uint32_t number, uint8_t uid[PST_UID_BYTES])
 {
@@ -19,7 +18,7 @@ static bool by_cluster_manifest(int fd, uint32_t number, uint8_t uid[PST_UID_BYT
     if (pst_small_file_read(fd, pst_name_cluster_manifest(number).text, PST_MANIFEST_BYTES_MAX,
                             &bytes, &size) != 0)
         return false;
-    const bool whole = pst_cluster_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0;
+    bool whole = pst_cluster_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0;
     free(bytes);
     if (whole)
         memcpy(uid, manifest.common.uid, PST_UID_BYTES);
@@ -36,7 +35,7 @@ static bool by_node_manifest(int fd, uint32_t number, uint32_t node, uint8_t uid
     if (pst_small_file_read(fd, pst_name_node_manifest(number, node).text, PST_MANIFEST_BYTES_MAX,
                             &bytes, &size) != 0)
         return false;
-    const bool whole = pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0;
+    bool whole = pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage) == 0;
     free(bytes);
     if (!whole)
         return false;
@@ -50,10 +49,10 @@ static bool by_header(int dirfd, const char *name, uint32_t number, uint8_t uid[
 {
     char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
     struct pst_damage damage;
-    const int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return false;
-    const ssize_t bytes = pread(fd, block, sizeof(block), 0);
+    ssize_t bytes = pread(fd, block, sizeof(block), 0);
     close(fd);
     if (bytes < 0 || pst_part_header_check(block, (uint64_t)bytes, NULL, &damage) != 0)
         return false;
@@ -68,11 +67,11 @@ static bool by_header(int dirfd, const char *name, uint32_t number, uint8_t uid[
 static bool by_part(int backup_fd, const char *name, uint32_t number, bool deeper,
                     uint8_t uid[PST_UID_BYTES])
 {
-    const int fd = openat(backup_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(backup_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
     bool found = false;
-    if (dir == NULL && fd >= 0)
+    if (!dir && fd >= 0)
         close(fd);
     while (dir && !found && (entry = readdir(dir)) != NULL) {
         if (strncmp(entry->d_name, "BACKUP-", strlen("BACKUP-")) == 0)

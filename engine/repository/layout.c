@@ -1,11 +1,11 @@
 #include "engine/repository/layout.h"
 
-#include "engine/base/limits.h"
-
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/base/limits.h"
 
 #define NAME(...)                                                                                  \
     struct pst_name name;                                                                          \
@@ -51,7 +51,7 @@ bool pst_name_parse_backup(const char *name, uint32_t *number)
     if (!isdigit((unsigned char)digits[0]) || digits[0] == '0' || strlen(digits) > 10)
         return false;
     char *end;
-    const unsigned long value = strtoul(digits, &end, 10);
+    unsigned long value = strtoul(digits, &end, 10);
     if (*end != '\0' || value > PST_BACKUP_NUMBER_MAX)
         return false;
     *number = (uint32_t)value;

@@ -1,11 +1,11 @@
-#include "engine/repository/backup.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "engine/repository/backup.h"
 
 static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i,
                                   uint32_t directory)
@@ -39,9 +39,9 @@ static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node
 static int add(struct pst_part_set *set, const struct pst_part_map *map)
 {
     if ((set->count & (set->count - 1)) == 0) {
-        const size_t room = set->count ? 2 * (size_t)set->count : 1;
+        size_t room = set->count ? 2 * (size_t)set->count : 1;
         struct pst_part_map *parts = realloc(set->parts, room * sizeof(*parts));
-        if (parts == NULL)
+        if (!parts)
             return -ENOMEM;
         set->parts = parts;
     }
@@ -127,7 +127,7 @@ static void tell(struct look *look, uint64_t base, const struct pst_damage *dama
 /* Reads to the buffer; false, with a finding, where that fails. Fewer bytes: the check tells. */
 static bool read_at(struct look *look, uint64_t offset, uint32_t bytes, uint32_t *got)
 {
-    const int result = pst_reader_read(look->reader, &look->file, look->buffer, bytes, offset);
+    int result = pst_reader_read(look->reader, &look->file, look->buffer, bytes, offset);
     *got = result < 0 ? 0 : (uint32_t)result;
     if (result >= 0)
         return true;
@@ -139,7 +139,7 @@ static bool read_at(struct look *look, uint64_t offset, uint32_t bytes, uint32_t
 /* False where the part is too short to go on. */
 static bool check_size(struct look *look)
 {
-    const uint64_t found = look->file.size_bytes, wanted = look->part->file_bytes;
+    uint64_t found = look->file.size_bytes, wanted = look->part->file_bytes;
     if (found > wanted) {
         const struct pst_damage damage = {wanted, found - wanted, "bytes after the trailer"};
         tell(look, 0, &damage, -PST_E_CORRUPT);
@@ -176,7 +176,7 @@ static void look_at_header(struct look *look)
 /* Whether the trailer is whole and the one that the manifest names; then *link is the last. */
 static bool look_at_trailer(struct look *look, struct pst_index_link *link)
 {
-    const uint64_t offset = look->part->file_bytes - PST_BLOCK_BYTES;
+    uint64_t offset = look->part->file_bytes - PST_BLOCK_BYTES;
     uint32_t got;
     if (!read_at(look, offset, PST_BLOCK_BYTES, &got))
         return false;
@@ -206,9 +206,9 @@ static bool look_at_trailer(struct look *look, struct pst_index_link *link)
 static int push_link(struct pst_part_map *part, const struct pst_index_link *link, uint32_t entries)
 {
     if ((part->links_count & (part->links_count - 1)) == 0) {
-        const size_t room = part->links_count ? 2 * (size_t)part->links_count : 1;
+        size_t room = part->links_count ? 2 * (size_t)part->links_count : 1;
         struct pst_part_link *links = realloc(part->links, room * sizeof(*links));
-        if (links == NULL)
+        if (!links)
             return -ENOMEM;
         part->links = links;
     }

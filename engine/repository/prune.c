@@ -1,9 +1,5 @@
 #include "engine/repository/prune.h"
 
-#include "engine/repository/backup.h"
-#include "io/beneath.h"
-#include "io/durable.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +8,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/repository/backup.h"
+#include "io/beneath.h"
+#include "io/durable.h"
 
 #define UID_TEXT_BYTES (2 * PST_UID_BYTES + 1)
 
@@ -34,9 +34,9 @@ static bool is_pruned_name(const char *name)
 /* Opens the directory itself once more: of what dirfd has, a stream would take the descriptor. */
 static DIR *open_stream(int dirfd)
 {
-    const int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL && fd >= 0)
+    if (!dir && fd >= 0)
         close(fd);
     return dir;
 }
@@ -48,7 +48,7 @@ int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message)
 {
     *idle = 0;
     for (uint32_t i = 0; i < list->directories.count; i++) {
-        const int fd = list->directories.fds[i];
+        int fd = list->directories.fds[i];
         if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
             *idle |= UINT64_C(1) << i;
             continue;
@@ -79,7 +79,7 @@ struct claim {
 /* why says it all, but for an errno. */
 static int refuse(const struct claim *claim, uint32_t i, int error, const char *why)
 {
-    const bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED;
+    bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED;
     snprintf(claim->message, PST_MESSAGE_BYTES, "%s/%s: %s%s%s",
              claim->backup->directories->paths[i], pst_name_backup(claim->backup->number).text, why,
              is_errno ? ": " : "", is_errno ? pst_error_text(error) : "");
@@ -90,7 +90,7 @@ static bool is_marked(int backup_fd, uint32_t number)
 {
     DIR *dir = open_stream(backup_fd);
     const struct dirent *entry;
-    bool found = dir == NULL;
+    bool found = !dir;
     while (dir && !found && (entry = readdir(dir)) != NULL) {
         unsigned marked, node;
         found = sscanf(entry->d_name, "BACKUP-%u.%u.mark", &marked, &node) == 2 &&
@@ -113,7 +113,7 @@ static bool is_still_it(const struct claim *claim, uint32_t i)
         fstatat(backup->directories->fds[i], name.text, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
         opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
         return false;
-    const bool has_uid = pst_backup_identify(claim->fds[i], backup->number, uid, &is_prepared);
+    bool has_uid = pst_backup_identify(claim->fds[i], backup->number, uid, &is_prepared);
     if (has_uid != backup->has_uid || (has_uid && memcmp(uid, backup->uid, sizeof(uid)) != 0))
         return false;
     return backup->state != PST_BACKUP_INCOMPLETE ||
@@ -126,7 +126,7 @@ static bool is_still_it(const struct claim *claim, uint32_t i)
 static int claim_in(struct claim *claim, uint32_t i)
 {
     const struct pst_backup *backup = claim->backup;
-    const bool is_idle = claim->idle >> i & 1;
+    bool is_idle = claim->idle >> i & 1;
     claim->fds[i] = openat(backup->directories->fds[i], pst_name_backup(backup->number).text,
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (claim->fds[i] < 0)
@@ -147,7 +147,7 @@ static int claim_in(struct claim *claim, uint32_t i)
 static int rename_in(const struct claim *claim, uint32_t i, const char *uid)
 {
     const struct pst_backup *backup = claim->backup;
-    const int dirfd = backup->directories->fds[i];
+    int dirfd = backup->directories->fds[i];
     const struct pst_name name = pst_name_backup(backup->number);
     const struct pst_name pruned = pruned_name(backup->number, uid);
     struct pst_durable_context context = {.failed_step = "remove what was pruned before"};
@@ -174,7 +174,7 @@ static int check_state(const struct pst_backup *backup, char *message)
 {
     if (backup->state != PST_BACKUP_IN_DOUBT && backup->state != PST_BACKUP_NEWER)
         return 0;
-    const bool is_newer = backup->state == PST_BACKUP_NEWER;
+    bool is_newer = backup->state == PST_BACKUP_NEWER;
     snprintf(message, PST_MESSAGE_BYTES, "backup %u is %s", backup->number,
              is_newer ? "of a newer Penstock: prune it with that"
                       : "in doubt: its nodes must settle first whether it is complete");
@@ -226,7 +226,7 @@ static int empty(int fd, uint32_t number)
 static int remove_pruned(int dirfd, const char *name)
 {
     unsigned number = 0;
-    const int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
     int error = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
@@ -244,7 +244,7 @@ static int sweep_in(int dirfd)
     const struct dirent *entry;
     int error = dir ? 0 : -errno;
     while (dir && (errno = 0, entry = readdir(dir)) != NULL) {
-        const int one = is_pruned_name(entry->d_name) ? remove_pruned(dirfd, entry->d_name) : 0;
+        int one = is_pruned_name(entry->d_name) ? remove_pruned(dirfd, entry->d_name) : 0;
         error = error ? error : one;
     }
     if (dir)
@@ -258,7 +258,7 @@ int pst_prune_sweep(struct pst_backup_list *list, char *message)
     for (uint32_t i = 0; i < list->directories.count; i++)
         flock(list->directories.fds[i], LOCK_UN);
     for (uint32_t i = 0; i < list->directories.count; i++) {
-        const int one = sweep_in(list->directories.fds[i]);
+        int one = sweep_in(list->directories.fds[i]);
         if (one && !error)
             snprintf(message, PST_MESSAGE_BYTES,
                      "%s: what was pruned could not be removed whole: %s; prune once more",

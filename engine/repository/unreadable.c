@@ -6,7 +6,7 @@
 void pst_unreadable_init(struct pst_unreadable *list)
 {
     int error = pthread_mutex_init(&list->lock, NULL);
-    assert(error == 0);
+    assert(!error);
     pst_unreadable_clear(list);
 }
 

@@ -1,13 +1,13 @@
 #include "engine/restore/crew.h"
 
-#include "engine/base/thread.h"
-#include "numa/place.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "engine/base/thread.h"
+#include "numa/place.h"
 
 #define TICK_NS 100000000
 
@@ -58,8 +58,8 @@ static void wait_for_all(struct team *team, void (*tick)(void *context))
         until.tv_nsec += TICK_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        const int waited = pthread_cond_timedwait(&team->changed, &team->mutex, &until);
-        if (waited != ETIMEDOUT || tick == NULL)
+        int waited = pthread_cond_timedwait(&team->changed, &team->mutex, &until);
+        if (waited != ETIMEDOUT || !tick)
             continue;
         pthread_mutex_unlock(&team->mutex);
         tick(team->context);
@@ -71,7 +71,7 @@ static void wait_for_all(struct team *team, void (*tick)(void *context))
 static struct team *make_team(const struct pst_crew *crew)
 {
     struct team *team = calloc(1, sizeof(*team) + crew->workers * sizeof(team->members[0]));
-    if (team == NULL)
+    if (!team)
         return NULL;
     team->crew = crew;
     pthread_mutex_init(&team->mutex, NULL);
@@ -92,7 +92,7 @@ static uint32_t start(struct team *team, uint32_t workers)
         pthread_mutex_lock(&team->mutex);
         team->running++;
         pthread_mutex_unlock(&team->mutex);
-        const int error = pst_thread_create(&member->thread, run_member, member);
+        int error = pst_thread_create(&member->thread, run_member, member);
         if (error) {
             leave(team, error);
             return i;
@@ -106,17 +106,17 @@ int pst_crew_run(const struct pst_crew *crew, int (*work)(void *context, uint32_
 {
     assert(crew->workers >= 1 && crew->workers <= PST_LDMS_MAX);
     struct team *team = make_team(crew);
-    if (team == NULL)
+    if (!team)
         return -ENOMEM;
     team->work = work;
     team->context = context;
-    const uint32_t started = start(team, crew->workers);
+    uint32_t started = start(team, crew->workers);
     wait_for_all(team, tick);
     for (uint32_t i = 0; i < started; i++)
         pthread_join(team->members[i].thread, NULL);
     if (tick)
         tick(context);
-    const int error = team->error;
+    int error = team->error;
     pthread_cond_destroy(&team->changed);
     pthread_mutex_destroy(&team->mutex);
     free(team);
@@ -125,7 +125,7 @@ int pst_crew_run(const struct pst_crew *crew, int (*work)(void *context, uint32_
 
 bool pst_crew_is_cancelled(const struct pst_crew *crew)
 {
-    return crew->cancel != NULL && atomic_load_explicit(crew->cancel, memory_order_relaxed);
+    return crew->cancel && atomic_load_explicit(crew->cancel, memory_order_relaxed);
 }
 
 uint32_t pst_crew_depth(const struct pst_crew *crew)

@@ -26,7 +26,7 @@ int pst_objects_init(struct pst_objects *objects)
 {
     *objects = (struct pst_objects){.slots_count = SLOTS_MIN};
     objects->slots = calloc(SLOTS_MIN, sizeof(*objects->slots));
-    if (objects->slots == NULL)
+    if (!objects->slots)
         return -ENOMEM;
     pthread_mutex_init(&objects->mutex, NULL);
     return 0;
@@ -48,7 +48,7 @@ struct pst_object pst_object_of(const struct pst_object_record *record)
 {
     struct pst_object object;
     size_t offset = 0;
-    const int error = pst_object_decode(record->entry, record->entry_bytes, &offset, &object);
+    int error = pst_object_decode(record->entry, record->entry_bytes, &offset, &object);
     assert(!error);
     (void)error;
     object.flags = record->flags;
@@ -76,8 +76,7 @@ static struct pst_object_record **slot_of(const struct pst_objects *objects, uin
                                           uint64_t id)
 {
     size_t i = (size_t)hash(node, id) & (objects->slots_count - 1);
-    while (objects->slots[i] != NULL &&
-           (objects->slots[i]->node != node || id_of(objects->slots[i]) != id))
+    while (objects->slots[i] && (objects->slots[i]->node != node || id_of(objects->slots[i]) != id))
         i = (i + 1) & (objects->slots_count - 1);
     return &objects->slots[i];
 }
@@ -87,7 +86,7 @@ static int grow(struct pst_objects *objects)
     struct pst_objects larger = *objects;
     larger.slots_count *= 2;
     larger.slots = calloc(larger.slots_count, sizeof(*larger.slots));
-    if (larger.slots == NULL)
+    if (!larger.slots)
         return -ENOMEM;
     for (size_t i = 0; i < objects->slots_count; i++) {
         struct pst_object_record *record = objects->slots[i];
@@ -102,11 +101,11 @@ static int grow(struct pst_objects *objects)
 
 static struct pst_object_record *new_record(struct pst_objects *objects, size_t entry_bytes)
 {
-    const size_t bytes = sizeof(struct pst_object_record) + entry_bytes;
+    size_t bytes = sizeof(struct pst_object_record) + entry_bytes;
     assert(bytes % 8 == 0 && bytes <= BLOCK_BYTES);
-    if (objects->blocks == NULL || bytes > BLOCK_BYTES - objects->blocks->used) {
+    if (!objects->blocks || bytes > BLOCK_BYTES - objects->blocks->used) {
         struct pst_object_block *block = malloc(sizeof(*block));
-        if (block == NULL)
+        if (!block)
             return NULL;
         block->next = objects->blocks;
         block->used = 0;
@@ -119,7 +118,7 @@ static struct pst_object_record *new_record(struct pst_objects *objects, size_t 
 
 static bool same_but_for_flags(const uint8_t *a, const uint8_t *b, size_t bytes)
 {
-    const size_t after = ENTRY_FLAGS_OFFSET + ENTRY_FLAGS_BYTES;
+    size_t after = ENTRY_FLAGS_OFFSET + ENTRY_FLAGS_BYTES;
     return memcmp(a, b, ENTRY_FLAGS_OFFSET) == 0 &&
            memcmp(a + after, b + after, bytes - after) == 0;
 }
@@ -130,7 +129,7 @@ static int add(struct pst_objects *objects, uint32_t node, const void *entry, si
     if (2 * objects->count >= objects->slots_count && grow(objects) != 0)
         return -ENOMEM;
     struct pst_object_record **slot = slot_of(objects, node, object->id);
-    if (*slot != NULL) {
+    if (*slot) {
         if ((*slot)->entry_bytes != entry_bytes ||
             !same_but_for_flags((*slot)->entry, entry, entry_bytes))
             return -PST_E_CORRUPT;
@@ -138,7 +137,7 @@ static int add(struct pst_objects *objects, uint32_t node, const void *entry, si
         return 0;
     }
     struct pst_object_record *record = new_record(objects, entry_bytes);
-    if (record == NULL)
+    if (!record)
         return -ENOMEM;
     record->node = node;
     atomic_init(&record->finished, false);
@@ -154,7 +153,7 @@ int pst_objects_add(struct pst_objects *objects, uint32_t node, const void *entr
                     size_t entry_bytes, const struct pst_object *object)
 {
     pthread_mutex_lock(&objects->mutex);
-    const int error = add(objects, node, entry, entry_bytes, object);
+    int error = add(objects, node, entry, entry_bytes, object);
     pthread_mutex_unlock(&objects->mutex);
     return error;
 }
@@ -174,8 +173,8 @@ static int by_place(const void *a, const void *b)
 {
     const struct pst_object_record *left = *(struct pst_object_record *const *)a;
     const struct pst_object_record *right = *(struct pst_object_record *const *)b;
-    const uint32_t left_source = pst_object_source(id_of(left));
-    const uint32_t right_source = pst_object_source(id_of(right));
+    uint32_t left_source = pst_object_source(id_of(left));
+    uint32_t right_source = pst_object_source(id_of(right));
     if (left->node != right->node)
         return left->node < right->node ? -1 : 1;
     if (left_source != right_source)
@@ -186,7 +185,7 @@ static int by_place(const void *a, const void *b)
 int pst_objects_sort(struct pst_objects *objects, const struct pst_object_record **clash)
 {
     objects->sorted = calloc(objects->count + 1, sizeof(*objects->sorted));
-    if (objects->sorted == NULL)
+    if (!objects->sorted)
         return -ENOMEM;
     size_t count = 0;
     for (size_t i = 0; i < objects->slots_count; i++) {

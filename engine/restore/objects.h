@@ -8,10 +8,10 @@
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H
 #define PST_ENGINE_RESTORE_OBJECTS_H
 
-#include "engine/format/object.h"
-
 #include <pthread.h>
 #include <stdatomic.h>
+
+#include "engine/format/object.h"
 
 struct pst_object_record {
     uint32_t node; /* index in the cluster manifest */

@@ -1,8 +1,5 @@
 #include "engine/restore/restore.h"
 
-#include "engine/base/log.h"
-#include "engine/restore/restore_internal.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -11,6 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/restore/restore_internal.h"
 
 void pst_restore_make_printable(char *text)
 {
@@ -58,8 +58,8 @@ void pst_restore_tell_progress(void *context)
 {
     struct pst_restore_run *run = context;
     /* Where rows and files lie in the same parts, some of it is read twice. */
-    const uint64_t done = run->looked_bytes + run->scanned_bytes +
-                          atomic_load(&run->scan.bytes_done) + atomic_load(&run->rows_bytes);
+    uint64_t done = run->looked_bytes + run->scanned_bytes + atomic_load(&run->scan.bytes_done) +
+                    atomic_load(&run->rows_bytes);
     const struct pst_crew_progress progress = {
         .bytes_done = done < run->set.file_bytes ? done : run->set.file_bytes,
         .bytes_total = run->set.file_bytes,
@@ -84,7 +84,7 @@ int pst_restore_scan(struct pst_restore_run *run, enum pst_chunk_type type, bool
         .tick = pst_restore_tell_progress,
         .context = run,
     };
-    const int error = pst_scan_run(&run->scan);
+    int error = pst_scan_run(&run->scan);
     run->scanned_bytes += atomic_exchange(&run->scan.bytes_done, 0);
     if (run->findings.damages)
         return pst_restore_fail(run, run->findings.first_error, "%s", run->findings.first);
@@ -118,9 +118,9 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
 
 static int look_through_parts(struct pst_restore_run *run)
 {
-    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)run->set.chunk_bytes;
+    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)run->set.chunk_bytes;
     void *buffer = aligned_alloc(PST_BLOCK_BYTES, bytes);
-    if (buffer == NULL)
+    if (!buffer)
         return -ENOMEM;
     struct pst_reader reader;
     int error = pst_reader_open(&reader, 1);
@@ -189,7 +189,7 @@ static int restore_into_target(struct pst_restore_run *run, const char *path)
                              pst_error_text(error));
     }
     if (error) {
-        const int left = pst_target_abandon(&run->target);
+        int left = pst_target_abandon(&run->target);
         if (left)
             pst_log(PST_LOG_ERROR, "%s beside %s could not be removed: %s", run->target.temporary,
                     path, pst_error_text(left));
@@ -257,7 +257,7 @@ static int run_restore(struct pst_restore_run *run, const char *target)
 {
     pthread_mutex_init(&run->mutex, NULL);
     pst_findings_init(&run->findings, NULL, NULL);
-    run->has_target = target != NULL;
+    run->has_target = target;
     int error = 0;
     if (read_umask(&run->mode_mask) < 0)
         error = pst_restore_fail(run, -EIO, "no Umask in /proc/self/status: mount proc there");
@@ -276,7 +276,7 @@ int pst_restore(const struct pst_backup *backup, const char *target,
 {
     *result = (struct pst_restore_result){0};
     struct pst_restore_run *run = calloc(1, sizeof(*run));
-    if (run == NULL)
+    if (!run)
         return -ENOMEM;
     run->backup = backup;
     run->options = options;
@@ -294,7 +294,7 @@ int pst_tables_list(const struct pst_backup *backup,
     struct pst_restore_result result = {0};
     message[0] = '\0';
     struct pst_restore_run *run = calloc(1, sizeof(*run));
-    if (run == NULL)
+    if (!run)
         return -ENOMEM;
     run->backup = backup;
     run->options = &options;

@@ -1,12 +1,12 @@
 /* The data pass: pieces of verified chunks go to their places in the files. */
-#include "engine/restore/restore_internal.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#include "engine/restore/restore_internal.h"
 
 bool pst_restore_is_file(const struct pst_object *object)
 {
@@ -18,10 +18,10 @@ int pst_restore_open(struct pst_restore_run *run, struct pst_parent *parent,
                      const struct pst_object_record *record, const char *path)
 {
     const char *name;
-    const int source_fd = pst_restore_source_fd(run, record);
+    int source_fd = pst_restore_source_fd(run, record);
     if (source_fd < 0)
         return -PST_E_CORRUPT;
-    const int parent_fd = pst_parent_of(parent, source_fd, path, &name);
+    int parent_fd = pst_parent_of(parent, source_fd, path, &name);
     if (parent_fd < 0)
         return parent_fd;
     return pst_beneath_open(parent_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -29,7 +29,7 @@ int pst_restore_open(struct pst_restore_run *run, struct pst_parent *parent,
 
 static int close_file(struct pst_restore_run *run, struct pst_restore_file *file)
 {
-    if (file->record == NULL)
+    if (!file->record)
         return 0;
     const struct pst_object_record *record = file->record;
     file->record = NULL;
@@ -40,7 +40,7 @@ static int close_file(struct pst_restore_run *run, struct pst_restore_file *file
 
 static bool set_direct(int fd, bool on)
 {
-    const int flags = fcntl(fd, F_GETFL);
+    int flags = fcntl(fd, F_GETFL);
     return flags >= 0 && fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
 }
 
@@ -70,10 +70,10 @@ static int file_of(struct pst_restore_run *run, struct pst_restore_worker *worke
     int error = close_file(run, file);
     if (error)
         return error;
-    const int fd = pst_restore_open(run, &worker->parent, record, object->path);
+    int fd = pst_restore_open(run, &worker->parent, record, object->path);
     if (fd < 0)
         return pst_restore_fail_object(run, fd, record, "could not create");
-    const bool is_direct =
+    bool is_direct =
         object->type == PST_OBJECT_ENVIRONMENT && prepare_environment(fd, object->size);
     *file = (struct pst_restore_file){record, fd, is_direct};
     *found = file;
@@ -83,7 +83,7 @@ static int file_of(struct pst_restore_run *run, struct pst_restore_worker *worke
 static int write_all(int fd, const uint8_t *data, size_t bytes, uint64_t offset)
 {
     for (size_t done = 0; done < bytes;) {
-        const ssize_t wrote = pwrite(fd, data + done, bytes - done, (off_t)(offset + done));
+        ssize_t wrote = pwrite(fd, data + done, bytes - done, (off_t)(offset + done));
         if (wrote < 0 && errno != EINTR)
             return -errno;
         done += wrote > 0 ? (size_t)wrote : 0;
@@ -96,8 +96,8 @@ static int write_at(struct pst_restore_file *file, const uint8_t *data, size_t b
                     uint64_t offset)
 {
     if (file->is_direct) {
-        const bool is_aligned = ((uintptr_t)data | bytes | offset) % PST_BLOCK_BYTES == 0;
-        const int error = is_aligned ? write_all(file->fd, data, bytes, offset) : -EINVAL;
+        bool is_aligned = ((uintptr_t)data | bytes | offset) % PST_BLOCK_BYTES == 0;
+        int error = is_aligned ? write_all(file->fd, data, bytes, offset) : -EINVAL;
         if (error != -EINVAL)
             return error;
         file->is_direct = false;
@@ -114,7 +114,7 @@ static int write_whole(struct pst_restore_run *run, struct pst_restore_worker *w
 {
     if (atomic_exchange(&record->finished, true))
         return -PST_E_CORRUPT;
-    const int fd = pst_restore_open(run, &worker->parent, record, object->path);
+    int fd = pst_restore_open(run, &worker->parent, record, object->path);
     if (fd < 0)
         return pst_restore_fail_object(run, fd, record, "could not create");
     int error = write_all(fd, data, object->size, 0);
@@ -146,7 +146,7 @@ static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *w
         return 0;
     struct pst_object_record *record =
         pst_objects_find(&run->objects, part->node_index, piece->object);
-    if (record == NULL)
+    if (!record)
         return -PST_E_CORRUPT;
     const struct pst_object object = pst_object_of(record);
     if (object.type == PST_OBJECT_ROWS)
@@ -157,9 +157,8 @@ static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *w
     if (piece->bytes == 0)
         return 0;
     const uint8_t *data = payload + piece->payload_offset;
-    const int error = piece->bytes == object.size
-                          ? write_whole(run, worker, record, &object, data)
-                          : write_part(run, worker, record, &object, piece, data);
+    int error = piece->bytes == object.size ? write_whole(run, worker, record, &object, data)
+                                            : write_part(run, worker, record, &object, piece, data);
     if (!error)
         atomic_fetch_add(&run->bytes, piece->bytes);
     return error;
@@ -197,18 +196,18 @@ static bool has_files(const struct pst_objects *objects)
 
 int pst_restore_write_data(struct pst_restore_run *run)
 {
-    const uint32_t workers = run->options->crew.workers;
+    uint32_t workers = run->options->crew.workers;
     if (!has_files(&run->objects))
         return 0;
     run->workers = calloc(workers, sizeof(*run->workers));
-    if (run->workers == NULL)
+    if (!run->workers)
         return -ENOMEM;
     for (uint32_t i = 0; i < workers; i++)
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
     int error = pst_restore_scan(run, PST_CHUNK_DATA, false, write_chunk);
     for (uint32_t i = 0; i < workers; i++) {
         for (uint32_t j = 0; j < PST_RESTORE_FILES; j++) {
-            const int closed = close_file(run, &run->workers[i].files[j]);
+            int closed = close_file(run, &run->workers[i].files[j]);
             error = error ? error : closed;
         }
         pst_parent_close(&run->workers[i].parent);

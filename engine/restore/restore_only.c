@@ -1,9 +1,9 @@
 /* Which sources of a backup are restored. */
-#include "engine/restore/restore_internal.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/restore/restore_internal.h"
 
 static uint64_t sources_named(const struct pst_node_manifest *node, const char *name)
 {
@@ -19,7 +19,7 @@ static uint64_t sources_named(const struct pst_node_manifest *node, const char *
 static bool parse(const char *text, uint32_t *node, const char **name)
 {
     char *end;
-    const unsigned long number = strtoul(text, &end, 10);
+    unsigned long number = strtoul(text, &end, 10);
     if (text[0] < '1' || text[0] > '9' || number > PST_NODES_MAX ||
         (*end != '\0' && (*end != '/' || end[1] == '\0')))
         return false;
@@ -42,7 +42,7 @@ static int choose(struct pst_restore_run *run, const char *text)
                                 backup->number);
     if (backup->nodes[i].parts_count == 0)
         return pst_restore_fail(run, backup->error, "%s", backup->reason);
-    const uint64_t bits = sources_named(&backup->nodes[i], name);
+    uint64_t bits = sources_named(&backup->nodes[i], name);
     if (bits == 0)
         return pst_restore_fail(run, -ENOKEY, "%s: node %u has no such source in backup %u", text,
                                 node, backup->number);
@@ -53,7 +53,7 @@ static int choose(struct pst_restore_run *run, const char *text)
 int pst_restore_choose(struct pst_restore_run *run)
 {
     const struct pst_backup *backup = run->backup;
-    const uint32_t count = run->options->only_count;
+    uint32_t count = run->options->only_count;
     /* Of what is missing, other nodes may be; what is missing of the chosen ones is found later. */
     if (backup->state != PST_BACKUP_COMPLETE && (count == 0 || !backup->has_cluster))
         return pst_restore_fail(run, backup->error, "%s", backup->reason);
@@ -68,7 +68,7 @@ int pst_restore_choose(struct pst_restore_run *run)
 void pst_restore_drop_parts(struct pst_restore_run *run)
 {
     struct pst_part_set *set = &run->set;
-    const uint32_t count = set->count;
+    uint32_t count = set->count;
     set->count = 0;
     set->file_bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -81,7 +81,7 @@ void pst_restore_drop_parts(struct pst_restore_run *run)
 
 bool pst_restore_is_chosen(const struct pst_restore_run *run, uint32_t node_index, uint64_t object)
 {
-    const uint32_t instance = pst_object_source(object);
+    uint32_t instance = pst_object_source(object);
     return run->options->only_count == 0 ||
            (instance < PST_SOURCES_MAX && (run->only[node_index] >> instance & 1) != 0);
 }

@@ -1,13 +1,13 @@
 /* The rows of logical backups: each database into a sink of its own, table by table. */
-#include "engine/restore/restore_internal.h"
-#include "engine/restore/shares.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/restore/restore_internal.h"
+#include "engine/restore/shares.h"
 
 /* What restoring rows needs. */
 struct rows {
@@ -106,7 +106,7 @@ static int finish_file(struct rows *rows, const struct pst_database_tables *data
                 AT_SYMLINK_NOFOLLOW) < 0 &&
         errno == ENOENT)
         return 0;
-    const int fd = pst_restore_open(rows->run, &parent, database->record, object->path);
+    int fd = pst_restore_open(rows->run, &parent, database->record, object->path);
     int error = fd < 0 ? fd : pst_restore_finish_open(rows->run, fd, object);
     if (fd >= 0)
         close(fd);
@@ -130,7 +130,7 @@ static int restore_database(struct rows *rows, const struct pst_database_tables 
     const struct pst_restore_options *options = rows->run->options;
     char text[PST_TABLE_SINK_TEXT_BYTES] = "";
     struct pst_table_sink *sink = NULL;
-    const int directory_fd = directory_of(rows, database);
+    int directory_fd = directory_of(rows, database);
     if (!pst_object_name_is_safe(object.path))
         return pst_restore_fail_object(rows->run, -PST_E_UNSAFE_PATH, database->record,
                                        "not the name of a file:");
@@ -242,7 +242,7 @@ static bool is_meant(const char *text, uint32_t node, const char *name)
 {
     char number[16];
     const char *slash = strchr(text, '/');
-    const int length = snprintf(number, sizeof(number), "%u/", node);
+    int length = snprintf(number, sizeof(number), "%u/", node);
     return strcmp(slash ? slash + 1 : text, name) == 0 &&
            (!slash || strncmp(text, number, (size_t)length) == 0);
 }
@@ -271,7 +271,7 @@ static int fail_source(struct pst_restore_run *run)
     const char *name = run->options->export->source;
     char names[256] = "";
     for (uint32_t i = 0; i < node->sources_count; i++) {
-        const size_t used = strlen(names);
+        size_t used = strlen(names);
         snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", node->sources[i].name);
     }
     if (!name)

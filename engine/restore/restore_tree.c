@@ -1,7 +1,4 @@
 /* Everything of a restore but the data: directories, links, nodes, owners, modes, times. */
-#include "engine/base/log.h"
-#include "engine/restore/restore_internal.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +7,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/restore/restore_internal.h"
 
 #define OBJECTS_PER_CLAIM 256u
 #define UNREADABLE_LOGGED_MAX 20u
@@ -35,7 +35,7 @@ static int make_directory(int parent_fd, const char *name, bool in_place, mode_t
     if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return -errno;
     if (S_ISDIR(status.st_mode)) {
-        const mode_t wanted = (status.st_mode & 07777) | 0700;
+        mode_t wanted = (status.st_mode & 07777) | 0700;
         return fchmodat(parent_fd, name, wanted, 0) == 0 ? 0 : -errno;
     }
     if (unlinkat(parent_fd, name, 0) != 0 || mkdirat(parent_fd, name, mode) != 0)
@@ -54,18 +54,18 @@ static int enter(const struct pst_restore_run *run, int fd, const char *name)
 static int open_source(const struct pst_restore_run *run, uint32_t node_index,
                        const struct pst_manifest_source *source)
 {
-    const int root_fd = run->target.root_fd;
-    const bool is_alone = pst_restore_nodes(run) == 1;
+    int root_fd = run->target.root_fd;
+    bool is_alone = pst_restore_nodes(run) == 1;
     char number[16];
     if (is_alone && pst_restore_sources(run, node_index) == 1)
         return pst_beneath_open(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
     if (is_alone)
         return enter(run, root_fd, source->name);
     snprintf(number, sizeof(number), "%u", run->backup->nodes[node_index].node);
-    const int node_fd = pst_beneath_open(root_fd, number, O_RDONLY | O_DIRECTORY, 0);
+    int node_fd = pst_beneath_open(root_fd, number, O_RDONLY | O_DIRECTORY, 0);
     if (node_fd < 0)
         return node_fd;
-    const int fd = enter(run, node_fd, source->name);
+    int fd = enter(run, node_fd, source->name);
     close(node_fd);
     return fd;
 }
@@ -78,7 +78,7 @@ static int make_node_directory(const struct pst_restore_run *run,
     if (pst_restore_nodes(run) == 1)
         return 0;
     snprintf(number, sizeof(number), "%u", node->node);
-    const int fd = enter(run, run->target.root_fd, number);
+    int fd = enter(run, run->target.root_fd, number);
     if (fd < 0)
         return fd;
     close(fd);
@@ -88,7 +88,7 @@ static int make_node_directory(const struct pst_restore_run *run,
 static int open_node(struct pst_restore_run *run, uint32_t node_index)
 {
     const struct pst_node_manifest *node = &run->backup->nodes[node_index];
-    const int made = make_node_directory(run, node);
+    int made = make_node_directory(run, node);
     if (made < 0)
         return pst_restore_fail(run, made, "could not make the directory of node %u: %s",
                                 node->node, pst_error_text(made));
@@ -96,7 +96,7 @@ static int open_node(struct pst_restore_run *run, uint32_t node_index)
         const struct pst_manifest_source *source = &node->sources[i];
         if ((run->only[node_index] >> source->instance & 1) == 0)
             continue;
-        const int fd = open_source(run, node_index, source);
+        int fd = open_source(run, node_index, source);
         if (fd < 0)
             return pst_restore_fail(run, fd, "could not make the directory of source %s: %s",
                                     source->name, pst_error_text(fd));
@@ -107,9 +107,9 @@ static int open_node(struct pst_restore_run *run, uint32_t node_index)
 
 static int open_sources(struct pst_restore_run *run)
 {
-    const size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
+    size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
     run->source_fds = malloc(slots * sizeof(*run->source_fds));
-    if (run->source_fds == NULL)
+    if (!run->source_fds)
         return -ENOMEM;
     for (size_t i = 0; i < slots; i++)
         run->source_fds[i] = -1;
@@ -121,7 +121,7 @@ static int open_sources(struct pst_restore_run *run)
 
 void pst_restore_close_sources(struct pst_restore_run *run)
 {
-    const size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
+    size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
     for (size_t i = 0; run->source_fds && i < slots; i++) {
         if (run->source_fds[i] >= 0)
             close(run->source_fds[i]);
@@ -140,20 +140,20 @@ static int make_room(struct pst_restore_run *run, struct pst_parent *parent,
                      const struct pst_object_record *record)
 {
     const struct pst_object object = pst_object_of(record);
-    const int source_fd = pst_restore_source_fd(run, record);
+    int source_fd = pst_restore_source_fd(run, record);
     if (source_fd < 0)
         return pst_restore_fail_object(run, -PST_E_CORRUPT, record,
                                        "the manifest does not name the source of");
     if (is_marker(run, &object))
         return pst_restore_fail_object(run, -EEXIST, record,
                                        "cannot be restored into a marked directory:");
-    const bool is_directory = object.type == PST_OBJECT_DIRECTORY;
+    bool is_directory = object.type == PST_OBJECT_DIRECTORY;
     if (object.type == PST_OBJECT_ROWS)
         return 0;
     if (object.path[0] == '\0' || (!is_directory && !run->target.in_place))
         return 0;
     const char *name;
-    const int parent_fd = pst_parent_of(parent, source_fd, object.path, &name);
+    int parent_fd = pst_parent_of(parent, source_fd, object.path, &name);
     int error = parent_fd < 0 ? parent_fd : 0;
     if (!error && is_directory)
         error = make_directory(parent_fd, name, run->target.in_place, 0700);
@@ -209,7 +209,7 @@ static void note_unreadable(struct pst_restore_run *run, const struct pst_object
     if (object->flags == 0)
         return;
     pthread_mutex_lock(&run->mutex);
-    const uint64_t known = run->result->unreadable++;
+    uint64_t known = run->result->unreadable++;
     pthread_mutex_unlock(&run->mutex);
     if (known >= UNREADABLE_LOGGED_MAX)
         return;
@@ -237,7 +237,7 @@ static int finish_file(struct pst_restore_run *run, struct pst_parent *parent,
     const struct pst_object object = pst_object_of(record);
     if (!pst_restore_is_file(&object) || atomic_load(&record->finished))
         return 0;
-    const int fd = pst_restore_open(run, parent, record, object.path);
+    int fd = pst_restore_open(run, parent, record, object.path);
     int error = fd < 0 ? fd : 0;
     if (!error && ftruncate(fd, (off_t)object.size) != 0)
         error = -errno;
@@ -255,7 +255,7 @@ static int finish_files(void *context, uint32_t worker)
     struct pst_parent parent = PST_PARENT_NONE;
     int error = 0;
     while (!error) {
-        const size_t from = atomic_fetch_add(&run->next_object, OBJECTS_PER_CLAIM);
+        size_t from = atomic_fetch_add(&run->next_object, OBJECTS_PER_CLAIM);
         if (from >= run->objects.count)
             break;
         for (size_t i = from; !error && i < from + OBJECTS_PER_CLAIM && i < run->objects.count; i++)
@@ -281,13 +281,13 @@ static int make_hard_link(struct pst_restore_run *run, struct pst_parent *other,
 {
     const struct pst_object_record *first =
         pst_objects_find(&run->objects, record->node, object->linked_object);
-    if (first == NULL)
+    if (!first)
         return -PST_E_CORRUPT;
     const struct pst_object first_object = pst_object_of(first);
     if (first_object.type == PST_OBJECT_DIRECTORY || first_object.type == PST_OBJECT_HARD_LINK)
         return -PST_E_CORRUPT;
     const char *first_name;
-    const int first_fd =
+    int first_fd =
         pst_parent_of(other, pst_restore_source_fd(run, first), first_object.path, &first_name);
     if (first_fd < 0)
         return first_fd;
@@ -302,8 +302,7 @@ static int make_node(int parent_fd, const char *name, const struct pst_object *o
         [PST_OBJECT_FIFO] = S_IFIFO,
         [PST_OBJECT_SOCKET] = S_IFSOCK,
     };
-    const dev_t device =
-        makedev((unsigned)(object->rdev >> 32), (unsigned)(object->rdev & UINT32_MAX));
+    dev_t device = makedev((unsigned)(object->rdev >> 32), (unsigned)(object->rdev & UINT32_MAX));
     return mknodat(parent_fd, name, formats[object->type] | 0600, device) == 0 ? 0 : -errno;
 }
 
@@ -321,8 +320,7 @@ static int make_link(struct pst_restore_run *run, struct pst_parent *parent,
         hard != (object.type == PST_OBJECT_HARD_LINK))
         return 0;
     const char *name;
-    const int parent_fd =
-        pst_parent_of(parent, pst_restore_source_fd(run, record), object.path, &name);
+    int parent_fd = pst_parent_of(parent, pst_restore_source_fd(run, record), object.path, &name);
     int error = parent_fd < 0 ? parent_fd : 0;
     if (!error && hard)
         error = make_hard_link(run, other, parent_fd, name, record, &object);
@@ -357,8 +355,8 @@ static int finish_directory(struct pst_restore_run *run, const struct pst_object
     const struct pst_object object = pst_object_of(record);
     if (object.type != PST_OBJECT_DIRECTORY)
         return 0;
-    const int fd = pst_beneath_open(pst_restore_source_fd(run, record),
-                                    object.path[0] ? object.path : ".", O_RDONLY | O_DIRECTORY, 0);
+    int fd = pst_beneath_open(pst_restore_source_fd(run, record),
+                              object.path[0] ? object.path : ".", O_RDONLY | O_DIRECTORY, 0);
     int error = fd < 0 ? fd : set_metadata(run, fd, &object);
     if (fd >= 0)
         close(fd);

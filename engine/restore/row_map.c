@@ -22,9 +22,9 @@ static int grow(void **elements, size_t count, size_t *room, size_t element_byte
 {
     if (count < *room)
         return 0;
-    const size_t larger = *room ? 2 * *room : 64;
+    size_t larger = *room ? 2 * *room : 64;
     void *memory = realloc(*elements, larger * element_bytes);
-    if (memory == NULL)
+    if (!memory)
         return -ENOMEM;
     *elements = memory;
     *room = larger;
@@ -74,7 +74,7 @@ static int is_of_rows(const struct pst_objects *objects, const struct pst_part_m
 {
     const struct pst_object_record *record =
         pst_objects_find(objects, part->node_index, piece->object);
-    if (record == NULL)
+    if (!record)
         return 0;
     const struct pst_object object = pst_object_of(record);
     if (object.type != PST_OBJECT_ROWS)
@@ -92,7 +92,7 @@ int pst_row_map_add(struct pst_row_map *map, const struct pst_objects *objects,
     int error = 0;
     pthread_mutex_lock(&map->mutex);
     for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
-        const int found = is_of_rows(objects, part, &header->pieces[i]);
+        int found = is_of_rows(objects, part, &header->pieces[i]);
         if (found < 0)
             error = found;
         else if (found == 0 || header->pieces[i].bytes == 0)
@@ -130,7 +130,7 @@ size_t pst_row_map_find(const struct pst_row_map *map, uint32_t node, uint64_t o
     const struct pst_row_piece wanted = {.node = node, .object = object};
     size_t low = 0, high = map->pieces_count;
     while (low < high) {
-        const size_t middle = low + (high - low) / 2;
+        size_t middle = low + (high - low) / 2;
         if (by_place(&map->pieces[middle], &wanted) < 0)
             low = middle + 1;
         else

@@ -7,10 +7,10 @@
 #ifndef PST_ENGINE_RESTORE_ROW_MAP_H
 #define PST_ENGINE_RESTORE_ROW_MAP_H
 
+#include <pthread.h>
+
 #include "engine/repository/backup.h"
 #include "engine/restore/objects.h"
-
-#include <pthread.h>
 
 struct pst_row_chunk {
     uint32_t part; /* index in the set */

@@ -29,8 +29,8 @@ static struct pst_row_slot *slot_at(const struct pst_row_reading *reading, uint6
 
 int pst_row_reading_open(struct pst_row_reading *reading)
 {
-    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)reading->set->chunk_bytes;
-    const uint32_t count = pst_crew_depth(reading->crew);
+    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)reading->set->chunk_bytes;
+    uint32_t count = pst_crew_depth(reading->crew);
     reading->slots_count = count;
     reading->slots = calloc(count, sizeof(*reading->slots));
     reading->files = calloc(reading->set->count, sizeof(*reading->files));
@@ -87,7 +87,7 @@ static int open_part(struct pst_row_reading *reading, uint32_t part)
     const struct pst_part_map *map = &reading->set->parts[part];
     int error =
         pst_reader_open_file(&reading->reader, map->from_fd, map->file.text, &reading->files[part]);
-    reading->is_open[part] = error == 0;
+    reading->is_open[part] = !error;
     return error;
 }
 
@@ -96,7 +96,7 @@ static int start_next(struct run *run)
 {
     struct pst_row_reading *reading = run->reading;
     const struct pst_row_piece *pieces = reading->map->pieces;
-    const uint32_t index = pieces[run->ahead].chunk;
+    uint32_t index = pieces[run->ahead].chunk;
     const struct pst_row_chunk *chunk = &reading->map->chunks[index];
     while (run->ahead < run->end && pieces[run->ahead].chunk == index)
         run->ahead++;

@@ -51,13 +51,13 @@ static bool take_claim(struct pst_scan *scan, struct claim *claim)
             scan->next_link = scan->next_entry = 0;
             continue;
         }
-        const uint32_t entries = part->links[scan->next_link].entries_count;
+        uint32_t entries = part->links[scan->next_link].entries_count;
         if (scan->next_entry == entries) {
             scan->next_link++;
             scan->next_entry = 0;
             continue;
         }
-        const uint32_t left = entries - scan->next_entry;
+        uint32_t left = entries - scan->next_entry;
         *claim = (struct claim){
             .part = scan->next_part,
             .link = scan->next_link,
@@ -188,7 +188,7 @@ static int open_file(struct worker *worker)
         return 0;
     int error = pst_reader_open_file(&worker->reader, part_of(worker)->from_fd,
                                      part_of(worker)->file.text, &worker->file);
-    worker->file_is_open = error == 0;
+    worker->file_is_open = !error;
     return error;
 }
 
@@ -199,15 +199,15 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
         return 0;
     const struct pst_index_link *link = &part_of(worker)->links[worker->claim.link].link;
     *damage = (struct pst_damage){.what = "read error"};
-    const int got = pst_reader_read(&worker->reader, &worker->file, worker->index_buffer,
-                                    link->file_bytes, link->file_offset);
+    int got = pst_reader_read(&worker->reader, &worker->file, worker->index_buffer,
+                              link->file_bytes, link->file_offset);
     if (got < 0)
         return got;
     int error = pst_index_check_link(link, worker->index_buffer, (uint64_t)got,
                                      &part_of(worker)->identity, damage);
     if (!error)
         error = pst_index_read(worker->index_buffer, &worker->view, damage);
-    worker->index_is_read = error == 0;
+    worker->index_is_read = !error;
     return error;
 }
 
@@ -250,11 +250,11 @@ static void work_all(struct worker *worker)
 
 static int make_buffers(struct worker *worker)
 {
-    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->scan->set->chunk_bytes;
+    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->scan->set->chunk_bytes;
     worker->slots_count = pst_crew_depth(worker->scan->crew);
     assert(worker->slots_count <= PST_DEPTH_MAX);
     worker->memory = aligned_alloc(PST_BLOCK_BYTES, (worker->slots_count + 1) * bytes);
-    if (worker->memory == NULL)
+    if (!worker->memory)
         return -ENOMEM;
     for (uint32_t i = 0; i < worker->slots_count; i++)
         worker->slots[i] = (struct slot){.worker = worker, .buffer = worker->memory + i * bytes};
@@ -266,7 +266,7 @@ static int make_buffers(struct worker *worker)
 static int work(void *context, uint32_t number)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
-    if (worker == NULL)
+    if (!worker)
         return -ENOMEM;
     worker->scan = context;
     worker->number = number;
@@ -298,7 +298,7 @@ int pst_scan_run(struct pst_scan *scan)
     pthread_mutex_init(&scan->mutex, NULL);
     scan->next_part = scan->next_link = scan->next_entry = 0;
     atomic_init(&scan->stop, false);
-    const int error = pst_crew_run(scan->crew, work, tick, scan);
+    int error = pst_crew_run(scan->crew, work, tick, scan);
     pthread_mutex_destroy(&scan->mutex);
     return error;
 }

@@ -5,10 +5,10 @@
 #ifndef PST_ENGINE_RESTORE_SCAN_H
 #define PST_ENGINE_RESTORE_SCAN_H
 
+#include <stdatomic.h>
+
 #include "engine/repository/backup.h"
 #include "engine/restore/crew.h"
-
-#include <stdatomic.h>
 
 struct pst_scan {
     /* The caller's, unchanged while it runs. */

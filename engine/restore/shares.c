@@ -46,7 +46,7 @@ static int take_row(void *context, const struct pst_row *row)
 {
     struct pour *pour = context;
     int error = pour->take(pour->context, row);
-    pour->is_taken_ill = error != 0;
+    pour->is_taken_ill = error;
     return error;
 }
 
@@ -101,7 +101,7 @@ static int sink_row(void *context, const struct pst_row *row)
 {
     struct table_pour *pour = context;
     int error = pour->sink->row(pour->sink, row->key, row->key_bytes, row->value, row->value_bytes);
-    pour->by_sink = error != 0;
+    pour->by_sink = error;
     return error;
 }
 

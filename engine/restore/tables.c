@@ -16,7 +16,7 @@ static int by_id(const void *a, const void *b)
     const struct pst_object_record *right = *(const struct pst_object_record *const *)b;
     if (left->node != right->node)
         return left->node < right->node ? -1 : 1;
-    const uint64_t left_id = pst_object_of(left).id, right_id = pst_object_of(right).id;
+    uint64_t left_id = pst_object_of(left).id, right_id = pst_object_of(right).id;
     return left_id < right_id ? -1 : left_id > right_id;
 }
 
@@ -53,7 +53,7 @@ static bool take_table(struct pst_tables *tables, size_t first)
 
 static int gather(const struct pst_objects *objects, struct pst_tables *tables)
 {
-    const size_t room = objects->count + 1;
+    size_t room = objects->count + 1;
     tables->databases = calloc(room, sizeof(*tables->databases));
     tables->tables = calloc(room, sizeof(*tables->tables));
     tables->shares = calloc(room, sizeof(*tables->shares));

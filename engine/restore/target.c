@@ -1,10 +1,5 @@
 #include "engine/restore/target.h"
 
-#include "engine/repository/reader.h"
-#include "engine/restore/restore.h"
-#include "io/beneath.h"
-#include "io/durable.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/repository/reader.h"
+#include "engine/restore/restore.h"
+#include "io/beneath.h"
+#include "io/durable.h"
 
 static int fail(struct pst_target *target, const char *step, int error)
 {
@@ -26,7 +26,7 @@ static int split(struct pst_target *target, const char *path)
 {
     char copy[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    const size_t length = slash == path ? 1 : (size_t)(slash - path);
+    size_t length = slash == path ? 1 : (size_t)(slash - path);
     memcpy(copy, path, length);
     copy[length] = '\0';
     const char *name = slash + 1;
@@ -61,10 +61,10 @@ static int resolve(struct pst_target *target, const char *path)
 /* 1, 0 or -errno. */
 static int is_empty(int root_fd)
 {
-    const int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        const int error = -errno;
+    if (!dir) {
+        int error = -errno;
         if (fd >= 0)
             close(fd);
         return error;
@@ -97,7 +97,7 @@ static bool has_own_marker(const struct pst_target *target)
     if (pst_small_file_read(target->root_fd, PST_RESTORE_MARKER, sizeof(target->marker), &bytes,
                             &size) != 0)
         return false;
-    const bool own = size == strlen(target->marker) && memcmp(bytes, target->marker, size) == 0;
+    bool own = size == strlen(target->marker) && memcmp(bytes, target->marker, size) == 0;
     free(bytes);
     return own;
 }
@@ -118,7 +118,7 @@ static int open_existing(struct pst_target *target, bool force)
                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (target->root_fd < 0)
         return fail(target, "the target is not a directory that can be opened", -errno);
-    const int empty = is_empty(target->root_fd);
+    int empty = is_empty(target->root_fd);
     int error = empty < 0 ? fail(target, "the target could not be read", empty) : 0;
     if (!error && !empty && !force && !has_own_marker(target))
         error = fail(target, "the target is not empty: name another, or use --force", -ENOTEMPTY);
@@ -137,9 +137,8 @@ static bool must_be_in_place(const struct pst_target *target, int error)
 
 static int open_sibling(struct pst_target *target)
 {
-    const int length =
-        snprintf(target->temporary, sizeof(target->temporary), ".%.*s.penstock-%.16s",
-                 (int)(NAME_MAX - 32), target->name, target->marker);
+    int length = snprintf(target->temporary, sizeof(target->temporary), ".%.*s.penstock-%.16s",
+                          (int)(NAME_MAX - 32), target->name, target->marker);
     if (length < 0 || (size_t)length >= sizeof(target->temporary))
         return fail(target, "the target's name is too long", -ENAMETOOLONG);
     /* what a killed restore of the same backup left; its name says that it is ours */
@@ -150,8 +149,8 @@ static int open_sibling(struct pst_target *target)
         error = fail(target, "a directory beside the target could not be made", -errno);
         return must_be_in_place(target, error) ? open_in_place(target) : error;
     }
-    const int fd = openat(target->parent_fd, target->temporary,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(target->parent_fd, target->temporary,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         error = fail(target, "a directory beside the target could not be opened", -errno);
         unlinkat(target->parent_fd, target->temporary, AT_REMOVEDIR);

@@ -5,11 +5,11 @@
 #ifndef PST_ENGINE_RESTORE_TARGET_H
 #define PST_ENGINE_RESTORE_TARGET_H
 
-#include "engine/format/chunk.h"
-#include "penstock/error.h"
-
 #include <limits.h>
 #include <stdbool.h>
+
+#include "engine/format/chunk.h"
+#include "penstock/error.h"
 
 struct pst_target {
     int root_fd;      /* the directory to restore into */

@@ -1,10 +1,5 @@
 #include "engine/restore/verify.h"
 
-#include "engine/format/object.h"
-#include "engine/restore/objects.h"
-#include "engine/restore/scan.h"
-#include "engine/restore/verify_rows.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "engine/format/object.h"
+#include "engine/restore/objects.h"
+#include "engine/restore/scan.h"
+#include "engine/restore/verify_rows.h"
 
 struct verify {
     const struct pst_verify_options *options;
@@ -59,7 +59,7 @@ static int check_chunk(void *context, uint32_t worker, const struct pst_part_map
     const uint8_t *payload = pst_chunk_payload_of(buffer);
     for (size_t offset = 0; offset < header->raw_bytes;) {
         struct pst_object object;
-        const size_t before = offset;
+        size_t before = offset;
         int error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
         if (!error && (object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE))
             error = pst_objects_add(&verify->rows, part->node_index, payload + before,
@@ -77,9 +77,9 @@ static int check_chunk(void *context, uint32_t worker, const struct pst_part_map
 
 static int look_through_parts(struct verify *verify, struct pst_part_set *set)
 {
-    const size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)set->chunk_bytes;
+    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)set->chunk_bytes;
     void *buffer = aligned_alloc(PST_BLOCK_BYTES, bytes);
-    if (buffer == NULL)
+    if (!buffer)
         return -ENOMEM;
     struct pst_reader reader;
     int error = pst_reader_open(&reader, 1);
@@ -118,7 +118,7 @@ static int scan_parts(struct verify *verify, const struct pst_part_set *set, uin
         .tick = tell_progress,
         .context = verify,
     };
-    const int error = pst_scan_run(&verify->scan);
+    int error = pst_scan_run(&verify->scan);
     verify->result->chunks += atomic_load(&verify->scan.chunks_done);
     verify->checked_bytes += atomic_exchange(&verify->scan.bytes_done, 0);
     return error;
@@ -127,7 +127,7 @@ static int scan_parts(struct verify *verify, const struct pst_part_set *set, uin
 static int sort_rows(struct verify *verify)
 {
     const struct pst_object_record *clash = NULL;
-    const int error = pst_objects_sort(&verify->rows, &clash);
+    int error = pst_objects_sort(&verify->rows, &clash);
     if (!clash)
         return error;
     const struct pst_damage damage = {.what = "catalogue: two objects of one path"};
@@ -146,7 +146,7 @@ static int check_data(struct verify *verify)
                                         .tick = tell_progress,
                                         .context = verify};
     struct pst_rows_checked checked = {0};
-    const bool has_rows = verify->findings.damages == 0 && verify->rows.count > 0;
+    bool has_rows = verify->findings.damages == 0 && verify->rows.count > 0;
     int error = has_rows ? pst_verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
     atomic_store(&verify->rows_bytes, 0);
     verify->checked_bytes += checked.bytes;
@@ -181,7 +181,7 @@ static bool part_is_known(const struct pst_part_set *set, const char *file)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         const char *known = set->parts[i].file.text;
-        const size_t length = strlen(file);
+        size_t length = strlen(file);
         if (strncmp(known, file, length) == 0 && (known[length] == '\0' || known[length] == '/'))
             return true;
     }
@@ -190,11 +190,11 @@ static bool part_is_known(const struct pst_part_set *set, const char *file)
 
 static bool manifest_is_known(const struct verify *verify, const char *name)
 {
-    const uint32_t number = verify->backup.number;
+    uint32_t number = verify->backup.number;
     if (strcmp(name, pst_name_cluster_manifest(number).text) == 0)
         return true;
     for (uint32_t i = 0; i < verify->backup.cluster.nodes_count; i++) {
-        const uint32_t node = verify->backup.cluster.nodes[i].node;
+        uint32_t node = verify->backup.cluster.nodes[i].node;
         if (strcmp(name, pst_name_node_manifest(number, node).text) == 0)
             return true;
     }
@@ -217,11 +217,11 @@ static void warn_of(struct verify *verify, uint32_t directory, const char *file)
  * looked into. path: relative to the directory of backups. */
 static int find_strangers(struct verify *verify, uint32_t directory, const char *path, bool is_top)
 {
-    const int from_fd = verify->backup.directories->fds[directory];
-    const int fd = openat(from_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int from_fd = verify->backup.directories->fds[directory];
+    int fd = openat(from_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        const int error = -errno;
+    if (!dir) {
+        int error = -errno;
         if (fd >= 0)
             close(fd);
         return error;
@@ -240,7 +240,7 @@ static int find_strangers(struct verify *verify, uint32_t directory, const char 
         else if (is_top)
             error = find_strangers(verify, directory, file, false);
     }
-    if (!error && entry == NULL)
+    if (!error && !entry)
         error = -errno;
     closedir(dir);
     return error;
@@ -311,7 +311,7 @@ int pst_verify(const struct pst_backup *backup, const struct pst_verify_options 
 {
     *result = (struct pst_verify_result){0};
     struct verify *verify = calloc(1, sizeof(*verify));
-    if (verify == NULL)
+    if (!verify)
         return -ENOMEM;
     verify->options = options;
     verify->result = result;
@@ -319,7 +319,7 @@ int pst_verify(const struct pst_backup *backup, const struct pst_verify_options 
     verify->backup.directories = backup->directories;
     verify->backup.found_in = backup->found_in;
     pst_findings_init(&verify->findings, options->found, options->context);
-    const int error = verify_backup(verify);
+    int error = verify_backup(verify);
     result->bytes = verify->checked_bytes;
     result->objects = atomic_load(&verify->objects);
     result->damages = verify->findings.damages;

@@ -6,12 +6,12 @@
 #ifndef PST_ENGINE_RESTORE_VERIFY_H
 #define PST_ENGINE_RESTORE_VERIFY_H
 
-#include "engine/base/limits.h"
-#include "penstock/run.h"
-
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "engine/base/limits.h"
+#include "penstock/run.h"
 
 /* The threads of a verify or restore. */
 struct pst_crew {

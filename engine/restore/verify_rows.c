@@ -1,8 +1,8 @@
 #include "engine/restore/verify_rows.h"
 
-#include "engine/restore/shares.h"
-
 #include <errno.h>
+
+#include "engine/restore/shares.h"
 
 struct check {
     const struct pst_rows_check *asked;
@@ -38,7 +38,7 @@ static void tell(struct check *check, const struct pst_object_record *record, co
                  int error)
 {
     const struct pst_damage damage = {.what = what};
-    const size_t first = pst_row_map_find(&check->map, record->node, pst_object_of(record).id);
+    size_t first = pst_row_map_find(&check->map, record->node, pst_object_of(record).id);
     const struct pst_row_chunk *chunk =
         first < check->map.pieces_count ? &check->map.chunks[check->map.pieces[first].chunk] : NULL;
     pst_findings_add_damage(check->findings,
@@ -55,7 +55,7 @@ static int check_share(struct check *check, struct pst_row_reading *reading,
         tell(check, bad, "stream of rows", error);
         return 0;
     }
-    const bool is_told = reading->found_damage; /* a chunk that was whole a moment ago */
+    bool is_told = reading->found_damage; /* a chunk that was whole a moment ago */
     reading->found_damage = false;
     return is_told ? 0 : error;
 }
@@ -75,7 +75,7 @@ static int check_shares(void *context, uint32_t worker)
     if (error)
         return error;
     while (!error) {
-        const size_t next = atomic_fetch_add(&check->next_share, 1);
+        size_t next = atomic_fetch_add(&check->next_share, 1);
         if (next >= check->tables.shares_count)
             break;
         error = check_share(check, &reading, &check->tables.shares[next]);
@@ -132,7 +132,7 @@ static void release(struct check *check)
 int pst_verify_rows(const struct pst_rows_check *asked, struct pst_findings *findings)
 {
     struct check check = {.asked = asked, .findings = findings};
-    const int error = run(&check);
+    int error = run(&check);
     release(&check);
     return error;
 }

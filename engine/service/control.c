@@ -67,9 +67,8 @@ void control_refuse(struct pst_control *control, uint32_t client, int error, con
     vsnprintf(text, sizeof(text), format, list);
     va_end(list);
     control_tell(control, client,
-                 json_pack("{s:s, s:i, s:s, s:s}", "message_type", "failed", "error",
-                           error < 0 ? -error : error, "error_name", pst_error_name(error),
-                           "message", text),
+                 json_pack("{s:s, s:i, s:s, s:s}", "message_type", "failed", "error", abs(error),
+                           "error_name", pst_error_name(error), "message", text),
                  false);
 }
 
@@ -195,7 +194,7 @@ static void stop(struct pst_control *control)
 int pst_control_run(struct pst_control *control, struct pst_node *node,
                     const struct pst_node_config *config)
 {
-    const uint64_t watchdog_ns = pst_notify_watchdog_ns();
+    uint64_t watchdog_ns = pst_notify_watchdog_ns();
     bool well = true;
     control->node = node;
     control->config = config;
@@ -230,7 +229,7 @@ int pst_control_connect(const char *path, char *message)
 {
     struct sockaddr_un address;
     int error = address_of(path, &address, message);
-    if (error < 0)
+    if (error)
         return error;
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -256,7 +255,7 @@ static int listen_at(const char *path, char *message)
     struct sockaddr_un address;
     char ignored[PST_MESSAGE_BYTES];
     int error = address_of(path, &address, message);
-    if (error < 0)
+    if (error)
         return error;
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -269,9 +268,9 @@ static int listen_at(const char *path, char *message)
         if (other == -ECONNREFUSED && unlink(path) == 0)
             error = bind_privately(fd, &address);
     }
-    if (error == 0 && listen(fd, PST_CONTROL_CLIENTS_MAX) < 0)
+    if (!error && listen(fd, PST_CONTROL_CLIENTS_MAX) < 0)
         error = -errno;
-    if (error == 0)
+    if (!error)
         return fd;
     close(fd);
     return fail(message, error, path, "no socket can be made there");

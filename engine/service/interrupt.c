@@ -16,7 +16,7 @@ static void on_signal(int number)
 {
     (void)number;
     int saved_errno = errno;
-    const uint64_t one = 1;
+    uint64_t one = 1;
     atomic_store(&interrupted, true);
     ssize_t written = write(interrupt_fd, &one, sizeof(one));
     (void)written; /* an eventfd at its limit is readable already */

@@ -1,8 +1,8 @@
-#include "penstock/fragment.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "penstock/fragment.h"
 
 static size_t free_bytes(const struct pst_fragment_descriptor *fragment)
 {

@@ -1,12 +1,12 @@
 #include "engine/source/source.h"
 
-#include "engine/format/object.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/object.h"
 
 void pst_source_close(struct pst_source *source)
 {

@@ -5,9 +5,9 @@
 #ifndef PST_ENGINE_SOURCE_SOURCE_H
 #define PST_ENGINE_SOURCE_SOURCE_H
 
-#include "penstock/source.h"
-
 #include <stdatomic.h>
+
+#include "penstock/source.h"
 
 /* Which tables a logical backup is to have. Names are as pst_table_name_escape writes them. */
 struct pst_table_filter {

@@ -1,5 +1,3 @@
-#include "net/shm/shm_internal.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +5,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "net/shm/shm_internal.h"
 
 /* How long a handshake may take, and how long to wait after one that failed, at most. */
 #define HANDSHAKE_NS UINT64_C(2000000000)

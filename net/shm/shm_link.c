@@ -1,10 +1,10 @@
-#include "net/shm/shm_internal.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "net/shm/shm_internal.h"
 
 /* EAL wipes what it is given back, and may give it out again: not while the peer may look into it.
  * A peer that is gone does not; from any other such a ring is kept until this process ends. */

@@ -1,8 +1,8 @@
 /* A catalogue payload: what decodes is safe, and encodes to something that decodes. */
+#include <stdlib.h>
+
 #include "engine/format/object.h"
 #include "tests/fuzz/fuzz.h"
-
-#include <stdlib.h>
 
 static void check_object(const struct pst_object *object)
 {
@@ -10,7 +10,7 @@ static void check_object(const struct pst_object *object)
         abort();
     uint8_t *again = malloc(pst_object_bytes(object));
     size_t offset = 0;
-    if (again == NULL || pst_object_encode(object, again, pst_object_bytes(object), &offset) != 0)
+    if (!again || pst_object_encode(object, again, pst_object_bytes(object), &offset) != 0)
         abort();
     struct pst_object decoded;
     offset = 0;

@@ -1,9 +1,9 @@
 /* Part header, chunk and trailer, as they are and with their checksums made right. */
-#include "engine/format/index.h"
-#include "tests/fuzz/fuzz.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/index.h"
+#include "tests/fuzz/fuzz.h"
 
 static void touch(const uint8_t *bytes, size_t size)
 {

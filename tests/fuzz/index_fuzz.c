@@ -1,8 +1,8 @@
 /* An INDEX chunk whose checksums are right but whose contents need not be. */
+#include <stdlib.h>
+
 #include "engine/format/index.h"
 #include "tests/fuzz/fuzz.h"
-
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,10 +1,10 @@
 /* make_corpus FOLDER: writes the seeds of all targets, from the real encoders, below FOLDER. */
-#include "engine/format/rows.h"
-#include "tests/unit/format/sample.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/rows.h"
+#include "tests/unit/format/sample.h"
 
 static const char *folder;
 
@@ -13,7 +13,7 @@ static void put(const char *name, const void *bytes, size_t size)
     char path[4096];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *file = fopen(path, "wb");
-    if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) {
+    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) {
         perror(path);
         exit(1);
     }

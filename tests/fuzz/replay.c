@@ -1,11 +1,11 @@
 /* replay CORPUS: feeds the target every file of a directory, as it is, cut, and damaged in a
  * reproducible way. What libFuzzer does, in miniature, for builds without it. */
-#include "tests/fuzz/fuzz.h"
-
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/fuzz/fuzz.h"
 
 #define DAMAGED_EACH 400u
 
@@ -37,11 +37,11 @@ static int replay_file(const char *folder, const char *name)
     char path[4096];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
-    if (file == NULL)
+    if (!file)
         return 1;
     static uint8_t data[1 << 20];
-    const size_t size = fread(data, 1, sizeof(data), file);
-    const int failed = ferror(file);
+    size_t size = fread(data, 1, sizeof(data), file);
+    int failed = ferror(file);
     fclose(file);
     replay(data, size);
     return failed;
@@ -50,7 +50,7 @@ static int replay_file(const char *folder, const char *name)
 int main(int argc, char **argv)
 {
     DIR *dir = argc == 2 ? opendir(argv[1]) : NULL;
-    if (dir == NULL) {
+    if (!dir) {
         fprintf(stderr, "usage: %s CORPUS\n", argv[0]);
         return 1;
     }

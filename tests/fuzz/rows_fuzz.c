@@ -1,8 +1,8 @@
 /* A stream of records, fed in two ways: both say the same of it, and touch nothing but it. */
+#include <stdlib.h>
+
 #include "engine/format/rows.h"
 #include "tests/fuzz/fuzz.h"
-
-#include <stdlib.h>
 
 static int take(void *context, const struct pst_row *row)
 {
@@ -19,10 +19,10 @@ static int feed(const uint8_t *data, size_t size, size_t step, pst_row_taker *ta
     struct pst_rows_reader reader = {.size = size};
     uint64_t sum = 0;
     int error = 0;
-    for (size_t done = 0; error == 0 && done < size; done += step)
+    for (size_t done = 0; !error && done < size; done += step)
         error = pst_rows_feed(&reader, data + done, size - done < step ? size - done : step, taker,
                               &sum);
-    if (error == 0)
+    if (!error)
         error = pst_rows_finish(&reader);
     *rows = reader.rows;
     pst_rows_release(&reader);
@@ -33,9 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = fuzz_copy(data, size);
     uint64_t rows[3];
-    const int whole = feed(copy, size, size + 1, take, &rows[0]);
-    const int cut = feed(copy, size, 5, take, &rows[1]);
-    const int skipped = feed(copy, size, 11, NULL, &rows[2]);
+    int whole = feed(copy, size, size + 1, take, &rows[0]);
+    int cut = feed(copy, size, 5, take, &rows[1]);
+    int skipped = feed(copy, size, 11, NULL, &rows[2]);
     if (whole != cut || (whole == 0) != (skipped == 0))
         abort();
     if (whole == 0 && (rows[0] != rows[1] || rows[0] != rows[2]))

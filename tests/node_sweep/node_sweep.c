@@ -117,7 +117,7 @@ static bool run_with(struct rig *rig, struct pst_io_fault *fault, bool of_archiv
     int error = rig_run(rig);
     char *log = end_log_capture();
     set_fault(rig, NULL, NULL);
-    if (error == 0) {
+    if (!error) {
         check_backup(rig);
     } else if (rig->options.cancel_fd >= 0) {
         CU_ASSERT_TRUE(error == -PST_E_CLIENT_ABORT || error == -fault->error);
@@ -128,7 +128,7 @@ static bool run_with(struct rig *rig, struct pst_io_fault *fault, bool of_archiv
         CU_ASSERT_PTR_NOT_NULL(strstr(log, "BACKUP-1"));
         CU_ASSERT_TRUE(is_empty_directory(to));
     }
-    if (error != 0 && rig->options.cancel_fd < 0 && !is_empty_directory(to))
+    if (error && rig->options.cancel_fd < 0 && !is_empty_directory(to))
         printf("I/O %llu: %s", (unsigned long long)fault->at, log);
     free(log);
     CU_ASSERT_EQUAL(count_open_fds(), fds);

@@ -1,8 +1,8 @@
 /* Backups by their uid, and what each node has of them. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 struct sim_backup *sim_backup_of(struct sim *sim, uint64_t uid_low)
 {

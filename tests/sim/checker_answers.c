@@ -3,10 +3,10 @@
  * who sent it, with its sequence, unless one of the two died, or took the other for dead, before.
  * BACKUP_REQ's CONF is followed by exactly one end.
  */
-#include "tests/sim/sim.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 #define SLOTS 65536u /* a power of two */
 #define USED_MAX 40000u

@@ -1,9 +1,9 @@
 /* Model of the clients: one asks for one backup after the other, of some node, and does what
  * clients do meanwhile. A client hears nothing more once its node died, or it is gone. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 /* Some soon, some late, in every phase of a backup. */
 static uint64_t some_time_ns(struct sim *sim)

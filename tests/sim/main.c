@@ -8,8 +8,6 @@
  *
  * --swarm: size of the cluster and faults differ from seed to seed; else 3 nodes of 2 LDMs.
  */
-#include "tests/sim/sim.h"
-
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -20,6 +18,7 @@
 #include <unistd.h>
 
 #include "tests/sim/scenarios.h"
+#include "tests/sim/sim.h"
 
 #define SEEDS_DEFAULT 10000u
 #define PLANT_SEEDS_MAX 10000u /* each planted bug is found within so many */

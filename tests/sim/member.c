@@ -5,9 +5,9 @@
  * declared each other dead meet again, in a new session of their link, once all threads of both
  * have heard of the failure: what these sent before must not go out in the new session.
  */
-#include "tests/sim/sim.h"
-
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 static uint64_t token_of(uint32_t one, uint32_t other)
 {

@@ -1,8 +1,8 @@
 /* What strikes nodes and links: planned when a run begins, at a time when a backup may be anywhere;
  * and the healing of it all. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
+
+#include "tests/sim/sim.h"
 
 #define OUTAGE_MAX_NS (12 * SIM_S)
 

@@ -6,10 +6,10 @@
  * them. Each time that two nodes meet again their link has a new session: what was sent in an
  * earlier one is never heard. Inside a node, two threads' signals keep their order.
  */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 #define OUTAGE_NS (4 * SIM_S) /* after so long a link may have another session */
 
@@ -40,7 +40,7 @@ uint32_t sim_thread_of(pst_ref ref)
 
 struct pst_signal sim_answer(const struct pst_signal *request, uint32_t error)
 {
-    uint16_t gsn = error != 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
+    uint16_t gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
     struct pst_signal answer = {
         .gsn = gsn,
         .version = PST_SIGNAL_VERSION,
@@ -51,7 +51,7 @@ struct pst_signal sim_answer(const struct pst_signal *request, uint32_t error)
         .sequence = request->sequence,
     };
     answer.payload.order.master_ref = request->payload.order.master_ref;
-    if (error != 0) {
+    if (error) {
         answer.payload.ref.error = error;
         answer.payload.ref.where = request->receiver_ref;
     }

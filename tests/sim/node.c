@@ -1,8 +1,8 @@
 /* A node: its hub, its clock, its crash and its start. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 uint64_t sim_node_now_ns(const struct sim *sim, const struct sim_node *node)
 {

@@ -1,11 +1,11 @@
 /* Model of the archive's thread: numbers, directories, manifests, the decision, the sweep, on the
  * model disk. It always answers ARCHIVE_DECIDE_REQ, and a REF means that the decision is not on
  * disk. What it does not model are its rules: what may be swept is asked of the product's. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 #define MANIFEST_BYTES 4711u
 
@@ -145,7 +145,7 @@ static uint32_t define(struct sim *sim, struct sim_node *node, struct sim_backup
     archive->parts_told = 0;
     archive->cluster = (struct sim_manifest){.backup = backup->uid_low};
     uint32_t error = number(sim, node, define->number, highest);
-    if (error != 0)
+    if (error)
         return error;
     struct sim_share *share = sim_share_of(sim, backup, node);
     share->number = define->number;
@@ -406,13 +406,13 @@ static void end_service(struct sim *sim, struct sim_node *node)
     struct sim_server *server = &node->archive.server;
     struct pst_signal answer = sim_answer(&server->current, 0);
     uint32_t error = server->error;
-    if (error == 0)
+    if (!error)
         error = take_effect(sim, node, &server->current, &answer);
     else if (server->current.gsn == PST_ARCHIVE_CLEANUP_REQ ||
              server->current.gsn == PST_ARCHIVE_COMMIT_REQ)
         fail_end(sim, node, &server->current);
     uint32_t highest = answer.payload.ref.number;
-    if (error != 0)
+    if (error)
         answer = sim_answer(&server->current, error);
     if (error == PST_E_NUMBER_EXISTS)
         answer.payload.ref.number = highest;

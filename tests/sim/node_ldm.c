@@ -4,11 +4,11 @@
  * and DISCARD end what runs, and DISCARD ends last. A lost RELEASE or DISCARD is no fault of this
  * kind: only the death of the process ends these.
  */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 #define HUGE_SUM (UINT64_C(1) << 40) /* one of it does not fit 32 bits */
 

@@ -1,8 +1,8 @@
 /* What sources and archive have in common: one request after the other. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 void sim_server_add(struct sim_server *server, const struct pst_signal *signal)
 {

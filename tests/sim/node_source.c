@@ -2,11 +2,11 @@
  * Model of a source's thread: serves one request after the other, and while it lists, hears of
  * fragments that are done and of aborts. A thaw and a release never fail; an abort thaws at once.
  */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 #define AHEAD_MAX 3u /* fragments listed and not yet done */
 
@@ -41,7 +41,7 @@ static void end_listing(const struct at *at, uint32_t error)
 {
     at->source->listing = 0;
     struct pst_signal end = sim_answer(&at->source->server.current, error);
-    if (error == 0)
+    if (!error)
         end.payload.list_conf.fragments = at->source->next;
     answer(at, &end);
     serve_next(at);
@@ -198,10 +198,10 @@ static void end_service(const struct at *at)
     uint32_t error = at->source->server.error;
     switch (request->gsn) {
     case PST_SOURCE_FREEZE_REQ:
-        error = error != 0 ? error : freeze(at, backup);
+        error = error ? error : freeze(at, backup);
         break;
     case PST_SOURCE_SNAPSHOT_REQ:
-        error = error != 0 ? error : take_snapshot(at, backup, request->payload.gci.start_gci);
+        error = error ? error : take_snapshot(at, backup, request->payload.gci.start_gci);
         break;
     case PST_SOURCE_THAW_REQ:
         error = thaw_after_cut(at, backup);

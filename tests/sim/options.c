@@ -1,7 +1,7 @@
 /* What a seed means: the size of its cluster, its timeouts, the faults that it enables. */
-#include "tests/sim/sim.h"
-
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 /* Small clusters mostly: most of what can go wrong needs no more than three nodes. */
 static uint32_t choose_nodes(struct sim_random *random)

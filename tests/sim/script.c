@@ -1,8 +1,8 @@
 /* What a scenario does at the steps that it names. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 static bool fits(const struct sim_pattern *pattern, pst_ref ref)
 {

@@ -1,9 +1,9 @@
 /* Reads a scenario's file. */
-#include "tests/sim/script.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/sim/script.h"
 
 #define WORDS_MAX 24u
 
@@ -298,7 +298,7 @@ bool sim_script_read(struct sim_script *script, const char *path)
             read_statement(script, &line);
         if (line.error)
             fprintf(stderr, "%s:%u: %s\n", path, row, line.error);
-        good &= line.error == NULL;
+        good &= !line.error;
     }
     fclose(file);
     if (script->asked_count == 0)

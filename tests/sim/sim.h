@@ -13,6 +13,8 @@
 #ifndef PST_TESTS_SIM_SIM_H
 #define PST_TESTS_SIM_SIM_H
 
+#include <stdio.h>
+
 #include "engine/protocol/debris.h"
 #include "engine/protocol/ldm.h"
 #include "engine/protocol/outcome.h"
@@ -21,8 +23,6 @@
 #include "tests/sim/queue.h"
 #include "tests/sim/random.h"
 #include "tests/sim/script.h"
-
-#include <stdio.h>
 
 #define SIM_INBOX_MAX 256u
 #define SIM_WORKS_MAX 8u

@@ -1,8 +1,8 @@
 /* The run told as a story, one line for each thing that happens. */
-#include "tests/sim/sim.h"
-
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "tests/sim/sim.h"
 
 void sim_tell(const struct sim *sim, const char *format, ...)
 {

@@ -1,11 +1,11 @@
 /* The clock: takes events in their order, until nothing is left to happen. */
-#include "tests/sim/sim.h"
-
 #include <assert.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/sim/sim.h"
 
 #define CALM_BACKUPS 2u
 #define STEPS_MAX 2000000u

@@ -1,8 +1,5 @@
 #include "tests/support/make_backup.h"
 
-#include "engine/repository/layout.h"
-#include "io/beneath.h"
-
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/repository/layout.h"
+#include "io/beneath.h"
 
 #define BUFFER_BYTES (PST_BLOCK_BYTES + PST_CHUNK_BYTES_MIN)
 
@@ -38,7 +38,7 @@ static void *new_buffer(void)
 
 static void put(struct writer *writer, const void *buffer, struct pst_part_place place)
 {
-    const ssize_t wrote = pwrite(writer->fd, buffer, place.bytes, (off_t)place.file_offset);
+    ssize_t wrote = pwrite(writer->fd, buffer, place.bytes, (off_t)place.file_offset);
     assert(wrote == (ssize_t)place.bytes);
 }
 
@@ -102,7 +102,7 @@ static void put_catalogue(struct writer *writer, uint32_t part)
 {
     pst_chunk_begin(writer->buffer, PST_CHUNK_CATALOGUE);
     for (uint32_t i = 0; i < writer->made->objects_count; i++) {
-        const uint64_t id = writer->made->objects[i].id;
+        uint64_t id = writer->made->objects[i].id;
         if (has_data_in(writer->made, id, part, false) ||
             (part == 0 && !has_data_in(writer->made, id, part, true)))
             put_entry(writer, i);
@@ -158,9 +158,9 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
 
 static void put_text(int dirfd, struct pst_name name, struct pst_manifest_text *text)
 {
-    const int fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    int fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert(fd >= 0);
-    const ssize_t wrote = write(fd, text->text, text->bytes);
+    ssize_t wrote = write(fd, text->text, text->bytes);
     assert(wrote == (ssize_t)text->bytes);
     close(fd);
     free(text->text);
@@ -175,7 +175,7 @@ void make_backup(const char *to, const struct made_backup *made)
     snprintf(path, sizeof(path), "%s/%s", to, pst_name_backup(made->number).text);
     int error = mkdir(path, 0700);
     assert(!error);
-    const int dirfd = open(path, O_RDONLY | O_DIRECTORY);
+    int dirfd = open(path, O_RDONLY | O_DIRECTORY);
     assert(dirfd >= 0);
 
     node = (struct pst_node_manifest){.node = 1, .chunk_bytes = PST_CHUNK_BYTES_MIN};
@@ -261,8 +261,8 @@ struct made_backup made_tree(uint32_t large_bytes)
     data[count++] = (struct made_data){1, 12, 0, 1000};
     data[count++] = (struct made_data){0, 12, 1000, 2000};
     for (uint32_t offset = 0; offset < large_bytes;) {
-        const uint32_t left = large_bytes - offset;
-        const uint32_t bytes = left < PST_CHUNK_BYTES_MIN ? left : PST_CHUNK_BYTES_MIN;
+        uint32_t left = large_bytes - offset;
+        uint32_t bytes = left < PST_CHUNK_BYTES_MIN ? left : PST_CHUNK_BYTES_MIN;
         assert(count < LARGE_PIECES_MAX);
         data[count] = (struct made_data){count % 2, 13, offset, bytes};
         count++;
@@ -311,7 +311,7 @@ void remove_place(const struct made_place *place)
 struct made_place place_below(const struct made_place *place, const char *name)
 {
     struct made_place below;
-    const int length = snprintf(below.path, sizeof(below.path), "%s/%s", place->path, name);
+    int length = snprintf(below.path, sizeof(below.path), "%s/%s", place->path, name);
     assert(length > 0 && (size_t)length < sizeof(below.path));
     (void)length;
     return below;
@@ -320,7 +320,7 @@ struct made_place place_below(const struct made_place *place, const char *name)
 void list_backups(const char *from, struct pst_backup_list *list)
 {
     char message[PST_MESSAGE_BYTES];
-    const int error = pst_backup_list_read(&from, 1, list, message);
+    int error = pst_backup_list_read(&from, 1, list, message);
     assert(!error);
 }
 

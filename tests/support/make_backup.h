@@ -2,14 +2,14 @@
 #ifndef PST_TESTS_SUPPORT_MAKE_BACKUP_H
 #define PST_TESTS_SUPPORT_MAKE_BACKUP_H
 
+#include <limits.h>
+#include <stdbool.h>
+
 #include "engine/format/manifest.h"
 #include "engine/format/object.h"
 #include "engine/format/part.h"
 #include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
-
-#include <limits.h>
-#include <stdbool.h>
 
 /* A run of bytes of an object; the byte at offset o of object id is made_byte(id, o). */
 struct made_data {

@@ -4,11 +4,6 @@
  * with nothing left: no file, no descriptor, no operation without its completion. The sweep ends
  * when N is larger than the number of I/Os that the operation makes.
  */
-#include "io/durable.h"
-#include "io/fault.h"
-#include "io/part_file.h"
-#include "tests/unit/io/io_test.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -20,7 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/durable.h"
+#include "io/fault.h"
+#include "io/part_file.h"
 #include "tests/suite.h"
+#include "tests/unit/io/io_test.h"
 
 #define CHUNK (64u << 10)
 #define CHUNKS 6u

@@ -20,14 +20,14 @@
 #ifndef PENSTOCK_FRAGMENT_H
 #define PENSTOCK_FRAGMENT_H
 
-#include "penstock/error.h"
-#include "penstock/limits.h"
-#include "penstock/object.h"
-
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "penstock/error.h"
+#include "penstock/limits.h"
+#include "penstock/object.h"
 
 #ifdef __cplusplus
 extern "C" {

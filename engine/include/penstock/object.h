@@ -6,11 +6,11 @@
 #ifndef PENSTOCK_OBJECT_H
 #define PENSTOCK_OBJECT_H
 
-#include "penstock/error.h"
-#include "penstock/limits.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "penstock/error.h"
+#include "penstock/limits.h"
 
 #ifdef __cplusplus
 extern "C" {

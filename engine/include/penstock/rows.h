@@ -14,10 +14,10 @@
 #ifndef PENSTOCK_ROWS_H
 #define PENSTOCK_ROWS_H
 
-#include "penstock/object.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "penstock/object.h"
 
 #ifdef __cplusplus
 extern "C" {

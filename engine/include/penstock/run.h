@@ -23,15 +23,15 @@
 #ifndef PENSTOCK_RUN_H
 #define PENSTOCK_RUN_H
 
-#include "penstock/error.h"
-#include "penstock/limits.h"
-#include "penstock/source.h"
-#include "penstock/table_sink.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "penstock/error.h"
+#include "penstock/limits.h"
+#include "penstock/source.h"
+#include "penstock/table_sink.h"
 
 #ifdef __cplusplus
 extern "C" {

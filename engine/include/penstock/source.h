@@ -23,13 +23,13 @@
 #ifndef PENSTOCK_SOURCE_H
 #define PENSTOCK_SOURCE_H
 
-#include "penstock/error.h"
-#include "penstock/fragment.h"
-#include "penstock/limits.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "penstock/error.h"
+#include "penstock/fragment.h"
+#include "penstock/limits.h"
 
 #ifdef __cplusplus
 extern "C" {

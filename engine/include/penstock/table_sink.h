@@ -15,10 +15,10 @@
 #ifndef PENSTOCK_TABLE_SINK_H
 #define PENSTOCK_TABLE_SINK_H
 
-#include "penstock/error.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "penstock/error.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -18,9 +18,9 @@
 #ifndef PST_ENGINE_SOURCE_DIR_DIR_H
 #define PST_ENGINE_SOURCE_DIR_DIR_H
 
-#include "engine/source/source.h"
-
 #include <sys/types.h>
+
+#include "engine/source/source.h"
 
 struct pst_dir {
     struct pst_source source; /* first */

@@ -1,10 +1,3 @@
-#include "engine/source/dir/dir.h"
-
-#include "engine/base/log.h"
-#include "engine/source/dir/links.h"
-#include "engine/source/dir/tree.h"
-#include "engine/source/packer.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +5,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/source/dir/dir.h"
+#include "engine/source/dir/links.h"
+#include "engine/source/dir/tree.h"
+#include "engine/source/packer.h"
 
 _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 

@@ -5,11 +5,11 @@
 #ifndef PST_ENGINE_SOURCE_DIR_LINKS_H
 #define PST_ENGINE_SOURCE_DIR_LINKS_H
 
-#include "penstock/error.h"
-
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "penstock/error.h"
 
 struct pst_link {
     uint64_t object; /* 0: this place of the table is free */

@@ -10,12 +10,12 @@
 #ifndef PST_ENGINE_SOURCE_DIR_TREE_H
 #define PST_ENGINE_SOURCE_DIR_TREE_H
 
-#include "engine/base/limits.h"
-#include "penstock/error.h"
-
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "engine/base/limits.h"
+#include "penstock/error.h"
 
 #define PST_TREE_OPEN 32u
 #define PST_TREE_BUFFER_BYTES (32u << 10)

@@ -1,11 +1,5 @@
 #include "engine/source/lmdb/lmdb.h"
 
-#include "engine/base/clock.h"
-#include "engine/base/log.h"
-#include "engine/format/rows.h"
-#include "engine/source/lmdb/lmdb_guard.h"
-#include "engine/source/lmdb/lmdb_rows.h"
-
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
@@ -17,6 +11,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/format/rows.h"
+#include "engine/source/lmdb/lmdb_guard.h"
+#include "engine/source/lmdb/lmdb_rows.h"
 
 /* Small enough that a small environment is shared out among several LDMs, large enough that dealing
  * one costs nothing beside reading it. */
@@ -173,7 +173,7 @@ static int pin_rows(struct lmdb_source *lmdb)
     if (error)
         return error == -ETIMEDOUT ? -PST_E_FREEZE : error;
     error = pst_lmdb_rows_pin(lmdb->rows);
-    const int thawed = order(lmdb, &thaw, soon_ns());
+    int thawed = order(lmdb, &thaw, soon_ns());
     if (error == -EAGAIN)
         return -PST_E_CHANGED;
     return error ? error : thawed;
@@ -266,7 +266,7 @@ static int add_extents(const struct lmdb_source *lmdb, struct pst_fragment_descr
                        uint64_t from, uint64_t to)
 {
     const struct pst_lmdb_shared *shared = lmdb->guard.shared;
-    const uint64_t meta_bytes = 2 * (uint64_t)shared->meta.page_bytes;
+    uint64_t meta_bytes = 2 * (uint64_t)shared->meta.page_bytes;
     const struct pst_fragment_file file = {
         .object = pst_source_object_id(&lmdb->source, 1),
         .path = lmdb->data,
@@ -289,7 +289,7 @@ static int list_database(struct lmdb_source *lmdb, struct pst_fragment_sink *sin
                          struct pst_source_listing *listing)
 {
     uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX];
-    const uint64_t map_bytes = htole64(lmdb->guard.shared->meta.map_bytes);
+    uint64_t map_bytes = htole64(lmdb->guard.shared->meta.map_bytes);
     const struct pst_database_entry entry = {
         .kind = "lmdb", .details = &map_bytes, .details_bytes = sizeof(map_bytes)};
     struct pst_object database = describe(lmdb, &lmdb->file, PST_OBJECT_DATABASE, lmdb->data, 1);
@@ -339,10 +339,10 @@ static int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
     if (lmdb->rows)
         return list_rows(lmdb, sink, listing);
     const struct pst_lmdb_meta *meta = &lmdb->guard.shared->meta;
-    const uint64_t size = (meta->last_page + 1) * meta->page_bytes;
+    uint64_t size = (meta->last_page + 1) * meta->page_bytes;
     for (uint64_t from = 0; from < size;) {
         struct pst_fragment_descriptor *slot;
-        const uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
+        uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
         int error = look_at_guard(lmdb);
         if (!error)
             error = sink->acquire(sink, &slot);

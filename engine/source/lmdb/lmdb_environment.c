@@ -86,8 +86,8 @@ static int open_files(struct environment *environment, struct stat *status)
     int error = lock_file_name(guard, lock, sizeof(lock));
     if (error)
         return error;
-    const bool had_lock = stat(lock, &lock_status) == 0;
-    const unsigned flags = MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
+    bool had_lock = stat(lock, &lock_status) == 0;
+    unsigned flags = MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
     int rc = mdb_env_open(environment->env, guard->path, flags, 0600);
     if (rc == EACCES || rc == EROFS)
         return environment_say(environment, -rc,

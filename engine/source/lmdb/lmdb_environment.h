@@ -4,9 +4,9 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ENVIRONMENT_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_ENVIRONMENT_H
 
-#include "engine/source/lmdb/lmdb_guard.h"
-
 #include <lmdb.h>
+
+#include "engine/source/lmdb/lmdb_guard.h"
 
 struct environment {
     const struct pst_lmdb_guard *guard;

@@ -1,5 +1,4 @@
 #include "engine/source/lmdb/lmdb_guard.h"
-#include "engine/base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 #define STOP_MS 2000
 
@@ -23,7 +24,7 @@
  * -errno. */
 static int keep_only(int socket)
 {
-    const unsigned first = STDERR_FILENO + 1;
+    unsigned first = STDERR_FILENO + 1;
     int null = open("/dev/null", O_RDWR);
     int kept = fcntl(socket, F_DUPFD, (int)first);
     if (null < 0 || kept < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
@@ -53,7 +54,7 @@ static int detach(void)
 static void child(const struct pst_lmdb_guard *guard, int socket)
 {
     int error = detach();
-    int kept = error < 0 ? error : keep_only(socket);
+    int kept = error ? error : keep_only(socket);
     _exit(kept < 0 ? -kept : pst_lmdb_guard_run(guard, kept));
 }
 
@@ -131,7 +132,7 @@ static pid_t fork_guard(const struct pst_lmdb_guard *guard, const int sockets[2]
     sigset_t all, before;
     sigfillset(&all);
     int error = -pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (error < 0)
+    if (error)
         return error;
     const pid_t pid = fork();
     if (pid == 0)

@@ -15,14 +15,14 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_GUARD_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_GUARD_H
 
-#include "engine/source/lmdb/lmdb_meta.h"
-#include "penstock/error.h"
-
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "engine/source/lmdb/lmdb_meta.h"
+#include "penstock/error.h"
 
 #define PST_LMDB_TEXT_BYTES 256u
 #define PST_LMDB_ANSWER_NS UINT64_C(5000000000) /* to what waits for nobody */

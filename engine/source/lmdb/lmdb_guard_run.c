@@ -1,7 +1,4 @@
 /* The guard's own side: orders, and what is due without any. */
-#include "engine/base/clock.h"
-#include "engine/source/lmdb/lmdb_environment.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -10,6 +7,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/source/lmdb/lmdb_environment.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 /* How often the map's filling is looked at: before a writer of 4 GB/s, faster than memory is copied
@@ -52,7 +52,7 @@ static uint64_t used_bytes(const struct pst_lmdb_meta *meta)
 
 static uint64_t left_bytes(const struct pst_lmdb_meta *meta)
 {
-    const uint64_t used = used_bytes(meta);
+    uint64_t used = used_bytes(meta);
     return meta->map_bytes > used ? meta->map_bytes - used : 0;
 }
 
@@ -76,7 +76,7 @@ static int capture(struct environment *environment, uint64_t transaction)
 {
     struct pst_lmdb_meta metas[2];
     for (uint32_t i = 0; i < 2; i++) {
-        const uint32_t slot = (transaction + i) & 1;
+        uint32_t slot = (transaction + i) & 1;
         void *page = page_of(environment, slot);
         int error = pst_lmdb_meta_read(environment->fd, slot, environment->page_bytes, page);
         if (!error)
@@ -97,7 +97,7 @@ static int capture(struct environment *environment, uint64_t transaction)
 static int pin_live(struct environment *environment)
 {
     const struct timespec pause = {.tv_nsec = CAPTURE_PAUSE_NS};
-    const uint64_t until_ns = pst_monotonic_ns() + CAPTURE_NS;
+    uint64_t until_ns = pst_monotonic_ns() + CAPTURE_NS;
     for (;;) {
         int error = environment_renew(environment);
         if (error)
@@ -278,8 +278,8 @@ static bool serve(struct environment *environment, int socket)
 {
     struct pst_lmdb_request request;
     struct pollfd readable = {.fd = socket, .events = POLLIN};
-    const uint64_t at_ns = next_look_ns(environment), now_ns = pst_monotonic_ns();
-    const uint64_t left_ns = at_ns > now_ns ? at_ns - now_ns : 0;
+    uint64_t at_ns = next_look_ns(environment), now_ns = pst_monotonic_ns();
+    uint64_t left_ns = at_ns > now_ns ? at_ns - now_ns : 0;
     const struct timespec timeout = {.tv_sec = (time_t)(left_ns / (1000 * NS_PER_MS)),
                                      .tv_nsec = (long)(left_ns % (1000 * NS_PER_MS))};
     int count = ppoll(&readable, 1, at_ns == UINT64_MAX ? NULL : &timeout, NULL);

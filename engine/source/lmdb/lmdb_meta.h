@@ -9,9 +9,9 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_META_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_META_H
 
-#include "penstock/error.h"
-
 #include <stdint.h>
+
+#include "penstock/error.h"
 
 #define PST_LMDB_PAGE_BYTES_MIN 512u
 #define PST_LMDB_PAGE_BYTES_MAX 65536u

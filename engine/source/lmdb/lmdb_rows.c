@@ -1,16 +1,15 @@
 /* Readers, and what the LDMs have of them. */
-#include "engine/source/lmdb/lmdb_rows_internal.h"
-
-#include "engine/base/clock.h"
-#include "engine/base/log.h"
-#include "engine/format/rows.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/format/rows.h"
+#include "engine/source/lmdb/lmdb_rows_internal.h"
 
 #define PIN_NS UINT64_C(500000000)
 #define PIN_PAUSE_NS 20000
@@ -68,8 +67,7 @@ static int begin(struct reader *reader)
 static int open_reader(const struct pst_lmdb_rows *rows, struct reader *reader)
 {
     const struct pst_lmdb_guard *guard = rows->guard;
-    const unsigned flags =
-        MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
+    unsigned flags = MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
     struct stat status;
     int fd;
     int rc = mdb_env_create(&reader->env);
@@ -177,7 +175,7 @@ static void reset_all(struct pst_lmdb_rows *rows)
 int pst_lmdb_rows_pin(struct pst_lmdb_rows *rows)
 {
     const struct timespec pause = {.tv_nsec = PIN_PAUSE_NS};
-    const uint64_t until_ns = pst_monotonic_ns() + PIN_NS;
+    uint64_t until_ns = pst_monotonic_ns() + PIN_NS;
     for (;;) {
         int error = renew_all(rows);
         if (error != -EAGAIN)
@@ -215,7 +213,7 @@ static struct reader *take_reader(struct pst_lmdb_rows *rows, struct pst_row_cur
             ;
         if (!bits)
             continue;
-        const uint32_t index = i * 64 + (uint32_t)__builtin_ctzll(bits);
+        uint32_t index = i * 64 + (uint32_t)__builtin_ctzll(bits);
         cursor->words[CURSOR_READER] = index + 1;
         return &rows->readers[index];
     }
@@ -230,7 +228,7 @@ static struct reader *reader_of(struct pst_lmdb_rows *rows, const struct pst_row
 static void give_reader(struct pst_lmdb_rows *rows, struct pst_row_cursor *cursor)
 {
     struct reader *reader = reader_of(rows, cursor);
-    const uint32_t index = (uint32_t)(reader - rows->readers);
+    uint32_t index = (uint32_t)(reader - rows->readers);
     mdb_cursor_close(reader->cursor);
     reader->cursor = NULL;
     atomic_fetch_or(&rows->free_readers[index / 64], UINT64_C(1) << index % 64);
@@ -248,7 +246,7 @@ static int step(const struct pst_lmdb_rows *rows, struct reader *reader, const s
                 MDB_cursor_op operation, bool *ended)
 {
     int rc = mdb_cursor_get(reader->cursor, &reader->key, &reader->value, operation);
-    while (rc == 0 && share->table->name == NULL &&
+    while (rc == 0 && !share->table->name &&
            pst_lmdb_rows_is_table(rows, &reader->key, &reader->value))
         rc = mdb_cursor_get(reader->cursor, &reader->key, &reader->value, MDB_NEXT);
     *ended = rc == MDB_NOTFOUND || (rc == 0 && is_beyond(reader, share));
@@ -304,8 +302,8 @@ static size_t copy_end(struct pst_lmdb_rows *rows, const struct share *share,
                        struct pst_row_cursor *cursor, void *out, size_t room)
 {
     uint64_t *done = &cursor->words[CURSOR_DONE];
-    const size_t copied = pst_rows_end_copy(cursor->words[CURSOR_ROWS], cursor->words[CURSOR_BYTES],
-                                            (uint32_t)*done, out, room);
+    size_t copied = pst_rows_end_copy(cursor->words[CURSOR_ROWS], cursor->words[CURSOR_BYTES],
+                                      (uint32_t)*done, out, room);
     *done += copied;
     if (*done < PST_ROWS_END_BYTES)
         return copied;
@@ -321,7 +319,7 @@ int pst_lmdb_rows_produce(struct pst_lmdb_rows *rows,
                           size_t *produced_bytes)
 {
     const struct share *share = fragment->extents[0].literal;
-    const uint64_t until_ns = pst_monotonic_ns() + SLICE_NS;
+    uint64_t until_ns = pst_monotonic_ns() + SLICE_NS;
     size_t done = 0;
     int error = cursor->words[CURSOR_READER] ? 0 : start_share(rows, share, cursor);
     for (uint32_t i = 1; !error && done < capacity_bytes; i++) {
@@ -350,10 +348,10 @@ int pst_lmdb_rows_check(const struct pst_lmdb_rows *rows)
 {
     for (uint32_t i = 0; i < rows->tables_count; i++) {
         const struct table *table = &rows->tables[i];
-        const uint64_t read_rows = atomic_load(&table->read_rows);
+        uint64_t read_rows = atomic_load(&table->read_rows);
         if (read_rows == table->rows)
             continue;
-        const bool is_cut = table->shares_count > 1;
+        bool is_cut = table->shares_count > 1;
         pst_log(is_cut ? PST_LOG_ERROR : PST_LOG_WARNING,
                 "lmdb:%s: table %s has %llu rows by its own count, and %llu were read%s",
                 rows->guard->path, table->name ? table->name : "(main)",

@@ -8,10 +8,11 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_INTERNAL_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_INTERNAL_H
 
-#include "engine/source/lmdb/lmdb_rows.h"
+#include <stdatomic.h>
 
 #include <lmdb.h>
-#include <stdatomic.h>
+
+#include "engine/source/lmdb/lmdb_rows.h"
 
 #define SUB_DATABASE_BYTES 48u /* the record of a named database in the main one */
 

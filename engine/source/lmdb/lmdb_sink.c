@@ -1,16 +1,17 @@
 #include "engine/source/lmdb/lmdb_sink.h"
 
-#include "engine/base/log.h"
-#include "engine/format/rows.h"
-
 #include <endian.h>
 #include <errno.h>
 #include <limits.h>
-#include <lmdb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <lmdb.h>
+
+#include "engine/base/log.h"
+#include "engine/format/rows.h"
 
 #define MAP_BYTES_MIN (1u << 20)
 #define COMMIT_BYTES (64u << 20) /* of a transaction: its dirty pages are memory */
@@ -81,7 +82,7 @@ static uint64_t free_bytes(const struct lmdb_sink *sink)
 {
     MDB_envinfo info;
     mdb_env_info(sink->env, &info);
-    const uint64_t used = (info.me_last_pgno + 1) * sink->page_bytes;
+    uint64_t used = (info.me_last_pgno + 1) * sink->page_bytes;
     return sink->map_bytes > used ? sink->map_bytes - used : 0;
 }
 
@@ -89,7 +90,7 @@ static uint64_t free_bytes(const struct lmdb_sink *sink)
  * middle of a transaction would cost all of it. */
 static int begin(struct lmdb_sink *sink, uint64_t need_bytes)
 {
-    const uint64_t wanted = 4 * need_bytes + SPARE_PAGES * sink->page_bytes;
+    uint64_t wanted = 4 * need_bytes + SPARE_PAGES * sink->page_bytes;
     uint64_t free = free_bytes(sink);
     if (free < wanted) {
         uint64_t grown = sink->map_bytes + sink->map_bytes / 4 + wanted;
@@ -124,7 +125,7 @@ static int set_order(struct lmdb_sink *sink, bool is_main)
 static int open_table(struct lmdb_sink *sink, const struct pst_table *table)
 {
     char name[PST_TABLE_NAME_BYTES_MAX + 1];
-    const bool is_main = table->name_bytes == 0;
+    bool is_main = table->name_bytes == 0;
     int rc = begin(sink, sink->page_bytes);
     if (rc)
         return rc;
@@ -173,7 +174,7 @@ static unsigned flags_of(struct lmdb_sink *sink, const void *key, uint32_t key_b
 
 static uint64_t cost_of(const struct lmdb_sink *sink, uint32_t key_bytes, uint32_t value_bytes)
 {
-    const uint64_t bytes = (uint64_t)key_bytes + value_bytes + ROW_COST_BYTES;
+    uint64_t bytes = (uint64_t)key_bytes + value_bytes + ROW_COST_BYTES;
     return bytes < sink->page_bytes / 2 ? bytes : bytes + sink->page_bytes;
 }
 
@@ -181,7 +182,7 @@ static int sink_row(struct pst_table_sink *base, const void *key, uint32_t key_b
                     const void *value, uint32_t value_bytes)
 {
     struct lmdb_sink *sink = sink_of(base);
-    const uint64_t cost = cost_of(sink, key_bytes, value_bytes);
+    uint64_t cost = cost_of(sink, key_bytes, value_bytes);
     int rc = 0;
     if (cost > sink->left_bytes) {
         rc = commit(sink);
@@ -250,8 +251,7 @@ static int open_env(struct lmdb_sink *sink, const struct pst_database *database,
 {
     char path[PATH_MAX];
     MDB_stat stat;
-    const int length =
-        snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory_fd, database->name);
+    int length = snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory_fd, database->name);
     if (length < 0 || (size_t)length >= sizeof(path))
         return ENAMETOOLONG;
     int rc = mdb_env_create(&sink->env);

@@ -11,9 +11,9 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_SINK_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_SINK_H
 
-#include "penstock/table_sink.h"
-
 #include <stdint.h>
+
+#include "penstock/table_sink.h"
 
 struct pst_lmdb_sink_options {
     uint64_t map_bytes; /* of the new environment; 0: as it was */

@@ -3,12 +3,12 @@
  * enough. What is read is checked, but need not be trusted: whatever the keys, each row lies in
  * exactly one share, as long as they ascend.
  */
-#include "engine/source/lmdb/lmdb_rows_internal.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "engine/source/lmdb/lmdb_rows_internal.h"
 
 /* Offsets in a branch page, and in a node of it (LMDB 0.9, mdb.c). */
 #define PAGE_NUMBER 0u
@@ -43,14 +43,14 @@ static uint16_t read_16(const uint8_t *at)
 
 static bool read_branch(const struct pst_lmdb_rows *rows, uint64_t number, uint8_t *page)
 {
-    const uint32_t bytes = rows->meta.page_bytes;
+    uint32_t bytes = rows->meta.page_bytes;
     uint64_t found;
     if (number < 2 || number > rows->meta.last_page)
         return false;
     if (pread(rows->fd, page, bytes, (off_t)(number * bytes)) != (ssize_t)bytes)
         return false;
     memcpy(&found, page + PAGE_NUMBER, sizeof(found));
-    const uint16_t lower = read_16(page + PAGE_LOWER);
+    uint16_t lower = read_16(page + PAGE_LOWER);
     return found == number && (read_16(page + PAGE_FLAGS) & PAGE_IS_BRANCH) &&
            lower >= PAGE_HEAD_BYTES && lower <= bytes;
 }
@@ -78,7 +78,7 @@ static bool copy_key(const MDB_val *key, MDB_val *copy)
 static int add_node(struct level *level, uint64_t page, const MDB_val *key)
 {
     if (level->count == level->room) {
-        const uint32_t room = level->room ? 2 * level->room : 64;
+        uint32_t room = level->room ? 2 * level->room : 64;
         struct node *nodes = realloc(level->nodes, room * sizeof(*nodes));
         if (!nodes)
             return -ENOMEM;
@@ -98,16 +98,16 @@ static int add_node(struct level *level, uint64_t page, const MDB_val *key)
 static int add_children(const struct pst_lmdb_rows *rows, const struct node *parent,
                         const uint8_t *page, struct level *level)
 {
-    const uint32_t bytes = rows->meta.page_bytes;
-    const uint32_t count = (read_16(page + PAGE_LOWER) - PAGE_HEAD_BYTES) / 2;
+    uint32_t bytes = rows->meta.page_bytes;
+    uint32_t count = (read_16(page + PAGE_LOWER) - PAGE_HEAD_BYTES) / 2;
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t at = read_16(page + PAGE_HEAD_BYTES + 2 * i);
+        uint32_t at = read_16(page + PAGE_HEAD_BYTES + 2 * i);
         if (at < PAGE_HEAD_BYTES || at + NODE_HEAD_BYTES > bytes)
             return -PST_E_CORRUPT;
         const uint8_t *node = page + at;
-        const uint64_t child = read_16(node + NODE_PAGE_LOW) |
-                               (uint64_t)read_16(node + NODE_PAGE_LOW + 2) << 16 |
-                               (uint64_t)read_16(node + NODE_PAGE_LOW + 4) << 32;
+        uint64_t child = read_16(node + NODE_PAGE_LOW) |
+                         (uint64_t)read_16(node + NODE_PAGE_LOW + 2) << 16 |
+                         (uint64_t)read_16(node + NODE_PAGE_LOW + 4) << 32;
         MDB_val key = {.mv_size = read_16(node + NODE_KEY_BYTES),
                        .mv_data = (void *)(uintptr_t)(node + NODE_HEAD_BYTES)};
         if (at + NODE_HEAD_BYTES + key.mv_size > bytes || (i > 0 && key.mv_size == 0))

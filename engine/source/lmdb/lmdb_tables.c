@@ -1,11 +1,10 @@
 /* Which tables there are, and the listing of their shares. */
-#include "engine/source/lmdb/lmdb_rows_internal.h"
-
-#include "engine/format/rows.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/rows.h"
+#include "engine/source/lmdb/lmdb_rows_internal.h"
 
 #define SHARE_BYTES (8u << 20) /* as of a fragment of pages */
 #define SHARES_MAX 1024u       /* of one table; a larger one has larger shares */
@@ -25,7 +24,7 @@ bool pst_lmdb_rows_is_table(const struct pst_lmdb_rows *rows, const MDB_val *key
     if (value->mv_size != SUB_DATABASE_BYTES)
         return false;
     while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
+        uint32_t middle = low + (high - low) / 2;
         const char *name = rows->names[middle];
         int order = strncmp(name, key->mv_data, key->mv_size);
         if (order == 0)
@@ -43,7 +42,7 @@ bool pst_lmdb_rows_is_table(const struct pst_lmdb_rows *rows, const MDB_val *key
 static int add_name(struct pst_lmdb_rows *rows, const MDB_val *key)
 {
     if ((rows->names_count & (rows->names_count - 1)) == 0) {
-        const size_t room = rows->names_count ? 2 * (size_t)rows->names_count : 1;
+        size_t room = rows->names_count ? 2 * (size_t)rows->names_count : 1;
         char **names = realloc(rows->names, room * sizeof(*names));
         if (!names)
             return -ENOMEM;
@@ -143,7 +142,7 @@ static int look_at_table(struct pst_lmdb_rows *rows, struct table *table)
 /* Whether the backup is to have it. */
 static bool is_wanted(const struct pst_table_filter *filter, const char *name)
 {
-    const uint32_t bytes = name ? (uint32_t)strlen(name) : 0;
+    uint32_t bytes = name ? (uint32_t)strlen(name) : 0;
     bool wanted = !filter || filter->wanted_count == 0;
     for (uint32_t i = 0; filter && i < filter->wanted_count; i++) {
         if (!pst_table_name_is(filter->wanted[i], name, bytes))
@@ -249,7 +248,7 @@ static int list_share(const struct pst_lmdb_listing *listing, const struct share
 
 static uint32_t shares_of(const struct table *table)
 {
-    const uint64_t shares = (table->tree_bytes + SHARE_BYTES - 1) / SHARE_BYTES;
+    uint64_t shares = (table->tree_bytes + SHARE_BYTES - 1) / SHARE_BYTES;
     return shares < 1 ? 1 : shares > SHARES_MAX ? SHARES_MAX : (uint32_t)shares;
 }
 

@@ -1,13 +1,13 @@
 #include "engine/source/registry/registry.h"
 
-#include "engine/source/dir/dir.h"
-#include "engine/source/lmdb/lmdb.h"
-#include "engine/source/synthetic/synthetic.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "engine/source/dir/dir.h"
+#include "engine/source/lmdb/lmdb.h"
+#include "engine/source/synthetic/synthetic.h"
 
 static const struct {
     const char *type;
@@ -149,7 +149,7 @@ static int check_unique(struct pst_source *const *sources, uint32_t last, char *
 {
     const struct pst_source *added = sources[last];
     for (uint32_t i = 0; i < last; i++) {
-        const bool same_name = strcmp(sources[i]->name, added->name) == 0;
+        bool same_name = strcmp(sources[i]->name, added->name) == 0;
         if (same_name)
             snprintf(error_text, error_bytes,
                      "two sources are called \"%s\": name them apart with NAME=%s:…", added->name,

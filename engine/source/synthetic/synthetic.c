@@ -1,12 +1,12 @@
 #include "engine/source/synthetic/synthetic.h"
 
-#include "engine/format/object.h"
-
 #include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/object.h"
 
 /* A row is made of cells, each random at its beginning and padded with spaces, as short strings in
  * wide columns are: so a chunk's compressibility is a row's. */

@@ -1,9 +1,9 @@
-#include "engine/source/synthetic/synthetic.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/source/synthetic/synthetic.h"
 
 struct option {
     const char *name;

@@ -14,9 +14,6 @@
  * the children of this process; by default itself. What was hit is renamed to "WHEN.STEP.hit"
  * before it acts, and so acts once, whichever threads pass.
  */
-#include "engine/base/fault_point.h"
-#include "engine/node/channel.h"
-
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +25,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "engine/base/fault_point.h"
+#include "engine/node/channel.h"
 
 struct order {
     char action[16];
@@ -143,7 +143,7 @@ uint32_t __wrap_pst_channel_from_hub(struct pst_channel *channel, struct pst_sig
     uint32_t taken = __real_pst_channel_from_hub(channel, signals), kept = 0;
     for (uint32_t i = 0; i < taken; i++) {
         int error = pst_fault_point("serve", pst_gsn_name(signals[i].gsn));
-        if (error < 0)
+        if (error)
             answer_ref(channel, &signals[i], error);
         else
             signals[kept++] = signals[i];

@@ -20,13 +20,14 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <lmdb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <lmdb.h>
 
 #define BANKS 3u
 #define ACCOUNTS 100u
@@ -168,8 +169,8 @@ static void note(MDB_txn *txn, const struct tables *tables, uint64_t id)
 /* Transaction 1 makes everything. */
 static void perform(MDB_txn *txn, struct tables *tables)
 {
-    const uint64_t id = mdb_txn_id(txn);
-    const int64_t balance = BALANCE;
+    uint64_t id = mdb_txn_id(txn);
+    int64_t balance = BALANCE;
     if (id == 1) {
         *tables = open_tables(txn, MDB_CREATE);
         for (uint64_t i = 0; i < BANKS * ACCOUNTS; i++)
@@ -177,8 +178,8 @@ static void perform(MDB_txn *txn, struct tables *tables)
         for (uint64_t i = 0; i < BLOBS; i++)
             put_blob(txn, tables, i, 1);
     } else {
-        const uint64_t random = mix(id);
-        const int64_t amount = (int64_t)(random % 1000);
+        uint64_t random = mix(id);
+        int64_t amount = (int64_t)(random % 1000);
         add_to(txn, tables->banks[random % BANKS], (random >> 8) % ACCOUNTS, -amount);
         add_to(txn, tables->banks[(random >> 16) % BANKS], (random >> 24) % ACCOUNTS, amount);
         put_blob(txn, tables, (random >> 32) % BLOBS, id);
@@ -433,7 +434,7 @@ int main(int argc, char **argv)
         return readers(open_env(path, MDB_RDONLY, false));
     if (argc < 4)
         return usage();
-    const uint64_t number = strtoull(argv[3], NULL, 10);
+    uint64_t number = strtoull(argv[3], NULL, 10);
     if (strcmp(command, "run") == 0) {
         unsigned flags = parse_flags(argv + 4, &small);
         return write_until(open_env(path, flags, small), UINT64_MAX, number);

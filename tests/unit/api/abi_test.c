@@ -1,10 +1,9 @@
 /* Structs of older and newer programs at the library's boundary. */
-#include "engine/api/abi.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/api/abi.h"
 #include "tests/suite.h"
 #include "tests/unit/api/memory.h"
 

@@ -83,7 +83,7 @@ static int memory_produce(struct pst_source *source, const struct pst_fragment_d
                           size_t *produced_bytes)
 {
     const struct pst_fragment_extent *extent = &fragment->extents[0];
-    const uint64_t left = extent->length - cursor->words[0];
+    uint64_t left = extent->length - cursor->words[0];
     *produced_bytes = left < capacity_bytes ? left : capacity_bytes;
     memcpy(buffer, ((struct memory *)source)->bytes + extent->offset + cursor->words[0],
            *produced_bytes);
@@ -166,7 +166,7 @@ static int memory_produce_rows(struct pst_source *source,
                                struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
                                size_t *produced_bytes)
 {
-    const uint32_t key = (uint32_t)cursor->words[0], value = key + 7;
+    uint32_t key = (uint32_t)cursor->words[0], value = key + 7;
     const struct pst_row row = {
         .key = &key, .key_bytes = sizeof(key), .value = &value, .value_bytes = sizeof(value)};
     (void)source;
@@ -200,8 +200,8 @@ bool memory_is_in(const struct memory *memory, const char *path)
 {
     uint8_t *read = malloc(MEMORY_BYTES + 1);
     FILE *file = fopen(path, "rb");
-    const size_t bytes = file && read ? fread(read, 1, MEMORY_BYTES + 1, file) : 0;
-    const bool same = bytes == MEMORY_BYTES && memcmp(read, memory->bytes, MEMORY_BYTES) == 0;
+    size_t bytes = file && read ? fread(read, 1, MEMORY_BYTES + 1, file) : 0;
+    bool same = bytes == MEMORY_BYTES && memcmp(read, memory->bytes, MEMORY_BYTES) == 0;
     if (file)
         fclose(file);
     free(read);

@@ -1,7 +1,6 @@
 /* A foreign program with threads, handlers and children of its own runs Penstock. */
 #include <dirent.h>
 #include <errno.h>
-#include <lmdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <lmdb.h>
 
 #include "tests/suite.h"
 #include "tests/unit/api/memory.h"
@@ -115,7 +116,7 @@ static void two_backups_one_after_the_other(void)
     CU_ASSERT_EQUAL(back_up(&memory, to, &number), 0);
     CU_ASSERT_EQUAL(number, 1);
     memory.bytes[5] ^= 1;
-    const uint32_t fds = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
+    uint32_t fds = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
     CU_ASSERT_EQUAL(back_up(&memory, to, &number), 0);
     CU_ASSERT_EQUAL(number, 2);
     CU_ASSERT_EQUAL(verify(to), 0);
@@ -352,7 +353,7 @@ static void back_up_environment(bool takes_children)
     job.specs = specs;
     job.specs_count = 1;
     pst_backup_outcome_init(&outcome);
-    const uint32_t fds = entries_of("/proc/self/fd");
+    uint32_t fds = entries_of("/proc/self/fd");
     CU_ASSERT_EQUAL(pst_run_backup(&job, &outcome), 0);
     CU_ASSERT_STRING_EQUAL(outcome.message, "");
     CU_ASSERT_EQUAL(entries_of("/proc/self/fd"), fds);

@@ -1,9 +1,8 @@
 /* The error list: every code is unique, clear of errno, and has a name and a text. */
-#include "penstock/error.h"
-
 #include <errno.h>
 #include <string.h>
 
+#include "penstock/error.h"
 #include "tests/suite.h"
 
 static const struct {

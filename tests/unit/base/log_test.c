@@ -1,6 +1,4 @@
 /* The log: one event is one line, cut at its bound; levels; errno is kept. */
-#include "engine/base/log.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -10,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
 #include "tests/suite.h"
 
 static char captured[3 * PST_LOG_LINE_BYTES];

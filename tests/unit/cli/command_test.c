@@ -1,14 +1,14 @@
 /* Whole command lines: exit code, standard output, standard error. */
-#include "engine/cli/command.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
+#include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "tests/suite.h"

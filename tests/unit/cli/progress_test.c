@@ -1,10 +1,10 @@
-#include "engine/cli/progress.h"
-
-#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
+#include "engine/cli/progress.h"
 #include "tests/suite.h"
 
 #define S 1000000000ull

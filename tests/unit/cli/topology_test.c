@@ -1,6 +1,7 @@
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "engine/cli/topology_view.h"
 #include "tests/suite.h"

@@ -1,8 +1,7 @@
-#include "engine/cli/value.h"
-
 #include <errno.h>
 
 #include "engine/cli/suggest.h"
+#include "engine/cli/value.h"
 #include "tests/suite.h"
 
 struct number_case {

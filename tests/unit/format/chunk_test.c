@@ -1,12 +1,11 @@
 /* Part header, chunks, trailer: what is sealed passes, whatever is changed is found and placed. */
-#include "engine/format/chunk.h"
-
-#include "tests/suite.h"
-#include "tests/unit/format/sample.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/chunk.h"
+#include "tests/suite.h"
+#include "tests/unit/format/sample.h"
 
 #define CHUNK 5u
 #define OFFSET (10u * PST_BLOCK_BYTES)
@@ -62,10 +61,9 @@ static void every_flip_is_found(check_function *check, uint8_t *bytes, uint64_t 
     for (uint64_t i = 0; i < size; i++) {
         for (int bit = 0; bit < 8; bit += 7) {
             bytes[i] ^= (uint8_t)(1 << bit);
-            const int error = check(bytes, size);
+            int error = check(bytes, size);
             missed += error != -PST_E_CORRUPT && error != -PST_E_NOT_BACKUP;
-            misplaced +=
-                damage.what == NULL || i < damage.offset || i >= damage.offset + damage.bytes;
+            misplaced += !damage.what || i < damage.offset || i >= damage.offset + damage.bytes;
             bytes[i] ^= (uint8_t)(1 << bit);
         }
     }
@@ -103,7 +101,7 @@ static void a_flip_in_a_known_field_is_placed_exactly(void)
     static const uint64_t places[] = {0,  8,  12, 16, 20, 40,           55,   56,   63,  64,
                                       66, 68, 72, 79, 96, 128 + 3 * 24, 4087, 4088, 4095};
     uint8_t *buffer = sample_buffer();
-    const uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
+    uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         buffer[places[i]] ^= 0x10;
         CU_ASSERT_EQUAL(check_chunk(buffer, size), -PST_E_CORRUPT);
@@ -130,7 +128,7 @@ static void every_truncation_is_found(check_function *check, const uint8_t *byte
 static void truncations_are_found(void)
 {
     uint8_t *buffer = sample_buffer();
-    const uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
+    uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
     CU_ASSERT_EQUAL(size, 3 * PST_BLOCK_BYTES);
     every_truncation_is_found(check_chunk, buffer, size);
     make_header(buffer);
@@ -143,7 +141,7 @@ static void truncations_are_found(void)
 static void a_chunk_reads_back(void)
 {
     uint8_t *buffer = sample_buffer();
-    const uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
+    uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
     CU_ASSERT_EQUAL_FATAL(check_chunk(buffer, size), 0);
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
     CU_ASSERT_EQUAL(header->type, PST_CHUNK_DATA);
@@ -170,7 +168,7 @@ static void a_shortened_piece_leaves_no_stale_bytes(void)
     pst_chunk_begin(buffer, PST_CHUNK_DATA);
     CU_ASSERT_EQUAL(pst_chunk_add_piece(buffer, &piece), 0);
     pst_chunk_piece_at(buffer, 0)->bytes = 10;
-    const uint64_t size = pst_chunk_seal(buffer, &identity, CHUNK, OFFSET, 5000);
+    uint64_t size = pst_chunk_seal(buffer, &identity, CHUNK, OFFSET, 5000);
     CU_ASSERT_EQUAL(check_chunk(buffer, size), 0);
     for (uint32_t i = 10; i < 8192; i++)
         CU_ASSERT_EQUAL(buffer[PST_BLOCK_BYTES + i], 0);
@@ -188,8 +186,7 @@ static void the_piece_table_is_bounded(void)
     const struct pst_chunk_piece one_more = {1, 0, PST_CHUNK_PIECES_MAX * 8, 8};
     CU_ASSERT_EQUAL(pst_chunk_add_piece(buffer, &one_more), -ENOSPC);
     CU_ASSERT_EQUAL(pst_chunk_pieces_count(buffer), PST_CHUNK_PIECES_MAX);
-    const uint64_t size =
-        pst_chunk_seal(buffer, &identity, CHUNK, OFFSET, PST_CHUNK_PIECES_MAX * 8);
+    uint64_t size = pst_chunk_seal(buffer, &identity, CHUNK, OFFSET, PST_CHUNK_PIECES_MAX * 8);
     CU_ASSERT_EQUAL(check_chunk(buffer, size), 0);
     free(buffer);
 }
@@ -205,7 +202,7 @@ static void expect_misplaced(void *buffer, uint64_t size, const struct pst_part_
 static void a_chunk_in_the_wrong_place_is_found(void)
 {
     uint8_t *buffer = sample_buffer();
-    const uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
+    uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
     struct pst_part_identity other = identity;
     other.uid[15] ^= 1;
     expect_misplaced(buffer, size, &other, 40);
@@ -236,7 +233,7 @@ static void a_chunk_in_the_wrong_place_is_found(void)
 static void a_payload_under_another_header_is_found(void)
 {
     uint8_t *a = sample_buffer(), *b = sample_buffer();
-    const uint64_t size = sample_data_chunk(a, CHUNK, OFFSET);
+    uint64_t size = sample_data_chunk(a, CHUNK, OFFSET);
     CU_ASSERT_EQUAL(sample_data_chunk(b, CHUNK + 1, OFFSET), size);
     CU_ASSERT_EQUAL(memcmp(a + PST_BLOCK_BYTES, b + PST_BLOCK_BYTES, size - PST_BLOCK_BYTES), 0);
     const struct pst_chunk_header *header_a = pst_chunk_header_of(a);
@@ -295,7 +292,7 @@ static void versions_are_respected(check_function *check, void *block, uint64_t 
 static void newer_versions_are_told_apart(void)
 {
     uint8_t *buffer = sample_buffer();
-    const uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
+    uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
     versions_are_respected(check_chunk, buffer, size);
     make_header(buffer);
     versions_are_respected(check_header, buffer, PST_BLOCK_BYTES);
@@ -314,7 +311,7 @@ static void expect_illegal(uint8_t *buffer, uint64_t size, int error)
 static void intact_nonsense_is_refused(void)
 {
     uint8_t *buffer = sample_buffer();
-    const uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
+    uint64_t size = sample_data_chunk(buffer, CHUNK, OFFSET);
     struct pst_chunk_header *header = (struct pst_chunk_header *)buffer;
     header->type = 0;
     expect_illegal(buffer, size, -PST_E_CORRUPT);

@@ -1,9 +1,8 @@
 /* Digests and their text. */
-#include "engine/format/digest.h"
-
-#include "tests/suite.h"
-
 #include <string.h>
+
+#include "engine/format/digest.h"
+#include "tests/suite.h"
 
 static void a_digest_has_one_text(void)
 {
@@ -31,10 +30,10 @@ static void only_that_text_is_a_digest(void)
     const struct pst_digest digest = pst_digest_of("abc", 3, 0);
     struct pst_digest parsed;
     pst_digest_text(&digest, text);
-    const size_t length = strlen(text);
+    size_t length = strlen(text);
     for (size_t i = 0; i < length; i++) {
         CU_ASSERT_FALSE(pst_digest_parse(text, i, &parsed));
-        const char kept = text[i];
+        char kept = text[i];
         text[i] = 'G';
         CU_ASSERT_FALSE(pst_digest_parse(text, length, &parsed));
         text[i] = '\0';

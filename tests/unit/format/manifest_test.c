@@ -1,13 +1,12 @@
 /* Manifests: round trips, every flip and truncation found, strict about what they know. */
-#include "engine/format/manifest.h"
-
-#include "tests/suite.h"
-#include "tests/unit/format/sample.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/manifest.h"
+#include "tests/suite.h"
+#include "tests/unit/format/sample.h"
 
 static struct pst_node_manifest node;
 static struct pst_cluster_manifest cluster;
@@ -29,7 +28,7 @@ static struct pst_manifest_text cluster_text(void)
 
 static int decode_node(const void *bytes, uint64_t size)
 {
-    const int error = pst_node_manifest_decode(bytes, size, &node, NULL, &damage);
+    int error = pst_node_manifest_decode(bytes, size, &node, NULL, &damage);
     if (!error)
         pst_node_manifest_release(&node);
     return error;
@@ -101,7 +100,7 @@ static void every_flip_is_found(int (*decode)(const void *, uint64_t),
     for (uint64_t i = 0; i < text.bytes; i++) {
         for (int bit = 0; bit < 8; bit++) {
             text.text[i] = (char)(text.text[i] ^ (1 << bit));
-            const int error = decode(text.text, text.bytes);
+            int error = decode(text.text, text.bytes);
             missed += error != -PST_E_CORRUPT;
             misplaced += i < damage.offset || i >= damage.offset + damage.bytes;
             text.text[i] = (char)(text.text[i] ^ (1 << bit));
@@ -150,8 +149,8 @@ static int decode_changed(int (*decode)(const void *, uint64_t), struct pst_mani
 {
     char *changed = malloc(text.bytes + strlen(to) + 1), *at = strstr(text.text, from);
     CU_ASSERT_PTR_NOT_NULL_FATAL(at);
-    const size_t before = (size_t)(at - text.text);
-    const size_t line = (size_t)(strchr(text.text, '\n') + 1 - text.text);
+    size_t before = (size_t)(at - text.text);
+    size_t line = (size_t)(strchr(text.text, '\n') + 1 - text.text);
     size_t bytes = before;
     memcpy(changed, text.text, before);
     memcpy(changed + bytes, to, strlen(to));
@@ -162,7 +161,7 @@ static int decode_changed(int (*decode)(const void *, uint64_t), struct pst_mani
     char digest_text[PST_DIGEST_TEXT_BYTES];
     bytes += (size_t)sprintf(changed + bytes, "{\"checksum\":\"%s\"}\n",
                              pst_digest_text(&digest, digest_text));
-    const int error = decode(changed, bytes);
+    int error = decode(changed, bytes);
     free(changed);
     free(text.text);
     return error;

@@ -1,12 +1,11 @@
 /* Catalogue entries: round trips, nothing moves on failure, nothing unsafe passes. */
-#include "engine/format/object.h"
-
-#include "tests/suite.h"
-#include "tests/unit/format/sample.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/object.h"
+#include "tests/suite.h"
+#include "tests/unit/format/sample.h"
 
 static void expect_same(const struct pst_object *a, const struct pst_object *b)
 {
@@ -14,7 +13,7 @@ static void expect_same(const struct pst_object *a, const struct pst_object *b)
     CU_ASSERT_EQUAL(a->type, b->type);
     CU_ASSERT_EQUAL(a->flags, b->flags);
     CU_ASSERT_STRING_EQUAL(a->path, b->path);
-    CU_ASSERT_EQUAL(a->link == NULL, b->link == NULL);
+    CU_ASSERT_EQUAL(!a->link, !b->link);
     if (a->link && b->link)
         CU_ASSERT_STRING_EQUAL(a->link, b->link);
     CU_ASSERT_EQUAL(a->size, b->size);
@@ -33,11 +32,11 @@ static void expect_same(const struct pst_object *a, const struct pst_object *b)
 static void every_kind_reads_back(void)
 {
     uint8_t payload[8192] __attribute__((aligned(8)));
-    const size_t bytes = sample_catalogue(payload, sizeof(payload));
+    size_t bytes = sample_catalogue(payload, sizeof(payload));
     size_t offset = 0;
     for (uint32_t i = 0; i < SAMPLE_OBJECTS; i++) {
         const struct pst_object object = sample_object(i);
-        const size_t before = offset;
+        size_t before = offset;
         struct pst_object found;
         CU_ASSERT_EQUAL_FATAL(pst_object_decode(payload, bytes, &offset, &found), 0);
         CU_ASSERT_EQUAL(offset, before + pst_object_bytes(&object));
@@ -71,7 +70,7 @@ static void a_cut_entry_moves_nothing(void)
 {
     for (uint32_t i = 0; i < SAMPLE_OBJECTS; i++) {
         const struct pst_object object = sample_object(i);
-        const size_t bytes = pst_object_bytes(&object);
+        size_t bytes = pst_object_bytes(&object);
         uint8_t payload[512];
         size_t offset = 0;
         CU_ASSERT_EQUAL_FATAL(pst_object_encode(&object, payload, sizeof(payload), &offset), 0);
@@ -93,7 +92,7 @@ static void a_cut_entry_moves_nothing(void)
 static void a_flipped_entry_is_legal_or_refused(void)
 {
     uint8_t *payload = malloc(4096);
-    const size_t bytes = sample_catalogue(payload, 4096);
+    size_t bytes = sample_catalogue(payload, 4096);
     uint8_t *exact = malloc(bytes);
     uint64_t refused = 0;
     for (size_t i = 0; i < bytes * 8; i++) {
@@ -150,7 +149,7 @@ static void an_unsafe_path_is_not_decoded(void)
     uint8_t payload[256], *path = payload + PST_OBJECT_FIXED_BYTES;
     size_t offset = 0;
     CU_ASSERT_EQUAL_FATAL(pst_object_encode(&object, payload, sizeof(payload), &offset), 0);
-    const size_t bytes = offset;
+    size_t bytes = offset;
     memcpy(path, "../fil", 6);
     offset = 0;
     CU_ASSERT_EQUAL(pst_object_decode(payload, bytes, &offset, &object), -PST_E_UNSAFE_PATH);
@@ -215,7 +214,7 @@ static void an_attribute_that_must_be_understood_is_newer(void)
     uint8_t payload[256];
     size_t offset = 0;
     CU_ASSERT_EQUAL_FATAL(pst_object_encode(&object, payload, sizeof(payload), &offset), 0);
-    const size_t bytes = offset;
+    size_t bytes = offset;
     offset = 0;
     CU_ASSERT_EQUAL(pst_object_decode(payload, bytes, &offset, &object), -PST_E_NEWER);
     payload[4] = PST_OBJECT_TYPE_MAX + 1;

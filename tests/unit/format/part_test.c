@@ -1,11 +1,10 @@
 /* Index and the order of a part: chunks tile the file, and the chain from the digest covers it. */
-#include "engine/format/part.h"
-
-#include "tests/suite.h"
-#include "tests/unit/format/sample.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/part.h"
+#include "tests/suite.h"
+#include "tests/unit/format/sample.h"
 
 /* Follows the chain backwards as a reader does; returns the bytes that it has checked. */
 static uint64_t walk(const uint8_t *file, uint64_t size, uint64_t *chunks, int *error)
@@ -32,7 +31,7 @@ static uint64_t walk(const uint8_t *file, uint64_t size, uint64_t *chunks, int *
         *chunks += 1 + view.entries_count;
         for (uint32_t i = 0; i < view.entries_count; i++) {
             const struct pst_index_entry *entry = &view.entries[i];
-            const uint64_t bytes = pst_chunk_file_bytes(entry->stored_bytes);
+            uint64_t bytes = pst_chunk_file_bytes(entry->stored_bytes);
             *error =
                 pst_index_check_chunk(entry, file + entry->file_offset, bytes, &identity, &damage);
             if (*error)
@@ -76,7 +75,7 @@ static void every_flip_of_an_index_is_found(void)
     struct sample_part part = sample_part(4, 2);
     const struct pst_part_trailer *trailer =
         (const struct pst_part_trailer *)(part.bytes + part.size - PST_BLOCK_BYTES);
-    const uint64_t from = trailer->last_index.file_offset;
+    uint64_t from = trailer->last_index.file_offset;
     uint64_t missed = 0, chunks;
     int error;
     for (uint64_t i = from; i < from + trailer->last_index.file_bytes; i++) {
@@ -171,7 +170,7 @@ static void an_intact_index_of_nonsense_is_refused(void)
     struct sample_part part = sample_part(4, 2);
     const struct pst_part_trailer *trailer =
         (const struct pst_part_trailer *)(part.bytes + part.size - PST_BLOCK_BYTES);
-    const uint64_t bytes = trailer->last_index.file_bytes;
+    uint64_t bytes = trailer->last_index.file_bytes;
     const uint8_t *whole = part.bytes + trailer->last_index.file_offset;
     uint8_t *index = sample_buffer();
     struct pst_chunk_header *header = (struct pst_chunk_header *)index;

@@ -1,11 +1,10 @@
 /* Record streams, however they are cut; names of tables; what ROWS and DATABASE objects say. */
-#include "engine/format/rows.h"
-
-#include "tests/suite.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/format/rows.h"
+#include "tests/suite.h"
 
 #define ROWS 50u
 #define STREAM_BYTES_MAX (1u << 16)
@@ -29,15 +28,15 @@ static size_t make_stream(uint8_t *stream, size_t step)
     for (uint32_t i = 0; i < ROWS; i++) {
         const struct pst_row row = row_of(i);
         for (uint64_t done = 0; done < pst_row_bytes(&row);) {
-            const size_t copied = pst_row_copy(&row, done, stream + bytes, step);
+            size_t copied = pst_row_copy(&row, done, stream + bytes, step);
             CU_ASSERT_FATAL(copied > 0 && copied <= step);
             done += copied;
             bytes += copied;
         }
     }
-    const size_t rows_bytes = bytes;
+    size_t rows_bytes = bytes;
     for (uint32_t done = 0; done < PST_ROWS_END_BYTES;) {
-        const size_t copied = pst_rows_end_copy(ROWS, rows_bytes, done, stream + bytes, step);
+        size_t copied = pst_rows_end_copy(ROWS, rows_bytes, done, stream + bytes, step);
         done += (uint32_t)copied;
         bytes += copied;
     }
@@ -63,7 +62,7 @@ static int feed(const uint8_t *stream, size_t bytes, size_t size, size_t step, p
     struct pst_rows_reader reader = {.size = size};
     int error = 0;
     for (size_t done = 0; !error && done < bytes; done += step) {
-        const size_t part = bytes - done < step ? bytes - done : step;
+        size_t part = bytes - done < step ? bytes - done : step;
         uint8_t *copy = malloc(part);
         memcpy(copy, stream + done, part);
         error = pst_rows_feed(&reader, copy, part, take, context);
@@ -78,7 +77,7 @@ static int feed(const uint8_t *stream, size_t bytes, size_t size, size_t step, p
 static void a_stream_reads_back_however_it_is_cut(void)
 {
     static uint8_t stream[STREAM_BYTES_MAX], again[STREAM_BYTES_MAX];
-    const size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
+    size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
     static const size_t steps[] = {1, 2, 3, 7, 8, 9, 23, 24, 25, 100, 1000, STREAM_BYTES_MAX};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         uint32_t rows = 0;
@@ -93,7 +92,7 @@ static void a_stream_reads_back_however_it_is_cut(void)
 static void a_stream_without_its_end_is_found(void)
 {
     static uint8_t stream[STREAM_BYTES_MAX];
-    const size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
+    size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
     for (size_t cut = 0; cut < bytes; cut += cut < bytes - 30 ? 97 : 1) {
         CU_ASSERT_NOT_EQUAL(feed(stream, cut, bytes, 500, NULL, NULL), 0);
         CU_ASSERT_NOT_EQUAL(feed(stream, cut, cut, 500, NULL, NULL), 0);
@@ -105,9 +104,9 @@ static void a_stream_without_its_end_is_found(void)
 static void a_wrong_length_or_count_is_found(void)
 {
     static uint8_t stream[STREAM_BYTES_MAX];
-    const size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
+    size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
     const struct pst_row first = row_of(0);
-    const size_t second = (size_t)pst_row_bytes(&first);
+    size_t second = (size_t)pst_row_bytes(&first);
     static const uint8_t bits[] = {0x01, 0x80};
     for (size_t i = 0; i < sizeof(bits); i++) {
         for (size_t at = second; at < second + PST_ROW_HEAD_BYTES; at++) {
@@ -133,7 +132,7 @@ static int refuse(void *context, const struct pst_row *row)
 static void the_takers_error_is_returned(void)
 {
     static uint8_t stream[STREAM_BYTES_MAX];
-    const size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
+    size_t bytes = make_stream(stream, STREAM_BYTES_MAX);
     CU_ASSERT_EQUAL(feed(stream, bytes, bytes, 5, refuse, NULL), -28);
     CU_ASSERT_EQUAL(feed(stream, bytes, bytes, 5000, refuse, NULL), -28);
 }
@@ -184,7 +183,7 @@ static void the_longest_name_makes_a_legal_object(void)
     CU_ASSERT(object.attributes_bytes <= sizeof(attribute));
     size_t offset = 0;
     CU_ASSERT_EQUAL_FATAL(pst_object_encode(&object, payload, sizeof(payload), &offset), 0);
-    const size_t bytes = offset;
+    size_t bytes = offset;
     offset = 0;
     struct pst_object decoded;
     CU_ASSERT_EQUAL_FATAL(pst_object_decode(payload, bytes, &offset, &decoded), 0);
@@ -214,7 +213,7 @@ static void a_database_says_its_kind(void)
     };
     size_t offset = 0;
     CU_ASSERT_EQUAL_FATAL(pst_object_encode(&object, payload, sizeof(payload), &offset), 0);
-    const size_t bytes = offset;
+    size_t bytes = offset;
     offset = 0;
     struct pst_object decoded;
     CU_ASSERT_EQUAL_FATAL(pst_object_decode(payload, bytes, &offset, &decoded), 0);
@@ -232,7 +231,7 @@ static void a_share_must_say_which_it_is(void)
     size_t offset = 0;
     CU_ASSERT_EQUAL(pst_object_encode(&object, payload, sizeof(payload), &offset), -EINVAL);
     object.attributes = attribute;
-    const uint32_t bytes = pst_share_encode(&share, attribute);
+    uint32_t bytes = pst_share_encode(&share, attribute);
     pst_share_encode(&share, attribute + bytes);
     object.attributes_bytes = 2 * bytes;
     CU_ASSERT_EQUAL(pst_object_encode(&object, payload, sizeof(payload), &offset), -EINVAL);

@@ -1,6 +1,3 @@
-#include "io/durable.h"
-#include "tests/unit/io/io_test.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/durable.h"
 #include "tests/suite.h"
+#include "tests/unit/io/io_test.h"
 
 static struct scratch scratch;
 

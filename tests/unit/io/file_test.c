@@ -1,7 +1,3 @@
-#include "io/fault.h"
-#include "io/file.h"
-#include "tests/unit/io/io_test.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -13,7 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/fault.h"
+#include "io/file.h"
 #include "tests/suite.h"
+#include "tests/unit/io/io_test.h"
 
 #define FILE_BYTES 10000u
 #define ROOM_BYTES 65536u

@@ -1,7 +1,3 @@
-#include "io/fault.h"
-#include "io/part_file.h"
-#include "tests/unit/io/io_test.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,7 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/fault.h"
+#include "io/part_file.h"
 #include "tests/suite.h"
+#include "tests/unit/io/io_test.h"
 
 #define CHUNK (256u << 10)
 #define MIB (1ull << 20)

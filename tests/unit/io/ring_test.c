@@ -1,5 +1,3 @@
-#include "tests/unit/io/io_test.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/suite.h"
+#include "tests/unit/io/io_test.h"
 
 #define BLOCK 4096u
 

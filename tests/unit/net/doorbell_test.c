@@ -1,6 +1,4 @@
 /* Doorbells: no system call while awake, no wake-up lost. */
-#include "net/doorbell.h"
-
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/doorbell.h"
 #include "net/signal_ring.h"
 #include "tests/suite.h"
 

@@ -1,12 +1,11 @@
 /* Rings between processes that do not trust each other: what the memory may say, and what comes of
  * it when it is overwritten. Order and contents as such: signal_ring_test.c, shm_fabric_test.c. */
-#include "net/shm/shared_ring.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/doorbell.h"
+#include "net/shm/shared_ring.h"
 #include "tests/suite.h"
 
 #define SLOTS 16u

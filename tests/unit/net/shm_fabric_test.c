@@ -292,7 +292,7 @@ static int answer_to(const struct shm_hello *hello, uint32_t bytes, int with)
 static void strange_hellos_are_refused(void)
 {
     open_nodes(1);
-    const uint32_t whole = sizeof(struct shm_hello);
+    uint32_t whole = sizeof(struct shm_hello);
     struct shm_hello hello = hello_make();
     CU_ASSERT_EQUAL(answer_to(&hello, whole / 2, -1), SHM_REFUSE_MALFORMED);
     CU_ASSERT_EQUAL(answer_to(&hello, 3, -1), SHM_REFUSE_MALFORMED);

@@ -1,6 +1,4 @@
 /* Rings of signals: order, bounds, and that nothing lost, stale or damaged is ever delivered. */
-#include "net/signal_ring.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -9,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net/signal_ring.h"
 #include "tests/suite.h"
 
 #define INCARNATION UINT64_C(0x1122334455667788)

@@ -65,7 +65,7 @@ static bool abort_after(struct rig *rig, uint64_t after_ns)
     log = end_log_capture();
     CU_ASSERT_EQUAL(count_open_fds(), fds);
     close(rig->options.cancel_fd);
-    if (error == 0) {
+    if (!error) {
         struct decoded decoded;
         CU_ASSERT_TRUE(decoded_open(&decoded, to, rig->report->number));
         decoded_close(&decoded);
@@ -78,7 +78,7 @@ static bool abort_after(struct rig *rig, uint64_t after_ns)
         CU_ASSERT_FALSE(path_exists(to));
     }
     free(log);
-    return error != 0;
+    return error;
 }
 
 /* How many were aborted: where threads wait for their turn even one at once may come too late. */
@@ -150,7 +150,7 @@ static int run_to(const char *to, uint32_t number)
     int error = rig_run(&rig);
     unsigned fds_after = count_open_fds();
     char *log = end_log_capture();
-    bool is_told = error == 0 || strstr(log, to) != NULL; /* the message names the file */
+    bool is_told = !error || strstr(log, to) != NULL; /* the message names the file */
     if (fds_after != fds || rig.report->error != -error || !is_told) {
         printf("%u fds of %u, error %d, %s", fds_after, fds, error, log);
         refusals_not_told++;
@@ -248,7 +248,7 @@ static void test_out_of_time(void)
         int error = rig_run(&rig);
         free(end_log_capture());
         failed += error != 0;
-        CU_ASSERT_TRUE(error == 0 || error == -PST_E_TIMEOUT || error == -PST_E_STALLED);
+        CU_ASSERT_TRUE(!error || error == -PST_E_TIMEOUT || error == -PST_E_STALLED);
         rig_close(&rig);
         rig_open(&rig, to, 2, specs, 2);
         CU_ASSERT_EQUAL(rig_run(&rig), 0);
@@ -256,7 +256,7 @@ static void test_out_of_time(void)
         CU_ASSERT_TRUE(decoded_open(&decoded, to, rig.report->number));
         decoded_close(&decoded);
         remove_tree(join(to, pst_name_backup(rig.report->number).text));
-        if (error == 0)
+        if (!error)
             remove_tree(join(to, "BACKUP-1"));
         CU_ASSERT_TRUE(is_empty_directory(to));
         rig_close(&rig);
@@ -314,14 +314,14 @@ static int run_on_small_disk(void)
     char to[RIG_PATH_BYTES * 2];
     snprintf(to, sizeof(to), "%s/to", scratch);
     rig_open(&rig, to, 4, specs, 1);
-    for (uint32_t i = 0; i < 10 && error == 0; i++) {
+    for (uint32_t i = 0; i < 10 && !error; i++) {
         error = rig_run(&rig);
         remove_tree(to);
     }
     rig_close(&rig);
     if (umount(scratch) < 0)
         return 1;
-    return error != 0;
+    return error;
 }
 
 static char roots[RIG_PATH_BYTES];

@@ -1,10 +1,9 @@
 /* Cluster manifests in pieces: whole ones arrive, whatever is wrong with others is found. */
-#include "engine/node/blob.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/node/blob.h"
 #include "tests/suite.h"
 
 #define NODES 200u /* a manifest of several windows */
@@ -175,7 +174,7 @@ static void sizes_are_bounded(void)
 {
     const struct pst_signal request = {.gsn = PST_ARCHIVE_COMMIT_REQ, .receiver_ref = own_ref};
     struct pst_blob_fetch fetch = {0};
-    const uint8_t digest[16] = {0};
+    uint8_t digest[16] = {0};
     CU_ASSERT_EQUAL(pst_blob_fetch_begin(&fetch, &request, 1, 7, 0, digest), -EINVAL);
     CU_ASSERT_EQUAL(
         pst_blob_fetch_begin(&fetch, &request, 1, 7, PST_MANIFEST_BYTES_MAX + 1, digest), -EINVAL);

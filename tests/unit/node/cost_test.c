@@ -272,9 +272,8 @@ static int measure_memory(const struct memory_case *memory_case)
     if (rig_run(&rig) != 0)
         return 1;
     uint64_t grown = status_bytes("VmHWM") - before;
-    const uint64_t ldm_buffers =
-        pst_pipeline_memory_bytes(memory_case->chunk_bytes, memory_case->depth);
-    const uint64_t buffers = memory_case->ldms * ldm_buffers;
+    uint64_t ldm_buffers = pst_pipeline_memory_bytes(memory_case->chunk_bytes, memory_case->depth);
+    uint64_t buffers = memory_case->ldms * ldm_buffers;
     for (uint32_t i = 0; i < memory_case->ldms; i++)
         grown += rig.report->ldms[i].arena_hugepages ? ldm_buffers : 0; /* no part of the RSS */
     uint64_t slots = 2ull * PST_FRAGMENTS_LISTED_MIN * PST_FRAGMENT_SLOT_BYTES;

@@ -67,7 +67,7 @@ static int backup_in_child(void)
     open_rig(&rig);
     int error = rig_run(&rig);
     rig_close(&rig);
-    return error != 0;
+    return error;
 }
 
 static void killed_after(uint64_t after_ns)
@@ -107,7 +107,7 @@ static void test_killed_at_random(void)
     CU_ASSERT_EQUAL_FATAL(rig_run(&rig), 0);
     uint64_t whole_ns = rig.report->elapsed_ns + 30000000;
     remove_tree(join(to, "BACKUP-1"));
-    const uint32_t kills = getenv("PENSTOCK_FULL") ? KILLS_FULL : KILLS;
+    uint32_t kills = getenv("PENSTOCK_FULL") ? KILLS_FULL : KILLS;
     for (uint32_t i = 0; i < kills; i++) {
         killed_after((uint64_t)rand() % (whole_ns * 5 / 4));
         bool was_complete = is_complete("BACKUP-1", 1);

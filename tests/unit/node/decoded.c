@@ -51,7 +51,7 @@ static bool take_catalogue(struct decoded *decoded, const void *chunk, uint32_t 
                                 sizeof(*decoded->objects));
         struct decoded_object *object = &decoded->objects[decoded->objects_count];
         int error = pst_object_decode(pst_chunk_payload_of(chunk), bytes, &offset, &object->object);
-        if (error < 0)
+        if (error)
             return WRONG("catalogue entry: %s", pst_error_text(error));
         object->parts = 1;
         object->last_part = part;
@@ -91,7 +91,7 @@ static bool take_chunk(struct decoded *decoded, struct part_view *part,
                     ? -ERANGE
                     : pst_index_check_chunk(entry, chunk, part->bytes - entry->file_offset,
                                             &part->identity, &damage);
-    if (error < 0)
+    if (error)
         return WRONG("part %u, chunk %llu: %s", part->identity.part,
                      (unsigned long long)entry->chunk, pst_error_text(error));
     part->covered += pst_chunk_file_bytes(entry->stored_bytes);

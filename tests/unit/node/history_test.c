@@ -1,10 +1,9 @@
 /* What a node logs and remembers of the backups that it takes part in, from its proxy's states. */
-#include "engine/node/history.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/log.h"
+#include "engine/node/history.h"
 #include "engine/node/node_internal.h"
 #include "tests/suite.h"
 

@@ -114,7 +114,7 @@ static void put_file(const struct host *host, uint32_t number, const char *name,
 /* A field that nobody knows makes it longer. */
 static void stretch(struct pst_manifest_text *text)
 {
-    const size_t more = (size_t)PST_RING_SIGNALS * PST_BLOB_DATA_BYTES;
+    size_t more = (size_t)PST_RING_SIGNALS * PST_BLOB_DATA_BYTES;
     char hex[33], *line = NULL;
     size_t line_bytes = (size_t)(strchr(text->text, '\n') + 1 - text->text);
     must(asprintf(&line, "{\"stretch\":\"%0*d\",%.*s", (int)more, 0, (int)line_bytes - 1,

@@ -50,7 +50,7 @@ static bool send_patiently(const struct pst_signal *signal)
            pst_monotonic_ns() < until_ns && host.failed == 0)
         peer_round(&peer);
     pst_fabric_publish(peer.fabric);
-    return error == 0;
+    return !error;
 }
 
 static bool ask_patiently(uint32_t sequence)
@@ -107,8 +107,8 @@ static void send_wild(uint16_t gsn, pst_ref sender, pst_ref receiver)
 
 static void wild_signals_are_not_heard(void)
 {
-    const pst_ref own = pst_ref_make(PEER_NODE, PST_BLOCK_BACKUP, 1);
-    const pst_ref own_archive = pst_ref_make(PEER_NODE, PST_BLOCK_ARCHIVE, 0);
+    pst_ref own = pst_ref_make(PEER_NODE, PST_BLOCK_BACKUP, 1);
+    pst_ref own_archive = pst_ref_make(PEER_NODE, PST_BLOCK_ARCHIVE, 0);
     begin();
     /* In another's name, its host's too. */
     send_wild(PST_START_BACKUP_REQ, pst_ref_make(3, PST_BLOCK_BACKUP, 1), LDM_1);
@@ -150,7 +150,7 @@ static void who_sends_too_much_is_cut_off(void)
 
 static void reports_are_no_reason(void)
 {
-    const pst_ref proxy = pst_ref_make(PEER_NODE, PST_BLOCK_PROXY, 0);
+    pst_ref proxy = pst_ref_make(PEER_NODE, PST_BLOCK_PROXY, 0);
     begin();
     stall(&host.node->ldms[0].worker.channel);
     for (uint32_t i = 0; i < 3 * PST_RING_SIGNALS; i++)

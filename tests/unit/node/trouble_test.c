@@ -204,7 +204,7 @@ static void stay(const char *path)
 
 static void test_changes(void)
 {
-    const uint32_t unreadable = PST_OBJECT_UNREADABLE, changed = PST_OBJECT_CHANGED;
+    uint32_t unreadable = PST_OBJECT_UNREADABLE, changed = PST_OBJECT_CHANGED;
     run_changed(stay, unreadable | changed, 21);
     run_changed(vanish, unreadable, 0);
     run_changed(shrink, changed, 0);
@@ -236,7 +236,7 @@ static int run_unreadable_as_nobody(const char *source, const char *to)
     begin_log_capture();
     int error = rig_run(&rig);
     char *log = end_log_capture();
-    bool right = error == 0 && rig.report->sums.unreadable == 2 && strstr(log, "closed") &&
+    bool right = !error && rig.report->sums.unreadable == 2 && strstr(log, "closed") &&
                  strstr(log, "private") && decoded_open(&decoded, to, 1);
     if (right) {
         const struct decoded_object *closed = decoded_find(&decoded, 0, "closed");

@@ -1,8 +1,7 @@
-#include "numa/cpu_list.h"
-
 #include <errno.h>
 #include <string.h>
 
+#include "numa/cpu_list.h"
 #include "tests/suite.h"
 
 static void check_round_trip(const char *text, uint32_t count, const char *formatted)
@@ -30,7 +29,7 @@ static void test_order_of_the_text_is_kept(void)
 {
     struct pst_cpu_list list;
     CU_ASSERT_EQUAL_FATAL(pst_cpu_list_parse("8,0-2,5", &list), 0);
-    const uint16_t expected[] = {8, 0, 1, 2, 5};
+    uint16_t expected[] = {8, 0, 1, 2, 5};
     CU_ASSERT_EQUAL_FATAL(list.count, 5);
     CU_ASSERT_EQUAL(memcmp(list.cpu, expected, sizeof(expected)), 0);
     CU_ASSERT_TRUE(pst_cpu_list_has(&list, 5));

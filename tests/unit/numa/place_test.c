@@ -1,7 +1,4 @@
 /* On the machine that runs the test: pinning, arenas, and a kernel that forbids both. */
-#include "numa/place.h"
-#include "tests/suite.h"
-
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -16,6 +13,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "numa/place.h"
+#include "tests/suite.h"
 
 #define ARENA_BYTES (3u << 20)
 

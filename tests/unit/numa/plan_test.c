@@ -1,10 +1,9 @@
-#include "numa/plan.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "numa/plan.h"
 #include "tests/suite.h"
 #include "tests/unit/numa/fixture.h"
 

@@ -1,5 +1,3 @@
-#include "numa/topology.h"
-
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -7,6 +5,7 @@
 #include <unistd.h>
 
 #include "numa/cpu_list.h"
+#include "numa/topology.h"
 #include "tests/suite.h"
 #include "tests/unit/numa/fixture.h"
 

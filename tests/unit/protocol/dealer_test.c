@@ -1,9 +1,9 @@
 /* The dealer: two ahead, owners, nothing twice, nothing left. */
-#include "tests/unit/protocol/rig.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/protocol/rig.h"
 
 static struct pst_dealer dealer;
 

@@ -1,7 +1,6 @@
 /* What a sweep does with a backup, and what others are told of it, for all that a disk may say. */
-#include "tests/unit/protocol/rig.h"
-
 #include "engine/protocol/debris.h"
+#include "tests/unit/protocol/rig.h"
 
 static struct pst_debris debris_of(uint32_t bits)
 {

@@ -1,12 +1,11 @@
 /* docs/protocol.md and the code say the same: signals, payloads, states, transitions, scripts of
  * the proxy, errors. The document's path is the argument. */
-#include "tests/unit/protocol/rig.h"
-
-#include "engine/protocol/outcome.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/protocol/outcome.h"
+#include "tests/unit/protocol/rig.h"
 
 #define CELLS_MAX 8u
 #define CELL_BYTES 200u

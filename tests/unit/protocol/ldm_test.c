@@ -1,8 +1,8 @@
 /* The BACKUP block of an LDM: what goes to which half, and a whole single-threaded backup in it. */
-#include "tests/unit/protocol/rig.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/unit/protocol/rig.h"
 
 #define FIRST_REF pst_ref_make(1, PST_BLOCK_BACKUP, 1)
 #define OWN_PROXY_REF pst_ref_make(1, PST_BLOCK_PROXY, 1)

@@ -1,9 +1,9 @@
 /* The master: every state with every event; routing, deadlines, the outcome. */
-#include "tests/unit/protocol/rig.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/unit/protocol/rig.h"
 
 #define STATES (PST_MASTER_CLEANING + 1)
 #define OWN_ARCHIVE_REF pst_ref_make(1, PST_BLOCK_ARCHIVE, 0)
@@ -460,7 +460,7 @@ static void the_start_gci_is_above_all(void)
 /* All nodes prepared, then the decision, then the copies; sums and digests are passed on whole. */
 static void the_outcome_is_two_phase(void)
 {
-    const uint64_t huge = UINT64_C(0x1000000000000);
+    uint64_t huge = UINT64_C(0x1000000000000);
     drive(PST_MASTER_STOPPING);
     for (uint32_t i = 0; i < 3; i++) {
         CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_ARCHIVE_DECIDE_REQ), 0);

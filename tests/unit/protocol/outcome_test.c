@@ -1,10 +1,9 @@
 /* The outcome machine of node 2: what settles a backup in doubt, and what does not. */
-#include "tests/unit/protocol/rig.h"
-
-#include "engine/protocol/outcome.h"
-
 #include <errno.h>
 #include <string.h>
+
+#include "engine/protocol/outcome.h"
+#include "tests/unit/protocol/rig.h"
 
 #define SELF_REF pst_ref_make(2, PST_BLOCK_OUTCOME, 0)
 #define OUTCOME_OF(node) pst_ref_make(node, PST_BLOCK_OUTCOME, 0)

@@ -1,9 +1,9 @@
 /* The participant: every state with every event, and what masterRef and senderRef are for. */
-#include "tests/unit/protocol/rig.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/unit/protocol/rig.h"
 
 #define STATES (PST_PARTICIPANT_CLEANING + 1)
 
@@ -186,7 +186,7 @@ static void check_reaction(struct rig *rig, enum pst_participant_state state, ui
     enum pst_participant_state after = rig->machine.state;
     const struct pst_send *first = &rig->actions.sends[0];
     uint32_t error = error_of(reaction);
-    if (error != 0) {
+    if (error) {
         RIG_CHECK(after == state && rig->actions.sends_count == 1 && rig->actions.works_count == 0,
                   "%s in %s: not just refused", pst_gsn_name(gsn), name);
         RIG_CHECK(first->signal.gsn == gsn + 2 && first->signal.payload.ref.error == error,
@@ -310,7 +310,7 @@ static void every_state_with_every_work_result(void)
                 RIG_CHECK(acts || rig.machine.state == (enum pst_participant_state)state,
                           "work %d in state %d: not ignored", type, state);
                 const struct pst_signal *answer = &rig.actions.sends[0].signal;
-                if (acts && error != 0)
+                if (acts && error)
                     CU_ASSERT_EQUAL(answer->payload.ref.error, EIO);
                 go_home(&rig);
             }

@@ -1,9 +1,9 @@
 /* The proxy at work: the cut, the dealing, progress, sums, and answers that are none. */
-#include "tests/unit/protocol/proxy_rig.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/unit/protocol/proxy_rig.h"
 
 static void sources_are_frozen_in_turn_and_snapshots_precede_thaws(void)
 {
@@ -154,7 +154,7 @@ static void progress_is_judged_and_told(void)
 static void sums_do_not_overflow(void)
 {
     drive(PST_PROXY_STOPPING);
-    const uint64_t huge = UINT64_C(0x1000000000001);
+    uint64_t huge = UINT64_C(0x1000000000001);
     for (uint32_t i = 0; i < LDMS; i++) {
         struct pst_signal request = take_pending();
         CU_ASSERT_EQUAL(request.payload.gci.start_gci, 77);

@@ -1,9 +1,9 @@
 /* The proxy: every state with every event; its fan-out, its one answer, its deadlines. */
-#include "tests/unit/protocol/proxy_rig.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/unit/protocol/proxy_rig.h"
 
 #define STATES (PST_PROXY_CLEANING + 1)
 
@@ -48,7 +48,7 @@ static void check_reaction(enum pst_proxy_state state, uint32_t gsn, char reacti
     enum pst_proxy_state after = rig.machine.state;
     uint32_t sends = rig.actions.sends_count;
     uint32_t error = error_of(reaction);
-    if (error != 0) {
+    if (error) {
         RIG_CHECK(after == state && sends == 1 && rig.actions.sends[0].signal.gsn == gsn + 2 &&
                       rig.actions.sends[0].signal.payload.ref.error == error,
                   "%s in %s: not just refused with %u", pst_gsn_name(gsn), name, error);

@@ -1,4 +1,5 @@
 #include "tests/unit/protocol/rig.h"
+
 #include "tests/suite.h"
 
 const struct pst_timeouts rig_timeouts = {
@@ -35,12 +36,12 @@ struct pst_signal rig_signal(uint32_t gsn, pst_ref from, pst_ref to, uint32_t se
 
 struct pst_signal rig_answer(const struct pst_signal *request, uint32_t error)
 {
-    uint16_t gsn = error != 0 ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
+    uint16_t gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
     struct pst_signal answer =
         rig_signal(gsn, request->receiver_ref, request->sender_ref, request->sequence);
     answer.backup = request->backup;
     answer.payload.order.master_ref = request->payload.order.master_ref;
-    if (error != 0) {
+    if (error) {
         answer.payload.ref.error = error;
         answer.payload.ref.where = request->receiver_ref;
     }

@@ -3,10 +3,10 @@
 #ifndef PST_TESTS_UNIT_PROTOCOL_RIG_H
 #define PST_TESTS_UNIT_PROTOCOL_RIG_H
 
+#include <CUnit/Basic.h>
+
 #include "engine/protocol/ldm.h"
 #include "penstock/error.h"
-
-#include <CUnit/Basic.h>
 
 #define UID_LOW UINT64_C(0x1122334455667788)
 #define OTHER_UID UINT64_C(0x99aabbccddeeff11)

@@ -1,8 +1,8 @@
 /* SignalSenders: who has answered, the first error, zombies, stale ones. */
-#include "tests/unit/protocol/rig.h"
-
 #include <errno.h>
 #include <stdio.h>
+
+#include "tests/unit/protocol/rig.h"
 
 static struct pst_signal answer(const struct pst_sender *sender, uint32_t ldm, uint32_t error)
 {

@@ -1,8 +1,8 @@
 /* Signals, refs, sets. */
-#include "tests/unit/protocol/rig.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/unit/protocol/rig.h"
 
 static void refs_keep_their_parts(void)
 {
@@ -99,8 +99,7 @@ static void signals_find_their_half(void)
 
 static void a_uid_travels_little_endian(void)
 {
-    const uint8_t uid[16] = {0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
-                             9,    9,    9,    9,    9,    9,    9,    9};
+    uint8_t uid[16] = {0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 9, 9, 9, 9, 9, 9, 9, 9};
     CU_ASSERT_EQUAL(pst_uid_low(uid), UID_LOW);
 }
 

@@ -1,9 +1,4 @@
 /* The catalogue: what is in a directory, in which state, and what an ID means. */
-#include "engine/repository/catalog.h"
-
-#include "tests/suite.h"
-#include "tests/support/make_backup.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/repository/catalog.h"
+#include "tests/suite.h"
+#include "tests/support/make_backup.h"
 
 static struct made_place place;
 static struct pst_backup_list list;
@@ -25,7 +24,7 @@ static void add_backup(uint32_t number, bool decided)
 
 static void damage(const char *name, off_t offset)
 {
-    const int fd = open(place_below(&place, name).path, O_WRONLY);
+    int fd = open(place_below(&place, name).path, O_WRONLY);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     CU_ASSERT_EQUAL(pwrite(fd, "\1", 1, offset), 1);
     close(fd);

@@ -1,9 +1,4 @@
 /* One backup in several directories: the union of what they hold under its uid. */
-#include "engine/restore/restore.h"
-
-#include "tests/suite.h"
-#include "tests/support/make_backup.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/restore/restore.h"
+#include "tests/suite.h"
+#include "tests/support/make_backup.h"
 
 #define PART_1 "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data"
 #define PART_2 "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data"
@@ -46,7 +45,7 @@ static void drop(int from, const char *name)
 
 static void spoil(int from, const char *name, off_t offset)
 {
-    const int fd = open(place_below(&places[from], name).path, O_RDWR);
+    int fd = open(place_below(&places[from], name).path, O_RDWR);
     uint8_t byte = 0;
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     CU_ASSERT_EQUAL(pread(fd, &byte, 1, offset), 1);

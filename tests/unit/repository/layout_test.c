@@ -1,6 +1,5 @@
 /* Names of files in the backup directory. */
 #include "engine/repository/layout.h"
-
 #include "tests/suite.h"
 
 static void names_are_the_documented_ones(void)

@@ -1,9 +1,4 @@
 /* Prune: what goes, what stays, and that nothing half removed looks complete. */
-#include "engine/repository/prune.h"
-
-#include "tests/suite.h"
-#include "tests/support/make_backup.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +7,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/repository/prune.h"
+#include "tests/suite.h"
+#include "tests/support/make_backup.h"
 
 static struct made_place places[2];
 static struct pst_backup_list list;
@@ -67,14 +66,14 @@ static uint32_t entries_of(int place)
 /* A node of a cluster, or, with LOCK_EX, one alone. */
 static int node_in(int place, int how)
 {
-    const int fd = open(places[place].path, O_RDONLY | O_DIRECTORY);
+    int fd = open(places[place].path, O_RDONLY | O_DIRECTORY);
     CU_ASSERT_EQUAL_FATAL(flock(fd, how), 0);
     return fd;
 }
 
 static void touch(int place, const char *name)
 {
-    const int fd = open(place_below(&places[place], name).path, O_CREAT | O_WRONLY, 0600);
+    int fd = open(place_below(&places[place], name).path, O_CREAT | O_WRONLY, 0600);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     close(fd);
 }

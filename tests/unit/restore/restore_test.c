@@ -1,11 +1,4 @@
 /* Restore: what comes back is what went in, and never leaves its target. */
-#include "engine/restore/restore.h"
-
-#include "engine/base/log.h"
-#include "io/beneath.h"
-#include "tests/suite.h"
-#include "tests/support/make_backup.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +8,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/restore/restore.h"
+#include "io/beneath.h"
+#include "tests/suite.h"
+#include "tests/support/make_backup.h"
 
 static struct made_place place, target;
 static struct pst_restore_result result;
@@ -37,7 +36,7 @@ static int restore_as(uint32_t workers, bool force, const atomic_bool *cancel)
     char message[PST_MESSAGE_BYTES];
     list_backups(place.path, &list);
     CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
-    const int error = pst_restore(backup, target.path, &options, &result);
+    int error = pst_restore(backup, target.path, &options, &result);
     pst_backup_list_release(&list);
     return error;
 }
@@ -71,7 +70,7 @@ static void expect_contents(const struct made_backup *made, const char *name, ui
         for (uint32_t j = 0; made->data[i].object == object && j < made->data[i].bytes; j++)
             wanted[made->data[i].offset + j] = made_byte(object, made->data[i].offset + j);
     }
-    const int fd = open(place_below(&target, name).path, O_RDONLY);
+    int fd = open(place_below(&target, name).path, O_RDONLY);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     CU_ASSERT_EQUAL(read(fd, found, (size_t)status.st_size + 1), status.st_size);
     CU_ASSERT_EQUAL(memcmp(found, wanted, (size_t)status.st_size), 0);
@@ -180,7 +179,7 @@ static void an_empty_target_is_taken(void)
 
 static void put_file(const char *name, const char *text)
 {
-    const int fd = open(place_below(&target, name).path, O_WRONLY | O_CREAT | O_TRUNC, 0400);
+    int fd = open(place_below(&target, name).path, O_WRONLY | O_CREAT | O_TRUNC, 0400);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
@@ -230,7 +229,7 @@ static void a_marked_target_is_resumed(void)
     put_file("mine", "x");
     const struct made_place part =
         place_below(&place, "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data");
-    const int fd = open(part.path, O_RDWR);
+    int fd = open(part.path, O_RDWR);
     uint8_t byte, flipped;
     CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, 20000), 1);
     flipped = byte ^ 1;
@@ -282,7 +281,7 @@ static void damage_is_named_and_leaves_nothing(void)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct made_backup made = made_tree(500000);
         begin(&made);
-        const int fd = open(place_below(&place, cases[i].name).path, O_RDWR);
+        int fd = open(place_below(&place, cases[i].name).path, O_RDWR);
         uint8_t byte;
         CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, cases[i].offset), 1);
         byte ^= 0x20;
@@ -480,11 +479,11 @@ static void a_deep_tree_can_be_removed(void)
 {
     place = make_place();
     int fd = open(place.path, O_RDONLY | O_DIRECTORY);
-    const int top = fd;
+    int top = fd;
     for (uint32_t i = 0; i < 3000; i++) {
         CU_ASSERT_EQUAL_FATAL(mkdirat(fd, "directory", 0700), 0);
         CU_ASSERT_EQUAL_FATAL(symlinkat("/", fd, "a link to all"), 0);
-        const int below = openat(fd, "directory", O_PATH | O_DIRECTORY);
+        int below = openat(fd, "directory", O_PATH | O_DIRECTORY);
         CU_ASSERT_TRUE_FATAL(below >= 0);
         if (fd != top)
             close(fd);

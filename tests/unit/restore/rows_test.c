@@ -1,11 +1,5 @@
 /* Rows of a backup: verified, restored and exported in their order, and every way they can be
  * wrong although each byte is as it was written. */
-#include "engine/format/rows.h"
-#include "engine/restore/restore.h"
-#include "engine/restore/verify.h"
-#include "tests/suite.h"
-#include "tests/support/make_backup.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/format/rows.h"
+#include "engine/restore/restore.h"
+#include "engine/restore/verify.h"
+#include "tests/suite.h"
+#include "tests/support/make_backup.h"
 
 #define ID(counter) (UINT64_C(0) << PST_OBJECT_SOURCE_SHIFT | (counter))
 #define OBJECTS_MAX 8u
@@ -45,7 +45,7 @@ static void add_database(void)
 static void add_share(const char *name, uint32_t share, uint32_t shares, uint32_t first,
                       uint32_t last)
 {
-    const uint32_t i = made.objects_count++;
+    uint32_t i = made.objects_count++;
     char path[PST_PATH_BYTES_MAX];
     const struct pst_share described = {.name = name,
                                         .name_bytes = (uint32_t)strlen(name),
@@ -81,7 +81,7 @@ static void spread_data(uint32_t step)
         for (uint32_t i = 1; i < made.objects_count; i++) {
             if (offset >= objects[i].size)
                 continue;
-            const uint64_t left = objects[i].size - offset;
+            uint64_t left = objects[i].size - offset;
             CU_ASSERT_FATAL(made.data_count < DATA_MAX);
             data[made.data_count++] =
                 (struct made_data){.part = i % 2,
@@ -154,7 +154,7 @@ static int sink_row(struct pst_table_sink *sink, const void *key, uint32_t key_b
 static int sink_end(struct pst_table_sink *sink)
 {
     (void)sink;
-    const size_t used = strlen(story);
+    size_t used = strlen(story);
     snprintf(story + used, sizeof(story) - used, "%s:%u ", test_sink.table, test_sink.next);
     return 0;
 }
@@ -202,7 +202,7 @@ static int restore(const struct pst_export *export, struct pst_restore_result *r
     story[0] = '\0';
     list_backups(place.path, &list);
     CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
-    const int error = pst_restore(backup, target.path, &options, result);
+    int error = pst_restore(backup, target.path, &options, result);
     pst_backup_list_release(&list);
     return error;
 }
@@ -251,7 +251,7 @@ static void an_export_takes_what_is_named(void)
 /* A file, whose data are no rows, in a part of its own. */
 static void add_file(void)
 {
-    const uint32_t i = made.objects_count++;
+    uint32_t i = made.objects_count++;
     objects[i] = (struct pst_object){
         .id = ID(i + 1), .type = PST_OBJECT_FILE, .path = "file", .mode = 0600, .size = 2000};
     contents[objects[i].id] = streams[i];
@@ -268,7 +268,7 @@ static off_t size_of(const char *name)
 
 static void flip(const char *name, off_t offset)
 {
-    const int fd = open(place_below(&place, name).path, O_RDWR);
+    int fd = open(place_below(&place, name).path, O_RDWR);
     uint8_t byte = 0;
     CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, offset), 1);
     byte ^= 4;
@@ -318,7 +318,7 @@ static void expect_refused(void)
     make_backup(place.path, &made);
     CU_ASSERT_EQUAL(verify(), -PST_E_CORRUPT);
     is_damaged = true;
-    const int error = restore(NULL, &result);
+    int error = restore(NULL, &result);
     is_damaged = false;
     CU_ASSERT(error == -PST_E_CORRUPT || error == -PST_E_TRUNCATED);
     CU_ASSERT(result.message[0] != '\0');
@@ -377,7 +377,7 @@ static void what_does_not_fit_is_found(void)
     expect_refused();
 
     begin(); /* shares in another order */
-    const uint64_t id = objects[1].id;
+    uint64_t id = objects[1].id;
     objects[1].id = objects[2].id;
     objects[2].id = id;
     spread_data(128);

@@ -1,10 +1,4 @@
 /* Verify: every byte of every file of a backup counts, and so does every file. */
-#include "engine/restore/verify.h"
-
-#include "engine/repository/layout.h"
-#include "tests/suite.h"
-#include "tests/support/make_backup.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -14,6 +8,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "engine/repository/layout.h"
+#include "engine/restore/verify.h"
+#include "tests/suite.h"
+#include "tests/support/make_backup.h"
 
 #define FINDINGS_MAX 64u
 
@@ -130,7 +129,7 @@ static uint64_t missed, misnamed;
 static void flip_file(const char *name, uint64_t from, uint64_t step)
 {
     struct made_place path = place_below(&place, name);
-    const int fd = open(path.path, O_RDWR);
+    int fd = open(path.path, O_RDWR);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     struct stat status;
     CU_ASSERT_EQUAL_FATAL(fstat(fd, &status), 0);
@@ -139,7 +138,7 @@ static void flip_file(const char *name, uint64_t from, uint64_t step)
         CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, (off_t)i), 1);
         flipped = byte ^ (uint8_t)(1 << i % 8);
         CU_ASSERT_EQUAL_FATAL(pwrite(fd, &flipped, 1, (off_t)i), 1);
-        const int error = verify_with(place.path, 1, &seen, &result);
+        int error = verify_with(place.path, 1, &seen, &result);
         missed += error != -PST_E_CORRUPT || seen.count == 0 ||
                   result.damages + result.warnings != seen.count || result.damages == 0;
         misnamed += seen.count == 0 || strcmp(seen.findings[0].file, name) != 0 ||
@@ -210,7 +209,7 @@ static void what_could_not_be_checked_is_said(void)
     begin(&made);
     struct stat status;
     CU_ASSERT_EQUAL(stat(place_below(&place, name).path, &status), 0);
-    const int fd = open(place_below(&place, name).path, O_WRONLY);
+    int fd = open(place_below(&place, name).path, O_WRONLY);
     CU_ASSERT_EQUAL(pwrite(fd, "x", 1, status.st_size - PST_BLOCK_BYTES + 150), 1);
     close(fd);
     CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
@@ -235,7 +234,7 @@ static void truncations_are_found(void)
 static void append(const char *name, const char *bytes)
 {
     struct made_place path = place_below(&place, name);
-    const int fd = open(path.path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+    int fd = open(path.path, O_WRONLY | O_APPEND | O_CREAT, 0600);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     CU_ASSERT_EQUAL(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
     close(fd);
@@ -316,7 +315,7 @@ static void damage_does_not_end_the_search(void)
     struct made_backup made = made_tree(2000000);
     begin(&made);
     for (size_t i = 0; i < 2; i++) {
-        const int fd = open(place_below(&place, names[i]).path, O_WRONLY);
+        int fd = open(place_below(&place, names[i]).path, O_WRONLY);
         /* in the payloads of the second and the fifth chunk, and in the part header */
         CU_ASSERT_EQUAL(pwrite(fd, "\xAA\x55", 2, 100000), 2);
         CU_ASSERT_EQUAL(pwrite(fd, "\xAA\x55", 2, 350000), 2);

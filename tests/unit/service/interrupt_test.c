@@ -1,12 +1,11 @@
 /* What the signals do that end a process, before and after its end has begun. */
-#include "engine/service/interrupt.h"
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/service/interrupt.h"
 #include "tests/suite.h"
 
 /* How a child ends that does this; what it writes to stderr. */

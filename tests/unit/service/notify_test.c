@@ -1,6 +1,4 @@
 /* What the service manager is told, and when it is not told anything. */
-#include "engine/service/notify.h"
-
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "engine/service/notify.h"
 #include "tests/suite.h"
 
 /* A socket of an abstract name; its name as NOTIFY_SOCKET has it. */

@@ -1,7 +1,5 @@
 /* What every source must do, over every source. The last one is the test's own: a file that is
  * read but for two blocks captured at the snapshot, as a database's root pages are. */
-#include "tests/unit/source/source_test.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/unit/source/source_test.h"
 
 #define TREE_FILES 2500
 

@@ -1,9 +1,4 @@
 /* The source dir on real trees. */
-#include "tests/unit/source/source_test.h"
-
-#include "engine/source/dir/tree.h"
-#include "engine/source/registry/registry.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -14,6 +9,10 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "engine/source/dir/tree.h"
+#include "engine/source/registry/registry.h"
+#include "tests/unit/source/source_test.h"
 
 #define NOBODY 65534
 
@@ -153,7 +152,7 @@ static void many_holes_take_many_fragments(void)
 {
     make_file("comb", "", 0);
     int fd = open("comb", O_RDWR | O_CLOEXEC);
-    const off_t teeth = 3 * PST_FRAGMENT_EXTENTS_MAX;
+    off_t teeth = 3 * PST_FRAGMENT_EXTENTS_MAX;
     for (off_t i = 0; i < teeth; i++)
         CU_ASSERT_EQUAL(pwrite(fd, &i, sizeof(i), (2 * i + 1) * (64 << 10)), sizeof(i));
     bool holes_are_told = lseek(fd, 0, SEEK_DATA) > 0;

@@ -6,10 +6,11 @@
 #ifndef PST_TESTS_UNIT_SOURCE_LMDB_RIG_H
 #define PST_TESTS_UNIT_SOURCE_LMDB_RIG_H
 
-#include "tests/unit/source/source_test.h"
+#include <sys/types.h>
 
 #include <lmdb.h>
-#include <sys/types.h>
+
+#include "tests/unit/source/source_test.h"
 
 #define MAP_BYTES (32u << 20)
 #define S UINT64_C(1000000000)

@@ -1,16 +1,17 @@
 /* The rows of lmdb: sources, out of an environment that others write, and into a new one. */
-#include "engine/format/rows.h"
-#include "engine/source/lmdb/lmdb_sink.h"
-#include "tests/unit/source/source_test.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <lmdb.h>
+
+#include "engine/format/rows.h"
+#include "engine/source/lmdb/lmdb_sink.h"
+#include "tests/unit/source/source_test.h"
 
 #define MAP_BYTES (256u << 20)
 #define BIG_ROWS 40000u /* some 24 MiB of leaves: several shares */
@@ -88,7 +89,7 @@ static void write_all(MDB_txn *txn)
         put(txn, dbi, key, 1 + i / 2000, &i, sizeof(i));
     dbi = open_table(txn, "fixed", MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP | MDB_INTEGERKEY);
     for (uint32_t i = 0; i < 3000; i++) {
-        const uint32_t k = i % 3;
+        uint32_t k = i % 3;
         put(txn, dbi, &k, sizeof(k), &i, sizeof(i));
     }
     dbi = open_table(txn, "reverse", MDB_REVERSEKEY | MDB_DUPSORT | MDB_REVERSEDUP);
@@ -427,7 +428,7 @@ static void an_order_of_its_own_is_kept_or_refused(void)
         cut(source, &collected);
         list(source, &collected);
         struct content *found = scan_all(source, &collected);
-        const int error = pst_source_check(source, soon_ns());
+        int error = pst_source_check(source, soon_ns());
         if (error) {
             CU_ASSERT_EQUAL(error, -PST_E_SCAN);
             CU_ASSERT(i > 0 && found[1].shares > 1);
@@ -485,7 +486,7 @@ static void pour(struct pst_table_sink *sink, const struct content *content)
         uint32_t lengths[2];
         memcpy(lengths, content->records + at, sizeof(lengths));
         const uint8_t *key = content->records + at + sizeof(lengths);
-        const int error = sink->row(sink, key, lengths[0], key + lengths[0], lengths[1]);
+        int error = sink->row(sink, key, lengths[0], key + lengths[0], lengths[1]);
         CU_ASSERT_EQUAL_FATAL(error, 0);
         at += sizeof(lengths) + lengths[0] + lengths[1];
     }
@@ -506,7 +507,7 @@ static void expect_restored(void (*work)(MDB_txn *txn), uint64_t map_bytes, uint
         database.tables++;
     char text[PST_TABLE_SINK_TEXT_BYTES];
     struct pst_table_sink *sink;
-    const int fd = open(".", O_PATH | O_DIRECTORY);
+    int fd = open(".", O_PATH | O_DIRECTORY);
     ASSERT_OK(pst_lmdb_sink_open(&options, &database, fd, &sink, text));
     for (uint32_t i = 0; i < database.tables; i++)
         pour(sink, &wanted[i]);
@@ -542,7 +543,7 @@ static void a_sink_refuses_what_is_not_lmdbs(void)
     char text[PST_TABLE_SINK_TEXT_BYTES];
     struct pst_table_sink *sink;
     make_directory();
-    const int fd = open(".", O_PATH | O_DIRECTORY);
+    int fd = open(".", O_PATH | O_DIRECTORY);
     CU_ASSERT_EQUAL(pst_lmdb_sink_open(&options, &database, fd, &sink, text), -ENOTSUP);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "export"));
     database.kind = "lmdb";

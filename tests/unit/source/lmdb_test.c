@@ -1,18 +1,19 @@
 /* lmdb: freeze, snapshot and check against environments that others use. Writers are child
  * processes, as they are in life. */
-#include "engine/source/lmdb/lmdb_meta.h"
-#include "engine/source/registry/registry.h"
-#include "tests/unit/source/lmdb_rig.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <lmdb.h>
+
+#include "engine/source/lmdb/lmdb_meta.h"
+#include "engine/source/registry/registry.h"
+#include "tests/unit/source/lmdb_rig.h"
 
 static pid_t guard_of_this_process(void)
 {
@@ -125,7 +126,7 @@ static void test_freeze_gives_up_in_time(void)
 {
     struct pst_source *source = make(fill);
     pid_t holder = start_holder();
-    const uint64_t began_ns = now_ns();
+    uint64_t began_ns = now_ns();
     CU_ASSERT_EQUAL(pst_source_freeze(source, began_ns + 100 * MS), -PST_E_FREEZE);
     CU_ASSERT(now_ns() - began_ns >= 100 * MS);
     end_holder(holder);

@@ -1,12 +1,12 @@
 /* lmdb: what can be wrong with an environment, and what its users can do to it meanwhile. */
-#include "engine/source/registry/registry.h"
-#include "tests/unit/source/lmdb_rig.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/source/registry/registry.h"
+#include "tests/unit/source/lmdb_rig.h"
 
 static void write_much(int fd)
 {
@@ -153,7 +153,7 @@ static void test_map_that_grows_meanwhile(void)
 static void make_of_large_pages(int fd)
 {
     static char pages[2][16384];
-    const uint32_t bytes = sizeof(pages[0]);
+    uint32_t bytes = sizeof(pages[0]);
     make_nothing(fd);
     int data = open("env/data.mdb", O_RDWR);
     for (size_t i = 0; i < 2; i++) {
@@ -251,7 +251,7 @@ static void test_refused(void)
 
 static void test_other_version(void)
 {
-    const uint32_t version = 2;
+    uint32_t version = 2;
     make_directory();
     REQUIRE(mkdir("env", 0700) == 0);
     run_child(fill);

@@ -1,11 +1,11 @@
 /* The source dir and mount points, in a mount namespace of the test's own. */
-#include "tests/unit/source/source_test.h"
-
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+
+#include "tests/unit/source/source_test.h"
 
 #define SKIP 77
 

@@ -1,10 +1,9 @@
 /* Fragments, and how the packer fills them, beyond what real trees show. */
-#include "tests/unit/source/source_test.h"
-
-#include "engine/source/packer.h"
-
 #include <errno.h>
 #include <string.h>
+
+#include "engine/source/packer.h"
+#include "tests/unit/source/source_test.h"
 
 static struct collected collected;
 static struct pst_packer packer;

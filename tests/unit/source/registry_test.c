@@ -1,10 +1,10 @@
 /* Specs and names of sources. */
-#include "engine/source/registry/registry.h"
-#include "tests/unit/source/source_test.h"
-
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "engine/source/registry/registry.h"
+#include "tests/unit/source/source_test.h"
 
 static void set_up(void)
 {

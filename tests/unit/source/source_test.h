@@ -5,13 +5,13 @@
 #ifndef PST_TESTS_UNIT_SOURCE_SOURCE_TEST_H
 #define PST_TESTS_UNIT_SOURCE_SOURCE_TEST_H
 
-#include "engine/format/object.h"
-#include "engine/source/source.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <CUnit/Basic.h>
+
+#include "engine/format/object.h"
+#include "engine/source/source.h"
 
 /* For set-up, where CUnit has no test to fail. */
 #define REQUIRE(condition)                                                                         \

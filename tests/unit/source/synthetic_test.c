@@ -1,11 +1,10 @@
 /* The source synthetic: what its bytes are, and that they are the same however they are made. */
-#include "tests/unit/source/source_test.h"
+#include <errno.h>
+#include <string.h>
 
 #include "engine/source/registry/registry.h"
 #include "engine/source/synthetic/synthetic.h"
-
-#include <errno.h>
-#include <string.h>
+#include "tests/unit/source/source_test.h"
 
 static uint8_t *filled(const struct pst_synthetic *synthetic)
 {
