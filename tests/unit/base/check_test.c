@@ -1,0 +1,75 @@
+/* The thread contract is asserted: another thread's call ends the process. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/check.h"
+#include "tests/suite.h"
+
+static void *call(void *owner)
+{
+    PST_CHECK_THREAD((struct pst_thread_owner *)owner);
+    return NULL;
+}
+
+static void call_on_another_thread(struct pst_thread_owner *owner)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, call, owner) == 0)
+        pthread_join(thread, NULL);
+}
+
+/* How a child ends that binds, or not, and lets another thread call. */
+static int status_of_call(bool binds, bool unbinds)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct pst_thread_owner owner = {0};
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        (void)!freopen("/dev/null", "w", stderr);
+        if (binds)
+            pst_thread_bind(&owner);
+        if (unbinds)
+            pst_thread_unbind(&owner);
+        call_on_another_thread(&owner);
+        _exit(0);
+    }
+    int status = -1;
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void the_owner_may_call(void)
+{
+    struct pst_thread_owner owner = {0};
+    PST_CHECK_THREAD(&owner);
+    pst_thread_bind(&owner);
+    PST_CHECK_THREAD(&owner);
+}
+
+static void another_thread_may_not(void)
+{
+    int status = status_of_call(true, false);
+    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void anyone_may_while_it_is_unbound(void)
+{
+    CU_ASSERT_EQUAL(status_of_call(false, false), 0);
+    CU_ASSERT_EQUAL(status_of_call(true, true), 0);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"the owner may call", the_owner_may_call},
+        {"another thread may not", another_thread_may_not},
+        {"anyone may while it is unbound", anyone_may_while_it_is_unbound},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("check", tests);
+}
