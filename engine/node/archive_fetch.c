@@ -1,3 +1,7 @@
+/*
+ * Fetches cluster manifests from the archives of other nodes, and serves those of this one. The
+ * archive thread calls this between two requests; nothing here waits.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +11,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/node/archive_internal.h"
+#include "engine/node/archive_state.h"
 #include "engine/repository/layout.h"
 #include "io/durable.h"
 
@@ -40,8 +44,8 @@ static void end(struct archive_thread *thread, struct pst_blob_fetch *fetch, int
         pst_log(PST_LOG_ERROR, "%s: cannot be had from node %u: %s",
                 pst_name_cluster_manifest(wanted->number).text,
                 pst_ref_node(fetch->question.receiver_ref), pst_error_text(error));
-    archive_fetched(thread, &fetch->request, error, wanted->number, fetch->bytes,
-                    wanted->file_bytes);
+    thread->on_fetched(thread, &fetch->request, error, wanted->number, fetch->bytes,
+                       wanted->file_bytes);
     pst_blob_fetch_end(fetch);
 }
 

@@ -1,42 +1,15 @@
+/*
+ * The archive thread: does for the hub everything on the backup directory that is neither a part
+ * nor urgent, and so may block. Started and stopped by node.c; engine/repository does the work.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "engine/base/log.h"
-#include "engine/node/archive_internal.h"
+#include "engine/node/archive_state.h"
 #include "io/durable.h"
-
-void archive_answer(struct archive_thread *thread, const struct pst_signal *request, int error,
-                    struct pst_signal *conf)
-{
-    pst_ref self_ref = pst_ref_make(thread->worker->node->config.node, PST_BLOCK_ARCHIVE, 0);
-    conf->gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
-    conf->version = PST_SIGNAL_VERSION;
-    conf->length = pst_gsn_payload_bytes(conf->gsn);
-    conf->sender_ref = self_ref;
-    conf->receiver_ref = request->sender_ref;
-    conf->backup = request->backup;
-    conf->sequence = request->sequence;
-    conf->payload.order.master_ref = request->payload.order.master_ref;
-    if (error) {
-        conf->payload.ref.error = (uint32_t)-error;
-        conf->payload.ref.where = self_ref;
-    }
-    pst_channel_to_hub(&thread->worker->channel, conf);
-}
-
-void archive_send(struct archive_thread *thread, const struct pst_signal *signal)
-{
-    /* The hub always drains its ring, whoever is slow beyond it. */
-    while (pst_signal_ring_room(thread->worker->channel.to_hub) <= PST_RING_RESERVE) {
-        if (atomic_load_explicit(&thread->worker->must_stop, memory_order_acquire))
-            return; /* the hub has stopped */
-        sched_yield();
-    }
-    pst_channel_to_hub(&thread->worker->channel, signal);
-}
 
 /* There may be any number of them. */
 static void tell_doubt(void *context, const struct pst_doubt_rep *doubt)
@@ -105,8 +78,8 @@ static void commit(struct archive_thread *thread, const struct pst_signal *reque
     archive_answer(thread, request, error, &conf);
 }
 
-void archive_fetched(struct archive_thread *thread, const struct pst_signal *request, int error,
-                     uint32_t number, const char *bytes, size_t size)
+static void on_fetched(struct archive_thread *thread, const struct pst_signal *request, int error,
+                       uint32_t number, const char *bytes, size_t size)
 {
     struct pst_archive *archive = thread->archive;
     struct pst_signal conf = {0};
@@ -245,8 +218,8 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
 void *archive_run(void *argument)
 {
     struct pst_worker *worker = argument;
-    struct archive_thread thread = {.worker = worker,
-                                    .archive = calloc(1, sizeof(*thread.archive))};
+    struct archive_thread thread = {
+        .worker = worker, .on_fetched = on_fetched, .archive = calloc(1, sizeof(*thread.archive))};
     const struct pst_archive_config config = config_of(&worker->node->config);
     struct pst_idle idle = {0};
     if (!thread.archive) {

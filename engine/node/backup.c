@@ -8,7 +8,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/client.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 
 struct client {
     const struct pst_backup_options *options;

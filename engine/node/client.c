@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 
 int pst_client_fd(struct pst_node *node)
 {

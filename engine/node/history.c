@@ -7,7 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/format/digest.h"
 #include "engine/node/backup.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 
 #define NAME_BYTES 64u
 

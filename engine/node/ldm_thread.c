@@ -7,7 +7,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/history.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 #include "engine/pipeline/pipeline.h"
 #include "engine/protocol/ldm.h"
 #include "io/ring.h"

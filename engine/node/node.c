@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,34 +13,10 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/base/thread.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
+#include "engine/node/worker.h"
 #include "engine/protocol/participant.h"
 #include "io/durable.h"
-
-bool worker_is_idle(const struct pst_worker *worker)
-{
-    return pst_signal_ring_is_empty(worker->channel.to_peer) &&
-           !atomic_load_explicit(&worker->must_stop, memory_order_acquire);
-}
-
-void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t deadline_ns)
-{
-    if (!pst_idle(idle))
-        return;
-    pst_doorbell_announce(&worker->channel.bell);
-    if (!worker_is_idle(worker)) {
-        pst_doorbell_cancel(&worker->channel.bell);
-        return;
-    }
-    uint64_t timeout_ns = PST_DOORBELL_FOREVER;
-    if (deadline_ns != PST_DEADLINE_NONE) {
-        uint64_t now_ns = pst_monotonic_ns();
-        timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-    }
-    int woken = pst_doorbell_wait(&worker->channel.bell, timeout_ns, -1);
-    assert(woken >= 0);
-}
 
 static int make_durable(int directory_fd)
 {
@@ -133,36 +108,6 @@ static void close_directory(struct pst_node *node)
     close(node->directory_fd);
 }
 
-static int start_worker(struct pst_node *node, struct pst_worker *worker, uint32_t slots,
-                        void *(*run)(void *))
-{
-    worker->node = node;
-    atomic_init(&worker->must_stop, false);
-    atomic_init(&worker->ready, WORKER_STARTING);
-    int error = pst_channel_open(&worker->channel, &node->hub_bell, slots, node->incarnation);
-    if (error)
-        return error;
-    error = pst_thread_create(&worker->thread, run, worker);
-    if (error) {
-        pst_channel_close(&worker->channel);
-        return error;
-    }
-    worker->is_started = true;
-    while (atomic_load(&worker->ready) == WORKER_STARTING)
-        sched_yield();
-    return atomic_load(&worker->ready);
-}
-
-static void stop_worker(struct pst_worker *worker, struct pst_doorbell *bell)
-{
-    if (!worker->is_started)
-        return;
-    atomic_store_explicit(&worker->must_stop, true, memory_order_release);
-    pst_doorbell_ring(bell);
-    pthread_join(worker->thread, NULL);
-    worker->is_started = false;
-}
-
 static int start_workers(struct pst_node *node)
 {
     /* LDM 1 may hold a fan-out of the master's to every node; a proxy sends an LDM little. */
@@ -170,7 +115,7 @@ static int start_workers(struct pst_node *node)
         struct pst_ldm_thread *ldm = &node->ldms[i];
         ldm->instance = i + 1;
         bool is_large = i == 0 || node->config.cluster; /* nodes may fail all at once */
-        int error = start_worker(node, &ldm->worker, is_large ? PST_RING_SIGNALS : 64, ldm_run);
+        int error = worker_start(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run);
         if (error)
             return error;
     }
@@ -189,11 +134,11 @@ static int start_workers(struct pst_node *node)
         };
         int error = source_slots_open(source);
         if (!error)
-            error = start_worker(node, &source->worker, PST_RING_SIGNALS, source_run);
+            error = worker_start(&source->worker, node, PST_RING_SIGNALS, source_run);
         if (error)
             return error;
     }
-    int error = start_worker(node, &node->archive, PST_RING_SIGNALS, archive_run);
+    int error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run);
     if (error)
         return error;
     error = pst_channel_open(&node->client, &node->hub_bell,
@@ -201,17 +146,17 @@ static int start_workers(struct pst_node *node)
     if (error)
         return error;
     /* Last: it looks into all channels. Its own is not used. */
-    return start_worker(node, &node->hub, 2, hub_run);
+    return worker_start(&node->hub, node, 2, hub_run);
 }
 
 static void stop_all(struct pst_node *node)
 {
-    stop_worker(&node->hub, &node->hub_bell);
-    stop_worker(&node->archive, &node->archive.channel.bell);
+    worker_stop(&node->hub, &node->hub_bell);
+    worker_stop(&node->archive, &node->archive.channel.bell);
     for (uint32_t i = 0; i < node->config.sources_count; i++)
-        stop_worker(&node->sources[i].worker, &node->sources[i].worker.channel.bell);
+        worker_stop(&node->sources[i].worker, &node->sources[i].worker.channel.bell);
     for (uint32_t i = 0; i < node->config.plan->ldms; i++)
-        stop_worker(&node->ldms[i].worker, &node->ldms[i].worker.channel.bell);
+        worker_stop(&node->ldms[i].worker, &node->ldms[i].worker.channel.bell);
 }
 
 static void free_node(struct pst_node *node)

@@ -8,7 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/node/archive_internal.h"
+#include "engine/node/archive_state.h"
 
 /* What may be under way to one node: pieces that its archive asked for, what it asked in doubt and
  * what this one asks it, the trouble of each LDM, and requests and answers. */

@@ -4,7 +4,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 
 /* A fragment's id: its number in the listing, and the slot that it lies in. */
 #define SLOT_BITS 12u

@@ -4,7 +4,7 @@
 
 #include "engine/base/log.h"
 #include "engine/node/history.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 #include "tests/suite.h"
 
 static struct pst_cluster_config cluster;

@@ -8,7 +8,7 @@
 
 #include "engine/format/manifest.h"
 #include "engine/node/client.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 #include "net/fabric.h"
 #include "tests/unit/node/rig.h"
 

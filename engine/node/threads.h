@@ -1,29 +1,17 @@
 /*
  * Private to engine/node: the threads of a node and what they share.
  */
-#ifndef PST_ENGINE_NODE_NODE_INTERNAL_H
-#define PST_ENGINE_NODE_NODE_INTERNAL_H
+#ifndef PST_ENGINE_NODE_THREADS_H
+#define PST_ENGINE_NODE_THREADS_H
 
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/node/channel.h"
 #include "engine/node/node.h"
+#include "engine/node/worker.h"
 #include "engine/repository/unreadable.h"
 #include "numa/place.h"
-
-/* A thread of the node: told to stop by the flag and its doorbell; says how its start went. */
-struct pst_worker {
-    struct pst_node *node;
-    struct pst_channel channel;
-    pthread_t thread;
-    bool is_started;
-    atomic_bool must_stop;
-    atomic_int ready; /* WORKER_STARTING, 0, or -errno */
-};
-
-#define WORKER_STARTING 1
 
 struct pst_ldm_thread {
     struct pst_worker worker;
@@ -75,12 +63,6 @@ struct pst_node {
     pthread_mutex_t status_lock;
     struct pst_node_status status; /* the hub's part of it */
 };
-
-/* Signals waiting from the hub in a channel? The sleeper's last look. */
-bool worker_is_idle(const struct pst_worker *worker);
-
-/* Sleeps until the hub rings, the deadline passes or the worker must stop. */
-void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t deadline_ns);
 
 /* Thread functions; the argument is the worker. */
 void *hub_run(void *argument);

@@ -1,12 +1,12 @@
 /*
- * Private to the archive thread: archive_thread.c serves what is asked of it, archive_fetch.c moves
- * cluster manifests between nodes.
+ * Private to the archive thread: archive_thread.c serves requests, archive_fetch.c moves cluster
+ * manifests between nodes, archive_reply.c sends the answers of both.
  */
 #ifndef PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
 #define PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
 
 #include "engine/node/blob.h"
-#include "engine/node/node_internal.h"
+#include "engine/node/threads.h"
 #include "engine/protocol/outcome.h"
 #include "engine/repository/archive.h"
 
@@ -27,6 +27,9 @@ struct archive_thread {
     struct pst_blob_fetch fetches[ARCHIVE_FETCHES_MAX];
     uint32_t fetch_sequence;
     struct archive_served served;
+    /* The end of a fetch; error: 0 or negative. The bytes are lent for the call. */
+    void (*on_fetched)(struct archive_thread *thread, const struct pst_signal *request, int error,
+                       uint32_t number, const char *bytes, size_t size);
 };
 
 /* Answers a request: the CONF, filled in, for 0, or else the REF. */
@@ -36,15 +39,11 @@ void archive_answer(struct archive_thread *thread, const struct pst_signal *requ
 /* Sends one of many: waits while the hub's ring has no room but for requests and answers. */
 void archive_send(struct archive_thread *thread, const struct pst_signal *signal);
 
-/* Fetches a cluster manifest from a node on behalf of a request; archive_fetched follows unless
- * there is an error. */
+/* Fetches a cluster manifest from a node on behalf of a request; on_fetched follows unless there
+ * is an error. */
 PST_MUST_USE int archive_fetch(struct archive_thread *thread, const struct pst_signal *request,
                                uint32_t node, uint32_t number, uint64_t file_bytes,
                                const uint8_t digest[16]);
-
-/* The end of a fetch, error negative: the bytes are the caller's again when this returns. */
-void archive_fetched(struct archive_thread *thread, const struct pst_signal *request, int error,
-                     uint32_t number, const char *bytes, size_t size);
 
 /* A BLOB_… signal, the death of a node, the passing of time. */
 void archive_fetch_take(struct archive_thread *thread, const struct pst_signal *signal);

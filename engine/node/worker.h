@@ -1,0 +1,46 @@
+/*
+ * Private to engine/node: what all threads of a node have in common.
+ */
+#ifndef PST_ENGINE_NODE_WORKER_H
+#define PST_ENGINE_NODE_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/node/channel.h"
+#include "penstock/error.h"
+
+struct pst_node;
+
+/* A thread of the node: told to stop by the flag and its doorbell; says how its start went. */
+struct pst_worker {
+    struct pst_node *node;
+    struct pst_channel channel;
+    pthread_t thread;
+    bool is_started;
+    atomic_bool must_stop;
+    atomic_int ready; /* WORKER_STARTING, 0, or -errno */
+};
+
+#define WORKER_STARTING 1
+
+/* Opens its channel, with `slots` in each ring, and starts the thread; main thread, which waits
+ * until run has stored in worker->ready how its own start went. 0 or -errno: that of the start. */
+PST_MUST_USE int worker_start(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
+                              void *(*run)(void *));
+
+/* Has the thread end, wakes it by its bell, and joins it. Nothing where none was started. Main
+ * thread. */
+void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell);
+
+/* Whether no signal waits from the hub and the worker need not stop: a sleeper's last look. Its own
+ * thread. */
+bool worker_is_idle(const struct pst_worker *worker);
+
+/* Sleeps until the hub rings, deadline_ns (CLOCK_MONOTONIC; PST_DEADLINE_NONE) passes, or the
+ * worker must stop. Its own thread. */
+void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t deadline_ns);
+
+#endif
