@@ -6,7 +6,7 @@
 #define PST_ENGINE_API_BACKUP_H
 
 #include "engine/api/placement.h"
-#include "engine/node/backup.h"
+#include "engine/node/one_backup.h"
 #include "engine/source/registry/registry.h"
 #include "penstock/run.h"
 

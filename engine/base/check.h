@@ -27,7 +27,15 @@ static inline void pst_thread_bind(struct pst_thread_owner *owner)
     owner->is_bound = true;
 }
 
-/* The owner, or whoever has joined it: any thread may call again. */
+/* Of a thing that its users share out by first use: the first thread that calls is the owner. */
+#define PST_CLAIM_THREAD(owner)                                                                    \
+    do {                                                                                           \
+        if (!(owner)->is_bound)                                                                    \
+            pst_thread_bind(owner);                                                                \
+        PST_CHECK_THREAD(owner);                                                                   \
+    } while (0)
+
+/* The owner, or the thread that has joined it: any thread may call again. */
 static inline void pst_thread_unbind(struct pst_thread_owner *owner)
 {
     owner->is_bound = false;

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "engine/node/backup.h"
+#include "engine/node/one_backup.h"
 
 /* A few lines and a table of LDMs, or one "summary" record. 0 or -EIO. */
 PST_MUST_USE int pst_backup_report_print(FILE *out, const struct pst_backup_options *options,

@@ -1,3 +1,7 @@
+/*
+ * Moves a cluster manifest in numbered pieces: the state of one fetch, and the answer to one
+ * question. Sends and waits for nothing itself; archive_fetch.c calls it on the archive thread.
+ */
 #include "engine/node/blob.h"
 
 #include <assert.h>

@@ -1,3 +1,7 @@
+/*
+ * The rings and doorbells between the hub and one other thread of the node. Both ends are in this
+ * process, so a full or damaged ring is a bug, and ends it.
+ */
 #include "engine/node/channel.h"
 
 #include <assert.h>
@@ -46,11 +50,13 @@ static void put(struct pst_signal_ring *ring, struct pst_doorbell *bell,
 
 void pst_channel_to_peer(struct pst_channel *channel, const struct pst_signal *signal)
 {
+    PST_CLAIM_THREAD(&channel->hub_end);
     put(channel->to_peer, &channel->bell, signal);
 }
 
 void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *signal)
 {
+    PST_CLAIM_THREAD(&channel->peer_end);
     put(channel->to_hub, channel->hub_bell, signal);
 }
 
@@ -77,11 +83,13 @@ static uint32_t get(struct pst_signal_ring *ring, struct pst_signal *signals)
 
 uint32_t pst_channel_from_peer(struct pst_channel *channel, struct pst_signal *signals)
 {
+    PST_CLAIM_THREAD(&channel->hub_end);
     return get(channel->to_hub, signals);
 }
 
 uint32_t pst_channel_from_hub(struct pst_channel *channel, struct pst_signal *signals)
 {
+    PST_CLAIM_THREAD(&channel->peer_end);
     return get(channel->to_peer, signals);
 }
 

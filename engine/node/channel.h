@@ -4,6 +4,7 @@
 #ifndef PST_ENGINE_NODE_CHANNEL_H
 #define PST_ENGINE_NODE_CHANNEL_H
 
+#include "engine/base/check.h"
 #include "engine/protocol/step.h"
 #include "net/doorbell.h"
 #include "net/signal_ring.h"
@@ -18,6 +19,9 @@ struct pst_channel {
     struct pst_signal_ring *to_peer;
     struct pst_signal_ring *to_hub;
     void *memory;
+    /* Each end is the thread's that first uses it: a ring has one producer and one consumer. */
+    struct pst_thread_owner hub_end;
+    struct pst_thread_owner peer_end;
 };
 
 /* slots: of each ring, a power of two. hub_bell is borrowed. 0 or -errno. */

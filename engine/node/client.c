@@ -1,3 +1,7 @@
+/*
+ * The node's client: makes the requests and orders of the one thread that asks a node for
+ * something, and takes what comes back. Called by one_backup.c and by the control socket's server.
+ */
 #include "engine/node/client.h"
 
 #include <errno.h>

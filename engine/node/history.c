@@ -1,3 +1,7 @@
+/*
+ * Follows a proxy from step to step, logs the start and the end of each backup, and keeps the last
+ * end for the node's status. Called by the hub and by LDM 1, each for its own proxy.
+ */
 #include "engine/node/history.h"
 
 #include <stdio.h>
@@ -6,7 +10,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/format/digest.h"
-#include "engine/node/backup.h"
+#include "engine/node/one_backup.h"
 #include "engine/node/threads.h"
 
 #define NAME_BYTES 64u
@@ -85,6 +89,7 @@ static enum pst_backup_end end_of(const struct history *history, const struct ps
 
 void history_follow(struct history *history, struct pst_node *node, const struct pst_proxy *proxy)
 {
+    PST_CLAIM_THREAD(&history->owner);
     if (!node->config.cluster)
         return;
     if (history->state == PST_PROXY_IDLE && proxy->state != PST_PROXY_IDLE)

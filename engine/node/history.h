@@ -6,6 +6,7 @@
 #ifndef PST_ENGINE_NODE_HISTORY_H
 #define PST_ENGINE_NODE_HISTORY_H
 
+#include "engine/base/check.h"
 #include "engine/node/node.h"
 #include "engine/protocol/proxy.h"
 
@@ -19,6 +20,7 @@ struct history {
     uint32_t error; /* the last that the proxy knew of; 0: none */
     pst_ref where;
     bool is_started;
+    struct pst_thread_owner owner; /* the thread that follows it */
 };
 
 /* After each step of the proxy. A node alone keeps no history: its client tells all. */

@@ -1,3 +1,8 @@
+/*
+ * The hub's thread: routes every signal of the node by its receiver, runs the proxy and, in a
+ * cluster, the outcome machine, and polls the other nodes. It never blocks but in its one idle
+ * wait. Started and stopped by node.c.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -19,14 +24,21 @@
 /* Between two looks of the status at what the hub knows. */
 #define STATUS_NS UINT64_C(50000000)
 
+/* The actions of one machine's step. They are performed before the machine steps again: nothing
+ * that it sends may come back to it on the way. */
+struct turn {
+    struct pst_actions actions;
+    bool is_taken;
+};
+
 struct hub {
     struct pst_node *node;
     struct pst_proxy *proxy;
     struct history history;
-    struct pst_actions actions;
+    struct turn proxy_turn;
     struct pst_peers *peers;             /* NULL: a node alone */
     struct pst_outcome_machine *outcome; /* likewise: what is decided here, is known here */
-    struct pst_actions outcome_actions;
+    struct turn outcome_turn;
     struct pst_unheard unheard;
     uint64_t nodes_failed;
     uint64_t status_due_ns;
@@ -34,33 +46,39 @@ struct hub {
 
 static void route(void *context, const struct pst_signal *signal);
 
-static void perform(struct hub *hub, const struct pst_actions *actions)
+static struct pst_actions *begin_turn(struct turn *turn)
 {
-    assert(actions->works_count == 0);
-    for (uint32_t i = 0; i < actions->sends_count; i++)
-        pst_send_each(&actions->sends[i], route, hub);
+    assert(!turn->is_taken);
+    turn->is_taken = true;
+    turn->actions.sends_count = 0;
+    turn->actions.works_count = 0;
+    return &turn->actions;
+}
+
+static void end_turn(struct hub *hub, struct turn *turn)
+{
+    assert(turn->actions.works_count == 0);
+    for (uint32_t i = 0; i < turn->actions.sends_count; i++)
+        pst_send_each(&turn->actions.sends[i], route, hub);
+    turn->is_taken = false;
 }
 
 static void step_proxy(struct hub *hub, struct pst_event *event)
 {
     event->now_ns = pst_monotonic_ns();
-    hub->actions.sends_count = 0;
-    hub->actions.works_count = 0;
-    pst_proxy_step(hub->proxy, event, &hub->actions);
+    pst_proxy_step(hub->proxy, event, begin_turn(&hub->proxy_turn));
     history_follow(&hub->history, hub->node, hub->proxy);
     bool idle = hub->proxy->state == PST_PROXY_IDLE;
     atomic_store_explicit(&hub->node->proxy_backup, idle ? 0 : hub->proxy->backup,
                           memory_order_relaxed);
-    perform(hub, &hub->actions);
+    end_turn(hub, &hub->proxy_turn);
 }
 
 static void step_outcome(struct hub *hub, struct pst_event *event)
 {
     event->now_ns = pst_monotonic_ns();
-    hub->outcome_actions.sends_count = 0;
-    hub->outcome_actions.works_count = 0;
-    pst_outcome_step(hub->outcome, event, &hub->outcome_actions);
-    perform(hub, &hub->outcome_actions);
+    pst_outcome_step(hub->outcome, event, begin_turn(&hub->outcome_turn));
+    end_turn(hub, &hub->outcome_turn);
 }
 
 /* The channel that leads to a receiver on this node; NULL: there is none of that name. */

@@ -1,3 +1,8 @@
+/*
+ * The thread of one LDM: drains signals, reaps I/O, runs one slice of the pipeline, submits, and
+ * sleeps in io_uring when there is nothing to do. LDM 1 also runs the master. Started and stopped
+ * by node.c.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/*
+ * The other nodes, on the hub's thread, which alone calls this: takes what the fabric brings, drops
+ * what no sound node sends, and keeps an outbox for each node whose ring is full.
+ */
 #include "engine/node/peers.h"
 
 #include <assert.h>
@@ -6,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "engine/base/check.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/archive_state.h"
@@ -32,9 +37,21 @@ struct pst_peers {
     struct pst_fabric *fabric;
     uint64_t refused;
     bool is_expelled;
+    struct pst_thread_owner owner;        /* the hub */
     struct pst_set busy;                  /* by id - 1: signals wait in the outbox */
     struct peer peers[PST_NODES_MAX + 1]; /* by id */
 };
+
+/* What must hold of a node whenever nothing of it is being handled. */
+static void peer_check(const struct pst_peers *peers, uint32_t node)
+{
+    const struct peer *peer = &peers->peers[node];
+    assert(peer->outbox_count <= PST_OUTBOX_SIGNALS && peer->outbox_first < PST_OUTBOX_SIGNALS);
+    assert(peer->outbox || peer->outbox_count == 0);
+    assert(peer->outbox_count == 0 || pst_set_has(&peers->busy, node - 1));
+    assert(peer->is_joined || peer->outbox_count == 0); /* who is gone is sent nothing */
+    assert(!peer->is_joined || peer->change.node == node);
+}
 
 /* What the options of a HELLO say. */
 static void write_options(const struct pst_node_config *config, uint8_t *options)
@@ -58,6 +75,7 @@ int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
     struct pst_peers *made = calloc(1, sizeof(*made));
     if (!made)
         return -ENOMEM;
+    pst_thread_bind(&made->owner);
     made->config = config;
     made->handlers = *handlers;
     strncpy(shm.hello.cluster, config->cluster->name, sizeof(shm.hello.cluster) - 1);
@@ -84,6 +102,7 @@ void pst_peers_close(struct pst_peers *peers)
 {
     if (!peers)
         return;
+    PST_CHECK_THREAD(&peers->owner);
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++)
         empty_outbox(&peers->peers[node]);
     pst_fabric_close(peers->fabric);
@@ -105,12 +124,14 @@ static void fail(struct pst_peers *peers, uint32_t node, const char *reason)
 
 void pst_peers_cut_off(struct pst_peers *peers, uint32_t node, const char *reason)
 {
+    PST_CHECK_THREAD(&peers->owner);
     peers->peers[node].is_cut_off = true;
     pst_fabric_cut_off(peers->fabric, node, reason);
 }
 
 void pst_peers_readmit(struct pst_peers *peers, uint32_t node)
 {
+    PST_CHECK_THREAD(&peers->owner);
     pst_fabric_readmit(peers->fabric, node);
 }
 
@@ -254,15 +275,17 @@ int pst_peers_poll(struct pst_peers *peers)
 {
     struct pst_fabric_event event;
     int worked = 0;
-    int rc;
-    while ((rc = pst_fabric_poll(peers->fabric, pst_monotonic_ns(), &event)) > 0) {
+    int events; /* 1: one more; 0: the round is over; or -errno */
+    PST_CHECK_THREAD(&peers->owner);
+    while ((events = pst_fabric_poll(peers->fabric, pst_monotonic_ns(), &event)) > 0) {
         take(peers, &event);
+        peer_check(peers, event.node);
         worked = 1;
     }
-    if (rc == 0 && peers->is_expelled)
-        rc = rejoin(peers);
-    if (rc < 0)
-        return break_down(peers, rc);
+    if (events == 0 && peers->is_expelled)
+        events = rejoin(peers);
+    if (events < 0)
+        return break_down(peers, events);
     return worked | serve_busy(peers);
 }
 
@@ -282,6 +305,7 @@ static void put_by(struct pst_peers *peers, uint32_t node, const struct pst_sign
 void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal)
 {
     uint32_t node = pst_ref_node(signal->receiver_ref);
+    PST_CHECK_THREAD(&peers->owner);
     assert(node <= PST_NODES_MAX && node != peers->config->node);
     struct peer *peer = &peers->peers[node];
     if (!is_heard(peer))
@@ -289,11 +313,13 @@ void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal)
     int error = peer->outbox_count > 0 ? -EAGAIN : pst_fabric_send(peers->fabric, node, signal);
     if (error == -EAGAIN && signal->gsn != PST_BACKUP_PROGRESS_REP)
         put_by(peers, node, signal); /* a report is followed by a newer one */
+    peer_check(peers, node);
 }
 
 struct pst_set pst_peers_live(const struct pst_peers *peers)
 {
     struct pst_set live = {{0}};
+    PST_CHECK_THREAD(&peers->owner);
     pst_set_add(&live, peers->config->node - 1);
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
         if (peers->peers[node].is_joined)
@@ -304,10 +330,12 @@ struct pst_set pst_peers_live(const struct pst_peers *peers)
 
 struct pst_fabric *pst_peers_fabric(struct pst_peers *peers)
 {
+    PST_CHECK_THREAD(&peers->owner);
     return peers->fabric;
 }
 
 uint64_t pst_peers_refused(const struct pst_peers *peers)
 {
+    PST_CHECK_THREAD(&peers->owner);
     return peers->refused;
 }

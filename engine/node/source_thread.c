@@ -1,3 +1,7 @@
+/*
+ * The thread of one source: does what may block (freeze, snapshot, thaw, listing) and hands
+ * fragments to the LDMs through slots. Started and stopped by node.c.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * Keeps a node that failed out until every thread of this node has answered that it knows. The
+ * hub's thread alone.
+ */
 #include "engine/node/unheard.h"
 
 #include <assert.h>
@@ -14,6 +18,7 @@ void pst_unheard_init(struct pst_unheard *unheard)
 {
     memset(unheard, 0, sizeof(*unheard));
     unheard->say_at_ns = PST_DEADLINE_NONE;
+    pst_thread_bind(&unheard->owner);
 }
 
 /* Its place, or a free one. */
@@ -30,6 +35,7 @@ static uint32_t place_of(const struct pst_unheard *unheard, pst_ref listener)
 void pst_unheard_add(struct pst_unheard *unheard, pst_ref listener, uint32_t node, uint64_t now_ns)
 {
     uint32_t place = place_of(unheard, listener);
+    PST_CHECK_THREAD(&unheard->owner);
     assert(!pst_set_has(&unheard->listeners[place].nodes, node - 1));
     unheard->listeners[place].ref = listener;
     pst_set_add(&unheard->listeners[place].nodes, node - 1);
@@ -51,6 +57,7 @@ static pst_ref first_without(const struct pst_unheard *unheard, uint32_t node)
 bool pst_unheard_remove(struct pst_unheard *unheard, pst_ref listener, uint32_t node)
 {
     uint32_t place = place_of(unheard, listener);
+    PST_CHECK_THREAD(&unheard->owner);
     assert(pst_set_has(&unheard->listeners[place].nodes, node - 1));
     pst_set_remove(&unheard->listeners[place].nodes, node - 1);
     if (first_without(unheard, node) != 0)
@@ -76,6 +83,7 @@ static void name_thread(pst_ref ref, char *text, size_t bytes)
 
 void pst_unheard_say(struct pst_unheard *unheard, uint64_t now_ns)
 {
+    PST_CHECK_THREAD(&unheard->owner);
     if (now_ns < unheard->say_at_ns)
         return;
     unheard->say_at_ns = PST_DEADLINE_NONE;

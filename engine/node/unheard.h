@@ -8,6 +8,7 @@
 #ifndef PST_ENGINE_NODE_UNHEARD_H
 #define PST_ENGINE_NODE_UNHEARD_H
 
+#include "engine/base/check.h"
 #include "engine/protocol/signal.h"
 
 #define PST_LISTENERS_MAX (PST_LDMS_MAX + 2) /* LDMs, archive, client */
@@ -20,6 +21,7 @@ struct pst_unheard {
     struct pst_set nodes; /* of all listeners */
     struct pst_set said;  /* of these, those about which a line was logged */
     uint64_t say_at_ns;   /* PST_DEADLINE_NONE: nothing is to be said */
+    struct pst_thread_owner owner;
 };
 
 /* Nobody has anything to hear. */

@@ -7,7 +7,7 @@
 
 #include <CUnit/Basic.h>
 
-#include "engine/node/backup.h"
+#include "engine/node/one_backup.h"
 
 #define RIG_SOURCES_MAX 4u
 #define RIG_PATH_BYTES 512u

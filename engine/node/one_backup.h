@@ -1,8 +1,8 @@
 /*
  * One backup by a node of this process: starts it, is its client, stops it. Blocks the caller.
  */
-#ifndef PST_ENGINE_NODE_BACKUP_H
-#define PST_ENGINE_NODE_BACKUP_H
+#ifndef PST_ENGINE_NODE_ONE_BACKUP_H
+#define PST_ENGINE_NODE_ONE_BACKUP_H
 
 #include "engine/node/node.h"
 

@@ -1,4 +1,8 @@
-#include "engine/node/backup.h"
+/*
+ * One backup from start to end on the caller's thread: starts a node, asks it, waits, stops it.
+ * Called by engine/api.
+ */
+#include "engine/node/one_backup.h"
 
 #include <assert.h>
 #include <errno.h>
