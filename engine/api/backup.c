@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/node/ref_text.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 

@@ -10,7 +10,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/format/digest.h"
-#include "engine/node/one_backup.h"
+#include "engine/node/ref_text.h"
 #include "engine/node/threads.h"
 
 #define NAME_BYTES 64u

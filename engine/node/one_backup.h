@@ -32,7 +32,4 @@ struct pst_backup_report {
 PST_MUST_USE int pst_backup_run(const struct pst_backup_options *options,
                                 struct pst_backup_report *report);
 
-/* "LDM 3 of node 1", for report->where. text: at least 64 bytes. Returns text. */
-const char *pst_ref_text(pst_ref ref, char *text, size_t bytes);
-
 #endif

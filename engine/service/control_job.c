@@ -4,7 +4,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/format/digest.h"
-#include "engine/node/one_backup.h"
+#include "engine/node/ref_text.h"
 #include "engine/service/control_internal.h"
 #include "engine/service/interrupt.h"
 

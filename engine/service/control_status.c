@@ -2,7 +2,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/format/digest.h"
-#include "engine/node/one_backup.h"
+#include "engine/node/ref_text.h"
 #include "engine/service/control_internal.h"
 
 static const char *state_of(const struct pst_control *control, const struct pst_node_status *status,
