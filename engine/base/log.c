@@ -1,6 +1,11 @@
+/*
+ * Formats log lines and writes them: to stderr, the journal or a hook, at once, or through the
+ * queue (log_queue.c) where one runs. Called by every thread of every folder but engine/protocol.
+ */
 #include "engine/base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,6 +14,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/base/log_queue.h"
+
+/* How long the end of a process waits for a log that nothing reads. */
+#define QUEUE_NS UINT64_C(1000000000)
 
 static enum pst_log_level log_level = PST_LOG_INFO;
 static pst_log_hook *log_hook;
@@ -85,6 +95,31 @@ size_t pst_log_format(enum pst_log_level level, char *line, const char *format, 
     return used;
 }
 
+/* line: PST_LOG_LINE_BYTES. */
+static void write_line(enum pst_log_level level, char *line, size_t used)
+{
+    if (log_hook) {
+        log_hook(log_context, level, line);
+        return;
+    }
+    line[used++] = '\n';
+    /* A log that cannot be written has nowhere to report it. */
+    ssize_t written = write(STDERR_FILENO, line, used);
+    (void)written;
+}
+
+static void write_queued(enum pst_log_level level, const char *queued, uint64_t lost)
+{
+    char line[PST_LOG_LINE_BYTES];
+    const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
+    int used = lost == 0
+                   ? snprintf(line, sizeof(line), "%s", queued)
+                   : snprintf(line, sizeof(line),
+                              "%s%" PRIu64 " log lines were lost: nothing read the log in time",
+                              log_hook ? "" : beginning, lost);
+    write_line(level, line, (size_t)used);
+}
+
 void pst_log(enum pst_log_level level, const char *format, ...)
 {
     if (level > log_level)
@@ -96,13 +131,22 @@ void pst_log(enum pst_log_level level, const char *format, ...)
     va_start(list, format);
     size_t used = format_line(log_hook ? "" : beginning, line, format, list);
     va_end(list);
-    if (log_hook) {
-        log_hook(log_context, level, line);
-    } else {
-        line[used++] = '\n';
-        /* A log that cannot be written has nowhere to say so. */
-        ssize_t written = write(STDERR_FILENO, line, used);
-        (void)written;
-    }
+    if (!log_queue_put(level, line, used))
+        write_line(level, line, used);
     errno = saved_errno;
+}
+
+int pst_log_queue_start(void)
+{
+    return log_queue_start(write_queued);
+}
+
+void pst_log_queue_stop(void)
+{
+    log_queue_stop(QUEUE_NS);
+}
+
+void pst_log_queue_flush(void)
+{
+    log_queue_flush(QUEUE_NS);
 }

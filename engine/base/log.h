@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "penstock/error.h"
 #include "penstock/log.h"
 
 #define PST_LOG_LINE_BYTES 4096
@@ -16,6 +17,15 @@
  * over. Keeps errno. */
 void pst_log(enum pst_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* From here on lines go through a bounded queue to a thread of their own: pst_log() waits for no
+ * terminal, pipe or journal, and no hook, and a line that finds no room is counted and reported.
+ * Counted: as many stops as starts. -errno: lines are written as before. Any thread. */
+PST_MUST_USE int pst_log_queue_start(void);
+
+/* Waits until what is queued is written, a second at most. */
+void pst_log_queue_stop(void);
+void pst_log_queue_flush(void);
 
 /* The line that it would write, for who may not format it then. line: PST_LOG_LINE_BYTES, and no
  * terminating zero. Returns its bytes. */

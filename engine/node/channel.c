@@ -76,6 +76,7 @@ static uint32_t get(struct pst_signal_ring *ring, struct pst_signal *signals)
     if (count < 0) {
         pst_log(PST_LOG_ERROR, "a signal ring of this process is damaged: %s",
                 pst_signal_fault_text(pst_signal_ring_fault(ring)));
+        pst_log_queue_flush();
         abort();
     }
     return (uint32_t)count;

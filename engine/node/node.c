@@ -247,7 +247,7 @@ static void close_eal(const struct pst_node_config *config)
         pst_eal_close();
 }
 
-int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
+static int start_node(const struct pst_node_config *config, struct pst_node **node)
 {
     struct pst_node *made = calloc(1, sizeof(*made));
     if (!made)
@@ -297,14 +297,31 @@ err_after_alloc:
     return error;
 }
 
+int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
+{
+    int not_queued = pst_log_queue_start(); /* before there is a thread that may not wait */
+    if (not_queued)
+        pst_log(PST_LOG_WARNING, "a log that nothing reads will stop this node: %s",
+                pst_error_text(not_queued));
+    int error = start_node(config, node);
+    if (!error)
+        (*node)->queues_log = !not_queued;
+    else if (!not_queued)
+        pst_log_queue_stop();
+    return error;
+}
+
 void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
 {
+    bool queues_log = node->queues_log;
     stop_all(node);
     for (uint32_t i = 0; reports && i < node->config.plan->ldms; i++)
         reports[i] = node->ldms[i].report;
     const struct pst_node_config config = node->config;
     free_node(node);
     close_eal(&config);
+    if (queues_log)
+        pst_log_queue_stop();
 }
 
 struct pst_channel *pst_node_client(struct pst_node *node)

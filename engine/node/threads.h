@@ -49,6 +49,7 @@ struct pst_node {
     int lock_fd;      /* of this node's number in it; -1: a node alone */
     char lock_name[24];
     bool directory_made;
+    bool queues_log;
     uint64_t incarnation;
     struct pst_doorbell hub_bell;
     struct pst_worker hub; /* its channel is not used */

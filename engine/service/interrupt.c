@@ -1,6 +1,7 @@
 #include "engine/service/interrupt.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -50,11 +51,15 @@ int pst_interrupt_install(void)
 static char late_line[PST_LOG_LINE_BYTES];
 static size_t late_bytes;
 
+/* A log that nothing reads must not hold up the end too. */
 static void on_alarm(int number)
 {
     (void)number;
-    ssize_t written = write(STDERR_FILENO, late_line, late_bytes);
-    (void)written; /* a log that cannot be written has nowhere to say so */
+    struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&log, 1, 0) == 1 && log.revents & POLLOUT) {
+        ssize_t written = write(STDERR_FILENO, late_line, late_bytes);
+        (void)written; /* a log that cannot be written has nowhere to report it */
+    }
     _exit(1);
 }
 

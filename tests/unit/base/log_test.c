@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
@@ -116,6 +117,83 @@ static void errno_is_kept(void)
     capture_end();
 }
 
+/* Fills a pipe: a log that nothing reads. Returns how many bytes went in. */
+static size_t fill(int fd)
+{
+    static const char junk[512];
+    size_t filled = 0;
+    for (ssize_t one; (one = write(fd, junk, sizeof(junk))) > 0;)
+        filled += (size_t)one;
+    CU_ASSERT_EQUAL(fcntl(fd, F_SETFL, 0), 0); /* from here on a write waits */
+    return filled;
+}
+
+static void take_out(int fd, size_t bytes)
+{
+    char junk[512];
+    CU_ASSERT_EQUAL(fcntl(fd, F_SETFL, 0), 0);
+    while (bytes > 0) {
+        ssize_t one = read(fd, junk, bytes < sizeof(junk) ? bytes : sizeof(junk));
+        CU_ASSERT_FATAL(one > 0);
+        bytes -= (size_t)one;
+    }
+}
+
+static void a_stuck_log_holds_up_no_thread(void)
+{
+    char line[PST_LOG_LINE_BYTES];
+    int written = 0, lost = 0;
+    capture_start();
+    size_t filled = fill(pipe_ends[1]);
+    CU_ASSERT_EQUAL(pst_log_queue_start(), 0);
+    for (int i = 0; i < 20000; i++)
+        pst_log(PST_LOG_INFO, "line %d of what nothing reads", i);
+    take_out(pipe_ends[0], filled);
+    FILE *log = fdopen(dup(pipe_ends[0]), "r");
+    while (fgets(line, sizeof(line), log) && !strstr(line, "the last")) {
+        char *count = strstr(line, "warning: ");
+        lost += count && strstr(line, " log lines were lost") ? atoi(count + 9) : 0;
+        written += strstr(line, "of what nothing reads") != NULL;
+        if (written == 1000)
+            pst_log(PST_LOG_INFO, "the last"); /* there is room again */
+    }
+    pst_log_queue_stop();
+    fclose(log);
+    CU_ASSERT_EQUAL(fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK), 0);
+    capture_end();
+    CU_ASSERT(written > 1000 && lost > 0);
+    CU_ASSERT_EQUAL(written + lost, 20000);
+}
+
+static void a_queue_keeps_order_and_ends_empty(void)
+{
+    capture_start();
+    CU_ASSERT_EQUAL(pst_log_queue_start(), 0);
+    CU_ASSERT_EQUAL(pst_log_queue_start(), 0);
+    pst_log(PST_LOG_ERROR, "one");
+    pst_log_queue_stop();
+    pst_log(PST_LOG_INFO, "two");
+    pst_log_queue_stop();
+    pst_log(PST_LOG_INFO, "three");
+    capture_end();
+    CU_ASSERT_STRING_EQUAL(captured, "penstock: error: one\npenstock: two\npenstock: three\n");
+}
+
+static void a_child_writes_for_itself(void)
+{
+    capture_start();
+    CU_ASSERT_EQUAL(pst_log_queue_start(), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        pst_log(PST_LOG_INFO, "from the child");
+        _exit(0);
+    }
+    CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
+    pst_log_queue_stop();
+    capture_end();
+    CU_ASSERT_STRING_EQUAL(captured, "penstock: from the child\n");
+}
+
 static CU_TestInfo tests[] = {
     {"a line names its level", a_line_names_its_level},
     {"the journal is told the level", the_journal_is_told_the_level},
@@ -123,6 +201,9 @@ static CU_TestInfo tests[] = {
     {"control characters are made visible", control_characters_are_made_visible},
     {"a long line is cut and ended", a_long_line_is_cut_and_ended},
     {"errno is kept", errno_is_kept},
+    {"a stuck log holds up no thread", a_stuck_log_holds_up_no_thread},
+    {"a queue keeps the order and ends empty", a_queue_keeps_order_and_ends_empty},
+    {"a child writes for itself", a_child_writes_for_itself},
     CU_TEST_INFO_NULL,
 };
 
