@@ -6,9 +6,9 @@
 
 #include <jansson.h>
 
+#include "engine/base/hex.h"
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
-#include "engine/format/digest.h"
 
 static double per_second(uint64_t bytes, uint64_t ns)
 {

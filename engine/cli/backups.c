@@ -6,8 +6,8 @@
 #include <time.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/hex.h"
 #include "engine/cli/placement_options.h"
-#include "engine/format/digest.h"
 #include "engine/service/interrupt.h"
 
 enum pst_exit pst_backups_exit(int error)

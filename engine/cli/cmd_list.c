@@ -1,9 +1,9 @@
 /* penstock list: the backups in a directory. */
+#include "engine/base/hex.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
-#include "engine/format/digest.h"
 
 static const struct pst_option options[] = {PST_FROM_OPTION, PST_OPTION_JSON, {0}};
 

@@ -1,12 +1,12 @@
 /* penstock prune: removes backups, those that are named or all but the newest. */
 #include <errno.h>
 
+#include "engine/base/hex.h"
 #include "engine/base/log.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
-#include "engine/format/digest.h"
 #include "engine/repository/prune.h"
 
 static const struct pst_option options[] = {

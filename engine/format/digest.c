@@ -35,33 +35,3 @@ bool pst_digest_parse(const char *text, size_t text_bytes, struct pst_digest *di
     return pst_hex_decode(text + prefix_bytes, text_bytes - prefix_bytes, digest->bytes,
                           sizeof(digest->bytes));
 }
-
-static const char hex_digits[] = "0123456789abcdef";
-
-void pst_hex_encode(const uint8_t *data, size_t bytes, char *text)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        text[2 * i] = hex_digits[data[i] >> 4];
-        text[2 * i + 1] = hex_digits[data[i] & 15];
-    }
-    text[2 * bytes] = '\0';
-}
-
-static int hex_value(char digit)
-{
-    const char *found = digit ? strchr(hex_digits, digit) : NULL;
-    return found ? (int)(found - hex_digits) : -1;
-}
-
-bool pst_hex_decode(const char *text, size_t text_bytes, uint8_t *data, size_t bytes)
-{
-    if (text_bytes != 2 * bytes)
-        return false;
-    for (size_t i = 0; i < text_bytes; i++) {
-        if (hex_value(text[i]) < 0)
-            return false;
-    }
-    for (size_t i = 0; i < bytes; i++)
-        data[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
-    return true;
-}

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/hex.h"
+
 struct pst_digest {
     uint8_t bytes[16];
 };
@@ -26,9 +28,5 @@ const char *pst_digest_text(const struct pst_digest *digest, char text[PST_DIGES
 
 /* Reads exactly what pst_digest_text writes, text_bytes long without a terminator. */
 bool pst_digest_parse(const char *text, size_t text_bytes, struct pst_digest *digest);
-
-/* 2 × bytes lower-case hex digits and a terminator, and back; exact length, no other digits. */
-void pst_hex_encode(const uint8_t *data, size_t bytes, char *text);
-bool pst_hex_decode(const char *text, size_t text_bytes, uint8_t *data, size_t bytes);
 
 #endif

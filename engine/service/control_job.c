@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/hex.h"
 #include "engine/base/log.h"
-#include "engine/format/digest.h"
 #include "engine/node/ref_text.h"
 #include "engine/service/control_internal.h"
 #include "engine/service/interrupt.h"

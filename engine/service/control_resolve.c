@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/format/digest.h"
+#include "engine/base/hex.h"
 #include "engine/service/control_internal.h"
 
 /* By its number, or by 4 digits or more that its uid begins with. */

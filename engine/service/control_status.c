@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "engine/base/clock.h"
-#include "engine/format/digest.h"
+#include "engine/base/hex.h"
 #include "engine/node/ref_text.h"
 #include "engine/service/control_internal.h"
 
