@@ -31,7 +31,7 @@ int pst_placements_make(const struct pst_plan_request *request, const char *path
     return 0;
 }
 
-void pst_placements_log(const struct pst_placements *placements)
+void placements_log(const struct pst_placements *placements)
 {
     for (uint32_t i = 0; i < placements->plan.note_count; i++)
         pst_log(PST_LOG_INFO, "placement: %s", placements->plan.notes[i]);

@@ -19,7 +19,7 @@ struct pst_placements {
 PST_MUST_USE int pst_placements_make(const struct pst_plan_request *request, const char *path,
                                      struct pst_placements *placements, char *message);
 
-/* Logs what the plan gave up. */
-void pst_placements_log(const struct pst_placements *placements);
+/* Logs what the plan gave up. Private to engine/api/. */
+void placements_log(const struct pst_placements *placements);
 
 #endif

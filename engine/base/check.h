@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 struct pst_thread_owner {
     pthread_t thread;
@@ -48,5 +49,14 @@ static inline bool pst_thread_is_owner(const struct pst_thread_owner *owner)
 
 /* Of a struct pst_thread_owner *. A few nanoseconds: for entries, not for loops over bytes. */
 #define PST_CHECK_THREAD(owner) assert(pst_thread_is_owner(owner))
+
+/* The process's first thread: what sets signal handlers, the umask or the environment runs there.
+ */
+static inline bool pst_thread_is_main(void)
+{
+    return gettid() == getpid();
+}
+
+#define PST_CHECK_MAIN_THREAD() assert(pst_thread_is_main())
 
 #endif

@@ -20,17 +20,17 @@ static double gib(uint64_t bytes)
     return (double)bytes / (double)(1u << 30);
 }
 
-static void print_ldm(FILE *out, uint32_t instance, const struct pst_ldm_report *ldm)
+static void print_ldm(FILE *out, uint32_t instance, const struct pst_session_ldm *ldm)
 {
     char read[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES], buffers[PST_VALUE_TEXT_BYTES];
     double cpu_s = (double)ldm->cpu_ns / 1e9;
     fprintf(out, "%4u %4u %5d %11s %11s/s %8llu %8.2f %10.2f %10s%s\n", instance, ldm->cpu,
-            ldm->numa_node, pst_value_size_text(ldm->sums.source_bytes, read),
-            pst_value_size_text((uint64_t)per_second(ldm->sums.source_bytes, ldm->busy_ns), rate),
-            (unsigned long long)ldm->sums.objects, cpu_s,
-            ldm->sums.source_bytes > 0 ? cpu_s / gib(ldm->sums.source_bytes) : 0,
-            pst_value_size_text(ldm->arena_bytes, buffers),
-            ldm->arena_misplaced_pages > 0 ? " (some pages on another node)" : "");
+            ldm->numa_node, pst_value_size_text(ldm->source_bytes, read),
+            pst_value_size_text((uint64_t)per_second(ldm->source_bytes, ldm->busy_ns), rate),
+            (unsigned long long)ldm->objects, cpu_s,
+            ldm->source_bytes > 0 ? cpu_s / gib(ldm->source_bytes) : 0,
+            pst_value_size_text(ldm->buffer_bytes, buffers),
+            ldm->misplaced_pages > 0 ? " (some pages on another node)" : "");
 }
 
 static bool ends_in(const char *text, size_t length, const char *end)
@@ -57,7 +57,7 @@ static void print_detail(FILE *out, const char *key, json_int_t value)
 }
 
 /* Whatever its kind of source has to say. */
-static void print_source(FILE *out, const struct pst_source *source)
+static void print_source(FILE *out, const struct pst_session_source *source)
 {
     const char *key, *separator = ": ";
     json_t *value;
@@ -77,44 +77,42 @@ static void print_source(FILE *out, const struct pst_source *source)
     json_decref(details);
 }
 
-static int print_text(FILE *out, const struct pst_backup_options *options,
-                      const struct pst_backup_report *report)
+static int print_text(FILE *out, const struct pst_session_report *report)
 {
     char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES], uid[33];
     pst_hex_encode(report->uid, sizeof(report->uid), uid);
-    fprintf(out, "backup %u is complete: %llu objects, %s in %.2f s, %s/s\n", report->number,
-            (unsigned long long)report->sums.objects,
-            pst_value_size_text(report->sums.source_bytes, bytes), (double)report->elapsed_ns / 1e9,
-            pst_value_size_text((uint64_t)per_second(report->sums.source_bytes, report->elapsed_ns),
-                                rate));
+    fprintf(
+        out, "backup %u is complete: %llu objects, %s in %.2f s, %s/s\n", report->number,
+        (unsigned long long)report->objects, pst_value_size_text(report->source_bytes, bytes),
+        (double)report->elapsed_ns / 1e9,
+        pst_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
     fprintf(out, "uid %s, start GCI %llu\n", uid, (unsigned long long)report->start_gci);
-    for (uint32_t i = 0; i < options->node.sources_count; i++)
-        print_source(out, options->node.sources[i]);
+    for (uint32_t i = 0; i < report->sources_count; i++)
+        print_source(out, &report->sources[i]);
     fprintf(out, "\n%4s %4s %5s %11s %13s %8s %8s %10s %10s\n", "LDM", "CPU", "node", "read",
             "rate", "objects", "CPU s", "CPU s/GiB", "buffers");
-    uint32_t ldms = options->single_threaded ? 1 : options->node.plan->ldms;
-    for (uint32_t i = 0; i < ldms; i++)
+    for (uint32_t i = 0; i < report->ldms_count; i++)
         print_ldm(out, i + 1, &report->ldms[i]);
     return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;
 }
 
-static json_t *ldm_json(uint32_t instance, const struct pst_ldm_report *ldm)
+static json_t *ldm_json(uint32_t instance, const struct pst_session_ldm *ldm)
 {
     return json_pack("{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "ldm",
                      (json_int_t)instance, "cpu", (json_int_t)ldm->cpu, "numa_node",
-                     (int)ldm->numa_node, "source_bytes", (json_int_t)ldm->sums.source_bytes,
-                     "stored_bytes", (json_int_t)ldm->sums.stored_bytes, "objects",
-                     (json_int_t)ldm->sums.objects, "busy_ns", (json_int_t)ldm->busy_ns, "cpu_ns",
-                     (json_int_t)ldm->cpu_ns, "buffer_bytes", (json_int_t)ldm->arena_bytes,
-                     "chunks", (json_int_t)ldm->sums.chunks, "hugepages", (int)ldm->arena_hugepages,
-                     "misplaced_pages", (json_int_t)ldm->arena_misplaced_pages);
+                     (int)ldm->numa_node, "source_bytes", (json_int_t)ldm->source_bytes,
+                     "stored_bytes", (json_int_t)ldm->stored_bytes, "objects",
+                     (json_int_t)ldm->objects, "busy_ns", (json_int_t)ldm->busy_ns, "cpu_ns",
+                     (json_int_t)ldm->cpu_ns, "buffer_bytes", (json_int_t)ldm->buffer_bytes,
+                     "chunks", (json_int_t)ldm->chunks, "hugepages", (int)ldm->hugepages,
+                     "misplaced_pages", (json_int_t)ldm->misplaced_pages);
 }
 
-static json_t *sources_json(const struct pst_backup_options *options)
+static json_t *sources_json(const struct pst_session_report *report)
 {
     json_t *sources = json_array();
-    for (uint32_t i = 0; i < options->node.sources_count; i++) {
-        const struct pst_source *source = options->node.sources[i];
+    for (uint32_t i = 0; i < report->sources_count; i++) {
+        const struct pst_session_source *source = &report->sources[i];
         json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
         json_array_append_new(sources,
                               json_pack("{s:s, s:o*}", "name", source->name, "details", details));
@@ -122,14 +120,12 @@ static json_t *sources_json(const struct pst_backup_options *options)
     return sources;
 }
 
-static int print_json(FILE *out, const struct pst_backup_options *options,
-                      const struct pst_backup_report *report)
+static int print_json(FILE *out, const struct pst_session_report *report)
 {
     char uid[33];
     pst_hex_encode(report->uid, sizeof(report->uid), uid);
     json_t *ldms = json_array();
-    uint32_t count = options->single_threaded ? 1 : options->node.plan->ldms;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < report->ldms_count; i++) {
         if (json_array_append_new(ldms, ldm_json(i + 1, &report->ldms[i])) < 0) {
             json_decref(ldms);
             return -ENOMEM;
@@ -138,16 +134,14 @@ static int print_json(FILE *out, const struct pst_backup_options *options,
     json_t *fields = json_pack(
         "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "number",
         (json_int_t)report->number, "uid", uid, "start_gci", (json_int_t)report->start_gci,
-        "source_bytes", (json_int_t)report->sums.source_bytes, "stored_bytes",
-        (json_int_t)report->sums.stored_bytes, "objects", (json_int_t)report->sums.objects,
-        "chunks", (json_int_t)report->sums.chunks, "unreadable",
-        (json_int_t)report->sums.unreadable, "elapsed_ns", (json_int_t)report->elapsed_ns,
-        "sources", sources_json(options), "ldms", ldms);
+        "source_bytes", (json_int_t)report->source_bytes, "stored_bytes",
+        (json_int_t)report->stored_bytes, "objects", (json_int_t)report->objects, "chunks",
+        (json_int_t)report->chunks, "unreadable", (json_int_t)report->unreadable, "elapsed_ns",
+        (json_int_t)report->elapsed_ns, "sources", sources_json(report), "ldms", ldms);
     return pst_json_record(out, "summary", fields);
 }
 
-int pst_backup_report_print(FILE *out, const struct pst_backup_options *options,
-                            const struct pst_backup_report *report, bool json)
+int pst_backup_report_print(FILE *out, const struct pst_session_report *report, bool json)
 {
-    return json ? print_json(out, options, report) : print_text(out, options, report);
+    return json ? print_json(out, report) : print_text(out, report);
 }

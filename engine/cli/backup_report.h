@@ -6,10 +6,10 @@
 
 #include <stdio.h>
 
-#include "engine/node/one_backup.h"
+#include "engine/api/session.h"
 
-/* A few lines and a table of LDMs, or one "summary" record. 0 or -EIO. */
-PST_MUST_USE int pst_backup_report_print(FILE *out, const struct pst_backup_options *options,
-                                         const struct pst_backup_report *report, bool json);
+/* A few lines and a table of LDMs, or one "summary" record. 0, -EIO or -ENOMEM. */
+PST_MUST_USE int pst_backup_report_print(FILE *out, const struct pst_session_report *report,
+                                         bool json);
 
 #endif

@@ -1,14 +1,12 @@
 #include "engine/cli/backups.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "engine/base/clock.h"
+#include <jansson.h>
+
 #include "engine/base/hex.h"
-#include "engine/cli/placement_options.h"
-#include "engine/service/interrupt.h"
 
 enum pst_exit pst_backups_exit(int error)
 {
@@ -31,76 +29,6 @@ enum pst_exit pst_backups_read(const struct pst_arguments *arguments, struct pst
     if (pst_backup_list_read(directories, count, list, message) < 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
     return PST_EXIT_DONE;
-}
-
-static enum pst_exit start_progress(struct pst_opened *opened, const char *label)
-{
-    bool json = pst_argument_json(opened->arguments);
-    opened->progress = pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
-                                          label, pst_monotonic_ns());
-    return opened->progress ? PST_EXIT_DONE
-                            : pst_fail(opened->arguments, PST_EXIT_FAILED, "out of memory");
-}
-
-static enum pst_exit open_and_use(struct pst_opened *opened,
-                                  const struct pst_reading_request *request, const char *label,
-                                  enum pst_exit (*use)(struct pst_opened *opened))
-{
-    char message[PST_MESSAGE_BYTES];
-    int error = pst_reading_open(request, &opened->reading, message);
-    if (error)
-        return pst_fail(opened->arguments,
-                        error == -EINVAL ? PST_EXIT_USAGE : pst_backups_exit(error), "%s", message);
-    enum pst_exit code = label ? start_progress(opened, label) : PST_EXIT_DONE;
-    if (code == PST_EXIT_DONE)
-        code = use(opened);
-    pst_opened_finish(opened);
-    pst_reading_close(&opened->reading);
-    return code;
-}
-
-enum pst_exit pst_backups_use(const struct pst_arguments *arguments, enum pst_backup_pick pick,
-                              const char *label, enum pst_exit (*use)(struct pst_opened *opened))
-{
-    const char *directories[PST_OPTION_VALUES_MAX];
-    struct pst_plan_request plan;
-    struct pst_reading_request request = {
-        .directories = directories,
-        .directories_count = pst_argument_texts(arguments, "from", directories),
-        .id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL,
-        .pick = pick,
-        .cancel = pst_interrupt_flag()};
-    int error = label ? pst_interrupt_install() : 0;
-    if (error)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
-                        pst_error_text(error));
-    if (label) {
-        plan = pst_placement_request(arguments);
-        request.plan = &plan;
-    }
-    struct pst_opened *opened = calloc(1, sizeof(*opened));
-    if (!opened)
-        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
-    opened->arguments = arguments;
-    enum pst_exit code = open_and_use(opened, &request, label, use);
-    free(opened);
-    return code;
-}
-
-void pst_opened_progress(void *context, const struct pst_crew_progress *progress)
-{
-    struct pst_opened *opened = context;
-    const struct pst_progress_sample sample = {.now_ns = pst_monotonic_ns(),
-                                               .bytes_done = progress->bytes_done,
-                                               .bytes_total = progress->bytes_total,
-                                               .objects_done = progress->objects_done};
-    pst_progress_update(opened->progress, &sample);
-}
-
-void pst_opened_finish(struct pst_opened *opened)
-{
-    pst_progress_finish(opened->progress);
-    opened->progress = NULL;
 }
 
 const char *pst_time_text(uint64_t unix_ns, char *text)

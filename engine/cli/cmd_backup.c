@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "engine/api/backup.h"
+#include "engine/api/session.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/cli/backup_report.h"
@@ -14,7 +14,6 @@
 #include "engine/cli/table_names.h"
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
-#include "engine/pipeline/pipeline.h"
 #include "engine/service/interrupt.h"
 
 static const struct pst_option options[] = {
@@ -74,8 +73,10 @@ struct run {
     const char *specs[PST_SOURCES_MAX];
     struct pst_table_names tables, unwanted_tables;
     struct pst_backup_job job;
-    struct pst_session session;
+    struct pst_session *session;
+    struct pst_session_report report;
     struct pst_progress *progress;
+    char message[PST_MESSAGE_BYTES];
 };
 
 static void read_options(struct run *run)
@@ -127,11 +128,10 @@ static void on_status(void *context, const struct pst_status *status)
 static void log_memory(const struct run *run)
 {
     char each[PST_VALUE_TEXT_BYTES], all[PST_VALUE_TEXT_BYTES];
-    const struct pst_node_config *node = &run->session.options.node;
-    uint64_t bytes = pst_pipeline_memory_bytes(node->chunk_bytes, node->depth);
-    pst_log(PST_LOG_INFO, "%u LDM%s with %s of buffers each, %s in all", node->plan->ldms,
-            node->plan->ldms == 1 ? "" : "s", pst_value_size_text(bytes, each),
-            pst_value_size_text(bytes * node->plan->ldms, all));
+    uint32_t ldms = pst_session_ldms(run->session);
+    uint64_t bytes = pst_session_buffer_bytes(run->session);
+    pst_log(PST_LOG_INFO, "%u LDM%s with %s of buffers each, %s in all", ldms, ldms == 1 ? "" : "s",
+            pst_value_size_text(bytes, each), pst_value_size_text(bytes * ldms, all));
 }
 
 static const char *advice(int error)
@@ -155,42 +155,43 @@ static const char *advice(int error)
 
 static enum pst_exit failure(const struct run *run)
 {
-    const struct pst_session *session = &run->session;
-    int error = session->report.error;
+    int error = -run->report.error;
     enum pst_exit code = PST_EXIT_FAILED;
     if (error == PST_E_CLIENT_ABORT && pst_interrupted())
         return pst_fail(run->arguments, PST_EXIT_INTERRUPTED,
                         "interrupted; nothing of the backup is left");
     if (error == PST_E_BUSY || error == PST_E_CLEANING)
         code = PST_EXIT_BUSY;
-    return pst_fail(run->arguments, code, "%s%s", session->message, advice(error));
+    return pst_fail(run->arguments, code, "%s%s", run->message, advice(error));
+}
+
+static enum pst_exit print_report(const struct run *run, bool json)
+{
+    const struct pst_session_report *report = &run->report;
+    int error = pst_backup_report_print(stdout, report, json);
+    if (error)
+        return pst_fail(run->arguments, PST_EXIT_FAILED,
+                        "backup %u is complete, but its report cannot be printed: %s",
+                        report->number, pst_error_text(error));
+    if (report->unreadable == 0)
+        return PST_EXIT_DONE;
+    return pst_fail(run->arguments, PST_EXIT_PARTIAL,
+                    "backup %u is complete but for %llu objects that could not be read, or changed "
+                    "while they were; penstock show names them",
+                    report->number, (unsigned long long)report->unreadable);
 }
 
 static enum pst_exit back_up(struct run *run)
 {
     bool json = pst_argument_json(run->arguments);
-    struct pst_session *session = &run->session;
-    const struct pst_backup_report *report = &session->report;
     log_memory(run);
     run->progress = pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
                                        "backup", pst_monotonic_ns());
     if (!run->progress)
         return pst_fail(run->arguments, PST_EXIT_FAILED, "out of memory");
-    int rc = pst_session_run(session);
+    int error = pst_session_run(run->session, &run->report, run->message);
     pst_progress_finish(run->progress);
-    if (rc < 0)
-        return failure(run);
-    rc = pst_backup_report_print(stdout, &session->options, report, json);
-    if (rc < 0)
-        return pst_fail(run->arguments, PST_EXIT_FAILED,
-                        "backup %u is complete, but its report cannot be printed: %s",
-                        report->number, pst_error_text(rc));
-    if (report->sums.unreadable == 0)
-        return PST_EXIT_DONE;
-    return pst_fail(run->arguments, PST_EXIT_PARTIAL,
-                    "backup %u is complete but for %llu objects that could not be read, or changed "
-                    "while they were; penstock show names them",
-                    report->number, (unsigned long long)report->sums.unreadable);
+    return error ? failure(run) : print_report(run, json);
 }
 
 static enum pst_exit prepare(struct run *run)
@@ -205,10 +206,10 @@ static enum pst_exit prepare(struct run *run)
         return code;
     run->job.run.on_status = on_status;
     run->job.run.context = run;
-    rc = pst_session_open(&run->session, &run->job);
+    rc = pst_session_open(&run->job, &run->session, run->message);
     if (rc < 0)
         return pst_fail(run->arguments, rc == -EINVAL ? PST_EXIT_USAGE : PST_EXIT_FAILED, "%s",
-                        run->session.message);
+                        run->message);
     return PST_EXIT_DONE;
 }
 
@@ -239,7 +240,7 @@ static enum pst_exit run_backup(const struct pst_arguments *arguments)
     code = prepare(run);
     if (code == PST_EXIT_DONE)
         code = back_up(run);
-    pst_session_close(&run->session);
+    pst_session_close(run->session);
     pst_table_names_free(&run->tables);
     pst_table_names_free(&run->unwanted_tables);
     free(run);

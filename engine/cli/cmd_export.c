@@ -4,15 +4,17 @@
 
 #include <jansson.h>
 
+#include "engine/api/read_job.h"
 #include "engine/base/clock.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/export_sink.h"
 #include "engine/cli/json.h"
 #include "engine/cli/placement_options.h"
+#include "engine/cli/read_command.h"
 #include "engine/cli/table_names.h"
 #include "engine/cli/value.h"
-#include "engine/restore/restore.h"
+#include "engine/service/interrupt.h"
 
 static const struct pst_option options[] = {
     PST_FROM_OPTION,
@@ -49,80 +51,84 @@ static const struct pst_export_format *find_format(const char *name)
     return NULL;
 }
 
-static int print_summary(const struct pst_backup *backup, const char *to,
-                         const struct pst_restore_result *result, uint64_t elapsed_ns, bool json)
+static int print_summary(const struct pst_restore_outcome *outcome, const char *to,
+                         uint64_t elapsed_ns, bool json)
 {
     char size[PST_VALUE_TEXT_BYTES];
     if (json)
         return pst_json_record(
             stdout, "summary",
-            json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)backup->number, "to",
-                      pst_json_text(to), "tables", (json_int_t)result->objects, "bytes",
-                      (json_int_t)result->bytes, "elapsed_ns", (json_int_t)elapsed_ns));
-    printf("backup %u is exported to %s: %llu tables, %s of rows\n", backup->number, to,
-           (unsigned long long)result->objects, pst_value_size_text(result->bytes, size));
+            json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)outcome->number, "to",
+                      pst_json_text(to), "tables", (json_int_t)outcome->objects, "bytes",
+                      (json_int_t)outcome->bytes, "elapsed_ns", (json_int_t)elapsed_ns));
+    printf("backup %u is exported to %s: %llu tables, %s of rows\n", outcome->number, to,
+           (unsigned long long)outcome->objects, pst_value_size_text(outcome->bytes, size));
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-/* What is asked for is not in the backup. */
+/* The command line asks for what is not in the backup, or for a directory that is not empty. */
 static bool is_usage(int error)
 {
     return error == -ENOTSUP || error == -PST_E_NO_TABLE || error == -ENOKEY || error == -ENOTEMPTY;
 }
 
-static enum pst_exit export_tables(struct pst_opened *opened, const struct pst_table_names *names)
+static void read_options(const struct pst_read *read, const struct pst_table_names *names,
+                         struct pst_export_job *job)
 {
-    const struct pst_arguments *arguments = opened->arguments;
-    const struct pst_backup *backup = opened->reading.backup;
-    const char *to = pst_argument_text(arguments, "to");
-    const char *format = pst_argument_text(arguments, "format");
-    const struct pst_export tables = {.source = pst_argument_text(arguments, "source"),
-                                      .tables = names->names,
-                                      .tables_count = names->count};
-    struct pst_restore_options how = {.crew = opened->reading.crew,
-                                      .open_sink = pst_export_sink_open,
-                                      .sink_context = (void *)(uintptr_t)find_format(format),
-                                      .export = &tables,
-                                      .progress = pst_opened_progress,
-                                      .context = opened};
-    struct pst_restore_result result = {0};
-    uint64_t began_ns = pst_monotonic_ns();
-    int rc = pst_restore(backup, to, &how, &result);
-    pst_opened_finish(opened);
-    if (rc == -ECANCELED)
-        return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted; %s", result.message);
-    if (rc < 0)
-        return pst_fail(arguments, is_usage(rc) ? PST_EXIT_USAGE : pst_backups_exit(rc), "%s",
-                        result.message);
-    rc = print_summary(backup, to, &result, pst_monotonic_ns() - began_ns,
-                       pst_argument_json(arguments));
-    return rc < 0 ? pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(rc))
-                  : PST_EXIT_DONE;
+    const struct pst_arguments *arguments = read->arguments;
+    struct pst_restore_job *restore = &job->restore;
+    restore->directory = read->directories[0];
+    restore->more_directories = read->directories + 1;
+    restore->more_directories_count = read->directories_count - 1;
+    restore->id = read->id;
+    restore->target = pst_argument_text(arguments, "to");
+    restore->open_sink = pst_export_sink_open;
+    restore->sink_context = (void *)(uintptr_t)find_format(pst_argument_text(arguments, "format"));
+    job->source = pst_argument_text(arguments, "source");
+    job->tables = names->names;
+    job->tables_count = names->count;
 }
 
-static enum pst_exit use(struct pst_opened *opened)
+static enum pst_exit export_tables(const struct pst_arguments *arguments,
+                                   const struct pst_table_names *names)
 {
-    const struct pst_arguments *arguments = opened->arguments;
-    struct pst_table_names names;
-    int rc = pst_table_names_split(pst_argument_text(arguments, "tables"), &names);
-    enum pst_exit code;
-    if (rc == -EINVAL)
-        code = pst_fail(arguments, PST_EXIT_USAGE, "--tables: want names with commas between them");
-    else if (rc < 0)
-        code = pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
-    else
-        code = export_tables(opened, &names);
-    pst_table_names_free(&names);
-    return code;
+    struct pst_read read;
+    struct pst_export_job job = {0};
+    struct pst_restore_report result = {0};
+    pst_restore_job_init(&job.restore);
+    enum pst_exit code = pst_read_begin(arguments, "export", &read, &job.restore.run);
+    if (code != PST_EXIT_DONE)
+        return code;
+    read_options(&read, names, &job);
+    uint64_t began_ns = pst_monotonic_ns();
+    int error = pst_job_export(&job, pst_interrupt_flag(), &result);
+    pst_read_end(&read);
+    if (error)
+        return pst_read_fail(&read, error, result.outcome.number, result.outcome.message,
+                             is_usage(error));
+    error = print_summary(&result.outcome, job.restore.target, pst_monotonic_ns() - began_ns,
+                          pst_argument_json(arguments));
+    return error ? pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(error))
+                 : PST_EXIT_DONE;
 }
 
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
+    struct pst_table_names names;
     const char *format = pst_argument_text(arguments, "format");
     if (!find_format(format))
         return pst_fail(arguments, PST_EXIT_USAGE, "--format %s: say mdb_dump, csv or jsonl",
                         format);
-    return pst_backups_use(arguments, PST_PICK_COMPLETE, "export", use);
+    int error = pst_table_names_split(pst_argument_text(arguments, "tables"), &names);
+    enum pst_exit code;
+    if (error == -EINVAL)
+        code = pst_fail(arguments, PST_EXIT_USAGE, "--tables: want names with commas between them");
+    else if (error)
+        code = pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
+    else
+        code = export_tables(arguments, &names);
+    pst_table_names_free(&names);
+    return code;
 }
 
 const struct pst_command pst_command_export = {.name = "export",

@@ -1,4 +1,6 @@
 /* penstock list: the backups in a directory. */
+#include <jansson.h>
+
 #include "engine/base/hex.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"

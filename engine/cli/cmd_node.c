@@ -4,17 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/api/backup.h"
 #include "engine/base/log.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/job_options.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/value.h"
-#include "engine/format/digest.h"
-#include "engine/service/control.h"
+#include "engine/service/daemon.h"
 #include "engine/service/interrupt.h"
-#include "engine/service/notify.h"
 
 #define NAME_BYTES_MAX 63u
 
@@ -83,15 +80,14 @@ static const struct pst_option options[] = {
 struct run {
     const struct pst_arguments *arguments;
     const char *specs[PST_SOURCES_MAX];
-    struct pst_backup_job job;
-    struct pst_session session;
-    struct pst_cluster_config cluster;
+    struct pst_backup_job backup;
+    struct pst_daemon_job job;
     char fabric_directory[128];
-    struct pst_control *control;
+    struct pst_daemon *daemon;
 };
 
 /* "3" or "1-3" at *text; moves on past it. */
-static bool take_range(const char **text, struct pst_set *set)
+static bool take_range(const char **text, bool *nodes)
 {
     char *end;
     unsigned long first = strtoul(*text, &end, 10);
@@ -107,18 +103,19 @@ static bool take_range(const char **text, struct pst_set *set)
     if (first < 1 || last < first || last > PST_NODES_MAX)
         return false;
     for (unsigned long node = first; node <= last; node++)
-        pst_set_add(set, (uint32_t)node - 1);
+        nodes[node] = true;
     *text = end;
     return true;
 }
 
-static bool parse_nodes(const char *text, struct pst_set *set)
+/* nodes: by id. */
+static bool parse_nodes(const char *text, bool *nodes)
 {
-    if (!take_range(&text, set))
+    if (!take_range(&text, nodes))
         return false;
     while (*text == ',') {
         text++;
-        if (!take_range(&text, set))
+        if (!take_range(&text, nodes))
             return false;
     }
     return *text == '\0';
@@ -132,16 +129,6 @@ static bool is_name(const char *text)
     return bytes <= NAME_BYTES_MAX && strspn(text, letters) == bytes;
 }
 
-/* One name gives the same id everywhere, so nobody has to hand one out. */
-static uint32_t id_of_name(const char *name)
-{
-    struct pst_digest digest = pst_digest_of(name, strlen(name), 0);
-    uint32_t id = 0;
-    for (uint32_t i = 0; i < sizeof(id); i++)
-        id = id << 8 | digest.bytes[i];
-    return id != 0 ? id : 1;
-}
-
 static bool parse_cluster_id(const char *text, uint32_t *id)
 {
     size_t digits = strlen(text);
@@ -151,112 +138,114 @@ static bool parse_cluster_id(const char *text, uint32_t *id)
     return *id != 0;
 }
 
+static enum pst_exit check_nodes(const struct run *run, const char *nodes)
+{
+    const struct pst_daemon_job *job = &run->job;
+    if (!job->expected[job->node])
+        return pst_fail(run->arguments, PST_EXIT_USAGE,
+                        "--nodes %s: this node, %u, is not among them", nodes, job->node);
+    return PST_EXIT_DONE;
+}
+
 static enum pst_exit read_cluster(struct run *run)
 {
     const struct pst_arguments *arguments = run->arguments;
-    struct pst_cluster_config *cluster = &run->cluster;
+    struct pst_daemon_job *job = &run->job;
     const char *nodes = pst_argument_text(arguments, "nodes");
-    const char *directory = pst_argument_text(arguments, "fabric-dir");
     const char *cluster_id = pst_argument_text(arguments, "cluster-id");
-    uint32_t id = (uint32_t)pst_argument_number(arguments, "id");
-    cluster->name = pst_argument_text(arguments, "cluster");
-    cluster->failure_ns = pst_argument_number(arguments, "failure");
-    cluster->uses_eal = pst_argument_switch(arguments, "eal");
-    if (!is_name(cluster->name))
+    job->cluster = pst_argument_text(arguments, "cluster");
+    if (!is_name(job->cluster))
         return pst_fail(arguments, PST_EXIT_USAGE,
-                        "--cluster %s: want up to %u letters, digits, '_' and '-'", cluster->name,
+                        "--cluster %s: want up to %u letters, digits, '_' and '-'", job->cluster,
                         NAME_BYTES_MAX);
-    cluster->id = id_of_name(cluster->name);
-    if (cluster_id && !parse_cluster_id(cluster_id, &cluster->id))
+    job->cluster_id = pst_daemon_cluster_id(job->cluster);
+    if (cluster_id && !parse_cluster_id(cluster_id, &job->cluster_id))
         return pst_fail(arguments, PST_EXIT_USAGE,
                         "--cluster-id %s: want 1 to 8 hexadecimal digits, not 0", cluster_id);
-    if (nodes && !parse_nodes(nodes, &cluster->expected))
+    if (nodes && !parse_nodes(nodes, job->expected))
         return pst_fail(arguments, PST_EXIT_USAGE,
                         "--nodes %s: want numbers from 1 to %u, such as 1-3,7", nodes,
                         PST_NODES_MAX);
-    if (nodes && !pst_set_has(&cluster->expected, id - 1))
-        return pst_fail(arguments, PST_EXIT_USAGE, "--nodes %s: this node, %u, is not among them",
-                        nodes, id);
+    return nodes ? check_nodes(run, nodes) : PST_EXIT_DONE;
+}
+
+static enum pst_exit read_options(struct run *run)
+{
+    const struct pst_arguments *arguments = run->arguments;
+    const char *directory = pst_argument_text(arguments, "fabric-dir");
+    struct pst_daemon_job *job = &run->job;
+    job->node = (uint32_t)pst_argument_number(arguments, "id");
+    job->socket_path = pst_argument_text(arguments, "socket");
+    job->failure_ns = pst_argument_number(arguments, "failure");
+    job->uses_eal = pst_argument_switch(arguments, "eal");
+    enum pst_exit code = read_cluster(run);
+    if (code != PST_EXIT_DONE)
+        return code;
     snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
-             (unsigned)geteuid(), cluster->name);
-    cluster->fabric_directory = directory ? directory : run->fabric_directory;
+             (unsigned)geteuid(), job->cluster);
+    job->fabric_directory = directory ? directory : run->fabric_directory;
+    pst_job_read_options(arguments, run->specs, &run->backup);
+    job->backup = &run->backup;
     return PST_EXIT_DONE;
 }
 
 static enum pst_exit prepare(struct run *run)
 {
     const struct pst_arguments *arguments = run->arguments;
-    int rc = pst_interrupt_install();
-    if (rc < 0)
+    char message[PST_MESSAGE_BYTES];
+    int error = pst_interrupt_install();
+    if (error)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
-                        pst_error_text(rc));
-    enum pst_exit code = read_cluster(run);
+                        pst_error_text(error));
+    enum pst_exit code = read_options(run);
     if (code != PST_EXIT_DONE)
         return code;
-    pst_job_read_options(arguments, run->specs, &run->job);
-    rc = pst_session_open(&run->session, &run->job);
-    if (rc < 0)
-        return pst_fail(arguments, rc == -EINVAL ? PST_EXIT_USAGE : PST_EXIT_FAILED, "%s",
-                        run->session.message);
-    run->session.options.node.node = (uint32_t)pst_argument_number(arguments, "id");
-    run->session.options.node.cluster = &run->cluster;
-    char message[PST_MESSAGE_BYTES];
-    rc = pst_control_open(pst_argument_text(arguments, "socket"), &run->control, message);
-    if (rc < 0)
-        return pst_fail(arguments, rc == -EADDRINUSE ? PST_EXIT_BUSY : PST_EXIT_FAILED, "%s",
-                        message);
-    return PST_EXIT_DONE;
+    error = pst_daemon_open(&run->job, &run->daemon, message);
+    if (!error)
+        return PST_EXIT_DONE;
+    if (error == -EINVAL)
+        code = PST_EXIT_USAGE;
+    else
+        code = error == -EADDRINUSE ? PST_EXIT_BUSY : PST_EXIT_FAILED;
+    return pst_fail(arguments, code, "%s", message);
 }
 
-static void tell_manager(const char *state)
+/* All settings that decide what the node does, in one line. */
+static void log_settings(const struct run *run)
 {
-    int error = pst_notify(state);
-    if (error)
-        pst_log(PST_LOG_WARNING, "the service manager cannot be told %s: %s", state,
-                pst_error_text(error));
-}
-
-/* All that decides what it does, in one line. */
-static void say_settings(const struct run *run)
-{
-    const struct pst_arguments *arguments = run->arguments;
-    const struct pst_node_config *config = &run->session.options.node;
-    const char *nodes = pst_argument_text(arguments, "nodes");
+    const struct pst_daemon_job *job = &run->job;
+    const struct pst_backup_job *backup = job->backup;
+    const char *nodes = pst_argument_text(run->arguments, "nodes");
+    uint32_t ldms = pst_daemon_ldms(run->daemon);
     char chunk[PST_VALUE_TEXT_BYTES], wait[PST_VALUE_TEXT_BYTES], hold[PST_VALUE_TEXT_BYTES];
     char failure[PST_VALUE_TEXT_BYTES], sources[PST_LOG_LINE_BYTES / 2] = "";
     size_t used = 0;
-    for (uint32_t i = 0; i < config->sources_count && used < sizeof(sources); i++)
+    for (uint32_t i = 0; i < backup->specs_count && used < sizeof(sources); i++)
         used += (size_t)snprintf(sources + used, sizeof(sources) - used, "%s%s", i > 0 ? ", " : "",
                                  run->specs[i]);
     pst_log(PST_LOG_INFO,
             "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze "
             "wait %s, hold %s; failure %s; socket %s; fabric %s%s; backups to %s; sources %s",
-            config->node, config->cluster->name, config->cluster->id, nodes ? nodes : "any",
-            config->plan->ldms, config->plan->ldms == 1 ? "" : "s",
-            pst_value_exact_size(config->chunk_bytes, chunk), config->depth,
-            pst_value_exact_duration(config->freeze_wait_ns, wait),
-            pst_value_exact_duration(config->freeze_hold_ns, hold),
-            pst_value_exact_duration(config->cluster->failure_ns, failure),
-            pst_argument_text(arguments, "socket"), config->cluster->fabric_directory,
-            config->cluster->uses_eal ? " on rings of the EAL" : "", config->directory, sources);
+            job->node, job->cluster, job->cluster_id, nodes ? nodes : "any", ldms,
+            ldms == 1 ? "" : "s", pst_value_exact_size(backup->chunk_bytes, chunk), backup->depth,
+            pst_value_exact_duration(backup->freeze_wait_ns, wait),
+            pst_value_exact_duration(backup->freeze_hold_ns, hold),
+            pst_value_exact_duration(job->failure_ns, failure), job->socket_path,
+            job->fabric_directory, job->uses_eal ? " on rings of the EAL" : "", backup->directory,
+            sources);
 }
 
 static enum pst_exit serve(struct run *run)
 {
-    const struct pst_node_config *config = &run->session.options.node;
-    struct pst_node *node;
-    int rc = pst_node_start(config, &node);
-    if (rc < 0)
-        return pst_fail(run->arguments, rc == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED,
-                        "node %u cannot start: %s", config->node, pst_error_text(rc));
-    say_settings(run);
-    tell_manager("READY=1");
-    rc = pst_control_run(run->control, node, config);
-    pst_log(PST_LOG_INFO, "node %u stops", config->node);
-    pst_node_stop(node, NULL);
-    return rc < 0 ? pst_fail(run->arguments, PST_EXIT_FAILED, "node %u: %s", config->node,
-                             pst_error_text(rc))
-                  : PST_EXIT_DONE;
+    int error = pst_daemon_start(run->daemon);
+    if (error)
+        return pst_fail(run->arguments, error == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED,
+                        "node %u cannot start: %s", run->job.node, pst_error_text(error));
+    log_settings(run);
+    error = pst_daemon_serve(run->daemon);
+    return error ? pst_fail(run->arguments, PST_EXIT_FAILED, "node %u: %s", run->job.node,
+                            pst_error_text(error))
+                 : PST_EXIT_DONE;
 }
 
 static enum pst_exit run_node(const struct pst_arguments *arguments)
@@ -268,8 +257,7 @@ static enum pst_exit run_node(const struct pst_arguments *arguments)
     enum pst_exit code = prepare(run);
     if (code == PST_EXIT_DONE)
         code = serve(run);
-    pst_control_close(run->control);
-    pst_session_close(&run->session);
+    pst_daemon_close(run->daemon);
     free(run);
     return code;
 }

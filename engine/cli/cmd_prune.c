@@ -1,6 +1,8 @@
 /* penstock prune: removes backups, those that are named or all but the newest. */
 #include <errno.h>
 
+#include <jansson.h>
+
 #include "engine/base/hex.h"
 #include "engine/base/log.h"
 #include "engine/cli/backups.h"

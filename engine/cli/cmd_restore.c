@@ -1,14 +1,17 @@
 /* penstock restore: writes what a backup holds below a target directory. */
 #include <errno.h>
 
+#include <jansson.h>
+
+#include "engine/api/read_job.h"
 #include "engine/base/clock.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/placement_options.h"
+#include "engine/cli/read_command.h"
 #include "engine/cli/value.h"
-#include "engine/restore/restore.h"
-#include "engine/source/lmdb/lmdb_sink.h"
+#include "engine/service/interrupt.h"
 
 static const struct pst_option options[] = {
     PST_FROM_OPTION,
@@ -39,68 +42,79 @@ static const struct pst_option options[] = {
     PST_OPTION_JSON,
     {0}};
 
-static int print_summary(const struct pst_backup *backup, const char *target,
-                         const struct pst_restore_result *result, double elapsed_s, bool json)
+static int print_summary(const struct pst_restore_report *report, const char *target,
+                         uint64_t elapsed_ns, bool json)
 {
     char size[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
+    const struct pst_restore_outcome *outcome = &report->outcome;
     if (json)
         return pst_json_record(
             stdout, "summary",
-            json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:I}", "number", (json_int_t)backup->number,
-                      "target", pst_json_text(target), "objects", (json_int_t)result->objects,
-                      "bytes", (json_int_t)result->bytes, "unreadable",
-                      (json_int_t)result->unreadable, "owners_skipped", (int)result->owners_skipped,
-                      "elapsed_ns", (json_int_t)(elapsed_s * 1e9)));
-    double bytes_per_s = elapsed_s > 0 ? (double)result->bytes / elapsed_s : 0;
-    printf("backup %u is restored to %s: %llu objects, %s in %.2f s, %s/s\n", backup->number,
-           target, (unsigned long long)result->objects, pst_value_size_text(result->bytes, size),
+            json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:I}", "number", (json_int_t)outcome->number,
+                      "target", pst_json_text(target), "objects", (json_int_t)outcome->objects,
+                      "bytes", (json_int_t)outcome->bytes, "unreadable",
+                      (json_int_t)outcome->unreadable, "owners_skipped",
+                      (int)report->owners_skipped, "elapsed_ns", (json_int_t)elapsed_ns));
+    double elapsed_s = (double)elapsed_ns / 1e9;
+    double bytes_per_s = elapsed_s > 0 ? (double)outcome->bytes / elapsed_s : 0;
+    printf("backup %u is restored to %s: %llu objects, %s in %.2f s, %s/s\n", outcome->number,
+           target, (unsigned long long)outcome->objects, pst_value_size_text(outcome->bytes, size),
            elapsed_s, pst_value_size_text((uint64_t)bytes_per_s, rate));
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-static enum pst_exit restore(struct pst_opened *opened)
+static enum pst_exit report(const struct pst_read *read, const struct pst_restore_job *job,
+                            struct pst_restore_report *report, uint64_t elapsed_ns)
 {
-    const struct pst_arguments *arguments = opened->arguments;
-    const struct pst_backup *backup = opened->reading.backup;
-    const char *target = pst_argument_text(arguments, "target");
-    struct pst_lmdb_sink_options lmdb = {.map_bytes = pst_argument_number(arguments, "map-size")};
-    const char *only[PST_OPTION_VALUES_MAX];
-    uint32_t only_count = pst_argument_texts(arguments, "only", only);
-    struct pst_restore_options how = {.only = only,
-                                      .only_count = only_count,
-                                      .open_sink = pst_lmdb_sink_open,
-                                      .sink_context = &lmdb,
-                                      .crew = opened->reading.crew,
-                                      .force = pst_argument_switch(arguments, "force"),
-                                      .progress = pst_opened_progress,
-                                      .context = opened};
-    struct pst_restore_result result = {0};
-    uint64_t began_ns = pst_monotonic_ns();
-    int rc = pst_restore(backup, target, &how, &result);
-    pst_opened_finish(opened);
-    if (rc == -ECANCELED)
-        return pst_fail(arguments, PST_EXIT_INTERRUPTED, "interrupted; %s", result.message);
-    if (rc < 0)
-        return pst_fail(arguments, rc == -ENOKEY ? PST_EXIT_USAGE : pst_backups_exit(rc), "%s",
-                        result.message);
-    /* What never came into the backup (a path too long) the restore cannot have met. */
-    if (only_count == 0 && result.unreadable < backup->cluster.common.sums.unreadable)
-        result.unreadable = backup->cluster.common.sums.unreadable;
-    rc = print_summary(backup, target, &result, (double)(pst_monotonic_ns() - began_ns) / 1e9,
-                       pst_argument_json(arguments));
-    if (rc < 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(rc));
-    if (result.unreadable > 0)
+    const struct pst_arguments *arguments = read->arguments;
+    uint64_t *unreadable = &report->outcome.unreadable;
+    /* The restore cannot meet what never came into the backup, such as a path too long. */
+    if (job->only_count == 0 && *unreadable < report->unreadable_at_backup)
+        *unreadable = report->unreadable_at_backup;
+    int error = print_summary(report, job->target, elapsed_ns, pst_argument_json(arguments));
+    if (error)
+        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(error));
+    if (*unreadable > 0)
         return pst_fail(arguments, PST_EXIT_PARTIAL,
                         "%llu objects are restored as far as the backup has them, or not at all: "
                         "they could not be read wholly when it was made",
-                        (unsigned long long)result.unreadable);
+                        (unsigned long long)*unreadable);
     return PST_EXIT_DONE;
+}
+
+static void read_options(const struct pst_read *read, const char **only,
+                         struct pst_restore_job *job)
+{
+    const struct pst_arguments *arguments = read->arguments;
+    job->directory = read->directories[0];
+    job->more_directories = read->directories + 1;
+    job->more_directories_count = read->directories_count - 1;
+    job->id = read->id;
+    job->target = pst_argument_text(arguments, "target");
+    job->force = pst_argument_switch(arguments, "force");
+    job->lmdb_map_bytes = pst_argument_number(arguments, "map-size");
+    job->only = only;
+    job->only_count = pst_argument_texts(arguments, "only", only);
 }
 
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
-    return pst_backups_use(arguments, PST_PICK_COMPLETE, "restore", restore);
+    struct pst_read read;
+    struct pst_restore_job job;
+    struct pst_restore_report result = {0};
+    const char *only[PST_OPTION_VALUES_MAX];
+    pst_restore_job_init(&job);
+    enum pst_exit code = pst_read_begin(arguments, "restore", &read, &job.run);
+    if (code != PST_EXIT_DONE)
+        return code;
+    read_options(&read, only, &job);
+    uint64_t began_ns = pst_monotonic_ns();
+    int error = pst_job_restore(&job, pst_interrupt_flag(), &result);
+    pst_read_end(&read);
+    if (error)
+        return pst_read_fail(&read, error, result.outcome.number, result.outcome.message,
+                             error == -ENOKEY);
+    return report(&read, &job, &result, pst_monotonic_ns() - began_ns);
 }
 
 const struct pst_command pst_command_restore = {

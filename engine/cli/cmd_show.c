@@ -1,12 +1,14 @@
 /* penstock show: what one backup holds, by its manifests, and its tables, by its catalogues. */
 #include <errno.h>
 
+#include <jansson.h>
+
+#include "engine/api/reading.h"
+#include "engine/base/hex.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
-#include "engine/format/digest.h"
-#include "engine/restore/restore.h"
 
 static const struct pst_option options[] = {PST_FROM_OPTION, PST_OPTION_JSON, {0}};
 
@@ -58,7 +60,7 @@ static bool is_logical(const struct pst_backup *backup)
     return found && backup->state == PST_BACKUP_COMPLETE;
 }
 
-static int add_table(void *context, const struct pst_table_entry *table)
+static int add_table(void *context, const struct pst_table_summary *table)
 {
     json_t *value =
         json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "node", (json_int_t)table->node, "source",
@@ -68,7 +70,7 @@ static int add_table(void *context, const struct pst_table_entry *table)
     return json_array_append_new(context, value) == 0 ? 0 : -ENOMEM;
 }
 
-static int print_table(void *context, const struct pst_table_entry *table)
+static int print_table(void *context, const struct pst_table_summary *table)
 {
     char size[PST_VALUE_TEXT_BYTES];
     (void)context;
@@ -82,10 +84,10 @@ static int print_table(void *context, const struct pst_table_entry *table)
 
 /* What only the catalogue knows, in the parts. */
 static enum pst_exit list_tables(const struct pst_arguments *arguments,
-                                 const struct pst_backup *backup, json_t *tables)
+                                 const struct pst_reading *reading, json_t *tables)
 {
     char message[PST_MESSAGE_BYTES];
-    int rc = pst_tables_list(backup, tables ? add_table : print_table, tables, message);
+    int rc = pst_reading_tables(reading, tables ? add_table : print_table, tables, message);
     if (rc < 0)
         return pst_fail(arguments, pst_backups_exit(rc), "%s", message);
     return PST_EXIT_DONE;
@@ -164,27 +166,37 @@ static void print_text(const struct pst_backup *backup)
         print_node(&backup->nodes[i]);
 }
 
-static enum pst_exit show(struct pst_opened *opened)
+static enum pst_exit show(const struct pst_arguments *arguments, const struct pst_reading *reading)
 {
-    const struct pst_arguments *arguments = opened->arguments;
-    const struct pst_backup *backup = opened->reading.backup;
+    const struct pst_backup *backup = reading->backup;
     bool json = pst_argument_json(arguments), logical = is_logical(backup);
     json_t *tables = json && logical ? json_array() : NULL;
     enum pst_exit code = PST_EXIT_DONE;
     if (!json)
         print_text(backup);
     if (logical)
-        code = list_tables(arguments, backup, tables);
-    int rc = json && code == PST_EXIT_DONE ? print_json(backup, tables) : 0;
+        code = list_tables(arguments, reading, tables);
+    int error = json && code == PST_EXIT_DONE ? print_json(backup, tables) : 0;
     json_decref(tables);
-    if (rc < 0 || fflush(stdout) != 0)
+    if (error || fflush(stdout) != 0)
         return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the backup");
     return code;
 }
 
 static enum pst_exit run(const struct pst_arguments *arguments)
 {
-    return pst_backups_use(arguments, PST_PICK_DECIDED, NULL, show);
+    const char *directories[PST_OPTION_VALUES_MAX];
+    uint32_t count = pst_argument_texts(arguments, "from", directories);
+    const char *id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
+    char message[PST_MESSAGE_BYTES];
+    struct pst_reading reading;
+    int error = pst_reading_open(directories, count, id, PST_PICK_DECIDED, &reading, message);
+    if (error)
+        return pst_fail(arguments, error == -EINVAL ? PST_EXIT_USAGE : pst_backups_exit(error),
+                        "%s", message);
+    enum pst_exit code = show(arguments, &reading);
+    pst_reading_close(&reading);
+    return code;
 }
 
 const struct pst_command pst_command_show = {.name = "show",

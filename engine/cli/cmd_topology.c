@@ -1,10 +1,11 @@
 /* penstock topology: shows where hub and LDMs would run, and why not better. */
+#include <errno.h>
 #include <stdlib.h>
 
+#include "engine/api/placement.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
-#include "engine/cli/placement.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/topology_view.h"
 
@@ -43,9 +44,15 @@ static enum pst_exit show(const struct pst_arguments *arguments,
 static enum pst_exit find(const struct pst_arguments *arguments, struct findings *findings)
 {
     const char *path = pst_argument_text(arguments, "path");
-    enum pst_exit code = pst_placements_choose(arguments, path, &findings->placements);
-    if (code != PST_EXIT_DONE)
-        return code;
+    const struct pst_plan_request request = {.ldms =
+                                                 (uint32_t)pst_argument_number(arguments, "ldms"),
+                                             .ldm_cpus = pst_argument_text(arguments, "ldm-cpus"),
+                                             .hub_cpu = pst_argument_text(arguments, "hub-cpu")};
+    char message[PST_MESSAGE_BYTES];
+    int error = pst_placements_make(&request, path, &findings->placements, message);
+    if (error)
+        return pst_fail(arguments, error == -EINVAL ? PST_EXIT_USAGE : PST_EXIT_FAILED, "%s",
+                        message);
     const struct pst_topology_view view = {.topology = &findings->placements.topology,
                                            .plan = &findings->placements.plan,
                                            .path = path,

@@ -8,10 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/format/digest.h"
-#include "engine/format/rows.h"
+#include "engine/api/table_file.h"
 
-#define NAME_BYTES_MAX 200u /* of the table's in a file's name, which has 255 in all */
 #define BUFFER_BYTES (1u << 20)
 
 struct export_sink {
@@ -28,22 +26,6 @@ static struct export_sink *sink_of(struct pst_table_sink *sink)
     return (struct export_sink *)sink;
 }
 
-/* A name too long for a file is cut, and told from others by its hash. */
-static void name_file(const struct pst_export_format *format, const struct pst_table *table,
-                      char *name, size_t name_bytes)
-{
-    char text[PST_TABLE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
-    pst_table_name_escape(table->name, table->name_bytes, text);
-    if (strlen(text) <= NAME_BYTES_MAX) {
-        snprintf(name, name_bytes, "%s.%s", text, format->suffix);
-        return;
-    }
-    const struct pst_digest hash = pst_digest_of(table->name, table->name_bytes, 0);
-    pst_digest_text(&hash, digest);
-    snprintf(name, name_bytes, "%.*s~%s.%s", (int)NAME_BYTES_MAX - 32, text,
-             digest + strlen(PST_DIGEST_PREFIX), format->suffix);
-}
-
 static int close_file(struct export_sink *sink)
 {
     FILE *file = sink->file;
@@ -58,8 +40,8 @@ static int close_file(struct export_sink *sink)
 static int begin(struct pst_table_sink *base, const struct pst_table *table)
 {
     struct export_sink *sink = sink_of(base);
-    char name[256];
-    name_file(sink->format, table, name, sizeof(name));
+    char name[PST_TABLE_FILE_BYTES];
+    pst_table_file_name(table, sink->format->suffix, name);
     int fd = openat(sink->directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
                     0666);
     if (fd < 0) {

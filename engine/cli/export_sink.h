@@ -1,6 +1,6 @@
 /*
  * Tables as files: a pst_table_sink that writes one file for each table, named after it
- * (pst_table_name_escape, shortened where it is too long) with the format's suffix.
+ * (engine/api/table_file.h), with the format's suffix.
  *
  *   mdb_dump  as `mdb_dump -s TABLE` prints it of the restored environment; mdb_load reads it
  *   csv       RFC 4180, with a header; each of key and value has a column that says its encoding

@@ -1,11 +1,10 @@
 /*
- * --ldms, --ldm-cpus and --hub-cpu, the same for every command that starts LDMs.
+ * --ldms, --ldm-cpus and --hub-cpu, the same for every command that starts LDMs or readers.
  */
 #ifndef PST_ENGINE_CLI_PLACEMENT_OPTIONS_H
 #define PST_ENGINE_CLI_PLACEMENT_OPTIONS_H
 
 #include "engine/cli/command.h"
-#include "numa/plan.h"
 
 /* For a command's table. */
 #define PST_PLACEMENT_OPTIONS                                                                      \
@@ -23,13 +22,5 @@
         .name = "hub-cpu", .kind = PST_OPTION_TEXT, .argument = "CPU",                             \
         .help = "CPU of the hub; by default one of its own"                                        \
     }
-
-/* What they ask of the planner. Its texts are borrowed from arguments. */
-static inline struct pst_plan_request pst_placement_request(const struct pst_arguments *arguments)
-{
-    return (struct pst_plan_request){.ldms = (uint32_t)pst_argument_number(arguments, "ldms"),
-                                     .ldm_cpus = pst_argument_text(arguments, "ldm-cpus"),
-                                     .hub_cpu = pst_argument_text(arguments, "hub-cpu")};
-}
 
 #endif

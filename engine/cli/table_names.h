@@ -1,6 +1,6 @@
 /*
  * Lists of tables on the command line: names with commas between them, each as
- * pst_table_name_escape (engine/format/rows.h) writes it.
+ * an exported table's file is called, without the suffix.
  */
 #ifndef PST_ENGINE_CLI_TABLE_NAMES_H
 #define PST_ENGINE_CLI_TABLE_NAMES_H

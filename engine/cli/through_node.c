@@ -10,7 +10,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/value.h"
-#include "engine/service/control.h"
+#include "engine/service/control_socket.h"
 #include "engine/service/interrupt.h"
 
 static enum pst_exit lost(const struct pst_arguments *arguments, int error)

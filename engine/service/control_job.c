@@ -1,23 +1,26 @@
-#include <assert.h>
+/*
+ * Backups that clients of the control socket asked for: asks the master, follows its reports,
+ * passes them on to the client. Called by control.c, on the server's thread.
+ */
 #include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
 #include "engine/base/log.h"
 #include "engine/node/ref_text.h"
-#include "engine/service/control_internal.h"
+#include "engine/service/control_parts.h"
 #include "engine/service/interrupt.h"
 
 static struct control_job *find_job(struct pst_control *control, uint64_t backup)
 {
-    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         if (control->jobs[i].backup == backup)
             return &control->jobs[i];
     }
     return NULL;
 }
 
-static void send_job(struct pst_control *control, struct control_job *job, uint32_t client,
+static void send_job(struct pst_control *control, struct control_job *job, uint64_t client,
                      const json_t *request)
 {
     bool alone = json_is_true(json_object_get(request, "single_threaded"));
@@ -31,7 +34,7 @@ static void send_job(struct pst_control *control, struct control_job *job, uint3
     pst_client_request_backup(control->node, &job->request);
 }
 
-void control_begin(struct pst_control *control, uint32_t client, const json_t *request)
+void control_begin(struct pst_control *control, uint64_t client, const json_t *request)
 {
     struct control_job *job = find_job(control, 0);
     json_int_t number = json_integer_value(json_object_get(request, "number"));
@@ -61,14 +64,14 @@ static uint64_t running_backup(struct pst_control *control)
     pst_node_status(control->node, &status);
     if (status.backup != 0)
         return status.backup;
-    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         if (control->jobs[i].backup != 0)
             return control->jobs[i].backup;
     }
     return 0;
 }
 
-void control_abort(struct pst_control *control, uint32_t client, const json_t *request)
+void control_abort(struct pst_control *control, uint64_t client, const json_t *request)
 {
     const char *wanted = json_string_value(json_object_get(request, "backup"));
     uint64_t backup = running_backup(control);
@@ -81,7 +84,7 @@ void control_abort(struct pst_control *control, uint32_t client, const json_t *r
         return;
     }
     pst_client_request_abort(control->node, control_master(control), backup);
-    control_tell(control, client, json_pack("{s:s, s:s}", "message_type", "aborting", "uid", uid),
+    control_send(control, client, json_pack("{s:s, s:s}", "message_type", "aborting", "uid", uid),
                  false);
 }
 
@@ -96,17 +99,7 @@ bool control_end_backup(struct pst_control *control)
     return backup != 0;
 }
 
-void control_forget_client(struct pst_control *control, uint32_t client)
-{
-    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
-        if (control->jobs[i].client == client)
-            control->jobs[i].client = PST_CONTROL_CLIENTS_MAX;
-    }
-    if (control->resolving.client == client)
-        control->resolving.client = PST_CONTROL_CLIENTS_MAX;
-}
-
-/* ---- what the master tells ---- */
+/* ---- what the master reports ---- */
 
 static void end_job(struct pst_control *control, struct control_job *job, uint32_t error)
 {
@@ -128,7 +121,7 @@ static void fail_job(struct pst_control *control, struct control_job *job, uint3
     if (!job->is_confirmed) /* else its end is told by every node that took part */
         pst_log(PST_LOG_WARNING, "no backup was made: %s%s%s", place, place[0] ? ": " : "",
                 pst_error_text((int)error));
-    uint32_t client = job->client;
+    uint64_t client = job->client;
     end_job(control, job, error);
     if (error == PST_E_NODE_MISSING)
         control_refuse(control, client, (int)error,
@@ -145,7 +138,8 @@ static void fail_job(struct pst_control *control, struct control_job *job, uint3
 /* It may have decided before it died; then the other nodes make the backup whole without it. */
 static void lose_job(struct pst_control *control, struct control_job *job)
 {
-    uint32_t client = job->client, node = job->request.master_node;
+    uint64_t client = job->client;
+    uint32_t node = job->request.master_node;
     pst_log(PST_LOG_WARNING, "the master, node %u, has failed: a backup may have been made or not",
             node);
     end_job(control, job, PST_E_NODE_FAILED);
@@ -162,7 +156,7 @@ static void on_confirmed(struct pst_control *control, struct control_job *job,
     job->request.number = conf->number;
     job->is_confirmed = true;
     pst_hex_encode(conf->uid, sizeof(conf->uid), uid);
-    control_tell(control, job->client,
+    control_send(control, job->client,
                  json_pack("{s:s, s:I, s:s}", "message_type", "started", "number",
                            (json_int_t)conf->number, "uid", uid),
                  false);
@@ -172,7 +166,7 @@ static void on_progress(struct pst_control *control, struct control_job *job,
                         const struct pst_backup_progress *progress)
 {
     job->progress = *progress;
-    control_tell(control, job->client,
+    control_send(control, job->client,
                  json_pack("{s:s, s:I, s:I, s:I}", "message_type", "progress", "bytes_done",
                            (json_int_t)progress->sums.source_bytes, "bytes_total",
                            (json_int_t)(progress->expected_is_final ? progress->expected_bytes : 0),
@@ -184,11 +178,11 @@ static void on_complete(struct pst_control *control, struct control_job *job,
                         const struct pst_backup_complete_rep *complete)
 {
     char uid[2 * sizeof(job->request.uid) + 1];
-    uint32_t client = job->client;
+    uint64_t client = job->client;
     pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
     end_job(control, job, 0);
     control->last.sums = complete->sums;
-    control_tell(
+    control_send(
         control, client,
         json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type",
                   "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci",
@@ -201,34 +195,27 @@ static void on_complete(struct pst_control *control, struct control_job *job,
         false);
 }
 
-static void on_change(struct pst_control *control, bool joined,
-                      const struct pst_node_change *change)
+void control_on_node_change(struct pst_control *control, const struct pst_signal *signal)
 {
+    const struct pst_node_change *change = &signal->payload.node_change;
+    PST_CHECK_THREAD(&control->owner);
     control->changes[change->node] = *change;
-    if (joined) {
+    if (signal->gsn == PST_NODE_JOINED_ORD) {
         pst_set_add(&control->live, change->node - 1);
         return;
     }
     pst_set_remove(&control->live, change->node - 1);
-    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         struct control_job *job = &control->jobs[i];
         if (job->backup != 0 && job->request.master_node == change->node)
             lose_job(control, job);
     }
+    pst_client_heard_failure(control->node, signal);
 }
 
-void control_on_signal(struct pst_control *control, const struct pst_signal *signal)
+void control_on_job_signal(struct pst_control *control, const struct pst_signal *signal)
 {
-    if (signal->gsn == PST_NODE_JOINED_ORD || signal->gsn == PST_NODE_FAILED_ORD) {
-        on_change(control, signal->gsn == PST_NODE_JOINED_ORD, &signal->payload.node_change);
-        if (signal->gsn == PST_NODE_FAILED_ORD)
-            pst_client_heard_failure(control->node, signal);
-        return;
-    }
-    if (signal->gsn == PST_RESOLVE_CONF || signal->gsn == PST_RESOLVE_REF) {
-        control_resolved(control, signal);
-        return;
-    }
+    PST_CHECK_THREAD(&control->owner);
     struct control_job *job = signal->backup != 0 ? find_job(control, signal->backup) : NULL;
     if (!job)
         return; /* given up when its master's node died */

@@ -1,9 +1,13 @@
+/*
+ * Decisions by hand about backups in doubt (penstock resolve): finds the backup, asks the node,
+ * answers the client. Called by control.c, on the server's thread.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/hex.h"
-#include "engine/service/control_internal.h"
+#include "engine/service/control_parts.h"
 
 /* By its number, or by 4 digits or more that its uid begins with. */
 static bool is_named(const struct pst_doubt_status *doubt, const char *wanted)
@@ -29,7 +33,7 @@ static const struct pst_doubt_status *find(const struct pst_node_status *status,
     return doubt;
 }
 
-static void refuse_name(struct pst_control *control, uint32_t client, const char *wanted,
+static void refuse_name(struct pst_control *control, uint64_t client, const char *wanted,
                         const struct pst_node_status *status, uint32_t found)
 {
     uint32_t node = control->config->node;
@@ -51,7 +55,7 @@ static void refuse_name(struct pst_control *control, uint32_t client, const char
                        node, wanted);
 }
 
-void control_resolve(struct pst_control *control, uint32_t client, const json_t *request)
+void control_resolve(struct pst_control *control, uint64_t client, const json_t *request)
 {
     const char *wanted = json_string_value(json_object_get(request, "backup"));
     const char *outcome = json_string_value(json_object_get(request, "outcome"));
@@ -106,7 +110,7 @@ static void refuse_decision(struct pst_control *control, uint32_t error)
                    control->config->node, pst_error_text((int)error));
 }
 
-void control_resolved(struct pst_control *control, const struct pst_signal *signal)
+void control_on_resolved(struct pst_control *control, const struct pst_signal *signal)
 {
     struct control_resolving *resolving = &control->resolving;
     char uid[2 * sizeof(resolving->uid) + 1];
@@ -116,7 +120,7 @@ void control_resolved(struct pst_control *control, const struct pst_signal *sign
     if (signal->gsn == PST_RESOLVE_REF)
         refuse_decision(control, signal->payload.ref.error);
     else
-        control_tell(control, resolving->client,
+        control_send(control, resolving->client,
                      json_pack("{s:s, s:I, s:s, s:s}", "message_type", "resolved", "number",
                                (json_int_t)resolving->number, "uid", uid, "outcome",
                                resolving->commits ? "complete" : "aborted"),

@@ -1,9 +1,12 @@
+/*
+ * The answer to penstock status, as JSON. Called by control.c, on the server's thread.
+ */
 #include <stdio.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
 #include "engine/node/ref_text.h"
-#include "engine/service/control_internal.h"
+#include "engine/service/control_parts.h"
 
 static const char *state_of(const struct pst_control *control, const struct pst_node_status *status,
                             uint32_t node)
@@ -76,7 +79,7 @@ static json_t *ldms_json(const struct pst_node_status *status)
 static json_t *jobs_json(const struct pst_control *control)
 {
     json_t *jobs = json_array();
-    for (uint32_t i = 0; i < PST_CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         const struct control_job *job = &control->jobs[i];
         char uid[2 * sizeof(job->request.uid) + 1];
         if (job->backup == 0)
@@ -163,13 +166,13 @@ static json_t *doubts_json(const struct pst_node_status *status)
     return doubts;
 }
 
-void control_status(struct pst_control *control, uint32_t client)
+void control_status(struct pst_control *control, uint64_t client)
 {
     struct pst_node_status status;
     char id[9];
     pst_node_status(control->node, &status);
     snprintf(id, sizeof(id), "%08x", control->config->cluster->id);
-    control_tell(control, client,
+    control_send(control, client,
                  json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b}",
                            "message_type", "status", "cluster", control->config->cluster->name,
                            "cluster_id", id, "node", (json_int_t)control->config->node, "master",

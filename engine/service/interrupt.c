@@ -1,3 +1,7 @@
+/*
+ * SIGINT, SIGTERM and SIGHUP become a flag and a readable descriptor. Called by the commands, on
+ * the main thread; the flag is read by any.
+ */
 #include "engine/service/interrupt.h"
 
 #include <errno.h>
@@ -8,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "engine/base/check.h"
 #include "engine/base/log.h"
 
 static atomic_bool interrupted;
@@ -26,6 +31,7 @@ static void on_signal(int number)
 
 int pst_interrupt_install(void)
 {
+    PST_CHECK_MAIN_THREAD();
     interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (interrupt_fd < 0)
         return -errno;
@@ -65,6 +71,7 @@ static void on_alarm(int number)
 
 void pst_interrupt_end_within(uint32_t seconds)
 {
+    PST_CHECK_MAIN_THREAD();
     late_bytes = pst_log_format(PST_LOG_ERROR, late_line,
                                 "no orderly end within %u s; ended as if killed", seconds);
     signal(SIGINT, SIG_DFL);

@@ -1,3 +1,7 @@
+/*
+ * Notifies the service manager, by the protocol of sd_notify(3). Called by daemon.c and control.c,
+ * on the main thread.
+ */
 #include "engine/service/notify.h"
 
 #include <errno.h>
@@ -8,8 +12,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-int pst_notify(const char *state)
+#include "engine/base/check.h"
+
+int service_notify(const char *state)
 {
+    PST_CHECK_MAIN_THREAD();
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (!path || *path == '\0')
@@ -31,8 +38,9 @@ int pst_notify(const char *state)
     return error;
 }
 
-uint64_t pst_notify_watchdog_ns(void)
+uint64_t service_notify_watchdog_ns(void)
 {
+    PST_CHECK_MAIN_THREAD();
     const char *pid = getenv("WATCHDOG_PID");
     const char *limit = getenv("WATCHDOG_USEC");
     if (!limit || (pid && strtoul(pid, NULL, 10) != (unsigned long)getpid()))

@@ -1,6 +1,7 @@
 /*
- * Tells the service manager how the process is, by the protocol of sd_notify(3): datagrams to the
- * socket that NOTIFY_SOCKET names. Nothing happens where there is none. Main thread.
+ * Notifications to the service manager, by the protocol of sd_notify(3): datagrams to the socket
+ * that NOTIFY_SOCKET names. Nothing happens where there is none. Private to engine/service/. Main
+ * thread only, because of the environment.
  */
 #ifndef PST_ENGINE_SERVICE_NOTIFY_H
 #define PST_ENGINE_SERVICE_NOTIFY_H
@@ -9,10 +10,11 @@
 
 #include "penstock/error.h"
 
-/* state: "READY=1", "STOPPING=1", "WATCHDOG=1". 0, or -errno: it could not be told. */
-int pst_notify(const char *state);
+/* Sends "READY=1", "STOPPING=1" or "WATCHDOG=1". 0, or -errno: it could not be sent. */
+int service_notify(const char *state);
 
-/* How often WATCHDOG=1 is to be told, half of what the service manager waits; 0: it does not. */
-uint64_t pst_notify_watchdog_ns(void);
+/* How often to send WATCHDOG=1: half of the time that the service manager waits for it; 0: it does
+ * not wait. */
+uint64_t service_notify_watchdog_ns(void);
 
 #endif

@@ -63,12 +63,29 @@ static void anyone_may_while_it_is_unbound(void)
     CU_ASSERT_EQUAL(status_of_call(true, true), 0);
 }
 
+static void *ask(void *is_main)
+{
+    *(bool *)is_main = pst_thread_is_main();
+    return NULL;
+}
+
+static void the_first_thread_is_main(void)
+{
+    bool other_is_main = true;
+    pthread_t thread;
+    CU_ASSERT_TRUE(pst_thread_is_main());
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, ask, &other_is_main), 0);
+    pthread_join(thread, NULL);
+    CU_ASSERT_FALSE(other_is_main);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"the owner may call", the_owner_may_call},
         {"another thread may not", another_thread_may_not},
         {"anyone may while it is unbound", anyone_may_while_it_is_unbound},
+        {"the first thread alone is the main one", the_first_thread_is_main},
         CU_TEST_INFO_NULL,
     };
     return suite_run("check", tests);

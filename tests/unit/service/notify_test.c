@@ -28,18 +28,18 @@ static void a_state_is_told(void)
     char name[64], heard[64];
     int fd = listen_abstract(name, sizeof(name));
     setenv("NOTIFY_SOCKET", name, 1);
-    CU_ASSERT_EQUAL(pst_notify("READY=1"), 0);
+    CU_ASSERT_EQUAL(service_notify("READY=1"), 0);
     ssize_t bytes = recv(fd, heard, sizeof(heard), MSG_DONTWAIT);
     CU_ASSERT_EQUAL_FATAL(bytes, 7);
     CU_ASSERT_EQUAL(memcmp(heard, "READY=1", 7), 0);
     close(fd);
-    CU_ASSERT_TRUE(pst_notify("READY=1") < 0);
+    CU_ASSERT_TRUE(service_notify("READY=1") < 0);
 }
 
 static void nobody_is_told_without_a_socket(void)
 {
     unsetenv("NOTIFY_SOCKET");
-    CU_ASSERT_EQUAL(pst_notify("READY=1"), 0);
+    CU_ASSERT_EQUAL(service_notify("READY=1"), 0);
 }
 
 static void the_watchdog_is_of_one_process(void)
@@ -47,14 +47,14 @@ static void the_watchdog_is_of_one_process(void)
     char pid[24];
     unsetenv("WATCHDOG_PID");
     unsetenv("WATCHDOG_USEC");
-    CU_ASSERT_EQUAL(pst_notify_watchdog_ns(), 0);
+    CU_ASSERT_EQUAL(service_notify_watchdog_ns(), 0);
     setenv("WATCHDOG_USEC", "2000000", 1);
-    CU_ASSERT_EQUAL(pst_notify_watchdog_ns(), 1000000000);
+    CU_ASSERT_EQUAL(service_notify_watchdog_ns(), 1000000000);
     snprintf(pid, sizeof(pid), "%ld", (long)getpid());
     setenv("WATCHDOG_PID", pid, 1);
-    CU_ASSERT_EQUAL(pst_notify_watchdog_ns(), 1000000000);
+    CU_ASSERT_EQUAL(service_notify_watchdog_ns(), 1000000000);
     setenv("WATCHDOG_PID", "1", 1);
-    CU_ASSERT_EQUAL(pst_notify_watchdog_ns(), 0);
+    CU_ASSERT_EQUAL(service_notify_watchdog_ns(), 0);
 }
 
 int main(void)

@@ -1,4 +1,9 @@
-#include "engine/api/backup.h"
+/*
+ * A backup job from start to end: checks it, opens its sources, plans the threads, runs the node.
+ * Runs on the caller's thread: of `penstock backup`, of the daemon (engine/service/daemon.c), and
+ * of programs that call pst_run_backup.
+ */
+#include "engine/api/session.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,7 +13,11 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/placement.h"
+#include "engine/node/one_backup.h"
 #include "engine/node/ref_text.h"
+#include "engine/pipeline/pipeline.h"
+#include "engine/source/registry/registry.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -26,6 +35,19 @@ static const struct pst_timeouts timeouts = {
 };
 /* The longest try waits for the first source's writers, then holds them up for the others'. */
 _Static_assert(2 * PST_FREEZE_NS_MAX < 150 * NS_PER_S, "a try takes less than proxy_ns");
+
+struct pst_session {
+    struct pst_backup_job job;
+    struct pst_placements placements;
+    struct pst_source *sources[PST_SOURCES_MAX]; /* in name order */
+    const char *specs[PST_SOURCES_MAX];
+    char own_specs[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX + 1]; /* of the caller's sources */
+    uint32_t sources_count;
+    struct pst_table_filter tables;
+    struct pst_backup_options options;
+    struct pst_backup_report report;
+    char message[PST_MESSAGE_BYTES]; /* after an error: why */
+};
 
 static int fail(struct pst_session *session, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -220,7 +242,7 @@ static int place(struct pst_session *session)
                                session->message);
 }
 
-int pst_session_open(struct pst_session *session, const struct pst_backup_job *job)
+static int prepare(struct pst_session *session, const struct pst_backup_job *job)
 {
     pst_backup_job_init(&session->job);
     int error = abi_take(&session->job, sizeof(session->job), job, sizeof(session->job));
@@ -232,6 +254,24 @@ int pst_session_open(struct pst_session *session, const struct pst_backup_job *j
     if (!error)
         error = choose_tables(session);
     return error ? error : place(session);
+}
+
+int pst_session_open(const struct pst_backup_job *job, struct pst_session **opened, char *message)
+{
+    *opened = NULL;
+    struct pst_session *session = calloc(1, sizeof(*session));
+    if (!session) {
+        snprintf(message, PST_MESSAGE_BYTES, "out of memory");
+        return -ENOMEM;
+    }
+    int error = prepare(session, job);
+    if (error) {
+        memcpy(message, session->message, sizeof(session->message));
+        pst_session_close(session);
+        return error;
+    }
+    *opened = session;
+    return 0;
 }
 
 static void on_progress(void *context, const struct pst_backup_progress *progress)
@@ -246,9 +286,50 @@ static void on_progress(void *context, const struct pst_backup_progress *progres
     run->on_status(run->context, &status);
 }
 
-int pst_session_run(struct pst_session *session)
+static void report_ldm(const struct pst_ldm_report *from, struct pst_session_ldm *ldm)
 {
-    pst_placements_log(&session->placements);
+    *ldm = (struct pst_session_ldm){
+        .source_bytes = from->sums.source_bytes,
+        .stored_bytes = from->sums.stored_bytes,
+        .objects = from->sums.objects,
+        .chunks = from->sums.chunks,
+        .busy_ns = from->busy_ns,
+        .cpu_ns = from->cpu_ns,
+        .buffer_bytes = from->arena_bytes,
+        .misplaced_pages = from->arena_misplaced_pages,
+        .hugepages = from->arena_hugepages,
+        .numa_node = from->numa_node,
+        .cpu = from->cpu,
+    };
+}
+
+static void report(const struct pst_session *session, int error, struct pst_session_report *report)
+{
+    const struct pst_backup_report *from = &session->report;
+    *report = (struct pst_session_report){
+        .error = error,
+        .number = from->number,
+        .start_gci = from->start_gci,
+        .source_bytes = from->sums.source_bytes,
+        .stored_bytes = from->sums.stored_bytes,
+        .objects = from->sums.objects,
+        .chunks = from->sums.chunks,
+        .unreadable = from->sums.unreadable,
+        .elapsed_ns = from->elapsed_ns,
+        .sources_count = session->sources_count,
+        .ldms_count = session->options.single_threaded ? 1 : session->placements.plan.ldms,
+    };
+    memcpy(report->uid, from->uid, sizeof(report->uid));
+    for (uint32_t i = 0; i < report->ldms_count; i++)
+        report_ldm(&from->ldms[i], &report->ldms[i]);
+    for (uint32_t i = 0; i < report->sources_count; i++)
+        report->sources[i] = (struct pst_session_source){.name = session->sources[i]->name,
+                                                         .details = session->sources[i]->details};
+}
+
+static int run(struct pst_session *session)
+{
+    placements_log(&session->placements);
     if (session->job.run.on_status)
         session->options.on_status = on_progress;
     session->options.context = session;
@@ -262,6 +343,29 @@ int pst_session_run(struct pst_session *session)
                 where[0] ? ": " : "", pst_error_text(error));
 }
 
+int pst_session_run(struct pst_session *session, struct pst_session_report *given, char *message)
+{
+    int error = run(session);
+    report(session, error, given);
+    memcpy(message, session->message, sizeof(session->message));
+    return error;
+}
+
+uint32_t pst_session_ldms(const struct pst_session *session)
+{
+    return session->placements.plan.ldms;
+}
+
+size_t pst_session_buffer_bytes(const struct pst_session *session)
+{
+    return pst_pipeline_memory_bytes(session->job.chunk_bytes, session->job.depth);
+}
+
+struct pst_node_config *pst_session_node(struct pst_session *session)
+{
+    return &session->options.node;
+}
+
 static bool is_the_callers(const struct pst_session *session, const struct pst_source *source)
 {
     for (uint32_t i = 0; i < session->job.sources_count; i++)
@@ -272,29 +376,29 @@ static bool is_the_callers(const struct pst_session *session, const struct pst_s
 
 void pst_session_close(struct pst_session *session)
 {
+    if (!session)
+        return;
     for (uint32_t i = 0; i < session->sources_count; i++) {
         if (is_the_callers(session, session->sources[i]))
             pst_source_release(session->sources[i]);
         else
             pst_source_close(session->sources[i]);
     }
-    session->sources_count = 0;
     free(session->tables.found);
-    session->tables.found = NULL;
+    free(session);
 }
 
-static void tell(const struct pst_session *session, struct pst_backup_outcome *outcome)
+static void fill_outcome(const struct pst_session_report *report,
+                         struct pst_backup_outcome *outcome)
 {
-    const struct pst_backup_report *report = &session->report;
     outcome->number = report->number;
     outcome->start_gci = report->start_gci;
-    outcome->source_bytes = report->sums.source_bytes;
-    outcome->stored_bytes = report->sums.stored_bytes;
-    outcome->objects = report->sums.objects;
-    outcome->unreadable = report->sums.unreadable;
+    outcome->source_bytes = report->source_bytes;
+    outcome->stored_bytes = report->stored_bytes;
+    outcome->objects = report->objects;
+    outcome->unreadable = report->unreadable;
     outcome->elapsed_ns = report->elapsed_ns;
     memcpy(outcome->uid, report->uid, sizeof(outcome->uid));
-    memcpy(outcome->message, session->message, sizeof(outcome->message));
 }
 
 int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *given)
@@ -303,15 +407,16 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
     int error = abi_check(given, sizeof(outcome));
     if (error)
         return error;
-    struct pst_session *session = calloc(1, sizeof(*session));
-    if (!session)
+    struct pst_session_report *report = calloc(1, sizeof(*report));
+    if (!report)
         return -ENOMEM;
-    error = pst_session_open(session, job);
+    struct pst_session *session;
+    error = pst_session_open(job, &session, outcome.message);
     if (!error)
-        error = pst_session_run(session);
+        error = pst_session_run(session, report, outcome.message);
     pst_session_close(session);
-    tell(session, &outcome);
-    free(session);
+    fill_outcome(report, &outcome);
+    free(report);
     abi_give(given, &outcome, sizeof(outcome));
     return error;
 }

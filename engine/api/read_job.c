@@ -1,0 +1,306 @@
+/*
+ * Verify, restore and export as jobs: opens the backup that is meant, plans a crew near its disk
+ * and runs it. Runs on the caller's thread: of `penstock verify`, `restore` and `export`, and of
+ * programs that call pst_run_verify or pst_run_restore.
+ */
+#include "engine/api/read_job.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/api/abi.h"
+#include "engine/api/placement.h"
+#include "engine/api/reading.h"
+#include "engine/restore/restore.h"
+#include "engine/source/lmdb/lmdb_sink.h"
+
+/* The backup that a job reads, and its readers; on the heap, for its size. */
+struct reader {
+    const struct pst_run *run;
+    void (*on_finding)(void *context, const struct pst_finding *finding); /* verify's; or NULL */
+    struct pst_reading reading;
+    struct pst_placements placements;
+    struct pst_crew crew;
+    atomic_bool cancelled; /* run->cancel_fd became readable */
+};
+
+/* What every job says of the backup that it reads. */
+struct request {
+    const char *directory;
+    const char *const *more_directories;
+    uint32_t more_directories_count;
+    const char *id;
+    enum pst_backup_pick pick;
+    const struct pst_run *run;
+    const atomic_bool *cancel; /* may be NULL */
+};
+
+static int place(struct reader *reader, const struct request *request, char *message)
+{
+    const struct pst_run *run = request->run;
+    const struct pst_plan_request plan = {
+        .ldms = run->ldms, .ldm_cpus = run->ldm_cpus, .hub_cpu = run->hub_cpu};
+    int error = pst_placements_make(&plan, reader->reading.list.directories.paths[0],
+                                    &reader->placements, message);
+    reader->crew =
+        (struct pst_crew){.workers = reader->placements.plan.ldms,
+                          .cpus = reader->placements.cpus,
+                          .cancel = request->cancel ? request->cancel : &reader->cancelled};
+    return error;
+}
+
+static int open_backup(struct reader *reader, const struct request *request, char *message)
+{
+    const char *directories[PST_DIRECTORIES_MAX] = {request->directory};
+    uint32_t more = request->more_directories_count;
+    if (more >= PST_DIRECTORIES_MAX) {
+        snprintf(message, PST_MESSAGE_BYTES, "more than %u directories", PST_DIRECTORIES_MAX);
+        return -EINVAL;
+    }
+    for (uint32_t i = 0; i < more; i++)
+        directories[i + 1] = request->more_directories[i];
+    int error = pst_reading_open(directories, more + 1, request->id, request->pick,
+                                 &reader->reading, message);
+    if (error)
+        return error;
+    error = place(reader, request, message);
+    if (error)
+        pst_reading_close(&reader->reading);
+    return error;
+}
+
+/* *opened is closed by close_reader(); after an error it is NULL and message says why. */
+static int open_reader(const struct request *request, struct reader **opened, char *message)
+{
+    *opened = NULL;
+    struct reader *reader = calloc(1, sizeof(*reader));
+    if (!reader) {
+        snprintf(message, PST_MESSAGE_BYTES, "out of memory");
+        return -ENOMEM;
+    }
+    reader->run = request->run;
+    int error = open_backup(reader, request, message);
+    if (error) {
+        free(reader);
+        return error;
+    }
+    *opened = reader;
+    return 0;
+}
+
+static void close_reader(struct reader *reader)
+{
+    pst_reading_close(&reader->reading);
+    free(reader);
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    return fd >= 0 && poll(&readable, 1, 0) > 0;
+}
+
+static void on_progress(void *context, const struct pst_crew_progress *progress)
+{
+    struct reader *reader = context;
+    if (is_readable(reader->run->cancel_fd))
+        atomic_store_explicit(&reader->cancelled, true, memory_order_relaxed);
+    if (!reader->run->on_status)
+        return;
+    const struct pst_status status = {
+        .struct_bytes = sizeof(status),
+        .bytes_done = progress->bytes_done,
+        .bytes_total = progress->bytes_total,
+        .objects_done = progress->objects_done,
+    };
+    reader->run->on_status(reader->run->context, &status);
+}
+
+/* ---- verify ---- */
+
+static void on_finding(void *context, const struct pst_finding *finding)
+{
+    const struct reader *reader = context;
+    if (reader->on_finding)
+        reader->on_finding(reader->run->context, finding);
+}
+
+static int verify(struct reader *reader, struct pst_verify_outcome *outcome)
+{
+    const struct pst_backup *backup = reader->reading.backup;
+    const struct pst_verify_options options = {
+        .crew = reader->crew, .found = on_finding, .progress = on_progress, .context = reader};
+    struct pst_verify_result result;
+    int error = pst_verify(backup, &options, &result);
+    if (error)
+        snprintf(outcome->message, sizeof(outcome->message), "backup %u is not whole: %s",
+                 backup->number, pst_error_text(error));
+    outcome->number = backup->number;
+    outcome->files = result.files;
+    outcome->bytes = result.bytes;
+    outcome->chunks = result.chunks;
+    outcome->objects = result.objects;
+    outcome->damages = result.damages;
+    outcome->warnings = result.warnings;
+    return error;
+}
+
+int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
+                   struct pst_verify_outcome *outcome)
+{
+    const struct request request = {.directory = job->directory,
+                                    .more_directories = job->more_directories,
+                                    .more_directories_count = job->more_directories_count,
+                                    .id = job->id,
+                                    .pick = PST_PICK_DECIDED,
+                                    .run = &job->run,
+                                    .cancel = cancel};
+    struct reader *reader;
+    int error = open_reader(&request, &reader, outcome->message);
+    if (error)
+        return error;
+    reader->on_finding = job->on_finding;
+    error = verify(reader, outcome);
+    close_reader(reader);
+    return error;
+}
+
+int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome *outcome)
+{
+    struct pst_verify_job job;
+    struct pst_verify_outcome own = {0};
+    int error = abi_check(outcome, sizeof(own));
+    if (error)
+        return error;
+    pst_verify_job_init(&job);
+    error = abi_take(&job, sizeof(job), given, sizeof(job));
+    if (error)
+        snprintf(own.message, sizeof(own.message), "pst_verify_job: %s", abi_error_text(error));
+    else
+        error = pst_job_verify(&job, NULL, &own);
+    abi_give(outcome, &own, sizeof(own));
+    return error;
+}
+
+/* ---- restore and export ---- */
+
+/* As for a source (engine/source/registry/registry.c). */
+static const char *fault_of(const struct pst_table_sink *sink)
+{
+    static const char zeros[64];
+    if (sink->struct_bytes < sizeof(*sink) || sink->struct_bytes > sizeof(*sink) + sizeof(zeros))
+        return "its struct_bytes is not the size of a struct pst_table_sink";
+    if (sink->abi_version != PST_TABLE_SINK_ABI_VERSION)
+        return "its abi_version is another than this libpenstock's";
+    if (memcmp(sink + 1, zeros, sink->struct_bytes - sizeof(*sink)) != 0)
+        return "it was built for a newer libpenstock and has methods that this one does not know";
+    if (!sink->begin || !sink->row || !sink->end || !sink->finish || !sink->close)
+        return "a method is NULL";
+    return NULL;
+}
+
+/* The program's sink, checked; where it has none for this database, and there is a directory, a new
+ * LMDB environment. */
+static int open_sink(void *context, const struct pst_database *database, int directory_fd,
+                     struct pst_table_sink **sink, char *error_text)
+{
+    const struct pst_restore_job *job = context;
+    int error = -ENOTSUP;
+    *sink = NULL;
+    if (job->open_sink)
+        error = job->open_sink(job->sink_context, database, directory_fd, sink, error_text);
+    if (error == -ENOTSUP && directory_fd >= 0) {
+        struct pst_lmdb_sink_options lmdb = {.map_bytes = job->lmdb_map_bytes};
+        return pst_lmdb_sink_open(&lmdb, database, directory_fd, sink, error_text);
+    }
+    const char *fault = error ? NULL : *sink ? fault_of(*sink) : "it is NULL";
+    if (!fault)
+        return error;
+    snprintf(error_text, PST_TABLE_SINK_TEXT_BYTES, "the program's table sink: %s", fault);
+    *sink = NULL;
+    return -EINVAL;
+}
+
+static int restore(struct reader *reader, const struct pst_restore_job *job,
+                   const struct pst_export *export, struct pst_restore_report *report)
+{
+    const struct pst_backup *backup = reader->reading.backup;
+    struct pst_restore_outcome *outcome = &report->outcome;
+    const struct pst_restore_options options = {.crew = reader->crew,
+                                                .force = job->force,
+                                                .only = job->only,
+                                                .only_count = job->only_count,
+                                                .open_sink = open_sink,
+                                                .sink_context = (void *)(uintptr_t)job,
+                                                .export = export,
+                                                .progress = on_progress,
+                                                .context = reader};
+    struct pst_restore_result result;
+    int error = pst_restore(backup, job->target, &options, &result);
+    outcome->number = backup->number;
+    outcome->objects = result.objects;
+    outcome->bytes = result.bytes;
+    outcome->unreadable = result.unreadable;
+    memcpy(outcome->message, result.message, sizeof(outcome->message));
+    report->owners_skipped = result.owners_skipped;
+    report->unreadable_at_backup = backup->cluster.common.sums.unreadable;
+    return error;
+}
+
+static int open_and_restore(const struct pst_restore_job *job, const struct pst_export *export,
+                            const atomic_bool *cancel, struct pst_restore_report *report)
+{
+    const struct request request = {.directory = job->directory,
+                                    .more_directories = job->more_directories,
+                                    .more_directories_count = job->more_directories_count,
+                                    .id = job->id,
+                                    .pick = PST_PICK_COMPLETE,
+                                    .run = &job->run,
+                                    .cancel = cancel};
+    struct reader *reader;
+    int error = open_reader(&request, &reader, report->outcome.message);
+    if (error)
+        return error;
+    error = restore(reader, job, export, report);
+    close_reader(reader);
+    return error;
+}
+
+int pst_job_restore(const struct pst_restore_job *job, const atomic_bool *cancel,
+                    struct pst_restore_report *report)
+{
+    return open_and_restore(job, NULL, cancel, report);
+}
+
+int pst_job_export(const struct pst_export_job *job, const atomic_bool *cancel,
+                   struct pst_restore_report *report)
+{
+    const struct pst_export export = {
+        .source = job->source, .tables = job->tables, .tables_count = job->tables_count};
+    return open_and_restore(&job->restore, &export, cancel, report);
+}
+
+int pst_run_restore(const struct pst_restore_job *given, struct pst_restore_outcome *outcome)
+{
+    struct pst_restore_job job;
+    struct pst_restore_report report = {0};
+    struct pst_restore_outcome *own = &report.outcome;
+    int error = abi_check(outcome, sizeof(*own));
+    if (error)
+        return error;
+    pst_restore_job_init(&job);
+    error = abi_take(&job, sizeof(job), given, sizeof(job));
+    if (error) {
+        snprintf(own->message, sizeof(own->message), "pst_restore_job: %s", abi_error_text(error));
+    } else if (!job.target && !job.open_sink) {
+        snprintf(own->message, sizeof(own->message), "no target to restore into");
+        error = -EINVAL;
+    } else {
+        error = pst_job_restore(&job, NULL, &report);
+    }
+    abi_give(outcome, own, sizeof(*own));
+    return error;
+}

@@ -1,0 +1,34 @@
+/*
+ * What verify, restore and export share: the backup that the command line names, the threads that
+ * read it, their progress, and the end by a signal. Main thread only.
+ */
+#ifndef PST_ENGINE_CLI_READ_COMMAND_H
+#define PST_ENGINE_CLI_READ_COMMAND_H
+
+#include "engine/cli/command.h"
+#include "engine/cli/progress.h"
+#include "penstock/run.h"
+
+/* Stays where it is until pst_read_end. */
+struct pst_read {
+    const struct pst_arguments *arguments;
+    const char *directories[PST_OPTION_VALUES_MAX]; /* --from */
+    uint32_t directories_count;
+    const char *id; /* the first positional; NULL: none */
+    struct pst_progress *progress;
+};
+
+/* Takes the signals over, starts the progress, labelled for example "verify", and fills *run from
+ * the placement options; run->context is read. PST_EXIT_DONE, or the exit code after a message. */
+PST_MUST_USE enum pst_exit pst_read_begin(const struct pst_arguments *arguments, const char *label,
+                                          struct pst_read *read, struct pst_run *run);
+
+/* The job has ended: removes the progress. */
+void pst_read_end(struct pst_read *read);
+
+/* Ends a command whose job failed with error and message; number: of the backup, 0: none was
+ * opened. is_usage: the command line asked for what an opened backup does not have. */
+enum pst_exit pst_read_fail(const struct pst_read *read, int error, uint32_t number,
+                            const char *message, bool is_usage);
+
+#endif

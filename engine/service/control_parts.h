@@ -1,0 +1,110 @@
+/*
+ * The control server's state and its parts, private to engine/service/. A part calls only those
+ * above it here; control.c is on top of all. One thread, which the functions check.
+ */
+#ifndef PST_ENGINE_SERVICE_CONTROL_PARTS_H
+#define PST_ENGINE_SERVICE_CONTROL_PARTS_H
+
+#include <jansson.h>
+
+#include "engine/base/check.h"
+#include "engine/node/client.h"
+
+#define CONTROL_CLIENTS_MAX 16u
+
+struct control_client {
+    int fd;      /* -1: free */
+    uint64_t id; /* never given twice; 0: free */
+};
+
+/* A backup that a client asked for. It goes on when its client has gone. */
+struct control_job {
+    struct pst_client_request request;
+    uint64_t backup; /* 0: free */
+    uint64_t client; /* id */
+    bool is_confirmed;
+    uint64_t began_ns;
+    struct pst_backup_progress progress;
+};
+
+struct control_last {
+    uint32_t number; /* 0: there was none yet */
+    uint32_t error;  /* 0: complete */
+    uint8_t uid[16];
+    uint64_t ended_unix_ns;
+    uint64_t elapsed_ns;
+    struct pst_sums sums;
+};
+
+/* A decision by hand that the node carries out: one at a time. */
+struct control_resolving {
+    bool is_waiting;
+    uint64_t client; /* id */
+    bool commits;
+    uint32_t number;
+    uint8_t uid[16];
+};
+
+struct pst_control {
+    struct pst_thread_owner owner; /* bound while it serves */
+    char *path;
+    int listen_fd;
+    struct pst_node *node;
+    const struct pst_node_config *config;
+    struct control_client clients[CONTROL_CLIENTS_MAX];
+    uint64_t last_client; /* the highest id given so far */
+    struct control_job jobs[CONTROL_CLIENTS_MAX];
+    struct control_last last;
+    struct control_resolving resolving;
+    uint64_t ending;                                   /* the backup that was aborted to stop */
+    struct pst_set live;                               /* by id - 1; this node always */
+    struct pst_node_change changes[PST_NODES_MAX + 1]; /* by id: the last one reported */
+};
+
+/* The lowest live node. */
+static inline uint32_t control_master(const struct pst_control *control)
+{
+    uint32_t node = 1;
+    while (!pst_set_has(&control->live, node - 1))
+        node++;
+    return node;
+}
+
+/* control_check.c. What must hold between two turns of the server, asserted. */
+void control_check(const struct pst_control *control);
+
+/* control_clients.c. Lets a client in that waits at the listening socket. */
+void control_accept(struct pst_control *control);
+
+/* Sends to the client with this id, if it is still there, and takes the reference. A client that
+ * cannot take the message is hung up on, or with may_drop misses it. */
+void control_send(struct pst_control *control, uint64_t client, json_t *message, bool may_drop);
+void control_refuse(struct pst_control *control, uint64_t client, int error, const char *format,
+                    ...) __attribute__((format(printf, 4, 5)));
+
+/* The next request of a slot of control->clients, the caller's reference; NULL: there is none, or
+ * it was refused, or the client has hung up. */
+json_t *control_next_request(struct pst_control *control, uint32_t slot);
+
+void control_hang_up_all(struct pst_control *control);
+
+/* control_status.c. Answers a request for the status. */
+void control_status(struct pst_control *control, uint64_t client);
+
+/* control_resolve.c. Asks the node for a decision, and answers the client when it is made. */
+void control_resolve(struct pst_control *control, uint64_t client, const json_t *request);
+void control_on_resolved(struct pst_control *control, const struct pst_signal *signal);
+
+/* control_job.c. Asks the master for a backup, or for its abort. */
+void control_begin(struct pst_control *control, uint64_t client, const json_t *request);
+void control_abort(struct pst_control *control, uint64_t client, const json_t *request);
+
+/* Has the backup aborted that this node takes part in, once. Returns whether there is one: its end
+ * comes later, after the cleanup. */
+bool control_end_backup(struct pst_control *control);
+
+/* The master's answers and reports about the jobs. */
+void control_on_job_signal(struct pst_control *control, const struct pst_signal *signal);
+void control_on_node_change(struct pst_control *control, const struct pst_signal *signal);
+
+#endif

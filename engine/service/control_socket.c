@@ -1,0 +1,127 @@
+/*
+ * Opens the control socket, at either end, and moves packets for the client's end. Called by the
+ * commands that take --node and by control.c; main thread.
+ */
+#include "engine/service/control_socket.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "engine/base/check.h"
+
+static int fail(char *message, int error, const char *path, const char *what)
+{
+    snprintf(message, PST_MESSAGE_BYTES, "%s: %s: %s", path, what, pst_error_text(error));
+    return error;
+}
+
+static int address_of(const char *path, struct sockaddr_un *address, char *message)
+{
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof(address->sun_path))
+        return fail(message, -ENAMETOOLONG, path, "a socket's path has 107 bytes at most");
+    memcpy(address->sun_path, path, strlen(path));
+    return 0;
+}
+
+int pst_control_connect(const char *path, char *message)
+{
+    PST_CHECK_MAIN_THREAD();
+    struct sockaddr_un address;
+    int error = address_of(path, &address, message);
+    if (error)
+        return error;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(message, -errno, path, "socket");
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    error = -errno;
+    close(fd);
+    return fail(message, error, path, "no node answers there");
+}
+
+int pst_control_send(int fd, struct json_t *request)
+{
+    PST_CHECK_MAIN_THREAD();
+    char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    json_decref(request);
+    if (!text)
+        return -ENOMEM;
+    ssize_t sent = send(fd, text, strlen(text), MSG_NOSIGNAL);
+    free(text);
+    return sent < 0 ? -errno : 0;
+}
+
+int pst_control_receive(int fd, int interrupt_fd, struct json_t **message)
+{
+    PST_CHECK_MAIN_THREAD();
+    static char bytes[PST_CONTROL_BYTES_MAX];
+    struct pollfd polled[2] = {{.fd = fd, .events = POLLIN},
+                               {.fd = interrupt_fd, .events = POLLIN}};
+    while (poll(polled, 2, -1) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    if (polled[1].revents != 0)
+        return -EINTR;
+    ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_TRUNC);
+    if (got < 0)
+        return -errno;
+    if (got == 0)
+        return -EPIPE;
+    *message = (size_t)got <= sizeof(bytes) ? json_loadb(bytes, (size_t)got, 0, NULL) : NULL;
+    return json_is_object(*message) ? 0 : -EBADMSG;
+}
+
+/* ---- the node's end ---- */
+
+static int bind_privately(int fd, const struct sockaddr_un *address)
+{
+    mode_t mask = umask(0177);
+    int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    int error = rc < 0 ? -errno : 0;
+    umask(mask);
+    return error;
+}
+
+/* Something is at path: binds once more if it is a socket that no process serves. */
+static int replace(int fd, const struct sockaddr_un *address, const char *path)
+{
+    char ignored[PST_MESSAGE_BYTES];
+    int other = pst_control_connect(path, ignored);
+    if (other >= 0)
+        close(other);
+    return other == -ECONNREFUSED && unlink(path) == 0 ? bind_privately(fd, address) : -EADDRINUSE;
+}
+
+int control_listen(const char *path, int backlog, char *message)
+{
+    PST_CHECK_MAIN_THREAD();
+    struct sockaddr_un address;
+    int error = address_of(path, &address, message);
+    if (error)
+        return error;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(message, -errno, path, "socket");
+    error = bind_privately(fd, &address);
+    if (error == -EADDRINUSE)
+        error = replace(fd, &address, path);
+    if (!error && listen(fd, backlog) < 0)
+        error = -errno;
+    if (!error)
+        return fd;
+    close(fd);
+    return fail(message, error, path, "no socket can be made there");
+}

@@ -1,0 +1,113 @@
+/*
+ * A node that stays: opens its sources and control socket, starts it, serves it, stops it. Called
+ * by `penstock node`, on the main thread.
+ */
+#include "engine/service/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/api/session.h"
+#include "engine/base/check.h"
+#include "engine/base/log.h"
+#include "engine/format/digest.h"
+#include "engine/node/node.h"
+#include "engine/service/control.h"
+#include "engine/service/notify.h"
+
+struct pst_daemon {
+    const struct pst_daemon_job *job;
+    struct pst_session *session;
+    struct pst_cluster_config cluster;
+    struct pst_control *control;
+    struct pst_node *node; /* NULL: not started */
+};
+
+uint32_t pst_daemon_cluster_id(const char *cluster)
+{
+    struct pst_digest digest = pst_digest_of(cluster, strlen(cluster), 0);
+    uint32_t id = 0;
+    for (uint32_t i = 0; i < sizeof(id); i++)
+        id = id << 8 | digest.bytes[i];
+    return id != 0 ? id : 1;
+}
+
+/* The session's node becomes one of the cluster. */
+static void join(struct pst_daemon *daemon)
+{
+    const struct pst_daemon_job *job = daemon->job;
+    struct pst_node_config *config = pst_session_node(daemon->session);
+    daemon->cluster = (struct pst_cluster_config){
+        .name = job->cluster,
+        .id = job->cluster_id,
+        .fabric_directory = job->fabric_directory,
+        .failure_ns = job->failure_ns,
+        .uses_eal = job->uses_eal,
+    };
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        if (job->expected[node])
+            pst_set_add(&daemon->cluster.expected, node - 1);
+    }
+    config->node = job->node;
+    config->cluster = &daemon->cluster;
+}
+
+int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened, char *message)
+{
+    PST_CHECK_MAIN_THREAD();
+    *opened = NULL;
+    struct pst_daemon *daemon = calloc(1, sizeof(*daemon));
+    if (!daemon) {
+        snprintf(message, PST_MESSAGE_BYTES, "out of memory");
+        return -ENOMEM;
+    }
+    daemon->job = job;
+    int error = pst_session_open(job->backup, &daemon->session, message);
+    if (!error)
+        error = control_open(job->socket_path, &daemon->control, message);
+    if (error) {
+        pst_daemon_close(daemon);
+        return error;
+    }
+    join(daemon);
+    *opened = daemon;
+    return 0;
+}
+
+int pst_daemon_start(struct pst_daemon *daemon)
+{
+    PST_CHECK_MAIN_THREAD();
+    return pst_node_start(pst_session_node(daemon->session), &daemon->node);
+}
+
+uint32_t pst_daemon_ldms(const struct pst_daemon *daemon)
+{
+    return pst_session_ldms(daemon->session);
+}
+
+int pst_daemon_serve(struct pst_daemon *daemon)
+{
+    PST_CHECK_MAIN_THREAD();
+    assert(daemon->node);
+    int error = service_notify("READY=1");
+    if (error)
+        pst_log(PST_LOG_WARNING, "the service manager cannot be told READY=1: %s",
+                pst_error_text(error));
+    error = control_run(daemon->control, daemon->node, pst_session_node(daemon->session));
+    pst_log(PST_LOG_INFO, "node %u stops", daemon->job->node);
+    pst_node_stop(daemon->node, NULL);
+    daemon->node = NULL;
+    return error;
+}
+
+void pst_daemon_close(struct pst_daemon *daemon)
+{
+    if (!daemon)
+        return;
+    assert(!daemon->node);
+    control_close(daemon->control);
+    pst_session_close(daemon->session);
+    free(daemon);
+}

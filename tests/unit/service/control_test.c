@@ -1,0 +1,261 @@
+/* The control socket, and what the server keeps of its clients and jobs. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "engine/service/control_parts.h"
+#include "engine/service/control_socket.h"
+#include "tests/suite.h"
+
+static char folder[] = "/tmp/penstock-control-XXXXXX";
+static char path[sizeof(folder) + 8];
+static struct pst_control control;
+static struct pst_node_config config = {.node = 1};
+
+static void open_server(void)
+{
+    char message[PST_MESSAGE_BYTES];
+    memset(&control, 0, sizeof(control));
+    control.config = &config;
+    pst_set_add(&control.live, config.node - 1);
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        control.clients[i].fd = -1;
+    control.listen_fd = control_listen(path, CONTROL_CLIENTS_MAX, message);
+    CU_ASSERT_FATAL(control.listen_fd >= 0);
+}
+
+static void close_server(void)
+{
+    control_check(&control);
+    control_hang_up_all(&control);
+    close(control.listen_fd);
+    unlink(path);
+}
+
+static int connect_client(void)
+{
+    char message[PST_MESSAGE_BYTES];
+    int fd = pst_control_connect(path, message);
+    CU_ASSERT_FATAL(fd >= 0);
+    control_accept(&control);
+    return fd;
+}
+
+/* "answer" of the next message, or the error. */
+static int next_answer(int fd)
+{
+    json_t *message = NULL;
+    int error = pst_control_receive(fd, -1, &message);
+    int answer = (int)json_integer_value(json_object_get(message, "answer"));
+    json_decref(message);
+    return error ? error : answer;
+}
+
+static void answer(uint64_t client, int number)
+{
+    control_send(&control, client, json_pack("{s:i}", "answer", number), false);
+}
+
+static void a_served_socket_is_not_replaced(void)
+{
+    char message[PST_MESSAGE_BYTES];
+    open_server();
+    CU_ASSERT_EQUAL(control_listen(path, 1, message), -EADDRINUSE);
+    close(control.listen_fd); /* its file stays, as after a kill */
+    CU_ASSERT_EQUAL(pst_control_connect(path, message), -ECONNREFUSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, path));
+    control.listen_fd = control_listen(path, 1, message);
+    CU_ASSERT_TRUE(control.listen_fd >= 0);
+    close_server();
+}
+
+static void a_long_path_is_refused(void)
+{
+    char message[PST_MESSAGE_BYTES], longest[200];
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    CU_ASSERT_EQUAL(pst_control_connect(longest, message), -ENAMETOOLONG);
+    CU_ASSERT_EQUAL(control_listen(longest, 1, message), -ENAMETOOLONG);
+}
+
+static void requests_and_answers_pass(void)
+{
+    open_server();
+    int fd = connect_client();
+    CU_ASSERT_EQUAL(pst_control_send(fd, json_pack("{s:s}", "request", "status")), 0);
+    json_t *request = control_next_request(&control, 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(request, "request")), "status");
+    json_decref(request);
+    CU_ASSERT_PTR_NULL(control_next_request(&control, 0));
+    answer(control.clients[0].id, 7);
+    CU_ASSERT_EQUAL(next_answer(fd), 7);
+    close(fd);
+    close_server();
+}
+
+static void nonsense_is_refused(void)
+{
+    static const char *const texts[] = {"[]", "{}", "{\"request\":3}", "{\"request\":\"a\"", "x"};
+    open_server();
+    int fd = connect_client();
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        json_t *message = NULL;
+        CU_ASSERT_EQUAL(write(fd, texts[i], strlen(texts[i])), (ssize_t)strlen(texts[i]));
+        CU_ASSERT_PTR_NULL(control_next_request(&control, 0));
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "message_type")),
+                               "failed");
+        json_decref(message);
+    }
+    close(fd);
+    close_server();
+}
+
+static void an_answer_goes_to_nobody_else(void)
+{
+    open_server();
+    int first = connect_client();
+    uint64_t gone = control.clients[0].id;
+    close(first);
+    CU_ASSERT_PTR_NULL(control_next_request(&control, 0)); /* hung up */
+    int second = connect_client();
+    CU_ASSERT_TRUE(control.clients[0].fd >= 0 && control.clients[0].id != gone);
+    answer(gone, 1);
+    answer(control.clients[0].id, 2);
+    CU_ASSERT_EQUAL(next_answer(second), 2);
+    close(second);
+    close_server();
+}
+
+static void one_too_many_is_hung_up_on(void)
+{
+    int fds[CONTROL_CLIENTS_MAX + 1];
+    open_server();
+    for (uint32_t i = 0; i <= CONTROL_CLIENTS_MAX; i++)
+        fds[i] = connect_client();
+    CU_ASSERT_EQUAL(next_answer(fds[CONTROL_CLIENTS_MAX]), -EPIPE);
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        answer(control.clients[i].id, (int)i + 1);
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        CU_ASSERT_EQUAL(next_answer(fds[i]), (int)i + 1);
+    for (uint32_t i = 0; i <= CONTROL_CLIENTS_MAX; i++)
+        close(fds[i]);
+    close_server();
+}
+
+/* ---- the invariants ---- */
+
+static void give_a_job(uint32_t index, uint8_t first_byte)
+{
+    struct control_job *job = &control.jobs[index];
+    *job = (struct control_job){.client = 1, .request = {.master_node = 1, .uid = {first_byte}}};
+    job->backup = pst_uid_low(job->request.uid);
+}
+
+static void sound(void)
+{
+}
+static void slot_without_id(void)
+{
+    control.clients[0].id = 0;
+}
+static void id_of_the_future(void)
+{
+    control.clients[0].id = control.last_client + 1;
+}
+static void id_twice(void)
+{
+    control.clients[1] = control.clients[0];
+}
+static void job_of_another_uid(void)
+{
+    control.jobs[0].backup++;
+}
+static void job_twice(void)
+{
+    control.jobs[1] = control.jobs[0];
+}
+static void job_of_a_dead_master(void)
+{
+    control.jobs[0].request.master_node = 2;
+}
+static void confirmed_without_number(void)
+{
+    control.jobs[0].is_confirmed = true;
+}
+static void decision_about_no_backup(void)
+{
+    control.resolving = (struct control_resolving){.is_waiting = true, .client = 1};
+}
+static void own_node_dead(void)
+{
+    pst_set_remove(&control.live, 0);
+    pst_set_add(&control.live, 1);
+}
+
+/* Whether control_check ends a child with a sound server that is then broken so. */
+static bool is_noticed(void (*breakage)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        (void)!freopen("/dev/null", "w", stderr);
+        breakage();
+        control_check(&control);
+        _exit(0);
+    }
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void every_breakage_is_noticed(void)
+{
+    void (*const breakages[])(void) = {
+        slot_without_id,
+        id_of_the_future,
+        id_twice,
+        job_of_another_uid,
+        job_twice,
+        job_of_a_dead_master,
+        own_node_dead,
+        confirmed_without_number,
+        decision_about_no_backup,
+    };
+    open_server();
+    int fd = connect_client();
+    give_a_job(0, 1);
+    give_a_job(2, 2);
+    CU_ASSERT_FALSE(is_noticed(sound));
+    for (size_t i = 0; i < sizeof(breakages) / sizeof(breakages[0]); i++)
+        CU_ASSERT_TRUE(is_noticed(breakages[i]));
+    close(fd);
+    close_server();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a socket is replaced only if nobody serves it", a_served_socket_is_not_replaced},
+        {"a path that is too long is refused", a_long_path_is_refused},
+        {"requests and answers pass", requests_and_answers_pass},
+        {"nonsense is refused", nonsense_is_refused},
+        {"an answer goes to the client that asked, or to nobody", an_answer_goes_to_nobody_else},
+        {"one client too many is hung up on", one_too_many_is_hung_up_on},
+        {"the invariants notice broken state", every_breakage_is_noticed},
+        CU_TEST_INFO_NULL,
+    };
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(path, sizeof(path), "%s/socket", folder);
+    int failed = suite_run("control", tests);
+    rmdir(folder);
+    return failed;
+}
