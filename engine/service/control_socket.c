@@ -95,10 +95,14 @@ static int bind_privately(int fd, const struct sockaddr_un *address)
     return error;
 }
 
-/* Something is at path: binds once more if it is a socket that no process serves. */
+/* Something is at path: binds once more if it is a socket that no process serves. A file that is no
+ * socket refuses connections too, and must stay. */
 static int replace(int fd, const struct sockaddr_un *address, const char *path)
 {
     char ignored[PST_MESSAGE_BYTES];
+    struct stat found;
+    if (lstat(path, &found) < 0 || !S_ISSOCK(found.st_mode))
+        return -EADDRINUSE;
     int other = pst_control_connect(path, ignored);
     if (other >= 0)
         close(other);

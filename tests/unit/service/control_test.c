@@ -76,6 +76,15 @@ static void a_served_socket_is_not_replaced(void)
     close_server();
 }
 
+static void a_file_is_not_replaced(void)
+{
+    char message[PST_MESSAGE_BYTES];
+    fclose(fopen(path, "w"));
+    CU_ASSERT_EQUAL(control_listen(path, 1, message), -EADDRINUSE);
+    CU_ASSERT_EQUAL(access(path, F_OK), 0);
+    unlink(path);
+}
+
 static void a_long_path_is_refused(void)
 {
     char message[PST_MESSAGE_BYTES], longest[200];
@@ -244,6 +253,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"a socket is replaced only if nobody serves it", a_served_socket_is_not_replaced},
+        {"a file is not replaced", a_file_is_not_replaced},
         {"a path that is too long is refused", a_long_path_is_refused},
         {"requests and answers pass", requests_and_answers_pass},
         {"nonsense is refused", nonsense_is_refused},
