@@ -1,3 +1,7 @@
+/*
+ * Takes and gives structs that a program built for another version may have made shorter or longer.
+ * Called by the entries of the library, on the caller's thread.
+ */
 #include "engine/api/abi.h"
 
 #include <errno.h>

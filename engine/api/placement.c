@@ -1,3 +1,7 @@
+/*
+ * Plans which CPU and memory each thread gets, near the disk under a path. Called by session.c and
+ * read_job.c, and by `penstock topology`; on the caller's thread.
+ */
 #include "engine/api/placement.h"
 
 #include <stdio.h>

@@ -51,14 +51,14 @@ void pst_reading_close(struct pst_reading *reading)
 }
 
 struct each_table {
-    pst_reading_table *each;
+    pst_reading_each_table *each;
     void *context;
 };
 
 static int on_table(void *context, const struct pst_table_entry *entry)
 {
     const struct each_table *each = context;
-    const struct pst_table_summary table = {
+    const struct pst_reading_table table = {
         .node = entry->node,
         .source = entry->source,
         .name = entry->name,
@@ -70,8 +70,8 @@ static int on_table(void *context, const struct pst_table_entry *entry)
     return each->each(each->context, &table);
 }
 
-int pst_reading_tables(const struct pst_reading *reading, pst_reading_table *each, void *context,
-                       char *message)
+int pst_reading_tables(const struct pst_reading *reading, pst_reading_each_table *each,
+                       void *context, char *message)
 {
     struct each_table table = {.each = each, .context = context};
     return pst_tables_list(reading->backup, on_table, &table, message);

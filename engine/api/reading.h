@@ -23,7 +23,7 @@ PST_MUST_USE int pst_reading_open(const char *const *directories, uint32_t direc
 void pst_reading_close(struct pst_reading *reading);
 
 /* One table of a logical backup. */
-struct pst_table_summary {
+struct pst_reading_table {
     uint32_t node;
     const char *source;
     const char *name; /* escaped: a legal file name but for its length */
@@ -34,11 +34,11 @@ struct pst_table_summary {
 };
 
 /* Everything is borrowed for the call. 0: go on; any other value ends the list. */
-typedef int pst_reading_table(void *context, const struct pst_table_summary *table);
+typedef int pst_reading_each_table(void *context, const struct pst_reading_table *table);
 
 /* Calls each for every table of a complete backup; reads its catalogues. 0, the value that ended
  * the list, or an error with message (PST_MESSAGE_BYTES). */
-PST_MUST_USE int pst_reading_tables(const struct pst_reading *reading, pst_reading_table *each,
+PST_MUST_USE int pst_reading_tables(const struct pst_reading *reading, pst_reading_each_table *each,
                                     void *context, char *message);
 
 #endif

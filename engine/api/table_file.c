@@ -12,17 +12,17 @@
 
 #define NAME_BYTES_MAX 200u /* of the table's in a file's name, which has 255 in all */
 
-char *pst_table_file_name(const struct pst_table *table, const char *suffix, char *text)
+char *pst_job_table_file(const struct pst_table *table, const char *suffix, char *text)
 {
     char name[PST_TABLE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
     pst_table_name_escape(table->name, table->name_bytes, name);
     if (strlen(name) <= NAME_BYTES_MAX) {
-        snprintf(text, PST_TABLE_FILE_BYTES, "%.*s.%s", (int)NAME_BYTES_MAX, name, suffix);
+        snprintf(text, PST_JOB_TABLE_FILE_BYTES, "%.*s.%s", (int)NAME_BYTES_MAX, name, suffix);
         return text;
     }
     const struct pst_digest hash = pst_digest_of(table->name, table->name_bytes, 0);
     pst_digest_text(&hash, digest);
-    snprintf(text, PST_TABLE_FILE_BYTES, "%.*s~%s.%s", (int)NAME_BYTES_MAX - 32, name,
+    snprintf(text, PST_JOB_TABLE_FILE_BYTES, "%.*s~%s.%s", (int)NAME_BYTES_MAX - 32, name,
              digest + strlen(PST_DIGEST_PREFIX), suffix);
     return text;
 }

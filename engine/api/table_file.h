@@ -6,10 +6,10 @@
 
 #include "penstock/table_sink.h"
 
-#define PST_TABLE_FILE_BYTES 256u
+#define PST_JOB_TABLE_FILE_BYTES 256u
 
 /* "NAME.SUFFIX": the table's escaped name, cut and followed by a hash where it is too long for a
- * file. text: PST_TABLE_FILE_BYTES. Returns text. */
-char *pst_table_file_name(const struct pst_table *table, const char *suffix, char *text);
+ * file. text: PST_JOB_TABLE_FILE_BYTES. Returns text. */
+char *pst_job_table_file(const struct pst_table *table, const char *suffix, char *text);
 
 #endif

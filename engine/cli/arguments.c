@@ -1,14 +1,20 @@
+/*
+ * Parses a command line by the table of its command, and fills in what it leaves open. Called by
+ * command.c, on the main thread.
+ */
+#include "engine/cli/arguments.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/cli/command.h"
+#include "engine/base/check.h"
 #include "engine/cli/config.h"
-#include "engine/cli/internal.h"
 #include "engine/cli/suggest.h"
 #include "engine/cli/value.h"
 
@@ -23,10 +29,10 @@ static const struct option common_options[] = {
 };
 #define COMMON_OPTIONS ((uint32_t)(sizeof(common_options) / sizeof(common_options[0])))
 
-static int refuse(struct pst_arguments *arguments, const char *format, ...)
+static int refuse(struct cli_arguments *arguments, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static int refuse(struct pst_arguments *arguments, const char *format, ...)
+static int refuse(struct cli_arguments *arguments, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -35,38 +41,38 @@ static int refuse(struct pst_arguments *arguments, const char *format, ...)
     return -EINVAL;
 }
 
-char *pst_option_variable(const struct pst_option *option, char *text)
+char *cli_option_variable(const struct cli_option *option, char *text)
 {
-    size_t used = (size_t)snprintf(text, PST_VARIABLE_BYTES, "PENSTOCK_");
-    assert(used + strlen(option->name) < PST_VARIABLE_BYTES);
+    size_t used = (size_t)snprintf(text, CLI_VARIABLE_BYTES, "PENSTOCK_");
+    assert(used + strlen(option->name) < CLI_VARIABLE_BYTES);
     for (const char *from = option->name; *from != '\0'; from++)
         text[used++] = *from == '-' ? '_' : (char)toupper((unsigned char)*from);
     text[used] = '\0';
     return text;
 }
 
-uint32_t pst_option_count(const struct pst_option *options)
+uint32_t cli_option_count(const struct cli_option *options)
 {
     uint32_t count = 0;
     while (options[count].name)
         count++;
-    assert(count <= PST_OPTIONS_MAX);
+    assert(count <= CLI_OPTIONS_MAX);
     return count;
 }
 
-static char *number_text(const struct pst_option *option, uint64_t number, char *text)
+static char *number_text(const struct cli_option *option, uint64_t number, char *text)
 {
-    if (option->kind == PST_OPTION_SIZE)
-        return pst_value_exact_size(number, text);
-    if (option->kind == PST_OPTION_DURATION)
-        return pst_value_exact_duration(number, text);
-    snprintf(text, PST_VALUE_TEXT_BYTES, "%llu", (unsigned long long)number);
+    if (option->kind == CLI_OPTION_SIZE)
+        return cli_value_exact_size(number, text);
+    if (option->kind == CLI_OPTION_DURATION)
+        return cli_value_exact_duration(number, text);
+    snprintf(text, CLI_VALUE_TEXT_BYTES, "%llu", (unsigned long long)number);
     return text;
 }
 
-char *pst_option_range(const struct pst_option *option, char *text, size_t bytes)
+char *cli_option_range(const struct cli_option *option, char *text, size_t bytes)
 {
-    char min[PST_VALUE_TEXT_BYTES], max[PST_VALUE_TEXT_BYTES];
+    char min[CLI_VALUE_TEXT_BYTES], max[CLI_VALUE_TEXT_BYTES];
     number_text(option, option->min, min);
     number_text(option, option->max, max);
     if (option->max != 0)
@@ -80,30 +86,30 @@ char *pst_option_range(const struct pst_option *option, char *text, size_t bytes
 
 /* ---- one value ---- */
 
-static int parse_number(const struct pst_option *option, const char *text, uint64_t *number)
+static int parse_number(const struct cli_option *option, const char *text, uint64_t *number)
 {
-    if (option->kind == PST_OPTION_SIZE)
-        return pst_value_size(text, number);
-    if (option->kind == PST_OPTION_DURATION)
-        return pst_value_duration(text, number);
-    return pst_value_count(text, number);
+    if (option->kind == CLI_OPTION_SIZE)
+        return cli_value_size(text, number);
+    if (option->kind == CLI_OPTION_DURATION)
+        return cli_value_duration(text, number);
+    return cli_value_count(text, number);
 }
 
-static const char *expectation(const struct pst_option *option)
+static const char *expectation(const struct cli_option *option)
 {
-    if (option->kind == PST_OPTION_SIZE)
+    if (option->kind == CLI_OPTION_SIZE)
         return "a size such as 64K, 1MiB or 2G";
-    if (option->kind == PST_OPTION_DURATION)
+    if (option->kind == CLI_OPTION_DURATION)
         return "a duration with its unit, such as 500ms, 2s or 5m";
     return "a whole number";
 }
 
 /* Takes a number; source is the flag or variable that it came from. */
-static int take_number(struct pst_arguments *arguments, const struct pst_option *option,
+static int take_number(struct cli_arguments *arguments, const struct cli_option *option,
                        const char *source, const char *text, uint64_t *number)
 {
     char range[96];
-    pst_option_range(option, range, sizeof(range));
+    cli_option_range(option, range, sizeof(range));
     int rc = parse_number(option, text, number);
     if (rc == -EINVAL)
         return refuse(arguments, "%s: \"%.64s\" is not %s; give one%s%s", source, text,
@@ -114,7 +120,7 @@ static int take_number(struct pst_arguments *arguments, const struct pst_option 
     return 0;
 }
 
-static int take_switch(struct pst_arguments *arguments, const char *source, const char *text,
+static int take_switch(struct cli_arguments *arguments, const char *source, const char *text,
                        uint64_t *number)
 {
     if (strcmp(text, "1") != 0 && strcmp(text, "0") != 0)
@@ -124,28 +130,28 @@ static int take_switch(struct pst_arguments *arguments, const char *source, cons
     return 0;
 }
 
-static int take_value(struct pst_arguments *arguments, uint32_t index, const char *source,
+static int take_value(struct cli_arguments *arguments, uint32_t index, const char *source,
                       const char *text)
 {
-    const struct pst_option *option = &arguments->command->options[index];
-    struct pst_option_value *value = &arguments->values[index];
-    if (option->kind == PST_OPTION_SWITCH)
+    const struct cli_option *option = &arguments->command->options[index];
+    struct cli_option_value *value = &arguments->values[index];
+    if (option->kind == CLI_OPTION_SWITCH)
         return take_switch(arguments, source, text, &value->number);
     if (*text == '\0')
         return refuse(arguments, "%s needs a value: %s", source, option->argument);
-    if (value->count == PST_OPTION_VALUES_MAX)
-        return refuse(arguments, "%s is given more than %u times", source, PST_OPTION_VALUES_MAX);
+    if (value->count == CLI_OPTION_VALUES_MAX)
+        return refuse(arguments, "%s is given more than %u times", source, CLI_OPTION_VALUES_MAX);
     if (value->count > 0 && !option->repeatable)
         return refuse(arguments, "%s is given twice; give it once", source);
     value->text[value->count++] = text;
-    if (option->kind == PST_OPTION_TEXT)
+    if (option->kind == CLI_OPTION_TEXT)
         return 0;
     return take_number(arguments, option, source, text, &value->number);
 }
 
-static int take_flag(struct pst_arguments *arguments, uint32_t index, const char *text)
+static int take_flag(struct cli_arguments *arguments, uint32_t index, const char *text)
 {
-    char source[PST_VARIABLE_BYTES];
+    char source[CLI_VARIABLE_BYTES];
     snprintf(source, sizeof(source), "--%s", arguments->command->options[index].name);
     arguments->values[index].given = true;
     return take_value(arguments, index, source, text);
@@ -166,10 +172,10 @@ static bool is_abbreviated(const char *token, const char *name)
     return token[1] == '-' && strcspn(token + 2, "=") != strlen(name);
 }
 
-static int refuse_unknown(struct pst_arguments *arguments, const char *token)
+static int refuse_unknown(struct cli_arguments *arguments, const char *token)
 {
-    const char *names[PST_OPTIONS_MAX + COMMON_OPTIONS];
-    uint32_t count = pst_option_count(arguments->command->options);
+    const char *names[CLI_OPTIONS_MAX + COMMON_OPTIONS];
+    uint32_t count = cli_option_count(arguments->command->options);
     for (uint32_t i = 0; i < COMMON_OPTIONS; i++)
         names[i] = common_options[i].name;
     for (uint32_t i = 0; i < count; i++)
@@ -177,7 +183,7 @@ static int refuse_unknown(struct pst_arguments *arguments, const char *token)
     char text[64];
     snprintf(text, sizeof(text), "%.*s", (int)strcspn(token, "="), token);
     bool is_long = strncmp(token, "--", 2) == 0;
-    const char *nearest = is_long ? pst_suggest(text + 2, names, count + COMMON_OPTIONS) : NULL;
+    const char *nearest = is_long ? cli_suggest(text + 2, names, count + COMMON_OPTIONS) : NULL;
     if (nearest)
         return refuse(arguments, "unknown option %s; did you mean --%s?", text, nearest);
     return refuse(arguments, "unknown option %s; `penstock %s --help` lists those there are", text,
@@ -194,7 +200,7 @@ static const struct option *common_option(int known)
 
 /* An option that getopt_long knows, and result, by which it tells of a value too many or missing.
  */
-static int check_option(struct pst_arguments *arguments, int result, char *const *argv,
+static int check_option(struct cli_arguments *arguments, int result, char *const *argv,
                         const char *name, const char *argument)
 {
     if (is_abbreviated(flag_token(argv), name))
@@ -206,7 +212,7 @@ static int check_option(struct pst_arguments *arguments, int result, char *const
     return 0;
 }
 
-static int take_common(struct pst_arguments *arguments, int known, const char **config_path)
+static int take_common(struct cli_arguments *arguments, int known, const char **config_path)
 {
     if (known == 'h')
         arguments->help = true;
@@ -221,7 +227,7 @@ static int take_common(struct pst_arguments *arguments, int known, const char **
 }
 
 /* Answers one result of getopt_long. */
-static int take_result(struct pst_arguments *arguments, int result, char *const *argv,
+static int take_result(struct cli_arguments *arguments, int result, char *const *argv,
                        const char **config_path)
 {
     int known = result == '?' || result == ':' ? optopt : result;
@@ -230,7 +236,7 @@ static int take_result(struct pst_arguments *arguments, int result, char *const 
         char letter[] = {'-', (char)optopt, '\0'};
         return refuse_unknown(arguments, optopt ? letter : argv[optind - 1]);
     }
-    const struct pst_option *option =
+    const struct cli_option *option =
         common ? NULL : &arguments->command->options[known - TABLE_BASE];
     int rc = check_option(arguments, result, argv, common ? common->name : option->name,
                           common ? "FILE" : option->argument);
@@ -241,22 +247,22 @@ static int take_result(struct pst_arguments *arguments, int result, char *const 
     return take_flag(arguments, (uint32_t)(known - TABLE_BASE), optarg ? optarg : "1");
 }
 
-static void list_for_getopt(const struct pst_option *options, struct option *list)
+static void list_for_getopt(const struct cli_option *options, struct option *list)
 {
     memcpy(list, common_options, sizeof(common_options));
-    uint32_t count = pst_option_count(options);
+    uint32_t count = cli_option_count(options);
     for (uint32_t i = 0; i < count; i++)
         list[COMMON_OPTIONS + i] = (struct option){
             .name = options[i].name,
-            .has_arg = options[i].kind == PST_OPTION_SWITCH ? no_argument : required_argument,
+            .has_arg = options[i].kind == CLI_OPTION_SWITCH ? no_argument : required_argument,
             .val = TABLE_BASE + (int)i};
     list[COMMON_OPTIONS + count] = (struct option){0};
 }
 
-static int parse_flags(struct pst_arguments *arguments, int argc, char **argv,
+static int parse_flags(struct cli_arguments *arguments, int argc, char **argv,
                        const char **config_path)
 {
-    struct option list[PST_OPTIONS_MAX + COMMON_OPTIONS + 1];
+    struct option list[CLI_OPTIONS_MAX + COMMON_OPTIONS + 1];
     list_for_getopt(arguments->command->options, list);
     opterr = 0;
     optind = 0; /* start afresh, even after a scan that stopped halfway */
@@ -272,42 +278,42 @@ static int parse_flags(struct pst_arguments *arguments, int argc, char **argv,
 
 /* ---- what the flags left open ---- */
 
-static int open_config(struct pst_arguments *arguments, const char *path)
+static int open_config(struct cli_arguments *arguments, const char *path)
 {
-    const char *names[PST_OPTIONS_MAX];
-    const struct pst_command *command = arguments->command;
+    const char *names[CLI_OPTIONS_MAX];
+    const struct cli_command *command = arguments->command;
     if (!path)
         path = getenv("PENSTOCK_CONFIG");
     if (!path || *path == '\0')
         return 0;
-    uint32_t count = pst_option_count(command->options);
+    uint32_t count = cli_option_count(command->options);
     for (uint32_t i = 0; i < count; i++)
         names[i] = command->options[i].name;
-    int rc = pst_config_open(path, &arguments->config, arguments->error, sizeof(arguments->error));
+    int rc = cli_config_open(path, &arguments->config, arguments->error, sizeof(arguments->error));
     if (rc == 0)
-        rc = pst_config_check_keys(arguments->config, command->name, names, count, arguments->error,
+        rc = cli_config_check_keys(arguments->config, command->name, names, count, arguments->error,
                                    sizeof(arguments->error));
     return rc == 0 ? 0 : -EINVAL;
 }
 
 /* From the configuration file; value->given says whether it has the option. */
-static int take_configured(struct pst_arguments *arguments, uint32_t index)
+static int take_configured(struct cli_arguments *arguments, uint32_t index)
 {
     const char *name = arguments->command->options[index].name;
-    struct pst_config_value values[PST_OPTION_VALUES_MAX + 1];
+    struct cli_config_value values[CLI_OPTION_VALUES_MAX + 1];
     if (!arguments->config)
         return 0;
-    int count = pst_config_values(arguments->config, arguments->command->name, name, values,
-                                  PST_OPTION_VALUES_MAX + 1);
+    int count = cli_config_values(arguments->config, arguments->command->name, name, values,
+                                  CLI_OPTION_VALUES_MAX + 1);
     if (count < 0)
-        return refuse(arguments, "%s: %s", pst_config_path(arguments->config),
+        return refuse(arguments, "%s: %s", cli_config_path(arguments->config),
                       pst_error_text(count));
-    if (count > (int)PST_OPTION_VALUES_MAX) /* one too many is enough to be refused */
-        count = (int)PST_OPTION_VALUES_MAX + 1;
+    if (count > (int)CLI_OPTION_VALUES_MAX) /* one too many is enough to be refused */
+        count = (int)CLI_OPTION_VALUES_MAX + 1;
     int rc = 0;
     for (int i = 0; i < count && rc == 0; i++) {
         char source[PST_MESSAGE_BYTES / 2];
-        snprintf(source, sizeof(source), "%.160s:%u: %s", pst_config_path(arguments->config),
+        snprintf(source, sizeof(source), "%.160s:%u: %s", cli_config_path(arguments->config),
                  values[i].line, name);
         arguments->values[index].given = true;
         rc = take_value(arguments, index, source, values[i].text);
@@ -315,14 +321,14 @@ static int take_configured(struct pst_arguments *arguments, uint32_t index)
     return rc;
 }
 
-static int fill_in(struct pst_arguments *arguments, uint32_t index)
+static int fill_in(struct cli_arguments *arguments, uint32_t index)
 {
-    const struct pst_option *option = &arguments->command->options[index];
-    struct pst_option_value *value = &arguments->values[index];
+    const struct cli_option *option = &arguments->command->options[index];
+    struct cli_option_value *value = &arguments->values[index];
     if (value->given)
         return 0;
-    char variable[PST_VARIABLE_BYTES];
-    const char *text = getenv(pst_option_variable(option, variable));
+    char variable[CLI_VARIABLE_BYTES];
+    const char *text = getenv(cli_option_variable(option, variable));
     if (text && *text != '\0') {
         value->given = true;
         return take_value(arguments, index, variable, text);
@@ -341,9 +347,9 @@ static int fill_in(struct pst_arguments *arguments, uint32_t index)
     return 0;
 }
 
-static int check_positionals(struct pst_arguments *arguments)
+static int check_positionals(struct cli_arguments *arguments)
 {
-    const struct pst_command *command = arguments->command;
+    const struct cli_command *command = arguments->command;
     uint32_t count = arguments->positional_count;
     if (count > command->positional_max)
         return refuse(arguments, "\"%.64s\" is one argument too many; write penstock %s%s%s",
@@ -360,81 +366,82 @@ static int check_positionals(struct pst_arguments *arguments)
     return 0;
 }
 
-int pst_arguments_parse(const struct pst_command *command, int argc, char **argv,
-                        struct pst_arguments *arguments)
+int cli_arguments_parse(const struct cli_command *command, int argc, char **argv,
+                        struct cli_arguments *arguments)
 {
     assert(command && command->options && argc >= 1 && arguments);
-    *arguments = (struct pst_arguments){.command = command};
+    PST_CHECK_MAIN_THREAD();
+    *arguments = (struct cli_arguments){.command = command};
     const char *config_path = NULL;
     int rc = parse_flags(arguments, argc, argv, &config_path);
     if (rc != 0 || arguments->help)
         return rc;
     rc = open_config(arguments, config_path);
-    uint32_t count = pst_option_count(command->options);
+    uint32_t count = cli_option_count(command->options);
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = fill_in(arguments, i);
     return rc != 0 ? rc : check_positionals(arguments);
 }
 
-void pst_arguments_release(struct pst_arguments *arguments)
+void cli_arguments_release(struct cli_arguments *arguments)
 {
-    pst_config_close(arguments->config);
+    cli_config_close(arguments->config);
     arguments->config = NULL;
 }
 
 /* ---- values by name ---- */
 
-static const struct pst_option_value *find(const struct pst_arguments *arguments, const char *name)
+static const struct cli_option_value *find(const struct cli_arguments *arguments, const char *name)
 {
-    const struct pst_option *options = arguments->command->options;
+    const struct cli_option *options = arguments->command->options;
     uint32_t index = 0;
     while (options[index].name && strcmp(options[index].name, name) != 0)
         index++;
     return options[index].name ? &arguments->values[index] : NULL;
 }
 
-static const struct pst_option_value *get(const struct pst_arguments *arguments, const char *name)
+static const struct cli_option_value *get(const struct cli_arguments *arguments, const char *name)
 {
-    const struct pst_option_value *value = find(arguments, name);
+    const struct cli_option_value *value = find(arguments, name);
     assert(value); /* the command asks for an option that is not in its table */
     return value;
 }
 
-bool pst_argument_given(const struct pst_arguments *arguments, const char *name)
+bool cli_argument_given(const struct cli_arguments *arguments, const char *name)
 {
     return get(arguments, name)->given;
 }
 
-bool pst_argument_switch(const struct pst_arguments *arguments, const char *name)
+bool cli_argument_switch(const struct cli_arguments *arguments, const char *name)
 {
     return get(arguments, name)->number != 0;
 }
 
-const char *pst_argument_text(const struct pst_arguments *arguments, const char *name)
+const char *cli_argument_text(const struct cli_arguments *arguments, const char *name)
 {
     return get(arguments, name)->text[0];
 }
 
-uint64_t pst_argument_number(const struct pst_arguments *arguments, const char *name)
+uint64_t cli_argument_number(const struct cli_arguments *arguments, const char *name)
 {
     return get(arguments, name)->number;
 }
 
-uint32_t pst_argument_count(const struct pst_arguments *arguments, const char *name)
+uint32_t cli_argument_count(const struct cli_arguments *arguments, const char *name)
 {
     return get(arguments, name)->count;
 }
 
-uint32_t pst_argument_texts(const struct pst_arguments *arguments, const char *name,
+uint32_t cli_argument_texts(const struct cli_arguments *arguments, const char *name,
                             const char **texts)
 {
-    const struct pst_option_value *value = get(arguments, name);
+    const struct cli_option_value *value = get(arguments, name);
     memcpy(texts, value->text, value->count * sizeof(*texts));
     return value->count;
 }
 
-bool pst_argument_json(const struct pst_arguments *arguments)
+bool cli_argument_json(const struct cli_arguments *arguments)
 {
-    const struct pst_option_value *value = find(arguments, "json");
+    const struct cli_option_value *value = find(arguments, "json");
     return value && value->number != 0;
 }

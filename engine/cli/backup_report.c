@@ -1,3 +1,7 @@
+/*
+ * Prints what a finished backup did: a table of LDMs, or a JSON record. Called by cmd_backup.c, on
+ * the main thread.
+ */
 #include "engine/cli/backup_report.h"
 
 #include <errno.h>
@@ -22,14 +26,14 @@ static double gib(uint64_t bytes)
 
 static void print_ldm(FILE *out, uint32_t instance, const struct pst_session_ldm *ldm)
 {
-    char read[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES], buffers[PST_VALUE_TEXT_BYTES];
+    char read[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], buffers[CLI_VALUE_TEXT_BYTES];
     double cpu_s = (double)ldm->cpu_ns / 1e9;
     fprintf(out, "%4u %4u %5d %11s %11s/s %8llu %8.2f %10.2f %10s%s\n", instance, ldm->cpu,
-            ldm->numa_node, pst_value_size_text(ldm->source_bytes, read),
-            pst_value_size_text((uint64_t)per_second(ldm->source_bytes, ldm->busy_ns), rate),
+            ldm->numa_node, cli_value_size_text(ldm->source_bytes, read),
+            cli_value_size_text((uint64_t)per_second(ldm->source_bytes, ldm->busy_ns), rate),
             (unsigned long long)ldm->objects, cpu_s,
             ldm->source_bytes > 0 ? cpu_s / gib(ldm->source_bytes) : 0,
-            pst_value_size_text(ldm->buffer_bytes, buffers),
+            cli_value_size_text(ldm->buffer_bytes, buffers),
             ldm->misplaced_pages > 0 ? " (some pages on another node)" : "");
 }
 
@@ -42,7 +46,7 @@ static bool ends_in(const char *text, size_t length, const char *end)
 /* "pinned_ns": 831215000 as "pinned 831.215 ms"; units are the ends of names. */
 static void print_detail(FILE *out, const char *key, json_int_t value)
 {
-    char size[PST_VALUE_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES];
     size_t length = strlen(key);
     bool is_time = ends_in(key, length, "_ns"), is_size = ends_in(key, length, "_bytes");
     size_t shown = length - (is_time ? strlen("_ns") : is_size ? strlen("_bytes") : 0);
@@ -51,7 +55,7 @@ static void print_detail(FILE *out, const char *key, json_int_t value)
     if (is_time)
         fprintf(out, " %.3f ms", (double)value / 1e6);
     else if (is_size)
-        fprintf(out, " %s", pst_value_size_text((uint64_t)value, size));
+        fprintf(out, " %s", cli_value_size_text((uint64_t)value, size));
     else
         fprintf(out, " %" JSON_INTEGER_FORMAT, value);
 }
@@ -79,13 +83,13 @@ static void print_source(FILE *out, const struct pst_session_source *source)
 
 static int print_text(FILE *out, const struct pst_session_report *report)
 {
-    char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES], uid[33];
+    char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], uid[33];
     pst_hex_encode(report->uid, sizeof(report->uid), uid);
     fprintf(
         out, "backup %u is complete: %llu objects, %s in %.2f s, %s/s\n", report->number,
-        (unsigned long long)report->objects, pst_value_size_text(report->source_bytes, bytes),
+        (unsigned long long)report->objects, cli_value_size_text(report->source_bytes, bytes),
         (double)report->elapsed_ns / 1e9,
-        pst_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
+        cli_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
     fprintf(out, "uid %s, start GCI %llu\n", uid, (unsigned long long)report->start_gci);
     for (uint32_t i = 0; i < report->sources_count; i++)
         print_source(out, &report->sources[i]);
@@ -138,10 +142,10 @@ static int print_json(FILE *out, const struct pst_session_report *report)
         (json_int_t)report->stored_bytes, "objects", (json_int_t)report->objects, "chunks",
         (json_int_t)report->chunks, "unreadable", (json_int_t)report->unreadable, "elapsed_ns",
         (json_int_t)report->elapsed_ns, "sources", sources_json(report), "ldms", ldms);
-    return pst_json_record(out, "summary", fields);
+    return cli_json_record(out, "summary", fields);
 }
 
-int pst_backup_report_print(FILE *out, const struct pst_session_report *report, bool json)
+int cli_backup_report_print(FILE *out, const struct pst_session_report *report, bool json)
 {
     return json ? print_json(out, report) : print_text(out, report);
 }

@@ -9,7 +9,7 @@
 #include "engine/api/session.h"
 
 /* A few lines and a table of LDMs, or one "summary" record. 0, -EIO or -ENOMEM. */
-PST_MUST_USE int pst_backup_report_print(FILE *out, const struct pst_session_report *report,
+PST_MUST_USE int cli_backup_report_print(FILE *out, const struct pst_session_report *report,
                                          bool json);
 
 #endif

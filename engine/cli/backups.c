@@ -1,3 +1,7 @@
+/*
+ * Reads the list of backups below --from and turns a backup into JSON. Called by the commands that
+ * look at backups, on the main thread.
+ */
 #include "engine/cli/backups.h"
 
 #include <errno.h>
@@ -8,35 +12,35 @@
 
 #include "engine/base/hex.h"
 
-enum pst_exit pst_backups_exit(int error)
+enum cli_exit cli_backups_exit(int error)
 {
     switch (error) {
     case -ECANCELED:
-        return PST_EXIT_INTERRUPTED;
+        return CLI_EXIT_INTERRUPTED;
     case -PST_E_NO_BACKUP:
     case -PST_E_INCOMPLETE:
-        return PST_EXIT_NO_BACKUP;
+        return CLI_EXIT_NO_BACKUP;
     default:
-        return PST_EXIT_FAILED;
+        return CLI_EXIT_FAILED;
     }
 }
 
-enum pst_exit pst_backups_read(const struct pst_arguments *arguments, struct pst_backup_list *list)
+enum cli_exit cli_backups_read(const struct cli_arguments *arguments, struct pst_backup_list *list)
 {
-    const char *directories[PST_OPTION_VALUES_MAX];
+    const char *directories[CLI_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
-    uint32_t count = pst_argument_texts(arguments, "from", directories);
+    uint32_t count = cli_argument_texts(arguments, "from", directories);
     if (pst_backup_list_read(directories, count, list, message) < 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
-    return PST_EXIT_DONE;
+        return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
+    return CLI_EXIT_DONE;
 }
 
-const char *pst_time_text(uint64_t unix_ns, char *text)
+const char *cli_time_text(uint64_t unix_ns, char *text)
 {
     time_t seconds = (time_t)(unix_ns / UINT64_C(1000000000));
     struct tm local;
     if (!localtime_r(&seconds, &local) ||
-        strftime(text, PST_TIME_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &local) == 0)
+        strftime(text, CLI_TIME_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &local) == 0)
         strcpy(text, "?");
     return text;
 }
@@ -54,7 +58,7 @@ static json_t *decided_json(const struct pst_backup *backup)
         (json_int_t)common->sums.unreadable, "nodes", (json_int_t)backup->cluster.nodes_count);
 }
 
-json_t *pst_backup_json(const struct pst_backup *backup)
+json_t *cli_backup_json(const struct pst_backup *backup)
 {
     json_t *value = json_pack("{s:I, s:s}", "number", (json_int_t)backup->number, "state",
                               pst_backup_state_text(backup->state));

@@ -10,25 +10,25 @@
 
 struct json_t;
 
-#define PST_FROM_OPTION                                                                            \
+#define CLI_FROM_OPTION                                                                            \
     {                                                                                              \
-        .name = "from", .kind = PST_OPTION_TEXT, .argument = "DIR", .required = true,              \
+        .name = "from", .kind = CLI_OPTION_TEXT, .argument = "DIR", .required = true,              \
         .repeatable = true,                                                                        \
         .help = "directory of the backups; of nodes with directories of their own, each of them"   \
     }
 
-/* Reads --from. PST_EXIT_DONE, or the exit code, having said why. Released by the caller. */
-PST_MUST_USE enum pst_exit pst_backups_read(const struct pst_arguments *arguments,
+/* Reads --from. CLI_EXIT_DONE, or the exit code, having said why. Released by the caller. */
+PST_MUST_USE enum cli_exit cli_backups_read(const struct cli_arguments *arguments,
                                             struct pst_backup_list *list);
 
 /* The exit code for an error of a backup or of reading it. */
-enum pst_exit pst_backups_exit(int error);
+enum cli_exit cli_backups_exit(int error);
 
 /* Number, uid, state, times, sums, GCIs: what list shows of a backup, and show begins with. */
-struct json_t *pst_backup_json(const struct pst_backup *backup) PST_MUST_USE;
+struct json_t *cli_backup_json(const struct pst_backup *backup) PST_MUST_USE;
 
-/* The start GCI's time as "2026-01-31 12:34:56" in local time; text has PST_TIME_TEXT_BYTES. */
-#define PST_TIME_TEXT_BYTES 32u
-const char *pst_time_text(uint64_t unix_ns, char *text);
+/* The start GCI's time as "2026-01-31 12:34:56" in local time; text has CLI_TIME_TEXT_BYTES. */
+#define CLI_TIME_TEXT_BYTES 32u
+const char *cli_time_text(uint64_t unix_ns, char *text);
 
 #endif

@@ -1,4 +1,7 @@
-/* penstock abort: ends the backup that a cluster is making. */
+/*
+ * penstock abort: asks a node to abort the backup that its cluster is making. Called by command.c,
+ * on the main thread.
+ */
 #include <stdio.h>
 
 #include <jansson.h>
@@ -7,37 +10,37 @@
 #include "engine/cli/json.h"
 #include "engine/cli/through_node.h"
 
-static const struct pst_option options[] = {
+static const struct cli_option options[] = {
     {.name = "node",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
      .required = true,
      .help = "control socket of any node of the cluster"},
-    PST_OPTION_JSON,
+    CLI_OPTION_JSON,
     {0},
 };
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum cli_exit run(const struct cli_arguments *arguments)
 {
     json_t *request = json_pack("{s:s}", "request", "abort");
     json_t *answer;
     if (arguments->positional_count > 0)
         json_object_set_new(request, "backup", json_string(arguments->positionals[0]));
-    enum pst_exit code = pst_ask_node(arguments, request, &answer);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = cli_ask_node(arguments, request, &answer);
+    if (code != CLI_EXIT_DONE)
         return code;
     int rc = 0;
-    if (pst_argument_json(arguments))
-        rc = pst_json_print(stdout, json_incref(answer));
+    if (cli_argument_json(arguments))
+        rc = cli_json_print(stdout, json_incref(answer));
     else
         printf("backup %s is being aborted\n", json_string_value(json_object_get(answer, "uid")));
     json_decref(answer);
     if (rc < 0 || fflush(stdout) != 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the answer");
-    return PST_EXIT_DONE;
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the answer");
+    return CLI_EXIT_DONE;
 }
 
-const struct pst_command pst_command_abort = {
+const struct cli_command cli_command_abort = {
     .name = "abort",
     .summary = "abort the backup that a cluster is making",
     .positional = "[UID]",

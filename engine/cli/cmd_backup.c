@@ -1,4 +1,7 @@
-/* penstock backup: backs up sources of this machine into a directory. */
+/*
+ * penstock backup: backs up sources of this machine into a directory, or asks a node to. Called by
+ * command.c, on the main thread.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -16,122 +19,122 @@
 #include "engine/cli/value.h"
 #include "engine/service/interrupt.h"
 
-static const struct pst_option options[] = {
+static const struct cli_option options[] = {
     {.name = "source",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "[NAME=]KIND:...",
      .repeatable = true,
      .help = "what to back up: dir:PATH, lmdb:PATH, or synthetic:rows=N[,row-bytes=N]"
              "[,compressibility=PERCENT][,seed=N]"},
     {.name = "to",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .help = "directory of the backups; made if its parent exists"},
     {.name = "node",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
      .help = "let the cluster of the node with this control socket make it, of its nodes' sources "
              "into their directories; then of all options only those two below, --number, "
              "--single-threaded and --json count"},
     {.name = "wait",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
      .fallback = "completed",
      .help = "with --node: until when"},
     {.name = "allow-missing",
-     .kind = PST_OPTION_SWITCH,
+     .kind = CLI_OPTION_SWITCH,
      .help = "with --node: even if not all nodes of the cluster are there"},
     {.name = "number",
-     .kind = PST_OPTION_COUNT,
+     .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .min = 1,
      .max = PST_BACKUP_NUMBER_MAX,
      .help = "number of the backup; by default the highest in DIR + 1"},
-    PST_PLACEMENT_OPTIONS,
+    CLI_PLACEMENT_OPTIONS,
     {.name = "single-threaded",
-     .kind = PST_OPTION_SWITCH,
+     .kind = CLI_OPTION_SWITCH,
      .help = "LDM 1 alone does all the work, without the proxy"},
-    PST_JOB_OPTIONS,
+    CLI_JOB_OPTIONS,
     {.name = "logical",
-     .kind = PST_OPTION_SWITCH,
+     .kind = CLI_OPTION_SWITCH,
      .help = "back up the tables of lmdb: sources row by row, instead of their pages"},
     {.name = "tables",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
      .help = "with --logical: these tables alone, of whichever source has them; bytes other than "
              "letters, digits, '.', '_' and '-' may be written %HH; the unnamed table is %main"},
     {.name = "exclude-tables",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
      .help = "with --logical: not these"},
-    PST_OPTION_JSON,
+    CLI_OPTION_JSON,
     {0},
 };
 /* What a backup needs; on the heap, for its size. */
 struct run {
-    const struct pst_arguments *arguments;
+    const struct cli_arguments *arguments;
     const char *specs[PST_SOURCES_MAX];
-    struct pst_table_names tables, unwanted_tables;
+    struct cli_table_names tables, unwanted_tables;
     struct pst_backup_job job;
     struct pst_session *session;
     struct pst_session_report report;
-    struct pst_progress *progress;
+    struct cli_progress *progress;
     char message[PST_MESSAGE_BYTES];
 };
 
 static void read_options(struct run *run)
 {
-    const struct pst_arguments *arguments = run->arguments;
+    const struct cli_arguments *arguments = run->arguments;
     struct pst_backup_job *job = &run->job;
-    pst_job_read_options(arguments, run->specs, job);
-    job->number = (uint32_t)pst_argument_number(arguments, "number");
+    cli_job_read_options(arguments, run->specs, job);
+    job->number = (uint32_t)cli_argument_number(arguments, "number");
     job->run.cancel_fd = pst_interrupt_fd();
-    job->single_threaded = pst_argument_switch(arguments, "single-threaded");
+    job->single_threaded = cli_argument_switch(arguments, "single-threaded");
 }
 
-static enum pst_exit read_tables(struct run *run)
+static enum cli_exit read_tables(struct run *run)
 {
-    const struct pst_arguments *arguments = run->arguments;
+    const struct cli_arguments *arguments = run->arguments;
     struct pst_backup_job *job = &run->job;
-    int rc = pst_table_names_split(pst_argument_text(arguments, "tables"), &run->tables);
+    int rc = cli_table_names_split(cli_argument_text(arguments, "tables"), &run->tables);
     if (rc == 0)
-        rc = pst_table_names_split(pst_argument_text(arguments, "exclude-tables"),
+        rc = cli_table_names_split(cli_argument_text(arguments, "exclude-tables"),
                                    &run->unwanted_tables);
     if (rc == -EINVAL)
-        return pst_fail(arguments, PST_EXIT_USAGE,
+        return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--tables, --exclude-tables: want names with commas between them");
     if (rc < 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
-    job->is_logical = pst_argument_switch(arguments, "logical");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
+    job->is_logical = cli_argument_switch(arguments, "logical");
     if (!job->is_logical && run->tables.count + run->unwanted_tables.count > 0)
-        return pst_fail(arguments, PST_EXIT_USAGE,
+        return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--tables and --exclude-tables choose among rows: say --logical too");
     job->tables = run->tables.names;
     job->tables_count = run->tables.count;
     job->unwanted_tables = run->unwanted_tables.names;
     job->unwanted_tables_count = run->unwanted_tables.count;
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
 static void on_status(void *context, const struct pst_status *status)
 {
     struct run *run = context;
-    struct pst_progress_sample sample = {
+    struct cli_progress_sample sample = {
         .now_ns = pst_monotonic_ns(),
         .bytes_done = status->bytes_done,
         .bytes_total = status->bytes_total,
         .objects_done = status->objects_done,
     };
-    pst_progress_update(run->progress, &sample);
+    cli_progress_update(run->progress, &sample);
 }
 
 static void log_memory(const struct run *run)
 {
-    char each[PST_VALUE_TEXT_BYTES], all[PST_VALUE_TEXT_BYTES];
+    char each[CLI_VALUE_TEXT_BYTES], all[CLI_VALUE_TEXT_BYTES];
     uint32_t ldms = pst_session_ldms(run->session);
     uint64_t bytes = pst_session_buffer_bytes(run->session);
     pst_log(PST_LOG_INFO, "%u LDM%s with %s of buffers each, %s in all", ldms, ldms == 1 ? "" : "s",
-            pst_value_size_text(bytes, each), pst_value_size_text(bytes * ldms, all));
+            cli_value_size_text(bytes, each), cli_value_size_text(bytes * ldms, all));
 }
 
 static const char *advice(int error)
@@ -153,101 +156,101 @@ static const char *advice(int error)
     }
 }
 
-static enum pst_exit failure(const struct run *run)
+static enum cli_exit failure(const struct run *run)
 {
     int error = -run->report.error;
-    enum pst_exit code = PST_EXIT_FAILED;
+    enum cli_exit code = CLI_EXIT_FAILED;
     if (error == PST_E_CLIENT_ABORT && pst_interrupted())
-        return pst_fail(run->arguments, PST_EXIT_INTERRUPTED,
+        return cli_fail(run->arguments, CLI_EXIT_INTERRUPTED,
                         "interrupted; nothing of the backup is left");
     if (error == PST_E_BUSY || error == PST_E_CLEANING)
-        code = PST_EXIT_BUSY;
-    return pst_fail(run->arguments, code, "%s%s", run->message, advice(error));
+        code = CLI_EXIT_BUSY;
+    return cli_fail(run->arguments, code, "%s%s", run->message, advice(error));
 }
 
-static enum pst_exit print_report(const struct run *run, bool json)
+static enum cli_exit print_report(const struct run *run, bool json)
 {
     const struct pst_session_report *report = &run->report;
-    int error = pst_backup_report_print(stdout, report, json);
+    int error = cli_backup_report_print(stdout, report, json);
     if (error)
-        return pst_fail(run->arguments, PST_EXIT_FAILED,
+        return cli_fail(run->arguments, CLI_EXIT_FAILED,
                         "backup %u is complete, but its report cannot be printed: %s",
                         report->number, pst_error_text(error));
     if (report->unreadable == 0)
-        return PST_EXIT_DONE;
-    return pst_fail(run->arguments, PST_EXIT_PARTIAL,
+        return CLI_EXIT_DONE;
+    return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
                     "backup %u is complete but for %llu objects that could not be read, or changed "
                     "while they were; penstock show names them",
                     report->number, (unsigned long long)report->unreadable);
 }
 
-static enum pst_exit back_up(struct run *run)
+static enum cli_exit back_up(struct run *run)
 {
-    bool json = pst_argument_json(run->arguments);
+    bool json = cli_argument_json(run->arguments);
     log_memory(run);
-    run->progress = pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
+    run->progress = cli_progress_start(json ? stdout : stderr, cli_progress_choose_style(json),
                                        "backup", pst_monotonic_ns());
     if (!run->progress)
-        return pst_fail(run->arguments, PST_EXIT_FAILED, "out of memory");
+        return cli_fail(run->arguments, CLI_EXIT_FAILED, "out of memory");
     int error = pst_session_run(run->session, &run->report, run->message);
-    pst_progress_finish(run->progress);
+    cli_progress_finish(run->progress);
     return error ? failure(run) : print_report(run, json);
 }
 
-static enum pst_exit prepare(struct run *run)
+static enum cli_exit prepare(struct run *run)
 {
     int rc = pst_interrupt_install();
     if (rc < 0)
-        return pst_fail(run->arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(run->arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
                         pst_error_text(rc));
     read_options(run);
-    enum pst_exit code = read_tables(run);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = read_tables(run);
+    if (code != CLI_EXIT_DONE)
         return code;
     run->job.run.on_status = on_status;
     run->job.run.context = run;
     rc = pst_session_open(&run->job, &run->session, run->message);
     if (rc < 0)
-        return pst_fail(run->arguments, rc == -EINVAL ? PST_EXIT_USAGE : PST_EXIT_FAILED, "%s",
+        return cli_fail(run->arguments, rc == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
                         run->message);
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
 /* What a backup needs that is made in this process. */
-static enum pst_exit check_own(const struct pst_arguments *arguments)
+static enum cli_exit check_own(const struct cli_arguments *arguments)
 {
-    if (pst_argument_count(arguments, "source") == 0)
-        return pst_fail(
-            arguments, PST_EXIT_USAGE,
+    if (cli_argument_count(arguments, "source") == 0)
+        return cli_fail(
+            arguments, CLI_EXIT_USAGE,
             "--source [NAME=]KIND:... is missing: what to back up; or say --node SOCKET");
-    if (!pst_argument_text(arguments, "to"))
-        return pst_fail(arguments, PST_EXIT_USAGE,
+    if (!cli_argument_text(arguments, "to"))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--to DIR is missing: directory of the backups; or say --node SOCKET");
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
-static enum pst_exit run_backup(const struct pst_arguments *arguments)
+static enum cli_exit run_backup(const struct cli_arguments *arguments)
 {
-    if (pst_argument_text(arguments, "node"))
-        return pst_backup_through_node(arguments);
-    enum pst_exit code = check_own(arguments);
-    if (code != PST_EXIT_DONE)
+    if (cli_argument_text(arguments, "node"))
+        return cli_backup_through_node(arguments);
+    enum cli_exit code = check_own(arguments);
+    if (code != CLI_EXIT_DONE)
         return code;
     struct run *run = calloc(1, sizeof(*run));
     if (!run)
-        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     run->arguments = arguments;
     code = prepare(run);
-    if (code == PST_EXIT_DONE)
+    if (code == CLI_EXIT_DONE)
         code = back_up(run);
     pst_session_close(run->session);
-    pst_table_names_free(&run->tables);
-    pst_table_names_free(&run->unwanted_tables);
+    cli_table_names_free(&run->tables);
+    cli_table_names_free(&run->unwanted_tables);
     free(run);
     return code;
 }
 
-const struct pst_command pst_command_backup = {
+const struct cli_command cli_command_backup = {
     .name = "backup",
     .summary = "back up sources of this machine into a directory",
     .options = options,

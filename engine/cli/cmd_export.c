@@ -1,4 +1,7 @@
-/* penstock export: writes the tables of a logical backup as files. */
+/*
+ * penstock export: writes the tables of a logical backup as files. Called by command.c, on the main
+ * thread.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -16,34 +19,34 @@
 #include "engine/cli/value.h"
 #include "engine/service/interrupt.h"
 
-static const struct pst_option options[] = {
-    PST_FROM_OPTION,
+static const struct cli_option options[] = {
+    CLI_FROM_OPTION,
     {.name = "source",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "[NODE/]NAME",
      .help = "which source's tables; may be left out where there is only one"},
     {.name = "to",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
      .help = "where to: a new or empty directory, which gets one file for each table"},
     {.name = "format",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "mdb_dump|csv|jsonl",
      .fallback = "mdb_dump",
      .help = "as mdb_dump prints it and mdb_load reads it; CSV; or JSON Lines"},
     {.name = "tables",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
      .help = "these tables alone, named as for penstock backup"},
-    PST_PLACEMENT_OPTIONS,
-    PST_OPTION_JSON,
+    CLI_PLACEMENT_OPTIONS,
+    CLI_OPTION_JSON,
     {0}};
 
-static const struct pst_export_format *const formats[] = {&pst_export_mdb_dump, &pst_export_csv,
-                                                          &pst_export_jsonl};
+static const struct cli_export_format *const formats[] = {&cli_export_mdb_dump, &cli_export_csv,
+                                                          &cli_export_jsonl};
 
-static const struct pst_export_format *find_format(const char *name)
+static const struct cli_export_format *find_format(const char *name)
 {
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         if (strcmp(formats[i]->name, name) == 0)
@@ -54,15 +57,15 @@ static const struct pst_export_format *find_format(const char *name)
 static int print_summary(const struct pst_restore_outcome *outcome, const char *to,
                          uint64_t elapsed_ns, bool json)
 {
-    char size[PST_VALUE_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES];
     if (json)
-        return pst_json_record(
+        return cli_json_record(
             stdout, "summary",
             json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)outcome->number, "to",
-                      pst_json_text(to), "tables", (json_int_t)outcome->objects, "bytes",
+                      cli_json_text(to), "tables", (json_int_t)outcome->objects, "bytes",
                       (json_int_t)outcome->bytes, "elapsed_ns", (json_int_t)elapsed_ns));
     printf("backup %u is exported to %s: %llu tables, %s of rows\n", outcome->number, to,
-           (unsigned long long)outcome->objects, pst_value_size_text(outcome->bytes, size));
+           (unsigned long long)outcome->objects, cli_value_size_text(outcome->bytes, size));
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
@@ -72,66 +75,66 @@ static bool is_usage(int error)
     return error == -ENOTSUP || error == -PST_E_NO_TABLE || error == -ENOKEY || error == -ENOTEMPTY;
 }
 
-static void read_options(const struct pst_read *read, const struct pst_table_names *names,
+static void read_options(const struct cli_read *read, const struct cli_table_names *names,
                          struct pst_export_job *job)
 {
-    const struct pst_arguments *arguments = read->arguments;
+    const struct cli_arguments *arguments = read->arguments;
     struct pst_restore_job *restore = &job->restore;
     restore->directory = read->directories[0];
     restore->more_directories = read->directories + 1;
     restore->more_directories_count = read->directories_count - 1;
     restore->id = read->id;
-    restore->target = pst_argument_text(arguments, "to");
-    restore->open_sink = pst_export_sink_open;
-    restore->sink_context = (void *)(uintptr_t)find_format(pst_argument_text(arguments, "format"));
-    job->source = pst_argument_text(arguments, "source");
+    restore->target = cli_argument_text(arguments, "to");
+    restore->open_sink = cli_export_sink_open;
+    restore->sink_context = (void *)(uintptr_t)find_format(cli_argument_text(arguments, "format"));
+    job->source = cli_argument_text(arguments, "source");
     job->tables = names->names;
     job->tables_count = names->count;
 }
 
-static enum pst_exit export_tables(const struct pst_arguments *arguments,
-                                   const struct pst_table_names *names)
+static enum cli_exit export_tables(const struct cli_arguments *arguments,
+                                   const struct cli_table_names *names)
 {
-    struct pst_read read;
+    struct cli_read read;
     struct pst_export_job job = {0};
     struct pst_restore_report result = {0};
     pst_restore_job_init(&job.restore);
-    enum pst_exit code = pst_read_begin(arguments, "export", &read, &job.restore.run);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = cli_read_begin(arguments, "export", &read, &job.restore.run);
+    if (code != CLI_EXIT_DONE)
         return code;
     read_options(&read, names, &job);
     uint64_t began_ns = pst_monotonic_ns();
     int error = pst_job_export(&job, pst_interrupt_flag(), &result);
-    pst_read_end(&read);
+    cli_read_end(&read);
     if (error)
-        return pst_read_fail(&read, error, result.outcome.number, result.outcome.message,
+        return cli_read_fail(&read, error, result.outcome.number, result.outcome.message,
                              is_usage(error));
     error = print_summary(&result.outcome, job.restore.target, pst_monotonic_ns() - began_ns,
-                          pst_argument_json(arguments));
-    return error ? pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(error))
-                 : PST_EXIT_DONE;
+                          cli_argument_json(arguments));
+    return error ? cli_fail(arguments, CLI_EXIT_FAILED, "cannot print: %s", pst_error_text(error))
+                 : CLI_EXIT_DONE;
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum cli_exit run(const struct cli_arguments *arguments)
 {
-    struct pst_table_names names;
-    const char *format = pst_argument_text(arguments, "format");
+    struct cli_table_names names;
+    const char *format = cli_argument_text(arguments, "format");
     if (!find_format(format))
-        return pst_fail(arguments, PST_EXIT_USAGE, "--format %s: say mdb_dump, csv or jsonl",
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--format %s: say mdb_dump, csv or jsonl",
                         format);
-    int error = pst_table_names_split(pst_argument_text(arguments, "tables"), &names);
-    enum pst_exit code;
+    int error = cli_table_names_split(cli_argument_text(arguments, "tables"), &names);
+    enum cli_exit code;
     if (error == -EINVAL)
-        code = pst_fail(arguments, PST_EXIT_USAGE, "--tables: want names with commas between them");
+        code = cli_fail(arguments, CLI_EXIT_USAGE, "--tables: want names with commas between them");
     else if (error)
-        code = pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
+        code = cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     else
         code = export_tables(arguments, &names);
-    pst_table_names_free(&names);
+    cli_table_names_free(&names);
     return code;
 }
 
-const struct pst_command pst_command_export = {.name = "export",
+const struct cli_command cli_command_export = {.name = "export",
                                                .summary =
                                                    "write the tables of a logical backup as files",
                                                .positional = "[ID]",

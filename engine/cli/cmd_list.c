@@ -1,4 +1,6 @@
-/* penstock list: the backups in a directory. */
+/*
+ * penstock list: prints the backups in directories. Called by command.c, on the main thread.
+ */
 #include <jansson.h>
 
 #include "engine/base/hex.h"
@@ -7,11 +9,11 @@
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
 
-static const struct pst_option options[] = {PST_FROM_OPTION, PST_OPTION_JSON, {0}};
+static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
 
 static void print_row(const struct pst_backup *backup)
 {
-    char size[PST_VALUE_TEXT_BYTES], when[PST_TIME_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES], when[CLI_TIME_TEXT_BYTES];
     char uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     if (!backup->has_cluster) {
@@ -21,8 +23,8 @@ static void print_row(const struct pst_backup *backup)
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
     printf("%7u  %-10s  %-19s  %10s  %10llu  %.8s%s%s\n", backup->number,
-           pst_backup_state_text(backup->state), pst_time_text(common->started_unix_ns, when),
-           pst_value_size_text(common->sums.source_bytes, size),
+           pst_backup_state_text(backup->state), cli_time_text(common->started_unix_ns, when),
+           cli_value_size_text(common->sums.source_bytes, size),
            (unsigned long long)common->sums.objects, uid, backup->reason[0] ? "  " : "",
            backup->reason);
 }
@@ -35,25 +37,25 @@ static int print_list(const struct pst_backup_list *list, bool json)
                "objects", "uid");
     for (size_t i = 0; i < list->count && rc == 0; i++) {
         if (json)
-            rc = pst_json_print(stdout, pst_backup_json(list->backups[i]));
+            rc = cli_json_print(stdout, cli_backup_json(list->backups[i]));
         else
             print_row(list->backups[i]);
     }
     return rc;
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum cli_exit run(const struct cli_arguments *arguments)
 {
     struct pst_backup_list list;
-    enum pst_exit code = pst_backups_read(arguments, &list);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = cli_backups_read(arguments, &list);
+    if (code != CLI_EXIT_DONE)
         return code;
-    int rc = print_list(&list, pst_argument_json(arguments));
+    int rc = print_list(&list, cli_argument_json(arguments));
     pst_backup_list_release(&list);
     if (rc < 0 || fflush(stdout) != 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the list");
-    return PST_EXIT_DONE;
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the list");
+    return CLI_EXIT_DONE;
 }
 
-const struct pst_command pst_command_list = {
+const struct cli_command cli_command_list = {
     .name = "list", .summary = "list the backups in directories", .options = options, .run = run};

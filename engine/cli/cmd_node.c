@@ -1,4 +1,7 @@
-/* penstock node: a node of a cluster, until it is told to stop. */
+/*
+ * penstock node: runs a node of a cluster until it is interrupted. Called by command.c, on the main
+ * thread.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,70 +18,70 @@
 
 #define NAME_BYTES_MAX 63u
 
-static const struct pst_option options[] = {
+static const struct cli_option options[] = {
     {.name = "cluster",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "NAME",
      .required = true,
      .help = "the cluster to join, the same on all its nodes"},
     {.name = "cluster-id",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "HEX",
      .help =
          "what tells clusters of one name apart, the same on all nodes: 1 to 8 hexadecimal digits, "
          "not 0; by default taken from the name. It is in every file of a backup"},
     {.name = "id",
-     .kind = PST_OPTION_COUNT,
+     .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .required = true,
      .min = 1,
      .max = PST_NODES_MAX,
      .help = "this node's number in it; the lowest that lives is the master"},
     {.name = "nodes",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "LIST",
      .help = "all nodes that belong to it, such as 1-3,7: without one of them no backup is made "
              "unless it is asked for with --allow-missing"},
     {.name = "socket",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "PATH",
      .required = true,
      .help = "control socket to make, for penstock backup, status, abort and resolve --node PATH"},
     {.name = "fabric-dir",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .help = "where the nodes of this host find each other, the same for all of them; by default "
              "/dev/shm/penstock-UID-NAME"},
     {.name = "eal",
-     .kind = PST_OPTION_SWITCH,
+     .kind = CLI_OPTION_SWITCH,
      .help = "signals between the nodes in hugepages of DPDK's EAL, which must be reserved: on all "
              "nodes of the cluster or on none"},
     {.name = "failure",
-     .kind = PST_OPTION_DURATION,
+     .kind = CLI_OPTION_DURATION,
      .argument = "TIME",
      .fallback = "450ms",
      .min = UINT64_C(60000000),
      .max = UINT64_C(60000000000),
      .help = "how long another node may give no sign of life before it counts as dead"},
     {.name = "source",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "[NAME=]KIND:...",
      .required = true,
      .repeatable = true,
      .help = "what this node has to back up: as of penstock backup"},
     {.name = "to",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
      .help = "directory of this node's backups; made if its parent exists"},
-    PST_PLACEMENT_OPTIONS,
-    PST_JOB_OPTIONS,
+    CLI_PLACEMENT_OPTIONS,
+    CLI_JOB_OPTIONS,
     {0},
 };
 
 /* On the heap, for its size. */
 struct run {
-    const struct pst_arguments *arguments;
+    const struct cli_arguments *arguments;
     const char *specs[PST_SOURCES_MAX];
     struct pst_backup_job backup;
     struct pst_daemon_job job;
@@ -138,76 +141,76 @@ static bool parse_cluster_id(const char *text, uint32_t *id)
     return *id != 0;
 }
 
-static enum pst_exit check_nodes(const struct run *run, const char *nodes)
+static enum cli_exit check_nodes(const struct run *run, const char *nodes)
 {
     const struct pst_daemon_job *job = &run->job;
     if (!job->expected[job->node])
-        return pst_fail(run->arguments, PST_EXIT_USAGE,
+        return cli_fail(run->arguments, CLI_EXIT_USAGE,
                         "--nodes %s: this node, %u, is not among them", nodes, job->node);
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
-static enum pst_exit read_cluster(struct run *run)
+static enum cli_exit read_cluster(struct run *run)
 {
-    const struct pst_arguments *arguments = run->arguments;
+    const struct cli_arguments *arguments = run->arguments;
     struct pst_daemon_job *job = &run->job;
-    const char *nodes = pst_argument_text(arguments, "nodes");
-    const char *cluster_id = pst_argument_text(arguments, "cluster-id");
-    job->cluster = pst_argument_text(arguments, "cluster");
+    const char *nodes = cli_argument_text(arguments, "nodes");
+    const char *cluster_id = cli_argument_text(arguments, "cluster-id");
+    job->cluster = cli_argument_text(arguments, "cluster");
     if (!is_name(job->cluster))
-        return pst_fail(arguments, PST_EXIT_USAGE,
+        return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--cluster %s: want up to %u letters, digits, '_' and '-'", job->cluster,
                         NAME_BYTES_MAX);
     job->cluster_id = pst_daemon_cluster_id(job->cluster);
     if (cluster_id && !parse_cluster_id(cluster_id, &job->cluster_id))
-        return pst_fail(arguments, PST_EXIT_USAGE,
+        return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--cluster-id %s: want 1 to 8 hexadecimal digits, not 0", cluster_id);
     if (nodes && !parse_nodes(nodes, job->expected))
-        return pst_fail(arguments, PST_EXIT_USAGE,
+        return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--nodes %s: want numbers from 1 to %u, such as 1-3,7", nodes,
                         PST_NODES_MAX);
-    return nodes ? check_nodes(run, nodes) : PST_EXIT_DONE;
+    return nodes ? check_nodes(run, nodes) : CLI_EXIT_DONE;
 }
 
-static enum pst_exit read_options(struct run *run)
+static enum cli_exit read_options(struct run *run)
 {
-    const struct pst_arguments *arguments = run->arguments;
-    const char *directory = pst_argument_text(arguments, "fabric-dir");
+    const struct cli_arguments *arguments = run->arguments;
+    const char *directory = cli_argument_text(arguments, "fabric-dir");
     struct pst_daemon_job *job = &run->job;
-    job->node = (uint32_t)pst_argument_number(arguments, "id");
-    job->socket_path = pst_argument_text(arguments, "socket");
-    job->failure_ns = pst_argument_number(arguments, "failure");
-    job->uses_eal = pst_argument_switch(arguments, "eal");
-    enum pst_exit code = read_cluster(run);
-    if (code != PST_EXIT_DONE)
+    job->node = (uint32_t)cli_argument_number(arguments, "id");
+    job->socket_path = cli_argument_text(arguments, "socket");
+    job->failure_ns = cli_argument_number(arguments, "failure");
+    job->uses_eal = cli_argument_switch(arguments, "eal");
+    enum cli_exit code = read_cluster(run);
+    if (code != CLI_EXIT_DONE)
         return code;
     snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
              (unsigned)geteuid(), job->cluster);
     job->fabric_directory = directory ? directory : run->fabric_directory;
-    pst_job_read_options(arguments, run->specs, &run->backup);
+    cli_job_read_options(arguments, run->specs, &run->backup);
     job->backup = &run->backup;
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
-static enum pst_exit prepare(struct run *run)
+static enum cli_exit prepare(struct run *run)
 {
-    const struct pst_arguments *arguments = run->arguments;
+    const struct cli_arguments *arguments = run->arguments;
     char message[PST_MESSAGE_BYTES];
     int error = pst_interrupt_install();
     if (error)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
                         pst_error_text(error));
-    enum pst_exit code = read_options(run);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = read_options(run);
+    if (code != CLI_EXIT_DONE)
         return code;
     error = pst_daemon_open(&run->job, &run->daemon, message);
     if (!error)
-        return PST_EXIT_DONE;
+        return CLI_EXIT_DONE;
     if (error == -EINVAL)
-        code = PST_EXIT_USAGE;
+        code = CLI_EXIT_USAGE;
     else
-        code = error == -EADDRINUSE ? PST_EXIT_BUSY : PST_EXIT_FAILED;
-    return pst_fail(arguments, code, "%s", message);
+        code = error == -EADDRINUSE ? CLI_EXIT_BUSY : CLI_EXIT_FAILED;
+    return cli_fail(arguments, code, "%s", message);
 }
 
 /* All settings that decide what the node does, in one line. */
@@ -215,10 +218,10 @@ static void log_settings(const struct run *run)
 {
     const struct pst_daemon_job *job = &run->job;
     const struct pst_backup_job *backup = job->backup;
-    const char *nodes = pst_argument_text(run->arguments, "nodes");
+    const char *nodes = cli_argument_text(run->arguments, "nodes");
     uint32_t ldms = pst_daemon_ldms(run->daemon);
-    char chunk[PST_VALUE_TEXT_BYTES], wait[PST_VALUE_TEXT_BYTES], hold[PST_VALUE_TEXT_BYTES];
-    char failure[PST_VALUE_TEXT_BYTES], sources[PST_LOG_LINE_BYTES / 2] = "";
+    char chunk[CLI_VALUE_TEXT_BYTES], wait[CLI_VALUE_TEXT_BYTES], hold[CLI_VALUE_TEXT_BYTES];
+    char failure[CLI_VALUE_TEXT_BYTES], sources[PST_LOG_LINE_BYTES / 2] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < backup->specs_count && used < sizeof(sources); i++)
         used += (size_t)snprintf(sources + used, sizeof(sources) - used, "%s%s", i > 0 ? ", " : "",
@@ -227,42 +230,42 @@ static void log_settings(const struct run *run)
             "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze "
             "wait %s, hold %s; failure %s; socket %s; fabric %s%s; backups to %s; sources %s",
             job->node, job->cluster, job->cluster_id, nodes ? nodes : "any", ldms,
-            ldms == 1 ? "" : "s", pst_value_exact_size(backup->chunk_bytes, chunk), backup->depth,
-            pst_value_exact_duration(backup->freeze_wait_ns, wait),
-            pst_value_exact_duration(backup->freeze_hold_ns, hold),
-            pst_value_exact_duration(job->failure_ns, failure), job->socket_path,
+            ldms == 1 ? "" : "s", cli_value_exact_size(backup->chunk_bytes, chunk), backup->depth,
+            cli_value_exact_duration(backup->freeze_wait_ns, wait),
+            cli_value_exact_duration(backup->freeze_hold_ns, hold),
+            cli_value_exact_duration(job->failure_ns, failure), job->socket_path,
             job->fabric_directory, job->uses_eal ? " on rings of the EAL" : "", backup->directory,
             sources);
 }
 
-static enum pst_exit serve(struct run *run)
+static enum cli_exit serve(struct run *run)
 {
     int error = pst_daemon_start(run->daemon);
     if (error)
-        return pst_fail(run->arguments, error == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED,
+        return cli_fail(run->arguments, error == -PST_E_BUSY ? CLI_EXIT_BUSY : CLI_EXIT_FAILED,
                         "node %u cannot start: %s", run->job.node, pst_error_text(error));
     log_settings(run);
     error = pst_daemon_serve(run->daemon);
-    return error ? pst_fail(run->arguments, PST_EXIT_FAILED, "node %u: %s", run->job.node,
+    return error ? cli_fail(run->arguments, CLI_EXIT_FAILED, "node %u: %s", run->job.node,
                             pst_error_text(error))
-                 : PST_EXIT_DONE;
+                 : CLI_EXIT_DONE;
 }
 
-static enum pst_exit run_node(const struct pst_arguments *arguments)
+static enum cli_exit run_node(const struct cli_arguments *arguments)
 {
     struct run *run = calloc(1, sizeof(*run));
     if (!run)
-        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     run->arguments = arguments;
-    enum pst_exit code = prepare(run);
-    if (code == PST_EXIT_DONE)
+    enum cli_exit code = prepare(run);
+    if (code == CLI_EXIT_DONE)
         code = serve(run);
     pst_daemon_close(run->daemon);
     free(run);
     return code;
 }
 
-const struct pst_command pst_command_node = {
+const struct cli_command cli_command_node = {
     .name = "node",
     .summary = "run a node of a cluster",
     .options = options,

@@ -1,4 +1,7 @@
-/* penstock prune: removes backups, those that are named or all but the newest. */
+/*
+ * penstock prune: removes the backups that are named, or all but the newest. Called by command.c,
+ * on the main thread.
+ */
 #include <errno.h>
 
 #include <jansson.h>
@@ -11,27 +14,27 @@
 #include "engine/cli/value.h"
 #include "engine/repository/prune.h"
 
-static const struct pst_option options[] = {
-    PST_FROM_OPTION,
+static const struct cli_option options[] = {
+    CLI_FROM_OPTION,
     {.name = "keep",
-     .kind = PST_OPTION_COUNT,
+     .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .min = 1,
      .max = PST_BACKUP_NUMBER_MAX,
      .help =
          "remove all that is older than the N newest complete backups of its cluster, but for what "
          "is in doubt"},
-    {.name = "dry-run", .kind = PST_OPTION_SWITCH, .help = "only say what would be removed"},
-    PST_OPTION_JSON,
+    {.name = "dry-run", .kind = CLI_OPTION_SWITCH, .help = "only say what would be removed"},
+    CLI_OPTION_JSON,
     {0}};
 
 struct pruning {
-    const struct pst_arguments *arguments;
+    const struct cli_arguments *arguments;
     struct pst_backup_list list;
     uint64_t idle; /* pst_prune_lock */
     bool dry_run;
     uint64_t pruned, kept, bytes;
-    enum pst_exit code; /* the worst so far */
+    enum cli_exit code; /* the worst so far */
 };
 
 static const char *uid_text(const struct pst_backup *backup, char text[2 * PST_UID_BYTES + 1])
@@ -43,15 +46,15 @@ static const char *uid_text(const struct pst_backup *backup, char text[2 * PST_U
 static void tell(struct pruning *pruning, const struct pst_backup *backup, const char *reason)
 {
     uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
-    char uid[2 * PST_UID_BYTES + 1], size[PST_VALUE_TEXT_BYTES];
+    char uid[2 * PST_UID_BYTES + 1], size[CLI_VALUE_TEXT_BYTES];
     int rc = 0;
     pruning->kept += reason != NULL;
     pruning->pruned += reason == NULL;
     pruning->bytes += reason ? 0 : bytes;
     if (reason)
         pst_log(PST_LOG_WARNING, "backup %u is kept: %s", backup->number, reason);
-    if (pst_argument_json(pruning->arguments))
-        rc = pst_json_record(stdout, reason ? "kept" : "pruned",
+    if (cli_argument_json(pruning->arguments))
+        rc = cli_json_record(stdout, reason ? "kept" : "pruned",
                              json_pack("{s:I, s:s, s:s, s:I, s:b, s:s*}", "number",
                                        (json_int_t)backup->number, "uid", uid_text(backup, uid),
                                        "state", pst_backup_state_text(backup->state),
@@ -59,7 +62,7 @@ static void tell(struct pruning *pruning, const struct pst_backup *backup, const
                                        (int)pruning->dry_run, "reason", reason));
     else if (!reason)
         printf("backup %u, uid %.8s, %s, %s: %s\n", backup->number, uid_text(backup, uid),
-               pst_backup_state_text(backup->state), pst_value_size_text(bytes, size),
+               pst_backup_state_text(backup->state), cli_value_size_text(bytes, size),
                pruning->dry_run ? "would be removed" : "removed");
     if (rc < 0)
         pst_log(PST_LOG_ERROR, "cannot print: %s", pst_error_text(rc));
@@ -94,20 +97,20 @@ static bool is_of_one_cluster(const struct pst_backup *one, const struct pst_bac
 }
 
 /* What is newest is asked of one line of numbers alone; each cluster has its own. */
-static enum pst_exit check_numbers(const struct pruning *pruning)
+static enum cli_exit check_numbers(const struct pruning *pruning)
 {
     const struct pst_backup_list *list = &pruning->list;
     for (size_t i = 1; i < list->count; i++) {
         char uid[2 * PST_UID_BYTES + 1], other[2 * PST_UID_BYTES + 1];
         const struct pst_backup *one = list->backups[i - 1], *next = list->backups[i];
         if (one->number == next->number && is_of_one_cluster(one, next))
-            return pst_fail(
-                pruning->arguments, PST_EXIT_USAGE,
+            return cli_fail(
+                pruning->arguments, CLI_EXIT_USAGE,
                 "--keep: %u is the number of two backups, uid %s and uid %s: name those "
                 "to remove, or fewer directories",
                 next->number, uid_text(one, uid), uid_text(next, other));
     }
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
 /* Of what has lost its cluster manifest nobody knows the cluster: there it is any. */
@@ -122,32 +125,32 @@ static bool is_older_than(const struct pst_backup_list *list, size_t i, uint64_t
     return complete >= keep;
 }
 
-static enum pst_exit keep_newest(struct pruning *pruning, uint64_t keep)
+static enum cli_exit keep_newest(struct pruning *pruning, uint64_t keep)
 {
     const struct pst_backup_list *list = &pruning->list;
-    enum pst_exit code = check_numbers(pruning);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = check_numbers(pruning);
+    if (code != CLI_EXIT_DONE)
         return code;
     for (size_t i = 0; i < list->count; i++) {
         if (!is_older_than(list, i, keep))
             continue;
         int error = prune_one(pruning, list->backups[i]);
         if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
-            pruning->code = PST_EXIT_FAILED;
+            pruning->code = CLI_EXIT_FAILED;
     }
     return pruning->code;
 }
 
 /* All of them are known before the first is removed. */
-static enum pst_exit prune_named(struct pruning *pruning)
+static enum cli_exit prune_named(struct pruning *pruning)
 {
-    const struct pst_arguments *arguments = pruning->arguments;
-    const struct pst_backup *named[PST_OPTION_VALUES_MAX];
+    const struct cli_arguments *arguments = pruning->arguments;
+    const struct pst_backup *named[CLI_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
     for (uint32_t i = 0; i < arguments->positional_count; i++) {
         if (pst_backup_find(&pruning->list, arguments->positionals[i], PST_PICK_DECIDED, &named[i],
                             message) < 0)
-            return pst_fail(arguments, PST_EXIT_NO_BACKUP, "%s; nothing is removed", message);
+            return cli_fail(arguments, CLI_EXIT_NO_BACKUP, "%s; nothing is removed", message);
     }
     for (uint32_t i = 0; i < arguments->positional_count; i++) {
         bool is_done = false;
@@ -155,69 +158,69 @@ static enum pst_exit prune_named(struct pruning *pruning)
             is_done = is_done || named[j] == named[i];
         int error = is_done ? 0 : prune_one(pruning, named[i]);
         if (error)
-            pruning->code = error == -PST_E_BUSY && pruning->code != PST_EXIT_FAILED
-                                ? PST_EXIT_BUSY
-                                : PST_EXIT_FAILED;
+            pruning->code = error == -PST_E_BUSY && pruning->code != CLI_EXIT_FAILED
+                                ? CLI_EXIT_BUSY
+                                : CLI_EXIT_FAILED;
     }
     return pruning->code;
 }
 
-static enum pst_exit finish(struct pruning *pruning)
+static enum cli_exit finish(struct pruning *pruning)
 {
-    const struct pst_arguments *arguments = pruning->arguments;
+    const struct cli_arguments *arguments = pruning->arguments;
     char message[PST_MESSAGE_BYTES];
     int rc = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, message);
     if (rc < 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
-    if (pst_argument_json(arguments))
-        rc = pst_json_record(
+        return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
+    if (cli_argument_json(arguments))
+        rc = cli_json_record(
             stdout, "summary",
             json_pack("{s:I, s:I, s:I, s:b}", "pruned", (json_int_t)pruning->pruned, "kept",
                       (json_int_t)pruning->kept, "stored_bytes", (json_int_t)pruning->bytes,
                       "dry_run", (int)pruning->dry_run));
     if (rc < 0 || fflush(stdout) != 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print");
-    return pruning->code == PST_EXIT_DONE
-               ? PST_EXIT_DONE
-               : pst_fail(arguments, pruning->code, "%llu backups are kept that were to be removed",
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print");
+    return pruning->code == CLI_EXIT_DONE
+               ? CLI_EXIT_DONE
+               : cli_fail(arguments, pruning->code, "%llu backups are kept that were to be removed",
                           (unsigned long long)pruning->kept);
 }
 
-static enum pst_exit prune(struct pruning *pruning)
+static enum cli_exit prune(struct pruning *pruning)
 {
-    const struct pst_arguments *arguments = pruning->arguments;
-    uint64_t keep = pst_argument_number(arguments, "keep");
+    const struct cli_arguments *arguments = pruning->arguments;
+    uint64_t keep = cli_argument_number(arguments, "keep");
     char message[PST_MESSAGE_BYTES];
     int error = pst_prune_lock(&pruning->list, &pruning->idle, message);
     if (error)
-        return pst_fail(arguments, error == -PST_E_BUSY ? PST_EXIT_BUSY : PST_EXIT_FAILED, "%s",
+        return cli_fail(arguments, error == -PST_E_BUSY ? CLI_EXIT_BUSY : CLI_EXIT_FAILED, "%s",
                         message);
-    enum pst_exit code = keep > 0 ? keep_newest(pruning, keep) : prune_named(pruning);
+    enum cli_exit code = keep > 0 ? keep_newest(pruning, keep) : prune_named(pruning);
     return code == pruning->code ? finish(pruning) : code;
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum cli_exit run(const struct cli_arguments *arguments)
 {
     struct pruning pruning = {.arguments = arguments,
-                              .dry_run = pst_argument_switch(arguments, "dry-run"),
-                              .code = PST_EXIT_DONE};
-    bool keep = pst_argument_number(arguments, "keep") > 0;
+                              .dry_run = cli_argument_switch(arguments, "dry-run"),
+                              .code = CLI_EXIT_DONE};
+    bool keep = cli_argument_number(arguments, "keep") > 0;
     if (keep == (arguments->positional_count > 0))
-        return pst_fail(arguments, PST_EXIT_USAGE,
+        return cli_fail(arguments, CLI_EXIT_USAGE,
                         "give either --keep N or the backups to remove, as numbers or uids");
-    enum pst_exit code = pst_backups_read(arguments, &pruning.list);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = cli_backups_read(arguments, &pruning.list);
+    if (code != CLI_EXIT_DONE)
         return code;
     code = prune(&pruning);
     pst_backup_list_release(&pruning.list);
     return code;
 }
 
-const struct pst_command pst_command_prune = {
+const struct cli_command cli_command_prune = {
     .name = "prune",
     .summary = "remove backups",
     .positional = "[ID]...",
-    .positional_max = PST_OPTION_VALUES_MAX,
+    .positional_max = CLI_OPTION_VALUES_MAX,
     .options = options,
     .run = run,
 };

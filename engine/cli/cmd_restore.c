@@ -1,4 +1,7 @@
-/* penstock restore: writes what a backup holds below a target directory. */
+/*
+ * penstock restore: writes what a backup holds below a target directory. Called by command.c, on
+ * the main thread.
+ */
 #include <errno.h>
 
 #include <jansson.h>
@@ -13,111 +16,111 @@
 #include "engine/cli/value.h"
 #include "engine/service/interrupt.h"
 
-static const struct pst_option options[] = {
-    PST_FROM_OPTION,
+static const struct cli_option options[] = {
+    CLI_FROM_OPTION,
     {.name = "target",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
      .help =
          "where to: one source straight into DIR, several into DIR/NAME, those of several nodes "
          "into DIR/NODE/NAME"},
     {.name = "only",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "NODE[/NAME]",
      .repeatable = true,
      .help = "this node or source alone, as if the backup had no others; of a backup that is named "
              "as ID the files of other nodes may be missing"},
     {.name = "force",
-     .kind = PST_OPTION_SWITCH,
+     .kind = CLI_OPTION_SWITCH,
      .help = "into a target that is not empty: what is there is overwritten, the rest kept"},
     {.name = "map-size",
-     .kind = PST_OPTION_SIZE,
+     .kind = CLI_OPTION_SIZE,
      .argument = "SIZE",
      .min = 1,
      .max = INT64_MAX,
      .help = "map of an LMDB environment restored from rows; by default as it was. It grows where "
              "the rows need more"},
-    PST_PLACEMENT_OPTIONS,
-    PST_OPTION_JSON,
+    CLI_PLACEMENT_OPTIONS,
+    CLI_OPTION_JSON,
     {0}};
 
 static int print_summary(const struct pst_restore_report *report, const char *target,
                          uint64_t elapsed_ns, bool json)
 {
-    char size[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
     const struct pst_restore_outcome *outcome = &report->outcome;
     if (json)
-        return pst_json_record(
+        return cli_json_record(
             stdout, "summary",
             json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:I}", "number", (json_int_t)outcome->number,
-                      "target", pst_json_text(target), "objects", (json_int_t)outcome->objects,
+                      "target", cli_json_text(target), "objects", (json_int_t)outcome->objects,
                       "bytes", (json_int_t)outcome->bytes, "unreadable",
                       (json_int_t)outcome->unreadable, "owners_skipped",
                       (int)report->owners_skipped, "elapsed_ns", (json_int_t)elapsed_ns));
     double elapsed_s = (double)elapsed_ns / 1e9;
     double bytes_per_s = elapsed_s > 0 ? (double)outcome->bytes / elapsed_s : 0;
     printf("backup %u is restored to %s: %llu objects, %s in %.2f s, %s/s\n", outcome->number,
-           target, (unsigned long long)outcome->objects, pst_value_size_text(outcome->bytes, size),
-           elapsed_s, pst_value_size_text((uint64_t)bytes_per_s, rate));
+           target, (unsigned long long)outcome->objects, cli_value_size_text(outcome->bytes, size),
+           elapsed_s, cli_value_size_text((uint64_t)bytes_per_s, rate));
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-static enum pst_exit report(const struct pst_read *read, const struct pst_restore_job *job,
+static enum cli_exit report(const struct cli_read *read, const struct pst_restore_job *job,
                             struct pst_restore_report *report, uint64_t elapsed_ns)
 {
-    const struct pst_arguments *arguments = read->arguments;
+    const struct cli_arguments *arguments = read->arguments;
     uint64_t *unreadable = &report->outcome.unreadable;
     /* The restore cannot meet what never came into the backup, such as a path too long. */
     if (job->only_count == 0 && *unreadable < report->unreadable_at_backup)
         *unreadable = report->unreadable_at_backup;
-    int error = print_summary(report, job->target, elapsed_ns, pst_argument_json(arguments));
+    int error = print_summary(report, job->target, elapsed_ns, cli_argument_json(arguments));
     if (error)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print: %s", pst_error_text(error));
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print: %s", pst_error_text(error));
     if (*unreadable > 0)
-        return pst_fail(arguments, PST_EXIT_PARTIAL,
+        return cli_fail(arguments, CLI_EXIT_PARTIAL,
                         "%llu objects are restored as far as the backup has them, or not at all: "
                         "they could not be read wholly when it was made",
                         (unsigned long long)*unreadable);
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
-static void read_options(const struct pst_read *read, const char **only,
+static void read_options(const struct cli_read *read, const char **only,
                          struct pst_restore_job *job)
 {
-    const struct pst_arguments *arguments = read->arguments;
+    const struct cli_arguments *arguments = read->arguments;
     job->directory = read->directories[0];
     job->more_directories = read->directories + 1;
     job->more_directories_count = read->directories_count - 1;
     job->id = read->id;
-    job->target = pst_argument_text(arguments, "target");
-    job->force = pst_argument_switch(arguments, "force");
-    job->lmdb_map_bytes = pst_argument_number(arguments, "map-size");
+    job->target = cli_argument_text(arguments, "target");
+    job->force = cli_argument_switch(arguments, "force");
+    job->lmdb_map_bytes = cli_argument_number(arguments, "map-size");
     job->only = only;
-    job->only_count = pst_argument_texts(arguments, "only", only);
+    job->only_count = cli_argument_texts(arguments, "only", only);
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum cli_exit run(const struct cli_arguments *arguments)
 {
-    struct pst_read read;
+    struct cli_read read;
     struct pst_restore_job job;
     struct pst_restore_report result = {0};
-    const char *only[PST_OPTION_VALUES_MAX];
+    const char *only[CLI_OPTION_VALUES_MAX];
     pst_restore_job_init(&job);
-    enum pst_exit code = pst_read_begin(arguments, "restore", &read, &job.run);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = cli_read_begin(arguments, "restore", &read, &job.run);
+    if (code != CLI_EXIT_DONE)
         return code;
     read_options(&read, only, &job);
     uint64_t began_ns = pst_monotonic_ns();
     int error = pst_job_restore(&job, pst_interrupt_flag(), &result);
-    pst_read_end(&read);
+    cli_read_end(&read);
     if (error)
-        return pst_read_fail(&read, error, result.outcome.number, result.outcome.message,
+        return cli_read_fail(&read, error, result.outcome.number, result.outcome.message,
                              error == -ENOKEY);
     return report(&read, &job, &result, pst_monotonic_ns() - began_ns);
 }
 
-const struct pst_command pst_command_restore = {
+const struct cli_command cli_command_restore = {
     .name = "restore",
     .summary = "restore a backup, by default the newest complete one",
     .positional = "[ID]",

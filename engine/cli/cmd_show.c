@@ -1,4 +1,7 @@
-/* penstock show: what one backup holds, by its manifests, and its tables, by its catalogues. */
+/*
+ * penstock show: prints what one backup holds, by its manifests, and its tables, by its catalogues.
+ * Called by command.c, on the main thread.
+ */
 #include <errno.h>
 
 #include <jansson.h>
@@ -10,7 +13,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
 
-static const struct pst_option options[] = {PST_FROM_OPTION, PST_OPTION_JSON, {0}};
+static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
 
 static json_t *part_json(const struct pst_manifest_part *part)
 {
@@ -25,7 +28,7 @@ static json_t *part_json(const struct pst_manifest_part *part)
 static json_t *source_json(const struct pst_manifest_source *source)
 {
     json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
-    return json_pack("{s:s, s:o, s:o*}", "name", source->name, "spec", pst_json_text(source->spec),
+    return json_pack("{s:s, s:o, s:o*}", "name", source->name, "spec", cli_json_text(source->spec),
                      "details", details);
 }
 
@@ -39,7 +42,7 @@ static json_t *node_json(const struct pst_node_manifest *node)
     for (uint32_t i = 0; i < node->parts_count; i++)
         json_array_append_new(parts, part_json(&node->parts[i]));
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
-        json_array_append_new(unreadable, pst_json_text(node->unreadable_names[i]));
+        json_array_append_new(unreadable, cli_json_text(node->unreadable_names[i]));
     return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o}", "node", (json_int_t)node->node,
                      "chunk_bytes", (json_int_t)node->chunk_bytes, "single_threaded",
                      (int)node->single_threaded, "sources", sources, "parts", parts,
@@ -60,7 +63,7 @@ static bool is_logical(const struct pst_backup *backup)
     return found && backup->state == PST_BACKUP_COMPLETE;
 }
 
-static int add_table(void *context, const struct pst_table_summary *table)
+static int add_table(void *context, const struct pst_reading_table *table)
 {
     json_t *value =
         json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "node", (json_int_t)table->node, "source",
@@ -70,12 +73,12 @@ static int add_table(void *context, const struct pst_table_summary *table)
     return json_array_append_new(context, value) == 0 ? 0 : -ENOMEM;
 }
 
-static int print_table(void *context, const struct pst_table_summary *table)
+static int print_table(void *context, const struct pst_reading_table *table)
 {
-    char size[PST_VALUE_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES];
     (void)context;
     printf("  table %s/%s: %llu rows, %s", table->source, table->name,
-           (unsigned long long)table->rows, pst_value_size_text(table->bytes, size));
+           (unsigned long long)table->rows, cli_value_size_text(table->bytes, size));
     if (table->flags)
         printf(", flags 0x%x", table->flags);
     printf("\n");
@@ -83,19 +86,19 @@ static int print_table(void *context, const struct pst_table_summary *table)
 }
 
 /* What only the catalogue knows, in the parts. */
-static enum pst_exit list_tables(const struct pst_arguments *arguments,
+static enum cli_exit list_tables(const struct cli_arguments *arguments,
                                  const struct pst_reading *reading, json_t *tables)
 {
     char message[PST_MESSAGE_BYTES];
     int rc = pst_reading_tables(reading, tables ? add_table : print_table, tables, message);
     if (rc < 0)
-        return pst_fail(arguments, pst_backups_exit(rc), "%s", message);
-    return PST_EXIT_DONE;
+        return cli_fail(arguments, cli_backups_exit(rc), "%s", message);
+    return CLI_EXIT_DONE;
 }
 
 static int print_json(const struct pst_backup *backup, json_t *tables)
 {
-    json_t *value = pst_backup_json(backup);
+    json_t *value = cli_backup_json(backup);
     json_t *nodes = json_array();
     char id[9] = "";
     if (backup->has_cluster && backup->cluster.common.cluster_id != 0)
@@ -108,7 +111,7 @@ static int print_json(const struct pst_backup *backup, json_t *tables)
         json_array_append_new(nodes, node_json(&backup->nodes[i]));
     if (value)
         json_object_set_new(value, "node_manifests", nodes);
-    return pst_json_print(stdout, value);
+    return cli_json_print(stdout, value);
 }
 
 /* Whatever its kind of source says, as it says it. */
@@ -128,16 +131,16 @@ static void print_source(const struct pst_manifest_source *source)
 
 static void print_node(const struct pst_node_manifest *node)
 {
-    char text[PST_VALUE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
+    char text[CLI_VALUE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
     printf("node %u: %s, chunks of %s\n", node->node,
            node->single_threaded ? "single-threaded" : "multithreaded",
-           pst_value_size_text(node->chunk_bytes, text));
+           cli_value_size_text(node->chunk_bytes, text));
     for (uint32_t i = 0; i < node->sources_count; i++)
         print_source(&node->sources[i]);
     for (uint32_t i = 0; i < node->parts_count; i++) {
         const struct pst_manifest_part *part = &node->parts[i];
         printf("  part %u of %u by LDM %u: %s, %llu objects, %llu chunks, %s\n", part->part,
-               node->parts_count, part->ldm, pst_value_size_text(part->file_bytes, text),
+               node->parts_count, part->ldm, cli_value_size_text(part->file_bytes, text),
                (unsigned long long)part->sums.objects, (unsigned long long)part->sums.chunks,
                pst_digest_text(&part->digest, digest));
     }
@@ -147,7 +150,7 @@ static void print_node(const struct pst_node_manifest *node)
 
 static void print_text(const struct pst_backup *backup)
 {
-    char when[PST_TIME_TEXT_BYTES], size[PST_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
+    char when[CLI_TIME_TEXT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     printf("backup %u: %s%s%s\n", backup->number, pst_backup_state_text(backup->state),
            backup->reason[0] ? ": " : "", backup->reason);
@@ -157,49 +160,49 @@ static void print_text(const struct pst_backup *backup)
     if (common->cluster_id != 0)
         printf("cluster id %08x\n", common->cluster_id);
     printf("uid %s\nstart GCI %llu\n", uid, (unsigned long long)common->start_gci);
-    printf("started %s, took %.2f s\n", pst_time_text(common->started_unix_ns, when),
+    printf("started %s, took %.2f s\n", cli_time_text(common->started_unix_ns, when),
            (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);
     printf("%llu objects, %s, %llu unreadable\n", (unsigned long long)common->sums.objects,
-           pst_value_size_text(common->sums.source_bytes, size),
+           cli_value_size_text(common->sums.source_bytes, size),
            (unsigned long long)common->sums.unreadable);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
         print_node(&backup->nodes[i]);
 }
 
-static enum pst_exit show(const struct pst_arguments *arguments, const struct pst_reading *reading)
+static enum cli_exit show(const struct cli_arguments *arguments, const struct pst_reading *reading)
 {
     const struct pst_backup *backup = reading->backup;
-    bool json = pst_argument_json(arguments), logical = is_logical(backup);
+    bool json = cli_argument_json(arguments), logical = is_logical(backup);
     json_t *tables = json && logical ? json_array() : NULL;
-    enum pst_exit code = PST_EXIT_DONE;
+    enum cli_exit code = CLI_EXIT_DONE;
     if (!json)
         print_text(backup);
     if (logical)
         code = list_tables(arguments, reading, tables);
-    int error = json && code == PST_EXIT_DONE ? print_json(backup, tables) : 0;
+    int error = json && code == CLI_EXIT_DONE ? print_json(backup, tables) : 0;
     json_decref(tables);
     if (error || fflush(stdout) != 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the backup");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the backup");
     return code;
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum cli_exit run(const struct cli_arguments *arguments)
 {
-    const char *directories[PST_OPTION_VALUES_MAX];
-    uint32_t count = pst_argument_texts(arguments, "from", directories);
+    const char *directories[CLI_OPTION_VALUES_MAX];
+    uint32_t count = cli_argument_texts(arguments, "from", directories);
     const char *id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
     char message[PST_MESSAGE_BYTES];
     struct pst_reading reading;
     int error = pst_reading_open(directories, count, id, PST_PICK_DECIDED, &reading, message);
     if (error)
-        return pst_fail(arguments, error == -EINVAL ? PST_EXIT_USAGE : pst_backups_exit(error),
+        return cli_fail(arguments, error == -EINVAL ? CLI_EXIT_USAGE : cli_backups_exit(error),
                         "%s", message);
-    enum pst_exit code = show(arguments, &reading);
+    enum cli_exit code = show(arguments, &reading);
     pst_reading_close(&reading);
     return code;
 }
 
-const struct pst_command pst_command_show = {.name = "show",
+const struct cli_command cli_command_show = {.name = "show",
                                              .summary = "show what a backup holds",
                                              .positional = "[ID]",
                                              .positional_max = 1,

@@ -1,4 +1,7 @@
-/* penstock status: what a node knows of itself and its cluster, once or again and again. */
+/*
+ * penstock status: prints what a node reports of itself and its cluster, once or repeatedly. Called
+ * by command.c, on the main thread.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -16,23 +19,23 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-static const struct pst_option options[] = {
+static const struct cli_option options[] = {
     {.name = "node",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
      .required = true,
      .help = "control socket of a node"},
     {.name = "watch",
-     .kind = PST_OPTION_SWITCH,
+     .kind = CLI_OPTION_SWITCH,
      .help = "again and again, until Ctrl-C: the whole on a terminal, a line each time elsewhere"},
     {.name = "interval",
-     .kind = PST_OPTION_DURATION,
+     .kind = CLI_OPTION_DURATION,
      .argument = "TIME",
      .fallback = "1s",
      .min = 100 * NS_PER_MS,
      .max = 86400000 * NS_PER_MS,
      .help = "between two looks of --watch"},
-    PST_OPTION_JSON,
+    CLI_OPTION_JSON,
     {0},
 };
 
@@ -49,7 +52,7 @@ static const char *text_of(const json_t *object, const char *key)
 
 static const char *size_of(const json_t *object, const char *key, char *text)
 {
-    return pst_value_size_text((uint64_t)number_of(object, key), text);
+    return cli_value_size_text((uint64_t)number_of(object, key), text);
 }
 
 static void print_nodes(const json_t *status)
@@ -62,7 +65,7 @@ static void print_nodes(const json_t *status)
     json_array_foreach(json_object_get(status, "nodes"), index, node)
     {
         json_int_t id = number_of(node, "node");
-        char bytes[PST_VALUE_TEXT_BYTES] = "", rate[PST_VALUE_TEXT_BYTES] = "";
+        char bytes[CLI_VALUE_TEXT_BYTES] = "", rate[CLI_VALUE_TEXT_BYTES] = "";
         bool is_known = json_object_get(node, "source_bytes") != NULL;
         if (is_known) {
             size_of(node, "source_bytes", bytes);
@@ -79,7 +82,7 @@ static void print_ldms(const json_t *status)
 {
     size_t index;
     json_t *ldm;
-    char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
+    char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
     printf("\n%5s %-10s %11s %13s  %s\n", "LDM", "state", "read", "rate", "backup");
     json_array_foreach(json_object_get(status, "ldms"), index, ldm)
         printf("%5lld %-10s %11s %11s/s  %s\n", (long long)number_of(ldm, "ldm"),
@@ -89,7 +92,7 @@ static void print_ldms(const json_t *status)
 
 static void print_last(const json_t *last)
 {
-    char bytes[PST_VALUE_TEXT_BYTES], when[32];
+    char bytes[CLI_VALUE_TEXT_BYTES], when[32];
     time_t ended = (time_t)(number_of(last, "ended_unix_ns") / 1000000000);
     struct tm utc;
     strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&ended, &utc));
@@ -106,7 +109,7 @@ static void print_backups(const json_t *status)
 {
     size_t index;
     json_t *backup;
-    char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
+    char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
     const json_t *request = json_object_get(status, "last_request");
     json_array_foreach(json_object_get(status, "backups"), index, backup)
         printf("running: backup %lld, %s by all nodes, %s/s, uid %s\n",
@@ -122,7 +125,7 @@ static void print_backups(const json_t *status)
 
 static void print_signals(const json_t *status)
 {
-    char bytes[PST_VALUE_TEXT_BYTES];
+    char bytes[CLI_VALUE_TEXT_BYTES];
     const json_t *signals = json_object_get(status, "signals");
     printf("signals to other nodes: %lld sent, %lld received, %lld refused, %lld waited for room; "
            "%lld wake-ups; %s of rings\n%lld node failures, %lld connections refused\n",
@@ -181,7 +184,7 @@ static size_t live_nodes(const json_t *nodes)
 /* For a log: the node and its cluster in one line. */
 static void print_line(const json_t *status)
 {
-    char bytes[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES], when[32];
+    char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], when[32];
     const json_t *nodes = json_object_get(status, "nodes"), *ldms = json_object_get(status, "ldms");
     const json_t *last = json_object_get(status, "last_backup");
     time_t now = time(NULL);
@@ -191,8 +194,8 @@ static void print_line(const json_t *status)
            (long long)number_of(status, "node"), live_nodes(nodes), json_array_size(nodes),
            (long long)number_of(status, "master"), text_of(json_array_get(ldms, 0), "state"));
     printf("%s read, %s/s, %lld in doubt, last %s",
-           pst_value_size_text(sum_of(nodes, "source_bytes"), bytes),
-           pst_value_size_text(sum_of(nodes, "bytes_per_second"), rate),
+           cli_value_size_text(sum_of(nodes, "source_bytes"), bytes),
+           cli_value_size_text(sum_of(nodes, "bytes_per_second"), rate),
            (long long)number_of(status, "in_doubt"),
            json_is_object(last) ? text_of(last, "outcome") : "none\n");
     if (json_is_object(last))
@@ -200,12 +203,12 @@ static void print_line(const json_t *status)
 }
 
 /* Takes the reference. */
-static enum pst_exit print(const struct pst_arguments *arguments, json_t *status)
+static enum cli_exit print(const struct cli_arguments *arguments, json_t *status)
 {
     int rc = 0;
-    bool watches = pst_argument_switch(arguments, "watch");
-    if (pst_argument_json(arguments)) {
-        rc = pst_json_print(stdout, json_incref(status));
+    bool watches = cli_argument_switch(arguments, "watch");
+    if (cli_argument_json(arguments)) {
+        rc = cli_json_print(stdout, json_incref(status));
     } else if (!watches) {
         print_whole(status);
     } else if (isatty(STDOUT_FILENO)) {
@@ -216,15 +219,15 @@ static enum pst_exit print(const struct pst_arguments *arguments, json_t *status
     }
     json_decref(status);
     if (rc < 0 || fflush(stdout) != 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot print the status");
-    return PST_EXIT_DONE;
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the status");
+    return CLI_EXIT_DONE;
 }
 
-static enum pst_exit show(const struct pst_arguments *arguments)
+static enum cli_exit show(const struct cli_arguments *arguments)
 {
     json_t *status;
-    enum pst_exit code = pst_ask_node(arguments, json_pack("{s:s}", "request", "status"), &status);
-    return code == PST_EXIT_DONE ? print(arguments, status) : code;
+    enum cli_exit code = cli_ask_node(arguments, json_pack("{s:s}", "request", "status"), &status);
+    return code == CLI_EXIT_DONE ? print(arguments, status) : code;
 }
 
 /* false: the interrupt came. */
@@ -237,28 +240,28 @@ static bool wait_until(uint64_t due_ns)
     return !pst_interrupted();
 }
 
-static enum pst_exit watch(const struct pst_arguments *arguments)
+static enum cli_exit watch(const struct cli_arguments *arguments)
 {
-    uint64_t interval_ns = pst_argument_number(arguments, "interval");
+    uint64_t interval_ns = cli_argument_number(arguments, "interval");
     uint64_t due_ns = pst_monotonic_ns();
     int rc = pst_interrupt_install();
     if (rc < 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
                         pst_error_text(rc));
-    enum pst_exit code = PST_EXIT_DONE;
-    while (code == PST_EXIT_DONE && wait_until(due_ns)) {
+    enum cli_exit code = CLI_EXIT_DONE;
+    while (code == CLI_EXIT_DONE && wait_until(due_ns)) {
         code = show(arguments);
         due_ns = pst_monotonic_ns() + interval_ns;
     }
     return code;
 }
 
-static enum pst_exit run(const struct pst_arguments *arguments)
+static enum cli_exit run(const struct cli_arguments *arguments)
 {
-    return pst_argument_switch(arguments, "watch") ? watch(arguments) : show(arguments);
+    return cli_argument_switch(arguments, "watch") ? watch(arguments) : show(arguments);
 }
 
-const struct pst_command pst_command_status = {
+const struct cli_command cli_command_status = {
     .name = "status",
     .summary = "show a node, its cluster and their backups",
     .options = options,

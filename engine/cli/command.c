@@ -1,3 +1,7 @@
+/*
+ * Finds the command that the command line names, parses its arguments and runs it; prints errors.
+ * Called by main.c, and cli_fail by the commands, on the main thread.
+ */
 #include "engine/cli/command.h"
 
 #include <assert.h>
@@ -6,24 +10,26 @@
 
 #include <jansson.h>
 
+#include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/cli/config.h"
+#include "engine/cli/help.h"
 #include "engine/cli/json.h"
 #include "engine/cli/suggest.h"
 
 #define COMMANDS_MAX 32u
 
 /* The last record of a --json run; stdout may be what failed, and the log has the message. */
-static void print_exit_error(enum pst_exit code, const char *message)
+static void print_exit_error(enum cli_exit code, const char *message)
 {
-    int rc = pst_json_record(
+    int rc = cli_json_record(
         stdout, "exit_error",
-        json_pack("{s:i, s:o}", "code", (int)code, "message", pst_json_text(message)));
+        json_pack("{s:i, s:o}", "code", (int)code, "message", cli_json_text(message)));
     if (rc != 0)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(rc));
 }
 
-static enum pst_exit fail(bool json, enum pst_exit code, const char *message)
+static enum cli_exit fail(bool json, enum cli_exit code, const char *message)
 {
     pst_log(PST_LOG_ERROR, "%s", message);
     if (json)
@@ -31,7 +37,7 @@ static enum pst_exit fail(bool json, enum pst_exit code, const char *message)
     return code;
 }
 
-enum pst_exit pst_fail(const struct pst_arguments *arguments, enum pst_exit code,
+enum cli_exit cli_fail(const struct cli_arguments *arguments, enum cli_exit code,
                        const char *format, ...)
 {
     char message[PST_MESSAGE_BYTES];
@@ -39,7 +45,7 @@ enum pst_exit pst_fail(const struct pst_arguments *arguments, enum pst_exit code
     va_start(list, format);
     vsnprintf(message, sizeof(message), format, list);
     va_end(list);
-    return fail(pst_argument_json(arguments), code, message);
+    return fail(cli_argument_json(arguments), code, message);
 }
 
 /* Before a table says what --json means: whether the word is there. */
@@ -51,14 +57,14 @@ static bool asks_for_json(int argc, char **argv)
     return false;
 }
 
-static const struct pst_command *find(const struct pst_command *const *commands, const char *name)
+static const struct cli_command *find(const struct cli_command *const *commands, const char *name)
 {
     while (*commands && strcmp((*commands)->name, name) != 0)
         commands++;
     return *commands;
 }
 
-static size_t command_names(const struct pst_command *const *commands, const char **names)
+static size_t command_names(const struct cli_command *const *commands, const char **names)
 {
     size_t count = 0;
     for (; commands[count]; count++) {
@@ -68,87 +74,88 @@ static size_t command_names(const struct pst_command *const *commands, const cha
     return count;
 }
 
-static enum pst_exit refuse_command(const struct pst_command *const *commands, int argc,
+static enum cli_exit refuse_command(const struct cli_command *const *commands, int argc,
                                     char **argv)
 {
     const char *names[COMMANDS_MAX];
     size_t count = command_names(commands, names);
     char message[PST_MESSAGE_BYTES];
     bool flag = argv[1][0] == '-';
-    const char *nearest = flag ? NULL : pst_suggest(argv[1], names, count);
+    const char *nearest = flag ? NULL : cli_suggest(argv[1], names, count);
     if (nearest)
         snprintf(message, sizeof(message), "unknown command \"%.64s\"; did you mean %s?", argv[1],
                  nearest);
     else
         snprintf(message, sizeof(message), "unknown %s \"%.64s\"; `penstock --help` lists them",
                  flag ? "option" : "command", argv[1]);
-    return fail(asks_for_json(argc, argv), PST_EXIT_USAGE, message);
+    return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE, message);
 }
 
-static enum pst_exit print_version(int argc, char **argv)
+static enum cli_exit print_version(int argc, char **argv)
 {
     bool json = argc == 3 && strcmp(argv[2], "--json") == 0;
     if (argc > 2 && !json)
-        return fail(asks_for_json(argc, argv), PST_EXIT_USAGE,
+        return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE,
                     "--version takes nothing but --json");
     if (!json) {
         printf("penstock %s\n", PST_VERSION);
-        return PST_EXIT_DONE;
+        return CLI_EXIT_DONE;
     }
     int rc =
-        pst_json_print(stdout, json_pack("{s:s, s:s}", "name", "penstock", "version", PST_VERSION));
-    return rc == 0 ? PST_EXIT_DONE : PST_EXIT_FAILED;
+        cli_json_print(stdout, json_pack("{s:s, s:s}", "name", "penstock", "version", PST_VERSION));
+    return rc == 0 ? CLI_EXIT_DONE : CLI_EXIT_FAILED;
 }
 
-static enum pst_exit run_parsed(const struct pst_arguments *arguments)
+static enum cli_exit run_parsed(const struct cli_arguments *arguments)
 {
     if (arguments->help) {
-        pst_command_help(stdout, arguments->command);
-        return PST_EXIT_DONE;
+        cli_command_help(stdout, arguments->command);
+        return CLI_EXIT_DONE;
     }
     if (arguments->verbose)
         pst_log_set_level(PST_LOG_DEBUG);
     return arguments->command->run(arguments);
 }
 
-static enum pst_exit run_command(const struct pst_command *const *commands,
-                                 const struct pst_command *command, int argc, char **argv)
+static enum cli_exit run_command(const struct cli_command *const *commands,
+                                 const struct cli_command *command, int argc, char **argv)
 {
-    struct pst_arguments arguments;
+    struct cli_arguments arguments;
     bool json = asks_for_json(argc, argv);
-    int rc = pst_arguments_parse(command, argc, argv, &arguments);
+    int rc = cli_arguments_parse(command, argc, argv, &arguments);
     if (rc == 0 && arguments.config) {
         const char *names[COMMANDS_MAX];
         size_t count = command_names(commands, names);
-        rc = pst_config_check_sections(arguments.config, names, count, arguments.error,
+        rc = cli_config_check_sections(arguments.config, names, count, arguments.error,
                                        sizeof(arguments.error));
     }
-    enum pst_exit code =
-        rc == 0 ? run_parsed(&arguments) : fail(json, PST_EXIT_USAGE, arguments.error);
-    pst_arguments_release(&arguments);
+    enum cli_exit code =
+        rc == 0 ? run_parsed(&arguments) : fail(json, CLI_EXIT_USAGE, arguments.error);
+    cli_arguments_release(&arguments);
     return code;
 }
 
-static enum pst_exit dispatch(const struct pst_command *const *commands, int argc, char **argv)
+static enum cli_exit dispatch(const struct cli_command *const *commands, int argc, char **argv)
 {
     if (argc < 2)
-        return fail(false, PST_EXIT_USAGE, "no command; `penstock --help` lists them");
+        return fail(false, CLI_EXIT_USAGE, "no command; `penstock --help` lists them");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        pst_commands_help(stdout, commands);
-        return PST_EXIT_DONE;
+        cli_commands_help(stdout, commands);
+        return CLI_EXIT_DONE;
     }
     if (strcmp(argv[1], "--version") == 0)
         return print_version(argc, argv);
-    const struct pst_command *command = find(commands, argv[1]);
+    const struct cli_command *command = find(commands, argv[1]);
     return command ? run_command(commands, command, argc - 1, argv + 1)
                    : refuse_command(commands, argc, argv);
 }
 
-enum pst_exit pst_commands_run(const struct pst_command *const *commands, int argc, char **argv)
+enum cli_exit cli_commands_run(const struct cli_command *const *commands, int argc, char **argv)
 {
-    enum pst_exit code = dispatch(commands, argc, argv);
+    PST_CHECK_MAIN_THREAD();
+    enum cli_exit code = dispatch(commands, argc, argv);
     /* A full disk or a closed pipe behind stdout must not look like success. */
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == PST_EXIT_DONE)
-        return fail(false, PST_EXIT_FAILED, "cannot write to standard output");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_EXIT_DONE)
+        return fail(false, CLI_EXIT_FAILED, "cannot write to standard output");
     return code;
 }

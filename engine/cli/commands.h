@@ -4,17 +4,17 @@
 
 #include "engine/cli/command.h"
 
-extern const struct pst_command pst_command_abort;
-extern const struct pst_command pst_command_backup;
-extern const struct pst_command pst_command_export;
-extern const struct pst_command pst_command_list;
-extern const struct pst_command pst_command_node;
-extern const struct pst_command pst_command_prune;
-extern const struct pst_command pst_command_resolve;
-extern const struct pst_command pst_command_restore;
-extern const struct pst_command pst_command_show;
-extern const struct pst_command pst_command_status;
-extern const struct pst_command pst_command_topology;
-extern const struct pst_command pst_command_verify;
+extern const struct cli_command cli_command_abort;
+extern const struct cli_command cli_command_backup;
+extern const struct cli_command cli_command_export;
+extern const struct cli_command cli_command_list;
+extern const struct cli_command cli_command_node;
+extern const struct cli_command cli_command_prune;
+extern const struct cli_command cli_command_resolve;
+extern const struct cli_command cli_command_restore;
+extern const struct cli_command cli_command_show;
+extern const struct cli_command cli_command_status;
+extern const struct cli_command cli_command_topology;
+extern const struct cli_command cli_command_verify;
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Reads the INI file that --config names, by libini_config. Called by arguments.c and command.c, on
+ * the main thread.
+ */
 #include "engine/cli/config.h"
 
 #include <errno.h>
@@ -8,15 +12,16 @@
 #include <ini_configobj.h>
 #include <ini_valueobj.h>
 
+#include "engine/base/check.h"
 #include "engine/cli/suggest.h"
 
-struct pst_config {
+struct cli_config {
     struct ini_cfgobj *object;
     char path[]; /* for messages */
 };
 
 /* The parser's own words for the first line that it could not take. */
-static int refuse_text(struct pst_config *config, int error, char *error_text, size_t error_bytes)
+static int refuse_text(struct cli_config *config, int error, char *error_text, size_t error_bytes)
 {
     char **errors = NULL;
     int rc = ini_config_get_errors(config->object, &errors);
@@ -29,7 +34,7 @@ static int refuse_text(struct pst_config *config, int error, char *error_text, s
 }
 
 /* Repeated keys are kept; a line that begins with a blank is not the end of the one before. */
-static int parse(struct pst_config *config, char *error_text, size_t error_bytes)
+static int parse(struct cli_config *config, char *error_text, size_t error_bytes)
 {
     struct ini_cfgfile *file;
     int error = ini_config_file_open(config->path, INI_META_NONE, &file);
@@ -43,11 +48,12 @@ static int parse(struct pst_config *config, char *error_text, size_t error_bytes
     return error ? refuse_text(config, error, error_text, error_bytes) : 0;
 }
 
-int pst_config_open(const char *path, struct pst_config **opened, char *error_text,
+int cli_config_open(const char *path, struct cli_config **opened, char *error_text,
                     size_t error_bytes)
 {
+    PST_CHECK_MAIN_THREAD();
     *opened = NULL;
-    struct pst_config *config = calloc(1, sizeof(*config) + strlen(path) + 1);
+    struct cli_config *config = calloc(1, sizeof(*config) + strlen(path) + 1);
     if (!config || ini_config_create(&config->object) != 0) {
         free(config);
         snprintf(error_text, error_bytes, "%s: out of memory", path);
@@ -56,14 +62,14 @@ int pst_config_open(const char *path, struct pst_config **opened, char *error_te
     strcpy(config->path, path);
     int rc = parse(config, error_text, error_bytes);
     if (rc < 0) {
-        pst_config_close(config);
+        cli_config_close(config);
         return rc;
     }
     *opened = config;
     return 0;
 }
 
-void pst_config_close(struct pst_config *config)
+void cli_config_close(struct cli_config *config)
 {
     if (!config)
         return;
@@ -71,16 +77,16 @@ void pst_config_close(struct pst_config *config)
     free(config);
 }
 
-const char *pst_config_path(const struct pst_config *config)
+const char *cli_config_path(const struct cli_config *config)
 {
     return config->path;
 }
 
-static int refuse_unknown(const struct pst_config *config, const char *what, const char *name,
+static int refuse_unknown(const struct cli_config *config, const char *what, const char *name,
                           const char *const *names, size_t count, char *error_text,
                           size_t error_bytes)
 {
-    const char *nearest = pst_suggest(name, names, count);
+    const char *nearest = cli_suggest(name, names, count);
     snprintf(error_text, error_bytes, "%s: unknown %s \"%.64s\"%s%s%s", config->path, what, name,
              nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     return -EINVAL;
@@ -99,7 +105,7 @@ static const char *stranger(char **list, const char *const *names, size_t count)
     return NULL;
 }
 
-int pst_config_check_sections(struct pst_config *config, const char *const *names, size_t count,
+int cli_config_check_sections(struct cli_config *config, const char *const *names, size_t count,
                               char *error_text, size_t error_bytes)
 {
     int error = 0, rc = 0;
@@ -119,7 +125,7 @@ int pst_config_check_sections(struct pst_config *config, const char *const *name
     return rc;
 }
 
-int pst_config_check_keys(struct pst_config *config, const char *section, const char *const *names,
+int cli_config_check_keys(struct cli_config *config, const char *section, const char *const *names,
                           size_t count, char *error_text, size_t error_bytes)
 {
     int error = 0, rc = 0;
@@ -135,14 +141,14 @@ int pst_config_check_keys(struct pst_config *config, const char *section, const 
     return rc;
 }
 
-int pst_config_values(struct pst_config *config, const char *section, const char *key,
-                      struct pst_config_value *values, uint32_t max)
+int cli_config_values(struct cli_config *config, const char *section, const char *key,
+                      struct cli_config_value *values, uint32_t max)
 {
     struct value_obj *object = NULL;
     int count = 0;
     int error = ini_get_config_valueobj(section, key, config->object, INI_GET_FIRST_VALUE, &object);
     while (!error && object) {
-        struct pst_config_value value = {0};
+        struct cli_config_value value = {0};
         error = value_get_concatenated(object, &value.text);
         if (!error)
             error = value_get_line(object, &value.line);

@@ -12,35 +12,35 @@
 
 #include "penstock/error.h"
 
-struct pst_config;
+struct cli_config;
 
-struct pst_config_value {
+struct cli_config_value {
     const char *text; /* the configuration's */
     uint32_t line;
 };
 
 /* Reads the whole file. 0, or -errno with error_text saying what is wrong where; -EINVAL: it is no
- * INI text. Closed by pst_config_close. */
-PST_MUST_USE int pst_config_open(const char *path, struct pst_config **config, char *error_text,
+ * INI text. Closed by cli_config_close. */
+PST_MUST_USE int cli_config_open(const char *path, struct cli_config **config, char *error_text,
                                  size_t error_bytes);
-void pst_config_close(struct pst_config *config); /* NULL is allowed */
+void cli_config_close(struct cli_config *config); /* NULL is allowed */
 
 /* As it was given; the configuration's. */
-const char *pst_config_path(const struct pst_config *config);
+const char *cli_config_path(const struct cli_config *config);
 
 /* Whether all sections are among count names, and no key stands before the first. 0, or -EINVAL or
  * -ENOMEM with error_text saying what is wrong. */
-PST_MUST_USE int pst_config_check_sections(struct pst_config *config, const char *const *names,
+PST_MUST_USE int cli_config_check_sections(struct cli_config *config, const char *const *names,
                                            size_t count, char *error_text, size_t error_bytes);
 
 /* The same of the keys of a section, if it is there. */
-PST_MUST_USE int pst_config_check_keys(struct pst_config *config, const char *section,
+PST_MUST_USE int cli_config_check_keys(struct cli_config *config, const char *section,
                                        const char *const *names, size_t count, char *error_text,
                                        size_t error_bytes);
 
 /* The values of a key, in the order of the file, max at most. Returns how many there are in all, 0
  * if there is no such section or key, or -ENOMEM. */
-PST_MUST_USE int pst_config_values(struct pst_config *config, const char *section, const char *key,
-                                   struct pst_config_value *values, uint32_t max);
+PST_MUST_USE int cli_config_values(struct cli_config *config, const char *section, const char *key,
+                                   struct cli_config_value *values, uint32_t max);
 
 #endif

@@ -4,15 +4,15 @@
 #ifndef PST_ENGINE_CLI_EXIT_H
 #define PST_ENGINE_CLI_EXIT_H
 
-enum pst_exit {
-    PST_EXIT_DONE = 0,
-    PST_EXIT_FAILED = 1,        /* nothing half-made is left behind */
-    PST_EXIT_USAGE = 2,         /* the command line or environment asks for something impossible */
-    PST_EXIT_PARTIAL = 3,       /* done, but some source could not be read */
-    PST_EXIT_NO_BACKUP = 10,    /* no such backup, or none that is complete */
-    PST_EXIT_BUSY = 11,         /* another backup or a clean-up is running, or settled; try again */
-    PST_EXIT_WRONG_KEY = 12,    /* the backup is encrypted with another key */
-    PST_EXIT_INTERRUPTED = 130, /* SIGINT or SIGTERM: aborted in order */
+enum cli_exit {
+    CLI_EXIT_DONE = 0,
+    CLI_EXIT_FAILED = 1,        /* nothing half-made is left behind */
+    CLI_EXIT_USAGE = 2,         /* the command line or environment asks for something impossible */
+    CLI_EXIT_PARTIAL = 3,       /* done, but some source could not be read */
+    CLI_EXIT_NO_BACKUP = 10,    /* no such backup, or none that is complete */
+    CLI_EXIT_BUSY = 11,         /* another backup or a clean-up is running, or settled; try again */
+    CLI_EXIT_WRONG_KEY = 12,    /* the backup is encrypted with another key */
+    CLI_EXIT_INTERRUPTED = 130, /* SIGINT or SIGTERM: aborted in order */
 };
 
 #endif

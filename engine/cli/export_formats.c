@@ -1,3 +1,7 @@
+/*
+ * How a table is written as mdb_dump prints it, as CSV, and as JSON Lines. Called by export_sink.c,
+ * on the thread of the restore that hands over the rows.
+ */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +23,7 @@ static const struct {
                  {0x10, "dupfixed"},   {0x20, "integerdup"}, {0x40, "reversedup"}};
 #define MDB_DUPSORT_FLAG 0x04u
 
-static void begin_mdb_dump(const struct pst_export_file *file)
+static void begin_mdb_dump(const struct cli_export_file *file)
 {
     FILE *out = file->file;
     const struct pst_table *table = file->table;
@@ -63,7 +67,7 @@ static void end_mdb_dump(FILE *out)
     fputs("DATA=END\n", out);
 }
 
-const struct pst_export_format pst_export_mdb_dump = {
+const struct cli_export_format cli_export_mdb_dump = {
     .name = "mdb_dump",
     .suffix = "dump",
     .begin = begin_mdb_dump,
@@ -95,7 +99,7 @@ static json_t *as_text(const void *data, uint32_t bytes)
 
 /* ---- CSV ---- */
 
-static void begin_csv(const struct pst_export_file *file)
+static void begin_csv(const struct cli_export_file *file)
 {
     fputs("key,key_encoding,value,value_encoding\r\n", file->file);
 }
@@ -137,7 +141,7 @@ static void end_nothing(FILE *out)
     (void)out;
 }
 
-const struct pst_export_format pst_export_csv = {
+const struct cli_export_format cli_export_csv = {
     .name = "csv",
     .suffix = "csv",
     .begin = begin_csv,
@@ -147,7 +151,7 @@ const struct pst_export_format pst_export_csv = {
 
 /* ---- JSON Lines ---- */
 
-static void begin_nothing(const struct pst_export_file *file)
+static void begin_nothing(const struct cli_export_file *file)
 {
     (void)file;
 }
@@ -176,7 +180,7 @@ static void put_json_row(FILE *out, const void *key, uint32_t key_bytes, const v
     fputs("}\n", out);
 }
 
-const struct pst_export_format pst_export_jsonl = {
+const struct cli_export_format cli_export_jsonl = {
     .name = "jsonl",
     .suffix = "jsonl",
     .begin = begin_nothing,

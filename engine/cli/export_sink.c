@@ -1,3 +1,7 @@
+/*
+ * The table sink of `penstock export`: one file for each table, written by one of the formats.
+ * Called by the restore, on one thread of its crew.
+ */
 #include "engine/cli/export_sink.h"
 
 #include <assert.h>
@@ -14,7 +18,7 @@
 
 struct export_sink {
     struct pst_table_sink sink; /* first */
-    const struct pst_export_format *format;
+    const struct cli_export_format *format;
     int directory_fd;
     uint64_t map_bytes;
     FILE *file;
@@ -40,8 +44,8 @@ static int close_file(struct export_sink *sink)
 static int begin(struct pst_table_sink *base, const struct pst_table *table)
 {
     struct export_sink *sink = sink_of(base);
-    char name[PST_TABLE_FILE_BYTES];
-    pst_table_file_name(table, sink->format->suffix, name);
+    char name[PST_JOB_TABLE_FILE_BYTES];
+    pst_job_table_file(table, sink->format->suffix, name);
     int fd = openat(sink->directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
                     0666);
     if (fd < 0) {
@@ -54,7 +58,7 @@ static int begin(struct pst_table_sink *base, const struct pst_table *table)
         return -ENOMEM;
     }
     setvbuf(sink->file, sink->buffer, _IOFBF, BUFFER_BYTES);
-    const struct pst_export_file file = {sink->file, table, sink->map_bytes};
+    const struct cli_export_file file = {sink->file, table, sink->map_bytes};
     sink->format->begin(&file);
     return 0;
 }
@@ -92,7 +96,7 @@ static void close_sink(struct pst_table_sink *base)
     free(sink);
 }
 
-int pst_export_sink_open(void *context, const struct pst_database *database, int directory_fd,
+int cli_export_sink_open(void *context, const struct pst_database *database, int directory_fd,
                          struct pst_table_sink **opened, char *error_text)
 {
     error_text[0] = '\0';

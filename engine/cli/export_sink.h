@@ -15,26 +15,26 @@
 #include "penstock/table_sink.h"
 
 /* What the format of one file needs to know. */
-struct pst_export_file {
+struct cli_export_file {
     FILE *file;
     const struct pst_table *table;
     uint64_t map_bytes; /* of the environment; 0: not known */
 };
 
 /* Whatever fails, the FILE's error flag tells. */
-struct pst_export_format {
+struct cli_export_format {
     const char *name;
     const char *suffix;
-    void (*begin)(const struct pst_export_file *file);
+    void (*begin)(const struct cli_export_file *file);
     void (*row)(FILE *file, const void *key, uint32_t key_bytes, const void *value,
                 uint32_t value_bytes);
     void (*end)(FILE *file);
 };
 
-extern const struct pst_export_format pst_export_mdb_dump, pst_export_csv, pst_export_jsonl;
+extern const struct cli_export_format cli_export_mdb_dump, cli_export_csv, cli_export_jsonl;
 
-/* A pst_table_sink_open; context: const struct pst_export_format *. */
-int pst_export_sink_open(void *context, const struct pst_database *database, int directory_fd,
+/* A pst_table_sink_open; context: const struct cli_export_format *. */
+int cli_export_sink_open(void *context, const struct pst_database *database, int directory_fd,
                          struct pst_table_sink **sink, char *error_text);
 
 #endif

@@ -1,8 +1,7 @@
-/* --help, from the tables. */
-#include <ctype.h>
+/* --help, from the tables. Called by command.c, on the main thread. */
+#include "engine/cli/help.h"
 
-#include "engine/cli/command.h"
-#include "engine/cli/internal.h"
+#include <ctype.h>
 
 #define FLAG_COLUMN 26
 
@@ -18,10 +17,10 @@ static void print_flag(FILE *out, const char *name, const char *argument, const 
 }
 
 /* The second line of an option: whatever of range, default and environment it has. */
-static void print_facts(FILE *out, const struct pst_option *option)
+static void print_facts(FILE *out, const struct cli_option *option)
 {
-    char range[96], variable[PST_VARIABLE_BYTES];
-    pst_option_range(option, range, sizeof(range));
+    char range[96], variable[CLI_VARIABLE_BYTES];
+    cli_option_range(option, range, sizeof(range));
     fprintf(out, "  %*s  (", FLAG_COLUMN, "");
     if (option->required)
         fprintf(out, "required; ");
@@ -31,15 +30,15 @@ static void print_facts(FILE *out, const struct pst_option *option)
         fprintf(out, "%s; ", range);
     if (option->fallback)
         fprintf(out, "default %s; ", option->fallback);
-    fprintf(out, "%s)\n", pst_option_variable(option, variable));
+    fprintf(out, "%s)\n", cli_option_variable(option, variable));
 }
 
-void pst_command_help(FILE *out, const struct pst_command *command)
+void cli_command_help(FILE *out, const struct cli_command *command)
 {
     fprintf(out, "Usage: penstock %s [option]...%s%s\n\n%c%s.\n\nOptions:\n", command->name,
             command->positional ? " " : "", command->positional ? command->positional : "",
             toupper((unsigned char)command->summary[0]), command->summary + 1);
-    for (const struct pst_option *option = command->options; option->name; option++) {
+    for (const struct cli_option *option = command->options; option->name; option++) {
         print_flag(out, option->name, option->argument, option->help);
         print_facts(out, option);
     }
@@ -64,11 +63,11 @@ static void print_exit_codes(FILE *out)
             "  %3d  busy: another backup is running\n"
             "  %3d  wrong key\n"
             "  %3d  interrupted\n",
-            PST_EXIT_DONE, PST_EXIT_FAILED, PST_EXIT_USAGE, PST_EXIT_PARTIAL, PST_EXIT_NO_BACKUP,
-            PST_EXIT_BUSY, PST_EXIT_WRONG_KEY, PST_EXIT_INTERRUPTED);
+            CLI_EXIT_DONE, CLI_EXIT_FAILED, CLI_EXIT_USAGE, CLI_EXIT_PARTIAL, CLI_EXIT_NO_BACKUP,
+            CLI_EXIT_BUSY, CLI_EXIT_WRONG_KEY, CLI_EXIT_INTERRUPTED);
 }
 
-void pst_commands_help(FILE *out, const struct pst_command *const *commands)
+void cli_commands_help(FILE *out, const struct cli_command *const *commands)
 {
     fprintf(out, "Usage: penstock <command> [option]...\n\n"
                  "Parallel online backup of bare-metal data nodes.\n\nCommands:\n");

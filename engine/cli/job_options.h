@@ -9,42 +9,42 @@
 #include "penstock/run.h"
 
 /* For a command's table. */
-#define PST_JOB_OPTIONS                                                                            \
+#define CLI_JOB_OPTIONS                                                                            \
     {.name = "chunk",                                                                              \
-     .kind = PST_OPTION_SIZE,                                                                      \
+     .kind = CLI_OPTION_SIZE,                                                                      \
      .argument = "SIZE",                                                                           \
      .fallback = "1M",                                                                             \
      .min = PST_CHUNK_BYTES_MIN,                                                                   \
      .max = PST_CHUNK_BYTES_MAX,                                                                   \
      .help = "payload of one write, a multiple of 4K"},                                            \
         {.name = "depth",                                                                          \
-         .kind = PST_OPTION_COUNT,                                                                 \
+         .kind = CLI_OPTION_COUNT,                                                                 \
          .argument = "N",                                                                          \
          .fallback = "8",                                                                          \
          .min = PST_DEPTH_MIN,                                                                     \
          .max = PST_DEPTH_MAX,                                                                     \
          .help = "chunks that each LDM has in flight"},                                            \
         {.name = "direct",                                                                         \
-         .kind = PST_OPTION_TEXT,                                                                  \
+         .kind = CLI_OPTION_TEXT,                                                                  \
          .argument = "auto|on|off",                                                                \
          .fallback = "auto",                                                                       \
          .help = "write with O_DIRECT: where it works, always, never"},                            \
         {.name = "freeze-wait",                                                                    \
-         .kind = PST_OPTION_DURATION,                                                              \
+         .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
          .fallback = "10s",                                                                        \
          .max = PST_FREEZE_NS_MAX,                                                                 \
          .help = "how long to wait for the writers of one source before they are let go and it "   \
                  "is tried again, twice; a single lmdb: source holds up nobody"},                  \
         {.name = "freeze-hold",                                                                    \
-         .kind = PST_OPTION_DURATION,                                                              \
+         .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
          .fallback = "2s",                                                                         \
          .min = 1000000,                                                                           \
          .max = PST_FREEZE_NS_MAX,                                                                 \
          .help = "how long writers may be held up by one try; then they go on"},                   \
     {                                                                                              \
-        .name = "source-headroom", .kind = PST_OPTION_COUNT, .argument = "PERCENT",                \
+        .name = "source-headroom", .kind = CLI_OPTION_COUNT, .argument = "PERCENT",                \
         .fallback = "10", .max = 100,                                                              \
         .help = "give up a backup under which an LMDB map grows to less free space than this"      \
     }
@@ -55,22 +55,22 @@ _Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
                "as the table says");
 
 /* Fills these, placement, sources and directory into a job. specs: room for PST_SOURCES_MAX. */
-static inline void pst_job_read_options(const struct pst_arguments *arguments, const char **specs,
+static inline void cli_job_read_options(const struct cli_arguments *arguments, const char **specs,
                                         struct pst_backup_job *job)
 {
     pst_backup_job_init(job);
-    job->specs_count = pst_argument_texts(arguments, "source", specs);
+    job->specs_count = cli_argument_texts(arguments, "source", specs);
     job->specs = specs;
-    job->directory = pst_argument_text(arguments, "to");
-    job->run.ldms = (uint32_t)pst_argument_number(arguments, "ldms");
-    job->run.ldm_cpus = pst_argument_text(arguments, "ldm-cpus");
-    job->run.hub_cpu = pst_argument_text(arguments, "hub-cpu");
-    job->chunk_bytes = (uint32_t)pst_argument_number(arguments, "chunk");
-    job->depth = (uint32_t)pst_argument_number(arguments, "depth");
-    job->direct = pst_argument_text(arguments, "direct");
-    job->freeze_wait_ns = pst_argument_number(arguments, "freeze-wait");
-    job->freeze_hold_ns = pst_argument_number(arguments, "freeze-hold");
-    job->headroom_percent = (uint32_t)pst_argument_number(arguments, "source-headroom");
+    job->directory = cli_argument_text(arguments, "to");
+    job->run.ldms = (uint32_t)cli_argument_number(arguments, "ldms");
+    job->run.ldm_cpus = cli_argument_text(arguments, "ldm-cpus");
+    job->run.hub_cpu = cli_argument_text(arguments, "hub-cpu");
+    job->chunk_bytes = (uint32_t)cli_argument_number(arguments, "chunk");
+    job->depth = (uint32_t)cli_argument_number(arguments, "depth");
+    job->direct = cli_argument_text(arguments, "direct");
+    job->freeze_wait_ns = cli_argument_number(arguments, "freeze-wait");
+    job->freeze_hold_ns = cli_argument_number(arguments, "freeze-hold");
+    job->headroom_percent = (uint32_t)cli_argument_number(arguments, "source-headroom");
 }
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Prints JSON values and records, by jansson. Called by whatever prints --json; any one thread at a
+ * time.
+ */
 #include "engine/cli/json.h"
 
 #include <errno.h>
@@ -7,7 +11,7 @@
 
 #include <jansson.h>
 
-int pst_json_print(FILE *out, struct json_t *value)
+int cli_json_print(FILE *out, struct json_t *value)
 {
     if (!value)
         return -ENOMEM;
@@ -18,7 +22,7 @@ int pst_json_print(FILE *out, struct json_t *value)
     return 0;
 }
 
-int pst_json_record(FILE *out, const char *message_type, struct json_t *fields)
+int cli_json_record(FILE *out, const char *message_type, struct json_t *fields)
 {
     if (!fields)
         return -ENOMEM;
@@ -26,7 +30,7 @@ int pst_json_record(FILE *out, const char *message_type, struct json_t *fields)
     int rc = record ? json_object_update(record, fields) : -1;
     json_decref(fields);
     if (rc == 0)
-        return pst_json_print(out, record);
+        return cli_json_print(out, record);
     json_decref(record);
     return -ENOMEM;
 }
@@ -40,7 +44,7 @@ static void escape(const char *text, char *escaped)
     *escaped = '\0';
 }
 
-struct json_t *pst_json_text(const char *text)
+struct json_t *cli_json_text(const char *text)
 {
     json_t *string = json_string(text);
     if (string)

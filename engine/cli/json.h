@@ -14,18 +14,18 @@ struct json_t;
  * Prints a value and a newline, and flushes. Takes the caller's reference, whatever happens; NULL
  * (json_pack out of memory) is -ENOMEM. -EIO: out cannot be written.
  */
-int pst_json_print(FILE *out, struct json_t *value) PST_MUST_USE;
+int cli_json_print(FILE *out, struct json_t *value) PST_MUST_USE;
 
 /*
  * Prints one JSON Lines record: fields (an object) with "message_type" before all others. Types are
  * "status", "summary", "error" (one file or source; work goes on) and "exit_error". As above.
  */
-int pst_json_record(FILE *out, const char *message_type, struct json_t *fields) PST_MUST_USE;
+int cli_json_record(FILE *out, const char *message_type, struct json_t *fields) PST_MUST_USE;
 
 /*
  * A text of any bytes (a path, a message) as a JSON string: as it is where it is UTF-8, else with
  * each byte above 0x7f written as "\xNN". The caller's; NULL: no memory.
  */
-struct json_t *pst_json_text(const char *text) PST_MUST_USE;
+struct json_t *cli_json_text(const char *text) PST_MUST_USE;
 
 #endif

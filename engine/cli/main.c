@@ -1,3 +1,6 @@
+/*
+ * The program: the list of its commands. The main thread starts here.
+ */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -6,19 +9,19 @@
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 
-static const struct pst_command *const commands[] = {
-    &pst_command_backup,
-    &pst_command_list,
-    &pst_command_show,
-    &pst_command_verify,
-    &pst_command_restore,
-    &pst_command_export,
-    &pst_command_prune,
-    &pst_command_topology,
-    &pst_command_node,
-    &pst_command_status,
-    &pst_command_abort,
-    &pst_command_resolve,
+static const struct cli_command *const commands[] = {
+    &cli_command_backup,
+    &cli_command_list,
+    &cli_command_show,
+    &cli_command_verify,
+    &cli_command_restore,
+    &cli_command_export,
+    &cli_command_prune,
+    &cli_command_topology,
+    &cli_command_node,
+    &cli_command_status,
+    &cli_command_abort,
+    &cli_command_resolve,
     NULL,
 };
 
@@ -37,7 +40,7 @@ static bool occupy_closed_streams(void)
 int main(int argc, char **argv)
 {
     if (!occupy_closed_streams())
-        return PST_EXIT_FAILED;
+        return CLI_EXIT_FAILED;
     pst_log_find_journal();
-    return (int)pst_commands_run(commands, argc, argv);
+    return (int)cli_commands_run(commands, argc, argv);
 }

@@ -7,19 +7,19 @@
 #include "engine/cli/command.h"
 
 /* For a command's table. */
-#define PST_PLACEMENT_OPTIONS                                                                      \
+#define CLI_PLACEMENT_OPTIONS                                                                      \
     {.name = "ldms",                                                                               \
-     .kind = PST_OPTION_COUNT,                                                                     \
+     .kind = CLI_OPTION_COUNT,                                                                     \
      .argument = "N",                                                                              \
      .min = 1,                                                                                     \
      .max = PST_LDMS_MAX,                                                                          \
      .help = "LDMs to run; by default one for each physical core but one"},                        \
         {.name = "ldm-cpus",                                                                       \
-         .kind = PST_OPTION_TEXT,                                                                  \
+         .kind = CLI_OPTION_TEXT,                                                                  \
          .argument = "LIST",                                                                       \
          .help = "CPU of each LDM, such as 2-5,8; by default near the disk"},                      \
     {                                                                                              \
-        .name = "hub-cpu", .kind = PST_OPTION_TEXT, .argument = "CPU",                             \
+        .name = "hub-cpu", .kind = CLI_OPTION_TEXT, .argument = "CPU",                             \
         .help = "CPU of the hub; by default one of its own"                                        \
     }
 

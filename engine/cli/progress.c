@@ -1,3 +1,7 @@
+/*
+ * Reckons rate and remaining time of long work and prints them. Called by the commands, on the main
+ * thread.
+ */
 #include "engine/cli/progress.h"
 
 #include <assert.h>
@@ -24,14 +28,14 @@
 #define RATE_WINDOW_S 5.0
 
 static const uint64_t intervals_ns[] = {
-    [PST_PROGRESS_BAR] = NS_PER_S / 5,
-    [PST_PROGRESS_LINE] = 10 * NS_PER_S,
-    [PST_PROGRESS_JSON] = NS_PER_S,
+    [CLI_PROGRESS_BAR] = NS_PER_S / 5,
+    [CLI_PROGRESS_LINE] = 10 * NS_PER_S,
+    [CLI_PROGRESS_JSON] = NS_PER_S,
 };
 
-struct pst_progress {
+struct cli_progress {
     FILE *out;
-    enum pst_progress_style style;
+    enum cli_progress_style style;
     const char *label;
     uint64_t started_ns;
     uint64_t printed_ns; /* when it last printed, at first the start */
@@ -51,21 +55,21 @@ static void want_status(int number)
     atomic_store(&status_wanted, true);
 }
 
-enum pst_progress_style pst_progress_choose_style(bool json)
+enum cli_progress_style cli_progress_choose_style(bool json)
 {
     if (json)
-        return PST_PROGRESS_JSON;
-    return isatty(STDERR_FILENO) ? PST_PROGRESS_BAR : PST_PROGRESS_LINE;
+        return CLI_PROGRESS_JSON;
+    return isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_LINE;
 }
 
-struct pst_progress *pst_progress_start(FILE *out, enum pst_progress_style style, const char *label,
+struct cli_progress *cli_progress_start(FILE *out, enum cli_progress_style style, const char *label,
                                         uint64_t now_ns)
 {
     assert(out && label);
-    struct pst_progress *progress = malloc(sizeof(*progress));
+    struct cli_progress *progress = malloc(sizeof(*progress));
     if (!progress)
         return NULL;
-    *progress = (struct pst_progress){.out = out,
+    *progress = (struct cli_progress){.out = out,
                                       .style = style,
                                       .label = label,
                                       .started_ns = now_ns,
@@ -79,7 +83,7 @@ struct pst_progress *pst_progress_start(FILE *out, enum pst_progress_style style
 
 /* ---- reckoning ---- */
 
-static void reckon_rate(struct pst_progress *progress, const struct pst_progress_sample *sample)
+static void reckon_rate(struct cli_progress *progress, const struct cli_progress_sample *sample)
 {
     if (sample->now_ns <= progress->rated_ns || sample->bytes_done < progress->rated_bytes)
         return;
@@ -92,7 +96,7 @@ static void reckon_rate(struct pst_progress *progress, const struct pst_progress
 }
 
 /* 0 … 1; a source that grew meanwhile is no more than whole. */
-static double fraction_done(const struct pst_progress_sample *sample)
+static double fraction_done(const struct cli_progress_sample *sample)
 {
     if (sample->bytes_done >= sample->bytes_total)
         return 1;
@@ -100,8 +104,8 @@ static double fraction_done(const struct pst_progress_sample *sample)
 }
 
 /* Seconds left; false where nobody can tell. */
-static bool remaining_s(const struct pst_progress *progress,
-                        const struct pst_progress_sample *sample, uint64_t *seconds)
+static bool remaining_s(const struct cli_progress *progress,
+                        const struct cli_progress_sample *sample, uint64_t *seconds)
 {
     if (sample->bytes_total == 0 || progress->bytes_per_s < 1)
         return false;
@@ -117,24 +121,24 @@ static bool remaining_s(const struct pst_progress *progress,
 /* ---- lines for people ---- */
 
 /* "1.5 MiB of 3.0 MiB, 50 %, 120.0 MiB/s, 12 objects, 0:07, ETA 0:07" */
-static void describe(const struct pst_progress *progress, const struct pst_progress_sample *sample,
+static void describe(const struct cli_progress *progress, const struct cli_progress_sample *sample,
                      char *line, size_t bytes)
 {
-    char done[PST_VALUE_TEXT_BYTES], total[PST_VALUE_TEXT_BYTES], rate[PST_VALUE_TEXT_BYTES];
-    char elapsed[PST_VALUE_TEXT_BYTES], eta[PST_VALUE_TEXT_BYTES];
+    char done[CLI_VALUE_TEXT_BYTES], total[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
+    char elapsed[CLI_VALUE_TEXT_BYTES], eta[CLI_VALUE_TEXT_BYTES];
     uint64_t left_s;
-    int used = snprintf(line, bytes, "%s", pst_value_size_text(sample->bytes_done, done));
+    int used = snprintf(line, bytes, "%s", cli_value_size_text(sample->bytes_done, done));
     if (sample->bytes_total != 0)
         used +=
             snprintf(line + used, bytes - (size_t)used, " of %s, %.0f %%",
-                     pst_value_size_text(sample->bytes_total, total), 100 * fraction_done(sample));
+                     cli_value_size_text(sample->bytes_total, total), 100 * fraction_done(sample));
     used +=
         snprintf(line + used, bytes - (size_t)used, ", %s/s, %llu object%s, %s",
-                 pst_value_size_text((uint64_t)progress->bytes_per_s, rate),
+                 cli_value_size_text((uint64_t)progress->bytes_per_s, rate),
                  (unsigned long long)sample->objects_done, sample->objects_done == 1 ? "" : "s",
-                 pst_value_clock_text((sample->now_ns - progress->started_ns) / NS_PER_S, elapsed));
+                 cli_value_clock_text((sample->now_ns - progress->started_ns) / NS_PER_S, elapsed));
     if (remaining_s(progress, sample, &left_s))
-        snprintf(line + used, bytes - (size_t)used, ", ETA %s", pst_value_clock_text(left_s, eta));
+        snprintf(line + used, bytes - (size_t)used, ", ETA %s", cli_value_clock_text(left_s, eta));
 }
 
 static unsigned terminal_columns(FILE *out)
@@ -146,7 +150,7 @@ static unsigned terminal_columns(FILE *out)
 }
 
 /* "[####----] " in what the text leaves of the line; "" where that is too little. */
-static void draw_cells(const struct pst_progress_sample *sample, unsigned room, char *cells)
+static void draw_cells(const struct cli_progress_sample *sample, unsigned room, char *cells)
 {
     cells[0] = '\0';
     if (sample->bytes_total == 0 || room < BAR_CELLS_MIN + 3)
@@ -159,7 +163,7 @@ static void draw_cells(const struct pst_progress_sample *sample, unsigned room, 
     strcpy(cells + 1 + width, "] ");
 }
 
-static void print_bar(struct pst_progress *progress, const struct pst_progress_sample *sample)
+static void print_bar(struct cli_progress *progress, const struct cli_progress_sample *sample)
 {
     char text[LINE_BYTES], cells[BAR_CELLS_MAX + 4];
     describe(progress, sample, text, sizeof(text));
@@ -173,7 +177,7 @@ static void print_bar(struct pst_progress *progress, const struct pst_progress_s
     progress->bar_shown = true;
 }
 
-static void print_line(struct pst_progress *progress, const struct pst_progress_sample *sample)
+static void print_line(struct cli_progress *progress, const struct cli_progress_sample *sample)
 {
     char text[LINE_BYTES];
     describe(progress, sample, text, sizeof(text));
@@ -197,8 +201,8 @@ static int set_optional(json_t *record, const char *name, bool known, json_t *va
 }
 
 /* What is not known is left out. */
-static json_t *status_record(const struct pst_progress *progress,
-                             const struct pst_progress_sample *sample)
+static json_t *status_record(const struct cli_progress *progress,
+                             const struct cli_progress_sample *sample)
 {
     uint64_t left_s = 0;
     bool left_known = remaining_s(progress, sample, &left_s);
@@ -222,16 +226,16 @@ static json_t *status_record(const struct pst_progress *progress,
     return NULL;
 }
 
-static void print_record(struct pst_progress *progress, const struct pst_progress_sample *sample)
+static void print_record(struct cli_progress *progress, const struct cli_progress_sample *sample)
 {
-    int rc = pst_json_record(progress->out, "status", status_record(progress, sample));
+    int rc = cli_json_record(progress->out, "status", status_record(progress, sample));
     if (rc != 0 && !progress->broken) {
         pst_log(PST_LOG_WARNING, "progress cannot be written: %s", pst_error_text(rc));
         progress->broken = true;
     }
 }
 
-void pst_progress_update(struct pst_progress *progress, const struct pst_progress_sample *sample)
+void cli_progress_update(struct cli_progress *progress, const struct cli_progress_sample *sample)
 {
     assert(progress && sample && sample->now_ns >= progress->printed_ns);
     bool due = sample->now_ns - progress->printed_ns >= intervals_ns[progress->style];
@@ -239,16 +243,16 @@ void pst_progress_update(struct pst_progress *progress, const struct pst_progres
         return;
     progress->printed_ns = sample->now_ns;
     reckon_rate(progress, sample);
-    if (progress->style == PST_PROGRESS_BAR)
+    if (progress->style == CLI_PROGRESS_BAR)
         print_bar(progress, sample);
-    else if (progress->style == PST_PROGRESS_LINE)
+    else if (progress->style == CLI_PROGRESS_LINE)
         print_line(progress, sample);
     else
         print_record(progress, sample);
     fflush(progress->out);
 }
 
-void pst_progress_finish(struct pst_progress *progress)
+void cli_progress_finish(struct cli_progress *progress)
 {
     if (!progress)
         return;

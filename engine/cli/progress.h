@@ -15,14 +15,14 @@
 
 #include "penstock/error.h"
 
-enum pst_progress_style {
-    PST_PROGRESS_BAR,  /* a terminal */
-    PST_PROGRESS_LINE, /* a log */
-    PST_PROGRESS_JSON, /* a program */
+enum cli_progress_style {
+    CLI_PROGRESS_BAR,  /* a terminal */
+    CLI_PROGRESS_LINE, /* a log */
+    CLI_PROGRESS_JSON, /* a program */
 };
 
 /* How far the work is. */
-struct pst_progress_sample {
+struct cli_progress_sample {
     uint64_t now_ns; /* CLOCK_MONOTONIC */
     uint64_t bytes_done;
     uint64_t bytes_total; /* 0: not known yet */
@@ -30,23 +30,23 @@ struct pst_progress_sample {
     uint64_t objects_total; /* 0: not known yet */
 };
 
-struct pst_progress;
+struct cli_progress;
 
 /* JSON if asked for, else by what stderr is. */
-enum pst_progress_style pst_progress_choose_style(bool json);
+enum cli_progress_style cli_progress_choose_style(bool json);
 
 /*
  * Starts at now_ns. label ("backup") stands before each line and is borrowed; out is borrowed:
  * stderr, or stdout for JSON. From now on SIGUSR1 makes the next sample print. Free with
- * pst_progress_finish. NULL: no memory.
+ * cli_progress_finish. NULL: no memory.
  */
-struct pst_progress *pst_progress_start(FILE *out, enum pst_progress_style style, const char *label,
+struct cli_progress *cli_progress_start(FILE *out, enum cli_progress_style style, const char *label,
                                         uint64_t now_ns);
 
 /* Call as often as you like: prints when its interval is over (bar 0.2 s, line 10 s, JSON 1 s). */
-void pst_progress_update(struct pst_progress *progress, const struct pst_progress_sample *sample);
+void cli_progress_update(struct cli_progress *progress, const struct cli_progress_sample *sample);
 
 /* Removes the bar; lines and records already printed stay. Frees progress; NULL is allowed. */
-void pst_progress_finish(struct pst_progress *progress);
+void cli_progress_finish(struct cli_progress *progress);
 
 #endif

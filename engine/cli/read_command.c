@@ -12,51 +12,51 @@
 
 static void on_status(void *context, const struct pst_status *status)
 {
-    struct pst_read *read = context;
-    const struct pst_progress_sample sample = {.now_ns = pst_monotonic_ns(),
+    struct cli_read *read = context;
+    const struct cli_progress_sample sample = {.now_ns = pst_monotonic_ns(),
                                                .bytes_done = status->bytes_done,
                                                .bytes_total = status->bytes_total,
                                                .objects_done = status->objects_done};
-    pst_progress_update(read->progress, &sample);
+    cli_progress_update(read->progress, &sample);
 }
 
-enum pst_exit pst_read_begin(const struct pst_arguments *arguments, const char *label,
-                             struct pst_read *read, struct pst_run *run)
+enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *label,
+                             struct cli_read *read, struct pst_run *run)
 {
-    bool json = pst_argument_json(arguments);
+    bool json = cli_argument_json(arguments);
     int error = pst_interrupt_install();
     if (error)
-        return pst_fail(arguments, PST_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
                         pst_error_text(error));
     read->arguments = arguments;
-    read->directories_count = pst_argument_texts(arguments, "from", read->directories);
+    read->directories_count = cli_argument_texts(arguments, "from", read->directories);
     read->id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
-    read->progress = pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
+    read->progress = cli_progress_start(json ? stdout : stderr, cli_progress_choose_style(json),
                                         label, pst_monotonic_ns());
     if (!read->progress)
-        return pst_fail(arguments, PST_EXIT_FAILED, "out of memory");
-    run->ldms = (uint32_t)pst_argument_number(arguments, "ldms");
-    run->ldm_cpus = pst_argument_text(arguments, "ldm-cpus");
-    run->hub_cpu = pst_argument_text(arguments, "hub-cpu");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
+    run->ldms = (uint32_t)cli_argument_number(arguments, "ldms");
+    run->ldm_cpus = cli_argument_text(arguments, "ldm-cpus");
+    run->hub_cpu = cli_argument_text(arguments, "hub-cpu");
     run->on_status = on_status;
     run->context = read;
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
-void pst_read_end(struct pst_read *read)
+void cli_read_end(struct cli_read *read)
 {
-    pst_progress_finish(read->progress);
+    cli_progress_finish(read->progress);
     read->progress = NULL;
 }
 
-enum pst_exit pst_read_fail(const struct pst_read *read, int error, uint32_t number,
+enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t number,
                             const char *message, bool is_usage)
 {
     bool is_open = number != 0;
     if (error == -ECANCELED)
-        return pst_fail(read->arguments, PST_EXIT_INTERRUPTED, "interrupted%s%s",
+        return cli_fail(read->arguments, CLI_EXIT_INTERRUPTED, "interrupted%s%s",
                         *message ? "; " : "", message);
     if (is_open ? is_usage : error == -EINVAL)
-        return pst_fail(read->arguments, PST_EXIT_USAGE, "%s", message);
-    return pst_fail(read->arguments, pst_backups_exit(error), "%s", message);
+        return cli_fail(read->arguments, CLI_EXIT_USAGE, "%s", message);
+    return cli_fail(read->arguments, cli_backups_exit(error), "%s", message);
 }

@@ -9,26 +9,26 @@
 #include "engine/cli/progress.h"
 #include "penstock/run.h"
 
-/* Stays where it is until pst_read_end. */
-struct pst_read {
-    const struct pst_arguments *arguments;
-    const char *directories[PST_OPTION_VALUES_MAX]; /* --from */
+/* Stays where it is until cli_read_end. */
+struct cli_read {
+    const struct cli_arguments *arguments;
+    const char *directories[CLI_OPTION_VALUES_MAX]; /* --from */
     uint32_t directories_count;
     const char *id; /* the first positional; NULL: none */
-    struct pst_progress *progress;
+    struct cli_progress *progress;
 };
 
 /* Takes the signals over, starts the progress, labelled for example "verify", and fills *run from
- * the placement options; run->context is read. PST_EXIT_DONE, or the exit code after a message. */
-PST_MUST_USE enum pst_exit pst_read_begin(const struct pst_arguments *arguments, const char *label,
-                                          struct pst_read *read, struct pst_run *run);
+ * the placement options; run->context is read. CLI_EXIT_DONE, or the exit code after a message. */
+PST_MUST_USE enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *label,
+                                          struct cli_read *read, struct pst_run *run);
 
 /* The job has ended: removes the progress. */
-void pst_read_end(struct pst_read *read);
+void cli_read_end(struct cli_read *read);
 
 /* Ends a command whose job failed with error and message; number: of the backup, 0: none was
  * opened. is_usage: the command line asked for what an opened backup does not have. */
-enum pst_exit pst_read_fail(const struct pst_read *read, int error, uint32_t number,
+enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t number,
                             const char *message, bool is_usage);
 
 #endif

@@ -1,3 +1,6 @@
+/*
+ * Finds the name that was probably meant. Called by arguments.c, command.c and config.c.
+ */
 #include "engine/cli/suggest.h"
 
 #include <string.h>
@@ -29,7 +32,7 @@ static unsigned distance(const char *a, const char *b)
     return row[columns];
 }
 
-const char *pst_suggest(const char *text, const char *const *names, size_t count)
+const char *cli_suggest(const char *text, const char *const *names, size_t count)
 {
     size_t length = strlen(text);
     if (length > LENGTH_MAX)

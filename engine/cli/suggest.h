@@ -6,6 +6,6 @@
 
 /* Returns the one of count names that a slip of the fingers could have turned into text (at most a
  * third of it wrong), or NULL. */
-const char *pst_suggest(const char *text, const char *const *names, size_t count);
+const char *cli_suggest(const char *text, const char *const *names, size_t count);
 
 #endif

@@ -1,12 +1,15 @@
+/*
+ * Splits the lists of tables of --tables. Called by cmd_backup.c and cmd_export.c.
+ */
 #include "engine/cli/table_names.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-int pst_table_names_split(const char *list, struct pst_table_names *names)
+int cli_table_names_split(const char *list, struct cli_table_names *names)
 {
-    *names = (struct pst_table_names){0};
+    *names = (struct cli_table_names){0};
     if (!list)
         return 0;
     uint32_t commas = 0;
@@ -25,9 +28,9 @@ int pst_table_names_split(const char *list, struct pst_table_names *names)
     return 0;
 }
 
-void pst_table_names_free(struct pst_table_names *names)
+void cli_table_names_free(struct cli_table_names *names)
 {
     free(names->text);
     free(names->names);
-    *names = (struct pst_table_names){0};
+    *names = (struct cli_table_names){0};
 }

@@ -9,14 +9,14 @@
 
 #include "penstock/error.h"
 
-struct pst_table_names {
+struct cli_table_names {
     const char **names; /* NULL with count 0; they lead into text */
     uint32_t count;
     char *text;
 };
 
 /* NULL: no names. -EINVAL: an empty one; -ENOMEM. To be freed in every case. */
-int pst_table_names_split(const char *list, struct pst_table_names *names) PST_MUST_USE;
-void pst_table_names_free(struct pst_table_names *names);
+int cli_table_names_split(const char *list, struct cli_table_names *names) PST_MUST_USE;
+void cli_table_names_free(struct cli_table_names *names);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Sends a request to a running node and follows its answers to the end. Called by the commands that
+ * take --node, on the main thread.
+ */
 #include "engine/cli/through_node.h"
 
 #include <errno.h>
@@ -13,37 +17,37 @@
 #include "engine/service/control_socket.h"
 #include "engine/service/interrupt.h"
 
-static enum pst_exit lost(const struct pst_arguments *arguments, int error)
+static enum cli_exit lost(const struct cli_arguments *arguments, int error)
 {
-    const char *node = pst_argument_text(arguments, "node");
+    const char *node = cli_argument_text(arguments, "node");
     if (error == -EPIPE || error == -ECONNRESET)
-        return pst_fail(arguments, PST_EXIT_FAILED,
+        return cli_fail(arguments, CLI_EXIT_FAILED,
                         "%s: the node has hung up; penstock list shows what became of the backup",
                         node);
-    return pst_fail(arguments, PST_EXIT_FAILED, "%s: %s", node, pst_error_text(error));
+    return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", node, pst_error_text(error));
 }
 
-static enum pst_exit refused(const struct pst_arguments *arguments, const json_t *message)
+static enum cli_exit refused(const struct cli_arguments *arguments, const json_t *message)
 {
     const char *text = json_string_value(json_object_get(message, "message"));
     int error = (int)json_integer_value(json_object_get(message, "error"));
-    enum pst_exit code = PST_EXIT_FAILED;
+    enum cli_exit code = CLI_EXIT_FAILED;
     if (error == PST_E_BUSY || error == PST_E_CLEANING)
-        code = PST_EXIT_BUSY;
+        code = CLI_EXIT_BUSY;
     if (error == PST_E_CLIENT_ABORT && pst_interrupted())
-        code = PST_EXIT_INTERRUPTED;
+        code = CLI_EXIT_INTERRUPTED;
     if (error == PST_E_UNKNOWN_BACKUP || error == PST_E_NO_BACKUP)
-        code = PST_EXIT_NO_BACKUP;
-    return pst_fail(arguments, code, "%s", text ? text : "the node does not say why");
+        code = CLI_EXIT_NO_BACKUP;
+    return cli_fail(arguments, code, "%s", text ? text : "the node does not say why");
 }
 
-static enum pst_exit connect_to(const struct pst_arguments *arguments, int *fd)
+static enum cli_exit connect_to(const struct cli_arguments *arguments, int *fd)
 {
     char message[PST_MESSAGE_BYTES];
-    *fd = pst_control_connect(pst_argument_text(arguments, "node"), message);
+    *fd = pst_control_connect(cli_argument_text(arguments, "node"), message);
     if (*fd < 0)
-        return pst_fail(arguments, PST_EXIT_FAILED, "%s", message);
-    return PST_EXIT_DONE;
+        return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
+    return CLI_EXIT_DONE;
 }
 
 static bool is_type(const json_t *message, const char *type)
@@ -52,12 +56,12 @@ static bool is_type(const json_t *message, const char *type)
     return found && strcmp(found, type) == 0;
 }
 
-enum pst_exit pst_ask_node(const struct pst_arguments *arguments, struct json_t *request,
+enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t *request,
                            struct json_t **answer)
 {
     int fd;
-    enum pst_exit code = connect_to(arguments, &fd);
-    if (code != PST_EXIT_DONE) {
+    enum cli_exit code = connect_to(arguments, &fd);
+    if (code != CLI_EXIT_DONE) {
         json_decref(request);
         return code;
     }
@@ -67,7 +71,7 @@ enum pst_exit pst_ask_node(const struct pst_arguments *arguments, struct json_t 
         error = pst_control_receive(fd, -1, answer);
     close(fd);
     if (!error && !is_type(*answer, "failed"))
-        return PST_EXIT_DONE;
+        return CLI_EXIT_DONE;
     code = error ? lost(arguments, error) : refused(arguments, *answer);
     json_decref(*answer);
     return code;
@@ -78,10 +82,10 @@ enum pst_exit pst_ask_node(const struct pst_arguments *arguments, struct json_t 
 enum wait { WAIT_COMPLETED, WAIT_STARTED, WAIT_NONE };
 
 struct session {
-    const struct pst_arguments *arguments;
+    const struct cli_arguments *arguments;
     int fd;
     enum wait wait;
-    struct pst_progress *progress;
+    struct cli_progress *progress;
     bool aborts;  /* the interrupt came */
     bool aborted; /* the node was told */
     char uid[17]; /* first 8 bytes; "": not started */
@@ -99,12 +103,12 @@ static int parse_wait(const char *text, enum wait *wait)
     return -EINVAL;
 }
 
-static json_t *request_of(const struct pst_arguments *arguments)
+static json_t *request_of(const struct cli_arguments *arguments)
 {
     return json_pack("{s:s, s:I, s:b, s:b}", "request", "backup", "number",
-                     (json_int_t)pst_argument_number(arguments, "number"), "single_threaded",
-                     (int)pst_argument_switch(arguments, "single-threaded"), "allow_missing",
-                     (int)pst_argument_switch(arguments, "allow-missing"));
+                     (json_int_t)cli_argument_number(arguments, "number"), "single_threaded",
+                     (int)cli_argument_switch(arguments, "single-threaded"), "allow_missing",
+                     (int)cli_argument_switch(arguments, "allow-missing"));
 }
 
 static json_int_t number_of(const json_t *message, const char *key)
@@ -114,14 +118,14 @@ static json_int_t number_of(const json_t *message, const char *key)
 
 static void show_progress(struct session *session, const json_t *message)
 {
-    struct pst_progress_sample sample = {
+    struct cli_progress_sample sample = {
         .now_ns = pst_monotonic_ns(),
         .bytes_done = (uint64_t)number_of(message, "bytes_done"),
         .bytes_total = (uint64_t)number_of(message, "bytes_total"),
         .objects_done = (uint64_t)number_of(message, "objects_done"),
     };
     if (session->progress)
-        pst_progress_update(session->progress, &sample);
+        cli_progress_update(session->progress, &sample);
 }
 
 static int abort_if_wanted(struct session *session)
@@ -133,32 +137,32 @@ static int abort_if_wanted(struct session *session)
                             json_pack("{s:s, s:s}", "request", "abort", "backup", session->uid));
 }
 
-static enum pst_exit started(struct session *session, const json_t *message)
+static enum cli_exit started(struct session *session, const json_t *message)
 {
-    if (pst_argument_json(session->arguments)) {
+    if (cli_argument_json(session->arguments)) {
         json_t *copy = json_deep_copy(message);
         json_object_del(copy, "message_type");
-        int rc = pst_json_record(stdout, "started", copy);
-        return rc < 0 ? lost(session->arguments, rc) : PST_EXIT_DONE;
+        int rc = cli_json_record(stdout, "started", copy);
+        return rc < 0 ? lost(session->arguments, rc) : CLI_EXIT_DONE;
     }
     printf("backup %lld has started\n", (long long)number_of(message, "number"));
-    return fflush(stdout) == 0 ? PST_EXIT_DONE : lost(session->arguments, -EIO);
+    return fflush(stdout) == 0 ? CLI_EXIT_DONE : lost(session->arguments, -EIO);
 }
 
-static enum pst_exit completed(struct session *session, json_t *message)
+static enum cli_exit completed(struct session *session, json_t *message)
 {
-    char bytes[PST_VALUE_TEXT_BYTES];
+    char bytes[CLI_VALUE_TEXT_BYTES];
     json_int_t unreadable = number_of(message, "unreadable");
     double seconds = (double)number_of(message, "elapsed_ns") / 1e9;
     int rc = 0;
-    if (pst_argument_json(session->arguments)) {
+    if (cli_argument_json(session->arguments)) {
         json_t *copy = json_deep_copy(message);
         json_object_del(copy, "message_type");
-        rc = pst_json_record(stdout, "summary", copy);
+        rc = cli_json_record(stdout, "summary", copy);
     } else {
         printf("backup %lld is complete: %lld objects, %s in %.2f s\nuid %s, start GCI %lld\n",
                (long long)number_of(message, "number"), (long long)number_of(message, "objects"),
-               pst_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds,
+               cli_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds,
                json_string_value(json_object_get(message, "uid")),
                (long long)number_of(message, "start_gci"));
         rc = fflush(stdout) == 0 ? 0 : -EIO;
@@ -166,20 +170,20 @@ static enum pst_exit completed(struct session *session, json_t *message)
     if (rc < 0)
         return lost(session->arguments, rc);
     if (number_of(message, "warnings") > 0)
-        return pst_fail(session->arguments, PST_EXIT_PARTIAL,
+        return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete, but %lld node(s) have not stored the cluster "
                         "manifest; they fetch it when they are back",
                         (long long)number_of(message, "warnings"));
     if (unreadable > 0)
-        return pst_fail(session->arguments, PST_EXIT_PARTIAL,
+        return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete but for %lld objects that could not be read, or "
                         "changed while they were; penstock show names them",
                         (long long)unreadable);
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
 /* true: that was the end, and *code says which. */
-static bool take(struct session *session, json_t *message, enum pst_exit *code)
+static bool take(struct session *session, json_t *message, enum cli_exit *code)
 {
     if (is_type(message, "progress")) {
         show_progress(session, message);
@@ -202,9 +206,9 @@ static bool take(struct session *session, json_t *message, enum pst_exit *code)
     return true;
 }
 
-static enum pst_exit see_it_through(struct session *session)
+static enum cli_exit see_it_through(struct session *session)
 {
-    enum pst_exit code = PST_EXIT_FAILED;
+    enum cli_exit code = CLI_EXIT_FAILED;
     bool ended = false;
     while (!ended) {
         json_t *message = NULL;
@@ -223,18 +227,18 @@ static enum pst_exit see_it_through(struct session *session)
     return code;
 }
 
-enum pst_exit pst_backup_through_node(const struct pst_arguments *arguments)
+enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments)
 {
     struct session session = {.arguments = arguments};
-    bool json = pst_argument_json(arguments);
-    if (parse_wait(pst_argument_text(arguments, "wait"), &session.wait) < 0)
-        return pst_fail(arguments, PST_EXIT_USAGE, "--wait %s: say completed, started or none",
-                        pst_argument_text(arguments, "wait"));
+    bool json = cli_argument_json(arguments);
+    if (parse_wait(cli_argument_text(arguments, "wait"), &session.wait) < 0)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--wait %s: say completed, started or none",
+                        cli_argument_text(arguments, "wait"));
     int rc = pst_interrupt_install();
     if (rc < 0)
         return lost(arguments, rc);
-    enum pst_exit code = connect_to(arguments, &session.fd);
-    if (code != PST_EXIT_DONE)
+    enum cli_exit code = connect_to(arguments, &session.fd);
+    if (code != CLI_EXIT_DONE)
         return code;
     rc = pst_control_send(session.fd, request_of(arguments));
     if (rc < 0) {
@@ -242,10 +246,10 @@ enum pst_exit pst_backup_through_node(const struct pst_arguments *arguments)
     } else if (session.wait != WAIT_NONE) {
         if (session.wait == WAIT_COMPLETED)
             session.progress =
-                pst_progress_start(json ? stdout : stderr, pst_progress_choose_style(json),
+                cli_progress_start(json ? stdout : stderr, cli_progress_choose_style(json),
                                    "backup", pst_monotonic_ns());
         code = see_it_through(&session);
-        pst_progress_finish(session.progress);
+        cli_progress_finish(session.progress);
     }
     close(session.fd);
     return code;

@@ -10,11 +10,11 @@ struct json_t;
 
 /* penstock backup --node SOCKET. Options node, number, wait, allow-missing, single-threaded, json
  * of the command's table. */
-enum pst_exit pst_backup_through_node(const struct pst_arguments *arguments);
+enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments);
 
 /* Sends request, whose reference it takes, to the node that --node names, and waits for the one
  * answer, whose reference is the caller's. Ends the command where there is none. */
-enum pst_exit pst_ask_node(const struct pst_arguments *arguments, struct json_t *request,
+enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t *request,
                            struct json_t **answer);
 
 #endif

@@ -1,3 +1,6 @@
+/*
+ * Draws the placement plan with characters. Called by cmd_topology.c, on the main thread.
+ */
 #include <string.h>
 
 #include "engine/cli/topology_view.h"
@@ -87,7 +90,7 @@ static void draw_border(FILE *out, uint32_t cells)
     fprintf(out, "\n");
 }
 
-static void draw_cell(FILE *out, const struct pst_topology_view *view,
+static void draw_cell(FILE *out, const struct cli_topology_view *view,
                       const struct pst_topology_cpu *cpu)
 {
     char text[96] = "";
@@ -101,7 +104,7 @@ static void draw_cell(FILE *out, const struct pst_topology_view *view,
 }
 
 /* A row of cells: as many lines as its cores have siblings. */
-static void draw_row(FILE *out, const struct pst_topology_view *view, const uint16_t *cores,
+static void draw_row(FILE *out, const struct cli_topology_view *view, const uint16_t *cores,
                      uint32_t cells)
 {
     for (uint32_t line = 0;; line++) {
@@ -120,7 +123,7 @@ static void draw_row(FILE *out, const struct pst_topology_view *view, const uint
     }
 }
 
-static void draw_cores(FILE *out, const struct pst_topology_view *view, int32_t node)
+static void draw_cores(FILE *out, const struct cli_topology_view *view, int32_t node)
 {
     struct cores cores;
     collect_cores(view->topology, node, &cores);
@@ -138,24 +141,24 @@ static void draw_cores(FILE *out, const struct pst_topology_view *view, int32_t 
 
 static void draw_hugepages(FILE *out, const struct pst_topology_node *node)
 {
-    char size[PST_VALUE_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES];
     for (uint32_t i = 0; i < node->hugepage_sizes; i++)
         if (node->hugepages[i].total_pages > 0)
             fprintf(out, "  %llu of %llu hugepages of %s free\n",
                     (unsigned long long)node->hugepages[i].free_pages,
                     (unsigned long long)node->hugepages[i].total_pages,
-                    pst_value_size_text(node->hugepages[i].page_bytes, size));
+                    cli_value_size_text(node->hugepages[i].page_bytes, size));
 }
 
-static void draw_node(FILE *out, const struct pst_topology_view *view,
+static void draw_node(FILE *out, const struct cli_topology_view *view,
                       const struct pst_topology_node *node)
 {
-    char size[PST_VALUE_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES];
     fprintf(out, "node %u: ", node->id);
     if (node->memory_bytes == 0)
         fprintf(out, "no memory");
     else
-        fprintf(out, "%s%s%s", pst_value_size_text(node->memory_bytes, size),
+        fprintf(out, "%s%s%s", cli_value_size_text(node->memory_bytes, size),
                 node->memory_only ? ", memory only" : "",
                 node->memory_allowed ? "" : ", closed to this process");
     fprintf(out, "\n");
@@ -170,7 +173,7 @@ static void draw_node(FILE *out, const struct pst_topology_view *view,
 
 /* ---- the rest ---- */
 
-static void draw_unplaced_devices(FILE *out, const struct pst_topology_view *view)
+static void draw_unplaced_devices(FILE *out, const struct cli_topology_view *view)
 {
     if (view->disk->name[0] == '\0')
         fprintf(out, "disk: none behind %s\n", view->path);
@@ -228,7 +231,7 @@ static void draw_plan(FILE *out, const struct pst_plan *plan)
         fprintf(out, "  - %s\n", plan->notes[i]);
 }
 
-void pst_topology_draw(FILE *out, const struct pst_topology_view *view)
+void cli_topology_draw(FILE *out, const struct cli_topology_view *view)
 {
     for (uint32_t i = 0; i < view->topology->node_count; i++)
         draw_node(out, view, &view->topology->nodes[i]);

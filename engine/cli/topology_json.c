@@ -1,3 +1,6 @@
+/*
+ * Writes the placement plan as JSON. Called by cmd_topology.c, on the main thread.
+ */
 #include <jansson.h>
 
 #include "engine/cli/json.h"
@@ -61,17 +64,17 @@ static json_t *cpus_json(const struct pst_topology *topology)
 
 static json_t *device_json(const struct pst_topology_device *device)
 {
-    return json_pack("{s:o, s:o}", "name", pst_json_text(device->name), "node",
+    return json_pack("{s:o, s:o}", "name", cli_json_text(device->name), "node",
                      number_or_null(device->node));
 }
 
-static json_t *disk_json(const struct pst_topology_view *view)
+static json_t *disk_json(const struct cli_topology_view *view)
 {
-    return json_pack("{s:o, s:o, s:o}", "path", pst_json_text(view->path), "name",
-                     pst_json_text(view->disk->name), "node", number_or_null(view->disk->node));
+    return json_pack("{s:o, s:o, s:o}", "path", cli_json_text(view->path), "name",
+                     cli_json_text(view->disk->name), "node", number_or_null(view->disk->node));
 }
 
-static json_t *nics_json(const struct pst_topology_view *view)
+static json_t *nics_json(const struct cli_topology_view *view)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < view->nic_count; i++)
@@ -101,7 +104,7 @@ static json_t *plan_json(const struct pst_plan *plan)
                      given_up);
 }
 
-struct json_t *pst_topology_json(const struct pst_topology_view *view)
+struct json_t *cli_topology_json(const struct cli_topology_view *view)
 {
     const struct pst_topology *topology = view->topology;
     json_t *quota = topology->quota_millicpus == 0

@@ -11,7 +11,7 @@
 #include "numa/topology.h"
 
 /* All that `penstock topology` shows; everything is borrowed. */
-struct pst_topology_view {
+struct cli_topology_view {
     const struct pst_topology *topology;
     const struct pst_plan *plan;
     const char *path; /* what the disk was asked for */
@@ -22,11 +22,11 @@ struct pst_topology_view {
 
 /* Draws a box per NUMA node, a cell per physical core, a line per SMT sibling, at most 80 columns,
  * ASCII only; then devices, limits, and what was given up. */
-void pst_topology_draw(FILE *out, const struct pst_topology_view *view);
+void cli_topology_draw(FILE *out, const struct cli_topology_view *view);
 
 struct json_t;
 
 /* The same as one JSON object, the caller's; NULL: no memory. */
-struct json_t *pst_topology_json(const struct pst_topology_view *view);
+struct json_t *cli_topology_json(const struct cli_topology_view *view);
 
 #endif

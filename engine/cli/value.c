@@ -1,3 +1,6 @@
+/*
+ * Parses and prints numbers, sizes and durations. Pure; called all over engine/cli.
+ */
 #include "engine/cli/value.h"
 
 #include <ctype.h>
@@ -59,19 +62,19 @@ static int parse_with_unit(const char *text, const struct unit *units, uint64_t 
     return -EINVAL;
 }
 
-int pst_value_count(const char *text, uint64_t *count)
+int cli_value_count(const char *text, uint64_t *count)
 {
     const char *end;
     int rc = parse_digits(text, count, &end);
     return rc != -EINVAL && *end != '\0' ? -EINVAL : rc;
 }
 
-int pst_value_size(const char *text, uint64_t *bytes)
+int cli_value_size(const char *text, uint64_t *bytes)
 {
     return parse_with_unit(text, size_units, bytes);
 }
 
-int pst_value_duration(const char *text, uint64_t *duration_ns)
+int cli_value_duration(const char *text, uint64_t *duration_ns)
 {
     if (strcmp(text, "0") == 0) {
         *duration_ns = 0;
@@ -80,7 +83,7 @@ int pst_value_duration(const char *text, uint64_t *duration_ns)
     return parse_with_unit(text, duration_units, duration_ns);
 }
 
-char *pst_value_size_text(uint64_t bytes, char *text)
+char *cli_value_size_text(uint64_t bytes, char *text)
 {
     static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = (double)bytes;
@@ -88,18 +91,18 @@ char *pst_value_size_text(uint64_t bytes, char *text)
     /* What would round to 1024 goes to the next unit. */
     for (; value >= 1023.95 && unit + 1 < sizeof(names) / sizeof(names[0]); unit++)
         value /= 1024;
-    snprintf(text, PST_VALUE_TEXT_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", value, names[unit]);
+    snprintf(text, CLI_VALUE_TEXT_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", value, names[unit]);
     return text;
 }
 
-char *pst_value_clock_text(uint64_t seconds, char *text)
+char *cli_value_clock_text(uint64_t seconds, char *text)
 {
     unsigned long long hours = seconds / 3600;
     unsigned minutes = (unsigned)(seconds / 60 % 60), rest = (unsigned)(seconds % 60);
     if (hours > 0)
-        snprintf(text, PST_VALUE_TEXT_BYTES, "%llu:%02u:%02u", hours, minutes, rest);
+        snprintf(text, CLI_VALUE_TEXT_BYTES, "%llu:%02u:%02u", hours, minutes, rest);
     else
-        snprintf(text, PST_VALUE_TEXT_BYTES, "%u:%02u", minutes, rest);
+        snprintf(text, CLI_VALUE_TEXT_BYTES, "%u:%02u", minutes, rest);
     return text;
 }
 
@@ -110,17 +113,17 @@ static char *exact_text(uint64_t number, const struct unit *units, char *text)
     for (const struct unit *unit = units; unit->name; unit++)
         if (number != 0 && number % unit->factor == 0 && unit->factor > best->factor)
             best = unit;
-    snprintf(text, PST_VALUE_TEXT_BYTES, "%llu%s", (unsigned long long)(number / best->factor),
+    snprintf(text, CLI_VALUE_TEXT_BYTES, "%llu%s", (unsigned long long)(number / best->factor),
              best->name);
     return text;
 }
 
-char *pst_value_exact_size(uint64_t bytes, char *text)
+char *cli_value_exact_size(uint64_t bytes, char *text)
 {
     return exact_text(bytes, size_units, text);
 }
 
-char *pst_value_exact_duration(uint64_t duration_ns, char *text)
+char *cli_value_exact_duration(uint64_t duration_ns, char *text)
 {
     return exact_text(duration_ns, duration_units, text);
 }

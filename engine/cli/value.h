@@ -13,24 +13,24 @@
  * -ERANGE: it does not fit 64 bits. */
 
 /* "8" */
-int pst_value_count(const char *text, uint64_t *count) PST_MUST_USE;
+int cli_value_count(const char *text, uint64_t *count) PST_MUST_USE;
 
 /* "4096", "64K", "64KiB", "1M", "2GiB", "1T": powers of 1024, either case. */
-int pst_value_size(const char *text, uint64_t *bytes) PST_MUST_USE;
+int cli_value_size(const char *text, uint64_t *bytes) PST_MUST_USE;
 
 /* "500ms", "2s", "90us", "10ns", "5m", "1h"; a unit is required, but for "0". */
-int pst_value_duration(const char *text, uint64_t *duration_ns) PST_MUST_USE;
+int cli_value_duration(const char *text, uint64_t *duration_ns) PST_MUST_USE;
 
-#define PST_VALUE_TEXT_BYTES 32u
+#define CLI_VALUE_TEXT_BYTES 32u
 
-/* "512 B", "1.5 MiB". text has PST_VALUE_TEXT_BYTES and is returned. */
-char *pst_value_size_text(uint64_t bytes, char *text);
+/* "512 B", "1.5 MiB". text has CLI_VALUE_TEXT_BYTES and is returned. */
+char *cli_value_size_text(uint64_t bytes, char *text);
 
 /* "0:07", "12:34", "3:12:34". */
-char *pst_value_clock_text(uint64_t seconds, char *text);
+char *cli_value_clock_text(uint64_t seconds, char *text);
 
 /* "64K", "1M", "500ms": shortest exact spelling that the parsers above take back. */
-char *pst_value_exact_size(uint64_t bytes, char *text);
-char *pst_value_exact_duration(uint64_t duration_ns, char *text);
+char *cli_value_exact_size(uint64_t bytes, char *text);
+char *cli_value_exact_duration(uint64_t duration_ns, char *text);
 
 #endif

@@ -29,7 +29,7 @@ _Static_assert(STOP_NS > PST_FREEZE_WAIT_NS_DEFAULT, "then the cleanup is to com
 
 /* ---- what clients ask for ---- */
 
-static void serve(struct pst_control *control, uint64_t client, const json_t *request)
+static void serve(struct control *control, uint64_t client, const json_t *request)
 {
     const char *what = json_string_value(json_object_get(request, "request"));
     if (strcmp(what, "backup") == 0)
@@ -44,7 +44,7 @@ static void serve(struct pst_control *control, uint64_t client, const json_t *re
         control_refuse(control, client, -PST_E_BAD_REQUEST, "there is no request \"%.32s\"", what);
 }
 
-static void serve_slot(struct pst_control *control, uint32_t slot)
+static void serve_slot(struct control *control, uint32_t slot)
 {
     json_t *request = control_next_request(control, slot);
     if (request)
@@ -54,7 +54,7 @@ static void serve_slot(struct pst_control *control, uint32_t slot)
 
 /* ---- the loop ---- */
 
-static void on_signal(struct pst_control *control, const struct pst_signal *signal)
+static void on_signal(struct control *control, const struct pst_signal *signal)
 {
     switch (signal->gsn) {
     case PST_NODE_JOINED_ORD:
@@ -71,7 +71,7 @@ static void on_signal(struct pst_control *control, const struct pst_signal *sign
     }
 }
 
-static void take_signals(struct pst_control *control)
+static void take_signals(struct control *control)
 {
     struct pst_signal signals[PST_CHANNEL_BURST];
     uint32_t count;
@@ -82,7 +82,7 @@ static void take_signals(struct pst_control *control)
 }
 
 /* Waits for signals, clients and the interrupt, and serves them. */
-static void turn(struct pst_control *control, int interrupt_fd, int timeout_ms)
+static void turn(struct control *control, int interrupt_fd, int timeout_ms)
 {
     struct pollfd polled[CONTROL_CLIENTS_MAX + 3];
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
@@ -104,7 +104,7 @@ static void turn(struct pst_control *control, int interrupt_fd, int timeout_ms)
 }
 
 /* Whether the node can go on. The watchdog is notified only while the hub reports. */
-static bool is_well(struct pst_control *control, uint64_t watchdog_ns)
+static bool is_well(struct control *control, uint64_t watchdog_ns)
 {
     struct pst_node_status status;
     pst_node_status(control->node, &status);
@@ -121,7 +121,7 @@ static int watchdog_ms(uint64_t watchdog_ns)
     return watchdog_ns == 0 ? -1 : ms < 1 ? 1 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-static void stop(struct pst_control *control)
+static void stop(struct control *control)
 {
     pst_interrupt_end_within(CONTROL_END_S);
     (void)service_notify("STOPPING=1"); /* the node stops all the same if this fails */
@@ -130,7 +130,7 @@ static void stop(struct pst_control *control)
         turn(control, -1, STOP_POLL_MS);
 }
 
-int control_run(struct pst_control *control, struct pst_node *node,
+int control_run(struct control *control, struct pst_node *node,
                 const struct pst_node_config *config)
 {
     PST_CHECK_MAIN_THREAD();
@@ -151,10 +151,10 @@ int control_run(struct pst_control *control, struct pst_node *node,
 
 /* ---- the socket ---- */
 
-int control_open(const char *path, struct pst_control **control, char *message)
+int control_open(const char *path, struct control **control, char *message)
 {
     PST_CHECK_MAIN_THREAD();
-    struct pst_control *made = calloc(1, sizeof(*made));
+    struct control *made = calloc(1, sizeof(*made));
     char *copy = made ? strdup(path) : NULL;
     int fd = -ENOMEM;
     if (copy)
@@ -174,7 +174,7 @@ int control_open(const char *path, struct pst_control **control, char *message)
     return 0;
 }
 
-void control_close(struct pst_control *control)
+void control_close(struct control *control)
 {
     if (!control)
         return;

@@ -14,20 +14,20 @@
 /* How long a node may take to stop, at most. */
 #define CONTROL_END_S 15u
 
-struct pst_control;
+struct control;
 struct pst_node;
 struct pst_node_config;
 
 /* Makes the socket (control_listen). -errno with message (PST_MESSAGE_BYTES); -EADDRINUSE: another
  * process serves it. */
-PST_MUST_USE int control_open(const char *path, struct pst_control **control, char *message);
+PST_MUST_USE int control_open(const char *path, struct control **control, char *message);
 
 /* Serves until the interrupt (engine/service/interrupt.h), or until the node is broken; then ends
  * the running backup. From then on pst_interrupt_end_within() holds. 0, or -EIO: broken. */
-PST_MUST_USE int control_run(struct pst_control *control, struct pst_node *node,
+PST_MUST_USE int control_run(struct control *control, struct pst_node *node,
                              const struct pst_node_config *config);
 
 /* Removes the socket. Nothing for NULL. */
-void control_close(struct pst_control *control);
+void control_close(struct control *control);
 
 #endif

@@ -7,7 +7,7 @@
 #include "engine/base/limits.h"
 #include "engine/service/control_parts.h"
 
-static void check_clients(const struct pst_control *control)
+static void check_clients(const struct control *control)
 {
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         const struct control_client *client = &control->clients[i];
@@ -18,7 +18,7 @@ static void check_clients(const struct pst_control *control)
     }
 }
 
-static void check_job(const struct pst_control *control, uint32_t index)
+static void check_job(const struct control *control, uint32_t index)
 {
     const struct control_job *job = &control->jobs[index];
     if (job->backup == 0)
@@ -32,7 +32,7 @@ static void check_job(const struct pst_control *control, uint32_t index)
         assert(control->jobs[i].backup != job->backup);
 }
 
-void control_check(const struct pst_control *control)
+void control_check(const struct control *control)
 {
     const struct control_resolving *resolving = &control->resolving;
     PST_CHECK_THREAD(&control->owner);

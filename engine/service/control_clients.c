@@ -19,7 +19,7 @@ static void hang_up(struct control_client *client)
     *client = (struct control_client){.fd = -1};
 }
 
-static struct control_client *find(struct pst_control *control, uint64_t id)
+static struct control_client *find(struct control *control, uint64_t id)
 {
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         if (control->clients[i].fd >= 0 && control->clients[i].id == id)
@@ -28,7 +28,7 @@ static struct control_client *find(struct pst_control *control, uint64_t id)
     return NULL;
 }
 
-void control_send(struct pst_control *control, uint64_t id, json_t *message, bool may_drop)
+void control_send(struct control *control, uint64_t id, json_t *message, bool may_drop)
 {
     PST_CHECK_THREAD(&control->owner);
     struct control_client *client = find(control, id);
@@ -44,8 +44,7 @@ void control_send(struct pst_control *control, uint64_t id, json_t *message, boo
         hang_up(client);
 }
 
-void control_refuse(struct pst_control *control, uint64_t client, int error, const char *format,
-                    ...)
+void control_refuse(struct control *control, uint64_t client, int error, const char *format, ...)
 {
     char text[PST_MESSAGE_BYTES];
     va_list list;
@@ -58,7 +57,7 @@ void control_refuse(struct pst_control *control, uint64_t client, int error, con
                  false);
 }
 
-json_t *control_next_request(struct pst_control *control, uint32_t slot)
+json_t *control_next_request(struct control *control, uint32_t slot)
 {
     static char bytes[PST_CONTROL_BYTES_MAX];
     struct control_client *client = &control->clients[slot];
@@ -87,7 +86,7 @@ static bool is_ours(int fd)
     return peer.uid == geteuid() || peer.uid == 0;
 }
 
-void control_accept(struct pst_control *control)
+void control_accept(struct control *control)
 {
     PST_CHECK_THREAD(&control->owner);
     int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -102,7 +101,7 @@ void control_accept(struct pst_control *control)
     close(fd); /* of another user, or one too many */
 }
 
-void control_hang_up_all(struct pst_control *control)
+void control_hang_up_all(struct control *control)
 {
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         if (control->clients[i].fd >= 0)

@@ -11,7 +11,7 @@
 #include "engine/service/control_parts.h"
 #include "engine/service/interrupt.h"
 
-static struct control_job *find_job(struct pst_control *control, uint64_t backup)
+static struct control_job *find_job(struct control *control, uint64_t backup)
 {
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         if (control->jobs[i].backup == backup)
@@ -20,7 +20,7 @@ static struct control_job *find_job(struct pst_control *control, uint64_t backup
     return NULL;
 }
 
-static void send_job(struct pst_control *control, struct control_job *job, uint64_t client,
+static void send_job(struct control *control, struct control_job *job, uint64_t client,
                      const json_t *request)
 {
     bool alone = json_is_true(json_object_get(request, "single_threaded"));
@@ -34,7 +34,7 @@ static void send_job(struct pst_control *control, struct control_job *job, uint6
     pst_client_request_backup(control->node, &job->request);
 }
 
-void control_begin(struct pst_control *control, uint64_t client, const json_t *request)
+void control_begin(struct control *control, uint64_t client, const json_t *request)
 {
     struct control_job *job = find_job(control, 0);
     json_int_t number = json_integer_value(json_object_get(request, "number"));
@@ -58,7 +58,7 @@ void control_begin(struct pst_control *control, uint64_t client, const json_t *r
 }
 
 /* The backup that this node takes part in, or that it was asked for; 0: none. */
-static uint64_t running_backup(struct pst_control *control)
+static uint64_t running_backup(struct control *control)
 {
     struct pst_node_status status;
     pst_node_status(control->node, &status);
@@ -71,7 +71,7 @@ static uint64_t running_backup(struct pst_control *control)
     return 0;
 }
 
-void control_abort(struct pst_control *control, uint64_t client, const json_t *request)
+void control_abort(struct control *control, uint64_t client, const json_t *request)
 {
     const char *wanted = json_string_value(json_object_get(request, "backup"));
     uint64_t backup = running_backup(control);
@@ -88,7 +88,7 @@ void control_abort(struct pst_control *control, uint64_t client, const json_t *r
                  false);
 }
 
-bool control_end_backup(struct pst_control *control)
+bool control_end_backup(struct control *control)
 {
     uint64_t backup = running_backup(control);
     if (backup != 0 && backup != control->ending) {
@@ -101,7 +101,7 @@ bool control_end_backup(struct pst_control *control)
 
 /* ---- what the master reports ---- */
 
-static void end_job(struct pst_control *control, struct control_job *job, uint32_t error)
+static void end_job(struct control *control, struct control_job *job, uint32_t error)
 {
     struct control_last *last = &control->last;
     last->number = job->request.number;
@@ -112,7 +112,7 @@ static void end_job(struct pst_control *control, struct control_job *job, uint32
     job->backup = 0;
 }
 
-static void fail_job(struct pst_control *control, struct control_job *job, uint32_t error,
+static void fail_job(struct control *control, struct control_job *job, uint32_t error,
                      pst_ref where)
 {
     char place[64] = "";
@@ -136,7 +136,7 @@ static void fail_job(struct pst_control *control, struct control_job *job, uint3
 }
 
 /* It may have decided before it died; then the other nodes make the backup whole without it. */
-static void lose_job(struct pst_control *control, struct control_job *job)
+static void lose_job(struct control *control, struct control_job *job)
 {
     uint64_t client = job->client;
     uint32_t node = job->request.master_node;
@@ -149,7 +149,7 @@ static void lose_job(struct pst_control *control, struct control_job *job)
                    node);
 }
 
-static void on_confirmed(struct pst_control *control, struct control_job *job,
+static void on_confirmed(struct control *control, struct control_job *job,
                          const struct pst_backup_conf *conf)
 {
     char uid[2 * sizeof(conf->uid) + 1];
@@ -162,7 +162,7 @@ static void on_confirmed(struct pst_control *control, struct control_job *job,
                  false);
 }
 
-static void on_progress(struct pst_control *control, struct control_job *job,
+static void on_progress(struct control *control, struct control_job *job,
                         const struct pst_backup_progress *progress)
 {
     job->progress = *progress;
@@ -174,7 +174,7 @@ static void on_progress(struct pst_control *control, struct control_job *job,
                  true);
 }
 
-static void on_complete(struct pst_control *control, struct control_job *job,
+static void on_complete(struct control *control, struct control_job *job,
                         const struct pst_backup_complete_rep *complete)
 {
     char uid[2 * sizeof(job->request.uid) + 1];
@@ -195,7 +195,7 @@ static void on_complete(struct pst_control *control, struct control_job *job,
         false);
 }
 
-void control_on_node_change(struct pst_control *control, const struct pst_signal *signal)
+void control_on_node_change(struct control *control, const struct pst_signal *signal)
 {
     const struct pst_node_change *change = &signal->payload.node_change;
     PST_CHECK_THREAD(&control->owner);
@@ -213,7 +213,7 @@ void control_on_node_change(struct pst_control *control, const struct pst_signal
     pst_client_heard_failure(control->node, signal);
 }
 
-void control_on_job_signal(struct pst_control *control, const struct pst_signal *signal)
+void control_on_job_signal(struct control *control, const struct pst_signal *signal)
 {
     PST_CHECK_THREAD(&control->owner);
     struct control_job *job = signal->backup != 0 ? find_job(control, signal->backup) : NULL;

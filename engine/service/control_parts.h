@@ -45,7 +45,7 @@ struct control_resolving {
     uint8_t uid[16];
 };
 
-struct pst_control {
+struct control {
     struct pst_thread_owner owner; /* bound while it serves */
     char *path;
     int listen_fd;
@@ -62,7 +62,7 @@ struct pst_control {
 };
 
 /* The lowest live node. */
-static inline uint32_t control_master(const struct pst_control *control)
+static inline uint32_t control_master(const struct control *control)
 {
     uint32_t node = 1;
     while (!pst_set_has(&control->live, node - 1))
@@ -71,40 +71,40 @@ static inline uint32_t control_master(const struct pst_control *control)
 }
 
 /* control_check.c. What must hold between two turns of the server, asserted. */
-void control_check(const struct pst_control *control);
+void control_check(const struct control *control);
 
 /* control_clients.c. Lets a client in that waits at the listening socket. */
-void control_accept(struct pst_control *control);
+void control_accept(struct control *control);
 
 /* Sends to the client with this id, if it is still there, and takes the reference. A client that
  * cannot take the message is hung up on, or with may_drop misses it. */
-void control_send(struct pst_control *control, uint64_t client, json_t *message, bool may_drop);
-void control_refuse(struct pst_control *control, uint64_t client, int error, const char *format,
-                    ...) __attribute__((format(printf, 4, 5)));
+void control_send(struct control *control, uint64_t client, json_t *message, bool may_drop);
+void control_refuse(struct control *control, uint64_t client, int error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* The next request of a slot of control->clients, the caller's reference; NULL: there is none, or
  * it was refused, or the client has hung up. */
-json_t *control_next_request(struct pst_control *control, uint32_t slot);
+json_t *control_next_request(struct control *control, uint32_t slot);
 
-void control_hang_up_all(struct pst_control *control);
+void control_hang_up_all(struct control *control);
 
 /* control_status.c. Answers a request for the status. */
-void control_status(struct pst_control *control, uint64_t client);
+void control_status(struct control *control, uint64_t client);
 
 /* control_resolve.c. Asks the node for a decision, and answers the client when it is made. */
-void control_resolve(struct pst_control *control, uint64_t client, const json_t *request);
-void control_on_resolved(struct pst_control *control, const struct pst_signal *signal);
+void control_resolve(struct control *control, uint64_t client, const json_t *request);
+void control_on_resolved(struct control *control, const struct pst_signal *signal);
 
 /* control_job.c. Asks the master for a backup, or for its abort. */
-void control_begin(struct pst_control *control, uint64_t client, const json_t *request);
-void control_abort(struct pst_control *control, uint64_t client, const json_t *request);
+void control_begin(struct control *control, uint64_t client, const json_t *request);
+void control_abort(struct control *control, uint64_t client, const json_t *request);
 
 /* Has the backup aborted that this node takes part in, once. Returns whether there is one: its end
  * comes later, after the cleanup. */
-bool control_end_backup(struct pst_control *control);
+bool control_end_backup(struct control *control);
 
 /* The master's answers and reports about the jobs. */
-void control_on_job_signal(struct pst_control *control, const struct pst_signal *signal);
-void control_on_node_change(struct pst_control *control, const struct pst_signal *signal);
+void control_on_job_signal(struct control *control, const struct pst_signal *signal);
+void control_on_node_change(struct control *control, const struct pst_signal *signal);
 
 #endif

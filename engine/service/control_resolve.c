@@ -33,7 +33,7 @@ static const struct pst_doubt_status *find(const struct pst_node_status *status,
     return doubt;
 }
 
-static void refuse_name(struct pst_control *control, uint64_t client, const char *wanted,
+static void refuse_name(struct control *control, uint64_t client, const char *wanted,
                         const struct pst_node_status *status, uint32_t found)
 {
     uint32_t node = control->config->node;
@@ -55,7 +55,7 @@ static void refuse_name(struct pst_control *control, uint64_t client, const char
                        node, wanted);
 }
 
-void control_resolve(struct pst_control *control, uint64_t client, const json_t *request)
+void control_resolve(struct control *control, uint64_t client, const json_t *request)
 {
     const char *wanted = json_string_value(json_object_get(request, "backup"));
     const char *outcome = json_string_value(json_object_get(request, "outcome"));
@@ -90,7 +90,7 @@ void control_resolve(struct pst_control *control, uint64_t client, const json_t 
     memcpy(control->resolving.uid, doubt->uid, sizeof(doubt->uid));
 }
 
-static void refuse_decision(struct pst_control *control, uint32_t error)
+static void refuse_decision(struct control *control, uint32_t error)
 {
     const struct control_resolving *resolving = &control->resolving;
     const char *why = "its log says more";
@@ -110,7 +110,7 @@ static void refuse_decision(struct pst_control *control, uint32_t error)
                    control->config->node, pst_error_text((int)error));
 }
 
-void control_on_resolved(struct pst_control *control, const struct pst_signal *signal)
+void control_on_resolved(struct control *control, const struct pst_signal *signal)
 {
     struct control_resolving *resolving = &control->resolving;
     char uid[2 * sizeof(resolving->uid) + 1];

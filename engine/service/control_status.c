@@ -8,7 +8,7 @@
 #include "engine/node/ref_text.h"
 #include "engine/service/control_parts.h"
 
-static const char *state_of(const struct pst_control *control, const struct pst_node_status *status,
+static const char *state_of(const struct control *control, const struct pst_node_status *status,
                             uint32_t node)
 {
     if (pst_set_has(&control->live, node - 1))
@@ -34,7 +34,7 @@ static void add_progress(json_t *node, uint64_t bytes, uint64_t ns)
     json_object_set_new(node, "bytes_per_second", json_integer(rate(bytes, ns)));
 }
 
-static json_t *nodes_json(const struct pst_control *control, const struct pst_node_status *status)
+static json_t *nodes_json(const struct control *control, const struct pst_node_status *status)
 {
     json_t *nodes = json_array();
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
@@ -76,7 +76,7 @@ static json_t *ldms_json(const struct pst_node_status *status)
 }
 
 /* The backups that this node was asked for. */
-static json_t *jobs_json(const struct pst_control *control)
+static json_t *jobs_json(const struct control *control)
 {
     json_t *jobs = json_array();
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
@@ -166,7 +166,7 @@ static json_t *doubts_json(const struct pst_node_status *status)
     return doubts;
 }
 
-void control_status(struct pst_control *control, uint64_t client)
+void control_status(struct control *control, uint64_t client)
 {
     struct pst_node_status status;
     char id[9];

@@ -21,7 +21,7 @@ struct pst_daemon {
     const struct pst_daemon_job *job;
     struct pst_session *session;
     struct pst_cluster_config cluster;
-    struct pst_control *control;
+    struct control *control;
     struct pst_node *node; /* NULL: not started */
 };
 

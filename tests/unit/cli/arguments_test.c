@@ -4,50 +4,50 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/cli/command.h"
+#include "engine/cli/arguments.h"
 #include "tests/suite.h"
 
-static enum pst_exit run_nothing(const struct pst_arguments *arguments)
+static enum cli_exit run_nothing(const struct cli_arguments *arguments)
 {
     (void)arguments;
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
-static const struct pst_option options[] = {
+static const struct cli_option options[] = {
     {.name = "to",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
      .help = "the backup directory"},
     {.name = "source",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "SPEC",
      .repeatable = true,
      .help = "what to back up"},
     {.name = "ldms",
-     .kind = PST_OPTION_COUNT,
+     .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .min = 1,
      .max = 256,
      .help = "LDMs"},
     {.name = "chunk-size",
-     .kind = PST_OPTION_SIZE,
+     .kind = CLI_OPTION_SIZE,
      .argument = "SIZE",
      .fallback = "1M",
      .min = 65536,
      .max = 16 << 20,
      .help = "payload of a chunk"},
     {.name = "wait",
-     .kind = PST_OPTION_DURATION,
+     .kind = CLI_OPTION_DURATION,
      .argument = "TIME",
      .min = 1000000,
      .help = "limit"},
-    {.name = "force", .kind = PST_OPTION_SWITCH, .help = "overwrite"},
-    PST_OPTION_JSON,
+    {.name = "force", .kind = CLI_OPTION_SWITCH, .help = "overwrite"},
+    CLI_OPTION_JSON,
     {0},
 };
 
-static const struct pst_command command = {.name = "backup",
+static const struct cli_command command = {.name = "backup",
                                            .summary = "back up",
                                            .positional = "FIRST [SECOND]",
                                            .positional_min = 1,
@@ -55,12 +55,12 @@ static const struct pst_command command = {.name = "backup",
                                            .options = options,
                                            .run = run_nothing};
 
-static struct pst_arguments arguments;
+static struct cli_arguments arguments;
 
 /* Parses "backup" and the words; the last is NULL. */
 static int parse(const char *word, ...)
 {
-    static char *argv[PST_OPTION_VALUES_MAX * 2 + 16];
+    static char *argv[CLI_OPTION_VALUES_MAX * 2 + 16];
     int argc = 0;
     argv[argc++] = (char *)"backup";
     va_list list;
@@ -69,8 +69,8 @@ static int parse(const char *word, ...)
         argv[argc++] = (char *)word;
     va_end(list);
     argv[argc] = NULL;
-    pst_arguments_release(&arguments);
-    return pst_arguments_parse(&command, argc, argv, &arguments);
+    cli_arguments_release(&arguments);
+    return cli_arguments_parse(&command, argc, argv, &arguments);
 }
 
 static void check_error(int rc, const char *text)
@@ -87,16 +87,16 @@ static void test_every_kind_of_value(void)
                                 "--ldms=4", "--chunk-size", "64KiB", "--wait", "2s", "--force",
                                 "two", "-v", NULL),
                           0);
-    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/srv");
-    const char *sources[PST_OPTION_VALUES_MAX];
-    CU_ASSERT_EQUAL_FATAL(pst_argument_texts(&arguments, "source", sources), 2);
+    CU_ASSERT_STRING_EQUAL(cli_argument_text(&arguments, "to"), "/srv");
+    const char *sources[CLI_OPTION_VALUES_MAX];
+    CU_ASSERT_EQUAL_FATAL(cli_argument_texts(&arguments, "source", sources), 2);
     CU_ASSERT_STRING_EQUAL(sources[0], "dir:/a");
     CU_ASSERT_STRING_EQUAL(sources[1], "dir:/b");
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 4);
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 65536);
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "wait"), 2000000000);
-    CU_ASSERT_TRUE(pst_argument_switch(&arguments, "force"));
-    CU_ASSERT_FALSE(pst_argument_json(&arguments));
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "ldms"), 4);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "chunk-size"), 65536);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "wait"), 2000000000);
+    CU_ASSERT_TRUE(cli_argument_switch(&arguments, "force"));
+    CU_ASSERT_FALSE(cli_argument_json(&arguments));
     CU_ASSERT_TRUE(arguments.verbose);
     CU_ASSERT_EQUAL_FATAL(arguments.positional_count, 2);
     CU_ASSERT_STRING_EQUAL(arguments.positionals[0], "one");
@@ -106,13 +106,13 @@ static void test_every_kind_of_value(void)
 static void test_what_is_not_given(void)
 {
     CU_ASSERT_EQUAL_FATAL(parse("--to", "/srv", "one", NULL), 0);
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 1 << 20);
-    CU_ASSERT_FALSE(pst_argument_given(&arguments, "chunk-size"));
-    CU_ASSERT_TRUE(pst_argument_given(&arguments, "to"));
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 0);
-    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 0);
-    CU_ASSERT_PTR_NULL(pst_argument_text(&arguments, "source"));
-    CU_ASSERT_FALSE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "chunk-size"), 1 << 20);
+    CU_ASSERT_FALSE(cli_argument_given(&arguments, "chunk-size"));
+    CU_ASSERT_TRUE(cli_argument_given(&arguments, "to"));
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "ldms"), 0);
+    CU_ASSERT_EQUAL(cli_argument_count(&arguments, "source"), 0);
+    CU_ASSERT_PTR_NULL(cli_argument_text(&arguments, "source"));
+    CU_ASSERT_FALSE(cli_argument_switch(&arguments, "force"));
     CU_ASSERT_FALSE(arguments.verbose);
 }
 
@@ -120,9 +120,9 @@ static void test_two_dashes_end_the_options(void)
 {
     CU_ASSERT_EQUAL_FATAL(parse("--to", "/srv", "--", "--force", NULL), 0);
     CU_ASSERT_STRING_EQUAL(arguments.positionals[0], "--force");
-    CU_ASSERT_FALSE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_FALSE(cli_argument_switch(&arguments, "force"));
     CU_ASSERT_EQUAL_FATAL(parse("--to", "--force", "one", NULL), 0); /* a value, however it looks */
-    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "--force");
+    CU_ASSERT_STRING_EQUAL(cli_argument_text(&arguments, "to"), "--force");
 }
 
 static void test_help_stops_the_checks(void)
@@ -141,18 +141,18 @@ static void test_flag_before_environment_before_default(void)
     setenv("PENSTOCK_SOURCE", "dir:/env", 1);
     setenv("PENSTOCK_LDMS", "", 1); /* as good as not set */
     CU_ASSERT_EQUAL_FATAL(parse("one", NULL), 0);
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 128 << 10);
-    CU_ASSERT_TRUE(pst_argument_given(&arguments, "chunk-size"));
-    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/env");
-    CU_ASSERT_TRUE(pst_argument_switch(&arguments, "force"));
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 0);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "chunk-size"), 128 << 10);
+    CU_ASSERT_TRUE(cli_argument_given(&arguments, "chunk-size"));
+    CU_ASSERT_STRING_EQUAL(cli_argument_text(&arguments, "to"), "/env");
+    CU_ASSERT_TRUE(cli_argument_switch(&arguments, "force"));
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "ldms"), 0);
     CU_ASSERT_EQUAL_FATAL(parse("one", "--chunk-size=1M", "--source=dir:/flag", NULL), 0);
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 1 << 20);
-    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 1);
-    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "source"), "dir:/flag");
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "chunk-size"), 1 << 20);
+    CU_ASSERT_EQUAL(cli_argument_count(&arguments, "source"), 1);
+    CU_ASSERT_STRING_EQUAL(cli_argument_text(&arguments, "source"), "dir:/flag");
     setenv("PENSTOCK_FORCE", "0", 1);
     CU_ASSERT_EQUAL_FATAL(parse("one", NULL), 0);
-    CU_ASSERT_FALSE(pst_argument_switch(&arguments, "force"));
+    CU_ASSERT_FALSE(cli_argument_switch(&arguments, "force"));
     setenv("PENSTOCK_FORCE", "yes", 1);
     check_error(parse("one", NULL),
                 "PENSTOCK_FORCE: \"yes\" is neither 1 nor 0; set it to 1 for yes, 0 for no");
@@ -193,25 +193,25 @@ static void test_environment_before_configuration_before_default(void)
     static const char text[] = "# nightly\n[backup]\nto =  /con fig \nsource=a=dir:/a;b\n"
                                "source = dir:/b\nldms=3\nforce = 1\n[verify]\nnothing = of ours\n";
     CU_ASSERT_EQUAL_FATAL(parse_configured(text, NULL, NULL), 0);
-    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/con fig");
-    const char *sources[PST_OPTION_VALUES_MAX];
-    CU_ASSERT_EQUAL_FATAL(pst_argument_texts(&arguments, "source", sources), 2);
+    CU_ASSERT_STRING_EQUAL(cli_argument_text(&arguments, "to"), "/con fig");
+    const char *sources[CLI_OPTION_VALUES_MAX];
+    CU_ASSERT_EQUAL_FATAL(cli_argument_texts(&arguments, "source", sources), 2);
     CU_ASSERT_STRING_EQUAL(sources[0], "a=dir:/a;b");
     CU_ASSERT_STRING_EQUAL(sources[1], "dir:/b");
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 3);
-    CU_ASSERT_TRUE(pst_argument_switch(&arguments, "force"));
-    CU_ASSERT_TRUE(pst_argument_given(&arguments, "ldms"));
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "chunk-size"), 1 << 20);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "ldms"), 3);
+    CU_ASSERT_TRUE(cli_argument_switch(&arguments, "force"));
+    CU_ASSERT_TRUE(cli_argument_given(&arguments, "ldms"));
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "chunk-size"), 1 << 20);
     setenv("PENSTOCK_LDMS", "4", 1);
     CU_ASSERT_EQUAL_FATAL(parse_configured(text, "--source=dir:/flag", NULL), 0);
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 4);
-    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), 1);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "ldms"), 4);
+    CU_ASSERT_EQUAL(cli_argument_count(&arguments, "source"), 1);
     CU_ASSERT_EQUAL_FATAL(parse_configured(text, "--ldms", "5"), 0);
-    CU_ASSERT_EQUAL(pst_argument_number(&arguments, "ldms"), 5);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "ldms"), 5);
     unsetenv("PENSTOCK_LDMS");
     setenv("PENSTOCK_CONFIG", config_path, 1);
     CU_ASSERT_EQUAL(parse("one", NULL), 0);
-    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), "/con fig");
+    CU_ASSERT_STRING_EQUAL(cli_argument_text(&arguments, "to"), "/con fig");
     unsetenv("PENSTOCK_CONFIG");
 }
 
@@ -223,7 +223,7 @@ static void test_a_long_value_is_whole(void)
     path[sizeof(path) - 1] = '\0';
     snprintf(text, sizeof(text), "[backup]\nto=%s\n", path);
     CU_ASSERT_EQUAL_FATAL(parse_configured(text, NULL, NULL), 0);
-    CU_ASSERT_STRING_EQUAL(pst_argument_text(&arguments, "to"), path);
+    CU_ASSERT_STRING_EQUAL(cli_argument_text(&arguments, "to"), path);
 }
 
 static void test_bad_configurations(void)
@@ -245,11 +245,11 @@ static void test_bad_configurations(void)
 
 static void test_too_many_configured_sources(void)
 {
-    char text[PST_OPTION_VALUES_MAX * 16 + 64] = "[backup]\nto=a\n";
-    for (uint32_t i = 0; i < PST_OPTION_VALUES_MAX; i++)
+    char text[CLI_OPTION_VALUES_MAX * 16 + 64] = "[backup]\nto=a\n";
+    for (uint32_t i = 0; i < CLI_OPTION_VALUES_MAX; i++)
         strcat(text, "source=dir:/a\n");
     CU_ASSERT_EQUAL(parse_configured(text, NULL, NULL), 0);
-    CU_ASSERT_EQUAL(pst_argument_count(&arguments, "source"), PST_OPTION_VALUES_MAX);
+    CU_ASSERT_EQUAL(cli_argument_count(&arguments, "source"), CLI_OPTION_VALUES_MAX);
     strcat(text, "source=dir:/a\n");
     check_configured(text, ":67: source is given more than 64 times");
 }
@@ -339,18 +339,18 @@ static void test_positionals_are_counted(void)
 
 static void test_repeatable_options_are_bounded(void)
 {
-    char *argv[PST_OPTION_VALUES_MAX + 4];
+    char *argv[CLI_OPTION_VALUES_MAX + 4];
     int argc = 0;
     argv[argc++] = (char *)"backup";
     argv[argc++] = (char *)"--to=a";
     argv[argc++] = (char *)"one";
-    for (uint32_t i = 0; i < PST_OPTION_VALUES_MAX; i++)
+    for (uint32_t i = 0; i < CLI_OPTION_VALUES_MAX; i++)
         argv[argc++] = (char *)"--source=dir:/a";
-    char *copy[PST_OPTION_VALUES_MAX + 5];
+    char *copy[CLI_OPTION_VALUES_MAX + 5];
     memcpy(copy, argv, sizeof(argv));
-    CU_ASSERT_EQUAL(pst_arguments_parse(&command, argc - 1, argv, &arguments), 0);
+    CU_ASSERT_EQUAL(cli_arguments_parse(&command, argc - 1, argv, &arguments), 0);
     copy[argc++] = (char *)"--source=dir:/a";
-    check_error(pst_arguments_parse(&command, argc, copy, &arguments),
+    check_error(cli_arguments_parse(&command, argc, copy, &arguments),
                 "--source is given more than 64 times");
 }
 
@@ -394,7 +394,7 @@ int main(void)
         return 1;
     }
     int status = suite_run("cli/arguments", tests);
-    pst_arguments_release(&arguments);
+    cli_arguments_release(&arguments);
     unlink(config_path);
     return status;
 }

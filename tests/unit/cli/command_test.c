@@ -15,29 +15,29 @@
 
 #define CAPTURED_BYTES 8192
 
-static enum pst_exit run_greet(const struct pst_arguments *arguments)
+static enum cli_exit run_greet(const struct cli_arguments *arguments)
 {
-    const char *name = pst_argument_text(arguments, "name");
+    const char *name = cli_argument_text(arguments, "name");
     if (strcmp(name, "nobody") == 0)
-        return pst_fail(arguments, PST_EXIT_NO_BACKUP, "%s is not here; name somebody", name);
+        return cli_fail(arguments, CLI_EXIT_NO_BACKUP, "%s is not here; name somebody", name);
     printf("hello %s\n", name);
-    return PST_EXIT_DONE;
+    return CLI_EXIT_DONE;
 }
 
-static const struct pst_option greet_options[] = {
+static const struct cli_option greet_options[] = {
     {.name = "name",
-     .kind = PST_OPTION_TEXT,
+     .kind = CLI_OPTION_TEXT,
      .argument = "NAME",
      .fallback = "world",
      .help = "whom to greet"},
-    PST_OPTION_JSON,
+    CLI_OPTION_JSON,
     {0},
 };
 
-static const struct pst_command greet = {
+static const struct cli_command greet = {
     .name = "greet", .summary = "say hello", .options = greet_options, .run = run_greet};
 
-static const struct pst_command *const commands[] = {&greet, &pst_command_topology, NULL};
+static const struct cli_command *const commands[] = {&greet, &cli_command_topology, NULL};
 
 static char out_text[CAPTURED_BYTES], err_text[CAPTURED_BYTES];
 
@@ -59,7 +59,7 @@ static void restore(int fd, int saved, FILE *file, char *text)
 }
 
 /* Runs penstock with these words; the last is NULL. */
-static enum pst_exit run(const char *word, ...)
+static enum cli_exit run(const char *word, ...)
 {
     char *argv[16] = {(char *)"penstock"};
     int argc = 1;
@@ -72,7 +72,7 @@ static enum pst_exit run(const char *word, ...)
     FILE *out = tmpfile(), *err = tmpfile();
     CU_ASSERT_FATAL(out && err);
     int saved_out = divert(STDOUT_FILENO, out), saved_err = divert(STDERR_FILENO, err);
-    enum pst_exit code = pst_commands_run(commands, argc, argv);
+    enum cli_exit code = cli_commands_run(commands, argc, argv);
     fflush(stdout);
     restore(STDOUT_FILENO, saved_out, out, out_text);
     restore(STDERR_FILENO, saved_err, err, err_text);
@@ -81,31 +81,31 @@ static enum pst_exit run(const char *word, ...)
 
 static void test_a_command_runs(void)
 {
-    CU_ASSERT_EQUAL(run("greet", "--name", "Ada", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("greet", "--name", "Ada", NULL), CLI_EXIT_DONE);
     CU_ASSERT_STRING_EQUAL(out_text, "hello Ada\n");
     CU_ASSERT_STRING_EQUAL(err_text, "");
 }
 
 static void test_failure_goes_to_stderr(void)
 {
-    CU_ASSERT_EQUAL(run("greet", "--name", "nobody", NULL), PST_EXIT_NO_BACKUP);
+    CU_ASSERT_EQUAL(run("greet", "--name", "nobody", NULL), CLI_EXIT_NO_BACKUP);
     CU_ASSERT_STRING_EQUAL(out_text, "");
     CU_ASSERT_STRING_EQUAL(err_text, "penstock: error: nobody is not here; name somebody\n");
 }
 
 static void test_failure_with_json_is_a_record_too(void)
 {
-    CU_ASSERT_EQUAL(run("greet", "--name", "nobody", "--json", NULL), PST_EXIT_NO_BACKUP);
+    CU_ASSERT_EQUAL(run("greet", "--name", "nobody", "--json", NULL), CLI_EXIT_NO_BACKUP);
     CU_ASSERT_STRING_EQUAL(out_text, "{\"message_type\":\"exit_error\",\"code\":10,\"message\":"
                                      "\"nobody is not here; name somebody\"}\n");
     CU_ASSERT_STRING_EQUAL(err_text, "penstock: error: nobody is not here; name somebody\n");
 }
 
-static void check_usage(enum pst_exit code, const char *message)
+static void check_usage(enum cli_exit code, const char *message)
 {
     char expected[512];
     snprintf(expected, sizeof(expected), "penstock: error: %s\n", message);
-    CU_ASSERT_EQUAL(code, PST_EXIT_USAGE);
+    CU_ASSERT_EQUAL(code, CLI_EXIT_USAGE);
     CU_ASSERT_STRING_EQUAL(out_text, "");
     CU_ASSERT_STRING_EQUAL(err_text, expected);
     if (strcmp(err_text, expected) != 0)
@@ -119,7 +119,7 @@ static void test_sections_are_commands(void)
     int fd = mkstemp(path);
     CU_ASSERT_FATAL(fd >= 0);
     CU_ASSERT_TRUE(dprintf(fd, "[topology]\nldms=2\n[greet]\nname=you\n") > 0);
-    CU_ASSERT_EQUAL(run("greet", "--config", path, NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("greet", "--config", path, NULL), CLI_EXIT_DONE);
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "you"));
     CU_ASSERT_TRUE(dprintf(fd, "[topologie]\na=b\n") > 0);
     char message[200];
@@ -153,19 +153,19 @@ static void test_usage_errors(void)
 
 static void test_usage_errors_with_json(void)
 {
-    CU_ASSERT_EQUAL(run("greet", "--json", "--nam", NULL), PST_EXIT_USAGE);
+    CU_ASSERT_EQUAL(run("greet", "--json", "--nam", NULL), CLI_EXIT_USAGE);
     CU_ASSERT_STRING_EQUAL(out_text, "{\"message_type\":\"exit_error\",\"code\":2,\"message\":"
                                      "\"unknown option --nam; did you mean --name?\"}\n");
-    CU_ASSERT_EQUAL(run("gret", "--json", NULL), PST_EXIT_USAGE);
+    CU_ASSERT_EQUAL(run("gret", "--json", NULL), CLI_EXIT_USAGE);
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\"code\":2"));
 }
 
 static void test_help_comes_from_the_tables(void)
 {
-    CU_ASSERT_EQUAL(run("--help", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("--help", NULL), CLI_EXIT_DONE);
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  greet       say hello\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  130  interrupted\n"));
-    CU_ASSERT_EQUAL(run("greet", "--help", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("greet", "--help", NULL), CLI_EXIT_DONE);
     CU_ASSERT_STRING_EQUAL(
         out_text, "Usage: penstock greet [option]...\n\nSay hello.\n\nOptions:\n"
                   "  --name NAME                 whom to greet\n"
@@ -185,9 +185,9 @@ static void test_help_comes_from_the_tables(void)
 
 static void test_version(void)
 {
-    CU_ASSERT_EQUAL(run("--version", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("--version", NULL), CLI_EXIT_DONE);
     CU_ASSERT_EQUAL(strncmp(out_text, "penstock ", 9), 0);
-    CU_ASSERT_EQUAL(run("--version", "--json", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("--version", "--json", NULL), CLI_EXIT_DONE);
     json_t *value = json_loads(out_text, 0, NULL);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(value, "name")), "penstock");
     CU_ASSERT_PTR_NOT_NULL(json_string_value(json_object_get(value, "version")));
@@ -196,13 +196,13 @@ static void test_version(void)
 
 static void test_topology_of_this_machine(void)
 {
-    CU_ASSERT_EQUAL(run("topology", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("topology", NULL), CLI_EXIT_DONE);
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\nplan: hub on CPU "));
-    CU_ASSERT_EQUAL(run("topology", "--json", "--path", "/", NULL), PST_EXIT_DONE);
+    CU_ASSERT_EQUAL(run("topology", "--json", "--path", "/", NULL), CLI_EXIT_DONE);
     json_t *value = json_loads(out_text, 0, NULL);
     CU_ASSERT_TRUE(json_array_size(json_object_get(value, "nodes")) >= 1);
     json_decref(value);
-    CU_ASSERT_EQUAL(run("topology", "--path", "/dev/null/x", NULL), PST_EXIT_FAILED);
+    CU_ASSERT_EQUAL(run("topology", "--path", "/dev/null/x", NULL), CLI_EXIT_FAILED);
     CU_ASSERT_STRING_EQUAL(err_text,
                            "penstock: error: cannot examine /dev/null/x: Not a directory\n");
 }
@@ -218,13 +218,13 @@ static void test_a_full_standard_output_is_a_failure(void)
     CU_ASSERT_FATAL(saved >= 0 && saved_err >= 0 && err && dup2(full, STDOUT_FILENO) >= 0);
     CU_ASSERT_FATAL(dup2(fileno(err), STDERR_FILENO) >= 0);
     char *argv[] = {(char *)"penstock", (char *)"greet", NULL};
-    enum pst_exit code = pst_commands_run(commands, 2, argv);
+    enum cli_exit code = cli_commands_run(commands, 2, argv);
     clearerr(stdout);
     dup2(saved, STDOUT_FILENO);
     restore(STDERR_FILENO, saved_err, err, err_text);
     close(saved);
     close(full);
-    CU_ASSERT_EQUAL(code, PST_EXIT_FAILED);
+    CU_ASSERT_EQUAL(code, CLI_EXIT_FAILED);
     CU_ASSERT_STRING_EQUAL(err_text, "penstock: error: cannot write to standard output\n");
 }
 
@@ -233,7 +233,7 @@ static void check_record(json_t *fields, int rc, const char *expected)
     char *text = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
-    CU_ASSERT_EQUAL(pst_json_record(out, "summary", fields), rc);
+    CU_ASSERT_EQUAL(cli_json_record(out, "summary", fields), rc);
     fclose(out);
     CU_ASSERT_STRING_EQUAL(text, expected);
     free(text);
@@ -255,11 +255,11 @@ static void test_texts_that_are_not_utf8(void)
                  {"bad\xff\xc3", "bad\\xff\\xc3"},
                  {"", ""}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        json_t *value = pst_json_text(cases[i].text);
+        json_t *value = cli_json_text(cases[i].text);
         CU_ASSERT_STRING_EQUAL(json_string_value(value), cases[i].expected);
         json_decref(value);
     }
-    CU_ASSERT_EQUAL(run("greet", "--json", "\xff", NULL), PST_EXIT_USAGE);
+    CU_ASSERT_EQUAL(run("greet", "--json", "\xff", NULL), CLI_EXIT_USAGE);
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\\\\xff"));
 }
 

@@ -13,25 +13,25 @@
 static char *text;
 static size_t text_bytes;
 static FILE *out;
-static struct pst_progress *progress;
+static struct cli_progress *progress;
 
-static void start(enum pst_progress_style style)
+static void start(enum cli_progress_style style)
 {
     out = open_memstream(&text, &text_bytes);
-    progress = pst_progress_start(out, style, "backup", 100 * S);
+    progress = cli_progress_start(out, style, "backup", 100 * S);
     CU_ASSERT_FATAL(out && progress);
 }
 
 static void finish(void)
 {
-    pst_progress_finish(progress);
+    cli_progress_finish(progress);
     fclose(out);
 }
 
 static void update(uint64_t after_ms, uint64_t done, uint64_t total, uint64_t objects)
 {
-    pst_progress_update(progress,
-                        &(struct pst_progress_sample){.now_ns = 100 * S + after_ms * 1000000,
+    cli_progress_update(progress,
+                        &(struct cli_progress_sample){.now_ns = 100 * S + after_ms * 1000000,
                                                       .bytes_done = done,
                                                       .bytes_total = total,
                                                       .objects_done = objects});
@@ -47,7 +47,7 @@ static void check_text(const char *expected)
 
 static void test_lines_at_their_interval(void)
 {
-    start(PST_PROGRESS_LINE);
+    start(CLI_PROGRESS_LINE);
     update(0, 0, 0, 0);
     update(9999, 99 * MIB, 400 * MIB, 3);
     update(10000, 100 * MIB, 400 * MIB, 3);
@@ -60,7 +60,7 @@ static void test_lines_at_their_interval(void)
 
 static void test_an_unknown_total_has_no_eta(void)
 {
-    start(PST_PROGRESS_LINE);
+    start(CLI_PROGRESS_LINE);
     update(10000, 100 * MIB, 0, 7);
     finish();
     check_text("backup: 100.0 MiB, 10.0 MiB/s, 7 objects, 0:10\n");
@@ -68,7 +68,7 @@ static void test_an_unknown_total_has_no_eta(void)
 
 static void test_no_rate_no_eta_and_no_division_by_zero(void)
 {
-    start(PST_PROGRESS_LINE);
+    start(CLI_PROGRESS_LINE);
     update(10000, 0, 100 * MIB, 0);
     finish();
     check_text("backup: 0 B of 100.0 MiB, 0 %, 0 B/s, 0 objects, 0:10\n");
@@ -77,7 +77,7 @@ static void test_no_rate_no_eta_and_no_division_by_zero(void)
 /* A source that grows while it is read, and a count that goes back. */
 static void test_more_than_everything_is_everything(void)
 {
-    start(PST_PROGRESS_LINE);
+    start(CLI_PROGRESS_LINE);
     update(10000, 200 * MIB, 100 * MIB, 2);
     update(20000, 100 * MIB, 100 * MIB, 2);
     finish();
@@ -87,7 +87,7 @@ static void test_more_than_everything_is_everything(void)
 
 static void test_the_rate_follows_slowly(void)
 {
-    start(PST_PROGRESS_LINE);
+    start(CLI_PROGRESS_LINE);
     update(10000, 100 * MIB, 0, 0); /* 10 MiB/s */
     update(20000, 100 * MIB, 0, 0); /* nothing for 10 s: two thirds of it are forgotten */
     finish();
@@ -97,7 +97,7 @@ static void test_the_rate_follows_slowly(void)
 
 static void test_the_bar_is_drawn_over_and_removed(void)
 {
-    start(PST_PROGRESS_BAR);
+    start(CLI_PROGRESS_BAR);
     update(100, MIB, 4 * MIB, 1);
     update(1000, MIB, 4 * MIB, 1);
     update(1100, 2 * MIB, 4 * MIB, 1);
@@ -108,7 +108,7 @@ static void test_the_bar_is_drawn_over_and_removed(void)
 
 static void test_the_bar_fits_the_terminal(void)
 {
-    start(PST_PROGRESS_BAR);
+    start(CLI_PROGRESS_BAR);
     for (uint64_t done = 0; done <= 40; done++)
         update(1000 + 1000 * done, done * 100 * MIB, 4000 * MIB, done * 1000000);
     finish();
@@ -119,7 +119,7 @@ static void test_the_bar_fits_the_terminal(void)
 
 static void test_json_records(void)
 {
-    start(PST_PROGRESS_JSON);
+    start(CLI_PROGRESS_JSON);
     update(500, MIB, 4 * MIB, 1);
     update(2000, 2 * MIB, 4 * MIB, 1);
     update(4000, 4 * MIB, 0, 2);
@@ -145,7 +145,7 @@ static void test_json_records(void)
 
 static void test_sigusr1_prints_at_once(void)
 {
-    start(PST_PROGRESS_LINE);
+    start(CLI_PROGRESS_LINE);
     update(1000, MIB, 0, 1);
     raise(SIGUSR1);
     update(2000, 2 * MIB, 0, 1);
@@ -156,11 +156,11 @@ static void test_sigusr1_prints_at_once(void)
 
 static void test_nothing_printed_nothing_left(void)
 {
-    start(PST_PROGRESS_BAR);
+    start(CLI_PROGRESS_BAR);
     update(100, MIB, 4 * MIB, 1);
     finish();
     check_text("");
-    pst_progress_finish(NULL);
+    cli_progress_finish(NULL);
 }
 
 int main(void)

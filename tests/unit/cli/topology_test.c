@@ -14,7 +14,7 @@ struct scene {
     struct pst_topology *topology;
     struct pst_topology_device disk;
     struct pst_topology_device nics[8];
-    struct pst_topology_view view;
+    struct cli_topology_view view;
 };
 
 static void make_plan(const struct scene *scene, uint32_t ldms)
@@ -30,7 +30,7 @@ static void set_scene(struct scene *scene, const char *fixture, unsigned major, 
     scene->topology = malloc(sizeof(*scene->topology));
     CU_ASSERT_EQUAL_FATAL(pst_topology_read(root, scene->topology), 0);
     pst_topology_block_device(root, major, minor, &scene->disk);
-    scene->view = (struct pst_topology_view){.topology = scene->topology,
+    scene->view = (struct cli_topology_view){.topology = scene->topology,
                                              .plan = &plan,
                                              .path = "/srv/backups",
                                              .disk = &scene->disk,
@@ -47,7 +47,7 @@ static char *draw(const struct scene *scene)
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-    pst_topology_draw(out, &scene->view);
+    cli_topology_draw(out, &scene->view);
     fclose(out);
     return text;
 }
@@ -130,7 +130,7 @@ static void check_general(const struct scene *scene)
 
 static void check_json(const struct scene *scene)
 {
-    json_t *value = pst_topology_json(&scene->view);
+    json_t *value = cli_topology_json(&scene->view);
     CU_ASSERT_PTR_NOT_NULL_FATAL(value);
     json_t *plan_value = json_object_get(value, "plan");
     CU_ASSERT_EQUAL(json_array_size(json_object_get(value, "nodes")), scene->topology->node_count);
@@ -164,7 +164,7 @@ static void test_json_says_what_is_unknown(void)
 {
     struct scene scene;
     set_scene(&scene, "offline-cpus", 0, 99, 1);
-    json_t *value = pst_topology_json(&scene.view);
+    json_t *value = cli_topology_json(&scene.view);
     json_t *cpu = json_array_get(json_object_get(value, "cpus"), 4);
     CU_ASSERT_TRUE(json_is_null(json_object_get(cpu, "node")));
     CU_ASSERT_TRUE(json_is_false(json_object_get(cpu, "online")));

@@ -17,13 +17,13 @@ static void test_counts(void)
                                       "x", "1x", "0x10", "1K", "١",  "99999999999999999999x"};
     uint64_t number;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        CU_ASSERT_EQUAL(pst_value_count(good[i].text, &number), 0);
+        CU_ASSERT_EQUAL(cli_value_count(good[i].text, &number), 0);
         CU_ASSERT_EQUAL(number, good[i].number);
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        CU_ASSERT_EQUAL(pst_value_count(bad[i], &number), -EINVAL);
-    CU_ASSERT_EQUAL(pst_value_count("18446744073709551616", &number), -ERANGE);
-    CU_ASSERT_EQUAL(pst_value_count("99999999999999999999999", &number), -ERANGE);
+        CU_ASSERT_EQUAL(cli_value_count(bad[i], &number), -EINVAL);
+    CU_ASSERT_EQUAL(cli_value_count("18446744073709551616", &number), -ERANGE);
+    CU_ASSERT_EQUAL(cli_value_count("99999999999999999999999", &number), -ERANGE);
 }
 
 static void test_sizes(void)
@@ -37,13 +37,13 @@ static void test_sizes(void)
                                       "1Ki", "1B", "0x1K", "M1",   "1P",  "1M ", "nan"};
     uint64_t number;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        CU_ASSERT_EQUAL(pst_value_size(good[i].text, &number), 0);
+        CU_ASSERT_EQUAL(cli_value_size(good[i].text, &number), 0);
         CU_ASSERT_EQUAL(number, good[i].number);
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        CU_ASSERT_EQUAL(pst_value_size(bad[i], &number), -EINVAL);
-    CU_ASSERT_EQUAL(pst_value_size("16777216T", &number), -ERANGE);
-    CU_ASSERT_EQUAL(pst_value_size("99999999999999999999K", &number), -ERANGE);
+        CU_ASSERT_EQUAL(cli_value_size(bad[i], &number), -EINVAL);
+    CU_ASSERT_EQUAL(cli_value_size("16777216T", &number), -ERANGE);
+    CU_ASSERT_EQUAL(cli_value_size("99999999999999999999K", &number), -ERANGE);
 }
 
 static void test_durations(void)
@@ -55,12 +55,12 @@ static void test_durations(void)
                                       "1 s", "1sec", "1d", "1ms2", "00"};
     uint64_t number;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        CU_ASSERT_EQUAL(pst_value_duration(good[i].text, &number), 0);
+        CU_ASSERT_EQUAL(cli_value_duration(good[i].text, &number), 0);
         CU_ASSERT_EQUAL(number, good[i].number);
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        CU_ASSERT_EQUAL(pst_value_duration(bad[i], &number), -EINVAL);
-    CU_ASSERT_EQUAL(pst_value_duration("5124096h", &number), -ERANGE);
+        CU_ASSERT_EQUAL(cli_value_duration(bad[i], &number), -EINVAL);
+    CU_ASSERT_EQUAL(cli_value_duration("5124096h", &number), -ERANGE);
 }
 
 static void test_sizes_for_people(void)
@@ -75,18 +75,18 @@ static void test_sizes_for_people(void)
                  {(1 << 20) - 1, "1.0 MiB"},
                  {3ull << 30, "3.0 GiB"},
                  {UINT64_MAX, "16.0 EiB"}};
-    char text[PST_VALUE_TEXT_BYTES];
+    char text[CLI_VALUE_TEXT_BYTES];
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        CU_ASSERT_STRING_EQUAL(pst_value_size_text(cases[i].bytes, text), cases[i].text);
+        CU_ASSERT_STRING_EQUAL(cli_value_size_text(cases[i].bytes, text), cases[i].text);
 }
 
 static void test_clocks(void)
 {
-    char text[PST_VALUE_TEXT_BYTES];
-    CU_ASSERT_STRING_EQUAL(pst_value_clock_text(0, text), "0:00");
-    CU_ASSERT_STRING_EQUAL(pst_value_clock_text(7, text), "0:07");
-    CU_ASSERT_STRING_EQUAL(pst_value_clock_text(754, text), "12:34");
-    CU_ASSERT_STRING_EQUAL(pst_value_clock_text(11554, text), "3:12:34");
+    char text[CLI_VALUE_TEXT_BYTES];
+    CU_ASSERT_STRING_EQUAL(cli_value_clock_text(0, text), "0:00");
+    CU_ASSERT_STRING_EQUAL(cli_value_clock_text(7, text), "0:07");
+    CU_ASSERT_STRING_EQUAL(cli_value_clock_text(754, text), "12:34");
+    CU_ASSERT_STRING_EQUAL(cli_value_clock_text(11554, text), "3:12:34");
 }
 
 /* What is printed as a limit can be typed in again. */
@@ -94,30 +94,30 @@ static void test_exact_texts_are_read_back(void)
 {
     static const uint64_t numbers[] = {0,       1,       1000,       1024,       65536,
                                        1 << 20, 3 << 20, 1536 << 10, 1000000000, 90000000000};
-    char text[PST_VALUE_TEXT_BYTES];
+    char text[CLI_VALUE_TEXT_BYTES];
     uint64_t number;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        CU_ASSERT_EQUAL(pst_value_size(pst_value_exact_size(numbers[i], text), &number), 0);
+        CU_ASSERT_EQUAL(cli_value_size(cli_value_exact_size(numbers[i], text), &number), 0);
         CU_ASSERT_EQUAL(number, numbers[i]);
-        CU_ASSERT_EQUAL(pst_value_duration(pst_value_exact_duration(numbers[i], text), &number), 0);
+        CU_ASSERT_EQUAL(cli_value_duration(cli_value_exact_duration(numbers[i], text), &number), 0);
         CU_ASSERT_EQUAL(number, numbers[i]);
     }
-    CU_ASSERT_STRING_EQUAL(pst_value_exact_size(65536, text), "64K");
-    CU_ASSERT_STRING_EQUAL(pst_value_exact_duration(500000000, text), "500ms");
+    CU_ASSERT_STRING_EQUAL(cli_value_exact_size(65536, text), "64K");
+    CU_ASSERT_STRING_EQUAL(cli_value_exact_duration(500000000, text), "500ms");
 }
 
 static void test_suggestions(void)
 {
     static const char *const names[] = {"backup", "list", "show", "verify", "restore", "topology"};
     size_t count = sizeof(names) / sizeof(names[0]);
-    CU_ASSERT_STRING_EQUAL(pst_suggest("bakcup", names, count), "backup");
-    CU_ASSERT_STRING_EQUAL(pst_suggest("lst", names, count), "list");
-    CU_ASSERT_STRING_EQUAL(pst_suggest("restor", names, count), "restore");
-    CU_ASSERT_STRING_EQUAL(pst_suggest("topolgoy", names, count), "topology");
-    CU_ASSERT_PTR_NULL(pst_suggest("frobnicate", names, count));
-    CU_ASSERT_PTR_NULL(pst_suggest("xyz", names, count));
-    CU_ASSERT_PTR_NULL(pst_suggest("", names, count));
-    CU_ASSERT_PTR_NULL(pst_suggest("a-name-that-is-longer-than-any-name-here", names, count));
+    CU_ASSERT_STRING_EQUAL(cli_suggest("bakcup", names, count), "backup");
+    CU_ASSERT_STRING_EQUAL(cli_suggest("lst", names, count), "list");
+    CU_ASSERT_STRING_EQUAL(cli_suggest("restor", names, count), "restore");
+    CU_ASSERT_STRING_EQUAL(cli_suggest("topolgoy", names, count), "topology");
+    CU_ASSERT_PTR_NULL(cli_suggest("frobnicate", names, count));
+    CU_ASSERT_PTR_NULL(cli_suggest("xyz", names, count));
+    CU_ASSERT_PTR_NULL(cli_suggest("", names, count));
+    CU_ASSERT_PTR_NULL(cli_suggest("a-name-that-is-longer-than-any-name-here", names, count));
 }
 
 int main(void)

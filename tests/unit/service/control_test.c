@@ -16,7 +16,7 @@
 
 static char folder[] = "/tmp/penstock-control-XXXXXX";
 static char path[sizeof(folder) + 8];
-static struct pst_control control;
+static struct control control;
 static struct pst_node_config config = {.node = 1};
 
 static void open_server(void)
