@@ -154,6 +154,7 @@ static int take_flag(struct cli_arguments *arguments, uint32_t index, const char
     char source[CLI_VARIABLE_BYTES];
     snprintf(source, sizeof(source), "--%s", arguments->command->options[index].name);
     arguments->values[index].given = true;
+    arguments->values[index].is_flag = true;
     return take_value(arguments, index, source, text);
 }
 
@@ -410,6 +411,11 @@ static const struct cli_option_value *get(const struct cli_arguments *arguments,
 bool cli_argument_given(const struct cli_arguments *arguments, const char *name)
 {
     return get(arguments, name)->given;
+}
+
+bool cli_argument_is_flag(const struct cli_arguments *arguments, const char *name)
+{
+    return get(arguments, name)->is_flag;
 }
 
 bool cli_argument_switch(const struct cli_arguments *arguments, const char *name)

@@ -55,6 +55,7 @@ struct cli_command {
 /* One option's values. */
 struct cli_option_value {
     bool given;     /* false: it is the fallback, or nothing */
+    bool is_flag;   /* given on the command line itself */
     uint32_t count; /* texts */
     const char *text[CLI_OPTION_VALUES_MAX];
     uint64_t number; /* of a number; 1 or 0 of a switch */
@@ -87,6 +88,7 @@ void cli_arguments_release(struct cli_arguments *arguments);
  * text: NULL where there is none; number: 0 where there is none.
  */
 bool cli_argument_given(const struct cli_arguments *arguments, const char *name);
+bool cli_argument_is_flag(const struct cli_arguments *arguments, const char *name);
 bool cli_argument_switch(const struct cli_arguments *arguments, const char *name);
 const char *cli_argument_text(const struct cli_arguments *arguments, const char *name);
 uint64_t cli_argument_number(const struct cli_arguments *arguments, const char *name);

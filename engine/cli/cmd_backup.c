@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/api/session.h"
 #include "engine/base/clock.h"
@@ -33,9 +34,9 @@ static const struct cli_option options[] = {
     {.name = "node",
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
-     .help = "let the cluster of the node with this control socket make it, of its nodes' sources "
-             "into their directories; then of all options only those two below, --number, "
-             "--single-threaded and --json count"},
+     .help = "have the cluster of the node at this control socket make the backup, of the sources "
+             "and into the directories that its nodes are configured with; goes only with --wait, "
+             "--allow-missing, --number, --single-threaded and --json"},
     {.name = "wait",
      .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
@@ -229,10 +230,41 @@ static enum cli_exit check_own(const struct cli_arguments *arguments)
     return CLI_EXIT_DONE;
 }
 
+/* With --node the configuration of each node decides all but these. */
+static bool counts_with_node(const char *option)
+{
+    static const char *const options_with_node[] = {
+        "node", "wait", "allow-missing", "number", "single-threaded", "json"};
+    for (size_t i = 0; i < sizeof(options_with_node) / sizeof(options_with_node[0]); i++) {
+        if (strcmp(option, options_with_node[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Only flags: the environment and the configuration file may serve other backups too. */
+static enum cli_exit check_through_node(const struct cli_arguments *arguments)
+{
+    for (const struct cli_option *option = options; option->name; option++) {
+        if (cli_argument_is_flag(arguments, option->name) && !counts_with_node(option->name))
+            return cli_fail(arguments, CLI_EXIT_USAGE,
+                            "--%s does not apply to a backup through a node (--node %s): each node "
+                            "follows its own configuration; leave it out",
+                            option->name, cli_argument_text(arguments, "node"));
+    }
+    return CLI_EXIT_DONE;
+}
+
+static enum cli_exit run_through_node(const struct cli_arguments *arguments)
+{
+    enum cli_exit code = check_through_node(arguments);
+    return code == CLI_EXIT_DONE ? cli_backup_through_node(arguments) : code;
+}
+
 static enum cli_exit run_backup(const struct cli_arguments *arguments)
 {
     if (cli_argument_text(arguments, "node"))
-        return cli_backup_through_node(arguments);
+        return run_through_node(arguments);
     enum cli_exit code = check_own(arguments);
     if (code != CLI_EXIT_DONE)
         return code;

@@ -93,6 +93,10 @@ another_cluster_is_refused() {
 }
 
 both_nodes_as_one() {
+    # Neither source nor directory of the command line would count.
+    expect_exit 2 backup 1 --source "dir:$disk/tree1" --to "$disk/elsewhere"
+    expect_message '--source does not apply to a backup through a node'
+    expect_absent "$disk/elsewhere"
     expect_exit 1 backup 1
     expect_message 'node 2 is not there'
     start_node 2

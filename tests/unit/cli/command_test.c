@@ -37,7 +37,8 @@ static const struct cli_option greet_options[] = {
 static const struct cli_command greet = {
     .name = "greet", .summary = "say hello", .options = greet_options, .run = run_greet};
 
-static const struct cli_command *const commands[] = {&greet, &cli_command_topology, NULL};
+static const struct cli_command *const commands[] = {&greet, &cli_command_topology,
+                                                     &cli_command_backup, NULL};
 
 static char out_text[CAPTURED_BYTES], err_text[CAPTURED_BYTES];
 
@@ -149,6 +150,56 @@ static void test_usage_errors(void)
                 "--ldms: 0 is out of range; give a whole number from 1 to 256");
     check_usage(run("topology", "--ldm-cpus", "x", NULL),
                 "--ldm-cpus: \"x\" is not a list of CPUs; write it like 2-5,8, each CPU once");
+}
+
+static void check_not_through_node(const char *flag, const char *value)
+{
+    char message[300];
+    snprintf(
+        message, sizeof(message),
+        "%s does not apply to a backup through a node (--node /nowhere): each node follows its "
+        "own configuration; leave it out",
+        flag);
+    check_usage(run("backup", "--node", "/nowhere", flag, value, NULL), message);
+}
+
+static void test_what_does_not_count_with_node(void)
+{
+    static const char *const flags[][2] = {
+        {"--source", "dir:/a"},  {"--to", "/b"},           {"--ldms", "2"},
+        {"--ldm-cpus", "0"},     {"--hub-cpu", "0"},       {"--chunk", "1M"},
+        {"--depth", "8"},        {"--direct", "off"},      {"--freeze-wait", "1s"},
+        {"--freeze-hold", "1s"}, {"--logical", NULL},      {"--source-headroom", "5"},
+        {"--tables", "a"},       {"--exclude-tables", "a"}};
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        check_not_through_node(flags[i][0], flags[i][1]);
+}
+
+/* There is no node, so what gets past the check of the options fails to connect. */
+static void check_through_node(enum cli_exit code)
+{
+    CU_ASSERT_EQUAL(code, CLI_EXIT_FAILED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err_text, "/nowhere: no node answers there"));
+}
+
+static void test_what_counts_with_node(void)
+{
+    char path[] = "/tmp/penstock-config-XXXXXX";
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_TRUE(dprintf(fd, "[backup]\nsource=dir:/a\nto=/b\nchunk=2M\n") > 0);
+    close(fd);
+    check_through_node(run("backup", "--node", "/nowhere", "--number", "7", "--single-threaded",
+                           "--allow-missing", "--wait", "started", NULL));
+    check_through_node(run("backup", "--node", "/nowhere", "--config", path, NULL));
+    setenv("PENSTOCK_CHUNK", "2M", 1);
+    check_through_node(run("backup", "--node", "/nowhere", NULL));
+    unsetenv("PENSTOCK_CHUNK");
+    setenv("PENSTOCK_NODE", "/nowhere", 1);
+    check_through_node(run("backup", NULL));
+    CU_ASSERT_EQUAL(run("backup", "--to", "/b", NULL), CLI_EXIT_USAGE);
+    unsetenv("PENSTOCK_NODE");
+    unlink(path);
 }
 
 static void test_usage_errors_with_json(void)
@@ -270,6 +321,8 @@ int main(void)
         {"failure goes to stderr", test_failure_goes_to_stderr},
         {"failure with json is a record too", test_failure_with_json_is_a_record_too},
         {"usage errors", test_usage_errors},
+        {"what does not count with --node", test_what_does_not_count_with_node},
+        {"what counts with --node", test_what_counts_with_node},
         {"usage errors with json", test_usage_errors_with_json},
         {"sections are commands", test_sections_are_commands},
         {"help comes from the tables", test_help_comes_from_the_tables},
