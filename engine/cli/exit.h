@@ -8,11 +8,10 @@ enum cli_exit {
     CLI_EXIT_DONE = 0,
     CLI_EXIT_FAILED = 1,        /* nothing half-made is left behind */
     CLI_EXIT_USAGE = 2,         /* the command line or environment asks for something impossible */
-    CLI_EXIT_PARTIAL = 3,       /* done, but some source could not be read */
+    CLI_EXIT_PARTIAL = 3,       /* done, but some objects could not be read, or changed meanwhile */
     CLI_EXIT_NO_BACKUP = 10,    /* no such backup, or none that is complete */
-    CLI_EXIT_BUSY = 11,         /* another backup or a clean-up is running, or settled; try again */
-    CLI_EXIT_WRONG_KEY = 12,    /* the backup is encrypted with another key */
-    CLI_EXIT_INTERRUPTED = 130, /* SIGINT or SIGTERM: aborted in order */
+    CLI_EXIT_BUSY = 11,         /* another backup or a cleanup is under way: try again */
+    CLI_EXIT_INTERRUPTED = 130, /* SIGINT, SIGTERM or SIGHUP: aborted in order */
 };
 
 #endif

@@ -58,13 +58,12 @@ static void print_exit_codes(FILE *out)
             "  %3d  done\n"
             "  %3d  failed\n"
             "  %3d  the command line asks for something impossible\n"
-            "  %3d  done, but some source could not be read\n"
-            "  %3d  no such backup\n"
-            "  %3d  busy: another backup is running\n"
-            "  %3d  wrong key\n"
+            "  %3d  done, but some objects could not be read, or changed during the backup\n"
+            "  %3d  no such backup, or none that is complete\n"
+            "  %3d  busy: another backup is being written or settled\n"
             "  %3d  interrupted\n",
             CLI_EXIT_DONE, CLI_EXIT_FAILED, CLI_EXIT_USAGE, CLI_EXIT_PARTIAL, CLI_EXIT_NO_BACKUP,
-            CLI_EXIT_BUSY, CLI_EXIT_WRONG_KEY, CLI_EXIT_INTERRUPTED);
+            CLI_EXIT_BUSY, CLI_EXIT_INTERRUPTED);
 }
 
 void cli_commands_help(FILE *out, const struct cli_command *const *commands)
