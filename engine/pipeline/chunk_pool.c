@@ -1,138 +1,495 @@
+/* Buffers, each in exactly one place, and the part they are sealed into. Called by
+ * fragment_scan.c, which fills them, and by pipeline.c, on the LDM's thread. */
+#include "engine/pipeline/chunk_pool.h"
+
 #include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "engine/pipeline/pipeline_internal.h"
+#include "engine/base/clock.h"
 
-/* In memory, what waits to be written gains no time but loses its place in the processor's cache.
- */
-static bool must_wait(const struct pst_pipeline *pipeline)
+/* Buffers beside the depth chunks: the index, its spare while the last one is being written, and
+ * the catalogue. */
+#define EXTRA_BUFFERS 3u
+#define WRITES_IN_MEMORY_MAX 1u
+
+enum chunk_place {
+    CHUNK_FREE,
+    CHUNK_FILLING, /* pool->filling */
+    CHUNK_READING, /* closed; its last reads are in flight */
+    CHUNK_READY,   /* complete; waits to be sealed and written */
+    CHUNK_WRITING,
+    CHUNK_INDEX, /* gathers the entries of the part's index */
+    CHUNK_SPARE, /* is the next index */
+    CHUNK_PLACES
+};
+
+struct chunk {
+    struct pst_io_op op; /* its write */
+    struct chunk_pool *pool;
+    struct chunk *next; /* free or ready */
+    void *memory;       /* header, then payload */
+    uint32_t number;
+    uint32_t payload_bytes;
+    uint32_t reads; /* in flight */
+    enum pst_chunk_type type;
+    enum chunk_place place;
+};
+
+struct chunk_pool {
+    struct chunk_pool_config config;
+    uint32_t buffers;
+    struct chunk *chunks; /* one for each buffer */
+    struct chunk *free;
+    struct chunk *filling[PST_CHUNK_CATALOGUE + 1]; /* by type */
+    struct chunk *ready;                            /* oldest first */
+    struct chunk *ready_last;
+    struct chunk *index;
+    struct chunk *spare;
+    uint32_t writes;           /* of chunks, in flight */
+    struct pst_io_op block_op; /* of header or trailer */
+    void *block;               /* PST_BLOCK_BYTES for them */
+    bool block_is_written;     /* in flight */
+    bool drops;                /* nothing more is written */
+    struct pst_part part;
+    int error; /* not yet fetched */
+    const char *failed_step;
+};
+
+static size_t buffer_bytes(uint32_t chunk_bytes)
 {
-    return pipeline->part_file.in_memory && pipeline->writes >= WRITES_IN_MEMORY_MAX;
+    return PST_CHUNK_HEADER_BYTES + (size_t)chunk_bytes;
 }
 
-struct chunk *chunk_take(struct pst_pipeline *pipeline, enum pst_chunk_type type)
+size_t chunk_pool_memory_bytes(uint32_t chunk_bytes, uint32_t depth)
 {
-    struct chunk *chunk = pipeline->free_chunks;
-    if (!chunk || must_wait(pipeline))
+    return PST_BLOCK_BYTES + (depth + EXTRA_BUFFERS) * buffer_bytes(chunk_bytes);
+}
+
+static void move(struct chunk *chunk, enum chunk_place from, enum chunk_place to)
+{
+    assert(chunk->place == from);
+    chunk->place = to;
+}
+
+static void give_back(struct chunk *chunk, enum chunk_place from)
+{
+    struct chunk_pool *pool = chunk->pool;
+    move(chunk, from, CHUNK_FREE);
+    chunk->next = pool->free;
+    pool->free = chunk;
+}
+
+static struct chunk *take(struct chunk_pool *pool, enum pst_chunk_type type, enum chunk_place to)
+{
+    struct chunk *chunk = pool->free;
+    if (!chunk)
         return NULL;
-    pipeline->free_chunks = chunk->next;
+    pool->free = chunk->next;
+    move(chunk, CHUNK_FREE, to);
     chunk->next = NULL;
+    chunk->type = type;
     chunk->payload_bytes = 0;
-    chunk->reads = 0;
-    chunk->is_closed = false;
-    chunk->is_index = type == PST_CHUNK_INDEX;
-    if (type != PST_CHUNK_INDEX)
-        pst_chunk_begin(chunk->memory, type);
     return chunk;
 }
 
-void chunk_put_back(struct chunk *chunk)
+static void set_up_buffers(struct chunk_pool *pool)
 {
-    struct pst_pipeline *pipeline = chunk->pipeline;
-    chunk->next = pipeline->free_chunks;
-    pipeline->free_chunks = chunk;
+    char *memory = (char *)pool->config.memory + PST_BLOCK_BYTES;
+    pool->block = pool->config.memory;
+    for (uint32_t i = 0; i < pool->buffers; i++) {
+        struct chunk *chunk = &pool->chunks[i];
+        chunk->pool = pool;
+        chunk->memory = memory + i * buffer_bytes(pool->config.chunk_bytes);
+        chunk->number = i;
+        give_back(chunk, CHUNK_FREE);
+    }
+}
+
+static int register_buffers(struct chunk_pool *pool)
+{
+    struct iovec *buffers = calloc(pool->buffers, sizeof(*buffers));
+    if (!buffers)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < pool->buffers; i++) {
+        buffers[i].iov_base = pool->chunks[i].memory;
+        buffers[i].iov_len = buffer_bytes(pool->config.chunk_bytes);
+    }
+    pst_ring_register_buffers(pool->config.ring, buffers, pool->buffers);
+    free(buffers);
+    return 0;
+}
+
+int chunk_pool_create(const struct chunk_pool_config *config, struct chunk_pool **pool)
+{
+    int error = -ENOMEM;
+    struct chunk_pool *made = calloc(1, sizeof(*made));
+    if (!made)
+        return error;
+    made->config = *config;
+    made->buffers = config->depth + EXTRA_BUFFERS;
+    made->chunks = calloc(made->buffers, sizeof(*made->chunks));
+    if (!made->chunks)
+        goto err_after_pool;
+    set_up_buffers(made);
+    error = register_buffers(made);
+    if (error)
+        goto err_after_chunks;
+    *pool = made;
+    return 0;
+
+err_after_chunks:
+    free(made->chunks);
+err_after_pool:
+    free(made);
+    return error;
+}
+
+void chunk_pool_destroy(struct chunk_pool *pool)
+{
+    if (!pool)
+        return;
+    assert(chunk_pool_is_idle(pool));
+    free(pool->chunks);
+    free(pool);
+}
+
+uint32_t chunk_pool_buffers(const struct chunk_pool *pool)
+{
+    return pool->buffers;
+}
+
+uint32_t chunk_number(const struct chunk *chunk)
+{
+    return chunk->number;
 }
 
 uint32_t chunk_room(const struct chunk *chunk)
 {
-    return chunk->pipeline->config.chunk_bytes - chunk->payload_bytes;
+    return chunk->pool->config.chunk_bytes - chunk->payload_bytes;
 }
 
-void *chunk_payload(const struct chunk *chunk)
+void *chunk_end(const struct chunk *chunk)
 {
     return (char *)chunk->memory + PST_CHUNK_HEADER_BYTES + chunk->payload_bytes;
 }
 
-static void queue_if_complete(struct chunk *chunk)
+void chunk_add(struct chunk *chunk, uint32_t bytes)
 {
-    struct pst_pipeline *pipeline = chunk->pipeline;
-    if (!chunk->is_closed || chunk->reads > 0)
-        return;
-    if (chunk->payload_bytes == 0 || pipeline->halted) {
-        chunk_put_back(chunk);
-        return;
+    assert(bytes <= chunk_room(chunk));
+    chunk->payload_bytes += bytes;
+}
+
+uint32_t chunk_add_piece(struct chunk *chunk, uint64_t object, uint64_t object_offset,
+                         uint32_t bytes)
+{
+    const struct pst_chunk_piece piece = {
+        .object = object,
+        .object_offset = object_offset,
+        .payload_offset = chunk->payload_bytes,
+        .bytes = bytes,
+    };
+    int error = pst_chunk_add_piece(chunk->memory, &piece);
+    assert(!error); /* chunk_pool_fill() saw to it */
+    chunk_add(chunk, bytes);
+    return pst_chunk_pieces_count(chunk->memory) - 1;
+}
+
+static void on_written(struct pst_io_op *op, int result);
+
+static void write_out(struct chunk_pool *pool, struct chunk *chunk, enum chunk_place from,
+                      struct pst_part_place place)
+{
+    move(chunk, from, CHUNK_WRITING);
+    pool->writes++;
+    chunk->op.done = on_written;
+    pst_part_write(pool->config.file, &chunk->op, chunk->memory, (uint32_t)place.bytes,
+                   place.file_offset, (int)chunk->number);
+}
+
+/* The index gathered so far goes to the file. */
+static void write_index(struct chunk_pool *pool)
+{
+    struct chunk *full = pool->index;
+    pool->index = NULL;
+    write_out(pool, full, CHUNK_INDEX, pst_part_seal_index(&pool->part));
+}
+
+static void begin_index(struct chunk_pool *pool)
+{
+    pool->index = pool->spare;
+    pool->spare = NULL;
+    move(pool->index, CHUNK_SPARE, CHUNK_INDEX);
+    pst_part_attach_index(&pool->part, pool->index->memory);
+}
+
+static struct chunk *take_ready(struct chunk_pool *pool)
+{
+    struct chunk *chunk = pool->ready;
+    pool->ready = chunk->next;
+    if (!pool->ready)
+        pool->ready_last = NULL;
+    return chunk;
+}
+
+/* Seals what is complete, in order; that gives it its number and its place in the file. */
+static void write_ready(struct chunk_pool *pool)
+{
+    while (pool->ready && !pool->drops) {
+        if (pst_part_index_is_full(&pool->part)) {
+            if (!pool->spare)
+                return; /* the index before it is still being written */
+            write_index(pool);
+            begin_index(pool);
+        }
+        struct chunk *chunk = take_ready(pool);
+        write_out(pool, chunk, CHUNK_READY,
+                  pst_part_seal_chunk(&pool->part, chunk->memory, chunk->payload_bytes));
     }
-    chunk->next = NULL;
-    if (pipeline->ready_last)
-        pipeline->ready_last->next = chunk;
-    else
-        pipeline->ready = chunk;
-    pipeline->ready_last = chunk;
-    chunk_write_ready(pipeline);
 }
 
-/* Nothing more is added: it is written once its reads are done. */
-void chunk_close(struct chunk *chunk)
+static void drop_ready(struct chunk_pool *pool)
 {
-    assert(!chunk->is_closed);
-    chunk->is_closed = true;
-    queue_if_complete(chunk);
+    pool->drops = true;
+    while (pool->ready)
+        give_back(take_ready(pool), CHUNK_READY);
 }
 
-void chunk_read_done(struct chunk *chunk)
+static void note_error(struct chunk_pool *pool, int error, const char *step)
 {
-    assert(chunk->reads > 0);
-    chunk->reads--;
-    queue_if_complete(chunk);
+    if (!pool->error) {
+        pool->error = error;
+        pool->failed_step = step;
+    }
+    drop_ready(pool);
 }
 
 static void on_written(struct pst_io_op *op, int result)
 {
     struct chunk *chunk = PST_IO_OP_OF(op, struct chunk, op);
-    struct pst_pipeline *pipeline = chunk->pipeline;
-    pipeline->writes--;
-    if (result < 0)
-        pipeline_fail(pipeline, -result, "write");
-    if (chunk->is_index && !pipeline->spare_index)
-        pipeline->spare_index = chunk;
-    else
-        chunk_put_back(chunk);
-    pipeline_moved(pipeline);
-}
-
-static void write_out(struct pst_pipeline *pipeline, struct chunk *chunk,
-                      struct pst_part_place place)
-{
-    pipeline->writes++;
-    chunk->op.done = on_written;
-    pst_part_write(&pipeline->part_file, &chunk->op, chunk->memory, (uint32_t)place.bytes,
-                   place.file_offset, chunk->buffer_index);
-}
-
-/* The index gathered so far goes to the file. */
-void chunk_write_index(struct pst_pipeline *pipeline)
-{
-    struct chunk *full = pipeline->index;
-    pipeline->index = NULL;
-    write_out(pipeline, full, pst_part_seal_index(&pipeline->part));
-}
-
-static void take_spare_index(struct pst_pipeline *pipeline)
-{
-    pipeline->index = pipeline->spare_index;
-    pipeline->spare_index = NULL;
-    pst_part_attach_index(&pipeline->part, pipeline->index->memory);
-}
-
-/* Seals what is complete, in order; that gives it its number and its place in the file. */
-void chunk_write_ready(struct pst_pipeline *pipeline)
-{
-    while (pipeline->ready) {
-        struct chunk *chunk = pipeline->ready;
-        if (pst_part_index_is_full(&pipeline->part)) {
-            if (!pipeline->spare_index)
-                return; /* the index before it is still being written */
-            chunk_write_index(pipeline);
-            take_spare_index(pipeline);
-        }
-        pipeline->ready = chunk->next;
-        if (!pipeline->ready)
-            pipeline->ready_last = NULL;
-        if (pipeline->error != 0 || pipeline->halted) {
-            chunk_put_back(chunk);
-            continue;
-        }
-        write_out(pipeline, chunk,
-                  pst_part_seal_chunk(&pipeline->part, chunk->memory, chunk->payload_bytes));
+    struct chunk_pool *pool = chunk->pool;
+    pool->writes--;
+    if (chunk->type == PST_CHUNK_INDEX && !pool->spare) {
+        move(chunk, CHUNK_WRITING, CHUNK_SPARE);
+        pool->spare = chunk;
+    } else {
+        give_back(chunk, CHUNK_WRITING);
     }
+    if (result < 0)
+        note_error(pool, result, "write");
+    write_ready(pool);
+    chunk_pool_check(pool);
+}
+
+static void end_filling(struct chunk *chunk, enum chunk_place from)
+{
+    struct chunk_pool *pool = chunk->pool;
+    if (chunk->payload_bytes == 0 || pool->drops) {
+        give_back(chunk, from);
+        return;
+    }
+    move(chunk, from, CHUNK_READY);
+    chunk->next = NULL;
+    if (pool->ready_last)
+        pool->ready_last->next = chunk;
+    else
+        pool->ready = chunk;
+    pool->ready_last = chunk;
+    write_ready(pool);
+}
+
+/* Nothing more is added to the chunk that is being filled, if there is one. */
+static void close_filling(struct chunk_pool *pool, enum pst_chunk_type type)
+{
+    struct chunk *chunk = pool->filling[type];
+    if (!chunk)
+        return;
+    pool->filling[type] = NULL;
+    if (chunk->reads > 0)
+        move(chunk, CHUNK_FILLING, CHUNK_READING);
+    else
+        end_filling(chunk, CHUNK_FILLING);
+}
+
+void chunk_begin_read(struct chunk *chunk)
+{
+    chunk->reads++;
+}
+
+void chunk_end_read(struct chunk *chunk, uint32_t piece, uint32_t bytes)
+{
+    assert(chunk->reads > 0);
+    pst_chunk_piece_at(chunk->memory, piece)->bytes = bytes;
+    chunk->reads--;
+    if (chunk->reads == 0 && chunk->place == CHUNK_READING)
+        end_filling(chunk, CHUNK_READING);
+}
+
+/* In memory, what waits to be written gains no time but loses its place in the processor's cache.
+ */
+static bool must_wait(const struct chunk_pool *pool)
+{
+    return pool->config.file->in_memory && pool->writes >= WRITES_IN_MEMORY_MAX;
+}
+
+struct chunk *chunk_pool_fill(struct chunk_pool *pool, enum pst_chunk_type type, uint32_t room)
+{
+    assert(room >= 1 && room <= pool->config.chunk_bytes);
+    struct chunk *chunk = pool->filling[type];
+    if (chunk && (chunk_room(chunk) < room ||
+                  pst_chunk_pieces_count(chunk->memory) == PST_CHUNK_PIECES_MAX)) {
+        close_filling(pool, type);
+        chunk = NULL;
+    }
+    if (!chunk && !must_wait(pool)) {
+        chunk = take(pool, type, CHUNK_FILLING);
+        if (chunk)
+            pst_chunk_begin(chunk->memory, type);
+        pool->filling[type] = chunk;
+    }
+    return chunk;
+}
+
+void chunk_pool_flush(struct chunk_pool *pool)
+{
+    close_filling(pool, PST_CHUNK_DATA);
+    close_filling(pool, PST_CHUNK_CATALOGUE);
+}
+
+void chunk_pool_drop(struct chunk_pool *pool)
+{
+    drop_ready(pool);
+    chunk_pool_flush(pool);
+}
+
+static void end_block(struct pst_io_op *op, int result, const char *step)
+{
+    struct chunk_pool *pool = PST_IO_OP_OF(op, struct chunk_pool, block_op);
+    assert(pool->block_is_written);
+    pool->block_is_written = false;
+    if (result < 0)
+        note_error(pool, result, step);
+}
+
+static void on_header_written(struct pst_io_op *op, int result)
+{
+    end_block(op, result, "write the header");
+}
+
+static void on_trailer_written(struct pst_io_op *op, int result)
+{
+    end_block(op, result, "write the trailer");
+}
+
+static void write_block(struct chunk_pool *pool, uint64_t offset,
+                        void (*done)(struct pst_io_op *op, int result))
+{
+    assert(!pool->block_is_written);
+    pool->block_is_written = true;
+    pool->block_op.done = done;
+    pst_part_write(pool->config.file, &pool->block_op, pool->block, PST_BLOCK_BYTES, offset, -1);
+}
+
+void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identity *identity,
+                           uint32_t ldm)
+{
+    assert(chunk_pool_is_idle(pool) && !pool->index && !pool->spare);
+    pool->drops = false;
+    pst_part_begin(&pool->part, identity, pool->config.chunk_bytes, ldm, pst_unix_ns(),
+                   pool->block);
+    pool->spare = take(pool, PST_CHUNK_INDEX, CHUNK_SPARE);
+    begin_index(pool);
+    pool->spare = take(pool, PST_CHUNK_INDEX, CHUNK_SPARE);
+    assert(pool->spare);
+    write_block(pool, 0, on_header_written);
+}
+
+void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end)
+{
+    assert(chunk_pool_is_idle(pool) && !pool->drops);
+    pool->part.sums.objects = end->objects;
+    pool->part.sums.unreadable = end->unreadable;
+    write_index(pool);
+    struct pst_part_place place = pst_part_seal_trailer(&pool->part, end->start_gci, end->stop_gci,
+                                                        pst_unix_ns(), pool->block, &end->digest);
+    end->file_bytes = place.file_offset + place.bytes;
+    write_block(pool, place.file_offset, on_trailer_written);
+}
+
+void chunk_pool_forget_part(struct chunk_pool *pool)
+{
+    assert(chunk_pool_is_idle(pool));
+    if (pool->index)
+        give_back(pool->index, CHUNK_INDEX);
+    if (pool->spare)
+        give_back(pool->spare, CHUNK_SPARE);
+    pool->index = NULL;
+    pool->spare = NULL;
+    pool->error = 0;
+    memset(&pool->part, 0, sizeof(pool->part));
+}
+
+struct pst_part_sums chunk_pool_sums(const struct chunk_pool *pool)
+{
+    return pool->part.sums;
+}
+
+int chunk_pool_take_error(struct chunk_pool *pool, const char **step)
+{
+    int error = pool->error;
+    pool->error = 0;
+    *step = pool->failed_step;
+    return error;
+}
+
+bool chunk_pool_is_idle(const struct chunk_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->buffers; i++) {
+        const struct chunk *chunk = &pool->chunks[i];
+        if (chunk->place != CHUNK_FREE && chunk->place != CHUNK_INDEX &&
+            chunk->place != CHUNK_SPARE)
+            return false;
+    }
+    return !pool->block_is_written;
+}
+
+static uint32_t length_of(const struct chunk *chunk, enum chunk_place place)
+{
+    uint32_t length = 0;
+    for (; chunk; chunk = chunk->next) {
+        assert(chunk->place == place);
+        length++;
+    }
+    return length;
+}
+
+static void check_chunk(const struct chunk *chunk)
+{
+    bool takes_bytes = chunk->place == CHUNK_FILLING || chunk->place == CHUNK_READING;
+    assert(chunk->reads == 0 || takes_bytes);
+    assert(chunk->place != CHUNK_READING || chunk->reads > 0);
+    assert(!takes_bytes || chunk->reads <= pst_chunk_pieces_count(chunk->memory));
+    assert(chunk->payload_bytes <= chunk->pool->config.chunk_bytes);
+    assert(chunk->place != CHUNK_FILLING || chunk->pool->filling[chunk->type] == chunk);
+}
+
+uint32_t chunk_pool_check(const struct chunk_pool *pool)
+{
+    uint32_t counts[CHUNK_PLACES] = {0}, reads = 0;
+    for (uint32_t i = 0; i < pool->buffers; i++) {
+        check_chunk(&pool->chunks[i]);
+        counts[pool->chunks[i].place]++;
+        reads += pool->chunks[i].reads;
+    }
+    assert(counts[CHUNK_FREE] == length_of(pool->free, CHUNK_FREE));
+    assert(counts[CHUNK_READY] == length_of(pool->ready, CHUNK_READY));
+    assert(!pool->ready == !pool->ready_last);
+    assert(counts[CHUNK_FILLING] ==
+           (uint32_t) !!pool->filling[PST_CHUNK_DATA] + !!pool->filling[PST_CHUNK_CATALOGUE]);
+    assert(counts[CHUNK_WRITING] == pool->writes);
+    assert(counts[CHUNK_INDEX] == (pool->index ? 1 : 0));
+    assert(counts[CHUNK_SPARE] == (pool->spare ? 1 : 0));
+    assert(!pool->drops || !pool->ready);
+    return reads;
 }

@@ -1,37 +1,221 @@
+/* Scans: what a fragment describes goes into chunks, a bounded slice at a time. Called by
+ * pipeline.c, on the LDM's thread; files and reads report to the functions here. */
+#include "engine/pipeline/fragment_scan.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/log.h"
 #include "engine/format/object.h"
-#include "engine/pipeline/pipeline_internal.h"
+#include "engine/pipeline/scan_file.h"
 
-void scan_start(struct pst_pipeline *pipeline, const struct pst_work *work)
+#define SLICE_PIECES_MAX 64u
+#define SLICE_READ_BYTES (1u << 20)
+#define SLICE_ROWS_BYTES (512u << 10)
+
+enum scan_phase {
+    SCAN_FREE,
+    SCAN_ENTRIES,    /* catalogue entries are being copied */
+    SCAN_EXTENTS,    /* its bytes are being assigned to chunks */
+    SCAN_LAST_ENTRY, /* the rows are all there, and with them the size in the catalogue entry */
+    SCAN_READING,    /* all is assigned; reads are in flight */
+    SCAN_MARKING,    /* objects that turned out unreadable are being marked in the catalogue */
+    SCAN_ENDED,      /* its result is to be fetched */
+};
+
+struct scan {
+    enum scan_phase phase;
+    struct fragment_scans *scans;
+    const struct pst_fragment_descriptor *fragment;
+    struct pst_source *source;
+    uint64_t order; /* of the requests; the lower is scanned first */
+    uint32_t source_instance;
+    uint64_t fragment_id;
+    uint32_t extent;      /* being assigned */
+    uint64_t extent_done; /* bytes of it that are assigned */
+    size_t entries_done;  /* bytes of entries that are copied */
+    uint32_t marked;      /* files looked at in SCAN_MARKING */
+    uint32_t reads;       /* not done */
+    uint32_t files;       /* not closed */
+    int error;            /* negative */
+    struct pst_row_cursor cursor;
+    bool entry_is_last;     /* rows of unknown length */
+    struct scan_file *file; /* of the extent being assigned; NULL: none */
+    uint32_t file_index;    /* its index in the fragment */
+    struct pst_sums sums;
+    uint8_t bad[PST_FRAGMENT_FILES_MAX]; /* enum pst_object_flags, by file */
+};
+
+/* A run of bytes on its way from a file into a chunk. */
+struct piece {
+    struct scan_read read;
+    struct scan *scan;
+    const struct pst_fragment_file *listed;
+    struct chunk *chunk;
+    uint32_t index; /* in the chunk's table */
+};
+
+struct fragment_scans {
+    struct fragment_scans_config config;
+    struct scan_files *files;
+    struct piece *pieces; /* PST_CHUNK_PIECES_MAX for each chunk of the pool */
+    struct scan scans[PST_FRAGMENTS_AHEAD];
+    uint64_t order; /* of the last request */
+    struct pst_sums sums;
+};
+
+static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error);
+
+static void on_closed(void *context)
 {
-    struct scan *scan = pipeline->scans;
-    while (scan->phase != SCAN_FREE)
-        scan++;
-    assert(scan < pipeline->scans + PST_FRAGMENTS_AHEAD);
-    memset(scan, 0, offsetof(struct scan, bad));
-    scan->phase = SCAN_ENTRIES;
-    scan->order = ++pipeline->scan_order;
-    scan->source_instance = work->source;
-    scan->source = pipeline->config.sources[work->source];
-    scan->fragment_id = work->fragment;
-    scan->fragment =
-        pipeline->config.find_fragment(pipeline->config.context, work->source, work->fragment);
-    memset(scan->bad, 0, scan->fragment->files_count);
-    scan->entry_is_last =
-        scan->fragment->kind == PST_FRAGMENT_ROWS && scan->fragment->extents[0].length == 0;
-    if (scan->entry_is_last)
-        scan->phase = SCAN_EXTENTS;
+    struct scan *scan = context;
+    assert(scan->files > 0);
+    scan->files--;
 }
 
-void scan_let_go(struct pst_pipeline *pipeline, struct scan *scan)
+int fragment_scans_create(const struct fragment_scans_config *config, struct fragment_scans **scans)
 {
-    assert(scan->users > 0);
-    scan->users--;
-    pipeline_moved(pipeline);
+    static const struct scan_file_reports reports = {.bad = on_bad, .closed = on_closed};
+    int error = -ENOMEM;
+    struct fragment_scans *made = calloc(1, sizeof(*made));
+    if (!made)
+        return error;
+    made->config = *config;
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++)
+        made->scans[i].scans = made;
+    size_t pieces = (size_t)chunk_pool_buffers(config->pool) * PST_CHUNK_PIECES_MAX;
+    made->pieces = calloc(pieces, sizeof(*made->pieces));
+    if (!made->pieces)
+        goto err_after_scans;
+    error = scan_files_create(config->ring, &reports, &made->files);
+    if (error)
+        goto err_after_pieces;
+    *scans = made;
+    return 0;
+
+err_after_pieces:
+    free(made->pieces);
+err_after_scans:
+    free(made);
+    return error;
+}
+
+void fragment_scans_destroy(struct fragment_scans *scans)
+{
+    if (!scans)
+        return;
+    assert(fragment_scans_are_idle(scans));
+    scan_files_destroy(scans->files);
+    free(scans->pieces);
+    free(scans);
+}
+
+bool fragment_scans_are_idle(const struct fragment_scans *scans)
+{
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
+        if (scans->scans[i].phase != SCAN_FREE)
+            return false;
+    }
+    return true;
+}
+
+void fragment_scans_begin_part(struct fragment_scans *scans)
+{
+    assert(fragment_scans_are_idle(scans));
+    scans->sums = (struct pst_sums){0};
+}
+
+struct pst_sums fragment_scans_sums(const struct fragment_scans *scans)
+{
+    return scans->sums;
+}
+
+void fragment_scans_start(struct fragment_scans *scans, const struct pst_work *work,
+                          struct pst_source *source, const struct pst_fragment_descriptor *fragment)
+{
+    struct scan *scan = scans->scans;
+    while (scan->phase != SCAN_FREE) {
+        scan++;
+        assert(scan < scans->scans + PST_FRAGMENTS_AHEAD);
+    }
+    memset(scan, 0, offsetof(struct scan, bad));
+    memset(scan->bad, 0, fragment->files_count);
+    scan->scans = scans;
+    scan->order = ++scans->order;
+    scan->source_instance = work->source;
+    scan->source = source;
+    scan->fragment_id = work->fragment;
+    scan->fragment = fragment;
+    scan->entry_is_last = fragment->kind == PST_FRAGMENT_ROWS && fragment->extents[0].length == 0;
+    scan->phase = scan->entry_is_last ? SCAN_EXTENTS : SCAN_ENTRIES;
+}
+
+/* ---- what is reported of files and reads ---- */
+
+static void mark_pinned(struct scan *scan, const struct pst_fragment_file *listed, int error)
+{
+    if (scan->error)
+        return;
+    pst_log(PST_LOG_ERROR, "source %s: %s: %s", scan->source->name, listed->path,
+            pst_error_text(error));
+    scan->error = error;
+}
+
+/* An object that could not be read, or changed: logged once, and marked in the catalogue at the
+ * end; but a pinned one ends the scan. */
+static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error)
+{
+    struct scan *scan = context;
+    struct fragment_scans *scans = scan->scans;
+    if (listed->flags & PST_FRAGMENT_FILE_PINNED) {
+        mark_pinned(scan, listed, error);
+        return;
+    }
+    uint8_t *bad = &scan->bad[listed - scan->fragment->files];
+    if (*bad == 0 && pst_unreadable_add(scans->config.unreadable, listed->object,
+                                        scan->source->name, listed->path)) {
+        scan->sums.unreadable++;
+        scans->sums.unreadable++;
+        pst_log(PST_LOG_WARNING, "source %s: %s: %s; it is marked so in the backup",
+                scan->source->name, listed->path, pst_error_text(error));
+    }
+    *bad |= flag;
+}
+
+static void count_objects(struct scan *scan)
+{
+    scan->sums.objects += scan->fragment->objects_count;
+    scan->scans->sums.objects += scan->fragment->objects_count;
+}
+
+static void count_read(struct scan *scan, uint64_t bytes)
+{
+    scan->sums.source_bytes += bytes;
+    scan->scans->sums.source_bytes += bytes;
+}
+
+static void on_read(struct scan_read *read, int result)
+{
+    struct piece *piece = PST_IO_OP_OF(read, struct piece, read);
+    struct scan *scan = piece->scan;
+    uint32_t bytes = result < 0 ? 0 : (uint32_t)result;
+    if (result < 0)
+        on_bad(scan, piece->listed, PST_OBJECT_UNREADABLE, result);
+    else if (bytes < read->bytes && !(piece->listed->flags & PST_FRAGMENT_FILE_PINNED))
+        on_bad(scan, piece->listed, PST_OBJECT_CHANGED, -PST_E_CHANGED);
+    count_read(scan, bytes);
+    chunk_end_read(piece->chunk, piece->index, bytes);
+    assert(scan->reads > 0);
+    scan->reads--;
+}
+
+/* ---- catalogue entries ---- */
+
+static struct chunk *have_catalogue(struct scan *scan, size_t room)
+{
+    return chunk_pool_fill(scan->scans->config.pool, PST_CHUNK_CATALOGUE, (uint32_t)room);
 }
 
 /* How many bytes of whole entries fit into room. */
@@ -46,7 +230,7 @@ static size_t entries_that_fit(struct scan *scan, size_t room)
         size_t next = fit;
         int error = pst_object_decode(fragment->data, fragment->entries_bytes, &next, &object);
         if (error) {
-            scan->error = -error;
+            scan->error = error;
             return 0;
         }
         if (next - scan->entries_done > room)
@@ -55,214 +239,54 @@ static size_t entries_that_fit(struct scan *scan, size_t room)
     }
 }
 
-/* Makes sure of a catalogue chunk with room; false: no buffer is free. */
-static bool have_catalogue(struct pst_pipeline *pipeline, size_t room)
-{
-    if (pipeline->catalogue && chunk_room(pipeline->catalogue) < room) {
-        struct chunk *full = pipeline->catalogue;
-        pipeline->catalogue = NULL;
-        chunk_close(full);
-    }
-    if (!pipeline->catalogue)
-        pipeline->catalogue = chunk_take(pipeline, PST_CHUNK_CATALOGUE);
-    return pipeline->catalogue;
-}
-
-static void count_objects(struct pst_pipeline *pipeline, struct scan *scan)
-{
-    scan->sums.objects += scan->fragment->objects_count;
-    pipeline->sums.objects += scan->fragment->objects_count;
-}
-
-/* The entry of rows whose length is known by now. */
-static bool write_last_entry(struct pst_pipeline *pipeline, struct scan *scan)
-{
-    struct pst_object object;
-    size_t in = 0, out = 0;
-    int error =
-        pst_object_decode(scan->fragment->data, scan->fragment->entries_bytes, &in, &object);
-    if (error) {
-        scan->error = -error;
-        return true;
-    }
-    object.size = scan->extent_done;
-    if (!have_catalogue(pipeline, pst_object_bytes(&object)))
-        return false;
-    error = pst_object_encode(&object, chunk_payload(pipeline->catalogue),
-                              chunk_room(pipeline->catalogue), &out);
-    assert(!error);
-    pipeline->catalogue->payload_bytes += (uint32_t)out;
-    count_objects(pipeline, scan);
-    scan->phase = SCAN_READING;
-    return true;
-}
-
-static bool copy_entries(struct pst_pipeline *pipeline, struct scan *scan)
+static bool copy_entries(struct scan *scan)
 {
     const struct pst_fragment_descriptor *fragment = scan->fragment;
-    while (scan->entries_done < fragment->entries_bytes && scan->error == 0) {
-        if (!have_catalogue(pipeline, 1))
+    size_t room = 1;
+    while (scan->entries_done < fragment->entries_bytes && !scan->error) {
+        struct chunk *catalogue = have_catalogue(scan, room);
+        if (!catalogue)
             return false;
-        size_t bytes = entries_that_fit(scan, chunk_room(pipeline->catalogue));
-        if (bytes == 0 && scan->error == 0) {
-            if (!have_catalogue(pipeline, pipeline->config.chunk_bytes))
-                return false;
-            continue;
-        }
-        memcpy(chunk_payload(pipeline->catalogue), fragment->data + scan->entries_done, bytes);
-        pipeline->catalogue->payload_bytes += (uint32_t)bytes;
+        size_t bytes = entries_that_fit(scan, chunk_room(catalogue));
+        room = bytes > 0 ? 1 : PST_OBJECT_BYTES_MAX; /* the next entry fits another chunk */
+        memcpy(chunk_end(catalogue), fragment->data + scan->entries_done, bytes);
+        chunk_add(catalogue, (uint32_t)bytes);
         scan->entries_done += bytes;
     }
-    count_objects(pipeline, scan);
+    count_objects(scan);
     scan->phase = SCAN_EXTENTS;
     return true;
 }
 
-/* The data chunk being filled, with room for a piece; NULL: no buffer is free. */
-static struct chunk *have_data(struct pst_pipeline *pipeline)
+/* Enters an object in the catalogue; false: no buffer is free. */
+static bool put_entry(struct scan *scan, const struct pst_object *object)
 {
-    struct chunk *chunk = pipeline->data;
-    if (chunk &&
-        (chunk_room(chunk) == 0 || pst_chunk_pieces_count(chunk->memory) == PST_CHUNK_PIECES_MAX)) {
-        pipeline->data = NULL;
-        chunk_close(chunk);
-    }
-    if (!pipeline->data)
-        pipeline->data = chunk_take(pipeline, PST_CHUNK_DATA);
-    return pipeline->data;
-}
-
-/* Enters the next bytes of the extent in the chunk's table; returns their index there. */
-static uint32_t add_piece(struct scan *scan, struct chunk *chunk, uint32_t bytes)
-{
-    const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
-    struct pst_chunk_piece piece = {
-        .object = scan->fragment->files[extent->file].object,
-        .object_offset = extent->offset + scan->extent_done,
-        .payload_offset = chunk->payload_bytes,
-        .bytes = bytes,
-    };
-    int error = pst_chunk_add_piece(chunk->memory, &piece);
+    struct chunk *catalogue = have_catalogue(scan, pst_object_bytes(object));
+    size_t bytes = 0;
+    if (!catalogue)
+        return false;
+    int error = pst_object_encode(object, chunk_end(catalogue), chunk_room(catalogue), &bytes);
     assert(!error);
-    chunk->payload_bytes += bytes;
-    scan->extent_done += bytes;
-    return pst_chunk_pieces_count(chunk->memory) - 1;
-}
-
-static void count_read(struct pst_pipeline *pipeline, struct scan *scan, uint64_t bytes)
-{
-    scan->sums.source_bytes += bytes;
-    pipeline->sums.source_bytes += bytes;
-}
-
-void scan_piece_done(struct piece *piece, int result)
-{
-    struct scan_file *file = piece->file;
-    struct pst_pipeline *pipeline = file->pipeline;
-    struct scan *scan = file->scan;
-    if (result < 0 && file->error == 0)
-        scan_file_mark(file, PST_OBJECT_UNREADABLE, result);
-    else if (result >= 0 && (uint32_t)result < piece->bytes && !scan_file_is_pinned(file))
-        scan_file_mark(file, PST_OBJECT_CHANGED, PST_E_CHANGED);
-    uint32_t bytes = result < 0 ? 0 : (uint32_t)result;
-    pst_chunk_piece_at(piece->chunk->memory, piece->index)->bytes = bytes;
-    count_read(pipeline, scan, bytes);
-    chunk_read_done(piece->chunk);
-    scan_file_let_go(file);
-    scan_let_go(pipeline, scan);
-}
-
-static void start_read(struct scan *scan, struct chunk *chunk, uint32_t index, uint32_t bytes)
-{
-    struct piece *piece = &chunk->pieces[index];
-    piece->chunk = chunk;
-    piece->file = scan->file;
-    piece->index = index;
-    piece->bytes = bytes;
-    piece->offset = pst_chunk_piece_at(chunk->memory, index)->object_offset;
-    chunk->reads++;
-    scan->file->users++;
-    scan->users++;
-    scan_file_read(scan->file, piece);
-}
-
-static void leave_file(struct scan *scan)
-{
-    struct scan_file *file = scan->file;
-    scan->file = NULL;
-    if (file)
-        scan_file_let_go(file);
-}
-
-/* Makes scan->file the file of the extent; false: too many are open. */
-static bool have_file(struct pst_pipeline *pipeline, struct scan *scan, uint32_t index)
-{
-    if (scan->file && scan->file->index == index)
-        return true;
-    leave_file(scan);
-    scan->file = scan_file_take(pipeline, scan, index);
-    return scan->file;
-}
-
-/* Assigns the next bytes of an extent to a chunk, and has them read. Returns how many; 0: not
- * now. */
-static uint32_t assign_extent(struct pst_pipeline *pipeline, struct scan *scan)
-{
-    const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
-    struct chunk *chunk = have_data(pipeline);
-    if (!chunk || (!extent->literal && !have_file(pipeline, scan, extent->file)))
-        return 0;
-    uint64_t left = extent->length - scan->extent_done;
-    uint32_t bytes = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
-    if (extent->literal) {
-        memcpy(chunk_payload(chunk), (const char *)extent->literal + scan->extent_done, bytes);
-        add_piece(scan, chunk, bytes);
-        count_read(pipeline, scan, bytes);
-    } else {
-        uint32_t index = add_piece(scan, chunk, bytes);
-        start_read(scan, chunk, index, bytes);
-    }
-    if (scan->extent_done == extent->length) {
-        scan->extent++;
-        scan->extent_done = 0;
-    }
-    return bytes;
-}
-
-static bool assign_extents(struct pst_pipeline *pipeline, struct scan *scan)
-{
-    uint32_t pieces = 0, bytes = 0;
-    while (scan->extent < scan->fragment->extents_count) {
-        if (pieces == SLICE_PIECES_MAX || bytes >= SLICE_READ_BYTES)
-            return true;
-        uint32_t assigned = assign_extent(pipeline, scan);
-        if (assigned == 0)
-            return pieces > 0;
-        bytes += assigned;
-        pieces++;
-    }
-    leave_file(scan);
-    scan->phase = SCAN_READING;
+    chunk_add(catalogue, (uint32_t)bytes);
     return true;
 }
 
-static bool make_rows(struct pst_pipeline *pipeline, struct scan *scan)
+/* The entry of rows whose length is known by now. */
+static bool write_last_entry(struct scan *scan)
 {
-    struct chunk *chunk = have_data(pipeline);
-    if (!chunk)
-        return false;
-    size_t room = chunk_room(chunk) < SLICE_ROWS_BYTES ? chunk_room(chunk) : SLICE_ROWS_BYTES;
-    size_t bytes = 0;
-    int error = pst_source_produce(scan->source, scan->fragment, &scan->cursor,
-                                   chunk_payload(chunk), room, &bytes);
-    if (error)
-        scan->error = -error;
-    if (error || bytes == 0) {
-        scan->phase = scan->entry_is_last ? SCAN_LAST_ENTRY : SCAN_READING;
+    struct pst_object object;
+    size_t offset = 0;
+    int error =
+        pst_object_decode(scan->fragment->data, scan->fragment->entries_bytes, &offset, &object);
+    if (error) {
+        scan->error = error;
         return true;
     }
-    add_piece(scan, chunk, (uint32_t)bytes);
-    count_read(pipeline, scan, bytes);
+    object.size = scan->extent_done;
+    if (!put_entry(scan, &object))
+        return false;
+    count_objects(scan);
+    scan->phase = SCAN_READING;
     return true;
 }
 
@@ -279,7 +303,7 @@ static int entry_of(const struct scan *scan, uint64_t id, struct pst_object *obj
 }
 
 /* Enters what could not be read once more, marked; a reader joins the flags of all entries. */
-static bool mark_bad(struct pst_pipeline *pipeline, struct scan *scan)
+static bool mark_bad(struct scan *scan)
 {
     for (; scan->marked < scan->fragment->files_count; scan->marked++) {
         struct pst_object object;
@@ -287,81 +311,235 @@ static bool mark_bad(struct pst_pipeline *pipeline, struct scan *scan)
             continue;
         int error = entry_of(scan, scan->fragment->files[scan->marked].object, &object);
         if (error) {
-            scan->error = -error;
+            scan->error = error;
             return true;
         }
         object.flags |= scan->bad[scan->marked];
-        if (!have_catalogue(pipeline, pst_object_bytes(&object)))
+        if (!put_entry(scan, &object))
             return false;
-        size_t offset = 0;
-        error = pst_object_encode(&object, chunk_payload(pipeline->catalogue),
-                                  chunk_room(pipeline->catalogue), &offset);
-        assert(!error);
-        pipeline->catalogue->payload_bytes += (uint32_t)offset;
     }
     return true;
 }
 
-static void end_scan(struct pst_pipeline *pipeline, struct scan *scan)
+/* ---- bytes ---- */
+
+static struct chunk *have_data(struct scan *scan)
 {
-    int error = scan->error;
-    if (!error && pipeline->error != 0)
-        error = pipeline->error;
-    if (!error && pipeline->halted)
-        error = ECANCELED;
-    struct pst_work_result result = {
-        .type = PST_WORK_SCAN,
-        .error = error,
-        .backup = pipeline->backup,
-        .source = scan->source_instance,
-        .fragment = scan->fragment_id,
-        .sums = scan->sums,
-    };
-    scan->phase = SCAN_FREE;
-    pipeline_result(pipeline, &result);
+    return chunk_pool_fill(scan->scans->config.pool, PST_CHUNK_DATA, 1);
 }
 
-/* What is left of a scan once all its bytes are assigned. false: it waits. */
-static bool finish_scan(struct pst_pipeline *pipeline, struct scan *scan)
+/* Enters the next bytes of the extent in the chunk's table; returns their index there. */
+static uint32_t add_piece(struct scan *scan, struct chunk *chunk, uint32_t bytes)
 {
-    if (scan->users > 0)
+    const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
+    uint32_t index = chunk_add_piece(chunk, scan->fragment->files[extent->file].object,
+                                     extent->offset + scan->extent_done, bytes);
+    scan->extent_done += bytes;
+    return index;
+}
+
+static void start_read(struct scan *scan, struct chunk *chunk, uint32_t bytes)
+{
+    const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
+    struct scan_read read = {
+        .memory = chunk_end(chunk),
+        .bytes = bytes,
+        .offset = extent->offset + scan->extent_done,
+        .buffer_index = (int)chunk_number(chunk),
+        .done = on_read,
+    };
+    uint32_t index = add_piece(scan, chunk, bytes);
+    struct piece *piece = &scan->scans->pieces[chunk_number(chunk) * PST_CHUNK_PIECES_MAX + index];
+    piece->read = read;
+    piece->scan = scan;
+    piece->listed = &scan->fragment->files[extent->file];
+    piece->chunk = chunk;
+    piece->index = index;
+    scan->reads++;
+    chunk_begin_read(chunk);
+    scan_file_read(scan->file, &piece->read);
+}
+
+static void leave_file(struct scan *scan)
+{
+    struct scan_file *file = scan->file;
+    scan->file = NULL;
+    if (file)
+        scan_file_let_go(file);
+}
+
+/* Makes scan->file a file of the fragment; false: too many are open. */
+static bool have_file(struct scan *scan, uint32_t index)
+{
+    if (scan->file && scan->file_index == index)
+        return true;
+    leave_file(scan);
+    scan->file = scan_file_take(scan->scans->files, scan->source->root_fd,
+                                &scan->fragment->files[index], scan);
+    if (!scan->file)
         return false;
-    scan->phase = SCAN_MARKING;
-    bool stopped = scan->error != 0 || pipeline->error != 0 || pipeline->halted;
-    if (!stopped && !mark_bad(pipeline, scan))
-        return false;
-    end_scan(pipeline, scan);
+    scan->file_index = index;
+    scan->files++;
     return true;
 }
 
-static bool advance(struct pst_pipeline *pipeline, struct scan *scan)
+/* Assigns the next bytes of an extent to a chunk, and has them read. Returns how many; 0: not
+ * now. */
+static uint32_t assign_extent(struct scan *scan)
 {
-    if (scan->error != 0 || pipeline->error != 0 || pipeline->halted) {
+    const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
+    struct chunk *chunk = have_data(scan);
+    if (!chunk || (!extent->literal && !have_file(scan, extent->file)))
+        return 0;
+    uint64_t left = extent->length - scan->extent_done;
+    uint32_t bytes = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
+    if (extent->literal) {
+        memcpy(chunk_end(chunk), (const char *)extent->literal + scan->extent_done, bytes);
+        add_piece(scan, chunk, bytes);
+        count_read(scan, bytes);
+    } else {
+        start_read(scan, chunk, bytes);
+    }
+    if (scan->extent_done == extent->length) {
+        scan->extent++;
+        scan->extent_done = 0;
+    }
+    return bytes;
+}
+
+static bool assign_extents(struct scan *scan)
+{
+    uint32_t pieces = 0, bytes = 0;
+    while (scan->extent < scan->fragment->extents_count) {
+        if (pieces == SLICE_PIECES_MAX || bytes >= SLICE_READ_BYTES)
+            return true;
+        uint32_t assigned = assign_extent(scan);
+        if (assigned == 0)
+            return pieces > 0;
+        bytes += assigned;
+        pieces++;
+    }
+    leave_file(scan);
+    scan->phase = SCAN_READING;
+    return true;
+}
+
+static bool make_rows(struct scan *scan)
+{
+    struct chunk *chunk = have_data(scan);
+    if (!chunk)
+        return false;
+    size_t room = chunk_room(chunk) < SLICE_ROWS_BYTES ? chunk_room(chunk) : SLICE_ROWS_BYTES;
+    size_t bytes = 0;
+    int error = pst_source_produce(scan->source, scan->fragment, &scan->cursor, chunk_end(chunk),
+                                   room, &bytes);
+    if (error)
+        scan->error = error;
+    if (error || bytes == 0) {
+        scan->phase = scan->entry_is_last ? SCAN_LAST_ENTRY : SCAN_READING;
+        return true;
+    }
+    add_piece(scan, chunk, (uint32_t)bytes);
+    count_read(scan, bytes);
+    return true;
+}
+
+/* ---- a slice ---- */
+
+/* What is left of a scan once all its bytes are assigned. false: it waits. */
+static bool finish_scan(struct scan *scan, int stop)
+{
+    if (scan->reads > 0 || scan->files > 0)
+        return false;
+    scan->phase = SCAN_MARKING;
+    if (!scan->error && !stop && !mark_bad(scan))
+        return false;
+    if (!scan->error)
+        scan->error = stop;
+    scan->phase = SCAN_ENDED;
+    return true;
+}
+
+static bool advance(struct scan *scan, int stop)
+{
+    if (scan->error || stop) {
         leave_file(scan);
         scan->phase = SCAN_READING;
         return true;
     }
     if (scan->phase == SCAN_ENTRIES)
-        return copy_entries(pipeline, scan);
+        return copy_entries(scan);
     if (scan->phase == SCAN_LAST_ENTRY)
-        return write_last_entry(pipeline, scan);
+        return write_last_entry(scan);
     if (scan->fragment->kind == PST_FRAGMENT_ROWS)
-        return make_rows(pipeline, scan);
-    return assign_extents(pipeline, scan);
+        return make_rows(scan);
+    return assign_extents(scan);
 }
 
-bool scan_slice(struct pst_pipeline *pipeline)
+bool fragment_scans_slice(struct fragment_scans *scans, int stop)
 {
     bool moved = false;
     struct scan *first = NULL;
     for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
-        struct scan *scan = &pipeline->scans[i];
-        if (scan->phase == SCAN_READING || scan->phase == SCAN_MARKING)
-            moved |= finish_scan(pipeline, scan);
-        else if (scan->phase != SCAN_FREE && (!first || scan->order < first->order))
-            first = scan;
+        struct scan *scan = &scans->scans[i];
+        switch (scan->phase) {
+        case SCAN_FREE:
+        case SCAN_ENDED:
+            break;
+        case SCAN_READING:
+        case SCAN_MARKING:
+            moved |= finish_scan(scan, stop);
+            break;
+        case SCAN_ENTRIES:
+        case SCAN_EXTENTS:
+        case SCAN_LAST_ENTRY:
+            if (!first || scan->order < first->order)
+                first = scan;
+            break;
+        }
     }
     if (first)
-        moved |= advance(pipeline, first);
+        moved |= advance(first, stop);
     return moved;
+}
+
+bool fragment_scans_take_ended(struct fragment_scans *scans, struct pst_work_result *result)
+{
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
+        struct scan *scan = &scans->scans[i];
+        if (scan->phase != SCAN_ENDED)
+            continue;
+        *result = (struct pst_work_result){
+            .type = PST_WORK_SCAN,
+            .error = -scan->error,
+            .source = scan->source_instance,
+            .fragment = scan->fragment_id,
+            .sums = scan->sums,
+        };
+        scan->phase = SCAN_FREE;
+        return true;
+    }
+    return false;
+}
+
+static void check_scan(const struct scan *scan)
+{
+    bool is_over = scan->phase == SCAN_FREE || scan->phase == SCAN_ENDED;
+    bool is_quiet = scan->reads == 0 && scan->files == 0;
+    assert(!scan->file || (scan->phase == SCAN_EXTENTS && scan->files > 0));
+    assert(is_quiet || !(is_over || scan->phase == SCAN_MARKING || scan->phase == SCAN_ENTRIES));
+    assert(is_over || scan->extent <= scan->fragment->extents_count);
+}
+
+void fragment_scans_check(const struct fragment_scans *scans, uint32_t reads)
+{
+    uint32_t own_reads = 0, files = 0;
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
+        check_scan(&scans->scans[i]);
+        own_reads += scans->scans[i].reads;
+        files += scans->scans[i].files;
+    }
+    assert(own_reads == reads);
+    assert(files == scan_files_in_use(scans->files));
+    scan_files_check(scans->files, reads);
 }

@@ -1,3 +1,5 @@
+/* The works of a participant, their results, and the life of its part, by the table in
+ * part_state.c. Called by engine/node's LDM thread; files, scans and buffers are below. */
 #include "engine/pipeline/pipeline.h"
 
 #include <assert.h>
@@ -6,52 +8,64 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/clock.h"
+#include "engine/base/check.h"
 #include "engine/base/log.h"
-#include "engine/pipeline/pipeline_internal.h"
+#include "engine/pipeline/chunk_pool.h"
+#include "engine/pipeline/fragment_scan.h"
+#include "engine/pipeline/part_state.h"
 #include "engine/repository/layout.h"
+#include "io/part_file.h"
 
-static size_t buffer_bytes(uint32_t chunk_bytes)
-{
-    return PST_CHUNK_HEADER_BYTES + (size_t)chunk_bytes;
-}
+#define RESULTS_MAX 8u
+
+struct pst_pipeline {
+    struct pst_pipeline_config config;
+    struct pst_thread_owner owner;
+    struct chunk_pool *pool;
+    struct fragment_scans *scans;
+
+    enum part_state state;
+    struct pst_work work; /* to be answered, while the state has PART_MAY_ANSWER */
+    int error;            /* the first that spoils the part, negative */
+    int trouble;          /* that error, until it is reported */
+
+    struct pst_part_identity identity;
+    struct pst_part_file file;
+    char part_name[512];
+    uint64_t backup;
+    struct chunk_pool_end end; /* of the part */
+
+    struct pst_work_result results[RESULTS_MAX];
+    uint32_t results_first;
+    uint32_t results_count;
+};
 
 size_t pst_pipeline_memory_bytes(uint32_t chunk_bytes, uint32_t depth)
 {
-    return PST_BLOCK_BYTES + (depth + EXTRA_BUFFERS) * buffer_bytes(chunk_bytes);
+    return chunk_pool_memory_bytes(chunk_bytes, depth);
 }
 
-static void set_up_buffers(struct pst_pipeline *pipeline)
+static int create_pool(struct pst_pipeline *pipeline)
 {
-    char *memory = (char *)pipeline->config.memory + PST_BLOCK_BYTES;
-    pipeline->block = pipeline->config.memory;
-    for (uint32_t i = 0; i < pipeline->buffers; i++) {
-        struct chunk *chunk = &pipeline->chunks[i];
-        chunk->pipeline = pipeline;
-        chunk->pieces = pipeline->pieces + (size_t)i * PST_CHUNK_PIECES_MAX;
-        chunk->memory = memory + i * buffer_bytes(pipeline->config.chunk_bytes);
-        chunk->buffer_index = (int)i;
-        chunk_put_back(chunk);
-    }
-    for (uint32_t i = 0; i < OPEN_FILES_MAX; i++) {
-        pipeline->files[i].pipeline = pipeline;
-        pipeline->files[i].next = pipeline->free_files;
-        pipeline->free_files = &pipeline->files[i];
-    }
+    const struct pst_pipeline_config *config = &pipeline->config;
+    const struct chunk_pool_config pool = {
+        .ring = config->ring,
+        .memory = config->memory,
+        .chunk_bytes = config->chunk_bytes,
+        .depth = config->depth,
+        .file = &pipeline->file,
+    };
+    return chunk_pool_create(&pool, &pipeline->pool);
 }
 
-static int register_buffers(struct pst_pipeline *pipeline)
+static int create_scans(struct pst_pipeline *pipeline)
 {
-    struct iovec *buffers = calloc(pipeline->buffers, sizeof(*buffers));
-    if (!buffers)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < pipeline->buffers; i++) {
-        buffers[i].iov_base = pipeline->chunks[i].memory;
-        buffers[i].iov_len = buffer_bytes(pipeline->config.chunk_bytes);
-    }
-    pst_ring_register_buffers(pipeline->config.ring, buffers, pipeline->buffers);
-    free(buffers);
-    return 0;
+    const struct fragment_scans_config scans = {
+        .ring = pipeline->config.ring,
+        .pool = pipeline->pool,
+        .unreadable = pipeline->config.unreadable,
+    };
+    return fragment_scans_create(&scans, &pipeline->scans);
 }
 
 int pst_pipeline_create(const struct pst_pipeline_config *config, struct pst_pipeline **pipeline)
@@ -60,24 +74,27 @@ int pst_pipeline_create(const struct pst_pipeline_config *config, struct pst_pip
     if (!made)
         return -ENOMEM;
     made->config = *config;
-    made->buffers = config->depth + EXTRA_BUFFERS;
-    made->chunks = calloc(made->buffers, sizeof(*made->chunks));
-    made->pieces = calloc((size_t)made->buffers * PST_CHUNK_PIECES_MAX, sizeof(*made->pieces));
-    int error = -ENOMEM;
-    if (!made->chunks || !made->pieces)
-        goto err_after_alloc;
-    set_up_buffers(made);
-    error = register_buffers(made);
+    int error = create_pool(made);
     if (error)
-        goto err_after_alloc;
+        goto err_after_pipeline;
+    error = create_scans(made);
+    if (error)
+        goto err_after_pool;
+    pst_thread_bind(&made->owner);
     *pipeline = made;
     return 0;
 
-err_after_alloc:
-    free(made->pieces);
-    free(made->chunks);
+err_after_pool:
+    chunk_pool_destroy(made->pool);
+err_after_pipeline:
     free(made);
     return error;
+}
+
+bool pst_pipeline_is_at_rest(const struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    return pipeline->state == PART_NONE || pipeline->state == PART_COMPLETE;
 }
 
 void pst_pipeline_destroy(struct pst_pipeline *pipeline)
@@ -85,31 +102,24 @@ void pst_pipeline_destroy(struct pst_pipeline *pipeline)
     if (!pipeline)
         return;
     assert(pst_pipeline_is_at_rest(pipeline));
-    assert(pipeline->writes == 0 && pipeline->files_open == 0);
-    free(pipeline->pieces);
-    free(pipeline->chunks);
+    fragment_scans_destroy(pipeline->scans);
+    chunk_pool_destroy(pipeline->pool);
     free(pipeline);
 }
 
-/* The part is spoilt; told by the work in progress, or else as trouble. */
-void pipeline_fail(struct pst_pipeline *pipeline, int error, const char *step)
-{
-    if (pipeline->error != 0 || pipeline->discarding)
-        return;
-    pst_log(PST_LOG_ERROR, "%s: %s: %s", pipeline->part_name, step, pst_error_text(error));
-    pipeline->error = error;
-    pipeline->trouble_is_new = true;
-}
+/* ---- what comes out ---- */
 
-void pipeline_result(struct pst_pipeline *pipeline, const struct pst_work_result *result)
+static void add_result(struct pst_pipeline *pipeline, const struct pst_work_result *result)
 {
     assert(pipeline->results_count < RESULTS_MAX);
     uint32_t slot = (pipeline->results_first + pipeline->results_count++) % RESULTS_MAX;
     pipeline->results[slot] = *result;
+    pipeline->results[slot].backup = pipeline->backup;
 }
 
 bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_result *result)
 {
+    PST_CHECK_THREAD(&pipeline->owner);
     if (pipeline->results_count == 0)
         return false;
     *result = pipeline->results[pipeline->results_first];
@@ -120,295 +130,300 @@ bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_res
 
 int pst_pipeline_take_trouble(struct pst_pipeline *pipeline)
 {
-    if (!pipeline->trouble_is_new)
-        return 0;
-    pipeline->trouble_is_new = false;
-    return pipeline->error;
+    PST_CHECK_THREAD(&pipeline->owner);
+    int trouble = pipeline->trouble;
+    pipeline->trouble = 0;
+    return -trouble;
+}
+
+static struct pst_sums sums_of(const struct pst_pipeline *pipeline)
+{
+    struct pst_sums sums = fragment_scans_sums(pipeline->scans);
+    struct pst_part_sums part = chunk_pool_sums(pipeline->pool);
+    sums.stored_bytes = part.stored_bytes;
+    sums.chunks = part.chunks;
+    return sums;
 }
 
 struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline)
 {
-    struct pst_sums sums = pipeline->sums;
-    sums.stored_bytes = pipeline->part.sums.stored_bytes;
-    sums.chunks = pipeline->part.sums.chunks;
-    return sums;
+    PST_CHECK_THREAD(&pipeline->owner);
+    return sums_of(pipeline);
 }
 
-static void end_work(struct pst_pipeline *pipeline, int error)
+/* ---- the life of the part ---- */
+
+/* Every change of the state. */
+static void step(struct pst_pipeline *pipeline, enum part_event event)
 {
-    assert(pipeline->busy);
-    pipeline->busy = false;
-    struct pst_work_result result = {.type = pipeline->work.type,
-                                     .error = pipeline->halted && !error ? ECANCELED : error,
-                                     .backup = pipeline->backup};
-    if (result.type == PST_WORK_STOP && result.error == 0) {
-        result.sums = pst_pipeline_sums(pipeline);
-        result.file_bytes = pipeline->file_bytes;
-        memcpy(result.digest, pipeline->digest.bytes, sizeof(result.digest));
+    pipeline->state = part_state_after(pipeline->state, event);
+}
+
+/* Between steps, in all builds. */
+static void check(const struct pst_pipeline *pipeline)
+{
+    enum part_state state = pipeline->state;
+    fragment_scans_check(pipeline->scans, chunk_pool_check(pipeline->pool));
+    assert(part_state_may(state, PART_MAY_SCAN) || fragment_scans_are_idle(pipeline->scans));
+    assert(part_state_may(state, PART_MAY_WRITE) || chunk_pool_is_idle(pipeline->pool));
+    assert(state != PART_SPOILT || pipeline->error);
+    assert((state != PART_OPENED && state != PART_STARTED && state != PART_HALTED &&
+            state != PART_COMPLETE) ||
+           !pipeline->error);
+    assert(!pipeline->trouble || pipeline->trouble == pipeline->error);
+    assert(pipeline->results_count <= RESULTS_MAX);
+}
+
+/* The part is spoilt: answered to the work in progress, or else reported as trouble. */
+static void note_error(struct pst_pipeline *pipeline, int error, const char *what)
+{
+    if (pipeline->error)
+        return;
+    pst_log(PST_LOG_ERROR, "%s: %s: %s", pipeline->part_name, what, pst_error_text(error));
+    pipeline->error = error;
+    pipeline->trouble = error;
+}
+
+static void begin_work(struct pst_pipeline *pipeline, const struct pst_work *work,
+                       enum part_event event)
+{
+    step(pipeline, event);
+    assert(part_state_may(pipeline->state, PART_MAY_ANSWER));
+    pipeline->work = *work;
+}
+
+/* Answers the work in progress with an error, or 0; one that a DISCARD stopped has failed. */
+static void end_work(struct pst_pipeline *pipeline, enum part_event event, int error)
+{
+    assert(part_state_may(pipeline->state, PART_MAY_ANSWER));
+    step(pipeline, event);
+    assert(!part_state_may(pipeline->state, PART_MAY_ANSWER));
+    if (!error && pipeline->state == PART_DRAINING)
+        error = -ECANCELED;
+    struct pst_work_result result = {.type = pipeline->work.type, .error = -error};
+    if (result.type == PST_WORK_STOP && !error) {
+        result.sums = sums_of(pipeline);
+        result.file_bytes = pipeline->end.file_bytes;
+        memcpy(result.digest, pipeline->end.digest.bytes, sizeof(result.digest));
     }
-    pipeline_result(pipeline, &result);
-    pipeline_moved(pipeline);
+    add_result(pipeline, &result);
 }
 
-static struct pst_pipeline *of_part(struct pst_part_file *part)
+/* There is no part any more: the end of RELEASE and DISCARD. */
+static void forget(struct pst_pipeline *pipeline, enum pst_work_type work, int error)
 {
-    return PST_IO_OP_OF(part, struct pst_pipeline, part_file);
+    assert(pipeline->state == PART_NONE);
+    chunk_pool_forget_part(pipeline->pool);
+    const struct pst_work_result result = {.type = work, .error = -error};
+    add_result(pipeline, &result);
 }
 
-static void on_created(struct pst_part_file *part, int result)
+static struct pst_pipeline *of_file(struct pst_part_file *file)
 {
-    struct pst_pipeline *pipeline = of_part(part);
+    return PST_IO_OP_OF(file, struct pst_pipeline, file);
+}
+
+static void on_created(struct pst_part_file *file, int result)
+{
+    struct pst_pipeline *pipeline = of_file(file);
+    bool is_cancelled = pipeline->state == PART_CANCELLING;
     if (result < 0)
         pst_log(PST_LOG_ERROR, "%s: %s: %s", pipeline->part_name,
-                part->failed_step ? part->failed_step : "create", pst_error_text(result));
+                file->failed_step ? file->failed_step : "create", pst_error_text(result));
     else
-        pst_log(PST_LOG_DEBUG, "%s: %s", pipeline->part_name, pst_file_describe(&part->file));
-    if (result == 0 && part->file.direct_refused && pipeline->config.ldm == 1)
+        pst_log(PST_LOG_DEBUG, "%s: %s", pipeline->part_name, pst_file_describe(&file->file));
+    if (result == 0 && file->file.direct_refused && pipeline->config.ldm == 1)
         pst_log(PST_LOG_WARNING, "the file system of the backup directory refuses O_DIRECT: "
                                  "written through the page cache");
-    pipeline->file_exists = result == 0;
-    end_work(pipeline, -result);
+    end_work(pipeline, result == 0 ? PART_ON_DONE : PART_ON_GONE, result);
+    if (is_cancelled && result < 0)
+        forget(pipeline, PST_WORK_DISCARD, 0);
+    check(pipeline);
 }
 
 static void open_part(struct pst_pipeline *pipeline, const struct pst_work *work)
 {
     const struct pst_pipeline_config *config = &pipeline->config;
     uint32_t parts = work->flags & PST_BACKUP_SINGLE_THREADED ? 1 : config->ldms;
+    begin_work(pipeline, work, PART_ON_OPEN);
     pipeline->backup = work->backup;
     pipeline->error = 0;
-    pipeline->trouble_is_new = false;
-    pipeline->halted = false;
-    pipeline->is_finished = false;
-    pipeline->stop_step = STOP_CHUNKS;
-    memset(&pipeline->sums, 0, sizeof(pipeline->sums));
-    memset(&pipeline->part, 0, sizeof(pipeline->part));
-    struct pst_part_identity *identity = &pipeline->part.identity;
-    memcpy(identity->uid, work->uid, sizeof(identity->uid));
-    identity->number = work->number;
-    identity->cluster_id = config->cluster_id;
-    identity->node = (uint16_t)config->node;
-    identity->part = (uint16_t)config->ldm;
-    identity->parts = (uint16_t)parts;
+    pipeline->trouble = 0;
+    fragment_scans_begin_part(pipeline->scans);
+    pipeline->identity = (struct pst_part_identity){
+        .number = work->number,
+        .cluster_id = config->cluster_id,
+        .node = (uint16_t)config->node,
+        .part = (uint16_t)config->ldm,
+        .parts = (uint16_t)parts,
+    };
+    memcpy(pipeline->identity.uid, work->uid, sizeof(pipeline->identity.uid));
     struct pst_name backup = pst_name_backup(work->number);
     struct pst_name part = pst_name_part(work->number, config->node, config->ldm, parts);
     snprintf(pipeline->part_name, sizeof(pipeline->part_name), "%s/%s", backup.text, part.text);
-    pst_part_create(&pipeline->part_file, config->ring, config->directory_fd, pipeline->part_name,
+    pst_part_create(&pipeline->file, config->ring, config->directory_fd, pipeline->part_name,
                     config->direct, on_created);
 }
 
-static void on_header_written(struct pst_io_op *op, int result)
+static void on_finished(struct pst_part_file *file, int result)
 {
-    struct pst_pipeline *pipeline = PST_IO_OP_OF(op, struct pst_pipeline, block_op);
-    pipeline->writes--;
-    if (result < 0)
-        pipeline_fail(pipeline, -result, "write the header");
-    end_work(pipeline, pipeline->error);
+    struct pst_pipeline *pipeline = of_file(file);
+    bool is_cancelled = pipeline->state == PART_CANCELLING;
+    if (result < 0 && !is_cancelled)
+        note_error(pipeline, result, file->failed_step);
+    end_work(pipeline, result == 0 || is_cancelled ? PART_ON_DONE : PART_ON_FAILED, result);
+    check(pipeline);
 }
 
-static void write_block(struct pst_pipeline *pipeline, uint64_t offset,
-                        void (*done)(struct pst_io_op *op, int result))
+static void end_part(struct pst_pipeline *pipeline)
 {
-    pipeline->writes++;
-    pipeline->block_op.done = done;
-    pst_part_write(&pipeline->part_file, &pipeline->block_op, pipeline->block, PST_BLOCK_BYTES,
-                   offset, -1);
+    struct pst_sums sums = fragment_scans_sums(pipeline->scans);
+    pipeline->end = (struct chunk_pool_end){
+        .start_gci = pipeline->work.start_gci,
+        .stop_gci = pipeline->work.stop_gci,
+        .objects = sums.objects,
+        .unreadable = sums.unreadable,
+    };
+    chunk_pool_end_part(pipeline->pool, &pipeline->end);
 }
 
-static void start_part(struct pst_pipeline *pipeline)
+static void on_abandoned(struct pst_part_file *file, int result)
 {
-    struct pst_part_identity identity = pipeline->part.identity;
-    pst_part_begin(&pipeline->part, &identity, pipeline->config.chunk_bytes, pipeline->config.ldm,
-                   pst_unix_ns(), pipeline->block);
-    pipeline->index = chunk_take(pipeline, PST_CHUNK_INDEX);
-    pipeline->spare_index = chunk_take(pipeline, PST_CHUNK_INDEX);
-    assert(pipeline->index && pipeline->spare_index);
-    pst_part_attach_index(&pipeline->part, pipeline->index->memory);
-    write_block(pipeline, 0, on_header_written);
-}
-
-static void on_finished(struct pst_part_file *part, int result)
-{
-    struct pst_pipeline *pipeline = of_part(part);
-    if (result < 0)
-        pipeline_fail(pipeline, -result, part->failed_step);
-    else
-        pipeline->is_finished = true;
-    end_work(pipeline, -result);
-}
-
-static void on_trailer_written(struct pst_io_op *op, int result)
-{
-    struct pst_pipeline *pipeline = PST_IO_OP_OF(op, struct pst_pipeline, block_op);
-    pipeline->writes--;
-    if (result < 0)
-        pipeline_fail(pipeline, -result, "write the trailer");
-    pipeline_moved(pipeline);
-}
-
-static void write_trailer(struct pst_pipeline *pipeline)
-{
-    pipeline->part.sums.objects = pipeline->sums.objects;
-    pipeline->part.sums.unreadable = pipeline->sums.unreadable;
-    chunk_write_index(pipeline);
-    struct pst_part_place place =
-        pst_part_seal_trailer(&pipeline->part, pipeline->work.start_gci, pipeline->work.stop_gci,
-                              pst_unix_ns(), pipeline->block, &pipeline->digest);
-    pipeline->file_bytes = place.file_offset + place.bytes;
-    pipeline->stop_step = STOP_TRAILER;
-    write_block(pipeline, place.file_offset, on_trailer_written);
-}
-
-static void finish_part(struct pst_pipeline *pipeline)
-{
-    pipeline->stop_step = STOP_FINISH;
-    pst_part_finish(&pipeline->part_file, on_finished);
-}
-
-static void close_open_chunks(struct pst_pipeline *pipeline)
-{
-    struct chunk *data = pipeline->data;
-    struct chunk *catalogue = pipeline->catalogue;
-    pipeline->data = NULL;
-    pipeline->catalogue = NULL;
-    if (data)
-        chunk_close(data);
-    if (catalogue)
-        chunk_close(catalogue);
-}
-
-/* STOP: chunks, then index and trailer, then fdatasync and close, each when the last is done. */
-static void advance_stop(struct pst_pipeline *pipeline)
-{
-    close_open_chunks(pipeline);
-    if (pipeline->writes > 0 || pipeline->ready || pipeline->stop_step == STOP_FINISH)
-        return; /* on_finished() ends the last step, a DISCARD meanwhile or not */
-    if (pipeline->error != 0 || pipeline->halted)
-        end_work(pipeline, pipeline->error);
-    else if (pipeline->stop_step == STOP_CHUNKS)
-        write_trailer(pipeline);
-    else if (pipeline->stop_step == STOP_TRAILER)
-        finish_part(pipeline);
-}
-
-static void give_back_index(struct pst_pipeline *pipeline)
-{
-    if (pipeline->index)
-        chunk_put_back(pipeline->index);
-    if (pipeline->spare_index)
-        chunk_put_back(pipeline->spare_index);
-    pipeline->index = NULL;
-    pipeline->spare_index = NULL;
-}
-
-static void end_discard(struct pst_pipeline *pipeline, int error)
-{
-    pipeline->discarding = false;
-    pipeline->abandoning = false;
-    pipeline->file_exists = false;
-    give_back_index(pipeline);
-    struct pst_work_result result = {
-        .type = PST_WORK_DISCARD, .error = error, .backup = pipeline->backup};
-    pipeline_result(pipeline, &result);
-}
-
-static void on_abandoned(struct pst_part_file *part, int result)
-{
-    struct pst_pipeline *pipeline = of_part(part);
+    struct pst_pipeline *pipeline = of_file(file);
     if (result < 0)
         pst_log(PST_LOG_ERROR, "%s: could not be removed: %s; remove it by hand",
                 pipeline->part_name, pst_error_text(result));
-    end_discard(pipeline, -result);
+    step(pipeline, PART_ON_GONE);
+    forget(pipeline, PST_WORK_DISCARD, result);
+    check(pipeline);
 }
 
-static bool scans_run(const struct pst_pipeline *pipeline)
+/* DISCARD outlives the work in progress. Only what is in flight on the file itself is waited for
+ * before that is answered; writes of the pool have time until the file is removed. */
+static void discard(struct pst_pipeline *pipeline)
 {
-    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
-        if (pipeline->scans[i].phase != SCAN_FREE)
-            return true;
-    }
-    return false;
+    if (part_state_may(pipeline->state, PART_MAY_ANSWER) &&
+        part_state_may(pipeline->state, PART_MAY_WRITE))
+        end_work(pipeline, PART_ON_DISCARD, pipeline->error);
+    else
+        step(pipeline, PART_ON_DISCARD);
+    chunk_pool_drop(pipeline->pool);
+    if (pipeline->state == PART_NONE)
+        forget(pipeline, PST_WORK_DISCARD, 0);
 }
 
-/* DISCARD: when nothing runs any more, the file goes. */
-static void advance_discard(struct pst_pipeline *pipeline)
+static void start_scan(struct pst_pipeline *pipeline, const struct pst_work *work)
 {
-    close_open_chunks(pipeline);
-    chunk_write_ready(pipeline);
-    if (pipeline->busy || pipeline->abandoning || pipeline->writes > 0 || pipeline->ready ||
-        pipeline->files_open > 0 || scans_run(pipeline))
-        return;
-    if (!pipeline->file_exists) {
-        end_discard(pipeline, 0);
-        return;
-    }
-    pipeline->abandoning = true;
-    pst_part_abandon(&pipeline->part_file, on_abandoned);
-}
-
-bool pst_pipeline_is_at_rest(const struct pst_pipeline *pipeline)
-{
-    return !pipeline->busy && !pipeline->discarding && !scans_run(pipeline) &&
-           (!pipeline->file_exists || pipeline->is_finished);
-}
-
-static void release(struct pst_pipeline *pipeline)
-{
-    assert(pipeline->is_finished);
-    pipeline->file_exists = false;
-    give_back_index(pipeline);
-    struct pst_work_result result = {.type = PST_WORK_RELEASE, .backup = pipeline->backup};
-    pipeline_result(pipeline, &result);
-}
-
-void pipeline_moved(struct pst_pipeline *pipeline)
-{
-    pipeline->moved = true;
-}
-
-bool pst_pipeline_slice(struct pst_pipeline *pipeline)
-{
-    bool moved = pipeline->moved;
-    pipeline->moved = false;
-    moved |= scan_slice(pipeline);
-    chunk_write_ready(pipeline);
-    if (pipeline->busy && pipeline->work.type == PST_WORK_STOP && moved)
-        advance_stop(pipeline);
-    if (pipeline->discarding && moved)
-        advance_discard(pipeline);
-    return moved;
+    const struct pst_pipeline_config *config = &pipeline->config;
+    assert(pipeline->state == PART_STARTED || pipeline->state == PART_SPOILT);
+    fragment_scans_start(pipeline->scans, work, config->sources[work->source],
+                         config->find_fragment(config->context, work->source, work->fragment));
 }
 
 void pst_pipeline_start(struct pst_pipeline *pipeline, const struct pst_work *work)
 {
-    if (work->type == PST_WORK_SCAN) {
-        scan_start(pipeline, work);
-        return;
-    }
-    if (work->type == PST_WORK_OPEN || work->type == PST_WORK_START ||
-        work->type == PST_WORK_STOP) {
-        assert(!pipeline->busy);
-        pipeline->busy = true;
-        pipeline->work = *work;
-    }
-    pipeline->moved = true;
+    PST_CHECK_THREAD(&pipeline->owner);
     switch (work->type) {
     case PST_WORK_OPEN:
         open_part(pipeline, work);
         break;
     case PST_WORK_START:
-        start_part(pipeline);
+        begin_work(pipeline, work, PART_ON_START);
+        chunk_pool_begin_part(pipeline->pool, &pipeline->identity, pipeline->config.ldm);
         break;
-    case PST_WORK_RELEASE:
-        release(pipeline);
+    case PST_WORK_SCAN:
+        start_scan(pipeline, work);
         break;
     case PST_WORK_HALT:
-        pipeline->halted = true;
+        step(pipeline, PART_ON_HALT);
+        chunk_pool_drop(pipeline->pool);
+        break;
+    case PST_WORK_STOP:
+        begin_work(pipeline, work, PART_ON_STOP);
+        chunk_pool_flush(pipeline->pool);
+        break;
+    case PST_WORK_RELEASE:
+        step(pipeline, PART_ON_RELEASE);
+        forget(pipeline, PST_WORK_RELEASE, 0);
         break;
     case PST_WORK_DISCARD:
-        pipeline->halted = true;
-        pipeline->discarding = true;
-        break;
-    default: /* STOP: pst_pipeline_slice() */
+        discard(pipeline);
         break;
     }
+    check(pipeline);
+}
+
+/* ---- a slice ---- */
+
+static void take_write_error(struct pst_pipeline *pipeline)
+{
+    const char *what;
+    int error = chunk_pool_take_error(pipeline->pool, &what);
+    if (!error || pipeline->state == PART_DRAINING)
+        return; /* the file is going to be removed */
+    note_error(pipeline, error, what);
+    if (pipeline->state == PART_STARTED || pipeline->state == PART_HALTED)
+        step(pipeline, PART_ON_FAILED);
+}
+
+/* Why the scans are to end; 0: they go on. */
+static int why_scans_stop(const struct pst_pipeline *pipeline)
+{
+    if (pipeline->state == PART_STARTED)
+        return 0;
+    return pipeline->error ? pipeline->error : -ECANCELED;
+}
+
+/* START, or a step of STOP, whose writes have ended. */
+static void end_writing(struct pst_pipeline *pipeline)
+{
+    if (pipeline->error) {
+        end_work(pipeline, PART_ON_FAILED, pipeline->error);
+        return;
+    }
+    if (pipeline->state == PART_STARTING) {
+        end_work(pipeline, PART_ON_DONE, 0);
+        return;
+    }
+    step(pipeline, PART_ON_DONE);
+    if (pipeline->state == PART_SEALING)
+        end_part(pipeline);
+    else
+        pst_part_finish(&pipeline->file, on_finished);
+}
+
+/* Goes on to the next state where all has ended that this one waits for; false: it has not, or this
+ * state waits for something else. */
+static bool advance(struct pst_pipeline *pipeline)
+{
+    switch (pipeline->state) {
+    case PART_STARTING:
+    case PART_FLUSHING:
+    case PART_SEALING:
+        if (!chunk_pool_is_idle(pipeline->pool))
+            return false;
+        end_writing(pipeline);
+        return true;
+    case PART_DRAINING:
+        if (!chunk_pool_is_idle(pipeline->pool) || !fragment_scans_are_idle(pipeline->scans))
+            return false;
+        step(pipeline, PART_ON_DONE);
+        pst_part_abandon(&pipeline->file, on_abandoned);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool pst_pipeline_slice(struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    struct pst_work_result result;
+    take_write_error(pipeline);
+    bool moved = fragment_scans_slice(pipeline->scans, why_scans_stop(pipeline));
+    while (fragment_scans_take_ended(pipeline->scans, &result))
+        add_result(pipeline, &result);
+    moved |= advance(pipeline);
+    check(pipeline);
+    return moved;
 }

@@ -3,7 +3,8 @@
  * part. Payload is never copied: a read ends in the buffer that the write begins from.
  *
  * All buffers are given at creation; nothing is allocated afterwards. Everything is asynchronous
- * on the LDM's ring; the LDM's thread calls everything here.
+ * on the LDM's ring. The thread that creates a pipeline, the LDM's, is the only one that may call
+ * the functions here; pst_pipeline_memory_bytes() alone is for any thread.
  */
 #ifndef PST_ENGINE_PIPELINE_PIPELINE_H
 #define PST_ENGINE_PIPELINE_PIPELINE_H
@@ -43,17 +44,19 @@ struct pst_pipeline_config {
 /* Buffers of one LDM: what a backup costs in memory, and all that it costs. */
 size_t pst_pipeline_memory_bytes(uint32_t chunk_bytes, uint32_t depth);
 
-/* Registers its buffers with the ring. -ENOMEM. */
+/* Registers its buffers with the ring, and belongs to the calling thread from now on. -ENOMEM. */
 PST_MUST_USE int pst_pipeline_create(const struct pst_pipeline_config *config,
                                      struct pst_pipeline **pipeline);
 
-/* Nothing runs, and there is no part but, perhaps, a complete one, which stays as it is. */
+/* Nothing runs. There is no part, or a complete one, whose file stays as it is. */
 bool pst_pipeline_is_at_rest(const struct pst_pipeline *pipeline);
 
 /* At rest only. NULL is allowed. */
 void pst_pipeline_destroy(struct pst_pipeline *pipeline);
 
-/* Starts a work of the participant's. Its result comes out of pst_pipeline_next_result(). */
+/* Starts a work of the participant's, which asks for them in the order of engine/pipeline/
+ * part_state.h: any other is an assertion. HALT has no result; that of each other work comes out of
+ * pst_pipeline_next_result(). */
 void pst_pipeline_start(struct pst_pipeline *pipeline, const struct pst_work *work);
 
 /* Takes the next result; false if there is none. */
@@ -62,7 +65,7 @@ bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_res
 /* A bounded slice of scanning. false: there was nothing that could be done now. */
 bool pst_pipeline_slice(struct pst_pipeline *pipeline);
 
-/* A write error that no work in progress tells, once; 0 if there is none. Positive. */
+/* A write error that no work in progress is answered with, once; 0 if there is none. Positive. */
 int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);
 
 /* Since the part was opened. */

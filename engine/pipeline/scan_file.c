@@ -1,49 +1,75 @@
+/* The files of the scans: a fixed table of slots. Called by fragment_scan.c, on the LDM's thread.
+ */
+#include "engine/pipeline/scan_file.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "engine/base/log.h"
-#include "engine/pipeline/pipeline_internal.h"
+#include "io/file.h"
 
-static const struct pst_fragment_file *listed(const struct scan_file *file)
+enum file_phase {
+    FILE_OPENING,
+    FILE_OPENED, /* or not: then error says why */
+    FILE_CLOSING,
+};
+
+struct scan_file {
+    struct pst_file file;
+    struct pst_io_op op; /* its open, later its close */
+    struct scan_files *files;
+    const struct pst_fragment_file *listed;
+    void *context;
+    struct scan_read *waiting; /* for the open */
+    uint32_t reads;            /* not done */
+    bool is_held;              /* by the caller */
+    enum file_phase phase;
+    int error; /* of the open, negative */
+};
+
+struct scan_files {
+    struct pst_ring *ring;
+    struct scan_file_reports reports;
+    uint64_t used; /* a bit for each slot */
+    struct scan_file slots[SCAN_FILES_MAX];
+};
+
+_Static_assert(SCAN_FILES_MAX == 64, "a bit of scan_files.used for each slot");
+
+int scan_files_create(struct pst_ring *ring, const struct scan_file_reports *reports,
+                      struct scan_files **files)
 {
-    return &file->scan->fragment->files[file->index];
+    struct scan_files *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    made->ring = ring;
+    made->reports = *reports;
+    *files = made;
+    return 0;
 }
 
-bool scan_file_is_pinned(const struct scan_file *file)
+void scan_files_destroy(struct scan_files *files)
 {
-    return listed(file)->flags & PST_FRAGMENT_FILE_PINNED;
+    assert(!files || files->used == 0);
+    free(files);
 }
 
-/* An object that could not be read, or changed: told once, marked in the catalogue at the end; but
- * a pinned one ends the scan. */
-void scan_file_mark(struct scan_file *file, uint8_t flag, int error)
+uint32_t scan_files_in_use(const struct scan_files *files)
 {
-    struct scan *scan = file->scan;
-    if (scan_file_is_pinned(file)) {
-        if (scan->error == 0)
-            pst_log(PST_LOG_ERROR, "source %s: %s: %s", scan->source->name, listed(file)->path,
-                    pst_error_text(error));
-        scan->error = scan->error ? scan->error : abs(error);
-        return;
-    }
-    if (scan->bad[file->index] == 0 &&
-        pst_unreadable_add(file->pipeline->config.unreadable, listed(file)->object,
-                           scan->source->name, listed(file)->path)) {
-        scan->sums.unreadable++;
-        file->pipeline->sums.unreadable++;
-        pst_log(PST_LOG_WARNING, "source %s: %s: %s; it is marked so in the backup",
-                scan->source->name, listed(file)->path, pst_error_text(error));
-    }
-    scan->bad[file->index] |= flag;
+    return (uint32_t)__builtin_popcountll(files->used);
+}
+
+static void report_bad(struct scan_file *file, uint8_t flag, int error)
+{
+    file->files->reports.bad(file->context, file->listed, flag, error);
 }
 
 static bool has_changed(const struct scan_file *file)
 {
-    const struct pst_fragment_file *was = listed(file);
-    if (scan_file_is_pinned(file))
+    const struct pst_fragment_file *was = file->listed;
+    if (was->flags & PST_FRAGMENT_FILE_PINNED)
         return file->file.inode != was->inode;
     return file->file.inode != was->inode || file->file.size_bytes != was->size_bytes ||
            file->file.mtime_ns != was->mtime_ns;
@@ -51,13 +77,9 @@ static bool has_changed(const struct scan_file *file)
 
 static void give_back(struct scan_file *file)
 {
-    struct pst_pipeline *pipeline = file->pipeline;
-    struct scan *scan = file->scan;
-    file->next = pipeline->free_files;
-    pipeline->free_files = file;
-    pipeline->files_open--;
-    scan_let_go(pipeline, scan);
-    pipeline_moved(pipeline);
+    struct scan_files *files = file->files;
+    files->used &= ~(UINT64_C(1) << (file - files->slots));
+    files->reports.closed(file->context);
 }
 
 static void on_closed(struct pst_io_op *op, int result)
@@ -66,10 +88,9 @@ static void on_closed(struct pst_io_op *op, int result)
     give_back(PST_IO_OP_OF(op, struct scan_file, op));
 }
 
-void scan_file_let_go(struct scan_file *file)
+static void close_if_unused(struct scan_file *file)
 {
-    assert(file->users > 0);
-    if (--file->users > 0)
+    if (file->is_held || file->phase == FILE_OPENING || file->reads > 0)
         return;
     if (file->file.fd < 0) {
         give_back(file);
@@ -77,81 +98,123 @@ void scan_file_let_go(struct scan_file *file)
     }
     int error = pst_file_stat(&file->file);
     if (error)
-        scan_file_mark(file, PST_OBJECT_UNREADABLE, error);
+        report_bad(file, PST_OBJECT_UNREADABLE, error);
     else if (has_changed(file))
-        scan_file_mark(file, PST_OBJECT_CHANGED, PST_E_CHANGED);
+        report_bad(file, PST_OBJECT_CHANGED, -PST_E_CHANGED);
+    file->phase = FILE_CLOSING;
     file->op.done = on_closed;
-    pst_io_close(file->pipeline->config.ring, &file->op, &file->file);
+    pst_io_close(file->files->ring, &file->op, &file->file);
+}
+
+void scan_file_let_go(struct scan_file *file)
+{
+    assert(file->is_held);
+    file->is_held = false;
+    close_if_unused(file);
+}
+
+static void end_read(struct scan_read *read, int result)
+{
+    struct scan_file *file = read->file;
+    assert(file->reads > 0);
+    file->reads--;
+    read->done(read, result);
+    close_if_unused(file);
 }
 
 static void on_read(struct pst_io_op *op, int result)
 {
-    scan_piece_done(PST_IO_OP_OF(op, struct piece, op), result);
+    end_read(PST_IO_OP_OF(op, struct scan_read, op), result);
 }
 
-void scan_file_read(struct scan_file *file, struct piece *piece)
+static void start_read(struct scan_file *file, struct scan_read *read)
 {
-    if (!file->is_open) {
-        piece->next = file->waiting;
-        file->waiting = piece;
+    if (file->error) {
+        end_read(read, file->error);
         return;
     }
-    if (file->error != 0) {
-        scan_piece_done(piece, file->error);
+    read->op.done = on_read;
+    pst_io_read(file->files->ring, &read->op, &file->file, read->memory, read->bytes, read->offset,
+                read->buffer_index);
+}
+
+void scan_file_read(struct scan_file *file, struct scan_read *read)
+{
+    assert(file->is_held);
+    read->file = file;
+    file->reads++;
+    if (file->phase == FILE_OPENING) {
+        read->next = file->waiting;
+        file->waiting = read;
         return;
     }
-    char *payload = (char *)piece->chunk->memory + PST_CHUNK_HEADER_BYTES;
-    uint32_t payload_offset =
-        pst_chunk_piece_at(piece->chunk->memory, piece->index)->payload_offset;
-    piece->op.done = on_read;
-    pst_io_read(file->pipeline->config.ring, &piece->op, &file->file, payload + payload_offset,
-                piece->bytes, piece->offset, piece->chunk->buffer_index);
+    start_read(file, read);
+}
+
+static void start_waiting(struct scan_file *file)
+{
+    struct scan_read *read = file->waiting;
+    file->waiting = NULL;
+    while (read) {
+        struct scan_read *next = read->next;
+        start_read(file, read);
+        read = next;
+    }
 }
 
 static void on_opened(struct pst_io_op *op, int result)
 {
     struct scan_file *file = PST_IO_OP_OF(op, struct scan_file, op);
     file->error = result;
-    file->is_open = true;
     if (result == 0 && !S_ISREG(file->file.mode) && !S_ISBLK(file->file.mode))
         file->error = -PST_E_CHANGED;
-    if (file->error < 0)
-        scan_file_mark(file, PST_OBJECT_UNREADABLE, file->error);
+    if (file->error)
+        report_bad(file, PST_OBJECT_UNREADABLE, file->error);
     else if (has_changed(file))
-        scan_file_mark(file, PST_OBJECT_CHANGED, PST_E_CHANGED);
-    struct piece *piece = file->waiting;
-    file->waiting = NULL;
-    while (piece) {
-        struct piece *next = piece->next;
-        scan_file_read(file, piece);
-        piece = next;
-    }
-    scan_file_let_go(file); /* the open's own use */
+        report_bad(file, PST_OBJECT_CHANGED, -PST_E_CHANGED);
+    start_waiting(file); /* still FILE_OPENING: none of them closes the file */
+    file->phase = FILE_OPENED;
+    close_if_unused(file);
 }
 
-/* Starts to open a file of the fragment. NULL: as many as may be are open. O_NONBLOCK: what was a
- * file when it was listed may be a FIFO now. */
-struct scan_file *scan_file_take(struct pst_pipeline *pipeline, struct scan *scan, uint32_t index)
+/* O_NONBLOCK: what was a file when it was listed may be a FIFO now. */
+struct scan_file *scan_file_take(struct scan_files *files, int root_fd,
+                                 const struct pst_fragment_file *listed, void *context)
 {
-    struct scan_file *file = pipeline->free_files;
-    if (!file)
+    if (files->used == UINT64_MAX)
         return NULL;
-    pipeline->free_files = file->next;
-    pipeline->files_open++;
-    file->file = (struct pst_file)PST_FILE_CLOSED;
-    file->scan = scan;
-    file->index = index;
-    file->users = 2; /* the assignment, and the open */
-    file->is_open = false;
-    file->error = 0;
-    file->waiting = NULL;
-    scan->users++;
-    struct pst_open how = {.dirfd = scan->source->root_fd,
-                           .path = scan->fragment->files[index].path,
+    int slot = __builtin_ctzll(~files->used);
+    files->used |= UINT64_C(1) << slot;
+    struct scan_file *file = &files->slots[slot];
+    *file = (struct scan_file){
+        .file = PST_FILE_CLOSED,
+        .op = {.done = on_opened},
+        .files = files,
+        .listed = listed,
+        .context = context,
+        .is_held = true,
+        .phase = FILE_OPENING,
+    };
+    struct pst_open how = {.dirfd = root_fd,
+                           .path = listed->path,
                            .flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
                            .beneath = true,
                            .direct = PST_DIRECT_OFF};
-    file->op.done = on_opened;
-    pst_io_open(pipeline->config.ring, &file->op, &file->file, &how);
+    pst_io_open(files->ring, &file->op, &file->file, &how);
     return file;
+}
+
+void scan_files_check(const struct scan_files *files, uint32_t reads)
+{
+    uint32_t found = 0;
+    for (uint64_t left = files->used; left; left &= left - 1) {
+        const struct scan_file *file = &files->slots[__builtin_ctzll(left)];
+        bool is_opening = file->phase == FILE_OPENING;
+        bool is_wanted = file->is_held || is_opening || file->reads > 0;
+        assert(is_wanted != (file->phase == FILE_CLOSING));
+        assert(!file->waiting || is_opening);
+        assert(is_opening || file->file.fd >= 0 || file->error);
+        found += file->reads;
+    }
+    assert(found == reads);
 }

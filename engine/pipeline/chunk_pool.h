@@ -1,0 +1,104 @@
+/*
+ * The buffers of one LDM and the part that they go into: a chunk is taken, filled, closed, sealed
+ * in the order of completion, written, and its buffer given back. Knows the part's file and format,
+ * but neither scans nor the pipeline: errors are fetched from it. Nothing is allocated after
+ * creation. Private to engine/pipeline/; the LDM's thread.
+ */
+#ifndef PST_ENGINE_PIPELINE_CHUNK_POOL_H
+#define PST_ENGINE_PIPELINE_CHUNK_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/format/part.h"
+#include "io/part_file.h"
+
+struct chunk_pool;
+struct chunk;
+
+/* Borrowed for the life of the pool, with what it points to. */
+struct chunk_pool_config {
+    struct pst_ring *ring;
+    void *memory; /* chunk_pool_memory_bytes(), aligned to PST_BLOCK_BYTES */
+    uint32_t chunk_bytes;
+    uint32_t depth;             /* chunks in flight */
+    struct pst_part_file *file; /* created when a part begins, and until the pool is idle again */
+};
+
+size_t chunk_pool_memory_bytes(uint32_t chunk_bytes, uint32_t depth);
+
+/* Registers the buffers with the ring. -ENOMEM. */
+int chunk_pool_create(const struct chunk_pool_config *config, struct chunk_pool **pool);
+
+/* Asserts that it is idle. NULL is allowed. */
+void chunk_pool_destroy(struct chunk_pool *pool);
+
+/* ---- filling ---- */
+
+/* The chunk of this type (DATA or CATALOGUE) that is being filled, with so much room at least
+ * (1…chunk_bytes) and room for a piece; one that has not is closed first. NULL: no buffer is free
+ * now. */
+struct chunk *chunk_pool_fill(struct chunk_pool *pool, enum pst_chunk_type type, uint32_t room);
+
+/* Buffers, in all; each chunk has a number below that, which is its index in the ring's table. */
+uint32_t chunk_pool_buffers(const struct chunk_pool *pool);
+uint32_t chunk_number(const struct chunk *chunk);
+
+/* Bytes that still fit, and where the next ones go. */
+uint32_t chunk_room(const struct chunk *chunk);
+void *chunk_end(const struct chunk *chunk);
+
+/* Takes in the bytes at chunk_end(), which lie there or will be read to there; as a piece of an
+ * object it returns its index. */
+void chunk_add(struct chunk *chunk, uint32_t bytes);
+uint32_t chunk_add_piece(struct chunk *chunk, uint64_t object, uint64_t object_offset,
+                         uint32_t bytes);
+
+/* A read into a piece begins; and ends, with so many bytes of it, after which the chunk may be
+ * sealed. */
+void chunk_begin_read(struct chunk *chunk);
+void chunk_end_read(struct chunk *chunk, uint32_t piece, uint32_t bytes);
+
+/* Closes the chunks that are being filled: each is written once its reads have ended. */
+void chunk_pool_flush(struct chunk_pool *pool);
+
+/* Nothing more is written until the next part: what is being filled, or is complete, is given back.
+ * A write error has the same effect. */
+void chunk_pool_drop(struct chunk_pool *pool);
+
+/* ---- the part ---- */
+
+/* Begins the part in the file, which must be created: starts to write the header. Idle only. */
+void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identity *identity,
+                           uint32_t ldm);
+
+struct chunk_pool_end {
+    uint64_t start_gci;
+    uint64_t stop_gci;
+    uint64_t objects;
+    uint64_t unreadable;
+    struct pst_digest digest; /* result: of the part */
+    uint64_t file_bytes;      /* result */
+};
+
+/* Ends the part: starts to write the last index and the trailer. After a flush, idle only. */
+void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end);
+
+/* Forgets the part, sums too. Idle only. */
+void chunk_pool_forget_part(struct chunk_pool *pool);
+
+/* What has been sealed since the part began; objects and unreadable are not counted here. */
+struct pst_part_sums chunk_pool_sums(const struct chunk_pool *pool);
+
+/* The first write error since the part began (negative) and what failed (static text), once; 0 if
+ * there is none to fetch. */
+int chunk_pool_take_error(struct chunk_pool *pool, const char **step);
+
+/* No chunk is being filled, waits for reads or for its turn, and no write is in flight. */
+bool chunk_pool_is_idle(const struct chunk_pool *pool);
+
+/* Asserts that every buffer is in exactly one place. Returns the reads in flight into chunks. */
+uint32_t chunk_pool_check(const struct chunk_pool *pool);
+
+#endif
