@@ -90,22 +90,77 @@ static void zero_gaps(struct pst_chunk_header *header, uint8_t *payload, uint32_
     memset(payload + end, 0, padded(payload_bytes) - end);
 }
 
+/* The payload is complete, its gaps and what follows it zero. */
+static uint64_t seal(struct pst_chunk_header *header, const struct pst_part_identity *identity,
+                     uint64_t chunk, uint64_t file_offset, uint32_t stored_bytes)
+{
+    assert(file_offset % PST_BLOCK_BYTES == 0);
+    header->head.identity = *identity;
+    header->head.chunk = chunk;
+    header->stored_bytes = stored_bytes;
+    header->file_offset = file_offset;
+    header->payload_checksum = payload_checksum(header);
+    pst_block_seal(header, PST_MAGIC_CHUNK, identity, chunk);
+    return pst_chunk_file_bytes(stored_bytes);
+}
+
 uint64_t pst_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
                         uint64_t file_offset, uint32_t payload_bytes)
 {
     struct pst_chunk_header *header = buffer;
     assert(header->type >= PST_CHUNK_DATA && header->type <= PST_CHUNK_INDEX);
     assert(payload_bytes >= 1 && payload_bytes <= PST_CHUNK_BYTES_MAX);
-    assert(file_offset % PST_BLOCK_BYTES == 0);
     zero_gaps(header, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, payload_bytes);
+    header->raw_bytes = payload_bytes;
+    return seal(header, identity, chunk, file_offset, payload_bytes);
+}
+
+uint64_t pst_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
+                                uint32_t payload_bytes, void *encoded, uint32_t room,
+                                const struct pst_part_identity *identity, uint64_t chunk,
+                                uint64_t file_offset)
+{
+    struct pst_chunk_header *header = encoded;
+    uint8_t *payload = (uint8_t *)encoded + PST_CHUNK_HEADER_BYTES;
+    assert(payload_bytes >= 1 && payload_bytes <= PST_CHUNK_BYTES_MAX);
+    zero_gaps(buffer, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, payload_bytes);
+    memcpy(header, buffer, sizeof(*header));
+    assert(header->type == PST_CHUNK_DATA || header->type == PST_CHUNK_CATALOGUE);
     header->head.identity = *identity;
     header->head.chunk = chunk;
+    uint32_t bytes = transform->encode(transform, &header->head, pst_chunk_payload_of(buffer),
+                                       payload_bytes, payload, room);
+    if (bytes == 0)
+        return 0;
+    assert(bytes <= room && pst_transform_allows(transform, payload_bytes, bytes));
+    memset(payload + bytes, 0, padded(bytes) - bytes);
+    header->codec = transform->codec;
+    header->cipher = transform->cipher;
     header->raw_bytes = payload_bytes;
-    header->stored_bytes = payload_bytes;
-    header->file_offset = file_offset;
-    header->payload_checksum = payload_checksum(header);
-    pst_block_seal(buffer, PST_MAGIC_CHUNK, identity, chunk);
-    return pst_chunk_file_bytes(payload_bytes);
+    return seal(header, identity, chunk, file_offset, bytes);
+}
+
+bool pst_chunk_is_encoded(const void *buffer)
+{
+    const struct pst_chunk_header *header = buffer;
+    return header->codec != PST_CODEC_NONE || header->cipher != PST_CIPHER_NONE;
+}
+
+int pst_chunk_decode(const void *buffer, void *decoded, uint32_t room, struct pst_damage *damage)
+{
+    const struct pst_chunk_header *header = buffer;
+    const struct pst_transform *transform = pst_transform_find(header->codec, header->cipher);
+    assert(transform && transform->decode);
+    if (header->raw_bytes > room)
+        return FIELD(raw_bytes, "chunk longer than the part's chunk size", -PST_E_CORRUPT);
+    memcpy(decoded, buffer, sizeof(*header));
+    int error = transform->decode(transform, &header->head, pst_chunk_payload_of(buffer),
+                                  header->stored_bytes, (uint8_t *)decoded + sizeof(*header),
+                                  header->raw_bytes);
+    if (error)
+        return pst_damage_set(damage, PST_CHUNK_HEADER_BYTES, header->stored_bytes,
+                              "encoded payload", error);
+    return 0;
 }
 
 static void restore_chunk_header(void *block, const void *context)
@@ -144,13 +199,16 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
         return FIELD(type, "chunk type", -PST_E_CORRUPT);
     if (header->type > PST_CHUNK_INDEX)
         return FIELD(type, "chunk type", -PST_E_NEWER);
-    if (header->codec != PST_CODEC_NONE)
+    const struct pst_transform *transform = pst_transform_find(header->codec, header->cipher);
+    if (header->type == PST_CHUNK_INDEX && pst_chunk_is_encoded(header))
+        transform = NULL; /* so far an index is stored as it is */
+    if (!transform && header->codec != PST_CODEC_NONE)
         return FIELD(codec, "codec", -PST_E_NEWER);
-    if (header->cipher != PST_CIPHER_NONE)
+    if (!transform)
         return FIELD(cipher, "cipher", -PST_E_NEWER);
     if (header->stored_bytes == 0 || header->stored_bytes > PST_CHUNK_BYTES_MAX)
         return FIELD(stored_bytes, "stored length", -PST_E_CORRUPT);
-    if (header->raw_bytes != header->stored_bytes)
+    if (!pst_transform_allows(transform, header->raw_bytes, header->stored_bytes))
         return FIELD(raw_bytes, "raw length", -PST_E_CORRUPT);
     return check_pieces(header, damage);
 }

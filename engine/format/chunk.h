@@ -12,11 +12,13 @@
 #ifndef PST_ENGINE_FORMAT_CHUNK_H
 #define PST_ENGINE_FORMAT_CHUNK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "engine/base/limits.h"
 #include "engine/format/digest.h"
+#include "engine/format/transform.h"
 #include "penstock/error.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structs lie in memory as on disk");
@@ -33,14 +35,6 @@ enum pst_chunk_type {
     PST_CHUNK_DATA = 1,      /* pieces of objects */
     PST_CHUNK_CATALOGUE = 2, /* encoded objects: object.h */
     PST_CHUNK_INDEX = 3,     /* where the chunks are: index.h */
-};
-
-enum pst_codec {
-    PST_CODEC_NONE = 0,
-};
-
-enum pst_cipher {
-    PST_CIPHER_NONE = 0,
 };
 
 /* Which part of which backup a file is. */
@@ -71,7 +65,7 @@ struct pst_part_header {
     uint32_t chunk_bytes;       /* no chunk has more payload */
     uint32_t ldm;               /* instance of the LDM that wrote it, 1… */
     uint64_t created_unix_ns;
-    uint8_t codec;  /* enum pst_codec: the one configured; each chunk says its own */
+    uint8_t codec;  /* enum pst_codec: of the transform configured; each chunk says its own */
     uint8_t cipher; /* likewise */
     uint8_t reserved[4096 - 98];
 };
@@ -200,6 +194,14 @@ uint32_t pst_chunk_pieces_count(const void *buffer);
 uint64_t pst_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
                         uint64_t file_offset, uint32_t payload_bytes);
 
+/* The same of a DATA or CATALOGUE chunk, encoded from buffer into encoded, which has room for so
+ * many bytes of payload: header and stored payload come to lie there, and are to be written from
+ * there. Returns 0 if the transform declines; then the chunk is to be sealed as it is. */
+uint64_t pst_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
+                                uint32_t payload_bytes, void *encoded, uint32_t room,
+                                const struct pst_part_identity *identity, uint64_t chunk,
+                                uint64_t file_offset);
+
 /* Checks the first 4096 bytes of a chunk only: bytes >= 4096.
  *   -PST_E_TRUNCATED  bytes is less than a chunk header
  *   -PST_E_CORRUPT    not what was written
@@ -218,10 +220,23 @@ int pst_chunk_check(const void *buffer, uint64_t bytes, const struct pst_part_id
 const struct pst_chunk_header *pst_chunk_header_of(const void *buffer);
 const void *pst_chunk_payload_of(const void *buffer);
 
+/* Whether the payload of a chunk that has passed a check is not the raw one. */
+bool pst_chunk_is_encoded(const void *buffer);
+
+/* Copies an encoded chunk that has passed pst_chunk_check, with the raw payload in place of the
+ * stored one; the header says what it said. decoded has room for so many bytes of payload.
+ * -PST_E_CORRUPT; *damage is relative to buffer. */
+int pst_chunk_decode(const void *buffer, void *decoded, uint32_t room,
+                     struct pst_damage *damage) PST_MUST_USE;
+
 /* Fills the 4096 bytes of block. codec, cipher: none. Returns the header's checksum. */
 struct pst_digest pst_part_header_seal(void *block, const struct pst_part_identity *identity,
                                        uint32_t chunk_bytes, uint32_t ldm,
                                        uint64_t created_unix_ns);
+
+/* Names codec and cipher in a sealed part header. Returns the header's checksum. */
+struct pst_digest pst_part_header_name_transform(void *block,
+                                                 const struct pst_transform *transform);
 
 /* As pst_chunk_check_header; -PST_E_NOT_BACKUP where the magic is another. identity may be NULL:
  * any that is within its ranges. */

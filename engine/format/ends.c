@@ -25,6 +25,16 @@ struct pst_digest pst_part_header_seal(void *block, const struct pst_part_identi
     return header->head.checksum;
 }
 
+struct pst_digest pst_part_header_name_transform(void *block, const struct pst_transform *transform)
+{
+    struct pst_part_header *header = block;
+    const struct pst_part_identity identity = header->head.identity;
+    header->codec = transform->codec;
+    header->cipher = transform->cipher;
+    pst_block_seal(block, PST_MAGIC_PART, &identity, 0);
+    return header->head.checksum;
+}
+
 static void restore_header(void *block, const void *context)
 {
     (void)context;
@@ -52,9 +62,10 @@ int pst_part_header_check(const void *block, uint64_t bytes,
                                  -PST_E_CORRUPT);
     if (header->ldm < 1 || header->ldm > PST_LDMS_MAX)
         return PST_DAMAGED_FIELD(damage, struct pst_part_header, ldm, "LDM", -PST_E_CORRUPT);
-    if (header->codec != PST_CODEC_NONE)
+    bool is_known = pst_transform_find(header->codec, header->cipher);
+    if (!is_known && header->codec != PST_CODEC_NONE)
         return PST_DAMAGED_FIELD(damage, struct pst_part_header, codec, "codec", -PST_E_NEWER);
-    if (header->cipher != PST_CIPHER_NONE)
+    if (!is_known)
         return PST_DAMAGED_FIELD(damage, struct pst_part_header, cipher, "cipher", -PST_E_NEWER);
     return 0;
 }

@@ -35,11 +35,11 @@ bool pst_index_is_full(const struct pst_index_builder *builder)
     return builder->entries_count == builder->entries_max;
 }
 
-static void fill_object_range(const struct pst_chunk_header *header, struct pst_index_entry *entry)
+static void fill_object_range(const struct pst_chunk_header *header, const void *payload,
+                              struct pst_index_entry *entry)
 {
     if (header->type == PST_CHUNK_CATALOGUE) {
-        const struct pst_object_range range =
-            pst_object_range_of(pst_chunk_payload_of(header), header->raw_bytes);
+        const struct pst_object_range range = pst_object_range_of(payload, header->raw_bytes);
         entry->object_first = range.first;
         entry->object_last = range.last;
         return;
@@ -53,7 +53,7 @@ static void fill_object_range(const struct pst_chunk_header *header, struct pst_
     }
 }
 
-void pst_index_add(struct pst_index_builder *builder, const void *chunk)
+void pst_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload)
 {
     assert(builder->buffer && !pst_index_is_full(builder));
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
@@ -72,7 +72,7 @@ void pst_index_add(struct pst_index_builder *builder, const void *chunk)
         .hash_kind = PST_HASH_NONE,
         .checksum = header->head.checksum,
     };
-    fill_object_range(header, entry);
+    fill_object_range(header, payload, entry);
 }
 
 uint64_t pst_index_seal(struct pst_index_builder *builder, const struct pst_part_identity *identity,
@@ -116,14 +116,14 @@ static int damaged_entry(struct pst_damage *damage, uint32_t i, const char *what
 static int check_entry(const struct pst_index_entry *entry, uint32_t i, struct position *next,
                        struct pst_damage *damage)
 {
-    if (entry->location != PST_LOCATION_HERE || entry->codec != PST_CODEC_NONE ||
-        entry->cipher != PST_CIPHER_NONE || entry->type > PST_CHUNK_INDEX)
+    const struct pst_transform *transform = pst_transform_find(entry->codec, entry->cipher);
+    if (entry->location != PST_LOCATION_HERE || !transform || entry->type > PST_CHUNK_INDEX)
         return damaged_entry(damage, i, "index entry of an unknown kind", -PST_E_NEWER);
     if (entry->type != PST_CHUNK_DATA && entry->type != PST_CHUNK_CATALOGUE)
         return damaged_entry(damage, i, "index entry: chunk type", -PST_E_CORRUPT);
     if (entry->stored_bytes == 0 || entry->stored_bytes > PST_CHUNK_BYTES_MAX ||
-        entry->raw_bytes != entry->stored_bytes || entry->pieces_count > PST_CHUNK_PIECES_MAX ||
-        entry->object_first > entry->object_last)
+        !pst_transform_allows(transform, entry->raw_bytes, entry->stored_bytes) ||
+        entry->pieces_count > PST_CHUNK_PIECES_MAX || entry->object_first > entry->object_last)
         return damaged_entry(damage, i, "index entry: range", -PST_E_CORRUPT);
     if (entry->chunk != next->chunk || entry->file_offset != next->file_offset)
         return damaged_entry(damage, i, "index entry: chunks do not adjoin", -PST_E_CORRUPT);

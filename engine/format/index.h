@@ -88,8 +88,9 @@ void pst_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t 
 
 bool pst_index_is_full(const struct pst_index_builder *builder);
 
-/* Adds the entry of a sealed DATA or CATALOGUE chunk. The index must not be full. */
-void pst_index_add(struct pst_index_builder *builder, const void *chunk);
+/* Adds the entry of a sealed DATA or CATALOGUE chunk. payload: its raw one, raw_bytes long. The
+ * index must not be full. */
+void pst_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload);
 
 /* Seals the INDEX chunk in the builder's buffer and detaches it; returns the bytes to write. An
  * index without entries is legal (an empty part has one). */

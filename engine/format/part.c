@@ -16,6 +16,14 @@ void pst_part_begin(struct pst_part *part, const struct pst_part_identity *ident
     pst_index_init(&part->index);
 }
 
+void pst_part_use_transform(struct pst_part *part, const struct pst_transform *transform,
+                            void *block)
+{
+    assert(part->next_chunk == 0);
+    part->transform = transform;
+    part->header_checksum = pst_part_header_name_transform(block, transform);
+}
+
 void pst_part_attach_index(struct pst_part *part, void *buffer)
 {
     pst_index_attach(&part->index, buffer, part->chunk_bytes);
@@ -30,18 +38,38 @@ static struct pst_part_place take_place(struct pst_part *part, uint64_t bytes)
     return place;
 }
 
+/* chunk: sealed, bytes long in the file; payload: its raw one. */
+static struct pst_part_place enter(struct pst_part *part, const void *chunk, const void *payload,
+                                   uint64_t bytes)
+{
+    pst_index_add(&part->index, chunk, payload);
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    for (uint32_t i = 0; i < header->pieces_count; i++)
+        part->sums.source_bytes += header->pieces[i].bytes;
+    part->sums.stored_bytes += header->stored_bytes;
+    return take_place(part, bytes);
+}
+
 struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes)
 {
     assert(payload_bytes <= part->chunk_bytes);
     uint64_t bytes =
         pst_chunk_seal(buffer, &part->identity, part->next_chunk, part->next_offset, payload_bytes);
-    pst_index_add(&part->index, buffer);
-    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    for (uint32_t i = 0; i < header->pieces_count; i++)
-        part->sums.source_bytes += header->pieces[i].bytes;
-    part->sums.stored_bytes += header->stored_bytes;
-    return take_place(part, bytes);
+    return enter(part, buffer, pst_chunk_payload_of(buffer), bytes);
+}
+
+bool pst_part_seal_encoded(struct pst_part *part, void *buffer, uint32_t payload_bytes,
+                           void *encoded, struct pst_part_place *place)
+{
+    assert(part->transform && payload_bytes <= part->chunk_bytes);
+    uint64_t bytes =
+        pst_chunk_seal_encoded(part->transform, buffer, payload_bytes, encoded, part->chunk_bytes,
+                               &part->identity, part->next_chunk, part->next_offset);
+    if (bytes == 0)
+        return false;
+    *place = enter(part, encoded, pst_chunk_payload_of(buffer), bytes);
+    return true;
 }
 
 bool pst_part_index_is_full(const struct pst_part *part)

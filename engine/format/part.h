@@ -1,12 +1,11 @@
 /*
  * The order of a part: gives each chunk its number and file offset, keeps index and sums. Writers
- * seal through here; what they then write, in any order, at the offsets told, is a whole part.
+ * seal through here; what they then write, in any order, at the offsets returned, is a whole part.
  *
  *   pst_part_begin          → write 4096 bytes of header at 0
  *   pst_part_seal_chunk …   → write each chunk at its offset
  *   pst_part_index_is_full? → pst_part_seal_index, write it, pst_part_attach_index a free buffer
- *   at the end: pst_part_seal_index, pst_part_seal_trailer → write both; the file is file_bytes
- * long
+ *   at the end: pst_part_seal_index, pst_part_seal_trailer → write both
  *
  * Pure, no allocation. One thread at a time.
  */
@@ -18,6 +17,7 @@
 
 struct pst_part {
     struct pst_part_identity identity;
+    const struct pst_transform *transform; /* NULL: none was chosen */
     uint32_t chunk_bytes;
     uint64_t next_chunk;
     uint64_t next_offset;
@@ -37,14 +37,24 @@ struct pst_part_place {
 void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
                     uint32_t chunk_bytes, uint32_t ldm, uint64_t created_unix_ns, void *block);
 
+/* Chooses the transform of pst_part_seal_encoded, which must outlive the part, and names it in the
+ * block, which has not been written yet. */
+void pst_part_use_transform(struct pst_part *part, const struct pst_transform *transform,
+                            void *block);
+
 /* The buffer (4096 + chunk_bytes) that index entries are gathered in from now on; before the first
  * chunk is sealed, and after each pst_part_seal_index but the last. */
 void pst_part_attach_index(struct pst_part *part, void *buffer);
 
-/* Seals a DATA or CATALOGUE chunk (pst_chunk_seal says what that does to the buffer) and enters it
- * in the index, which must not be full. */
+/* Seals a DATA or CATALOGUE chunk as it is (pst_chunk_seal says what that does to the buffer) and
+ * enters it in the index, which must not be full. */
 struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes);
+
+/* The same through the part's transform, from buffer into encoded, both 4096 + chunk_bytes: *place
+ * is where encoded goes, and buffer is free. false: the transform declined; seal it as it is. */
+bool pst_part_seal_encoded(struct pst_part *part, void *buffer, uint32_t payload_bytes,
+                           void *encoded, struct pst_part_place *place);
 
 bool pst_part_index_is_full(const struct pst_part *part);
 

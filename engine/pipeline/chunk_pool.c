@@ -20,8 +20,9 @@ enum chunk_place {
     CHUNK_READING, /* closed; its last reads are in flight */
     CHUNK_READY,   /* complete; waits to be sealed and written */
     CHUNK_WRITING,
-    CHUNK_INDEX, /* gathers the entries of the part's index */
-    CHUNK_SPARE, /* is the next index */
+    CHUNK_INDEX,  /* gathers the entries of the part's index */
+    CHUNK_SPARE,  /* is the next index */
+    CHUNK_OUTPUT, /* the next chunk is encoded into it */
     CHUNK_PLACES
 };
 
@@ -47,6 +48,7 @@ struct chunk_pool {
     struct chunk *ready_last;
     struct chunk *index;
     struct chunk *spare;
+    struct chunk *output;      /* NULL with the identity */
     uint32_t writes;           /* of chunks, in flight */
     struct pst_io_op block_op; /* of header or trailer */
     void *block;               /* PST_BLOCK_BYTES for them */
@@ -233,6 +235,24 @@ static struct chunk *take_ready(struct chunk_pool *pool)
     return chunk;
 }
 
+/* Seals a chunk in place, or encodes it into the output buffer, whose place it then takes. Returns
+ * the one to be written. */
+static struct chunk *seal(struct chunk_pool *pool, struct chunk *chunk,
+                          struct pst_part_place *place)
+{
+    struct chunk *output = pool->output;
+    if (output && pst_part_seal_encoded(&pool->part, chunk->memory, chunk->payload_bytes,
+                                        output->memory, place)) {
+        output->type = chunk->type;
+        move(output, CHUNK_OUTPUT, CHUNK_READY);
+        move(chunk, CHUNK_READY, CHUNK_OUTPUT);
+        pool->output = chunk;
+        return output;
+    }
+    *place = pst_part_seal_chunk(&pool->part, chunk->memory, chunk->payload_bytes);
+    return chunk;
+}
+
 /* Seals what is complete, in order; that gives it its number and its place in the file. */
 static void write_ready(struct chunk_pool *pool)
 {
@@ -243,9 +263,9 @@ static void write_ready(struct chunk_pool *pool)
             write_index(pool);
             begin_index(pool);
         }
-        struct chunk *chunk = take_ready(pool);
-        write_out(pool, chunk, CHUNK_READY,
-                  pst_part_seal_chunk(&pool->part, chunk->memory, chunk->payload_bytes));
+        struct pst_part_place place;
+        struct chunk *chunk = seal(pool, take_ready(pool), &place);
+        write_out(pool, chunk, CHUNK_READY, place);
     }
 }
 
@@ -402,6 +422,10 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
     begin_index(pool);
     pool->spare = take(pool, PST_CHUNK_INDEX, CHUNK_SPARE);
     assert(pool->spare);
+    if (pool->config.transform && pool->config.transform->encode) {
+        pst_part_use_transform(&pool->part, pool->config.transform, pool->block);
+        pool->output = take(pool, PST_CHUNK_DATA, CHUNK_OUTPUT);
+    }
     write_block(pool, 0, on_header_written);
 }
 
@@ -424,8 +448,11 @@ void chunk_pool_forget_part(struct chunk_pool *pool)
         give_back(pool->index, CHUNK_INDEX);
     if (pool->spare)
         give_back(pool->spare, CHUNK_SPARE);
+    if (pool->output)
+        give_back(pool->output, CHUNK_OUTPUT);
     pool->index = NULL;
     pool->spare = NULL;
+    pool->output = NULL;
     pool->error = 0;
     memset(&pool->part, 0, sizeof(pool->part));
 }
@@ -446,10 +473,15 @@ int chunk_pool_take_error(struct chunk_pool *pool, const char **step)
 bool chunk_pool_is_idle(const struct chunk_pool *pool)
 {
     for (uint32_t i = 0; i < pool->buffers; i++) {
-        const struct chunk *chunk = &pool->chunks[i];
-        if (chunk->place != CHUNK_FREE && chunk->place != CHUNK_INDEX &&
-            chunk->place != CHUNK_SPARE)
+        switch (pool->chunks[i].place) {
+        case CHUNK_FILLING:
+        case CHUNK_READING:
+        case CHUNK_READY:
+        case CHUNK_WRITING:
             return false;
+        default: /* it waits for nothing */
+            break;
+        }
     }
     return !pool->block_is_written;
 }
@@ -490,6 +522,7 @@ uint32_t chunk_pool_check(const struct chunk_pool *pool)
     assert(counts[CHUNK_WRITING] == pool->writes);
     assert(counts[CHUNK_INDEX] == (pool->index ? 1 : 0));
     assert(counts[CHUNK_SPARE] == (pool->spare ? 1 : 0));
+    assert(counts[CHUNK_OUTPUT] == (pool->output ? 1 : 0));
     assert(!pool->drops || !pool->ready);
     return reads;
 }

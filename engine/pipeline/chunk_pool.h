@@ -24,6 +24,9 @@ struct chunk_pool_config {
     uint32_t chunk_bytes;
     uint32_t depth;             /* chunks in flight */
     struct pst_part_file *file; /* created when a part begins, and until the pool is idle again */
+    /* Of DATA and CATALOGUE chunks; NULL: the identity, with which a chunk is written from the
+     * buffer that it was read into. Any other keeps one of the depth buffers for its output. */
+    const struct pst_transform *transform;
 };
 
 size_t chunk_pool_memory_bytes(uint32_t chunk_bytes, uint32_t depth);

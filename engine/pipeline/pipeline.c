@@ -54,6 +54,7 @@ static int create_pool(struct pst_pipeline *pipeline)
         .chunk_bytes = config->chunk_bytes,
         .depth = config->depth,
         .file = &pipeline->file,
+        .transform = config->transform,
     };
     return chunk_pool_create(&pool, &pipeline->pool);
 }

@@ -58,6 +58,7 @@ void pst_row_reading_close(struct pst_row_reading *reading)
             pst_reader_close_file(&reading->reader, &reading->files[i]);
     }
     pst_reader_close(&reading->reader);
+    decoded_chunk_release(&reading->decoded);
     free(reading->memory);
     free(reading->is_open);
     free(reading->files);
@@ -122,8 +123,9 @@ static int fill_slots(struct run *run)
     return error;
 }
 
-/* The chunk must be the one whose header was looked at before. */
-static int check(struct pst_row_reading *reading, const struct pst_row_slot *slot)
+/* The chunk must be the one whose header was looked at before. *data: it, decoded. */
+static int check(struct pst_row_reading *reading, const struct pst_row_slot *slot,
+                 const void **data)
 {
     const struct pst_row_chunk *chunk = &reading->map->chunks[slot->chunk];
     struct pst_damage damage = {.bytes = pst_chunk_file_bytes(chunk->stored_bytes),
@@ -138,11 +140,14 @@ static int check(struct pst_row_reading *reading, const struct pst_row_slot *slo
         damage.what = "not the chunk that was there before";
         error = -PST_E_CORRUPT;
     }
+    if (!error)
+        error = decoded_chunk_take(&reading->decoded, reading->set->chunk_bytes, slot->buffer, data,
+                                   &damage);
     return error ? damaged(reading, chunk, &damage, error) : 0;
 }
 
-/* Waits for the oldest chunk. */
-static int next_chunk(struct run *run, const struct pst_row_slot **slot)
+/* Waits for the oldest chunk. *data: it, decoded. */
+static int next_chunk(struct run *run, const struct pst_row_slot **slot, const void **data)
 {
     struct pst_row_reading *reading = run->reading;
     if (pst_crew_is_cancelled(reading->crew))
@@ -153,7 +158,7 @@ static int next_chunk(struct run *run, const struct pst_row_slot **slot)
     *slot = slot_at(reading, run->taken);
     while (!(*slot)->is_done)
         pst_ring_wait(reading->reader.ring, -1);
-    error = check(reading, *slot);
+    error = check(reading, *slot, data);
     if (!error && reading->bytes_done)
         atomic_fetch_add(reading->bytes_done, (uint64_t)(*slot)->result);
     return error;
@@ -169,10 +174,11 @@ int pst_row_reading_run(struct pst_row_reading *reading, size_t first, size_t en
     assert(first <= end && end <= reading->map->pieces_count);
     for (size_t i = first; !error && i < end;) {
         const struct pst_row_slot *slot;
-        error = next_chunk(&run, &slot);
+        const void *chunk;
+        error = next_chunk(&run, &slot, &chunk);
         if (error)
             break;
-        const uint8_t *payload = pst_chunk_payload_of(slot->buffer);
+        const uint8_t *payload = pst_chunk_payload_of(chunk);
         for (; !error && i < end && reading->map->pieces[i].chunk == slot->chunk; i++)
             error = take(context, &reading->map->pieces[i],
                          payload + reading->map->pieces[i].payload_offset);

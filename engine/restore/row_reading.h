@@ -6,6 +6,7 @@
 #define PST_ENGINE_RESTORE_ROW_READING_H
 
 #include "engine/restore/crew.h"
+#include "engine/restore/decoded_chunk.h"
 #include "engine/restore/row_map.h"
 
 struct pst_row_slot;
@@ -25,6 +26,7 @@ struct pst_row_reading {
     struct pst_file *files; /* one for each part */
     bool *is_open;
     uint8_t *memory;
+    struct decoded_chunk decoded;
     struct pst_row_slot *slots;
     uint32_t slots_count;
 };

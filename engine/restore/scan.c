@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/restore/decoded_chunk.h"
+
 /* Chunks that a worker takes at a time: small enough that all end together. */
 #define CHUNKS_PER_CLAIM 64u
 
@@ -34,6 +36,7 @@ struct worker {
     struct pst_index_view view;
     uint32_t next; /* entry of the claim to be started next */
     int error;
+    struct decoded_chunk decoded;
     uint8_t *memory;
     uint32_t slots_count;
     struct slot slots[PST_DEPTH_MAX];
@@ -101,16 +104,23 @@ static uint32_t bytes_of(const struct slot *slot)
     return (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
 }
 
-static int check(const struct slot *slot, int result, struct pst_damage *damage)
+/* *chunk: what is handed on, the payload decoded. */
+static int check(const struct slot *slot, int result, const void **chunk, struct pst_damage *damage)
 {
-    const struct pst_part_identity *identity = &part_of(slot->worker)->identity;
+    struct worker *worker = slot->worker;
+    const struct pst_part_identity *identity = &part_of(worker)->identity;
+    *chunk = slot->buffer;
     if (result < 0)
         return result;
-    return slot->worker->scan->headers_only
-               ? pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result, identity,
-                                        damage)
-               : pst_index_check_chunk(slot->entry, slot->buffer, (uint64_t)result, identity,
-                                       damage);
+    if (worker->scan->headers_only)
+        return pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result, identity,
+                                      damage);
+    int error =
+        pst_index_check_chunk(slot->entry, slot->buffer, (uint64_t)result, identity, damage);
+    if (error)
+        return error;
+    return decoded_chunk_take(&worker->decoded, worker->scan->set->chunk_bytes, slot->buffer, chunk,
+                              damage);
 }
 
 static void deliver(struct slot *slot, int result)
@@ -119,12 +129,13 @@ static void deliver(struct slot *slot, int result)
     struct pst_scan *scan = worker->scan;
     const struct pst_index_entry *entry = slot->entry;
     struct pst_damage damage = {.bytes = bytes_of(slot), .what = "read error"};
-    int error = check(slot, result, &damage);
+    const void *chunk;
+    int error = check(slot, result, &chunk, &damage);
     if (error) {
         damaged(worker, entry->file_offset, &damage, error);
         return;
     }
-    error = scan->chunk(scan->context, worker->number, part_of(worker), slot->buffer);
+    error = scan->chunk(scan->context, worker->number, part_of(worker), chunk);
     if (error && worker->error == 0)
         worker->error = error;
     atomic_fetch_add(&scan->bytes_done, bytes_of(slot));
@@ -278,6 +289,7 @@ static int work(void *context, uint32_t number)
         goto err_after_buffers;
     work_all(worker);
     error = worker->error;
+    decoded_chunk_release(&worker->decoded);
     pst_reader_close(&worker->reader);
 err_after_buffers:
     free(worker->memory);

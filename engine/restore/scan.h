@@ -16,7 +16,7 @@ struct pst_scan {
     const struct pst_part_set *set; /* filled */
     uint32_t types;                 /* bits 1 << enum pst_chunk_type: those that are read */
     bool headers_only;              /* of each chunk only its header is read */
-    /* An intact chunk, in buffer for the call; on any worker. An error ends the scan. */
+    /* An intact chunk, decoded, in buffer for the call; on any worker. An error ends the scan. */
     int (*chunk)(void *context, uint32_t worker, const struct pst_part_map *part,
                  const void *buffer);
     struct pst_findings *findings; /* takes what is damaged */

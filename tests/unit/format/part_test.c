@@ -136,7 +136,7 @@ static void the_index_buffer_is_filled_to_its_end(void)
     uint64_t offset = PST_BLOCK_BYTES, number = 0;
     while (!pst_index_is_full(&builder)) {
         offset += sample_data_chunk(chunk, number++, offset);
-        pst_index_add(&builder, chunk);
+        pst_index_add(&builder, chunk, pst_chunk_payload_of(chunk));
     }
     CU_ASSERT_EQUAL(number, PST_INDEX_ENTRIES(PST_CHUNK_BYTES_MIN));
     const struct pst_part_identity identity = sample_identity();

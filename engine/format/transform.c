@@ -1,0 +1,38 @@
+/* The identity, and finding a transform by what a chunk header says. Called by the checks of
+ * chunks, index entries and part headers, on any thread. */
+#include "engine/format/transform.h"
+
+#include <stddef.h>
+
+#include "engine/base/limits.h"
+
+static uint32_t identity_bound(const struct pst_transform *transform, uint32_t raw_bytes)
+{
+    (void)transform;
+    return raw_bytes;
+}
+
+const struct pst_transform pst_transform_identity = {
+    .codec = PST_CODEC_NONE,
+    .cipher = PST_CIPHER_NONE,
+    .bound = identity_bound,
+};
+
+const struct pst_transform *pst_transform_find(uint8_t codec, uint8_t cipher)
+{
+    for (size_t i = 0; pst_transform_table[i]; i++) {
+        if (pst_transform_table[i]->codec == codec && pst_transform_table[i]->cipher == cipher)
+            return pst_transform_table[i];
+    }
+    return NULL;
+}
+
+bool pst_transform_allows(const struct pst_transform *transform, uint32_t raw_bytes,
+                          uint32_t stored_bytes)
+{
+    if (raw_bytes < 1 || raw_bytes > PST_CHUNK_BYTES_MAX)
+        return false;
+    if (!transform->encode)
+        return stored_bytes == raw_bytes;
+    return stored_bytes <= transform->bound(transform, raw_bytes);
+}

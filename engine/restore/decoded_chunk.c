@@ -1,0 +1,27 @@
+/* Decodes a chunk into a buffer that is there only if it is needed. Called by whoever reads chunks:
+ * the workers of scan.c, and row_reading.c. */
+#include "engine/restore/decoded_chunk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int decoded_chunk_take(struct decoded_chunk *decoded, uint32_t chunk_bytes, const void *buffer,
+                       const void **chunk, struct pst_damage *damage)
+{
+    *chunk = buffer;
+    if (!pst_chunk_is_encoded(buffer))
+        return 0;
+    if (!decoded->buffer)
+        decoded->buffer =
+            aligned_alloc(PST_BLOCK_BYTES, PST_CHUNK_HEADER_BYTES + (size_t)chunk_bytes);
+    if (!decoded->buffer)
+        return -ENOMEM;
+    *chunk = decoded->buffer;
+    return pst_chunk_decode(buffer, decoded->buffer, chunk_bytes, damage);
+}
+
+void decoded_chunk_release(struct decoded_chunk *decoded)
+{
+    free(decoded->buffer);
+    decoded->buffer = NULL;
+}

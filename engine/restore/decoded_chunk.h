@@ -1,0 +1,24 @@
+/*
+ * A chunk as it was before a codec or cipher encoded it. Private to engine/restore/; one thread.
+ */
+#ifndef PST_ENGINE_RESTORE_DECODED_CHUNK_H
+#define PST_ENGINE_RESTORE_DECODED_CHUNK_H
+
+#include <stdint.h>
+
+#include "engine/format/chunk.h"
+
+/* All zeros at the start; released in the end. */
+struct decoded_chunk {
+    void *buffer; /* NULL until the first chunk that is encoded */
+};
+
+/* Sets *chunk to the chunk with its raw payload: buffer itself if that is what it holds, else a
+ * copy that lasts until the next call. buffer: a chunk that has passed pst_chunk_check, of a part
+ * of this chunk_bytes, the same in each call. -PST_E_CORRUPT, with *damage; -ENOMEM. */
+int decoded_chunk_take(struct decoded_chunk *decoded, uint32_t chunk_bytes, const void *buffer,
+                       const void **chunk, struct pst_damage *damage) PST_MUST_USE;
+
+void decoded_chunk_release(struct decoded_chunk *decoded);
+
+#endif

@@ -1,0 +1,290 @@
+/* Fragments into chunks: files, literals and rows arrive whole, with their entries; what cannot be
+ * read is marked; what is stopped leaves nothing behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/format/object.h"
+#include "engine/pipeline/fragment_scan.h"
+#include "tests/suite.h"
+#include "tests/unit/pipeline/dies.h"
+#include "tests/unit/pipeline/rig.h"
+
+#define DEPTH 4u
+#define LARGE_BYTES (5 * RIG_CHUNK_BYTES + 123)
+
+static struct rig rig;
+static struct chunk_pool *pool;
+static struct fragment_scans *scans;
+static struct pst_unreadable unreadable;
+static struct pst_fragment_descriptor *fragment;
+
+/* A source of rows: the bytes of object 9. */
+static int produce(struct pst_source *source, const struct pst_fragment_descriptor *of,
+                   struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                   size_t *produced_bytes)
+{
+    uint8_t *out = buffer;
+    (void)source, (void)of;
+    size_t bytes = 0;
+    for (; bytes < capacity_bytes && cursor->words[0] < LARGE_BYTES; bytes++)
+        out[bytes] = rig_byte(9, cursor->words[0]++);
+    *produced_bytes = bytes;
+    return 0;
+}
+
+static struct pst_source source = {.struct_bytes = sizeof(struct pst_source),
+                                   .abi_version = PST_SOURCE_ABI_VERSION,
+                                   .name = "test",
+                                   .produce = produce};
+
+static void begin(enum pst_fragment_kind kind)
+{
+    rig_open(&rig, chunk_pool_memory_bytes(RIG_CHUNK_BYTES, DEPTH));
+    const struct chunk_pool_config of_pool = {.ring = rig.ring,
+                                              .memory = rig.memory,
+                                              .chunk_bytes = RIG_CHUNK_BYTES,
+                                              .depth = DEPTH,
+                                              .file = &rig.file};
+    CU_ASSERT_EQUAL_FATAL(chunk_pool_create(&of_pool, &pool), 0);
+    pst_unreadable_init(&unreadable);
+    const struct fragment_scans_config config = {
+        .ring = rig.ring, .pool = pool, .unreadable = &unreadable};
+    CU_ASSERT_EQUAL_FATAL(fragment_scans_create(&config, &scans), 0);
+    source.root_fd = rig.dirfd;
+    fragment = aligned_alloc(64, sizeof(*fragment));
+    pst_fragment_init(fragment, kind);
+    const struct pst_part_identity identity = rig_identity();
+    rig_create_part(&rig);
+    chunk_pool_begin_part(pool, &identity, 1);
+    fragment_scans_begin_part(scans);
+    pst_ring_drain(rig.ring);
+}
+
+static void end(void)
+{
+    fragment_scans_check(scans, chunk_pool_check(pool));
+    fragment_scans_destroy(scans);
+    chunk_pool_forget_part(pool);
+    chunk_pool_destroy(pool);
+    free(fragment);
+    rig_close(&rig);
+}
+
+static void end_part(struct rig_part *part)
+{
+    struct chunk_pool_end trailer = {.start_gci = 1, .stop_gci = 1};
+    chunk_pool_flush(pool);
+    pst_ring_drain(rig.ring);
+    chunk_pool_end_part(pool, &trailer);
+    pst_ring_drain(rig.ring);
+    rig_finish_part(&rig);
+    CU_ASSERT_TRUE(rig_read_part(&rig, RIG_PART, part));
+}
+
+static void add_entry(const struct pst_object *object)
+{
+    uint8_t entry[PST_OBJECT_BYTES_MAX];
+    size_t bytes = 0;
+    CU_ASSERT_EQUAL_FATAL(pst_object_encode(object, entry, sizeof(entry), &bytes), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_fragment_add_entry(fragment, entry, bytes, true), 0);
+}
+
+/* A file of the scratch directory, its object and its one extent. */
+static void add_file(const char *name, uint64_t id, uint32_t bytes, uint32_t flags)
+{
+    struct pst_fragment_file listed;
+    rig_write_file(&rig, name, bytes, id, &listed);
+    listed.flags = flags;
+    const struct pst_object object = {
+        .id = id, .type = PST_OBJECT_FILE, .path = name, .size = bytes, .mode = 0600};
+    add_entry(&object);
+    CU_ASSERT_EQUAL_FATAL(pst_fragment_add_file(fragment, &listed), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_fragment_add_extent(fragment, 0, bytes, NULL), 0);
+}
+
+static void start(uint64_t id)
+{
+    const struct pst_work work = {.type = PST_WORK_SCAN, .fragment = id};
+    fragment_scans_start(scans, &work, &source, fragment);
+}
+
+static void slice(int stop)
+{
+    if (!fragment_scans_slice(scans, stop))
+        pst_ring_wait(rig.ring, pst_ring_in_flight(rig.ring) > 0 ? -1 : 0);
+    fragment_scans_check(scans, chunk_pool_check(pool));
+}
+
+static struct pst_work_result run(int stop)
+{
+    struct pst_work_result result;
+    while (!fragment_scans_take_ended(scans, &result))
+        slice(stop);
+    return result;
+}
+
+static void files_and_literals_arrive_whole(void)
+{
+    static uint8_t literal[3000];
+    struct rig_part part;
+    struct pst_object object;
+    begin(PST_FRAGMENT_EXTENTS);
+    for (uint32_t i = 0; i < sizeof(literal); i++)
+        literal[i] = rig_byte(3, i);
+    add_file("large", 1, LARGE_BYTES, 0);
+    add_file("small", 2, 10, 0);
+    const struct pst_fragment_file made = {.object = 3};
+    CU_ASSERT_EQUAL(pst_fragment_add_file(fragment, &made), 0);
+    CU_ASSERT_EQUAL(pst_fragment_add_extent(fragment, 0, sizeof(literal), literal), 0);
+    start(17);
+    const struct pst_work_result result = run(0);
+    CU_ASSERT_EQUAL(result.type, PST_WORK_SCAN);
+    CU_ASSERT_EQUAL(result.error, 0);
+    CU_ASSERT_EQUAL(result.fragment, 17);
+    CU_ASSERT_EQUAL(result.sums.objects, 2);
+    CU_ASSERT_EQUAL(result.sums.source_bytes, LARGE_BYTES + 10 + sizeof(literal));
+    CU_ASSERT_EQUAL(fragment_scans_sums(scans).source_bytes, result.sums.source_bytes);
+    CU_ASSERT_TRUE(fragment_scans_are_idle(scans));
+    end_part(&part);
+    CU_ASSERT_TRUE(rig_part_has(&part, 1, LARGE_BYTES, 1));
+    CU_ASSERT_TRUE(rig_part_has(&part, 2, 10, 2));
+    CU_ASSERT_TRUE(rig_part_has(&part, 3, sizeof(literal), 3));
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 1, &object), 1);
+    CU_ASSERT_EQUAL(object.flags, 0);
+    rig_release_part(&part);
+    end();
+}
+
+static void rows_of_unknown_length_get_their_entry_last(void)
+{
+    struct rig_part part;
+    struct pst_object object;
+    begin(PST_FRAGMENT_ROWS);
+    const struct pst_object table = {
+        .id = 9, .type = PST_OBJECT_TABLE, .path = "rows", .mode = 0600};
+    const struct pst_fragment_file made = {.object = 9};
+    add_entry(&table);
+    CU_ASSERT_EQUAL(pst_fragment_add_file(fragment, &made), 0);
+    pst_fragment_add_rows(fragment, LARGE_BYTES, NULL);
+    start(1);
+    CU_ASSERT_EQUAL(run(0).error, 0);
+    end_part(&part);
+    CU_ASSERT_TRUE(rig_part_has(&part, 9, LARGE_BYTES, 9));
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 9, &object), 1);
+    CU_ASSERT_EQUAL(object.size, LARGE_BYTES);
+    rig_release_part(&part);
+    end();
+}
+
+static void what_cannot_be_read_is_marked(void)
+{
+    struct rig_part part;
+    struct pst_object object;
+    begin(PST_FRAGMENT_EXTENTS);
+    add_file("gone", 1, 1000, 0);
+    add_file("there", 2, 1000, 0);
+    unlinkat(rig.dirfd, "gone", 0);
+    start(1);
+    const struct pst_work_result result = run(0);
+    CU_ASSERT_EQUAL(result.error, 0);
+    CU_ASSERT_EQUAL(result.sums.unreadable, 1);
+    CU_ASSERT_EQUAL(result.sums.source_bytes, 1000);
+    CU_ASSERT_EQUAL(unreadable.count, 1);
+    end_part(&part);
+    CU_ASSERT_TRUE(rig_part_has(&part, 1, 0, 1));
+    CU_ASSERT_TRUE(rig_part_has(&part, 2, 1000, 2));
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 1, &object), 2);
+    CU_ASSERT_EQUAL(object.flags, PST_OBJECT_UNREADABLE);
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 2, &object), 1);
+    CU_ASSERT_EQUAL(object.flags, 0);
+    rig_release_part(&part);
+    end();
+}
+
+static void a_pinned_file_ends_the_scan(void)
+{
+    begin(PST_FRAGMENT_EXTENTS);
+    add_file("gone", 1, 1000, PST_FRAGMENT_FILE_PINNED);
+    unlinkat(rig.dirfd, "gone", 0);
+    start(1);
+    const struct pst_work_result result = run(0);
+    CU_ASSERT_EQUAL(result.error, ENOENT);
+    CU_ASSERT_EQUAL(unreadable.count, 0);
+    chunk_pool_drop(pool);
+    end();
+}
+
+/* After any number of slices a stop ends both scans, and nothing is left open or in flight. */
+static void a_stop_ends_all_scans(void)
+{
+    for (uint32_t slices = 0; slices < 8; slices++) {
+        struct pst_work_result result;
+        begin(PST_FRAGMENT_EXTENTS);
+        add_file("large", 1, LARGE_BYTES, 0);
+        add_file("small", 2, 100, 0);
+        start(1);
+        start(2);
+        for (uint32_t i = 0; i < slices; i++) {
+            fragment_scans_slice(scans, 0);
+            pst_ring_submit(rig.ring);
+        }
+        uint32_t ended = 0;
+        while (fragment_scans_take_ended(scans, &result))
+            ended++;
+        for (; ended < 2; ended++)
+            CU_ASSERT_EQUAL(run(-EDQUOT).error, EDQUOT);
+        CU_ASSERT_TRUE(fragment_scans_are_idle(scans));
+        chunk_pool_drop(pool);
+        pst_ring_drain(rig.ring);
+        CU_ASSERT_TRUE(chunk_pool_is_idle(pool));
+        end();
+    }
+}
+
+static void start_a_third(void *context)
+{
+    (void)context;
+    for (uint32_t i = 0; i <= PST_FRAGMENTS_AHEAD; i++)
+        start(i);
+}
+
+static void lose_a_read(void *context)
+{
+    (void)context;
+    fragment_scans_check(scans, 1);
+}
+
+static void begin_during_a_scan(void *context)
+{
+    (void)context;
+    start(1);
+    fragment_scans_begin_part(scans);
+}
+
+static void misuse_aborts(void)
+{
+    begin(PST_FRAGMENT_EXTENTS);
+    add_file("small", 2, 100, 0);
+    CU_ASSERT_TRUE(dies(start_a_third, NULL));
+    CU_ASSERT_TRUE(dies(lose_a_read, NULL));
+    CU_ASSERT_TRUE(dies(begin_during_a_scan, NULL));
+    end();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"files and literals arrive whole", files_and_literals_arrive_whole},
+        {"rows of unknown length get their entry last",
+         rows_of_unknown_length_get_their_entry_last},
+        {"what cannot be read is marked", what_cannot_be_read_is_marked},
+        {"a pinned file ends the scan", a_pinned_file_ends_the_scan},
+        {"a stop ends all scans", a_stop_ends_all_scans},
+        {"misuse aborts", misuse_aborts},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("fragment_scan", tests);
+}

@@ -1,0 +1,243 @@
+/* The works of a participant, in order and out of it: what each is answered, and what is left. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "tests/suite.h"
+#include "tests/unit/pipeline/dies.h"
+#include "tests/unit/pipeline/works.h"
+
+#define BYTES (20 * RIG_CHUNK_BYTES + 7)
+
+static struct works works;
+
+static void begin(void)
+{
+    works_open(&works, PST_FRAGMENT_EXTENTS, NULL);
+    works_add_file(&works, "large", 1, BYTES);
+}
+
+static void a_part_is_made(void)
+{
+    struct rig_part part;
+    begin();
+    CU_ASSERT_TRUE(pst_pipeline_is_at_rest(works.pipeline));
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
+    CU_ASSERT_FALSE(pst_pipeline_is_at_rest(works.pipeline));
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_SCAN), 0);
+    works_start(&works, PST_WORK_STOP);
+    const struct pst_work_result stopped = works_wait(&works);
+    CU_ASSERT_EQUAL(stopped.error, 0);
+    CU_ASSERT_EQUAL(stopped.sums.source_bytes, BYTES);
+    CU_ASSERT_EQUAL(stopped.sums.stored_bytes, pst_pipeline_sums(works.pipeline).stored_bytes);
+    CU_ASSERT_TRUE(pst_pipeline_is_at_rest(works.pipeline));
+    CU_ASSERT_TRUE(rig_read_part(&works.rig, WORKS_PART, &part));
+    struct pst_digest digest = pst_part_digest(&part.trailer);
+    CU_ASSERT_EQUAL(memcmp(stopped.digest, digest.bytes, sizeof(digest.bytes)), 0);
+    CU_ASSERT_EQUAL(stopped.file_bytes, part.trailer.file_bytes);
+    CU_ASSERT_EQUAL(part.header.codec, PST_CODEC_NONE);
+    CU_ASSERT_TRUE(rig_part_has(&part, 1, BYTES, 1));
+    rig_release_part(&part);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_RELEASE), 0);
+    CU_ASSERT_TRUE(works_part_exists(&works));
+    CU_ASSERT_EQUAL(pst_pipeline_sums(works.pipeline).chunks, 0);
+    works_close(&works);
+}
+
+/* Works up to the one that a DISCARD meets, so many slices after it was started. */
+static const enum pst_work_type all_works[] = {PST_WORK_OPEN, PST_WORK_START, PST_WORK_SCAN,
+                                               PST_WORK_STOP};
+
+static void discard_after(uint32_t done, uint32_t slices)
+{
+    struct pst_work_result result;
+    uint32_t results = 0;
+    begin();
+    for (uint32_t i = 0; i < done; i++)
+        CU_ASSERT_EQUAL(works_do(&works, all_works[i]), 0);
+    bool is_running = done < 4;
+    if (is_running)
+        works_start(&works, all_works[done]);
+    for (uint32_t i = 0; i < slices; i++)
+        works_slice(&works);
+    works_start(&works, PST_WORK_DISCARD);
+    do {
+        result = works_wait(&works);
+        results++;
+        CU_ASSERT_EQUAL(result.backup, 1);
+        CU_ASSERT_TRUE(result.type == PST_WORK_DISCARD ||
+                       (is_running && result.type == all_works[done]));
+        CU_ASSERT_TRUE(result.error == 0 || result.error == ECANCELED);
+    } while (result.type != PST_WORK_DISCARD);
+    CU_ASSERT_EQUAL(results, is_running ? 2 : 1);
+    CU_ASSERT_TRUE(pst_pipeline_is_at_rest(works.pipeline));
+    CU_ASSERT_FALSE(works_part_exists(&works));
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0); /* the next one begins as the first did */
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
+    works_close(&works);
+}
+
+static void a_discard_is_served_at_any_time(void)
+{
+    for (uint32_t done = 0; done <= 4; done++) {
+        for (uint32_t slices = 0; slices < 12; slices++)
+            discard_after(done, slices);
+    }
+}
+
+static void a_second_discard_changes_nothing(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
+    works_start(&works, PST_WORK_DISCARD);
+    works_start(&works, PST_WORK_DISCARD);
+    CU_ASSERT_EQUAL(works_wait(&works).type, PST_WORK_DISCARD);
+    works_close(&works);
+}
+
+static void there_may_be_nothing_to_discard(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
+    works_close(&works);
+}
+
+static void a_halt_ends_the_scans(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
+    works_start(&works, PST_WORK_SCAN);
+    works_slice(&works);
+    works_start(&works, PST_WORK_HALT);
+    CU_ASSERT_EQUAL(works_wait(&works).error, ECANCELED);
+    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
+    works_close(&works);
+}
+
+/* Each I/O of a whole part fails once: some work has that error, or it is reported as trouble, and
+ * a DISCARD puts all in order. */
+static int run_until_error(uint64_t at)
+{
+    int error = 0;
+    begin();
+    works.rig.fault = (struct pst_io_fault){.at = at, .error = EDQUOT};
+    for (uint32_t i = 0; !error && i < 4; i++)
+        error = works_do(&works, all_works[i]);
+    int trouble = pst_pipeline_take_trouble(works.pipeline);
+    CU_ASSERT_TRUE(trouble == 0 || trouble == EDQUOT);
+    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), 0);
+    int hits = (int)works.rig.fault.hits;
+    works.rig.fault.at = 0;
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
+    CU_ASSERT_FALSE(works_part_exists(&works));
+    CU_ASSERT_TRUE(error == 0 || error == EDQUOT);
+    works_close(&works);
+    return hits;
+}
+
+static void an_error_is_told_and_cleaned_up(void)
+{
+    uint64_t at = 1;
+    while (run_until_error(at) > 0)
+        at++;
+    CU_ASSERT_TRUE(at > 40); /* the reads and writes alone are more */
+}
+
+static void an_error_is_answered_and_reported(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
+    works.rig.fault = (struct pst_io_fault){.at = 1, .error = EDQUOT};
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), EDQUOT);
+    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), EDQUOT);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_SCAN), EDQUOT);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_STOP), EDQUOT);
+    works_close(&works);
+}
+
+/* ---- what aborts ---- */
+
+static void start_work(void *context)
+{
+    works_start(&works, *(const enum pst_work_type *)context);
+}
+
+static void works_out_of_order_abort(void)
+{
+    static const enum pst_work_type not_yet[] = {PST_WORK_START, PST_WORK_SCAN, PST_WORK_STOP,
+                                                 PST_WORK_RELEASE, PST_WORK_HALT};
+    begin();
+    for (uint32_t i = 0; i < sizeof(not_yet) / sizeof(not_yet[0]); i++) {
+        enum pst_work_type type = not_yet[i];
+        CU_ASSERT_TRUE(dies(start_work, &type));
+    }
+    works_start(&works, PST_WORK_OPEN);
+    enum pst_work_type twice = PST_WORK_OPEN;
+    CU_ASSERT_TRUE(dies(start_work, &twice));
+    works_close(&works);
+}
+
+static void *call(void *context)
+{
+    struct pst_work_result result;
+    const struct pst_work discard = {.type = PST_WORK_DISCARD};
+    switch (*(const uint32_t *)context) {
+    case 0:
+        pst_pipeline_is_at_rest(works.pipeline);
+        break;
+    case 1:
+        pst_pipeline_start(works.pipeline, &discard);
+        break;
+    case 2:
+        pst_pipeline_next_result(works.pipeline, &result);
+        break;
+    case 3:
+        pst_pipeline_slice(works.pipeline);
+        break;
+    case 4:
+        pst_pipeline_take_trouble(works.pipeline);
+        break;
+    case 5:
+        pst_pipeline_sums(works.pipeline);
+        break;
+    case 6:
+        pst_pipeline_destroy(works.pipeline);
+        break;
+    }
+    return NULL;
+}
+
+static void call_on_another_thread(void *context)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, call, context) == 0)
+        pthread_join(thread, NULL);
+}
+
+static void another_thread_may_not_call(void)
+{
+    begin();
+    for (uint32_t entry = 0; entry <= 6; entry++)
+        CU_ASSERT_TRUE(dies(call_on_another_thread, &entry));
+    works_close(&works);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a part is made", a_part_is_made},
+        {"a DISCARD is served at any time", a_discard_is_served_at_any_time},
+        {"a second DISCARD changes nothing", a_second_discard_changes_nothing},
+        {"there may be nothing to discard", there_may_be_nothing_to_discard},
+        {"a HALT ends the scans", a_halt_ends_the_scans},
+        {"an error is told and cleaned up", an_error_is_told_and_cleaned_up},
+        {"an error is answered and reported", an_error_is_answered_and_reported},
+        {"works out of order abort", works_out_of_order_abort},
+        {"another thread may not call", another_thread_may_not_call},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("pipeline", tests);
+}

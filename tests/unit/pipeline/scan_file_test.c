@@ -1,0 +1,289 @@
+/* The files that a scan reads: what is read, and what is reported, in every order of events. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/pipeline/scan_file.h"
+#include "tests/suite.h"
+#include "tests/unit/pipeline/dies.h"
+#include "tests/unit/pipeline/rig.h"
+
+#define BYTES 10000u
+
+/* A file and its user. */
+struct user {
+    struct pst_fragment_file listed;
+    struct scan_file *file;
+    uint32_t bad; /* reports */
+    uint8_t flags;
+    int error; /* of the last one */
+    uint32_t closed;
+};
+
+struct test_read {
+    struct scan_read read; /* first */
+    uint32_t done;
+    int result;
+    uint8_t memory[BYTES];
+};
+
+static struct rig rig;
+static struct scan_files *files;
+static struct user user;
+
+static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error)
+{
+    struct user *of = context;
+    CU_ASSERT_PTR_EQUAL(listed, &of->listed);
+    CU_ASSERT_EQUAL(of->closed, 0);
+    of->bad++;
+    of->flags |= flag;
+    of->error = error;
+}
+
+static void on_closed(void *context)
+{
+    struct user *of = context;
+    of->closed++;
+}
+
+static void on_done(struct scan_read *read, int result)
+{
+    struct test_read *test = (struct test_read *)read;
+    test->done++;
+    test->result = result;
+}
+
+static void begin(void)
+{
+    static const struct scan_file_reports reports = {.bad = on_bad, .closed = on_closed};
+    rig_open(&rig, PST_BLOCK_BYTES);
+    CU_ASSERT_EQUAL_FATAL(scan_files_create(rig.ring, &reports, &files), 0);
+    user = (struct user){0};
+    rig_write_file(&rig, "file", BYTES, 5, &user.listed);
+}
+
+static void end(void)
+{
+    CU_ASSERT_EQUAL(scan_files_in_use(files), 0);
+    scan_files_check(files, 0);
+    scan_files_destroy(files);
+    rig_close(&rig);
+}
+
+static void take(struct user *of)
+{
+    of->file = scan_file_take(files, rig.dirfd, &of->listed, of);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(of->file);
+}
+
+static void start_read(struct test_read *test, uint64_t offset, uint32_t bytes)
+{
+    memset(test, 0, sizeof(*test));
+    test->read = (struct scan_read){.memory = test->memory,
+                                    .bytes = bytes,
+                                    .offset = offset,
+                                    .buffer_index = -1,
+                                    .done = on_done};
+    scan_file_read(user.file, &test->read);
+}
+
+static bool has_bytes(const struct test_read *test, uint64_t offset, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++) {
+        if (test->memory[i] != rig_byte(5, offset + i))
+            return false;
+    }
+    return test->done == 1 && test->result == (int)bytes;
+}
+
+static void reads_wait_for_the_open(void)
+{
+    static struct test_read first, second;
+    begin();
+    take(&user);
+    start_read(&first, 0, 100);
+    start_read(&second, 5000, 1000);
+    CU_ASSERT_EQUAL(first.done, 0);
+    scan_files_check(files, 2);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_TRUE(has_bytes(&first, 0, 100));
+    CU_ASSERT_TRUE(has_bytes(&second, 5000, 1000));
+    start_read(&first, BYTES - 10, 100); /* beyond the end */
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_TRUE(has_bytes(&first, BYTES - 10, 10));
+    CU_ASSERT_EQUAL(user.closed, 0);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.closed, 1);
+    CU_ASSERT_EQUAL(user.bad, 0);
+    end();
+}
+
+static void a_file_let_go_of_closes_after_its_last_read(void)
+{
+    static struct test_read read;
+    begin();
+    take(&user);
+    start_read(&read, 0, 100);
+    scan_file_let_go(user.file); /* not even open yet */
+    scan_files_check(files, 1);
+    CU_ASSERT_EQUAL(scan_files_in_use(files), 1);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_TRUE(has_bytes(&read, 0, 100));
+    CU_ASSERT_EQUAL(user.closed, 1);
+    end();
+}
+
+static void what_cannot_be_opened_fails_its_reads(void)
+{
+    static struct test_read early, late;
+    begin();
+    unlinkat(rig.dirfd, "file", 0);
+    take(&user);
+    start_read(&early, 0, 100);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(early.result, -ENOENT);
+    CU_ASSERT_EQUAL(user.bad, 1);
+    CU_ASSERT_EQUAL(user.flags, PST_OBJECT_UNREADABLE);
+    CU_ASSERT_EQUAL(user.error, -ENOENT);
+    start_read(&late, 0, 100);
+    CU_ASSERT_EQUAL(late.done, 1);
+    CU_ASSERT_EQUAL(late.result, -ENOENT);
+    scan_file_let_go(user.file);
+    CU_ASSERT_EQUAL(user.closed, 1);
+    end();
+}
+
+static void a_fifo_is_no_file(void)
+{
+    begin();
+    unlinkat(rig.dirfd, "file", 0);
+    CU_ASSERT_EQUAL(mkfifoat(rig.dirfd, "file", 0600), 0);
+    take(&user);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.error, -PST_E_CHANGED);
+    CU_ASSERT_TRUE(user.flags & PST_OBJECT_UNREADABLE);
+    CU_ASSERT_EQUAL(user.closed, 1);
+    end();
+}
+
+static void a_change_is_seen_when_it_opens(void)
+{
+    begin();
+    user.listed.size_bytes--;
+    take(&user);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.flags, PST_OBJECT_CHANGED);
+    CU_ASSERT_EQUAL(user.error, -PST_E_CHANGED);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    end();
+}
+
+static void a_change_is_seen_when_it_closes(void)
+{
+    struct pst_fragment_file ignored;
+    begin();
+    take(&user);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.bad, 0);
+    rig_write_file(&rig, "file", BYTES / 2, 5, &ignored);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.flags, PST_OBJECT_CHANGED);
+    end();
+}
+
+static void of_a_pinned_file_only_the_inode_counts(void)
+{
+    begin();
+    user.listed.flags = PST_FRAGMENT_FILE_PINNED;
+    user.listed.size_bytes++;
+    take(&user);
+    pst_ring_drain(rig.ring);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.bad, 0);
+    user.closed = 0;
+    user.listed.inode++;
+    take(&user);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.bad, 1);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    end();
+}
+
+static void so_many_and_no_more_are_open(void)
+{
+    static struct user users[SCAN_FILES_MAX];
+    begin();
+    for (uint32_t i = 0; i < SCAN_FILES_MAX; i++) {
+        users[i] = (struct user){.listed = user.listed};
+        take(&users[i]);
+    }
+    CU_ASSERT_EQUAL(scan_files_in_use(files), SCAN_FILES_MAX);
+    CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, &user));
+    scan_files_check(files, 0);
+    scan_file_let_go(users[40].file);
+    pst_ring_drain(rig.ring);
+    take(&users[40]);
+    for (uint32_t i = 0; i < SCAN_FILES_MAX; i++)
+        scan_file_let_go(users[i].file);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(users[40].closed, 2);
+    end();
+}
+
+static void let_go_twice(void *context)
+{
+    struct user *of = context;
+    scan_file_let_go(of->file);
+    scan_file_let_go(of->file);
+}
+
+static void lose_a_read(void *context)
+{
+    (void)context;
+    scan_files_check(files, 1);
+}
+
+static void leave_one_open(void *context)
+{
+    (void)context;
+    scan_files_destroy(files);
+}
+
+static void misuse_aborts(void)
+{
+    begin();
+    take(&user);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_TRUE(dies(let_go_twice, &user));
+    CU_ASSERT_TRUE(dies(lose_a_read, NULL));
+    CU_ASSERT_TRUE(dies(leave_one_open, NULL));
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    end();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"reads wait for the open", reads_wait_for_the_open},
+        {"a file let go of closes after its last read",
+         a_file_let_go_of_closes_after_its_last_read},
+        {"what cannot be opened fails its reads", what_cannot_be_opened_fails_its_reads},
+        {"a FIFO is no file", a_fifo_is_no_file},
+        {"a change is seen when it opens", a_change_is_seen_when_it_opens},
+        {"a change is seen when it closes", a_change_is_seen_when_it_closes},
+        {"of a pinned file only the inode counts", of_a_pinned_file_only_the_inode_counts},
+        {"so many and no more are open", so_many_and_no_more_are_open},
+        {"misuse aborts", misuse_aborts},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("scan_file", tests);
+}
