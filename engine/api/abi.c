@@ -45,7 +45,7 @@ void abi_give(void *given, const void *own, size_t own_bytes)
 
 const char *abi_error_text(int error)
 {
-    return error == -E2BIG ? "the program was built for a newer libpenstock and asks for what this "
-                             "one does not have; install the newer one"
+    return error == -E2BIG ? "the program was built for a newer libpenstock and uses a feature "
+                             "that this one lacks; install the newer one"
                            : "a struct was not initialised: call its pst_…_init()";
 }

@@ -57,7 +57,8 @@ static int open_backup(struct reader *reader, const struct request *request, cha
     const char *directories[PST_DIRECTORIES_MAX] = {request->directory};
     uint32_t more = request->more_directories_count;
     if (more >= PST_DIRECTORIES_MAX) {
-        snprintf(message, PST_MESSAGE_BYTES, "more than %u directories", PST_DIRECTORIES_MAX);
+        snprintf(message, PST_MESSAGE_BYTES, "too many directories: at most %u can be given",
+                 PST_DIRECTORIES_MAX);
         return -EINVAL;
     }
     for (uint32_t i = 0; i < more; i++)
@@ -194,7 +195,7 @@ static const char *fault_of(const struct pst_table_sink *sink)
     if (sink->struct_bytes < sizeof(*sink) || sink->struct_bytes > sizeof(*sink) + sizeof(zeros))
         return "its struct_bytes is not the size of a struct pst_table_sink";
     if (sink->abi_version != PST_TABLE_SINK_ABI_VERSION)
-        return "its abi_version is another than this libpenstock's";
+        return "its abi_version is not that of this libpenstock";
     if (memcmp(sink + 1, zeros, sink->struct_bytes - sizeof(*sink)) != 0)
         return "it was built for a newer libpenstock and has methods that this one does not know";
     if (!sink->begin || !sink->row || !sink->end || !sink->finish || !sink->close)

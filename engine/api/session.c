@@ -83,23 +83,24 @@ static int check_job(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
     if (!job->directory)
-        return fail(session, -EINVAL, "no directory for the backups");
+        return fail(session, -EINVAL, "no directory for the backups is given");
     if (job->specs_count > PST_SOURCES_MAX || job->sources_count > PST_SOURCES_MAX ||
         !is_within(job->specs_count + job->sources_count, 1, PST_SOURCES_MAX))
-        return fail(session, -EINVAL, "%u sources: want 1 to %u",
+        return fail(session, -EINVAL, "%u sources: give 1 to %u",
                     job->specs_count + job->sources_count, PST_SOURCES_MAX);
     if (!is_within(job->chunk_bytes, PST_CHUNK_BYTES_MIN, PST_CHUNK_BYTES_MAX) ||
         job->chunk_bytes % PST_BLOCK_BYTES != 0)
-        return fail(session, -EINVAL, "chunks of %u bytes: want %u to %u, a multiple of 4K",
+        return fail(session, -EINVAL, "chunks of %u bytes: give %u to %u, a multiple of 4K",
                     job->chunk_bytes, PST_CHUNK_BYTES_MIN, PST_CHUNK_BYTES_MAX);
     if (!is_within(job->depth, PST_DEPTH_MIN, PST_DEPTH_MAX))
-        return fail(session, -EINVAL, "depth %u: want %u to %u", job->depth, PST_DEPTH_MIN,
+        return fail(session, -EINVAL, "depth %u: give %u to %u", job->depth, PST_DEPTH_MIN,
                     PST_DEPTH_MAX);
     if (job->freeze_wait_ns > PST_FREEZE_NS_MAX || job->freeze_hold_ns > PST_FREEZE_NS_MAX)
-        return fail(session, -EINVAL, "a freeze of more than %llu s",
+        return fail(session, -EINVAL, "the freeze limits are too long: give at most %llu s",
                     (unsigned long long)(PST_FREEZE_NS_MAX / NS_PER_S));
     if (job->headroom_percent > 100)
-        return fail(session, -EINVAL, "a headroom of %u percent", job->headroom_percent);
+        return fail(session, -EINVAL, "headroom of %u percent: give at most 100",
+                    job->headroom_percent);
     return 0;
 }
 
@@ -111,7 +112,7 @@ static int read_job(struct pst_session *session)
     if (error)
         return error;
     if (parse_direct(job->direct, &node->direct) < 0)
-        return fail(session, -EINVAL, "direct %s: say auto, on or off",
+        return fail(session, -EINVAL, "direct %s: give auto, on or off",
                     job->direct ? job->direct : "is NULL");
     node->node = 1;
     node->directory = job->directory;
@@ -182,8 +183,8 @@ static int check_directory(struct pst_session *session)
         int rc = pst_source_contains(session->sources[i], to);
         if (rc == 1)
             return fail(session, -EINVAL,
-                        "%s lies inside source %s, which would back up itself; choose a directory "
-                        "outside of it",
+                        "%s lies inside source %s, so the backup would contain itself; choose a "
+                        "directory outside the source",
                         to, session->sources[i]->name);
         if (rc < 0)
             return fail(session, rc == -EINVAL ? -EIO : rc, "%s: %s", to, pst_error_text(rc));
@@ -211,12 +212,12 @@ static int choose_tables(struct pst_session *session)
     const struct pst_backup_job *job = &session->job;
     uint32_t with_rows = 0;
     if (!job->is_logical && (job->tables_count > 0 || job->unwanted_tables_count > 0))
-        return fail(session, -EINVAL, "tables can be chosen in a logical backup alone");
+        return fail(session, -EINVAL, "only a logical backup can choose tables");
     for (uint32_t i = 0; i < session->sources_count; i++)
         with_rows += (session->sources[i]->flags & PST_SOURCE_CAN_ROWS) != 0;
     if (job->is_logical && with_rows == 0)
         return fail(session, -EINVAL,
-                    "no source has tables for a logical backup; lmdb: sources have");
+                    "no source has tables for a logical backup; lmdb: sources have them");
     session->tables = (struct pst_table_filter){
         .wanted = job->tables,
         .unwanted = job->unwanted_tables,

@@ -187,7 +187,7 @@ static int refuse_unknown(struct cli_arguments *arguments, const char *token)
     const char *nearest = is_long ? cli_suggest(text + 2, names, count + COMMON_OPTIONS) : NULL;
     if (nearest)
         return refuse(arguments, "unknown option %s; did you mean --%s?", text, nearest);
-    return refuse(arguments, "unknown option %s; `penstock %s --help` lists those there are", text,
+    return refuse(arguments, "unknown option %s; `penstock %s --help` lists the options", text,
                   arguments->command->name);
 }
 
@@ -362,8 +362,8 @@ static int check_positionals(struct cli_arguments *arguments)
                       command->positional);
     for (uint32_t i = 0; i < count; i++)
         if (*arguments->positionals[i] == '\0')
-            return refuse(arguments, "an empty argument means nothing; write penstock %s %s",
-                          command->name, command->positional);
+            return refuse(arguments, "an argument is empty; write penstock %s %s", command->name,
+                          command->positional);
     return 0;
 }
 

@@ -14,7 +14,7 @@ struct json_t;
     {                                                                                              \
         .name = "from", .kind = CLI_OPTION_TEXT, .argument = "DIR", .required = true,              \
         .repeatable = true,                                                                        \
-        .help = "directory of the backups; of nodes with directories of their own, each of them"   \
+        .help = "directory with the backups; where each node has its own, give all of them"        \
     }
 
 /* Reads --from. CLI_EXIT_DONE, or the exit code, having said why. Released by the caller. */

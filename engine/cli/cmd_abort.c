@@ -36,7 +36,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         printf("backup %s is being aborted\n", json_string_value(json_object_get(answer, "uid")));
     json_decref(answer);
     if (rc < 0 || fflush(stdout) != 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the answer");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
 

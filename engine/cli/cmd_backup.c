@@ -30,7 +30,7 @@ static const struct cli_option options[] = {
     {.name = "to",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
-     .help = "directory of the backups; made if its parent exists"},
+     .help = "directory for the backups; created if its parent exists"},
     {.name = "node",
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
@@ -41,16 +41,16 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
      .fallback = "completed",
-     .help = "with --node: until when"},
+     .help = "with --node: return when the backup is completed, when it has started, or at once"},
     {.name = "allow-missing",
      .kind = CLI_OPTION_SWITCH,
-     .help = "with --node: even if not all nodes of the cluster are there"},
+     .help = "with --node: make the backup even if nodes of the cluster are missing"},
     {.name = "number",
      .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .min = 1,
      .max = PST_BACKUP_NUMBER_MAX,
-     .help = "number of the backup; by default the highest in DIR + 1"},
+     .help = "number of the backup; by default one more than the highest in DIR"},
     CLI_PLACEMENT_OPTIONS,
     {.name = "single-threaded",
      .kind = CLI_OPTION_SWITCH,
@@ -62,12 +62,12 @@ static const struct cli_option options[] = {
     {.name = "tables",
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
-     .help = "with --logical: these tables alone, of whichever source has them; bytes other than "
-             "letters, digits, '.', '_' and '-' may be written %HH; the unnamed table is %main"},
+     .help = "with --logical: only these tables, from every source that has them; bytes other than "
+             "letters, digits, '.', '_' and '-' may be written as %HH; the unnamed table is %main"},
     {.name = "exclude-tables",
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
-     .help = "with --logical: not these"},
+     .help = "with --logical: all tables but these"},
     CLI_OPTION_JSON,
     {0},
 };
@@ -103,13 +103,12 @@ static enum cli_exit read_tables(struct run *run)
                                    &run->unwanted_tables);
     if (rc == -EINVAL)
         return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--tables, --exclude-tables: want names with commas between them");
+                        "--tables, --exclude-tables: give names separated by commas");
     if (rc < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     job->is_logical = cli_argument_switch(arguments, "logical");
     if (!job->is_logical && run->tables.count + run->unwanted_tables.count > 0)
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--tables and --exclude-tables choose among rows: say --logical too");
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--tables and --exclude-tables need --logical");
     job->tables = run->tables.names;
     job->tables_count = run->tables.count;
     job->unwanted_tables = run->unwanted_tables.names;
@@ -143,7 +142,7 @@ static const char *advice(int error)
     switch (error) {
     case ENOSPC:
     case EDQUOT:
-        return "; make room there, or choose another --to";
+        return "; free some space there, or choose another --to";
     case EFBIG:
         return "; raise the limit of file sizes (ulimit -f), or use more --ldms";
     case EMFILE:
@@ -180,8 +179,8 @@ static enum cli_exit print_report(const struct run *run, bool json)
     if (report->unreadable == 0)
         return CLI_EXIT_DONE;
     return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
-                    "backup %u is complete but for %llu objects that could not be read, or changed "
-                    "while they were; penstock show names them",
+                    "backup %u is complete, but %llu objects could not be read, or changed during "
+                    "the backup; penstock show names them",
                     report->number, (unsigned long long)report->unreadable);
 }
 
@@ -202,7 +201,7 @@ static enum cli_exit prepare(struct run *run)
 {
     int rc = pst_interrupt_install();
     if (rc < 0)
-        return cli_fail(run->arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(run->arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
                         pst_error_text(rc));
     read_options(run);
     enum cli_exit code = read_tables(run);
@@ -223,10 +222,11 @@ static enum cli_exit check_own(const struct cli_arguments *arguments)
     if (cli_argument_count(arguments, "source") == 0)
         return cli_fail(
             arguments, CLI_EXIT_USAGE,
-            "--source [NAME=]KIND:... is missing: what to back up; or say --node SOCKET");
+            "--source [NAME=]KIND:... is missing: it names what to back up; or give --node SOCKET");
     if (!cli_argument_text(arguments, "to"))
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--to DIR is missing: directory of the backups; or say --node SOCKET");
+        return cli_fail(
+            arguments, CLI_EXIT_USAGE,
+            "--to DIR is missing: it is the directory for the backups; or give --node SOCKET");
     return CLI_EXIT_DONE;
 }
 

@@ -24,21 +24,22 @@ static const struct cli_option options[] = {
     {.name = "source",
      .kind = CLI_OPTION_TEXT,
      .argument = "[NODE/]NAME",
-     .help = "which source's tables; may be left out where there is only one"},
+     .help = "source whose tables to export; may be left out if there is only one"},
     {.name = "to",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
-     .help = "where to: a new or empty directory, which gets one file for each table"},
+     .help = "new or empty directory for the files, one for each table"},
     {.name = "format",
      .kind = CLI_OPTION_TEXT,
      .argument = "mdb_dump|csv|jsonl",
      .fallback = "mdb_dump",
-     .help = "as mdb_dump prints it and mdb_load reads it; CSV; or JSON Lines"},
+     .help =
+         "format of the files: as mdb_dump prints it and mdb_load reads it, CSV, or JSON Lines"},
     {.name = "tables",
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
-     .help = "these tables alone, named as for penstock backup"},
+     .help = "only these tables, named as for penstock backup --tables"},
     CLI_PLACEMENT_OPTIONS,
     CLI_OPTION_JSON,
     {0}};
@@ -111,7 +112,8 @@ static enum cli_exit export_tables(const struct cli_arguments *arguments,
                              is_usage(error));
     error = print_summary(&result.outcome, job.restore.target, pst_monotonic_ns() - began_ns,
                           cli_argument_json(arguments));
-    return error ? cli_fail(arguments, CLI_EXIT_FAILED, "cannot print: %s", pst_error_text(error))
+    return error ? cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
+                            pst_error_text(error))
                  : CLI_EXIT_DONE;
 }
 
@@ -120,12 +122,12 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     struct cli_table_names names;
     const char *format = cli_argument_text(arguments, "format");
     if (!find_format(format))
-        return cli_fail(arguments, CLI_EXIT_USAGE, "--format %s: say mdb_dump, csv or jsonl",
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--format %s: give mdb_dump, csv or jsonl",
                         format);
     int error = cli_table_names_split(cli_argument_text(arguments, "tables"), &names);
     enum cli_exit code;
     if (error == -EINVAL)
-        code = cli_fail(arguments, CLI_EXIT_USAGE, "--tables: want names with commas between them");
+        code = cli_fail(arguments, CLI_EXIT_USAGE, "--tables: give names separated by commas");
     else if (error)
         code = cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     else

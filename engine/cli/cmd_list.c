@@ -53,7 +53,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     int rc = print_list(&list, cli_argument_json(arguments));
     pst_backup_list_release(&list);
     if (rc < 0 || fflush(stdout) != 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the list");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
 

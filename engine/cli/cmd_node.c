@@ -23,57 +23,59 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME",
      .required = true,
-     .help = "the cluster to join, the same on all its nodes"},
+     .help = "name of the cluster to join, the same on all its nodes"},
     {.name = "cluster-id",
      .kind = CLI_OPTION_TEXT,
      .argument = "HEX",
-     .help =
-         "what tells clusters of one name apart, the same on all nodes: 1 to 8 hexadecimal digits, "
-         "not 0; by default taken from the name. It is in every file of a backup"},
+     .help = "id that distinguishes clusters of the same name, the same on all nodes: 1 to 8 "
+             "hexadecimal digits, not 0; by default derived from the name. Every file of a backup "
+             "contains it"},
     {.name = "id",
      .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .required = true,
      .min = 1,
      .max = PST_NODES_MAX,
-     .help = "this node's number in it; the lowest that lives is the master"},
+     .help =
+         "number of this node in the cluster; the live node with the lowest number is the master"},
     {.name = "nodes",
      .kind = CLI_OPTION_TEXT,
      .argument = "LIST",
-     .help = "all nodes that belong to it, such as 1-3,7: without one of them no backup is made "
-             "unless it is asked for with --allow-missing"},
+     .help = "all nodes of the cluster, such as 1-3,7; while one of them is missing, a backup "
+             "needs --allow-missing"},
     {.name = "socket",
      .kind = CLI_OPTION_TEXT,
      .argument = "PATH",
      .required = true,
-     .help = "control socket to make, for penstock backup, status, abort and resolve --node PATH"},
+     .help =
+         "control socket to create, for penstock backup, status, abort and resolve --node PATH"},
     {.name = "fabric-dir",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
-     .help = "where the nodes of this host find each other, the same for all of them; by default "
-             "/dev/shm/penstock-UID-NAME"},
+     .help = "directory in which the nodes of this host find each other, the same for all of them; "
+             "by default /dev/shm/penstock-UID-NAME"},
     {.name = "eal",
      .kind = CLI_OPTION_SWITCH,
-     .help = "signals between the nodes in hugepages of DPDK's EAL, which must be reserved: on all "
-             "nodes of the cluster or on none"},
+     .help = "keep the rings between the nodes in hugepages of DPDK's EAL, which must be reserved; "
+             "on all nodes of the cluster or on none"},
     {.name = "failure",
      .kind = CLI_OPTION_DURATION,
      .argument = "TIME",
      .fallback = "450ms",
      .min = UINT64_C(60000000),
      .max = UINT64_C(60000000000),
-     .help = "how long another node may give no sign of life before it counts as dead"},
+     .help = "how long another node may be silent before it counts as dead"},
     {.name = "source",
      .kind = CLI_OPTION_TEXT,
      .argument = "[NAME=]KIND:...",
      .required = true,
      .repeatable = true,
-     .help = "what this node has to back up: as of penstock backup"},
+     .help = "what this node backs up, written as for penstock backup"},
     {.name = "to",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
-     .help = "directory of this node's backups; made if its parent exists"},
+     .help = "directory for this node's backups; created if its parent exists"},
     CLI_PLACEMENT_OPTIONS,
     CLI_JOB_OPTIONS,
     {0},
@@ -159,15 +161,15 @@ static enum cli_exit read_cluster(struct run *run)
     job->cluster = cli_argument_text(arguments, "cluster");
     if (!is_name(job->cluster))
         return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--cluster %s: want up to %u letters, digits, '_' and '-'", job->cluster,
+                        "--cluster %s: give up to %u letters, digits, '_' and '-'", job->cluster,
                         NAME_BYTES_MAX);
     job->cluster_id = pst_daemon_cluster_id(job->cluster);
     if (cluster_id && !parse_cluster_id(cluster_id, &job->cluster_id))
         return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--cluster-id %s: want 1 to 8 hexadecimal digits, not 0", cluster_id);
+                        "--cluster-id %s: give 1 to 8 hexadecimal digits, not 0", cluster_id);
     if (nodes && !parse_nodes(nodes, job->expected))
         return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--nodes %s: want numbers from 1 to %u, such as 1-3,7", nodes,
+                        "--nodes %s: give numbers from 1 to %u, such as 1-3,7", nodes,
                         PST_NODES_MAX);
     return nodes ? check_nodes(run, nodes) : CLI_EXIT_DONE;
 }
@@ -198,7 +200,7 @@ static enum cli_exit prepare(struct run *run)
     char message[PST_MESSAGE_BYTES];
     int error = pst_interrupt_install();
     if (error)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
                         pst_error_text(error));
     enum cli_exit code = read_options(run);
     if (code != CLI_EXIT_DONE)
@@ -246,8 +248,8 @@ static enum cli_exit serve(struct run *run)
                         "node %u cannot start: %s", run->job.node, pst_error_text(error));
     log_settings(run);
     error = pst_daemon_serve(run->daemon);
-    return error ? cli_fail(run->arguments, CLI_EXIT_FAILED, "node %u: %s", run->job.node,
-                            pst_error_text(error))
+    return error ? cli_fail(run->arguments, CLI_EXIT_FAILED, "node %u cannot go on: %s",
+                            run->job.node, pst_error_text(error))
                  : CLI_EXIT_DONE;
 }
 

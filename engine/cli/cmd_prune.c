@@ -21,10 +21,9 @@ static const struct cli_option options[] = {
      .argument = "N",
      .min = 1,
      .max = PST_BACKUP_NUMBER_MAX,
-     .help =
-         "remove all that is older than the N newest complete backups of its cluster, but for what "
-         "is in doubt"},
-    {.name = "dry-run", .kind = CLI_OPTION_SWITCH, .help = "only say what would be removed"},
+     .help = "keep the N newest complete backups of each cluster and remove all that is older, "
+             "except backups in doubt"},
+    {.name = "dry-run", .kind = CLI_OPTION_SWITCH, .help = "only print what would be removed"},
     CLI_OPTION_JSON,
     {0}};
 
@@ -65,7 +64,7 @@ static void tell(struct pruning *pruning, const struct pst_backup *backup, const
                pst_backup_state_text(backup->state), cli_value_size_text(bytes, size),
                pruning->dry_run ? "would be removed" : "removed");
     if (rc < 0)
-        pst_log(PST_LOG_ERROR, "cannot print: %s", pst_error_text(rc));
+        pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(rc));
 }
 
 /* Files of nodes whose directory was not named stay. */
@@ -74,8 +73,8 @@ static void tell_rest(const struct pst_backup *backup)
     for (uint32_t i = 0; backup->has_cluster && i < backup->cluster.nodes_count; i++) {
         if (backup->nodes[i].parts_count == 0)
             pst_log(PST_LOG_WARNING,
-                    "backup %u: files of node %u are in none of the directories and stay where "
-                    "they are",
+                    "backup %u: the files of node %u are in none of the given directories and stay "
+                    "where they are",
                     backup->number, backup->cluster.nodes[i].node);
     }
 }
@@ -104,11 +103,10 @@ static enum cli_exit check_numbers(const struct pruning *pruning)
         char uid[2 * PST_UID_BYTES + 1], other[2 * PST_UID_BYTES + 1];
         const struct pst_backup *one = list->backups[i - 1], *next = list->backups[i];
         if (one->number == next->number && is_of_one_cluster(one, next))
-            return cli_fail(
-                pruning->arguments, CLI_EXIT_USAGE,
-                "--keep: %u is the number of two backups, uid %s and uid %s: name those "
-                "to remove, or fewer directories",
-                next->number, uid_text(one, uid), uid_text(next, other));
+            return cli_fail(pruning->arguments, CLI_EXIT_USAGE,
+                            "--keep: %u is the number of two backups, uid %s and uid %s: name the "
+                            "backups to remove, or give fewer directories",
+                            next->number, uid_text(one, uid), uid_text(next, other));
     }
     return CLI_EXIT_DONE;
 }
@@ -150,7 +148,7 @@ static enum cli_exit prune_named(struct pruning *pruning)
     for (uint32_t i = 0; i < arguments->positional_count; i++) {
         if (pst_backup_find(&pruning->list, arguments->positionals[i], PST_PICK_DECIDED, &named[i],
                             message) < 0)
-            return cli_fail(arguments, CLI_EXIT_NO_BACKUP, "%s; nothing is removed", message);
+            return cli_fail(arguments, CLI_EXIT_NO_BACKUP, "%s; nothing was removed", message);
     }
     for (uint32_t i = 0; i < arguments->positional_count; i++) {
         bool is_done = false;
@@ -179,10 +177,11 @@ static enum cli_exit finish(struct pruning *pruning)
                       (json_int_t)pruning->kept, "stored_bytes", (json_int_t)pruning->bytes,
                       "dry_run", (int)pruning->dry_run));
     if (rc < 0 || fflush(stdout) != 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return pruning->code == CLI_EXIT_DONE
                ? CLI_EXIT_DONE
-               : cli_fail(arguments, pruning->code, "%llu backups are kept that were to be removed",
+               : cli_fail(arguments, pruning->code,
+                          "%llu backups were kept that should have been removed",
                           (unsigned long long)pruning->kept);
 }
 

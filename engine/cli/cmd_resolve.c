@@ -17,15 +17,17 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
      .required = true,
-     .help = "control socket of a node that has it in doubt; the others follow as they ask it"},
+     .help = "control socket of a node that has the backup in doubt; the other nodes ask it and "
+             "follow"},
     {.name = "commit",
      .kind = CLI_OPTION_TEXT,
      .argument = "MANIFEST",
-     .help = "it is complete: its cluster manifest, a file BACKUP-N.cluster.manifest of another "
+     .help = "the backup is complete: MANIFEST is the file BACKUP-N.cluster.manifest from another "
              "node's directory"},
     {.name = "abort",
      .kind = CLI_OPTION_SWITCH,
-     .help = "it never was complete, and nobody was told so: remove what the node has of it"},
+     .help = "the backup was never complete, and no client was told that it was: remove what the "
+             "node has of it"},
     CLI_OPTION_JSON,
     {0},
 };
@@ -40,7 +42,7 @@ static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t 
                (long long)json_integer_value(json_object_get(answer, "number")),
                json_string_value(json_object_get(answer, "outcome")));
     if (rc < 0 || fflush(stdout) != 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the answer");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
 
@@ -64,8 +66,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
 {
     const char *manifest = cli_argument_text(arguments, "commit");
     if (cli_argument_switch(arguments, "abort") == (manifest != NULL))
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "say what became of the backup: --commit MANIFEST or --abort");
+        return cli_fail(arguments, CLI_EXIT_USAGE, "give either --commit MANIFEST or --abort");
     if (!manifest)
         return ask(arguments, NULL);
     char *path = realpath(manifest, NULL); /* it is the node that reads it */

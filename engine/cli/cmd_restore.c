@@ -22,25 +22,25 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
      .required = true,
-     .help =
-         "where to: one source straight into DIR, several into DIR/NAME, those of several nodes "
-         "into DIR/NODE/NAME"},
+     .help = "directory to restore into: a single source goes straight into DIR, several go into "
+             "DIR/NAME, those of several nodes into DIR/NODE/NAME"},
     {.name = "only",
      .kind = CLI_OPTION_TEXT,
      .argument = "NODE[/NAME]",
      .repeatable = true,
-     .help = "this node or source alone, as if the backup had no others; of a backup that is named "
-             "as ID the files of other nodes may be missing"},
+     .help = "restore only this node or source; if ID names the backup, the files of other nodes "
+             "may be missing"},
     {.name = "force",
      .kind = CLI_OPTION_SWITCH,
-     .help = "into a target that is not empty: what is there is overwritten, the rest kept"},
+     .help = "restore into a target that is not empty: files of the backup replace those in place, "
+             "other files stay"},
     {.name = "map-size",
      .kind = CLI_OPTION_SIZE,
      .argument = "SIZE",
      .min = 1,
      .max = INT64_MAX,
-     .help = "map of an LMDB environment restored from rows; by default as it was. It grows where "
-             "the rows need more"},
+     .help = "map size of an LMDB environment restored from rows; by default as before. The map "
+             "grows if the rows need more"},
     CLI_PLACEMENT_OPTIONS,
     CLI_OPTION_JSON,
     {0}};
@@ -76,11 +76,12 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
         *unreadable = report->unreadable_at_backup;
     int error = print_summary(report, job->target, elapsed_ns, cli_argument_json(arguments));
     if (error)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print: %s", pst_error_text(error));
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
+                        pst_error_text(error));
     if (*unreadable > 0)
         return cli_fail(arguments, CLI_EXIT_PARTIAL,
-                        "%llu objects are restored as far as the backup has them, or not at all: "
-                        "they could not be read wholly when it was made",
+                        "%llu objects could not be read completely during the backup; they are "
+                        "restored as far as the backup has them, or not at all",
                         (unsigned long long)*unreadable);
     return CLI_EXIT_DONE;
 }

@@ -145,7 +145,8 @@ static void print_node(const struct pst_node_manifest *node)
                pst_digest_text(&part->digest, digest));
     }
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
-        printf("  unreadable, or changed while it was read: %s\n", node->unreadable_names[i]);
+        printf("  could not be read, or changed during the backup: %s\n",
+               node->unreadable_names[i]);
 }
 
 static void print_text(const struct pst_backup *backup)
@@ -182,7 +183,7 @@ static enum cli_exit show(const struct cli_arguments *arguments, const struct ps
     int error = json && code == CLI_EXIT_DONE ? print_json(backup, tables) : 0;
     json_decref(tables);
     if (error || fflush(stdout) != 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the backup");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return code;
 }
 

@@ -27,14 +27,14 @@ static const struct cli_option options[] = {
      .help = "control socket of a node"},
     {.name = "watch",
      .kind = CLI_OPTION_SWITCH,
-     .help = "again and again, until Ctrl-C: the whole on a terminal, a line each time elsewhere"},
+     .help = "repeat until Ctrl-C: the whole status on a terminal, one line each time elsewhere"},
     {.name = "interval",
      .kind = CLI_OPTION_DURATION,
      .argument = "TIME",
      .fallback = "1s",
      .min = 100 * NS_PER_MS,
      .max = 86400000 * NS_PER_MS,
-     .help = "between two looks of --watch"},
+     .help = "time between two outputs of --watch"},
     CLI_OPTION_JSON,
     {0},
 };
@@ -219,7 +219,7 @@ static enum cli_exit print(const struct cli_arguments *arguments, json_t *status
     }
     json_decref(status);
     if (rc < 0 || fflush(stdout) != 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the status");
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
 
@@ -246,7 +246,7 @@ static enum cli_exit watch(const struct cli_arguments *arguments)
     uint64_t due_ns = pst_monotonic_ns();
     int rc = pst_interrupt_install();
     if (rc < 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
                         pst_error_text(rc));
     enum cli_exit code = CLI_EXIT_DONE;
     while (code == CLI_EXIT_DONE && wait_until(due_ns)) {
@@ -263,7 +263,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
 
 const struct cli_command cli_command_status = {
     .name = "status",
-    .summary = "show a node, its cluster and their backups",
+    .summary = "show the state of a node, its cluster and their backups",
     .options = options,
     .run = run,
 };

@@ -40,7 +40,7 @@ static enum cli_exit show(const struct cli_arguments *arguments,
     }
     int rc = cli_json_print(stdout, cli_topology_json(view));
     return rc == 0 ? CLI_EXIT_DONE
-                   : cli_fail(arguments, CLI_EXIT_FAILED, "cannot print the topology: %s",
+                   : cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
                               pst_error_text(rc));
 }
 
@@ -78,7 +78,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
 
 const struct cli_command cli_command_topology = {
     .name = "topology",
-    .summary = "show which CPUs and memory hub and LDMs get here, and what is given up",
+    .summary =
+        "show which CPUs and memory the hub and the LDMs get here, and what had to be given up",
     .options = options,
     .run = run,
 };

@@ -35,7 +35,7 @@ static void on_finding(void *context, const struct pst_finding *finding)
                   finding->what, "warning", (int)finding->warning);
     int error = cli_json_record(stdout, "error", fields);
     if (error)
-        pst_log(PST_LOG_ERROR, "cannot print: %s", pst_error_text(error));
+        pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }
 
 static int print_summary(const struct pst_verify_outcome *outcome, bool json)
@@ -77,7 +77,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     if (error)
         return cli_read_fail(&read, error, outcome.number, outcome.message, false);
     if (printed)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot print: %s", pst_error_text(printed));
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
+                        pst_error_text(printed));
     return CLI_EXIT_DONE;
 }
 

@@ -86,7 +86,7 @@ static enum cli_exit refuse_command(const struct cli_command *const *commands, i
         snprintf(message, sizeof(message), "unknown command \"%.64s\"; did you mean %s?", argv[1],
                  nearest);
     else
-        snprintf(message, sizeof(message), "unknown %s \"%.64s\"; `penstock --help` lists them",
+        snprintf(message, sizeof(message), "unknown %s \"%.64s\"; see `penstock --help`",
                  flag ? "option" : "command", argv[1]);
     return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE, message);
 }
@@ -96,7 +96,7 @@ static enum cli_exit print_version(int argc, char **argv)
     bool json = argc == 3 && strcmp(argv[2], "--json") == 0;
     if (argc > 2 && !json)
         return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE,
-                    "--version takes nothing but --json");
+                    "--version takes no argument but --json");
     if (!json) {
         printf("penstock %s\n", PST_VERSION);
         return CLI_EXIT_DONE;
@@ -138,7 +138,8 @@ static enum cli_exit run_command(const struct cli_command *const *commands,
 static enum cli_exit dispatch(const struct cli_command *const *commands, int argc, char **argv)
 {
     if (argc < 2)
-        return fail(false, CLI_EXIT_USAGE, "no command; `penstock --help` lists them");
+        return fail(false, CLI_EXIT_USAGE,
+                    "no command is given; `penstock --help` lists the commands");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         cli_commands_help(stdout, commands);
         return CLI_EXIT_DONE;

@@ -49,7 +49,7 @@ static int begin(struct pst_table_sink *base, const struct pst_table *table)
     int fd = openat(sink->directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
                     0666);
     if (fd < 0) {
-        snprintf(base->error_text, sizeof(base->error_text), "%.200s cannot be made", name);
+        snprintf(base->error_text, sizeof(base->error_text), "cannot create %.200s", name);
         return -errno;
     }
     sink->file = fdopen(fd, "w");

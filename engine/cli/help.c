@@ -25,7 +25,7 @@ static void print_facts(FILE *out, const struct cli_option *option)
     if (option->required)
         fprintf(out, "required; ");
     if (option->repeatable)
-        fprintf(out, "may be given again; ");
+        fprintf(out, "may be repeated; ");
     if (*range)
         fprintf(out, "%s; ", range);
     if (option->fallback)
@@ -42,12 +42,12 @@ void cli_command_help(FILE *out, const struct cli_command *command)
         print_flag(out, option->name, option->argument, option->help);
         print_facts(out, option);
     }
-    print_flag(out, "config", "FILE", "read what flags and environment leave open from section");
+    print_flag(out, "config", "FILE", "take what flags and environment leave unset from section");
     fprintf(out, "  %*s  [%s] of this INI file (PENSTOCK_CONFIG)\n", FLAG_COLUMN, "",
             command->name);
     print_flag(out, "verbose", NULL, "log more (also -v)");
     print_flag(out, "help", NULL, "print this (also -h)");
-    fprintf(out, "\nA flag overrides the environment variable named beside it, and that the "
+    fprintf(out, "\nA flag overrides the environment variable named beside it, which overrides the "
                  "configuration file.\n");
 }
 

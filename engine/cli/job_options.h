@@ -28,25 +28,26 @@
          .kind = CLI_OPTION_TEXT,                                                                  \
          .argument = "auto|on|off",                                                                \
          .fallback = "auto",                                                                       \
-         .help = "write with O_DIRECT: where it works, always, never"},                            \
+         .help = "write with O_DIRECT where it works, always, or never"},                          \
         {.name = "freeze-wait",                                                                    \
          .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
          .fallback = "10s",                                                                        \
          .max = PST_FREEZE_NS_MAX,                                                                 \
-         .help = "how long to wait for the writers of one source before they are let go and it "   \
-                 "is tried again, twice; a single lmdb: source holds up nobody"},                  \
+         .help = "how long to wait until the writers of one source are frozen; after that they "   \
+                 "go on, and the freeze is tried again, twice. A single lmdb: source holds up no " \
+                 "writer"},                                                                        \
         {.name = "freeze-hold",                                                                    \
          .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
          .fallback = "2s",                                                                         \
          .min = 1000000,                                                                           \
          .max = PST_FREEZE_NS_MAX,                                                                 \
-         .help = "how long writers may be held up by one try; then they go on"},                   \
+         .help = "how long one try may hold up writers; then they go on"},                         \
     {                                                                                              \
         .name = "source-headroom", .kind = CLI_OPTION_COUNT, .argument = "PERCENT",                \
         .fallback = "10", .max = 100,                                                              \
-        .help = "give up a backup under which an LMDB map grows to less free space than this"      \
+        .help = "give up the backup when less than this share of an LMDB map is free"              \
     }
 _Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
                    PST_FREEZE_WAIT_NS_DEFAULT == UINT64_C(10000000000) &&

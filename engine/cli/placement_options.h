@@ -13,7 +13,7 @@
      .argument = "N",                                                                              \
      .min = 1,                                                                                     \
      .max = PST_LDMS_MAX,                                                                          \
-     .help = "LDMs to run; by default one for each physical core but one"},                        \
+     .help = "number of LDMs; by default one for each physical core but one"},                     \
         {.name = "ldm-cpus",                                                                       \
          .kind = CLI_OPTION_TEXT,                                                                  \
          .argument = "LIST",                                                                       \

@@ -230,7 +230,7 @@ static void print_record(struct cli_progress *progress, const struct cli_progres
 {
     int rc = cli_json_record(progress->out, "status", status_record(progress, sample));
     if (rc != 0 && !progress->broken) {
-        pst_log(PST_LOG_WARNING, "progress cannot be written: %s", pst_error_text(rc));
+        pst_log(PST_LOG_WARNING, "cannot write the progress: %s", pst_error_text(rc));
         progress->broken = true;
     }
 }

@@ -26,7 +26,7 @@ enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *
     bool json = cli_argument_json(arguments);
     int error = pst_interrupt_install();
     if (error)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot handle signals: %s",
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
                         pst_error_text(error));
     read->arguments = arguments;
     read->directories_count = cli_argument_texts(arguments, "from", read->directories);

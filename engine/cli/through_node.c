@@ -21,9 +21,10 @@ static enum cli_exit lost(const struct cli_arguments *arguments, int error)
 {
     const char *node = cli_argument_text(arguments, "node");
     if (error == -EPIPE || error == -ECONNRESET)
-        return cli_fail(arguments, CLI_EXIT_FAILED,
-                        "%s: the node has hung up; penstock list shows what became of the backup",
-                        node);
+        return cli_fail(
+            arguments, CLI_EXIT_FAILED,
+            "%s: the node closed the connection; penstock list shows whether the backup was made",
+            node);
     return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", node, pst_error_text(error));
 }
 
@@ -38,7 +39,7 @@ static enum cli_exit refused(const struct cli_arguments *arguments, const json_t
         code = CLI_EXIT_INTERRUPTED;
     if (error == PST_E_UNKNOWN_BACKUP || error == PST_E_NO_BACKUP)
         code = CLI_EXIT_NO_BACKUP;
-    return cli_fail(arguments, code, "%s", text ? text : "the node does not say why");
+    return cli_fail(arguments, code, "%s", text ? text : "the node gave no reason");
 }
 
 static enum cli_exit connect_to(const struct cli_arguments *arguments, int *fd)
@@ -172,12 +173,12 @@ static enum cli_exit completed(struct session *session, json_t *message)
     if (number_of(message, "warnings") > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete, but %lld node(s) have not stored the cluster "
-                        "manifest; they fetch it when they are back",
+                        "manifest; they fetch it when they return",
                         (long long)number_of(message, "warnings"));
     if (unreadable > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete but for %lld objects that could not be read, or "
-                        "changed while they were; penstock show names them",
+                        "the backup is complete, but %lld objects could not be read, or changed "
+                        "during the backup; penstock show names them",
                         (long long)unreadable);
     return CLI_EXIT_DONE;
 }
@@ -232,7 +233,7 @@ enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments)
     struct session session = {.arguments = arguments};
     bool json = cli_argument_json(arguments);
     if (parse_wait(cli_argument_text(arguments, "wait"), &session.wait) < 0)
-        return cli_fail(arguments, CLI_EXIT_USAGE, "--wait %s: say completed, started or none",
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--wait %s: give completed, started or none",
                         cli_argument_text(arguments, "wait"));
     int rc = pst_interrupt_install();
     if (rc < 0)

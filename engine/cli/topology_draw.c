@@ -235,7 +235,7 @@ void cli_topology_draw(FILE *out, const struct cli_topology_view *view)
 {
     for (uint32_t i = 0; i < view->topology->node_count; i++)
         draw_node(out, view, &view->topology->nodes[i]);
-    fprintf(out, "(. idle, x not for this process; CPUs in one cell share a physical core)\n");
+    fprintf(out, "(. idle, x closed to this process; CPUs in one cell share a physical core)\n");
     draw_unplaced_devices(out, view);
     draw_distances(out, view->topology);
     draw_limits(out, view->topology);

@@ -41,7 +41,7 @@ static void serve(struct control *control, uint64_t client, const json_t *reques
     else if (strcmp(what, "status") == 0)
         control_status(control, client);
     else
-        control_refuse(control, client, -PST_E_BAD_REQUEST, "there is no request \"%.32s\"", what);
+        control_refuse(control, client, -PST_E_BAD_REQUEST, "unknown request \"%.32s\"", what);
 }
 
 static void serve_slot(struct control *control, uint32_t slot)
@@ -110,7 +110,7 @@ static bool is_well(struct control *control, uint64_t watchdog_ns)
     pst_node_status(control->node, &status);
     if (watchdog_ns != 0 && pst_monotonic_ns() - status.told_ns < watchdog_ns &&
         service_notify("WATCHDOG=1") < 0)
-        pst_log(PST_LOG_WARNING, "the service manager's watchdog cannot be told");
+        pst_log(PST_LOG_WARNING, "cannot notify the service manager's watchdog");
     return !status.is_broken;
 }
 

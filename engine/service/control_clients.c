@@ -73,7 +73,7 @@ json_t *control_next_request(struct control *control, uint32_t slot)
     if (json_is_string(json_object_get(request, "request")))
         return request;
     json_decref(request);
-    control_refuse(control, client->id, -PST_E_BAD_REQUEST, "the request is not understood");
+    control_refuse(control, client->id, -PST_E_BAD_REQUEST, "the request is malformed");
     return NULL;
 }
 

@@ -39,20 +39,22 @@ void control_begin(struct control *control, uint64_t client, const json_t *reque
     struct control_job *job = find_job(control, 0);
     json_int_t number = json_integer_value(json_object_get(request, "number"));
     if (number < 0 || number > PST_BACKUP_NUMBER_MAX) {
-        control_refuse(control, client, -PST_E_BAD_REQUEST, "no backup has the number %lld",
+        control_refuse(control, client, -PST_E_BAD_REQUEST, "%lld is not a backup number",
                        (long long)number);
         return;
     }
     if (!job || pst_interrupted()) {
         int error = job ? -PST_E_NODE_STOPS : -PST_E_NO_RESOURCES;
         control_refuse(control, client, error, "%s",
-                       job ? "the node is being stopped" : "too many requests");
+                       job ? "the node is being stopped"
+                           : "too many requested backups are still running");
         return;
     }
     memset(job, 0, sizeof(*job));
     job->request.number = (uint32_t)number;
     if (pst_client_identify(&job->request) < 0 || pst_uid_low(job->request.uid) == 0)
-        control_refuse(control, client, -PST_E_NO_RESOURCES, "no random numbers");
+        control_refuse(control, client, -PST_E_NO_RESOURCES,
+                       "the system returned no random numbers");
     else
         send_job(control, job, client, request);
 }
@@ -92,7 +94,7 @@ bool control_end_backup(struct control *control)
 {
     uint64_t backup = running_backup(control);
     if (backup != 0 && backup != control->ending) {
-        pst_log(PST_LOG_WARNING, "stopping: the running backup is aborted");
+        pst_log(PST_LOG_WARNING, "stopping: aborting the running backup");
         pst_client_request_end(control->node, control_master(control), backup);
     }
     control->ending = backup;
@@ -125,7 +127,7 @@ static void fail_job(struct control *control, struct control_job *job, uint32_t 
     end_job(control, job, error);
     if (error == PST_E_NODE_MISSING)
         control_refuse(control, client, (int)error,
-                       "node %u is not there; start it, or say --allow-missing",
+                       "node %u is missing; start it, or give --allow-missing",
                        pst_ref_node(where));
     else if (error == PST_E_NODE_STOPS)
         control_refuse(control, client, (int)error, "no backup was made: node %u is being stopped",
@@ -140,12 +142,12 @@ static void lose_job(struct control *control, struct control_job *job)
 {
     uint64_t client = job->client;
     uint32_t node = job->request.master_node;
-    pst_log(PST_LOG_WARNING, "the master, node %u, has failed: a backup may have been made or not",
-            node);
+    pst_log(PST_LOG_WARNING,
+            "the master, node %u, has failed: the backup may or may not have been made", node);
     end_job(control, job, PST_E_NODE_FAILED);
     control_refuse(control, client, PST_E_NODE_FAILED,
-                   "the master, node %u, has failed; penstock list shows what became of the "
-                   "backup, when no node is in doubt of it",
+                   "the master, node %u, has failed; penstock list shows whether the backup was "
+                   "made, once no node has it in doubt",
                    node);
 }
 

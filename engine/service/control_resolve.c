@@ -39,20 +39,19 @@ static void refuse_name(struct control *control, uint64_t client, const char *wa
     uint32_t node = control->config->node;
     if (found > 1)
         control_refuse(control, client, -PST_E_BAD_REQUEST,
-                       "%u backups in doubt are called \"%.32s\": give more of the uid", found,
-                       wanted);
+                       "\"%.32s\" names %u backups in doubt: give more digits of the uid", wanted,
+                       found);
     else if (status->has_more)
-        control_refuse(
-            control, client, -PST_E_NO_RESOURCES,
-            "backup \"%.32s\" is not among the %u in doubt that node %u works on, and it "
-            "has more of them on disk: resolve one that penstock status shows, and the "
-            "next is taken on",
-            wanted, PST_DOUBTS_MAX, node);
+        control_refuse(control, client, -PST_E_NO_RESOURCES,
+                       "backup \"%.32s\" is not among the %u in doubt that node %u is settling, "
+                       "but the node has more of them on disk: resolve one that penstock status "
+                       "shows, and the node takes on the next",
+                       wanted, PST_DOUBTS_MAX, node);
     else
-        control_refuse(control, client, -PST_E_NO_BACKUP,
-                       "node %u has no backup \"%.32s\" in doubt; penstock status shows those it "
-                       "has",
-                       node, wanted);
+        control_refuse(
+            control, client, -PST_E_NO_BACKUP,
+            "node %u has no backup \"%.32s\" in doubt; penstock status shows the backups in doubt",
+            node, wanted);
 }
 
 void control_resolve(struct control *control, uint64_t client, const json_t *request)
@@ -65,7 +64,7 @@ void control_resolve(struct control *control, uint64_t client, const json_t *req
     bool commits = outcome && strcmp(outcome, "committed") == 0;
     if (!wanted || !outcome || (!commits && strcmp(outcome, "aborted") != 0) ||
         (manifest && manifest[0] != '/')) {
-        control_refuse(control, client, -PST_E_BAD_REQUEST, "the request is not understood");
+        control_refuse(control, client, -PST_E_BAD_REQUEST, "the request is malformed");
         return;
     }
     if (control->resolving.is_waiting) {
@@ -93,18 +92,18 @@ void control_resolve(struct control *control, uint64_t client, const json_t *req
 static void refuse_decision(struct control *control, uint32_t error)
 {
     const struct control_resolving *resolving = &control->resolving;
-    const char *why = "its log says more";
+    const char *why = "the log of the node says more";
     if (error == PST_E_MISPLACED)
-        why = "the manifest is not of this backup, or does not list this node's manifest as it is "
-              "here: bring the one of a node that took part";
+        why = "the manifest belongs to another backup, or lists another manifest of this node: "
+              "give the copy of a node that took part";
     else if (resolving->commits && (error == EACCES || error == ENOENT))
-        why = "the node reads the manifest itself, and its user must be able to";
+        why = "the node reads the manifest itself, so its user must be allowed to";
     else if (error == PST_E_WRONG_STATE)
-        why = "its cluster manifest is here by now: it is complete";
+        why = "the node has its cluster manifest by now, so it is complete";
     else if (error == PST_E_NO_BACKUP)
-        why = "it is not in doubt any more; penstock list shows what became of it";
+        why = "it is no longer in doubt; penstock list shows its outcome";
     else if (error == PST_E_BUSY)
-        why = "it is being settled just now";
+        why = "it is being settled at this moment";
     control_refuse(control, resolving->client, (int)error,
                    "backup %u is not resolved: %s (node %u: %s)", resolving->number, why,
                    control->config->node, pst_error_text((int)error));

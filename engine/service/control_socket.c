@@ -29,7 +29,7 @@ static int address_of(const char *path, struct sockaddr_un *address, char *messa
     memset(address, 0, sizeof(*address));
     address->sun_family = AF_UNIX;
     if (strlen(path) >= sizeof(address->sun_path))
-        return fail(message, -ENAMETOOLONG, path, "a socket's path has 107 bytes at most");
+        return fail(message, -ENAMETOOLONG, path, "the path of a socket has at most 107 bytes");
     memcpy(address->sun_path, path, strlen(path));
     return 0;
 }
@@ -127,5 +127,5 @@ int control_listen(const char *path, int backlog, char *message)
     if (!error)
         return fd;
     close(fd);
-    return fail(message, error, path, "no socket can be made there");
+    return fail(message, error, path, "cannot create the socket");
 }

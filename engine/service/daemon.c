@@ -93,7 +93,7 @@ int pst_daemon_serve(struct pst_daemon *daemon)
     assert(daemon->node);
     int error = service_notify("READY=1");
     if (error)
-        pst_log(PST_LOG_WARNING, "the service manager cannot be told READY=1: %s",
+        pst_log(PST_LOG_WARNING, "cannot notify the service manager that the node is ready: %s",
                 pst_error_text(error));
     error = control_run(daemon->control, daemon->node, pst_session_node(daemon->session));
     pst_log(PST_LOG_INFO, "node %u stops", daemon->job->node);

@@ -73,7 +73,7 @@ void pst_interrupt_end_within(uint32_t seconds)
 {
     PST_CHECK_MAIN_THREAD();
     late_bytes = pst_log_format(PST_LOG_ERROR, late_line,
-                                "no orderly end within %u s; ended as if killed", seconds);
+                                "not stopped within %u s: exiting without cleaning up", seconds);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGALRM, on_alarm);

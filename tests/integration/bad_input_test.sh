@@ -27,7 +27,7 @@ numbers() {
     done
     refuses 2 'multiple of 4K' --chunk 65K
     for value in 0 1 129 x; do refuses 2 '--depth.*2 to 128' --depth "$value"; done
-    refuses 2 'direct maybe: say auto, on or off' --direct maybe
+    refuses 2 'direct maybe: give auto, on or off' --direct maybe
     for value in 9999 x 1-0 0,,1 ','; do refuses '1 2' 'cpu' --ldm-cpus "$value"; done
     refuses '1 2' 'cpu' --hub-cpu x
     # The environment is held to the same.
@@ -37,7 +37,7 @@ numbers() {
 
 words() {
     expect_exit 2 "$penstock"
-    expect_message 'no command; .*--help'
+    expect_message 'no command is given; .*--help'
     expect_exit 2 "$penstock" bakcup
     expect_message 'unknown command "bakcup"; did you mean backup\?'
     expect_exit 2 "$penstock" xyzzy

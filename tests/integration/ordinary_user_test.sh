@@ -54,8 +54,8 @@ unreadable_files() {
     expect_exit 0 user list --from "$home/partial" --json
     expect_json '.[0].state == "complete" and .[0].unreadable == 2'
     expect_exit 0 user show --from "$home/partial"
-    expect_output 'unreadable.*: tree/secret'
-    expect_output 'unreadable.*: tree/closed'
+    expect_output 'could not be read.*: tree/secret'
+    expect_output 'could not be read.*: tree/closed'
     expect_exit 0 user verify --from "$home/partial"
     expect_exit 3 user restore --from "$home/partial" --target "$home/target"
     expect_message 'secret: ' 'closed: ' '2 objects'

@@ -98,7 +98,7 @@ both_nodes_as_one() {
     expect_message '--source does not apply to a backup through a node'
     expect_absent "$disk/elsewhere"
     expect_exit 1 backup 1
-    expect_message 'node 2 is not there'
+    expect_message 'node 2 is missing'
     start_node 2
     wait_until sees_live 1 2
     wait_until sees_live 2 2
@@ -145,7 +145,7 @@ a_node_is_killed() { # KILLED OTHER
     [ "$status" -eq 1 ] || fail "the client of a cluster that lost node $1 exits with $status"
     wait_until sees "$2" "$idle"
     expect_exit 1 backup "$2"
-    expect_message "node $1 is not there"
+    expect_message "node $1 is missing"
     start_node "$1"
     wait_until sees_live 1 2
     wait_until sees_live 2 2
@@ -192,7 +192,7 @@ stop_in_backup() { # STOPPED ASKED
     wait_until sees "$2" "$waits"
     : >"$memory/node$1.log"
     kill -TERM "${process[$1]}"
-    wait_until grep -q 'stopping: the running backup is aborted' "$memory/node$1.log"
+    wait_until grep -q 'stopping: aborting the running backup' "$memory/node$1.log"
 }
 
 # In order: the client is told why, and nobody has anything left.
@@ -210,7 +210,7 @@ a_node_is_told_to_stop() { # STOPPED ASKED
     wait_until sees "$other" "$idle"
     expect_nothing_left
     expect_exit 1 backup "$other"
-    expect_message "node $1 is not there"
+    expect_message "node $1 is missing"
     start_node "$1"
     wait_until sees_live 1 2
     wait_until sees_live 2 2

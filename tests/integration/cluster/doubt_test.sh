@@ -93,7 +93,7 @@ nodes_wait() {
     expect_exit 0 "$penstock" status --node "$memory/2.socket"
     expect_output 'backup 3, uid [0-9a-f]{32}, master node 1, ASKING, waits for node 1$'
     expect_exit 1 backup 3
-    expect_message 'node 1 is not there'
+    expect_message 'node 1 is missing'
     expect_exit 0 backup 3 --allow-missing --json
     expect_json 'map(select(.message_type == "summary")) | .[0].number == 4'
     [ "$before" = "$(names_below "$disk/to2/BACKUP-1")$(names_below "$disk/to3/BACKUP-3")" ] ||
@@ -108,7 +108,7 @@ wrong_decisions_are_refused() {
     expect_exit 1 resolve 2 1 --commit "$memory/none"
     expect_message 'none: No such file'
     expect_exit 1 resolve 2 1 --commit "$memory/other"
-    expect_message 'not of this backup'
+    expect_message 'belongs to another backup'
     cp "$memory/decided" "$memory/damaged"
     flip "$memory/damaged" 20
     expect_exit 1 resolve 2 1 --commit "$memory/damaged"

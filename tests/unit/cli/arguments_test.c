@@ -261,18 +261,17 @@ static void test_unknown_options(void)
                 "unknown option --chunksize; did you mean --chunk-size?");
     check_error(parse("--hlep", NULL), "unknown option --hlep; did you mean --help?");
     check_error(parse("--frobnicate", NULL),
-                "unknown option --frobnicate; `penstock backup --help` lists those there are");
-    check_error(parse("-x", NULL),
-                "unknown option -x; `penstock backup --help` lists those there are");
+                "unknown option --frobnicate; `penstock backup --help` lists the options");
+    check_error(parse("-x", NULL), "unknown option -x; `penstock backup --help` lists the options");
     check_error(parse("-vx", NULL),
-                "unknown option -x; `penstock backup --help` lists those there are");
+                "unknown option -x; `penstock backup --help` lists the options");
 }
 
 /* getopt_long would take them. */
 static void test_abbreviations_are_unknown(void)
 {
     check_error(parse("--chunk", "64K", NULL),
-                "unknown option --chunk; `penstock backup --help` lists those there are");
+                "unknown option --chunk; `penstock backup --help` lists the options");
     check_error(parse("--chunk-siz=64K", NULL),
                 "unknown option --chunk-siz; did you mean --chunk-size?");
     check_error(parse("one", "--ldm", "3", NULL), "unknown option --ldm; did you mean --ldms?");
@@ -334,7 +333,7 @@ static void test_positionals_are_counted(void)
     check_error(parse("--to=a", "1", "2", "3", NULL),
                 "\"3\" is one argument too many; write penstock backup FIRST [SECOND]");
     check_error(parse("--to=a", "", NULL),
-                "an empty argument means nothing; write penstock backup FIRST [SECOND]");
+                "an argument is empty; write penstock backup FIRST [SECOND]");
 }
 
 static void test_repeatable_options_are_bounded(void)

@@ -137,15 +137,15 @@ static void test_sections_are_commands(void)
 
 static void test_usage_errors(void)
 {
-    check_usage(run(NULL), "no command; `penstock --help` lists them");
+    check_usage(run(NULL), "no command is given; `penstock --help` lists the commands");
     check_usage(run("gret", NULL), "unknown command \"gret\"; did you mean greet?");
-    check_usage(run("", NULL), "unknown command \"\"; `penstock --help` lists them");
-    check_usage(run("frob", NULL), "unknown command \"frob\"; `penstock --help` lists them");
-    check_usage(run("--frob", NULL), "unknown option \"--frob\"; `penstock --help` lists them");
+    check_usage(run("", NULL), "unknown command \"\"; see `penstock --help`");
+    check_usage(run("frob", NULL), "unknown command \"frob\"; see `penstock --help`");
+    check_usage(run("--frob", NULL), "unknown option \"--frob\"; see `penstock --help`");
     check_usage(run("greet", "x", NULL),
                 "\"x\" is one argument too many; write penstock greet without it");
     check_usage(run("greet", "--nam", "x", NULL), "unknown option --nam; did you mean --name?");
-    check_usage(run("--version", "x", NULL), "--version takes nothing but --json");
+    check_usage(run("--version", "x", NULL), "--version takes no argument but --json");
     check_usage(run("topology", "--ldms", "0", NULL),
                 "--ldms: 0 is out of range; give a whole number from 1 to 256");
     check_usage(run("topology", "--ldm-cpus", "x", NULL),
@@ -223,14 +223,14 @@ static void test_help_comes_from_the_tables(void)
                   "                              (default world; PENSTOCK_NAME)\n"
                   "  --json                      print data as JSON on standard output\n"
                   "                              (PENSTOCK_JSON)\n"
-                  "  --config FILE               read what flags and environment leave open "
+                  "  --config FILE               take what flags and environment leave unset "
                   "from section\n"
                   "                              [greet] of this INI file "
                   "(PENSTOCK_CONFIG)\n"
                   "  --verbose                   log more (also -v)\n"
                   "  --help                      print this (also -h)\n"
-                  "\nA flag overrides the environment variable named beside it, and that "
-                  "the configuration file.\n");
+                  "\nA flag overrides the environment variable named beside it, which "
+                  "overrides the configuration file.\n");
     CU_ASSERT_STRING_EQUAL(err_text, "");
 }
 

@@ -69,7 +69,7 @@ static void an_end_that_hangs_is_cut_short(void)
     char text[256];
     int status = status_of(hang, text, sizeof(text));
     CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "penstock: error: no orderly end within 1 s"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "penstock: error: not stopped within 1 s"));
 }
 
 int main(void)
