@@ -85,11 +85,16 @@ expect_breach 'a public header includes the engine' 'engine/include/penstock may
 write engine/cli/d.c '#include "io/i.h"'
 write io/i.h ''
 expect_breach 'engine/cli includes io/' 'engine/cli may not include io/i.h'
+for room in engine/node engine/pipeline engine/restore engine/source engine/format; do
+    write engine/cli/d.c "#include \"$room/h.h\""
+    write "$room/h.h" ''
+    expect_breach "engine/cli includes $room/" "engine/cli may not include $room/h.h"
+done
 write engine/new/n.c '#include "engine/base/a.h"'
 expect_breach 'a folder that is in no table' 'does not know the folder engine/new'
 write engine/base/b.c '#include "a.h"'
 expect_breach 'an include beside the file' 'is not a path from the root'
-for header in rte_ring.h liburing.h liburing/io_uring.h numa.h numaif.h xxhash.h lmdb.h; do
+for header in rte_ring.h liburing.h liburing/io_uring.h numa.h numaif.h xxhash.h lmdb.h jansson.h ini_configobj.h; do
     write engine/node/x.c "#include <$header>"
     expect_breach "<$header> elsewhere" "<$header> belongs to"
 done
