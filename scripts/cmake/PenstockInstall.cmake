@@ -1,11 +1,7 @@
-# cmake --install build/release --prefix /usr/local: the binaries, the library with its headers and
-# its pkg-config file, the licence, the documentation.
-# A program that does not exist yet is no target, and is not installed.
-foreach(program penstock penstock-bench)
-  if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  endif()
-endforeach()
+# What `cmake --install build/release [--prefix DIR]` installs: the programs, the library with its
+# headers and its pkg-config file, the licence, the documentation, the systemd unit. scripts/build
+# builds all of it.
+install(TARGETS penstock penstock-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
