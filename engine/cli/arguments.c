@@ -110,11 +110,11 @@ static int take_number(struct cli_arguments *arguments, const struct cli_option 
 {
     char range[96];
     cli_option_range(option, range, sizeof(range));
-    int rc = parse_number(option, text, number);
-    if (rc == -EINVAL)
+    int error = parse_number(option, text, number);
+    if (error == -EINVAL)
         return refuse(arguments, "%s: \"%.64s\" is not %s; give one%s%s", source, text,
                       expectation(option), *range ? " " : "", range);
-    if (rc == -ERANGE || *number < option->min || (option->max != 0 && *number > option->max))
+    if (error == -ERANGE || *number < option->min || (option->max != 0 && *number > option->max))
         return refuse(arguments, "%s: %.64s is out of range; give %s%s%s", source, text,
                       expectation(option), *range ? " " : "", range);
     return 0;
@@ -239,10 +239,10 @@ static int take_result(struct cli_arguments *arguments, int result, char *const 
     }
     const struct cli_option *option =
         common ? NULL : &arguments->command->options[known - TABLE_BASE];
-    int rc = check_option(arguments, result, argv, common ? common->name : option->name,
-                          common ? "FILE" : option->argument);
-    if (rc != 0)
-        return rc;
+    int error = check_option(arguments, result, argv, common ? common->name : option->name,
+                             common ? "FILE" : option->argument);
+    if (error)
+        return error;
     if (common)
         return take_common(arguments, known, config_path);
     return take_flag(arguments, (uint32_t)(known - TABLE_BASE), optarg ? optarg : "1");
@@ -267,11 +267,11 @@ static int parse_flags(struct cli_arguments *arguments, int argc, char **argv,
     list_for_getopt(arguments->command->options, list);
     opterr = 0;
     optind = 0; /* start afresh, even after a scan that stopped halfway */
-    int rc = 0, result;
-    while (rc == 0 && (result = getopt_long(argc, argv, ":hv", list, NULL)) != -1)
-        rc = take_result(arguments, result, argv, config_path);
-    if (rc != 0)
-        return rc;
+    int error = 0, result;
+    while (!error && (result = getopt_long(argc, argv, ":hv", list, NULL)) != -1)
+        error = take_result(arguments, result, argv, config_path);
+    if (error)
+        return error;
     arguments->positionals = argv + optind;
     arguments->positional_count = (uint32_t)(argc - optind);
     return 0;
@@ -290,11 +290,12 @@ static int open_config(struct cli_arguments *arguments, const char *path)
     uint32_t count = cli_option_count(command->options);
     for (uint32_t i = 0; i < count; i++)
         names[i] = command->options[i].name;
-    int rc = cli_config_open(path, &arguments->config, arguments->error, sizeof(arguments->error));
-    if (rc == 0)
-        rc = cli_config_check_keys(arguments->config, command->name, names, count, arguments->error,
-                                   sizeof(arguments->error));
-    return rc == 0 ? 0 : -EINVAL;
+    int error =
+        cli_config_open(path, &arguments->config, arguments->error, sizeof(arguments->error));
+    if (!error)
+        error = cli_config_check_keys(arguments->config, command->name, names, count,
+                                      arguments->error, sizeof(arguments->error));
+    return error ? -EINVAL : 0;
 }
 
 /* From the configuration file; value->given says whether it has the option. */
@@ -311,15 +312,15 @@ static int take_configured(struct cli_arguments *arguments, uint32_t index)
                       pst_error_text(count));
     if (count > (int)CLI_OPTION_VALUES_MAX) /* one too many is enough to be refused */
         count = (int)CLI_OPTION_VALUES_MAX + 1;
-    int rc = 0;
-    for (int i = 0; i < count && rc == 0; i++) {
+    int error = 0;
+    for (int i = 0; i < count && !error; i++) {
         char source[PST_MESSAGE_BYTES / 2];
         snprintf(source, sizeof(source), "%.160s:%u: %s", cli_config_path(arguments->config),
                  values[i].line, name);
         arguments->values[index].given = true;
-        rc = take_value(arguments, index, source, values[i].text);
+        error = take_value(arguments, index, source, values[i].text);
     }
-    return rc;
+    return error;
 }
 
 static int fill_in(struct cli_arguments *arguments, uint32_t index)
@@ -334,13 +335,13 @@ static int fill_in(struct cli_arguments *arguments, uint32_t index)
         value->given = true;
         return take_value(arguments, index, variable, text);
     }
-    int rc = take_configured(arguments, index);
-    if (rc != 0 || value->given)
-        return rc;
+    int error = take_configured(arguments, index);
+    if (error || value->given)
+        return error;
     if (option->fallback) {
-        rc = take_value(arguments, index, option->name, option->fallback);
-        assert(rc == 0); /* the table's own default breaks the table's own rules */
-        return rc;
+        error = take_value(arguments, index, option->name, option->fallback);
+        assert(!error); /* the table's own default breaks the table's own rules */
+        return error;
     }
     if (option->required)
         return refuse(arguments, "--%s %s is missing: %s", option->name, option->argument,
@@ -374,14 +375,14 @@ int cli_arguments_parse(const struct cli_command *command, int argc, char **argv
     PST_CHECK_MAIN_THREAD();
     *arguments = (struct cli_arguments){.command = command};
     const char *config_path = NULL;
-    int rc = parse_flags(arguments, argc, argv, &config_path);
-    if (rc != 0 || arguments->help)
-        return rc;
-    rc = open_config(arguments, config_path);
+    int error = parse_flags(arguments, argc, argv, &config_path);
+    if (error || arguments->help)
+        return error;
+    error = open_config(arguments, config_path);
     uint32_t count = cli_option_count(command->options);
-    for (uint32_t i = 0; i < count && rc == 0; i++)
-        rc = fill_in(arguments, i);
-    return rc != 0 ? rc : check_positionals(arguments);
+    for (uint32_t i = 0; i < count && !error; i++)
+        error = fill_in(arguments, i);
+    return error ? error : check_positionals(arguments);
 }
 
 void cli_arguments_release(struct cli_arguments *arguments)

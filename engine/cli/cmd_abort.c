@@ -29,13 +29,13 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     enum cli_exit code = cli_ask_node(arguments, request, &answer);
     if (code != CLI_EXIT_DONE)
         return code;
-    int rc = 0;
+    int error = 0;
     if (cli_argument_json(arguments))
-        rc = cli_json_print(stdout, json_incref(answer));
+        error = cli_json_print(stdout, json_incref(answer));
     else
         printf("backup %s is being aborted\n", json_string_value(json_object_get(answer, "uid")));
     json_decref(answer);
-    if (rc < 0 || fflush(stdout) != 0)
+    if (error || fflush(stdout) != 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }

@@ -97,14 +97,14 @@ static enum cli_exit read_tables(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
     struct pst_backup_job *job = &run->job;
-    int rc = cli_table_names_split(cli_argument_text(arguments, "tables"), &run->tables);
-    if (rc == 0)
-        rc = cli_table_names_split(cli_argument_text(arguments, "exclude-tables"),
-                                   &run->unwanted_tables);
-    if (rc == -EINVAL)
+    int error = cli_table_names_split(cli_argument_text(arguments, "tables"), &run->tables);
+    if (!error)
+        error = cli_table_names_split(cli_argument_text(arguments, "exclude-tables"),
+                                      &run->unwanted_tables);
+    if (error == -EINVAL)
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--tables, --exclude-tables: give names separated by commas");
-    if (rc < 0)
+    if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     job->is_logical = cli_argument_switch(arguments, "logical");
     if (!job->is_logical && run->tables.count + run->unwanted_tables.count > 0)
@@ -199,19 +199,19 @@ static enum cli_exit back_up(struct run *run)
 
 static enum cli_exit prepare(struct run *run)
 {
-    int rc = pst_interrupt_install();
-    if (rc < 0)
+    int error = pst_interrupt_install();
+    if (error)
         return cli_fail(run->arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
-                        pst_error_text(rc));
+                        pst_error_text(error));
     read_options(run);
     enum cli_exit code = read_tables(run);
     if (code != CLI_EXIT_DONE)
         return code;
     run->job.run.on_status = on_status;
     run->job.run.context = run;
-    rc = pst_session_open(&run->job, &run->session, run->message);
-    if (rc < 0)
-        return cli_fail(run->arguments, rc == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
+    error = pst_session_open(&run->job, &run->session, run->message);
+    if (error)
+        return cli_fail(run->arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
                         run->message);
     return CLI_EXIT_DONE;
 }

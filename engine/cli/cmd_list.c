@@ -31,17 +31,17 @@ static void print_row(const struct pst_backup *backup)
 
 static int print_list(const struct pst_backup_list *list, bool json)
 {
-    int rc = 0;
+    int error = 0;
     if (!json && list->count > 0)
         printf("%7s  %-10s  %-19s  %10s  %10s  %s\n", "number", "state", "started", "size",
                "objects", "uid");
-    for (size_t i = 0; i < list->count && rc == 0; i++) {
+    for (size_t i = 0; i < list->count && !error; i++) {
         if (json)
-            rc = cli_json_print(stdout, cli_backup_json(list->backups[i]));
+            error = cli_json_print(stdout, cli_backup_json(list->backups[i]));
         else
             print_row(list->backups[i]);
     }
-    return rc;
+    return error;
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)
@@ -50,9 +50,9 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     enum cli_exit code = cli_backups_read(arguments, &list);
     if (code != CLI_EXIT_DONE)
         return code;
-    int rc = print_list(&list, cli_argument_json(arguments));
+    int error = print_list(&list, cli_argument_json(arguments));
     pst_backup_list_release(&list);
-    if (rc < 0 || fflush(stdout) != 0)
+    if (error || fflush(stdout) != 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }

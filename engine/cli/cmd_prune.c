@@ -46,25 +46,25 @@ static void tell(struct pruning *pruning, const struct pst_backup *backup, const
 {
     uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
     char uid[2 * PST_UID_BYTES + 1], size[CLI_VALUE_TEXT_BYTES];
-    int rc = 0;
+    int error = 0;
     pruning->kept += reason != NULL;
     pruning->pruned += reason == NULL;
     pruning->bytes += reason ? 0 : bytes;
     if (reason)
         pst_log(PST_LOG_WARNING, "backup %u is kept: %s", backup->number, reason);
     if (cli_argument_json(pruning->arguments))
-        rc = cli_json_record(stdout, reason ? "kept" : "pruned",
-                             json_pack("{s:I, s:s, s:s, s:I, s:b, s:s*}", "number",
-                                       (json_int_t)backup->number, "uid", uid_text(backup, uid),
-                                       "state", pst_backup_state_text(backup->state),
-                                       "stored_bytes", (json_int_t)bytes, "dry_run",
-                                       (int)pruning->dry_run, "reason", reason));
+        error = cli_json_record(stdout, reason ? "kept" : "pruned",
+                                json_pack("{s:I, s:s, s:s, s:I, s:b, s:s*}", "number",
+                                          (json_int_t)backup->number, "uid", uid_text(backup, uid),
+                                          "state", pst_backup_state_text(backup->state),
+                                          "stored_bytes", (json_int_t)bytes, "dry_run",
+                                          (int)pruning->dry_run, "reason", reason));
     else if (!reason)
         printf("backup %u, uid %.8s, %s, %s: %s\n", backup->number, uid_text(backup, uid),
                pst_backup_state_text(backup->state), cli_value_size_text(bytes, size),
                pruning->dry_run ? "would be removed" : "removed");
-    if (rc < 0)
-        pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(rc));
+    if (error)
+        pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }
 
 /* Files of nodes whose directory was not named stay. */
@@ -167,16 +167,16 @@ static enum cli_exit finish(struct pruning *pruning)
 {
     const struct cli_arguments *arguments = pruning->arguments;
     char message[PST_MESSAGE_BYTES];
-    int rc = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, message);
-    if (rc < 0)
+    int error = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, message);
+    if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
     if (cli_argument_json(arguments))
-        rc = cli_json_record(
+        error = cli_json_record(
             stdout, "summary",
             json_pack("{s:I, s:I, s:I, s:b}", "pruned", (json_int_t)pruning->pruned, "kept",
                       (json_int_t)pruning->kept, "stored_bytes", (json_int_t)pruning->bytes,
                       "dry_run", (int)pruning->dry_run));
-    if (rc < 0 || fflush(stdout) != 0)
+    if (error || fflush(stdout) != 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return pruning->code == CLI_EXIT_DONE
                ? CLI_EXIT_DONE

@@ -34,14 +34,14 @@ static const struct cli_option options[] = {
 
 static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t *answer)
 {
-    int rc = 0;
+    int error = 0;
     if (cli_argument_json(arguments))
-        rc = cli_json_print(stdout, json_incref(answer));
+        error = cli_json_print(stdout, json_incref(answer));
     else
         printf("backup %lld is %s\n",
                (long long)json_integer_value(json_object_get(answer, "number")),
                json_string_value(json_object_get(answer, "outcome")));
-    if (rc < 0 || fflush(stdout) != 0)
+    if (error || fflush(stdout) != 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }

@@ -90,9 +90,9 @@ static enum cli_exit list_tables(const struct cli_arguments *arguments,
                                  const struct pst_reading *reading, json_t *tables)
 {
     char message[PST_MESSAGE_BYTES];
-    int rc = pst_reading_tables(reading, tables ? add_table : print_table, tables, message);
-    if (rc < 0)
-        return cli_fail(arguments, cli_backups_exit(rc), "%s", message);
+    int error = pst_reading_tables(reading, tables ? add_table : print_table, tables, message);
+    if (error)
+        return cli_fail(arguments, cli_backups_exit(error), "%s", message);
     return CLI_EXIT_DONE;
 }
 

@@ -205,10 +205,10 @@ static void print_line(const json_t *status)
 /* Takes the reference. */
 static enum cli_exit print(const struct cli_arguments *arguments, json_t *status)
 {
-    int rc = 0;
+    int error = 0;
     bool watches = cli_argument_switch(arguments, "watch");
     if (cli_argument_json(arguments)) {
-        rc = cli_json_print(stdout, json_incref(status));
+        error = cli_json_print(stdout, json_incref(status));
     } else if (!watches) {
         print_whole(status);
     } else if (isatty(STDOUT_FILENO)) {
@@ -218,7 +218,7 @@ static enum cli_exit print(const struct cli_arguments *arguments, json_t *status
         print_line(status);
     }
     json_decref(status);
-    if (rc < 0 || fflush(stdout) != 0)
+    if (error || fflush(stdout) != 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
@@ -244,10 +244,10 @@ static enum cli_exit watch(const struct cli_arguments *arguments)
 {
     uint64_t interval_ns = cli_argument_number(arguments, "interval");
     uint64_t due_ns = pst_monotonic_ns();
-    int rc = pst_interrupt_install();
-    if (rc < 0)
+    int error = pst_interrupt_install();
+    if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
-                        pst_error_text(rc));
+                        pst_error_text(error));
     enum cli_exit code = CLI_EXIT_DONE;
     while (code == CLI_EXIT_DONE && wait_until(due_ns)) {
         code = show(arguments);

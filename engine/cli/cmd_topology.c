@@ -38,10 +38,10 @@ static enum cli_exit show(const struct cli_arguments *arguments,
         cli_topology_draw(stdout, view);
         return CLI_EXIT_DONE;
     }
-    int rc = cli_json_print(stdout, cli_topology_json(view));
-    return rc == 0 ? CLI_EXIT_DONE
-                   : cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
-                              pst_error_text(rc));
+    int error = cli_json_print(stdout, cli_topology_json(view));
+    return error ? cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
+                            pst_error_text(error))
+                 : CLI_EXIT_DONE;
 }
 
 static enum cli_exit find(const struct cli_arguments *arguments, struct findings *findings)

@@ -22,11 +22,11 @@
 /* The last record of a --json run; stdout may be what failed, and the log has the message. */
 static void print_exit_error(enum cli_exit code, const char *message)
 {
-    int rc = cli_json_record(
+    int error = cli_json_record(
         stdout, "exit_error",
         json_pack("{s:i, s:o}", "code", (int)code, "message", cli_json_text(message)));
-    if (rc != 0)
-        pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(rc));
+    if (error)
+        pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }
 
 static enum cli_exit fail(bool json, enum cli_exit code, const char *message)
@@ -101,9 +101,9 @@ static enum cli_exit print_version(int argc, char **argv)
         printf("penstock %s\n", PST_VERSION);
         return CLI_EXIT_DONE;
     }
-    int rc =
+    int error =
         cli_json_print(stdout, json_pack("{s:s, s:s}", "name", "penstock", "version", PST_VERSION));
-    return rc == 0 ? CLI_EXIT_DONE : CLI_EXIT_FAILED;
+    return error ? CLI_EXIT_FAILED : CLI_EXIT_DONE;
 }
 
 static enum cli_exit run_parsed(const struct cli_arguments *arguments)
@@ -122,15 +122,15 @@ static enum cli_exit run_command(const struct cli_command *const *commands,
 {
     struct cli_arguments arguments;
     bool json = asks_for_json(argc, argv);
-    int rc = cli_arguments_parse(command, argc, argv, &arguments);
-    if (rc == 0 && arguments.config) {
+    int error = cli_arguments_parse(command, argc, argv, &arguments);
+    if (!error && arguments.config) {
         const char *names[COMMANDS_MAX];
         size_t count = command_names(commands, names);
-        rc = cli_config_check_sections(arguments.config, names, count, arguments.error,
-                                       sizeof(arguments.error));
+        error = cli_config_check_sections(arguments.config, names, count, arguments.error,
+                                          sizeof(arguments.error));
     }
     enum cli_exit code =
-        rc == 0 ? run_parsed(&arguments) : fail(json, CLI_EXIT_USAGE, arguments.error);
+        error ? fail(json, CLI_EXIT_USAGE, arguments.error) : run_parsed(&arguments);
     cli_arguments_release(&arguments);
     return code;
 }

@@ -16,7 +16,7 @@
  *     {
  *         const char *to = cli_argument_text(arguments, "to");
  *         …
- *         return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", to, pst_error_text(rc));
+ *         return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", to, pst_error_text(error));
  *     }
  *     const struct cli_command cli_command_backup = {
  *         .name = "backup", .summary = "back up sources into a directory",

@@ -228,9 +228,9 @@ static json_t *status_record(const struct cli_progress *progress,
 
 static void print_record(struct cli_progress *progress, const struct cli_progress_sample *sample)
 {
-    int rc = cli_json_record(progress->out, "status", status_record(progress, sample));
-    if (rc != 0 && !progress->broken) {
-        pst_log(PST_LOG_WARNING, "cannot write the progress: %s", pst_error_text(rc));
+    int error = cli_json_record(progress->out, "status", status_record(progress, sample));
+    if (error && !progress->broken) {
+        pst_log(PST_LOG_WARNING, "cannot write the progress: %s", pst_error_text(error));
         progress->broken = true;
     }
 }

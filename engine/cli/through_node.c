@@ -143,8 +143,8 @@ static enum cli_exit started(struct session *session, const json_t *message)
     if (cli_argument_json(session->arguments)) {
         json_t *copy = json_deep_copy(message);
         json_object_del(copy, "message_type");
-        int rc = cli_json_record(stdout, "started", copy);
-        return rc < 0 ? lost(session->arguments, rc) : CLI_EXIT_DONE;
+        int error = cli_json_record(stdout, "started", copy);
+        return error ? lost(session->arguments, error) : CLI_EXIT_DONE;
     }
     printf("backup %lld has started\n", (long long)number_of(message, "number"));
     return fflush(stdout) == 0 ? CLI_EXIT_DONE : lost(session->arguments, -EIO);
@@ -155,21 +155,21 @@ static enum cli_exit completed(struct session *session, json_t *message)
     char bytes[CLI_VALUE_TEXT_BYTES];
     json_int_t unreadable = number_of(message, "unreadable");
     double seconds = (double)number_of(message, "elapsed_ns") / 1e9;
-    int rc = 0;
+    int error = 0;
     if (cli_argument_json(session->arguments)) {
         json_t *copy = json_deep_copy(message);
         json_object_del(copy, "message_type");
-        rc = cli_json_record(stdout, "summary", copy);
+        error = cli_json_record(stdout, "summary", copy);
     } else {
         printf("backup %lld is complete: %lld objects, %s in %.2f s\nuid %s, start GCI %lld\n",
                (long long)number_of(message, "number"), (long long)number_of(message, "objects"),
                cli_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds,
                json_string_value(json_object_get(message, "uid")),
                (long long)number_of(message, "start_gci"));
-        rc = fflush(stdout) == 0 ? 0 : -EIO;
+        error = fflush(stdout) == 0 ? 0 : -EIO;
     }
-    if (rc < 0)
-        return lost(session->arguments, rc);
+    if (error)
+        return lost(session->arguments, error);
     if (number_of(message, "warnings") > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete, but %lld node(s) have not stored the cluster "
@@ -213,17 +213,18 @@ static enum cli_exit see_it_through(struct session *session)
     bool ended = false;
     while (!ended) {
         json_t *message = NULL;
-        int rc =
+        int error =
             pst_control_receive(session->fd, session->aborts ? -1 : pst_interrupt_fd(), &message);
-        if (rc == -EINTR)
+        if (error == -EINTR)
             session->aborts = true;
-        else if (rc < 0)
-            return lost(session->arguments, rc);
+        else if (error)
+            return lost(session->arguments, error);
         else
             ended = take(session, message, &code);
         json_decref(message);
-        if (!ended && (rc = abort_if_wanted(session)) < 0)
-            return lost(session->arguments, rc);
+        error = ended ? 0 : abort_if_wanted(session);
+        if (error)
+            return lost(session->arguments, error);
     }
     return code;
 }
@@ -235,15 +236,15 @@ enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments)
     if (parse_wait(cli_argument_text(arguments, "wait"), &session.wait) < 0)
         return cli_fail(arguments, CLI_EXIT_USAGE, "--wait %s: give completed, started or none",
                         cli_argument_text(arguments, "wait"));
-    int rc = pst_interrupt_install();
-    if (rc < 0)
-        return lost(arguments, rc);
+    int error = pst_interrupt_install();
+    if (error)
+        return lost(arguments, error);
     enum cli_exit code = connect_to(arguments, &session.fd);
     if (code != CLI_EXIT_DONE)
         return code;
-    rc = pst_control_send(session.fd, request_of(arguments));
-    if (rc < 0) {
-        code = lost(arguments, rc);
+    error = pst_control_send(session.fd, request_of(arguments));
+    if (error) {
+        code = lost(arguments, error);
     } else if (session.wait != WAIT_NONE) {
         if (session.wait == WAIT_COMPLETED)
             session.progress =

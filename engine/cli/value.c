@@ -51,13 +51,13 @@ static int parse_digits(const char *text, uint64_t *number, const char **end)
 static int parse_with_unit(const char *text, const struct unit *units, uint64_t *number)
 {
     const char *name;
-    int rc = parse_digits(text, number, &name);
-    if (rc == -EINVAL)
-        return rc;
+    int error = parse_digits(text, number, &name);
+    if (error == -EINVAL)
+        return error;
     for (const struct unit *unit = units; unit->name; unit++) {
         if (strcasecmp(name, unit->name) != 0)
             continue;
-        return rc == 0 && !__builtin_mul_overflow(*number, unit->factor, number) ? 0 : -ERANGE;
+        return !error && !__builtin_mul_overflow(*number, unit->factor, number) ? 0 : -ERANGE;
     }
     return -EINVAL;
 }
@@ -65,8 +65,8 @@ static int parse_with_unit(const char *text, const struct unit *units, uint64_t 
 int cli_value_count(const char *text, uint64_t *count)
 {
     const char *end;
-    int rc = parse_digits(text, count, &end);
-    return rc != -EINVAL && *end != '\0' ? -EINVAL : rc;
+    int error = parse_digits(text, count, &end);
+    return error != -EINVAL && *end != '\0' ? -EINVAL : error;
 }
 
 int cli_value_size(const char *text, uint64_t *bytes)
