@@ -15,7 +15,7 @@ struct pst_placements {
 };
 
 /* request->disk_node is found by path. -EINVAL: it cannot be met as asked; else what the system
- * said. message, PST_MESSAGE_BYTES long, says why. */
+ * reported. message, PST_MESSAGE_BYTES long, says why. */
 PST_MUST_USE int pst_placements_make(const struct pst_plan_request *request, const char *path,
                                      struct pst_placements *placements, char *message);
 

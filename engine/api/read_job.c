@@ -27,7 +27,7 @@ struct reader {
     atomic_bool cancelled; /* run->cancel_fd became readable */
 };
 
-/* What every job says of the backup that it reads. */
+/* What every job asks of the backup that it reads. */
 struct request {
     const char *directory;
     const char *const *more_directories;

@@ -199,8 +199,7 @@ static const struct option *common_option(int known)
     return NULL;
 }
 
-/* An option that getopt_long knows, and result, by which it tells of a value too many or missing.
- */
+/* An option that getopt_long knows; result shows whether a value is missing, or one too many. */
 static int check_option(struct cli_arguments *arguments, int result, char *const *argv,
                         const char *name, const char *argument)
 {
@@ -298,7 +297,7 @@ static int open_config(struct cli_arguments *arguments, const char *path)
     return error ? -EINVAL : 0;
 }
 
-/* From the configuration file; value->given says whether it has the option. */
+/* From the configuration file; value->given is set if the file has the option. */
 static int take_configured(struct cli_arguments *arguments, uint32_t index)
 {
     const char *name = arguments->command->options[index].name;

@@ -1,7 +1,7 @@
 /*
- * The tables that say what a command takes, and the parsed command line. Values come from the flag,
- * else from the environment, else from the configuration file, else from the option's fallback
- * (command.h says how each is named). Main thread only.
+ * The tables of what each command takes, and the parsed command line. A value comes from the flag,
+ * else from the environment, else from the configuration file, else from the option's fallback;
+ * command.h describes how each is named. Main thread only.
  */
 #ifndef PST_ENGINE_CLI_ARGUMENTS_H
 #define PST_ENGINE_CLI_ARGUMENTS_H

@@ -60,7 +60,7 @@ static void print_detail(FILE *out, const char *key, json_int_t value)
         fprintf(out, " %" JSON_INTEGER_FORMAT, value);
 }
 
-/* Whatever its kind of source has to say. */
+/* The numbers among the details of the source, whatever its kind. */
 static void print_source(FILE *out, const struct pst_session_source *source)
 {
     const char *key, *separator = ": ";

@@ -17,7 +17,7 @@ struct json_t;
         .help = "directory with the backups; where each node has its own, give all of them"        \
     }
 
-/* Reads --from. CLI_EXIT_DONE, or the exit code, having said why. Released by the caller. */
+/* Reads --from. CLI_EXIT_DONE, released by the caller; or the exit code, after a message. */
 PST_MUST_USE enum cli_exit cli_backups_read(const struct cli_arguments *arguments,
                                             struct pst_backup_list *list);
 

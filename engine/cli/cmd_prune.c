@@ -42,7 +42,7 @@ static const char *uid_text(const struct pst_backup *backup, char text[2 * PST_U
     return text;
 }
 
-static void tell(struct pruning *pruning, const struct pst_backup *backup, const char *reason)
+static void report(struct pruning *pruning, const struct pst_backup *backup, const char *reason)
 {
     uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
     char uid[2 * PST_UID_BYTES + 1], size[CLI_VALUE_TEXT_BYTES];
@@ -67,8 +67,8 @@ static void tell(struct pruning *pruning, const struct pst_backup *backup, const
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }
 
-/* Files of nodes whose directory was not named stay. */
-static void tell_rest(const struct pst_backup *backup)
+/* Files of nodes whose directory is not among --from stay. */
+static void warn_of_rest(const struct pst_backup *backup)
 {
     for (uint32_t i = 0; backup->has_cluster && i < backup->cluster.nodes_count; i++) {
         if (backup->nodes[i].parts_count == 0)
@@ -83,9 +83,9 @@ static int prune_one(struct pruning *pruning, const struct pst_backup *backup)
 {
     char message[PST_MESSAGE_BYTES];
     int error = pst_prune(backup, pruning->idle, pruning->dry_run, message);
-    tell(pruning, backup, error ? message : NULL);
+    report(pruning, backup, error ? message : NULL);
     if (!error)
-        tell_rest(backup);
+        warn_of_rest(backup);
     return error;
 }
 
@@ -95,7 +95,7 @@ static bool is_of_one_cluster(const struct pst_backup *one, const struct pst_bac
            one->cluster.common.cluster_id == other->cluster.common.cluster_id;
 }
 
-/* What is newest is asked of one line of numbers alone; each cluster has its own. */
+/* "The newest" needs one sequence of numbers; each cluster has its own. */
 static enum cli_exit check_numbers(const struct pruning *pruning)
 {
     const struct pst_backup_list *list = &pruning->list;
@@ -111,7 +111,7 @@ static enum cli_exit check_numbers(const struct pruning *pruning)
     return CLI_EXIT_DONE;
 }
 
-/* Of what has lost its cluster manifest nobody knows the cluster: there it is any. */
+/* Without its cluster manifest the cluster of a backup is unknown: then all clusters count. */
 static bool is_older_than(const struct pst_backup_list *list, size_t i, uint64_t keep)
 {
     uint64_t complete = 0;
@@ -139,7 +139,7 @@ static enum cli_exit keep_newest(struct pruning *pruning, uint64_t keep)
     return pruning->code;
 }
 
-/* All of them are known before the first is removed. */
+/* All names are resolved before the first backup is removed. */
 static enum cli_exit prune_named(struct pruning *pruning)
 {
     const struct cli_arguments *arguments = pruning->arguments;

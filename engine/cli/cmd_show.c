@@ -114,7 +114,7 @@ static int print_json(const struct pst_backup *backup, json_t *tables)
     return cli_json_print(stdout, value);
 }
 
-/* Whatever its kind of source says, as it says it. */
+/* The numbers among the details of the source, whatever its kind, as they are. */
 static void print_source(const struct pst_manifest_source *source)
 {
     const char *key;

@@ -48,7 +48,7 @@ enum cli_exit cli_fail(const struct cli_arguments *arguments, enum cli_exit code
     return fail(cli_argument_json(arguments), code, message);
 }
 
-/* Before a table says what --json means: whether the word is there. */
+/* Whether --json is there at all: no table is known yet that could explain it. */
 static bool asks_for_json(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)

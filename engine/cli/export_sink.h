@@ -3,7 +3,7 @@
  * (engine/api/table_file.h), with the format's suffix.
  *
  *   mdb_dump  as `mdb_dump -s TABLE` prints it of the restored environment; mdb_load reads it
- *   csv       RFC 4180, with a header; each of key and value has a column that says its encoding
+ *   csv       RFC 4180, with a header; key and value each have a column with their encoding
  *   jsonl     one object a line; a field that is not UTF-8 is "key_base64", "value_base64"
  */
 #ifndef PST_ENGINE_CLI_EXPORT_SINK_H
@@ -21,7 +21,7 @@ struct cli_export_file {
     uint64_t map_bytes; /* of the environment; 0: not known */
 };
 
-/* Whatever fails, the FILE's error flag tells. */
+/* A failure shows in the FILE's error flag. */
 struct cli_export_format {
     const char *name;
     const char *suffix;

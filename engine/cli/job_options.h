@@ -1,6 +1,6 @@
 /*
- * The options that say how sources are backed up, the same for `penstock backup` and for
- * `penstock node`, which does it later.
+ * The options for how sources are backed up, the same for `penstock backup` and for `penstock
+ * node`, which does it later.
  */
 #ifndef PST_ENGINE_CLI_JOB_OPTIONS_H
 #define PST_ENGINE_CLI_JOB_OPTIONS_H

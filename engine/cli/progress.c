@@ -43,7 +43,7 @@ struct cli_progress {
     uint64_t rated_bytes;
     double bytes_per_s; /* smoothed; 0 before the first reckoning */
     bool bar_shown;
-    bool broken; /* out cannot be written: said once */
+    bool broken; /* out cannot be written: logged once */
 };
 
 /* Set by whichever thread the signal meets. */
@@ -103,7 +103,7 @@ static double fraction_done(const struct cli_progress_sample *sample)
     return (double)sample->bytes_done / (double)sample->bytes_total;
 }
 
-/* Seconds left; false where nobody can tell. */
+/* Seconds left; false where they cannot be known. */
 static bool remaining_s(const struct cli_progress *progress,
                         const struct cli_progress_sample *sample, uint64_t *seconds)
 {

@@ -88,7 +88,7 @@ struct session {
     enum wait wait;
     struct cli_progress *progress;
     bool aborts;  /* the interrupt came */
-    bool aborted; /* the node was told */
+    bool aborted; /* the node was asked to abort */
     char uid[17]; /* first 8 bytes; "": not started */
 };
 
@@ -183,7 +183,7 @@ static enum cli_exit completed(struct session *session, json_t *message)
     return CLI_EXIT_DONE;
 }
 
-/* true: that was the end, and *code says which. */
+/* true: that was the last message, and *code is the exit code. */
 static bool take(struct session *session, json_t *message, enum cli_exit *code)
 {
     if (is_type(message, "progress")) {

@@ -11,7 +11,7 @@
 #define CELL_COLUMNS 18 /* "CPU 16   LDM 1,3,5" */
 #define ROLE_COLUMNS 12 /* of them behind a CPU number of four digits */
 
-/* ---- who sits on a CPU ---- */
+/* ---- what runs on a CPU ---- */
 
 static void append(char *text, size_t bytes, const char *more)
 {
@@ -40,7 +40,7 @@ static const char *role(const struct pst_plan *plan, const struct pst_topology_c
     return text;
 }
 
-/* Cuts what is too long for a cell, and says so. */
+/* Cuts what is too long for a cell, and marks the cut. */
 static void fit(char *text, size_t columns)
 {
     if (strlen(text) > columns)
@@ -95,10 +95,10 @@ static void draw_cell(FILE *out, const struct cli_topology_view *view,
 {
     char text[96] = "";
     if (cpu) {
-        char who[64];
-        role(view->plan, cpu, who, sizeof(who));
-        fit(who, ROLE_COLUMNS);
-        snprintf(text, sizeof(text), "%3u %s", cpu->id, who);
+        char roles[64];
+        role(view->plan, cpu, roles, sizeof(roles));
+        fit(roles, ROLE_COLUMNS);
+        snprintf(text, sizeof(text), "%3u %s", cpu->id, roles);
     }
     fprintf(out, " %-*s|", CELL_COLUMNS - 1, text);
 }

@@ -34,7 +34,7 @@ static const struct unit duration_units[] = {{"ns", 1},
                                              {"h", 3600ull * 1000 * 1000 * 1000},
                                              {NULL, 0}};
 
-/* Reads the digits at the start of text and says where they end. */
+/* Reads the digits at the start of text; *end is behind them. */
 static int parse_digits(const char *text, uint64_t *number, const char **end)
 {
     if (!isdigit((unsigned char)*text))

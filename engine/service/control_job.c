@@ -120,7 +120,7 @@ static void fail_job(struct control *control, struct control_job *job, uint32_t 
     char place[64] = "";
     if (where != 0)
         pst_ref_text(where, place, sizeof(place));
-    if (!job->is_confirmed) /* else its end is told by every node that took part */
+    if (!job->is_confirmed) /* else every node that took part logs the end */
         pst_log(PST_LOG_WARNING, "no backup was made: %s%s%s", place, place[0] ? ": " : "",
                 pst_error_text((int)error));
     uint64_t client = job->client;

@@ -64,7 +64,7 @@ static void on_alarm(int number)
     struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&log, 1, 0) == 1 && log.revents & POLLOUT) {
         ssize_t written = write(STDERR_FILENO, late_line, late_bytes);
-        (void)written; /* a log that cannot be written has nowhere to report it */
+        (void)written; /* a log that cannot be written leaves no place to report it */
     }
     _exit(1);
 }

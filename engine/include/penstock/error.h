@@ -1,9 +1,9 @@
 /*
  * The error list: every code of Penstock's own, in one place.
  *
- * A function that can fail returns 0 or a negative number: -errno for what the kernel or libc said,
- * or -PST_E_… from this list. The numbers lie above every errno, so both share one int.
- * Where NDB has a number for the same case, ours is the same.
+ * A function that can fail returns 0 or a negative number: -errno for an error of the kernel or
+ * libc, or -PST_E_… from this list. The numbers lie above every errno, so both share one int. Where
+ * NDB has a number for the same case, ours is the same.
  *
  * PST_RETRY: the same request may succeed later, unchanged. PST_FINAL: it will not.
  */

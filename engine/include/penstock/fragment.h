@@ -4,14 +4,14 @@
  * The runtime owns the slots (PST_FRAGMENT_SLOT_BYTES each, aligned to 64). A source's thread
  * fills one with the pst_fragment_add_… functions and emits it through the sink; from then on it
  * is immutable and any thread may read it, until the runtime uses the slot again. All pointers in
- * it lead into the slot itself, but for literals, which the source keeps until release.
+ * it point into the slot itself, except literals, which the source keeps until release.
  *
  * What a reader finds:
  *  - entries: the catalogue entries (penstock/object.h) of all objects of the fragment, one
  *    after the other, ready to be copied into catalogue chunks. An object whose data continue from
  *    an earlier fragment has its entry here again, so that each part can hold the catalogue of all
  *    that it holds data of. Directories, symlinks, empty files and the like have an entry only.
- *  - files: what to open, or whence the bytes come; ascending object ids.
+ *  - files: what to open, or where the bytes come from; ascending object ids.
  *  - extents: the runs of bytes to be read, ascending by (file, offset), never overlapping.
  *
  * Each byte of an object's data lies in exactly one extent of one fragment of a listing; what lies
@@ -71,8 +71,8 @@ struct pst_fragment_extent {
     uint32_t reserved;
     uint64_t offset; /* in the object, and in the file */
     uint64_t length; /* bytes, 1 … PST_FRAGMENT_BYTES_MAX; rows: 0: not known */
-    /* Where not NULL, the bytes themselves: nothing is read; of rows, whatever
-     * the source wants to find again in produce. Of the source, until release. */
+    /* Where not NULL, the bytes themselves: nothing is read. Of rows, any pointer that the source
+     * needs again in produce. The source's, until release. */
     const void *literal;
 };
 
@@ -130,7 +130,7 @@ struct pst_source_listing {
     uint64_t bytes;      /* in all extents */
     uint64_t objects;    /* listed, hard links too */
     uint64_t unreadable; /* could not be listed, each logged with its path: exit code 3 */
-    uint64_t vanished;   /* went away while the walk went by: no error in a live tree */
+    uint64_t vanished;   /* removed during the walk: no error in a live tree */
     uint64_t skipped;    /* kinds of file that are not backed up: FIFOs, sockets, devices */
 };
 
@@ -141,10 +141,10 @@ struct pst_fragment_sink {
      * not emitted when list() returns goes back to the runtime by itself. */
     int (*acquire)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot);
     /* Hands the slot over, filled; the source touches it no more. Sets its number. 0, -ECANCELED
-     * (the fragment was dropped), or -EINVAL: it is none; it was told by the log. */
+     * (the fragment was dropped), or -EINVAL: it is not a legal fragment, which is logged. */
     int (*emit)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot);
     /* Names what the listing could not read, and counts in listing->unreadable; path is borrowed
-     * for the call. NULL: nobody wants to know. */
+     * for the call. NULL: the names are not collected. */
     void (*unreadable)(struct pst_fragment_sink *sink, const char *path);
 };
 

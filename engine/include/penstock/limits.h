@@ -1,6 +1,6 @@
 /*
- * Bounds that whoever writes a source or runs a backup may need. Those of the engine alone, and the
- * relations between all, are in engine/base/limits.h of the source tree.
+ * Bounds that a source or a program that runs backups may need. The bounds of the engine alone, and
+ * the relations between all of them, are in engine/base/limits.h of the source tree.
  */
 #ifndef PENSTOCK_LIMITS_H
 #define PENSTOCK_LIMITS_H

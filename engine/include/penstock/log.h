@@ -11,12 +11,12 @@ extern "C" {
 enum pst_log_level {
     PST_LOG_ERROR,   /* what was asked for fails */
     PST_LOG_WARNING, /* something was given up, the rest goes on */
-    PST_LOG_INFO,    /* what an operator wants to know once */
+    PST_LOG_INFO,    /* of interest to an operator, once */
     PST_LOG_DEBUG,
 };
 
-/* Lines above level are dropped. For the whole process; while nothing else of Penstock runs.
- * Default: PST_LOG_INFO. */
+/* Lines above level are dropped. For the whole process; call it while nothing else of Penstock
+ * runs. Default: PST_LOG_INFO. */
 void pst_log_set_level(enum pst_log_level level);
 
 /* message: one line without its end, no control characters; borrowed for the call. Called from any

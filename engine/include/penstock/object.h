@@ -29,12 +29,12 @@ enum pst_object_type {
     PST_OBJECT_SOCKET = 10,
     PST_OBJECT_BLOCK_IMAGE = 11, /* contents of a block device */
     PST_OBJECT_ROWS = 12,        /* a share of a table, as a stream of records */
-    PST_OBJECT_DATABASE = 13,    /* what the tables of its source are tables of; its file's name */
+    PST_OBJECT_DATABASE = 13,    /* the database of its source's tables; the name of its file */
 };
 
 enum pst_object_flags {
     PST_OBJECT_UNREADABLE = 1, /* its contents could not be read, or not wholly */
-    PST_OBJECT_CHANGED = 2,    /* it changed while it was read: torn */
+    PST_OBJECT_CHANGED = 2,    /* it changed during the backup: torn */
 };
 
 /* Object ids: instance of the source << 48 | counter from 1. Unique in a node's backup. */

@@ -3,7 +3,7 @@
  *
  *   penstock/run.h         running it
  *   penstock/source.h      what can be backed up: struct pst_source
- *   penstock/fragment.h    how a source says what it has
+ *   penstock/fragment.h    how a source describes its data
  *   penstock/object.h      catalogue entries
  *   penstock/rows.h        tables and their rows
  *   penstock/table_sink.h  where restored rows go

@@ -1,13 +1,13 @@
 /*
- * Rows: how a source says that what it has are tables, and what it makes of their rows.
+ * Rows: how a source describes tables, and how it encodes their rows.
  *
  * A table is cut into shares, by ranges of its keys or otherwise, so that several LDMs scan it at
  * once. A share is an object of type PST_OBJECT_ROWS, in a fragment of its own
  * (pst_fragment_add_rows); its contents are a stream of records, key and value of each row, and an
  * end record. The shares of a table, in their order, are the table; their ids follow each other. An
- * object of type PST_OBJECT_DATABASE, one in a source, before all shares, says what the tables are
- * tables of. Both objects have one attribute, which the functions here write. Restored, the rows
- * come to a struct pst_table_sink (penstock/table_sink.h).
+ * object of type PST_OBJECT_DATABASE, one in a source, before all shares, names the database that
+ * the tables belong to. Both objects have one attribute, which the functions here write. Restored,
+ * the rows come to a struct pst_table_sink (penstock/table_sink.h).
  *
  * Pure; any thread.
  */

@@ -1,5 +1,5 @@
 /*
- * Running Penstock: back up, verify, restore, list. What the program `penstock` does, as functions.
+ * Running Penstock: what the commands backup, verify, restore and list do, as functions.
  *
  * All of them block until they are done, on the caller's thread, and start threads of their own
  * that are gone when they return. Those threads take no signals of the process; the LDMs among them
@@ -39,7 +39,7 @@ extern "C" {
 
 /* How far it is. */
 struct pst_status {
-    uint32_t struct_bytes; /* of the library's */
+    uint32_t struct_bytes; /* of the library's struct */
     uint32_t reserved;
     uint64_t bytes_done;
     uint64_t bytes_total; /* 0: not known yet; may grow until a listing is through */
@@ -115,7 +115,7 @@ struct pst_backup_outcome {
     uint64_t source_bytes;
     uint64_t stored_bytes;
     uint64_t objects;
-    uint64_t unreadable; /* objects that could not be read, or changed while they were */
+    uint64_t unreadable; /* objects that could not be read, or changed during the backup */
     uint64_t elapsed_ns;
     char message[PST_MESSAGE_BYTES]; /* after an error */
 };
@@ -190,9 +190,9 @@ static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)
     outcome->struct_bytes = (uint32_t)sizeof(*outcome);
 }
 
-/* Reads every byte of a backup. 0: it is whole; -PST_E_CORRUPT: damaged, every damage was told to
- * on_finding; -PST_E_INCOMPLETE; -PST_E_NO_BACKUP; -PST_E_NEWER: all that is wrong with it is that
- * it is newer; -ECANCELED; -EINVAL; else verifying itself failed. */
+/* Reads every byte of a backup. 0: it is whole; -PST_E_CORRUPT: damaged, and on_finding was called
+ * for each damage; -PST_E_INCOMPLETE; -PST_E_NO_BACKUP; -PST_E_NEWER: its only fault is that it is
+ * newer; -ECANCELED; -EINVAL; else verifying itself failed. */
 PST_MUST_USE int pst_run_verify(const struct pst_verify_job *job,
                                 struct pst_verify_outcome *outcome);
 
@@ -234,7 +234,7 @@ struct pst_restore_outcome {
     uint32_t number;
     uint64_t objects;    /* made */
     uint64_t bytes;      /* written */
-    uint64_t unreadable; /* objects that the backup itself has not, or not wholly */
+    uint64_t unreadable; /* objects that the backup does not have, or not completely */
     char message[PST_MESSAGE_BYTES];
 };
 
@@ -257,10 +257,11 @@ enum pst_backup_state {
     PST_BACKUP_INCOMPLETE, /* no cluster manifest: it does not exist yet, or never will */
     PST_BACKUP_DAMAGED,    /* a manifest is damaged, or a file is missing or of another size */
     PST_BACKUP_NEWER,      /* of an incompatible version */
-    PST_BACKUP_IN_DOUBT,   /* prepared here; whether it exists, its other nodes know */
+    PST_BACKUP_IN_DOUBT,   /* prepared here; only its other nodes know whether it exists */
 };
 
-/* What is told of a backup; behind uid, zeros where its cluster manifest cannot be read. */
+/* One backup of a list. The fields behind uid are zeros where its cluster manifest cannot be read.
+ */
 struct pst_backup_entry {
     uint32_t struct_bytes; /* of the library's */
     uint32_t number;

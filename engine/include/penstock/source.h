@@ -40,9 +40,9 @@ extern "C" {
 
 enum pst_source_flags {
     PST_SOURCE_CAN_SNAPSHOT = 1, /* what is listed after snapshot is the state at that instant */
-    PST_SOURCE_CAN_CAPTURE = 2,  /* tells the changes that follow the snapshot */
+    PST_SOURCE_CAN_CAPTURE = 2,  /* reports the changes that follow the snapshot */
     PST_SOURCE_ANY_LDM = 4,      /* any LDM may scan any fragment; else only the fragment's owner */
-    PST_SOURCE_CAN_ROWS = 8,     /* knows policy.is_logical */
+    PST_SOURCE_CAN_ROWS = 8,     /* follows policy.is_logical */
 };
 
 enum pst_source_phase {
@@ -54,7 +54,7 @@ enum pst_source_phase {
 
 struct pst_table_filter; /* of the runtime and its own sources */
 
-/* What the runtime wants of a source; set before the first freeze. All zeros are legal. */
+/* What the runtime asks of a source; set before the first freeze. All zeros are legal. */
 struct pst_source_policy {
     uint64_t freeze_hold_ns; /* how long writers may be held up; 0: no limit */
     uint32_t
@@ -84,7 +84,7 @@ struct pst_source {
     uint32_t phase;                 /* enum pst_source_phase, of the source's thread */
     struct pst_source_policy policy;
 
-    /* What the manifest is to say of this source in this backup: the text of a JSON object, of at
+    /* Facts about this source for the manifest of this backup: the text of a JSON object, of at
      * most PST_SOURCE_DETAILS_BYTES with its NUL, or NULL. The source's; stays as it is from check
      * until the next freeze. */
     const char *details;
@@ -98,8 +98,8 @@ struct pst_source {
     int (*snapshot)(struct pst_source *source, uint64_t gci);
     /* Lets writers go on; does not fail. */
     void (*thaw)(struct pst_source *source);
-    /* Lists the whole source. 0; -ECANCELED if the sink said so; else why it could not. Objects
-     * that cannot be read do not end it: they are counted and logged. */
+    /* Lists the whole source. 0; -ECANCELED if the sink returned it; else why it could not. Objects
+     * that cannot be read do not end the listing: they are counted and logged. */
     int (*list)(struct pst_source *source, struct pst_fragment_sink *sink,
                 struct pst_source_listing *listing);
     /* Unpins; does not fail. */

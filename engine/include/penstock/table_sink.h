@@ -1,6 +1,6 @@
 /*
  * Where the rows of a logical backup go: struct pst_table_sink, one for each database restored or
- * exported. Whoever implements one embeds it at the start of a struct of their own.
+ * exported. An implementation embeds it at the start of a struct of its own.
  *
  *     open ─▶ (begin ─▶ row … ─▶ end) … ─▶ finish ─▶ close
  *
@@ -27,7 +27,7 @@ extern "C" {
 #define PST_TABLE_SINK_ABI_VERSION 1u
 #define PST_TABLE_SINK_TEXT_BYTES 256u
 
-/* What the backup says of a database beside its rows. */
+/* What the backup holds of a database beside its rows. */
 struct pst_database {
     const char *kind; /* of the source that it was: "lmdb", … */
     const char *name; /* of its file; a legal file name */
