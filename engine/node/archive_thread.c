@@ -222,8 +222,10 @@ void *archive_run(void *argument)
         .worker = worker, .on_fetched = on_fetched, .archive = calloc(1, sizeof(*thread.archive))};
     const struct pst_archive_config config = config_of(&worker->node->config);
     struct pst_idle idle = {0};
-    if (!thread.archive) {
-        atomic_store(&worker->ready, -ENOMEM);
+    int error = thread.archive ? worker_open(worker) : -ENOMEM;
+    if (error) {
+        free(thread.archive);
+        worker_report_start(worker, error);
         return NULL;
     }
     thread.archive->config = &config;
@@ -231,7 +233,7 @@ void *archive_run(void *argument)
     thread.archive->unreadable = &worker->node->unreadable;
     thread.archive->on_doubt = worker->node->config.cluster ? tell_doubt : NULL;
     thread.archive->context = &thread;
-    atomic_store(&worker->ready, 0);
+    worker_report_start(worker, 0);
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
         struct pst_signal signals[PST_CHANNEL_BURST];
         uint32_t count = pst_channel_from_hub(&worker->channel, signals);

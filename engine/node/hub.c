@@ -453,7 +453,7 @@ void *hub_run(void *argument)
     struct pst_worker *worker = argument;
     struct hub hub = {.node = worker->node};
     int error = open_hub(&hub);
-    atomic_store(&worker->ready, error);
+    worker_report_start(worker, error);
     if (!error)
         run(&hub);
     pst_peers_close(hub.peers);

@@ -250,18 +250,25 @@ static const struct pst_fragment_descriptor *find_fragment(void *context, uint32
     return source_fragment(context, source, fragment);
 }
 
-static int open_arena(struct ldm *ldm)
+/* Pinned first: what the thread allocates from here on lies on its NUMA node. */
+static int open_worker(struct ldm *ldm)
 {
-    const struct pst_node_config *config = &ldm->node->config;
-    const struct pst_placement *place = &config->plan->ldm[ldm->thread->instance - 1];
+    const struct pst_placement *place = &ldm->node->config.plan->ldm[ldm->thread->instance - 1];
     int error = pst_place_pin(place->cpu);
     if (error) {
         pst_log(PST_LOG_ERROR, "LDM %u: cannot be pinned to CPU %u: %s", ldm->thread->instance,
                 place->cpu, pst_error_text(error));
         return error;
     }
+    return worker_open(&ldm->thread->worker);
+}
+
+static int open_arena(struct ldm *ldm)
+{
+    const struct pst_node_config *config = &ldm->node->config;
+    const struct pst_placement *place = &config->plan->ldm[ldm->thread->instance - 1];
     size_t bytes = pst_pipeline_memory_bytes(config->chunk_bytes, config->depth);
-    error = pst_arena_create(config->topology, bytes, place->memory_node, &ldm->arena);
+    int error = pst_arena_create(config->topology, bytes, place->memory_node, &ldm->arena);
     if (error) {
         pst_log(PST_LOG_ERROR,
                 "LDM %u: no %zu bytes of memory for buffers: %s; lower --depth or --chunk",
@@ -347,7 +354,9 @@ void *ldm_run(void *argument)
 {
     struct pst_ldm_thread *thread = argument;
     struct ldm ldm = {.thread = thread, .node = thread->worker.node};
-    int error = open_arena(&ldm);
+    int error = open_worker(&ldm);
+    if (!error)
+        error = open_arena(&ldm);
     if (error)
         goto out;
     error = open_ring(&ldm);
@@ -365,7 +374,7 @@ void *ldm_run(void *argument)
         goto out_after_pipeline;
     init_block(&ldm);
     say_what_is_used(&ldm);
-    atomic_store(&thread->worker.ready, 0);
+    worker_report_start(&thread->worker, 0);
     run_to_completion(&ldm);
     thread->report.cpu_ns = pst_thread_cpu_ns();
     leave_part(&ldm);
@@ -379,6 +388,6 @@ out_after_arena:
     pst_arena_destroy(&ldm.arena);
 out:
     if (error)
-        atomic_store(&thread->worker.ready, error);
+        worker_report_start(&thread->worker, error);
     return NULL;
 }

@@ -119,7 +119,8 @@ static int start_workers(struct pst_node *node)
         struct pst_ldm_thread *ldm = &node->ldms[i];
         ldm->instance = i + 1;
         bool is_large = i == 0 || node->config.cluster; /* nodes may fail all at once */
-        int error = worker_start(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run);
+        int error = worker_start(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run,
+                                 WORKER_START_NS);
         if (error)
             return error;
     }
@@ -138,11 +139,12 @@ static int start_workers(struct pst_node *node)
         };
         int error = source_slots_open(source);
         if (!error)
-            error = worker_start(&source->worker, node, PST_RING_SIGNALS, source_run);
+            error =
+                worker_start(&source->worker, node, PST_RING_SIGNALS, source_run, WORKER_START_NS);
         if (error)
             return error;
     }
-    int error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run);
+    int error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run, WORKER_START_NS);
     if (error)
         return error;
     error = pst_channel_open(&node->client, &node->hub_bell,
@@ -150,7 +152,7 @@ static int start_workers(struct pst_node *node)
     if (error)
         return error;
     /* Last: it looks into all channels. Its own is not used. */
-    return worker_start(&node->hub, node, 2, hub_run);
+    return worker_start(&node->hub, node, 2, hub_run, WORKER_START_NS);
 }
 
 static void stop_all(struct pst_node *node)
@@ -247,6 +249,29 @@ static void close_eal(const struct pst_node_config *config)
         pst_eal_close();
 }
 
+static bool has_lost_worker(const struct pst_node *node)
+{
+    bool lost = node->hub.is_lost || node->archive.is_lost;
+    for (uint32_t i = 0; i < node->config.sources_count; i++)
+        lost |= node->sources[i].worker.is_lost;
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        lost |= node->ldms[i].worker.is_lost;
+    return lost;
+}
+
+/* What a lost thread may still use is left to it. */
+static void give_up_start(struct pst_node *node)
+{
+    const struct pst_node_config config = node->config;
+    stop_all(node);
+    if (has_lost_worker(node)) {
+        pst_log(PST_LOG_ERROR, "a thread of the node hangs since its start");
+        return;
+    }
+    free_node(node);
+    close_eal(&config);
+}
+
 static int start_node(const struct pst_node_config *config, struct pst_node **node)
 {
     struct pst_node *made = calloc(1, sizeof(*made));
@@ -277,9 +302,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
         goto err_after_doorbell;
     error = start_workers(made);
     if (error) {
-        stop_all(made);
-        free_node(made);
-        close_eal(config);
+        give_up_start(made);
         return error;
     }
     *node = made;

@@ -344,7 +344,10 @@ void *source_run(void *argument)
     struct pst_source_thread *thread = argument;
     struct lister lister = {.sink = {acquire, emit, note_unreadable}, .thread = thread};
     struct pst_idle idle = {0};
-    atomic_store(&thread->worker.ready, 0);
+    int error = worker_open(&thread->worker);
+    worker_report_start(&thread->worker, error);
+    if (error)
+        return NULL;
     while (!atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire)) {
         thaw_in_time(&lister);
         struct pst_signal *next = next_signal(&lister);

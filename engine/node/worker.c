@@ -6,11 +6,16 @@
 #include "engine/node/worker.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sched.h>
+#include <time.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/thread.h"
 #include "engine/node/threads.h"
+
+/* A start takes less, mostly: until then a nap would only add to it. */
+#define YIELDING_NS UINT64_C(5000000)
 
 bool worker_is_idle(const struct pst_worker *worker)
 {
@@ -36,24 +41,49 @@ void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t dead
     assert(woken >= 0);
 }
 
+/* A thread may hang at its start, in a driver say: that is no reason to hang with it. */
+static int await_start(struct pst_worker *worker, uint64_t wait_ns)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    uint64_t began_ns = pst_monotonic_ns();
+    while (atomic_load(&worker->ready) == WORKER_STARTING) {
+        uint64_t waited_ns = pst_monotonic_ns() - began_ns;
+        if (waited_ns > wait_ns) {
+            worker->is_lost = true;
+            return -ETIMEDOUT;
+        }
+        if (waited_ns < YIELDING_NS)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
+    }
+    return atomic_load(&worker->ready);
+}
+
 int worker_start(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
-                 void *(*run)(void *))
+                 void *(*run)(void *), uint64_t wait_ns)
 {
     worker->node = node;
+    worker->slots = slots;
     atomic_init(&worker->must_stop, false);
     atomic_init(&worker->ready, WORKER_STARTING);
-    int error = pst_channel_open(&worker->channel, &node->hub_bell, slots, node->incarnation);
+    int error = pst_thread_create(&worker->thread, run, worker);
     if (error)
         return error;
-    error = pst_thread_create(&worker->thread, run, worker);
-    if (error) {
-        pst_channel_close(&worker->channel);
-        return error;
-    }
     worker->is_started = true;
-    while (atomic_load(&worker->ready) == WORKER_STARTING)
-        sched_yield();
-    return atomic_load(&worker->ready);
+    return await_start(worker, wait_ns);
+}
+
+int worker_open(struct pst_worker *worker)
+{
+    struct pst_node *node = worker->node;
+    return pst_channel_open(&worker->channel, &node->hub_bell, worker->slots, node->incarnation);
+}
+
+void worker_report_start(struct pst_worker *worker, int error)
+{
+    assert(error <= 0);
+    atomic_store(&worker->ready, error);
 }
 
 void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell)
@@ -61,6 +91,8 @@ void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell)
     if (!worker->is_started)
         return;
     atomic_store_explicit(&worker->must_stop, true, memory_order_release);
+    if (worker->is_lost) /* should it ever go on, it ends at once */
+        return;
     pst_doorbell_ring(bell);
     pthread_join(worker->thread, NULL);
     worker->is_started = false;

@@ -18,18 +18,28 @@ struct pst_node;
 struct pst_worker {
     struct pst_node *node;
     struct pst_channel channel;
+    uint32_t slots; /* of each ring of the channel */
     pthread_t thread;
     bool is_started;
+    bool is_lost; /* it hangs since its start: never joined, and its memory never freed */
     atomic_bool must_stop;
     atomic_int ready; /* WORKER_STARTING, 0, or -errno */
 };
 
 #define WORKER_STARTING 1
 
-/* Opens its channel, with `slots` in each ring, and starts the thread; main thread, which waits
- * until run has stored in worker->ready how its own start went. 0 or -errno: that of the start. */
+#define WORKER_START_NS UINT64_C(30000000000) /* more than any sound start takes */
+
+/* Starts the thread; main thread, which waits until the worker has reported its start, for
+ * wait_ns at most. 0 or -errno: that of the start; -ETIMEDOUT: the worker is lost. */
 PST_MUST_USE int worker_start(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
-                              void *(*run)(void *));
+                              void *(*run)(void *), uint64_t wait_ns);
+
+/* The thread's own first calls: opens its channel, where the thread has been pinned already, so
+ * that rings and doorbell lie in memory of its NUMA node; then reports how its start went (0 or
+ * -errno). */
+PST_MUST_USE int worker_open(struct pst_worker *worker);
+void worker_report_start(struct pst_worker *worker, int error);
 
 /* Has the thread end, wakes it by its bell, and joins it. Nothing where none was started. Main
  * thread. */
