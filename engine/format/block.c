@@ -1,10 +1,12 @@
+/* The head that part header, chunk header and trailer share: seals it, checks it, and narrows
+ * damage down to the bytes that differ. Called by chunk.c and ends.c, on any thread. */
 #include "engine/format/block.h"
 
 #include <assert.h>
 #include <string.h>
 
-int pst_damage_set(struct pst_damage *damage, uint64_t offset, uint64_t bytes, const char *what,
-                   int error)
+int format_damage_set(struct pst_damage *damage, uint64_t offset, uint64_t bytes, const char *what,
+                      int error)
 {
     damage->offset = offset;
     damage->bytes = bytes;
@@ -12,17 +14,17 @@ int pst_damage_set(struct pst_damage *damage, uint64_t offset, uint64_t bytes, c
     return error;
 }
 
-bool pst_identity_is_legal(const struct pst_part_identity *identity)
+bool format_identity_is_legal(const struct pst_part_identity *identity)
 {
     return identity->number >= 1 && identity->node >= 1 && identity->node <= PST_NODES_MAX &&
            identity->part >= 1 && identity->part <= identity->parts &&
            identity->parts <= PST_LDMS_MAX;
 }
 
-void pst_block_seal(void *block, const char *magic, const struct pst_part_identity *identity,
-                    uint64_t chunk)
+void format_block_seal(void *block, const char *magic, const struct pst_part_identity *identity,
+                       uint64_t chunk)
 {
-    assert(pst_identity_is_legal(identity));
+    assert(format_identity_is_legal(identity));
     struct pst_block_head *head = block;
     memset(head, 0, sizeof(*head));
     memcpy(head->magic, magic, sizeof(head->magic));
@@ -94,7 +96,7 @@ static int check_intact(const uint8_t *block, const struct pst_block_expected *e
     if (intact && magic)
         return 0;
 
-    pst_damage_set(damage, 0, PST_BLOCK_BYTES, expected->what, 0);
+    format_damage_set(damage, 0, PST_BLOCK_BYTES, expected->what, 0);
     if (intact)
         return -PST_E_CORRUPT;
     if (!locate(block, expected, damage) && !magic)
@@ -106,40 +108,38 @@ static int check_identity(const struct pst_block_head *head,
                           const struct pst_block_expected *expected, struct pst_damage *damage)
 {
     const struct pst_part_identity *found = &head->identity;
-    if (!pst_identity_is_legal(found))
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, identity, "identity",
-                                 -PST_E_CORRUPT);
+    if (!format_identity_is_legal(found))
+        return DAMAGED_FIELD(damage, struct pst_block_head, identity, "identity", -PST_E_CORRUPT);
     const struct pst_part_identity *wanted = expected->identity;
     if (wanted && memcmp(found->uid, wanted->uid, sizeof(found->uid)) != 0)
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, identity.uid, "of another backup",
-                                 -PST_E_MISPLACED);
+        return DAMAGED_FIELD(damage, struct pst_block_head, identity.uid, "of another backup",
+                             -PST_E_MISPLACED);
     if (wanted && (found->number != wanted->number || found->cluster_id != wanted->cluster_id))
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, identity.number,
-                                 "of another backup number or cluster", -PST_E_MISPLACED);
+        return DAMAGED_FIELD(damage, struct pst_block_head, identity.number,
+                             "of another backup number or cluster", -PST_E_MISPLACED);
     if (wanted && found->node != wanted->node)
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, identity.node, "of another node",
-                                 -PST_E_MISPLACED);
+        return DAMAGED_FIELD(damage, struct pst_block_head, identity.node, "of another node",
+                             -PST_E_MISPLACED);
     if (wanted && (found->part != wanted->part || found->parts != wanted->parts))
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, identity.part, "of another part",
-                                 -PST_E_MISPLACED);
+        return DAMAGED_FIELD(damage, struct pst_block_head, identity.part, "of another part",
+                             -PST_E_MISPLACED);
     if (expected->chunk && head->chunk != *expected->chunk)
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, chunk, "another chunk",
-                                 -PST_E_MISPLACED);
+        return DAMAGED_FIELD(damage, struct pst_block_head, chunk, "another chunk",
+                             -PST_E_MISPLACED);
     return 0;
 }
 
-int pst_block_check(const void *block, uint64_t bytes, const struct pst_block_expected *expected,
-                    struct pst_damage *damage)
+int format_block_check(const void *block, uint64_t bytes, const struct pst_block_expected *expected,
+                       struct pst_damage *damage)
 {
     if (bytes < PST_BLOCK_BYTES)
-        return pst_damage_set(damage, bytes, PST_BLOCK_BYTES - bytes, expected->what,
-                              -PST_E_TRUNCATED);
+        return format_damage_set(damage, bytes, PST_BLOCK_BYTES - bytes, expected->what,
+                                 -PST_E_TRUNCATED);
     int error = check_intact(block, expected, damage);
     if (error)
         return error;
     const struct pst_block_head *head = block;
     if (head->incompatible & ~PST_FORMAT_INCOMPATIBLE_KNOWN)
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, incompatible, "version",
-                                 -PST_E_NEWER);
+        return DAMAGED_FIELD(damage, struct pst_block_head, incompatible, "version", -PST_E_NEWER);
     return check_identity(head, expected, damage);
 }

@@ -14,13 +14,13 @@
 #define PST_MAGIC_TRAILER "PSTKTRLR"
 
 /* Fills in the head of a block and its checksum; the rest of the block is complete. */
-void pst_block_seal(void *block, const char *magic, const struct pst_part_identity *identity,
-                    uint64_t chunk);
+void format_block_seal(void *block, const char *magic, const struct pst_part_identity *identity,
+                       uint64_t chunk);
 
-/* What a reader knows of a block before it has read it. */
+/* What a reader knows of a block before reading it. */
 struct pst_block_expected {
     const char *magic;
-    const char *what;                         /* for the damage: "chunk header" */
+    const char *what;                         /* names the damage: "chunk header" */
     const struct pst_part_identity *identity; /* NULL: not known */
     const uint64_t *chunk;                    /* NULL: not known */
     /* Writes the fields beyond the head that are known into a copy of the block. */
@@ -30,17 +30,17 @@ struct pst_block_expected {
 
 /* Length, checksum, magic, version, identity, in this order. Errors as in chunk.h; a block with
  * another magic that fails its checksum too is -PST_E_NOT_BACKUP. */
-int pst_block_check(const void *block, uint64_t bytes, const struct pst_block_expected *expected,
-                    struct pst_damage *damage) PST_MUST_USE;
+int format_block_check(const void *block, uint64_t bytes, const struct pst_block_expected *expected,
+                       struct pst_damage *damage) PST_MUST_USE;
 
 /* Fills in *damage and returns error. */
-int pst_damage_set(struct pst_damage *damage, uint64_t offset, uint64_t bytes, const char *what,
-                   int error);
+int format_damage_set(struct pst_damage *damage, uint64_t offset, uint64_t bytes, const char *what,
+                      int error);
 
 /* The field of a struct that begins the checked memory. */
-#define PST_DAMAGED_FIELD(damage, type, field, what, error)                                        \
-    pst_damage_set(damage, offsetof(type, field), sizeof(((type *)0)->field), what, error)
+#define DAMAGED_FIELD(damage, type, field, what, error)                                            \
+    format_damage_set(damage, offsetof(type, field), sizeof(((type *)0)->field), what, error)
 
-bool pst_identity_is_legal(const struct pst_part_identity *identity);
+bool format_identity_is_legal(const struct pst_part_identity *identity);
 
 #endif

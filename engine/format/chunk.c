@@ -1,3 +1,5 @@
+/* Chunks: filled, sealed, encoded, checked, decoded, all in the caller's buffers. Called by part.c
+ * for writers, on an LDM's thread, and by readers of parts, on any. */
 #include "engine/format/chunk.h"
 
 #include <assert.h>
@@ -6,8 +8,7 @@
 
 #include "engine/format/block.h"
 
-#define FIELD(field, what, error)                                                                  \
-    PST_DAMAGED_FIELD(damage, struct pst_chunk_header, field, what, error)
+#define FIELD(field, what, error) DAMAGED_FIELD(damage, struct pst_chunk_header, field, what, error)
 
 static uint32_t padded(uint32_t bytes)
 {
@@ -100,12 +101,12 @@ static uint64_t seal(struct pst_chunk_header *header, const struct pst_part_iden
     header->stored_bytes = stored_bytes;
     header->file_offset = file_offset;
     header->payload_checksum = payload_checksum(header);
-    pst_block_seal(header, PST_MAGIC_CHUNK, identity, chunk);
+    format_block_seal(header, PST_MAGIC_CHUNK, identity, chunk);
     return pst_chunk_file_bytes(stored_bytes);
 }
 
-uint64_t pst_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
-                        uint64_t file_offset, uint32_t payload_bytes)
+uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset, uint32_t payload_bytes)
 {
     struct pst_chunk_header *header = buffer;
     assert(header->type >= PST_CHUNK_DATA && header->type <= PST_CHUNK_INDEX);
@@ -115,10 +116,10 @@ uint64_t pst_chunk_seal(void *buffer, const struct pst_part_identity *identity, 
     return seal(header, identity, chunk, file_offset, payload_bytes);
 }
 
-uint64_t pst_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
-                                uint32_t payload_bytes, void *encoded, uint32_t room,
-                                const struct pst_part_identity *identity, uint64_t chunk,
-                                uint64_t file_offset)
+uint64_t format_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
+                                   uint32_t payload_bytes, void *encoded, uint32_t room,
+                                   const struct pst_part_identity *identity, uint64_t chunk,
+                                   uint64_t file_offset)
 {
     struct pst_chunk_header *header = encoded;
     uint8_t *payload = (uint8_t *)encoded + PST_CHUNK_HEADER_BYTES;
@@ -132,7 +133,7 @@ uint64_t pst_chunk_seal_encoded(const struct pst_transform *transform, void *buf
                                        payload_bytes, payload, room);
     if (bytes == 0)
         return 0;
-    assert(bytes <= room && pst_transform_allows(transform, payload_bytes, bytes));
+    assert(bytes <= room && format_transform_allows(transform, payload_bytes, bytes));
     memset(payload + bytes, 0, padded(bytes) - bytes);
     header->codec = transform->codec;
     header->cipher = transform->cipher;
@@ -149,7 +150,7 @@ bool pst_chunk_is_encoded(const void *buffer)
 int pst_chunk_decode(const void *buffer, void *decoded, uint32_t room, struct pst_damage *damage)
 {
     const struct pst_chunk_header *header = buffer;
-    const struct pst_transform *transform = pst_transform_find(header->codec, header->cipher);
+    const struct pst_transform *transform = format_transform_find(header->codec, header->cipher);
     assert(transform && transform->decode);
     if (header->raw_bytes > room)
         return FIELD(raw_bytes, "chunk longer than the part's chunk size", -PST_E_CORRUPT);
@@ -158,8 +159,8 @@ int pst_chunk_decode(const void *buffer, void *decoded, uint32_t room, struct ps
                                   header->stored_bytes, (uint8_t *)decoded + sizeof(*header),
                                   header->raw_bytes);
     if (error)
-        return pst_damage_set(damage, PST_CHUNK_HEADER_BYTES, header->stored_bytes,
-                              "encoded payload", error);
+        return format_damage_set(damage, PST_CHUNK_HEADER_BYTES, header->stored_bytes,
+                                 "encoded payload", error);
     return 0;
 }
 
@@ -185,9 +186,9 @@ static int check_pieces(const struct pst_chunk_header *header, struct pst_damage
         uint64_t piece_end = (uint64_t)piece->payload_offset + piece->bytes;
         if (piece->object == 0 || piece->payload_offset < end || piece_end > header->raw_bytes ||
             piece->object_offset > (uint64_t)INT64_MAX - piece->bytes)
-            return pst_damage_set(damage,
-                                  offsetof(struct pst_chunk_header, pieces) + i * sizeof(*piece),
-                                  sizeof(*piece), "piece out of its range", -PST_E_CORRUPT);
+            return format_damage_set(damage,
+                                     offsetof(struct pst_chunk_header, pieces) + i * sizeof(*piece),
+                                     sizeof(*piece), "piece out of its range", -PST_E_CORRUPT);
         end = piece_end;
     }
     return 0;
@@ -199,7 +200,7 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
         return FIELD(type, "chunk type", -PST_E_CORRUPT);
     if (header->type > PST_CHUNK_INDEX)
         return FIELD(type, "chunk type", -PST_E_NEWER);
-    const struct pst_transform *transform = pst_transform_find(header->codec, header->cipher);
+    const struct pst_transform *transform = format_transform_find(header->codec, header->cipher);
     if (header->type == PST_CHUNK_INDEX && pst_chunk_is_encoded(header))
         transform = NULL; /* so far an index is stored as it is */
     if (!transform && header->codec != PST_CODEC_NONE)
@@ -208,14 +209,14 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
         return FIELD(cipher, "cipher", -PST_E_NEWER);
     if (header->stored_bytes == 0 || header->stored_bytes > PST_CHUNK_BYTES_MAX)
         return FIELD(stored_bytes, "stored length", -PST_E_CORRUPT);
-    if (!pst_transform_allows(transform, header->raw_bytes, header->stored_bytes))
+    if (!format_transform_allows(transform, header->raw_bytes, header->stored_bytes))
         return FIELD(raw_bytes, "raw length", -PST_E_CORRUPT);
     return check_pieces(header, damage);
 }
 
-int pst_chunk_check_header(const void *buffer, uint64_t bytes,
-                           const struct pst_part_identity *identity, uint64_t chunk,
-                           uint64_t file_offset, struct pst_damage *damage)
+int format_chunk_check_header(const void *buffer, uint64_t bytes,
+                              const struct pst_part_identity *identity, uint64_t chunk,
+                              uint64_t file_offset, struct pst_damage *damage)
 {
     const struct pst_block_expected expected = {
         .magic = PST_MAGIC_CHUNK,
@@ -225,7 +226,7 @@ int pst_chunk_check_header(const void *buffer, uint64_t bytes,
         .restore = restore_chunk_header,
         .context = &file_offset,
     };
-    int error = pst_block_check(buffer, bytes, &expected, damage);
+    int error = format_block_check(buffer, bytes, &expected, damage);
     if (error)
         return error == -PST_E_NOT_BACKUP ? -PST_E_CORRUPT : error;
     const struct pst_chunk_header *header = buffer;
@@ -237,10 +238,11 @@ int pst_chunk_check_header(const void *buffer, uint64_t bytes,
 static int damaged_payload(const struct pst_chunk_header *header, struct pst_damage *damage)
 {
     const uint8_t *payload = pst_chunk_payload_of(header);
-    pst_damage_set(damage, PST_CHUNK_HEADER_BYTES, padded(header->stored_bytes), "payload", 0);
+    format_damage_set(damage, PST_CHUNK_HEADER_BYTES, padded(header->stored_bytes), "payload", 0);
     for (uint32_t i = header->stored_bytes; i < padded(header->stored_bytes); i++) {
         if (payload[i] != 0)
-            return pst_damage_set(damage, PST_CHUNK_HEADER_BYTES + i, 1, "padding", -PST_E_CORRUPT);
+            return format_damage_set(damage, PST_CHUNK_HEADER_BYTES + i, 1, "padding",
+                                     -PST_E_CORRUPT);
     }
     return -PST_E_CORRUPT;
 }
@@ -248,13 +250,13 @@ static int damaged_payload(const struct pst_chunk_header *header, struct pst_dam
 int pst_chunk_check(const void *buffer, uint64_t bytes, const struct pst_part_identity *identity,
                     uint64_t chunk, uint64_t file_offset, struct pst_damage *damage)
 {
-    int error = pst_chunk_check_header(buffer, bytes, identity, chunk, file_offset, damage);
+    int error = format_chunk_check_header(buffer, bytes, identity, chunk, file_offset, damage);
     if (error)
         return error;
     const struct pst_chunk_header *header = buffer;
     uint64_t file_bytes = pst_chunk_file_bytes(header->stored_bytes);
     if (bytes < file_bytes)
-        return pst_damage_set(damage, bytes, file_bytes - bytes, "payload", -PST_E_TRUNCATED);
+        return format_damage_set(damage, bytes, file_bytes - bytes, "payload", -PST_E_TRUNCATED);
     const struct pst_digest checksum = payload_checksum(header);
     if (!pst_digest_equal(&checksum, &header->payload_checksum))
         return damaged_payload(header, damage);

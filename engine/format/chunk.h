@@ -27,8 +27,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structs lie in memory
 #define PST_CHUNK_HEADER_BYTES PST_BLOCK_BYTES
 #define PST_CHUNK_PIECES_MAX 165u
 
-/* Bits of the version masks that this code knows. A file with another bit in `incompatible` is
- * refused; other bits in the two masks below it are not its reader's business. */
+/* Bits of the version mask `incompatible` that this code knows. A file with any other is refused;
+ * unknown bits of the two other masks do not matter to a reader. */
 #define PST_FORMAT_INCOMPATIBLE_KNOWN 0u
 
 enum pst_chunk_type {
@@ -166,18 +166,18 @@ _Static_assert(offsetof(struct pst_part_trailer, sums) == 160, "docs/format.md")
 _Static_assert(offsetof(struct pst_part_trailer, index_chunks) == 200, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, finished_unix_ns) == 208, "docs/format.md");
 
-/* What a check found: the damage lies in [offset, offset + bytes) of the memory that was checked,
- * narrowed as far as can be told. what: static text, never NULL after a failed check. */
+/* What a check found: the damage lies in [offset, offset + bytes) of the memory that was checked, a
+ * range as narrow as can be known. what: static text, never NULL after a failed check. */
 struct pst_damage {
     uint64_t offset;
     uint64_t bytes;
     const char *what;
 };
 
-/* file bytes of a chunk with so much payload: header and padded payload */
+/* Bytes in the file of a chunk with so much payload: header and padded payload. */
 uint64_t pst_chunk_file_bytes(uint32_t stored_bytes);
 
-/* Starts a chunk in a buffer of 4096 + chunk_bytes: clears the header block, leaves the payload. */
+/* Starts a chunk in a buffer of 4096 + chunk_bytes: clears the header block, not the payload. */
 void pst_chunk_begin(void *buffer, enum pst_chunk_type type);
 
 /* Notes a piece of a DATA chunk that lies, or will lie, at payload_offset. Pieces are added in
@@ -191,16 +191,16 @@ uint32_t pst_chunk_pieces_count(const void *buffer);
  * checksums. payload_bytes: 1… what the buffer holds, at least the end of the last piece. The
  * buffer must extend to the padded end. Returns the bytes to write at file_offset. For writers of
  * parts: use pst_part_seal_chunk (part.h), which knows number and offset. */
-uint64_t pst_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
-                        uint64_t file_offset, uint32_t payload_bytes);
+uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset, uint32_t payload_bytes);
 
 /* The same of a DATA or CATALOGUE chunk, encoded from buffer into encoded, which has room for so
  * many bytes of payload: header and stored payload come to lie there, and are to be written from
  * there. Returns 0 if the transform declines; then the chunk is to be sealed as it is. */
-uint64_t pst_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
-                                uint32_t payload_bytes, void *encoded, uint32_t room,
-                                const struct pst_part_identity *identity, uint64_t chunk,
-                                uint64_t file_offset);
+uint64_t format_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
+                                   uint32_t payload_bytes, void *encoded, uint32_t room,
+                                   const struct pst_part_identity *identity, uint64_t chunk,
+                                   uint64_t file_offset);
 
 /* Checks the first 4096 bytes of a chunk only: bytes >= 4096.
  *   -PST_E_TRUNCATED  bytes is less than a chunk header
@@ -208,9 +208,9 @@ uint64_t pst_chunk_seal_encoded(const struct pst_transform *transform, void *buf
  *   -PST_E_NEWER      intact, but of an incompatible version, or an unknown type, codec, cipher
  *   -PST_E_MISPLACED  intact, but of another backup, node, part, or of another place in this one
  * In all cases *damage says where. */
-int pst_chunk_check_header(const void *buffer, uint64_t bytes,
-                           const struct pst_part_identity *identity, uint64_t chunk,
-                           uint64_t file_offset, struct pst_damage *damage) PST_MUST_USE;
+int format_chunk_check_header(const void *buffer, uint64_t bytes,
+                              const struct pst_part_identity *identity, uint64_t chunk,
+                              uint64_t file_offset, struct pst_damage *damage) PST_MUST_USE;
 
 /* Checks header, pieces and payload. -PST_E_TRUNCATED too where bytes is less than the header says
  * (more is fine). A chunk that passes can be read without further checks of ranges. */
@@ -235,10 +235,10 @@ struct pst_digest pst_part_header_seal(void *block, const struct pst_part_identi
                                        uint64_t created_unix_ns);
 
 /* Names codec and cipher in a sealed part header. Returns the header's checksum. */
-struct pst_digest pst_part_header_name_transform(void *block,
-                                                 const struct pst_transform *transform);
+struct pst_digest format_part_header_name_transform(void *block,
+                                                    const struct pst_transform *transform);
 
-/* As pst_chunk_check_header; -PST_E_NOT_BACKUP where the magic is another. identity may be NULL:
+/* As format_chunk_check_header; -PST_E_NOT_BACKUP where the magic is another. identity may be NULL:
  * any that is within its ranges. */
 int pst_part_header_check(const void *block, uint64_t bytes,
                           const struct pst_part_identity *identity,
@@ -246,8 +246,8 @@ int pst_part_header_check(const void *block, uint64_t bytes,
 
 /* Completes the head of *trailer, of which the caller filled in the rest, and its checksum.
  * Returns the digest of the part: XXH3-128 of the trailer's 4096 bytes. */
-struct pst_digest pst_part_trailer_seal(struct pst_part_trailer *trailer,
-                                        const struct pst_part_identity *identity);
+struct pst_digest format_part_trailer_seal(struct pst_part_trailer *trailer,
+                                           const struct pst_part_identity *identity);
 
 /* file_bytes: the size of the file that it came from. Also -PST_E_TRUNCATED where the trailer says
  * that the file is longer. */

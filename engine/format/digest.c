@@ -1,3 +1,4 @@
+/* XXH3-128 and its text form: the one place that knows xxHash. Called on any thread. */
 #include "engine/format/digest.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ const char *pst_digest_text(const struct pst_digest *digest, char text[PST_DIGES
     return text;
 }
 
-bool pst_digest_parse(const char *text, size_t text_bytes, struct pst_digest *digest)
+bool format_digest_parse(const char *text, size_t text_bytes, struct pst_digest *digest)
 {
     size_t prefix_bytes = sizeof(PST_DIGEST_PREFIX) - 1;
     if (text_bytes < prefix_bytes || memcmp(text, PST_DIGEST_PREFIX, prefix_bytes) != 0)

@@ -27,6 +27,6 @@ bool pst_digest_equal(const struct pst_digest *a, const struct pst_digest *b);
 const char *pst_digest_text(const struct pst_digest *digest, char text[PST_DIGEST_TEXT_BYTES]);
 
 /* Reads exactly what pst_digest_text writes, text_bytes long without a terminator. */
-bool pst_digest_parse(const char *text, size_t text_bytes, struct pst_digest *digest);
+bool format_digest_parse(const char *text, size_t text_bytes, struct pst_digest *digest);
 
 #endif

@@ -1,4 +1,5 @@
-/* The two ends of a part: its header and its trailer. */
+/* The two ends of a part: its header and its trailer, sealed and checked. Called by part.c, and by
+ * readers of parts, on any thread. */
 #include <assert.h>
 #include <string.h>
 
@@ -21,17 +22,18 @@ struct pst_digest pst_part_header_seal(void *block, const struct pst_part_identi
     header->chunk_bytes = chunk_bytes;
     header->ldm = ldm;
     header->created_unix_ns = created_unix_ns;
-    pst_block_seal(block, PST_MAGIC_PART, identity, 0);
+    format_block_seal(block, PST_MAGIC_PART, identity, 0);
     return header->head.checksum;
 }
 
-struct pst_digest pst_part_header_name_transform(void *block, const struct pst_transform *transform)
+struct pst_digest format_part_header_name_transform(void *block,
+                                                    const struct pst_transform *transform)
 {
     struct pst_part_header *header = block;
     const struct pst_part_identity identity = header->head.identity;
     header->codec = transform->codec;
     header->cipher = transform->cipher;
-    pst_block_seal(block, PST_MAGIC_PART, &identity, 0);
+    format_block_seal(block, PST_MAGIC_PART, &identity, 0);
     return header->head.checksum;
 }
 
@@ -53,27 +55,27 @@ int pst_part_header_check(const void *block, uint64_t bytes,
         .chunk = &chunk,
         .restore = restore_header,
     };
-    int error = pst_block_check(block, bytes, &expected, damage);
+    int error = format_block_check(block, bytes, &expected, damage);
     if (error)
         return error;
     const struct pst_part_header *header = block;
     if (!chunk_bytes_is_legal(header->chunk_bytes))
-        return PST_DAMAGED_FIELD(damage, struct pst_part_header, chunk_bytes, "chunk size",
-                                 -PST_E_CORRUPT);
+        return DAMAGED_FIELD(damage, struct pst_part_header, chunk_bytes, "chunk size",
+                             -PST_E_CORRUPT);
     if (header->ldm < 1 || header->ldm > PST_LDMS_MAX)
-        return PST_DAMAGED_FIELD(damage, struct pst_part_header, ldm, "LDM", -PST_E_CORRUPT);
-    bool is_known = pst_transform_find(header->codec, header->cipher);
+        return DAMAGED_FIELD(damage, struct pst_part_header, ldm, "LDM", -PST_E_CORRUPT);
+    bool is_known = format_transform_find(header->codec, header->cipher);
     if (!is_known && header->codec != PST_CODEC_NONE)
-        return PST_DAMAGED_FIELD(damage, struct pst_part_header, codec, "codec", -PST_E_NEWER);
+        return DAMAGED_FIELD(damage, struct pst_part_header, codec, "codec", -PST_E_NEWER);
     if (!is_known)
-        return PST_DAMAGED_FIELD(damage, struct pst_part_header, cipher, "cipher", -PST_E_NEWER);
+        return DAMAGED_FIELD(damage, struct pst_part_header, cipher, "cipher", -PST_E_NEWER);
     return 0;
 }
 
-struct pst_digest pst_part_trailer_seal(struct pst_part_trailer *trailer,
-                                        const struct pst_part_identity *identity)
+struct pst_digest format_part_trailer_seal(struct pst_part_trailer *trailer,
+                                           const struct pst_part_identity *identity)
 {
-    pst_block_seal(trailer, PST_MAGIC_TRAILER, identity, trailer->sums.chunks);
+    format_block_seal(trailer, PST_MAGIC_TRAILER, identity, trailer->sums.chunks);
     return pst_part_digest(trailer);
 }
 
@@ -91,8 +93,7 @@ static void restore_trailer(void *block, const void *context)
     memset(trailer->reserved, 0, sizeof(trailer->reserved));
 }
 
-#define FIELD(field, what, error)                                                                  \
-    PST_DAMAGED_FIELD(damage, struct pst_part_trailer, field, what, error)
+#define FIELD(field, what, error) DAMAGED_FIELD(damage, struct pst_part_trailer, field, what, error)
 
 /* The last index chunk ends where the trailer begins. */
 static int check_last_index(const struct pst_part_trailer *trailer, struct pst_damage *damage)
@@ -121,7 +122,7 @@ int pst_part_trailer_check(const void *block, uint64_t bytes, uint64_t file_byte
         .restore = restore_trailer,
         .context = &file_bytes,
     };
-    int error = pst_block_check(block, bytes, &expected, damage);
+    int error = format_block_check(block, bytes, &expected, damage);
     if (error)
         return error == -PST_E_NOT_BACKUP ? -PST_E_CORRUPT : error;
     const struct pst_part_trailer *trailer = block;

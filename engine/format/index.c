@@ -1,3 +1,5 @@
+/* INDEX chunks: gathers entries for part.c, on an LDM's thread; checks them, and chunks against
+ * them, for readers of parts, on any. */
 #include "engine/format/index.h"
 
 #include <assert.h>
@@ -16,12 +18,12 @@ static struct pst_index_entry *entries_of(void *buffer)
     return (struct pst_index_entry *)(head_of(buffer) + 1);
 }
 
-void pst_index_init(struct pst_index_builder *builder)
+void format_index_init(struct pst_index_builder *builder)
 {
     *builder = (struct pst_index_builder){0};
 }
 
-void pst_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t chunk_bytes)
+void format_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t chunk_bytes)
 {
     assert(!builder->buffer);
     builder->buffer = buffer;
@@ -30,7 +32,7 @@ void pst_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t 
     pst_chunk_begin(buffer, PST_CHUNK_INDEX);
 }
 
-bool pst_index_is_full(const struct pst_index_builder *builder)
+bool format_index_is_full(const struct pst_index_builder *builder)
 {
     return builder->entries_count == builder->entries_max;
 }
@@ -39,7 +41,7 @@ static void fill_object_range(const struct pst_chunk_header *header, const void 
                               struct pst_index_entry *entry)
 {
     if (header->type == PST_CHUNK_CATALOGUE) {
-        const struct pst_object_range range = pst_object_range_of(payload, header->raw_bytes);
+        const struct pst_object_range range = format_object_range_of(payload, header->raw_bytes);
         entry->object_first = range.first;
         entry->object_last = range.last;
         return;
@@ -53,9 +55,9 @@ static void fill_object_range(const struct pst_chunk_header *header, const void 
     }
 }
 
-void pst_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload)
+void format_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload)
 {
-    assert(builder->buffer && !pst_index_is_full(builder));
+    assert(builder->buffer && !format_index_is_full(builder));
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     assert(header->type == PST_CHUNK_DATA || header->type == PST_CHUNK_CATALOGUE);
     struct pst_index_entry *entry = &entries_of(builder->buffer)[builder->entries_count++];
@@ -75,8 +77,9 @@ void pst_index_add(struct pst_index_builder *builder, const void *chunk, const v
     fill_object_range(header, payload, entry);
 }
 
-uint64_t pst_index_seal(struct pst_index_builder *builder, const struct pst_part_identity *identity,
-                        uint64_t chunk, uint64_t file_offset)
+uint64_t format_index_seal(struct pst_index_builder *builder,
+                           const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset)
 {
     assert(builder->buffer);
     void *buffer = builder->buffer;
@@ -87,7 +90,7 @@ uint64_t pst_index_seal(struct pst_index_builder *builder, const struct pst_part
     };
     uint32_t payload_bytes = (uint32_t)(sizeof(struct pst_index_head) +
                                         builder->entries_count * sizeof(struct pst_index_entry));
-    uint64_t bytes = pst_chunk_seal(buffer, identity, chunk, file_offset, payload_bytes);
+    uint64_t bytes = format_chunk_seal(buffer, identity, chunk, file_offset, payload_bytes);
     builder->last = (struct pst_index_link){
         .file_offset = file_offset,
         .chunk = chunk,
@@ -107,22 +110,22 @@ struct position {
 
 static int damaged_entry(struct pst_damage *damage, uint32_t i, const char *what, int error)
 {
-    return pst_damage_set(damage,
-                          PST_CHUNK_HEADER_BYTES + sizeof(struct pst_index_head) +
-                              i * sizeof(struct pst_index_entry),
-                          sizeof(struct pst_index_entry), what, error);
+    return format_damage_set(damage,
+                             PST_CHUNK_HEADER_BYTES + sizeof(struct pst_index_head) +
+                                 i * sizeof(struct pst_index_entry),
+                             sizeof(struct pst_index_entry), what, error);
 }
 
 static int check_entry(const struct pst_index_entry *entry, uint32_t i, struct position *next,
                        struct pst_damage *damage)
 {
-    const struct pst_transform *transform = pst_transform_find(entry->codec, entry->cipher);
+    const struct pst_transform *transform = format_transform_find(entry->codec, entry->cipher);
     if (entry->location != PST_LOCATION_HERE || !transform || entry->type > PST_CHUNK_INDEX)
         return damaged_entry(damage, i, "index entry of an unknown kind", -PST_E_NEWER);
     if (entry->type != PST_CHUNK_DATA && entry->type != PST_CHUNK_CATALOGUE)
         return damaged_entry(damage, i, "index entry: chunk type", -PST_E_CORRUPT);
     if (entry->stored_bytes == 0 || entry->stored_bytes > PST_CHUNK_BYTES_MAX ||
-        !pst_transform_allows(transform, entry->raw_bytes, entry->stored_bytes) ||
+        !format_transform_allows(transform, entry->raw_bytes, entry->stored_bytes) ||
         entry->pieces_count > PST_CHUNK_PIECES_MAX || entry->object_first > entry->object_last)
         return damaged_entry(damage, i, "index entry: range", -PST_E_CORRUPT);
     if (entry->chunk != next->chunk || entry->file_offset != next->file_offset)
@@ -134,8 +137,8 @@ static int check_entry(const struct pst_index_entry *entry, uint32_t i, struct p
 
 static int damaged_head(struct pst_damage *damage, const char *what)
 {
-    return pst_damage_set(damage, PST_CHUNK_HEADER_BYTES, sizeof(struct pst_index_head), what,
-                          -PST_E_CORRUPT);
+    return format_damage_set(damage, PST_CHUNK_HEADER_BYTES, sizeof(struct pst_index_head), what,
+                             -PST_E_CORRUPT);
 }
 
 static int check_previous(const struct pst_chunk_header *header,
@@ -162,8 +165,8 @@ int pst_index_read(const void *buffer, struct pst_index_view *view, struct pst_d
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
     const struct pst_index_head *head = pst_chunk_payload_of(buffer);
     if (header->type != PST_CHUNK_INDEX)
-        return PST_DAMAGED_FIELD(damage, struct pst_chunk_header, type, "not an index chunk",
-                                 -PST_E_CORRUPT);
+        return DAMAGED_FIELD(damage, struct pst_chunk_header, type, "not an index chunk",
+                             -PST_E_CORRUPT);
     if (header->raw_bytes < sizeof(*head) || head->entry_bytes != sizeof(struct pst_index_entry) ||
         head->entries_count != (header->raw_bytes - sizeof(*head)) / head->entry_bytes ||
         (header->raw_bytes - sizeof(*head)) % head->entry_bytes != 0)
@@ -188,8 +191,8 @@ static int compare_with_entry(const struct pst_index_entry *entry,
     if (pst_digest_equal(&header->head.checksum, &entry->checksum) && header->type == entry->type &&
         header->stored_bytes == entry->stored_bytes)
         return 0;
-    return PST_DAMAGED_FIELD(damage, struct pst_block_head, checksum,
-                             "not the chunk that the index names", -PST_E_CORRUPT);
+    return DAMAGED_FIELD(damage, struct pst_block_head, checksum,
+                         "not the chunk that the index names", -PST_E_CORRUPT);
 }
 
 int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
@@ -202,8 +205,8 @@ int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffe
 int pst_index_check_header(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
                            const struct pst_part_identity *identity, struct pst_damage *damage)
 {
-    int error =
-        pst_chunk_check_header(buffer, bytes, identity, entry->chunk, entry->file_offset, damage);
+    int error = format_chunk_check_header(buffer, bytes, identity, entry->chunk, entry->file_offset,
+                                          damage);
     return error ? error : compare_with_entry(entry, pst_chunk_header_of(buffer), damage);
 }
 
@@ -217,7 +220,7 @@ int pst_index_check_link(const struct pst_index_link *link, const void *buffer, 
     if (!pst_digest_equal(&header->head.checksum, &link->checksum) ||
         header->type != PST_CHUNK_INDEX ||
         pst_chunk_file_bytes(header->stored_bytes) != link->file_bytes)
-        return PST_DAMAGED_FIELD(damage, struct pst_block_head, checksum,
-                                 "not the index that is named", -PST_E_CORRUPT);
+        return DAMAGED_FIELD(damage, struct pst_block_head, checksum, "not the index that is named",
+                             -PST_E_CORRUPT);
     return 0;
 }

@@ -80,24 +80,25 @@ struct pst_index_builder {
 };
 
 /* Starts the index of a part; a buffer is attached next. */
-void pst_index_init(struct pst_index_builder *builder);
+void format_index_init(struct pst_index_builder *builder);
 
 /* Gives the builder a buffer of 4096 + chunk_bytes for the next INDEX chunk. The builder uses it
- * until the next pst_index_seal, the caller writes it then. Only after init or seal. */
-void pst_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t chunk_bytes);
+ * until the next format_index_seal, the caller writes it then. Only after init or seal. */
+void format_index_attach(struct pst_index_builder *builder, void *buffer, uint32_t chunk_bytes);
 
-bool pst_index_is_full(const struct pst_index_builder *builder);
+bool format_index_is_full(const struct pst_index_builder *builder);
 
 /* Adds the entry of a sealed DATA or CATALOGUE chunk. payload: its raw one, raw_bytes long. The
  * index must not be full. */
-void pst_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload);
+void format_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload);
 
 /* Seals the INDEX chunk in the builder's buffer and detaches it; returns the bytes to write. An
  * index without entries is legal (an empty part has one). */
-uint64_t pst_index_seal(struct pst_index_builder *builder, const struct pst_part_identity *identity,
-                        uint64_t chunk, uint64_t file_offset);
+uint64_t format_index_seal(struct pst_index_builder *builder,
+                           const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset);
 
-/* What an INDEX chunk says; points into the chunk's buffer. */
+/* The contents of an INDEX chunk; points into the chunk's buffer. */
 struct pst_index_view {
     const struct pst_index_head *head;
     const struct pst_index_entry *entries;
@@ -110,12 +111,12 @@ struct pst_index_view {
 int pst_index_read(const void *buffer, struct pst_index_view *view,
                    struct pst_damage *damage) PST_MUST_USE;
 
-/* pst_chunk_check of the chunk that an entry, or a link, names, and then that it is that very one:
- * another chunk of the same number, intact, is -PST_E_CORRUPT too. */
+/* pst_chunk_check of the chunk that an entry, or a link, names, and whether it is that very chunk:
+ * another one of the same number, though intact, is -PST_E_CORRUPT. */
 int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
                           const struct pst_part_identity *identity,
                           struct pst_damage *damage) PST_MUST_USE;
-/* The same of its first 4096 bytes, the header, alone; pieces_count is in its range then. */
+/* The same of its first 4096 bytes, the header, alone. */
 int pst_index_check_header(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
                            const struct pst_part_identity *identity,
                            struct pst_damage *damage) PST_MUST_USE;

@@ -39,7 +39,7 @@ struct pst_manifest_source {
     const char *name;  /* pst_object_name_is_safe, UTF-8, below PST_SOURCE_NAME_MAX bytes, unique */
     const char *spec;  /* "dir:/srv/data": for people; what is not UTF-8 comes back as \xHH */
     uint32_t instance; /* 0…PST_SOURCES_MAX - 1, unique: the upper bits of its objects' ids */
-    /* Text of a JSON object, what the kind of source has to say of this backup, or NULL. */
+    /* Text of a JSON object in which the source describes this backup, or NULL. */
     const char *details;
 };
 
@@ -104,7 +104,7 @@ int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
  *   -PST_E_NOT_BACKUP  intact JSON of some other kind
  *   -PST_E_NEWER       intact, of an incompatible version
  *   -ENOMEM
- * Unknown fields are tolerated. *digest (may be NULL): that of the file. *damage as ever. */
+ * Unknown fields are tolerated. *digest (may be NULL): the file's. *damage: as in chunk.h. */
 int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,
                              struct pst_digest *digest, struct pst_damage *damage) PST_MUST_USE;
 int pst_cluster_manifest_decode(const void *bytes, uint64_t size,

@@ -1,3 +1,5 @@
+/* Manifests from JSON, every field checked. Called by the archive thread, and by whoever lists,
+ * verifies or restores backups. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -74,7 +76,7 @@ static struct pst_digest take_digest(struct reader *reader, json_t *object, cons
 {
     struct pst_digest digest = {{0}};
     const char *text = take_string(reader, object, key);
-    if (!reader->wrong && !pst_digest_parse(text, strlen(text), &digest))
+    if (!reader->wrong && !format_digest_parse(text, strlen(text), &digest))
         reader->wrong = key;
     return digest;
 }
@@ -294,17 +296,17 @@ static int check_line2(const uint8_t *bytes, uint64_t from, uint64_t size,
         uint8_t value;
         char pair[2] = {'0', (char)line[i]};
         if (is_digit ? !pst_hex_decode(pair, 2, &value, 1) : line[i] != (uint8_t)whole[i])
-            return pst_damage_set(damage, from + i, 1, "checksum line", -PST_E_CORRUPT);
+            return format_damage_set(damage, from + i, 1, "checksum line", -PST_E_CORRUPT);
     }
     if (length < sizeof(whole) - 1)
-        return pst_damage_set(damage, size, sizeof(whole) - 1 - length, "checksum line",
-                              -PST_E_TRUNCATED);
+        return format_damage_set(damage, size, sizeof(whole) - 1 - length, "checksum line",
+                                 -PST_E_TRUNCATED);
     if (length > sizeof(whole) - 1)
-        return pst_damage_set(damage, from + sizeof(whole) - 1, length - (sizeof(whole) - 1),
-                              "bytes after the checksum line", -PST_E_CORRUPT);
+        return format_damage_set(damage, from + sizeof(whole) - 1, length - (sizeof(whole) - 1),
+                                 "bytes after the checksum line", -PST_E_CORRUPT);
     bool parsed =
         pst_hex_decode((const char *)line + digits, 32, digest->bytes, sizeof(digest->bytes));
-    return parsed ? 0 : pst_damage_set(damage, from, length, "checksum line", -PST_E_CORRUPT);
+    return parsed ? 0 : format_damage_set(damage, from, length, "checksum line", -PST_E_CORRUPT);
 }
 
 /* A newline too few or too many, where line 2 is at the end nevertheless. */
@@ -323,7 +325,7 @@ static bool find_stray_newline(const uint8_t *bytes, uint64_t size, struct pst_d
         return false;
     if (bytes[at] == '\n' && at == line1_bytes - 1)
         return false;
-    pst_damage_set(damage, at, 1, "end of line", 0);
+    format_damage_set(damage, at, 1, "end of line", 0);
     return true;
 }
 
@@ -332,20 +334,21 @@ static int check_text(const uint8_t *bytes, uint64_t size, uint64_t *line_bytes,
                       struct pst_digest *digest, struct pst_damage *damage)
 {
     if (size > PST_MANIFEST_BYTES_MAX)
-        return pst_damage_set(damage, PST_MANIFEST_BYTES_MAX, size - PST_MANIFEST_BYTES_MAX,
-                              "longer than a manifest can be", -PST_E_CORRUPT);
+        return format_damage_set(damage, PST_MANIFEST_BYTES_MAX, size - PST_MANIFEST_BYTES_MAX,
+                                 "longer than a manifest can be", -PST_E_CORRUPT);
     if (find_stray_newline(bytes, size, damage))
         return -PST_E_CORRUPT;
     const uint8_t *newline = size ? memchr(bytes, '\n', size) : NULL;
     if (!newline)
-        return pst_damage_set(damage, size, PST_MANIFEST_LINE2_BYTES, "manifest", -PST_E_TRUNCATED);
+        return format_damage_set(damage, size, PST_MANIFEST_LINE2_BYTES, "manifest",
+                                 -PST_E_TRUNCATED);
     *line_bytes = (uint64_t)(newline - bytes) + 1;
     int error = check_line2(bytes, *line_bytes, size, digest, damage);
     if (error)
         return error;
     const struct pst_digest found = pst_digest_of(bytes, *line_bytes, 0);
     if (!pst_digest_equal(&found, digest))
-        return pst_damage_set(damage, 0, size, "manifest", -PST_E_CORRUPT);
+        return format_damage_set(damage, 0, size, "manifest", -PST_E_CORRUPT);
     return 0;
 }
 
@@ -364,12 +367,12 @@ static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t *
     uint64_t at =
         wrong.position > 0 && (uint64_t)wrong.position < line_bytes ? (uint64_t)wrong.position : 0;
     if (!found)
-        return pst_damage_set(damage, at, line_bytes - at, "JSON", -PST_E_CORRUPT);
+        return format_damage_set(damage, at, line_bytes - at, "JSON", -PST_E_CORRUPT);
 
     const char *found_kind = json_string_value(json_object_get(found, "penstock"));
     if (!found_kind || strcmp(found_kind, kind) != 0) {
         json_decref(found);
-        return pst_damage_set(damage, 0, line_bytes, "kind of file", -PST_E_NOT_BACKUP);
+        return format_damage_set(damage, 0, line_bytes, "kind of file", -PST_E_NOT_BACKUP);
     }
     *object = found;
     return 0;
@@ -379,8 +382,8 @@ static int reader_error(const struct reader *reader, uint64_t size, struct pst_d
 {
     if (!reader->wrong)
         return 0;
-    return pst_damage_set(damage, 0, size - PST_MANIFEST_LINE2_BYTES, reader->wrong,
-                          reader->newer ? -PST_E_NEWER : -PST_E_CORRUPT);
+    return format_damage_set(damage, 0, size - PST_MANIFEST_LINE2_BYTES, reader->wrong,
+                             reader->newer ? -PST_E_NEWER : -PST_E_CORRUPT);
 }
 
 int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,

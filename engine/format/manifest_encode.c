@@ -1,3 +1,4 @@
+/* Manifests into JSON. Called by the archive thread, which stores them. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>

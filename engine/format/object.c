@@ -1,3 +1,5 @@
+/* Catalogue entries: encoded by sources, decoded by the pipeline and by readers of backups, checked
+ * against every way in which they can be wrong. Called on any thread. */
 #include "engine/format/object.h"
 
 #include <assert.h>
@@ -105,8 +107,8 @@ static bool attributes_are_legal(enum pst_object_type type, const uint8_t *attri
             round_up_8(attribute.value_bytes) > bytes - offset)
             return false;
         bool known;
-        if (!pst_rows_attribute_is_legal(type, attribute.type, attributes + offset,
-                                         attribute.value_bytes, &known) ||
+        if (!format_rows_attribute_is_legal(type, attribute.type, attributes + offset,
+                                            attribute.value_bytes, &known) ||
             (known && needed-- == 0))
             return false;
         offset += round_up_8(attribute.value_bytes);
@@ -308,7 +310,7 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
     return 0;
 }
 
-struct pst_object_range pst_object_range_of(const void *payload, size_t payload_bytes)
+struct pst_object_range format_object_range_of(const void *payload, size_t payload_bytes)
 {
     struct pst_object_range range = {0};
     for (size_t offset = 0; offset < payload_bytes; range.objects++) {

@@ -38,7 +38,7 @@ struct pst_object_range {
     uint64_t last;
     uint64_t objects;
 };
-struct pst_object_range pst_object_range_of(const void *payload, size_t payload_bytes);
+struct pst_object_range format_object_range_of(const void *payload, size_t payload_bytes);
 
 /* Not empty, not absolute, no empty, "." or ".." component, shorter than PST_PATH_BYTES_MAX. */
 bool pst_object_path_is_safe(const char *path);

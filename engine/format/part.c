@@ -1,3 +1,5 @@
+/* The sequence of a part: chunks numbered and placed one behind the other, then index and trailer.
+ * Called by the pipeline's chunk pool, on the LDM's thread. */
 #include "engine/format/part.h"
 
 #include <assert.h>
@@ -13,7 +15,7 @@ void pst_part_begin(struct pst_part *part, const struct pst_part_identity *ident
     };
     part->header_checksum =
         pst_part_header_seal(block, identity, chunk_bytes, ldm, created_unix_ns);
-    pst_index_init(&part->index);
+    format_index_init(&part->index);
 }
 
 void pst_part_use_transform(struct pst_part *part, const struct pst_transform *transform,
@@ -21,12 +23,12 @@ void pst_part_use_transform(struct pst_part *part, const struct pst_transform *t
 {
     assert(part->next_chunk == 0);
     part->transform = transform;
-    part->header_checksum = pst_part_header_name_transform(block, transform);
+    part->header_checksum = format_part_header_name_transform(block, transform);
 }
 
 void pst_part_attach_index(struct pst_part *part, void *buffer)
 {
-    pst_index_attach(&part->index, buffer, part->chunk_bytes);
+    format_index_attach(&part->index, buffer, part->chunk_bytes);
 }
 
 static struct pst_part_place take_place(struct pst_part *part, uint64_t bytes)
@@ -42,7 +44,7 @@ static struct pst_part_place take_place(struct pst_part *part, uint64_t bytes)
 static struct pst_part_place enter(struct pst_part *part, const void *chunk, const void *payload,
                                    uint64_t bytes)
 {
-    pst_index_add(&part->index, chunk, payload);
+    format_index_add(&part->index, chunk, payload);
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     for (uint32_t i = 0; i < header->pieces_count; i++)
         part->sums.source_bytes += header->pieces[i].bytes;
@@ -54,8 +56,8 @@ struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes)
 {
     assert(payload_bytes <= part->chunk_bytes);
-    uint64_t bytes =
-        pst_chunk_seal(buffer, &part->identity, part->next_chunk, part->next_offset, payload_bytes);
+    uint64_t bytes = format_chunk_seal(buffer, &part->identity, part->next_chunk, part->next_offset,
+                                       payload_bytes);
     return enter(part, buffer, pst_chunk_payload_of(buffer), bytes);
 }
 
@@ -63,9 +65,9 @@ bool pst_part_seal_encoded(struct pst_part *part, void *buffer, uint32_t payload
                            void *encoded, struct pst_part_place *place)
 {
     assert(part->transform && payload_bytes <= part->chunk_bytes);
-    uint64_t bytes =
-        pst_chunk_seal_encoded(part->transform, buffer, payload_bytes, encoded, part->chunk_bytes,
-                               &part->identity, part->next_chunk, part->next_offset);
+    uint64_t bytes = format_chunk_seal_encoded(part->transform, buffer, payload_bytes, encoded,
+                                               part->chunk_bytes, &part->identity, part->next_chunk,
+                                               part->next_offset);
     if (bytes == 0)
         return false;
     *place = enter(part, encoded, pst_chunk_payload_of(buffer), bytes);
@@ -74,13 +76,13 @@ bool pst_part_seal_encoded(struct pst_part *part, void *buffer, uint32_t payload
 
 bool pst_part_index_is_full(const struct pst_part *part)
 {
-    return pst_index_is_full(&part->index);
+    return format_index_is_full(&part->index);
 }
 
 struct pst_part_place pst_part_seal_index(struct pst_part *part)
 {
     uint64_t bytes =
-        pst_index_seal(&part->index, &part->identity, part->next_chunk, part->next_offset);
+        format_index_seal(&part->index, &part->identity, part->next_chunk, part->next_offset);
     return take_place(part, bytes);
 }
 
@@ -100,6 +102,6 @@ struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t star
     trailer->sums = part->sums;
     trailer->index_chunks = part->index.index_chunks;
     trailer->finished_unix_ns = finished_unix_ns;
-    *digest = pst_part_trailer_seal(trailer, &part->identity);
+    *digest = format_part_trailer_seal(trailer, &part->identity);
     return place;
 }

@@ -46,8 +46,8 @@ void pst_part_use_transform(struct pst_part *part, const struct pst_transform *t
  * chunk is sealed, and after each pst_part_seal_index but the last. */
 void pst_part_attach_index(struct pst_part *part, void *buffer);
 
-/* Seals a DATA or CATALOGUE chunk as it is (pst_chunk_seal says what that does to the buffer) and
- * enters it in the index, which must not be full. */
+/* Seals a DATA or CATALOGUE chunk as it is (format_chunk_seal says what that does to the buffer)
+ * and enters it in the index, which must not be full. */
 struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes);
 

@@ -1,3 +1,5 @@
+/* Rows of tables: names, shares, and the stream of records, written by sources that produce rows
+ * and taken apart by restore and verify. Called on any thread. */
 #include "engine/format/rows.h"
 
 #include <assert.h>
@@ -241,8 +243,8 @@ struct pst_database_entry pst_database_of(const struct pst_object *object)
     };
 }
 
-bool pst_rows_attribute_is_legal(enum pst_object_type type, uint16_t attribute, const void *value,
-                                 uint32_t value_bytes, bool *known)
+bool format_rows_attribute_is_legal(enum pst_object_type type, uint16_t attribute,
+                                    const void *value, uint32_t value_bytes, bool *known)
 {
     bool is_share = type == PST_OBJECT_ROWS && attribute == ATTRIBUTE_SHARE;
     bool is_database = type == PST_OBJECT_DATABASE && attribute == ATTRIBUTE_DATABASE;

@@ -29,36 +29,36 @@ bool pst_table_name_is(const char *text, const void *name, uint32_t name_bytes);
 
 /* ---- objects ---- */
 
-/* What a legal ROWS object says; the name points into it. */
+/* The share that a legal ROWS object describes; its name points into the object. */
 struct pst_share pst_share_of(const struct pst_object *object);
 
-/* Likewise of a DATABASE object. */
+/* Likewise the database of a legal DATABASE object. */
 struct pst_database_entry pst_database_of(const struct pst_object *object);
 
 /* Whether the value of an attribute that objects of this type must have is legal. *known: there is
  * such an attribute. For object.c. */
-bool pst_rows_attribute_is_legal(enum pst_object_type type, uint16_t attribute, const void *value,
-                                 uint32_t value_bytes, bool *known);
+bool format_rows_attribute_is_legal(enum pst_object_type type, uint16_t attribute,
+                                    const void *value, uint32_t value_bytes, bool *known);
 
 /* ---- streams ---- */
 
 /* Takes a stream apart. */
 struct pst_rows_reader {
-    uint64_t size; /* of the stream, by its object: set at the start; the rest zero */
+    uint64_t size; /* of the stream, by its object: set by the caller, all else zero */
     uint64_t taken;
     uint64_t rows;
-    uint64_t skip;   /* of the record's bytes, where nobody wants the rows */
-    uint8_t *buffer; /* what came of a record that has not come whole */
+    uint64_t skip;   /* of the record's bytes, if rows are only checked */
+    uint8_t *buffer; /* the beginning of a record whose end has not come yet */
     size_t buffer_bytes;
     size_t have;
     bool ended;
 };
 
-/* A row, borrowed for the call. 0, or what feed is to return. */
+/* Takes a row, which is borrowed for the call. Returns 0, or the error that feed is to return. */
 typedef int pst_row_taker(void *context, const struct pst_row *row);
 
-/* Takes the next bytes of the stream, however they are cut, and hands each row on; take NULL: only
- * checks. -PST_E_CORRUPT: no such stream was ever written; -ENOMEM; or what take returned. */
+/* Takes the next bytes of the stream, wherever it is cut, and hands each row to take; NULL: it only
+ * checks. -PST_E_CORRUPT: no such stream was ever written; -ENOMEM; or the error of take. */
 int pst_rows_feed(struct pst_rows_reader *reader, const void *data, size_t bytes,
                   pst_row_taker *take, void *context) PST_MUST_USE;
 

@@ -18,7 +18,7 @@ const struct pst_transform pst_transform_identity = {
     .bound = identity_bound,
 };
 
-const struct pst_transform *pst_transform_find(uint8_t codec, uint8_t cipher)
+const struct pst_transform *format_transform_find(uint8_t codec, uint8_t cipher)
 {
     for (size_t i = 0; pst_transform_table[i]; i++) {
         if (pst_transform_table[i]->codec == codec && pst_transform_table[i]->cipher == cipher)
@@ -27,8 +27,8 @@ const struct pst_transform *pst_transform_find(uint8_t codec, uint8_t cipher)
     return NULL;
 }
 
-bool pst_transform_allows(const struct pst_transform *transform, uint32_t raw_bytes,
-                          uint32_t stored_bytes)
+bool format_transform_allows(const struct pst_transform *transform, uint32_t raw_bytes,
+                             uint32_t stored_bytes)
 {
     if (raw_bytes < 1 || raw_bytes > PST_CHUNK_BYTES_MAX)
         return false;

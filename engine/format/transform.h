@@ -47,11 +47,12 @@ extern const struct pst_transform pst_transform_identity;
  * transform of its own links another table in its place. */
 extern const struct pst_transform *const pst_transform_table[];
 
-/* The transform of this codec and cipher; NULL: unknown. */
-const struct pst_transform *pst_transform_find(uint8_t codec, uint8_t cipher);
+/* The two below are private to engine/format/. The transform of this codec and cipher; NULL:
+ * unknown. */
+const struct pst_transform *format_transform_find(uint8_t codec, uint8_t cipher);
 
 /* Whether a payload of raw_bytes may be stored_bytes long in the file. */
-bool pst_transform_allows(const struct pst_transform *transform, uint32_t raw_bytes,
-                          uint32_t stored_bytes);
+bool format_transform_allows(const struct pst_transform *transform, uint32_t raw_bytes,
+                             uint32_t stored_bytes);
 
 #endif

@@ -168,7 +168,7 @@ static void a_shortened_piece_leaves_no_stale_bytes(void)
     pst_chunk_begin(buffer, PST_CHUNK_DATA);
     CU_ASSERT_EQUAL(pst_chunk_add_piece(buffer, &piece), 0);
     pst_chunk_piece_at(buffer, 0)->bytes = 10;
-    uint64_t size = pst_chunk_seal(buffer, &identity, CHUNK, OFFSET, 5000);
+    uint64_t size = format_chunk_seal(buffer, &identity, CHUNK, OFFSET, 5000);
     CU_ASSERT_EQUAL(check_chunk(buffer, size), 0);
     for (uint32_t i = 10; i < 8192; i++)
         CU_ASSERT_EQUAL(buffer[PST_BLOCK_BYTES + i], 0);
@@ -186,7 +186,7 @@ static void the_piece_table_is_bounded(void)
     const struct pst_chunk_piece one_more = {1, 0, PST_CHUNK_PIECES_MAX * 8, 8};
     CU_ASSERT_EQUAL(pst_chunk_add_piece(buffer, &one_more), -ENOSPC);
     CU_ASSERT_EQUAL(pst_chunk_pieces_count(buffer), PST_CHUNK_PIECES_MAX);
-    uint64_t size = pst_chunk_seal(buffer, &identity, CHUNK, OFFSET, PST_CHUNK_PIECES_MAX * 8);
+    uint64_t size = format_chunk_seal(buffer, &identity, CHUNK, OFFSET, PST_CHUNK_PIECES_MAX * 8);
     CU_ASSERT_EQUAL(check_chunk(buffer, size), 0);
     free(buffer);
 }

@@ -12,7 +12,7 @@ static void a_digest_has_one_text(void)
     CU_ASSERT_STRING_EQUAL(pst_digest_text(&digest, text),
                            "xxh3-128:99aa06d3014798d86001c324468d497f");
     struct pst_digest parsed;
-    CU_ASSERT_TRUE(pst_digest_parse(text, strlen(text), &parsed));
+    CU_ASSERT_TRUE(format_digest_parse(text, strlen(text), &parsed));
     CU_ASSERT_TRUE(pst_digest_equal(&parsed, &digest));
 }
 
@@ -32,15 +32,15 @@ static void only_that_text_is_a_digest(void)
     pst_digest_text(&digest, text);
     size_t length = strlen(text);
     for (size_t i = 0; i < length; i++) {
-        CU_ASSERT_FALSE(pst_digest_parse(text, i, &parsed));
+        CU_ASSERT_FALSE(format_digest_parse(text, i, &parsed));
         char kept = text[i];
         text[i] = 'G';
-        CU_ASSERT_FALSE(pst_digest_parse(text, length, &parsed));
+        CU_ASSERT_FALSE(format_digest_parse(text, length, &parsed));
         text[i] = '\0';
-        CU_ASSERT_FALSE(pst_digest_parse(text, length, &parsed));
+        CU_ASSERT_FALSE(format_digest_parse(text, length, &parsed));
         text[i] = kept;
     }
-    CU_ASSERT_FALSE(pst_digest_parse("xxh3-128:99AA06D3014798D86001C324468D497F", 41, &parsed));
+    CU_ASSERT_FALSE(format_digest_parse("xxh3-128:99AA06D3014798D86001C324468D497F", 41, &parsed));
 }
 
 int main(void)

@@ -44,7 +44,7 @@ static void every_kind_reads_back(void)
         expect_same(&object, &found);
     }
     CU_ASSERT_EQUAL(offset, bytes);
-    const struct pst_object_range range = pst_object_range_of(payload, bytes);
+    const struct pst_object_range range = format_object_range_of(payload, bytes);
     CU_ASSERT_EQUAL(range.objects, SAMPLE_OBJECTS);
     CU_ASSERT_EQUAL(range.first, sample_object(0).id);
     CU_ASSERT_EQUAL(range.last, sample_object(SAMPLE_OBJECTS - 1).id);

@@ -117,7 +117,7 @@ static void an_exchanged_chunk_is_found(void)
     struct pst_damage damage;
     chunk[PST_BLOCK_BYTES] ^= 1;
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
-    pst_chunk_seal(chunk, &identity, 0, PST_BLOCK_BYTES, header->stored_bytes);
+    format_chunk_seal(chunk, &identity, 0, PST_BLOCK_BYTES, header->stored_bytes);
     CU_ASSERT_EQUAL(
         pst_chunk_check(chunk, 3 * PST_BLOCK_BYTES, &identity, 0, PST_BLOCK_BYTES, &damage), 0);
     uint64_t chunks;
@@ -131,16 +131,16 @@ static void the_index_buffer_is_filled_to_its_end(void)
 {
     uint8_t *index = sample_buffer(), *chunk = sample_buffer();
     struct pst_index_builder builder;
-    pst_index_init(&builder);
-    pst_index_attach(&builder, index, PST_CHUNK_BYTES_MIN);
+    format_index_init(&builder);
+    format_index_attach(&builder, index, PST_CHUNK_BYTES_MIN);
     uint64_t offset = PST_BLOCK_BYTES, number = 0;
-    while (!pst_index_is_full(&builder)) {
+    while (!format_index_is_full(&builder)) {
         offset += sample_data_chunk(chunk, number++, offset);
-        pst_index_add(&builder, chunk, pst_chunk_payload_of(chunk));
+        format_index_add(&builder, chunk, pst_chunk_payload_of(chunk));
     }
     CU_ASSERT_EQUAL(number, PST_INDEX_ENTRIES(PST_CHUNK_BYTES_MIN));
     const struct pst_part_identity identity = sample_identity();
-    CU_ASSERT_EQUAL(pst_index_seal(&builder, &identity, number, offset), SAMPLE_BUFFER_BYTES);
+    CU_ASSERT_EQUAL(format_index_seal(&builder, &identity, number, offset), SAMPLE_BUFFER_BYTES);
     struct pst_index_view view;
     struct pst_damage damage;
     CU_ASSERT_EQUAL(pst_index_read(index, &view, &damage), 0);

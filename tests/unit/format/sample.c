@@ -92,7 +92,7 @@ uint64_t sample_data_chunk(void *buffer, uint64_t chunk, uint64_t file_offset)
 {
     const struct pst_part_identity identity = sample_identity();
     uint32_t bytes = fill_data(buffer);
-    return pst_chunk_seal(buffer, &identity, chunk, file_offset, bytes);
+    return format_chunk_seal(buffer, &identity, chunk, file_offset, bytes);
 }
 
 uint64_t sample_catalogue_chunk(void *buffer, uint64_t chunk, uint64_t file_offset)
@@ -100,7 +100,7 @@ uint64_t sample_catalogue_chunk(void *buffer, uint64_t chunk, uint64_t file_offs
     const struct pst_part_identity identity = sample_identity();
     pst_chunk_begin(buffer, PST_CHUNK_CATALOGUE);
     size_t bytes = sample_catalogue((uint8_t *)buffer + PST_BLOCK_BYTES, PST_CHUNK_BYTES_MIN);
-    return pst_chunk_seal(buffer, &identity, chunk, file_offset, (uint32_t)bytes);
+    return format_chunk_seal(buffer, &identity, chunk, file_offset, (uint32_t)bytes);
 }
 
 static void put(struct sample_part *sample, const void *buffer, struct pst_part_place place)

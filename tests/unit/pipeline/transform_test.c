@@ -175,32 +175,6 @@ static void files_come_back(void)
     works_close(&works);
 }
 
-/* An intact chunk whose payload was not made by the transform: an error, not a crash. */
-static void a_payload_that_cannot_be_decoded_is_damage(void)
-{
-    static uint8_t raw[PST_CHUNK_HEADER_BYTES + RIG_CHUNK_BYTES]
-        __attribute__((aligned(PST_BLOCK_BYTES)));
-    static uint8_t encoded[sizeof(raw)] __attribute__((aligned(PST_BLOCK_BYTES)));
-    const struct pst_part_identity identity = rig_identity();
-    struct pst_chunk_header *header = (struct pst_chunk_header *)encoded;
-    struct pst_damage damage;
-    const struct pst_chunk_piece piece = {.object = 1, .bytes = 1000};
-    pst_chunk_begin(raw, PST_CHUNK_DATA);
-    CU_ASSERT_EQUAL(pst_chunk_add_piece(raw, &piece), 0);
-    uint64_t bytes = pst_chunk_seal_encoded(&run_length, raw, 1000, encoded, RIG_CHUNK_BYTES,
-                                            &identity, 3, PST_BLOCK_BYTES);
-    CU_ASSERT_EQUAL_FATAL(pst_chunk_check(encoded, bytes, &identity, 3, PST_BLOCK_BYTES, &damage),
-                          0);
-    CU_ASSERT_EQUAL(pst_chunk_decode(encoded, raw, RIG_CHUNK_BYTES, &damage), 0);
-    CU_ASSERT_EQUAL(pst_chunk_decode(encoded, raw, 999, &damage), -PST_E_CORRUPT);
-    header->head.chunk = 4; /* what it was bound to */
-    CU_ASSERT_EQUAL(pst_chunk_decode(encoded, raw, RIG_CHUNK_BYTES, &damage), -PST_E_CORRUPT);
-    CU_ASSERT_EQUAL(damage.offset, PST_CHUNK_HEADER_BYTES);
-    header->head.chunk = 3;
-    header->raw_bytes++;
-    CU_ASSERT_EQUAL(pst_chunk_decode(encoded, raw, RIG_CHUNK_BYTES, &damage), -PST_E_CORRUPT);
-}
-
 /* ---- rows ---- */
 
 static struct pst_row row_of(uint64_t i, char key[ROW_BYTES])
@@ -341,7 +315,6 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"files come back", files_come_back},
-        {"a payload that cannot be decoded is damage", a_payload_that_cannot_be_decoded_is_damage},
         {"rows come back", rows_come_back},
         CU_TEST_INFO_NULL,
     };
