@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/format/object.h"
 #include "penstock/error.h"
+#include "penstock/object.h"
 #include "penstock/rows.h"
 
 /* ---- names ---- */

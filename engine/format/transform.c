@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "engine/base/limits.h"
+#include "engine/format/transform_table.h"
 
 static uint32_t identity_bound(const struct pst_transform *transform, uint32_t raw_bytes)
 {
@@ -18,10 +19,17 @@ const struct pst_transform pst_transform_identity = {
     .bound = identity_bound,
 };
 
+static bool is_of(const struct pst_transform *transform, uint8_t codec, uint8_t cipher)
+{
+    return transform->codec == codec && transform->cipher == cipher;
+}
+
 const struct pst_transform *format_transform_find(uint8_t codec, uint8_t cipher)
 {
+    if (is_of(&pst_transform_identity, codec, cipher))
+        return &pst_transform_identity;
     for (size_t i = 0; pst_transform_table[i]; i++) {
-        if (pst_transform_table[i]->codec == codec && pst_transform_table[i]->cipher == cipher)
+        if (is_of(pst_transform_table[i], codec, cipher))
             return pst_transform_table[i];
     }
     return NULL;

@@ -43,12 +43,8 @@ struct pst_transform {
 /* No codec, no cipher: a payload is stored as it is, from where it lies. */
 extern const struct pst_transform pst_transform_identity;
 
-/* What this program knows, NULL at the end. From transform_table.c, unless a test that has a
- * transform of its own links another table in its place. */
-extern const struct pst_transform *const pst_transform_table[];
-
-/* The two below are private to engine/format/. The transform of this codec and cipher; NULL:
- * unknown. */
+/* The two below are private to engine/format/. The transform of this codec and cipher, the identity
+ * or one of transform_table.h; NULL: unknown. */
 const struct pst_transform *format_transform_find(uint8_t codec, uint8_t cipher);
 
 /* Whether a payload of raw_bytes may be stored_bytes long in the file. */

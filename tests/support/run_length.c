@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/format/chunk.h"
+#include "engine/format/transform_table.h"
 
 #define HEAD_BYTES sizeof(uint64_t) /* the chunk's number */
 #define RUN_MAX 255u
@@ -67,5 +68,4 @@ const struct pst_transform run_length = {
     .decode = decode,
 };
 
-const struct pst_transform *const pst_transform_table[] = {&pst_transform_identity, &run_length,
-                                                           NULL};
+const struct pst_transform *const pst_transform_table[] = {&run_length, NULL};

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/format/object.h"
 #include "engine/format/rows.h"
 #include "tests/suite.h"
 
