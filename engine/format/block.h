@@ -7,7 +7,9 @@
 
 #include <stdbool.h>
 
-#include "engine/format/chunk.h"
+#include "engine/base/limits.h"
+#include "engine/format/head.h"
+#include "penstock/error.h"
 
 #define PST_MAGIC_PART "PSTKPART"
 #define PST_MAGIC_CHUNK "PSTKCHNK"

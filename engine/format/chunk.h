@@ -18,46 +18,17 @@
 
 #include "engine/base/limits.h"
 #include "engine/format/digest.h"
+#include "engine/format/head.h"
 #include "engine/format/transform.h"
 #include "penstock/error.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structs lie in memory as on disk");
-
-#define PST_UID_BYTES 16u
 #define PST_CHUNK_HEADER_BYTES PST_BLOCK_BYTES
 #define PST_CHUNK_PIECES_MAX 165u
-
-/* Bits of the version mask `incompatible` that this code knows. A file with any other is refused;
- * unknown bits of the two other masks do not matter to a reader. */
-#define PST_FORMAT_INCOMPATIBLE_KNOWN 0u
 
 enum pst_chunk_type {
     PST_CHUNK_DATA = 1,      /* pieces of objects */
     PST_CHUNK_CATALOGUE = 2, /* encoded objects: object.h */
     PST_CHUNK_INDEX = 3,     /* where the chunks are: index.h */
-};
-
-/* Which part of which backup a file is. */
-struct pst_part_identity {
-    uint8_t uid[PST_UID_BYTES];
-    uint32_t number;     /* 1… */
-    uint32_t cluster_id; /* 0: a node of its own */
-    uint16_t node;       /* 1…PST_NODES_MAX */
-    uint16_t part;       /* 1…parts */
-    uint16_t parts;      /* 1…PST_LDMS_MAX: parts that this node writes */
-    uint16_t reserved;   /* 0 */
-};
-
-/* Begins the part header, every chunk header and the trailer. */
-struct pst_block_head {
-    uint8_t magic[8];
-    uint32_t compatible;
-    uint32_t read_only_compatible;
-    uint32_t incompatible;
-    uint32_t reserved;
-    struct pst_digest checksum; /* of the 4096 bytes of this block, this field zero */
-    struct pst_part_identity identity;
-    uint64_t chunk; /* number in the part, from 0; part header: 0; trailer: chunks in the part */
 };
 
 struct pst_part_header {
@@ -125,19 +96,6 @@ struct pst_part_trailer {
     uint8_t reserved[4096 - 216];
 };
 
-_Static_assert(sizeof(struct pst_part_identity) == 32, "docs/format.md");
-_Static_assert(sizeof(struct pst_block_head) == 80, "docs/format.md");
-_Static_assert(offsetof(struct pst_block_head, compatible) == 8, "docs/format.md");
-_Static_assert(offsetof(struct pst_block_head, read_only_compatible) == 12, "docs/format.md");
-_Static_assert(offsetof(struct pst_block_head, incompatible) == 16, "docs/format.md");
-_Static_assert(offsetof(struct pst_block_head, checksum) == 24, "docs/format.md");
-_Static_assert(offsetof(struct pst_block_head, identity) == 40, "docs/format.md");
-_Static_assert(offsetof(struct pst_block_head, chunk) == 72, "docs/format.md");
-_Static_assert(offsetof(struct pst_part_identity, number) == 16, "docs/format.md");
-_Static_assert(offsetof(struct pst_part_identity, cluster_id) == 20, "docs/format.md");
-_Static_assert(offsetof(struct pst_part_identity, node) == 24, "docs/format.md");
-_Static_assert(offsetof(struct pst_part_identity, part) == 26, "docs/format.md");
-_Static_assert(offsetof(struct pst_part_identity, parts) == 28, "docs/format.md");
 _Static_assert(sizeof(struct pst_part_header) == 4096, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_header, chunk_bytes) == 80, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_header, ldm) == 84, "docs/format.md");
@@ -165,14 +123,6 @@ _Static_assert(offsetof(struct pst_part_trailer, stop_gci) == 152, "docs/format.
 _Static_assert(offsetof(struct pst_part_trailer, sums) == 160, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, index_chunks) == 200, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, finished_unix_ns) == 208, "docs/format.md");
-
-/* What a check found: the damage lies in [offset, offset + bytes) of the memory that was checked, a
- * range as narrow as can be known. what: static text, never NULL after a failed check. */
-struct pst_damage {
-    uint64_t offset;
-    uint64_t bytes;
-    const char *what;
-};
 
 /* Bytes in the file of a chunk with so much payload: header and padded payload. */
 uint64_t pst_chunk_file_bytes(uint32_t stored_bytes);

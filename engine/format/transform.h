@@ -19,7 +19,7 @@ enum pst_cipher {
     PST_CIPHER_NONE = 0,
 };
 
-struct pst_block_head; /* chunk.h: a chunk's identity and number, to which a cipher binds it */
+struct pst_block_head; /* head.h: a chunk's identity and number, to which a cipher binds it */
 
 struct pst_transform {
     uint8_t codec;
