@@ -2,7 +2,7 @@
  * A program that backs up its own table in memory while a thread of it keeps writing that table.
  *
  *     cc accounts.c $(pkg-config --cflags --libs penstock) -pthread -o accounts
- *     ./accounts DIRECTORY        # of the backups
+ *     ./accounts DIRECTORY        # for the backups
  *
  * The table is an array of accounts in pages; its rows have the account's number for a key and its
  * balance for a value. Transfer number n moves an amount between two
@@ -269,7 +269,7 @@ static int loader_begin(struct pst_table_sink *sink, const struct pst_table *tab
     if (table->name_bytes == sizeof(table_name) - 1 &&
         memcmp(table->name, table_name, table->name_bytes) == 0)
         return 0;
-    snprintf(sink->error_text, sizeof(sink->error_text), "a table that is not \"%s\"", table_name);
+    snprintf(sink->error_text, sizeof(sink->error_text), "unexpected table, not \"%s\"", table_name);
     return -EINVAL;
 }
 
@@ -428,7 +428,7 @@ static int compare(const struct table *restored, struct table *expected, uint64_
     while (expected->transfers < transfers)
         transfer(expected);
     if (memcmp(restored->pages, expected->pages, PAGES * sizeof(struct page)) != 0)
-        return fail("compare", -EIO, "what is restored is not the state at the cut");
+        return fail("compare", -EIO, "the restored state is not the state at the cut");
     printf("restored, and as it was at the cut\n");
     return 0;
 }

@@ -285,7 +285,7 @@ void run(const std::string &directory)
     for (std::uint64_t i = 0; i < table->writes_at_cut(); i++)
         expected.write();
     if (restored != expected.text())
-        throw std::runtime_error("what is restored is not the state at the cut");
+        throw std::runtime_error("the restored state is not the state at the cut");
     std::cout << "restored, and as it was at the cut\n";
 }
 

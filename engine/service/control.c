@@ -123,7 +123,7 @@ static int watchdog_ms(uint64_t watchdog_ns)
 
 static void stop(struct control *control)
 {
-    pst_interrupt_end_within(CONTROL_END_S);
+    interrupt_end_within(CONTROL_END_S);
     (void)service_notify("STOPPING=1"); /* the node stops all the same if this fails */
     uint64_t until_ns = pst_monotonic_ns() + STOP_NS;
     while (control_end_backup(control) && pst_monotonic_ns() < until_ns)

@@ -23,7 +23,7 @@ struct pst_node_config;
 PST_MUST_USE int control_open(const char *path, struct control **control, char *message);
 
 /* Serves until the interrupt (engine/service/interrupt.h), or until the node is broken; then ends
- * the running backup. From then on pst_interrupt_end_within() holds. 0, or -EIO: broken. */
+ * the running backup. From then on interrupt_end_within() holds. 0, or -EIO: broken. */
 PST_MUST_USE int control_run(struct control *control, struct pst_node *node,
                              const struct pst_node_config *config);
 

@@ -69,7 +69,7 @@ static void on_alarm(int number)
     _exit(1);
 }
 
-void pst_interrupt_end_within(uint32_t seconds)
+void interrupt_end_within(uint32_t seconds)
 {
     PST_CHECK_MAIN_THREAD();
     late_bytes = pst_log_format(PST_LOG_ERROR, late_line,

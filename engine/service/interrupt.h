@@ -17,8 +17,9 @@
 PST_MUST_USE int pst_interrupt_install(void);
 
 /* The process is stopping: from now on a second SIGINT or SIGTERM ends it at once, as SIGKILL does,
- * and so, with a line in the log, does the end of this many seconds. Main thread. */
-void pst_interrupt_end_within(uint32_t seconds);
+ * and so, with a line in the log, does the end of this many seconds. Main thread. Private to
+ * engine/service/. */
+void interrupt_end_within(uint32_t seconds);
 
 /* Whether a signal came. Any thread. */
 const atomic_bool *pst_interrupt_flag(void);

@@ -39,13 +39,13 @@ static void take_the_first(void)
 static void take_the_second(void)
 {
     raise(SIGTERM);
-    pst_interrupt_end_within(3600);
+    interrupt_end_within(3600);
     raise(SIGTERM);
 }
 
 static void hang(void)
 {
-    pst_interrupt_end_within(1);
+    interrupt_end_within(1);
     for (;;)
         pause();
 }
