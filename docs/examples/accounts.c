@@ -269,7 +269,8 @@ static int loader_begin(struct pst_table_sink *sink, const struct pst_table *tab
     if (table->name_bytes == sizeof(table_name) - 1 &&
         memcmp(table->name, table_name, table->name_bytes) == 0)
         return 0;
-    snprintf(sink->error_text, sizeof(sink->error_text), "unexpected table, not \"%s\"", table_name);
+    snprintf(sink->error_text, sizeof(sink->error_text), "unexpected table, not \"%s\"",
+             table_name);
     return -EINVAL;
 }
 
