@@ -69,6 +69,8 @@ static void discard_after(uint32_t done, uint32_t slices)
         CU_ASSERT_TRUE(result.type == PST_WORK_DISCARD ||
                        (is_running && result.type == all_works[done]));
         CU_ASSERT_TRUE(result.error == 0 || result.error == ECANCELED);
+        if (slices == 0 && result.type != PST_WORK_DISCARD)
+            CU_ASSERT_EQUAL(result.error, ECANCELED);
     } while (result.type != PST_WORK_DISCARD);
     CU_ASSERT_EQUAL(results, is_running ? 2 : 1);
     CU_ASSERT_TRUE(pst_pipeline_is_at_rest(works.pipeline));
@@ -93,6 +95,22 @@ static void a_second_discard_changes_nothing(void)
     works_start(&works, PST_WORK_DISCARD);
     works_start(&works, PST_WORK_DISCARD);
     CU_ASSERT_EQUAL(works_wait(&works).type, PST_WORK_DISCARD);
+    works_close(&works);
+}
+
+static void a_discard_meets_an_open_that_fails(void)
+{
+    begin();
+    works.rig.fault = (struct pst_io_fault){.at = 1, .error = EDQUOT};
+    works_start(&works, PST_WORK_OPEN);
+    works_start(&works, PST_WORK_DISCARD);
+    const struct pst_work_result opened = works_wait(&works);
+    CU_ASSERT_EQUAL(opened.type, PST_WORK_OPEN);
+    CU_ASSERT_EQUAL(opened.error, EDQUOT);
+    const struct pst_work_result discarded = works_wait(&works);
+    CU_ASSERT_EQUAL(discarded.type, PST_WORK_DISCARD);
+    CU_ASSERT_EQUAL(discarded.error, 0);
+    CU_ASSERT_FALSE(works_part_exists(&works));
     works_close(&works);
 }
 
@@ -231,6 +249,7 @@ int main(void)
         {"a part is made", a_part_is_made},
         {"a DISCARD is served at any time", a_discard_is_served_at_any_time},
         {"a second DISCARD changes nothing", a_second_discard_changes_nothing},
+        {"a DISCARD meets an OPEN that fails", a_discard_meets_an_open_that_fails},
         {"there may be nothing to discard", there_may_be_nothing_to_discard},
         {"a HALT ends the scans", a_halt_ends_the_scans},
         {"an error is told and cleaned up", an_error_is_told_and_cleaned_up},

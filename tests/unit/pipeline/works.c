@@ -105,8 +105,12 @@ void works_slice(struct works *works)
 struct pst_work_result works_wait(struct works *works)
 {
     struct pst_work_result result;
-    while (!pst_pipeline_next_result(works->pipeline, &result))
-        works_slice(works);
+    while (!pst_pipeline_next_result(works->pipeline, &result)) {
+        if (pst_pipeline_slice(works->pipeline))
+            continue;
+        assert(pst_ring_in_flight(works->rig.ring) > 0); /* else nothing will ever come */
+        pst_ring_wait(works->rig.ring, -1);
+    }
     return result;
 }
 
