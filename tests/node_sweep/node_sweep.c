@@ -14,8 +14,9 @@
 
 #include "engine/repository/layout.h"
 #include "io/fault.h"
-#include "tests/unit/node/decoded.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/decoded.h"
+#include "tests/support/file_systems.h"
+#include "tests/support/node_rig.h"
 
 #define RUNS_MAX 400u
 #define ABORTED_RUNS (12u / RIG_STRIDE)
@@ -35,9 +36,9 @@ static const struct fault_case fault_cases[] = {
 
 /* A real disk syncs slowly: there, one kind of error and one of shortness. */
 static bool on_disk;
-static char tree[RIG_PATH_BYTES];
-static char tree_spec[2 * RIG_PATH_BYTES];
-static char to[RIG_PATH_BYTES];
+static char tree[SCRATCH_PATH_BYTES];
+static char tree_spec[2 * SCRATCH_PATH_BYTES];
+static char to[SCRATCH_PATH_BYTES];
 
 static int start_in(const char *base)
 {
@@ -53,16 +54,6 @@ static int start_in(const char *base)
     return 0;
 }
 
-static int start_on_disk(void)
-{
-    return start_in(".");
-}
-
-static int start_on_tmpfs(void)
-{
-    return start_in("/dev/shm");
-}
-
 static int stop(void)
 {
     remove_tree(to);
@@ -72,7 +63,7 @@ static int stop(void)
 
 static bool is_named(const struct decoded *decoded, const char *path)
 {
-    char name[RIG_PATH_BYTES];
+    char name[SCRATCH_PATH_BYTES];
     for (uint32_t i = 0; i < decoded->node->unreadable_names_count; i++) {
         snprintf(name, sizeof(name), "%s/%s", decoded->node->sources[0].name, path);
         if (strcmp(decoded->node->unreadable_names[i], name) == 0)
@@ -206,16 +197,5 @@ int main(void)
         {"archive", test_archive}, {"aborted by the client", test_aborted},
         CU_TEST_INFO_NULL,
     };
-    CU_SuiteInfo suites[] = {
-        {.pName = "backup sweep on disk",
-         .pInitFunc = start_on_disk,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        {.pName = "backup sweep on tmpfs",
-         .pInitFunc = start_on_tmpfs,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        CU_SUITE_INFO_NULL,
-    };
-    return run_suites(suites);
+    return run_on_disk_and_tmpfs("backup sweep", start_in, stop, tests);
 }

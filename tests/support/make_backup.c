@@ -1,3 +1,6 @@
+/* Writes a small backup byte by byte with the encoders of engine/format; any test's main thread
+ * calls it.
+ */
 #include "tests/support/make_backup.h"
 
 #include <assert.h>
@@ -9,7 +12,6 @@
 #include <unistd.h>
 
 #include "engine/repository/layout.h"
-#include "io/beneath.h"
 
 #define BUFFER_BYTES (PST_BLOCK_BYTES + PST_CHUNK_BYTES_MIN)
 
@@ -277,44 +279,6 @@ struct made_backup made_tree(uint32_t large_bytes)
         .data = data,
         .data_count = count,
     };
-}
-
-static struct made_place place_in(const char *base)
-{
-    struct made_place place;
-    snprintf(place.path, sizeof(place.path), "%s/penstock-test-XXXXXX", base);
-    const char *made = mkdtemp(place.path);
-    assert(made != NULL);
-    (void)made;
-    return place;
-}
-
-struct made_place make_place(void)
-{
-    const char *base = getenv("TMPDIR");
-    return place_in(base ? base : "/tmp");
-}
-
-struct made_place make_fast_place(void)
-{
-    return access("/dev/shm", W_OK) == 0 ? place_in("/dev/shm") : make_place();
-}
-
-/* Not remove(3): without root's rights, directories that may not be written are in the way. */
-void remove_place(const struct made_place *place)
-{
-    int error = pst_beneath_remove(AT_FDCWD, place->path);
-    assert(!error);
-    (void)error;
-}
-
-struct made_place place_below(const struct made_place *place, const char *name)
-{
-    struct made_place below;
-    int length = snprintf(below.path, sizeof(below.path), "%s/%s", place->path, name);
-    assert(length > 0 && (size_t)length < sizeof(below.path));
-    (void)length;
-    return below;
 }
 
 void list_backups(const char *from, struct pst_backup_list *list)

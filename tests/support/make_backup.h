@@ -10,6 +10,7 @@
 #include "engine/format/part.h"
 #include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
+#include "tests/support/scratch.h"
 
 /* A run of bytes of an object; the byte at offset o of object id is made_byte(id, o). */
 struct made_data {
@@ -54,15 +55,5 @@ void make_backup(const char *to, const struct made_backup *made);
 /* A small tree with one of everything, in two parts: files small, large, empty and sparse,
  * directories, symlinks, hard links, a FIFO. large_bytes: of the large file. */
 struct made_backup made_tree(uint32_t large_bytes);
-
-/* A new directory below $TMPDIR or /tmp; removed with all that is in it. */
-struct made_place {
-    char path[PATH_MAX];
-};
-struct made_place make_place(void);
-/* In memory where there is a /dev/shm: for what opens thousands of files. */
-struct made_place make_fast_place(void);
-void remove_place(const struct made_place *place);
-struct made_place place_below(const struct made_place *place, const char *name);
 
 #endif

@@ -12,14 +12,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io/durable.h"
 #include "io/fault.h"
 #include "io/part_file.h"
-#include "tests/suite.h"
-#include "tests/unit/io/io_test.h"
+#include "tests/support/child.h"
+#include "tests/support/file_systems.h"
+#include "tests/support/io_rig.h"
 
 #define CHUNK (64u << 10)
 #define CHUNKS 6u
@@ -55,16 +55,6 @@ static int start_in(const char *base)
     data = aligned_buffer((size_t)CHUNK * CHUNKS);
     fill_pattern(data, (size_t)CHUNK * CHUNKS, 0);
     return 0;
-}
-
-static int start_on_disk(void)
-{
-    return start_in(".");
-}
-
-static int start_on_tmpfs(void)
-{
-    return start_in("/dev/shm");
 }
 
 static int stop(void)
@@ -429,20 +419,10 @@ static int fill_small_disk(void)
 /* Needs root, to mount; exits 77 without. */
 static int run_full_disk(void)
 {
-    int status = 0;
-    (void)start_on_disk();
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(fill_small_disk());
-    if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
-        return 1;
+    (void)start_in(".");
+    int code = child_report("full disk", "mounting a tmpfs needs root", fill_small_disk);
     (void)stop();
-    if (WEXITSTATUS(status) == 77)
-        printf("cannot run here: mounting a tmpfs needs root\n");
-    else
-        printf("full disk: %s\n", WEXITSTATUS(status) ? "failed" : "passed");
-    return WEXITSTATUS(status);
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -453,18 +433,7 @@ int main(int argc, char **argv)
         {"durable writes", test_durable},
         CU_TEST_INFO_NULL,
     };
-    CU_SuiteInfo suites[] = {
-        {.pName = "io sweep on disk",
-         .pInitFunc = start_on_disk,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        {.pName = "io sweep on tmpfs",
-         .pInitFunc = start_on_tmpfs,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        CU_SUITE_INFO_NULL,
-    };
     if (argc == 2 && strcmp(argv[1], "full-disk") == 0)
         return run_full_disk();
-    return suites_run(suites);
+    return run_on_disk_and_tmpfs("io sweep", start_in, stop, tests);
 }

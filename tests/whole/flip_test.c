@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/repository/catalog.h"
 #include "engine/restore/verify.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/child.h"
+#include "tests/support/node_rig.h"
 
 #define PROCESSES 2u
 #define FILES_MAX 8u
@@ -24,7 +24,7 @@ struct seen {
 };
 
 static struct {
-    char backups[RIG_PATH_BYTES];
+    char backups[SCRATCH_PATH_BYTES];
     struct pst_backup_list list;
     char names[FILES_MAX][256]; /* below backups */
     uint32_t files;
@@ -99,7 +99,7 @@ static void find_files(const char *below)
 /* A few objects, so that a part is some tens of KiB: header, data, catalogue, index, trailer. */
 static void make_backup(const char *source)
 {
-    char spec[RIG_PATH_BYTES + 8];
+    char spec[SCRATCH_PATH_BYTES + 8];
     struct rig rig;
     make_file(source, "small", 700, 1);
     make_directory(source, "directory");
@@ -116,7 +116,7 @@ static void make_backup(const char *source)
 
 static void flip_share(uint64_t from)
 {
-    char source[RIG_PATH_BYTES];
+    char source[SCRATCH_PATH_BYTES];
     struct seen seen;
     make_scratch(source, "/dev/shm");
     make_scratch(test.backups, "/dev/shm");
@@ -135,18 +135,19 @@ static void flip_share(uint64_t from)
     remove_tree(test.backups);
 }
 
+static int flip_odd(void *context)
+{
+    (void)context;
+    flip_share(1);
+    return CU_get_number_of_failures() != 0;
+}
+
 /* Two processes share the bytes, each with a backup of its own. */
 static void every_flipped_byte_is_found_and_named(void)
 {
-    fflush(stdout);
-    pid_t child = fork();
-    CU_ASSERT_TRUE_FATAL(child >= 0);
-    flip_share(child == 0 ? 1 : 0);
-    if (child == 0)
-        _exit(CU_get_number_of_failures() == 0 ? 0 : 1);
-    int status;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    pid_t child = child_start(flip_odd, NULL);
+    flip_share(0);
+    CU_ASSERT_EQUAL(child_wait(child), 0);
 }
 
 int main(void)

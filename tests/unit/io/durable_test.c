@@ -9,7 +9,7 @@
 
 #include "io/durable.h"
 #include "tests/suite.h"
-#include "tests/unit/io/io_test.h"
+#include "tests/support/io_rig.h"
 
 static struct scratch scratch;
 

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io/fault.h"
 #include "io/file.h"
-#include "tests/suite.h"
-#include "tests/unit/io/io_test.h"
+#include "tests/support/child.h"
+#include "tests/support/file_systems.h"
+#include "tests/support/io_rig.h"
 
 #define FILE_BYTES 10000u
 #define ROOM_BYTES 65536u
@@ -30,16 +30,6 @@ static int start_in(const char *base)
     scratch_open(&scratch, base);
     data = aligned_buffer(ROOM_BYTES);
     return pst_ring_open(&ring, &options);
-}
-
-static int start_on_disk(void)
-{
-    return start_in(".");
-}
-
-static int start_on_tmpfs(void)
-{
-    return start_in("/dev/shm");
 }
 
 static int stop(void)
@@ -375,21 +365,12 @@ static int create_on_ramfs(void)
 /* Needs root, to mount; exits 77 without. */
 static int run_without_direct(void)
 {
-    int status = 0;
-    if (start_on_disk() != 0)
+    if (start_in(".") != 0)
         return 1;
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(create_on_ramfs());
-    if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
-        return 1;
+    int code = child_report("file system without O_DIRECT", "mounting a ramfs needs root",
+                            create_on_ramfs);
     (void)stop();
-    if (WEXITSTATUS(status) == 77)
-        printf("cannot run here: mounting a ramfs needs root\n");
-    else
-        printf("file system without O_DIRECT: %s\n", WEXITSTATUS(status) ? "failed" : "passed");
-    return WEXITSTATUS(status);
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -412,18 +393,7 @@ int main(int argc, char **argv)
         {"allocate, truncate, sync", test_allocate_truncate_sync},
         CU_TEST_INFO_NULL,
     };
-    CU_SuiteInfo suites[] = {
-        {.pName = "io file on disk",
-         .pInitFunc = start_on_disk,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        {.pName = "io file on tmpfs",
-         .pInitFunc = start_on_tmpfs,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        CU_SUITE_INFO_NULL,
-    };
     if (argc == 2 && strcmp(argv[1], "without-direct") == 0)
         return run_without_direct();
-    return suites_run(suites);
+    return run_on_disk_and_tmpfs("io file", start_in, stop, tests);
 }

@@ -8,8 +8,8 @@
 
 #include "io/fault.h"
 #include "io/part_file.h"
-#include "tests/suite.h"
-#include "tests/unit/io/io_test.h"
+#include "tests/support/file_systems.h"
+#include "tests/support/io_rig.h"
 
 #define CHUNK (256u << 10)
 #define MIB (1ull << 20)
@@ -114,17 +114,6 @@ static int start_in(const char *base)
     pst_ring_register_buffers(ring, &(struct iovec){data, CHUNK}, 1);
     look_for_preallocation();
     return 0;
-}
-
-static int start_on_disk(void)
-{
-    return start_in(".");
-}
-
-static int start_on_tmpfs(void)
-{
-    int error = start_in("/dev/shm");
-    return error ? error : preallocates;
 }
 
 static int stop(void)
@@ -279,16 +268,5 @@ int main(void)
         {"abandoned part is gone", test_abandoned_part_is_gone},
         CU_TEST_INFO_NULL,
     };
-    CU_SuiteInfo suites[] = {
-        {.pName = "io part file on disk",
-         .pInitFunc = start_on_disk,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        {.pName = "io part file on tmpfs",
-         .pInitFunc = start_on_tmpfs,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        CU_SUITE_INFO_NULL,
-    };
-    return suites_run(suites);
+    return run_on_disk_and_tmpfs("io part file", start_in, stop, tests);
 }

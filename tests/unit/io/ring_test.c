@@ -7,11 +7,11 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/suite.h"
-#include "tests/unit/io/io_test.h"
+#include "tests/support/child.h"
+#include "tests/support/io_rig.h"
 
 #define BLOCK 4096u
 
@@ -293,15 +293,8 @@ static int write_under_memlock_limit(void)
 
 static void test_memlock_limit_leaves_buffers_unregistered(void)
 {
-    int status = 0;
     CU_ASSERT_EQUAL(fchmod(scratch.dirfd, 0777), 0);
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(write_under_memlock_limit());
-    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_TRUE(WIFEXITED(status));
-    CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+    CU_ASSERT_EQUAL(child_run(write_under_memlock_limit), 0);
 }
 
 static void test_open_says_why_it_failed(void)

@@ -12,18 +12,19 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
 #include "engine/repository/layout.h"
-#include "tests/unit/node/decoded.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/child.h"
+#include "tests/support/decoded.h"
+#include "tests/support/node_rig.h"
+#include "tests/support/pause.h"
 
-static char scratch[RIG_PATH_BYTES];
-static char tree[RIG_PATH_BYTES];
-static char tree_spec[2 * RIG_PATH_BYTES];
+static char scratch[SCRATCH_PATH_BYTES];
+static char tree[SCRATCH_PATH_BYTES];
+static char tree_spec[2 * SCRATCH_PATH_BYTES];
 
 static int start(void)
 {
@@ -86,7 +87,7 @@ static uint32_t abort_at_random(const char *base, uint32_t ldms, bool single_thr
                                 const char *const *specs, uint32_t count)
 {
     struct rig rig;
-    char to[RIG_PATH_BYTES * 2];
+    char to[SCRATCH_PATH_BYTES * 2];
     uint32_t aborted = 0;
     snprintf(to, sizeof(to), "%s/to", base);
     rig_open(&rig, to, ldms, specs, count);
@@ -202,7 +203,7 @@ static void sleep_long(void *context, const struct pst_backup_progress *status)
     (void)status;
     uint32_t *calls = context;
     if ((*calls)++ == 0)
-        nanosleep(&(struct timespec){.tv_nsec = 700000000}, NULL);
+        pause_ns(700000000);
 }
 
 /* A terminal that is stopped must not stop the backup: more statuses than a ring holds. */
@@ -230,7 +231,7 @@ static void test_slow_client(void)
 static void test_out_of_time(void)
 {
     const char *const specs[] = {"a=synthetic:rows=1000,row-bytes=20000", tree_spec};
-    char to[RIG_PATH_BYTES * 2];
+    char to[SCRATCH_PATH_BYTES * 2];
     uint32_t failed = 0;
     snprintf(to, sizeof(to), "%s/to", scratch);
     for (uint32_t i = 0; i < 60; i += RIG_STRIDE) {
@@ -300,7 +301,7 @@ static int run_in_full_tmpfs(void)
  * take it from each other. */
 static int run_on_small_disk(void)
 {
-    char command[4 * RIG_PATH_BYTES];
+    char command[4 * SCRATCH_PATH_BYTES];
     const char *image = join(tree, "image");
     snprintf(command, sizeof(command),
              "truncate -s 40M %s && mkfs.ext4 -q %s && mount -o loop %s %s", image, image, image,
@@ -311,7 +312,7 @@ static int run_on_small_disk(void)
     const char *const specs[] = {"synthetic:rows=900,row-bytes=20000"};
     struct rig rig;
     int error = 0;
-    char to[RIG_PATH_BYTES * 2];
+    char to[SCRATCH_PATH_BYTES * 2];
     snprintf(to, sizeof(to), "%s/to", scratch);
     rig_open(&rig, to, 4, specs, 1);
     for (uint32_t i = 0; i < 10 && !error; i++) {
@@ -324,7 +325,7 @@ static int run_on_small_disk(void)
     return error;
 }
 
-static char roots[RIG_PATH_BYTES];
+static char roots[SCRATCH_PATH_BYTES];
 
 /* -EACCES, and again where the directory is there but another's. */
 static int run_as_nobody(void)
@@ -337,24 +338,13 @@ static int run_as_nobody(void)
     return failures + (int)refusals_not_told != 0;
 }
 
-static int in_child(const char *name, int (*run)(void))
+static int in_child(const char *name, const char *needs, int (*run)(void))
 {
-    int status = 0;
     pst_log_set_level(PST_LOG_ERROR);
-    (void)fflush(stdout);
     (void)start();
-    pid_t child = fork();
-    if (child == 0)
-        _exit(run());
-    if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
-        status = 1 << 8;
+    int code = child_report(name, needs, run);
     (void)stop();
-    status = WEXITSTATUS(status);
-    if (status == 77)
-        printf("cannot run here: %s needs root\n", name);
-    else
-        printf("%s: %s\n", name, status ? "failed" : "passed");
-    return status;
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -374,14 +364,16 @@ int main(int argc, char **argv)
         CU_SUITE_INFO_NULL,
     };
     if (argc == 2 && strcmp(argv[1], "full-disk") == 0)
-        return in_child("a full disk", run_in_full_tmpfs);
+        return in_child("a full disk", "a full disk needs root", run_in_full_tmpfs);
     if (argc == 2 && strcmp(argv[1], "small-disk") == 0)
-        return in_child("mounting a small ext4", run_on_small_disk);
+        return in_child("mounting a small ext4", "mounting a small ext4 needs root",
+                        run_on_small_disk);
     if (argc == 2 && strcmp(argv[1], "nobody") == 0) {
         make_scratch(roots, "/dev/shm");
-        int status = in_child("a directory of another user", run_as_nobody);
+        int code = in_child("a directory of another user", "a directory of another user needs root",
+                            run_as_nobody);
         remove_tree(roots);
-        return status;
+        return code;
     }
     return run_suites(suites);
 }

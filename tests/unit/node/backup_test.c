@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/node/decoded.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/decoded.h"
+#include "tests/support/node_rig.h"
 
-static char disk[RIG_PATH_BYTES];
-static char shm[RIG_PATH_BYTES];
-static char tree[RIG_PATH_BYTES];
+static char disk[SCRATCH_PATH_BYTES];
+static char shm[SCRATCH_PATH_BYTES];
+static char tree[SCRATCH_PATH_BYTES];
 
 static int start(void)
 {
@@ -89,7 +89,7 @@ static void test_shapes(void)
         {shm, 4, 64 * KIB, 2, false},   {shm, 4, 128 * KIB, 5, true},
         {disk, 2, 512 * KIB, 2, true},  {shm, 1, 68 * KIB, 2, true},
     };
-    char spec[2 * RIG_PATH_BYTES];
+    char spec[2 * SCRATCH_PATH_BYTES];
     snprintf(spec, sizeof(spec), "a=dir:%s", tree);
     const char *const specs[] = {spec, "b=synthetic:rows=30011,row-bytes=200,seed=3",
                                  "c=synthetic:rows=3,row-bytes=7"};
@@ -122,7 +122,7 @@ static void test_full_indexes(void)
 /* A large file is many fragments: several LDMs read it. */
 static void test_split_file(void)
 {
-    char source[RIG_PATH_BYTES], spec[2 * RIG_PATH_BYTES];
+    char source[SCRATCH_PATH_BYTES], spec[2 * SCRATCH_PATH_BYTES];
     make_scratch(source, "/dev/shm");
     make_file(source, "huge", 200 * MIB + 5, 9);
     snprintf(spec, sizeof(spec), "dir:%s/huge", source);
@@ -145,7 +145,7 @@ static void test_split_file(void)
 
 static void backup_tree_named(const char *source)
 {
-    char spec[2 * RIG_PATH_BYTES];
+    char spec[2 * SCRATCH_PATH_BYTES];
     snprintf(spec, sizeof(spec), "x=dir:%s", source);
     const char *const specs[] = {spec};
     const char *const trees[] = {source};
@@ -155,7 +155,7 @@ static void backup_tree_named(const char *source)
 
 static void test_next_to_nothing(void)
 {
-    char source[RIG_PATH_BYTES];
+    char source[SCRATCH_PATH_BYTES];
     make_scratch(source, "/dev/shm");
     backup_tree_named(source);
     make_file(source, "empty", 0, 0);
@@ -166,7 +166,7 @@ static void test_next_to_nothing(void)
 /* Full tables of pieces, and entries that fill catalogue chunks. */
 static void test_many_tiny_files(void)
 {
-    char source[RIG_PATH_BYTES], name[300];
+    char source[SCRATCH_PATH_BYTES], name[300];
     make_scratch(source, "/dev/shm");
     for (uint32_t i = 0; i < 5000; i++) {
         snprintf(name, sizeof(name), "%0200u", i);
@@ -179,7 +179,7 @@ static void test_many_tiny_files(void)
 /* What is stored of a sparse file are its data. */
 static void test_holes_are_not_stored(void)
 {
-    char source[RIG_PATH_BYTES], spec[2 * RIG_PATH_BYTES];
+    char source[SCRATCH_PATH_BYTES], spec[2 * SCRATCH_PATH_BYTES];
     make_scratch(source, ".");
     make_file(source, "sparse", 64 * KIB, 1);
     CU_ASSERT_EQUAL(truncate(join(source, "sparse"), 64l << 20), 0);
@@ -201,7 +201,7 @@ static void test_holes_are_not_stored(void)
 /* The same file systems to read from as to write to; overlayfs is what containers stand on. */
 static void test_file_seen_in_the_far_future(void)
 {
-    char source[RIG_PATH_BYTES];
+    char source[SCRATCH_PATH_BYTES];
     make_scratch(source, "/dev/shm");
     make_file(source, "far", 100, 1);
     struct timespec times[2] = {{.tv_sec = INT64_C(13000000000)}, {.tv_sec = INT64_C(13000000000)}};

@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include "engine/pipeline/pipeline.h"
-#include "tests/unit/node/decoded.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/child.h"
+#include "tests/support/decoded.h"
+#include "tests/support/node_rig.h"
+#include "tests/support/pause.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -25,9 +27,9 @@
 
 #define THREADS_MAX 64u
 
-static char to[RIG_PATH_BYTES];
-static char tree[RIG_PATH_BYTES];
-static char tree_spec[2 * RIG_PATH_BYTES];
+static char to[SCRATCH_PATH_BYTES];
+static char tree[SCRATCH_PATH_BYTES];
+static char tree_spec[2 * SCRATCH_PATH_BYTES];
 
 static int start(void)
 {
@@ -43,11 +45,6 @@ static int stop(void)
     remove_tree(to);
     remove_tree(tree);
     return 0;
-}
-
-static void pause_ns(long ns)
-{
-    nanosleep(&(struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}, NULL);
 }
 
 /* ---- a client of a node that lives on ---- */
@@ -115,7 +112,7 @@ static void test_backup_after_backup(void)
     for (uint32_t i = 0; i < 24; i++) {
         uint64_t backup = ask_for_backup(channel, i % 3 == 2);
         if (i % 2 == 0) {
-            pause_ns(rand() % 60000000);
+            pause_ns((uint64_t)rand() % 60000000);
             ask_for_abort(channel, backup);
             ask_for_abort(channel, backup);
         }
@@ -261,8 +258,9 @@ struct memory_case {
 };
 
 /* In a process of its own, for the peak is the process's. */
-static int measure_memory(const struct memory_case *memory_case)
+static int measure_memory(void *context)
 {
+    const struct memory_case *memory_case = context;
     const char *const specs[] = {tree_spec, "y=synthetic:rows=20000,row-bytes=20000"};
     struct rig rig;
     rig_open(&rig, to, memory_case->ldms, specs, 2);
@@ -291,20 +289,14 @@ static int measure_memory(const struct memory_case *memory_case)
 
 static void test_memory(void)
 {
-    const struct memory_case cases[] = {
+    struct memory_case cases[] = {
         {1, 64 * KIB, 2}, {2, 64 * KIB, 4}, {2, MIB, 8}, {4, MIB, 8}, {2, 256 * KIB, 128}};
     if (SANITIZED) {
         printf("not with a sanitizer: the memory is its own; ");
         return;
     }
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int status = 0;
-        (void)fflush(stdout);
-        pid_t child = fork();
-        if (child == 0)
-            exit(measure_memory(&cases[i]));
-        CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-        CU_ASSERT_EQUAL(status, 0);
+        CU_ASSERT_EQUAL(child_wait(child_start(measure_memory, &cases[i])), 0);
     }
 }
 

@@ -8,24 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "engine/base/log.h"
 #include "engine/format/chunk.h"
 #include "engine/format/manifest.h"
 #include "engine/repository/layout.h"
-#include "tests/unit/node/decoded.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/child.h"
+#include "tests/support/decoded.h"
+#include "tests/support/file_systems.h"
+#include "tests/support/node_rig.h"
+#include "tests/support/pause.h"
 
 /* Kills at random moments; integration/kill_test.sh has more, of the whole program. */
 #define KILLS 12u
 #define KILLS_FULL 300u
 
-static char to[RIG_PATH_BYTES];
-static char tree[RIG_PATH_BYTES];
-static char tree_spec[2 * RIG_PATH_BYTES];
+static char to[SCRATCH_PATH_BYTES];
+static char tree[SCRATCH_PATH_BYTES];
+static char tree_spec[2 * SCRATCH_PATH_BYTES];
 
 static int start_in(const char *base)
 {
@@ -34,16 +34,6 @@ static int start_in(const char *base)
     make_sample_tree(tree);
     snprintf(tree_spec, sizeof(tree_spec), "x=dir:%s", tree);
     return 0;
-}
-
-static int start_on_disk(void)
-{
-    return start_in(".");
-}
-
-static int start_on_tmpfs(void)
-{
-    return start_in("/dev/shm");
 }
 
 static int stop(void)
@@ -61,8 +51,9 @@ static void open_rig(struct rig *rig)
     rig_open(rig, to, 2, specs, 2);
 }
 
-static int backup_in_child(void)
+static int backup_in_child(void *context)
 {
+    (void)context;
     struct rig rig;
     open_rig(&rig);
     int error = rig_run(&rig);
@@ -72,17 +63,10 @@ static int backup_in_child(void)
 
 static void killed_after(uint64_t after_ns)
 {
-    struct timespec left = {.tv_sec = (time_t)(after_ns / 1000000000),
-                            .tv_nsec = (long)(after_ns % 1000000000)};
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(backup_in_child());
-    CU_ASSERT_FATAL(child > 0);
-    while (nanosleep(&left, &left) < 0)
-        continue;
+    pid_t child = child_start(backup_in_child, NULL);
+    pause_ns(after_ns);
     kill(child, SIGKILL);
-    CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
+    (void)child_wait(child);
 }
 
 static bool is_complete(const char *backup, uint32_t number)
@@ -130,14 +114,6 @@ static void test_killed_at_random(void)
 }
 
 /* ---- what the sweep takes and leaves ---- */
-
-static void write_file(const char *path, const void *data, size_t bytes)
-{
-    FILE *file = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    CU_ASSERT_EQUAL(fwrite(data, 1, bytes, file), bytes);
-    fclose(file);
-}
 
 /* BACKUP-<number> as a killed node would leave it: one part, whose header says what is asked. */
 static void make_debris(uint32_t number, uint32_t header_number, uint16_t header_node)
@@ -237,16 +213,5 @@ int main(void)
         {"what the sweep takes", test_sweep},
         CU_TEST_INFO_NULL,
     };
-    CU_SuiteInfo suites[] = {
-        {.pName = "crash on disk",
-         .pInitFunc = start_on_disk,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        {.pName = "crash on tmpfs",
-         .pInitFunc = start_on_tmpfs,
-         .pCleanupFunc = stop,
-         .pTests = tests},
-        CU_SUITE_INFO_NULL,
-    };
-    return run_suites(suites);
+    return run_on_disk_and_tmpfs("crash", start_in, stop, tests);
 }

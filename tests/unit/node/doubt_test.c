@@ -12,7 +12,7 @@
 
 #include "engine/format/chunk.h"
 #include "engine/repository/archive.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/node_rig.h"
 
 #define NUMBER 7u
 #define OWN_NODE 2u
@@ -20,7 +20,7 @@
 static const uint8_t uid[16] = {1, 2, 3};
 static const uint8_t other_uid[16] = {1, 2, 4};
 
-static char to[RIG_PATH_BYTES];
+static char to[SCRATCH_PATH_BYTES];
 static struct pst_archive_config config;
 static struct pst_archive *archive;
 static struct pst_doubt_rep told[4];
@@ -37,14 +37,6 @@ static void take_doubt(void *context, const struct pst_doubt_rep *doubt)
 static const char *inside(const char *name)
 {
     return join(join(to, pst_name_backup(NUMBER).text), name);
-}
-
-static void write_file(const char *path, const void *bytes, size_t size)
-{
-    FILE *file = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    CU_ASSERT_EQUAL(fwrite(bytes, 1, size, file), size);
-    fclose(file);
 }
 
 static struct pst_manifest_text node_manifest(uint32_t node, const uint8_t *of)

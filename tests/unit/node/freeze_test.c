@@ -3,11 +3,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/unit/node/rig.h"
+#include "tests/support/node_rig.h"
 
 #define MS UINT64_C(1000000)
 
-static char scratch[RIG_PATH_BYTES];
+static char scratch[SCRATCH_PATH_BYTES];
 
 static int start(void)
 {

@@ -104,7 +104,7 @@ struct pst_node_status host_status(struct host *host)
 static void put_file(const struct host *host, uint32_t number, const char *name,
                      const struct pst_manifest_text *text)
 {
-    char path[2 * RIG_PATH_BYTES];
+    char path[2 * SCRATCH_PATH_BYTES];
     snprintf(path, sizeof(path), "%s/%s/%s", host->to, pst_name_backup(number).text, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     must(fd >= 0 && write(fd, text->text, text->bytes) == (ssize_t)text->bytes, path);
@@ -149,7 +149,7 @@ void leave_in_doubt(const struct host *host, uint32_t number, uint32_t cluster_i
 {
     static struct pst_node_manifest manifest;
     struct pst_manifest_text node_text;
-    char path[2 * RIG_PATH_BYTES];
+    char path[2 * SCRATCH_PATH_BYTES];
     manifest = (struct pst_node_manifest){
         .common = {.number = number, .cluster_id = cluster_id, .uid = {(uint8_t)number}},
         .node = 1,

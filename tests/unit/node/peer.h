@@ -10,7 +10,7 @@
 #include "engine/node/client.h"
 #include "engine/node/threads.h"
 #include "net/fabric.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/node_rig.h"
 
 #define PEER_NODE 2u
 #define PEER_KEPT 4096u
@@ -23,8 +23,8 @@ struct host {
     struct rig rig;
     struct pst_cluster_config cluster;
     struct pst_node *node;
-    char to[RIG_PATH_BYTES];
-    char fabric[RIG_PATH_BYTES];
+    char to[SCRATCH_PATH_BYTES];
+    char fabric[SCRATCH_PATH_BYTES];
     char name[32];
     bool is_deaf; /* the client takes nothing */
     uint32_t joined;

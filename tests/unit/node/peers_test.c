@@ -325,7 +325,7 @@ static void answer_as_node_2(const struct pst_signal *question)
 
 static void give_manifest(void)
 {
-    char path[2 * RIG_PATH_BYTES];
+    char path[2 * SCRATCH_PATH_BYTES];
     uint64_t until_ns = pst_monotonic_ns() + PEER_PATIENCE_NS;
     snprintf(path, sizeof(path), "%s/%s/%s", host.to, pst_name_backup(NUMBER).text,
              pst_name_cluster_manifest(NUMBER).text);

@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
-#include "tests/unit/node/decoded.h"
-#include "tests/unit/node/rig.h"
+#include "tests/support/child.h"
+#include "tests/support/decoded.h"
+#include "tests/support/node_rig.h"
 
-static char scratch[RIG_PATH_BYTES];
+static char scratch[SCRATCH_PATH_BYTES];
 
 static int start(void)
 {
@@ -107,7 +107,7 @@ static bool names_all(const struct decoded *decoded)
     uint32_t named = 0;
     for (size_t i = 0; i < decoded->objects_count; i++) {
         const struct pst_object *object = &decoded->objects[i].object;
-        char name[2 * RIG_PATH_BYTES];
+        char name[2 * SCRATCH_PATH_BYTES];
         snprintf(name, sizeof(name), "x/%s", object->path);
         for (uint32_t j = 0; j < decoded->node->unreadable_names_count; j++)
             named += strcmp(decoded->node->unreadable_names[j], name) == 0;
@@ -118,7 +118,7 @@ static bool names_all(const struct decoded *decoded)
 /* All of the tree's 21 files are changed so; all but unflagged must carry one of the flags. */
 static void run_changed(void (*change)(const char *path), uint32_t flags, uint64_t unflagged)
 {
-    char source[RIG_PATH_BYTES], spec[2 * RIG_PATH_BYTES];
+    char source[SCRATCH_PATH_BYTES], spec[2 * SCRATCH_PATH_BYTES];
     struct rig rig;
     struct meddler meddler;
     struct decoded decoded;
@@ -216,10 +216,13 @@ static void test_changes(void)
     run_changed(become_directory, unreadable, 0);
 }
 
+static char roots[SCRATCH_PATH_BYTES], his[SCRATCH_PATH_BYTES];
+
 /* What the listing could not read is told and counted: a process of its own, for it is not root. */
-static int run_unreadable_as_nobody(const char *source, const char *to)
+static int run_unreadable_as_nobody(void)
 {
-    char spec[2 * RIG_PATH_BYTES];
+    const char *source = roots, *to = his;
+    char spec[2 * SCRATCH_PATH_BYTES];
     struct rig rig;
     struct decoded decoded;
     make_file(source, "closed", 100, 1);
@@ -257,24 +260,13 @@ static int run_unreadable_as_nobody(const char *source, const char *to)
 
 static int in_child(void)
 {
-    char source[RIG_PATH_BYTES], to[RIG_PATH_BYTES];
-    int status = 0;
-    make_scratch(source, "/dev/shm");
-    make_scratch(to, "/dev/shm");
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        exit(run_unreadable_as_nobody(source, to));
-    pid_t ended = waitpid(child, &status, 0);
-    remove_tree(source);
-    remove_tree(to);
-    if (ended != child || !WIFEXITED(status))
-        return 1;
-    status = WEXITSTATUS(status);
-    printf("%s\n", status == 77 ? "cannot run here: becoming another user needs root"
-                   : status     ? "unreadable files: failed"
-                                : "unreadable files: passed");
-    return status;
+    make_scratch(roots, "/dev/shm");
+    make_scratch(his, "/dev/shm");
+    int code = child_report("unreadable files", "becoming another user needs root",
+                            run_unreadable_as_nobody);
+    remove_tree(roots);
+    remove_tree(his);
+    return code;
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,7 @@
 
 #include "numa/topology.h"
 #include "tests/suite.h"
-#include "tests/unit/numa/fixture.h"
+#include "tests/support/topology_fixture.h"
 
 struct disk_case {
     const char *fixture;

@@ -16,23 +16,13 @@
 
 #include "numa/place.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 
 #define ARENA_BYTES (3u << 20)
 
 static struct pst_topology *topology;
 
-/* A child, so that the pinning of one test does not reach the next. Returns its exit status. */
-static int in_child(int (*run)(void))
-{
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(run());
-    int status;
-    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
+/* Where a test pins, it runs in a child, so that the pinning does not reach the next test. */
 static int pin_everywhere(void)
 {
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
@@ -45,7 +35,7 @@ static int pin_everywhere(void)
 
 static void test_every_allowed_cpu_can_be_pinned_to(void)
 {
-    CU_ASSERT_EQUAL(in_child(pin_everywhere), 0);
+    CU_ASSERT_EQUAL(child_run(pin_everywhere), 0);
 }
 
 static void test_pinning_to_no_cpu_fails(void)
@@ -120,7 +110,7 @@ static void test_a_child_has_none_of_it(void)
         pst_arena_create(topology, ARENA_BYTES, PST_NUMA_NODE_UNKNOWN, &inherited), 0);
     memset(inherited.base, 0xa5, inherited.bytes);
     CU_ASSERT_TRUE(has_inherited());
-    CU_ASSERT_EQUAL(in_child(has_inherited), 0);
+    CU_ASSERT_EQUAL(child_run(has_inherited), 0);
     pst_arena_destroy(&inherited);
 }
 
@@ -237,7 +227,7 @@ static int live_without_numa_calls(void)
 
 static void test_a_kernel_that_forbids_binding(void)
 {
-    int status = in_child(live_without_numa_calls);
+    int status = child_run(live_without_numa_calls);
     if (status == 77)
         printf("\n  skipped: this kernel lets nobody set a seccomp filter\n");
     else

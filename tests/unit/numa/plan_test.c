@@ -5,7 +5,7 @@
 
 #include "numa/plan.h"
 #include "tests/suite.h"
-#include "tests/unit/numa/fixture.h"
+#include "tests/support/topology_fixture.h"
 
 static struct pst_plan plan; /* too large for the stack */
 

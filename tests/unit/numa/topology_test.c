@@ -7,7 +7,7 @@
 #include "numa/cpu_list.h"
 #include "numa/topology.h"
 #include "tests/suite.h"
-#include "tests/unit/numa/fixture.h"
+#include "tests/support/topology_fixture.h"
 
 struct expected {
     const char *name;

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/repository/layout.h"
 #include "engine/restore/verify.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 #include "tests/support/make_backup.h"
 
 #define FINDINGS_MAX 64u
@@ -172,20 +172,19 @@ static void flip_all(uint64_t from, uint64_t step)
     remove_place(&place);
 }
 
+static int flip_odd(void *context)
+{
+    (void)context;
+    flip_all(1, 2);
+    return missed + misnamed != 0 || CU_get_number_of_failures() != 0;
+}
+
 /* Two processes share the bytes, each with a backup of its own. */
 static void every_flipped_byte_is_found_and_named(void)
 {
-    fflush(stdout);
-    const pid_t child = fork();
-    CU_ASSERT_TRUE_FATAL(child >= 0);
-    if (child == 0) {
-        flip_all(1, 2);
-        _exit(missed + misnamed == 0 && CU_get_number_of_failures() == 0 ? 0 : 1);
-    }
+    pid_t child = child_start(flip_odd, NULL);
     flip_all(0, 2);
-    int status;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CU_ASSERT_EQUAL(child_wait(child), 0);
 }
 
 static void expect_truncated(const char *name, off_t bytes)

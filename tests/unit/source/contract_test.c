@@ -139,7 +139,7 @@ static void make_tree(void)
             REQUIRE(mkdir(path, 0755) == 0);
         }
         snprintf(path, sizeof(path), "tree/%d/%d", i / 100, i);
-        make_file(path, path, strlen(path));
+        write_file(path, path, strlen(path));
     }
     int fd = open("tree/large", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     REQUIRE(fd >= 0);
@@ -154,7 +154,7 @@ static void make_pinned(void)
     REQUIRE(mkdir("pinned", 0755) == 0);
     char block[PST_BLOCK_BYTES];
     memset(block, 'x', sizeof(block));
-    make_file("pinned/data", block, 0);
+    write_file("pinned/data", block, 0);
     int fd = open("pinned/data", O_WRONLY | O_CLOEXEC);
     for (unsigned i = 0; i < PINNED_BLOCKS; i++)
         REQUIRE(write(fd, block, sizeof(block)) == (ssize_t)sizeof(block));
@@ -455,5 +455,5 @@ static CU_SuiteInfo suites[] = {
 
 int main(void)
 {
-    return run_suites(suites);
+    return suites_run(suites);
 }

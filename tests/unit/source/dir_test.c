@@ -7,11 +7,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/source/dir/tree.h"
 #include "engine/source/registry/registry.h"
+#include "tests/support/child.h"
 #include "tests/unit/source/source_test.h"
 
 #define NOBODY 65534
@@ -55,7 +55,7 @@ static struct pst_object object_at(const char *path)
 
 static void metadata_is_exact(void)
 {
-    make_file("file", "content", 7);
+    write_file("file", "content", 7);
     ASSERT_OK(chmod("file", 04751));
     ASSERT_OK(mkdir("directory", 01777));
     ASSERT_OK(chmod("directory", 01777));
@@ -93,7 +93,7 @@ static void metadata_is_exact(void)
 
 static void files_carry_their_identity(void)
 {
-    make_file("file", "content", 7);
+    write_file("file", "content", 7);
     struct stat status;
     ASSERT_OK(stat("file", &status));
     list_here();
@@ -108,7 +108,7 @@ static void files_carry_their_identity(void)
 
 static void empty_files_have_no_extents(void)
 {
-    make_file("empty", "", 0);
+    write_file("empty", "", 0);
     list_here();
     CU_ASSERT_EQUAL(object_at("empty").size, 0);
     CU_ASSERT_EQUAL(collected.listing.bytes, 0);
@@ -119,8 +119,8 @@ static void empty_files_have_no_extents(void)
 /* Data at 1 MiB, and at 100 MiB up to an odd end; a hole behind it. */
 static void sparse_files_have_extents_of_data_only(void)
 {
-    make_file("sparse", "", 0);
-    make_file("hole", "", 0);
+    write_file("sparse", "", 0);
+    write_file("hole", "", 0);
     char data[10000];
     memset(data, 'd', sizeof(data));
     int fd = open("sparse", O_RDWR | O_CLOEXEC);
@@ -150,7 +150,7 @@ static void sparse_files_have_extents_of_data_only(void)
 /* More runs of data than a fragment has extents: its entry is repeated in the next. */
 static void many_holes_take_many_fragments(void)
 {
-    make_file("comb", "", 0);
+    write_file("comb", "", 0);
     int fd = open("comb", O_RDWR | O_CLOEXEC);
     off_t teeth = 3 * PST_FRAGMENT_EXTENTS_MAX;
     for (off_t i = 0; i < teeth; i++)
@@ -173,14 +173,14 @@ static void hard_links_name_the_first(void)
 {
     ASSERT_OK(mkdir("a", 0755));
     ASSERT_OK(mkdir("b", 0755));
-    make_file("a/one", "shared", 6);
+    write_file("a/one", "shared", 6);
     ASSERT_OK(link("a/one", "a/two"));
     ASSERT_OK(link("a/one", "b/three"));
     char path[2][32];
     for (int i = 0; i < 5000; i++) { /* past every growth of the table */
         snprintf(path[0], sizeof(path[0]), "a/file%d", i);
         snprintf(path[1], sizeof(path[1]), "b/link%d", i);
-        make_file(path[0], "x", 1);
+        write_file(path[0], "x", 1);
         ASSERT_OK(link(path[0], path[1]));
     }
     list_here();
@@ -211,9 +211,9 @@ static void names_are_bytes(void)
     char longest[256];
     memset(longest, 'n', 255);
     longest[255] = '\0';
-    make_file(longest, "l", 1);
+    write_file(longest, "l", 1);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        make_file(names[i], names[i], strlen(names[i]));
+        write_file(names[i], names[i], strlen(names[i]));
     list_here();
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct pst_object object = object_at(names[i]);
@@ -236,7 +236,7 @@ static void deep_trees_are_walked_whole(void)
     for (int i = 0; i < DEPTH; i++) {
         for (int j = 0; j < 40; j++) {
             snprintf(file, sizeof(file), "%s/file%d", path, j);
-            make_file(file, "x", 1);
+            write_file(file, "x", 1);
         }
         used += (size_t)snprintf(path + used, sizeof(path) - used, "/directory");
         ASSERT_OK(mkdir(path, 0755));
@@ -288,8 +288,8 @@ static void special_files_are_skipped(void)
 
 static void one_file_is_a_source_too(void)
 {
-    make_file("file", "content", 7);
-    make_file("other", "x", 1);
+    write_file("file", "content", 7);
+    write_file("other", "x", 1);
     ASSERT_OK(symlink("file", "to-file"));
     source = open_source("dir:to-file");
     CU_ASSERT_STRING_EQUAL(source->name, "to-file");
@@ -313,7 +313,7 @@ static void one_file_is_a_source_too(void)
 static void symlinks_are_not_followed(void)
 {
     ASSERT_OK(mkdir("directory", 0755));
-    make_file("directory/file", "x", 1);
+    write_file("directory/file", "x", 1);
     ASSERT_OK(symlink("..", "directory/loop"));
     ASSERT_OK(symlink("directory", "alias"));
     list_here();
@@ -327,8 +327,8 @@ static void a_wide_directory_is_listed_whole(void)
 {
     enum { NAMES = 30000 };
     char path[32];
-    make_file("first", "x", 1);
-    make_file("second", "x", 1);
+    write_file("first", "x", 1);
+    write_file("second", "x", 1);
     for (int i = 2; i < NAMES; i++) {
         snprintf(path, sizeof(path), "%d", i);
         CU_ASSERT_EQUAL_FATAL(link(i % 2 ? "first" : "second", path), 0);
@@ -369,7 +369,7 @@ static void a_changing_tree_does_no_harm(void)
         snprintf(path, sizeof(path), "moving/%d", i);
         ASSERT_OK(mkdir(path, 0755));
         snprintf(path, sizeof(path), "moving/%d/stays", i);
-        make_file(path, "stays", 5);
+        write_file(path, "stays", 5);
     }
     pthread_t thread;
     atomic_store(&stop, false);
@@ -424,7 +424,7 @@ static void vanished_files_are_counted(void)
     char path[64];
     for (int i = 0; i < 4000; i++) {
         snprintf(path, sizeof(path), "z%d", i);
-        make_file(path, "x", 1);
+        write_file(path, "x", 1);
     }
     source = open_source("dir:.");
     collected_init(&collected);
@@ -467,19 +467,12 @@ static void unreadable_files_are_counted(void)
 {
     ASSERT_OK(chmod(".", 0755));
     ASSERT_OK(mkdir("closed", 0700));
-    make_file("closed/inside", "x", 1);
+    write_file("closed/inside", "x", 1);
     ASSERT_OK(chmod("closed", 0));
-    make_file("secret", "x", 1);
+    write_file("secret", "x", 1);
     ASSERT_OK(chmod("secret", 0));
-    make_file("open", "x", 1);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(list_without_privilege());
-    int status;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_TRUE(WIFEXITED(status));
-    CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+    write_file("open", "x", 1);
+    CU_ASSERT_EQUAL(child_run(list_without_privilege), 0);
     ASSERT_OK(chmod("closed", 0700));
 }
 
@@ -514,7 +507,7 @@ static void contains_sees_through_links(void)
     ASSERT_OK(mkdir("inside/deep", 0755));
     ASSERT_OK(mkdir("inside-not", 0755));
     ASSERT_OK(symlink("inside/deep", "shortcut"));
-    make_file("inside/file", "x", 1);
+    write_file("inside/file", "x", 1);
     source = open_source("dir:inside");
     CU_ASSERT_EQUAL(pst_source_contains(source, "inside"), 1);
     CU_ASSERT_EQUAL(pst_source_contains(source, "inside/"), 1);
@@ -568,5 +561,5 @@ static CU_SuiteInfo suites[] = {
 
 int main(void)
 {
-    return run_suites(suites);
+    return suites_run(suites);
 }

@@ -1,24 +1,12 @@
+/* Environments and the children that write them; the test's main thread calls it. */
 #include "tests/unit/source/lmdb_rig.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * S + (uint64_t)now.tv_nsec;
-}
-
-void pause_ms(long ms)
-{
-    const struct timespec pause = {.tv_nsec = ms * 1000000};
-    nanosleep(&pause, NULL);
-}
+#include "tests/support/child.h"
 
 MDB_env *open_env(unsigned flags, size_t map_bytes)
 {
@@ -42,22 +30,26 @@ void put_row(MDB_env *env, uint64_t row, size_t bytes)
     REQUIRE(mdb_txn_commit(txn) == 0);
 }
 
-/* What a child does; its exit status is 0. */
+struct child_work {
+    void (*work)(int fd);
+    int fd;
+};
+
+static int do_work(void *context)
+{
+    const struct child_work *work = context;
+    work->work(work->fd);
+    return 0;
+}
+
 pid_t in_child(void (*work)(int fd), int fd)
 {
-    pid_t pid = fork();
-    REQUIRE(pid >= 0);
-    if (pid != 0)
-        return pid;
-    work(fd);
-    _exit(0);
+    return child_start(do_work, &(struct child_work){work, fd});
 }
 
 void wait_for(pid_t pid)
 {
-    int status;
-    REQUIRE(waitpid(pid, &status, 0) == pid);
-    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CU_ASSERT_EQUAL(child_wait(pid), 0);
 }
 
 void run_child(void (*work)(int fd))
@@ -114,7 +106,7 @@ pid_t start_holder(void)
 void end_holder(pid_t pid)
 {
     kill(pid, SIGKILL);
-    REQUIRE(waitpid(pid, NULL, 0) == pid);
+    (void)child_wait(pid);
 }
 
 struct pst_source *make(void (*work)(int fd))
@@ -133,7 +125,7 @@ void done(struct pst_source *source)
 
 int cut(struct pst_source *source)
 {
-    int error = pst_source_freeze(source, now_ns() + 5 * S);
+    int error = pst_source_freeze(source, pst_monotonic_ns() + 5 * S);
     if (!error)
         error = pst_source_snapshot(source, 1);
     if (!error)
@@ -150,7 +142,7 @@ void restore(struct pst_source *source, const struct collected *collected)
     uint8_t *data = read_object(source, collected, &object);
     mkdir("restored", 0700);
     unlink("restored/data.mdb");
-    make_file("restored/data.mdb", data, object.size);
+    write_file("restored/data.mdb", data, object.size);
     free(data);
 }
 

@@ -10,22 +10,19 @@
 
 #include <lmdb.h>
 
+#include "engine/base/clock.h"
+#include "tests/support/pause.h"
 #include "tests/unit/source/source_test.h"
 
 #define MAP_BYTES (32u << 20)
 #define S UINT64_C(1000000000)
 #define MS UINT64_C(1000000)
 
-/* CLOCK_MONOTONIC. */
-uint64_t now_ns(void);
-
-void pause_ms(long ms);
-
 /* An environment, and a row of so many bytes, each row + 1. */
 MDB_env *open_env(unsigned flags, size_t map_bytes);
 void put_row(MDB_env *env, uint64_t row, size_t bytes);
 
-/* What a child does; its exit status is 0. */
+/* A child that does this work and ends well; wait_for() checks that it did. */
 pid_t in_child(void (*work)(int fd), int fd);
 void wait_for(pid_t pid);
 void run_child(void (*work)(int fd));

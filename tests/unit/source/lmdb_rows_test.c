@@ -3,14 +3,14 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <lmdb.h>
 
+#include "engine/base/clock.h"
 #include "engine/format/rows.h"
 #include "engine/source/lmdb/lmdb_sink.h"
+#include "tests/support/child.h"
 #include "tests/unit/source/source_test.h"
 
 #define MAP_BYTES (256u << 20)
@@ -19,33 +19,32 @@
 
 static uint64_t soon_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)(now.tv_sec + 5) * UINT64_C(1000000000);
+    return pst_monotonic_ns() + UINT64_C(5000000000);
 }
 
 /* ---- environments, written by children ---- */
 
+static void (*child_work)(MDB_txn *txn);
+
+static int do_work(void)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    REQUIRE(mdb_env_create(&env) == 0);
+    REQUIRE(mdb_env_set_maxdbs(env, TABLES_MAX) == 0);
+    REQUIRE(mdb_env_set_mapsize(env, MAP_BYTES) == 0);
+    REQUIRE(mdb_env_open(env, "env", MDB_NOSYNC, 0640) == 0);
+    REQUIRE(mdb_txn_begin(env, NULL, 0, &txn) == 0);
+    child_work(txn);
+    REQUIRE(mdb_txn_commit(txn) == 0);
+    mdb_env_close(env);
+    return 0;
+}
+
 static void run_child(void (*work)(MDB_txn *txn))
 {
-    const pid_t pid = fork();
-    REQUIRE(pid >= 0);
-    if (pid == 0) {
-        MDB_env *env;
-        MDB_txn *txn;
-        REQUIRE(mdb_env_create(&env) == 0);
-        REQUIRE(mdb_env_set_maxdbs(env, TABLES_MAX) == 0);
-        REQUIRE(mdb_env_set_mapsize(env, MAP_BYTES) == 0);
-        REQUIRE(mdb_env_open(env, "env", MDB_NOSYNC, 0640) == 0);
-        REQUIRE(mdb_txn_begin(env, NULL, 0, &txn) == 0);
-        work(txn);
-        REQUIRE(mdb_txn_commit(txn) == 0);
-        mdb_env_close(env);
-        _exit(0);
-    }
-    int status;
-    REQUIRE(waitpid(pid, &status, 0) == pid);
-    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    child_work = work;
+    CU_ASSERT_EQUAL(child_run(do_work), 0);
 }
 
 static void put(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_bytes, const void *value,
@@ -577,5 +576,5 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"lmdb rows", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
-    return run_suites(suites);
+    return suites_run(suites);
 }

@@ -44,7 +44,7 @@ static void test_snapshot_is_exact_while_others_write(void)
         CU_ASSERT(collected.count > 1);
         restore(source, &collected);
         CU_ASSERT_EQUAL(restored_row(), 500000);
-        ASSERT_OK(pst_source_check(source, now_ns() + S));
+        ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
         CU_ASSERT_PTR_NOT_NULL_FATAL(source->details);
         CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"transaction_id\":20,"));
         pst_source_release(source);
@@ -74,7 +74,7 @@ static void test_new_environment(void)
     CU_ASSERT_EQUAL(info.me_last_txnid, 0);
     put_row(env, 1, 10);
     mdb_env_close(env);
-    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
     collected_free(&collected);
     done(source);
 }
@@ -113,9 +113,9 @@ static void test_metadata(void)
 static void test_freeze_holds_writers_up(void)
 {
     struct pst_source *source = make(fill);
-    ASSERT_OK(pst_source_freeze(source, now_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
     pid_t writer = in_child(write_one, -1);
-    pause_ms(50);
+    pause_ns(50 * MS);
     CU_ASSERT_EQUAL(waitpid(writer, NULL, WNOHANG), 0);
     ASSERT_OK(pst_source_thaw(source));
     wait_for(writer);
@@ -126,9 +126,9 @@ static void test_freeze_gives_up_in_time(void)
 {
     struct pst_source *source = make(fill);
     pid_t holder = start_holder();
-    uint64_t began_ns = now_ns();
+    uint64_t began_ns = pst_monotonic_ns();
     CU_ASSERT_EQUAL(pst_source_freeze(source, began_ns + 100 * MS), -PST_E_FREEZE);
-    CU_ASSERT(now_ns() - began_ns >= 100 * MS);
+    CU_ASSERT(pst_monotonic_ns() - began_ns >= 100 * MS);
     end_holder(holder);
     run_child(write_one); /* nothing is held */
     ASSERT_OK(cut(source));
@@ -149,7 +149,7 @@ static void test_guard_thaws_by_itself(void)
 {
     struct pst_source *source = make(fill);
     source->policy.freeze_hold_ns = 20 * MS;
-    ASSERT_OK(pst_source_freeze(source, now_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
     run_child(write_one); /* as if we had been stopped */
     CU_ASSERT_EQUAL(pst_source_snapshot(source, 1), -PST_E_THAWED);
     pst_source_release(source);
@@ -163,13 +163,13 @@ static void test_dead_guard_leaves_nothing(void)
     struct pst_source *source = make(fill);
     struct collected collected;
     collected_init(&collected);
-    ASSERT_OK(pst_source_freeze(source, now_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
     ASSERT_OK(pst_source_snapshot(source, 1));
     kill(guard_of_this_process(), SIGKILL);
     run_child(write_one); /* the lock died with its holder */
     ASSERT_OK(pst_source_thaw(source));
     CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing), -PST_E_GUARD);
-    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_GUARD);
+    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_GUARD);
     pst_source_release(source); /* a new guard clears its slot */
     MDB_env *env = open_env(0, MAP_BYTES);
     int dead = -1;
@@ -240,5 +240,5 @@ int main(void)
         {"freeze", NULL, NULL, NULL, NULL, freeze},
         CU_SUITE_INFO_NULL,
     };
-    return run_suites(suites);
+    return suites_run(suites);
 }

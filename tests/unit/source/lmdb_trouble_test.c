@@ -57,19 +57,19 @@ static void test_headroom(void)
     run_child(write_much); /* 10 of 32 MiB become 25 */
     int error = 0;
     for (int i = 0; i < 500 && !error; i++) {
-        pause_ms(10);
+        pause_ns(10 * MS);
         collected_free(&collected);
         error = pst_source_list(source, &collected.sink, &collected.listing);
     }
     CU_ASSERT_EQUAL(error, -PST_E_HEADROOM);
-    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_HEADROOM);
+    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_HEADROOM);
     pst_source_release(source);
     /* It is as full still, but grows no more. */
     ASSERT_OK(cut(source));
-    pause_ms(100);
+    pause_ns(100 * MS);
     collected_free(&collected);
     ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
-    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
     collected_free(&collected);
     done(source);
 }
@@ -81,7 +81,7 @@ static void write_on(int fd)
     MDB_env *env = open_env(0, MAP_BYTES);
     for (int i = 0; i < 1000; i++) {
         put_row(env, 1, 100000);
-        pause_ms(1);
+        pause_ns(MS);
     }
     mdb_env_close(env);
 }
@@ -92,7 +92,7 @@ static void test_writers_never_find_the_map_full(void)
     source->policy.headroom_percent = 40;
     ASSERT_OK(cut(source));
     run_child(write_on);
-    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_HEADROOM);
+    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_HEADROOM);
     done(source);
 }
 
@@ -101,7 +101,7 @@ static void test_writer_without_lock(void)
     struct pst_source *source = make(fill);
     ASSERT_OK(cut(source));
     run_child(write_without_lock);
-    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + 10 * S), -PST_E_CHANGED);
+    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + 10 * S), -PST_E_CHANGED);
     pst_source_release(source);
     CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED); /* nor is there a snapshot to be had */
     done(source);
@@ -117,7 +117,7 @@ static void test_larger_map(void)
     restore(source, &collected);
     CU_ASSERT_EQUAL(restored_row(), 500000);
     run_child(write_in_larger_map);
-    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
     collected_free(&collected);
     done(source);
 }
@@ -135,7 +135,7 @@ static void test_map_that_grows_meanwhile(void)
     CU_ASSERT(collected.listing.bytes < MAP_BYTES);
     restore(source, &collected);
     CU_ASSERT_EQUAL(restored_row(), 500000);
-    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
     CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"map_bytes\":33554432,"));
     CU_ASSERT_PTR_NULL(strstr(source->details, "\"grown_bytes\":0}"));
     pst_source_release(source);
@@ -143,7 +143,7 @@ static void test_map_that_grows_meanwhile(void)
     ASSERT_OK(cut(source));
     ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
     CU_ASSERT(collected.listing.bytes > MAP_BYTES);
-    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
     CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"map_bytes\":134217728,"));
     collected_free(&collected);
     done(source);
@@ -176,7 +176,7 @@ static void test_foreign_page_size(void)
     ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
     restore(source, &collected);
     CU_ASSERT_EQUAL(restored_row(), 500000);
-    ASSERT_OK(pst_source_check(source, now_ns() + S));
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
     CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"page_bytes\":16384,"));
     collected_free(&collected);
     done(source);
@@ -190,7 +190,7 @@ static void test_replaced_directory(void)
     ASSERT_OK(cut(source));
     REQUIRE(rename("env", "old") == 0 && mkdir("env", 0750) == 0);
     run_child(fill);
-    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
+    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_CHANGED);
     pst_source_release(source);
     CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED);
     done(source);
@@ -208,7 +208,7 @@ static void test_renamed_data_file(void)
     REQUIRE(rename("env", "new") == 0 && rename("old", "env") == 0);
     REQUIRE(rename("new/data.mdb", "env/data.mdb") == 0);
     ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
-    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
+    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_CHANGED);
     collected_free(&collected);
     done(source);
 }
@@ -220,8 +220,8 @@ static void test_replaced_environment(void)
     REQUIRE(link("env/old", "env/data.mdb") == 0);
     ASSERT_OK(cut(source)); /* another name of the same */
     REQUIRE(unlink("env/data.mdb") == 0);
-    make_file("env/data.mdb", "", 0);
-    CU_ASSERT_EQUAL(pst_source_check(source, now_ns() + S), -PST_E_CHANGED);
+    write_file("env/data.mdb", "", 0);
+    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_CHANGED);
     pst_source_release(source);
     CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED);
     done(source);
@@ -243,7 +243,7 @@ static void test_refused(void)
     expect_refused(-ENOENT, "want an LMDB environment");
     REQUIRE(mkdir("env", 0700) == 0);
     expect_refused(-ENOENT, "want an LMDB environment");
-    make_file("env/data.mdb", "", 0);
+    write_file("env/data.mdb", "", 0);
     expect_refused(-PST_E_CORRUPT, "want an LMDB environment");
     CU_ASSERT_EQUAL(access("env/lock.mdb", F_OK), -1);
     remove_directory();
@@ -315,5 +315,5 @@ int main(void)
         {"troubles", NULL, NULL, NULL, NULL, troubles},
         CU_SUITE_INFO_NULL,
     };
-    return run_suites(suites);
+    return suites_run(suites);
 }

@@ -24,7 +24,7 @@ static void tear_down(void)
 static void other_file_systems_are_crossed_into(void)
 {
     ASSERT_OK(mount("tmpfs", "other", "tmpfs", 0, NULL));
-    make_file("other/file", "content", 7);
+    write_file("other/file", "content", 7);
     struct pst_source *source = open_source("dir:.");
     struct collected collected;
     collect(source, &collected);
@@ -42,7 +42,7 @@ static void other_file_systems_are_crossed_into(void)
 static void kernel_file_systems_are_not(void)
 {
     ASSERT_OK(mount("proc", "kernel", "proc", 0, NULL));
-    make_file("outside/file", "x", 1);
+    write_file("outside/file", "x", 1);
     struct pst_source *source = open_source("dir:.");
     struct collected collected;
     collect(source, &collected);
@@ -88,5 +88,5 @@ int main(void)
                 strerror(errno));
         return SKIP;
     }
-    return run_suites(suites);
+    return suites_run(suites);
 }

@@ -121,5 +121,5 @@ static CU_SuiteInfo suites[] = {
 
 int main(void)
 {
-    return run_suites(suites);
+    return suites_run(suites);
 }

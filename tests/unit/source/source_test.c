@@ -1,21 +1,19 @@
+/* A sink that keeps all fragments, and checks of them; the test's main thread calls it. */
 #include "tests/unit/source/source_test.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/source/registry/registry.h"
-#include "tests/suite.h"
 
-static char directory[256];
+static char directory[SCRATCH_PATH_BYTES];
 
 /* ---- sink ---- */
 
@@ -283,36 +281,13 @@ struct pst_source *open_source(const char *format, ...)
 
 const char *make_directory(void)
 {
-    const char *parent = getenv("TMPDIR");
-    snprintf(directory, sizeof(directory), "%s/pst-source-XXXXXX", parent ? parent : "/tmp");
-    REQUIRE(mkdtemp(directory));
+    make_scratch(directory, NULL);
     REQUIRE(chdir(directory) == 0);
     return directory;
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
-{
-    (void)status;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 void remove_directory(void)
 {
     REQUIRE(chdir("/") == 0);
-    REQUIRE(nftw(directory, remove_one, 64, FTW_DEPTH | FTW_PHYS) == 0);
-}
-
-void make_file(const char *path, const void *data, size_t bytes)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    REQUIRE(fd >= 0);
-    REQUIRE(write(fd, data, bytes) == (ssize_t)bytes);
-    close(fd);
-}
-
-int run_suites(CU_SuiteInfo *suites)
-{
-    return suites_run(suites);
+    remove_tree(directory);
 }

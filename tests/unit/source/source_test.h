@@ -12,6 +12,8 @@
 
 #include "engine/format/object.h"
 #include "engine/source/source.h"
+#include "tests/suite.h"
+#include "tests/support/scratch.h"
 
 /* For set-up, where CUnit has no test to fail. */
 #define REQUIRE(condition)                                                                         \
@@ -58,11 +60,5 @@ struct pst_source *open_source(const char *format, ...) __attribute__((format(pr
 /* A new empty directory, made the current one; remove_directory removes it with all in it. */
 const char *make_directory(void);
 void remove_directory(void);
-
-/* Makes a file in the current directory. */
-void make_file(const char *path, const void *data, size_t bytes);
-
-/* Runs the suites, and is the test's exit code. */
-int run_suites(CU_SuiteInfo *suites);
 
 #endif

@@ -207,5 +207,5 @@ static CU_SuiteInfo suites[] = {
 
 int main(void)
 {
-    return run_suites(suites);
+    return suites_run(suites);
 }

@@ -2,8 +2,8 @@
  * A backup read with engine/format alone, and compared with what it was made from. A second reader,
  * independent of engine/restore.
  */
-#ifndef PST_TESTS_NODE_DECODED_H
-#define PST_TESTS_NODE_DECODED_H
+#ifndef PST_TESTS_SUPPORT_DECODED_H
+#define PST_TESTS_SUPPORT_DECODED_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,16 +1,17 @@
 /*
- * What the tests of engine/node share: directories to work in, a node set up from specs, captured
- * log lines. Whatever cannot be set up ends the program.
+ * A node set up from specs, and trees for it to back up. Whatever cannot be set up ends the
+ * program.
  */
-#ifndef PST_TESTS_NODE_RIG_H
-#define PST_TESTS_NODE_RIG_H
+#ifndef PST_TESTS_SUPPORT_NODE_RIG_H
+#define PST_TESTS_SUPPORT_NODE_RIG_H
 
 #include <CUnit/Basic.h>
 
 #include "engine/node/one_backup.h"
+#include "tests/support/scratch.h"
+#include "tests/support/stderr_capture.h"
 
 #define RIG_SOURCES_MAX 4u
-#define RIG_PATH_BYTES 512u
 #define KIB (1024u)
 #define MIB (1024u * 1024u)
 
@@ -38,25 +39,11 @@ void rig_open(struct rig *rig, const char *to, uint32_t ldms, const char *const 
 int rig_run(struct rig *rig); /* pst_backup_run() */
 void rig_close(struct rig *rig);
 
-/* A new empty directory below base ("." is on disk, "/dev/shm" is tmpfs); path: RIG_PATH_BYTES. */
-void make_scratch(char *path, const char *base);
-void remove_tree(const char *path);
-bool is_empty_directory(const char *path);
-bool path_exists(const char *path);
-unsigned count_open_fds(void);
-
-/* "A/B" in one of a few static buffers. */
-const char *join(const char *directory, const char *name);
-
 /* Files for a source: bytes that tell their file (seed) and place. */
 void make_file(const char *directory, const char *name, uint64_t bytes, uint64_t seed);
 void make_directory(const char *directory, const char *name);
 /* Some of everything: empty, small, large, sparse, links, directories, an empty directory. */
 void make_sample_tree(const char *directory);
-
-/* Log lines go into memory from begin to end; the text is the caller's to free. */
-void begin_log_capture(void);
-char *end_log_capture(void);
 
 /* Runs the suites given; a main()'s result. */
 int run_suites(CU_SuiteInfo *suites);

@@ -1,26 +1,11 @@
 /*
- * What the tests of io/ share: a scratch directory, and operations that are waited for.
+ * What the tests of io/ share: buffers that tell their place, and operations that are waited for.
  */
-#ifndef PST_TESTS_IO_TEST_H
-#define PST_TESTS_IO_TEST_H
+#ifndef PST_TESTS_SUPPORT_IO_RIG_H
+#define PST_TESTS_SUPPORT_IO_RIG_H
 
 #include "io/file.h"
-
-struct scratch {
-    int dirfd;
-    char path[256];
-};
-
-/* A new, empty directory below base: "." is on disk, "/dev/shm" is tmpfs. Exits 77 if impossible.
- */
-void scratch_open(struct scratch *scratch, const char *base);
-void scratch_empty(const struct scratch *scratch);
-void scratch_close(struct scratch *scratch);
-
-/* Names of the directory in order, each followed by '\n'. Static storage. */
-const char *scratch_list(const struct scratch *scratch);
-
-unsigned count_open_fds(void);
+#include "tests/support/scratch.h"
 
 /* 4096-aligned memory that no two offsets of a file fill alike; release with free(). */
 char *aligned_buffer(size_t bytes);

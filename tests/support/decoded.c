@@ -1,4 +1,5 @@
-#include "tests/unit/node/decoded.h"
+/* Reads every byte of a backup into memory, and checks it; the test's main thread calls it. */
+#include "tests/support/decoded.h"
 
 #include <errno.h>
 #include <fcntl.h>

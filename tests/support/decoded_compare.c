@@ -1,3 +1,6 @@
+/* Compares a decoded backup with what it was made from; the test's main thread calls it. */
+#include "tests/support/decoded.h"
+
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -6,8 +9,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "tests/unit/node/decoded.h"
 
 #define WRONG(...) (printf("    compare: " __VA_ARGS__), printf("\n"), false)
 

@@ -1,4 +1,5 @@
-#include "tests/unit/node/rig.h"
+/* A node set up from specs, and trees for it to back up; any test's main thread calls it. */
+#include "tests/support/node_rig.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -88,65 +89,6 @@ void rig_close(struct rig *rig)
     free(rig->report);
 }
 
-void make_scratch(char *path, const char *base)
-{
-    snprintf(path, RIG_PATH_BYTES, "%s/penstock-node-XXXXXX", base);
-    if (!mkdtemp(path)) {
-        printf("cannot run here: no scratch directory in %s: %s\n", base, strerror(errno));
-        exit(77);
-    }
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-void remove_tree(const char *path)
-{
-    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-bool path_exists(const char *path)
-{
-    struct stat status;
-    return lstat(path, &status) == 0;
-}
-
-static uint32_t count_entries(const char *path)
-{
-    uint32_t count = 0;
-    DIR *directory = opendir(path);
-    if (!directory)
-        die("%s: %s", path, strerror(errno));
-    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
-        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(directory);
-    return count;
-}
-
-bool is_empty_directory(const char *path)
-{
-    return count_entries(path) == 0;
-}
-
-unsigned count_open_fds(void)
-{
-    return count_entries("/proc/self/fd");
-}
-
-const char *join(const char *directory, const char *name)
-{
-    static char texts[8][RIG_PATH_BYTES * 2];
-    static unsigned next;
-    char *text = texts[next++ % 8];
-    snprintf(text, sizeof(texts[0]), "%s/%s", directory, name);
-    return text;
-}
-
 static void fill(uint64_t *words, size_t count, uint64_t seed, uint64_t first)
 {
     for (size_t i = 0; i < count; i++)
@@ -206,41 +148,6 @@ void make_sample_tree(const char *directory)
     if (symlink("../elsewhere", join(directory, "symlink")) < 0 ||
         link(join(directory, "odd"), join(directory, "many/hard link")) < 0)
         die("%s: links: %s", directory, strerror(errno));
-}
-
-static int captured_fd = -1;
-static int stderr_fd = -1;
-
-/* An assertion that fails meanwhile must still be read. */
-static void on_sigabrt(int number)
-{
-    char text[4096];
-    off_t end = lseek(captured_fd, 0, SEEK_END);
-    off_t from = end > (off_t)sizeof(text) ? end - (off_t)sizeof(text) : 0;
-    ssize_t bytes = pread(captured_fd, text, sizeof(text), from);
-    if (bytes > 0)
-        (void)!write(stderr_fd, text, (size_t)bytes);
-    signal(number, SIG_DFL);
-}
-
-void begin_log_capture(void)
-{
-    signal(SIGABRT, on_sigabrt);
-    captured_fd = memfd_create("log", MFD_CLOEXEC);
-    stderr_fd = fcntl(2, F_DUPFD_CLOEXEC, 10);
-    if (captured_fd < 0 || stderr_fd < 0 || dup2(captured_fd, 2) < 0)
-        die("stderr: %s", strerror(errno));
-}
-
-char *end_log_capture(void)
-{
-    off_t bytes = lseek(captured_fd, 0, SEEK_END);
-    char *text = must_alloc((size_t)bytes + 1);
-    if (dup2(stderr_fd, 2) < 0 || pread(captured_fd, text, (size_t)bytes, 0) != (ssize_t)bytes)
-        die("stderr: %s", strerror(errno));
-    close(stderr_fd);
-    close(captured_fd);
-    return text;
 }
 
 int run_suites(CU_SuiteInfo *suites)

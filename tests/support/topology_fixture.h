@@ -2,8 +2,8 @@
  * Topologies as file trees. A fixture is one text file of lines "path<TAB>content" ("\n" and "\t"
  * spell a newline and a tab; one newline is added) or "path<TAB>-> target" for a symbolic link.
  */
-#ifndef PST_TESTS_UNIT_NUMA_FIXTURE_H
-#define PST_TESTS_UNIT_NUMA_FIXTURE_H
+#ifndef PST_TESTS_SUPPORT_TOPOLOGY_FIXTURE_H
+#define PST_TESTS_SUPPORT_TOPOLOGY_FIXTURE_H
 
 #include "numa/topology.h"
 

@@ -1,13 +1,16 @@
-#include "tests/unit/numa/fixture.h"
+/* Unpacks a topology from tests/fixtures into a scratch directory; any test's main thread calls it.
+ */
+#include "tests/support/topology_fixture.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/support/scratch.h"
 
 const char *const fixture_names[] = {"xeon-2s-smt",    "epyc-nps1",        "epyc-2s-nps4",
                                      "vm-one-node",    "cxl-memory-only",  "cgroup-odd-cpus",
@@ -78,9 +81,10 @@ static void unpack_line(const char *root, char *line)
 
 char *fixture_unpack(const char *name)
 {
-    char *root = strdup(P_tmpdir "/pst-fixture-XXXXXX");
-    if (!root || !mkdtemp(root))
-        fail("cannot create", P_tmpdir);
+    char *root = malloc(SCRATCH_PATH_BYTES);
+    if (!root)
+        fail("cannot unpack", name);
+    make_scratch(root, NULL);
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s/fixtures/topology/%s.txt", PST_TESTS_DIR, name);
     FILE *file = fopen(path, "r");
@@ -95,16 +99,9 @@ char *fixture_unpack(const char *name)
     return root;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
-{
-    (void)status, (void)type, (void)ftw;
-    return remove(path);
-}
-
 void fixture_remove(char *root)
 {
-    if (nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
-        fail("cannot remove", root);
+    remove_tree(root);
     free(root);
 }
 
@@ -112,9 +109,9 @@ struct pst_topology *fixture_topology(const char *name)
 {
     char *root = fixture_unpack(name);
     struct pst_topology *topology = malloc(sizeof(*topology));
-    int rc = topology ? pst_topology_read(root, topology) : -ENOMEM;
-    if (rc != 0) {
-        errno = -rc;
+    int error = topology ? pst_topology_read(root, topology) : -ENOMEM;
+    if (error) {
+        errno = -error;
         fail("cannot read", name);
     }
     fixture_remove(root);
