@@ -5,9 +5,10 @@
 
 #include "engine/api/abi.h"
 #include "tests/suite.h"
+#include "tests/support/scratch.h"
 #include "tests/unit/api/memory.h"
 
-static char scratch[SCRATCH_BYTES];
+static char scratch[SCRATCH_PATH_BYTES];
 static struct memory memory;
 static struct pst_source *source;
 static struct pst_backup_job job;
@@ -22,7 +23,7 @@ static void ignore(void *context, enum pst_log_level level, const char *message)
 
 static void set_up(void)
 {
-    scratch_open(scratch);
+    make_scratch(scratch, NULL);
     memory_open(&memory, "memory", 1);
     source = &memory.source;
     job_for(&job, &source, scratch);
@@ -34,7 +35,7 @@ static void tear_down(void)
 {
     pst_log_set_hook(NULL, NULL);
     memory_close(&memory);
-    scratch_close(scratch);
+    remove_tree(scratch);
 }
 
 struct first {

@@ -1,11 +1,8 @@
 #include "tests/unit/api/memory.h"
 
-#include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FRAGMENT_BYTES (1u << 20)
 
@@ -206,28 +203,6 @@ bool memory_is_in(const struct memory *memory, const char *path)
         fclose(file);
     free(read);
     return same;
-}
-
-void scratch_open(char *path)
-{
-    snprintf(path, SCRATCH_BYTES, "/tmp/penstock-api-XXXXXX");
-    if (mkdtemp(path))
-        return;
-    printf("cannot run here: no scratch directory in /tmp: %s\n", strerror(errno));
-    exit(77);
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-void scratch_close(const char *path)
-{
-    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void job_for(struct pst_backup_job *job, struct pst_source *const *source, const char *directory)

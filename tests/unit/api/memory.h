@@ -1,11 +1,10 @@
-/* A source in memory, as a program that uses the library would write one; and scratch folders. */
+/* A source in memory, as a program that uses the library would write one; and a job for it. */
 #ifndef PST_TESTS_UNIT_API_MEMORY_H
 #define PST_TESTS_UNIT_API_MEMORY_H
 
 #include "penstock/penstock.h"
 
 #define MEMORY_BYTES (3u << 20)
-#define SCRATCH_BYTES 64
 
 struct memory {
     struct pst_source source; /* first */
@@ -25,10 +24,6 @@ void memory_open_rows(struct memory *memory, const char *name);
 
 /* Whether the file has what the memory has. */
 bool memory_is_in(const struct memory *memory, const char *path);
-
-/* An empty folder; exits with 77 where none can be had. */
-void scratch_open(char *path);
-void scratch_close(const char *path);
 
 /* A job for one source, by 2 LDMs, into directory. */
 void job_for(struct pst_backup_job *job, struct pst_source *const *source, const char *directory);

@@ -5,9 +5,10 @@
 #include <sys/stat.h>
 
 #include "tests/suite.h"
+#include "tests/support/scratch.h"
 #include "tests/unit/api/memory.h"
 
-static char scratch[SCRATCH_BYTES], to[SCRATCH_BYTES + 8], target[SCRATCH_BYTES + 8];
+static char scratch[SCRATCH_PATH_BYTES], to[SCRATCH_PATH_BYTES + 8], target[SCRATCH_PATH_BYTES + 8];
 static struct memory memory;
 
 /* A sink that counts, and its calls. */
@@ -90,7 +91,7 @@ static void set_up(void)
     struct pst_source *source = &memory.source;
     struct pst_backup_job job;
     struct pst_backup_outcome outcome;
-    scratch_open(scratch);
+    make_scratch(scratch, NULL);
     snprintf(to, sizeof(to), "%s/to", scratch);
     snprintf(target, sizeof(target), "%s/out", scratch);
     memory_open_rows(&memory, "memory");
@@ -103,7 +104,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     memory_close(&memory);
-    scratch_close(scratch);
+    remove_tree(scratch);
 }
 
 static int restore(struct counting *counting, const char *into, char *message)
@@ -139,7 +140,7 @@ static void rows_come_back_without_a_target(void)
 
 static void a_sink_need_not_make_a_file(void)
 {
-    char message[PST_MESSAGE_BYTES], path[2 * SCRATCH_BYTES];
+    char message[PST_MESSAGE_BYTES], path[2 * SCRATCH_PATH_BYTES];
     struct stat status;
     struct counting counting = new_counting();
     CU_ASSERT_EQUAL(restore(&counting, target, message), 0);

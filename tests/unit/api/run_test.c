@@ -15,20 +15,21 @@
 #include <lmdb.h>
 
 #include "tests/suite.h"
+#include "tests/support/scratch.h"
 #include "tests/unit/api/memory.h"
 
-#define PATH_BYTES 256
+#define PATH_BYTES (2 * SCRATCH_PATH_BYTES)
 
-static char scratch[SCRATCH_BYTES];
+static char scratch[SCRATCH_PATH_BYTES];
 
 static void set_up(void)
 {
-    scratch_open(scratch);
+    make_scratch(scratch, NULL);
 }
 
 static void tear_down(void)
 {
-    scratch_close(scratch);
+    remove_tree(scratch);
 }
 
 static const char *in_scratch(const char *name, char *path)

@@ -1,14 +1,9 @@
 /* The thread contract is asserted: another thread's call ends the process. */
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "engine/base/check.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 
 static void *call(void *owner)
 {
@@ -23,24 +18,18 @@ static void call_on_another_thread(struct pst_thread_owner *owner)
         pthread_join(thread, NULL);
 }
 
-/* How a child ends that binds, or not, and lets another thread call. */
-static int status_of_call(bool binds, bool unbinds)
+static void bind_and_call(void *owner)
 {
-    pid_t child = fork();
-    if (child == 0) {
-        struct pst_thread_owner owner = {0};
-        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-        (void)!freopen("/dev/null", "w", stderr);
-        if (binds)
-            pst_thread_bind(&owner);
-        if (unbinds)
-            pst_thread_unbind(&owner);
-        call_on_another_thread(&owner);
-        _exit(0);
-    }
-    int status = -1;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    return status;
+    pst_thread_bind(owner);
+    call_on_another_thread(owner);
+}
+
+static void call_unbound(void *owner)
+{
+    call_on_another_thread(owner);
+    pst_thread_bind(owner);
+    pst_thread_unbind(owner);
+    call_on_another_thread(owner);
 }
 
 static void the_owner_may_call(void)
@@ -53,14 +42,14 @@ static void the_owner_may_call(void)
 
 static void another_thread_may_not(void)
 {
-    int status = status_of_call(true, false);
-    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    struct pst_thread_owner owner = {0};
+    CU_ASSERT_TRUE(child_aborts(bind_and_call, &owner));
 }
 
 static void anyone_may_while_it_is_unbound(void)
 {
-    CU_ASSERT_EQUAL(status_of_call(false, false), 0);
-    CU_ASSERT_EQUAL(status_of_call(true, true), 0);
+    struct pst_thread_owner owner = {0};
+    CU_ASSERT_FALSE(child_aborts(call_unbound, &owner));
 }
 
 static void *ask(void *is_main)

@@ -6,23 +6,20 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "tests/support/scratch.h"
 
 const char *rig_make_directory(void)
 {
-    const char *base = getenv("TMPDIR");
-    char *directory = NULL;
-    if (asprintf(&directory, "%s/penstock-fabric-XXXXXX", base ? base : "/tmp") < 0 ||
-        !mkdtemp(directory))
+    char *directory = malloc(SCRATCH_PATH_BYTES);
+    if (!directory)
         abort();
+    make_scratch(directory, NULL);
     return directory;
 }
 
 void rig_remove_directory(const char *directory)
 {
-    char command[512];
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-    if (system(command) != 0)
-        abort();
+    remove_tree(directory);
     free((void *)(uintptr_t)directory);
 }
 

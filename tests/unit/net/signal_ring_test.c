@@ -4,11 +4,11 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net/signal_ring.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 
 #define INCARNATION UINT64_C(0x1122334455667788)
 #define SLOTS 8u
@@ -262,20 +262,16 @@ static void faults_have_texts(void)
     }
 }
 
-/* Whether put refuses the signal by an assertion, seen from a child process. */
-static bool put_asserts(const struct pst_signal *signal)
+static void put_one(void *signal)
 {
     struct box box = box_make(SLOTS, INCARNATION);
-    pid_t child = fork();
-    CU_ASSERT_NOT_EQUAL_FATAL(child, -1);
-    if (child == 0) {
-        close(STDERR_FILENO);
-        _exit(pst_signal_ring_put(box.ring, signal));
-    }
-    int status;
-    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-    free(box.memory);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    (void)!pst_signal_ring_put(box.ring, signal);
+}
+
+/* Whether put refuses the signal by an assertion, seen from a child process. */
+static bool put_asserts(struct pst_signal *signal)
+{
+    return child_aborts(put_one, signal);
 }
 
 static void put_asserts_legal_contents(void)
