@@ -12,7 +12,7 @@
 #include "penstock/error.h"
 
 /* A descriptor, or -errno. flags: of open(2), O_CLOEXEC is added. */
-int pst_beneath_open(int dirfd, const char *path, int flags, mode_t mode) PST_MUST_USE;
+PST_MUST_USE int pst_beneath_open(int dirfd, const char *path, int flags, mode_t mode);
 
 /* The directory that was used last: neighbours in a tree mostly share it. One thread's. */
 struct pst_parent {
@@ -28,12 +28,12 @@ struct pst_parent {
 
 /* Opens the parent of path below root_fd: a descriptor that parent keeps until the next call, and
  * *name, the last component, in path. path is safe (pst_object_path_is_safe). Or -errno. */
-int pst_parent_of(struct pst_parent *parent, int root_fd, const char *path,
-                  const char **name) PST_MUST_USE;
+PST_MUST_USE int pst_parent_of(struct pst_parent *parent, int root_fd, const char *path,
+                               const char **name);
 void pst_parent_close(struct pst_parent *parent);
 
 /* Removes `name` in dirfd with all that is below it, following nothing, crossing no symlink. Not
  * there: 0. */
-int pst_beneath_remove(int dirfd, const char *name) PST_MUST_USE;
+PST_MUST_USE int pst_beneath_remove(int dirfd, const char *name);
 
 #endif

@@ -20,6 +20,6 @@ struct pst_allowed {
 };
 
 /* Reads them; what the kernel does not offer (no cgroups, no /proc) limits nothing. */
-int pst_allowed_read(const char *root, struct pst_allowed *allowed) PST_MUST_USE;
+PST_MUST_USE int pst_allowed_read(const char *root, struct pst_allowed *allowed);
 
 #endif

@@ -15,7 +15,7 @@
 #define PST_ARENA_NOTE_BYTES 160u
 
 /* Binds the calling thread to one CPU; on return it runs there. -EINVAL: offline or not allowed. */
-int pst_place_pin(uint32_t cpu) PST_MUST_USE;
+PST_MUST_USE int pst_place_pin(uint32_t cpu);
 
 /*
  * Memory of one LDM: zeroed, prefaulted, on one NUMA node. Read-only for the user; the memory
@@ -38,8 +38,8 @@ struct pst_arena {
  * bytes each. A child of fork(2) does not have it. topology is borrowed for the call. -EINVAL:
  * bytes is 0; -ENOMEM: no memory.
  */
-int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t numa_node,
-                     struct pst_arena *arena) PST_MUST_USE;
+PST_MUST_USE int pst_arena_create(const struct pst_topology *topology, size_t bytes,
+                                  int32_t numa_node, struct pst_arena *arena);
 
 #define PST_ARENA_HUGEPAGE_MAX (32u << 20) /* a 1 GiB page for a few MiB of buffers is a waste */
 
@@ -57,6 +57,6 @@ struct pst_arena_census {
  * Asks the kernel (move_pages) for the node of every page. Without a node asked for, no page is
  * misplaced. Any thread. -EPERM, -ENOSYS: the kernel does not tell; else -errno.
  */
-int pst_arena_check(const struct pst_arena *arena, struct pst_arena_census *census) PST_MUST_USE;
+PST_MUST_USE int pst_arena_check(const struct pst_arena *arena, struct pst_arena_census *census);
 
 #endif

@@ -53,7 +53,7 @@ struct pst_plan {
  * Makes the plan. request and topology are borrowed for the call.
  * -EINVAL: the request cannot be met as asked; plan->error says why, naming the option.
  */
-int pst_plan_make(const struct pst_topology *topology, const struct pst_plan_request *request,
-                  struct pst_plan *plan) PST_MUST_USE;
+PST_MUST_USE int pst_plan_make(const struct pst_topology *topology,
+                               const struct pst_plan_request *request, struct pst_plan *plan);
 
 #endif

@@ -62,7 +62,7 @@ struct pst_topology {
  * -ENOENT: no /sys/devices/system/cpu below root; -ERANGE: more CPUs or nodes than limits.h allows;
  * -EINVAL: a file does not have the shape that the kernel documents; else -errno of the reading.
  */
-int pst_topology_read(const char *root, struct pst_topology *topology) PST_MUST_USE;
+PST_MUST_USE int pst_topology_read(const char *root, struct pst_topology *topology);
 
 /* Borrowed from topology; NULL where there is none of that id. */
 const struct pst_topology_node *pst_topology_find_node(const struct pst_topology *topology,
@@ -84,16 +84,16 @@ struct pst_topology_device {
  * not exist yet stands for its nearest existing parent. A file system without a disk (tmpfs, NFS)
  * is no error: name "", node unknown. -errno: the path cannot be examined.
  */
-int pst_topology_disk(const char *root, const char *path,
-                      struct pst_topology_device *disk) PST_MUST_USE;
+PST_MUST_USE int pst_topology_disk(const char *root, const char *path,
+                                   struct pst_topology_device *disk);
 
 /* The same by device number (st_dev). */
 void pst_topology_block_device(const char *root, unsigned major, unsigned minor,
                                struct pst_topology_device *disk);
 
 /* A network interface by name. -ENODEV: there is none; -EINVAL: not an interface name. */
-int pst_topology_nic(const char *root, const char *interface,
-                     struct pst_topology_device *nic) PST_MUST_USE;
+PST_MUST_USE int pst_topology_nic(const char *root, const char *interface,
+                                  struct pst_topology_device *nic);
 
 /* Interfaces with hardware behind them, by name; at most capacity. Returns their number. */
 uint32_t pst_topology_nics(const char *root, struct pst_topology_device *nics, uint32_t capacity);

@@ -1,3 +1,7 @@
+/*
+ * Starts the threads of a verify or restore, reports progress while they run, and joins them.
+ * Called on the thread of the verify or restore.
+ */
 #include "engine/restore/crew.h"
 
 #include <assert.h>
@@ -101,8 +105,8 @@ static uint32_t start(struct team *team, uint32_t workers)
     return workers;
 }
 
-int pst_crew_run(const struct pst_crew *crew, int (*work)(void *context, uint32_t worker),
-                 void (*tick)(void *context), void *context)
+int crew_run(const struct pst_crew *crew, int (*work)(void *context, uint32_t worker),
+             void (*tick)(void *context), void *context)
 {
     assert(crew->workers >= 1 && crew->workers <= PST_LDMS_MAX);
     struct team *team = make_team(crew);
@@ -123,12 +127,12 @@ int pst_crew_run(const struct pst_crew *crew, int (*work)(void *context, uint32_
     return error;
 }
 
-bool pst_crew_is_cancelled(const struct pst_crew *crew)
+bool crew_is_cancelled(const struct pst_crew *crew)
 {
     return crew->cancel && atomic_load_explicit(crew->cancel, memory_order_relaxed);
 }
 
-uint32_t pst_crew_depth(const struct pst_crew *crew)
+uint32_t crew_depth(const struct pst_crew *crew)
 {
     return crew->depth ? crew->depth : PST_DEPTH_DEFAULT;
 }

@@ -1,5 +1,5 @@
 /* Decodes a chunk into a buffer that is there only if it is needed. Called by whoever reads chunks:
- * the workers of scan.c, and row_reading.c. */
+ * the workers of chunk_reader.c, and row_reading.c. */
 #include "engine/restore/decoded_chunk.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * The objects of a backup in a hash table while catalogues are read, then in the order of their
+ * paths. Any thread of the crew adds; the thread of the verify or restore sorts.
+ */
 #include "engine/restore/objects.h"
 
 #include <assert.h>
@@ -12,19 +16,19 @@
 #define ENTRY_FLAGS_OFFSET 6u
 #define ENTRY_FLAGS_BYTES 2u
 
-struct pst_object_block {
-    struct pst_object_block *next;
+struct object_block {
+    struct object_block *next;
     size_t used;
     uint8_t bytes[BLOCK_BYTES] __attribute__((aligned(8)));
 };
 
-_Static_assert(sizeof(struct pst_object_record) == 16, "entries are aligned to 8");
-_Static_assert(sizeof(struct pst_object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
+_Static_assert(sizeof(struct object_record) == 16, "entries are aligned to 8");
+_Static_assert(sizeof(struct object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
                "every object fits a block");
 
-int pst_objects_init(struct pst_objects *objects)
+int objects_init(struct objects *objects)
 {
-    *objects = (struct pst_objects){.slots_count = SLOTS_MIN};
+    *objects = (struct objects){.slots_count = SLOTS_MIN};
     objects->slots = calloc(SLOTS_MIN, sizeof(*objects->slots));
     if (!objects->slots)
         return -ENOMEM;
@@ -32,10 +36,10 @@ int pst_objects_init(struct pst_objects *objects)
     return 0;
 }
 
-void pst_objects_release(struct pst_objects *objects)
+void objects_release(struct objects *objects)
 {
     while (objects->blocks) {
-        struct pst_object_block *block = objects->blocks;
+        struct object_block *block = objects->blocks;
         objects->blocks = block->next;
         free(block);
     }
@@ -44,7 +48,7 @@ void pst_objects_release(struct pst_objects *objects)
     pthread_mutex_destroy(&objects->mutex);
 }
 
-struct pst_object pst_object_of(const struct pst_object_record *record)
+struct pst_object object_of(const struct object_record *record)
 {
     struct pst_object object;
     size_t offset = 0;
@@ -55,7 +59,7 @@ struct pst_object pst_object_of(const struct pst_object_record *record)
     return object;
 }
 
-static uint64_t id_of(const struct pst_object_record *record)
+static uint64_t id_of(const struct object_record *record)
 {
     uint64_t id;
     memcpy(&id, record->entry + 8, sizeof(id));
@@ -72,8 +76,7 @@ static uint64_t hash(uint32_t node, uint64_t id)
 }
 
 /* The slot of the object, or the free one where it belongs. */
-static struct pst_object_record **slot_of(const struct pst_objects *objects, uint32_t node,
-                                          uint64_t id)
+static struct object_record **slot_of(const struct objects *objects, uint32_t node, uint64_t id)
 {
     size_t i = (size_t)hash(node, id) & (objects->slots_count - 1);
     while (objects->slots[i] && (objects->slots[i]->node != node || id_of(objects->slots[i]) != id))
@@ -81,15 +84,15 @@ static struct pst_object_record **slot_of(const struct pst_objects *objects, uin
     return &objects->slots[i];
 }
 
-static int grow(struct pst_objects *objects)
+static int grow(struct objects *objects)
 {
-    struct pst_objects larger = *objects;
+    struct objects larger = *objects;
     larger.slots_count *= 2;
     larger.slots = calloc(larger.slots_count, sizeof(*larger.slots));
     if (!larger.slots)
         return -ENOMEM;
     for (size_t i = 0; i < objects->slots_count; i++) {
-        struct pst_object_record *record = objects->slots[i];
+        struct object_record *record = objects->slots[i];
         if (record)
             *slot_of(&larger, record->node, id_of(record)) = record;
     }
@@ -99,12 +102,12 @@ static int grow(struct pst_objects *objects)
     return 0;
 }
 
-static struct pst_object_record *new_record(struct pst_objects *objects, size_t entry_bytes)
+static struct object_record *new_record(struct objects *objects, size_t entry_bytes)
 {
-    size_t bytes = sizeof(struct pst_object_record) + entry_bytes;
+    size_t bytes = sizeof(struct object_record) + entry_bytes;
     assert(bytes % 8 == 0 && bytes <= BLOCK_BYTES);
     if (!objects->blocks || bytes > BLOCK_BYTES - objects->blocks->used) {
-        struct pst_object_block *block = malloc(sizeof(*block));
+        struct object_block *block = malloc(sizeof(*block));
         if (!block)
             return NULL;
         block->next = objects->blocks;
@@ -123,12 +126,12 @@ static bool same_but_for_flags(const uint8_t *a, const uint8_t *b, size_t bytes)
            memcmp(a + after, b + after, bytes - after) == 0;
 }
 
-static int add(struct pst_objects *objects, uint32_t node, const void *entry, size_t entry_bytes,
+static int add(struct objects *objects, uint32_t node, const void *entry, size_t entry_bytes,
                const struct pst_object *object)
 {
     if (2 * objects->count >= objects->slots_count && grow(objects) != 0)
         return -ENOMEM;
-    struct pst_object_record **slot = slot_of(objects, node, object->id);
+    struct object_record **slot = slot_of(objects, node, object->id);
     if (*slot) {
         if ((*slot)->entry_bytes != entry_bytes ||
             !same_but_for_flags((*slot)->entry, entry, entry_bytes))
@@ -136,7 +139,7 @@ static int add(struct pst_objects *objects, uint32_t node, const void *entry, si
         (*slot)->flags |= (uint16_t)object->flags;
         return 0;
     }
-    struct pst_object_record *record = new_record(objects, entry_bytes);
+    struct object_record *record = new_record(objects, entry_bytes);
     if (!record)
         return -ENOMEM;
     record->node = node;
@@ -149,8 +152,8 @@ static int add(struct pst_objects *objects, uint32_t node, const void *entry, si
     return 0;
 }
 
-int pst_objects_add(struct pst_objects *objects, uint32_t node, const void *entry,
-                    size_t entry_bytes, const struct pst_object *object)
+int objects_add(struct objects *objects, uint32_t node, const void *entry, size_t entry_bytes,
+                const struct pst_object *object)
 {
     pthread_mutex_lock(&objects->mutex);
     int error = add(objects, node, entry, entry_bytes, object);
@@ -158,21 +161,20 @@ int pst_objects_add(struct pst_objects *objects, uint32_t node, const void *entr
     return error;
 }
 
-struct pst_object_record *pst_objects_find(const struct pst_objects *objects, uint32_t node,
-                                           uint64_t id)
+struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id)
 {
     return *slot_of(objects, node, id);
 }
 
-static const char *path_of(const struct pst_object_record *record)
+static const char *path_of(const struct object_record *record)
 {
     return (const char *)record->entry + PST_OBJECT_FIXED_BYTES;
 }
 
 static int by_place(const void *a, const void *b)
 {
-    const struct pst_object_record *left = *(struct pst_object_record *const *)a;
-    const struct pst_object_record *right = *(struct pst_object_record *const *)b;
+    const struct object_record *left = *(struct object_record *const *)a;
+    const struct object_record *right = *(struct object_record *const *)b;
     uint32_t left_source = pst_object_source(id_of(left));
     uint32_t right_source = pst_object_source(id_of(right));
     if (left->node != right->node)
@@ -182,7 +184,7 @@ static int by_place(const void *a, const void *b)
     return strcmp(path_of(left), path_of(right));
 }
 
-int pst_objects_sort(struct pst_objects *objects, const struct pst_object_record **clash)
+int objects_sort(struct objects *objects, const struct object_record **clash)
 {
     objects->sorted = calloc(objects->count + 1, sizeof(*objects->sorted));
     if (!objects->sorted)

@@ -13,7 +13,7 @@
 
 #include "engine/format/object.h"
 
-struct pst_object_record {
+struct object_record {
     uint32_t node; /* index in the cluster manifest */
     uint32_t entry_bytes;
     uint16_t flags;       /* of all its entries together */
@@ -22,35 +22,33 @@ struct pst_object_record {
     uint8_t entry[]; /* as in the catalogue; legal */
 };
 
-struct pst_object_block;
+struct object_block;
 
-struct pst_objects {
+struct objects {
     pthread_mutex_t mutex;
-    struct pst_object_block *blocks;
-    struct pst_object_record **slots; /* by hash of node and id; NULL: free */
-    size_t slots_count;               /* a power of two */
-    struct pst_object_record **sorted;
+    struct object_block *blocks;
+    struct object_record **slots; /* by hash of node and id; NULL: free */
+    size_t slots_count;           /* a power of two */
+    struct object_record **sorted;
     size_t count;
 };
 
-int pst_objects_init(struct pst_objects *objects) PST_MUST_USE;
-void pst_objects_release(struct pst_objects *objects);
+PST_MUST_USE int objects_init(struct objects *objects);
+void objects_release(struct objects *objects);
 
 /* Takes a legal entry, of which object is the decoded form. Any thread. An object that is there
  * already only gets the flags; -PST_E_CORRUPT: the two differ in more than them. -ENOMEM. */
-int pst_objects_add(struct pst_objects *objects, uint32_t node, const void *entry,
-                    size_t entry_bytes, const struct pst_object *object) PST_MUST_USE;
+PST_MUST_USE int objects_add(struct objects *objects, uint32_t node, const void *entry,
+                             size_t entry_bytes, const struct pst_object *object);
 
 /* By node, source and path: a directory before what is in it. -PST_E_CORRUPT: two objects of one
  * path; *clash is one of them. After it, no more is added. */
-int pst_objects_sort(struct pst_objects *objects,
-                     const struct pst_object_record **clash) PST_MUST_USE;
+PST_MUST_USE int objects_sort(struct objects *objects, const struct object_record **clash);
 
 /* NULL: no such object. Any thread, once sorted. */
-struct pst_object_record *pst_objects_find(const struct pst_objects *objects, uint32_t node,
-                                           uint64_t id);
+struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id);
 
 /* The decoded form; strings live as long as the record. */
-struct pst_object pst_object_of(const struct pst_object_record *record);
+struct pst_object object_of(const struct object_record *record);
 
 #endif

@@ -16,13 +16,10 @@
 #define PST_ENGINE_RESTORE_RESTORE_H
 
 #include "engine/repository/catalog.h"
-#include "engine/restore/verify.h"
+#include "engine/restore/crew.h"
 #include "penstock/table_sink.h"
 
-/* In the target while a restore that cannot be renamed is under way; holds the backup's uid. */
-#define PST_RESTORE_MARKER ".penstock-restore"
-
-/* Instead of a restore: tables of one source, straight into the target. */
+/* An export instead of a restore: tables of one source go straight into the target. */
 struct pst_export {
     const char *source;        /* NAME or NODE/NAME; NULL: the only one */
     const char *const *tables; /* as pst_table_name_escape writes them; count 0: all */
@@ -36,8 +33,8 @@ struct pst_restore_options {
      * other nodes may then be missing. count 0: all. */
     const char *const *only;
     uint32_t only_count;
-    /* Makes what the rows of a logical backup go into, on a thread of the crew; NULL: there is
-     * nothing, and such a backup is refused. */
+    /* Opens the sink that takes the rows of a logical backup, on a thread of the crew; NULL: such a
+     * backup is refused. */
     pst_table_sink_open *open_sink;
     void *sink_context;
     const struct pst_export *export; /* NULL: restore everything */
@@ -47,27 +44,29 @@ struct pst_restore_options {
 };
 
 struct pst_restore_result {
-    uint64_t objects; /* made */
-    uint64_t bytes;   /* written into files */
-    uint64_t
-        unreadable; /* objects that the backup itself has not, or not wholly: told by pst_log */
-    bool owners_skipped; /* not root: files belong to the caller; said once by pst_log */
+    uint64_t objects;    /* made */
+    uint64_t bytes;      /* written into files */
+    uint64_t unreadable; /* objects that the backup does not have, or not all of; each is logged */
+    bool owners_skipped; /* not root: files belong to the caller; logged once */
     char message[PST_MESSAGE_BYTES]; /* after a failure: what failed, on which file, where */
 };
 
-/* Restores a complete backup of a list; where target is NULL its rows alone, into
- * what open_sink makes without a directory.
- *   -ENOTEMPTY         the target is not empty, and no force
- *   -ENOKEY            only: the backup has no such source
- *   -ENOTSUP           it has rows, and no open_sink; export: the source has none
- *   -ENOKEY            export: it has no such source, or several, and none is named
- *   -PST_E_NO_TABLE    export: the source has no such table
- *   -PST_E_…           the backup: incomplete, damaged, newer, hostile; message names file and
- * offset -ECANCELED         crew.cancel -errno             the target After a failure nothing is
- * left, but where the target could not be renamed (see above). */
-int pst_restore(const struct pst_backup *backup, const char *target,
-                const struct pst_restore_options *options,
-                struct pst_restore_result *result) PST_MUST_USE;
+/* Restores a complete backup of a list; where target is NULL, only its rows, into what open_sink
+ * makes without a directory. After a failure nothing is left, but where the target could not be
+ * renamed (see above).
+ *
+ *   -ENOTEMPTY       the target is not empty, and there is no force
+ *   -ENOKEY          only: the backup has no such source; export: it has no such source, or it has
+ *                    several and none is named
+ *   -ENOTSUP         the backup has rows and there is no open_sink; export: the source has none
+ *   -PST_E_NO_TABLE  export: the source has no such table
+ *   -PST_E_…         the backup is incomplete, damaged, newer or hostile; the message names file
+ *                    and offset
+ *   -ECANCELED       crew.cancel was set
+ *   -errno           the target */
+PST_MUST_USE int pst_restore(const struct pst_backup *backup, const char *target,
+                             const struct pst_restore_options *options,
+                             struct pst_restore_result *result);
 
 /* One table of a logical backup. */
 struct pst_table_entry {
@@ -83,8 +82,8 @@ struct pst_table_entry {
 /* Calls each for every table of a complete backup, for the call's time; reads the catalogues. 0,
  * the first value other than 0 that each returned, or as pst_restore, with the message
  * (PST_MESSAGE_BYTES). */
-int pst_tables_list(const struct pst_backup *backup,
-                    int (*each)(void *context, const struct pst_table_entry *table), void *context,
-                    char *message) PST_MUST_USE;
+PST_MUST_USE int pst_tables_list(const struct pst_backup *backup,
+                                 int (*each)(void *context, const struct pst_table_entry *table),
+                                 void *context, char *message);
 
 #endif

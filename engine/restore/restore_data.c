@@ -1,4 +1,7 @@
-/* The data pass: pieces of verified chunks go to their places in the files. */
+/*
+ * The data pass: pieces of verified chunks are written to their places in the files. Called by
+ * restore.c on its thread; the pieces are written on the crew's threads.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -6,35 +9,32 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "engine/restore/restore_internal.h"
+#include "engine/restore/restore_object.h"
+#include "engine/restore/restore_passes.h"
 
-bool pst_restore_is_file(const struct pst_object *object)
-{
-    return object->type == PST_OBJECT_FILE || object->type == PST_OBJECT_TABLE ||
-           object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_BLOCK_IMAGE;
-}
+/* Files that a worker keeps open while pieces of them come in. */
+#define FILES 8u
 
-int pst_restore_open(struct pst_restore_run *run, struct pst_parent *parent,
-                     const struct pst_object_record *record, const char *path)
-{
-    const char *name;
-    int source_fd = pst_restore_source_fd(run, record);
-    if (source_fd < 0)
-        return -PST_E_CORRUPT;
-    int parent_fd = pst_parent_of(parent, source_fd, path, &name);
-    if (parent_fd < 0)
-        return parent_fd;
-    return pst_beneath_open(parent_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
-}
+struct restore_file {
+    const struct object_record *record; /* NULL: free */
+    int fd;
+    bool is_direct; /* open with O_DIRECT */
+};
 
-static int close_file(struct pst_restore_run *run, struct pst_restore_file *file)
+struct restore_worker {
+    struct restore_file files[FILES];
+    uint32_t next_file; /* to be replaced */
+    struct pst_parent parent;
+};
+
+static int close_file(struct restore_run *run, struct restore_file *file)
 {
     if (!file->record)
         return 0;
-    const struct pst_object_record *record = file->record;
+    const struct object_record *record = file->record;
     file->record = NULL;
     if (close(file->fd) != 0 && errno != EINTR)
-        return pst_restore_fail_object(run, -errno, record, "could not write");
+        return restore_fail_object(run, -errno, record, "could not write");
     return 0;
 }
 
@@ -44,8 +44,8 @@ static bool set_direct(int fd, bool on)
     return flags >= 0 && fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
 }
 
-/* All workers write one large file, whose pages all exist: into blocks that are there already they
- * do so at once, past the page cache. In memory there is neither to gain. */
+/* An environment is one large file without holes, which all workers write. Once its blocks are
+ * allocated, they can write it in parallel and past the page cache. On tmpfs neither would help. */
 static bool prepare_environment(int fd, uint64_t size)
 {
     struct statfs attributes;
@@ -54,28 +54,29 @@ static bool prepare_environment(int fd, uint64_t size)
     return fallocate(fd, 0, 0, (off_t)size) == 0 && set_direct(fd, true);
 }
 
-/* The open file of an object; the longest kept one makes room. */
-static int file_of(struct pst_restore_run *run, struct pst_restore_worker *worker,
-                   const struct pst_object_record *record, const struct pst_object *object,
-                   struct pst_restore_file **found)
+/* The open file of an object; if it is not open, the file that was opened first is closed for it.
+ */
+static int file_of(struct restore_run *run, struct restore_worker *worker,
+                   const struct object_record *record, const struct pst_object *object,
+                   struct restore_file **found)
 {
-    for (uint32_t i = 0; i < PST_RESTORE_FILES; i++) {
+    for (uint32_t i = 0; i < FILES; i++) {
         if (worker->files[i].record == record) {
             *found = &worker->files[i];
             return 0;
         }
     }
-    struct pst_restore_file *file = &worker->files[worker->next_file];
-    worker->next_file = (worker->next_file + 1) % PST_RESTORE_FILES;
+    struct restore_file *file = &worker->files[worker->next_file];
+    worker->next_file = (worker->next_file + 1) % FILES;
     int error = close_file(run, file);
     if (error)
         return error;
-    int fd = pst_restore_open(run, &worker->parent, record, object->path);
+    int fd = restore_open(run, &worker->parent, record, object->path);
     if (fd < 0)
-        return pst_restore_fail_object(run, fd, record, "could not create");
+        return restore_fail_object(run, fd, record, "could not create");
     bool is_direct =
         object->type == PST_OBJECT_ENVIRONMENT && prepare_environment(fd, object->size);
-    *file = (struct pst_restore_file){record, fd, is_direct};
+    *file = (struct restore_file){record, fd, is_direct};
     *found = file;
     return 0;
 }
@@ -91,9 +92,8 @@ static int write_all(int fd, const uint8_t *data, size_t bytes, uint64_t offset)
     return 0;
 }
 
-/* Where O_DIRECT cannot be, or the file system does not want it so, the rest is buffered. */
-static int write_at(struct pst_restore_file *file, const uint8_t *data, size_t bytes,
-                    uint64_t offset)
+/* Where O_DIRECT is not possible, or the file system refuses this write, the rest is buffered. */
+static int write_at(struct restore_file *file, const uint8_t *data, size_t bytes, uint64_t offset)
 {
     if (file->is_direct) {
         bool is_aligned = ((uintptr_t)data | bytes | offset) % PST_BLOCK_BYTES == 0;
@@ -108,50 +108,49 @@ static int write_at(struct pst_restore_file *file, const uint8_t *data, size_t b
 }
 
 /* Most files are one piece: opened once, written, finished. */
-static int write_whole(struct pst_restore_run *run, struct pst_restore_worker *worker,
-                       struct pst_object_record *record, const struct pst_object *object,
+static int write_whole(struct restore_run *run, struct restore_worker *worker,
+                       struct object_record *record, const struct pst_object *object,
                        const uint8_t *data)
 {
     if (atomic_exchange(&record->finished, true))
         return -PST_E_CORRUPT;
-    int fd = pst_restore_open(run, &worker->parent, record, object->path);
+    int fd = restore_open(run, &worker->parent, record, object->path);
     if (fd < 0)
-        return pst_restore_fail_object(run, fd, record, "could not create");
+        return restore_fail_object(run, fd, record, "could not create");
     int error = write_all(fd, data, object->size, 0);
     if (!error)
-        error = pst_restore_finish_open(run, fd, object);
+        error = restore_finish_open(run, fd, object);
     if (close(fd) != 0 && errno != EINTR && !error)
         error = -errno;
-    return error ? pst_restore_fail_object(run, error, record, "could not write") : 0;
+    return error ? restore_fail_object(run, error, record, "could not write") : 0;
 }
 
 /* One of the pieces of a file, which is finished when all are there. */
-static int write_part(struct pst_restore_run *run, struct pst_restore_worker *worker,
-                      const struct pst_object_record *record, const struct pst_object *object,
+static int write_part(struct restore_run *run, struct restore_worker *worker,
+                      const struct object_record *record, const struct pst_object *object,
                       const struct pst_chunk_piece *piece, const uint8_t *data)
 {
-    struct pst_restore_file *file = NULL;
+    struct restore_file *file = NULL;
     int error = file_of(run, worker, record, object, &file);
     if (error)
         return error;
     error = write_at(file, data, piece->bytes, piece->object_offset);
-    return error ? pst_restore_fail_object(run, error, record, "could not write") : 0;
+    return error ? restore_fail_object(run, error, record, "could not write") : 0;
 }
 
-static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *worker,
+static int write_piece(struct restore_run *run, struct restore_worker *worker,
                        const struct pst_part_map *part, const struct pst_chunk_piece *piece,
                        const uint8_t *payload)
 {
-    if (!pst_restore_is_chosen(run, part->node_index, piece->object))
+    if (!restore_is_chosen(run, part->node_index, piece->object))
         return 0;
-    struct pst_object_record *record =
-        pst_objects_find(&run->objects, part->node_index, piece->object);
+    struct object_record *record = objects_find(&run->objects, part->node_index, piece->object);
     if (!record)
         return -PST_E_CORRUPT;
-    const struct pst_object object = pst_object_of(record);
+    const struct pst_object object = object_of(record);
     if (object.type == PST_OBJECT_ROWS)
         return 0; /* restore_rows.c, in their order */
-    if (!pst_restore_is_file(&object) || piece->bytes > object.size ||
+    if (!restore_is_file(&object) || piece->bytes > object.size ||
         piece->object_offset > object.size - piece->bytes)
         return -PST_E_CORRUPT;
     if (piece->bytes == 0)
@@ -167,7 +166,7 @@ static int write_piece(struct pst_restore_run *run, struct pst_restore_worker *w
 static int write_chunk(void *context, uint32_t number, const struct pst_part_map *part,
                        const void *buffer)
 {
-    struct pst_restore_run *run = context;
+    struct restore_run *run = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
     int error = 0;
     for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
@@ -184,17 +183,17 @@ static int write_chunk(void *context, uint32_t number, const struct pst_part_map
     return error;
 }
 
-static bool has_files(const struct pst_objects *objects)
+static bool has_files(const struct objects *objects)
 {
     for (size_t i = 0; i < objects->count; i++) {
-        const struct pst_object object = pst_object_of(objects->sorted[i]);
-        if (pst_restore_is_file(&object))
+        const struct pst_object object = object_of(objects->sorted[i]);
+        if (restore_is_file(&object))
             return true;
     }
     return false;
 }
 
-int pst_restore_write_data(struct pst_restore_run *run)
+int restore_write_data(struct restore_run *run)
 {
     uint32_t workers = run->options->crew.workers;
     if (!has_files(&run->objects))
@@ -204,9 +203,9 @@ int pst_restore_write_data(struct pst_restore_run *run)
         return -ENOMEM;
     for (uint32_t i = 0; i < workers; i++)
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
-    int error = pst_restore_scan(run, PST_CHUNK_DATA, false, write_chunk);
+    int error = restore_read_chunks(run, PST_CHUNK_DATA, false, write_chunk);
     for (uint32_t i = 0; i < workers; i++) {
-        for (uint32_t j = 0; j < PST_RESTORE_FILES; j++) {
+        for (uint32_t j = 0; j < FILES; j++) {
             int closed = close_file(run, &run->workers[i].files[j]);
             error = error ? error : closed;
         }

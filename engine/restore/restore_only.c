@@ -1,9 +1,9 @@
-/* Which sources of a backup are restored. */
+/* Which sources of a backup are restored. Called by restore.c on its thread, before the passes. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/restore/restore_internal.h"
+#include "engine/restore/restore_passes.h"
 
 static uint64_t sources_named(const struct pst_node_manifest *node, const char *name)
 {
@@ -28,44 +28,44 @@ static bool parse(const char *text, uint32_t *node, const char **name)
     return true;
 }
 
-static int choose(struct pst_restore_run *run, const char *text)
+static int choose(struct restore_run *run, const char *text)
 {
     const struct pst_backup *backup = run->backup;
     const char *name;
     uint32_t node, i = 0;
     if (!parse(text, &node, &name))
-        return pst_restore_fail(run, -ENOKEY, "\"%s\" is neither NODE nor NODE/NAME", text);
+        return restore_fail(run, -ENOKEY, "\"%s\" is neither NODE nor NODE/NAME", text);
     while (i < backup->cluster.nodes_count && backup->cluster.nodes[i].node != node)
         i++;
     if (i == backup->cluster.nodes_count)
-        return pst_restore_fail(run, -ENOKEY, "%s: no node %u took part in backup %u", text, node,
-                                backup->number);
+        return restore_fail(run, -ENOKEY, "%s: no node %u took part in backup %u", text, node,
+                            backup->number);
     if (backup->nodes[i].parts_count == 0)
-        return pst_restore_fail(run, backup->error, "%s", backup->reason);
+        return restore_fail(run, backup->error, "%s", backup->reason);
     uint64_t bits = sources_named(&backup->nodes[i], name);
     if (bits == 0)
-        return pst_restore_fail(run, -ENOKEY, "%s: node %u has no such source in backup %u", text,
-                                node, backup->number);
+        return restore_fail(run, -ENOKEY, "%s: node %u has no such source in backup %u", text, node,
+                            backup->number);
     run->only[i] |= bits;
     return 0;
 }
 
-int pst_restore_choose(struct pst_restore_run *run)
+int restore_choose(struct restore_run *run)
 {
     const struct pst_backup *backup = run->backup;
     uint32_t count = run->options->only_count;
-    /* Of what is missing, other nodes may be; what is missing of the chosen ones is found later. */
+    /* Files of other nodes may be missing; what the chosen nodes lack is found later. */
     if (backup->state != PST_BACKUP_COMPLETE && (count == 0 || !backup->has_cluster))
-        return pst_restore_fail(run, backup->error, "%s", backup->reason);
+        return restore_fail(run, backup->error, "%s", backup->reason);
     int error = 0;
     for (uint32_t i = 0; !error && i < count; i++)
         error = choose(run, run->options->only[i]);
-    if (count == 0) /* an object of a source that no manifest names is to be met too */
+    if (count == 0) /* all, so that an object of a source that no manifest names is found too */
         memset(run->only, 0xFF, sizeof(run->only));
     return error;
 }
 
-void pst_restore_drop_parts(struct pst_restore_run *run)
+void restore_drop_parts(struct restore_run *run)
 {
     struct pst_part_set *set = &run->set;
     uint32_t count = set->count;
@@ -79,14 +79,7 @@ void pst_restore_drop_parts(struct pst_restore_run *run)
     }
 }
 
-bool pst_restore_is_chosen(const struct pst_restore_run *run, uint32_t node_index, uint64_t object)
-{
-    uint32_t instance = pst_object_source(object);
-    return run->options->only_count == 0 ||
-           (instance < PST_SOURCES_MAX && (run->only[node_index] >> instance & 1) != 0);
-}
-
-uint32_t pst_restore_nodes(const struct pst_restore_run *run)
+uint32_t restore_nodes(const struct restore_run *run)
 {
     uint32_t nodes = 0;
     for (uint32_t i = 0; i < run->backup->cluster.nodes_count; i++)
@@ -94,7 +87,7 @@ uint32_t pst_restore_nodes(const struct pst_restore_run *run)
     return nodes;
 }
 
-uint32_t pst_restore_sources(const struct pst_restore_run *run, uint32_t node_index)
+uint32_t restore_sources(const struct restore_run *run, uint32_t node_index)
 {
     const struct pst_node_manifest *node = &run->backup->nodes[node_index];
     uint32_t sources = 0;

@@ -1,4 +1,7 @@
-/* The rows of logical backups: each database into a sink of its own, table by table. */
+/*
+ * The rows of logical backups: each database goes into a sink of its own, table by table. Called by
+ * restore.c on its thread; the rows are read and written on one thread of the crew.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,25 +9,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/restore/restore_internal.h"
+#include "engine/restore/restore_object.h"
+#include "engine/restore/restore_passes.h"
 #include "engine/restore/shares.h"
 
 /* What restoring rows needs. */
 struct rows {
-    struct pst_restore_run *run;
-    struct pst_tables tables;
-    const struct pst_database_tables *exported; /* alone; NULL: all are restored */
-    struct pst_row_map map;
-    struct pst_row_reading reading;
+    struct restore_run *run;
+    struct tables tables;
+    const struct database_tables *exported; /* alone; NULL: all are restored */
+    struct row_map map;
+    struct row_reading reading;
 };
 
 static int take_header(void *context, uint32_t worker, const struct pst_part_map *part,
                        const void *buffer)
 {
     (void)worker;
-    struct pst_restore_run *run = context;
+    struct restore_run *run = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = pst_row_map_add(run->row_map, &run->objects, &run->set, part, header);
+    int error = row_map_add(run->row_map, &run->objects, &run->set, part, header);
     if (error == -PST_E_CORRUPT) {
         const struct pst_damage damage = {
             .offset = offsetof(struct pst_chunk_header, pieces),
@@ -36,15 +40,15 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
     return error;
 }
 
-static int fail_sink(struct rows *rows, int error, const struct pst_object_record *record,
+static int fail_sink(struct rows *rows, int error, const struct object_record *record,
                      const char *text)
 {
-    const struct pst_object object = pst_object_of(record);
-    return pst_restore_fail(rows->run, error, "%s: %s%s%s", object.path, pst_error_text(error),
-                            text[0] ? ": " : "", text);
+    const struct pst_object object = object_of(record);
+    return restore_fail(rows->run, error, "%s: %s%s%s", object.path, pst_error_text(error),
+                        text[0] ? ": " : "", text);
 }
 
-static struct pst_database describe(const struct pst_database_tables *database,
+static struct pst_database describe(const struct database_tables *database,
                                     const struct pst_object *object)
 {
     const struct pst_database_entry entry = pst_database_of(object);
@@ -73,22 +77,22 @@ static bool is_wanted(const struct rows *rows, const struct pst_share *share)
     return wanted;
 }
 
-static int pour_tables(struct rows *rows, const struct pst_database_tables *database,
+static int pour_tables(struct rows *rows, const struct database_tables *database,
                        struct pst_table_sink *sink)
 {
     for (size_t i = 0; i < database->tables_count; i++) {
-        const struct pst_table_shares *table = &database->tables[i];
-        const struct pst_object_record *bad;
+        const struct table_shares *table = &database->tables[i];
+        const struct object_record *bad;
         bool by_sink;
         if (!is_wanted(rows, &table->share))
             continue;
-        int error = pst_table_pour(&rows->reading, table, sink, &by_sink, &bad);
+        int error = table_pour(&rows->reading, table, sink, &by_sink, &bad);
         if (bad)
-            return pst_restore_fail_object(rows->run, error, bad, "no stream of rows:");
+            return restore_fail_object(rows->run, error, bad, "no stream of rows:");
         if (error && by_sink)
             return fail_sink(rows, error, table->shares[0], sink->error_text);
         if (error)
-            return pst_restore_fail(rows->run, error, "%s", rows->run->findings.first);
+            return restore_fail(rows->run, error, "%s", rows->run->findings.first);
         atomic_fetch_add(&rows->run->bytes, table->bytes);
         atomic_fetch_add(&rows->run->made, 1);
     }
@@ -96,47 +100,46 @@ static int pour_tables(struct rows *rows, const struct pst_database_tables *data
     return error ? fail_sink(rows, error, database->record, sink->error_text) : 0;
 }
 
-/* Its file, if the sink made one, is closed: owner, mode and time, as they were. */
-static int finish_file(struct rows *rows, const struct pst_database_tables *database,
+/* The sink has closed its file, if it made one: sets owner, mode and time. */
+static int finish_file(struct rows *rows, const struct database_tables *database,
                        const struct pst_object *object)
 {
     struct pst_parent parent = PST_PARENT_NONE;
     struct stat status;
-    if (fstatat(pst_restore_source_fd(rows->run, database->record), object->path, &status,
+    if (fstatat(restore_source_fd(rows->run, database->record), object->path, &status,
                 AT_SYMLINK_NOFOLLOW) < 0 &&
         errno == ENOENT)
         return 0;
-    int fd = pst_restore_open(rows->run, &parent, database->record, object->path);
-    int error = fd < 0 ? fd : pst_restore_finish_open(rows->run, fd, object);
+    int fd = restore_open(rows->run, &parent, database->record, object->path);
+    int error = fd < 0 ? fd : restore_finish_open(rows->run, fd, object);
     if (fd >= 0)
         close(fd);
     pst_parent_close(&parent);
-    return error ? pst_restore_fail_object(rows->run, error, database->record, "could not finish")
-                 : 0;
+    return error ? restore_fail_object(rows->run, error, database->record, "could not finish") : 0;
 }
 
-static int directory_of(const struct rows *rows, const struct pst_database_tables *database)
+static int directory_of(const struct rows *rows, const struct database_tables *database)
 {
     if (!rows->run->has_target)
         return -1;
     return rows->exported ? rows->run->target.root_fd
-                          : pst_restore_source_fd(rows->run, database->record);
+                          : restore_source_fd(rows->run, database->record);
 }
 
-static int restore_database(struct rows *rows, const struct pst_database_tables *database)
+static int restore_database(struct rows *rows, const struct database_tables *database)
 {
-    const struct pst_object object = pst_object_of(database->record);
+    const struct pst_object object = object_of(database->record);
     const struct pst_database described = describe(database, &object);
     const struct pst_restore_options *options = rows->run->options;
     char text[PST_TABLE_SINK_TEXT_BYTES] = "";
     struct pst_table_sink *sink = NULL;
     int directory_fd = directory_of(rows, database);
     if (!pst_object_name_is_safe(object.path))
-        return pst_restore_fail_object(rows->run, -PST_E_UNSAFE_PATH, database->record,
-                                       "not the name of a file:");
+        return restore_fail_object(rows->run, -PST_E_UNSAFE_PATH, database->record,
+                                   "not the name of a file:");
     if (!options->open_sink)
-        return pst_restore_fail_object(rows->run, -ENOTSUP, database->record,
-                                       "nothing takes the rows of");
+        return restore_fail_object(rows->run, -ENOTSUP, database->record,
+                                   "nothing takes the rows of");
     int error = options->open_sink(options->sink_context, &described, directory_fd, &sink, text);
     if (error)
         return fail_sink(rows, error, database->record, text);
@@ -148,21 +151,21 @@ static int restore_database(struct rows *rows, const struct pst_database_tables 
 
 static int restore_databases(struct rows *rows)
 {
-    struct pst_restore_run *run = rows->run;
-    rows->reading = (struct pst_row_reading){
+    struct restore_run *run = rows->run;
+    rows->reading = (struct row_reading){
         .crew = &run->options->crew,
         .set = &run->set,
         .map = &rows->map,
         .findings = &run->findings,
         .bytes_done = &run->rows_bytes,
     };
-    int error = pst_row_reading_open(&rows->reading);
+    int error = row_reading_open(&rows->reading);
     if (error)
         return error;
     for (size_t i = 0; !error && i < rows->tables.databases_count; i++)
         if (!rows->exported || rows->exported == &rows->tables.databases[i])
             error = restore_database(rows, &rows->tables.databases[i]);
-    pst_row_reading_close(&rows->reading);
+    row_reading_close(&rows->reading);
     return error;
 }
 
@@ -173,56 +176,56 @@ static int read_rows(void *context, uint32_t worker)
 
 static void tell_progress(void *context)
 {
-    pst_restore_tell_progress(((struct rows *)context)->run);
+    restore_report_progress(((struct rows *)context)->run);
 }
 
 static int pour_all(struct rows *rows)
 {
-    struct pst_restore_run *run = rows->run;
+    struct restore_run *run = rows->run;
     struct pst_crew crew = run->options->crew;
-    pst_row_map_init(&rows->map);
+    row_map_init(&rows->map);
     run->row_map = &rows->map;
-    int error = pst_restore_scan(run, PST_CHUNK_DATA, true, take_header);
+    int error = restore_read_chunks(run, PST_CHUNK_DATA, true, take_header);
     if (!error) {
-        pst_row_map_sort(&rows->map);
+        row_map_sort(&rows->map);
         crew.workers = 1; /* a database is written by one thread */
-        error = pst_crew_run(&crew, read_rows, tell_progress, rows);
+        error = crew_run(&crew, read_rows, tell_progress, rows);
     }
     run->row_map = NULL;
-    pst_row_map_release(&rows->map);
+    row_map_release(&rows->map);
     return error;
 }
 
 static int find_tables(struct rows *rows)
 {
-    const struct pst_object_record *clash;
-    int error = pst_tables_make(&rows->run->objects, &rows->tables, &clash);
+    const struct object_record *clash;
+    int error = tables_make(&rows->run->objects, &rows->tables, &clash);
     if (error && clash)
-        return pst_restore_fail_object(rows->run, error, clash, "does not fit the other tables:");
+        return restore_fail_object(rows->run, error, clash, "does not fit the other tables:");
     return error;
 }
 
-int pst_restore_write_rows(struct pst_restore_run *run)
+int restore_write_rows(struct restore_run *run)
 {
     struct rows rows = {.run = run};
     int error = find_tables(&rows);
     if (!error && rows.tables.databases_count > 0)
         error = pour_all(&rows);
-    pst_tables_release(&rows.tables);
+    tables_release(&rows.tables);
     return error;
 }
 
-int pst_restore_tell_tables(struct pst_restore_run *run)
+int restore_list_tables(struct restore_run *run)
 {
     struct rows rows = {.run = run};
     char name[PST_TABLE_TEXT_BYTES];
     int error = find_tables(&rows);
     for (size_t i = 0; !error && i < rows.tables.tables_count; i++) {
-        const struct pst_table_shares *table = &rows.tables.tables[i];
-        const struct pst_object_record *first = table->shares[0];
+        const struct table_shares *table = &rows.tables.tables[i];
+        const struct object_record *first = table->shares[0];
         const struct pst_table_entry entry = {
             .node = run->backup->nodes[first->node].node,
-            .source = pst_restore_source_name(run, first, pst_object_of(first).id),
+            .source = restore_source_name(run, first, object_of(first).id),
             .name = pst_table_name_escape(table->share.name, table->share.name_bytes, name),
             .flags = table->share.flags,
             .shares = table->share.shares,
@@ -231,7 +234,7 @@ int pst_restore_tell_tables(struct pst_restore_run *run)
         };
         error = run->each_table(run->each_context, &entry);
     }
-    pst_tables_release(&rows.tables);
+    tables_release(&rows.tables);
     return error;
 }
 
@@ -248,8 +251,7 @@ static bool is_meant(const char *text, uint32_t node, const char *name)
 }
 
 /* The source that is meant, of the first node that has it. */
-static const struct pst_manifest_source *find_source(const struct pst_restore_run *run,
-                                                     uint32_t *node)
+static const struct pst_manifest_source *find_source(const struct restore_run *run, uint32_t *node)
 {
     const char *name = run->options->export->source;
     for (*node = 0; *node < run->backup->cluster.nodes_count; ++*node) {
@@ -265,7 +267,7 @@ static const struct pst_manifest_source *find_source(const struct pst_restore_ru
     return NULL;
 }
 
-static int fail_source(struct pst_restore_run *run)
+static int fail_source(struct restore_run *run)
 {
     const struct pst_node_manifest *node = &run->backup->nodes[0];
     const char *name = run->options->export->source;
@@ -275,30 +277,30 @@ static int fail_source(struct pst_restore_run *run)
         snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", node->sources[i].name);
     }
     if (!name)
-        return pst_restore_fail(
-            run, -ENOKEY, "the backup has several sources: name one with --source: %s", names);
-    return pst_restore_fail(run, -ENOKEY, "the backup has no source %s; it has %s", name, names);
+        return restore_fail(run, -ENOKEY,
+                            "the backup has several sources: name one with --source: %s", names);
+    return restore_fail(run, -ENOKEY, "the backup has no source %s; it has %s", name, names);
 }
 
 /* Sets rows->exported, or says why there is none. */
 static int choose_database(struct rows *rows)
 {
-    struct pst_restore_run *run = rows->run;
+    struct restore_run *run = rows->run;
     uint32_t node;
     const struct pst_manifest_source *source = find_source(run, &node);
     if (!source)
         return fail_source(run);
     for (size_t i = 0; i < rows->tables.databases_count; i++) {
-        const struct pst_object_record *record = rows->tables.databases[i].record;
-        if (record->node == node && pst_object_source(pst_object_of(record).id) == source->instance)
+        const struct object_record *record = rows->tables.databases[i].record;
+        if (record->node == node && pst_object_source(object_of(record).id) == source->instance)
             rows->exported = &rows->tables.databases[i];
     }
     if (rows->exported)
         return 0;
-    return pst_restore_fail(run, -ENOTSUP,
-                            "source %s (%s) was not backed up row by row: restore it, or back it "
-                            "up with --logical",
-                            source->name, source->spec);
+    return restore_fail(run, -ENOTSUP,
+                        "source %s (%s) was not backed up row by row: restore it, or back it "
+                        "up with --logical",
+                        source->name, source->spec);
 }
 
 static int check_names(const struct rows *rows)
@@ -311,13 +313,13 @@ static int check_names(const struct rows *rows)
             found = pst_table_name_is(export->tables[i], share->name, share->name_bytes);
         }
         if (!found)
-            return pst_restore_fail(rows->run, -PST_E_NO_TABLE, "there is no table %s in it",
-                                    export->tables[i]);
+            return restore_fail(rows->run, -PST_E_NO_TABLE, "there is no table %s in it",
+                                export->tables[i]);
     }
     return 0;
 }
 
-int pst_restore_export(struct pst_restore_run *run)
+int restore_export(struct restore_run *run)
 {
     struct rows rows = {.run = run};
     int error = find_tables(&rows);
@@ -328,8 +330,8 @@ int pst_restore_export(struct pst_restore_run *run)
     if (!error)
         error = pour_all(&rows);
     if (!error && !run->target.in_place && fchmod(run->target.root_fd, 0777 & ~run->mode_mask) != 0)
-        error = pst_restore_fail(run, -errno, "could not set the mode of the target: %s",
-                                 pst_error_text(-errno));
-    pst_tables_release(&rows.tables);
+        error = restore_fail(run, -errno, "could not set the mode of the target: %s",
+                             pst_error_text(-errno));
+    tables_release(&rows.tables);
     return error;
 }

@@ -1,4 +1,7 @@
-/* Everything of a restore but the data: directories, links, nodes, owners, modes, times. */
+/*
+ * The passes over everything but data: directories, links, nodes, owners, modes and times. Called
+ * by restore.c on its thread; files are finished on the crew's threads.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,21 +11,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "engine/base/log.h"
-#include "engine/restore/restore_internal.h"
+#include "engine/restore/restore_object.h"
+#include "engine/restore/restore_passes.h"
 
 #define OBJECTS_PER_CLAIM 256u
-#define UNREADABLE_LOGGED_MAX 20u
-
-static int *source_slot(const struct pst_restore_run *run, uint32_t node, uint32_t instance)
-{
-    return &run->source_fds[(size_t)node * PST_SOURCES_MAX + instance];
-}
-
-int pst_restore_source_fd(const struct pst_restore_run *run, const struct pst_object_record *record)
-{
-    return *source_slot(run, record->node, pst_object_source(pst_object_of(record).id));
-}
 
 /* A directory of ours that may be there from before: nothing but a directory is kept. */
 static int make_directory(int parent_fd, const char *name, bool in_place, mode_t mode)
@@ -44,20 +36,20 @@ static int make_directory(int parent_fd, const char *name, bool in_place, mode_t
 }
 
 /* Makes and opens a directory directly below fd. */
-static int enter(const struct pst_restore_run *run, int fd, const char *name)
+static int enter(const struct restore_run *run, int fd, const char *name)
 {
     int error = make_directory(fd, name, run->target.in_place, 0777 & ~run->mode_mask);
     return error ? error : pst_beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
 /* DIR, DIR/NAME or DIR/NODE/NAME. */
-static int open_source(const struct pst_restore_run *run, uint32_t node_index,
+static int open_source(const struct restore_run *run, uint32_t node_index,
                        const struct pst_manifest_source *source)
 {
     int root_fd = run->target.root_fd;
-    bool is_alone = pst_restore_nodes(run) == 1;
+    bool is_alone = restore_nodes(run) == 1;
     char number[16];
-    if (is_alone && pst_restore_sources(run, node_index) == 1)
+    if (is_alone && restore_sources(run, node_index) == 1)
         return pst_beneath_open(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
     if (is_alone)
         return enter(run, root_fd, source->name);
@@ -71,11 +63,10 @@ static int open_source(const struct pst_restore_run *run, uint32_t node_index,
 }
 
 /* DIR/NODE, where there are several. */
-static int make_node_directory(const struct pst_restore_run *run,
-                               const struct pst_node_manifest *node)
+static int make_node_directory(const struct restore_run *run, const struct pst_node_manifest *node)
 {
     char number[16];
-    if (pst_restore_nodes(run) == 1)
+    if (restore_nodes(run) == 1)
         return 0;
     snprintf(number, sizeof(number), "%u", node->node);
     int fd = enter(run, run->target.root_fd, number);
@@ -85,27 +76,27 @@ static int make_node_directory(const struct pst_restore_run *run,
     return 0;
 }
 
-static int open_node(struct pst_restore_run *run, uint32_t node_index)
+static int open_node(struct restore_run *run, uint32_t node_index)
 {
     const struct pst_node_manifest *node = &run->backup->nodes[node_index];
     int made = make_node_directory(run, node);
     if (made < 0)
-        return pst_restore_fail(run, made, "could not make the directory of node %u: %s",
-                                node->node, pst_error_text(made));
+        return restore_fail(run, made, "could not make the directory of node %u: %s", node->node,
+                            pst_error_text(made));
     for (uint32_t i = 0; i < node->sources_count; i++) {
         const struct pst_manifest_source *source = &node->sources[i];
         if ((run->only[node_index] >> source->instance & 1) == 0)
             continue;
         int fd = open_source(run, node_index, source);
         if (fd < 0)
-            return pst_restore_fail(run, fd, "could not make the directory of source %s: %s",
-                                    source->name, pst_error_text(fd));
-        *source_slot(run, node_index, source->instance) = fd;
+            return restore_fail(run, fd, "could not make the directory of source %s: %s",
+                                source->name, pst_error_text(fd));
+        *restore_source_slot(run, node_index, source->instance) = fd;
     }
     return 0;
 }
 
-static int open_sources(struct pst_restore_run *run)
+static int open_sources(struct restore_run *run)
 {
     size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
     run->source_fds = malloc(slots * sizeof(*run->source_fds));
@@ -119,7 +110,7 @@ static int open_sources(struct pst_restore_run *run)
     return error;
 }
 
-void pst_restore_close_sources(struct pst_restore_run *run)
+void restore_close_sources(struct restore_run *run)
 {
     size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
     for (size_t i = 0; run->source_fds && i < slots; i++) {
@@ -131,22 +122,22 @@ void pst_restore_close_sources(struct pst_restore_run *run)
 }
 
 /* In place, the marker's name is taken. */
-static bool is_marker(const struct pst_restore_run *run, const struct pst_object *object)
+static bool is_marker(const struct restore_run *run, const struct pst_object *object)
 {
     return run->target.in_place && strcmp(object->path, PST_RESTORE_MARKER) == 0;
 }
 
-static int make_room(struct pst_restore_run *run, struct pst_parent *parent,
-                     const struct pst_object_record *record)
+static int make_room(struct restore_run *run, struct pst_parent *parent,
+                     const struct object_record *record)
 {
-    const struct pst_object object = pst_object_of(record);
-    int source_fd = pst_restore_source_fd(run, record);
+    const struct pst_object object = object_of(record);
+    int source_fd = restore_source_fd(run, record);
     if (source_fd < 0)
-        return pst_restore_fail_object(run, -PST_E_CORRUPT, record,
-                                       "the manifest does not name the source of");
+        return restore_fail_object(run, -PST_E_CORRUPT, record,
+                                   "the manifest does not name the source of");
     if (is_marker(run, &object))
-        return pst_restore_fail_object(run, -EEXIST, record,
-                                       "cannot be restored into a marked directory:");
+        return restore_fail_object(run, -EEXIST, record,
+                                   "cannot be restored into a marked directory:");
     bool is_directory = object.type == PST_OBJECT_DIRECTORY;
     if (object.type == PST_OBJECT_ROWS)
         return 0;
@@ -159,10 +150,10 @@ static int make_room(struct pst_restore_run *run, struct pst_parent *parent,
         error = make_directory(parent_fd, name, run->target.in_place, 0700);
     else if (!error && unlinkat(parent_fd, name, 0) != 0 && errno != ENOENT)
         error = -errno;
-    return error ? pst_restore_fail_object(run, error, record, "could not make room for") : 0;
+    return error ? restore_fail_object(run, error, record, "could not make room for") : 0;
 }
 
-int pst_restore_make_directories(struct pst_restore_run *run)
+int restore_make_directories(struct restore_run *run)
 {
     int error = open_sources(run);
     struct pst_parent parent = PST_PARENT_NONE;
@@ -172,86 +163,27 @@ int pst_restore_make_directories(struct pst_restore_run *run)
     return error;
 }
 
-static void times_of(const struct pst_object *object, struct timespec times[2])
+static int finish_file(struct restore_run *run, struct pst_parent *parent,
+                       const struct object_record *record)
 {
-    times[0] = (struct timespec){.tv_nsec = UTIME_OMIT};
-    times[1] = (struct timespec){.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
-}
-
-/* Owner before mode: chown(2) clears the set-user-ID bits. */
-static int set_metadata(const struct pst_restore_run *run, int fd, const struct pst_object *object)
-{
-    struct timespec times[2];
-    times_of(object, times);
-    if (run->is_root && fchown(fd, object->uid, object->gid) != 0)
-        return -errno;
-    if (fchmod(fd, object->mode) != 0 || futimens(fd, times) != 0)
-        return -errno;
-    return 0;
-}
-
-/* The same for what cannot be opened. */
-static int set_metadata_at(const struct pst_restore_run *run, int parent_fd, const char *name,
-                           const struct pst_object *object)
-{
-    struct timespec times[2];
-    times_of(object, times);
-    if (run->is_root &&
-        fchownat(parent_fd, name, object->uid, object->gid, AT_SYMLINK_NOFOLLOW) != 0)
-        return -errno;
-    if (object->type != PST_OBJECT_SYMLINK && fchmodat(parent_fd, name, object->mode, 0) != 0)
-        return -errno;
-    return utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
-}
-
-static void note_unreadable(struct pst_restore_run *run, const struct pst_object *object)
-{
-    if (object->flags == 0)
-        return;
-    pthread_mutex_lock(&run->mutex);
-    uint64_t known = run->result->unreadable++;
-    pthread_mutex_unlock(&run->mutex);
-    if (known >= UNREADABLE_LOGGED_MAX)
-        return;
-    char path[PST_PATH_BYTES_MAX];
-    snprintf(path, sizeof(path), "%s", object->path);
-    pst_restore_make_printable(path);
-    pst_log(PST_LOG_WARNING, "%s: the backup does not have all of it: it %s", path,
-            object->flags & PST_OBJECT_UNREADABLE ? "could not be read"
-                                                  : "changed while it was read");
-}
-
-int pst_restore_finish_open(struct pst_restore_run *run, int fd, const struct pst_object *object)
-{
-    int error = set_metadata(run, fd, object);
-    if (error)
-        return error;
-    note_unreadable(run, object);
-    atomic_fetch_add(&run->made, 1);
-    return 0;
-}
-
-static int finish_file(struct pst_restore_run *run, struct pst_parent *parent,
-                       const struct pst_object_record *record)
-{
-    const struct pst_object object = pst_object_of(record);
-    if (!pst_restore_is_file(&object) || atomic_load(&record->finished))
+    const struct pst_object object = object_of(record);
+    if (!restore_is_file(&object) || atomic_load(&record->finished))
         return 0;
-    int fd = pst_restore_open(run, parent, record, object.path);
+    int fd = restore_open(run, parent, record, object.path);
     int error = fd < 0 ? fd : 0;
     if (!error && ftruncate(fd, (off_t)object.size) != 0)
         error = -errno;
     if (!error)
-        error = pst_restore_finish_open(run, fd, &object);
+        error = restore_finish_open(run, fd, &object);
     if (fd >= 0 && close(fd) != 0 && errno != EINTR && !error)
         error = -errno;
-    return error ? pst_restore_fail_object(run, error, record, "could not finish") : 0;
+    return error ? restore_fail_object(run, error, record, "could not finish") : 0;
 }
 
 static int finish_files(void *context, uint32_t worker)
 {
     (void)worker;
-    struct pst_restore_run *run = context;
+    struct restore_run *run = context;
     struct pst_parent parent = PST_PARENT_NONE;
     int error = 0;
     while (!error) {
@@ -260,7 +192,7 @@ static int finish_files(void *context, uint32_t worker)
             break;
         for (size_t i = from; !error && i < from + OBJECTS_PER_CLAIM && i < run->objects.count; i++)
             error = finish_file(run, &parent, run->objects.sorted[i]);
-        if (!error && pst_crew_is_cancelled(&run->options->crew))
+        if (!error && crew_is_cancelled(&run->options->crew))
             error = -ECANCELED;
     }
     if (error)
@@ -269,26 +201,26 @@ static int finish_files(void *context, uint32_t worker)
     return error;
 }
 
-int pst_restore_finish_files(struct pst_restore_run *run)
+int restore_finish_files(struct restore_run *run)
 {
     atomic_store(&run->next_object, 0);
-    return pst_crew_run(&run->options->crew, finish_files, pst_restore_tell_progress, run);
+    return crew_run(&run->options->crew, finish_files, restore_report_progress, run);
 }
 
-static int make_hard_link(struct pst_restore_run *run, struct pst_parent *other, int parent_fd,
-                          const char *name, const struct pst_object_record *record,
+static int make_hard_link(struct restore_run *run, struct pst_parent *other, int parent_fd,
+                          const char *name, const struct object_record *record,
                           const struct pst_object *object)
 {
-    const struct pst_object_record *first =
-        pst_objects_find(&run->objects, record->node, object->linked_object);
+    const struct object_record *first =
+        objects_find(&run->objects, record->node, object->linked_object);
     if (!first)
         return -PST_E_CORRUPT;
-    const struct pst_object first_object = pst_object_of(first);
+    const struct pst_object first_object = object_of(first);
     if (first_object.type == PST_OBJECT_DIRECTORY || first_object.type == PST_OBJECT_HARD_LINK)
         return -PST_E_CORRUPT;
     const char *first_name;
     int first_fd =
-        pst_parent_of(other, pst_restore_source_fd(run, first), first_object.path, &first_name);
+        pst_parent_of(other, restore_source_fd(run, first), first_object.path, &first_name);
     if (first_fd < 0)
         return first_fd;
     return linkat(first_fd, first_name, parent_fd, name, 0) == 0 ? 0 : -errno;
@@ -311,16 +243,16 @@ static int make_symlink(int parent_fd, const char *name, const struct pst_object
     return symlinkat(object->link, parent_fd, name) == 0 ? 0 : -errno;
 }
 
-static int make_link(struct pst_restore_run *run, struct pst_parent *parent,
-                     struct pst_parent *other, const struct pst_object_record *record, bool hard)
+static int make_link(struct restore_run *run, struct pst_parent *parent, struct pst_parent *other,
+                     const struct object_record *record, bool hard)
 {
-    const struct pst_object object = pst_object_of(record);
-    if (object.type == PST_OBJECT_DIRECTORY || pst_restore_is_file(&object) ||
+    const struct pst_object object = object_of(record);
+    if (object.type == PST_OBJECT_DIRECTORY || restore_is_file(&object) ||
         object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE ||
         hard != (object.type == PST_OBJECT_HARD_LINK))
         return 0;
     const char *name;
-    int parent_fd = pst_parent_of(parent, pst_restore_source_fd(run, record), object.path, &name);
+    int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
     int error = parent_fd < 0 ? parent_fd : 0;
     if (!error && hard)
         error = make_hard_link(run, other, parent_fd, name, record, &object);
@@ -329,15 +261,15 @@ static int make_link(struct pst_restore_run *run, struct pst_parent *parent,
     else if (!error)
         error = make_node(parent_fd, name, &object);
     if (!error && !hard)
-        error = set_metadata_at(run, parent_fd, name, &object);
+        error = restore_set_metadata_at(run, parent_fd, name, &object);
     if (error)
-        return pst_restore_fail_object(run, error, record, "could not make");
+        return restore_fail_object(run, error, record, "could not make");
     atomic_fetch_add(&run->made, 1);
     return 0;
 }
 
 /* Hard links last: they may be other names of symlinks and nodes. */
-int pst_restore_make_links(struct pst_restore_run *run)
+int restore_make_links(struct restore_run *run)
 {
     struct pst_parent parent = PST_PARENT_NONE, other = PST_PARENT_NONE;
     int error = 0;
@@ -350,30 +282,26 @@ int pst_restore_make_links(struct pst_restore_run *run)
     return error;
 }
 
-static int finish_directory(struct pst_restore_run *run, const struct pst_object_record *record)
+static int finish_directory(struct restore_run *run, const struct object_record *record)
 {
-    const struct pst_object object = pst_object_of(record);
+    const struct pst_object object = object_of(record);
     if (object.type != PST_OBJECT_DIRECTORY)
         return 0;
-    int fd = pst_beneath_open(pst_restore_source_fd(run, record),
-                              object.path[0] ? object.path : ".", O_RDONLY | O_DIRECTORY, 0);
-    int error = fd < 0 ? fd : set_metadata(run, fd, &object);
+    int fd = pst_beneath_open(restore_source_fd(run, record), object.path[0] ? object.path : ".",
+                              O_RDONLY | O_DIRECTORY, 0);
+    int error = fd < 0 ? fd : restore_finish_open(run, fd, &object);
     if (fd >= 0)
         close(fd);
-    if (error)
-        return pst_restore_fail_object(run, error, record, "could not finish");
-    note_unreadable(run, &object);
-    atomic_fetch_add(&run->made, 1);
-    return 0;
+    return error ? restore_fail_object(run, error, record, "could not finish") : 0;
 }
 
 /* Deepest first, as every entry that is made or removed touches the directory that holds it. */
-int pst_restore_finish_directories(struct pst_restore_run *run)
+int restore_finish_directories(struct restore_run *run)
 {
     /* a root of its own that no object describes */
     if (!run->target.in_place && fchmod(run->target.root_fd, 0777 & ~run->mode_mask) != 0)
-        return pst_restore_fail(run, -errno, "could not set the mode of the target: %s",
-                                pst_error_text(-errno));
+        return restore_fail(run, -errno, "could not set the mode of the target: %s",
+                            pst_error_text(-errno));
     int error = 0;
     for (size_t i = run->objects.count; !error && i > 0; i--)
         error = finish_directory(run, run->objects.sorted[i - 1]);

@@ -1,16 +1,20 @@
+/*
+ * Gathers where the rows of a backup lie. Any thread of the crew adds; the thread of the verify or
+ * restore sorts.
+ */
 #include "engine/restore/row_map.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-void pst_row_map_init(struct pst_row_map *map)
+void row_map_init(struct row_map *map)
 {
-    *map = (struct pst_row_map){0};
+    *map = (struct row_map){0};
     pthread_mutex_init(&map->mutex, NULL);
 }
 
-void pst_row_map_release(struct pst_row_map *map)
+void row_map_release(struct row_map *map)
 {
     free(map->pieces);
     free(map->chunks);
@@ -31,7 +35,7 @@ static int grow(void **elements, size_t count, size_t *room, size_t element_byte
     return 0;
 }
 
-static int add_chunk(struct pst_row_map *map, const struct pst_part_set *set,
+static int add_chunk(struct row_map *map, const struct pst_part_set *set,
                      const struct pst_part_map *part, const struct pst_chunk_header *header)
 {
     void *chunks = map->chunks;
@@ -39,7 +43,7 @@ static int add_chunk(struct pst_row_map *map, const struct pst_part_set *set,
     map->chunks = chunks;
     if (error)
         return error;
-    map->chunks[map->chunks_count++] = (struct pst_row_chunk){
+    map->chunks[map->chunks_count++] = (struct row_chunk){
         .part = (uint32_t)(part - set->parts),
         .stored_bytes = header->stored_bytes,
         .file_offset = header->file_offset,
@@ -49,7 +53,7 @@ static int add_chunk(struct pst_row_map *map, const struct pst_part_set *set,
     return 0;
 }
 
-static int add_piece(struct pst_row_map *map, const struct pst_part_map *part,
+static int add_piece(struct row_map *map, const struct pst_part_map *part,
                      const struct pst_chunk_piece *piece)
 {
     void *pieces = map->pieces;
@@ -57,7 +61,7 @@ static int add_piece(struct pst_row_map *map, const struct pst_part_map *part,
     map->pieces = pieces;
     if (error)
         return error;
-    map->pieces[map->pieces_count++] = (struct pst_row_piece){
+    map->pieces[map->pieces_count++] = (struct row_piece){
         .node = part->node_index,
         .bytes = piece->bytes,
         .object = piece->object,
@@ -69,14 +73,13 @@ static int add_piece(struct pst_row_map *map, const struct pst_part_map *part,
 }
 
 /* 1: a piece of rows; 0: of something else. */
-static int is_of_rows(const struct pst_objects *objects, const struct pst_part_map *part,
+static int is_of_rows(const struct objects *objects, const struct pst_part_map *part,
                       const struct pst_chunk_piece *piece)
 {
-    const struct pst_object_record *record =
-        pst_objects_find(objects, part->node_index, piece->object);
+    const struct object_record *record = objects_find(objects, part->node_index, piece->object);
     if (!record)
         return 0;
-    const struct pst_object object = pst_object_of(record);
+    const struct pst_object object = object_of(record);
     if (object.type != PST_OBJECT_ROWS)
         return 0;
     return piece->bytes <= object.size && piece->object_offset <= object.size - piece->bytes
@@ -84,9 +87,8 @@ static int is_of_rows(const struct pst_objects *objects, const struct pst_part_m
                : -PST_E_CORRUPT;
 }
 
-int pst_row_map_add(struct pst_row_map *map, const struct pst_objects *objects,
-                    const struct pst_part_set *set, const struct pst_part_map *part,
-                    const struct pst_chunk_header *header)
+int row_map_add(struct row_map *map, const struct objects *objects, const struct pst_part_set *set,
+                const struct pst_part_map *part, const struct pst_chunk_header *header)
 {
     bool has_chunk = false;
     int error = 0;
@@ -109,7 +111,7 @@ int pst_row_map_add(struct pst_row_map *map, const struct pst_objects *objects,
 
 static int by_place(const void *a, const void *b)
 {
-    const struct pst_row_piece *left = a, *right = b;
+    const struct row_piece *left = a, *right = b;
     if (left->node != right->node)
         return left->node < right->node ? -1 : 1;
     if (left->object != right->object)
@@ -119,15 +121,15 @@ static int by_place(const void *a, const void *b)
     return 0;
 }
 
-void pst_row_map_sort(struct pst_row_map *map)
+void row_map_sort(struct row_map *map)
 {
     if (map->pieces_count > 0)
         qsort(map->pieces, map->pieces_count, sizeof(*map->pieces), by_place);
 }
 
-size_t pst_row_map_find(const struct pst_row_map *map, uint32_t node, uint64_t object)
+size_t row_map_find(const struct row_map *map, uint32_t node, uint64_t object)
 {
-    const struct pst_row_piece wanted = {.node = node, .object = object};
+    const struct row_piece wanted = {.node = node, .object = object};
     size_t low = 0, high = map->pieces_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;

@@ -12,7 +12,7 @@
 #include "engine/repository/backup.h"
 #include "engine/restore/objects.h"
 
-struct pst_row_chunk {
+struct row_chunk {
     uint32_t part; /* index in the set */
     uint32_t stored_bytes;
     uint64_t file_offset;
@@ -20,7 +20,7 @@ struct pst_row_chunk {
     struct pst_digest checksum; /* the header's */
 };
 
-struct pst_row_piece {
+struct row_piece {
     uint32_t node; /* index in the cluster manifest */
     uint32_t bytes;
     uint64_t object;
@@ -29,29 +29,29 @@ struct pst_row_piece {
     uint32_t chunk; /* index */
 };
 
-struct pst_row_map {
+struct row_map {
     pthread_mutex_t mutex;
-    struct pst_row_piece *pieces;
+    struct row_piece *pieces;
     size_t pieces_count;
     size_t pieces_room;
-    struct pst_row_chunk *chunks;
+    struct row_chunk *chunks;
     size_t chunks_count;
     size_t chunks_room;
 };
 
-void pst_row_map_init(struct pst_row_map *map);
-void pst_row_map_release(struct pst_row_map *map);
+void row_map_init(struct row_map *map);
+void row_map_release(struct row_map *map);
 
 /* Adds the pieces of a DATA chunk, whose header is whole, that belong to ROWS objects. Any thread.
  * -PST_E_CORRUPT: the object has no such bytes; -ENOMEM. */
-int pst_row_map_add(struct pst_row_map *map, const struct pst_objects *objects,
-                    const struct pst_part_set *set, const struct pst_part_map *part,
-                    const struct pst_chunk_header *header) PST_MUST_USE;
+PST_MUST_USE int row_map_add(struct row_map *map, const struct objects *objects,
+                             const struct pst_part_set *set, const struct pst_part_map *part,
+                             const struct pst_chunk_header *header);
 
 /* Puts them in order; after it, no more is added. */
-void pst_row_map_sort(struct pst_row_map *map);
+void row_map_sort(struct row_map *map);
 
 /* Index of the first piece of the object, or where it would be. */
-size_t pst_row_map_find(const struct pst_row_map *map, uint32_t node, uint64_t object);
+size_t row_map_find(const struct row_map *map, uint32_t node, uint64_t object);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Reads rows in their order with a ring of its own, some chunks ahead of the one that is needed.
+ * Called by shares.c, on the thread of the crew that opened the reading.
+ */
 #include "engine/restore/row_reading.h"
 
 #include <assert.h>
@@ -5,7 +9,7 @@
 #include <stdlib.h>
 
 /* A chunk that is read ahead; slots are used in turn. */
-struct pst_row_slot {
+struct row_slot {
     struct pst_io_op op;
     uint32_t chunk; /* index in the map */
     bool is_done;
@@ -15,22 +19,22 @@ struct pst_row_slot {
 
 /* Where a run stands: chunks from first on are in the slots, in the order they are needed. */
 struct run {
-    struct pst_row_reading *reading;
+    struct row_reading *reading;
     size_t ahead; /* piece whose chunk is read next */
     size_t end;
     uint64_t started; /* slots used so far */
     uint64_t taken;   /* of these, done with */
 };
 
-static struct pst_row_slot *slot_at(const struct pst_row_reading *reading, uint64_t number)
+static struct row_slot *slot_at(const struct row_reading *reading, uint64_t number)
 {
     return &reading->slots[number % reading->slots_count];
 }
 
-int pst_row_reading_open(struct pst_row_reading *reading)
+int row_reading_open(struct row_reading *reading)
 {
     size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)reading->set->chunk_bytes;
-    uint32_t count = pst_crew_depth(reading->crew);
+    uint32_t count = crew_depth(reading->crew);
     reading->slots_count = count;
     reading->slots = calloc(count, sizeof(*reading->slots));
     reading->files = calloc(reading->set->count, sizeof(*reading->files));
@@ -51,7 +55,7 @@ int pst_row_reading_open(struct pst_row_reading *reading)
     return 0;
 }
 
-void pst_row_reading_close(struct pst_row_reading *reading)
+void row_reading_close(struct row_reading *reading)
 {
     for (uint32_t i = 0; i < reading->set->count; i++) {
         if (reading->is_open[i])
@@ -65,7 +69,7 @@ void pst_row_reading_close(struct pst_row_reading *reading)
     free(reading->slots);
 }
 
-static int damaged(struct pst_row_reading *reading, const struct pst_row_chunk *chunk,
+static int damaged(struct row_reading *reading, const struct row_chunk *chunk,
                    const struct pst_damage *damage, int error)
 {
     reading->found_damage = true;
@@ -76,12 +80,12 @@ static int damaged(struct pst_row_reading *reading, const struct pst_row_chunk *
 
 static void note_done(struct pst_io_op *op, int result)
 {
-    struct pst_row_slot *slot = PST_IO_OP_OF(op, struct pst_row_slot, op);
+    struct row_slot *slot = PST_IO_OP_OF(op, struct row_slot, op);
     slot->result = result;
     slot->is_done = true;
 }
 
-static int open_part(struct pst_row_reading *reading, uint32_t part)
+static int open_part(struct row_reading *reading, uint32_t part)
 {
     if (reading->is_open[part])
         return 0;
@@ -95,10 +99,10 @@ static int open_part(struct pst_row_reading *reading, uint32_t part)
 /* Starts reading the next chunk that is needed, if there is one. */
 static int start_next(struct run *run)
 {
-    struct pst_row_reading *reading = run->reading;
-    const struct pst_row_piece *pieces = reading->map->pieces;
+    struct row_reading *reading = run->reading;
+    const struct row_piece *pieces = reading->map->pieces;
     uint32_t index = pieces[run->ahead].chunk;
-    const struct pst_row_chunk *chunk = &reading->map->chunks[index];
+    const struct row_chunk *chunk = &reading->map->chunks[index];
     while (run->ahead < run->end && pieces[run->ahead].chunk == index)
         run->ahead++;
     int error = open_part(reading, chunk->part);
@@ -106,7 +110,7 @@ static int start_next(struct run *run)
         const struct pst_damage damage = {.what = "part"};
         return damaged(reading, chunk, &damage, error);
     }
-    struct pst_row_slot *slot = slot_at(reading, run->started++);
+    struct row_slot *slot = slot_at(reading, run->started++);
     slot->chunk = index;
     slot->is_done = false;
     slot->op.done = note_done;
@@ -124,10 +128,9 @@ static int fill_slots(struct run *run)
 }
 
 /* The chunk must be the one whose header was looked at before. *data: it, decoded. */
-static int check(struct pst_row_reading *reading, const struct pst_row_slot *slot,
-                 const void **data)
+static int check(struct row_reading *reading, const struct row_slot *slot, const void **data)
 {
-    const struct pst_row_chunk *chunk = &reading->map->chunks[slot->chunk];
+    const struct row_chunk *chunk = &reading->map->chunks[slot->chunk];
     struct pst_damage damage = {.bytes = pst_chunk_file_bytes(chunk->stored_bytes),
                                 .what = "read error"};
     if (slot->result < 0)
@@ -147,10 +150,10 @@ static int check(struct pst_row_reading *reading, const struct pst_row_slot *slo
 }
 
 /* Waits for the oldest chunk. *data: it, decoded. */
-static int next_chunk(struct run *run, const struct pst_row_slot **slot, const void **data)
+static int next_chunk(struct run *run, const struct row_slot **slot, const void **data)
 {
-    struct pst_row_reading *reading = run->reading;
-    if (pst_crew_is_cancelled(reading->crew))
+    struct row_reading *reading = run->reading;
+    if (crew_is_cancelled(reading->crew))
         return -ECANCELED;
     int error = fill_slots(run);
     if (error)
@@ -164,16 +167,15 @@ static int next_chunk(struct run *run, const struct pst_row_slot **slot, const v
     return error;
 }
 
-int pst_row_reading_run(struct pst_row_reading *reading, size_t first, size_t end,
-                        int (*take)(void *context, const struct pst_row_piece *piece,
-                                    const void *data),
-                        void *context)
+int row_reading_run(struct row_reading *reading, size_t first, size_t end,
+                    int (*take)(void *context, const struct row_piece *piece, const void *data),
+                    void *context)
 {
     struct run run = {.reading = reading, .ahead = first, .end = end};
     int error = 0;
     assert(first <= end && end <= reading->map->pieces_count);
     for (size_t i = first; !error && i < end;) {
-        const struct pst_row_slot *slot;
+        const struct row_slot *slot;
         const void *chunk;
         error = next_chunk(&run, &slot, &chunk);
         if (error)

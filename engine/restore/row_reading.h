@@ -9,17 +9,17 @@
 #include "engine/restore/decoded_chunk.h"
 #include "engine/restore/row_map.h"
 
-struct pst_row_slot;
+struct row_slot;
 
-struct pst_row_reading {
+struct row_reading {
     /* The caller's, set before open. */
     const struct pst_crew *crew; /* depth, cancel */
     const struct pst_part_set *set;
-    const struct pst_row_map *map;     /* sorted */
+    const struct row_map *map;         /* sorted */
     struct pst_findings *findings;     /* takes what is damaged */
     atomic_uint_least64_t *bytes_done; /* grows by what is read; may be NULL */
 
-    bool found_damage; /* set where it told findings; cleared by the caller */
+    bool found_damage; /* set when a damage was added to findings; cleared by the caller */
 
     /* Its own. */
     struct pst_reader reader;
@@ -27,19 +27,19 @@ struct pst_row_reading {
     bool *is_open;
     uint8_t *memory;
     struct decoded_chunk decoded;
-    struct pst_row_slot *slots;
+    struct row_slot *slots;
     uint32_t slots_count;
 };
 
 /* Opens a ring and takes (depth) × (chunk size + 4 KiB). */
-int pst_row_reading_open(struct pst_row_reading *reading) PST_MUST_USE;
-void pst_row_reading_close(struct pst_row_reading *reading);
+PST_MUST_USE int row_reading_open(struct row_reading *reading);
+void row_reading_close(struct row_reading *reading);
 
 /* Hands the pieces first … end - 1 of the map to take, in this order. The error of take, of the
  * first damage (which has gone to findings), or -ECANCELED. */
-int pst_row_reading_run(struct pst_row_reading *reading, size_t first, size_t end,
-                        int (*take)(void *context, const struct pst_row_piece *piece,
-                                    const void *data),
-                        void *context) PST_MUST_USE;
+PST_MUST_USE int row_reading_run(struct row_reading *reading, size_t first, size_t end,
+                                 int (*take)(void *context, const struct row_piece *piece,
+                                             const void *data),
+                                 void *context);
 
 #endif

@@ -1,9 +1,13 @@
+/*
+ * Turns the pieces of shares into rows, one after the other, and pours tables into sinks. Called on
+ * a thread of the crew, which verifies or restores these rows.
+ */
 #include "engine/restore/shares.h"
 
 #include <assert.h>
 
 struct pour {
-    const struct pst_object_record *const *shares;
+    const struct object_record *const *shares;
     size_t count;
     size_t next; /* the share after the current one */
     uint64_t object;
@@ -33,7 +37,7 @@ static int begin_share(struct pour *pour)
     if (error)
         return error;
     assert(pour->next < pour->count);
-    const struct pst_object object = pst_object_of(pour->shares[pour->next++]);
+    const struct pst_object object = object_of(pour->shares[pour->next++]);
     pour->object = object.id;
     pour->fed = 0;
     pst_rows_release(&pour->rows);
@@ -50,7 +54,7 @@ static int take_row(void *context, const struct pst_row *row)
     return error;
 }
 
-static int take_piece(void *context, const struct pst_row_piece *piece, const void *data)
+static int take_piece(void *context, const struct row_piece *piece, const void *data)
 {
     struct pour *pour = context;
     while (pour->next == 0 || pour->object != piece->object) {
@@ -66,23 +70,22 @@ static int take_piece(void *context, const struct pst_row_piece *piece, const vo
 }
 
 /* Pieces of all shares, which follow each other in the map. */
-static void find_pieces(const struct pst_row_map *map, const struct pour *pour, size_t *first,
+static void find_pieces(const struct row_map *map, const struct pour *pour, size_t *first,
                         size_t *end)
 {
-    const struct pst_object_record *last = pour->shares[pour->count - 1];
-    *first = pst_row_map_find(map, pour->shares[0]->node, pst_object_of(pour->shares[0]).id);
-    *end = pst_row_map_find(map, last->node, pst_object_of(last).id + 1);
+    const struct object_record *last = pour->shares[pour->count - 1];
+    *first = row_map_find(map, pour->shares[0]->node, object_of(pour->shares[0]).id);
+    *end = row_map_find(map, last->node, object_of(last).id + 1);
 }
 
-int pst_shares_read(struct pst_row_reading *reading, const struct pst_object_record *const *shares,
-                    size_t count, pst_row_taker *take, void *context,
-                    const struct pst_object_record **bad)
+int shares_read(struct row_reading *reading, const struct object_record *const *shares,
+                size_t count, pst_row_taker *take, void *context, const struct object_record **bad)
 {
     struct pour pour = {.shares = shares, .count = count, .take = take, .context = context};
     size_t first, end;
     assert(count > 0);
     find_pieces(reading->map, &pour, &first, &end);
-    int error = pst_row_reading_run(reading, first, end, take_piece, &pour);
+    int error = row_reading_run(reading, first, end, take_piece, &pour);
     while (!error && pour.next < count)
         error = begin_share(&pour);
     if (!error)
@@ -105,8 +108,8 @@ static int sink_row(void *context, const struct pst_row *row)
     return error;
 }
 
-int pst_table_pour(struct pst_row_reading *reading, const struct pst_table_shares *table,
-                   struct pst_table_sink *sink, bool *by_sink, const struct pst_object_record **bad)
+int table_pour(struct row_reading *reading, const struct table_shares *table,
+               struct pst_table_sink *sink, bool *by_sink, const struct object_record **bad)
 {
     const struct pst_table described = {
         .name = table->share.name,
@@ -120,7 +123,7 @@ int pst_table_pour(struct pst_row_reading *reading, const struct pst_table_share
     int error = sink->begin(sink, &described);
     if (error)
         return error;
-    error = pst_shares_read(reading, table->shares, table->share.shares, sink_row, &pour, bad);
+    error = shares_read(reading, table->shares, table->share.shares, sink_row, &pour, bad);
     *by_sink = pour.by_sink;
     if (error)
         return error;

@@ -10,14 +10,14 @@
 
 /* Hands every row of the shares, one after the other, to take (NULL: only checks them).
  * -PST_E_CORRUPT, -PST_E_TRUNCATED with *bad set: the stream of that share, though no chunk of it
- * is damaged, is none; else as pst_row_reading_run, or what take returned. */
-int pst_shares_read(struct pst_row_reading *reading, const struct pst_object_record *const *shares,
-                    size_t count, pst_row_taker *take, void *context,
-                    const struct pst_object_record **bad) PST_MUST_USE;
+ * is damaged, is none; else as row_reading_run, or what take returned. */
+PST_MUST_USE int shares_read(struct row_reading *reading, const struct object_record *const *shares,
+                             size_t count, pst_row_taker *take, void *context,
+                             const struct object_record **bad);
 
 /* A whole table into a sink: begin, rows, end. *by_sink: the error is the sink's. */
-int pst_table_pour(struct pst_row_reading *reading, const struct pst_table_shares *table,
-                   struct pst_table_sink *sink, bool *by_sink,
-                   const struct pst_object_record **bad) PST_MUST_USE;
+PST_MUST_USE int table_pour(struct row_reading *reading, const struct table_shares *table,
+                            struct pst_table_sink *sink, bool *by_sink,
+                            const struct object_record **bad);
 
 #endif

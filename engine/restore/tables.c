@@ -1,22 +1,26 @@
+/*
+ * Arranges the shares of a catalogue into tables, and the tables into databases. Called on the
+ * thread of the verify or restore.
+ */
 #include "engine/restore/tables.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t source_of(const struct pst_object_record *record)
+static uint32_t source_of(const struct object_record *record)
 {
-    return pst_object_source(pst_object_of(record).id);
+    return pst_object_source(object_of(record).id);
 }
 
 /* Shares come after their database, by their ids, which is their order. */
 static int by_id(const void *a, const void *b)
 {
-    const struct pst_object_record *left = *(const struct pst_object_record *const *)a;
-    const struct pst_object_record *right = *(const struct pst_object_record *const *)b;
+    const struct object_record *left = *(const struct object_record *const *)a;
+    const struct object_record *right = *(const struct object_record *const *)b;
     if (left->node != right->node)
         return left->node < right->node ? -1 : 1;
-    uint64_t left_id = pst_object_of(left).id, right_id = pst_object_of(right).id;
+    uint64_t left_id = object_of(left).id, right_id = object_of(right).id;
     return left_id < right_id ? -1 : left_id > right_id;
 }
 
@@ -26,22 +30,22 @@ static bool is_same_table(const struct pst_share *a, const struct pst_share *b)
            a->rows == b->rows && memcmp(a->name, b->name, a->name_bytes) == 0;
 }
 
-static bool is_same_source(const struct pst_object_record *a, const struct pst_object_record *b)
+static bool is_same_source(const struct object_record *a, const struct object_record *b)
 {
     return a->node == b->node && source_of(a) == source_of(b);
 }
 
 /* The table that begins with the share at `first`: all its shares follow each other. */
-static bool take_table(struct pst_tables *tables, size_t first)
+static bool take_table(struct tables *tables, size_t first)
 {
-    const struct pst_object object = pst_object_of(tables->shares[first]);
-    struct pst_table_shares *table = &tables->tables[tables->tables_count++];
+    const struct pst_object object = object_of(tables->shares[first]);
+    struct table_shares *table = &tables->tables[tables->tables_count++];
     *table =
-        (struct pst_table_shares){.shares = &tables->shares[first], .share = pst_share_of(&object)};
+        (struct table_shares){.shares = &tables->shares[first], .share = pst_share_of(&object)};
     if (table->share.shares > tables->shares_count - first)
         return false;
     for (uint32_t i = 0; i < table->share.shares; i++) {
-        const struct pst_object next = pst_object_of(tables->shares[first + i]);
+        const struct pst_object next = object_of(tables->shares[first + i]);
         const struct pst_share share = pst_share_of(&next);
         if (share.share != i || !is_same_table(&share, &table->share) ||
             !is_same_source(tables->shares[first], tables->shares[first + i]))
@@ -51,7 +55,7 @@ static bool take_table(struct pst_tables *tables, size_t first)
     return true;
 }
 
-static int gather(const struct pst_objects *objects, struct pst_tables *tables)
+static int gather(const struct objects *objects, struct tables *tables)
 {
     size_t room = objects->count + 1;
     tables->databases = calloc(room, sizeof(*tables->databases));
@@ -60,7 +64,7 @@ static int gather(const struct pst_objects *objects, struct pst_tables *tables)
     if (!tables->databases || !tables->tables || !tables->shares)
         return -ENOMEM;
     for (size_t i = 0; i < objects->count; i++) {
-        const struct pst_object object = pst_object_of(objects->sorted[i]);
+        const struct pst_object object = object_of(objects->sorted[i]);
         if (object.type == PST_OBJECT_ROWS)
             tables->shares[tables->shares_count++] = objects->sorted[i];
         else if (object.type == PST_OBJECT_DATABASE)
@@ -72,8 +76,7 @@ static int gather(const struct pst_objects *objects, struct pst_tables *tables)
 }
 
 /* The tables of a database, from tables->tables[*next] on. */
-static void give_tables(struct pst_tables *tables, struct pst_database_tables *database,
-                        size_t *next)
+static void give_tables(struct tables *tables, struct database_tables *database, size_t *next)
 {
     database->tables = &tables->tables[*next];
     while (*next < tables->tables_count &&
@@ -83,7 +86,7 @@ static void give_tables(struct pst_tables *tables, struct pst_database_tables *d
     }
 }
 
-static int arrange(struct pst_tables *tables, const struct pst_object_record **clash)
+static int arrange(struct tables *tables, const struct object_record **clash)
 {
     for (size_t i = 0; i < tables->shares_count;) {
         *clash = tables->shares[i];
@@ -104,23 +107,23 @@ static int arrange(struct pst_tables *tables, const struct pst_object_record **c
     return -PST_E_CORRUPT;
 }
 
-int pst_tables_make(const struct pst_objects *objects, struct pst_tables *tables,
-                    const struct pst_object_record **clash)
+int tables_make(const struct objects *objects, struct tables *tables,
+                const struct object_record **clash)
 {
-    *tables = (struct pst_tables){0};
+    *tables = (struct tables){0};
     *clash = NULL;
     int error = gather(objects, tables);
     if (!error)
         error = arrange(tables, clash);
     if (error)
-        pst_tables_release(tables);
+        tables_release(tables);
     return error;
 }
 
-void pst_tables_release(struct pst_tables *tables)
+void tables_release(struct tables *tables)
 {
     free(tables->databases);
     free(tables->tables);
     free(tables->shares);
-    *tables = (struct pst_tables){0};
+    *tables = (struct tables){0};
 }

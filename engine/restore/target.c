@@ -1,3 +1,7 @@
+/*
+ * The directory that is restored into: made beside the target and renamed, or marked and filled in
+ * place. Called by restore.c on its thread.
+ */
 #include "engine/restore/target.h"
 
 #include <dirent.h>
@@ -11,18 +15,17 @@
 #include <unistd.h>
 
 #include "engine/repository/reader.h"
-#include "engine/restore/restore.h"
 #include "io/beneath.h"
 #include "io/durable.h"
 
-static int fail(struct pst_target *target, const char *step, int error)
+static int fail(struct target *target, const char *step, int error)
 {
     target->step = step;
     return error;
 }
 
 /* Splits an absolute path without symlinks into parent and name. */
-static int split(struct pst_target *target, const char *path)
+static int split(struct target *target, const char *path)
 {
     char copy[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -38,7 +41,7 @@ static int split(struct pst_target *target, const char *path)
 }
 
 /* Parent and name of a path whose last component may not exist. */
-static int resolve(struct pst_target *target, const char *path)
+static int resolve(struct target *target, const char *path)
 {
     char resolved[PATH_MAX], parent[PATH_MAX], last[PATH_MAX], whole[2 * PATH_MAX];
     if (strlen(path) >= PATH_MAX)
@@ -79,7 +82,7 @@ static int is_empty(int root_fd)
     return result;
 }
 
-static bool is_mount_point(const struct pst_target *target)
+static bool is_mount_point(const struct target *target)
 {
     struct statx status;
     if (target->name[0] == '\0')
@@ -90,7 +93,7 @@ static bool is_mount_point(const struct pst_target *target)
 }
 
 /* Whether an earlier restore of the same backup was cut off here. */
-static bool has_own_marker(const struct pst_target *target)
+static bool has_own_marker(const struct target *target)
 {
     char *bytes;
     size_t size;
@@ -102,7 +105,7 @@ static bool has_own_marker(const struct pst_target *target)
     return own;
 }
 
-static int open_in_place(struct pst_target *target)
+static int open_in_place(struct target *target)
 {
     struct pst_durable_context context = {.failed_step = "write"};
     target->in_place = true;
@@ -112,7 +115,7 @@ static int open_in_place(struct pst_target *target)
 }
 
 /* Looks at a target that exists: either it is marked, or it is empty and a sibling will do. */
-static int open_existing(struct pst_target *target, bool force)
+static int open_existing(struct target *target, bool force)
 {
     target->root_fd = openat(target->parent_fd, target->name[0] ? target->name : ".",
                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -130,12 +133,12 @@ static int open_existing(struct pst_target *target, bool force)
 }
 
 /* No right to make anything beside the target: into it, then, if it is there. */
-static bool must_be_in_place(const struct pst_target *target, int error)
+static bool must_be_in_place(const struct target *target, int error)
 {
     return target->exists && (error == -EACCES || error == -EPERM || error == -EROFS);
 }
 
-static int open_sibling(struct pst_target *target)
+static int open_sibling(struct target *target)
 {
     int length = snprintf(target->temporary, sizeof(target->temporary), ".%.*s.penstock-%.16s",
                           (int)(NAME_MAX - 32), target->name, target->marker);
@@ -162,10 +165,10 @@ static int open_sibling(struct pst_target *target)
     return 0;
 }
 
-int pst_target_open(struct pst_target *target, const char *path, const uint8_t uid[PST_UID_BYTES],
-                    bool force)
+int target_open(struct target *target, const char *path, const uint8_t uid[PST_UID_BYTES],
+                bool force)
 {
-    *target = (struct pst_target){.root_fd = -1, .parent_fd = -1, .step = ""};
+    *target = (struct target){.root_fd = -1, .parent_fd = -1, .step = ""};
     pst_hex_encode(uid, PST_UID_BYTES, target->marker);
     strcat(target->marker, "\n");
     int error = resolve(target, path);
@@ -187,7 +190,7 @@ int pst_target_open(struct pst_target *target, const char *path, const uint8_t u
 }
 
 /* Removing the marker touches the directory: its time, as restored, is put back. */
-static int remove_marker(struct pst_target *target)
+static int remove_marker(struct target *target)
 {
     struct stat status;
     struct pst_durable_context context = {.failed_step = "unlink"};
@@ -202,7 +205,7 @@ static int remove_marker(struct pst_target *target)
     return fsync(target->root_fd) == 0 ? 0 : -errno;
 }
 
-int pst_target_commit(struct pst_target *target)
+int target_commit(struct target *target)
 {
     if (syncfs(target->root_fd) != 0)
         return fail(target, "the target's file system could not be synced", -errno);
@@ -217,12 +220,12 @@ int pst_target_commit(struct pst_target *target)
     return error ? fail(target, "the restored directory could not be given its name", error) : 0;
 }
 
-int pst_target_abandon(struct pst_target *target)
+int target_abandon(struct target *target)
 {
     return target->in_place ? 0 : pst_beneath_remove(target->parent_fd, target->temporary);
 }
 
-void pst_target_close(struct pst_target *target)
+void target_close(struct target *target)
 {
     close(target->root_fd);
     close(target->parent_fd);

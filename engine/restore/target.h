@@ -11,7 +11,10 @@
 #include "engine/format/chunk.h"
 #include "penstock/error.h"
 
-struct pst_target {
+/* In the target while a restore that cannot be renamed is under way; holds the backup's uid. */
+#define PST_RESTORE_MARKER ".penstock-restore"
+
+struct target {
     int root_fd;      /* the directory to restore into */
     int parent_fd;    /* of the target */
     bool in_place;    /* the target itself, under a marker */
@@ -24,16 +27,16 @@ struct pst_target {
 
 /* Opens or makes the directory to restore into. -ENOTEMPTY: there is something in the target, and
  * no force, and no marker of this very backup. After a failure nothing is left. */
-int pst_target_open(struct pst_target *target, const char *path, const uint8_t uid[PST_UID_BYTES],
-                    bool force) PST_MUST_USE;
+PST_MUST_USE int target_open(struct target *target, const char *path,
+                             const uint8_t uid[PST_UID_BYTES], bool force);
 
 /* Everything is in it: makes it durable and gives it its name, or takes the marker away. */
-int pst_target_commit(struct pst_target *target) PST_MUST_USE;
+PST_MUST_USE int target_commit(struct target *target);
 
 /* After a failure: removes the temporary directory; in place, the marker stays. */
-int pst_target_abandon(struct pst_target *target) PST_MUST_USE;
+PST_MUST_USE int target_abandon(struct target *target);
 
 /* Closes the descriptors; after commit or abandon. */
-void pst_target_close(struct pst_target *target);
+void target_close(struct target *target);
 
 #endif

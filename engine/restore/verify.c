@@ -1,3 +1,7 @@
+/*
+ * A verify from the manifests to the rows. pst_verify() may be called on any thread, which does all
+ * but what the crew's threads do.
+ */
 #include "engine/restore/verify.h"
 
 #include <dirent.h>
@@ -9,8 +13,8 @@
 #include <unistd.h>
 
 #include "engine/format/object.h"
+#include "engine/restore/chunk_reader.h"
 #include "engine/restore/objects.h"
-#include "engine/restore/scan.h"
 #include "engine/restore/verify_rows.h"
 
 struct verify {
@@ -20,18 +24,18 @@ struct verify {
     struct pst_part_set set;
     struct pst_part_set copies; /* of files of the set, in further directories */
     struct pst_findings findings;
-    struct pst_scan scan;
+    struct chunk_reading reading;
     atomic_uint_least64_t rows_bytes; /* being read in their order */
     uint64_t checked_bytes; /* manifests, and what was read while the parts were looked through */
     atomic_uint_least64_t objects;
-    struct pst_objects rows; /* those of logical backups alone */
+    struct objects rows; /* those of logical backups alone */
 };
 
 static void tell_progress(void *context)
 {
     struct verify *verify = context;
     const struct pst_crew_progress progress = {
-        .bytes_done = verify->checked_bytes + atomic_load(&verify->scan.bytes_done) +
+        .bytes_done = verify->checked_bytes + atomic_load(&verify->reading.bytes_done) +
                       atomic_load(&verify->rows_bytes),
         .bytes_total = verify->set.file_bytes + verify->copies.file_bytes,
     };
@@ -47,7 +51,7 @@ static void damaged_entry(struct verify *verify, const struct pst_part_map *part
     pst_findings_add_damage(&verify->findings, &part->file, header->file_offset, &damage, error);
 }
 
-/* A chunk whose checksums are right: what it says must make sense too. */
+/* The chunk's checksums are right; its contents must be legal too. */
 static int check_chunk(void *context, uint32_t worker, const struct pst_part_map *part,
                        const void *buffer)
 {
@@ -62,8 +66,8 @@ static int check_chunk(void *context, uint32_t worker, const struct pst_part_map
         size_t before = offset;
         int error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
         if (!error && (object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE))
-            error = pst_objects_add(&verify->rows, part->node_index, payload + before,
-                                    offset - before, &object);
+            error = objects_add(&verify->rows, part->node_index, payload + before, offset - before,
+                                &object);
         if (error == -ENOMEM)
             return error;
         if (error) {
@@ -88,7 +92,7 @@ static int look_through_parts(struct verify *verify, struct pst_part_set *set)
     for (uint32_t i = 0; !error && i < set->count; i++) {
         error = pst_part_map_fill(&set->parts[i], &reader, buffer, &verify->findings,
                                   &verify->checked_bytes);
-        if (!error && pst_crew_is_cancelled(&verify->options->crew))
+        if (!error && crew_is_cancelled(&verify->options->crew))
             error = -ECANCELED;
         verify->result->files++;
     }
@@ -98,7 +102,7 @@ err_after_alloc:
     return error;
 }
 
-/* Of a copy all has been checked by now: what a chunk says, its original says too. */
+/* The checksums of a copy have been checked by now; its contents were checked with the original. */
 static int check_copy(void *context, uint32_t worker, const struct pst_part_map *part,
                       const void *buffer)
 {
@@ -107,27 +111,27 @@ static int check_copy(void *context, uint32_t worker, const struct pst_part_map 
 }
 
 /* types: bits 1 << enum pst_chunk_type. */
-static int scan_parts(struct verify *verify, const struct pst_part_set *set, uint32_t types)
+static int read_parts(struct verify *verify, const struct pst_part_set *set, uint32_t types)
 {
-    verify->scan = (struct pst_scan){
+    verify->reading = (struct chunk_reading){
         .crew = &verify->options->crew,
         .set = set,
         .types = types,
-        .chunk = set == &verify->copies ? check_copy : check_chunk,
+        .take = set == &verify->copies ? check_copy : check_chunk,
         .findings = &verify->findings,
         .tick = tell_progress,
         .context = verify,
     };
-    int error = pst_scan_run(&verify->scan);
-    verify->result->chunks += atomic_load(&verify->scan.chunks_done);
-    verify->checked_bytes += atomic_exchange(&verify->scan.bytes_done, 0);
+    int error = chunk_reading_run(&verify->reading);
+    verify->result->chunks += atomic_load(&verify->reading.chunks_done);
+    verify->checked_bytes += atomic_exchange(&verify->reading.bytes_done, 0);
     return error;
 }
 
 static int sort_rows(struct verify *verify)
 {
-    const struct pst_object_record *clash = NULL;
-    int error = pst_objects_sort(&verify->rows, &clash);
+    const struct object_record *clash = NULL;
+    int error = objects_sort(&verify->rows, &clash);
     if (!clash)
         return error;
     const struct pst_damage damage = {.what = "catalogue: two objects of one path"};
@@ -135,45 +139,46 @@ static int sort_rows(struct verify *verify)
     return 0;
 }
 
-/* Data that is rows alone, and whole, is read once, in the order of the rows. All else is read as
- * it lies, to find and name all that is wrong; then, if nothing is, rows in their order. */
+/* If all data is rows, and whole, it is read once, in the order of the rows. Otherwise it is read
+ * in the order of the files, to find and name every damage; and if there is none, the rows are read
+ * again in their order. */
 static int check_data(struct verify *verify)
 {
-    const struct pst_rows_check rows = {.crew = &verify->options->crew,
-                                        .set = &verify->set,
-                                        .objects = &verify->rows,
-                                        .bytes_done = &verify->rows_bytes,
-                                        .tick = tell_progress,
-                                        .context = verify};
-    struct pst_rows_checked checked = {0};
+    const struct rows_check rows = {.crew = &verify->options->crew,
+                                    .set = &verify->set,
+                                    .objects = &verify->rows,
+                                    .bytes_done = &verify->rows_bytes,
+                                    .tick = tell_progress,
+                                    .context = verify};
+    struct rows_checked checked = {0};
     bool has_rows = verify->findings.damages == 0 && verify->rows.count > 0;
-    int error = has_rows ? pst_verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
+    int error = has_rows ? verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
     atomic_store(&verify->rows_bytes, 0);
     verify->checked_bytes += checked.bytes;
     verify->result->chunks += checked.chunks;
     if (error != -PST_E_CORRUPT)
         return error;
-    error = scan_parts(verify, &verify->set, 1u << PST_CHUNK_DATA);
+    error = read_parts(verify, &verify->set, 1u << PST_CHUNK_DATA);
     if (!error && has_rows && verify->findings.damages == 0)
-        error = pst_verify_rows(&rows, &verify->findings);
+        error = verify_rows(&rows, &verify->findings);
     atomic_store(&verify->rows_bytes, 0);
     return error;
 }
 
-static int scan_all(struct verify *verify)
+static int read_all(struct verify *verify)
 {
-    int error = pst_objects_init(&verify->rows);
+    int error = objects_init(&verify->rows);
     if (error)
         return error;
-    error = scan_parts(verify, &verify->set, 1u << PST_CHUNK_CATALOGUE);
+    error = read_parts(verify, &verify->set, 1u << PST_CHUNK_CATALOGUE);
     if (!error)
         error = sort_rows(verify);
     if (!error)
         error = check_data(verify);
     if (!error && verify->copies.count > 0)
         error =
-            scan_parts(verify, &verify->copies, 1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE);
-    pst_objects_release(&verify->rows);
+            read_parts(verify, &verify->copies, 1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE);
+    objects_release(&verify->rows);
     return error;
 }
 
@@ -281,7 +286,7 @@ static int verify_parts(struct verify *verify)
     if (!error)
         error = look_through_parts(verify, &verify->copies);
     if (!error)
-        error = scan_all(verify);
+        error = read_all(verify);
     pst_part_set_free(&verify->set);
     pst_part_set_free(&verify->copies);
     return error;

@@ -6,26 +6,8 @@
 #ifndef PST_ENGINE_RESTORE_VERIFY_H
 #define PST_ENGINE_RESTORE_VERIFY_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "engine/base/limits.h"
+#include "engine/restore/crew.h"
 #include "penstock/run.h"
-
-/* The threads of a verify or restore. */
-struct pst_crew {
-    uint32_t workers;          /* 1…PST_LDMS_MAX */
-    const uint32_t *cpus;      /* worker i is pinned to cpus[i] (numa/place.h); NULL: unpinned */
-    uint32_t depth;            /* reads in flight of each: PST_DEPTH_MIN…MAX; 0: the default */
-    const atomic_bool *cancel; /* set by anyone, a signal handler too: stop soon; may be NULL */
-};
-
-struct pst_crew_progress {
-    uint64_t bytes_done;
-    uint64_t bytes_total;  /* grows while the backup is looked through, then stays */
-    uint64_t objects_done; /* restore only */
-};
 
 struct pst_verify_options {
     struct pst_crew crew;
@@ -48,10 +30,11 @@ struct pst_verify_result {
 struct pst_backup;
 
 /* Verifies a backup of a list (catalog.h), all copies of its files. 0: whole; -PST_E_CORRUPT:
- * damaged, every damage was told to found(); -PST_E_INCOMPLETE: no cluster manifest;
+ * damaged, every damage was passed to found(); -PST_E_INCOMPLETE: no cluster manifest;
  * -PST_E_NO_BACKUP; -PST_E_NEWER: all that is wrong with it is that it is newer; -ECANCELED; or
  * -errno where verifying itself failed (no io_uring, no memory). *result is set in every case. */
-int pst_verify(const struct pst_backup *backup, const struct pst_verify_options *options,
-               struct pst_verify_result *result) PST_MUST_USE;
+PST_MUST_USE int pst_verify(const struct pst_backup *backup,
+                            const struct pst_verify_options *options,
+                            struct pst_verify_result *result);
 
 #endif

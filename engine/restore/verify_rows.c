@@ -1,3 +1,7 @@
+/*
+ * Checks that the rows of a backup are whole streams and that no share of a table is missing.
+ * Called by verify.c on its thread; the shares are read on the crew's threads.
+ */
 #include "engine/restore/verify_rows.h"
 
 #include <errno.h>
@@ -5,10 +9,10 @@
 #include "engine/restore/shares.h"
 
 struct check {
-    const struct pst_rows_check *asked;
+    const struct rows_check *asked;
     struct pst_findings *findings;
-    struct pst_tables tables;
-    struct pst_row_map map;
+    struct tables tables;
+    struct row_map map;
     atomic_uint_least64_t data_chunks;
     atomic_size_t next_share;
 };
@@ -20,8 +24,7 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
     struct check *check = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
     atomic_fetch_add(&check->data_chunks, 1);
-    int error =
-        pst_row_map_add(&check->map, check->asked->objects, check->asked->set, part, header);
+    int error = row_map_add(&check->map, check->asked->objects, check->asked->set, part, header);
     if (error != -PST_E_CORRUPT)
         return error;
     const struct pst_damage damage = {
@@ -34,23 +37,23 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
 }
 
 /* Names the part in which the share lies, or the first one of the backup. */
-static void tell(struct check *check, const struct pst_object_record *record, const char *what,
+static void tell(struct check *check, const struct object_record *record, const char *what,
                  int error)
 {
     const struct pst_damage damage = {.what = what};
-    size_t first = pst_row_map_find(&check->map, record->node, pst_object_of(record).id);
-    const struct pst_row_chunk *chunk =
+    size_t first = row_map_find(&check->map, record->node, object_of(record).id);
+    const struct row_chunk *chunk =
         first < check->map.pieces_count ? &check->map.chunks[check->map.pieces[first].chunk] : NULL;
     pst_findings_add_damage(check->findings,
                             &check->asked->set->parts[chunk ? chunk->part : 0].file,
                             chunk ? chunk->file_offset : 0, &damage, error);
 }
 
-static int check_share(struct check *check, struct pst_row_reading *reading,
-                       const struct pst_object_record *const *share)
+static int check_share(struct check *check, struct row_reading *reading,
+                       const struct object_record *const *share)
 {
-    const struct pst_object_record *bad;
-    int error = pst_shares_read(reading, share, 1, NULL, NULL, &bad);
+    const struct object_record *bad;
+    int error = shares_read(reading, share, 1, NULL, NULL, &bad);
     if (bad) {
         tell(check, bad, "stream of rows", error);
         return 0;
@@ -64,14 +67,14 @@ static int check_shares(void *context, uint32_t worker)
 {
     (void)worker;
     struct check *check = context;
-    struct pst_row_reading reading = {
+    struct row_reading reading = {
         .crew = check->asked->crew,
         .set = check->asked->set,
         .map = &check->map,
         .findings = check->findings,
         .bytes_done = check->asked->bytes_done,
     };
-    int error = pst_row_reading_open(&reading);
+    int error = row_reading_open(&reading);
     if (error)
         return error;
     while (!error) {
@@ -80,23 +83,23 @@ static int check_shares(void *context, uint32_t worker)
             break;
         error = check_share(check, &reading, &check->tables.shares[next]);
     }
-    pst_row_reading_close(&reading);
+    row_reading_close(&reading);
     return error;
 }
 
 static int map_rows(struct check *check)
 {
-    struct pst_scan scan = {
+    struct chunk_reading reading = {
         .crew = check->asked->crew,
         .set = check->asked->set,
         .types = 1u << PST_CHUNK_DATA,
         .headers_only = true,
-        .chunk = take_header,
+        .take = take_header,
         .findings = check->findings,
         .context = check,
     };
-    int error = pst_scan_run(&scan);
-    pst_row_map_sort(&check->map);
+    int error = chunk_reading_run(&reading);
+    row_map_sort(&check->map);
     return error;
 }
 
@@ -109,27 +112,27 @@ static void tick(void *context)
 
 static int run(struct check *check)
 {
-    const struct pst_object_record *clash;
-    int error = pst_tables_make(check->asked->objects, &check->tables, &clash);
-    pst_row_map_init(&check->map);
+    const struct object_record *clash;
+    int error = tables_make(check->asked->objects, &check->tables, &clash);
+    row_map_init(&check->map);
     if (error && clash) {
         tell(check, clash, "catalogue: a share of a table is missing, or does not fit", error);
         error = 0;
     } else if (!error && check->tables.shares_count > 0) {
         error = map_rows(check);
         if (!error && check->findings->damages == 0)
-            error = pst_crew_run(check->asked->crew, check_shares, tick, check);
+            error = crew_run(check->asked->crew, check_shares, tick, check);
     }
     return error;
 }
 
 static void release(struct check *check)
 {
-    pst_row_map_release(&check->map);
-    pst_tables_release(&check->tables);
+    row_map_release(&check->map);
+    tables_release(&check->tables);
 }
 
-int pst_verify_rows(const struct pst_rows_check *asked, struct pst_findings *findings)
+int verify_rows(const struct rows_check *asked, struct pst_findings *findings)
 {
     struct check check = {.asked = asked, .findings = findings};
     int error = run(&check);
@@ -137,12 +140,12 @@ int pst_verify_rows(const struct pst_rows_check *asked, struct pst_findings *fin
     return error;
 }
 
-int pst_verify_rows_alone(const struct pst_rows_check *asked, struct pst_rows_checked *checked)
+int verify_rows_alone(const struct rows_check *asked, struct rows_checked *checked)
 {
     struct pst_findings untold;
     struct check check = {.asked = asked, .findings = &untold};
     pst_findings_init(&untold, NULL, NULL);
-    *checked = (struct pst_rows_checked){0};
+    *checked = (struct rows_checked){0};
     int error = run(&check);
     if (!error && (untold.damages > 0 || check.map.chunks_count != atomic_load(&check.data_chunks)))
         error = -PST_E_CORRUPT;

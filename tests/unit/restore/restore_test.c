@@ -11,6 +11,7 @@
 
 #include "engine/base/log.h"
 #include "engine/restore/restore.h"
+#include "engine/restore/target.h"
 #include "io/beneath.h"
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"

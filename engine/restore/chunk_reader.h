@@ -1,6 +1,6 @@
 /*
  * Reads the chunks of a set of parts with all threads of a crew, each with its own ring and
- * pst_crew_depth reads in flight. Private to engine/restore/.
+ * crew_depth reads in flight. Private to engine/restore/.
  */
 #ifndef PST_ENGINE_RESTORE_SCAN_H
 #define PST_ENGINE_RESTORE_SCAN_H
@@ -10,24 +10,27 @@
 #include "engine/repository/backup.h"
 #include "engine/restore/crew.h"
 
-struct pst_scan {
+/* Takes an intact chunk, which is in buffer for the call; on any worker. An error ends the reading.
+ */
+typedef int chunk_taker(void *context, uint32_t worker, const struct pst_part_map *part,
+                        const void *buffer);
+
+struct chunk_reading {
     /* The caller's, unchanged while it runs. */
     const struct pst_crew *crew;
     const struct pst_part_set *set; /* filled */
     uint32_t types;                 /* bits 1 << enum pst_chunk_type: those that are read */
     bool headers_only;              /* of each chunk only its header is read */
-    /* An intact chunk, decoded, in buffer for the call; on any worker. An error ends the scan. */
-    int (*chunk)(void *context, uint32_t worker, const struct pst_part_map *part,
-                 const void *buffer);
+    chunk_taker *take;
     struct pst_findings *findings; /* takes what is damaged */
-    bool stop_at_damage;           /* then the scan ends with the damage's error */
+    bool stop_at_damage;           /* then the reading ends with the damage's error */
     void (*tick)(void *context);   /* may be NULL */
     void *context;
 
     atomic_uint_least64_t bytes_done; /* read and whole */
     atomic_uint_least64_t chunks_done;
 
-    /* From here on the scan's own. */
+    /* From here on the reading's own. */
     pthread_mutex_t mutex;
     uint32_t next_part;
     uint32_t next_link;
@@ -37,6 +40,6 @@ struct pst_scan {
 
 /* 0: all was read, though findings may have grown; -ECANCELED; or an error of chunk(), of a damage,
  * or of this system. */
-int pst_scan_run(struct pst_scan *scan) PST_MUST_USE;
+PST_MUST_USE int chunk_reading_run(struct chunk_reading *reading);
 
 #endif

@@ -1,4 +1,9 @@
-#include "engine/restore/scan.h"
+/*
+ * Reads the chunks of many parts in parallel: workers claim a run of chunks at a time, so that all
+ * end together. chunk_reading_run() is called on the thread of a verify or restore; all else runs
+ * on the crew's threads.
+ */
+#include "engine/restore/chunk_reader.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,7 +30,7 @@ struct slot {
 };
 
 struct worker {
-    struct pst_scan *scan;
+    struct chunk_reading *reading;
     uint32_t number;
     struct pst_reader reader;
     struct claim claim;
@@ -43,63 +48,63 @@ struct worker {
 };
 
 /* Takes the next chunks; false at the end. */
-static bool take_claim(struct pst_scan *scan, struct claim *claim)
+static bool take_claim(struct chunk_reading *reading, struct claim *claim)
 {
     bool found = false;
-    pthread_mutex_lock(&scan->mutex);
-    while (!found && scan->next_part < scan->set->count) {
-        const struct pst_part_map *part = &scan->set->parts[scan->next_part];
-        if (scan->next_link == part->links_count) {
-            scan->next_part++;
-            scan->next_link = scan->next_entry = 0;
+    pthread_mutex_lock(&reading->mutex);
+    while (!found && reading->next_part < reading->set->count) {
+        const struct pst_part_map *part = &reading->set->parts[reading->next_part];
+        if (reading->next_link == part->links_count) {
+            reading->next_part++;
+            reading->next_link = reading->next_entry = 0;
             continue;
         }
-        uint32_t entries = part->links[scan->next_link].entries_count;
-        if (scan->next_entry == entries) {
-            scan->next_link++;
-            scan->next_entry = 0;
+        uint32_t entries = part->links[reading->next_link].entries_count;
+        if (reading->next_entry == entries) {
+            reading->next_link++;
+            reading->next_entry = 0;
             continue;
         }
-        uint32_t left = entries - scan->next_entry;
+        uint32_t left = entries - reading->next_entry;
         *claim = (struct claim){
-            .part = scan->next_part,
-            .link = scan->next_link,
-            .first = scan->next_entry,
-            .end = scan->next_entry + (left < CHUNKS_PER_CLAIM ? left : CHUNKS_PER_CLAIM),
+            .part = reading->next_part,
+            .link = reading->next_link,
+            .first = reading->next_entry,
+            .end = reading->next_entry + (left < CHUNKS_PER_CLAIM ? left : CHUNKS_PER_CLAIM),
         };
-        scan->next_entry = claim->end;
+        reading->next_entry = claim->end;
         found = true;
     }
-    pthread_mutex_unlock(&scan->mutex);
+    pthread_mutex_unlock(&reading->mutex);
     return found;
 }
 
 static const struct pst_part_map *part_of(const struct worker *worker)
 {
-    return &worker->scan->set->parts[worker->claim.part];
+    return &worker->reading->set->parts[worker->claim.part];
 }
 
 static void damaged(struct worker *worker, uint64_t base, const struct pst_damage *damage,
                     int error)
 {
-    struct pst_scan *scan = worker->scan;
-    pst_findings_add_damage(scan->findings, &part_of(worker)->file, base, damage, error);
-    if (scan->stop_at_damage && worker->error == 0)
+    struct chunk_reading *reading = worker->reading;
+    pst_findings_add_damage(reading->findings, &part_of(worker)->file, base, damage, error);
+    if (reading->stop_at_damage && worker->error == 0)
         worker->error = error;
 }
 
 static bool must_stop(struct worker *worker)
 {
-    if (worker->error == 0 && pst_crew_is_cancelled(worker->scan->crew))
+    if (worker->error == 0 && crew_is_cancelled(worker->reading->crew))
         worker->error = -ECANCELED;
     if (worker->error)
-        atomic_store(&worker->scan->stop, true);
-    return atomic_load(&worker->scan->stop);
+        atomic_store(&worker->reading->stop, true);
+    return atomic_load(&worker->reading->stop);
 }
 
 static uint32_t bytes_of(const struct slot *slot)
 {
-    if (slot->worker->scan->headers_only)
+    if (slot->worker->reading->headers_only)
         return PST_CHUNK_HEADER_BYTES;
     return (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
 }
@@ -112,21 +117,21 @@ static int check(const struct slot *slot, int result, const void **chunk, struct
     *chunk = slot->buffer;
     if (result < 0)
         return result;
-    if (worker->scan->headers_only)
+    if (worker->reading->headers_only)
         return pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result, identity,
                                       damage);
     int error =
         pst_index_check_chunk(slot->entry, slot->buffer, (uint64_t)result, identity, damage);
     if (error)
         return error;
-    return decoded_chunk_take(&worker->decoded, worker->scan->set->chunk_bytes, slot->buffer, chunk,
-                              damage);
+    return decoded_chunk_take(&worker->decoded, worker->reading->set->chunk_bytes, slot->buffer,
+                              chunk, damage);
 }
 
 static void deliver(struct slot *slot, int result)
 {
     struct worker *worker = slot->worker;
-    struct pst_scan *scan = worker->scan;
+    struct chunk_reading *reading = worker->reading;
     const struct pst_index_entry *entry = slot->entry;
     struct pst_damage damage = {.bytes = bytes_of(slot), .what = "read error"};
     const void *chunk;
@@ -135,11 +140,11 @@ static void deliver(struct slot *slot, int result)
         damaged(worker, entry->file_offset, &damage, error);
         return;
     }
-    error = scan->chunk(scan->context, worker->number, part_of(worker), chunk);
+    error = reading->take(reading->context, worker->number, part_of(worker), chunk);
     if (error && worker->error == 0)
         worker->error = error;
-    atomic_fetch_add(&scan->bytes_done, bytes_of(slot));
-    atomic_fetch_add(&scan->chunks_done, 1);
+    atomic_fetch_add(&reading->bytes_done, bytes_of(slot));
+    atomic_fetch_add(&reading->chunks_done, 1);
 }
 
 static void start_next(struct slot *slot);
@@ -153,7 +158,7 @@ static void read_done(struct pst_io_op *op, int result)
 
 static bool is_wanted(const struct worker *worker, const struct pst_index_entry *entry)
 {
-    return (worker->scan->types & 1u << entry->type) != 0;
+    return (worker->reading->types & 1u << entry->type) != 0;
 }
 
 static void start_next(struct slot *slot)
@@ -203,7 +208,7 @@ static int open_file(struct worker *worker)
     return error;
 }
 
-/* Once more: it was whole when the part was looked through. */
+/* Checks it again, though it was whole when the part was looked through. */
 static int read_index(struct worker *worker, struct pst_damage *damage)
 {
     if (worker->index_is_read)
@@ -247,7 +252,7 @@ static void work_claim(struct worker *worker)
 static void work_all(struct worker *worker)
 {
     struct claim claim;
-    while (!must_stop(worker) && take_claim(worker->scan, &claim)) {
+    while (!must_stop(worker) && take_claim(worker->reading, &claim)) {
         if (claim.part != worker->claim.part)
             close_file(worker);
         if (claim.link != worker->claim.link)
@@ -261,8 +266,8 @@ static void work_all(struct worker *worker)
 
 static int make_buffers(struct worker *worker)
 {
-    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->scan->set->chunk_bytes;
-    worker->slots_count = pst_crew_depth(worker->scan->crew);
+    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->reading->set->chunk_bytes;
+    worker->slots_count = crew_depth(worker->reading->crew);
     assert(worker->slots_count <= PST_DEPTH_MAX);
     worker->memory = aligned_alloc(PST_BLOCK_BYTES, (worker->slots_count + 1) * bytes);
     if (!worker->memory)
@@ -279,7 +284,7 @@ static int work(void *context, uint32_t number)
     struct worker *worker = calloc(1, sizeof(*worker));
     if (!worker)
         return -ENOMEM;
-    worker->scan = context;
+    worker->reading = context;
     worker->number = number;
     int error = make_buffers(worker);
     if (error)
@@ -300,17 +305,17 @@ err_after_alloc:
 
 static void tick(void *context)
 {
-    struct pst_scan *scan = context;
-    if (scan->tick)
-        scan->tick(scan->context);
+    struct chunk_reading *reading = context;
+    if (reading->tick)
+        reading->tick(reading->context);
 }
 
-int pst_scan_run(struct pst_scan *scan)
+int chunk_reading_run(struct chunk_reading *reading)
 {
-    pthread_mutex_init(&scan->mutex, NULL);
-    scan->next_part = scan->next_link = scan->next_entry = 0;
-    atomic_init(&scan->stop, false);
-    int error = pst_crew_run(scan->crew, work, tick, scan);
-    pthread_mutex_destroy(&scan->mutex);
+    pthread_mutex_init(&reading->mutex, NULL);
+    reading->next_part = reading->next_link = reading->next_entry = 0;
+    atomic_init(&reading->stop, false);
+    int error = crew_run(reading->crew, work, tick, reading);
+    pthread_mutex_destroy(&reading->mutex);
     return error;
 }

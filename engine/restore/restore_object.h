@@ -1,0 +1,31 @@
+/*
+ * One object of a restore in its target. Private to engine/restore/; any thread of the crew.
+ */
+#ifndef PST_ENGINE_RESTORE_RESTORE_OBJECT_H
+#define PST_ENGINE_RESTORE_RESTORE_OBJECT_H
+
+#include "engine/restore/restore_run.h"
+#include "io/beneath.h"
+
+/* The descriptor of the directory that a source goes into, for reading or setting; -1: none. */
+int *restore_source_slot(const struct restore_run *run, uint32_t node_index, uint32_t instance);
+
+/* The same for the source of an object; -1: the manifest knows no such source. */
+int restore_source_fd(const struct restore_run *run, const struct object_record *record);
+
+/* Whether this object is a file with contents. */
+bool restore_is_file(const struct pst_object *object);
+
+/* Opens the file of an object for writing, creating it; a descriptor or -errno. */
+PST_MUST_USE int restore_open(struct restore_run *run, struct pst_parent *parent,
+                              const struct object_record *record, const char *path);
+
+/* Ends an open file or directory that is whole: owner, mode, times; counts it. 0 or -errno. */
+PST_MUST_USE int restore_finish_open(struct restore_run *run, int fd,
+                                     const struct pst_object *object);
+
+/* Owner, mode and times of an object that cannot be opened. 0 or -errno. */
+PST_MUST_USE int restore_set_metadata_at(const struct restore_run *run, int parent_fd,
+                                         const char *name, const struct pst_object *object);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * The passes of a restore, each in a file of its own; restore.c runs them one after the other on
+ * the caller's thread. Private to engine/restore/. 0, or a negative error with its message kept.
+ */
+#ifndef PST_ENGINE_RESTORE_RESTORE_PASSES_H
+#define PST_ENGINE_RESTORE_RESTORE_PASSES_H
+
+#include "engine/restore/restore_run.h"
+
+/* restore_only.c: sets run->only by options->only, having checked that all it needs of the backup
+ * is there; and leaves out of the set the parts of other nodes. */
+PST_MUST_USE int restore_choose(struct restore_run *run);
+void restore_drop_parts(struct restore_run *run);
+
+/* How many nodes, and how many sources of a node, are restored. */
+uint32_t restore_nodes(const struct restore_run *run);
+uint32_t restore_sources(const struct restore_run *run, uint32_t node_index);
+
+/* restore_tree.c, in this order: directories (sources' first), and room for all else; after the
+ * data: the lengths and metadata of files; links and nodes; metadata of directories. */
+PST_MUST_USE int restore_make_directories(struct restore_run *run);
+PST_MUST_USE int restore_finish_files(struct restore_run *run);
+PST_MUST_USE int restore_make_links(struct restore_run *run);
+PST_MUST_USE int restore_finish_directories(struct restore_run *run);
+void restore_close_sources(struct restore_run *run);
+
+/* restore_data.c: the pieces of all DATA chunks. */
+PST_MUST_USE int restore_write_data(struct restore_run *run);
+
+/* restore_rows.c: all tables, into sinks; those that options->export names, into one. */
+PST_MUST_USE int restore_write_rows(struct restore_run *run);
+PST_MUST_USE int restore_export(struct restore_run *run);
+
+/* Calls run->each_table for every table. */
+PST_MUST_USE int restore_list_tables(struct restore_run *run);
+
+#endif

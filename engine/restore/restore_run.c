@@ -1,0 +1,93 @@
+/*
+ * What every pass of a restore uses: the message of its first failure, its progress, reading its
+ * chunks, and the names that an object goes by. Any thread of the crew calls it.
+ */
+#include "engine/restore/restore_run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void restore_make_printable(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7F)
+            *text = '?';
+    }
+}
+
+int restore_fail(struct restore_run *run, int error, const char *format, ...)
+{
+    pthread_mutex_lock(&run->mutex);
+    if (run->result->message[0] == '\0') {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(run->result->message, sizeof(run->result->message), format, arguments);
+        va_end(arguments);
+        restore_make_printable(run->result->message);
+    }
+    pthread_mutex_unlock(&run->mutex);
+    return error;
+}
+
+const char *restore_source_name(const struct restore_run *run, const struct object_record *record,
+                                uint64_t id)
+{
+    const struct pst_node_manifest *node = &run->backup->nodes[record->node];
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        if (node->sources[i].instance == pst_object_source(id))
+            return node->sources[i].name;
+    }
+    return "?";
+}
+
+int restore_fail_object(struct restore_run *run, int error, const struct object_record *record,
+                        const char *what)
+{
+    const struct pst_object object = object_of(record);
+    return restore_fail(run, error, "%s %s/%s: %s", what,
+                        restore_source_name(run, record, object.id), object.path,
+                        pst_error_text(error));
+}
+
+void restore_report_progress(void *context)
+{
+    struct restore_run *run = context;
+    /* Where rows and files lie in the same parts, some of it is read twice. */
+    uint64_t done = run->looked_bytes + run->read_bytes + atomic_load(&run->reading.bytes_done) +
+                    atomic_load(&run->rows_bytes);
+    const struct pst_crew_progress progress = {
+        .bytes_done = done < run->set.file_bytes ? done : run->set.file_bytes,
+        .bytes_total = run->set.file_bytes,
+        .objects_done = atomic_load(&run->made),
+    };
+    if (run->options->progress)
+        run->options->progress(run->options->context, &progress);
+}
+
+int restore_read_chunks(struct restore_run *run, enum pst_chunk_type type, bool headers_only,
+                        chunk_taker *take)
+{
+    run->reading = (struct chunk_reading){
+        .crew = &run->options->crew,
+        .set = &run->set,
+        .types = 1u << type,
+        .headers_only = headers_only,
+        .take = take,
+        .findings = &run->findings,
+        .stop_at_damage = true,
+        .tick = restore_report_progress,
+        .context = run,
+    };
+    int error = chunk_reading_run(&run->reading);
+    run->read_bytes += atomic_exchange(&run->reading.bytes_done, 0);
+    if (run->findings.damages)
+        return restore_fail(run, run->findings.first_error, "%s", run->findings.first);
+    return error;
+}
+
+bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint64_t object)
+{
+    uint32_t instance = pst_object_source(object);
+    return run->options->only_count == 0 ||
+           (instance < PST_SOURCES_MAX && (run->only[node_index] >> instance & 1) != 0);
+}

@@ -1,0 +1,71 @@
+/*
+ * One restore under way, and what each of its passes uses. Private to engine/restore/.
+ */
+#ifndef PST_ENGINE_RESTORE_RESTORE_RUN_H
+#define PST_ENGINE_RESTORE_RESTORE_RUN_H
+
+#include "engine/restore/chunk_reader.h"
+#include "engine/restore/objects.h"
+#include "engine/restore/restore.h"
+#include "engine/restore/row_map.h"
+#include "engine/restore/target.h"
+
+struct restore_worker;
+
+struct restore_run {
+    /* The caller's, unchanged while it runs. */
+    const struct pst_backup *backup;
+    const struct pst_restore_options *options;
+    struct pst_restore_result *result;
+    /* Set: the tables are listed, and nothing is restored. */
+    int (*each_table)(void *context, const struct pst_table_entry *table);
+    void *each_context;
+
+    uint64_t only[PST_NODES_MAX]; /* by node index: a bit for each source that is restored */
+    struct pst_part_set set;
+    struct pst_findings findings;
+    struct chunk_reading reading;
+    struct objects objects;
+    struct target target;
+    bool is_root;
+    mode_t mode_mask;
+    bool has_target;                /* else only rows are restored */
+    int *source_fds;                /* by node index × PST_SOURCES_MAX + instance; -1: none */
+    struct restore_worker *workers; /* restore_data.c: one for each worker of the crew */
+    struct row_map *row_map;        /* restore_rows.c: being filled */
+
+    uint64_t looked_bytes;            /* read while the parts were looked through */
+    uint64_t read_bytes;              /* by readings that have ended */
+    atomic_uint_least64_t rows_bytes; /* read for rows, in their order */
+    atomic_uint_least64_t bytes;      /* written */
+    atomic_uint_least64_t made;       /* objects */
+    atomic_size_t next_object;        /* of the metadata pass */
+    pthread_mutex_t mutex;            /* of result->message and result->unreadable */
+};
+
+/* Keeps the message of the first failure and returns error. Any thread. */
+int restore_fail(struct restore_run *run, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same, naming an object: "<what> <source>/<path>: <error text>". */
+int restore_fail_object(struct restore_run *run, int error, const struct object_record *record,
+                        const char *what);
+
+/* Paths come from the backup, and a terminal must not obey them: control characters become '?'. */
+void restore_make_printable(char *text);
+
+/* The name of the source that an object belongs to; "?" if the manifest does not know it. */
+const char *restore_source_name(const struct restore_run *run, const struct object_record *record,
+                                uint64_t id);
+
+/* Whether the source of an object is restored. */
+bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint64_t object);
+
+/* Calls options->progress; context is the run. On the caller's thread. */
+void restore_report_progress(void *context);
+
+/* Reads all chunks of one type, or their headers alone, and reports the progress. */
+PST_MUST_USE int restore_read_chunks(struct restore_run *run, enum pst_chunk_type type,
+                                     bool headers_only, chunk_taker *take);
+
+#endif
