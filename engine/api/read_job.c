@@ -15,6 +15,7 @@
 #include "engine/api/placement.h"
 #include "engine/api/reading.h"
 #include "engine/restore/restore.h"
+#include "engine/restore/verify.h"
 #include "engine/source/lmdb/lmdb_sink.h"
 
 /* The backup that a job reads, and its readers; on the heap, for its size. */

@@ -2,15 +2,16 @@
  * Reads the chunks of a set of parts with all threads of a crew, each with its own ring and
  * crew_depth reads in flight. Private to engine/restore/.
  */
-#ifndef PST_ENGINE_RESTORE_SCAN_H
-#define PST_ENGINE_RESTORE_SCAN_H
+#ifndef PST_ENGINE_RESTORE_CHUNK_READER_H
+#define PST_ENGINE_RESTORE_CHUNK_READER_H
 
 #include <stdatomic.h>
 
 #include "engine/repository/backup.h"
 #include "engine/restore/crew.h"
 
-/* Takes an intact chunk, which is in buffer for the call; on any worker. An error ends the reading.
+/* Takes an intact chunk, decoded, which is in buffer for the call; on any worker. An error ends the
+ * reading.
  */
 typedef int chunk_taker(void *context, uint32_t worker, const struct pst_part_map *part,
                         const void *buffer);

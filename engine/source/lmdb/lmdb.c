@@ -1,10 +1,11 @@
+/*
+ * An lmdb: source: its methods, and how it is opened. The thread of each method stands in
+ * penstock/source.h; pst_lmdb_open() is called by the registry on whatever thread opens the source.
+ */
 #include "engine/source/lmdb/lmdb.h"
 
-#include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,146 +13,44 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/format/rows.h"
-#include "engine/source/lmdb/lmdb_guard.h"
-#include "engine/source/lmdb/lmdb_rows.h"
-
-/* Small enough that a small environment is shared out among several LDMs, large enough that dealing
- * one costs nothing beside reading it. */
-#define FRAGMENT_BYTES (8u << 20)
-#define DETAILS_BYTES 320u
-
-struct lmdb_source {
-    struct pst_source source; /* first */
-    struct pst_lmdb_guard guard;
-    char *path;            /* absolute, no symlinks; owned */
-    const char *data;      /* the data file's name below root_fd */
-    struct stat directory; /* of the environment, at the snapshot; unused for a single file */
-    struct stat file;
-    struct pst_lmdb_rows *rows; /* of a logical backup, from freeze to release */
-    char details[DETAILS_BYTES];
-};
-
-static struct lmdb_source *lmdb_of(struct pst_source *source)
-{
-    return (struct lmdb_source *)source;
-}
-
-/* Logs what the guard said of an error, and returns that. */
-static int told(const struct lmdb_source *lmdb, int error, const struct pst_lmdb_answer *answer)
-{
-    if (error && answer->text[0])
-        pst_log(PST_LOG_ERROR, "source %s: %s: %s", lmdb->source.name, lmdb->path, answer->text);
-    return error;
-}
-
-static int order(struct lmdb_source *lmdb, const struct pst_lmdb_request *request,
-                 uint64_t deadline_ns)
-{
-    struct pst_lmdb_answer answer;
-    return told(lmdb, pst_lmdb_guard_call(&lmdb->guard, request, deadline_ns, &answer), &answer);
-}
-
-static uint64_t soon_ns(void)
-{
-    return pst_monotonic_ns() + PST_LMDB_ANSWER_NS;
-}
-
-static int start_guard(struct lmdb_source *lmdb, struct pst_lmdb_answer *answer)
-{
-    int error = pst_lmdb_guard_start(&lmdb->guard, answer);
-    if (!error && lmdb->guard.shared->stale_readers > 0)
-        pst_log(PST_LOG_INFO, "lmdb:%s: %u reader slots of dead processes were cleared", lmdb->path,
-                lmdb->guard.shared->stale_readers);
-    return error;
-}
-
-/* It says nothing unasked: what can be read between two orders is its end. */
-static bool has_guard(const struct lmdb_source *lmdb)
-{
-    struct pollfd ended = {.fd = lmdb->guard.socket, .events = POLLIN};
-    return lmdb->guard.pid != 0 && poll(&ended, 1, 0) == 0;
-}
-
-/* After a guard was killed: the next one clears its reader slot as it starts. */
-static int replace_guard(struct lmdb_source *lmdb)
-{
-    struct pst_lmdb_answer answer = {0};
-    pst_lmdb_guard_stop(&lmdb->guard);
-    return told(lmdb, start_guard(lmdb, &answer), &answer);
-}
-
-/* Of lock and snapshot. */
-static void let_go(struct lmdb_source *lmdb)
-{
-    const struct pst_lmdb_request request = {.order = PST_LMDB_RELEASE};
-    if (lmdb->guard.pid != 0 && order(lmdb, &request, soon_ns()) == 0)
-        return;
-    if (replace_guard(lmdb) < 0)
-        pst_log(PST_LOG_WARNING,
-                "source %s: the reader slot of its guard, which was killed, could not be cleared: "
-                "run mdb_stat -rr %s",
-                lmdb->source.name, lmdb->path);
-}
+#include "engine/source/lmdb/lmdb_list.h"
+#include "engine/source/lmdb/lmdb_produce.h"
+#include "engine/source/lmdb/lmdb_source.h"
 
 /* ---- freeze, snapshot, thaw ---- */
 
-static bool is_same(const struct stat *status, dev_t device, ino_t inode)
-{
-    return status->st_dev == device && status->st_ino == inode;
-}
-
-/* The names may stand for another file, or directory, by now than those that are open. */
-static int look_at_files(struct lmdb_source *lmdb)
-{
-    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
-    const struct stat *open = lmdb->guard.is_file ? &lmdb->file : &lmdb->directory;
-    struct stat named;
-    if (fstatat(lmdb->source.root_fd, lmdb->data, &lmdb->file, AT_SYMLINK_NOFOLLOW) < 0 ||
-        fstatat(lmdb->source.root_fd, "", &lmdb->directory, AT_EMPTY_PATH) < 0)
-        return -errno;
-    if (is_same(&lmdb->file, shared->device, shared->inode) && stat(lmdb->path, &named) == 0 &&
-        is_same(&named, open->st_dev, open->st_ino))
-        return 0;
-    pst_log(PST_LOG_ERROR,
-            "source %s: %s was renamed, or replaced by another of that name: open it again",
-            lmdb->source.name, lmdb->path);
-    return -PST_E_CHANGED;
-}
-
 static void close_rows(struct lmdb_source *lmdb)
 {
-    pst_lmdb_rows_close(lmdb->rows);
+    lmdb_rows_close(lmdb->rows);
     lmdb->rows = NULL;
 }
 
 static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
 {
     const struct pst_source_policy *policy = &lmdb->source.policy;
-    const struct pst_lmdb_request request = {.order = PST_LMDB_FREEZE,
-                                             .freeze_hold_ns = policy->freeze_hold_ns};
-    struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    const struct lmdb_request request = {.order = LMDB_FREEZE,
+                                         .freeze_hold_ns = policy->freeze_hold_ns};
+    struct lmdb_shared *shared = lmdb->guard.shared;
     atomic_store(&shared->trouble, 0);
     shared->frozen_ns = 0;
     shared->pinned_ns = 0;
     shared->grown_bytes = 0;
     if (policy->is_alone)
         return 0;
-    int error = order(lmdb, &request, deadline_ns);
+    int error = lmdb_order(lmdb, &request, deadline_ns);
     if (error != -ETIMEDOUT)
         return error;
-    let_go(lmdb);
+    lmdb_let_go(lmdb);
     return -PST_E_FREEZE;
 }
 
 static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
-    int error = has_guard(lmdb) ? 0 : replace_guard(lmdb);
+    int error = lmdb_has_guard(lmdb) ? 0 : lmdb_replace_guard(lmdb);
     if (!error && source->policy.is_logical)
-        error = pst_lmdb_rows_open(&lmdb->guard, source->policy.ldms, &lmdb->rows);
+        error = lmdb_rows_open(&lmdb->guard, source->policy.ldms, &lmdb->rows);
     if (!error)
         error = freeze(lmdb, deadline_ns);
     if (error)
@@ -163,17 +62,17 @@ static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
  * for all readers to begin at one transaction are frozen for that moment. */
 static int pin_rows(struct lmdb_source *lmdb)
 {
-    const struct pst_lmdb_request freeze = {.order = PST_LMDB_FREEZE,
-                                            .freeze_hold_ns = lmdb->source.policy.freeze_hold_ns};
-    const struct pst_lmdb_request thaw = {.order = PST_LMDB_THAW};
-    int error = pst_lmdb_rows_pin(lmdb->rows);
+    const struct lmdb_request freeze = {.order = LMDB_FREEZE,
+                                        .freeze_hold_ns = lmdb->source.policy.freeze_hold_ns};
+    const struct lmdb_request thaw = {.order = LMDB_THAW};
+    int error = lmdb_rows_pin(lmdb->rows);
     if (error != -EAGAIN || !lmdb->source.policy.is_alone)
         return error == -EAGAIN ? -PST_E_CHANGED : error;
-    error = order(lmdb, &freeze, soon_ns());
+    error = lmdb_order(lmdb, &freeze, lmdb_soon_ns());
     if (error)
         return error == -ETIMEDOUT ? -PST_E_FREEZE : error;
-    error = pst_lmdb_rows_pin(lmdb->rows);
-    int thawed = order(lmdb, &thaw, soon_ns());
+    error = lmdb_rows_pin(lmdb->rows);
+    int thawed = lmdb_order(lmdb, &thaw, lmdb_soon_ns());
     if (error == -EAGAIN)
         return -PST_E_CHANGED;
     return error ? error : thawed;
@@ -183,208 +82,62 @@ static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
 {
     (void)gci;
     struct lmdb_source *lmdb = lmdb_of(source);
-    const struct pst_lmdb_request request = {.order = PST_LMDB_SNAPSHOT,
-                                             .is_frozen = !source->policy.is_alone,
-                                             .headroom_percent = source->policy.headroom_percent};
-    int error = order(lmdb, &request, soon_ns());
+    const struct lmdb_request request = {.order = LMDB_SNAPSHOT,
+                                         .is_frozen = !source->policy.is_alone,
+                                         .headroom_percent = source->policy.headroom_percent};
+    int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
     if (error)
         return error;
-    error = look_at_files(lmdb);
+    error = lmdb_look_at_files(lmdb);
     if (!error && lmdb->rows)
         error = pin_rows(lmdb);
     if (error)
-        let_go(lmdb);
+        lmdb_let_go(lmdb);
     return error;
 }
 
 static void lmdb_thaw(struct pst_source *source)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
-    const struct pst_lmdb_request request = {.order = PST_LMDB_THAW};
+    const struct lmdb_request request = {.order = LMDB_THAW};
     if (source->policy.is_alone || !lmdb->guard.pid)
         return;
-    int error = order(lmdb, &request, soon_ns());
+    int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
     if (error) /* it is dead, and so holds nothing */
         pst_log(PST_LOG_WARNING, "source %s: writers go on, but not by the guard's doing: %s",
                 source->name, pst_error_text(error));
 }
 
-/* ---- the scan ---- */
-
-/* Whether the snapshot is pinned still. */
-static int look_at_guard(struct lmdb_source *lmdb)
+static int lmdb_produce_rows(struct pst_source *source,
+                             const struct pst_fragment_descriptor *fragment,
+                             struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                             size_t *produced_bytes)
 {
-    int trouble = atomic_load(&lmdb->guard.shared->trouble);
-    if (trouble)
-        return -trouble;
-    return has_guard(lmdb) ? 0 : -PST_E_GUARD;
-}
-
-static int add_object(struct pst_fragment_descriptor *slot, const struct pst_object *object,
-                      bool first)
-{
-    uint8_t entry[PST_OBJECT_FIXED_BYTES + PST_PATH_BYTES_MAX + PST_ROWS_ATTRIBUTE_BYTES_MAX + 16];
-    size_t entry_bytes = 0;
-    int error = pst_object_encode(object, entry, sizeof(entry), &entry_bytes);
-    return error ? error : pst_fragment_add_entry(slot, entry, entry_bytes, first);
-}
-
-static struct pst_object describe(const struct lmdb_source *lmdb, const struct stat *status,
-                                  enum pst_object_type type, const char *path, uint64_t counter)
-{
-    return (struct pst_object){
-        .id = pst_source_object_id(&lmdb->source, counter),
-        .type = type,
-        .path = path,
-        .mtime_sec = status->st_mtim.tv_sec,
-        .mtime_nsec = (uint32_t)status->st_mtim.tv_nsec,
-        .mode = status->st_mode & 07777,
-        .uid = status->st_uid,
-        .gid = status->st_gid,
-    };
-}
-
-static int add_entries(const struct lmdb_source *lmdb, struct pst_fragment_descriptor *slot,
-                       uint64_t size, bool first, struct pst_source_listing *listing)
-{
-    struct pst_object environment =
-        describe(lmdb, &lmdb->file, PST_OBJECT_ENVIRONMENT, lmdb->data, 1);
-    environment.size = size;
-    int error = add_object(slot, &environment, first);
-    if (error || !first)
-        return error;
-    listing->objects++;
-    if (lmdb->guard.is_file)
-        return 0;
-    struct pst_object directory = describe(lmdb, &lmdb->directory, PST_OBJECT_DIRECTORY, "", 2);
-    listing->objects++;
-    return add_object(slot, &directory, true);
-}
-
-/* Bytes from … to of the data file; the meta pages, which come first, are not read but captured. */
-static int add_extents(const struct lmdb_source *lmdb, struct pst_fragment_descriptor *slot,
-                       uint64_t from, uint64_t to)
-{
-    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
-    uint64_t meta_bytes = 2 * (uint64_t)shared->meta.page_bytes;
-    const struct pst_fragment_file file = {
-        .object = pst_source_object_id(&lmdb->source, 1),
-        .path = lmdb->data,
-        .device = shared->device,
-        .inode = shared->inode,
-        .flags = PST_FRAGMENT_FILE_PINNED,
-    };
-    int error = pst_fragment_add_file(slot, &file);
-    if (!error && from == 0) {
-        error = pst_fragment_add_extent(slot, 0, meta_bytes, shared->pages);
-        from = meta_bytes;
-    }
-    if (!error && to > from)
-        error = pst_fragment_add_extent(slot, from, to - from, NULL);
-    return error;
-}
-
-/* What the tables are tables of, and where it lay: no data. */
-static int list_database(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
-                         struct pst_source_listing *listing)
-{
-    uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX];
-    uint64_t map_bytes = htole64(lmdb->guard.shared->meta.map_bytes);
-    const struct pst_database_entry entry = {
-        .kind = "lmdb", .details = &map_bytes, .details_bytes = sizeof(map_bytes)};
-    struct pst_object database = describe(lmdb, &lmdb->file, PST_OBJECT_DATABASE, lmdb->data, 1);
-    database.attributes = attribute;
-    database.attributes_bytes = pst_database_encode(&entry, attribute);
-    struct pst_object directory = describe(lmdb, &lmdb->directory, PST_OBJECT_DIRECTORY, "", 2);
-    struct pst_fragment_descriptor *slot;
-    int error = sink->acquire(sink, &slot);
-    if (error)
-        return error;
-    pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
-    error = add_object(slot, &database, true);
-    if (!error && !lmdb->guard.is_file)
-        error = add_object(slot, &directory, true);
-    if (error)
-        return error;
-    listing->objects += slot->objects_count;
-    listing->fragments++;
-    return sink->emit(sink, slot);
-}
-
-static int look_at_guard_of(struct pst_source *source)
-{
-    return look_at_guard(lmdb_of(source));
-}
-
-static int list_rows(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
-                     struct pst_source_listing *totals)
-{
-    const struct pst_lmdb_listing listing = {&lmdb->source, sink, totals, look_at_guard_of};
-    int error = list_database(lmdb, sink, totals);
-    return error ? error : pst_lmdb_rows_list(lmdb->rows, &listing, 3);
-}
-
-static int lmdb_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
-                        struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
-                        size_t *produced_bytes)
-{
-    return pst_lmdb_rows_produce(lmdb_of(source)->rows, fragment, cursor, buffer, capacity_bytes,
-                                 produced_bytes);
-}
-
-static int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
-                     struct pst_source_listing *listing)
-{
-    struct lmdb_source *lmdb = lmdb_of(source);
-    if (lmdb->rows)
-        return list_rows(lmdb, sink, listing);
-    const struct pst_lmdb_meta *meta = &lmdb->guard.shared->meta;
-    uint64_t size = (meta->last_page + 1) * meta->page_bytes;
-    for (uint64_t from = 0; from < size;) {
-        struct pst_fragment_descriptor *slot;
-        uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
-        int error = look_at_guard(lmdb);
-        if (!error)
-            error = sink->acquire(sink, &slot);
-        if (error)
-            return error;
-        pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
-        error = add_entries(lmdb, slot, size, from == 0, listing);
-        if (!error)
-            error = add_extents(lmdb, slot, from, to);
-        if (!error)
-            error = sink->emit(sink, slot);
-        if (error)
-            return error;
-        listing->fragments++;
-        listing->bytes += to - from;
-        from = to;
-    }
-    return 0;
+    return lmdb_produce(lmdb_of(source)->rows, fragment, cursor, buffer, capacity_bytes,
+                        produced_bytes);
 }
 
 /* ---- the end ---- */
 
 static void write_row_details(struct lmdb_source *lmdb)
 {
-    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    const struct lmdb_shared *shared = lmdb->guard.shared;
     uint64_t rows;
     uint32_t tables;
-    pst_lmdb_rows_count(lmdb->rows, &tables, &rows);
+    lmdb_produce_count(lmdb->rows, &tables, &rows);
     snprintf(lmdb->details, sizeof(lmdb->details),
              "{\"type\":\"lmdb\",\"logical\":true,\"transaction_id\":%llu,\"tables\":%u,"
              "\"rows\":%llu,\"map_bytes\":%llu,\"frozen_ns\":%llu,\"pinned_ns\":%llu,"
              "\"grown_bytes\":%llu}",
-             (unsigned long long)pst_lmdb_rows_transaction(lmdb->rows), tables,
-             (unsigned long long)rows, (unsigned long long)shared->meta.map_bytes,
-             (unsigned long long)shared->frozen_ns, (unsigned long long)shared->pinned_ns,
-             (unsigned long long)shared->grown_bytes);
+             (unsigned long long)lmdb->rows->meta.transaction, tables, (unsigned long long)rows,
+             (unsigned long long)shared->meta.map_bytes, (unsigned long long)shared->frozen_ns,
+             (unsigned long long)shared->pinned_ns, (unsigned long long)shared->grown_bytes);
     lmdb->source.details = lmdb->details;
 }
 
 static void write_details(struct lmdb_source *lmdb)
 {
-    const struct pst_lmdb_shared *shared = lmdb->guard.shared;
+    const struct lmdb_shared *shared = lmdb->guard.shared;
     snprintf(lmdb->details, sizeof(lmdb->details),
              "{\"type\":\"lmdb\",\"transaction_id\":%llu,\"page_bytes\":%u,\"last_page\":%llu,"
              "\"map_bytes\":%llu,\"frozen_ns\":%llu,\"pinned_ns\":%llu,\"grown_bytes\":%llu}",
@@ -411,16 +164,16 @@ static int check_filter(const struct lmdb_source *lmdb)
 static int check_rows(const struct lmdb_source *lmdb)
 {
     int error = check_filter(lmdb);
-    return error ? error : pst_lmdb_rows_check(lmdb->rows);
+    return error ? error : lmdb_produce_check(lmdb->rows);
 }
 
 static int lmdb_check(struct pst_source *source, uint64_t deadline_ns)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
-    const struct pst_lmdb_request request = {.order = PST_LMDB_CHECK};
-    int error = order(lmdb, &request, deadline_ns);
+    const struct lmdb_request request = {.order = LMDB_CHECK};
+    int error = lmdb_order(lmdb, &request, deadline_ns);
     if (!error)
-        error = look_at_files(lmdb);
+        error = lmdb_look_at_files(lmdb);
     if (!error && lmdb->rows)
         error = check_rows(lmdb);
     if (error)
@@ -436,13 +189,13 @@ static int lmdb_check(struct pst_source *source, uint64_t deadline_ns)
 static void lmdb_release(struct pst_source *source)
 {
     close_rows(lmdb_of(source));
-    let_go(lmdb_of(source));
+    lmdb_let_go(lmdb_of(source));
 }
 
 static void free_lmdb(struct lmdb_source *lmdb)
 {
     close_rows(lmdb);
-    pst_lmdb_guard_stop(&lmdb->guard);
+    lmdb_guard_stop(&lmdb->guard);
     if (lmdb->guard.shared)
         munmap(lmdb->guard.shared, sizeof(*lmdb->guard.shared));
     if (lmdb->source.root_fd >= 0)
@@ -464,7 +217,7 @@ static const char *const no_environment = "want an LMDB environment: a directory
 /* mdb_env_open would make an environment where there is none. */
 static int check_data_file(const struct lmdb_source *lmdb, const char **advice)
 {
-    struct pst_lmdb_meta meta;
+    struct lmdb_meta meta;
     int fd =
         openat(lmdb->source.root_fd, lmdb->data, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -473,7 +226,7 @@ static int check_data_file(const struct lmdb_source *lmdb, const char **advice)
     int error = fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -EINVAL;
     /* A page that is just being written may look torn: the guard finds out in earnest. */
     if (!error)
-        error = pst_lmdb_meta_newest(fd, &meta);
+        error = lmdb_meta_newest(fd, &meta);
     if (error == -PST_E_NEWER)
         *advice = "only the data format of LMDB 0.9 (version 1) can be read";
     close(fd);
@@ -530,7 +283,7 @@ static struct lmdb_source *make(void)
         .thaw = lmdb_thaw,
         .list = lmdb_list,
         .release = lmdb_release,
-        .produce = lmdb_produce,
+        .produce = lmdb_produce_rows,
         .check = lmdb_check,
         .close = lmdb_close,
     };
@@ -548,7 +301,7 @@ static int say(int error, const char *path, const char *advice, char *error_text
 int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_text,
                   size_t error_bytes)
 {
-    struct pst_lmdb_answer answer = {0};
+    struct lmdb_answer answer = {0};
     const char *advice = "free some memory";
     struct lmdb_source *lmdb = make();
     if (!lmdb)
@@ -557,7 +310,7 @@ int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_
     if (!error)
         error = resolve(lmdb, argument, &advice);
     if (!error) {
-        error = start_guard(lmdb, &answer);
+        error = lmdb_start_guard(lmdb, &answer);
         advice = answer.text[0] ? answer.text : "check its permissions and those of its lock file";
     }
     if (error) {
@@ -572,7 +325,7 @@ bool pst_lmdb_is_same(const struct pst_source *one, const struct pst_source *oth
 {
     if (one->list != lmdb_list || other->list != lmdb_list)
         return false;
-    const struct pst_lmdb_shared *left = ((const struct lmdb_source *)one)->guard.shared;
-    const struct pst_lmdb_shared *right = ((const struct lmdb_source *)other)->guard.shared;
+    const struct lmdb_shared *left = ((const struct lmdb_source *)one)->guard.shared;
+    const struct lmdb_shared *right = ((const struct lmdb_source *)other)->guard.shared;
     return left->device == right->device && left->inode == right->inode;
 }

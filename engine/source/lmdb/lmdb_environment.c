@@ -1,4 +1,7 @@
-/* The one file that opens LMDB environments; the lock file is never touched but by liblmdb. */
+/*
+ * The environment as the guard has it open; nothing but liblmdb touches its lock file. Runs in the
+ * guard's process, which has one thread; called by lmdb_guard_run.c.
+ */
 #include "engine/source/lmdb/lmdb_environment.h"
 
 #include <errno.h>
@@ -7,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/source/lmdb/lmdb_txn.h"
+
 int environment_say(struct environment *environment, int error, const char *text)
 {
-    snprintf(environment->answer->text, PST_LMDB_TEXT_BYTES, "%s", text);
+    snprintf(environment->answer->text, LMDB_TEXT_BYTES, "%s", text);
     return error;
 }
 
@@ -35,34 +40,18 @@ static int environment_error(struct environment *environment, int rc)
     }
 }
 
-static int begin(struct environment *environment, unsigned flags, MDB_txn **txn)
-{
-    int rc = mdb_txn_begin(environment->env, NULL, flags, txn);
-    while (rc == MDB_MAP_RESIZED) {
-        rc = mdb_env_set_mapsize(environment->env, 0);
-        if (rc == 0)
-            rc = mdb_txn_begin(environment->env, NULL, flags, txn);
-    }
-    return environment_error(environment, rc);
-}
-
 int environment_begin(struct environment *environment)
 {
-    return begin(environment, 0, &environment->writer);
+    return environment_error(environment,
+                             lmdb_txn_begin(environment->env, 0, &environment->writer));
 }
 
 int environment_renew(struct environment *environment)
 {
-    int rc = mdb_txn_renew(environment->reader);
-    while (rc == MDB_MAP_RESIZED) {
-        rc = mdb_env_set_mapsize(environment->env, 0);
-        if (rc == 0)
-            rc = mdb_txn_renew(environment->reader);
-    }
-    return environment_error(environment, rc);
+    return environment_error(environment, lmdb_txn_renew(environment->env, environment->reader));
 }
 
-static int lock_file_name(const struct pst_lmdb_guard *guard, char *name, size_t bytes)
+static int lock_file_name(const struct lmdb_guard *guard, char *name, size_t bytes)
 {
     const char *suffix = guard->is_file ? "-lock" : "/lock.mdb";
     return (size_t)snprintf(name, bytes, "%s%s", guard->path, suffix) < bytes ? 0 : -ENAMETOOLONG;
@@ -80,7 +69,7 @@ static int give_lock_file(const char *name, const struct stat *data)
 
 static int open_files(struct environment *environment, struct stat *status)
 {
-    const struct pst_lmdb_guard *guard = environment->guard;
+    const struct lmdb_guard *guard = environment->guard;
     char lock[PATH_MAX];
     struct stat lock_status;
     int error = lock_file_name(guard, lock, sizeof(lock));
@@ -112,7 +101,7 @@ static int look_at(struct environment *environment)
         return environment_error(environment, rc);
     environment->page_bytes = stat.ms_psize;
     environment->shared->stale_readers = (uint32_t)dead;
-    return environment->page_bytes <= PST_LMDB_PAGE_BYTES_MAX ? 0 : -PST_E_CORRUPT;
+    return environment->page_bytes <= LMDB_PAGE_BYTES_MAX ? 0 : -PST_E_CORRUPT;
 }
 
 int environment_open(struct environment *environment)
@@ -124,10 +113,11 @@ int environment_open(struct environment *environment)
     int error = open_files(environment, &status);
     if (!error)
         error = look_at(environment);
-    if (!error)
-        error = begin(environment, MDB_RDONLY, &environment->reader); /* claims the slot */
     if (error)
         return error;
+    rc = lmdb_txn_begin(environment->env, MDB_RDONLY, &environment->reader); /* claims the slot */
+    if (rc)
+        return environment_error(environment, rc);
     mdb_txn_reset(environment->reader);
     environment->shared->device = status.st_dev;
     environment->shared->inode = status.st_ino;

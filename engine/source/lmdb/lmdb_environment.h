@@ -6,12 +6,12 @@
 
 #include <lmdb.h>
 
-#include "engine/source/lmdb/lmdb_guard.h"
+#include "engine/source/lmdb/lmdb_orders.h"
 
 struct environment {
-    const struct pst_lmdb_guard *guard;
-    struct pst_lmdb_shared *shared;
-    struct pst_lmdb_answer *answer;
+    const struct lmdb_guard *guard;
+    struct lmdb_shared *shared;
+    struct lmdb_answer *answer;
     MDB_env *env;
     int fd; /* of the data file; LMDB's */
     uint32_t page_bytes;

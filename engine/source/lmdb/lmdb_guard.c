@@ -1,3 +1,7 @@
+/*
+ * The guard seen from the source: the process is started, given orders, waited for and ended.
+ * Called by lmdb_source.c on the source's thread, at the start by whoever opens the source.
+ */
 #include "engine/source/lmdb/lmdb_guard.h"
 
 #include <errno.h>
@@ -15,6 +19,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/source/lmdb/lmdb_guard_run.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define STOP_MS 2000
@@ -51,14 +56,14 @@ static int detach(void)
     return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
-static void child(const struct pst_lmdb_guard *guard, int socket)
+static void child(const struct lmdb_guard *guard, int socket)
 {
     int error = detach();
     int kept = error ? error : keep_only(socket);
-    _exit(kept < 0 ? -kept : pst_lmdb_guard_run(guard, kept));
+    _exit(kept < 0 ? -kept : lmdb_guard_run(guard, kept));
 }
 
-static void forget(struct pst_lmdb_guard *guard)
+static void forget(struct lmdb_guard *guard)
 {
     close(guard->socket);
     close(guard->pid_fd);
@@ -69,20 +74,20 @@ static void forget(struct pst_lmdb_guard *guard)
 
 /* By its descriptor: a program that waits for all of its children may have taken this one, and the
  * number may be another's by now. */
-static void reap(struct pst_lmdb_guard *guard)
+static void reap(struct lmdb_guard *guard)
 {
     while (waitid(P_PIDFD, (id_t)guard->pid_fd, NULL, WEXITED) < 0 && errno == EINTR)
         ;
     forget(guard);
 }
 
-static void kill_guard(struct pst_lmdb_guard *guard)
+static void kill_guard(struct lmdb_guard *guard)
 {
     (void)pidfd_send_signal(guard->pid_fd, SIGKILL, NULL, 0); /* fails if it has ended */
     reap(guard);
 }
 
-void pst_lmdb_guard_stop(struct pst_lmdb_guard *guard)
+void lmdb_guard_stop(struct lmdb_guard *guard)
 {
     if (guard->pid == 0)
         return;
@@ -111,8 +116,7 @@ static int wait_readable(int socket, uint64_t deadline_ns)
     }
 }
 
-static int read_answer(struct pst_lmdb_guard *guard, uint64_t deadline_ns,
-                       struct pst_lmdb_answer *answer)
+static int read_answer(struct lmdb_guard *guard, uint64_t deadline_ns, struct lmdb_answer *answer)
 {
     int readable = wait_readable(guard->socket, deadline_ns);
     if (readable <= 0) {
@@ -127,7 +131,7 @@ static int read_answer(struct pst_lmdb_guard *guard, uint64_t deadline_ns,
 }
 
 /* The child's number in the parent, with its descriptor; or -errno. */
-static pid_t fork_guard(const struct pst_lmdb_guard *guard, const int sockets[2], int *pid_fd)
+static pid_t fork_guard(const struct lmdb_guard *guard, const int sockets[2], int *pid_fd)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -151,7 +155,7 @@ static pid_t fork_guard(const struct pst_lmdb_guard *guard, const int sockets[2]
     return error;
 }
 
-int pst_lmdb_guard_start(struct pst_lmdb_guard *guard, struct pst_lmdb_answer *answer)
+int lmdb_guard_start(struct lmdb_guard *guard, struct lmdb_answer *answer)
 {
     int sockets[2];
     answer->text[0] = '\0';
@@ -166,14 +170,14 @@ int pst_lmdb_guard_start(struct pst_lmdb_guard *guard, struct pst_lmdb_answer *a
     }
     guard->pid = pid;
     guard->socket = sockets[0];
-    int error = read_answer(guard, pst_monotonic_ns() + PST_LMDB_ANSWER_NS, answer);
+    int error = read_answer(guard, pst_monotonic_ns() + LMDB_ANSWER_NS, answer);
     if (error)
-        pst_lmdb_guard_stop(guard);
+        lmdb_guard_stop(guard);
     return error;
 }
 
-int pst_lmdb_guard_call(struct pst_lmdb_guard *guard, const struct pst_lmdb_request *request,
-                        uint64_t deadline_ns, struct pst_lmdb_answer *answer)
+int lmdb_guard_call(struct lmdb_guard *guard, const struct lmdb_request *request,
+                    uint64_t deadline_ns, struct lmdb_answer *answer)
 {
     answer->text[0] = '\0';
     if (guard->pid == 0)

@@ -1,4 +1,10 @@
-/* The guard's own side: orders, and what is due without any. */
+/*
+ * The guard's own side: it carries out orders, and does by itself what is due: thawing, and
+ * watching the map. Runs in the guard's process, which has one thread; called by lmdb_guard.c after
+ * the fork.
+ */
+#include "engine/source/lmdb/lmdb_guard_run.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -32,7 +38,7 @@ static void thaw(struct environment *environment)
     environment->shared->frozen_ns = pst_monotonic_ns() - environment->frozen_at_ns;
 }
 
-static int freeze(struct environment *environment, const struct pst_lmdb_request *request)
+static int freeze(struct environment *environment, const struct lmdb_request *request)
 {
     int error = environment_begin(environment);
     if (error)
@@ -45,18 +51,18 @@ static int freeze(struct environment *environment, const struct pst_lmdb_request
 
 /* ---- how full the map is ---- */
 
-static uint64_t used_bytes(const struct pst_lmdb_meta *meta)
+static uint64_t used_bytes(const struct lmdb_meta *meta)
 {
     return (meta->last_page + 1) * meta->page_bytes;
 }
 
-static uint64_t left_bytes(const struct pst_lmdb_meta *meta)
+static uint64_t left_bytes(const struct lmdb_meta *meta)
 {
     uint64_t used = used_bytes(meta);
     return meta->map_bytes > used ? meta->map_bytes - used : 0;
 }
 
-static void watch_again(struct environment *environment, const struct pst_lmdb_meta *meta)
+static void watch_again(struct environment *environment, const struct lmdb_meta *meta)
 {
     uint64_t in_ns = left_bytes(meta) / WATCH_BYTES_PER_NS;
     in_ns = in_ns < WATCH_NS_MIN ? WATCH_NS_MIN : in_ns > WATCH_NS_MAX ? WATCH_NS_MAX : in_ns;
@@ -74,13 +80,13 @@ static void *page_of(struct environment *environment, uint64_t slot)
  * the next commit is not done, so none has begun that would overwrite ours. -EAGAIN: one may. */
 static int capture(struct environment *environment, uint64_t transaction)
 {
-    struct pst_lmdb_meta metas[2];
+    struct lmdb_meta metas[2];
     for (uint32_t i = 0; i < 2; i++) {
         uint32_t slot = (transaction + i) & 1;
         void *page = page_of(environment, slot);
-        int error = pst_lmdb_meta_read(environment->fd, slot, environment->page_bytes, page);
+        int error = lmdb_meta_read(environment->fd, slot, environment->page_bytes, page);
         if (!error)
-            error = pst_lmdb_meta_decode(page, &metas[i]);
+            error = lmdb_meta_decode(page, &metas[i]);
         if (error)
             return error;
     }
@@ -105,8 +111,8 @@ static int pin_live(struct environment *environment)
         uint64_t transaction = mdb_txn_id(environment->reader);
         error = capture(environment, transaction);
         if (!error)
-            pst_lmdb_meta_make_previous(page_of(environment, transaction), environment->page_bytes,
-                                        page_of(environment, transaction + 1));
+            lmdb_meta_make_previous(page_of(environment, transaction), environment->page_bytes,
+                                    page_of(environment, transaction + 1));
         else
             mdb_txn_reset(environment->reader);
         if (error != -EAGAIN || pst_monotonic_ns() > until_ns)
@@ -134,7 +140,7 @@ static int pin(struct environment *environment)
     return error;
 }
 
-static int snapshot(struct environment *environment, const struct pst_lmdb_request *request)
+static int snapshot(struct environment *environment, const struct lmdb_request *request)
 {
     if (request->is_frozen && !environment->writer)
         return -PST_E_THAWED;
@@ -152,14 +158,14 @@ static int snapshot(struct environment *environment, const struct pst_lmdb_reque
 
 static void unpin(struct environment *environment)
 {
-    struct pst_lmdb_meta now;
+    struct lmdb_meta now;
     if (!environment->is_pinned)
         return;
     mdb_txn_reset(environment->reader);
     environment->is_pinned = false;
-    struct pst_lmdb_shared *shared = environment->shared;
+    struct lmdb_shared *shared = environment->shared;
     shared->pinned_ns = pst_monotonic_ns() - environment->pinned_at_ns;
-    if (pst_lmdb_meta_newest(environment->fd, &now) == 0 && now.last_page > shared->meta.last_page)
+    if (lmdb_meta_newest(environment->fd, &now) == 0 && now.last_page > shared->meta.last_page)
         shared->grown_bytes = used_bytes(&now) - used_bytes(&shared->meta);
 }
 
@@ -167,16 +173,16 @@ static void unpin(struct environment *environment)
  * Give up before they find the map full; one that is that full and does not grow is no reason. */
 static void watch_map(struct environment *environment)
 {
-    struct pst_lmdb_meta now;
-    const struct pst_lmdb_shared *shared = environment->shared;
-    if (pst_lmdb_meta_newest(environment->fd, &now) != 0)
+    struct lmdb_meta now;
+    const struct lmdb_shared *shared = environment->shared;
+    if (lmdb_meta_newest(environment->fd, &now) != 0)
         now = shared->meta; /* torn while it was written */
     watch_again(environment, &now);
     if (now.last_page <= shared->meta.last_page ||
         left_bytes(&now) >= now.map_bytes / 100 * environment->headroom_percent)
         return;
     unpin(environment);
-    atomic_store(&environment->shared->trouble, PST_E_HEADROOM);
+    atomic_store(&environment->shared->trouble, -PST_E_HEADROOM);
 }
 
 /* ---- after the scan ---- */
@@ -185,12 +191,12 @@ static void watch_map(struct environment *environment)
  * meta page has; who does not lock leaves them behind. *differs: right now they are apart. */
 static int compare_ids(struct environment *environment, bool *differs)
 {
-    struct pst_lmdb_meta newest;
+    struct lmdb_meta newest;
     int error = environment_renew(environment);
     if (error)
         return error;
     uint64_t transaction = mdb_txn_id(environment->reader);
-    error = pst_lmdb_meta_newest(environment->fd, &newest);
+    error = lmdb_meta_newest(environment->fd, &newest);
     mdb_txn_reset(environment->reader);
     *differs = error == -PST_E_CORRUPT || newest.transaction != transaction;
     return error == -PST_E_CORRUPT ? 0 : error;
@@ -226,26 +232,26 @@ static int check(struct environment *environment)
 {
     int trouble = atomic_load(&environment->shared->trouble);
     if (!environment->is_pinned)
-        return trouble ? -trouble : -PST_E_WRONG_STATE;
+        return trouble ? trouble : -PST_E_WRONG_STATE;
     unpin(environment);
     return check_writers(environment);
 }
 
 /* ---- the process ---- */
 
-static int carry_out(struct environment *environment, const struct pst_lmdb_request *request)
+static int carry_out(struct environment *environment, const struct lmdb_request *request)
 {
     switch (request->order) {
-    case PST_LMDB_FREEZE:
+    case LMDB_FREEZE:
         return freeze(environment, request);
-    case PST_LMDB_SNAPSHOT:
+    case LMDB_SNAPSHOT:
         return snapshot(environment, request);
-    case PST_LMDB_THAW:
+    case LMDB_THAW:
         thaw(environment);
         return 0;
-    case PST_LMDB_CHECK:
+    case LMDB_CHECK:
         return check(environment);
-    case PST_LMDB_RELEASE:
+    case LMDB_RELEASE:
         thaw(environment);
         unpin(environment);
         atomic_store(&environment->shared->trouble, 0);
@@ -267,7 +273,7 @@ static void look(struct environment *environment)
     if (environment->writer && pst_monotonic_ns() >= environment->thaw_at_ns) {
         thaw(environment);
         if (!environment->is_pinned)
-            atomic_store(&environment->shared->trouble, PST_E_THAWED);
+            atomic_store(&environment->shared->trouble, -PST_E_THAWED);
     }
     if (environment->is_pinned && pst_monotonic_ns() >= environment->watch_at_ns)
         watch_map(environment);
@@ -276,7 +282,7 @@ static void look(struct environment *environment)
 /* A request, or what is due; false: the socket has ended. */
 static bool serve(struct environment *environment, int socket)
 {
-    struct pst_lmdb_request request;
+    struct lmdb_request request;
     struct pollfd readable = {.fd = socket, .events = POLLIN};
     uint64_t at_ns = next_look_ns(environment), now_ns = pst_monotonic_ns();
     uint64_t left_ns = at_ns > now_ns ? at_ns - now_ns : 0;
@@ -296,9 +302,9 @@ static bool serve(struct environment *environment, int socket)
     return send(socket, environment->answer, sizeof(*environment->answer), MSG_NOSIGNAL) >= 0;
 }
 
-int pst_lmdb_guard_run(const struct pst_lmdb_guard *guard, int socket)
+int lmdb_guard_run(const struct lmdb_guard *guard, int socket)
 {
-    struct pst_lmdb_answer answer = {0};
+    struct lmdb_answer answer = {0};
     struct environment environment = {.guard = guard, .shared = guard->shared, .answer = &answer};
     answer.error = environment_open(&environment);
     bool goes_on = send(socket, &answer, sizeof(answer), MSG_NOSIGNAL) >= 0 && !answer.error;

@@ -1,3 +1,4 @@
+/* Meta pages of an LMDB data file, decoded and made. Pure but for reading the file; any thread. */
 #include "engine/source/lmdb/lmdb_meta.h"
 
 #include <endian.h>
@@ -20,7 +21,7 @@
 #define MAGIC 0xBEEFC0DEu
 #define VERSION 1u
 
-_Static_assert(META_TRANSACTION + 8 == PST_LMDB_META_BYTES, "the last field read");
+_Static_assert(META_TRANSACTION + 8 == LMDB_META_BYTES, "the last field read");
 
 static uint32_t read_32(const void *page, size_t offset)
 {
@@ -44,17 +45,17 @@ static void write_64(void *page, size_t offset, uint64_t value)
 
 static bool is_page_bytes(uint32_t bytes)
 {
-    return bytes >= PST_LMDB_PAGE_BYTES_MIN && bytes <= PST_LMDB_PAGE_BYTES_MAX &&
+    return bytes >= LMDB_PAGE_BYTES_MIN && bytes <= LMDB_PAGE_BYTES_MAX &&
            (bytes & (bytes - 1)) == 0;
 }
 
-int pst_lmdb_meta_decode(const void *page, struct pst_lmdb_meta *meta)
+int lmdb_meta_decode(const void *page, struct lmdb_meta *meta)
 {
     if (read_32(page, META_MAGIC) != MAGIC)
         return -PST_E_CORRUPT;
     if (read_32(page, META_VERSION) != VERSION)
         return -PST_E_NEWER;
-    *meta = (struct pst_lmdb_meta){
+    *meta = (struct lmdb_meta){
         .page_bytes = read_32(page, META_PAGE_BYTES),
         .map_bytes = read_64(page, META_MAP_BYTES),
         .main_root = read_64(page, META_MAIN_ROOT),
@@ -81,22 +82,22 @@ static int read_whole(int fd, void *data, size_t bytes, uint64_t offset)
     return 0;
 }
 
-int pst_lmdb_meta_read(int fd, uint32_t slot, uint32_t page_bytes, void *page)
+int lmdb_meta_read(int fd, uint32_t slot, uint32_t page_bytes, void *page)
 {
     return read_whole(fd, page, page_bytes, (uint64_t)slot * page_bytes);
 }
 
-int pst_lmdb_meta_newest(int fd, struct pst_lmdb_meta *newest)
+int lmdb_meta_newest(int fd, struct lmdb_meta *newest)
 {
-    char page[PST_LMDB_META_BYTES];
-    struct pst_lmdb_meta metas[2];
+    char page[LMDB_META_BYTES];
+    struct lmdb_meta metas[2];
     int error = read_whole(fd, page, sizeof(page), 0);
     if (!error)
-        error = pst_lmdb_meta_decode(page, &metas[0]);
+        error = lmdb_meta_decode(page, &metas[0]);
     if (!error)
         error = read_whole(fd, page, sizeof(page), metas[0].page_bytes);
     if (!error)
-        error = pst_lmdb_meta_decode(page, &metas[1]);
+        error = lmdb_meta_decode(page, &metas[1]);
     if (error)
         return error;
     if (metas[0].page_bytes != metas[1].page_bytes)
@@ -105,7 +106,7 @@ int pst_lmdb_meta_newest(int fd, struct pst_lmdb_meta *newest)
     return 0;
 }
 
-void pst_lmdb_meta_make_previous(const void *page, uint32_t page_bytes, void *previous)
+void lmdb_meta_make_previous(const void *page, uint32_t page_bytes, void *previous)
 {
     uint64_t transaction = read_64(page, META_TRANSACTION);
     memcpy(previous, page, page_bytes);

@@ -13,11 +13,11 @@
 
 #include "penstock/error.h"
 
-#define PST_LMDB_PAGE_BYTES_MIN 512u
-#define PST_LMDB_PAGE_BYTES_MAX 65536u
-#define PST_LMDB_META_BYTES 152u /* of a meta page, what means something */
+#define LMDB_PAGE_BYTES_MIN 512u
+#define LMDB_PAGE_BYTES_MAX 65536u
+#define LMDB_META_BYTES 152u /* of a meta page, what means something */
 
-struct pst_lmdb_meta {
+struct lmdb_meta {
     uint32_t page_bytes;
     uint64_t map_bytes;
     uint64_t main_root; /* page of the main database's root */
@@ -25,21 +25,21 @@ struct pst_lmdb_meta {
     uint64_t transaction;
 };
 
-/* Decodes the first PST_LMDB_META_BYTES of a meta page.
+/* Decodes the first LMDB_META_BYTES of a meta page.
  *   -PST_E_CORRUPT  not LMDB's, or out of its ranges
  *   -PST_E_NEWER    of a data format other than version 1 */
-PST_MUST_USE int pst_lmdb_meta_decode(const void *page, struct pst_lmdb_meta *meta);
+PST_MUST_USE int lmdb_meta_decode(const void *page, struct lmdb_meta *meta);
 
 /* Reads the file's page `slot` (0, 1) whole: page_bytes at page. 0, -errno, or -PST_E_CORRUPT: the
  * file is shorter. */
-PST_MUST_USE int pst_lmdb_meta_read(int fd, uint32_t slot, uint32_t page_bytes, void *page);
+PST_MUST_USE int lmdb_meta_read(int fd, uint32_t slot, uint32_t page_bytes, void *page);
 
 /* Decodes both pages of a file, of whatever page size. *newest: the page of the higher transaction.
  * As decode and read; -PST_E_CORRUPT also where the two do not fit together. */
-PST_MUST_USE int pst_lmdb_meta_newest(int fd, struct pst_lmdb_meta *newest);
+PST_MUST_USE int lmdb_meta_newest(int fd, struct lmdb_meta *newest);
 
 /* Makes the page of transaction T - 1 of that of T, as if the former had changed nothing; both are
  * page_bytes long. */
-void pst_lmdb_meta_make_previous(const void *page, uint32_t page_bytes, void *previous);
+void lmdb_meta_make_previous(const void *page, uint32_t page_bytes, void *previous);
 
 #endif

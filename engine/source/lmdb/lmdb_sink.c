@@ -1,3 +1,7 @@
+/*
+ * Writes the tables of a restored database into a new environment. One thread of a restore's crew
+ * opens the sink, feeds it and closes it.
+ */
 #include "engine/source/lmdb/lmdb_sink.h"
 
 #include <endian.h>

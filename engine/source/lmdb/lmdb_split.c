@@ -1,14 +1,14 @@
 /*
  * Where a table is cut: at keys of the branch pages below its root, level by level until there are
  * enough. What is read is checked, but need not be trusted: whatever the keys, each row lies in
- * exactly one share, as long as they ascend.
+ * exactly one share, as long as they ascend. Called by lmdb_tables.c on the source's thread.
  */
+#include "engine/source/lmdb/lmdb_split.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "engine/source/lmdb/lmdb_rows_internal.h"
 
 /* Offsets in a branch page, and in a node of it (LMDB 0.9, mdb.c). */
 #define PAGE_NUMBER 0u
@@ -41,7 +41,7 @@ static uint16_t read_16(const uint8_t *at)
     return value;
 }
 
-static bool read_branch(const struct pst_lmdb_rows *rows, uint64_t number, uint8_t *page)
+static bool read_branch(const struct lmdb_rows *rows, uint64_t number, uint8_t *page)
 {
     uint32_t bytes = rows->meta.page_bytes;
     uint64_t found;
@@ -95,7 +95,7 @@ static int add_node(struct level *level, uint64_t page, const MDB_val *key)
 
 /* Adds the children of a branch page, the first of which begins where the page does. -PST_E_CORRUPT
  * where it makes no sense. */
-static int add_children(const struct pst_lmdb_rows *rows, const struct node *parent,
+static int add_children(const struct lmdb_rows *rows, const struct node *parent,
                         const uint8_t *page, struct level *level)
 {
     uint32_t bytes = rows->meta.page_bytes;
@@ -120,7 +120,7 @@ static int add_children(const struct pst_lmdb_rows *rows, const struct node *par
 }
 
 /* The level below. -PST_E_CORRUPT: it cannot be had. */
-static int descend(const struct pst_lmdb_rows *rows, const struct level *level, struct level *below)
+static int descend(const struct lmdb_rows *rows, const struct level *level, struct level *below)
 {
     uint8_t *page = malloc(rows->meta.page_bytes);
     int error = page ? 0 : -ENOMEM;
@@ -135,7 +135,7 @@ static int descend(const struct pst_lmdb_rows *rows, const struct level *level, 
     return error;
 }
 
-static bool ascends(const struct pst_lmdb_rows *rows, const struct table *table,
+static bool ascends(const struct lmdb_rows *rows, const struct table *table,
                     const struct level *level)
 {
     MDB_txn *txn = scout_of(rows)->txn;
@@ -164,7 +164,7 @@ static int make_shares(struct table *table, struct level *level, uint32_t wanted
     return 0;
 }
 
-int pst_lmdb_split(const struct pst_lmdb_rows *rows, struct table *table, uint32_t wanted)
+int lmdb_split(const struct lmdb_rows *rows, struct table *table, uint32_t wanted)
 {
     struct level level = {0};
     int error = add_node(&level, table->root, &(MDB_val){0});

@@ -1,10 +1,14 @@
-/* Which tables there are, and the listing of their shares. */
+/*
+ * Which tables there are, and the listing of their shares. Called by lmdb.c on the source's thread.
+ */
+#include "engine/source/lmdb/lmdb_tables.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/format/rows.h"
-#include "engine/source/lmdb/lmdb_rows_internal.h"
+#include "engine/source/lmdb/lmdb_split.h"
 
 #define SHARE_BYTES (8u << 20) /* as of a fragment of pages */
 #define SHARES_MAX 1024u       /* of one table; a larger one has larger shares */
@@ -17,29 +21,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-bool pst_lmdb_rows_is_table(const struct pst_lmdb_rows *rows, const MDB_val *key,
-                            const MDB_val *value)
-{
-    uint32_t low = 0, high = rows->names_count;
-    if (value->mv_size != SUB_DATABASE_BYTES)
-        return false;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const char *name = rows->names[middle];
-        int order = strncmp(name, key->mv_data, key->mv_size);
-        if (order == 0)
-            order = name[key->mv_size] != '\0';
-        if (order == 0)
-            return true;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
-static int add_name(struct pst_lmdb_rows *rows, const MDB_val *key)
+static int add_name(struct lmdb_rows *rows, const MDB_val *key)
 {
     if ((rows->names_count & (rows->names_count - 1)) == 0) {
         size_t room = rows->names_count ? 2 * (size_t)rows->names_count : 1;
@@ -56,7 +38,7 @@ static int add_name(struct pst_lmdb_rows *rows, const MDB_val *key)
 }
 
 /* LMDB tells a named database's record from a plain one only when it is opened by its name. */
-static int look_at_record(struct pst_lmdb_rows *rows, const MDB_val *key, const MDB_val *value)
+static int look_at_record(struct lmdb_rows *rows, const MDB_val *key, const MDB_val *value)
 {
     char name[PST_TABLE_NAME_BYTES_MAX];
     MDB_dbi dbi;
@@ -68,12 +50,12 @@ static int look_at_record(struct pst_lmdb_rows *rows, const MDB_val *key, const 
     int rc = mdb_dbi_open(scout_of(rows)->txn, name, 0, &dbi);
     if (rc == MDB_INCOMPATIBLE)
         return 0;
-    return rc ? pst_lmdb_rows_error(rows, rc) : add_name(rows, key);
+    return rc ? lmdb_rows_error(rows, rc) : add_name(rows, key);
 }
 
 /* All named databases. There can be none in a main database with flags that would order them
  * otherwise than as text. */
-static int find_names(struct pst_lmdb_rows *rows, unsigned main_flags)
+static int find_names(struct lmdb_rows *rows, unsigned main_flags)
 {
     MDB_cursor *cursor;
     MDB_val key, value;
@@ -81,7 +63,7 @@ static int find_names(struct pst_lmdb_rows *rows, unsigned main_flags)
         return 0;
     int rc = mdb_cursor_open(scout_of(rows)->txn, rows->main_dbi, &cursor);
     if (rc)
-        return pst_lmdb_rows_error(rows, rc);
+        return lmdb_rows_error(rows, rc);
     int error = 0;
     rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
     while (!error && rc == 0) {
@@ -90,20 +72,20 @@ static int find_names(struct pst_lmdb_rows *rows, unsigned main_flags)
     }
     mdb_cursor_close(cursor);
     if (!error && rc != MDB_NOTFOUND)
-        error = pst_lmdb_rows_error(rows, rc);
+        error = lmdb_rows_error(rows, rc);
     if (!error && rows->names_count > 0)
         qsort(rows->names, rows->names_count, sizeof(*rows->names), by_name);
     return error;
 }
 
 /* Opened by every LDM's reader in the same order, a table has the same handle in all of them. */
-static int open_in_readers(struct pst_lmdb_rows *rows, struct table *table)
+static int open_in_readers(struct lmdb_rows *rows, struct table *table)
 {
     for (uint32_t i = 0; i < rows->readers_count; i++) {
         MDB_dbi dbi;
         int rc = mdb_dbi_open(rows->readers[i].txn, table->name, 0, &dbi);
         if (rc)
-            return pst_lmdb_rows_error(rows, rc);
+            return lmdb_rows_error(rows, rc);
         if (i > 0 && dbi != table->dbi)
             return -PST_E_WRONG_STATE;
         table->dbi = dbi;
@@ -112,7 +94,7 @@ static int open_in_readers(struct pst_lmdb_rows *rows, struct table *table)
 }
 
 /* Fills in what the scout's handle says of a table. */
-static int look_at_table(struct pst_lmdb_rows *rows, struct table *table)
+static int look_at_table(struct lmdb_rows *rows, struct table *table)
 {
     MDB_txn *txn = scout_of(rows)->txn;
     MDB_stat stat;
@@ -127,7 +109,7 @@ static int look_at_table(struct pst_lmdb_rows *rows, struct table *table)
         rc = mdb_get(txn, rows->main_dbi, &key, &record);
     }
     if (rc)
-        return pst_lmdb_rows_error(rows, rc);
+        return lmdb_rows_error(rows, rc);
     table->rows = stat.ms_entries - (table->name ? 0 : rows->names_count);
     table->depth = stat.ms_depth;
     table->tree_bytes =
@@ -155,7 +137,7 @@ static bool is_wanted(const struct pst_table_filter *filter, const char *name)
     return wanted;
 }
 
-static int add_table(struct pst_lmdb_rows *rows, const struct pst_table_filter *filter,
+static int add_table(struct lmdb_rows *rows, const struct pst_table_filter *filter,
                      const char *name)
 {
     if (!is_wanted(filter, name))
@@ -170,7 +152,7 @@ static int add_table(struct pst_lmdb_rows *rows, const struct pst_table_filter *
 
 /* The main database is a table where it has records of its own or an order of its own, and where
  * there is no other. */
-static int find_tables(struct pst_lmdb_rows *rows, const struct pst_table_filter *filter)
+static int find_tables(struct lmdb_rows *rows, const struct pst_table_filter *filter)
 {
     MDB_txn *txn = scout_of(rows)->txn;
     MDB_stat stat;
@@ -180,7 +162,7 @@ static int find_tables(struct pst_lmdb_rows *rows, const struct pst_table_filter
         rc = mdb_stat(txn, rows->main_dbi, &stat);
     if (rc == 0)
         rc = mdb_dbi_flags(txn, rows->main_dbi, &flags);
-    int error = rc ? pst_lmdb_rows_error(rows, rc) : find_names(rows, flags);
+    int error = rc ? lmdb_rows_error(rows, rc) : find_names(rows, flags);
     if (error)
         return error;
     rows->tables = calloc((size_t)rows->names_count + 1, sizeof(*rows->tables));
@@ -195,7 +177,7 @@ static int find_tables(struct pst_lmdb_rows *rows, const struct pst_table_filter
 
 /* ---- the listing ---- */
 
-static int fill_slot(const struct pst_lmdb_listing *listing, const struct share *share, uint64_t id,
+static int fill_slot(const struct lmdb_listing *listing, const struct share *share, uint64_t id,
                      struct pst_fragment_descriptor *slot)
 {
     uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX];
@@ -234,8 +216,7 @@ static int fill_slot(const struct pst_lmdb_listing *listing, const struct share 
     return 0;
 }
 
-static int list_share(const struct pst_lmdb_listing *listing, const struct share *share,
-                      uint64_t id)
+static int list_share(const struct lmdb_listing *listing, const struct share *share, uint64_t id)
 {
     struct pst_fragment_descriptor *slot;
     int error = listing->is_pinned(listing->source);
@@ -252,13 +233,12 @@ static uint32_t shares_of(const struct table *table)
     return shares < 1 ? 1 : shares > SHARES_MAX ? SHARES_MAX : (uint32_t)shares;
 }
 
-int pst_lmdb_rows_list(struct pst_lmdb_rows *rows, const struct pst_lmdb_listing *listing,
-                       uint64_t counter)
+int lmdb_list_tables(struct lmdb_rows *rows, const struct lmdb_listing *listing, uint64_t counter)
 {
     int error = find_tables(rows, listing->source->policy.tables);
     for (uint32_t i = 0; !error && i < rows->tables_count; i++) {
         struct table *table = &rows->tables[i];
-        error = pst_lmdb_split(rows, table, shares_of(table));
+        error = lmdb_split(rows, table, shares_of(table));
         for (uint32_t j = 0; !error && j < table->shares_count; j++)
             error = list_share(listing, &table->shares[j],
                                pst_source_object_id(listing->source, counter++));

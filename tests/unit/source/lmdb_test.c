@@ -197,23 +197,23 @@ static void test_guard_that_died_at_rest_is_replaced(void)
 static void test_meta_pages(void)
 {
     uint8_t page[512] = {0}, previous[512];
-    struct pst_lmdb_meta meta;
-    CU_ASSERT_EQUAL(pst_lmdb_meta_decode(page, &meta), -PST_E_CORRUPT);
+    struct lmdb_meta meta;
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_CORRUPT);
     memcpy(page + 16, "\xde\xc0\xef\xbe\x01\0\0\0", 8);
-    CU_ASSERT_EQUAL(pst_lmdb_meta_decode(page, &meta), -PST_E_CORRUPT); /* page size 0 */
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_CORRUPT); /* page size 0 */
     memcpy(page + 40, "\0\2\0\0", 4);
     page[136] = 9;
     page[144] = 7;
     page[0] = 1; /* transaction 7 is in page 1 */
-    ASSERT_OK(pst_lmdb_meta_decode(page, &meta));
+    ASSERT_OK(lmdb_meta_decode(page, &meta));
     CU_ASSERT(meta.page_bytes == 512 && meta.last_page == 9 && meta.transaction == 7);
-    pst_lmdb_meta_make_previous(page, 512, previous);
-    ASSERT_OK(pst_lmdb_meta_decode(previous, &meta));
+    lmdb_meta_make_previous(page, 512, previous);
+    ASSERT_OK(lmdb_meta_decode(previous, &meta));
     CU_ASSERT(meta.transaction == 6 && meta.last_page == 9 && previous[0] == 0);
     memset(page + 136, 0xff, 8);
-    CU_ASSERT_EQUAL(pst_lmdb_meta_decode(page, &meta), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_CORRUPT);
     page[20] = 2;
-    CU_ASSERT_EQUAL(pst_lmdb_meta_decode(page, &meta), -PST_E_NEWER);
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_NEWER);
 }
 
 int main(void)

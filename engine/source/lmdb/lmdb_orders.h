@@ -1,0 +1,63 @@
+/*
+ * What an lmdb: source and its guard say to each other, and the memory that they share. Private to
+ * the lmdb: source.
+ */
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ORDERS_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_ORDERS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "engine/source/lmdb/lmdb_meta.h"
+#include "penstock/error.h"
+
+#define LMDB_TEXT_BYTES 256u
+#define LMDB_ANSWER_NS UINT64_C(5000000000) /* to what waits for nobody */
+
+enum lmdb_order {
+    LMDB_FREEZE = 1, /* take the write lock: waits for the environment's writer */
+    LMDB_SNAPSHOT,   /* claim a reader slot and capture the meta pages; frozen or not */
+    LMDB_THAW,       /* let go of the write lock */
+    LMDB_CHECK,      /* release the slot, then see whether someone wrote without locking */
+    LMDB_RELEASE,    /* let go of everything */
+};
+
+struct lmdb_request {
+    uint32_t order; /* enum lmdb_order */
+    uint32_t headroom_percent;
+    uint64_t freeze_hold_ns; /* 0: no limit */
+    bool is_frozen;          /* SNAPSHOT: the lock must still be held, else -PST_E_THAWED */
+};
+
+struct lmdb_answer {
+    int error;
+    char text[LMDB_TEXT_BYTES]; /* of an error; "" if there is no more to say than its own */
+};
+
+/* What guard and source share; written by the guard before it answers. */
+struct lmdb_shared {
+    atomic_int trouble;     /* -PST_E_… that ended freeze or snapshot in between; 0: none */
+    uint32_t stale_readers; /* cleared at the start */
+    dev_t device;           /* of the data file that is open */
+    ino_t inode;
+    struct lmdb_meta meta; /* of the snapshot */
+    uint64_t frozen_ns;    /* how long the write lock was held */
+    uint64_t pinned_ns;    /* and the snapshot; both 0 if not at all */
+    uint64_t grown_bytes;  /* of the environment, from snapshot to release */
+    /* Both meta pages of the snapshot, page_bytes each, one behind the other. */
+    uint8_t pages[2 * LMDB_PAGE_BYTES_MAX];
+};
+
+struct lmdb_guard {
+    const char *path; /* as for mdb_env_open; borrowed */
+    bool is_file;     /* MDB_NOSUBDIR */
+    struct lmdb_shared *shared;
+    pid_t pid;  /* 0: there is none */
+    int pid_fd; /* pidfd_open(2) */
+    int socket;
+};
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * One lmdb: source and what it asks of its guard. Private to the lmdb: source; the source's thread.
+ */
+#ifndef PST_ENGINE_SOURCE_LMDB_LMDB_SOURCE_H
+#define PST_ENGINE_SOURCE_LMDB_LMDB_SOURCE_H
+
+#include <sys/stat.h>
+
+#include "engine/source/lmdb/lmdb_guard.h"
+#include "engine/source/lmdb/lmdb_rows.h"
+
+#define LMDB_DETAILS_BYTES 320u
+
+struct lmdb_source {
+    struct pst_source source; /* first */
+    struct lmdb_guard guard;
+    char *path;            /* absolute, no symlinks; owned */
+    const char *data;      /* the data file's name below root_fd */
+    struct stat directory; /* of the environment, at the snapshot; unused for a single file */
+    struct stat file;
+    struct lmdb_rows *rows; /* of a logical backup, from freeze to release */
+    char details[LMDB_DETAILS_BYTES];
+};
+
+static inline struct lmdb_source *lmdb_of(struct pst_source *source)
+{
+    return (struct lmdb_source *)source;
+}
+
+/* Starts the guard, which opens the environment. 0, or an error with the answer's text. */
+PST_MUST_USE int lmdb_start_guard(struct lmdb_source *lmdb, struct lmdb_answer *answer);
+
+/* Whether the guard is alive. It says nothing unasked: what can be read between two orders is its
+ * end. */
+bool lmdb_has_guard(const struct lmdb_source *lmdb);
+
+/* After a guard was killed: the next one clears its reader slot as it starts. */
+PST_MUST_USE int lmdb_replace_guard(struct lmdb_source *lmdb);
+
+/* Has the guard carry out an order, and logs what it says of an error. As lmdb_guard_call. */
+PST_MUST_USE int lmdb_order(struct lmdb_source *lmdb, const struct lmdb_request *request,
+                            uint64_t deadline_ns);
+
+/* The deadline of an order that waits for nobody. */
+uint64_t lmdb_soon_ns(void);
+
+/* Has the guard let go of lock and snapshot; one that does not is replaced. */
+void lmdb_let_go(struct lmdb_source *lmdb);
+
+/* Whether the snapshot is still pinned: 0, or why not. */
+PST_MUST_USE int lmdb_look_at_guard(struct lmdb_source *lmdb);
+
+/* Whether the names still stand for the file and the directory that are open; keeps their
+ * attributes. 0, -errno, or -PST_E_CHANGED, which is logged. */
+PST_MUST_USE int lmdb_look_at_files(struct lmdb_source *lmdb);
+
+#endif
