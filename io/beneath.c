@@ -1,16 +1,20 @@
+/* Opens and removes below a directory without leaving it: the tree of a restore, and of a prune.
+ * Any thread that may block. */
 #include "io/beneath.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "io/directory.h"
 
 int pst_beneath_open(int dirfd, const char *path, int flags, mode_t mode)
 {
@@ -69,25 +73,47 @@ static int open_directory(int dirfd, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
-/* Unlinks the entries of dir until one is a directory with something in it: then *child is it. */
-static int empty_directory(DIR *dir, int *child)
+/* Unlinks the entries of a directory until one is a directory with something in it: then *child is
+ * it. */
+static int empty_directory(struct pst_directory *directory, int *child)
 {
-    const struct dirent *entry;
-    while ((errno = 0, entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+    int dirfd = pst_directory_fd(directory);
+    const char *name;
+    int found;
+    while ((found = pst_directory_next(directory, &name)) > 0) {
+        if (unlinkat(dirfd, name, 0) == 0)
             continue;
         if (errno != EISDIR && errno != EPERM)
             return -errno;
-        if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) == 0)
+        if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
             continue;
         if (errno != ENOTEMPTY && errno != EEXIST)
             return -errno;
-        *child = open_directory(dirfd(dir), entry->d_name);
+        *child = open_directory(dirfd, name);
         return *child < 0 ? *child : DESCEND;
     }
-    return errno ? -errno : EMPTIED;
+    return found < 0 ? found : EMPTIED;
+}
+
+/* Empties one directory as far as it can. *next: where to go on, its parent or a child; -1:
+ * nowhere. Takes fd. */
+static int empty_one(int fd, bool has_parent, int *next)
+{
+    struct pst_directory directory;
+    *next = -1;
+    int result = fchmod(fd, 0700) != 0 && errno != EPERM ? -errno : 0;
+    if (!result)
+        result = pst_directory_open(&directory, fd, ".");
+    close(fd);
+    if (result)
+        return result;
+    result = empty_directory(&directory, next);
+    if (result == EMPTIED && has_parent) {
+        *next = openat(pst_directory_fd(&directory), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        result = *next < 0 ? -errno : EMPTIED;
+    }
+    pst_directory_close(&directory);
+    return result;
 }
 
 /* Descends with one descriptor at a time, however deep: back up is "..", and the directory just
@@ -95,28 +121,10 @@ static int empty_directory(DIR *dir, int *child)
 static int empty_tree(int fd)
 {
     for (unsigned depth = 0;;) {
-        if (fchmod(fd, 0700) != 0 && errno != EPERM) {
-            int error = -errno;
-            close(fd);
-            return error;
-        }
-        DIR *dir = fdopendir(fd);
-        if (!dir) {
-            int error = -errno;
-            close(fd);
-            return error;
-        }
-        int next = -1;
-        int result = empty_directory(dir, &next);
-        if (result == EMPTIED && depth > 0) {
-            next = openat(dirfd(dir), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            result = next < 0 ? -errno : EMPTIED;
-        }
-        closedir(dir);
+        int result = empty_one(fd, depth > 0, &fd);
         if (result < 0 || (result == EMPTIED && depth == 0))
             return result < 0 ? result : 0;
         depth = result == DESCEND ? depth + 1 : depth - 1;
-        fd = next;
     }
 }
 

@@ -4,7 +4,6 @@
  */
 #include "engine/restore/target.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -16,6 +15,7 @@
 
 #include "engine/repository/reader.h"
 #include "io/beneath.h"
+#include "io/directory.h"
 #include "io/durable.h"
 
 static int fail(struct target *target, const char *step, int error)
@@ -64,22 +64,14 @@ static int resolve(struct target *target, const char *path)
 /* 1, 0 or -errno. */
 static int is_empty(int root_fd)
 {
-    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        int error = -errno;
-        if (fd >= 0)
-            close(fd);
+    struct pst_directory directory;
+    const char *name;
+    int error = pst_directory_open(&directory, root_fd, ".");
+    if (error)
         return error;
-    }
-    int result = 1;
-    const struct dirent *entry;
-    while (result == 1 && (errno = 0, entry = readdir(dir)) != NULL)
-        result = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-    if (result == 1 && errno)
-        result = -errno;
-    closedir(dir);
-    return result;
+    int found = pst_directory_next(&directory, &name);
+    pst_directory_close(&directory);
+    return found < 0 ? found : found == 0;
 }
 
 static bool is_mount_point(const struct target *target)
