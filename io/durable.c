@@ -1,3 +1,5 @@
+/* Small files and names that a crash must not lose. The archive thread, and restore; they may
+ * block. */
 #include "io/durable.h"
 
 #include <errno.h>
@@ -9,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/base/fault_point.h"
 #include "io/fault.h"
 
 /* 0, or the error with which the system call that is due now shall fail instead. */
@@ -98,71 +99,67 @@ static int fill_file(int fd, const void *data, size_t bytes, struct pst_durable_
     return close_file(fd, context);
 }
 
-/* A temporary file that is there already was left by a crash: only one thread writes a name. */
-static int create_temporary(int dirfd, const char *name, struct pst_durable_context *context)
+int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
+                    struct pst_durable_context *context)
 {
     int flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-    (void)unlinkat(dirfd, name, 0);
-    return (int)CALL(context, "create", openat(dirfd, name, flags, 0600));
+    int fd = (int)CALL(context, "create", openat(dirfd, name, flags, 0600));
+    if (fd < 0)
+        return fd;
+    int error = fill_file(fd, data, bytes, context);
+    if (error)
+        (void)unlinkat(dirfd, name, 0);
+    return error;
 }
 
-/* NFS and others have no RENAME_NOREPLACE; link(2) never replaces. The caller removes `from`. */
+int pst_step_mkdir(int dirfd, const char *name, mode_t mode, struct pst_durable_context *context)
+{
+    return (int)CALL(context, "mkdir", mkdirat(dirfd, name, mode));
+}
+
+/* NFS and others have no RENAME_NOREPLACE; link(2) never replaces, but it makes no second name of a
+ * directory. */
 static int rename_no_replace(int dirfd, const char *from, const char *to)
 {
     int result = renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE);
-    if (result != 0 && errno == EINVAL)
-        result = linkat(dirfd, from, dirfd, to, 0);
+    if (result == 0 || errno != EINVAL)
+        return result;
+    result = linkat(dirfd, from, dirfd, to, 0);
+    if (result == 0)
+        (void)unlinkat(dirfd, from, 0);
+    else if (errno == EPERM)
+        errno = EINVAL;
     return result;
 }
 
-static int rename_temporary(int dirfd, const char *from, const char *to, bool replace,
-                            struct pst_durable_context *context)
+int pst_step_rename(int dirfd, const char *from, const char *to, bool replace,
+                    struct pst_durable_context *context)
 {
     if (replace)
         return (int)CALL(context, "rename", renameat(dirfd, from, dirfd, to));
-    int error = (int)CALL(context, "rename", rename_no_replace(dirfd, from, to));
-    if (!error)
-        (void)unlinkat(dirfd, from, 0); /* there still if it was a link */
-    return error;
+    return (int)CALL(context, "rename", rename_no_replace(dirfd, from, to));
 }
 
 int pst_durable_write(int dirfd, const char *name, const void *data, size_t bytes, bool replace,
                       struct pst_durable_context *context)
 {
     char temporary[NAME_MAX + 1];
-    bool is_given = context && context->temporary;
-    if (snprintf(temporary, sizeof(temporary), is_given ? "%s" : ".%s.tmp",
-                 is_given ? context->temporary : name) >= (int)sizeof(temporary)) {
+    if (snprintf(temporary, sizeof(temporary), ".%s.tmp", name) >= (int)sizeof(temporary)) {
         note_failure(context, "create", -ENAMETOOLONG);
         return -ENAMETOOLONG;
     }
-    int fd = create_temporary(dirfd, temporary, context);
-    if (fd < 0)
-        return fd;
-    int error = fill_file(fd, data, bytes, context);
-    PST_FAULT_POINT("after", "FILE_WRITTEN");
-    if (!error)
-        error = rename_temporary(dirfd, temporary, name, replace, context);
+    (void)unlinkat(dirfd, temporary, 0); /* left by a crash: only one thread writes a name */
+    int error = pst_step_create(dirfd, temporary, data, bytes, context);
+    if (error)
+        return error;
+    error = pst_step_rename(dirfd, temporary, name, replace, context);
     if (error) {
         (void)unlinkat(dirfd, temporary, 0);
         return error;
     }
-    PST_FAULT_POINT("after", "FILE_RENAMED");
     error = pst_durable_sync_dir(dirfd, context);
     if (error && !replace)
         (void)unlinkat(dirfd, name, 0);
-    PST_FAULT_POINT("after", "FILE_DURABLE");
-    return error;
-}
-
-int pst_durable_mkdir(int dirfd, const char *name, mode_t mode, struct pst_durable_context *context)
-{
-    int error = (int)CALL(context, "mkdir", mkdirat(dirfd, name, mode));
-    if (error)
-        return error;
-    error = pst_durable_sync_dir(dirfd, context);
-    if (error)
-        (void)unlinkat(dirfd, name, AT_REMOVEDIR);
     return error;
 }
 

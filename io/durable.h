@@ -20,7 +20,6 @@ struct pst_io_fault;
 /* Passed where the caller wants to know more than the errno, or is a test; may be NULL. */
 struct pst_durable_context {
     const char *failed_step; /* out: "create", "write", "fsync", …; static text; else unchanged */
-    const char *temporary;   /* in: of a file that others write too; NULL: ".NAME.tmp" */
     struct pst_io_fault *fault; /* NULL outside tests */
 };
 
@@ -34,15 +33,24 @@ struct pst_durable_context {
 PST_MUST_USE int pst_durable_write(int dirfd, const char *name, const void *data, size_t bytes,
                                    bool replace, struct pst_durable_context *context);
 
-/* mkdirat(2) and fsync of dirfd. -EEXIST if it is there; after an error nothing is left. */
-PST_MUST_USE int pst_durable_mkdir(int dirfd, const char *name, mode_t mode,
-                                   struct pst_durable_context *context);
-
 /* renameat2(2) with flags (RENAME_NOREPLACE) and fsync of both directories. failed_step says which
  * of them failed; the rename itself is not taken back. */
 PST_MUST_USE int pst_durable_rename(int old_dirfd, const char *old_name, int new_dirfd,
                                     const char *new_name, unsigned flags,
                                     struct pst_durable_context *context);
+
+/*
+ * Single steps, for a caller that puts them together itself (engine/repository): each can be made
+ * to fail by the context's fault, and says in it which system call failed. None syncs a directory.
+ * create: a new file, mode 0600, its contents written and synced; after an error nothing is left of
+ * it. rename: inside one directory; without replace -EEXIST where `to` is there.
+ */
+PST_MUST_USE int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
+                                 struct pst_durable_context *context);
+PST_MUST_USE int pst_step_mkdir(int dirfd, const char *name, mode_t mode,
+                                struct pst_durable_context *context);
+PST_MUST_USE int pst_step_rename(int dirfd, const char *from, const char *to, bool replace,
+                                 struct pst_durable_context *context);
 
 /* unlinkat(2) (flags: AT_REMOVEDIR for a directory) and fsync of dirfd. */
 PST_MUST_USE int pst_durable_unlink(int dirfd, const char *name, int flags,

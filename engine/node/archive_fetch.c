@@ -3,17 +3,13 @@
  * archive thread calls this between two requests; nothing here waits.
  */
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/archive_state.h"
-#include "engine/repository/layout.h"
-#include "io/durable.h"
+#include "engine/repository/repository.h"
 
 static void ask(struct archive_thread *thread, struct pst_blob_fetch *fetch)
 {
@@ -42,7 +38,7 @@ static void end(struct archive_thread *thread, struct pst_blob_fetch *fetch, int
     const struct pst_blob *wanted = &fetch->question.payload.blob;
     if (error)
         pst_log(PST_LOG_ERROR, "%s: cannot be had from node %u: %s",
-                pst_name_cluster_manifest(wanted->number).text,
+                pst_repository_cluster_name(wanted->number).text,
                 pst_ref_node(fetch->question.receiver_ref), pst_error_text(error));
     thread->on_fetched(thread, &fetch->request, error, wanted->number, fetch->bytes,
                        wanted->file_bytes);
@@ -58,13 +54,8 @@ static int load(struct archive_thread *thread, const struct pst_blob *wanted)
         return 0;
     free(served->bytes);
     memset(served, 0, sizeof(*served));
-    int fd = openat(thread->archive->directory_fd, pst_name_backup(wanted->number).text,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int error = pst_small_file_read(fd, pst_name_cluster_manifest(wanted->number).text,
-                                    PST_MANIFEST_BYTES_MAX, &served->bytes, &served->size);
-    close(fd);
+    int error =
+        pst_archive_load_cluster(thread->archive, wanted->number, &served->bytes, &served->size);
     if (error) {
         served->bytes = NULL;
         return error;

@@ -9,6 +9,8 @@
 #include "engine/node/threads.h"
 #include "engine/protocol/outcome.h"
 #include "engine/repository/archive.h"
+#include "engine/repository/archive_settle.h"
+#include "engine/repository/archive_sweep.h"
 
 /* One for the backup in work, one for each that is in doubt. */
 #define ARCHIVE_FETCHES_MAX (PST_DOUBTS_MAX + 1)

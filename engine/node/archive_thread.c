@@ -207,11 +207,9 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
         .cluster_id = pst_node_cluster_id(node),
         .ldms = node->plan->ldms,
         .chunk_bytes = node->chunk_bytes,
-        .directory = node->directory,
         .sources = node->sources,
         .specs = node->specs,
         .sources_count = node->sources_count,
-        .fault = node->archive_fault,
     };
 }
 
@@ -229,10 +227,11 @@ void *archive_run(void *argument)
         return NULL;
     }
     thread.archive->config = &config;
-    thread.archive->directory_fd = worker->node->directory_fd;
+    thread.archive->repository = &worker->node->lease.repository;
     thread.archive->unreadable = &worker->node->unreadable;
     thread.archive->on_doubt = worker->node->config.cluster ? tell_doubt : NULL;
     thread.archive->context = &thread;
+    pst_thread_bind(&thread.archive->owner);
     worker_report_start(worker, 0);
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
         struct pst_signal signals[PST_CHANNEL_BURST];

@@ -312,7 +312,7 @@ static int open_pipeline(struct ldm *ldm)
     struct pst_pipeline_config pipeline = {
         .ring = ldm->ring,
         .memory = ldm->arena.base,
-        .directory_fd = ldm->node->directory_fd,
+        .directory_fd = ldm->node->lease.repository.root,
         .cluster_id = pst_node_cluster_id(config),
         .node = config->node,
         .ldm = ldm->thread->instance,

@@ -6,13 +6,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
@@ -20,97 +17,6 @@
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
 #include "engine/protocol/participant.h"
-#include "io/durable.h"
-
-static int make_durable(int directory_fd)
-{
-    int parent_fd = openat(directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (parent_fd < 0) /* one may be allowed to make names in it and not to read it */
-        return syncfs(directory_fd) < 0 ? -errno : 0;
-    int error = pst_durable_sync_dir(parent_fd, NULL);
-    close(parent_fd);
-    return error;
-}
-
-/* Nodes of a cluster may have one directory, each number of them once: the lock on the file says so
- * that no other process writes and sweeps under it. */
-static int lock_number(struct pst_node *node, int directory_fd)
-{
-    struct stat status;
-    int fd, error;
-    snprintf(node->lock_name, sizeof(node->lock_name), ".node-%u.lock", node->config.node);
-    do { /* until it is the file that the name leads to */
-        fd = openat(directory_fd, node->lock_name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-                    0600);
-        if (fd < 0)
-            return -errno;
-        error = flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &status) < 0 ? -errno : 0;
-        if (error || status.st_nlink == 0)
-            close(fd);
-    } while (!error && status.st_nlink == 0);
-    node->lock_fd = error ? -1 : fd;
-    return error;
-}
-
-/* A node alone has the directory to itself: writes, sweeps and numbers in it. */
-static int lock_directory(struct pst_node *node, int fd)
-{
-    int how = node->config.cluster ? LOCK_SH : LOCK_EX;
-    int error = flock(fd, how | LOCK_NB) < 0 ? -errno : 0;
-    if (!error && node->config.cluster)
-        error = lock_number(node, fd);
-    return error == -EWOULDBLOCK ? -PST_E_BUSY : error;
-}
-
-static int open_directory(struct pst_node *node)
-{
-    const char *directory = node->config.directory;
-    node->directory_made = mkdir(directory, 0700) == 0;
-    if (!node->directory_made && errno != EEXIST) {
-        int error = -errno;
-        pst_log(PST_LOG_ERROR,
-                "%s: cannot be made: %s; does its parent exist, may you write there?", directory,
-                pst_error_text(error));
-        return error;
-    }
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = fd < 0 ? -errno : 0;
-    if (!error && faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
-        error = -errno;
-    if (error) {
-        pst_log(PST_LOG_ERROR, "%s: not a directory that can be written to: %s", directory,
-                pst_error_text(error));
-    } else if ((error = lock_directory(node, fd)) < 0) {
-        pst_log(PST_LOG_ERROR, "%s: %s", directory,
-                error == -PST_E_BUSY ? "another process is backing up into it; wait for its end"
-                                     : pst_error_text(error));
-    }
-    if (!error && node->directory_made) {
-        error = make_durable(fd);
-        if (error)
-            pst_log(PST_LOG_ERROR, "%s: fsync of its parent: %s", directory, pst_error_text(error));
-    }
-    if (error && node->directory_made && error != -PST_E_BUSY)
-        rmdir(directory);
-    if (error && node->lock_fd >= 0)
-        close(node->lock_fd);
-    if (error && fd >= 0)
-        close(fd);
-    node->directory_fd = error ? -1 : fd;
-    return error;
-}
-
-/* A directory made for a backup that came to nothing goes with it; it is kept where not empty. */
-static void close_directory(struct pst_node *node)
-{
-    if (node->lock_fd >= 0) {
-        unlinkat(node->directory_fd, node->lock_name, 0);
-        close(node->lock_fd);
-    }
-    if (node->directory_made)
-        rmdir(node->config.directory);
-    close(node->directory_fd);
-}
 
 static int start_workers(struct pst_node *node)
 {
@@ -177,7 +83,7 @@ static void free_node(struct pst_node *node)
     pst_channel_close(&node->client);
     pst_channel_close(&node->hub.channel);
     pst_doorbell_close(&node->hub_bell);
-    close_directory(node);
+    pst_repository_lease_release(&node->lease);
     pthread_mutex_destroy(&node->status_lock);
     free(node->sources);
     free(node->ldms);
@@ -278,7 +184,6 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
     if (!made)
         return -ENOMEM;
     made->config = *config;
-    made->lock_fd = -1;
     pthread_mutex_init(&made->status_lock, NULL);
     pst_unreadable_init(&made->unreadable);
     made->ldms = calloc(config->plan->ldms, sizeof(*made->ldms));
@@ -291,7 +196,8 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
         error = -EIO;
         goto err_after_alloc;
     }
-    error = open_directory(made);
+    error = pst_repository_lease_take(&made->lease, config->directory, config->node,
+                                      config->cluster, config->archive_fault);
     if (error)
         goto err_after_alloc;
     error = pst_doorbell_open(&made->hub_bell);
@@ -311,7 +217,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
 err_after_doorbell:
     pst_doorbell_close(&made->hub_bell);
 err_after_directory:
-    close_directory(made);
+    pst_repository_lease_release(&made->lease);
 err_after_alloc:
     pthread_mutex_destroy(&made->status_lock);
     free(made->sources);

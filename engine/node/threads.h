@@ -10,6 +10,7 @@
 
 #include "engine/node/node.h"
 #include "engine/node/worker.h"
+#include "engine/repository/lease.h"
 #include "engine/repository/unreadable.h"
 #include "numa/place.h"
 
@@ -45,11 +46,8 @@ struct pst_hand {
 
 struct pst_node {
     struct pst_node_config config;
-    int directory_fd; /* locked (flock) while the node runs */
-    int lock_fd;      /* of this node's number in it; -1: a node alone */
-    char lock_name[24];
-    bool directory_made;
     bool queues_log;
+    struct pst_repository_lease lease; /* of the backup directory, while the node runs */
     uint64_t incarnation;
     struct pst_doorbell hub_bell;
     struct pst_worker hub; /* its channel is not used */

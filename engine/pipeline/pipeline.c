@@ -13,7 +13,7 @@
 #include "engine/pipeline/chunk_pool.h"
 #include "engine/pipeline/fragment_scan.h"
 #include "engine/pipeline/part_state.h"
-#include "engine/repository/layout.h"
+#include "engine/repository/repository.h"
 #include "io/part_file.h"
 
 #define RESULTS_MAX 8u
@@ -259,9 +259,8 @@ static void open_part(struct pst_pipeline *pipeline, const struct pst_work *work
         .parts = (uint16_t)parts,
     };
     memcpy(pipeline->identity.uid, work->uid, sizeof(pipeline->identity.uid));
-    struct pst_name backup = pst_name_backup(work->number);
-    struct pst_name part = pst_name_part(work->number, config->node, config->ldm, parts);
-    snprintf(pipeline->part_name, sizeof(pipeline->part_name), "%s/%s", backup.text, part.text);
+    snprintf(pipeline->part_name, sizeof(pipeline->part_name), "%s",
+             pst_repository_part_path(work->number, config->node, config->ldm, parts).text);
     pst_part_create(&pipeline->file, config->ring, config->directory_fd, pipeline->part_name,
                     config->direct, on_created);
 }

@@ -1,97 +1,86 @@
+/* The backup in work, from its directory to its decision or its removal. The archive thread of a
+ * node, which serves the requests of the backup protocol with it. */
 #include "engine/repository/archive.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
-#include "engine/base/log.h"
+#include "engine/repository/archive_files.h"
+#include "engine/repository/archive_marks.h"
+#include "engine/repository/archive_sweep.h"
 #include "engine/repository/layout.h"
-#include "io/durable.h"
 
-static int failed(const struct pst_archive *archive, const char *name, const char *step, int error)
+/* For a name in the directory of the backup in work. */
+static int fail_inside(const struct pst_archive *archive, const char *name, const char *step,
+                       int error)
 {
-    pst_log(PST_LOG_ERROR, "%s/%s: %s: %s", archive->config->directory, name, step ? step : "write",
-            pst_error_text(error));
-    return error;
+    return archive_fail_inside(archive, archive->node.common.number, name, step, error);
 }
 
-/* The same for a name in the directory of the backup in work. */
-static int failed_inside(const struct pst_archive *archive, const char *name, const char *step,
-                         int error)
+static int highest_number(const struct pst_archive *archive, uint32_t *highest)
 {
-    char path[2 * PST_NAME_BYTES];
-    snprintf(path, sizeof(path), "%s/%s", pst_name_backup(archive->node.common.number).text, name);
-    return failed(archive, path, step, error);
-}
-
-static int highest_number(int directory_fd, uint32_t *highest)
-{
-    int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (!directory) {
-        int error = -errno;
-        if (fd >= 0)
-            close(fd);
+    struct pst_repository *repository = archive->repository;
+    struct pst_repository_names names;
+    int error = repository_list(repository, repository->root, &names);
+    if (error)
         return error;
-    }
-    errno = 0;
-    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
+    for (const char *name = repository_names_next(&names, NULL); name;
+         name = repository_names_next(&names, name)) {
         uint32_t number;
-        if (pst_name_parse_backup(entry->d_name, &number) && number > *highest)
+        if (layout_parse_backup(name, &number) && number > *highest)
             *highest = number;
     }
-    int error = -errno;
-    closedir(directory);
-    return error;
+    repository_names_free(&names);
+    return 0;
 }
 
 int pst_archive_number(struct pst_archive *archive, uint32_t wanted, uint32_t *number)
 {
+    struct pst_repository *repository = archive->repository;
+    archive_check(archive);
     if (wanted != 0) {
-        struct pst_name name = pst_name_backup(wanted);
-        if (faccessat(archive->directory_fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-            return failed(archive, name.text, "choose another --number", -PST_E_NUMBER_EXISTS);
+        struct layout_name name = layout_backup(wanted);
+        if (repository_has(repository, repository->root, name.text) > 0)
+            return archive_fail(archive, name.text, "choose another --number",
+                                -PST_E_NUMBER_EXISTS);
         *number = wanted;
         return 0;
     }
     uint32_t highest = 0;
-    int error = highest_number(archive->directory_fd, &highest);
+    int error = highest_number(archive, &highest);
     if (error)
-        return failed(archive, ".", "read the directory", error);
+        return archive_fail(archive, ".", "read the directory", error);
     if (highest == PST_BACKUP_NUMBER_MAX)
-        return failed(archive, ".", "number the backup", -PST_E_NUMBER);
+        return archive_fail(archive, ".", "number the backup", -PST_E_NUMBER);
     *number = highest + 1;
     return 0;
 }
 
 static int open_backup(const struct pst_archive *archive)
 {
-    struct pst_name name = pst_name_backup(archive->node.common.number);
-    int fd = openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return repository_open_backup(archive->repository, archive->node.common.number);
 }
 
 static int make_part_directories(struct pst_archive *archive)
 {
     uint32_t number = archive->node.common.number;
-    int fd = open_backup(archive);
-    if (fd < 0)
-        return failed(archive, pst_name_backup(number).text, "open", fd);
+    int directory = open_backup(archive);
+    if (directory < 0)
+        return archive_fail(archive, layout_backup(number).text, "open", directory);
     int error = 0;
     for (uint32_t part = 1; part <= archive->parts && !error; part++) {
-        struct pst_name name = pst_name_part_dir(number, part, archive->parts);
-        if (mkdirat(fd, name.text, 0700) < 0 && !(archive->is_shared && errno == EEXIST))
-            error = failed_inside(archive, name.text, "make the directory", -errno);
+        struct layout_name name = layout_part_dir(number, part, archive->parts);
+        error = repository_make_directory(archive->repository, directory, name.text);
+        if (error == -EEXIST && archive->is_shared)
+            error = 0;
+        if (error)
+            error = fail_inside(archive, name.text, "make the directory", error);
     }
-    close(fd);
+    repository_close(archive->repository, directory);
     return error;
 }
 
@@ -124,9 +113,28 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     }
 }
 
+static int make_backup_directory(struct pst_archive *archive,
+                                 const struct pst_define_backup_req *define, uint32_t *highest)
+{
+    struct pst_repository *repository = archive->repository;
+    struct layout_name name = layout_backup(define->number);
+    int error = archive->is_shared
+                    ? archive_make_shared(archive, define)
+                    : repository_make_directory_durably(repository, repository->root, name.text);
+    if (error == -EEXIST) {
+        error = highest_number(archive, highest);
+        error = error ? error : -PST_E_NUMBER_EXISTS;
+    }
+    if (error)
+        return archive_fail(archive, name.text, NULL, error);
+    archive->directory_made = true;
+    return 0;
+}
+
 int pst_archive_define(struct pst_archive *archive, const struct pst_define_backup_req *define,
                        uint32_t *highest)
 {
+    archive_check(archive);
     if (archive->backup != 0)
         return -PST_E_BUSY;
     /* The master's archive has swept to find the number. */
@@ -140,19 +148,9 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->is_shared = pst_set_count(&define->nodes) > 1;
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;
     begin_manifests(archive, define);
-    struct pst_name name = pst_name_backup(define->number);
-    struct pst_durable_context context = {.fault = archive->config->fault};
-    int error = archive->is_shared
-                    ? pst_archive_make_shared(archive, define, &context)
-                    : pst_durable_mkdir(archive->directory_fd, name.text, 0700, &context);
-    if (error == -EEXIST) {
-        error = highest_number(archive->directory_fd, highest);
-        error = error ? error : -PST_E_NUMBER_EXISTS;
-    }
-    if (error)
-        return failed(archive, name.text, context.failed_step, error);
-    archive->directory_made = true;
-    return make_part_directories(archive);
+    archive_check(archive);
+    int error = make_backup_directory(archive, define, highest);
+    return error ? error : make_part_directories(archive);
 }
 
 static struct pst_part_sums part_sums(const struct pst_sums *sums)
@@ -177,6 +175,7 @@ void pst_archive_add_part(struct pst_archive *archive, const struct pst_archive_
 {
     if (part->item < 1 || part->item > archive->parts)
         return;
+    archive_check(archive);
     struct pst_manifest_part *line = &archive->node.parts[part->item - 1];
     archive->node.parts_count += line->part == 0;
     line->part = part->item;
@@ -188,6 +187,7 @@ void pst_archive_add_part(struct pst_archive *archive, const struct pst_archive_
 
 void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_item *node)
 {
+    archive_check(archive);
     assert(archive->cluster.nodes_count < PST_NODES_MAX);
     struct pst_manifest_node *line = &archive->cluster.nodes[archive->cluster.nodes_count];
     struct pst_manifest_node added = {
@@ -202,30 +202,30 @@ void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_
 }
 
 /* The names of the part files: LDMs made their contents durable. */
-static int sync_part_directories(const struct pst_archive *archive, int backup_fd)
+static int sync_part_directories(const struct pst_archive *archive, int backup)
 {
+    struct pst_repository *repository = archive->repository;
     for (uint32_t part = 1; part <= archive->parts; part++) {
-        struct pst_name name = pst_name_part_dir(archive->node.common.number, part, archive->parts);
-        int fd = openat(backup_fd, name.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct pst_durable_context context = {.failed_step = "open",
-                                              .fault = archive->config->fault};
-        int error = fd < 0 ? -errno : pst_durable_sync_dir(fd, &context);
-        if (fd >= 0)
-            close(fd);
+        struct layout_name name =
+            layout_part_dir(archive->node.common.number, part, archive->parts);
+        int directory = repository_open(repository, backup, name.text);
+        int error = directory < 0 ? directory : repository_sync(repository, directory);
+        if (directory >= 0)
+            repository_close(repository, directory);
         if (error)
-            return failed_inside(archive, name.text, context.failed_step, error);
+            return fail_inside(archive, name.text, NULL, error);
     }
     return 0;
 }
 
-static int write_manifest(const struct pst_archive *archive, int backup_fd, struct pst_name name,
-                          const char *temporary, struct pst_manifest_text *text,
+static int write_manifest(const struct pst_archive *archive, int backup, const char *name,
+                          const char *temporary, const struct pst_manifest_text *text,
                           struct pst_commit *written)
 {
-    struct pst_durable_context context = {.temporary = temporary, .fault = archive->config->fault};
-    int error = pst_durable_write(backup_fd, name.text, text->text, text->bytes, false, &context);
+    int error = repository_write_durably(archive->repository, backup, name, temporary, text->text,
+                                         text->bytes);
     if (error)
-        return failed_inside(archive, name.text, context.failed_step, error);
+        return fail_inside(archive, name, NULL, error);
     written->file_bytes = text->bytes;
     memcpy(written->digest, text->digest.bytes, sizeof(written->digest));
     return 0;
@@ -248,169 +248,198 @@ static void name_unreadable(struct pst_archive *archive)
     pthread_mutex_unlock(&archive->unreadable->lock);
 }
 
+static void end_node(struct pst_archive *archive, const struct pst_gci *gci)
+{
+    struct pst_node_manifest *node = &archive->node;
+    end_common(&node->common, gci);
+    name_unreadable(archive);
+    for (uint32_t i = 0; i < node->sources_count; i++)
+        node->sources[i].details = archive->config->sources[i]->details;
+    for (uint32_t i = 0; i < archive->parts; i++)
+        add_sums(&node->common.sums, &node->parts[i].sums);
+}
+
 int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gci,
                            struct pst_commit *written)
 {
-    struct pst_name name =
-        pst_name_node_manifest(archive->node.common.number, archive->config->node);
-    end_common(&archive->node.common, gci);
-    name_unreadable(archive);
-    for (uint32_t i = 0; i < archive->node.sources_count; i++)
-        archive->node.sources[i].details = archive->config->sources[i]->details;
-    for (uint32_t i = 0; i < archive->parts; i++)
-        add_sums(&archive->node.common.sums, &archive->node.parts[i].sums);
-    int fd = open_backup(archive);
-    if (fd < 0)
-        return failed_inside(archive, name.text, "open the directory", fd);
+    struct layout_name name =
+        layout_node_manifest(archive->node.common.number, archive->config->node);
+    archive_check(archive);
+    assert(archive->backup != 0);
+    end_node(archive, gci);
+    int backup = open_backup(archive);
+    if (backup < 0)
+        return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
-    int error = sync_part_directories(archive, fd);
+    int error = sync_part_directories(archive, backup);
     if (error)
         goto out;
     error = pst_node_manifest_encode(&archive->node, &text);
     if (error)
-        failed_inside(archive, name.text, "encode", error);
+        fail_inside(archive, name.text, "encode", error);
     else
-        error = write_manifest(archive, fd, name, NULL, &text, written);
+        error = write_manifest(archive, backup, name.text, NULL, &text, written);
 out:
     free(text.text);
-    close(fd);
+    repository_close(archive->repository, backup);
+    archive_check(archive);
     return error;
 }
 
 int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci *gci,
                               struct pst_commit *written)
 {
-    struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
-    struct pst_name temporary = pst_archive_cluster_temporary(archive, archive->node.common.number);
+    uint32_t number = archive->node.common.number;
+    struct layout_name name = layout_cluster_manifest(number);
+    struct layout_name temporary = layout_cluster_temporary(number, archive->config->node);
+    archive_check(archive);
+    assert(archive->backup != 0);
     end_common(&archive->cluster.common, gci);
-    int fd = open_backup(archive);
-    if (fd < 0)
-        return failed_inside(archive, name.text, "open the directory", fd);
+    int backup = open_backup(archive);
+    if (backup < 0)
+        return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
     int error = pst_cluster_manifest_encode(&archive->cluster, &text);
     if (error)
-        failed_inside(archive, name.text, "encode", error);
+        fail_inside(archive, name.text, "encode", error);
     else
-        error = write_manifest(archive, fd, name, temporary.text, &text, written);
+        error = write_manifest(archive, backup, name.text, temporary.text, &text, written);
     free(text.text);
-    close(fd);
+    repository_close(archive->repository, backup);
+    archive_check(archive);
     return error;
 }
 
 bool pst_archive_is_committed(const struct pst_archive *archive)
 {
-    struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
-    int fd = open_backup(archive);
-    if (fd < 0)
+    struct layout_name name = layout_cluster_manifest(archive->node.common.number);
+    archive_check(archive);
+    int backup = open_backup(archive);
+    if (backup < 0)
         return false;
-    bool is = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    close(fd);
+    bool is = repository_has(archive->repository, backup, name.text) > 0;
+    repository_close(archive->repository, backup);
     return is;
 }
 
 int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number, const char *bytes,
                               size_t size)
 {
-    struct pst_name backup = pst_name_backup(number);
-    struct pst_name name = pst_name_cluster_manifest(number);
-    struct pst_name temporary = pst_archive_cluster_temporary(archive, number);
-    struct pst_durable_context context = {.temporary = temporary.text,
-                                          .fault = archive->config->fault};
-    int fd =
-        openat(archive->directory_fd, backup.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return failed(archive, backup.text, "open", -errno);
-    int error = pst_durable_write(fd, name.text, bytes, size, false, &context);
-    if (error == -EEXIST) /* a node with the same directory was first */
-        error = pst_durable_sync_dir(fd, &context);
-    close(fd);
-    return error ? failed(archive, name.text, context.failed_step, error) : 0;
+    archive_check(archive);
+    return archive_store_cluster(archive, number, bytes, size);
+}
+
+int pst_archive_load_cluster(const struct pst_archive *archive, uint32_t number, char **bytes,
+                             size_t *size)
+{
+    archive_check(archive);
+    int backup = repository_open_backup(archive->repository, number);
+    if (backup < 0)
+        return backup;
+    int error = repository_read(archive->repository, backup, layout_cluster_manifest(number).text,
+                                PST_MANIFEST_BYTES_MAX, bytes, size);
+    repository_close(archive->repository, backup);
+    return error;
 }
 
 void pst_archive_leave(struct pst_archive *archive)
 {
+    archive_check(archive);
     archive->backup = 0;
-    pst_archive_sweep_one(archive, archive->node.common.number);
+    (void)archive_sweep_one(archive, archive->node.common.number); /* which has logged it */
+}
+
+/* Whether the decision is here; then this node is not at work on it any more. */
+static int find_decision(const struct pst_archive *archive)
+{
+    struct pst_repository *repository = archive->repository;
+    uint32_t number = archive->node.common.number;
+    struct layout_name name = layout_cluster_manifest(number);
+    int backup = open_backup(archive);
+    if (backup < 0)
+        return fail_inside(archive, name.text, "open the directory", backup);
+    int found = repository_has(repository, backup, name.text);
+    if (found > 0)
+        (void)repository_remove(repository, backup,
+                                layout_mark(number, archive->config->node).text);
+    repository_close(repository, backup);
+    if (found > 0)
+        return 0;
+    return fail_inside(archive, name.text, "find", found ? found : -ENOENT);
 }
 
 int pst_archive_commit(struct pst_archive *archive)
 {
-    struct pst_name name = pst_name_cluster_manifest(archive->node.common.number);
-    int fd = open_backup(archive);
-    if (fd < 0) {
-        failed_inside(archive, name.text, "open the directory", fd);
+    archive_check(archive);
+    assert(archive->backup != 0);
+    int error = find_decision(archive);
+    if (error)
         pst_archive_leave(archive);
-        return fd;
-    }
-    int error = faccessat(fd, name.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    if (!error)
-        unlinkat(fd, pst_name_mark(archive->node.common.number, archive->config->node).text, 0);
-    close(fd);
     archive->backup = 0;
-    if (!error)
-        return 0;
-    failed_inside(archive, name.text, "find", error);
-    pst_archive_leave(archive);
     return error;
 }
 
 /* In a shared directory another node may still have something. */
-static bool is_left_to_others(const struct pst_archive *archive)
+static bool is_left_to_others(const struct pst_archive *archive, int error)
 {
-    return archive->is_shared && (errno == ENOTEMPTY || errno == EEXIST);
+    return archive->is_shared && (error == -ENOTEMPTY || error == -EEXIST);
 }
 
-static int remove_name(const struct pst_archive *archive, int fd, const char *name, int flags)
+static int remove_name(const struct pst_archive *archive, int backup, const char *name,
+                       int (*remove)(struct pst_repository *, int, const char *))
 {
     int error = PST_FAULT_ERROR("NAME_REMOVED");
-    if (!error && unlinkat(fd, name, flags) < 0 && errno != ENOENT && !is_left_to_others(archive))
-        error = -errno;
+    if (!error)
+        error = remove(archive->repository, backup, name);
+    if (error == -ENOENT || is_left_to_others(archive, error))
+        error = 0;
     PST_FAULT_POINT("after", "NAME_REMOVED");
-    return error ? failed_inside(archive, name, "remove it by hand", error) : 0;
+    return error ? fail_inside(archive, name, "remove it by hand", error) : 0;
 }
 
-static int remove_files(const struct pst_archive *archive, int fd)
+static int remove_files(const struct pst_archive *archive, int backup)
 {
-    uint32_t number = archive->node.common.number;
+    uint32_t number = archive->node.common.number, node = archive->config->node;
     int error =
-        remove_name(archive, fd, pst_name_node_manifest(number, archive->config->node).text, 0);
+        remove_name(archive, backup, layout_node_manifest(number, node).text, repository_remove);
     for (uint32_t part = 1; part <= archive->parts; part++) {
-        struct pst_name name = pst_name_part_dir(number, part, archive->parts);
-        int part_error = remove_name(archive, fd, name.text, AT_REMOVEDIR);
+        struct layout_name name = layout_part_dir(number, part, archive->parts);
+        int part_error = remove_name(archive, backup, name.text, repository_remove_directory);
         error = error ? error : part_error;
     }
     if (!error && archive->is_shared) /* last: what has it is this node's still */
-        error = remove_name(archive, fd, pst_name_mark(number, archive->config->node).text, 0);
+        error = remove_name(archive, backup, layout_mark(number, node).text, repository_remove);
     return error;
+}
+
+/* The directory of the backup, or what others have left of it, and durably so. */
+static int remove_directory(const struct pst_archive *archive, int backup, const char *name)
+{
+    struct pst_repository *repository = archive->repository;
+    int error = repository_remove_directory(repository, repository->root, name);
+    if (error && error != -ENOENT && !is_left_to_others(archive, error))
+        return archive_fail(archive, name, "remove it by hand", error);
+    bool is_gone = !error || error == -ENOENT;
+    error = repository_sync(repository, is_gone ? repository->root : backup);
+    return error ? archive_fail(archive, name, NULL, error) : 0;
 }
 
 static int remove_backup(struct pst_archive *archive)
 {
-    struct pst_name backup = pst_name_backup(archive->node.common.number);
-    struct pst_durable_context context = {.fault = archive->config->fault};
-    int fd = open_backup(archive);
-    if (fd < 0)
-        return fd == -ENOENT ? 0 : failed(archive, backup.text, "open", fd);
-    int error = remove_files(archive, fd);
-    if (error)
-        goto out;
-    if (unlinkat(archive->directory_fd, backup.text, AT_REMOVEDIR) == 0 || errno == ENOENT) {
-        error = pst_durable_sync_dir(archive->directory_fd, &context);
-    } else if (is_left_to_others(archive)) {
-        error = pst_durable_sync_dir(fd, &context);
-    } else {
-        error = -errno;
-        context.failed_step = "remove it by hand";
-    }
-    if (error)
-        failed(archive, backup.text, context.failed_step, error);
-out:
-    close(fd);
+    struct layout_name name = layout_backup(archive->node.common.number);
+    int backup = open_backup(archive);
+    if (backup < 0)
+        return backup == -ENOENT ? 0 : archive_fail(archive, name.text, "open", backup);
+    int error = remove_files(archive, backup);
+    if (!error)
+        error = remove_directory(archive, backup, name.text);
+    repository_close(archive->repository, backup);
     return error;
 }
 
 int pst_archive_clean_up(struct pst_archive *archive)
 {
+    archive_check(archive);
     int error = archive->directory_made ? remove_backup(archive) : 0;
     archive->backup = 0;
     if (error)

@@ -1,146 +1,126 @@
-#include <dirent.h>
+/* Marks of the nodes at work in a directory that they share. The archive's thread, by archive.c and
+ * archive_sweep.c; prune asks for marks too. */
+#include "engine/repository/archive_marks.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/base/fault_point.h"
 #include "engine/format/digest.h"
-#include "engine/repository/archive.h"
 #include "engine/repository/layout.h"
-#include "io/durable.h"
 
 #define UID_TEXT_BYTES (2 * PST_UID_BYTES + 1)
 
-/* ".BACKUP-7.2.tmp": the directory before it has its name. */
-static struct pst_name temporary_name(uint32_t number, uint32_t node)
-{
-    struct pst_name name;
-    snprintf(name.text, sizeof(name.text), ".BACKUP-%u.%u.tmp", number, node);
-    return name;
-}
-
-struct pst_name pst_archive_cluster_temporary(const struct pst_archive *archive, uint32_t number)
-{
-    struct pst_name name;
-    snprintf(name.text, sizeof(name.text), ".BACKUP-%u.cluster.manifest.%u.tmp", number,
-             archive->config->node);
-    return name;
-}
-
-static int write_mark(int fd, uint32_t number, uint32_t node, const uint8_t *uid)
+static int write_mark(const struct pst_archive *archive, int directory, uint32_t number,
+                      const uint8_t *uid)
 {
     char text[UID_TEXT_BYTES];
     pst_hex_encode(uid, PST_UID_BYTES, text);
-    int mark_fd = openat(fd, pst_name_mark(number, node).text,
-                         O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (mark_fd < 0)
-        return -errno;
-    ssize_t written = write(mark_fd, text, UID_TEXT_BYTES - 1);
-    int error = written < 0 ? -errno : 0;
-    if (close(mark_fd) < 0 && !error)
-        error = -errno;
-    return !error && written != UID_TEXT_BYTES - 1 ? -ENOSPC : error;
+    return repository_overwrite(archive->repository, directory,
+                                layout_mark(number, archive->config->node).text, text,
+                                UID_TEXT_BYTES - 1);
 }
 
-static bool has_mark_of(int fd, const char *name, const uint8_t *uid)
+/* 1, 0 or an error. A mark that goes meanwhile is none. */
+static int has_mark_of(struct pst_repository *repository, int directory, const char *name,
+                       const uint8_t *uid)
 {
     char text[UID_TEXT_BYTES], found[UID_TEXT_BYTES];
     pst_hex_encode(uid, PST_UID_BYTES, text);
-    int mark_fd = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (mark_fd < 0)
-        return false;
-    ssize_t bytes = read(mark_fd, found, sizeof(found));
-    close(mark_fd);
+    int bytes = repository_read_head(repository, directory, name, found, sizeof(found));
+    if (bytes < 0)
+        return bytes == -ENOENT ? 0 : bytes;
     return bytes == UID_TEXT_BYTES - 1 && memcmp(found, text, (size_t)bytes) == 0;
 }
 
-/* Of any node, if uid is NULL. */
-static bool is_marked(int backup_fd, uint32_t number, const uint8_t *uid)
+/* Of any uid, if it is NULL. */
+static int is_marked(struct pst_repository *repository, int directory, uint32_t number,
+                     const uint8_t *uid)
 {
-    int fd = openat(backup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    bool found = false;
-    if (!directory) {
-        if (fd >= 0)
-            close(fd);
-        return false;
+    struct pst_repository_names names;
+    uint32_t node;
+    int found = repository_list(repository, directory, &names);
+    if (found)
+        return found;
+    for (const char *name = repository_names_next(&names, NULL); name && !found;
+         name = repository_names_next(&names, name)) {
+        if (layout_parse_mark(name, number, &node))
+            found = uid ? has_mark_of(repository, directory, name, uid) : 1;
     }
-    for (struct dirent *entry = readdir(directory); entry && !found; entry = readdir(directory)) {
-        unsigned marked, node;
-        if (sscanf(entry->d_name, "BACKUP-%u.%u.mark", &marked, &node) != 2 || marked != number ||
-            strcmp(entry->d_name, pst_name_mark(number, node).text) != 0)
-            continue;
-        found = !uid || has_mark_of(backup_fd, entry->d_name, uid);
-    }
-    closedir(directory);
+    repository_names_free(&names);
     return found;
 }
 
-bool pst_archive_is_others(const struct pst_archive *archive, int backup_fd, uint32_t number)
+int archive_is_marked(struct pst_repository *repository, int directory, uint32_t number)
 {
-    struct pst_name own = pst_name_mark(number, archive->config->node);
-    return faccessat(backup_fd, own.text, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
-           is_marked(backup_fd, number, NULL);
+    return is_marked(repository, directory, number, NULL);
+}
+
+int archive_is_others(const struct pst_archive *archive, int directory, uint32_t number)
+{
+    struct layout_name own = layout_mark(number, archive->config->node);
+    int has = repository_has(archive->repository, directory, own.text);
+    if (has)
+        return has < 0 ? has : 0;
+    return is_marked(archive->repository, directory, number, NULL);
 }
 
 /* Another node was first: of the same backup? */
 static int join(const struct pst_archive *archive, const struct pst_define_backup_req *define)
 {
-    int fd = openat(archive->directory_fd, pst_name_backup(define->number).text,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int error = -EEXIST;
-    if (is_marked(fd, define->number, define->uid))
-        error = write_mark(fd, define->number, archive->config->node, define->uid);
-    close(fd);
+    struct pst_repository *repository = archive->repository;
+    int directory = repository_open_backup(repository, define->number);
+    if (directory < 0)
+        return directory;
+    int found = is_marked(repository, directory, define->number, define->uid);
+    int error = found < 0 ? found : -EEXIST;
+    if (found > 0)
+        error = write_mark(archive, directory, define->number, define->uid);
+    repository_close(repository, directory);
     return error;
 }
 
-static void remove_temporary(const struct pst_archive *archive, const char *name, uint32_t number)
+static void remove_unmarked(const struct pst_archive *archive, const char *name, uint32_t number)
 {
-    int fd = openat(archive->directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0) {
-        unlinkat(fd, pst_name_mark(number, archive->config->node).text, 0);
-        close(fd);
+    struct pst_repository *repository = archive->repository;
+    int directory = repository_open(repository, repository->root, name);
+    if (directory >= 0) {
+        (void)repository_remove(repository, directory,
+                                layout_mark(number, archive->config->node).text);
+        repository_close(repository, directory);
     }
-    unlinkat(archive->directory_fd, name, AT_REMOVEDIR);
+    (void)repository_remove_directory(repository, repository->root, name);
 }
 
-void pst_archive_sweep_temporary(const struct pst_archive *archive, const char *name)
+void archive_sweep_unmarked(const struct pst_archive *archive, const char *name)
 {
-    unsigned number, node;
-    if (sscanf(name, ".BACKUP-%u.%u.tmp", &number, &node) == 2 && node == archive->config->node &&
-        strcmp(name, temporary_name(number, node).text) == 0)
-        remove_temporary(archive, name, number);
+    uint32_t number, node;
+    if (layout_parse_unmarked(name, &number, &node) && node == archive->config->node)
+        remove_unmarked(archive, name, number);
 }
 
-/* It comes to be with its mark inside: whoever finds it sees whose it is. */
-int pst_archive_make_shared(const struct pst_archive *archive,
-                            const struct pst_define_backup_req *define,
-                            struct pst_durable_context *context)
+/* It comes to be with its mark inside: whoever finds it sees which backup it is of. */
+int archive_make_shared(const struct pst_archive *archive,
+                        const struct pst_define_backup_req *define)
 {
-    uint32_t number = define->number, node = archive->config->node;
-    struct pst_name name = temporary_name(number, node);
-    context->failed_step = "make the directory";
-    remove_temporary(archive, name.text, number); /* of a killed process */
-    if (mkdirat(archive->directory_fd, name.text, 0700) < 0)
-        return -errno;
+    struct pst_repository *repository = archive->repository;
+    uint32_t number = define->number;
+    struct layout_name name = layout_unmarked(number, archive->config->node);
+    remove_unmarked(archive, name.text, number); /* of a killed process */
+    int error = repository_make_directory(repository, repository->root, name.text);
+    if (error)
+        return error;
     PST_FAULT_POINT("after", "DIRECTORY_MADE");
-    int fd =
-        openat(archive->directory_fd, name.text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int error = fd < 0 ? -errno : write_mark(fd, number, node, define->uid);
-    if (fd >= 0)
-        close(fd);
+    int directory = repository_open(repository, repository->root, name.text);
+    error = directory < 0 ? directory : write_mark(archive, directory, number, define->uid);
+    if (directory >= 0)
+        repository_close(repository, directory);
     PST_FAULT_POINT("after", "DIRECTORY_MARKED");
     if (!error)
-        error = pst_durable_rename(archive->directory_fd, name.text, archive->directory_fd,
-                                   pst_name_backup(number).text, 0, context);
+        error = repository_rename_durably(repository, repository->root, name.text,
+                                          layout_backup(number).text, true);
     PST_FAULT_POINT("after", "DIRECTORY_NAMED");
     if (error)
-        remove_temporary(archive, name.text, number);
+        remove_unmarked(archive, name.text, number);
     return error == -EEXIST || error == -ENOTEMPTY ? join(archive, define) : error;
 }

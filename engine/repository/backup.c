@@ -1,24 +1,20 @@
+/* Loads a backup's manifests from every directory that has some, compares the copies, and keeps
+ * prune off it while it is read. Whoever lists, shows, verifies or restores. */
 #include "engine/repository/backup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "io/durable.h"
+#include "engine/repository/layout.h"
 
-struct pst_file_name pst_backup_file_name(const struct pst_backup *backup, uint32_t i,
-                                          struct pst_name name)
+struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i, const char *name)
 {
     struct pst_file_name file = {0};
     if (i < PST_DIRECTORIES_MAX && backup->directories->count > 1)
         file.directory = backup->directories->paths[i];
-    snprintf(file.text, sizeof(file.text), "%s/%s", pst_name_backup(backup->number).text,
-             name.text);
+    snprintf(file.text, sizeof(file.text), "%s/%s", layout_backup(backup->number).text, name);
     return file;
 }
 
@@ -35,11 +31,11 @@ static bool is_our_trouble(int error)
     return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
 
-/* The directories BACKUP-<number>, open, and what was read there. */
+/* The directories of the backup, open, and what was read there. */
 struct load {
     struct pst_backup *backup;
     struct pst_findings *findings;
-    int fds[PST_DIRECTORIES_MAX]; /* -1: holds nothing of it */
+    int handles[PST_DIRECTORIES_MAX]; /* -1: holds nothing of it */
     uint64_t *files;
     uint64_t *manifest_bytes;
 };
@@ -50,14 +46,14 @@ struct text {
 };
 
 /* -ENOENT where there is none; any other error is what is wrong with it, but for our trouble. */
-static int read_manifest(struct load *load, uint32_t i, struct pst_name name, struct text *text,
+static int read_manifest(struct load *load, uint32_t i, const char *name, struct text *text,
                          struct pst_damage *damage)
 {
     *damage = (struct pst_damage){.what = "manifest"};
-    if (load->fds[i] < 0)
+    if (load->handles[i] < 0)
         return -ENOENT;
-    int error = pst_small_file_read(load->fds[i], name.text, PST_MANIFEST_BYTES_MAX, &text->bytes,
-                                    &text->size);
+    int error = repository_read(&load->backup->directories->repositories[i], load->handles[i], name,
+                                PST_MANIFEST_BYTES_MAX, &text->bytes, &text->size);
     if (!error) {
         *load->files += 1;
         *load->manifest_bytes += text->size;
@@ -81,7 +77,7 @@ static int read_copy(struct load *load, uint32_t i, struct copy *copy)
     struct pst_cluster_manifest cluster;
     struct text text;
     copy->error =
-        read_manifest(load, i, pst_name_cluster_manifest(backup->number), &text, &copy->damage);
+        read_manifest(load, i, layout_cluster_manifest(backup->number).text, &text, &copy->damage);
     if (copy->error)
         return is_our_trouble(copy->error) ? copy->error : 0;
     copy->error =
@@ -99,11 +95,11 @@ static int read_copy(struct load *load, uint32_t i, struct copy *copy)
 }
 
 /* A copy that cannot be read is no harm where another one can. */
-static void tell_of_copy(struct load *load, uint32_t i, struct copy *copy)
+static void report_copy(struct load *load, uint32_t i, struct copy *copy)
 {
     const struct pst_backup *backup = load->backup;
     const struct pst_file_name file =
-        pst_backup_file_name(backup, i, pst_name_cluster_manifest(backup->number));
+        backup_file_name(backup, i, layout_cluster_manifest(backup->number).text);
     const struct pst_finding warning = {.directory = file.directory,
                                         .file = file.text,
                                         .what = "damaged; another copy of it is whole",
@@ -133,11 +129,11 @@ static int load_cluster(struct load *load)
         bool differs = copy->error == 0 && !pst_digest_equal(&copy->digest, &whole->digest);
         if (differs) {
             copy->damage = (struct pst_damage){.what = "not the decision that another copy is"};
-            const struct pst_file_name file = pst_backup_file_name(
-                load->backup, i, pst_name_cluster_manifest(load->backup->number));
+            const struct pst_file_name file = backup_file_name(
+                load->backup, i, layout_cluster_manifest(load->backup->number).text);
             pst_findings_add_damage(load->findings, &file, 0, &copy->damage, -PST_E_CORRUPT);
         } else if (copy->error != 0 && copy->error != -ENOENT) {
-            tell_of_copy(load, i, copy);
+            report_copy(load, i, copy);
         }
     }
     return 0;
@@ -175,7 +171,7 @@ static int load_node(struct load *load, uint32_t node_index)
 {
     struct pst_backup *backup = load->backup;
     const struct pst_manifest_node *known = &backup->cluster.nodes[node_index];
-    const struct pst_name name = pst_name_node_manifest(backup->number, known->node);
+    const struct layout_name name = layout_node_manifest(backup->number, known->node);
     char title[32];
     bool found = false;
     snprintf(title, sizeof(title), "manifest of node %u", known->node);
@@ -184,14 +180,14 @@ static int load_node(struct load *load, uint32_t node_index)
         struct pst_node_manifest node;
         struct pst_damage damage;
         struct text text = {0};
-        int error = read_manifest(load, i, name, &text, &damage);
+        int error = read_manifest(load, i, name.text, &text, &damage);
         if (error == -ENOENT)
             continue;
         found = true;
         if (!error)
             error = decode_node(&text, &backup->cluster, known, &node, &damage);
         free(text.bytes);
-        const struct pst_file_name file = pst_backup_file_name(backup, i, name);
+        const struct pst_file_name file = backup_file_name(backup, i, name.text);
         if (is_our_trouble(error))
             return error;
         if (error)
@@ -204,7 +200,7 @@ static int load_node(struct load *load, uint32_t node_index)
     if (found)
         return 0;
     const struct pst_damage damage = {.what = title};
-    const struct pst_file_name file = pst_backup_file_name(backup, PST_DIRECTORIES_MAX, name);
+    const struct pst_file_name file = backup_file_name(backup, PST_DIRECTORIES_MAX, name.text);
     pst_findings_add_damage(load->findings, &file, 0, &damage, -ENOENT);
     return 0;
 }
@@ -212,16 +208,16 @@ static int load_node(struct load *load, uint32_t node_index)
 static int open_all(struct load *load)
 {
     const struct pst_backup *backup = load->backup;
-    const struct pst_name name = pst_name_backup(backup->number);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
-        load->fds[i] = -1;
+        load->handles[i] = -1;
     for (uint32_t i = pst_backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
          i = pst_backup_next_in(backup, i + 1)) {
-        load->fds[i] = openat(backup->directories->fds[i], name.text,
-                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (load->fds[i] < 0)
-            return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -PST_E_NO_BACKUP
-                                                                         : -errno;
+        int handle = repository_open_backup(&backup->directories->repositories[i], backup->number);
+        if (handle == -ENOENT || handle == -ENOTDIR || handle == -ELOOP)
+            return -PST_E_NO_BACKUP;
+        if (handle < 0)
+            return handle;
+        load->handles[i] = handle;
     }
     return 0;
 }
@@ -250,8 +246,8 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
     backup->nodes = NULL;
     int error = load_all(&load);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
-        if (load.fds[i] >= 0)
-            close(load.fds[i]);
+        if (load.handles[i] >= 0)
+            repository_close(&backup->directories->repositories[i], load.handles[i]);
     }
     if (error)
         pst_backup_unload(backup);
@@ -259,30 +255,27 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
 }
 
 /* Where locks are not to be had, it is read without. */
-static int keep_in(const struct pst_backup *backup, uint32_t i, int *fd)
+static int keep_in(const struct pst_backup *backup, uint32_t i, int *handle)
 {
-    const struct pst_name name = pst_name_backup(backup->number);
-    struct stat named;
-    *fd = openat(backup->directories->fds[i], name.text,
-                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*fd < 0)
-        return errno == ENOENT ? -PST_E_CHANGED : 0; /* reading it will say what is wrong */
-    if (flock(*fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+    struct pst_repository *repository = &backup->directories->repositories[i];
+    *handle = repository_open_backup(repository, backup->number);
+    if (*handle < 0)
+        return *handle == -ENOENT ? -PST_E_CHANGED : 0; /* reading it will show what is wrong */
+    if (repository_lock(repository, *handle, PST_REPOSITORY_SHARED) == -PST_E_BUSY)
         return -PST_E_CHANGED;
-    return fstatat(backup->directories->fds[i], name.text, &named, AT_SYMLINK_NOFOLLOW) < 0 &&
-                   errno == ENOENT
-               ? -PST_E_CHANGED
-               : 0;
+    int has = repository_has(repository, repository->root, layout_backup(backup->number).text);
+    return has == 0 ? -PST_E_CHANGED : 0;
 }
 
 int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold)
 {
     int error = 0;
+    hold->directories = backup->directories;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
-        hold->fds[i] = -1;
+        hold->handles[i] = -1;
     for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = pst_backup_next_in(backup, i + 1))
-        error = keep_in(backup, i, &hold->fds[i]);
+        error = keep_in(backup, i, &hold->handles[i]);
     if (error)
         pst_backup_let_go(hold);
     return error;
@@ -291,8 +284,8 @@ int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hol
 void pst_backup_let_go(struct pst_backup_hold *hold)
 {
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
-        if (hold->fds[i] >= 0)
-            close(hold->fds[i]);
+        if (hold->handles[i] >= 0)
+            repository_close(&hold->directories->repositories[i], hold->handles[i]);
     }
 }
 

@@ -1,15 +1,40 @@
 /*
- * One backup on disk: its manifests, and its parts looked through to where their chunks are.
- * For engine/repository/ and engine/restore/.
+ * One backup on disk, in one backup directory or several: its manifests, and keeping prune off it.
+ * For engine/repository/, engine/restore/ and engine/api/. Blocking, one thread for one list.
  */
 #ifndef PST_ENGINE_REPOSITORY_BACKUP_H
 #define PST_ENGINE_REPOSITORY_BACKUP_H
 
-#include "engine/format/index.h"
-#include "engine/repository/catalog.h"
+#include "engine/format/manifest.h"
 #include "engine/repository/findings.h"
-#include "engine/repository/layout.h"
-#include "engine/repository/reader.h"
+#include "engine/repository/repository.h"
+#include "penstock/run.h"
+
+#define PST_DIRECTORIES_MAX 64u
+
+/* Open backup directories, each once. */
+struct pst_directories {
+    uint32_t count;
+    struct pst_repository repositories[PST_DIRECTORIES_MAX];
+    const char *paths[PST_DIRECTORIES_MAX]; /* the caller's, for as long as the list */
+};
+
+/* One backup. cluster is set where its manifest could be read, nodes where all of theirs could. */
+struct pst_backup {
+    uint32_t number;
+    bool has_uid; /* false: nothing that is there says which backup it is */
+    int unread;   /* a directory of it could not be read, so as to say: -errno; else 0 */
+    uint8_t uid[PST_UID_BYTES];
+    struct pst_directories *directories; /* the list's */
+    uint64_t found_in;                   /* bit i: the i-th of them holds some of it */
+    bool is_prepared; /* no decision was found, but the manifest of a node of several */
+    enum pst_backup_state state;
+    int error;                      /* 0 if complete, else -PST_E_… or -errno */
+    char reason[PST_MESSAGE_BYTES]; /* why it is not complete, naming the file; "" if it is */
+    bool has_cluster;
+    struct pst_cluster_manifest cluster;
+    struct pst_node_manifest *nodes; /* cluster.nodes_count of them, or NULL */
+};
 
 /* Reads the manifests of a backup, of which number, directories and found_in are set; what is wrong
  * goes to findings. Returns -errno only where reading itself failed (memory). Sets has_cluster,
@@ -22,63 +47,23 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
 /* Frees what pst_backup_load allocated, not the backup. */
 void pst_backup_unload(struct pst_backup *backup);
 
-/* What the directory BACKUP-<number>, open as backup_fd, is: the uid, by whatever is whole of
- * cluster manifest, node manifest, a part's header. False: nothing says it. *is_prepared: no
- * cluster manifest is there, but the manifest of a node of several. */
-bool pst_backup_identify(int backup_fd, uint32_t number, uint8_t uid[PST_UID_BYTES],
-                         bool *is_prepared);
-
-/* The i-th directory; PST_DIRECTORIES_MAX: none. */
-struct pst_file_name pst_backup_file_name(const struct pst_backup *backup, uint32_t i,
-                                          struct pst_name name);
-
 /* The first of the directories that hold some of a backup, from i on; PST_DIRECTORIES_MAX: none.
  *     for (uint32_t i = pst_backup_next_in(b, 0); i < …MAX; i = pst_backup_next_in(b, i + 1)) */
 uint32_t pst_backup_next_in(const struct pst_backup *backup, uint32_t i);
 
-/* Where an INDEX chunk lies, and how many chunks it names. */
-struct pst_part_link {
-    struct pst_index_link link;
-    uint32_t entries_count;
+/* The name of a file (layout.h) of a backup in the i-th directory; PST_DIRECTORIES_MAX: in none.
+ * For engine/repository. */
+struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i,
+                                      const char *name);
+
+/* Keeps `penstock prune` off a backup of the list until pst_backup_let_go, by a lock on its
+ * directories; what else works on them is not held up. -PST_E_CHANGED: it is being pruned, or was.
+ */
+struct pst_backup_hold {
+    struct pst_directories *directories; /* the list's, which stays until pst_backup_let_go */
+    int handles[PST_DIRECTORIES_MAX];    /* -1: none */
 };
-
-/* One part: what the manifest says of it, and its chain of index chunks, last one first. */
-struct pst_part_map {
-    struct pst_file_name file;
-    int from_fd; /* the directory of backups that it is in; borrowed */
-    struct pst_part_identity identity;
-    uint32_t node_index; /* in the cluster manifest */
-    uint32_t chunk_bytes;
-    uint64_t file_bytes;
-    struct pst_digest digest;
-    struct pst_part_link *links;
-    uint32_t links_count;
-};
-
-struct pst_part_set {
-    struct pst_part_map *parts;
-    uint32_t count;
-    uint32_t chunk_bytes; /* the largest */
-    uint64_t file_bytes;  /* of all */
-};
-
-/* Lists the parts that the manifests name, each once; their maps are empty. copies: those files of
- * them that further directories hold; may be NULL. -ENOMEM. */
-int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set,
-                      struct pst_part_set *copies) PST_MUST_USE;
-void pst_part_set_free(struct pst_part_set *set);
-
-/* "part 1 of node 2", for the damage of a part as a whole. */
-struct pst_part_title {
-    char text[48];
-};
-struct pst_part_title pst_part_title(const struct pst_part_map *part);
-
-/* Fills in the links of a part: checks size, header, trailer, digest and each INDEX chunk. What is
- * wrong goes to findings; the links before a damaged INDEX chunk are then missing. buffer: 4096 +
- * set->chunk_bytes, aligned to 4096. *checked_bytes grows by what was read and is whole. -errno
- * only for what is not the backup's fault. */
-int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
-                      struct pst_findings *findings, uint64_t *checked_bytes) PST_MUST_USE;
+int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold) PST_MUST_USE;
+void pst_backup_let_go(struct pst_backup_hold *hold);
 
 #endif

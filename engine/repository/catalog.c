@@ -1,17 +1,16 @@
+/* Lists backups and finds one. Whoever lists, prunes, verifies or restores. */
 #include "engine/repository/catalog.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "engine/repository/backup.h"
-#include "io/durable.h"
+#include "engine/format/digest.h"
+#include "engine/repository/identify.h"
+#include "engine/repository/layout.h"
+#include "engine/repository/part_map.h"
+#include "engine/repository/repository_posix.h"
 
 const char *pst_backup_state_text(enum pst_backup_state state)
 {
@@ -23,22 +22,26 @@ const char *pst_backup_state_text(enum pst_backup_state state)
     return texts[state];
 }
 
+/* An error of this process, not of the backup. */
+static bool is_our_trouble(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
 static void check_part_size(const struct pst_part_map *part, struct pst_findings *findings)
 {
     const struct pst_part_title title = pst_part_title(part);
     struct pst_damage damage = {.what = title.text};
-    struct stat status;
-    int wrong = 0;
-    if (fstatat(part->from_fd, part->file.text, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        wrong = -errno;
-    else if (!S_ISREG(status.st_mode))
+    struct pst_repository_status status;
+    int wrong =
+        repository_status(part->repository, part->repository->root, part->file.text, &status);
+    if (!wrong && status.kind != PST_REPOSITORY_FILE)
         wrong = -EINVAL;
-    else if ((uint64_t)status.st_size < part->file_bytes)
-        wrong = -PST_E_TRUNCATED;
-    else if ((uint64_t)status.st_size > part->file_bytes)
-        wrong = -PST_E_CORRUPT;
-    if (wrong == -PST_E_TRUNCATED || wrong == -PST_E_CORRUPT)
-        damage.offset = wrong == -PST_E_CORRUPT ? part->file_bytes : (uint64_t)status.st_size;
+    if (!wrong && status.bytes != part->file_bytes) {
+        bool is_short = status.bytes < part->file_bytes;
+        wrong = is_short ? -PST_E_TRUNCATED : -PST_E_CORRUPT;
+        damage.offset = is_short ? status.bytes : part->file_bytes;
+    }
     if (wrong)
         pst_findings_add_damage(findings, &part->file, 0, &damage, wrong);
 }
@@ -66,7 +69,7 @@ static void classify(struct pst_backup *backup, int error, const struct pst_find
     if (error) {
         backup->state = error == -PST_E_INCOMPLETE ? PST_BACKUP_INCOMPLETE : PST_BACKUP_DAMAGED;
         snprintf(backup->reason, sizeof(backup->reason), "%s: %s",
-                 pst_name_backup(backup->number).text, pst_error_text(error));
+                 layout_backup(backup->number).text, pst_error_text(error));
         return;
     }
     backup->state = findings->damages == 0                 ? PST_BACKUP_COMPLETE
@@ -82,16 +85,18 @@ static int read_backup(struct pst_backup *backup)
     uint64_t files = 0, bytes = 0;
     pst_findings_init(&findings, NULL, NULL);
     int error = pst_backup_load(backup, &findings, &files, &bytes);
+    if (error == -PST_E_INCOMPLETE && backup->unread) /* so nothing says that it is */
+        error = backup->unread;
     if (!error && backup->has_cluster)
         error = check_part_sizes(backup, &findings);
-    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
+    if (is_our_trouble(error))
         return error;
     classify(backup, error, &findings);
     if (backup->state == PST_BACKUP_INCOMPLETE && backup->is_prepared) {
         backup->state = PST_BACKUP_IN_DOUBT;
         snprintf(backup->reason, sizeof(backup->reason),
                  "%s: prepared; whether it was completed, its other nodes know",
-                 pst_name_backup(backup->number).text);
+                 layout_backup(backup->number).text);
     }
     return 0;
 }
@@ -107,20 +112,26 @@ static int append(struct pst_backup_list *list, struct pst_backup *backup)
     return 0;
 }
 
-static bool is_same(const struct pst_backup *backup, uint32_t number, const uint8_t *uid)
+/* What a directory holds, as far as it could be found out. */
+struct identity {
+    uint32_t number;
+    const uint8_t *uid; /* NULL: unknown */
+    bool is_prepared;
+    int unread; /* it could not be read: -errno; else 0 */
+};
+
+static bool is_same(const struct pst_backup *backup, const struct identity *identity)
 {
-    return backup->number == number && backup->has_uid == (uid != NULL) &&
-           (!uid || memcmp(backup->uid, uid, PST_UID_BYTES) == 0);
+    return backup->number == identity->number && backup->has_uid == (identity->uid != NULL) &&
+           (!identity->uid || memcmp(backup->uid, identity->uid, PST_UID_BYTES) == 0);
 }
 
-/* The entry of the list for what the i-th directory holds under a number, made where there is
- * none. uid NULL: unknown. */
-static int enter(struct pst_backup_list *list, uint32_t i, uint32_t number, const uint8_t *uid,
-                 bool is_prepared)
+/* The entry of the list for what the i-th directory holds, made where there is none. */
+static int enter(struct pst_backup_list *list, uint32_t i, const struct identity *identity)
 {
     struct pst_backup *backup = NULL;
     for (size_t j = 0; j < list->count && !backup; j++)
-        backup = is_same(list->backups[j], number, uid) ? list->backups[j] : NULL;
+        backup = is_same(list->backups[j], identity) ? list->backups[j] : NULL;
     if (!backup) {
         backup = calloc(1, sizeof(*backup));
         int error = backup ? append(list, backup) : -ENOMEM;
@@ -128,14 +139,15 @@ static int enter(struct pst_backup_list *list, uint32_t i, uint32_t number, cons
             free(backup);
             return error;
         }
-        backup->number = number;
+        backup->number = identity->number;
         backup->directories = &list->directories;
-        backup->has_uid = uid;
-        if (uid)
-            memcpy(backup->uid, uid, PST_UID_BYTES);
+        backup->has_uid = identity->uid;
+        if (identity->uid)
+            memcpy(backup->uid, identity->uid, PST_UID_BYTES);
     }
     backup->found_in |= UINT64_C(1) << i;
-    backup->is_prepared = backup->is_prepared || is_prepared;
+    backup->is_prepared = backup->is_prepared || identity->is_prepared;
+    backup->unread = backup->unread ? backup->unread : identity->unread;
     return 0;
 }
 
@@ -143,59 +155,66 @@ static int enter_directory(struct pst_backup_list *list, uint32_t i, const char 
 {
     uint32_t number;
     uint8_t uid[PST_UID_BYTES];
-    bool is_prepared = false, has_uid = false;
-    struct stat status;
-    int from_fd = list->directories.fds[i];
-    if (!pst_name_parse_backup(name, &number) ||
-        fstatat(from_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode))
+    bool is_prepared = false;
+    int found = 0;
+    struct pst_repository *repository = &list->directories.repositories[i];
+    struct pst_repository_status status;
+    if (!layout_parse_backup(name, &number) ||
+        repository_status(repository, repository->root, name, &status) ||
+        status.kind != PST_REPOSITORY_DIRECTORY)
         return 0;
-    int fd = openat(from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0) { /* else reading it will say why not */
-        has_uid = pst_backup_identify(fd, number, uid, &is_prepared);
-        close(fd);
+    int directory = repository_open_backup(repository, number);
+    if (directory >= 0) { /* else reading it will show why not */
+        found = identify_backup(repository, directory, number, uid, &is_prepared);
+        repository_close(repository, directory);
     }
-    return enter(list, i, number, has_uid ? uid : NULL, is_prepared);
+    if (is_our_trouble(found))
+        return found;
+    return enter(list, i,
+                 &(struct identity){.number = number,
+                                    .uid = found > 0 ? uid : NULL,
+                                    .is_prepared = is_prepared,
+                                    .unread = found < 0 ? found : 0});
 }
 
 static int enter_all(struct pst_backup_list *list, uint32_t i)
 {
-    int fd = openat(list->directories.fds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        int error = -errno;
-        if (fd >= 0)
-            close(fd);
+    struct pst_repository *repository = &list->directories.repositories[i];
+    struct pst_repository_names names;
+    int error = repository_list(repository, repository->root, &names);
+    if (error)
         return error;
-    }
-    int error = 0;
-    const struct dirent *entry;
-    while (!error && (errno = 0, entry = readdir(dir)) != NULL)
-        error = enter_directory(list, i, entry->d_name);
-    if (!error && !entry)
-        error = -errno;
-    closedir(dir);
+    for (const char *name = repository_names_next(&names, NULL); name && !error;
+         name = repository_names_next(&names, name))
+        error = enter_directory(list, i, name);
+    repository_names_free(&names);
     return error;
+}
+
+static int status_of(struct pst_repository *repository, struct pst_repository_status *status)
+{
+    return repository_status(repository, repository->root, NULL, status);
 }
 
 /* Opens a directory, but for one that is open already. */
 static int open_directory(struct pst_directories *directories, const char *path)
 {
-    struct stat status, known;
-    int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return path ? -errno : -EINVAL;
-    int error = fstat(fd, &status) < 0 ? -errno : 0;
+    struct pst_repository_status status, known;
+    struct pst_repository *repository = &directories->repositories[directories->count];
+    int error = path ? repository_posix_open(repository, path, NULL) : -EINVAL;
+    if (error)
+        return error;
+    error = status_of(repository, &status);
     bool is_known = false;
     for (uint32_t i = 0; !error && i < directories->count; i++) {
-        error = fstat(directories->fds[i], &known) < 0 ? -errno : 0;
-        is_known = is_known || (known.st_dev == status.st_dev && known.st_ino == status.st_ino);
+        error = status_of(&directories->repositories[i], &known);
+        is_known = is_known || (known.device == status.device && known.inode == status.inode);
     }
     if (error || is_known) {
-        close(fd);
+        repository_close(repository, repository->root);
         return error;
     }
-    directories->paths[directories->count] = path;
-    directories->fds[directories->count++] = fd;
+    directories->paths[directories->count++] = path;
     return 0;
 }
 
@@ -210,6 +229,32 @@ static int by_number_and_start(const void *a, const void *b)
     return (started > other) - (started < other);
 }
 
+/* Releases the list after an error. */
+static int fail(struct pst_backup_list *list, const char *path, int error, char *message)
+{
+    snprintf(message, PST_MESSAGE_BYTES, "%s: %s; name the directory that was backed up into",
+             path ? path : "a directory that is NULL", pst_error_text(error));
+    pst_backup_list_release(list);
+    return error;
+}
+
+int catalog_read(struct pst_backup_list *list, char *message)
+{
+    const char *path = NULL;
+    int error = 0;
+    for (uint32_t i = 0; !error && i < list->directories.count; i++) {
+        path = list->directories.paths[i];
+        error = enter_all(list, i);
+    }
+    for (size_t i = 0; !error && i < list->count; i++)
+        error = read_backup(list->backups[i]);
+    if (error)
+        return fail(list, path, error, message);
+    if (list->count)
+        qsort(list->backups, list->count, sizeof(*list->backups), by_number_and_start);
+    return 0;
+}
+
 int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_backup_list *list,
                          char *message)
 {
@@ -219,26 +264,12 @@ int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_ba
                  PST_DIRECTORIES_MAX, count);
         return -EINVAL;
     }
-    int error = 0;
-    const char *path = paths[0];
-    for (uint32_t i = 0; !error && i < count; i++) {
-        path = paths[i];
-        error = open_directory(&list->directories, path);
+    for (uint32_t i = 0; i < count; i++) {
+        int error = open_directory(&list->directories, paths[i]);
+        if (error)
+            return fail(list, paths[i], error, message);
     }
-    for (uint32_t i = 0; !error && i < list->directories.count; i++) {
-        path = list->directories.paths[i];
-        error = enter_all(list, i);
-    }
-    for (size_t i = 0; !error && i < list->count; i++)
-        error = read_backup(list->backups[i]);
-    if (error) {
-        snprintf(message, PST_MESSAGE_BYTES, "%s: %s; name the directory that was backed up into",
-                 path ? path : "a directory that is NULL", pst_error_text(error));
-        pst_backup_list_release(list);
-    } else if (list->count) {
-        qsort(list->backups, list->count, sizeof(*list->backups), by_number_and_start);
-    }
-    return error;
+    return catalog_read(list, message);
 }
 
 void pst_backup_list_release(struct pst_backup_list *list)
@@ -248,8 +279,10 @@ void pst_backup_list_release(struct pst_backup_list *list)
         free(list->backups[i]);
     }
     free(list->backups);
-    for (uint32_t i = 0; i < list->directories.count; i++)
-        close(list->directories.fds[i]);
+    for (uint32_t i = 0; i < list->directories.count; i++) {
+        struct pst_repository *repository = &list->directories.repositories[i];
+        repository_close(repository, repository->root);
+    }
     *list = (struct pst_backup_list){0};
 }
 

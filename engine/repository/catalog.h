@@ -12,33 +12,7 @@
 
 #include <stddef.h>
 
-#include "engine/format/manifest.h"
-#include "penstock/run.h"
-
-#define PST_DIRECTORIES_MAX 64u
-
-/* Open directories of backups, each once. */
-struct pst_directories {
-    uint32_t count;
-    int fds[PST_DIRECTORIES_MAX];
-    const char *paths[PST_DIRECTORIES_MAX]; /* the caller's, for as long as the list */
-};
-
-/* One backup. cluster is set where its manifest could be read, nodes where all of theirs could. */
-struct pst_backup {
-    uint32_t number;
-    bool has_uid; /* false: nothing that is there says which backup it is */
-    uint8_t uid[PST_UID_BYTES];
-    const struct pst_directories *directories; /* the list's */
-    uint64_t found_in;                         /* bit i: the i-th of them holds some of it */
-    bool is_prepared; /* no decision was found, but the manifest of a node of several */
-    enum pst_backup_state state;
-    int error;                      /* 0 if complete, else -PST_E_… or -errno */
-    char reason[PST_MESSAGE_BYTES]; /* why it is not complete, naming the file; "" if it is */
-    bool has_cluster;
-    struct pst_cluster_manifest cluster;
-    struct pst_node_manifest *nodes; /* cluster.nodes_count of them, or NULL */
-};
+#include "engine/repository/backup.h"
 
 /* Ascending by number, then by when they were started. Stays where it is while it is used. */
 struct pst_backup_list {
@@ -57,14 +31,9 @@ int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_ba
                          char *message) PST_MUST_USE;
 void pst_backup_list_release(struct pst_backup_list *list);
 
-/* Keeps `penstock prune` off a backup of the list until pst_backup_let_go, by a lock on its
- * directories; what else works on them is not held up. -PST_E_CHANGED: it is being pruned, or was.
- */
-struct pst_backup_hold {
-    int fds[PST_DIRECTORIES_MAX]; /* -1: none */
-};
-int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold) PST_MUST_USE;
-void pst_backup_let_go(struct pst_backup_hold *hold);
+/* The second half of it: reads the backups of list->directories, which are open. After an error the
+ * list is released. For tests over other storages. */
+int catalog_read(struct pst_backup_list *list, char *message) PST_MUST_USE;
 
 /* Which one is meant where no ID is given. */
 enum pst_backup_pick {

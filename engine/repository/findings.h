@@ -7,13 +7,12 @@
 #include <pthread.h>
 
 #include "engine/format/chunk.h"
-#include "engine/repository/layout.h"
 #include "penstock/run.h"
 
-/* "BACKUP-7/<name>", for findings and for opening below a directory of backups. */
+/* A file of a backup, below its backup directory: for findings, and to open it there. */
 struct pst_file_name {
     const char *directory; /* which one it is in; NULL: the only one, or none */
-    char text[2 * PST_NAME_BYTES];
+    char text[256];
 };
 
 struct pst_findings {
@@ -31,10 +30,10 @@ void pst_findings_init(struct pst_findings *findings,
                        void (*found)(void *context, const struct pst_finding *finding),
                        void *context);
 
-/* Counts and tells it. */
+/* Counts it and reports it. */
 void pst_findings_add(struct pst_findings *findings, const struct pst_finding *finding);
 
-/* The same for what a check function said; damage->offset counts from `base` in the file. */
+/* The same for what a check function found; damage->offset counts from `base` in the file. */
 void pst_findings_add_damage(struct pst_findings *findings, const struct pst_file_name *file,
                              uint64_t base, const struct pst_damage *damage, int error);
 

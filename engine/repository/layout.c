@@ -1,3 +1,4 @@
+/* The names in the backup directory, written and read back. Pure; any thread. */
 #include "engine/repository/layout.h"
 
 #include <ctype.h>
@@ -6,46 +7,83 @@
 #include <string.h>
 
 #include "engine/base/limits.h"
+#include "engine/format/chunk.h"
 
 #define NAME(...)                                                                                  \
-    struct pst_name name;                                                                          \
+    struct layout_name name;                                                                       \
     snprintf(name.text, sizeof(name.text), __VA_ARGS__);                                           \
     return name
 
-struct pst_name pst_name_backup(uint32_t number)
+struct layout_name layout_backup(uint32_t number)
 {
     NAME("BACKUP-%u", number);
 }
 
-struct pst_name pst_name_part_dir(uint32_t number, uint32_t part, uint32_t parts)
+struct layout_name layout_unmarked(uint32_t number, uint32_t node)
+{
+    NAME(".BACKUP-%u.%u.tmp", number, node);
+}
+
+struct layout_name layout_pruned(uint32_t number, const char *uid)
+{
+    NAME(".BACKUP-%u.%s.pruned", number, uid);
+}
+
+struct layout_name layout_lock(uint32_t node)
+{
+    NAME(".node-%u.lock", node);
+}
+
+struct layout_name layout_part_dir(uint32_t number, uint32_t part, uint32_t parts)
 {
     NAME("BACKUP-%u-PART-%u-OF-%u", number, part, parts);
 }
 
-struct pst_name pst_name_part(uint32_t number, uint32_t node, uint32_t part, uint32_t parts)
+struct layout_name layout_part_file(uint32_t number, uint32_t node)
+{
+    NAME("BACKUP-%u.%u.data", number, node);
+}
+
+struct layout_name layout_part(uint32_t number, uint32_t node, uint32_t part, uint32_t parts)
 {
     NAME("BACKUP-%u-PART-%u-OF-%u/BACKUP-%u.%u.data", number, part, parts, number, node);
 }
 
-struct pst_name pst_name_node_manifest(uint32_t number, uint32_t node)
+struct layout_name layout_node_manifest(uint32_t number, uint32_t node)
 {
     NAME("BACKUP-%u.%u.manifest", number, node);
 }
 
-struct pst_name pst_name_mark(uint32_t number, uint32_t node)
+struct layout_name layout_mark(uint32_t number, uint32_t node)
 {
     NAME("BACKUP-%u.%u.mark", number, node);
 }
 
-struct pst_name pst_name_cluster_manifest(uint32_t number)
+struct layout_name layout_cluster_manifest(uint32_t number)
 {
     NAME("BACKUP-%u.cluster.manifest", number);
 }
 
-bool pst_name_parse_backup(const char *name, uint32_t *number)
+struct layout_name layout_temporary(const char *manifest)
 {
-    static const char prefix[] = "BACKUP-";
-    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+    NAME(".%s.tmp", manifest);
+}
+
+struct layout_name layout_cluster_temporary(uint32_t number, uint32_t node)
+{
+    NAME(".BACKUP-%u.cluster.manifest.%u.tmp", number, node);
+}
+
+static const char prefix[] = "BACKUP-";
+
+bool layout_is_like_backup(const char *name)
+{
+    return strncmp(name, prefix, sizeof(prefix) - 1) == 0;
+}
+
+bool layout_parse_backup(const char *name, uint32_t *number)
+{
+    if (!layout_is_like_backup(name))
         return false;
     const char *digits = name + sizeof(prefix) - 1;
     if (!isdigit((unsigned char)digits[0]) || digits[0] == '0' || strlen(digits) > 10)
@@ -56,4 +94,33 @@ bool pst_name_parse_backup(const char *name, uint32_t *number)
         return false;
     *number = (uint32_t)value;
     return true;
+}
+
+bool layout_parse_unmarked(const char *name, uint32_t *number, uint32_t *node)
+{
+    return sscanf(name, ".BACKUP-%u.%u.tmp", number, node) == 2 &&
+           strcmp(name, layout_unmarked(*number, *node).text) == 0;
+}
+
+bool layout_parse_pruned(const char *name, uint32_t *number)
+{
+    char uid[2 * PST_UID_BYTES + 1];
+    return sscanf(name, ".BACKUP-%u.%32[0-9a-f].pruned", number, uid) == 2 &&
+           strlen(uid) == sizeof(uid) - 1 && strcmp(layout_pruned(*number, uid).text, name) == 0;
+}
+
+bool layout_parse_part_dir(const char *name, uint32_t number, uint32_t *part, uint32_t *parts)
+{
+    uint32_t found;
+    if (sscanf(name, "BACKUP-%u-PART-%u-OF-%u", &found, part, parts) != 3 || found != number ||
+        *part < 1 || *part > *parts || *parts > PST_LDMS_MAX)
+        return false;
+    return strcmp(layout_part_dir(number, *part, *parts).text, name) == 0;
+}
+
+bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node)
+{
+    uint32_t found;
+    return sscanf(name, "BACKUP-%u.%u.mark", &found, node) == 2 && found == number &&
+           strcmp(name, layout_mark(number, *node).text) == 0;
 }

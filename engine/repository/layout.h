@@ -1,6 +1,6 @@
 /*
- * Names of the files of a backup. Pure; any thread. All are relative to the directory of the backup
- * (<to>/BACKUP-<number>), but for pst_name_backup's own.
+ * Names in the backup directory. Private to engine/repository: nobody else knows one. Pure; any
+ * thread. What is not said to lie directly in it lies in the directory of a backup.
  */
 #ifndef PST_ENGINE_REPOSITORY_LAYOUT_H
 #define PST_ENGINE_REPOSITORY_LAYOUT_H
@@ -8,22 +8,42 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PST_NAME_BYTES 128u /* no name here is longer, terminator included */
+#define LAYOUT_NAME_BYTES 128u /* no name here is longer, terminator included */
 
-struct pst_name {
-    char text[PST_NAME_BYTES];
+struct layout_name {
+    char text[LAYOUT_NAME_BYTES];
 };
 
-struct pst_name pst_name_backup(uint32_t number); /* BACKUP-7 */
-struct pst_name pst_name_part_dir(uint32_t number, uint32_t part, uint32_t parts);
-/* BACKUP-7-PART-1-OF-4 */
-struct pst_name pst_name_part(uint32_t number, uint32_t node, uint32_t part, uint32_t parts);
-/* BACKUP-7-PART-1-OF-4/BACKUP-7.1.data */
-struct pst_name pst_name_node_manifest(uint32_t number, uint32_t node); /* BACKUP-7.1.manifest */
-struct pst_name pst_name_cluster_manifest(uint32_t number);    /* BACKUP-7.cluster.manifest */
-struct pst_name pst_name_mark(uint32_t number, uint32_t node); /* BACKUP-7.1.mark */
+/* Directly in the backup directory: BACKUP-7; until it has its mark, .BACKUP-7.2.tmp; when it is
+ * pruned, .BACKUP-7.<uid in hex>.pruned; the lock of a node's number, .node-2.lock. */
+struct layout_name layout_backup(uint32_t number);
+struct layout_name layout_unmarked(uint32_t number, uint32_t node);
+struct layout_name layout_pruned(uint32_t number, const char *uid);
+struct layout_name layout_lock(uint32_t node);
 
-/* Reads "BACKUP-<number>", exactly as pst_name_backup writes it. */
-bool pst_name_parse_backup(const char *name, uint32_t *number);
+struct layout_name layout_part_dir(uint32_t number, uint32_t part, uint32_t parts);
+/* BACKUP-7-PART-1-OF-4 */
+struct layout_name layout_part_file(uint32_t number, uint32_t node);
+/* BACKUP-7.1.data, in that */
+struct layout_name layout_part(uint32_t number, uint32_t node, uint32_t part, uint32_t parts);
+/* BACKUP-7-PART-1-OF-4/BACKUP-7.1.data */
+struct layout_name layout_node_manifest(uint32_t number, uint32_t node); /* BACKUP-7.1.manifest */
+struct layout_name layout_cluster_manifest(uint32_t number);    /* BACKUP-7.cluster.manifest */
+struct layout_name layout_mark(uint32_t number, uint32_t node); /* BACKUP-7.1.mark */
+
+/* A manifest while it is written: .BACKUP-7.1.manifest.tmp; of a cluster manifest, which other
+ * nodes may write beside this one, .BACKUP-7.cluster.manifest.1.tmp. */
+struct layout_name layout_temporary(const char *manifest);
+struct layout_name layout_cluster_temporary(uint32_t number, uint32_t node);
+
+/* Each reads a name back, if it is exactly as it is written above. */
+bool layout_parse_backup(const char *name, uint32_t *number);
+bool layout_parse_unmarked(const char *name, uint32_t *number, uint32_t *node);
+bool layout_parse_pruned(const char *name, uint32_t *number);
+bool layout_parse_part_dir(const char *name, uint32_t number, uint32_t *part, uint32_t *parts);
+bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node);
+
+/* Whether a name begins as those of a backup do. */
+bool layout_is_like_backup(const char *name);
 
 #endif

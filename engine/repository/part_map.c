@@ -1,11 +1,13 @@
+/* Where the chunks of a backup's parts are, read by io_uring. Whoever lists, verifies or restores.
+ */
+#include "engine/repository/part_map.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "engine/repository/backup.h"
+#include "engine/repository/layout.h"
 
 static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i,
                                   uint32_t directory)
@@ -26,13 +28,15 @@ static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node
         .digest = node->parts[i].digest,
     };
     memcpy(map.identity.uid, node->common.uid, sizeof(map.identity.uid));
-    map.file = pst_backup_file_name(
+    map.file = backup_file_name(
         backup, directory,
-        pst_name_part(backup->number, node->node, node->parts[i].part, node->parts_count));
+        layout_part(backup->number, node->node, node->parts[i].part, node->parts_count).text);
     /* one that is nowhere is missed where the first directory is looked into */
     if (directory == PST_DIRECTORIES_MAX)
         directory = pst_backup_next_in(backup, 0);
-    map.from_fd = backup->directories->fds[directory];
+    map.repository = &backup->directories->repositories[directory];
+    bool has_descriptors = map.repository->features & PST_REPOSITORY_HAS_DESCRIPTORS;
+    map.from_fd = has_descriptors ? map.repository->root : -1;
     return map;
 }
 
@@ -62,8 +66,8 @@ static int add_part(const struct pst_backup *backup, uint32_t node_index, uint32
          !error && i < PST_DIRECTORIES_MAX && (!found || copies);
          i = pst_backup_next_in(backup, i + 1)) {
         const struct pst_part_map map = map_of(backup, node_index, part, i);
-        if (faccessat(map.from_fd, map.file.text, F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
-            (errno == ENOENT || errno == ENOTDIR))
+        int has = repository_has(map.repository, map.repository->root, map.file.text);
+        if (has == 0 || has == -ENOTDIR)
             continue;
         error = add(found ? copies : set, &map);
         found = true;
@@ -119,12 +123,13 @@ struct look {
     bool header_is_whole;
 };
 
-static void tell(struct look *look, uint64_t base, const struct pst_damage *damage, int error)
+static void report(struct look *look, uint64_t base, const struct pst_damage *damage, int error)
 {
     pst_findings_add_damage(look->findings, &look->part->file, base, damage, error);
 }
 
-/* Reads to the buffer; false, with a finding, where that fails. Fewer bytes: the check tells. */
+/* Reads into the buffer; false, with a finding, where that fails. Fewer bytes: the check finds it.
+ */
 static bool read_at(struct look *look, uint64_t offset, uint32_t bytes, uint32_t *got)
 {
     int result = pst_reader_read(look->reader, &look->file, look->buffer, bytes, offset);
@@ -132,7 +137,7 @@ static bool read_at(struct look *look, uint64_t offset, uint32_t bytes, uint32_t
     if (result >= 0)
         return true;
     const struct pst_damage damage = {.bytes = bytes, .what = "read error"};
-    tell(look, offset, &damage, result);
+    report(look, offset, &damage, result);
     return false;
 }
 
@@ -142,11 +147,11 @@ static bool check_size(struct look *look)
     uint64_t found = look->file.size_bytes, wanted = look->part->file_bytes;
     if (found > wanted) {
         const struct pst_damage damage = {wanted, found - wanted, "bytes after the trailer"};
-        tell(look, 0, &damage, -PST_E_CORRUPT);
+        report(look, 0, &damage, -PST_E_CORRUPT);
     }
     if (found < wanted) {
         const struct pst_damage damage = {found, wanted - found, "part"};
-        tell(look, 0, &damage, -PST_E_TRUNCATED);
+        report(look, 0, &damage, -PST_E_TRUNCATED);
     }
     return found >= wanted && wanted >= 2 * PST_BLOCK_BYTES && wanted % PST_BLOCK_BYTES == 0;
 }
@@ -165,7 +170,7 @@ static void look_at_header(struct look *look)
         error = -PST_E_CORRUPT;
     }
     if (error) {
-        tell(look, 0, &damage, error);
+        report(look, 0, &damage, error);
         return;
     }
     look->header_checksum = header->head.checksum;
@@ -190,13 +195,13 @@ static bool look_at_trailer(struct look *look, struct pst_index_link *link)
         error = pst_digest_equal(&digest, &look->part->digest) ? 0 : -PST_E_CORRUPT;
     }
     if (error) {
-        tell(look, offset, &damage, error);
+        report(look, offset, &damage, error);
         return false;
     }
     if (look->header_is_whole &&
         !pst_digest_equal(&trailer->header_checksum, &look->header_checksum)) {
         damage = (struct pst_damage){0, PST_BLOCK_BYTES, "not the header that the trailer names"};
-        tell(look, 0, &damage, -PST_E_CORRUPT);
+        report(look, 0, &damage, -PST_E_CORRUPT);
     }
     *link = trailer->last_index;
     *look->checked_bytes += PST_BLOCK_BYTES;
@@ -236,7 +241,7 @@ static int look_at_indexes(struct look *look, struct pst_index_link link)
         struct pst_damage damage = {.what = "index chunk longer than a chunk can be"};
         uint32_t got;
         if (link.file_bytes > PST_CHUNK_HEADER_BYTES + look->part->chunk_bytes) {
-            tell(look, link.file_offset, &damage, -PST_E_CORRUPT);
+            report(look, link.file_offset, &damage, -PST_E_CORRUPT);
             warn_unchecked(look);
             return 0;
         }
@@ -248,7 +253,7 @@ static int look_at_indexes(struct look *look, struct pst_index_link link)
         if (!error)
             error = pst_index_read(look->buffer, &view, &damage);
         if (error) {
-            tell(look, link.file_offset, &damage, error);
+            report(look, link.file_offset, &damage, error);
             warn_unchecked(look);
             return 0;
         }
@@ -277,7 +282,7 @@ int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, void
     if (error) {
         const struct pst_part_title title = pst_part_title(part);
         const struct pst_damage damage = {.what = title.text};
-        tell(&look, 0, &damage, error);
+        report(&look, 0, &damage, error);
         return 0;
     }
     struct pst_index_link link;

@@ -1,161 +1,149 @@
+/* Removes backups from sight, and then from the disk, beside nodes that may be at work. `penstock
+ * prune`'s thread. docs/adr/0019-collected-backups.md. */
 #include "engine/repository/prune.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "engine/repository/backup.h"
-#include "io/beneath.h"
-#include "io/durable.h"
+#include "engine/format/digest.h"
+#include "engine/repository/archive_marks.h"
+#include "engine/repository/identify.h"
+#include "engine/repository/layout.h"
 
 #define UID_TEXT_BYTES (2 * PST_UID_BYTES + 1)
 
-/* The name from which on it is gone. */
-static struct pst_name pruned_name(uint32_t number, const char *uid)
-{
-    struct pst_name name;
-    snprintf(name.text, sizeof(name.text), ".BACKUP-%u.%s.pruned", number, uid);
-    return name;
-}
-
-static bool is_pruned_name(const char *name)
-{
-    unsigned number;
-    char uid[UID_TEXT_BYTES];
-    return sscanf(name, ".BACKUP-%u.%32[0-9a-f].pruned", &number, uid) == 2 &&
-           strlen(uid) == UID_TEXT_BYTES - 1 && strcmp(pruned_name(number, uid).text, name) == 0;
-}
-
-/* Opens the directory itself once more: of what dirfd has, a stream would take the descriptor. */
-static DIR *open_stream(int dirfd)
-{
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir && fd >= 0)
-        close(fd);
-    return dir;
-}
-
 /* ---- locks ---- */
 
-/* As a node does it (engine/node/node.c): alone LOCK_EX, one of a cluster LOCK_SH. */
+/* Whether no node is at work in a directory, which is locked then: 1, 0 or an error. As a node does
+ * it (lease.c): alone exclusively, one of a cluster shared. */
+static int lock_one(struct pst_repository *repository)
+{
+    int error = repository_lock(repository, repository->root, PST_REPOSITORY_EXCLUSIVE);
+    if (error != -PST_E_BUSY)
+        return error ? error : 1;
+    return repository_lock(repository, repository->root, PST_REPOSITORY_SHARED);
+}
+
 int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message)
 {
     *idle = 0;
     for (uint32_t i = 0; i < list->directories.count; i++) {
-        int fd = list->directories.fds[i];
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            *idle |= UINT64_C(1) << i;
-            continue;
-        }
-        int error = errno == EWOULDBLOCK ? 0 : -errno;
-        if (!error && flock(fd, LOCK_SH | LOCK_NB) < 0)
-            error = errno == EWOULDBLOCK ? -PST_E_BUSY : -errno;
-        if (error) {
+        int is_idle = lock_one(&list->directories.repositories[i]);
+        if (is_idle < 0) {
             snprintf(message, PST_MESSAGE_BYTES, "%s: %s", list->directories.paths[i],
-                     error == -PST_E_BUSY ? "a backup is being written into it; wait for its end"
-                                          : pst_error_text(error));
-            return error;
+                     is_idle == -PST_E_BUSY ? "a backup is being written into it; wait for its end"
+                                            : pst_error_text(is_idle));
+            return is_idle;
         }
+        *idle |= (uint64_t)is_idle << i;
     }
     return 0;
 }
 
 /* ---- one backup ---- */
 
-/* What is to be removed: its directories, open and locked against another prune. */
+/* A backup that is to be removed: its directories, open and locked against another prune. */
 struct claim {
     const struct pst_backup *backup;
     uint64_t idle;
-    int fds[PST_DIRECTORIES_MAX]; /* -1: none of it there */
+    int handles[PST_DIRECTORIES_MAX]; /* -1: none of it there */
     char *message;
 };
 
-/* why says it all, but for an errno. */
+static struct pst_repository *repository_of(const struct claim *claim, uint32_t i)
+{
+    return &claim->backup->directories->repositories[i];
+}
+
+/* `why` is the whole message, but for an errno. */
 static int refuse(const struct claim *claim, uint32_t i, int error, const char *why)
 {
     bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED;
     snprintf(claim->message, PST_MESSAGE_BYTES, "%s/%s: %s%s%s",
-             claim->backup->directories->paths[i], pst_name_backup(claim->backup->number).text, why,
+             claim->backup->directories->paths[i], layout_backup(claim->backup->number).text, why,
              is_errno ? ": " : "", is_errno ? pst_error_text(error) : "");
     return error;
 }
 
-static bool is_marked(int backup_fd, uint32_t number)
+/* Whether the directory that is open holds the backup of the list still: 1, 0 or an error. */
+static int is_backup(const struct claim *claim, uint32_t i)
 {
-    DIR *dir = open_stream(backup_fd);
-    const struct dirent *entry;
-    bool found = !dir;
-    while (dir && !found && (entry = readdir(dir)) != NULL) {
-        unsigned marked, node;
-        found = sscanf(entry->d_name, "BACKUP-%u.%u.mark", &marked, &node) == 2 &&
-                marked == number && strcmp(entry->d_name, pst_name_mark(number, node).text) == 0;
-    }
-    if (dir)
-        closedir(dir);
-    return found;
+    const struct pst_backup *backup = claim->backup;
+    struct pst_repository *repository = repository_of(claim, i);
+    uint8_t uid[PST_UID_BYTES];
+    bool is_prepared;
+    int found = identify_backup(repository, claim->handles[i], backup->number, uid, &is_prepared);
+    if (found < 0)
+        return found;
+    if ((found > 0) != backup->has_uid || (found > 0 && memcmp(uid, backup->uid, sizeof(uid)) != 0))
+        return 0;
+    if (backup->state != PST_BACKUP_INCOMPLETE)
+        return 1;
+    int has =
+        repository_has(repository, claim->handles[i], layout_cluster_manifest(backup->number).text);
+    return has < 0 ? has : !has && !is_prepared;
 }
 
 /* Whether the name still leads to the directory that is open, and it to the backup of the list. */
-static bool is_still_it(const struct claim *claim, uint32_t i)
+static int is_still_it(const struct claim *claim, uint32_t i)
+{
+    struct pst_repository *repository = repository_of(claim, i);
+    struct pst_repository_status opened, named;
+    int error = repository_status(repository, claim->handles[i], NULL, &opened);
+    if (!error)
+        error = repository_status(repository, repository->root,
+                                  layout_backup(claim->backup->number).text, &named);
+    if (error)
+        return error == -ENOENT ? 0 : error;
+    return opened.device == named.device && opened.inode == named.inode ? is_backup(claim, i) : 0;
+}
+
+/* What a node that runs there needs. */
+static int check_nodes(const struct claim *claim, uint32_t i)
 {
     const struct pst_backup *backup = claim->backup;
-    const struct pst_name name = pst_name_backup(backup->number);
-    struct stat opened, named;
-    uint8_t uid[PST_UID_BYTES];
-    bool is_prepared;
-    if (fstat(claim->fds[i], &opened) < 0 ||
-        fstatat(backup->directories->fds[i], name.text, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-        opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
-        return false;
-    bool has_uid = pst_backup_identify(claim->fds[i], backup->number, uid, &is_prepared);
-    if (has_uid != backup->has_uid || (has_uid && memcmp(uid, backup->uid, sizeof(uid)) != 0))
-        return false;
-    return backup->state != PST_BACKUP_INCOMPLETE ||
-           (!is_prepared && faccessat(claim->fds[i], pst_name_cluster_manifest(backup->number).text,
-                                      F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+    if (claim->idle >> i & 1)
+        return 0;
+    if (backup->state == PST_BACKUP_INCOMPLETE)
+        return refuse(claim, i, -PST_E_BUSY, "a node runs there, and removes itself what it left");
+    int marked = archive_is_marked(repository_of(claim, i), claim->handles[i], backup->number);
+    if (marked < 0)
+        return refuse(claim, i, marked, "read the directory");
+    return marked ? refuse(claim, i, -PST_E_BUSY, "a node is at work on it") : 0;
 }
 
 /* Whoever else prunes has the same lock, and nobody else removes or replaces a committed backup; an
  * incomplete one is only touched where no node is. */
 static int claim_in(struct claim *claim, uint32_t i)
 {
-    const struct pst_backup *backup = claim->backup;
-    bool is_idle = claim->idle >> i & 1;
-    claim->fds[i] = openat(backup->directories->fds[i], pst_name_backup(backup->number).text,
-                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (claim->fds[i] < 0)
-        return errno == ENOENT ? refuse(claim, i, -PST_E_CHANGED, "it is gone by now")
-                               : refuse(claim, i, -errno, "open");
-    if (flock(claim->fds[i], LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? refuse(claim, i, -PST_E_BUSY, "it is being read or pruned")
-                                    : refuse(claim, i, -errno, "lock");
-    if (!is_still_it(claim, i))
-        return refuse(claim, i, -PST_E_CHANGED, "it is another one by now");
-    if (!is_idle && backup->state == PST_BACKUP_INCOMPLETE)
-        return refuse(claim, i, -PST_E_BUSY, "a node runs there, and removes itself what it left");
-    if (!is_idle && is_marked(claim->fds[i], backup->number))
-        return refuse(claim, i, -PST_E_BUSY, "a node is at work on it");
-    return 0;
+    struct pst_repository *repository = repository_of(claim, i);
+    int handle = repository_open_backup(repository, claim->backup->number);
+    if (handle < 0)
+        return handle == -ENOENT ? refuse(claim, i, -PST_E_CHANGED, "it is gone by now")
+                                 : refuse(claim, i, handle, "open");
+    claim->handles[i] = handle;
+    int error = repository_lock(repository, handle, PST_REPOSITORY_EXCLUSIVE);
+    if (error)
+        return error == -PST_E_BUSY ? refuse(claim, i, error, "it is being read or pruned")
+                                    : refuse(claim, i, error, "lock");
+    int is_it = is_still_it(claim, i);
+    if (is_it < 0)
+        return refuse(claim, i, is_it, "read it again");
+    return is_it ? check_nodes(claim, i)
+                 : refuse(claim, i, -PST_E_CHANGED, "it is another one by now");
 }
 
 static int rename_in(const struct claim *claim, uint32_t i, const char *uid)
 {
-    const struct pst_backup *backup = claim->backup;
-    int dirfd = backup->directories->fds[i];
-    const struct pst_name name = pst_name_backup(backup->number);
-    const struct pst_name pruned = pruned_name(backup->number, uid);
-    struct pst_durable_context context = {.failed_step = "remove what was pruned before"};
-    int error = pst_beneath_remove(dirfd, pruned.text);
-    if (!error)
-        error =
-            pst_durable_rename(dirfd, name.text, dirfd, pruned.text, RENAME_NOREPLACE, &context);
-    return error ? refuse(claim, i, error, context.failed_step) : 0;
+    struct pst_repository *repository = repository_of(claim, i);
+    const struct layout_name name = layout_backup(claim->backup->number);
+    const struct layout_name pruned = layout_pruned(claim->backup->number, uid);
+    int error = repository_remove_tree(repository, repository->root, pruned.text);
+    if (error)
+        return refuse(claim, i, error, "remove what was pruned before");
+    error = repository_rename_durably(repository, repository->root, name.text, pruned.text, false);
+    return error ? refuse(claim, i, error, repository->failed_step) : 0;
 }
 
 static int remove_from_sight(const struct claim *claim)
@@ -188,15 +176,15 @@ int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, ch
     if (error)
         return error;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
-        claim.fds[i] = -1;
+        claim.handles[i] = -1;
     for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = pst_backup_next_in(backup, i + 1))
         error = claim_in(&claim, i);
     if (!error && !only_look)
         error = remove_from_sight(&claim);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
-        if (claim.fds[i] >= 0)
-            close(claim.fds[i]);
+        if (claim.handles[i] >= 0)
+            repository_close(repository_of(&claim, i), claim.handles[i]);
     }
     return error;
 }
@@ -205,50 +193,50 @@ int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, ch
 
 /* Its cluster manifest last: a node that has had the directory open since before sees it as
  * committed, and leaves it alone, until there is nothing else in it. */
-static int empty(int fd, uint32_t number)
+static int empty(struct pst_repository *repository, int directory, uint32_t number)
 {
-    const struct pst_name cluster = pst_name_cluster_manifest(number);
-    DIR *dir = open_stream(fd);
-    const struct dirent *entry;
-    int error = dir ? 0 : -errno;
-    while (!error && (errno = 0, entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, cluster.text) != 0)
-            error = pst_beneath_remove(fd, entry->d_name);
+    const struct layout_name cluster = layout_cluster_manifest(number);
+    struct pst_repository_names names;
+    int error = repository_list(repository, directory, &names);
+    if (error)
+        return error;
+    for (const char *name = repository_names_next(&names, NULL); name && !error;
+         name = repository_names_next(&names, name)) {
+        if (strcmp(name, cluster.text) != 0)
+            error = repository_remove_tree(repository, directory, name);
     }
-    if (!error && dir)
-        error = -errno;
-    if (dir)
-        closedir(dir);
+    repository_names_free(&names);
     return error;
 }
 
-static int remove_pruned(int dirfd, const char *name)
+static int remove_pruned(struct pst_repository *repository, const char *name, uint32_t number)
 {
-    unsigned number = 0;
-    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : -errno;
-    int error = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
-    if (!error && sscanf(name, ".BACKUP-%u.", &number) == 1)
-        error = empty(fd, number);
+    int directory = repository_open(repository, repository->root, name);
+    if (directory < 0)
+        return directory == -ENOENT ? 0 : directory;
+    int error = repository_lock(repository, directory, PST_REPOSITORY_EXCLUSIVE);
+    bool is_anothers = error == -PST_E_BUSY; /* another prune removes it */
     if (!error)
-        error = pst_beneath_remove(dirfd, name);
-    close(fd);
-    return error == -EWOULDBLOCK ? 0 : error; /* another prune does it */
+        error = empty(repository, directory, number);
+    if (!error)
+        error = repository_remove_tree(repository, repository->root, name);
+    repository_close(repository, directory);
+    return is_anothers ? 0 : error;
 }
 
-static int sweep_in(int dirfd)
+static int sweep_in(struct pst_repository *repository)
 {
-    DIR *dir = open_stream(dirfd);
-    const struct dirent *entry;
-    int error = dir ? 0 : -errno;
-    while (dir && (errno = 0, entry = readdir(dir)) != NULL) {
-        int one = is_pruned_name(entry->d_name) ? remove_pruned(dirfd, entry->d_name) : 0;
+    struct pst_repository_names names;
+    int error = repository_list(repository, repository->root, &names);
+    if (error)
+        return error;
+    for (const char *name = repository_names_next(&names, NULL); name;
+         name = repository_names_next(&names, name)) {
+        uint32_t number;
+        int one = layout_parse_pruned(name, &number) ? remove_pruned(repository, name, number) : 0;
         error = error ? error : one;
     }
-    if (dir)
-        closedir(dir);
+    repository_names_free(&names);
     return error;
 }
 
@@ -256,9 +244,10 @@ int pst_prune_sweep(struct pst_backup_list *list, char *message)
 {
     int error = 0;
     for (uint32_t i = 0; i < list->directories.count; i++)
-        flock(list->directories.fds[i], LOCK_UN);
+        (void)repository_lock(&list->directories.repositories[i],
+                              list->directories.repositories[i].root, PST_REPOSITORY_UNLOCKED);
     for (uint32_t i = 0; i < list->directories.count; i++) {
-        int one = sweep_in(list->directories.fds[i]);
+        int one = sweep_in(&list->directories.repositories[i]);
         if (one && !error)
             snprintf(message, PST_MESSAGE_BYTES,
                      "%s: what was pruned could not be removed whole: %s; prune once more",

@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-#include "engine/repository/backup.h"
+#include "engine/repository/part_map.h"
 #include "engine/restore/crew.h"
 
 /* Takes an intact chunk, decoded, which is in buffer for the call; on any worker. An error ends the

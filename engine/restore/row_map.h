@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-#include "engine/repository/backup.h"
+#include "engine/repository/part_map.h"
 #include "engine/restore/objects.h"
 
 struct row_chunk {

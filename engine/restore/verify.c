@@ -4,15 +4,13 @@
  */
 #include "engine/restore/verify.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/format/object.h"
+#include "engine/repository/strangers.h"
 #include "engine/restore/chunk_reader.h"
 #include "engine/restore/objects.h"
 #include "engine/restore/verify_rows.h"
@@ -182,75 +180,6 @@ static int read_all(struct verify *verify)
     return error;
 }
 
-static bool part_is_known(const struct pst_part_set *set, const char *file)
-{
-    for (uint32_t i = 0; i < set->count; i++) {
-        const char *known = set->parts[i].file.text;
-        size_t length = strlen(file);
-        if (strncmp(known, file, length) == 0 && (known[length] == '\0' || known[length] == '/'))
-            return true;
-    }
-    return false;
-}
-
-static bool manifest_is_known(const struct verify *verify, const char *name)
-{
-    uint32_t number = verify->backup.number;
-    if (strcmp(name, pst_name_cluster_manifest(number).text) == 0)
-        return true;
-    for (uint32_t i = 0; i < verify->backup.cluster.nodes_count; i++) {
-        uint32_t node = verify->backup.cluster.nodes[i].node;
-        if (strcmp(name, pst_name_node_manifest(number, node).text) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void warn_of(struct verify *verify, uint32_t directory, const char *file)
-{
-    const struct pst_directories *directories = verify->backup.directories;
-    const struct pst_finding finding = {
-        .directory = directories->count > 1 ? directories->paths[directory] : NULL,
-        .file = file,
-        .what = "does not belong to the backup",
-        .warning = true,
-    };
-    pst_findings_add(&verify->findings, &finding);
-}
-
-/* Warns of what lies in a directory of the backup and is named nowhere; a directory of parts is
- * looked into. path: relative to the directory of backups. */
-static int find_strangers(struct verify *verify, uint32_t directory, const char *path, bool is_top)
-{
-    int from_fd = verify->backup.directories->fds[directory];
-    int fd = openat(from_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        int error = -errno;
-        if (fd >= 0)
-            close(fd);
-        return error;
-    }
-    int error = 0;
-    const struct dirent *entry;
-    while (!error && (errno = 0, entry = readdir(dir)) != NULL) {
-        const char *name = entry->d_name;
-        char file[2 * PST_NAME_BYTES + NAME_MAX + 2];
-        snprintf(file, sizeof(file), "%s/%s", path, name);
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-            (is_top && manifest_is_known(verify, name)))
-            continue;
-        if (!part_is_known(&verify->set, file))
-            warn_of(verify, directory, file);
-        else if (is_top)
-            error = find_strangers(verify, directory, file, false);
-    }
-    if (!error && !entry)
-        error = -errno;
-    closedir(dir);
-    return error;
-}
-
 static bool manifests_are_whole(const struct verify *verify)
 {
     for (uint32_t i = 0; i < verify->backup.cluster.nodes_count; i++) {
@@ -260,27 +189,13 @@ static bool manifests_are_whole(const struct verify *verify)
     return true;
 }
 
-static int find_all_strangers(struct verify *verify)
-{
-    const struct pst_backup *backup = &verify->backup;
-    int error = 0;
-    for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
-         i = pst_backup_next_in(backup, i + 1)) {
-        error = find_strangers(verify, i, pst_name_backup(backup->number).text, true);
-        /* a directory of parts that is missing, or none, is found when the part is opened */
-        if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
-            error = 0;
-    }
-    return error;
-}
-
 static int verify_parts(struct verify *verify)
 {
     int error = pst_part_set_make(&verify->backup, &verify->set, &verify->copies);
     if (error)
         return error;
     if (manifests_are_whole(verify))
-        error = find_all_strangers(verify);
+        error = pst_backup_find_strangers(&verify->backup, &verify->set, &verify->findings);
     if (!error)
         error = look_through_parts(verify, &verify->set);
     if (!error)

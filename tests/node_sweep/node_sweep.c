@@ -90,7 +90,7 @@ static void check_backup(const struct rig *rig)
         CU_ASSERT_TRUE(decoded_is_tree(&decoded, 0, tree));
     }
     decoded_close(&decoded);
-    remove_tree(join(to, pst_name_backup(rig->report->number).text));
+    remove_tree(join(to, layout_backup(rig->report->number).text));
 }
 
 static void set_fault(struct rig *rig, struct pst_io_fault *ldm, struct pst_io_fault *archive)

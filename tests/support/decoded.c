@@ -141,7 +141,7 @@ static bool take_part(struct decoded *decoded, const char *backup_dir,
                                          .parts = (uint16_t)decoded->node->parts_count};
     memcpy(identity.uid, decoded->node->common.uid, sizeof(identity.uid));
     snprintf(path, sizeof(path), "%s/%s", backup_dir,
-             pst_name_part(identity.number, identity.node, line->part, identity.parts).text);
+             layout_part(identity.number, identity.node, line->part, identity.parts).text);
     if (!map_file(decoded, path, &data, &bytes))
         return false;
     struct part_view part = {.data = data, .bytes = bytes, .identity = identity};
@@ -233,11 +233,11 @@ static bool read_manifests(struct decoded *decoded, const char *backup_dir, uint
     size_t bytes;
     struct pst_digest digest;
     struct pst_damage damage;
-    snprintf(path, sizeof(path), "%s/%s", backup_dir, pst_name_cluster_manifest(number).text);
+    snprintf(path, sizeof(path), "%s/%s", backup_dir, layout_cluster_manifest(number).text);
     if (!map_file(decoded, path, &data, &bytes) ||
         pst_cluster_manifest_decode(data, bytes, decoded->cluster, NULL, &damage) < 0)
         return WRONG("%s: no manifest", path);
-    snprintf(path, sizeof(path), "%s/%s", backup_dir, pst_name_node_manifest(number, 1).text);
+    snprintf(path, sizeof(path), "%s/%s", backup_dir, layout_node_manifest(number, 1).text);
     if (!map_file(decoded, path, &data, &bytes) ||
         pst_node_manifest_decode(data, bytes, decoded->node, &digest, &damage) < 0)
         return WRONG("%s: no manifest", path);
@@ -257,7 +257,7 @@ bool decoded_open(struct decoded *decoded, const char *to, uint32_t number)
     decoded->node = calloc(1, sizeof(*decoded->node));
     if (!decoded->cluster || !decoded->node)
         abort();
-    snprintf(directory, sizeof(directory), "%s/%s", to, pst_name_backup(number).text);
+    snprintf(directory, sizeof(directory), "%s/%s", to, layout_backup(number).text);
     if (!read_manifests(decoded, directory, number))
         return false;
     for (uint32_t i = 0; i < decoded->node->parts_count; i++) {

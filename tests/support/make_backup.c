@@ -130,8 +130,8 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
 {
     struct writer writer = {.made = made, .buffer = new_buffer(), .index = new_buffer()};
     const struct pst_part_identity identity = identity_of(made, part);
-    const struct pst_name dir = pst_name_part_dir(made->number, part + 1, made->parts);
-    const struct pst_name name = pst_name_part(made->number, 1, part + 1, made->parts);
+    const struct layout_name dir = layout_part_dir(made->number, part + 1, made->parts);
+    const struct layout_name name = layout_part(made->number, 1, part + 1, made->parts);
     int error = mkdirat(dirfd, dir.text, 0700);
     assert(!error);
     writer.fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -158,7 +158,7 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
     return described;
 }
 
-static void put_text(int dirfd, struct pst_name name, struct pst_manifest_text *text)
+static void put_text(int dirfd, struct layout_name name, struct pst_manifest_text *text)
 {
     int fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert(fd >= 0);
@@ -174,7 +174,7 @@ void make_backup(const char *to, const struct made_backup *made)
     static struct pst_node_manifest node;
     static struct pst_cluster_manifest cluster;
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/%s", to, pst_name_backup(made->number).text);
+    snprintf(path, sizeof(path), "%s/%s", to, layout_backup(made->number).text);
     int error = mkdir(path, 0700);
     assert(!error);
     int dirfd = open(path, O_RDONLY | O_DIRECTORY);
@@ -203,11 +203,11 @@ void make_backup(const char *to, const struct made_backup *made)
         .nodes = {{.node = 1, .file_bytes = text.bytes, .digest = text.digest}},
     };
     cluster.common.cluster_id = made->cluster_ids[0];
-    put_text(dirfd, pst_name_node_manifest(made->number, 1), &text);
+    put_text(dirfd, layout_node_manifest(made->number, 1), &text);
     if (!made->no_cluster_manifest) {
         error = pst_cluster_manifest_encode(&cluster, &text);
         assert(!error);
-        put_text(dirfd, pst_name_cluster_manifest(made->number), &text);
+        put_text(dirfd, layout_cluster_manifest(made->number), &text);
     }
     close(dirfd);
 }

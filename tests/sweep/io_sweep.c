@@ -305,12 +305,12 @@ enum durable_kind {
 };
 
 static const char *const durable_names[] = {"durable write", "durable write, no replacing",
-                                            "durable write, replacing", "durable mkdir"};
+                                            "durable write, replacing", "mkdir"};
 
 static int run_durable(enum durable_kind kind, struct pst_durable_context *context)
 {
     if (kind == DURABLE_MKDIR)
-        return pst_durable_mkdir(scratch.dirfd, "name", 0700, context);
+        return pst_step_mkdir(scratch.dirfd, "name", 0700, context);
     return pst_durable_write(scratch.dirfd, "name", data, TEXT_BYTES, kind != DURABLE_KEEP,
                              context);
 }

@@ -9,7 +9,7 @@ signals() {
 }
 
 steps() {
-    cat "$here"/../../../{engine/node,io}/*.c | sed -nE \
+    cat "$here"/../../../engine/{node,repository}/*.c | sed -nE \
         -e 's/.*PST_FAULT_POINT\("(after|before)", "([A-Z_]+)"\).*/\1.\2/p' \
         -e 's/.*PST_FAULT_ERROR\("([A-Z_]+)"\).*/before.\1/p'
 }

@@ -9,7 +9,7 @@
 #include "io/beneath.h"
 #include "io/directory.h"
 #include "tests/suite.h"
-#include "tests/unit/io/io_test.h"
+#include "tests/support/scratch.h"
 
 static struct scratch scratch;
 static int fails_after = -1; /* readdir(3) calls that still work; -1: all */

@@ -90,8 +90,8 @@ static void test_directories(void)
 {
     struct stat attributes;
     scratch_empty(&scratch);
-    CU_ASSERT_EQUAL(pst_durable_mkdir(scratch.dirfd, "dir", 0700, NULL), 0);
-    CU_ASSERT_EQUAL(pst_durable_mkdir(scratch.dirfd, "dir", 0700, NULL), -EEXIST);
+    CU_ASSERT_EQUAL(pst_step_mkdir(scratch.dirfd, "dir", 0700, NULL), 0);
+    CU_ASSERT_EQUAL(pst_step_mkdir(scratch.dirfd, "dir", 0700, NULL), -EEXIST);
     CU_ASSERT_EQUAL(fstatat(scratch.dirfd, "dir", &attributes, 0), 0);
     CU_ASSERT_TRUE(S_ISDIR(attributes.st_mode));
     CU_ASSERT_EQUAL(pst_durable_unlink(scratch.dirfd, "dir", AT_REMOVEDIR, NULL), 0);
@@ -102,7 +102,7 @@ static void test_directories(void)
 static void test_rename_between_directories(void)
 {
     scratch_empty(&scratch);
-    CU_ASSERT_EQUAL(pst_durable_mkdir(scratch.dirfd, "dir", 0700, NULL), 0);
+    CU_ASSERT_EQUAL(pst_step_mkdir(scratch.dirfd, "dir", 0700, NULL), 0);
     int dirfd = openat(scratch.dirfd, "dir", O_RDONLY | O_DIRECTORY);
     CU_ASSERT_EQUAL(write_text("file", "text", true), 0);
     CU_ASSERT_EQUAL(pst_durable_rename(scratch.dirfd, "file", dirfd, "moved", 0, NULL), 0);
@@ -122,7 +122,7 @@ static void test_errors_of_the_kernel(void)
     CU_ASSERT_STRING_EQUAL(context.failed_step, "create");
     CU_ASSERT_EQUAL(pst_durable_sync_dir(-1, &context), -EBADF);
     CU_ASSERT_STRING_EQUAL(context.failed_step, "fsync of the directory");
-    CU_ASSERT_EQUAL(pst_durable_mkdir(scratch.dirfd, "no/such/parent", 0700, &context), -ENOENT);
+    CU_ASSERT_EQUAL(pst_step_mkdir(scratch.dirfd, "no/such/parent", 0700, &context), -ENOENT);
     CU_ASSERT_STRING_EQUAL(context.failed_step, "mkdir");
 }
 

@@ -256,7 +256,7 @@ static void test_out_of_time(void)
         struct decoded decoded;
         CU_ASSERT_TRUE(decoded_open(&decoded, to, rig.report->number));
         decoded_close(&decoded);
-        remove_tree(join(to, pst_name_backup(rig.report->number).text));
+        remove_tree(join(to, layout_backup(rig.report->number).text));
         if (!error)
             remove_tree(join(to, "BACKUP-1"));
         CU_ASSERT_TRUE(is_empty_directory(to));

@@ -71,7 +71,7 @@ static void killed_after(uint64_t after_ns)
 
 static bool is_complete(const char *backup, uint32_t number)
 {
-    return path_exists(join(join(to, backup), pst_name_cluster_manifest(number).text));
+    return path_exists(join(join(to, backup), layout_cluster_manifest(number).text));
 }
 
 static bool is_whole(uint32_t number)
@@ -121,11 +121,11 @@ static void make_debris(uint32_t number, uint32_t header_number, uint16_t header
     static char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
     struct pst_part_identity identity = {
         .uid = {1, 2, 3}, .number = header_number, .node = header_node, .part = 1, .parts = 1};
-    const char *backup = join(to, pst_name_backup(number).text);
+    const char *backup = join(to, layout_backup(number).text);
     CU_ASSERT_EQUAL(mkdir(backup, 0700), 0);
-    CU_ASSERT_EQUAL(mkdir(join(backup, pst_name_part_dir(number, 1, 1).text), 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(join(backup, layout_part_dir(number, 1, 1).text), 0700), 0);
     (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
-    write_file(join(backup, pst_name_part(number, 1, 1, 1).text), block, sizeof(block));
+    write_file(join(backup, layout_part(number, 1, 1, 1).text), block, sizeof(block));
 }
 
 /* The manifest of node 1, prepared with others. */
@@ -143,16 +143,16 @@ static void make_node_manifest(uint32_t number, uint32_t participants)
     manifest.parts[0] = (struct pst_manifest_part){.part = 1, .ldm = 1};
     struct pst_manifest_text text;
     CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&manifest, &text), 0);
-    write_file(join(join(to, pst_name_backup(number).text), pst_name_node_manifest(number, 1).text),
+    write_file(join(join(to, layout_backup(number).text), layout_node_manifest(number, 1).text),
                text.text, text.bytes);
     free(text.text);
 }
 
 static bool has_part(uint32_t number)
 {
-    return path_exists(join(to, pst_name_backup(number).text)) &&
+    return path_exists(join(to, layout_backup(number).text)) &&
            path_exists(
-               join(join(to, pst_name_backup(number).text), pst_name_part(number, 1, 1, 1).text));
+               join(join(to, layout_backup(number).text), layout_part(number, 1, 1, 1).text));
 }
 
 static void test_sweep(void)
@@ -164,13 +164,13 @@ static void test_sweep(void)
     make_debris(2, 2, 9);  /* another node's: stays */
     make_debris(3, 77, 1); /* a part of another backup, put here by hand: stays */
     make_debris(4, 4, 1);  /* blank, preallocated: goes */
-    write_file(join(join(to, "BACKUP-4"), pst_name_part(4, 1, 1, 1).text), zeros, sizeof(zeros));
+    write_file(join(join(to, "BACKUP-4"), layout_part(4, 1, 1, 1).text), zeros, sizeof(zeros));
     make_debris(5, 5, 1); /* decided: stays */
-    write_file(join(join(to, "BACKUP-5"), pst_name_cluster_manifest(5).text), "x", 1);
+    write_file(join(join(to, "BACKUP-5"), layout_cluster_manifest(5).text), "x", 1);
     make_debris(6, 6, 1); /* something of a stranger's beside it: that stays */
     write_file(join(join(to, "BACKUP-6"), "notes"), "x", 1);
     make_debris(7, 7, 1); /* what is there is text, not a part: stays */
-    write_file(join(join(to, "BACKUP-7"), pst_name_part(7, 1, 1, 1).text), "precious", 8);
+    write_file(join(join(to, "BACKUP-7"), layout_part(7, 1, 1, 1).text), "precious", 8);
     make_debris(8, 8, 1); /* manifests half-written: goes */
     write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.cluster.manifest.1.tmp"), "x", 1);
     write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.1.manifest.tmp"), "x", 1);

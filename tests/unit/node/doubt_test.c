@@ -12,6 +12,10 @@
 
 #include "engine/format/chunk.h"
 #include "engine/repository/archive.h"
+#include "engine/repository/archive_settle.h"
+#include "engine/repository/archive_sweep.h"
+#include "engine/repository/layout.h"
+#include "engine/repository/repository_posix.h"
 #include "tests/support/node_rig.h"
 
 #define NUMBER 7u
@@ -22,6 +26,7 @@ static const uint8_t other_uid[16] = {1, 2, 4};
 
 static char to[SCRATCH_PATH_BYTES];
 static struct pst_archive_config config;
+static struct pst_repository repository;
 static struct pst_archive *archive;
 static struct pst_doubt_rep told[4];
 static uint32_t told_count;
@@ -36,7 +41,7 @@ static void take_doubt(void *context, const struct pst_doubt_rep *doubt)
 
 static const char *inside(const char *name)
 {
-    return join(join(to, pst_name_backup(NUMBER).text), name);
+    return join(join(to, layout_backup(NUMBER).text), name);
 }
 
 static struct pst_manifest_text node_manifest(uint32_t node, const uint8_t *of)
@@ -84,38 +89,39 @@ static void make_part(uint32_t node, const uint8_t *of)
         .number = NUMBER, .node = (uint16_t)node, .part = 1, .parts = 1};
     memcpy(identity.uid, of, sizeof(identity.uid));
     (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
-    mkdir(inside(pst_name_part_dir(NUMBER, 1, 1).text), 0700);
-    write_file(inside(pst_name_part(NUMBER, node, 1, 1).text), block, sizeof(block));
+    mkdir(inside(layout_part_dir(NUMBER, 1, 1).text), 0700);
+    write_file(inside(layout_part(NUMBER, node, 1, 1).text), block, sizeof(block));
 }
 
 static bool has_part(uint32_t node)
 {
-    return path_exists(inside(pst_name_part(NUMBER, node, 1, 1).text));
+    return path_exists(inside(layout_part(NUMBER, node, 1, 1).text));
 }
 
 static const char *own_path(void)
 {
-    return inside(pst_name_node_manifest(NUMBER, OWN_NODE).text);
+    return inside(layout_node_manifest(NUMBER, OWN_NODE).text);
 }
 
 static const char *cluster_path(void)
 {
-    return inside(pst_name_cluster_manifest(NUMBER).text);
+    return inside(layout_cluster_manifest(NUMBER).text);
 }
 
 /* Backup 7: this node is prepared, with nodes 1 (the master) and 3. */
 static void open_prepared(void)
 {
     make_scratch(to, "/dev/shm");
-    config = (struct pst_archive_config){.node = OWN_NODE, .directory = to};
+    config = (struct pst_archive_config){.node = OWN_NODE, .ldms = 1};
     archive = calloc(1, sizeof(*archive));
     CU_ASSERT_PTR_NOT_NULL_FATAL(archive);
     archive->config = &config;
-    archive->directory_fd = open(to, O_RDONLY | O_DIRECTORY);
+    CU_ASSERT_EQUAL_FATAL(repository_posix_open(&repository, to, NULL), 0);
+    archive->repository = &repository;
     archive->on_doubt = take_doubt;
     archive->context = told;
     told_count = 0;
-    CU_ASSERT_EQUAL(mkdir(join(to, pst_name_backup(NUMBER).text), 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(join(to, layout_backup(NUMBER).text), 0700), 0);
     own_manifest = node_manifest(OWN_NODE, uid);
     write_file(own_path(), own_manifest.text, own_manifest.bytes);
     make_part(OWN_NODE, uid);
@@ -125,7 +131,7 @@ static void open_prepared(void)
 static void close_all(void)
 {
     free(end_log_capture());
-    close(archive->directory_fd);
+    repository_close(&repository, repository.root);
     free(archive);
     free(own_manifest.text);
     remove_tree(to);
@@ -179,7 +185,7 @@ static void the_disk_tells_the_outcome(void)
     write_file(cluster_path(), cluster.text, cluster.bytes);
     expect_outcome(uid, PST_OUTCOME_PREPARED);
     free(cluster.text);
-    remove_tree(join(to, pst_name_backup(NUMBER).text));
+    remove_tree(join(to, layout_backup(NUMBER).text));
     expect_outcome(uid, PST_OUTCOME_NONE);
     close_all();
 }
@@ -190,6 +196,11 @@ static void what_is_in_work_is_not_told(void)
     archive->backup = pst_uid_low(uid);
     memcpy(archive->node.common.uid, uid, sizeof(uid));
     archive->node.common.number = NUMBER;
+    archive->node.node = OWN_NODE;
+    archive->node.participants_count = 3;
+    archive->cluster.common = archive->node.common;
+    archive->is_shared = true;
+    archive->parts = 1;
     expect_refused(uid, -PST_E_BUSY);
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
     CU_ASSERT_EQUAL(told_count, 0);
@@ -216,8 +227,8 @@ static void what_cannot_be_read_is_not_guessed(void)
     expect_refused(uid, -PST_E_TRUNCATED);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), -PST_E_TRUNCATED);
     CU_ASSERT_TRUE(path_exists(own_path()) && has_part(OWN_NODE));
-    remove_tree(join(to, pst_name_backup(NUMBER).text));
-    write_file(join(to, pst_name_backup(NUMBER).text), "x", 1);
+    remove_tree(join(to, layout_backup(NUMBER).text));
+    write_file(join(to, layout_backup(NUMBER).text), "x", 1);
     expect_refused(uid, -ENOTDIR);
     close_all();
 }
@@ -225,11 +236,11 @@ static void what_cannot_be_read_is_not_guessed(void)
 static void a_directory_that_cannot_be_read_is_no_empty_one(void)
 {
     open_prepared();
-    int fd = archive->directory_fd;
-    archive->directory_fd = -1;
+    int fd = repository.root;
+    repository.root = -1;
     expect_refused(uid, -EBADF);
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), -EBADF);
-    archive->directory_fd = fd;
+    repository.root = fd;
     close_all();
 }
 
@@ -256,9 +267,9 @@ static void an_abort_removes_what_is_this_nodes(void)
 {
     open_prepared();
     struct pst_manifest_text other = node_manifest(3, uid);
-    write_file(inside(pst_name_node_manifest(NUMBER, 3).text), other.text, other.bytes);
-    write_file(inside(pst_name_mark(NUMBER, 3).text), "x", 1);
-    write_file(inside(pst_name_mark(NUMBER, OWN_NODE).text), "x", 1);
+    write_file(inside(layout_node_manifest(NUMBER, 3).text), other.text, other.bytes);
+    write_file(inside(layout_mark(NUMBER, 3).text), "x", 1);
+    write_file(inside(layout_mark(NUMBER, OWN_NODE).text), "x", 1);
     make_part(3, uid);
     struct pst_outcome asked = asked_of(other_uid);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), 0);
@@ -266,12 +277,12 @@ static void an_abort_removes_what_is_this_nodes(void)
     asked = asked_of(uid);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), 0);
     CU_ASSERT_FALSE(path_exists(own_path()) || has_part(OWN_NODE));
-    CU_ASSERT_FALSE(path_exists(inside(pst_name_mark(NUMBER, OWN_NODE).text)));
-    CU_ASSERT_TRUE(path_exists(inside(pst_name_node_manifest(NUMBER, 3).text)) && has_part(3));
-    CU_ASSERT_TRUE(path_exists(inside(pst_name_mark(NUMBER, 3).text)));
+    CU_ASSERT_FALSE(path_exists(inside(layout_mark(NUMBER, OWN_NODE).text)));
+    CU_ASSERT_TRUE(path_exists(inside(layout_node_manifest(NUMBER, 3).text)) && has_part(3));
+    CU_ASSERT_TRUE(path_exists(inside(layout_mark(NUMBER, 3).text)));
     expect_outcome(uid, PST_OUTCOME_NONE);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), 0); /* again: nothing to do */
-    CU_ASSERT_TRUE(path_exists(inside(pst_name_node_manifest(NUMBER, 3).text)) && has_part(3));
+    CU_ASSERT_TRUE(path_exists(inside(layout_node_manifest(NUMBER, 3).text)) && has_part(3));
     free(other.text);
     close_all();
 }
@@ -344,13 +355,13 @@ static void only_the_right_manifest_commits(void)
 static void a_commit_is_there_and_ends_the_work(void)
 {
     open_prepared();
-    write_file(inside(pst_name_mark(NUMBER, OWN_NODE).text), "x", 1);
+    write_file(inside(layout_mark(NUMBER, OWN_NODE).text), "x", 1);
     struct pst_manifest_text cluster = cluster_manifest(NUMBER, uid, &own_manifest);
     CU_ASSERT_EQUAL(commit(&cluster), 0);
-    CU_ASSERT_FALSE(path_exists(inside(pst_name_mark(NUMBER, OWN_NODE).text)));
+    CU_ASSERT_FALSE(path_exists(inside(layout_mark(NUMBER, OWN_NODE).text)));
     expect_outcome(uid, PST_OUTCOME_COMMITTED);
     CU_ASSERT_EQUAL(commit(NULL), 0); /* what is in its place is looked at */
-    const struct pst_name temporary = pst_archive_cluster_temporary(archive, NUMBER);
+    const struct layout_name temporary = layout_cluster_temporary(NUMBER, OWN_NODE);
     write_file(inside(temporary.text), "x",
                1); /* as of a killed process, another node being first */
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);

@@ -105,7 +105,7 @@ static void put_file(const struct host *host, uint32_t number, const char *name,
                      const struct pst_manifest_text *text)
 {
     char path[2 * SCRATCH_PATH_BYTES];
-    snprintf(path, sizeof(path), "%s/%s/%s", host->to, pst_name_backup(number).text, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", host->to, layout_backup(number).text, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     must(fd >= 0 && write(fd, text->text, text->bytes) == (ssize_t)text->bytes, path);
     close(fd);
@@ -163,9 +163,9 @@ void leave_in_doubt(const struct host *host, uint32_t number, uint32_t cluster_i
         .parts = {{.part = 1, .ldm = 1}},
     };
     must(pst_node_manifest_encode(&manifest, &node_text) == 0, "node manifest");
-    snprintf(path, sizeof(path), "%s/%s", host->to, pst_name_backup(number).text);
+    snprintf(path, sizeof(path), "%s/%s", host->to, layout_backup(number).text);
     must(mkdir(path, 0700) == 0, path);
-    put_file(host, number, pst_name_node_manifest(number, 1).text, &node_text);
+    put_file(host, number, layout_node_manifest(number, 1).text, &node_text);
     if (text)
         make_cluster_manifest(&manifest, &node_text, text);
     free(node_text.text);

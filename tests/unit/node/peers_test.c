@@ -327,8 +327,8 @@ static void give_manifest(void)
 {
     char path[2 * SCRATCH_PATH_BYTES];
     uint64_t until_ns = pst_monotonic_ns() + PEER_PATIENCE_NS;
-    snprintf(path, sizeof(path), "%s/%s/%s", host.to, pst_name_backup(NUMBER).text,
-             pst_name_cluster_manifest(NUMBER).text);
+    snprintf(path, sizeof(path), "%s/%s/%s", host.to, layout_backup(NUMBER).text,
+             layout_cluster_manifest(NUMBER).text);
     for (uint32_t seen = 0; !path_exists(path) && pst_monotonic_ns() < until_ns;) {
         peer_round(&peer);
         while (seen < peer.received)

@@ -4,11 +4,11 @@
 
 static void names_are_the_documented_ones(void)
 {
-    CU_ASSERT_STRING_EQUAL(pst_name_backup(7).text, "BACKUP-7");
-    CU_ASSERT_STRING_EQUAL(pst_name_part_dir(7, 1, 4).text, "BACKUP-7-PART-1-OF-4");
-    CU_ASSERT_STRING_EQUAL(pst_name_part(7, 2, 1, 4).text, "BACKUP-7-PART-1-OF-4/BACKUP-7.2.data");
-    CU_ASSERT_STRING_EQUAL(pst_name_node_manifest(7, 255).text, "BACKUP-7.255.manifest");
-    CU_ASSERT_STRING_EQUAL(pst_name_cluster_manifest(4294967295u).text,
+    CU_ASSERT_STRING_EQUAL(layout_backup(7).text, "BACKUP-7");
+    CU_ASSERT_STRING_EQUAL(layout_part_dir(7, 1, 4).text, "BACKUP-7-PART-1-OF-4");
+    CU_ASSERT_STRING_EQUAL(layout_part(7, 2, 1, 4).text, "BACKUP-7-PART-1-OF-4/BACKUP-7.2.data");
+    CU_ASSERT_STRING_EQUAL(layout_node_manifest(7, 255).text, "BACKUP-7.255.manifest");
+    CU_ASSERT_STRING_EQUAL(layout_cluster_manifest(4294967295u).text,
                            "BACKUP-4294967295.cluster.manifest");
 }
 
@@ -30,11 +30,11 @@ static void only_the_exact_name_is_a_backup(void)
     };
     uint32_t number = 42;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        CU_ASSERT_FALSE(pst_name_parse_backup(others[i], &number));
+        CU_ASSERT_FALSE(layout_parse_backup(others[i], &number));
     CU_ASSERT_EQUAL(number, 42);
-    CU_ASSERT_TRUE(pst_name_parse_backup("BACKUP-4294967295", &number));
+    CU_ASSERT_TRUE(layout_parse_backup("BACKUP-4294967295", &number));
     CU_ASSERT_EQUAL(number, 4294967295u);
-    CU_ASSERT_TRUE(pst_name_parse_backup("BACKUP-10", &number));
+    CU_ASSERT_TRUE(layout_parse_backup("BACKUP-10", &number));
     CU_ASSERT_EQUAL(number, 10);
 }
 

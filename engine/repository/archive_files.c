@@ -1,0 +1,125 @@
+/* What archive.c, archive_settle.c, archive_sweep.c and archive_marks.c have in common. The
+ * archive's thread. */
+#include "engine/repository/archive_files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "engine/repository/layout.h"
+
+static void check_work(const struct pst_archive *archive)
+{
+    const struct pst_manifest_common *common = &archive->node.common;
+    assert(archive->backup == pst_uid_low(common->uid));
+    assert(common->number >= 1 && common->number <= PST_BACKUP_NUMBER_MAX);
+    assert(memcmp(common->uid, archive->cluster.common.uid, sizeof(common->uid)) == 0);
+    assert(common->number == archive->cluster.common.number);
+    assert(archive->node.node == archive->config->node);
+    assert(archive->node.master_node == archive->cluster.master_node);
+    assert(archive->node.participants_count >= 1);
+    assert(archive->is_shared == (archive->node.participants_count > 1));
+    assert(archive->parts == 1 || archive->parts == archive->config->ldms);
+    assert(archive->node.parts_count <= archive->parts);
+    assert(archive->cluster.nodes_count <= PST_NODES_MAX);
+    for (uint32_t i = 1; i < archive->cluster.nodes_count; i++)
+        assert(archive->cluster.nodes[i - 1].node < archive->cluster.nodes[i].node);
+}
+
+void archive_check(const struct pst_archive *archive)
+{
+    PST_CHECK_THREAD(&archive->owner);
+    assert(archive->config->node >= 1 && archive->config->node <= PST_NODES_MAX);
+    if (archive->backup != 0)
+        check_work(archive);
+}
+
+int archive_fail(const struct pst_archive *archive, const char *name, const char *step, int error)
+{
+    const struct pst_repository *repository = archive->repository;
+    pst_log(PST_LOG_ERROR, "%s/%s: %s: %s", repository->path, name,
+            step                      ? step
+            : repository->failed_step ? repository->failed_step
+                                      : "write",
+            pst_error_text(error));
+    return error;
+}
+
+int archive_fail_inside(const struct pst_archive *archive, uint32_t number, const char *name,
+                        const char *step, int error)
+{
+    char path[2 * LAYOUT_NAME_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", layout_backup(number).text, name);
+    return archive_fail(archive, path, step, error);
+}
+
+static void take_node(const char *bytes, size_t size, struct archive_file *file)
+{
+    struct pst_node_manifest manifest;
+    struct pst_damage damage;
+    file->error = pst_node_manifest_decode(bytes, size, &manifest, &file->digest, &damage);
+    if (file->error)
+        return;
+    memcpy(file->uid, manifest.common.uid, sizeof(file->uid));
+    file->cluster_id = manifest.common.cluster_id;
+    file->bytes = size;
+    file->master_node = manifest.master_node;
+    for (uint32_t i = 0; i < manifest.participants_count; i++)
+        pst_set_add(&file->nodes, manifest.participants[i] - 1);
+    pst_node_manifest_release(&manifest);
+}
+
+void archive_read_node(const struct pst_archive *archive, int directory, uint32_t number,
+                       struct archive_file *file)
+{
+    struct layout_name name = layout_node_manifest(number, archive->config->node);
+    char *bytes;
+    size_t size;
+    *file = (struct archive_file){0};
+    file->error = repository_read(archive->repository, directory, name.text, PST_MANIFEST_BYTES_MAX,
+                                  &bytes, &size);
+    if (file->error)
+        return;
+    take_node(bytes, size, file);
+    free(bytes);
+}
+
+void archive_read_cluster(const struct pst_archive *archive, int directory, uint32_t number,
+                          struct pst_cluster_manifest *manifest, struct archive_file *file)
+{
+    struct pst_damage damage;
+    char *bytes;
+    size_t size;
+    *file = (struct archive_file){0};
+    file->error =
+        repository_read(archive->repository, directory, layout_cluster_manifest(number).text,
+                        PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    if (file->error)
+        return;
+    file->error = pst_cluster_manifest_decode(bytes, size, manifest, &file->digest, &damage);
+    free(bytes);
+    if (file->error)
+        return;
+    file->bytes = size;
+    memcpy(file->uid, manifest->common.uid, sizeof(file->uid));
+}
+
+int archive_store_cluster(const struct pst_archive *archive, uint32_t number, const char *bytes,
+                          size_t size)
+{
+    struct pst_repository *repository = archive->repository;
+    struct layout_name name = layout_cluster_manifest(number);
+    struct layout_name temporary = layout_cluster_temporary(number, archive->config->node);
+    int directory = repository_open_backup(repository, number);
+    if (directory < 0)
+        return archive_fail(archive, layout_backup(number).text, "open", directory);
+    int error =
+        repository_write_durably(repository, directory, name.text, temporary.text, bytes, size);
+    if (error == -EEXIST) /* a node with the same directory was first */
+        error = repository_sync(repository, directory);
+    repository_close(repository, directory);
+    return error ? archive_fail(archive, name.text, NULL, error) : 0;
+}

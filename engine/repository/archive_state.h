@@ -1,0 +1,51 @@
+/*
+ * The archive of a node: what it knows of its node, and the backup in work. Shared by the files
+ * that work on it (archive.h, archive_sweep.h, archive_settle.h); the thread that owns it fills it
+ * in.
+ */
+#ifndef PST_ENGINE_REPOSITORY_ARCHIVE_STATE_H
+#define PST_ENGINE_REPOSITORY_ARCHIVE_STATE_H
+
+#include "engine/base/check.h"
+#include "engine/format/manifest.h"
+#include "engine/protocol/signal.h"
+#include "engine/repository/repository.h"
+#include "engine/repository/unreadable.h"
+#include "penstock/error.h"
+#include "penstock/source.h"
+
+/* What the archive needs to know of its node. */
+struct pst_archive_config {
+    uint32_t node;       /* id */
+    uint32_t cluster_id; /* 0: a node alone */
+    uint32_t ldms;
+    uint32_t chunk_bytes;
+    struct pst_source *const *sources; /* in name order */
+    const char *const *specs;          /* of the sources, for the manifest */
+    uint32_t sources_count;
+};
+
+/* Zeros but for the first lines, which its owner sets: no backup is in work. One thread's: the one
+ * that `owner` is bound to. */
+struct pst_archive {
+    const struct pst_archive_config *config; /* borrowed, with what it points to */
+    struct pst_repository *repository;       /* borrowed */
+    struct pst_unreadable *unreadable;       /* borrowed */
+    struct pst_thread_owner owner;
+    /* Called for each backup in doubt, by every sweep again; NULL: a node alone has nobody to ask.
+     */
+    void (*on_doubt)(void *context, const struct pst_doubt_rep *doubt);
+    void *context;
+
+    /* The backup in work, and what its manifests will hold. */
+    uint64_t backup; /* the first 8 bytes of its uid; 0: none */
+    bool directory_made;
+    bool is_shared;      /* other nodes may have the same directory */
+    bool has_swept;      /* since the process started */
+    uint32_t unanswered; /* of this number it was logged already that nothing can be said of it */
+    uint32_t parts;
+    struct pst_node_manifest node;
+    struct pst_cluster_manifest cluster;
+};
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * What earlier backups of this node left behind, judged by engine/protocol/debris.h. The archive's
+ * thread.
+ */
+#ifndef PST_ENGINE_REPOSITORY_ARCHIVE_SWEEP_H
+#define PST_ENGINE_REPOSITORY_ARCHIVE_SWEEP_H
+
+#include "engine/repository/archive_state.h"
+
+/* Removes what backups of this node left that never came to a decision, and never will, and reports
+ * those in doubt. Error: the directory, or that of a backup, cannot be read, or what is decided in
+ * it not be synced. */
+PST_MUST_USE int pst_archive_sweep(struct pst_archive *archive);
+
+/* The same of one backup; for the rest of the archive. */
+int archive_sweep_one(struct pst_archive *archive, uint32_t number);
+
+/* Removes, durably, what this node has of a backup, its manifest first; what others have in the
+ * same directory stays. uid: whose parts; NULL: of any backup. */
+int archive_remove(const struct pst_archive *archive, uint32_t number, const uint8_t *uid);
+
+#endif

@@ -1,0 +1,109 @@
+/* Opens, locks and closes the backup directory of a node. The thread that starts and stops it. */
+#include "engine/repository/lease.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/repository/layout.h"
+#include "engine/repository/repository_posix.h"
+
+/* A node alone has the directory to itself: writes, sweeps and numbers in it. Nodes of a cluster
+ * may have one directory, each number of them once. */
+int lease_lock(struct pst_repository_lease *lease, uint32_t node, bool is_shared)
+{
+    struct pst_repository *repository = &lease->repository;
+    lease->node = node;
+    lease->number_lock = -1;
+    int error = repository_lock(repository, repository->root,
+                                is_shared ? PST_REPOSITORY_SHARED : PST_REPOSITORY_EXCLUSIVE);
+    if (error || !is_shared)
+        return error;
+    int handle = repository_lock_file(repository, repository->root, layout_lock(node).text);
+    if (handle < 0)
+        return handle;
+    lease->number_lock = handle;
+    return 0;
+}
+
+void lease_unlock(struct pst_repository_lease *lease)
+{
+    struct pst_repository *repository = &lease->repository;
+    if (lease->number_lock < 0)
+        return;
+    (void)repository_remove(repository, repository->root, layout_lock(lease->node).text);
+    repository_close(repository, lease->number_lock);
+}
+
+static int make_directory(struct pst_repository_lease *lease, const char *path)
+{
+    lease->directory_made = mkdir(path, 0700) == 0;
+    if (lease->directory_made || errno == EEXIST)
+        return 0;
+    int error = -errno;
+    pst_log(PST_LOG_ERROR, "%s: cannot be made: %s; does its parent exist, may you write there?",
+            path, pst_error_text(error));
+    return error;
+}
+
+static int open_directory(struct pst_repository_lease *lease, const char *path,
+                          struct pst_io_fault *fault)
+{
+    struct pst_repository *repository = &lease->repository;
+    int error = repository_posix_open(repository, path, fault);
+    if (!error) {
+        error = repository_posix_check_writable(repository);
+        if (error)
+            repository_close(repository, repository->root);
+    }
+    if (error)
+        pst_log(PST_LOG_ERROR, "%s: not a directory that can be written to: %s", path,
+                pst_error_text(error));
+    return error;
+}
+
+static int lock(struct pst_repository_lease *lease, uint32_t node, bool is_shared)
+{
+    const char *path = lease->repository.path;
+    int error = lease_lock(lease, node, is_shared);
+    if (error) {
+        pst_log(PST_LOG_ERROR, "%s: %s", path,
+                error == -PST_E_BUSY ? "another process is backing up into it; wait for its end"
+                                     : pst_error_text(error));
+        return error;
+    }
+    error = lease->directory_made ? repository_posix_sync_name(&lease->repository) : 0;
+    if (!error)
+        return 0;
+    pst_log(PST_LOG_ERROR, "%s: fsync of its parent: %s", path, pst_error_text(error));
+    lease_unlock(lease);
+    return error;
+}
+
+int pst_repository_lease_take(struct pst_repository_lease *lease, const char *path, uint32_t node,
+                              bool is_shared, struct pst_io_fault *fault)
+{
+    int error = make_directory(lease, path);
+    if (error)
+        return error;
+    error = open_directory(lease, path, fault);
+    if (error)
+        goto err_after_make;
+    error = lock(lease, node, is_shared);
+    if (!error)
+        return 0;
+    repository_close(&lease->repository, lease->repository.root);
+err_after_make:
+    if (lease->directory_made && error != -PST_E_BUSY)
+        (void)rmdir(path);
+    return error;
+}
+
+void pst_repository_lease_release(struct pst_repository_lease *lease)
+{
+    lease_unlock(lease);
+    if (lease->directory_made)
+        (void)rmdir(lease->repository.path);
+    repository_close(&lease->repository, lease->repository.root);
+}

@@ -1,0 +1,58 @@
+/*
+ * The parts of a backup, looked through to where their chunks are. For engine/repository/ and
+ * engine/restore/.
+ */
+#ifndef PST_ENGINE_REPOSITORY_PART_MAP_H
+#define PST_ENGINE_REPOSITORY_PART_MAP_H
+
+#include "engine/format/index.h"
+#include "engine/repository/backup.h"
+#include "engine/repository/reader.h"
+
+/* Where an INDEX chunk lies, and how many chunks it names. */
+struct pst_part_link {
+    struct pst_index_link link;
+    uint32_t entries_count;
+};
+
+/* One part: what the manifest says of it, and its chain of index chunks, last one first. */
+struct pst_part_map {
+    struct pst_file_name file;
+    struct pst_repository *repository; /* that it is in; borrowed */
+    int from_fd; /* the backup directory, for io_uring; borrowed; -1: it has no descriptors */
+    struct pst_part_identity identity;
+    uint32_t node_index; /* in the cluster manifest */
+    uint32_t chunk_bytes;
+    uint64_t file_bytes;
+    struct pst_digest digest;
+    struct pst_part_link *links;
+    uint32_t links_count;
+};
+
+struct pst_part_set {
+    struct pst_part_map *parts;
+    uint32_t count;
+    uint32_t chunk_bytes; /* the largest */
+    uint64_t file_bytes;  /* of all */
+};
+
+/* Lists the parts that the manifests name, each once; their maps are empty. copies: those files of
+ * them that further directories hold; may be NULL. -ENOMEM. */
+int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set,
+                      struct pst_part_set *copies) PST_MUST_USE;
+void pst_part_set_free(struct pst_part_set *set);
+
+/* "part 1 of node 2", for the damage of a part as a whole. */
+struct pst_part_title {
+    char text[48];
+};
+struct pst_part_title pst_part_title(const struct pst_part_map *part);
+
+/* Fills in the links of a part: checks size, header, trailer, digest and each INDEX chunk. What is
+ * wrong goes to findings; the links before a damaged INDEX chunk are then missing. buffer: 4096 +
+ * set->chunk_bytes, aligned to 4096. *checked_bytes grows by what was read and is whole. -errno
+ * only for what is not the backup's fault. */
+int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
+                      struct pst_findings *findings, uint64_t *checked_bytes) PST_MUST_USE;
+
+#endif
