@@ -5,6 +5,8 @@
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_TXN_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_TXN_H
 
+#include <stddef.h>
+
 #include <lmdb.h>
 
 /* mdb_txn_begin() without a parent; its return code. */
