@@ -1,5 +1,7 @@
-/* Opens and removes below a directory without leaving it: the tree of a restore, and of a prune.
- * Any thread that may block. */
+/*
+ * Opens, finds and removes what lies below a directory, and never leaves it. Blocking: for threads
+ * of a restore, the archive and the command line.
+ */
 #include "io/beneath.h"
 
 #include <assert.h>

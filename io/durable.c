@@ -1,5 +1,7 @@
-/* Small files and names that a crash must not lose. The archive thread, and restore; they may
- * block. */
+/*
+ * Writes, renames and removes small files so that a crash leaves them whole. Blocking: for the
+ * archive thread and for a restore.
+ */
 #include "io/durable.h"
 
 #include <errno.h>

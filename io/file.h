@@ -9,42 +9,6 @@
 
 #include "io/ring.h"
 
-enum pst_direct {
-    PST_DIRECT_AUTO, /* O_DIRECT where the file system takes it, else buffered */
-    PST_DIRECT_ON,   /* O_DIRECT, or an error (-EINVAL) */
-    PST_DIRECT_OFF,  /* buffered */
-};
-
-/* Owned by the caller. Filled by pst_io_open(); read it, do not write it. */
-struct pst_file {
-    int fd;               /* -1: not open */
-    int slot;             /* in the ring's table of registered files; -1: none */
-    bool direct;          /* O_DIRECT is in use */
-    bool direct_required; /* PST_DIRECT_ON */
-    bool direct_refused;  /* AUTO, and the file system would not: buffered instead */
-    uint32_t align_bytes; /* of offsets and lengths where direct: a power of two <= 4096; else 1 */
-    unsigned in_flight;   /* operations on this file */
-    uint32_t mode;        /* as of the open, from statx(2): */
-    uint64_t size_bytes;
-    uint64_t inode;
-    int64_t mtime_ns;
-    int64_t ctime_ns;
-};
-
-#define PST_FILE_CLOSED                                                                            \
-    {                                                                                              \
-        .fd = -1, .slot = -1                                                                       \
-    }
-
-struct pst_open {
-    int dirfd; /* or AT_FDCWD */
-    const char *path;
-    int flags;     /* of open(2), without O_DIRECT; O_CLOEXEC is added */
-    unsigned mode; /* with O_CREAT */
-    bool beneath;  /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
-    enum pst_direct direct;
-};
-
 /*
  * Opens *file; done gets 0 or -errno. `how` is copied, its path is not. O_DIRECT is switched on
  * after the open with fcntl(2), so that a refusal leaves no created file behind. The alignment is
@@ -81,26 +45,23 @@ void pst_io_read(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *f
 void pst_io_write(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file,
                   const void *data, uint32_t bytes, uint64_t offset, int buffer_index);
 
-/* fallocate(2) with its mode. done: 0 or -errno. */
-void pst_io_fallocate(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file, int mode,
-                      uint64_t offset, uint64_t bytes);
+/* For io/part_file.c alone, from here on but for the close: fallocate(2) with its mode. done: 0 or
+ * -errno. */
+void io_fallocate(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file, int mode,
+                  uint64_t offset, uint64_t bytes);
 
 /* ftruncate(2); asynchronous from Linux 6.9 on, before it a blocking call at submission. */
-void pst_io_truncate(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file,
-                     uint64_t size_bytes);
+void io_truncate(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file,
+                 uint64_t size_bytes);
 
-/* fdatasync(2), or fsync(2). done: 0 or -errno; after an error the file's contents are unknown. */
-void pst_io_fdatasync(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
-void pst_io_fsync(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
+/* fdatasync(2). done: 0 or -errno; after an error the file's contents are unknown. */
+void io_fdatasync(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
 
 /* Closes; nothing else may be in flight on the file. Whatever done gets, the file is closed then
  * (fd == -1); so an interrupted close counts as done and is not repeated (close(2), NOTES). */
 void pst_io_close(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file);
 
-/* renameat2(2), flags such as RENAME_NOREPLACE; unlinkat(2). done: 0 or -errno. */
-void pst_io_rename(struct pst_ring *ring, struct pst_io_op *op, int old_dirfd, const char *old_path,
-                   int new_dirfd, const char *new_path, unsigned flags);
-void pst_io_unlink(struct pst_ring *ring, struct pst_io_op *op, int dirfd, const char *path,
-                   int flags);
+/* unlinkat(2). done: 0 or -errno. */
+void io_unlink(struct pst_ring *ring, struct pst_io_op *op, int dirfd, const char *path, int flags);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * A part on disk: created, preallocated ahead of its writes, and finished or abandoned step by step
+ * as completions come in. Runs on the ring's thread; an LDM's pipeline calls it.
+ */
 #include "io/part_file.h"
 
 #include <assert.h>
@@ -33,7 +37,7 @@ static void preallocated(struct pst_io_op *op, int result)
     if (result == 0) {
         part->allocated_bytes += part->allocating_bytes;
     } else {
-        part->preallocate_error = -result;
+        part->preallocate_error = result;
         part->preallocates = false;
     }
     if (after)
@@ -65,8 +69,8 @@ static void preallocate(struct pst_part_file *part)
         return;
     part->preallocating = true;
     part->preallocate_op.done = preallocated;
-    pst_io_fallocate(part->ring, &part->preallocate_op, &part->file, 0, part->allocated_bytes,
-                     part->allocating_bytes);
+    io_fallocate(part->ring, &part->preallocate_op, &part->file, 0, part->allocated_bytes,
+                 part->allocating_bytes);
 }
 
 static void preallocate_ahead(struct pst_part_file *part)
@@ -159,14 +163,14 @@ static void truncated(struct pst_io_op *op, int result)
         return;
     }
     part->op.done = synced;
-    pst_io_fdatasync(part->ring, &part->op, &part->file);
+    io_fdatasync(part->ring, &part->op, &part->file);
 }
 
 /* Always: a preallocation that failed half-way may have extended the file too. */
 static void truncate_to_size(struct pst_part_file *part)
 {
     part->op.done = truncated;
-    pst_io_truncate(part->ring, &part->op, &part->file, part->size_bytes);
+    io_truncate(part->ring, &part->op, &part->file, part->size_bytes);
 }
 
 void pst_part_finish(struct pst_part_file *part,
@@ -191,7 +195,7 @@ static void unlinked(struct pst_io_op *op, int result)
 static void unlink_file(struct pst_part_file *part)
 {
     part->op.done = unlinked;
-    pst_io_unlink(part->ring, &part->op, part->dirfd, part->name, 0);
+    io_unlink(part->ring, &part->op, part->dirfd, part->name, 0);
 }
 
 /* The file goes away: what its close says does not matter. */

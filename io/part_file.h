@@ -23,7 +23,7 @@ struct pst_part_file {
     const char *failed_step; /* of the last failure: "create", "fdatasync", …; static text */
     bool preallocates;       /* false after an error, and on tmpfs */
     bool in_memory;          /* on tmpfs: a write is a copy, one after the other */
-    int preallocate_error;   /* 0, or the errno for which preallocation was given up */
+    int preallocate_error;   /* 0, or the -errno for which preallocation was given up */
 
     /* From here on io/'s own. */
     void (*done)(struct pst_part_file *part, int result);

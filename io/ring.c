@@ -1,3 +1,7 @@
+/*
+ * The queues of a ring: what is pending is submitted, completions are reaped, the doorbell is
+ * armed. Runs on the thread that opened the ring.
+ */
 #include "io/ring.h"
 
 #include <assert.h>
@@ -10,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/ring_internal.h"
+#include "io/request.h"
 
 #define DOORBELL_DATA ((uint64_t)1)
 #define NEEDED_FEATURES (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP)
@@ -39,7 +43,7 @@ static int init_queues(struct pst_ring *ring, unsigned entries, enum pst_ring_se
     for (unsigned i = first; i <= PST_RING_SETUP_PLAIN && error == -EINVAL; i++) {
         struct io_uring_params params = {.flags = setups[i].flags};
         error = io_uring_queue_init_params(entries, &ring->uring, &params);
-        ring->setup = (enum pst_ring_setup)i;
+        ring->setup = i;
         ring->issued_max =
             params.cq_entries - 1; /* one is the doorbell's: the CQ never overflows */
     }
@@ -73,14 +77,6 @@ static void register_file_table(struct pst_ring *ring, unsigned files_max)
         ring->free_slots[i] = (int)(files_max - 1 - i);
 }
 
-static bool kernel_truncates(struct pst_ring *ring)
-{
-    struct io_uring_probe *probe = io_uring_get_probe_ring(&ring->uring);
-    bool supported = probe && io_uring_opcode_supported(probe, PST_OP_FTRUNCATE);
-    io_uring_free_probe(probe);
-    return supported;
-}
-
 int pst_ring_open(struct pst_ring **ring_out, const struct pst_ring_options *options)
 {
     assert(options->entries >= 1 && options->entries <= 32768);
@@ -98,13 +94,15 @@ int pst_ring_open(struct pst_ring **ring_out, const struct pst_ring_options *opt
     }
     register_ring_fd(ring);
     register_file_table(ring, options->files_max);
-    ring->kernel_truncates = kernel_truncates(ring);
+    ring->kernel_truncates = request_kernel_truncates(&ring->uring);
+    pst_thread_bind(&ring->owner);
     *ring_out = ring;
     return 0;
 }
 
 void pst_ring_close(struct pst_ring *ring)
 {
+    PST_CHECK_THREAD(&ring->owner);
     assert(ring->in_flight == 0);
     assert(ring->slots_free == ring->files_max);
     atomic_fetch_sub(&lives, 1);
@@ -114,6 +112,7 @@ void pst_ring_close(struct pst_ring *ring)
 
 void pst_ring_register_buffers(struct pst_ring *ring, const struct iovec *buffers, unsigned count)
 {
+    PST_CHECK_THREAD(&ring->owner);
     assert(ring->buffers == 0 && count > 0);
     ring->buffers_error = io_uring_register_buffers(&ring->uring, buffers, count);
     if (ring->buffers_error == 0)
@@ -148,15 +147,9 @@ const char *pst_ring_describe(struct pst_ring *ring)
 
 void pst_ring_set_doorbell(struct pst_ring *ring, int event_fd)
 {
+    PST_CHECK_THREAD(&ring->owner);
     assert(ring->doorbell_fd < 0 && event_fd >= 0);
     ring->doorbell_fd = event_fd;
-}
-
-void pst_ring_enqueue(struct pst_ring *ring, struct pst_io_op *op)
-{
-    op->next = NULL;
-    *ring->pending_end = op;
-    ring->pending_end = &op->next;
 }
 
 static struct pst_io_op *dequeue(struct pst_ring *ring)
@@ -176,7 +169,7 @@ static void fill(struct pst_ring *ring)
         if (!sqe)
             return;
         struct pst_io_op *op = dequeue(ring);
-        pst_io_prepare(ring, op, sqe);
+        request_prepare(ring, op, sqe);
         io_uring_sqe_set_data(sqe, op);
         ring->issued++;
     }
@@ -204,6 +197,7 @@ static bool enter(struct pst_ring *ring)
 
 void pst_ring_submit(struct pst_ring *ring)
 {
+    PST_CHECK_THREAD(&ring->owner);
     fill(ring);
     while (io_uring_sq_ready(&ring->uring) > 0 && enter(ring))
         fill(ring);
@@ -231,13 +225,14 @@ static bool reap_one(struct pst_ring *ring)
         return true;
     }
     ring->issued--;
-    pst_io_complete(ring, (struct pst_io_op *)(uintptr_t)data, result);
+    request_complete(ring, (struct pst_io_op *)(uintptr_t)data, result);
     return true;
 }
 
 unsigned pst_ring_reap(struct pst_ring *ring)
 {
     unsigned reaped = 0;
+    PST_CHECK_THREAD(&ring->owner);
     assert(!ring->reaping);
     ring->reaping = true;
     while (reaped <= ring->issued_max && reap_one(ring))
@@ -248,6 +243,7 @@ unsigned pst_ring_reap(struct pst_ring *ring)
 
 unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
 {
+    PST_CHECK_THREAD(&ring->owner);
     assert(timeout_ns >= 0 || ring->in_flight > 0 || ring->doorbell_fd >= 0);
     struct __kernel_timespec limit = {.tv_sec = timeout_ns / 1000000000,
                                       .tv_nsec = timeout_ns % 1000000000};

@@ -14,64 +14,14 @@
 #ifndef PST_IO_RING_H
 #define PST_IO_RING_H
 
-#include <linux/openat2.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "io/operation.h"
 #include "penstock/error.h"
 
-struct pst_file;
 struct pst_io_fault;
 struct pst_ring;
-
-#define PST_IO_OP_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
-
-struct pst_io_op {
-    /* Called from pst_ring_reap(), pst_ring_wait() or pst_ring_drain(), never from the call that
-     * starts the operation. result: 0 or the bytes transferred, or -errno. It may start further
-     * operations, with this op too, and may free it; it may not reap or wait. */
-    void (*done)(struct pst_io_op *op, int result);
-
-    /* From here on io/'s own; set by the function that starts the operation. */
-    struct pst_io_op *next;
-    struct pst_file *file;
-    union {
-        struct {
-            char *data;
-            uint64_t offset;
-            uint32_t bytes;   /* asked for */
-            uint32_t moved;   /* transferred so far */
-            uint32_t started; /* where the request in the kernel begins */
-            int buffer_index;
-        } transfer;
-        struct {
-            const char *path;
-            struct open_how how;
-            int dirfd;
-            bool try_direct;
-        } open;
-        struct {
-            const char *old_path;
-            const char *new_path;
-            int old_dirfd;
-            int new_dirfd;
-            unsigned flags;
-        } name;
-        struct {
-            uint64_t offset;
-            uint64_t bytes;
-            int mode;
-        } range;
-    };
-    uint32_t short_bytes;
-    int replaced_result;
-    uint8_t kind;
-    uint8_t retries;
-    bool replaced;
-    bool direct;
-};
 
 /* What the kernel is asked for, best first; a refused setup falls to the next. */
 enum pst_ring_setup {

@@ -176,7 +176,7 @@ static void test_reap_does_not_block_and_sees_completions(void)
     struct pst_ring *ring = open_ring(4, 0, PST_RING_SETUP_DEFER_TASKRUN);
     struct deep_write unlink = {.op.done = deep_write_done};
     CU_ASSERT_EQUAL(pst_ring_reap(ring), 0);
-    pst_io_unlink(ring, &unlink.op, scratch.dirfd, "not-there", 0);
+    io_unlink(ring, &unlink.op, scratch.dirfd, "not-there", 0);
     CU_ASSERT_EQUAL(pst_ring_reap(ring), 0); /* nothing was submitted */
     pst_ring_submit(ring);
     while (unlink.calls == 0)

@@ -1,0 +1,75 @@
+/*
+ * What io/ring.c (queues), io/file.c (operations) and io/request.c know of each other. Private to
+ * io/; the ring's thread.
+ */
+#ifndef PST_IO_REQUEST_H
+#define PST_IO_REQUEST_H
+
+#include <liburing.h>
+
+#include "engine/base/check.h"
+#include "io/operation.h"
+
+#define RING_DESCRIPTION_BYTES 512
+
+struct pst_io_fault;
+
+/* pst_io_op.kind */
+enum request_kind {
+    KIND_OPEN,
+    KIND_READ,
+    KIND_WRITE,
+    KIND_FALLOCATE,
+    KIND_TRUNCATE,
+    KIND_FDATASYNC,
+    KIND_CLOSE,
+    KIND_UNLINK,
+};
+
+struct pst_ring {
+    struct pst_thread_owner owner;
+    struct io_uring uring;
+    struct pst_io_op *pending_first; /* started, not yet in the submission queue */
+    struct pst_io_op **pending_end;
+    unsigned in_flight;
+    unsigned issued; /* in the submission queue or the kernel; at most issued_max */
+    unsigned issued_max;
+    struct pst_io_fault *fault;
+    int doorbell_fd;
+    bool doorbell_armed;
+    bool reaping;
+    bool kernel_truncates;
+    unsigned setup; /* enum pst_ring_setup */
+    unsigned entries;
+    unsigned buffers; /* registered */
+    int buffers_error;
+    int ring_fd_error;
+    int files_error;
+    unsigned files_max;
+    unsigned slots_free;
+    char description[RING_DESCRIPTION_BYTES];
+    int free_slots[];
+};
+
+/* Puts an operation at the end of the pending list; its done is due from now on or still. */
+static inline void ring_enqueue(struct pst_ring *ring, struct pst_io_op *op)
+{
+    op->next = NULL;
+    *ring->pending_end = op;
+    ring->pending_end = &op->next;
+}
+
+/* Fills the entry for the next request of op (which may be a continuation). */
+void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
+
+/* Takes the kernel's answer: continues op (ring_enqueue), or ends it and calls done. */
+void request_complete(struct pst_ring *ring, struct pst_io_op *op, int result);
+
+/* Takes over the attributes; *align_bytes becomes what O_DIRECT would need, 0: it is not possible.
+ * 0 or -errno. */
+int request_stat(struct pst_file *file, uint32_t *align_bytes);
+
+/* Whether the kernel knows IORING_OP_FTRUNCATE. */
+bool request_kernel_truncates(struct io_uring *uring);
+
+#endif
