@@ -1,3 +1,4 @@
+/* Reads what this process may use of the machine. Any thread; called by topology.c. */
 #include "numa/allowed.h"
 
 #include <assert.h>
@@ -53,7 +54,7 @@ static bool take_line(char *line, const char *controller, struct cgroup *cgroup)
 static bool find_cgroup(const char *root, const char *controller, struct cgroup *cgroup)
 {
     char path[PATH_MAX];
-    if (pst_sysfs_path(path, root, "/proc/self/cgroup") != 0)
+    if (sysfs_path(path, root, "/proc/self/cgroup") != 0)
         return false;
     FILE *file = fopen(path, "re");
     if (!file)
@@ -84,8 +85,8 @@ static int read_cgroup_file(const char *root, const char *const *mounts, const c
 {
     for (; *mounts; mounts++) {
         char path[PATH_MAX];
-        if (pst_sysfs_path(path, root, "%s%s/%s", *mounts, cgroup, name) == 0 &&
-            pst_sysfs_read(path, text, bytes) == 0)
+        if (sysfs_path(path, root, "%s%s/%s", *mounts, cgroup, name) == 0 &&
+            sysfs_read(path, text, bytes) == 0)
             return 0;
     }
     return -ENOENT;
@@ -171,12 +172,12 @@ static void intersect(struct pst_cpu_list *a, const struct pst_cpu_list *b)
     a->count = kept;
 }
 
-static int limit_cpus(struct pst_allowed *allowed, const char *text)
+static int limit_cpus(struct allowed *allowed, const char *text)
 {
     struct pst_cpu_list list;
-    int rc = pst_cpu_list_parse(text, &list);
-    if (rc != 0)
-        return rc;
+    int error = cpu_list_parse(text, &list);
+    if (error)
+        return error;
     if (allowed->cpus_limited)
         intersect(&allowed->cpus, &list);
     else
@@ -185,27 +186,27 @@ static int limit_cpus(struct pst_allowed *allowed, const char *text)
     return 0;
 }
 
-int pst_allowed_read(const char *root, struct pst_allowed *allowed)
+int allowed_read(const char *root, struct allowed *allowed)
 {
-    *allowed = (struct pst_allowed){0};
+    *allowed = (struct allowed){0};
     char status[PATH_MAX];
     char text[PST_CPUS_MAX / 2 * 5 + 2];
-    int rc = pst_sysfs_path(status, root, "/proc/self/status");
-    if (rc != 0)
-        return rc;
+    int error = sysfs_path(status, root, "/proc/self/status");
+    if (error)
+        return error;
     /* The same mask as sched_getaffinity gives, and a fixture can have it. */
-    if (pst_sysfs_field(status, "Cpus_allowed_list", text, sizeof(text)) == 0)
-        rc = limit_cpus(allowed, text);
+    if (sysfs_field(status, "Cpus_allowed_list", text, sizeof(text)) == 0)
+        error = limit_cpus(allowed, text);
     /* An empty cpuset.cpus (v1 before anybody configured it) limits nothing. */
-    if (rc == 0 && read_cpuset(root, text, sizeof(text)) == 0 && text[strspn(text, "\n")] != '\0')
-        rc = limit_cpus(allowed, text);
-    if (rc != 0)
-        return rc;
-    if (pst_sysfs_field(status, "Mems_allowed_list", text, sizeof(text)) == 0) {
-        rc = pst_cpu_list_parse(text, &allowed->nodes);
+    if (!error && read_cpuset(root, text, sizeof(text)) == 0 && text[strspn(text, "\n")] != '\0')
+        error = limit_cpus(allowed, text);
+    if (error)
+        return error;
+    if (sysfs_field(status, "Mems_allowed_list", text, sizeof(text)) == 0) {
+        error = cpu_list_parse(text, &allowed->nodes);
         allowed->nodes_limited = true;
     }
     read_quota_v2(root, &allowed->quota_millicpus);
     read_quota_v1(root, &allowed->quota_millicpus);
-    return rc;
+    return error;
 }

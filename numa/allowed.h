@@ -11,7 +11,7 @@
 #include "numa/cpu_list.h"
 #include "penstock/error.h"
 
-struct pst_allowed {
+struct allowed {
     bool cpus_limited; /* false: cpus is empty and every online CPU may be used */
     struct pst_cpu_list cpus;
     bool nodes_limited; /* the same for memory */
@@ -20,6 +20,6 @@ struct pst_allowed {
 };
 
 /* Reads them; what the kernel does not offer (no cgroups, no /proc) limits nothing. */
-PST_MUST_USE int pst_allowed_read(const char *root, struct pst_allowed *allowed);
+PST_MUST_USE int allowed_read(const char *root, struct allowed *allowed);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Memory for an LDM's buffers: mapped, bound to its NUMA node, and brought in. Called by the LDM's
+ * thread as it starts, and by benches.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <linux/mman.h>
@@ -42,8 +46,8 @@ static int bind(const struct pst_arena *arena)
     unsigned long node = (unsigned long)arena->numa_node;
     mask[node / BITS_PER_LONG] = 1UL << node % BITS_PER_LONG;
     /* The kernel takes one bit less than it is told. */
-    long rc = mbind(arena->base, arena->bytes, MPOL_BIND, mask, PST_CPUS_MAX + 1, 0);
-    return rc == 0 ? 0 : -errno;
+    long bound = mbind(arena->base, arena->bytes, MPOL_BIND, mask, PST_CPUS_MAX + 1, 0);
+    return bound == 0 ? 0 : -errno;
 }
 
 /* Writes to every page, where the kernel cannot do it for us. */
@@ -60,11 +64,11 @@ static void touch(struct pst_arena *arena)
  */
 static int populate(struct pst_arena *arena)
 {
-    int rc;
+    int error;
     do
-        rc = madvise(arena->base, arena->bytes, MADV_POPULATE_WRITE);
-    while (rc != 0 && errno == EINTR);
-    if (rc == 0)
+        error = madvise(arena->base, arena->bytes, MADV_POPULATE_WRITE);
+    while (error && errno == EINTR);
+    if (!error)
         return 0;
     if (errno != EINVAL || arena->hugepages)
         return -errno;
@@ -90,29 +94,28 @@ static int map(struct pst_arena *arena, size_t bytes, size_t page_bytes, int fla
 static int build(struct pst_arena *arena, size_t bytes, size_t page_bytes, int flags)
 {
     arena->hugepages = (flags & MAP_HUGETLB) != 0;
-    int rc = map(arena, bytes, page_bytes, flags);
-    if (rc != 0)
-        return rc;
-    /* What io_uring has pinned would be copied for a child at once: into hugepages that nobody has
-     * reserved, without which fork(2) fails. The guards of sources are children, and do not use it.
-     */
-    rc = madvise(arena->base, arena->bytes, MADV_DONTFORK);
-    assert(rc == 0);
-    int bind_rc = arena->numa_node == PST_NUMA_NODE_UNKNOWN ? 0 : bind(arena);
-    arena->bound = arena->numa_node != PST_NUMA_NODE_UNKNOWN && bind_rc == 0;
-    rc = populate(arena);
-    if (rc != 0)
+    int error = map(arena, bytes, page_bytes, flags);
+    if (error)
+        return error;
+    /* fork(2) would at once copy what io_uring has pinned, into hugepages that nobody has reserved,
+     * and so fail. The guards of sources are children, and do not use this memory. */
+    error = madvise(arena->base, arena->bytes, MADV_DONTFORK);
+    assert(!error);
+    int bind_error = arena->numa_node == PST_NUMA_NODE_UNKNOWN ? 0 : bind(arena);
+    arena->bound = arena->numa_node != PST_NUMA_NODE_UNKNOWN && !bind_error;
+    error = populate(arena);
+    if (error)
         goto err_after_map;
-    if (bind_rc != 0)
+    if (bind_error)
         note(arena,
              "memory is not bound to node %d (%s): it lies where this thread first touched it",
-             arena->numa_node, pst_error_name(bind_rc));
+             arena->numa_node, pst_error_name(bind_error));
     return 0;
 
 err_after_map:
     (void)munmap(arena->base, arena->bytes); /* cannot fail: it is the mapping just made */
     arena->base = NULL;
-    return rc;
+    return error;
 }
 
 /* Huge pages of one size that the node, or without a node any node, has free. */
@@ -134,9 +137,9 @@ static uint64_t free_hugepages(const struct pst_topology *topology, int32_t numa
 /* Tries the hugepage sizes that the host has, the smallest first. -ENOENT: none is free. */
 static int build_huge(const struct pst_topology *topology, struct pst_arena *arena, size_t bytes)
 {
-    int rc = -ENOENT;
+    int error = -ENOENT;
     const struct pst_topology_node *node = &topology->nodes[0]; /* sizes are the host's */
-    for (uint32_t i = 0; i < node->hugepage_sizes && rc != 0; i++) {
+    for (uint32_t i = 0; i < node->hugepage_sizes && error; i++) {
         uint64_t page_bytes = node->hugepages[i].page_bytes;
         if (page_bytes == 0 || page_bytes > PST_ARENA_HUGEPAGE_MAX)
             continue;
@@ -144,9 +147,9 @@ static int build_huge(const struct pst_topology *topology, struct pst_arena *are
         if (free_hugepages(topology, arena->numa_node, page_bytes) < pages)
             continue;
         int log2 = __builtin_ctzll(page_bytes);
-        rc = build(arena, bytes, (size_t)page_bytes, MAP_HUGETLB | log2 << MAP_HUGE_SHIFT);
+        error = build(arena, bytes, (size_t)page_bytes, MAP_HUGETLB | log2 << MAP_HUGE_SHIFT);
     }
-    return rc;
+    return error;
 }
 
 int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t numa_node,
@@ -156,13 +159,13 @@ int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t 
     *arena = (struct pst_arena){.numa_node = numa_node};
     if (bytes == 0 || numa_node >= (int32_t)PST_CPUS_MAX || numa_node < PST_NUMA_NODE_UNKNOWN)
         return -EINVAL;
-    int rc = build_huge(topology, arena, bytes);
-    if (rc == 0)
+    int error = build_huge(topology, arena, bytes);
+    if (!error)
         return 0;
-    if (rc == -ENOENT)
+    if (error == -ENOENT)
         note(arena, "normal pages: not enough free hugepages");
     else
-        note(arena, "normal pages: hugepages failed with %s", pst_error_name(rc));
+        note(arena, "normal pages: hugepages failed with %s", pst_error_name(error));
     return build(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
 }
 
@@ -170,8 +173,8 @@ void pst_arena_destroy(struct pst_arena *arena)
 {
     if (!arena->base)
         return;
-    int rc = munmap(arena->base, arena->bytes);
-    assert(rc == 0);
+    int error = munmap(arena->base, arena->bytes);
+    assert(!error);
     *arena = (struct pst_arena){0};
 }
 

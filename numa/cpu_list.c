@@ -1,3 +1,4 @@
+/* Reads and writes lists such as "0-3,8". Pure; any thread. */
 #include "numa/cpu_list.h"
 
 #include <assert.h>
@@ -34,15 +35,15 @@ static int append_range(struct pst_cpu_list *list, uint32_t first, uint32_t last
 static int parse_range(const char **text, struct pst_cpu_list *list)
 {
     uint32_t first;
-    int rc = parse_number(text, &first);
-    if (rc != 0)
-        return rc;
+    int error = parse_number(text, &first);
+    if (error)
+        return error;
     uint32_t last = first;
     if (**text == '-') {
         ++*text;
-        rc = parse_number(text, &last);
-        if (rc != 0)
-            return rc;
+        error = parse_number(text, &last);
+        if (error)
+            return error;
         if (last < first)
             return -EINVAL;
     }
@@ -54,16 +55,16 @@ static bool at_end(const char *text)
     return *text == '\0' || (text[0] == '\n' && text[1] == '\0');
 }
 
-int pst_cpu_list_parse(const char *text, struct pst_cpu_list *list)
+int cpu_list_parse(const char *text, struct pst_cpu_list *list)
 {
     assert(text && list);
     list->count = 0;
     if (at_end(text))
         return 0;
     for (;;) {
-        int rc = parse_range(&text, list);
-        if (rc != 0)
-            return rc;
+        int error = parse_range(&text, list);
+        if (error)
+            return error;
         if (at_end(text))
             return 0;
         if (*text++ != ',')

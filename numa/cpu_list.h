@@ -22,7 +22,7 @@ struct pst_cpu_list {
  * -EINVAL: not a list, a range that runs backwards, or a number named twice;
  * -ERANGE: a number at or above PST_CPUS_MAX.
  */
-PST_MUST_USE int pst_cpu_list_parse(const char *text, struct pst_cpu_list *list);
+PST_MUST_USE int cpu_list_parse(const char *text, struct pst_cpu_list *list);
 
 bool pst_cpu_list_has(const struct pst_cpu_list *list, uint32_t cpu);
 

@@ -1,4 +1,4 @@
-/* The NUMA node of disks and NICs. */
+/* Finds the NUMA node of disks and network interfaces in sysfs. Any thread. */
 #include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
@@ -20,8 +20,8 @@ static int32_t read_numa_node(const char *folder)
 {
     char path[PATH_MAX];
     int64_t node;
-    if (pst_sysfs_path(path, folder, "/numa_node") != 0 || pst_sysfs_number(path, &node) != 0 ||
-        node < 0 || node >= PST_CPUS_MAX)
+    if (sysfs_path(path, folder, "/numa_node") != 0 || sysfs_number(path, &node) != 0 || node < 0 ||
+        node >= PST_CPUS_MAX)
         return PST_NUMA_NODE_UNKNOWN;
     return (int32_t)node;
 }
@@ -58,7 +58,7 @@ static struct joined join_links(const char *folder, bool (*wanted)(const char *n
         return joined;
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
-        if (!wanted(entry->d_name) || pst_sysfs_path(path, folder, "/%s", entry->d_name) != 0 ||
+        if (!wanted(entry->d_name) || sysfs_path(path, folder, "/%s", entry->d_name) != 0 ||
             !realpath(path, device))
             continue;
         int32_t node = node_of(device, depth + 1);
@@ -118,7 +118,7 @@ static int32_t nvme_subsystem_node(const char *device)
 static int32_t block_node(const char *device, uint32_t depth)
 {
     char folder[PATH_MAX];
-    if (depth == STACK_DEPTH_MAX || pst_sysfs_path(folder, device, "/slaves") != 0)
+    if (depth == STACK_DEPTH_MAX || sysfs_path(folder, device, "/slaves") != 0)
         return PST_NUMA_NODE_UNKNOWN;
     struct joined slaves = join_links(folder, is_visible, block_node, depth);
     if (slaves.links > 0)
@@ -187,7 +187,7 @@ static bool find_mount_source(const char *root, unsigned major, unsigned minor, 
                               size_t bytes)
 {
     char path[PATH_MAX];
-    FILE *file = pst_sysfs_path(path, root, "/proc/self/mountinfo") == 0 ? fopen(path, "re") : NULL;
+    FILE *file = sysfs_path(path, root, "/proc/self/mountinfo") == 0 ? fopen(path, "re") : NULL;
     if (!file)
         return false;
     bool found = false;
@@ -200,17 +200,17 @@ static bool find_mount_source(const char *root, unsigned major, unsigned minor, 
     return found;
 }
 
-void pst_topology_block_device(const char *root, unsigned major, unsigned minor,
-                               struct pst_topology_device *disk)
+void topology_block_device(const char *root, unsigned major, unsigned minor,
+                           struct pst_topology_device *disk)
 {
     assert(root && disk);
     *disk = (struct pst_topology_device){.node = PST_NUMA_NODE_UNKNOWN};
     char link[PATH_MAX], source[PST_DEVICE_NAME_BYTES];
-    if (pst_sysfs_path(link, root, "/sys/dev/block/%u:%u", major, minor) == 0 &&
+    if (sysfs_path(link, root, "/sys/dev/block/%u:%u", major, minor) == 0 &&
         describe_block(link, disk))
         return;
     if (find_mount_source(root, major, minor, source, sizeof(source)) &&
-        pst_sysfs_path(link, root, "/sys/class/block/%s", source) == 0)
+        sysfs_path(link, root, "/sys/class/block/%s", source) == 0)
         (void)describe_block(link, disk); /* not found: stays unknown */
 }
 
@@ -242,11 +242,11 @@ int pst_topology_disk(const char *root, const char *path, struct pst_topology_de
         if (errno != ENOENT || !to_parent(existing))
             return -errno;
     dev_t device = S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev;
-    pst_topology_block_device(root, major(device), minor(device), disk);
+    topology_block_device(root, major(device), minor(device), disk);
     return 0;
 }
 
-int pst_topology_nic(const char *root, const char *interface, struct pst_topology_device *nic)
+int topology_nic(const char *root, const char *interface, struct pst_topology_device *nic)
 {
     assert(root && interface && nic);
     *nic = (struct pst_topology_device){.node = PST_NUMA_NODE_UNKNOWN};
@@ -254,9 +254,9 @@ int pst_topology_nic(const char *root, const char *interface, struct pst_topolog
     if (*interface == '\0' || *interface == '.' || strchr(interface, '/') ||
         strlen(interface) >= sizeof(nic->name))
         return -EINVAL;
-    int rc = pst_sysfs_path(link, root, "/sys/class/net/%s", interface);
-    if (rc != 0)
-        return rc;
+    int error = sysfs_path(link, root, "/sys/class/net/%s", interface);
+    if (error)
+        return error;
     if (!realpath(link, device))
         return errno == ENOENT ? -ENODEV : -errno;
     strcpy(nic->name, interface);
@@ -274,13 +274,13 @@ uint32_t pst_topology_nics(const char *root, struct pst_topology_device *nics, u
 {
     char folder[PATH_MAX], path[PATH_MAX];
     uint32_t count = 0;
-    DIR *dir = pst_sysfs_path(folder, root, "/sys/class/net") == 0 ? opendir(folder) : NULL;
+    DIR *dir = sysfs_path(folder, root, "/sys/class/net") == 0 ? opendir(folder) : NULL;
     if (!dir)
         return 0;
     const struct dirent *entry;
     while (count < capacity && (entry = readdir(dir)))
-        if (pst_sysfs_path(path, folder, "/%s/device", entry->d_name) == 0 &&
-            access(path, F_OK) == 0 && pst_topology_nic(root, entry->d_name, &nics[count]) == 0)
+        if (sysfs_path(path, folder, "/%s/device", entry->d_name) == 0 && access(path, F_OK) == 0 &&
+            topology_nic(root, entry->d_name, &nics[count]) == 0)
             count++;
     (void)closedir(dir);
     qsort(nics, count, sizeof(*nics), compare_names);

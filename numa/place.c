@@ -1,3 +1,4 @@
+/* Pins the calling thread. */
 #include "numa/place.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ int pst_place_pin(uint32_t cpu)
     size_t bytes = CPU_ALLOC_SIZE(PST_CPUS_MAX);
     CPU_ZERO_S(bytes, set);
     CPU_SET_S(cpu, bytes, set);
-    int rc = pthread_setaffinity_np(pthread_self(), bytes, set);
+    int error = pthread_setaffinity_np(pthread_self(), bytes, set);
     CPU_FREE(set);
-    return -rc;
+    return -error;
 }

@@ -1,3 +1,7 @@
+/*
+ * Decides which CPU each LDM and the hub run on, from the topology and what was asked for. Pure;
+ * any thread.
+ */
 #include "numa/plan.h"
 
 #include <assert.h>
@@ -61,8 +65,7 @@ static void survey(struct planner *planner)
             continue;
         planner->cores += !seen[cpu->core];
         seen[cpu->core] = true;
-        planner->distances[i] =
-            pst_topology_distance(topology, cpu->node, planner->request->disk_node);
+        planner->distances[i] = topology_distance(topology, cpu->node, planner->request->disk_node);
     }
 }
 
@@ -149,7 +152,7 @@ static const struct pst_topology_cpu *pick(const struct planner *planner,
 
 static int check_usable(struct planner *planner, const char *option, uint32_t id)
 {
-    const struct pst_topology_cpu *cpu = pst_topology_find_cpu(planner->topology, id);
+    const struct pst_topology_cpu *cpu = topology_find_cpu(planner->topology, id);
     if (!cpu)
         return refuse(planner,
                       "%s: this machine has no CPU %u; `penstock topology` shows those it has",
@@ -168,10 +171,10 @@ static int check_usable(struct planner *planner, const char *option, uint32_t id
 static int parse_list(struct planner *planner, const char *option, const char *text,
                       struct pst_cpu_list *list)
 {
-    int rc = pst_cpu_list_parse(text, list);
-    if (rc == -ERANGE)
+    int error = cpu_list_parse(text, list);
+    if (error == -ERANGE)
         return refuse(planner, "%s: CPU numbers end at %u", option, PST_CPUS_MAX - 1);
-    if (rc != 0 || list->count == 0)
+    if (error || list->count == 0)
         return refuse(planner,
                       "%s: \"%.64s\" is not a list of CPUs; write it like 2-5,8, each CPU once",
                       option, text);
@@ -182,9 +185,9 @@ static int take_ldm_cpus(struct planner *planner)
 {
     static const char option[] = "--ldm-cpus";
     struct pst_cpu_list list;
-    int rc = parse_list(planner, option, planner->request->ldm_cpus, &list);
-    if (rc != 0)
-        return rc;
+    int error = parse_list(planner, option, planner->request->ldm_cpus, &list);
+    if (error)
+        return error;
     if (list.count > PST_LDMS_MAX)
         return refuse(planner, "%s names %u CPUs; a node has at most %u LDMs", option, list.count,
                       PST_LDMS_MAX);
@@ -193,10 +196,10 @@ static int take_ldm_cpus(struct planner *planner)
         return refuse(planner, "%s names %u CPUs, --ldms asks for %u; give one CPU for each LDM",
                       option, list.count, asked);
     for (uint32_t i = 0; i < list.count; i++) {
-        rc = check_usable(planner, option, list.cpu[i]);
-        if (rc != 0)
-            return rc;
-        place_ldm(planner, i, pst_topology_find_cpu(planner->topology, list.cpu[i]));
+        error = check_usable(planner, option, list.cpu[i]);
+        if (error)
+            return error;
+        place_ldm(planner, i, topology_find_cpu(planner->topology, list.cpu[i]));
     }
     planner->plan->ldms = list.count;
     return 0;
@@ -206,16 +209,16 @@ static int take_hub_cpu(struct planner *planner)
 {
     static const char option[] = "--hub-cpu";
     struct pst_cpu_list list;
-    int rc = parse_list(planner, option, planner->request->hub_cpu, &list);
-    if (rc != 0)
-        return rc;
+    int error = parse_list(planner, option, planner->request->hub_cpu, &list);
+    if (error)
+        return error;
     if (list.count != 1)
         return refuse(planner, "%s: the hub runs on one CPU; \"%.64s\" names %u", option,
                       planner->request->hub_cpu, list.count);
-    rc = check_usable(planner, option, list.cpu[0]);
-    if (rc == 0)
-        place_hub(planner, pst_topology_find_cpu(planner->topology, list.cpu[0]));
-    return rc;
+    error = check_usable(planner, option, list.cpu[0]);
+    if (!error)
+        place_hub(planner, topology_find_cpu(planner->topology, list.cpu[0]));
+    return error;
 }
 
 static void choose_ldm_cpus(struct planner *planner)
@@ -237,7 +240,7 @@ static int32_t nearest_memory(const struct pst_topology *topology, int32_t from)
         const struct pst_topology_node *node = &topology->nodes[i];
         if (node->memory_bytes == 0 || !node->memory_allowed)
             continue;
-        uint32_t distance = pst_topology_distance(topology, from, node->id);
+        uint32_t distance = topology_distance(topology, from, node->id);
         uint32_t cost = distance * 2 + (node->memory_only ? 1 : 0);
         if (cost < lowest) {
             best = node->id;
@@ -288,11 +291,10 @@ static void note_sharing(struct planner *planner)
 static void note_hub(struct planner *planner)
 {
     const struct pst_plan *plan = planner->plan;
-    const struct pst_topology_cpu *hub = pst_topology_find_cpu(planner->topology, plan->hub.cpu);
+    const struct pst_topology_cpu *hub = topology_find_cpu(planner->topology, plan->hub.cpu);
     struct pst_cpu_list same_cpu = {0}, same_core = {0};
     for (uint32_t i = 0; i < plan->ldms; i++) {
-        const struct pst_topology_cpu *cpu =
-            pst_topology_find_cpu(planner->topology, plan->ldm[i].cpu);
+        const struct pst_topology_cpu *cpu = topology_find_cpu(planner->topology, plan->ldm[i].cpu);
         struct pst_cpu_list *list = cpu == hub ? &same_cpu : &same_core;
         if (cpu->core == hub->core)
             list->cpu[list->count++] = (uint16_t)(i + 1);
@@ -368,14 +370,14 @@ static int place_all(struct planner *planner)
 {
     const struct pst_plan_request *request = planner->request;
     if (request->hub_cpu) {
-        int rc = take_hub_cpu(planner);
-        if (rc != 0)
-            return rc;
+        int error = take_hub_cpu(planner);
+        if (error)
+            return error;
     }
     if (request->ldm_cpus) {
-        int rc = take_ldm_cpus(planner);
-        if (rc != 0)
-            return rc;
+        int error = take_ldm_cpus(planner);
+        if (error)
+            return error;
     } else {
         choose_ldm_cpus(planner);
     }
@@ -392,9 +394,9 @@ static int make(struct planner *planner)
     if (planner->request->ldms > PST_LDMS_MAX)
         return refuse(planner, "--ldms: a node has 1 to %u LDMs, not %u", PST_LDMS_MAX,
                       planner->request->ldms);
-    int rc = place_all(planner);
-    if (rc != 0)
-        return rc;
+    int error = place_all(planner);
+    if (error)
+        return error;
     bind_memory(planner, &planner->plan->hub);
     for (uint32_t i = 0; i < planner->plan->ldms; i++)
         bind_memory(planner, &planner->plan->ldm[i]);

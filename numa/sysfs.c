@@ -1,3 +1,4 @@
+/* Small files of /sys and /proc as text, numbers and lists. Any thread; called inside numa/. */
 #include "numa/sysfs.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int pst_sysfs_path(char *path, const char *root, const char *format, ...)
+int sysfs_path(char *path, const char *root, const char *format, ...)
 {
     int used = snprintf(path, PATH_MAX, "%s", root);
     if (used >= PATH_MAX)
@@ -38,7 +39,7 @@ static ssize_t read_all(int fd, char *text, size_t bytes)
     return (ssize_t)used;
 }
 
-int pst_sysfs_read(const char *path, char *text, size_t bytes)
+int sysfs_read(const char *path, char *text, size_t bytes)
 {
     assert(bytes > 0);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -52,12 +53,12 @@ int pst_sysfs_read(const char *path, char *text, size_t bytes)
     return 0;
 }
 
-int pst_sysfs_number(const char *path, int64_t *number)
+int sysfs_number(const char *path, int64_t *number)
 {
     char text[64];
-    int rc = pst_sysfs_read(path, text, sizeof(text));
-    if (rc != 0)
-        return rc;
+    int error = sysfs_read(path, text, sizeof(text));
+    if (error)
+        return error;
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
@@ -67,12 +68,12 @@ int pst_sysfs_number(const char *path, int64_t *number)
     return 0;
 }
 
-int pst_sysfs_list(const char *path, struct pst_cpu_list *list)
+int sysfs_list(const char *path, struct pst_cpu_list *list)
 {
     /* The longest: every other of PST_CPUS_MAX numbers, four digits and a comma each. */
     char text[PST_CPUS_MAX / 2 * 5 + 2];
-    int rc = pst_sysfs_read(path, text, sizeof(text));
-    return rc != 0 ? rc : pst_cpu_list_parse(text, list);
+    int error = sysfs_read(path, text, sizeof(text));
+    return error ? error : cpu_list_parse(text, list);
 }
 
 /* Copies the value of a "key:\tvalue\n" line. */
@@ -88,19 +89,19 @@ static int copy_value(const char *line, size_t key_length, char *text, size_t by
     return 0;
 }
 
-int pst_sysfs_field(const char *path, const char *key, char *text, size_t bytes)
+int sysfs_field(const char *path, const char *key, char *text, size_t bytes)
 {
     FILE *file = fopen(path, "re");
     if (!file)
         return -errno;
-    int rc = -ENOENT;
+    int error = -ENOENT;
     char *line = NULL;
     size_t capacity = 0;
     size_t key_length = strlen(key);
-    while (rc == -ENOENT && getline(&line, &capacity, file) > 0)
+    while (error == -ENOENT && getline(&line, &capacity, file) > 0)
         if (strncmp(line, key, key_length) == 0 && line[key_length] == ':')
-            rc = copy_value(line, key_length, text, bytes);
+            error = copy_value(line, key_length, text, bytes);
     free(line);
     (void)fclose(file);
-    return rc;
+    return error;
 }

@@ -1,3 +1,4 @@
+/* Reads NUMA nodes and CPUs from sysfs. Any thread, once, before it pins itself. */
 #include "numa/topology.h"
 
 #include <assert.h>
@@ -17,8 +18,8 @@
 static int read_list(const char *root, struct pst_cpu_list *list, const char *name)
 {
     char path[PATH_MAX];
-    int rc = pst_sysfs_path(path, root, "%s", name);
-    return rc != 0 ? rc : pst_sysfs_list(path, list);
+    int error = sysfs_path(path, root, "%s", name);
+    return error ? error : sysfs_list(path, list);
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -30,11 +31,11 @@ static int compare_ids(const void *a, const void *b)
 static int read_cpu_ids(const char *root, struct pst_topology *topology)
 {
     struct pst_cpu_list list;
-    int rc = read_list(root, &list, CPU_DIR "/present");
-    if (rc == -ENOENT)
-        rc = read_list(root, &list, CPU_DIR "/online");
-    if (rc != 0)
-        return rc;
+    int error = read_list(root, &list, CPU_DIR "/present");
+    if (error == -ENOENT)
+        error = read_list(root, &list, CPU_DIR "/online");
+    if (error)
+        return error;
     qsort(list.cpu, list.count, sizeof(list.cpu[0]), compare_ids);
     for (uint32_t i = 0; i < list.count; i++)
         topology->cpus[i] = (struct pst_topology_cpu){.id = list.cpu[i],
@@ -74,8 +75,8 @@ static int32_t read_cpu_number(const char *root, uint32_t id, const char *name)
 {
     char path[PATH_MAX];
     int64_t number;
-    if (pst_sysfs_path(path, root, CPU_DIR "/cpu%u/topology/%s", id, name) != 0 ||
-        pst_sysfs_number(path, &number) != 0 || number < 0 || number > INT32_MAX)
+    if (sysfs_path(path, root, CPU_DIR "/cpu%u/topology/%s", id, name) != 0 ||
+        sysfs_number(path, &number) != 0 || number < 0 || number > INT32_MAX)
         return -1;
     return (int32_t)number;
 }
@@ -83,13 +84,13 @@ static int32_t read_cpu_number(const char *root, uint32_t id, const char *name)
 static int read_siblings(const char *root, uint32_t id, struct pst_cpu_list *list)
 {
     char path[PATH_MAX];
-    int rc = pst_sysfs_path(path, root, CPU_DIR "/cpu%u/topology/core_cpus_list", id);
-    if (rc == 0)
-        rc = pst_sysfs_list(path, list);
-    if (rc != -ENOENT)
-        return rc;
-    rc = pst_sysfs_path(path, root, CPU_DIR "/cpu%u/topology/thread_siblings_list", id);
-    return rc != 0 ? rc : pst_sysfs_list(path, list); /* its name before Linux 5.3 */
+    int error = sysfs_path(path, root, CPU_DIR "/cpu%u/topology/core_cpus_list", id);
+    if (!error)
+        error = sysfs_list(path, list);
+    if (error != -ENOENT)
+        return error;
+    error = sysfs_path(path, root, CPU_DIR "/cpu%u/topology/thread_siblings_list", id);
+    return error ? error : sysfs_list(path, list); /* its name before Linux 5.3 */
 }
 
 static int read_cpu(const char *root, struct pst_topology_cpu *cpu)
@@ -97,11 +98,11 @@ static int read_cpu(const char *root, struct pst_topology_cpu *cpu)
     cpu->package = read_cpu_number(root, cpu->id, "physical_package_id");
     cpu->core_id = read_cpu_number(root, cpu->id, "core_id");
     struct pst_cpu_list siblings;
-    int rc = read_siblings(root, cpu->id, &siblings);
-    if (rc == -ENOENT)
+    int error = read_siblings(root, cpu->id, &siblings);
+    if (error == -ENOENT)
         return 0; /* nothing known: a core of its own */
-    if (rc != 0)
-        return rc;
+    if (error)
+        return error;
     for (uint32_t i = 0; i < siblings.count; i++)
         if (siblings.cpu[i] < cpu->core)
             cpu->core = siblings.cpu[i];
@@ -111,23 +112,23 @@ static int read_cpu(const char *root, struct pst_topology_cpu *cpu)
 static int read_cpus(const char *root, struct pst_topology *topology)
 {
     struct pst_cpu_list online;
-    int rc = read_cpu_ids(root, topology);
-    if (rc == 0)
-        rc = read_list(root, &online, CPU_DIR "/online");
-    if (rc != 0)
-        return rc;
+    int error = read_cpu_ids(root, topology);
+    if (!error)
+        error = read_list(root, &online, CPU_DIR "/online");
+    if (error)
+        return error;
     mark_online(topology, &online);
-    for (uint32_t i = 0; i < topology->cpu_count && rc == 0; i++)
+    for (uint32_t i = 0; i < topology->cpu_count && !error; i++)
         if (topology->cpus[i].online)
-            rc = read_cpu(root, &topology->cpus[i]);
-    return rc;
+            error = read_cpu(root, &topology->cpus[i]);
+    return error;
 }
 
 /* MemTotal in bytes from a line "[Node 0 ]MemTotal: 4548820 kB"; 0 where there is none. */
 static uint64_t memory_total(const char *path)
 {
     char text[8192];
-    if (pst_sysfs_read(path, text, sizeof(text)) != 0)
+    if (sysfs_read(path, text, sizeof(text)) != 0)
         return 0;
     const char *field = strstr(text, "MemTotal:");
     return field ? strtoull(field + strlen("MemTotal:"), NULL, 10) << 10 : 0;
@@ -137,8 +138,8 @@ static uint64_t read_hugepage_count(const char *folder, const char *name, const 
 {
     char path[PATH_MAX];
     int64_t number;
-    if (pst_sysfs_path(path, folder, "/%s/%s", name, file) != 0 ||
-        pst_sysfs_number(path, &number) != 0 || number < 0)
+    if (sysfs_path(path, folder, "/%s/%s", name, file) != 0 || sysfs_number(path, &number) != 0 ||
+        number < 0)
         return 0;
     return (uint64_t)number;
 }
@@ -173,9 +174,9 @@ static void read_hugepages(const char *folder, struct pst_topology_node *node)
 static int read_distances(const char *path, struct pst_topology_node *node, uint32_t node_count)
 {
     char text[PST_NUMA_NODES_MAX * 6];
-    int rc = pst_sysfs_read(path, text, sizeof(text));
-    if (rc != 0)
-        return rc;
+    int error = sysfs_read(path, text, sizeof(text));
+    if (error)
+        return error;
     char *at = text;
     for (uint32_t i = 0; i < node_count; i++) {
         char *end;
@@ -192,9 +193,9 @@ static int read_node_cpus(const char *path, struct pst_topology *topology,
                           struct pst_topology_node *node)
 {
     struct pst_cpu_list list;
-    int rc = pst_sysfs_list(path, &list);
-    if (rc != 0)
-        return rc;
+    int error = sysfs_list(path, &list);
+    if (error)
+        return error;
     for (uint32_t i = 0; i < list.count; i++) {
         struct pst_topology_cpu *cpu = find_cpu(topology, list.cpu[i]);
         if (cpu)
@@ -208,22 +209,22 @@ static int read_node(const char *root, struct pst_topology *topology,
                      struct pst_topology_node *node)
 {
     char folder[PATH_MAX], path[PATH_MAX];
-    int rc = pst_sysfs_path(folder, root, NODE_DIR "/node%u", node->id);
-    if (rc == 0)
-        rc = pst_sysfs_path(path, folder, "/meminfo");
-    if (rc != 0)
-        return rc;
+    int error = sysfs_path(folder, root, NODE_DIR "/node%u", node->id);
+    if (!error)
+        error = sysfs_path(path, folder, "/meminfo");
+    if (error)
+        return error;
     node->memory_bytes = memory_total(path);
-    rc = pst_sysfs_path(path, folder, "/distance");
-    if (rc == 0)
-        rc = read_distances(path, node, topology->node_count);
-    if (rc == 0)
-        rc = pst_sysfs_path(path, folder, "/hugepages");
-    if (rc != 0)
-        return rc;
+    error = sysfs_path(path, folder, "/distance");
+    if (!error)
+        error = read_distances(path, node, topology->node_count);
+    if (!error)
+        error = sysfs_path(path, folder, "/hugepages");
+    if (error)
+        return error;
     read_hugepages(path, node);
-    rc = pst_sysfs_path(path, folder, "/cpulist");
-    return rc != 0 ? rc : read_node_cpus(path, topology, node);
+    error = sysfs_path(path, folder, "/cpulist");
+    return error ? error : read_node_cpus(path, topology, node);
 }
 
 static int read_numa_nodes(const char *root, struct pst_topology *topology,
@@ -233,27 +234,27 @@ static int read_numa_nodes(const char *root, struct pst_topology *topology,
         return -ERANGE;
     topology->has_numa = true;
     topology->node_count = ids->count;
-    int rc = 0;
-    for (uint32_t i = 0; i < ids->count && rc == 0; i++) {
+    int error = 0;
+    for (uint32_t i = 0; i < ids->count && !error; i++) {
         topology->nodes[i].id = ids->cpu[i];
-        rc = read_node(root, topology, &topology->nodes[i]);
+        error = read_node(root, topology, &topology->nodes[i]);
     }
-    return rc;
+    return error;
 }
 
 /* A kernel without NUMA has no nodes in sysfs: one node 0 stands for the whole machine. */
 static int assume_one_node(const char *root, struct pst_topology *topology)
 {
     char path[PATH_MAX];
-    int rc = pst_sysfs_path(path, root, "/proc/meminfo");
-    if (rc != 0)
-        return rc;
+    int error = sysfs_path(path, root, "/proc/meminfo");
+    if (error)
+        return error;
     struct pst_topology_node *node = &topology->nodes[0];
     node->memory_bytes = memory_total(path);
     node->distance[0] = LOCAL_DISTANCE;
-    rc = pst_sysfs_path(path, root, "/sys/kernel/mm/hugepages");
-    if (rc != 0)
-        return rc;
+    error = sysfs_path(path, root, "/sys/kernel/mm/hugepages");
+    if (error)
+        return error;
     read_hugepages(path, node);
     for (uint32_t i = 0; i < topology->cpu_count; i++)
         topology->cpus[i].node = topology->cpus[i].online ? 0 : PST_NUMA_NODE_UNKNOWN;
@@ -264,18 +265,18 @@ static int assume_one_node(const char *root, struct pst_topology *topology)
 static int read_nodes(const char *root, struct pst_topology *topology)
 {
     struct pst_cpu_list ids;
-    int rc = read_list(root, &ids, NODE_DIR "/online");
-    if (rc == -ENOENT || (rc == 0 && ids.count == 0))
+    int error = read_list(root, &ids, NODE_DIR "/online");
+    if (error == -ENOENT || (!error && ids.count == 0))
         return assume_one_node(root, topology);
-    return rc != 0 ? rc : read_numa_nodes(root, topology, &ids);
+    return error ? error : read_numa_nodes(root, topology, &ids);
 }
 
 static int apply_limits(const char *root, struct pst_topology *topology)
 {
-    struct pst_allowed allowed;
-    int rc = pst_allowed_read(root, &allowed);
-    if (rc != 0)
-        return rc;
+    struct allowed allowed;
+    int error = allowed_read(root, &allowed);
+    if (error)
+        return error;
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         struct pst_topology_cpu *cpu = &topology->cpus[i];
         cpu->allowed =
@@ -293,12 +294,12 @@ int pst_topology_read(const char *root, struct pst_topology *topology)
 {
     assert(root && topology);
     *topology = (struct pst_topology){0};
-    int rc = read_cpus(root, topology);
-    if (rc == 0)
-        rc = read_nodes(root, topology);
-    if (rc == 0)
-        rc = apply_limits(root, topology);
-    return rc;
+    int error = read_cpus(root, topology);
+    if (!error)
+        error = read_nodes(root, topology);
+    if (!error)
+        error = apply_limits(root, topology);
+    return error;
 }
 
 const struct pst_topology_node *pst_topology_find_node(const struct pst_topology *topology,
@@ -310,13 +311,12 @@ const struct pst_topology_node *pst_topology_find_node(const struct pst_topology
     return NULL;
 }
 
-const struct pst_topology_cpu *pst_topology_find_cpu(const struct pst_topology *topology,
-                                                     uint32_t id)
+const struct pst_topology_cpu *topology_find_cpu(const struct pst_topology *topology, uint32_t id)
 {
     return find_cpu((struct pst_topology *)topology, id);
 }
 
-uint32_t pst_topology_distance(const struct pst_topology *topology, int32_t from, int32_t to)
+uint32_t topology_distance(const struct pst_topology *topology, int32_t from, int32_t to)
 {
     const struct pst_topology_node *source = pst_topology_find_node(topology, from);
     const struct pst_topology_node *target = pst_topology_find_node(topology, to);

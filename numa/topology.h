@@ -67,11 +67,10 @@ PST_MUST_USE int pst_topology_read(const char *root, struct pst_topology *topolo
 /* Borrowed from topology; NULL where there is none of that id. */
 const struct pst_topology_node *pst_topology_find_node(const struct pst_topology *topology,
                                                        int32_t id);
-const struct pst_topology_cpu *pst_topology_find_cpu(const struct pst_topology *topology,
-                                                     uint32_t id);
+const struct pst_topology_cpu *topology_find_cpu(const struct pst_topology *topology, uint32_t id);
 
 /* Distance between two nodes by id; 10 where either is unknown. */
-uint32_t pst_topology_distance(const struct pst_topology *topology, int32_t from, int32_t to);
+uint32_t topology_distance(const struct pst_topology *topology, int32_t from, int32_t to);
 
 /* A disk or a NIC. */
 struct pst_topology_device {
@@ -88,12 +87,12 @@ PST_MUST_USE int pst_topology_disk(const char *root, const char *path,
                                    struct pst_topology_device *disk);
 
 /* The same by device number (st_dev). */
-void pst_topology_block_device(const char *root, unsigned major, unsigned minor,
-                               struct pst_topology_device *disk);
+void topology_block_device(const char *root, unsigned major, unsigned minor,
+                           struct pst_topology_device *disk);
 
 /* A network interface by name. -ENODEV: there is none; -EINVAL: not an interface name. */
-PST_MUST_USE int pst_topology_nic(const char *root, const char *interface,
-                                  struct pst_topology_device *nic);
+PST_MUST_USE int topology_nic(const char *root, const char *interface,
+                              struct pst_topology_device *nic);
 
 /* Interfaces with hardware behind them, by name; at most capacity. Returns their number. */
 uint32_t pst_topology_nics(const char *root, struct pst_topology_device *nics, uint32_t capacity);

@@ -113,8 +113,8 @@ int pst_fault_point(const char *when, const char *step)
         return 0;
     }
     snprintf(hit, sizeof(hit), "%s/%s.%s.hit", directory, when, step);
-    int rc = strcmp(order.target, "always") == 0 ? link(path, hit) : rename(path, hit);
-    return rc == 0 || errno == EEXIST ? act(&order) : 0;
+    int moved = strcmp(order.target, "always") == 0 ? link(path, hit) : rename(path, hit);
+    return moved == 0 || errno == EEXIST ? act(&order) : 0;
 }
 
 static void answer_ref(struct pst_channel *channel, const struct pst_signal *request, int error)

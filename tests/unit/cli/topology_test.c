@@ -29,7 +29,7 @@ static void set_scene(struct scene *scene, const char *fixture, unsigned major, 
     char *root = fixture_unpack(fixture);
     scene->topology = malloc(sizeof(*scene->topology));
     CU_ASSERT_EQUAL_FATAL(pst_topology_read(root, scene->topology), 0);
-    pst_topology_block_device(root, major, minor, &scene->disk);
+    topology_block_device(root, major, minor, &scene->disk);
     scene->view = (struct cli_topology_view){.topology = scene->topology,
                                              .plan = &plan,
                                              .path = "/srv/backups",

@@ -60,20 +60,20 @@ static void begin(struct pst_blob_fetch *fetch, const uint8_t *digest)
 static int fetch_all(struct pst_blob_fetch *fetch, uint32_t *windows,
                      void (*spoil)(struct pst_signal *signal))
 {
-    int rc = 1;
-    for (*windows = 0; rc == 1; (*windows)++) {
+    int taken = 1;
+    for (*windows = 0; taken == 1; (*windows)++) {
         struct line line = {.count = 0};
         CU_ASSERT_EQUAL_FATAL(
             pst_blob_serve(&fetch->question, other_ref, text.text, text.bytes, put, &line), 0);
-        for (uint32_t i = 0; i < line.count && rc >= 0; i++) {
+        for (uint32_t i = 0; i < line.count && taken >= 0; i++) {
             if (spoil && i == line.count / 2)
                 spoil(&line.signals[i]);
             CU_ASSERT_TRUE(pst_blob_fetch_expects(fetch, &line.signals[i]));
-            rc = pst_blob_fetch_take(fetch, &line.signals[i]);
+            taken = pst_blob_fetch_take(fetch, &line.signals[i]);
         }
         fetch->question.sequence++;
     }
-    return rc;
+    return taken;
 }
 
 static void a_manifest_arrives_whole(void)

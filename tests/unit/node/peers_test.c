@@ -351,22 +351,22 @@ static void take_manifest(void)
     struct pst_blob_fetch fetch = {0};
     uint64_t until_ns = pst_monotonic_ns() + PEER_PATIENCE_NS;
     uint32_t seen = peer.received;
-    int rc =
+    int taken =
         pst_blob_fetch_begin(&fetch, &request, 1, NUMBER, manifest.bytes, manifest.digest.bytes);
-    CU_ASSERT_EQUAL_FATAL(rc, 0);
-    for (ask_for_piece(&fetch); rc == 0 && pst_monotonic_ns() < until_ns;) {
+    CU_ASSERT_EQUAL_FATAL(taken, 0);
+    for (ask_for_piece(&fetch); taken == 0 && pst_monotonic_ns() < until_ns;) {
         peer_round(&peer);
-        for (; seen < peer.received && rc == 0; seen++) {
+        for (; seen < peer.received && taken == 0; seen++) {
             const struct pst_signal *signal = &peer.signals[seen % PEER_KEPT];
             if (pst_blob_fetch_expects(&fetch, signal))
-                rc = pst_blob_fetch_take(&fetch, signal);
-            if (rc == 1) {
+                taken = pst_blob_fetch_take(&fetch, signal);
+            if (taken == 1) {
                 ask_for_piece(&fetch);
-                rc = 0;
+                taken = 0;
             }
         }
     }
-    CU_ASSERT_EQUAL(rc, 2);
+    CU_ASSERT_EQUAL(taken, 2);
     CU_ASSERT_EQUAL(memcmp(fetch.bytes, manifest.text, manifest.bytes), 0);
     pst_blob_fetch_end(&fetch);
 }

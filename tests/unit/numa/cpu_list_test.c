@@ -8,7 +8,7 @@ static void check_round_trip(const char *text, uint32_t count, const char *forma
 {
     struct pst_cpu_list list;
     char written[64];
-    CU_ASSERT_EQUAL_FATAL(pst_cpu_list_parse(text, &list), 0);
+    CU_ASSERT_EQUAL_FATAL(cpu_list_parse(text, &list), 0);
     CU_ASSERT_EQUAL(list.count, count);
     CU_ASSERT_STRING_EQUAL(pst_cpu_list_format(&list, written, sizeof(written)), formatted);
 }
@@ -28,7 +28,7 @@ static void test_lists_are_read_and_written(void)
 static void test_order_of_the_text_is_kept(void)
 {
     struct pst_cpu_list list;
-    CU_ASSERT_EQUAL_FATAL(pst_cpu_list_parse("8,0-2,5", &list), 0);
+    CU_ASSERT_EQUAL_FATAL(cpu_list_parse("8,0-2,5", &list), 0);
     uint16_t expected[] = {8, 0, 1, 2, 5};
     CU_ASSERT_EQUAL_FATAL(list.count, 5);
     CU_ASSERT_EQUAL(memcmp(list.cpu, expected, sizeof(expected)), 0);
@@ -43,7 +43,7 @@ static void test_garbage_is_refused(void)
                                           "1\n2", "\n\n", "1-2-3", "1,2,,3", "1.5", NULL};
     struct pst_cpu_list list;
     for (const char *const *text = garbage; *text; text++)
-        CU_ASSERT_EQUAL(pst_cpu_list_parse(*text, &list), -EINVAL);
+        CU_ASSERT_EQUAL(cpu_list_parse(*text, &list), -EINVAL);
 }
 
 static void test_numbers_out_of_range_are_refused(void)
@@ -52,14 +52,14 @@ static void test_numbers_out_of_range_are_refused(void)
                                         NULL};
     struct pst_cpu_list list;
     for (const char *const *text = texts; *text; text++)
-        CU_ASSERT_EQUAL(pst_cpu_list_parse(*text, &list), -ERANGE);
+        CU_ASSERT_EQUAL(cpu_list_parse(*text, &list), -ERANGE);
 }
 
 static void test_long_lists_are_cut_when_written(void)
 {
     struct pst_cpu_list list;
     char text[12];
-    CU_ASSERT_EQUAL_FATAL(pst_cpu_list_parse("1,3,5,7,9,11,13", &list), 0);
+    CU_ASSERT_EQUAL_FATAL(cpu_list_parse("1,3,5,7,9,11,13", &list), 0);
     CU_ASSERT_STRING_EQUAL(pst_cpu_list_format(&list, text, sizeof(text)), "1,3,5,7...");
     char small[8];
     CU_ASSERT_STRING_EQUAL(pst_cpu_list_format(&list, small, sizeof(small)), "1,3...");

@@ -45,7 +45,7 @@ static void test_disks_of_fixtures(void)
         const struct disk_case *expected = &disk_cases[i];
         char *root = fixture_unpack(expected->fixture);
         struct pst_topology_device disk;
-        pst_topology_block_device(root, expected->major, expected->minor, &disk);
+        topology_block_device(root, expected->major, expected->minor, &disk);
         CU_ASSERT_STRING_EQUAL(disk.name, expected->name);
         CU_ASSERT_EQUAL(disk.node, expected->node);
         if (disk.node != expected->node || strcmp(disk.name, expected->name) != 0)
@@ -57,7 +57,7 @@ static void test_disks_of_fixtures(void)
 
 struct nic_case {
     const char *fixture, *name;
-    int rc;
+    int error;
     int32_t node;
 };
 
@@ -74,7 +74,7 @@ static void test_nics_of_fixtures(void)
     for (size_t i = 0; i < sizeof(nic_cases) / sizeof(nic_cases[0]); i++) {
         char *root = fixture_unpack(nic_cases[i].fixture);
         struct pst_topology_device nic;
-        CU_ASSERT_EQUAL(pst_topology_nic(root, nic_cases[i].name, &nic), nic_cases[i].rc);
+        CU_ASSERT_EQUAL(topology_nic(root, nic_cases[i].name, &nic), nic_cases[i].error);
         CU_ASSERT_EQUAL(nic.node, nic_cases[i].node);
         fixture_remove(root);
     }
@@ -107,7 +107,7 @@ static void test_a_loop_of_slaves_ends(void)
              root);
     CU_ASSERT_EQUAL_FATAL(system(command), 0);
     struct pst_topology_device disk;
-    pst_topology_block_device(root, 253, 9, &disk);
+    topology_block_device(root, 253, 9, &disk);
     CU_ASSERT_STRING_EQUAL(disk.name, "dm-9");
     CU_ASSERT_EQUAL(disk.node, PST_NUMA_NODE_UNKNOWN);
     fixture_remove(root);

@@ -67,15 +67,15 @@ static void check_arena(int32_t node)
     CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "normal pages") == NULL);
     CU_ASSERT_EQUAL(arena.bound,
                     node != PST_NUMA_NODE_UNKNOWN && strstr(arena.note, "not bound") == NULL);
-    int rc = pst_arena_check(&arena, &census);
-    if (rc == 0) {
+    int error = pst_arena_check(&arena, &census);
+    if (!error) {
         CU_ASSERT_EQUAL(census.pages, arena.bytes / arena.page_bytes);
         CU_ASSERT_EQUAL(census.absent, 0);
         if (arena.bound)
             CU_ASSERT_EQUAL(census.misplaced, 0);
     } else {
-        CU_ASSERT_TRUE(rc == -ENOSYS || rc == -EPERM);
-        printf("\n  the kernel does not tell where pages lie: %s\n", pst_error_name(rc));
+        CU_ASSERT_TRUE(error == -ENOSYS || error == -EPERM);
+        printf("\n  the kernel does not tell where pages lie: %s\n", pst_error_name(error));
     }
     pst_arena_destroy(&arena);
     CU_ASSERT_PTR_NULL(arena.base);

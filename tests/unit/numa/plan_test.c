@@ -27,13 +27,13 @@ static void load_up(const struct pst_topology *topology, struct loads *loads)
             loads->allowed[topology->cpus[i].core] = true;
         }
     for (uint32_t i = 0; i < plan.ldms; i++)
-        loads->ldms[pst_topology_find_cpu(topology, plan.ldm[i].cpu)->core]++;
-    loads->hub[pst_topology_find_cpu(topology, plan.hub.cpu)->core] = true;
+        loads->ldms[topology_find_cpu(topology, plan.ldm[i].cpu)->core]++;
+    loads->hub[topology_find_cpu(topology, plan.hub.cpu)->core] = true;
 }
 
 static void check_placement(const struct pst_topology *topology, const struct pst_placement *where)
 {
-    const struct pst_topology_cpu *cpu = pst_topology_find_cpu(topology, where->cpu);
+    const struct pst_topology_cpu *cpu = topology_find_cpu(topology, where->cpu);
     CU_ASSERT_PTR_NOT_NULL_FATAL(cpu);
     CU_ASSERT_TRUE(cpu->online && cpu->allowed);
     CU_ASSERT_EQUAL(cpu->node, where->cpu_node);
@@ -70,16 +70,16 @@ static void check_room(const struct pst_topology *topology, const struct loads *
         return;
     uint32_t farthest = 0;
     for (uint32_t i = 0; i < plan.ldms; i++) {
-        const struct pst_topology_cpu *cpu = pst_topology_find_cpu(topology, plan.ldm[i].cpu);
+        const struct pst_topology_cpu *cpu = topology_find_cpu(topology, plan.ldm[i].cpu);
         CU_ASSERT_EQUAL(loads->ldms[cpu->core], 1);
         CU_ASSERT_FALSE(loads->hub[cpu->core]);
-        uint32_t distance = pst_topology_distance(topology, cpu->node, disk_node);
+        uint32_t distance = topology_distance(topology, cpu->node, disk_node);
         farthest = distance > farthest ? distance : farthest;
     }
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         const struct pst_topology_cpu *cpu = &topology->cpus[i];
         if (cpu->allowed && loads->ldms[cpu->core] == 0 && !loads->hub[cpu->core])
-            CU_ASSERT_TRUE(pst_topology_distance(topology, cpu->node, disk_node) >= farthest);
+            CU_ASSERT_TRUE(topology_distance(topology, cpu->node, disk_node) >= farthest);
     }
 }
 
@@ -100,7 +100,7 @@ static void check_notes(const struct pst_topology *topology, const struct loads 
         far = far || plan.ldm[i].cpu_node != disk_node;
     for (uint32_t core = 0; core < PST_CPUS_MAX; core++)
         shared = shared || loads->ldms[core] > 1;
-    uint32_t hub_core = pst_topology_find_cpu(topology, plan.hub.cpu)->core;
+    uint32_t hub_core = topology_find_cpu(topology, plan.hub.cpu)->core;
     bool known = topology->has_numa && pst_topology_find_node(topology, disk_node);
     CU_ASSERT_EQUAL(noted("LDMs share"), shared);
     CU_ASSERT_EQUAL(noted("the hub"), loads->ldms[hub_core] > 0 || noted("and the hub: they"));

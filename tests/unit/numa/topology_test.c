@@ -66,14 +66,14 @@ static void test_every_fixture_has_its_counts(void)
 static void test_siblings_packages_and_nodes_of_cpus(void)
 {
     struct pst_topology *topology = fixture_topology("epyc-2s-nps4");
-    const struct pst_topology_cpu *cpu = pst_topology_find_cpu(topology, 54);
+    const struct pst_topology_cpu *cpu = topology_find_cpu(topology, 54);
     CU_ASSERT_PTR_NOT_NULL_FATAL(cpu);
     CU_ASSERT_EQUAL(cpu->id, 54);
     CU_ASSERT_EQUAL(cpu->core, 22);
     CU_ASSERT_EQUAL(cpu->node, 5);
     CU_ASSERT_EQUAL(cpu->package, 1);
     CU_ASSERT_EQUAL(cpu->core_id, 12);
-    CU_ASSERT_PTR_NULL(pst_topology_find_cpu(topology, 64));
+    CU_ASSERT_PTR_NULL(topology_find_cpu(topology, 64));
     CU_ASSERT_PTR_NULL(pst_topology_find_node(topology, 8));
     free(topology);
 }
@@ -81,13 +81,13 @@ static void test_siblings_packages_and_nodes_of_cpus(void)
 static void test_distances(void)
 {
     struct pst_topology *topology = fixture_topology("epyc-2s-nps4");
-    CU_ASSERT_EQUAL(pst_topology_distance(topology, 5, 5), 10);
-    CU_ASSERT_EQUAL(pst_topology_distance(topology, 5, 4), 12);
-    CU_ASSERT_EQUAL(pst_topology_distance(topology, 5, 0), 32);
-    CU_ASSERT_EQUAL(pst_topology_distance(topology, 5, PST_NUMA_NODE_UNKNOWN), 10);
+    CU_ASSERT_EQUAL(topology_distance(topology, 5, 5), 10);
+    CU_ASSERT_EQUAL(topology_distance(topology, 5, 4), 12);
+    CU_ASSERT_EQUAL(topology_distance(topology, 5, 0), 32);
+    CU_ASSERT_EQUAL(topology_distance(topology, 5, PST_NUMA_NODE_UNKNOWN), 10);
     free(topology);
     topology = fixture_topology("memoryless-node"); /* ids 0 and 8: not their indices */
-    CU_ASSERT_EQUAL(pst_topology_distance(topology, 8, 0), 40);
+    CU_ASSERT_EQUAL(topology_distance(topology, 8, 0), 40);
     free(topology);
 }
 
@@ -126,7 +126,7 @@ static void test_affinity_and_cgroup_both_limit(void)
     fixture_write(root, "proc/self/status", "Cpus_allowed_list:\t0-23\nMems_allowed_list:\t1");
     CU_ASSERT_EQUAL_FATAL(pst_topology_read(root, topology), 0);
     for (uint32_t id = 0; id < 24; id++)
-        CU_ASSERT_EQUAL(pst_topology_find_cpu(topology, id)->allowed, id % 2 == 1 && id < 10);
+        CU_ASSERT_EQUAL(topology_find_cpu(topology, id)->allowed, id % 2 == 1 && id < 10);
     CU_ASSERT_FALSE(pst_topology_find_node(topology, 0)->memory_allowed);
     CU_ASSERT_TRUE(pst_topology_find_node(topology, 1)->memory_allowed);
     free(topology);
