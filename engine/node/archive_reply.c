@@ -9,18 +9,14 @@
 void archive_answer(struct archive_thread *thread, const struct pst_signal *request, int error,
                     struct pst_signal *conf)
 {
-    pst_ref self_ref = pst_ref_make(thread->worker->node->config.node, PST_BLOCK_ARCHIVE, 0);
-    conf->gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
-    conf->version = PST_SIGNAL_VERSION;
-    conf->length = pst_gsn_payload_bytes(conf->gsn);
-    conf->sender_ref = self_ref;
-    conf->receiver_ref = request->sender_ref;
-    conf->backup = request->backup;
-    conf->sequence = request->sequence;
-    conf->payload.order.master_ref = request->payload.order.master_ref;
+    union pst_payload payload = conf->payload;
+    pst_signal_init_answer(conf, error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn),
+                           request);
+    payload.order.master_ref = conf->payload.order.master_ref;
+    conf->payload = payload;
     if (error) {
         conf->payload.ref.error = (uint32_t)-error;
-        conf->payload.ref.where = self_ref;
+        conf->payload.ref.where = request->receiver_ref;
     }
     pst_channel_to_hub(&thread->worker->channel, conf);
 }

@@ -16,15 +16,10 @@ static void tell_doubt(void *context, const struct pst_doubt_rep *doubt)
 {
     struct archive_thread *thread = context;
     uint32_t node = thread->worker->node->config.node;
-    struct pst_signal report = {
-        .gsn = PST_ARCHIVE_DOUBT_REP,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(PST_ARCHIVE_DOUBT_REP),
-        .sender_ref = pst_ref_make(node, PST_BLOCK_ARCHIVE, 0),
-        .receiver_ref = pst_ref_make(node, PST_BLOCK_OUTCOME, 0),
-        .backup = pst_uid_low(doubt->uid),
-        .payload.doubt = *doubt,
-    };
+    struct pst_signal report;
+    pst_signal_init(&report, PST_ARCHIVE_DOUBT_REP, pst_ref_make(node, PST_BLOCK_ARCHIVE, 0),
+                    pst_ref_make(node, PST_BLOCK_OUTCOME, 0), pst_uid_low(doubt->uid), 0);
+    report.payload.doubt = *doubt;
     archive_send(thread, &report);
 }
 

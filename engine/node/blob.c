@@ -20,14 +20,8 @@ int pst_blob_fetch_begin(struct pst_blob_fetch *fetch, const struct pst_signal *
     if (!fetch->bytes)
         return -ENOMEM;
     fetch->request = *request;
-    fetch->question = (struct pst_signal){
-        .gsn = PST_BLOB_REQ,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(PST_BLOB_REQ),
-        .sender_ref = request->receiver_ref,
-        .receiver_ref = pst_ref_make(node, PST_BLOCK_ARCHIVE, 0),
-        .backup = request->backup,
-    };
+    pst_signal_init(&fetch->question, PST_BLOB_REQ, request->receiver_ref,
+                    pst_ref_make(node, PST_BLOCK_ARCHIVE, 0), request->backup, 0);
     struct pst_blob *wanted = &fetch->question.payload.blob;
     wanted->master_ref = request->payload.order.master_ref;
     wanted->number = number;
@@ -102,15 +96,9 @@ int pst_blob_serve(const struct pst_signal *request, pst_ref self_ref, const cha
     const struct pst_blob *wanted = &request->payload.blob;
     if (wanted->file_bytes != size || wanted->offset >= size)
         return -EINVAL;
-    struct pst_signal answer = {
-        .gsn = PST_BLOB_DATA_REP,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(PST_BLOB_DATA_REP),
-        .sender_ref = self_ref,
-        .receiver_ref = request->sender_ref,
-        .backup = request->backup,
-        .sequence = request->sequence,
-    };
+    struct pst_signal answer;
+    pst_signal_init(&answer, PST_BLOB_DATA_REP, self_ref, request->sender_ref, request->backup,
+                    request->sequence);
     uint64_t offset = wanted->offset;
     for (uint32_t i = 0; i < PST_BLOB_WINDOW && offset < size; i++) {
         struct pst_blob_data *piece = &answer.payload.blob_data;
@@ -123,9 +111,9 @@ int pst_blob_serve(const struct pst_signal *request, pst_ref self_ref, const cha
         send(context, &answer);
         offset += piece->bytes;
     }
-    answer.gsn = PST_BLOB_CONF;
-    answer.length = pst_gsn_payload_bytes(PST_BLOB_CONF);
-    answer.payload = (union pst_payload){.blob = *wanted};
+    pst_signal_init(&answer, PST_BLOB_CONF, self_ref, request->sender_ref, request->backup,
+                    request->sequence);
+    answer.payload.blob = *wanted;
     answer.payload.blob.offset = offset;
     send(context, &answer);
     return 0;

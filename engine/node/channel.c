@@ -62,11 +62,10 @@ void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *si
 
 void pst_channel_heard_failure(struct pst_channel *channel, const struct pst_signal *order)
 {
-    struct pst_signal report = *order;
+    struct pst_signal report;
     assert(order->gsn == PST_NODE_FAILED_ORD);
-    report.gsn = PST_NODE_FAILED_REP;
-    report.sender_ref = order->receiver_ref;
-    report.receiver_ref = order->sender_ref;
+    pst_signal_init_answer(&report, PST_NODE_FAILED_REP, order);
+    report.payload = order->payload;
     pst_channel_to_hub(channel, &report);
 }
 
@@ -117,12 +116,9 @@ void pst_send_each(const struct pst_send *send,
         return;
     }
     struct pst_signal signal = send->signal;
-    for (uint32_t word = 0; word < 4; word++) {
-        uint64_t left = send->targets.words[word];
-        for (; left != 0; left &= left - 1) {
-            uint32_t member = word * 64 + (uint32_t)__builtin_ctzll(left);
-            signal.receiver_ref = completed(send, member);
-            deliver(context, &signal);
-        }
+    for (uint32_t member = pst_set_next(&send->targets, 0); member < PST_SET_MEMBERS;
+         member = pst_set_next(&send->targets, member + 1)) {
+        signal.receiver_ref = completed(send, member);
+        deliver(context, &signal);
     }
 }

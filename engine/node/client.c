@@ -45,14 +45,10 @@ int pst_client_identify(struct pst_client_request *request)
 static struct pst_signal to_master(const struct pst_node *node, uint32_t master_node, uint16_t gsn,
                                    uint64_t backup)
 {
-    return (struct pst_signal){
-        .gsn = gsn,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(gsn),
-        .sender_ref = pst_ref_make(node->config.node, PST_BLOCK_CLIENT, 0),
-        .receiver_ref = pst_ref_make(master_node, PST_BLOCK_BACKUP, 1),
-        .backup = backup,
-    };
+    struct pst_signal signal;
+    pst_signal_init(&signal, gsn, pst_ref_make(node->config.node, PST_BLOCK_CLIENT, 0),
+                    pst_ref_make(master_node, PST_BLOCK_BACKUP, 1), backup, 0);
+    return signal;
 }
 
 void pst_client_request_backup(struct pst_node *node, const struct pst_client_request *request)
@@ -93,16 +89,10 @@ int pst_client_request_resolve(struct pst_node *node, const struct pst_client_de
 {
     const char *manifest = decision->manifest ? decision->manifest : "";
     uint32_t id = node->config.node;
-    struct pst_signal signal = {
-        .gsn = PST_RESOLVE_REQ,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(PST_RESOLVE_REQ),
-        .sender_ref = pst_ref_make(id, PST_BLOCK_CLIENT, 0),
-        .receiver_ref = pst_ref_make(id, PST_BLOCK_OUTCOME, 0),
-        .backup = pst_uid_low(decision->uid),
-        .sequence = 1,
-    };
+    struct pst_signal signal;
     struct pst_outcome *outcome = &signal.payload.outcome;
+    pst_signal_init(&signal, PST_RESOLVE_REQ, pst_ref_make(id, PST_BLOCK_CLIENT, 0),
+                    pst_ref_make(id, PST_BLOCK_OUTCOME, 0), pst_uid_low(decision->uid), 1);
     if (strlen(manifest) >= sizeof(node->hand.manifest))
         return -ENAMETOOLONG;
     strcpy(node->hand.manifest, manifest);

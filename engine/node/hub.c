@@ -142,15 +142,8 @@ static bool refuse_backup(struct hub *hub, const struct pst_signal *request)
     uint32_t error = why_not(hub, request, &node);
     if (!error)
         return false;
-    struct pst_signal ref = {
-        .gsn = PST_BACKUP_REF,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(PST_BACKUP_REF),
-        .sender_ref = request->receiver_ref,
-        .receiver_ref = request->sender_ref,
-        .backup = request->backup,
-        .sequence = request->sequence,
-    };
+    struct pst_signal ref;
+    pst_signal_init_answer(&ref, PST_BACKUP_REF, request);
     ref.payload.ref.master_ref = request->receiver_ref;
     ref.payload.ref.error = error;
     ref.payload.ref.where = pst_ref_make(node, PST_BLOCK_PROXY, 0);
@@ -233,13 +226,10 @@ static void on_peer_change(void *context, bool joined, const struct pst_node_cha
     struct pst_event event = {.type = joined ? PST_EVENT_NODE_JOINED : PST_EVENT_NODE_FAILED,
                               .node = change->node,
                               .multithreaded = change->ldms > 1};
-    struct pst_signal order = {
-        .gsn = joined ? PST_NODE_JOINED_ORD : PST_NODE_FAILED_ORD,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(PST_NODE_JOINED_ORD),
-        .sender_ref = hub->proxy->self_ref,
-        .payload.node_change = *change,
-    };
+    struct pst_signal order;
+    pst_signal_init(&order, joined ? PST_NODE_JOINED_ORD : PST_NODE_FAILED_ORD,
+                    hub->proxy->self_ref, 0, 0, 0);
+    order.payload.node_change = *change;
     uint32_t self = node->config.node;
     uint32_t ldms = joined ? 1 : node->config.plan->ldms;
     hub->nodes_failed += !joined;

@@ -164,17 +164,17 @@ static bool is_sound(const struct pst_peers *peers, uint32_t from, const struct 
         signal->version != PST_SIGNAL_VERSION || signal->length == 0 ||
         signal->length != pst_gsn_payload_bytes(signal->gsn))
         return false;
+    enum pst_reach reach = pst_gsn_reach(signal->gsn);
     switch (pst_ref_block(to)) {
     case PST_BLOCK_CLIENT:
     case PST_BLOCK_PROXY:
-        return pst_ref_instance(to) == 0 && signal->gsn <= PST_BACKUP_PROGRESS_REP;
+        return pst_ref_instance(to) == 0 && reach == PST_REACH_BACKUP;
     case PST_BLOCK_BACKUP:
-        return pst_ref_instance(to) == 1 && signal->gsn <= PST_BACKUP_PROGRESS_REP;
+        return pst_ref_instance(to) == 1 && reach == PST_REACH_BACKUP;
     case PST_BLOCK_ARCHIVE:
-        return signal->gsn >= PST_BLOB_REQ && signal->gsn <= PST_BLOB_DATA_REP &&
-               pst_ref_block(signal->sender_ref) == PST_BLOCK_ARCHIVE;
+        return reach == PST_REACH_ARCHIVE && pst_ref_block(signal->sender_ref) == PST_BLOCK_ARCHIVE;
     case PST_BLOCK_OUTCOME:
-        return signal->gsn >= PST_OUTCOME_REQ && signal->gsn <= PST_OUTCOME_REF;
+        return reach == PST_REACH_OUTCOME;
     default:
         return false;
     }

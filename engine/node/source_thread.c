@@ -83,16 +83,9 @@ static pst_ref self_ref(const struct pst_source_thread *thread)
 static struct pst_signal answer_to(const struct pst_source_thread *thread,
                                    const struct pst_signal *request, uint16_t gsn)
 {
-    struct pst_signal signal = {
-        .gsn = gsn,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(gsn),
-        .sender_ref = self_ref(thread),
-        .receiver_ref = request->sender_ref,
-        .backup = request->backup,
-        .sequence = request->sequence,
-    };
-    signal.payload.order.master_ref = request->payload.order.master_ref;
+    struct pst_signal signal;
+    assert(request->receiver_ref == self_ref(thread));
+    pst_signal_init_answer(&signal, gsn, request);
     return signal;
 }
 

@@ -175,13 +175,11 @@ static void fill(const struct pst_master *master, uint16_t gsn, union pst_payloa
 
 static struct pst_set chosen(const struct pst_master *master, bool multithreaded)
 {
-    bool none = master->request.flags & PST_BACKUP_SINGLE_THREADED;
-    struct pst_set set;
-    for (int i = 0; i < 4; i++) {
-        uint64_t proxied = none ? 0 : master->multithreaded.words[i];
-        set.words[i] = master->participants.words[i] & (multithreaded ? proxied : ~proxied);
-    }
-    return set;
+    struct pst_set proxied = master->multithreaded;
+    if (master->request.flags & PST_BACKUP_SINGLE_THREADED)
+        proxied = (struct pst_set){{0}};
+    return multithreaded ? pst_set_common(&master->participants, &proxied)
+                         : pst_set_minus(&master->participants, &proxied);
 }
 
 /* One signal to the proxies of the multithreaded nodes, one to LDM 1 of the others. */

@@ -57,10 +57,9 @@ uint32_t pst_outcome_in_doubt(const struct pst_outcome_machine *outcome)
 struct pst_set pst_outcome_waits_for(const struct pst_outcome_machine *outcome,
                                      const struct pst_doubt *doubt)
 {
-    struct pst_set set;
-    for (int i = 0; i < 4; i++)
-        set.words[i] =
-            doubt->what.nodes.words[i] & (~outcome->nodes.words[i] | doubt->waiting.words[i]);
+    struct pst_set away = pst_set_minus(&doubt->what.nodes, &outcome->nodes);
+    struct pst_set owing = pst_set_common(&doubt->what.nodes, &doubt->waiting);
+    struct pst_set set = pst_set_union(&away, &owing);
     pst_set_remove(&set, pst_ref_node(outcome->self_ref) - 1);
     return set;
 }
@@ -117,10 +116,8 @@ static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *do
                        struct pst_actions *actions)
 {
     doubt->state = PST_DOUBT_ASKING;
-    struct pst_set targets;
-    for (int i = 0; i < 4; i++)
-        targets.words[i] =
-            doubt->what.nodes.words[i] & outcome->nodes.words[i] & ~doubt->waiting.words[i];
+    struct pst_set targets = pst_set_common(&doubt->what.nodes, &outcome->nodes);
+    targets = pst_set_minus(&targets, &doubt->waiting);
     pst_set_remove(&targets, pst_ref_node(outcome->self_ref) - 1);
     bool nobody = pst_set_is_empty(&targets);
     doubt->deadline_ns = outcome->now_ns + outcome->timeouts.ask_ns;
@@ -128,8 +125,7 @@ static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *do
         doubt->deadline_ns = PST_DEADLINE_NONE; /* until one of them joins */
     if (nobody)
         return;
-    for (int i = 0; i < 4; i++)
-        doubt->waiting.words[i] |= targets.words[i];
+    doubt->waiting = pst_set_union(&doubt->waiting, &targets);
     doubt->sequence = ++outcome->sequence;
     struct pst_signal *question =
         pst_actions_fan_out(actions, PST_OUTCOME_REQ, outcome->self_ref, PST_ROUTE_NODES, &targets,

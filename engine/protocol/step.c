@@ -8,15 +8,7 @@ static struct pst_signal *add_send(struct pst_actions *actions, uint16_t gsn, ps
 {
     assert(actions->sends_count < PST_SENDS_MAX);
     struct pst_send *send = &actions->sends[actions->sends_count++];
-    memset(send, 0, sizeof(*send));
-    send->signal.gsn = gsn;
-    send->signal.version = PST_SIGNAL_VERSION;
-    send->signal.length = pst_gsn_payload_bytes(gsn);
-    send->signal.sender_ref = sender_ref;
-    send->signal.receiver_ref = receiver_ref;
-    send->signal.backup = backup;
-    send->signal.sequence = sequence;
-    assert(send->signal.length > 0);
+    pst_signal_init(&send->signal, gsn, sender_ref, receiver_ref, backup, sequence);
     return &send->signal;
 }
 
@@ -25,6 +17,7 @@ struct pst_signal *pst_actions_send(struct pst_actions *actions, uint16_t gsn, p
 {
     struct pst_signal *signal = add_send(actions, gsn, sender_ref, receiver_ref, backup, sequence);
     actions->sends[actions->sends_count - 1].route = PST_ROUTE_ONE;
+    actions->sends[actions->sends_count - 1].targets = (struct pst_set){{0}};
     return signal;
 }
 

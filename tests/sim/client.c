@@ -22,14 +22,10 @@ static void later(struct sim *sim, enum sim_event_type type, uint32_t backup)
 static struct pst_signal to_master(const struct sim_backup *backup, uint16_t gsn)
 {
     uint32_t node = backup->master + 1;
-    return (struct pst_signal){
-        .gsn = gsn,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(gsn),
-        .sender_ref = pst_ref_make(node, PST_BLOCK_CLIENT, 0),
-        .receiver_ref = pst_ref_make(node, PST_BLOCK_BACKUP, 1),
-        .backup = backup->uid_low,
-    };
+    struct pst_signal signal;
+    pst_signal_init(&signal, gsn, pst_ref_make(node, PST_BLOCK_CLIENT, 0),
+                    pst_ref_make(node, PST_BLOCK_BACKUP, 1), backup->uid_low, 0);
+    return signal;
 }
 
 static uint32_t client_thread(const struct sim_backup *backup)

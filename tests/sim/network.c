@@ -41,16 +41,8 @@ uint32_t sim_thread_of(pst_ref ref)
 struct pst_signal sim_answer(const struct pst_signal *request, uint32_t error)
 {
     uint16_t gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
-    struct pst_signal answer = {
-        .gsn = gsn,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(gsn),
-        .sender_ref = request->receiver_ref,
-        .receiver_ref = request->sender_ref,
-        .backup = request->backup,
-        .sequence = request->sequence,
-    };
-    answer.payload.order.master_ref = request->payload.order.master_ref;
+    struct pst_signal answer;
+    pst_signal_init_answer(&answer, gsn, request);
     if (error) {
         answer.payload.ref.error = error;
         answer.payload.ref.where = request->receiver_ref;
@@ -277,16 +269,14 @@ static void send_fan_out(struct sim *sim, uint32_t thread, const struct pst_send
 {
     struct pst_signal signal = send->signal;
     pst_ref to = signal.receiver_ref;
-    for (uint32_t word = 0; word < 4; word++) {
-        for (uint64_t left = send->targets.words[word]; left != 0; left &= left - 1) {
-            uint32_t member = word * 64 + (uint32_t)__builtin_ctzll(left);
-            uint32_t node = send->route == PST_ROUTE_NODES ? member + 1 : pst_ref_node(to);
-            uint32_t instance = send->route == PST_ROUTE_NODES  ? pst_ref_instance(to)
-                                : send->route == PST_ROUTE_LDMS ? member + 1
-                                                                : member;
-            signal.receiver_ref = pst_ref_make(node, pst_ref_block(to), instance);
-            sim_send(sim, thread, &signal);
-        }
+    for (uint32_t member = pst_set_next(&send->targets, 0); member < PST_SET_MEMBERS;
+         member = pst_set_next(&send->targets, member + 1)) {
+        uint32_t node = send->route == PST_ROUTE_NODES ? member + 1 : pst_ref_node(to);
+        uint32_t instance = send->route == PST_ROUTE_NODES  ? pst_ref_instance(to)
+                            : send->route == PST_ROUTE_LDMS ? member + 1
+                                                            : member;
+        signal.receiver_ref = pst_ref_make(node, pst_ref_block(to), instance);
+        sim_send(sim, thread, &signal);
     }
 }
 

@@ -72,14 +72,10 @@ static void remove_share(struct sim *sim, struct sim_node *node, struct sim_shar
 
 static void tell_doubt(struct sim *sim, struct sim_node *node, const struct sim_share *share)
 {
-    struct pst_signal report = {
-        .gsn = PST_ARCHIVE_DOUBT_REP,
-        .version = PST_SIGNAL_VERSION,
-        .length = pst_gsn_payload_bytes(PST_ARCHIVE_DOUBT_REP),
-        .sender_ref = pst_ref_make(node->id, PST_BLOCK_ARCHIVE, 0),
-        .receiver_ref = pst_ref_make(node->id, PST_BLOCK_OUTCOME, 0),
-        .backup = sim->backups[share->backup].uid_low,
-    };
+    struct pst_signal report;
+    pst_signal_init(&report, PST_ARCHIVE_DOUBT_REP, pst_ref_make(node->id, PST_BLOCK_ARCHIVE, 0),
+                    pst_ref_make(node->id, PST_BLOCK_OUTCOME, 0),
+                    sim->backups[share->backup].uid_low, 0);
     report.payload.doubt.master_ref = share->master_ref;
     report.payload.doubt.number = share->number;
     memcpy(report.payload.doubt.uid, &report.backup, sizeof(report.backup));

@@ -80,7 +80,7 @@ static void signals_agree(void)
         const char *payload;
         size_t bytes;
     } signals[] = {
-#define X(name, number, payload) {#name, number, #payload, sizeof(struct payload)},
+#define X(name, number, payload, reach) {#name, number, #payload, sizeof(struct payload)},
         PST_SIGNAL_LIST(X)
 #undef X
     };
@@ -268,7 +268,7 @@ static void payloads_agree(void)
 static void every_payload_is_described(void)
 {
     static const char *const payloads[] = {
-#define X(name, number, payload) #payload,
+#define X(name, number, payload, reach) #payload,
         PST_SIGNAL_LIST(X)
 #undef X
     };

@@ -15,7 +15,7 @@ const struct pst_timeouts rig_timeouts = {
 struct pst_signal rig_signal(uint32_t gsn, pst_ref from, pst_ref to, uint32_t sequence)
 {
     struct pst_signal signal = {
-        .gsn = (uint16_t)gsn,
+        .gsn = (uint16_t)gsn, /* perhaps one that is not in the list */
         .version = PST_SIGNAL_VERSION,
         .length = pst_gsn_payload_bytes(gsn),
         .sender_ref = from,

@@ -37,6 +37,31 @@ static void sets_hold_each_member(void)
     }
 }
 
+static void sets_are_put_together(void)
+{
+    struct pst_set low = pst_set_first(130);
+    struct pst_set odd = {{0}};
+    for (uint32_t member = 1; member < PST_SET_MEMBERS; member += 2)
+        pst_set_add(&odd, member);
+    struct pst_set all = pst_set_union(&low, &odd);
+    struct pst_set both = pst_set_common(&low, &odd);
+    struct pst_set rest = pst_set_minus(&low, &odd);
+    for (uint32_t member = 0; member < PST_SET_MEMBERS; member++) {
+        CU_ASSERT_EQUAL(pst_set_has(&all, member), member < 130 || member % 2 == 1);
+        CU_ASSERT_EQUAL(pst_set_has(&both, member), member < 130 && member % 2 == 1);
+        CU_ASSERT_EQUAL(pst_set_has(&rest, member), member < 130 && member % 2 == 0);
+    }
+    CU_ASSERT_TRUE(pst_set_is_within(&both, &low));
+    CU_ASSERT_TRUE(pst_set_is_within(&both, &odd));
+    CU_ASSERT_FALSE(pst_set_is_within(&odd, &low));
+    uint32_t visited = 0;
+    for (uint32_t member = pst_set_next(&odd, 0); member < PST_SET_MEMBERS;
+         member = pst_set_next(&odd, member + 1))
+        CU_ASSERT_EQUAL(member, 2 * visited++ + 1);
+    CU_ASSERT_EQUAL(visited, PST_SET_MEMBERS / 2);
+    CU_ASSERT_EQUAL(pst_set_next(&low, 130), PST_SET_MEMBERS);
+}
+
 static void every_number_has_a_name_and_a_length(void)
 {
     uint32_t known = 0;
@@ -44,9 +69,10 @@ static void every_number_has_a_name_and_a_length(void)
         bool is_known = strcmp(pst_gsn_name(gsn), "unknown") != 0;
         known += is_known;
         CU_ASSERT_EQUAL(pst_gsn_payload_bytes(gsn) != 0, is_known);
+        CU_ASSERT_EQUAL(pst_gsn_reach(gsn) != 0, is_known);
         CU_ASSERT_TRUE(pst_gsn_payload_bytes(gsn) <= PST_SIGNAL_PAYLOAD_BYTES);
     }
-#define X(name, number, payload) known--;
+#define X(name, number, payload, reach) known--;
     PST_SIGNAL_LIST(X)
 #undef X
     CU_ASSERT_EQUAL(known, 0);
@@ -68,6 +94,8 @@ static void answers_know_their_requests(void)
         uint16_t request = pst_gsn_answered(gsn);
         RIG_CHECK((request != 0) == is_answer, "%s", name);
         CU_ASSERT_EQUAL(rig_is_request(gsn), ends_in(name, "_REQ"));
+        CU_ASSERT_EQUAL(pst_gsn_is_request(gsn), ends_in(name, "_REQ"));
+        CU_ASSERT_EQUAL(pst_gsn_answered_by(gsn) != 0, is_answer || ends_in(name, "_REQ"));
         if (!is_answer)
             continue;
         const char *asked = pst_gsn_name(request);
@@ -133,6 +161,7 @@ static void deadlines_must_nest(void)
 static CU_TestInfo tests[] = {
     {"refs keep their parts", refs_keep_their_parts},
     {"sets hold each member", sets_hold_each_member},
+    {"sets are put together", sets_are_put_together},
     {"every number has a name and a length", every_number_has_a_name_and_a_length},
     {"answers know their requests", answers_know_their_requests},
     {"signals find their half", signals_find_their_half},

@@ -1,0 +1,255 @@
+/*
+ * What signals carry: one struct for each kind of payload, of at most PST_SIGNAL_PAYLOAD_BYTES.
+ * docs/protocol.md writes the bytes down, and a test compares the two. Little-endian; reserved
+ * fields are zero.
+ */
+#ifndef PST_ENGINE_PROTOCOL_PAYLOAD_H
+#define PST_ENGINE_PROTOCOL_PAYLOAD_H
+
+#include <stdint.h>
+
+#include "engine/protocol/ref.h"
+#include "engine/protocol/set.h"
+
+#define PST_SIGNAL_PAYLOAD_BYTES 80u
+
+enum pst_backup_flags {
+    PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */
+    PST_BACKUP_ALLOW_MISSING = 2,   /* of those nodes that are there, be it not all */
+};
+
+/* What a backup did so far, or one part, one fragment, one node of it. */
+struct pst_sums {
+    uint64_t source_bytes; /* read from sources */
+    uint64_t stored_bytes; /* written to part files */
+    uint64_t objects;      /* files, directories, tables */
+    uint64_t chunks;
+    uint64_t unreadable; /* objects that could not be read, or changed while they were */
+};
+
+/* Begins every payload that passes between a backup's master, proxies, LDMs and their helpers. */
+struct pst_order {
+    pst_ref master_ref;
+    uint32_t reserved;
+};
+
+/* REF: what was wrong, and where. */
+struct pst_ref_payload {
+    pst_ref master_ref; /* as in pst_order */
+    uint32_t error;     /* an errno or PST_E_…, positive */
+    pst_ref where;      /* who had the trouble first */
+    uint32_t reserved;
+    uint64_t request_id; /* BACKUP_REF and BACKUP_ABORT_REP only */
+    uint32_t number;     /* BACKUP_ABORT_REP: the backup's; with PST_E_NUMBER_EXISTS in a REF of
+                            DEFINE: the highest that the node has */
+    uint32_t reserved2;
+};
+
+struct pst_backup_req {
+    uint8_t uid[16];     /* chosen at random by the client; its first 8 bytes are signal.backup */
+    uint64_t request_id; /* echoed in every answer */
+    uint32_t number;     /* 0: the next free one */
+    uint32_t flags;      /* enum pst_backup_flags */
+    uint8_t options[16]; /* hash of the options blob; zeros: the node's own configuration */
+};
+
+struct pst_backup_conf {
+    uint8_t uid[16];
+    uint64_t request_id;
+    uint32_t number;
+    uint32_t reserved;
+};
+
+struct pst_backup_complete_rep {
+    struct pst_sums sums;
+    uint64_t request_id;
+    uint64_t start_gci;
+    uint32_t number;
+    uint32_t warnings;     /* nodes that could not store their copy of the cluster manifest */
+    uint64_t manifest_low; /* first 8 bytes of the cluster manifest's digest */
+};
+
+struct pst_define_backup_req {
+    pst_ref master_ref;
+    uint32_t number;
+    uint8_t uid[16];
+    uint32_t flags;
+    uint32_t reserved;
+    uint8_t options[16];
+    struct pst_set nodes; /* by id - 1 */
+};
+
+/* As in NDB, the request of an ABORT_BACKUP_ORD tells whom it is for. */
+enum pst_abort_request {
+    PST_ABORT_CLIENT = 1321,         /* to the master: the client wants no more of it */
+    PST_ABORT_BACKUP_FAILURE = 1323, /* from the master, and from a proxy to its LDMs: stop */
+    PST_ABORT_FILE_OR_SCAN = 1325,   /* to the master: an LDM's own trouble, past its proxy; or its
+                                        node stops */
+};
+
+struct pst_abort_backup_ord {
+    pst_ref master_ref;
+    uint32_t request; /* enum pst_abort_request */
+    uint32_t error;   /* why */
+    pst_ref where;
+};
+
+struct pst_gci {
+    pst_ref master_ref;
+    uint32_t reserved;
+    uint64_t start_gci; /* in a PREPARE_CONF: the highest that the sender knows */
+    uint64_t stop_gci;
+};
+
+/* One fragment. From the master to a proxy, no fragment is named: the node scans all it has. */
+struct pst_fragment {
+    pst_ref master_ref;
+    uint32_t source; /* instance of the SOURCE */
+    uint64_t fragment;
+    uint64_t bytes; /* about; for the dealing only */
+    uint32_t owner; /* the only LDM that may scan it, or 0 for any */
+    uint32_t reserved;
+};
+
+struct pst_fragment_conf {
+    pst_ref master_ref;
+    uint32_t source;
+    uint64_t fragment;
+    struct pst_sums sums;
+};
+
+struct pst_backup_progress {
+    pst_ref master_ref;
+    uint32_t reserved;
+    struct pst_sums sums;       /* since the start of the backup */
+    uint64_t expected_bytes;    /* listed so far; 0: not known */
+    uint64_t expected_is_final; /* 1: the listing has ended */
+    uint64_t request_id;
+};
+
+struct pst_stop_backup_conf {
+    pst_ref master_ref;
+    uint32_t reserved;
+    struct pst_sums sums;
+    uint64_t file_bytes; /* of the part file, or of the node manifest */
+    uint8_t digest[16];  /* likewise */
+};
+
+struct pst_commit {
+    pst_ref master_ref;
+    uint32_t reserved;
+    uint64_t file_bytes; /* of the manifest */
+    uint8_t digest[16];
+};
+
+struct pst_source_list_conf {
+    pst_ref master_ref;
+    uint32_t reserved;
+    uint64_t fragments; /* sent as SOURCE_FRAGMENT_REP in all */
+    uint64_t bytes;
+    uint64_t unreadable; /* objects that the walk could not read */
+};
+
+struct pst_archive_number {
+    pst_ref master_ref;
+    uint32_t number; /* REQ: the wanted one, or 0; CONF: the one to use */
+};
+
+/* One line of a manifest: what a part of this node holds, or what a node of the cluster wrote. */
+struct pst_archive_item {
+    pst_ref master_ref;
+    uint32_t item; /* LDM instance, or node id */
+    struct pst_sums sums;
+    uint64_t file_bytes;
+    uint8_t digest[16];
+};
+
+/* What a node's disk says of a backup. */
+enum pst_outcome_state {
+    PST_OUTCOME_NONE = 1,  /* neither of the two: it was never prepared, or is aborted */
+    PST_OUTCOME_PREPARED,  /* its node manifest is there, and no cluster manifest */
+    PST_OUTCOME_COMMITTED, /* its cluster manifest is there */
+};
+
+/* Of one backup: a question, its answer, or what is to be made of it. */
+struct pst_outcome {
+    pst_ref master_ref;
+    uint32_t number;
+    uint8_t uid[16];
+    uint32_t state;      /* enum pst_outcome_state; 0 in a question */
+    uint32_t node;       /* SETTLE, committed: who has the cluster manifest; 0: decided by hand */
+    uint64_t file_bytes; /* committed: of the cluster manifest */
+    uint8_t digest[16];
+};
+
+/* A backup in doubt, as its node manifest tells it. */
+struct pst_doubt_rep {
+    pst_ref master_ref;
+    uint32_t number;
+    uint8_t uid[16];
+    struct pst_set nodes; /* its participants, by id - 1 */
+};
+
+/* A piece of a cluster manifest, which is known by its digest: asked for, or what was sent of it.
+ */
+struct pst_blob {
+    pst_ref master_ref; /* of its backup */
+    uint32_t number;
+    uint64_t file_bytes; /* of the whole */
+    uint64_t offset;     /* REQ: from where on; CONF: how far it was sent */
+    uint8_t digest[16];
+};
+
+#define PST_BLOB_DATA_BYTES 64u
+
+struct pst_blob_data {
+    pst_ref master_ref;
+    uint32_t bytes; /* of data in use */
+    uint64_t offset;
+    uint8_t data[PST_BLOB_DATA_BYTES];
+};
+
+/* Another node has come or gone. */
+struct pst_node_change {
+    uint32_t node;
+    uint32_t ldms; /* of it; more than one have a proxy */
+    uint64_t incarnation;
+};
+
+union pst_payload {
+    uint8_t bytes[PST_SIGNAL_PAYLOAD_BYTES];
+    struct pst_order order;
+    struct pst_ref_payload ref;
+    struct pst_backup_req backup_req;
+    struct pst_backup_conf backup_conf;
+    struct pst_backup_complete_rep complete;
+    struct pst_define_backup_req define;
+    struct pst_abort_backup_ord abort;
+    struct pst_gci gci;
+    struct pst_fragment fragment;
+    struct pst_fragment_conf fragment_conf;
+    struct pst_backup_progress progress;
+    struct pst_stop_backup_conf stop_conf;
+    struct pst_commit commit;
+    struct pst_source_list_conf list_conf;
+    struct pst_archive_number archive_number;
+    struct pst_archive_item archive_item;
+    struct pst_outcome outcome;
+    struct pst_doubt_rep doubt;
+    struct pst_blob blob;
+    struct pst_blob_data blob_data;
+    struct pst_node_change node_change;
+};
+
+_Static_assert(sizeof(union pst_payload) == PST_SIGNAL_PAYLOAD_BYTES, "every payload fits");
+
+static inline void pst_sums_add(struct pst_sums *sums, const struct pst_sums *more)
+{
+    sums->source_bytes += more->source_bytes;
+    sums->stored_bytes += more->stored_bytes;
+    sums->objects += more->objects;
+    sums->chunks += more->chunks;
+    sums->unreadable += more->unreadable;
+}
+
+#endif
