@@ -84,7 +84,7 @@ static enum pst_backup_end end_of(const struct history *history, const struct ps
         return PST_END_IN_DOUBT;
     if (history->state != PST_PROXY_COMMITTING)
         return PST_END_ABORTED;
-    return proxy->error == 0 ? PST_END_COMPLETE : PST_END_IN_DOUBT;
+    return !proxy->error ? PST_END_COMPLETE : PST_END_IN_DOUBT;
 }
 
 void history_follow(struct history *history, struct pst_node *node, const struct pst_proxy *proxy)
@@ -94,8 +94,8 @@ void history_follow(struct history *history, struct pst_node *node, const struct
         return;
     if (history->state == PST_PROXY_IDLE && proxy->state != PST_PROXY_IDLE)
         begin(history, proxy);
-    if (proxy->error != 0) {
-        history->error = proxy->error;
+    if (proxy->error) {
+        history->error = pst_reason_of(proxy->error);
         history->where = proxy->where;
     }
     if (history->state != proxy->state && proxy->state == PST_PROXY_DEFINED) {

@@ -1,16 +1,17 @@
+/* Which LDM is to scan which fragment. Pure; called by the proxy, in the thread that steps it. */
 #include "engine/protocol/dealer.h"
 
 #include <assert.h>
 #include <string.h>
 
-void pst_dealer_init(struct pst_dealer *dealer, uint32_t ldms)
+void dealer_init(struct pst_dealer *dealer, uint32_t ldms)
 {
     assert(ldms >= 1 && ldms <= PST_LDMS_MAX);
     memset(dealer, 0, sizeof(*dealer));
     dealer->ldms = ldms;
 }
 
-int pst_dealer_add(struct pst_dealer *dealer, const struct pst_fragment *fragment)
+int dealer_add(struct pst_dealer *dealer, const struct pst_fragment *fragment)
 {
     if (dealer->queued == PST_FRAGMENTS_LISTED_MAX)
         return -PST_E_NO_RESOURCES;
@@ -48,6 +49,7 @@ static uint32_t freest(const struct pst_dealer *dealer)
 static void take(struct pst_dealer *dealer, uint32_t index, uint32_t ldm, uint32_t sequence,
                  struct pst_fragment *fragment)
 {
+    assert(index < dealer->queued && ldm >= 1 && ldm <= dealer->ldms);
     *fragment = dealer->queue[index];
     dealer->queued--;
     memmove(&dealer->queue[index], &dealer->queue[index + 1],
@@ -60,24 +62,24 @@ static void take(struct pst_dealer *dealer, uint32_t index, uint32_t ldm, uint32
     dealer->in_flight++;
 }
 
-uint32_t pst_dealer_next(struct pst_dealer *dealer, uint32_t sequence,
-                         struct pst_fragment *fragment)
+uint32_t dealer_next(struct pst_dealer *dealer, uint32_t sequence, struct pst_fragment *fragment)
 {
-    assert(sequence != 0);
+    assert(sequence != 0 && dealer->queued <= PST_FRAGMENTS_LISTED_MAX);
     uint32_t any = freest(dealer);
     for (uint32_t i = 0; any != 0 && i < dealer->queued; i++) {
         uint32_t owner = dealer->queue[i].owner;
         if (owner != 0 && load(dealer, owner) == PST_FRAGMENTS_AHEAD)
             continue;
         uint32_t ldm = owner != 0 ? owner : any;
+        assert(load(dealer, ldm) < PST_FRAGMENTS_AHEAD);
         take(dealer, i, ldm, sequence, fragment);
         return ldm;
     }
     return 0;
 }
 
-bool pst_dealer_answered(struct pst_dealer *dealer, uint32_t ldm, uint32_t sequence,
-                         struct pst_dealt *dealt)
+bool dealer_answered(struct pst_dealer *dealer, uint32_t ldm, uint32_t sequence,
+                     struct pst_dealt *dealt)
 {
     if (ldm < 1 || ldm > dealer->ldms || sequence == 0)
         return false;
@@ -88,6 +90,7 @@ bool pst_dealer_answered(struct pst_dealer *dealer, uint32_t ldm, uint32_t seque
         if (dealt)
             *dealt = *slot;
         slot->sequence = 0;
+        assert(dealer->in_flight > 0);
         dealer->in_flight--;
         dealer->done++;
         return true;
@@ -95,7 +98,25 @@ bool pst_dealer_answered(struct pst_dealer *dealer, uint32_t ldm, uint32_t seque
     return false;
 }
 
-void pst_dealer_stop(struct pst_dealer *dealer)
+void dealer_stop(struct pst_dealer *dealer)
 {
+    dealer->forgotten += dealer->queued;
     dealer->queued = 0;
+}
+
+bool dealer_is_idle(const struct pst_dealer *dealer)
+{
+    return dealer->queued == 0 && dealer->in_flight == 0;
+}
+
+void dealer_check(const struct pst_dealer *dealer)
+{
+    uint32_t in_flight = 0;
+    assert(dealer->ldms >= 1 && dealer->ldms <= PST_LDMS_MAX);
+    assert(dealer->queued <= PST_FRAGMENTS_LISTED_MAX);
+    for (uint32_t ldm = 1; ldm <= dealer->ldms; ldm++)
+        in_flight += load(dealer, ldm);
+    assert(dealer->in_flight == in_flight);
+    /* Every fragment listed is somewhere. */
+    assert(dealer->listed == dealer->done + dealer->forgotten + dealer->in_flight + dealer->queued);
 }

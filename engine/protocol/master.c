@@ -1,35 +1,11 @@
+/* The master of a backup: takes events, and moves from state to state as its table says. Pure;
+ * stepped by LDM 1 of the master node (ldm.c). */
 #include "engine/protocol/master.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "penstock/error.h"
-
-const struct pst_master_transition pst_master_transitions[] = {
-    {PST_MASTER_NUMBERING, PST_ARCHIVE_NUMBER_REQ, PST_MASTER_DEFINING},
-    {PST_MASTER_DEFINING, PST_DEFINE_BACKUP_REQ, PST_MASTER_STARTING},
-    {PST_MASTER_STARTING, PST_START_BACKUP_REQ, PST_MASTER_FREEZING},
-    {PST_MASTER_FREEZING, PST_GCP_PREPARE_REQ, PST_MASTER_CUTTING},
-    {PST_MASTER_CUTTING, PST_GCP_COMMIT_REQ, PST_MASTER_SCANNING},
-    {PST_MASTER_SCANNING, PST_BACKUP_FRAGMENT_REQ, PST_MASTER_STOPPING},
-    {PST_MASTER_STOPPING, PST_STOP_BACKUP_REQ, PST_MASTER_DECIDING},
-    {PST_MASTER_DECIDING, PST_ARCHIVE_DECIDE_REQ, PST_MASTER_COMMITTING},
-    {PST_MASTER_COMMITTING, PST_COMMIT_BACKUP_REQ, PST_MASTER_IDLE},
-    {PST_MASTER_CLEANING, PST_CLEANUP_BACKUP_REQ, PST_MASTER_IDLE},
-};
-const uint32_t pst_master_transitions_count =
-    sizeof(pst_master_transitions) / sizeof(pst_master_transitions[0]);
-
-static const char *const state_names[] = {
-#define X(name, meaning) #name,
-    PST_MASTER_STATE_LIST(X)
-#undef X
-};
-
-const char *pst_master_state_name(enum pst_master_state state)
-{
-    return state_names[state];
-}
 
 void pst_master_init(struct pst_master *master, pst_ref self_ref, const struct pst_set *nodes,
                      const struct pst_set *multithreaded, const struct pst_timeouts *timeouts)
@@ -46,19 +22,11 @@ void pst_master_init(struct pst_master *master, pst_ref self_ref, const struct p
 
 uint64_t pst_master_deadline_ns(const struct pst_master *master)
 {
-    /* The decision is not given up: only its outcome tells whether the backup exists. */
-    if (master->state == PST_MASTER_IDLE || master->state == PST_MASTER_DECIDING)
+    const struct master_rule *rule = master_rule_of(master);
+    /* The decision is not given up: only its outcome says whether the backup exists. */
+    if (rule->asks == MASTER_ASKS_NOBODY || rule->on_trouble == MASTER_DECIDES)
         return PST_DEADLINE_NONE;
     return master->deadline_ns;
-}
-
-static const struct pst_master_transition *transition_of(enum pst_master_state state)
-{
-    for (uint32_t i = 0; i < pst_master_transitions_count; i++) {
-        if (pst_master_transitions[i].state == state)
-            return &pst_master_transitions[i];
-    }
-    return NULL;
 }
 
 static pst_ref archive_ref(const struct pst_master *master)
@@ -66,21 +34,21 @@ static pst_ref archive_ref(const struct pst_master *master)
     return pst_ref_make(pst_ref_node(master->self_ref), PST_BLOCK_ARCHIVE, 0);
 }
 
-static struct pst_signal *tell_client(const struct pst_master *master, uint16_t gsn,
-                                      struct pst_actions *actions)
+static struct pst_signal *to_client(const struct pst_master *master, uint16_t gsn,
+                                    struct pst_actions *actions)
 {
     return pst_actions_send(actions, gsn, master->self_ref, master->client_ref, master->backup,
                             master->client_sequence);
 }
 
 static void refuse_client(const struct pst_master *master, const struct pst_signal *request,
-                          uint32_t error, struct pst_actions *actions)
+                          int error, struct pst_actions *actions)
 {
     struct pst_signal *ref =
         pst_actions_send(actions, PST_BACKUP_REF, master->self_ref, request->sender_ref,
                          request->backup, request->sequence);
     ref->payload.ref.master_ref = master->self_ref;
-    ref->payload.ref.error = error;
+    ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = master->self_ref;
     ref->payload.ref.request_id = request->payload.backup_req.request_id;
 }
@@ -89,28 +57,28 @@ static void confirm_client(struct pst_master *master, struct pst_actions *action
 {
     master->client_confirmed = true;
     struct pst_backup_conf *conf =
-        &tell_client(master, PST_BACKUP_CONF, actions)->payload.backup_conf;
+        &to_client(master, PST_BACKUP_CONF, actions)->payload.backup_conf;
     memcpy(conf->uid, master->request.uid, sizeof(conf->uid));
     conf->request_id = master->request.request_id;
     conf->number = master->request.number;
 }
 
-static void tell_abort(struct pst_master *master, struct pst_actions *actions)
+static void report_abort(struct pst_master *master, struct pst_actions *actions)
 {
     uint16_t gsn = master->client_confirmed ? PST_BACKUP_ABORT_REP : PST_BACKUP_REF;
-    struct pst_ref_payload *ref = &tell_client(master, gsn, actions)->payload.ref;
+    struct pst_ref_payload *ref = &to_client(master, gsn, actions)->payload.ref;
     ref->master_ref = master->self_ref;
-    ref->error = master->error;
+    ref->error = pst_reason_of(master->error);
     ref->where = master->where;
     ref->request_id = master->request.request_id;
     ref->number = master->request.number;
     master->aborted++;
 }
 
-static void tell_complete(struct pst_master *master, struct pst_actions *actions)
+static void report_complete(struct pst_master *master, struct pst_actions *actions)
 {
     struct pst_backup_complete_rep *rep =
-        &tell_client(master, PST_BACKUP_COMPLETE_REP, actions)->payload.complete;
+        &to_client(master, PST_BACKUP_COMPLETE_REP, actions)->payload.complete;
     rep->sums = master->sums;
     rep->request_id = master->request.request_id;
     rep->start_gci = master->start_gci;
@@ -122,10 +90,10 @@ static void tell_complete(struct pst_master *master, struct pst_actions *actions
 
 static void end(struct pst_master *master, struct pst_actions *actions)
 {
-    if (master->error != 0)
-        tell_abort(master, actions);
+    if (master->error)
+        report_abort(master, actions);
     else
-        tell_complete(master, actions);
+        report_complete(master, actions);
     master->state = PST_MASTER_IDLE;
     master->sender = NULL;
 }
@@ -133,7 +101,7 @@ static void end(struct pst_master *master, struct pst_actions *actions)
 /* A node knows of higher numbers than the master's: it was away when they were given out. */
 static bool may_renumber(const struct pst_master *master)
 {
-    return master->error == PST_E_NUMBER_EXISTS && master->number_is_free &&
+    return master->error == -PST_E_NUMBER_EXISTS && master->number_is_free &&
            master->highest_number >= master->request.number &&
            master->highest_number < PST_BACKUP_NUMBER_MAX &&
            master->numbers_tried < PST_MASTER_NUMBERS_MAX;
@@ -165,7 +133,7 @@ static void fill(const struct pst_master *master, uint16_t gsn, union pst_payloa
         break;
     case PST_ABORT_BACKUP_ORD:
         payload->abort.request = PST_ABORT_BACKUP_FAILURE;
-        payload->abort.error = master->error;
+        payload->abort.error = pst_reason_of(master->error);
         payload->abort.where = master->where;
         break;
     default:
@@ -202,14 +170,14 @@ static void send_nodes(const struct pst_master *master, uint16_t gsn, uint32_t s
 static void enter(struct pst_master *master, enum pst_master_state state,
                   struct pst_actions *actions);
 
-static void abort_backup(struct pst_master *master, uint32_t error, pst_ref where,
+static void abort_backup(struct pst_master *master, int error, pst_ref where,
                          struct pst_actions *actions)
 {
-    master->error = error ? error : PST_E_BAD_REQUEST;
+    assert(error < 0 && !master->error);
+    master->error = error;
     master->where = where;
-    if (master->state == PST_MASTER_NUMBERING) { /* no node knows of it yet */
-        if (master->sender)
-            pst_sender_abandon(master->sender);
+    if (master_rule_of(master)->on_trouble == MASTER_ENDS) {
+        sender_abandon(&master->sender);
         end(master, actions);
         return;
     }
@@ -220,32 +188,33 @@ static void abort_backup(struct pst_master *master, uint32_t error, pst_ref wher
         enter(master, PST_MASTER_CLEANING, actions);
 }
 
-/* Sends the REQ that is out in this state. */
+/* Into the state, and sends the REQ that is out in it. */
 static void enter(struct pst_master *master, enum pst_master_state state,
                   struct pst_actions *actions)
 {
-    const struct pst_master_transition *transition = transition_of(state);
-    bool local = state == PST_MASTER_NUMBERING || state == PST_MASTER_DECIDING;
+    const struct master_rule *rule = &master_rules[state];
+    bool local = rule->asks == MASTER_ASKS_ARCHIVE;
     struct pst_set targets = local ? pst_set_first(1) : master->participants;
-    master->state = state;
-    master->deadline_ns = master->now_ns + master->timeouts.master_ns;
-    if (state == PST_MASTER_SCANNING)
-        master->deadline_ns += master->timeouts.stall_ns;
-    master->sender = NULL;
-    if (pst_set_is_empty(&targets)) { /* every participant has died */
+    assert(!master->sender);
+    if (rule->asks == MASTER_ASKS_NOBODY) {
         end(master, actions);
         return;
     }
-    master->sender = pst_senders_seize(&master->senders, transition->gsn, master->backup, &targets);
-    assert(master->sender); /* released at each BACKUP_REQ, and one for each state */
+    master->state = state;
+    master->deadline_ns = master->now_ns + master->timeouts.master_ns;
+    if (rule->by_progress)
+        master->deadline_ns += master->timeouts.stall_ns;
+    /* Released at each BACKUP_REQ, and one for each state. */
+    master->sender = senders_seize(&master->senders, rule->gsn, master->backup, &targets);
+    assert(master->sender);
     if (!local) {
-        send_nodes(master, transition->gsn, master->sender->sequence, actions);
+        send_nodes(master, rule->gsn, master->sender->sequence, actions);
         return;
     }
     struct pst_signal *signal =
-        pst_actions_send(actions, transition->gsn, master->self_ref, archive_ref(master),
-                         master->backup, master->sender->sequence);
-    fill(master, transition->gsn, &signal->payload);
+        pst_actions_send(actions, rule->gsn, master->self_ref, archive_ref(master), master->backup,
+                         master->sender->sequence);
+    fill(master, rule->gsn, &signal->payload);
 }
 
 /* All have cleaned up: once more, above all numbers that are known by now. */
@@ -262,32 +231,30 @@ static void renumber(struct pst_master *master, struct pst_actions *actions)
 /* The last answer to this state's REQ has come. */
 static void leave(struct pst_master *master, struct pst_actions *actions)
 {
+    const struct master_rule *rule = master_rule_of(master);
     enum pst_master_state state = master->state;
-    uint32_t error = master->sender->error;
+    int error = master->sender->error;
     pst_ref where = master->sender->where;
-    pst_sender_release(master->sender);
+    assert(pst_set_is_empty(&master->sender->waiting));
+    sender_release(master->sender);
     master->sender = NULL;
-    if (state == PST_MASTER_ABORTING) {
-        enter(master, PST_MASTER_CLEANING, actions);
+    if (state == PST_MASTER_FREEZING && master->start_gci == UINT64_MAX && !error) {
+        error = -PST_E_BAD_REQUEST; /* no node's checkpoint has the last number there is */
+        where = master->self_ref;
+    }
+    if (error && rule->on_trouble != MASTER_GOES_ON) {
+        abort_backup(master, error, where, actions);
         return;
     }
     if (state == PST_MASTER_CLEANING && !error && may_renumber(master)) {
         renumber(master, actions);
         return;
     }
-    if (state == PST_MASTER_COMMITTING || state == PST_MASTER_CLEANING) {
-        end(master, actions);
-        return;
-    }
-    if (error) {
-        abort_backup(master, error, where, actions);
-        return;
-    }
     if (state == PST_MASTER_DEFINING)
         confirm_client(master, actions);
     if (state == PST_MASTER_FREEZING)
         master->start_gci++; /* above all that any node knows */
-    enter(master, transition_of(state)->next, actions);
+    enter(master, rule->next, actions);
 }
 
 static void on_backup_req(struct pst_master *master, const struct pst_signal *request,
@@ -295,16 +262,16 @@ static void on_backup_req(struct pst_master *master, const struct pst_signal *re
 {
     const struct pst_backup_req *wanted = &request->payload.backup_req;
     if (request->backup == 0 || request->backup != pst_uid_low(wanted->uid)) {
-        refuse_client(master, request, PST_E_BAD_REQUEST, actions);
+        refuse_client(master, request, -PST_E_BAD_REQUEST, actions);
         return;
     }
     if (master->backup == request->backup && master->client_ref == request->sender_ref)
         return; /* asked twice: the answer is under way, or was given */
     if (master->state != PST_MASTER_IDLE) {
-        refuse_client(master, request, PST_E_BUSY, actions);
+        refuse_client(master, request, -PST_E_BUSY, actions);
         return;
     }
-    pst_senders_release_stale(&master->senders);
+    senders_release_stale(&master->senders);
     master->backup = request->backup;
     master->request = *wanted;
     master->client_ref = request->sender_ref;
@@ -360,7 +327,7 @@ static void collect(struct pst_master *master, const struct pst_signal *answer, 
     }
 }
 
-/* Who answers for a node: its proxy, or its LDM 1. */
+/* What answers for a node: its proxy, or its LDM 1. */
 static pst_ref node_ref(const struct pst_master *master, uint32_t node)
 {
     struct pst_set proxied = chosen(master, true);
@@ -368,20 +335,17 @@ static pst_ref node_ref(const struct pst_master *master, uint32_t node)
                                            : pst_ref_make(node, PST_BLOCK_BACKUP, 1);
 }
 
-/* Which of those asked sent this; 256 (in no set) for a stranger. */
+#define NO_MEMBER PST_SET_MEMBERS /* in no set */
+
+/* Which of those asked sent this; NO_MEMBER for a stranger. */
 static uint32_t member_of(const struct pst_master *master, const struct pst_signal *answer)
 {
-    if (pst_gsn_answered(answer->gsn) >= PST_ARCHIVE_NUMBER_REQ)
-        return answer->sender_ref == archive_ref(master) ? 0 : 256;
+    if (pst_gsn_answered_by(answer->gsn) == PST_BLOCK_ARCHIVE)
+        return answer->sender_ref == archive_ref(master) ? 0 : NO_MEMBER;
     uint32_t node = pst_ref_node(answer->sender_ref);
     if (node < 1 || node > PST_NODES_MAX)
-        return 256;
-    return answer->sender_ref == node_ref(master, node) ? node - 1 : 256;
-}
-
-static bool may_abort(const struct pst_master *master)
-{
-    return master->state >= PST_MASTER_NUMBERING && master->state <= PST_MASTER_STOPPING;
+        return NO_MEMBER;
+    return answer->sender_ref == node_ref(master, node) ? node - 1 : NO_MEMBER;
 }
 
 static void note_number(struct pst_master *master, const struct pst_ref_payload *ref)
@@ -394,7 +358,7 @@ static void on_answer(struct pst_master *master, const struct pst_signal *answer
                       struct pst_actions *actions)
 {
     uint32_t member = member_of(master, answer);
-    struct pst_sender *sender = pst_senders_answer(&master->senders, answer, member);
+    struct pst_sender *sender = senders_answer(&master->senders, answer, member);
     if (!sender)
         return;
     assert(sender == master->sender);
@@ -404,7 +368,7 @@ static void on_answer(struct pst_master *master, const struct pst_signal *answer
         collect(master, answer, member, actions);
     if (pst_set_is_empty(&sender->waiting))
         leave(master, actions);
-    else if (sender->error != 0 && may_abort(master))
+    else if (sender->error && master_may_abort(master))
         abort_backup(master, sender->error, sender->where, actions);
 }
 
@@ -415,66 +379,58 @@ static void on_abort(struct pst_master *master, const struct pst_signal *order,
     const struct pst_abort_backup_ord *abort = &order->payload.abort;
     if (master->state == PST_MASTER_IDLE || master->backup != order->backup)
         return;
-    if (!may_abort(master)) {
+    if (!master_may_abort(master)) {
         master->numbers_tried = PST_MASTER_NUMBERS_MAX; /* an abort that goes on is not undone */
         return;
     }
     if (abort->request == PST_ABORT_CLIENT)
-        abort_backup(master, PST_E_CLIENT_ABORT, order->sender_ref, actions);
+        abort_backup(master, -PST_E_CLIENT_ABORT, order->sender_ref, actions);
     else if (abort->master_ref == master->self_ref)
-        abort_backup(master, abort->error, abort->where, actions);
+        abort_backup(master, pst_error_of(abort->error), abort->where, actions);
 }
 
 static void on_progress(struct pst_master *master, const struct pst_signal *report,
                         struct pst_actions *actions)
 {
     uint32_t member = member_of(master, report);
-    if (master->state != PST_MASTER_SCANNING || master->backup != report->backup ||
+    if (!master_rule_of(master)->by_progress || master->backup != report->backup ||
         member >= PST_NODES_MAX)
         return;
     master->node_progress[member] = report->payload.progress;
     master->deadline_ns = master->now_ns + master->timeouts.stall_ns + master->timeouts.master_ns;
     struct pst_backup_progress *status =
-        &tell_client(master, PST_BACKUP_STATUS_REP, actions)->payload.progress;
+        &to_client(master, PST_BACKUP_STATUS_REP, actions)->payload.progress;
     status->master_ref = master->self_ref;
     status->request_id = master->request.request_id;
     status->expected_is_final = 1;
-    for (uint32_t i = 0; i < PST_NODES_MAX; i++) {
-        if (!pst_set_has(&master->participants, i))
-            continue;
+    for (uint32_t i = pst_set_next(&master->participants, 0); i < PST_NODES_MAX;
+         i = pst_set_next(&master->participants, i + 1)) {
         pst_sums_add(&status->sums, &master->node_progress[i].sums);
         status->expected_bytes += master->node_progress[i].expected_bytes;
         status->expected_is_final &= master->node_progress[i].expected_is_final;
     }
 }
 
+/* docs/protocol.md, "Deadlines". */
 static void on_timer(struct pst_master *master, struct pst_actions *actions)
 {
     if (master->now_ns < pst_master_deadline_ns(master))
         return;
-    uint32_t late = 0;
-    while (late < PST_NODES_MAX && !pst_set_has(&master->sender->waiting, late))
-        late++;
-    pst_ref where =
-        master->state == PST_MASTER_NUMBERING ? archive_ref(master) : node_ref(master, late + 1);
-    uint32_t late_count = pst_set_count(&master->sender->waiting);
-    pst_sender_abandon(master->sender);
-    master->sender = NULL;
-    bool scans = master->state == PST_MASTER_SCANNING;
-    switch (master->state) {
-    case PST_MASTER_ABORTING:
-        enter(master, PST_MASTER_CLEANING, actions);
-        break;
-    case PST_MASTER_CLEANING:
-        end(master, actions);
-        break;
-    case PST_MASTER_COMMITTING:
-        master->warnings += late_count;
-        end(master, actions);
-        break;
-    default:
-        abort_backup(master, scans ? PST_E_STALLED : PST_E_TIMEOUT, where, actions);
+    const struct master_rule *rule = master_rule_of(master);
+    const struct pst_set *waiting = &master->sender->waiting;
+    assert(!pst_set_is_empty(waiting));
+    pst_ref where = rule->asks == MASTER_ASKS_ARCHIVE
+                        ? archive_ref(master)
+                        : node_ref(master, pst_set_next(waiting, 0) + 1);
+    uint32_t late_count = pst_set_count(waiting);
+    sender_abandon(&master->sender);
+    if (master_may_abort(master)) {
+        abort_backup(master, rule->by_progress ? -PST_E_STALLED : -PST_E_TIMEOUT, where, actions);
+        return;
     }
+    if (master->state == PST_MASTER_COMMITTING)
+        master->warnings += late_count;
+    enter(master, rule->next, actions);
 }
 
 static void on_node_failed(struct pst_master *master, uint32_t node, struct pst_actions *actions)
@@ -488,18 +444,17 @@ static void on_node_failed(struct pst_master *master, uint32_t node, struct pst_
     if (!takes_part)
         return;
     pst_set_remove(&master->participants, node - 1);
-    bool local = master->state == PST_MASTER_NUMBERING || master->state == PST_MASTER_DECIDING;
-    bool was_asked = master->sender && !local &&
-                     pst_sender_fail_member(master->sender, node - 1, PST_E_NODE_FAILED, where);
+    bool was_asked = master_rule_of(master)->asks == MASTER_ASKS_NODES &&
+                     sender_fail_member(master->sender, node - 1, -PST_E_NODE_FAILED, where);
     master->warnings += master->state == PST_MASTER_DECIDING ||
                         (master->state == PST_MASTER_COMMITTING && was_asked);
-    bool all_in = master->sender && pst_set_is_empty(&master->sender->waiting);
-    if (may_abort(master)) {
+    bool all_in = pst_set_is_empty(&master->sender->waiting);
+    if (master_may_abort(master)) {
         if (all_in) {
-            pst_sender_release(master->sender);
+            sender_release(master->sender);
             master->sender = NULL;
         }
-        abort_backup(master, PST_E_NODE_FAILED, where, actions);
+        abort_backup(master, -PST_E_NODE_FAILED, where, actions);
     } else if (all_in) {
         leave(master, actions);
     }
@@ -536,6 +491,7 @@ static void on_signal(struct pst_master *master, const struct pst_signal *signal
 void pst_master_step(struct pst_master *master, const struct pst_event *event,
                      struct pst_actions *actions)
 {
+    assert(event->now_ns >= master->now_ns);
     master->now_ns = event->now_ns;
     switch (event->type) {
     case PST_EVENT_SIGNAL:
@@ -553,4 +509,5 @@ void pst_master_step(struct pst_master *master, const struct pst_event *event,
     default:
         assert(!"an event that a master never gets");
     }
+    master_check(master);
 }

@@ -1,3 +1,5 @@
+/* Settles the backups that a node holds in doubt, and answers other nodes' questions. Pure; stepped
+ * by the node's hub. */
 #include "engine/protocol/outcome.h"
 
 #include <assert.h>
@@ -5,13 +7,13 @@
 
 #include "penstock/error.h"
 
-const struct pst_outcome_rule pst_outcome_rules[] = {
+const struct outcome_rule outcome_rules[] = {
     {PST_OUTCOME_COMMITTED, false, PST_DOUBT_COMMITTING},
     {PST_OUTCOME_NONE, false, PST_DOUBT_ABORTING},
     {PST_OUTCOME_PREPARED, true, PST_DOUBT_ABORTING},
     {PST_OUTCOME_PREPARED, false, PST_DOUBT_ASKING},
 };
-const uint32_t pst_outcome_rules_count = sizeof(pst_outcome_rules) / sizeof(pst_outcome_rules[0]);
+const uint32_t outcome_rules_count = sizeof(outcome_rules) / sizeof(outcome_rules[0]);
 
 static const char *const state_names[] = {
 #define X(name, meaning) #name,
@@ -21,6 +23,7 @@ static const char *const state_names[] = {
 
 const char *pst_doubt_state_name(enum pst_doubt_state state)
 {
+    assert(state < PST_DOUBT_STATES);
     return state_names[state];
 }
 
@@ -140,6 +143,7 @@ static void settle(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
                    struct pst_actions *actions)
 {
     assert(state == PST_DOUBT_COMMITTING || state == PST_DOUBT_ABORTING);
+    assert(doubt->state == PST_DOUBT_ASKING || doubt->state == PST_DOUBT_FREE);
     doubt->state = state;
     struct pst_signal *order = ask_archive(outcome, PST_ARCHIVE_SETTLE_REQ, doubt->backup, actions);
     struct pst_outcome *settled = &order->payload.outcome;
@@ -184,12 +188,12 @@ static void on_doubt(struct pst_outcome_machine *outcome, const struct pst_signa
     work_on(outcome, doubt, actions);
 }
 
-static const struct pst_outcome_rule *rule_for(const struct pst_doubt *doubt, uint32_t answer,
-                                               uint32_t node)
+static const struct outcome_rule *rule_for(const struct pst_doubt *doubt, uint32_t answer,
+                                           uint32_t node)
 {
     bool of_master = pst_ref_node(doubt->what.master_ref) == node;
-    for (uint32_t i = 0; i < pst_outcome_rules_count; i++) {
-        const struct pst_outcome_rule *rule = &pst_outcome_rules[i];
+    for (uint32_t i = 0; i < outcome_rules_count; i++) {
+        const struct outcome_rule *rule = &outcome_rules[i];
         if (rule->answer == answer && (of_master || !rule->of_master))
             return rule;
     }
@@ -212,24 +216,22 @@ static void on_answer(struct pst_outcome_machine *outcome, const struct pst_sign
     pst_set_remove(&doubt->waiting, node - 1);
     if (answer->gsn == PST_OUTCOME_REF)
         return;
-    const struct pst_outcome_rule *rule = rule_for(doubt, answer->payload.outcome.state, node);
+    const struct outcome_rule *rule = rule_for(doubt, answer->payload.outcome.state, node);
     if (!rule)
         stray(outcome);
     else if (rule->to != PST_DOUBT_ASKING)
         settle(outcome, doubt, rule->to, answer, actions);
 }
 
-static struct pst_signal *answer_resolver(const struct pst_outcome_machine *outcome,
-                                          const struct pst_doubt *doubt, uint32_t error,
-                                          struct pst_actions *actions)
+static void answer_resolver(const struct pst_outcome_machine *outcome,
+                            const struct pst_doubt *doubt, int error, struct pst_actions *actions)
 {
     struct pst_signal *answer =
         pst_actions_send(actions, error ? PST_RESOLVE_REF : PST_RESOLVE_CONF, outcome->self_ref,
                          doubt->resolver_ref, doubt->backup, doubt->resolver_sequence);
     answer->payload.order.master_ref = doubt->what.master_ref;
     if (error)
-        answer->payload.ref.error = error;
-    return answer;
+        answer->payload.ref.error = pst_reason_of(error);
 }
 
 static void on_settled(struct pst_outcome_machine *outcome, const struct pst_signal *answer,
@@ -241,20 +243,18 @@ static void on_settled(struct pst_outcome_machine *outcome, const struct pst_sig
         stray(outcome);
         return;
     }
-    uint32_t error = answer->gsn == PST_ARCHIVE_SETTLE_REF ? answer->payload.ref.error : 0;
-    if (answer->gsn == PST_ARCHIVE_SETTLE_REF && !error)
-        error = PST_E_BAD_REQUEST;
+    int error = answer->gsn == PST_ARCHIVE_SETTLE_REF ? pst_error_of(answer->payload.ref.error) : 0;
     if (doubt->resolver_ref != 0)
         answer_resolver(outcome, doubt, error, actions);
     doubt->resolver_ref = 0;
-    if (error == PST_E_WRONG_STATE) { /* not to be aborted: the cluster manifest is there now */
+    if (error == -PST_E_WRONG_STATE) { /* not to be aborted: the cluster manifest is there now */
         doubt->state = PST_DOUBT_COMMITTING;
     } else if (error) { /* still in doubt: the answers will be the same, and lead here again */
         doubt->state = PST_DOUBT_ASKING;
         doubt->waiting = (struct pst_set){{0}};
         doubt->deadline_ns =
             outcome->now_ns +
-            (error == PST_E_NODE_FAILED ? outcome->timeouts.ask_ns : outcome->timeouts.master_ns);
+            (error == -PST_E_NODE_FAILED ? outcome->timeouts.ask_ns : outcome->timeouts.master_ns);
         return;
     }
     outcome->committed += doubt->state == PST_DOUBT_COMMITTING;
@@ -265,13 +265,13 @@ static void on_settled(struct pst_outcome_machine *outcome, const struct pst_sig
 }
 
 static void refuse_resolver(const struct pst_outcome_machine *outcome,
-                            const struct pst_signal *request, uint32_t error,
+                            const struct pst_signal *request, int error,
                             struct pst_actions *actions)
 {
     struct pst_signal *ref =
         pst_actions_send(actions, PST_RESOLVE_REF, outcome->self_ref, request->sender_ref,
                          request->backup, request->sequence);
-    ref->payload.ref.error = error;
+    ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = outcome->self_ref;
 }
 
@@ -281,13 +281,13 @@ static void on_resolve(struct pst_outcome_machine *outcome, const struct pst_sig
 {
     const struct pst_outcome *wanted = &request->payload.outcome;
     struct pst_doubt *doubt = find_doubt(outcome, request->backup, wanted->uid);
-    uint32_t error = 0;
+    int error = 0;
     if (wanted->state != PST_OUTCOME_NONE && wanted->state != PST_OUTCOME_COMMITTED)
-        error = PST_E_BAD_REQUEST;
+        error = -PST_E_BAD_REQUEST;
     else if (!doubt)
-        error = PST_E_NO_BACKUP;
+        error = -PST_E_NO_BACKUP;
     else if (doubt->state != PST_DOUBT_ASKING)
-        error = PST_E_BUSY; /* it is being settled */
+        error = -PST_E_BUSY; /* it is being settled */
     if (error) {
         refuse_resolver(outcome, request, error, actions);
         return;
@@ -310,7 +310,7 @@ static void on_question(struct pst_outcome_machine *outcome, const struct pst_si
         struct pst_signal *ref =
             pst_actions_send(actions, PST_OUTCOME_REF, outcome->self_ref, question->sender_ref,
                              question->backup, question->sequence);
-        ref->payload.ref.error = PST_E_NO_RESOURCES;
+        ref->payload.ref.error = pst_reason_of(-PST_E_NO_RESOURCES);
         ref->payload.ref.where = outcome->self_ref;
         return;
     }
@@ -428,6 +428,57 @@ static void on_signal(struct pst_outcome_machine *outcome, const struct pst_sign
     }
 }
 
+/* docs/protocol.md, "Settling what is in doubt". */
+static void check_doubt(const struct pst_outcome_machine *outcome, const struct pst_doubt *doubt)
+{
+    const struct pst_timeouts *timeouts = &outcome->timeouts;
+    uint64_t longest_ns =
+        timeouts->ask_ns > timeouts->master_ns ? timeouts->ask_ns : timeouts->master_ns;
+    struct pst_set others = pst_set_common(&doubt->what.nodes, &outcome->nodes);
+    pst_set_remove(&others, pst_ref_node(outcome->self_ref) - 1);
+    assert(pst_set_is_within(&doubt->waiting, &others)); /* the dead owe nothing */
+    assert(doubt->sequence <= outcome->sequence);
+    bool asks = doubt->state == PST_DOUBT_ASKING;
+    assert(!asks || doubt->resolver_ref == 0); /* a decision by hand is carried out at once */
+    assert(asks || doubt->sequence != 0);
+    /* As long as another participant lives, it is asked again. */
+    if (asks && !pst_set_is_empty(&others))
+        assert(doubt->deadline_ns <= outcome->now_ns + longest_ns);
+}
+
+static void check_sweep(const struct pst_outcome_machine *outcome)
+{
+    bool is_due = outcome->sweep_due_ns != PST_DEADLINE_NONE;
+    bool is_out = outcome->sweep_sequence != 0;
+    assert(outcome->sweep_sequence <= outcome->sequence);
+    assert(!is_due || !is_out);
+    /* What found no place is on the disk: it is swept again when there is one. */
+    assert(!outcome->must_sweep_again || is_due || is_out ||
+           pst_outcome_in_doubt(outcome) == PST_DOUBTS_MAX);
+}
+
+static void check(const struct pst_outcome_machine *outcome)
+{
+    assert(pst_ref_block(outcome->self_ref) == PST_BLOCK_OUTCOME);
+    assert(pst_set_has(&outcome->nodes, pst_ref_node(outcome->self_ref) - 1));
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        const struct pst_doubt *doubt = &outcome->doubts[i];
+        assert(doubt->state < PST_DOUBT_STATES);
+        if (doubt->state == PST_DOUBT_FREE)
+            continue;
+        check_doubt(outcome, doubt);
+        for (uint32_t k = 0; k < i; k++) /* each backup once */
+            assert(outcome->doubts[k].state == PST_DOUBT_FREE ||
+                   outcome->doubts[k].backup != doubt->backup);
+    }
+    for (uint32_t i = 0; i < PST_QUERIES_MAX; i++) {
+        const struct pst_query *query = &outcome->queries[i];
+        assert(query->asker_ref == 0 ||
+               (query->sequence != 0 && query->sequence <= outcome->sequence));
+    }
+    check_sweep(outcome);
+}
+
 void pst_outcome_step(struct pst_outcome_machine *outcome, const struct pst_event *event,
                       struct pst_actions *actions)
 {
@@ -448,4 +499,5 @@ void pst_outcome_step(struct pst_outcome_machine *outcome, const struct pst_even
     default:
         assert(!"an event that an outcome machine never gets");
     }
+    check(outcome);
 }

@@ -38,6 +38,7 @@ enum pst_doubt_state {
 #define X(name, meaning) PST_DOUBT_##name,
     PST_DOUBT_STATE_LIST(X)
 #undef X
+        PST_DOUBT_STATES
 };
 
 struct pst_doubt {
@@ -98,13 +99,13 @@ const char *pst_doubt_state_name(enum pst_doubt_state state);
 
 /* What an answer of a node about a backup in doubt means. Rows are looked at in order; the first
  * that fits counts. */
-struct pst_outcome_rule {
+struct outcome_rule {
     uint32_t answer;         /* enum pst_outcome_state */
     bool of_master;          /* only if the master's node gives it */
     enum pst_doubt_state to; /* ASKING: wait on */
 };
 
-extern const struct pst_outcome_rule pst_outcome_rules[];
-extern const uint32_t pst_outcome_rules_count;
+extern const struct outcome_rule outcome_rules[];
+extern const uint32_t outcome_rules_count;
 
 #endif

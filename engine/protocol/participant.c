@@ -1,3 +1,5 @@
+/* One LDM's part in a backup: takes orders and ends of works, and moves from state to state as its
+ * tables say. Pure; stepped by its LDM's thread (ldm.c). */
 #include "engine/protocol/participant.h"
 
 #include <assert.h>
@@ -7,7 +9,7 @@
 
 /* CLEANUP_BACKUP_REQ has no row: it is legal in every state but COMMITTING, where a decided backup
  * would be removed, and IDLE, where there is nothing to do and it is confirmed. */
-const struct pst_participant_transition pst_participant_transitions[] = {
+const struct participant_transition participant_transitions[] = {
     {PST_PARTICIPANT_IDLE, PST_DEFINE_BACKUP_REQ, PST_WORK_OPEN, PST_PARTICIPANT_DEFINING,
      PST_PARTICIPANT_DEFINED},
     {PST_PARTICIPANT_DEFINED, PST_START_BACKUP_REQ, PST_WORK_START, PST_PARTICIPANT_STARTING,
@@ -21,18 +23,85 @@ const struct pst_participant_transition pst_participant_transitions[] = {
     {PST_PARTICIPANT_PREPARED, PST_COMMIT_BACKUP_REQ, PST_WORK_RELEASE, PST_PARTICIPANT_COMMITTING,
      PST_PARTICIPANT_IDLE},
 };
-const uint32_t pst_participant_transitions_count =
-    sizeof(pst_participant_transitions) / sizeof(pst_participant_transitions[0]);
+const uint32_t participant_transitions_count =
+    sizeof(participant_transitions) / sizeof(participant_transitions[0]);
 
-static const char *const state_names[] = {
-#define X(name, meaning) #name,
+/* What a state means. */
+struct rule {
+    uint16_t order;   /* the REQ in service; 0: none is, scans excepted */
+    int define_error; /* a DEFINE is refused with this, negative; 0: it is served */
+    bool may_abort;   /* ABORT_BACKUP_ORD, or a deadline, stops it */
+    bool is_open;     /* the part is open and not durable: its trouble is reported */
+    bool dies;        /* the death of the master makes it clean up by itself */
+    bool is_held; /* the order is in service until its work ends; else it may be answered early */
+};
+
+/* docs/protocol.md: "What is illegal", "Deadlines", "Abort", "Nodes that fail and join". */
+#define RULE_IDLE                                                                                  \
+    {                                                                                              \
+        0, 0, false, false, false, true                                                            \
+    }
+#define RULE_DEFINING                                                                              \
+    {                                                                                              \
+        PST_DEFINE_BACKUP_REQ, -PST_E_BUSY, true, false, true, true                                \
+    }
+#define RULE_DEFINED                                                                               \
+    {                                                                                              \
+        0, -PST_E_BUSY, true, true, true, true                                                     \
+    }
+#define RULE_STARTING                                                                              \
+    {                                                                                              \
+        PST_START_BACKUP_REQ, -PST_E_BUSY, true, true, true, true                                  \
+    }
+#define RULE_STARTED                                                                               \
+    {                                                                                              \
+        0, -PST_E_BUSY, true, true, true, true                                                     \
+    }
+#define RULE_SCANNING                                                                              \
+    {                                                                                              \
+        0, -PST_E_BUSY, true, true, true, true                                                     \
+    }
+#define RULE_STOPPING                                                                              \
+    {                                                                                              \
+        PST_STOP_BACKUP_REQ, -PST_E_BUSY, true, true, true, true                                   \
+    }
+#define RULE_PREPARED                                                                              \
+    {                                                                                              \
+        0, -PST_E_BUSY, true, false, false, true                                                   \
+    }
+#define RULE_COMMITTING                                                                            \
+    {                                                                                              \
+        PST_COMMIT_BACKUP_REQ, -PST_E_BUSY, false, false, false, false                             \
+    }
+#define RULE_ABORTED                                                                               \
+    {                                                                                              \
+        0, -PST_E_CLEANING, false, false, true, false                                              \
+    }
+#define RULE_CLEANING                                                                              \
+    {                                                                                              \
+        PST_CLEANUP_BACKUP_REQ, -PST_E_CLEANING, false, false, false, false                        \
+    }
+
+/* A state without a rule does not compile. */
+static const struct {
+    const char *name;
+    struct rule rule;
+} states[] = {
+#define X(name, meaning) [PST_PARTICIPANT_##name] = {#name, RULE_##name},
     PST_PARTICIPANT_STATE_LIST(X)
 #undef X
 };
 
 const char *pst_participant_state_name(enum pst_participant_state state)
 {
-    return state_names[state];
+    assert(state < PST_PARTICIPANT_STATES);
+    return states[state].name;
+}
+
+static const struct rule *rule_of(const struct pst_participant *participant)
+{
+    assert(participant->state < PST_PARTICIPANT_STATES);
+    return &states[participant->state].rule;
 }
 
 void pst_participant_init(struct pst_participant *participant, pst_ref self_ref,
@@ -55,13 +124,14 @@ static void stray(struct pst_participant *participant)
 }
 
 static void refuse(const struct pst_participant *participant, uint16_t request, pst_ref to,
-                   uint32_t sequence, uint64_t backup, uint32_t error, pst_ref where,
+                   uint32_t sequence, uint64_t backup, int error, pst_ref where,
                    struct pst_actions *actions)
 {
+    assert(error < 0 && pst_gsn_is_request(request));
     struct pst_signal *ref =
         pst_actions_send(actions, PST_REF_OF(request), participant->self_ref, to, backup, sequence);
     ref->payload.ref.master_ref = participant->master_ref;
-    ref->payload.ref.error = error;
+    ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = where;
 }
 
@@ -75,7 +145,7 @@ static struct pst_signal *confirm(const struct pst_participant *participant, uin
 }
 
 /* Answers the REQ in service, if there still is one, with an error. */
-static void refuse_current(struct pst_participant *participant, uint32_t error, pst_ref where,
+static void refuse_current(struct pst_participant *participant, int error, pst_ref where,
                            struct pst_actions *actions)
 {
     if (participant->request == 0)
@@ -85,11 +155,11 @@ static void refuse_current(struct pst_participant *participant, uint32_t error, 
     participant->request = 0;
 }
 
-static void refuse_scans(struct pst_participant *participant, uint32_t error, pst_ref where,
+static void refuse_scans(struct pst_participant *participant, int error, pst_ref where,
                          struct pst_actions *actions)
 {
     for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
-        struct pst_scan *scan = &participant->scans[i];
+        struct participant_scan *scan = &participant->scans[i];
         if (scan->sequence == 0 || scan->sender_ref == 0)
             continue;
         refuse(participant, PST_BACKUP_FRAGMENT_REQ, scan->sender_ref, scan->sequence,
@@ -112,12 +182,12 @@ static void begin_backup(struct pst_participant *participant, const struct pst_s
     participant->master_ref = define->payload.define.master_ref;
     participant->error = 0;
     participant->where = 0;
-    participant->trouble_told = false;
+    participant->trouble_reported = false;
     memset(participant->scans, 0, sizeof(participant->scans));
 }
 
 static void serve(struct pst_participant *participant, const struct pst_signal *request,
-                  const struct pst_participant_transition *transition, uint64_t now_ns,
+                  const struct participant_transition *transition, uint64_t now_ns,
                   struct pst_actions *actions)
 {
     participant->state = transition->busy;
@@ -139,44 +209,39 @@ static void serve(struct pst_participant *participant, const struct pst_signal *
 static void serve_scan(struct pst_participant *participant, const struct pst_signal *request,
                        struct pst_actions *actions)
 {
-    struct pst_scan *scan = participant->scans;
+    struct participant_scan *scan = participant->scans;
     while (scan < participant->scans + PST_FRAGMENTS_AHEAD && scan->sequence != 0)
         scan++;
     if (scan == participant->scans + PST_FRAGMENTS_AHEAD || request->sequence == 0) {
         refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
-               PST_E_NO_RESOURCES, participant->self_ref, actions);
+               -PST_E_NO_RESOURCES, participant->self_ref, actions);
         return;
     }
     const struct pst_fragment *fragment = &request->payload.fragment;
     participant->state = PST_PARTICIPANT_SCANNING;
     participant->sender_ref = request->sender_ref;
-    *scan = (struct pst_scan){request->sequence, fragment->source, fragment->fragment,
-                              request->sender_ref};
+    *scan = (struct participant_scan){request->sequence, fragment->source, fragment->fragment,
+                                      request->sender_ref};
     struct pst_work *work = pst_actions_work(actions, PST_WORK_SCAN, request->backup);
     work->source = fragment->source;
     work->fragment = fragment->fragment;
 }
 
-/* Why an order cannot be served; 0 if it can. */
-static uint32_t order_error(const struct pst_participant *participant,
-                            const struct pst_signal *request)
+/* Why an order cannot be served, negative; 0 if it can. docs/protocol.md, "What is illegal". */
+static int order_error(const struct pst_participant *participant, const struct pst_signal *request)
 {
-    if (request->gsn == PST_DEFINE_BACKUP_REQ) {
-        if (participant->state == PST_PARTICIPANT_IDLE)
-            return 0;
-        bool cleans = participant->state == PST_PARTICIPANT_ABORTED ||
-                      participant->state == PST_PARTICIPANT_CLEANING;
-        return cleans ? PST_E_CLEANING : PST_E_BUSY;
-    }
+    if (request->gsn == PST_DEFINE_BACKUP_REQ)
+        return rule_of(participant)->define_error;
     if (participant->state == PST_PARTICIPANT_IDLE || participant->backup != request->backup)
-        return PST_E_UNKNOWN_BACKUP;
+        return -PST_E_UNKNOWN_BACKUP;
     if (participant->master_ref != request->payload.order.master_ref)
-        return PST_E_WRONG_MASTER;
+        return -PST_E_WRONG_MASTER;
     return 0;
 }
 
 static void discard(struct pst_participant *participant, struct pst_actions *actions)
 {
+    assert(!participant->discards && participant->state != PST_PARTICIPANT_COMMITTING);
     participant->state = PST_PARTICIPANT_CLEANING;
     participant->discards = true;
     pst_actions_work(actions, PST_WORK_DISCARD, participant->backup);
@@ -185,8 +250,8 @@ static void discard(struct pst_participant *participant, struct pst_actions *act
 static void on_cleanup(struct pst_participant *participant, const struct pst_signal *request,
                        uint64_t now_ns, struct pst_actions *actions)
 {
-    uint32_t error = order_error(participant, request);
-    if (error == PST_E_UNKNOWN_BACKUP) { /* nothing of it is here */
+    int error = order_error(participant, request);
+    if (error == -PST_E_UNKNOWN_BACKUP) { /* nothing of it is here */
         struct pst_signal *conf =
             confirm(participant, request->gsn, request->sender_ref, request->sequence, actions);
         conf->backup = request->backup;
@@ -194,16 +259,16 @@ static void on_cleanup(struct pst_participant *participant, const struct pst_sig
         return;
     }
     if (!error && participant->request == PST_CLEANUP_BACKUP_REQ)
-        error = PST_E_CLEANING;
+        error = -PST_E_CLEANING;
     if (!error && participant->state == PST_PARTICIPANT_COMMITTING)
-        error = PST_E_WRONG_STATE; /* what is decided is never removed */
+        error = -PST_E_WRONG_STATE; /* what is decided is never removed */
     if (error) {
         refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
                error, participant->self_ref, actions);
         return;
     }
-    refuse_current(participant, PST_E_WRONG_STATE, participant->self_ref, actions);
-    refuse_scans(participant, PST_E_WRONG_STATE, participant->self_ref, actions);
+    refuse_current(participant, -PST_E_WRONG_STATE, participant->self_ref, actions);
+    refuse_scans(participant, -PST_E_WRONG_STATE, participant->self_ref, actions);
     participant->request = request->gsn;
     participant->sequence = request->sequence;
     participant->sender_ref = request->sender_ref;
@@ -216,9 +281,9 @@ static void on_request(struct pst_participant *participant, const struct pst_sig
                        uint64_t now_ns, struct pst_actions *actions)
 {
     bool known = false;
-    uint32_t error = order_error(participant, request);
-    for (uint32_t i = 0; i < pst_participant_transitions_count; i++) {
-        const struct pst_participant_transition *transition = &pst_participant_transitions[i];
+    int error = order_error(participant, request);
+    for (uint32_t i = 0; i < participant_transitions_count; i++) {
+        const struct participant_transition *transition = &participant_transitions[i];
         if (transition->gsn != request->gsn)
             continue;
         known = true;
@@ -234,32 +299,30 @@ static void on_request(struct pst_participant *participant, const struct pst_sig
     }
     if (known)
         refuse(participant, request->gsn, request->sender_ref, request->sequence, request->backup,
-               error ? error : PST_E_WRONG_STATE, participant->self_ref, actions);
+               error ? error : -PST_E_WRONG_STATE, participant->self_ref, actions);
     else
         stray(participant);
+}
+
+static void be_aborted(struct pst_participant *participant, int error, pst_ref where)
+{
+    assert(error < 0 && rule_of(participant)->may_abort);
+    participant->state = PST_PARTICIPANT_ABORTED;
+    participant->error = error;
+    participant->where = where;
 }
 
 static void on_abort(struct pst_participant *participant, const struct pst_signal *order,
                      struct pst_actions *actions)
 {
     const struct pst_abort_backup_ord *abort = &order->payload.abort;
-    switch (participant->state) {
-    case PST_PARTICIPANT_IDLE:
-    case PST_PARTICIPANT_COMMITTING:
-    case PST_PARTICIPANT_ABORTED:
-    case PST_PARTICIPANT_CLEANING:
-        stray(participant);
-        return;
-    default:
-        break;
-    }
-    if (participant->backup != order->backup || participant->master_ref != abort->master_ref) {
+    if (!rule_of(participant)->may_abort || participant->backup != order->backup ||
+        participant->master_ref != abort->master_ref) {
         stray(participant);
         return;
     }
-    participant->state = PST_PARTICIPANT_ABORTED;
-    participant->error = abort->error != 0 ? abort->error : PST_E_BACKUP_FAILURE;
-    participant->where = abort->where;
+    be_aborted(participant, abort->error != 0 ? pst_error_of(abort->error) : -PST_E_BACKUP_FAILURE,
+               abort->where);
     if (scans_running(participant) > 0)
         pst_actions_work(actions, PST_WORK_HALT, participant->backup);
 }
@@ -267,7 +330,7 @@ static void on_abort(struct pst_participant *participant, const struct pst_signa
 static void on_scan_done(struct pst_participant *participant, const struct pst_work_result *result,
                          struct pst_actions *actions)
 {
-    struct pst_scan *scan = participant->scans;
+    struct participant_scan *scan = participant->scans;
     while (scan->sequence == 0 || scan->source != result->source ||
            scan->fragment != result->fragment) {
         if (++scan == participant->scans + PST_FRAGMENTS_AHEAD) {
@@ -275,7 +338,7 @@ static void on_scan_done(struct pst_participant *participant, const struct pst_w
             return;
         }
     }
-    uint32_t error = (uint32_t)result->error;
+    int error = -result->error;
     if (participant->state == PST_PARTICIPANT_ABORTED)
         error = participant->error;
     if (scan->sender_ref != 0 && error) {
@@ -301,7 +364,7 @@ static void on_discard_done(struct pst_participant *participant,
     participant->discards = false;
     participant->state = PST_PARTICIPANT_IDLE;
     if (result->error != 0)
-        refuse_current(participant, (uint32_t)result->error, participant->self_ref, actions);
+        refuse_current(participant, -result->error, participant->self_ref, actions);
     else if (participant->request != 0)
         confirm(participant, participant->request, participant->sender_ref, participant->sequence,
                 actions);
@@ -321,11 +384,11 @@ static void confirm_work(struct pst_participant *participant, const struct pst_w
 }
 
 /* The row of the REQ in service, if it is this work that it waits for. */
-static const struct pst_participant_transition *
-transition_of(const struct pst_participant *participant, enum pst_work_type work)
+static const struct participant_transition *transition_of(const struct pst_participant *participant,
+                                                          enum pst_work_type work)
 {
-    for (uint32_t i = 0; i < pst_participant_transitions_count; i++) {
-        const struct pst_participant_transition *transition = &pst_participant_transitions[i];
+    for (uint32_t i = 0; i < participant_transitions_count; i++) {
+        const struct participant_transition *transition = &participant_transitions[i];
         if (transition->work == work && transition->gsn == participant->request)
             return transition;
     }
@@ -347,7 +410,7 @@ static void on_work_done(struct pst_participant *participant, const struct pst_w
         on_discard_done(participant, result, actions);
         return;
     }
-    const struct pst_participant_transition *transition = transition_of(participant, result->type);
+    const struct participant_transition *transition = transition_of(participant, result->type);
     if (!transition) { /* nobody asked for it, or its REQ has been answered: it was late */
         stray(participant);
         if (result->type == PST_WORK_RELEASE && participant->state == PST_PARTICIPANT_COMMITTING)
@@ -357,12 +420,10 @@ static void on_work_done(struct pst_participant *participant, const struct pst_w
     if (participant->state == PST_PARTICIPANT_ABORTED) {
         refuse_current(participant, participant->error, participant->where, actions);
     } else if (result->error != 0 && result->type == PST_WORK_RELEASE) {
-        refuse_current(participant, (uint32_t)result->error, participant->self_ref, actions);
+        refuse_current(participant, -result->error, participant->self_ref, actions);
         participant->state = PST_PARTICIPANT_IDLE; /* decided: there is nothing to clean up */
     } else if (result->error != 0) {
-        participant->state = PST_PARTICIPANT_ABORTED;
-        participant->error = (uint32_t)result->error;
-        participant->where = participant->self_ref;
+        be_aborted(participant, -result->error, participant->self_ref);
         refuse_current(participant, participant->error, participant->where, actions);
     } else {
         confirm_work(participant, result, actions);
@@ -371,20 +432,18 @@ static void on_work_done(struct pst_participant *participant, const struct pst_w
     participant->request = 0;
 }
 
-/* Trouble of its own that no request will tell goes straight to the master, past the proxy. */
+/* Trouble of its own that no answer will report goes straight to the master, past the proxy. */
 static void on_trouble(struct pst_participant *participant, int error, struct pst_actions *actions)
 {
-    bool open = participant->state >= PST_PARTICIPANT_DEFINED &&
-                participant->state <= PST_PARTICIPANT_STOPPING;
-    if (!open || participant->trouble_told)
+    if (!rule_of(participant)->is_open || participant->trouble_reported)
         return;
-    participant->trouble_told = true;
+    participant->trouble_reported = true;
     struct pst_signal *order =
         pst_actions_send(actions, PST_ABORT_BACKUP_ORD, participant->self_ref,
                          participant->master_ref, participant->backup, 0);
     order->payload.abort.master_ref = participant->master_ref;
     order->payload.abort.request = PST_ABORT_FILE_OR_SCAN;
-    order->payload.abort.error = (uint32_t)error;
+    order->payload.abort.error = pst_reason_of(-error);
     order->payload.abort.where = participant->self_ref;
 }
 
@@ -400,20 +459,16 @@ static void on_progress(struct pst_participant *participant, const struct pst_su
     report->payload.progress.sums = *sums;
 }
 
-/* The work goes on, but nobody waits for it; a later CLEANUP does. */
+/* The work goes on, but nobody waits for it; a later CLEANUP does: docs/protocol.md, "Deadlines".
+ */
 static void on_timer(struct pst_participant *participant, uint64_t now_ns,
                      struct pst_actions *actions)
 {
     if (participant->request == 0 || now_ns < participant->deadline_ns)
         return;
-    refuse_current(participant, PST_E_TIMEOUT, participant->self_ref, actions);
-    if (participant->state == PST_PARTICIPANT_CLEANING ||
-        participant->state == PST_PARTICIPANT_COMMITTING ||
-        participant->state == PST_PARTICIPANT_ABORTED)
-        return;
-    participant->state = PST_PARTICIPANT_ABORTED;
-    participant->error = PST_E_TIMEOUT;
-    participant->where = participant->self_ref;
+    refuse_current(participant, -PST_E_TIMEOUT, participant->self_ref, actions);
+    if (rule_of(participant)->may_abort)
+        be_aborted(participant, -PST_E_TIMEOUT, participant->self_ref);
 }
 
 /* The master died: what is not prepared goes. Of a prepared part only the proxy knows whether the
@@ -421,14 +476,10 @@ static void on_timer(struct pst_participant *participant, uint64_t now_ns,
 static void on_node_failed(struct pst_participant *participant, uint32_t node,
                            struct pst_actions *actions)
 {
-    if (participant->state == PST_PARTICIPANT_IDLE ||
-        participant->state == PST_PARTICIPANT_PREPARED ||
-        participant->state == PST_PARTICIPANT_COMMITTING ||
-        participant->state == PST_PARTICIPANT_CLEANING ||
-        pst_ref_node(participant->master_ref) != node)
+    if (!rule_of(participant)->dies || pst_ref_node(participant->master_ref) != node)
         return;
-    refuse_current(participant, PST_E_NODE_FAILED, participant->master_ref, actions);
-    refuse_scans(participant, PST_E_NODE_FAILED, participant->master_ref, actions);
+    refuse_current(participant, -PST_E_NODE_FAILED, participant->master_ref, actions);
+    refuse_scans(participant, -PST_E_NODE_FAILED, participant->master_ref, actions);
     discard(participant, actions);
 }
 
@@ -445,6 +496,44 @@ static void on_signal(struct pst_participant *participant, const struct pst_sign
     default:
         on_request(participant, signal, now_ns, actions);
     }
+}
+
+/* What was stopped may still have scans that end later; nothing else but SCANNING has. */
+static void check_scans(const struct pst_participant *participant)
+{
+    bool scans = participant->state == PST_PARTICIPANT_SCANNING;
+    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
+        const struct participant_scan *scan = &participant->scans[i];
+        if (scan->sequence == 0)
+            continue;
+        assert(scans || !rule_of(participant)->may_abort);
+        assert(!scans || scan->sender_ref != 0);
+        /* The cleanup has answered them all. */
+        assert(participant->state != PST_PARTICIPANT_CLEANING || scan->sender_ref == 0);
+    }
+    assert(!scans || scans_running(participant) > 0);
+}
+
+static void check(const struct pst_participant *participant, uint64_t now_ns)
+{
+    const struct rule *rule = rule_of(participant);
+    assert(pst_ref_block(participant->self_ref) == PST_BLOCK_BACKUP);
+    /* A busy state serves its own order: docs/protocol.md, "Participant". An abort leaves the order
+     * in service until its work has ended; a deadline answers what still goes on. */
+    if (rule->is_held)
+        assert(participant->request == rule->order);
+    else if (participant->state != PST_PARTICIPANT_ABORTED)
+        assert(participant->request == rule->order || participant->request == 0);
+    assert(participant->request != PST_COMMIT_BACKUP_REQ ||
+           participant->state == PST_PARTICIPANT_COMMITTING);
+    assert(participant->request != PST_CLEANUP_BACKUP_REQ || participant->discards);
+    assert(participant->request == 0 ||
+           participant->deadline_ns <= now_ns + participant->timeouts.ldm_ns);
+    assert(participant->discards == (participant->state == PST_PARTICIPANT_CLEANING));
+    assert(participant->error <= 0);
+    assert(!rule->may_abort || !participant->error);
+    assert(participant->state != PST_PARTICIPANT_ABORTED || participant->error);
+    check_scans(participant);
 }
 
 void pst_participant_step(struct pst_participant *participant, const struct pst_event *event,
@@ -472,4 +561,5 @@ void pst_participant_step(struct pst_participant *participant, const struct pst_
         on_trouble(participant, event->trouble, actions);
         break;
     }
+    check(participant, event->now_ns);
 }

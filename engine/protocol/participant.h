@@ -1,6 +1,6 @@
 /*
  * Participant: one LDM's part in a backup. Takes orders from its proxy, has its LDM do the work,
- * and answers whoever sent the last REQ (senderRef).
+ * and answers the sender of the last REQ (senderRef).
  *
  * masterRef, set by DEFINE_BACKUP_REQ, names who coordinates. Its three uses: trouble outside any
  * request goes straight to it; its node's death aborts this part; only it may give orders.
@@ -28,9 +28,10 @@ enum pst_participant_state {
 #define X(name, meaning) PST_PARTICIPANT_##name,
     PST_PARTICIPANT_STATE_LIST(X)
 #undef X
+        PST_PARTICIPANT_STATES
 };
 
-struct pst_scan {
+struct participant_scan {
     uint32_t sequence; /* of its BACKUP_FRAGMENT_REQ; 0: none */
     uint32_t source;
     uint64_t fragment;
@@ -44,16 +45,16 @@ struct pst_participant {
     enum pst_participant_state state;
     uint64_t backup;
     pst_ref master_ref;
-    pst_ref sender_ref; /* who sent the last REQ */
+    pst_ref sender_ref; /* of the last REQ */
 
     uint16_t request; /* the REQ in service, scans excepted; 0: none */
     uint32_t sequence;
     uint64_t deadline_ns;
-    struct pst_scan scans[PST_FRAGMENTS_AHEAD];
+    struct participant_scan scans[PST_FRAGMENTS_AHEAD];
 
-    uint32_t error; /* why it is ABORTED */
-    pst_ref where;
-    bool trouble_told;
+    int error;     /* why it is ABORTED, negative; 0: it is not */
+    pst_ref where; /* where that happened */
+    bool trouble_reported;
     bool discards;         /* PST_WORK_DISCARD was asked for and has not ended */
     uint64_t stray_events; /* late results, unknown orders; since init */
 };
@@ -64,13 +65,14 @@ void pst_participant_init(struct pst_participant *participant, pst_ref self_ref,
 void pst_participant_step(struct pst_participant *participant, const struct pst_event *event,
                           struct pst_actions *actions);
 
+/* When it wants a PST_EVENT_TIMER; PST_DEADLINE_NONE for never. */
 uint64_t pst_participant_deadline_ns(const struct pst_participant *participant);
 
 const char *pst_participant_state_name(enum pst_participant_state state);
 
 /* One row of the state table: the REQ that is legal in a state, the work it starts, and where it
  * leads. SCANNING leads back to STARTED with the last scan. */
-struct pst_participant_transition {
+struct participant_transition {
     enum pst_participant_state from;
     uint16_t gsn;
     enum pst_work_type work;
@@ -78,7 +80,7 @@ struct pst_participant_transition {
     enum pst_participant_state done;
 };
 
-extern const struct pst_participant_transition pst_participant_transitions[];
-extern const uint32_t pst_participant_transitions_count;
+extern const struct participant_transition participant_transitions[];
+extern const uint32_t participant_transitions_count;
 
 #endif

@@ -6,12 +6,30 @@
 #ifndef PST_ENGINE_PROTOCOL_PAYLOAD_H
 #define PST_ENGINE_PROTOCOL_PAYLOAD_H
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "engine/protocol/ref.h"
 #include "engine/protocol/set.h"
+#include "penstock/error.h"
 
 #define PST_SIGNAL_PAYLOAD_BYTES 80u
+
+/* Inside C an error is an int, 0 or negative; on the wire it is a reason, 0 or positive. These two
+ * convert. */
+#define PST_REASON_MAX 9999u
+
+static inline uint32_t pst_reason_of(int error)
+{
+    assert(error <= 0 && (uint32_t)-error <= PST_REASON_MAX);
+    return (uint32_t)-error;
+}
+
+/* Of a REF or an order to abort, which has a reason: what is none counts as a bad request. */
+static inline int pst_error_of(uint32_t reason)
+{
+    return reason >= 1 && reason <= PST_REASON_MAX ? -(int)reason : -PST_E_BAD_REQUEST;
+}
 
 enum pst_backup_flags {
     PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */

@@ -1,88 +1,85 @@
-/* The scan of a node: fragments are dealt as they are listed; progress is judged and told. */
+/* The scan of a node: fragments are dealt as they are listed, progress is judged and reported.
+ * Pure; called by proxy.c, in the thread that steps the proxy. */
+#include "engine/protocol/proxy_scan.h"
+
+#include <assert.h>
 #include <string.h>
 
-#include "engine/protocol/proxy_internal.h"
-
-void pst_proxy_fail_scan(struct pst_proxy *proxy, uint32_t error, pst_ref where,
-                         struct pst_actions *actions)
-{
-    if (proxy->error != 0)
-        return;
-    pst_proxy_note_error(proxy, error ? error : PST_E_BAD_REQUEST, where);
-    pst_proxy_stop_work(proxy, actions);
-    proxy->deadline_ns = proxy->now_ns + proxy->timeouts.proxy_ns;
-}
+#include "engine/protocol/proxy_answer.h"
+#include "engine/protocol/proxy_order.h"
+#include "penstock/error.h"
 
 static void deal(struct pst_proxy *proxy, struct pst_actions *actions)
 {
     struct pst_fragment fragment;
-    while (proxy->error == 0) {
+    while (!proxy->error) {
         uint32_t sequence = proxy->senders.sequence + 1;
-        uint32_t ldm = pst_dealer_next(&proxy->dealer, sequence, &fragment);
+        uint32_t ldm = dealer_next(&proxy->dealer, sequence, &fragment);
         if (ldm == 0)
             return;
         proxy->senders.sequence = sequence;
         struct pst_signal *request = pst_actions_send(
             actions, PST_BACKUP_FRAGMENT_REQ, proxy->self_ref,
-            pst_ref_make(own_node(proxy), PST_BLOCK_BACKUP, ldm), proxy->backup, sequence);
+            proxy_member_ref(proxy, PST_BLOCK_BACKUP, ldm - 1), proxy->backup, sequence);
         request->payload.fragment = fragment;
         request->payload.fragment.master_ref = proxy->master_ref;
     }
 }
 
-/* What moves here puts off our own deadline; the master hears of it, and puts off its own. */
+/* What moves here puts off the proxy's own deadline; the report puts off the master's. */
 static void note_progress(struct pst_proxy *proxy)
 {
-    if (proxy->error != 0)
+    if (proxy->error)
         return;
     proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
     proxy->progress_is_new = true;
 }
 
-void pst_proxy_on_fragment_answer(struct pst_proxy *proxy, const struct pst_signal *answer,
-                                  struct pst_actions *actions)
+void proxy_on_fragment_answer(struct pst_proxy *proxy, const struct pst_signal *answer,
+                              struct pst_actions *actions)
 {
-    uint32_t ldm = pst_proxy_member_of(proxy, PST_BLOCK_BACKUP, answer->sender_ref) + 1;
+    uint32_t ldm = proxy_member_of(proxy, PST_BLOCK_BACKUP, answer->sender_ref) + 1;
     struct pst_dealt dealt;
     if (answer->backup != proxy->backup || proxy->state == PST_PROXY_IDLE ||
-        !pst_dealer_answered(&proxy->dealer, ldm, answer->sequence, &dealt)) {
+        !dealer_answered(&proxy->dealer, ldm, answer->sequence, &dealt)) {
         proxy->senders.stray_answers++;
         return;
     }
     if (proxy->state != PST_PROXY_SCANNING)
         return;
-    struct pst_signal *done = pst_actions_send(
-        actions, PST_SOURCE_FRAGMENT_DONE_ORD, proxy->self_ref,
-        pst_ref_make(own_node(proxy), PST_BLOCK_SOURCE, dealt.source), proxy->backup, 0);
+    struct pst_signal *done =
+        pst_actions_send(actions, PST_SOURCE_FRAGMENT_DONE_ORD, proxy->self_ref,
+                         proxy_member_ref(proxy, PST_BLOCK_SOURCE, dealt.source), proxy->backup, 0);
     done->payload.fragment.master_ref = proxy->master_ref;
     done->payload.fragment.source = dealt.source;
     done->payload.fragment.fragment = dealt.fragment;
     note_progress(proxy);
     if (answer->gsn == PST_BACKUP_FRAGMENT_REF)
-        pst_proxy_fail_scan(proxy, answer->payload.ref.error, answer->payload.ref.where, actions);
+        proxy_fail_scan(proxy, pst_error_of(answer->payload.ref.error), answer->payload.ref.where,
+                        actions);
     deal(proxy, actions);
-    pst_proxy_end_step(proxy, actions);
+    proxy_end_step(proxy, actions);
 }
 
-void pst_proxy_on_fragment_listed(struct pst_proxy *proxy, const struct pst_signal *listed,
-                                  struct pst_actions *actions)
+void proxy_on_fragment_listed(struct pst_proxy *proxy, const struct pst_signal *listed,
+                              struct pst_actions *actions)
 {
-    uint32_t source = pst_proxy_member_of(proxy, PST_BLOCK_SOURCE, listed->sender_ref);
-    if (proxy->state != PST_PROXY_SCANNING || listed->backup != proxy->backup ||
-        source == NO_MEMBER || listed->payload.fragment.source != source || proxy->error != 0)
+    uint32_t source = proxy_member_of(proxy, PST_BLOCK_SOURCE, listed->sender_ref);
+    if (!proxy_deals(proxy) || listed->backup != proxy->backup || source == PROXY_NO_MEMBER ||
+        listed->payload.fragment.source != source || proxy->error)
         return;
     note_progress(proxy);
-    int error = pst_dealer_add(&proxy->dealer, &listed->payload.fragment);
+    int error = dealer_add(&proxy->dealer, &listed->payload.fragment);
     if (error)
-        pst_proxy_fail_scan(proxy, (uint32_t)-error, listed->sender_ref, actions);
+        proxy_fail_scan(proxy, error, listed->sender_ref, actions);
     deal(proxy, actions);
 }
 
-void pst_proxy_on_progress(struct pst_proxy *proxy, const struct pst_signal *report)
+void proxy_on_progress(struct pst_proxy *proxy, const struct pst_signal *report)
 {
-    uint32_t member = pst_proxy_member_of(proxy, PST_BLOCK_BACKUP, report->sender_ref);
+    uint32_t member = proxy_member_of(proxy, PST_BLOCK_BACKUP, report->sender_ref);
     if (proxy->state != PST_PROXY_SCANNING || report->backup != proxy->backup ||
-        member == NO_MEMBER)
+        member == PROXY_NO_MEMBER)
         return;
     struct pst_sums *last = &proxy->ldm_progress[member];
     if (memcmp(last, &report->payload.progress.sums, sizeof(*last)) == 0)
@@ -94,7 +91,7 @@ void pst_proxy_on_progress(struct pst_proxy *proxy, const struct pst_signal *rep
     note_progress(proxy);
 }
 
-void pst_proxy_report_progress(struct pst_proxy *proxy, struct pst_actions *actions)
+void proxy_report_progress(struct pst_proxy *proxy, struct pst_actions *actions)
 {
     proxy->progress_due_ns = proxy->now_ns + proxy->timeouts.progress_ns;
     if (!proxy->progress_is_new || proxy->request.sender_ref == 0)

@@ -1,3 +1,5 @@
+/* The table of a machine's requests in flight. Pure; called by master and proxy, in the thread
+ * that steps them. */
 #include "engine/protocol/sender.h"
 
 #include <assert.h>
@@ -5,10 +7,10 @@
 
 #include "penstock/error.h"
 
-struct pst_sender *pst_senders_seize(struct pst_senders *senders, uint16_t gsn, uint64_t backup,
-                                     const struct pst_set *targets)
+struct pst_sender *senders_seize(struct pst_senders *senders, uint16_t gsn, uint64_t backup,
+                                 const struct pst_set *targets)
 {
-    assert(gsn != 0 && !pst_set_is_empty(targets));
+    assert(pst_gsn_is_request(gsn) && !pst_set_is_empty(targets));
     for (uint32_t i = 0; i < PST_SENDERS_MAX; i++) {
         struct pst_sender *sender = &senders->slots[i];
         if (sender->gsn != 0)
@@ -16,6 +18,7 @@ struct pst_sender *pst_senders_seize(struct pst_senders *senders, uint16_t gsn, 
         memset(sender, 0, sizeof(*sender));
         sender->gsn = gsn;
         sender->sequence = ++senders->sequence;
+        assert(sender->sequence != 0); /* 0 is an ORD's */
         sender->backup = backup;
         sender->waiting = *targets;
         return sender;
@@ -35,8 +38,8 @@ static struct pst_sender *find(struct pst_senders *senders, const struct pst_sig
     return NULL;
 }
 
-struct pst_sender *pst_senders_answer(struct pst_senders *senders, const struct pst_signal *signal,
-                                      uint32_t member)
+struct pst_sender *senders_answer(struct pst_senders *senders, const struct pst_signal *signal,
+                                  uint32_t member)
 {
     struct pst_sender *sender = find(senders, signal);
     if (!sender || !pst_set_has(&sender->waiting, member)) {
@@ -45,61 +48,82 @@ struct pst_sender *pst_senders_answer(struct pst_senders *senders, const struct 
     }
     if (signal->gsn == PST_REF_OF(sender->gsn)) {
         const struct pst_ref_payload *ref = &signal->payload.ref;
-        uint32_t error = ref->error != 0 ? ref->error : PST_E_BAD_REQUEST;
-        pst_sender_fail_member(sender, member, error, ref->where);
+        sender_fail_member(sender, member, pst_error_of(ref->error), ref->where);
     } else {
-        pst_sender_fail_member(sender, member, 0, 0);
+        sender_fail_member(sender, member, 0, 0);
     }
+    assert(!pst_set_has(&sender->waiting, member)); /* its second answer will be stray */
     if (!sender->is_zombie)
         return sender;
     senders->stray_answers++;
     if (pst_set_is_empty(&sender->waiting))
-        pst_sender_release(sender);
+        sender_release(sender);
     return NULL;
 }
 
-struct pst_sender *pst_sender_fail_member(struct pst_sender *sender, uint32_t member,
-                                          uint32_t error, pst_ref where)
+bool sender_fail_member(struct pst_sender *sender, uint32_t member, int error, pst_ref where)
 {
+    assert(sender->gsn != 0 && error <= 0);
     if (!pst_set_has(&sender->waiting, member))
-        return NULL;
+        return false;
     pst_set_remove(&sender->waiting, member);
-    if (error && sender->error == 0) {
+    if (error && !sender->error) {
         sender->error = error;
         sender->where = where;
     }
-    return sender;
+    return true;
 }
 
-void pst_sender_release(struct pst_sender *sender)
+void sender_release(struct pst_sender *sender)
 {
     assert(sender->gsn != 0);
     sender->gsn = 0;
 }
 
-void pst_sender_abandon(struct pst_sender *sender)
+void sender_abandon(struct pst_sender **sender)
 {
-    assert(sender->gsn != 0);
-    if (pst_set_is_empty(&sender->waiting))
-        pst_sender_release(sender);
+    if (!*sender)
+        return;
+    assert((*sender)->gsn != 0 && !(*sender)->is_zombie);
+    if (pst_set_is_empty(&(*sender)->waiting))
+        sender_release(*sender);
     else
-        sender->is_zombie = true;
+        (*sender)->is_zombie = true;
+    *sender = NULL;
 }
 
-void pst_senders_release_stale(struct pst_senders *senders)
+void senders_release_stale(struct pst_senders *senders)
 {
     for (uint32_t i = 0; i < PST_SENDERS_MAX; i++) {
         if (senders->slots[i].gsn == 0)
             continue;
-        pst_sender_release(&senders->slots[i]);
+        sender_release(&senders->slots[i]);
         senders->stale_senders++;
     }
 }
 
-uint32_t pst_senders_in_use(const struct pst_senders *senders)
+uint32_t senders_in_use(const struct pst_senders *senders)
 {
     uint32_t in_use = 0;
     for (uint32_t i = 0; i < PST_SENDERS_MAX; i++)
         in_use += senders->slots[i].gsn != 0;
     return in_use;
+}
+
+void senders_check(const struct pst_senders *senders, const struct pst_sender *current)
+{
+    assert(!current || (current >= senders->slots && current < senders->slots + PST_SENDERS_MAX));
+    assert(!current || current->gsn != 0);
+    for (uint32_t i = 0; i < PST_SENDERS_MAX; i++) {
+        const struct pst_sender *sender = &senders->slots[i];
+        if (sender->gsn == 0)
+            continue;
+        assert(pst_gsn_is_request(sender->gsn));
+        assert(sender->sequence != 0 && sender->sequence <= senders->sequence);
+        /* One that nobody waits for is released with the last answer. */
+        assert(!pst_set_is_empty(&sender->waiting));
+        assert(sender->is_zombie == (sender != current));
+        assert(sender->error <= 0);
+        assert(sender->error || sender->where == 0);
+    }
 }

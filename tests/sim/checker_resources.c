@@ -44,11 +44,11 @@ void sim_check_resources(struct sim *sim)
 /* Each proxy has had another DEFINE since, and the lowest node's master a BACKUP_REQ. */
 void sim_check_released(struct sim *sim)
 {
-    uint32_t in_use = pst_senders_in_use(&sim->nodes[0].master.senders);
+    uint32_t in_use = senders_in_use(&sim->nodes[0].master.senders);
     for (uint32_t i = 0; i < sim->options.nodes; i++) {
-        in_use += pst_senders_in_use(&sim->nodes[i].ldm_proxy.senders);
+        in_use += senders_in_use(&sim->nodes[i].ldm_proxy.senders);
         if (sim->nodes[i].ldms_count > 1)
-            in_use += pst_senders_in_use(&sim->nodes[i].hub_proxy.senders);
+            in_use += senders_in_use(&sim->nodes[i].hub_proxy.senders);
     }
     if (in_use != 0)
         sim_fail(sim, SIM_CHECKER_RESOURCES, "%u senders were not released by the next DEFINE",

@@ -62,7 +62,7 @@ static void a_backup_that_completes(void)
     go(PST_PROXY_DEFINED);
     CU_ASSERT_STRING_EQUAL(said, "2 " NAME_7 ": started by node 3\n");
     go(PST_PROXY_DEFINED);
-    proxy.error = PST_E_FREEZE; /* of a try */
+    proxy.error = -PST_E_FREEZE; /* of a try */
     go(PST_PROXY_FREEZING);
     proxy.error = 0;
     go(PST_PROXY_SCANNING);
@@ -86,7 +86,7 @@ static void a_backup_that_is_aborted(void)
     begin();
     define(7);
     go(PST_PROXY_DEFINED);
-    proxy.error = PST_E_SCAN;
+    proxy.error = -PST_E_SCAN;
     proxy.where = pst_ref_make(2, PST_BLOCK_BACKUP, 4);
     go(PST_PROXY_ABORTED);
     proxy.error = 0; /* of the cleanup */
@@ -124,7 +124,7 @@ static void a_commit_that_fails(void)
     define(7);
     go(PST_PROXY_DEFINED);
     go(PST_PROXY_COMMITTING);
-    proxy.error = PST_E_FILE;
+    proxy.error = -PST_E_FILE;
     go(PST_PROXY_IDLE);
     CU_ASSERT_EQUAL(node.status.last.end, PST_END_IN_DOUBT);
     end();
@@ -135,7 +135,7 @@ static void a_definition_that_is_refused(void)
 {
     begin();
     define(7);
-    proxy.error = PST_E_NUMBER_EXISTS;
+    proxy.error = -PST_E_NUMBER_EXISTS;
     go(PST_PROXY_ABORTED);
     go(PST_PROXY_CLEANING);
     go(PST_PROXY_IDLE);

@@ -10,61 +10,60 @@ static struct pst_dealer dealer;
 static int add(uint64_t number, uint32_t owner)
 {
     struct pst_fragment fragment = {.source = 1, .fragment = number, .bytes = 3, .owner = owner};
-    return pst_dealer_add(&dealer, &fragment);
+    return dealer_add(&dealer, &fragment);
 }
 
 static void deals_two_ahead_to_the_freest(void)
 {
-    pst_dealer_init(&dealer, 3);
+    dealer_init(&dealer, 3);
     struct pst_fragment fragment;
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 1, &fragment), 0);
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 1, &fragment), 0);
     for (uint64_t i = 0; i < 8; i++)
         CU_ASSERT_EQUAL(add(i, 0), 0);
     static const uint32_t expected[] = {1, 2, 3, 1, 2, 3};
     for (uint32_t i = 0; i < 6; i++) {
-        CU_ASSERT_EQUAL(pst_dealer_next(&dealer, i + 1, &fragment), expected[i]);
+        CU_ASSERT_EQUAL(dealer_next(&dealer, i + 1, &fragment), expected[i]);
         CU_ASSERT_EQUAL(fragment.fragment, i); /* oldest first */
     }
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 7, &fragment), 0);
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 7, &fragment), 0);
     struct pst_dealt dealt;
-    CU_ASSERT_FALSE(pst_dealer_answered(&dealer, 1, 2, &dealt)); /* that is LDM 2's */
-    CU_ASSERT_FALSE(pst_dealer_answered(&dealer, 0, 2, NULL));
-    CU_ASSERT_FALSE(pst_dealer_answered(&dealer, 4, 2, NULL));
-    CU_ASSERT_FALSE(pst_dealer_answered(&dealer, 2, 0, NULL));
-    CU_ASSERT_TRUE(pst_dealer_answered(&dealer, 2, 2, &dealt));
+    CU_ASSERT_FALSE(dealer_answered(&dealer, 1, 2, &dealt)); /* that is LDM 2's */
+    CU_ASSERT_FALSE(dealer_answered(&dealer, 0, 2, NULL));
+    CU_ASSERT_FALSE(dealer_answered(&dealer, 4, 2, NULL));
+    CU_ASSERT_FALSE(dealer_answered(&dealer, 2, 0, NULL));
+    CU_ASSERT_TRUE(dealer_answered(&dealer, 2, 2, &dealt));
     CU_ASSERT_EQUAL(dealt.fragment, 1);
     CU_ASSERT_EQUAL(dealt.source, 1);
-    CU_ASSERT_FALSE(pst_dealer_answered(&dealer, 2, 2, &dealt)); /* again */
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 7, &fragment), 2);
+    CU_ASSERT_FALSE(dealer_answered(&dealer, 2, 2, &dealt)); /* again */
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 7, &fragment), 2);
     CU_ASSERT_EQUAL(dealer.in_flight, 6);
     CU_ASSERT_EQUAL(dealer.listed_bytes, 24);
-    pst_dealer_stop(&dealer);
+    dealer_stop(&dealer);
     CU_ASSERT_EQUAL(dealer.queued, 0);
     CU_ASSERT_EQUAL(dealer.in_flight, 6);
 }
 
 static void owners_get_their_own(void)
 {
-    pst_dealer_init(&dealer, 2);
+    dealer_init(&dealer, 2);
     struct pst_fragment fragment;
     for (uint64_t i = 0; i < 3; i++)
         CU_ASSERT_EQUAL(add(i, 2), 0);
     CU_ASSERT_EQUAL(add(3, 0), 0);
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 1, &fragment), 2);
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 2, &fragment), 2);
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 3, &fragment),
-                    1); /* the third waits, the fourth not */
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 1, &fragment), 2);
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 2, &fragment), 2);
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 3, &fragment), 1); /* the third waits, the fourth not */
     CU_ASSERT_EQUAL(fragment.fragment, 3);
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 4, &fragment), 0);
-    CU_ASSERT_TRUE(pst_dealer_answered(&dealer, 2, 1, NULL));
-    CU_ASSERT_EQUAL(pst_dealer_next(&dealer, 4, &fragment), 2);
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 4, &fragment), 0);
+    CU_ASSERT_TRUE(dealer_answered(&dealer, 2, 1, NULL));
+    CU_ASSERT_EQUAL(dealer_next(&dealer, 4, &fragment), 2);
     CU_ASSERT_EQUAL(fragment.fragment, 2);
     CU_ASSERT_EQUAL(add(9, 3), -PST_E_BAD_REQUEST); /* no such LDM */
 }
 
 static void the_queue_is_bounded(void)
 {
-    pst_dealer_init(&dealer, 1);
+    dealer_init(&dealer, 1);
     for (uint64_t i = 0; i < PST_FRAGMENTS_LISTED_MAX; i++)
         CU_ASSERT_EQUAL(add(i, 0), 0);
     CU_ASSERT_EQUAL(add(0, 0), -PST_E_NO_RESOURCES);
@@ -80,7 +79,7 @@ static void each_is_dealt_once(void)
         uint32_t ldm, sequence;
     } flight[LDMS * PST_FRAGMENTS_AHEAD];
     memset(dealt_times, 0, sizeof(dealt_times));
-    pst_dealer_init(&dealer, LDMS);
+    dealer_init(&dealer, LDMS);
     uint32_t listed = 0;
     uint32_t sequence = 0;
     uint32_t count = 0;
@@ -93,7 +92,7 @@ static void each_is_dealt_once(void)
             CU_ASSERT_EQUAL_FATAL(add(listed, chance >> 20 & 1 ? 1 + listed % LDMS : 0), 0);
             listed++;
         }
-        while ((ldm = pst_dealer_next(&dealer, sequence + 1, &fragment)) != 0) {
+        while ((ldm = dealer_next(&dealer, sequence + 1, &fragment)) != 0) {
             dealt_times[fragment.fragment]++;
             CU_ASSERT_FATAL(count < LDMS * PST_FRAGMENTS_AHEAD);
             CU_ASSERT_TRUE(fragment.owner == 0 || fragment.owner == ldm);
@@ -103,7 +102,7 @@ static void each_is_dealt_once(void)
         if (count > 0 && chance >> 17 & 1) {
             uint32_t which = (chance >> 8) % count;
             CU_ASSERT_TRUE(
-                pst_dealer_answered(&dealer, flight[which].ldm, flight[which].sequence, NULL));
+                dealer_answered(&dealer, flight[which].ldm, flight[which].sequence, NULL));
             flight[which] = flight[--count];
         }
     }

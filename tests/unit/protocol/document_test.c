@@ -311,35 +311,46 @@ static void outcome_rules_agree(void)
                                           [PST_OUTCOME_PREPARED] = "PREPARED",
                                           [PST_OUTCOME_COMMITTED] = "COMMITTED"};
     read_table("| answer | of | outcome |");
-    CU_ASSERT_EQUAL(table.rows_count, pst_outcome_rules_count);
-    for (uint32_t i = 0; i < pst_outcome_rules_count; i++) {
-        const struct pst_outcome_rule *rule = &pst_outcome_rules[i];
+    CU_ASSERT_EQUAL(table.rows_count, outcome_rules_count);
+    for (uint32_t i = 0; i < outcome_rules_count; i++) {
+        const struct outcome_rule *rule = &outcome_rules[i];
         check_cell(i, 0, answers[rule->answer]);
         check_cell(i, 1, rule->of_master ? "the master's node" : "any participant");
         check_cell(i, 2, pst_doubt_state_name(rule->to));
     }
 }
 
-static void master_transitions_agree(void)
+static void master_rules_agree(void)
 {
-    read_table("| master in | request | next |");
-    CU_ASSERT_EQUAL(table.rows_count, pst_master_transitions_count);
-    for (uint32_t i = 0; i < pst_master_transitions_count; i++) {
-        check_cell(i, 0, pst_master_state_name(pst_master_transitions[i].state));
-        check_cell(i, 1, pst_gsn_name(pst_master_transitions[i].gsn));
-        check_cell(i, 2, pst_master_state_name(pst_master_transitions[i].next));
+    static const char *const asks[] = {[MASTER_ASKS_NOBODY] = "nobody",
+                                       [MASTER_ASKS_ARCHIVE] = "archive",
+                                       [MASTER_ASKS_NODES] = "nodes"};
+    static const char *const troubles[] = {[MASTER_GOES_ON] = "goes on",
+                                           [MASTER_ENDS] = "ends",
+                                           [MASTER_ABORTS] = "aborts",
+                                           [MASTER_DECIDES] = "only a REF aborts"};
+    uint32_t row = 0;
+    read_table("| master in | request | asks | trouble | next |");
+    for (uint32_t state = PST_MASTER_IDLE + 1; state < PST_MASTER_STATES; state++) {
+        const struct master_rule *rule = &master_rules[state];
+        check_cell(row, 0, pst_master_state_name((enum pst_master_state)state));
+        check_cell(row, 1, rule->gsn != 0 ? pst_gsn_name(rule->gsn) : "");
+        check_cell(row, 2, asks[rule->asks]);
+        check_cell(row, 3, troubles[rule->on_trouble]);
+        check_cell(row++, 4, pst_master_state_name(rule->next));
     }
+    CU_ASSERT_EQUAL(table.rows_count, row);
 }
 
 static void proxy_transitions_agree(void)
 {
     read_table("| proxy from | order | busy | done |");
-    CU_ASSERT_EQUAL(table.rows_count, pst_proxy_transitions_count);
-    for (uint32_t i = 0; i < pst_proxy_transitions_count; i++) {
-        check_cell(i, 0, pst_proxy_state_name(pst_proxy_transitions[i].from));
-        check_cell(i, 1, pst_gsn_name(pst_proxy_transitions[i].gsn));
-        check_cell(i, 2, pst_proxy_state_name(pst_proxy_transitions[i].busy));
-        check_cell(i, 3, pst_proxy_state_name(pst_proxy_transitions[i].done));
+    CU_ASSERT_EQUAL(table.rows_count, proxy_transitions_count);
+    for (uint32_t i = 0; i < proxy_transitions_count; i++) {
+        check_cell(i, 0, pst_proxy_state_name(proxy_transitions[i].from));
+        check_cell(i, 1, pst_gsn_name(proxy_transitions[i].gsn));
+        check_cell(i, 2, pst_proxy_state_name(proxy_transitions[i].busy));
+        check_cell(i, 3, pst_proxy_state_name(proxy_transitions[i].done));
     }
 }
 
@@ -351,9 +362,9 @@ static void participant_transitions_agree(void)
         [PST_WORK_DISCARD] = "DISCARD",
     };
     read_table("| participant from | order | work | busy | done |");
-    CU_ASSERT_EQUAL(table.rows_count, pst_participant_transitions_count);
-    for (uint32_t i = 0; i < pst_participant_transitions_count; i++) {
-        const struct pst_participant_transition *row = &pst_participant_transitions[i];
+    CU_ASSERT_EQUAL(table.rows_count, participant_transitions_count);
+    for (uint32_t i = 0; i < participant_transitions_count; i++) {
+        const struct participant_transition *row = &participant_transitions[i];
         check_cell(i, 0, pst_participant_state_name(row->from));
         check_cell(i, 1, pst_gsn_name(row->gsn));
         check_cell(i, 2, works[row->work]);
@@ -403,16 +414,16 @@ static void scripts_agree(void)
 {
     static struct pst_proxy proxy;
     read_table("| order | 1st step | 2nd step | 3rd step |");
-    CU_ASSERT_EQUAL(table.rows_count, pst_proxy_transitions_count + 1);
+    CU_ASSERT_EQUAL(table.rows_count, proxy_transitions_count + 1);
     pst_proxy_init(&proxy, PROXY_REF, PROXY_REF, 1, 1, &rig_timeouts);
-    for (uint32_t i = 0; i < pst_proxy_transitions_count; i++)
-        check_script(&proxy, pst_proxy_transitions[i].gsn, i);
+    for (uint32_t i = 0; i < proxy_transitions_count; i++)
+        check_script(&proxy, proxy_transitions[i].gsn, i);
     struct pst_actions actions = {0};
     struct pst_signal define = rig_signal(PST_DEFINE_BACKUP_REQ, MASTER_REF, PROXY_REF, 2);
     struct pst_event event = {.type = PST_EVENT_SIGNAL, .now_ns = 1};
     event.signal = &define;
     pst_proxy_step(&proxy, &event, &actions);
-    check_script(&proxy, PST_CLEANUP_BACKUP_REQ, pst_proxy_transitions_count);
+    check_script(&proxy, PST_CLEANUP_BACKUP_REQ, proxy_transitions_count);
 }
 
 static void errors_agree(void)
@@ -443,7 +454,7 @@ static CU_TestInfo tests[] = {
     {"payloads agree", payloads_agree},
     {"every payload is described", every_payload_is_described},
     {"states agree", states_agree},
-    {"master's transitions agree", master_transitions_agree},
+    {"master's rules agree", master_rules_agree},
     {"proxy's transitions agree", proxy_transitions_agree},
     {"participant's transitions agree", participant_transitions_agree},
     {"proxy's scripts agree", scripts_agree},

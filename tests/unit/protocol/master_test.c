@@ -158,7 +158,7 @@ static void go_home(void)
     ask(OTHER_UID + rig.sequence, 0);
     answer_all();
     CU_ASSERT_EQUAL(rig.machine.completed, completed + 1);
-    CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 0);
+    CU_ASSERT_EQUAL(senders_in_use(&rig.machine.senders), 0);
     rig_ledger_close(&rig.ledger);
 }
 
@@ -282,7 +282,7 @@ static void every_state_with_an_ldms_trouble(void)
         CU_ASSERT_EQUAL(rig.machine.state, (enum pst_master_state)state);
         deliver(&order);
         if (may_abort(state)) {
-            CU_ASSERT_EQUAL(rig.machine.error, ENOSPC);
+            CU_ASSERT_EQUAL(rig.machine.error, -ENOSPC);
             CU_ASSERT_EQUAL(rig.machine.where, LDM_REF(2));
         } else {
             CU_ASSERT_EQUAL(rig.machine.state, (enum pst_master_state)state);
@@ -324,7 +324,7 @@ static void every_state_with_time_passing(void)
         default:
             CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_CLEANING);
             CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_ABORT_BACKUP_ORD), 1);
-            CU_ASSERT_EQUAL(rig.machine.error, scans ? PST_E_STALLED : PST_E_TIMEOUT);
+            CU_ASSERT_EQUAL(rig.machine.error, scans ? -PST_E_STALLED : -PST_E_TIMEOUT);
             CU_ASSERT_EQUAL(rig.machine.where, pst_ref_make(1, PST_BLOCK_PROXY, 0));
         }
         go_home();
@@ -345,7 +345,7 @@ static void every_state_with_a_dead_node(void)
         }
         rig.pending_count = kept;
         if (may_abort(state) && state != PST_MASTER_NUMBERING) {
-            CU_ASSERT_EQUAL(rig.machine.error, PST_E_NODE_FAILED);
+            CU_ASSERT_EQUAL(rig.machine.error, -PST_E_NODE_FAILED);
             CU_ASSERT_EQUAL(rig.machine.where, pst_ref_make(3, PST_BLOCK_PROXY, 0));
             const struct pst_send *order = rig_find(&rig.actions, PST_ABORT_BACKUP_ORD);
             CU_ASSERT_PTR_NOT_NULL_FATAL(order);
@@ -525,7 +525,7 @@ static void a_lost_answer_leaves_a_sender_that_the_next_backup_releases(void)
         answer_one(0);
     tick(rig_timeouts.master_ns);
     CU_ASSERT_EQUAL(told(PST_BACKUP_ABORT_REP)->payload.ref.error, PST_E_CLIENT_ABORT);
-    CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 1);
+    CU_ASSERT_EQUAL(senders_in_use(&rig.machine.senders), 1);
     go_home();
     CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 1);
 }
@@ -587,7 +587,7 @@ static void a_number_is_not_sought_for_ever(void)
     for (uint32_t i = 0; i <= PST_MASTER_NUMBERS_MAX; i++)
         refuse_number(40 + i);
     CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_IDLE);
-    CU_ASSERT_EQUAL(rig.machine.error, PST_E_NUMBER_EXISTS);
+    CU_ASSERT_EQUAL(rig.machine.error, -PST_E_NUMBER_EXISTS);
     rig_ledger_close(&rig.ledger);
 }
 

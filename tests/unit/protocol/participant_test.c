@@ -171,9 +171,9 @@ static char reaction_to(enum pst_participant_state state, uint32_t gsn)
 
 static enum pst_participant_state busy_state(uint32_t gsn)
 {
-    for (uint32_t i = 0; i < pst_participant_transitions_count; i++) {
-        if (pst_participant_transitions[i].gsn == gsn)
-            return pst_participant_transitions[i].busy;
+    for (uint32_t i = 0; i < participant_transitions_count; i++) {
+        if (participant_transitions[i].gsn == gsn)
+            return participant_transitions[i].busy;
     }
     return PST_PARTICIPANT_IDLE;
 }

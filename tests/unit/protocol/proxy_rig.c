@@ -100,8 +100,8 @@ void init(uint32_t ldms, uint32_t sources)
 void go_on(enum pst_proxy_state state)
 {
     for (uint32_t i = 0; rig.machine.state != state; i++) {
-        CU_ASSERT_FATAL(i < pst_proxy_transitions_count);
-        const struct pst_proxy_transition *transition = &pst_proxy_transitions[i];
+        CU_ASSERT_FATAL(i < proxy_transitions_count);
+        const struct proxy_transition *transition = &proxy_transitions[i];
         if (transition->from != rig.machine.state)
             continue;
         send_order(transition->gsn);
@@ -137,7 +137,7 @@ void go_home(void)
     go_on(PST_PROXY_COMMITTING);
     answer_all();
     CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_IDLE);
-    CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 0);
+    CU_ASSERT_EQUAL(senders_in_use(&rig.machine.senders), 0);
     rig_ledger_close(&rig.ledger);
 }
 

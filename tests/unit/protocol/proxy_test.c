@@ -54,8 +54,8 @@ static void check_reaction(enum pst_proxy_state state, uint32_t gsn, char reacti
                   "%s in %s: not just refused with %u", pst_gsn_name(gsn), name, error);
     } else if (reaction == '>') {
         bool busy = false;
-        for (uint32_t i = 0; i < pst_proxy_transitions_count; i++)
-            busy |= pst_proxy_transitions[i].gsn == gsn && pst_proxy_transitions[i].busy == after;
+        for (uint32_t i = 0; i < proxy_transitions_count; i++)
+            busy |= proxy_transitions[i].gsn == gsn && proxy_transitions[i].busy == after;
         RIG_CHECK(busy && sends == 1, "%s in %s: not served", pst_gsn_name(gsn), name);
     } else if (reaction == 'K') {
         RIG_CHECK(after == state && sends == 1 && rig.actions.sends[0].signal.gsn == gsn + 1,
@@ -144,10 +144,10 @@ static void every_state_with_time_passing(void)
                             scans ? PST_E_STALLED : PST_E_TIMEOUT);
             bool ends = state == PST_PROXY_COMMITTING || state == PST_PROXY_CLEANING;
             CU_ASSERT_EQUAL(rig.machine.state, ends ? PST_PROXY_IDLE : PST_PROXY_ABORTED);
-            CU_ASSERT_TRUE(pst_senders_in_use(&rig.machine.senders) > 0); /* zombies */
+            CU_ASSERT_TRUE(senders_in_use(&rig.machine.senders) > 0); /* zombies */
         }
         answer_all(); /* late: recognised, and never a second answer */
-        CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 0);
+        CU_ASSERT_EQUAL(senders_in_use(&rig.machine.senders), 0);
         CU_ASSERT_EQUAL(rig.machine.senders.stray_answers > 0, gsn != 0);
         go_home();
     }
@@ -224,8 +224,8 @@ static void a_node_not_wholly_prepared_cleans_up(void)
  * answered, with the first error and who gave it. */
 static void the_first_error_is_the_one_answer(void)
 {
-    for (uint32_t i = 0; i < pst_proxy_transitions_count; i++) {
-        const struct pst_proxy_transition *transition = &pst_proxy_transitions[i];
+    for (uint32_t i = 0; i < proxy_transitions_count; i++) {
+        const struct proxy_transition *transition = &proxy_transitions[i];
         for (uint32_t bad = 0;; bad++) {
             drive(transition->busy);
             for (uint32_t k = 0; k < bad && rig.pending_count > 0; k++)
@@ -267,10 +267,9 @@ static void all_ldms_get_every_order(void)
             rig.machine.master_ref = MASTER_REF;
             rig.machine.state = PST_PROXY_ABORTED;
             uint16_t gsn = gsns[i];
-            for (uint32_t k = 0; k < pst_proxy_transitions_count; k++)
-                rig.machine.state = pst_proxy_transitions[k].gsn == gsn
-                                        ? pst_proxy_transitions[k].from
-                                        : rig.machine.state;
+            for (uint32_t k = 0; k < proxy_transitions_count; k++)
+                rig.machine.state =
+                    proxy_transitions[k].gsn == gsn ? proxy_transitions[k].from : rig.machine.state;
             struct pst_signal signal = order(gsn);
             struct pst_event event = {.type = PST_EVENT_SIGNAL, .now_ns = 1};
             event.signal = &signal;
@@ -342,7 +341,7 @@ static void an_answer_that_is_lost(void)
     CU_ASSERT_EQUAL(ref->payload.ref.where, LDM_REF(1));
     send_order(PST_CLEANUP_BACKUP_REQ);
     answer_all();
-    CU_ASSERT_EQUAL(pst_senders_in_use(&rig.machine.senders), 1);
+    CU_ASSERT_EQUAL(senders_in_use(&rig.machine.senders), 1);
     CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 0);
     go_home(); /* the next backup completes */
     CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 1);
