@@ -97,11 +97,11 @@ static bool fits(enum master_fact fact, bool is_done)
 static void check_sender(const struct pst_master *master, const struct master_rule *rule)
 {
     const struct pst_sender *sender = master->sender;
-    struct pst_set archive = pst_set_first(1);
+    struct pst_set asked =
+        rule->asks == MASTER_ASKS_ARCHIVE ? pst_set_first(1) : master->participants;
     assert(sender && sender->backup == master->backup);
     assert(rule->gsn == 0 || sender->gsn == rule->gsn);
-    assert(pst_set_is_within(&sender->waiting,
-                             rule->asks == MASTER_ASKS_ARCHIVE ? &archive : &master->participants));
+    assert(pst_set_is_within(&sender->waiting, &asked));
     assert(master->deadline_ns <=
            master->now_ns + master->timeouts.master_ns + master->timeouts.stall_ns);
 }

@@ -386,9 +386,11 @@ static void on_node_joined(struct pst_outcome_machine *outcome, uint32_t node,
                            struct pst_actions *actions)
 {
     assert(node >= 1 && node <= PST_NODES_MAX && node != pst_ref_node(outcome->self_ref));
+    assert(!pst_set_has(&outcome->nodes, node - 1));
     pst_set_add(&outcome->nodes, node - 1);
     for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
         struct pst_doubt *doubt = &outcome->doubts[i];
+        assert(!pst_set_has(&doubt->waiting, node - 1)); /* forgotten when it failed */
         if (doubt->state == PST_DOUBT_ASKING && pst_set_has(&doubt->what.nodes, node - 1))
             work_on(outcome, doubt, actions);
     }

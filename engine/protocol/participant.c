@@ -168,14 +168,6 @@ static void refuse_scans(struct pst_participant *participant, int error, pst_ref
     }
 }
 
-static uint32_t scans_running(const struct pst_participant *participant)
-{
-    uint32_t running = 0;
-    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++)
-        running += participant->scans[i].sequence != 0;
-    return running;
-}
-
 static void begin_backup(struct pst_participant *participant, const struct pst_signal *define)
 {
     participant->backup = define->backup;
@@ -183,6 +175,7 @@ static void begin_backup(struct pst_participant *participant, const struct pst_s
     participant->error = 0;
     participant->where = 0;
     participant->trouble_reported = false;
+    participant->scans_running = 0;
     memset(participant->scans, 0, sizeof(participant->scans));
 }
 
@@ -222,6 +215,7 @@ static void serve_scan(struct pst_participant *participant, const struct pst_sig
     participant->sender_ref = request->sender_ref;
     *scan = (struct participant_scan){request->sequence, fragment->source, fragment->fragment,
                                       request->sender_ref};
+    participant->scans_running++;
     struct pst_work *work = pst_actions_work(actions, PST_WORK_SCAN, request->backup);
     work->source = fragment->source;
     work->fragment = fragment->fragment;
@@ -323,7 +317,7 @@ static void on_abort(struct pst_participant *participant, const struct pst_signa
     }
     be_aborted(participant, abort->error != 0 ? pst_error_of(abort->error) : -PST_E_BACKUP_FAILURE,
                abort->where);
-    if (scans_running(participant) > 0)
+    if (participant->scans_running > 0)
         pst_actions_work(actions, PST_WORK_HALT, participant->backup);
 }
 
@@ -353,8 +347,10 @@ static void on_scan_done(struct pst_participant *participant, const struct pst_w
         conf->payload.fragment_conf.fragment = result->fragment;
         conf->payload.fragment_conf.sums = result->sums;
     }
+    assert(participant->scans_running > 0);
     scan->sequence = 0;
-    if (participant->state == PST_PARTICIPANT_SCANNING && scans_running(participant) == 0)
+    participant->scans_running--;
+    if (participant->state == PST_PARTICIPANT_SCANNING && participant->scans_running == 0)
         participant->state = PST_PARTICIPANT_STARTED;
 }
 
@@ -502,16 +498,19 @@ static void on_signal(struct pst_participant *participant, const struct pst_sign
 static void check_scans(const struct pst_participant *participant)
 {
     bool scans = participant->state == PST_PARTICIPANT_SCANNING;
+    uint32_t running = 0;
     for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
         const struct participant_scan *scan = &participant->scans[i];
         if (scan->sequence == 0)
             continue;
+        running++;
         assert(scans || !rule_of(participant)->may_abort);
         assert(!scans || scan->sender_ref != 0);
         /* The cleanup has answered them all. */
         assert(participant->state != PST_PARTICIPANT_CLEANING || scan->sender_ref == 0);
     }
-    assert(!scans || scans_running(participant) > 0);
+    assert(participant->scans_running == running);
+    assert(!scans || running > 0);
 }
 
 static void check(const struct pst_participant *participant, uint64_t now_ns)

@@ -50,6 +50,7 @@ struct pst_participant {
     uint16_t request; /* the REQ in service, scans excepted; 0: none */
     uint32_t sequence;
     uint64_t deadline_ns;
+    uint32_t scans_running;
     struct participant_scan scans[PST_FRAGMENTS_AHEAD];
 
     int error;     /* why it is ABORTED, negative; 0: it is not */

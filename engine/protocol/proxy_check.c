@@ -12,15 +12,16 @@ static void check_order(const struct pst_proxy *proxy)
 {
     const struct proxy_step *step = proxy_current_step(proxy);
     const struct pst_timeouts *timeouts = &proxy->timeouts;
+    uint64_t longest_ns =
+        timeouts->stall_ns > timeouts->proxy_ns ? timeouts->stall_ns : timeouts->proxy_ns;
+    uint64_t latest_ns = proxy->now_ns + longest_ns;
     bool pauses = proxy->resume_ns != PST_DEADLINE_NONE;
     assert(step->gsn != 0);
     assert(proxy->turn == 0 || (step->in_turn && proxy->turn < proxy->sources));
     assert(proxy->tries >= 1 && proxy->tries <= PST_FREEZE_TRIES_MAX);
     assert(proxy->try_began_ns <= proxy->now_ns);
     assert(proxy->sender || pauses || (step->deals && !dealer_is_idle(&proxy->dealer)));
-    assert(proxy->deadline_ns <=
-           proxy->now_ns +
-               (timeouts->stall_ns > timeouts->proxy_ns ? timeouts->stall_ns : timeouts->proxy_ns));
+    assert(proxy->deadline_ns <= latest_ns);
     if (pauses) {
         assert(!proxy->sender && !proxy->error && proxy->tries > 1);
         assert(proxy->resume_ns <= proxy->now_ns + timeouts->thawed_ns);

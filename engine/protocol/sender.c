@@ -20,6 +20,7 @@ struct pst_sender *senders_seize(struct pst_senders *senders, uint16_t gsn, uint
         sender->sequence = ++senders->sequence;
         assert(sender->sequence != 0); /* 0 is an ORD's */
         sender->backup = backup;
+        sender->asked = *targets;
         sender->waiting = *targets;
         return sender;
     }
@@ -67,6 +68,7 @@ bool sender_fail_member(struct pst_sender *sender, uint32_t member, int error, p
     if (!pst_set_has(&sender->waiting, member))
         return false;
     pst_set_remove(&sender->waiting, member);
+    pst_set_add(&sender->answered, member);
     if (error && !sender->error) {
         sender->error = error;
         sender->where = where;
@@ -120,6 +122,11 @@ void senders_check(const struct pst_senders *senders, const struct pst_sender *c
             continue;
         assert(pst_gsn_is_request(sender->gsn));
         assert(sender->sequence != 0 && sender->sequence <= senders->sequence);
+        struct pst_set all = pst_set_union(&sender->waiting, &sender->answered);
+        assert(pst_set_is_within(&sender->asked, &all));
+        assert(pst_set_is_within(&all, &sender->asked));
+        struct pst_set both = pst_set_common(&sender->waiting, &sender->answered);
+        assert(pst_set_is_empty(&both));
         /* One that nobody waits for is released with the last answer. */
         assert(!pst_set_is_empty(&sender->waiting));
         assert(sender->is_zombie == (sender != current));

@@ -18,9 +18,11 @@ struct pst_sender {
     bool is_zombie;
     uint32_t sequence;
     uint64_t backup;
-    struct pst_set waiting; /* members that have not answered */
-    int error;              /* the first error, negative; 0: none */
-    pst_ref where;          /* where it happened */
+    struct pst_set asked; /* all members; each is either waited for or has answered */
+    struct pst_set waiting;
+    struct pst_set answered; /* or will not any more */
+    int error;               /* the first error, negative; 0: none */
+    pst_ref where;           /* where it happened */
 };
 
 struct pst_senders {

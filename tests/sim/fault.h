@@ -120,6 +120,28 @@ enum sim_plant {
         SIM_PLANTS
 };
 
+/* Bugs planted into the state of a machine, by hand, between two of its steps.
+ * X(name, the checker that must find it; NONE: an invariant of the machine; what is wrong) */
+#define SIM_SPOIL_LIST(X)                                                                          \
+    X(NOTHING, NONE, "nothing")                                                                    \
+    X(SENDER_LOSES_BIT, NONE, "a sender of a proxy's forgets an LDM that has not answered")        \
+    X(DEALER_MISCOUNTS, NONE, "a dealer counts one fragment in flight too few")                    \
+    X(PROXY_SKIPS_STATE, NONE, "a proxy goes to the next state without an order")                  \
+    X(PROXY_LOSES_DEADLINE, NONE, "an order in service has no deadline any more")                  \
+    X(MASTER_SKIPS_STATE, NONE, "a master goes to the next state with a request out")              \
+    X(MASTER_FORGETS_NODE, NONE, "a master forgets a participant that lives")                      \
+    X(LDM_FORGETS_SCANS, NONE, "a participant forgets the scans that run")                         \
+    X(LDM_FORGETS_ORDER, NONE, "a participant forgets the order whose work runs")                  \
+    X(OUTCOME_WAITS_FOR_DEAD, NONE, "a node in doubt waits for the answer of a dead one")          \
+    X(PROXY_LOSES_SUM, RESTORE, "a proxy forgets a byte that an LDM has read")
+
+enum sim_spoil {
+#define X(name, checker, meaning) SIM_SPOIL_##name,
+    SIM_SPOIL_LIST(X)
+#undef X
+        SIM_SPOILS
+};
+
 extern const char *const sim_fault_names[SIM_FAULTS];
 extern const char *const sim_fault_meanings[SIM_FAULTS];
 extern const char *const sim_checker_names[SIM_CHECKERS];

@@ -2,6 +2,7 @@
  * sim [--swarm] [--seeds A..B]   a campaign: every seed, then every fault must have fired
  * sim [--swarm] --seed N         one seed again, told event by event
  * sim --plants                   every planted bug is found, by the checker that should
+ * sim --invariants               every bug planted into a machine's state falls to an invariant
  * sim --plant NAME …             the same as above with a planted bug
  * sim --scenario FILE            tells a scenario
  * sim --scenarios DIR            every scenario: its checkers, and its story as in NAME.trace
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/sim/invariants.h"
 #include "tests/sim/scenarios.h"
 #include "tests/sim/sim.h"
 
@@ -41,6 +43,7 @@ struct job {
     bool is_one;
     bool swarm;
     bool plants;
+    bool invariants;
     enum sim_plant plant;
     const char *scenario;
     const char *scenarios;
@@ -187,7 +190,7 @@ static enum sim_plant plant_of(const char *name)
 static int usage(void)
 {
     fputs("usage: sim [--swarm] [--seeds A..B | --seed N] [--plant NAME]\n"
-          "       sim --plants | --scenario FILE | --scenarios DIR\n",
+          "       sim --plants | --invariants | --scenario FILE | --scenarios DIR\n",
           stderr);
     return 2;
 }
@@ -195,10 +198,15 @@ static int usage(void)
 static bool parse(int argc, char **argv, struct job *job)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 's'},     {"seed", required_argument, NULL, 'n'},
-        {"swarm", no_argument, NULL, 'w'},           {"plant", required_argument, NULL, 'p'},
-        {"plants", no_argument, NULL, 'P'},          {"scenario", required_argument, NULL, 'f'},
-        {"scenarios", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'n'},
+        {"swarm", no_argument, NULL, 'w'},
+        {"plant", required_argument, NULL, 'p'},
+        {"plants", no_argument, NULL, 'P'},
+        {"invariants", no_argument, NULL, 'i'},
+        {"scenario", required_argument, NULL, 'f'},
+        {"scenarios", required_argument, NULL, 'd'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -214,6 +222,8 @@ static bool parse(int argc, char **argv, struct job *job)
             job->plant = plant_of(optarg);
         else if (option == 'P')
             job->plants = job->swarm = true;
+        else if (option == 'i')
+            job->invariants = true;
         else if (option == 'f')
             job->scenario = optarg;
         else if (option == 'd')
@@ -242,6 +252,8 @@ int main(int argc, char **argv)
         return run_scenario(&sim, job.scenario);
     if (job.scenarios)
         return run_scenarios(&sim, job.scenarios);
+    if (job.invariants)
+        return run_invariants(&sim);
     if (job.plants)
         return run_plants(job);
     return job.is_one ? run_one(&job) : run_campaign(&job);

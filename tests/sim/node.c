@@ -144,6 +144,7 @@ static void hub_step(struct sim *sim, struct sim_node *node, struct pst_event *e
         pst_outcome_step(&node->outcome, event, &actions);
     else
         pst_proxy_step(&node->hub_proxy, event, &actions);
+    sim_spoil_hub(sim, node);
     sim_perform(sim, sim_thread(sim, node, SIM_HUB), &actions);
 }
 

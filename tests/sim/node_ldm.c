@@ -57,6 +57,7 @@ static void step(struct sim *sim, struct sim_node *node, uint32_t index, struct 
     actions.sends_count = actions.works_count = 0;
     event->now_ns = sim_node_now_ns(sim, node);
     pst_ldm_block_step(&node->ldms[index].block, event, &actions);
+    sim_spoil_ldm(sim, node, index);
     sim_perform(sim, sim_thread(sim, node, SIM_LDM + index), &actions);
     set_timer(sim, node, index);
     if (index == 0)

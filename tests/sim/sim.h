@@ -136,6 +136,7 @@ struct sim_options {
     uint64_t detect_ns; /* silence until a node is declared dead */
     uint64_t hold_ns;   /* a source gives its freeze up after this */
     enum sim_plant plant;
+    enum sim_spoil spoil;
     FILE *story;   /* NULL: it is not told */
     bool is_brief; /* of signals, those between nodes and to clients only */
 };
@@ -161,6 +162,7 @@ struct sim {
     struct sim_options options;
     struct sim_script *script; /* NULL: chance rules */
     bool planted;              /* the bug was at work */
+    bool spoiled;              /* the state of a machine was */
 
     struct sim_random random;
     uint64_t now_ns;
@@ -343,6 +345,10 @@ void sim_client_lost(struct sim *sim, const struct sim_node *node);
 /* writers.c: what writers do until now, before a source freezes, thaws or takes its snapshot. */
 void sim_write(struct sim *sim);
 void sim_writers_thawed(struct sim *sim, const struct sim_node *node, uint32_t source);
+
+/* spoil.c: after a step of the node's hub or of an LDM, what is planted into a state. */
+void sim_spoil_hub(struct sim *sim, struct sim_node *node);
+void sim_spoil_ldm(struct sim *sim, struct sim_node *node, uint32_t index);
 
 /* story.c: one line of the story, if it is told. */
 void sim_tell(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
