@@ -38,7 +38,7 @@ int dealer_add(struct pst_dealer *dealer, const struct pst_fragment *fragment) P
 uint32_t dealer_next(struct pst_dealer *dealer, uint32_t sequence, struct pst_fragment *fragment);
 
 /* An answer from an LDM. false: it was not dealt that, or has answered already. *dealt (may be
- * NULL) tells which fragment ended. */
+ * NULL) is set to the fragment that ended. */
 bool dealer_answered(struct pst_dealer *dealer, uint32_t ldm, uint32_t sequence,
                      struct pst_dealt *dealt);
 

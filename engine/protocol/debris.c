@@ -1,3 +1,5 @@
+/* What follows of the state of a backup on a disk. Pure: called by the archive, and by the
+ * simulator's model of it. */
 #include "engine/protocol/debris.h"
 
 enum pst_debris_verdict pst_debris_judge(const struct pst_debris *debris)

@@ -1,6 +1,6 @@
 /*
- * What a node's disk says of a backup, and what follows of it: the rules by which the archive
- * sweeps, and answers those who are in doubt. docs/protocol.md, "Settling what is in doubt".
+ * What a node's disk has of a backup, and what follows: the rules by which the archive sweeps, and
+ * answers nodes that are in doubt. docs/protocol.md, "Settling what is in doubt".
  */
 #ifndef PST_ENGINE_PROTOCOL_DEBRIS_H
 #define PST_ENGINE_PROTOCOL_DEBRIS_H
@@ -16,14 +16,14 @@ struct pst_debris {
 
 enum pst_debris_verdict {
     PST_DEBRIS_KEEP,
-    PST_DEBRIS_DOUBT,  /* keep it, and tell the outcome machine of it */
+    PST_DEBRIS_DOUBT,  /* keep it, and report it to the outcome machine */
     PST_DEBRIS_REMOVE, /* it never came to a decision, and never will */
 };
 
 /* What a sweep does with it. */
 enum pst_debris_verdict pst_debris_judge(const struct pst_debris *debris);
 
-/* What another node is told that asks; 0: nothing now, PST_E_BUSY. */
+/* The answer to another node that asks; 0: there is none now, PST_E_BUSY. */
 enum pst_outcome_state pst_debris_outcome(const struct pst_debris *debris);
 
 #endif

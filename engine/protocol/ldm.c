@@ -1,3 +1,5 @@
+/* The machines of one LDM: gives each event to the machine that it is for, and passes signals
+ * between proxy and participant of LDM 1. Pure; stepped by the LDM's thread. */
 #include "engine/protocol/ldm.h"
 
 #include <assert.h>
@@ -8,23 +10,23 @@ void pst_ldm_block_init(struct pst_ldm_block *block, const struct pst_ldm_config
 {
     assert((config->instance == 1) == (proxy != NULL) && (proxy != NULL) == (master != NULL));
     pst_ref self_ref = pst_ref_make(config->node, PST_BLOCK_BACKUP, config->instance);
-    pst_participant_init(&block->participant, self_ref, &config->timeouts);
+    participant_init(&block->participant, self_ref, &config->timeouts);
     block->proxy = proxy;
     block->master = master;
     if (config->instance != 1)
         return;
     pst_proxy_init(proxy, pst_ref_make(config->node, PST_BLOCK_PROXY, 1), self_ref, 1,
                    config->sources, &config->timeouts);
-    pst_master_init(master, self_ref, &config->nodes, &config->multithreaded, &config->timeouts);
+    master_init(master, self_ref, &config->nodes, &config->multithreaded, &config->timeouts);
 }
 
 uint64_t pst_ldm_block_deadline_ns(const struct pst_ldm_block *block)
 {
-    uint64_t deadline_ns = pst_participant_deadline_ns(&block->participant);
+    uint64_t deadline_ns = participant_deadline_ns(&block->participant);
     if (!block->master)
         return deadline_ns;
     uint64_t proxy_ns = pst_proxy_deadline_ns(block->proxy);
-    uint64_t master_ns = pst_master_deadline_ns(block->master);
+    uint64_t master_ns = master_deadline_ns(block->master);
     if (proxy_ns < deadline_ns)
         deadline_ns = proxy_ns;
     return master_ns < deadline_ns ? master_ns : deadline_ns;
@@ -47,26 +49,26 @@ static void on_signal(struct pst_ldm_block *block, const struct pst_event *event
     if (pst_ref_block(signal->receiver_ref) == PST_BLOCK_BACKUP &&
         pst_signal_is_for_master(signal)) {
         if (block->master)
-            pst_master_step(block->master, event, actions);
+            master_step(block->master, event, actions);
         return;
     }
     if (is_for_own_proxy(block, signal))
         pst_proxy_step(block->proxy, event, actions);
     else
-        pst_participant_step(&block->participant, event, actions);
+        participant_step(&block->participant, event, actions);
 }
 
 static void on_shared(struct pst_ldm_block *block, const struct pst_event *event,
                       struct pst_actions *actions)
 {
-    pst_participant_step(&block->participant, event, actions);
+    participant_step(&block->participant, event, actions);
     if (!block->master)
         return;
     pst_proxy_step(block->proxy, event, actions);
-    pst_master_step(block->master, event, actions);
+    master_step(block->master, event, actions);
 }
 
-/* Takes the first signal between own proxy and own participant out of the actions. */
+/* Takes the first signal between this LDM's proxy and participant out of the actions. */
 static bool take_inner(const struct pst_ldm_block *block, struct pst_actions *actions,
                        struct pst_signal *signal)
 {
@@ -79,6 +81,10 @@ static bool take_inner(const struct pst_ldm_block *block, struct pst_actions *ac
         if (!down && !up)
             continue;
         *signal = send->signal;
+        /* This proxy has one LDM: docs/protocol.md, "Who talks to whom". */
+        assert(!down || pst_set_has(&send->targets, 0) ||
+               send->signal.receiver_ref == block->participant.self_ref);
+        assert(!up || signal->sender_ref == block->participant.self_ref);
         if (down)
             signal->receiver_ref = block->participant.self_ref;
         actions->sends_count--;
@@ -86,6 +92,21 @@ static bool take_inner(const struct pst_ldm_block *block, struct pst_actions *ac
         return true;
     }
     return false;
+}
+
+/* More than a step of proxy and participant ever passes between them. */
+#define INNER_MAX 32u
+
+/* Asserts what must hold of the machines together between two steps. */
+static void check(const struct pst_ldm_block *block)
+{
+    pst_ref self_ref = block->participant.self_ref;
+    assert((pst_ref_instance(self_ref) == 1) == (block->proxy != NULL));
+    assert((block->proxy != NULL) == (block->master != NULL));
+    if (!block->proxy)
+        return;
+    assert(block->proxy->ldms == 1 && block->proxy->face_ref == self_ref);
+    assert(block->master->self_ref == self_ref);
 }
 
 void pst_ldm_block_step(struct pst_ldm_block *block, const struct pst_event *event,
@@ -97,11 +118,15 @@ void pst_ldm_block_step(struct pst_ldm_block *block, const struct pst_event *eve
              event->type == PST_EVENT_NODE_JOINED)
         on_shared(block, event, actions);
     else
-        pst_participant_step(&block->participant, event, actions);
+        participant_step(&block->participant, event, actions);
     struct pst_signal inner;
+    uint32_t passed = 0;
     while (take_inner(block, actions, &inner)) {
+        passed++;
+        assert(passed <= INNER_MAX); /* orders down and answers up: they come to an end */
         struct pst_event next = {
             .type = PST_EVENT_SIGNAL, .now_ns = event->now_ns, .signal = &inner};
         on_signal(block, &next, actions);
     }
+    check(block);
 }

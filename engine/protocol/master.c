@@ -7,12 +7,12 @@
 
 #include "penstock/error.h"
 
-void pst_master_init(struct pst_master *master, pst_ref self_ref, const struct pst_set *nodes,
-                     const struct pst_set *multithreaded, const struct pst_timeouts *timeouts)
+void master_init(struct pst_master *master, pst_ref self_ref, const struct pst_set *nodes,
+                 const struct pst_set *multithreaded, const struct pst_timeouts *timeouts)
 {
     assert(pst_ref_block(self_ref) == PST_BLOCK_BACKUP && pst_ref_instance(self_ref) == 1);
     assert(pst_set_has(nodes, pst_ref_node(self_ref) - 1));
-    assert(pst_timeouts_are_nested(timeouts));
+    assert(timeouts_are_nested(timeouts));
     memset(master, 0, sizeof(*master));
     master->self_ref = self_ref;
     master->nodes = *nodes;
@@ -20,7 +20,7 @@ void pst_master_init(struct pst_master *master, pst_ref self_ref, const struct p
     master->timeouts = *timeouts;
 }
 
-uint64_t pst_master_deadline_ns(const struct pst_master *master)
+uint64_t master_deadline_ns(const struct pst_master *master)
 {
     const struct master_rule *rule = master_rule_of(master);
     /* The decision is not given up: only its outcome says whether the backup exists. */
@@ -37,16 +37,15 @@ static pst_ref archive_ref(const struct pst_master *master)
 static struct pst_signal *to_client(const struct pst_master *master, uint16_t gsn,
                                     struct pst_actions *actions)
 {
-    return pst_actions_send(actions, gsn, master->self_ref, master->client_ref, master->backup,
-                            master->client_sequence);
+    return actions_send(actions, gsn, master->self_ref, master->client_ref, master->backup,
+                        master->client_sequence);
 }
 
 static void refuse_client(const struct pst_master *master, const struct pst_signal *request,
                           int error, struct pst_actions *actions)
 {
-    struct pst_signal *ref =
-        pst_actions_send(actions, PST_BACKUP_REF, master->self_ref, request->sender_ref,
-                         request->backup, request->sequence);
+    struct pst_signal *ref = actions_send(actions, PST_BACKUP_REF, master->self_ref,
+                                          request->sender_ref, request->backup, request->sequence);
     ref->payload.ref.master_ref = master->self_ref;
     ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = master->self_ref;
@@ -161,8 +160,8 @@ static void send_nodes(const struct pst_master *master, uint16_t gsn, uint32_t s
         pst_ref receiver_ref = multithreaded ? pst_ref_make(0, PST_BLOCK_PROXY, 0)
                                              : pst_ref_make(0, PST_BLOCK_BACKUP, 1);
         struct pst_signal *signal =
-            pst_actions_fan_out(actions, gsn, master->self_ref, PST_ROUTE_NODES, &targets,
-                                receiver_ref, master->backup, sequence);
+            actions_fan_out(actions, gsn, master->self_ref, PST_ROUTE_NODES, &targets, receiver_ref,
+                            master->backup, sequence);
         fill(master, gsn, &signal->payload);
     }
 }
@@ -212,8 +211,8 @@ static void enter(struct pst_master *master, enum pst_master_state state,
         return;
     }
     struct pst_signal *signal =
-        pst_actions_send(actions, rule->gsn, master->self_ref, archive_ref(master), master->backup,
-                         master->sender->sequence);
+        actions_send(actions, rule->gsn, master->self_ref, archive_ref(master), master->backup,
+                     master->sender->sequence);
     fill(master, rule->gsn, &signal->payload);
 }
 
@@ -306,8 +305,8 @@ static void collect(struct pst_master *master, const struct pst_signal *answer, 
     case PST_STOP_BACKUP_CONF: {
         pst_sums_add(&master->sums, &payload->stop_conf.sums);
         struct pst_archive_item *item =
-            &pst_actions_send(actions, PST_ARCHIVE_NODE_ORD, master->self_ref, archive_ref(master),
-                              master->backup, 0)
+            &actions_send(actions, PST_ARCHIVE_NODE_ORD, master->self_ref, archive_ref(master),
+                          master->backup, 0)
                  ->payload.archive_item;
         item->master_ref = master->self_ref;
         item->item = member + 1;
@@ -414,7 +413,7 @@ static void on_progress(struct pst_master *master, const struct pst_signal *repo
 /* docs/protocol.md, "Deadlines". */
 static void on_timer(struct pst_master *master, struct pst_actions *actions)
 {
-    if (master->now_ns < pst_master_deadline_ns(master))
+    if (master->now_ns < master_deadline_ns(master))
         return;
     const struct master_rule *rule = master_rule_of(master);
     const struct pst_set *waiting = &master->sender->waiting;
@@ -488,8 +487,8 @@ static void on_signal(struct pst_master *master, const struct pst_signal *signal
     }
 }
 
-void pst_master_step(struct pst_master *master, const struct pst_event *event,
-                     struct pst_actions *actions)
+void master_step(struct pst_master *master, const struct pst_event *event,
+                 struct pst_actions *actions)
 {
     assert(event->now_ns >= master->now_ns);
     master->now_ns = event->now_ns;

@@ -13,13 +13,13 @@
 #include "engine/protocol/master_state.h"
 
 /* nodes: the live ones, self_ref's among them; multithreaded: those of them with several LDMs. */
-void pst_master_init(struct pst_master *master, pst_ref self_ref, const struct pst_set *nodes,
-                     const struct pst_set *multithreaded, const struct pst_timeouts *timeouts);
+void master_init(struct pst_master *master, pst_ref self_ref, const struct pst_set *nodes,
+                 const struct pst_set *multithreaded, const struct pst_timeouts *timeouts);
 
-void pst_master_step(struct pst_master *master, const struct pst_event *event,
-                     struct pst_actions *actions);
+void master_step(struct pst_master *master, const struct pst_event *event,
+                 struct pst_actions *actions);
 
 /* When it wants a PST_EVENT_TIMER; PST_DEADLINE_NONE for never. */
-uint64_t pst_master_deadline_ns(const struct pst_master *master);
+uint64_t master_deadline_ns(const struct pst_master *master);
 
 #endif

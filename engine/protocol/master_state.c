@@ -6,7 +6,7 @@
 
 #include "penstock/error.h"
 
-/* {REQ that is out, next state, who is asked, what trouble does, judged by progress, client
+/* {REQ that is out, next state, asked, what trouble does, judged by progress, client
  * confirmed, start GCI chosen}. docs/protocol.md: "Master", "Deadlines", "Abort". */
 #define RULE_IDLE                                                                                  \
     {                                                                                              \
@@ -100,7 +100,8 @@ static void check_sender(const struct pst_master *master, const struct master_ru
     struct pst_set asked =
         rule->asks == MASTER_ASKS_ARCHIVE ? pst_set_first(1) : master->participants;
     assert(sender && sender->backup == master->backup);
-    assert(rule->gsn == 0 || sender->gsn == rule->gsn);
+    if (rule->gsn != 0)
+        assert(sender->gsn == rule->gsn);
     assert(pst_set_is_within(&sender->waiting, &asked));
     assert(master->deadline_ns <=
            master->now_ns + master->timeouts.master_ns + master->timeouts.stall_ns);

@@ -31,7 +31,7 @@ void pst_outcome_init(struct pst_outcome_machine *outcome, uint32_t node,
                       const struct pst_set *nodes, const struct pst_timeouts *timeouts)
 {
     assert(pst_set_has(nodes, node - 1));
-    assert(pst_timeouts_are_nested(timeouts));
+    assert(timeouts_are_nested(timeouts));
     memset(outcome, 0, sizeof(*outcome));
     outcome->self_ref = pst_ref_make(node, PST_BLOCK_OUTCOME, 0);
     outcome->nodes = *nodes;
@@ -80,8 +80,8 @@ static void stray(struct pst_outcome_machine *outcome)
 static struct pst_signal *ask_archive(struct pst_outcome_machine *outcome, uint16_t gsn,
                                       uint64_t backup, struct pst_actions *actions)
 {
-    return pst_actions_send(actions, gsn, outcome->self_ref, archive_ref(outcome), backup,
-                            ++outcome->sequence);
+    return actions_send(actions, gsn, outcome->self_ref, archive_ref(outcome), backup,
+                        ++outcome->sequence);
 }
 
 static struct pst_doubt *find_doubt(struct pst_outcome_machine *outcome, uint64_t backup,
@@ -113,7 +113,7 @@ static void name_backup(const struct pst_doubt *doubt, struct pst_outcome *named
     memcpy(named->uid, doubt->what.uid, sizeof(named->uid));
 }
 
-/* Asks every participant that lives and does not owe an answer. What they say may change until one
+/* Asks every participant that lives and does not owe an answer. Their answers may change until one
  * of them settles it. */
 static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
                        struct pst_actions *actions)
@@ -131,13 +131,13 @@ static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *do
     doubt->waiting = pst_set_union(&doubt->waiting, &targets);
     doubt->sequence = ++outcome->sequence;
     struct pst_signal *question =
-        pst_actions_fan_out(actions, PST_OUTCOME_REQ, outcome->self_ref, PST_ROUTE_NODES, &targets,
-                            pst_ref_make(0, PST_BLOCK_OUTCOME, 0), doubt->backup, doubt->sequence);
+        actions_fan_out(actions, PST_OUTCOME_REQ, outcome->self_ref, PST_ROUTE_NODES, &targets,
+                        pst_ref_make(0, PST_BLOCK_OUTCOME, 0), doubt->backup, doubt->sequence);
     name_backup(doubt, &question->payload.outcome);
 }
 
-/* The outcome is known: the archive is to make it so. found: who has the cluster manifest, and
- * which it is; NULL where there is none to copy. */
+/* The outcome is known: the archive is to make it so. found: the answer of the node that has the
+ * cluster manifest; NULL where there is none to copy. */
 static void settle(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
                    enum pst_doubt_state state, const struct pst_signal *found,
                    struct pst_actions *actions)
@@ -176,7 +176,7 @@ static void on_doubt(struct pst_outcome_machine *outcome, const struct pst_signa
         return;
     }
     if (find_doubt(outcome, report->backup, NULL))
-        return; /* told again by a sweep */
+        return; /* a sweep has reported it again */
     struct pst_doubt *doubt = free_doubt(outcome);
     if (!doubt) {
         outcome->must_sweep_again = true;
@@ -200,8 +200,8 @@ static const struct outcome_rule *rule_for(const struct pst_doubt *doubt, uint32
     return NULL;
 }
 
-/* A node tells what it knows; a REF (PST_E_BUSY: a machine of it is at work on it) tells nothing.
- */
+/* A node answers what it knows; a REF (PST_E_BUSY: one of its machines is at work on the backup)
+ * settles nothing. */
 static void on_answer(struct pst_outcome_machine *outcome, const struct pst_signal *answer,
                       struct pst_actions *actions)
 {
@@ -227,8 +227,8 @@ static void answer_resolver(const struct pst_outcome_machine *outcome,
                             const struct pst_doubt *doubt, int error, struct pst_actions *actions)
 {
     struct pst_signal *answer =
-        pst_actions_send(actions, error ? PST_RESOLVE_REF : PST_RESOLVE_CONF, outcome->self_ref,
-                         doubt->resolver_ref, doubt->backup, doubt->resolver_sequence);
+        actions_send(actions, error ? PST_RESOLVE_REF : PST_RESOLVE_CONF, outcome->self_ref,
+                     doubt->resolver_ref, doubt->backup, doubt->resolver_sequence);
     answer->payload.order.master_ref = doubt->what.master_ref;
     if (error)
         answer->payload.ref.error = pst_reason_of(error);
@@ -268,14 +268,13 @@ static void refuse_resolver(const struct pst_outcome_machine *outcome,
                             const struct pst_signal *request, int error,
                             struct pst_actions *actions)
 {
-    struct pst_signal *ref =
-        pst_actions_send(actions, PST_RESOLVE_REF, outcome->self_ref, request->sender_ref,
-                         request->backup, request->sequence);
+    struct pst_signal *ref = actions_send(actions, PST_RESOLVE_REF, outcome->self_ref,
+                                          request->sender_ref, request->backup, request->sequence);
     ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = outcome->self_ref;
 }
 
-/* Somebody decides by hand. The others hear of it when they ask. */
+/* An operator decides by hand. The other nodes learn of it when they ask. */
 static void on_resolve(struct pst_outcome_machine *outcome, const struct pst_signal *request,
                        struct pst_actions *actions)
 {
@@ -298,8 +297,8 @@ static void on_resolve(struct pst_outcome_machine *outcome, const struct pst_sig
     settle(outcome, doubt, commits ? PST_DOUBT_COMMITTING : PST_DOUBT_ABORTING, NULL, actions);
 }
 
-/* Another node is in doubt. The archive knows what the disk says, and whether a machine of this
- * node is at work on it. */
+/* Another node is in doubt. The archive knows what is on the disk, and whether a machine of this
+ * node is at work on the backup. */
 static void on_question(struct pst_outcome_machine *outcome, const struct pst_signal *question,
                         struct pst_actions *actions)
 {
@@ -308,8 +307,8 @@ static void on_question(struct pst_outcome_machine *outcome, const struct pst_si
         query++;
     if (query == outcome->queries + PST_QUERIES_MAX) {
         struct pst_signal *ref =
-            pst_actions_send(actions, PST_OUTCOME_REF, outcome->self_ref, question->sender_ref,
-                             question->backup, question->sequence);
+            actions_send(actions, PST_OUTCOME_REF, outcome->self_ref, question->sender_ref,
+                         question->backup, question->sequence);
         ref->payload.ref.error = pst_reason_of(-PST_E_NO_RESOURCES);
         ref->payload.ref.where = outcome->self_ref;
         return;
@@ -334,8 +333,8 @@ static void on_archive_outcome(struct pst_outcome_machine *outcome, const struct
         return;
     }
     uint16_t gsn = answer->gsn == PST_ARCHIVE_OUTCOME_CONF ? PST_OUTCOME_CONF : PST_OUTCOME_REF;
-    pst_actions_send(actions, gsn, outcome->self_ref, query->asker_ref, query->backup,
-                     query->asker_sequence)
+    actions_send(actions, gsn, outcome->self_ref, query->asker_ref, query->backup,
+                 query->asker_sequence)
         ->payload = answer->payload;
     query->asker_ref = 0;
 }

@@ -1,10 +1,10 @@
 /*
- * Outcome: settles the backups that a node holds in doubt, and answers those who ask about theirs.
+ * Outcome: settles the backups that a node holds in doubt, and answers other nodes' questions.
  * One in each node's hub, OUTCOME instance 0.
  *
  * In doubt is a backup of which this node is prepared (its node manifest is on disk) and whose
  * decision it does not know (no cluster manifest), while no machine of this node works on it. The
- * archive tells of each one (ARCHIVE_DOUBT_REP), when the node starts and whenever one is left.
+ * archive reports each one (ARCHIVE_DOUBT_REP), when the node starts and whenever one is left.
  * It holds nothing but files.
  *
  * Only the master's node ever decides to commit, by its own disk, and only after all were prepared.
@@ -44,11 +44,11 @@ enum pst_doubt_state {
 struct pst_doubt {
     enum pst_doubt_state state;
     uint64_t backup;
-    struct pst_doubt_rep what; /* as the archive told it */
+    struct pst_doubt_rep what; /* as the archive reported it */
     struct pst_set waiting;    /* asked and not answered yet, by id - 1 */
     uint32_t sequence;         /* of the last question, or of what the archive is asked */
     uint64_t deadline_ns;      /* when they are asked again */
-    pst_ref resolver_ref;      /* whose RESOLVE_REQ is to be answered; 0: nobody's */
+    pst_ref resolver_ref;      /* the sender of a RESOLVE_REQ to be answered; 0: none */
     uint32_t resolver_sequence;
 };
 
@@ -91,7 +91,7 @@ uint64_t pst_outcome_deadline_ns(const struct pst_outcome_machine *outcome);
 /* How many it works on: what a node's status shows. */
 uint32_t pst_outcome_in_doubt(const struct pst_outcome_machine *outcome);
 
-/* Of those that took part in one: who is not there, or owes an answer. */
+/* Of the nodes that took part in one: those that are not there, or owe an answer. */
 struct pst_set pst_outcome_waits_for(const struct pst_outcome_machine *outcome,
                                      const struct pst_doubt *doubt);
 

@@ -104,16 +104,16 @@ static const struct rule *rule_of(const struct pst_participant *participant)
     return &states[participant->state].rule;
 }
 
-void pst_participant_init(struct pst_participant *participant, pst_ref self_ref,
-                          const struct pst_timeouts *timeouts)
+void participant_init(struct pst_participant *participant, pst_ref self_ref,
+                      const struct pst_timeouts *timeouts)
 {
-    assert(pst_timeouts_are_nested(timeouts));
+    assert(timeouts_are_nested(timeouts));
     memset(participant, 0, sizeof(*participant));
     participant->self_ref = self_ref;
     participant->timeouts = *timeouts;
 }
 
-uint64_t pst_participant_deadline_ns(const struct pst_participant *participant)
+uint64_t participant_deadline_ns(const struct pst_participant *participant)
 {
     return participant->request != 0 ? participant->deadline_ns : PST_DEADLINE_NONE;
 }
@@ -129,7 +129,7 @@ static void refuse(const struct pst_participant *participant, uint16_t request, 
 {
     assert(error < 0 && pst_gsn_is_request(request));
     struct pst_signal *ref =
-        pst_actions_send(actions, PST_REF_OF(request), participant->self_ref, to, backup, sequence);
+        actions_send(actions, PST_REF_OF(request), participant->self_ref, to, backup, sequence);
     ref->payload.ref.master_ref = participant->master_ref;
     ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = where;
@@ -138,8 +138,8 @@ static void refuse(const struct pst_participant *participant, uint16_t request, 
 static struct pst_signal *confirm(const struct pst_participant *participant, uint16_t request,
                                   pst_ref to, uint32_t sequence, struct pst_actions *actions)
 {
-    struct pst_signal *conf = pst_actions_send(actions, PST_CONF_OF(request), participant->self_ref,
-                                               to, participant->backup, sequence);
+    struct pst_signal *conf = actions_send(actions, PST_CONF_OF(request), participant->self_ref, to,
+                                           participant->backup, sequence);
     conf->payload.order.master_ref = participant->master_ref;
     return conf;
 }
@@ -188,7 +188,7 @@ static void serve(struct pst_participant *participant, const struct pst_signal *
     participant->request = request->gsn;
     participant->sequence = request->sequence;
     participant->deadline_ns = now_ns + participant->timeouts.ldm_ns;
-    struct pst_work *work = pst_actions_work(actions, transition->work, request->backup);
+    struct pst_work *work = actions_work(actions, transition->work, request->backup);
     if (request->gsn == PST_DEFINE_BACKUP_REQ) {
         memcpy(work->uid, request->payload.define.uid, sizeof(work->uid));
         work->number = request->payload.define.number;
@@ -216,7 +216,7 @@ static void serve_scan(struct pst_participant *participant, const struct pst_sig
     *scan = (struct participant_scan){request->sequence, fragment->source, fragment->fragment,
                                       request->sender_ref};
     participant->scans_running++;
-    struct pst_work *work = pst_actions_work(actions, PST_WORK_SCAN, request->backup);
+    struct pst_work *work = actions_work(actions, PST_WORK_SCAN, request->backup);
     work->source = fragment->source;
     work->fragment = fragment->fragment;
 }
@@ -238,7 +238,7 @@ static void discard(struct pst_participant *participant, struct pst_actions *act
     assert(!participant->discards && participant->state != PST_PARTICIPANT_COMMITTING);
     participant->state = PST_PARTICIPANT_CLEANING;
     participant->discards = true;
-    pst_actions_work(actions, PST_WORK_DISCARD, participant->backup);
+    actions_work(actions, PST_WORK_DISCARD, participant->backup);
 }
 
 static void on_cleanup(struct pst_participant *participant, const struct pst_signal *request,
@@ -318,7 +318,7 @@ static void on_abort(struct pst_participant *participant, const struct pst_signa
     be_aborted(participant, abort->error != 0 ? pst_error_of(abort->error) : -PST_E_BACKUP_FAILURE,
                abort->where);
     if (participant->scans_running > 0)
-        pst_actions_work(actions, PST_WORK_HALT, participant->backup);
+        actions_work(actions, PST_WORK_HALT, participant->backup);
 }
 
 static void on_scan_done(struct pst_participant *participant, const struct pst_work_result *result,
@@ -434,9 +434,8 @@ static void on_trouble(struct pst_participant *participant, int error, struct ps
     if (!rule_of(participant)->is_open || participant->trouble_reported)
         return;
     participant->trouble_reported = true;
-    struct pst_signal *order =
-        pst_actions_send(actions, PST_ABORT_BACKUP_ORD, participant->self_ref,
-                         participant->master_ref, participant->backup, 0);
+    struct pst_signal *order = actions_send(actions, PST_ABORT_BACKUP_ORD, participant->self_ref,
+                                            participant->master_ref, participant->backup, 0);
     order->payload.abort.master_ref = participant->master_ref;
     order->payload.abort.request = PST_ABORT_FILE_OR_SCAN;
     order->payload.abort.error = pst_reason_of(-error);
@@ -449,8 +448,8 @@ static void on_progress(struct pst_participant *participant, const struct pst_su
     if (participant->state != PST_PARTICIPANT_SCANNING)
         return;
     struct pst_signal *report =
-        pst_actions_send(actions, PST_BACKUP_PROGRESS_REP, participant->self_ref,
-                         participant->sender_ref, participant->backup, 0);
+        actions_send(actions, PST_BACKUP_PROGRESS_REP, participant->self_ref,
+                     participant->sender_ref, participant->backup, 0);
     report->payload.progress.master_ref = participant->master_ref;
     report->payload.progress.sums = *sums;
 }
@@ -535,8 +534,8 @@ static void check(const struct pst_participant *participant, uint64_t now_ns)
     check_scans(participant);
 }
 
-void pst_participant_step(struct pst_participant *participant, const struct pst_event *event,
-                          struct pst_actions *actions)
+void participant_step(struct pst_participant *participant, const struct pst_event *event,
+                      struct pst_actions *actions)
 {
     switch (event->type) {
     case PST_EVENT_SIGNAL:

@@ -2,7 +2,7 @@
  * Participant: one LDM's part in a backup. Takes orders from its proxy, has its LDM do the work,
  * and answers the sender of the last REQ (senderRef).
  *
- * masterRef, set by DEFINE_BACKUP_REQ, names who coordinates. Its three uses: trouble outside any
+ * masterRef, set by DEFINE_BACKUP_REQ, names the coordinator. Its three uses: trouble outside any
  * request goes straight to it; its node's death aborts this part; only it may give orders.
  */
 #ifndef PST_ENGINE_PROTOCOL_PARTICIPANT_H
@@ -60,14 +60,14 @@ struct pst_participant {
     uint64_t stray_events; /* late results, unknown orders; since init */
 };
 
-void pst_participant_init(struct pst_participant *participant, pst_ref self_ref,
-                          const struct pst_timeouts *timeouts);
+void participant_init(struct pst_participant *participant, pst_ref self_ref,
+                      const struct pst_timeouts *timeouts);
 
-void pst_participant_step(struct pst_participant *participant, const struct pst_event *event,
-                          struct pst_actions *actions);
+void participant_step(struct pst_participant *participant, const struct pst_event *event,
+                      struct pst_actions *actions);
 
 /* When it wants a PST_EVENT_TIMER; PST_DEADLINE_NONE for never. */
-uint64_t pst_participant_deadline_ns(const struct pst_participant *participant);
+uint64_t participant_deadline_ns(const struct pst_participant *participant);
 
 const char *pst_participant_state_name(enum pst_participant_state state);
 

@@ -55,7 +55,7 @@ struct pst_order {
 struct pst_ref_payload {
     pst_ref master_ref; /* as in pst_order */
     uint32_t error;     /* an errno or PST_E_…, positive */
-    pst_ref where;      /* who had the trouble first */
+    pst_ref where;      /* where the trouble was first */
     uint32_t reserved;
     uint64_t request_id; /* BACKUP_REF and BACKUP_ABORT_REP only */
     uint32_t number;     /* BACKUP_ABORT_REP: the backup's; with PST_E_NUMBER_EXISTS in a REF of
@@ -97,7 +97,7 @@ struct pst_define_backup_req {
     struct pst_set nodes; /* by id - 1 */
 };
 
-/* As in NDB, the request of an ABORT_BACKUP_ORD tells whom it is for. */
+/* As in NDB, the request of an ABORT_BACKUP_ORD says which machine it is for. */
 enum pst_abort_request {
     PST_ABORT_CLIENT = 1321,         /* to the master: the client wants no more of it */
     PST_ABORT_BACKUP_FAILURE = 1323, /* from the master, and from a proxy to its LDMs: stop */
@@ -182,7 +182,7 @@ struct pst_archive_item {
     uint8_t digest[16];
 };
 
-/* What a node's disk says of a backup. */
+/* What a node's disk has of a backup. */
 enum pst_outcome_state {
     PST_OUTCOME_NONE = 1,  /* neither of the two: it was never prepared, or is aborted */
     PST_OUTCOME_PREPARED,  /* its node manifest is there, and no cluster manifest */
@@ -195,12 +195,12 @@ struct pst_outcome {
     uint32_t number;
     uint8_t uid[16];
     uint32_t state;      /* enum pst_outcome_state; 0 in a question */
-    uint32_t node;       /* SETTLE, committed: who has the cluster manifest; 0: decided by hand */
+    uint32_t node;       /* SETTLE, committed: the one that has the cluster manifest; 0: by hand */
     uint64_t file_bytes; /* committed: of the cluster manifest */
     uint8_t digest[16];
 };
 
-/* A backup in doubt, as its node manifest tells it. */
+/* A backup in doubt, by its node manifest. */
 struct pst_doubt_rep {
     pst_ref master_ref;
     uint32_t number;

@@ -16,7 +16,7 @@ void pst_proxy_init(struct pst_proxy *proxy, pst_ref self_ref, pst_ref face_ref,
                     uint32_t sources, const struct pst_timeouts *timeouts)
 {
     assert(ldms >= 1 && ldms <= PST_LDMS_MAX && sources <= PST_SOURCES_MAX);
-    assert(pst_timeouts_are_nested(timeouts));
+    assert(timeouts_are_nested(timeouts));
     memset(proxy, 0, sizeof(*proxy));
     proxy->self_ref = self_ref;
     proxy->face_ref = face_ref;
@@ -157,8 +157,8 @@ static void on_timer(struct pst_proxy *proxy, struct pst_actions *actions)
 static void leave_in_doubt(struct pst_proxy *proxy, struct pst_actions *actions)
 {
     proxy->in_doubt++;
-    pst_actions_send(actions, PST_ARCHIVE_LEAVE_ORD, proxy->self_ref,
-                     proxy_member_ref(proxy, PST_BLOCK_ARCHIVE, 0), proxy->backup, 0)
+    actions_send(actions, PST_ARCHIVE_LEAVE_ORD, proxy->self_ref,
+                 proxy_member_ref(proxy, PST_BLOCK_ARCHIVE, 0), proxy->backup, 0)
         ->payload.order.master_ref = proxy->master_ref;
     struct pst_signal commit;
     pst_signal_init(&commit, PST_COMMIT_BACKUP_REQ, 0, proxy->face_ref, proxy->backup, 0);

@@ -57,9 +57,8 @@ void proxy_refuse(const struct pst_proxy *proxy, const struct pst_signal *reques
                   pst_ref where, struct pst_actions *actions)
 {
     assert(error < 0 && pst_gsn_is_request(request->gsn));
-    struct pst_signal *ref =
-        pst_actions_send(actions, PST_REF_OF(request->gsn), proxy->face_ref, request->sender_ref,
-                         request->backup, request->sequence);
+    struct pst_signal *ref = actions_send(actions, PST_REF_OF(request->gsn), proxy->face_ref,
+                                          request->sender_ref, request->backup, request->sequence);
     ref->payload.ref.master_ref = request->payload.order.master_ref;
     ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = where;
@@ -71,9 +70,8 @@ struct pst_signal *proxy_confirm(const struct pst_proxy *proxy, const struct pst
                                  struct pst_actions *actions)
 {
     assert(pst_gsn_is_request(request->gsn));
-    struct pst_signal *conf =
-        pst_actions_send(actions, PST_CONF_OF(request->gsn), proxy->face_ref, request->sender_ref,
-                         request->backup, request->sequence);
+    struct pst_signal *conf = actions_send(actions, PST_CONF_OF(request->gsn), proxy->face_ref,
+                                           request->sender_ref, request->backup, request->sequence);
     conf->payload.order.master_ref = request->payload.order.master_ref;
     return conf;
 }
@@ -84,8 +82,8 @@ void proxy_stop_work(struct pst_proxy *proxy, struct pst_actions *actions)
     dealer_stop(&proxy->dealer);
     struct pst_set ldms = proxy_members(proxy, PST_BLOCK_BACKUP);
     struct pst_signal *ord =
-        pst_actions_fan_out(actions, PST_ABORT_BACKUP_ORD, proxy->self_ref, PST_ROUTE_LDMS, &ldms,
-                            pst_ref_make(proxy_node(proxy), PST_BLOCK_BACKUP, 0), proxy->backup, 0);
+        actions_fan_out(actions, PST_ABORT_BACKUP_ORD, proxy->self_ref, PST_ROUTE_LDMS, &ldms,
+                        pst_ref_make(proxy_node(proxy), PST_BLOCK_BACKUP, 0), proxy->backup, 0);
     ord->payload.abort.master_ref = proxy->master_ref;
     ord->payload.abort.request = PST_ABORT_BACKUP_FAILURE;
     ord->payload.abort.error = pst_reason_of(proxy->error);
@@ -93,9 +91,9 @@ void proxy_stop_work(struct pst_proxy *proxy, struct pst_actions *actions)
     if (proxy->sources == 0)
         return;
     struct pst_set sources = proxy_members(proxy, PST_BLOCK_SOURCE);
-    struct pst_signal *abort = pst_actions_fan_out(
-        actions, PST_SOURCE_ABORT_ORD, proxy->self_ref, PST_ROUTE_SOURCES, &sources,
-        pst_ref_make(proxy_node(proxy), PST_BLOCK_SOURCE, 0), proxy->backup, 0);
+    struct pst_signal *abort =
+        actions_fan_out(actions, PST_SOURCE_ABORT_ORD, proxy->self_ref, PST_ROUTE_SOURCES, &sources,
+                        pst_ref_make(proxy_node(proxy), PST_BLOCK_SOURCE, 0), proxy->backup, 0);
     abort->payload.order.master_ref = proxy->master_ref;
 }
 

@@ -7,7 +7,7 @@
 #include "engine/protocol/proxy_answer.h"
 #include "engine/protocol/proxy_order.h"
 
-/* While an order is in service somebody or something is waited for, or else it would never end. */
+/* While an order is in service something is waited for, or else it would never end. */
 static void check_order(const struct pst_proxy *proxy)
 {
     const struct proxy_step *step = proxy_current_step(proxy);

@@ -40,8 +40,8 @@ static void add_part(struct pst_proxy *proxy, const struct pst_signal *conf, uin
     assert(member < proxy->ldms);
     pst_sums_add(&proxy->sums, &part->sums);
     struct pst_archive_item *item =
-        &pst_actions_send(actions, PST_ARCHIVE_PART_ORD, proxy->self_ref,
-                          proxy_member_ref(proxy, PST_BLOCK_ARCHIVE, 0), proxy->backup, 0)
+        &actions_send(actions, PST_ARCHIVE_PART_ORD, proxy->self_ref,
+                      proxy_member_ref(proxy, PST_BLOCK_ARCHIVE, 0), proxy->backup, 0)
              ->payload.archive_item;
     item->master_ref = proxy->master_ref;
     item->item = member + 1;
@@ -178,10 +178,10 @@ static void send_step(struct pst_proxy *proxy, uint16_t gsn, const struct pst_se
     struct pst_signal *request;
     if (routes[block] == PST_ROUTE_ONE)
         request =
-            pst_actions_send(actions, gsn, proxy->self_ref, receiver_ref, proxy->backup, sequence);
+            actions_send(actions, gsn, proxy->self_ref, receiver_ref, proxy->backup, sequence);
     else
-        request = pst_actions_fan_out(actions, gsn, proxy->self_ref, routes[block], targets,
-                                      receiver_ref, proxy->backup, sequence);
+        request = actions_fan_out(actions, gsn, proxy->self_ref, routes[block], targets,
+                                  receiver_ref, proxy->backup, sequence);
     memcpy(&request->payload, &proxy->request.payload, request->length);
     request->payload.order.master_ref = proxy->master_ref;
 }

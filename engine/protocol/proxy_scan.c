@@ -18,7 +18,7 @@ static void deal(struct pst_proxy *proxy, struct pst_actions *actions)
         if (ldm == 0)
             return;
         proxy->senders.sequence = sequence;
-        struct pst_signal *request = pst_actions_send(
+        struct pst_signal *request = actions_send(
             actions, PST_BACKUP_FRAGMENT_REQ, proxy->self_ref,
             proxy_member_ref(proxy, PST_BLOCK_BACKUP, ldm - 1), proxy->backup, sequence);
         request->payload.fragment = fragment;
@@ -48,8 +48,8 @@ void proxy_on_fragment_answer(struct pst_proxy *proxy, const struct pst_signal *
     if (proxy->state != PST_PROXY_SCANNING)
         return;
     struct pst_signal *done =
-        pst_actions_send(actions, PST_SOURCE_FRAGMENT_DONE_ORD, proxy->self_ref,
-                         proxy_member_ref(proxy, PST_BLOCK_SOURCE, dealt.source), proxy->backup, 0);
+        actions_send(actions, PST_SOURCE_FRAGMENT_DONE_ORD, proxy->self_ref,
+                     proxy_member_ref(proxy, PST_BLOCK_SOURCE, dealt.source), proxy->backup, 0);
     done->payload.fragment.master_ref = proxy->master_ref;
     done->payload.fragment.source = dealt.source;
     done->payload.fragment.fragment = dealt.fragment;
@@ -98,8 +98,8 @@ void proxy_report_progress(struct pst_proxy *proxy, struct pst_actions *actions)
         return;
     proxy->progress_is_new = false;
     struct pst_signal *report =
-        pst_actions_send(actions, PST_BACKUP_PROGRESS_REP, proxy->face_ref,
-                         proxy->request.sender_ref, proxy->backup, proxy->request.sequence);
+        actions_send(actions, PST_BACKUP_PROGRESS_REP, proxy->face_ref, proxy->request.sender_ref,
+                     proxy->backup, proxy->request.sequence);
     report->payload.progress.master_ref = proxy->master_ref;
     report->payload.progress.sums = proxy->progress;
     report->payload.progress.expected_bytes = proxy->dealer.listed_bytes;

@@ -10,7 +10,7 @@
 typedef uint32_t pst_ref;
 
 enum pst_block {
-    PST_BLOCK_CLIENT = 1,  /* who asked for the backup */
+    PST_BLOCK_CLIENT = 1,  /* asked for the backup */
     PST_BLOCK_PROXY = 2,   /* instance 0: the BackupProxy, in the hub; 1: LDM 1 in its place */
     PST_BLOCK_BACKUP = 3,  /* instance 1…N: the participant in LDM n; the master is in LDM 1 */
     PST_BLOCK_SOURCE = 4,  /* instance 0…: a source's thread */

@@ -108,7 +108,7 @@ enum pst_reach {
     X(ARCHIVE_CLEANUP_REQ, 77, pst_order, INSIDE)                                                  \
     X(ARCHIVE_CLEANUP_CONF, 78, pst_order, INSIDE)                                                 \
     X(ARCHIVE_CLEANUP_REF, 79, pst_ref_payload, INSIDE)                                            \
-    /* a node's backups in doubt, its backup directory, and who decides by hand */                 \
+    /* a node's backups in doubt, its backup directory, and decisions by hand */                   \
     X(ARCHIVE_LEAVE_ORD, 80, pst_order, INSIDE)                                                    \
     X(ARCHIVE_DOUBT_REP, 81, pst_doubt_rep, INSIDE)                                                \
     X(ARCHIVE_SWEEP_REQ, 82, pst_order, INSIDE)                                                    \
@@ -140,7 +140,7 @@ enum pst_gsn {
 
 #define PST_GSN_MAX 100u
 
-/* The requests. X(name, who answers it: the block of the receiver; whether a master asks it).
+/* The requests. X(name, the block that answers it, whether a master sends it).
  * NAME_REQ is answered by NAME_CONF or NAME_REF: number + 1, + 2. */
 #define PST_REQUEST_LIST(X)                                                                        \
     X(BACKUP, BACKUP, false)                                                                       \
@@ -222,8 +222,8 @@ enum pst_reach pst_gsn_reach(uint32_t gsn);
 void pst_signal_init(struct pst_signal *signal, uint16_t gsn, pst_ref sender_ref,
                      pst_ref receiver_ref, uint64_t backup, uint32_t sequence);
 
-/* The answer to a REQ, or a report that belongs to it, from whom the REQ was sent to, with the
- * REQ's sequence and masterRef. */
+/* The answer to a REQ, or a report that belongs to it: from the REQ's receiver to its sender, with
+ * its sequence and masterRef. */
 void pst_signal_init_answer(struct pst_signal *answer, uint16_t gsn,
                             const struct pst_signal *request);
 

@@ -4,7 +4,7 @@
  * master, proxy and participant are functions step(state, event, actions): no I/O, no clock, no
  * malloc, no log, no thread. The caller owns all three for the length of the call; no pointer in
  * an event or an action is kept. Time is a field of the event; each machine has a function that
- * tells the next deadline, and wants a PST_EVENT_TIMER at or after it. The caller performs the
+ * returns the next deadline, and wants a PST_EVENT_TIMER at or after it. The caller performs the
  * actions in the order given: signals and works of one step are ordered among each other by
  * construction (works last).
  */
@@ -18,7 +18,7 @@
 enum pst_event_type {
     PST_EVENT_SIGNAL,      /* a signal addressed to this machine came in */
     PST_EVENT_TIMER,       /* now_ns has reached the machine's deadline */
-    PST_EVENT_NODE_FAILED, /* a node was declared dead; it is not heard again until it has joined */
+    PST_EVENT_NODE_FAILED, /* a node was declared dead; nothing comes from it until it has joined */
     PST_EVENT_NODE_JOINED, /* a node lives, under a new incarnation; never without a NODE_FAILED of
                               the last one */
     PST_EVENT_WORK_DONE,   /* participant: a work that it asked for has ended */
@@ -78,7 +78,7 @@ struct pst_event {
     };
 };
 
-/* Whom a signal goes to. A fan-out is one signal and a set: the caller writes it into each ring
+/* Where a signal goes. A fan-out is one signal and a set: the caller writes it into each ring
  * with receiver_ref completed: instance (LDMS, SOURCES) or node (NODES). */
 enum pst_route {
     PST_ROUTE_ONE,     /* receiver_ref is whole */
@@ -106,14 +106,13 @@ struct pst_actions {
 
 /* Adds a signal to the actions and returns it, header complete and payload zero, to be filled in.
  * A fan-out completes receiver_ref for each target: the instance, or the node. */
-struct pst_signal *pst_actions_send(struct pst_actions *actions, uint16_t gsn, pst_ref sender_ref,
-                                    pst_ref receiver_ref, uint64_t backup, uint32_t sequence);
-struct pst_signal *pst_actions_fan_out(struct pst_actions *actions, uint16_t gsn,
-                                       pst_ref sender_ref, enum pst_route route,
-                                       const struct pst_set *targets, pst_ref receiver_ref,
-                                       uint64_t backup, uint32_t sequence);
-struct pst_work *pst_actions_work(struct pst_actions *actions, enum pst_work_type type,
-                                  uint64_t backup);
+struct pst_signal *actions_send(struct pst_actions *actions, uint16_t gsn, pst_ref sender_ref,
+                                pst_ref receiver_ref, uint64_t backup, uint32_t sequence);
+struct pst_signal *actions_fan_out(struct pst_actions *actions, uint16_t gsn, pst_ref sender_ref,
+                                   enum pst_route route, const struct pst_set *targets,
+                                   pst_ref receiver_ref, uint64_t backup, uint32_t sequence);
+struct pst_work *actions_work(struct pst_actions *actions, enum pst_work_type type,
+                              uint64_t backup);
 
 /* Limits in time, nested: ldm_ns < proxy_ns < master_ns (asserted at every machine's init). */
 struct pst_timeouts {
@@ -121,16 +120,16 @@ struct pst_timeouts {
     uint64_t proxy_ns;  /* a request of the proxy's */
     uint64_t master_ns; /* a request of the master's */
     uint64_t stall_ns;  /* a scan that moves nothing at all for so long; the master allows master_ns
-                           more, in which its proxies give up what they wait for and tell it */
+                           more, in which its proxies give up what they wait for and report that */
     uint64_t progress_ns; /* between two progress reports */
     uint64_t thawed_ns;   /* in which writers go on, after a freeze that missed its limit and before
                              the next try */
-    uint64_t ask_ns;      /* between two questions of who is in doubt */
+    uint64_t ask_ns;      /* between two questions of a node in doubt */
 };
 
 /* How often a proxy tries to freeze its sources, as long as its deadline allows. */
 #define PST_FREEZE_TRIES_MAX 3u
 
-bool pst_timeouts_are_nested(const struct pst_timeouts *timeouts);
+bool timeouts_are_nested(const struct pst_timeouts *timeouts);
 
 #endif

@@ -41,7 +41,7 @@ static void step(struct pst_event *event)
 {
     event->now_ns = rig.now_ns;
     rig.actions.sends_count = rig.actions.works_count = 0;
-    pst_master_step(&rig.machine, event, &rig.actions);
+    master_step(&rig.machine, event, &rig.actions);
     CU_ASSERT_EQUAL(rig.actions.works_count, 0);
     rig_ledger_check(&rig.ledger, &rig.actions);
     for (uint32_t i = 0; i < rig.actions.sends_count; i++)
@@ -119,7 +119,7 @@ static void init(uint32_t count, uint64_t multithreaded_mask)
     rig.now_ns = 1000000;
     struct pst_set nodes = pst_set_first(count);
     struct pst_set multithreaded = {{multithreaded_mask}};
-    pst_master_init(&rig.machine, MASTER_REF, &nodes, &multithreaded, &rig_timeouts);
+    master_init(&rig.machine, MASTER_REF, &nodes, &multithreaded, &rig_timeouts);
 }
 
 static void drive(enum pst_master_state state)
@@ -153,7 +153,7 @@ static void go_home(void)
 {
     answer_all();
     CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_IDLE);
-    CU_ASSERT_EQUAL(pst_master_deadline_ns(&rig.machine), PST_DEADLINE_NONE);
+    CU_ASSERT_EQUAL(master_deadline_ns(&rig.machine), PST_DEADLINE_NONE);
     uint64_t completed = rig.machine.completed;
     ask(OTHER_UID + rig.sequence, 0);
     answer_all();
@@ -298,7 +298,7 @@ static void every_state_with_time_passing(void)
         bool scans = state == PST_MASTER_SCANNING;
         uint64_t limit_ns = rig_timeouts.master_ns + (scans ? rig_timeouts.stall_ns : 0);
         if (state != PST_MASTER_IDLE && state != PST_MASTER_DECIDING)
-            CU_ASSERT_EQUAL(pst_master_deadline_ns(&rig.machine), rig.now_ns + limit_ns);
+            CU_ASSERT_EQUAL(master_deadline_ns(&rig.machine), rig.now_ns + limit_ns);
         tick(limit_ns - 1);
         CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
         CU_ASSERT_EQUAL(rig.machine.state, (enum pst_master_state)state);
@@ -511,7 +511,7 @@ static void progress_is_summed_and_puts_the_deadline_off(void)
         CU_ASSERT_EQUAL(status->sums.source_bytes, node * UINT64_C(0xffffffff));
         CU_ASSERT_EQUAL(status->expected_bytes, node * UINT64_C(0xffffffff));
         CU_ASSERT_EQUAL(status->expected_is_final, 0);
-        CU_ASSERT_EQUAL(pst_master_deadline_ns(&rig.machine),
+        CU_ASSERT_EQUAL(master_deadline_ns(&rig.machine),
                         rig.now_ns + rig_timeouts.stall_ns + rig_timeouts.master_ns);
     }
     go_home();

@@ -51,7 +51,7 @@ static void step(struct rig *rig, struct pst_event *event)
 {
     event->now_ns = rig->now_ns;
     rig->actions.sends_count = rig->actions.works_count = 0;
-    pst_participant_step(&rig->machine, event, &rig->actions);
+    participant_step(&rig->machine, event, &rig->actions);
     rig_ledger_check(&rig->ledger, &rig->actions);
 }
 
@@ -112,7 +112,7 @@ static void init(struct rig *rig)
 {
     memset(rig, 0, sizeof(*rig));
     rig->now_ns = 1000000;
-    pst_participant_init(&rig->machine, LDM_REF(3), &rig_timeouts);
+    participant_init(&rig->machine, LDM_REF(3), &rig_timeouts);
 }
 
 /* Legally into the state. */
@@ -156,7 +156,7 @@ static void go_home(struct rig *rig)
     if (rig->machine.discards)
         end_work(rig, PST_WORK_DISCARD, 0);
     CU_ASSERT_EQUAL(rig->machine.state, PST_PARTICIPANT_IDLE);
-    CU_ASSERT_EQUAL(pst_participant_deadline_ns(&rig->machine), PST_DEADLINE_NONE);
+    CU_ASSERT_EQUAL(participant_deadline_ns(&rig->machine), PST_DEADLINE_NONE);
     rig_ledger_close(&rig->ledger);
 }
 

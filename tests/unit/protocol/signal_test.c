@@ -145,7 +145,7 @@ static void sums_are_64_bits(void)
 
 static void deadlines_must_nest(void)
 {
-    CU_ASSERT_TRUE(pst_timeouts_are_nested(&rig_timeouts));
+    CU_ASSERT_TRUE(timeouts_are_nested(&rig_timeouts));
     for (int i = 0; i < 7; i++) {
         struct pst_timeouts timeouts = rig_timeouts;
         timeouts.ldm_ns = i == 0 ? timeouts.proxy_ns : i == 1 ? 0 : timeouts.ldm_ns;
@@ -154,7 +154,7 @@ static void deadlines_must_nest(void)
         timeouts.stall_ns = i == 4 ? 0 : timeouts.stall_ns;
         timeouts.thawed_ns = i == 5 ? timeouts.proxy_ns : timeouts.thawed_ns;
         timeouts.ask_ns = i == 6 ? 0 : timeouts.ask_ns;
-        CU_ASSERT_FALSE(pst_timeouts_are_nested(&timeouts));
+        CU_ASSERT_FALSE(timeouts_are_nested(&timeouts));
     }
 }
 
