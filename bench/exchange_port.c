@@ -8,6 +8,7 @@
 
 #include "bench/fan_out.h"
 #include "engine/base/clock.h"
+#include "net/shm/shm_fabric.h"
 
 #define RING_SLOTS 256u
 

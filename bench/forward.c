@@ -22,7 +22,7 @@
 #include "bench/fan_out.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
-#include "net/fabric.h"
+#include "net/shm/shm_fabric.h"
 
 #define BURST PST_FABRIC_BURST
 #define BATCHES 5u

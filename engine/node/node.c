@@ -17,6 +17,7 @@
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
 #include "engine/protocol/participant.h"
+#include "net/shm/shm_eal.h"
 
 static int start_workers(struct pst_node *node)
 {

@@ -14,6 +14,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/archive_state.h"
+#include "net/shm/shm_fabric.h"
 
 /* What may be under way to one node: pieces that its archive asked for, what it asked in doubt and
  * what this one asks it, the trouble of each LDM, and requests and answers. */

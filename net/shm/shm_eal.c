@@ -1,3 +1,5 @@
+#include "net/shm/shm_eal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -9,8 +11,6 @@
 #include <rte_errno.h>
 #include <rte_memory.h>
 #include <rte_memzone.h>
-
-#include "net/shm/shm_memory.h"
 
 #define PAGE_BYTES ((size_t)RTE_PGSIZE_2M)
 
@@ -41,20 +41,20 @@ void pst_eal_close(void)
     (void)rte_eal_cleanup();
 }
 
-static int segment_of(const struct rte_memzone *zone, struct shm_memory *memory)
+static int file_of(const struct rte_memzone *zone, struct shm_eal_page *page)
 {
     size_t offset;
     const struct rte_memseg *segment = rte_mem_virt2memseg(zone->addr, NULL);
     int fd = segment ? rte_memseg_get_fd(segment) : -1;
     if (fd < 0 || rte_memseg_get_fd_offset(segment, &offset) < 0)
         return -ENOTSUP;
-    memory->offset = offset + (uint64_t)((char *)zone->addr - (char *)segment->addr);
-    memory->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    return memory->fd < 0 ? -errno : 0;
+    page->offset = offset + (uint64_t)((char *)zone->addr - (char *)segment->addr);
+    page->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return page->fd < 0 ? -errno : 0;
 }
 
 /* A page for each ring, so that what a wild peer overwrites is that ring and nothing else. */
-int shm_eal_reserve(struct shm_memory *memory, size_t size)
+int shm_eal_reserve(size_t size, struct shm_eal_page *page)
 {
     static unsigned serial;
     char name[RTE_MEMZONE_NAMESIZE];
@@ -65,16 +65,15 @@ int shm_eal_reserve(struct shm_memory *memory, size_t size)
         rte_memzone_reserve_aligned(name, PAGE_BYTES, SOCKET_ID_ANY, RTE_MEMZONE_2MB, PAGE_BYTES);
     if (!zone)
         return -rte_errno;
-    *memory = (struct shm_memory){.fd = -1, .size = PAGE_BYTES, .owner = zone};
-    int error = segment_of(zone, memory);
-    if (error) {
+    page->zone = zone;
+    page->bytes = PAGE_BYTES;
+    int error = file_of(zone, page);
+    if (error)
         shm_eal_release(zone);
-        *memory = (struct shm_memory){.fd = -1};
-    }
     return error;
 }
 
-void shm_eal_release(const void *owner)
+void shm_eal_release(const void *zone)
 {
-    (void)rte_memzone_free(owner);
+    (void)rte_memzone_free(zone);
 }

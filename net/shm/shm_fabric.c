@@ -1,4 +1,5 @@
-#include <assert.h>
+#include "net/shm/shm_fabric.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,26 +22,366 @@
 /* Nodes that have come are found, and one's own life is shown, at least so often. */
 #define TICK_NS_MAX (PST_FABRIC_FAILURE_NS / SHM_TICKS)
 
-const char *pst_fabric_failure_text(enum pst_fabric_failure failure)
+/* The id of the next member of a set of nodes, after this id; 0: there is none. */
+static uint32_t next_of(const struct pst_set *set, uint32_t from)
 {
-    switch (failure) {
-    case PST_FABRIC_LEFT:
-        return "left";
-    case PST_FABRIC_DIED:
-        return "died";
-    case PST_FABRIC_SUSPECTED:
-        return "suspected to be dead";
-    case PST_FABRIC_DAMAGED:
-        return "damaged";
-    case PST_FABRIC_CUT_OFF:
-        return "cut off";
-    case PST_FABRIC_LOST:
-        return "lost";
+    for (uint32_t member = from; member < PST_NODES_MAX; member++) {
+        uint64_t rest = set->words[member / 64] >> member % 64;
+        if (rest != 0)
+            return member + (uint32_t)__builtin_ctzll(rest) + 1;
+        member |= 63;
     }
-    return "unknown";
+    return 0;
 }
 
-/* ---- opening and closing ---- */
+static struct shm_link *joined(const struct shm_fabric *fabric, uint32_t node)
+{
+    struct shm_link *link = fabric->peers[node].link;
+    return link && link->state == SHM_LINK_UP ? link : NULL;
+}
+
+static void publish(struct shm_fabric *fabric)
+{
+    if (pst_set_is_empty(&fabric->unpublished))
+        return;
+    const struct pst_set *set = &fabric->unpublished;
+    for (uint32_t node = next_of(set, 0); node != 0; node = next_of(set, node)) {
+        struct shm_link *link = joined(fabric, node);
+        if (link && pst_ring_publish(link->out) &&
+            pst_sleep_ends(pst_ring_consumer_sleep(link->out))) {
+            shm_send_bare(link->socket, SHM_WAKE);
+            fabric->base.counters[node].wakes_sent++;
+        }
+    }
+    fabric->unpublished = (struct pst_set){{0}};
+}
+
+static void shm_publish(struct pst_fabric *base)
+{
+    publish((struct shm_fabric *)base);
+}
+
+static void leave_all(struct shm_fabric *fabric)
+{
+    publish(fabric);
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        struct shm_link *link = fabric->peers[node].link;
+        if (!link)
+            continue;
+        if (link->state == SHM_LINK_UP)
+            shm_send_notice(link->socket, SHM_BYE, PST_FABRIC_LEFT, "it has left the cluster");
+        shm_link_free(fabric, link);
+    }
+}
+
+static void shm_close(struct pst_fabric *base)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    leave_all(fabric);
+    shm_join_close_doors(fabric);
+    if (fabric->base.fd >= 0)
+        close(fabric->base.fd);
+    shm_place_close(&fabric->place);
+    free(fabric);
+}
+
+static int shm_rejoin(struct pst_fabric *base, uint64_t incarnation)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    leave_all(fabric);
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        struct shm_peer *peer = &fabric->peers[node];
+        peer->has_died = false; /* a new life: nobody has died in it */
+        peer->next_try_ns = peer->backoff_ns = 0;
+        fabric->base.counters[node].joined_since = 0;
+        fabric->base.counters[node].ring_bytes = 0;
+    }
+    shm_join_close_doors(fabric);
+    fabric->hello.node.incarnation = incarnation;
+    fabric->membership = SHM_MEMBER;
+    fabric->cursor = 0;
+    fabric->next_tick_ns = fabric->next_look_ns = 0;
+    return shm_join_watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
+}
+
+/* ---- a round ---- */
+
+/* All that are there, so that a peer's last word finds room; one that floods us waits its turn. */
+static void read_messages(struct shm_fabric *fabric, uint32_t node)
+{
+    for (uint32_t i = 0; i < MESSAGES_MAX; i++) {
+        struct shm_link *link = fabric->peers[node].link;
+        if (!link || link->socket < 0 || !shm_link_readable(fabric, link))
+            return;
+    }
+}
+
+static int look_at_sockets(struct shm_fabric *fabric)
+{
+    struct epoll_event events[EPOLL_EVENTS];
+    fabric->next_look_ns = fabric->now_ns + LOOK_NS;
+    int count = epoll_wait(fabric->base.fd, events, EPOLL_EVENTS, 0);
+    if (count < 0)
+        return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count && fabric->membership == SHM_MEMBER; i++) {
+        uint32_t number = (uint32_t)events[i].data.u64;
+        switch ((enum shm_fd_kind)(events[i].data.u64 >> 32)) {
+        case SHM_FD_LISTEN:
+            shm_join_accept(fabric);
+            break;
+        case SHM_FD_PENDING:
+            shm_join_pending(fabric, &fabric->pending[number]);
+            break;
+        case SHM_FD_LINK:
+            read_messages(fabric, number);
+            break;
+        }
+    }
+    return 0;
+}
+
+static void check_peer(struct shm_fabric *fabric, struct shm_link *link)
+{
+    pst_ring_beat(link->out);
+    uint32_t beats = pst_ring_beats(link->in);
+    link->silent_ticks = beats == link->beats ? link->silent_ticks + 1 : 0;
+    link->beats = beats;
+    if (pst_ring_check(link->out) != 0)
+        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
+                     pst_signal_fault_text(pst_ring_fault(link->out)));
+    else if (link->silent_ticks >= fabric->silent_ticks_max)
+        shm_link_end(fabric, link, PST_FABRIC_SUSPECTED, "it gave no sign of life");
+}
+
+/* Silence is counted in ticks, not in time: whoever was stopped itself hears nobody meanwhile. */
+static int tick(struct shm_fabric *fabric)
+{
+    fabric->next_tick_ns = fabric->now_ns + fabric->tick_ns;
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        struct shm_link *link = fabric->peers[node].link;
+        if (link && link->state == SHM_LINK_UP)
+            check_peer(fabric, link);
+        else if (link && link->state != SHM_LINK_ENDING && fabric->now_ns >= link->deadline_ns)
+            shm_link_free(fabric, link);
+    }
+    shm_join_tick(fabric);
+    return shm_join_discover(fabric);
+}
+
+static int begin_round(struct shm_fabric *fabric)
+{
+    int error = 0;
+    if (fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_look_ns)
+        error = look_at_sockets(fabric);
+    if (!error && fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_tick_ns)
+        error = tick(fabric);
+    return error;
+}
+
+static bool tell_signals(struct shm_fabric *fabric, struct shm_link *link,
+                         struct pst_fabric_event *event)
+{
+    int count = pst_ring_get_burst(link->in, fabric->burst, PST_FABRIC_BURST);
+    if (count < 0) {
+        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
+                     pst_signal_fault_text(pst_ring_fault(link->in)));
+        link->drain_left = 0;
+    }
+    if (count <= 0)
+        return false;
+    struct pst_fabric_counters *counters = &fabric->base.counters[link->node];
+    counters->signals_received += (uint64_t)count;
+    if (link->socket >= 0 && pst_sleep_ends(pst_ring_producer_sleep(link->in))) {
+        shm_send_bare(link->socket, SHM_WAKE);
+        counters->wakes_sent++;
+    }
+    event->type = PST_FABRIC_SIGNALS;
+    event->signals = fabric->burst;
+    event->signals_count = (uint32_t)count;
+    return true;
+}
+
+static bool tell_joined(struct shm_fabric *fabric, struct shm_link *link,
+                        struct pst_fabric_event *event)
+{
+    link->tell_joined = false;
+    memcpy(fabric->options, link->hello.options, sizeof(fabric->options));
+    event->type = PST_FABRIC_JOINED;
+    event->options = fabric->options;
+    return true;
+}
+
+static bool tell_failed(struct shm_fabric *fabric, struct shm_link *link,
+                        struct pst_fabric_event *event)
+{
+    event->type = PST_FABRIC_FAILED;
+    event->failure = link->failure;
+    if (fabric->membership == SHM_MEMBER) /* else it is kept for EXPELLED */
+        memcpy(fabric->reason, link->reason, sizeof(fabric->reason));
+    event->reason = fabric->reason;
+    shm_link_free(fabric, link);
+    return true;
+}
+
+/* The next event of one link, in the order joined, signals, failed. */
+static bool link_event(struct shm_fabric *fabric, struct shm_link *link,
+                       struct pst_fabric_event *event)
+{
+    if (link->state != SHM_LINK_UP && link->state != SHM_LINK_ENDING)
+        return false;
+    *event = (struct pst_fabric_event){.node = link->node, .incarnation = link->hello.incarnation};
+    if (link->tell_joined)
+        return tell_joined(fabric, link, event);
+    if (link->state == SHM_LINK_UP)
+        return tell_signals(fabric, link, event);
+    if (link->drain_left > 0 && tell_signals(fabric, link, event)) {
+        uint32_t count = event->signals_count;
+        link->drain_left -= count < link->drain_left ? count : link->drain_left;
+        return true;
+    }
+    return tell_failed(fabric, link, event);
+}
+
+static uint32_t next_linked(const struct shm_fabric *fabric, uint32_t from)
+{
+    return next_of(&fabric->linked, from);
+}
+
+static bool tell_expelled(struct shm_fabric *fabric, struct pst_fabric_event *event)
+{
+    fabric->membership = SHM_EXPELLED_TOLD;
+    *event = (struct pst_fabric_event){.type = PST_FABRIC_EXPELLED,
+                                       .node = fabric->expelled_by,
+                                       .incarnation = fabric->hello.node.incarnation,
+                                       .failure = fabric->expelled_for,
+                                       .reason = fabric->reason};
+    return true;
+}
+
+static int shm_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_event *event)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    fabric->now_ns = now_ns;
+    publish(fabric);
+    if (fabric->membership == SHM_EXPELLED_TOLD)
+        return 0;
+    if (fabric->cursor == 0) {
+        int error = begin_round(fabric);
+        if (error)
+            return error;
+    }
+    for (;;) {
+        uint32_t node = next_linked(fabric, fabric->cursor);
+        if (node == 0)
+            break;
+        fabric->cursor = node;
+        if (link_event(fabric, fabric->peers[node].link, event))
+            return 1;
+    }
+    fabric->cursor = 0;
+    if (fabric->membership == SHM_EXPELLED && pst_set_is_empty(&fabric->linked))
+        return tell_expelled(fabric, event);
+    return 0;
+}
+
+/* ---- sending ---- */
+
+static int shm_send_signal(struct pst_fabric *base, uint32_t node, const struct pst_signal *signal)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    struct shm_link *link = joined(fabric, node);
+    if (!link)
+        return -ENOTCONN;
+    struct pst_fabric_counters *counters = &fabric->base.counters[node];
+    int error = pst_ring_put(link->out, signal);
+    if (error == -EAGAIN) {
+        counters->full++;
+        publish(fabric); /* else nobody would make room */
+        return error;
+    }
+    if (error) {
+        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
+                     pst_signal_fault_text(pst_ring_fault(link->out)));
+        return -ENOTCONN;
+    }
+    counters->signals_sent++;
+    pst_set_add(&fabric->unpublished, node - 1);
+    return 0;
+}
+
+static void shm_cut_off(struct pst_fabric *base, uint32_t node, const char *reason)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    struct shm_link *link = joined(fabric, node);
+    if (link)
+        shm_link_end(fabric, link, PST_FABRIC_CUT_OFF, reason);
+}
+
+static uint32_t shm_room(struct pst_fabric *base, uint32_t node)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    struct shm_link *link = joined(fabric, node);
+    return link ? pst_ring_room(link->out) : 0;
+}
+
+/* ---- sleeping ---- */
+
+static void shm_announce(struct pst_fabric *base)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    publish(fabric);
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        if (fabric->peers[node].link->state == SHM_LINK_UP)
+            pst_sleep_announce(pst_ring_consumer_sleep(fabric->peers[node].link->in));
+    }
+}
+
+static bool shm_is_quiet(struct pst_fabric *base)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    if (fabric->membership == SHM_EXPELLED)
+        return false;
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        const struct shm_link *link = fabric->peers[node].link;
+        if (link->state == SHM_LINK_ENDING || link->tell_joined ||
+            (link->state == SHM_LINK_UP && !pst_ring_is_empty(link->in)))
+            return false;
+    }
+    return true;
+}
+
+static void shm_cancel(struct pst_fabric *base)
+{
+    struct shm_fabric *fabric = (struct shm_fabric *)base;
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        if (fabric->peers[node].link->state == SHM_LINK_UP)
+            pst_sleep_cancel(pst_ring_consumer_sleep(fabric->peers[node].link->in));
+    }
+    fabric->next_look_ns = 0;
+}
+
+static uint64_t shm_deadline_ns(const struct pst_fabric *base)
+{
+    const struct shm_fabric *fabric = (const struct shm_fabric *)base;
+    return fabric->membership == SHM_MEMBER ? fabric->next_tick_ns : PST_DOORBELL_FOREVER;
+}
+
+/* ---- opening ---- */
+
+static const struct pst_fabric_ops shm_ops = {
+    .expels = true,
+    .poll = shm_poll,
+    .send = shm_send_signal,
+    .cut_off = shm_cut_off,
+    .publish = shm_publish,
+    .room = shm_room,
+    .announce = shm_announce,
+    .is_quiet = shm_is_quiet,
+    .cancel = shm_cancel,
+    .deadline_ns = shm_deadline_ns,
+    .rejoin = shm_rejoin,
+    .close = shm_close,
+};
 
 static int refuse(char *message, uint32_t bytes, const char *text)
 {
@@ -79,10 +420,10 @@ static struct shm_hello hello_of(const struct pst_shm_config *config)
     return hello;
 }
 
-static int watch_listener(struct pst_fabric *fabric)
+static int watch_listener(struct shm_fabric *fabric)
 {
-    fabric->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (fabric->epoll_fd < 0)
+    fabric->base.fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fabric->base.fd < 0)
         return -errno;
     return shm_join_watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
 }
@@ -93,12 +434,13 @@ int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric *
     int error = check_config(config, message, message_bytes);
     if (error)
         return error;
-    struct pst_fabric *fabric = aligned_alloc(_Alignof(struct pst_fabric), sizeof(*fabric));
+    struct shm_fabric *fabric = aligned_alloc(_Alignof(struct shm_fabric), sizeof(*fabric));
     if (!fabric) {
         (void)snprintf(message, message_bytes, "out of memory");
         return -ENOMEM;
     }
     memset(fabric, 0, sizeof(*fabric));
+    pst_fabric_init(&fabric->base, &shm_ops, config->hello.node);
     fabric->hello = hello_of(config);
     fabric->memory = config->memory;
     uint64_t failure_ns = config->failure_ns ? config->failure_ns : PST_FABRIC_FAILURE_NS;
@@ -106,7 +448,6 @@ int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric *
     fabric->silent_ticks_max = failure_ns / fabric->tick_ns - 1;
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
         fabric->pending[i].socket = -1;
-    fabric->epoll_fd = -1;
     error = shm_place_open(&fabric->place, config->directory, config->hello.node, message,
                            message_bytes);
     if (error)
@@ -117,385 +458,9 @@ int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric *
                        pst_error_text(error));
         goto fail;
     }
-    *made = fabric;
+    *made = &fabric->base;
     return 0;
 fail:
-    pst_fabric_close(fabric);
+    shm_close(&fabric->base);
     return error;
-}
-
-/* The id of the next member of a set of nodes, after this id; 0: there is none. */
-static uint32_t next_of(const struct pst_set *set, uint32_t from)
-{
-    for (uint32_t member = from; member < PST_NODES_MAX; member++) {
-        uint64_t rest = set->words[member / 64] >> member % 64;
-        if (rest != 0)
-            return member + (uint32_t)__builtin_ctzll(rest) + 1;
-        member |= 63;
-    }
-    return 0;
-}
-
-static struct shm_link *joined(const struct pst_fabric *fabric, uint32_t node)
-{
-    assert(node >= 1 && node <= PST_NODES_MAX && node != fabric->hello.node.node);
-    struct shm_link *link = fabric->peers[node].link;
-    return link && link->state == SHM_LINK_UP ? link : NULL;
-}
-
-void pst_fabric_publish(struct pst_fabric *fabric)
-{
-    if (pst_set_is_empty(&fabric->unpublished))
-        return;
-    const struct pst_set *set = &fabric->unpublished;
-    for (uint32_t node = next_of(set, 0); node != 0; node = next_of(set, node)) {
-        struct shm_link *link = joined(fabric, node);
-        if (link && pst_ring_publish(link->out) &&
-            pst_sleep_ends(pst_ring_consumer_sleep(link->out))) {
-            shm_send_bare(link->socket, SHM_WAKE);
-            fabric->peers[node].counters.wakes_sent++;
-        }
-    }
-    fabric->unpublished = (struct pst_set){{0}};
-}
-
-static void leave_all(struct pst_fabric *fabric)
-{
-    pst_fabric_publish(fabric);
-    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        struct shm_link *link = fabric->peers[node].link;
-        if (!link)
-            continue;
-        if (link->state == SHM_LINK_UP)
-            shm_send_notice(link->socket, SHM_BYE, PST_FABRIC_LEFT, "it has left the cluster");
-        shm_link_free(fabric, link);
-    }
-}
-
-void pst_fabric_close(struct pst_fabric *fabric)
-{
-    if (!fabric)
-        return;
-    leave_all(fabric);
-    shm_join_close_doors(fabric);
-    if (fabric->epoll_fd >= 0)
-        close(fabric->epoll_fd);
-    shm_place_close(&fabric->place);
-    free(fabric);
-}
-
-int pst_fabric_rejoin(struct pst_fabric *fabric, uint64_t incarnation)
-{
-    leave_all(fabric);
-    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        struct shm_peer *peer = &fabric->peers[node];
-        peer->has_died = false; /* a new life: nobody has died in it */
-        peer->next_try_ns = peer->backoff_ns = 0;
-        peer->counters.joined_since = peer->counters.ring_bytes = 0;
-    }
-    shm_join_close_doors(fabric);
-    fabric->hello.node.incarnation = incarnation;
-    fabric->membership = SHM_MEMBER;
-    fabric->cursor = 0;
-    fabric->next_tick_ns = fabric->next_look_ns = 0;
-    return shm_join_watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
-}
-
-/* ---- a round ---- */
-
-/* All that are there, so that a peer's last word finds room; one that floods us waits its turn. */
-static void read_messages(struct pst_fabric *fabric, uint32_t node)
-{
-    for (uint32_t i = 0; i < MESSAGES_MAX; i++) {
-        struct shm_link *link = fabric->peers[node].link;
-        if (!link || link->socket < 0 || !shm_link_readable(fabric, link))
-            return;
-    }
-}
-
-static int look_at_sockets(struct pst_fabric *fabric)
-{
-    struct epoll_event events[EPOLL_EVENTS];
-    fabric->next_look_ns = fabric->now_ns + LOOK_NS;
-    int count = epoll_wait(fabric->epoll_fd, events, EPOLL_EVENTS, 0);
-    if (count < 0)
-        return errno == EINTR ? 0 : -errno;
-    for (int i = 0; i < count && fabric->membership == SHM_MEMBER; i++) {
-        uint32_t number = (uint32_t)events[i].data.u64;
-        switch ((enum shm_fd_kind)(events[i].data.u64 >> 32)) {
-        case SHM_FD_LISTEN:
-            shm_join_accept(fabric);
-            break;
-        case SHM_FD_PENDING:
-            shm_join_pending(fabric, &fabric->pending[number]);
-            break;
-        case SHM_FD_LINK:
-            read_messages(fabric, number);
-            break;
-        }
-    }
-    return 0;
-}
-
-static void check_peer(struct pst_fabric *fabric, struct shm_link *link)
-{
-    pst_ring_beat(link->out);
-    uint32_t beats = pst_ring_beats(link->in);
-    link->silent_ticks = beats == link->beats ? link->silent_ticks + 1 : 0;
-    link->beats = beats;
-    if (pst_ring_check(link->out) != 0)
-        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(pst_ring_fault(link->out)));
-    else if (link->silent_ticks >= fabric->silent_ticks_max)
-        shm_link_end(fabric, link, PST_FABRIC_SUSPECTED, "it gave no sign of life");
-}
-
-/* Silence is counted in ticks, not in time: whoever was stopped itself hears nobody meanwhile. */
-static int tick(struct pst_fabric *fabric)
-{
-    fabric->next_tick_ns = fabric->now_ns + fabric->tick_ns;
-    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        struct shm_link *link = fabric->peers[node].link;
-        if (link && link->state == SHM_LINK_UP)
-            check_peer(fabric, link);
-        else if (link && link->state != SHM_LINK_ENDING && fabric->now_ns >= link->deadline_ns)
-            shm_link_free(fabric, link);
-    }
-    shm_join_tick(fabric);
-    return shm_join_discover(fabric);
-}
-
-static int begin_round(struct pst_fabric *fabric)
-{
-    int error = 0;
-    if (fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_look_ns)
-        error = look_at_sockets(fabric);
-    if (!error && fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_tick_ns)
-        error = tick(fabric);
-    return error;
-}
-
-static bool tell_signals(struct pst_fabric *fabric, struct shm_link *link,
-                         struct pst_fabric_event *event)
-{
-    int count = pst_ring_get_burst(link->in, fabric->burst, PST_FABRIC_BURST);
-    if (count < 0) {
-        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(pst_ring_fault(link->in)));
-        link->drain_left = 0;
-    }
-    if (count <= 0)
-        return false;
-    struct pst_fabric_counters *counters = &fabric->peers[link->node].counters;
-    counters->signals_received += (uint64_t)count;
-    if (link->socket >= 0 && pst_sleep_ends(pst_ring_producer_sleep(link->in))) {
-        shm_send_bare(link->socket, SHM_WAKE);
-        counters->wakes_sent++;
-    }
-    event->type = PST_FABRIC_SIGNALS;
-    event->signals = fabric->burst;
-    event->signals_count = (uint32_t)count;
-    return true;
-}
-
-static bool tell_joined(struct pst_fabric *fabric, struct shm_link *link,
-                        struct pst_fabric_event *event)
-{
-    link->tell_joined = false;
-    memcpy(fabric->options, link->hello.options, sizeof(fabric->options));
-    event->type = PST_FABRIC_JOINED;
-    event->options = fabric->options;
-    return true;
-}
-
-static bool tell_failed(struct pst_fabric *fabric, struct shm_link *link,
-                        struct pst_fabric_event *event)
-{
-    event->type = PST_FABRIC_FAILED;
-    event->failure = link->failure;
-    if (fabric->membership == SHM_MEMBER) /* else it is kept for EXPELLED */
-        memcpy(fabric->reason, link->reason, sizeof(fabric->reason));
-    event->reason = fabric->reason;
-    fabric->peers[link->node].is_kept_out = true;
-    shm_link_free(fabric, link);
-    return true;
-}
-
-/* The next event of one link, in the order joined, signals, failed. */
-static bool link_event(struct pst_fabric *fabric, struct shm_link *link,
-                       struct pst_fabric_event *event)
-{
-    if (link->state != SHM_LINK_UP && link->state != SHM_LINK_ENDING)
-        return false;
-    *event = (struct pst_fabric_event){.node = link->node, .incarnation = link->hello.incarnation};
-    if (link->tell_joined)
-        return tell_joined(fabric, link, event);
-    if (link->state == SHM_LINK_UP)
-        return tell_signals(fabric, link, event);
-    if (link->drain_left > 0 && tell_signals(fabric, link, event)) {
-        uint32_t count = event->signals_count;
-        link->drain_left -= count < link->drain_left ? count : link->drain_left;
-        return true;
-    }
-    return tell_failed(fabric, link, event);
-}
-
-static uint32_t next_linked(const struct pst_fabric *fabric, uint32_t from)
-{
-    return next_of(&fabric->linked, from);
-}
-
-static bool tell_expelled(struct pst_fabric *fabric, struct pst_fabric_event *event)
-{
-    fabric->membership = SHM_EXPELLED_TOLD;
-    *event = (struct pst_fabric_event){.type = PST_FABRIC_EXPELLED,
-                                       .node = fabric->expelled_by,
-                                       .incarnation = fabric->hello.node.incarnation,
-                                       .failure = fabric->expelled_for,
-                                       .reason = fabric->reason};
-    return true;
-}
-
-int pst_fabric_poll(struct pst_fabric *fabric, uint64_t now_ns, struct pst_fabric_event *event)
-{
-    fabric->now_ns = now_ns;
-    pst_fabric_publish(fabric);
-    if (fabric->membership == SHM_EXPELLED_TOLD)
-        return 0;
-    if (fabric->cursor == 0) {
-        int error = begin_round(fabric);
-        if (error)
-            return error;
-    }
-    for (;;) {
-        uint32_t node = next_linked(fabric, fabric->cursor);
-        if (node == 0)
-            break;
-        fabric->cursor = node;
-        if (link_event(fabric, fabric->peers[node].link, event))
-            return 1;
-    }
-    fabric->cursor = 0;
-    if (fabric->membership == SHM_EXPELLED && pst_set_is_empty(&fabric->linked))
-        return tell_expelled(fabric, event);
-    return 0;
-}
-
-/* ---- sending ---- */
-
-int pst_fabric_send(struct pst_fabric *fabric, uint32_t node, const struct pst_signal *signal)
-{
-    struct shm_link *link = joined(fabric, node);
-    if (!link)
-        return -ENOTCONN;
-    struct pst_fabric_counters *counters = &fabric->peers[node].counters;
-    int error = pst_ring_put(link->out, signal);
-    if (error == -EAGAIN) {
-        counters->full++;
-        pst_fabric_publish(fabric); /* else nobody would make room */
-        return error;
-    }
-    if (error) {
-        shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(pst_ring_fault(link->out)));
-        return -ENOTCONN;
-    }
-    counters->signals_sent++;
-    pst_set_add(&fabric->unpublished, node - 1);
-    return 0;
-}
-
-void pst_fabric_cut_off(struct pst_fabric *fabric, uint32_t node, const char *reason)
-{
-    struct shm_link *link = joined(fabric, node);
-    if (link)
-        shm_link_end(fabric, link, PST_FABRIC_CUT_OFF, reason);
-}
-
-void pst_fabric_readmit(struct pst_fabric *fabric, uint32_t node)
-{
-    assert(node >= 1 && node <= PST_NODES_MAX && node != fabric->hello.node.node);
-    fabric->peers[node].is_kept_out = false;
-}
-
-uint32_t pst_fabric_room(struct pst_fabric *fabric, uint32_t node)
-{
-    struct shm_link *link = joined(fabric, node);
-    return link ? pst_ring_room(link->out) : 0;
-}
-
-struct pst_set pst_fabric_live(const struct pst_fabric *fabric)
-{
-    struct pst_set live = pst_set_first(0);
-    pst_set_add(&live, fabric->hello.node.node - 1);
-    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
-        if (fabric->peers[node].link->state == SHM_LINK_UP)
-            pst_set_add(&live, node - 1);
-    }
-    return live;
-}
-
-static void add(struct pst_fabric_counters *sum, const struct pst_fabric_counters *more)
-{
-    sum->signals_sent += more->signals_sent;
-    sum->signals_received += more->signals_received;
-    sum->full += more->full;
-    sum->wakes_sent += more->wakes_sent;
-    sum->joins += more->joins;
-    sum->failures += more->failures;
-    sum->ring_bytes += more->ring_bytes;
-}
-
-struct pst_fabric_counters pst_fabric_counters(const struct pst_fabric *fabric, uint32_t node)
-{
-    assert(node <= PST_NODES_MAX);
-    if (node != 0)
-        return fabric->peers[node].counters;
-    struct pst_fabric_counters sum = {.refusals = fabric->refusals};
-    for (node = 1; node <= PST_NODES_MAX; node++)
-        add(&sum, &fabric->peers[node].counters);
-    return sum;
-}
-
-/* ---- sleeping ---- */
-
-void pst_fabric_announce(struct pst_fabric *fabric)
-{
-    pst_fabric_publish(fabric);
-    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
-        if (fabric->peers[node].link->state == SHM_LINK_UP)
-            pst_sleep_announce(pst_ring_consumer_sleep(fabric->peers[node].link->in));
-    }
-}
-
-bool pst_fabric_is_quiet(struct pst_fabric *fabric)
-{
-    if (fabric->membership == SHM_EXPELLED)
-        return false;
-    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
-        const struct shm_link *link = fabric->peers[node].link;
-        if (link->state == SHM_LINK_ENDING || link->tell_joined ||
-            (link->state == SHM_LINK_UP && !pst_ring_is_empty(link->in)))
-            return false;
-    }
-    return true;
-}
-
-void pst_fabric_cancel(struct pst_fabric *fabric)
-{
-    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
-        if (fabric->peers[node].link->state == SHM_LINK_UP)
-            pst_sleep_cancel(pst_ring_consumer_sleep(fabric->peers[node].link->in));
-    }
-    fabric->next_look_ns = 0;
-}
-
-int pst_fabric_fd(const struct pst_fabric *fabric)
-{
-    return fabric->epoll_fd;
-}
-
-uint64_t pst_fabric_deadline_ns(const struct pst_fabric *fabric)
-{
-    return fabric->membership == SHM_MEMBER ? fabric->next_tick_ns : PST_DOORBELL_FOREVER;
 }

@@ -4,8 +4,9 @@
 #ifndef PST_NET_SHM_SHM_INTERNAL_H
 #define PST_NET_SHM_SHM_INTERNAL_H
 
-#include "net/fabric.h"
+#include "net/fabric_ops.h"
 #include "net/shm/shared_ring.h"
+#include "net/shm/shm_config.h"
 #include "net/shm/shm_memory.h"
 #include "net/shm/shm_place.h"
 #include "net/shm/shm_wire.h"
@@ -46,11 +47,9 @@ struct shm_peer {
     struct shm_link *link;
     bool has_died;
     uint64_t dead_incarnation;
-    bool is_kept_out; /* from FAILED until it is readmitted */
     uint64_t next_try_ns;
     uint64_t backoff_ns;
     enum shm_refusal refused_us; /* the last time; said in the log once */
-    struct pst_fabric_counters counters;
 };
 
 struct shm_pending {
@@ -60,13 +59,13 @@ struct shm_pending {
 
 enum shm_membership { SHM_MEMBER, SHM_EXPELLED, SHM_EXPELLED_TOLD };
 
-struct pst_fabric {
+struct shm_fabric {
+    struct pst_fabric base;
     struct shm_hello hello; /* ours, less what describes a ring */
     enum pst_shm_memory memory;
     uint64_t tick_ns;
     uint64_t silent_ticks_max; /* more than these, and a peer is suspected */
     struct shm_place place;
-    int epoll_fd;
     uint64_t now_ns;
     uint64_t next_tick_ns;
     uint64_t next_look_ns;
@@ -76,7 +75,6 @@ struct pst_fabric {
     struct pst_set unpublished; /* what was sent to them is not to be seen yet */
     struct shm_peer peers[PST_NODES_MAX + 1];
     struct shm_pending pending[SHM_PENDING_MAX];
-    uint64_t refusals;
 
     enum shm_membership membership;
     uint32_t expelled_by;
@@ -94,45 +92,45 @@ enum shm_fd_kind { SHM_FD_LISTEN, SHM_FD_PENDING, SHM_FD_LINK };
 /* shm_link.c */
 
 /* Ends a link: a peer that had joined is declared dead, and told so; FAILED is told by poll. */
-void shm_link_end(struct pst_fabric *fabric, struct shm_link *link, enum pst_fabric_failure failure,
+void shm_link_end(struct shm_fabric *fabric, struct shm_link *link, enum pst_fabric_failure failure,
                   const char *reason);
 
 /* Forgets a link at once. */
-void shm_link_free(struct pst_fabric *fabric, struct shm_link *link);
+void shm_link_free(struct shm_fabric *fabric, struct shm_link *link);
 
 /* The handshake is over. */
-void shm_link_up(struct pst_fabric *fabric, struct shm_link *link);
+void shm_link_up(struct shm_fabric *fabric, struct shm_link *link);
 
 /* Takes one message from its socket, or its end. Whether there may be more; the link may be gone.
  */
-bool shm_link_readable(struct pst_fabric *fabric, struct shm_link *link);
+bool shm_link_readable(struct shm_fabric *fabric, struct shm_link *link);
 
 /* This node was declared dead: everyone is lost. */
-void shm_expel(struct pst_fabric *fabric, uint32_t by, enum pst_fabric_failure failure,
+void shm_expel(struct shm_fabric *fabric, uint32_t by, enum pst_fabric_failure failure,
                const char *reason);
 
 /* shm_join.c */
 
 /* Says HELLO to the nodes below that are there and not linked. 0 or -errno. */
-PST_MUST_USE int shm_join_discover(struct pst_fabric *fabric);
+PST_MUST_USE int shm_join_discover(struct shm_fabric *fabric);
 
 /* The peer that we connected to has answered with its HELLO. fd is taken. */
-void shm_join_answered(struct pst_fabric *fabric, struct shm_link *link, union shm_message *message,
+void shm_join_answered(struct shm_fabric *fabric, struct shm_link *link, union shm_message *message,
                        int fd);
 
 /* The peer that we said HELLO to does not want us. */
-void shm_join_refused(struct pst_fabric *fabric, struct shm_link *link,
+void shm_join_refused(struct shm_fabric *fabric, struct shm_link *link,
                       const struct shm_notice *notice);
-void shm_join_accept(struct pst_fabric *fabric);
-void shm_join_pending(struct pst_fabric *fabric, struct shm_pending *pending);
-void shm_join_tick(struct pst_fabric *fabric);
+void shm_join_accept(struct shm_fabric *fabric);
+void shm_join_pending(struct shm_fabric *fabric, struct shm_pending *pending);
+void shm_join_tick(struct shm_fabric *fabric);
 
 /* Nobody new is heard, nor wakes us, between close (twice is as good as once) and watching the
  * listener again. */
-void shm_join_close_doors(struct pst_fabric *fabric);
+void shm_join_close_doors(struct shm_fabric *fabric);
 
 /* epoll_ctl(2). 0 or -errno. */
-PST_MUST_USE int shm_join_watch(struct pst_fabric *fabric, int operation, int socket,
+PST_MUST_USE int shm_join_watch(struct shm_fabric *fabric, int operation, int socket,
                                 enum shm_fd_kind kind, uint32_t number);
 
 #endif

@@ -17,14 +17,14 @@
 /* One line a second about connections that are turned away is enough. */
 #define LOG_NS UINT64_C(1000000000)
 
-int shm_join_watch(struct pst_fabric *fabric, int operation, int socket, enum shm_fd_kind kind,
+int shm_join_watch(struct shm_fabric *fabric, int operation, int socket, enum shm_fd_kind kind,
                    uint32_t number)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)kind << 32 | number};
-    return epoll_ctl(fabric->epoll_fd, operation, socket, &event) < 0 ? -errno : 0;
+    return epoll_ctl(fabric->base.fd, operation, socket, &event) < 0 ? -errno : 0;
 }
 
-static void try_later(struct pst_fabric *fabric, uint32_t node)
+static void try_later(struct shm_fabric *fabric, uint32_t node)
 {
     struct shm_peer *peer = &fabric->peers[node];
     peer->backoff_ns = peer->backoff_ns == 0 ? fabric->tick_ns : 2 * peer->backoff_ns;
@@ -33,7 +33,7 @@ static void try_later(struct pst_fabric *fabric, uint32_t node)
     peer->next_try_ns = fabric->now_ns + peer->backoff_ns;
 }
 
-static int make_ring(struct pst_fabric *fabric, struct shm_link *link)
+static int make_ring(struct shm_fabric *fabric, struct shm_link *link)
 {
     enum pst_shm_memory kind = fabric->memory;
     int error = shm_memory_make(&link->out_memory, &kind,
@@ -49,7 +49,7 @@ static int make_ring(struct pst_fabric *fabric, struct shm_link *link)
 }
 
 /* Takes the socket, in case of an error too. */
-static int new_link(struct pst_fabric *fabric, uint32_t node, int socket, struct shm_link **made)
+static int new_link(struct shm_fabric *fabric, uint32_t node, int socket, struct shm_link **made)
 {
     struct shm_link *link = calloc(1, sizeof(*link));
     if (!link) {
@@ -69,7 +69,7 @@ static int new_link(struct pst_fabric *fabric, uint32_t node, int socket, struct
     return error;
 }
 
-static int say_hello(struct pst_fabric *fabric, struct shm_link *link)
+static int say_hello(struct shm_fabric *fabric, struct shm_link *link)
 {
     struct shm_hello hello = fabric->hello;
     hello.ring_offset = link->out_memory.offset;
@@ -79,14 +79,14 @@ static int say_hello(struct pst_fabric *fabric, struct shm_link *link)
     return error;
 }
 
-static bool is_dead(const struct pst_fabric *fabric, const struct pst_fabric_hello *hello)
+static bool is_dead(const struct shm_fabric *fabric, const struct pst_fabric_hello *hello)
 {
     const struct shm_peer *peer = &fabric->peers[hello->node];
     return peer->has_died && peer->dead_incarnation == hello->incarnation;
 }
 
 /* fd is taken. */
-static enum shm_refusal attach(struct pst_fabric *fabric, struct shm_link *link,
+static enum shm_refusal attach(struct shm_fabric *fabric, struct shm_link *link,
                                const struct shm_hello *hello, int fd)
 {
     int error = shm_memory_attach(&link->in_memory, fabric->memory, fd, hello->ring_offset,
@@ -98,12 +98,12 @@ static enum shm_refusal attach(struct pst_fabric *fabric, struct shm_link *link,
     return error ? SHM_REFUSE_MEMORY : SHM_REFUSE_NONE;
 }
 
-static void say_refused(struct pst_fabric *fabric, int socket, enum shm_refusal refusal)
+static void say_refused(struct shm_fabric *fabric, int socket, enum shm_refusal refusal)
 {
     shm_send_notice(socket, SHM_REFUSE, refusal, shm_refusal_text(refusal));
     if (refusal == SHM_REFUSE_BUSY || refusal == SHM_REFUSE_LATER)
         return;
-    fabric->refusals++;
+    fabric->base.counters[0].refusals++;
     if (fabric->now_ns < fabric->next_log_ns)
         return;
     fabric->next_log_ns = fabric->now_ns + LOG_NS;
@@ -113,7 +113,7 @@ static void say_refused(struct pst_fabric *fabric, int socket, enum shm_refusal 
 
 /* ---- the side that connects: the higher id ---- */
 
-static void connect_to(struct pst_fabric *fabric, uint32_t node)
+static void connect_to(struct shm_fabric *fabric, uint32_t node)
 {
     struct shm_link *link;
     try_later(fabric, node);
@@ -136,20 +136,20 @@ static void connect_to(struct pst_fabric *fabric, uint32_t node)
         shm_link_free(fabric, link);
 }
 
-int shm_join_discover(struct pst_fabric *fabric)
+int shm_join_discover(struct shm_fabric *fabric)
 {
     struct pst_set nodes;
     int error = shm_place_lower_nodes(&fabric->place, &nodes);
     for (uint32_t node = 1; !error && node < fabric->hello.node.node; node++) {
         struct shm_peer *peer = &fabric->peers[node];
-        if (pst_set_has(&nodes, node - 1) && !peer->link && !peer->is_kept_out &&
-            fabric->now_ns >= peer->next_try_ns)
+        if (pst_set_has(&nodes, node - 1) && !peer->link &&
+            !pst_set_has(&fabric->base.kept_out, node - 1) && fabric->now_ns >= peer->next_try_ns)
             connect_to(fabric, node);
     }
     return error;
 }
 
-void shm_join_answered(struct pst_fabric *fabric, struct shm_link *link, union shm_message *message,
+void shm_join_answered(struct shm_fabric *fabric, struct shm_link *link, union shm_message *message,
                        int fd)
 {
     const struct shm_hello *hello = &message->hello;
@@ -171,7 +171,7 @@ void shm_join_answered(struct pst_fabric *fabric, struct shm_link *link, union s
     shm_link_free(fabric, link);
 }
 
-void shm_join_refused(struct pst_fabric *fabric, struct shm_link *link,
+void shm_join_refused(struct shm_fabric *fabric, struct shm_link *link,
                       const struct shm_notice *notice)
 {
     uint32_t node = link->node;
@@ -193,7 +193,7 @@ void shm_join_refused(struct pst_fabric *fabric, struct shm_link *link,
 
 /* ---- the side that accepts: the lower id ---- */
 
-static enum shm_refusal check_candidate(struct pst_fabric *fabric, const struct shm_hello *hello)
+static enum shm_refusal check_candidate(struct shm_fabric *fabric, const struct shm_hello *hello)
 {
     enum shm_refusal refusal = shm_check_hello(&fabric->hello, hello);
     if (refusal != SHM_REFUSE_NONE)
@@ -202,7 +202,7 @@ static enum shm_refusal check_candidate(struct pst_fabric *fabric, const struct 
         return SHM_REFUSE_NODE;
     if (is_dead(fabric, &hello->node))
         return SHM_REFUSE_DEAD;
-    if (fabric->peers[hello->node.node].is_kept_out)
+    if (pst_set_has(&fabric->base.kept_out, hello->node.node - 1))
         return SHM_REFUSE_LATER;
     struct shm_link *link = fabric->peers[hello->node.node].link;
     if (!link)
@@ -214,7 +214,7 @@ static enum shm_refusal check_candidate(struct pst_fabric *fabric, const struct 
 }
 
 /* Both are taken. */
-static enum shm_refusal answer(struct pst_fabric *fabric, const struct shm_hello *hello, int socket,
+static enum shm_refusal answer(struct shm_fabric *fabric, const struct shm_hello *hello, int socket,
                                int fd)
 {
     struct shm_link *link;
@@ -243,7 +243,7 @@ static void drop_pending(struct shm_pending *pending)
     pending->socket = -1;
 }
 
-void shm_join_pending(struct pst_fabric *fabric, struct shm_pending *pending)
+void shm_join_pending(struct shm_fabric *fabric, struct shm_pending *pending)
 {
     union shm_message message;
     int fd;
@@ -270,7 +270,7 @@ void shm_join_pending(struct pst_fabric *fabric, struct shm_pending *pending)
     drop_pending(pending);
 }
 
-static struct shm_pending *free_or_oldest(struct pst_fabric *fabric)
+static struct shm_pending *free_or_oldest(struct shm_fabric *fabric)
 {
     struct shm_pending *oldest = &fabric->pending[0];
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
@@ -281,11 +281,11 @@ static struct shm_pending *free_or_oldest(struct pst_fabric *fabric)
             oldest = pending;
     }
     drop_pending(oldest);
-    fabric->refusals++;
+    fabric->base.counters[0].refusals++;
     return oldest;
 }
 
-static void admit(struct pst_fabric *fabric, int socket)
+static void admit(struct shm_fabric *fabric, int socket)
 {
     if (!shm_is_ours(socket)) {
         say_refused(fabric, socket, SHM_REFUSE_STRANGER);
@@ -301,7 +301,7 @@ static void admit(struct pst_fabric *fabric, int socket)
         shm_join_pending(fabric, pending); /* HELLO is mostly there already */
 }
 
-void shm_join_accept(struct pst_fabric *fabric)
+void shm_join_accept(struct shm_fabric *fabric)
 {
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
         int socket = shm_place_accept(&fabric->place);
@@ -311,20 +311,20 @@ void shm_join_accept(struct pst_fabric *fabric)
     }
 }
 
-void shm_join_tick(struct pst_fabric *fabric)
+void shm_join_tick(struct shm_fabric *fabric)
 {
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
         if (fabric->pending[i].socket >= 0 && fabric->now_ns >= fabric->pending[i].deadline_ns) {
-            fabric->refusals++;
+            fabric->base.counters[0].refusals++;
             drop_pending(&fabric->pending[i]);
         }
     }
 }
 
-void shm_join_close_doors(struct pst_fabric *fabric)
+void shm_join_close_doors(struct shm_fabric *fabric)
 {
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
         drop_pending(&fabric->pending[i]);
-    if (fabric->epoll_fd >= 0) /* not watched: nothing to close */
-        (void)epoll_ctl(fabric->epoll_fd, EPOLL_CTL_DEL, fabric->place.listen_fd, NULL);
+    if (fabric->base.fd >= 0) /* not watched: nothing to close */
+        (void)epoll_ctl(fabric->base.fd, EPOLL_CTL_DEL, fabric->place.listen_fd, NULL);
 }

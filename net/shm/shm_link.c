@@ -14,7 +14,7 @@ static bool may_look(const struct shm_link *link)
            (link->state == SHM_LINK_ENDING && !pst_fabric_failure_is_certain(link->failure));
 }
 
-void shm_link_free(struct pst_fabric *fabric, struct shm_link *link)
+void shm_link_free(struct shm_fabric *fabric, struct shm_link *link)
 {
     if (may_look(link))
         link->out_memory.owner = NULL;
@@ -29,17 +29,18 @@ void shm_link_free(struct pst_fabric *fabric, struct shm_link *link)
     free(link);
 }
 
-void shm_link_up(struct pst_fabric *fabric, struct shm_link *link)
+void shm_link_up(struct shm_fabric *fabric, struct shm_link *link)
 {
     struct shm_peer *peer = &fabric->peers[link->node];
+    struct pst_fabric_counters *counters = &fabric->base.counters[link->node];
     link->state = SHM_LINK_UP;
     link->tell_joined = true;
     link->beats = pst_ring_beats(link->in);
     peer->backoff_ns = 0;
     peer->refused_us = SHM_REFUSE_NONE;
-    peer->counters.joins++;
-    peer->counters.joined_since = fabric->now_ns;
-    peer->counters.ring_bytes = link->in_memory.size + link->out_memory.size;
+    counters->joins++;
+    counters->joined_since = fabric->now_ns;
+    counters->ring_bytes = link->in_memory.size + link->out_memory.size;
 }
 
 static void say_goodbye(const struct shm_link *link, enum pst_fabric_failure failure,
@@ -51,10 +52,11 @@ static void say_goodbye(const struct shm_link *link, enum pst_fabric_failure fai
         shm_send_notice(link->socket, SHM_BYE, failure, reason);
 }
 
-void shm_link_end(struct pst_fabric *fabric, struct shm_link *link, enum pst_fabric_failure failure,
+void shm_link_end(struct shm_fabric *fabric, struct shm_link *link, enum pst_fabric_failure failure,
                   const char *reason)
 {
     struct shm_peer *peer = &fabric->peers[link->node];
+    struct pst_fabric_counters *counters = &fabric->base.counters[link->node];
     if (link->state == SHM_LINK_ENDING)
         return;
     if (link->state != SHM_LINK_UP) {
@@ -73,12 +75,12 @@ void shm_link_end(struct pst_fabric *fabric, struct shm_link *link, enum pst_fab
         peer->has_died = true;
         peer->dead_incarnation = link->hello.incarnation;
     }
-    peer->counters.failures++;
-    peer->counters.joined_since = 0;
-    peer->counters.ring_bytes = 0;
+    counters->failures++;
+    counters->joined_since = 0;
+    counters->ring_bytes = 0;
 }
 
-void shm_expel(struct pst_fabric *fabric, uint32_t by, enum pst_fabric_failure failure,
+void shm_expel(struct shm_fabric *fabric, uint32_t by, enum pst_fabric_failure failure,
                const char *reason)
 {
     fabric->membership = SHM_EXPELLED;
@@ -93,7 +95,7 @@ void shm_expel(struct pst_fabric *fabric, uint32_t by, enum pst_fabric_failure f
     }
 }
 
-static void goodbye(struct pst_fabric *fabric, struct shm_link *link,
+static void goodbye(struct shm_fabric *fabric, struct shm_link *link,
                     const struct shm_notice *notice)
 {
     if (notice->code == PST_FABRIC_SUSPECTED || notice->code == PST_FABRIC_DAMAGED ||
@@ -103,7 +105,7 @@ static void goodbye(struct pst_fabric *fabric, struct shm_link *link,
         shm_link_end(fabric, link, PST_FABRIC_LEFT, notice->reason);
 }
 
-static void damaged(struct pst_fabric *fabric, struct shm_link *link, enum shm_refusal refusal)
+static void damaged(struct shm_fabric *fabric, struct shm_link *link, enum shm_refusal refusal)
 {
     if (link->state == SHM_LINK_HELLO_SENT || link->state == SHM_LINK_HELLO_SEEN)
         shm_send_notice(link->socket, SHM_REFUSE, refusal, shm_refusal_text(refusal));
@@ -111,7 +113,7 @@ static void damaged(struct pst_fabric *fabric, struct shm_link *link, enum shm_r
 }
 
 /* What may come in which state; anything else is damage. */
-static void message(struct pst_fabric *fabric, struct shm_link *link, union shm_message *message,
+static void message(struct shm_fabric *fabric, struct shm_link *link, union shm_message *message,
                     int *fd)
 {
     bool is_up = link->state == SHM_LINK_UP;
@@ -143,7 +145,7 @@ static void message(struct pst_fabric *fabric, struct shm_link *link, union shm_
     damaged(fabric, link, SHM_REFUSE_MALFORMED);
 }
 
-bool shm_link_readable(struct pst_fabric *fabric, struct shm_link *link)
+bool shm_link_readable(struct shm_fabric *fabric, struct shm_link *link)
 {
     union shm_message received;
     int fd;

@@ -9,6 +9,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "net/shm/shm_eal.h"
+
 #define HUGEPAGE_BYTES ((size_t)2 << 20)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -48,9 +50,12 @@ static int make_memfd(struct shm_memory *memory, size_t size, size_t page_bytes,
 
 static int make_eal(struct shm_memory *memory, size_t size)
 {
-    int error = shm_eal_reserve(memory, size);
+    struct shm_eal_page page;
+    int error = shm_eal_reserve(size, &page);
     if (error)
         return error;
+    *memory = (struct shm_memory){
+        .size = page.bytes, .offset = page.offset, .fd = page.fd, .owner = page.zone};
     error = map(memory);
     if (error)
         shm_memory_free(memory);

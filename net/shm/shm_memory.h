@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/fabric.h"
+#include "net/shm/shm_config.h"
 #include "penstock/error.h"
 
 struct shm_memory {
@@ -30,9 +30,5 @@ PST_MUST_USE int shm_memory_attach(struct shm_memory *memory, enum pst_shm_memor
 /* The peer has its own descriptor now. */
 void shm_memory_close_fd(struct shm_memory *memory);
 void shm_memory_free(struct shm_memory *memory);
-
-/* Memory of the EAL, in a page of its own: fd, offset, size and owner are set. */
-PST_MUST_USE int shm_eal_reserve(struct shm_memory *memory, size_t size);
-void shm_eal_release(const void *owner);
 
 #endif

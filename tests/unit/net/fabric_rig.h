@@ -4,7 +4,7 @@
 #ifndef PST_TESTS_UNIT_NET_FABRIC_RIG_H
 #define PST_TESTS_UNIT_NET_FABRIC_RIG_H
 
-#include "net/fabric.h"
+#include "net/shm/shm_fabric.h"
 
 /* Nothing in these tests takes that long: whoever waits longer has found a fault. */
 #define RIG_PATIENCE_NS UINT64_C(30000000000)

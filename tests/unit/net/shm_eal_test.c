@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "net/shm/shm_eal.h"
 #include "tests/unit/net/fabric_rig.h"
 
 #define SIGNALS 50000u

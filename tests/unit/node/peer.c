@@ -14,6 +14,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/repository/layout.h"
+#include "net/shm/shm_fabric.h"
 
 static struct pst_channel *_Atomic stalled;
 static sem_t gate;
