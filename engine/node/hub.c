@@ -12,6 +12,7 @@
 #include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/node/history.h"
+#include "engine/node/node_fabric.h"
 #include "engine/node/peers.h"
 #include "engine/node/threads.h"
 #include "engine/node/unheard.h"
@@ -416,7 +417,10 @@ static int open_peers(struct hub *hub)
         return -ENOMEM;
     pst_set_add(&own, config->node - 1);
     pst_outcome_init(hub->outcome, config->node, &own, &config->timeouts);
-    return pst_peers_open(config, hub->node->incarnation, &handlers, &hub->peers);
+    const struct pst_fabric_hello hello = pst_peers_hello(config, hub->node->incarnation);
+    struct pst_fabric *fabric;
+    int error = node_fabric_open(config, &hello, &fabric);
+    return error ? error : pst_peers_open(config, fabric, &handlers, &hub->peers);
 }
 
 static int open_hub(struct hub *hub)

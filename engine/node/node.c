@@ -14,10 +14,10 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/node/node_fabric.h"
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
 #include "engine/protocol/participant.h"
-#include "net/shm/shm_eal.h"
 
 static int start_workers(struct pst_node *node)
 {
@@ -132,30 +132,6 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
     nodes_status(node, status);
 }
 
-static bool uses_eal(const struct pst_node_config *config)
-{
-    return config->cluster && config->cluster->uses_eal;
-}
-
-/* A process of its own for DPDK, that shares nothing but the rings that it hands over. */
-static int open_eal(const struct pst_node_config *config)
-{
-    char name[48], message[PST_MESSAGE_BYTES] = "";
-    if (!uses_eal(config))
-        return 0;
-    snprintf(name, sizeof(name), "penstock-%ld", (long)getpid());
-    int error = pst_eal_open(name, message, sizeof(message));
-    if (error)
-        pst_log(PST_LOG_ERROR, "%s", message);
-    return error;
-}
-
-static void close_eal(const struct pst_node_config *config)
-{
-    if (uses_eal(config))
-        pst_eal_close();
-}
-
 static bool has_lost_worker(const struct pst_node *node)
 {
     bool lost = node->hub.is_lost || node->archive.is_lost;
@@ -176,7 +152,7 @@ static void give_up_start(struct pst_node *node)
         return;
     }
     free_node(node);
-    close_eal(&config);
+    node_fabric_release(&config);
 }
 
 static int start_node(const struct pst_node_config *config, struct pst_node **node)
@@ -204,7 +180,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
     error = pst_doorbell_open(&made->hub_bell);
     if (error)
         goto err_after_directory;
-    error = open_eal(config);
+    error = node_fabric_prepare(config);
     if (error)
         goto err_after_doorbell;
     error = start_workers(made);
@@ -249,7 +225,7 @@ void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
         reports[i] = node->ldms[i].report;
     const struct pst_node_config config = node->config;
     free_node(node);
-    close_eal(&config);
+    node_fabric_release(&config);
     if (queues_log)
         pst_log_queue_stop();
 }

@@ -20,7 +20,7 @@ struct pst_node;
 struct pst_cluster_config {
     const char *name; /* the same everywhere */
     uint32_t id;      /* likewise; not 0. Tells clusters of one name apart, and is in every file */
-    const char *fabric_directory; /* of the shm fabric: net/fabric.h */
+    const char *fabric_directory; /* of the shm fabric: net/shm/shm_config.h */
     uint64_t failure_ns;          /* how long another node may be silent; 0: the default */
     bool uses_eal;                /* rings in memory of DPDK's EAL; the same on all nodes */
     struct pst_set expected;      /* without one of these (ids - 1) a backup has to be told so */

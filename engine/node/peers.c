@@ -14,7 +14,6 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/archive_state.h"
-#include "net/shm/shm_fabric.h"
 
 /* What may be under way to one node: pieces that its archive asked for, what it asked in doubt and
  * what this one asks it, the trouble of each LDM, and requests and answers. */
@@ -54,39 +53,29 @@ static void peer_check(const struct pst_peers *peers, uint32_t node)
     assert(!peer->is_joined || peer->change.node == node);
 }
 
-/* What the options of a HELLO say. */
-static void write_options(const struct pst_node_config *config, uint8_t *options)
+/* The options of a HELLO: how many LDMs the node has. */
+struct pst_fabric_hello pst_peers_hello(const struct pst_node_config *config, uint64_t incarnation)
 {
+    struct pst_fabric_hello hello = {
+        .cluster_id = config->cluster->id, .node = config->node, .incarnation = incarnation};
     uint32_t ldms = config->plan->ldms;
-    memcpy(options, &ldms, sizeof(ldms));
+    strncpy(hello.cluster, config->cluster->name, sizeof(hello.cluster) - 1);
+    memcpy(hello.options, &ldms, sizeof(ldms));
+    return hello;
 }
 
-int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
+int pst_peers_open(const struct pst_node_config *config, struct pst_fabric *fabric,
                    const struct pst_peers_handlers *handlers, struct pst_peers **peers)
 {
-    char message[PST_MESSAGE_BYTES] = "";
-    struct pst_shm_config shm = {
-        .directory = config->cluster->fabric_directory,
-        .hello = {.cluster_id = config->cluster->id,
-                  .node = config->node,
-                  .incarnation = incarnation},
-        .failure_ns = config->cluster->failure_ns,
-        .memory = config->cluster->uses_eal ? PST_SHM_EAL : PST_SHM_HUGE_IF_FREE,
-    };
     struct pst_peers *made = calloc(1, sizeof(*made));
-    if (!made)
+    if (!made) {
+        pst_fabric_close(fabric);
         return -ENOMEM;
+    }
     pst_thread_bind(&made->owner);
     made->config = config;
     made->handlers = *handlers;
-    strncpy(shm.hello.cluster, config->cluster->name, sizeof(shm.hello.cluster) - 1);
-    write_options(config, shm.hello.options);
-    int error = pst_shm_fabric_open(&shm, &made->fabric, message, sizeof(message));
-    if (error) {
-        pst_log(PST_LOG_ERROR, "cluster %s: cannot be joined: %s", config->cluster->name, message);
-        free(made);
-        return error;
-    }
+    made->fabric = fabric;
     *peers = made;
     return 0;
 }

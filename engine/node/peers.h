@@ -24,12 +24,17 @@ struct pst_peers_handlers {
     void *context;
 };
 
-/* Joins the cluster that config->cluster names. -errno, having said why. */
-PST_MUST_USE int pst_peers_open(const struct pst_node_config *config, uint64_t incarnation,
+/* What this node sends the others when it joins the cluster that config->cluster names; for whoever
+ * opens its fabric. */
+struct pst_fabric_hello pst_peers_hello(const struct pst_node_config *config, uint64_t incarnation);
+
+/* fabric: opened with pst_peers_hello(); closed by pst_peers_close(), or here on an error. 0 or
+ * -ENOMEM. */
+PST_MUST_USE int pst_peers_open(const struct pst_node_config *config, struct pst_fabric *fabric,
                                 const struct pst_peers_handlers *handlers,
                                 struct pst_peers **peers);
 
-/* Leaves it. Nothing for NULL. */
+/* Leaves the cluster. No effect for NULL. */
 void pst_peers_close(struct pst_peers *peers);
 
 /* Hands over what has come, and sends what waited. 1: there was something; 0; or -errno: the fabric
