@@ -8,6 +8,18 @@
 #include "engine/base/clock.h"
 #include "tests/support/scratch.h"
 
+static uint64_t clock_ns; /* 0: the system's */
+
+void rig_set_clock(uint64_t now_ns)
+{
+    clock_ns = now_ns;
+}
+
+static uint64_t rig_now_ns(void)
+{
+    return clock_ns ? clock_ns : pst_monotonic_ns();
+}
+
 const char *rig_make_directory(void)
 {
     char *directory = malloc(SCRATCH_PATH_BYTES);
@@ -91,6 +103,7 @@ static void keep(struct rig_node *node, const struct pst_fabric_event *event)
     case PST_FABRIC_FAILED:
         node->failed[event->node]++;
         node->failure[event->node] = event->failure;
+        (void)snprintf(node->reason, sizeof(node->reason), "%s", event->reason);
         if (!node->mourns)
             pst_fabric_readmit(node->fabric, event->node);
         break;
@@ -106,7 +119,7 @@ bool rig_poll(struct rig_node *node)
     struct pst_fabric_event event;
     bool worked = false;
     int status;
-    while ((status = pst_fabric_poll(node->fabric, pst_monotonic_ns(), &event)) > 0) {
+    while ((status = pst_fabric_poll(node->fabric, rig_now_ns(), &event)) > 0) {
         keep(node, &event);
         worked = true;
     }
@@ -134,24 +147,27 @@ void rig_poll_and_sleep(struct rig_node *node, int extra_fd)
 static bool over(uint64_t *deadline_ns)
 {
     if (*deadline_ns == 0)
-        *deadline_ns = pst_monotonic_ns() + RIG_PATIENCE_NS;
-    return pst_monotonic_ns() > *deadline_ns;
+        *deadline_ns = rig_now_ns() + RIG_PATIENCE_NS;
+    return rig_now_ns() > *deadline_ns;
 }
 
-static void poll_all(struct rig_node *nodes, uint32_t count)
+void rig_round(struct rig_node *nodes, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (nodes[i].fabric)
             (void)rig_poll(&nodes[i]);
     }
-    sched_yield();
+    if (clock_ns)
+        clock_ns += RIG_ROUND_NS;
+    else
+        sched_yield();
 }
 
 bool rig_until(struct rig_node *nodes, uint32_t count, const uint32_t *value, uint32_t wanted)
 {
     uint64_t deadline_ns = 0;
     while (*value < wanted && !over(&deadline_ns))
-        poll_all(nodes, count);
+        rig_round(nodes, count);
     return *value >= wanted;
 }
 
@@ -160,6 +176,6 @@ bool rig_until_received(struct rig_node *nodes, uint32_t count, const uint64_t *
 {
     uint64_t deadline_ns = 0;
     while (*value < wanted && !over(&deadline_ns))
-        poll_all(nodes, count);
+        rig_round(nodes, count);
     return *value >= wanted;
 }

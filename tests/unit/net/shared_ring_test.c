@@ -1,5 +1,6 @@
 /* Rings between processes that do not trust each other: what the memory may say, and what comes of
- * it when it is overwritten. Order and contents as such: signal_ring_test.c, shm_fabric_test.c. */
+ * it when it is overwritten. Order and contents as such: signal_ring_test.c,
+ * fabric_contract_test.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* The shm fabric, its nodes driven by turns in one process: who is let in, what is carried, what
- * happens when one goes. With processes of their own: shm_process_test.c. */
+/* What only the shm fabric has, its nodes driven by turns in one process: who may join, what its
+ * messages and rings may be, and expulsion. What it has in common with other fabrics:
+ * fabric_contract_test.c; with processes of their own: shm_process_test.c. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,7 +19,7 @@
 #include "tests/unit/net/fabric_rig.h"
 
 static const char *directory;
-static struct rig_node nodes[3]; /* ids 1, 2, 3 */
+static struct rig_node nodes[2]; /* ids 1, 2 */
 
 static void open_nodes(uint32_t count)
 {
@@ -32,7 +32,7 @@ static void open_nodes(uint32_t count)
 
 static void close_nodes(void)
 {
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 2; i++)
         rig_close(&nodes[i]);
     rig_remove_directory(directory);
 }
@@ -55,126 +55,6 @@ static int try_open(const struct pst_shm_config *config, char message[256])
     pst_fabric_close(fabric);
     return error;
 }
-
-static void nodes_join_and_say_who_they_are(void)
-{
-    open_joined(3);
-    for (uint32_t i = 0; i < 3; i++) {
-        struct pst_set live = pst_fabric_live(nodes[i].fabric);
-        CU_ASSERT_EQUAL(live.words[0], 7);
-        for (uint32_t other = 1; other <= 3; other++)
-            CU_ASSERT_EQUAL(nodes[i].joined[other], other != i + 1);
-        CU_ASSERT_TRUE(nodes[i].incarnation >= 1000 && nodes[i].incarnation <= 1002);
-        CU_ASSERT_EQUAL(nodes[i].option, 101 + nodes[i].incarnation - 1000);
-        CU_ASSERT_EQUAL(pst_fabric_counters(nodes[i].fabric, 0).joins, 2);
-    }
-    close_nodes();
-}
-
-static void signals_arrive_in_order(void)
-{
-    open_joined(3);
-    uint64_t sent = 0;
-    while (sent < 1000) {
-        struct pst_signal signal = rig_signal(sent);
-        if (pst_fabric_send(nodes[2].fabric, 1, &signal) == 0)
-            sent++;
-        else
-            rig_poll(&nodes[0]);
-    }
-    CU_ASSERT_TRUE(rig_until_received(nodes, 3, &nodes[0].received[3], 1000));
-    CU_ASSERT_EQUAL(nodes[0].misplaced[3], 0);
-    CU_ASSERT_EQUAL(nodes[1].received[3], 0);
-    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[2].fabric, 1).signals_sent, 1000);
-    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 3).signals_received, 1000);
-    close_nodes();
-}
-
-static void full_ring_refuses(void)
-{
-    open_joined(2);
-    struct pst_signal signal;
-    for (uint64_t i = 0; i < 63; i++) {
-        CU_ASSERT_EQUAL(pst_fabric_room(nodes[0].fabric, 2), 63 - i);
-        signal = rig_signal(i);
-        CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
-    }
-    signal = rig_signal(63);
-    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), -EAGAIN);
-    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).full, 1);
-    CU_ASSERT_EQUAL(pst_fabric_room(nodes[0].fabric, 2), 0);
-    uint64_t wakes = pst_fabric_counters(nodes[1].fabric, 1).wakes_sent;
-    rig_poll(&nodes[1]); /* makes room, and owes a wake-up */
-    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[1].fabric, 1).wakes_sent, wakes + 1);
-    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
-    CU_ASSERT_TRUE(rig_until_received(nodes, 2, &nodes[1].received[1], 64));
-    CU_ASSERT_EQUAL(nodes[1].misplaced[1], 0);
-    close_nodes();
-}
-
-static void a_send_wakes_only_a_sleeper(void)
-{
-    open_joined(2);
-    struct pst_signal signal = rig_signal(0);
-    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
-    pst_fabric_publish(nodes[0].fabric);
-    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).wakes_sent, 0);
-    rig_poll(&nodes[1]);
-    pst_fabric_announce(nodes[1].fabric);
-    CU_ASSERT_TRUE(pst_fabric_is_quiet(nodes[1].fabric));
-    signal = rig_signal(1);
-    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
-    CU_ASSERT_TRUE(pst_fabric_is_quiet(nodes[1].fabric));
-    pst_fabric_announce(nodes[0].fabric); /* what poll does too */
-    signal = rig_signal(2);
-    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), 0);
-    pst_fabric_publish(nodes[0].fabric);
-    pst_fabric_cancel(nodes[0].fabric);
-    CU_ASSERT_EQUAL(pst_fabric_counters(nodes[0].fabric, 2).wakes_sent, 1);
-    CU_ASSERT_FALSE(pst_fabric_is_quiet(nodes[1].fabric));
-    pst_fabric_cancel(nodes[1].fabric);
-    CU_ASSERT_TRUE(rig_until_received(nodes, 2, &nodes[1].received[1], 3));
-    close_nodes();
-}
-
-static void who_leaves_is_heard_to_the_end(void)
-{
-    open_joined(2);
-    for (uint64_t i = 0; i < 50; i++) {
-        struct pst_signal signal = rig_signal(i);
-        CU_ASSERT_EQUAL(pst_fabric_send(nodes[1].fabric, 1, &signal), 0);
-    }
-    rig_close(&nodes[1]);
-    pst_fabric_cancel(nodes[0].fabric); /* the goodbye is seen before the signals */
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].failed[2], 1));
-    CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_LEFT);
-    CU_ASSERT_EQUAL(nodes[0].received[2], 50);
-    CU_ASSERT_EQUAL(nodes[0].misplaced[2], 0);
-    struct pst_signal signal = rig_signal(0);
-    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), -ENOTCONN);
-    CU_ASSERT_EQUAL(pst_fabric_live(nodes[0].fabric).words[0], 1);
-    close_nodes();
-}
-
-static void a_new_life_joins_again(void)
-{
-    open_joined(2);
-    for (uint64_t life = 2; life < 5; life++) {
-        uint32_t i = life % 2; /* the one that accepts, the one that connects */
-        rig_close(&nodes[i]);
-        struct pst_shm_config config = rig_config(directory, i + 1, 1000 * life, 0);
-        rig_open(&nodes[i], &config);
-        CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1 - i].joined[i + 1], 2));
-        CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[i].joined[2 - i], 1));
-        CU_ASSERT_EQUAL(nodes[1 - i].incarnation, 1000 * life);
-        CU_ASSERT_EQUAL(nodes[1 - i].failed[i + 1], 1);
-        nodes[1 - i].joined[i + 1] = nodes[1 - i].failed[i + 1] = 0;
-        nodes[1 - i].joined[i + 1] = 1;
-    }
-    close_nodes();
-}
-
-/* ---- who is not let in ---- */
 
 static void the_dead_are_not_heard_again(void)
 {
@@ -431,18 +311,7 @@ static void other_users_are_refused(void)
     close_nodes();
 }
 
-static void heartbeats(struct rig_node *node, uint32_t count)
-{
-    while (count > 0) {
-        uint64_t deadline_ns = pst_fabric_deadline_ns(node->fabric);
-        for (uint32_t i = 0; i < 2; i++)
-            rig_poll(&nodes[i]);
-        count -= pst_fabric_deadline_ns(node->fabric) != deadline_ns;
-        sched_yield();
-    }
-}
-
-static void who_has_failed_waits_to_be_readmitted(void)
+static void a_node_that_is_kept_out_is_told_to_come_later(void)
 {
     struct shm_hello hello = hello_make();
     open_joined(2);
@@ -452,52 +321,14 @@ static void who_has_failed_waits_to_be_readmitted(void)
     CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), -1), SHM_REFUSE_LATER);
     CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), -1), SHM_REFUSE_LATER);
     pst_fabric_readmit(nodes[0].fabric, 2);
-    struct pst_shm_config config = rig_config(directory, 2, 1002, 0);
-    rig_open(&nodes[1], &config);
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 2));
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].joined[1], 1));
-    /* Whoever connects does not until it may. */
-    nodes[1].mourns = true;
-    rig_close(&nodes[0]);
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].failed[1], 1));
-    config = rig_config(directory, 1, 1003, 0);
-    rig_open(&nodes[0], &config);
-    heartbeats(&nodes[1], 4);
-    CU_ASSERT_EQUAL(nodes[0].joined[2], 0);
-    pst_fabric_readmit(nodes[1].fabric, 1);
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 1));
-    close_nodes();
-}
-
-static void who_is_cut_off_begins_anew(void)
-{
-    open_joined(2);
-    pst_fabric_cut_off(nodes[0].fabric, 2, "it is a test");
-    struct pst_signal signal = rig_signal(0);
-    CU_ASSERT_EQUAL(pst_fabric_send(nodes[0].fabric, 2, &signal), -ENOTCONN);
-    pst_fabric_cut_off(nodes[0].fabric, 2, "twice is as good as once");
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].failed[2], 1));
-    CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_CUT_OFF);
-    CU_ASSERT_FALSE(pst_fabric_failure_is_certain(nodes[0].failure[2]));
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].expelled, 1));
-    CU_ASSERT_EQUAL(nodes[1].expelled_by, 1);
-    CU_ASSERT_EQUAL(nodes[1].failed[1], 1);
-    CU_ASSERT_EQUAL(pst_fabric_rejoin(nodes[1].fabric, 1002), 0);
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 2));
-    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].joined[1], 2));
+    CU_ASSERT_EQUAL(answer_to(&hello, sizeof(hello), -1), SHM_REFUSE_MEMORY); /* without a ring */
     close_nodes();
 }
 
 static CU_TestInfo tests[] = {
-    {"nodes join and say who they are", nodes_join_and_say_who_they_are},
-    {"signals arrive in order", signals_arrive_in_order},
-    {"a full ring refuses", full_ring_refuses},
-    {"a send wakes only a sleeper", a_send_wakes_only_a_sleeper},
-    {"who leaves is heard to the end", who_leaves_is_heard_to_the_end},
-    {"a new life joins again", a_new_life_joins_again},
     {"the dead are not heard again", the_dead_are_not_heard_again},
-    {"who has failed waits to be readmitted", who_has_failed_waits_to_be_readmitted},
-    {"who is cut off begins anew", who_is_cut_off_begins_anew},
+    {"a node that is kept out is told to come later",
+     a_node_that_is_kept_out_is_told_to_come_later},
     {"a node id runs only once", node_id_runs_only_once},
     {"open refuses what is not sound", open_refuses_what_is_not_sound},
     {"strange hellos are refused", strange_hellos_are_refused},
