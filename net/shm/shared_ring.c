@@ -14,16 +14,16 @@
 #define LINE 128u
 
 /* Who writes what, each on lines of its own. */
-struct pst_shared_ring {
+struct shared_ring {
     uint32_t beats __attribute__((aligned(LINE)));          /* producer */
     uint32_t consumer_sleep __attribute__((aligned(LINE))); /* both */
     uint32_t producer_sleep __attribute__((aligned(LINE))); /* both */
     struct rte_ring ring __attribute__((aligned(LINE)));    /* slots follow */
 };
 
-struct pst_ring_end {
+struct shared_ring_end {
     struct rte_ring view;
-    struct pst_shared_ring *shared;
+    struct shared_ring *shared;
     struct pst_signal *slots;
     uint64_t incarnation;
     uint32_t sequence;
@@ -34,22 +34,22 @@ struct pst_ring_end {
 /* What rte_ring_init() writes and nobody changes: name, flags, size, mask, capacity. */
 #define GEOMETRY_BYTES offsetof(struct rte_ring, pad0)
 
-_Static_assert(offsetof(struct pst_shared_ring, ring) + sizeof(struct rte_ring) ==
-                   sizeof(struct pst_shared_ring),
+_Static_assert(offsetof(struct shared_ring, ring) + sizeof(struct rte_ring) ==
+                   sizeof(struct shared_ring),
                "rte_ring takes the memory behind itself for its slots");
-_Static_assert(sizeof(struct pst_shared_ring) % _Alignof(struct pst_signal) == 0,
+_Static_assert(sizeof(struct shared_ring) % _Alignof(struct pst_signal) == 0,
                "the slots are aligned");
 
-size_t pst_shared_ring_bytes(uint32_t slots)
+size_t shared_ring_bytes(uint32_t slots)
 {
     ssize_t ring_bytes = rte_ring_get_memsize_elem(PST_SIGNAL_BYTES, slots);
     assert(ring_bytes > 0);
-    return offsetof(struct pst_shared_ring, ring) + (size_t)ring_bytes;
+    return offsetof(struct shared_ring, ring) + (size_t)ring_bytes;
 }
 
-static struct pst_ring_end *end_make(void *memory, uint32_t slots, uint64_t incarnation)
+static struct shared_ring_end *end_make(void *memory, uint32_t slots, uint64_t incarnation)
 {
-    struct pst_ring_end *end = aligned_alloc(_Alignof(struct pst_ring_end), sizeof(*end));
+    struct shared_ring_end *end = aligned_alloc(_Alignof(struct shared_ring_end), sizeof(*end));
     if (!end)
         return NULL;
     memset(end, 0, sizeof(*end));
@@ -61,10 +61,11 @@ static struct pst_ring_end *end_make(void *memory, uint32_t slots, uint64_t inca
     return end;
 }
 
-int pst_ring_make(struct pst_ring_end **out, void *memory, uint32_t slots, uint64_t incarnation)
+int shared_ring_make(struct shared_ring_end **out, void *memory, uint32_t slots,
+                     uint64_t incarnation)
 {
     /* The slots too: their pages come from the initialising thread's NUMA node now, not later. */
-    memset(memory, 0, pst_shared_ring_bytes(slots));
+    memset(memory, 0, shared_ring_bytes(slots));
     *out = end_make(memory, slots, incarnation);
     if (!*out)
         return -ENOMEM;
@@ -72,30 +73,31 @@ int pst_ring_make(struct pst_ring_end **out, void *memory, uint32_t slots, uint6
     return 0;
 }
 
-void pst_ring_free(struct pst_ring_end *end)
+void shared_ring_free(struct shared_ring_end *end)
 {
     free(end);
 }
 
-static bool geometry_is_sound(const struct pst_ring_end *end)
+static bool geometry_is_sound(const struct shared_ring_end *end)
 {
     return memcmp(&end->shared->ring, &end->view, GEOMETRY_BYTES) == 0;
 }
 
-static int broken(struct pst_ring_end *end, enum pst_signal_fault fault)
+static int broken(struct shared_ring_end *end, enum pst_signal_fault fault)
 {
     end->fault = fault;
     return -PST_E_LINK;
 }
 
-int pst_ring_attach(struct pst_ring_end **in, void *memory, uint32_t slots, uint64_t incarnation)
+int shared_ring_attach(struct shared_ring_end **in, void *memory, uint32_t slots,
+                       uint64_t incarnation)
 {
     *in = end_make(memory, slots, incarnation);
     if (!*in)
         return -ENOMEM;
     if (geometry_is_sound(*in))
         return 0;
-    pst_ring_free(*in);
+    shared_ring_free(*in);
     *in = NULL;
     return -PST_E_LINK;
 }
@@ -106,7 +108,7 @@ static uint32_t load(const volatile uint32_t *index)
 }
 
 /* Takes over the consumer's index if it is one that it could have got to by taking signals. */
-static int see_consumer(struct pst_ring_end *out)
+static int see_consumer(struct shared_ring_end *out)
 {
     struct rte_ring *shared = &out->shared->ring, *view = &out->view;
     uint32_t tail = load(&shared->cons.tail);
@@ -119,7 +121,7 @@ static int see_consumer(struct pst_ring_end *out)
 }
 
 /* The producer's index: it may have moved on, by no more than fits. */
-static int see_producer(struct pst_ring_end *in)
+static int see_producer(struct shared_ring_end *in)
 {
     struct rte_ring *shared = &in->shared->ring, *view = &in->view;
     uint32_t tail = load(&shared->prod.tail);
@@ -133,7 +135,7 @@ static int see_producer(struct pst_ring_end *in)
 }
 
 /* One slot of the view's, or none. */
-static bool reserve(struct pst_ring_end *out)
+static bool reserve(struct shared_ring_end *out)
 {
     struct rte_ring_zc_data space;
     return rte_ring_enqueue_zc_burst_elem_start(&out->view, PST_SIGNAL_BYTES, 1, &space, NULL) == 1;
@@ -141,7 +143,7 @@ static bool reserve(struct pst_ring_end *out)
 
 /* 0 with a slot reserved. The consumer's index is looked at only when its last known place says
  * that the ring is full: its line then stays in the consumer's cache. */
-static int reserve_or_look(struct pst_ring_end *out)
+static int reserve_or_look(struct shared_ring_end *out)
 {
     if (reserve(out))
         return 0;
@@ -155,7 +157,7 @@ static int reserve_or_look(struct pst_ring_end *out)
     return -EAGAIN;
 }
 
-int pst_ring_put(struct pst_ring_end *out, const struct pst_signal *signal)
+int shared_ring_put(struct shared_ring_end *out, const struct pst_signal *signal)
 {
     assert(pst_signal_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
     if (out->fault != PST_SIGNAL_FAULT_NONE)
@@ -171,7 +173,7 @@ int pst_ring_put(struct pst_ring_end *out, const struct pst_signal *signal)
     return 0;
 }
 
-bool pst_ring_publish(struct pst_ring_end *out)
+bool shared_ring_publish(struct shared_ring_end *out)
 {
     if (out->published == out->view.prod.tail)
         return false;
@@ -180,21 +182,21 @@ bool pst_ring_publish(struct pst_ring_end *out)
     return true;
 }
 
-uint32_t pst_ring_room(struct pst_ring_end *out)
+uint32_t shared_ring_room(struct shared_ring_end *out)
 {
-    if (pst_ring_check(out) != 0)
+    if (shared_ring_check(out) != 0)
         return 0;
     return out->view.capacity - (out->view.prod.tail - out->view.cons.tail);
 }
 
-int pst_ring_check(struct pst_ring_end *out)
+int shared_ring_check(struct shared_ring_end *out)
 {
     return out->fault != PST_SIGNAL_FAULT_NONE ? -PST_E_LINK : see_consumer(out);
 }
 
 /* Copies before anything is checked: what was checked is then what is used, whatever the producer
  * does to the slot meanwhile. */
-static uint32_t take(struct pst_ring_end *in, struct pst_signal *signals, uint32_t count)
+static uint32_t take(struct shared_ring_end *in, struct pst_signal *signals, uint32_t count)
 {
     struct rte_ring_zc_data filled;
     uint32_t first = in->view.cons.tail & in->view.mask;
@@ -210,7 +212,7 @@ static uint32_t take(struct pst_ring_end *in, struct pst_signal *signals, uint32
     return taken;
 }
 
-int pst_ring_get_burst(struct pst_ring_end *in, struct pst_signal *signals, uint32_t count)
+int shared_ring_get_burst(struct shared_ring_end *in, struct pst_signal *signals, uint32_t count)
 {
     assert(count <= INT32_MAX);
     if (in->fault != PST_SIGNAL_FAULT_NONE)
@@ -228,33 +230,33 @@ int pst_ring_get_burst(struct pst_ring_end *in, struct pst_signal *signals, uint
     return (int)taken;
 }
 
-bool pst_ring_is_empty(struct pst_ring_end *in)
+bool shared_ring_is_empty(struct shared_ring_end *in)
 {
     return in->fault == PST_SIGNAL_FAULT_NONE && see_producer(in) == 0 &&
            in->view.prod.tail == in->view.cons.tail;
 }
 
-enum pst_signal_fault pst_ring_fault(const struct pst_ring_end *end)
+enum pst_signal_fault shared_ring_fault(const struct shared_ring_end *end)
 {
     return end->fault;
 }
 
-uint32_t *pst_ring_consumer_sleep(struct pst_ring_end *end)
+uint32_t *shared_ring_consumer_sleep(struct shared_ring_end *end)
 {
     return &end->shared->consumer_sleep;
 }
 
-uint32_t *pst_ring_producer_sleep(struct pst_ring_end *end)
+uint32_t *shared_ring_producer_sleep(struct shared_ring_end *end)
 {
     return &end->shared->producer_sleep;
 }
 
-void pst_ring_beat(struct pst_ring_end *out)
+void shared_ring_beat(struct shared_ring_end *out)
 {
     __atomic_fetch_add(&out->shared->beats, 1, __ATOMIC_RELAXED);
 }
 
-uint32_t pst_ring_beats(const struct pst_ring_end *in)
+uint32_t shared_ring_beats(const struct shared_ring_end *in)
 {
     return __atomic_load_n(&in->shared->beats, __ATOMIC_RELAXED);
 }

@@ -19,58 +19,58 @@
 #include "net/signal_check.h"
 #include "penstock/error.h"
 
-#define PST_SHARED_RING_SIGNALS_MAX 65536u
+#define SHARED_RING_SIGNALS_MAX 65536u
 
-struct pst_shared_ring;
+struct shared_ring;
 
 /* One side's end: one thread's, in private memory. */
-struct pst_ring_end;
+struct shared_ring_end;
 
 /* Bytes of memory that so many slots take; slots: a power of two from 2. One stays free. */
-size_t pst_shared_ring_bytes(uint32_t slots);
+size_t shared_ring_bytes(uint32_t slots);
 
 /* The producer: makes an empty ring in memory (page-aligned, the caller's, longer-lived than
  * the end) before the other side attaches. incarnation: the producing node's. 0 or -ENOMEM. */
-PST_MUST_USE int pst_ring_make(struct pst_ring_end **out, void *memory, uint32_t slots,
-                               uint64_t incarnation);
+PST_MUST_USE int shared_ring_make(struct shared_ring_end **out, void *memory, uint32_t slots,
+                                  uint64_t incarnation);
 
 /* The consumer. 0, -ENOMEM, or -PST_E_LINK: this is no ring of so many slots. */
-PST_MUST_USE int pst_ring_attach(struct pst_ring_end **in, void *memory, uint32_t slots,
-                                 uint64_t incarnation);
+PST_MUST_USE int shared_ring_attach(struct shared_ring_end **in, void *memory, uint32_t slots,
+                                    uint64_t incarnation);
 
 /* Forgets an end; the memory stays. Nothing for NULL. */
-void pst_ring_free(struct pst_ring_end *end);
+void shared_ring_free(struct shared_ring_end *end);
 
 /* The producer. As pst_signal_ring_put: 0, -EAGAIN, or -PST_E_LINK; but nothing is seen before it
  * is published. After -EAGAIN the consumer owes a wake-up as soon as it has taken something. */
-PST_MUST_USE int pst_ring_put(struct pst_ring_end *out, const struct pst_signal *signal);
+PST_MUST_USE int shared_ring_put(struct shared_ring_end *out, const struct pst_signal *signal);
 
 /* The producer: shows the consumer all that was put, by one write to the line that it reads.
  * Whether there was anything: ring then. */
-bool pst_ring_publish(struct pst_ring_end *out);
+bool shared_ring_publish(struct shared_ring_end *out);
 
 /* The producer: how many signals fit just now; 0 too where the ring is broken. */
-uint32_t pst_ring_room(struct pst_ring_end *out);
+uint32_t shared_ring_room(struct shared_ring_end *out);
 
 /* The producer: whether what the consumer writes is sound, without putting anything. */
-PST_MUST_USE int pst_ring_check(struct pst_ring_end *out);
+PST_MUST_USE int shared_ring_check(struct shared_ring_end *out);
 
 /* The consumer. As pst_signal_ring_get_burst. */
-PST_MUST_USE int pst_ring_get_burst(struct pst_ring_end *in, struct pst_signal *signals,
-                                    uint32_t count);
+PST_MUST_USE int shared_ring_get_burst(struct shared_ring_end *in, struct pst_signal *signals,
+                                       uint32_t count);
 
 /* The consumer: false too where the ring is broken, for get_burst has that to tell. */
-bool pst_ring_is_empty(struct pst_ring_end *in);
+bool shared_ring_is_empty(struct shared_ring_end *in);
 
 /* Either side: what broke its end. */
-enum pst_signal_fault pst_ring_fault(const struct pst_ring_end *end);
+enum pst_signal_fault shared_ring_fault(const struct shared_ring_end *end);
 
 /* Words of net/doorbell.h: where the consumer sleeps, where the producer waits for room. */
-uint32_t *pst_ring_consumer_sleep(struct pst_ring_end *end);
-uint32_t *pst_ring_producer_sleep(struct pst_ring_end *end);
+uint32_t *shared_ring_consumer_sleep(struct shared_ring_end *end);
+uint32_t *shared_ring_producer_sleep(struct shared_ring_end *end);
 
 /* The producer's sign of life: moved on by the producer, seen by the consumer. */
-void pst_ring_beat(struct pst_ring_end *out);
-uint32_t pst_ring_beats(const struct pst_ring_end *in);
+void shared_ring_beat(struct shared_ring_end *out);
+uint32_t shared_ring_beats(const struct shared_ring_end *in);
 
 #endif

@@ -47,8 +47,8 @@ static void publish(struct shm_fabric *fabric)
     const struct pst_set *set = &fabric->unpublished;
     for (uint32_t node = next_of(set, 0); node != 0; node = next_of(set, node)) {
         struct shm_link *link = joined(fabric, node);
-        if (link && pst_ring_publish(link->out) &&
-            pst_sleep_ends(pst_ring_consumer_sleep(link->out))) {
+        if (link && shared_ring_publish(link->out) &&
+            pst_sleep_ends(shared_ring_consumer_sleep(link->out))) {
             shm_send_bare(link->socket, SHM_WAKE);
             fabric->base.counters[node].wakes_sent++;
         }
@@ -142,13 +142,13 @@ static int look_at_sockets(struct shm_fabric *fabric)
 
 static void check_peer(struct shm_fabric *fabric, struct shm_link *link)
 {
-    pst_ring_beat(link->out);
-    uint32_t beats = pst_ring_beats(link->in);
+    shared_ring_beat(link->out);
+    uint32_t beats = shared_ring_beats(link->in);
     link->silent_ticks = beats == link->beats ? link->silent_ticks + 1 : 0;
     link->beats = beats;
-    if (pst_ring_check(link->out) != 0)
+    if (shared_ring_check(link->out) != 0)
         shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(pst_ring_fault(link->out)));
+                     pst_signal_fault_text(shared_ring_fault(link->out)));
     else if (link->silent_ticks >= fabric->silent_ticks_max)
         shm_link_end(fabric, link, PST_FABRIC_SUSPECTED, "it gave no sign of life");
 }
@@ -181,17 +181,17 @@ static int begin_round(struct shm_fabric *fabric)
 static bool tell_signals(struct shm_fabric *fabric, struct shm_link *link,
                          struct pst_fabric_event *event)
 {
-    int count = pst_ring_get_burst(link->in, fabric->burst, PST_FABRIC_BURST);
+    int count = shared_ring_get_burst(link->in, fabric->burst, PST_FABRIC_BURST);
     if (count < 0) {
         shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(pst_ring_fault(link->in)));
+                     pst_signal_fault_text(shared_ring_fault(link->in)));
         link->drain_left = 0;
     }
     if (count <= 0)
         return false;
     struct pst_fabric_counters *counters = &fabric->base.counters[link->node];
     counters->signals_received += (uint64_t)count;
-    if (link->socket >= 0 && pst_sleep_ends(pst_ring_producer_sleep(link->in))) {
+    if (link->socket >= 0 && pst_sleep_ends(shared_ring_producer_sleep(link->in))) {
         shm_send_bare(link->socket, SHM_WAKE);
         counters->wakes_sent++;
     }
@@ -293,7 +293,7 @@ static int shm_send_signal(struct pst_fabric *base, uint32_t node, const struct 
     if (!link)
         return -ENOTCONN;
     struct pst_fabric_counters *counters = &fabric->base.counters[node];
-    int error = pst_ring_put(link->out, signal);
+    int error = shared_ring_put(link->out, signal);
     if (error == -EAGAIN) {
         counters->full++;
         publish(fabric); /* else nobody would make room */
@@ -301,7 +301,7 @@ static int shm_send_signal(struct pst_fabric *base, uint32_t node, const struct 
     }
     if (error) {
         shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(pst_ring_fault(link->out)));
+                     pst_signal_fault_text(shared_ring_fault(link->out)));
         return -ENOTCONN;
     }
     counters->signals_sent++;
@@ -321,7 +321,7 @@ static uint32_t shm_room(struct pst_fabric *base, uint32_t node)
 {
     struct shm_fabric *fabric = (struct shm_fabric *)base;
     struct shm_link *link = joined(fabric, node);
-    return link ? pst_ring_room(link->out) : 0;
+    return link ? shared_ring_room(link->out) : 0;
 }
 
 /* ---- sleeping ---- */
@@ -332,7 +332,7 @@ static void shm_announce(struct pst_fabric *base)
     publish(fabric);
     for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
         if (fabric->peers[node].link->state == SHM_LINK_UP)
-            pst_sleep_announce(pst_ring_consumer_sleep(fabric->peers[node].link->in));
+            pst_sleep_announce(shared_ring_consumer_sleep(fabric->peers[node].link->in));
     }
 }
 
@@ -344,7 +344,7 @@ static bool shm_is_quiet(struct pst_fabric *base)
     for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
         const struct shm_link *link = fabric->peers[node].link;
         if (link->state == SHM_LINK_ENDING || link->tell_joined ||
-            (link->state == SHM_LINK_UP && !pst_ring_is_empty(link->in)))
+            (link->state == SHM_LINK_UP && !shared_ring_is_empty(link->in)))
             return false;
     }
     return true;
@@ -355,7 +355,7 @@ static void shm_cancel(struct pst_fabric *base)
     struct shm_fabric *fabric = (struct shm_fabric *)base;
     for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
         if (fabric->peers[node].link->state == SHM_LINK_UP)
-            pst_sleep_cancel(pst_ring_consumer_sleep(fabric->peers[node].link->in));
+            pst_sleep_cancel(shared_ring_consumer_sleep(fabric->peers[node].link->in));
     }
     fabric->next_look_ns = 0;
 }
@@ -397,7 +397,7 @@ static int check_config(const struct pst_shm_config *config, char *message, uint
     if (config->hello.cluster[0] == '\0' ||
         memchr(config->hello.cluster, '\0', PST_CLUSTER_NAME_MAX) == NULL)
         return refuse(message, bytes, "the cluster's name must have 1…63 bytes");
-    if (slots != 0 && (slots < 2 || slots > PST_SHARED_RING_SIGNALS_MAX || (slots & (slots - 1))))
+    if (slots != 0 && (slots < 2 || slots > SHARED_RING_SIGNALS_MAX || (slots & (slots - 1))))
         return refuse(message, bytes, "the signals in a ring must be a power of two, 2…65536");
     if (config->failure_ns != 0 && config->failure_ns < PST_FABRIC_FAILURE_NS_MIN)
         return refuse(message, bytes, "a node cannot be declared dead after less than 60 ms");

@@ -32,8 +32,8 @@ struct shm_link {
     struct pst_fabric_hello hello; /* the peer's */
     struct shm_memory out_memory;
     struct shm_memory in_memory;
-    struct pst_ring_end *out;
-    struct pst_ring_end *in;
+    struct shared_ring_end *out;
+    struct shared_ring_end *in;
     uint64_t deadline_ns; /* of the handshake */
     uint32_t beats;
     uint64_t silent_ticks;

@@ -36,16 +36,16 @@ static void try_later(struct shm_fabric *fabric, uint32_t node)
 static int make_ring(struct shm_fabric *fabric, struct shm_link *link)
 {
     enum pst_shm_memory kind = fabric->memory;
-    int error = shm_memory_make(&link->out_memory, &kind,
-                                pst_shared_ring_bytes(fabric->hello.ring_signals));
+    int error =
+        shm_memory_make(&link->out_memory, &kind, shared_ring_bytes(fabric->hello.ring_signals));
     if (error)
         return error;
     if (kind != fabric->memory) {
         pst_log(PST_LOG_INFO, "rings between nodes lie in normal pages: no 2 MiB hugepage is free");
         fabric->memory = kind;
     }
-    return pst_ring_make(&link->out, link->out_memory.bytes, fabric->hello.ring_signals,
-                         fabric->hello.node.incarnation);
+    return shared_ring_make(&link->out, link->out_memory.bytes, fabric->hello.ring_signals,
+                            fabric->hello.node.incarnation);
 }
 
 /* Takes the socket, in case of an error too. */
@@ -92,8 +92,8 @@ static enum shm_refusal attach(struct shm_fabric *fabric, struct shm_link *link,
     int error = shm_memory_attach(&link->in_memory, fabric->memory, fd, hello->ring_offset,
                                   hello->ring_bytes);
     if (!error)
-        error = pst_ring_attach(&link->in, link->in_memory.bytes, hello->ring_signals,
-                                hello->node.incarnation);
+        error = shared_ring_attach(&link->in, link->in_memory.bytes, hello->ring_signals,
+                                   hello->node.incarnation);
     link->hello = hello->node;
     return error ? SHM_REFUSE_MEMORY : SHM_REFUSE_NONE;
 }

@@ -22,8 +22,8 @@ void shm_link_free(struct shm_fabric *fabric, struct shm_link *link)
     pst_set_remove(&fabric->linked, link->node - 1);
     if (link->socket >= 0)
         close(link->socket);
-    pst_ring_free(link->out);
-    pst_ring_free(link->in);
+    shared_ring_free(link->out);
+    shared_ring_free(link->in);
     shm_memory_free(&link->out_memory);
     shm_memory_free(&link->in_memory);
     free(link);
@@ -35,7 +35,7 @@ void shm_link_up(struct shm_fabric *fabric, struct shm_link *link)
     struct pst_fabric_counters *counters = &fabric->base.counters[link->node];
     link->state = SHM_LINK_UP;
     link->tell_joined = true;
-    link->beats = pst_ring_beats(link->in);
+    link->beats = shared_ring_beats(link->in);
     peer->backoff_ns = 0;
     peer->refused_us = SHM_REFUSE_NONE;
     counters->joins++;
@@ -69,7 +69,7 @@ void shm_link_end(struct shm_fabric *fabric, struct shm_link *link, enum pst_fab
     link->state = SHM_LINK_ENDING;
     link->failure = failure;
     /* What it sent before it went is whole; a ring full at most. */
-    link->drain_left = pst_fabric_failure_is_certain(failure) ? PST_SHARED_RING_SIGNALS_MAX : 0;
+    link->drain_left = pst_fabric_failure_is_certain(failure) ? SHARED_RING_SIGNALS_MAX : 0;
     (void)snprintf(link->reason, sizeof(link->reason), "%s", reason);
     if (failure != PST_FABRIC_LOST) {
         peer->has_died = true;

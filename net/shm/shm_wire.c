@@ -107,8 +107,8 @@ enum shm_refusal shm_check(union shm_message *message, uint32_t bytes)
 static bool ring_is_sound(const struct shm_hello *hello)
 {
     uint32_t slots = hello->ring_signals;
-    return slots >= 2 && slots <= PST_SHARED_RING_SIGNALS_MAX && (slots & (slots - 1)) == 0 &&
-           hello->ring_bytes >= pst_shared_ring_bytes(slots) && hello->ring_bytes <= UINT32_MAX;
+    return slots >= 2 && slots <= SHARED_RING_SIGNALS_MAX && (slots & (slots - 1)) == 0 &&
+           hello->ring_bytes >= shared_ring_bytes(slots) && hello->ring_bytes <= UINT32_MAX;
 }
 
 enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_hello *theirs)

@@ -209,11 +209,11 @@ static void strange_hellos_are_refused(void)
 
 static void make_ring_in(int fd)
 {
-    struct pst_ring_end *out;
+    struct shared_ring_end *out;
     void *memory = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     CU_ASSERT_PTR_NOT_EQUAL_FATAL(memory, MAP_FAILED);
-    CU_ASSERT_EQUAL_FATAL(pst_ring_make(&out, memory, 64, 77), 0);
-    pst_ring_free(out);
+    CU_ASSERT_EQUAL_FATAL(shared_ring_make(&out, memory, 64, 77), 0);
+    shared_ring_free(out);
     (void)munmap(memory, 16384);
 }
 
