@@ -175,7 +175,8 @@ static void check(const struct pst_pipeline *pipeline)
     assert(pipeline->results_count <= RESULTS_MAX);
 }
 
-/* The part is spoilt: answered to the work in progress, or else reported as trouble. */
+/* Keeps the first error that spoils the part. The work in progress, if there is one, is answered
+ * with it; it is reported as trouble too. */
 static void note_error(struct pst_pipeline *pipeline, int error, const char *what)
 {
     if (pipeline->error)

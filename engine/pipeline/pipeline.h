@@ -34,7 +34,9 @@ struct pst_pipeline_config {
     uint32_t chunk_bytes; /* PST_CHUNK_BYTES_MIN … MAX, a multiple of PST_BLOCK_BYTES */
     uint32_t depth;       /* chunks in flight, PST_DEPTH_MIN … MAX */
     enum pst_direct direct;
-    const struct pst_transform *transform; /* of its chunks; NULL: they are stored as they are */
+    /* Of its chunks; NULL: they are stored as they are. Any other takes one of the depth buffers.
+     */
+    const struct pst_transform *transform;
     struct pst_source *const *sources;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
     /* The descriptor of a fragment that was listed and is not done. */

@@ -156,7 +156,7 @@ static int run_until_error(uint64_t at)
     return hits;
 }
 
-static void an_error_is_told_and_cleaned_up(void)
+static void an_error_is_reported_and_cleaned_up(void)
 {
     uint64_t at = 1;
     while (run_until_error(at) > 0)
@@ -252,7 +252,7 @@ int main(void)
         {"a DISCARD meets an OPEN that fails", a_discard_meets_an_open_that_fails},
         {"there may be nothing to discard", there_may_be_nothing_to_discard},
         {"a HALT ends the scans", a_halt_ends_the_scans},
-        {"an error is told and cleaned up", an_error_is_told_and_cleaned_up},
+        {"an error is reported and cleaned up", an_error_is_reported_and_cleaned_up},
         {"an error is answered and reported", an_error_is_answered_and_reported},
         {"works out of order abort", works_out_of_order_abort},
         {"another thread may not call", another_thread_may_not_call},
