@@ -58,8 +58,8 @@ struct pst_repository;
 
 /* All are there, whatever the features say; an operation that the storage cannot do is -ENOTSUP. */
 struct pst_repository_ops {
-    /* A handle >= 0 of the directory `path` (-ENOTDIR or -ELOOP: it is something else); close ends
-     * it, and any lock that was taken on it. */
+    /* A handle >= 0 of the directory `path`, "." being the directory itself (-ENOTDIR or -ELOOP: it
+     * is something else); close ends it, and any lock that was taken on it. */
     int (*open)(struct pst_repository *repository, int directory, const char *path);
     void (*close)(struct pst_repository *repository, int directory);
 

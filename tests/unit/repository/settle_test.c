@@ -1,22 +1,19 @@
 /*
  * What the archive says of backups in doubt, and does about them: by its disk alone, and by the uid
- * that the manifests name.
+ * that the manifests name. Over a real directory and over the model disk.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "engine/base/log.h"
 #include "engine/format/chunk.h"
 #include "engine/repository/archive.h"
 #include "engine/repository/archive_settle.h"
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/layout.h"
-#include "engine/repository/repository_posix.h"
-#include "tests/support/node_rig.h"
+#include "tests/suite.h"
+#include "tests/support/storage.h"
 
 #define NUMBER 7u
 #define OWN_NODE 2u
@@ -24,9 +21,9 @@
 static const uint8_t uid[16] = {1, 2, 3};
 static const uint8_t other_uid[16] = {1, 2, 4};
 
-static char to[SCRATCH_PATH_BYTES];
+static struct storage storage;
+static enum storage_kind kind;
 static struct pst_archive_config config;
-static struct pst_repository repository;
 static struct pst_archive *archive;
 static struct pst_doubt_rep told[4];
 static uint32_t told_count;
@@ -39,9 +36,36 @@ static void take_doubt(void *context, const struct pst_doubt_rep *doubt)
     told[told_count++] = *doubt;
 }
 
+/* "BACKUP-7/NAME", in one of a few static buffers. */
 static const char *inside(const char *name)
 {
-    return join(join(to, layout_backup(NUMBER).text), name);
+    static char paths[4][256];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof(paths[0]), "%s/%s", layout_backup(NUMBER).text, name);
+    return path;
+}
+
+static void write_file(const char *path, const void *bytes, size_t size)
+{
+    storage_put(&storage, path, bytes, size);
+}
+
+static bool path_exists(const char *path)
+{
+    return storage_has(&storage, path);
+}
+
+static int in_directory(void)
+{
+    kind = STORAGE_DIRECTORY;
+    return 0;
+}
+
+static int on_model(void)
+{
+    kind = STORAGE_MODEL;
+    return 0;
 }
 
 static struct pst_manifest_text node_manifest(uint32_t node, const uint8_t *of)
@@ -89,7 +113,8 @@ static void make_part(uint32_t node, const uint8_t *of)
         .number = NUMBER, .node = (uint16_t)node, .part = 1, .parts = 1};
     memcpy(identity.uid, of, sizeof(identity.uid));
     (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
-    mkdir(inside(layout_part_dir(NUMBER, 1, 1).text), 0700);
+    if (!path_exists(inside(layout_part_dir(NUMBER, 1, 1).text)))
+        storage_make_directory(&storage, inside(layout_part_dir(NUMBER, 1, 1).text));
     write_file(inside(layout_part(NUMBER, node, 1, 1).text), block, sizeof(block));
 }
 
@@ -111,30 +136,26 @@ static const char *cluster_path(void)
 /* Backup 7: this node is prepared, with nodes 1 (the master) and 3. */
 static void open_prepared(void)
 {
-    make_scratch(to, "/dev/shm");
+    storage_open(&storage, kind);
     config = (struct pst_archive_config){.node = OWN_NODE, .ldms = 1};
     archive = calloc(1, sizeof(*archive));
     CU_ASSERT_PTR_NOT_NULL_FATAL(archive);
     archive->config = &config;
-    CU_ASSERT_EQUAL_FATAL(repository_posix_open(&repository, to, NULL), 0);
-    archive->repository = &repository;
+    archive->repository = &storage.repository;
     archive->on_doubt = take_doubt;
     archive->context = told;
     told_count = 0;
-    CU_ASSERT_EQUAL(mkdir(join(to, layout_backup(NUMBER).text), 0700), 0);
+    storage_make_directory(&storage, layout_backup(NUMBER).text);
     own_manifest = node_manifest(OWN_NODE, uid);
     write_file(own_path(), own_manifest.text, own_manifest.bytes);
     make_part(OWN_NODE, uid);
-    begin_log_capture();
 }
 
 static void close_all(void)
 {
-    free(end_log_capture());
-    repository_close(&repository, repository.root);
     free(archive);
     free(own_manifest.text);
-    remove_tree(to);
+    storage_close(&storage);
 }
 
 static struct pst_outcome asked_of(const uint8_t *of)
@@ -185,7 +206,7 @@ static void the_disk_tells_the_outcome(void)
     write_file(cluster_path(), cluster.text, cluster.bytes);
     expect_outcome(uid, PST_OUTCOME_PREPARED);
     free(cluster.text);
-    remove_tree(join(to, layout_backup(NUMBER).text));
+    storage_remove(&storage, layout_backup(NUMBER).text);
     expect_outcome(uid, PST_OUTCOME_NONE);
     close_all();
 }
@@ -227,8 +248,8 @@ static void what_cannot_be_read_is_not_guessed(void)
     expect_refused(uid, -PST_E_TRUNCATED);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), -PST_E_TRUNCATED);
     CU_ASSERT_TRUE(path_exists(own_path()) && has_part(OWN_NODE));
-    remove_tree(join(to, layout_backup(NUMBER).text));
-    write_file(join(to, layout_backup(NUMBER).text), "x", 1);
+    storage_remove(&storage, layout_backup(NUMBER).text);
+    write_file(layout_backup(NUMBER).text, "x", 1);
     expect_refused(uid, -ENOTDIR);
     close_all();
 }
@@ -236,11 +257,11 @@ static void what_cannot_be_read_is_not_guessed(void)
 static void a_directory_that_cannot_be_read_is_no_empty_one(void)
 {
     open_prepared();
-    int fd = repository.root;
-    repository.root = -1;
+    int fd = storage.repository.root;
+    storage.repository.root = -1;
     expect_refused(uid, -EBADF);
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), -EBADF);
-    repository.root = fd;
+    storage.repository.root = fd;
     close_all();
 }
 
@@ -298,7 +319,7 @@ static void an_abort_goes_by_the_uid(void)
     close_all();
     open_prepared();
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), 0);
-    CU_ASSERT_TRUE(is_empty_directory(to));
+    CU_ASSERT_TRUE(storage_is_empty(&storage));
     close_all();
 }
 
@@ -378,6 +399,11 @@ static void a_commit_is_there_and_ends_the_work(void)
     close_all();
 }
 
+static void ignore(void *context, enum pst_log_level level, const char *line)
+{
+    (void)context, (void)level, (void)line;
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -394,6 +420,11 @@ int main(void)
         {"a commit is there and ends the work", a_commit_is_there_and_ends_the_work},
         CU_TEST_INFO_NULL,
     };
-    CU_SuiteInfo suites[] = {{.pName = "doubt", .pTests = tests}, CU_SUITE_INFO_NULL};
-    return run_suites(suites);
+    CU_SuiteInfo suites[] = {
+        {.pName = "settle: a directory", .pInitFunc = in_directory, .pTests = tests},
+        {.pName = "settle: the model disk", .pInitFunc = on_model, .pTests = tests},
+        CU_SUITE_INFO_NULL,
+    };
+    pst_log_set_hook(ignore, NULL);
+    return suites_run(suites);
 }

@@ -1,0 +1,35 @@
+/*
+ * A repository to test on, in a real directory or on a model disk, and what a test does to it from
+ * outside: none of that is recorded or made to fail. Whatever cannot be set up ends the program.
+ */
+#ifndef PST_TESTS_SUPPORT_STORAGE_H
+#define PST_TESTS_SUPPORT_STORAGE_H
+
+#include "engine/repository/repository.h"
+#include "tests/support/model_disk.h"
+
+enum storage_kind { STORAGE_DIRECTORY, STORAGE_MODEL };
+
+struct storage {
+    enum storage_kind kind;
+    struct pst_repository repository;
+    struct model_disk *disk; /* NULL: a directory */
+    char path[64];           /* of a directory */
+};
+
+void storage_open(struct storage *storage, enum storage_kind kind);
+void storage_close(struct storage *storage);
+
+/* The same once more, as another process would have it; repository_close() of its root ends it. */
+void storage_attach(const struct storage *storage, struct pst_repository *repository);
+
+/* Paths below the root. put: a file whose contents are synced, and its name is not, as an LDM
+ * leaves a part. */
+bool storage_has(struct storage *storage, const char *path);
+bool storage_is_empty(struct storage *storage);
+void storage_make_directory(struct storage *storage, const char *path);
+void storage_put(struct storage *storage, const char *path, const void *bytes, size_t size);
+void storage_remove(struct storage *storage, const char *path);   /* with all below it */
+void storage_put_link(struct storage *storage, const char *name); /* in the root, to "." */
+
+#endif
