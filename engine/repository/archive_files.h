@@ -17,7 +17,7 @@ int archive_fail(const struct pst_archive *archive, const char *name, const char
 int archive_fail_inside(const struct pst_archive *archive, uint32_t number, const char *name,
                         const char *step, int error);
 
-/* A manifest on this node's disk, as far as it says which backup it is of. */
+/* A manifest on this node's disk, and which backup it is of. */
 struct archive_file {
     int error; /* -ENOENT: there is none; else it cannot be read, or not be understood */
     uint8_t uid[16];
@@ -25,7 +25,7 @@ struct archive_file {
     struct pst_digest digest;
     uint32_t cluster_id;
     uint32_t master_node;
-    struct pst_set nodes; /* of a node manifest: who took part */
+    struct pst_set nodes; /* of a node manifest: those that took part */
 };
 
 /* This node's manifest in the directory of a backup. */

@@ -99,7 +99,8 @@ void archive_sweep_unmarked(const struct pst_archive *archive, const char *name)
         remove_unmarked(archive, name, number);
 }
 
-/* It comes to be with its mark inside: whoever finds it sees which backup it is of. */
+/* The directory gets its name with the mark inside: another node that finds it sees which backup it
+ * is of. */
 int archive_make_shared(const struct pst_archive *archive,
                         const struct pst_define_backup_req *define)
 {

@@ -13,7 +13,7 @@ PST_MUST_USE int archive_make_shared(const struct pst_archive *archive,
                                      const struct pst_define_backup_req *define);
 
 /* 1: other nodes are at work in a directory, and this one is not; 0: they are not, or this one is
- * too; an error: it cannot be said. */
+ * too; an error: that could not be found out. */
 PST_MUST_USE int archive_is_others(const struct pst_archive *archive, int directory,
                                    uint32_t number);
 

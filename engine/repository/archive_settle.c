@@ -12,7 +12,7 @@
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/layout.h"
 
-/* What is on disk under the number of a backup, and what that says of its uid. */
+/* What is on disk under the number of a backup, and how much of it is of the uid asked for. */
 struct found {
     int directory; /* -1: there is none */
     struct archive_file node;
@@ -21,8 +21,8 @@ struct found {
     struct pst_debris debris;
 };
 
-/* Whether it is the cluster manifest of that backup, and says that this node's manifest, where it
- * is here, belongs to it. */
+/* Whether it is the cluster manifest of that backup, and lists this node's manifest as it is here.
+ */
 static int check_cluster(const struct pst_archive *archive, const struct archive_file *node,
                          const struct pst_cluster_manifest *manifest,
                          const struct pst_outcome *settled)
@@ -46,7 +46,7 @@ static bool is_of(const struct archive_file *file, const uint8_t *uid)
     return !file->error && memcmp(file->uid, uid, sizeof(file->uid)) == 0;
 }
 
-/* A manifest that cannot be read may be of that backup: then nothing can be said. */
+/* A manifest that cannot be read may be of that backup: then there is no answer. */
 static int judge(struct found *found, const uint8_t *uid)
 {
     found->debris.is_prepared = is_of(&found->node, uid);
@@ -58,7 +58,8 @@ static int judge(struct found *found, const uint8_t *uid)
     return found->node.error == -ENOENT ? 0 : found->node.error;
 }
 
-/* Others ask again and again: the log has it once, until nothing can be said of another backup. */
+/* Other nodes ask again and again: the log has it once, until there is no answer for another
+ * backup. */
 static int fail_to_answer(struct pst_archive *archive, uint32_t number, int error)
 {
     if (archive->unanswered == number)

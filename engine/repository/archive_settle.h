@@ -1,16 +1,19 @@
-/* Backups that are in doubt: what this node's disk says of one, and making its outcome so. The
- * archive's thread. */
+/*
+ * Backups in doubt: the outcome of one as far as this node's disk shows it, and carrying out an
+ * outcome that other nodes know. The archive's thread.
+ */
 #ifndef PST_ENGINE_REPOSITORY_ARCHIVE_SETTLE_H
 #define PST_ENGINE_REPOSITORY_ARCHIVE_SETTLE_H
 
 #include "engine/repository/archive_state.h"
 
-/* What the disk says of a backup. -PST_E_BUSY: it is in work. Other errors: it cannot be said. */
+/* Sets the outcome of a backup as the disk shows it. -PST_E_BUSY: it is in work. Other errors: the
+ * disk cannot be read, or not be understood. */
 PST_MUST_USE int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked);
 
-/* Makes it so. Aborted: removes all that this node has of it; -PST_E_WRONG_STATE: it is committed.
- * Committed: stores the bytes, or for NULL looks at what is there; -PST_E_MISPLACED: that is not of
- * this backup, or does not say that this node's manifest belongs to it. */
+/* Carries out an outcome. Aborted: removes all that this node has of it; -PST_E_WRONG_STATE: it is
+ * committed. Committed: stores the bytes, or for NULL looks at what is there; -PST_E_MISPLACED:
+ * that is not of this backup, or does not list this node's manifest. */
 PST_MUST_USE int pst_archive_settle_aborted(struct pst_archive *archive,
                                             const struct pst_outcome *settled);
 PST_MUST_USE int pst_archive_settle_committed(struct pst_archive *archive,

@@ -42,7 +42,7 @@ struct pst_archive {
     bool directory_made;
     bool is_shared;      /* other nodes may have the same directory */
     bool has_swept;      /* since the process started */
-    uint32_t unanswered; /* of this number it was logged already that nothing can be said of it */
+    uint32_t unanswered; /* the number of which it was last logged that there is no answer */
     uint32_t parts;
     struct pst_node_manifest node;
     struct pst_cluster_manifest cluster;

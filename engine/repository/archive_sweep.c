@@ -154,8 +154,8 @@ static int believe(const struct pst_archive *archive, int backup, uint32_t numbe
     return error ? archive_fail(archive, layout_backup(number).text, "fsync", error) : 0;
 }
 
-/* Of another cluster: its nodes are others, who would answer that they know nothing of it, and so
- * it would be removed. */
+/* Of another cluster: this cluster's nodes would answer that they know nothing of it, and so it
+ * would be removed. */
 static bool is_foreign(const struct pst_archive *archive, const struct archive_file *node)
 {
     return archive->on_doubt && node->cluster_id != archive->config->cluster_id;
@@ -214,7 +214,7 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
     /* Nearly all are committed, and all are swept at every backup: no more is read of them. */
     if (!debris.is_committed)
         archive_read_node(archive, backup, number, node);
-    /* A manifest that nobody can read, or only a newer Penstock, may name others. */
+    /* A manifest that cannot be read, or only by a newer Penstock, may name other nodes. */
     debris.is_prepared = node->error != -ENOENT;
     debris.is_alone = !node->error && pst_set_count(&node->nodes) == 1;
     *verdict = pst_debris_judge(&debris);
@@ -240,7 +240,7 @@ static int sweep_backup(struct pst_archive *archive, uint32_t number, bool is_ne
     repository_close(archive->repository, backup);
     if (verdict == PST_DEBRIS_DOUBT)
         report_doubt(archive, number, &node, is_news);
-    if (verdict == PST_DEBRIS_REMOVE) /* what cannot be removed is in nobody's way */
+    if (verdict == PST_DEBRIS_REMOVE) /* what cannot be removed does no harm */
         (void)archive_remove(archive, number, NULL);
     return error;
 }

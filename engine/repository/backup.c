@@ -145,7 +145,7 @@ static bool same_backup(const struct pst_manifest_common *a, const struct pst_ma
            a->cluster_id == b->cluster_id;
 }
 
-/* Decodes and compares with what the cluster manifest says of it. */
+/* Decodes it and compares it with its line in the cluster manifest. */
 static int decode_node(const struct text *text, const struct pst_cluster_manifest *cluster,
                        const struct pst_manifest_node *known, struct pst_node_manifest *node,
                        struct pst_damage *damage)

@@ -22,8 +22,8 @@ struct pst_directories {
 /* One backup. cluster is set where its manifest could be read, nodes where all of theirs could. */
 struct pst_backup {
     uint32_t number;
-    bool has_uid; /* false: nothing that is there says which backup it is */
-    int unread;   /* a directory of it could not be read, so as to say: -errno; else 0 */
+    bool has_uid; /* false: nothing that is there identifies the backup */
+    int unread;   /* why its uid could not be looked for: -errno of a directory; else 0 */
     uint8_t uid[PST_UID_BYTES];
     struct pst_directories *directories; /* the list's */
     uint64_t found_in;                   /* bit i: the i-th of them holds some of it */

@@ -85,7 +85,7 @@ static int read_backup(struct pst_backup *backup)
     uint64_t files = 0, bytes = 0;
     pst_findings_init(&findings, NULL, NULL);
     int error = pst_backup_load(backup, &findings, &files, &bytes);
-    if (error == -PST_E_INCOMPLETE && backup->unread) /* so nothing says that it is */
+    if (error == -PST_E_INCOMPLETE && backup->unread) /* a part of it may be there, unread */
         error = backup->unread;
     if (!error && backup->has_cluster)
         error = check_part_sizes(backup, &findings);

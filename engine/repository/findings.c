@@ -1,3 +1,4 @@
+/* Counts findings and hands them on. Any thread of verify, restore or list. */
 #include "engine/repository/findings.h"
 
 #include <inttypes.h>

@@ -1,6 +1,7 @@
 /*
- * Names in the backup directory. Private to engine/repository: nobody else knows one. Pure; any
- * thread. What is not said to lie directly in it lies in the directory of a backup.
+ * Names in the backup directory. Private to engine/repository: no other folder knows one. Pure; any
+ * thread. Names lie in the directory of a backup, but for
+ * those said to lie directly in the backup directory.
  */
 #ifndef PST_ENGINE_REPOSITORY_LAYOUT_H
 #define PST_ENGINE_REPOSITORY_LAYOUT_H

@@ -113,8 +113,8 @@ static int check_nodes(const struct claim *claim, uint32_t i)
     return marked ? refuse(claim, i, -PST_E_BUSY, "a node is at work on it") : 0;
 }
 
-/* Whoever else prunes has the same lock, and nobody else removes or replaces a committed backup; an
- * incomplete one is only touched where no node is. */
+/* Every prune takes the same lock, and nothing but a prune removes or replaces a committed backup;
+ * an incomplete one is only touched where no node is. */
 static int claim_in(struct claim *claim, uint32_t i)
 {
     struct pst_repository *repository = repository_of(claim, i);

@@ -1,5 +1,5 @@
 /*
- * Prune: removes backups. docs/adr/0019-collected-backups.md says why so.
+ * Prune: removes backups. docs/adr/0019-collected-backups.md has the reasons.
  *
  *     pst_backup_list_read; pst_prune_lock; pst_prune for each; pst_prune_sweep
  *
@@ -18,7 +18,7 @@
  * backup is being written into one by a process that has it for itself; message says which. */
 int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message) PST_MUST_USE;
 
-/* Removes a backup of the list from sight; only_look: only tells whether it could.
+/* Removes a backup of the list from sight; only_look: only finds out whether it could.
  *   -PST_E_BUSY        a node is at work on it, or may be; it is being read
  *   -PST_E_INCOMPLETE  it is in doubt
  *   -PST_E_NEWER       only a newer Penstock knows what hangs on it

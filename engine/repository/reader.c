@@ -1,3 +1,5 @@
+/* Reads files through io_uring, one request at a time. Workers of verify and restore, each with a
+ * reader of its own. */
 #include "engine/repository/reader.h"
 
 #include <errno.h>

@@ -6,8 +6,8 @@
  *
  * A directory is used by its handle, from open to close, whatever happens to its name meanwhile.
  * A name is one component below a handle, a path may be several; both are relative, and nothing
- * ever follows a symlink. Operations return 0 (or as said) or a negative error and block; one
- * repository is used by one thread at a time. Pointers stay the caller's.
+ * ever follows a symlink. Operations return 0, or what is stated for them, or a negative error.
+ * They block; one repository is used by one thread at a time. Pointers stay the caller's.
  */
 #ifndef PST_ENGINE_REPOSITORY_REPOSITORY_H
 #define PST_ENGINE_REPOSITORY_REPOSITORY_H
@@ -56,15 +56,15 @@ struct pst_repository_names {
 
 struct pst_repository;
 
-/* All are there, whatever the features say; an operation that the storage cannot do is -ENOTSUP. */
+/* None is NULL; one that the storage cannot do returns -ENOTSUP. */
 struct pst_repository_ops {
     /* A handle >= 0 of the directory `path`, "." being the directory itself (-ENOTDIR or -ELOOP: it
      * is something else); close ends it, and any lock that was taken on it. */
     int (*open)(struct pst_repository *repository, int directory, const char *path);
     void (*close)(struct pst_repository *repository, int directory);
 
-    /* The names, without "." and "..", in no order. After an error there are none: nobody takes a
-     * part of them for all. */
+    /* The names, without "." and "..", in no order. After an error there are none: part of
+     * them is never taken for all. */
     int (*list)(struct pst_repository *repository, int directory,
                 struct pst_repository_names *names);
 
@@ -105,7 +105,7 @@ struct pst_repository_ops {
     /* Never waits: -PST_E_BUSY. Locks are of the handle. */
     int (*lock)(struct pst_repository *repository, int directory, enum pst_repository_lock how);
     /* Locks the file `name`, made where there is none, for one holder: a handle to close. The lock
-     * is of the file that the name leads to, whoever removes it. */
+     * is of the file that the name leads to, even when another process removes that name. */
     int (*lock_file)(struct pst_repository *repository, int directory, const char *name);
 };
 
@@ -224,8 +224,8 @@ PST_MUST_USE int repository_open_backup(struct pst_repository *repository, uint3
 PST_MUST_USE int repository_has(struct pst_repository *repository, int directory, const char *name);
 
 /* Writes a file that is there, whole and durable, after a return of 0, and of which nothing is left
- * after an error. temporary: its name until it is whole; NULL: ".NAME.tmp", where nobody else
- * writes a file of that name. -EEXIST: there is one, which stays. */
+ * after an error. temporary: its name until it is whole; NULL: ".NAME.tmp", where no other
+ * process writes a file of that name. -EEXIST: there is one, which stays. */
 PST_MUST_USE int repository_write_durably(struct pst_repository *repository, int directory,
                                           const char *name, const char *temporary, const void *data,
                                           size_t bytes);

@@ -1,3 +1,5 @@
+/* Collects the names of objects that could not be read. LDMs and source threads add, the archive
+ * reads. */
 #include "engine/repository/unreadable.h"
 
 #include <assert.h>
@@ -14,7 +16,7 @@ void pst_unreadable_clear(struct pst_unreadable *list)
 {
     pthread_mutex_lock(&list->lock);
     list->count = 0;
-    list->told = 0;
+    list->added = 0;
     list->listed = 0;
     pthread_mutex_unlock(&list->lock);
 }
@@ -22,7 +24,7 @@ void pst_unreadable_clear(struct pst_unreadable *list)
 static bool is_remembered(const struct pst_unreadable *list, uint64_t object)
 {
     uint64_t count =
-        list->told < PST_UNREADABLE_REMEMBERED ? list->told : PST_UNREADABLE_REMEMBERED;
+        list->added < PST_UNREADABLE_REMEMBERED ? list->added : PST_UNREADABLE_REMEMBERED;
     for (uint64_t i = 0; i < count; i++) {
         if (list->objects[i] == object)
             return true;
@@ -44,7 +46,7 @@ bool pst_unreadable_add(struct pst_unreadable *list, uint64_t object, const char
     pthread_mutex_lock(&list->lock);
     bool is_new = !is_remembered(list, object);
     if (is_new) {
-        list->objects[list->told++ % PST_UNREADABLE_REMEMBERED] = object;
+        list->objects[list->added++ % PST_UNREADABLE_REMEMBERED] = object;
         keep_name(list, source, path);
     }
     pthread_mutex_unlock(&list->lock);

@@ -18,7 +18,7 @@
 
 struct pst_unreadable {
     pthread_mutex_t lock;
-    uint64_t told; /* objects in all; the last ones are remembered */
+    uint64_t added; /* objects in all; the last ones are remembered */
     uint64_t objects[PST_UNREADABLE_REMEMBERED];
     uint64_t listed; /* that no LDM came to see: the listing could not read them */
     uint32_t count;  /* names kept, at most PST_UNREADABLE_NAMES_MAX */
@@ -30,7 +30,7 @@ void pst_unreadable_init(struct pst_unreadable *list);
 /* Forgets all: a new backup. Any thread. */
 void pst_unreadable_clear(struct pst_unreadable *list);
 
-/* Keeps "SOURCE/PATH", if there is room. false: that object was told already. Any thread. */
+/* Keeps "SOURCE/PATH", if there is room. false: that object was added already. Any thread. */
 bool pst_unreadable_add(struct pst_unreadable *list, uint64_t object, const char *source,
                         const char *path);
 

@@ -117,6 +117,14 @@ done
 write docs/d.md 'see /ho''me/someone/file'
 expect_breach 'a path of a machine' "somebody's machine"
 
+write engine/node/x.c '#include "engine/repository/layout.h"'
+write engine/repository/layout.h ''
+expect_breach "the repository's names elsewhere" 'layout.h is private to engine/repository'
+write engine/repository/n.c 'const char *a = "BACKUP-%u";'
+run_check || { echo "FAILED: the repository's own names are refused"; cat output; failures=$((failures + 1)); }
+write engine/restore/n.c 'const char *a = "BACKUP-%u";'
+expect_breach 'a name in the backup directory elsewhere' 'a name in the backup directory'
+
 write engine/base/h.h 'struct s {' '    uint32_t x;' '};'
 expect_breach 'a header that needs another before it' 'h.h: does not compile alone'
 write engine/base/b.c 'int  x;'

@@ -3,8 +3,12 @@
  * model disk; and on the model disk what comes of errors, above all of one that reads a directory.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/base/log.h"
 #include "engine/format/chunk.h"
@@ -286,7 +290,6 @@ static void a_join_needs_the_marks(void)
     free(archive);
     make_archive();
     config.node = 1;
-    fail_list(2); /* of the sweep before it: the root */
     define.master_ref = pst_ref_make(1, PST_BLOCK_BACKUP, 1);
     fail_list(1);
     CU_ASSERT_EQUAL(define_it(), -EIO);
@@ -468,6 +471,75 @@ static void what_a_manifest_names_is_synced_before_it(void)
     end();
 }
 
+/* ---- what must hold ---- */
+
+static void *bind_elsewhere(void *argument)
+{
+    pst_thread_bind(&((struct pst_archive *)argument)->owner);
+    return NULL;
+}
+
+static void give_to_another_thread(void)
+{
+    pthread_t thread;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, bind_elsewhere, archive), 0);
+    pthread_join(thread, NULL);
+}
+
+static void take_another_uid(void)
+{
+    archive->backup++;
+}
+
+static void have_too_many_parts(void)
+{
+    archive->node.parts_count = LDMS + 1;
+}
+
+static void disorder_the_nodes(void)
+{
+    archive->cluster.nodes_count = 2;
+    archive->cluster.nodes[0].node = 2;
+    archive->cluster.nodes[1].node = 1;
+}
+
+static void mix_two_backups(void)
+{
+    archive->cluster.common.number++;
+}
+
+static void forget_the_others(void)
+{
+    archive->is_shared = false;
+}
+
+/* In a child, of which stderr is not wanted. */
+static bool aborts(void (*spoil)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        close(2);
+        signal(SIGABRT, SIG_DFL);
+        spoil();
+        _exit(pst_archive_sweep(archive));
+    }
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void an_impossible_state_ends_the_process(void)
+{
+    void (*const spoilers[])(void) = {give_to_another_thread, take_another_uid, have_too_many_parts,
+                                      disorder_the_nodes,     mix_two_backups,  forget_the_others};
+    begin(NODES_OF_TWO);
+    CU_ASSERT_EQUAL(define_it(), 0);
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    for (size_t i = 0; i < sizeof(spoilers) / sizeof(spoilers[0]); i++)
+        CU_ASSERT_TRUE(aborts(spoilers[i]));
+    end();
+}
+
 static int in_directory(void)
 {
     kind = STORAGE_DIRECTORY;
@@ -505,6 +577,7 @@ int main(void)
         {"an error fails the backup", an_error_fails_the_backup},
         {"a crash leaves all or nothing", a_crash_leaves_all_or_nothing},
         {"what a manifest names is synced before it", what_a_manifest_names_is_synced_before_it},
+        {"an impossible state ends the process", an_impossible_state_ends_the_process},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
