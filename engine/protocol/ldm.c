@@ -81,7 +81,7 @@ static bool take_inner(const struct pst_ldm_block *block, struct pst_actions *ac
         if (!down && !up)
             continue;
         *signal = send->signal;
-        /* This proxy has one LDM: docs/protocol.md, "Who talks to whom". */
+        /* This proxy has one LDM: docs/protocol.md, "The course of a backup". */
         assert(!down || pst_set_has(&send->targets, 0) ||
                send->signal.receiver_ref == block->participant.self_ref);
         assert(!up || signal->sender_ref == block->participant.self_ref);

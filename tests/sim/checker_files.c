@@ -18,7 +18,7 @@ void sim_check_sweep(struct sim *sim, const struct sim_node *node, const struct 
     const struct pst_proxy *proxies[] = {&node->hub_proxy, &node->ldm_proxy};
     for (int i = 0; i < 2; i++) {
         if (proxies[i]->backup == sim->backups[share->backup].uid_low &&
-            proxies[i]->state > PST_PROXY_DEFINING && proxies[i]->state < PST_PROXY_COMMITTING)
+            proxy_rule_of(proxies[i])->may_abort && proxies[i]->state != PST_PROXY_DEFINING)
             sim_fail(sim, SIM_CHECKER_FILES, "node %u sweeps a backup that is at work", node->id);
     }
 }

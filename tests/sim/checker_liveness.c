@@ -54,7 +54,8 @@ void sim_check_nesting(struct sim *sim, const struct sim_node *node)
     }
     for (uint32_t i = 0; i < PST_SENDERS_MAX; i++) {
         const struct pst_sender *sender = &node->master.senders.slots[i];
-        if (sender->gsn != 0 && sender->is_zombie && sender->gsn < PST_ARCHIVE_NUMBER_REQ)
+        if (sender->gsn != 0 && sender->is_zombie &&
+            pst_gsn_answered_by(sender->gsn) == PST_BLOCK_BACKUP)
             sim_fail(sim, SIM_CHECKER_LIVENESS, "the master gave up %s before its proxy did",
                      pst_gsn_name(sender->gsn));
     }

@@ -78,7 +78,7 @@ static uint32_t report_coverage(const struct sim_statistics *sum)
     puts("| what | hits |\n|---|---|");
     for (int i = 0; i < SIM_FAULTS; i++)
         missing += never("fault", sim_fault_names[i], sum->faults[i]);
-    for (int i = 0; i <= PST_MASTER_CLEANING; i++) {
+    for (int i = 0; i < PST_MASTER_STATES; i++) {
         const char *state = pst_master_state_name((enum pst_master_state)i);
         missing += never("client abort, master in", state, sum->aborts_in[i]);
         missing += never("node dies, its master in", state, sum->crashes_in[i]);

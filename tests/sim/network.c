@@ -218,8 +218,9 @@ static bool spoil(struct sim *sim, uint32_t from, struct pst_signal *signal)
 static bool may_be_lost(const struct pst_signal *signal)
 {
     uint16_t request = pst_gsn_answered(signal->gsn);
-    return request != 0 && request != PST_ARCHIVE_DECIDE_REQ && request != PST_BACKUP_REQ &&
-           request <= PST_ARCHIVE_CLEANUP_REQ &&
+    enum pst_block receiver = pst_ref_block(signal->receiver_ref);
+    return request != 0 && request != PST_ARCHIVE_DECIDE_REQ && receiver != PST_BLOCK_CLIENT &&
+           receiver != PST_BLOCK_OUTCOME &&
            pst_ref_node(signal->sender_ref) == pst_ref_node(signal->receiver_ref);
 }
 

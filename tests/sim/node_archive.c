@@ -358,7 +358,8 @@ static void serve_next(struct sim *sim, struct sim_node *node)
         return;
     if (sim_fault(sim, SIM_FAULT_ARCHIVE_REF) || sim_fault(sim, SIM_FAULT_DISK_FULL))
         server->error = ENOSPC;
-    else if (request->gsn != PST_ARCHIVE_DECIDE_REQ && request->gsn <= PST_ARCHIVE_CLEANUP_REQ)
+    else if (request->gsn != PST_ARCHIVE_DECIDE_REQ &&
+             pst_ref_block(request->sender_ref) != PST_BLOCK_OUTCOME)
         server->is_lost = sim_fault(sim, SIM_FAULT_ARCHIVE_LOST);
     uint64_t takes_ns = sim_random_between(&sim->random, SIM_US, 20 * SIM_MS);
     if (sim_fault(sim, SIM_FAULT_ARCHIVE_SLOW))

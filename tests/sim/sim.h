@@ -153,8 +153,8 @@ struct sim_statistics {
     uint64_t settled;  /* by asking: committed, */
     uint64_t given_up; /* … and aborted */
     uint64_t faults[SIM_FAULTS];
-    uint64_t aborts_in[PST_MASTER_CLEANING + 1];  /* state of the master when a client's came */
-    uint64_t crashes_in[PST_MASTER_CLEANING + 1]; /* state of a master whose node died */
+    uint64_t aborts_in[PST_MASTER_STATES];  /* state of the master when a client's came */
+    uint64_t crashes_in[PST_MASTER_STATES]; /* state of a master whose node died */
 };
 
 struct sim {
