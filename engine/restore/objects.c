@@ -156,6 +156,7 @@ int objects_add(struct objects *objects, uint32_t node, const void *entry, size_
                 const struct pst_object *object)
 {
     pthread_mutex_lock(&objects->mutex);
+    assert(!objects->sorted);
     int error = add(objects, node, entry, entry_bytes, object);
     pthread_mutex_unlock(&objects->mutex);
     return error;
@@ -163,6 +164,7 @@ int objects_add(struct objects *objects, uint32_t node, const void *entry, size_
 
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id)
 {
+    assert(objects->sorted);
     return *slot_of(objects, node, id);
 }
 
@@ -186,6 +188,7 @@ static int by_place(const void *a, const void *b)
 
 int objects_sort(struct objects *objects, const struct object_record **clash)
 {
+    assert(!objects->sorted);
     objects->sorted = calloc(objects->count + 1, sizeof(*objects->sorted));
     if (!objects->sorted)
         return -ENOMEM;

@@ -4,6 +4,7 @@
  */
 #include "engine/restore/row_map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,7 @@ int row_map_add(struct row_map *map, const struct objects *objects, const struct
     bool has_chunk = false;
     int error = 0;
     pthread_mutex_lock(&map->mutex);
+    assert(!map->is_sorted);
     for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
         int found = is_of_rows(objects, part, &header->pieces[i]);
         if (found < 0)
@@ -123,6 +125,8 @@ static int by_place(const void *a, const void *b)
 
 void row_map_sort(struct row_map *map)
 {
+    assert(!map->is_sorted);
+    map->is_sorted = true;
     if (map->pieces_count > 0)
         qsort(map->pieces, map->pieces_count, sizeof(*map->pieces), by_place);
 }
@@ -131,6 +135,7 @@ size_t row_map_find(const struct row_map *map, uint32_t node, uint64_t object)
 {
     const struct row_piece wanted = {.node = node, .object = object};
     size_t low = 0, high = map->pieces_count;
+    assert(map->is_sorted || map->pieces_count == 0);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (by_place(&map->pieces[middle], &wanted) < 0)

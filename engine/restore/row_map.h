@@ -8,6 +8,7 @@
 #define PST_ENGINE_RESTORE_ROW_MAP_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "engine/repository/part_map.h"
 #include "engine/restore/objects.h"
@@ -37,6 +38,7 @@ struct row_map {
     struct row_chunk *chunks;
     size_t chunks_count;
     size_t chunks_room;
+    bool is_sorted;
 };
 
 void row_map_init(struct row_map *map);

@@ -52,11 +52,13 @@ int row_reading_open(struct row_reading *reading)
     }
     for (uint32_t i = 0; i < count; i++)
         reading->slots[i].buffer = reading->memory + i * bytes;
+    pst_thread_bind(&reading->owner);
     return 0;
 }
 
 void row_reading_close(struct row_reading *reading)
 {
+    PST_CHECK_THREAD(&reading->owner);
     for (uint32_t i = 0; i < reading->set->count; i++) {
         if (reading->is_open[i])
             pst_reader_close_file(&reading->reader, &reading->files[i]);
@@ -173,6 +175,7 @@ int row_reading_run(struct row_reading *reading, size_t first, size_t end,
 {
     struct run run = {.reading = reading, .ahead = first, .end = end};
     int error = 0;
+    PST_CHECK_THREAD(&reading->owner);
     assert(first <= end && end <= reading->map->pieces_count);
     for (size_t i = first; !error && i < end;) {
         const struct row_slot *slot;

@@ -5,6 +5,7 @@
 #ifndef PST_ENGINE_RESTORE_ROW_READING_H
 #define PST_ENGINE_RESTORE_ROW_READING_H
 
+#include "engine/base/check.h"
 #include "engine/restore/crew.h"
 #include "engine/restore/decoded_chunk.h"
 #include "engine/restore/row_map.h"
@@ -22,6 +23,7 @@ struct row_reading {
     bool found_damage; /* set when a damage was added to findings; cleared by the caller */
 
     /* Its own. */
+    struct pst_thread_owner owner;
     struct pst_reader reader;
     struct pst_file *files; /* one for each part */
     bool *is_open;

@@ -1,3 +1,5 @@
+/* Fills the descriptor of a fragment; called by the list() of any source, on the source's thread.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Packs objects into fragments; called by the list() of a source, on the source's thread. */
 #include "engine/source/packer.h"
 
 #include <assert.h>

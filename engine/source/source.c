@@ -1,3 +1,7 @@
+/*
+ * Takes any source through its phases. The thread of each call is that of the method that it makes:
+ * the source's own thread, for produce any LDM.
+ */
 #include "engine/source/source.h"
 
 #include <assert.h>

@@ -1,3 +1,7 @@
+/*
+ * Opens a dir: source and says what lies inside it. Called by the registry, and on the source's
+ * thread.
+ */
 #include "engine/source/dir/dir.h"
 
 #include <errno.h>
@@ -8,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool is_root(const struct pst_dir *dir, const char *path)
+static bool is_root(const struct dir_source *dir, const char *path)
 {
     struct stat status;
     return stat(path, &status) == 0 && status.st_dev == dir->device && status.st_ino == dir->inode;
@@ -17,7 +21,7 @@ static bool is_root(const struct pst_dir *dir, const char *path)
 /* By device and inode of each directory on the way up, so that bind mounts do not hide it. */
 static int dir_contains(struct pst_source *source, const char *path)
 {
-    const struct pst_dir *dir = (const struct pst_dir *)source;
+    const struct dir_source *dir = (const struct dir_source *)source;
     if (dir->file)
         return 0;
     char *prefix = strdup(path);
@@ -36,7 +40,7 @@ static int dir_contains(struct pst_source *source, const char *path)
 
 static void dir_close(struct pst_source *source)
 {
-    struct pst_dir *dir = (struct pst_dir *)source;
+    struct dir_source *dir = (struct dir_source *)source;
     close(source->root_fd);
     free(dir->path);
     free(dir);
@@ -50,7 +54,7 @@ static int say(int error, const char *path, const char *advice, char *error_text
 }
 
 /* Opens the directory that paths are relative to: PATH, or the one that PATH's file is in. */
-static int open_root(struct pst_dir *dir)
+static int open_root(struct dir_source *dir)
 {
     if (!dir->file) {
         dir->source.root_fd = open(dir->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -66,7 +70,7 @@ static int open_root(struct pst_dir *dir)
 }
 
 /* An early word on what would make the whole backup empty. */
-static int check_readable(const struct pst_dir *dir)
+static int check_readable(const struct dir_source *dir)
 {
     const char *name = dir->file ? dir->file : ".";
     int fd = openat(dir->source.root_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
@@ -77,7 +81,7 @@ static int check_readable(const struct pst_dir *dir)
 }
 
 /* Fills what depends on PATH; on failure path and root_fd may be set. */
-static int resolve(struct pst_dir *dir, const char *argument, const char **advice)
+static int resolve(struct dir_source *dir, const char *argument, const char **advice)
 {
     *advice = "check the path and its permissions";
     dir->path = realpath(argument, NULL);
@@ -101,7 +105,7 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
 {
     if (*argument == '\0')
         return say(-EINVAL, argument, "say which directory: dir:/path", error_text, error_bytes);
-    struct pst_dir *dir = calloc(1, sizeof(*dir));
+    struct dir_source *dir = calloc(1, sizeof(*dir));
     if (!dir)
         return say(-ENOMEM, argument, "free some memory", error_text, error_bytes);
     dir->source = (struct pst_source){
@@ -110,7 +114,7 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
         .flags = PST_SOURCE_ANY_LDM,
         .root_fd = -1,
         .type = "dir",
-        .list = pst_dir_list,
+        .list = dir_list,
         .contains = dir_contains,
         .close = dir_close,
     };

@@ -22,7 +22,7 @@
 
 #include "engine/source/source.h"
 
-struct pst_dir {
+struct dir_source {
     struct pst_source source; /* first */
     char *path;               /* absolute, no symlinks; owned */
     const char *file;         /* last component of path if PATH is a file, else NULL */
@@ -30,12 +30,12 @@ struct pst_dir {
     ino_t inode;
 };
 
-/* For the registry: as pst_source_open, but for the name. */
+/* For the registry: as registry_open, but for the name. */
 PST_MUST_USE int pst_dir_open(const char *argument, struct pst_source **source, char *error_text,
                               size_t error_bytes);
 
 /* The list method of dir. */
-PST_MUST_USE int pst_dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
-                              struct pst_source_listing *listing);
+PST_MUST_USE int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
+                          struct pst_source_listing *listing);
 
 #endif

@@ -1,3 +1,6 @@
+/*
+ * The listing of a dir: source. Called through pst_source.list on the source's thread.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,14 +17,14 @@
 
 _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 
-/* One listing. Too large for a stack; lives as long as pst_dir_list runs. */
+/* One listing. Too large for a stack; lives as long as dir_list runs. */
 struct listing_job {
-    struct pst_dir *dir;
+    struct dir_source *dir;
     struct pst_source_listing *listing;
     uint64_t counter; /* of the last object */
-    struct pst_links links;
+    struct links links;
     struct pst_packer packer;
-    struct pst_tree tree;
+    struct tree tree;
     char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
 };
 
@@ -197,7 +200,7 @@ static int add_file(struct listing_job *job, const struct found *found)
     if (added <= 0)
         return added;
     if (status->st_nlink > 1) {
-        int error = pst_links_add(&job->links, status->st_dev, status->st_ino, object.id);
+        int error = links_add(&job->links, status->st_dev, status->st_ino, object.id);
         if (error)
             return error;
     }
@@ -208,7 +211,7 @@ static int add_regular(struct listing_job *job, const struct found *found)
 {
     const struct stat *status = &found->status;
     uint64_t first =
-        status->st_nlink > 1 ? pst_links_find(&job->links, status->st_dev, status->st_ino) : 0;
+        status->st_nlink > 1 ? links_find(&job->links, status->st_dev, status->st_ino) : 0;
     if (!first)
         return add_file(job, found);
     struct pst_object object = describe(job, found, PST_OBJECT_HARD_LINK);
@@ -236,7 +239,7 @@ static int add_symlink(struct listing_job *job, const struct found *found)
 static int add_directory(struct listing_job *job, const struct found *found)
 {
     struct pst_object object = describe(job, found, PST_OBJECT_DIRECTORY);
-    int error = *found->path ? pst_tree_enter(&job->tree) : 0;
+    int error = *found->path ? tree_enter(&job->tree) : 0;
     if (error == -EXDEV) {
         skip(job, found->path, "contents of a kernel file system");
     } else if (error) {
@@ -269,8 +272,8 @@ static int add_found(struct listing_job *job, const struct found *found)
 static int visit(struct listing_job *job)
 {
     struct found found = {
-        .directory = pst_tree_fd(&job->tree),
-        .name = pst_tree_name(&job->tree),
+        .directory = tree_fd(&job->tree),
+        .name = tree_name(&job->tree),
         .path = job->tree.path,
     };
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
@@ -292,7 +295,7 @@ static int walk(struct listing_job *job)
 {
     int more;
     int error = add_root(job);
-    while (!error && (more = pst_tree_next(&job->tree)) != 0) {
+    while (!error && (more = tree_next(&job->tree)) != 0) {
         if (more > 0)
             error = visit(job);
         else if (*job->tree.path == '\0')
@@ -305,11 +308,11 @@ static int walk(struct listing_job *job)
 
 static int list_tree(struct listing_job *job)
 {
-    int error = pst_tree_open(&job->tree, job->dir->source.root_fd);
+    int error = tree_open(&job->tree, job->dir->source.root_fd);
     if (error)
         return error;
     error = walk(job);
-    pst_tree_close(&job->tree);
+    tree_close(&job->tree);
     return error;
 }
 
@@ -327,21 +330,21 @@ static int list_file(struct listing_job *job)
     return add_regular(job, &found);
 }
 
-int pst_dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
-                 struct pst_source_listing *listing)
+int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
+             struct pst_source_listing *listing)
 {
     struct listing_job *job = malloc(sizeof(*job));
     if (!job)
         return -ENOMEM;
-    job->dir = (struct pst_dir *)source;
+    job->dir = (struct dir_source *)source;
     job->listing = listing;
     job->counter = 0;
-    job->links = (struct pst_links){0};
+    job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);
     int error = job->dir->file ? list_file(job) : list_tree(job);
     if (!error)
         error = pst_packer_finish(&job->packer);
-    pst_links_free(&job->links);
+    links_free(&job->links);
     free(job);
     return error;
 }

@@ -1,3 +1,5 @@
+/* A hash table of the inodes that have several links. Called by dir_list.c on the source's thread.
+ */
 #include "engine/source/dir/links.h"
 
 #include <assert.h>
@@ -7,30 +9,30 @@
 #define FIRST_SIZE 1024u
 
 /* Where the inode is, or the free place where it belongs (linear probing). */
-static struct pst_link *place(const struct pst_links *links, dev_t device, ino_t inode)
+static struct link *place(const struct links *links, dev_t device, ino_t inode)
 {
     uint64_t hash = ((uint64_t)inode ^ (uint64_t)device << 40) * UINT64_C(0x9e3779b97f4a7c15);
     size_t at = (size_t)(hash >> 32) & (links->size - 1);
     for (;; at = (at + 1) & (links->size - 1)) {
-        struct pst_link *link = &links->table[at];
+        struct link *link = &links->table[at];
         if (link->object == 0 || (link->inode == inode && link->device == device))
             return link;
     }
 }
 
-uint64_t pst_links_find(const struct pst_links *links, dev_t device, ino_t inode)
+uint64_t links_find(const struct links *links, dev_t device, ino_t inode)
 {
     return links->size ? place(links, device, inode)->object : 0;
 }
 
-static int grow(struct pst_links *links)
+static int grow(struct links *links)
 {
-    struct pst_links larger = {.size = links->size ? 2 * links->size : FIRST_SIZE};
+    struct links larger = {.size = links->size ? 2 * links->size : FIRST_SIZE};
     larger.table = calloc(larger.size, sizeof(*larger.table));
     if (!larger.table)
         return -ENOMEM;
     for (size_t i = 0; i < links->size; i++) {
-        const struct pst_link *link = &links->table[i];
+        const struct link *link = &links->table[i];
         if (link->object)
             *place(&larger, link->device, link->inode) = *link;
     }
@@ -40,7 +42,7 @@ static int grow(struct pst_links *links)
     return 0;
 }
 
-int pst_links_add(struct pst_links *links, dev_t device, ino_t inode, uint64_t object)
+int links_add(struct links *links, dev_t device, ino_t inode, uint64_t object)
 {
     assert(object != 0);
     if (links->count >= links->size / 2) {
@@ -48,15 +50,15 @@ int pst_links_add(struct pst_links *links, dev_t device, ino_t inode, uint64_t o
         if (error)
             return error;
     }
-    struct pst_link *link = place(links, device, inode);
+    struct link *link = place(links, device, inode);
     assert(link->object == 0);
-    *link = (struct pst_link){.object = object, .device = device, .inode = inode};
+    *link = (struct link){.object = object, .device = device, .inode = inode};
     links->count++;
     return 0;
 }
 
-void pst_links_free(struct pst_links *links)
+void links_free(struct links *links)
 {
     free(links->table);
-    *links = (struct pst_links){0};
+    *links = (struct links){0};
 }

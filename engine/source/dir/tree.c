@@ -1,3 +1,7 @@
+/*
+ * Walks a tree by descriptors, as deep as names allow, with few of them open. Called by dir_list.c
+ * on the source's thread.
+ */
 #include "engine/source/dir/tree.h"
 
 #include <assert.h>
@@ -15,18 +19,18 @@
 
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
-static struct pst_tree_level *top(struct pst_tree *tree)
+static struct tree_level *top(struct tree *tree)
 {
     return &tree->levels[tree->depth - 1];
 }
 
-static uint8_t *buffer_of(struct pst_tree *tree, const struct pst_tree_level *level)
+static uint8_t *buffer_of(struct tree *tree, const struct tree_level *level)
 {
-    return tree->buffers[(size_t)(level - tree->levels) % PST_TREE_OPEN];
+    return tree->buffers[(size_t)(level - tree->levels) % TREE_OPEN];
 }
 
 /* Leaves the level's cookie, by which it can be opened again. */
-static void shut(struct pst_tree_level *level)
+static void shut(struct tree_level *level)
 {
     if (level->fd >= 0)
         close(level->fd);
@@ -35,12 +39,12 @@ static void shut(struct pst_tree_level *level)
     level->used = 0;
 }
 
-static void push(struct pst_tree *tree, int fd, const struct stat *status)
+static void push(struct tree *tree, int fd, const struct stat *status)
 {
-    assert(tree->depth < PST_TREE_DEPTH_MAX);
-    if (tree->depth >= PST_TREE_OPEN)
-        shut(&tree->levels[tree->depth - PST_TREE_OPEN]);
-    tree->levels[tree->depth++] = (struct pst_tree_level){
+    assert(tree->depth < TREE_DEPTH_MAX);
+    if (tree->depth >= TREE_OPEN)
+        shut(&tree->levels[tree->depth - TREE_OPEN]);
+    tree->levels[tree->depth++] = (struct tree_level){
         .fd = fd,
         .path_bytes = (uint32_t)tree->path_bytes,
         .device = status->st_dev,
@@ -48,15 +52,15 @@ static void push(struct pst_tree *tree, int fd, const struct stat *status)
     };
 }
 
-static void pop(struct pst_tree *tree)
+static void pop(struct tree *tree)
 {
     shut(top(tree));
     tree->depth--;
 }
 
 /* A directory fd opened for the walk: checks, then pushes it; closes it on failure. */
-static int push_opened(struct pst_tree *tree, int fd,
-                       int (*check)(struct pst_tree *tree, int fd, const struct stat *status))
+static int push_opened(struct tree *tree, int fd,
+                       int (*check)(struct tree *tree, int fd, const struct stat *status))
 {
     struct stat status;
     if (fd < 0)
@@ -72,7 +76,7 @@ static int push_opened(struct pst_tree *tree, int fd,
     return 0;
 }
 
-int pst_tree_open(struct pst_tree *tree, int root_fd)
+int tree_open(struct tree *tree, int root_fd)
 {
     tree->root_fd = root_fd;
     tree->depth = 0;
@@ -81,20 +85,20 @@ int pst_tree_open(struct pst_tree *tree, int root_fd)
     return push_opened(tree, openat(root_fd, ".", DIRECTORY_FLAGS), NULL);
 }
 
-void pst_tree_close(struct pst_tree *tree)
+void tree_close(struct tree *tree)
 {
     while (tree->depth > 0)
         pop(tree);
 }
 
-static void set_path_to_level(struct pst_tree *tree, const struct pst_tree_level *level)
+static void set_path_to_level(struct tree *tree, const struct tree_level *level)
 {
     tree->path_bytes = level->path_bytes;
     tree->path[tree->path_bytes] = '\0';
 }
 
 /* Opens a level again that was shut to save descriptors. */
-static int reopen(struct pst_tree *tree, struct pst_tree_level *level)
+static int reopen(struct tree *tree, struct tree_level *level)
 {
     struct open_how how = {
         .flags = DIRECTORY_FLAGS,
@@ -114,13 +118,13 @@ static int reopen(struct pst_tree *tree, struct pst_tree_level *level)
 }
 
 /* Fills the level's buffer: 1, 0 at the directory's end, -errno. */
-static int refill(struct pst_tree *tree, struct pst_tree_level *level)
+static int refill(struct tree *tree, struct tree_level *level)
 {
     set_path_to_level(tree, level);
     int error = level->fd < 0 ? reopen(tree, level) : 0;
     if (error)
         return error;
-    ssize_t bytes = getdents64(level->fd, buffer_of(tree, level), PST_TREE_BUFFER_BYTES);
+    ssize_t bytes = getdents64(level->fd, buffer_of(tree, level), TREE_BUFFER_BYTES);
     if (bytes < 0)
         return -errno;
     level->used = 0;
@@ -128,7 +132,7 @@ static int refill(struct pst_tree *tree, struct pst_tree_level *level)
     return bytes > 0;
 }
 
-static const struct dirent64 *take_entry(struct pst_tree *tree, struct pst_tree_level *level)
+static const struct dirent64 *take_entry(struct tree *tree, struct tree_level *level)
 {
     const void *at = buffer_of(tree, level) + level->used;
     const struct dirent64 *entry = at;
@@ -137,12 +141,11 @@ static const struct dirent64 *take_entry(struct pst_tree *tree, struct pst_tree_
     return entry;
 }
 
-static int set_path_to_entry(struct pst_tree *tree, const struct pst_tree_level *level,
-                             const char *name)
+static int set_path_to_entry(struct tree *tree, const struct tree_level *level, const char *name)
 {
     size_t name_bytes = strlen(name);
     set_path_to_level(tree, level);
-    if (name_bytes > PST_TREE_NAME_MAX)
+    if (name_bytes > TREE_NAME_MAX)
         return -ENAMETOOLONG;
     if (tree->path_bytes > 0)
         tree->path[tree->path_bytes++] = '/';
@@ -156,10 +159,10 @@ static bool is_dots(const char *name)
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-int pst_tree_next(struct pst_tree *tree)
+int tree_next(struct tree *tree)
 {
     while (tree->depth > 0) {
-        struct pst_tree_level *level = top(tree);
+        struct tree_level *level = top(tree);
         int result = level->used < level->filled ? 1 : refill(tree, level);
         if (result <= 0) {
             pop(tree);
@@ -174,12 +177,12 @@ int pst_tree_next(struct pst_tree *tree)
     return 0;
 }
 
-int pst_tree_fd(const struct pst_tree *tree)
+int tree_fd(const struct tree *tree)
 {
     return tree->levels[tree->depth - 1].fd;
 }
 
-const char *pst_tree_name(const struct pst_tree *tree)
+const char *tree_name(const struct tree *tree)
 {
     uint32_t parent_bytes = tree->levels[tree->depth - 1].path_bytes;
     return tree->path + parent_bytes + (parent_bytes > 0);
@@ -192,7 +195,7 @@ static const uint32_t kernel_file_systems[] = {
     PSTOREFS_MAGIC,   EFIVARFS_MAGIC,     BINFMTFS_MAGIC,     NSFS_MAGIC,
 };
 
-static int check_mount(struct pst_tree *tree, int fd, const struct stat *status)
+static int check_mount(struct tree *tree, int fd, const struct stat *status)
 {
     struct statfs file_system;
     if (status->st_dev == top(tree)->device)
@@ -205,9 +208,9 @@ static int check_mount(struct pst_tree *tree, int fd, const struct stat *status)
     return 0;
 }
 
-int pst_tree_enter(struct pst_tree *tree)
+int tree_enter(struct tree *tree)
 {
     assert(tree->path_bytes < PST_PATH_BYTES_MAX);
-    int fd = openat(pst_tree_fd(tree), pst_tree_name(tree), DIRECTORY_FLAGS);
+    int fd = openat(tree_fd(tree), tree_name(tree), DIRECTORY_FLAGS);
     return push_opened(tree, fd, check_mount);
 }

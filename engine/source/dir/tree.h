@@ -3,7 +3,7 @@
  * has: nothing is collected or sorted, so the first entries come at once and memory is bounded
  * however wide or deep the tree is.
  *
- * Only PST_TREE_OPEN directories are open at a time. Deeper down, the topmost are closed and, on
+ * Only TREE_OPEN directories are open at a time. Deeper down, the topmost are closed and, on
  * the way back, opened again by their path beneath the root and read on from where they were.
  * Symlinks are never followed. One thread.
  */
@@ -17,13 +17,13 @@
 #include "engine/base/limits.h"
 #include "penstock/error.h"
 
-#define PST_TREE_OPEN 32u
-#define PST_TREE_BUFFER_BYTES (32u << 10)
-#define PST_TREE_NAME_MAX 1024u /* FUSE allows so many; all others 255 */
+#define TREE_OPEN 32u
+#define TREE_BUFFER_BYTES (32u << 10)
+#define TREE_NAME_MAX 1024u /* FUSE allows so many; all others 255 */
 /* A directory's path is at least two bytes longer than its parent's. */
-#define PST_TREE_DEPTH_MAX (PST_PATH_BYTES_MAX / 2 + 1)
+#define TREE_DEPTH_MAX (PST_PATH_BYTES_MAX / 2 + 1)
 
-struct pst_tree_level {
+struct tree_level {
     int fd; /* -1: closed for the time being */
     uint32_t path_bytes;
     uint32_t filled; /* of its buffer */
@@ -33,32 +33,32 @@ struct pst_tree_level {
     ino_t inode;
 };
 
-struct pst_tree {
+struct tree {
     int root_fd;
     uint32_t depth;
     /* Relative to the root: of the entry, or of the directory that there was trouble with. */
-    char path[PST_PATH_BYTES_MAX + PST_TREE_NAME_MAX + 1];
+    char path[PST_PATH_BYTES_MAX + TREE_NAME_MAX + 1];
     size_t path_bytes;
-    struct pst_tree_level levels[PST_TREE_DEPTH_MAX];
-    _Alignas(16) uint8_t buffers[PST_TREE_OPEN][PST_TREE_BUFFER_BYTES];
+    struct tree_level levels[TREE_DEPTH_MAX];
+    _Alignas(16) uint8_t buffers[TREE_OPEN][TREE_BUFFER_BYTES];
 };
 
 /* Begins at root_fd (any directory fd, O_PATH too; not owned). 0 or -errno. */
-PST_MUST_USE int pst_tree_open(struct pst_tree *tree, int root_fd);
+PST_MUST_USE int tree_open(struct tree *tree, int root_fd);
 
-void pst_tree_close(struct pst_tree *tree);
+void tree_close(struct tree *tree);
 
 /* Goes to the next entry. 1: tree->path is it, and may be longer than PST_PATH_BYTES_MAX - 1.
  * 0: there are no more. -errno: the directory tree->path ("": the root) could not be read to its
  * end; call again to go on behind it. */
-PST_MUST_USE int pst_tree_next(struct pst_tree *tree);
+PST_MUST_USE int tree_next(struct tree *tree);
 
 /* The directory that holds the current entry, valid until the next call; the entry's name in it. */
-int pst_tree_fd(const struct pst_tree *tree);
-const char *pst_tree_name(const struct pst_tree *tree);
+int tree_fd(const struct tree *tree);
+const char *tree_name(const struct tree *tree);
 
 /* Enters the current entry, a directory whose path is shorter than PST_PATH_BYTES_MAX. 0, -errno,
  * or -EXDEV: it is the mount point of a file system of the kernel's own. */
-PST_MUST_USE int pst_tree_enter(struct pst_tree *tree);
+PST_MUST_USE int tree_enter(struct tree *tree);
 
 #endif

@@ -26,6 +26,13 @@ static void close_rows(struct lmdb_source *lmdb)
     lmdb->rows = NULL;
 }
 
+/* The source is idle again: another thread may freeze it next. */
+static void end(struct lmdb_source *lmdb)
+{
+    close_rows(lmdb);
+    pst_thread_unbind(&lmdb->owner);
+}
+
 static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
 {
     const struct pst_source_policy *policy = &lmdb->source.policy;
@@ -48,13 +55,14 @@ static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
 static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
+    pst_thread_bind(&lmdb->owner);
     int error = lmdb_has_guard(lmdb) ? 0 : lmdb_replace_guard(lmdb);
     if (!error && source->policy.is_logical)
         error = lmdb_rows_open(&lmdb->guard, source->policy.ldms, &lmdb->rows);
     if (!error)
         error = freeze(lmdb, deadline_ns);
     if (error)
-        close_rows(lmdb);
+        end(lmdb);
     return error;
 }
 
@@ -96,16 +104,22 @@ static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
     return error;
 }
 
-static void lmdb_thaw(struct pst_source *source)
+static void thaw(struct lmdb_source *lmdb)
 {
-    struct lmdb_source *lmdb = lmdb_of(source);
     const struct lmdb_request request = {.order = LMDB_THAW};
-    if (source->policy.is_alone || !lmdb->guard.pid)
+    if (lmdb->source.policy.is_alone || !lmdb->guard.pid)
         return;
     int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
     if (error) /* it is dead, and so holds nothing */
         pst_log(PST_LOG_WARNING, "source %s: writers go on, but not by the guard's doing: %s",
-                source->name, pst_error_text(error));
+                lmdb->source.name, pst_error_text(error));
+}
+
+static void lmdb_thaw(struct pst_source *source)
+{
+    thaw(lmdb_of(source));
+    if (source->phase == PST_SOURCE_FROZEN) /* there is no snapshot, and so no release */
+        end(lmdb_of(source));
 }
 
 static int lmdb_produce_rows(struct pst_source *source,
@@ -188,8 +202,8 @@ static int lmdb_check(struct pst_source *source, uint64_t deadline_ns)
 
 static void lmdb_release(struct pst_source *source)
 {
-    close_rows(lmdb_of(source));
     lmdb_let_go(lmdb_of(source));
+    end(lmdb_of(source));
 }
 
 static void free_lmdb(struct lmdb_source *lmdb)

@@ -19,7 +19,7 @@
 
 #include "engine/source/source.h"
 
-/* For the registry: as pst_source_open, but for the name. Forks the guard. */
+/* For the registry: as registry_open, but for the name. Forks the guard. */
 PST_MUST_USE int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_text,
                                size_t error_bytes);
 

@@ -122,6 +122,7 @@ int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
               struct pst_source_listing *listing)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
+    PST_CHECK_THREAD(&lmdb->owner);
     if (lmdb->rows)
         return list_rows(lmdb, sink, listing);
     const struct lmdb_meta *meta = &lmdb->guard.shared->meta;

@@ -22,6 +22,7 @@ static int told(const struct lmdb_source *lmdb, int error, const struct lmdb_ans
 int lmdb_order(struct lmdb_source *lmdb, const struct lmdb_request *request, uint64_t deadline_ns)
 {
     struct lmdb_answer answer;
+    PST_CHECK_THREAD(&lmdb->owner);
     return told(lmdb, lmdb_guard_call(&lmdb->guard, request, deadline_ns, &answer), &answer);
 }
 

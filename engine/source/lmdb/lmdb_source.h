@@ -6,13 +6,15 @@
 
 #include <sys/stat.h>
 
+#include "engine/base/check.h"
 #include "engine/source/lmdb/lmdb_guard.h"
 #include "engine/source/lmdb/lmdb_rows.h"
 
 #define LMDB_DETAILS_BYTES 320u
 
 struct lmdb_source {
-    struct pst_source source; /* first */
+    struct pst_source source;      /* first */
+    struct pst_thread_owner owner; /* the source's thread, from freeze to release */
     struct lmdb_guard guard;
     char *path;            /* absolute, no symlinks; owned */
     const char *data;      /* the data file's name below root_fd */

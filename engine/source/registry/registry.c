@@ -1,3 +1,7 @@
+/*
+ * Opens sources by their specs, and adopts those of a program. Called before a node starts, on the
+ * thread that starts it.
+ */
 #include "engine/source/registry/registry.h"
 
 #include <assert.h>
@@ -122,8 +126,8 @@ static int open_type(const struct spec *spec, const char *text, struct pst_sourc
     return -EINVAL;
 }
 
-int pst_source_open(const char *text, uint32_t instance, struct pst_source **source,
-                    char *error_text, size_t error_bytes)
+int registry_open(const char *text, uint32_t instance, struct pst_source **source, char *error_text,
+                  size_t error_bytes)
 {
     assert(instance < PST_SOURCES_MAX);
     *source = NULL;
@@ -175,7 +179,7 @@ int pst_sources_open(const char *const *specs, uint32_t count, struct pst_source
     int error = 0;
     uint32_t opened = 0;
     while (!error && opened < count) {
-        error = pst_source_open(specs[opened], opened, &sources[opened], error_text, error_bytes);
+        error = registry_open(specs[opened], opened, &sources[opened], error_text, error_bytes);
         if (!error)
             error = check_unique(sources, opened++, error_text, error_bytes);
     }

@@ -6,7 +6,7 @@
 
 #include "engine/source/source.h"
 
-#define PST_SOURCE_ERROR_BYTES 512u /* room for any message of pst_source_open */
+#define PST_SOURCE_ERROR_BYTES 512u /* room for any message of registry_open */
 
 /*
  * Opens what a spec says: "[NAME=]dir:/path", "[NAME=]lmdb:/path" or
@@ -16,10 +16,10 @@
  * On error *source is NULL and error_text (error_bytes long, may be cut) says what is wrong and
  * what to do: -EINVAL for a malformed spec, else what the system said. Closed by pst_source_close.
  */
-PST_MUST_USE int pst_source_open(const char *spec, uint32_t instance, struct pst_source **source,
-                                 char *error_text, size_t error_bytes);
+PST_MUST_USE int registry_open(const char *spec, uint32_t instance, struct pst_source **source,
+                               char *error_text, size_t error_bytes);
 
-/* pst_source_open for each of count specs (1 … PST_SOURCES_MAX), instances 0 … count - 1, names
+/* registry_open for each of count specs (1 … PST_SOURCES_MAX), instances 0 … count - 1, names
  * unique. All or nothing. */
 PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
                                   struct pst_source **sources, char *error_text,

@@ -1,3 +1,7 @@
+/*
+ * Rows that are made, not read. Called by the registry and through the methods of pst_source: list
+ * on the source's thread, produce by any LDM.
+ */
 #include "engine/source/synthetic/synthetic.h"
 
 #include <endian.h>
@@ -14,12 +18,12 @@
 #define PADDING ' '
 
 #define FRAGMENT_BYTES (16u << 20)
-_Static_assert(PST_SYNTHETIC_ROW_BYTES_MAX <= FRAGMENT_BYTES, "a fragment holds whole rows");
+_Static_assert(SYNTHETIC_ROW_BYTES_MAX <= FRAGMENT_BYTES, "a fragment holds whole rows");
 _Static_assert(FRAGMENT_BYTES <= PST_FRAGMENT_BYTES_MAX, "a fragment is legal");
 
 struct synthetic_source {
     struct pst_source source; /* first */
-    struct pst_synthetic synthetic;
+    struct synthetic synthetic;
 };
 
 /* ---- content ---- */
@@ -66,8 +70,8 @@ static inline uint64_t smaller(uint64_t a, uint64_t b)
 }
 
 /* Bytes first … first + bytes - 1 of one row. */
-static void fill_row(const struct pst_synthetic *synthetic, uint64_t row, uint64_t first,
-                     uint8_t *out, size_t bytes)
+static void fill_row(const struct synthetic *synthetic, uint64_t row, uint64_t first, uint8_t *out,
+                     size_t bytes)
 {
     uint64_t key = mix(synthetic->seed ^ mix(row + 1));
     while (bytes > 0) {
@@ -84,8 +88,7 @@ static void fill_row(const struct pst_synthetic *synthetic, uint64_t row, uint64
     }
 }
 
-void pst_synthetic_fill(const struct pst_synthetic *synthetic, uint64_t offset, void *buffer,
-                        size_t bytes)
+void synthetic_fill(const struct synthetic *synthetic, uint64_t offset, void *buffer, size_t bytes)
 {
     uint8_t *out = buffer;
     uint64_t row = offset / synthetic->row_bytes;
@@ -102,13 +105,13 @@ void pst_synthetic_fill(const struct pst_synthetic *synthetic, uint64_t offset, 
 
 /* ---- fragments ---- */
 
-static int add_table(const struct pst_source *source, const struct pst_synthetic *synthetic,
+static int add_table(const struct pst_source *source, const struct synthetic *synthetic,
                      struct pst_fragment_descriptor *slot, bool first)
 {
     const struct pst_object object = {
         .id = pst_source_object_id(source, 1),
         .type = PST_OBJECT_TABLE,
-        .path = PST_SYNTHETIC_PATH,
+        .path = SYNTHETIC_PATH,
         .size = synthetic->rows * synthetic->row_bytes,
         .mode = 0600,
     };
@@ -124,7 +127,7 @@ static int add_table(const struct pst_source *source, const struct pst_synthetic
 static int emit_rows(struct pst_source *source, struct pst_fragment_sink *sink, uint64_t offset,
                      uint64_t length)
 {
-    const struct pst_synthetic *synthetic = &((struct synthetic_source *)source)->synthetic;
+    const struct synthetic *synthetic = &((struct synthetic_source *)source)->synthetic;
     struct pst_fragment_descriptor *slot;
     int error = sink->acquire(sink, &slot);
     if (error)
@@ -145,7 +148,7 @@ static int emit_rows(struct pst_source *source, struct pst_fragment_sink *sink, 
 static int synthetic_list(struct pst_source *source, struct pst_fragment_sink *sink,
                           struct pst_source_listing *listing)
 {
-    const struct pst_synthetic *synthetic = &((struct synthetic_source *)source)->synthetic;
+    const struct synthetic *synthetic = &((struct synthetic_source *)source)->synthetic;
     uint64_t total = synthetic->rows * synthetic->row_bytes;
     uint64_t step = FRAGMENT_BYTES - FRAGMENT_BYTES % synthetic->row_bytes;
     uint64_t offset = 0;
@@ -167,10 +170,10 @@ static int synthetic_produce(struct pst_source *source,
                              struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
                              size_t *produced_bytes)
 {
-    const struct pst_synthetic *synthetic = &((struct synthetic_source *)source)->synthetic;
+    const struct synthetic *synthetic = &((struct synthetic_source *)source)->synthetic;
     const struct pst_fragment_extent *extent = &fragment->extents[0];
     size_t bytes = (size_t)smaller(capacity_bytes, extent->length - cursor->words[0]);
-    pst_synthetic_fill(synthetic, extent->offset + cursor->words[0], buffer, bytes);
+    synthetic_fill(synthetic, extent->offset + cursor->words[0], buffer, bytes);
     cursor->words[0] += bytes;
     *produced_bytes = bytes;
     return 0;
@@ -184,8 +187,8 @@ static void synthetic_close(struct pst_source *source)
 int pst_synthetic_open(const char *argument, struct pst_source **source, char *error_text,
                        size_t error_bytes)
 {
-    struct pst_synthetic parsed;
-    int error = pst_synthetic_parse(argument, &parsed, error_text, error_bytes);
+    struct synthetic parsed;
+    int error = synthetic_parse(argument, &parsed, error_text, error_bytes);
     if (error)
         return error;
     struct synthetic_source *opened = calloc(1, sizeof(*opened));

@@ -1,3 +1,4 @@
+/* Parses what follows "synthetic:" in a spec; called by synthetic.c. Any thread. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,14 +60,14 @@ static int parse_option(const char **text, struct option *options, size_t count,
     return 0;
 }
 
-static int check_total(const struct pst_synthetic *synthetic, bool rows_given, char *error_text,
+static int check_total(const struct synthetic *synthetic, bool rows_given, char *error_text,
                        size_t error_bytes)
 {
     if (!rows_given) {
         snprintf(error_text, error_bytes, "source synthetic: say how many rows: rows=N");
         return -EINVAL;
     }
-    if (synthetic->rows > PST_SYNTHETIC_BYTES_MAX / synthetic->row_bytes) {
+    if (synthetic->rows > SYNTHETIC_BYTES_MAX / synthetic->row_bytes) {
         snprintf(error_text, error_bytes,
                  "source synthetic: %llu rows of %llu bytes are more than 2^62 bytes: want fewer",
                  (unsigned long long)synthetic->rows, (unsigned long long)synthetic->row_bytes);
@@ -75,15 +76,15 @@ static int check_total(const struct pst_synthetic *synthetic, bool rows_given, c
     return 0;
 }
 
-int pst_synthetic_parse(const char *argument, struct pst_synthetic *synthetic, char *error_text,
-                        size_t error_bytes)
+int synthetic_parse(const char *argument, struct synthetic *synthetic, char *error_text,
+                    size_t error_bytes)
 {
-    *synthetic = (struct pst_synthetic){.row_bytes = 1024, .compressibility = 50, .seed = 1};
+    *synthetic = (struct synthetic){.row_bytes = 1024, .compressibility = 50, .seed = 1};
     struct option options[] = {
-        {.name = "rows", .maximum = PST_SYNTHETIC_BYTES_MAX, .value = &synthetic->rows},
+        {.name = "rows", .maximum = SYNTHETIC_BYTES_MAX, .value = &synthetic->rows},
         {.name = "row-bytes",
          .minimum = 1,
-         .maximum = PST_SYNTHETIC_ROW_BYTES_MAX,
+         .maximum = SYNTHETIC_ROW_BYTES_MAX,
          .value = &synthetic->row_bytes},
         {.name = "compressibility", .maximum = 100, .value = &synthetic->compressibility},
         {.name = "seed", .maximum = UINT64_MAX, .value = &synthetic->seed},

@@ -229,7 +229,7 @@ static void names_are_bytes(void)
  * that some are read before and some after the way down. */
 static void deep_trees_are_walked_whole(void)
 {
-    enum { DEPTH = 3 * PST_TREE_OPEN };
+    enum { DEPTH = 3 * TREE_OPEN };
     char path[PST_PATH_BYTES_MAX] = ".";
     size_t used = 1;
     char file[PST_PATH_BYTES_MAX + 16];
@@ -393,16 +393,16 @@ static void a_directory_turned_symlink_is_not_entered(void)
 {
     ASSERT_OK(mkdir("directory", 0755));
     int root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    struct pst_tree *tree = malloc(sizeof(*tree));
+    struct tree *tree = malloc(sizeof(*tree));
     CU_ASSERT_PTR_NOT_NULL_FATAL(tree);
-    ASSERT_OK(pst_tree_open(tree, root));
-    CU_ASSERT_EQUAL_FATAL(pst_tree_next(tree), 1);
+    ASSERT_OK(tree_open(tree, root));
+    CU_ASSERT_EQUAL_FATAL(tree_next(tree), 1);
     CU_ASSERT_STRING_EQUAL(tree->path, "directory");
     ASSERT_OK(rmdir("directory"));
     ASSERT_OK(symlink("/", "directory"));
-    int error = pst_tree_enter(tree);
+    int error = tree_enter(tree);
     CU_ASSERT_TRUE(error == -ELOOP || error == -ENOTDIR);
-    pst_tree_close(tree);
+    tree_close(tree);
     free(tree);
     close(root);
 }
@@ -446,11 +446,11 @@ static int list_without_privilege(void)
     struct pst_source *refused;
     char text[PST_SOURCE_ERROR_BYTES] = "";
     int wrong = 0;
-    if (pst_source_open("dir:closed", 0, &refused, text, sizeof(text)) != -EACCES || refused)
+    if (registry_open("dir:closed", 0, &refused, text, sizeof(text)) != -EACCES || refused)
         wrong |= 1;
     if (!strstr(text, "dir:closed") || !strstr(text, "ermission"))
         wrong |= 2;
-    if (pst_source_open("dir:secret", 0, &refused, text, sizeof(text)) != -EACCES)
+    if (registry_open("dir:secret", 0, &refused, text, sizeof(text)) != -EACCES)
         wrong |= 4;
     list_here();
     if (collected.listing.unreadable != 1)
@@ -494,7 +494,7 @@ static void bad_roots_are_refused(void)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct pst_source *opened = (struct pst_source *)cases;
         char text[PST_SOURCE_ERROR_BYTES] = "";
-        int error = pst_source_open(cases[i].spec, 0, &opened, text, sizeof(text));
+        int error = registry_open(cases[i].spec, 0, &opened, text, sizeof(text));
         CU_ASSERT_EQUAL(error, cases[i].error);
         CU_ASSERT_PTR_NULL(opened);
         CU_ASSERT_PTR_NOT_NULL(strstr(text, cases[i].word));

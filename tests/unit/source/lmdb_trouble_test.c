@@ -233,7 +233,7 @@ static void expect_refused(int error, const char *message)
 {
     struct pst_source *source;
     char text[PST_SOURCE_ERROR_BYTES];
-    CU_ASSERT_EQUAL(pst_source_open("lmdb:env", 0, &source, text, sizeof(text)), error);
+    CU_ASSERT_EQUAL(registry_open("lmdb:env", 0, &source, text, sizeof(text)), error);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, message));
 }
 

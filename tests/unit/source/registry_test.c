@@ -71,7 +71,7 @@ static void bad_specs_are_refused(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct pst_source *source;
         char text[PST_SOURCE_ERROR_BYTES] = "";
-        CU_ASSERT_EQUAL(pst_source_open(bad[i][0], 0, &source, text, sizeof(text)), -EINVAL);
+        CU_ASSERT_EQUAL(registry_open(bad[i][0], 0, &source, text, sizeof(text)), -EINVAL);
         CU_ASSERT_PTR_NULL(source);
         CU_ASSERT_PTR_NOT_NULL(strstr(text, bad[i][1]));
     }
@@ -81,7 +81,7 @@ static void messages_are_cut_to_fit(void)
 {
     struct pst_source *source;
     char text[8] = "";
-    CU_ASSERT_EQUAL(pst_source_open("mysql:x", 0, &source, text, sizeof(text)), -EINVAL);
+    CU_ASSERT_EQUAL(registry_open("mysql:x", 0, &source, text, sizeof(text)), -EINVAL);
     CU_ASSERT_EQUAL(strlen(text), sizeof(text) - 1);
 }
 

@@ -272,7 +272,7 @@ struct pst_source *open_source(const char *format, ...)
     va_end(arguments);
     struct pst_source *source;
     char text[PST_SOURCE_ERROR_BYTES] = "";
-    int error = pst_source_open(spec, 3, &source, text, sizeof(text));
+    int error = registry_open(spec, 3, &source, text, sizeof(text));
     if (error)
         fprintf(stderr, "%s: %s\n", spec, text);
     CU_ASSERT_EQUAL_FATAL(error, 0);

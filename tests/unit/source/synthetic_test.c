@@ -6,11 +6,11 @@
 #include "engine/source/synthetic/synthetic.h"
 #include "tests/unit/source/source_test.h"
 
-static uint8_t *filled(const struct pst_synthetic *synthetic)
+static uint8_t *filled(const struct synthetic *synthetic)
 {
     uint8_t *bytes = calloc(synthetic->rows, synthetic->row_bytes);
     CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
-    pst_synthetic_fill(synthetic, 0, bytes, synthetic->rows * synthetic->row_bytes);
+    synthetic_fill(synthetic, 0, bytes, synthetic->rows * synthetic->row_bytes);
     return bytes;
 }
 
@@ -18,13 +18,13 @@ static void any_piece_is_a_piece_of_the_whole(void)
 {
     static const uint64_t sizes[] = {1, 7, 8, 100, 255, 256, 257, 1000, 4096, 70001};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        struct pst_synthetic synthetic = {200000 / sizes[i], sizes[i], 30, 42};
+        struct synthetic synthetic = {200000 / sizes[i], sizes[i], 30, 42};
         uint8_t *whole = filled(&synthetic);
         uint64_t total = synthetic.rows * synthetic.row_bytes;
         for (uint64_t offset = 0; offset + 1500 < total; offset += 977)
             for (size_t bytes = 1; bytes < 1500; bytes = bytes * 3 + 1) {
                 uint8_t piece[1500];
-                pst_synthetic_fill(&synthetic, offset, piece, bytes);
+                synthetic_fill(&synthetic, offset, piece, bytes);
                 CU_ASSERT_EQUAL_FATAL(memcmp(piece, whole + offset, bytes), 0);
             }
         free(whole);
@@ -36,9 +36,9 @@ static void content_is_pinned(void)
 {
     static const uint8_t expected[16] = {0x93, 0xde, 0x9c, 0xcb, 0x57, 0x85, 0x07, 0x5c,
                                          0xae, 0x19, 0x3e, 0x9f, 0x84, 0xca, 0x19, 0xa9};
-    struct pst_synthetic synthetic = {.rows = 10, .row_bytes = 16, .seed = 1};
+    struct synthetic synthetic = {.rows = 10, .row_bytes = 16, .seed = 1};
     uint8_t row[16];
-    pst_synthetic_fill(&synthetic, 32, row, sizeof(row));
+    synthetic_fill(&synthetic, 32, row, sizeof(row));
     CU_ASSERT_EQUAL(memcmp(row, expected, sizeof(row)), 0);
     if (memcmp(row, expected, sizeof(row)))
         for (size_t i = 0; i < sizeof(row); i++)
@@ -47,8 +47,8 @@ static void content_is_pinned(void)
 
 static void seeds_and_rows_differ(void)
 {
-    struct pst_synthetic one = {.rows = 64, .row_bytes = 64, .compressibility = 0, .seed = 1};
-    struct pst_synthetic two = one;
+    struct synthetic one = {.rows = 64, .row_bytes = 64, .compressibility = 0, .seed = 1};
+    struct synthetic two = one;
     two.seed = 2;
     uint8_t *a = filled(&one);
     uint8_t *b = filled(&two);
@@ -63,7 +63,7 @@ static void seeds_and_rows_differ(void)
 
 static uint64_t padding_in(uint64_t compressibility, uint64_t row_bytes)
 {
-    struct pst_synthetic synthetic = {1000000 / row_bytes, row_bytes, compressibility, 5};
+    struct synthetic synthetic = {1000000 / row_bytes, row_bytes, compressibility, 5};
     uint8_t *bytes = filled(&synthetic);
     uint64_t padding = 0;
     for (uint64_t i = 0; i < synthetic.rows * row_bytes; i++)
@@ -93,9 +93,9 @@ static void fragments_are_of_whole_rows(void)
     };
     for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
         struct pst_source *source = open_source("%s", specs[i]);
-        struct pst_synthetic synthetic;
+        struct synthetic synthetic;
         char text[PST_SOURCE_ERROR_BYTES];
-        ASSERT_OK(pst_synthetic_parse(strchr(specs[i], ':') + 1, &synthetic, text, sizeof(text)));
+        ASSERT_OK(synthetic_parse(strchr(specs[i], ':') + 1, &synthetic, text, sizeof(text)));
         struct collected collected;
         collect(source, &collected);
         check_listing(&collected);
@@ -112,11 +112,11 @@ static void produced_is_filled(void)
 {
     struct pst_source *source =
         open_source("synthetic:rows=40000,row-bytes=999,compressibility=20,seed=7");
-    struct pst_synthetic synthetic = {40000, 999, 20, 7};
+    struct synthetic synthetic = {40000, 999, 20, 7};
     struct collected collected;
     collect(source, &collected);
     struct pst_object object;
-    CU_ASSERT_TRUE_FATAL(find_object(&collected, PST_SYNTHETIC_PATH, &object));
+    CU_ASSERT_TRUE_FATAL(find_object(&collected, SYNTHETIC_PATH, &object));
     CU_ASSERT_EQUAL(object.type, PST_OBJECT_TABLE);
     CU_ASSERT_EQUAL_FATAL(object.size, 40000 * 999);
     uint8_t *produced = read_object(source, &collected, &object);
@@ -143,16 +143,16 @@ static void no_rows_are_an_empty_table(void)
 
 static void options_are_parsed(void)
 {
-    struct pst_synthetic synthetic;
+    struct synthetic synthetic;
     char text[PST_SOURCE_ERROR_BYTES] = "";
-    ASSERT_OK(pst_synthetic_parse("rows=12", &synthetic, text, sizeof(text)));
+    ASSERT_OK(synthetic_parse("rows=12", &synthetic, text, sizeof(text)));
     CU_ASSERT_EQUAL(synthetic.rows, 12);
     CU_ASSERT_EQUAL(synthetic.row_bytes, 1024);
     CU_ASSERT_EQUAL(synthetic.compressibility, 50);
     CU_ASSERT_EQUAL(synthetic.seed, 1);
-    ASSERT_OK(pst_synthetic_parse(
-        "seed=18446744073709551615,compressibility=100,rows=3,row-bytes=16777216", &synthetic, text,
-        sizeof(text)));
+    ASSERT_OK(
+        synthetic_parse("seed=18446744073709551615,compressibility=100,rows=3,row-bytes=16777216",
+                        &synthetic, text, sizeof(text)));
     CU_ASSERT_EQUAL(synthetic.seed, UINT64_MAX);
     CU_ASSERT_EQUAL(synthetic.row_bytes, 16777216);
 }
@@ -180,9 +180,9 @@ static void bad_options_are_refused(void)
         {"rows=4611686018427387904,row-bytes=2", "2^62"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct pst_synthetic synthetic;
+        struct synthetic synthetic;
         char text[PST_SOURCE_ERROR_BYTES] = "";
-        CU_ASSERT_EQUAL(pst_synthetic_parse(bad[i][0], &synthetic, text, sizeof(text)), -EINVAL);
+        CU_ASSERT_EQUAL(synthetic_parse(bad[i][0], &synthetic, text, sizeof(text)), -EINVAL);
         CU_ASSERT_PTR_NOT_NULL(strstr(text, bad[i][1]));
     }
 }
