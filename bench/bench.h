@@ -5,9 +5,9 @@
 #ifndef PST_BENCH_BENCH_H
 #define PST_BENCH_BENCH_H
 
-int pst_bench_part_writer(int argc, char **argv);
-int pst_bench_fan_out(int argc, char **argv);
-int pst_bench_forward(int argc, char **argv);
-int pst_bench_empty_backup(int argc, char **argv);
+int bench_part_writer(int argc, char **argv);
+int bench_fan_out(int argc, char **argv);
+int bench_forward(int argc, char **argv);
+int bench_empty_backup(int argc, char **argv);
 
 #endif

@@ -283,7 +283,7 @@ static void find_penstock(char *path)
     strcpy(strrchr(path, '/') + 1, "penstock");
 }
 
-int pst_bench_empty_backup(int argc, char **argv)
+int bench_empty_backup(int argc, char **argv)
 {
     char beside[PATH_BYTES];
     struct cluster cluster = {.penstock = beside};

@@ -1,3 +1,7 @@
+/*
+ * The signals of a backup without its files, between processes and threads, one round after the
+ * other. Called by empty_backup.c; each node is a child process, each LDM a thread of it.
+ */
 #include "bench/exchange.h"
 
 #include <pthread.h>

@@ -1,3 +1,7 @@
+/*
+ * What an exchange sends its signals over: rings, or UNIX sockets. Called by exchange.c, each port
+ * on one thread.
+ */
 #include "bench/exchange_port.h"
 
 #include <errno.h>

@@ -145,7 +145,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-int pst_bench_fan_out(int argc, char **argv)
+int bench_fan_out(int argc, char **argv)
 {
     uint32_t rounds = 100, threads = 0, number;
     int option;

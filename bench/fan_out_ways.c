@@ -1,3 +1,7 @@
+/*
+ * The ways of fan_out.c: a request to each thread and an answer back, over rings, eventfd, pipe,
+ * and mutex. Called on the hub's and the workers' threads of the bench.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -326,7 +326,7 @@ static void remove_directory(const char *directory)
     (void)rmdir(directory);
 }
 
-int pst_bench_forward(int argc, char **argv)
+int bench_forward(int argc, char **argv)
 {
     uint32_t signals = 200000, rounds = 1000;
     char directory[] = "/tmp/penstock-bench-XXXXXX";

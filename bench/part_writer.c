@@ -470,7 +470,7 @@ static int parse_options(int argc, char **argv, struct options *options)
     return 2;
 }
 
-int pst_bench_part_writer(int argc, char **argv)
+int bench_part_writer(int argc, char **argv)
 {
     struct options options = {.dir = ".",
                               .files = 1,

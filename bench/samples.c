@@ -1,3 +1,4 @@
+/* Samples of a bench in order, their quantiles, and the CPUs that it runs on. Any one thread. */
 #include "bench/samples.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The main program of penstock-bench: finds the subcommand and runs it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,13 +11,12 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
-    {"part-writer", "write part files as an LDM does: MB/s and CPU time", pst_bench_part_writer},
+    {"part-writer", "write part files as an LDM does: MB/s and CPU time", bench_part_writer},
     {"fan-out", "one signal to many threads and back: rings beside eventfd, pipe, mutex",
-     pst_bench_fan_out},
-    {"forward", "signals through a hub in another process: fabric beside sockets",
-     pst_bench_forward},
+     bench_fan_out},
+    {"forward", "signals through a hub in another process: fabric beside sockets", bench_forward},
     {"empty-backup", "a backup of nothing by two nodes, beside its signals over sockets",
-     pst_bench_empty_backup},
+     bench_empty_backup},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
