@@ -1,7 +1,7 @@
 /*
  * For those who write a fabric: the table of functions behind net/fabric.h, and what every fabric
- * has. net/fabric.c checks each call and each event against the contract and hands the call on, so
- * an implementation gets only calls from the hub's thread, with legal arguments.
+ * has. net/fabric_ops.c checks each call and each event against the contract and hands the call on,
+ * so an implementation gets only calls from the hub's thread, with legal arguments.
  *
  * An implementation is a struct that begins with struct pst_fabric. It keeps the counters, and lets
  * no node join that is kept out.
@@ -34,7 +34,7 @@ struct pst_fabric {
     uint32_t node; /* this one */
     int fd;        /* for pst_fabric_fd() */
 
-    /* By net/fabric.c, from the events and readmit; by id - 1. */
+    /* By net/fabric_ops.c, from the events and readmit; by id - 1. */
     struct pst_set joined;
     struct pst_set kept_out; /* from FAILED until readmitted */
     bool is_expelled;

@@ -1,3 +1,8 @@
+/*
+ * The shm fabric behind the table of net/fabric_ops.h: rounds, events, sending and sleeping, on top
+ * of links (shm_link.c), the handshake (shm_join.c) and the sockets (shm_socket.c). The hub's
+ * thread, from net/fabric_ops.c.
+ */
 #include "net/shm/shm_fabric.h"
 
 #include <errno.h>
@@ -9,18 +14,15 @@
 
 #include "engine/base/clock.h"
 #include "net/doorbell.h"
-#include "net/shm/shm_internal.h"
+#include "net/shm/shm_join.h"
+#include "net/shm/shm_link.h"
+#include "net/shm/shm_parts.h"
+#include "net/shm/shm_socket.h"
 
-/* How often an awake hub looks at the sockets: a peer's end is seen that late at most. */
-#define LOOK_NS 1000000u
-
-#define EPOLL_EVENTS 64
-
-/* Taken from one socket at a look. */
-#define MESSAGES_MAX 64u
-
-/* Nodes that have come are found, and one's own life is shown, at least so often. */
-#define TICK_NS_MAX (PST_FABRIC_FAILURE_NS / SHM_TICKS)
+/* Ticks within failure_ns, at least; and how far they are apart, at most. A tick shows that this
+ * node lives, looks whether its peers do, and finds nodes that have come. */
+#define TICKS 6u
+#define TICK_NS_MAX (PST_FABRIC_FAILURE_NS / TICKS)
 
 /* The id of the next member of a set of nodes, after this id; 0: there is none. */
 static uint32_t next_of(const struct pst_set *set, uint32_t from)
@@ -34,7 +36,12 @@ static uint32_t next_of(const struct pst_set *set, uint32_t from)
     return 0;
 }
 
-static struct shm_link *joined(const struct shm_fabric *fabric, uint32_t node)
+static uint32_t next_linked(const struct shm_fabric *fabric, uint32_t from)
+{
+    return next_of(&fabric->linked, from);
+}
+
+static struct shm_link *link_to(const struct shm_fabric *fabric, uint32_t node)
 {
     struct shm_link *link = fabric->peers[node].link;
     return link && link->state == SHM_LINK_UP ? link : NULL;
@@ -46,7 +53,7 @@ static void publish(struct shm_fabric *fabric)
         return;
     const struct pst_set *set = &fabric->unpublished;
     for (uint32_t node = next_of(set, 0); node != 0; node = next_of(set, node)) {
-        struct shm_link *link = joined(fabric, node);
+        struct shm_link *link = link_to(fabric, node);
         if (link && shared_ring_publish(link->out) &&
             pst_sleep_ends(shared_ring_consumer_sleep(link->out))) {
             shm_send_bare(link->socket, SHM_WAKE);
@@ -91,7 +98,7 @@ static int shm_rejoin(struct pst_fabric *base, uint64_t incarnation)
     leave_all(fabric);
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
         struct shm_peer *peer = &fabric->peers[node];
-        peer->has_died = false; /* a new life: nobody has died in it */
+        peer->has_died = false; /* in this life nobody has died */
         peer->next_try_ns = peer->backoff_ns = 0;
         fabric->base.counters[node].joined_since = 0;
         fabric->base.counters[node].ring_bytes = 0;
@@ -101,44 +108,10 @@ static int shm_rejoin(struct pst_fabric *base, uint64_t incarnation)
     fabric->membership = SHM_MEMBER;
     fabric->cursor = 0;
     fabric->next_tick_ns = fabric->next_look_ns = 0;
-    return shm_join_watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
+    return shm_join_open_doors(fabric);
 }
 
 /* ---- a round ---- */
-
-/* All that are there, so that a peer's last word finds room; one that floods us waits its turn. */
-static void read_messages(struct shm_fabric *fabric, uint32_t node)
-{
-    for (uint32_t i = 0; i < MESSAGES_MAX; i++) {
-        struct shm_link *link = fabric->peers[node].link;
-        if (!link || link->socket < 0 || !shm_link_readable(fabric, link))
-            return;
-    }
-}
-
-static int look_at_sockets(struct shm_fabric *fabric)
-{
-    struct epoll_event events[EPOLL_EVENTS];
-    fabric->next_look_ns = fabric->now_ns + LOOK_NS;
-    int count = epoll_wait(fabric->base.fd, events, EPOLL_EVENTS, 0);
-    if (count < 0)
-        return errno == EINTR ? 0 : -errno;
-    for (int i = 0; i < count && fabric->membership == SHM_MEMBER; i++) {
-        uint32_t number = (uint32_t)events[i].data.u64;
-        switch ((enum shm_fd_kind)(events[i].data.u64 >> 32)) {
-        case SHM_FD_LISTEN:
-            shm_join_accept(fabric);
-            break;
-        case SHM_FD_PENDING:
-            shm_join_pending(fabric, &fabric->pending[number]);
-            break;
-        case SHM_FD_LINK:
-            read_messages(fabric, number);
-            break;
-        }
-    }
-    return 0;
-}
 
 static void check_peer(struct shm_fabric *fabric, struct shm_link *link)
 {
@@ -153,7 +126,8 @@ static void check_peer(struct shm_fabric *fabric, struct shm_link *link)
         shm_link_end(fabric, link, PST_FABRIC_SUSPECTED, "it gave no sign of life");
 }
 
-/* Silence is counted in ticks, not in time: whoever was stopped itself hears nobody meanwhile. */
+/* Silence is counted in our own ticks, not in time: a node that was stopped itself suspects nobody
+ * for that. */
 static int tick(struct shm_fabric *fabric)
 {
     fabric->next_tick_ns = fabric->now_ns + fabric->tick_ns;
@@ -164,7 +138,7 @@ static int tick(struct shm_fabric *fabric)
         else if (link && link->state != SHM_LINK_ENDING && fabric->now_ns >= link->deadline_ns)
             shm_link_free(fabric, link);
     }
-    shm_join_tick(fabric);
+    shm_join_expire(fabric);
     return shm_join_discover(fabric);
 }
 
@@ -172,14 +146,14 @@ static int begin_round(struct shm_fabric *fabric)
 {
     int error = 0;
     if (fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_look_ns)
-        error = look_at_sockets(fabric);
+        error = shm_socket_look(fabric);
     if (!error && fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_tick_ns)
         error = tick(fabric);
     return error;
 }
 
-static bool tell_signals(struct shm_fabric *fabric, struct shm_link *link,
-                         struct pst_fabric_event *event)
+static bool report_signals(struct shm_fabric *fabric, struct shm_link *link,
+                           struct pst_fabric_event *event)
 {
     int count = shared_ring_get_burst(link->in, fabric->burst, PST_FABRIC_BURST);
     if (count < 0) {
@@ -201,18 +175,18 @@ static bool tell_signals(struct shm_fabric *fabric, struct shm_link *link,
     return true;
 }
 
-static bool tell_joined(struct shm_fabric *fabric, struct shm_link *link,
-                        struct pst_fabric_event *event)
+static bool report_joined(struct shm_fabric *fabric, struct shm_link *link,
+                          struct pst_fabric_event *event)
 {
-    link->tell_joined = false;
+    link->is_new = false;
     memcpy(fabric->options, link->hello.options, sizeof(fabric->options));
     event->type = PST_FABRIC_JOINED;
     event->options = fabric->options;
     return true;
 }
 
-static bool tell_failed(struct shm_fabric *fabric, struct shm_link *link,
-                        struct pst_fabric_event *event)
+static bool report_failed(struct shm_fabric *fabric, struct shm_link *link,
+                          struct pst_fabric_event *event)
 {
     event->type = PST_FABRIC_FAILED;
     event->failure = link->failure;
@@ -223,33 +197,28 @@ static bool tell_failed(struct shm_fabric *fabric, struct shm_link *link,
     return true;
 }
 
-/* The next event of one link, in the order joined, signals, failed. */
+/* The next event of one link, if there is one, in the order joined, signals, failed. */
 static bool link_event(struct shm_fabric *fabric, struct shm_link *link,
                        struct pst_fabric_event *event)
 {
     if (link->state != SHM_LINK_UP && link->state != SHM_LINK_ENDING)
         return false;
     *event = (struct pst_fabric_event){.node = link->node, .incarnation = link->hello.incarnation};
-    if (link->tell_joined)
-        return tell_joined(fabric, link, event);
+    if (link->is_new)
+        return report_joined(fabric, link, event);
     if (link->state == SHM_LINK_UP)
-        return tell_signals(fabric, link, event);
-    if (link->drain_left > 0 && tell_signals(fabric, link, event)) {
+        return report_signals(fabric, link, event);
+    if (link->drain_left > 0 && report_signals(fabric, link, event)) {
         uint32_t count = event->signals_count;
         link->drain_left -= count < link->drain_left ? count : link->drain_left;
         return true;
     }
-    return tell_failed(fabric, link, event);
+    return report_failed(fabric, link, event);
 }
 
-static uint32_t next_linked(const struct shm_fabric *fabric, uint32_t from)
+static bool report_expelled(struct shm_fabric *fabric, struct pst_fabric_event *event)
 {
-    return next_of(&fabric->linked, from);
-}
-
-static bool tell_expelled(struct shm_fabric *fabric, struct pst_fabric_event *event)
-{
-    fabric->membership = SHM_EXPELLED_TOLD;
+    fabric->membership = SHM_EXPELLED_REPORTED;
     *event = (struct pst_fabric_event){.type = PST_FABRIC_EXPELLED,
                                        .node = fabric->expelled_by,
                                        .incarnation = fabric->hello.node.incarnation,
@@ -263,7 +232,7 @@ static int shm_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_
     struct shm_fabric *fabric = (struct shm_fabric *)base;
     fabric->now_ns = now_ns;
     publish(fabric);
-    if (fabric->membership == SHM_EXPELLED_TOLD)
+    if (fabric->membership == SHM_EXPELLED_REPORTED)
         return 0;
     if (fabric->cursor == 0) {
         int error = begin_round(fabric);
@@ -280,7 +249,7 @@ static int shm_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_
     }
     fabric->cursor = 0;
     if (fabric->membership == SHM_EXPELLED && pst_set_is_empty(&fabric->linked))
-        return tell_expelled(fabric, event);
+        return report_expelled(fabric, event);
     return 0;
 }
 
@@ -289,7 +258,7 @@ static int shm_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_
 static int shm_send_signal(struct pst_fabric *base, uint32_t node, const struct pst_signal *signal)
 {
     struct shm_fabric *fabric = (struct shm_fabric *)base;
-    struct shm_link *link = joined(fabric, node);
+    struct shm_link *link = link_to(fabric, node);
     if (!link)
         return -ENOTCONN;
     struct pst_fabric_counters *counters = &fabric->base.counters[node];
@@ -312,7 +281,7 @@ static int shm_send_signal(struct pst_fabric *base, uint32_t node, const struct 
 static void shm_cut_off(struct pst_fabric *base, uint32_t node, const char *reason)
 {
     struct shm_fabric *fabric = (struct shm_fabric *)base;
-    struct shm_link *link = joined(fabric, node);
+    struct shm_link *link = link_to(fabric, node);
     if (link)
         shm_link_end(fabric, link, PST_FABRIC_CUT_OFF, reason);
 }
@@ -320,7 +289,7 @@ static void shm_cut_off(struct pst_fabric *base, uint32_t node, const char *reas
 static uint32_t shm_room(struct pst_fabric *base, uint32_t node)
 {
     struct shm_fabric *fabric = (struct shm_fabric *)base;
-    struct shm_link *link = joined(fabric, node);
+    struct shm_link *link = link_to(fabric, node);
     return link ? shared_ring_room(link->out) : 0;
 }
 
@@ -343,7 +312,7 @@ static bool shm_is_quiet(struct pst_fabric *base)
         return false;
     for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
         const struct shm_link *link = fabric->peers[node].link;
-        if (link->state == SHM_LINK_ENDING || link->tell_joined ||
+        if (link->state == SHM_LINK_ENDING || link->is_new ||
             (link->state == SHM_LINK_UP && !shared_ring_is_empty(link->in)))
             return false;
     }
@@ -407,7 +376,7 @@ static int check_config(const struct pst_shm_config *config, char *message, uint
 static struct shm_hello hello_of(const struct pst_shm_config *config)
 {
     struct shm_hello hello;
-    memset(&hello, 0, sizeof(hello)); /* it travels: its holes too */
+    memset(&hello, 0, sizeof(hello)); /* it is sent whole, unused bytes of its texts too */
     hello.header = (struct shm_header){SHM_MAGIC, SHM_VERSION, SHM_HELLO};
     hello.signal_version = PST_SIGNAL_VERSION;
     hello.ring_signals = config->ring_signals ? config->ring_signals : PST_RING_SIGNALS;
@@ -420,12 +389,12 @@ static struct shm_hello hello_of(const struct pst_shm_config *config)
     return hello;
 }
 
-static int watch_listener(struct shm_fabric *fabric)
+static int open_epoll(struct shm_fabric *fabric)
 {
     fabric->base.fd = epoll_create1(EPOLL_CLOEXEC);
     if (fabric->base.fd < 0)
         return -errno;
-    return shm_join_watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
+    return shm_join_open_doors(fabric);
 }
 
 int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric **made,
@@ -444,7 +413,7 @@ int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric *
     fabric->hello = hello_of(config);
     fabric->memory = config->memory;
     uint64_t failure_ns = config->failure_ns ? config->failure_ns : PST_FABRIC_FAILURE_NS;
-    fabric->tick_ns = failure_ns / SHM_TICKS < TICK_NS_MAX ? failure_ns / SHM_TICKS : TICK_NS_MAX;
+    fabric->tick_ns = failure_ns / TICKS < TICK_NS_MAX ? failure_ns / TICKS : TICK_NS_MAX;
     fabric->silent_ticks_max = failure_ns / fabric->tick_ns - 1;
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
         fabric->pending[i].socket = -1;
@@ -452,7 +421,7 @@ int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric *
                            message_bytes);
     if (error)
         goto fail;
-    error = watch_listener(fabric);
+    error = open_epoll(fabric);
     if (error) {
         (void)snprintf(message, message_bytes, "cannot watch the node's socket: %s",
                        pst_error_text(error));

@@ -1,11 +1,19 @@
+/*
+ * How nodes of a host meet: each connects to the lower ids that it finds and accepts the higher
+ * ones. The hub's thread: from ticks (shm_fabric.c) and from what the sockets report
+ * (shm_socket.c).
+ */
+#include "net/shm/shm_join.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
-#include "net/shm/shm_internal.h"
+#include "net/shm/shm_link.h"
 
 /* How long a handshake may take, and how long to wait after one that failed, at most. */
 #define HANDSHAKE_NS UINT64_C(2000000000)
@@ -17,11 +25,46 @@
 /* One line a second about connections that are turned away is enough. */
 #define LOG_NS UINT64_C(1000000000)
 
-int shm_join_watch(struct shm_fabric *fabric, int operation, int socket, enum shm_fd_kind kind,
-                   uint32_t number)
+static int watch(struct shm_fabric *fabric, int operation, int socket, enum shm_fd_kind kind,
+                 uint32_t number)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)kind << 32 | number};
     return epoll_ctl(fabric->base.fd, operation, socket, &event) < 0 ? -errno : 0;
+}
+
+int shm_join_open_doors(struct shm_fabric *fabric)
+{
+    return watch(fabric, EPOLL_CTL_ADD, fabric->place.listen_fd, SHM_FD_LISTEN, 0);
+}
+
+static void drop_pending(struct shm_pending *pending)
+{
+    if (pending->socket >= 0)
+        close(pending->socket);
+    pending->socket = -1;
+}
+
+void shm_join_close_doors(struct shm_fabric *fabric)
+{
+    for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
+        drop_pending(&fabric->pending[i]);
+    if (fabric->base.fd >= 0) /* not watched: nothing to close */
+        (void)epoll_ctl(fabric->base.fd, EPOLL_CTL_DEL, fabric->place.listen_fd, NULL);
+}
+
+void shm_join_expel(struct shm_fabric *fabric, uint32_t by, enum pst_fabric_failure failure,
+                    const char *reason)
+{
+    fabric->membership = SHM_EXPELLED;
+    shm_join_close_doors(fabric);
+    fabric->expelled_by = by;
+    fabric->expelled_for = failure;
+    (void)snprintf(fabric->reason, sizeof(fabric->reason), "%s", reason);
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        if (fabric->peers[node].link)
+            shm_link_end(fabric, fabric->peers[node].link, PST_FABRIC_LOST,
+                         "this node was declared dead by another");
+    }
 }
 
 static void try_later(struct shm_fabric *fabric, uint32_t node)
@@ -131,8 +174,7 @@ static void connect_to(struct shm_fabric *fabric, uint32_t node)
         return;
     }
     link->state = SHM_LINK_HELLO_SENT;
-    if (shm_join_watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_LINK, node) < 0 ||
-        say_hello(fabric, link) < 0)
+    if (watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_LINK, node) < 0 || say_hello(fabric, link) < 0)
         shm_link_free(fabric, link);
 }
 
@@ -179,7 +221,7 @@ void shm_join_refused(struct shm_fabric *fabric, struct shm_link *link,
     enum shm_refusal refusal = notice->code < SHM_REFUSALS ? notice->code : SHM_REFUSE_MALFORMED;
     shm_link_free(fabric, link);
     if (refusal == SHM_REFUSE_DEAD) {
-        shm_expel(fabric, node, PST_FABRIC_SUSPECTED, shm_refusal_text(refusal));
+        shm_join_expel(fabric, node, PST_FABRIC_SUSPECTED, shm_refusal_text(refusal));
         return;
     }
     bool is_short = refusal == SHM_REFUSE_LATER && peer->backoff_ns < LATER_LOG_NS;
@@ -227,20 +269,13 @@ static enum shm_refusal answer(struct shm_fabric *fabric, const struct shm_hello
     link->state = SHM_LINK_HELLO_SEEN;
     enum shm_refusal refusal = attach(fabric, link, hello, fd);
     if (refusal == SHM_REFUSE_NONE &&
-        shm_join_watch(fabric, EPOLL_CTL_MOD, socket, SHM_FD_LINK, node) == 0 &&
+        watch(fabric, EPOLL_CTL_MOD, socket, SHM_FD_LINK, node) == 0 &&
         say_hello(fabric, link) == 0)
         return SHM_REFUSE_NONE;
     if (refusal != SHM_REFUSE_NONE)
         say_refused(fabric, socket, refusal);
     shm_link_free(fabric, link);
     return refusal;
-}
-
-static void drop_pending(struct shm_pending *pending)
-{
-    if (pending->socket >= 0)
-        close(pending->socket);
-    pending->socket = -1;
 }
 
 void shm_join_pending(struct shm_fabric *fabric, struct shm_pending *pending)
@@ -294,8 +329,8 @@ static void admit(struct shm_fabric *fabric, int socket)
     }
     struct shm_pending *pending = free_or_oldest(fabric);
     *pending = (struct shm_pending){socket, fabric->now_ns + HANDSHAKE_NS};
-    if (shm_join_watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_PENDING,
-                       (uint32_t)(pending - fabric->pending)) < 0)
+    if (watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_PENDING,
+              (uint32_t)(pending - fabric->pending)) < 0)
         drop_pending(pending);
     else
         shm_join_pending(fabric, pending); /* HELLO is mostly there already */
@@ -311,7 +346,7 @@ void shm_join_accept(struct shm_fabric *fabric)
     }
 }
 
-void shm_join_tick(struct shm_fabric *fabric)
+void shm_join_expire(struct shm_fabric *fabric)
 {
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
         if (fabric->pending[i].socket >= 0 && fabric->now_ns >= fabric->pending[i].deadline_ns) {
@@ -319,12 +354,4 @@ void shm_join_tick(struct shm_fabric *fabric)
             drop_pending(&fabric->pending[i]);
         }
     }
-}
-
-void shm_join_close_doors(struct shm_fabric *fabric)
-{
-    for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
-        drop_pending(&fabric->pending[i]);
-    if (fabric->base.fd >= 0) /* not watched: nothing to close */
-        (void)epoll_ctl(fabric->base.fd, EPOLL_CTL_DEL, fabric->place.listen_fd, NULL);
 }

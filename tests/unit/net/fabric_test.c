@@ -1,6 +1,6 @@
 /*
- * What net/fabric.c asserts of every fabric and of its caller: a fabric that reports what its test
- * wants, in a child process, which aborts or does not.
+ * What net/fabric_ops.c asserts of every fabric and of its caller: a fabric that reports what its
+ * test wants, in a child process, which aborts or does not.
  */
 #include <pthread.h>
 #include <signal.h>

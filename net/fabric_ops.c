@@ -2,11 +2,9 @@
  * The calls of net/fabric.h. Each checks the contract (the hub's thread, a peer's id, the order of
  * a node's events) and hands over to the fabric's own function. The hub's thread alone.
  */
-#include "net/fabric.h"
+#include "net/fabric_ops.h"
 
 #include <assert.h>
-
-#include "net/fabric_ops.h"
 
 const char *pst_fabric_failure_text(enum pst_fabric_failure failure)
 {
