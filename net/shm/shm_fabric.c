@@ -137,16 +137,26 @@ static int tick(struct shm_fabric *fabric)
             check_peer(fabric, link);
         else if (link && link->state != SHM_LINK_ENDING && fabric->now_ns >= link->deadline_ns)
             shm_link_free(fabric, link);
+        shm_link_check(fabric, node);
     }
     shm_join_expire(fabric);
     return shm_join_discover(fabric);
+}
+
+/* What comes over the sockets may change any link. */
+static int look(struct shm_fabric *fabric)
+{
+    int error = shm_socket_look(fabric);
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node))
+        shm_link_check(fabric, node);
+    return error;
 }
 
 static int begin_round(struct shm_fabric *fabric)
 {
     int error = 0;
     if (fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_look_ns)
-        error = shm_socket_look(fabric);
+        error = look(fabric);
     if (!error && fabric->membership == SHM_MEMBER && fabric->now_ns >= fabric->next_tick_ns)
         error = tick(fabric);
     return error;
@@ -244,8 +254,10 @@ static int shm_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_
         if (node == 0)
             break;
         fabric->cursor = node;
-        if (link_event(fabric, fabric->peers[node].link, event))
+        if (link_event(fabric, fabric->peers[node].link, event)) {
+            shm_link_check(fabric, node);
             return 1;
+        }
     }
     fabric->cursor = 0;
     if (fabric->membership == SHM_EXPELLED && pst_set_is_empty(&fabric->linked))

@@ -1,9 +1,10 @@
 /*
- * The link to a peer: how it comes up and how it ends. The hub's thread; called by the
+ * The link to a peer: its states, and what must hold in each. The hub's thread; called by the
  * handshake (shm_join.c), by what comes over sockets (shm_socket.c) and by rounds (shm_fabric.c).
  */
 #include "net/shm/shm_link.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ void shm_link_up(struct shm_fabric *fabric, struct shm_link *link)
 {
     struct shm_peer *peer = &fabric->peers[link->node];
     struct pst_fabric_counters *counters = &fabric->base.counters[link->node];
+    assert(link->state == SHM_LINK_HELLO_SENT || link->state == SHM_LINK_HELLO_SEEN);
     link->state = SHM_LINK_UP;
     link->is_new = true;
     link->beats = shared_ring_beats(link->in);
@@ -80,4 +82,40 @@ void shm_link_end(struct shm_fabric *fabric, struct shm_link *link, enum pst_fab
     counters->failures++;
     counters->joined_since = 0;
     counters->ring_bytes = 0;
+}
+
+static void check_state(const struct shm_fabric *fabric, const struct shm_link *link)
+{
+    switch (link->state) {
+    case SHM_LINK_HELLO_SENT:
+        assert(link->node < fabric->base.node && link->socket >= 0 && !link->in && !link->is_new);
+        return;
+    case SHM_LINK_HELLO_SEEN:
+        assert(link->node > fabric->base.node && link->socket >= 0 && link->in && !link->is_new);
+        return;
+    case SHM_LINK_UP:
+        assert(link->socket >= 0 && link->in && link->failure == 0);
+        assert(link->hello.node == link->node);
+        assert(link->silent_ticks < fabric->silent_ticks_max);
+        return;
+    case SHM_LINK_ENDING:
+        assert(link->socket < 0 && link->in && link->failure != 0);
+        assert(link->drain_left == 0 || pst_fabric_failure_is_certain(link->failure));
+        assert(fabric->base.counters[link->node].joined_since == 0);
+        return;
+    }
+    assert(!"a state that exists");
+}
+
+void shm_link_check(const struct shm_fabric *fabric, uint32_t node)
+{
+    const struct shm_link *link = fabric->peers[node].link;
+    assert(!link == !pst_set_has(&fabric->linked, node - 1));
+    if (!link)
+        return;
+    assert(link->node == node && node != fabric->base.node && link->out);
+    assert(!pst_set_has(&fabric->base.kept_out, node - 1));
+    assert(fabric->membership == SHM_MEMBER ||
+           (fabric->membership == SHM_EXPELLED && link->state == SHM_LINK_ENDING));
+    check_state(fabric, link);
 }

@@ -1,6 +1,6 @@
 /*
- * Private to net/shm: the link to a peer, once there is one: how it comes up and how it ends. The
- * hub's thread alone.
+ * Private to net/shm: the link to a peer, once there is one: how it comes up, how it ends, and what
+ * must hold of it. The hub's thread alone.
  */
 #ifndef PST_NET_SHM_SHM_LINK_H
 #define PST_NET_SHM_SHM_LINK_H
@@ -17,5 +17,8 @@ void shm_link_end(struct shm_fabric *fabric, struct shm_link *link, enum pst_fab
 
 /* Closes and forgets a link at once, without an event. */
 void shm_link_free(struct shm_fabric *fabric, struct shm_link *link);
+
+/* Asserts what must hold of a node's link, or of having none, whenever no call is in progress. */
+void shm_link_check(const struct shm_fabric *fabric, uint32_t node);
 
 #endif

@@ -17,7 +17,7 @@
 #define SHM_PENDING_MAX 16u
 
 /*
- * A link to one peer.
+ * A link to one peer. shm_link_check() asserts what must hold in each state.
  *
  *     the higher id:  HELLO_SENT ──HELLO──┐
  *                                         ├──▶ UP ──shm_link_end()──▶ ENDING ──FAILED──▶ freed
