@@ -1,3 +1,7 @@
+/*
+ * Doorbells over eventfd(2), and how long an idle thread spins and yields before it sleeps. Called
+ * by every thread of a node: by the sleeper itself, and by any thread that rings.
+ */
 #include "net/doorbell.h"
 
 #include <assert.h>
@@ -95,7 +99,7 @@ static void pause_core(void)
 #endif
 }
 
-/* Until when no thread yields; the process's. */
+/* Until then no thread of the process yields. */
 static _Atomic uint64_t crowded_until_ns;
 
 bool pst_idle(struct pst_idle *idle)

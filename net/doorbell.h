@@ -1,25 +1,25 @@
 /*
- * Doorbells: how a thread that polls rings goes to sleep, and how those who put signals into its
- * rings wake it, with no system call while it is awake (eventfd(2)).
+ * Doorbells: how a thread that polls rings goes to sleep, and how the threads that put signals into
+ * its rings wake it, with no system call while it is awake (eventfd(2)).
  *
- * The sleeper (one thread):                     Who rings (any thread):
+ * The sleeper (one thread):                     A thread that rings (any):
  *     drains its rings, finds nothing,              pst_signal_ring_put(…)
- *     and pst_idle() says that it is time           pst_doorbell_ring(bell)
+ *     and pst_idle() returns true                   pst_doorbell_ring(bell)
  *     pst_doorbell_announce(bell)
  *     if (any ring is not empty)
  *         pst_doorbell_cancel(bell)
  *     else
  *         pst_doorbell_wait(bell, …)
  *
- * A thread that sleeps elsewhere, in io_uring say, keeps a read poll on pst_doorbell_fd() in flight
- * there, and on waking for whatever reason calls pst_doorbell_cancel(), then, if the poll fired,
- * pst_doorbell_drain() before it looks into its rings, and polls again.
+ * A thread that sleeps elsewhere, in io_uring for example, keeps a read poll on pst_doorbell_fd()
+ * in flight there. When it wakes, for whatever reason, it calls pst_doorbell_cancel(), then, if the
+ * poll fired, pst_doorbell_drain(), and only then looks into its rings and polls again.
  *
  * No wake-up is lost: announce, cancel and ring each exchange one word, so they are in one order.
  * Either a ring's exchange comes after the announcement, finds ASLEEP and writes to the fd; or it
  * comes before, then the announcement's exchange has read from it or from a later exchange that
  * did (a chain of acquire-release read-modify-writes), so what was put before the ring is visible
- * to the check after the announcement. Wake-ups for nothing are possible and harmless.
+ * to the check after the announcement. Needless wake-ups are possible and harmless.
  */
 #ifndef PST_NET_DOORBELL_H
 #define PST_NET_DOORBELL_H
@@ -30,9 +30,9 @@
 #include "penstock/error.h"
 
 /*
- * The word by itself, for a sleeper in another process that is woken by something other than an
- * eventfd: the same protocol, the same proof. In memory that the other side may overwrite, the
- * worst is a wake-up too many or one that is late.
+ * The word alone, for a sleeper in another process that is woken by something other than an
+ * eventfd: the same protocol, the same proof. If the other process overwrites the word, the worst
+ * that follows is one wake-up too many, or a late one.
  */
 enum { PST_AWAKE, PST_ASLEEP };
 
@@ -41,13 +41,13 @@ static inline void pst_sleep_announce(uint32_t *word)
     __atomic_exchange_n(word, PST_ASLEEP, __ATOMIC_ACQ_REL);
 }
 
-/* Not a plain store: the chain that the proof needs would break. */
+/* Not a plain store, which would break the chain that the proof needs. */
 static inline void pst_sleep_cancel(uint32_t *word)
 {
     __atomic_exchange_n(word, PST_AWAKE, __ATOMIC_ACQ_REL);
 }
 
-/* Whoever rings, after the put: whether the sleeper must be woken. */
+/* The thread that rings, after the put. Whether the sleeper must be woken. */
 static inline bool pst_sleep_ends(uint32_t *word)
 {
     return __atomic_exchange_n(word, PST_AWAKE, __ATOMIC_ACQ_REL) != PST_AWAKE;
@@ -63,7 +63,7 @@ struct pst_doorbell {
 #define PST_DOORBELL_FOREVER UINT64_MAX
 
 enum pst_doorbell_wake {
-    PST_DOORBELL_RANG = 1,  /* somebody rang */
+    PST_DOORBELL_RANG = 1,  /* a thread rang */
     PST_DOORBELL_EXTRA = 2, /* extra_fd is readable, or has failed */
 };
 
@@ -79,7 +79,7 @@ void pst_doorbell_ring(struct pst_doorbell *bell);
 /* The sleeper: from now on rings are answered by a write to the fd. Look into every ring next. */
 void pst_doorbell_announce(struct pst_doorbell *bell);
 
-/* The sleeper: awake, or not gone to sleep after all. */
+/* The sleeper: it is awake, or has not gone to sleep after all. */
 void pst_doorbell_cancel(struct pst_doorbell *bell);
 
 /* The sleeper: the eventfd, to poll for reading elsewhere. Owned by bell, non-blocking. */
@@ -90,7 +90,7 @@ int pst_doorbell_fd(const struct pst_doorbell *bell);
 void pst_doorbell_drain(struct pst_doorbell *bell);
 
 /*
- * The sleeper, after announce and the look into its rings: sleeps in ppoll(2) until somebody rings,
+ * The sleeper, after announce and the look into its rings: sleeps in ppoll(2) until a thread rings,
  * extra_fd (-1: none) is readable, timeout_ns has passed or a signal handler ran. Cancels and
  * drains. Returns enum pst_doorbell_wake bits, 0 for a timeout or a handler, or -errno.
  */
@@ -99,20 +99,20 @@ PST_MUST_USE int pst_doorbell_wait(struct pst_doorbell *bell, uint64_t timeout_n
 /* Any thread: system calls made by pst_doorbell_ring() so far. */
 uint64_t pst_doorbell_writes(const struct pst_doorbell *bell);
 
-/* How long a thread without work spins, and after that yields its core, before it sleeps. Waking a
- * sleeper costs some 50 us where its core has nothing else to do, much of what is waited for is
- * another thread's work on files, of some 100 us, and a spinning thread must not starve others on
- * its core. */
+/* How long a thread without work spins, and then yields its core, before it sleeps. To wake a
+ * sleeper takes some 50 us where its core has nothing else to do; much of what a thread waits for
+ * is another thread's work on files, of some 100 us; and a spinning thread must not starve others
+ * on its core. */
 #define PST_IDLE_SPIN_NS 5000u
 #define PST_IDLE_YIELD_NS 200000u
 
-/* Where something else computes, who yields is back after its time slice only, of milliseconds, but
- * who sleeps is woken in time. So a yield that lasts so long is the process's last one for a while.
- */
+/* On a busy core a thread that yields gets the core back only after another's time slice, of
+ * milliseconds, but a thread that sleeps is woken in time. So after a yield of PST_IDLE_AWAY_NS no
+ * thread of the process yields for PST_IDLE_CROWDED_NS. */
 #define PST_IDLE_AWAY_NS 1000000u
 #define PST_IDLE_CROWDED_NS 100000000u
 
-/* Zero at first; one thread's. */
+/* Zeros at first. For one thread. */
 struct pst_idle {
     uint64_t since_ns; /* CLOCK_MONOTONIC; 0: not idle */
 };
@@ -123,7 +123,8 @@ static inline void pst_idle_reset(struct pst_idle *idle)
     idle->since_ns = 0;
 }
 
-/* A round of the loop found nothing: pauses the core or yields it, or returns true: go to sleep. */
+/* A round of the loop found nothing: pauses or yields the core, or returns true: it is time to
+ * sleep. */
 PST_MUST_USE bool pst_idle(struct pst_idle *idle);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Stamps signals and checks them: CRC-32C, incarnation, link sequence, legal contents. Called for
+ * every signal that a ring or a fabric carries, by its producer's and its consumer's thread.
+ */
 #include "net/signal_check.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * What every ring writes on a signal when it is put, and checks when it is taken. Any thread.
+ * The stamp that every ring and fabric writes on a signal when it is put, and checks when it is
+ * taken. No state; any thread.
  */
 #ifndef PST_NET_SIGNAL_CHECK_H
 #define PST_NET_SIGNAL_CHECK_H
@@ -16,19 +17,19 @@ enum pst_signal_fault {
     PST_SIGNAL_FAULT_GSN,         /* no signal of this protocol */
     PST_SIGNAL_FAULT_LENGTH,      /* its length is not that of its gsn's payload */
     PST_SIGNAL_FAULT_RESERVED,    /* a byte that must be zero is not */
-    PST_SIGNAL_FAULT_GEOMETRY,    /* shared rings only: what describes the ring was overwritten */
-    PST_SIGNAL_FAULT_INDEX,       /* shared rings only: the other side's index cannot be true */
+    PST_SIGNAL_FAULT_GEOMETRY,    /* shared rings only: the ring's description was overwritten */
+    PST_SIGNAL_FAULT_INDEX,       /* shared rings only: the other side's index is impossible */
 };
 
 /* Sets link_sequence, incarnation and checksum. */
 void pst_signal_stamp(struct pst_signal *signal, uint64_t incarnation, uint32_t sequence);
 
-/* Whether a signal is whole, and the one that was expected. It must be a copy that nobody else can
- * change. */
+/* What is wrong with a signal, if it is not whole, or not the one that was expected. signal must be
+ * a copy that no other thread or process can change. */
 enum pst_signal_fault pst_signal_fault(const struct pst_signal *signal, uint64_t incarnation,
                                        uint32_t sequence);
 
-/* The part of it that holds before the stamp too: version, gsn, length, flags. */
+/* The part of that check which needs no stamp: version, gsn, length, flags. */
 enum pst_signal_fault pst_signal_content_fault(const struct pst_signal *signal);
 
 /* For people; static storage. */

@@ -1,3 +1,7 @@
+/*
+ * The ring of signals between two threads of a node: an rte_ring in SP/SC mode, used in place, with
+ * a stamp on each signal. One thread puts (the hub, or a thread that answers it), one takes.
+ */
 #include "net/signal_ring.h"
 
 #include <assert.h>
@@ -8,8 +12,8 @@
 #include <rte_ring_elem.h>
 #include <rte_ring_peek_zc.h>
 
-/* Each side's own state lies on lines that the other side never touches: two lines apart, for
- * processors that fetch lines in pairs. */
+/* Each side's own state lies on cache lines that the other side never touches, and two lines apart,
+ * for processors that fetch lines in pairs. */
 struct pst_signal_ring {
     uint64_t incarnation;
 
@@ -43,7 +47,7 @@ struct pst_signal_ring *pst_signal_ring_init(void *memory, uint32_t slots, uint6
     assert((uintptr_t)memory % PST_SIGNAL_RING_ALIGNMENT == 0);
     assert(slots >= 2 && (slots & (slots - 1)) == 0);
     struct pst_signal_ring *ring = memory;
-    /* The slots too: their pages come from the initialising thread's NUMA node now, not later. */
+    /* The slots too, so that their pages come from the initialising thread's NUMA node. */
     memset(memory, 0, pst_signal_ring_bytes(slots));
     ring->incarnation = incarnation;
     int status = rte_ring_init(&ring->ring, "signals", slots, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -66,8 +70,8 @@ int pst_signal_ring_put(struct pst_signal_ring *ring, const struct pst_signal *s
     return 0;
 }
 
-/* Copies before anything is checked: what was checked is then what is used, whatever a producer in
- * another process does to the slot meanwhile. */
+/* Copies first: so what is checked is what is used, whatever a producer in another process does to
+ * the slot meanwhile. */
 static uint32_t take(struct rte_ring *ring, struct pst_signal *signals, uint32_t count)
 {
     struct rte_ring_zc_data filled;
@@ -103,8 +107,8 @@ bool pst_signal_ring_is_empty(struct pst_signal_ring *ring)
 {
     if (ring->consumer.fault != PST_SIGNAL_FAULT_NONE)
         return false;
-    /* A dequeue begun and given up: rte_ring_empty() reads the producer's tail without an acquire.
-     */
+    /* Begins a dequeue and gives it up: rte_ring_empty() reads the producer's tail without an
+     * acquire. */
     struct rte_ring_zc_data filled;
     uint32_t waiting =
         rte_ring_dequeue_zc_burst_elem_start(&ring->ring, PST_SIGNAL_BYTES, 1, &filled, NULL);
@@ -120,7 +124,7 @@ enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring)
 
 uint32_t pst_signal_ring_room(struct pst_signal_ring *ring)
 {
-    /* An enqueue begun and given up: rte_ring_free_count() too reads without an acquire. */
+    /* Begins an enqueue and gives it up: rte_ring_free_count() reads without an acquire too. */
     struct rte_ring_zc_data slots;
     uint32_t room_after = 0;
     uint32_t reserved =

@@ -28,9 +28,9 @@ size_t pst_signal_ring_bytes(uint32_t slots);
 
 /*
  * Makes an empty ring in memory, which has pst_signal_ring_bytes(slots) bytes, is aligned to
- * PST_SIGNAL_RING_ALIGNMENT and stays the caller's: it is free to go when neither side uses the
- * ring any more. incarnation: the producing node's; stamped on every signal and required of it.
- * Call it once, before either side uses the ring; it cannot fail.
+ * PST_SIGNAL_RING_ALIGNMENT and stays the caller's, who may free it when neither side uses the ring
+ * any more. incarnation: the producing node's; stamped on every signal, and checked.
+ * Call it once, before either side uses the ring. It cannot fail.
  */
 struct pst_signal_ring *pst_signal_ring_init(void *memory, uint32_t slots, uint64_t incarnation);
 
@@ -49,8 +49,8 @@ PST_MUST_USE int pst_signal_ring_put(struct pst_signal_ring *ring, const struct 
 PST_MUST_USE int pst_signal_ring_get_burst(struct pst_signal_ring *ring, struct pst_signal *signals,
                                            uint32_t count);
 
-/* Consumer thread. What the look before a sleep asks. A broken ring is never empty: get_burst has
- * its error to tell. */
+/* Consumer thread. For the look before a sleep. A broken ring is never empty: get_burst has an
+ * error to report. */
 bool pst_signal_ring_is_empty(struct pst_signal_ring *ring);
 
 /* Consumer thread. Why get_burst returned -PST_E_LINK. */

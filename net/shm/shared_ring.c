@@ -1,3 +1,8 @@
+/*
+ * The ring between two processes: each side works on its own copy of the rte_ring and believes
+ * nothing in shared memory but, after a check, the other side's index. The hub's thread of either
+ * side.
+ */
 #include "net/shm/shared_ring.h"
 
 #include <assert.h>
@@ -13,7 +18,7 @@
 
 #define LINE 128u
 
-/* Who writes what, each on lines of its own. */
+/* Each word on cache lines of its own; beside it, the side that writes it. */
 struct shared_ring {
     uint32_t beats __attribute__((aligned(LINE)));          /* producer */
     uint32_t consumer_sleep __attribute__((aligned(LINE))); /* both */
@@ -31,7 +36,7 @@ struct shared_ring_end {
     enum pst_signal_fault fault;
 };
 
-/* What rte_ring_init() writes and nobody changes: name, flags, size, mask, capacity. */
+/* What rte_ring_init() writes and neither side changes: name, flags, size, mask, capacity. */
 #define GEOMETRY_BYTES offsetof(struct rte_ring, pad0)
 
 _Static_assert(offsetof(struct shared_ring, ring) + sizeof(struct rte_ring) ==
@@ -64,7 +69,7 @@ static struct shared_ring_end *end_make(void *memory, uint32_t slots, uint64_t i
 int shared_ring_make(struct shared_ring_end **out, void *memory, uint32_t slots,
                      uint64_t incarnation)
 {
-    /* The slots too: their pages come from the initialising thread's NUMA node now, not later. */
+    /* The slots too, so that their pages come from the initialising thread's NUMA node. */
     memset(memory, 0, shared_ring_bytes(slots));
     *out = end_make(memory, slots, incarnation);
     if (!*out)
@@ -107,7 +112,7 @@ static uint32_t load(const volatile uint32_t *index)
     return __atomic_load_n(index, __ATOMIC_ACQUIRE);
 }
 
-/* Takes over the consumer's index if it is one that it could have got to by taking signals. */
+/* Takes over the consumer's index if taking signals can have led to it. */
 static int see_consumer(struct shared_ring_end *out)
 {
     struct rte_ring *shared = &out->shared->ring, *view = &out->view;
@@ -120,7 +125,7 @@ static int see_consumer(struct shared_ring_end *out)
     return 0;
 }
 
-/* The producer's index: it may have moved on, by no more than fits. */
+/* Takes over the producer's index, which may have moved on, but by no more than fits. */
 static int see_producer(struct shared_ring_end *in)
 {
     struct rte_ring *shared = &in->shared->ring, *view = &in->view;
@@ -134,15 +139,15 @@ static int see_producer(struct shared_ring_end *in)
     return 0;
 }
 
-/* One slot of the view's, or none. */
+/* Whether a slot is free, as far as the view knows; it is reserved then. */
 static bool reserve(struct shared_ring_end *out)
 {
     struct rte_ring_zc_data space;
     return rte_ring_enqueue_zc_burst_elem_start(&out->view, PST_SIGNAL_BYTES, 1, &space, NULL) == 1;
 }
 
-/* 0 with a slot reserved. The consumer's index is looked at only when its last known place says
- * that the ring is full: its line then stays in the consumer's cache. */
+/* 0 with a slot reserved, or an error. Reads the consumer's index only when its last known value
+ * means that the ring is full: so its cache line stays with the consumer. */
 static int reserve_or_look(struct shared_ring_end *out)
 {
     if (reserve(out))
@@ -194,8 +199,8 @@ int shared_ring_check(struct shared_ring_end *out)
     return out->fault != PST_SIGNAL_FAULT_NONE ? -PST_E_LINK : see_consumer(out);
 }
 
-/* Copies before anything is checked: what was checked is then what is used, whatever the producer
- * does to the slot meanwhile. */
+/* Copies first: so what is checked is what is used, whatever the producer does to the slot
+ * meanwhile. */
 static uint32_t take(struct shared_ring_end *in, struct pst_signal *signals, uint32_t count)
 {
     struct rte_ring_zc_data filled;

@@ -1,3 +1,7 @@
+/*
+ * DPDK's EAL, opened and closed by the main thread, and pages of its memory for rings, taken and
+ * given back by the hub's thread (shm_memory.c).
+ */
 #include "net/shm/shm_eal.h"
 
 #include <errno.h>
@@ -14,7 +18,7 @@
 
 #define PAGE_BYTES ((size_t)RTE_PGSIZE_2M)
 
-/* Without files, devices and worker threads: only its memory is wanted. */
+/* Without files, devices and worker threads: only its memory is used. */
 int pst_eal_open(const char *name, char *message, uint32_t message_bytes)
 {
     char prefix[64], lcores[32], *arguments[] = {"penstock",         prefix,     lcores,

@@ -19,10 +19,11 @@
 #define HANDSHAKE_NS UINT64_C(2000000000)
 #define BACKOFF_NS_MAX UINT64_C(2000000000)
 
-/* Who is to come again later mostly may at once: no line about less than this. */
+/* A node that is told to come later mostly gets in soon: nothing is logged before it has waited so
+ * long. */
 #define LATER_LOG_NS UINT64_C(1000000000)
 
-/* One line a second about connections that are turned away is enough. */
+/* At most one line is logged in this time about connections that were turned away. */
 #define LOG_NS UINT64_C(1000000000)
 
 static int watch(struct shm_fabric *fabric, int operation, int socket, enum shm_fd_kind kind,
@@ -48,7 +49,7 @@ void shm_join_close_doors(struct shm_fabric *fabric)
 {
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++)
         drop_pending(&fabric->pending[i]);
-    if (fabric->base.fd >= 0) /* not watched: nothing to close */
+    if (fabric->base.fd >= 0) /* an error means that it is not watched */
         (void)epoll_ctl(fabric->base.fd, EPOLL_CTL_DEL, fabric->place.listen_fd, NULL);
 }
 
@@ -91,7 +92,7 @@ static int make_ring(struct shm_fabric *fabric, struct shm_link *link)
                             fabric->hello.node.incarnation);
 }
 
-/* Takes the socket, in case of an error too. */
+/* Takes the socket, on an error too. */
 static int new_link(struct shm_fabric *fabric, uint32_t node, int socket, struct shm_link **made)
 {
     struct shm_link *link = calloc(1, sizeof(*link));
@@ -112,7 +113,7 @@ static int new_link(struct shm_fabric *fabric, uint32_t node, int socket, struct
     return error;
 }
 
-static int say_hello(struct shm_fabric *fabric, struct shm_link *link)
+static int send_hello(struct shm_fabric *fabric, struct shm_link *link)
 {
     struct shm_hello hello = fabric->hello;
     hello.ring_offset = link->out_memory.offset;
@@ -128,7 +129,7 @@ static bool is_dead(const struct shm_fabric *fabric, const struct pst_fabric_hel
     return peer->has_died && peer->dead_incarnation == hello->incarnation;
 }
 
-/* fd is taken. */
+/* Takes fd. */
 static enum shm_refusal attach(struct shm_fabric *fabric, struct shm_link *link,
                                const struct shm_hello *hello, int fd)
 {
@@ -141,7 +142,7 @@ static enum shm_refusal attach(struct shm_fabric *fabric, struct shm_link *link,
     return error ? SHM_REFUSE_MEMORY : SHM_REFUSE_NONE;
 }
 
-static void say_refused(struct shm_fabric *fabric, int socket, enum shm_refusal refusal)
+static void send_refusal(struct shm_fabric *fabric, int socket, enum shm_refusal refusal)
 {
     shm_send_notice(socket, SHM_REFUSE, refusal, shm_refusal_text(refusal));
     if (refusal == SHM_REFUSE_BUSY || refusal == SHM_REFUSE_LATER)
@@ -162,7 +163,7 @@ static void connect_to(struct shm_fabric *fabric, uint32_t node)
     try_later(fabric, node);
     int socket = shm_place_connect(&fabric->place, node);
     if (socket < 0)
-        return; /* ECONNREFUSED: left by a dead process; EAGAIN: many wait there */
+        return; /* ECONNREFUSED: a dead process left it; EAGAIN: its backlog is full */
     if (!shm_is_ours(socket)) {
         close(socket);
         return;
@@ -174,7 +175,7 @@ static void connect_to(struct shm_fabric *fabric, uint32_t node)
         return;
     }
     link->state = SHM_LINK_HELLO_SENT;
-    if (watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_LINK, node) < 0 || say_hello(fabric, link) < 0)
+    if (watch(fabric, EPOLL_CTL_ADD, socket, SHM_FD_LINK, node) < 0 || send_hello(fabric, link) < 0)
         shm_link_free(fabric, link);
 }
 
@@ -209,7 +210,7 @@ void shm_join_answered(struct shm_fabric *fabric, struct shm_link *link, union s
         shm_link_up(fabric, link);
         return;
     }
-    say_refused(fabric, link->socket, refusal);
+    send_refusal(fabric, link->socket, refusal);
     shm_link_free(fabric, link);
 }
 
@@ -249,13 +250,13 @@ static enum shm_refusal check_candidate(struct shm_fabric *fabric, const struct 
     struct shm_link *link = fabric->peers[hello->node.node].link;
     if (!link)
         return SHM_REFUSE_NONE;
-    /* Only one process holds the lock of a node id: the earlier one is gone. */
+    /* Only one process can hold the lock of a node id: so the earlier one is gone. */
     if (link->state == SHM_LINK_UP && link->hello.incarnation != hello->node.incarnation)
         shm_link_end(fabric, link, PST_FABRIC_DIED, "it has come again under a new incarnation");
     return SHM_REFUSE_BUSY;
 }
 
-/* Both are taken. */
+/* Takes socket and fd. */
 static enum shm_refusal answer(struct shm_fabric *fabric, const struct shm_hello *hello, int socket,
                                int fd)
 {
@@ -270,10 +271,10 @@ static enum shm_refusal answer(struct shm_fabric *fabric, const struct shm_hello
     enum shm_refusal refusal = attach(fabric, link, hello, fd);
     if (refusal == SHM_REFUSE_NONE &&
         watch(fabric, EPOLL_CTL_MOD, socket, SHM_FD_LINK, node) == 0 &&
-        say_hello(fabric, link) == 0)
+        send_hello(fabric, link) == 0)
         return SHM_REFUSE_NONE;
     if (refusal != SHM_REFUSE_NONE)
-        say_refused(fabric, socket, refusal);
+        send_refusal(fabric, socket, refusal);
     shm_link_free(fabric, link);
     return refusal;
 }
@@ -299,7 +300,7 @@ void shm_join_pending(struct shm_fabric *fabric, struct shm_pending *pending)
         return;
     }
     if (bytes > 0)
-        say_refused(fabric, pending->socket, refusal);
+        send_refusal(fabric, pending->socket, refusal);
     if (fd >= 0)
         close(fd);
     drop_pending(pending);
@@ -323,7 +324,7 @@ static struct shm_pending *free_or_oldest(struct shm_fabric *fabric)
 static void admit(struct shm_fabric *fabric, int socket)
 {
     if (!shm_is_ours(socket)) {
-        say_refused(fabric, socket, SHM_REFUSE_STRANGER);
+        send_refusal(fabric, socket, SHM_REFUSE_STRANGER);
         close(socket);
         return;
     }
@@ -333,7 +334,7 @@ static void admit(struct shm_fabric *fabric, int socket)
               (uint32_t)(pending - fabric->pending)) < 0)
         drop_pending(pending);
     else
-        shm_join_pending(fabric, pending); /* HELLO is mostly there already */
+        shm_join_pending(fabric, pending); /* mostly its HELLO is there already */
 }
 
 void shm_join_accept(struct shm_fabric *fabric)
@@ -341,7 +342,7 @@ void shm_join_accept(struct shm_fabric *fabric)
     for (uint32_t i = 0; i < SHM_PENDING_MAX; i++) {
         int socket = shm_place_accept(&fabric->place);
         if (socket < 0)
-            return; /* none, or out of descriptors: they wait in the backlog */
+            return; /* none is there, or we are out of descriptors: then they wait in the backlog */
         admit(fabric, socket);
     }
 }

@@ -1,3 +1,8 @@
+/*
+ * Memory for one ring: a sealed memfd, or a page of EAL's, mapped so that no peer can cause a
+ * SIGBUS here. The hub's thread, from the handshake (shm_join.c) and the end of a link
+ * (shm_link.c).
+ */
 #include "net/shm/shm_memory.h"
 
 #include <errno.h>
@@ -14,7 +19,7 @@
 #define HUGEPAGE_BYTES ((size_t)2 << 20)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-/* A forked child must not keep, let alone write, the rings of its parent. */
+/* A forked child must not keep, let alone write, its parent's rings. */
 static int map(struct shm_memory *memory)
 {
     void *bytes = mmap(NULL, memory->size, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd,
@@ -75,8 +80,8 @@ int shm_memory_make(struct shm_memory *memory, enum pst_shm_memory *kind, size_t
     return make_memfd(memory, size, (size_t)sysconf(_SC_PAGESIZE), 0);
 }
 
-/* Seals that cannot be taken away keep the file from shrinking; EAL's files have none, but they
- * shrink by a call of ftruncate(2) alone, never by a process's end. */
+/* Seals, which cannot be removed, keep the file from shrinking. EAL's files have none, but only a
+ * call of ftruncate(2) shrinks them, never a process's end. */
 static int check_file(const struct shm_memory *memory, enum pst_shm_memory kind)
 {
     struct stat file;

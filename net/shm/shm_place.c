@@ -1,3 +1,8 @@
+/*
+ * The cluster's directory on this host: locks that keep a node id to one process, and sockets by
+ * which nodes find each other. The hub's thread, from opening (shm_fabric.c) and the handshake
+ * (shm_join.c).
+ */
 #include "net/shm/shm_place.h"
 
 #include <dirent.h>
@@ -14,7 +19,7 @@
 
 #include "engine/base/limits.h"
 
-/* Connections that may wait for the hub; whoever finds it full comes again. */
+/* Connections that may wait for the hub; a node that finds it full tries again. */
 #define BACKLOG 64
 
 struct failure {
@@ -75,8 +80,8 @@ static int take_lock(struct shm_place *place, struct failure failure)
     return 0;
 }
 
-/* Through the descriptor of the directory: a socket's path may be 108 bytes long, a directory's
- * longer; and a directory that is moved stays the same one. */
+/* Through the descriptor of the directory: a socket's path can have 108 bytes only, a directory's
+ * more; and a directory that is moved stays the same one. */
 static struct sockaddr_un address_of(const struct shm_place *place, uint32_t node)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -91,7 +96,7 @@ static int new_socket(void)
     return fd < 0 ? -errno : fd;
 }
 
-/* The lock is ours: a socket that lies there is a dead process's. */
+/* The lock is ours: so a socket that is there was left by a dead process. */
 static int listen_here(struct shm_place *place, struct failure failure)
 {
     struct sockaddr_un address = address_of(place, place->node);
@@ -135,7 +140,8 @@ void shm_place_close(struct shm_place *place)
         unlink(address.sun_path);
     }
     close_one(&place->listen_fd);
-    close_one(&place->lock_fd); /* after the socket: its name is the next holder's from here on */
+    /* After the socket: from here on its name may be another process's. */
+    close_one(&place->lock_fd);
     close_one(&place->directory_fd);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Private to net/: the cluster's directory on a host. In it lie, for each node that ever ran,
- * node-N.lock, which the running process of that id holds (flock(2)) and which stays, and for each
- * running one node-N.sock.
+ * Private to net/shm: the cluster's directory on a host. It holds node-N.lock for each node that
+ * ever ran, which the process that runs under this id has locked (flock(2)), and node-N.sock for
+ * each node that runs. The hub's thread.
  */
 #ifndef PST_NET_SHM_SHM_PLACE_H
 #define PST_NET_SHM_SHM_PLACE_H
@@ -19,8 +19,8 @@ struct shm_place {
     uint32_t node;
 };
 
-/* Makes the directory if need be, takes the node's lock, replaces a dead process's socket, listens.
- * 0, or -errno with message. */
+/* Makes the directory if it is missing, takes the node's lock, replaces the socket that a dead
+ * process left, and listens. 0, or -errno with message. */
 PST_MUST_USE int shm_place_open(struct shm_place *place, const char *directory, uint32_t node,
                                 char *message, uint32_t message_bytes);
 void shm_place_close(struct shm_place *place);

@@ -33,7 +33,7 @@ static void on_damage(struct shm_fabric *fabric, struct shm_link *link, enum shm
 {
     if (link->state == SHM_LINK_HELLO_SENT || link->state == SHM_LINK_HELLO_SEEN)
         shm_send_notice(link->socket, SHM_REFUSE, refusal, shm_refusal_text(refusal));
-    shm_link_end(fabric, link, PST_FABRIC_DAMAGED, "it sent a message that makes no sense");
+    shm_link_end(fabric, link, PST_FABRIC_DAMAGED, "it sent a malformed message");
 }
 
 /* Which message may come in which state; any other is damage. */

@@ -1,3 +1,7 @@
+/*
+ * Messages between two nodes of a host: sent, received and checked. Does not wait, and keeps no
+ * state. The hub's thread, from shm_join.c, shm_link.c and shm_socket.c.
+ */
 #include "net/shm/shm_wire.h"
 
 #include <errno.h>
@@ -51,7 +55,8 @@ int shm_receive(int socket, union shm_message *message, int *fd)
                             .msg_controllen = sizeof(control)};
     *fd = -1;
     ssize_t bytes = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
-    /* The other side closed with messages of ours unread; what it wrote before is still there. */
+    /* The other side closed and left messages of ours unread; what it wrote before is still there.
+     */
     if (bytes < 0 && errno == ECONNRESET)
         bytes = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
     if (bytes < 0)
@@ -64,7 +69,7 @@ void shm_send_bare(int socket, enum shm_message_type type)
 {
     struct shm_header header = {SHM_MAGIC, SHM_VERSION, (uint16_t)type};
     int error = shm_send(socket, &header, sizeof(header), -1);
-    (void)error; /* gone: its end is seen; full: it has enough to wake up for */
+    (void)error; /* it is gone, which we shall see; or its socket is full, which wakes it too */
 }
 
 void shm_send_notice(int socket, enum shm_message_type type, uint32_t code, const char *reason)
@@ -72,7 +77,7 @@ void shm_send_notice(int socket, enum shm_message_type type, uint32_t code, cons
     struct shm_notice notice = {.header = {SHM_MAGIC, SHM_VERSION, (uint16_t)type}, .code = code};
     (void)snprintf(notice.reason, sizeof(notice.reason), "%s", reason);
     int error = shm_send(socket, &notice, sizeof(notice), -1);
-    (void)error; /* then the connection's end has to do */
+    (void)error; /* then the end of the connection must suffice */
 }
 
 static enum shm_refusal check_notice(struct shm_notice *notice, uint32_t bytes)
@@ -138,7 +143,8 @@ const char *shm_refusal_text(enum shm_refusal refusal)
         [SHM_REFUSE_MEMORY] = "its ring is malformed, or only one of the two nodes uses --eal",
         [SHM_REFUSE_BUSY] = "its earlier connection has not ended yet",
         [SHM_REFUSE_DEAD] = "it was declared dead and must join under a new incarnation",
-        [SHM_REFUSE_LATER] = "not all threads have heard yet that it failed; come again",
+        [SHM_REFUSE_LATER] =
+            "not all threads there have acknowledged its failure yet; it may try again",
     };
     return refusal < SHM_REFUSALS && texts[refusal] ? texts[refusal] : "unknown reason";
 }

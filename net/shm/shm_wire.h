@@ -1,6 +1,6 @@
 /*
- * Private to net/: what two nodes of a host say to each other on the socket between them, one
- * message a packet. The higher node id connects:
+ * Private to net/shm: the messages that two nodes of a host exchange over the socket between them,
+ * one in each packet. The higher node id connects:
  *
  *     connector                         acceptor
  *     HELLO + its ring's descriptor ──▶
@@ -31,13 +31,14 @@ enum shm_refusal {
     SHM_REFUSE_CLUSTER,  /* another name or id */
     SHM_REFUSE_NODE,     /* a node id that is not expected here */
     SHM_REFUSE_MEMORY,   /* its ring's */
-    SHM_REFUSE_BUSY,     /* come again: its earlier life is still being buried */
+    SHM_REFUSE_BUSY,     /* come again: its earlier connection has not ended yet */
     SHM_REFUSE_DEAD,     /* this incarnation was declared dead */
-    SHM_REFUSE_LATER,    /* its earlier life is not forgotten everywhere: pst_fabric_readmit() */
+    SHM_REFUSE_LATER,    /* come again: it has failed and was not readmitted yet */
     SHM_REFUSALS,
 };
 
-/* Begins every message, in every version: a node can tell another why they do not match. */
+/* Begins every message, in every version: so nodes of different versions can still refuse each
+ * other with a reason. */
 struct shm_header {
     uint32_t magic;
     uint16_t version;
@@ -55,8 +56,8 @@ struct shm_hello {
     uint64_t ring_bytes;
 };
 
-/* REFUSE: code is an enum shm_refusal. BYE: an enum pst_fabric_failure: what we hold against the
- * other; LEFT: it is we who go. */
+/* REFUSE: code is an enum shm_refusal. BYE: code is an enum pst_fabric_failure: why the sender has
+ * declared the receiver dead; LEFT: the sender itself leaves. */
 struct shm_notice {
     struct shm_header header;
     uint32_t code;
@@ -75,18 +76,19 @@ _Static_assert(sizeof(struct shm_notice) == 140, "no holes");
 /* Sends without waiting; fd -1: none comes with it. 0 or -errno. */
 PST_MUST_USE int shm_send(int socket, const void *message, uint32_t bytes, int fd);
 
-/* A whole message, and the descriptor that came with it, or -1, which is the caller's. Returns its
- * bytes, 0 at the end, -EAGAIN, or -errno. */
+/* Takes one message and the descriptor that came with it, which is the caller's, or -1. The
+ * message's bytes, 0 at the end of the connection, -EAGAIN, or -errno. */
 PST_MUST_USE int shm_receive(int socket, union shm_message *message, int *fd);
 
-/* Best effort: the other side may be gone. */
+/* Sends if it can: the other side may be gone. */
 void shm_send_notice(int socket, enum shm_message_type type, uint32_t code, const char *reason);
 void shm_send_bare(int socket, enum shm_message_type type);
 
-/* Whether a message of so many bytes is a sound one; its texts are terminated then. */
+/* Whether a message of so many bytes is well formed. Terminates its texts. */
 enum shm_refusal shm_check(union shm_message *message, uint32_t bytes);
 
-/* Whether theirs fits ours: same versions, same cluster, same sort of memory, sound numbers. */
+/* Whether theirs matches ours: the versions, the cluster and the kind of memory are the same, and
+ * the numbers are possible. */
 enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_hello *theirs);
 
 const char *shm_refusal_text(enum shm_refusal refusal);
