@@ -511,7 +511,7 @@ bool fragment_scans_take_ended(struct fragment_scans *scans, struct pst_work_res
             continue;
         *result = (struct pst_work_result){
             .type = PST_WORK_SCAN,
-            .error = -scan->error,
+            .error = scan->error,
             .source = scan->source_instance,
             .fragment = scan->fragment_id,
             .sums = scan->sums,

@@ -134,7 +134,7 @@ int pst_pipeline_take_trouble(struct pst_pipeline *pipeline)
     PST_CHECK_THREAD(&pipeline->owner);
     int trouble = pipeline->trouble;
     pipeline->trouble = 0;
-    return -trouble;
+    return trouble;
 }
 
 static struct pst_sums sums_of(const struct pst_pipeline *pipeline)
@@ -202,7 +202,7 @@ static void end_work(struct pst_pipeline *pipeline, enum part_event event, int e
     assert(!part_state_may(pipeline->state, PART_MAY_ANSWER));
     if (!error && pipeline->state == PART_DRAINING)
         error = -ECANCELED;
-    struct pst_work_result result = {.type = pipeline->work.type, .error = -error};
+    struct pst_work_result result = {.type = pipeline->work.type, .error = error};
     if (result.type == PST_WORK_STOP && !error) {
         result.sums = sums_of(pipeline);
         result.file_bytes = pipeline->end.file_bytes;
@@ -216,7 +216,7 @@ static void forget(struct pst_pipeline *pipeline, enum pst_work_type work, int e
 {
     assert(pipeline->state == PART_NONE);
     chunk_pool_forget_part(pipeline->pool);
-    const struct pst_work_result result = {.type = work, .error = -error};
+    const struct pst_work_result result = {.type = work, .error = error};
     add_result(pipeline, &result);
 }
 

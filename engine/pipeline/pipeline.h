@@ -69,7 +69,7 @@ bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_res
 /* A bounded slice of scanning. false: there was nothing that could be done now. */
 bool pst_pipeline_slice(struct pst_pipeline *pipeline);
 
-/* A write error that no work in progress is answered with, once; 0 if there is none. Positive. */
+/* A write error that no work in progress reports, once, negative; 0 if there is none. */
 int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);
 
 /* Since the part was opened. */

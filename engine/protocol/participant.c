@@ -332,7 +332,7 @@ static void on_scan_done(struct pst_participant *participant, const struct pst_w
             return;
         }
     }
-    int error = -result->error;
+    int error = result->error;
     if (participant->state == PST_PARTICIPANT_ABORTED)
         error = participant->error;
     if (scan->sender_ref != 0 && error) {
@@ -360,7 +360,7 @@ static void on_discard_done(struct pst_participant *participant,
     participant->discards = false;
     participant->state = PST_PARTICIPANT_IDLE;
     if (result->error != 0)
-        refuse_current(participant, -result->error, participant->self_ref, actions);
+        refuse_current(participant, result->error, participant->self_ref, actions);
     else if (participant->request != 0)
         confirm(participant, participant->request, participant->sender_ref, participant->sequence,
                 actions);
@@ -394,6 +394,7 @@ static const struct participant_transition *transition_of(const struct pst_parti
 static void on_work_done(struct pst_participant *participant, const struct pst_work_result *result,
                          struct pst_actions *actions)
 {
+    assert(result->error <= 0);
     if (participant->state == PST_PARTICIPANT_IDLE || result->backup != participant->backup) {
         stray(participant);
         return;
@@ -416,10 +417,10 @@ static void on_work_done(struct pst_participant *participant, const struct pst_w
     if (participant->state == PST_PARTICIPANT_ABORTED) {
         refuse_current(participant, participant->error, participant->where, actions);
     } else if (result->error != 0 && result->type == PST_WORK_RELEASE) {
-        refuse_current(participant, -result->error, participant->self_ref, actions);
+        refuse_current(participant, result->error, participant->self_ref, actions);
         participant->state = PST_PARTICIPANT_IDLE; /* decided: there is nothing to clean up */
     } else if (result->error != 0) {
-        be_aborted(participant, -result->error, participant->self_ref);
+        be_aborted(participant, result->error, participant->self_ref);
         refuse_current(participant, participant->error, participant->where, actions);
     } else {
         confirm_work(participant, result, actions);
@@ -438,7 +439,7 @@ static void on_trouble(struct pst_participant *participant, int error, struct ps
                                             participant->master_ref, participant->backup, 0);
     order->payload.abort.master_ref = participant->master_ref;
     order->payload.abort.request = PST_ABORT_FILE_OR_SCAN;
-    order->payload.abort.error = pst_reason_of(-error);
+    order->payload.abort.error = pst_reason_of(error);
     order->payload.abort.where = participant->self_ref;
 }
 

@@ -32,7 +32,7 @@ enum pst_work_type {
     PST_WORK_OPEN,    /* create the part file, reserve buffers */
     PST_WORK_START,   /* write the part's header; from here on changes are captured */
     PST_WORK_SCAN,    /* scan one fragment into the part */
-    PST_WORK_HALT,    /* no answer: let running scans end at once, with ECANCELED */
+    PST_WORK_HALT,    /* no answer: let running scans end at once, with -ECANCELED */
     PST_WORK_STOP,    /* flush chunks, write index and trailer, fsync, close */
     PST_WORK_RELEASE, /* the backup is complete: forget it, keep the file */
     PST_WORK_DISCARD, /* stop whatever runs, answering it with -ECANCELED, and remove the file;
@@ -54,7 +54,7 @@ struct pst_work {
 
 struct pst_work_result {
     enum pst_work_type type;
-    int error; /* 0, or an errno or PST_E_…, positive */
+    int error; /* 0, or an errno or PST_E_…, negative */
     uint64_t backup;
     uint32_t source;      /* SCAN */
     uint64_t fragment;    /* SCAN */

@@ -266,7 +266,7 @@ static void take_effect(struct sim *sim, struct sim_node *node, uint32_t index,
         break;
     case PST_WORK_STOP:
         if (result->error == 0 && part->in_trouble)
-            result->error = EIO;
+            result->error = -EIO;
         if (result->error == 0)
             stop(sim, part, result);
         break;
@@ -295,14 +295,14 @@ static void end_work(struct sim *sim, struct sim_node *node, uint32_t index, uin
     work->token = 0;
     struct pst_event event = {.type = PST_EVENT_WORK_DONE};
     event.work.type = work->work.type;
-    event.work.error = work->error;
+    event.work.error = -work->error;
     event.work.backup = work->work.backup;
     event.work.source = work->work.source;
     event.work.fragment = work->work.fragment;
     take_effect(sim, node, index, &event.work);
     if (event.work.error != 0)
         sim_tell(sim, "LDM %u of node %u: work %d of %08x fails: %d", index + 1, node->id,
-                 (int)event.work.type, (unsigned)event.work.backup, event.work.error);
+                 (int)event.work.type, (unsigned)event.work.backup, -event.work.error);
     step(sim, node, index, &event);
 }
 
@@ -313,7 +313,7 @@ static void have_trouble(struct sim *sim, struct sim_node *node, uint32_t index,
         return; /* the file is closed or gone */
     part->in_trouble = true;
     sim_tell(sim, "LDM %u of node %u has trouble", index + 1, node->id);
-    struct pst_event event = {.type = PST_EVENT_TROUBLE, .trouble = EIO};
+    struct pst_event event = {.type = PST_EVENT_TROUBLE, .trouble = -EIO};
     step(sim, node, index, &event);
 }
 

@@ -211,7 +211,7 @@ static void a_pinned_file_ends_the_scan(void)
     unlinkat(rig.dirfd, "gone", 0);
     start(1);
     const struct pst_work_result result = run(0);
-    CU_ASSERT_EQUAL(result.error, ENOENT);
+    CU_ASSERT_EQUAL(result.error, -ENOENT);
     CU_ASSERT_EQUAL(unreadable.count, 0);
     chunk_pool_drop(pool);
     end();
@@ -235,7 +235,7 @@ static void a_stop_ends_all_scans(void)
         while (fragment_scans_take_ended(scans, &result))
             ended++;
         for (; ended < 2; ended++)
-            CU_ASSERT_EQUAL(run(-EDQUOT).error, EDQUOT);
+            CU_ASSERT_EQUAL(run(-EDQUOT).error, -EDQUOT);
         CU_ASSERT_TRUE(fragment_scans_are_idle(scans));
         chunk_pool_drop(pool);
         pst_ring_drain(rig.ring);

@@ -68,9 +68,9 @@ static void discard_after(uint32_t done, uint32_t slices)
         CU_ASSERT_EQUAL(result.backup, 1);
         CU_ASSERT_TRUE(result.type == PST_WORK_DISCARD ||
                        (is_running && result.type == all_works[done]));
-        CU_ASSERT_TRUE(result.error == 0 || result.error == ECANCELED);
+        CU_ASSERT_TRUE(result.error == 0 || result.error == -ECANCELED);
         if (slices == 0 && result.type != PST_WORK_DISCARD)
-            CU_ASSERT_EQUAL(result.error, ECANCELED);
+            CU_ASSERT_EQUAL(result.error, -ECANCELED);
     } while (result.type != PST_WORK_DISCARD);
     CU_ASSERT_EQUAL(results, is_running ? 2 : 1);
     CU_ASSERT_TRUE(pst_pipeline_is_at_rest(works.pipeline));
@@ -106,7 +106,7 @@ static void a_discard_meets_an_open_that_fails(void)
     works_start(&works, PST_WORK_DISCARD);
     const struct pst_work_result opened = works_wait(&works);
     CU_ASSERT_EQUAL(opened.type, PST_WORK_OPEN);
-    CU_ASSERT_EQUAL(opened.error, EDQUOT);
+    CU_ASSERT_EQUAL(opened.error, -EDQUOT);
     const struct pst_work_result discarded = works_wait(&works);
     CU_ASSERT_EQUAL(discarded.type, PST_WORK_DISCARD);
     CU_ASSERT_EQUAL(discarded.error, 0);
@@ -129,7 +129,7 @@ static void a_halt_ends_the_scans(void)
     works_start(&works, PST_WORK_SCAN);
     works_slice(&works);
     works_start(&works, PST_WORK_HALT);
-    CU_ASSERT_EQUAL(works_wait(&works).error, ECANCELED);
+    CU_ASSERT_EQUAL(works_wait(&works).error, -ECANCELED);
     CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), 0);
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
     works_close(&works);
@@ -145,13 +145,13 @@ static int run_until_error(uint64_t at)
     for (uint32_t i = 0; !error && i < 4; i++)
         error = works_do(&works, all_works[i]);
     int trouble = pst_pipeline_take_trouble(works.pipeline);
-    CU_ASSERT_TRUE(trouble == 0 || trouble == EDQUOT);
+    CU_ASSERT_TRUE(trouble == 0 || trouble == -EDQUOT);
     CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), 0);
     int hits = (int)works.rig.fault.hits;
     works.rig.fault.at = 0;
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
     CU_ASSERT_FALSE(works_part_exists(&works));
-    CU_ASSERT_TRUE(error == 0 || error == EDQUOT);
+    CU_ASSERT_TRUE(error == 0 || error == -EDQUOT);
     works_close(&works);
     return hits;
 }
@@ -169,10 +169,10 @@ static void an_error_is_answered_and_reported(void)
     begin();
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
     works.rig.fault = (struct pst_io_fault){.at = 1, .error = EDQUOT};
-    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), EDQUOT);
-    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), EDQUOT);
-    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_SCAN), EDQUOT);
-    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_STOP), EDQUOT);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), -EDQUOT);
+    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), -EDQUOT);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_SCAN), -EDQUOT);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_STOP), -EDQUOT);
     works_close(&works);
 }
 

@@ -81,7 +81,7 @@ static void end_work(struct rig *rig, enum pst_work_type type, int error)
 {
     struct pst_event event = {.type = PST_EVENT_WORK_DONE};
     event.work.type = type;
-    event.work.error = error;
+    event.work.error = -error;
     event.work.backup = UID_LOW;
     if (type == PST_WORK_SCAN)
         event.work.fragment = rig->machine.scans[rig->machine.scans[0].sequence == 0].fragment;
@@ -97,7 +97,7 @@ static void fail_node(struct rig *rig, uint32_t node)
 
 static void have_trouble(struct rig *rig)
 {
-    struct pst_event event = {.type = PST_EVENT_TROUBLE, .trouble = ENOSPC};
+    struct pst_event event = {.type = PST_EVENT_TROUBLE, .trouble = -ENOSPC};
     step(rig, &event);
 }
 
