@@ -458,6 +458,21 @@ static void the_start_gci_is_above_all(void)
 }
 
 /* All nodes prepared, then the decision, then the copies; sums and digests are passed on whole. */
+/* No number is above the last one there is: the node that claims it is refused. */
+static void a_start_gci_does_not_wrap(void)
+{
+    drive(PST_MASTER_FREEZING);
+    struct pst_signal request = take_pending();
+    struct pst_signal answer = rig_answer(&request, 0);
+    answer.payload.gci.start_gci = UINT64_MAX;
+    deliver(&answer);
+    while (rig.machine.state == PST_MASTER_FREEZING)
+        answer_one(0);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_CLEANING);
+    CU_ASSERT_EQUAL(rig.machine.error, -PST_E_BAD_REQUEST);
+    go_home();
+}
+
 static void the_outcome_is_two_phase(void)
 {
     uint64_t huge = UINT64_C(0x1000000000000);
@@ -630,6 +645,7 @@ static CU_TestInfo tests[] = {
     {"routes single-threaded", routes_single_threaded},
     {"routes a mixed cluster", routes_a_mixed_cluster},
     {"the start GCI is above all", the_start_gci_is_above_all},
+    {"a start GCI does not wrap", a_start_gci_does_not_wrap},
     {"the outcome is two-phase", the_outcome_is_two_phase},
     {"progress is summed and puts the deadline off", progress_is_summed_and_puts_the_deadline_off},
     {"a lost answer leaves a sender that the next backup releases",
