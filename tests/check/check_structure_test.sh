@@ -9,9 +9,12 @@ cd "$work"
 failures=0
 format=$(dirname "$check")/../.clang-format
 
-write() { # path, lines
+write() { # path, lines; a .c file gets its sign
     mkdir -p "tree/$(dirname "$1")"
-    printf '%s\n' "${@:2}" >"tree/$1"
+    case $1 in
+    *.c) printf '%s\n' '/* A file. */' "${@:2}" >"tree/$1" ;;
+    *) printf '%s\n' "${@:2}" >"tree/$1" ;;
+    esac
 }
 
 sound_tree() {
@@ -28,7 +31,7 @@ sound_tree() {
     write numa/m.c '#include <numa.h>' '#include <numaif.h>'
     write engine/format/f.c '#include <xxhash.h>'
     write engine/cli/c.c '#include "engine/base/a.h"'
-    write tests/t.c '#include "engine/base/a.h"' '#include <liburing.h>'
+    write tests/t.c '#include <liburing.h>' '' '#include "engine/base/a.h"'
     write scripts/s '#!/bin/bash' 'set -euo pipefail' 'true'
     chmod +x tree/scripts/s
 }
@@ -90,7 +93,7 @@ for room in engine/node engine/pipeline engine/restore engine/source engine/form
     write "$room/h.h" ''
     expect_breach "engine/cli includes $room/" "engine/cli may not include $room/h.h"
 done
-write engine/new/n.c '#include "engine/base/a.h"'
+write engine/new/new.c '#include "engine/base/a.h"'
 expect_breach 'a folder that is in no table' 'does not know the folder engine/new'
 write engine/base/b.c '#include "a.h"'
 expect_breach 'an include beside the file' 'is not a path from the root'
@@ -108,7 +111,7 @@ mapfile -t body < <(yes '    x++;' | head -n 69)
 write engine/base/long.c 'int f(int x)' '{' "${body[@]:2}" '    return x;' '}'
 run_check || { echo "FAILED: a function of 70 lines is refused"; cat output; failures=$((failures + 1)); }
 write engine/base/long.c 'int f(int x)' '{' "${body[@]:1}" '    return x;' '}'
-expect_breach 'a function of 71 lines' 'long.c:2: a function of 71 lines'
+expect_breach 'a function of 71 lines' 'long.c:3: a function of 71 lines'
 
 for word in 'TO''DO' 'FIX''ME' 'X''XX'; do
     write docs/d.md "a $word b"
@@ -120,11 +123,32 @@ expect_breach 'a path of a machine' "somebody's machine"
 write engine/node/x.c '#include "engine/repository/layout.h"'
 write engine/repository/layout.h ''
 expect_breach "the repository's names elsewhere" 'layout.h is private to engine/repository'
-write engine/repository/n.c 'const char *a = "BACKUP-%u";'
+write engine/repository/m2.c 'const char *a = "BACKUP-%u";'
 run_check || { echo "FAILED: the repository's own names are refused"; cat output; failures=$((failures + 1)); }
-write engine/restore/n.c 'const char *a = "BACKUP-%u";'
+write engine/restore/m3.c 'const char *a = "BACKUP-%u";'
 expect_breach 'a name in the backup directory elsewhere' 'a name in the backup directory'
 
+mapfile -t body < <(yes 'int x;' | head -n 599)
+write engine/base/much.c "${body[@]}"
+run_check || { echo "FAILED: a file of 600 lines is refused"; cat output; failures=$((failures + 1)); }
+write engine/base/much.c "${body[@]}" 'int y;'
+expect_breach 'a file of 601 lines' 'much.c: 601 lines'
+write engine/format/a.h '#ifndef F_H' '#define F_H' '#endif'
+expect_breach 'a name that another file has' 'has the name of engine/base/a.h'
+printf 'int x;\n' >tree/engine/base/b.c
+expect_breach 'a file without a sign' 'does not begin with a comment'
+printf '/*\n%s */\nint x;\n' "$(yes ' * more' | head -n 7)"$'\n' >tree/engine/base/b.c
+expect_breach 'a sign of seven lines' '7 lines: 6 are the limit'
+write engine/base/b.c '#include "engine/base/a.h"' '' '#include <stdio.h>'
+expect_breach 'a standard header after one of the project' 'b.c:4: includes stand in the order'
+write engine/base/b.c 'int f(int *p)' '{' '    if (p == NULL)' '        return 1;' '    return 0;' '}'
+expect_breach 'a pointer compared with NULL' 'asked as p or !p'
+write engine/base/b.c 'int f(int error)' '{' '    return error < 0;' '}'
+expect_breach 'an error compared with 0' 'an error is 0 or negative'
+write engine/base/b.c 'int f(void)' '{' '    const int x = 1;' '    return x;' '}'
+expect_breach 'a const scalar' 'carries no const'
+write engine/base/b.c 'int f(int state)' '{' '    return state >= OPEN;' '}'
+expect_breach 'an order of states' 'have no order'
 write engine/base/h.h 'struct s {' '    uint32_t x;' '};'
 expect_breach 'a header that needs another before it' 'h.h: does not compile alone'
 write engine/base/b.c 'int  x;'
