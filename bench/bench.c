@@ -1,8 +1,8 @@
 /* The main program of penstock-bench: finds the subcommand and runs it. */
+#include "bench/bench.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "bench/bench.h"
 
 struct subcommand {
     const char *name;

@@ -1,3 +1,4 @@
+/* The texts and names of errors: the list of penstock/error.h, and errno. Any thread. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -169,7 +169,7 @@ static bool wait_until(bool (*is_so)(void), uint64_t timeout_ns)
     struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
                              .tv_nsec = (long)(until_ns % 1000000000)};
     int error = 0;
-    while (!is_so() && error == 0)
+    while (!is_so() && !error)
         error = pthread_cond_timedwait(&queue.moved, &queue.lock, &until);
     return is_so();
 }

@@ -1,3 +1,4 @@
+/* Starts the threads of the engine; engine/node and engine/restore call it. */
 #include "engine/base/thread.h"
 
 #include <signal.h>

@@ -8,7 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/node/archive_state.h"
+#include "engine/node/archive_work.h"
 #include "engine/repository/repository.h"
 
 static void ask(struct archive_thread *thread, struct pst_blob_fetch *fetch)

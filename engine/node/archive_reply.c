@@ -4,7 +4,7 @@
  */
 #include <sched.h>
 
-#include "engine/node/archive_state.h"
+#include "engine/node/archive_work.h"
 
 void archive_answer(struct archive_thread *thread, const struct pst_signal *request, int error,
                     struct pst_signal *conf)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "engine/base/log.h"
-#include "engine/node/archive_state.h"
+#include "engine/node/archive_work.h"
 #include "io/durable.h"
 
 /* There may be any number of them. */

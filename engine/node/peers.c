@@ -13,7 +13,7 @@
 #include "engine/base/check.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/node/archive_state.h"
+#include "engine/node/archive_work.h"
 
 /* What may be under way to one node: pieces that its archive asked for, what it asked in doubt and
  * what this one asks it, the trouble of each LDM, and requests and answers. */

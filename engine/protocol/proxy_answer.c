@@ -99,7 +99,8 @@ void proxy_stop_work(struct pst_proxy *proxy, struct pst_actions *actions)
 
 void proxy_fail_scan(struct pst_proxy *proxy, int error, pst_ref where, struct pst_actions *actions)
 {
-    assert(proxy->state == PST_PROXY_SCANNING && error < 0);
+    assert(proxy->state == PST_PROXY_SCANNING);
+    assert(error < 0);
     if (proxy->error)
         return;
     proxy_note_error(proxy, error, where);

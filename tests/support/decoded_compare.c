@@ -1,6 +1,4 @@
 /* Compares a decoded backup with what it was made from; the test's main thread calls it. */
-#include "tests/support/decoded.h"
-
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -9,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/support/decoded.h"
 
 #define WRONG(...) (printf("    compare: " __VA_ARGS__), printf("\n"), false)
 
