@@ -19,12 +19,11 @@
 #include "penstock/error.h"
 
 enum pst_repository_feature {
-    PST_REPOSITORY_CAN_LOCK = 1 << 0,
-    PST_REPOSITORY_CAN_SYNC = 1 << 1,        /* else all that is done is durable at once */
-    PST_REPOSITORY_CAN_APPEND = 1 << 2,      /* a file may come to be piece by piece: a part */
-    PST_REPOSITORY_HAS_DIRECTORIES = 1 << 3, /* which exist by themselves, and can be renamed */
-    PST_REPOSITORY_HAS_DESCRIPTORS = 1
-                                     << 4, /* handles are file descriptors: io_uring can be used */
+    PST_REPOSITORY_CAN_LOCK = 1,
+    PST_REPOSITORY_CAN_SYNC = 2,         /* else all that is done is durable at once */
+    PST_REPOSITORY_CAN_APPEND = 4,       /* a file may come to be piece by piece: a part */
+    PST_REPOSITORY_HAS_DIRECTORIES = 8,  /* they exist by themselves, and can be renamed */
+    PST_REPOSITORY_HAS_DESCRIPTORS = 16, /* handles are file descriptors, fit for io_uring */
 };
 
 enum pst_repository_kind {
