@@ -77,7 +77,7 @@ static int write_all(int fd, const char *data, size_t bytes, struct pst_durable_
     return 0;
 }
 
-/* The descriptor is gone whatever close(2) says, and an interrupted one is not repeated. */
+/* The descriptor is gone whatever close(2) returns, so an interrupted one is not repeated. */
 static int close_file(int fd, struct pst_durable_context *context)
 {
     int error = injected_error(context);

@@ -12,8 +12,8 @@
 /*
  * Opens *file; done gets 0 or -errno. `how` is copied, its path is not. O_DIRECT is switched on
  * after the open with fcntl(2), so that a refusal leaves no created file behind. The alignment is
- * the kernel's (STATX_DIOALIGN), 4096 where it does not tell. A file that turns out to need more
- * than 4096, or is no regular file or block device, is used buffered under PST_DIRECT_AUTO.
+ * the kernel's (STATX_DIOALIGN), 4096 where it does not report one. A file that turns out to need
+ * more than 4096, or is no regular file or block device, is used buffered under PST_DIRECT_AUTO.
  */
 void pst_io_open(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file,
                  const struct pst_open *how);

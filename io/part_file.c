@@ -198,7 +198,7 @@ static void unlink_file(struct pst_part_file *part)
     io_unlink(part->ring, &part->op, part->dirfd, part->name, 0);
 }
 
-/* The file goes away: what its close says does not matter. */
+/* The file goes away: an error of its close does not matter. */
 static void abandon_closed(struct pst_io_op *op, int result)
 {
     (void)result;

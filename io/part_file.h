@@ -9,8 +9,8 @@
  * third on ext4. A step waits for the writes in flight, so steps are large: a 256th of the free
  * space, at most 1 GiB; so that even 256 LDMs do not take each other's space. Where that is less
  * than 16 MiB there is none. It is only an optimisation: where it fails (EOPNOTSUPP, ENOSPC, …)
- * `preallocate_error` says so and the writes go on without it; if the disk is full indeed, a write
- * will find out. On tmpfs it halves the rate and is left out.
+ * `preallocate_error` is set and the writes go on without it; if the disk is really full, a write
+ * will fail. On tmpfs it halves the rate and is left out.
  */
 #ifndef PST_IO_PART_FILE_H
 #define PST_IO_PART_FILE_H

@@ -45,7 +45,7 @@ static int bind(const struct pst_arena *arena)
     unsigned long mask[MASK_LONGS] = {0};
     unsigned long node = (unsigned long)arena->numa_node;
     mask[node / BITS_PER_LONG] = 1UL << node % BITS_PER_LONG;
-    /* The kernel takes one bit less than it is told. */
+    /* The kernel uses one bit less than the number that it is given. */
     long bound = mbind(arena->base, arena->bytes, MPOL_BIND, mask, PST_CPUS_MAX + 1, 0);
     return bound == 0 ? 0 : -errno;
 }

@@ -55,7 +55,7 @@ struct pst_arena_census {
 
 /*
  * Asks the kernel (move_pages) for the node of every page. Without a node asked for, no page is
- * misplaced. Any thread. -EPERM, -ENOSYS: the kernel does not tell; else -errno.
+ * misplaced. Any thread. -EPERM, -ENOSYS: the kernel does not report it; else -errno.
  */
 PST_MUST_USE int pst_arena_check(const struct pst_arena *arena, struct pst_arena_census *census);
 

@@ -79,7 +79,7 @@ static uint32_t choose_ldms(const struct planner *planner)
     return ldms < PST_PLAN_LDMS_DEFAULT_MAX ? ldms : PST_PLAN_LDMS_DEFAULT_MAX;
 }
 
-/* ---- who goes where ---- */
+/* ---- the placement ---- */
 
 static struct pst_placement place_on(const struct pst_topology_cpu *cpu)
 {

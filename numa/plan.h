@@ -19,7 +19,7 @@
 #include "numa/topology.h"
 #include "penstock/error.h"
 
-/* LDMs when nobody says how many: one for each allowed physical core but one for the hub, no more
+/* The default number of LDMs: one for each allowed physical core but one for the hub, no more
  * than the CPU quota has room for, at least 1 and at most this: one disk needs no more. */
 #define PST_PLAN_LDMS_DEFAULT_MAX 16u
 
@@ -35,7 +35,7 @@ struct pst_plan_request {
 
 struct pst_placement {
     uint16_t cpu;
-    int32_t cpu_node;    /* PST_NUMA_NODE_UNKNOWN where the topology does not tell */
+    int32_t cpu_node;    /* PST_NUMA_NODE_UNKNOWN where the topology does not know */
     int32_t memory_node; /* PST_NUMA_NODE_UNKNOWN: leave memory unbound */
 };
 
@@ -51,7 +51,7 @@ struct pst_plan {
 
 /*
  * Makes the plan. request and topology are borrowed for the call.
- * -EINVAL: the request cannot be met as asked; plan->error says why, naming the option.
+ * -EINVAL: the request cannot be met as asked; plan->error explains it and names the option.
  */
 PST_MUST_USE int pst_plan_make(const struct pst_topology *topology,
                                const struct pst_plan_request *request, struct pst_plan *plan);

@@ -175,7 +175,7 @@ static void start_next(struct slot *slot)
                 slot->entry->file_offset, -1);
 }
 
-/* A chunk longer than the part says would not fit the slots. */
+/* A chunk longer than the part's chunk size would not fit the slots. */
 static bool entries_fit(struct worker *worker)
 {
     for (uint32_t i = worker->claim.first; i < worker->claim.end; i++) {

@@ -120,7 +120,7 @@ static int restore_into_target(struct restore_run *run, const char *path)
     return error;
 }
 
-static void say_owners(struct restore_run *run)
+static void note_owners(struct restore_run *run)
 {
     run->is_root = geteuid() == 0;
     run->result->owners_skipped = !run->is_root;
@@ -148,7 +148,7 @@ static int restore_backup(struct restore_run *run, const char *target)
     if (!error && run->each_table) {
         error = restore_list_tables(run);
     } else if (!error && target) {
-        say_owners(run);
+        note_owners(run);
         error = restore_into_target(run, target);
     } else if (!error) {
         error = restore_write_rows(run);

@@ -88,7 +88,7 @@ static int pour_tables(struct rows *rows, const struct database_tables *database
             continue;
         int error = table_pour(&rows->reading, table, sink, &by_sink, &bad);
         if (bad)
-            return restore_fail_object(rows->run, error, bad, "no stream of rows:");
+            return restore_fail_object(rows->run, error, bad, "not a stream of rows:");
         if (error && by_sink)
             return fail_sink(rows, error, table->shares[0], sink->error_text);
         if (error)
@@ -139,7 +139,7 @@ static int restore_database(struct rows *rows, const struct database_tables *dat
                                    "not the name of a file:");
     if (!options->open_sink)
         return restore_fail_object(rows->run, -ENOTSUP, database->record,
-                                   "nothing takes the rows of");
+                                   "there is no sink for the rows of");
     int error = options->open_sink(options->sink_context, &described, directory_fd, &sink, text);
     if (error)
         return fail_sink(rows, error, database->record, text);
@@ -282,7 +282,7 @@ static int fail_source(struct restore_run *run)
     return restore_fail(run, -ENOKEY, "the backup has no source %s; it has %s", name, names);
 }
 
-/* Sets rows->exported, or says why there is none. */
+/* Sets rows->exported, or keeps the message of why there is none. */
 static int choose_database(struct rows *rows)
 {
     struct restore_run *run = rows->run;

@@ -129,7 +129,7 @@ static int fill_slots(struct run *run)
     return error;
 }
 
-/* The chunk must be the one whose header was looked at before. *data: it, decoded. */
+/* The chunk must be the one whose header was read before. *data: it, decoded. */
 static int check(struct row_reading *reading, const struct row_slot *slot, const void **data)
 {
     const struct row_chunk *chunk = &reading->map->chunks[slot->chunk];

@@ -15,8 +15,8 @@ struct pour {
     struct pst_rows_reader rows;
     pst_row_taker *take;
     void *context;
-    bool is_taken_ill; /* take returned an error */
-    bool is_torn;      /* the stream of the current share is none */
+    bool is_refused; /* take returned an error */
+    bool is_torn;    /* the stream of the current share is damaged */
 };
 
 static int torn(struct pour *pour, int error)
@@ -45,12 +45,12 @@ static int begin_share(struct pour *pour)
     return 0;
 }
 
-/* An error of its taker's is none of the stream. */
+/* An error that the taker returns is not an error of the stream. */
 static int take_row(void *context, const struct pst_row *row)
 {
     struct pour *pour = context;
     int error = pour->take(pour->context, row);
-    pour->is_taken_ill = error;
+    pour->is_refused = error;
     return error;
 }
 
@@ -66,7 +66,7 @@ static int take_piece(void *context, const struct row_piece *piece, const void *
         return torn(pour, -PST_E_CORRUPT);
     pour->fed += piece->bytes;
     int error = pst_rows_feed(&pour->rows, data, piece->bytes, pour->take ? take_row : NULL, pour);
-    return error == -PST_E_CORRUPT && !pour->is_taken_ill ? torn(pour, error) : error;
+    return error == -PST_E_CORRUPT && !pour->is_refused ? torn(pour, error) : error;
 }
 
 /* Pieces of all shares, which follow each other in the map. */

@@ -124,7 +124,7 @@ static int open_existing(struct target *target, bool force)
     return error;
 }
 
-/* No right to make anything beside the target: into it, then, if it is there. */
+/* Nothing may be made beside the target: then it is filled in place, if it is there. */
 static bool must_be_in_place(const struct target *target, int error)
 {
     return target->exists && (error == -EACCES || error == -EPERM || error == -EROFS);
@@ -136,7 +136,7 @@ static int open_sibling(struct target *target)
                           (int)(NAME_MAX - 32), target->name, target->marker);
     if (length < 0 || (size_t)length >= sizeof(target->temporary))
         return fail(target, "the target's name is too long", -ENAMETOOLONG);
-    /* what a killed restore of the same backup left; its name says that it is ours */
+    /* a killed restore of the same backup left it: its name has the uid */
     int error = pst_beneath_remove(target->parent_fd, target->temporary);
     if (error)
         return fail(target, "what an earlier restore left could not be removed", error);

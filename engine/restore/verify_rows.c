@@ -37,8 +37,8 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
 }
 
 /* Names the part in which the share lies, or the first one of the backup. */
-static void tell(struct check *check, const struct object_record *record, const char *what,
-                 int error)
+static void add_damage(struct check *check, const struct object_record *record, const char *what,
+                       int error)
 {
     const struct pst_damage damage = {.what = what};
     size_t first = row_map_find(&check->map, record->node, object_of(record).id);
@@ -55,7 +55,7 @@ static int check_share(struct check *check, struct row_reading *reading,
     const struct object_record *bad;
     int error = shares_read(reading, share, 1, NULL, NULL, &bad);
     if (bad) {
-        tell(check, bad, "stream of rows", error);
+        add_damage(check, bad, "stream of rows", error);
         return 0;
     }
     bool is_told = reading->found_damage; /* a chunk that was whole a moment ago */
@@ -116,7 +116,8 @@ static int run(struct check *check)
     int error = tables_make(check->asked->objects, &check->tables, &clash);
     row_map_init(&check->map);
     if (error && clash) {
-        tell(check, clash, "catalogue: a share of a table is missing, or does not fit", error);
+        add_damage(check, clash, "catalogue: a share of a table is missing, or does not fit",
+                   error);
         error = 0;
     } else if (!error && check->tables.shares_count > 0) {
         error = map_rows(check);

@@ -8,7 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 rounds=4
 [ -z "$is_full" ] || rounds=100
 
-make_tree() {
+make_changing_tree() {
     local i
     mkdir -p "$disk/tree/still" "$disk/tree/moving"
     for i in {1..200}; do random_bytes 30000 >"$disk/tree/still/$i"; done
@@ -71,6 +71,6 @@ shrinking_file() {
     [ "$said" -eq 0 ] || [ "$status" -eq "$said" ] || fail 'backup and restore disagree'
 }
 
-make_tree
+make_changing_tree
 changing_tree
 shrinking_file

@@ -39,13 +39,6 @@ milliseconds_of() { # COMMAND…
     echo $(((${EPOCHREALTIME/./} - began) / 1000 + 20))
 }
 
-make_tree() {
-    mkdir "$disk/tree"
-    local i
-    for i in {1..300}; do random_bytes 20000 >"$disk/tree/$i"; done
-    random_bytes $((100 << 20)) >"$disk/tree/large"
-}
-
 interrupted_backups() {
     local before limit_ms i stopped=0
     local backup=("$penstock" backup --source "dir:$disk/tree" --source synthetic:rows=50000 --to "$disk/to")
@@ -134,7 +127,7 @@ interrupted_verifies() {
     [ "$stopped" -gt 0 ] || fail 'no verification was interrupted'
 }
 
-make_tree
+make_tree "$disk/tree" 300 100
 interrupted_backups
 interrupted_json
 interrupted_restores

@@ -33,13 +33,6 @@ go_on() {
     [ "$1" -le "$3" ] || { [ "$2" -eq 0 ] && [ "$1" -le $((20 * $3)) ]; }
 }
 
-make_tree() {
-    mkdir "$disk/tree"
-    local i
-    for i in {1..200}; do random_bytes 20000 >"$disk/tree/$i"; done
-    random_bytes $((40 << 20)) >"$disk/tree/large"
-}
-
 verify_what_is_complete() {
     local number
     for number in $("$penstock" list --from "$disk/to" --json | jq 'select(.state == "complete").number'); do
@@ -120,7 +113,7 @@ killed_restores_in_place() {
     [ "$resumed" -gt 0 ] || fail 'no restore in place was resumed'
 }
 
-make_tree
+make_tree "$disk/tree" 200 40
 killed_backups
 killed_restores
 killed_restores_in_place

@@ -157,6 +157,14 @@ random_bytes() { # COUNT
     head -c "$1" /dev/urandom
 }
 
+# make_tree DIRECTORY FILES LARGE: a new directory of so many files of 20 KB, and one of LARGE MiB.
+make_tree() {
+    mkdir "$1"
+    local i
+    for ((i = 1; i <= $2; i++)); do random_bytes 20000 >"$1/$i"; done
+    random_bytes $(($3 << 20)) >"$1/large"
+}
+
 # A small tree that shows whether a restore is right.
 make_small_tree() {
     mkdir -p "$1/sub/deeper"

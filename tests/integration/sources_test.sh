@@ -21,7 +21,7 @@ several_sources() {
 several_sources_of_one_name() {
     mkdir -p "$disk/a/same" "$disk/b/same"
     expect_exit 2 "$penstock" backup --source "dir:$disk/a/same" --source "dir:$disk/b/same" --to "$disk/same"
-    expect_message 'two sources are called "same": name them apart with NAME='
+    expect_message 'two sources are called "same": give one another name with NAME='
     expect_absent "$disk/same"
 }
 

@@ -1,5 +1,5 @@
 /*
- * Opens a dir: source and says what lies inside it. Called by the registry, and on the source's
+ * Opens a dir: source and answers what lies inside it. Called by the registry, and on the source's
  * thread.
  */
 #include "engine/source/dir/dir.h"
@@ -46,8 +46,8 @@ static void dir_close(struct pst_source *source)
     free(dir);
 }
 
-static int say(int error, const char *path, const char *advice, char *error_text,
-               size_t error_bytes)
+static int fail(int error, const char *path, const char *advice, char *error_text,
+                size_t error_bytes)
 {
     snprintf(error_text, error_bytes, "source dir:%s: %s: %s", path, pst_error_text(error), advice);
     return error;
@@ -104,10 +104,10 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
                  size_t error_bytes)
 {
     if (*argument == '\0')
-        return say(-EINVAL, argument, "say which directory: dir:/path", error_text, error_bytes);
+        return fail(-EINVAL, argument, "name a directory: dir:/path", error_text, error_bytes);
     struct dir_source *dir = calloc(1, sizeof(*dir));
     if (!dir)
-        return say(-ENOMEM, argument, "free some memory", error_text, error_bytes);
+        return fail(-ENOMEM, argument, "free some memory", error_text, error_bytes);
     dir->source = (struct pst_source){
         .struct_bytes = sizeof(struct pst_source),
         .abi_version = PST_SOURCE_ABI_VERSION,
@@ -130,5 +130,5 @@ err_after_alloc:
         close(dir->source.root_fd);
     free(dir->path);
     free(dir);
-    return say(error, argument, advice, error_text, error_bytes);
+    return fail(error, argument, advice, error_text, error_bytes);
 }

@@ -57,7 +57,7 @@ static bool is_gone(int error)
     return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
 }
 
-/* Not the path's trouble but the process's. */
+/* Errors of the process, not of the path. */
 static bool ends_listing(int error)
 {
     return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
@@ -133,7 +133,7 @@ static bool same_file(int fd, const struct stat *status)
 }
 
 /* From the first data at or after *offset, *length bytes up to the next hole or the size; a
- * length of 0: there are none. A file system that knows no holes says that all is data. */
+ * length of 0: there are none. A file system without holes reports that all is data. */
 static void next_data(int fd, uint64_t size, uint64_t *offset, uint64_t *length)
 {
     off_t data = lseek(fd, (off_t)*offset, SEEK_DATA);
@@ -162,7 +162,7 @@ static int add_sparse(struct listing_job *job, int fd, uint64_t size)
     return 0;
 }
 
-/* Only a file that may have holes is opened here; if it cannot be, its reader will say so. */
+/* Only a file that may have holes is opened here; if that fails, its reader will report it. */
 static int add_data(struct listing_job *job, const struct found *found)
 {
     const struct stat *status = &found->status;
@@ -235,7 +235,7 @@ static int add_symlink(struct listing_job *job, const struct found *found)
     return added < 0 ? added : 0;
 }
 
-/* Entered first, so that its entry can say whether its contents could be read. */
+/* Entered first, so that its entry can tell whether its contents could be read. */
 static int add_directory(struct listing_job *job, const struct found *found)
 {
     struct pst_object object = describe(job, found, PST_OBJECT_DIRECTORY);

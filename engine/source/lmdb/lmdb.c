@@ -66,8 +66,8 @@ static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
     return error;
 }
 
-/* Every snapshot that begins while the guard holds its own is as safe. Writers that commit too fast
- * for all readers to begin at one transaction are frozen for that moment. */
+/* Every snapshot that begins while the guard holds its own is as safe. Where writers commit too
+ * fast for all readers to begin at one transaction, they are frozen for that moment. */
 static int pin_rows(struct lmdb_source *lmdb)
 {
     const struct lmdb_request freeze = {.order = LMDB_FREEZE,
@@ -110,8 +110,9 @@ static void thaw(struct lmdb_source *lmdb)
     if (lmdb->source.policy.is_alone || !lmdb->guard.pid)
         return;
     int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
-    if (error) /* it is dead, and so holds nothing */
-        pst_log(PST_LOG_WARNING, "source %s: writers go on, but not by the guard's doing: %s",
+    if (error) /* it is dead, so it holds nothing */
+        pst_log(PST_LOG_WARNING,
+                "source %s: the guard did not thaw the writers (%s), but they go on",
                 lmdb->source.name, pst_error_text(error));
 }
 
@@ -238,7 +239,7 @@ static int check_data_file(const struct lmdb_source *lmdb, const char **advice)
         return -errno;
     struct stat status;
     int error = fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -EINVAL;
-    /* A page that is just being written may look torn: the guard finds out in earnest. */
+    /* A page that is being written may look torn; the guard looks again. */
     if (!error)
         error = lmdb_meta_newest(fd, &meta);
     if (error == -PST_E_NEWER)
@@ -304,8 +305,8 @@ static struct lmdb_source *make(void)
     return lmdb;
 }
 
-static int say(int error, const char *path, const char *advice, char *error_text,
-               size_t error_bytes)
+static int fail(int error, const char *path, const char *advice, char *error_text,
+                size_t error_bytes)
 {
     snprintf(error_text, error_bytes, "source lmdb:%s: %s: %s", path, pst_error_text(error),
              advice);
@@ -319,7 +320,7 @@ int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_
     const char *advice = "free some memory";
     struct lmdb_source *lmdb = make();
     if (!lmdb)
-        return say(-ENOMEM, argument, advice, error_text, error_bytes);
+        return fail(-ENOMEM, argument, advice, error_text, error_bytes);
     int error = share_memory(lmdb);
     if (!error)
         error = resolve(lmdb, argument, &advice);
@@ -329,7 +330,7 @@ int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_
     }
     if (error) {
         free_lmdb(lmdb);
-        return say(error, argument, advice, error_text, error_bytes);
+        return fail(error, argument, advice, error_text, error_bytes);
     }
     *source = &lmdb->source;
     return 0;

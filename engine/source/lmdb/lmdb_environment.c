@@ -18,7 +18,7 @@ int environment_say(struct environment *environment, int error, const char *text
     return error;
 }
 
-/* An LMDB return code as an error of ours, with LMDB's text where ours says less. */
+/* An LMDB return code as an error of ours, with LMDB's text where ours is less precise. */
 static int environment_error(struct environment *environment, int rc)
 {
     if (rc >= 0) /* errno, or 0 */

@@ -37,7 +37,7 @@ PST_MUST_USE int environment_begin(struct environment *environment);
 /* The reader pins the newest transaction. */
 PST_MUST_USE int environment_renew(struct environment *environment);
 
-/* Returns error; text says for people what it means here. */
+/* Returns error; text explains to people what it means here. */
 int environment_say(struct environment *environment, int error, const char *text);
 
 #endif

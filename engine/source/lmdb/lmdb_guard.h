@@ -1,13 +1,13 @@
 /*
  * The guard of an lmdb: source: a child process that alone opens the environment, holds its write
- * lock and its reader slot, and outlives whoever started it by a moment. docs/adr/ says why it is
+ * lock and its reader slot, and outlives its parent by a moment. docs/adr/ says why it is
  * a process.
  *
- * It lives as long as the other end of its socket is open: if the backup dies, however, the guard
+ * It lives as long as the other end of its socket is open: however the backup dies, the guard
  * sees the end of the socket, lets go of lock and slot, and exits. If the guard is killed, the
  * kernel frees the lock (a robust mutex), and the next guard clears the slot when it starts.
- * While frozen it watches the freeze's limit by itself, so that a stopped backup holds up nobody;
- * while a snapshot is pinned it watches how full the map gets.
+ * While frozen it watches the freeze's limit by itself, so that a stopped backup does not hold up
+ * writers; while a snapshot is pinned it watches how full the map gets.
  *
  * The source's thread calls everything here, but for start (see there). Errors are logged where
  * they arise, with what to do.
@@ -17,7 +17,7 @@
 
 #include "engine/source/lmdb/lmdb_orders.h"
 
-/* Starts the process, which opens the environment, clears stale readers, and says that it did.
+/* Starts the process, which opens the environment, clears stale readers, and reports that it did.
  * Forks, in any process: glibc makes malloc usable in the child, and it calls nothing else that
  * another thread may have locked. answer->text says what went wrong. */
 PST_MUST_USE int lmdb_guard_start(struct lmdb_guard *guard, struct lmdb_answer *answer);

@@ -136,7 +136,7 @@ static int pin(struct environment *environment)
     }
     if (error == -EAGAIN)
         return environment_say(environment, -PST_E_CHANGED,
-                               "some process writes it with MDB_NOLOCK: no snapshot can be had");
+                               "some process writes it with MDB_NOLOCK: no snapshot is possible");
     return error;
 }
 
@@ -187,8 +187,8 @@ static void watch_map(struct environment *environment)
 
 /* ---- after the scan ---- */
 
-/* Whoever commits under the lock tells all readers the number of the transaction that the newest
- * meta page has; who does not lock leaves them behind. *differs: right now they are apart. */
+/* A commit under the lock publishes to all readers the number of the transaction that the newest
+ * meta page has; one without the lock does not. *differs: at this moment the two numbers differ. */
 static int compare_ids(struct environment *environment, bool *differs)
 {
     struct lmdb_meta newest;
@@ -202,7 +202,7 @@ static int compare_ids(struct environment *environment, bool *differs)
     return error == -PST_E_CORRUPT ? 0 : error;
 }
 
-/* Apart for a while they may be, in the middle of a commit; under the lock they may not. */
+/* They may differ for a moment, in the middle of a commit, but not under the lock. */
 static int check_writers(struct environment *environment)
 {
     const struct timespec pause = {.tv_nsec = (long)NS_PER_MS};
@@ -224,7 +224,7 @@ static int check_writers(struct environment *environment)
     if (!error && differs)
         return environment_say(
             environment, -PST_E_CHANGED,
-            "some process wrote it with MDB_NOLOCK during the backup, which may be torn");
+            "some process wrote it with MDB_NOLOCK during the backup, so it may be torn");
     return error;
 }
 

@@ -1,5 +1,5 @@
 /*
- * What an lmdb: source and its guard say to each other, and the memory that they share. Private to
+ * What an lmdb: source and its guard send each other, and the memory that they share. Private to
  * the lmdb: source.
  */
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ORDERS_H
@@ -15,7 +15,7 @@
 #include "penstock/error.h"
 
 #define LMDB_TEXT_BYTES 256u
-#define LMDB_ANSWER_NS UINT64_C(5000000000) /* to what waits for nobody */
+#define LMDB_ANSWER_NS UINT64_C(5000000000) /* to what does not wait for writers */
 
 enum lmdb_order {
     LMDB_FREEZE = 1, /* take the write lock: waits for the environment's writer */
@@ -34,7 +34,7 @@ struct lmdb_request {
 
 struct lmdb_answer {
     int error;
-    char text[LMDB_TEXT_BYTES]; /* of an error; "" if there is no more to say than its own */
+    char text[LMDB_TEXT_BYTES]; /* of an error; "": the error's own text says it all */
 };
 
 /* What guard and source share; written by the guard before it answers. */

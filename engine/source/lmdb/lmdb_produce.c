@@ -14,7 +14,7 @@
 #define SLICE_NS UINT64_C(400000)
 #define ROWS_PER_LOOK 64u
 
-/* What a cursor's words say. */
+/* The words of a cursor. */
 enum {
     CURSOR_READER, /* its index + 1, and the marks below */
     CURSOR_DONE,   /* bytes of the current record that are copied */
@@ -159,8 +159,8 @@ int lmdb_produce(struct lmdb_rows *rows, const struct pst_fragment_descriptor *f
 
 /* ---- check ---- */
 
-/* An application may order a database by a function of its own; where such an order is cut by ours,
- * rows are lost, or come twice. */
+/* An application may order a database by a function of its own. If such a database is cut into
+ * shares by LMDB's own order, rows are lost or read twice. */
 int lmdb_produce_check(const struct lmdb_rows *rows)
 {
     for (uint32_t i = 0; i < rows->tables_count; i++) {
@@ -169,13 +169,14 @@ int lmdb_produce_check(const struct lmdb_rows *rows)
         if (read_rows == table->rows)
             continue;
         bool is_cut = table->shares_count > 1;
-        pst_log(is_cut ? PST_LOG_ERROR : PST_LOG_WARNING,
-                "lmdb:%s: table %s has %llu rows by its own count, and %llu were read%s",
-                rows->guard->path, table->name ? table->name : "(main)",
-                (unsigned long long)table->rows, (unsigned long long)read_rows,
-                is_cut ? ": is it ordered by a function of its user's own? back it up without "
-                         "--logical"
-                       : "");
+        pst_log(
+            is_cut ? PST_LOG_ERROR : PST_LOG_WARNING,
+            "lmdb:%s: table %s has %llu rows by its own count, and %llu were read%s",
+            rows->guard->path, table->name ? table->name : "(main)",
+            (unsigned long long)table->rows, (unsigned long long)read_rows,
+            is_cut ? ": does its application order it by a function of its own? back it up without "
+                     "--logical"
+                   : "");
         if (is_cut)
             return -PST_E_SCAN;
     }

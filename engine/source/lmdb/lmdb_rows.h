@@ -3,8 +3,8 @@
  * for the plain records of the main database. Private to the lmdb: source.
  *
  * Rows are read through liblmdb in this process, by environments of its own, one for each LDM, that
- * are opened MDB_RDONLY | MDB_NOLOCK: they touch no lock file, and have no reader slot either. What
- * keeps their snapshot whole is the guard's slot, which is as old or older; docs/adr/ says more.
+ * are opened MDB_RDONLY | MDB_NOLOCK: they touch no lock file, and have no reader slot either. The
+ * guard's slot, which is as old or older, keeps their snapshot whole; see docs/adr/.
  *
  *     open ─▶ pin ─▶ list, meanwhile produce ─▶ check ─▶ close
  *
@@ -13,7 +13,7 @@
  *   lmdb_tables.c   which tables there are; the listing
  *   lmdb_produce.c  the rows themselves, which the LDMs read; the check
  *
- * The source's thread calls everything but what is said to be any LDM's.
+ * The source's thread calls everything but what is marked as any thread's.
  */
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_ROWS_H

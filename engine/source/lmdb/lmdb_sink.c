@@ -60,7 +60,7 @@ static int fail(char *text, int rc)
     return rc > 0 ? -rc : -EIO;
 }
 
-/* Every order is taken for right: what comes later is the greater. */
+/* Accepts every order: the row that comes later is the greater. */
 static int compare_append(const MDB_val *new, const MDB_val *old)
 {
     return new->mv_size == old->mv_size &&memcmp(new->mv_data, old->mv_data, new->mv_size) == 0 ? 0
@@ -236,7 +236,7 @@ static void sink_close(struct pst_table_sink *base)
     free(base);
 }
 
-/* As it was, if nobody says otherwise; the sizes of maps are multiples of pages. */
+/* As it was, unless the options set another size; maps are multiples of pages. */
 static uint64_t choose_map(const struct pst_lmdb_sink_options *options,
                            const struct pst_database *database)
 {

@@ -11,8 +11,8 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 
-/* Logs what the guard said of an error, and returns that. */
-static int told(const struct lmdb_source *lmdb, int error, const struct lmdb_answer *answer)
+/* Logs the text that the guard gave with an error; returns the error. */
+static int log_answer(const struct lmdb_source *lmdb, int error, const struct lmdb_answer *answer)
 {
     if (error && answer->text[0])
         pst_log(PST_LOG_ERROR, "source %s: %s: %s", lmdb->source.name, lmdb->path, answer->text);
@@ -23,7 +23,7 @@ int lmdb_order(struct lmdb_source *lmdb, const struct lmdb_request *request, uin
 {
     struct lmdb_answer answer;
     PST_CHECK_THREAD(&lmdb->owner);
-    return told(lmdb, lmdb_guard_call(&lmdb->guard, request, deadline_ns, &answer), &answer);
+    return log_answer(lmdb, lmdb_guard_call(&lmdb->guard, request, deadline_ns, &answer), &answer);
 }
 
 uint64_t lmdb_soon_ns(void)
@@ -50,7 +50,7 @@ int lmdb_replace_guard(struct lmdb_source *lmdb)
 {
     struct lmdb_answer answer = {0};
     lmdb_guard_stop(&lmdb->guard);
-    return told(lmdb, lmdb_start_guard(lmdb, &answer), &answer);
+    return log_answer(lmdb, lmdb_start_guard(lmdb, &answer), &answer);
 }
 
 void lmdb_let_go(struct lmdb_source *lmdb)

@@ -32,18 +32,19 @@ static inline struct lmdb_source *lmdb_of(struct pst_source *source)
 /* Starts the guard, which opens the environment. 0, or an error with the answer's text. */
 PST_MUST_USE int lmdb_start_guard(struct lmdb_source *lmdb, struct lmdb_answer *answer);
 
-/* Whether the guard is alive. It says nothing unasked: what can be read between two orders is its
+/* Whether the guard is alive. It sends nothing unasked: what can be read between two orders is its
  * end. */
 bool lmdb_has_guard(const struct lmdb_source *lmdb);
 
 /* After a guard was killed: the next one clears its reader slot as it starts. */
 PST_MUST_USE int lmdb_replace_guard(struct lmdb_source *lmdb);
 
-/* Has the guard carry out an order, and logs what it says of an error. As lmdb_guard_call. */
+/* Has the guard carry out an order, and logs the text that it gives with an error. As
+ * lmdb_guard_call. */
 PST_MUST_USE int lmdb_order(struct lmdb_source *lmdb, const struct lmdb_request *request,
                             uint64_t deadline_ns);
 
-/* The deadline of an order that waits for nobody. */
+/* The deadline of an order that does not wait for writers. */
 uint64_t lmdb_soon_ns(void);
 
 /* Has the guard let go of lock and snapshot; one that does not is replaced. */

@@ -176,7 +176,8 @@ int lmdb_split(const struct lmdb_rows *rows, struct table *table, uint32_t wante
         free_level(&level);
         level = below;
     }
-    /* What cannot be cut is one share; the scan says what is wrong with it, if anything is. */
+    /* A table that cannot be cut is one share; the scan finds what is wrong with it, if anything
+     * is. */
     if (error == -PST_E_CORRUPT) {
         error = 0;
         wanted = 1;

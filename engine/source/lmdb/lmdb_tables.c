@@ -37,7 +37,8 @@ static int add_name(struct lmdb_rows *rows, const MDB_val *key)
     return 0;
 }
 
-/* LMDB tells a named database's record from a plain one only when it is opened by its name. */
+/* LMDB distinguishes a named database's record from a plain one only when it is opened by its name.
+ */
 static int look_at_record(struct lmdb_rows *rows, const MDB_val *key, const MDB_val *value)
 {
     char name[PST_TABLE_NAME_BYTES_MAX];
@@ -93,7 +94,7 @@ static int open_in_readers(struct lmdb_rows *rows, struct table *table)
     return 0;
 }
 
-/* Fills in what the scout's handle says of a table. */
+/* Fills in what the scout's handle knows of a table. */
 static int look_at_table(struct lmdb_rows *rows, struct table *table)
 {
     MDB_txn *txn = scout_of(rows)->txn;

@@ -98,7 +98,7 @@ static void name_source(struct pst_source *source, const char *name, size_t byte
     source->name[bytes] = '\0';
 }
 
-/* What a source is called if nobody says: the last component of its path, if it has one. */
+/* The default name of a source: the last component of its path, if it has one. */
 static void name_by_default(struct pst_source *source, const char *argument)
 {
     if (source->root_fd < 0) {
@@ -156,8 +156,8 @@ static int check_unique(struct pst_source *const *sources, uint32_t last, char *
         bool same_name = strcmp(sources[i]->name, added->name) == 0;
         if (same_name)
             snprintf(error_text, error_bytes,
-                     "two sources are called \"%s\": name them apart with NAME=%s:…", added->name,
-                     added->type);
+                     "two sources are called \"%s\": give one another name with NAME=%s:…",
+                     added->name, added->type);
         else if (pst_lmdb_is_same(sources[i], added))
             snprintf(error_text, error_bytes,
                      "sources \"%s\" and \"%s\" are the same environment: name it once",

@@ -9,12 +9,12 @@
 #define PST_SOURCE_ERROR_BYTES 512u /* room for any message of registry_open */
 
 /*
- * Opens what a spec says: "[NAME=]dir:/path", "[NAME=]lmdb:/path" or
+ * Opens the source that a spec names: "[NAME=]dir:/path", "[NAME=]lmdb:/path" or
  * "[NAME=]synthetic:rows=N[,row-bytes=N][,compressibility=PERCENT][,seed=N]".
  * NAME: 1 … PST_SOURCE_NAME_MAX - 1 of [A-Za-z0-9._-], not "." or ".."; if none, the last component
  * of the path, with other bytes replaced by '_', or the type. instance: 0 … PST_SOURCES_MAX - 1.
- * On error *source is NULL and error_text (error_bytes long, may be cut) says what is wrong and
- * what to do: -EINVAL for a malformed spec, else what the system said. Closed by pst_source_close.
+ * On error *source is NULL and error_text (error_bytes long, may be cut) explains what is wrong and
+ * what to do: -EINVAL for a malformed spec, else the system's error. Closed by pst_source_close.
  */
 PST_MUST_USE int registry_open(const char *spec, uint32_t instance, struct pst_source **source,
                                char *error_text, size_t error_bytes);
@@ -25,7 +25,7 @@ PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
                                   struct pst_source **sources, char *error_text,
                                   size_t error_bytes);
 
-/* Takes a source of somebody else's as sources[count], instance `count`; the ones before it are
+/* Takes a program's own source as sources[count], instance `count`; the ones before it are
  * there already. -EINVAL: it is not one that can be run, or of another ABI version; error_text says
  * why. */
 PST_MUST_USE int pst_source_adopt(struct pst_source *source, uint32_t count,

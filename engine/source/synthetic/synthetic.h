@@ -14,9 +14,9 @@
 
 struct synthetic {
     uint64_t rows;            /* may be 0 */
-    uint64_t row_bytes;       /* 1 … SYNTHETIC_ROW_BYTES_MAX; 1024 if not said */
-    uint64_t compressibility; /* percent of each 256 bytes that is padding; 50 if not said */
-    uint64_t seed;            /* 1 if not said */
+    uint64_t row_bytes;       /* 1 … SYNTHETIC_ROW_BYTES_MAX; 1024 by default */
+    uint64_t compressibility; /* percent of each 256 bytes that is padding; 50 by default */
+    uint64_t seed;            /* 1 by default */
 };
 
 /* Parses "rows=N[,row-bytes=N][,compressibility=PERCENT][,seed=N]", in any order, each at most

@@ -64,7 +64,7 @@ static int check_total(const struct synthetic *synthetic, bool rows_given, char 
                        size_t error_bytes)
 {
     if (!rows_given) {
-        snprintf(error_text, error_bytes, "source synthetic: say how many rows: rows=N");
+        snprintf(error_text, error_bytes, "source synthetic: give the number of rows: rows=N");
         return -EINVAL;
     }
     if (synthetic->rows > SYNTHETIC_BYTES_MAX / synthetic->row_bytes) {

@@ -1,3 +1,4 @@
+/* Small files that must be whole after a crash: written, renamed, removed, read back. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

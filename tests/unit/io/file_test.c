@@ -1,3 +1,5 @@
+/* Operations on files, on disk and on tmpfs: transfers, faults, O_DIRECT, and what a failure
+ * leaves. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

@@ -1,3 +1,4 @@
+/* The life of a part on disk, with and without preallocation. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* The ring itself: its setups, queues, completions, doorbell and tables. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

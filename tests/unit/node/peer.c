@@ -1,3 +1,5 @@
+/* A node beside a peer that is only a fabric; the test's main thread, which is the peer's hub,
+ * calls it. */
 #include "tests/unit/node/peer.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Lists such as "0-3,8": what is read, what is refused, what is written. */
 #include <errno.h>
 #include <string.h>
 

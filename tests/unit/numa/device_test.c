@@ -1,3 +1,4 @@
+/* The NUMA node of disks and network interfaces, in trees recorded from many machines. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

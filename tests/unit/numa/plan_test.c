@@ -1,3 +1,4 @@
+/* Where LDMs and hub are placed, on every recorded topology. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

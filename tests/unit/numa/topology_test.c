@@ -1,3 +1,4 @@
+/* Topologies read from recorded trees, and from broken ones. */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
