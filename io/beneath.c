@@ -79,7 +79,7 @@ static int open_directory(int dirfd, const char *name)
  * it. */
 static int empty_directory(struct pst_directory *directory, int *child)
 {
-    int dirfd = pst_directory_fd(directory);
+    int dirfd = io_directory_fd(directory);
     const char *name;
     int found;
     while ((found = pst_directory_next(directory, &name)) > 0) {
@@ -111,7 +111,7 @@ static int empty_one(int fd, bool has_parent, int *next)
         return result;
     result = empty_directory(&directory, next);
     if (result == EMPTIED && has_parent) {
-        *next = openat(pst_directory_fd(&directory), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        *next = openat(io_directory_fd(&directory), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         result = *next < 0 ? -errno : EMPTIED;
     }
     pst_directory_close(&directory);

@@ -33,7 +33,7 @@ int pst_directory_next(struct pst_directory *directory, const char **name)
     }
 }
 
-int pst_directory_fd(const struct pst_directory *directory)
+int io_directory_fd(const struct pst_directory *directory)
 {
     return dirfd(directory->stream);
 }

@@ -26,7 +26,7 @@ PST_MUST_USE int pst_directory_open(struct pst_directory *directory, int dirfd, 
 PST_MUST_USE int pst_directory_next(struct pst_directory *directory, const char **name);
 
 /* The descriptor; the directory's, until it is closed. */
-int pst_directory_fd(const struct pst_directory *directory);
+int io_directory_fd(const struct pst_directory *directory);
 
 void pst_directory_close(struct pst_directory *directory);
 

@@ -134,7 +134,7 @@ uint32_t pst_signal_ring_room(struct pst_signal_ring *ring)
     return reserved + room_after;
 }
 
-uint64_t pst_signal_ring_refused(const struct pst_signal_ring *ring)
+uint64_t signal_ring_refused(const struct pst_signal_ring *ring)
 {
     return ring->producer.refused;
 }

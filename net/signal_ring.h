@@ -60,6 +60,6 @@ enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring);
 uint32_t pst_signal_ring_room(struct pst_signal_ring *ring);
 
 /* Producer thread. How often put found the ring full. */
-uint64_t pst_signal_ring_refused(const struct pst_signal_ring *ring);
+uint64_t signal_ring_refused(const struct pst_signal_ring *ring);
 
 #endif

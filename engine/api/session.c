@@ -44,8 +44,8 @@ struct pst_session {
     char own_specs[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX + 1]; /* of the caller's sources */
     uint32_t sources_count;
     struct pst_table_filter tables;
-    struct pst_backup_options options;
-    struct pst_backup_report report;
+    struct pst_node_backup options;
+    struct pst_node_backup_report report;
     char message[PST_MESSAGE_BYTES]; /* after an error: why */
 };
 
@@ -306,7 +306,7 @@ static void report_ldm(const struct pst_ldm_report *from, struct pst_session_ldm
 
 static void report(const struct pst_session *session, int error, struct pst_session_report *report)
 {
-    const struct pst_backup_report *from = &session->report;
+    const struct pst_node_backup_report *from = &session->report;
     *report = (struct pst_session_report){
         .error = error,
         .number = from->number,
@@ -334,7 +334,7 @@ static int run(struct pst_session *session)
     if (session->job.run.on_status)
         session->options.on_status = on_progress;
     session->options.context = session;
-    int error = pst_backup_run(&session->options, &session->report);
+    int error = pst_node_run_backup(&session->options, &session->report);
     if (!error)
         return 0;
     char where[64] = "";

@@ -25,7 +25,7 @@ int archive_fetch(struct archive_thread *thread, const struct pst_signal *reques
         struct pst_blob_fetch *fetch = &thread->fetches[i];
         if (fetch->request.gsn != 0)
             continue;
-        int error = pst_blob_fetch_begin(fetch, request, node, number, file_bytes, digest);
+        int error = blob_fetch_begin(fetch, request, node, number, file_bytes, digest);
         if (!error)
             ask(thread, fetch);
         return error;
@@ -42,7 +42,7 @@ static void end(struct archive_thread *thread, struct pst_blob_fetch *fetch, int
                 pst_ref_node(fetch->question.receiver_ref), pst_error_text(error));
     thread->on_fetched(thread, &fetch->request, error, wanted->number, fetch->bytes,
                        wanted->file_bytes);
-    pst_blob_fetch_end(fetch);
+    blob_fetch_end(fetch);
 }
 
 /* The manifest as it is on this node's disk, into thread->served. */
@@ -90,9 +90,9 @@ void archive_fetch_take(struct archive_thread *thread, const struct pst_signal *
     }
     for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++) {
         struct pst_blob_fetch *fetch = &thread->fetches[i];
-        if (!pst_blob_fetch_expects(fetch, signal))
+        if (!blob_fetch_expects(fetch, signal))
             continue;
-        int rc = pst_blob_fetch_take(fetch, signal);
+        int rc = blob_fetch_take(fetch, signal);
         if (rc == 1)
             ask(thread, fetch);
         else if (rc != 0)
@@ -134,6 +134,6 @@ void archive_fetch_time(struct archive_thread *thread)
 void archive_fetch_close(struct archive_thread *thread)
 {
     for (uint32_t i = 0; i < ARCHIVE_FETCHES_MAX; i++)
-        pst_blob_fetch_end(&thread->fetches[i]);
+        blob_fetch_end(&thread->fetches[i]);
     free(thread->served.bytes);
 }

@@ -188,7 +188,7 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
         break;
     case PST_NODE_FAILED_ORD:
         archive_fetch_lose(thread, signal->payload.node_change.node);
-        pst_channel_heard_failure(&thread->worker->channel, signal);
+        channel_heard_failure(&thread->worker->channel, signal);
         break;
     default:
         pst_log(PST_LOG_WARNING, "%s is not for the archive", pst_gsn_name(signal->gsn));

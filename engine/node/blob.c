@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int pst_blob_fetch_begin(struct pst_blob_fetch *fetch, const struct pst_signal *request,
-                         uint32_t node, uint32_t number, uint64_t file_bytes,
-                         const uint8_t digest[16])
+int blob_fetch_begin(struct pst_blob_fetch *fetch, const struct pst_signal *request, uint32_t node,
+                     uint32_t number, uint64_t file_bytes, const uint8_t digest[16])
 {
     assert(fetch->request.gsn == 0);
     if (file_bytes == 0 || file_bytes > PST_MANIFEST_BYTES_MAX)
@@ -30,7 +29,7 @@ int pst_blob_fetch_begin(struct pst_blob_fetch *fetch, const struct pst_signal *
     return 0;
 }
 
-bool pst_blob_fetch_expects(const struct pst_blob_fetch *fetch, const struct pst_signal *signal)
+bool blob_fetch_expects(const struct pst_blob_fetch *fetch, const struct pst_signal *signal)
 {
     return fetch->request.gsn != 0 && signal->sender_ref == fetch->question.receiver_ref &&
            signal->backup == fetch->question.backup && signal->sequence == fetch->question.sequence;
@@ -64,7 +63,7 @@ static int check_whole(const struct pst_blob_fetch *fetch)
     return error ? error : 2;
 }
 
-int pst_blob_fetch_take(struct pst_blob_fetch *fetch, const struct pst_signal *signal)
+int blob_fetch_take(struct pst_blob_fetch *fetch, const struct pst_signal *signal)
 {
     const struct pst_blob *wanted = &fetch->question.payload.blob;
     switch (signal->gsn) {
@@ -83,7 +82,7 @@ int pst_blob_fetch_take(struct pst_blob_fetch *fetch, const struct pst_signal *s
     }
 }
 
-void pst_blob_fetch_end(struct pst_blob_fetch *fetch)
+void blob_fetch_end(struct pst_blob_fetch *fetch)
 {
     free(fetch->bytes);
     memset(fetch, 0, sizeof(*fetch));

@@ -26,22 +26,21 @@ struct pst_blob_fetch {
 
 /* Begins to fetch from the archive of a node. digest: as pst_manifest_text.digest. The first
  * question is to be sent. -EINVAL: no manifest has so many bytes; -ENOMEM. */
-PST_MUST_USE int pst_blob_fetch_begin(struct pst_blob_fetch *fetch,
-                                      const struct pst_signal *request, uint32_t node,
-                                      uint32_t number, uint64_t file_bytes,
-                                      const uint8_t digest[16]);
+PST_MUST_USE int blob_fetch_begin(struct pst_blob_fetch *fetch, const struct pst_signal *request,
+                                  uint32_t node, uint32_t number, uint64_t file_bytes,
+                                  const uint8_t digest[16]);
 
 /* Whether a signal belongs to the fetch: from the node that was asked, and in answer to the
  * question that is out. */
-bool pst_blob_fetch_expects(const struct pst_blob_fetch *fetch, const struct pst_signal *signal);
+bool blob_fetch_expects(const struct pst_blob_fetch *fetch, const struct pst_signal *signal);
 
 /* Takes a signal that is expected. 0: wait on; 1: the next question is to be sent; 2: whole, and it
  * is what was wanted. -PST_E_CORRUPT: it is not, or a piece is out of place; else what the other
  * node says. */
-PST_MUST_USE int pst_blob_fetch_take(struct pst_blob_fetch *fetch, const struct pst_signal *signal);
+PST_MUST_USE int blob_fetch_take(struct pst_blob_fetch *fetch, const struct pst_signal *signal);
 
 /* Ends it, whole or not. */
-void pst_blob_fetch_end(struct pst_blob_fetch *fetch);
+void blob_fetch_end(struct pst_blob_fetch *fetch);
 
 /* Answers a BLOB_REQ out of the manifest's bytes: hands up to PST_BLOB_WINDOW pieces and the CONF
  * to send. -EINVAL: it asks for what is not there; nothing was sent. */

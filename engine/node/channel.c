@@ -31,7 +31,7 @@ int pst_channel_open(struct pst_channel *channel, struct pst_doorbell *hub_bell,
     return error;
 }
 
-void pst_channel_close(struct pst_channel *channel)
+void channel_close(struct pst_channel *channel)
 {
     if (!channel->memory)
         return;
@@ -60,7 +60,7 @@ void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *si
     put(channel->to_hub, channel->hub_bell, signal);
 }
 
-void pst_channel_heard_failure(struct pst_channel *channel, const struct pst_signal *order)
+void channel_heard_failure(struct pst_channel *channel, const struct pst_signal *order)
 {
     struct pst_signal report;
     assert(order->gsn == PST_NODE_FAILED_ORD);

@@ -27,7 +27,7 @@ struct pst_channel {
 /* slots: of each ring, a power of two. hub_bell is borrowed. 0 or -errno. */
 PST_MUST_USE int pst_channel_open(struct pst_channel *channel, struct pst_doorbell *hub_bell,
                                   uint32_t slots, uint64_t incarnation);
-void pst_channel_close(struct pst_channel *channel);
+void channel_close(struct pst_channel *channel);
 
 /* The hub's thread, the peer's thread. The limits make a full ring impossible: asserted. */
 void pst_channel_to_peer(struct pst_channel *channel, const struct pst_signal *signal);
@@ -35,7 +35,7 @@ void pst_channel_to_hub(struct pst_channel *channel, const struct pst_signal *si
 
 /* The peer's thread, when it has dealt with a NODE_FAILED_ORD: what it sent to that node is ahead
  * of this. order is answered. */
-void pst_channel_heard_failure(struct pst_channel *channel, const struct pst_signal *order);
+void channel_heard_failure(struct pst_channel *channel, const struct pst_signal *order);
 
 /* Up to PST_CHANNEL_BURST signals; asserts that the ring is sound: both ends are this process. */
 uint32_t pst_channel_from_peer(struct pst_channel *channel, struct pst_signal *signals);

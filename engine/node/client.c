@@ -30,7 +30,7 @@ uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals)
 
 void pst_client_heard_failure(struct pst_node *node, const struct pst_signal *order)
 {
-    pst_channel_heard_failure(&node->client, order);
+    channel_heard_failure(&node->client, order);
 }
 
 int pst_client_identify(struct pst_client_request *request)

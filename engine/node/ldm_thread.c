@@ -128,7 +128,7 @@ static bool take_signals(struct ldm *ldm)
         struct pst_event event = event_of(&signals[i]);
         step(ldm, &event);
         if (event.type == PST_EVENT_NODE_FAILED)
-            pst_channel_heard_failure(&ldm->thread->worker.channel, &signals[i]);
+            channel_heard_failure(&ldm->thread->worker.channel, &signals[i]);
         show_progress(ldm, &signals[i]);
     }
     return count > 0;

@@ -75,14 +75,14 @@ static void stop_all(struct pst_node *node)
 static void free_node(struct pst_node *node)
 {
     for (uint32_t i = 0; i < node->config.plan->ldms; i++)
-        pst_channel_close(&node->ldms[i].worker.channel);
+        channel_close(&node->ldms[i].worker.channel);
     for (uint32_t i = 0; i < node->config.sources_count; i++) {
-        pst_channel_close(&node->sources[i].worker.channel);
+        channel_close(&node->sources[i].worker.channel);
         source_slots_close(&node->sources[i]);
     }
-    pst_channel_close(&node->archive.channel);
-    pst_channel_close(&node->client);
-    pst_channel_close(&node->hub.channel);
+    channel_close(&node->archive.channel);
+    channel_close(&node->client);
+    channel_close(&node->hub.channel);
     pst_doorbell_close(&node->hub_bell);
     pst_repository_lease_release(&node->lease);
     pthread_mutex_destroy(&node->status_lock);
@@ -230,7 +230,7 @@ void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
         pst_log_queue_stop();
 }
 
-struct pst_channel *pst_node_client(struct pst_node *node)
+struct pst_channel *node_client(struct pst_node *node)
 {
     return &node->client;
 }

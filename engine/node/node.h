@@ -133,6 +133,6 @@ void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports);
 void pst_node_status(struct pst_node *node, struct pst_node_status *status);
 
 /* The client's channel: the caller is CLIENT instance 0 of the node, on one thread. */
-struct pst_channel *pst_node_client(struct pst_node *node);
+struct pst_channel *node_client(struct pst_node *node);
 
 #endif

@@ -14,8 +14,8 @@
 #include "engine/node/threads.h"
 
 struct client {
-    const struct pst_backup_options *options;
-    struct pst_backup_report *report;
+    const struct pst_node_backup *options;
+    struct pst_node_backup_report *report;
     struct pst_node *node;
     struct pst_channel *channel;
     uint64_t backup;
@@ -31,7 +31,7 @@ static void request_abort(struct client *client)
 
 static void on_signal(struct client *client, const struct pst_signal *signal)
 {
-    struct pst_backup_report *report = client->report;
+    struct pst_node_backup_report *report = client->report;
     if (signal->backup != client->backup)
         return;
     switch (signal->gsn) {
@@ -76,7 +76,7 @@ static void wait_for_signal(struct client *client)
 
 static int see_it_through(struct client *client)
 {
-    const struct pst_backup_options *options = client->options;
+    const struct pst_node_backup *options = client->options;
     struct pst_client_request request = {
         .master_node = options->node.node,
         .number = options->number,
@@ -101,13 +101,14 @@ static int see_it_through(struct client *client)
     return -client->report->error;
 }
 
-int pst_backup_run(const struct pst_backup_options *options, struct pst_backup_report *report)
+int pst_node_run_backup(const struct pst_node_backup *options,
+                        struct pst_node_backup_report *report)
 {
     memset(report, 0, sizeof(*report));
     struct client client = {.options = options, .report = report};
     int error = pst_node_start(&options->node, &client.node);
     if (!error) {
-        client.channel = pst_node_client(client.node);
+        client.channel = node_client(client.node);
         error = see_it_through(&client);
         pst_node_stop(client.node, report->ldms);
     }

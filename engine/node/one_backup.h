@@ -6,7 +6,7 @@
 
 #include "engine/node/node.h"
 
-struct pst_backup_options {
+struct pst_node_backup {
     struct pst_node_config node;
     uint32_t number; /* 0: the next free one */
     bool single_threaded;
@@ -17,7 +17,7 @@ struct pst_backup_options {
     void *context;
 };
 
-struct pst_backup_report {
+struct pst_node_backup_report {
     int error; /* 0, or why there is no backup, positive: an errno or PST_E_… */
     pst_ref where;
     uint8_t uid[16];
@@ -29,7 +29,7 @@ struct pst_backup_report {
 };
 
 /* 0: there is a complete backup; else -report->error. About 60 KiB: *report on the heap. */
-PST_MUST_USE int pst_backup_run(const struct pst_backup_options *options,
-                                struct pst_backup_report *report);
+PST_MUST_USE int pst_node_run_backup(const struct pst_node_backup *options,
+                                     struct pst_node_backup_report *report);
 
 #endif

@@ -127,7 +127,7 @@ static void refuse(const struct pst_participant *participant, uint16_t request, 
                    uint32_t sequence, uint64_t backup, int error, pst_ref where,
                    struct pst_actions *actions)
 {
-    assert(error < 0 && pst_gsn_is_request(request));
+    assert(error < 0 && gsn_is_request(request));
     struct pst_signal *ref =
         actions_send(actions, PST_REF_OF(request), participant->self_ref, to, backup, sequence);
     ref->payload.ref.master_ref = participant->master_ref;

@@ -56,7 +56,7 @@ void proxy_note_error(struct pst_proxy *proxy, int error, pst_ref where)
 void proxy_refuse(const struct pst_proxy *proxy, const struct pst_signal *request, int error,
                   pst_ref where, struct pst_actions *actions)
 {
-    assert(error < 0 && pst_gsn_is_request(request->gsn));
+    assert(error < 0 && gsn_is_request(request->gsn));
     struct pst_signal *ref = actions_send(actions, PST_REF_OF(request->gsn), proxy->face_ref,
                                           request->sender_ref, request->backup, request->sequence);
     ref->payload.ref.master_ref = request->payload.order.master_ref;
@@ -69,7 +69,7 @@ void proxy_refuse(const struct pst_proxy *proxy, const struct pst_signal *reques
 struct pst_signal *proxy_confirm(const struct pst_proxy *proxy, const struct pst_signal *request,
                                  struct pst_actions *actions)
 {
-    assert(pst_gsn_is_request(request->gsn));
+    assert(gsn_is_request(request->gsn));
     struct pst_signal *conf = actions_send(actions, PST_CONF_OF(request->gsn), proxy->face_ref,
                                            request->sender_ref, request->backup, request->sequence);
     conf->payload.order.master_ref = request->payload.order.master_ref;

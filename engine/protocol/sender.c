@@ -10,7 +10,7 @@
 struct pst_sender *senders_seize(struct pst_senders *senders, uint16_t gsn, uint64_t backup,
                                  const struct pst_set *targets)
 {
-    assert(pst_gsn_is_request(gsn) && !pst_set_is_empty(targets));
+    assert(gsn_is_request(gsn) && !pst_set_is_empty(targets));
     for (uint32_t i = 0; i < PST_SENDERS_MAX; i++) {
         struct pst_sender *sender = &senders->slots[i];
         if (sender->gsn != 0)
@@ -120,7 +120,7 @@ void senders_check(const struct pst_senders *senders, const struct pst_sender *c
         const struct pst_sender *sender = &senders->slots[i];
         if (sender->gsn == 0)
             continue;
-        assert(pst_gsn_is_request(sender->gsn));
+        assert(gsn_is_request(sender->gsn));
         assert(sender->sequence != 0 && sender->sequence <= senders->sequence);
         struct pst_set all = pst_set_union(&sender->waiting, &sender->answered);
         assert(pst_set_is_within(&sender->asked, &all));

@@ -71,7 +71,7 @@ enum pst_block pst_gsn_answered_by(uint32_t gsn)
     return is_known(gsn) ? requests[gsn].answered_by : (enum pst_block)0;
 }
 
-bool pst_gsn_is_request(uint32_t gsn)
+bool gsn_is_request(uint32_t gsn)
 {
     return is_known(gsn) && requests[gsn].request == gsn;
 }

@@ -209,7 +209,7 @@ uint16_t pst_gsn_payload_bytes(uint32_t gsn);
 uint16_t pst_gsn_answered(uint32_t gsn);
 
 /* true for NAME_REQ. */
-bool pst_gsn_is_request(uint32_t gsn);
+bool gsn_is_request(uint32_t gsn);
 
 /* The block whose instances answer a REQ, of a REQ or of its answer; a master's orders are
  * BACKUP's, be it a proxy that serves them. 0 for a signal that is neither. */

@@ -18,7 +18,7 @@ struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t 
     return file;
 }
 
-uint32_t pst_backup_next_in(const struct pst_backup *backup, uint32_t i)
+uint32_t backup_next_in(const struct pst_backup *backup, uint32_t i)
 {
     while (i < PST_DIRECTORIES_MAX && (backup->found_in >> i & 1) == 0)
         i++;
@@ -105,7 +105,7 @@ static void report_copy(struct load *load, uint32_t i, struct copy *copy)
                                         .what = "damaged; another copy of it is whole",
                                         .warning = true};
     if (copy->error && backup->has_cluster)
-        pst_findings_add(load->findings, &warning);
+        findings_add(load->findings, &warning);
     else
         pst_findings_add_damage(load->findings, &file, 0, &copy->damage, copy->error);
 }
@@ -175,8 +175,8 @@ static int load_node(struct load *load, uint32_t node_index)
     char title[32];
     bool found = false;
     snprintf(title, sizeof(title), "manifest of node %u", known->node);
-    for (uint32_t i = pst_backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
-         i = pst_backup_next_in(backup, i + 1)) {
+    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
         struct pst_node_manifest node;
         struct pst_damage damage;
         struct text text = {0};
@@ -210,8 +210,8 @@ static int open_all(struct load *load)
     const struct pst_backup *backup = load->backup;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
         load->handles[i] = -1;
-    for (uint32_t i = pst_backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
-         i = pst_backup_next_in(backup, i + 1)) {
+    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
         int handle = repository_open_backup(&backup->directories->repositories[i], backup->number);
         if (handle == -ENOENT || handle == -ENOTDIR || handle == -ELOOP)
             return -PST_E_NO_BACKUP;
@@ -273,8 +273,8 @@ int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hol
     hold->directories = backup->directories;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
         hold->handles[i] = -1;
-    for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
-         i = pst_backup_next_in(backup, i + 1))
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1))
         error = keep_in(backup, i, &hold->handles[i]);
     if (error)
         pst_backup_let_go(hold);

@@ -48,8 +48,8 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
 void pst_backup_unload(struct pst_backup *backup);
 
 /* The first of the directories that hold some of a backup, from i on; PST_DIRECTORIES_MAX: none.
- *     for (uint32_t i = pst_backup_next_in(b, 0); i < …MAX; i = pst_backup_next_in(b, i + 1)) */
-uint32_t pst_backup_next_in(const struct pst_backup *backup, uint32_t i);
+ *     for (uint32_t i = backup_next_in(b, 0); i < …MAX; i = backup_next_in(b, i + 1)) */
+uint32_t backup_next_in(const struct pst_backup *backup, uint32_t i);
 
 /* The name of a file (layout.h) of a backup in the i-th directory; PST_DIRECTORIES_MAX: in none.
  * For engine/repository. */

@@ -30,7 +30,7 @@ static bool is_our_trouble(int error)
 
 static void check_part_size(const struct pst_part_map *part, struct pst_findings *findings)
 {
-    const struct pst_part_title title = pst_part_title(part);
+    const struct pst_part_title title = part_title(part);
     struct pst_damage damage = {.what = title.text};
     struct pst_repository_status status;
     int wrong =

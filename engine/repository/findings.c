@@ -28,7 +28,7 @@ void pst_findings_init(struct pst_findings *findings,
     };
 }
 
-void pst_findings_add(struct pst_findings *findings, const struct pst_finding *finding)
+void findings_add(struct pst_findings *findings, const struct pst_finding *finding)
 {
     pthread_mutex_lock(&findings->mutex);
     if (finding->warning) {
@@ -56,5 +56,5 @@ void pst_findings_add_damage(struct pst_findings *findings, const struct pst_fil
         .error = error,
         .what = damage->what,
     };
-    pst_findings_add(findings, &finding);
+    findings_add(findings, &finding);
 }

@@ -31,7 +31,7 @@ void pst_findings_init(struct pst_findings *findings,
                        void *context);
 
 /* Counts it and reports it. */
-void pst_findings_add(struct pst_findings *findings, const struct pst_finding *finding);
+void findings_add(struct pst_findings *findings, const struct pst_finding *finding);
 
 /* The same for what a check function found; damage->offset counts from `base` in the file. */
 void pst_findings_add_damage(struct pst_findings *findings, const struct pst_file_name *file,

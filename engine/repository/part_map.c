@@ -33,7 +33,7 @@ static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node
         layout_part(backup->number, node->node, node->parts[i].part, node->parts_count).text);
     /* one that is nowhere is missed where the first directory is looked into */
     if (directory == PST_DIRECTORIES_MAX)
-        directory = pst_backup_next_in(backup, 0);
+        directory = backup_next_in(backup, 0);
     map.repository = &backup->directories->repositories[directory];
     bool has_descriptors = map.repository->features & PST_REPOSITORY_HAS_DESCRIPTORS;
     map.from_fd = has_descriptors ? map.repository->root : -1;
@@ -62,9 +62,9 @@ static int add_part(const struct pst_backup *backup, uint32_t node_index, uint32
 {
     bool found = false;
     int error = 0;
-    for (uint32_t i = pst_backup_next_in(backup, 0);
+    for (uint32_t i = backup_next_in(backup, 0);
          !error && i < PST_DIRECTORIES_MAX && (!found || copies);
-         i = pst_backup_next_in(backup, i + 1)) {
+         i = backup_next_in(backup, i + 1)) {
         const struct pst_part_map map = map_of(backup, node_index, part, i);
         int has = repository_has(map.repository, map.repository->root, map.file.text);
         if (has == 0 || has == -ENOTDIR)
@@ -103,7 +103,7 @@ void pst_part_set_free(struct pst_part_set *set)
     free(set->parts);
 }
 
-struct pst_part_title pst_part_title(const struct pst_part_map *part)
+struct pst_part_title part_title(const struct pst_part_map *part)
 {
     struct pst_part_title title;
     snprintf(title.text, sizeof(title.text), "part %u of node %u", part->identity.part,
@@ -230,7 +230,7 @@ static void warn_unchecked(struct look *look)
         .what = "the chunks before the damaged index or trailer were not checked",
         .warning = true,
     };
-    pst_findings_add(look->findings, &finding);
+    findings_add(look->findings, &finding);
 }
 
 /* Follows the chain, which ends because every link lies before the one that names it. */
@@ -280,7 +280,7 @@ int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, void
     if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
         return error;
     if (error) {
-        const struct pst_part_title title = pst_part_title(part);
+        const struct pst_part_title title = part_title(part);
         const struct pst_damage damage = {.what = title.text};
         report(&look, 0, &damage, error);
         return 0;

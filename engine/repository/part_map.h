@@ -46,7 +46,7 @@ void pst_part_set_free(struct pst_part_set *set);
 struct pst_part_title {
     char text[48];
 };
-struct pst_part_title pst_part_title(const struct pst_part_map *part);
+struct pst_part_title part_title(const struct pst_part_map *part);
 
 /* Fills in the links of a part: checks size, header, trailer, digest and each INDEX chunk. What is
  * wrong goes to findings; the links before a damaged INDEX chunk are then missing. buffer: 4096 +

@@ -151,8 +151,8 @@ static int remove_from_sight(const struct claim *claim)
     char uid[UID_TEXT_BYTES];
     int error = 0;
     pst_hex_encode(claim->backup->uid, PST_UID_BYTES, uid);
-    for (uint32_t i = pst_backup_next_in(claim->backup, 0); !error && i < PST_DIRECTORIES_MAX;
-         i = pst_backup_next_in(claim->backup, i + 1))
+    for (uint32_t i = backup_next_in(claim->backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(claim->backup, i + 1))
         error = rename_in(claim, i, uid);
     return error;
 }
@@ -177,8 +177,8 @@ int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, ch
         return error;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
         claim.handles[i] = -1;
-    for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
-         i = pst_backup_next_in(backup, i + 1))
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1))
         error = claim_in(&claim, i);
     if (!error && !only_look)
         error = remove_from_sight(&claim);

@@ -47,7 +47,7 @@ static void warn_of(const struct search *search, const char *file)
         .what = "does not belong to the backup",
         .warning = true,
     };
-    pst_findings_add(search->findings, &finding);
+    findings_add(search->findings, &finding);
 }
 
 static int look_into(const struct search *search, const char *path, bool is_top);
@@ -90,8 +90,8 @@ int pst_backup_find_strangers(const struct pst_backup *backup, const struct pst_
 {
     struct search search = {.backup = backup, .set = set, .findings = findings};
     int error = 0;
-    for (uint32_t i = pst_backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
-         i = pst_backup_next_in(backup, i + 1)) {
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
         search.directory = i;
         error = look_into(&search, layout_backup(backup->number).text, true);
         /* a directory of parts that is missing, or none, is found when the part is opened */

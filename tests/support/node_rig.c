@@ -54,30 +54,30 @@ void rig_open(struct rig *rig, const char *to, uint32_t ldms, const char *const 
     if (pst_topology_read("", rig->topology) < 0 ||
         pst_plan_make(rig->topology, &request, rig->plan) < 0)
         die("no plan: %s", rig->plan->error);
-    rig->options = (struct pst_backup_options){.node = {.node = 1,
-                                                        .directory = to,
-                                                        .sources = rig->sources,
-                                                        .specs = rig->specs,
-                                                        .sources_count = count,
-                                                        .topology = rig->topology,
-                                                        .plan = rig->plan,
-                                                        .chunk_bytes = PST_CHUNK_BYTES_MIN,
-                                                        .depth = 4,
-                                                        .direct = PST_DIRECT_AUTO,
-                                                        .freeze_wait_ns = NS_PER_S,
-                                                        .timeouts = {.ldm_ns = 60 * NS_PER_S,
-                                                                     .proxy_ns = 70 * NS_PER_S,
-                                                                     .master_ns = 80 * NS_PER_S,
-                                                                     .stall_ns = 60 * NS_PER_S,
-                                                                     .progress_ns = NS_PER_S / 50,
-                                                                     .thawed_ns = NS_PER_S / 100,
-                                                                     .ask_ns = NS_PER_S}},
-                                               .cancel_fd = -1};
+    rig->options = (struct pst_node_backup){.node = {.node = 1,
+                                                     .directory = to,
+                                                     .sources = rig->sources,
+                                                     .specs = rig->specs,
+                                                     .sources_count = count,
+                                                     .topology = rig->topology,
+                                                     .plan = rig->plan,
+                                                     .chunk_bytes = PST_CHUNK_BYTES_MIN,
+                                                     .depth = 4,
+                                                     .direct = PST_DIRECT_AUTO,
+                                                     .freeze_wait_ns = NS_PER_S,
+                                                     .timeouts = {.ldm_ns = 60 * NS_PER_S,
+                                                                  .proxy_ns = 70 * NS_PER_S,
+                                                                  .master_ns = 80 * NS_PER_S,
+                                                                  .stall_ns = 60 * NS_PER_S,
+                                                                  .progress_ns = NS_PER_S / 50,
+                                                                  .thawed_ns = NS_PER_S / 100,
+                                                                  .ask_ns = NS_PER_S}},
+                                            .cancel_fd = -1};
 }
 
 int rig_run(struct rig *rig)
 {
-    return pst_backup_run(&rig->options, rig->report);
+    return pst_node_run_backup(&rig->options, rig->report);
 }
 
 void rig_close(struct rig *rig)

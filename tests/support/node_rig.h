@@ -29,14 +29,14 @@ struct rig {
     const char *specs[RIG_SOURCES_MAX];
     struct pst_topology *topology;
     struct pst_plan *plan;
-    struct pst_backup_options options;
-    struct pst_backup_report *report;
+    struct pst_node_backup options;
+    struct pst_node_backup_report *report;
 };
 
 /* to and specs stay the caller's. Chunks of 64 KiB, depth 4, buffered where it must be. */
 void rig_open(struct rig *rig, const char *to, uint32_t ldms, const char *const *specs,
               uint32_t count);
-int rig_run(struct rig *rig); /* pst_backup_run() */
+int rig_run(struct rig *rig); /* pst_node_run_backup() */
 void rig_close(struct rig *rig);
 
 /* Files for a source: bytes that tell their file (seed) and place. */

@@ -52,7 +52,7 @@ static void begin(struct pst_blob_fetch *fetch, const uint8_t *digest)
                                        .backup = 99,
                                        .payload.order.master_ref = 5};
     memset(fetch, 0, sizeof(*fetch));
-    CU_ASSERT_EQUAL_FATAL(pst_blob_fetch_begin(fetch, &request, 1, 7, text.bytes, digest), 0);
+    CU_ASSERT_EQUAL_FATAL(blob_fetch_begin(fetch, &request, 1, 7, text.bytes, digest), 0);
     fetch->question.sequence = 1;
 }
 
@@ -68,8 +68,8 @@ static int fetch_all(struct pst_blob_fetch *fetch, uint32_t *windows,
         for (uint32_t i = 0; i < line.count && taken >= 0; i++) {
             if (spoil && i == line.count / 2)
                 spoil(&line.signals[i]);
-            CU_ASSERT_TRUE(pst_blob_fetch_expects(fetch, &line.signals[i]));
-            taken = pst_blob_fetch_take(fetch, &line.signals[i]);
+            CU_ASSERT_TRUE(blob_fetch_expects(fetch, &line.signals[i]));
+            taken = blob_fetch_take(fetch, &line.signals[i]);
         }
         fetch->question.sequence++;
     }
@@ -84,7 +84,7 @@ static void a_manifest_arrives_whole(void)
     CU_ASSERT_EQUAL(fetch_all(&fetch, &windows, NULL), 2);
     CU_ASSERT_TRUE(windows > 2);
     CU_ASSERT_EQUAL(memcmp(fetch.bytes, text.text, text.bytes), 0);
-    pst_blob_fetch_end(&fetch);
+    blob_fetch_end(&fetch);
     CU_ASSERT_EQUAL(fetch.request.gsn, 0);
 }
 
@@ -118,11 +118,11 @@ static void damage_is_found(void)
     for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
         begin(&fetch, text.digest.bytes);
         CU_ASSERT_EQUAL(fetch_all(&fetch, &windows, spoils[i]), -PST_E_CORRUPT);
-        pst_blob_fetch_end(&fetch);
+        blob_fetch_end(&fetch);
     }
     begin(&fetch, text.digest.bytes);
     CU_ASSERT_EQUAL(fetch_all(&fetch, &windows, refuse), -ENOENT);
-    pst_blob_fetch_end(&fetch);
+    blob_fetch_end(&fetch);
 }
 
 static void another_manifest_is_refused(void)
@@ -132,7 +132,7 @@ static void another_manifest_is_refused(void)
     uint8_t digest[16] = {1, 2, 3};
     begin(&fetch, digest);
     CU_ASSERT_EQUAL(fetch_all(&fetch, &windows, NULL), -PST_E_CORRUPT);
-    pst_blob_fetch_end(&fetch);
+    blob_fetch_end(&fetch);
 }
 
 static void strangers_and_late_answers_are_not_expected(void)
@@ -144,15 +144,15 @@ static void strangers_and_late_answers_are_not_expected(void)
                                 .receiver_ref = own_ref,
                                 .backup = 99,
                                 .sequence = 1};
-    CU_ASSERT_TRUE(pst_blob_fetch_expects(&fetch, &answer));
+    CU_ASSERT_TRUE(blob_fetch_expects(&fetch, &answer));
     answer.sequence = 0;
-    CU_ASSERT_FALSE(pst_blob_fetch_expects(&fetch, &answer));
+    CU_ASSERT_FALSE(blob_fetch_expects(&fetch, &answer));
     answer.sequence = 1;
     answer.sender_ref = 3u << 24 | PST_BLOCK_ARCHIVE << 16;
-    CU_ASSERT_FALSE(pst_blob_fetch_expects(&fetch, &answer));
-    pst_blob_fetch_end(&fetch);
+    CU_ASSERT_FALSE(blob_fetch_expects(&fetch, &answer));
+    blob_fetch_end(&fetch);
     answer.sender_ref = other_ref;
-    CU_ASSERT_FALSE(pst_blob_fetch_expects(&fetch, &answer));
+    CU_ASSERT_FALSE(blob_fetch_expects(&fetch, &answer));
 }
 
 static void what_is_not_there_is_not_served(void)
@@ -167,7 +167,7 @@ static void what_is_not_there_is_not_served(void)
     CU_ASSERT_EQUAL(
         pst_blob_serve(&fetch.question, other_ref, text.text, text.bytes - 1, put, &line), -EINVAL);
     CU_ASSERT_EQUAL(line.count, 0);
-    pst_blob_fetch_end(&fetch);
+    blob_fetch_end(&fetch);
 }
 
 static void sizes_are_bounded(void)
@@ -175,9 +175,9 @@ static void sizes_are_bounded(void)
     const struct pst_signal request = {.gsn = PST_ARCHIVE_COMMIT_REQ, .receiver_ref = own_ref};
     struct pst_blob_fetch fetch = {0};
     uint8_t digest[16] = {0};
-    CU_ASSERT_EQUAL(pst_blob_fetch_begin(&fetch, &request, 1, 7, 0, digest), -EINVAL);
-    CU_ASSERT_EQUAL(
-        pst_blob_fetch_begin(&fetch, &request, 1, 7, PST_MANIFEST_BYTES_MAX + 1, digest), -EINVAL);
+    CU_ASSERT_EQUAL(blob_fetch_begin(&fetch, &request, 1, 7, 0, digest), -EINVAL);
+    CU_ASSERT_EQUAL(blob_fetch_begin(&fetch, &request, 1, 7, PST_MANIFEST_BYTES_MAX + 1, digest),
+                    -EINVAL);
     CU_ASSERT_EQUAL(fetch.request.gsn, 0);
 }
 

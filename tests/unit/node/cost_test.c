@@ -107,7 +107,7 @@ static void test_backup_after_backup(void)
     struct pst_node *node;
     rig_open(&rig, to, 3, specs, 2);
     CU_ASSERT_EQUAL_FATAL(pst_node_start(&rig.options.node, &node), 0);
-    struct pst_channel *channel = pst_node_client(node);
+    struct pst_channel *channel = node_client(node);
     srand(5);
     for (uint32_t i = 0; i < 24; i++) {
         uint64_t backup = ask_for_backup(channel, i % 3 == 2);
@@ -212,8 +212,7 @@ static void test_no_allocation(void)
     rig.sources[1]->produce = produce_and_tell;
     CU_ASSERT_EQUAL_FATAL(pst_node_start(&rig.options.node, &node), 0);
     atomic_store(&counts, true);
-    CU_ASSERT_EQUAL(await_end(pst_node_client(node), ask_for_backup(pst_node_client(node), false)),
-                    1);
+    CU_ASSERT_EQUAL(await_end(node_client(node), ask_for_backup(node_client(node), false)), 1);
     atomic_store(&counts, false);
     pst_node_stop(node, rig.report->ldms);
     unsigned by_ldms = 0, by_others = 0;

@@ -352,14 +352,14 @@ static void take_manifest(void)
     uint64_t until_ns = pst_monotonic_ns() + PEER_PATIENCE_NS;
     uint32_t seen = peer.received;
     int taken =
-        pst_blob_fetch_begin(&fetch, &request, 1, NUMBER, manifest.bytes, manifest.digest.bytes);
+        blob_fetch_begin(&fetch, &request, 1, NUMBER, manifest.bytes, manifest.digest.bytes);
     CU_ASSERT_EQUAL_FATAL(taken, 0);
     for (ask_for_piece(&fetch); taken == 0 && pst_monotonic_ns() < until_ns;) {
         peer_round(&peer);
         for (; seen < peer.received && taken == 0; seen++) {
             const struct pst_signal *signal = &peer.signals[seen % PEER_KEPT];
-            if (pst_blob_fetch_expects(&fetch, signal))
-                taken = pst_blob_fetch_take(&fetch, signal);
+            if (blob_fetch_expects(&fetch, signal))
+                taken = blob_fetch_take(&fetch, signal);
             if (taken == 1) {
                 ask_for_piece(&fetch);
                 taken = 0;
@@ -368,7 +368,7 @@ static void take_manifest(void)
     }
     CU_ASSERT_EQUAL(taken, 2);
     CU_ASSERT_EQUAL(memcmp(fetch.bytes, manifest.text, manifest.bytes), 0);
-    pst_blob_fetch_end(&fetch);
+    blob_fetch_end(&fetch);
 }
 
 static void a_large_manifest_goes_both_ways(void)

@@ -71,7 +71,7 @@ static void a_worker_opens_its_own_channel(void)
     CU_ASSERT_EQUAL_FATAL(worker_start(&worker, node, 64, work, WORKER_START_NS), 0);
     CU_ASSERT_PTR_NOT_NULL(worker.channel.to_peer);
     worker_stop(&worker, &worker.channel.bell);
-    pst_channel_close(&worker.channel);
+    channel_close(&worker.channel);
     pst_doorbell_close(&node->hub_bell);
 }
 
