@@ -81,7 +81,7 @@ static uint32_t wait_for_ring(struct port *port, struct pst_signal *signals)
         if (!pst_idle(&idle))
             continue;
         pst_doorbell_announce(bell);
-        if (!pst_signal_ring_is_empty(port->channel.to_peer))
+        if (!pst_spsc_is_empty(port->channel.to_peer))
             pst_doorbell_cancel(bell);
         else
             bench_must(pst_doorbell_wait(bell, PST_DOORBELL_FOREVER, -1) >= 0, "wait");
@@ -163,7 +163,7 @@ static bool take_from_rings(struct star *star, route_function *route, void *cont
 static bool rings_are_empty(const struct star *star)
 {
     for (uint32_t port = 0; port < star->ports_count; port++) {
-        if (!pst_signal_ring_is_empty(star->ports[port].channel.to_hub))
+        if (!pst_spsc_is_empty(star->ports[port].channel.to_hub))
             return false;
     }
     return pst_fabric_is_quiet(star->fabric);

@@ -57,7 +57,7 @@ struct rings {
 
 static struct pst_signal_ring *ring_make(void)
 {
-    return pst_signal_ring_init(allocate(pst_signal_ring_bytes(SLOTS)), SLOTS, 1);
+    return pst_spsc_init(allocate(pst_spsc_bytes(SLOTS)), SLOTS, 1);
 }
 
 static void *rings_open(uint32_t threads)
@@ -88,29 +88,29 @@ static void rings_close(void *way)
 static void rings_send(void *way, uint32_t worker, const struct pst_signal *signal)
 {
     struct rings *rings = way;
-    bench_must(pst_signal_ring_put(rings->workers[worker].to, signal) == 0, "ring");
+    bench_must(pst_spsc_put(rings->workers[worker].to, signal) == 0, "ring");
     pst_doorbell_ring(&rings->workers[worker].bell);
 }
 
 static bool rings_take(void *way, uint32_t worker, struct pst_signal *signal, bool may_sleep)
 {
     struct ring_worker *self = &((struct rings *)way)->workers[worker];
-    if (pst_signal_ring_get_burst(self->to, signal, 1) == 1)
+    if (pst_spsc_get_burst(self->to, signal, 1) == 1)
         return true;
     if (!may_sleep)
         return false;
     pst_doorbell_announce(&self->bell);
-    if (!pst_signal_ring_is_empty(self->to))
+    if (!pst_spsc_is_empty(self->to))
         pst_doorbell_cancel(&self->bell);
     else
         bench_must(pst_doorbell_wait(&self->bell, PST_DOORBELL_FOREVER, -1) >= 0, "wait");
-    return pst_signal_ring_get_burst(self->to, signal, 1) == 1;
+    return pst_spsc_get_burst(self->to, signal, 1) == 1;
 }
 
 static void rings_answer(void *way, uint32_t worker, const struct pst_signal *signal)
 {
     struct rings *rings = way;
-    bench_must(pst_signal_ring_put(rings->workers[worker].from, signal) == 0, "ring");
+    bench_must(pst_spsc_put(rings->workers[worker].from, signal) == 0, "ring");
     pst_doorbell_ring(&rings->bell);
 }
 
@@ -119,7 +119,7 @@ static uint32_t rings_look(struct rings *rings)
     uint32_t count = 0;
     struct pst_signal signal;
     for (uint32_t i = 0; i < rings->threads; i++)
-        count += pst_signal_ring_get_burst(rings->workers[i].from, &signal, 1) == 1;
+        count += pst_spsc_get_burst(rings->workers[i].from, &signal, 1) == 1;
     return count;
 }
 

@@ -86,7 +86,7 @@ static void null_closed(struct pst_io_op *op, int result)
 static void finish(struct writer *writer)
 {
     if (!writer->options->null_sink) {
-        pst_part_finish(&writer->part, part_finished);
+        pst_io_part_finish(&writer->part, part_finished);
         return;
     }
     writer->op.done = null_closed;
@@ -103,7 +103,8 @@ static void write_chunk(struct writer *writer, struct chunk *chunk)
         pst_io_write(writer->ring, &chunk->op, &writer->part.file, chunk->data, bytes, offset,
                      chunk->buffer_index);
     else
-        pst_part_write(&writer->part, &chunk->op, chunk->data, bytes, offset, chunk->buffer_index);
+        pst_io_part_write(&writer->part, &chunk->op, chunk->data, bytes, offset,
+                          chunk->buffer_index);
 }
 
 static void chunk_written(struct pst_io_op *op, int result)
@@ -150,8 +151,8 @@ static void create(struct writer *writer)
     struct pst_open null = {
         .dirfd = AT_FDCWD, .path = "/dev/null", .flags = O_WRONLY, .direct = PST_DIRECT_OFF};
     if (!writer->options->null_sink) {
-        pst_part_create(&writer->part, writer->ring, writer->dirfd, writer->name,
-                        writer->options->direct, part_created);
+        pst_io_part_create(&writer->part, writer->ring, writer->dirfd, writer->name,
+                           writer->options->direct, part_created);
         return;
     }
     writer->op.done = null_opened;

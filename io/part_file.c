@@ -109,8 +109,9 @@ static void created(struct pst_io_op *op, int result)
     after_preallocation(part, report_created);
 }
 
-void pst_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirfd, const char *name,
-                     enum pst_direct direct, void (*done)(struct pst_part_file *part, int result))
+void pst_io_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirfd,
+                        const char *name, enum pst_direct direct,
+                        void (*done)(struct pst_part_file *part, int result))
 {
     struct pst_open how = {.dirfd = dirfd,
                            .path = name,
@@ -122,8 +123,8 @@ void pst_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirf
     pst_io_open(ring, &part->op, &part->file, &how);
 }
 
-void pst_part_write(struct pst_part_file *part, struct pst_io_op *op, const void *data,
-                    uint32_t bytes, uint64_t offset, int buffer_index)
+void pst_io_part_write(struct pst_part_file *part, struct pst_io_op *op, const void *data,
+                       uint32_t bytes, uint64_t offset, int buffer_index)
 {
     assert(offset % PST_BLOCK_BYTES == 0 && bytes % PST_BLOCK_BYTES == 0);
     assert((uintptr_t)data % PST_BLOCK_BYTES == 0);
@@ -173,8 +174,8 @@ static void truncate_to_size(struct pst_part_file *part)
     io_truncate(part->ring, &part->op, &part->file, part->size_bytes);
 }
 
-void pst_part_finish(struct pst_part_file *part,
-                     void (*done)(struct pst_part_file *part, int result))
+void pst_io_part_finish(struct pst_part_file *part,
+                        void (*done)(struct pst_part_file *part, int result))
 {
     assert(part->file.fd >= 0);
     part->done = done;
@@ -215,8 +216,8 @@ static void close_and_unlink(struct pst_part_file *part)
     pst_io_close(part->ring, &part->op, &part->file);
 }
 
-void pst_part_abandon(struct pst_part_file *part,
-                      void (*done)(struct pst_part_file *part, int result))
+void pst_io_part_abandon(struct pst_part_file *part,
+                         void (*done)(struct pst_part_file *part, int result))
 {
     part->done = done;
     after_preallocation(part, close_and_unlink);

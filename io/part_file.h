@@ -44,24 +44,25 @@ struct pst_part_file {
  * and name stay the caller's and must stay until finish or abandon is done. done gets 0 or
  * -errno, and after an error nothing is left of the file. part need not be initialised.
  */
-void pst_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirfd, const char *name,
-                     enum pst_direct direct, void (*done)(struct pst_part_file *part, int result));
+void pst_io_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirfd,
+                        const char *name, enum pst_direct direct,
+                        void (*done)(struct pst_part_file *part, int result));
 
 /* pst_io_write() that keeps the preallocation ahead. offset, bytes and data: multiples of
  * PST_BLOCK_BYTES, direct or not. */
-void pst_part_write(struct pst_part_file *part, struct pst_io_op *op, const void *data,
-                    uint32_t bytes, uint64_t offset, int buffer_index);
+void pst_io_part_write(struct pst_part_file *part, struct pst_io_op *op, const void *data,
+                       uint32_t bytes, uint64_t offset, int buffer_index);
 
 /*
  * Truncates to the end of the furthest write, fdatasyncs and closes; done gets 0 or -errno. No
  * write may be in flight. The name in the directory is durable once the directory is synced
  * (pst_durable_sync_dir). After an error the caller abandons.
  */
-void pst_part_finish(struct pst_part_file *part,
-                     void (*done)(struct pst_part_file *part, int result));
+void pst_io_part_finish(struct pst_part_file *part,
+                        void (*done)(struct pst_part_file *part, int result));
 
 /* Closes, if open, and unlinks; done gets 0 or -errno. No write may be in flight. */
-void pst_part_abandon(struct pst_part_file *part,
-                      void (*done)(struct pst_part_file *part, int result));
+void pst_io_part_abandon(struct pst_part_file *part,
+                         void (*done)(struct pst_part_file *part, int result));
 
 #endif

@@ -3,7 +3,7 @@
  * its rings wake it, with no system call while it is awake (eventfd(2)).
  *
  * The sleeper (one thread):                     A thread that rings (any):
- *     drains its rings, finds nothing,              pst_signal_ring_put(…)
+ *     drains its rings, finds nothing,              pst_spsc_put(…)
  *     and pst_idle() returns true                   pst_doorbell_ring(bell)
  *     pst_doorbell_announce(bell)
  *     if (any ring is not empty)

@@ -33,7 +33,7 @@ static uint64_t checksum_of(const struct pst_signal *signal)
     return (uint64_t)high << 32 | low;
 }
 
-enum pst_signal_fault pst_signal_content_fault(const struct pst_signal *signal)
+enum pst_spsc_fault pst_spsc_content_fault(const struct pst_signal *signal)
 {
     if (signal->version != PST_SIGNAL_VERSION)
         return PST_SIGNAL_FAULT_VERSION;
@@ -47,15 +47,15 @@ enum pst_signal_fault pst_signal_content_fault(const struct pst_signal *signal)
     return PST_SIGNAL_FAULT_NONE;
 }
 
-void pst_signal_stamp(struct pst_signal *signal, uint64_t incarnation, uint32_t sequence)
+void pst_spsc_stamp(struct pst_signal *signal, uint64_t incarnation, uint32_t sequence)
 {
     signal->link_sequence = sequence;
     signal->incarnation = incarnation;
     signal->checksum = checksum_of(signal);
 }
 
-enum pst_signal_fault pst_signal_fault(const struct pst_signal *signal, uint64_t incarnation,
-                                       uint32_t sequence)
+enum pst_spsc_fault pst_spsc_fault(const struct pst_signal *signal, uint64_t incarnation,
+                                   uint32_t sequence)
 {
     if (signal->checksum != checksum_of(signal))
         return PST_SIGNAL_FAULT_CHECKSUM;
@@ -63,10 +63,10 @@ enum pst_signal_fault pst_signal_fault(const struct pst_signal *signal, uint64_t
         return PST_SIGNAL_FAULT_INCARNATION;
     if (signal->link_sequence != sequence)
         return PST_SIGNAL_FAULT_SEQUENCE;
-    return pst_signal_content_fault(signal);
+    return pst_spsc_content_fault(signal);
 }
 
-const char *pst_signal_fault_text(enum pst_signal_fault fault)
+const char *pst_spsc_fault_text(enum pst_spsc_fault fault)
 {
     switch (fault) {
     case PST_SIGNAL_FAULT_NONE:

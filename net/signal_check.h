@@ -8,7 +8,7 @@
 #include "engine/protocol/signal.h"
 
 /* What was wrong with the signal that broke a ring. */
-enum pst_signal_fault {
+enum pst_spsc_fault {
     PST_SIGNAL_FAULT_NONE,
     PST_SIGNAL_FAULT_CHECKSUM,    /* its bytes are not those that were put */
     PST_SIGNAL_FAULT_INCARNATION, /* put by an earlier or later life of the producer */
@@ -22,17 +22,17 @@ enum pst_signal_fault {
 };
 
 /* Sets link_sequence, incarnation and checksum. */
-void pst_signal_stamp(struct pst_signal *signal, uint64_t incarnation, uint32_t sequence);
+void pst_spsc_stamp(struct pst_signal *signal, uint64_t incarnation, uint32_t sequence);
 
 /* What is wrong with a signal, if it is not whole, or not the one that was expected. signal must be
  * a copy that no other thread or process can change. */
-enum pst_signal_fault pst_signal_fault(const struct pst_signal *signal, uint64_t incarnation,
-                                       uint32_t sequence);
+enum pst_spsc_fault pst_spsc_fault(const struct pst_signal *signal, uint64_t incarnation,
+                                   uint32_t sequence);
 
 /* The part of that check which needs no stamp: version, gsn, length, flags. */
-enum pst_signal_fault pst_signal_content_fault(const struct pst_signal *signal);
+enum pst_spsc_fault pst_spsc_content_fault(const struct pst_signal *signal);
 
 /* For people; static storage. */
-const char *pst_signal_fault_text(enum pst_signal_fault fault);
+const char *pst_spsc_fault_text(enum pst_spsc_fault fault);
 
 #endif

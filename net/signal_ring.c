@@ -24,7 +24,7 @@ struct pst_signal_ring {
 
     struct {
         uint32_t sequence;
-        enum pst_signal_fault fault;
+        enum pst_spsc_fault fault;
     } consumer __attribute__((aligned(PST_SIGNAL_RING_ALIGNMENT)));
 
     struct rte_ring ring __attribute__((aligned(PST_SIGNAL_RING_ALIGNMENT))); /* slots follow */
@@ -34,7 +34,7 @@ _Static_assert(offsetof(struct pst_signal_ring, ring) + sizeof(struct rte_ring) 
                    sizeof(struct pst_signal_ring),
                "rte_ring takes the memory behind itself for its slots");
 
-size_t pst_signal_ring_bytes(uint32_t slots)
+size_t pst_spsc_bytes(uint32_t slots)
 {
     ssize_t ring_bytes = rte_ring_get_memsize_elem(PST_SIGNAL_BYTES, slots);
     assert(ring_bytes > 0);
@@ -42,22 +42,22 @@ size_t pst_signal_ring_bytes(uint32_t slots)
     return (bytes + PST_SIGNAL_RING_ALIGNMENT - 1) & ~(size_t)(PST_SIGNAL_RING_ALIGNMENT - 1);
 }
 
-struct pst_signal_ring *pst_signal_ring_init(void *memory, uint32_t slots, uint64_t incarnation)
+struct pst_signal_ring *pst_spsc_init(void *memory, uint32_t slots, uint64_t incarnation)
 {
     assert((uintptr_t)memory % PST_SIGNAL_RING_ALIGNMENT == 0);
     assert(slots >= 2 && (slots & (slots - 1)) == 0);
     struct pst_signal_ring *ring = memory;
     /* The slots too, so that their pages come from the initialising thread's NUMA node. */
-    memset(memory, 0, pst_signal_ring_bytes(slots));
+    memset(memory, 0, pst_spsc_bytes(slots));
     ring->incarnation = incarnation;
     int status = rte_ring_init(&ring->ring, "signals", slots, RING_F_SP_ENQ | RING_F_SC_DEQ);
     assert(status == 0);
     return ring;
 }
 
-int pst_signal_ring_put(struct pst_signal_ring *ring, const struct pst_signal *signal)
+int pst_spsc_put(struct pst_signal_ring *ring, const struct pst_signal *signal)
 {
-    assert(pst_signal_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
+    assert(pst_spsc_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
     struct rte_ring_zc_data space;
     if (rte_ring_enqueue_zc_burst_elem_start(&ring->ring, PST_SIGNAL_BYTES, 1, &space, NULL) == 0) {
         ring->producer.refused++;
@@ -65,7 +65,7 @@ int pst_signal_ring_put(struct pst_signal_ring *ring, const struct pst_signal *s
     }
     struct pst_signal *slot = space.ptr1;
     memcpy(slot, signal, sizeof(*slot));
-    pst_signal_stamp(slot, ring->incarnation, ring->producer.sequence++);
+    pst_spsc_stamp(slot, ring->incarnation, ring->producer.sequence++);
     rte_ring_enqueue_zc_elem_finish(&ring->ring, 1);
     return 0;
 }
@@ -86,8 +86,7 @@ static uint32_t take(struct rte_ring *ring, struct pst_signal *signals, uint32_t
     return taken;
 }
 
-int pst_signal_ring_get_burst(struct pst_signal_ring *ring, struct pst_signal *signals,
-                              uint32_t count)
+int pst_spsc_get_burst(struct pst_signal_ring *ring, struct pst_signal *signals, uint32_t count)
 {
     assert(count <= INT32_MAX);
     if (ring->consumer.fault != PST_SIGNAL_FAULT_NONE)
@@ -95,7 +94,7 @@ int pst_signal_ring_get_burst(struct pst_signal_ring *ring, struct pst_signal *s
     uint32_t taken = take(&ring->ring, signals, count);
     for (uint32_t i = 0; i < taken; i++) {
         ring->consumer.fault =
-            pst_signal_fault(&signals[i], ring->incarnation, ring->consumer.sequence);
+            pst_spsc_fault(&signals[i], ring->incarnation, ring->consumer.sequence);
         if (ring->consumer.fault != PST_SIGNAL_FAULT_NONE)
             return i > 0 ? (int)i : -PST_E_LINK;
         ring->consumer.sequence++;
@@ -103,7 +102,7 @@ int pst_signal_ring_get_burst(struct pst_signal_ring *ring, struct pst_signal *s
     return (int)taken;
 }
 
-bool pst_signal_ring_is_empty(struct pst_signal_ring *ring)
+bool pst_spsc_is_empty(struct pst_signal_ring *ring)
 {
     if (ring->consumer.fault != PST_SIGNAL_FAULT_NONE)
         return false;
@@ -117,12 +116,12 @@ bool pst_signal_ring_is_empty(struct pst_signal_ring *ring)
     return waiting == 0;
 }
 
-enum pst_signal_fault pst_signal_ring_fault(const struct pst_signal_ring *ring)
+enum pst_spsc_fault pst_spsc_ring_fault(const struct pst_signal_ring *ring)
 {
     return ring->consumer.fault;
 }
 
-uint32_t pst_signal_ring_room(struct pst_signal_ring *ring)
+uint32_t pst_spsc_room(struct pst_signal_ring *ring)
 {
     /* Begins an enqueue and gives it up: rte_ring_free_count() reads without an acquire too. */
     struct rte_ring_zc_data slots;
@@ -134,7 +133,7 @@ uint32_t pst_signal_ring_room(struct pst_signal_ring *ring)
     return reserved + room_after;
 }
 
-uint64_t signal_ring_refused(const struct pst_signal_ring *ring)
+uint64_t spsc_refused(const struct pst_signal_ring *ring)
 {
     return ring->producer.refused;
 }

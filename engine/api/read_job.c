@@ -19,7 +19,7 @@
 #include "engine/source/lmdb/lmdb_sink.h"
 
 /* The backup that a job reads, and its readers; on the heap, for its size. */
-struct reader {
+struct job_reader {
     const struct pst_run *run;
     void (*on_finding)(void *context, const struct pst_finding *finding); /* verify's; or NULL */
     struct pst_reading reading;
@@ -39,7 +39,7 @@ struct request {
     const atomic_bool *cancel; /* may be NULL */
 };
 
-static int place(struct reader *reader, const struct request *request, char *message)
+static int place(struct job_reader *reader, const struct request *request, char *message)
 {
     const struct pst_run *run = request->run;
     const struct pst_plan_request plan = {
@@ -53,7 +53,7 @@ static int place(struct reader *reader, const struct request *request, char *mes
     return error;
 }
 
-static int open_backup(struct reader *reader, const struct request *request, char *message)
+static int open_backup(struct job_reader *reader, const struct request *request, char *message)
 {
     const char *directories[PST_DIRECTORIES_MAX] = {request->directory};
     uint32_t more = request->more_directories_count;
@@ -75,10 +75,10 @@ static int open_backup(struct reader *reader, const struct request *request, cha
 }
 
 /* *opened is closed by close_reader(); after an error it is NULL and message says why. */
-static int open_reader(const struct request *request, struct reader **opened, char *message)
+static int open_reader(const struct request *request, struct job_reader **opened, char *message)
 {
     *opened = NULL;
-    struct reader *reader = calloc(1, sizeof(*reader));
+    struct job_reader *reader = calloc(1, sizeof(*reader));
     if (!reader) {
         snprintf(message, PST_MESSAGE_BYTES, "out of memory");
         return -ENOMEM;
@@ -93,7 +93,7 @@ static int open_reader(const struct request *request, struct reader **opened, ch
     return 0;
 }
 
-static void close_reader(struct reader *reader)
+static void close_reader(struct job_reader *reader)
 {
     pst_reading_close(&reader->reading);
     free(reader);
@@ -107,7 +107,7 @@ static bool is_readable(int fd)
 
 static void on_progress(void *context, const struct pst_crew_progress *progress)
 {
-    struct reader *reader = context;
+    struct job_reader *reader = context;
     if (is_readable(reader->run->cancel_fd))
         atomic_store_explicit(&reader->cancelled, true, memory_order_relaxed);
     if (!reader->run->on_status)
@@ -125,12 +125,12 @@ static void on_progress(void *context, const struct pst_crew_progress *progress)
 
 static void on_finding(void *context, const struct pst_finding *finding)
 {
-    const struct reader *reader = context;
+    const struct job_reader *reader = context;
     if (reader->on_finding)
         reader->on_finding(reader->run->context, finding);
 }
 
-static int verify(struct reader *reader, struct pst_verify_outcome *outcome)
+static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
 {
     const struct pst_backup *backup = reader->reading.backup;
     const struct pst_verify_options options = {
@@ -160,7 +160,7 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
                                     .pick = PST_PICK_DECIDED,
                                     .run = &job->run,
                                     .cancel = cancel};
-    struct reader *reader;
+    struct job_reader *reader;
     int error = open_reader(&request, &reader, outcome->message);
     if (error)
         return error;
@@ -226,7 +226,7 @@ static int open_sink(void *context, const struct pst_database *database, int dir
     return -EINVAL;
 }
 
-static int restore(struct reader *reader, const struct pst_restore_job *job,
+static int restore(struct job_reader *reader, const struct pst_restore_job *job,
                    const struct pst_export *export, struct pst_restore_report *report)
 {
     const struct pst_backup *backup = reader->reading.backup;
@@ -262,7 +262,7 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
                                     .pick = PST_PICK_COMPLETE,
                                     .run = &job->run,
                                     .cancel = cancel};
-    struct reader *reader;
+    struct job_reader *reader;
     int error = open_reader(&request, &reader, report->outcome.message);
     if (error)
         return error;

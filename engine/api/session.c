@@ -164,8 +164,8 @@ static int adopt_sources(struct pst_session *session)
     const struct pst_backup_job *job = &session->job;
     for (uint32_t i = 0; i < job->sources_count; i++) {
         uint32_t at = session->sources_count;
-        int error = pst_source_adopt(job->sources[i], at, session->sources, session->message,
-                                     sizeof(session->message));
+        int error = pst_sources_adopt(job->sources[i], at, session->sources, session->message,
+                                      sizeof(session->message));
         if (error)
             return error;
         snprintf(session->own_specs[at], sizeof(session->own_specs[at]),

@@ -93,9 +93,9 @@ struct pst_manifest_text {
 };
 
 /* -EINVAL: out of its ranges; -E2BIG: longer than PST_MANIFEST_BYTES_MAX; -ENOMEM. */
-int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
+int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
                              struct pst_manifest_text *text) PST_MUST_USE;
-int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
+int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
                                 struct pst_manifest_text *text) PST_MUST_USE;
 
 /* Arbitrary bytes in; *manifest is wholly set or, on failure, untouched.
@@ -105,13 +105,13 @@ int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
  *   -PST_E_NEWER       intact, of an incompatible version
  *   -ENOMEM
  * Unknown fields are tolerated. *digest (may be NULL): the file's. *damage: as in chunk.h. */
-int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,
+int pst_manifest_decode_node(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,
                              struct pst_digest *digest, struct pst_damage *damage) PST_MUST_USE;
-int pst_cluster_manifest_decode(const void *bytes, uint64_t size,
+int pst_manifest_decode_cluster(const void *bytes, uint64_t size,
                                 struct pst_cluster_manifest *manifest, struct pst_digest *digest,
                                 struct pst_damage *damage) PST_MUST_USE;
 
 /* Frees what a successful decode owns. */
-void pst_node_manifest_release(struct pst_node_manifest *manifest);
+void pst_manifest_release_node(struct pst_node_manifest *manifest);
 
 #endif

@@ -386,7 +386,7 @@ static int reader_error(const struct reader *reader, uint64_t size, struct pst_d
                              reader->newer ? -PST_E_NEWER : -PST_E_CORRUPT);
 }
 
-int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,
+int pst_manifest_decode_node(const void *bytes, uint64_t size, struct pst_node_manifest *manifest,
                              struct pst_digest *digest, struct pst_damage *damage)
 {
     json_t *object;
@@ -414,13 +414,13 @@ int pst_node_manifest_decode(const void *bytes, uint64_t size, struct pst_node_m
     return error;
 }
 
-void pst_node_manifest_release(struct pst_node_manifest *manifest)
+void pst_manifest_release_node(struct pst_node_manifest *manifest)
 {
     json_decref(manifest->owner);
     manifest->owner = NULL;
 }
 
-int pst_cluster_manifest_decode(const void *bytes, uint64_t size,
+int pst_manifest_decode_cluster(const void *bytes, uint64_t size,
                                 struct pst_cluster_manifest *manifest, struct pst_digest *digest,
                                 struct pst_damage *damage)
 {

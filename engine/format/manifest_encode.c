@@ -213,7 +213,7 @@ static int encode(json_t *object, struct pst_manifest_text *text)
 }
 
 /* What a decoder would refuse must not be written: the proof is to decode it. */
-int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
+int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
                              struct pst_manifest_text *text)
 {
     if (manifest->sources_count > PST_SOURCES_MAX || manifest->parts_count > PST_LDMS_MAX ||
@@ -240,16 +240,16 @@ int pst_node_manifest_encode(const struct pst_node_manifest *manifest,
     struct pst_node_manifest *proof = malloc(sizeof(*proof));
     struct pst_damage damage;
     error =
-        proof ? pst_node_manifest_decode(text->text, text->bytes, proof, NULL, &damage) : -ENOMEM;
+        proof ? pst_manifest_decode_node(text->text, text->bytes, proof, NULL, &damage) : -ENOMEM;
     if (error)
         free(text->text);
     else
-        pst_node_manifest_release(proof);
+        pst_manifest_release_node(proof);
     free(proof);
     return !error || error == -ENOMEM ? error : -EINVAL;
 }
 
-int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
+int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
                                 struct pst_manifest_text *text)
 {
     if (manifest->nodes_count > PST_NODES_MAX)
@@ -269,7 +269,7 @@ int pst_cluster_manifest_encode(const struct pst_cluster_manifest *manifest,
 
     struct pst_cluster_manifest *proof = malloc(sizeof(*proof));
     struct pst_damage damage;
-    error = proof ? pst_cluster_manifest_decode(text->text, text->bytes, proof, NULL, &damage)
+    error = proof ? pst_manifest_decode_cluster(text->text, text->bytes, proof, NULL, &damage)
                   : -ENOMEM;
     if (error)
         free(text->text);

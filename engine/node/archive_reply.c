@@ -24,7 +24,7 @@ void archive_answer(struct archive_thread *thread, const struct pst_signal *requ
 void archive_send(struct archive_thread *thread, const struct pst_signal *signal)
 {
     /* The hub always drains its ring, whoever is slow beyond it. */
-    while (pst_signal_ring_room(thread->worker->channel.to_hub) <= PST_RING_RESERVE) {
+    while (pst_spsc_room(thread->worker->channel.to_hub) <= PST_RING_RESERVE) {
         if (atomic_load_explicit(&thread->worker->must_stop, memory_order_acquire))
             return; /* the hub has stopped */
         sched_yield();

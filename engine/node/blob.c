@@ -56,7 +56,7 @@ static int check_whole(const struct pst_blob_fetch *fetch)
     if (!manifest)
         return -ENOMEM;
     int error =
-        pst_cluster_manifest_decode(fetch->bytes, wanted->file_bytes, manifest, &digest, &damage);
+        pst_manifest_decode_cluster(fetch->bytes, wanted->file_bytes, manifest, &digest, &damage);
     if (!error && memcmp(digest.bytes, wanted->digest, sizeof(wanted->digest)) != 0)
         error = -PST_E_CORRUPT;
     free(manifest);

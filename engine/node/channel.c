@@ -13,16 +13,15 @@
 int pst_channel_open(struct pst_channel *channel, struct pst_doorbell *hub_bell, uint32_t slots,
                      uint64_t incarnation)
 {
-    size_t ring_bytes = pst_signal_ring_bytes(slots);
+    size_t ring_bytes = pst_spsc_bytes(slots);
     ring_bytes = (ring_bytes + PST_SIGNAL_RING_ALIGNMENT - 1) / PST_SIGNAL_RING_ALIGNMENT *
                  PST_SIGNAL_RING_ALIGNMENT;
     channel->memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, 2 * ring_bytes);
     if (!channel->memory)
         return -ENOMEM;
     channel->hub_bell = hub_bell;
-    channel->to_peer = pst_signal_ring_init(channel->memory, slots, incarnation);
-    channel->to_hub =
-        pst_signal_ring_init((char *)channel->memory + ring_bytes, slots, incarnation);
+    channel->to_peer = pst_spsc_init(channel->memory, slots, incarnation);
+    channel->to_hub = pst_spsc_init((char *)channel->memory + ring_bytes, slots, incarnation);
     int error = pst_doorbell_open(&channel->bell);
     if (error) {
         free(channel->memory);
@@ -43,7 +42,7 @@ void channel_close(struct pst_channel *channel)
 static void put(struct pst_signal_ring *ring, struct pst_doorbell *bell,
                 const struct pst_signal *signal)
 {
-    int error = pst_signal_ring_put(ring, signal);
+    int error = pst_spsc_put(ring, signal);
     assert(!error);
     pst_doorbell_ring(bell);
 }
@@ -71,10 +70,10 @@ void channel_heard_failure(struct pst_channel *channel, const struct pst_signal 
 
 static uint32_t get(struct pst_signal_ring *ring, struct pst_signal *signals)
 {
-    int count = pst_signal_ring_get_burst(ring, signals, PST_CHANNEL_BURST);
+    int count = pst_spsc_get_burst(ring, signals, PST_CHANNEL_BURST);
     if (count < 0) {
         pst_log(PST_LOG_ERROR, "a signal ring of this process is damaged: %s",
-                pst_signal_fault_text(pst_signal_ring_fault(ring)));
+                pst_spsc_fault_text(pst_spsc_ring_fault(ring)));
         pst_log_queue_flush();
         abort();
     }

@@ -18,7 +18,7 @@ int pst_client_fd(struct pst_node *node)
 bool pst_client_may_sleep(struct pst_node *node)
 {
     pst_doorbell_announce(&node->client.bell);
-    return pst_signal_ring_is_empty(node->client.to_peer);
+    return pst_spsc_is_empty(node->client.to_peer);
 }
 
 uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals)

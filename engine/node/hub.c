@@ -112,7 +112,7 @@ static struct pst_channel *channel_of(struct pst_node *node, pst_ref receiver_re
 static bool may_be_dropped(const struct pst_node *node, const struct pst_signal *signal)
 {
     return signal->gsn == PST_BACKUP_STATUS_REP &&
-           pst_signal_ring_room(node->client.to_peer) < CLIENT_ANSWERS_MAX;
+           pst_spsc_room(node->client.to_peer) < CLIENT_ANSWERS_MAX;
 }
 
 /* A master coordinates the whole cluster: so not while there are lower ids, and not without a node
@@ -203,7 +203,7 @@ static void on_peer_signal(void *context, const struct pst_signal *signal)
 {
     struct hub *hub = context;
     struct pst_channel *channel = channel_of(hub->node, signal->receiver_ref);
-    if (!channel || pst_signal_ring_room(channel->to_peer) >= PST_RING_RESERVE)
+    if (!channel || pst_spsc_room(channel->to_peer) >= PST_RING_RESERVE)
         route(hub, signal);
     else if (signal->gsn != PST_BACKUP_PROGRESS_REP)
         pst_peers_cut_off(hub->peers, pst_ref_node(signal->sender_ref),
@@ -268,16 +268,16 @@ static bool drain_all(struct hub *hub)
 
 static bool nothing_waits(struct pst_node *node)
 {
-    if (!pst_signal_ring_is_empty(node->client.to_hub) ||
-        !pst_signal_ring_is_empty(node->archive.channel.to_hub) ||
+    if (!pst_spsc_is_empty(node->client.to_hub) ||
+        !pst_spsc_is_empty(node->archive.channel.to_hub) ||
         atomic_load_explicit(&node->hub.must_stop, memory_order_acquire))
         return false;
     for (uint32_t i = 0; i < node->config.plan->ldms; i++) {
-        if (!pst_signal_ring_is_empty(node->ldms[i].worker.channel.to_hub))
+        if (!pst_spsc_is_empty(node->ldms[i].worker.channel.to_hub))
             return false;
     }
     for (uint32_t i = 0; i < node->config.sources_count; i++) {
-        if (!pst_signal_ring_is_empty(node->sources[i].worker.channel.to_hub))
+        if (!pst_spsc_is_empty(node->sources[i].worker.channel.to_hub))
             return false;
     }
     return true;

@@ -165,7 +165,7 @@ static bool take_results(struct ldm *ldm)
 static bool has_room_for_report(const struct ldm *ldm)
 {
     uint32_t reserve = ldm->node->config.cluster ? PST_RING_RESERVE : PST_REQUESTS_UNANSWERED_MAX;
-    return pst_signal_ring_room(ldm->thread->worker.channel.to_hub) > reserve;
+    return pst_spsc_room(ldm->thread->worker.channel.to_hub) > reserve;
 }
 
 /* true: there was something to do, which may have begun a work. */

@@ -64,7 +64,7 @@ static void wait_for_signal(struct client *client)
     struct pst_doorbell *bell = &client->channel->bell;
     int cancel_fd = client->cancelled ? -1 : client->options->cancel_fd;
     pst_doorbell_announce(bell);
-    if (!pst_signal_ring_is_empty(client->channel->to_peer)) {
+    if (!pst_spsc_is_empty(client->channel->to_peer)) {
         pst_doorbell_cancel(bell);
         return;
     }

@@ -19,7 +19,7 @@
 
 bool worker_is_idle(const struct pst_worker *worker)
 {
-    return pst_signal_ring_is_empty(worker->channel.to_peer) &&
+    return pst_spsc_is_empty(worker->channel.to_peer) &&
            !atomic_load_explicit(&worker->must_stop, memory_order_acquire);
 }
 

@@ -206,8 +206,8 @@ static void write_out(struct chunk_pool *pool, struct chunk *chunk, enum chunk_p
     move(chunk, from, CHUNK_WRITING);
     pool->writes++;
     chunk->op.done = on_written;
-    pst_part_write(pool->config.file, &chunk->op, chunk->memory, (uint32_t)place.bytes,
-                   place.file_offset, (int)chunk->number);
+    pst_io_part_write(pool->config.file, &chunk->op, chunk->memory, (uint32_t)place.bytes,
+                      place.file_offset, (int)chunk->number);
 }
 
 /* The index gathered so far goes to the file. */
@@ -408,7 +408,7 @@ static void write_block(struct chunk_pool *pool, uint64_t offset,
     assert(!pool->block_is_written);
     pool->block_is_written = true;
     pool->block_op.done = done;
-    pst_part_write(pool->config.file, &pool->block_op, pool->block, PST_BLOCK_BYTES, offset, -1);
+    pst_io_part_write(pool->config.file, &pool->block_op, pool->block, PST_BLOCK_BYTES, offset, -1);
 }
 
 void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identity *identity,

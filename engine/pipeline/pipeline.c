@@ -262,8 +262,8 @@ static void open_part(struct pst_pipeline *pipeline, const struct pst_work *work
     memcpy(pipeline->identity.uid, work->uid, sizeof(pipeline->identity.uid));
     snprintf(pipeline->part_name, sizeof(pipeline->part_name), "%s",
              pst_repository_part_path(work->number, config->node, config->ldm, parts).text);
-    pst_part_create(&pipeline->file, config->ring, config->directory_fd, pipeline->part_name,
-                    config->direct, on_created);
+    pst_io_part_create(&pipeline->file, config->ring, config->directory_fd, pipeline->part_name,
+                       config->direct, on_created);
 }
 
 static void on_finished(struct pst_part_file *file, int result)
@@ -390,7 +390,7 @@ static void end_writing(struct pst_pipeline *pipeline)
     if (pipeline->state == PART_SEALING)
         end_part(pipeline);
     else
-        pst_part_finish(&pipeline->file, on_finished);
+        pst_io_part_finish(&pipeline->file, on_finished);
 }
 
 /* Goes on to the next state where all has ended that this one waits for; false: it has not, or this
@@ -409,7 +409,7 @@ static bool advance(struct pst_pipeline *pipeline)
         if (!chunk_pool_is_idle(pipeline->pool) || !fragment_scans_are_idle(pipeline->scans))
             return false;
         step(pipeline, PART_ON_DONE);
-        pst_part_abandon(&pipeline->file, on_abandoned);
+        pst_io_part_abandon(&pipeline->file, on_abandoned);
         return true;
     default:
         return false;

@@ -274,7 +274,7 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
     int error = sync_part_directories(archive, backup);
     if (error)
         goto out;
-    error = pst_node_manifest_encode(&archive->node, &text);
+    error = pst_manifest_encode_node(&archive->node, &text);
     if (error)
         fail_inside(archive, name.text, "encode", error);
     else
@@ -299,7 +299,7 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
-    int error = pst_cluster_manifest_encode(&archive->cluster, &text);
+    int error = pst_manifest_encode_cluster(&archive->cluster, &text);
     if (error)
         fail_inside(archive, name.text, "encode", error);
     else

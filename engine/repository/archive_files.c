@@ -60,7 +60,7 @@ static void take_node(const char *bytes, size_t size, struct archive_file *file)
 {
     struct pst_node_manifest manifest;
     struct pst_damage damage;
-    file->error = pst_node_manifest_decode(bytes, size, &manifest, &file->digest, &damage);
+    file->error = pst_manifest_decode_node(bytes, size, &manifest, &file->digest, &damage);
     if (file->error)
         return;
     memcpy(file->uid, manifest.common.uid, sizeof(file->uid));
@@ -69,7 +69,7 @@ static void take_node(const char *bytes, size_t size, struct archive_file *file)
     file->master_node = manifest.master_node;
     for (uint32_t i = 0; i < manifest.participants_count; i++)
         pst_set_add(&file->nodes, manifest.participants[i] - 1);
-    pst_node_manifest_release(&manifest);
+    pst_manifest_release_node(&manifest);
 }
 
 void archive_read_node(const struct pst_archive *archive, int directory, uint32_t number,
@@ -99,7 +99,7 @@ void archive_read_cluster(const struct pst_archive *archive, int directory, uint
                         PST_MANIFEST_BYTES_MAX, &bytes, &size);
     if (file->error)
         return;
-    file->error = pst_cluster_manifest_decode(bytes, size, manifest, &file->digest, &damage);
+    file->error = pst_manifest_decode_cluster(bytes, size, manifest, &file->digest, &damage);
     free(bytes);
     if (file->error)
         return;

@@ -13,7 +13,7 @@
 #include "engine/repository/layout.h"
 
 /* What is on disk under the number of a backup, and how much of it is of the uid asked for. */
-struct found {
+struct settle_found {
     int directory; /* -1: there is none */
     struct archive_file node;
     struct archive_file cluster;
@@ -47,7 +47,7 @@ static bool is_of(const struct archive_file *file, const uint8_t *uid)
 }
 
 /* A manifest that cannot be read may be of that backup: then there is no answer. */
-static int judge(struct found *found, const uint8_t *uid)
+static int judge(struct settle_found *found, const uint8_t *uid)
 {
     found->debris.is_prepared = is_of(&found->node, uid);
     found->debris.is_committed = is_of(&found->cluster, uid);
@@ -70,7 +70,8 @@ static int fail_to_answer(struct pst_archive *archive, uint32_t number, int erro
 }
 
 /* The caller closes what was found, whatever is returned. */
-static int look(struct pst_archive *archive, const struct pst_outcome *asked, struct found *found)
+static int look(struct pst_archive *archive, const struct pst_outcome *asked,
+                struct settle_found *found)
 {
     memset(found, 0, sizeof(*found));
     found->directory = -1;
@@ -90,14 +91,15 @@ static int look(struct pst_archive *archive, const struct pst_outcome *asked, st
     return error ? fail_to_answer(archive, asked->number, error) : 0;
 }
 
-static void close_found(const struct pst_archive *archive, const struct found *found)
+static void close_found(const struct pst_archive *archive, const struct settle_found *found)
 {
     if (found->directory >= 0)
         repository_close(archive->repository, found->directory);
 }
 
 /* It may have been renamed by a process that was killed before it was synced. */
-static int sync_decision(struct pst_archive *archive, uint32_t number, const struct found *found)
+static int sync_decision(struct pst_archive *archive, uint32_t number,
+                         const struct settle_found *found)
 {
     int error = repository_sync(archive->repository, found->directory);
     return error ? fail_to_answer(archive, number, error) : 0;
@@ -105,7 +107,7 @@ static int sync_decision(struct pst_archive *archive, uint32_t number, const str
 
 int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked)
 {
-    struct found found;
+    struct settle_found found;
     archive_check(archive);
     int error = look(archive, asked, &found);
     if (!error && found.debris.is_committed)
@@ -123,7 +125,7 @@ int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked)
 
 int pst_archive_settle_aborted(struct pst_archive *archive, const struct pst_outcome *settled)
 {
-    struct found found;
+    struct settle_found found;
     archive_check(archive);
     int error = look(archive, settled, &found);
     close_found(archive, &found);
@@ -138,16 +140,16 @@ int pst_archive_settle_aborted(struct pst_archive *archive, const struct pst_out
 }
 
 /* Checks the manifest that is to be stored, or for NULL the one that is there. */
-static int check_decision(const struct pst_archive *archive, struct found *found,
+static int check_decision(const struct pst_archive *archive, struct settle_found *found,
                           const struct pst_outcome *settled, const char *bytes, size_t size)
 {
     struct pst_damage damage;
-    int error = bytes ? pst_cluster_manifest_decode(bytes, size, &found->manifest, NULL, &damage)
+    int error = bytes ? pst_manifest_decode_cluster(bytes, size, &found->manifest, NULL, &damage)
                       : found->cluster.error;
     return error ? error : check_cluster(archive, &found->node, &found->manifest, settled);
 }
 
-static int commit_found(struct pst_archive *archive, struct found *found,
+static int commit_found(struct pst_archive *archive, struct settle_found *found,
                         const struct pst_outcome *settled, const char *bytes, size_t size)
 {
     uint32_t number = settled->number;
@@ -171,7 +173,7 @@ static int commit_found(struct pst_archive *archive, struct found *found,
 int pst_archive_settle_committed(struct pst_archive *archive, const struct pst_outcome *settled,
                                  const char *bytes, size_t size)
 {
-    struct found found;
+    struct settle_found found;
     archive_check(archive);
     int error = look(archive, settled, &found);
     if (!error)

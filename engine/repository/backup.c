@@ -81,7 +81,7 @@ static int read_copy(struct load *load, uint32_t i, struct copy *copy)
     if (copy->error)
         return is_our_trouble(copy->error) ? copy->error : 0;
     copy->error =
-        pst_cluster_manifest_decode(text.bytes, text.size, &cluster, &copy->digest, &copy->damage);
+        pst_manifest_decode_cluster(text.bytes, text.size, &cluster, &copy->digest, &copy->damage);
     if (!copy->error && cluster.common.number != backup->number) {
         copy->damage = (struct pst_damage){0, text.size, "of another backup number"};
         copy->error = -PST_E_MISPLACED;
@@ -151,7 +151,7 @@ static int decode_node(const struct text *text, const struct pst_cluster_manifes
                        struct pst_damage *damage)
 {
     struct pst_digest digest;
-    int error = pst_node_manifest_decode(text->bytes, text->size, node, &digest, damage);
+    int error = pst_manifest_decode_node(text->bytes, text->size, node, &digest, damage);
     if (error)
         return error;
     *damage = (struct pst_damage){0, text->size, "not the one that the cluster manifest names"};
@@ -160,7 +160,7 @@ static int decode_node(const struct text *text, const struct pst_cluster_manifes
     else if (text->size != known->file_bytes || !pst_digest_equal(&digest, &known->digest))
         error = -PST_E_CORRUPT;
     if (error) {
-        pst_node_manifest_release(node);
+        pst_manifest_release_node(node);
         memset(node, 0, sizeof(*node));
     }
     return error;
@@ -193,7 +193,7 @@ static int load_node(struct load *load, uint32_t node_index)
         if (error)
             pst_findings_add_damage(load->findings, &file, 0, &damage, error);
         else if (backup->nodes[node_index].owner)
-            pst_node_manifest_release(&node);
+            pst_manifest_release_node(&node);
         else
             backup->nodes[node_index] = node;
     }
@@ -293,7 +293,7 @@ void pst_backup_unload(struct pst_backup *backup)
 {
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
         if (backup->nodes[i].owner)
-            pst_node_manifest_release(&backup->nodes[i]);
+            pst_manifest_release_node(&backup->nodes[i]);
     }
     free(backup->nodes);
     backup->nodes = NULL;

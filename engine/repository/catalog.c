@@ -50,15 +50,15 @@ static void check_part_size(const struct pst_part_map *part, struct pst_findings
 static int check_part_sizes(const struct pst_backup *backup, struct pst_findings *findings)
 {
     struct pst_part_set set, copies;
-    int error = pst_part_set_make(backup, &set, &copies);
+    int error = pst_backup_parts_make(backup, &set, &copies);
     if (error)
         return error;
     for (uint32_t i = 0; i < set.count; i++)
         check_part_size(&set.parts[i], findings);
     for (uint32_t i = 0; i < copies.count; i++)
         check_part_size(&copies.parts[i], findings);
-    pst_part_set_free(&set);
-    pst_part_set_free(&copies);
+    pst_backup_parts_free(&set);
+    pst_backup_parts_free(&copies);
     return 0;
 }
 

@@ -19,7 +19,7 @@ static bool by_cluster_manifest(struct pst_repository *repository, int directory
     if (repository_read(repository, directory, layout_cluster_manifest(number).text,
                         PST_MANIFEST_BYTES_MAX, &bytes, &size))
         return false;
-    bool whole = !pst_cluster_manifest_decode(bytes, size, &manifest, NULL, &damage);
+    bool whole = !pst_manifest_decode_cluster(bytes, size, &manifest, NULL, &damage);
     free(bytes);
     if (whole)
         memcpy(uid, manifest.common.uid, PST_UID_BYTES);
@@ -36,13 +36,13 @@ static bool by_node_manifest(struct pst_repository *repository, int directory, u
     if (repository_read(repository, directory, layout_node_manifest(number, node).text,
                         PST_MANIFEST_BYTES_MAX, &bytes, &size))
         return false;
-    bool whole = !pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage);
+    bool whole = !pst_manifest_decode_node(bytes, size, &manifest, NULL, &damage);
     free(bytes);
     if (!whole)
         return false;
     memcpy(uid, manifest.common.uid, PST_UID_BYTES);
     *is_of_several = *is_of_several || manifest.participants_count > 1;
-    pst_node_manifest_release(&manifest);
+    pst_manifest_release_node(&manifest);
     return true;
 }
 

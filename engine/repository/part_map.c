@@ -78,8 +78,8 @@ static int add_part(const struct pst_backup *backup, uint32_t node_index, uint32
     return add(set, &map);
 }
 
-int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set,
-                      struct pst_part_set *copies)
+int pst_backup_parts_make(const struct pst_backup *backup, struct pst_part_set *set,
+                          struct pst_part_set *copies)
 {
     int error = 0;
     *set = (struct pst_part_set){.chunk_bytes = PST_CHUNK_BYTES_MIN};
@@ -90,13 +90,13 @@ int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set,
             error = add_part(backup, i, j, set, copies);
     }
     if (error)
-        pst_part_set_free(set);
+        pst_backup_parts_free(set);
     if (error && copies)
-        pst_part_set_free(copies);
+        pst_backup_parts_free(copies);
     return error;
 }
 
-void pst_part_set_free(struct pst_part_set *set)
+void pst_backup_parts_free(struct pst_part_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
         free(set->parts[i].links);
@@ -266,8 +266,8 @@ static int look_at_indexes(struct look *look, struct pst_index_link link)
     return 0;
 }
 
-int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
-                      struct pst_findings *findings, uint64_t *checked_bytes)
+int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
+                        struct pst_findings *findings, uint64_t *checked_bytes)
 {
     struct look look = {
         .part = part,

@@ -38,9 +38,9 @@ struct pst_part_set {
 
 /* Lists the parts that the manifests name, each once; their maps are empty. copies: those files of
  * them that further directories hold; may be NULL. -ENOMEM. */
-int pst_part_set_make(const struct pst_backup *backup, struct pst_part_set *set,
-                      struct pst_part_set *copies) PST_MUST_USE;
-void pst_part_set_free(struct pst_part_set *set);
+int pst_backup_parts_make(const struct pst_backup *backup, struct pst_part_set *set,
+                          struct pst_part_set *copies) PST_MUST_USE;
+void pst_backup_parts_free(struct pst_part_set *set);
 
 /* "part 1 of node 2", for the damage of a part as a whole. */
 struct pst_part_title {
@@ -52,7 +52,7 @@ struct pst_part_title part_title(const struct pst_part_map *part);
  * wrong goes to findings; the links before a damaged INDEX chunk are then missing. buffer: 4096 +
  * set->chunk_bytes, aligned to 4096. *checked_bytes grows by what was read and is whole. -errno
  * only for what is not the backup's fault. */
-int pst_part_map_fill(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
-                      struct pst_findings *findings, uint64_t *checked_bytes) PST_MUST_USE;
+int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
+                        struct pst_findings *findings, uint64_t *checked_bytes) PST_MUST_USE;
 
 #endif

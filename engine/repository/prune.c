@@ -44,20 +44,20 @@ int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message)
 /* ---- one backup ---- */
 
 /* A backup that is to be removed: its directories, open and locked against another prune. */
-struct claim {
+struct prune_claim {
     const struct pst_backup *backup;
     uint64_t idle;
     int handles[PST_DIRECTORIES_MAX]; /* -1: none of it there */
     char *message;
 };
 
-static struct pst_repository *repository_of(const struct claim *claim, uint32_t i)
+static struct pst_repository *repository_of(const struct prune_claim *claim, uint32_t i)
 {
     return &claim->backup->directories->repositories[i];
 }
 
 /* `why` is the whole message, but for an errno. */
-static int refuse(const struct claim *claim, uint32_t i, int error, const char *why)
+static int refuse(const struct prune_claim *claim, uint32_t i, int error, const char *why)
 {
     bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED;
     snprintf(claim->message, PST_MESSAGE_BYTES, "%s/%s: %s%s%s",
@@ -67,7 +67,7 @@ static int refuse(const struct claim *claim, uint32_t i, int error, const char *
 }
 
 /* Whether the directory that is open holds the backup of the list still: 1, 0 or an error. */
-static int is_backup(const struct claim *claim, uint32_t i)
+static int is_backup(const struct prune_claim *claim, uint32_t i)
 {
     const struct pst_backup *backup = claim->backup;
     struct pst_repository *repository = repository_of(claim, i);
@@ -86,7 +86,7 @@ static int is_backup(const struct claim *claim, uint32_t i)
 }
 
 /* Whether the name still leads to the directory that is open, and it to the backup of the list. */
-static int is_still_it(const struct claim *claim, uint32_t i)
+static int is_still_it(const struct prune_claim *claim, uint32_t i)
 {
     struct pst_repository *repository = repository_of(claim, i);
     struct pst_repository_status opened, named;
@@ -100,7 +100,7 @@ static int is_still_it(const struct claim *claim, uint32_t i)
 }
 
 /* What a node that runs there needs. */
-static int check_nodes(const struct claim *claim, uint32_t i)
+static int check_nodes(const struct prune_claim *claim, uint32_t i)
 {
     const struct pst_backup *backup = claim->backup;
     if (claim->idle >> i & 1)
@@ -115,7 +115,7 @@ static int check_nodes(const struct claim *claim, uint32_t i)
 
 /* Every prune takes the same lock, and nothing but a prune removes or replaces a committed backup;
  * an incomplete one is only touched where no node is. */
-static int claim_in(struct claim *claim, uint32_t i)
+static int claim_in(struct prune_claim *claim, uint32_t i)
 {
     struct pst_repository *repository = repository_of(claim, i);
     int handle = repository_open_backup(repository, claim->backup->number);
@@ -134,7 +134,7 @@ static int claim_in(struct claim *claim, uint32_t i)
                  : refuse(claim, i, -PST_E_CHANGED, "it is another one by now");
 }
 
-static int rename_in(const struct claim *claim, uint32_t i, const char *uid)
+static int rename_in(const struct prune_claim *claim, uint32_t i, const char *uid)
 {
     struct pst_repository *repository = repository_of(claim, i);
     const struct layout_name name = layout_backup(claim->backup->number);
@@ -146,7 +146,7 @@ static int rename_in(const struct claim *claim, uint32_t i, const char *uid)
     return error ? refuse(claim, i, error, repository->failed_step) : 0;
 }
 
-static int remove_from_sight(const struct claim *claim)
+static int remove_from_sight(const struct prune_claim *claim)
 {
     char uid[UID_TEXT_BYTES];
     int error = 0;
@@ -171,7 +171,7 @@ static int check_state(const struct pst_backup *backup, char *message)
 
 int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, char *message)
 {
-    struct claim claim = {.backup = backup, .idle = idle, .message = message};
+    struct prune_claim claim = {.backup = backup, .idle = idle, .message = message};
     int error = check_state(backup, message);
     if (error)
         return error;

@@ -52,8 +52,8 @@ static int look_through_parts(struct restore_run *run)
         return error;
     }
     for (uint32_t i = 0; !error && i < run->set.count; i++) {
-        error = pst_part_map_fill(&run->set.parts[i], &reader, buffer, &run->findings,
-                                  &run->looked_bytes);
+        error = pst_backup_map_part(&run->set.parts[i], &reader, buffer, &run->findings,
+                                    &run->looked_bytes);
         if (!error && run->findings.damages)
             error = restore_fail(run, run->findings.first_error, "%s", run->findings.first);
     }
@@ -132,7 +132,7 @@ static int restore_backup(struct restore_run *run, const char *target)
 {
     int error = restore_choose(run);
     if (!error)
-        error = pst_part_set_make(run->backup, &run->set, NULL);
+        error = pst_backup_parts_make(run->backup, &run->set, NULL);
     if (error)
         return error;
     restore_drop_parts(run);
@@ -155,7 +155,7 @@ static int restore_backup(struct restore_run *run, const char *target)
     }
     objects_release(&run->objects);
 err_after_set:
-    pst_part_set_free(&run->set);
+    pst_backup_parts_free(&run->set);
     return error;
 }
 

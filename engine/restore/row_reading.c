@@ -18,7 +18,7 @@ struct row_slot {
 };
 
 /* Where a run stands: chunks from first on are in the slots, in the order they are needed. */
-struct run {
+struct row_run {
     struct row_reading *reading;
     size_t ahead; /* piece whose chunk is read next */
     size_t end;
@@ -99,7 +99,7 @@ static int open_part(struct row_reading *reading, uint32_t part)
 }
 
 /* Starts reading the next chunk that is needed, if there is one. */
-static int start_next(struct run *run)
+static int start_next(struct row_run *run)
 {
     struct row_reading *reading = run->reading;
     const struct row_piece *pieces = reading->map->pieces;
@@ -121,7 +121,7 @@ static int start_next(struct run *run)
     return 0;
 }
 
-static int fill_slots(struct run *run)
+static int fill_slots(struct row_run *run)
 {
     int error = 0;
     while (!error && run->ahead < run->end && run->started - run->taken < run->reading->slots_count)
@@ -152,7 +152,7 @@ static int check(struct row_reading *reading, const struct row_slot *slot, const
 }
 
 /* Waits for the oldest chunk. *data: it, decoded. */
-static int next_chunk(struct run *run, const struct row_slot **slot, const void **data)
+static int next_chunk(struct row_run *run, const struct row_slot **slot, const void **data)
 {
     struct row_reading *reading = run->reading;
     if (crew_is_cancelled(reading->crew))
@@ -173,7 +173,7 @@ int row_reading_run(struct row_reading *reading, size_t first, size_t end,
                     int (*take)(void *context, const struct row_piece *piece, const void *data),
                     void *context)
 {
-    struct run run = {.reading = reading, .ahead = first, .end = end};
+    struct row_run run = {.reading = reading, .ahead = first, .end = end};
     int error = 0;
     PST_CHECK_THREAD(&reading->owner);
     assert(first <= end && end <= reading->map->pieces_count);

@@ -88,8 +88,8 @@ static int look_through_parts(struct verify *verify, struct pst_part_set *set)
     if (error)
         goto err_after_alloc;
     for (uint32_t i = 0; !error && i < set->count; i++) {
-        error = pst_part_map_fill(&set->parts[i], &reader, buffer, &verify->findings,
-                                  &verify->checked_bytes);
+        error = pst_backup_map_part(&set->parts[i], &reader, buffer, &verify->findings,
+                                    &verify->checked_bytes);
         if (!error && crew_is_cancelled(&verify->options->crew))
             error = -ECANCELED;
         verify->result->files++;
@@ -191,7 +191,7 @@ static bool manifests_are_whole(const struct verify *verify)
 
 static int verify_parts(struct verify *verify)
 {
-    int error = pst_part_set_make(&verify->backup, &verify->set, &verify->copies);
+    int error = pst_backup_parts_make(&verify->backup, &verify->set, &verify->copies);
     if (error)
         return error;
     if (manifests_are_whole(verify))
@@ -202,8 +202,8 @@ static int verify_parts(struct verify *verify)
         error = look_through_parts(verify, &verify->copies);
     if (!error)
         error = read_all(verify);
-    pst_part_set_free(&verify->set);
-    pst_part_set_free(&verify->copies);
+    pst_backup_parts_free(&verify->set);
+    pst_backup_parts_free(&verify->copies);
     return error;
 }
 

@@ -33,7 +33,7 @@ struct shared_ring_end {
     uint64_t incarnation;
     uint32_t sequence;
     uint32_t published; /* producer: its index as the consumer may see it */
-    enum pst_signal_fault fault;
+    enum pst_spsc_fault fault;
 };
 
 /* What rte_ring_init() writes and neither side changes: name, flags, size, mask, capacity. */
@@ -88,7 +88,7 @@ static bool geometry_is_sound(const struct shared_ring_end *end)
     return memcmp(&end->shared->ring, &end->view, GEOMETRY_BYTES) == 0;
 }
 
-static int broken(struct shared_ring_end *end, enum pst_signal_fault fault)
+static int broken(struct shared_ring_end *end, enum pst_spsc_fault fault)
 {
     end->fault = fault;
     return -PST_E_LINK;
@@ -164,7 +164,7 @@ static int reserve_or_look(struct shared_ring_end *out)
 
 int shared_ring_put(struct shared_ring_end *out, const struct pst_signal *signal)
 {
-    assert(pst_signal_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
+    assert(pst_spsc_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
     if (out->fault != PST_SIGNAL_FAULT_NONE)
         return -PST_E_LINK;
     int error = reserve_or_look(out);
@@ -172,7 +172,7 @@ int shared_ring_put(struct shared_ring_end *out, const struct pst_signal *signal
         return error;
     struct pst_signal *slot = &out->slots[out->view.prod.tail & out->view.mask];
     struct pst_signal stamped = *signal;
-    pst_signal_stamp(&stamped, out->incarnation, out->sequence++);
+    pst_spsc_stamp(&stamped, out->incarnation, out->sequence++);
     memcpy(slot, &stamped, sizeof(*slot));
     rte_ring_enqueue_zc_elem_finish(&out->view, 1);
     return 0;
@@ -227,7 +227,7 @@ int shared_ring_get_burst(struct shared_ring_end *in, struct pst_signal *signals
         return error;
     uint32_t taken = take(in, signals, count);
     for (uint32_t i = 0; i < taken; i++) {
-        in->fault = pst_signal_fault(&signals[i], in->incarnation, in->sequence);
+        in->fault = pst_spsc_fault(&signals[i], in->incarnation, in->sequence);
         if (in->fault != PST_SIGNAL_FAULT_NONE)
             return i > 0 ? (int)i : -PST_E_LINK;
         in->sequence++;
@@ -241,7 +241,7 @@ bool shared_ring_is_empty(struct shared_ring_end *in)
            in->view.prod.tail == in->view.cons.tail;
 }
 
-enum pst_signal_fault shared_ring_fault(const struct shared_ring_end *end)
+enum pst_spsc_fault shared_ring_fault(const struct shared_ring_end *end)
 {
     return end->fault;
 }

@@ -41,7 +41,7 @@ PST_MUST_USE int shared_ring_attach(struct shared_ring_end **in, void *memory, u
 /* Frees an end; the memory stays. No effect for NULL. */
 void shared_ring_free(struct shared_ring_end *end);
 
-/* The producer. As pst_signal_ring_put(): 0, -EAGAIN, or -PST_E_LINK; but the consumer sees nothing
+/* The producer. As pst_spsc_put(): 0, -EAGAIN, or -PST_E_LINK; but the consumer sees nothing
  * before it is published. After -EAGAIN the consumer owes a wake-up as soon as it has taken
  * something. */
 PST_MUST_USE int shared_ring_put(struct shared_ring_end *out, const struct pst_signal *signal);
@@ -56,7 +56,7 @@ uint32_t shared_ring_room(struct shared_ring_end *out);
 /* The producer: 0, or -PST_E_LINK: what the consumer has written is not sound. Puts nothing. */
 PST_MUST_USE int shared_ring_check(struct shared_ring_end *out);
 
-/* The consumer. As pst_signal_ring_get_burst(). */
+/* The consumer. As pst_spsc_get_burst(). */
 PST_MUST_USE int shared_ring_get_burst(struct shared_ring_end *in, struct pst_signal *signals,
                                        uint32_t count);
 
@@ -64,7 +64,7 @@ PST_MUST_USE int shared_ring_get_burst(struct shared_ring_end *in, struct pst_si
 bool shared_ring_is_empty(struct shared_ring_end *in);
 
 /* Either side: what broke its end. */
-enum pst_signal_fault shared_ring_fault(const struct shared_ring_end *end);
+enum pst_spsc_fault shared_ring_fault(const struct shared_ring_end *end);
 
 /* Sleep words of net/doorbell.h: of the consumer, and of the producer that waits for room. */
 uint32_t *shared_ring_consumer_sleep(struct shared_ring_end *end);

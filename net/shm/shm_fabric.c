@@ -121,7 +121,7 @@ static void check_peer(struct shm_fabric *fabric, struct shm_link *link)
     link->beats = beats;
     if (shared_ring_check(link->out) != 0)
         shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(shared_ring_fault(link->out)));
+                     pst_spsc_fault_text(shared_ring_fault(link->out)));
     else if (link->silent_ticks >= fabric->silent_ticks_max)
         shm_link_end(fabric, link, PST_FABRIC_SUSPECTED, "it gave no sign of life");
 }
@@ -168,7 +168,7 @@ static bool report_signals(struct shm_fabric *fabric, struct shm_link *link,
     int count = shared_ring_get_burst(link->in, fabric->burst, PST_FABRIC_BURST);
     if (count < 0) {
         shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(shared_ring_fault(link->in)));
+                     pst_spsc_fault_text(shared_ring_fault(link->in)));
         link->drain_left = 0;
     }
     if (count <= 0)
@@ -282,7 +282,7 @@ static int shm_send_signal(struct pst_fabric *base, uint32_t node, const struct 
     }
     if (error) {
         shm_link_end(fabric, link, PST_FABRIC_DAMAGED,
-                     pst_signal_fault_text(shared_ring_fault(link->out)));
+                     pst_spsc_fault_text(shared_ring_fault(link->out)));
         return -ENOTCONN;
     }
     counters->signals_sent++;

@@ -135,6 +135,9 @@ write engine/base/much.c "${body[@]}" 'int y;'
 expect_breach 'a file of 601 lines' 'much.c: 601 lines'
 write engine/format/a.h '#ifndef F_H' '#define F_H' '#endif'
 expect_breach 'a name that another file has' 'has the name of engine/base/a.h'
+write engine/base/b.c 'struct s {' '    int x;' '};'
+write io/j.c 'struct s {' '    int y;' '};'
+expect_breach 'a tag of two folders' 'struct s is also one of engine/base'
 printf 'int x;\n' >tree/engine/base/b.c
 expect_breach 'a file without a sign' 'does not begin with a comment'
 printf '/*\n%s */\nint x;\n' "$(yes ' * more' | head -n 7)"$'\n' >tree/engine/base/b.c

@@ -61,6 +61,10 @@ write io/more 'int io_more(void); int io_more(void) { return 1; }'
 write engine/node/user 'int io_more(void); int node_user(void); int node_user(void) { return io_more(); }'
 expect_breach 'no pst_ on what another folder uses' 'io_more is used outside its folder and lacks pst_'
 
+write io/more 'int pst_run_io(void); int pst_run_io(void) { return 1; }'
+write engine/node/user 'int pst_run_io(void); int node_user(void); int node_user(void) { return pst_run_io(); }'
+expect_breach 'a prefix of two folders' 'pst_run_ is the prefix of two folders'
+
 rm -rf build/engine build/io
 echo '[]' >build/compile_commands.json
 if "$check" build tree >output 2>&1 || ! grep -q 'build first' output; then

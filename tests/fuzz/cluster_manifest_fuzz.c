@@ -6,9 +6,9 @@ static void check(const void *bytes, size_t size)
 {
     struct pst_damage damage;
     struct pst_manifest_text text;
-    if (pst_cluster_manifest_decode(bytes, size, &manifest, NULL, &damage) != 0)
+    if (pst_manifest_decode_cluster(bytes, size, &manifest, NULL, &damage) != 0)
         return;
-    if (pst_cluster_manifest_encode(&manifest, &text) != 0)
+    if (pst_manifest_encode_cluster(&manifest, &text) != 0)
         abort();
     free(text.text);
 }

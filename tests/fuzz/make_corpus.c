@@ -59,11 +59,11 @@ static void put_rows(void)
 static void put_manifests(void)
 {
     struct pst_manifest_text text;
-    if (pst_node_manifest_encode(sample_node_manifest(), &text) != 0)
+    if (pst_manifest_encode_node(sample_node_manifest(), &text) != 0)
         exit(1);
     put("node_manifest/sample", text.text, text.bytes);
     free(text.text);
-    if (pst_cluster_manifest_encode(sample_cluster_manifest(), &text) != 0)
+    if (pst_manifest_encode_cluster(sample_cluster_manifest(), &text) != 0)
         exit(1);
     put("cluster_manifest/sample", text.text, text.bytes);
     free(text.text);

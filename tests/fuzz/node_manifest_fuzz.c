@@ -6,12 +6,12 @@ static void check(const void *bytes, size_t size)
 {
     struct pst_damage damage;
     struct pst_manifest_text text;
-    if (pst_node_manifest_decode(bytes, size, &manifest, NULL, &damage) != 0)
+    if (pst_manifest_decode_node(bytes, size, &manifest, NULL, &damage) != 0)
         return;
     /* what was read can be written, but for names that grow when they are escaped once more */
-    if (pst_node_manifest_encode(&manifest, &text) == 0)
+    if (pst_manifest_encode_node(&manifest, &text) == 0)
         free(text.text);
-    pst_node_manifest_release(&manifest);
+    pst_manifest_release_node(&manifest);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -235,11 +235,11 @@ static bool read_manifests(struct decoded *decoded, const char *backup_dir, uint
     struct pst_damage damage;
     snprintf(path, sizeof(path), "%s/%s", backup_dir, layout_cluster_manifest(number).text);
     if (!map_file(decoded, path, &data, &bytes) ||
-        pst_cluster_manifest_decode(data, bytes, decoded->cluster, NULL, &damage) < 0)
+        pst_manifest_decode_cluster(data, bytes, decoded->cluster, NULL, &damage) < 0)
         return WRONG("%s: no manifest", path);
     snprintf(path, sizeof(path), "%s/%s", backup_dir, layout_node_manifest(number, 1).text);
     if (!map_file(decoded, path, &data, &bytes) ||
-        pst_node_manifest_decode(data, bytes, decoded->node, &digest, &damage) < 0)
+        pst_manifest_decode_node(data, bytes, decoded->node, &digest, &damage) < 0)
         return WRONG("%s: no manifest", path);
     if (decoded->cluster->nodes_count != 1 || decoded->cluster->nodes[0].file_bytes != bytes ||
         !pst_digest_equal(&digest, &decoded->cluster->nodes[0].digest))
@@ -275,7 +275,7 @@ void decoded_close(struct decoded *decoded)
 {
     for (uint32_t i = 0; i < decoded->mapped_count; i++)
         munmap(decoded->mapped[i].data, decoded->mapped[i].bytes);
-    pst_node_manifest_release(decoded->node);
+    pst_manifest_release_node(decoded->node);
     free(decoded->node);
     free(decoded->cluster);
     free(decoded->objects);

@@ -232,7 +232,7 @@ static uint32_t take(struct loop_fabric *fabric, uint32_t node)
     uint32_t count = 0;
     while (count < PST_FABRIC_BURST && in->taken != in->published) {
         fabric->burst[count] = in->signals[in->taken % LOOP_QUEUE_SIGNALS];
-        assert(pst_signal_fault(&fabric->burst[count], end->incarnation, in->taken) ==
+        assert(pst_spsc_fault(&fabric->burst[count], end->incarnation, in->taken) ==
                PST_SIGNAL_FAULT_NONE);
         in->taken++;
         count++;
@@ -320,7 +320,7 @@ static int loop_send(struct pst_fabric *base, uint32_t node, const struct pst_si
 {
     struct loop_fabric *fabric = (struct loop_fabric *)base;
     struct queue *out = queue_to(fabric, node);
-    assert(pst_signal_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
+    assert(pst_spsc_content_fault(signal) == PST_SIGNAL_FAULT_NONE);
     if (!out)
         return -ENOTCONN;
     if (loop_room(base, node) == 0) {
@@ -331,7 +331,7 @@ static int loop_send(struct pst_fabric *base, uint32_t node, const struct pst_si
     }
     struct pst_signal *slot = &out->signals[out->put % LOOP_QUEUE_SIGNALS];
     *slot = *signal;
-    pst_signal_stamp(slot, fabric->hello.incarnation, out->put++);
+    pst_spsc_stamp(slot, fabric->hello.incarnation, out->put++);
     base->counters[node].signals_sent++;
     return 0;
 }

@@ -194,7 +194,7 @@ void make_backup(const char *to, const struct made_backup *made)
     for (uint32_t i = 0; i < made->parts; i++)
         node.parts[i] = make_part(dirfd, made, i);
     struct pst_manifest_text text;
-    error = pst_node_manifest_encode(&node, &text);
+    error = pst_manifest_encode_node(&node, &text);
     assert(!error);
     cluster = (struct pst_cluster_manifest){
         .common = node.common,
@@ -205,7 +205,7 @@ void make_backup(const char *to, const struct made_backup *made)
     cluster.common.cluster_id = made->cluster_ids[0];
     put_text(dirfd, layout_node_manifest(made->number, 1), &text);
     if (!made->no_cluster_manifest) {
-        error = pst_cluster_manifest_encode(&cluster, &text);
+        error = pst_manifest_encode_cluster(&cluster, &text);
         assert(!error);
         put_text(dirfd, layout_cluster_manifest(made->number), &text);
     }

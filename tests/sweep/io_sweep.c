@@ -107,7 +107,7 @@ static void fail_and_abandon(struct part_run *run, int result, const char *faile
 {
     run->result = result;
     run->failed_step = failed_step;
-    pst_part_abandon(&run->part, abandoned);
+    pst_io_part_abandon(&run->part, abandoned);
 }
 
 static void finished(struct pst_part_file *part, int result)
@@ -143,8 +143,8 @@ static void write_next(struct part_run *run)
         chunk->run = run;
         chunk->starts++;
         run->writing++;
-        pst_part_write(&run->part, &chunk->op, data + (size_t)run->next * CHUNK, CHUNK,
-                       chunk_offset(run, run->next), 0);
+        pst_io_part_write(&run->part, &chunk->op, data + (size_t)run->next * CHUNK, CHUNK,
+                          chunk_offset(run, run->next), 0);
         run->next++;
     }
     if (run->writing > 0)
@@ -152,7 +152,7 @@ static void write_next(struct part_run *run)
     if (run->result)
         fail_and_abandon(run, run->result, run->failed_step);
     else
-        pst_part_finish(&run->part, finished);
+        pst_io_part_finish(&run->part, finished);
 }
 
 static void part_created(struct pst_part_file *part, int result)
@@ -175,7 +175,7 @@ static void write_part(struct part_run *run, struct pst_io_fault *fault)
         exit(1);
     }
     pst_ring_register_buffers(run->ring, &buffer, 1);
-    pst_part_create(&run->part, run->ring, scratch.dirfd, "part", run->direct, part_created);
+    pst_io_part_create(&run->part, run->ring, scratch.dirfd, "part", run->direct, part_created);
     pst_ring_drain(run->ring);
     pst_ring_close(run->ring);
 }

@@ -24,7 +24,7 @@ enum {
 #define AT_END (UINT64_C(1) << 32)   /* no more rows: the end record is being copied */
 #define IS_ENDED (UINT64_C(1) << 33) /* and was */
 
-static struct reader *take_reader(struct lmdb_rows *rows, struct pst_row_cursor *cursor)
+static struct lmdb_reader *take_reader(struct lmdb_rows *rows, struct pst_row_cursor *cursor)
 {
     for (uint32_t i = 0; i < PST_LDMS_MAX / 64; i++) {
         uint64_t bits = atomic_load(&rows->free_readers[i]);
@@ -40,21 +40,21 @@ static struct reader *take_reader(struct lmdb_rows *rows, struct pst_row_cursor 
     return NULL;
 }
 
-static struct reader *reader_of(struct lmdb_rows *rows, const struct pst_row_cursor *cursor)
+static struct lmdb_reader *reader_of(struct lmdb_rows *rows, const struct pst_row_cursor *cursor)
 {
     return &rows->readers[(uint32_t)cursor->words[CURSOR_READER] - 1];
 }
 
 static void give_reader(struct lmdb_rows *rows, struct pst_row_cursor *cursor)
 {
-    struct reader *reader = reader_of(rows, cursor);
+    struct lmdb_reader *reader = reader_of(rows, cursor);
     uint32_t index = (uint32_t)(reader - rows->readers);
     mdb_cursor_close(reader->cursor);
     reader->cursor = NULL;
     atomic_fetch_or(&rows->free_readers[index / 64], UINT64_C(1) << index % 64);
 }
 
-static bool is_beyond(const struct reader *reader, const struct share *share)
+static bool is_beyond(const struct lmdb_reader *reader, const struct share *share)
 {
     return share->to.mv_size > 0 &&
            mdb_cmp(reader->txn, share->table->dbi, &reader->key, &share->to) >= 0;
@@ -62,7 +62,7 @@ static bool is_beyond(const struct reader *reader, const struct share *share)
 
 /* Makes the cursor's next row, by that operation, the current one. *ended: the share has no more.
  */
-static int step(const struct lmdb_rows *rows, struct reader *reader, const struct share *share,
+static int step(const struct lmdb_rows *rows, struct lmdb_reader *reader, const struct share *share,
                 MDB_cursor_op operation, bool *ended)
 {
     int rc = mdb_cursor_get(reader->cursor, &reader->key, &reader->value, operation);
@@ -75,7 +75,7 @@ static int step(const struct lmdb_rows *rows, struct reader *reader, const struc
 static int start_share(struct lmdb_rows *rows, const struct share *share,
                        struct pst_row_cursor *cursor)
 {
-    struct reader *reader = take_reader(rows, cursor);
+    struct lmdb_reader *reader = take_reader(rows, cursor);
     assert(reader); /* one for each LDM */
     int rc = mdb_cursor_open(reader->txn, share->table->dbi, &reader->cursor);
     if (rc)
@@ -90,8 +90,9 @@ static int start_share(struct lmdb_rows *rows, const struct share *share,
 }
 
 /* Copies what fits of the current row, and steps on if that was the last of it. */
-static int copy_row(const struct lmdb_rows *rows, struct reader *reader, const struct share *share,
-                    struct pst_row_cursor *cursor, void *out, size_t room, size_t *copied)
+static int copy_row(const struct lmdb_rows *rows, struct lmdb_reader *reader,
+                    const struct share *share, struct pst_row_cursor *cursor, void *out,
+                    size_t room, size_t *copied)
 {
     const struct pst_row row = {
         .key = reader->key.mv_data,

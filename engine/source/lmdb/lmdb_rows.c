@@ -60,7 +60,7 @@ bool lmdb_rows_is_table(const struct lmdb_rows *rows, const MDB_val *key, const 
 }
 
 /* Begun once here, so that no memory is allocated while the freeze is held. */
-static int begin(struct reader *reader)
+static int begin(struct lmdb_reader *reader)
 {
     int rc = lmdb_txn_begin(reader->env, MDB_RDONLY, &reader->txn);
     if (rc == 0)
@@ -68,7 +68,7 @@ static int begin(struct reader *reader)
     return rc;
 }
 
-static int open_reader(const struct lmdb_rows *rows, struct reader *reader)
+static int open_reader(const struct lmdb_rows *rows, struct lmdb_reader *reader)
 {
     const struct lmdb_guard *guard = rows->guard;
     unsigned flags = MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
@@ -114,7 +114,7 @@ int lmdb_rows_open(const struct lmdb_guard *guard, uint32_t readers, struct lmdb
     return 0;
 }
 
-static void close_reader(struct reader *reader)
+static void close_reader(struct lmdb_reader *reader)
 {
     if (reader->cursor)
         mdb_cursor_close(reader->cursor);

@@ -52,7 +52,7 @@ struct share {
 };
 
 /* One environment, and the one transaction in it. */
-struct reader {
+struct lmdb_reader {
     MDB_env *env;
     MDB_txn *txn;
     MDB_cursor *cursor; /* NULL: at no share */
@@ -62,7 +62,8 @@ struct reader {
 
 struct lmdb_rows {
     const struct lmdb_guard *guard;
-    struct reader *readers; /* readers_count for the LDMs, and one more for the source's thread */
+    struct lmdb_reader
+        *readers; /* readers_count for the LDMs, and one more for the source's thread */
     uint32_t readers_count;
     atomic_uint_least64_t free_readers[PST_LDMS_MAX / 64]; /* bits */
     int fd;                                                /* of the data file; the scout's */
@@ -74,7 +75,7 @@ struct lmdb_rows {
     uint32_t names_count;
 };
 
-static inline struct reader *scout_of(const struct lmdb_rows *rows)
+static inline struct lmdb_reader *scout_of(const struct lmdb_rows *rows)
 {
     return &rows->readers[rows->readers_count];
 }

@@ -218,8 +218,8 @@ static const char *fault_of(const struct pst_source *source)
     return NULL;
 }
 
-int pst_source_adopt(struct pst_source *source, uint32_t count, struct pst_source **sources,
-                     char *error_text, size_t error_bytes)
+int pst_sources_adopt(struct pst_source *source, uint32_t count, struct pst_source **sources,
+                      char *error_text, size_t error_bytes)
 {
     assert(count < PST_SOURCES_MAX);
     const char *fault = source ? fault_of(source) : "it is NULL";

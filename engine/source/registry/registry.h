@@ -28,8 +28,8 @@ PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
 /* Takes a program's own source as sources[count], instance `count`; the ones before it are
  * there already. -EINVAL: it is not one that can be run, or of another ABI version; error_text says
  * why. */
-PST_MUST_USE int pst_source_adopt(struct pst_source *source, uint32_t count,
-                                  struct pst_source **sources, char *error_text,
-                                  size_t error_bytes);
+PST_MUST_USE int pst_sources_adopt(struct pst_source *source, uint32_t count,
+                                   struct pst_source **sources, char *error_text,
+                                   size_t error_bytes);
 
 #endif

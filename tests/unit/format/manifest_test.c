@@ -15,28 +15,28 @@ static struct pst_damage damage;
 static struct pst_manifest_text node_text(void)
 {
     struct pst_manifest_text text = {0};
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(sample_node_manifest(), &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(sample_node_manifest(), &text), 0);
     return text;
 }
 
 static struct pst_manifest_text cluster_text(void)
 {
     struct pst_manifest_text text = {0};
-    CU_ASSERT_EQUAL_FATAL(pst_cluster_manifest_encode(sample_cluster_manifest(), &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_cluster(sample_cluster_manifest(), &text), 0);
     return text;
 }
 
 static int decode_node(const void *bytes, uint64_t size)
 {
-    int error = pst_node_manifest_decode(bytes, size, &node, NULL, &damage);
+    int error = pst_manifest_decode_node(bytes, size, &node, NULL, &damage);
     if (!error)
-        pst_node_manifest_release(&node);
+        pst_manifest_release_node(&node);
     return error;
 }
 
 static int decode_cluster(const void *bytes, uint64_t size)
 {
-    return pst_cluster_manifest_decode(bytes, size, &cluster, NULL, &damage);
+    return pst_manifest_decode_cluster(bytes, size, &cluster, NULL, &damage);
 }
 
 static void a_node_manifest_reads_back(void)
@@ -44,7 +44,7 @@ static void a_node_manifest_reads_back(void)
     const struct pst_node_manifest *sample = sample_node_manifest();
     struct pst_manifest_text text = node_text();
     struct pst_digest digest;
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_decode(text.text, text.bytes, &node, &digest, &damage),
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_decode_node(text.text, text.bytes, &node, &digest, &damage),
                           0);
     CU_ASSERT_TRUE(pst_digest_equal(&digest, &text.digest));
     CU_ASSERT_EQUAL(memcmp(&node.common, &sample->common, sizeof(node.common)), 0);
@@ -63,7 +63,7 @@ static void a_node_manifest_reads_back(void)
     CU_ASSERT_EQUAL_FATAL(node.unreadable_names_count, 2);
     CU_ASSERT_STRING_EQUAL(node.unreadable_names[0], "data/a \"quoted\" \xc3\xa4");
     CU_ASSERT_STRING_EQUAL(node.unreadable_names[1], "data/b\\xff\\\\\\x0a");
-    pst_node_manifest_release(&node);
+    pst_manifest_release_node(&node);
     free(text.text);
 }
 
@@ -73,7 +73,7 @@ static void a_cluster_manifest_reads_back(void)
     struct pst_manifest_text text = cluster_text();
     struct pst_digest digest;
     CU_ASSERT_EQUAL_FATAL(
-        pst_cluster_manifest_decode(text.text, text.bytes, &cluster, &digest, &damage), 0);
+        pst_manifest_decode_cluster(text.text, text.bytes, &cluster, &digest, &damage), 0);
     CU_ASSERT_TRUE(pst_digest_equal(&digest, &text.digest));
     CU_ASSERT_EQUAL(memcmp(&cluster, sample, sizeof(cluster)), 0);
     free(text.text);
@@ -251,35 +251,35 @@ static void what_could_not_be_read_back_is_not_written(void)
     struct pst_manifest_text text;
     struct pst_node_manifest bad = *sample_node_manifest();
     bad.common.number = 0;
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
     bad.sources[0].name = "..";
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad.sources[0].name = "\xff";
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
     bad.parts[1].file_bytes = UINT64_MAX;
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
     bad.participants[1] = 3; /* not itself */
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
     bad.master_node = 3; /* no participant */
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
     bad.participants[2] = 2; /* not ascending */
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad.participants[2] = PST_NODES_MAX + 1;
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
     bad.participants_count = PST_NODES_MAX + 1;
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
     bad.parts_count = PST_LDMS_MAX + 1;
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&bad, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     struct pst_cluster_manifest none = *sample_cluster_manifest();
     none.nodes_count = 0;
-    CU_ASSERT_EQUAL(pst_cluster_manifest_encode(&none, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_cluster(&none, &text), -EINVAL);
 }
 
 static void details_of_sources(void)
@@ -287,16 +287,16 @@ static void details_of_sources(void)
     struct pst_node_manifest with = *sample_node_manifest();
     struct pst_manifest_text text;
     with.sources[1].details = "{\"a\": 1, \"b\": {\"c\": [2]}}";
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&with, &text), 0);
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_decode(text.text, text.bytes, &node, NULL, &damage), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&with, &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_decode_node(text.text, text.bytes, &node, NULL, &damage), 0);
     CU_ASSERT_PTR_NULL(node.sources[0].details);
     CU_ASSERT_STRING_EQUAL(node.sources[1].details, "{\"a\":1,\"b\":{\"c\":[2]}}");
-    pst_node_manifest_release(&node);
+    pst_manifest_release_node(&node);
     free(text.text);
     with.sources[1].details = "[1]";
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&with, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&with, &text), -EINVAL);
     with.sources[1].details = "{";
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&with, &text), -EINVAL);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&with, &text), -EINVAL);
 }
 
 static void the_largest_manifests_fit(void)
@@ -320,17 +320,17 @@ static void the_largest_manifests_fit(void)
     for (uint32_t i = 0; i < PST_UNREADABLE_NAMES_MAX; i++)
         large.unreadable_names[i] = path;
     struct pst_manifest_text text;
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&large, &text), 0);
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_decode(text.text, text.bytes, &node, NULL, &damage), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&large, &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_decode_node(text.text, text.bytes, &node, NULL, &damage), 0);
     CU_ASSERT_EQUAL(node.parts_count, PST_LDMS_MAX);
     /* too many long names: the first ones */
     CU_ASSERT_TRUE(node.unreadable_names_count > 0 &&
                    node.unreadable_names_count < PST_UNREADABLE_NAMES_MAX);
-    pst_node_manifest_release(&node);
+    pst_manifest_release_node(&node);
     free(text.text);
     for (uint32_t i = 0; i < PST_SOURCES_MAX; i++)
         large.sources[i].spec = path;
-    CU_ASSERT_EQUAL(pst_node_manifest_encode(&large, &text), -E2BIG);
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&large, &text), -E2BIG);
 }
 
 int main(void)

@@ -44,19 +44,19 @@ static int await_part(void)
 
 static int create(struct pst_part_file *part)
 {
-    pst_part_create(part, ring, scratch.dirfd, "part", PST_DIRECT_AUTO, part_done);
+    pst_io_part_create(part, ring, scratch.dirfd, "part", PST_DIRECT_AUTO, part_done);
     return await_part();
 }
 
 static int finish(struct pst_part_file *part)
 {
-    pst_part_finish(part, part_done);
+    pst_io_part_finish(part, part_done);
     return await_part();
 }
 
 static int abandon(struct pst_part_file *part)
 {
-    pst_part_abandon(part, part_done);
+    pst_io_part_abandon(part, part_done);
     return await_part();
 }
 
@@ -73,7 +73,7 @@ static void write_chunks(struct pst_part_file *part, unsigned chunks, int buffer
     writes_done = 0;
     for (unsigned i = chunks; i-- > 0;) {
         ops[i].done = write_done;
-        pst_part_write(part, &ops[i], data, CHUNK, (uint64_t)i * CHUNK, buffer_index);
+        pst_io_part_write(part, &ops[i], data, CHUNK, (uint64_t)i * CHUNK, buffer_index);
     }
     pst_ring_drain(ring);
     CU_ASSERT_EQUAL(writes_done, chunks);
@@ -190,7 +190,7 @@ static void test_next_step_of_preallocation(void)
     before_each();
     CU_ASSERT_EQUAL_FATAL(create(&part), 0);
     uint64_t first_step_bytes = part.allocated_bytes;
-    pst_part_write(&part, &op, data, CHUNK, first_step_bytes, -1);
+    pst_io_part_write(&part, &op, data, CHUNK, first_step_bytes, -1);
     pst_ring_drain(ring);
     check_allocation(&part);
     CU_ASSERT_TRUE(!preallocates || part.allocated_bytes > first_step_bytes);
@@ -220,7 +220,7 @@ static void test_abandon_waits_for_preallocation(void)
     before_each();
     CU_ASSERT_EQUAL_FATAL(create(&part), 0);
     writes_done = 0;
-    pst_part_write(&part, &op, data, CHUNK, part.allocated_bytes, -1);
+    pst_io_part_write(&part, &op, data, CHUNK, part.allocated_bytes, -1);
     CU_ASSERT_EQUAL(part.preallocating, preallocates);
     while (writes_done == 0)
         (void)pst_ring_wait(ring, -1);

@@ -31,9 +31,9 @@ static bool is_readable(int fd)
 
 static struct pst_signal_ring *ring_make(uint32_t slots)
 {
-    void *memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, pst_signal_ring_bytes(slots));
+    void *memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, pst_spsc_bytes(slots));
     CU_ASSERT_PTR_NOT_NULL_FATAL(memory);
-    return pst_signal_ring_init(memory, slots, 1);
+    return pst_spsc_init(memory, slots, 1);
 }
 
 static struct pst_signal signal_make(uint32_t sequence)
@@ -143,12 +143,12 @@ static void fan_out_wakes_sleepers_only(void)
     struct pst_signal signal = signal_make(1), got;
     for (uint32_t i = 0; i < LDMS; i++) {
         signal.receiver_ref = pst_ref_make(1, PST_BLOCK_BACKUP, i + 1);
-        CU_ASSERT_EQUAL(pst_signal_ring_put(rings[i], &signal), 0);
+        CU_ASSERT_EQUAL(pst_spsc_put(rings[i], &signal), 0);
         pst_doorbell_ring(&bells[i]);
     }
     for (uint32_t i = 0; i < LDMS; i++) {
         CU_ASSERT_EQUAL(pst_doorbell_writes(&bells[i]), i % 3 == 0 ? 1 : 0);
-        CU_ASSERT_EQUAL(pst_signal_ring_get_burst(rings[i], &got, 1), 1);
+        CU_ASSERT_EQUAL(pst_spsc_get_burst(rings[i], &got, 1), 1);
         CU_ASSERT_EQUAL(pst_ref_instance(got.receiver_ref), i + 1);
         pst_doorbell_close(&bells[i]);
         free(rings[i]);
@@ -238,7 +238,7 @@ static uint64_t next_random(uint64_t *state)
 static void send(struct player *player, uint32_t sequence)
 {
     struct pst_signal signal = signal_make(sequence);
-    if (pst_signal_ring_put(player->out, &signal) != 0)
+    if (pst_spsc_put(player->out, &signal) != 0)
         player->faults++;
     pst_doorbell_ring(player->other);
 }
@@ -246,7 +246,7 @@ static void send(struct player *player, uint32_t sequence)
 static void sleep_until_rung(struct player *player)
 {
     pst_doorbell_announce(player->own);
-    if (!pst_signal_ring_is_empty(player->in)) {
+    if (!pst_spsc_is_empty(player->in)) {
         pst_doorbell_cancel(player->own);
         return;
     }
@@ -254,7 +254,7 @@ static void sleep_until_rung(struct player *player)
     int wake = pst_doorbell_wait(player->own, LOST_NS, -1);
     if (wake < 0)
         player->faults++;
-    if (wake == 0 && !pst_signal_ring_is_empty(player->in))
+    if (wake == 0 && !pst_spsc_is_empty(player->in))
         player->lost++;
 }
 
@@ -264,7 +264,7 @@ static uint32_t receive(struct player *player)
     struct pst_signal signal;
     uint64_t looks = next_random(&player->random) % 8192;
     for (;;) {
-        int got = pst_signal_ring_get_burst(player->in, &signal, 1);
+        int got = pst_spsc_get_burst(player->in, &signal, 1);
         if (got == 1)
             return signal.sequence;
         if (got < 0 || player->lost > 0) {

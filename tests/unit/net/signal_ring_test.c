@@ -20,11 +20,11 @@ struct box {
 
 static struct box box_make(uint32_t slots, uint64_t incarnation)
 {
-    size_t bytes = pst_signal_ring_bytes(slots);
+    size_t bytes = pst_spsc_bytes(slots);
     struct box box = {.memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, bytes)};
     CU_ASSERT_PTR_NOT_NULL_FATAL(box.memory);
     memset(box.memory, 0xa5, bytes);
-    box.ring = pst_signal_ring_init(box.memory, slots, incarnation);
+    box.ring = pst_spsc_init(box.memory, slots, incarnation);
     return box;
 }
 
@@ -47,13 +47,13 @@ static struct pst_signal signal_make(uint64_t number)
 static void put(struct pst_signal_ring *ring, uint64_t number)
 {
     struct pst_signal signal = signal_make(number);
-    CU_ASSERT_EQUAL_FATAL(pst_signal_ring_put(ring, &signal), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_spsc_put(ring, &signal), 0);
 }
 
 static uint64_t get(struct pst_signal_ring *ring)
 {
     struct pst_signal signal;
-    CU_ASSERT_EQUAL_FATAL(pst_signal_ring_get_burst(ring, &signal, 1), 1);
+    CU_ASSERT_EQUAL_FATAL(pst_spsc_get_burst(ring, &signal, 1), 1);
     return signal.payload.fragment.fragment;
 }
 
@@ -62,7 +62,7 @@ static struct pst_signal *slot_of(const struct box *box, uint32_t slots, uint64_
 {
     uint64_t pattern[2] = {number, ~number};
     size_t offset = offsetof(struct pst_signal, payload.fragment.fragment);
-    unsigned char *found = memmem(box->memory, pst_signal_ring_bytes(slots), pattern, 16);
+    unsigned char *found = memmem(box->memory, pst_spsc_bytes(slots), pattern, 16);
     CU_ASSERT_PTR_NOT_NULL_FATAL(found);
     return (struct pst_signal *)(void *)(found - offset);
 }
@@ -89,11 +89,11 @@ static void keeps_order_and_contents(void)
 {
     struct box box = box_make(SLOTS, INCARNATION);
     struct pst_signal sent = signal_make(7), got;
-    CU_ASSERT_TRUE(pst_signal_ring_is_empty(box.ring));
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(box.ring, &got, 1), 0);
-    CU_ASSERT_EQUAL(pst_signal_ring_put(box.ring, &sent), 0);
-    CU_ASSERT_FALSE(pst_signal_ring_is_empty(box.ring));
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(box.ring, &got, 1), 1);
+    CU_ASSERT_TRUE(pst_spsc_is_empty(box.ring));
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(box.ring, &got, 1), 0);
+    CU_ASSERT_EQUAL(pst_spsc_put(box.ring, &sent), 0);
+    CU_ASSERT_FALSE(pst_spsc_is_empty(box.ring));
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(box.ring, &got, 1), 1);
     CU_ASSERT_EQUAL(got.link_sequence, 0);
     CU_ASSERT_EQUAL(got.incarnation, INCARNATION);
     CU_ASSERT_EQUAL(got.checksum, expected_checksum(&got));
@@ -104,27 +104,27 @@ static void keeps_order_and_contents(void)
         put(box.ring, i);
     for (uint64_t i = 0; i < 5; i++)
         CU_ASSERT_EQUAL(get(box.ring), i);
-    CU_ASSERT_TRUE(pst_signal_ring_is_empty(box.ring));
+    CU_ASSERT_TRUE(pst_spsc_is_empty(box.ring));
     free(box.memory);
 }
 
 static void full_ring_refuses_and_counts(void)
 {
     struct box box = box_make(SLOTS, INCARNATION);
-    CU_ASSERT_EQUAL(pst_signal_ring_room(box.ring), SLOTS - 1);
+    CU_ASSERT_EQUAL(pst_spsc_room(box.ring), SLOTS - 1);
     for (uint64_t i = 0; i < SLOTS - 1; i++)
         put(box.ring, i);
-    CU_ASSERT_EQUAL(pst_signal_ring_room(box.ring), 0);
+    CU_ASSERT_EQUAL(pst_spsc_room(box.ring), 0);
     struct pst_signal signal = signal_make(99);
-    CU_ASSERT_EQUAL(signal_ring_refused(box.ring), 0);
-    CU_ASSERT_EQUAL(pst_signal_ring_put(box.ring, &signal), -EAGAIN);
-    CU_ASSERT_EQUAL(pst_signal_ring_put(box.ring, &signal), -EAGAIN);
-    CU_ASSERT_EQUAL(signal_ring_refused(box.ring), 2);
+    CU_ASSERT_EQUAL(spsc_refused(box.ring), 0);
+    CU_ASSERT_EQUAL(pst_spsc_put(box.ring, &signal), -EAGAIN);
+    CU_ASSERT_EQUAL(pst_spsc_put(box.ring, &signal), -EAGAIN);
+    CU_ASSERT_EQUAL(spsc_refused(box.ring), 2);
     CU_ASSERT_EQUAL(get(box.ring), 0);
     put(box.ring, SLOTS - 1);
     for (uint64_t i = 1; i < SLOTS; i++)
         CU_ASSERT_EQUAL(get(box.ring), i);
-    CU_ASSERT_EQUAL(pst_signal_ring_fault(box.ring), PST_SIGNAL_FAULT_NONE);
+    CU_ASSERT_EQUAL(pst_spsc_ring_fault(box.ring), PST_SIGNAL_FAULT_NONE);
     free(box.memory);
 }
 
@@ -138,26 +138,26 @@ static void bursts_wrap_around(void)
         for (uint32_t round = 0; round < 3 * SLOTS; round++) {
             for (uint32_t i = 0; i < fill; i++)
                 put(box.ring, put_next++);
-            CU_ASSERT_EQUAL_FATAL(pst_signal_ring_get_burst(box.ring, got, SLOTS), (int)fill);
+            CU_ASSERT_EQUAL_FATAL(pst_spsc_get_burst(box.ring, got, SLOTS), (int)fill);
             for (uint32_t i = 0; i < fill; i++)
                 CU_ASSERT_EQUAL(got[i].payload.fragment.fragment, got_next++);
         }
     }
     for (uint64_t i = 0; i < 5; i++)
         put(box.ring, put_next++);
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(box.ring, got, 2), 2);
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(box.ring, got, SLOTS), 3);
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(box.ring, got, 0), 0);
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(box.ring, got, 2), 2);
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(box.ring, got, SLOTS), 3);
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(box.ring, got, 0), 0);
     free(box.memory);
 }
 
-static void expect_fault(struct pst_signal_ring *ring, enum pst_signal_fault fault)
+static void expect_fault(struct pst_signal_ring *ring, enum pst_spsc_fault fault)
 {
     struct pst_signal got;
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(ring, &got, 1), -PST_E_LINK);
-    CU_ASSERT_EQUAL(pst_signal_ring_fault(ring), fault);
-    CU_ASSERT_FALSE(pst_signal_ring_is_empty(ring));
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(ring, &got, 1), -PST_E_LINK);
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(ring, &got, 1), -PST_E_LINK);
+    CU_ASSERT_EQUAL(pst_spsc_ring_fault(ring), fault);
+    CU_ASSERT_FALSE(pst_spsc_is_empty(ring));
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(ring, &got, 1), -PST_E_LINK);
 }
 
 static void every_damaged_bit_is_found(void)
@@ -169,8 +169,8 @@ static void every_damaged_bit_is_found(void)
             put(box.ring, 42);
             unsigned char *bytes = (unsigned char *)slot_of(&box, 2, 42);
             bytes[byte] = (unsigned char)(bytes[byte] ^ 1u << bit);
-            CU_ASSERT_EQUAL(pst_signal_ring_get_burst(box.ring, &got, 1), -PST_E_LINK);
-            CU_ASSERT_EQUAL(pst_signal_ring_fault(box.ring), PST_SIGNAL_FAULT_CHECKSUM);
+            CU_ASSERT_EQUAL(pst_spsc_get_burst(box.ring, &got, 1), -PST_E_LINK);
+            CU_ASSERT_EQUAL(pst_spsc_ring_fault(box.ring), PST_SIGNAL_FAULT_CHECKSUM);
             free(box.memory);
         }
     }
@@ -196,7 +196,7 @@ static void signals_before_a_bad_one_are_delivered(void)
         put(box.ring, i);
     slot_of(&box, SLOTS, 102)->backup ^= 1;
     struct pst_signal got[SLOTS];
-    CU_ASSERT_EQUAL(pst_signal_ring_get_burst(box.ring, got, SLOTS), 2);
+    CU_ASSERT_EQUAL(pst_spsc_get_burst(box.ring, got, SLOTS), 2);
     CU_ASSERT_EQUAL(got[1].payload.fragment.fragment, 101);
     expect_fault(box.ring, PST_SIGNAL_FAULT_CHECKSUM);
     free(box.memory);
@@ -247,7 +247,7 @@ static void unknown_contents_are_found(void)
         if (fault == PST_SIGNAL_FAULT_RESERVED)
             slot->flags = 1;
         slot->checksum = expected_checksum(slot);
-        expect_fault(box.ring, (enum pst_signal_fault)fault);
+        expect_fault(box.ring, (enum pst_spsc_fault)fault);
         free(box.memory);
     }
 }
@@ -255,17 +255,17 @@ static void unknown_contents_are_found(void)
 static void faults_have_texts(void)
 {
     for (int a = PST_SIGNAL_FAULT_NONE; a <= PST_SIGNAL_FAULT_RESERVED; a++) {
-        const char *text = pst_signal_fault_text((enum pst_signal_fault)a);
-        CU_ASSERT_STRING_NOT_EQUAL(text, pst_signal_fault_text((enum pst_signal_fault)1000));
+        const char *text = pst_spsc_fault_text((enum pst_spsc_fault)a);
+        CU_ASSERT_STRING_NOT_EQUAL(text, pst_spsc_fault_text((enum pst_spsc_fault)1000));
         for (int b = PST_SIGNAL_FAULT_NONE; b < a; b++)
-            CU_ASSERT_STRING_NOT_EQUAL(text, pst_signal_fault_text((enum pst_signal_fault)b));
+            CU_ASSERT_STRING_NOT_EQUAL(text, pst_spsc_fault_text((enum pst_spsc_fault)b));
     }
 }
 
 static void put_one(void *signal)
 {
     struct box box = box_make(SLOTS, INCARNATION);
-    (void)!pst_signal_ring_put(box.ring, signal);
+    (void)!pst_spsc_put(box.ring, signal);
 }
 
 /* Whether put refuses the signal by an assertion, seen from a child process. */
@@ -295,7 +295,7 @@ static void put_asserts_legal_contents(void)
 static void ring_works_at_another_address(void)
 {
     struct box box = box_make(SLOTS, INCARNATION);
-    size_t bytes = pst_signal_ring_bytes(SLOTS);
+    size_t bytes = pst_spsc_bytes(SLOTS);
     put(box.ring, 11);
     void *moved = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, bytes);
     CU_ASSERT_PTR_NOT_NULL_FATAL(moved);
@@ -315,7 +315,7 @@ static void *produce(void *argument)
     struct pst_signal_ring *ring = argument;
     for (uint64_t i = 0; i < STRESS_SIGNALS; i++) {
         struct pst_signal signal = signal_make(i);
-        while (pst_signal_ring_put(ring, &signal) != 0)
+        while (pst_spsc_put(ring, &signal) != 0)
             sched_yield();
     }
     return NULL;
@@ -330,7 +330,7 @@ static void two_threads_keep_order(void)
     uint64_t next = 0, misplaced = 0;
     int status = 0;
     while (next < STRESS_SIGNALS && status >= 0) {
-        status = pst_signal_ring_get_burst(box.ring, got, 16);
+        status = pst_spsc_get_burst(box.ring, got, 16);
         for (int i = 0; i < status; i++)
             misplaced += got[i].payload.fragment.fragment != next++;
         if (status == 0)
@@ -339,7 +339,7 @@ static void two_threads_keep_order(void)
     CU_ASSERT_TRUE_FATAL(status >= 0); /* else the producer would wait for ever */
     CU_ASSERT_EQUAL(pthread_join(producer, NULL), 0);
     CU_ASSERT_EQUAL(misplaced, 0);
-    CU_ASSERT_TRUE(pst_signal_ring_is_empty(box.ring));
+    CU_ASSERT_TRUE(pst_spsc_is_empty(box.ring));
     free(box.memory);
 }
 

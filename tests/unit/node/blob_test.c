@@ -36,7 +36,7 @@ static void make_text(void)
     manifest->nodes_count = NODES;
     for (uint32_t i = 0; i < NODES; i++)
         manifest->nodes[i] = (struct pst_manifest_node){.node = i + 1, .file_bytes = 100};
-    if (pst_cluster_manifest_encode(manifest, &text) < 0 ||
+    if (pst_manifest_encode_cluster(manifest, &text) < 0 ||
         text.bytes <= 2 * PST_BLOB_WINDOW * PST_BLOB_DATA_BYTES)
         abort(); /* no manifest, or not one of several windows */
     free(manifest);

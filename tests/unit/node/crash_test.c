@@ -142,7 +142,7 @@ static void make_node_manifest(uint32_t number, uint32_t participants)
     manifest.parts_count = 1;
     manifest.parts[0] = (struct pst_manifest_part){.part = 1, .ldm = 1};
     struct pst_manifest_text text;
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&manifest, &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&manifest, &text), 0);
     write_file(join(join(to, layout_backup(number).text), layout_node_manifest(number, 1).text),
                text.text, text.bytes);
     free(text.text);

@@ -143,7 +143,7 @@ static void make_cluster_manifest(const struct pst_node_manifest *node,
         .nodes = {{.node = 1, .file_bytes = node_text->bytes, .digest = node_text->digest},
                   {.node = PEER_NODE, .file_bytes = node_text->bytes}},
     };
-    must(pst_cluster_manifest_encode(&cluster, text) == 0, "cluster manifest");
+    must(pst_manifest_encode_cluster(&cluster, text) == 0, "cluster manifest");
     stretch(text);
 }
 
@@ -165,7 +165,7 @@ void leave_in_doubt(const struct host *host, uint32_t number, uint32_t cluster_i
         .parts_count = 1,
         .parts = {{.part = 1, .ldm = 1}},
     };
-    must(pst_node_manifest_encode(&manifest, &node_text) == 0, "node manifest");
+    must(pst_manifest_encode_node(&manifest, &node_text) == 0, "node manifest");
     snprintf(path, sizeof(path), "%s/%s", host->to, layout_backup(number).text);
     must(mkdir(path, 0700) == 0, path);
     put_file(host, number, layout_node_manifest(number, 1).text, &node_text);

@@ -42,7 +42,7 @@ void rig_close(struct rig *rig)
 {
     rig->fault.at = 0;
     if (rig->file.file.fd >= 0)
-        pst_part_abandon(&rig->file, note_result);
+        pst_io_part_abandon(&rig->file, note_result);
     pst_ring_drain(rig->ring);
     pst_ring_close(rig->ring);
     free(rig->memory);
@@ -53,14 +53,14 @@ void rig_close(struct rig *rig)
 
 void rig_create_part(struct rig *rig)
 {
-    pst_part_create(&rig->file, rig->ring, rig->dirfd, RIG_PART, PST_DIRECT_AUTO, note_result);
+    pst_io_part_create(&rig->file, rig->ring, rig->dirfd, RIG_PART, PST_DIRECT_AUTO, note_result);
     pst_ring_drain(rig->ring);
     assert(last_result == 0);
 }
 
 void rig_finish_part(struct rig *rig)
 {
-    pst_part_finish(&rig->file, note_result);
+    pst_io_part_finish(&rig->file, note_result);
     pst_ring_drain(rig->ring);
     assert(last_result == 0);
 }

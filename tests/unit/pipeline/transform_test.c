@@ -60,7 +60,7 @@ static void write_manifests(const struct pst_work_result *stopped)
     node.common.sums = sums;
     node.parts[0].sums = sums;
     memcpy(node.parts[0].digest.bytes, stopped->digest, sizeof(stopped->digest));
-    int error = pst_node_manifest_encode(&node, &text);
+    int error = pst_manifest_encode_node(&node, &text);
     assert(!error);
     cluster = (struct pst_cluster_manifest){
         .common = node.common,
@@ -69,7 +69,7 @@ static void write_manifests(const struct pst_work_result *stopped)
         .nodes = {{.node = 1, .file_bytes = text.bytes, .digest = text.digest, .sums = sums}},
     };
     put_text(&text, "BACKUP-1/BACKUP-1.1.manifest");
-    error = pst_cluster_manifest_encode(&cluster, &text);
+    error = pst_manifest_encode_cluster(&cluster, &text);
     assert(!error);
     put_text(&text, "BACKUP-1/BACKUP-1.cluster.manifest");
 }

@@ -83,7 +83,7 @@ static struct pst_manifest_text node_manifest(uint32_t node, const uint8_t *of)
         manifest.participants[i] = i + 1;
     manifest.parts_count = 1;
     manifest.parts[0] = (struct pst_manifest_part){.part = 1, .ldm = 1};
-    CU_ASSERT_EQUAL_FATAL(pst_node_manifest_encode(&manifest, &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&manifest, &text), 0);
     return text;
 }
 
@@ -102,7 +102,7 @@ static struct pst_manifest_text cluster_manifest(uint32_t number, const uint8_t 
     manifest.nodes[0] = (struct pst_manifest_node){.node = 1, .file_bytes = 100};
     manifest.nodes[1] = (struct pst_manifest_node){
         .node = OWN_NODE, .file_bytes = listed->bytes, .digest = listed->digest};
-    CU_ASSERT_EQUAL_FATAL(pst_cluster_manifest_encode(&manifest, &text), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_cluster(&manifest, &text), 0);
     return text;
 }
 
