@@ -65,9 +65,13 @@ void proxy_on_fragment_listed(struct pst_proxy *proxy, const struct pst_signal *
                               struct pst_actions *actions)
 {
     uint32_t source = proxy_member_of(proxy, PST_BLOCK_SOURCE, listed->sender_ref);
-    if (!proxy_deals(proxy) || listed->backup != proxy->backup || source == PROXY_NO_MEMBER ||
-        listed->payload.fragment.source != source || proxy->error)
+    if (proxy->state != PST_PROXY_SCANNING || listed->backup != proxy->backup ||
+        source == PROXY_NO_MEMBER || listed->payload.fragment.source != source || proxy->error)
         return;
+    if (!proxy_deals(proxy)) { /* after all listings: it must not be missing without a word */
+        proxy_fail_scan(proxy, -PST_E_BAD_REQUEST, listed->sender_ref, actions);
+        return;
+    }
     note_progress(proxy);
     int error = dealer_add(&proxy->dealer, &listed->payload.fragment);
     if (error)

@@ -150,8 +150,9 @@ static void progress_is_judged_and_told(void)
     go_home();
 }
 
-/* A source that has confirmed its listing sends no more; if it did, nothing would be dealt. */
-static void a_fragment_after_the_listing_is_ignored(void)
+/* A source that has confirmed its listing sends no more; if it does, the backup lacks a fragment.
+ */
+static void a_fragment_after_the_listing_fails_the_scan(void)
 {
     drive(PST_PROXY_SCANNING);
     for (uint32_t i = 0; i < SOURCES; i++)
@@ -159,8 +160,11 @@ static void a_fragment_after_the_listing_is_ignored(void)
     CU_ASSERT_EQUAL_FATAL(rig_count(&rig.actions, PST_SOURCE_RELEASE_REQ), 1);
     struct pst_signal late = rig_signal(PST_SOURCE_FRAGMENT_REP, SOURCE_REF(0), PROXY_REF, 0);
     deliver(&late);
-    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
     CU_ASSERT_EQUAL(rig.machine.dealer.in_flight, 0);
+    for (uint32_t i = 0; i < SOURCES; i++)
+        answer_one(0);
+    CU_ASSERT_EQUAL(told(PST_BACKUP_FRAGMENT_REF)->payload.ref.error, PST_E_BAD_REQUEST);
+    CU_ASSERT_EQUAL(told(PST_BACKUP_FRAGMENT_REF)->payload.ref.where, SOURCE_REF(0));
     go_home();
 }
 
@@ -204,7 +208,7 @@ static CU_TestInfo tests[] = {
     {"fragments are dealt while the listing runs", fragments_are_dealt_while_the_listing_runs},
     {"bad fragments end the scan", bad_fragments_end_the_scan},
     {"progress is judged and told", progress_is_judged_and_told},
-    {"a fragment after the listing is ignored", a_fragment_after_the_listing_is_ignored},
+    {"a fragment after the listing fails the scan", a_fragment_after_the_listing_fails_the_scan},
     {"sums do not overflow", sums_do_not_overflow},
     CU_TEST_INFO_NULL,
 };
