@@ -230,11 +230,13 @@ static const char *const no_environment = "want an LMDB environment: a directory
                                           "it, or a data file (MDB_NOSUBDIR)";
 
 /* mdb_env_open would make an environment where there is none. */
-static int check_data_file(const struct lmdb_source *lmdb, const char **advice)
+static int check_data_file(struct lmdb_source *lmdb, const char **advice)
 {
     struct lmdb_meta meta;
     int fd =
         openat(lmdb->source.root_fd, lmdb->data, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ELOOP)
+        *advice = "the data file is a symlink: name the environment that it leads to";
     if (fd < 0)
         return -errno;
     struct stat status;
@@ -242,6 +244,8 @@ static int check_data_file(const struct lmdb_source *lmdb, const char **advice)
     /* A page that is being written may look torn; the guard looks again. */
     if (!error)
         error = lmdb_meta_newest(fd, &meta);
+    if (!error)
+        lmdb->guard.owner = lmdb_identity_of(status.st_uid);
     if (error == -PST_E_NEWER)
         *advice = "only the data format of LMDB 0.9 (version 1) can be read";
     close(fd);

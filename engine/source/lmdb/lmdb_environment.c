@@ -5,11 +5,11 @@
 #include "engine/source/lmdb/lmdb_environment.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/source/lmdb/lmdb_files.h"
 #include "engine/source/lmdb/lmdb_txn.h"
 
 int environment_say(struct environment *environment, int error, const char *text)
@@ -51,33 +51,13 @@ int environment_renew(struct environment *environment)
     return environment_error(environment, lmdb_txn_renew(environment->env, environment->reader));
 }
 
-static int lock_file_name(const struct lmdb_guard *guard, char *name, size_t bytes)
-{
-    const char *suffix = guard->is_file ? "-lock" : "/lock.mdb";
-    return (size_t)snprintf(name, bytes, "%s%s", guard->path, suffix) < bytes ? 0 : -ENAMETOOLONG;
-}
-
-/* One that mdb_env_open has just made is ours: it must be as the data file, or the environment's
- * owner could not open it any more. chown(2) and chmod(2) open nothing. EPERM: another process was
- * quicker to make it. */
-static int give_lock_file(const char *name, const struct stat *data)
-{
-    if (geteuid() == 0 && chown(name, data->st_uid, data->st_gid) < 0)
-        return -errno;
-    return chmod(name, data->st_mode & 0777) == 0 || errno == EPERM ? 0 : -errno;
-}
-
 static int open_files(struct environment *environment, struct stat *status)
 {
-    const struct lmdb_guard *guard = environment->guard;
-    char lock[PATH_MAX];
-    struct stat lock_status;
-    int error = lock_file_name(guard, lock, sizeof(lock));
+    int rc = 0;
+    int error =
+        lmdb_files_open(environment->guard, environment->env, environment->answer->text, &rc);
     if (error)
         return error;
-    bool had_lock = stat(lock, &lock_status) == 0;
-    unsigned flags = MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
-    int rc = mdb_env_open(environment->env, guard->path, flags, 0600);
     if (rc == EACCES || rc == EROFS)
         return environment_say(environment, -rc,
                                "may not be written to, which LMDB's lock and reader table need");
@@ -85,9 +65,7 @@ static int open_files(struct environment *environment, struct stat *status)
         rc = mdb_env_get_fd(environment->env, &environment->fd);
     if (rc)
         return environment_error(environment, rc);
-    if (fstat(environment->fd, status) < 0)
-        return -errno;
-    return had_lock ? 0 : give_lock_file(lock, status);
+    return fstat(environment->fd, status) < 0 ? -errno : 0;
 }
 
 static int look_at(struct environment *environment)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "engine/source/lmdb/lmdb_identity.h"
 #include "engine/source/lmdb/lmdb_meta.h"
 #include "penstock/error.h"
 
@@ -52,8 +53,9 @@ struct lmdb_shared {
 };
 
 struct lmdb_guard {
-    const char *path; /* as for mdb_env_open; borrowed */
-    bool is_file;     /* MDB_NOSUBDIR */
+    const char *path;           /* as for mdb_env_open; borrowed */
+    bool is_file;               /* MDB_NOSUBDIR */
+    struct lmdb_identity owner; /* that the process takes */
     struct lmdb_shared *shared;
     pid_t pid;  /* 0: there is none */
     int pid_fd; /* pidfd_open(2) */

@@ -285,11 +285,78 @@ static void test_lock_file_is_made_as_the_data_file(void)
     REQUIRE(mkdir("env", 0700) == 0);
     run_child(fill);
     REQUIRE(unlink("env/lock.mdb") == 0 && chmod("env/data.mdb", 0604) == 0);
-    REQUIRE(geteuid() != 0 || chown("env/data.mdb", 65534, 65533) == 0);
+    REQUIRE(geteuid() != 0 ||
+            (chown("env/data.mdb", 65534, 65534) == 0 && chown("env", 65534, 65534) == 0));
     pst_source_close(open_source("lmdb:env"));
     REQUIRE(stat("env/lock.mdb", &status) == 0);
     CU_ASSERT_EQUAL(status.st_mode & 0777, 0604);
-    CU_ASSERT(geteuid() != 0 || (status.st_uid == 65534 && status.st_gid == 65533));
+    CU_ASSERT(geteuid() != 0 || (status.st_uid == 65534 && status.st_gid == 65534));
+    remove_directory();
+}
+
+static void refuse(void)
+{
+    char text[PST_SOURCE_ERROR_BYTES];
+    struct pst_source *source = NULL;
+    CU_ASSERT_NOT_EQUAL(registry_open("lmdb:env", 0, &source, text, sizeof(text)), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "lock file"));
+}
+
+/* liblmdb opens what stands at the name of the lock file, and makes it: whatever an owner puts
+ * there must come to nothing, with root's rights above all. */
+static void test_lock_file_leads_nowhere(void)
+{
+    static const char precious[] = "precious";
+    char found[sizeof(precious)] = "";
+    struct stat status;
+    make_directory();
+    REQUIRE(mkdir("env", 0700) == 0 && mkdir("other", 0700) == 0);
+    run_child(fill);
+    REQUIRE(unlink("env/lock.mdb") == 0);
+    REQUIRE(symlink("../other/made", "env/lock.mdb") == 0);
+    refuse();
+    CU_ASSERT_NOT_EQUAL(stat("other/made", &status), 0);
+    int fd = open("other/victim", O_RDWR | O_CREAT | O_EXCL, 0600);
+    REQUIRE(fd >= 0 && write(fd, precious, sizeof(precious)) == (ssize_t)sizeof(precious));
+    REQUIRE(unlink("env/lock.mdb") == 0 && symlink("../other/victim", "env/lock.mdb") == 0);
+    refuse();
+    REQUIRE(unlink("env/lock.mdb") == 0 && link("other/victim", "env/lock.mdb") == 0);
+    refuse(); /* a second name of it */
+    REQUIRE(unlink("env/lock.mdb") == 0 && mkfifo("env/lock.mdb", 0600) == 0);
+    refuse();
+    CU_ASSERT_EQUAL(pread(fd, found, sizeof(found), 0), (ssize_t)sizeof(found));
+    CU_ASSERT_STRING_EQUAL(found, precious);
+    CU_ASSERT_EQUAL(fstat(fd, &status), 0);
+    CU_ASSERT(status.st_size == (off_t)sizeof(precious) && (status.st_mode & 07777) == 0600);
+    close(fd);
+    remove_directory();
+}
+
+/* Root's guard of another user's environment is that user. */
+static void test_guard_is_the_owner(void)
+{
+    char path[64], line[256] = "";
+    int uid = -1;
+    if (geteuid() != 0)
+        return;
+    make_directory();
+    REQUIRE(mkdir("env", 0700) == 0);
+    run_child(fill);
+    REQUIRE(chown("env", 65534, 65534) == 0 && chown("env/data.mdb", 65534, 65534) == 0 &&
+            chown("env/lock.mdb", 65534, 65534) == 0);
+    struct pst_source *source = open_source("lmdb:env");
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)gettid());
+    FILE *file = fopen(path, "r");
+    REQUIRE(file && fgets(line, sizeof(line), file));
+    fclose(file);
+    snprintf(path, sizeof(path), "/proc/%d/status", atoi(line));
+    file = fopen(path, "r");
+    REQUIRE(file != NULL);
+    while (fgets(line, sizeof(line), file))
+        sscanf(line, "Uid: %d", &uid);
+    fclose(file);
+    CU_ASSERT_EQUAL(uid, 65534);
+    pst_source_close(source);
     remove_directory();
 }
 
@@ -309,6 +376,8 @@ int main(void)
         {"another version", test_other_version},
         {"a full reader table", test_full_reader_table},
         {"a lock file of ours", test_lock_file_is_made_as_the_data_file},
+        {"a lock file leads nowhere", test_lock_file_leads_nowhere},
+        {"the guard is the owner", test_guard_is_the_owner},
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
