@@ -37,7 +37,7 @@ static void end(struct archive_thread *thread, struct pst_blob_fetch *fetch, int
 {
     const struct pst_blob *wanted = &fetch->question.payload.blob;
     if (error)
-        pst_log(PST_LOG_ERROR, "%s: cannot be had from node %u: %s",
+        pst_log(PST_LOG_ERROR, "%s: could not be fetched from node %u: %s",
                 pst_repository_cluster_name(wanted->number).text,
                 pst_ref_node(fetch->question.receiver_ref), pst_error_text(error));
     thread->on_fetched(thread, &fetch->request, error, wanted->number, fetch->bytes,
@@ -60,7 +60,7 @@ static int load(struct archive_thread *thread, const struct pst_blob *wanted)
         served->bytes = NULL;
         return error;
     }
-    served->number = wanted->number; /* who wanted it checks that it has that digest */
+    served->number = wanted->number; /* the node that fetches it checks the digest */
     memcpy(served->digest, wanted->digest, sizeof(served->digest));
     return 0;
 }

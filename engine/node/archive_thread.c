@@ -107,12 +107,12 @@ static int commit_by_hand(struct archive_thread *thread, const struct pst_outcom
         free(bytes);
     }
     if (error)
-        pst_log(PST_LOG_ERROR, "%s: backup %u is not complete by it: %s", path, settled->number,
+        pst_log(PST_LOG_ERROR, "%s: it does not complete backup %u: %s", path, settled->number,
                 pst_error_text(error));
     return error;
 }
 
-/* Whatever the outcome machine was told is made so; a cluster manifest is fetched first. */
+/* Makes the decision of the outcome machine so; a cluster manifest is fetched first. */
 static void settle(struct archive_thread *thread, const struct pst_signal *request)
 {
     const struct pst_outcome *settled = &request->payload.outcome;

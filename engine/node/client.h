@@ -36,7 +36,7 @@ void pst_client_request_backup(struct pst_node *node, const struct pst_client_re
 /* backup: first 8 bytes of its uid. No answer but the backup's end. */
 void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint64_t backup);
 
-/* The same because this node stops: whoever asked for the backup is told so. */
+/* The same because this node stops: the abort names that reason. */
 void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_t backup);
 
 /* A backup in doubt, decided by hand. */

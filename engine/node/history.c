@@ -36,7 +36,7 @@ static void begin(struct history *history, const struct pst_proxy *proxy)
     history->is_started = false;
 }
 
-static void say(const struct history *history, const struct pst_last_backup *last)
+static void log_end(const struct history *history, const struct pst_last_backup *last)
 {
     char name[NAME_BYTES], where[64] = "";
     if (last->where != 0)
@@ -71,7 +71,7 @@ static void end(struct history *history, struct pst_node *node, const struct pst
     memcpy(last.uid, history->uid, sizeof(last.uid));
     if (how == PST_END_COMPLETE)
         last.sums = proxy->sums;
-    say(history, &last);
+    log_end(history, &last);
     pthread_mutex_lock(&node->status_lock);
     node->status.last = last;
     pthread_mutex_unlock(&node->status_lock);

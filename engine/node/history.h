@@ -23,7 +23,7 @@ struct history {
     struct pst_thread_owner owner; /* the thread that follows it */
 };
 
-/* After each step of the proxy. A node alone keeps no history: its client tells all. */
+/* After each step of the proxy. A node alone keeps no history: its client reports everything. */
 void history_follow(struct history *history, struct pst_node *node, const struct pst_proxy *proxy);
 
 #endif

@@ -12,10 +12,10 @@
 #include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/node/history.h"
+#include "engine/node/keep_out.h"
 #include "engine/node/node_fabric.h"
 #include "engine/node/peers.h"
 #include "engine/node/threads.h"
-#include "engine/node/unheard.h"
 #include "engine/protocol/outcome.h"
 #include "engine/protocol/proxy.h"
 
@@ -40,7 +40,7 @@ struct hub {
     struct pst_peers *peers;             /* NULL: a node alone */
     struct pst_outcome_machine *outcome; /* likewise: what is decided here, is known here */
     struct turn outcome_turn;
-    struct pst_unheard unheard;
+    struct keep_out kept_out;
     uint64_t nodes_failed;
     uint64_t status_due_ns;
 };
@@ -116,7 +116,8 @@ static bool may_be_dropped(const struct pst_node *node, const struct pst_signal 
 }
 
 /* A master coordinates the whole cluster: so not while there are lower ids, and not without a node
- * that belongs to it unless the client says so. 0, or why not, and which node it is about. */
+ * that belongs to it unless the client allows that. 0, or the reason, and the node that it is
+ * about. */
 static uint32_t why_not(const struct hub *hub, const struct pst_signal *request, uint32_t *node)
 {
     const struct pst_node_config *config = &hub->node->config;
@@ -134,7 +135,7 @@ static uint32_t why_not(const struct hub *hub, const struct pst_signal *request,
     return 0;
 }
 
-/* true: the client was told. */
+/* true: refused, and the client has its answer. */
 static bool refuse_backup(struct hub *hub, const struct pst_signal *request)
 {
     uint32_t node;
@@ -159,7 +160,7 @@ static bool take_report(struct hub *hub, const struct pst_signal *signal)
     if (signal->gsn != PST_NODE_FAILED_REP)
         return false;
     uint32_t node = signal->payload.node_change.node;
-    if (pst_unheard_remove(&hub->unheard, signal->sender_ref, node) && hub->peers)
+    if (keep_out_remove(&hub->kept_out, signal->sender_ref, node) && hub->peers)
         pst_peers_readmit(hub->peers, node);
     return true;
 }
@@ -210,13 +211,13 @@ static void on_peer_signal(void *context, const struct pst_signal *signal)
                           "it sends more than can be asked for");
 }
 
-static void tell(struct hub *hub, struct pst_channel *channel, pst_ref receiver_ref,
-                 struct pst_signal *order)
+static void order_thread(struct hub *hub, struct pst_channel *channel, pst_ref receiver_ref,
+                         struct pst_signal *order)
 {
     uint32_t node = order->payload.node_change.node;
     order->receiver_ref = receiver_ref;
     if (order->gsn == PST_NODE_FAILED_ORD)
-        pst_unheard_add(&hub->unheard, receiver_ref, node, pst_monotonic_ns());
+        keep_out_add(&hub->kept_out, receiver_ref, node, pst_monotonic_ns());
     pst_channel_to_peer(channel, order);
 }
 
@@ -236,13 +237,13 @@ static void on_peer_change(void *context, bool joined, const struct pst_node_cha
     hub->nodes_failed += !joined;
     PST_FAULT_POINT("before", pst_gsn_name(order.gsn));
     for (uint32_t i = 0; i < ldms; i++)
-        tell(hub, &node->ldms[i].worker.channel, pst_ref_make(self, PST_BLOCK_BACKUP, i + 1),
-             &order);
+        order_thread(hub, &node->ldms[i].worker.channel,
+                     pst_ref_make(self, PST_BLOCK_BACKUP, i + 1), &order);
     if (!joined)
-        tell(hub, &node->archive.channel, pst_ref_make(self, PST_BLOCK_ARCHIVE, 0), &order);
+        order_thread(hub, &node->archive.channel, pst_ref_make(self, PST_BLOCK_ARCHIVE, 0), &order);
     step_proxy(hub, &event);
     step_outcome(hub, &event);
-    tell(hub, &node->client, pst_ref_make(self, PST_BLOCK_CLIENT, 0), &order);
+    order_thread(hub, &node->client, pst_ref_make(self, PST_BLOCK_CLIENT, 0), &order);
     PST_FAULT_POINT("after", pst_gsn_name(order.gsn));
 }
 
@@ -292,8 +293,8 @@ static uint64_t deadline_ns(const struct hub *hub)
     uint64_t fabric_ns = pst_fabric_deadline_ns(pst_peers_fabric(hub->peers));
     if (outcome_ns < first_ns)
         first_ns = outcome_ns;
-    if (hub->unheard.say_at_ns < first_ns)
-        first_ns = hub->unheard.say_at_ns;
+    if (hub->kept_out.log_at_ns < first_ns)
+        first_ns = hub->kept_out.log_at_ns;
     return fabric_ns < first_ns ? fabric_ns : first_ns;
 }
 
@@ -352,11 +353,11 @@ static void show_status(struct hub *hub)
         pthread_mutex_trylock(&node->status_lock) != 0)
         return;
     hub->status_due_ns = now_ns + STATUS_NS;
-    node->status.told_ns = now_ns;
+    node->status.updated_ns = now_ns;
     node->status.fabric = pst_fabric_counters(pst_peers_fabric(hub->peers), 0);
     node->status.signals_refused = pst_peers_refused(hub->peers);
     node->status.nodes_failed = hub->nodes_failed;
-    node->status.kept_out = hub->unheard.nodes;
+    node->status.kept_out = hub->kept_out.nodes;
     show_doubts(hub->outcome, &node->status);
     pthread_mutex_unlock(&node->status_lock);
 }
@@ -386,7 +387,7 @@ static void keep_time(struct hub *hub)
         step_proxy(hub, &event);
     if (hub->outcome && pst_monotonic_ns() >= pst_outcome_deadline_ns(hub->outcome))
         step_outcome(hub, &event);
-    pst_unheard_say(&hub->unheard, pst_monotonic_ns());
+    keep_out_log(&hub->kept_out, pst_monotonic_ns());
 }
 
 static void run(struct hub *hub)
@@ -433,7 +434,7 @@ static int open_hub(struct hub *hub)
                 pst_error_text(error));
         return error;
     }
-    pst_unheard_init(&hub->unheard);
+    keep_out_init(&hub->kept_out);
     hub->proxy = calloc(1, sizeof(*hub->proxy));
     if (!hub->proxy)
         return -ENOMEM;

@@ -65,7 +65,7 @@ static uint64_t backup_in_work(const struct pst_ldm_block *block)
     return 0;
 }
 
-/* For who asks after the node's state. */
+/* For the status of the node. */
 static void show_state(struct ldm *ldm)
 {
     struct pst_ldm_thread *thread = ldm->thread;
@@ -83,7 +83,7 @@ static void show_state(struct ldm *ldm)
         atomic_store_explicit(&ldm->node->node_bytes[node], 0, memory_order_relaxed);
 }
 
-/* What the nodes tell the master of their progress. */
+/* The progress that the nodes report to the master. */
 static void show_progress(struct ldm *ldm, const struct pst_signal *signal)
 {
     uint32_t node = pst_ref_node(signal->sender_ref);
@@ -328,7 +328,7 @@ static int open_pipeline(struct ldm *ldm)
     return pst_pipeline_create(&pipeline, &ldm->pipeline);
 }
 
-static void say_what_is_used(struct ldm *ldm)
+static void log_resources(struct ldm *ldm)
 {
     enum pst_log_level level = ldm->thread->instance == 1 ? PST_LOG_INFO : PST_LOG_DEBUG;
     pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
@@ -373,7 +373,7 @@ void *ldm_run(void *argument)
     if (error)
         goto out_after_pipeline;
     init_block(&ldm);
-    say_what_is_used(&ldm);
+    log_resources(&ldm);
     worker_report_start(&thread->worker, 0);
     run_to_completion(&ldm);
     thread->report.cpu_ns = pst_thread_cpu_ns();

@@ -148,7 +148,7 @@ static void give_up_start(struct pst_node *node)
     const struct pst_node_config config = node->config;
     stop_all(node);
     if (has_lost_worker(node)) {
-        pst_log(PST_LOG_ERROR, "a thread of the node hangs since its start");
+        pst_log(PST_LOG_ERROR, "a thread of the node did not start in time");
         return;
     }
     free_node(node);

@@ -23,7 +23,7 @@ struct pst_cluster_config {
     const char *fabric_directory; /* of the shm fabric: net/shm/shm_config.h */
     uint64_t failure_ns;          /* how long another node may be silent; 0: the default */
     bool uses_eal;                /* rings in memory of DPDK's EAL; the same on all nodes */
-    struct pst_set expected;      /* without one of these (ids - 1) a backup has to be told so */
+    struct pst_set expected;      /* by id - 1: a backup without one of these must be allowed */
 };
 
 /* Borrowed until pst_node_stop(), with what it points to. */
@@ -84,8 +84,8 @@ struct pst_last_backup {
     uint8_t uid[16];
     uint64_t ended_unix_ns;
     uint64_t elapsed_ns;
-    uint32_t error;       /* ABORTED: why; 0: nobody said */
-    pst_ref where;        /* ABORTED; 0: nobody said */
+    uint32_t error;       /* ABORTED: the reason; 0: unknown */
+    pst_ref where;        /* ABORTED: where it arose; 0: unknown */
     struct pst_sums sums; /* COMPLETE: of this node */
 };
 
@@ -95,17 +95,17 @@ struct pst_doubt_status {
     uint8_t uid[16];
     const char *state; /* static; of the outcome machine */
     uint32_t master_node;
-    struct pst_set waits_for; /* by id - 1: who took part and is not there, or owes an answer */
+    struct pst_set waits_for; /* by id - 1: participants that are gone, or owe an answer */
 };
 
 /* Some milliseconds old. */
 struct pst_node_status {
-    uint64_t told_ns; /* CLOCK_MONOTONIC, when the hub of a cluster's node told it last */
+    uint64_t updated_ns; /* CLOCK_MONOTONIC, of the last update by the hub of a cluster's node */
     uint64_t incarnation;
     struct pst_fabric_counters fabric; /* of all other nodes */
     uint64_t signals_refused;          /* in another's name, malformed, or to nobody */
     uint64_t nodes_failed;
-    struct pst_set kept_out; /* by id - 1: until all threads have heard that it failed */
+    struct pst_set kept_out; /* by id - 1: until all threads have taken note of their failure */
     uint32_t in_doubt;       /* backups that wait for what other nodes know */
     bool has_more;           /* in doubt, on disk: taken on when one of these is settled */
     struct pst_doubt_status doubts[PST_DOUBTS_MAX]; /* in_doubt of them */

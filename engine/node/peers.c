@@ -24,7 +24,7 @@ _Static_assert(ARCHIVE_FETCHES_MAX *(PST_BLOB_WINDOW + 1) + PST_DOUBTS_MAX + PST
 
 struct peer {
     bool is_joined;            /* the machines think so */
-    bool is_cut_off;           /* and will be told with the next round */
+    bool is_cut_off;           /* and fails with the next round */
     struct pst_signal *outbox; /* PST_OUTBOX_SIGNALS, a ring; NULL: never needed */
     uint32_t outbox_first;
     uint32_t outbox_count;
@@ -49,7 +49,7 @@ static void peer_check(const struct pst_peers *peers, uint32_t node)
     assert(peer->outbox_count <= PST_OUTBOX_SIGNALS && peer->outbox_first < PST_OUTBOX_SIGNALS);
     assert(peer->outbox || peer->outbox_count == 0);
     assert(peer->outbox_count == 0 || pst_set_has(&peers->busy, node - 1));
-    assert(peer->is_joined || peer->outbox_count == 0); /* who is gone is sent nothing */
+    assert(peer->is_joined || peer->outbox_count == 0); /* a node that is gone is sent nothing */
     assert(!peer->is_joined || peer->change.node == node);
 }
 
@@ -102,7 +102,7 @@ void pst_peers_close(struct pst_peers *peers)
 static void fail(struct pst_peers *peers, uint32_t node, const char *reason)
 {
     struct peer *peer = &peers->peers[node];
-    if (!peer->is_joined) { /* nobody was told of it */
+    if (!peer->is_joined) { /* no machine knows of it */
         pst_fabric_readmit(peers->fabric, node);
         return;
     }
@@ -132,8 +132,7 @@ static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
     memcpy(&ldms, event->options, sizeof(ldms));
     assert(!peer->is_joined);
     if (ldms < 1 || ldms > PST_LDMS_MAX) {
-        pst_log(PST_LOG_ERROR, "node %u: not heard: it says that it has %u LDMs", event->node,
-                ldms);
+        pst_log(PST_LOG_ERROR, "node %u: refused: it claims to have %u LDMs", event->node, ldms);
         return;
     }
     pst_log(PST_LOG_INFO, "node %u: joined, with %u LDM%s", event->node, ldms,
@@ -209,7 +208,8 @@ static void take(struct pst_peers *peers, const struct pst_fabric_event *event)
         break;
     }
     case PST_FABRIC_EXPELLED:
-        pst_log(PST_LOG_WARNING, "node %u holds this node for dead: %s; it joins anew", event->node,
+        pst_log(PST_LOG_WARNING, "node %u declared this node dead: %s; this node joins again",
+                event->node,
                 event->reason ? event->reason : pst_fabric_failure_text(event->failure));
         peers->is_expelled = true;
         break;

@@ -3,7 +3,7 @@
  *
  * A signal that its ring has no room for waits here, in order, until there is; PST_OUTBOX_SIGNALS
  * at most for each node. A node that reads so little, or sends more than can be asked for, is cut
- * off: it has failed for this node, is told so, and is not heard before it joins anew. A node that
+ * off: it has failed for this node, learns so, and is ignored until it joins anew. A node that
  * has failed, however it did, joins again only after pst_peers_readmit().
  *
  * The hub's thread alone.
@@ -19,7 +19,7 @@ struct pst_peers;
 struct pst_peers_handlers {
     /* From a node that has joined, in its own name, to a machine of this one. */
     void (*on_signal)(void *context, const struct pst_signal *signal);
-    /* change: who has come or gone. Strictly in turns for each node. */
+    /* change: the node that has joined or failed. Strictly in turns for each node. */
     void (*on_change)(void *context, bool joined, const struct pst_node_change *change);
     void *context;
 };
@@ -41,7 +41,7 @@ void pst_peers_close(struct pst_peers *peers);
  * is broken, every node has failed, and the peers are to be closed. */
 PST_MUST_USE int pst_peers_poll(struct pst_peers *peers);
 
-/* To a machine of another node. One that is not there gets nothing: its failure is told. */
+/* To a machine of another node. One that is not there gets nothing: its failure is an event. */
 void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal);
 
 /* No thread of this node has anything more for the incarnation that failed: the node may join. */

@@ -149,7 +149,7 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
     }
 }
 
-/* Sources are anybody's: what would end in an assertion of an LDM is told here. */
+/* A source may be a program's own: what would end in an assertion of an LDM is refused here. */
 static const char *fault_of(const struct pst_source *source,
                             const struct pst_fragment_descriptor *fragment)
 {
@@ -268,7 +268,7 @@ static int thaw(struct lister *lister)
     return is_thawed ? 0 : pst_source_thaw(lister->thread->source);
 }
 
-/* After a whole scan, too, and then it says whether that was of the snapshot. */
+/* Also after a whole scan: then the result is whether it was a scan of the snapshot. */
 static int release(struct lister *lister)
 {
     struct pst_source_thread *thread = lister->thread;

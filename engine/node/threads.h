@@ -58,7 +58,7 @@ struct pst_node {
     struct pst_unreadable unreadable;
     struct pst_hand hand;
     _Atomic uint64_t proxy_backup;                  /* that the hub's proxy is in; 0: none */
-    _Atomic uint64_t node_bytes[PST_NODES_MAX + 1]; /* what the nodes told LDM 1 as the master */
+    _Atomic uint64_t node_bytes[PST_NODES_MAX + 1]; /* as reported to LDM 1, the master */
     pthread_mutex_t status_lock;
     struct pst_node_status status; /* the hub's part of it */
 };

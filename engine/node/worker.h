@@ -14,7 +14,7 @@
 
 struct pst_node;
 
-/* A thread of the node: told to stop by the flag and its doorbell; says how its start went. */
+/* A thread of the node. The flag and the doorbell stop it; `ready` reports how its start went. */
 struct pst_worker {
     struct pst_node *node;
     struct pst_channel channel;

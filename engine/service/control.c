@@ -108,7 +108,7 @@ static bool is_well(struct control *control, uint64_t watchdog_ns)
 {
     struct pst_node_status status;
     pst_node_status(control->node, &status);
-    if (watchdog_ns != 0 && pst_monotonic_ns() - status.told_ns < watchdog_ns &&
+    if (watchdog_ns != 0 && pst_monotonic_ns() - status.updated_ns < watchdog_ns &&
         service_notify("WATCHDOG=1") < 0)
         pst_log(PST_LOG_WARNING, "cannot notify the service manager's watchdog");
     return !status.is_broken;

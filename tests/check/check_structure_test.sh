@@ -113,6 +113,10 @@ run_check || { echo "FAILED: a function of 70 lines is refused"; cat output; fai
 write engine/base/long.c 'int f(int x)' '{' "${body[@]:1}" '    return x;' '}'
 expect_breach 'a function of 71 lines' 'long.c:3: a function of 71 lines'
 
+mapfile -t body < <(yes 'int x;' | head -n 510)
+write engine/protocol/bare.c "${body[@]}"
+expect_breach 'a protocol without assertions' '0 assertions in'
+
 for word in 'TO''DO' 'FIX''ME' 'X''XX'; do
     write docs/d.md "a $word b"
     expect_breach "$word" "docs/d.md:1:$word"

@@ -8,7 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/node/unheard.h"
+#include "engine/node/keep_out.h"
 #include "tests/unit/node/peer.h"
 
 /* How long a node that must not join is given to do so. It shows the fault; it cannot find one
@@ -138,19 +138,19 @@ static void another_clusters_doubt_is_left_alone(void)
 /* Times are given: nothing waits here. */
 static void log_says_who_hangs(void)
 {
-    struct pst_unheard unheard;
-    pst_unheard_init(&unheard);
+    struct keep_out kept_out;
+    keep_out_init(&kept_out);
     pst_log_set_level(PST_LOG_INFO);
     begin_log_capture();
-    pst_unheard_add(&unheard, LDM_1, 7, 0);
-    pst_unheard_add(&unheard, ARCHIVE, 7, 0);
-    pst_unheard_add(&unheard, LDM_1, 8, 0);
-    pst_unheard_say(&unheard, unheard.say_at_ns - 1);
-    CU_ASSERT_FALSE(pst_unheard_remove(&unheard, LDM_1, 7));
-    CU_ASSERT_TRUE(pst_unheard_remove(&unheard, LDM_1, 8));
-    pst_unheard_say(&unheard, unheard.say_at_ns);
-    CU_ASSERT_EQUAL(unheard.say_at_ns, PST_DEADLINE_NONE);
-    CU_ASSERT_TRUE(pst_unheard_remove(&unheard, ARCHIVE, 7));
+    keep_out_add(&kept_out, LDM_1, 7, 0);
+    keep_out_add(&kept_out, ARCHIVE, 7, 0);
+    keep_out_add(&kept_out, LDM_1, 8, 0);
+    keep_out_log(&kept_out, kept_out.log_at_ns - 1);
+    CU_ASSERT_FALSE(keep_out_remove(&kept_out, LDM_1, 7));
+    CU_ASSERT_TRUE(keep_out_remove(&kept_out, LDM_1, 8));
+    keep_out_log(&kept_out, kept_out.log_at_ns);
+    CU_ASSERT_EQUAL(kept_out.log_at_ns, PST_DEADLINE_NONE);
+    CU_ASSERT_TRUE(keep_out_remove(&kept_out, ARCHIVE, 7));
     char *text = end_log_capture();
     pst_log_set_level(PST_LOG_ERROR);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "node 7: kept out until the archive"));

@@ -237,7 +237,7 @@ void peer_round(struct peer *peer)
 struct pst_node_status host_fresh_status(struct host *host, struct peer *peer)
 {
     uint64_t now_ns = pst_monotonic_ns(), until_ns = now_ns + PEER_PATIENCE_NS;
-    while (host_status(host).told_ns <= now_ns && pst_monotonic_ns() < until_ns)
+    while (host_status(host).updated_ns <= now_ns && pst_monotonic_ns() < until_ns)
         peer_round(peer);
     return host_status(host);
 }
