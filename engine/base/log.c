@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/base/log_queue.h"
+#include "engine/base/printable.h"
 
 /* How long the end of a process waits for a log that nothing reads. */
 #define QUEUE_NS UINT64_C(1000000000)
@@ -65,22 +66,13 @@ void pst_log_find_journal(void)
     is_journal = strcmp(stream, own) == 0;
 }
 
-/* A file name may hold anything; a line stays a line, and a terminal unharmed. */
-static void make_printable(char *line, int bytes)
-{
-    for (int i = 0; i < bytes; i++) {
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = '?';
-    }
-}
-
 static size_t format_line(const char *beginning, char *line, const char *format, va_list list)
 {
     int used = snprintf(line, PST_LOG_LINE_BYTES, "%s", beginning);
     used += vsnprintf(line + used, PST_LOG_LINE_BYTES - (size_t)used, format, list);
     if (used > PST_LOG_LINE_BYTES - 1)
         used = PST_LOG_LINE_BYTES - 1;
-    make_printable(line, used);
+    pst_make_printable(line, (size_t)used); /* a file name may hold anything */
     return (size_t)used;
 }
 

@@ -12,6 +12,7 @@
 
 #include "engine/base/hex.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/value.h"
 
 static double per_second(uint64_t bytes, uint64_t ns)
@@ -28,13 +29,13 @@ static void print_ldm(FILE *out, uint32_t instance, const struct pst_session_ldm
 {
     char read[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], buffers[CLI_VALUE_TEXT_BYTES];
     double cpu_s = (double)ldm->cpu_ns / 1e9;
-    fprintf(out, "%4u %4u %5d %11s %11s/s %8llu %8.2f %10.2f %10s%s\n", instance, ldm->cpu,
-            ldm->numa_node, cli_value_size_text(ldm->source_bytes, read),
-            cli_value_size_text((uint64_t)per_second(ldm->source_bytes, ldm->busy_ns), rate),
-            (unsigned long long)ldm->objects, cpu_s,
-            ldm->source_bytes > 0 ? cpu_s / gib(ldm->source_bytes) : 0,
-            cli_value_size_text(ldm->buffer_bytes, buffers),
-            ldm->misplaced_pages > 0 ? " (some pages on another node)" : "");
+    cli_print_line(out, "%4u %4u %5d %11s %11s/s %8llu %8.2f %10.2f %10s%s", instance, ldm->cpu,
+                   ldm->numa_node, cli_value_size_text(ldm->source_bytes, read),
+                   cli_value_size_text((uint64_t)per_second(ldm->source_bytes, ldm->busy_ns), rate),
+                   (unsigned long long)ldm->objects, cpu_s,
+                   ldm->source_bytes > 0 ? cpu_s / gib(ldm->source_bytes) : 0,
+                   cli_value_size_text(ldm->buffer_bytes, buffers),
+                   ldm->misplaced_pages > 0 ? " (some pages on another node)" : "");
 }
 
 static bool ends_in(const char *text, size_t length, const char *end)
@@ -51,13 +52,13 @@ static void print_detail(FILE *out, const char *key, json_int_t value)
     bool is_time = ends_in(key, length, "_ns"), is_size = ends_in(key, length, "_bytes");
     size_t shown = length - (is_time ? strlen("_ns") : is_size ? strlen("_bytes") : 0);
     for (size_t i = 0; i < shown; i++)
-        fputc(key[i] == '_' ? ' ' : key[i], out);
+        cli_print(out, "%c", key[i] == '_' ? ' ' : key[i]);
     if (is_time)
-        fprintf(out, " %.3f ms", (double)value / 1e6);
+        cli_print(out, " %.3f ms", (double)value / 1e6);
     else if (is_size)
-        fprintf(out, " %s", cli_value_size_text((uint64_t)value, size));
+        cli_print(out, " %s", cli_value_size_text((uint64_t)value, size));
     else
-        fprintf(out, " %" JSON_INTEGER_FORMAT, value);
+        cli_print(out, " %" JSON_INTEGER_FORMAT, value);
 }
 
 /* The numbers among the details of the source, whatever its kind. */
@@ -68,16 +69,16 @@ static void print_source(FILE *out, const struct pst_session_source *source)
     json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
     if (!details)
         return;
-    fprintf(out, "source %s", source->name);
+    cli_print(out, "source %s", source->name);
     json_object_foreach(details, key, value)
     {
         if (!json_is_integer(value))
             continue;
-        fputs(separator, out);
+        cli_print(out, "%s", separator);
         print_detail(out, key, json_integer_value(value));
         separator = ", ";
     }
-    fputc('\n', out);
+    cli_print_empty_line(out);
     json_decref(details);
 }
 
@@ -85,16 +86,17 @@ static int print_text(FILE *out, const struct pst_session_report *report)
 {
     char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], uid[33];
     pst_hex_encode(report->uid, sizeof(report->uid), uid);
-    fprintf(
-        out, "backup %u is complete: %llu objects, %s in %.2f s, %s/s\n", report->number,
+    cli_print_line(
+        out, "backup %u is complete: %llu objects, %s in %.2f s, %s/s", report->number,
         (unsigned long long)report->objects, cli_value_size_text(report->source_bytes, bytes),
         (double)report->elapsed_ns / 1e9,
         cli_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
-    fprintf(out, "uid %s, start GCI %llu\n", uid, (unsigned long long)report->start_gci);
+    cli_print_line(out, "uid %s, start GCI %llu", uid, (unsigned long long)report->start_gci);
     for (uint32_t i = 0; i < report->sources_count; i++)
         print_source(out, &report->sources[i]);
-    fprintf(out, "\n%4s %4s %5s %11s %13s %8s %8s %10s %10s\n", "LDM", "CPU", "node", "read",
-            "rate", "objects", "CPU s", "CPU s/GiB", "buffers");
+    cli_print_empty_line(out);
+    cli_print_line(out, "%4s %4s %5s %11s %13s %8s %8s %10s %10s", "LDM", "CPU", "node", "read",
+                   "rate", "objects", "CPU s", "CPU s/GiB", "buffers");
     for (uint32_t i = 0; i < report->ldms_count; i++)
         print_ldm(out, i + 1, &report->ldms[i]);
     return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;

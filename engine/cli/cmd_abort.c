@@ -8,6 +8,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/through_node.h"
 
 static const struct cli_option options[] = {
@@ -33,7 +34,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     if (cli_argument_json(arguments))
         error = cli_json_print(stdout, json_incref(answer));
     else
-        printf("backup %s is being aborted\n", json_string_value(json_object_get(answer, "uid")));
+        cli_print_line(stdout, "backup %s is being aborted",
+                       json_string_value(json_object_get(answer, "uid")));
     json_decref(answer);
     if (error || fflush(stdout) != 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");

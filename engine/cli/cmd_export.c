@@ -14,6 +14,7 @@
 #include "engine/cli/export_sink.h"
 #include "engine/cli/json.h"
 #include "engine/cli/placement_options.h"
+#include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
 #include "engine/cli/table_names.h"
 #include "engine/cli/value.h"
@@ -65,8 +66,9 @@ static int print_summary(const struct pst_restore_outcome *outcome, const char *
             json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)outcome->number, "to",
                       cli_json_text(to), "tables", (json_int_t)outcome->objects, "bytes",
                       (json_int_t)outcome->bytes, "elapsed_ns", (json_int_t)elapsed_ns));
-    printf("backup %u is exported to %s: %llu tables, %s of rows\n", outcome->number, to,
-           (unsigned long long)outcome->objects, cli_value_size_text(outcome->bytes, size));
+    cli_print_line(stdout, "backup %u is exported to %s: %llu tables, %s of rows", outcome->number,
+                   to, (unsigned long long)outcome->objects,
+                   cli_value_size_text(outcome->bytes, size));
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 

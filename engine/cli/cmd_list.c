@@ -7,6 +7,7 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/value.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
@@ -17,24 +18,25 @@ static void print_row(const struct pst_backup *backup)
     char uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     if (!backup->has_cluster) {
-        printf("%7u  %-10s  %s\n", backup->number, pst_backup_state_text(backup->state),
-               backup->reason);
+        cli_print_line(stdout, "%7u  %-10s  %s", backup->number,
+                       pst_backup_state_text(backup->state), backup->reason);
         return;
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
-    printf("%7u  %-10s  %-19s  %10s  %10llu  %.8s%s%s\n", backup->number,
-           pst_backup_state_text(backup->state), cli_time_text(common->started_unix_ns, when),
-           cli_value_size_text(common->sums.source_bytes, size),
-           (unsigned long long)common->sums.objects, uid, backup->reason[0] ? "  " : "",
-           backup->reason);
+    cli_print_line(stdout, "%7u  %-10s  %-19s  %10s  %10llu  %.8s%s%s", backup->number,
+                   pst_backup_state_text(backup->state),
+                   cli_time_text(common->started_unix_ns, when),
+                   cli_value_size_text(common->sums.source_bytes, size),
+                   (unsigned long long)common->sums.objects, uid, backup->reason[0] ? "  " : "",
+                   backup->reason);
 }
 
 static int print_list(const struct pst_backup_list *list, bool json)
 {
     int error = 0;
     if (!json && list->count > 0)
-        printf("%7s  %-10s  %-19s  %10s  %10s  %s\n", "number", "state", "started", "size",
-               "objects", "uid");
+        cli_print_line(stdout, "%7s  %-10s  %-19s  %10s  %10s  %s", "number", "state", "started",
+                       "size", "objects", "uid");
     for (size_t i = 0; i < list->count && !error; i++) {
         if (json)
             error = cli_json_print(stdout, cli_backup_json(list->backups[i]));

@@ -11,6 +11,7 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/repository/prune.h"
 
@@ -60,9 +61,10 @@ static void report(struct pruning *pruning, const struct pst_backup *backup, con
                                           "stored_bytes", (json_int_t)bytes, "dry_run",
                                           (int)pruning->dry_run, "reason", reason));
     else if (!reason)
-        printf("backup %u, uid %.8s, %s, %s: %s\n", backup->number, uid_text(backup, uid),
-               pst_backup_state_text(backup->state), cli_value_size_text(bytes, size),
-               pruning->dry_run ? "would be removed" : "removed");
+        cli_print_line(stdout, "backup %u, uid %.8s, %s, %s: %s", backup->number,
+                       uid_text(backup, uid), pst_backup_state_text(backup->state),
+                       cli_value_size_text(bytes, size),
+                       pruning->dry_run ? "would be removed" : "removed");
     if (error)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }

@@ -10,6 +10,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/through_node.h"
 
 static const struct cli_option options[] = {
@@ -38,9 +39,9 @@ static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t 
     if (cli_argument_json(arguments))
         error = cli_json_print(stdout, json_incref(answer));
     else
-        printf("backup %lld is %s\n",
-               (long long)json_integer_value(json_object_get(answer, "number")),
-               json_string_value(json_object_get(answer, "outcome")));
+        cli_print_line(stdout, "backup %lld is %s",
+                       (long long)json_integer_value(json_object_get(answer, "number")),
+                       json_string_value(json_object_get(answer, "outcome")));
     if (error || fflush(stdout) != 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;

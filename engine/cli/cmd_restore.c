@@ -12,6 +12,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/placement_options.h"
+#include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
 #include "engine/cli/value.h"
 #include "engine/service/interrupt.h"
@@ -60,9 +61,10 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
                       (int)report->owners_skipped, "elapsed_ns", (json_int_t)elapsed_ns));
     double elapsed_s = (double)elapsed_ns / 1e9;
     double bytes_per_s = elapsed_s > 0 ? (double)outcome->bytes / elapsed_s : 0;
-    printf("backup %u is restored to %s: %llu objects, %s in %.2f s, %s/s\n", outcome->number,
-           target, (unsigned long long)outcome->objects, cli_value_size_text(outcome->bytes, size),
-           elapsed_s, cli_value_size_text((uint64_t)bytes_per_s, rate));
+    cli_print_line(stdout, "backup %u is restored to %s: %llu objects, %s in %.2f s, %s/s",
+                   outcome->number, target, (unsigned long long)outcome->objects,
+                   cli_value_size_text(outcome->bytes, size), elapsed_s,
+                   cli_value_size_text((uint64_t)bytes_per_s, rate));
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 

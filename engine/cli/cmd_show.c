@@ -11,6 +11,7 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/value.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
@@ -77,11 +78,11 @@ static int print_table(void *context, const struct pst_reading_table *table)
 {
     char size[CLI_VALUE_TEXT_BYTES];
     (void)context;
-    printf("  table %s/%s: %llu rows, %s", table->source, table->name,
-           (unsigned long long)table->rows, cli_value_size_text(table->bytes, size));
+    cli_print(stdout, "  table %s/%s: %llu rows, %s", table->source, table->name,
+              (unsigned long long)table->rows, cli_value_size_text(table->bytes, size));
     if (table->flags)
-        printf(", flags 0x%x", table->flags);
-    printf("\n");
+        cli_print(stdout, ", flags 0x%x", table->flags);
+    cli_print_empty_line(stdout);
     return 0;
 }
 
@@ -119,12 +120,13 @@ static void print_source(const struct pst_manifest_source *source)
 {
     const char *key;
     json_t *value;
-    printf("  source %s: %s\n", source->name, source->spec);
+    cli_print_line(stdout, "  source %s: %s", source->name, source->spec);
     json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
     json_object_foreach(details, key, value)
     {
         if (json_is_integer(value))
-            printf("    %s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+            cli_print_line(stdout, "    %s %" JSON_INTEGER_FORMAT "", key,
+                           json_integer_value(value));
     }
     json_decref(details);
 }
@@ -132,40 +134,44 @@ static void print_source(const struct pst_manifest_source *source)
 static void print_node(const struct pst_node_manifest *node)
 {
     char text[CLI_VALUE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
-    printf("node %u: %s, chunks of %s\n", node->node,
-           node->single_threaded ? "single-threaded" : "multithreaded",
-           cli_value_size_text(node->chunk_bytes, text));
+    cli_print_line(stdout, "node %u: %s, chunks of %s", node->node,
+                   node->single_threaded ? "single-threaded" : "multithreaded",
+                   cli_value_size_text(node->chunk_bytes, text));
     for (uint32_t i = 0; i < node->sources_count; i++)
         print_source(&node->sources[i]);
     for (uint32_t i = 0; i < node->parts_count; i++) {
         const struct pst_manifest_part *part = &node->parts[i];
-        printf("  part %u of %u by LDM %u: %s, %llu objects, %llu chunks, %s\n", part->part,
-               node->parts_count, part->ldm, cli_value_size_text(part->file_bytes, text),
-               (unsigned long long)part->sums.objects, (unsigned long long)part->sums.chunks,
-               pst_digest_text(&part->digest, digest));
+        cli_print_line(
+            stdout, "  part %u of %u by LDM %u: %s, %llu objects, %llu chunks, %s", part->part,
+            node->parts_count, part->ldm, cli_value_size_text(part->file_bytes, text),
+            (unsigned long long)part->sums.objects, (unsigned long long)part->sums.chunks,
+            pst_digest_text(&part->digest, digest));
     }
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
-        printf("  could not be read, or changed during the backup: %s\n",
-               node->unreadable_names[i]);
+        cli_print_line(stdout, "  could not be read, or changed during the backup: %s",
+                       node->unreadable_names[i]);
 }
 
 static void print_text(const struct pst_backup *backup)
 {
     char when[CLI_TIME_TEXT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
-    printf("backup %u: %s%s%s\n", backup->number, pst_backup_state_text(backup->state),
-           backup->reason[0] ? ": " : "", backup->reason);
+    cli_print_line(stdout, "backup %u: %s%s%s", backup->number,
+                   pst_backup_state_text(backup->state), backup->reason[0] ? ": " : "",
+                   backup->reason);
     if (!backup->has_cluster)
         return;
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
     if (common->cluster_id != 0)
-        printf("cluster id %08x\n", common->cluster_id);
-    printf("uid %s\nstart GCI %llu\n", uid, (unsigned long long)common->start_gci);
-    printf("started %s, took %.2f s\n", cli_time_text(common->started_unix_ns, when),
-           (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);
-    printf("%llu objects, %s, %llu unreadable\n", (unsigned long long)common->sums.objects,
-           cli_value_size_text(common->sums.source_bytes, size),
-           (unsigned long long)common->sums.unreadable);
+        cli_print_line(stdout, "cluster id %08x", common->cluster_id);
+    cli_print_line(stdout, "uid %s", uid);
+    cli_print_line(stdout, "start GCI %llu", (unsigned long long)common->start_gci);
+    cli_print_line(stdout, "started %s, took %.2f s", cli_time_text(common->started_unix_ns, when),
+                   (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);
+    cli_print_line(stdout, "%llu objects, %s, %llu unreadable",
+                   (unsigned long long)common->sums.objects,
+                   cli_value_size_text(common->sums.source_bytes, size),
+                   (unsigned long long)common->sums.unreadable);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
         print_node(&backup->nodes[i]);
 }

@@ -13,6 +13,7 @@
 #include "engine/base/clock.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
 #include "engine/service/interrupt.h"
@@ -60,8 +61,10 @@ static void print_nodes(const json_t *status)
     size_t index;
     json_t *node;
     json_int_t own = number_of(status, "node"), master = number_of(status, "master");
-    printf("cluster %s, id %s\n%5s %-8s %5s %11s %13s  %-16s\n", text_of(status, "cluster"),
-           text_of(status, "cluster_id"), "node", "state", "LDMs", "read", "rate", "incarnation");
+    cli_print_line(stdout, "cluster %s, id %s", text_of(status, "cluster"),
+                   text_of(status, "cluster_id"));
+    cli_print_line(stdout, "%5s %-8s %5s %11s %13s  %-16s", "node", "state", "LDMs", "read", "rate",
+                   "incarnation");
     json_array_foreach(json_object_get(status, "nodes"), index, node)
     {
         json_int_t id = number_of(node, "node");
@@ -71,10 +74,10 @@ static void print_nodes(const json_t *status)
             size_of(node, "source_bytes", bytes);
             size_of(node, "bytes_per_second", rate);
         }
-        printf("%5lld %-8s %5lld %11s %11s%s  %-16s%s%s\n", (long long)id, text_of(node, "state"),
-               (long long)number_of(node, "ldms"), bytes, rate, is_known ? "/s" : "  ",
-               text_of(node, "incarnation"), id == master ? "  master" : "",
-               id == own ? "  asked" : "");
+        cli_print_line(stdout, "%5lld %-8s %5lld %11s %11s%s  %-16s%s%s", (long long)id,
+                       text_of(node, "state"), (long long)number_of(node, "ldms"), bytes, rate,
+                       is_known ? "/s" : "  ", text_of(node, "incarnation"),
+                       id == master ? "  master" : "", id == own ? "  asked" : "");
     }
 }
 
@@ -83,11 +86,12 @@ static void print_ldms(const json_t *status)
     size_t index;
     json_t *ldm;
     char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
-    printf("\n%5s %-10s %11s %13s  %s\n", "LDM", "state", "read", "rate", "backup");
+    cli_print_empty_line(stdout);
+    cli_print_line(stdout, "%5s %-10s %11s %13s  %s", "LDM", "state", "read", "rate", "backup");
     json_array_foreach(json_object_get(status, "ldms"), index, ldm)
-        printf("%5lld %-10s %11s %11s/s  %s\n", (long long)number_of(ldm, "ldm"),
-               text_of(ldm, "state"), size_of(ldm, "source_bytes", bytes),
-               size_of(ldm, "bytes_per_second", rate), text_of(ldm, "backup"));
+        cli_print_line(stdout, "%5lld %-10s %11s %11s/s  %s", (long long)number_of(ldm, "ldm"),
+                       text_of(ldm, "state"), size_of(ldm, "source_bytes", bytes),
+                       size_of(ldm, "bytes_per_second", rate), text_of(ldm, "backup"));
 }
 
 static void print_last(const json_t *last)
@@ -96,13 +100,13 @@ static void print_last(const json_t *last)
     time_t ended = (time_t)(number_of(last, "ended_unix_ns") / 1000000000);
     struct tm utc;
     strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&ended, &utc));
-    printf("last: backup %lld, %s, %s read here in %.2f s, ended %s, uid %s\n",
-           (long long)number_of(last, "number"), text_of(last, "outcome"),
-           size_of(last, "source_bytes", bytes), (double)number_of(last, "elapsed_ns") / 1e9, when,
-           text_of(last, "uid"));
+    cli_print_line(stdout, "last: backup %lld, %s, %s read here in %.2f s, ended %s, uid %s",
+                   (long long)number_of(last, "number"), text_of(last, "outcome"),
+                   size_of(last, "source_bytes", bytes),
+                   (double)number_of(last, "elapsed_ns") / 1e9, when, text_of(last, "uid"));
     if (text_of(last, "error_name")[0] != '\0')
-        printf("      because of %s%s%s\n", text_of(last, "error_name"),
-               text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));
+        cli_print_line(stdout, "      because of %s%s%s", text_of(last, "error_name"),
+                       text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));
 }
 
 static void print_backups(const json_t *status)
@@ -112,45 +116,51 @@ static void print_backups(const json_t *status)
     char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
     const json_t *request = json_object_get(status, "last_request");
     json_array_foreach(json_object_get(status, "backups"), index, backup)
-        printf("running: backup %lld, %s by all nodes, %s/s, uid %s\n",
-               (long long)number_of(backup, "number"), size_of(backup, "bytes_done", bytes),
-               size_of(backup, "bytes_per_second", rate), text_of(backup, "uid"));
+        cli_print_line(stdout, "running: backup %lld, %s by all nodes, %s/s, uid %s",
+                       (long long)number_of(backup, "number"), size_of(backup, "bytes_done", bytes),
+                       size_of(backup, "bytes_per_second", rate), text_of(backup, "uid"));
     if (json_is_object(json_object_get(status, "last_backup")))
         print_last(json_object_get(status, "last_backup"));
     else
-        printf("last: none since the node started\n");
+        cli_print_line(stdout, "last: none since the node started");
     if (text_of(request, "error_name")[0] != '\0')
-        printf("last request: no backup was made: %s\n", text_of(request, "error_name"));
+        cli_print_line(stdout, "last request: no backup was made: %s",
+                       text_of(request, "error_name"));
 }
 
 static void print_signals(const json_t *status)
 {
     char bytes[CLI_VALUE_TEXT_BYTES];
     const json_t *signals = json_object_get(status, "signals");
-    printf("signals to other nodes: %lld sent, %lld received, %lld refused, %lld waited for room; "
-           "%lld wake-ups; %s of rings\n%lld node failures, %lld connections refused\n",
-           (long long)number_of(signals, "sent"), (long long)number_of(signals, "received"),
-           (long long)number_of(signals, "refused"), (long long)number_of(signals, "rings_full"),
-           (long long)number_of(signals, "wakes_sent"), size_of(signals, "ring_bytes", bytes),
-           (long long)number_of(signals, "nodes_failed"),
-           (long long)number_of(signals, "connections_refused"));
+    cli_print_line(
+        stdout,
+        "signals to other nodes: %lld sent, %lld received, %lld refused, %lld waited for room; "
+        "%lld wake-ups; %s of rings",
+        (long long)number_of(signals, "sent"), (long long)number_of(signals, "received"),
+        (long long)number_of(signals, "refused"), (long long)number_of(signals, "rings_full"),
+        (long long)number_of(signals, "wakes_sent"), size_of(signals, "ring_bytes", bytes));
+    cli_print_line(stdout, "%lld node failures, %lld connections refused",
+                   (long long)number_of(signals, "nodes_failed"),
+                   (long long)number_of(signals, "connections_refused"));
 }
 
 static void print_doubts(const json_t *status)
 {
     size_t index, place;
     json_t *doubt, *node;
-    printf("in doubt: %lld%s\n", (long long)number_of(status, "in_doubt"),
-           json_is_true(json_object_get(status, "more_in_doubt")) ? ", and more on disk" : "");
+    cli_print_line(stdout, "in doubt: %lld%s", (long long)number_of(status, "in_doubt"),
+                   json_is_true(json_object_get(status, "more_in_doubt")) ? ", and more on disk"
+                                                                          : "");
     json_array_foreach(json_object_get(status, "doubts"), index, doubt)
     {
         const json_t *nodes = json_object_get(doubt, "waits_for");
-        printf("  backup %lld, uid %s, master node %lld, %s", (long long)number_of(doubt, "number"),
-               text_of(doubt, "uid"), (long long)number_of(doubt, "master"),
-               text_of(doubt, "state"));
-        json_array_foreach(nodes, place, node) printf(
-            "%s %lld", place == 0 ? ", waits for node" : ",", (long long)json_integer_value(node));
-        printf("\n");
+        cli_print(stdout, "  backup %lld, uid %s, master node %lld, %s",
+                  (long long)number_of(doubt, "number"), text_of(doubt, "uid"),
+                  (long long)number_of(doubt, "master"), text_of(doubt, "state"));
+        json_array_foreach(nodes, place, node)
+            cli_print(stdout, "%s %lld", place == 0 ? ", waits for node" : ",",
+                      (long long)json_integer_value(node));
+        cli_print_empty_line(stdout);
     }
 }
 
@@ -158,7 +168,7 @@ static void print_whole(const json_t *status)
 {
     print_nodes(status);
     print_ldms(status);
-    printf("\n");
+    cli_print_empty_line(stdout);
     print_backups(status);
     print_signals(status);
     print_doubts(status);
@@ -190,16 +200,18 @@ static void print_line(const json_t *status)
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    printf("%s node %lld: %zu of %zu nodes, master %lld, %s, ", when,
-           (long long)number_of(status, "node"), live_nodes(nodes), json_array_size(nodes),
-           (long long)number_of(status, "master"), text_of(json_array_get(ldms, 0), "state"));
-    printf("%s read, %s/s, %lld in doubt, last %s",
-           cli_value_size_text(sum_of(nodes, "source_bytes"), bytes),
-           cli_value_size_text(sum_of(nodes, "bytes_per_second"), rate),
-           (long long)number_of(status, "in_doubt"),
-           json_is_object(last) ? text_of(last, "outcome") : "none\n");
-    if (json_is_object(last))
-        printf(" %lld\n", (long long)number_of(last, "number"));
+    cli_print(stdout, "%s node %lld: %zu of %zu nodes, master %lld, %s, ", when,
+              (long long)number_of(status, "node"), live_nodes(nodes), json_array_size(nodes),
+              (long long)number_of(status, "master"), text_of(json_array_get(ldms, 0), "state"));
+    cli_print(stdout, "%s read, %s/s, %lld in doubt, last %s",
+              cli_value_size_text(sum_of(nodes, "source_bytes"), bytes),
+              cli_value_size_text(sum_of(nodes, "bytes_per_second"), rate),
+              (long long)number_of(status, "in_doubt"),
+              json_is_object(last) ? text_of(last, "outcome") : "none");
+    if (!json_is_object(last))
+        cli_print_empty_line(stdout);
+    else
+        cli_print_line(stdout, " %lld", (long long)number_of(last, "number"));
 }
 
 /* Takes the reference. */
@@ -212,7 +224,7 @@ static enum cli_exit print(const struct cli_arguments *arguments, json_t *status
     } else if (!watches) {
         print_whole(status);
     } else if (isatty(STDOUT_FILENO)) {
-        printf("\033[H\033[2J"); /* to the corner, and nothing of the last one stays */
+        cli_print_clear(stdout);
         print_whole(status);
     } else {
         print_line(status);

@@ -12,6 +12,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/placement_options.h"
+#include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
 #include "engine/cli/value.h"
 #include "engine/service/interrupt.h"
@@ -49,9 +50,10 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
                       "chunks", (json_int_t)outcome->chunks, "objects",
                       (json_int_t)outcome->objects, "damages", (json_int_t)outcome->damages,
                       "warnings", (json_int_t)outcome->warnings));
-    printf("backup %u: %llu files, %llu chunks, %s read and checked: %llu damages\n",
-           outcome->number, (unsigned long long)outcome->files, (unsigned long long)outcome->chunks,
-           cli_value_size_text(outcome->bytes, size), (unsigned long long)outcome->damages);
+    cli_print_line(stdout, "backup %u: %llu files, %llu chunks, %s read and checked: %llu damages",
+                   outcome->number, (unsigned long long)outcome->files,
+                   (unsigned long long)outcome->chunks, cli_value_size_text(outcome->bytes, size),
+                   (unsigned long long)outcome->damages);
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 

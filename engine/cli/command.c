@@ -15,6 +15,7 @@
 #include "engine/cli/config.h"
 #include "engine/cli/help.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/suggest.h"
 
 #define COMMANDS_MAX 32u
@@ -98,7 +99,7 @@ static enum cli_exit print_version(int argc, char **argv)
         return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE,
                     "--version takes no argument but --json");
     if (!json) {
-        printf("penstock %s\n", PST_VERSION);
+        cli_print_line(stdout, "penstock %s", PST_VERSION);
         return CLI_EXIT_DONE;
     }
     int error =

@@ -12,6 +12,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/cli/json.h"
+#include "engine/cli/print.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/value.h"
 #include "engine/service/control_socket.h"
@@ -146,7 +147,7 @@ static enum cli_exit started(struct session *session, const json_t *message)
         int error = cli_json_record(stdout, "started", copy);
         return error ? lost(session->arguments, error) : CLI_EXIT_DONE;
     }
-    printf("backup %lld has started\n", (long long)number_of(message, "number"));
+    cli_print_line(stdout, "backup %lld has started", (long long)number_of(message, "number"));
     return fflush(stdout) == 0 ? CLI_EXIT_DONE : lost(session->arguments, -EIO);
 }
 
@@ -161,11 +162,13 @@ static enum cli_exit completed(struct session *session, json_t *message)
         json_object_del(copy, "message_type");
         error = cli_json_record(stdout, "summary", copy);
     } else {
-        printf("backup %lld is complete: %lld objects, %s in %.2f s\nuid %s, start GCI %lld\n",
-               (long long)number_of(message, "number"), (long long)number_of(message, "objects"),
-               cli_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds,
-               json_string_value(json_object_get(message, "uid")),
-               (long long)number_of(message, "start_gci"));
+        cli_print_line(
+            stdout, "backup %lld is complete: %lld objects, %s in %.2f s",
+            (long long)number_of(message, "number"), (long long)number_of(message, "objects"),
+            cli_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds);
+        cli_print_line(stdout, "uid %s, start GCI %lld",
+                       json_string_value(json_object_get(message, "uid")),
+                       (long long)number_of(message, "start_gci"));
         error = fflush(stdout) == 0 ? 0 : -EIO;
     }
     if (error)

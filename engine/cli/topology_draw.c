@@ -1,9 +1,11 @@
 /*
  * Draws the placement plan with characters. Called by cmd_topology.c, on the main thread.
  */
+#include "engine/cli/topology_view.h"
+
 #include <string.h>
 
-#include "engine/cli/topology_view.h"
+#include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "numa/cpu_list.h"
 
@@ -84,10 +86,10 @@ static const struct pst_topology_cpu *sibling(const struct pst_topology *topolog
 
 static void draw_border(FILE *out, uint32_t cells)
 {
-    fprintf(out, "  +");
+    cli_print(out, "  +");
     for (uint32_t i = 0; i < cells; i++)
-        fprintf(out, "%.*s+", CELL_COLUMNS, "------------------------------");
-    fprintf(out, "\n");
+        cli_print(out, "%.*s+", CELL_COLUMNS, "------------------------------");
+    cli_print_empty_line(out);
 }
 
 static void draw_cell(FILE *out, const struct cli_topology_view *view,
@@ -100,7 +102,7 @@ static void draw_cell(FILE *out, const struct cli_topology_view *view,
         fit(roles, ROLE_COLUMNS);
         snprintf(text, sizeof(text), "%3u %s", cpu->id, roles);
     }
-    fprintf(out, " %-*s|", CELL_COLUMNS - 1, text);
+    cli_print(out, " %-*s|", CELL_COLUMNS - 1, text);
 }
 
 /* A row of cells: as many lines as its cores have siblings. */
@@ -116,10 +118,10 @@ static void draw_row(FILE *out, const struct cli_topology_view *view, const uint
         }
         if (!any)
             return;
-        fprintf(out, "  |");
+        cli_print(out, "  |");
         for (uint32_t i = 0; i < cells; i++)
             draw_cell(out, view, cpus[i]);
-        fprintf(out, "\n");
+        cli_print_empty_line(out);
     }
 }
 
@@ -144,31 +146,31 @@ static void draw_hugepages(FILE *out, const struct pst_topology_node *node)
     char size[CLI_VALUE_TEXT_BYTES];
     for (uint32_t i = 0; i < node->hugepage_sizes; i++)
         if (node->hugepages[i].total_pages > 0)
-            fprintf(out, "  %llu of %llu hugepages of %s free\n",
-                    (unsigned long long)node->hugepages[i].free_pages,
-                    (unsigned long long)node->hugepages[i].total_pages,
-                    cli_value_size_text(node->hugepages[i].page_bytes, size));
+            cli_print_line(out, "  %llu of %llu hugepages of %s free",
+                           (unsigned long long)node->hugepages[i].free_pages,
+                           (unsigned long long)node->hugepages[i].total_pages,
+                           cli_value_size_text(node->hugepages[i].page_bytes, size));
 }
 
 static void draw_node(FILE *out, const struct cli_topology_view *view,
                       const struct pst_topology_node *node)
 {
     char size[CLI_VALUE_TEXT_BYTES];
-    fprintf(out, "node %u: ", node->id);
+    cli_print(out, "node %u: ", node->id);
     if (node->memory_bytes == 0)
-        fprintf(out, "no memory");
+        cli_print(out, "no memory");
     else
-        fprintf(out, "%s%s%s", cli_value_size_text(node->memory_bytes, size),
-                node->memory_only ? ", memory only" : "",
-                node->memory_allowed ? "" : ", closed to this process");
-    fprintf(out, "\n");
+        cli_print(out, "%s%s%s", cli_value_size_text(node->memory_bytes, size),
+                  node->memory_only ? ", memory only" : "",
+                  node->memory_allowed ? "" : ", closed to this process");
+    cli_print_empty_line(out);
     draw_hugepages(out, node);
     draw_cores(out, view, node->id);
     if (view->disk->node == node->id)
-        fprintf(out, "  disk %s\n", view->disk->name);
+        cli_print_line(out, "  disk %s", view->disk->name);
     for (uint32_t i = 0; i < view->nic_count; i++)
         if (view->nics[i].node == node->id)
-            fprintf(out, "  NIC %s\n", view->nics[i].name);
+            cli_print_line(out, "  NIC %s", view->nics[i].name);
 }
 
 /* ---- the rest ---- */
@@ -176,27 +178,29 @@ static void draw_node(FILE *out, const struct cli_topology_view *view,
 static void draw_unplaced_devices(FILE *out, const struct cli_topology_view *view)
 {
     if (view->disk->name[0] == '\0')
-        fprintf(out, "disk: none behind %s\n", view->path);
+        cli_print_line(out, "disk: none behind %s", view->path);
     else if (!pst_topology_find_node(view->topology, view->disk->node))
-        fprintf(out, "disk %s: NUMA node unknown\n", view->disk->name);
+        cli_print_line(out, "disk %s: NUMA node unknown", view->disk->name);
     for (uint32_t i = 0; i < view->nic_count; i++)
         if (!pst_topology_find_node(view->topology, view->nics[i].node))
-            fprintf(out, "NIC %s: NUMA node unknown\n", view->nics[i].name);
+            cli_print_line(out, "NIC %s: NUMA node unknown", view->nics[i].name);
 }
 
 static void draw_distances(FILE *out, const struct pst_topology *topology)
 {
     if (topology->node_count < 2)
         return;
-    fprintf(out, "distances:\n     ");
+    cli_print_line(out, "distances:");
+    cli_print(out, "     ");
     for (uint32_t i = 0; i < topology->node_count; i++)
-        fprintf(out, " %4u", topology->nodes[i].id);
+        cli_print(out, " %4u", topology->nodes[i].id);
     for (uint32_t i = 0; i < topology->node_count; i++) {
-        fprintf(out, "\n %4u", topology->nodes[i].id);
+        cli_print_empty_line(out);
+        cli_print(out, " %4u", topology->nodes[i].id);
         for (uint32_t j = 0; j < topology->node_count; j++)
-            fprintf(out, " %4u", topology->nodes[i].distance[j]);
+            cli_print(out, " %4u", topology->nodes[i].distance[j]);
     }
-    fprintf(out, "\n");
+    cli_print_empty_line(out);
 }
 
 static void draw_limits(FILE *out, const struct pst_topology *topology)
@@ -207,13 +211,13 @@ static void draw_limits(FILE *out, const struct pst_topology *topology)
             offline.cpu[offline.count++] = topology->cpus[i].id;
     char text[64];
     if (offline.count > 0)
-        fprintf(out, "offline: CPU%s %s\n", offline.count == 1 ? "" : "s",
-                pst_cpu_list_format(&offline, text, sizeof(text)));
+        cli_print_line(out, "offline: CPU%s %s", offline.count == 1 ? "" : "s",
+                       pst_cpu_list_format(&offline, text, sizeof(text)));
     if (topology->quota_millicpus != 0)
-        fprintf(out, "CPU time granted by the cgroup: %u.%02u CPUs\n",
-                topology->quota_millicpus / 1000, topology->quota_millicpus % 1000 / 10);
+        cli_print_line(out, "CPU time granted by the cgroup: %u.%02u CPUs",
+                       topology->quota_millicpus / 1000, topology->quota_millicpus % 1000 / 10);
     if (!topology->has_numa)
-        fprintf(out, "this kernel has no NUMA: all memory counts as one node\n");
+        cli_print_line(out, "this kernel has no NUMA: all memory counts as one node");
 }
 
 static void draw_plan(FILE *out, const struct pst_plan *plan)
@@ -223,19 +227,20 @@ static void draw_plan(FILE *out, const struct pst_plan *plan)
         if (!pst_cpu_list_has(&cpus, plan->ldm[i].cpu))
             cpus.cpu[cpus.count++] = plan->ldm[i].cpu;
     char text[512];
-    fprintf(out, "plan: hub on CPU %u, %u LDM%s on CPU%s %s\n", plan->hub.cpu, plan->ldms,
-            plan->ldms == 1 ? "" : "s", cpus.count == 1 ? "" : "s",
-            pst_cpu_list_format(&cpus, text, sizeof(text)));
-    fprintf(out, "given up:%s\n", plan->note_count == 0 ? " nothing" : "");
+    cli_print_line(out, "plan: hub on CPU %u, %u LDM%s on CPU%s %s", plan->hub.cpu, plan->ldms,
+                   plan->ldms == 1 ? "" : "s", cpus.count == 1 ? "" : "s",
+                   pst_cpu_list_format(&cpus, text, sizeof(text)));
+    cli_print_line(out, "given up:%s", plan->note_count == 0 ? " nothing" : "");
     for (uint32_t i = 0; i < plan->note_count; i++)
-        fprintf(out, "  - %s\n", plan->notes[i]);
+        cli_print_line(out, "  - %s", plan->notes[i]);
 }
 
 void cli_topology_draw(FILE *out, const struct cli_topology_view *view)
 {
     for (uint32_t i = 0; i < view->topology->node_count; i++)
         draw_node(out, view, &view->topology->nodes[i]);
-    fprintf(out, "(. idle, x closed to this process; CPUs in one cell share a physical core)\n");
+    cli_print_line(out,
+                   "(. idle, x closed to this process; CPUs in one cell share a physical core)");
     draw_unplaced_devices(out, view);
     draw_distances(out, view->topology);
     draw_limits(out, view->topology);

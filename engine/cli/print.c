@@ -1,0 +1,50 @@
+/*
+ * Prints for people, and lets nothing from outside give orders to their terminal. Called by the
+ * commands, on the main thread.
+ */
+#include "engine/cli/print.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "engine/base/printable.h"
+
+static void print(FILE *out, const char *format, va_list list)
+{
+    char text[CLI_PRINT_BYTES];
+    assert(!strchr(format, '\n')); /* it would be taken for one of a name */
+    int wanted = vsnprintf(text, sizeof(text), format, list);
+    size_t bytes = wanted < 0 ? 0 : (size_t)wanted;
+    if (bytes > sizeof(text) - 1)
+        bytes = sizeof(text) - 1;
+    pst_make_printable(text, bytes);
+    fwrite(text, 1, bytes, out);
+}
+
+void cli_print(FILE *out, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print(out, format, list);
+    va_end(list);
+}
+
+void cli_print_line(FILE *out, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print(out, format, list);
+    va_end(list);
+    fputc('\n', out);
+}
+
+void cli_print_empty_line(FILE *out)
+{
+    fputc('\n', out);
+}
+
+void cli_print_clear(FILE *out)
+{
+    fputs("\033[H\033[2J", out);
+}
