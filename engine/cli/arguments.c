@@ -153,8 +153,7 @@ static int take_flag(struct cli_arguments *arguments, uint32_t index, const char
 {
     char source[CLI_VARIABLE_BYTES];
     snprintf(source, sizeof(source), "--%s", arguments->command->options[index].name);
-    arguments->values[index].given = true;
-    arguments->values[index].is_flag = true;
+    arguments->values[index].origin = CLI_ORIGIN_FLAG;
     return take_value(arguments, index, source, text);
 }
 
@@ -297,7 +296,7 @@ static int open_config(struct cli_arguments *arguments, const char *path)
     return error ? -EINVAL : 0;
 }
 
-/* From the configuration file; value->given is set if the file has the option. */
+/* From the configuration file; the value has an origin if the file has the option. */
 static int take_configured(struct cli_arguments *arguments, uint32_t index)
 {
     const char *name = arguments->command->options[index].name;
@@ -316,7 +315,7 @@ static int take_configured(struct cli_arguments *arguments, uint32_t index)
         char source[PST_MESSAGE_BYTES / 2];
         snprintf(source, sizeof(source), "%.160s:%u: %s", cli_config_path(arguments->config),
                  values[i].line, name);
-        arguments->values[index].given = true;
+        arguments->values[index].origin = CLI_ORIGIN_CONFIG;
         error = take_value(arguments, index, source, values[i].text);
     }
     return error;
@@ -326,16 +325,16 @@ static int fill_in(struct cli_arguments *arguments, uint32_t index)
 {
     const struct cli_option *option = &arguments->command->options[index];
     struct cli_option_value *value = &arguments->values[index];
-    if (value->given)
+    if (value->origin != CLI_ORIGIN_NONE)
         return 0;
     char variable[CLI_VARIABLE_BYTES];
     const char *text = getenv(cli_option_variable(option, variable));
     if (text && *text != '\0') {
-        value->given = true;
+        value->origin = CLI_ORIGIN_ENVIRONMENT;
         return take_value(arguments, index, variable, text);
     }
     int error = take_configured(arguments, index);
-    if (error || value->given)
+    if (error || value->origin != CLI_ORIGIN_NONE)
         return error;
     if (option->fallback) {
         error = take_value(arguments, index, option->name, option->fallback);
@@ -367,6 +366,43 @@ static int check_positionals(struct cli_arguments *arguments)
     return 0;
 }
 
+static bool is_among(const char *names, const char *name)
+{
+    size_t bytes = strlen(name);
+    for (const char *at = names; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, bytes) == 0 && (at[bytes] == ',' || at[bytes] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* A switch that is set to 0 excludes nothing. */
+static enum cli_origin origin_of(const struct cli_arguments *arguments, uint32_t index)
+{
+    const struct cli_option_value *value = &arguments->values[index];
+    bool is_off = arguments->command->options[index].kind == CLI_OPTION_SWITCH && !value->number;
+    return is_off ? CLI_ORIGIN_NONE : value->origin;
+}
+
+/* Of options that exclude each other the one counts that is set at the higher place. */
+static void yield(struct cli_arguments *arguments, uint32_t index)
+{
+    const struct cli_option *options = arguments->command->options;
+    enum cli_origin highest = CLI_ORIGIN_NONE;
+    if (options[index].yields_to_positionals && arguments->positional_count > 0)
+        highest = CLI_ORIGIN_FLAG;
+    for (uint32_t i = 0; options[i].name; i++) {
+        if (is_among(options[index].yields_to, options[i].name) &&
+            origin_of(arguments, i) > highest)
+            highest = origin_of(arguments, i);
+    }
+    if (arguments->values[index].origin >= highest)
+        return;
+    assert(!options[index].fallback && !options[index].required);
+    arguments->values[index] = (struct cli_option_value){0};
+}
+
 int cli_arguments_parse(const struct cli_command *command, int argc, char **argv,
                         struct cli_arguments *arguments)
 {
@@ -381,7 +417,11 @@ int cli_arguments_parse(const struct cli_command *command, int argc, char **argv
     uint32_t count = cli_option_count(command->options);
     for (uint32_t i = 0; i < count && !error; i++)
         error = fill_in(arguments, i);
-    return error ? error : check_positionals(arguments);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < count; i++)
+        yield(arguments, i);
+    return check_positionals(arguments);
 }
 
 void cli_arguments_release(struct cli_arguments *arguments)
@@ -410,12 +450,12 @@ static const struct cli_option_value *get(const struct cli_arguments *arguments,
 
 bool cli_argument_given(const struct cli_arguments *arguments, const char *name)
 {
-    return get(arguments, name)->given;
+    return get(arguments, name)->origin != CLI_ORIGIN_NONE;
 }
 
 bool cli_argument_is_flag(const struct cli_arguments *arguments, const char *name)
 {
-    return get(arguments, name)->is_flag;
+    return get(arguments, name)->origin == CLI_ORIGIN_FLAG;
 }
 
 bool cli_argument_switch(const struct cli_arguments *arguments, const char *name)

@@ -34,6 +34,10 @@ struct cli_option {
     uint64_t min, max;    /* of a number, both included; max 0: no upper bound */
     bool required;
     bool repeatable; /* text only: may be given CLI_OPTION_VALUES_MAX times */
+    /* Options that exclude this one, with commas between: where one of them is set at a higher
+     * place (flag, environment, configuration file), this one counts as not set. NULL: none. */
+    const char *yields_to;
+    bool yields_to_positionals; /* likewise to an argument that is no option */
 };
 
 #define CLI_OPTION_JSON                                                                            \
@@ -52,10 +56,17 @@ struct cli_command {
     enum cli_exit (*run)(const struct cli_arguments *arguments);
 };
 
+/* Where a value comes from; the higher one counts. */
+enum cli_origin {
+    CLI_ORIGIN_NONE, /* it is the fallback, or there is none */
+    CLI_ORIGIN_CONFIG,
+    CLI_ORIGIN_ENVIRONMENT,
+    CLI_ORIGIN_FLAG, /* the command line itself */
+};
+
 /* One option's values. */
 struct cli_option_value {
-    bool given;     /* false: it is the fallback, or nothing */
-    bool is_flag;   /* given on the command line itself */
+    enum cli_origin origin;
     uint32_t count; /* texts */
     const char *text[CLI_OPTION_VALUES_MAX];
     uint64_t number; /* of a number; 1 or 0 of a switch */

@@ -34,9 +34,11 @@ static const struct cli_option options[] = {
     {.name = "node",
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
+     .yields_to = "source,to",
      .help = "have the cluster of the node at this control socket make the backup, of the sources "
              "and into the directories that its nodes are configured with; goes only with --wait, "
-             "--allow-missing, --number, --single-threaded and --json"},
+             "--allow-missing, --number, --single-threaded and --json. PENSTOCK_NODE counts only "
+             "where no --source and no --to is given"},
     {.name = "wait",
      .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
@@ -219,6 +221,14 @@ static enum cli_exit prepare(struct run *run)
 /* What a backup needs that is made in this process. */
 static enum cli_exit check_own(const struct cli_arguments *arguments)
 {
+    static const char *const options_of_node[] = {"wait", "allow-missing"};
+    for (size_t i = 0; i < sizeof(options_of_node) / sizeof(options_of_node[0]); i++) {
+        if (cli_argument_is_flag(arguments, options_of_node[i]))
+            return cli_fail(arguments, CLI_EXIT_USAGE,
+                            "--%s applies only to a backup through a node: give --node SOCKET, or "
+                            "leave it out",
+                            options_of_node[i]);
+    }
     if (cli_argument_count(arguments, "source") == 0)
         return cli_fail(
             arguments, CLI_EXIT_USAGE,

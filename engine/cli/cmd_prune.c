@@ -22,6 +22,7 @@ static const struct cli_option options[] = {
      .argument = "N",
      .min = 1,
      .max = PST_BACKUP_NUMBER_MAX,
+     .yields_to_positionals = true,
      .help = "keep the N newest complete backups of each cluster and remove all that is older, "
              "except backups in doubt"},
     {.name = "dry-run", .kind = CLI_OPTION_SWITCH, .help = "only print what would be removed"},

@@ -23,10 +23,12 @@ static const struct cli_option options[] = {
     {.name = "commit",
      .kind = CLI_OPTION_TEXT,
      .argument = "MANIFEST",
+     .yields_to = "abort",
      .help = "the backup is complete: MANIFEST is the file BACKUP-N.cluster.manifest from another "
              "node's directory"},
     {.name = "abort",
      .kind = CLI_OPTION_SWITCH,
+     .yields_to = "commit",
      .help = "the backup was never complete, and no client was told that it was: remove what the "
              "node has of it"},
     CLI_OPTION_JSON,

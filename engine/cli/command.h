@@ -27,7 +27,8 @@
  *
  * A value comes from the flag, else from the environment (--ldm-cpus: PENSTOCK_LDM_CPUS; a switch:
  * 1 or 0; empty: not set), else from the section of the configuration file that is called like the
- * command (ldm-cpus = 1), else from .fallback. Main thread only.
+ * command (ldm-cpus = 1), else from .fallback. Of options that exclude each other (.yields_to) the
+ * same order decides which one counts. Main thread only.
  */
 #ifndef PST_ENGINE_CLI_COMMAND_H
 #define PST_ENGINE_CLI_COMMAND_H

@@ -365,6 +365,80 @@ static void test_long_nonsense_is_cut(void)
     CU_ASSERT_EQUAL(parse("--to=a", "1", "2", text + 2, NULL), -EINVAL);
 }
 
+/* ---- options that exclude each other ---- */
+
+static const struct cli_option rivals[] = {
+    {.name = "commit",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "FILE",
+     .yields_to = "abort,aborted",
+     .help = "commit"},
+    {.name = "abort", .kind = CLI_OPTION_SWITCH, .yields_to = "commit", .help = "abort"},
+    {.name = "keep",
+     .kind = CLI_OPTION_COUNT,
+     .argument = "N",
+     .yields_to_positionals = true,
+     .help = "keep"},
+    {0},
+};
+
+static const struct cli_command rivalry = {.name = "resolve",
+                                           .summary = "decide",
+                                           .positional_max = 1,
+                                           .options = rivals,
+                                           .run = run_nothing};
+
+static void decide(const char *flag, const char *value)
+{
+    char *argv[] = {(char *)"resolve", (char *)flag, (char *)value, NULL};
+    cli_arguments_release(&arguments);
+    CU_ASSERT_EQUAL_FATAL(cli_arguments_parse(&rivalry,
+                                              value  ? 3
+                                              : flag ? 2
+                                                     : 1,
+                                              argv, &arguments),
+                          0);
+}
+
+static void check_decision(const char *commit, bool abort)
+{
+    const char *text = cli_argument_text(&arguments, "commit");
+    CU_ASSERT_TRUE(commit ? text && strcmp(text, commit) == 0 : !text);
+    CU_ASSERT_EQUAL(cli_argument_switch(&arguments, "abort"), abort);
+}
+
+static void test_of_rivals_the_higher_counts(void)
+{
+    setenv("PENSTOCK_ABORT", "1", 1);
+    decide("--commit", "m");
+    check_decision("m", false);
+    CU_ASSERT_FALSE(cli_argument_given(&arguments, "abort"));
+    decide(NULL, NULL);
+    check_decision(NULL, true);
+    setenv("PENSTOCK_COMMIT", "m", 1);
+    decide("--abort", NULL);
+    check_decision(NULL, true);
+    decide(NULL, NULL); /* at one place: the command refuses both */
+    check_decision("m", true);
+    setenv("PENSTOCK_ABORT", "0", 1);
+    decide(NULL, NULL);
+    check_decision("m", false);
+    unsetenv("PENSTOCK_ABORT");
+    unsetenv("PENSTOCK_COMMIT");
+}
+
+static void test_a_positional_outranks_the_environment(void)
+{
+    setenv("PENSTOCK_KEEP", "3", 1);
+    decide("7", NULL);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "keep"), 0);
+    decide(NULL, NULL);
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "keep"), 3);
+    unsetenv("PENSTOCK_KEEP");
+    decide("--keep", "4");
+    CU_ASSERT_EQUAL(cli_argument_number(&arguments, "keep"), 4);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -385,6 +459,8 @@ int main(void)
         {"positionals are counted", test_positionals_are_counted},
         {"repeatable options are bounded", test_repeatable_options_are_bounded},
         {"long nonsense is cut", test_long_nonsense_is_cut},
+        {"of options that exclude each other the higher counts", test_of_rivals_the_higher_counts},
+        {"a positional outranks the environment", test_a_positional_outranks_the_environment},
         CU_TEST_INFO_NULL,
     };
     int fd = mkstemp(config_path);

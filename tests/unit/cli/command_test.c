@@ -202,6 +202,52 @@ static void test_what_counts_with_node(void)
     unlink(path);
 }
 
+/* The last complaint is about --to's parent: what runs is a backup in this process. */
+static void check_alone(enum cli_exit code)
+{
+    CU_ASSERT_EQUAL(code, CLI_EXIT_FAILED);
+    CU_ASSERT_PTR_NULL(strstr(err_text, "no node answers"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err_text, "/nowhere/b"));
+}
+
+static void test_a_flag_outranks_a_node_of_the_environment(void)
+{
+    char path[] = "/tmp/penstock-config-XXXXXX";
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_TRUE(dprintf(fd, "[backup]\nnode=/nowhere\nto=/nowhere/b\n") > 0);
+    close(fd);
+    setenv("PENSTOCK_NODE", "/nowhere", 1);
+    check_alone(run("backup", "--source", "synthetic:rows=1", "--to", "/nowhere/b/c", NULL));
+    setenv("PENSTOCK_TO", "/nowhere/b/c", 1);
+    check_alone(run("backup", "--source", "synthetic:rows=1", NULL));
+    check_through_node(run("backup", NULL)); /* both from the environment */
+    unsetenv("PENSTOCK_NODE");
+    unsetenv("PENSTOCK_TO");
+    check_through_node(run("backup", "--config", path, NULL));
+    check_alone(run("backup", "--config", path, "--source", "synthetic:rows=1", "--to",
+                    "/nowhere/b/c", NULL));
+    setenv("PENSTOCK_SOURCE", "synthetic:rows=1", 1);
+    setenv("PENSTOCK_TO", "/nowhere/b/c", 1);
+    check_alone(run("backup", "--config", path, NULL));
+    check_through_node(run("backup", "--node", "/nowhere", NULL));
+    unsetenv("PENSTOCK_SOURCE");
+    unsetenv("PENSTOCK_TO");
+    unlink(path);
+}
+
+static void test_what_counts_only_with_node(void)
+{
+    check_usage(run("backup", "--source", "synthetic:rows=1", "--to", "/nowhere/b", "--wait",
+                    "completed", NULL),
+                "--wait applies only to a backup through a node: give --node SOCKET, or leave it "
+                "out");
+    check_usage(run("backup", "--source", "synthetic:rows=1", "--to", "/nowhere/b",
+                    "--allow-missing", NULL),
+                "--allow-missing applies only to a backup through a node: give --node SOCKET, or "
+                "leave it out");
+}
+
 static void test_usage_errors_with_json(void)
 {
     CU_ASSERT_EQUAL(run("greet", "--json", "--nam", NULL), CLI_EXIT_USAGE);
@@ -323,6 +369,9 @@ int main(void)
         {"usage errors", test_usage_errors},
         {"what does not count with --node", test_what_does_not_count_with_node},
         {"what counts with --node", test_what_counts_with_node},
+        {"what counts only with --node", test_what_counts_only_with_node},
+        {"a flag outranks a node of the environment",
+         test_a_flag_outranks_a_node_of_the_environment},
         {"usage errors with json", test_usage_errors_with_json},
         {"sections are commands", test_sections_are_commands},
         {"help comes from the tables", test_help_comes_from_the_tables},
