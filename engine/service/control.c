@@ -85,10 +85,12 @@ static void take_signals(struct control *control)
 static void turn(struct control *control, int interrupt_fd, int timeout_ms)
 {
     struct pollfd polled[CONTROL_CLIENTS_MAX + 3];
+    timeout_ms = control_expire(control, timeout_ms);
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         polled[i] = (struct pollfd){.fd = control->clients[i].fd, .events = POLLIN};
     struct pollfd *listener = &polled[CONTROL_CLIENTS_MAX];
-    listener[0] = (struct pollfd){.fd = control->listen_fd, .events = POLLIN};
+    int listen_fd = control_may_accept(control) ? control->listen_fd : -1;
+    listener[0] = (struct pollfd){.fd = listen_fd, .events = POLLIN};
     listener[1] = (struct pollfd){.fd = interrupt_fd, .events = POLLIN};
     listener[2] = (struct pollfd){.fd = pst_client_fd(control->node), .events = POLLIN};
     bool may_sleep = pst_client_may_sleep(control->node);

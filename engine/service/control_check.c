@@ -37,7 +37,7 @@ void control_check(const struct control *control)
     const struct control_resolving *resolving = &control->resolving;
     PST_CHECK_THREAD(&control->owner);
     check_clients(control);
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+    for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++)
         check_job(control, i);
     assert(!resolving->is_waiting || (resolving->number != 0 && resolving->client != 0));
     assert(resolving->client <= control->last_client);

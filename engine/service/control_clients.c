@@ -2,6 +2,7 @@
  * The clients of the control socket: lets them in, takes their requests, sends them answers. Called
  * by the server's other files, on its one thread, which never waits for a client.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/service/control_parts.h"
 #include "engine/service/control_socket.h"
 
@@ -69,6 +72,8 @@ json_t *control_next_request(struct control *control, uint32_t slot)
         hang_up(client);
         return NULL;
     }
+    client->has_asked = true;
+    client->quiet_since_ns = pst_monotonic_ns();
     json_t *request = json_loadb(bytes, (size_t)got, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_string(json_object_get(request, "request")))
         return request;
@@ -86,19 +91,99 @@ static bool is_ours(int fd)
     return peer.uid == geteuid() || peer.uid == 0;
 }
 
+/* Whether the client is owed an answer. */
+static bool waits(const struct control *control, const struct control_client *client)
+{
+    if (control->resolving.is_waiting && control->resolving.client == client->id)
+        return true;
+    for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++) {
+        if (control->jobs[i].backup != 0 && control->jobs[i].client == client->id)
+            return true;
+    }
+    return false;
+}
+
+/* The client that has been waiting for nothing the longest; NULL: each waits. */
+static struct control_client *idlest(struct control *control)
+{
+    struct control_client *found = NULL;
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct control_client *client = &control->clients[i];
+        if (client->fd >= 0 && !waits(control, client) &&
+            (!found || client->quiet_since_ns < found->quiet_since_ns))
+            found = client;
+    }
+    return found;
+}
+
+static struct control_client *make_room(struct control *control)
+{
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (control->clients[i].fd < 0)
+            return &control->clients[i];
+    }
+    struct control_client *client = idlest(control);
+    assert(client); /* there are more slots than clients that can wait */
+    hang_up(client);
+    return client;
+}
+
+/* The client stays in the queue of the socket, which poll(2) reports at once again. */
+static void pause_for_descriptors(struct control *control, int error)
+{
+    struct control_client *client = idlest(control);
+    uint64_t now_ns = pst_monotonic_ns();
+    if (now_ns >= control->deaf_until_ns + CONTROL_IDLE_NS) /* a line for each spell of it */
+        pst_log(PST_LOG_WARNING, "a client of the control socket waits: %s", pst_error_text(error));
+    control->deaf_until_ns = now_ns + CONTROL_DEAF_NS;
+    if (client)
+        hang_up(client);
+}
+
 void control_accept(struct control *control)
 {
     PST_CHECK_THREAD(&control->owner);
     int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    int error = fd < 0 ? -errno : 0;
+    if (error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM)
+        pause_for_descriptors(control, error);
+    if (error)
         return;
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX && is_ours(fd); i++) {
-        if (control->clients[i].fd >= 0)
+    if (is_ours(fd))
+        *make_room(control) = (struct control_client){
+            .fd = fd, .id = ++control->last_client, .quiet_since_ns = pst_monotonic_ns()};
+    else
+        close(fd);
+}
+
+bool control_may_accept(const struct control *control)
+{
+    return pst_monotonic_ns() >= control->deaf_until_ns;
+}
+
+static int ms_until(uint64_t due_ns, uint64_t now_ns, int limit_ms)
+{
+    int ms = due_ns > now_ns ? (int)((due_ns - now_ns) / 1000000) + 1 : 0;
+    return limit_ms >= 0 && limit_ms < ms ? limit_ms : ms;
+}
+
+int control_expire(struct control *control, int limit_ms)
+{
+    PST_CHECK_THREAD(&control->owner);
+    uint64_t now_ns = pst_monotonic_ns();
+    if (control->deaf_until_ns > now_ns)
+        limit_ms = ms_until(control->deaf_until_ns, now_ns, limit_ms);
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct control_client *client = &control->clients[i];
+        uint64_t due_ns = client->quiet_since_ns + CONTROL_IDLE_NS;
+        if (client->fd < 0 || client->has_asked)
             continue;
-        control->clients[i] = (struct control_client){.fd = fd, .id = ++control->last_client};
-        return;
+        if (due_ns <= now_ns)
+            hang_up(client);
+        else
+            limit_ms = ms_until(due_ns, now_ns, limit_ms);
     }
-    close(fd); /* of another user, or one too many */
+    return limit_ms;
 }
 
 void control_hang_up_all(struct control *control)

@@ -13,7 +13,7 @@
 
 static struct control_job *find_job(struct control *control, uint64_t backup)
 {
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++) {
         if (control->jobs[i].backup == backup)
             return &control->jobs[i];
     }
@@ -66,7 +66,7 @@ static uint64_t running_backup(struct control *control)
     pst_node_status(control->node, &status);
     if (status.backup != 0)
         return status.backup;
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++) {
         if (control->jobs[i].backup != 0)
             return control->jobs[i].backup;
     }
@@ -207,7 +207,7 @@ void control_on_node_change(struct control *control, const struct pst_signal *si
         return;
     }
     pst_set_remove(&control->live, change->node - 1);
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++) {
         struct control_job *job = &control->jobs[i];
         if (job->backup != 0 && job->request.master_node == change->node)
             lose_job(control, job);

@@ -10,11 +10,23 @@
 #include "engine/base/check.h"
 #include "engine/node/client.h"
 
-#define CONTROL_CLIENTS_MAX 16u
+#define CONTROL_JOBS_MAX 16u
+
+/* All jobs and the decision by hand may have clients that wait, and one more can always ask for the
+ * status or an abort: of the clients that wait for nothing the oldest makes room. */
+#define CONTROL_CLIENTS_MAX (CONTROL_JOBS_MAX + 2u)
+
+/* How long a client may be connected without a request. */
+#define CONTROL_IDLE_NS UINT64_C(10000000000)
+
+/* How long nobody is let in after the process had no descriptor left for a client. */
+#define CONTROL_DEAF_NS UINT64_C(100000000)
 
 struct control_client {
     int fd;      /* -1: free */
     uint64_t id; /* never given twice; 0: free */
+    bool has_asked;
+    uint64_t quiet_since_ns; /* its last request, or when it was let in; CLOCK_MONOTONIC */
 };
 
 /* A backup that a client asked for. It goes on when its client has gone. */
@@ -52,8 +64,9 @@ struct control {
     struct pst_node *node;
     const struct pst_node_config *config;
     struct control_client clients[CONTROL_CLIENTS_MAX];
-    uint64_t last_client; /* the highest id given so far */
-    struct control_job jobs[CONTROL_CLIENTS_MAX];
+    uint64_t last_client;   /* the highest id given so far */
+    uint64_t deaf_until_ns; /* until then nobody is let in */
+    struct control_job jobs[CONTROL_JOBS_MAX];
     struct control_last last;
     struct control_resolving resolving;
     uint64_t ending;                                   /* the backup that was aborted to stop */
@@ -73,8 +86,16 @@ static inline uint32_t control_master(const struct control *control)
 /* control_check.c. What must hold between two turns of the server, asserted. */
 void control_check(const struct control *control);
 
-/* control_clients.c. Lets a client in that waits at the listening socket. */
+/* control_clients.c. Lets a client in that waits at the listening socket; if all slots are taken,
+ * in place of the one that has been waiting for nothing the longest. */
 void control_accept(struct control *control);
+
+/* Whether clients may be let in now; without descriptors it pauses. */
+bool control_may_accept(const struct control *control);
+
+/* Hangs up on clients that have connected and asked for nothing for too long. Returns in how many
+ * ms to call again, at most limit_ms (-1: without limit). */
+int control_expire(struct control *control, int limit_ms);
 
 /* Sends to the client with this id, if it is still there, and takes the reference. A client that
  * cannot take the message is hung up on, or with may_drop misses it. */

@@ -79,7 +79,7 @@ static json_t *ldms_json(const struct pst_node_status *status)
 static json_t *jobs_json(const struct control *control)
 {
     json_t *jobs = json_array();
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++) {
         const struct control_job *job = &control->jobs[i];
         char uid[2 * sizeof(job->request.uid) + 1];
         if (job->backup == 0)

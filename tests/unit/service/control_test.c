@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,19 +144,128 @@ static void an_answer_goes_to_nobody_else(void)
     close_server();
 }
 
-static void one_too_many_is_hung_up_on(void)
+static void fill(int *fds)
+{
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        fds[i] = connect_client();
+}
+
+static void let_go(const int *fds, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+/* Whether the server has hung up, and not just said nothing. */
+static bool is_hung_up_on(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void make_wait(uint32_t job, uint32_t slot)
+{
+    control.jobs[job] =
+        (struct control_job){.client = control.clients[slot].id,
+                             .request = {.master_node = 1, .uid = {(uint8_t)(job + 1)}}};
+    control.jobs[job].backup = pst_uid_low(control.jobs[job].request.uid);
+}
+
+static void the_idlest_makes_room(void)
+{
+    int fds[CONTROL_CLIENTS_MAX + 3];
+    open_server();
+    fill(fds);
+    make_wait(0, 0); /* the oldest waits for its backup */
+    CU_ASSERT_EQUAL(pst_control_send(fds[1], json_pack("{s:s}", "request", "status")), 0);
+    json_decref(control_next_request(&control, 1)); /* the second oldest has just asked */
+    for (uint32_t i = CONTROL_CLIENTS_MAX; i < CONTROL_CLIENTS_MAX + 3; i++)
+        fds[i] = connect_client();
+    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX + 3; i++)
+        CU_ASSERT_EQUAL(is_hung_up_on(fds[i]), i >= 2 && i < 5);
+    let_go(fds, CONTROL_CLIENTS_MAX + 3);
+    close_server();
+}
+
+static void a_thousand_silent_ones_lock_nobody_out(void)
+{
+    static int fds[1001];
+    struct rlimit was, wanted = {2100, 2100};
+    CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &was), 0);
+    wanted.rlim_max = was.rlim_max;
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &wanted), 0);
+    open_server();
+    for (uint32_t i = 0; i < 1001; i++)
+        fds[i] = connect_client();
+    answer(control.last_client, 9);
+    CU_ASSERT_EQUAL(next_answer(fds[1000]), 9);
+    let_go(fds, 1001);
+    close_server();
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &was), 0);
+}
+
+static void whoever_waits_leaves_a_slot(void)
 {
     int fds[CONTROL_CLIENTS_MAX + 1];
     open_server();
+    fill(fds);
+    for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++)
+        make_wait(i, i);
+    control.resolving = (struct control_resolving){
+        .is_waiting = true, .number = 1, .client = control.clients[CONTROL_JOBS_MAX].id};
+    fds[CONTROL_CLIENTS_MAX] = connect_client();
     for (uint32_t i = 0; i <= CONTROL_CLIENTS_MAX; i++)
-        fds[i] = connect_client();
-    CU_ASSERT_EQUAL(next_answer(fds[CONTROL_CLIENTS_MAX]), -EPIPE);
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-        answer(control.clients[i].id, (int)i + 1);
-    for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-        CU_ASSERT_EQUAL(next_answer(fds[i]), (int)i + 1);
-    for (uint32_t i = 0; i <= CONTROL_CLIENTS_MAX; i++)
-        close(fds[i]);
+        CU_ASSERT_EQUAL(is_hung_up_on(fds[i]), i == CONTROL_CLIENTS_MAX - 1);
+    let_go(fds, CONTROL_CLIENTS_MAX + 1);
+    close_server();
+}
+
+static void silence_has_a_limit(void)
+{
+    open_server();
+    CU_ASSERT_EQUAL(control_expire(&control, -1), -1);
+    CU_ASSERT_EQUAL(control_expire(&control, 7), 7);
+    int silent = connect_client(), asker = connect_client();
+    int ms = control_expire(&control, -1);
+    CU_ASSERT_TRUE(ms > 0 && ms <= (int)(CONTROL_IDLE_NS / 1000000) + 1);
+    CU_ASSERT_EQUAL(control_expire(&control, 7), 7);
+    CU_ASSERT_EQUAL(pst_control_send(asker, json_pack("{s:s}", "request", "status")), 0);
+    json_decref(control_next_request(&control, 1));
+    control.clients[0].quiet_since_ns -= CONTROL_IDLE_NS;
+    control.clients[1].quiet_since_ns -= CONTROL_IDLE_NS;
+    CU_ASSERT_EQUAL(control_expire(&control, -1), -1);
+    CU_ASSERT_TRUE(is_hung_up_on(silent));
+    CU_ASSERT_FALSE(is_hung_up_on(asker));
+    close(silent);
+    close(asker);
+    close_server();
+}
+
+/* Without a descriptor for it, the newcomer waits; the server neither spins nor stops. */
+static void without_descriptors_it_pauses(void)
+{
+    char message[PST_MESSAGE_BYTES];
+    struct rlimit was, none = {0, 0};
+    open_server();
+    int silent = connect_client();
+    int newcomer = pst_control_connect(path, message);
+    CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none.rlim_max = was.rlim_max;
+    CU_ASSERT_TRUE(control_may_accept(&control));
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &none), 0);
+    control_accept(&control);
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &was), 0);
+    CU_ASSERT_TRUE(is_hung_up_on(silent));
+    CU_ASSERT_FALSE(control_may_accept(&control));
+    int ms = control_expire(&control, -1);
+    CU_ASSERT_TRUE(ms >= 0 && ms <= (int)(CONTROL_DEAF_NS / 1000000) + 1);
+    control.deaf_until_ns = 0;
+    CU_ASSERT_TRUE(control_may_accept(&control));
+    control_accept(&control);
+    answer(control.last_client, 3);
+    CU_ASSERT_EQUAL(next_answer(newcomer), 3);
+    close(silent);
+    close(newcomer);
     close_server();
 }
 
@@ -258,7 +368,11 @@ int main(void)
         {"requests and answers pass", requests_and_answers_pass},
         {"nonsense is refused", nonsense_is_refused},
         {"an answer goes to the client that asked, or to nobody", an_answer_goes_to_nobody_else},
-        {"one client too many is hung up on", one_too_many_is_hung_up_on},
+        {"the idlest client makes room for another", the_idlest_makes_room},
+        {"a thousand silent clients lock nobody out", a_thousand_silent_ones_lock_nobody_out},
+        {"clients that wait leave a slot", whoever_waits_leaves_a_slot},
+        {"silence has a limit", silence_has_a_limit},
+        {"without descriptors it pauses", without_descriptors_it_pauses},
         {"the invariants notice broken state", every_breakage_is_noticed},
         CU_TEST_INFO_NULL,
     };
