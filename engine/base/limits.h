@@ -11,6 +11,11 @@
 #define PST_CPUS_MAX 4096u /* logical CPUs of one host */
 #define PST_NUMA_NODES_MAX 128u
 
+/* The highest number that --number and the control socket take: a backup gets one more than the
+ * highest there is, so a higher one would use up, by one slip, what millions of backups need. */
+#define PST_BACKUP_NUMBER_WANTED_MAX 4000000000u
+_Static_assert(PST_BACKUP_NUMBER_WANTED_MAX < PST_BACKUP_NUMBER_MAX, "numbers are left after it");
+
 #define PST_FRAGMENTS_AHEAD 2u /* dealt to one LDM and not yet answered */
 
 /* Listed by all sources of a node and not yet scanned. A source lists this far ahead of the LDMs:

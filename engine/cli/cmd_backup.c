@@ -18,6 +18,7 @@
 #include "engine/cli/table_names.h"
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
+#include "engine/repository/catalog.h"
 #include "engine/service/interrupt.h"
 
 static const struct cli_option options[] = {
@@ -51,8 +52,9 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .min = 1,
-     .max = PST_BACKUP_NUMBER_MAX,
-     .help = "number of the backup; by default one more than the highest in DIR"},
+     .max = PST_BACKUP_NUMBER_WANTED_MAX,
+     .help = "number of the backup, not taken yet; by default one more than the highest in DIR, so "
+             "numbers near the end of 32 bits are refused: they would leave none"},
     CLI_PLACEMENT_OPTIONS,
     {.name = "single-threaded",
      .kind = CLI_OPTION_SWITCH,
@@ -139,6 +141,27 @@ static void log_memory(const struct run *run)
             cli_value_size_text(bytes, each), cli_value_size_text(bytes * ldms, all));
 }
 
+/* The number after the highest backup that is not in the unbroken row up to the last number. */
+static void advise_number(const struct run *run, char *text, size_t bytes)
+{
+    struct pst_backup_list list;
+    char message[PST_MESSAGE_BYTES];
+    uint32_t last = PST_BACKUP_NUMBER_MAX;
+    int error = pst_backup_list_read(&run->job.directory, 1, &list, message);
+    for (size_t i = error ? 0 : list.count; i > 0 && list.backups[i - 1]->number >= last; i--)
+        last = list.backups[i - 1]->number - 1;
+    uint32_t highest = 0;
+    for (size_t i = 0; !error && i < list.count; i++) {
+        if (list.backups[i]->number <= last)
+            highest = list.backups[i]->number;
+    }
+    if (!error)
+        pst_backup_list_release(&list);
+    snprintf(text, bytes,
+             "; give --number, such as --number %u, or prune the backups with the highest numbers",
+             highest < PST_BACKUP_NUMBER_WANTED_MAX ? highest + 1 : 1);
+}
+
 static const char *advice(int error)
 {
     switch (error) {
@@ -167,7 +190,10 @@ static enum cli_exit failure(const struct run *run)
                         "interrupted; nothing of the backup is left");
     if (error == PST_E_BUSY || error == PST_E_CLEANING)
         code = CLI_EXIT_BUSY;
-    return cli_fail(run->arguments, code, "%s%s", run->message, advice(error));
+    char number[96] = "";
+    if (error == PST_E_NUMBER)
+        advise_number(run, number, sizeof(number));
+    return cli_fail(run->arguments, code, "%s%s%s", run->message, advice(error), number);
 }
 
 static enum cli_exit print_report(const struct run *run, bool json)

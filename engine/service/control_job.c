@@ -38,9 +38,10 @@ void control_begin(struct control *control, uint64_t client, const json_t *reque
 {
     struct control_job *job = find_job(control, 0);
     json_int_t number = json_integer_value(json_object_get(request, "number"));
-    if (number < 0 || number > PST_BACKUP_NUMBER_MAX) {
-        control_refuse(control, client, -PST_E_BAD_REQUEST, "%lld is not a backup number",
-                       (long long)number);
+    if (number < 0 || number > PST_BACKUP_NUMBER_WANTED_MAX) {
+        control_refuse(control, client, -PST_E_BAD_REQUEST,
+                       "%lld cannot be asked for: backup numbers go from 1 to %u",
+                       (long long)number, PST_BACKUP_NUMBER_WANTED_MAX);
         return;
     }
     if (!job || pst_interrupted()) {
@@ -129,6 +130,11 @@ static void fail_job(struct control *control, struct control_job *job, uint32_t 
         control_refuse(control, client, (int)error,
                        "node %u is missing; start it, or give --allow-missing",
                        pst_ref_node(where));
+    else if (error == PST_E_NUMBER)
+        control_refuse(control, client, (int)error,
+                       "no backup was made: %s: %s; give --number with a number that no node has "
+                       "(penstock list), or prune the backups with the highest numbers",
+                       place, pst_error_text((int)error));
     else if (error == PST_E_NODE_STOPS)
         control_refuse(control, client, (int)error, "no backup was made: node %u is being stopped",
                        pst_ref_node(where));

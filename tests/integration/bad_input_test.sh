@@ -163,9 +163,21 @@ same_number_twice() {
     expect_output '^backup 4 is complete'
     # Numbers below are free, and the highest has no next.
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 1
-    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 4294967295
+    expect_exit 2 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 4294967295
+    expect_message '--number: 4294967295 is out of range; give a whole number from 1 to 4000000000'
+    mkdir "$disk/numbers/BACKUP-4294967295" "$disk/numbers/BACKUP-4294967294"
+    touch "$disk/numbers/BACKUP-4294967295/mine" "$disk/numbers/BACKUP-4294967294/mine"
     expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers"
-    expect_message 'number'
+    expect_message 'the highest backup number there is, is taken; give --number, such as --number 5,'
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/numbers" --number 5
+    mkdir -p "$disk/alone/BACKUP-4294967295"
+    touch "$disk/alone/BACKUP-4294967295/mine"
+    expect_exit 1 "$penstock" backup --source "dir:$source_tree" --to "$disk/alone"
+    expect_message 'such as --number 1,'
+    # One request does not use the numbers up.
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/far" --number 4000000000
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/far"
+    expect_output '^backup 4000000001 is complete'
 }
 
 # What others keep in the directory stays as it is.

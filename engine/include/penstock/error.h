@@ -23,7 +23,7 @@
     X(PST_E_NOT_MASTER, 1301, PST_RETRY, "this node is not the master")                            \
     X(PST_E_BUSY, 1302, PST_RETRY, "another backup is running")                                    \
     X(PST_E_NO_RESOURCES, 1303, PST_RETRY, "out of resources")                                     \
-    X(PST_E_NUMBER, 1304, PST_RETRY, "no backup number could be chosen")                           \
+    X(PST_E_NUMBER, 1304, PST_FINAL, "the highest backup number there is, is taken")               \
     X(PST_E_CLIENT_ABORT, 1321, PST_FINAL, "aborted by the client")                                \
     X(PST_E_BACKUP_FAILURE, 1323, PST_FINAL, "aborted because a participant failed")               \
     X(PST_E_FILE, 1325, PST_FINAL, "a backup file could not be written")                           \

@@ -128,6 +128,25 @@ static void nonsense_is_refused(void)
     close_server();
 }
 
+static void no_request_uses_the_numbers_up(void)
+{
+    static const json_int_t numbers[] = {-1, 4000000001, 4294967295, 4294967296};
+    open_server();
+    int fd = connect_client();
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        json_t *request = json_pack("{s:s, s:I}", "request", "backup", "number", numbers[i]);
+        json_t *message = NULL;
+        control_begin(&control, control.clients[0].id, request);
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "error_name")),
+                               "PST_E_BAD_REQUEST");
+        json_decref(message);
+        json_decref(request);
+    }
+    close(fd);
+    close_server();
+}
+
 static void an_answer_goes_to_nobody_else(void)
 {
     open_server();
@@ -367,6 +386,7 @@ int main(void)
         {"a path that is too long is refused", a_long_path_is_refused},
         {"requests and answers pass", requests_and_answers_pass},
         {"nonsense is refused", nonsense_is_refused},
+        {"no request uses the numbers up", no_request_uses_the_numbers_up},
         {"an answer goes to the client that asked, or to nobody", an_answer_goes_to_nobody_else},
         {"the idlest client makes room for another", the_idlest_makes_room},
         {"a thousand silent clients lock nobody out", a_thousand_silent_ones_lock_nobody_out},
