@@ -1,11 +1,10 @@
 /*
  * Draws the placement plan with characters. Called by cmd_topology.c, on the main thread.
  */
-#include "engine/cli/topology_view.h"
-
 #include <string.h>
 
 #include "engine/cli/print.h"
+#include "engine/cli/topology_view.h"
 #include "engine/cli/value.h"
 #include "numa/cpu_list.h"
 

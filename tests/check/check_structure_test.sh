@@ -162,7 +162,7 @@ write engine/base/b.c 'int  x;'
 expect_breach 'an unformatted file' 'run clang-format'
 
 write engine/cli/p.c $'static void p(const char *name)\n{\n    printf("%s", name);\n}'
-expect_breach 'a command prints a name as it is' 'p.c:3:printf(: print by engine/cli/print.h'
+expect_breach 'a command prints a name as it is' 'p.c:4:printf(: print by engine/cli/print.h'
 write engine/base/b.c '#define NDEBUG'
 expect_breach 'NDEBUG in a source' 'assertions stay on'
 write CMakeLists.txt 'add_compile_definitions(-DNDEBUG)'
