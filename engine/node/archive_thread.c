@@ -23,6 +23,12 @@ static void tell_doubt(void *context, const struct pst_doubt_rep *doubt)
     archive_send(thread, &report);
 }
 
+static void note_gci(void *context, uint64_t gci)
+{
+    struct archive_thread *thread = context;
+    node_note_gci(thread->worker->node, gci);
+}
+
 static int look_for_number(struct archive_thread *thread, const struct pst_signal *request,
                            struct pst_signal *conf)
 {
@@ -225,6 +231,7 @@ void *archive_run(void *argument)
     thread.archive->repository = &worker->node->lease.repository;
     thread.archive->unreadable = &worker->node->unreadable;
     thread.archive->on_doubt = worker->node->config.cluster ? tell_doubt : NULL;
+    thread.archive->on_gci = note_gci;
     thread.archive->context = &thread;
     pst_thread_bind(&thread.archive->owner);
     worker_report_start(worker, 0);

@@ -101,8 +101,7 @@ static void answer(struct pst_source_thread *thread, const struct pst_signal *re
         signal.payload.ref.error = (uint32_t)-error;
         signal.payload.ref.where = self_ref(thread);
     } else if (request->gsn == PST_SOURCE_FREEZE_REQ) {
-        /* What has no checkpoints of its own numbers them by the time. */
-        signal.payload.gci.start_gci = pst_unix_ns();
+        signal.payload.gci.start_gci = node_next_gci(thread->worker.node, pst_unix_ns());
     }
     pst_channel_to_hub(&thread->worker.channel, &signal);
 }

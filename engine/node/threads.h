@@ -57,11 +57,19 @@ struct pst_node {
     struct pst_channel client;
     struct pst_unreadable unreadable;
     struct pst_hand hand;
-    _Atomic uint64_t proxy_backup;                  /* that the hub's proxy is in; 0: none */
+    _Atomic uint64_t gci;          /* the highest known here: of earlier backups, and of freezes */
+    _Atomic uint64_t proxy_backup; /* that the hub's proxy is in; 0: none */
     _Atomic uint64_t node_bytes[PST_NODES_MAX + 1]; /* as reported to LDM 1, the master */
     pthread_mutex_t status_lock;
     struct pst_node_status status; /* the hub's part of it */
 };
+
+/* Raises the highest GCI that the node knows. Any thread. */
+void node_note_gci(struct pst_node *node, uint64_t gci);
+
+/* A GCI for a cut that is made now: the time, where no clock was ever ahead of it, and always more
+ * than any before. Any thread. */
+uint64_t node_next_gci(struct pst_node *node, uint64_t now_unix_ns);
 
 /* Thread functions; the argument is the worker. */
 void *hub_run(void *argument);

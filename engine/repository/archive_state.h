@@ -35,6 +35,8 @@ struct pst_archive {
     /* Called for each backup in doubt, by every sweep again; NULL: a node alone has nobody to ask.
      */
     void (*on_doubt)(void *context, const struct pst_doubt_rep *doubt);
+    /* Called by the first sweep with the latest GCI of each complete backup; may be NULL. */
+    void (*on_gci)(void *context, uint64_t gci);
     void *context;
 
     /* The backup in work, and what its manifests will hold. */

@@ -139,6 +139,20 @@ int archive_remove(const struct pst_archive *archive, uint32_t number, const uin
     return 0;
 }
 
+/* One that cannot be read has no say: it is damaged, and so reported elsewhere. */
+static void report_gci(const struct pst_archive *archive, int backup, uint32_t number)
+{
+    struct pst_cluster_manifest manifest;
+    struct archive_file file;
+    if (!archive->on_gci)
+        return;
+    archive_read_cluster(archive, backup, number, &manifest, &file);
+    const struct pst_manifest_common *common = &manifest.common;
+    if (!file.error)
+        archive->on_gci(archive->context, common->stop_gci > common->start_gci ? common->stop_gci
+                                                                               : common->start_gci);
+}
+
 /* A process that was killed may have left a decision that is in the cache only, and is believed
  * from here on; and, where another node was first in one directory, a copy half-written. No mark of
  * this node stays in a committed backup. */
@@ -149,6 +163,7 @@ static int believe(const struct pst_archive *archive, int backup, uint32_t numbe
     (void)repository_remove(repository, backup, layout_mark(number, node).text);
     if (archive->has_swept)
         return 0;
+    report_gci(archive, backup, number);
     (void)repository_remove(repository, backup, layout_cluster_temporary(number, node).text);
     int error = repository_sync(repository, backup);
     return error ? archive_fail(archive, layout_backup(number).text, "fsync", error) : 0;
