@@ -99,7 +99,7 @@ static int print_text(FILE *out, const struct pst_session_report *report)
                    "rate", "objects", "CPU s", "CPU s/GiB", "buffers");
     for (uint32_t i = 0; i < report->ldms_count; i++)
         print_ldm(out, i + 1, &report->ldms[i]);
-    return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;
+    return cli_print_flush(out);
 }
 
 static json_t *ldm_json(uint32_t instance, const struct pst_session_ldm *ldm)

@@ -7,12 +7,25 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include "engine/base/hex.h"
 
-enum cli_exit cli_backups_exit(int error)
+/* Whether a directory that --from names is not there. */
+static bool lacks_directory(const struct cli_arguments *arguments)
+{
+    const char *directories[CLI_OPTION_VALUES_MAX];
+    uint32_t count = cli_argument_texts(arguments, "from", directories);
+    for (uint32_t i = 0; i < count; i++) {
+        if (access(directories[i], F_OK) < 0 && errno == ENOENT)
+            return true;
+    }
+    return false;
+}
+
+enum cli_exit cli_backups_exit(const struct cli_arguments *arguments, int error)
 {
     switch (error) {
     case -ECANCELED:
@@ -20,6 +33,8 @@ enum cli_exit cli_backups_exit(int error)
     case -PST_E_NO_BACKUP:
     case -PST_E_INCOMPLETE:
         return CLI_EXIT_NO_BACKUP;
+    case -ENOENT:
+        return lacks_directory(arguments) ? CLI_EXIT_NO_BACKUP : CLI_EXIT_FAILED;
     default:
         return CLI_EXIT_FAILED;
     }
@@ -30,8 +45,9 @@ enum cli_exit cli_backups_read(const struct cli_arguments *arguments, struct pst
     const char *directories[CLI_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
     uint32_t count = cli_argument_texts(arguments, "from", directories);
-    if (pst_backup_list_read(directories, count, list, message) < 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
+    int error = pst_backup_list_read(directories, count, list, message);
+    if (error)
+        return cli_fail(arguments, cli_backups_exit(arguments, error), "%s", message);
     return CLI_EXIT_DONE;
 }
 

@@ -21,8 +21,8 @@ struct json_t;
 PST_MUST_USE enum cli_exit cli_backups_read(const struct cli_arguments *arguments,
                                             struct pst_backup_list *list);
 
-/* The exit code for an error of a backup or of reading it. */
-enum cli_exit cli_backups_exit(int error);
+/* The exit code for an error of a backup or of reading it; arguments: with --from. */
+enum cli_exit cli_backups_exit(const struct cli_arguments *arguments, int error);
 
 /* Number, uid, state, times, sums, GCIs: what list shows of a backup, and show begins with. */
 struct json_t *cli_backup_json(const struct pst_backup *backup) PST_MUST_USE;

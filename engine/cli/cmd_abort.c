@@ -27,7 +27,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     json_t *answer;
     if (arguments->positional_count > 0)
         json_object_set_new(request, "backup", json_string(arguments->positionals[0]));
-    enum cli_exit code = cli_ask_node(arguments, request, &answer);
+    enum cli_exit code = cli_ask_node(arguments, request,
+                                      "penstock status shows whether the backup goes on", &answer);
     if (code != CLI_EXIT_DONE)
         return code;
     int error = 0;
@@ -37,7 +38,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         cli_print_line(stdout, "backup %s is being aborted",
                        json_string_value(json_object_get(answer, "uid")));
     json_decref(answer);
-    if (error || fflush(stdout) != 0)
+    if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }

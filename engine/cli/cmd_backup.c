@@ -201,7 +201,7 @@ static enum cli_exit print_report(const struct run *run, bool json)
     const struct pst_session_report *report = &run->report;
     int error = cli_backup_report_print(stdout, report, json);
     if (error)
-        return cli_fail(run->arguments, CLI_EXIT_FAILED,
+        return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
                         "backup %u is complete, but its report cannot be printed: %s",
                         report->number, pst_error_text(error));
     if (report->unreadable == 0)

@@ -69,7 +69,7 @@ static int print_summary(const struct pst_restore_outcome *outcome, const char *
     cli_print_line(stdout, "backup %u is exported to %s: %llu tables, %s of rows", outcome->number,
                    to, (unsigned long long)outcome->objects,
                    cli_value_size_text(outcome->bytes, size));
-    return fflush(stdout) == 0 ? 0 : -EIO;
+    return cli_print_flush(stdout);
 }
 
 /* The command line asks for what is not in the backup, or for a directory that is not empty. */
@@ -114,8 +114,9 @@ static enum cli_exit export_tables(const struct cli_arguments *arguments,
                              is_usage(error));
     error = print_summary(&result.outcome, job.restore.target, pst_monotonic_ns() - began_ns,
                           cli_argument_json(arguments));
-    return error ? cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
-                            pst_error_text(error))
+    return error ? cli_fail(arguments, CLI_EXIT_PARTIAL,
+                            "backup %u is exported, but its report cannot be printed: %s",
+                            result.outcome.number, pst_error_text(error))
                  : CLI_EXIT_DONE;
 }
 

@@ -54,7 +54,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return code;
     int error = print_list(&list, cli_argument_json(arguments));
     pst_backup_list_release(&list);
-    if (error || fflush(stdout) != 0)
+    if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }

@@ -179,8 +179,10 @@ static enum cli_exit finish(struct pruning *pruning)
             json_pack("{s:I, s:I, s:I, s:b}", "pruned", (json_int_t)pruning->pruned, "kept",
                       (json_int_t)pruning->kept, "stored_bytes", (json_int_t)pruning->bytes,
                       "dry_run", (int)pruning->dry_run));
-    if (error || fflush(stdout) != 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+    if (error || cli_print_flush(stdout) < 0)
+        return cli_fail(arguments, CLI_EXIT_PARTIAL,
+                        "the backups are %s, but the report cannot be printed",
+                        pruning->dry_run ? "chosen" : "removed");
     return pruning->code == CLI_EXIT_DONE
                ? CLI_EXIT_DONE
                : cli_fail(arguments, pruning->code,

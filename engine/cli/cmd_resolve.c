@@ -44,7 +44,7 @@ static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t 
         cli_print_line(stdout, "backup %lld is %s",
                        (long long)json_integer_value(json_object_get(answer, "number")),
                        json_string_value(json_object_get(answer, "outcome")));
-    if (error || fflush(stdout) != 0)
+    if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
@@ -57,7 +57,8 @@ static enum cli_exit ask(const struct cli_arguments *arguments, const char *mani
                   "outcome", manifest ? "committed" : "aborted");
     if (manifest)
         json_object_set_new(request, "manifest", json_string(manifest));
-    enum cli_exit code = cli_ask_node(arguments, request, &answer);
+    enum cli_exit code = cli_ask_node(
+        arguments, request, "penstock status shows whether the backup is still in doubt", &answer);
     if (code != CLI_EXIT_DONE)
         return code;
     code = print_answer(arguments, answer);

@@ -65,7 +65,7 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
                    outcome->number, target, (unsigned long long)outcome->objects,
                    cli_value_size_text(outcome->bytes, size), elapsed_s,
                    cli_value_size_text((uint64_t)bytes_per_s, rate));
-    return fflush(stdout) == 0 ? 0 : -EIO;
+    return cli_print_flush(stdout);
 }
 
 static enum cli_exit report(const struct cli_read *read, const struct pst_restore_job *job,
@@ -78,8 +78,9 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
         *unreadable = report->unreadable_at_backup;
     int error = print_summary(report, job->target, elapsed_ns, cli_argument_json(arguments));
     if (error)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
-                        pst_error_text(error));
+        return cli_fail(arguments, CLI_EXIT_PARTIAL,
+                        "backup %u is restored, but its report cannot be printed: %s",
+                        report->outcome.number, pst_error_text(error));
     if (*unreadable > 0)
         return cli_fail(arguments, CLI_EXIT_PARTIAL,
                         "%llu objects could not be read completely during the backup; they are "

@@ -93,7 +93,7 @@ static enum cli_exit list_tables(const struct cli_arguments *arguments,
     char message[PST_MESSAGE_BYTES];
     int error = pst_reading_tables(reading, tables ? add_table : print_table, tables, message);
     if (error)
-        return cli_fail(arguments, cli_backups_exit(error), "%s", message);
+        return cli_fail(arguments, cli_backups_exit(arguments, error), "%s", message);
     return CLI_EXIT_DONE;
 }
 
@@ -188,7 +188,7 @@ static enum cli_exit show(const struct cli_arguments *arguments, const struct ps
         code = list_tables(arguments, reading, tables);
     int error = json && code == CLI_EXIT_DONE ? print_json(backup, tables) : 0;
     json_decref(tables);
-    if (error || fflush(stdout) != 0)
+    if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return code;
 }
@@ -202,7 +202,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     struct pst_reading reading;
     int error = pst_reading_open(directories, count, id, PST_PICK_DECIDED, &reading, message);
     if (error)
-        return cli_fail(arguments, error == -EINVAL ? CLI_EXIT_USAGE : cli_backups_exit(error),
+        return cli_fail(arguments,
+                        error == -EINVAL ? CLI_EXIT_USAGE : cli_backups_exit(arguments, error),
                         "%s", message);
     enum cli_exit code = show(arguments, &reading);
     pst_reading_close(&reading);

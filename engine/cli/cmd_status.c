@@ -230,7 +230,7 @@ static enum cli_exit print(const struct cli_arguments *arguments, json_t *status
         print_line(status);
     }
     json_decref(status);
-    if (error || fflush(stdout) != 0)
+    if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
@@ -238,7 +238,8 @@ static enum cli_exit print(const struct cli_arguments *arguments, json_t *status
 static enum cli_exit show(const struct cli_arguments *arguments)
 {
     json_t *status;
-    enum cli_exit code = cli_ask_node(arguments, json_pack("{s:s}", "request", "status"), &status);
+    enum cli_exit code =
+        cli_ask_node(arguments, json_pack("{s:s}", "request", "status"), NULL, &status);
     return code == CLI_EXIT_DONE ? print(arguments, status) : code;
 }
 

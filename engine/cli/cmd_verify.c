@@ -54,7 +54,7 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
                    outcome->number, (unsigned long long)outcome->files,
                    (unsigned long long)outcome->chunks, cli_value_size_text(outcome->bytes, size),
                    (unsigned long long)outcome->damages);
-    return fflush(stdout) == 0 ? 0 : -EIO;
+    return cli_print_flush(stdout);
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)

@@ -157,7 +157,7 @@ enum cli_exit cli_commands_run(const struct cli_command *const *commands, int ar
     PST_CHECK_MAIN_THREAD();
     enum cli_exit code = dispatch(commands, argc, argv);
     /* A full disk or a closed pipe behind stdout must not look like success. */
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_EXIT_DONE)
+    if (cli_print_flush(stdout) < 0 && code == CLI_EXIT_DONE)
         return fail(false, CLI_EXIT_FAILED, "cannot write to standard output");
     return code;
 }

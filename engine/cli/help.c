@@ -53,17 +53,20 @@ void cli_command_help(FILE *out, const struct cli_command *command)
 
 static void print_exit_codes(FILE *out)
 {
-    fprintf(out,
-            "Exit codes:\n"
-            "  %3d  done\n"
-            "  %3d  failed\n"
-            "  %3d  the command line asks for something impossible\n"
-            "  %3d  done, but some objects could not be read, or changed during the backup\n"
-            "  %3d  no such backup, or none that is complete\n"
-            "  %3d  busy: another backup is being written or settled\n"
-            "  %3d  interrupted\n",
-            CLI_EXIT_DONE, CLI_EXIT_FAILED, CLI_EXIT_USAGE, CLI_EXIT_PARTIAL, CLI_EXIT_NO_BACKUP,
-            CLI_EXIT_BUSY, CLI_EXIT_INTERRUPTED);
+    fprintf(
+        out,
+        "Exit codes:\n"
+        "  %3d  done\n"
+        "  %3d  failed: nothing of a backup is left; restore --force may leave what it restored\n"
+        "  %3d  the command line asks for something impossible\n"
+        "  %3d  done, but some objects could not be read, or changed during the backup, or\n"
+        "       the report could not be printed\n"
+        "  %3d  the outcome is not known: the node that was asked, or its master, is gone\n"
+        "  %3d  no such backup or directory of backups, or none that is complete\n"
+        "  %3d  busy: another backup is being written or settled\n"
+        "  %3d  interrupted\n",
+        CLI_EXIT_DONE, CLI_EXIT_FAILED, CLI_EXIT_USAGE, CLI_EXIT_PARTIAL, CLI_EXIT_UNKNOWN,
+        CLI_EXIT_NO_BACKUP, CLI_EXIT_BUSY, CLI_EXIT_INTERRUPTED);
 }
 
 void cli_commands_help(FILE *out, const struct cli_command *const *commands)

@@ -17,7 +17,7 @@ int cli_json_print(FILE *out, struct json_t *value)
         return -ENOMEM;
     int rc = json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(value);
-    if (rc != 0 || fputc('\n', out) == EOF || fflush(out) != 0)
+    if (rc != 0 || fputc('\n', out) == EOF || fflush(out) != 0 || ferror(out))
         return -EIO;
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "engine/cli/print.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -42,6 +43,11 @@ void cli_print_line(FILE *out, const char *format, ...)
 void cli_print_empty_line(FILE *out)
 {
     fputc('\n', out);
+}
+
+int cli_print_flush(FILE *out)
+{
+    return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;
 }
 
 void cli_print_clear(FILE *out)

@@ -9,14 +9,19 @@
 
 #include <stdio.h>
 
-/* Prints a piece of a line, cut at CLI_PRINT_BYTES. No format holds a line end. An error stays in
- * out, for the caller's fflush() and ferror(). */
+#include "penstock/error.h"
+
+/* Prints a piece of a line, cut at CLI_PRINT_BYTES. No format holds a line end. An error is
+ * reported by cli_print_flush. */
 #define CLI_PRINT_BYTES 16384u
 void cli_print(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints the rest of a line, and ends it. */
 void cli_print_line(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_print_empty_line(FILE *out);
+
+/* Writes out what is printed. -EIO: some of it could not be written, now or earlier. */
+PST_MUST_USE int cli_print_flush(FILE *out);
 
 /* Empties the terminal, and goes to its first corner. */
 void cli_print_clear(FILE *out);

@@ -18,15 +18,31 @@
 #include "engine/service/control_socket.h"
 #include "engine/service/interrupt.h"
 
-static enum cli_exit lost(const struct cli_arguments *arguments, int error)
+/* Before the node has the request: nothing was asked for. */
+static enum cli_exit not_asked(const struct cli_arguments *arguments, int error)
+{
+    return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", cli_argument_text(arguments, "node"),
+                    pst_error_text(error));
+}
+
+/* The node has a request for changes, and its answer does not come. */
+static enum cli_exit lost(const struct cli_arguments *arguments, int error, const char *advice)
 {
     const char *node = cli_argument_text(arguments, "node");
-    if (error == -EPIPE || error == -ECONNRESET)
-        return cli_fail(
-            arguments, CLI_EXIT_FAILED,
-            "%s: the node closed the connection; penstock list shows whether the backup was made",
-            node);
-    return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", node, pst_error_text(error));
+    bool is_closed = error == -EPIPE || error == -ECONNRESET;
+    return cli_fail(arguments, CLI_EXIT_UNKNOWN, "%s: %s; the outcome is not known: %s", node,
+                    is_closed ? "the node closed the connection" : pst_error_text(error), advice);
+}
+
+#define BACKUP_ADVICE                                                                              \
+    "penstock list shows whether the backup was made, once no node has it in doubt"
+
+/* The backup goes on, or is complete; only its report is missing. */
+static enum cli_exit not_printed(const struct cli_arguments *arguments, const char *state,
+                                 enum cli_exit code)
+{
+    return cli_fail(arguments, code, "the backup %s, but that cannot be printed: %s", state,
+                    pst_error_text(-EIO));
 }
 
 static enum cli_exit refused(const struct cli_arguments *arguments, const json_t *message)
@@ -40,6 +56,8 @@ static enum cli_exit refused(const struct cli_arguments *arguments, const json_t
         code = CLI_EXIT_INTERRUPTED;
     if (error == PST_E_UNKNOWN_BACKUP || error == PST_E_NO_BACKUP)
         code = CLI_EXIT_NO_BACKUP;
+    if (json_is_false(json_object_get(message, "outcome_known")))
+        code = CLI_EXIT_UNKNOWN;
     return cli_fail(arguments, code, "%s", text ? text : "the node gave no reason");
 }
 
@@ -59,7 +77,7 @@ static bool is_type(const json_t *message, const char *type)
 }
 
 enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t *request,
-                           struct json_t **answer)
+                           const char *advice, struct json_t **answer)
 {
     int fd;
     enum cli_exit code = connect_to(arguments, &fd);
@@ -68,13 +86,17 @@ enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t 
         return code;
     }
     int error = pst_control_send(fd, request);
+    bool is_asked = !error && advice;
     *answer = NULL;
     if (!error)
         error = pst_control_receive(fd, -1, answer);
     close(fd);
     if (!error && !is_type(*answer, "failed"))
         return CLI_EXIT_DONE;
-    code = error ? lost(arguments, error) : refused(arguments, *answer);
+    if (!error)
+        code = refused(arguments, *answer);
+    else
+        code = is_asked ? lost(arguments, error, advice) : not_asked(arguments, error);
     json_decref(*answer);
     return code;
 }
@@ -145,10 +167,13 @@ static enum cli_exit started(struct session *session, const json_t *message)
         json_t *copy = json_deep_copy(message);
         json_object_del(copy, "message_type");
         int error = cli_json_record(stdout, "started", copy);
-        return error ? lost(session->arguments, error) : CLI_EXIT_DONE;
+        return error ? not_printed(session->arguments, "has started", CLI_EXIT_UNKNOWN)
+                     : CLI_EXIT_DONE;
     }
     cli_print_line(stdout, "backup %lld has started", (long long)number_of(message, "number"));
-    return fflush(stdout) == 0 ? CLI_EXIT_DONE : lost(session->arguments, -EIO);
+    return cli_print_flush(stdout) == 0
+               ? CLI_EXIT_DONE
+               : not_printed(session->arguments, "has started", CLI_EXIT_UNKNOWN);
 }
 
 static enum cli_exit completed(struct session *session, json_t *message)
@@ -169,10 +194,10 @@ static enum cli_exit completed(struct session *session, json_t *message)
         cli_print_line(stdout, "uid %s, start GCI %lld",
                        json_string_value(json_object_get(message, "uid")),
                        (long long)number_of(message, "start_gci"));
-        error = fflush(stdout) == 0 ? 0 : -EIO;
+        error = cli_print_flush(stdout);
     }
     if (error)
-        return lost(session->arguments, error);
+        return not_printed(session->arguments, "is complete", CLI_EXIT_PARTIAL);
     if (number_of(message, "warnings") > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete, but %lld node(s) have not stored the cluster "
@@ -221,13 +246,13 @@ static enum cli_exit see_it_through(struct session *session)
         if (error == -EINTR)
             session->aborts = true;
         else if (error)
-            return lost(session->arguments, error);
+            return lost(session->arguments, error, BACKUP_ADVICE);
         else
             ended = take(session, message, &code);
         json_decref(message);
         error = ended ? 0 : abort_if_wanted(session);
         if (error)
-            return lost(session->arguments, error);
+            return lost(session->arguments, error, BACKUP_ADVICE);
     }
     return code;
 }
@@ -241,13 +266,14 @@ enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments)
                         cli_argument_text(arguments, "wait"));
     int error = pst_interrupt_install();
     if (error)
-        return lost(arguments, error);
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
+                        pst_error_text(error));
     enum cli_exit code = connect_to(arguments, &session.fd);
     if (code != CLI_EXIT_DONE)
         return code;
     error = pst_control_send(session.fd, request_of(arguments));
     if (error) {
-        code = lost(arguments, error);
+        code = not_asked(arguments, error);
     } else if (session.wait != WAIT_NONE) {
         if (session.wait == WAIT_COMPLETED)
             session.progress =

@@ -13,8 +13,9 @@ struct json_t;
 enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments);
 
 /* Sends request, whose reference it takes, to the node that --node names, and waits for the one
- * answer, whose reference is the caller's. Ends the command where there is none. */
+ * answer, whose reference is the caller's. Ends the command where there is none: with advice how to
+ * learn what became of the request (CLI_EXIT_UNKNOWN), or NULL: it asks for no change. */
 enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t *request,
-                           struct json_t **answer);
+                           const char *advice, struct json_t **answer);
 
 #endif

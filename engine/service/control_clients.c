@@ -47,17 +47,36 @@ void control_send(struct control *control, uint64_t id, json_t *message, bool ma
         hang_up(client);
 }
 
-void control_refuse(struct control *control, uint64_t client, int error, const char *format, ...)
+static void refuse(struct control *control, uint64_t client, int error, bool is_known,
+                   const char *format, va_list list) __attribute__((format(printf, 5, 0)));
+
+static void refuse(struct control *control, uint64_t client, int error, bool is_known,
+                   const char *format, va_list list)
 {
     char text[PST_MESSAGE_BYTES];
+    vsnprintf(text, sizeof(text), format, list);
+    control_send(control, client,
+                 json_pack("{s:s, s:i, s:s, s:s, s:b}", "message_type", "failed", "error",
+                           abs(error), "error_name", pst_error_name(error), "message", text,
+                           "outcome_known", (int)is_known),
+                 false);
+}
+
+void control_refuse(struct control *control, uint64_t client, int error, const char *format, ...)
+{
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof(text), format, list);
+    refuse(control, client, error, true, format, list);
     va_end(list);
-    control_send(control, client,
-                 json_pack("{s:s, s:i, s:s, s:s}", "message_type", "failed", "error", abs(error),
-                           "error_name", pst_error_name(error), "message", text),
-                 false);
+}
+
+void control_refuse_unknown(struct control *control, uint64_t client, int error, const char *format,
+                            ...)
+{
+    va_list list;
+    va_start(list, format);
+    refuse(control, client, error, false, format, list);
+    va_end(list);
 }
 
 json_t *control_next_request(struct control *control, uint32_t slot)

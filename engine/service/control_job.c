@@ -151,10 +151,11 @@ static void lose_job(struct control *control, struct control_job *job)
     pst_log(PST_LOG_WARNING,
             "the master, node %u, has failed: the backup may or may not have been made", node);
     end_job(control, job, PST_E_NODE_FAILED);
-    control_refuse(control, client, PST_E_NODE_FAILED,
-                   "the master, node %u, has failed; penstock list shows whether the backup was "
-                   "made, once no node has it in doubt",
-                   node);
+    control_refuse_unknown(
+        control, client, PST_E_NODE_FAILED,
+        "the master, node %u, has failed; penstock list shows whether the backup was "
+        "made, once no node has it in doubt",
+        node);
 }
 
 static void on_confirmed(struct control *control, struct control_job *job,

@@ -103,6 +103,10 @@ void control_send(struct control *control, uint64_t client, json_t *message, boo
 void control_refuse(struct control *control, uint64_t client, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Likewise, of work that may or may not have been done. */
+void control_refuse_unknown(struct control *control, uint64_t client, int error, const char *format,
+                            ...) __attribute__((format(printf, 4, 5)));
+
 /* The next request of a slot of control->clients, the caller's reference; NULL: there is none, or
  * it was refused, or the client has hung up. */
 json_t *control_next_request(struct control *control, uint32_t slot);

@@ -163,7 +163,7 @@ no_backup_directory() {
         # shellcheck disable=SC2086
         expect_exit 10 "$penstock" $command --from "$disk/other"
         # shellcheck disable=SC2086
-        expect_exit 1 "$penstock" $command --from "$disk/nowhere"
+        expect_exit 10 "$penstock" $command --from "$disk/nowhere"
         expect_message "$disk/nowhere.*No such file or directory; name the directory that was backed up into"
         # shellcheck disable=SC2086
         expect_exit 1 "$penstock" $command --from /dev/null
@@ -175,7 +175,10 @@ no_backup_directory() {
     [ ! -s "$memory/out" ] || fail 'an empty directory lists something'
     expect_exit 0 "$penstock" list --from "$disk/empty" --json
     [ ! -s "$memory/out" ] || fail 'an empty directory lists something'
-    expect_exit 1 "$penstock" list --from "$disk/nowhere"
+    expect_exit 10 "$penstock" list --from "$disk/nowhere"
+    expect_exit 10 "$penstock" list --from "$disk/empty" --from "$disk/nowhere"
+    expect_exit 10 "$penstock" prune --from "$disk/nowhere" --keep 1
+    expect_exit 10 "$penstock" export --from "$disk/nowhere" --to "$disk/target"
     expect_absent "$disk/target"
     rm -r "$disk/empty" "$disk/other"
 }

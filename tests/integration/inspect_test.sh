@@ -109,8 +109,8 @@ json_of_failures() {
     expect_json "$is_last 10"
     expect_exit 10 "$penstock" show --from "$backups" --json 99
     expect_json "$is_last 10"
-    expect_exit 1 "$penstock" list --from "$disk/none" --json
-    expect_json "$is_last 1"
+    expect_exit 10 "$penstock" list --from "$disk/none" --json
+    expect_json "$is_last 10"
     expect_exit 2 "$penstock" backup --json --ldms many --to "$disk/x" --source "dir:$source_tree"
     expect_json "$is_last 2"
     expect_exit 1 "$penstock" restore --from "$backups" --json 7 --target "$disk"
@@ -180,16 +180,18 @@ bad_standard_output() {
         expect_exit 1 "$how" "$penstock" verify --from "$backups"
         expect_exit 1 "$how" "$penstock" verify --from "$backups" --json
         # The work is done, the report is not: the backup stands and is whole, and so is the target.
-        expect_exit 1 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to"
-        expect_exit 1 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --json
+        expect_exit 3 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to"
+        expect_exit 3 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --json
         expect_exit 0 "$penstock" list --from "$disk/to"
         expect_output '^ +1 +complete' '^ +2 +complete'
         expect_exit 0 "$penstock" verify --from "$disk/to" 1
         expect_exit 0 "$penstock" verify --from "$disk/to" 2
-        expect_exit 1 "$how" "$penstock" restore --from "$disk/to" --target "$disk/target"
+        expect_exit 3 "$how" "$penstock" restore --from "$disk/to" --target "$disk/target"
         compare_trees "$source_tree" "$disk/target"
+        expect_exit 3 "$how" "$penstock" prune --from "$disk/to" 1
+        expect_exit 10 "$penstock" show --from "$disk/to" 1
     done
-    expect_exit 1 with_reader_gone "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --json
+    expect_exit 3 with_reader_gone "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --json
     expect_exit 0 "$penstock" verify --from "$disk/to" 3
 }
 

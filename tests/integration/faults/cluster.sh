@@ -181,6 +181,7 @@ wait_for_client() {
     wait "$client" 2>/dev/null || status=$?
     case $status in
     0 | 3) told="complete $(jq -r 'select(.message_type == "summary").number' "$memory/out")" ;;
+    4) told=nothing ;;
     1 | 11 | 130)
         told=aborted
         ! grep -q 'penstock list' "$memory/err" || told=nothing
