@@ -25,6 +25,9 @@ static enum pst_log_level log_level = PST_LOG_INFO;
 static pst_log_hook *log_hook;
 static void *log_context;
 
+static pst_log_hook *log_listener;
+static void *listener_context;
+
 static bool is_journal;
 
 static const char *const beginnings[] = {
@@ -51,6 +54,12 @@ void pst_log_set_hook(pst_log_hook *hook, void *context)
 {
     log_hook = hook;
     log_context = context;
+}
+
+void pst_log_set_listener(pst_log_hook *listener, void *context)
+{
+    log_listener = listener;
+    listener_context = context;
 }
 
 /* JOURNAL_STREAM is "DEVICE:INODE" of what systemd connected, which may not be stderr any more. */
@@ -123,6 +132,8 @@ void pst_log(enum pst_log_level level, const char *format, ...)
     va_start(list, format);
     size_t used = format_line(log_hook ? "" : beginning, line, format, list);
     va_end(list);
+    if (log_listener)
+        log_listener(listener_context, level, line + (log_hook ? 0 : strlen(beginning)));
     if (!log_queue_put(level, line, used))
         write_line(level, line, used);
     errno = saved_errno;

@@ -18,6 +18,10 @@
 void pst_log(enum pst_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Every line that is logged at this level or a graver one goes to listener too, at once and without
+ * its beginning, printable. As the hook; set before any other thread starts. NULL: none. */
+void pst_log_set_listener(pst_log_hook *listener, void *context);
+
 /* From here on lines go through a bounded queue to a thread of their own: pst_log() waits for no
  * terminal, pipe or journal, and no hook, and a line that finds no room is counted and reported.
  * Counted: as many stops as starts. -errno: lines are written as before. Any thread. */

@@ -137,13 +137,14 @@ static int print_json(FILE *out, const struct pst_session_report *report)
             return -ENOMEM;
         }
     }
-    json_t *fields = json_pack(
-        "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "number",
-        (json_int_t)report->number, "uid", uid, "start_gci", (json_int_t)report->start_gci,
-        "source_bytes", (json_int_t)report->source_bytes, "stored_bytes",
-        (json_int_t)report->stored_bytes, "objects", (json_int_t)report->objects, "chunks",
-        (json_int_t)report->chunks, "unreadable", (json_int_t)report->unreadable, "elapsed_ns",
-        (json_int_t)report->elapsed_ns, "sources", sources_json(report), "ldms", ldms);
+    json_t *fields =
+        json_pack("{s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "operation",
+                  "backup", "number", (json_int_t)report->number, "uid", uid, "start_gci",
+                  cli_json_big(report->start_gci), "source_bytes", (json_int_t)report->source_bytes,
+                  "stored_bytes", (json_int_t)report->stored_bytes, "objects",
+                  (json_int_t)report->objects, "chunks", (json_int_t)report->chunks, "unreadable",
+                  (json_int_t)report->unreadable, "elapsed_ns", (json_int_t)report->elapsed_ns,
+                  "sources", sources_json(report), "ldms", ldms);
     return cli_json_record(out, "summary", fields);
 }
 

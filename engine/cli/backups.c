@@ -6,12 +6,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "engine/base/hex.h"
+#include "engine/cli/json_text.h"
 
 /* Whether a directory that --from names is not there. */
 static bool lacks_directory(const struct cli_arguments *arguments)
@@ -51,26 +51,16 @@ enum cli_exit cli_backups_read(const struct cli_arguments *arguments, struct pst
     return CLI_EXIT_DONE;
 }
 
-const char *cli_time_text(uint64_t unix_ns, char *text)
-{
-    time_t seconds = (time_t)(unix_ns / UINT64_C(1000000000));
-    struct tm local;
-    if (!localtime_r(&seconds, &local) ||
-        strftime(text, CLI_TIME_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &local) == 0)
-        strcpy(text, "?");
-    return text;
-}
-
 static json_t *decided_json(const struct pst_backup *backup)
 {
     const struct pst_manifest_common *common = &backup->cluster.common;
     return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "start_gci",
-        (json_int_t)common->start_gci, "stop_gci", (json_int_t)common->stop_gci, "started_unix_ns",
-        (json_int_t)common->started_unix_ns, "finished_unix_ns",
-        (json_int_t)common->finished_unix_ns, "source_bytes", (json_int_t)common->sums.source_bytes,
-        "stored_bytes", (json_int_t)common->sums.stored_bytes, "objects",
-        (json_int_t)common->sums.objects, "chunks", (json_int_t)common->sums.chunks, "unreadable",
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "start_gci",
+        cli_json_big(common->start_gci), "stop_gci", cli_json_big(common->stop_gci), "started",
+        cli_json_time(common->started_unix_ns), "finished", cli_json_time(common->finished_unix_ns),
+        "source_bytes", (json_int_t)common->sums.source_bytes, "stored_bytes",
+        (json_int_t)common->sums.stored_bytes, "objects", (json_int_t)common->sums.objects,
+        "chunks", (json_int_t)common->sums.chunks, "unreadable",
         (json_int_t)common->sums.unreadable, "nodes", (json_int_t)backup->cluster.nodes_count);
 }
 
@@ -79,7 +69,7 @@ json_t *cli_backup_json(const struct pst_backup *backup)
     json_t *value = json_pack("{s:I, s:s}", "number", (json_int_t)backup->number, "state",
                               pst_backup_state_text(backup->state));
     if (value && backup->reason[0] != '\0')
-        json_object_set_new(value, "reason", json_string_nocheck(backup->reason));
+        json_object_set_new(value, "reason", cli_json_text(backup->reason));
     char uid[2 * PST_UID_BYTES + 1];
     pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
     if (value && backup->has_uid)

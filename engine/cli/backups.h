@@ -27,8 +27,4 @@ enum cli_exit cli_backups_exit(const struct cli_arguments *arguments, int error)
 /* Number, uid, state, times, sums, GCIs: what list shows of a backup, and show begins with. */
 struct json_t *cli_backup_json(const struct pst_backup *backup) PST_MUST_USE;
 
-/* The start GCI's time as "2026-01-31 12:34:56" in local time; text has CLI_TIME_TEXT_BYTES. */
-#define CLI_TIME_TEXT_BYTES 32u
-const char *cli_time_text(uint64_t unix_ns, char *text);
-
 #endif

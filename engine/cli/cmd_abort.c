@@ -33,7 +33,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return code;
     int error = 0;
     if (cli_argument_json(arguments))
-        error = cli_json_print(stdout, json_incref(answer));
+        error = cli_json_record(stdout, "aborting", json_incref(answer));
     else
         cli_print_line(stdout, "backup %s is being aborted",
                        json_string_value(json_object_get(answer, "uid")));

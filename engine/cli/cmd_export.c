@@ -61,11 +61,12 @@ static int print_summary(const struct pst_restore_outcome *outcome, const char *
 {
     char size[CLI_VALUE_TEXT_BYTES];
     if (json)
-        return cli_json_record(
-            stdout, "summary",
-            json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)outcome->number, "to",
-                      cli_json_text(to), "tables", (json_int_t)outcome->objects, "bytes",
-                      (json_int_t)outcome->bytes, "elapsed_ns", (json_int_t)elapsed_ns));
+        return cli_json_record(stdout, "summary",
+                               json_pack("{s:s, s:I, s:o, s:I, s:I, s:I}", "operation", "export",
+                                         "number", (json_int_t)outcome->number, "to",
+                                         cli_json_text(to), "tables", (json_int_t)outcome->objects,
+                                         "source_bytes", (json_int_t)outcome->bytes, "elapsed_ns",
+                                         (json_int_t)elapsed_ns));
     cli_print_line(stdout, "backup %u is exported to %s: %llu tables, %s of rows", outcome->number,
                    to, (unsigned long long)outcome->objects,
                    cli_value_size_text(outcome->bytes, size));

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "engine/base/hex.h"
+#include "engine/base/time_text.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
@@ -14,7 +15,7 @@ static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0
 
 static void print_row(const struct pst_backup *backup)
 {
-    char size[CLI_VALUE_TEXT_BYTES], when[CLI_TIME_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES], when[PST_TIME_TEXT_BYTES];
     char uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     if (!backup->has_cluster) {
@@ -23,9 +24,9 @@ static void print_row(const struct pst_backup *backup)
         return;
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
-    cli_print_line(stdout, "%7u  %-10s  %-19s  %10s  %10llu  %.8s%s%s", backup->number,
+    cli_print_line(stdout, "%7u  %-10s  %-20s  %10s  %10llu  %.8s%s%s", backup->number,
                    pst_backup_state_text(backup->state),
-                   cli_time_text(common->started_unix_ns, when),
+                   pst_time_text(common->started_unix_ns, 0, when),
                    cli_value_size_text(common->sums.source_bytes, size),
                    (unsigned long long)common->sums.objects, uid, backup->reason[0] ? "  " : "",
                    backup->reason);
@@ -35,11 +36,11 @@ static int print_list(const struct pst_backup_list *list, bool json)
 {
     int error = 0;
     if (!json && list->count > 0)
-        cli_print_line(stdout, "%7s  %-10s  %-19s  %10s  %10s  %s", "number", "state", "started",
+        cli_print_line(stdout, "%7s  %-10s  %-20s  %10s  %10s  %s", "number", "state", "started",
                        "size", "objects", "uid");
     for (size_t i = 0; i < list->count && !error; i++) {
         if (json)
-            error = cli_json_print(stdout, cli_backup_json(list->backups[i]));
+            error = cli_json_record(stdout, "backup", cli_backup_json(list->backups[i]));
         else
             print_row(list->backups[i]);
     }

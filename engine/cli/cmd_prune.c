@@ -174,11 +174,12 @@ static enum cli_exit finish(struct pruning *pruning)
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
     if (cli_argument_json(arguments))
-        error = cli_json_record(
-            stdout, "summary",
-            json_pack("{s:I, s:I, s:I, s:b}", "pruned", (json_int_t)pruning->pruned, "kept",
-                      (json_int_t)pruning->kept, "stored_bytes", (json_int_t)pruning->bytes,
-                      "dry_run", (int)pruning->dry_run));
+        error = cli_json_record(stdout, "summary",
+                                json_pack("{s:s, s:I, s:I, s:I, s:b}", "operation", "prune",
+                                          "pruned", (json_int_t)pruning->pruned, "kept",
+                                          (json_int_t)pruning->kept, "stored_bytes",
+                                          (json_int_t)pruning->bytes, "dry_run",
+                                          (int)pruning->dry_run));
     if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_PARTIAL,
                         "the backups are %s, but the report cannot be printed",

@@ -39,7 +39,7 @@ static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t 
 {
     int error = 0;
     if (cli_argument_json(arguments))
-        error = cli_json_print(stdout, json_incref(answer));
+        error = cli_json_record(stdout, "resolved", json_incref(answer));
     else
         cli_print_line(stdout, "backup %lld is %s",
                        (long long)json_integer_value(json_object_get(answer, "number")),

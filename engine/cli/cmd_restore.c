@@ -54,10 +54,10 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
     if (json)
         return cli_json_record(
             stdout, "summary",
-            json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:I}", "number", (json_int_t)outcome->number,
-                      "target", cli_json_text(target), "objects", (json_int_t)outcome->objects,
-                      "bytes", (json_int_t)outcome->bytes, "unreadable",
-                      (json_int_t)outcome->unreadable, "owners_skipped",
+            json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:I}", "operation", "restore", "number",
+                      (json_int_t)outcome->number, "target", cli_json_text(target), "objects",
+                      (json_int_t)outcome->objects, "source_bytes", (json_int_t)outcome->bytes,
+                      "unreadable", (json_int_t)outcome->unreadable, "owners_skipped",
                       (int)report->owners_skipped, "elapsed_ns", (json_int_t)elapsed_ns));
     double elapsed_s = (double)elapsed_ns / 1e9;
     double bytes_per_s = elapsed_s > 0 ? (double)outcome->bytes / elapsed_s : 0;

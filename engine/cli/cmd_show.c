@@ -8,6 +8,7 @@
 
 #include "engine/api/reading.h"
 #include "engine/base/hex.h"
+#include "engine/base/time_text.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
@@ -69,7 +70,7 @@ static int add_table(void *context, const struct pst_reading_table *table)
     json_t *value =
         json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "node", (json_int_t)table->node, "source",
                   table->source, "table", table->name, "flags", (json_int_t)table->flags, "shares",
-                  (json_int_t)table->shares, "rows", (json_int_t)table->rows, "bytes",
+                  (json_int_t)table->shares, "rows", (json_int_t)table->rows, "source_bytes",
                   (json_int_t)table->bytes);
     return json_array_append_new(context, value) == 0 ? 0 : -ENOMEM;
 }
@@ -112,7 +113,7 @@ static int print_json(const struct pst_backup *backup, json_t *tables)
         json_array_append_new(nodes, node_json(&backup->nodes[i]));
     if (value)
         json_object_set_new(value, "node_manifests", nodes);
-    return cli_json_print(stdout, value);
+    return cli_json_record(stdout, "show", value);
 }
 
 /* The numbers among the details of the source, whatever its kind, as they are. */
@@ -154,7 +155,7 @@ static void print_node(const struct pst_node_manifest *node)
 
 static void print_text(const struct pst_backup *backup)
 {
-    char when[CLI_TIME_TEXT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
+    char when[PST_TIME_TEXT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     cli_print_line(stdout, "backup %u: %s%s%s", backup->number,
                    pst_backup_state_text(backup->state), backup->reason[0] ? ": " : "",
@@ -166,7 +167,8 @@ static void print_text(const struct pst_backup *backup)
         cli_print_line(stdout, "cluster id %08x", common->cluster_id);
     cli_print_line(stdout, "uid %s", uid);
     cli_print_line(stdout, "start GCI %llu", (unsigned long long)common->start_gci);
-    cli_print_line(stdout, "started %s, took %.2f s", cli_time_text(common->started_unix_ns, when),
+    cli_print_line(stdout, "started %s, took %.2f s",
+                   pst_time_text(common->started_unix_ns, 0, when),
                    (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);
     cli_print_line(stdout, "%llu objects, %s, %llu unreadable",
                    (unsigned long long)common->sums.objects,

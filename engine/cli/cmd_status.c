@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/time_text.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
@@ -96,14 +96,12 @@ static void print_ldms(const json_t *status)
 
 static void print_last(const json_t *last)
 {
-    char bytes[CLI_VALUE_TEXT_BYTES], when[32];
-    time_t ended = (time_t)(number_of(last, "ended_unix_ns") / 1000000000);
-    struct tm utc;
-    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&ended, &utc));
-    cli_print_line(stdout, "last: backup %lld, %s, %s read here in %.2f s, ended %s, uid %s",
+    char bytes[CLI_VALUE_TEXT_BYTES];
+    cli_print_line(stdout, "last: backup %lld, %s, %s read here in %.2f s, ended %.19sZ, uid %s",
                    (long long)number_of(last, "number"), text_of(last, "outcome"),
                    size_of(last, "source_bytes", bytes),
-                   (double)number_of(last, "elapsed_ns") / 1e9, when, text_of(last, "uid"));
+                   (double)number_of(last, "elapsed_ns") / 1e9, text_of(last, "ended"),
+                   text_of(last, "uid"));
     if (text_of(last, "error_name")[0] != '\0')
         cli_print_line(stdout, "      because of %s%s%s", text_of(last, "error_name"),
                        text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));
@@ -115,10 +113,10 @@ static void print_backups(const json_t *status)
     json_t *backup;
     char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
     const json_t *request = json_object_get(status, "last_request");
-    json_array_foreach(json_object_get(status, "backups"), index, backup)
-        cli_print_line(stdout, "running: backup %lld, %s by all nodes, %s/s, uid %s",
-                       (long long)number_of(backup, "number"), size_of(backup, "bytes_done", bytes),
-                       size_of(backup, "bytes_per_second", rate), text_of(backup, "uid"));
+    json_array_foreach(json_object_get(status, "backups"), index, backup) cli_print_line(
+        stdout, "running: backup %lld, %s by all nodes, %s/s, uid %s",
+        (long long)number_of(backup, "number"), size_of(backup, "source_bytes", bytes),
+        size_of(backup, "bytes_per_second", rate), text_of(backup, "uid"));
     if (json_is_object(json_object_get(status, "last_backup")))
         print_last(json_object_get(status, "last_backup"));
     else
@@ -194,15 +192,13 @@ static size_t live_nodes(const json_t *nodes)
 /* For a log: the node and its cluster in one line. */
 static void print_line(const json_t *status)
 {
-    char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], when[32];
+    char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], when[PST_TIME_TEXT_BYTES];
     const json_t *nodes = json_object_get(status, "nodes"), *ldms = json_object_get(status, "ldms");
     const json_t *last = json_object_get(status, "last_backup");
-    time_t now = time(NULL);
-    struct tm utc;
-    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    cli_print(stdout, "%s node %lld: %zu of %zu nodes, master %lld, %s, ", when,
-              (long long)number_of(status, "node"), live_nodes(nodes), json_array_size(nodes),
-              (long long)number_of(status, "master"), text_of(json_array_get(ldms, 0), "state"));
+    cli_print(stdout, "%s node %lld: %zu of %zu nodes, master %lld, %s, ",
+              pst_time_text(pst_unix_ns(), 0, when), (long long)number_of(status, "node"),
+              live_nodes(nodes), json_array_size(nodes), (long long)number_of(status, "master"),
+              text_of(json_array_get(ldms, 0), "state"));
     cli_print(stdout, "%s read, %s/s, %lld in doubt, last %s",
               cli_value_size_text(sum_of(nodes, "source_bytes"), bytes),
               cli_value_size_text(sum_of(nodes, "bytes_per_second"), rate),
@@ -220,7 +216,7 @@ static enum cli_exit print(const struct cli_arguments *arguments, json_t *status
     int error = 0;
     bool watches = cli_argument_switch(arguments, "watch");
     if (cli_argument_json(arguments)) {
-        error = cli_json_print(stdout, json_incref(status));
+        error = cli_json_record(stdout, "node_status", json_incref(status));
     } else if (!watches) {
         print_whole(status);
     } else if (isatty(STDOUT_FILENO)) {

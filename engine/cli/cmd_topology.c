@@ -38,7 +38,7 @@ static enum cli_exit show(const struct cli_arguments *arguments,
         cli_topology_draw(stdout, view);
         return CLI_EXIT_DONE;
     }
-    int error = cli_json_print(stdout, cli_topology_json(view));
+    int error = cli_json_record(stdout, "topology", cli_topology_json(view));
     return error ? cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
                             pst_error_text(error))
                  : CLI_EXIT_DONE;

@@ -31,7 +31,7 @@ static void on_finding(void *context, const struct pst_finding *finding)
     json_t *directory = finding->directory ? cli_json_text(finding->directory) : NULL;
     json_t *fields =
         json_pack("{s:o*, s:o, s:I, s:I, s:s, s:s, s:b}", "directory", directory, "file",
-                  cli_json_text(finding->file), "offset", (json_int_t)finding->offset, "bytes",
+                  cli_json_text(finding->file), "offset", (json_int_t)finding->offset, "length",
                   (json_int_t)finding->bytes, "error", pst_error_name(finding->error), "what",
                   finding->what, "warning", (int)finding->warning);
     int error = cli_json_record(stdout, "error", fields);
@@ -45,11 +45,12 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
     if (json)
         return cli_json_record(
             stdout, "summary",
-            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "number", (json_int_t)outcome->number,
-                      "files", (json_int_t)outcome->files, "bytes", (json_int_t)outcome->bytes,
-                      "chunks", (json_int_t)outcome->chunks, "objects",
-                      (json_int_t)outcome->objects, "damages", (json_int_t)outcome->damages,
-                      "warnings", (json_int_t)outcome->warnings));
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify", "number",
+                      (json_int_t)outcome->number, "files", (json_int_t)outcome->files,
+                      "file_bytes", (json_int_t)outcome->bytes, "chunks",
+                      (json_int_t)outcome->chunks, "objects", (json_int_t)outcome->objects,
+                      "damages", (json_int_t)outcome->damages, "warnings",
+                      (json_int_t)outcome->warnings));
     cli_print_line(stdout, "backup %u: %llu files, %llu chunks, %s read and checked: %llu damages",
                    outcome->number, (unsigned long long)outcome->files,
                    (unsigned long long)outcome->chunks, cli_value_size_text(outcome->bytes, size),

@@ -15,6 +15,7 @@
 #include "engine/cli/config.h"
 #include "engine/cli/help.h"
 #include "engine/cli/json.h"
+#include "engine/cli/json_warnings.h"
 #include "engine/cli/print.h"
 #include "engine/cli/suggest.h"
 
@@ -102,8 +103,8 @@ static enum cli_exit print_version(int argc, char **argv)
         cli_print_line(stdout, "penstock %s", PST_VERSION);
         return CLI_EXIT_DONE;
     }
-    int error =
-        cli_json_print(stdout, json_pack("{s:s, s:s}", "name", "penstock", "version", PST_VERSION));
+    int error = cli_json_record(
+        stdout, "version", json_pack("{s:s, s:s}", "name", "penstock", "version", PST_VERSION));
     return error ? CLI_EXIT_FAILED : CLI_EXIT_DONE;
 }
 
@@ -115,7 +116,12 @@ static enum cli_exit run_parsed(const struct cli_arguments *arguments)
     }
     if (arguments->verbose)
         pst_log_set_level(PST_LOG_DEBUG);
-    return arguments->command->run(arguments);
+    if (!cli_argument_json(arguments))
+        return arguments->command->run(arguments);
+    cli_json_warnings_begin();
+    enum cli_exit code = arguments->command->run(arguments);
+    int error = cli_json_flush_warnings(stdout);
+    return error && code == CLI_EXIT_DONE ? CLI_EXIT_FAILED : code;
 }
 
 static enum cli_exit run_command(const struct cli_command *const *commands,

@@ -200,26 +200,28 @@ static int set_optional(json_t *record, const char *name, bool known, json_t *va
     return json_object_set_new(record, name, value);
 }
 
-/* What is not known is left out. */
+/* What is not known is left out. verify reads files, the others have to do with sources. */
 static json_t *status_record(const struct cli_progress *progress,
                              const struct cli_progress_sample *sample)
 {
     uint64_t left_s = 0;
     bool left_known = remaining_s(progress, sample, &left_s);
     bool total_known = sample->bytes_total != 0;
-    json_t *record =
-        json_pack("{s:s, s:I, s:I, s:I, s:I}", "operation", progress->label, "seconds_elapsed",
-                  to_json((sample->now_ns - progress->started_ns) / NS_PER_S), "bytes_done",
-                  to_json(sample->bytes_done), "objects_done", to_json(sample->objects_done),
-                  "bytes_per_second", to_json((uint64_t)progress->bytes_per_s));
+    bool is_of_files = strcmp(progress->label, "verify") == 0;
+    json_t *record = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I}", "operation", progress->label, "elapsed_ns",
+        to_json(sample->now_ns - progress->started_ns), is_of_files ? "file_bytes" : "source_bytes",
+        to_json(sample->bytes_done), "objects", to_json(sample->objects_done), "bytes_per_second",
+        to_json((uint64_t)progress->bytes_per_s));
     if (!record)
         return NULL;
-    int rc = set_optional(record, "total_bytes", total_known,
-                          json_integer(to_json(sample->bytes_total)));
+    int rc = set_optional(record, is_of_files ? "file_bytes_total" : "source_bytes_total",
+                          total_known, json_integer(to_json(sample->bytes_total)));
     rc |= set_optional(record, "percent_done", total_known, json_real(fraction_done(sample)));
-    rc |= set_optional(record, "total_objects", sample->objects_total != 0,
+    rc |= set_optional(record, "objects_total", sample->objects_total != 0,
                        json_integer(to_json(sample->objects_total)));
-    rc |= set_optional(record, "seconds_remaining", left_known, json_integer(to_json(left_s)));
+    rc |=
+        set_optional(record, "remaining_ns", left_known, json_integer(to_json(left_s * NS_PER_S)));
     if (rc == 0)
         return record;
     json_decref(record);

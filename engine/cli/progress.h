@@ -2,9 +2,8 @@
  * Progress of long work: a bar with rate and ETA on a terminal, one line per interval elsewhere
  * (both on stderr), or JSON Lines on stdout. One thread.
  *
- * A record: message_type "status", operation, seconds_elapsed, bytes_done, objects_done,
- * bytes_per_second; where known total_bytes, total_objects, seconds_remaining and percent_done,
- * which runs from 0 to 1 as restic's does.
+ * A record: message_type "status", as docs/json.md describes it; percent_done runs from 0 to 1 as
+ * restic's does.
  */
 #ifndef PST_ENGINE_CLI_PROGRESS_H
 #define PST_ENGINE_CLI_PROGRESS_H

@@ -144,9 +144,9 @@ static void show_progress(struct session *session, const json_t *message)
 {
     struct cli_progress_sample sample = {
         .now_ns = pst_monotonic_ns(),
-        .bytes_done = (uint64_t)number_of(message, "bytes_done"),
-        .bytes_total = (uint64_t)number_of(message, "bytes_total"),
-        .objects_done = (uint64_t)number_of(message, "objects_done"),
+        .bytes_done = (uint64_t)number_of(message, "source_bytes"),
+        .bytes_total = (uint64_t)number_of(message, "source_bytes_total"),
+        .objects_done = (uint64_t)number_of(message, "objects"),
     };
     if (session->progress)
         cli_progress_update(session->progress, &sample);
@@ -165,7 +165,6 @@ static enum cli_exit started(struct session *session, const json_t *message)
 {
     if (cli_argument_json(session->arguments)) {
         json_t *copy = json_deep_copy(message);
-        json_object_del(copy, "message_type");
         int error = cli_json_record(stdout, "started", copy);
         return error ? not_printed(session->arguments, "has started", CLI_EXIT_UNKNOWN)
                      : CLI_EXIT_DONE;
@@ -184,25 +183,25 @@ static enum cli_exit completed(struct session *session, json_t *message)
     int error = 0;
     if (cli_argument_json(session->arguments)) {
         json_t *copy = json_deep_copy(message);
-        json_object_del(copy, "message_type");
+        json_object_set_new(copy, "operation", json_string("backup"));
         error = cli_json_record(stdout, "summary", copy);
     } else {
         cli_print_line(
             stdout, "backup %lld is complete: %lld objects, %s in %.2f s",
             (long long)number_of(message, "number"), (long long)number_of(message, "objects"),
             cli_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds);
-        cli_print_line(stdout, "uid %s, start GCI %lld",
+        cli_print_line(stdout, "uid %s, start GCI %s",
                        json_string_value(json_object_get(message, "uid")),
-                       (long long)number_of(message, "start_gci"));
+                       json_string_value(json_object_get(message, "start_gci")));
         error = cli_print_flush(stdout);
     }
     if (error)
         return not_printed(session->arguments, "is complete", CLI_EXIT_PARTIAL);
-    if (number_of(message, "warnings") > 0)
+    if (number_of(message, "nodes_without_manifest") > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete, but %lld node(s) have not stored the cluster "
                         "manifest; they fetch it when they return",
-                        (long long)number_of(message, "warnings"));
+                        (long long)number_of(message, "nodes_without_manifest"));
     if (unreadable > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete, but %lld objects could not be read, or changed "

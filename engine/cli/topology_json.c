@@ -41,7 +41,7 @@ static json_t *nodes_json(const struct pst_topology *topology)
         for (uint32_t j = 0; j < topology->node_count; j++)
             distances = append(distances, json_integer(node->distance[j]));
         list = append(list,
-                      json_pack("{s:i, s:I, s:b, s:b, s:o, s:o}", "id", (int)node->id,
+                      json_pack("{s:i, s:I, s:b, s:b, s:o, s:o}", "numa_node", (int)node->id,
                                 "memory_bytes", (json_int_t)node->memory_bytes, "memory_only",
                                 (int)node->memory_only, "memory_allowed", (int)node->memory_allowed,
                                 "hugepages", hugepages_json(node), "distances", distances));
@@ -54,24 +54,25 @@ static json_t *cpus_json(const struct pst_topology *topology)
     json_t *list = json_array();
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         const struct pst_topology_cpu *cpu = &topology->cpus[i];
-        list = append(list, json_pack("{s:i, s:i, s:o, s:o, s:b, s:b}", "id", (int)cpu->id, "core",
-                                      (int)cpu->core, "node", number_or_null(cpu->node), "package",
-                                      number_or_null(cpu->package), "online", (int)cpu->online,
-                                      "allowed", (int)cpu->allowed));
+        list = append(list, json_pack("{s:i, s:i, s:o, s:o, s:b, s:b}", "cpu", (int)cpu->id, "core",
+                                      (int)cpu->core, "numa_node", number_or_null(cpu->node),
+                                      "package", number_or_null(cpu->package), "online",
+                                      (int)cpu->online, "allowed", (int)cpu->allowed));
     }
     return list;
 }
 
 static json_t *device_json(const struct pst_topology_device *device)
 {
-    return json_pack("{s:o, s:o}", "name", cli_json_text(device->name), "node",
+    return json_pack("{s:o, s:o}", "name", cli_json_text(device->name), "numa_node",
                      number_or_null(device->node));
 }
 
 static json_t *disk_json(const struct cli_topology_view *view)
 {
     return json_pack("{s:o, s:o, s:o}", "path", cli_json_text(view->path), "name",
-                     cli_json_text(view->disk->name), "node", number_or_null(view->disk->node));
+                     cli_json_text(view->disk->name), "numa_node",
+                     number_or_null(view->disk->node));
 }
 
 static json_t *nics_json(const struct cli_topology_view *view)
@@ -84,8 +85,8 @@ static json_t *nics_json(const struct cli_topology_view *view)
 
 static json_t *placement_json(const struct pst_placement *placement)
 {
-    return json_pack("{s:i, s:o, s:o}", "cpu", (int)placement->cpu, "node",
-                     number_or_null(placement->cpu_node), "memory_node",
+    return json_pack("{s:i, s:o, s:o}", "cpu", (int)placement->cpu, "numa_node",
+                     number_or_null(placement->cpu_node), "memory_numa_node",
                      number_or_null(placement->memory_node));
 }
 
@@ -94,9 +95,9 @@ static json_t *plan_json(const struct pst_plan *plan)
     json_t *ldms = json_array(), *given_up = json_array();
     for (uint32_t i = 0; i < plan->ldms; i++) {
         const struct pst_placement *ldm = &plan->ldm[i];
-        ldms = append(ldms, json_pack("{s:i, s:i, s:o, s:o}", "instance", (int)i + 1, "cpu",
-                                      (int)ldm->cpu, "node", number_or_null(ldm->cpu_node),
-                                      "memory_node", number_or_null(ldm->memory_node)));
+        ldms = append(ldms, json_pack("{s:i, s:i, s:o, s:o}", "ldm", (int)i + 1, "cpu",
+                                      (int)ldm->cpu, "numa_node", number_or_null(ldm->cpu_node),
+                                      "memory_numa_node", number_or_null(ldm->memory_node)));
     }
     for (uint32_t i = 0; i < plan->note_count; i++)
         given_up = append(given_up, json_string(plan->notes[i]));
@@ -110,8 +111,8 @@ struct json_t *cli_topology_json(const struct cli_topology_view *view)
     json_t *quota = topology->quota_millicpus == 0
                         ? json_null()
                         : json_real((double)topology->quota_millicpus / 1000);
-    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "numa", (int)topology->has_numa,
-                     "nodes", nodes_json(topology), "cpus", cpus_json(topology), "cpu_quota", quota,
-                     "disk", disk_json(view), "nics", nics_json(view), "plan",
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "has_numa", (int)topology->has_numa,
+                     "numa_nodes", nodes_json(topology), "cpus", cpus_json(topology), "cpu_quota",
+                     quota, "disk", disk_json(view), "nics", nics_json(view), "plan",
                      plan_json(view->plan));
 }

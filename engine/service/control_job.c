@@ -2,6 +2,7 @@
  * Backups that clients of the control socket asked for: asks the master, follows its reports,
  * passes them on to the client. Called by control.c, on the server's thread.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
@@ -176,31 +177,32 @@ static void on_progress(struct control *control, struct control_job *job,
 {
     job->progress = *progress;
     control_send(control, job->client,
-                 json_pack("{s:s, s:I, s:I, s:I}", "message_type", "progress", "bytes_done",
-                           (json_int_t)progress->sums.source_bytes, "bytes_total",
+                 json_pack("{s:s, s:I, s:I, s:I}", "message_type", "progress", "source_bytes",
+                           (json_int_t)progress->sums.source_bytes, "source_bytes_total",
                            (json_int_t)(progress->expected_is_final ? progress->expected_bytes : 0),
-                           "objects_done", (json_int_t)progress->sums.objects),
+                           "objects", (json_int_t)progress->sums.objects),
                  true);
 }
 
 static void on_complete(struct control *control, struct control_job *job,
                         const struct pst_backup_complete_rep *complete)
 {
-    char uid[2 * sizeof(job->request.uid) + 1];
+    char uid[2 * sizeof(job->request.uid) + 1], gci[24];
     uint64_t client = job->client;
+    snprintf(gci, sizeof(gci), "%llu", (unsigned long long)complete->start_gci);
     pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
     end_job(control, job, 0);
     control->last.sums = complete->sums;
     control_send(
         control, client,
-        json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type",
-                  "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci",
-                  (json_int_t)complete->start_gci, "source_bytes",
-                  (json_int_t)complete->sums.source_bytes, "stored_bytes",
+        json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type",
+                  "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci", gci,
+                  "source_bytes", (json_int_t)complete->sums.source_bytes, "stored_bytes",
                   (json_int_t)complete->sums.stored_bytes, "objects",
                   (json_int_t)complete->sums.objects, "chunks", (json_int_t)complete->sums.chunks,
                   "unreadable", (json_int_t)complete->sums.unreadable, "elapsed_ns",
-                  (json_int_t)control->last.elapsed_ns, "warnings", (json_int_t)complete->warnings),
+                  (json_int_t)control->last.elapsed_ns, "nodes_without_manifest",
+                  (json_int_t)complete->warnings),
         false);
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
+#include "engine/base/time_text.h"
 #include "engine/node/ref_text.h"
 #include "engine/service/control_parts.h"
 
@@ -90,7 +91,7 @@ static json_t *jobs_json(const struct control *control)
         json_array_append_new(jobs,
                               json_pack("{s:s, s:I, s:I, s:I, s:I}", "uid", uid, "number",
                                         (json_int_t)job->request.number, "elapsed_ns",
-                                        (json_int_t)elapsed_ns, "bytes_done", (json_int_t)bytes,
+                                        (json_int_t)elapsed_ns, "source_bytes", (json_int_t)bytes,
                                         "bytes_per_second", rate(bytes, elapsed_ns)));
     }
     return jobs;
@@ -102,30 +103,32 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
     static const char *const ends[] = {[PST_END_COMPLETE] = "complete",
                                        [PST_END_ABORTED] = "aborted",
                                        [PST_END_IN_DOUBT] = "in doubt"};
-    char uid[2 * sizeof(last->uid) + 1], where[64] = "";
+    char uid[2 * sizeof(last->uid) + 1], where[64] = "", when[PST_TIME_TEXT_BYTES];
     if (last->end == PST_END_NONE)
         return json_null();
     if (last->where != 0)
         pst_ref_text(last->where, where, sizeof(where));
     return json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "number", (json_int_t)last->number, "uid",
+        "{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number, "uid",
         uid_text(last->uid, sizeof(last->uid), uid), "outcome", ends[last->end], "error_name",
-        last->error != 0 ? pst_error_name((int)last->error) : "", "where", where, "ended_unix_ns",
-        (json_int_t)last->ended_unix_ns, "elapsed_ns", (json_int_t)last->elapsed_ns, "source_bytes",
-        (json_int_t)last->sums.source_bytes, "stored_bytes", (json_int_t)last->sums.stored_bytes);
+        last->error != 0 ? pst_error_name((int)last->error) : "", "where", where, "ended",
+        pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
+        "source_bytes", (json_int_t)last->sums.source_bytes, "stored_bytes",
+        (json_int_t)last->sums.stored_bytes);
 }
 
 /* The last one that the node was asked for: all of it. */
 static json_t *last_request_json(const struct control_last *last)
 {
-    char uid[2 * sizeof(last->uid) + 1];
+    char uid[2 * sizeof(last->uid) + 1], when[PST_TIME_TEXT_BYTES];
     if (last->ended_unix_ns == 0)
         return json_null();
-    return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number, "uid",
+    return json_pack("{s:I, s:s, s:s, s:s, s:I, s:I}", "number", (json_int_t)last->number, "uid",
                      uid_text(last->uid, sizeof(last->uid), uid), "error_name",
-                     last->error != 0 ? pst_error_name((int)last->error) : "", "ended_unix_ns",
-                     (json_int_t)last->ended_unix_ns, "elapsed_ns", (json_int_t)last->elapsed_ns,
-                     "source_bytes", (json_int_t)last->sums.source_bytes);
+                     last->error != 0 ? pst_error_name((int)last->error) : "", "ended",
+                     pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns",
+                     (json_int_t)last->elapsed_ns, "source_bytes",
+                     (json_int_t)last->sums.source_bytes);
 }
 
 static json_t *fabric_json(const struct pst_node_status *status)

@@ -76,8 +76,8 @@ json() {
     expect_exit 0 "$penstock" list --from "$backups" --json
     expect_json 'map(.number) == [1, 2, 7, 8] and all(.state == "complete" and (.uid | length) == 32
         and .source_bytes > 0 and .stored_bytes > 0 and .objects > 0 and .chunks > 0
-        and .unreadable == 0 and .nodes == 1 and .start_gci > 0
-        and .finished_unix_ns > .started_unix_ns)'
+        and .unreadable == 0 and .nodes == 1 and (.start_gci | test("^[0-9]{19}$"))
+        and .finished > .started)'
     expect_exit 0 "$penstock" show --from "$backups" --json 7
     expect_json 'length == 1 and .[0].number == 7 and .[0].node_manifests[0].node == 1
         and .[0].node_manifests[0].sources[0].name == "tree"
@@ -86,7 +86,7 @@ json() {
     expect_json '.[-1] | .message_type == "summary" and .number == 7 and .damages == 0 and .files == 4'
     rm -rf "$disk/target"
     expect_exit 0 "$penstock" restore --from "$backups" --json 7 --target "$disk/target"
-    expect_json '.[-1] | .message_type == "summary" and .number == 7 and .objects > 5 and .bytes > 300000'
+    expect_json '.[-1] | .message_type == "summary" and .number == 7 and .objects > 5 and .source_bytes > 300000'
     expect_exit 0 "$penstock" topology --json
     expect_json 'length == 1 and (.[0].cpus | length) > 0 and (.[0].plan.ldms | length) > 0'
     expect_exit 0 "$penstock" --version --json
@@ -140,6 +140,11 @@ progress_is_on_stderr() {
     expect_exit 0 asking "$penstock" backup --source synthetic:rows=200000 --to "$memory/progress"
     ! grep -q '^backup: ' "$memory/out" || fail 'progress on standard output'
     expect_message '^backup: .*MiB/s'
+    rm -rf "$memory/progress"
+    expect_exit 0 asking "$penstock" backup --source synthetic:rows=200000 --to "$memory/progress" --json
+    expect_json '.[0] | .message_type == "status" and .operation == "backup" and .source_bytes >= 0'
+    expect_exit 0 asking "$penstock" verify --from "$memory/progress" --json
+    expect_json '.[0] | .message_type == "status" and .operation == "verify" and .file_bytes >= 0'
     rm -rf "$memory/progress"
 }
 

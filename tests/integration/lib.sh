@@ -80,11 +80,20 @@ expect_output() {
     done
 }
 
+# expect_described FILE: each line is a record that docs/json.md describes, and as it does.
+expect_described() {
+    local folder wrong
+    folder=$(dirname "${BASH_SOURCE[0]}")
+    wrong=$(jq -r --rawfile doc "$folder/../../docs/json.md" -f "$folder/json_schema.jq" "$1") || fail "no JSON in $1"
+    [ -z "$wrong" ] || fail "not as docs/json.md has it: $(head -n 5 <<<"$wrong")"
+}
+
 # expect_json FILTER: each line of the last stdout is one JSON value, and the list of them all
-# passes the jq filter.
+# passes the jq filter; docs/json.md describes them.
 expect_json() {
     [ "$(jq -c . "$memory/out" 2>/dev/null | wc -l)" = "$(wc -l <"$memory/out")" ] ||
         fail "not one JSON value on each line"
+    expect_described "$memory/out"
     jq -es "$1" "$memory/out" >/dev/null || fail "not so in the JSON: $1"
 }
 

@@ -297,7 +297,7 @@ static void test_topology_of_this_machine(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\nplan: hub on CPU "));
     CU_ASSERT_EQUAL(run("topology", "--json", "--path", "/", NULL), CLI_EXIT_DONE);
     json_t *value = json_loads(out_text, 0, NULL);
-    CU_ASSERT_TRUE(json_array_size(json_object_get(value, "nodes")) >= 1);
+    CU_ASSERT_TRUE(json_array_size(json_object_get(value, "numa_nodes")) >= 1);
     json_decref(value);
     CU_ASSERT_EQUAL(run("topology", "--path", "/dev/null/x", NULL), CLI_EXIT_FAILED);
     CU_ASSERT_STRING_EQUAL(err_text,
@@ -341,6 +341,12 @@ static void test_json_records(void)
     check_record(json_pack("{s:i, s:s}", "z", 1, "a", "x\ny"), 0,
                  "{\"message_type\":\"summary\",\"z\":1,\"a\":\"x\\ny\"}\n");
     check_record(NULL, -ENOMEM, "");
+    /* What a double rounds is a string, however deep. */
+    check_record(json_pack("{s:I, s:[I, {s:I}]}", "a", (json_int_t)9007199254740991, "b",
+                           (json_int_t)9007199254740993, "c", (json_int_t)-9007199254740992),
+                 0,
+                 "{\"message_type\":\"summary\",\"a\":9007199254740991,\"b\":[\"9007199254740993\","
+                 "{\"c\":\"-9007199254740992\"}]}\n");
 }
 
 static void test_texts_that_are_not_utf8(void)

@@ -130,14 +130,15 @@ static void test_json_records(void)
     CU_ASSERT_FATAL(first_record && second_record);
     CU_ASSERT_EQUAL(strncmp(text, "{\"message_type\":\"status\"", 24), 0);
     CU_ASSERT_EQUAL(json_real_value(json_object_get(first_record, "percent_done")), 0.5);
-    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "bytes_done")), 2 * MIB);
-    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "total_bytes")), 4 * MIB);
-    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "seconds_elapsed")), 2);
-    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "seconds_remaining")), 2);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "source_bytes")), 2 * MIB);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "source_bytes_total")),
+                    4 * MIB);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "elapsed_ns")), 2000000000);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "remaining_ns")), 2000000000);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(first_record, "bytes_per_second")), MIB);
     CU_ASSERT_PTR_NULL(json_object_get(second_record, "percent_done"));
-    CU_ASSERT_PTR_NULL(json_object_get(second_record, "total_bytes"));
-    CU_ASSERT_PTR_NULL(json_object_get(second_record, "seconds_remaining"));
+    CU_ASSERT_PTR_NULL(json_object_get(second_record, "source_bytes_total"));
+    CU_ASSERT_PTR_NULL(json_object_get(second_record, "remaining_ns"));
     json_decref(first_record);
     json_decref(second_record);
     free(text);

@@ -133,13 +133,14 @@ static void check_json(const struct scene *scene)
     json_t *value = cli_topology_json(&scene->view);
     CU_ASSERT_PTR_NOT_NULL_FATAL(value);
     json_t *plan_value = json_object_get(value, "plan");
-    CU_ASSERT_EQUAL(json_array_size(json_object_get(value, "nodes")), scene->topology->node_count);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(value, "numa_nodes")),
+                    scene->topology->node_count);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(value, "cpus")), scene->topology->cpu_count);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(plan_value, "ldms")), plan.ldms);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(plan_value, "given_up")), plan.note_count);
     for (uint32_t i = 0; i < plan.ldms; i++) {
         json_t *ldm = json_array_get(json_object_get(plan_value, "ldms"), i);
-        CU_ASSERT_EQUAL(json_integer_value(json_object_get(ldm, "instance")), i + 1);
+        CU_ASSERT_EQUAL(json_integer_value(json_object_get(ldm, "ldm")), i + 1);
         CU_ASSERT_EQUAL(json_integer_value(json_object_get(ldm, "cpu")), plan.ldm[i].cpu);
     }
     json_decref(value);
@@ -166,9 +167,9 @@ static void test_json_says_what_is_unknown(void)
     set_scene(&scene, "offline-cpus", 0, 99, 1);
     json_t *value = cli_topology_json(&scene.view);
     json_t *cpu = json_array_get(json_object_get(value, "cpus"), 4);
-    CU_ASSERT_TRUE(json_is_null(json_object_get(cpu, "node")));
+    CU_ASSERT_TRUE(json_is_null(json_object_get(cpu, "numa_node")));
     CU_ASSERT_TRUE(json_is_false(json_object_get(cpu, "online")));
-    CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(value, "disk"), "node")));
+    CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(value, "disk"), "numa_node")));
     CU_ASSERT_TRUE(json_is_null(json_object_get(value, "cpu_quota")));
     json_decref(value);
     free(scene.topology);

@@ -1,0 +1,49 @@
+/*
+ * Makes JSON values of texts, times and large numbers. Called by whatever makes JSON; any thread.
+ */
+#include "engine/cli/json_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "engine/base/time_text.h"
+
+static void escape(const char *text, char *escaped)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        escaped += sprintf(escaped, byte > 0x7f ? "\\x%02x" : "%c", byte);
+    }
+    *escaped = '\0';
+}
+
+struct json_t *cli_json_text(const char *text)
+{
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+    char *escaped = malloc(4 * strlen(text) + 1);
+    if (!escaped)
+        return NULL;
+    escape(text, escaped);
+    string = json_string(escaped);
+    free(escaped);
+    return string;
+}
+
+struct json_t *cli_json_time(uint64_t unix_ns)
+{
+    char text[PST_TIME_TEXT_BYTES];
+    return json_string(pst_time_text(unix_ns, 9, text));
+}
+
+struct json_t *cli_json_big(uint64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRIu64, number);
+    return json_string(text);
+}
