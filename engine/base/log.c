@@ -15,11 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log_queue.h"
 #include "engine/base/printable.h"
+#include "engine/base/time_text.h"
 
 /* How long the end of a process waits for a log that nothing reads. */
 #define QUEUE_NS UINT64_C(1000000000)
+
+/* A time, "penstock: warning: ". */
+#define BEGINNING_BYTES 80u
 
 static enum pst_log_level log_level = PST_LOG_INFO;
 static pst_log_hook *log_hook;
@@ -28,7 +33,7 @@ static void *log_context;
 static pst_log_hook *log_listener;
 static void *listener_context;
 
-static bool is_journal;
+static bool is_journal, shows_times;
 
 static const char *const beginnings[] = {
     [PST_LOG_ERROR] = "penstock: error: ",
@@ -44,6 +49,24 @@ static const char *const journal_beginnings[] = {
     [PST_LOG_INFO] = "<6>",
     [PST_LOG_DEBUG] = "<7>",
 };
+
+void pst_log_show_times(void)
+{
+    shows_times = true;
+}
+
+/* text: BEGINNING_BYTES. Of a line of this level; a hook gets the message alone. */
+static const char *beginning_of(enum pst_log_level level, char *text)
+{
+    char now[PST_TIME_TEXT_BYTES];
+    if (is_journal)
+        return journal_beginnings[level];
+    if (!shows_times)
+        return beginnings[level];
+    snprintf(text, BEGINNING_BYTES, "%s %s", pst_time_text(pst_unix_ns(), 3, now),
+             beginnings[level]);
+    return text;
+}
 
 void pst_log_set_level(enum pst_log_level level)
 {
@@ -89,7 +112,8 @@ size_t pst_log_format(enum pst_log_level level, char *line, const char *format, 
 {
     va_list list;
     va_start(list, format);
-    const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
+    char text[BEGINNING_BYTES];
+    const char *beginning = beginning_of(level, text);
     size_t used = format_line(beginning, line, format, list);
     va_end(list);
     line[used++] = '\n';
@@ -112,7 +136,8 @@ static void write_line(enum pst_log_level level, char *line, size_t used)
 static void write_queued(enum pst_log_level level, const char *queued, uint64_t lost)
 {
     char line[PST_LOG_LINE_BYTES];
-    const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
+    char text[BEGINNING_BYTES];
+    const char *beginning = beginning_of(level, text);
     int used = lost == 0
                    ? snprintf(line, sizeof(line), "%s", queued)
                    : snprintf(line, sizeof(line),
@@ -127,7 +152,8 @@ void pst_log(enum pst_log_level level, const char *format, ...)
         return;
     int saved_errno = errno;
     char line[PST_LOG_LINE_BYTES];
-    const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
+    char text[BEGINNING_BYTES];
+    const char *beginning = beginning_of(level, text);
     va_list list;
     va_start(list, format);
     size_t used = format_line(log_hook ? "" : beginning, line, format, list);

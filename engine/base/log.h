@@ -13,8 +13,8 @@
 
 #define PST_LOG_LINE_BYTES 4096
 
-/* Writes "penstock: <level>: <message>\n", to the journal "<N><message>\n", or hands the message
- * over. Keeps errno. */
+/* Writes "penstock: <level>: <message>\n", with pst_log_show_times a time before it, to the journal
+ * "<N><message>\n", or hands the message over. Keeps errno. */
 void pst_log(enum pst_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -35,6 +35,10 @@ void pst_log_queue_flush(void);
  * PST_LOG_LINE_BYTES, and no terminating zero. Returns its bytes. */
 size_t pst_log_format(enum pst_log_level level, char *line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* From here on each line to stderr begins with its time (RFC 3339, UTC, milliseconds), but for the
+ * journal, which has its own. For programs that stay. Before any other thread starts. */
+void pst_log_show_times(void);
 
 /* Looks whether stderr is systemd's journal (JOURNAL_STREAM, systemd.exec(5)). A program's main
  * calls it, before any other thread starts. */

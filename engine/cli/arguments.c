@@ -25,6 +25,7 @@
 static const struct option common_options[] = {
     {.name = "help", .val = 'h'},
     {.name = "verbose", .val = 'v'},
+    {.name = "quiet", .val = 'q'},
     {.name = "config", .has_arg = required_argument, .val = 'c'},
 };
 #define COMMON_OPTIONS ((uint32_t)(sizeof(common_options) / sizeof(common_options[0])))
@@ -217,6 +218,8 @@ static int take_common(struct cli_arguments *arguments, int known, const char **
         arguments->help = true;
     if (known == 'v')
         arguments->verbose = true;
+    if (known == 'q')
+        arguments->quiet = true;
     if (known != 'c')
         return 0;
     if (*config_path)
@@ -266,7 +269,7 @@ static int parse_flags(struct cli_arguments *arguments, int argc, char **argv,
     opterr = 0;
     optind = 0; /* start afresh, even after a scan that stopped halfway */
     int error = 0, result;
-    while (!error && (result = getopt_long(argc, argv, ":hv", list, NULL)) != -1)
+    while (!error && (result = getopt_long(argc, argv, ":hvq", list, NULL)) != -1)
         error = take_result(arguments, result, argv, config_path);
     if (error)
         return error;
@@ -413,6 +416,8 @@ int cli_arguments_parse(const struct cli_command *command, int argc, char **argv
     int error = parse_flags(arguments, argc, argv, &config_path);
     if (error || arguments->help)
         return error;
+    if (arguments->quiet && arguments->verbose)
+        return refuse(arguments, "--quiet and --verbose exclude each other; give one of them");
     error = open_config(arguments, config_path);
     uint32_t count = cli_option_count(command->options);
     for (uint32_t i = 0; i < count && !error; i++)

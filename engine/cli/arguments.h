@@ -54,6 +54,7 @@ struct cli_command {
     uint32_t positional_min, positional_max;
     const struct cli_option *options; /* ends in {0} */
     enum cli_exit (*run)(const struct cli_arguments *arguments);
+    bool acts; /* what it prints is a report of what it did, which --quiet leaves out */
 };
 
 /* Where a value comes from; the higher one counts. */
@@ -80,7 +81,7 @@ struct cli_arguments {
     struct cli_option_value values[CLI_OPTIONS_MAX]; /* in the order of the table */
     uint32_t positional_count;
     char *const *positionals;
-    bool help, verbose;
+    bool help, verbose, quiet;
     struct cli_config *config;     /* NULL: none was named */
     char error[PST_MESSAGE_BYTES]; /* why parsing failed and what to do */
 };

@@ -50,4 +50,5 @@ const struct cli_command cli_command_abort = {
     .positional_max = 1,
     .options = options,
     .run = run,
+    .acts = true,
 };

@@ -216,7 +216,8 @@ static enum cli_exit back_up(struct run *run)
 {
     bool json = cli_argument_json(run->arguments);
     log_memory(run);
-    run->progress = cli_progress_start(json ? stdout : stderr, cli_progress_choose_style(json),
+    run->progress = cli_progress_start(json ? stdout : stderr,
+                                       cli_progress_choose_style(json, run->arguments->quiet),
                                        "backup", pst_monotonic_ns());
     if (!run->progress)
         return cli_fail(run->arguments, CLI_EXIT_FAILED, "out of memory");
@@ -323,4 +324,5 @@ const struct cli_command cli_command_backup = {
     .summary = "back up sources of this machine into a directory",
     .options = options,
     .run = run_backup,
+    .acts = true,
 };

@@ -146,4 +146,5 @@ const struct cli_command cli_command_export = {.name = "export",
                                                .positional = "[ID]",
                                                .positional_max = 1,
                                                .options = options,
-                                               .run = run};
+                                               .run = run,
+                                               .acts = true};

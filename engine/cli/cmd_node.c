@@ -259,6 +259,7 @@ static enum cli_exit run_node(const struct cli_arguments *arguments)
     if (!run)
         return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     run->arguments = arguments;
+    pst_log_show_times();
     enum cli_exit code = prepare(run);
     if (code == CLI_EXIT_DONE)
         code = serve(run);

@@ -228,4 +228,5 @@ const struct cli_command cli_command_prune = {
     .positional_max = CLI_OPTION_VALUES_MAX,
     .options = options,
     .run = run,
+    .acts = true,
 };

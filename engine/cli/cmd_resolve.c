@@ -89,4 +89,5 @@ const struct cli_command cli_command_resolve = {
     .positional_max = 1,
     .options = options,
     .run = run,
+    .acts = true,
 };

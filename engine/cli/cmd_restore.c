@@ -130,4 +130,5 @@ const struct cli_command cli_command_restore = {
     .positional = "[ID]",
     .positional_max = 1,
     .options = options,
-    .run = run};
+    .run = run,
+    .acts = true};

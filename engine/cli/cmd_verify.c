@@ -91,4 +91,5 @@ const struct cli_command cli_command_verify = {
     .positional = "[ID]",
     .positional_max = 1,
     .options = options,
-    .run = run};
+    .run = run,
+    .acts = true};

@@ -116,6 +116,9 @@ static enum cli_exit run_parsed(const struct cli_arguments *arguments)
     }
     if (arguments->verbose)
         pst_log_set_level(PST_LOG_DEBUG);
+    if (arguments->quiet)
+        pst_log_set_level(PST_LOG_WARNING);
+    cli_print_silence(arguments->quiet && arguments->command->acts);
     if (!cli_argument_json(arguments))
         return arguments->command->run(arguments);
     cli_json_warnings_begin();

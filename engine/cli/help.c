@@ -46,6 +46,9 @@ void cli_command_help(FILE *out, const struct cli_command *command)
     fprintf(out, "  %*s  [%s] of this INI file (PENSTOCK_CONFIG)\n", FLAG_COLUMN, "",
             command->name);
     print_flag(out, "verbose", NULL, "log more (also -v)");
+    print_flag(out, "quiet", NULL,
+               "print warnings, errors and data alone: no progress, and no report of");
+    fprintf(out, "  %*s  work that is done (also -q)\n", FLAG_COLUMN, "");
     print_flag(out, "help", NULL, "print this (also -h)");
     fprintf(out, "\nA flag overrides the environment variable named beside it, which overrides the "
                  "configuration file.\n");

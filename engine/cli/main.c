@@ -2,6 +2,7 @@
  * The program: the list of its commands. The main thread starts here.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
 {
     if (!occupy_closed_streams())
         return CLI_EXIT_FAILED;
+    signal(SIGUSR1, SIG_IGN); /* it asks for the progress, and most commands have none */
     pst_log_find_journal();
     return (int)cli_commands_run(commands, argc, argv);
 }

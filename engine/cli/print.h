@@ -7,6 +7,7 @@
 #ifndef PST_ENGINE_CLI_PRINT_H
 #define PST_ENGINE_CLI_PRINT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "penstock/error.h"
@@ -15,6 +16,9 @@
  * reported by cli_print_flush. */
 #define CLI_PRINT_BYTES 16384u
 void cli_print(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* From now on nothing is printed, or everything again. */
+void cli_print_silence(bool silent);
 
 /* Prints the rest of a line, and ends it. */
 void cli_print_line(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));

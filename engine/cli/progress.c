@@ -31,6 +31,7 @@ static const uint64_t intervals_ns[] = {
     [CLI_PROGRESS_BAR] = NS_PER_S / 5,
     [CLI_PROGRESS_LINE] = 10 * NS_PER_S,
     [CLI_PROGRESS_JSON] = NS_PER_S,
+    [CLI_PROGRESS_QUIET] = UINT64_MAX,
 };
 
 struct cli_progress {
@@ -55,10 +56,12 @@ static void want_status(int number)
     atomic_store(&status_wanted, true);
 }
 
-enum cli_progress_style cli_progress_choose_style(bool json)
+enum cli_progress_style cli_progress_choose_style(bool json, bool quiet)
 {
     if (json)
         return CLI_PROGRESS_JSON;
+    if (quiet)
+        return CLI_PROGRESS_QUIET;
     return isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_LINE;
 }
 
@@ -247,10 +250,10 @@ void cli_progress_update(struct cli_progress *progress, const struct cli_progres
     reckon_rate(progress, sample);
     if (progress->style == CLI_PROGRESS_BAR)
         print_bar(progress, sample);
-    else if (progress->style == CLI_PROGRESS_LINE)
-        print_line(progress, sample);
-    else
+    else if (progress->style == CLI_PROGRESS_JSON)
         print_record(progress, sample);
+    else
+        print_line(progress, sample);
     fflush(progress->out);
 }
 

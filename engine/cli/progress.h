@@ -18,6 +18,7 @@ enum cli_progress_style {
     CLI_PROGRESS_BAR,  /* a terminal */
     CLI_PROGRESS_LINE, /* a log */
     CLI_PROGRESS_JSON, /* a program */
+    CLI_PROGRESS_QUIET /* a line when SIGUSR1 asks for one */
 };
 
 /* How far the work is. */
@@ -31,8 +32,8 @@ struct cli_progress_sample {
 
 struct cli_progress;
 
-/* JSON if asked for, else by what stderr is. */
-enum cli_progress_style cli_progress_choose_style(bool json);
+/* JSON if asked for, else none if quiet, else by what stderr is. */
+enum cli_progress_style cli_progress_choose_style(bool json, bool quiet);
 
 /*
  * Starts at now_ns. label ("backup") stands before each line and is borrowed; out is borrowed:

@@ -31,8 +31,9 @@ enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *
     read->arguments = arguments;
     read->directories_count = cli_argument_texts(arguments, "from", read->directories);
     read->id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
-    read->progress = cli_progress_start(json ? stdout : stderr, cli_progress_choose_style(json),
-                                        label, pst_monotonic_ns());
+    read->progress = cli_progress_start(json ? stdout : stderr,
+                                        cli_progress_choose_style(json, arguments->quiet), label,
+                                        pst_monotonic_ns());
     if (!read->progress)
         return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     run->ldms = (uint32_t)cli_argument_number(arguments, "ldms");

@@ -275,9 +275,9 @@ enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments)
         code = not_asked(arguments, error);
     } else if (session.wait != WAIT_NONE) {
         if (session.wait == WAIT_COMPLETED)
-            session.progress =
-                cli_progress_start(json ? stdout : stderr, cli_progress_choose_style(json),
-                                   "backup", pst_monotonic_ns());
+            session.progress = cli_progress_start(json ? stdout : stderr,
+                                                  cli_progress_choose_style(json, arguments->quiet),
+                                                  "backup", pst_monotonic_ns());
         code = see_it_through(&session);
         cli_progress_finish(session.progress);
     }

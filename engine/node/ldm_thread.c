@@ -330,7 +330,9 @@ static int open_pipeline(struct ldm *ldm)
 
 static void log_resources(struct ldm *ldm)
 {
-    enum pst_log_level level = ldm->thread->instance == 1 ? PST_LOG_INFO : PST_LOG_DEBUG;
+    /* Of interest by itself only where something had to be given up. */
+    bool is_less = strstr(pst_ring_describe(ldm->ring), "not registered") != NULL;
+    enum pst_log_level level = is_less && ldm->thread->instance == 1 ? PST_LOG_INFO : PST_LOG_DEBUG;
     pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
             ldm->thread->report.cpu, pst_ring_describe(ldm->ring),
             (double)ldm->arena.bytes / (1 << 20), ldm->arena.hugepages ? "huge" : "normal",

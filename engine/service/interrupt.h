@@ -11,7 +11,9 @@
 
 #include "penstock/error.h"
 
-/* Handles the signals for the rest of the process, and ignores SIGPIPE and SIGXFSZ: a closed pipe
+/* Handles the signals for the rest of the process, but for those that are ignored already; a second
+ * SIGINT or SIGTERM, 0.3 s or more after the first, ends the process at once with 128 + its number.
+ * Also ignores SIGPIPE and SIGXFSZ: a closed pipe
  * and a limit on file sizes become errors of the write that meets them. Main thread, before any
  * other thread starts. 0 or -errno. */
 PST_MUST_USE int pst_interrupt_install(void);

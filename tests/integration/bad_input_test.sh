@@ -251,7 +251,7 @@ two_at_once() {
     expect_exit 11 "$penstock" backup --source synthetic:rows=1 --to "$memory/busy"
     expect_message 'another process is backing up into it; wait' 'another backup is running'
     kill -CONT "$child"
-    kill -INT "$child"
+    kill -TERM "$child"
     wait "$child" || true
     expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$memory/busy"
 }

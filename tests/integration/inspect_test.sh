@@ -148,6 +148,55 @@ progress_is_on_stderr() {
     rm -rf "$memory/progress"
 }
 
+# Silent where there is nothing to warn of; data and JSON come all the same, and a line when asked.
+quiet() {
+    local command
+    for command in "backup --source dir:$source_tree --to $disk/quiet" "verify --from $disk/quiet" \
+        "restore --from $disk/quiet --target $disk/quiet-target" "prune --from $disk/quiet --keep 1"; do
+        # shellcheck disable=SC2086 # words
+        expect_exit 0 "$penstock" $command --quiet
+        [ ! -s "$memory/out" ] || fail "prints: $command"
+        [ ! -s "$memory/err" ] || fail "logs: $command"
+    done
+    expect_exit 0 "$penstock" list --from "$disk/quiet" -q
+    expect_output '^ +1 +complete +20.*T.*Z '
+    expect_exit 0 "$penstock" verify --from "$disk/quiet" -q --json
+    expect_json '.[-1].message_type == "summary"'
+    expect_exit 10 "$penstock" verify --from "$disk/quiet" -q 9
+    expect_message 'error: '
+    expect_exit 2 "$penstock" list --from "$disk/quiet" -q -v
+    expect_exit 0 asking "$penstock" backup --source synthetic:rows=200000 --to "$memory/progress" -q
+    expect_message '^backup: .*MiB/s'
+    rm -rf "$memory/progress"
+}
+
+# What happens inside io_uring is logged when it is asked for.
+internals() {
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/internals"
+    ! grep -Eq 'io_uring|DEFER_TASKRUN' "$memory/err" || grep -q 'not registered' "$memory/err" || fail 'io_uring by default'
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/internals" -v
+    expect_message 'io_uring: '
+}
+
+is_ignoring() { # PID: the process, and SIGUSR1
+    [ "/proc/$1/exe" -ef "$penstock" ] && grep -Eq '^SigIgn:.*[2367abef][0-9a-f]{2}$' "/proc/$1/status"
+}
+
+# SIGUSR1 asks for the progress; what has none goes on: here a node, which waits.
+asked_for_nothing() {
+    "$penstock" node --cluster "asked-$$" --id 1 --socket "$memory/asked" --fabric-dir "$memory/fabric" \
+        --source "dir:$source_tree" --to "$disk/asked" >"$memory/out" 2>"$memory/err" &
+    local pid=$! i
+    until is_ignoring "$pid" 2>/dev/null; do kill -0 "$pid" || fail 'the node ended'; done
+    for i in 1 2 3; do
+        kill -USR1 "$pid"
+        until "$penstock" status --node "$memory/asked" >/dev/null 2>&1; do kill -0 "$pid" || fail "SIGUSR1 ended the node ($i)"; done
+    done
+    kill -USR1 "$pid"
+    kill -TERM "$pid"
+    wait "$pid" || fail "the node ends with $?"
+}
+
 with_closed() { # COMMAND…: without standard output
     "$@" >&-
 }
@@ -206,4 +255,7 @@ newest_complete
 json
 json_of_failures
 progress_is_on_stderr
+quiet
+internals
+asked_for_nothing
 bad_standard_output

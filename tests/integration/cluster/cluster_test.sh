@@ -256,13 +256,13 @@ lines_at_least() { # FILE COUNT
     [ "$(wc -l <"$1")" -ge "$2" ]
 }
 
-# watch LINES OPTION…: in $memory/out; Ctrl-C ends it, and that is no failure.
+# watch LINES OPTION…: in $memory/out; a signal ends it, and that is no failure.
 watch() {
     local watcher
     "$penstock" status --node "$memory/1.socket" --watch --interval 100ms "${@:2}" >"$memory/out" 2>"$memory/err" &
     watcher=$!
     wait_until lines_at_least "$memory/out" "$1"
-    kill -INT "$watcher"
+    kill -TERM "$watcher"
     status=0
     wait "$watcher" || status=$?
     [ "$status" -eq 0 ] || fail "status --watch ends with $status"

@@ -119,7 +119,7 @@ start_client() {
             [ "$victim" != client ] || arm "$victim" "$point" "$action" 1 "$BASHPID"
         done
         # shellcheck disable=SC2086 # several options, or none
-        exec "$penstock" backup --node "$memory/$1.socket" --json $client_options >"$memory/out" 2>"$memory/err"
+        exec env --default-signal=INT -- "$penstock" backup --node "$memory/$1.socket" --json $client_options >"$memory/out" 2>"$memory/err"
     ) &
     client=$!
 }

@@ -45,6 +45,25 @@ static void a_line_names_its_level(void)
                                      "penstock: 8 LDMs\n");
 }
 
+static char heard[PST_LOG_LINE_BYTES];
+static void listen_to(void *context, enum pst_log_level level, const char *message)
+{
+    (void)context;
+    snprintf(heard, sizeof(heard), "%d %s", (int)level, message);
+}
+
+static void a_listener_hears_the_message_alone(void)
+{
+    pst_log_set_listener(listen_to, NULL);
+    capture_start();
+    pst_log(PST_LOG_WARNING, "one\033 of %d", 2);
+    pst_log(PST_LOG_DEBUG, "not logged");
+    capture_end();
+    CU_ASSERT_STRING_EQUAL(captured, "penstock: warning: one? of 2\n");
+    CU_ASSERT_STRING_EQUAL(heard, "1 one? of 2");
+    pst_log_set_listener(NULL, NULL);
+}
+
 /* Whether JOURNAL_STREAM tells of the stderr that there is. */
 static void the_journal_is_told_the_level(void)
 {
@@ -195,6 +214,7 @@ static void a_child_writes_for_itself(void)
 }
 
 static CU_TestInfo tests[] = {
+    {"a listener hears the message alone", a_listener_hears_the_message_alone},
     {"a line names its level", a_line_names_its_level},
     {"the journal is told the level", the_journal_is_told_the_level},
     {"lines above the level are dropped", lines_above_the_level_are_dropped},

@@ -264,19 +264,23 @@ static void test_help_comes_from_the_tables(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  130  interrupted\n"));
     CU_ASSERT_EQUAL(run("greet", "--help", NULL), CLI_EXIT_DONE);
     CU_ASSERT_STRING_EQUAL(
-        out_text, "Usage: penstock greet [option]...\n\nSay hello.\n\nOptions:\n"
-                  "  --name NAME                 whom to greet\n"
-                  "                              (default world; PENSTOCK_NAME)\n"
-                  "  --json                      print data as JSON on standard output\n"
-                  "                              (PENSTOCK_JSON)\n"
-                  "  --config FILE               take what flags and environment leave unset "
-                  "from section\n"
-                  "                              [greet] of this INI file "
-                  "(PENSTOCK_CONFIG)\n"
-                  "  --verbose                   log more (also -v)\n"
-                  "  --help                      print this (also -h)\n"
-                  "\nA flag overrides the environment variable named beside it, which "
-                  "overrides the configuration file.\n");
+        out_text,
+        "Usage: penstock greet [option]...\n\nSay hello.\n\nOptions:\n"
+        "  --name NAME                 whom to greet\n"
+        "                              (default world; PENSTOCK_NAME)\n"
+        "  --json                      print data as JSON on standard output\n"
+        "                              (PENSTOCK_JSON)\n"
+        "  --config FILE               take what flags and environment leave unset "
+        "from section\n"
+        "                              [greet] of this INI file "
+        "(PENSTOCK_CONFIG)\n"
+        "  --verbose                   log more (also -v)\n"
+        "  --quiet                     print warnings, errors and data alone: no progress, "
+        "and no report of\n"
+        "                              work that is done (also -q)\n"
+        "  --help                      print this (also -h)\n"
+        "\nA flag overrides the environment variable named beside it, which "
+        "overrides the configuration file.\n");
     CU_ASSERT_STRING_EQUAL(err_text, "");
 }
 

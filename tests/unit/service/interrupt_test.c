@@ -36,6 +36,56 @@ static void take_the_first(void)
     _exit(pst_interrupted() ? 0 : 8);
 }
 
+static void take_two_apart(void)
+{
+    raise(SIGINT);
+    usleep(350000);
+    raise(SIGINT);
+    _exit(7);
+}
+
+static void take_hangups(void)
+{
+    raise(SIGHUP);
+    usleep(350000);
+    raise(SIGHUP);
+    raise(SIGTERM);
+    _exit(pst_interrupted() ? 0 : 8);
+}
+
+/* Ignored before: the child was not asked, nor is its end. */
+static void ignored_stays_ignored(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0) {
+            signal(numbers[i], SIG_IGN);
+            if (pst_interrupt_install() < 0)
+                _exit(9);
+            raise(numbers[i]);
+            if (numbers[i] != SIGHUP) {
+                interrupt_end_within(3600);
+                raise(numbers[i]);
+            }
+            _exit(pst_interrupted() ? 8 : 0);
+        }
+        CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+        CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
+static void a_second_ends_it_at_once(void)
+{
+    char text[256];
+    int status = status_of(take_two_apart, text, sizeof(text));
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "penstock: warning: interrupted again: exiting"));
+    status = status_of(take_hangups, text, sizeof(text)); /* a terminal that closes sends several */
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void take_the_second(void)
 {
     raise(SIGTERM);
@@ -76,6 +126,8 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"the first is a wish", the_first_is_a_wish},
+        {"a second ends it at once", a_second_ends_it_at_once},
+        {"ignored stays ignored", ignored_stays_ignored},
         {"the second is an order", the_second_is_an_order},
         {"an end that hangs is cut short", an_end_that_hangs_is_cut_short},
         CU_TEST_INFO_NULL,
