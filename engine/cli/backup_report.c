@@ -84,12 +84,13 @@ static void print_source(FILE *out, const struct pst_session_source *source)
 
 static int print_text(FILE *out, const struct pst_session_report *report)
 {
+    char objects[CLI_VALUE_COUNT_BYTES];
     char bytes[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES], uid[33];
     pst_hex_encode(report->uid, sizeof(report->uid), uid);
     cli_print_line(
-        out, "backup %u is complete: %llu objects, %s in %.2f s, %s/s", report->number,
-        (unsigned long long)report->objects, cli_value_size_text(report->source_bytes, bytes),
-        (double)report->elapsed_ns / 1e9,
+        out, "backup %u is complete: %s, %s in %.2f s, %s/s", report->number,
+        cli_value_count_text(report->objects, "object", objects),
+        cli_value_size_text(report->source_bytes, bytes), (double)report->elapsed_ns / 1e9,
         cli_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
     cli_print_line(out, "uid %s, start GCI %llu", uid, (unsigned long long)report->start_gci);
     for (uint32_t i = 0; i < report->sources_count; i++)

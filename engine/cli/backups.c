@@ -12,6 +12,7 @@
 
 #include "engine/base/hex.h"
 #include "engine/cli/json_text.h"
+#include "engine/cli/running.h"
 
 /* Whether a directory that --from names is not there. */
 static bool lacks_directory(const struct cli_arguments *arguments)
@@ -51,6 +52,12 @@ enum cli_exit cli_backups_read(const struct cli_arguments *arguments, struct pst
     return CLI_EXIT_DONE;
 }
 
+const char *cli_backups_hint(const char *id, int error)
+{
+    bool is_short = id && strlen(id) < 4 && strspn(id, "0123456789") < strlen(id);
+    return error == -PST_E_NO_BACKUP && is_short ? "; give at least 4 digits of a uid" : "";
+}
+
 static json_t *decided_json(const struct pst_backup *backup)
 {
     const struct pst_manifest_common *common = &backup->cluster.common;
@@ -70,6 +77,8 @@ json_t *cli_backup_json(const struct pst_backup *backup)
                               pst_backup_state_text(backup->state));
     if (value && backup->reason[0] != '\0')
         json_object_set_new(value, "reason", cli_json_text(backup->reason));
+    if (value && cli_backup_is_running(backup))
+        json_object_set_new(value, "running", json_true());
     char uid[2 * PST_UID_BYTES + 1];
     pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
     if (value && backup->has_uid)

@@ -21,6 +21,10 @@ struct json_t;
 PST_MUST_USE enum cli_exit cli_backups_read(const struct cli_arguments *arguments,
                                             struct pst_backup_list *list);
 
+/* What to add to a message that no backup has this id: a uid may be abbreviated, but not so much.
+ * Static; "" where that is not why. id: NULL is none. */
+const char *cli_backups_hint(const char *id, int error);
+
 /* The exit code for an error of a backup or of reading it; arguments: with --from. */
 enum cli_exit cli_backups_exit(const struct cli_arguments *arguments, int error);
 

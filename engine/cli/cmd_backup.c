@@ -198,6 +198,7 @@ static enum cli_exit failure(const struct run *run)
 
 static enum cli_exit print_report(const struct run *run, bool json)
 {
+    char objects[CLI_VALUE_COUNT_BYTES];
     const struct pst_session_report *report = &run->report;
     int error = cli_backup_report_print(stdout, report, json);
     if (error)
@@ -207,9 +208,9 @@ static enum cli_exit print_report(const struct run *run, bool json)
     if (report->unreadable == 0)
         return CLI_EXIT_DONE;
     return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
-                    "backup %u is complete, but %llu objects could not be read, or changed during "
-                    "the backup; penstock show names them",
-                    report->number, (unsigned long long)report->unreadable);
+                    "backup %u is complete, but %s could not be read, or changed during "
+                    "the backup; penstock show names what",
+                    report->number, cli_value_count_text(report->unreadable, "object", objects));
 }
 
 static enum cli_exit back_up(struct run *run)

@@ -59,6 +59,7 @@ static const struct cli_export_format *find_format(const char *name)
 static int print_summary(const struct pst_restore_outcome *outcome, const char *to,
                          uint64_t elapsed_ns, bool json)
 {
+    char tables[CLI_VALUE_COUNT_BYTES];
     char size[CLI_VALUE_TEXT_BYTES];
     if (json)
         return cli_json_record(stdout, "summary",
@@ -67,8 +68,8 @@ static int print_summary(const struct pst_restore_outcome *outcome, const char *
                                          cli_json_text(to), "tables", (json_int_t)outcome->objects,
                                          "source_bytes", (json_int_t)outcome->bytes, "elapsed_ns",
                                          (json_int_t)elapsed_ns));
-    cli_print_line(stdout, "backup %u is exported to %s: %llu tables, %s of rows", outcome->number,
-                   to, (unsigned long long)outcome->objects,
+    cli_print_line(stdout, "backup %u is exported to %s: %s, %s of rows", outcome->number, to,
+                   cli_value_count_text(outcome->objects, "table", tables),
                    cli_value_size_text(outcome->bytes, size));
     return cli_print_flush(stdout);
 }

@@ -9,6 +9,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
+#include "engine/cli/running.h"
 #include "engine/cli/value.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
@@ -19,8 +20,10 @@ static void print_row(const struct pst_backup *backup)
     char uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     if (!backup->has_cluster) {
+        bool runs = cli_backup_is_running(backup);
         cli_print_line(stdout, "%7u  %-10s  %s", backup->number,
-                       pst_backup_state_text(backup->state), backup->reason);
+                       runs ? "running" : pst_backup_state_text(backup->state),
+                       runs ? "it is being written now" : backup->reason);
         return;
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);

@@ -149,9 +149,11 @@ static enum cli_exit prune_named(struct pruning *pruning)
     const struct pst_backup *named[CLI_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
     for (uint32_t i = 0; i < arguments->positional_count; i++) {
-        if (pst_backup_find(&pruning->list, arguments->positionals[i], PST_PICK_DECIDED, &named[i],
-                            message) < 0)
-            return cli_fail(arguments, CLI_EXIT_NO_BACKUP, "%s; nothing was removed", message);
+        int error = pst_backup_find(&pruning->list, arguments->positionals[i], PST_PICK_DECIDED,
+                                    &named[i], message);
+        if (error)
+            return cli_fail(arguments, CLI_EXIT_NO_BACKUP, "%s%s; nothing was removed", message,
+                            cli_backups_hint(arguments->positionals[i], error));
     }
     for (uint32_t i = 0; i < arguments->positional_count; i++) {
         bool is_done = false;
@@ -168,6 +170,7 @@ static enum cli_exit prune_named(struct pruning *pruning)
 
 static enum cli_exit finish(struct pruning *pruning)
 {
+    char kept[CLI_VALUE_COUNT_BYTES];
     const struct cli_arguments *arguments = pruning->arguments;
     char message[PST_MESSAGE_BYTES];
     int error = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, message);
@@ -186,9 +189,8 @@ static enum cli_exit finish(struct pruning *pruning)
                         pruning->dry_run ? "chosen" : "removed");
     return pruning->code == CLI_EXIT_DONE
                ? CLI_EXIT_DONE
-               : cli_fail(arguments, pruning->code,
-                          "%llu backups were kept that should have been removed",
-                          (unsigned long long)pruning->kept);
+               : cli_fail(arguments, pruning->code, "%s kept that should have been removed",
+                          cli_value_count_text(pruning->kept, "backup", kept));
 }
 
 static enum cli_exit prune(struct pruning *pruning)

@@ -49,6 +49,7 @@ static const struct cli_option options[] = {
 static int print_summary(const struct pst_restore_report *report, const char *target,
                          uint64_t elapsed_ns, bool json)
 {
+    char objects[CLI_VALUE_COUNT_BYTES];
     char size[CLI_VALUE_TEXT_BYTES], rate[CLI_VALUE_TEXT_BYTES];
     const struct pst_restore_outcome *outcome = &report->outcome;
     if (json)
@@ -61,8 +62,8 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
                       (int)report->owners_skipped, "elapsed_ns", (json_int_t)elapsed_ns));
     double elapsed_s = (double)elapsed_ns / 1e9;
     double bytes_per_s = elapsed_s > 0 ? (double)outcome->bytes / elapsed_s : 0;
-    cli_print_line(stdout, "backup %u is restored to %s: %llu objects, %s in %.2f s, %s/s",
-                   outcome->number, target, (unsigned long long)outcome->objects,
+    cli_print_line(stdout, "backup %u is restored to %s: %s, %s in %.2f s, %s/s", outcome->number,
+                   target, cli_value_count_text(outcome->objects, "object", objects),
                    cli_value_size_text(outcome->bytes, size), elapsed_s,
                    cli_value_size_text((uint64_t)bytes_per_s, rate));
     return cli_print_flush(stdout);
@@ -71,6 +72,7 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
 static enum cli_exit report(const struct cli_read *read, const struct pst_restore_job *job,
                             struct pst_restore_report *report, uint64_t elapsed_ns)
 {
+    char objects[CLI_VALUE_COUNT_BYTES];
     const struct cli_arguments *arguments = read->arguments;
     uint64_t *unreadable = &report->outcome.unreadable;
     /* The restore cannot meet what never came into the backup, such as a path too long. */
@@ -83,9 +85,10 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
                         report->outcome.number, pst_error_text(error));
     if (*unreadable > 0)
         return cli_fail(arguments, CLI_EXIT_PARTIAL,
-                        "%llu objects could not be read completely during the backup; they are "
-                        "restored as far as the backup has them, or not at all",
-                        (unsigned long long)*unreadable);
+                        "%s could not be read completely during the backup and %s restored as far "
+                        "as the backup has %s, or not at all",
+                        cli_value_count_text(*unreadable, "object", objects),
+                        *unreadable == 1 ? "is" : "are", *unreadable == 1 ? "it" : "them");
     return CLI_EXIT_DONE;
 }
 

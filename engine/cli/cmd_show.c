@@ -13,6 +13,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
+#include "engine/cli/running.h"
 #include "engine/cli/value.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
@@ -77,10 +78,12 @@ static int add_table(void *context, const struct pst_reading_table *table)
 
 static int print_table(void *context, const struct pst_reading_table *table)
 {
+    char rows[CLI_VALUE_COUNT_BYTES];
     char size[CLI_VALUE_TEXT_BYTES];
     (void)context;
-    cli_print(stdout, "  table %s/%s: %llu rows, %s", table->source, table->name,
-              (unsigned long long)table->rows, cli_value_size_text(table->bytes, size));
+    cli_print(stdout, "  table %s/%s: %s, %s", table->source, table->name,
+              cli_value_count_text(table->rows, "row", rows),
+              cli_value_size_text(table->bytes, size));
     if (table->flags)
         cli_print(stdout, ", flags 0x%x", table->flags);
     cli_print_empty_line(stdout);
@@ -134,6 +137,7 @@ static void print_source(const struct pst_manifest_source *source)
 
 static void print_node(const struct pst_node_manifest *node)
 {
+    char objects[CLI_VALUE_COUNT_BYTES], chunks[CLI_VALUE_COUNT_BYTES];
     char text[CLI_VALUE_TEXT_BYTES], digest[PST_DIGEST_TEXT_BYTES];
     cli_print_line(stdout, "node %u: %s, chunks of %s", node->node,
                    node->single_threaded ? "single-threaded" : "multithreaded",
@@ -142,11 +146,11 @@ static void print_node(const struct pst_node_manifest *node)
         print_source(&node->sources[i]);
     for (uint32_t i = 0; i < node->parts_count; i++) {
         const struct pst_manifest_part *part = &node->parts[i];
-        cli_print_line(
-            stdout, "  part %u of %u by LDM %u: %s, %llu objects, %llu chunks, %s", part->part,
-            node->parts_count, part->ldm, cli_value_size_text(part->file_bytes, text),
-            (unsigned long long)part->sums.objects, (unsigned long long)part->sums.chunks,
-            pst_digest_text(&part->digest, digest));
+        cli_print_line(stdout, "  part %u of %u by LDM %u: %s, %s, %s, %s", part->part,
+                       node->parts_count, part->ldm, cli_value_size_text(part->file_bytes, text),
+                       cli_value_count_text(part->sums.objects, "object", objects),
+                       cli_value_count_text(part->sums.chunks, "chunk", chunks),
+                       pst_digest_text(&part->digest, digest));
     }
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
         cli_print_line(stdout, "  could not be read, or changed during the backup: %s",
@@ -155,11 +159,14 @@ static void print_node(const struct pst_node_manifest *node)
 
 static void print_text(const struct pst_backup *backup)
 {
+    char objects[CLI_VALUE_COUNT_BYTES];
     char when[PST_TIME_TEXT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
+    bool runs = cli_backup_is_running(backup);
     cli_print_line(stdout, "backup %u: %s%s%s", backup->number,
-                   pst_backup_state_text(backup->state), backup->reason[0] ? ": " : "",
-                   backup->reason);
+                   runs ? "running" : pst_backup_state_text(backup->state),
+                   backup->reason[0] ? ": " : "",
+                   runs ? "it is being written now" : backup->reason);
     if (!backup->has_cluster)
         return;
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
@@ -170,8 +177,8 @@ static void print_text(const struct pst_backup *backup)
     cli_print_line(stdout, "started %s, took %.2f s",
                    pst_time_text(common->started_unix_ns, 0, when),
                    (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);
-    cli_print_line(stdout, "%llu objects, %s, %llu unreadable",
-                   (unsigned long long)common->sums.objects,
+    cli_print_line(stdout, "%s, %s, %llu unreadable",
+                   cli_value_count_text(common->sums.objects, "object", objects),
                    cli_value_size_text(common->sums.source_bytes, size),
                    (unsigned long long)common->sums.unreadable);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
@@ -206,7 +213,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     if (error)
         return cli_fail(arguments,
                         error == -EINVAL ? CLI_EXIT_USAGE : cli_backups_exit(arguments, error),
-                        "%s", message);
+                        "%s%s", message, cli_backups_hint(id, error));
     enum cli_exit code = show(arguments, &reading);
     pst_reading_close(&reading);
     return code;

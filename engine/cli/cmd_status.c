@@ -103,7 +103,7 @@ static void print_last(const json_t *last)
                    (double)number_of(last, "elapsed_ns") / 1e9, text_of(last, "ended"),
                    text_of(last, "uid"));
     if (text_of(last, "error_name")[0] != '\0')
-        cli_print_line(stdout, "      because of %s%s%s", text_of(last, "error_name"),
+        cli_print_line(stdout, "      reason: %s%s%s", text_of(last, "error_text"),
                        text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));
 }
 
@@ -123,7 +123,7 @@ static void print_backups(const json_t *status)
         cli_print_line(stdout, "last: none since the node started");
     if (text_of(request, "error_name")[0] != '\0')
         cli_print_line(stdout, "last request: no backup was made: %s",
-                       text_of(request, "error_name"));
+                       text_of(request, "error_text"));
 }
 
 static void print_signals(const json_t *status)

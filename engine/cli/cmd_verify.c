@@ -41,6 +41,8 @@ static void on_finding(void *context, const struct pst_finding *finding)
 
 static int print_summary(const struct pst_verify_outcome *outcome, bool json)
 {
+    char files[CLI_VALUE_COUNT_BYTES], chunks[CLI_VALUE_COUNT_BYTES],
+        damages[CLI_VALUE_COUNT_BYTES];
     char size[CLI_VALUE_TEXT_BYTES];
     if (json)
         return cli_json_record(
@@ -51,10 +53,11 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
                       (json_int_t)outcome->chunks, "objects", (json_int_t)outcome->objects,
                       "damages", (json_int_t)outcome->damages, "warnings",
                       (json_int_t)outcome->warnings));
-    cli_print_line(stdout, "backup %u: %llu files, %llu chunks, %s read and checked: %llu damages",
-                   outcome->number, (unsigned long long)outcome->files,
-                   (unsigned long long)outcome->chunks, cli_value_size_text(outcome->bytes, size),
-                   (unsigned long long)outcome->damages);
+    cli_print_line(stdout, "backup %u: %s, %s, %s read and checked: %s", outcome->number,
+                   cli_value_count_text(outcome->files, "file", files),
+                   cli_value_count_text(outcome->chunks, "chunk", chunks),
+                   cli_value_size_text(outcome->bytes, size),
+                   cli_value_count_text(outcome->damages, "damage", damages));
     return cli_print_flush(stdout);
 }
 

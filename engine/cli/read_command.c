@@ -59,5 +59,6 @@ enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t num
                         *message ? "; " : "", message);
     if (is_open ? is_usage : error == -EINVAL)
         return cli_fail(read->arguments, CLI_EXIT_USAGE, "%s", message);
-    return cli_fail(read->arguments, cli_backups_exit(read->arguments, error), "%s", message);
+    return cli_fail(read->arguments, cli_backups_exit(read->arguments, error), "%s%s", message,
+                    cli_backups_hint(read->id, error));
 }

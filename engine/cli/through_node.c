@@ -177,6 +177,7 @@ static enum cli_exit started(struct session *session, const json_t *message)
 
 static enum cli_exit completed(struct session *session, json_t *message)
 {
+    char objects[CLI_VALUE_COUNT_BYTES];
     char bytes[CLI_VALUE_TEXT_BYTES];
     json_int_t unreadable = number_of(message, "unreadable");
     double seconds = (double)number_of(message, "elapsed_ns") / 1e9;
@@ -187,8 +188,9 @@ static enum cli_exit completed(struct session *session, json_t *message)
         error = cli_json_record(stdout, "summary", copy);
     } else {
         cli_print_line(
-            stdout, "backup %lld is complete: %lld objects, %s in %.2f s",
-            (long long)number_of(message, "number"), (long long)number_of(message, "objects"),
+            stdout, "backup %lld is complete: %s, %s in %.2f s",
+            (long long)number_of(message, "number"),
+            cli_value_count_text((uint64_t)number_of(message, "objects"), "object", objects),
             cli_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds);
         cli_print_line(stdout, "uid %s, start GCI %s",
                        json_string_value(json_object_get(message, "uid")),
@@ -199,14 +201,15 @@ static enum cli_exit completed(struct session *session, json_t *message)
         return not_printed(session->arguments, "is complete", CLI_EXIT_PARTIAL);
     if (number_of(message, "nodes_without_manifest") > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete, but %lld node(s) have not stored the cluster "
-                        "manifest; they fetch it when they return",
-                        (long long)number_of(message, "nodes_without_manifest"));
+                        "the backup is complete, but the cluster manifest is not stored yet at %s; "
+                        "it is fetched when they return",
+                        cli_value_count_text((uint64_t)number_of(message, "nodes_without_manifest"),
+                                             "node", objects));
     if (unreadable > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete, but %lld objects could not be read, or changed "
-                        "during the backup; penstock show names them",
-                        (long long)unreadable);
+                        "the backup is complete, but %s could not be read, or changed "
+                        "during the backup; penstock show names what",
+                        cli_value_count_text((uint64_t)unreadable, "object", objects));
     return CLI_EXIT_DONE;
 }
 

@@ -127,3 +127,10 @@ char *cli_value_exact_duration(uint64_t duration_ns, char *text)
 {
     return exact_text(duration_ns, duration_units, text);
 }
+
+char *cli_value_count_text(uint64_t count, const char *noun, char *text)
+{
+    snprintf(text, CLI_VALUE_COUNT_BYTES, "%llu %s%s", (unsigned long long)count, noun,
+             count == 1 ? "" : "s");
+    return text;
+}

@@ -26,6 +26,11 @@ int cli_value_duration(const char *text, uint64_t *duration_ns) PST_MUST_USE;
 /* "512 B", "1.5 MiB". text has CLI_VALUE_TEXT_BYTES and is returned. */
 char *cli_value_size_text(uint64_t bytes, char *text);
 
+/* "1 object", "2 objects": noun in the singular, which takes an s. As above, with
+ * CLI_VALUE_COUNT_BYTES. */
+#define CLI_VALUE_COUNT_BYTES 64u
+char *cli_value_count_text(uint64_t count, const char *noun, char *text);
+
 /* "0:07", "12:34", "3:12:34". */
 char *cli_value_clock_text(uint64_t seconds, char *text);
 

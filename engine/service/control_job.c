@@ -12,6 +12,9 @@
 #include "engine/service/control_parts.h"
 #include "engine/service/interrupt.h"
 
+/* Fewer could be of many. */
+#define UID_DIGITS_MIN 4u
+
 static struct control_job *find_job(struct control *control, uint64_t backup)
 {
     for (uint32_t i = 0; i < CONTROL_JOBS_MAX; i++) {
@@ -82,9 +85,11 @@ void control_abort(struct control *control, uint64_t client, const json_t *reque
     char uid[2 * sizeof(backup) + 1];
     pst_hex_encode((const uint8_t *)&backup, sizeof(backup), uid);
     if (backup == 0 ||
-        (wanted && (strlen(wanted) < 4 || strncmp(uid, wanted, strlen(wanted)) != 0 ||
+        (wanted && (strlen(wanted) < UID_DIGITS_MIN || strncmp(uid, wanted, strlen(wanted)) != 0 ||
                     strlen(wanted) > sizeof(uid) - 1))) {
-        control_refuse(control, client, -PST_E_UNKNOWN_BACKUP, "no such backup is running");
+        bool is_short = backup != 0 && strlen(wanted) < UID_DIGITS_MIN;
+        control_refuse(control, client, -PST_E_UNKNOWN_BACKUP, "no such backup is running%s",
+                       is_short ? "; give at least 4 digits of a uid" : "");
         return;
     }
     pst_client_request_abort(control->node, control_master(control), backup);

@@ -109,9 +109,10 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
     if (last->where != 0)
         pst_ref_text(last->where, where, sizeof(where));
     return json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number, "uid",
-        uid_text(last->uid, sizeof(last->uid), uid), "outcome", ends[last->end], "error_name",
-        last->error != 0 ? pst_error_name((int)last->error) : "", "where", where, "ended",
+        "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number,
+        "uid", uid_text(last->uid, sizeof(last->uid), uid), "outcome", ends[last->end],
+        "error_name", last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
+        last->error != 0 ? pst_error_text((int)last->error) : "", "where", where, "ended",
         pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
         "source_bytes", (json_int_t)last->sums.source_bytes, "stored_bytes",
         (json_int_t)last->sums.stored_bytes);
@@ -123,9 +124,10 @@ static json_t *last_request_json(const struct control_last *last)
     char uid[2 * sizeof(last->uid) + 1], when[PST_TIME_TEXT_BYTES];
     if (last->ended_unix_ns == 0)
         return json_null();
-    return json_pack("{s:I, s:s, s:s, s:s, s:I, s:I}", "number", (json_int_t)last->number, "uid",
-                     uid_text(last->uid, sizeof(last->uid), uid), "error_name",
-                     last->error != 0 ? pst_error_name((int)last->error) : "", "ended",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I}", "number", (json_int_t)last->number,
+                     "uid", uid_text(last->uid, sizeof(last->uid), uid), "error_name",
+                     last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
+                     last->error != 0 ? pst_error_text((int)last->error) : "", "ended",
                      pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns",
                      (json_int_t)last->elapsed_ns, "source_bytes",
                      (json_int_t)last->sums.source_bytes);

@@ -250,6 +250,20 @@ two_at_once() {
     kill -STOP "$child"
     expect_exit 11 "$penstock" backup --source synthetic:rows=1 --to "$memory/busy"
     expect_message 'another process is backing up into it; wait' 'another backup is running'
+    # It stands still, but it is not given up.
+    expect_exit 0 "$penstock" list --from "$memory/busy"
+    expect_output '^ +1 +running +it is being written now'
+    expect_exit 10 "$penstock" verify --from "$memory/busy"
+    expect_exit 0 "$penstock" show --from "$memory/busy" 1
+    expect_output '^backup 1: running: it is being written now'
+    if command -v jq >/dev/null; then
+        expect_exit 0 "$penstock" list --from "$memory/busy" --json
+        expect_json '.[0].state == "incomplete" and .[0].running'
+    fi
+    mkdir "$disk/given-up"
+    cp -a "$memory/busy/." "$disk/given-up"
+    expect_exit 0 "$penstock" list --from "$disk/given-up"
+    expect_output '^ +1 +incomplete +.*never completed'
     kill -CONT "$child"
     kill -TERM "$child"
     wait "$child" || true

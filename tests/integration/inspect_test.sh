@@ -56,6 +56,25 @@ choosing() {
     done
 }
 
+# A stranger reads them: counts agree with their nouns, an id that is too short is said to be.
+wording() {
+    expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/words"
+    expect_output '^backup 1 is complete: 1 object, '
+    expect_exit 0 "$penstock" restore --from "$disk/words" --target "$disk/words-target"
+    expect_output ': 1 object, '
+    expect_exit 0 "$penstock" show --from "$disk/words"
+    expect_output '^1 object, '
+    local command
+    for command in verify show "restore --target $disk/none" prune; do
+        # shellcheck disable=SC2086 # words
+        expect_exit 10 "$penstock" $command --from "$disk/words" abc
+        expect_message 'no backup has the number or uid abc; give at least 4 digits of a uid'
+        # shellcheck disable=SC2086
+        expect_exit 10 "$penstock" $command --from "$disk/words" 99
+        ! grep -q 'digits' "$memory/err" || fail 'a number is no uid'
+    done
+}
+
 # The newest complete one: neither one that is damaged nor one that was never completed.
 newest_complete() {
     cp -a "$backups" "$disk/spoilt"
@@ -251,6 +270,7 @@ bad_standard_output() {
 
 make_backups
 choosing
+wording
 newest_complete
 json
 json_of_failures

@@ -277,6 +277,9 @@ expect_rates() {
     watch 2 --json
     expect_json '.[-1] | .ldms[0].state == "STARTED" and [.nodes[] | select(.node == 1) | .bytes_per_second] == [0]'
     watch 2
+    expect_exit 0 "$penstock" list --from "$disk/to1"
+    expect_output ' running +it is being written now'
+    watch 2
     expect_output 'node 1: 2 of 2 nodes, master 1, STARTED, 0 B read, 0 B/s, 0 in doubt, last complete [0-9]+$'
     let_go_writers
     wait "$client" || fail "$(cat "$memory/client.log")"

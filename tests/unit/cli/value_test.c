@@ -120,9 +120,18 @@ static void test_suggestions(void)
     CU_ASSERT_PTR_NULL(cli_suggest("a-name-that-is-longer-than-any-name-here", names, count));
 }
 
+static void test_counted_nouns(void)
+{
+    char text[CLI_VALUE_COUNT_BYTES];
+    CU_ASSERT_STRING_EQUAL(cli_value_count_text(0, "object", text), "0 objects");
+    CU_ASSERT_STRING_EQUAL(cli_value_count_text(1, "object", text), "1 object");
+    CU_ASSERT_STRING_EQUAL(cli_value_count_text(11, "damage", text), "11 damages");
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"counted nouns", test_counted_nouns},
         {"counts", test_counts},
         {"sizes", test_sizes},
         {"durations", test_durations},
