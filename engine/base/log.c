@@ -112,8 +112,7 @@ size_t pst_log_format(enum pst_log_level level, char *line, const char *format, 
 {
     va_list list;
     va_start(list, format);
-    char text[BEGINNING_BYTES];
-    const char *beginning = beginning_of(level, text);
+    const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
     size_t used = format_line(beginning, line, format, list);
     va_end(list);
     line[used++] = '\n';

@@ -31,8 +31,8 @@ PST_MUST_USE int pst_log_queue_start(void);
 void pst_log_queue_stop(void);
 void pst_log_queue_flush(void);
 
-/* The line that pst_log() would write, for a signal handler, which may not format it. line:
- * PST_LOG_LINE_BYTES, and no terminating zero. Returns its bytes. */
+/* The line that pst_log() would write, without a time, for a signal handler, which may not format
+ * it. line: PST_LOG_LINE_BYTES, and no terminating zero. Returns its bytes. */
 size_t pst_log_format(enum pst_log_level level, char *line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

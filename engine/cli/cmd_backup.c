@@ -209,8 +209,9 @@ static enum cli_exit print_report(const struct run *run, bool json)
         return CLI_EXIT_DONE;
     return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
                     "backup %u is complete, but %s could not be read, or changed during "
-                    "the backup; penstock show names what",
-                    report->number, cli_value_count_text(report->unreadable, "object", objects));
+                    "the backup; penstock show names %s",
+                    report->number, cli_value_count_text(report->unreadable, "object", objects),
+                    report->unreadable == 1 ? "it" : "them");
 }
 
 static enum cli_exit back_up(struct run *run)

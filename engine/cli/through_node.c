@@ -208,8 +208,9 @@ static enum cli_exit completed(struct session *session, json_t *message)
     if (unreadable > 0)
         return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is complete, but %s could not be read, or changed "
-                        "during the backup; penstock show names what",
-                        cli_value_count_text((uint64_t)unreadable, "object", objects));
+                        "during the backup; penstock show names %s",
+                        cli_value_count_text((uint64_t)unreadable, "object", objects),
+                        unreadable == 1 ? "it" : "them");
     return CLI_EXIT_DONE;
 }
 
