@@ -12,7 +12,7 @@
 
 #include "engine/base/hex.h"
 #include "engine/cli/json_text.h"
-#include "engine/cli/running.h"
+#include "engine/repository/running.h"
 
 /* Whether a directory that --from names is not there. */
 static bool lacks_directory(const struct cli_arguments *arguments)
@@ -77,7 +77,7 @@ json_t *cli_backup_json(const struct pst_backup *backup)
                               pst_backup_state_text(backup->state));
     if (value && backup->reason[0] != '\0')
         json_object_set_new(value, "reason", cli_json_text(backup->reason));
-    if (value && cli_backup_is_running(backup))
+    if (value && pst_backup_is_running(backup))
         json_object_set_new(value, "running", json_true());
     char uid[2 * PST_UID_BYTES + 1];
     pst_hex_encode(backup->uid, PST_UID_BYTES, uid);

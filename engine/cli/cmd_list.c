@@ -9,8 +9,8 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
-#include "engine/cli/running.h"
 #include "engine/cli/value.h"
+#include "engine/repository/running.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
 
@@ -20,7 +20,7 @@ static void print_row(const struct pst_backup *backup)
     char uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     if (!backup->has_cluster) {
-        bool runs = cli_backup_is_running(backup);
+        bool runs = pst_backup_is_running(backup);
         cli_print_line(stdout, "%7u  %-10s  %s", backup->number,
                        runs ? "running" : pst_backup_state_text(backup->state),
                        runs ? "it is being written now" : backup->reason);

@@ -13,8 +13,8 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
-#include "engine/cli/running.h"
 #include "engine/cli/value.h"
+#include "engine/repository/running.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
 
@@ -162,7 +162,7 @@ static void print_text(const struct pst_backup *backup)
     char objects[CLI_VALUE_COUNT_BYTES];
     char when[PST_TIME_TEXT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
-    bool runs = cli_backup_is_running(backup);
+    bool runs = pst_backup_is_running(backup);
     cli_print_line(stdout, "backup %u: %s%s%s", backup->number,
                    runs ? "running" : pst_backup_state_text(backup->state),
                    backup->reason[0] ? ": " : "",
