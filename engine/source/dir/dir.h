@@ -9,9 +9,10 @@
  * data only. Hard links: the first path found is the FILE, later ones are HARD_LINKs to its object.
  * FIFOs, sockets and devices are counted as skipped.
  *
- * What changes meanwhile: gone is counted as vanished; a file that changes between listing and
- * reading is the reader's to find out (pst_fragment_file). What may not be read is counted as
- * unreadable and logged. A file's own permission is tested only where it is opened, by the reader.
+ * What changes meanwhile: gone (ENOENT only) is counted as vanished; a file that changes between
+ * listing and reading is the reader's to find out (pst_fragment_file). What may not be read is
+ * counted as unreadable and logged. A file's own permission is tested only where it is opened, by
+ * the reader.
  *
  * Memory of a listing: about 1.3 MiB, and up to 96 bytes for each inode with several links.
  */

@@ -51,10 +51,10 @@ static const char *printable(const char *path, char *text, size_t text_bytes)
     return text;
 }
 
-/* The path is not there any more, or leads to another kind of file by now. */
+/* Only this error proves that the path was removed; others say that it cannot be reached. */
 static bool is_gone(int error)
 {
-    return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
+    return error == -ENOENT;
 }
 
 /* Errors of the process, not of the path. */
@@ -225,7 +225,7 @@ static int add_symlink(struct listing_job *job, const struct found *found)
     ssize_t bytes = readlinkat(found->directory, found->name, job->link, sizeof(job->link));
     if (bytes < 0) /* EINVAL: it is no symlink any more */
         return trouble(job, found->path, "cannot read the symlink",
-                       errno == EINVAL ? -ENOENT : -errno);
+                       errno == EINVAL ? -PST_E_CHANGED : -errno);
     if ((size_t)bytes == sizeof(job->link))
         return trouble(job, found->path, "cannot read the symlink", -ENAMETOOLONG);
     job->link[bytes] = '\0';
@@ -344,6 +344,9 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     int error = job->dir->file ? list_file(job) : list_tree(job);
     if (!error)
         error = pst_packer_finish(&job->packer);
+    if (!error && listing->vanished > 0)
+        pst_log(PST_LOG_INFO, "source %s: %llu files were removed while they were listed",
+                source->name, (unsigned long long)listing->vanished);
     links_free(&job->links);
     free(job);
     return error;

@@ -97,7 +97,8 @@ static void set_path_to_level(struct tree *tree, const struct tree_level *level)
     tree->path[tree->path_bytes] = '\0';
 }
 
-/* Opens a level again that was shut to save descriptors. */
+/* Opens a level again that was shut to save descriptors. ENOENT becomes ESTALE: the directory may
+ * have been renamed, and then the rest of it is still there, unlisted. */
 static int reopen(struct tree *tree, struct tree_level *level)
 {
     struct open_how how = {
@@ -107,7 +108,7 @@ static int reopen(struct tree *tree, struct tree_level *level)
     const char *path = level->path_bytes ? tree->path : ".";
     long fd = syscall(SYS_openat2, tree->root_fd, path, &how, sizeof(how));
     if (fd < 0)
-        return -errno;
+        return errno == ENOENT ? -ESTALE : -errno;
     level->fd = (int)fd;
     struct stat status;
     if (fstat(level->fd, &status))

@@ -531,6 +531,38 @@ static void contains_sees_through_links(void)
     pst_source_close(source);
 }
 
+/* The error of fstatat for names that begin with "bad"; 0: none. */
+static int bad_error;
+
+int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
+
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
+{
+    if (bad_error && strncmp(name, "bad", 3) == 0) {
+        errno = bad_error;
+        return -1;
+    }
+    return __real_fstatat(directory, name, status, flags);
+}
+
+static void only_enoent_is_vanished(void)
+{
+    static const int errors[] = {ENOENT, ESTALE, ENOTDIR, ELOOP, EIO};
+    write_file("good", "g", 1);
+    write_file("bad1", "b", 1);
+    write_file("bad2", "b", 1);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        bad_error = errors[i];
+        list_here();
+        bad_error = 0;
+        CU_ASSERT_EQUAL(collected.listing.vanished, i == 0 ? 2 : 0);
+        CU_ASSERT_EQUAL(collected.listing.unreadable, i == 0 ? 0 : 2);
+        object_at("good");
+        forget();
+    }
+}
+
 static CU_TestInfo tests[] = {
     {"metadata is exact", metadata_is_exact},
     {"files carry their identity", files_carry_their_identity},
@@ -548,6 +580,7 @@ static CU_TestInfo tests[] = {
     {"a changing tree does no harm", a_changing_tree_does_no_harm},
     {"a directory turned symlink is not entered", a_directory_turned_symlink_is_not_entered},
     {"vanished files are counted", vanished_files_are_counted},
+    {"only ENOENT is vanished", only_enoent_is_vanished},
     {"unreadable files are counted", unreadable_files_are_counted},
     {"bad roots are refused", bad_roots_are_refused},
     {"contains sees through links", contains_sees_through_links},
