@@ -160,6 +160,13 @@ static int remove_from_sight(const struct prune_claim *claim)
 /* What its state forbids. */
 static int check_state(const struct pst_backup *backup, char *message)
 {
+    if (!backup->has_uid && !backup->unread) {
+        /* NDB names its backups so too. */
+        snprintf(message, PST_MESSAGE_BYTES,
+                 "%s: nothing in it shows that it is a backup of Penstock: remove it by hand",
+                 layout_backup(backup->number).text);
+        return -PST_E_INCOMPLETE;
+    }
     if (backup->state != PST_BACKUP_IN_DOUBT && backup->state != PST_BACKUP_NEWER)
         return 0;
     bool is_newer = backup->state == PST_BACKUP_NEWER;

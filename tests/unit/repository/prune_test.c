@@ -154,6 +154,22 @@ static void what_is_incomplete_goes_where_no_node_is(void)
     end();
 }
 
+/* NDB names its native backups BACKUP-<number> too. */
+static void what_is_not_penstocks_stays(void)
+{
+    begin();
+    add(0, 1, true, false);
+    CU_ASSERT_EQUAL_FATAL(mkdir(place_below(&places[0], "BACKUP-2").path, 0700), 0);
+    touch(0, "BACKUP-2/BACKUP-2-0.1.Data");
+    lock();
+    CU_ASSERT_EQUAL(list.count, 2);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[1], idle, false, message), -PST_E_INCOMPLETE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "remove it by hand"));
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 2);
+    end();
+}
+
 /* Some node of the cluster has not stored its copy of the decision yet. */
 static void what_a_node_is_at_work_on_stays(void)
 {
@@ -252,6 +268,7 @@ int main(void)
          half_a_prune_is_not_complete_and_can_be_ended},
         {"what is in doubt stays", what_is_in_doubt_stays},
         {"what is incomplete goes where no node is", what_is_incomplete_goes_where_no_node_is},
+        {"what is not Penstock's stays", what_is_not_penstocks_stays},
         {"what a node is at work on stays", what_a_node_is_at_work_on_stays},
         {"complete ones go beside a node", complete_ones_go_beside_a_node},
         {"what is being read stays", what_is_being_read_stays},
