@@ -50,13 +50,32 @@ static void times_of(const struct pst_object *object, struct timespec times[2])
 }
 
 /* Owner before mode: chown(2) clears the set-user-ID bits. */
+/* The mode with a set-ID bit only where the file belongs to whom the bit was given by: else a
+ * program of somebody else's would run with the rights of the user who restores. */
+static mode_t safe_mode(const struct pst_object *object, const struct stat *status)
+{
+    mode_t mode = object->mode;
+    if (status->st_uid != object->uid)
+        mode &= ~(mode_t)S_ISUID;
+    if (status->st_gid != object->gid)
+        mode &= ~(mode_t)S_ISGID;
+    return mode;
+}
+
 static int set_metadata(const struct restore_run *run, int fd, const struct pst_object *object)
 {
     struct timespec times[2];
+    struct stat status;
+    mode_t mode = object->mode;
     times_of(object, times);
     if (run->is_root && fchown(fd, object->uid, object->gid) != 0)
         return -errno;
-    if (fchmod(fd, object->mode) != 0 || futimens(fd, times) != 0)
+    if (mode & (S_ISUID | S_ISGID)) {
+        if (fstat(fd, &status) != 0)
+            return -errno;
+        mode = safe_mode(object, &status);
+    }
+    if (fchmod(fd, mode) != 0 || futimens(fd, times) != 0)
         return -errno;
     return 0;
 }
@@ -70,7 +89,11 @@ int restore_set_metadata_at(const struct restore_run *run, int parent_fd, const 
     if (run->is_root &&
         fchownat(parent_fd, name, object->uid, object->gid, AT_SYMLINK_NOFOLLOW) != 0)
         return -errno;
-    if (object->type != PST_OBJECT_SYMLINK && fchmodat(parent_fd, name, object->mode, 0) != 0)
+    struct stat status;
+    if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return -errno;
+    if (object->type != PST_OBJECT_SYMLINK &&
+        fchmodat(parent_fd, name, safe_mode(object, &status), 0) != 0)
         return -errno;
     return utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
 }
