@@ -1,13 +1,14 @@
 /* Both storages behind the interface of the repository, for tests that are to hold over each. */
 #include "tests/support/storage.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
 #include "engine/repository/repository_posix.h"
+#include "tests/support/scratch.h"
 
 static void must(int error, const char *what)
 {
@@ -23,16 +24,34 @@ static void set_quiet(struct storage *storage, bool is_quiet)
         storage->disk->is_quiet = is_quiet;
 }
 
-void storage_open(struct storage *storage, enum storage_kind kind)
+static void ignore(void *context, enum pst_log_level level, const char *line)
 {
-    *storage = (struct storage){.kind = kind};
-    if (kind == STORAGE_MODEL) {
+    (void)context, (void)level, (void)line;
+}
+
+static bool is_on_model;
+
+int storage_in_directory(void)
+{
+    is_on_model = false;
+    pst_log_set_hook(ignore, NULL);
+    return 0;
+}
+
+int storage_on_model(void)
+{
+    is_on_model = true;
+    pst_log_set_hook(ignore, NULL);
+    return 0;
+}
+
+void storage_open(struct storage *storage)
+{
+    *storage = (struct storage){0};
+    if (is_on_model)
         storage->disk = model_disk_make();
-    } else {
-        const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-        snprintf(storage->path, sizeof(storage->path), "%s/penstock-storage-XXXXXX", base);
-        must(mkdtemp(storage->path) ? 0 : -1, "mkdtemp");
-    }
+    else
+        memcpy(storage->path, make_fast_place().path, sizeof(storage->path));
     storage_attach(storage, &storage->repository);
 }
 
@@ -42,15 +61,8 @@ void storage_close(struct storage *storage)
         model_disk_free(storage->disk);
         return;
     }
-    struct pst_repository_names names;
-    struct pst_repository *repository = &storage->repository;
-    must(repository_list(repository, repository->root, &names), "list");
-    for (const char *name = repository_names_next(&names, NULL); name;
-         name = repository_names_next(&names, name))
-        must(repository_remove_tree(repository, repository->root, name), name);
-    repository_names_free(&names);
-    repository_close(repository, repository->root);
-    must(rmdir(storage->path), "rmdir");
+    repository_close(&storage->repository, storage->repository.root);
+    remove_tree(storage->path);
 }
 
 void storage_attach(const struct storage *storage, struct pst_repository *repository)

@@ -5,19 +5,23 @@
 #ifndef PST_TESTS_SUPPORT_STORAGE_H
 #define PST_TESTS_SUPPORT_STORAGE_H
 
+#include <limits.h>
+
 #include "engine/repository/repository.h"
 #include "tests/support/model_disk.h"
 
-enum storage_kind { STORAGE_DIRECTORY, STORAGE_MODEL };
-
 struct storage {
-    enum storage_kind kind;
     struct pst_repository repository;
     struct model_disk *disk; /* NULL: a directory */
-    char path[64];           /* of a directory */
+    char path[PATH_MAX];     /* of a directory */
 };
 
-void storage_open(struct storage *storage, enum storage_kind kind);
+/* Each is the pInitFunc of a suite: where its tests open their storage. No message of the program's
+ * is logged from then on, because tests of a storage ask for errors. */
+int storage_in_directory(void);
+int storage_on_model(void);
+
+void storage_open(struct storage *storage);
 void storage_close(struct storage *storage);
 
 /* The same once more, as another process would have it; repository_close() of its root ends it. */

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/base/log.h"
 #include "engine/format/chunk.h"
 #include "engine/repository/archive.h"
 #include "engine/repository/archive_settle.h"
@@ -29,7 +28,6 @@
 
 static const uint8_t uid[16] = {7, 6, 5};
 static struct storage storage;
-static enum storage_kind kind;
 static struct pst_archive_config config;
 static struct pst_unreadable unreadable;
 static struct pst_archive *archive;
@@ -56,7 +54,7 @@ static void make_archive(void)
 /* nodes: by id - 1, of the backup to be defined. */
 static void begin(uint64_t nodes)
 {
-    storage_open(&storage, kind);
+    storage_open(&storage);
     config = (struct pst_archive_config){
         .node = NODE, .cluster_id = 9, .ldms = LDMS, .chunk_bytes = PST_CHUNK_BYTES_MIN};
     pst_unreadable_init(&unreadable);
@@ -540,23 +538,6 @@ static void an_impossible_state_ends_the_process(void)
     end();
 }
 
-static int in_directory(void)
-{
-    kind = STORAGE_DIRECTORY;
-    return 0;
-}
-
-static int on_model(void)
-{
-    kind = STORAGE_MODEL;
-    return 0;
-}
-
-static void ignore(void *context, enum pst_log_level level, const char *line)
-{
-    (void)context, (void)level, (void)line;
-}
-
 int main(void)
 {
     CU_TestInfo life[] = {
@@ -581,11 +562,10 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
-        {.pName = "archive: a directory", .pInitFunc = in_directory, .pTests = life},
-        {.pName = "archive: the model disk", .pInitFunc = on_model, .pTests = life},
-        {.pName = "archive: errors and crashes", .pInitFunc = on_model, .pTests = errors},
+        {.pName = "archive: a directory", .pInitFunc = storage_in_directory, .pTests = life},
+        {.pName = "archive: the model disk", .pInitFunc = storage_on_model, .pTests = life},
+        {.pName = "archive: errors and crashes", .pInitFunc = storage_on_model, .pTests = errors},
         CU_SUITE_INFO_NULL,
     };
-    pst_log_set_hook(ignore, NULL);
     return suites_run(suites);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/log.h"
 #include "engine/format/chunk.h"
 #include "engine/repository/archive.h"
 #include "engine/repository/archive_settle.h"
@@ -22,7 +21,6 @@ static const uint8_t uid[16] = {1, 2, 3};
 static const uint8_t other_uid[16] = {1, 2, 4};
 
 static struct storage storage;
-static enum storage_kind kind;
 static struct pst_archive_config config;
 static struct pst_archive *archive;
 static struct pst_doubt_rep told[4];
@@ -54,18 +52,6 @@ static void write_file(const char *path, const void *bytes, size_t size)
 static bool path_exists(const char *path)
 {
     return storage_has(&storage, path);
-}
-
-static int in_directory(void)
-{
-    kind = STORAGE_DIRECTORY;
-    return 0;
-}
-
-static int on_model(void)
-{
-    kind = STORAGE_MODEL;
-    return 0;
 }
 
 static struct pst_manifest_text node_manifest(uint32_t node, const uint8_t *of)
@@ -136,7 +122,7 @@ static const char *cluster_path(void)
 /* Backup 7: this node is prepared, with nodes 1 (the master) and 3. */
 static void open_prepared(void)
 {
-    storage_open(&storage, kind);
+    storage_open(&storage);
     config = (struct pst_archive_config){.node = OWN_NODE, .ldms = 1};
     archive = calloc(1, sizeof(*archive));
     CU_ASSERT_PTR_NOT_NULL_FATAL(archive);
@@ -399,11 +385,6 @@ static void a_commit_is_there_and_ends_the_work(void)
     close_all();
 }
 
-static void ignore(void *context, enum pst_log_level level, const char *line)
-{
-    (void)context, (void)level, (void)line;
-}
-
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -421,10 +402,9 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
-        {.pName = "settle: a directory", .pInitFunc = in_directory, .pTests = tests},
-        {.pName = "settle: the model disk", .pInitFunc = on_model, .pTests = tests},
+        {.pName = "settle: a directory", .pInitFunc = storage_in_directory, .pTests = tests},
+        {.pName = "settle: the model disk", .pInitFunc = storage_on_model, .pTests = tests},
         CU_SUITE_INFO_NULL,
     };
-    pst_log_set_hook(ignore, NULL);
     return suites_run(suites);
 }

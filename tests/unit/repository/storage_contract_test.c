@@ -10,23 +10,10 @@
 
 static struct storage storage;
 static struct pst_repository *repository;
-static enum storage_kind kind;
-
-static int in_directory(void)
-{
-    kind = STORAGE_DIRECTORY;
-    return 0;
-}
-
-static int on_model(void)
-{
-    kind = STORAGE_MODEL;
-    return 0;
-}
 
 static void begin(void)
 {
-    storage_open(&storage, kind);
+    storage_open(&storage);
     repository = &storage.repository;
 }
 
@@ -354,8 +341,8 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
-        {.pName = "storage: a directory", .pInitFunc = in_directory, .pTests = tests},
-        {.pName = "storage: the model disk", .pInitFunc = on_model, .pTests = tests},
+        {.pName = "storage: a directory", .pInitFunc = storage_in_directory, .pTests = tests},
+        {.pName = "storage: the model disk", .pInitFunc = storage_on_model, .pTests = tests},
         CU_SUITE_INFO_NULL,
     };
     return suites_run(suites);
