@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/base/log.h"
+#include "engine/base/own_error.h"
 #include "engine/format/chunk.h"
 #include "engine/protocol/debris.h"
 #include "engine/repository/archive_files.h"
@@ -23,20 +24,25 @@ static bool is_blank(const char *block, int bytes)
     return true;
 }
 
-/* Whether a file is the part that this node wrote under that name, of a uid unless it is NULL. Only
- * such files are removed. */
-static bool is_own_part(const struct pst_archive *archive, int directory, const char *name,
-                        const struct pst_part_identity *named, const uint8_t *uid)
+/* Whether a file is the part that this node wrote under that name, of a uid unless it is NULL: 1, 0
+ * or an error. Only such files are removed. */
+static int is_own_part(const struct pst_archive *archive, int directory, const char *name,
+                       const struct pst_part_identity *named, const uint8_t *uid)
 {
     char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
-    int bytes = repository_read_head(archive->repository, directory, name, block, sizeof(block));
+    struct pst_repository *repository = archive->repository;
+    struct pst_repository_status status;
+    int error = repository_status(repository, directory, name, &status);
+    if (error || status.kind != PST_REPOSITORY_FILE)
+        return error == -ENOENT ? 0 : error;
+    int bytes = repository_read_head(repository, directory, name, block, sizeof(block));
     if (bytes < 0)
-        return false;
+        return bytes == -ENOENT ? 0 : bytes;
     if (is_blank(block, bytes))
-        return true;
+        return 1;
     struct pst_damage damage;
     if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage))
-        return false;
+        return 0;
     const struct pst_part_identity *found = &((const struct pst_part_header *)block)->head.identity;
     return found->node == archive->config->node && found->number == named->number &&
            found->part == named->part && found->parts == named->parts &&
@@ -57,9 +63,8 @@ static int remove_part(const struct pst_archive *archive, int backup, const char
     int directory = repository_open(repository, backup, name);
     if (directory < 0)
         return directory == -ENOENT ? 0 : directory;
-    int error = 0;
-    if (is_own_part(archive, directory, file.text, named, uid))
-        error = remove_name(archive, directory, file.text);
+    int is_own = is_own_part(archive, directory, file.text, named, uid);
+    int error = is_own > 0 ? remove_name(archive, directory, file.text) : is_own;
     repository_close(repository, directory);
     /* unless there are others' in it */
     (void)repository_remove_directory(repository, backup, name);
@@ -139,18 +144,19 @@ int archive_remove(const struct pst_archive *archive, uint32_t number, const uin
     return 0;
 }
 
-/* One that cannot be read has no say: it is damaged, and so reported elsewhere. */
-static void report_gci(const struct pst_archive *archive, int backup, uint32_t number)
+/* One that is damaged has no say: verify and list report it. */
+static int report_gci(const struct pst_archive *archive, int backup, uint32_t number)
 {
     struct pst_cluster_manifest manifest;
     struct archive_file file;
     if (!archive->on_gci)
-        return;
+        return 0;
     archive_read_cluster(archive, backup, number, &manifest, &file);
     const struct pst_manifest_common *common = &manifest.common;
     if (!file.error)
         archive->on_gci(archive->context, common->stop_gci > common->start_gci ? common->stop_gci
                                                                                : common->start_gci);
+    return pst_is_own_error(file.error) ? file.error : 0;
 }
 
 /* A process that was killed may have left a decision that is in the cache only, and is believed
@@ -163,9 +169,11 @@ static int believe(const struct pst_archive *archive, int backup, uint32_t numbe
     (void)repository_remove(repository, backup, layout_mark(number, node).text);
     if (archive->has_swept)
         return 0;
-    report_gci(archive, backup, number);
+    int error = report_gci(archive, backup, number);
+    if (error)
+        return archive_fail(archive, layout_backup(number).text, "read its manifest", error);
     (void)repository_remove(repository, backup, layout_cluster_temporary(number, node).text);
-    int error = repository_sync(repository, backup);
+    error = repository_sync(repository, backup);
     return error ? archive_fail(archive, layout_backup(number).text, "fsync", error) : 0;
 }
 
@@ -215,15 +223,26 @@ static void report_doubt(const struct pst_archive *archive, uint32_t number,
     archive->on_doubt(archive->context, &doubt);
 }
 
-/* What is to be done with the directory of a backup. *node: its manifest, where that matters. */
-static int judge(const struct pst_archive *archive, int backup, uint32_t number,
+/* What cannot be read stays, and is no reason to stop. */
+static int leave_alone(const struct pst_archive *archive, uint32_t number, int error, bool is_news)
+{
+    struct layout_name name = layout_backup(number);
+    if (pst_is_own_error(error))
+        return archive_fail(archive, name.text, NULL, error);
+    if (is_news)
+        pst_log(PST_LOG_WARNING, "%s/%s: left alone: it cannot be read: %s",
+                archive->repository->path, name.text, pst_error_text(error));
+    return 0;
+}
+
+/* What is to be done with the directory of a backup, committed being whether its cluster manifest
+ * is there. *node: its manifest, where that matters. */
+static int judge(const struct pst_archive *archive, int backup, uint32_t number, bool committed,
                  enum pst_debris_verdict *verdict, struct archive_file *node)
 {
-    int committed =
-        repository_has(archive->repository, backup, layout_cluster_manifest(number).text);
     struct pst_debris debris = {
         .is_at_work = archive->backup != 0 && archive->node.common.number == number,
-        .is_committed = committed != 0, /* or may be: so it stays */
+        .is_committed = committed,
     };
     *node = (struct archive_file){.error = -ENOENT};
     /* Nearly all are committed, and all are swept at every backup: no more is read of them. */
@@ -240,18 +259,30 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
         if (others < 0)
             return archive_fail(archive, layout_backup(number).text, NULL, others);
     }
-    return committed > 0 && !debris.is_at_work ? believe(archive, backup, number) : 0;
+    return committed && !debris.is_at_work ? believe(archive, backup, number) : 0;
 }
 
-/* is_news: that it is in doubt. */
+static int judge_opened(const struct pst_archive *archive, int backup, uint32_t number,
+                        bool is_news, enum pst_debris_verdict *verdict, struct archive_file *node)
+{
+    int committed =
+        repository_has(archive->repository, backup, layout_cluster_manifest(number).text);
+    *verdict = PST_DEBRIS_KEEP;
+    if (committed < 0)
+        return leave_alone(archive, number, committed, is_news);
+    return judge(archive, backup, number, committed, verdict, node);
+}
+
+/* is_news: that it is in doubt, or cannot be read. */
 static int sweep_backup(struct pst_archive *archive, uint32_t number, bool is_news)
 {
     struct archive_file node;
     enum pst_debris_verdict verdict;
     int backup = repository_open_backup(archive->repository, number);
     if (backup < 0)
-        return 0;
-    int error = judge(archive, backup, number, &verdict, &node);
+        return repository_is_no_directory(backup) ? 0
+                                                  : leave_alone(archive, number, backup, is_news);
+    int error = judge_opened(archive, backup, number, is_news, &verdict, &node);
     repository_close(archive->repository, backup);
     if (verdict == PST_DEBRIS_DOUBT)
         report_doubt(archive, number, &node, is_news);

@@ -8,8 +8,9 @@
 #include "engine/repository/archive_state.h"
 
 /* Removes what backups of this node left that never came to a decision, and never will, and reports
- * those in doubt. Error: the directory, or that of a backup, cannot be read, or what is decided in
- * it not be synced. */
+ * those in doubt. What it cannot open or read it leaves alone, and says so. Error: the directory
+ * cannot be read, or that of a backup which is open; memory or descriptors are out; or what is
+ * decided cannot be synced. */
 PST_MUST_USE int pst_archive_sweep(struct pst_archive *archive);
 
 /* The same of one backup; for the rest of the archive. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/own_error.h"
 #include "engine/repository/layout.h"
 
 struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i, const char *name)
@@ -25,12 +26,6 @@ uint32_t backup_next_in(const struct pst_backup *backup, uint32_t i)
     return i;
 }
 
-/* An error of this system, not of the backup. */
-static bool is_our_trouble(int error)
-{
-    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
-}
-
 /* The directories of the backup, open, and what was read there. */
 struct load {
     struct pst_backup *backup;
@@ -45,7 +40,8 @@ struct text {
     size_t size;
 };
 
-/* -ENOENT where there is none; any other error is what is wrong with it, but for our trouble. */
+/* -ENOENT where there is none; any other error is what is wrong with it, but for an error of our
+ * own. */
 static int read_manifest(struct load *load, uint32_t i, const char *name, struct text *text,
                          struct pst_damage *damage)
 {
@@ -79,7 +75,7 @@ static int read_copy(struct load *load, uint32_t i, struct copy *copy)
     copy->error =
         read_manifest(load, i, layout_cluster_manifest(backup->number).text, &text, &copy->damage);
     if (copy->error)
-        return is_our_trouble(copy->error) ? copy->error : 0;
+        return pst_is_own_error(copy->error) ? copy->error : 0;
     copy->error =
         pst_manifest_decode_cluster(text.bytes, text.size, &cluster, &copy->digest, &copy->damage);
     if (!copy->error && cluster.common.number != backup->number) {
@@ -91,7 +87,7 @@ static int read_copy(struct load *load, uint32_t i, struct copy *copy)
         backup->cluster = cluster;
         backup->has_cluster = true;
     }
-    return copy->error == -ENOMEM ? -ENOMEM : 0;
+    return pst_is_own_error(copy->error) ? copy->error : 0;
 }
 
 /* A copy that cannot be read is no harm where another one can. */
@@ -188,7 +184,7 @@ static int load_node(struct load *load, uint32_t node_index)
             error = decode_node(&text, &backup->cluster, known, &node, &damage);
         free(text.bytes);
         const struct pst_file_name file = backup_file_name(backup, i, name.text);
-        if (is_our_trouble(error))
+        if (pst_is_own_error(error))
             return error;
         if (error)
             pst_findings_add_damage(load->findings, &file, 0, &damage, error);
@@ -213,7 +209,7 @@ static int open_all(struct load *load)
     for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {
         int handle = repository_open_backup(&backup->directories->repositories[i], backup->number);
-        if (handle == -ENOENT || handle == -ENOTDIR || handle == -ELOOP)
+        if (repository_is_no_directory(handle))
             return -PST_E_NO_BACKUP;
         if (handle < 0)
             return handle;

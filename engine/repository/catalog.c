@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/own_error.h"
 #include "engine/format/digest.h"
 #include "engine/repository/identify.h"
 #include "engine/repository/layout.h"
@@ -20,12 +21,6 @@ const char *pst_backup_state_text(enum pst_backup_state state)
         [PST_BACKUP_IN_DOUBT] = "in doubt",
     };
     return texts[state];
-}
-
-/* An error of this process, not of the backup. */
-static bool is_our_trouble(int error)
-{
-    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
 
 static void check_part_size(const struct pst_part_map *part, struct pst_findings *findings)
@@ -89,7 +84,7 @@ static int read_backup(struct pst_backup *backup)
         error = backup->unread;
     if (!error && backup->has_cluster)
         error = check_part_sizes(backup, &findings);
-    if (is_our_trouble(error))
+    if (pst_is_own_error(error))
         return error;
     classify(backup, error, &findings);
     if (backup->state == PST_BACKUP_INCOMPLETE && backup->is_prepared) {
@@ -156,19 +151,18 @@ static int enter_directory(struct pst_backup_list *list, uint32_t i, const char 
     uint32_t number;
     uint8_t uid[PST_UID_BYTES];
     bool is_prepared = false;
-    int found = 0;
     struct pst_repository *repository = &list->directories.repositories[i];
-    struct pst_repository_status status;
-    if (!layout_parse_backup(name, &number) ||
-        repository_status(repository, repository->root, name, &status) ||
-        status.kind != PST_REPOSITORY_DIRECTORY)
+    if (!layout_parse_backup(name, &number))
         return 0;
     int directory = repository_open_backup(repository, number);
-    if (directory >= 0) { /* else reading it will show why not */
+    if (repository_is_no_directory(directory))
+        return 0;
+    int found = directory;
+    if (directory >= 0) {
         found = identify_backup(repository, directory, number, uid, &is_prepared);
         repository_close(repository, directory);
     }
-    if (is_our_trouble(found))
+    if (pst_is_own_error(found))
         return found;
     return enter(list, i,
                  &(struct identity){.number = number,

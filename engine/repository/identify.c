@@ -5,60 +5,74 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/own_error.h"
 #include "engine/format/chunk.h"
 #include "engine/format/manifest.h"
 #include "engine/repository/layout.h"
 
-static bool by_cluster_manifest(struct pst_repository *repository, int directory, uint32_t number,
-                                uint8_t *uid)
+/* Each of these: 1 and the uid; 0: the file is not there or does not tell; or an error of our own.
+ */
+static int by_cluster_manifest(struct pst_repository *repository, int directory, uint32_t number,
+                               uint8_t *uid)
 {
     struct pst_cluster_manifest manifest;
     struct pst_damage damage;
     char *bytes;
     size_t size;
-    if (repository_read(repository, directory, layout_cluster_manifest(number).text,
-                        PST_MANIFEST_BYTES_MAX, &bytes, &size))
-        return false;
-    bool whole = !pst_manifest_decode_cluster(bytes, size, &manifest, NULL, &damage);
+    int error = repository_read(repository, directory, layout_cluster_manifest(number).text,
+                                PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    if (error)
+        return pst_is_own_error(error) ? error : 0;
+    error = pst_manifest_decode_cluster(bytes, size, &manifest, NULL, &damage);
     free(bytes);
-    if (whole)
-        memcpy(uid, manifest.common.uid, PST_UID_BYTES);
-    return whole;
+    if (error)
+        return pst_is_own_error(error) ? error : 0;
+    memcpy(uid, manifest.common.uid, PST_UID_BYTES);
+    return 1;
 }
 
-static bool by_node_manifest(struct pst_repository *repository, int directory, uint32_t number,
-                             uint32_t node, uint8_t *uid, bool *is_of_several)
+/* A manifest that cannot be read, or only by a newer Penstock, may name other nodes: the sweep
+ * (archive_sweep.c) judges by the same rule. */
+static int by_node_manifest(struct pst_repository *repository, int directory, uint32_t number,
+                            uint32_t node, uint8_t *uid, bool *is_of_several)
 {
     struct pst_node_manifest manifest;
     struct pst_damage damage;
     char *bytes;
     size_t size;
-    if (repository_read(repository, directory, layout_node_manifest(number, node).text,
-                        PST_MANIFEST_BYTES_MAX, &bytes, &size))
-        return false;
-    bool whole = !pst_manifest_decode_node(bytes, size, &manifest, NULL, &damage);
-    free(bytes);
-    if (!whole)
-        return false;
+    int error = repository_read(repository, directory, layout_node_manifest(number, node).text,
+                                PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    if (error == -ENOENT)
+        return 0;
+    if (!error) {
+        error = pst_manifest_decode_node(bytes, size, &manifest, NULL, &damage);
+        free(bytes);
+    }
+    if (error) {
+        *is_of_several = true;
+        return pst_is_own_error(error) ? error : 0;
+    }
     memcpy(uid, manifest.common.uid, PST_UID_BYTES);
     *is_of_several = *is_of_several || manifest.participants_count > 1;
     pst_manifest_release_node(&manifest);
-    return true;
+    return 1;
 }
 
-static bool by_header(struct pst_repository *repository, int directory, const char *name,
-                      uint32_t number, uint8_t *uid)
+static int by_header(struct pst_repository *repository, int directory, const char *name,
+                     uint32_t number, uint8_t *uid)
 {
     char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
     struct pst_damage damage;
     int bytes = repository_read_head(repository, directory, name, block, sizeof(block));
-    if (bytes < 0 || pst_part_header_check(block, (uint64_t)bytes, NULL, &damage))
-        return false;
+    if (bytes < 0)
+        return pst_is_own_error(bytes) ? bytes : 0;
+    if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage))
+        return 0;
     const struct pst_part_header *header = (const struct pst_part_header *)block;
     if (header->head.identity.number != number)
-        return false;
+        return 0;
     memcpy(uid, header->head.identity.uid, PST_UID_BYTES);
-    return true;
+    return 1;
 }
 
 static int by_part(struct pst_repository *repository, int directory, uint32_t number, bool deeper,
@@ -69,10 +83,8 @@ static int by_part_below(struct pst_repository *repository, int directory, const
                          uint32_t number, uint8_t *uid)
 {
     int below = repository_open(repository, directory, name);
-    if (below == -ENOTDIR || below == -ELOOP || below == -ENOENT)
-        return 0;
     if (below < 0)
-        return below;
+        return repository_is_no_directory(below) ? 0 : below;
     int found = by_part(repository, below, number, false, uid);
     repository_close(repository, below);
     return found;
@@ -99,11 +111,15 @@ static int by_part(struct pst_repository *repository, int directory, uint32_t nu
 int identify_backup(struct pst_repository *repository, int directory, uint32_t number, uint8_t *uid,
                     bool *is_prepared)
 {
-    bool found = false;
     *is_prepared = false;
-    if (by_cluster_manifest(repository, directory, number, uid))
-        return 1;
-    for (uint32_t node = 1; node <= PST_NODES_MAX && !*is_prepared; node++)
-        found = by_node_manifest(repository, directory, number, node, uid, is_prepared) || found;
+    int found = by_cluster_manifest(repository, directory, number, uid);
+    if (found)
+        return found;
+    for (uint32_t node = 1; node <= PST_NODES_MAX && !*is_prepared; node++) {
+        int one = by_node_manifest(repository, directory, number, node, uid, is_prepared);
+        if (one < 0)
+            return one;
+        found = found || one;
+    }
     return found ? 1 : by_part(repository, directory, number, true, uid);
 }

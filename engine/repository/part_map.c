@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/own_error.h"
 #include "engine/repository/layout.h"
 
 static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i,
@@ -277,7 +278,7 @@ int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, vo
         .checked_bytes = checked_bytes,
     };
     int error = pst_reader_open_file(reader, part->from_fd, part->file.text, &look.file);
-    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
+    if (pst_is_own_error(error))
         return error;
     if (error) {
         const struct pst_part_title title = part_title(part);

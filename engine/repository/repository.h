@@ -12,6 +12,7 @@
 #ifndef PST_ENGINE_REPOSITORY_REPOSITORY_H
 #define PST_ENGINE_REPOSITORY_REPOSITORY_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -117,6 +118,13 @@ struct pst_repository {
     const char *failed_step; /* of the operation that failed last: "mkdir", "fsync"; static text */
     void *context;           /* the implementation's */
 };
+
+/* What open came to, where it says that there is no directory of that name; any other error is of a
+ * directory that may be there. */
+static inline bool repository_is_no_directory(int error)
+{
+    return error == -ENOENT || error == -ENOTDIR || error == -ELOOP;
+}
 
 /* ---- the operations as calls ---- */
 

@@ -1,7 +1,6 @@
 /* What lies in the directories of a backup and is named nowhere. For verify, on its thread. */
 #include "engine/repository/strangers.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,7 +94,7 @@ int pst_backup_find_strangers(const struct pst_backup *backup, const struct pst_
         search.directory = i;
         error = look_into(&search, layout_backup(backup->number).text, true);
         /* a directory of parts that is missing, or none, is found when the part is opened */
-        if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
+        if (repository_is_no_directory(error))
             error = 0;
     }
     return error;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/base/own_error.h"
 #include "engine/source/dir/dir.h"
 #include "engine/source/dir/links.h"
 #include "engine/source/dir/tree.h"
@@ -57,12 +58,6 @@ static bool is_gone(int error)
     return error == -ENOENT;
 }
 
-/* Errors of the process, not of the path. */
-static bool ends_listing(int error)
-{
-    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
-}
-
 /* Trouble with one path: 0 if the listing goes on without it, else error, which ends it. */
 static int trouble(struct listing_job *job, const char *path, const char *what, int error)
 {
@@ -71,7 +66,7 @@ static int trouble(struct listing_job *job, const char *path, const char *what, 
         job->listing->vanished++;
         return 0;
     }
-    if (ends_listing(error)) {
+    if (pst_is_own_error(error)) {
         pst_log(PST_LOG_ERROR, "source %s: cannot go on listing: %s", job->dir->source.name,
                 pst_error_text(error));
         return error;

@@ -312,6 +312,10 @@ static void parts_that_cannot_be_read_are_not_removed(void)
     fail_list(1);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &settled), -EIO);
     CU_ASSERT_TRUE(has(part_path(1)) && has(inside(layout_mark(NUMBER, NODE))));
+    model_disk_fail(storage.disk, MODEL_READ, 2, -EIO); /* a part, after the node manifest */
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_TRUE(has(part_path(1)) || has(part_path(2)));
+    CU_ASSERT_TRUE(has(inside(layout_mark(NUMBER, NODE))));
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
     CU_ASSERT_TRUE(storage_is_empty(&storage));
     end();
@@ -376,6 +380,83 @@ static void a_backup_that_cannot_be_read_is_not_incomplete(void)
     CU_ASSERT_EQUAL_FATAL(read_list(&list, message), 0);
     CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_INCOMPLETE);
     pst_backup_list_release(&list);
+    end();
+}
+
+static void expect_listed(enum pst_backup_state state, int error, int pruned)
+{
+    struct pst_backup_list list;
+    char message[PST_MESSAGE_BYTES];
+    CU_ASSERT_EQUAL_FATAL(read_list(&list, message), 0);
+    CU_ASSERT_EQUAL_FATAL(list.count, 1);
+    CU_ASSERT_EQUAL(list.backups[0]->state, state);
+    CU_ASSERT_EQUAL(list.backups[0]->error, error);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], true, true, message), pruned);
+    pst_backup_list_release(&list);
+}
+
+/* Its node manifest says whether it is in doubt: what cannot be read of it does not say no. */
+static void a_manifest_that_cannot_be_read_may_be_of_a_backup_in_doubt(void)
+{
+    struct pst_commit prepared;
+    begin(NODES_OF_TWO);
+    CU_ASSERT_EQUAL(define_it(), 0);
+    write_parts();
+    CU_ASSERT_EQUAL(prepare(&prepared), 0);
+    expect_listed(PST_BACKUP_IN_DOUBT, -PST_E_INCOMPLETE, -PST_E_INCOMPLETE);
+    model_disk_fail(storage.disk, MODEL_READ, 1 + NODE, -EIO); /* after the cluster manifest */
+    expect_listed(PST_BACKUP_IN_DOUBT, -PST_E_INCOMPLETE, -PST_E_INCOMPLETE);
+    storage_put(&storage, inside(layout_node_manifest(NUMBER, NODE)), "{}", 2);
+    expect_listed(PST_BACKUP_IN_DOUBT, -PST_E_INCOMPLETE, -PST_E_INCOMPLETE);
+    end();
+}
+
+/* Memory or descriptors that are out end a list: a backup that was not looked at is not missing. */
+static void a_list_ends_with_an_error_of_its_own(void)
+{
+    static const enum model_op ops[] = {MODEL_OPEN, MODEL_READ};
+    struct pst_backup_list list;
+    char message[PST_MESSAGE_BYTES];
+    begin(NODES_OF_TWO);
+    CU_ASSERT_EQUAL(define_it(), 0); /* known by its parts' headers alone */
+    write_parts();
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        uint64_t n = 1;
+        for (int error = -EMFILE; error == -EMFILE; n++) {
+            model_disk_fail(storage.disk, ops[i], n, -EMFILE);
+            error = read_list(&list, message);
+            CU_ASSERT_TRUE(error == -EMFILE || (error == 0 && storage.disk->fail_at != 0));
+            if (!error)
+                pst_backup_list_release(&list);
+        }
+        CU_ASSERT_TRUE(n > 2);
+        storage.disk->fail_at = 0;
+    }
+    model_disk_fail(storage.disk, MODEL_OPEN, 1, -EACCES);
+    expect_listed(PST_BACKUP_DAMAGED, -EACCES, -PST_E_CHANGED);
+    end();
+}
+
+static void a_sweep_skips_nothing_in_silence(void)
+{
+    struct pst_commit prepared;
+    begin(NODES_OF_TWO);
+    CU_ASSERT_EQUAL(define_it(), 0);
+    write_parts();
+    CU_ASSERT_EQUAL(prepare(&prepared), 0);
+    free(archive);
+    make_archive();
+    model_disk_fail(storage.disk, MODEL_OPEN, 1, -EMFILE);
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), -EMFILE);
+    CU_ASSERT_FALSE(archive->has_swept);
+    model_disk_fail(storage.disk, MODEL_STATUS, 1, -ENOMEM); /* of the cluster manifest */
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), -ENOMEM);
+    CU_ASSERT_EQUAL(doubts, 0);
+    model_disk_fail(storage.disk, MODEL_OPEN, 1, -EACCES); /* another user's holds nobody up */
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_EQUAL(doubts, 0);
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_EQUAL(doubts, 1);
     end();
 }
 
@@ -555,6 +636,10 @@ int main(void)
         {"prune removes nothing that it cannot read", prune_removes_nothing_that_it_cannot_read},
         {"a backup that cannot be read is not incomplete",
          a_backup_that_cannot_be_read_is_not_incomplete},
+        {"a manifest that cannot be read may be of a backup in doubt",
+         a_manifest_that_cannot_be_read_may_be_of_a_backup_in_doubt},
+        {"a list ends with an error of its own", a_list_ends_with_an_error_of_its_own},
+        {"a sweep skips nothing in silence", a_sweep_skips_nothing_in_silence},
         {"an error fails the backup", an_error_fails_the_backup},
         {"a crash leaves all or nothing", a_crash_leaves_all_or_nothing},
         {"what a manifest names is synced before it", what_a_manifest_names_is_synced_before_it},
