@@ -130,6 +130,13 @@ static void on_finding(void *context, const struct pst_finding *finding)
         reader->on_finding(reader->run->context, finding);
 }
 
+/* Else verifying itself failed: verify.h. */
+static bool is_about_backup(int error)
+{
+    return error == -PST_E_CORRUPT || error == -PST_E_INCOMPLETE || error == -PST_E_NO_BACKUP ||
+           error == -PST_E_NEWER;
+}
+
 static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
 {
     const struct pst_backup *backup = reader->reading.backup;
@@ -137,9 +144,10 @@ static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
         .crew = reader->crew, .found = on_finding, .progress = on_progress, .context = reader};
     struct pst_verify_result result;
     int error = pst_verify(backup, &options, &result);
-    if (error)
-        snprintf(outcome->message, sizeof(outcome->message), "backup %u is not whole: %s",
-                 backup->number, pst_error_text(error));
+    if (error && error != -ECANCELED)
+        snprintf(outcome->message, sizeof(outcome->message), "backup %u %s: %s", backup->number,
+                 is_about_backup(error) ? "is not whole" : "could not be verified",
+                 pst_error_text(error));
     outcome->number = backup->number;
     outcome->files = result.files;
     outcome->bytes = result.bytes;

@@ -23,10 +23,9 @@ static const struct cli_option options[] = {
 
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
-    json_t *request = json_pack("{s:s}", "request", "abort");
+    const char *uid = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
+    json_t *request = json_pack("{s:s, s:s*}", "request", "abort", "backup", uid);
     json_t *answer;
-    if (arguments->positional_count > 0)
-        json_object_set_new(request, "backup", json_string(arguments->positionals[0]));
     enum cli_exit code = cli_ask_node(arguments, request,
                                       "penstock status shows whether the backup goes on", &answer);
     if (code != CLI_EXIT_DONE)
@@ -39,7 +38,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
                        json_string_value(json_object_get(answer, "uid")));
     json_decref(answer);
     if (error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        return cli_fail(arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
 

@@ -55,12 +55,12 @@ static void report(struct pruning *pruning, const struct pst_backup *backup, con
     if (reason)
         pst_log(PST_LOG_WARNING, "backup %u is kept: %s", backup->number, reason);
     if (cli_argument_json(pruning->arguments))
-        error = cli_json_record(stdout, reason ? "kept" : "pruned",
-                                json_pack("{s:I, s:s, s:s, s:I, s:b, s:s*}", "number",
-                                          (json_int_t)backup->number, "uid", uid_text(backup, uid),
-                                          "state", pst_backup_state_text(backup->state),
-                                          "stored_bytes", (json_int_t)bytes, "dry_run",
-                                          (int)pruning->dry_run, "reason", reason));
+        error = cli_json_record(
+            stdout, reason ? "kept" : "pruned",
+            json_pack("{s:I, s:s, s:s, s:I, s:b, s:o*}", "number", (json_int_t)backup->number,
+                      "uid", uid_text(backup, uid), "state", pst_backup_state_text(backup->state),
+                      "stored_bytes", (json_int_t)bytes, "dry_run", (int)pruning->dry_run, "reason",
+                      reason ? cli_json_text(reason) : NULL));
     else if (!reason)
         cli_print_line(stdout, "backup %u, uid %.8s, %s, %s: %s", backup->number,
                        uid_text(backup, uid), pst_backup_state_text(backup->state),

@@ -45,18 +45,16 @@ static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t 
                        (long long)json_integer_value(json_object_get(answer, "number")),
                        json_string_value(json_object_get(answer, "outcome")));
     if (error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        return cli_fail(arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
     return CLI_EXIT_DONE;
 }
 
 static enum cli_exit ask(const struct cli_arguments *arguments, const char *manifest)
 {
     json_t *answer;
-    json_t *request =
-        json_pack("{s:s, s:s, s:s}", "request", "resolve", "backup", arguments->positionals[0],
-                  "outcome", manifest ? "committed" : "aborted");
-    if (manifest)
-        json_object_set_new(request, "manifest", json_string(manifest));
+    json_t *request = json_pack("{s:s, s:s, s:s, s:s*}", "request", "resolve", "backup",
+                                arguments->positionals[0], "outcome",
+                                manifest ? "committed" : "aborted", "manifest", manifest);
     enum cli_exit code = cli_ask_node(
         arguments, request, "penstock status shows whether the backup is still in doubt", &answer);
     if (code != CLI_EXIT_DONE)

@@ -77,9 +77,9 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     job.on_finding = on_finding;
     int error = pst_job_verify(&job, pst_interrupt_flag(), &outcome);
     cli_read_end(&read);
-    if (error == -ECANCELED)
-        return cli_read_fail(&read, error, outcome.number, "", false);
-    int printed = outcome.number != 0 ? print_summary(&outcome, cli_argument_json(arguments)) : 0;
+    int printed = outcome.number != 0 && error != -ECANCELED
+                      ? print_summary(&outcome, cli_argument_json(arguments))
+                      : 0;
     if (error)
         return cli_read_fail(&read, error, outcome.number, outcome.message, false);
     if (printed)

@@ -124,7 +124,9 @@ static enum cli_exit run_parsed(const struct cli_arguments *arguments)
     cli_json_warnings_begin();
     enum cli_exit code = arguments->command->run(arguments);
     int error = cli_json_flush_warnings(stdout);
-    return error && code == CLI_EXIT_DONE ? CLI_EXIT_FAILED : code;
+    if (!error || code != CLI_EXIT_DONE)
+        return code;
+    return arguments->command->acts ? CLI_EXIT_PARTIAL : CLI_EXIT_FAILED;
 }
 
 static enum cli_exit run_command(const struct cli_command *const *commands,

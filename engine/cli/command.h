@@ -22,8 +22,8 @@
  *         .name = "backup", .summary = "back up sources into a directory",
  *         .options = options, .run = run};
  *
- * declare it in engine/cli/commands.h and add it to the list in engine/cli/main.c. --help, -h and
- * --verbose and --config are every command's; nothing else is built in.
+ * declare it in engine/cli/commands.h and add it to the list in engine/cli/main.c. --help,
+ * --verbose, --quiet and --config are every command's; nothing else is built in.
  *
  * A value comes from the flag, else from the environment (--ldm-cpus: PENSTOCK_LDM_CPUS; a switch:
  * 1 or 0; empty: not set), else from the section of the configuration file that is called like the

@@ -221,8 +221,6 @@ static json_t *status_record(const struct cli_progress *progress,
     int rc = set_optional(record, is_of_files ? "file_bytes_total" : "source_bytes_total",
                           total_known, json_integer(to_json(sample->bytes_total)));
     rc |= set_optional(record, "percent_done", total_known, json_real(fraction_done(sample)));
-    rc |= set_optional(record, "objects_total", sample->objects_total != 0,
-                       json_integer(to_json(sample->objects_total)));
     rc |=
         set_optional(record, "remaining_ns", left_known, json_integer(to_json(left_s * NS_PER_S)));
     if (rc == 0)

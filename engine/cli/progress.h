@@ -27,7 +27,6 @@ struct cli_progress_sample {
     uint64_t bytes_done;
     uint64_t bytes_total; /* 0: not known yet */
     uint64_t objects_done;
-    uint64_t objects_total; /* 0: not known yet */
 };
 
 struct cli_progress;

@@ -80,6 +80,8 @@ enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t 
                            const char *advice, struct json_t **answer)
 {
     int fd;
+    if (!request) /* or there is no memory for a few words */
+        return cli_fail(arguments, CLI_EXIT_USAGE, "an argument is not UTF-8: a node takes JSON");
     enum cli_exit code = connect_to(arguments, &fd);
     if (code != CLI_EXIT_DONE) {
         json_decref(request);

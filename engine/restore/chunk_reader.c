@@ -319,3 +319,36 @@ int chunk_reading_run(struct chunk_reading *reading)
     pthread_mutex_destroy(&reading->mutex);
     return error;
 }
+
+static int map_parts(const struct pst_crew *crew, struct pst_part_set *set,
+                     struct pst_reader *reader, void *buffer, struct pst_findings *findings,
+                     uint64_t *bytes, bool stop_at_damage)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        int error = pst_backup_map_part(&set->parts[i], reader, buffer, findings, bytes);
+        if (error)
+            return error;
+        if (stop_at_damage && findings->damages)
+            return findings->first_error;
+        if (crew_is_cancelled(crew))
+            return -ECANCELED;
+    }
+    return 0;
+}
+
+int chunk_map_parts(const struct pst_crew *crew, struct pst_part_set *set,
+                    struct pst_findings *findings, uint64_t *bytes, bool stop_at_damage)
+{
+    struct pst_reader reader;
+    void *buffer =
+        aligned_alloc(PST_BLOCK_BYTES, PST_CHUNK_HEADER_BYTES + (size_t)set->chunk_bytes);
+    if (!buffer)
+        return -ENOMEM;
+    int error = pst_reader_open(&reader, 1);
+    if (!error) {
+        error = map_parts(crew, set, &reader, buffer, findings, bytes, stop_at_damage);
+        pst_reader_close(&reader);
+    }
+    free(buffer);
+    return error;
+}

@@ -39,6 +39,13 @@ struct chunk_reading {
     atomic_bool stop;
 };
 
+/* Maps the chunks of the parts of a set (part_map.h), on the caller's thread; *bytes counts what
+ * was read. 0: all were looked at, though findings may have grown; with stop_at_damage the first
+ * damage is the error; -ECANCELED; or an error of this system. */
+PST_MUST_USE int chunk_map_parts(const struct pst_crew *crew, struct pst_part_set *set,
+                                 struct pst_findings *findings, uint64_t *bytes,
+                                 bool stop_at_damage);
+
 /* 0: all was read, though findings may have grown; -ECANCELED; or an error of chunk(), of a damage,
  * or of this system. */
 PST_MUST_USE int chunk_reading_run(struct chunk_reading *reading);

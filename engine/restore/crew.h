@@ -21,7 +21,7 @@ struct pst_crew {
 struct pst_crew_progress {
     uint64_t bytes_done;
     uint64_t bytes_total;  /* grows while the backup is looked through, then stays */
-    uint64_t objects_done; /* restore only */
+    uint64_t objects_done; /* made, or checked in the catalogues */
 };
 
 /* Calls work(context, worker) on crew->workers threads, pinned where the crew says so, and tick

@@ -41,25 +41,9 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
 
 static int look_through_parts(struct restore_run *run)
 {
-    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)run->set.chunk_bytes;
-    void *buffer = aligned_alloc(PST_BLOCK_BYTES, bytes);
-    if (!buffer)
-        return -ENOMEM;
-    struct pst_reader reader;
-    int error = pst_reader_open(&reader, 1);
-    if (error) {
-        free(buffer);
-        return error;
-    }
-    for (uint32_t i = 0; !error && i < run->set.count; i++) {
-        error = pst_backup_map_part(&run->set.parts[i], &reader, buffer, &run->findings,
-                                    &run->looked_bytes);
-        if (!error && run->findings.damages)
-            error = restore_fail(run, run->findings.first_error, "%s", run->findings.first);
-    }
-    pst_reader_close(&reader);
-    free(buffer);
-    return error;
+    int error =
+        chunk_map_parts(&run->options->crew, &run->set, &run->findings, &run->looked_bytes, true);
+    return run->findings.damages ? restore_fail(run, error, "%s", run->findings.first) : error;
 }
 
 static int gather_objects(struct restore_run *run)
@@ -102,7 +86,8 @@ static int restore_into_target(struct restore_run *run, const char *path)
     int error =
         target_open(&run->target, path, run->backup->cluster.common.uid, run->options->force);
     if (error)
-        return restore_fail(run, error, "%s: %s (%s)", path, run->target.step,
+        return restore_fail(run, error, "%s: %s%s (%s)", path, run->target.step,
+                            error == -ENOTEMPTY && !run->options->export ? ", or use --force" : "",
                             pst_error_text(error));
     error = fill_target(run);
     if (!error) {

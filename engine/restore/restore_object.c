@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,7 +48,6 @@ static void times_of(const struct pst_object *object, struct timespec times[2])
     times[1] = (struct timespec){.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
 }
 
-/* Owner before mode: chown(2) clears the set-user-ID bits. */
 /* The mode with a set-ID bit only where the file belongs to whom the bit was given by: else a
  * program of somebody else's would run with the rights of the user who restores. */
 static mode_t safe_mode(const struct pst_object *object, const struct stat *status)
@@ -62,6 +60,7 @@ static mode_t safe_mode(const struct pst_object *object, const struct stat *stat
     return mode;
 }
 
+/* Owner before mode: chown(2) clears the set-user-ID bits. */
 static int set_metadata(const struct restore_run *run, int fd, const struct pst_object *object)
 {
     struct timespec times[2];
@@ -107,10 +106,7 @@ static void note_unreadable(struct restore_run *run, const struct pst_object *ob
     pthread_mutex_unlock(&run->mutex);
     if (known >= UNREADABLE_LOGGED_MAX)
         return;
-    char path[PST_PATH_BYTES_MAX];
-    snprintf(path, sizeof(path), "%s", object->path);
-    restore_make_printable(path);
-    pst_log(PST_LOG_WARNING, "%s: the backup does not have all of it: it %s", path,
+    pst_log(PST_LOG_WARNING, "%s: the backup does not have all of it: it %s", object->path,
             object->flags & PST_OBJECT_UNREADABLE ? "could not be read"
                                                   : "changed while it was read");
 }

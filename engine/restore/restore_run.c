@@ -6,14 +6,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-void restore_make_printable(char *text)
-{
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7F)
-            *text = '?';
-    }
-}
+#include "engine/base/printable.h"
 
 int restore_fail(struct restore_run *run, int error, const char *format, ...)
 {
@@ -23,7 +18,7 @@ int restore_fail(struct restore_run *run, int error, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(run->result->message, sizeof(run->result->message), format, arguments);
         va_end(arguments);
-        restore_make_printable(run->result->message);
+        pst_make_printable(run->result->message, strlen(run->result->message));
     }
     pthread_mutex_unlock(&run->mutex);
     return error;

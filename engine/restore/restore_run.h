@@ -51,9 +51,6 @@ int restore_fail(struct restore_run *run, int error, const char *format, ...)
 int restore_fail_object(struct restore_run *run, int error, const struct object_record *record,
                         const char *what);
 
-/* Paths come from the backup, and a terminal must not obey them: control characters become '?'. */
-void restore_make_printable(char *text);
-
 /* The name of the source that an object belongs to; "?" if the manifest does not know it. */
 const char *restore_source_name(const struct restore_run *run, const struct object_record *record,
                                 uint64_t id);

@@ -99,10 +99,9 @@ static bool has_own_marker(const struct target *target)
 
 static int open_in_place(struct target *target)
 {
-    struct pst_durable_context context = {.failed_step = "write"};
     target->in_place = true;
     int error = pst_durable_write(target->root_fd, PST_RESTORE_MARKER, target->marker,
-                                  strlen(target->marker), true, &context);
+                                  strlen(target->marker), true, NULL);
     return error ? fail(target, "the marker file in the target could not be written", error) : 0;
 }
 
@@ -116,7 +115,7 @@ static int open_existing(struct target *target, bool force)
     int empty = is_empty(target->root_fd);
     int error = empty < 0 ? fail(target, "the target could not be read", empty) : 0;
     if (!error && !empty && !force && !has_own_marker(target))
-        error = fail(target, "the target is not empty: name another, or use --force", -ENOTEMPTY);
+        error = fail(target, "the target is not empty: name another", -ENOTEMPTY);
     if (!error && (!empty || is_mount_point(target)))
         error = open_in_place(target);
     if (error)
@@ -185,10 +184,9 @@ int target_open(struct target *target, const char *path, const uint8_t uid[PST_U
 static int remove_marker(struct target *target)
 {
     struct stat status;
-    struct pst_durable_context context = {.failed_step = "unlink"};
     if (fstat(target->root_fd, &status) != 0)
         return -errno;
-    int error = pst_durable_unlink(target->root_fd, PST_RESTORE_MARKER, 0, &context);
+    int error = pst_durable_unlink(target->root_fd, PST_RESTORE_MARKER, 0, NULL);
     if (error)
         return error;
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, status.st_mtim};
@@ -206,9 +204,8 @@ int target_commit(struct target *target)
         error = remove_marker(target);
         return error ? fail(target, "the marker file could not be removed", error) : 0;
     }
-    struct pst_durable_context context = {.failed_step = "rename"};
     error = pst_durable_rename(target->parent_fd, target->temporary, target->parent_fd,
-                               target->name, target->exists ? 0 : RENAME_NOREPLACE, &context);
+                               target->name, target->exists ? 0 : RENAME_NOREPLACE, NULL);
     return error ? fail(target, "the restored directory could not be given its name", error) : 0;
 }
 

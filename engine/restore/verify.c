@@ -5,9 +5,7 @@
 #include "engine/restore/verify.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine/format/object.h"
 #include "engine/repository/strangers.h"
@@ -36,6 +34,7 @@ static void tell_progress(void *context)
         .bytes_done = verify->checked_bytes + atomic_load(&verify->reading.bytes_done) +
                       atomic_load(&verify->rows_bytes),
         .bytes_total = verify->set.file_bytes + verify->copies.file_bytes,
+        .objects_done = atomic_load(&verify->objects),
     };
     if (verify->options->progress)
         verify->options->progress(verify->options->context, &progress);
@@ -79,25 +78,9 @@ static int check_chunk(void *context, uint32_t worker, const struct pst_part_map
 
 static int look_through_parts(struct verify *verify, struct pst_part_set *set)
 {
-    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)set->chunk_bytes;
-    void *buffer = aligned_alloc(PST_BLOCK_BYTES, bytes);
-    if (!buffer)
-        return -ENOMEM;
-    struct pst_reader reader;
-    int error = pst_reader_open(&reader, 1);
-    if (error)
-        goto err_after_alloc;
-    for (uint32_t i = 0; !error && i < set->count; i++) {
-        error = pst_backup_map_part(&set->parts[i], &reader, buffer, &verify->findings,
-                                    &verify->checked_bytes);
-        if (!error && crew_is_cancelled(&verify->options->crew))
-            error = -ECANCELED;
-        verify->result->files++;
-    }
-    pst_reader_close(&reader);
-err_after_alloc:
-    free(buffer);
-    return error;
+    verify->result->files += set->count;
+    return chunk_map_parts(&verify->options->crew, set, &verify->findings, &verify->checked_bytes,
+                           false);
 }
 
 /* The checksums of a copy have been checked by now; its contents were checked with the original. */

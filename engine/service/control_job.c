@@ -80,9 +80,14 @@ static uint64_t running_backup(struct control *control)
 
 void control_abort(struct control *control, uint64_t client, const json_t *request)
 {
-    const char *wanted = json_string_value(json_object_get(request, "backup"));
+    const json_t *named = json_object_get(request, "backup");
+    const char *wanted = json_string_value(named);
     uint64_t backup = running_backup(control);
     char uid[2 * sizeof(backup) + 1];
+    if (named && !wanted) {
+        control_refuse(control, client, -PST_E_BAD_REQUEST, "the request is malformed");
+        return;
+    }
     pst_hex_encode((const uint8_t *)&backup, sizeof(backup), uid);
     if (backup == 0 ||
         (wanted && (strlen(wanted) < UID_DIGITS_MIN || strncmp(uid, wanted, strlen(wanted)) != 0 ||

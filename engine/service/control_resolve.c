@@ -63,7 +63,7 @@ void control_resolve(struct control *control, uint64_t client, const json_t *req
     uint32_t found;
     bool commits = outcome && strcmp(outcome, "committed") == 0;
     if (!wanted || !outcome || (!commits && strcmp(outcome, "aborted") != 0) ||
-        (manifest && manifest[0] != '/')) {
+        (commits && !manifest) || (manifest && manifest[0] != '/')) {
         control_refuse(control, client, -PST_E_BAD_REQUEST, "the request is malformed");
         return;
     }

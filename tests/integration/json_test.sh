@@ -60,6 +60,10 @@ each_kind() {
     expect_kind '.[0].message_type == "error" and .[-1].message_type == "exit_error"'
     expect_exit 0 "$penstock" prune --from "$disk/to" --json 1 --dry-run
     expect_kind '.[0].message_type == "pruned" and .[-1].operation == "prune"'
+    # a reason may have any bytes: it names the directory
+    cp -a "$disk/to" "$disk/"$'odd\xff'
+    expect_exit 11 flock -s "$disk/"$'odd\xff/BACKUP-1' "$penstock" prune --from "$disk/"$'odd\xff' --json 1
+    expect_kind '[.[].message_type] | index("kept") != null'
 }
 
 # Warnings of the log are records, in their place.
@@ -75,7 +79,7 @@ warnings() {
 the_checker_works
 each_kind
 warnings
-for kind in version topology backup show error exit_error warning pruned 'summary backup' 'summary verify' \
+for kind in version topology backup show error exit_error warning pruned kept 'summary backup' 'summary verify' \
     'summary restore' 'summary prune'; do
     grep -qx "$kind" "$memory/kinds" || fail "no record of the kind $kind was printed"
 done

@@ -152,7 +152,12 @@ a_node_is_killed() { # KILLED OTHER
     wait_until sees_live 2 2
 }
 
-# The backup goes on without its client, until another one aborts it, at whatever node.
+abort_unheard() {
+    "$penstock" abort --node "$memory/1.socket" >/dev/full
+}
+
+# The backup goes on without its client, until another one aborts it, at whatever node. What JSON
+# cannot carry is no request to abort whatever runs. The work is done, the report is not: exit 3.
 a_client_is_killed() {
     local client
     backup 2 >"$memory/out" 2>"$memory/err" &
@@ -160,7 +165,9 @@ a_client_is_killed() {
     wait_until sees 2 "$waits"
     kill -KILL "$client"
     wait "$client" 2>/dev/null || true
-    expect_exit 0 "$penstock" abort --node "$memory/1.socket"
+    expect_exit 2 "$penstock" abort --node "$memory/1.socket" $'\xff'
+    sees 2 "$waits" || fail "the backup does not go on after a request that is none"
+    expect_exit 3 abort_unheard
     let_go_writers
     wait_until sees 1 "$idle"
     wait_until sees 2 "$idle"
