@@ -299,7 +299,6 @@ static void on_written(struct pst_io_op *op, int result)
     if (result < 0)
         note_error(pool, result, "write");
     write_ready(pool);
-    chunk_pool_check(pool);
 }
 
 static void end_filling(struct chunk *chunk, enum chunk_place from)

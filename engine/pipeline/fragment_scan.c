@@ -83,8 +83,6 @@ int fragment_scans_create(const struct fragment_scans_config *config, struct fra
     if (!made)
         return error;
     made->config = *config;
-    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++)
-        made->scans[i].scans = made;
     size_t pieces = (size_t)chunk_pool_buffers(config->pool) * PST_CHUNK_PIECES_MAX;
     made->pieces = calloc(pieces, sizeof(*made->pieces));
     if (!made->pieces)

@@ -82,7 +82,7 @@ const char *part_state_name(enum part_state state)
     return states[state].name;
 }
 
-const char *part_event_name(enum part_event event)
+static const char *part_event_name(enum part_event event)
 {
     assert(event < PART_EVENTS);
     return event_names[event];

@@ -86,6 +86,5 @@ enum part_state part_state_after(enum part_state state, enum part_event event);
 bool part_state_may(enum part_state state, enum part_may what);
 
 const char *part_state_name(enum part_state state);
-const char *part_event_name(enum part_event event);
 
 #endif

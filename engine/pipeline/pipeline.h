@@ -69,7 +69,8 @@ bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_res
 /* A bounded slice of scanning. false: there was nothing that could be done now. */
 bool pst_pipeline_slice(struct pst_pipeline *pipeline);
 
-/* A write error that no work in progress reports, once, negative; 0 if there is none. */
+/* The first error that spoils the part, once, negative; 0 if there is none. A work in progress is
+ * answered with it too. */
 int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);
 
 /* Since the part was opened. */

@@ -94,7 +94,7 @@ static void end(struct pst_master *master, struct pst_actions *actions)
     else
         report_complete(master, actions);
     master->state = PST_MASTER_IDLE;
-    master->sender = NULL;
+    assert(!master->sender);
 }
 
 /* A node knows of higher numbers than the master's: it was away when they were given out. */
@@ -304,15 +304,10 @@ static void collect(struct pst_master *master, const struct pst_signal *answer, 
         break;
     case PST_STOP_BACKUP_CONF: {
         pst_sums_add(&master->sums, &payload->stop_conf.sums);
-        struct pst_archive_item *item =
-            &actions_send(actions, PST_ARCHIVE_NODE_ORD, master->self_ref, archive_ref(master),
-                          master->backup, 0)
-                 ->payload.archive_item;
-        item->master_ref = master->self_ref;
-        item->item = member + 1;
-        item->sums = payload->stop_conf.sums;
-        item->file_bytes = payload->stop_conf.file_bytes;
-        memcpy(item->digest, payload->stop_conf.digest, sizeof(item->digest));
+        struct pst_signal *order = actions_send(actions, PST_ARCHIVE_NODE_ORD, master->self_ref,
+                                                archive_ref(master), master->backup, 0);
+        order->payload.archive_item =
+            pst_archive_item_of(master->self_ref, member + 1, &payload->stop_conf);
         break;
     }
     case PST_ARCHIVE_DECIDE_CONF:

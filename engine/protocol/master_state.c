@@ -8,66 +8,46 @@
 
 /* {REQ that is out, next state, asked, what trouble does, judged by progress, client
  * confirmed, start GCI chosen}. docs/protocol.md: "Master", "Deadlines", "Abort". */
+#define RULE(...)                                                                                  \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 #define RULE_IDLE                                                                                  \
-    {                                                                                              \
-        0, PST_MASTER_IDLE, MASTER_ASKS_NOBODY, MASTER_GOES_ON, false, MASTER_EITHER,              \
-            MASTER_EITHER                                                                          \
-    }
+    RULE(0, PST_MASTER_IDLE, MASTER_ASKS_NOBODY, MASTER_GOES_ON, false, MASTER_EITHER,             \
+         MASTER_EITHER)
 #define RULE_NUMBERING                                                                             \
-    {                                                                                              \
-        PST_ARCHIVE_NUMBER_REQ, PST_MASTER_DEFINING, MASTER_ASKS_ARCHIVE, MASTER_ENDS, false,      \
-            MASTER_NOT_YET, MASTER_NOT_YET                                                         \
-    }
+    RULE(PST_ARCHIVE_NUMBER_REQ, PST_MASTER_DEFINING, MASTER_ASKS_ARCHIVE, MASTER_ENDS, false,     \
+         MASTER_NOT_YET, MASTER_NOT_YET)
 #define RULE_DEFINING                                                                              \
-    {                                                                                              \
-        PST_DEFINE_BACKUP_REQ, PST_MASTER_STARTING, MASTER_ASKS_NODES, MASTER_ABORTS, false,       \
-            MASTER_NOT_YET, MASTER_NOT_YET                                                         \
-    }
+    RULE(PST_DEFINE_BACKUP_REQ, PST_MASTER_STARTING, MASTER_ASKS_NODES, MASTER_ABORTS, false,      \
+         MASTER_NOT_YET, MASTER_NOT_YET)
 #define RULE_STARTING                                                                              \
-    {                                                                                              \
-        PST_START_BACKUP_REQ, PST_MASTER_FREEZING, MASTER_ASKS_NODES, MASTER_ABORTS, false,        \
-            MASTER_DONE, MASTER_NOT_YET                                                            \
-    }
+    RULE(PST_START_BACKUP_REQ, PST_MASTER_FREEZING, MASTER_ASKS_NODES, MASTER_ABORTS, false,       \
+         MASTER_DONE, MASTER_NOT_YET)
 #define RULE_FREEZING                                                                              \
-    {                                                                                              \
-        PST_GCP_PREPARE_REQ, PST_MASTER_CUTTING, MASTER_ASKS_NODES, MASTER_ABORTS, false,          \
-            MASTER_DONE, MASTER_EITHER                                                             \
-    }
+    RULE(PST_GCP_PREPARE_REQ, PST_MASTER_CUTTING, MASTER_ASKS_NODES, MASTER_ABORTS, false,         \
+         MASTER_DONE, MASTER_EITHER)
 #define RULE_CUTTING                                                                               \
-    {                                                                                              \
-        PST_GCP_COMMIT_REQ, PST_MASTER_SCANNING, MASTER_ASKS_NODES, MASTER_ABORTS, false,          \
-            MASTER_DONE, MASTER_DONE                                                               \
-    }
+    RULE(PST_GCP_COMMIT_REQ, PST_MASTER_SCANNING, MASTER_ASKS_NODES, MASTER_ABORTS, false,         \
+         MASTER_DONE, MASTER_DONE)
 #define RULE_SCANNING                                                                              \
-    {                                                                                              \
-        PST_BACKUP_FRAGMENT_REQ, PST_MASTER_STOPPING, MASTER_ASKS_NODES, MASTER_ABORTS, true,      \
-            MASTER_DONE, MASTER_DONE                                                               \
-    }
+    RULE(PST_BACKUP_FRAGMENT_REQ, PST_MASTER_STOPPING, MASTER_ASKS_NODES, MASTER_ABORTS, true,     \
+         MASTER_DONE, MASTER_DONE)
 #define RULE_STOPPING                                                                              \
-    {                                                                                              \
-        PST_STOP_BACKUP_REQ, PST_MASTER_DECIDING, MASTER_ASKS_NODES, MASTER_ABORTS, false,         \
-            MASTER_DONE, MASTER_DONE                                                               \
-    }
+    RULE(PST_STOP_BACKUP_REQ, PST_MASTER_DECIDING, MASTER_ASKS_NODES, MASTER_ABORTS, false,        \
+         MASTER_DONE, MASTER_DONE)
 #define RULE_DECIDING                                                                              \
-    {                                                                                              \
-        PST_ARCHIVE_DECIDE_REQ, PST_MASTER_COMMITTING, MASTER_ASKS_ARCHIVE, MASTER_DECIDES, false, \
-            MASTER_DONE, MASTER_DONE                                                               \
-    }
+    RULE(PST_ARCHIVE_DECIDE_REQ, PST_MASTER_COMMITTING, MASTER_ASKS_ARCHIVE, MASTER_DECIDES,       \
+         false, MASTER_DONE, MASTER_DONE)
 #define RULE_COMMITTING                                                                            \
-    {                                                                                              \
-        PST_COMMIT_BACKUP_REQ, PST_MASTER_IDLE, MASTER_ASKS_NODES, MASTER_GOES_ON, false,          \
-            MASTER_DONE, MASTER_DONE                                                               \
-    }
+    RULE(PST_COMMIT_BACKUP_REQ, PST_MASTER_IDLE, MASTER_ASKS_NODES, MASTER_GOES_ON, false,         \
+         MASTER_DONE, MASTER_DONE)
 #define RULE_ABORTING                                                                              \
-    {                                                                                              \
-        0, PST_MASTER_CLEANING, MASTER_ASKS_NODES, MASTER_GOES_ON, false, MASTER_EITHER,           \
-            MASTER_EITHER                                                                          \
-    }
+    RULE(0, PST_MASTER_CLEANING, MASTER_ASKS_NODES, MASTER_GOES_ON, false, MASTER_EITHER,          \
+         MASTER_EITHER)
 #define RULE_CLEANING                                                                              \
-    {                                                                                              \
-        PST_CLEANUP_BACKUP_REQ, PST_MASTER_IDLE, MASTER_ASKS_NODES, MASTER_GOES_ON, false,         \
-            MASTER_EITHER, MASTER_EITHER                                                           \
-    }
+    RULE(PST_CLEANUP_BACKUP_REQ, PST_MASTER_IDLE, MASTER_ASKS_NODES, MASTER_GOES_ON, false,        \
+         MASTER_EITHER, MASTER_EITHER)
 
 /* A state without a rule does not compile. */
 const struct master_rule master_rules[PST_MASTER_STATES] = {

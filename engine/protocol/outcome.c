@@ -264,11 +264,10 @@ static void on_settled(struct pst_outcome_machine *outcome, const struct pst_sig
         outcome->sweep_due_ns = outcome->now_ns;
 }
 
-static void refuse_resolver(const struct pst_outcome_machine *outcome,
-                            const struct pst_signal *request, int error,
-                            struct pst_actions *actions)
+static void refuse(const struct pst_outcome_machine *outcome, const struct pst_signal *request,
+                   int error, struct pst_actions *actions)
 {
-    struct pst_signal *ref = actions_send(actions, PST_RESOLVE_REF, outcome->self_ref,
+    struct pst_signal *ref = actions_send(actions, PST_REF_OF(request->gsn), outcome->self_ref,
                                           request->sender_ref, request->backup, request->sequence);
     ref->payload.ref.error = pst_reason_of(error);
     ref->payload.ref.where = outcome->self_ref;
@@ -288,7 +287,7 @@ static void on_resolve(struct pst_outcome_machine *outcome, const struct pst_sig
     else if (doubt->state != PST_DOUBT_ASKING)
         error = -PST_E_BUSY; /* it is being settled */
     if (error) {
-        refuse_resolver(outcome, request, error, actions);
+        refuse(outcome, request, error, actions);
         return;
     }
     doubt->resolver_ref = request->sender_ref;
@@ -306,11 +305,7 @@ static void on_question(struct pst_outcome_machine *outcome, const struct pst_si
     while (query < outcome->queries + PST_QUERIES_MAX && query->asker_ref != 0)
         query++;
     if (query == outcome->queries + PST_QUERIES_MAX) {
-        struct pst_signal *ref =
-            actions_send(actions, PST_OUTCOME_REF, outcome->self_ref, question->sender_ref,
-                         question->backup, question->sequence);
-        ref->payload.ref.error = pst_reason_of(-PST_E_NO_RESOURCES);
-        ref->payload.ref.where = outcome->self_ref;
+        refuse(outcome, question, -PST_E_NO_RESOURCES, actions);
         return;
     }
     struct pst_signal *request =

@@ -33,54 +33,24 @@ struct rule {
     bool may_abort;   /* ABORT_BACKUP_ORD, or a deadline, stops it */
     bool is_open;     /* the part is open and not durable: its trouble is reported */
     bool dies;        /* the death of the master makes it clean up by itself */
-    bool is_held; /* the order is in service until its work ends; else it may be answered early */
 };
 
 /* docs/protocol.md: "What is illegal", "Deadlines", "Abort", "Nodes that fail and join". */
-#define RULE_IDLE                                                                                  \
+#define RULE(...)                                                                                  \
     {                                                                                              \
-        0, 0, false, false, false, true                                                            \
+        __VA_ARGS__                                                                                \
     }
-#define RULE_DEFINING                                                                              \
-    {                                                                                              \
-        PST_DEFINE_BACKUP_REQ, -PST_E_BUSY, true, false, true, true                                \
-    }
-#define RULE_DEFINED                                                                               \
-    {                                                                                              \
-        0, -PST_E_BUSY, true, true, true, true                                                     \
-    }
-#define RULE_STARTING                                                                              \
-    {                                                                                              \
-        PST_START_BACKUP_REQ, -PST_E_BUSY, true, true, true, true                                  \
-    }
-#define RULE_STARTED                                                                               \
-    {                                                                                              \
-        0, -PST_E_BUSY, true, true, true, true                                                     \
-    }
-#define RULE_SCANNING                                                                              \
-    {                                                                                              \
-        0, -PST_E_BUSY, true, true, true, true                                                     \
-    }
-#define RULE_STOPPING                                                                              \
-    {                                                                                              \
-        PST_STOP_BACKUP_REQ, -PST_E_BUSY, true, true, true, true                                   \
-    }
-#define RULE_PREPARED                                                                              \
-    {                                                                                              \
-        0, -PST_E_BUSY, true, false, false, true                                                   \
-    }
-#define RULE_COMMITTING                                                                            \
-    {                                                                                              \
-        PST_COMMIT_BACKUP_REQ, -PST_E_BUSY, false, false, false, false                             \
-    }
-#define RULE_ABORTED                                                                               \
-    {                                                                                              \
-        0, -PST_E_CLEANING, false, false, true, false                                              \
-    }
-#define RULE_CLEANING                                                                              \
-    {                                                                                              \
-        PST_CLEANUP_BACKUP_REQ, -PST_E_CLEANING, false, false, false, false                        \
-    }
+#define RULE_IDLE RULE(0, 0, false, false, false)
+#define RULE_DEFINING RULE(PST_DEFINE_BACKUP_REQ, -PST_E_BUSY, true, false, true)
+#define RULE_DEFINED RULE(0, -PST_E_BUSY, true, true, true)
+#define RULE_STARTING RULE(PST_START_BACKUP_REQ, -PST_E_BUSY, true, true, true)
+#define RULE_STARTED RULE(0, -PST_E_BUSY, true, true, true)
+#define RULE_SCANNING RULE(0, -PST_E_BUSY, true, true, true)
+#define RULE_STOPPING RULE(PST_STOP_BACKUP_REQ, -PST_E_BUSY, true, true, true)
+#define RULE_PREPARED RULE(0, -PST_E_BUSY, true, false, false)
+#define RULE_COMMITTING RULE(PST_COMMIT_BACKUP_REQ, -PST_E_BUSY, false, false, false)
+#define RULE_ABORTED RULE(0, -PST_E_CLEANING, false, false, true)
+#define RULE_CLEANING RULE(PST_CLEANUP_BACKUP_REQ, -PST_E_CLEANING, false, false, false)
 
 /* A state without a rule does not compile. */
 static const struct {
@@ -235,9 +205,9 @@ static int order_error(const struct pst_participant *participant, const struct p
 
 static void discard(struct pst_participant *participant, struct pst_actions *actions)
 {
-    assert(!participant->discards && participant->state != PST_PARTICIPANT_COMMITTING);
+    assert(participant->state != PST_PARTICIPANT_CLEANING &&
+           participant->state != PST_PARTICIPANT_COMMITTING);
     participant->state = PST_PARTICIPANT_CLEANING;
-    participant->discards = true;
     actions_work(actions, PST_WORK_DISCARD, participant->backup);
 }
 
@@ -267,7 +237,7 @@ static void on_cleanup(struct pst_participant *participant, const struct pst_sig
     participant->sequence = request->sequence;
     participant->sender_ref = request->sender_ref;
     participant->deadline_ns = now_ns + participant->timeouts.ldm_ns;
-    if (!participant->discards)
+    if (participant->state != PST_PARTICIPANT_CLEANING)
         discard(participant, actions);
 }
 
@@ -357,7 +327,6 @@ static void on_scan_done(struct pst_participant *participant, const struct pst_w
 static void on_discard_done(struct pst_participant *participant,
                             const struct pst_work_result *result, struct pst_actions *actions)
 {
-    participant->discards = false;
     participant->state = PST_PARTICIPANT_IDLE;
     if (result->error != 0)
         refuse_current(participant, result->error, participant->self_ref, actions);
@@ -403,7 +372,7 @@ static void on_work_done(struct pst_participant *participant, const struct pst_w
         on_scan_done(participant, result, actions);
         return;
     }
-    if (result->type == PST_WORK_DISCARD && participant->discards) {
+    if (result->type == PST_WORK_DISCARD && participant->state == PST_PARTICIPANT_CLEANING) {
         on_discard_done(participant, result, actions);
         return;
     }
@@ -519,16 +488,16 @@ static void check(const struct pst_participant *participant, uint64_t now_ns)
     assert(pst_ref_block(participant->self_ref) == PST_BLOCK_BACKUP);
     /* A busy state serves its own order: docs/protocol.md, "Participant". An abort leaves the order
      * in service until its work has ended; a deadline answers what still goes on. */
-    if (rule->is_held)
+    if (rule->may_abort)
         assert(participant->request == rule->order);
     else if (participant->state != PST_PARTICIPANT_ABORTED)
         assert(participant->request == rule->order || participant->request == 0);
     assert(participant->request != PST_COMMIT_BACKUP_REQ ||
            participant->state == PST_PARTICIPANT_COMMITTING);
-    assert(participant->request != PST_CLEANUP_BACKUP_REQ || participant->discards);
+    assert(participant->request != PST_CLEANUP_BACKUP_REQ ||
+           participant->state == PST_PARTICIPANT_CLEANING);
     assert(participant->request == 0 ||
            participant->deadline_ns <= now_ns + participant->timeouts.ldm_ns);
-    assert(participant->discards == (participant->state == PST_PARTICIPANT_CLEANING));
     assert(participant->error <= 0);
     assert(!rule->may_abort || !participant->error);
     assert(participant->state != PST_PARTICIPANT_ABORTED || participant->error);

@@ -56,7 +56,6 @@ struct pst_participant {
     int error;     /* why it is ABORTED, negative; 0: it is not */
     pst_ref where; /* where that happened */
     bool trouble_reported;
-    bool discards;         /* PST_WORK_DISCARD was asked for and has not ended */
     uint64_t stray_events; /* late results, unknown orders; since init */
 };
 

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "engine/protocol/ref.h"
 #include "engine/protocol/set.h"
@@ -268,6 +269,16 @@ static inline void pst_sums_add(struct pst_sums *sums, const struct pst_sums *mo
     sums->objects += more->objects;
     sums->chunks += more->chunks;
     sums->unreadable += more->unreadable;
+}
+
+/* What an LDM or a node has prepared, as a line of a manifest. */
+static inline struct pst_archive_item pst_archive_item_of(pst_ref master_ref, uint32_t item,
+                                                          const struct pst_stop_backup_conf *conf)
+{
+    struct pst_archive_item line = {
+        .master_ref = master_ref, .item = item, .sums = conf->sums, .file_bytes = conf->file_bytes};
+    memcpy(line.digest, conf->digest, sizeof(line.digest));
+    return line;
 }
 
 #endif

@@ -135,7 +135,6 @@ static void on_abort(struct pst_proxy *proxy, const struct pst_signal *order,
         return;
     }
     proxy->deadline_ns = proxy->now_ns + proxy->timeouts.proxy_ns;
-    proxy->tries = PST_FREEZE_TRIES_MAX; /* whatever the reason, it is not tried again */
     proxy->resume_ns = PST_DEADLINE_NONE;
     proxy_end_step(proxy, actions);
 }

@@ -8,6 +8,16 @@
 #include "engine/protocol/proxy_answer.h"
 #include "penstock/error.h"
 
+#define STEPS_MAX 4u /* and the end of the script */
+
+struct proxy_script {
+    uint16_t gsn; /* the order */
+    bool goes_on; /* what can be done is done: no error stops it, and it ends in IDLE */
+    /* What its CONF carries; NULL: masterRef alone. */
+    void (*carry)(const struct pst_proxy *proxy, union pst_payload *payload);
+    struct proxy_step steps[STEPS_MAX];
+};
+
 /* The columns on_conf and on_ref: what an answer adds up. */
 
 static void keep_number(struct pst_proxy *proxy, const struct pst_ref_payload *ref)
@@ -39,15 +49,10 @@ static void add_part(struct pst_proxy *proxy, const struct pst_signal *conf, uin
     const struct pst_stop_backup_conf *part = &conf->payload.stop_conf;
     assert(member < proxy->ldms);
     pst_sums_add(&proxy->sums, &part->sums);
-    struct pst_archive_item *item =
-        &actions_send(actions, PST_ARCHIVE_PART_ORD, proxy->self_ref,
-                      proxy_member_ref(proxy, PST_BLOCK_ARCHIVE, 0), proxy->backup, 0)
-             ->payload.archive_item;
-    item->master_ref = proxy->master_ref;
-    item->item = member + 1;
-    item->sums = part->sums;
-    item->file_bytes = part->file_bytes;
-    memcpy(item->digest, part->digest, sizeof(item->digest));
+    struct pst_signal *order =
+        actions_send(actions, PST_ARCHIVE_PART_ORD, proxy->self_ref,
+                     proxy_member_ref(proxy, PST_BLOCK_ARCHIVE, 0), proxy->backup, 0);
+    order->payload.archive_item = pst_archive_item_of(proxy->master_ref, member + 1, part);
 }
 
 static void keep_manifest(struct pst_proxy *proxy, const struct pst_signal *conf, uint32_t member,
@@ -118,7 +123,7 @@ static const struct proxy_script scripts[] = {
                {.gsn = PST_ARCHIVE_CLEANUP_REQ}}},
 };
 
-const struct proxy_script *proxy_script_of(const struct pst_proxy *proxy)
+static const struct proxy_script *script_of(const struct pst_proxy *proxy)
 {
     size_t i = 0;
     while (scripts[i].gsn != proxy->request.gsn) {
@@ -130,8 +135,8 @@ const struct proxy_script *proxy_script_of(const struct pst_proxy *proxy)
 
 const struct proxy_step *proxy_current_step(const struct pst_proxy *proxy)
 {
-    assert(proxy->step < PROXY_STEPS_MAX);
-    return &proxy_script_of(proxy)->steps[proxy->step];
+    assert(proxy->step < STEPS_MAX);
+    return &script_of(proxy)->steps[proxy->step];
 }
 
 bool proxy_deals(const struct pst_proxy *proxy)
@@ -141,9 +146,9 @@ bool proxy_deals(const struct pst_proxy *proxy)
 
 void proxy_finish(struct pst_proxy *proxy, struct pst_actions *actions)
 {
-    const struct proxy_script *script = proxy_script_of(proxy);
+    const struct proxy_script *script = script_of(proxy);
     const struct pst_signal *request = &proxy->request;
-    proxy->sender = NULL;
+    assert(!proxy->sender);
     proxy->resume_ns = PST_DEADLINE_NONE;
     /* Nobody asked for a cleanup or a release of its own. */
     if (request->sender_ref != 0 && proxy->error) {
@@ -204,7 +209,7 @@ static bool begin_step(struct pst_proxy *proxy, struct pst_actions *actions)
 /* Goes through the script until there is something to wait for. */
 static void advance(struct pst_proxy *proxy, struct pst_actions *actions)
 {
-    const struct proxy_script *script = proxy_script_of(proxy);
+    const struct proxy_script *script = script_of(proxy);
     while ((!proxy->error || script->goes_on) && proxy_current_step(proxy)->gsn != 0) {
         if (begin_step(proxy, actions))
             return;
@@ -216,12 +221,11 @@ static void advance(struct pst_proxy *proxy, struct pst_actions *actions)
 void proxy_serve(struct pst_proxy *proxy, const struct pst_signal *request,
                  enum pst_proxy_state busy, uint32_t step, struct pst_actions *actions)
 {
-    assert(proxy->request.gsn == 0);
+    assert(proxy->request.gsn == 0 && !proxy->sender);
     proxy->state = busy;
     proxy->request = *request;
     proxy->step = step;
     proxy->turn = 0;
-    proxy->sender = NULL;
     proxy->error = 0;
     proxy->where = 0;
     proxy->deadline_ns = proxy->now_ns + proxy->timeouts.proxy_ns;
@@ -252,8 +256,6 @@ static void try_again(struct pst_proxy *proxy)
     proxy->tries++;
     proxy->step = 0;
     proxy->turn = 0;
-    proxy->error = 0;
-    proxy->where = 0;
 }
 
 /* To the next turn of the step, or to the next step. */
@@ -278,7 +280,8 @@ void proxy_end_step(struct pst_proxy *proxy, struct pst_actions *actions)
         return;
     bool again = may_try_again(proxy, step);
     if (proxy->sender) {
-        proxy_note_error(proxy, proxy->sender->error, proxy->sender->where);
+        if (!again)
+            proxy_note_error(proxy, proxy->sender->error, proxy->sender->where);
         sender_release(proxy->sender);
         proxy->sender = NULL;
     }
@@ -332,7 +335,7 @@ static pst_ref late_ref(const struct pst_proxy *proxy)
  * and not waited for either, so that the answer comes within the master's deadline. */
 void proxy_give_up(struct pst_proxy *proxy, struct pst_actions *actions)
 {
-    const struct proxy_script *script = proxy_script_of(proxy);
+    const struct proxy_script *script = script_of(proxy);
     if (proxy_current_step(proxy)->deals && !proxy->error)
         proxy_fail_scan(proxy, -PST_E_STALLED, late_ref(proxy), actions);
     proxy_note_error(proxy, -PST_E_TIMEOUT, late_ref(proxy));

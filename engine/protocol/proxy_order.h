@@ -21,18 +21,7 @@ struct proxy_step {
     void (*on_ref)(struct pst_proxy *proxy, const struct pst_ref_payload *ref);
 };
 
-#define PROXY_STEPS_MAX 4u /* and the end of the script */
-
-struct proxy_script {
-    uint16_t gsn; /* the order */
-    bool goes_on; /* what can be done is done: no error stops it, and it ends in IDLE */
-    /* What its CONF carries; NULL: masterRef alone. */
-    void (*carry)(const struct pst_proxy *proxy, union pst_payload *payload);
-    struct proxy_step steps[PROXY_STEPS_MAX];
-};
-
 /* Of the order in service; there must be one. */
-const struct proxy_script *proxy_script_of(const struct pst_proxy *proxy);
 const struct proxy_step *proxy_current_step(const struct pst_proxy *proxy);
 
 /* Whether fragments are being listed and dealt. */

@@ -21,70 +21,28 @@ const uint32_t proxy_transitions_count = sizeof(proxy_transitions) / sizeof(prox
 
 /* What a state means: {order in service, may abort, a DEFINE's error, a CLEANUP's error, the
  * master's death}. docs/protocol.md: "What is illegal", "Abort", "Nodes that fail and join". */
-#define RULE_IDLE                                                                                  \
+#define RULE(...)                                                                                  \
     {                                                                                              \
-        0, false, 0, 0, PROXY_GOES_ON                                                              \
+        __VA_ARGS__                                                                                \
     }
-#define RULE_DEFINING                                                                              \
-    {                                                                                              \
-        PST_DEFINE_BACKUP_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                               \
-    }
-#define RULE_DEFINED                                                                               \
-    {                                                                                              \
-        0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                                   \
-    }
-#define RULE_STARTING                                                                              \
-    {                                                                                              \
-        PST_START_BACKUP_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                \
-    }
-#define RULE_STARTED                                                                               \
-    {                                                                                              \
-        0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                                   \
-    }
-#define RULE_FREEZING                                                                              \
-    {                                                                                              \
-        PST_GCP_PREPARE_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                 \
-    }
-#define RULE_FROZEN                                                                                \
-    {                                                                                              \
-        0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                                   \
-    }
-#define RULE_CUTTING                                                                               \
-    {                                                                                              \
-        PST_GCP_COMMIT_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                  \
-    }
-#define RULE_CUT                                                                                   \
-    {                                                                                              \
-        0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                                   \
-    }
-#define RULE_SCANNING                                                                              \
-    {                                                                                              \
-        PST_BACKUP_FRAGMENT_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                             \
-    }
-#define RULE_SCANNED                                                                               \
-    {                                                                                              \
-        0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                                   \
-    }
-#define RULE_STOPPING                                                                              \
-    {                                                                                              \
-        PST_STOP_BACKUP_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP                                 \
-    }
-#define RULE_PREPARED                                                                              \
-    {                                                                                              \
-        0, true, -PST_E_BUSY, 0, PROXY_LEAVES_DOUBT                                                \
-    }
+#define RULE_IDLE RULE(0, false, 0, 0, PROXY_GOES_ON)
+#define RULE_DEFINING RULE(PST_DEFINE_BACKUP_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_DEFINED RULE(0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_STARTING RULE(PST_START_BACKUP_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_STARTED RULE(0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_FREEZING RULE(PST_GCP_PREPARE_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_FROZEN RULE(0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_CUTTING RULE(PST_GCP_COMMIT_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_CUT RULE(0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_SCANNING RULE(PST_BACKUP_FRAGMENT_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_SCANNED RULE(0, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_STOPPING RULE(PST_STOP_BACKUP_REQ, true, -PST_E_BUSY, 0, PROXY_CLEANS_UP)
+#define RULE_PREPARED RULE(0, true, -PST_E_BUSY, 0, PROXY_LEAVES_DOUBT)
 #define RULE_COMMITTING                                                                            \
-    {                                                                                              \
-        PST_COMMIT_BACKUP_REQ, false, -PST_E_BUSY, -PST_E_WRONG_STATE, PROXY_GOES_ON               \
-    }
-#define RULE_ABORTED                                                                               \
-    {                                                                                              \
-        0, false, -PST_E_CLEANING, 0, PROXY_CLEANS_UP                                              \
-    }
+    RULE(PST_COMMIT_BACKUP_REQ, false, -PST_E_BUSY, -PST_E_WRONG_STATE, PROXY_GOES_ON)
+#define RULE_ABORTED RULE(0, false, -PST_E_CLEANING, 0, PROXY_CLEANS_UP)
 #define RULE_CLEANING                                                                              \
-    {                                                                                              \
-        PST_CLEANUP_BACKUP_REQ, false, -PST_E_CLEANING, -PST_E_CLEANING, PROXY_GOES_ON             \
-    }
+    RULE(PST_CLEANUP_BACKUP_REQ, false, -PST_E_CLEANING, -PST_E_CLEANING, PROXY_GOES_ON)
 
 /* A state without a rule does not compile. */
 static const struct {

@@ -53,8 +53,11 @@ static inline uint32_t pst_set_count(const struct pst_set *set)
 static inline struct pst_set pst_set_first(uint32_t count)
 {
     struct pst_set set = {{0}};
-    for (uint32_t i = 0; i < count; i++)
-        pst_set_add(&set, i);
+    assert(count <= PST_SET_MEMBERS);
+    for (uint32_t i = 0; i < count / 64; i++)
+        set.words[i] = UINT64_MAX;
+    if (count % 64 != 0)
+        set.words[count / 64] = (UINT64_C(1) << count % 64) - 1;
     return set;
 }
 

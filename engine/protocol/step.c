@@ -10,7 +10,7 @@ static struct pst_signal *add_send(struct pst_actions *actions, uint16_t gsn, ps
 {
     assert(actions->sends_count < PST_SENDS_MAX);
     struct pst_send *send = &actions->sends[actions->sends_count++];
-    /* Where a signal leaves, its address is whole, and an answer goes where a request came from. */
+    /* Where a signal leaves, its sender's address is whole. */
     assert(pst_ref_block(sender_ref) != 0 && pst_ref_node(sender_ref) != 0);
     pst_signal_init(&send->signal, gsn, sender_ref, receiver_ref, backup, sequence);
     return &send->signal;

@@ -23,7 +23,7 @@ enum pst_event_type {
                               the last one */
     PST_EVENT_WORK_DONE,   /* participant: a work that it asked for has ended */
     PST_EVENT_PROGRESS,    /* participant: sums since the start of the backup have grown */
-    PST_EVENT_TROUBLE,     /* participant: a file or scan error outside any work */
+    PST_EVENT_TROUBLE,     /* participant: the first file or scan error of its part */
 };
 
 /* What an LDM does for its participant. One at a time, but for up to

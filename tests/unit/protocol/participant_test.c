@@ -151,9 +151,10 @@ static void go_home(struct rig *rig)
 {
     if (rig->machine.state == PST_PARTICIPANT_COMMITTING)
         end_work(rig, PST_WORK_RELEASE, 0);
-    else if (rig->machine.state != PST_PARTICIPANT_IDLE && !rig->machine.discards)
+    else if (rig->machine.state != PST_PARTICIPANT_IDLE &&
+             rig->machine.state != PST_PARTICIPANT_CLEANING)
         send_order(rig, PST_CLEANUP_BACKUP_REQ);
-    if (rig->machine.discards)
+    if (rig->machine.state == PST_PARTICIPANT_CLEANING)
         end_work(rig, PST_WORK_DISCARD, 0);
     CU_ASSERT_EQUAL(rig->machine.state, PST_PARTICIPANT_IDLE);
     CU_ASSERT_EQUAL(participant_deadline_ns(&rig->machine), PST_DEADLINE_NONE);
