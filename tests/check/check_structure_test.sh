@@ -83,6 +83,16 @@ expect_breach 'io/ includes engine/node/' 'io may not include engine/node/n.h'
 write net/more.c '#include "engine/protocol/step.h"'
 write engine/protocol/step.h ''
 expect_breach 'net/ includes more of the protocol than signals' 'net may not include engine/protocol/step.h'
+write net/more.c '#include "net/shm/x.h"'
+write net/shm/x.h ''
+expect_breach 'net/ includes a fabric' 'net may not include net/shm/x.h'
+write engine/source/s.c '#include "engine/source/dir/d.h"'
+write engine/source/dir/d.h ''
+expect_breach 'what all sources share includes one' 'engine/source may not include engine/source/dir/d.h'
+write bench/b.c '#include "engine/node/n.h"' '#include "net/shm/y.h"'
+write engine/node/n.h ''
+write net/shm/y.h ''
+run_check || { echo "FAILED: a bench that includes a room of the engine is refused"; cat output; failures=$((failures + 1)); }
 write engine/include/penstock/p.h '#include "engine/base/a.h"'
 expect_breach 'a public header includes the engine' 'engine/include/penstock may not include engine/base/a.h'
 write engine/cli/d.c '#include "io/i.h"'
@@ -116,6 +126,11 @@ expect_breach 'a function of 71 lines' 'long.c:3: a function of 71 lines'
 mapfile -t body < <(yes 'int x;' | head -n 510)
 write engine/protocol/bare.c "${body[@]}"
 expect_breach 'a protocol without assertions' '0 assertions in'
+mapfile -t asserted < <(yes '_Static_assert(1, "");' | head -n 18)
+write engine/protocol/bare.c "${body[@]}" "${asserted[@]}"
+run_check || { echo "FAILED: a protocol with 3 assertions for each 100 lines is refused"; cat output; failures=$((failures + 1)); }
+write engine/protocol/bare.c "${body[@]}" "${asserted[@]:4}"
+expect_breach 'a protocol with fewer assertions' '14 assertions in'
 
 for word in 'TO''DO' 'FIX''ME' 'X''XX'; do
     write docs/d.md "a $word b"
@@ -131,6 +146,10 @@ write engine/repository/m2.c 'const char *a = "BACKUP-%u";'
 run_check || { echo "FAILED: the repository's own names are refused"; cat output; failures=$((failures + 1)); }
 write engine/restore/m3.c 'const char *a = "BACKUP-%u";'
 expect_breach 'a name in the backup directory elsewhere' 'a name in the backup directory'
+for name in '%u.manifest' '%u.mark' '%u.manifest.tmp' '.BACKUP-%u'; do
+    write engine/restore/m3.c "const char *a = \"$name\";"
+    expect_breach "$name elsewhere" 'a name in the backup directory'
+done
 
 mapfile -t body < <(yes 'int x;' | head -n 599)
 write engine/base/much.c "${body[@]}"
@@ -142,12 +161,22 @@ expect_breach 'a name that another file has' 'has the name of engine/base/a.h'
 write engine/base/b.c 'struct s {' '    int x;' '};'
 write io/j.c 'struct s {' '    int y;' '};'
 expect_breach 'a tag of two folders' 'struct s is also one of engine/base'
+write engine/base/b.c 'struct s {' '    int x;' '};'
+write bench/j.c 'struct s {' '    int y;' '};'
+write engine/include/penstock/a.h ''
+run_check || { echo "FAILED: a tag of the bench, or a public header's name, is refused"; cat output; failures=$((failures + 1)); }
+sound_tree
 printf 'int x;\n' >tree/engine/base/b.c
 expect_breach 'a file without a sign' 'does not begin with a comment'
 printf '/*\n%s */\nint x;\n' "$(yes ' * more' | head -n 7)"$'\n' >tree/engine/base/b.c
 expect_breach 'a sign of seven lines' '7 lines: 6 are the limit'
 write engine/base/b.c '#include "engine/base/a.h"' '' '#include <stdio.h>'
 expect_breach 'a standard header after one of the project' 'b.c:4: includes stand in the order'
+write engine/source/lmdb/b.c '#include <lmdb.h>' '' '#include <stdio.h>'
+expect_breach 'a standard header after an outside one' 'b.c:4: includes stand in the order'
+write engine/base/b.h ''
+write engine/base/b.c '#include <stdio.h>' '' '#include "engine/base/b.h"'
+expect_breach "a file's own header after a standard one" 'b.c:4: includes stand in the order'
 write engine/base/b.c 'int f(int *p)' '{' '    if (p == NULL)' '        return 1;' '    return 0;' '}'
 expect_breach 'a pointer compared with NULL' 'asked as p or !p'
 write engine/base/b.c 'int f(int error)' '{' '    return error < 0;' '}'

@@ -44,6 +44,15 @@ expect_breach() { # what it is, part of the message
     sound
 }
 
+expect_sound() { # what it is
+    "$check" build tree >output 2>&1 || {
+        echo "FAILED: $1 is refused:"
+        cat output
+        failures=$((failures + 1))
+    }
+    sound
+}
+
 sound
 "$check" build tree >output 2>&1 || { echo 'FAILED: sound objects are refused:'; cat output; exit 1; }
 
@@ -60,6 +69,21 @@ expect_breach 'pst_ on what no other folder uses' 'pst_mine is used in its folde
 write io/more 'int io_more(void); int io_more(void) { return 1; }'
 write engine/node/user 'int io_more(void); int node_user(void); int node_user(void) { return io_more(); }'
 expect_breach 'no pst_ on what another folder uses' 'io_more is used outside its folder and lacks pst_'
+
+write io/more 'int pst_tried(void); int pst_tried(void) { return 1; }'
+write tests/unit/io/more_test 'int pst_tried(void); int main(void) { return pst_tried(); }'
+expect_breach 'pst_ on what only the tests of the folder use' 'pst_tried is used in its folder alone'
+write io/more 'int pst_shared(void); int io_tried(void); int pst_shared(void) { return 1; } int io_tried(void) { return 1; }'
+write tests/unit/node/more_test 'int pst_shared(void); int io_tried(void); int main(void) { return pst_shared() + io_tried(); }'
+expect_sound 'what the tests of another folder use, with pst_ or without'
+write engine/node/x 'int node_twice(void); int node_y(void); int node_twice(void) { return node_y(); }'
+write engine/node/y 'int node_twice(void); int node_y(void); int node_y(void) { return node_twice(); }'
+write bench/z 'int node_twice(void); int node_twice(void) { return 1; }'
+expect_sound 'a name that two define'
+write engine/node/more 'int pst_io(void) __attribute__((weak)); int node_more(void); int node_more(void) { return pst_io(); }'
+write io/more 'int node_more(void) __attribute__((weak)); int io_more(void); int io_more(void) { return node_more(); }'
+expect_breach 'a weak call' 'node_more is used outside its folder and lacks pst_'
+CHECK_SYMBOLS_DEFENDED='engine/node/low engine/node/back' expect_breach 'a defended circle that is none' 'which is no arrow any more'
 
 write io/more 'int pst_run_io(void); int pst_run_io(void) { return 1; }'
 write engine/node/user 'int pst_run_io(void); int node_user(void); int node_user(void) { return pst_run_io(); }'

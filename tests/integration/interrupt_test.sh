@@ -76,6 +76,7 @@ interrupted_backups() {
     status=0
     wait "$child" || status=$?
     [ "$status" -eq 130 ] || [ "$status" -eq 143 ] || fail "two signals: exit $status"
+    [ "$status" -ne 130 ] || expect_absent "$disk/new"
     expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/new"
     [ "$(ls "$disk/new")" = BACKUP-1 ] || fail 'the next backup did not clean up'
     rm -r "$disk/new"

@@ -46,7 +46,7 @@ reading() {
 }
 
 failing() {
-    tame '1 10' "$penstock" list --from "$disk/$nasty-none"
+    tame 10 "$penstock" list --from "$disk/$nasty-none"
     tame 10 "$penstock" verify --from "$disk/copy" "$nasty"
     tame 1 "$penstock" restore --from "$disk/copy" --target "$disk/$nasty/file"
     tame 2 "$penstock" "$nasty"
@@ -55,9 +55,9 @@ failing() {
     tame 2 "$penstock" backup --ldms "$nasty"
     tame 1 "$penstock" status --node "$disk/$nasty"
     flip "$disk/to/$nasty"/BACKUP-1/BACKUP-1-PART-1-OF-*/BACKUP-1.1.data 8200
-    tame '0 1' "$penstock" list --from "$disk/to/$nasty"
+    tame 0 "$penstock" list --from "$disk/to/$nasty"
     tame 1 "$penstock" verify --from "$disk/to/$nasty"
-    tame '0 1' "$penstock" prune --from "$disk/to/$nasty" --dry-run 1
+    tame 0 "$penstock" prune --from "$disk/to/$nasty" --dry-run 1
 }
 
 make_backup

@@ -693,12 +693,6 @@ void model_disk_kill(struct model_disk *disk, uint64_t n)
     disk->is_kill = true;
 }
 
-void model_disk_revive(struct model_disk *disk)
-{
-    disk->is_dead = false;
-    disk->fail_at = 0;
-}
-
 /* splitmix64 */
 static uint64_t next_random(uint64_t *state)
 {
@@ -745,7 +739,8 @@ void model_disk_lose_power(struct model_disk *disk, uint64_t seed)
             lose_contents(inode, &seed);
         inode->is_removed = false; /* a removal may be undone; without one there is no handle */
     }
-    model_disk_revive(disk);
+    disk->is_dead = false;
+    disk->fail_at = 0;
 }
 
 void model_disk_sync_all(struct model_disk *disk)

@@ -52,7 +52,7 @@ struct model_disk {
     uint64_t fail_at; /* counts down; 0: no fault */
     int fail_error;
     bool is_kill;
-    bool is_dead; /* nothing works any more, until model_disk_lose_power() or model_disk_revive() */
+    bool is_dead; /* nothing works any more, until model_disk_lose_power() */
 
     bool is_quiet; /* set by a test while it looks or prepares: no records, no faults */
 
@@ -73,9 +73,6 @@ void model_disk_attach(struct model_disk *disk, struct pst_repository *repositor
 /* Arms the fault: n >= 1. error: negative. */
 void model_disk_fail(struct model_disk *disk, enum model_op op, uint64_t n, int error);
 void model_disk_kill(struct model_disk *disk, uint64_t n);
-
-/* Operations work again: other processes of a disk whose first one was killed. */
-void model_disk_revive(struct model_disk *disk);
 
 /* What was synced stays; of each change of a directory that was not, and of the contents of each
  * file, the seed chooses: done, not done, or for contents torn. All handles and locks are gone:

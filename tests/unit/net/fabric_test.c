@@ -3,15 +3,13 @@
  * test wants, in a child process, which aborts or does not.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net/fabric_ops.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 
 #define SELF 1u
 #define PEER 2u
@@ -53,23 +51,7 @@ static struct pst_fabric *odd_fabric(const struct pst_fabric_ops *ops)
     return fabric;
 }
 
-/* Whether a child that does this aborts. */
-static bool aborts(void (*act)(struct pst_fabric *fabric), struct pst_fabric *fabric)
-{
-    int status = 0;
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-        (void)!freopen("/dev/null", "w", stderr);
-        act(fabric);
-        _exit(0);
-    }
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-}
-
-static void poll_once(struct pst_fabric *fabric)
+static void poll_once(void *fabric)
 {
     struct pst_fabric_event event;
     if (pst_fabric_poll(fabric, 1, &event) != 1)
@@ -100,7 +82,7 @@ static void report(struct pst_fabric *fabric, struct pst_fabric_event event)
 static bool is_refused(struct pst_fabric *fabric, struct pst_fabric_event event)
 {
     next = event;
-    return aborts(poll_once, fabric);
+    return child_aborts(poll_once, fabric);
 }
 
 static void events_come_in_order(void)
@@ -175,7 +157,7 @@ static void only_some_fabrics_expel(void)
 
 static uint32_t receiver;
 
-static void send_one(struct pst_fabric *fabric)
+static void send_one(void *fabric)
 {
     struct pst_signal signal = {0};
     _exit(pst_fabric_send(fabric, receiver, &signal));
@@ -187,10 +169,10 @@ static void only_a_peer_is_sent_to(void)
     struct pst_fabric *fabric = odd_fabric(&odd_ops);
     for (uint32_t i = 0; i < 3; i++) {
         receiver = nobody[i];
-        CU_ASSERT_TRUE(aborts(send_one, fabric));
+        CU_ASSERT_TRUE(child_aborts(send_one, fabric));
     }
     receiver = PEER;
-    CU_ASSERT_FALSE(aborts(send_one, fabric));
+    CU_ASSERT_FALSE(child_aborts(send_one, fabric));
     free(fabric);
 }
 
@@ -201,7 +183,7 @@ static void *call(void *fabric)
     return NULL;
 }
 
-static void call_on_another_thread(struct pst_fabric *fabric)
+static void call_on_another_thread(void *fabric)
 {
     pthread_t thread;
     if (pthread_create(&thread, NULL, call, fabric) == 0)
@@ -211,7 +193,7 @@ static void call_on_another_thread(struct pst_fabric *fabric)
 static void another_thread_may_not_call(void)
 {
     struct pst_fabric *fabric = odd_fabric(&odd_ops);
-    CU_ASSERT_TRUE(aborts(call_on_another_thread, fabric));
+    CU_ASSERT_TRUE(child_aborts(call_on_another_thread, fabric));
     CU_ASSERT_FALSE(is_refused(fabric, joined));
     free(fabric);
 }

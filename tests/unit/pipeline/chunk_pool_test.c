@@ -4,7 +4,7 @@
 
 #include "engine/pipeline/chunk_pool.h"
 #include "tests/suite.h"
-#include "tests/unit/pipeline/dies.h"
+#include "tests/support/child.h"
 #include "tests/unit/pipeline/rig.h"
 
 #define DEPTH 4u
@@ -272,11 +272,11 @@ static void misuse_aborts(void)
 {
     open_pool();
     begin_part();
-    CU_ASSERT_TRUE(dies(end_no_read, NULL));
-    CU_ASSERT_TRUE(dies(overfill, NULL));
-    CU_ASSERT_TRUE(dies(read_more_than_pieces, NULL));
-    CU_ASSERT_TRUE(dies(forget_while_filling, NULL));
-    CU_ASSERT_TRUE(dies(begin_twice, NULL));
+    CU_ASSERT_TRUE(child_aborts(end_no_read, NULL));
+    CU_ASSERT_TRUE(child_aborts(overfill, NULL));
+    CU_ASSERT_TRUE(child_aborts(read_more_than_pieces, NULL));
+    CU_ASSERT_TRUE(child_aborts(forget_while_filling, NULL));
+    CU_ASSERT_TRUE(child_aborts(begin_twice, NULL));
     close_pool();
 }
 

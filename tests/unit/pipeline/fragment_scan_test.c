@@ -9,7 +9,7 @@
 #include "engine/format/object.h"
 #include "engine/pipeline/fragment_scan.h"
 #include "tests/suite.h"
-#include "tests/unit/pipeline/dies.h"
+#include "tests/support/child.h"
 #include "tests/unit/pipeline/rig.h"
 
 #define DEPTH 4u
@@ -268,9 +268,9 @@ static void misuse_aborts(void)
 {
     begin(PST_FRAGMENT_EXTENTS);
     add_file("small", 2, 100, 0);
-    CU_ASSERT_TRUE(dies(start_a_third, NULL));
-    CU_ASSERT_TRUE(dies(lose_a_read, NULL));
-    CU_ASSERT_TRUE(dies(begin_during_a_scan, NULL));
+    CU_ASSERT_TRUE(child_aborts(start_a_third, NULL));
+    CU_ASSERT_TRUE(child_aborts(lose_a_read, NULL));
+    CU_ASSERT_TRUE(child_aborts(begin_during_a_scan, NULL));
     end();
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/suite.h"
-#include "tests/unit/pipeline/dies.h"
+#include "tests/support/child.h"
 #include "tests/unit/pipeline/works.h"
 
 #define BYTES (20 * RIG_CHUNK_BYTES + 7)
@@ -135,9 +135,10 @@ static void a_halt_ends_the_scans(void)
     works_close(&works);
 }
 
-/* Each I/O of a whole part fails once: some work has that error, or it is reported as trouble, and
- * a DISCARD puts all in order. */
-static int run_until_error(uint64_t at)
+/* Each I/O of a whole part fails once: some work has that error, it is reported as trouble, or a
+ * file of the source counts as unreadable; and a DISCARD puts all in order. *silent counts those
+ * of which nothing is seen. */
+static int run_until_error(uint64_t at, uint32_t *silent)
 {
     int error = 0;
     begin();
@@ -152,6 +153,7 @@ static int run_until_error(uint64_t at)
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
     CU_ASSERT_FALSE(works_part_exists(&works));
     CU_ASSERT_TRUE(error == 0 || error == -EDQUOT);
+    *silent += hits > 0 && !error && !trouble && works.unreadable.count == 0;
     works_close(&works);
     return hits;
 }
@@ -159,8 +161,11 @@ static int run_until_error(uint64_t at)
 static void an_error_is_reported_and_cleaned_up(void)
 {
     uint64_t at = 1;
-    while (run_until_error(at) > 0)
+    uint32_t silent = 0;
+    while (run_until_error(at, &silent) > 0)
         at++;
+    /* preallocation, which may be lacking; the close of a file of the source, which was read */
+    CU_ASSERT_TRUE(silent <= 2);
     CU_ASSERT_TRUE(at > 40); /* the reads and writes alone are more */
 }
 
@@ -190,11 +195,11 @@ static void works_out_of_order_abort(void)
     begin();
     for (uint32_t i = 0; i < sizeof(not_yet) / sizeof(not_yet[0]); i++) {
         enum pst_work_type type = not_yet[i];
-        CU_ASSERT_TRUE(dies(start_work, &type));
+        CU_ASSERT_TRUE(child_aborts(start_work, &type));
     }
     works_start(&works, PST_WORK_OPEN);
     enum pst_work_type twice = PST_WORK_OPEN;
-    CU_ASSERT_TRUE(dies(start_work, &twice));
+    CU_ASSERT_TRUE(child_aborts(start_work, &twice));
     works_close(&works);
 }
 
@@ -239,7 +244,7 @@ static void another_thread_may_not_call(void)
 {
     begin();
     for (uint32_t entry = 0; entry <= 6; entry++)
-        CU_ASSERT_TRUE(dies(call_on_another_thread, &entry));
+        CU_ASSERT_TRUE(child_aborts(call_on_another_thread, &entry));
     works_close(&works);
 }
 

@@ -6,7 +6,7 @@
 
 #include "engine/pipeline/scan_file.h"
 #include "tests/suite.h"
-#include "tests/unit/pipeline/dies.h"
+#include "tests/support/child.h"
 #include "tests/unit/pipeline/rig.h"
 
 #define BYTES 10000u
@@ -262,9 +262,9 @@ static void misuse_aborts(void)
     begin();
     take(&user);
     pst_ring_drain(rig.ring);
-    CU_ASSERT_TRUE(dies(let_go_twice, &user));
-    CU_ASSERT_TRUE(dies(lose_a_read, NULL));
-    CU_ASSERT_TRUE(dies(leave_one_open, NULL));
+    CU_ASSERT_TRUE(child_aborts(let_go_twice, &user));
+    CU_ASSERT_TRUE(child_aborts(lose_a_read, NULL));
+    CU_ASSERT_TRUE(child_aborts(leave_one_open, NULL));
     scan_file_let_go(user.file);
     pst_ring_drain(rig.ring);
     end();

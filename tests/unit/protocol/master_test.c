@@ -457,7 +457,6 @@ static void the_start_gci_is_above_all(void)
     go_home();
 }
 
-/* All nodes prepared, then the decision, then the copies; sums and digests are passed on whole. */
 /* No number is above the last one there is: the node that claims it is refused. */
 static void a_start_gci_does_not_wrap(void)
 {
@@ -473,6 +472,7 @@ static void a_start_gci_does_not_wrap(void)
     go_home();
 }
 
+/* All nodes prepared, then the decision, then the copies; sums and digests are passed on whole. */
 static void the_outcome_is_two_phase(void)
 {
     uint64_t huge = UINT64_C(0x1000000000000);

@@ -4,10 +4,8 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/format/chunk.h"
@@ -18,6 +16,7 @@
 #include "engine/repository/layout.h"
 #include "engine/repository/prune.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 #include "tests/support/storage.h"
 
 #define NUMBER 3u
@@ -592,19 +591,10 @@ static void forget_the_others(void)
     archive->is_shared = false;
 }
 
-/* In a child, of which stderr is not wanted. */
-static bool aborts(void (*spoil)(void))
+static void sweep_spoilt(void *context)
 {
-    int status = 0;
-    pid_t child = fork();
-    if (child == 0) {
-        close(2);
-        signal(SIGABRT, SIG_DFL);
-        spoil();
-        _exit(pst_archive_sweep(archive));
-    }
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    (*(void (**)(void))context)();
+    (void)!pst_archive_sweep(archive);
 }
 
 static void an_impossible_state_ends_the_process(void)
@@ -615,7 +605,7 @@ static void an_impossible_state_ends_the_process(void)
     CU_ASSERT_EQUAL(define_it(), 0);
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
     for (size_t i = 0; i < sizeof(spoilers) / sizeof(spoilers[0]); i++)
-        CU_ASSERT_TRUE(aborts(spoilers[i]));
+        CU_ASSERT_TRUE(child_aborts(sweep_spoilt, (void *)&spoilers[i]));
     end();
 }
 

@@ -1,12 +1,10 @@
 /* The control socket, and what the server keeps of its clients and jobs. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -14,6 +12,7 @@
 #include "engine/service/control_parts.h"
 #include "engine/service/control_socket.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 
 static char folder[] = "/tmp/penstock-control-XXXXXX";
 static char path[sizeof(folder) + 8];
@@ -338,20 +337,11 @@ static void own_node_dead(void)
     pst_set_add(&control.live, 1);
 }
 
-/* Whether control_check ends a child with a sound server that is then broken so. */
-static bool is_noticed(void (*breakage)(void))
+/* A sound server is broken so, and looks at itself. */
+static void break_and_check(void *context)
 {
-    int status = 0;
-    pid_t child = fork();
-    if (child == 0) {
-        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-        (void)!freopen("/dev/null", "w", stderr);
-        breakage();
-        control_check(&control);
-        _exit(0);
-    }
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    (*(void (**)(void))context)();
+    control_check(&control);
 }
 
 static void every_breakage_is_noticed(void)
@@ -371,9 +361,10 @@ static void every_breakage_is_noticed(void)
     int fd = connect_client();
     give_a_job(0, 1);
     give_a_job(2, 2);
-    CU_ASSERT_FALSE(is_noticed(sound));
+    void (*no_breakage)(void) = sound;
+    CU_ASSERT_FALSE(child_aborts(break_and_check, (void *)&no_breakage));
     for (size_t i = 0; i < sizeof(breakages) / sizeof(breakages[0]); i++)
-        CU_ASSERT_TRUE(is_noticed(breakages[i]));
+        CU_ASSERT_TRUE(child_aborts(break_and_check, (void *)&breakages[i]));
     close(fd);
     close_server();
 }
