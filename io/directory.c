@@ -1,4 +1,4 @@
-/* Reads directories: the product's loops over readdir(3). Any thread that may block. */
+/* Reads directories: the loops over readdir(3) of engine and io. Any thread that may block. */
 #include "io/directory.h"
 
 #include <errno.h>

@@ -4,7 +4,6 @@
  */
 #include "io/request.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

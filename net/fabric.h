@@ -78,9 +78,6 @@ enum pst_fabric_failure {
                         nodes are expelled, by any */
 };
 
-/* For people; static storage. Any thread. */
-const char *pst_fabric_failure_text(enum pst_fabric_failure failure);
-
 /* Whether the node does nothing more under the incarnation that failed. Any other may still run,
  * and still write files, until it learns what was decided. */
 static inline bool pst_fabric_failure_is_certain(enum pst_fabric_failure failure)
@@ -93,7 +90,7 @@ struct pst_fabric_event {
     uint32_t node; /* EXPELLED: the peer that decided it */
     uint64_t incarnation;
     uint32_t signals_count;           /* SIGNALS: 1…PST_FABRIC_BURST */
-    const struct pst_signal *signals; /* the fabric's until the next call of any function */
+    const struct pst_signal *signals; /* the fabric's, whole until the next poll, rejoin or close */
     const uint8_t *options;           /* JOINED: PST_FABRIC_OPTIONS_BYTES; likewise */
     enum pst_fabric_failure failure;  /* FAILED; EXPELLED: why the peer declared this node dead */
     const char *reason;               /* FAILED, EXPELLED: for people; likewise */

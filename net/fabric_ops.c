@@ -6,25 +6,6 @@
 
 #include <assert.h>
 
-const char *pst_fabric_failure_text(enum pst_fabric_failure failure)
-{
-    switch (failure) {
-    case PST_FABRIC_LEFT:
-        return "left";
-    case PST_FABRIC_DIED:
-        return "died";
-    case PST_FABRIC_SUSPECTED:
-        return "suspected to be dead";
-    case PST_FABRIC_DAMAGED:
-        return "damaged";
-    case PST_FABRIC_CUT_OFF:
-        return "cut off";
-    case PST_FABRIC_LOST:
-        return "lost";
-    }
-    return "unknown";
-}
-
 void pst_fabric_init(struct pst_fabric *fabric, const struct pst_fabric_ops *ops, uint32_t node)
 {
     assert(node >= 1 && node <= PST_NODES_MAX);
@@ -57,11 +38,12 @@ static void follow(struct pst_fabric *fabric, const struct pst_fabric_event *eve
     case PST_FABRIC_FAILED:
         assert(pst_set_has(&fabric->joined, member));
         assert(event->failure >= PST_FABRIC_LEFT && event->failure <= PST_FABRIC_LOST);
+        assert(event->reason);
         pst_set_remove(&fabric->joined, member);
         pst_set_add(&fabric->kept_out, member);
         break;
     case PST_FABRIC_EXPELLED:
-        assert(fabric->ops->expels && pst_set_is_empty(&fabric->joined));
+        assert(fabric->ops->expels && pst_set_is_empty(&fabric->joined) && event->reason);
         fabric->is_expelled = true;
         break;
     }

@@ -1,7 +1,6 @@
 /* Reads what this process may use of the machine. Any thread; called by topology.c. */
 #include "numa/allowed.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -377,7 +377,7 @@ static bool is_the_callers(const struct pst_session *session, const struct pst_s
 
 void pst_session_close(struct pst_session *session)
 {
-    if (!session)
+    if (!session || session->report.is_lost)
         return;
     for (uint32_t i = 0; i < session->sources_count; i++) {
         if (is_the_callers(session, session->sources[i]))

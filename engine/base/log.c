@@ -132,17 +132,14 @@ static void write_line(enum pst_log_level level, char *line, size_t used)
     (void)written;
 }
 
-static void write_queued(enum pst_log_level level, const char *queued, uint64_t lost)
+static void write_queued(enum pst_log_level level, char *line, size_t used, uint64_t lost)
 {
-    char line[PST_LOG_LINE_BYTES];
     char text[BEGINNING_BYTES];
-    const char *beginning = beginning_of(level, text);
-    int used = lost == 0
-                   ? snprintf(line, sizeof(line), "%s", queued)
-                   : snprintf(line, sizeof(line),
-                              "%s%" PRIu64 " log lines were lost: nothing read the log in time",
-                              log_hook ? "" : beginning, lost);
-    write_line(level, line, (size_t)used);
+    if (lost != 0)
+        used = (size_t)snprintf(line, PST_LOG_LINE_BYTES,
+                                "%s%" PRIu64 " log lines were lost: nothing read the log in time",
+                                log_hook ? "" : beginning_of(level, text), lost);
+    write_line(level, line, used);
 }
 
 void pst_log(enum pst_log_level level, const char *format, ...)

@@ -83,17 +83,18 @@ bool log_queue_put(enum pst_log_level level, const char *line, size_t bytes)
     if (!is_running())
         return false;
     pthread_mutex_lock(&queue.lock);
+    bool runs = is_running(); /* still: the thread ends with the lock held */
     bool fits = has_room(2 * sizeof(record) + bytes);
-    if (fits) {
+    if (runs && fits) {
         put_lost();
         copy_in(&record, sizeof(record));
         copy_in(line, (uint32_t)bytes);
         pthread_cond_broadcast(&queue.moved);
-    } else {
+    } else if (runs) {
         queue.lost++;
     }
     pthread_mutex_unlock(&queue.lock);
-    return true;
+    return runs;
 }
 
 /* With the lock held, which is let go for the write. */
@@ -105,7 +106,7 @@ static void write_next(char *line)
     line[record.bytes] = '\0';
     queue.is_writing = true;
     pthread_mutex_unlock(&queue.lock);
-    queue.write((enum pst_log_level)record.level, line, record.lost);
+    queue.write((enum pst_log_level)record.level, line, record.bytes, record.lost);
     pthread_mutex_lock(&queue.lock);
     queue.is_writing = false;
     pthread_cond_broadcast(&queue.moved);
@@ -134,8 +135,8 @@ int log_queue_start(log_queue_write *write)
 {
     int error = 0;
     pthread_mutex_lock(&queue.lock);
-    if (queue.starts == 0 && queue.is_writing) {
-        error = -EBUSY; /* one that was left behind hangs still */
+    if (queue.starts == 0 && queue.must_end && !queue.has_ended) {
+        error = -EBUSY; /* one that was left behind has not come back */
     } else if (queue.starts == 0) {
         pthread_condattr_t attributes;
         pthread_condattr_init(&attributes);

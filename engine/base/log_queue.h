@@ -17,9 +17,10 @@
 
 #define LOG_QUEUE_BYTES (256u << 10)
 
-/* Called on the queue's thread alone, a line at a time; it may block. lost: 0 for a line, else how
- * many lines had no room here (line is ""). */
-typedef void log_queue_write(enum pst_log_level level, const char *line, uint64_t lost);
+/* Called on the queue's thread alone, a line at a time; it may block. line: PST_LOG_LINE_BYTES, the
+ * callee's for the call, of which used are the line. lost: 0 for a line, else how many lines had no
+ * room here (used is 0). */
+typedef void log_queue_write(enum pst_log_level level, char *line, size_t used, uint64_t lost);
 
 /* Starts the thread; a second start is counted. -errno: lines go on being written by their threads.
  */

@@ -2,7 +2,6 @@
  * Fetches cluster manifests from the archives of other nodes, and serves those of this one. The
  * archive thread calls this between two requests; nothing here waits.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

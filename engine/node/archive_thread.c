@@ -2,7 +2,6 @@
  * The archive thread: does for the hub everything on the backup directory that is neither a part
  * nor urgent, and so may block. Started and stopped by node.c; engine/repository does the work.
  */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * Private to the archive thread: archive_thread.c serves requests, archive_fetch.c moves cluster
  * manifests between nodes, archive_reply.c sends the answers of both.
  */
-#ifndef PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
-#define PST_ENGINE_NODE_ARCHIVE_INTERNAL_H
+#ifndef PST_ENGINE_NODE_ARCHIVE_WORK_H
+#define PST_ENGINE_NODE_ARCHIVE_WORK_H
 
 #include "engine/node/blob.h"
 #include "engine/node/threads.h"

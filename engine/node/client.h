@@ -1,6 +1,6 @@
 /*
- * CLIENT instance 0 of a node: one thread, which may wait for other things besides. backup.h is for
- * a client that does nothing else.
+ * CLIENT instance 0 of a node: one thread, which may wait for other things besides. one_backup.h is
+ * for a client that does nothing else.
  */
 #ifndef PST_ENGINE_NODE_CLIENT_H
 #define PST_ENGINE_NODE_CLIENT_H

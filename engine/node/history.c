@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/hex.h"
 #include "engine/base/log.h"
-#include "engine/format/digest.h"
 #include "engine/node/ref_text.h"
 #include "engine/node/threads.h"
 

@@ -3,7 +3,6 @@
  * sleeps in io_uring when there is nothing to do. LDM 1 also runs the master. Started and stopped
  * by node.c.
  */
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

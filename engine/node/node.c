@@ -4,9 +4,7 @@
  */
 #include "engine/node/node.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -58,8 +56,8 @@ static int start_workers(struct pst_node *node)
                              node->config.cluster ? PST_RING_SIGNALS : 64, node->incarnation);
     if (error)
         return error;
-    /* Last: it looks into all channels. Its own is not used. */
-    return worker_start(&node->hub, node, 2, hub_run, WORKER_START_NS);
+    /* Last: it looks into all channels, and has none of its own. */
+    return worker_start(&node->hub, node, 0, hub_run, WORKER_START_NS);
 }
 
 static void stop_all(struct pst_node *node)
@@ -82,7 +80,6 @@ static void free_node(struct pst_node *node)
     }
     channel_close(&node->archive.channel);
     channel_close(&node->client);
-    channel_close(&node->hub.channel);
     pst_doorbell_close(&node->hub_bell);
     pst_repository_lease_release(&node->lease);
     pthread_mutex_destroy(&node->status_lock);
@@ -142,7 +139,7 @@ static bool has_lost_worker(const struct pst_node *node)
     return lost;
 }
 
-/* What a lost thread may still use is left to it. */
+/* What a lost thread may still use is left to it, by the caller too: node.h. */
 static void give_up_start(struct pst_node *node)
 {
     const struct pst_node_config config = node->config;

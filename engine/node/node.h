@@ -26,7 +26,8 @@ struct pst_cluster_config {
     struct pst_set expected;      /* by id - 1: a backup without one of these must be allowed */
 };
 
-/* Borrowed until pst_node_stop(), with what it points to. */
+/* Borrowed until pst_node_stop(), with what it points to; for good after a start that ended with
+ * -ETIMEDOUT. */
 struct pst_node_config {
     uint32_t node;                            /* id, 1…PST_NODES_MAX */
     const struct pst_cluster_config *cluster; /* NULL: a node alone */

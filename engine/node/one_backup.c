@@ -107,6 +107,7 @@ int pst_node_run_backup(const struct pst_node_backup *options,
     memset(report, 0, sizeof(*report));
     struct client client = {.options = options, .report = report};
     int error = pst_node_start(&options->node, &client.node);
+    report->is_lost = error == -ETIMEDOUT;
     if (!error) {
         client.channel = node_client(client.node);
         error = see_it_through(&client);

@@ -176,15 +176,11 @@ static bool is_heard(const struct peer *peer)
 
 static void take_burst(struct pst_peers *peers, const struct pst_fabric_event *event)
 {
-    /* The fabric's memory is its own again with the next call, and an answer is one. */
-    struct pst_signal signals[PST_FABRIC_BURST];
-    uint32_t count = event->signals_count;
-    assert(count <= PST_FABRIC_BURST);
-    memcpy(signals, event->signals, count * sizeof(signals[0]));
     uint32_t node = event->node;
-    for (uint32_t i = 0; i < count && is_heard(&peers->peers[node]); i++) {
-        if (is_sound(peers, node, &signals[i]))
-            peers->handlers.on_signal(peers->handlers.context, &signals[i]);
+    for (uint32_t i = 0; i < event->signals_count && is_heard(&peers->peers[node]); i++) {
+        const struct pst_signal *signal = &event->signals[i];
+        if (is_sound(peers, node, signal))
+            peers->handlers.on_signal(peers->handlers.context, signal);
         else
             peers->refused++;
     }
@@ -199,18 +195,12 @@ static void take(struct pst_peers *peers, const struct pst_fabric_event *event)
     case PST_FABRIC_JOINED:
         join(peers, event);
         break;
-    case PST_FABRIC_FAILED: {
-        char reason[PST_MESSAGE_BYTES];
-        strncpy(reason, event->reason ? event->reason : pst_fabric_failure_text(event->failure),
-                sizeof(reason) - 1);
-        reason[sizeof(reason) - 1] = '\0';
-        fail(peers, event->node, reason);
+    case PST_FABRIC_FAILED:
+        fail(peers, event->node, event->reason);
         break;
-    }
     case PST_FABRIC_EXPELLED:
         pst_log(PST_LOG_WARNING, "node %u declared this node dead: %s; this node joins again",
-                event->node,
-                event->reason ? event->reason : pst_fabric_failure_text(event->failure));
+                event->node, event->reason);
         peers->is_expelled = true;
         break;
     }

@@ -13,6 +13,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/printable.h"
 #include "engine/service/control_parts.h"
 #include "engine/service/control_socket.h"
 
@@ -55,6 +56,7 @@ static void refuse(struct control *control, uint64_t client, int error, bool is_
 {
     char text[PST_MESSAGE_BYTES];
     vsnprintf(text, sizeof(text), format, list);
+    pst_make_printable(text, strlen(text)); /* JSON takes no half character, where a text was cut */
     control_send(control, client,
                  json_pack("{s:s, s:i, s:s, s:s, s:b}", "message_type", "failed", "error",
                            abs(error), "error_name", pst_error_name(error), "message", text,

@@ -89,9 +89,8 @@ void control_abort(struct control *control, uint64_t client, const json_t *reque
         return;
     }
     pst_hex_encode((const uint8_t *)&backup, sizeof(backup), uid);
-    if (backup == 0 ||
-        (wanted && (strlen(wanted) < UID_DIGITS_MIN || strncmp(uid, wanted, strlen(wanted)) != 0 ||
-                    strlen(wanted) > sizeof(uid) - 1))) {
+    if (backup == 0 || (wanted && (strlen(wanted) < UID_DIGITS_MIN ||
+                                   strncmp(uid, wanted, strlen(wanted)) != 0))) {
         bool is_short = backup != 0 && strlen(wanted) < UID_DIGITS_MIN;
         control_refuse(control, client, -PST_E_UNKNOWN_BACKUP, "no such backup is running%s",
                        is_short ? "; give at least 4 digits of a uid" : "");

@@ -22,12 +22,6 @@ static json_int_t rate(uint64_t bytes, uint64_t ns)
     return ns == 0 ? 0 : (json_int_t)((double)bytes * 1e9 / (double)ns);
 }
 
-static const char *uid_text(const uint8_t *uid, size_t bytes, char *text)
-{
-    pst_hex_encode(uid, bytes, text);
-    return text;
-}
-
 /* How far a node is in the running backup, where this one knows. */
 static void add_progress(json_t *node, uint64_t bytes, uint64_t ns)
 {
@@ -66,7 +60,7 @@ static json_t *ldms_json(const struct pst_node_status *status)
         const struct pst_ldm_status *ldm = &status->ldms[i];
         char uid[2 * sizeof(ldm->backup) + 1] = "";
         if (ldm->backup != 0)
-            uid_text((const uint8_t *)&ldm->backup, sizeof(ldm->backup), uid);
+            pst_hex_encode((const uint8_t *)&ldm->backup, sizeof(ldm->backup), uid);
         json_array_append_new(ldms,
                               json_pack("{s:I, s:s, s:s, s:I, s:I}", "ldm", (json_int_t)(i + 1),
                                         "state", ldm->state, "backup", uid, "source_bytes",
@@ -87,7 +81,7 @@ static json_t *jobs_json(const struct control *control)
             continue;
         uint64_t elapsed_ns = pst_monotonic_ns() - job->began_ns;
         uint64_t bytes = job->progress.sums.source_bytes;
-        uid_text(job->request.uid, sizeof(job->request.uid), uid);
+        pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
         json_array_append_new(jobs,
                               json_pack("{s:s, s:I, s:I, s:I, s:I}", "uid", uid, "number",
                                         (json_int_t)job->request.number, "elapsed_ns",
@@ -110,7 +104,7 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
         pst_ref_text(last->where, where, sizeof(where));
     return json_pack(
         "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number,
-        "uid", uid_text(last->uid, sizeof(last->uid), uid), "outcome", ends[last->end],
+        "uid", pst_hex_encode(last->uid, sizeof(last->uid), uid), "outcome", ends[last->end],
         "error_name", last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
         last->error != 0 ? pst_error_text((int)last->error) : "", "where", where, "ended",
         pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
@@ -125,7 +119,7 @@ static json_t *last_request_json(const struct control_last *last)
     if (last->ended_unix_ns == 0)
         return json_null();
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I}", "number", (json_int_t)last->number,
-                     "uid", uid_text(last->uid, sizeof(last->uid), uid), "error_name",
+                     "uid", pst_hex_encode(last->uid, sizeof(last->uid), uid), "error_name",
                      last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
                      last->error != 0 ? pst_error_text((int)last->error) : "", "ended",
                      pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns",

@@ -23,6 +23,7 @@ struct pst_daemon {
     struct pst_cluster_config cluster;
     struct control *control;
     struct pst_node *node; /* NULL: not started */
+    bool is_lost;          /* its start timed out: a thread may still use what is here */
 };
 
 uint32_t pst_daemon_cluster_id(const char *cluster)
@@ -79,7 +80,9 @@ int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened
 int pst_daemon_start(struct pst_daemon *daemon)
 {
     PST_CHECK_MAIN_THREAD();
-    return pst_node_start(pst_session_node(daemon->session), &daemon->node);
+    int error = pst_node_start(pst_session_node(daemon->session), &daemon->node);
+    daemon->is_lost = error == -ETIMEDOUT;
+    return error;
 }
 
 uint32_t pst_daemon_ldms(const struct pst_daemon *daemon)
@@ -108,6 +111,8 @@ void pst_daemon_close(struct pst_daemon *daemon)
         return;
     assert(!daemon->node);
     control_close(daemon->control);
+    if (daemon->is_lost)
+        return;
     pst_session_close(daemon->session);
     free(daemon);
 }

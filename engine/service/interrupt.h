@@ -13,14 +13,13 @@
 
 /* Handles the signals for the rest of the process, but for those that are ignored already; a second
  * SIGINT or SIGTERM, 0.3 s or more after the first, ends the process at once with 128 + its number.
- * Also ignores SIGPIPE and SIGXFSZ: a closed pipe
- * and a limit on file sizes become errors of the write that meets them. Main thread, before any
- * other thread starts. 0 or -errno. */
+ * Also ignores SIGPIPE and SIGXFSZ: a closed pipe and a limit on file sizes become errors of the
+ * write that meets them. Main thread, before any other thread starts. 0 or -errno. */
 PST_MUST_USE int pst_interrupt_install(void);
 
-/* The process is stopping: from now on a second SIGINT or SIGTERM ends it at once, as SIGKILL does,
- * and so, with a line in the log, does the end of this many seconds. Main thread. Private to
- * engine/service/. */
+/* The process is stopping, for a signal or another reason: from 0.3 s after that on a SIGINT or
+ * SIGTERM ends it at once, and so, with a line in the log, does the end of this many seconds. Main
+ * thread. Private to engine/service/. */
 void interrupt_end_within(uint32_t seconds);
 
 /* Whether a signal came. Any thread. */

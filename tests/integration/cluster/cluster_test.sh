@@ -225,10 +225,12 @@ a_node_is_told_to_stop() { # STOPPED ASKED
     wait_until sees_live 2 2
 }
 
-# Told twice: it does not wait for the writers, as if it were killed.
+# Told twice, and not by the two signals that timeout(1) sends at once: it does not wait for the
+# writers, as if it were killed.
 a_node_is_told_to_stop_twice() { # STOPPED ASKED
     local client
     stop_in_backup "$1" "$2"
+    sleep 0.4
     kill -TERM "${process[$1]}"
     status=0
     wait "${process[$1]}" 2>/dev/null || status=$?

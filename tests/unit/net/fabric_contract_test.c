@@ -228,6 +228,31 @@ static void signals_arrive_in_order(void)
     end();
 }
 
+/* Whoever takes signals answers them meanwhile, and may find one that no sound node sends. */
+static void what_was_polled_is_whole_until_the_next_poll(void)
+{
+    struct pst_fabric_event event = {0};
+    open_joined(3);
+    struct pst_fabric *fabric = nodes[1].fabric;
+    for (uint64_t sent = 0; sent < 10; sent++)
+        CU_ASSERT_EQUAL(send_one(1, 2, sent), 0);
+    pst_fabric_publish(nodes[0].fabric);
+    uint64_t now_ns = pst_fabric_deadline_ns(fabric); /* the last time in this test */
+    while (event.signals_count == 0)
+        CU_ASSERT_TRUE_FATAL(pst_fabric_poll(fabric, now_ns, &event) >= 0);
+    for (uint64_t i = 0; i < event.signals_count; i++) {
+        struct pst_signal sent = rig_signal(i);
+        CU_ASSERT_EQUAL(memcmp(&event.signals[i].payload, &sent.payload, sent.length), 0);
+        CU_ASSERT_EQUAL(send_one(2, 3, 1000 + i), 0);
+        CU_ASSERT_EQUAL(send_one(2, 1, 1000 + i), i < 5 ? 0 : -ENOTCONN);
+        pst_fabric_publish(fabric);
+        if (i == 4)
+            pst_fabric_cut_off(fabric, 1, "the test does");
+    }
+    CU_ASSERT_EQUAL(event.signals_count, 10);
+    end();
+}
+
 static void nothing_is_seen_before_it_is_published(void)
 {
     open_joined(2);
@@ -459,6 +484,7 @@ static CU_TestInfo tests[] = {
     {"another cluster is turned away", another_cluster_is_turned_away},
     {"a new life joins again", a_new_life_joins_again},
     {"signals arrive in order", signals_arrive_in_order},
+    {"what was polled is whole until the next poll", what_was_polled_is_whole_until_the_next_poll},
     {"nothing is seen before it is published", nothing_is_seen_before_it_is_published},
     {"a full ring refuses", a_full_ring_refuses},
     {"only a sleeper is woken", only_a_sleeper_is_woken},

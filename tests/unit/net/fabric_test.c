@@ -68,8 +68,9 @@ static const struct pst_fabric_event joined = {
 static const struct pst_fabric_event signals = {
     .type = PST_FABRIC_SIGNALS, .node = PEER, .signals = burst, .signals_count = 1};
 static const struct pst_fabric_event failed = {
-    .type = PST_FABRIC_FAILED, .node = PEER, .failure = PST_FABRIC_LOST};
-static const struct pst_fabric_event expelled = {.type = PST_FABRIC_EXPELLED, .node = PEER};
+    .type = PST_FABRIC_FAILED, .node = PEER, .failure = PST_FABRIC_LOST, .reason = "lost"};
+static const struct pst_fabric_event expelled = {
+    .type = PST_FABRIC_EXPELLED, .node = PEER, .reason = "lost"};
 
 /* Reports it for good. */
 static void report(struct pst_fabric *fabric, struct pst_fabric_event event)

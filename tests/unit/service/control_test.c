@@ -127,6 +127,26 @@ static void nonsense_is_refused(void)
     close_server();
 }
 
+/* The answer quotes 32 bytes of a name, and the last of them begins a character. */
+static void a_refusal_cuts_no_character(void)
+{
+    char name[] = "1234567890123456789012345678901\u00e9";
+    json_t *message = NULL;
+    open_server();
+    int fd = connect_client();
+    json_t *request =
+        json_pack("{s:s, s:s, s:s}", "request", "resolve", "backup", name, "outcome", "aborted");
+    control_refuse(&control, control.clients[0].id, -PST_E_BAD_REQUEST, "unknown \"%.32s\"",
+                   json_string_value(json_object_get(request, "backup")));
+    json_decref(request);
+    CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "message")),
+                           "unknown \"1234567890123456789012345678901?\"");
+    json_decref(message);
+    close(fd);
+    close_server();
+}
+
 static void no_request_uses_the_numbers_up(void)
 {
     static const json_int_t numbers[] = {-1, 4000000001, 4294967295, 4294967296};
@@ -377,6 +397,7 @@ int main(void)
         {"a path that is too long is refused", a_long_path_is_refused},
         {"requests and answers pass", requests_and_answers_pass},
         {"nonsense is refused", nonsense_is_refused},
+        {"a refusal cuts no character", a_refusal_cuts_no_character},
         {"no request uses the numbers up", no_request_uses_the_numbers_up},
         {"an answer goes to the client that asked, or to nobody", an_answer_goes_to_nobody_else},
         {"the idlest client makes room for another", the_idlest_makes_room},

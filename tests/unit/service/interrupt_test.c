@@ -90,6 +90,18 @@ static void take_the_second(void)
 {
     raise(SIGTERM);
     interrupt_end_within(3600);
+    raise(SIGTERM); /* timeout(1): to the process, then to its group */
+    if (!pst_interrupted())
+        _exit(8);
+    usleep(350000);
+    raise(SIGTERM);
+}
+
+/* A fabric that is broken has ended the node. */
+static void end_without_a_signal(void)
+{
+    interrupt_end_within(3600);
+    usleep(350000);
     raise(SIGTERM);
 }
 
@@ -111,7 +123,10 @@ static void the_second_is_an_order(void)
 {
     char text[256];
     int status = status_of(take_the_second, text, sizeof(text));
-    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 143);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "penstock: warning: interrupted again: exiting"));
+    status = status_of(end_without_a_signal, text, sizeof(text));
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 143);
 }
 
 static void an_end_that_hangs_is_cut_short(void)
