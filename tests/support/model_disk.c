@@ -64,6 +64,16 @@ static void *grow(void *all, size_t count, size_t bytes)
     return larger;
 }
 
+/* grow for what is long and only grows: its room doubles when the count reaches a power of two. */
+static void *grow_long(void *all, size_t count, size_t bytes)
+{
+    if ((count & (count - 1)) == 0)
+        all = realloc(all, (count ? 2 * count : 1) * bytes);
+    assert(all);
+    memset((char *)all + count * bytes, 0, bytes);
+    return all;
+}
+
 /* ---- names of a directory ---- */
 
 static struct entry *find(const struct entries *names, const char *name)
@@ -142,7 +152,7 @@ static void sync_names(struct model_inode *directory)
 
 static size_t make_inode(struct model_disk *disk, enum pst_repository_kind kind, size_t parent)
 {
-    disk->inodes = grow(disk->inodes, disk->inodes_count, sizeof(*disk->inodes));
+    disk->inodes = grow_long(disk->inodes, disk->inodes_count, sizeof(*disk->inodes));
     disk->inodes[disk->inodes_count].kind = kind;
     disk->inodes[disk->inodes_count].parent = parent;
     return disk->inodes_count++;
@@ -194,7 +204,7 @@ static void record(struct model_disk *disk, enum model_op op, size_t directory, 
     char above[200] = "";
     if (disk->is_quiet)
         return;
-    disk->records = grow(disk->records, disk->records_count, sizeof(*disk->records));
+    disk->records = grow_long(disk->records, disk->records_count, sizeof(*disk->records));
     struct model_record *line = &disk->records[disk->records_count++];
     line->op = op;
     line->error = error;
@@ -259,7 +269,7 @@ static size_t inode_of(const struct pst_repository *repository, int handle)
 static int make_handle(struct pst_repository *repository, size_t inode)
 {
     struct model_disk *disk = disk_of(repository);
-    disk->handles = grow(disk->handles, disk->handles_count, sizeof(*disk->handles));
+    disk->handles = grow_long(disk->handles, disk->handles_count, sizeof(*disk->handles));
     disk->handles[disk->handles_count] =
         (struct model_handle){.process = repository->context, .inode = inode};
     return (int)disk->handles_count++;
