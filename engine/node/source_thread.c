@@ -199,13 +199,28 @@ static void note_unreadable(struct pst_fragment_sink *sink, const char *path)
     pst_unreadable_add_listed(&thread->worker.node->unreadable, thread->source->name, path);
 }
 
+/* The source, or the backup directory, may be another than at the start. */
+static int check_directory(const struct pst_source_thread *thread)
+{
+    const char *directory = thread->worker.node->config.directory;
+    int inside = pst_source_contains(thread->source, directory);
+    if (inside > 0)
+        pst_log(PST_LOG_ERROR,
+                "source %s: the backup directory %s lies inside it now, so the backup would "
+                "contain itself",
+                thread->source->name, directory);
+    return inside > 0 ? -EINVAL : inside;
+}
+
 static void list(struct lister *lister, const struct pst_signal *request)
 {
     struct pst_source_thread *thread = lister->thread;
     struct pst_source_listing listing = {0};
     lister->request = *request;
     lister->emitted = 0;
-    int error = pst_source_list(thread->source, &lister->sink, &listing);
+    int error = check_directory(thread);
+    if (!error)
+        error = pst_source_list(thread->source, &lister->sink, &listing);
     if (error) {
         answer(thread, request, error);
         return;

@@ -7,8 +7,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/format/object.h"
 
@@ -124,6 +126,22 @@ int pst_source_contains(struct pst_source *source, const char *path)
     int result = source->contains(source, real);
     free(real);
     return result;
+}
+
+char *pst_source_absolute_path(const char *path)
+{
+    char *absolute = NULL;
+    if (*path == '/')
+        return strdup(path);
+    char *here = getcwd(NULL, 0);
+    if (!here)
+        return NULL;
+    if (asprintf(&absolute, "%s/%s", here, path) < 0) {
+        absolute = NULL;
+        errno = ENOMEM;
+    }
+    free(here);
+    return absolute;
 }
 
 uint64_t pst_source_object_id(const struct pst_source *source, uint64_t counter)

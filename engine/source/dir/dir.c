@@ -1,6 +1,6 @@
 /*
- * Opens a dir: source and answers what lies inside it. Called by the registry, and on the source's
- * thread.
+ * Finds what the path of a dir: source leads to, anew for each backup, and answers what lies inside
+ * it. Called by the registry, and on the source's thread.
  */
 #include "engine/source/dir/dir.h"
 
@@ -12,17 +12,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
+#include "engine/source/dir/tree.h"
+
 static bool is_root(const struct dir_source *dir, const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && status.st_dev == dir->device && status.st_ino == dir->inode;
+    return stat(path, &status) == 0 && status.st_dev == dir->place.device &&
+           status.st_ino == dir->place.inode;
 }
 
 /* By device and inode of each directory on the way up, so that bind mounts do not hide it. */
 static int dir_contains(struct pst_source *source, const char *path)
 {
     const struct dir_source *dir = (const struct dir_source *)source;
-    if (dir->file)
+    if (dir->place.file)
         return 0;
     char *prefix = strdup(path);
     if (!prefix)
@@ -38,11 +42,137 @@ static int dir_contains(struct pst_source *source, const char *path)
     return inside;
 }
 
+/* ---- what the path leads to ---- */
+
+static void shut(struct dir_source *dir)
+{
+    if (dir->source.root_fd >= 0)
+        close(dir->source.root_fd);
+    dir->source.root_fd = -1;
+}
+
+/* Opens the directory that paths are relative to: PATH, or the one that PATH's file is in. */
+static int open_root(const struct dir_place *place)
+{
+    if (!place->file) {
+        int fd = open(place->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+    }
+    char *parent = strndup(place->path, (size_t)(place->file - place->path));
+    if (!parent)
+        return -ENOMEM;
+    int fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 ? -errno : fd;
+    free(parent);
+    return error;
+}
+
+/* An early word on what would make the whole backup empty. */
+static int check_readable(const struct dir_place *place, int root_fd)
+{
+    const char *name = place->file ? place->file : ".";
+    int fd = openat(root_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
+static int look(struct dir_place *place, int root_fd, const char **advice)
+{
+    struct stat status;
+    if (fstatat(root_fd, place->file ? place->file : "", &status,
+                place->file ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH))
+        return -errno;
+    place->device = status.st_dev;
+    place->inode = status.st_ino;
+    if (place->file && !S_ISREG(status.st_mode))
+        return -PST_E_CHANGED;
+    int kernels_own = tree_is_kernel_file_system(root_fd);
+    if (kernels_own > 0)
+        *advice = "it lies in a file system of the kernel's own (such as /proc or /sys), which "
+                  "holds no data to back up";
+    if (kernels_own)
+        return kernels_own < 0 ? kernels_own : -EINVAL;
+    return check_readable(place, root_fd);
+}
+
+/* Fills *place from the source's argument. Returns the descriptor of its root, or a negative
+ * error, with nothing open. */
+static int find(const struct dir_source *dir, struct dir_place *place, const char **advice)
+{
+    struct stat status;
+    *advice = "check the path and its permissions";
+    *place = (struct dir_place){.path = realpath(dir->argument, NULL)};
+    if (!place->path || stat(place->path, &status))
+        return -errno;
+    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) {
+        *advice = "want a directory or a regular file";
+        return -EINVAL;
+    }
+    if (S_ISREG(status.st_mode))
+        place->file = strrchr(place->path, '/') + 1;
+    int root_fd = open_root(place);
+    if (root_fd < 0)
+        return root_fd;
+    int error = look(place, root_fd, advice);
+    if (error)
+        close(root_fd);
+    return error ? error : root_fd;
+}
+
+static int resolve(struct dir_source *dir, const char **advice)
+{
+    struct dir_place place;
+    int root_fd = find(dir, &place, advice);
+    if (root_fd < 0) {
+        free(place.path);
+        return root_fd;
+    }
+    shut(dir);
+    free(dir->place.path);
+    dir->place = place;
+    dir->source.root_fd = root_fd;
+    return 0;
+}
+
+/* The path counts, not what it led to when the source was opened: a file system may have been
+ * mounted there since, or the directory renamed and another put in its place. */
+static int dir_snapshot(struct pst_source *source, uint64_t gci)
+{
+    (void)gci;
+    struct dir_source *dir = (struct dir_source *)source;
+    dev_t device = dir->place.device;
+    ino_t inode = dir->place.inode;
+    const char *advice;
+    int error = resolve(dir, &advice);
+    if (error) {
+        pst_log(PST_LOG_ERROR, "source %s: %s: %s: %s", source->name, dir->argument,
+                pst_error_text(error), advice);
+        return error;
+    }
+    if (dir->place.device != device || dir->place.inode != inode)
+        pst_log(PST_LOG_WARNING,
+                "source %s: %s is another %s than before: it was replaced, or something was "
+                "mounted or unmounted there; what is there now is backed up",
+                source->name, dir->argument, dir->place.file ? "file" : "directory");
+    return 0;
+}
+
+/* Between backups nothing is open, so that a file system can be unmounted. */
+static void dir_release(struct pst_source *source)
+{
+    shut((struct dir_source *)source);
+}
+
+/* ---- open and close ---- */
+
 static void dir_close(struct pst_source *source)
 {
     struct dir_source *dir = (struct dir_source *)source;
-    close(source->root_fd);
-    free(dir->path);
+    shut(dir);
+    free(dir->place.path);
+    free(dir->argument);
     free(dir);
 }
 
@@ -51,53 +181,6 @@ static int fail(int error, const char *path, const char *advice, char *error_tex
 {
     snprintf(error_text, error_bytes, "source dir:%s: %s: %s", path, pst_error_text(error), advice);
     return error;
-}
-
-/* Opens the directory that paths are relative to: PATH, or the one that PATH's file is in. */
-static int open_root(struct dir_source *dir)
-{
-    if (!dir->file) {
-        dir->source.root_fd = open(dir->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        return dir->source.root_fd < 0 ? -errno : 0;
-    }
-    char *parent = strndup(dir->path, (size_t)(dir->file - dir->path));
-    if (!parent)
-        return -ENOMEM;
-    dir->source.root_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int error = dir->source.root_fd < 0 ? -errno : 0;
-    free(parent);
-    return error;
-}
-
-/* An early word on what would make the whole backup empty. */
-static int check_readable(const struct dir_source *dir)
-{
-    const char *name = dir->file ? dir->file : ".";
-    int fd = openat(dir->source.root_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    close(fd);
-    return 0;
-}
-
-/* Fills what depends on PATH; on failure path and root_fd may be set. */
-static int resolve(struct dir_source *dir, const char *argument, const char **advice)
-{
-    *advice = "check the path and its permissions";
-    dir->path = realpath(argument, NULL);
-    struct stat status;
-    if (!dir->path || stat(dir->path, &status))
-        return -errno;
-    dir->device = status.st_dev;
-    dir->inode = status.st_ino;
-    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) {
-        *advice = "want a directory or a regular file";
-        return -EINVAL;
-    }
-    if (S_ISREG(status.st_mode))
-        dir->file = strrchr(dir->path, '/') + 1;
-    int error = open_root(dir);
-    return error ? error : check_readable(dir);
 }
 
 int pst_dir_open(const char *argument, struct pst_source **source, char *error_text,
@@ -114,21 +197,19 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
         .flags = PST_SOURCE_ANY_LDM,
         .root_fd = -1,
         .type = "dir",
+        .snapshot = dir_snapshot,
         .list = dir_list,
+        .release = dir_release,
         .contains = dir_contains,
         .close = dir_close,
     };
-    const char *advice;
-    int error = resolve(dir, argument, &advice);
-    if (error)
-        goto err_after_alloc;
+    const char *advice = "check the working directory";
+    dir->argument = pst_source_absolute_path(argument);
+    int error = dir->argument ? resolve(dir, &advice) : -errno;
+    if (error) {
+        dir_close(&dir->source);
+        return fail(error, argument, advice, error_text, error_bytes);
+    }
     *source = &dir->source;
     return 0;
-
-err_after_alloc:
-    if (dir->source.root_fd >= 0)
-        close(dir->source.root_fd);
-    free(dir->path);
-    free(dir);
-    return fail(error, argument, advice, error_text, error_bytes);
 }

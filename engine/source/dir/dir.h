@@ -2,8 +2,10 @@
  * dir: every file below a directory, or one file, with its metadata.
  *
  * The walk crosses mount points, except into the kernel's own file systems (proc, sysfs, …), which
- * hold no data and are counted as skipped. Symlinks are stored, never followed; only PATH itself
- * may lead through some, resolved at open. Names are bytes: any but NUL and '/'.
+ * hold no data: they are counted and logged, and refused as PATH itself. Symlinks are stored, never
+ * followed; only PATH itself may lead through some. PATH is looked up at open and again at the
+ * start of each backup, which logs if it leads to something else than before. Names are bytes: any
+ * but NUL and '/'.
  *
  * Holes: a file with fewer blocks than bytes is asked for its data with SEEK_DATA; extents are of
  * data only. Hard links: the first path found is the FILE, later ones are HARD_LINKs to its object.
@@ -23,12 +25,19 @@
 
 #include "engine/source/source.h"
 
-struct dir_source {
-    struct pst_source source; /* first */
-    char *path;               /* absolute, no symlinks; owned */
-    const char *file;         /* last component of path if PATH is a file, else NULL */
-    dev_t device;             /* of PATH, at open */
+/* What PATH led to when it was looked up last: at open, then at the start of each backup. */
+struct dir_place {
+    char *path;       /* absolute, no symlinks; owned */
+    const char *file; /* last component of path if PATH is a file, else NULL */
+    dev_t device;     /* of PATH */
     ino_t inode;
+};
+
+struct dir_source {
+    struct pst_source source; /* first; root_fd is open until the first release, then from snapshot
+                                 to release */
+    char *argument;           /* PATH as it was given, but absolute; owned */
+    struct dir_place place;
 };
 
 /* For the registry: as registry_open, but for the name. */

@@ -22,7 +22,8 @@ _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 struct listing_job {
     struct dir_source *dir;
     struct pst_source_listing *listing;
-    uint64_t counter; /* of the last object */
+    uint64_t counter;        /* of the last object */
+    uint64_t kernel_systems; /* whose contents were left out */
     struct links links;
     struct pst_packer packer;
     struct tree tree;
@@ -87,6 +88,17 @@ static void skip(struct listing_job *job, const char *path, const char *what)
     job->listing->skipped++;
     pst_log(PST_LOG_DEBUG, "source %s: %s skipped: \"%s\"", job->dir->source.name, what,
             printable(path, text, sizeof(text)));
+}
+
+/* Nobody misses what is in /proc, but a backup of / is not all of / then: the first is logged. */
+static void leave_kernel_system(struct listing_job *job, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (job->kernel_systems++ == 0)
+        pst_log(PST_LOG_WARNING,
+                "source %s: what is in file systems of the kernel's own (such as /proc) is left "
+                "out: first \"%s\"",
+                job->dir->source.name, printable(path, text, sizeof(text)));
 }
 
 static struct pst_object describe(const struct listing_job *job, const struct found *found,
@@ -236,7 +248,7 @@ static int add_directory(struct listing_job *job, const struct found *found)
     struct pst_object object = describe(job, found, PST_OBJECT_DIRECTORY);
     int error = *found->path ? tree_enter(&job->tree) : 0;
     if (error == -EXDEV) {
-        skip(job, found->path, "contents of a kernel file system");
+        leave_kernel_system(job, found->path);
     } else if (error) {
         int end = trouble(job, found->path, "cannot open what is in the directory", error);
         if (end || is_gone(error))
@@ -315,8 +327,8 @@ static int list_file(struct listing_job *job)
 {
     struct found found = {
         .directory = job->dir->source.root_fd,
-        .name = job->dir->file,
-        .path = job->dir->file,
+        .name = job->dir->place.file,
+        .path = job->dir->place.file,
     };
     if (fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW))
         return -errno;
@@ -334,14 +346,19 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->dir = (struct dir_source *)source;
     job->listing = listing;
     job->counter = 0;
+    job->kernel_systems = 0;
     job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);
-    int error = job->dir->file ? list_file(job) : list_tree(job);
+    int error = job->dir->place.file ? list_file(job) : list_tree(job);
     if (!error)
         error = pst_packer_finish(&job->packer);
     if (!error && listing->vanished > 0)
         pst_log(PST_LOG_INFO, "source %s: %llu files were removed while they were listed",
                 source->name, (unsigned long long)listing->vanished);
+    if (!error && job->kernel_systems > 1)
+        pst_log(PST_LOG_WARNING,
+                "source %s: %llu file systems of the kernel's own were left out in all",
+                source->name, (unsigned long long)job->kernel_systems);
     links_free(&job->links);
     free(job);
     return error;

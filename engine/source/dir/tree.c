@@ -196,17 +196,23 @@ static const uint32_t kernel_file_systems[] = {
     PSTOREFS_MAGIC,   EFIVARFS_MAGIC,     BINFMTFS_MAGIC,     NSFS_MAGIC,
 };
 
-static int check_mount(struct tree *tree, int fd, const struct stat *status)
+int tree_is_kernel_file_system(int fd)
 {
     struct statfs file_system;
-    if (status->st_dev == top(tree)->device)
-        return 0;
     if (fstatfs(fd, &file_system))
         return -errno;
     for (size_t i = 0; i < sizeof(kernel_file_systems) / sizeof(kernel_file_systems[0]); i++)
         if ((uint32_t)file_system.f_type == kernel_file_systems[i])
-            return -EXDEV;
+            return 1;
     return 0;
+}
+
+static int check_mount(struct tree *tree, int fd, const struct stat *status)
+{
+    if (status->st_dev == top(tree)->device)
+        return 0;
+    int kernels_own = tree_is_kernel_file_system(fd);
+    return kernels_own > 0 ? -EXDEV : kernels_own;
 }
 
 int tree_enter(struct tree *tree)

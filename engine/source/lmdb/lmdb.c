@@ -5,12 +5,9 @@
 #include "engine/source/lmdb/lmdb.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
@@ -56,7 +53,7 @@ static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
     pst_thread_bind(&lmdb->owner);
-    int error = lmdb_has_guard(lmdb) ? 0 : lmdb_replace_guard(lmdb);
+    int error = lmdb_find_again(lmdb);
     if (!error && source->policy.is_logical)
         error = lmdb_rows_open(&lmdb->guard, source->policy.ldms, &lmdb->rows);
     if (!error)
@@ -213,9 +210,8 @@ static void free_lmdb(struct lmdb_source *lmdb)
     lmdb_guard_stop(&lmdb->guard);
     if (lmdb->guard.shared)
         munmap(lmdb->guard.shared, sizeof(*lmdb->guard.shared));
-    if (lmdb->source.root_fd >= 0)
-        close(lmdb->source.root_fd);
-    free(lmdb->path);
+    lmdb_place_free(&lmdb->place);
+    free(lmdb->argument);
     free(lmdb);
 }
 
@@ -225,55 +221,6 @@ static void lmdb_close(struct pst_source *source)
 }
 
 /* ---- open ---- */
-
-static const char *const no_environment = "want an LMDB environment: a directory with data.mdb in "
-                                          "it, or a data file (MDB_NOSUBDIR)";
-
-/* mdb_env_open would make an environment where there is none. */
-static int check_data_file(struct lmdb_source *lmdb, const char **advice)
-{
-    struct lmdb_meta meta;
-    int fd =
-        openat(lmdb->source.root_fd, lmdb->data, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == ELOOP)
-        *advice = "the data file is a symlink: name the environment that it leads to";
-    if (fd < 0)
-        return -errno;
-    struct stat status;
-    int error = fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -EINVAL;
-    /* A page that is being written may look torn; the guard looks again. */
-    if (!error)
-        error = lmdb_meta_newest(fd, &meta);
-    if (!error)
-        lmdb->guard.owner = lmdb_identity_of(status.st_uid);
-    if (error == -PST_E_NEWER)
-        *advice = "only the data format of LMDB 0.9 (version 1) can be read";
-    close(fd);
-    return error;
-}
-
-static int resolve(struct lmdb_source *lmdb, const char *argument, const char **advice)
-{
-    struct stat status;
-    *advice = no_environment;
-    lmdb->path = realpath(argument, NULL);
-    if (!lmdb->path || stat(lmdb->path, &status))
-        return -errno;
-    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
-        return -EINVAL;
-    lmdb->guard.path = lmdb->path;
-    lmdb->guard.is_file = S_ISREG(status.st_mode);
-    char *slash = strrchr(lmdb->path, '/');
-    lmdb->data = lmdb->guard.is_file ? slash + 1 : "data.mdb";
-    char *root = lmdb->guard.is_file ? strndup(lmdb->path, (size_t)(slash + 1 - lmdb->path))
-                                     : strdup(lmdb->path);
-    if (!root)
-        return -ENOMEM;
-    lmdb->source.root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int error = lmdb->source.root_fd < 0 ? -errno : 0;
-    free(root);
-    return error ? error : check_data_file(lmdb, advice);
-}
 
 static int share_memory(struct lmdb_source *lmdb)
 {
@@ -291,6 +238,7 @@ static struct lmdb_source *make(void)
     if (!lmdb)
         return NULL;
     lmdb->guard.socket = -1;
+    lmdb->place.root_fd = -1;
     lmdb->source = (struct pst_source){
         .struct_bytes = sizeof(struct pst_source),
         .abi_version = PST_SOURCE_ABI_VERSION,
@@ -325,9 +273,10 @@ int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_
     struct lmdb_source *lmdb = make();
     if (!lmdb)
         return fail(-ENOMEM, argument, advice, error_text, error_bytes);
-    int error = share_memory(lmdb);
+    lmdb->argument = pst_source_absolute_path(argument);
+    int error = lmdb->argument ? share_memory(lmdb) : -errno;
     if (!error)
-        error = resolve(lmdb, argument, &advice);
+        error = lmdb_find(lmdb, &advice);
     if (!error) {
         error = lmdb_start_guard(lmdb, &answer);
         advice = answer.text[0] ? answer.text : "check its permissions and those of its lock file";
@@ -346,5 +295,5 @@ bool pst_lmdb_is_same(const struct pst_source *one, const struct pst_source *oth
         return false;
     const struct lmdb_shared *left = ((const struct lmdb_source *)one)->guard.shared;
     const struct lmdb_shared *right = ((const struct lmdb_source *)other)->guard.shared;
-    return left->device == right->device && left->inode == right->inode;
+    return left->inodes.device == right->inodes.device && left->inodes.inode == right->inodes.inode;
 }

@@ -97,8 +97,8 @@ int environment_open(struct environment *environment)
     if (rc)
         return environment_error(environment, rc);
     mdb_txn_reset(environment->reader);
-    environment->shared->device = status.st_dev;
-    environment->shared->inode = status.st_ino;
+    environment->shared->inodes.device = status.st_dev;
+    environment->shared->inodes.inode = status.st_ino;
     return 0;
 }
 

@@ -130,6 +130,17 @@ static int open_data(struct files *files)
                : say(files, -ELOOP, "its data file is no plain file, or a link");
 }
 
+/* So that the source notices when the name comes to stand for another file. */
+static int note_lock(const struct files *files, struct lmdb_shared *shared)
+{
+    struct stat status;
+    if (fstat(files->lock, &status) < 0)
+        return -errno;
+    shared->inodes.lock_device = status.st_dev;
+    shared->inodes.lock_inode = status.st_ino;
+    return 0;
+}
+
 static int make_link(int directory, const char *name, int fd)
 {
     char target[40];
@@ -183,6 +194,8 @@ int lmdb_files_open(const struct lmdb_guard *guard, MDB_env *env, char *text, in
         error = open_data(&files);
     if (!error)
         error = open_lock(&files);
+    if (!error)
+        error = note_lock(&files, guard->shared);
     if (!error)
         error = open_by_links(env, &files, rc);
     if (files.lock >= 0)

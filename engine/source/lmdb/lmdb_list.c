@@ -42,7 +42,7 @@ static int add_entries(const struct lmdb_source *lmdb, struct pst_fragment_descr
                        uint64_t size, bool first, struct pst_source_listing *listing)
 {
     struct pst_object environment =
-        describe(lmdb, &lmdb->file, PST_OBJECT_ENVIRONMENT, lmdb->data, 1);
+        describe(lmdb, &lmdb->file, PST_OBJECT_ENVIRONMENT, lmdb->place.data, 1);
     environment.size = size;
     int error = add_object(slot, &environment, first);
     if (error || !first)
@@ -63,9 +63,9 @@ static int add_extents(const struct lmdb_source *lmdb, struct pst_fragment_descr
     uint64_t meta_bytes = 2 * (uint64_t)shared->meta.page_bytes;
     const struct pst_fragment_file file = {
         .object = pst_source_object_id(&lmdb->source, 1),
-        .path = lmdb->data,
-        .device = shared->device,
-        .inode = shared->inode,
+        .path = lmdb->place.data,
+        .device = shared->inodes.device,
+        .inode = shared->inodes.inode,
         .flags = PST_FRAGMENT_FILE_PINNED,
     };
     int error = pst_fragment_add_file(slot, &file);
@@ -86,7 +86,8 @@ static int list_database(struct lmdb_source *lmdb, struct pst_fragment_sink *sin
     uint64_t map_bytes = htole64(lmdb->guard.shared->meta.map_bytes);
     const struct pst_database_entry entry = {
         .kind = "lmdb", .details = &map_bytes, .details_bytes = sizeof(map_bytes)};
-    struct pst_object database = describe(lmdb, &lmdb->file, PST_OBJECT_DATABASE, lmdb->data, 1);
+    struct pst_object database =
+        describe(lmdb, &lmdb->file, PST_OBJECT_DATABASE, lmdb->place.data, 1);
     database.attributes = attribute;
     database.attributes_bytes = pst_database_encode(&entry, attribute);
     struct pst_object directory = describe(lmdb, &lmdb->directory, PST_OBJECT_DIRECTORY, "", 2);

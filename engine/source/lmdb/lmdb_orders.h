@@ -38,16 +38,23 @@ struct lmdb_answer {
     char text[LMDB_TEXT_BYTES]; /* of an error; "": the error's own text says it all */
 };
 
+/* The two files of an environment, by which it is known again. */
+struct lmdb_inodes {
+    dev_t device; /* of the data file */
+    ino_t inode;
+    dev_t lock_device; /* of the lock file; both 0: there is none yet */
+    ino_t lock_inode;
+};
+
 /* What guard and source share; written by the guard before it answers. */
 struct lmdb_shared {
-    atomic_int trouble;     /* -PST_E_… that ended freeze or snapshot in between; 0: none */
-    uint32_t stale_readers; /* cleared at the start */
-    dev_t device;           /* of the data file that is open */
-    ino_t inode;
-    struct lmdb_meta meta; /* of the snapshot */
-    uint64_t frozen_ns;    /* how long the write lock was held */
-    uint64_t pinned_ns;    /* and the snapshot; both 0 if not at all */
-    uint64_t grown_bytes;  /* of the environment, from snapshot to release */
+    atomic_int trouble;        /* -PST_E_… that ended freeze or snapshot in between; 0: none */
+    uint32_t stale_readers;    /* cleared at the start */
+    struct lmdb_inodes inodes; /* that are open */
+    struct lmdb_meta meta;     /* of the snapshot */
+    uint64_t frozen_ns;        /* how long the write lock was held */
+    uint64_t pinned_ns;        /* and the snapshot; both 0 if not at all */
+    uint64_t grown_bytes;      /* of the environment, from snapshot to release */
     /* Both meta pages of the snapshot, page_bytes each, one behind the other. */
     uint8_t pages[2 * LMDB_PAGE_BYTES_MAX];
 };

@@ -85,7 +85,8 @@ static int open_reader(const struct lmdb_rows *rows, struct lmdb_reader *reader)
         return lmdb_rows_error(rows, rc);
     if (fstat(fd, &status) < 0)
         return -errno;
-    if (status.st_dev != guard->shared->device || status.st_ino != guard->shared->inode)
+    if (status.st_dev != guard->shared->inodes.device ||
+        status.st_ino != guard->shared->inodes.inode)
         return -PST_E_CHANGED;
     return lmdb_rows_error(rows, begin(reader));
 }

@@ -12,12 +12,22 @@
 
 #define LMDB_DETAILS_BYTES 320u
 
+/* What the source's path led to when it was looked up last: at open, then at each freeze. */
+struct lmdb_place {
+    char *path;       /* absolute, no symlinks; owned */
+    const char *data; /* the data file's name below root_fd */
+    int root_fd;      /* owned; -1: none */
+    bool is_file;     /* MDB_NOSUBDIR */
+    uid_t owner;      /* of the data file */
+    struct lmdb_inodes inodes;
+};
+
 struct lmdb_source {
     struct pst_source source;      /* first */
     struct pst_thread_owner owner; /* the source's thread, from freeze to release */
     struct lmdb_guard guard;
-    char *path;            /* absolute, no symlinks; owned */
-    const char *data;      /* the data file's name below root_fd */
+    char *argument; /* the path as it was given, but absolute; owned */
+    struct lmdb_place place;
     struct stat directory; /* of the environment, at the snapshot; unused for a single file */
     struct stat file;
     struct lmdb_rows *rows; /* of a logical backup, from freeze to release */
@@ -28,6 +38,14 @@ static inline struct lmdb_source *lmdb_of(struct pst_source *source)
 {
     return (struct lmdb_source *)source;
 }
+
+/* Looks up what the path leads to. On an error, of which *advice says more, all stays as it was. */
+PST_MUST_USE int lmdb_find(struct lmdb_source *lmdb, const char **advice);
+void lmdb_place_free(struct lmdb_place *place);
+
+/* The same before a backup: a guard that is dead, or has other files open than the path leads to
+ * now, is replaced, which is logged. Errors are logged too. */
+PST_MUST_USE int lmdb_find_again(struct lmdb_source *lmdb);
 
 /* Starts the guard, which opens the environment. 0, or an error with the answer's text. */
 PST_MUST_USE int lmdb_start_guard(struct lmdb_source *lmdb, struct lmdb_answer *answer);

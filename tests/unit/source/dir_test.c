@@ -12,6 +12,7 @@
 #include "engine/source/dir/tree.h"
 #include "engine/source/registry/registry.h"
 #include "tests/support/child.h"
+#include "tests/support/stderr_capture.h"
 #include "tests/unit/source/source_test.h"
 
 #define NOBODY 65534
@@ -302,11 +303,76 @@ static void one_file_is_a_source_too(void)
     free(bytes);
     pst_source_release(source);
     collected_free(&collected);
-    ASSERT_OK(unlink("file"));
     ASSERT_OK(pst_source_freeze(source, 0));
     ASSERT_OK(pst_source_snapshot(source, 1));
+    ASSERT_OK(unlink("file"));
     collected_init(&collected);
     CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing), -ENOENT);
+    pst_source_release(source);
+    ASSERT_OK(pst_source_freeze(source, 0));
+    CU_ASSERT_EQUAL(pst_source_snapshot(source, 1), -ENOENT);
+    forget();
+}
+
+/* Backs the source up once more; the log's lines, which the caller frees. */
+static char *list_again(void)
+{
+    pst_source_release(source);
+    collected_free(&collected);
+    begin_log_capture();
+    collect(source, &collected);
+    check_listing(&collected);
+    return end_log_capture();
+}
+
+/* What the path leads to at each backup, not what it led to when the source was opened. */
+static void the_path_is_looked_up_anew(void)
+{
+    ASSERT_OK(mkdir("one", 0755));
+    ASSERT_OK(mkdir("two", 0755));
+    write_file("one/old", "o", 1);
+    write_file("two/new", "n", 1);
+    ASSERT_OK(symlink("one", "current"));
+    source = open_source("dir:current");
+    collect(source, &collected);
+    object_at("old");
+    char *log = list_again();
+    CU_ASSERT_STRING_EQUAL(log, ""); /* it is the same */
+    free(log);
+    ASSERT_OK(unlink("current"));
+    ASSERT_OK(symlink("two", "current"));
+    log = list_again();
+    CU_ASSERT_PTR_NOT_NULL(strstr(log, "/current is another directory than before"));
+    object_at("new");
+    free(log);
+    ASSERT_OK(rename("two", "two.old"));
+    ASSERT_OK(mkdir("two", 0755));
+    log = list_again();
+    CU_ASSERT_PTR_NOT_NULL(strstr(log, "is another directory than before"));
+    CU_ASSERT_EQUAL(collected.listing.objects, 1);
+    free(log);
+    forget();
+}
+
+static void a_path_that_is_gone_fails_until_it_is_back(void)
+{
+    ASSERT_OK(mkdir("here", 0755));
+    write_file("here/file", "x", 1);
+    source = open_source("dir:here");
+    ASSERT_OK(rename("here", "away"));
+    ASSERT_OK(pst_source_freeze(source, 0));
+    begin_log_capture();
+    CU_ASSERT_EQUAL(pst_source_snapshot(source, 1), -ENOENT);
+    char *log = end_log_capture();
+    CU_ASSERT_PTR_NOT_NULL(strstr(log, "/here: No such file or directory"));
+    free(log);
+    pst_source_release(source);
+    ASSERT_OK(rename("away", "here"));
+    collected_init(&collected);
+    log = list_again();
+    CU_ASSERT_STRING_EQUAL(log, "");
+    object_at("file");
+    free(log);
     forget();
 }
 
@@ -490,6 +556,10 @@ static void bad_roots_are_refused(void)
         {"dir:no/such", -ENOENT, "no/such"},
         {"dir:fifo", -EINVAL, "want a directory or a regular file"},
         {"dir:fifo/x", -ENOTDIR, "fifo/x"},
+        {"dir:/proc", -EINVAL, "file system of the kernel's own"},
+        {"dir:/proc/self/task", -EINVAL, "file system of the kernel's own"},
+        {"dir:/proc/version", -EINVAL, "file system of the kernel's own"},
+        {"dir:/sys", -EINVAL, "file system of the kernel's own"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct pst_source *opened = (struct pst_source *)cases;
@@ -575,6 +645,8 @@ static CU_TestInfo tests[] = {
     {"too long paths are said to be left out", too_long_paths_are_said_to_be_left_out},
     {"special files are skipped", special_files_are_skipped},
     {"one file is a source too", one_file_is_a_source_too},
+    {"the path is looked up anew", the_path_is_looked_up_anew},
+    {"a path that is gone fails until it is back", a_path_that_is_gone_fails_until_it_is_back},
     {"symlinks are not followed", symlinks_are_not_followed},
     {"a wide directory is listed whole", a_wide_directory_is_listed_whole},
     {"a changing tree does no harm", a_changing_tree_does_no_harm},

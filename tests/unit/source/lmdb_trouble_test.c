@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "engine/source/registry/registry.h"
+#include "tests/support/stderr_capture.h"
 #include "tests/unit/source/lmdb_rig.h"
 
 static void write_much(int fd)
@@ -192,7 +193,59 @@ static void test_replaced_directory(void)
     run_child(fill);
     CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_CHANGED);
     pst_source_release(source);
-    CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED);
+    begin_log_capture();
+    ASSERT_OK(cut(source));
+    char *log = end_log_capture();
+    CU_ASSERT_PTR_NOT_NULL(strstr(log, "/env is another environment than before"));
+    free(log);
+    done(source);
+}
+
+/* Between two backups, as by `mdb_copy -c env copy; mv copy/data.mdb env/data.mdb`. */
+static void test_replaced_data_file_at_rest(void)
+{
+    struct pst_source *source = make(fill);
+    struct collected collected;
+    collected_init(&collected);
+    ASSERT_OK(cut(source));
+    pst_source_release(source);
+    REQUIRE(rename("env", "old") == 0 && mkdir("env", 0750) == 0);
+    run_child(make_nothing);
+    run_child(write_one);
+    REQUIRE(rename("env", "new") == 0 && rename("old", "env") == 0);
+    REQUIRE(rename("new/data.mdb", "env/data.mdb") == 0);
+    collect(source, &collected);
+    restore(source, &collected);
+    CU_ASSERT_EQUAL(restored_row(), 600000);
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + 10 * S));
+    collected_free(&collected);
+    done(source);
+}
+
+/* A guard that keeps a lock file which the writers no longer use would hold up none of them. */
+static void test_replaced_lock_file_at_rest(void)
+{
+    struct pst_source *source = make(fill);
+    REQUIRE(unlink("env/lock.mdb") == 0);
+    pid_t holder = start_holder(); /* makes a new one */
+    CU_ASSERT_EQUAL(pst_source_freeze(source, pst_monotonic_ns() + 200 * MS), -PST_E_FREEZE);
+    end_holder(holder);
+    ASSERT_OK(cut(source));
+    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + 10 * S));
+    done(source);
+}
+
+static void test_gone_environment(void)
+{
+    struct pst_source *source = make(fill);
+    REQUIRE(rename("env", "away") == 0);
+    begin_log_capture();
+    CU_ASSERT_EQUAL(cut(source), -ENOENT);
+    char *log = end_log_capture();
+    CU_ASSERT_PTR_NOT_NULL(strstr(log, "/env: No such file or directory"));
+    free(log);
+    REQUIRE(rename("away", "env") == 0);
+    ASSERT_OK(cut(source));
     done(source);
 }
 
@@ -223,7 +276,9 @@ static void test_replaced_environment(void)
     write_file("env/data.mdb", "", 0);
     CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_CHANGED);
     pst_source_release(source);
-    CU_ASSERT_EQUAL(cut(source), -PST_E_CHANGED);
+    CU_ASSERT_EQUAL(cut(source), -PST_E_CORRUPT);
+    REQUIRE(rename("env/old", "env/data.mdb") == 0);
+    ASSERT_OK(cut(source));
     done(source);
 }
 
@@ -370,6 +425,9 @@ int main(void)
         {"a foreign page size", test_foreign_page_size},
         {"writers never find the map full", test_writers_never_find_the_map_full},
         {"a replaced directory", test_replaced_directory},
+        {"a data file replaced at rest", test_replaced_data_file_at_rest},
+        {"a lock file replaced at rest", test_replaced_lock_file_at_rest},
+        {"an environment that is gone", test_gone_environment},
         {"a renamed data file", test_renamed_data_file},
         {"a replaced environment", test_replaced_environment},
         {"refused", test_refused},

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "engine/source/registry/registry.h"
 #include "tests/unit/source/source_test.h"
 
 #define SKIP 77
@@ -51,11 +53,50 @@ static void kernel_file_systems_are_not(void)
     CU_ASSERT_TRUE(find_object(&collected, "kernel", &object));
     CU_ASSERT_FALSE(find_object(&collected, "kernel/version", &object));
     CU_ASSERT_TRUE(find_object(&collected, "outside/file", &object));
-    CU_ASSERT_EQUAL(collected.listing.skipped, 1);
+    CU_ASSERT_EQUAL(collected.listing.skipped, 0);
     CU_ASSERT_EQUAL(collected.listing.objects, 1 + 5 + 1);
     pst_source_close(source);
     collected_free(&collected);
     ASSERT_OK(umount("kernel"));
+}
+
+/* Mounted over the source after it was opened; between backups nothing keeps it from being
+ * unmounted. */
+static void a_mount_over_the_source_is_what_counts(void)
+{
+    struct pst_object object;
+    struct collected collected;
+    write_file("other/under", "x", 1);
+    struct pst_source *source = open_source("dir:other");
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) {
+            ASSERT_OK(mount("tmpfs", "other", "tmpfs", 0, NULL));
+            write_file("other/real", "content", 7);
+        }
+        collect(source, &collected);
+        CU_ASSERT_EQUAL(find_object(&collected, "real", &object), i == 1);
+        CU_ASSERT_EQUAL(find_object(&collected, "under", &object), i != 1);
+        pst_source_release(source);
+        collected_free(&collected);
+        if (i == 1)
+            ASSERT_OK(umount("other"));
+    }
+    pst_source_close(source);
+    ASSERT_OK(unlink("other/under"));
+}
+
+static void the_kernels_file_systems_are_refused_as_roots(void)
+{
+    static const char *const types[] = {"proc", "sysfs", "devpts", "cgroup2"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct pst_source *source = NULL;
+        char text[PST_SOURCE_ERROR_BYTES] = "";
+        if (mount(types[i], "kernel", types[i], 0, NULL) != 0)
+            continue; /* not in this container */
+        CU_ASSERT_EQUAL(registry_open("dir:kernel", 0, &source, text, sizeof(text)), -EINVAL);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "kernel's own"));
+        ASSERT_OK(umount("kernel"));
+    }
 }
 
 static void contains_sees_through_bind_mounts(void)
@@ -72,6 +113,9 @@ static void contains_sees_through_bind_mounts(void)
 static CU_TestInfo tests[] = {
     {"other file systems are crossed into", other_file_systems_are_crossed_into},
     {"the kernel's file systems are not", kernel_file_systems_are_not},
+    {"a mount over the source is what counts", a_mount_over_the_source_is_what_counts},
+    {"the kernel's file systems are refused as roots",
+     the_kernels_file_systems_are_refused_as_roots},
     {"contains sees through bind mounts", contains_sees_through_bind_mounts},
     CU_TEST_INFO_NULL,
 };
