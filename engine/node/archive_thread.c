@@ -28,10 +28,33 @@ static void note_gci(void *context, uint64_t gci)
     node_note_gci(thread->worker->node, gci);
 }
 
+/* What is in doubt lies in the directory that is open, and is settled there. */
+static int renew_lease(struct archive_thread *thread)
+{
+    struct pst_node *node = thread->worker->node;
+    if (thread->archive->backup != 0)
+        return 0;
+    pthread_mutex_lock(&node->status_lock);
+    bool has_doubts = node->status.in_doubt > 0;
+    pthread_mutex_unlock(&node->status_lock);
+    return pst_repository_lease_renew(&node->lease, has_doubts);
+}
+
+static int define(struct archive_thread *thread, const struct pst_signal *request,
+                  struct pst_signal *conf)
+{
+    int error = renew_lease(thread);
+    if (error)
+        return error;
+    return pst_archive_define(thread->archive, &request->payload.define, &conf->payload.ref.number);
+}
+
 static int look_for_number(struct archive_thread *thread, const struct pst_signal *request,
                            struct pst_signal *conf)
 {
-    int error = pst_archive_sweep(thread->archive);
+    int error = renew_lease(thread);
+    if (!error)
+        error = pst_archive_sweep(thread->archive);
     if (error)
         return error;
     return pst_archive_number(thread->archive, request->payload.archive_number.number,
@@ -163,10 +186,7 @@ static void serve(struct archive_thread *thread, const struct pst_signal *signal
         archive_answer(thread, signal, look_for_number(thread, signal, &conf), &conf);
         break;
     case PST_ARCHIVE_DEFINE_REQ:
-        archive_answer(
-            thread, signal,
-            pst_archive_define(thread->archive, &signal->payload.define, &conf.payload.ref.number),
-            &conf);
+        archive_answer(thread, signal, define(thread, signal, &conf), &conf);
         break;
     case PST_ARCHIVE_MANIFEST_REQ:
     case PST_ARCHIVE_DECIDE_REQ:

@@ -1,7 +1,10 @@
-/* Opens, locks and closes the backup directory of a node. The thread that starts and stops it. */
+/* Opens, locks and closes the backup directory of a node: the thread that starts and stops it.
+ * Looks at the start of a backup whether it is still the one of that path: the archive thread. */
 #include "engine/repository/lease.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,6 +101,57 @@ err_after_make:
     if (lease->directory_made && error != -PST_E_BUSY)
         (void)rmdir(path);
     return error;
+}
+
+/* The descriptor keeps its number, by which LDMs know it. The lock of the directory that was open
+ * goes with its last descriptor. */
+static int move(struct pst_repository_lease *lease)
+{
+    const char *path = lease->repository.path;
+    struct pst_repository_lease other = {0};
+    int error = open_directory(&other, path, lease->repository.context);
+    if (error)
+        return error;
+    error = lock(&other, lease->node, lease->number_lock >= 0);
+    if (error) {
+        repository_close(&other.repository, other.repository.root);
+        return error;
+    }
+    lease_unlock(lease);
+    while (dup3(other.repository.root, lease->repository.root, O_CLOEXEC) < 0)
+        assert(errno == EINTR || errno == EBUSY);
+    repository_close(&other.repository, other.repository.root);
+    lease->number_lock = other.number_lock;
+    lease->directory_made = false;
+    pst_log(PST_LOG_WARNING,
+            "%s is another directory than before: it was replaced, or something was mounted or "
+            "unmounted there; backups are written into what is there now, and earlier ones lie "
+            "where they were",
+            path);
+    return 0;
+}
+
+int pst_repository_lease_renew(struct pst_repository_lease *lease, bool must_stay)
+{
+    const char *path = lease->repository.path;
+    struct stat named, held;
+    if (stat(path, &named) < 0 || fstat(lease->repository.root, &held) < 0) {
+        int error = -errno;
+        pst_log(PST_LOG_ERROR,
+                "%s: %s: the backup directory was renamed, removed or unmounted; put it back, or "
+                "make another",
+                path, pst_error_text(error));
+        return error;
+    }
+    if (named.st_dev == held.st_dev && named.st_ino == held.st_ino)
+        return 0;
+    if (!must_stay)
+        return move(lease);
+    pst_log(PST_LOG_ERROR,
+            "%s is another directory than before, and backups are in doubt in that one: put it "
+            "back until they are settled",
+            path);
+    return -PST_E_CLEANING;
 }
 
 void pst_repository_lease_release(struct pst_repository_lease *lease)

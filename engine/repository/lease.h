@@ -1,6 +1,7 @@
 /*
  * A node's right to write into a backup directory, for as long as it runs: no other process writes
- * and sweeps under the same number there. Blocking; the thread that starts and stops the node.
+ * and sweeps under the same number there. Blocking; the thread that starts and stops the node, and
+ * the archive's between backups.
  */
 #ifndef PST_ENGINE_REPOSITORY_LEASE_H
 #define PST_ENGINE_REPOSITORY_LEASE_H
@@ -26,6 +27,13 @@ struct pst_repository_lease {
 PST_MUST_USE int pst_repository_lease_take(struct pst_repository_lease *lease, const char *path,
                                            uint32_t node, bool is_shared,
                                            struct pst_io_fault *fault);
+
+/*
+ * Between backups: whether the path still leads to the directory that is open. If it leads to
+ * another, that one is opened and locked in its place, which is logged; but if must_stay,
+ * -PST_E_CLEANING. Other errors as take; the lease stays as it was then.
+ */
+PST_MUST_USE int pst_repository_lease_renew(struct pst_repository_lease *lease, bool must_stay);
 
 /* A directory that was made and is still empty goes too: it was for a backup that came to nothing.
  */
