@@ -18,7 +18,7 @@
  *
  * The struct is public ABI: it begins with its size and the ABI version; methods are only ever
  * added at the end. Whoever implements a source embeds it at the start of a struct of their own,
- * fills it and, but for the runtime's fields, never changes it while it is open.
+ * fills it and, but for the runtime's fields and root_fd, never changes it while it is open.
  */
 #ifndef PENSTOCK_SOURCE_H
 #define PENSTOCK_SOURCE_H
@@ -75,7 +75,8 @@ struct pst_source {
     uint32_t struct_bytes; /* sizeof(struct pst_source) of whoever filled it */
     uint32_t abi_version;  /* PST_SOURCE_ABI_VERSION of the same */
     uint32_t flags;        /* enum pst_source_flags */
-    int root_fd;           /* directory (O_PATH) beneath which paths are opened, or -1: no paths */
+    int root_fd;           /* directory (O_PATH) beneath which paths are opened, or -1: no paths;
+                              what freeze or snapshot set it to holds until release */
     const char *type;      /* "dir", …; static */
 
     /* The runtime's. */
@@ -110,7 +111,7 @@ struct pst_source {
                    struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
                    size_t *produced_bytes);
     /* 1 if the absolute path with no symlink in it lies inside what is backed up, 0 if not,
-     * -errno. */
+     * -errno. Before the backup, and before each list on its thread. */
     int (*contains)(struct pst_source *source, const char *path);
     /* Frees the source itself; called in idle. */
     void (*close)(struct pst_source *source);

@@ -210,6 +210,7 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
         dir_close(&dir->source);
         return fail(error, argument, advice, error_text, error_bytes);
     }
+    shut(dir);
     *source = &dir->source;
     return 0;
 }

@@ -34,8 +34,7 @@ struct dir_place {
 };
 
 struct dir_source {
-    struct pst_source source; /* first; root_fd is open until the first release, then from snapshot
-                                 to release */
+    struct pst_source source; /* first; root_fd is open from snapshot to release */
     char *argument;           /* PATH as it was given, but absolute; owned */
     struct dir_place place;
 };

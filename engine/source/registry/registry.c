@@ -17,10 +17,11 @@ static const struct {
     const char *type;
     int (*open)(const char *argument, struct pst_source **source, char *error_text,
                 size_t error_bytes);
+    bool has_path; /* its argument is one */
 } types[] = {
-    {"dir", pst_dir_open},
-    {"lmdb", pst_lmdb_open},
-    {"synthetic", pst_synthetic_open},
+    {"dir", pst_dir_open, true},
+    {"lmdb", pst_lmdb_open, true},
+    {"synthetic", pst_synthetic_open, false},
 };
 
 #define STRUCT_BYTES_MAX 65536u /* larger, and it was not initialised */
@@ -98,13 +99,9 @@ static void name_source(struct pst_source *source, const char *name, size_t byte
     source->name[bytes] = '\0';
 }
 
-/* The default name of a source: the last component of its path, if it has one. */
-static void name_by_default(struct pst_source *source, const char *argument)
+/* The default name of a source with a path: its last component. */
+static void name_by_path(struct pst_source *source, const char *argument)
 {
-    if (source->root_fd < 0) {
-        name_source(source, "", 0);
-        return;
-    }
     size_t end = strlen(argument);
     while (end > 0 && argument[end - 1] == '/')
         end--;
@@ -117,10 +114,17 @@ static void name_by_default(struct pst_source *source, const char *argument)
 static int open_type(const struct spec *spec, const char *text, struct pst_source **source,
                      char *error_text, size_t error_bytes)
 {
-    for (size_t i = 0; i < TYPES_COUNT; i++)
-        if (strlen(types[i].type) == spec->type_bytes &&
-            memcmp(types[i].type, spec->type, spec->type_bytes) == 0)
-            return types[i].open(spec->argument, source, error_text, error_bytes);
+    for (size_t i = 0; i < TYPES_COUNT; i++) {
+        if (strlen(types[i].type) != spec->type_bytes ||
+            memcmp(types[i].type, spec->type, spec->type_bytes) != 0)
+            continue;
+        int error = types[i].open(spec->argument, source, error_text, error_bytes);
+        if (!error && !spec->name && types[i].has_path)
+            name_by_path(*source, spec->argument);
+        else if (!error)
+            name_source(*source, spec->name, spec->name_bytes);
+        return error;
+    }
     snprintf(error_text, error_bytes, "source \"%s\": unknown type \"%.*s\"; known types: %s", text,
              (int)spec->type_bytes, spec->type, KNOWN_TYPES);
     return -EINVAL;
@@ -140,10 +144,6 @@ int registry_open(const char *text, uint32_t instance, struct pst_source **sourc
     if (error)
         return error;
     opened->instance = instance;
-    if (spec.name)
-        name_source(opened, spec.name, spec.name_bytes);
-    else
-        name_by_default(opened, spec.argument);
     *source = opened;
     return 0;
 }

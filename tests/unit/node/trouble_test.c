@@ -74,6 +74,26 @@ static int meddle_list(struct pst_source *source, struct pst_fragment_sink *sink
     return meddler->dir->list(meddler->dir, &meddler->sink, listing);
 }
 
+static int meddle_snapshot(struct pst_source *source, uint64_t gci)
+{
+    struct pst_source *dir = ((struct meddler *)source)->dir;
+    int error = dir->snapshot(dir, gci);
+    source->root_fd = dir->root_fd;
+    return error;
+}
+
+static void meddle_release(struct pst_source *source)
+{
+    struct pst_source *dir = ((struct meddler *)source)->dir;
+    dir->release(dir);
+}
+
+static int meddle_contains(struct pst_source *source, const char *path)
+{
+    struct pst_source *dir = ((struct meddler *)source)->dir;
+    return dir->contains(dir, path);
+}
+
 static void meddle_close(struct pst_source *source)
 {
     pst_source_close(((struct meddler *)source)->dir);
@@ -85,7 +105,10 @@ static void put_in_front(struct meddler *meddler, struct rig *rig, const char *r
     memset(meddler, 0, sizeof(*meddler));
     meddler->source = *rig->sources[0];
     meddler->dir = rig->sources[0];
+    meddler->source.snapshot = meddle_snapshot;
     meddler->source.list = meddle_list;
+    meddler->source.release = meddle_release;
+    meddler->source.contains = meddle_contains;
     meddler->source.close = meddle_close;
     meddler->root = root;
     meddler->change = change;
