@@ -32,8 +32,24 @@ PST_MUST_USE int pst_parent_of(struct pst_parent *parent, int root_fd, const cha
                                const char **name);
 void pst_parent_close(struct pst_parent *parent);
 
-/* Removes `name` in dirfd with all that is below it, following nothing, crossing no symlink. Not
- * there: 0. */
-PST_MUST_USE int pst_beneath_remove(int dirfd, const char *name);
+/* Of a tree that is removed, what is. */
+enum pst_beneath_tree {
+    /* What belongs to the owner of its top, or to the caller. */
+    PST_BENEATH_SAME_OWNER,
+    /* All: the top is a directory that only the caller can enter (else -EPERM), so that nobody but
+     * him can have brought anything there. */
+    PST_BENEATH_PRIVATE,
+};
+
+/* Removes `name`, an entry of dirfd, with all that is below it; follows no symlink, enters no mount
+ * point and no other file system, and never leaves the tree, though it be moved meanwhile. It stops
+ * at the first entry that stays, which the log names: -EPERM: another's; -EBUSY: something is
+ * mounted there; -ESTALE: moved; or -errno. Not there: 0. */
+PST_MUST_USE int pst_beneath_remove(int dirfd, const char *name, enum pst_beneath_tree tree);
+
+/* Whether that would do, without touching anything: the same errors, and why (PST_MESSAGE_BYTES)
+ * names the entry, or is "". */
+PST_MUST_USE int pst_beneath_check_remove(int dirfd, const char *name, enum pst_beneath_tree tree,
+                                          char *why);
 
 #endif

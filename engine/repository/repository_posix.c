@@ -149,7 +149,7 @@ static int posix_remove_directory(struct pst_repository *repository, int directo
 
 static int posix_remove_tree(struct pst_repository *repository, int directory, const char *name)
 {
-    int error = pst_beneath_remove(directory, name);
+    int error = pst_beneath_remove(directory, name, PST_BENEATH_SAME_OWNER);
     return error ? fail(repository, "remove", error) : 0;
 }
 

@@ -4,12 +4,15 @@
  */
 #include "engine/restore/restore_object.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "io/inode.h"
 
 #define UNREADABLE_LOGGED_MAX 20u
 
@@ -42,12 +45,6 @@ int restore_open(struct restore_run *run, struct pst_parent *parent,
     return pst_beneath_open(parent_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
 }
 
-static void times_of(const struct pst_object *object, struct timespec times[2])
-{
-    times[0] = (struct timespec){.tv_nsec = UTIME_OMIT};
-    times[1] = (struct timespec){.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
-}
-
 /* The mode with a set-ID bit only where the file belongs to whom the bit was given by: else a
  * program of somebody else's would run with the rights of the user who restores. */
 static mode_t safe_mode(const struct pst_object *object, const struct stat *status)
@@ -60,41 +57,63 @@ static mode_t safe_mode(const struct pst_object *object, const struct stat *stat
     return mode;
 }
 
-/* Owner before mode: chown(2) clears the set-user-ID bits. */
+/* Owner before mode: chown(2) clears the set-user-ID bits. fd may be an O_PATH. */
 static int set_metadata(const struct restore_run *run, int fd, const struct pst_object *object)
 {
-    struct timespec times[2];
+    const struct timespec mtime = {.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
     struct stat status;
-    mode_t mode = object->mode;
-    times_of(object, times);
-    if (run->is_root && fchown(fd, object->uid, object->gid) != 0)
-        return -errno;
-    if (mode & (S_ISUID | S_ISGID)) {
-        if (fstat(fd, &status) != 0)
-            return -errno;
-        mode = safe_mode(object, &status);
-    }
-    if (fchmod(fd, mode) != 0 || futimens(fd, times) != 0)
-        return -errno;
-    return 0;
+    int error = 0;
+    if (run->is_root)
+        error = pst_inode_set_owner(fd, object->uid, object->gid);
+    if (!error && fstat(fd, &status) != 0)
+        error = -errno;
+    if (!error && object->type != PST_OBJECT_SYMLINK)
+        error = pst_inode_set_mode(fd, safe_mode(object, &status));
+    return error ? error : pst_inode_set_mtime(fd, &mtime);
 }
 
-/* The same for what cannot be opened. */
-int restore_set_metadata_at(const struct restore_run *run, int parent_fd, const char *name,
-                            const struct pst_object *object)
+/* Whether what was opened by a name is what was made there: a file of another sort, or one that has
+ * further names, was put there by somebody else. */
+static bool is_own_node(const struct pst_object *object, const struct stat *status)
 {
-    struct timespec times[2];
-    times_of(object, times);
-    if (run->is_root &&
-        fchownat(parent_fd, name, object->uid, object->gid, AT_SYMLINK_NOFOLLOW) != 0)
-        return -errno;
+    mode_t format = restore_format(object->type);
+    bool is_device = S_ISBLK(format) || S_ISCHR(format);
+    return (status->st_mode & S_IFMT) == format && status->st_nlink == 1 &&
+           (!is_device || status->st_rdev == restore_device(object));
+}
+
+int restore_finish_node(struct restore_run *run, int parent_fd, const char *name,
+                        const struct pst_object *object)
+{
     struct stat status;
-    if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return -errno;
-    if (object->type != PST_OBJECT_SYMLINK &&
-        fchmodat(parent_fd, name, safe_mode(object, &status), 0) != 0)
-        return -errno;
-    return utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+    int fd = pst_beneath_open(parent_fd, name, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return fd;
+    int error = fstat(fd, &status) < 0 ? -errno : 0;
+    if (!error && !is_own_node(object, &status))
+        error = -EEXIST;
+    if (!error)
+        error = set_metadata(run, fd, object);
+    close(fd);
+    if (!error)
+        atomic_fetch_add(&run->made, 1);
+    return error;
+}
+
+mode_t restore_format(enum pst_object_type type)
+{
+    static const mode_t formats[] = {
+        [PST_OBJECT_SYMLINK] = S_IFLNK,          [PST_OBJECT_BLOCK_DEVICE] = S_IFBLK,
+        [PST_OBJECT_CHARACTER_DEVICE] = S_IFCHR, [PST_OBJECT_FIFO] = S_IFIFO,
+        [PST_OBJECT_SOCKET] = S_IFSOCK,
+    };
+    assert((size_t)type < sizeof(formats) / sizeof(formats[0]) && formats[type]);
+    return formats[type];
+}
+
+dev_t restore_device(const struct pst_object *object)
+{
+    return makedev((unsigned)(object->rdev >> 32), (unsigned)(object->rdev & UINT32_MAX));
 }
 
 static void note_unreadable(struct restore_run *run, const struct pst_object *object)

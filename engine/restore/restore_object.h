@@ -4,6 +4,8 @@
 #ifndef PST_ENGINE_RESTORE_RESTORE_OBJECT_H
 #define PST_ENGINE_RESTORE_RESTORE_OBJECT_H
 
+#include <sys/types.h>
+
 #include "engine/restore/restore_run.h"
 #include "io/beneath.h"
 
@@ -24,8 +26,12 @@ PST_MUST_USE int restore_open(struct restore_run *run, struct pst_parent *parent
 PST_MUST_USE int restore_finish_open(struct restore_run *run, int fd,
                                      const struct pst_object *object);
 
-/* Owner, mode and times of an object that cannot be opened. 0 or -errno. */
-PST_MUST_USE int restore_set_metadata_at(const struct restore_run *run, int parent_fd,
-                                         const char *name, const struct pst_object *object);
+/* The same for a symlink, device, FIFO or socket that has just been made. 0 or -errno. */
+PST_MUST_USE int restore_finish_node(struct restore_run *run, int parent_fd, const char *name,
+                                     const struct pst_object *object);
+
+/* S_IFMT's bits for such a node, and the device of one that is. */
+mode_t restore_format(enum pst_object_type type);
+dev_t restore_device(const struct pst_object *object);
 
 #endif

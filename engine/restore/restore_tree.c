@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "engine/restore/restore_object.h"
 #include "engine/restore/restore_passes.h"
+#include "io/inode.h"
 
 #define OBJECTS_PER_CLAIM 256u
 
@@ -24,11 +24,13 @@ static int make_directory(int parent_fd, const char *name, bool in_place, mode_t
     if (errno != EEXIST || !in_place)
         return -errno;
     struct stat status;
-    if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return -errno;
-    if (S_ISDIR(status.st_mode)) {
-        mode_t wanted = (status.st_mode & 07777) | 0700;
-        return fchmodat(parent_fd, name, wanted, 0) == 0 ? 0 : -errno;
+    int fd = pst_beneath_open(parent_fd, name, O_PATH | O_DIRECTORY, 0);
+    if (fd >= 0) {
+        int error = fstat(fd, &status) < 0 ? -errno : 0;
+        if (!error)
+            error = pst_inode_set_mode(fd, (status.st_mode & mode) | 0700);
+        close(fd);
+        return error;
     }
     if (unlinkat(parent_fd, name, 0) != 0 || mkdirat(parent_fd, name, mode) != 0)
         return -errno;
@@ -228,14 +230,9 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
 
 static int make_node(int parent_fd, const char *name, const struct pst_object *object)
 {
-    static const mode_t formats[] = {
-        [PST_OBJECT_BLOCK_DEVICE] = S_IFBLK,
-        [PST_OBJECT_CHARACTER_DEVICE] = S_IFCHR,
-        [PST_OBJECT_FIFO] = S_IFIFO,
-        [PST_OBJECT_SOCKET] = S_IFSOCK,
-    };
-    dev_t device = makedev((unsigned)(object->rdev >> 32), (unsigned)(object->rdev & UINT32_MAX));
-    return mknodat(parent_fd, name, formats[object->type] | 0600, device) == 0 ? 0 : -errno;
+    return mknodat(parent_fd, name, restore_format(object->type) | 0600, restore_device(object)) < 0
+               ? -errno
+               : 0;
 }
 
 static int make_symlink(int parent_fd, const char *name, const struct pst_object *object)
@@ -260,12 +257,11 @@ static int make_link(struct restore_run *run, struct pst_parent *parent, struct 
         error = make_symlink(parent_fd, name, &object);
     else if (!error)
         error = make_node(parent_fd, name, &object);
-    if (!error && !hard)
-        error = restore_set_metadata_at(run, parent_fd, name, &object);
-    if (error)
-        return restore_fail_object(run, error, record, "could not make");
-    atomic_fetch_add(&run->made, 1);
-    return 0;
+    if (!error && hard)
+        atomic_fetch_add(&run->made, 1);
+    else if (!error)
+        error = restore_finish_node(run, parent_fd, name, &object);
+    return error ? restore_fail_object(run, error, record, "could not make") : 0;
 }
 
 /* Hard links last: they may be other names of symlinks and nodes. */

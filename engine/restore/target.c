@@ -136,7 +136,7 @@ static int open_sibling(struct target *target)
     if (length < 0 || (size_t)length >= sizeof(target->temporary))
         return fail(target, "the target's name is too long", -ENAMETOOLONG);
     /* a killed restore of the same backup left it: its name has the uid */
-    int error = pst_beneath_remove(target->parent_fd, target->temporary);
+    int error = pst_beneath_remove(target->parent_fd, target->temporary, PST_BENEATH_PRIVATE);
     if (error)
         return fail(target, "what an earlier restore left could not be removed", error);
     if (mkdirat(target->parent_fd, target->temporary, 0700) != 0) {
@@ -211,7 +211,9 @@ int target_commit(struct target *target)
 
 int target_abandon(struct target *target)
 {
-    return target->in_place ? 0 : pst_beneath_remove(target->parent_fd, target->temporary);
+    return target->in_place
+               ? 0
+               : pst_beneath_remove(target->parent_fd, target->temporary, PST_BENEATH_PRIVATE);
 }
 
 void target_close(struct target *target)

@@ -104,8 +104,10 @@ static int listen_here(struct shm_place *place, struct failure failure)
         return failed(failure, place->listen_fd, "cannot make", "a socket");
     if (unlink(address.sun_path) < 0 && errno != ENOENT)
         return failed(failure, -errno, "cannot remove the old socket", address.sun_path);
-    if (bind(place->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(address.sun_path, 0600) < 0 || listen(place->listen_fd, BACKLOG) < 0)
+    /* the mode of a socket that is not bound yet is that of the file that bind(2) makes */
+    if (fchmod(place->listen_fd, 0600) < 0 ||
+        bind(place->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(place->listen_fd, BACKLOG) < 0)
         return failed(failure, -errno, "cannot listen at", address.sun_path);
     return 0;
 }

@@ -185,6 +185,14 @@ write engine/base/b.c 'int f(void)' '{' '    const int x = 1;' '    return x;' '
 expect_breach 'a const scalar' 'carries no const'
 write engine/base/b.c 'int f(int state)' '{' '    return state >= OPEN;' '}'
 expect_breach 'an order of states' 'have no order'
+for call in 'chmod("x", 0)' 'chown("x", 0, 0)' 'lchown("x", 0, 0)' 'fchmodat(1, "x", 0, 0)' 'utimes("x", 0)' \
+    'lutimes("x", 0)' 'futimesat(1, "x", 0)' 'fchownat(1, "x", 0, 0, 0)' 'utimensat(1, "x", 0, 0)'; do
+    write io/b.c "int f(void)" '{' "    return $call;" '}'
+    expect_breach "$call" 'b.c:4:.*use io/inode.h'
+done
+write io/inode.c 'int f(void)' '{' '    return chmod("/proc/self/fd/1", 0);' '}'
+write io/b.c '/* as chown(2) does */' 'int f(void)' '{' '    return fchmod(1, 0) + fchownat(1, "", 0, 0, 0) + utimensat(1, "", 0, 0);' '}'
+run_check || { echo "FAILED: a descriptor's mode is refused"; cat output; failures=$((failures + 1)); }
 write engine/base/h.h 'struct s {' '    uint32_t x;' '};'
 expect_breach 'a header that needs another before it' 'h.h: does not compile alone'
 write engine/base/b.c 'int  x;'

@@ -38,11 +38,21 @@ void make_scratch(char *path, const char *base)
     make_below(path, SCRATCH_PATH_BYTES, base);
 }
 
-/* Not nftw(3): without root's rights, directories that may not be written are in its way. */
+/* Not nftw(3): without root's rights, directories that may not be written are in its way. What a
+ * test gave to others is removed as well. */
 void remove_tree(const char *path)
 {
-    errno = -pst_beneath_remove(AT_FDCWD, path);
+    const char *slash = strrchr(path, '/');
+    struct made_place above = {"."};
+    if (slash)
+        snprintf(above.path, sizeof(above.path), "%.*s", (int)(slash - path), path);
+    int dirfd = open(above.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    must(dirfd >= 0, above.path);
+    must((lchown(path, geteuid(), getegid()) == 0 && chmod(path, 0700) == 0) || errno == ENOENT,
+         path);
+    errno = -pst_beneath_remove(dirfd, slash ? slash + 1 : path, PST_BENEATH_PRIVATE);
     must(errno == 0, path);
+    (void)close(dirfd);
 }
 
 /* ---- by value ---- */

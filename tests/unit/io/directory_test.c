@@ -112,10 +112,10 @@ static void a_tree_that_cannot_be_read_is_not_removed(void)
     CU_ASSERT_EQUAL(mkdirat(scratch.dirfd, "tree", 0700), 0);
     CU_ASSERT_EQUAL(mkdirat(scratch.dirfd, "tree/below", 0700), 0);
     fails_after = 0;
-    CU_ASSERT_EQUAL(pst_beneath_remove(scratch.dirfd, "tree"), -EIO);
+    CU_ASSERT_EQUAL(pst_beneath_remove(scratch.dirfd, "tree", PST_BENEATH_SAME_OWNER), -EIO);
     fails_after = -1;
     CU_ASSERT_EQUAL(faccessat(scratch.dirfd, "tree/below", F_OK, 0), 0);
-    CU_ASSERT_EQUAL(pst_beneath_remove(scratch.dirfd, "tree"), 0);
+    CU_ASSERT_EQUAL(pst_beneath_remove(scratch.dirfd, "tree", PST_BENEATH_SAME_OWNER), 0);
 }
 
 int main(void)

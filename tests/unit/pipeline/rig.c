@@ -47,7 +47,7 @@ void rig_close(struct rig *rig)
     pst_ring_close(rig->ring);
     free(rig->memory);
     close(rig->dirfd);
-    int error = pst_beneath_remove(AT_FDCWD, rig->directory);
+    int error = pst_beneath_remove(AT_FDCWD, rig->directory + 2, PST_BENEATH_SAME_OWNER);
     assert(!error);
 }
 

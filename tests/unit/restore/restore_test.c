@@ -17,6 +17,22 @@
 #include "tests/support/make_backup.h"
 
 static struct made_place place, target;
+static const char
+    *swapped_for; /* what a node is replaced by, as soon as it is made; NULL: by nothing */
+
+int __real_mknodat(int dirfd, const char *name, mode_t mode, dev_t device);
+int __wrap_mknodat(int dirfd, const char *name, mode_t mode, dev_t device);
+
+/* The linker's name for every mknodat() of the program. */
+int __wrap_mknodat(int dirfd, const char *name, mode_t mode, dev_t device)
+{
+    int made = __real_mknodat(dirfd, name, mode, device);
+    if (made == 0 && swapped_for && unlinkat(dirfd, name, 0) == 0 &&
+        linkat(AT_FDCWD, swapped_for, dirfd, name, 0) < 0)
+        made = -1;
+    return made;
+}
+
 static struct pst_restore_result result;
 
 static void begin(const struct made_backup *made)
@@ -59,6 +75,34 @@ static struct stat status_of(const char *name)
     const struct made_place path = *name ? place_below(&target, name) : target;
     CU_ASSERT_EQUAL(lstat(path.path, &status), 0);
     return status;
+}
+
+/* By descriptor, what stands at the name of a node that was just made is looked at first. */
+static void what_replaces_a_node_is_left_alone(void)
+{
+    static const char *const names[] = {"a link", "a file", "a fifo"};
+    struct made_backup made = made_tree(1000);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct stat status;
+        begin(&made);
+        const struct made_place file = place_below(&place, "a file");
+        const struct made_place fifo = place_below(&place, "a fifo");
+        const struct made_place swap = place_below(&place, names[i]);
+        write_file(file.path, "", 0);
+        CU_ASSERT_EQUAL(chmod(file.path, 0604), 0);
+        CU_ASSERT_EQUAL(mkfifo(fifo.path, 0604), 0);
+        CU_ASSERT_EQUAL(chmod(fifo.path, 0604), 0);
+        CU_ASSERT_EQUAL(symlink(file.path, place_below(&place, "a link").path), 0);
+        swapped_for = swap.path;
+        CU_ASSERT_EQUAL(restore_as(1, false, NULL), -EEXIST);
+        swapped_for = NULL;
+        CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "d/fifo"));
+        CU_ASSERT_EQUAL(stat(file.path, &status), 0);
+        CU_ASSERT_EQUAL(status.st_mode & 07777, 0604);
+        CU_ASSERT_EQUAL(stat(fifo.path, &status), 0);
+        CU_ASSERT_EQUAL(status.st_mode & 07777, 0604);
+        remove_place(&place);
+    }
 }
 
 /* The bytes of a file where there is data, zeros elsewhere. */
@@ -492,9 +536,9 @@ static void a_deep_tree_can_be_removed(void)
     }
     CU_ASSERT_EQUAL(mkdirat(fd, "of no right", 0), 0);
     close(fd);
-    CU_ASSERT_EQUAL(pst_beneath_remove(top, "directory"), 0);
-    CU_ASSERT_EQUAL(pst_beneath_remove(top, "a link to all"), 0);
-    CU_ASSERT_EQUAL(pst_beneath_remove(top, "not there"), 0);
+    CU_ASSERT_EQUAL(pst_beneath_remove(top, "directory", PST_BENEATH_SAME_OWNER), 0);
+    CU_ASSERT_EQUAL(pst_beneath_remove(top, "a link to all", PST_BENEATH_SAME_OWNER), 0);
+    CU_ASSERT_EQUAL(pst_beneath_remove(top, "not there", PST_BENEATH_SAME_OWNER), 0);
     close(top);
     CU_ASSERT_EQUAL(rmdir(place.path), 0);
 }
@@ -521,6 +565,7 @@ int main(void)
         {"paths of a hostile backup stay inside", paths_of_a_hostile_backup_stay_inside},
         {"links of a hostile backup stay inside", links_of_a_hostile_backup_stay_inside},
         {"data of a hostile backup is refused", data_of_a_hostile_backup_is_refused},
+        {"what replaces a node is left alone", what_replaces_a_node_is_left_alone},
         {"a deep tree can be removed", a_deep_tree_can_be_removed},
         CU_TEST_INFO_NULL,
     };
