@@ -712,45 +712,74 @@ static uint64_t next_random(uint64_t *state)
     return value ^ value >> 31;
 }
 
-static void lose_names(struct model_inode *directory, uint64_t *random)
+/* What becomes of one thing that was not synced. */
+struct fate {
+    uint64_t state;   /* of the random numbers, or of a choice what is left of it */
+    uint64_t choices; /* how many there are; 0: by chance */
+};
+
+static uint64_t choose(struct fate *fate, uint64_t count)
+{
+    if (!fate->choices)
+        return next_random(&fate->state) % count;
+    uint64_t chosen = fate->state % count;
+    fate->state /= count;
+    if (__builtin_mul_overflow(fate->choices, count, &fate->choices))
+        fate->choices = UINT64_MAX;
+    return chosen;
+}
+
+static void lose_names(struct model_inode *directory, struct fate *fate)
 {
     copy(&directory->names, &directory->synced_names);
     for (size_t i = 0; i < directory->changes_count; i++) {
-        if (next_random(random) & 1)
+        if (choose(fate, 2))
             apply(&directory->names, &directory->changes[i]);
     }
     sync_names(directory);
 }
 
 /* Whole, old, or torn: the first bytes, then zeros, in a file of the new size. */
-static void lose_contents(struct model_inode *file, uint64_t *random)
+static void lose_contents(struct model_inode *file, struct fate *fate)
 {
     if (file->is_synced)
         return;
-    uint64_t fate = next_random(random) % 3;
-    if (fate == 1)
+    uint64_t chosen = choose(fate, 3);
+    if (chosen == 1)
         set_contents(&file->seen, file->synced.bytes, file->synced.size);
-    if (fate == 2 && file->seen.size) {
-        size_t kept = next_random(random) % file->seen.size;
+    if (chosen == 2 && file->seen.size) {
+        size_t kept = fate->choices ? file->seen.size / 2 : choose(fate, file->seen.size);
         memset(file->seen.bytes + kept, 0, file->seen.size - kept);
     }
     sync_contents(file);
 }
 
-void model_disk_lose_power(struct model_disk *disk, uint64_t seed)
+static void lose(struct model_disk *disk, struct fate *fate)
 {
     for (size_t i = 0; i < disk->handles_count; i++)
         disk->handles[i] = (struct model_handle){0};
     for (size_t i = 0; i < disk->inodes_count; i++) {
         struct model_inode *inode = &disk->inodes[i];
         if (inode->kind == PST_REPOSITORY_DIRECTORY)
-            lose_names(inode, &seed);
+            lose_names(inode, fate);
         if (inode->kind == PST_REPOSITORY_FILE)
-            lose_contents(inode, &seed);
+            lose_contents(inode, fate);
         inode->is_removed = false; /* a removal may be undone; without one there is no handle */
     }
     disk->is_dead = false;
     disk->fail_at = 0;
+}
+
+void model_disk_lose_power(struct model_disk *disk, uint64_t seed)
+{
+    lose(disk, &(struct fate){.state = seed});
+}
+
+uint64_t model_disk_lose_power_by(struct model_disk *disk, uint64_t choice)
+{
+    struct fate fate = {.state = choice, .choices = 1};
+    lose(disk, &fate);
+    return fate.choices;
 }
 
 void model_disk_sync_all(struct model_disk *disk)

@@ -79,6 +79,10 @@ void model_disk_kill(struct model_disk *disk, uint64_t n);
  * attach again. */
 void model_disk_lose_power(struct model_disk *disk, uint64_t seed);
 
+/* The same by the number of a choice, from 0: returns how many choices there are; each leaves
+ * another part of what was not synced, and together they are all (of a torn file: one half). */
+uint64_t model_disk_lose_power_by(struct model_disk *disk, uint64_t choice);
+
 /* Makes all that is seen synced: the state from which a test starts. */
 void model_disk_sync_all(struct model_disk *disk);
 
