@@ -1,9 +1,11 @@
-/* make_corpus FOLDER: writes the seeds of all targets, from the real encoders, below FOLDER. */
+/* make_corpus FOLDER: writes the seeds of what has encoders below FOLDER. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/format/rows.h"
+#include "net/shm/shared_ring.h"
+#include "net/shm/shm_wire.h"
 #include "tests/unit/format/sample.h"
 
 static const char *folder;
@@ -69,6 +71,28 @@ static void put_manifests(void)
     free(text.text);
 }
 
+static void put_messages(void)
+{
+    struct shm_hello hello = {
+        .header = {SHM_MAGIC, SHM_VERSION, SHM_HELLO},
+        .signal_version = PST_SIGNAL_VERSION,
+        .ring_signals = 64,
+        .node = {.cluster = "fuzz", .cluster_id = 1, .node = 2, .incarnation = 5},
+        .ring_bytes = shared_ring_bytes(64),
+    };
+    struct shm_notice notice = {.header = {SHM_MAGIC, SHM_VERSION, SHM_REFUSE},
+                                .code = SHM_REFUSE_BUSY,
+                                .reason = "its earlier connection has not ended yet"};
+    struct pst_signal signal;
+    pst_signal_init(&signal, PST_OUTCOME_REQ, pst_ref_make(2, PST_BLOCK_OUTCOME, 0),
+                    pst_ref_make(1, PST_BLOCK_OUTCOME, 0), 3, 4);
+    put("message/hello", &hello, sizeof(hello));
+    put("message/refuse", &notice, sizeof(notice));
+    notice.header.type = SHM_BYE;
+    put("message/bye", &notice, sizeof(notice));
+    put("message/signal", &signal, sizeof(signal));
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -80,5 +104,6 @@ int main(int argc, char **argv)
     put_parts();
     put_rows();
     put_manifests();
+    put_messages();
     return 0;
 }

@@ -1,9 +1,8 @@
 #!/bin/bash
-# run_fuzz.sh SOURCE BUILD SECONDS: builds the fuzz targets with clang and libFuzzer in BUILD and
-# runs them for SECONDS in all, from their corpora. What they find is kept in BUILD/crashes.
+# run_fuzz.sh SOURCE BUILD SECONDS TARGET…: builds the fuzz targets with clang and libFuzzer in BUILD
+# and runs them for SECONDS in all, from their corpora. What they find is kept in BUILD/crashes.
 set -euo pipefail
-source=$1 build=$2 seconds=$3
-targets=(chunk index catalogue node_manifest cluster_manifest)
+source=$1 build=$2 seconds=$3 targets=("${@:4}")
 
 if ! command -v clang >/dev/null; then
     echo 'skipped: fuzzing needs clang: run scripts/install-deps full'
