@@ -142,7 +142,7 @@ directory_inside_source() {
     expect_log 'source src: the backup directory .*/to lies inside it now'
     rm "$disk/to"
     mv "$disk/to.kept" "$disk/to"
-    [ -z "$(names_below "$disk/src/inside" | grep -v lock)" ] || fail_with_logs 'a failed backup left something'
+    ! names_below "$disk/src/inside" | grep -qv lock || fail_with_logs 'a failed backup left something'
     back_up 0
     expect_file second
 }
