@@ -318,7 +318,10 @@ int pst_beneath_remove(int dirfd, const char *name, enum pst_beneath_tree tree)
             return -errno;
     }
     struct walk walk = {.why = why};
+    int first_error = -errno;
     int error = walk_from(&walk, dirfd, name, tree);
+    if (error == -ENOTDIR && tree != PST_BENEATH_PRIVATE)
+        error = first_error; /* a file that may not be removed */
     if (!error && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         error = -errno;
     if (why[0])
@@ -331,7 +334,7 @@ int pst_beneath_check_remove(int dirfd, const char *name, enum pst_beneath_tree 
     struct walk walk = {.is_look = true, .why = why};
     why[0] = '\0';
     int error = walk_from(&walk, dirfd, name, tree);
-    if (error == -ENOTDIR)
+    if (error == -ENOTDIR || error == -ELOOP)
         error = look_at(&walk, dirfd, name);
     return error == -ENOENT ? 0 : error;
 }

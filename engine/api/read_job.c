@@ -22,6 +22,7 @@
 struct job_reader {
     const struct pst_run *run;
     void (*on_finding)(void *context, const struct pst_finding *finding); /* verify's; or NULL */
+    void (*on_trouble)(void *context, const struct pst_restore_trouble *trouble); /* likewise */
     struct pst_reading reading;
     struct pst_placements placements;
     struct pst_crew crew;
@@ -234,6 +235,13 @@ static int open_sink(void *context, const struct pst_database *database, int dir
     return -EINVAL;
 }
 
+static void on_trouble(void *context, const struct pst_restore_trouble *trouble)
+{
+    const struct job_reader *reader = context;
+    if (reader->on_trouble)
+        reader->on_trouble(reader->run->context, trouble);
+}
+
 static int restore(struct job_reader *reader, const struct pst_restore_job *job,
                    const struct pst_export *export, struct pst_restore_report *report)
 {
@@ -241,6 +249,11 @@ static int restore(struct job_reader *reader, const struct pst_restore_job *job,
     struct pst_restore_outcome *outcome = &report->outcome;
     const struct pst_restore_options options = {.crew = reader->crew,
                                                 .force = job->force,
+                                                .keep_going = job->keep_going,
+                                                .no_devices = job->no_devices,
+                                                .no_owner = job->no_owner,
+                                                .no_set_id = job->no_set_id,
+                                                .trouble = on_trouble,
                                                 .only = job->only,
                                                 .only_count = job->only_count,
                                                 .open_sink = open_sink,
@@ -254,6 +267,9 @@ static int restore(struct job_reader *reader, const struct pst_restore_job *job,
     outcome->objects = result.objects;
     outcome->bytes = result.bytes;
     outcome->unreadable = result.unreadable;
+    outcome->failed = result.failed;
+    outcome->unset = result.unset;
+    outcome->left_out = result.left_out;
     memcpy(outcome->message, result.message, sizeof(outcome->message));
     report->owners_skipped = result.owners_skipped;
     report->unreadable_at_backup = backup->cluster.common.sums.unreadable;
@@ -274,6 +290,7 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
     int error = open_reader(&request, &reader, report->outcome.message);
     if (error)
         return error;
+    reader->on_trouble = job->on_trouble;
     error = restore(reader, job, export, report);
     close_reader(reader);
     return error;

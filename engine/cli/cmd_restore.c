@@ -8,6 +8,7 @@
 
 #include "engine/api/read_job.h"
 #include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
@@ -33,8 +34,25 @@ static const struct cli_option options[] = {
              "may be missing"},
     {.name = "force",
      .kind = CLI_OPTION_SWITCH,
-     .help = "restore into a target that is not empty: files of the backup replace those in place, "
-             "other files stay"},
+     .help =
+         "restore into a target that is not empty: what the backup has replaces what is in its "
+         "way, a directory with all that is in it, and other files stay. Refused before anything "
+         "is touched where a mount point, another user's file or an open LMDB environment is in "
+         "the way"},
+    {.name = "keep-going",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "go on past damage: what is whole is restored, what is not is named, and a file of "
+             "which a part is lost becomes NAME.damaged"},
+    {.name = "no-devices",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "leave out block and character devices"},
+    {.name = "no-owner",
+     .kind = CLI_OPTION_SWITCH,
+     .help =
+         "as root: what is restored belongs to root, without set-user-ID and set-group-ID bits"},
+    {.name = "no-set-id",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "restore no set-user-ID and set-group-ID bits"},
     {.name = "map-size",
      .kind = CLI_OPTION_SIZE,
      .argument = "SIZE",
@@ -55,11 +73,17 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
     if (json)
         return cli_json_record(
             stdout, "summary",
-            json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:I}", "operation", "restore", "number",
-                      (json_int_t)outcome->number, "target", cli_json_text(target), "objects",
-                      (json_int_t)outcome->objects, "source_bytes", (json_int_t)outcome->bytes,
-                      "unreadable", (json_int_t)outcome->unreadable, "owners_skipped",
-                      (int)report->owners_skipped, "elapsed_ns", (json_int_t)elapsed_ns));
+            json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "operation",
+                      "restore", "number", (json_int_t)outcome->number, "target",
+                      cli_json_text(target), "objects", (json_int_t)outcome->objects,
+                      "source_bytes", (json_int_t)outcome->bytes, "unreadable",
+                      (json_int_t)outcome->unreadable, "failed", (json_int_t)outcome->failed,
+                      "not_set", (json_int_t)outcome->unset, "left_out",
+                      (json_int_t)outcome->left_out, "owners_skipped", (int)report->owners_skipped,
+                      "elapsed_ns", (json_int_t)elapsed_ns));
+    if (outcome->left_out)
+        cli_print_line(stdout, "%s left out",
+                       cli_value_count_text(outcome->left_out, "device", objects));
     double elapsed_s = (double)elapsed_ns / 1e9;
     double bytes_per_s = elapsed_s > 0 ? (double)outcome->bytes / elapsed_s : 0;
     cli_print_line(stdout, "backup %u is restored to %s: %s, %s in %.2f s, %s/s", outcome->number,
@@ -69,10 +93,51 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
     return cli_print_flush(stdout);
 }
 
+static void on_trouble(void *context, const struct pst_restore_trouble *trouble)
+{
+    const struct cli_read *read = context;
+    if (trouble->path)
+        pst_log(PST_LOG_ERROR, "%s %s/%s: %s", trouble->what, trouble->source, trouble->path,
+                pst_error_text(trouble->error));
+    else
+        pst_log(PST_LOG_ERROR, "node %u: %s", trouble->node, trouble->what);
+    if (!cli_argument_json(read->arguments))
+        return;
+    json_t *path = trouble->path ? cli_json_text(trouble->path) : NULL;
+    json_t *record =
+        json_pack("{s:I, s:o, s:s, s:s, s:b}", "node", (json_int_t)trouble->node, "source",
+                  cli_json_text(trouble->source), "what", trouble->what, "error",
+                  pst_error_name(trouble->error), "whole", (int)trouble->is_whole);
+    if (record && path)
+        json_object_set_new(record, "path", path);
+    (void)!cli_json_record(stdout, "trouble", record);
+}
+
+/* What of the work is not done; each was named. */
+static enum cli_exit report_missing(const struct cli_read *read,
+                                    const struct pst_restore_outcome *outcome)
+{
+    char count[CLI_VALUE_COUNT_BYTES];
+    char failed[96] = "", unset[96] = "", unreadable[256] = "";
+    if (outcome->failed)
+        snprintf(failed, sizeof(failed), "; %s could not be restored, or not whole",
+                 cli_value_count_text(outcome->failed, "object", count));
+    if (outcome->unset)
+        snprintf(unset, sizeof(unset), "; %s could not be set (owner, mode, time or link)",
+                 cli_value_count_text(outcome->unset, "attribute", count));
+    if (outcome->unreadable)
+        snprintf(unreadable, sizeof(unreadable),
+                 "; %s could not be read completely during the backup and %s restored as far as "
+                 "the backup has %s, or not at all",
+                 cli_value_count_text(outcome->unreadable, "object", count),
+                 outcome->unreadable == 1 ? "is" : "are", outcome->unreadable == 1 ? "it" : "them");
+    return cli_fail(read->arguments, CLI_EXIT_PARTIAL, "not all is as it was%s%s%s", failed, unset,
+                    unreadable);
+}
+
 static enum cli_exit report(const struct cli_read *read, const struct pst_restore_job *job,
                             struct pst_restore_report *report, uint64_t elapsed_ns)
 {
-    char objects[CLI_VALUE_COUNT_BYTES];
     const struct cli_arguments *arguments = read->arguments;
     uint64_t *unreadable = &report->outcome.unreadable;
     /* The restore cannot meet what never came into the backup, such as a path too long. */
@@ -83,12 +148,8 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
         return cli_fail(arguments, CLI_EXIT_PARTIAL,
                         "backup %u is restored, but its report cannot be printed: %s",
                         report->outcome.number, pst_error_text(error));
-    if (*unreadable > 0)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL,
-                        "%s could not be read completely during the backup and %s restored as far "
-                        "as the backup has %s, or not at all",
-                        cli_value_count_text(*unreadable, "object", objects),
-                        *unreadable == 1 ? "is" : "are", *unreadable == 1 ? "it" : "them");
+    if (report->outcome.failed + report->outcome.unset + *unreadable > 0)
+        return report_missing(read, &report->outcome);
     return CLI_EXIT_DONE;
 }
 
@@ -102,9 +163,19 @@ static void read_options(const struct cli_read *read, const char **only,
     job->id = read->id;
     job->target = cli_argument_text(arguments, "target");
     job->force = cli_argument_switch(arguments, "force");
+    job->keep_going = cli_argument_switch(arguments, "keep-going");
+    job->no_devices = cli_argument_switch(arguments, "no-devices");
+    job->no_owner = cli_argument_switch(arguments, "no-owner");
+    job->no_set_id = cli_argument_switch(arguments, "no-set-id");
+    job->on_trouble = on_trouble;
     job->lmdb_map_bytes = cli_argument_number(arguments, "map-size");
     job->only = only;
     job->only_count = cli_argument_texts(arguments, "only", only);
+}
+
+static bool is_damage(int error)
+{
+    return error == -PST_E_CORRUPT || error == -PST_E_TRUNCATED || error == -PST_E_MISPLACED;
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)
@@ -121,9 +192,11 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     uint64_t began_ns = pst_monotonic_ns();
     int error = pst_job_restore(&job, pst_interrupt_flag(), &result);
     cli_read_end(&read);
+    if (is_damage(error) && !job.keep_going && result.outcome.number)
+        pst_log(PST_LOG_ERROR, "the backup is damaged; --keep-going restores what is whole of it");
     if (error)
         return cli_read_fail(&read, error, result.outcome.number, result.outcome.message,
-                             error == -ENOKEY);
+                             error == -ENOKEY || error == -ENOTEMPTY);
     return report(&read, &job, &result, pst_monotonic_ns() - began_ns);
 }
 

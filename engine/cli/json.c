@@ -57,11 +57,12 @@ static int print(FILE *out, struct json_t *value)
     if (!value)
         return -ENOMEM;
     make_numbers_exact(value);
+    flockfile(out); /* findings come from other threads than progress */
     int rc = json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(value);
-    if (rc != 0 || fputc('\n', out) == EOF || fflush(out) != 0 || ferror(out))
-        return -EIO;
-    return 0;
+    bool failed = rc != 0 || fputc('\n', out) == EOF || fflush(out) != 0 || ferror(out);
+    funlockfile(out);
+    return failed ? -EIO : 0;
 }
 
 static int print_record(FILE *out, const char *message_type, struct json_t *fields)

@@ -264,6 +264,7 @@ static int look_at_indexes(struct look *look, struct pst_index_link link)
         *look->checked_bytes += link.file_bytes;
         link = view.head->previous;
     }
+    look->part->is_mapped = true;
     return 0;
 }
 

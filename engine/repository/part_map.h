@@ -27,6 +27,7 @@ struct pst_part_map {
     struct pst_digest digest;
     struct pst_part_link *links;
     uint32_t links_count;
+    bool is_mapped; /* the links are all there */
 };
 
 struct pst_part_set {

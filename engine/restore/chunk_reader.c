@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/base/own_error.h"
 #include "engine/restore/decoded_chunk.h"
 
 /* Chunks that a worker takes at a time: small enough that all end together. */
@@ -89,8 +90,26 @@ static void damaged(struct worker *worker, uint64_t base, const struct pst_damag
 {
     struct chunk_reading *reading = worker->reading;
     pst_findings_add_damage(reading->findings, &part_of(worker)->file, base, damage, error);
-    if (reading->stop_at_damage && worker->error == 0)
+    if ((reading->stop_at_damage || pst_is_own_error(error)) && worker->error == 0)
         worker->error = error;
+}
+
+static void report_lost(struct worker *worker, const struct pst_index_entry *entry,
+                        const struct pst_chunk_header *header)
+{
+    struct chunk_reading *reading = worker->reading;
+    if (reading->lost)
+        reading->lost(reading->context, part_of(worker), entry, header);
+}
+
+/* The header of a chunk that is damaged elsewhere; NULL: it is damaged itself. */
+static const struct pst_chunk_header *whole_header(const struct slot *slot, int result)
+{
+    struct pst_damage damage;
+    if (result < 0 || pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result,
+                                             &part_of(slot->worker)->identity, &damage) != 0)
+        return NULL;
+    return pst_chunk_header_of(slot->buffer);
 }
 
 static bool must_stop(struct worker *worker)
@@ -138,6 +157,7 @@ static void deliver(struct slot *slot, int result)
     int error = check(slot, result, &chunk, &damage);
     if (error) {
         damaged(worker, entry->file_offset, &damage, error);
+        report_lost(worker, entry, whole_header(slot, result));
         return;
     }
     error = reading->take(reading->context, worker->number, part_of(worker), chunk);
@@ -233,16 +253,20 @@ static void work_claim(struct worker *worker)
     int error = open_file(worker);
     if (error) {
         damaged(worker, 0, &damage, error);
+        report_lost(worker, NULL, NULL);
         return;
     }
     error = read_index(worker, &damage);
     if (error) {
         damaged(worker, part_of(worker)->links[worker->claim.link].link.file_offset, &damage,
                 error);
+        report_lost(worker, NULL, NULL);
         return;
     }
-    if (!entries_fit(worker))
+    if (!entries_fit(worker)) {
+        report_lost(worker, NULL, NULL);
         return;
+    }
     worker->next = worker->claim.first;
     for (uint32_t i = 0; i < worker->slots_count; i++)
         start_next(&worker->slots[i]);

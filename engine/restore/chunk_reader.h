@@ -16,6 +16,12 @@
 typedef int chunk_taker(void *context, uint32_t worker, const struct pst_part_map *part,
                         const void *buffer);
 
+/* Called for what could not be handed on, on any worker. header: of the chunk, if it is whole;
+ * entry: of the chunk in the index; NULL: the part's chunks from here on could not be read. */
+typedef void chunk_loser(void *context, const struct pst_part_map *part,
+                         const struct pst_index_entry *entry,
+                         const struct pst_chunk_header *header);
+
 struct chunk_reading {
     /* The caller's, unchanged while it runs. */
     const struct pst_crew *crew;
@@ -25,6 +31,7 @@ struct chunk_reading {
     chunk_taker *take;
     struct pst_findings *findings; /* takes what is damaged */
     bool stop_at_damage;           /* then the reading ends with the damage's error */
+    chunk_loser *lost;             /* may be NULL */
     void (*tick)(void *context);   /* may be NULL */
     void *context;
 

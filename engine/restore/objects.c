@@ -22,7 +22,7 @@ struct object_block {
     uint8_t bytes[BLOCK_BYTES] __attribute__((aligned(8)));
 };
 
-_Static_assert(sizeof(struct object_record) == 16, "entries are aligned to 8");
+_Static_assert(sizeof(struct object_record) == 24, "entries are aligned to 8");
 _Static_assert(sizeof(struct object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
                "every object fits a block");
 
@@ -144,6 +144,11 @@ static int add(struct objects *objects, uint32_t node, const void *entry, size_t
         return -ENOMEM;
     record->node = node;
     atomic_init(&record->finished, false);
+    atomic_init(&record->failed, false);
+    atomic_init(&record->refused, false);
+    atomic_init(&record->hit, false);
+    atomic_init(&record->received, 0);
+    atomic_init(&record->made, false);
     record->flags = (uint16_t)object->flags;
     record->entry_bytes = (uint32_t)entry_bytes;
     memcpy(record->entry, entry, entry_bytes);
@@ -206,4 +211,27 @@ int objects_sort(struct objects *objects, const struct object_record **clash)
         }
     }
     return 0;
+}
+
+struct object_record *objects_find_path(const struct objects *objects,
+                                        const struct object_record *like, const char *path,
+                                        size_t length)
+{
+    uint32_t source = pst_object_source(id_of(like));
+    size_t low = 0, high = objects->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct object_record *record = objects->sorted[middle];
+        uint32_t found_source = pst_object_source(id_of(record));
+        int order = record->node != like->node ? (record->node < like->node ? -1 : 1)
+                    : found_source != source   ? (found_source < source ? -1 : 1)
+                                               : strncmp(path_of(record), path, length);
+        if (order == 0 && path_of(record)[length] == '\0')
+            return record;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
 }

@@ -2,7 +2,7 @@
  * The objects of a backup: gathered from the catalogues of all parts, each once, in the order of
  * their paths. Private to engine/restore/.
  *
- * Memory: for each object its encoded entry (72 bytes and the path), 16 bytes, and 24 to 40 in
+ * Memory: for each object its encoded entry (72 bytes and the path), 24 bytes, and 24 to 40 in
  * tables.
  */
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H
@@ -16,10 +16,16 @@
 struct object_record {
     uint32_t node; /* index in the cluster manifest */
     uint32_t entry_bytes;
-    uint16_t flags;       /* of all its entries together */
-    atomic_bool finished; /* the restore's: its file is whole, with its metadata */
-    uint8_t reserved[5];
-    uint8_t entry[]; /* as in the catalogue; legal */
+    uint16_t flags; /* of all its entries together */
+    /* The restore's own: */
+    atomic_bool finished; /* its file is whole, with its metadata */
+    atomic_bool failed;   /* it is not there, or not whole, and that was reported */
+    atomic_bool refused;  /* its file could not be written: nothing more goes there */
+    atomic_bool hit;      /* the backup has lost some of its contents */
+    atomic_bool made;     /* its file was created */
+    uint8_t reserved[1];
+    atomic_uint_least64_t received; /* bytes of its contents that were written */
+    uint8_t entry[];                /* as in the catalogue; legal */
 };
 
 struct object_block;
@@ -47,6 +53,12 @@ PST_MUST_USE int objects_sort(struct objects *objects, const struct object_recor
 
 /* NULL: no such object. Any thread, once sorted. */
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id);
+
+/* The object of the same source as `like` whose path are the first `length` bytes of path. NULL:
+ * there is none. Any thread, once sorted. */
+struct object_record *objects_find_path(const struct objects *objects,
+                                        const struct object_record *like, const char *path,
+                                        size_t length);
 
 /* The decoded form; strings live as long as the record. */
 struct pst_object object_of(const struct object_record *record);

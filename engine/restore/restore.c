@@ -6,9 +6,11 @@
 #include "engine/restore/restore.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
@@ -36,14 +38,22 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
     const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + before, header->raw_bytes - before,
                                       "catalogue entry"};
     pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
-    return error;
+    if (!run->options->keep_going)
+        return error;
+    restore_note_lost(run, part, NULL, NULL);
+    return 0;
 }
 
 static int look_through_parts(struct restore_run *run)
 {
-    int error =
-        chunk_map_parts(&run->options->crew, &run->set, &run->findings, &run->looked_bytes, true);
-    return run->findings.damages ? restore_fail(run, error, "%s", run->findings.first) : error;
+    bool keep_going = run->options->keep_going;
+    int error = chunk_map_parts(&run->options->crew, &run->set, &run->findings, &run->looked_bytes,
+                                !keep_going);
+    if (keep_going)
+        restore_note_unmapped(run);
+    else if (run->findings.damages)
+        return restore_fail(run, error, "%s", run->findings.first);
+    return error;
 }
 
 static int gather_objects(struct restore_run *run)
@@ -68,8 +78,9 @@ static int fill_target(struct restore_run *run)
     if (run->options->export)
         return restore_export(run);
     static int (*const passes[])(struct restore_run *) = {
-        restore_make_directories, restore_write_data, restore_finish_files,
-        restore_write_rows,       restore_make_links, restore_finish_directories,
+        restore_make_directories,   restore_write_data, restore_report_lost,
+        restore_finish_files,       restore_write_rows, restore_make_links,
+        restore_finish_directories,
     };
     int error = 0;
     for (size_t i = 0; !error && i < sizeof(passes) / sizeof(passes[0]); i++) {
@@ -81,6 +92,27 @@ static int fill_target(struct restore_run *run)
     return error;
 }
 
+static int fail_target(struct restore_run *run, const char *path, int error)
+{
+    return error ? restore_fail(run, error, "%s: %s (%s)", path, run->target.step,
+                                pst_error_text(error))
+                 : 0;
+}
+
+static void abandon(struct restore_run *run, const char *path, bool is_begun)
+{
+    int left = target_abandon(&run->target);
+    if (left)
+        pst_log(PST_LOG_ERROR, "%s beside %s could not be removed: %s", run->target.temporary, path,
+                pst_error_text(left));
+    else if (run->target.in_place && is_begun)
+        pst_log(
+            PST_LOG_WARNING,
+            "%s holds what was restored so far, and the file %s: run the same restore again, or "
+            "remove both",
+            path, PST_RESTORE_MARKER);
+}
+
 static int restore_into_target(struct restore_run *run, const char *path)
 {
     int error =
@@ -89,18 +121,21 @@ static int restore_into_target(struct restore_run *run, const char *path)
         return restore_fail(run, error, "%s: %s%s (%s)", path, run->target.step,
                             error == -ENOTEMPTY && !run->options->export ? ", or use --force" : "",
                             pst_error_text(error));
-    error = fill_target(run);
-    if (!error) {
-        error = target_commit(&run->target);
-        if (error)
-            restore_fail(run, error, "%s: %s (%s)", path, run->target.step, pst_error_text(error));
-    }
-    if (error) {
-        int left = target_abandon(&run->target);
-        if (left)
-            pst_log(PST_LOG_ERROR, "%s beside %s could not be removed: %s", run->target.temporary,
-                    path, pst_error_text(left));
-    }
+    if (run->target.in_place)
+        error = restore_check_room(run);
+    bool is_begun = !error;
+    if (!error)
+        error = fail_target(run, path, target_begin(&run->target));
+    if (!error)
+        error = fill_target(run);
+    if (!error)
+        error = fail_target(run, path, target_settle(&run->target));
+    if (!error)
+        error = restore_finish_root(run);
+    if (!error)
+        error = fail_target(run, path, target_commit(&run->target));
+    if (error)
+        abandon(run, path, is_begun);
     target_close(&run->target);
     return error;
 }
@@ -108,9 +143,44 @@ static int restore_into_target(struct restore_run *run, const char *path)
 static void note_owners(struct restore_run *run)
 {
     run->is_root = geteuid() == 0;
-    run->result->owners_skipped = !run->is_root;
+    run->set_owners = run->is_root && !run->options->no_owner;
+    run->result->owners_skipped = !run->set_owners;
     if (!run->is_root && !run->options->export)
         pst_log(PST_LOG_INFO, "not root: the restored files will belong to the caller");
+}
+
+/* The directory of backups, the backup's own, the part's, and the part: the first that is another
+ * user's. */
+static bool is_of_another(const struct pst_part_map *part, uid_t *owner)
+{
+    char path[sizeof(part->file.text) + 2];
+    struct stat status;
+    snprintf(path, sizeof(path), "./%s", part->file.text);
+    for (char *end = path + 1; end; end = strchr(end + 1, '/')) {
+        char after = *end;
+        *end = '\0';
+        int rc = fstatat(part->from_fd, path, &status, AT_SYMLINK_NOFOLLOW);
+        *end = after;
+        *owner = status.st_uid;
+        if (rc == 0 && *owner != 0)
+            return true;
+    }
+    return fstatat(part->from_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (*owner = status.st_uid) != 0;
+}
+
+/* What root restores is made with all rights, whoever wrote it. */
+static void warn_of_owner(const struct restore_run *run)
+{
+    uid_t owner = 0;
+    bool is_other = false;
+    for (uint32_t i = 0; run->is_root && !is_other && i < run->set.count; i++)
+        is_other = run->set.parts[i].from_fd >= 0 && is_of_another(&run->set.parts[i], &owner);
+    if (is_other)
+        pst_log(PST_LOG_WARNING,
+                "the backup belongs to user %u, who decides what root restores from it, owners, "
+                "set-user-ID programs and devices too: see --no-owner, --no-set-id, --no-devices",
+                (unsigned)owner);
 }
 
 static int restore_backup(struct restore_run *run, const char *target)
@@ -134,9 +204,12 @@ static int restore_backup(struct restore_run *run, const char *target)
         error = restore_list_tables(run);
     } else if (!error && target) {
         note_owners(run);
+        warn_of_owner(run);
         error = restore_into_target(run, target);
     } else if (!error) {
         error = restore_write_rows(run);
+        if (!error)
+            error = restore_report_lost(run);
     }
     objects_release(&run->objects);
 err_after_set:
@@ -159,11 +232,23 @@ static int read_umask(mode_t *mask)
     return found == 1 ? 0 : -ENOENT;
 }
 
+/* Damage that a restore goes on past. */
+static void log_finding(void *context, const struct pst_finding *finding)
+{
+    char text[PST_MESSAGE_BYTES];
+    (void)context;
+    pst_finding_text(finding, text);
+    pst_log(PST_LOG_WARNING, "%s", text);
+}
+
 /* run has nothing set but what is to be done. */
 static int run_restore(struct restore_run *run, const char *target)
 {
     pthread_mutex_init(&run->mutex, NULL);
-    pst_findings_init(&run->findings, NULL, NULL);
+    pthread_mutex_init(&run->files, NULL);
+    bool keep_going = run->options->keep_going;
+    pst_findings_init(&run->findings, keep_going ? log_finding : NULL, NULL);
+    run->lost = keep_going ? restore_note_lost : NULL;
     run->has_target = target;
     int error = 0;
     if (read_umask(&run->mode_mask) < 0)
@@ -174,6 +259,8 @@ static int run_restore(struct restore_run *run, const char *target)
         restore_fail(run, error, "backup %u: %s", run->backup->number, pst_error_text(error));
     run->result->objects = atomic_load(&run->made);
     run->result->bytes = atomic_load(&run->bytes);
+    free(run->ranges);
+    pthread_mutex_destroy(&run->files);
     pthread_mutex_destroy(&run->mutex);
     return error;
 }

@@ -9,6 +9,15 @@
  * files are left alone; after a failure the marker stays, and the same restore may be run again.
  * Nothing is ever written outside the target: openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS.
  *
+ * What the target cannot take, or a right is missing for, is reported, and all else restored. A
+ * file that is not whole is renamed to "NAME.damaged", or removed if nothing of it is there. The
+ * restore ends with an error where all that follows would fail too: no space, no memory, an I/O
+ * error.
+ *
+ * In place, what is there of another kind is replaced, a directory with all that is in it; before
+ * anything is touched it is refused where a directory that would go has something of another owner
+ * in it, or a mount point, and where a process has an LMDB environment open that would be replaced.
+ *
  * Blocking; call it from any thread. Memory: (depth + 1) × (chunk size + 4 KiB) for each worker,
  * and for each object the length of its path and about 130 bytes.
  */
@@ -28,7 +37,11 @@ struct pst_export {
 
 struct pst_restore_options {
     struct pst_crew crew;
-    bool force; /* into a target that is not empty */
+    bool force;      /* into a target that is not empty */
+    bool keep_going; /* past damage: what is whole is restored, all else reported */
+    bool no_devices; /* devices are left out, and counted */
+    bool no_owner;   /* root: what is restored belongs to the caller, without set-ID bits */
+    bool no_set_id;  /* no set-user-ID and set-group-ID bits */
     /* "NODE" or "NODE/NAME": these sources alone, as if the backup had no others; the files of
      * other nodes may then be missing. count 0: all. */
     const char *const *only;
@@ -38,6 +51,8 @@ struct pst_restore_options {
     pst_table_sink_open *open_sink;
     void *sink_context;
     const struct pst_export *export; /* NULL: restore everything */
+    /* Called for what is not restored as it was, on any thread, one at a time; may be NULL. */
+    void (*trouble)(void *context, const struct pst_restore_trouble *trouble);
     /* As in pst_verify_options. */
     void (*progress)(void *context, const struct pst_crew_progress *progress);
     void *context;
@@ -47,6 +62,9 @@ struct pst_restore_result {
     uint64_t objects;    /* made */
     uint64_t bytes;      /* written into files */
     uint64_t unreadable; /* objects that the backup does not have, or not all of; each is logged */
+    uint64_t failed;     /* objects that could not be made or written, or not wholly */
+    uint64_t unset;      /* owners, modes, times and links that could not be set */
+    uint64_t left_out;   /* devices, by no_devices */
     bool owners_skipped; /* not root: files belong to the caller; logged once */
     char message[PST_MESSAGE_BYTES]; /* after a failure: what failed, on which file, where */
 };
@@ -56,12 +74,13 @@ struct pst_restore_result {
  * renamed (see above).
  *
  *   -ENOTEMPTY       the target is not empty, and there is no force
+ *   -EBUSY           an environment in the target is open, or a mount point is in the way
  *   -ENOKEY          only: the backup has no such source; export: it has no such source, or it has
  *                    several and none is named
  *   -ENOTSUP         the backup has rows and there is no open_sink; export: the source has none
  *   -PST_E_NO_TABLE  export: the source has no such table
- *   -PST_E_…         the backup is incomplete, damaged, newer or hostile; the message names file
- *                    and offset
+ *   -PST_E_…         the backup is incomplete, damaged (unless keep_going), newer or hostile; the
+ *                    message names file and offset
  *   -ECANCELED       crew.cancel was set
  *   -errno           the target */
 PST_MUST_USE int pst_restore(const struct pst_backup *backup, const char *target,

@@ -16,7 +16,7 @@
 #define FILES 8u
 
 struct restore_file {
-    const struct object_record *record; /* NULL: free */
+    struct object_record *record; /* NULL: free */
     int fd;
     bool is_direct; /* open with O_DIRECT */
 };
@@ -27,14 +27,22 @@ struct restore_worker {
     struct pst_parent parent;
 };
 
+/* The file takes nothing more; the rest of it would only look like data. */
+static int refuse(struct restore_run *run, int error, struct object_record *record,
+                  const char *what)
+{
+    atomic_store(&record->refused, true);
+    return restore_miss(run, error, record, what);
+}
+
 static int close_file(struct restore_run *run, struct restore_file *file)
 {
     if (!file->record)
         return 0;
-    const struct object_record *record = file->record;
+    struct object_record *record = file->record;
     file->record = NULL;
     if (close(file->fd) != 0 && errno != EINTR)
-        return restore_fail_object(run, -errno, record, "could not write");
+        return refuse(run, -errno, record, "could not write");
     return 0;
 }
 
@@ -45,19 +53,41 @@ static bool set_direct(int fd, bool on)
 }
 
 /* An environment is one large file without holes, which all workers write. Once its blocks are
- * allocated, they can write it in parallel and past the page cache. On tmpfs neither would help. */
-static bool prepare_environment(int fd, uint64_t size)
+ * allocated, they can write it in parallel and past the page cache. On tmpfs neither would help. No
+ * more is allocated for all of them together than the backup has bytes, whatever size they claim.
+ */
+static bool prepare_environment(struct restore_run *run, int fd, uint64_t size, bool is_first)
 {
     struct statfs attributes;
+    bool allocated = !is_first;
     if (fstatfs(fd, &attributes) != 0 || attributes.f_type == TMPFS_MAGIC)
         return false;
-    return fallocate(fd, 0, 0, (off_t)size) == 0 && set_direct(fd, true);
+    if (is_first && size <= run->allocate_bytes) {
+        allocated = fallocate(fd, 0, 0, (off_t)size) == 0;
+        if (allocated)
+            run->allocate_bytes -= size;
+        else /* it keeps what it got (fallocate(2)); nobody has written into it yet */
+            (void)!ftruncate(fd, 0);
+    }
+    return allocated && set_direct(fd, true);
+}
+
+static int open_file(struct restore_run *run, struct restore_worker *worker,
+                     struct object_record *record, const struct pst_object *object, bool *is_direct)
+{
+    pthread_mutex_lock(&run->files);
+    bool is_first = !atomic_load(&record->made);
+    int fd = restore_open(run, &worker->parent, record, object->path);
+    if (fd >= 0 && object->type == PST_OBJECT_ENVIRONMENT)
+        *is_direct = prepare_environment(run, fd, object->size, is_first);
+    pthread_mutex_unlock(&run->files);
+    return fd;
 }
 
 /* The open file of an object; if it is not open, the file that was opened first is closed for it.
- */
+ * *found stays NULL where the object takes nothing. */
 static int file_of(struct restore_run *run, struct restore_worker *worker,
-                   const struct object_record *record, const struct pst_object *object,
+                   struct object_record *record, const struct pst_object *object,
                    struct restore_file **found)
 {
     for (uint32_t i = 0; i < FILES; i++) {
@@ -71,11 +101,10 @@ static int file_of(struct restore_run *run, struct restore_worker *worker,
     int error = close_file(run, file);
     if (error)
         return error;
-    int fd = restore_open(run, &worker->parent, record, object->path);
+    bool is_direct = false;
+    int fd = open_file(run, worker, record, object, &is_direct);
     if (fd < 0)
-        return restore_fail_object(run, fd, record, "could not create");
-    bool is_direct =
-        object->type == PST_OBJECT_ENVIRONMENT && prepare_environment(fd, object->size);
+        return refuse(run, fd, record, "could not create");
     *file = (struct restore_file){record, fd, is_direct};
     *found = file;
     return 0;
@@ -116,26 +145,28 @@ static int write_whole(struct restore_run *run, struct restore_worker *worker,
         return -PST_E_CORRUPT;
     int fd = restore_open(run, &worker->parent, record, object->path);
     if (fd < 0)
-        return restore_fail_object(run, fd, record, "could not create");
+        return refuse(run, fd, record, "could not create");
     int error = write_all(fd, data, object->size, 0);
-    if (!error)
-        error = restore_finish_open(run, fd, object);
+    if (error)
+        error = refuse(run, error, record, "could not write");
+    else
+        error = restore_finish_open(run, fd, record);
     if (close(fd) != 0 && errno != EINTR && !error)
-        error = -errno;
-    return error ? restore_fail_object(run, error, record, "could not write") : 0;
+        error = refuse(run, -errno, record, "could not write");
+    return error;
 }
 
 /* One of the pieces of a file, which is finished when all are there. */
 static int write_part(struct restore_run *run, struct restore_worker *worker,
-                      const struct object_record *record, const struct pst_object *object,
+                      struct object_record *record, const struct pst_object *object,
                       const struct pst_chunk_piece *piece, const uint8_t *data)
 {
     struct restore_file *file = NULL;
     int error = file_of(run, worker, record, object, &file);
-    if (error)
+    if (error || !file)
         return error;
     error = write_at(file, data, piece->bytes, piece->object_offset);
-    return error ? restore_fail_object(run, error, record, "could not write") : 0;
+    return error ? refuse(run, error, record, "could not write") : 0;
 }
 
 static int write_piece(struct restore_run *run, struct restore_worker *worker,
@@ -153,13 +184,15 @@ static int write_piece(struct restore_run *run, struct restore_worker *worker,
     if (!restore_is_file(&object) || piece->bytes > object.size ||
         piece->object_offset > object.size - piece->bytes)
         return -PST_E_CORRUPT;
-    if (piece->bytes == 0)
+    if (piece->bytes == 0 || atomic_load(&record->refused))
         return 0;
     const uint8_t *data = payload + piece->payload_offset;
     int error = piece->bytes == object.size ? write_whole(run, worker, record, &object, data)
                                             : write_part(run, worker, record, &object, piece, data);
-    if (!error)
+    if (!error && !atomic_load(&record->refused)) {
+        atomic_fetch_add(&record->received, piece->bytes);
         atomic_fetch_add(&run->bytes, piece->bytes);
+    }
     return error;
 }
 
@@ -178,6 +211,7 @@ static int write_chunk(void *context, uint32_t number, const struct pst_part_map
                 sizeof(header->pieces[0]), "piece of an object that has no such bytes"};
             pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage,
                                     error);
+            error = run->options->keep_going ? 0 : error;
         }
     }
     return error;
@@ -203,6 +237,7 @@ int restore_write_data(struct restore_run *run)
         return -ENOMEM;
     for (uint32_t i = 0; i < workers; i++)
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
+    run->allocate_bytes = run->set.file_bytes;
     int error = restore_read_chunks(run, PST_CHUNK_DATA, false, write_chunk);
     for (uint32_t i = 0; i < workers; i++) {
         for (uint32_t j = 0; j < FILES; j++) {

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -32,8 +34,14 @@ bool restore_is_file(const struct pst_object *object)
            object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_BLOCK_IMAGE;
 }
 
-int restore_open(struct restore_run *run, struct pst_parent *parent,
-                 const struct object_record *record, const char *path)
+bool restore_is_left_out(const struct restore_run *run, const struct pst_object *object)
+{
+    return run->options->no_devices &&
+           (object->type == PST_OBJECT_BLOCK_DEVICE || object->type == PST_OBJECT_CHARACTER_DEVICE);
+}
+
+int restore_open(const struct restore_run *run, struct pst_parent *parent,
+                 struct object_record *record, const char *path)
 {
     const char *name;
     int source_fd = restore_source_fd(run, record);
@@ -42,34 +50,49 @@ int restore_open(struct restore_run *run, struct pst_parent *parent,
     int parent_fd = pst_parent_of(parent, source_fd, path, &name);
     if (parent_fd < 0)
         return parent_fd;
-    return pst_beneath_open(parent_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+    /* a file that is there by now is somebody else's, and is not written into */
+    int create = atomic_load(&record->made) ? 0 : O_CREAT | O_EXCL;
+    int fd = pst_beneath_open(parent_fd, name, O_WRONLY | create | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd >= 0)
+        atomic_store(&record->made, true);
+    return fd;
 }
 
 /* The mode with a set-ID bit only where the file belongs to whom the bit was given by: else a
  * program of somebody else's would run with the rights of the user who restores. */
-static mode_t safe_mode(const struct pst_object *object, const struct stat *status)
+static mode_t safe_mode(const struct restore_run *run, const struct pst_object *object,
+                        const struct stat *status)
 {
     mode_t mode = object->mode;
-    if (status->st_uid != object->uid)
+    bool none = run->options->no_set_id || run->options->no_owner;
+    if (none || status->st_uid != object->uid)
         mode &= ~(mode_t)S_ISUID;
-    if (status->st_gid != object->gid)
+    if (none || status->st_gid != object->gid)
         mode &= ~(mode_t)S_ISGID;
     return mode;
 }
 
 /* Owner before mode: chown(2) clears the set-user-ID bits. fd may be an O_PATH. */
-static int set_metadata(const struct restore_run *run, int fd, const struct pst_object *object)
+static int set_metadata(struct restore_run *run, int fd, const struct object_record *record,
+                        const struct pst_object *object)
 {
     const struct timespec mtime = {.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
     struct stat status;
-    int error = 0;
-    if (run->is_root)
-        error = pst_inode_set_owner(fd, object->uid, object->gid);
-    if (!error && fstat(fd, &status) != 0)
+    int error = run->set_owners ? pst_inode_set_owner(fd, object->uid, object->gid) : 0;
+    if (error)
+        error = restore_miss_part(run, error, record, "could not set the owner of");
+    if (!error && fstat(fd, &status) < 0)
         error = -errno;
-    if (!error && object->type != PST_OBJECT_SYMLINK)
-        error = pst_inode_set_mode(fd, safe_mode(object, &status));
-    return error ? error : pst_inode_set_mtime(fd, &mtime);
+    if (error)
+        return error;
+    if (object->type != PST_OBJECT_SYMLINK)
+        error = pst_inode_set_mode(fd, safe_mode(run, object, &status));
+    if (error)
+        error = restore_miss_part(run, error, record, "could not set the mode of");
+    if (error)
+        return error;
+    error = pst_inode_set_mtime(fd, &mtime);
+    return error ? restore_miss_part(run, error, record, "could not set the time of") : 0;
 }
 
 /* Whether what was opened by a name is what was made there: a file of another sort, or one that has
@@ -83,17 +106,18 @@ static bool is_own_node(const struct pst_object *object, const struct stat *stat
 }
 
 int restore_finish_node(struct restore_run *run, int parent_fd, const char *name,
-                        const struct pst_object *object)
+                        const struct object_record *record)
 {
+    const struct pst_object object = object_of(record);
     struct stat status;
     int fd = pst_beneath_open(parent_fd, name, O_PATH | O_NOFOLLOW, 0);
     if (fd < 0)
         return fd;
     int error = fstat(fd, &status) < 0 ? -errno : 0;
-    if (!error && !is_own_node(object, &status))
+    if (!error && !is_own_node(&object, &status))
         error = -EEXIST;
     if (!error)
-        error = set_metadata(run, fd, object);
+        error = set_metadata(run, fd, record, &object);
     close(fd);
     if (!error)
         atomic_fetch_add(&run->made, 1);
@@ -130,12 +154,38 @@ static void note_unreadable(struct restore_run *run, const struct pst_object *ob
                                                   : "changed while it was read");
 }
 
-int restore_finish_open(struct restore_run *run, int fd, const struct pst_object *object)
+int restore_finish_open(struct restore_run *run, int fd, const struct object_record *record)
 {
-    int error = set_metadata(run, fd, object);
+    const struct pst_object object = object_of(record);
+    int error = set_metadata(run, fd, record, &object);
     if (error)
         return error;
-    note_unreadable(run, object);
+    note_unreadable(run, &object);
     atomic_fetch_add(&run->made, 1);
+    return 0;
+}
+
+/* Out of the way of who would take it for whole: under another name, or, where nothing is in it,
+ * away. Where that name is taken or too long, it stays. */
+int restore_set_aside(struct restore_run *run, struct pst_parent *parent,
+                      const struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    char aside[NAME_MAX + 1];
+    const char *name;
+    if (!atomic_load(&record->made))
+        return 0;
+    int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
+    if (parent_fd < 0)
+        return restore_miss_part(run, parent_fd, record, "could not set aside");
+    if (object.type != PST_OBJECT_DATABASE && atomic_load(&record->received) == 0)
+        return unlinkat(parent_fd, name, 0) < 0
+                   ? restore_miss_part(run, -errno, record, "could not remove the empty")
+                   : 0;
+    int length = snprintf(aside, sizeof(aside), "%s.damaged", name);
+    if (length < 0 || (size_t)length >= sizeof(aside))
+        return restore_miss_part(run, -ENAMETOOLONG, record, "not whole, and under its own name:");
+    if (renameat2(parent_fd, name, parent_fd, aside, RENAME_NOREPLACE) < 0)
+        return restore_miss_part(run, -errno, record, "not whole, and under its own name:");
     return 0;
 }

@@ -18,17 +18,26 @@ int restore_source_fd(const struct restore_run *run, const struct object_record 
 /* Whether this object is a file with contents. */
 bool restore_is_file(const struct pst_object *object);
 
-/* Opens the file of an object for writing, creating it; a descriptor or -errno. */
-PST_MUST_USE int restore_open(struct restore_run *run, struct pst_parent *parent,
-                              const struct object_record *record, const char *path);
+/* Whether the caller wants no such object: devices. */
+bool restore_is_left_out(const struct restore_run *run, const struct pst_object *object);
 
-/* Ends an open file or directory that is whole: owner, mode, times; counts it. 0 or -errno. */
+/* Opens the file of an object for writing, creating it the first time; a descriptor or -errno.
+ * While others may open it too, under restore_run.files. */
+PST_MUST_USE int restore_open(const struct restore_run *run, struct pst_parent *parent,
+                              struct object_record *record, const char *path);
+
+/* Ends an open file or directory that is whole: owner, mode, times; counts it. What cannot be set
+ * is reported. 0, or what ends the restore. */
 PST_MUST_USE int restore_finish_open(struct restore_run *run, int fd,
-                                     const struct pst_object *object);
+                                     const struct object_record *record);
 
-/* The same for a symlink, device, FIFO or socket that has just been made. 0 or -errno. */
+/* The same for a symlink, device, FIFO or socket that has just been made. */
 PST_MUST_USE int restore_finish_node(struct restore_run *run, int parent_fd, const char *name,
-                                     const struct pst_object *object);
+                                     const struct object_record *record);
+
+/* A file that is not whole: renames it to NAME.damaged. 0, or what ends the restore. */
+PST_MUST_USE int restore_set_aside(struct restore_run *run, struct pst_parent *parent,
+                                   const struct object_record *record);
 
 /* S_IFMT's bits for such a node, and the device of one that is. */
 mode_t restore_format(enum pst_object_type type);

@@ -55,7 +55,9 @@ int restore_choose(struct restore_run *run)
     const struct pst_backup *backup = run->backup;
     uint32_t count = run->options->only_count;
     /* Files of other nodes may be missing; what the chosen nodes lack is found later. */
-    if (backup->state != PST_BACKUP_COMPLETE && (count == 0 || !backup->has_cluster))
+    bool may_be_damaged = run->options->keep_going && backup->state == PST_BACKUP_DAMAGED;
+    if (backup->state != PST_BACKUP_COMPLETE &&
+        ((count == 0 && !may_be_damaged) || !backup->has_cluster))
         return restore_fail(run, backup->error, "%s", backup->reason);
     int error = 0;
     for (uint32_t i = 0; !error && i < count; i++)

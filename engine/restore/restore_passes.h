@@ -16,13 +16,24 @@ void restore_drop_parts(struct restore_run *run);
 uint32_t restore_nodes(const struct restore_run *run);
 uint32_t restore_sources(const struct restore_run *run, uint32_t node_index);
 
-/* restore_tree.c, in this order: directories (sources' first), and room for all else; after the
- * data: the lengths and metadata of files; links and nodes; metadata of directories. */
+/* restore_room.c: in place, before anything is touched: whether what is in the way can go. Then:
+ * directories (sources' first), and room for all else. */
+PST_MUST_USE int restore_check_room(struct restore_run *run);
 PST_MUST_USE int restore_make_directories(struct restore_run *run);
+void restore_close_sources(struct restore_run *run);
+
+/* restore_tree.c, after the data and in this order: the lengths and metadata of files; links and
+ * nodes; metadata of directories; and of the target's own, which others may enter from then on. */
 PST_MUST_USE int restore_finish_files(struct restore_run *run);
 PST_MUST_USE int restore_make_links(struct restore_run *run);
 PST_MUST_USE int restore_finish_directories(struct restore_run *run);
-void restore_close_sources(struct restore_run *run);
+PST_MUST_USE int restore_finish_root(struct restore_run *run);
+
+/* restore_lost.c, of a restore that goes on past damage: a chunk that is lost; parts of which
+ * chunks are not known; and, after the data, which objects that costs. */
+chunk_loser restore_note_lost;
+void restore_note_unmapped(struct restore_run *run);
+PST_MUST_USE int restore_report_lost(struct restore_run *run);
 
 /* restore_data.c: the pieces of all DATA chunks. */
 PST_MUST_USE int restore_write_data(struct restore_run *run);

@@ -48,6 +48,12 @@ static int fail_sink(struct rows *rows, int error, const struct object_record *r
                         text[0] ? ": " : "", text);
 }
 
+/* The same one, to be marked. */
+static struct object_record *find_record(struct rows *rows, const struct object_record *record)
+{
+    return objects_find(&rows->run->objects, record->node, object_of(record).id);
+}
+
 static struct pst_database describe(const struct database_tables *database,
                                     const struct pst_object *object)
 {
@@ -77,6 +83,21 @@ static bool is_wanted(const struct rows *rows, const struct pst_share *share)
     return wanted;
 }
 
+/* A table that is damaged: the sink keeps the rows before the damage, and takes the next table. */
+static int lose_table(struct rows *rows, const struct database_tables *database,
+                      const struct table_shares *table, struct pst_table_sink *sink, int error)
+{
+    struct object_record *first = find_record(rows, table->shares[0]);
+    error = restore_miss(rows->run, error, first, "the backup has not all rows of");
+    if (!error)
+        error = restore_miss(rows->run, -PST_E_CORRUPT, find_record(rows, database->record),
+                             "not whole, for a table is damaged:");
+    if (error)
+        return error;
+    error = sink->end(sink);
+    return error ? fail_sink(rows, error, table->shares[0], sink->error_text) : 0;
+}
+
 static int pour_tables(struct rows *rows, const struct database_tables *database,
                        struct pst_table_sink *sink)
 {
@@ -87,10 +108,16 @@ static int pour_tables(struct rows *rows, const struct database_tables *database
         if (!is_wanted(rows, &table->share))
             continue;
         int error = table_pour(&rows->reading, table, sink, &by_sink, &bad);
-        if (bad)
-            return restore_fail_object(rows->run, error, bad, "not a stream of rows:");
         if (error && by_sink)
             return fail_sink(rows, error, table->shares[0], sink->error_text);
+        if (error && !by_sink && rows->run->options->keep_going && error != -ECANCELED) {
+            error = lose_table(rows, database, table, sink, error);
+            if (error)
+                return error;
+            continue;
+        }
+        if (bad)
+            return restore_fail_object(rows->run, error, bad, "not a stream of rows:");
         if (error)
             return restore_fail(rows->run, error, "%s", rows->run->findings.first);
         atomic_fetch_add(&rows->run->bytes, table->bytes);
@@ -105,17 +132,25 @@ static int finish_file(struct rows *rows, const struct database_tables *database
                        const struct pst_object *object)
 {
     struct pst_parent parent = PST_PARENT_NONE;
+    struct object_record *record = find_record(rows, database->record);
     struct stat status;
-    if (fstatat(restore_source_fd(rows->run, database->record), object->path, &status,
-                AT_SYMLINK_NOFOLLOW) < 0 &&
+    if (fstatat(restore_source_fd(rows->run, record), object->path, &status, AT_SYMLINK_NOFOLLOW) <
+            0 &&
         errno == ENOENT)
         return 0;
-    int fd = restore_open(rows->run, &parent, database->record, object->path);
-    int error = fd < 0 ? fd : restore_finish_open(rows->run, fd, object);
-    if (fd >= 0)
-        close(fd);
+    atomic_store(&record->made, true); /* by the sink */
+    int error = 0;
+    if (atomic_load(&record->failed)) {
+        error = restore_set_aside(rows->run, &parent, record);
+    } else {
+        int fd = restore_open(rows->run, &parent, record, object->path);
+        error = fd < 0 ? restore_miss(rows->run, fd, record, "could not open")
+                       : restore_finish_open(rows->run, fd, record);
+        if (fd >= 0)
+            close(fd);
+    }
     pst_parent_close(&parent);
-    return error ? restore_fail_object(rows->run, error, database->record, "could not finish") : 0;
+    return error;
 }
 
 static int directory_of(const struct rows *rows, const struct database_tables *database)
@@ -205,11 +240,29 @@ static int find_tables(struct rows *rows)
     return error;
 }
 
+/* Of a restore that goes on past damage: without all the shares there is no order of the rows. */
+static int lose_rows(struct rows *rows)
+{
+    struct restore_run *run = rows->run;
+    int error = 0;
+    for (size_t i = 0; !error && i < run->objects.count; i++) {
+        struct object_record *record = run->objects.sorted[i];
+        enum pst_object_type type = object_of(record).type;
+        if (type == PST_OBJECT_ROWS || type == PST_OBJECT_DATABASE)
+            error = restore_miss(run, -PST_E_CORRUPT, record, "shares of tables are missing of");
+    }
+    return error;
+}
+
 int restore_write_rows(struct restore_run *run)
 {
     struct rows rows = {.run = run};
-    int error = find_tables(&rows);
-    if (!error && rows.tables.databases_count > 0)
+    const struct object_record *clash = NULL;
+    int error = run->options->keep_going ? tables_make(&run->objects, &rows.tables, &clash)
+                                         : find_tables(&rows);
+    if (clash && run->options->keep_going)
+        error = lose_rows(&rows);
+    else if (!error && rows.tables.databases_count > 0)
         error = pour_all(&rows);
     tables_release(&rows.tables);
     return error;
@@ -329,9 +382,6 @@ int restore_export(struct restore_run *run)
         error = check_names(&rows);
     if (!error)
         error = pour_all(&rows);
-    if (!error && !run->target.in_place && fchmod(run->target.root_fd, 0777 & ~run->mode_mask) != 0)
-        error = restore_fail(run, -errno, "could not set the mode of the target: %s",
-                             pst_error_text(-errno));
     tables_release(&rows.tables);
     return error;
 }

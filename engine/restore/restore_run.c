@@ -4,9 +4,11 @@
  */
 #include "engine/restore/restore_run.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "engine/base/printable.h"
 
@@ -44,6 +46,89 @@ int restore_fail_object(struct restore_run *run, int error, const struct object_
                         pst_error_text(error));
 }
 
+/* Whether the next object would fail as this one did. What is wrong with the backup ends a restore
+ * unless it is to go on past that. */
+static bool is_fatal(const struct restore_run *run, int error)
+{
+    struct rlimit size;
+    switch (error) {
+    case -ENOMEM:
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EROFS:
+    case -EIO:
+    case -ENODEV:
+    case -ENOTCONN:
+    case -ESTALE:
+    case -ECANCELED:
+        return true;
+    case -EFBIG: /* of this process (ulimit -f), or of the file system */
+        return getrlimit(RLIMIT_FSIZE, &size) < 0 || size.rlim_cur != RLIM_INFINITY;
+    default:
+        return error <= -PST_E_BAD_REQUEST && !run->options->keep_going;
+    }
+}
+
+static void report_trouble(struct restore_run *run, const struct pst_restore_trouble *trouble)
+{
+    if (run->options->trouble)
+        run->options->trouble(run->options->context, trouble);
+}
+
+static struct pst_restore_trouble trouble_of(const struct restore_run *run, int error,
+                                             const struct object_record *record,
+                                             const struct pst_object *object, const char *what)
+{
+    return (struct pst_restore_trouble){
+        .source = restore_source_name(run, record, object->id),
+        .path = object->path,
+        .what = what,
+        .node = run->backup->nodes[record->node].node,
+        .error = error,
+    };
+}
+
+int restore_miss(struct restore_run *run, int error, struct object_record *record, const char *what)
+{
+    if (is_fatal(run, error))
+        return restore_fail_object(run, error, record, what);
+    if (atomic_exchange(&record->failed, true))
+        return 0;
+    const struct pst_object object = object_of(record);
+    const struct pst_restore_trouble trouble = trouble_of(run, error, record, &object, what);
+    pthread_mutex_lock(&run->mutex);
+    run->result->failed++;
+    report_trouble(run, &trouble);
+    pthread_mutex_unlock(&run->mutex);
+    return 0;
+}
+
+int restore_miss_part(struct restore_run *run, int error, const struct object_record *record,
+                      const char *what)
+{
+    if (is_fatal(run, error))
+        return restore_fail_object(run, error, record, what);
+    const struct pst_object object = object_of(record);
+    struct pst_restore_trouble trouble = trouble_of(run, error, record, &object, what);
+    trouble.is_whole = true;
+    pthread_mutex_lock(&run->mutex);
+    run->result->unset++;
+    report_trouble(run, &trouble);
+    pthread_mutex_unlock(&run->mutex);
+    return 0;
+}
+
+void restore_miss_unnamed(struct restore_run *run, uint64_t count,
+                          const struct pst_restore_trouble *trouble)
+{
+    pthread_mutex_lock(&run->mutex);
+    run->result->failed += count;
+    report_trouble(run, trouble);
+    pthread_mutex_unlock(&run->mutex);
+}
+
 void restore_report_progress(void *context)
 {
     struct restore_run *run = context;
@@ -69,13 +154,14 @@ int restore_read_chunks(struct restore_run *run, enum pst_chunk_type type, bool 
         .headers_only = headers_only,
         .take = take,
         .findings = &run->findings,
-        .stop_at_damage = true,
+        .stop_at_damage = !run->options->keep_going,
+        .lost = run->lost,
         .tick = restore_report_progress,
         .context = run,
     };
     int error = chunk_reading_run(&run->reading);
     run->read_bytes += atomic_exchange(&run->reading.bytes_done, 0);
-    if (run->findings.damages)
+    if (run->findings.damages && !run->options->keep_going)
         return restore_fail(run, run->findings.first_error, "%s", run->findings.first);
     return error;
 }

@@ -11,6 +11,7 @@
 #include "engine/restore/target.h"
 
 struct restore_worker;
+struct lost_range;
 
 struct restore_run {
     /* The caller's, unchanged while it runs. */
@@ -28,6 +29,17 @@ struct restore_run {
     struct objects objects;
     struct target target;
     bool is_root;
+    bool set_owners;
+    /* By node index: whether its directory, and a bit for each source whose directory was made;
+     * they get their modes last. */
+    bool made_nodes[PST_NODES_MAX];
+    uint64_t made_sources[PST_NODES_MAX];
+    const struct object_record *root; /* of the target's own directory; NULL: none */
+    /* Of a restore that goes on past damage (restore_lost.c): */
+    chunk_loser *lost;
+    bool lost_catalogue; /* some objects may have no entry */
+    struct lost_range *ranges;
+    size_t ranges_count;
     mode_t mode_mask;
     bool has_target;                /* else only rows are restored */
     int *source_fds;                /* by node index × PST_SOURCES_MAX + instance; -1: none */
@@ -40,7 +52,9 @@ struct restore_run {
     atomic_uint_least64_t bytes;      /* written */
     atomic_uint_least64_t made;       /* objects */
     atomic_size_t next_object;        /* of the metadata pass */
-    pthread_mutex_t mutex;            /* of result->message and result->unreadable */
+    uint64_t allocate_bytes;          /* that may still be allocated in advance */
+    pthread_mutex_t files; /* of allocate_bytes, and of opening files of several pieces */
+    pthread_mutex_t mutex; /* of result, but for what is atomic above */
 };
 
 /* Keeps the message of the first failure and returns error. Any thread. */
@@ -50,6 +64,19 @@ int restore_fail(struct restore_run *run, int error, const char *format, ...)
 /* The same, naming an object: "<what> <source>/<path>: <error text>". */
 int restore_fail_object(struct restore_run *run, int error, const struct object_record *record,
                         const char *what);
+
+/* The object is not there, or not whole: reports it, once for each, and returns 0, for the restore
+ * goes on; but where all that follows would fail too, keeps the message and returns error. */
+PST_MUST_USE int restore_miss(struct restore_run *run, int error, struct object_record *record,
+                              const char *what);
+
+/* The object is there, but something about it could not be set; likewise. */
+PST_MUST_USE int restore_miss_part(struct restore_run *run, int error,
+                                   const struct object_record *record, const char *what);
+
+/* So many objects that have no name. */
+void restore_miss_unnamed(struct restore_run *run, uint64_t count,
+                          const struct pst_restore_trouble *trouble);
 
 /* The name of the source that an object belongs to; "?" if the manifest does not know it. */
 const char *restore_source_name(const struct restore_run *run, const struct object_record *record,

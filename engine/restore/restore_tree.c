@@ -1,5 +1,5 @@
 /*
- * The passes over everything but data: directories, links, nodes, owners, modes and times. Called
+ * The passes after the data: links, nodes, owners, modes and times; directories last. Called
  * by restore.c on its thread; files are finished on the crew's threads.
  */
 #include <errno.h>
@@ -16,170 +16,52 @@
 
 #define OBJECTS_PER_CLAIM 256u
 
-/* A directory of ours that may be there from before: nothing but a directory is kept. */
-static int make_directory(int parent_fd, const char *name, bool in_place, mode_t mode)
+/* Blocks that were allocated in advance and not written are given back. */
+static void give_back(const struct object_record *record, int fd, const struct pst_object *object)
 {
-    if (mkdirat(parent_fd, name, mode) == 0)
-        return 0;
-    if (errno != EEXIST || !in_place)
-        return -errno;
-    struct stat status;
-    int fd = pst_beneath_open(parent_fd, name, O_PATH | O_DIRECTORY, 0);
-    if (fd >= 0) {
-        int error = fstat(fd, &status) < 0 ? -errno : 0;
-        if (!error)
-            error = pst_inode_set_mode(fd, (status.st_mode & mode) | 0700);
-        close(fd);
-        return error;
+    if (object->type != PST_OBJECT_ENVIRONMENT || atomic_load(&record->received) >= object->size)
+        return;
+    for (off_t at = 0, end; at < (off_t)object->size; at = end) {
+        at = lseek(fd, at, SEEK_HOLE);
+        if (at < 0 || at >= (off_t)object->size)
+            return;
+        end = lseek(fd, at, SEEK_DATA);
+        if (end < 0)
+            end = (off_t)object->size;
+        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, end - at) < 0)
+            return;
     }
-    if (unlinkat(parent_fd, name, 0) != 0 || mkdirat(parent_fd, name, mode) != 0)
-        return -errno;
-    return 0;
 }
 
-/* Makes and opens a directory directly below fd. */
-static int enter(const struct restore_run *run, int fd, const char *name)
+static int finish_contents(struct restore_run *run, struct pst_parent *parent,
+                           struct object_record *record, const struct pst_object *object)
 {
-    int error = make_directory(fd, name, run->target.in_place, 0777 & ~run->mode_mask);
-    return error ? error : pst_beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
-}
-
-/* DIR, DIR/NAME or DIR/NODE/NAME. */
-static int open_source(const struct restore_run *run, uint32_t node_index,
-                       const struct pst_manifest_source *source)
-{
-    int root_fd = run->target.root_fd;
-    bool is_alone = restore_nodes(run) == 1;
-    char number[16];
-    if (is_alone && restore_sources(run, node_index) == 1)
-        return pst_beneath_open(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-    if (is_alone)
-        return enter(run, root_fd, source->name);
-    snprintf(number, sizeof(number), "%u", run->backup->nodes[node_index].node);
-    int node_fd = pst_beneath_open(root_fd, number, O_RDONLY | O_DIRECTORY, 0);
-    if (node_fd < 0)
-        return node_fd;
-    int fd = enter(run, node_fd, source->name);
-    close(node_fd);
-    return fd;
-}
-
-/* DIR/NODE, where there are several. */
-static int make_node_directory(const struct restore_run *run, const struct pst_node_manifest *node)
-{
-    char number[16];
-    if (restore_nodes(run) == 1)
-        return 0;
-    snprintf(number, sizeof(number), "%u", node->node);
-    int fd = enter(run, run->target.root_fd, number);
+    int fd = restore_open(run, parent, record, object->path);
     if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
-}
-
-static int open_node(struct restore_run *run, uint32_t node_index)
-{
-    const struct pst_node_manifest *node = &run->backup->nodes[node_index];
-    int made = make_node_directory(run, node);
-    if (made < 0)
-        return restore_fail(run, made, "could not make the directory of node %u: %s", node->node,
-                            pst_error_text(made));
-    for (uint32_t i = 0; i < node->sources_count; i++) {
-        const struct pst_manifest_source *source = &node->sources[i];
-        if ((run->only[node_index] >> source->instance & 1) == 0)
-            continue;
-        int fd = open_source(run, node_index, source);
-        if (fd < 0)
-            return restore_fail(run, fd, "could not make the directory of source %s: %s",
-                                source->name, pst_error_text(fd));
-        *restore_source_slot(run, node_index, source->instance) = fd;
-    }
-    return 0;
-}
-
-static int open_sources(struct restore_run *run)
-{
-    size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
-    run->source_fds = malloc(slots * sizeof(*run->source_fds));
-    if (!run->source_fds)
-        return -ENOMEM;
-    for (size_t i = 0; i < slots; i++)
-        run->source_fds[i] = -1;
+        return restore_miss(run, fd, record, "could not create");
     int error = 0;
-    for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++)
-        error = run->only[i] ? open_node(run, i) : 0;
-    return error;
-}
-
-void restore_close_sources(struct restore_run *run)
-{
-    size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
-    for (size_t i = 0; run->source_fds && i < slots; i++) {
-        if (run->source_fds[i] >= 0)
-            close(run->source_fds[i]);
-    }
-    free(run->source_fds);
-    run->source_fds = NULL;
-}
-
-/* In place, the marker's name is taken. */
-static bool is_marker(const struct restore_run *run, const struct pst_object *object)
-{
-    return run->target.in_place && strcmp(object->path, PST_RESTORE_MARKER) == 0;
-}
-
-static int make_room(struct restore_run *run, struct pst_parent *parent,
-                     const struct object_record *record)
-{
-    const struct pst_object object = object_of(record);
-    int source_fd = restore_source_fd(run, record);
-    if (source_fd < 0)
-        return restore_fail_object(run, -PST_E_CORRUPT, record,
-                                   "the manifest does not name the source of");
-    if (is_marker(run, &object))
-        return restore_fail_object(run, -EEXIST, record,
-                                   "cannot be restored into a marked directory:");
-    bool is_directory = object.type == PST_OBJECT_DIRECTORY;
-    if (object.type == PST_OBJECT_ROWS)
-        return 0;
-    if (object.path[0] == '\0' || (!is_directory && !run->target.in_place))
-        return 0;
-    const char *name;
-    int parent_fd = pst_parent_of(parent, source_fd, object.path, &name);
-    int error = parent_fd < 0 ? parent_fd : 0;
-    if (!error && is_directory)
-        error = make_directory(parent_fd, name, run->target.in_place, 0700);
-    else if (!error && unlinkat(parent_fd, name, 0) != 0 && errno != ENOENT)
-        error = -errno;
-    return error ? restore_fail_object(run, error, record, "could not make room for") : 0;
-}
-
-int restore_make_directories(struct restore_run *run)
-{
-    int error = open_sources(run);
-    struct pst_parent parent = PST_PARENT_NONE;
-    for (size_t i = 0; !error && i < run->objects.count; i++)
-        error = make_room(run, &parent, run->objects.sorted[i]);
-    pst_parent_close(&parent);
+    if (ftruncate(fd, (off_t)object->size) < 0)
+        error = restore_miss(run, -errno, record, "could not set the size of");
+    give_back(record, fd, object);
+    if (!error && !atomic_load(&record->failed))
+        error = restore_finish_open(run, fd, record);
+    if (close(fd) < 0 && errno != EINTR && !error)
+        error = restore_miss(run, -errno, record, "could not write");
     return error;
 }
 
 static int finish_file(struct restore_run *run, struct pst_parent *parent,
-                       const struct object_record *record)
+                       struct object_record *record)
 {
     const struct pst_object object = object_of(record);
-    if (!restore_is_file(&object) || atomic_load(&record->finished))
+    int error = 0;
+    if (!restore_is_file(&object))
         return 0;
-    int fd = restore_open(run, parent, record, object.path);
-    int error = fd < 0 ? fd : 0;
-    if (!error && ftruncate(fd, (off_t)object.size) != 0)
-        error = -errno;
-    if (!error)
-        error = restore_finish_open(run, fd, &object);
-    if (fd >= 0 && close(fd) != 0 && errno != EINTR && !error)
-        error = -errno;
-    return error ? restore_fail_object(run, error, record, "could not finish") : 0;
+    if (!atomic_load(&record->failed) && !atomic_load(&record->finished))
+        error = finish_contents(run, parent, record, &object);
+    if (!error && atomic_load(&record->failed))
+        error = restore_set_aside(run, parent, record);
+    return error;
 }
 
 static int finish_files(void *context, uint32_t worker)
@@ -209,8 +91,52 @@ int restore_finish_files(struct restore_run *run)
     return crew_run(&run->options->crew, finish_files, restore_report_progress, run);
 }
 
+/* Data where there is data. */
+static int copy_contents(int from, int to, uint8_t *buffer, size_t bytes)
+{
+    struct stat status;
+    for (off_t at = 0;;) {
+        at = lseek(from, at, SEEK_DATA);
+        ssize_t got = at < 0 ? 0 : pread(from, buffer, bytes, at);
+        if (got < 0 || (at < 0 && errno != ENXIO))
+            return -errno;
+        if (got == 0)
+            break;
+        for (ssize_t done = 0, wrote; done < got; done += wrote) {
+            wrote = pwrite(to, buffer + done, (size_t)(got - done), at + done);
+            if (wrote < 0)
+                return -errno;
+        }
+        at += got;
+    }
+    return fstat(from, &status) < 0 || ftruncate(to, status.st_size) < 0 ? -errno : 0;
+}
+
+/* Where the target takes no link, or no more of them. */
+static int make_copy(struct restore_run *run, int first_fd, const char *first_name, int parent_fd,
+                     const char *name, const struct object_record *first)
+{
+    size_t bytes = 1 << 18;
+    uint8_t *buffer = malloc(bytes);
+    if (!buffer)
+        return -ENOMEM;
+    int from = pst_beneath_open(first_fd, first_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    int to = from < 0 ? from : pst_beneath_open(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    int error = to < 0 ? to : copy_contents(from, to, buffer, bytes);
+    if (!error)
+        error = restore_finish_open(run, to, first);
+    if (to >= 0 && close(to) < 0 && errno != EINTR && !error)
+        error = -errno;
+    if (to >= 0 && error)
+        (void)!unlinkat(parent_fd, name, 0);
+    if (from >= 0)
+        close(from);
+    free(buffer);
+    return error;
+}
+
 static int make_hard_link(struct restore_run *run, struct pst_parent *other, int parent_fd,
-                          const char *name, const struct object_record *record,
+                          const char *name, struct object_record *record,
                           const struct pst_object *object)
 {
     const struct object_record *first =
@@ -220,12 +146,23 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
     const struct pst_object first_object = object_of(first);
     if (first_object.type == PST_OBJECT_DIRECTORY || first_object.type == PST_OBJECT_HARD_LINK)
         return -PST_E_CORRUPT;
+    if (atomic_load(&first->failed))
+        return restore_miss(run, -ENOENT, record, "is another name of what is not restored whole:");
     const char *first_name;
     int first_fd =
         pst_parent_of(other, restore_source_fd(run, first), first_object.path, &first_name);
     if (first_fd < 0)
         return first_fd;
-    return linkat(first_fd, first_name, parent_fd, name, 0) == 0 ? 0 : -errno;
+    if (linkat(first_fd, first_name, parent_fd, name, 0) == 0) {
+        atomic_fetch_add(&run->made, 1);
+        return 0;
+    }
+    int error = -errno;
+    if (!restore_is_file(&first_object) || error == -EEXIST || error == -ENOENT)
+        return error;
+    int copied = make_copy(run, first_fd, first_name, parent_fd, name, first);
+    return copied ? copied
+                  : restore_miss_part(run, error, record, "could not be linked, and was copied:");
 }
 
 static int make_node(int parent_fd, const char *name, const struct pst_object *object)
@@ -241,13 +178,17 @@ static int make_symlink(int parent_fd, const char *name, const struct pst_object
 }
 
 static int make_link(struct restore_run *run, struct pst_parent *parent, struct pst_parent *other,
-                     const struct object_record *record, bool hard)
+                     struct object_record *record, bool hard)
 {
     const struct pst_object object = object_of(record);
     if (object.type == PST_OBJECT_DIRECTORY || restore_is_file(&object) ||
         object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE ||
-        hard != (object.type == PST_OBJECT_HARD_LINK))
+        hard != (object.type == PST_OBJECT_HARD_LINK) || atomic_load(&record->failed))
         return 0;
+    if (restore_is_left_out(run, &object)) {
+        run->result->left_out++;
+        return 0;
+    }
     const char *name;
     int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
     int error = parent_fd < 0 ? parent_fd : 0;
@@ -257,11 +198,9 @@ static int make_link(struct restore_run *run, struct pst_parent *parent, struct 
         error = make_symlink(parent_fd, name, &object);
     else if (!error)
         error = make_node(parent_fd, name, &object);
-    if (!error && hard)
-        atomic_fetch_add(&run->made, 1);
-    else if (!error)
-        error = restore_finish_node(run, parent_fd, name, &object);
-    return error ? restore_fail_object(run, error, record, "could not make") : 0;
+    if (!error && !hard)
+        error = restore_finish_node(run, parent_fd, name, record);
+    return error ? restore_miss(run, error, record, "could not make") : 0;
 }
 
 /* Hard links last: they may be other names of symlinks and nodes. */
@@ -278,28 +217,74 @@ int restore_make_links(struct restore_run *run)
     return error;
 }
 
-static int finish_directory(struct restore_run *run, const struct object_record *record)
+/* The target itself comes last. */
+static bool is_root(const struct restore_run *run, const struct object_record *record,
+                    const struct pst_object *object)
+{
+    return object->path[0] == '\0' && restore_nodes(run) == 1 &&
+           restore_sources(run, record->node) == 1;
+}
+
+static int finish_directory(struct restore_run *run, struct object_record *record)
 {
     const struct pst_object object = object_of(record);
-    if (object.type != PST_OBJECT_DIRECTORY)
+    if (object.type != PST_OBJECT_DIRECTORY || atomic_load(&record->failed))
         return 0;
+    if (object.path[0] == '\0')
+        run->made_sources[record->node] &= ~(UINT64_C(1) << pst_object_source(object.id));
+    if (is_root(run, record, &object)) {
+        run->root = record;
+        return 0;
+    }
     int fd = pst_beneath_open(restore_source_fd(run, record), object.path[0] ? object.path : ".",
                               O_RDONLY | O_DIRECTORY, 0);
-    int error = fd < 0 ? fd : restore_finish_open(run, fd, &object);
-    if (fd >= 0)
-        close(fd);
-    return error ? restore_fail_object(run, error, record, "could not finish") : 0;
+    if (fd < 0)
+        return restore_miss(run, fd, record, "could not open");
+    int error = restore_finish_open(run, fd, record);
+    close(fd);
+    return error;
+}
+
+/* Those that no object describes. */
+static int finish_plain_directories(struct restore_run *run)
+{
+    mode_t mode = 0777 & ~run->mode_mask;
+    int error = 0;
+    for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++) {
+        for (uint32_t j = 0; !error && j < PST_SOURCES_MAX; j++)
+            if (run->made_sources[i] >> j & 1)
+                error = pst_inode_set_mode(*restore_source_slot(run, i, j), mode);
+        if (error || !run->made_nodes[i])
+            continue;
+        char number[16];
+        snprintf(number, sizeof(number), "%u", run->backup->nodes[i].node);
+        int fd = pst_beneath_open(run->target.root_fd, number, O_RDONLY | O_DIRECTORY, 0);
+        error = fd < 0 ? fd : pst_inode_set_mode(fd, mode);
+        if (fd >= 0)
+            close(fd);
+    }
+    return error ? restore_fail(run, error, "could not set the mode of a directory: %s",
+                                pst_error_text(error))
+                 : 0;
 }
 
 /* Deepest first, as every entry that is made or removed touches the directory that holds it. */
 int restore_finish_directories(struct restore_run *run)
 {
-    /* a root of its own that no object describes */
-    if (!run->target.in_place && fchmod(run->target.root_fd, 0777 & ~run->mode_mask) != 0)
-        return restore_fail(run, -errno, "could not set the mode of the target: %s",
-                            pst_error_text(-errno));
     int error = 0;
     for (size_t i = run->objects.count; !error && i > 0; i--)
         error = finish_directory(run, run->objects.sorted[i - 1]);
-    return error;
+    return error ? error : finish_plain_directories(run);
+}
+
+int restore_finish_root(struct restore_run *run)
+{
+    if (run->root)
+        return restore_finish_open(run, run->target.root_fd, run->root);
+    if (run->target.in_place)
+        return 0;
+    int error = pst_inode_set_mode(run->target.root_fd, 0777 & ~run->mode_mask);
+    return error ? restore_fail(run, error, "could not set the mode of the target: %s",
+                                pst_error_text(error))
+                 : 0;
 }

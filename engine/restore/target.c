@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "io/beneath.h"
 #include "io/directory.h"
 #include "io/durable.h"
+#include "io/inode.h"
 
 static int fail(struct target *target, const char *step, int error)
 {
@@ -97,9 +99,10 @@ static bool has_own_marker(const struct target *target)
     return own;
 }
 
-static int open_in_place(struct target *target)
+int target_begin(struct target *target)
 {
-    target->in_place = true;
+    if (!target->in_place)
+        return 0;
     int error = pst_durable_write(target->root_fd, PST_RESTORE_MARKER, target->marker,
                                   strlen(target->marker), true, NULL);
     return error ? fail(target, "the marker file in the target could not be written", error) : 0;
@@ -116,8 +119,7 @@ static int open_existing(struct target *target, bool force)
     int error = empty < 0 ? fail(target, "the target could not be read", empty) : 0;
     if (!error && !empty && !force && !has_own_marker(target))
         error = fail(target, "the target is not empty: name another", -ENOTEMPTY);
-    if (!error && (!empty || is_mount_point(target)))
-        error = open_in_place(target);
+    target->in_place = !empty || is_mount_point(target);
     if (error)
         close(target->root_fd);
     return error;
@@ -129,19 +131,34 @@ static bool must_be_in_place(const struct target *target, int error)
     return target->exists && (error == -EACCES || error == -EPERM || error == -EROFS);
 }
 
+static bool is_locked(const struct target *target)
+{
+    int fd = openat(target->parent_fd, target->temporary,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool locked = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return locked;
+}
+
 static int open_sibling(struct target *target)
 {
     int length = snprintf(target->temporary, sizeof(target->temporary), ".%.*s.penstock-%.16s",
                           (int)(NAME_MAX - 32), target->name, target->marker);
     if (length < 0 || (size_t)length >= sizeof(target->temporary))
         return fail(target, "the target's name is too long", -ENAMETOOLONG);
-    /* a killed restore of the same backup left it: its name has the uid */
+    /* a killed restore of the same backup left it: its name has the uid, and while one lives the
+     * directory is locked */
+    if (is_locked(target))
+        return fail(target, "another restore of this backup into it is under way", -EBUSY);
     int error = pst_beneath_remove(target->parent_fd, target->temporary, PST_BENEATH_PRIVATE);
     if (error)
         return fail(target, "what an earlier restore left could not be removed", error);
     if (mkdirat(target->parent_fd, target->temporary, 0700) != 0) {
         error = fail(target, "a directory beside the target could not be made", -errno);
-        return must_be_in_place(target, error) ? open_in_place(target) : error;
+        target->in_place = must_be_in_place(target, error);
+        return target->in_place ? 0 : error;
     }
     int fd = openat(target->parent_fd, target->temporary,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -153,6 +170,7 @@ static int open_sibling(struct target *target)
     if (target->root_fd >= 0)
         close(target->root_fd);
     target->root_fd = fd;
+    (void)!flock(fd, LOCK_EX | LOCK_NB); /* on a file system without locks, go without */
     return 0;
 }
 
@@ -180,37 +198,42 @@ int target_open(struct target *target, const char *path, const uint8_t uid[PST_U
     return error;
 }
 
-/* Removing the marker touches the directory: its time, as restored, is put back. */
+/* Removing the marker touches the directory: its time is put back, where no object has another. */
 static int remove_marker(struct target *target)
 {
     struct stat status;
     if (fstat(target->root_fd, &status) != 0)
         return -errno;
     int error = pst_durable_unlink(target->root_fd, PST_RESTORE_MARKER, 0, NULL);
-    if (error)
-        return error;
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, status.st_mtim};
-    if (futimens(target->root_fd, times) != 0)
-        return -errno;
-    return fsync(target->root_fd) == 0 ? 0 : -errno;
+    return error ? error : pst_inode_set_mtime(target->root_fd, &status.st_mtim);
+}
+
+int target_settle(struct target *target)
+{
+    if (syncfs(target->root_fd) != 0)
+        return fail(target, "the target's file system could not be synced", -errno);
+    int error = target->in_place ? remove_marker(target) : 0;
+    return error ? fail(target, "the marker file could not be removed", error) : 0;
 }
 
 int target_commit(struct target *target)
 {
-    if (syncfs(target->root_fd) != 0)
-        return fail(target, "the target's file system could not be synced", -errno);
-    int error;
-    if (target->in_place) {
-        error = remove_marker(target);
-        return error ? fail(target, "the marker file could not be removed", error) : 0;
-    }
-    error = pst_durable_rename(target->parent_fd, target->temporary, target->parent_fd,
-                               target->name, target->exists ? 0 : RENAME_NOREPLACE, NULL);
+    if (fsync(target->root_fd) != 0)
+        return fail(target, "the target could not be synced", -errno);
+    if (target->in_place)
+        return 0;
+    int error = pst_durable_rename(target->parent_fd, target->temporary, target->parent_fd,
+                                   target->name, target->exists ? 0 : RENAME_NOREPLACE, NULL);
     return error ? fail(target, "the restored directory could not be given its name", error) : 0;
 }
 
+/* The directory may have its final owner and mode already; it must be private to be removed. */
 int target_abandon(struct target *target)
 {
+    if (!target->in_place) {
+        (void)!pst_inode_set_owner(target->root_fd, geteuid(), (gid_t)-1);
+        (void)!pst_inode_set_mode(target->root_fd, 0700);
+    }
     return target->in_place
                ? 0
                : pst_beneath_remove(target->parent_fd, target->temporary, PST_BENEATH_PRIVATE);

@@ -25,12 +25,18 @@ struct target {
     char marker[2 * PST_UID_BYTES + 2]; /* its contents: the uid and a newline */
 };
 
-/* Opens or makes the directory to restore into. -ENOTEMPTY: there is something in the target, and
- * no force, and no marker of this very backup. After a failure nothing is left. */
+/* Opens or makes the directory to restore into; in place nothing is changed yet. -ENOTEMPTY: there
+ * is something in the target, and no force, and no marker of this very backup. After a failure
+ * nothing is left. */
 PST_MUST_USE int target_open(struct target *target, const char *path,
                              const uint8_t uid[PST_UID_BYTES], bool force);
 
-/* Everything is in it: makes it durable and gives it its name, or takes the marker away. */
+/* Before the first change in place: writes the marker. */
+PST_MUST_USE int target_begin(struct target *target);
+
+/* Everything is in it: makes it durable, and takes the marker away. Then the root gets its owner
+ * and mode, and target_commit() gives it its name. */
+PST_MUST_USE int target_settle(struct target *target);
 PST_MUST_USE int target_commit(struct target *target);
 
 /* After a failure: removes the temporary directory; in place, the marker stays. */

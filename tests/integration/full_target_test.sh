@@ -91,7 +91,7 @@ mount_point_as_target() {
     mount -o remount,size=80m "$small"
     expect_exit 0 "$penstock" restore --from "$disk/to" --target "$small"
     compare_trees "$disk/tree" "$small"
-    expect_exit 1 "$penstock" restore --from "$disk/to" --target "$small"
+    expect_exit 2 "$penstock" restore --from "$disk/to" --target "$small"
     expect_message 'not empty.*--force'
     find "$small" -mindepth 1 -delete
 }

@@ -132,8 +132,8 @@ json_of_failures() {
     expect_json "$is_last 10"
     expect_exit 2 "$penstock" backup --json --ldms many --to "$disk/x" --source "dir:$source_tree"
     expect_json "$is_last 2"
-    expect_exit 1 "$penstock" restore --from "$backups" --json 7 --target "$disk"
-    expect_json "$is_last 1"
+    expect_exit 2 "$penstock" restore --from "$backups" --json 7 --target "$disk"
+    expect_json "$is_last 2"
     cp -a "$backups" "$disk/flipped"
     flip "$disk/flipped/BACKUP-7/BACKUP-7-PART-1-OF-2/BACKUP-7.1.data" 8200
     expect_exit 1 "$penstock" verify --from "$disk/flipped" --json 7

@@ -198,6 +198,16 @@ PST_MUST_USE int pst_run_verify(const struct pst_verify_job *job,
 
 /* ---- restore ---- */
 
+/* What is not restored as it was. Its texts are valid for the call. */
+struct pst_restore_trouble {
+    const char *source; /* its name */
+    const char *path;   /* in the source; NULL: it is not known */
+    const char *what;   /* "could not set the owner of" */
+    uint32_t node;
+    int error;
+    bool is_whole; /* the object is there, with all its contents: something else could not be set */
+};
+
 struct pst_restore_job {
     uint32_t struct_bytes;
     bool force;            /* into a target that is not empty */
@@ -220,6 +230,13 @@ struct pst_restore_job {
     /* "NODE" or "NODE/NAME": these sources alone, as if the backup had no others. With an id, even
      * where files of other nodes are missing. */
     const char *const *only;
+    /* Called for what is not restored as it was, from any thread, one at a time. May be NULL. */
+    void (*on_trouble)(void *context, const struct pst_restore_trouble *trouble);
+    bool keep_going; /* past damage: what is whole is restored */
+    bool no_devices; /* leaves devices out */
+    bool no_owner;   /* root: what is restored belongs to the caller, without set-ID bits */
+    bool no_set_id;  /* no set-user-ID and set-group-ID bits */
+    uint8_t reserved[4];
 };
 
 static inline void pst_restore_job_init(struct pst_restore_job *job)
@@ -236,6 +253,9 @@ struct pst_restore_outcome {
     uint64_t bytes;      /* written */
     uint64_t unreadable; /* objects that the backup does not have, or not completely */
     char message[PST_MESSAGE_BYTES];
+    uint64_t failed;   /* objects that could not be restored, or not wholly */
+    uint64_t unset;    /* owners, modes, times and links that could not be set */
+    uint64_t left_out; /* devices, by no_devices */
 };
 
 static inline void pst_restore_outcome_init(struct pst_restore_outcome *outcome)
@@ -244,9 +264,10 @@ static inline void pst_restore_outcome_init(struct pst_restore_outcome *outcome)
     outcome->struct_bytes = (uint32_t)sizeof(*outcome);
 }
 
-/* 0: it is whole, and on disk. -ENOTEMPTY: the target is not empty, and no force; -ECANCELED;
- * -EINVAL; -PST_E_…: the backup is missing, damaged, newer; else the target could not be written.
- * After an error nothing is left, but in a target that was there before (see --help). */
+/* 0: it is on disk, and whole but for what on_trouble was called for. -ENOTEMPTY: the target is not
+ * empty, and no force; -ECANCELED; -EINVAL; -PST_E_…: the backup is missing, damaged, newer; else
+ * the target could not be written. After an error nothing is left, but in a target that was there
+ * before (see --help). */
 PST_MUST_USE int pst_run_restore(const struct pst_restore_job *job,
                                  struct pst_restore_outcome *outcome);
 

@@ -17,7 +17,7 @@
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"
 
-enum call { CALL_CHANGE, CALL_SYNC_ALL, CALL_SYNC, CALL_RENAME, CALL_REMOVE_MARKER };
+enum call { CALL_CHANGE, CALL_MODE, CALL_SYNC_ALL, CALL_SYNC, CALL_RENAME, CALL_REMOVE_MARKER };
 
 #define CALLS_MAX 4096u
 
@@ -38,7 +38,7 @@ static bool record(enum call call)
         if (recorded.count < CALLS_MAX)
             recorded.calls[recorded.count] = call;
         recorded.count++;
-        fails = call != CALL_CHANGE && recorded.fail_at > 0 && --recorded.fail_at == 0;
+        fails = call > CALL_MODE && recorded.fail_at > 0 && --recorded.fail_at == 0;
     }
     pthread_mutex_unlock(&recorded.lock);
     if (fails)
@@ -71,7 +71,7 @@ WRAP(CALL_CHANGE, linkat, (int from_fd, const char *from, int to_fd, const char 
 WRAP(CALL_CHANGE, mknodat, (int fd, const char *name, mode_t mode, dev_t device),
      (fd, name, mode, device))
 WRAP(CALL_CHANGE, ftruncate, (int fd, off_t bytes), (fd, bytes))
-WRAP(CALL_CHANGE, fchmod, (int fd, mode_t mode), (fd, mode))
+WRAP(CALL_MODE, fchmod, (int fd, mode_t mode), (fd, mode))
 
 ssize_t __real_pwrite(int fd, const void *data, size_t bytes, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t offset);
@@ -152,6 +152,9 @@ static void a_tree_is_on_disk_before_it_has_its_name(void)
     size_t renamed = first(0, CALL_RENAME);
     CU_ASSERT_TRUE(last(CALL_CHANGE) > 20 && last(CALL_CHANGE) < synced);
     CU_ASSERT_TRUE(synced < renamed);
+    /* the target's own directory is opened to others last, and synced by itself */
+    CU_ASSERT_TRUE(last(CALL_MODE) < first(synced, CALL_SYNC));
+    CU_ASSERT_TRUE(first(synced, CALL_SYNC) < renamed);
     CU_ASSERT_NOT_EQUAL(first(renamed, CALL_SYNC), SIZE_MAX);
     remove_place(&place);
 }
@@ -173,6 +176,7 @@ static void a_marker_is_there_before_all_and_until_all_is_on_disk(void)
     size_t removed = first(synced, CALL_REMOVE_MARKER);
     CU_ASSERT_EQUAL(removed, first(marked, CALL_REMOVE_MARKER));
     CU_ASSERT_NOT_EQUAL(first(removed, CALL_SYNC), SIZE_MAX);
+    CU_ASSERT_TRUE(last(CALL_MODE) < last(CALL_SYNC));
     CU_ASSERT_TRUE(has("d/small") && has("old") && !has(PST_RESTORE_MARKER));
     remove_place(&place);
 }

@@ -94,9 +94,9 @@ static void what_replaces_a_node_is_left_alone(void)
         CU_ASSERT_EQUAL(chmod(fifo.path, 0604), 0);
         CU_ASSERT_EQUAL(symlink(file.path, place_below(&place, "a link").path), 0);
         swapped_for = swap.path;
-        CU_ASSERT_EQUAL(restore_as(1, false, NULL), -EEXIST);
+        CU_ASSERT_EQUAL(restore_as(1, false, NULL), 0);
         swapped_for = NULL;
-        CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "d/fifo"));
+        CU_ASSERT_EQUAL(result.failed, 1);
         CU_ASSERT_EQUAL(stat(file.path, &status), 0);
         CU_ASSERT_EQUAL(status.st_mode & 07777, 0604);
         CU_ASSERT_EQUAL(stat(fifo.path, &status), 0);

@@ -1,0 +1,326 @@
+/*
+ * Room for what is restored: directories, and what stands in their way or that of files. In place
+ * it looks before it touches anything. Called by restore.c on its thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/restore/lmdb_lock.h"
+#include "engine/restore/restore_object.h"
+#include "engine/restore/restore_passes.h"
+#include "io/inode.h"
+
+/* ---- the directories of sources ---- */
+
+/* A directory of ours that may be there from before: nothing but a directory is kept, and until all
+ * is restored no more users get into it than the mode allows that it had, or the one that it gets.
+ * Sets *made if it was not there. */
+static int make_directory(int parent_fd, const char *name, bool in_place, mode_t mode, bool *made)
+{
+    struct stat status;
+    *made = mkdirat(parent_fd, name, 0700) == 0;
+    if (*made)
+        return 0;
+    if (errno != EEXIST || !in_place)
+        return -errno;
+    int fd = pst_beneath_open(parent_fd, name, O_PATH | O_DIRECTORY, 0);
+    if (fd >= 0) {
+        int error = fstat(fd, &status) < 0 ? -errno : 0;
+        mode_t now = status.st_mode & 07777;
+        if (!error && ((now & mode) | 0700) != now)
+            error = pst_inode_set_mode(fd, (now & mode) | 0700);
+        close(fd);
+        return error;
+    }
+    if (unlinkat(parent_fd, name, 0) < 0 || mkdirat(parent_fd, name, 0700) < 0)
+        return -errno;
+    *made = true;
+    return 0;
+}
+
+/* Makes and opens a directory directly below fd. */
+static int enter(const struct restore_run *run, int fd, const char *name, mode_t mode, bool *made)
+{
+    int error = make_directory(fd, name, run->target.in_place, mode, made);
+    return error ? error : pst_beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+/* "", "NAME" or "NODE/NAME", below the target. */
+static const char *place_of(const struct restore_run *run, uint32_t node_index,
+                            const struct pst_manifest_source *source, char place[128])
+{
+    bool is_alone = restore_nodes(run) == 1;
+    if (is_alone && restore_sources(run, node_index) == 1)
+        snprintf(place, 128, ".");
+    else if (is_alone)
+        snprintf(place, 128, "%s", source->name);
+    else
+        snprintf(place, 128, "%u/%s", run->backup->nodes[node_index].node, source->name);
+    return place;
+}
+
+static int open_source(struct restore_run *run, uint32_t node_index,
+                       const struct pst_manifest_source *source)
+{
+    char place[128];
+    int root_fd = run->target.root_fd;
+    const char *name = place_of(run, node_index, source, place);
+    const char *slash = strchr(name, '/');
+    if (strcmp(name, ".") == 0)
+        return pst_beneath_open(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
+    int node_fd = root_fd;
+    if (slash) {
+        place[slash - place] = '\0';
+        node_fd = pst_beneath_open(root_fd, place, O_RDONLY | O_DIRECTORY, 0);
+        name = slash + 1;
+    }
+    if (node_fd < 0)
+        return node_fd;
+    bool made = false;
+    int fd = enter(run, node_fd, name, 07777, &made);
+    if (made)
+        run->made_sources[node_index] |= UINT64_C(1) << source->instance;
+    if (node_fd != root_fd)
+        close(node_fd);
+    return fd;
+}
+
+/* DIR/NODE, where there are several. */
+static int make_node_directory(struct restore_run *run, uint32_t node_index)
+{
+    char number[16];
+    if (restore_nodes(run) == 1)
+        return 0;
+    snprintf(number, sizeof(number), "%u", run->backup->nodes[node_index].node);
+    int fd = enter(run, run->target.root_fd, number, 07777, &run->made_nodes[node_index]);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
+static int open_node(struct restore_run *run, uint32_t node_index)
+{
+    const struct pst_node_manifest *node = &run->backup->nodes[node_index];
+    int made = node->parts_count ? make_node_directory(run, node_index) : 0;
+    if (made < 0)
+        return restore_fail(run, made, "could not make the directory of node %u: %s", node->node,
+                            pst_error_text(made));
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        const struct pst_manifest_source *source = &node->sources[i];
+        if ((run->only[node_index] >> source->instance & 1) == 0)
+            continue;
+        int fd = open_source(run, node_index, source);
+        if (fd < 0)
+            return restore_fail(run, fd, "could not make the directory of source %s: %s",
+                                source->name, pst_error_text(fd));
+        *restore_source_slot(run, node_index, source->instance) = fd;
+    }
+    return 0;
+}
+
+static int make_slots(struct restore_run *run)
+{
+    size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
+    run->source_fds = malloc(slots * sizeof(*run->source_fds));
+    if (!run->source_fds)
+        return -ENOMEM;
+    for (size_t i = 0; i < slots; i++)
+        run->source_fds[i] = -1;
+    return 0;
+}
+
+static int open_sources(struct restore_run *run)
+{
+    int error = make_slots(run);
+    for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++)
+        error = run->only[i] ? open_node(run, i) : 0;
+    return error;
+}
+
+void restore_close_sources(struct restore_run *run)
+{
+    size_t slots = (size_t)run->backup->cluster.nodes_count * PST_SOURCES_MAX;
+    for (size_t i = 0; run->source_fds && i < slots; i++) {
+        if (run->source_fds[i] >= 0)
+            close(run->source_fds[i]);
+    }
+    free(run->source_fds);
+    run->source_fds = NULL;
+}
+
+/* ---- before anything is touched ---- */
+
+static int refuse(struct restore_run *run, int error, const struct object_record *record,
+                  const char *why)
+{
+    const struct pst_object object = object_of(record);
+    return restore_fail(run, error, "%s; it is in the way of %s/%s, and nothing was restored", why,
+                        restore_source_name(run, record, object.id), object.path);
+}
+
+static int check_locks(struct restore_run *run, int parent_fd, const char *name,
+                       const struct object_record *record)
+{
+    char why[PST_MESSAGE_BYTES];
+    int error = lmdb_lock_check(parent_fd, name, why);
+    return error ? refuse(run, error, record, why) : 0;
+}
+
+static bool is_environment(const struct pst_object *object)
+{
+    return object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_DATABASE;
+}
+
+/* Sources that are not there yet, or a directory that is not, leave nothing in the way. */
+static int check_object(struct restore_run *run, struct pst_parent *parent,
+                        const struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    char why[PST_MESSAGE_BYTES];
+    struct stat status;
+    const char *name;
+    int source_fd = restore_source_fd(run, record);
+    if (source_fd < 0 || object.path[0] == '\0' || object.type == PST_OBJECT_ROWS ||
+        restore_is_left_out(run, &object))
+        return 0;
+    int parent_fd = pst_parent_of(parent, source_fd, object.path, &name);
+    if (parent_fd < 0)
+        return 0;
+    if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return is_environment(&object) ? check_locks(run, parent_fd, name, record) : 0;
+    if (object.type == PST_OBJECT_DIRECTORY && S_ISDIR(status.st_mode))
+        return 0;
+    int error = pst_beneath_check_remove(parent_fd, name, PST_BENEATH_SAME_OWNER, why);
+    if (error)
+        return refuse(run, error, record, why[0] ? why : pst_error_text(error));
+    return S_ISREG(status.st_mode) ? check_locks(run, parent_fd, name, record) : 0;
+}
+
+int restore_check_room(struct restore_run *run)
+{
+    struct pst_parent parent = PST_PARENT_NONE;
+    char place[128];
+    int error = make_slots(run);
+    for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++) {
+        const struct pst_node_manifest *node = &run->backup->nodes[i];
+        for (uint32_t j = 0; j < node->sources_count; j++)
+            if (run->only[i] >> node->sources[j].instance & 1)
+                *restore_source_slot(run, i, node->sources[j].instance) = pst_beneath_open(
+                    run->target.root_fd, place_of(run, i, &node->sources[j], place),
+                    O_PATH | O_DIRECTORY, 0);
+    }
+    for (size_t i = 0; !error && i < run->objects.count; i++)
+        error = check_object(run, &parent, run->objects.sorted[i]);
+    pst_parent_close(&parent);
+    restore_close_sources(run);
+    return error;
+}
+
+/* ---- room for the objects ---- */
+
+/* In place, the marker's name is taken. */
+static bool is_marker(const struct restore_run *run, const struct pst_object *object)
+{
+    return run->target.in_place && strcmp(object->path, PST_RESTORE_MARKER) == 0;
+}
+
+/* Directories that the backup has lost the entries of. */
+static int make_lost_parents(int source_fd, const char *path)
+{
+    char part[PST_PATH_BYTES_MAX];
+    struct pst_parent parent = PST_PARENT_NONE;
+    int error = 0;
+    for (const char *slash = strchr(path, '/'); !error && slash; slash = strchr(slash + 1, '/')) {
+        const char *name;
+        snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+        int parent_fd = pst_parent_of(&parent, source_fd, part, &name);
+        if (parent_fd < 0)
+            error = parent_fd;
+        else if (mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
+            error = -errno;
+    }
+    pst_parent_close(&parent);
+    return error;
+}
+
+/* Whether the backup has the directory that an object is in. */
+static int check_parent(struct restore_run *run, const struct object_record *record,
+                        const struct pst_object *object)
+{
+    const char *slash = strrchr(object->path, '/');
+    if (!slash)
+        return 0;
+    const struct object_record *parent =
+        objects_find_path(&run->objects, record, object->path, (size_t)(slash - object->path));
+    if (parent)
+        return object_of(parent).type == PST_OBJECT_DIRECTORY ? 0 : -PST_E_CORRUPT;
+    return run->lost_catalogue ? make_lost_parents(restore_source_fd(run, record), object->path)
+                               : -PST_E_CORRUPT;
+}
+
+/* What is not a directory goes to where nothing is. */
+static int clear_way(struct restore_run *run, int parent_fd, const char *name,
+                     const struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    struct stat status;
+    bool is_there = fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_there && errno != ENOENT)
+        return -errno;
+    if (is_there ? !S_ISREG(status.st_mode) : !is_environment(&object))
+        return is_there ? pst_beneath_remove(parent_fd, name, PST_BENEATH_SAME_OWNER) : 0;
+    int error = check_locks(run, parent_fd, name, record);
+    if (!error)
+        error = lmdb_lock_remove(parent_fd, name, is_environment(&object));
+    if (!error && unlinkat(parent_fd, name, 0) < 0 && errno != ENOENT)
+        error = -errno;
+    return error;
+}
+
+static int place_object(struct restore_run *run, struct pst_parent *parent,
+                        const struct object_record *record, const struct pst_object *object)
+{
+    const char *name;
+    bool made;
+    int error = check_parent(run, record, object);
+    if (error || object->path[0] == '\0' ||
+        (object->type != PST_OBJECT_DIRECTORY && !run->target.in_place))
+        return error;
+    int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object->path, &name);
+    if (parent_fd < 0)
+        return parent_fd;
+    if (object->type != PST_OBJECT_DIRECTORY)
+        return clear_way(run, parent_fd, name, record);
+    return make_directory(parent_fd, name, run->target.in_place, object->mode, &made);
+}
+
+static int make_room(struct restore_run *run, struct pst_parent *parent,
+                     struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    if (object.type == PST_OBJECT_ROWS || restore_is_left_out(run, &object))
+        return 0;
+    if (restore_source_fd(run, record) < 0)
+        return restore_miss(run, -PST_E_CORRUPT, record,
+                            "the manifest does not name the source of");
+    if (is_marker(run, &object))
+        return restore_miss(run, -EEXIST, record, "cannot be restored into a marked directory:");
+    int error = place_object(run, parent, record, &object);
+    return error ? restore_miss(run, error, record, "could not make room for") : 0;
+}
+
+int restore_make_directories(struct restore_run *run)
+{
+    int error = open_sources(run);
+    struct pst_parent parent = PST_PARENT_NONE;
+    for (size_t i = 0; !error && i < run->objects.count; i++)
+        error = make_room(run, &parent, run->objects.sorted[i]);
+    pst_parent_close(&parent);
+    return error;
+}

@@ -1,0 +1,218 @@
+#!/bin/bash
+# What the target cannot take, or the backup has lost, is named and costs exit code 3; all else is
+# restored. What one user may do to another by a backup or a target, he may not.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+work=$memory
+
+backup() { # NAME: of $work/NAME into $work/NAME-to
+    expect_exit '0 3' "$penstock" backup --source "dir:$work/$1" --to "$work/$1-to" --ldms "${2:-2}" --chunk 64K
+}
+
+restore() { # CODE NAME OPTION…: of the backup of NAME into $work/NAME-target
+    expect_exit "$1" "$penstock" restore --from "$work/$2-to" --target "$work/$2-target" "${@:3}"
+}
+
+# Root of a user namespace may give files to nobody but himself.
+owners() {
+    unshare -Ur true 2>/dev/null || return 0
+    is_root || return 0
+    mkdir "$work/owners"
+    echo hi >"$work/owners/a"
+    echo ho >"$work/owners/b"
+    ln -s a "$work/owners/link"
+    chown -h 1234:0 "$work/owners/a" "$work/owners/link"
+    chmod 4755 "$work/owners/a"
+    backup owners
+    chmod -R a+rX "$work/owners-to"
+    expect_exit 3 unshare -Ur "$penstock" restore --from "$work/owners-to" --target "$work/owners-target" --json
+    expect_message 'could not set the owner of owners/a: Invalid argument' \
+        'could not set the owner of owners/link: ' '2 attributes could not be set'
+    expect_json 'map(select(.message_type == "trouble")) | length == 2 and all(.whole)'
+    expect_json '.[-2].not_set == 2 and .[-2].failed == 0 and .[-1].code == 3'
+    diff -r --no-dereference "$work/owners" "$work/owners-target" || fail 'not all of the data is there'
+    [ "$(stat -c %a "$work/owners-target/a")" = 755 ] || fail 'a set-user-ID bit without its owner'
+}
+
+# A file as large as no file on a disk can be.
+too_large() {
+    local work=$disk
+    is_root || return 0
+    mkdir "$work/huge"
+    mount -t tmpfs none "$work/huge" 2>/dev/null || return 0
+    mounted+=("$work/huge")
+    mkdir "$work/huge/d"
+    truncate -s 9223372036854775807 "$work/huge/d/huge" 2>/dev/null || return 0
+    ln "$work/huge/d/huge" "$work/huge/d/another"
+    echo a >"$work/huge/d/a"
+    echo z >"$work/huge/z"
+    backup huge
+    restore 3 huge
+    expect_message 'huge/d/(huge|another): File too large' 'another name of what is not restored whole' '2 objects'
+    expect_names "$work/huge-target" $'./d\n./d/a\n./z'
+    umount "$work/huge"
+}
+
+# Replaced or refused, as a whole, before anything is touched.
+in_the_way() {
+    mkdir -p "$work/way/d" "$work/way-target/thing/deep/er" "$work/way-target/other"
+    echo f >"$work/way/thing"
+    echo o >"$work/way/d/o"
+    backup way
+    ln -s "$work/way" "$work/way-target/thing/deep/link"
+    echo d >"$work/way-target/d"
+    echo k >"$work/way-target/thing/deep/er/k"
+    cp -a "$work/way-target" "$work/way-before"
+    if is_root && mount --bind "$work/way" "$work/way-target/thing/deep" 2>/dev/null; then
+        mounted+=("$work/way-target/thing/deep")
+        restore 1 way --force
+        expect_message 'thing/deep: something is mounted there; it is in the way of way/thing, and nothing was restored'
+        umount "$work/way-target/thing/deep"
+        diff -r --no-dereference "$work/way-before" "$work/way-target" || fail 'a refused restore changed its target'
+    fi
+    if is_root; then
+        chown 4321 "$work/way-target/thing/deep/er/k"
+        restore 1 way --force
+        expect_message 'er/k: belongs to user 4321.*in the way of way/thing'
+        diff -r --no-dereference "$work/way-before" "$work/way-target" || fail 'a refused restore changed its target'
+        chown 0 "$work/way-target/thing/deep/er/k"
+    fi
+    restore 0 way --force
+    rmdir "$work/way-target/other"
+    diff -r "$work/way" "$work/way-target" || fail 'not what was backed up'
+    [ -e "$work/way/d/o" ] || fail 'a link was followed out of the target'
+}
+
+# expect_whole_but NAMES: nothing of NAMES (below damaged/) is restored under its own name, all else is.
+expect_whole_but() {
+    local name
+    for name; do
+        expect_absent "$work/damaged-target/$name"
+        expect_message "damaged/$name"
+    done
+    while IFS= read -r -d '' name; do
+        if [ -e "$work/damaged-target/$name" ]; then
+            cmp "$work/damaged/$name" "$work/damaged-target/$name" || fail "$name is restored, and wrong"
+        else
+            grep -qE "damaged/$name: |objects are lost" "$memory/err" || fail "$name is lost without a word"
+        fi
+    done < <(cd "$work/damaged" && find . -type f -printf '%P\0')
+}
+
+damage() {
+    mkdir -p "$work/damaged/sub"
+    local i data size offset
+    for i in {1..60}; do random_bytes 9000 >"$work/damaged/f$i"; done
+    random_bytes 400000 >"$work/damaged/sub/large"
+    truncate -s 900000 "$work/damaged/sub/sparse"
+    echo tail | dd of="$work/damaged/sub/sparse" bs=1 seek=850000 conv=notrunc status=none
+    backup damaged 1
+    data=$(echo "$work"/damaged-to/BACKUP-1/*PART*/*.data)
+    cp "$data" "$memory/data"
+    size=$(stat -c %s "$data")
+    restore 0 damaged --keep-going
+    compare_trees "$work/damaged" "$work/damaged-target"
+    # The part header; payloads and headers of chunks of all types; the last index; the trailer.
+    for offset in 100 8192 4200 70000 150000 $((size / 2)) $((size / 2 + 4096)) $((size - 20000)) \
+        $((size - 9000)) $((size - 5000)) $((size - 100)); do
+        rm -rf "$work/damaged-target"
+        cp "$memory/data" "$data"
+        flip "$data" "$offset"
+        restore '0 1' damaged
+        [ "$status" -eq 0 ] || expect_message 'keep-going restores what is whole' "$(basename "$data")"
+        [ "$status" -eq 0 ] || expect_absent "$work/damaged-target"
+        rm -rf "$work/damaged-target"
+        restore '0 3' damaged --keep-going
+        expect_whole_but
+    done
+    # In the middle of the large file: it alone is hit.
+    rm -rf "$work/damaged-target"
+    cp "$memory/data" "$data"
+    offset=$(grep -abo -m1 -F "$(head -c 230000 "$work/damaged/sub/large" | tail -c 24 | tr -d '\0\n' | head -c 8)" "$data" |
+        head -n 1 | cut -d: -f1) || offset=''
+    if [ -n "$offset" ]; then
+        flip "$data" "$offset"
+        restore 3 damaged --keep-going --json
+        expect_whole_but sub/large
+        expect_json 'map(select(.message_type == "trouble")) | length == 1 and .[0].path == "sub/large" and (.[0].whole | not)'
+        [ -e "$work/damaged-target/sub/large.damaged" ] || fail 'what is left of a large file is gone'
+        cmp "$work/damaged/sub/sparse" "$work/damaged-target/sub/sparse"
+    fi
+    # A part that is cut off, and one that is gone: by its id.
+    for size in 60000 0; do
+        rm -rf "$work/damaged-target"
+        truncate -s "$size" "$data"
+        expect_exit 1 "$penstock" restore --from "$work/damaged-to" --target "$work/damaged-target" 1
+        expect_exit 3 "$penstock" restore --from "$work/damaged-to" --target "$work/damaged-target" 1 --keep-going
+        expect_whole_but
+    done
+    rm "$data"
+    rm -rf "$work/damaged-target"
+    expect_exit 3 "$penstock" restore --from "$work/damaged-to" --target "$work/damaged-target" 1 --keep-going
+    expect_whole_but
+}
+
+# A catalogue that is lost in part: files are restored though the entries of their directories are gone.
+lost_catalogue() {
+    mv "$work/damaged" "$work/damaged-old"
+    mkdir "$work/damaged"
+    local i data link
+    for i in {1..900}; do
+        mkdir -p "$work/damaged/directory-with-a-long-name-$i"
+        echo "$i" >"$work/damaged/directory-with-a-long-name-$i/file"
+    done
+    rm -rf "$work/damaged-to" "$work/damaged-target"
+    backup damaged 1
+    data=$(echo "$work"/damaged-to/BACKUP-1/*PART*/*.data)
+    # the first chunk of type CATALOGUE (2): a byte of its payload
+    for ((i = 4096; i < $(stat -c %s "$data"); i += 4096)); do
+        [ "$(dd if="$data" bs=1 skip="$i" count=8 status=none | tr -d '\0')" = PSTKCHNK ] || continue
+        link=$(od -An -tu1 -j $((i + 80)) -N1 "$data" | tr -d ' ')
+        [ "$link" != 2 ] || break
+    done
+    flip "$data" $((i + 4096 + 50))
+    restore 3 damaged --keep-going
+    expect_message 'objects are lost, with their names: the catalogue is damaged'
+    expect_whole_but
+    [ -e "$work/damaged-target" ] || fail 'nothing is restored'
+}
+
+# Root, and somebody else's backup.
+distrust() {
+    is_root || return 0
+    mkdir "$work/his"
+    echo x >"$work/his/x"
+    chown 1234:5678 "$work/his" "$work/his/x"
+    chmod 6755 "$work/his/x"
+    cp -a "$work/his/x" "$work/his/roots"
+    chown 0:0 "$work/his/roots"
+    chmod 6755 "$work/his/roots"
+    backup his
+    restore 0 his
+    [ "$(stat -c %a:%u "$work/his-target/x")" = 6755:1234 ] || fail 'set-ID bits that belong there'
+    ! grep -q 'belongs to user' "$memory/err" || fail 'a warning of a backup of his own'
+    rm -rf "$work/his-target"
+    restore 0 his --no-set-id
+    [ "$(stat -c %a:%u "$work/his-target/x")" = 755:1234 ] || fail 'not what --no-set-id says'
+    [ "$(stat -c %a "$work/his-target/roots")" = 755 ] || fail 'not what --no-set-id says'
+    rm -rf "$work/his-target"
+    restore 0 his --no-owner
+    [ "$(stat -c %a:%u:%g "$work/his-target/x")" = 755:0:0 ] || fail 'not what --no-owner says'
+    [ "$(stat -c %a "$work/his-target/roots")" = 755 ] || fail 'a set-user-ID program of root by --no-owner'
+    local file
+    for file in "$work/his-to" "$work/his-to/BACKUP-1" "$work"/his-to/BACKUP-1/*PART-2*/*.data; do
+        rm -rf "$work/his-target"
+        chown 1234 "$file"
+        restore 0 his
+        expect_message 'the backup belongs to user 1234.*--no-devices'
+        chown 0 "$file"
+    done
+}
+
+owners
+too_large
+in_the_way
+damage
+lost_catalogue
+distrust
