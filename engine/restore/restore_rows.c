@@ -260,7 +260,7 @@ int restore_write_rows(struct restore_run *run)
     const struct object_record *clash = NULL;
     int error = run->options->keep_going ? tables_make(&run->objects, &rows.tables, &clash)
                                          : find_tables(&rows);
-    if (clash && run->options->keep_going)
+    if (error == -PST_E_CORRUPT && run->options->keep_going)
         error = lose_rows(&rows);
     else if (!error && rows.tables.databases_count > 0)
         error = pour_all(&rows);

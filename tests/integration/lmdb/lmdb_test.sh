@@ -345,6 +345,45 @@ exports() {
 }
 
 # A table of any name, each kind of flags, a filter, a map of another size, and damage.
+# Over an environment that a process has open nothing is restored. Else its lock file goes with its
+# data file: by the last transaction's number, which only the lock file has, LMDB chooses a meta page.
+restore_over_environments() {
+    local holder='' extra file
+    new_history
+    rm -rf "$memory/target" "$memory/backups"
+    "$writer" init "$memory/env" nosync
+    "$writer" run "$memory/env" 6 nosync
+    mkdir "$memory/tree"
+    cp "$memory/env/data.mdb" "$memory/tree/"
+    expect_exit 0 "$penstock" backup --source "env=lmdb:$memory/env" --source "dir:$memory/tree" --to "$memory/backups" \
+        "${how[@]}"
+    for extra in 4 5; do
+        rm -rf "$memory/target"
+        mkdir "$memory/target"
+        cp -r "$memory/env" "$memory/target/env"
+        cp -r "$memory/env" "$memory/target/tree"
+        for file in env tree; do
+            hold_lock "$memory/target/$file"
+            cp -r "$memory/target" "$memory/before"
+            expect_exit 1 "$penstock" restore --from "$memory/backups" --target "$memory/target" --force
+            expect_message "lock.mdb is locked: a process has that database open; end it first; it is in the way of $file/data.mdb"
+            diff -r "$memory/before" "$memory/target" || fail 'a refused restore changed its target'
+            rm -r "$memory/before"
+            let_go_lock
+            "$writer" run "$memory/target/$file" "$extra" nosync
+        done
+        expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/target" --force
+        expect_absent "$memory/target/env/lock.mdb" "$memory/target/tree/lock.mdb"
+        for file in env tree; do
+            diff <(mdb_dump -a "$memory/env" | grep -v mapsize) <(mdb_dump -a "$memory/target/$file" | grep -v mapsize) >&2 ||
+                fail "not all rows of $file after $extra transactions"
+            "$writer" run "$memory/target/$file" 1 nosync
+            "$writer" check "$memory/target/$file" ${rows:+rows} >/dev/null
+        done
+    done
+    rm -r "$memory/tree" "$memory/target"
+}
+
 special_tables() {
     local name
     rm -rf "$memory/env" "$memory/backups" "$memory/target" "$memory/tables"
@@ -384,6 +423,34 @@ special_tables() {
     expect_absent "$memory/none"
 }
 
+# Past damage the other tables are restored, and the environment is not taken for a whole one.
+damaged_rows() {
+    local data at
+    rm -rf "$memory/backups" "$memory/target" "$memory/env"
+    mkdir "$memory/env"
+    # a table of many rows between two small ones
+    for at in alpha middle omega; do
+        printf 'VERSION=3\nformat=bytevalue\ndatabase=%s\ntype=btree\nmapsize=33554432\nHEADER=END\n' "$at"
+        for ((i = 10000; i < ($([ "$at" = middle ] && echo 13000 || echo 10010)); i++)); do
+            printf ' %s\n %s\n' "$(printf '%s' "$i" | od -An -tx1 | tr -d ' \n')" "$(printf '%0400d' "$i" | od -An -v -tx1 | tr -d ' \n')"
+        done
+        echo DATA=END
+    done >"$memory/dump"
+    mdb_load -f "$memory/dump" "$memory/env"
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups" --logical --chunk 64K --ldms 1
+    data=$(echo "$memory"/backups/BACKUP-1/*PART*/*.data)
+    flip "$data" 700000
+    expect_exit 1 "$penstock" restore --from "$memory/backups" --target "$memory/target"
+    expect_absent "$memory/target"
+    expect_exit 3 "$penstock" restore --from "$memory/backups" --target "$memory/target" --keep-going
+    expect_message 'the backup has not all rows of env/middle/0+' 'env/data.mdb: ' 'not all is as it was; 2 objects'
+    expect_absent "$memory/target/data.mdb"
+    for at in alpha omega; do
+        diff <(mdb_dump -s "$at" "$memory/env" | grep -v mapsize) \
+            <(mdb_dump -n -s "$at" "$memory/target/data.mdb.damaged" | grep -v mapsize) >&2 || fail "table $at"
+    done
+}
+
 logical_backups() {
     backups_under_writers nosync
     exports
@@ -391,6 +458,8 @@ logical_backups() {
     two_environments
     killed_backups
     special_tables
+    restore_over_environments
+    damaged_rows
 }
 
 if [ -n "$rows" ]; then
@@ -406,3 +475,4 @@ backups_under_writers
 two_environments
 tree_and_environment
 killed_backups
+restore_over_environments
