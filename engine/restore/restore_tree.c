@@ -91,6 +91,27 @@ int restore_finish_files(struct restore_run *run)
     return crew_run(&run->options->crew, finish_files, restore_report_progress, run);
 }
 
+static int make_node(int parent_fd, const char *name, const struct pst_object *object)
+{
+    return mknodat(parent_fd, name, restore_format(object->type) | 0600, restore_device(object)) < 0
+               ? -errno
+               : 0;
+}
+
+static int make_symlink(int parent_fd, const char *name, const struct pst_object *object)
+{
+    return symlinkat(object->link, parent_fd, name) == 0 ? 0 : -errno;
+}
+
+/* What cannot be opened. */
+static int make_other(struct restore_run *run, int parent_fd, const char *name,
+                      const struct object_record *record, const struct pst_object *object)
+{
+    int error = object->type == PST_OBJECT_SYMLINK ? make_symlink(parent_fd, name, object)
+                                                   : make_node(parent_fd, name, object);
+    return error ? error : restore_finish_node(run, parent_fd, name, record);
+}
+
 /* Data where there is data. */
 static int copy_contents(int from, int to, uint8_t *buffer, size_t bytes)
 {
@@ -144,7 +165,8 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
     if (!first)
         return -PST_E_CORRUPT;
     const struct pst_object first_object = object_of(first);
-    if (first_object.type == PST_OBJECT_DIRECTORY || first_object.type == PST_OBJECT_HARD_LINK)
+    if (first_object.type == PST_OBJECT_DIRECTORY || first_object.type == PST_OBJECT_HARD_LINK ||
+        first_object.type == PST_OBJECT_ROWS || first_object.type == PST_OBJECT_DATABASE)
         return -PST_E_CORRUPT;
     if (atomic_load(&first->failed))
         return restore_miss(run, -ENOENT, record, "is another name of what is not restored whole:");
@@ -158,23 +180,13 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
         return 0;
     }
     int error = -errno;
-    if (!restore_is_file(&first_object) || error == -EEXIST || error == -ENOENT)
+    if (error == -EEXIST || error == -ENOENT)
         return error;
-    int copied = make_copy(run, first_fd, first_name, parent_fd, name, first);
+    int copied = restore_is_file(&first_object)
+                     ? make_copy(run, first_fd, first_name, parent_fd, name, first)
+                     : make_other(run, parent_fd, name, first, &first_object);
     return copied ? copied
                   : restore_miss_part(run, error, record, "could not be linked, and was copied:");
-}
-
-static int make_node(int parent_fd, const char *name, const struct pst_object *object)
-{
-    return mknodat(parent_fd, name, restore_format(object->type) | 0600, restore_device(object)) < 0
-               ? -errno
-               : 0;
-}
-
-static int make_symlink(int parent_fd, const char *name, const struct pst_object *object)
-{
-    return symlinkat(object->link, parent_fd, name) == 0 ? 0 : -errno;
 }
 
 static int make_link(struct restore_run *run, struct pst_parent *parent, struct pst_parent *other,
@@ -194,12 +206,8 @@ static int make_link(struct restore_run *run, struct pst_parent *parent, struct 
     int error = parent_fd < 0 ? parent_fd : 0;
     if (!error && hard)
         error = make_hard_link(run, other, parent_fd, name, record, &object);
-    else if (!error && object.type == PST_OBJECT_SYMLINK)
-        error = make_symlink(parent_fd, name, &object);
     else if (!error)
-        error = make_node(parent_fd, name, &object);
-    if (!error && !hard)
-        error = restore_finish_node(run, parent_fd, name, record);
+        error = make_other(run, parent_fd, name, record, &object);
     return error ? restore_miss(run, error, record, "could not make") : 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,33 @@
 #include "tests/support/make_backup.h"
 
 static struct made_place place, target;
+static int link_error;           /* of every linkat(); 0: none */
+static uint64_t allocated_bytes; /* that fallocate() was asked for */
+static bool allocates_half;      /* fallocate() fails on its way */
+
+int __real_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+
+int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+    errno = link_error;
+    return link_error ? -1 : __real_linkat(from_fd, from, to_fd, to, flags);
+}
+
+int __real_fallocate(int fd, int mode, off_t offset, off_t bytes);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t bytes);
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t bytes)
+{
+    if (mode == 0)
+        allocated_bytes += (uint64_t)bytes;
+    if (mode != 0 || !allocates_half)
+        return __real_fallocate(fd, mode, offset, bytes);
+    CU_ASSERT_EQUAL(__real_fallocate(fd, mode, offset, bytes / 2), 0);
+    errno = ENOSPC;
+    return -1;
+}
+
 static const char
     *swapped_for; /* what a node is replaced by, as soon as it is made; NULL: by nothing */
 
@@ -519,6 +547,97 @@ static void data_of_a_hostile_backup_is_refused(void)
     expect_hostile(other_source, 2, NULL, NULL, 0);
 }
 
+/* As many links as a file can have, or a file system without any. */
+static void what_cannot_be_linked_is_copied(void)
+{
+    static const int errors[] = {EMLINK, EPERM, EOPNOTSUPP};
+    struct made_backup made = made_tree(1000);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        begin(&made);
+        link_error = errors[i];
+        CU_ASSERT_EQUAL(restore_as(2, false, NULL), 0);
+        link_error = 0;
+        CU_ASSERT_EQUAL(result.unset, 2);
+        CU_ASSERT_EQUAL(result.failed, 0);
+        CU_ASSERT_TRUE(S_ISLNK(status_of("d/e/symlink again").st_mode));
+        CU_ASSERT_EQUAL(status_of("a hard link").st_nlink, 1);
+        CU_ASSERT_EQUAL(status_of("a hard link").st_size, status_of("d/small").st_size);
+        CU_ASSERT_EQUAL(status_of("a hard link").st_mode, status_of("d/small").st_mode);
+        expect_contents(&made, "a hard link", 4);
+        remove_place(&place);
+    }
+}
+
+static uint64_t blocks_of(const char *name)
+{
+    return (uint64_t)status_of(name).st_blocks * 512;
+}
+
+/* An environment that claims `size` bytes and has 64 KiB of them, beside as many of another file.
+ */
+static void restore_environment(uint64_t size, bool fails)
+{
+    const struct pst_object objects[] = {
+        {.id = 1, .type = PST_OBJECT_DIRECTORY, .path = "", .mode = 0700},
+        {.id = 2, .type = PST_OBJECT_ENVIRONMENT, .path = "data.mdb", .size = size, .mode = 0600},
+        {.id = 3, .type = PST_OBJECT_FILE, .path = "f", .size = 200000, .mode = 0600},
+    };
+    static const struct made_data data[] = {
+        {0, 2, 65536, 65536}, {0, 3, 0, 65536}, {0, 3, 65536, 65536}, {0, 3, 131072, 65536}};
+    struct made_backup made = {.number = 1,
+                               .parts = 1,
+                               .sources = 1,
+                               .objects = objects,
+                               .objects_count = 3,
+                               .data = data,
+                               .data_count = 4};
+    begin(&made);
+    allocated_bytes = 0;
+    allocates_half = fails;
+    CU_ASSERT_EQUAL(restore_as(1, false, NULL), 0);
+    allocates_half = false;
+    CU_ASSERT_EQUAL((uint64_t)status_of("data.mdb").st_size, size);
+    CU_ASSERT_TRUE(blocks_of("data.mdb") < 65536 + 32768);
+    expect_contents(&made, "f", 3);
+    if (size < 1 << 20)
+        expect_contents(&made, "data.mdb", 2);
+    remove_place(&place);
+}
+
+static void no_more_is_allocated_than_is_written(void)
+{
+    restore_environment(UINT64_C(1) << 40, false); /* as large as nothing in the backup */
+    CU_ASSERT_EQUAL(allocated_bytes, 0);
+    restore_environment(260000, false);
+    CU_ASSERT_TRUE(allocated_bytes <= 260000);
+    if (allocated_bytes == 0)
+        printf("\n    (not run: the file system allocates nothing) ");
+    restore_environment(260000, true);
+}
+
+/* A temporary name is there already: somebody else's, or one that a restore is at work in. */
+static void a_temporary_that_is_not_ours_stays(void)
+{
+    struct made_backup made = made_tree(1000);
+    begin(&made);
+    const struct made_place other = place_below(&place, ".target.penstock-b1b1b1b1b1b1b1b1");
+    CU_ASSERT_EQUAL(mkdir(other.path, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(place_below(&other, "precious").path, 0700), 0);
+    CU_ASSERT_EQUAL(chmod(other.path, 0755), 0);
+    CU_ASSERT_EQUAL(restore_as(1, false, NULL), -EPERM);
+    CU_ASSERT_TRUE(path_exists(place_below(&other, "precious").path));
+    CU_ASSERT_EQUAL(chmod(other.path, 0700), 0);
+    int fd = open(other.path, O_RDONLY | O_DIRECTORY);
+    CU_ASSERT_EQUAL(flock(fd, LOCK_EX), 0);
+    CU_ASSERT_EQUAL(restore_as(1, false, NULL), -EBUSY);
+    CU_ASSERT_TRUE(path_exists(place_below(&other, "precious").path));
+    close(fd);
+    CU_ASSERT_EQUAL(restore_as(1, false, NULL), 0);
+    CU_ASSERT_FALSE(path_exists(other.path));
+    expect_tree(&made);
+    remove_place(&place);
+}
+
 /* Deeper than a path can be long, and than there are descriptors. */
 static void a_deep_tree_can_be_removed(void)
 {
@@ -565,6 +684,9 @@ int main(void)
         {"paths of a hostile backup stay inside", paths_of_a_hostile_backup_stay_inside},
         {"links of a hostile backup stay inside", links_of_a_hostile_backup_stay_inside},
         {"data of a hostile backup is refused", data_of_a_hostile_backup_is_refused},
+        {"what cannot be linked is copied", what_cannot_be_linked_is_copied},
+        {"no more is allocated than is written", no_more_is_allocated_than_is_written},
+        {"a temporary that is not ours stays", a_temporary_that_is_not_ours_stays},
         {"what replaces a node is left alone", what_replaces_a_node_is_left_alone},
         {"a deep tree can be removed", a_deep_tree_can_be_removed},
         CU_TEST_INFO_NULL,
