@@ -149,6 +149,7 @@ static int add(struct objects *objects, uint32_t node, const void *entry, size_t
     atomic_init(&record->hit, false);
     atomic_init(&record->received, 0);
     atomic_init(&record->made, false);
+    record->allocated = false;
     record->flags = (uint16_t)object->flags;
     record->entry_bytes = (uint32_t)entry_bytes;
     memcpy(record->entry, entry, entry_bytes);

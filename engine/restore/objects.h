@@ -18,12 +18,12 @@ struct object_record {
     uint32_t entry_bytes;
     uint16_t flags; /* of all its entries together */
     /* The restore's own: */
-    atomic_bool finished; /* its file is whole, with its metadata */
-    atomic_bool failed;   /* it is not there, or not whole, and that was reported */
-    atomic_bool refused;  /* its file could not be written: nothing more goes there */
-    atomic_bool hit;      /* the backup has lost some of its contents */
-    atomic_bool made;     /* its file was created */
-    uint8_t reserved[1];
+    atomic_bool finished;           /* its file is whole, with its metadata */
+    atomic_bool failed;             /* it is not there, or not whole, and that was reported */
+    atomic_bool refused;            /* its file could not be written: nothing more goes there */
+    atomic_bool hit;                /* the backup has lost some of its contents */
+    atomic_bool made;               /* its file was created */
+    bool allocated;                 /* its blocks are; under restore_run.files */
     atomic_uint_least64_t received; /* bytes of its contents that were written */
     uint8_t entry[];                /* as in the catalogue; legal */
 };

@@ -56,20 +56,17 @@ static bool set_direct(int fd, bool on)
  * allocated, they can write it in parallel and past the page cache. On tmpfs neither would help. No
  * more is allocated for all of them together than the backup has bytes, whatever size they claim.
  */
-static bool prepare_environment(struct restore_run *run, int fd, uint64_t size, bool is_first)
+static void allocate(struct restore_run *run, struct object_record *record, int fd, uint64_t size)
 {
     struct statfs attributes;
-    bool allocated = !is_first;
-    if (fstatfs(fd, &attributes) != 0 || attributes.f_type == TMPFS_MAGIC)
-        return false;
-    if (is_first && size <= run->allocate_bytes) {
-        allocated = fallocate(fd, 0, 0, (off_t)size) == 0;
-        if (allocated)
-            run->allocate_bytes -= size;
-        else /* it keeps what it got (fallocate(2)); nobody has written into it yet */
-            (void)!ftruncate(fd, 0);
-    }
-    return allocated && set_direct(fd, true);
+    if (fstatfs(fd, &attributes) != 0 || attributes.f_type == TMPFS_MAGIC ||
+        size > run->allocate_bytes)
+        return;
+    record->allocated = fallocate(fd, 0, 0, (off_t)size) == 0;
+    if (record->allocated)
+        run->allocate_bytes -= size;
+    else /* it keeps what it got (fallocate(2)); nobody has written into it yet */
+        (void)!ftruncate(fd, 0);
 }
 
 static int open_file(struct restore_run *run, struct restore_worker *worker,
@@ -78,8 +75,9 @@ static int open_file(struct restore_run *run, struct restore_worker *worker,
     pthread_mutex_lock(&run->files);
     bool is_first = !atomic_load(&record->made);
     int fd = restore_open(run, &worker->parent, record, object->path);
-    if (fd >= 0 && object->type == PST_OBJECT_ENVIRONMENT)
-        *is_direct = prepare_environment(run, fd, object->size, is_first);
+    if (fd >= 0 && is_first && object->type == PST_OBJECT_ENVIRONMENT)
+        allocate(run, record, fd, object->size);
+    *is_direct = fd >= 0 && record->allocated && set_direct(fd, true);
     pthread_mutex_unlock(&run->files);
     return fd;
 }

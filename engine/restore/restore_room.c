@@ -17,12 +17,21 @@
 
 /* ---- the directories of sources ---- */
 
-/* A directory of ours that may be there from before: nothing but a directory is kept, and until all
- * is restored no more users get into it than the mode allows that it had, or the one that it gets.
- * Sets *made if it was not there. */
-static int make_directory(int parent_fd, const char *name, bool in_place, mode_t mode, bool *made)
+/* Until all is restored, no more users get into a directory than both the mode allows that it had
+ * and the one that it gets. */
+static int narrow(int fd, mode_t mode)
 {
     struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    mode_t now = status.st_mode & 07777, wanted = (now & mode) | 0700;
+    return wanted != now ? pst_inode_set_mode(fd, wanted) : 0;
+}
+
+/* A directory of ours that may be there from before: nothing but a directory is kept. Sets *made if
+ * it was not there. */
+static int make_directory(int parent_fd, const char *name, bool in_place, mode_t mode, bool *made)
+{
     *made = mkdirat(parent_fd, name, 0700) == 0;
     if (*made)
         return 0;
@@ -30,10 +39,7 @@ static int make_directory(int parent_fd, const char *name, bool in_place, mode_t
         return -errno;
     int fd = pst_beneath_open(parent_fd, name, O_PATH | O_DIRECTORY, 0);
     if (fd >= 0) {
-        int error = fstat(fd, &status) < 0 ? -errno : 0;
-        mode_t now = status.st_mode & 07777;
-        if (!error && ((now & mode) | 0700) != now)
-            error = pst_inode_set_mode(fd, (now & mode) | 0700);
+        int error = narrow(fd, mode);
         close(fd);
         return error;
     }
@@ -265,19 +271,18 @@ static int check_parent(struct restore_run *run, const struct object_record *rec
 }
 
 /* What is not a directory goes to where nothing is. */
-static int clear_way(struct restore_run *run, int parent_fd, const char *name,
-                     const struct object_record *record)
+static int clear_way(int parent_fd, const char *name, const struct pst_object *object)
 {
-    const struct pst_object object = object_of(record);
+    char why[PST_MESSAGE_BYTES];
     struct stat status;
     bool is_there = fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
     if (!is_there && errno != ENOENT)
         return -errno;
-    if (is_there ? !S_ISREG(status.st_mode) : !is_environment(&object))
+    if (is_there ? !S_ISREG(status.st_mode) : !is_environment(object))
         return is_there ? pst_beneath_remove(parent_fd, name, PST_BENEATH_SAME_OWNER) : 0;
-    int error = check_locks(run, parent_fd, name, record);
+    int error = lmdb_lock_check(parent_fd, name, why); /* once more: it has been a while */
     if (!error)
-        error = lmdb_lock_remove(parent_fd, name, is_environment(&object));
+        error = lmdb_lock_remove(parent_fd, name, is_environment(object));
     if (!error && unlinkat(parent_fd, name, 0) < 0 && errno != ENOENT)
         error = -errno;
     return error;
@@ -289,14 +294,15 @@ static int place_object(struct restore_run *run, struct pst_parent *parent,
     const char *name;
     bool made;
     int error = check_parent(run, record, object);
-    if (error || object->path[0] == '\0' ||
-        (object->type != PST_OBJECT_DIRECTORY && !run->target.in_place))
+    if (!error && object->path[0] == '\0')
+        return narrow(restore_source_fd(run, record), object->mode);
+    if (error || (object->type != PST_OBJECT_DIRECTORY && !run->target.in_place))
         return error;
     int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object->path, &name);
     if (parent_fd < 0)
         return parent_fd;
     if (object->type != PST_OBJECT_DIRECTORY)
-        return clear_way(run, parent_fd, name, record);
+        return clear_way(parent_fd, name, object);
     return make_directory(parent_fd, name, run->target.in_place, object->mode, &made);
 }
 

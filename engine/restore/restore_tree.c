@@ -168,6 +168,10 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
     if (first_object.type == PST_OBJECT_DIRECTORY || first_object.type == PST_OBJECT_HARD_LINK ||
         first_object.type == PST_OBJECT_ROWS || first_object.type == PST_OBJECT_DATABASE)
         return -PST_E_CORRUPT;
+    if (restore_is_left_out(run, &first_object)) {
+        run->result->left_out++;
+        return 0;
+    }
     if (atomic_load(&first->failed))
         return restore_miss(run, -ENOENT, record, "is another name of what is not restored whole:");
     const char *first_name;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "engine/repository/reader.h"
@@ -103,6 +104,8 @@ int target_begin(struct target *target)
 {
     if (!target->in_place)
         return 0;
+    if (flock(target->root_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return fail(target, "another restore into the target is under way", -EBUSY);
     int error = pst_durable_write(target->root_fd, PST_RESTORE_MARKER, target->marker,
                                   strlen(target->marker), true, NULL);
     return error ? fail(target, "the marker file in the target could not be written", error) : 0;
@@ -171,6 +174,9 @@ static int open_sibling(struct target *target)
         close(target->root_fd);
     target->root_fd = fd;
     (void)!flock(fd, LOCK_EX | LOCK_NB); /* on a file system without locks, go without */
+    /* by an ACL of the directory above, users would get into what is restored; none: an error */
+    (void)!fremovexattr(fd, "system.posix_acl_default");
+    (void)!fremovexattr(fd, "system.posix_acl_access");
     return 0;
 }
 
