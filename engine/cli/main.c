@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
@@ -38,10 +40,25 @@ static bool occupy_closed_streams(void)
     return true;
 }
 
+/* Files and locked memory: the soft limits are for programs that use select(2) or know no better.
+ */
+static void raise_limits(void)
+{
+    static const int resources[] = {RLIMIT_NOFILE, RLIMIT_MEMLOCK};
+    for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
+        struct rlimit limit;
+        if (getrlimit(resources[i], &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+            continue;
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(resources[i], &limit); /* it may be refused: then it stays as it is */
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (!occupy_closed_streams())
         return CLI_EXIT_FAILED;
+    raise_limits();
     signal(SIGUSR1, SIG_IGN); /* it asks for the progress, and most commands have none */
     pst_log_find_journal();
     return (int)cli_commands_run(commands, argc, argv);

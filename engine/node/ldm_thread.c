@@ -188,6 +188,17 @@ static bool keep_time(struct ldm *ldm)
     return true;
 }
 
+static uint64_t deadline_ns_of(const struct ldm *ldm)
+{
+    uint64_t deadline_ns = pst_ldm_block_deadline_ns(&ldm->block);
+    uint64_t retry_ns = pst_pipeline_deadline_ns(ldm->pipeline);
+    deadline_ns = retry_ns < deadline_ns ? retry_ns : deadline_ns;
+    if (ldm->block.participant.state == PST_PARTICIPANT_SCANNING &&
+        ldm->progress_due_ns < deadline_ns)
+        deadline_ns = ldm->progress_due_ns;
+    return deadline_ns;
+}
+
 /* The one idle wait: with I/O in flight at once, for that will wake us; else after a spin. */
 static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
 {
@@ -196,10 +207,7 @@ static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
     struct pst_doorbell *bell = &ldm->thread->worker.channel.bell;
     pst_doorbell_announce(bell);
     if (worker_is_idle(&ldm->thread->worker)) {
-        uint64_t deadline_ns = pst_ldm_block_deadline_ns(&ldm->block);
-        if (ldm->block.participant.state == PST_PARTICIPANT_SCANNING &&
-            ldm->progress_due_ns < deadline_ns)
-            deadline_ns = ldm->progress_due_ns;
+        uint64_t deadline_ns = deadline_ns_of(ldm);
         uint64_t now_ns = pst_monotonic_ns();
         int64_t timeout_ns = -1;
         if (deadline_ns != PST_DEADLINE_NONE)
@@ -321,6 +329,7 @@ static int open_pipeline(struct ldm *ldm)
         .direct = config->direct,
         .sources = config->sources,
         .unreadable = &ldm->node->unreadable,
+        .files_max = &ldm->node->files_max,
         .find_fragment = find_fragment,
         .context = ldm->node,
     };

@@ -5,9 +5,11 @@
 #include "engine/node/node.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
@@ -16,6 +18,10 @@
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
 #include "engine/protocol/participant.h"
+
+#define FILES_PER_LDM 64u
+#define SOURCE_DESCRIPTORS 8u /* of a source that lists, at least */
+#define OTHER_DESCRIPTORS 32u /* of the archive, and of clients of the control socket */
 
 static int start_workers(struct pst_node *node)
 {
@@ -58,6 +64,36 @@ static int start_workers(struct pst_node *node)
         return error;
     /* Last: it looks into all channels, and has none of its own. */
     return worker_start(&node->hub, node, 0, hub_run, WORKER_START_NS);
+}
+
+static uint32_t count_descriptors(uint32_t limit)
+{
+    uint32_t count = 0;
+    for (uint32_t fd = 0; fd < limit; fd++)
+        count += fcntl((int)fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* The LDMs share the descriptors that the process has left, but for those that others open during a
+ * backup. With too few for that they have one each, and wait for it if need be. */
+static void share_descriptors(struct pst_node *node)
+{
+    uint32_t ldms = node->config.plan->ldms;
+    uint32_t others = ldms + node->config.sources_count * SOURCE_DESCRIPTORS + OTHER_DESCRIPTORS;
+    uint32_t enough = ldms * FILES_PER_LDM + others;
+    struct rlimit limit;
+    uint32_t share = FILES_PER_LDM;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 4 * (rlim_t)enough) {
+        uint32_t used = count_descriptors((uint32_t)limit.rlim_cur) + others;
+        uint32_t left = used < limit.rlim_cur ? (uint32_t)limit.rlim_cur - used : 0;
+        share = left / ldms < share ? left / ldms : share;
+    }
+    atomic_store(&node->files_max, share > 0 ? share : 1);
+    if (share < FILES_PER_LDM / 4)
+        pst_log(PST_LOG_WARNING,
+                "LDMs have %u open files each: the limit of open files (ulimit -n) is low, and "
+                "small files take longer",
+                share > 0 ? share : 1);
 }
 
 static void stop_all(struct pst_node *node)
@@ -185,6 +221,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
         give_up_start(made);
         return error;
     }
+    share_descriptors(made);
     *node = made;
     return 0;
 

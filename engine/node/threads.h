@@ -57,6 +57,7 @@ struct pst_node {
     struct pst_channel client;
     struct pst_unreadable unreadable;
     struct pst_hand hand;
+    _Atomic uint32_t files_max;    /* of a source, that an LDM may have open at a time */
     _Atomic uint64_t gci;          /* the highest known here: of earlier backups, and of freezes */
     _Atomic uint64_t proxy_backup; /* that the hub's proxy is in; 0: none */
     _Atomic uint64_t node_bytes[PST_NODES_MAX + 1]; /* as reported to LDM 1, the master */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/log.h"
+#include "engine/base/own_error.h"
 #include "engine/format/object.h"
 #include "engine/pipeline/scan_file.h"
 
@@ -87,7 +88,7 @@ int fragment_scans_create(const struct fragment_scans_config *config, struct fra
     made->pieces = calloc(pieces, sizeof(*made->pieces));
     if (!made->pieces)
         goto err_after_scans;
-    error = scan_files_create(config->ring, &reports, &made->files);
+    error = scan_files_create(config->ring, &reports, config->files_max, &made->files);
     if (error)
         goto err_after_pieces;
     *scans = made;
@@ -152,23 +153,25 @@ void fragment_scans_start(struct fragment_scans *scans, const struct pst_work *w
 
 /* ---- what is reported of files and reads ---- */
 
-static void mark_pinned(struct scan *scan, const struct pst_fragment_file *listed, int error)
+static void fail_scan(struct scan *scan, const struct pst_fragment_file *listed, int error)
 {
     if (scan->error)
         return;
-    pst_log(PST_LOG_ERROR, "source %s: %s: %s", scan->source->name, listed->path,
-            pst_error_text(error));
+    if (error != -ECANCELED)
+        pst_log(PST_LOG_ERROR, "source %s: %s: %s", scan->source->name, listed->path,
+                pst_error_text(error));
     scan->error = error;
 }
 
 /* An object that could not be read, or changed: logged once, and marked in the catalogue at the
- * end; but a pinned one ends the scan. */
+ * end; but a pinned one ends the scan, and so does what is no fault of the object's. */
 static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error)
 {
     struct scan *scan = context;
     struct fragment_scans *scans = scan->scans;
-    if (listed->flags & PST_FRAGMENT_FILE_PINNED) {
-        mark_pinned(scan, listed, error);
+    if ((listed->flags & PST_FRAGMENT_FILE_PINNED) || pst_is_own_error(error) ||
+        error == -ECANCELED) {
+        fail_scan(scan, listed, error);
         return;
     }
     uint8_t *bad = &scan->bad[listed - scan->fragment->files];
@@ -476,7 +479,7 @@ static bool advance(struct scan *scan, int stop)
 
 bool fragment_scans_slice(struct fragment_scans *scans, int stop)
 {
-    bool moved = false;
+    bool moved = scan_files_retry(scans->files, stop != 0);
     struct scan *first = NULL;
     for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
         struct scan *scan = &scans->scans[i];
@@ -499,6 +502,11 @@ bool fragment_scans_slice(struct fragment_scans *scans, int stop)
     if (first)
         moved |= advance(first, stop);
     return moved;
+}
+
+uint64_t fragment_scans_retry_ns(const struct fragment_scans *scans)
+{
+    return scan_files_retry_ns(scans->files);
 }
 
 bool fragment_scans_take_ended(struct fragment_scans *scans, struct pst_work_result *result)

@@ -21,6 +21,7 @@ struct fragment_scans_config {
     struct pst_ring *ring;
     struct chunk_pool *pool;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
+    const _Atomic uint32_t *files_max; /* that may be open at a time; NULL: SCAN_FILES_MAX */
 };
 
 /* -ENOMEM. */
@@ -42,6 +43,9 @@ void fragment_scans_start(struct fragment_scans *scans, const struct pst_work *w
 /* A bounded slice of work. stop: negative: all scans are to end with this error, as soon as what is
  * in flight has ended; 0: they go on. false: there was nothing that could be done now. */
 bool fragment_scans_slice(struct fragment_scans *scans, int stop);
+
+/* When a slice is wanted for what waits for descriptors or memory; PST_DEADLINE_NONE: none is. */
+uint64_t fragment_scans_retry_ns(const struct fragment_scans *scans);
 
 /* Fetches the result of a scan that has ended; its backup is left to the caller. false: none. */
 bool fragment_scans_take_ended(struct fragment_scans *scans, struct pst_work_result *result);

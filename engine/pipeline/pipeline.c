@@ -65,6 +65,7 @@ static int create_scans(struct pst_pipeline *pipeline)
         .ring = pipeline->config.ring,
         .pool = pipeline->pool,
         .unreadable = pipeline->config.unreadable,
+        .files_max = pipeline->config.files_max,
     };
     return fragment_scans_create(&scans, &pipeline->scans);
 }
@@ -427,4 +428,10 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline)
     moved |= advance(pipeline);
     check(pipeline);
     return moved;
+}
+
+uint64_t pst_pipeline_deadline_ns(const struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    return fragment_scans_retry_ns(pipeline->scans);
 }

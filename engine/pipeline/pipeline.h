@@ -39,6 +39,7 @@ struct pst_pipeline_config {
     const struct pst_transform *transform;
     struct pst_source *const *sources;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
+    const _Atomic uint32_t *files_max; /* of a source that may be open at a time; NULL: 64 */
     /* The descriptor of a fragment that was listed and is not done. */
     const struct pst_fragment_descriptor *(*find_fragment)(void *context, uint32_t source,
                                                            uint64_t fragment);
@@ -68,6 +69,10 @@ bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_res
 
 /* A bounded slice of scanning. false: there was nothing that could be done now. */
 bool pst_pipeline_slice(struct pst_pipeline *pipeline);
+
+/* When a slice is wanted though nothing happens, CLOCK_MONOTONIC: descriptors or memory have run
+ * out, and may be there again. PST_DEADLINE_NONE: none is. */
+uint64_t pst_pipeline_deadline_ns(const struct pst_pipeline *pipeline);
 
 /* The first error that spoils the part, once, negative; 0 if there is none. A work in progress is
  * answered with it too. */

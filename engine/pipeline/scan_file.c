@@ -5,10 +5,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "engine/base/clock.h"
+#include "engine/base/own_error.h"
 #include "io/file.h"
+
+#define RETRY_NS UINT64_C(2000000)
 
 enum file_phase {
     FILE_OPENING,
@@ -22,30 +27,37 @@ struct scan_file {
     struct scan_files *files;
     const struct pst_fragment_file *listed;
     void *context;
-    struct scan_read *waiting; /* for the open */
+    int root_fd;
+    struct scan_read *waiting; /* for the open, or to be made again */
     uint32_t reads;            /* not done */
     bool is_held;              /* by the caller */
     enum file_phase phase;
-    int error; /* of the open, negative */
+    int error;    /* of the open, negative */
+    int shortage; /* why it has to wait, negative */
 };
 
 struct scan_files {
     struct pst_ring *ring;
     struct scan_file_reports reports;
-    uint64_t used; /* a bit for each slot */
+    const _Atomic uint32_t *files_max;
+    uint64_t used;           /* a bit for each slot */
+    uint64_t short_of;       /* likewise, of those that wait for descriptors or memory */
+    uint64_t short_since_ns; /* since when nothing succeeds; 0: it does */
+    uint64_t retry_ns;
     struct scan_file slots[SCAN_FILES_MAX];
 };
 
 _Static_assert(SCAN_FILES_MAX == 64, "a bit of scan_files.used for each slot");
 
 int scan_files_create(struct pst_ring *ring, const struct scan_file_reports *reports,
-                      struct scan_files **files)
+                      const _Atomic uint32_t *files_max, struct scan_files **files)
 {
     struct scan_files *made = calloc(1, sizeof(*made));
     if (!made)
         return -ENOMEM;
     made->ring = ring;
     made->reports = *reports;
+    made->files_max = files_max;
     *files = made;
     return 0;
 }
@@ -75,11 +87,35 @@ static bool has_changed(const struct scan_file *file)
            file->file.mtime_ns != was->mtime_ns;
 }
 
+static uint64_t bit_of(const struct scan_file *file)
+{
+    return UINT64_C(1) << (file - file->files->slots);
+}
+
 static void give_back(struct scan_file *file)
 {
     struct scan_files *files = file->files;
-    files->used &= ~(UINT64_C(1) << (file - files->slots));
+    files->used &= ~bit_of(file);
+    files->retry_ns = 0;
     files->reports.closed(file->context);
+}
+
+/* What it was to do is done again later. */
+static void wait_for_more(struct scan_file *file, int shortage)
+{
+    struct scan_files *files = file->files;
+    uint64_t now_ns = pst_monotonic_ns();
+    file->shortage = shortage;
+    files->short_of |= bit_of(file);
+    files->retry_ns = now_ns + RETRY_NS;
+    if (files->short_since_ns == 0)
+        files->short_since_ns = now_ns;
+}
+
+static void put_aside(struct scan_file *file, struct scan_read *read)
+{
+    read->next = file->waiting;
+    file->waiting = read;
 }
 
 static void on_closed(struct pst_io_op *op, int result)
@@ -124,7 +160,14 @@ static void end_read(struct scan_read *read, int result)
 
 static void on_read(struct pst_io_op *op, int result)
 {
-    end_read(PST_IO_OP_OF(op, struct scan_read, op), result);
+    struct scan_read *read = PST_IO_OP_OF(op, struct scan_read, op);
+    if (pst_is_own_error(result)) {
+        put_aside(read->file, read);
+        wait_for_more(read->file, result);
+        return;
+    }
+    read->file->files->short_since_ns = 0;
+    end_read(read, result);
 }
 
 static void start_read(struct scan_file *file, struct scan_read *read)
@@ -143,28 +186,29 @@ void scan_file_read(struct scan_file *file, struct scan_read *read)
     assert(file->is_held);
     read->file = file;
     file->reads++;
-    if (file->phase == FILE_OPENING) {
-        read->next = file->waiting;
-        file->waiting = read;
-        return;
-    }
-    start_read(file, read);
+    if (file->phase == FILE_OPENING)
+        put_aside(file, read);
+    else
+        start_read(file, read);
 }
 
-static void start_waiting(struct scan_file *file)
+/* Each of them is started, or, for an error, ends with it. */
+static void start_waiting(struct scan_file *file, int error)
 {
     struct scan_read *read = file->waiting;
     file->waiting = NULL;
     while (read) {
         struct scan_read *next = read->next;
-        start_read(file, read);
+        if (error)
+            end_read(read, error);
+        else
+            start_read(file, read);
         read = next;
     }
 }
 
-static void on_opened(struct pst_io_op *op, int result)
+static void end_open(struct scan_file *file, int result)
 {
-    struct scan_file *file = PST_IO_OP_OF(op, struct scan_file, op);
     file->error = result;
     if (result == 0 && !S_ISREG(file->file.mode) && !S_ISBLK(file->file.mode))
         file->error = -PST_E_CHANGED;
@@ -172,36 +216,95 @@ static void on_opened(struct pst_io_op *op, int result)
         report_bad(file, PST_OBJECT_UNREADABLE, file->error);
     else if (has_changed(file))
         report_bad(file, PST_OBJECT_CHANGED, -PST_E_CHANGED);
-    start_waiting(file); /* still FILE_OPENING: none of them closes the file */
+    start_waiting(file, 0); /* still FILE_OPENING: none of them closes the file */
     file->phase = FILE_OPENED;
     close_if_unused(file);
 }
 
+static void on_opened(struct pst_io_op *op, int result)
+{
+    struct scan_file *file = PST_IO_OP_OF(op, struct scan_file, op);
+    if (pst_is_own_error(result)) {
+        wait_for_more(file, result);
+        return;
+    }
+    file->files->short_since_ns = 0;
+    end_open(file, result);
+}
+
 /* O_NONBLOCK: what was a file when it was listed may be a FIFO now. */
+static void start_open(struct scan_file *file)
+{
+    struct pst_open how = {.dirfd = file->root_fd,
+                           .path = file->listed->path,
+                           .flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+                           .beneath = true,
+                           .direct = PST_DIRECT_OFF};
+    file->op.done = on_opened;
+    pst_io_open(file->files->ring, &file->op, &file->file, &how);
+}
+
+static bool may_open(const struct scan_files *files)
+{
+    uint32_t max = files->files_max ? atomic_load_explicit(files->files_max, memory_order_relaxed)
+                                    : SCAN_FILES_MAX;
+    return files->short_of == 0 && files->used != UINT64_MAX && scan_files_in_use(files) < max;
+}
+
 struct scan_file *scan_file_take(struct scan_files *files, int root_fd,
                                  const struct pst_fragment_file *listed, void *context)
 {
-    if (files->used == UINT64_MAX)
+    if (!may_open(files))
         return NULL;
     int slot = __builtin_ctzll(~files->used);
     files->used |= UINT64_C(1) << slot;
     struct scan_file *file = &files->slots[slot];
     *file = (struct scan_file){
         .file = PST_FILE_CLOSED,
-        .op = {.done = on_opened},
         .files = files,
         .listed = listed,
         .context = context,
+        .root_fd = root_fd,
         .is_held = true,
         .phase = FILE_OPENING,
     };
-    struct pst_open how = {.dirfd = root_fd,
-                           .path = listed->path,
-                           .flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
-                           .beneath = true,
-                           .direct = PST_DIRECT_OFF};
-    pst_io_open(files->ring, &file->op, &file->file, &how);
+    start_open(file);
     return file;
+}
+
+/* error: 0, or why it is not tried again. */
+static void try_again(struct scan_file *file, int error)
+{
+    if (file->phase == FILE_OPENING && error)
+        end_open(file, error);
+    else if (file->phase == FILE_OPENING)
+        start_open(file);
+    else
+        start_waiting(file, error);
+}
+
+bool scan_files_retry(struct scan_files *files, bool must_stop)
+{
+    if (!files->short_of)
+        return false;
+    uint64_t now_ns = pst_monotonic_ns();
+    bool is_too_long =
+        files->short_since_ns != 0 && now_ns - files->short_since_ns > PST_SHORTAGE_NS;
+    if (!must_stop && !is_too_long && now_ns < files->retry_ns)
+        return false;
+    uint64_t left = files->short_of;
+    files->short_of = 0;
+    for (; left; left &= left - 1) {
+        struct scan_file *file = &files->slots[__builtin_ctzll(left)];
+        int error = is_too_long ? file->shortage : 0;
+        try_again(file, must_stop ? -ECANCELED : error);
+    }
+    return true;
+}
+
+uint64_t scan_files_retry_ns(const struct scan_files *files)
+{
+    return files->short_of ? files->retry_ns : SCAN_DEADLINE_NONE;
 }
 
 void scan_files_check(const struct scan_files *files, uint32_t reads)
@@ -212,9 +315,10 @@ void scan_files_check(const struct scan_files *files, uint32_t reads)
         bool is_opening = file->phase == FILE_OPENING;
         bool is_wanted = file->is_held || is_opening || file->reads > 0;
         assert(is_wanted != (file->phase == FILE_CLOSING));
-        assert(!file->waiting || is_opening);
+        assert(!file->waiting || is_opening || (files->short_of & bit_of(file)));
         assert(is_opening || file->file.fd >= 0 || file->error);
         found += file->reads;
     }
     assert(found == reads);
+    assert((files->short_of & ~files->used) == 0);
 }

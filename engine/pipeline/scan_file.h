@@ -14,6 +14,7 @@
 
 /* At most so many are open at a time. */
 #define SCAN_FILES_MAX 64u
+#define SCAN_DEADLINE_NONE UINT64_MAX
 
 struct scan_files;
 struct scan_file;
@@ -36,15 +37,17 @@ struct scan_read {
 /* What is reported to the user of a file; context is what the file was taken with. */
 struct scan_file_reports {
     /* The file could not be opened (PST_OBJECT_UNREADABLE), or is not what was listed
-     * (PST_OBJECT_CHANGED). error: negative. May come more than once for a file. */
+     * (PST_OBJECT_CHANGED). error: negative; one of pst_is_own_error, or -ECANCELED, says nothing
+     * about the file. May come more than once for a file. */
     void (*bad)(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error);
     /* The file is closed; nothing more is reported of it. */
     void (*closed)(void *context);
 };
 
-/* ring and the reports' functions stay the caller's. -ENOMEM. */
+/* ring, the reports' functions and files_max stay the caller's. files_max: fewer than
+ * SCAN_FILES_MAX are to be open; NULL: not fewer. -ENOMEM. */
 int scan_files_create(struct pst_ring *ring, const struct scan_file_reports *reports,
-                      struct scan_files **files);
+                      const _Atomic uint32_t *files_max, struct scan_files **files);
 
 /* Asserts that none is in use. NULL is allowed. */
 void scan_files_destroy(struct scan_files *files);
@@ -60,6 +63,17 @@ void scan_file_read(struct scan_file *file, struct scan_read *read);
 
 /* The caller wants no more reads: the file is closed when the last one has ended. */
 void scan_file_let_go(struct scan_file *file);
+
+/*
+ * An open or a read that failed because the process or the kernel was short of descriptors or
+ * memory is made again, here, when a file was closed or scan_files_retry_ns() has come. After
+ * PST_SHORTAGE_NS without success, or at once if must_stop, it ends with its error, or -ECANCELED.
+ * false: there was nothing to do.
+ */
+bool scan_files_retry(struct scan_files *files, bool must_stop);
+
+/* When to call it next, CLOCK_MONOTONIC; SCAN_DEADLINE_NONE: nothing waits. */
+uint64_t scan_files_retry_ns(const struct scan_files *files);
 
 uint32_t scan_files_in_use(const struct scan_files *files);
 

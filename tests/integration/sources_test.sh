@@ -109,6 +109,31 @@ by_symlink_and_relative() {
     expect_output '  source link: dir:link/'
 }
 
+# Few descriptors make a backup slow, or let it fail by their name; they leave nothing out of it.
+few_descriptors() {
+    local ldms i
+    mkdir "$memory/many"
+    for ((i = 0; i < 3000; i++)); do
+        if ((i % 500 == 0)); then mkdir -p "$memory/many/$i/a/b/c/d/e"; fi
+        echo "$i" >"$memory/many/$((i / 500 * 500))/a/b/c/d/e/$i"
+    done
+    for ldms in 1 2 8; do
+        expect_exit 0 bash -c 'ulimit -n 64; exec "$@"' - "$penstock" backup --source "dir:$memory/many" \
+            --to "$memory/of-many" --ldms "$ldms"
+        expect_message 'the limit of open files \(ulimit -n\) is low'
+        expect_exit 0 "$penstock" restore --from "$memory/of-many" --target "$memory/many-target"
+        compare_trees "$memory/many" "$memory/many-target"
+        rm -r "$memory/many-target"
+    done
+    expect_exit 1 bash -c 'ulimit -n 24; exec "$@"' - "$penstock" backup --source "dir:$memory/many" \
+        --to "$memory/of-few" --ldms 8
+    expect_message 'Too many open files; raise the limit of open files'
+    expect_absent "$memory/of-few"
+    expect_exit 0 bash -c 'ulimit -Sn 40; exec "$@"' - "$penstock" backup --source "dir:$memory/many" \
+        --to "$memory/of-many"
+    ! grep -q 'ulimit -n' "$memory/err" || fail 'the soft limit was not raised'
+}
+
 several_sources
 several_sources_of_one_name
 one_file
@@ -117,3 +142,4 @@ nothing
 no_file
 deeper_than_a_path
 by_symlink_and_relative
+few_descriptors

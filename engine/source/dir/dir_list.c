@@ -176,8 +176,10 @@ static int add_data(struct listing_job *job, const struct found *found)
     uint64_t size = (uint64_t)status->st_size;
     if (size <= PST_BLOCK_BYTES || (uint64_t)status->st_blocks * 512 >= size)
         return pst_packer_extent(&job->packer, 0, size);
-    int fd = openat(found->directory, found->name,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = tree_open_file(&job->tree, found->directory, found->name,
+                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (pst_is_own_error(fd))
+        return fd;
     if (fd < 0)
         return pst_packer_extent(&job->packer, 0, size);
     int error = same_file(fd, status) ? add_sparse(job, fd, size)
@@ -346,6 +348,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->dir = (struct dir_source *)source;
     job->listing = listing;
     job->counter = 0;
+    job->tree.depth = 0;
     job->kernel_systems = 0;
     job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);

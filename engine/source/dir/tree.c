@@ -15,7 +15,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/own_error.h"
 
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
@@ -58,13 +62,51 @@ static void pop(struct tree *tree)
     tree->depth--;
 }
 
-/* A directory fd opened for the walk: checks, then pushes it; closes it on failure. */
+/* Closes the topmost level that is open, but not the current one. */
+static bool spare_one(struct tree *tree)
+{
+    for (uint32_t i = 0; i + 1 < tree->depth; i++) {
+        if (tree->levels[i].fd < 0)
+            continue;
+        shut(&tree->levels[i]);
+        return true;
+    }
+    return false;
+}
+
+/* After an open that failed with error: whether to try again. LDMs close files all the time. */
+static bool is_worth_another_try(struct tree *tree, int error, uint64_t *since_ns)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    if (!pst_is_own_error(error))
+        return false;
+    if (spare_one(tree))
+        return true;
+    if (*since_ns == 0)
+        *since_ns = pst_monotonic_ns();
+    if (pst_monotonic_ns() - *since_ns > PST_SHORTAGE_NS)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+int tree_open_file(struct tree *tree, int directory, const char *name, int flags)
+{
+    uint64_t since_ns = 0;
+    int fd;
+    do
+        fd = openat(directory, name, flags);
+    while (fd < 0 && is_worth_another_try(tree, -errno, &since_ns));
+    return fd < 0 ? -errno : fd;
+}
+
+/* A directory fd opened for the walk, or -errno: checks, then pushes it; closes it on failure. */
 static int push_opened(struct tree *tree, int fd,
                        int (*check)(struct tree *tree, int fd, const struct stat *status))
 {
     struct stat status;
     if (fd < 0)
-        return -errno;
+        return fd;
     int error = fstat(fd, &status) ? -errno : 0;
     if (!error && check)
         error = check(tree, fd, &status);
@@ -82,7 +124,8 @@ int tree_open(struct tree *tree, int root_fd)
     tree->depth = 0;
     tree->path_bytes = 0;
     tree->path[0] = '\0';
-    return push_opened(tree, openat(root_fd, ".", DIRECTORY_FLAGS), NULL);
+    int fd = openat(root_fd, ".", DIRECTORY_FLAGS);
+    return push_opened(tree, fd < 0 ? -errno : fd, NULL);
 }
 
 void tree_close(struct tree *tree)
@@ -106,7 +149,11 @@ static int reopen(struct tree *tree, struct tree_level *level)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
     const char *path = level->path_bytes ? tree->path : ".";
-    long fd = syscall(SYS_openat2, tree->root_fd, path, &how, sizeof(how));
+    uint64_t since_ns = 0;
+    long fd;
+    do
+        fd = syscall(SYS_openat2, tree->root_fd, path, &how, sizeof(how));
+    while (fd < 0 && is_worth_another_try(tree, -errno, &since_ns));
     if (fd < 0)
         return errno == ENOENT ? -ESTALE : -errno;
     level->fd = (int)fd;
@@ -218,6 +265,6 @@ static int check_mount(struct tree *tree, int fd, const struct stat *status)
 int tree_enter(struct tree *tree)
 {
     assert(tree->path_bytes < PST_PATH_BYTES_MAX);
-    int fd = openat(tree_fd(tree), tree_name(tree), DIRECTORY_FLAGS);
+    int fd = tree_open_file(tree, tree_fd(tree), tree_name(tree), DIRECTORY_FLAGS);
     return push_opened(tree, fd, check_mount);
 }

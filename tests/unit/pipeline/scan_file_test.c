@@ -59,7 +59,7 @@ static void begin(void)
 {
     static const struct scan_file_reports reports = {.bad = on_bad, .closed = on_closed};
     rig_open(&rig, PST_BLOCK_BYTES);
-    CU_ASSERT_EQUAL_FATAL(scan_files_create(rig.ring, &reports, &files), 0);
+    CU_ASSERT_EQUAL_FATAL(scan_files_create(rig.ring, &reports, NULL, &files), 0);
     user = (struct user){0};
     rig_write_file(&rig, "file", BYTES, 5, &user.listed);
 }
@@ -238,6 +238,89 @@ static void so_many_and_no_more_are_open(void)
     end();
 }
 
+/* Makes the at-th I/O fail so, from now on counted. */
+static void run_short(uint64_t at, int error)
+{
+    rig.fault = (struct pst_io_fault){.at = at, .error = error};
+}
+
+static void retry(void)
+{
+    CU_ASSERT_NOT_EQUAL(scan_files_retry_ns(files), SCAN_DEADLINE_NONE);
+    while (!scan_files_retry(files, false))
+        continue; /* for 2 ms */
+    pst_ring_drain(rig.ring);
+}
+
+/* The process ran short: that says nothing about the file. */
+static void a_shortage_is_waited_out(void)
+{
+    static const int errors[] = {EMFILE, ENFILE, ENOMEM};
+    static struct test_read read;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        for (uint64_t at = 1; at <= 2; at++) { /* the open, or the read */
+            begin();
+            CU_ASSERT_FALSE(scan_files_retry(files, false));
+            run_short(at, errors[i]);
+            take(&user);
+            start_read(&read, 0, 100);
+            pst_ring_drain(rig.ring);
+            CU_ASSERT_EQUAL(rig.fault.hits, 1);
+            CU_ASSERT_EQUAL(read.done, 0);
+            scan_files_check(files, 1);
+            CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, &user));
+            retry();
+            CU_ASSERT_TRUE(has_bytes(&read, 0, 100));
+            scan_file_let_go(user.file);
+            pst_ring_drain(rig.ring);
+            CU_ASSERT_EQUAL(user.bad, 0);
+            CU_ASSERT_EQUAL(scan_files_retry_ns(files), SCAN_DEADLINE_NONE);
+            end();
+        }
+    }
+}
+
+/* Of a scan that is to stop: at once, and the file is no worse for it. */
+static void what_waits_can_be_stopped(void)
+{
+    static struct test_read read;
+    for (uint64_t at = 1; at <= 2; at++) {
+        begin();
+        run_short(at, EMFILE);
+        take(&user);
+        start_read(&read, 0, 100);
+        pst_ring_drain(rig.ring);
+        scan_file_let_go(user.file);
+        CU_ASSERT_TRUE(scan_files_retry(files, true));
+        pst_ring_drain(rig.ring);
+        CU_ASSERT_EQUAL(read.done, 1);
+        CU_ASSERT_EQUAL(read.result, -ECANCELED);
+        CU_ASSERT_EQUAL(user.bad, at == 1 ? 1 : 0);
+        CU_ASSERT_TRUE(user.bad == 0 || user.error == -ECANCELED);
+        CU_ASSERT_EQUAL(user.closed, 1);
+        end();
+    }
+}
+
+/* The share of a node that has few descriptors. */
+static void fewer_may_be_open(void)
+{
+    static const struct scan_file_reports reports = {.bad = on_bad, .closed = on_closed};
+    _Atomic uint32_t max = 1;
+    begin();
+    scan_files_destroy(files);
+    CU_ASSERT_EQUAL_FATAL(scan_files_create(rig.ring, &reports, &max, &files), 0);
+    take(&user);
+    CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, &user));
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    take(&user);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.bad, 0);
+    end();
+}
+
 static void let_go_twice(void *context)
 {
     struct user *of = context;
@@ -282,6 +365,9 @@ int main(void)
         {"a change is seen when it closes", a_change_is_seen_when_it_closes},
         {"of a pinned file only the inode counts", of_a_pinned_file_only_the_inode_counts},
         {"so many and no more are open", so_many_and_no_more_are_open},
+        {"a shortage is waited out", a_shortage_is_waited_out},
+        {"what waits can be stopped", what_waits_can_be_stopped},
+        {"fewer may be open", fewer_may_be_open},
         {"misuse aborts", misuse_aborts},
         CU_TEST_INFO_NULL,
     };
