@@ -38,6 +38,7 @@ struct scan {
     uint64_t extent_done; /* bytes of it that are assigned */
     size_t entries_done;  /* bytes of entries that are copied */
     uint32_t marked;      /* files looked at in SCAN_MARKING */
+    size_t marking;       /* bytes of entries looked at for the next one */
     uint32_t reads;       /* not done */
     uint32_t files;       /* not closed */
     int error;            /* negative */
@@ -163,6 +164,38 @@ static void fail_scan(struct scan *scan, const struct pst_fragment_file *listed,
     scan->error = error;
 }
 
+/* Its name, and the others that it is listed with. */
+static void log_bad(struct scan *scan, const struct pst_fragment_file *listed, int error)
+{
+    const char *path = listed->path;
+    for (uint32_t i = 0; i <= listed->names; i++, path += strlen(path) + 1) {
+        if (i > 0)
+            pst_unreadable_add_name(scan->scans->config.unreadable, scan->source->name, path);
+        pst_log(PST_LOG_WARNING, "source %s: %s: %s; it is marked so in the backup",
+                scan->source->name, path, pst_error_text(error));
+    }
+}
+
+/* Whether the object is the one of that id, or another name of it. */
+static bool is_of(const struct pst_object *object, uint64_t id)
+{
+    return object->id == id ||
+           (object->type == PST_OBJECT_HARD_LINK && object->linked_object == id);
+}
+
+/* The object's entries that mark_bad() will mark: its own, and those of its other names. */
+static uint64_t count_marked(const struct scan *scan, uint64_t id)
+{
+    const struct pst_fragment_descriptor *fragment = scan->fragment;
+    struct pst_object object;
+    uint64_t count = 0;
+    size_t offset = 0;
+    while (offset < fragment->entries_bytes &&
+           !pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object))
+        count += is_of(&object, id);
+    return count > 0 ? count : 1;
+}
+
 /* An object that could not be read, or changed: logged once, and marked in the catalogue at the
  * end; but a pinned one ends the scan, and so does what is no fault of the object's. */
 static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error)
@@ -177,10 +210,10 @@ static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_
     uint8_t *bad = &scan->bad[listed - scan->fragment->files];
     if (*bad == 0 && pst_unreadable_add(scans->config.unreadable, listed->object,
                                         scan->source->name, listed->path)) {
-        scan->sums.unreadable++;
-        scans->sums.unreadable++;
-        pst_log(PST_LOG_WARNING, "source %s: %s: %s; it is marked so in the backup",
-                scan->source->name, listed->path, pst_error_text(error));
+        uint64_t objects = count_marked(scan, listed->object);
+        scan->sums.unreadable += objects;
+        scans->sums.unreadable += objects;
+        log_bad(scan, listed, error);
     }
     *bad |= flag;
 }
@@ -291,33 +324,37 @@ static bool write_last_entry(struct scan *scan)
     return true;
 }
 
-static int entry_of(const struct scan *scan, uint64_t id, struct pst_object *object)
+/* Enters those entries once more that are of a file that is bad, from scan->marking on. false: no
+ * buffer is free. */
+static bool mark_entries(struct scan *scan, uint64_t id, uint8_t flags)
 {
     const struct pst_fragment_descriptor *fragment = scan->fragment;
-    size_t offset = 0;
-    while (offset < fragment->entries_bytes) {
-        int error = pst_object_decode(fragment->data, fragment->entries_bytes, &offset, object);
-        if (error || object->id == id)
-            return error;
+    while (scan->marking < fragment->entries_bytes) {
+        struct pst_object object;
+        size_t next = scan->marking;
+        int error = pst_object_decode(fragment->data, fragment->entries_bytes, &next, &object);
+        if (error) {
+            scan->error = error;
+            return true;
+        }
+        object.flags |= flags;
+        if (is_of(&object, id) && !put_entry(scan, &object))
+            return false;
+        scan->marking = next;
     }
-    return -PST_E_SCAN;
+    scan->marking = 0;
+    return true;
 }
 
 /* Enters what could not be read once more, marked; a reader joins the flags of all entries. */
 static bool mark_bad(struct scan *scan)
 {
     for (; scan->marked < scan->fragment->files_count; scan->marked++) {
-        struct pst_object object;
-        if (scan->bad[scan->marked] == 0)
-            continue;
-        int error = entry_of(scan, scan->fragment->files[scan->marked].object, &object);
-        if (error) {
-            scan->error = error;
-            return true;
-        }
-        object.flags |= scan->bad[scan->marked];
-        if (!put_entry(scan, &object))
+        uint8_t flags = scan->bad[scan->marked];
+        if (flags && !mark_entries(scan, scan->fragment->files[scan->marked].object, flags))
             return false;
+        if (scan->error)
+            return true;
     }
     return true;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "engine/base/clock.h"
@@ -28,6 +29,8 @@ struct scan_file {
     const struct pst_fragment_file *listed;
     void *context;
     int root_fd;
+    const char *path;          /* that is tried, of the names of listed */
+    uint32_t names_left;       /* behind it */
     struct scan_read *waiting; /* for the open, or to be made again */
     uint32_t reads;            /* not done */
     bool is_held;              /* by the caller */
@@ -221,6 +224,27 @@ static void end_open(struct scan_file *file, int result)
     close_if_unused(file);
 }
 
+static void start_open(struct scan_file *file);
+
+static void on_wrong_closed(struct pst_io_op *op, int result)
+{
+    (void)result; /* it was only looked at */
+    start_open(PST_IO_OP_OF(op, struct scan_file, op));
+}
+
+/* Of several names one may be gone, or may be another file's by now. */
+static void open_next_name(struct scan_file *file)
+{
+    file->names_left--;
+    file->path += strlen(file->path) + 1;
+    if (file->file.fd < 0) {
+        start_open(file);
+        return;
+    }
+    file->op.done = on_wrong_closed;
+    pst_io_close(file->files->ring, &file->op, &file->file);
+}
+
 static void on_opened(struct pst_io_op *op, int result)
 {
     struct scan_file *file = PST_IO_OP_OF(op, struct scan_file, op);
@@ -229,14 +253,17 @@ static void on_opened(struct pst_io_op *op, int result)
         return;
     }
     file->files->short_since_ns = 0;
-    end_open(file, result);
+    if (file->names_left > 0 && (result || file->file.inode != file->listed->inode))
+        open_next_name(file);
+    else
+        end_open(file, result);
 }
 
 /* O_NONBLOCK: what was a file when it was listed may be a FIFO now. */
 static void start_open(struct scan_file *file)
 {
     struct pst_open how = {.dirfd = file->root_fd,
-                           .path = file->listed->path,
+                           .path = file->path,
                            .flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
                            .beneath = true,
                            .direct = PST_DIRECT_OFF};
@@ -265,6 +292,8 @@ struct scan_file *scan_file_take(struct scan_files *files, int root_fd,
         .listed = listed,
         .context = context,
         .root_fd = root_fd,
+        .path = listed->path,
+        .names_left = listed->names,
         .is_held = true,
         .phase = FILE_OPENING,
     };

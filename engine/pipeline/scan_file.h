@@ -52,7 +52,8 @@ int scan_files_create(struct pst_ring *ring, const struct scan_file_reports *rep
 /* Asserts that none is in use. NULL is allowed. */
 void scan_files_destroy(struct scan_files *files);
 
-/* Starts to open a listed file beneath root_fd; listed must stay until it is closed. NULL: as many
+/* Starts to open a listed file beneath root_fd, by the first of its names that leads to it; listed
+ * must stay until it is closed. NULL: as many
  * as may be are open. The caller lets go of it in the end. */
 struct scan_file *scan_file_take(struct scan_files *files, int root_fd,
                                  const struct pst_fragment_file *listed, void *context);

@@ -53,6 +53,13 @@ bool pst_unreadable_add(struct pst_unreadable *list, uint64_t object, const char
     return is_new;
 }
 
+void pst_unreadable_add_name(struct pst_unreadable *list, const char *source, const char *path)
+{
+    pthread_mutex_lock(&list->lock);
+    keep_name(list, source, path);
+    pthread_mutex_unlock(&list->lock);
+}
+
 void pst_unreadable_add_listed(struct pst_unreadable *list, const char *source, const char *path)
 {
     pthread_mutex_lock(&list->lock);

@@ -34,7 +34,10 @@ void pst_unreadable_clear(struct pst_unreadable *list);
 bool pst_unreadable_add(struct pst_unreadable *list, uint64_t object, const char *source,
                         const char *path);
 
-/* The same for what the listing could not read, and which therefore is no object. */
+/* Keeps another name of an object that was added. Any thread. */
+void pst_unreadable_add_name(struct pst_unreadable *list, const char *source, const char *path);
+
+/* Keeps the name of what the listing could not read, and which therefore is no object. */
 void pst_unreadable_add_listed(struct pst_unreadable *list, const char *source, const char *path);
 
 #endif

@@ -46,10 +46,18 @@ static const char *add_path(struct pst_fragment_descriptor *fragment, const char
     return memcpy(fragment->data + fragment->paths_offset, path, bytes_with_nul);
 }
 
+size_t pst_fragment_path_bytes(const struct pst_fragment_file *file)
+{
+    size_t bytes = file->path ? strlen(file->path) : 0;
+    for (uint32_t i = 0; file->path && i < file->names; i++)
+        bytes += 1 + strlen(file->path + bytes + 1);
+    return bytes;
+}
+
 int pst_fragment_add_file(struct pst_fragment_descriptor *fragment,
                           const struct pst_fragment_file *file)
 {
-    size_t bytes = file->path ? strlen(file->path) + 1 : 0;
+    size_t bytes = file->path ? pst_fragment_path_bytes(file) + 1 : 0;
     if (fragment->files_count == PST_FRAGMENT_FILES_MAX || bytes > free_bytes(fragment))
         return -ENOSPC;
     struct pst_fragment_file *added = &fragment->files[fragment->files_count++];

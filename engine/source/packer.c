@@ -52,7 +52,7 @@ static bool has_enough_entries(const struct pst_packer *packer)
 /* Puts the current object's entry into a slot that has room for it and for what follows. */
 static int add_entry(struct pst_packer *packer, bool first)
 {
-    size_t path_bytes = packer->file.path ? strlen(packer->file.path) : 0;
+    size_t path_bytes = pst_fragment_path_bytes(&packer->file);
     if (packer->slot && (has_enough_entries(packer) ||
                          !pst_fragment_has_room(packer->slot, packer->entry_bytes, path_bytes))) {
         int error = emit(packer);
@@ -98,6 +98,19 @@ int pst_packer_object(struct pst_packer *packer, const struct pst_object *object
         return error;
     packer->listing->objects++;
     return 0;
+}
+
+int pst_packer_link(struct pst_packer *packer, const struct pst_object *object)
+{
+    size_t bytes = 0;
+    int error = pst_object_encode(object, packer->entry, sizeof(packer->entry), &bytes);
+    if (error)
+        return error;
+    if (packer->slot && pst_fragment_add_entry(packer->slot, packer->entry, bytes, true) == 0) {
+        packer->listing->objects++;
+        return 0;
+    }
+    return pst_packer_object(packer, object, NULL);
 }
 
 /* Takes a new slot for more data of the current object if this one can hold no more. */

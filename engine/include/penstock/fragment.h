@@ -35,6 +35,7 @@ extern "C" {
 
 #define PST_FRAGMENT_SLOT_BYTES (256u << 10)
 #define PST_FRAGMENT_FILES_MAX PST_FRAGMENT_EXTENTS_MAX
+#define PST_FRAGMENT_NAMES_BYTES_MAX (16u << 10)
 
 enum pst_fragment_kind {
     PST_FRAGMENT_EXTENTS = 1, /* the pipeline reads files, and copies literals */
@@ -63,7 +64,10 @@ struct pst_fragment_file {
     uint64_t size_bytes;
     int64_t mtime_ns; /* seconds * 10^9 + ns, modulo 2^64: only compared */
     uint32_t flags;   /* enum pst_fragment_file_flags */
-    uint32_t reserved;
+    /* Further names of the same file, hard links: they stand behind path, each with its NUL. Where
+     * one cannot be opened, or leads to another inode, the next is tried. All of them together
+     * have at most PST_FRAGMENT_NAMES_BYTES_MAX. */
+    uint32_t names;
 };
 
 struct pst_fragment_extent {
@@ -100,8 +104,8 @@ struct pst_fragment_descriptor {
 /* Makes the slot an empty fragment. Nothing is cleared but the head: cheap. */
 void pst_fragment_init(struct pst_fragment_descriptor *fragment, enum pst_fragment_kind kind);
 
-/* Room for one more object: an entry, a file with a path of path_bytes (without its NUL; 0: no
- * file), and one extent. */
+/* Room for one more object: an entry, a file with path_bytes (pst_fragment_path_bytes; 0: no file),
+ * and one extent. */
 bool pst_fragment_has_room(const struct pst_fragment_descriptor *fragment, size_t entry_bytes,
                            size_t path_bytes);
 
@@ -110,7 +114,10 @@ bool pst_fragment_has_room(const struct pst_fragment_descriptor *fragment, size_
 PST_MUST_USE int pst_fragment_add_entry(struct pst_fragment_descriptor *fragment, const void *entry,
                                         size_t entry_bytes, bool first);
 
-/* Appends a file; *file, whose path (may be NULL) is copied. 0 or -ENOSPC. */
+/* Bytes of a file's path and further names, but for the last NUL; 0: no path. */
+size_t pst_fragment_path_bytes(const struct pst_fragment_file *file);
+
+/* Appends a file; *file, whose path (may be NULL) and names are copied. 0 or -ENOSPC. */
 PST_MUST_USE int pst_fragment_add_file(struct pst_fragment_descriptor *fragment,
                                        const struct pst_fragment_file *file);
 
@@ -151,7 +158,8 @@ struct pst_fragment_sink {
 static_assert(sizeof(struct pst_fragment_file) == 56, "written down, part of the ABI");
 static_assert(sizeof(struct pst_fragment_extent) == 32, "written down, part of the ABI");
 static_assert(sizeof(struct pst_fragment_descriptor) == PST_FRAGMENT_SLOT_BYTES, "fills its slot");
-static_assert(PST_FRAGMENT_DATA_BYTES >= PST_OBJECT_BYTES_MAX + PST_PATH_BYTES_MAX,
+static_assert(PST_FRAGMENT_DATA_BYTES >=
+                  PST_OBJECT_BYTES_MAX + PST_PATH_BYTES_MAX + PST_FRAGMENT_NAMES_BYTES_MAX,
               "an empty slot holds any object");
 
 #ifdef __cplusplus

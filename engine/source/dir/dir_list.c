@@ -18,6 +18,9 @@
 
 _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 
+/* Of names that wait for further ones of their files. */
+#define NAMES_BYTES_MAX (16u << 20)
+
 /* One listing. Too large for a stack; lives as long as dir_list runs. */
 struct listing_job {
     struct dir_source *dir;
@@ -190,10 +193,14 @@ static int add_data(struct listing_job *job, const struct found *found)
 
 /* ---- kinds of files ---- */
 
-static int add_file(struct listing_job *job, const struct found *found)
+/* Adds the file with its data. names: further ones of the same, behind path. *id: of its object; 0:
+ * it was left out. */
+static int add_file(struct listing_job *job, const struct found *found, uint32_t names,
+                    uint64_t *id)
 {
     const struct stat *status = &found->status;
     struct pst_object object = describe(job, found, PST_OBJECT_FILE);
+    *id = 0;
     if (status->st_size < 0)
         return trouble(job, found->path, "a file of negative size", -EINVAL);
     object.size = (uint64_t)status->st_size;
@@ -204,29 +211,138 @@ static int add_file(struct listing_job *job, const struct found *found)
         .size_bytes = object.size,
         .mtime_ns = (int64_t)((uint64_t)status->st_mtim.tv_sec * UINT64_C(1000000000) +
                               (uint64_t)status->st_mtim.tv_nsec),
+        .names = names,
     };
     int added = add(job, &object, object.size ? &file : NULL);
     if (added <= 0)
         return added;
-    if (status->st_nlink > 1) {
-        int error = links_add(&job->links, status->st_dev, status->st_ino, object.id);
-        if (error)
-            return error;
-    }
+    *id = object.id;
     return object.size ? add_data(job, found) : 0;
 }
 
+/* ---- files with several names ---- */
+
+static int add_link(struct listing_job *job, const struct found *found, uint64_t file)
+{
+    struct pst_object object = describe(job, found, PST_OBJECT_HARD_LINK);
+    object.linked_object = file;
+    int error = pst_packer_link(&job->packer, &object);
+    if (error == -EINVAL)
+        return trouble(job, found->path, "a name that no catalogue entry can describe", error);
+    if (!error)
+        job->counter++;
+    return error;
+}
+
+/* How many of the names behind the first a fragment takes. */
+static uint32_t further_names(const char *names, uint32_t count)
+{
+    size_t bytes = strlen(names) + 1;
+    uint32_t further = 0;
+    while (further + 1 < count) {
+        bytes += strlen(names + bytes) + 1;
+        if (bytes > PST_FRAGMENT_NAMES_BYTES_MAX)
+            break;
+        further++;
+    }
+    return further;
+}
+
+/* Adds one file with all its names; what the first is to be is read through any of them. */
+static int add_names(struct listing_job *job, struct found *found, const char *names,
+                     uint32_t count, uint64_t *id)
+{
+    found->name = found->path = names;
+    int error = add_file(job, found, further_names(names, count), id);
+    for (uint32_t i = 1; !error && i < count; i++) {
+        names += strlen(names) + 1;
+        found->name = found->path = names;
+        error = *id ? add_link(job, found, *id)
+                    : trouble(job, names, "another name of a file that was left out", -EINVAL);
+    }
+    return error;
+}
+
+/* Whether the name still is one of the file's. If not, it is dealt with alone. 1, 0, or what ends
+ * the listing. */
+static int look_again(struct listing_job *job, const char *name, struct found *found)
+{
+    struct found now = {.directory = job->dir->source.root_fd, .name = name, .path = name};
+    uint64_t id;
+    int fd = tree_open_file(&job->tree, now.directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int error = fd < 0 ? fd : fstat(fd, &now.status) ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+    if (error)
+        return trouble(job, name, "cannot stat a file", error);
+    if (!S_ISREG(now.status.st_mode))
+        return trouble(job, name, "it is no file any more", -PST_E_CHANGED);
+    if (!found->path && now.status.st_dev == found->status.st_dev &&
+        now.status.st_ino == found->status.st_ino)
+        *found = now;
+    else if (!found->path || !links_are_one_file(&now.status, &found->status))
+        return add_file(job, &now, 0, &id);
+    return 1;
+}
+
+/* The file becomes an object: all its names are known, or have waited long enough. */
+static int settle(struct listing_job *job, struct link *link)
+{
+    struct found found = {.status = {.st_dev = link->device, .st_ino = link->inode}};
+    uint32_t count = link->names_count, kept = 0;
+    char *names = links_take_names(&job->links, link);
+    char *name = names, *end = names;
+    int error = 0;
+    for (uint32_t i = 0; i < count && error >= 0; i++) {
+        size_t bytes = strlen(name) + 1;
+        error = look_again(job, name, &found);
+        if (error > 0) {
+            memmove(end, name, bytes);
+            end += bytes;
+            kept++;
+        }
+        name += bytes;
+    }
+    if (error >= 0 && kept > 0) {
+        links_renew(link, &found.status);
+        error = add_names(job, &found, names, kept, &link->object);
+    }
+    free(names);
+    return error < 0 ? error : 0;
+}
+
+static int settle_all(struct listing_job *job)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < job->links.size; i++) {
+        struct link *link = &job->links.table[i];
+        if (link->names_count > 0)
+            error = settle(job, link);
+    }
+    return error;
+}
+
+/* Names are collected until the file has as many as it says, so that its data can be read through
+ * any of them. Only where size and times agree is an inode number met again the same file. */
 static int add_regular(struct listing_job *job, const struct found *found)
 {
     const struct stat *status = &found->status;
-    uint64_t first =
-        status->st_nlink > 1 ? links_find(&job->links, status->st_dev, status->st_ino) : 0;
-    if (!first)
-        return add_file(job, found);
-    struct pst_object object = describe(job, found, PST_OBJECT_HARD_LINK);
-    object.linked_object = first;
-    int added = add(job, &object, NULL);
-    return added < 0 ? added : 0;
+    uint64_t id;
+    if (status->st_nlink <= 1)
+        return add_file(job, found, 0, &id);
+    struct link *link = links_find(&job->links, status);
+    if (!link)
+        return -ENOMEM;
+    if (link->object && links_is_of(link, status))
+        return add_link(job, found, link->object);
+    if (link->object)
+        links_renew(link, status);
+    int error = links_add_name(&job->links, link, found->path);
+    if (error)
+        return error;
+    if (link->names_count == status->st_nlink)
+        return settle(job, link);
+    return job->links.names_bytes > NAMES_BYTES_MAX ? settle_all(job) : 0;
 }
 
 static int add_symlink(struct listing_job *job, const struct found *found)
@@ -353,6 +469,8 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);
     int error = job->dir->place.file ? list_file(job) : list_tree(job);
+    if (!error)
+        error = settle_all(job);
     if (!error)
         error = pst_packer_finish(&job->packer);
     if (!error && listing->vanished > 0)

@@ -92,12 +92,16 @@ static bool is_worth_another_try(struct tree *tree, int error, uint64_t *since_n
 
 int tree_open_file(struct tree *tree, int directory, const char *name, int flags)
 {
+    const struct open_how how = {
+        .flags = (unsigned)flags,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
     uint64_t since_ns = 0;
-    int fd;
+    long fd;
     do
-        fd = openat(directory, name, flags);
+        fd = syscall(SYS_openat2, directory, name, &how, sizeof(how));
     while (fd < 0 && is_worth_another_try(tree, -errno, &since_ns));
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : (int)fd;
 }
 
 /* A directory fd opened for the walk, or -errno: checks, then pushes it; closes it on failure. */
@@ -144,19 +148,11 @@ static void set_path_to_level(struct tree *tree, const struct tree_level *level)
  * have been renamed, and then the rest of it is still there, unlisted. */
 static int reopen(struct tree *tree, struct tree_level *level)
 {
-    struct open_how how = {
-        .flags = DIRECTORY_FLAGS,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
-    const char *path = level->path_bytes ? tree->path : ".";
-    uint64_t since_ns = 0;
-    long fd;
-    do
-        fd = syscall(SYS_openat2, tree->root_fd, path, &how, sizeof(how));
-    while (fd < 0 && is_worth_another_try(tree, -errno, &since_ns));
+    int fd =
+        tree_open_file(tree, tree->root_fd, level->path_bytes ? tree->path : ".", DIRECTORY_FLAGS);
     if (fd < 0)
-        return errno == ENOENT ? -ESTALE : -errno;
-    level->fd = (int)fd;
+        return fd == -ENOENT ? -ESTALE : fd;
+    level->fd = fd;
     struct stat status;
     if (fstat(level->fd, &status))
         return -errno;

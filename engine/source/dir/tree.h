@@ -57,9 +57,10 @@ PST_MUST_USE int tree_next(struct tree *tree);
 int tree_fd(const struct tree *tree);
 const char *tree_name(const struct tree *tree);
 
-/* openat(2) of a name in a directory. Where descriptors or memory have run out, directories further
- * up are closed for the time being, then it is tried again until PST_SHORTAGE_NS are over. depth
- * may be 0: there is no walk. A descriptor, the caller's, or -errno. */
+/* Opens a path beneath a directory, without following symlinks. Where descriptors or memory have
+ * run out, directories further up are closed for the time being, then it is tried again until
+ * PST_SHORTAGE_NS are over. depth may be 0: there is no walk. A descriptor, the caller's, or
+ * -errno. */
 PST_MUST_USE int tree_open_file(struct tree *tree, int directory, const char *name, int flags);
 
 /* Enters the current entry, a directory whose path is shorter than PST_PATH_BYTES_MAX. 0, -errno,

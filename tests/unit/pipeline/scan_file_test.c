@@ -238,6 +238,40 @@ static void so_many_and_no_more_are_open(void)
     end();
 }
 
+/* Three names of a file: the first is gone, or another file's; the last is there, or not. */
+static void read_by_another_name(bool is_replaced, bool is_there)
+{
+    static struct test_read read;
+    struct pst_fragment_file other;
+    begin();
+    user.listed.path = "file\0gone\0another";
+    user.listed.names = 2;
+    if (is_there)
+        CU_ASSERT_EQUAL(linkat(rig.dirfd, "file", rig.dirfd, "another", 0), 0);
+    unlinkat(rig.dirfd, "file", 0);
+    if (is_replaced)
+        rig_write_file(&rig, "file", 20, 6, &other);
+    take(&user);
+    start_read(&read, 0, 100);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(read.done, 1);
+    CU_ASSERT_EQUAL(has_bytes(&read, 0, 100), is_there);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.bad, is_there ? 0 : 1);
+    CU_ASSERT_EQUAL(user.error, is_there ? 0 : -ENOENT);
+    CU_ASSERT_EQUAL(user.closed, 1);
+    unlinkat(rig.dirfd, "another", 0);
+    end();
+}
+
+static void any_of_its_names_will_do(void)
+{
+    read_by_another_name(false, false);
+    read_by_another_name(false, true);
+    read_by_another_name(true, true);
+}
+
 /* Makes the at-th I/O fail so, from now on counted. */
 static void run_short(uint64_t at, int error)
 {
@@ -365,6 +399,7 @@ int main(void)
         {"a change is seen when it closes", a_change_is_seen_when_it_closes},
         {"of a pinned file only the inode counts", of_a_pinned_file_only_the_inode_counts},
         {"so many and no more are open", so_many_and_no_more_are_open},
+        {"any of its names will do", any_of_its_names_will_do},
         {"a shortage is waited out", a_shortage_is_waited_out},
         {"what waits can be stopped", what_waits_can_be_stopped},
         {"fewer may be open", fewer_may_be_open},

@@ -603,9 +603,29 @@ static void contains_sees_through_links(void)
 
 /* The error of fstatat for names that begin with "bad"; 0: none. */
 static int bad_error;
+/* All files have inode 7 and two names. */
+static bool inodes_collide;
+/* Called once, for the next file that fstatat is asked for. */
+static void (*on_file)(void);
 
 int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
 int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
+int __real_fstat(int fd, struct stat *status);
+int __wrap_fstat(int fd, struct stat *status);
+
+static int changed(int result, struct stat *status)
+{
+    if (result == 0 && inodes_collide && S_ISREG(status->st_mode)) {
+        status->st_ino = 7;
+        status->st_nlink = 2;
+    }
+    return result;
+}
+
+int __wrap_fstat(int fd, struct stat *status)
+{
+    return changed(__real_fstat(fd, status), status);
+}
 
 int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
 {
@@ -613,7 +633,123 @@ int __wrap_fstatat(int directory, const char *name, struct stat *status, int fla
         errno = bad_error;
         return -1;
     }
-    return __real_fstatat(directory, name, status, flags);
+    int result = __real_fstatat(directory, name, status, flags);
+    void (*call)(void) = on_file;
+    if (result == 0 && S_ISREG(status->st_mode) && call) {
+        on_file = NULL;
+        call();
+    }
+    return changed(result, status);
+}
+
+/* As under mergerfs and some FUSE file systems. */
+static void colliding_inode_numbers_merge_nothing(void)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    for (int i = 0; i < 3; i++) {
+        const struct timespec times[2] = {{.tv_sec = i}, {.tv_sec = i}};
+        write_file(names[i], "12345", 5);
+        ASSERT_OK(utimensat(AT_FDCWD, names[i], times, 0));
+    }
+    inodes_collide = true;
+    list_here();
+    inodes_collide = false;
+    CU_ASSERT_EQUAL(collected.listing.objects, 4);
+    for (int i = 0; i < 3; i++) {
+        struct pst_object object = object_at(names[i]);
+        CU_ASSERT_EQUAL(object.type, PST_OBJECT_FILE);
+        CU_ASSERT_EQUAL(extent_bytes(&collected, object.id), 5);
+    }
+    forget();
+}
+
+static void remove_name(void)
+{
+    ASSERT_OK(unlink("name1"));
+}
+
+static void replace_name(void)
+{
+    write_file("new", "another", 7);
+    ASSERT_OK(rename("new", "name1"));
+}
+
+/* One of three names goes, or becomes another file's, while they are listed. */
+static void what_is_left_of_the_names_counts(void)
+{
+    write_file("name1", "content", 7);
+    ASSERT_OK(link("name1", "name2"));
+    ASSERT_OK(link("name1", "name3"));
+    on_file = remove_name;
+    list_here();
+    CU_ASSERT_EQUAL(collected.listing.objects, 3);
+    CU_ASSERT_TRUE(collected.listing.vanished <= 1); /* it may not have been met yet */
+    struct pst_object two = object_at("name2"), three = object_at("name3");
+    CU_ASSERT_EQUAL((two.type == PST_OBJECT_FILE) + (three.type == PST_OBJECT_FILE), 1);
+    CU_ASSERT_EQUAL(two.linked_object + three.linked_object,
+                    two.type == PST_OBJECT_FILE ? two.id : three.id);
+    forget();
+    ASSERT_OK(link("name2", "name1"));
+    on_file = replace_name;
+    list_here();
+    struct pst_object one = object_at("name1");
+    CU_ASSERT_EQUAL(one.type, PST_OBJECT_FILE);
+    uint8_t *bytes = read_object(source, &collected, &one);
+    CU_ASSERT_EQUAL(memcmp(bytes, "another", 7), 0);
+    free(bytes);
+    forget();
+}
+
+/* Names outside the source are waited for in vain, and a file has names that are listed twice over.
+ */
+static void names_outside_are_not_waited_for(void)
+{
+    ASSERT_OK(mkdir("in", 0755));
+    ASSERT_OK(mkdir("out", 0755));
+    write_file("out/file", "content", 7);
+    ASSERT_OK(link("out/file", "in/one"));
+    source = open_source("dir:in");
+    collect(source, &collected);
+    check_listing(&collected);
+    CU_ASSERT_EQUAL(collected.listing.objects, 2);
+    CU_ASSERT_EQUAL(object_at("one").type, PST_OBJECT_FILE);
+    forget();
+    source = open_source("dir:in/one");
+    collect(source, &collected);
+    CU_ASSERT_EQUAL(object_at("one").type, PST_OBJECT_FILE);
+    forget();
+}
+
+static void rename_deep(void)
+{
+    ASSERT_OK(rename("1", "renamed"));
+}
+
+/* Deeper than directories are kept open, a directory is renamed while the walk is below it: what is
+ * not listed is reported. */
+static void a_renamed_deep_tree_is_not_silently_cut(void)
+{
+    char path[256] = "1";
+    for (int i = 0; i < 40; i++) {
+        char name[300];
+        ASSERT_OK(mkdir(path, 0755));
+        for (int j = 0; j < 2000 && i == 0;
+             j++) { /* more than one reading of the directory takes */
+            snprintf(name, sizeof(name), "%s/directory-of-a-long-name-%d", path, j);
+            ASSERT_OK(mkdir(name, 0755));
+        }
+        strcat(path, "/1");
+    }
+    write_file(path, "x", 1);
+    on_file = rename_deep;
+    begin_log_capture();
+    list_here();
+    char *log = end_log_capture();
+    bool is_whole = collected.listing.objects == 1 + 40 + 2000 + 1;
+    CU_ASSERT_TRUE(is_whole || collected.listing.unreadable > 0);
+    CU_ASSERT_TRUE(is_whole || strstr(log, "cannot read the directory to its end"));
+    free(log);
+    forget();
 }
 
 static void only_enoent_is_vanished(void)
@@ -653,6 +789,10 @@ static CU_TestInfo tests[] = {
     {"a directory turned symlink is not entered", a_directory_turned_symlink_is_not_entered},
     {"vanished files are counted", vanished_files_are_counted},
     {"only ENOENT is vanished", only_enoent_is_vanished},
+    {"colliding inode numbers merge nothing", colliding_inode_numbers_merge_nothing},
+    {"what is left of the names counts", what_is_left_of_the_names_counts},
+    {"names outside are not waited for", names_outside_are_not_waited_for},
+    {"a renamed deep tree is not silently cut", a_renamed_deep_tree_is_not_silently_cut},
     {"unreadable files are counted", unreadable_files_are_counted},
     {"bad roots are refused", bad_roots_are_refused},
     {"contains sees through links", contains_sees_through_links},

@@ -1,0 +1,73 @@
+#!/bin/bash
+# What cannot be reached is no less there: it is named and counted, and the exit code is 3. A file with
+# several names is read through any of them.
+#
+#   unreachable_test.sh PENSTOCK FOLDER PRELOADED
+set -euo pipefail
+# shellcheck source=lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+preloaded=${3:?}
+
+back_up() { # EXIT_CODE UNREACHABLE
+    rm -rf "$memory/to" "$memory/target"
+    expect_exit "$1" env LD_PRELOAD="$preloaded" UNREACHABLE="$2" "$penstock" backup --source "dir:$memory/src" --to "$memory/to"
+}
+
+restore() {
+    expect_exit "$1" "$penstock" restore --from "$memory/to" --target "$memory/target"
+}
+
+# Only ENOENT says that a file is gone.
+errors() {
+    local error
+    mkdir "$memory/src"
+    echo good >"$memory/src/good"
+    echo lost >"$memory/src/bad1"
+    echo lost >"$memory/src/bad2"
+    for error in 5 13 20 40 107 116; do # EIO EACCES ENOTDIR ELOOP ENOTCONN ESTALE
+        back_up 3 $error
+        expect_message 'not in the backup: "bad1"' 'not in the backup: "bad2"' 'complete, but 2 objects could not be read'
+        expect_exit 0 "$penstock" show --from "$memory/to"
+        expect_output src/bad1 src/bad2
+        restore 3
+        [ "$(ls "$memory/target")" = good ] || fail "not the reachable file alone: $(ls "$memory/target")"
+    done
+    back_up 0 2 # ENOENT
+    expect_message '2 files were removed while they were listed'
+    for error in 12 24; do # ENOMEM EMFILE: not the file's fault, and worth no backup
+        back_up 1 $error
+        expect_absent "$memory/to"
+    done
+    rm -r "$memory/src"
+}
+
+# The first name goes between listing and reading; the data is there under the other.
+one_of_two_names_goes() {
+    mkdir "$memory/src"
+    echo DATA >"$memory/src/aa"
+    ln "$memory/src/aa" "$memory/src/bb"
+    back_up 0 gone
+    restore 0
+    [ "$(cat "$memory/target"/*)" = DATA ] || fail "restored: $(head "$memory/target"/*)"
+    [ "$(ls "$memory/target")" = "$(ls "$memory/src")" ] || fail "restored: $(ls "$memory/target")"
+    rm -r "$memory/src"
+}
+
+no_name_can_be_read() {
+    mkdir -p "$memory/src/deeper"
+    echo secret >"$memory/src/one"
+    ln "$memory/src/one" "$memory/src/deeper/two"
+    ln "$memory/src/one" "$memory/src/three"
+    echo other >"$memory/src/other"
+    chmod 000 "$memory/src/one"
+    rm -rf "$memory/to"
+    mkdir -m 777 "$memory/for-all"
+    expect_exit 3 as_ordinary_user "$penstock" backup --source "dir:$memory/src" --to "$memory/for-all/to"
+    expect_message 'one: Permission denied' 'deeper/two: Permission denied' 'three: Permission denied' 'but 3 objects could not be read'
+    expect_exit 0 "$penstock" show --from "$memory/for-all/to"
+    expect_output src/one src/deeper/two src/three
+}
+
+errors
+one_of_two_names_goes
+no_name_can_be_read
