@@ -9,6 +9,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
+#include "engine/base/log.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/archive_sweep.h"
@@ -131,12 +132,23 @@ static int make_backup_directory(struct pst_archive *archive,
     return 0;
 }
 
+/* Manifests and parts hold times as positive 64-bit nanoseconds. */
+static int check_clock(void)
+{
+    if (pst_unix_ns() <= INT64_MAX)
+        return 0;
+    pst_log(PST_LOG_ERROR, "the clock of this host is before 1970 or after 2262: set it");
+    return -ERANGE;
+}
+
 int pst_archive_define(struct pst_archive *archive, const struct pst_define_backup_req *define,
                        uint32_t *highest)
 {
     archive_check(archive);
     if (archive->backup != 0)
         return -PST_E_BUSY;
+    if (check_clock())
+        return -ERANGE;
     /* The master's archive has swept to find the number. */
     if (pst_ref_node(define->master_ref) != archive->config->node) {
         int error = pst_archive_sweep(archive);

@@ -1,8 +1,8 @@
 #!/bin/bash
 # What cannot be reached is no less there: it is named and counted, and the exit code is 3. A file with
-# several names is read through any of them.
+# several names is read through any of them. A clock that no backup can have is named.
 #
-#   unreachable_test.sh PENSTOCK FOLDER PRELOADED
+#   odd_host_test.sh PENSTOCK FOLDER PRELOADED
 set -euo pipefail
 # shellcheck source=lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -68,6 +68,18 @@ no_name_can_be_read() {
     expect_output src/one src/deeper/two src/three
 }
 
+wrong_clock() {
+    local seconds
+    rm -rf "$memory/to"
+    for seconds in -86400 9300000000; do # 1969, 2264
+        expect_exit 1 env LD_PRELOAD="$preloaded" CLOCK=$seconds "$penstock" backup --source "dir:$memory/src" --to "$memory/to"
+        expect_message 'the clock of this host is before 1970 or after 2262: set it'
+        expect_absent "$memory/to"
+    done
+    expect_exit 0 env LD_PRELOAD="$preloaded" CLOCK=86400 "$penstock" backup --source "dir:$memory/src" --to "$memory/to"
+}
+
 errors
 one_of_two_names_goes
 no_name_can_be_read
+wrong_clock

@@ -1,7 +1,8 @@
 /*
- * Preloaded into penstock by unreachable_test.sh: files that cannot be reached, or go, as on a
- * network's file system. UNREACHABLE=NUMBER: fstatat(2) of a name that begins with "bad" fails with
- * that errno. UNREACHABLE=gone: the first file that is looked at is removed when the second is.
+ * Preloaded into penstock by odd_host_test.sh: a host with files that cannot be reached, or go, as
+ * on a network's file system, and with a wrong clock. UNREACHABLE=NUMBER: fstatat(2) of a name that
+ * begins with "bad" fails with that errno. UNREACHABLE=gone: the first file that is looked at is
+ * removed when the second is. CLOCK=SECONDS: the time since 1970.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+typedef int (*clock_function)(clockid_t clock, struct timespec *time);
 typedef int (*fstatat_function)(int directory, const char *name, struct stat *status, int flags);
 
 static void remove_first(int directory, const char *name)
@@ -36,5 +39,17 @@ int fstatat(int directory, const char *restrict name, struct stat *restrict stat
     int result = real(directory, name, status, flags);
     if (mode && strcmp(mode, "gone") == 0 && result == 0 && S_ISREG(status->st_mode))
         remove_first(directory, name);
+    return result;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    static clock_function real;
+    const char *seconds = getenv("CLOCK");
+    if (!real)
+        real = (clock_function)dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    if (seconds && clock == CLOCK_REALTIME)
+        time->tv_sec = atoll(seconds);
     return result;
 }
