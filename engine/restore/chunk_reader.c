@@ -233,7 +233,8 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
 {
     if (worker->index_is_read)
         return 0;
-    const struct pst_index_link *link = &part_of(worker)->links[worker->claim.link].link;
+    const struct pst_part_link *known = &part_of(worker)->links[worker->claim.link];
+    const struct pst_index_link *link = &known->link;
     *damage = (struct pst_damage){.what = "read error"};
     int got = pst_reader_read(&worker->reader, &worker->file, worker->index_buffer,
                               link->file_bytes, link->file_offset);
@@ -243,6 +244,11 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
                                      &part_of(worker)->identity, damage);
     if (!error)
         error = pst_index_read(worker->index_buffer, &worker->view, damage);
+    if (!error &&
+        worker->view.entries_count != known->entries_count) { /* claims are of that many */
+        *damage = (struct pst_damage){.what = "index that changed while it was read"};
+        error = -PST_E_CORRUPT;
+    }
     worker->index_is_read = !error;
     return error;
 }
