@@ -151,8 +151,9 @@ static int dir_snapshot(struct pst_source *source, uint64_t gci)
                 pst_error_text(error), advice);
         return error;
     }
+    /* A file is often replaced by a new one of its name. */
     if (dir->place.device != device || dir->place.inode != inode)
-        pst_log(PST_LOG_WARNING,
+        pst_log(dir->place.file ? PST_LOG_INFO : PST_LOG_WARNING,
                 "source %s: %s is another %s than before: it was replaced, or something was "
                 "mounted or unmounted there; what is there now is backed up",
                 source->name, dir->argument, dir->place.file ? "file" : "directory");

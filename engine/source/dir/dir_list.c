@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/source/dir/dir.h"
@@ -20,6 +21,7 @@ _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 
 /* Of names that wait for further ones of their files. */
 #define NAMES_BYTES_MAX (16u << 20)
+#define NAMES_WAIT_NS UINT64_C(10000000000) /* since the last fragment */
 
 /* One listing. Too large for a stack; lives as long as dir_list runs. */
 struct listing_job {
@@ -28,6 +30,8 @@ struct listing_job {
     uint64_t counter;        /* of the last object */
     uint64_t kernel_systems; /* whose contents were left out */
     struct links links;
+    uint64_t fragments; /* that were emitted at emitted_ns */
+    uint64_t emitted_ns;
     struct pst_packer packer;
     struct tree tree;
     char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
@@ -322,6 +326,18 @@ static int settle_all(struct listing_job *job)
     return error;
 }
 
+/* A tree of nothing but files with further names elsewhere must not look like a listing that hangs.
+ */
+static bool have_waited_enough(struct listing_job *job)
+{
+    uint64_t now_ns = pst_monotonic_ns();
+    if (job->listing->fragments != job->fragments) {
+        job->fragments = job->listing->fragments;
+        job->emitted_ns = now_ns;
+    }
+    return job->links.names_bytes > NAMES_BYTES_MAX || now_ns - job->emitted_ns > NAMES_WAIT_NS;
+}
+
 /* Names are collected until the file has as many as it says, so that its data can be read through
  * any of them. Only where size and times agree is an inode number met again the same file. */
 static int add_regular(struct listing_job *job, const struct found *found)
@@ -342,7 +358,7 @@ static int add_regular(struct listing_job *job, const struct found *found)
         return error;
     if (link->names_count == status->st_nlink)
         return settle(job, link);
-    return job->links.names_bytes > NAMES_BYTES_MAX ? settle_all(job) : 0;
+    return have_waited_enough(job) ? settle_all(job) : 0;
 }
 
 static int add_symlink(struct listing_job *job, const struct found *found)
@@ -465,6 +481,8 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->listing = listing;
     job->counter = 0;
     job->tree.depth = 0;
+    job->fragments = 0;
+    job->emitted_ns = pst_monotonic_ns();
     job->kernel_systems = 0;
     job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);

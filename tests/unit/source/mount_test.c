@@ -87,7 +87,8 @@ static void a_mount_over_the_source_is_what_counts(void)
 
 static void the_kernels_file_systems_are_refused_as_roots(void)
 {
-    static const char *const types[] = {"proc", "sysfs", "devpts", "cgroup2"};
+    static const char *const types[] = {"proc",    "sysfs",      "devpts",   "cgroup2", "debugfs",
+                                        "tracefs", "securityfs", "configfs", "mqueue",  "bpf"};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         struct pst_source *source = NULL;
         char text[PST_SOURCE_ERROR_BYTES] = "";
