@@ -6,7 +6,10 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "penstock/limits.h"
 
 #define STRUCT_BYTES_MAX 65536u /* no struct ever is longer: it was not initialised */
 
@@ -41,6 +44,13 @@ void abi_give(void *given, const void *own, size_t own_bytes)
     uint32_t bytes = struct_bytes(given);
     memcpy(given, own, bytes < own_bytes ? bytes : own_bytes);
     memcpy(given, &bytes, sizeof(bytes));
+}
+
+int abi_explain(int error, char *message)
+{
+    if (error && message[0] == '\0')
+        snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));
+    return error;
 }
 
 const char *abi_error_text(int error)

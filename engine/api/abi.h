@@ -20,6 +20,10 @@ PST_MUST_USE int abi_check(const void *given, size_t least_bytes);
 /* Copies as much of our outcome as the caller's has; its size stays. */
 void abi_give(void *given, const void *own, size_t own_bytes);
 
+/* The message (PST_MESSAGE_BYTES) of an error that has none yet, as where memory is out. Returns
+ * the error. */
+int abi_explain(int error, char *message);
+
 /* What an error of abi_take means. Static. */
 const char *abi_error_text(int error);
 

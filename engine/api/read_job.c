@@ -172,11 +172,11 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
     struct job_reader *reader;
     int error = open_reader(&request, &reader, outcome->message);
     if (error)
-        return error;
+        return abi_explain(error, outcome->message);
     reader->on_finding = job->on_finding;
     error = verify(reader, outcome);
     close_reader(reader);
-    return error;
+    return abi_explain(error, outcome->message);
 }
 
 int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome *outcome)
@@ -289,11 +289,11 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
     struct job_reader *reader;
     int error = open_reader(&request, &reader, report->outcome.message);
     if (error)
-        return error;
+        return abi_explain(error, report->outcome.message);
     reader->on_trouble = job->on_trouble;
     error = restore(reader, job, export, report);
     close_reader(reader);
-    return error;
+    return abi_explain(error, report->outcome.message);
 }
 
 int pst_job_restore(const struct pst_restore_job *job, const atomic_bool *cancel,

@@ -409,15 +409,15 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
     if (error)
         return error;
     struct pst_session_report *report = calloc(1, sizeof(*report));
-    if (!report)
-        return -ENOMEM;
-    struct pst_session *session;
-    error = pst_session_open(job, &session, outcome.message);
+    struct pst_session *session = NULL;
+    error = report ? pst_session_open(job, &session, outcome.message) : -ENOMEM;
     if (!error)
         error = pst_session_run(session, report, outcome.message);
     pst_session_close(session);
-    fill_outcome(report, &outcome);
+    if (report)
+        fill_outcome(report, &outcome);
     free(report);
+    error = abi_explain(error, outcome.message);
     abi_give(given, &outcome, sizeof(outcome));
     return error;
 }

@@ -352,6 +352,22 @@ static int check_text(const uint8_t *bytes, uint64_t size, uint64_t *line_bytes,
     return 0;
 }
 
+/* Parses a text twice. Where memory runs out, jansson may lose a byte of a string without a word;
+ * then the two differ. *found: NULL: it is no JSON, and *wrong says where. */
+static int load(const char *text, size_t bytes, json_t **found, json_error_t *wrong)
+{
+    errno = 0;
+    json_t *again = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, wrong);
+    *found = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, wrong);
+    bool is_wrong = !*found && !again && errno != ENOMEM;
+    bool is_same = *found && again && json_equal(*found, again);
+    json_decref(again);
+    if (is_wrong || is_same)
+        return 0;
+    json_decref(*found);
+    return -ENOMEM;
+}
+
 /* 0 and *object, which the caller releases. */
 static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t **object,
                  struct pst_digest *digest, struct pst_damage *damage)
@@ -361,9 +377,10 @@ static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t *
     if (error)
         return error;
     json_error_t wrong;
-    json_t *found = json_loadb((const char *)bytes, line_bytes, JSON_REJECT_DUPLICATES, &wrong);
-    if (!found && json_error_code(&wrong) == json_error_out_of_memory)
-        return -ENOMEM;
+    json_t *found = NULL;
+    error = load((const char *)bytes, line_bytes, &found, &wrong);
+    if (error)
+        return error;
     uint64_t at =
         wrong.position > 0 && (uint64_t)wrong.position < line_bytes ? (uint64_t)wrong.position : 0;
     if (!found)

@@ -212,6 +212,20 @@ static int encode(json_t *object, struct pst_manifest_text *text)
     return finish_text(line, text);
 }
 
+/* Why there is no JSON: jansson returns NULL for what it cannot hold, and where memory is out. */
+static int encode_error(void)
+{
+    return errno == ENOMEM ? -ENOMEM : -EINVAL;
+}
+
+/* Takes the text of what its own decoder did not take: there is none then. */
+static int drop_text(struct pst_manifest_text *text, int error)
+{
+    free(text->text);
+    text->text = NULL;
+    return error == -ENOMEM ? error : -EINVAL;
+}
+
 /* What a decoder would refuse must not be written: the proof is to decode it. */
 int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
                              struct pst_manifest_text *text)
@@ -220,6 +234,7 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
         manifest->participants_count > PST_NODES_MAX ||
         manifest->unreadable_names_count > PST_UNREADABLE_NAMES_MAX)
         return -EINVAL;
+    int error = errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_NODE);
     json_t *rest =
         json_pack("{so,so,sb,so,so,so,so,so}", "node", integer(manifest->node), "chunk_bytes",
@@ -228,12 +243,13 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
                   participants_array(manifest), "sources", sources_array(manifest), "parts",
                   parts_array(manifest), "unreadable_names", unreadable_array(manifest));
     if (!object || !rest || json_object_update(object, rest) != 0) {
+        error = encode_error();
         json_decref(object);
         json_decref(rest);
-        return -EINVAL;
+        return error;
     }
     json_decref(rest);
-    int error = encode(object, text);
+    error = encode(object, text);
     if (error)
         return error;
 
@@ -241,12 +257,10 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
     struct pst_damage damage;
     error =
         proof ? pst_manifest_decode_node(text->text, text->bytes, proof, NULL, &damage) : -ENOMEM;
-    if (error)
-        free(text->text);
-    else
+    if (!error)
         pst_manifest_release_node(proof);
     free(proof);
-    return !error || error == -ENOMEM ? error : -EINVAL;
+    return error ? drop_text(text, error) : 0;
 }
 
 int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
@@ -254,16 +268,18 @@ int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
 {
     if (manifest->nodes_count > PST_NODES_MAX)
         return -EINVAL;
+    int error = errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_CLUSTER);
     json_t *rest = json_pack("{so,so}", "master_node", integer(manifest->master_node), "nodes",
                              nodes_array(manifest));
     if (!object || !rest || json_object_update(object, rest) != 0) {
+        error = encode_error();
         json_decref(object);
         json_decref(rest);
-        return -EINVAL;
+        return error;
     }
     json_decref(rest);
-    int error = encode(object, text);
+    error = encode(object, text);
     if (error)
         return error;
 
@@ -271,8 +287,6 @@ int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
     struct pst_damage damage;
     error = proof ? pst_manifest_decode_cluster(text->text, text->bytes, proof, NULL, &damage)
                   : -ENOMEM;
-    if (error)
-        free(text->text);
     free(proof);
-    return !error || error == -ENOMEM ? error : -EINVAL;
+    return error ? drop_text(text, error) : 0;
 }
