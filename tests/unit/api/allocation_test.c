@@ -39,9 +39,11 @@ static bool fails(void)
 }
 
 #ifdef PST_WRAP_ALLOCATIONS
+#define COUNTS_ALL false /* what a library made may be freed here; the sanitizer sees leaks */
 #define REAL(name) __real_##name
 #define OWN(name) __wrap_##name
 #else
+#define COUNTS_ALL true
 #define REAL(name) __libc_##name
 #define OWN(name) name
 #endif
@@ -260,7 +262,7 @@ static int run_once(const struct run *run, unsigned n, bool good, bool *was_met)
     int error = run->run();
     atomic_store(&is_on, false);
     *was_met = atomic_load(&seen) >= n;
-    if (n > 0 && atomic_load(&live) != before) {
+    if (n > 0 && COUNTS_ALL && atomic_load(&live) != before) {
         printf("\n  %s, allocation %u: %ld more than before", run->name, n,
                atomic_load(&live) - before);
         CU_FAIL("a leak");
