@@ -19,7 +19,7 @@ start_node() { # ID
     [ "$1" -ne "$nodes_count" ] || sources+=("lmdb:$disk/env")
     mkdir -p "$memory/faults$1"
     PENSTOCK_FAULTS=$memory/faults$1 "$penstock" node --cluster "faults-$$" --id "$1" --nodes "1-$nodes_count" \
-        --socket "$memory/$1.socket" --fabric-dir "$memory/fabric" --failure 1500ms --to "${shared:-$disk/to$1}" \
+        --socket "$memory/$1.socket" --fabric-dir "$memory/fabric" --to "${shared:-$disk/to$1}" \
         --ldms "$ldms" --chunk 64K --depth 4 "${sources[@]/#/--source=}" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
@@ -85,6 +85,34 @@ stop_cluster() {
     kill -KILL "${writers[@]}"
     wait "${writers[@]}" 2>/dev/null || true
     rm -rf "${disk:?}"/* "$memory"/faults* "$memory"/node*.log
+}
+
+# ---- the host ----
+
+# Clock ticks that its CPUs were at work, or another guest of its machine was; and those of our own processes.
+busy_ticks() {
+    awk '$1 == "cpu" { print $2 + $3 + $4 + $7 + $8 + $9 }' /proc/stat
+}
+
+own_ticks() {
+    local group
+    group=$(sed 's/.*) //' "/proc/$$/stat" | cut -d' ' -f3)
+    { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed 's/.*) //' |
+        awk -v group="$group" '$3 == group { sum += $12 + $13 + $14 + $15 } END { print sum + 0 }'
+}
+
+mark_host() {
+    began=${EPOCHREALTIME/./}
+    busy=$(busy_ticks)
+    own=$(own_ticks)
+}
+
+# expect_busy WHAT: since the mark the host had so much other work that a node may only have had to wait.
+expect_busy() {
+    local others=$(($(busy_ticks) - busy - $(own_ticks) + own))
+    local ticks=$(((${EPOCHREALTIME/./} - began) * $(getconf CLK_TCK) * $(nproc) / 1000000))
+    echo "  $1: other work took $((others * 100 / (ticks + 1))) % of the host"
+    [ $((others * 100)) -ge $((ticks * 10)) ] || fail_with_logs "$1 on an idle host"
 }
 
 # ---- faults ----
@@ -231,17 +259,19 @@ expect_files_closed() {
 }
 
 # Sets $next: its number, and $untold: how many were tried of which nobody knows. On a host with other work a
-# node may count as dead that only had to wait: then again.
+# node may count as dead that only had to wait: then again, and on an idle one it is a failure.
 expect_next_backup() {
     local try
     untold=0
     for try in 1 2 3; do
+        mark_host
         if next_completes; then
             next=$(jq -r 'select(.message_type == "summary").number' "$memory/out")
             return 0
         fi
         grep -q 'no sign of life' "$memory"/node*.log || break
         echo "  the next backup failed (try $try): $(tail -n 1 "$memory/err")"
+        expect_busy 'the next backup failed'
         ! grep -q 'penstock list' "$memory/err" || untold=$((untold + 1))
         wait_until is_at_rest
     done
