@@ -18,7 +18,7 @@ static bool is_on;
 static char calls[64];   /* w: write, f: fsync of a file, d: of scratch, o: of other, r: rename,
                             u: unlink, c: close of a file */
 static unsigned fail_at; /* counts down; 0: none fails */
-static bool reads_nothing;
+static bool reads_nothing, writes_little;
 
 static bool note(char call)
 {
@@ -48,8 +48,6 @@ static char sync_of(int fd)
     }
 
 WRAP(int, sync_of(fd), fsync, (int fd), (fd))
-WRAP(ssize_t, 'w', pwrite, (int fd, const void *data, size_t bytes, off_t at),
-     (fd, data, bytes, at))
 WRAP(int, 'r', renameat, (int from_fd, const char *from, int to_fd, const char *to),
      (from_fd, from, to_fd, to))
 WRAP(int, 'r', renameat2,
@@ -57,10 +55,17 @@ WRAP(int, 'r', renameat2,
      (from_fd, from, to_fd, to, flags))
 WRAP(int, 'u', unlinkat, (int fd, const char *name, int flags), (fd, name, flags))
 
+ssize_t __real_pwrite(int fd, const void *data, size_t bytes, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t at);
 int __real_close(int fd);
 int __wrap_close(int fd);
 ssize_t __real_read(int fd, void *bytes, size_t size);
 ssize_t __wrap_read(int fd, void *bytes, size_t size);
+
+ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t at)
+{
+    return note('w') ? -1 : __real_pwrite(fd, data, writes_little ? 1 : bytes, at);
+}
 
 /* The descriptor is gone whatever it returns. */
 int __wrap_close(int fd)
@@ -176,6 +181,19 @@ static void an_error_of_any_is_an_error(void)
     }
 }
 
+static void a_short_write_is_continued(void)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    writes_little = true;
+    CU_ASSERT_EQUAL(call(write_new, 0), 0);
+    writes_little = false;
+    CU_ASSERT_STRING_EQUAL(calls, "uwwwwfcrd");
+    CU_ASSERT_EQUAL_FATAL(pst_small_file_read(scratch.dirfd, "new", 10, &bytes, &size), 0);
+    CU_ASSERT_TRUE(size == 4 && memcmp(bytes, "text", 4) == 0);
+    free(bytes);
+}
+
 static void a_file_that_is_cut_while_it_is_read_is_told(void)
 {
     char *bytes = NULL;
@@ -195,6 +213,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"each change is synced", each_change_is_synced},
         {"an error of any is an error", an_error_of_any_is_an_error},
+        {"a short write is continued", a_short_write_is_continued},
         {"a file that is cut while it is read is told",
          a_file_that_is_cut_while_it_is_read_is_told},
         CU_TEST_INFO_NULL,

@@ -135,6 +135,32 @@ static void another_clusters_doubt_is_left_alone(void)
     end();
 }
 
+static void be_node_3(const struct host *at)
+{
+    CU_ASSERT_PTR_EQUAL(at, &host);
+    host.rig.options.node.node = 3;
+}
+
+/* The peer, node 2, lives: it would coordinate. */
+static void a_higher_id_coordinates_nothing(void)
+{
+    struct pst_signal request;
+    host_open(&host, 2, 0, be_node_3);
+    peer_open(&peer, &host, 1);
+    CU_ASSERT_TRUE_FATAL(peer_until(&peer, &peer.joined, 1));
+    CU_ASSERT_TRUE_FATAL(peer_until(&peer, &host.joined, 1));
+    pst_signal_init(&request, PST_BACKUP_REQ, pst_ref_make(PEER_NODE, PST_BLOCK_CLIENT, 0),
+                    pst_ref_make(3, PST_BLOCK_BACKUP, 1), 1, 7);
+    request.payload.backup_req.uid[0] = 1;
+    CU_ASSERT_EQUAL_FATAL(pst_fabric_send(peer.fabric, 3, &request), 0);
+    const struct pst_signal *answer = peer_until_answer(&peer, 7);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    CU_ASSERT_EQUAL(answer->gsn, PST_BACKUP_REF);
+    CU_ASSERT_EQUAL(answer->payload.ref.error, PST_E_NOT_MASTER);
+    CU_ASSERT_EQUAL(pst_ref_node(answer->payload.ref.where), PEER_NODE);
+    end();
+}
+
 /* Times are given: nothing waits here. */
 static void log_says_who_hangs(void)
 {
@@ -165,6 +191,7 @@ static CU_TestInfo tests[] = {
     {"the archive hangs", archive_hangs},
     {"the client hangs", client_hangs},
     {"another cluster's doubt is left alone", another_clusters_doubt_is_left_alone},
+    {"a higher id coordinates nothing", a_higher_id_coordinates_nothing},
     {"the log says who hangs", log_says_who_hangs},
     CU_TEST_INFO_NULL,
 };
