@@ -9,7 +9,7 @@
  *
  * Holes: a file with fewer blocks than bytes is asked for its data with SEEK_DATA; extents are of
  * data only. Hard links: names of one inode are one file where size and times agree. They are
- * collected until all are found; the first that still leads to it is the FILE, the others are
+ * collected until all are found; the first is the FILE, the others are
  * HARD_LINKs to its object, and the data is read through any of them. FIFOs, sockets and devices
  * are counted as skipped.
  *
@@ -18,8 +18,8 @@
  * counted as unreadable and logged. A file's own permission is tested only where it is opened, by
  * the reader.
  *
- * Memory of a listing: about 1.3 MiB, and for each inode with several links 100 to 200 bytes,
- * with at most 16 MiB of names.
+ * Memory of a listing: about 1.3 MiB, and up to 160 bytes for each inode with several links, with
+ * at most 16 MiB of names.
  */
 #ifndef PST_ENGINE_SOURCE_DIR_DIR_H
 #define PST_ENGINE_SOURCE_DIR_DIR_H

@@ -289,30 +289,39 @@ static int look_again(struct listing_job *job, const char *name, struct found *f
     return 1;
 }
 
-/* The file becomes an object: all its names are known, or have waited long enough. */
-static int settle(struct listing_job *job, struct link *link)
+/* Keeps those names that are still the file's, one behind the other. */
+static int look_at_all_again(struct listing_job *job, struct link_names *names, struct found *found)
 {
-    struct found found = {.status = {.st_dev = link->device, .st_ino = link->inode}};
-    uint32_t count = link->names_count, kept = 0;
-    char *names = links_take_names(&job->links, link);
-    char *name = names, *end = names;
+    char *name = names->text, *end = names->text;
+    uint32_t count = names->count;
     int error = 0;
+    names->count = 0;
     for (uint32_t i = 0; i < count && error >= 0; i++) {
         size_t bytes = strlen(name) + 1;
-        error = look_again(job, name, &found);
+        error = look_again(job, name, found);
         if (error > 0) {
             memmove(end, name, bytes);
             end += bytes;
-            kept++;
+            names->count++;
         }
         name += bytes;
     }
-    if (error >= 0 && kept > 0) {
-        links_renew(link, &found.status);
-        error = add_names(job, &found, names, kept, &link->object);
-    }
-    free(names);
     return error < 0 ? error : 0;
+}
+
+/* The file becomes an object: all its names are known, or have waited long enough. Where they did
+ * not agree, it changed meanwhile, or is not one file. */
+static int settle(struct listing_job *job, struct link *link)
+{
+    struct link_names *names = links_take_names(&job->links, link);
+    struct found found = {.directory = job->dir->source.root_fd, .status = names->status};
+    uint64_t id = 0;
+    int error = names->differ ? look_at_all_again(job, names, &found) : 0;
+    if (!error && names->count > 0)
+        error = add_names(job, &found, names->text, names->count, &id);
+    links_set_object(link, &found.status, id);
+    free(names);
+    return error;
 }
 
 static int settle_all(struct listing_job *job)
@@ -320,7 +329,7 @@ static int settle_all(struct listing_job *job)
     int error = 0;
     for (size_t i = 0; !error && i < job->links.size; i++) {
         struct link *link = &job->links.table[i];
-        if (link->names_count > 0)
+        if (link->waiting)
             error = settle(job, link);
     }
     return error;
@@ -349,14 +358,14 @@ static int add_regular(struct listing_job *job, const struct found *found)
     struct link *link = links_find(&job->links, status);
     if (!link)
         return -ENOMEM;
-    if (link->object && links_is_of(link, status))
+    if (links_is_object_of(link, status))
         return add_link(job, found, link->object);
-    if (link->object)
-        links_renew(link, status);
-    int error = links_add_name(&job->links, link, found->path);
+    if (!link->waiting)
+        links_set_object(link, status, 0);
+    int error = links_add_name(&job->links, link, status, found->path);
     if (error)
         return error;
-    if (link->names_count == status->st_nlink)
+    if (link->waiting->count == status->st_nlink)
         return settle(job, link);
     return have_waited_enough(job) ? settle_all(job) : 0;
 }

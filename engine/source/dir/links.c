@@ -16,7 +16,7 @@ static struct link *place(const struct links *links, dev_t device, ino_t inode)
     size_t at = (size_t)(hash >> 32) & (links->size - 1);
     for (;; at = (at + 1) & (links->size - 1)) {
         struct link *link = &links->table[at];
-        if (!link->is_used || (link->inode == inode && link->device == device))
+        if (link->state == 0 || (link->inode == inode && link->device == device))
             return link;
     }
 }
@@ -30,7 +30,7 @@ static int grow(struct links *links)
         return -ENOMEM;
     for (size_t i = 0; i < links->size; i++) {
         const struct link *link = &links->table[i];
-        if (link->is_used)
+        if (link->state)
             *place(&larger, link->device, link->inode) = *link;
     }
     free(links->table);
@@ -50,22 +50,33 @@ bool links_are_one_file(const struct stat *one, const struct stat *other)
            is_one_time(&one->st_ctim, &other->st_ctim);
 }
 
-bool links_is_of(const struct link *link, const struct stat *status)
+/* Never 0. */
+static uint64_t state_of(const struct stat *status)
 {
-    return link->size == status->st_size && is_one_time(&link->mtime, &status->st_mtim) &&
-           is_one_time(&link->ctime, &status->st_ctim);
+    const uint64_t words[] = {(uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec,
+                              (uint64_t)status->st_mtim.tv_nsec, (uint64_t)status->st_ctim.tv_sec,
+                              (uint64_t)status->st_ctim.tv_nsec};
+    uint64_t hash = 1;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    return hash | 1;
 }
 
-void links_renew(struct link *link, const struct stat *status)
+bool links_is_object_of(const struct link *link, const struct stat *status)
 {
-    assert(!link->names);
+    return link->object != 0 && link->state == state_of(status);
+}
+
+void links_set_object(struct link *link, const struct stat *status, uint64_t object)
+{
+    assert(!link->waiting);
     *link = (struct link){
-        .is_used = true,
+        .object = object,
         .device = status->st_dev,
         .inode = status->st_ino,
-        .size = status->st_size,
-        .mtime = status->st_mtim,
-        .ctime = status->st_ctim,
+        .state = state_of(status),
     };
 }
 
@@ -74,41 +85,44 @@ struct link *links_find(struct links *links, const struct stat *status)
     if (links->count >= links->size / 2 && grow(links))
         return NULL;
     struct link *link = place(links, status->st_dev, status->st_ino);
-    if (!link->is_used) {
-        links_renew(link, status);
+    if (link->state == 0) {
+        links_set_object(link, status, 0);
         links->count++;
     }
     return link;
 }
 
-int links_add_name(struct links *links, struct link *link, const char *name)
+int links_add_name(struct links *links, struct link *link, const struct stat *status,
+                   const char *name)
 {
-    size_t bytes = strlen(name) + 1;
-    char *names = realloc(link->names, link->names_bytes + bytes);
+    struct link_names *names = link->waiting;
+    size_t bytes = strlen(name) + 1, before = names ? names->bytes : 0;
+    names = realloc(names, sizeof(*names) + before + bytes);
     if (!names)
         return -ENOMEM;
-    memcpy(names + link->names_bytes, name, bytes);
-    link->names = names;
-    link->names_bytes += bytes;
-    link->names_count++;
+    if (!link->waiting)
+        *names = (struct link_names){.status = *status};
+    link->waiting = names;
+    memcpy(names->text + before, name, bytes);
+    names->bytes += bytes;
+    names->count++;
+    names->differ |= !links_are_one_file(&names->status, status);
     links->names_bytes += bytes;
     return 0;
 }
 
-char *links_take_names(struct links *links, struct link *link)
+struct link_names *links_take_names(struct links *links, struct link *link)
 {
-    char *names = link->names;
-    links->names_bytes -= link->names_bytes;
-    link->names = NULL;
-    link->names_bytes = 0;
-    link->names_count = 0;
+    struct link_names *names = link->waiting;
+    links->names_bytes -= names->bytes;
+    link->waiting = NULL;
     return names;
 }
 
 void links_free(struct links *links)
 {
     for (size_t i = 0; i < links->size; i++)
-        free(links->table[i].names);
+        free(links->table[i].waiting);
     free(links->table);
     *links = (struct links){0};
 }
