@@ -146,7 +146,7 @@ static int add(struct objects *objects, uint32_t node, const void *entry, size_t
     atomic_init(&record->finished, false);
     atomic_init(&record->failed, false);
     atomic_init(&record->refused, false);
-    atomic_init(&record->hit, false);
+    atomic_init(&record->is_hit, false);
     atomic_init(&record->received, 0);
     atomic_init(&record->made, false);
     record->allocated = false;
@@ -214,25 +214,33 @@ int objects_sort(struct objects *objects, const struct object_record **clash)
     return 0;
 }
 
-struct object_record *objects_find_path(const struct objects *objects,
-                                        const struct object_record *like, const char *path,
-                                        size_t length)
+/* As by_place: what is sought lies before the record (< 0), after it, or is it. */
+static int compare_place(const struct object_record *of, const char *path, size_t path_bytes,
+                         const struct object_record *record)
 {
-    uint32_t source = pst_object_source(id_of(like));
+    uint32_t source = pst_object_source(id_of(of)), other = pst_object_source(id_of(record));
+    if (of->node != record->node)
+        return of->node < record->node ? -1 : 1;
+    if (source != other)
+        return source < other ? -1 : 1;
+    int order = strncmp(path, path_of(record), path_bytes);
+    return order != 0 ? order : -(path_of(record)[path_bytes] != '\0');
+}
+
+const struct object_record *objects_at(const struct objects *objects,
+                                       const struct object_record *of, const char *path,
+                                       size_t path_bytes)
+{
     size_t low = 0, high = objects->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        struct object_record *record = objects->sorted[middle];
-        uint32_t found_source = pst_object_source(id_of(record));
-        int order = record->node != like->node ? (record->node < like->node ? -1 : 1)
-                    : found_source != source   ? (found_source < source ? -1 : 1)
-                                               : strncmp(path_of(record), path, length);
-        if (order == 0 && path_of(record)[length] == '\0')
-            return record;
+        int order = compare_place(of, path, path_bytes, objects->sorted[middle]);
+        if (order == 0)
+            return objects->sorted[middle];
         if (order < 0)
-            low = middle + 1;
-        else
             high = middle;
+        else
+            low = middle + 1;
     }
     return NULL;
 }

@@ -21,7 +21,7 @@ struct object_record {
     atomic_bool finished;           /* its file is whole, with its metadata */
     atomic_bool failed;             /* it is not there, or not whole, and that was reported */
     atomic_bool refused;            /* its file could not be written: nothing more goes there */
-    atomic_bool hit;                /* the backup has lost some of its contents */
+    atomic_bool is_hit;             /* the backup has lost some of its contents */
     atomic_bool made;               /* its file was created */
     bool allocated;                 /* its blocks are; under restore_run.files */
     atomic_uint_least64_t received; /* bytes of its contents that were written */
@@ -54,11 +54,11 @@ PST_MUST_USE int objects_sort(struct objects *objects, const struct object_recor
 /* NULL: no such object. Any thread, once sorted. */
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id);
 
-/* The object of the same source as `like` whose path are the first `length` bytes of path. NULL:
- * there is none. Any thread, once sorted. */
-struct object_record *objects_find_path(const struct objects *objects,
-                                        const struct object_record *like, const char *path,
-                                        size_t length);
+/* The object at the first path_bytes of path in the source that `of` is in; NULL: there is none.
+ * Once sorted. */
+const struct object_record *objects_at(const struct objects *objects,
+                                       const struct object_record *of, const char *path,
+                                       size_t path_bytes);
 
 /* The decoded form; strings live as long as the record. */
 struct pst_object object_of(const struct object_record *record);

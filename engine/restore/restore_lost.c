@@ -39,7 +39,7 @@ void restore_note_lost(void *context, const struct pst_part_map *part,
             run->objects.sorted ? objects_find(&run->objects, part->node_index, piece->object)
                                 : NULL;
         if (record && piece->bytes > 0)
-            atomic_store(&record->hit, true);
+            atomic_store(&record->is_hit, true);
     }
     pthread_mutex_lock(&run->mutex);
     run->lost_catalogue |= is_catalogue;
@@ -61,7 +61,7 @@ void restore_note_unmapped(struct restore_run *run)
 static bool is_hit(const struct restore_run *run, const struct object_record *record,
                    const struct pst_object *object)
 {
-    if (atomic_load(&record->hit))
+    if (atomic_load(&record->is_hit))
         return true;
     if (atomic_load(&record->received) >= object->size)
         return false;

@@ -263,7 +263,7 @@ static int check_parent(struct restore_run *run, const struct object_record *rec
     if (!slash)
         return 0;
     const struct object_record *parent =
-        objects_find_path(&run->objects, record, object->path, (size_t)(slash - object->path));
+        objects_at(&run->objects, record, object->path, (size_t)(slash - object->path));
     if (parent)
         return object_of(parent).type == PST_OBJECT_DIRECTORY ? 0 : -PST_E_CORRUPT;
     return run->lost_catalogue ? make_lost_parents(restore_source_fd(run, record), object->path)
