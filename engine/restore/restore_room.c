@@ -18,14 +18,15 @@
 /* ---- the directories of sources ---- */
 
 /* Until all is restored, no more users get into a directory than both the mode allows that it had
- * and the one that it gets. */
+ * and the one that it gets. Who may not change it is told so in the end. */
 static int narrow(int fd, mode_t mode)
 {
     struct stat status;
     if (fstat(fd, &status) < 0)
         return -errno;
     mode_t now = status.st_mode & 07777, wanted = (now & mode) | 0700;
-    return wanted != now ? pst_inode_set_mode(fd, wanted) : 0;
+    int error = wanted != now ? pst_inode_set_mode(fd, wanted) : 0;
+    return error == -EPERM ? 0 : error;
 }
 
 /* A directory of ours that may be there from before: nothing but a directory is kept. Sets *made if
