@@ -92,7 +92,8 @@ struct pst_manifest_text {
     struct pst_digest digest;
 };
 
-/* -EINVAL: out of its ranges; -E2BIG: longer than PST_MANIFEST_BYTES_MAX; -ENOMEM. */
+/* -EINVAL: out of its ranges; -E2BIG: longer than PST_MANIFEST_BYTES_MAX; -ENOMEM. After an error
+ * there is no text to free. */
 int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
                              struct pst_manifest_text *text) PST_MUST_USE;
 int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,

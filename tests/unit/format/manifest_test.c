@@ -248,10 +248,11 @@ static void a_failed_decode_changes_nothing(void)
 
 static void what_could_not_be_read_back_is_not_written(void)
 {
-    struct pst_manifest_text text;
+    struct pst_manifest_text text = {0};
     struct pst_node_manifest bad = *sample_node_manifest();
     bad.common.number = 0;
     CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
+    CU_ASSERT_PTR_NULL_FATAL(text.text); /* callers free it */
     bad = *sample_node_manifest();
     bad.sources[0].name = "..";
     CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
@@ -280,6 +281,10 @@ static void what_could_not_be_read_back_is_not_written(void)
     struct pst_cluster_manifest none = *sample_cluster_manifest();
     none.nodes_count = 0;
     CU_ASSERT_EQUAL(pst_manifest_encode_cluster(&none, &text), -EINVAL);
+    CU_ASSERT_PTR_NULL(text.text);
+    none.nodes_count = PST_NODES_MAX + 1;
+    CU_ASSERT_EQUAL(pst_manifest_encode_cluster(&none, &text), -EINVAL);
+    CU_ASSERT_PTR_NULL(text.text);
 }
 
 static void details_of_sources(void)
