@@ -409,14 +409,29 @@ static int remove_name(const struct pst_archive *archive, int backup, const char
     return error ? fail_inside(archive, name, "remove it by hand", error) : 0;
 }
 
+/* What others have in it stays. A part of this node's in it is one that an LDM failed to remove, or
+ * has yet to. */
+static int remove_part_directory(const struct pst_archive *archive, int backup, uint32_t part)
+{
+    uint32_t number = archive->node.common.number;
+    struct layout_name name = layout_part_dir(number, part, archive->parts);
+    struct layout_name own = layout_part(number, archive->config->node, part, archive->parts);
+    int error = remove_name(archive, backup, name.text, repository_remove_directory);
+    if (error || !archive->is_shared)
+        return error;
+    int is_left = repository_has(archive->repository, backup, own.text);
+    return is_left ? fail_inside(archive, own.text, "remove it by hand",
+                                 is_left < 0 ? is_left : -ENOTEMPTY)
+                   : 0;
+}
+
 static int remove_files(const struct pst_archive *archive, int backup)
 {
     uint32_t number = archive->node.common.number, node = archive->config->node;
     int error =
         remove_name(archive, backup, layout_node_manifest(number, node).text, repository_remove);
     for (uint32_t part = 1; part <= archive->parts; part++) {
-        struct layout_name name = layout_part_dir(number, part, archive->parts);
-        int part_error = remove_name(archive, backup, name.text, repository_remove_directory);
+        int part_error = remove_part_directory(archive, backup, part);
         error = error ? error : part_error;
     }
     if (!error && archive->is_shared) /* last: what has it is this node's still */

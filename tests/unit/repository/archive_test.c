@@ -215,6 +215,20 @@ static void an_abort_leaves_nothing(void)
     end();
 }
 
+/* One that an LDM could not remove, or has yet to: nobody else's, so the removal is not whole. The
+ * sweep that follows knows it by its header. */
+static void a_part_that_is_left_is_reported(void)
+{
+    begin(NODES_OF_TWO);
+    CU_ASSERT_EQUAL(define_it(), 0);
+    write_parts();
+    storage_remove(&storage, part_path(1));
+    CU_ASSERT_EQUAL(pst_archive_clean_up(archive), -ENOTEMPTY);
+    CU_ASSERT_EQUAL(archive->backup, 0);
+    CU_ASSERT_TRUE(storage_is_empty(&storage));
+    end();
+}
+
 static void debris_is_swept_and_doubt_reported(void)
 {
     struct pst_commit prepared;
@@ -615,6 +629,7 @@ int main(void)
         {"a backup is committed", a_backup_is_committed},
         {"a shared backup has marks", a_shared_backup_has_marks},
         {"an abort leaves nothing", an_abort_leaves_nothing},
+        {"a part that is left is reported", a_part_that_is_left_is_reported},
         {"debris is swept, and doubt reported", debris_is_swept_and_doubt_reported},
         CU_TEST_INFO_NULL,
     };
