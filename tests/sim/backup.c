@@ -27,3 +27,23 @@ struct sim_share *sim_share_of(struct sim *sim, struct sim_backup *backup,
     (*share)->node = node->id - 1;
     return *share;
 }
+
+bool sim_take_decision(struct sim *sim, struct sim_backup *backup, const struct sim_share *share)
+{
+    struct pst_cluster_manifest cluster;
+    struct sim_manifest *manifest = &backup->manifest;
+    if (!sim_disk_read_cluster(sim, share, &backup->cluster_manifest, &cluster, &manifest->digest))
+        return false;
+    backup->was_decided = true;
+    manifest->number = cluster.common.number;
+    manifest->start_gci = cluster.common.start_gci;
+    manifest->sums = cluster.common.sums;
+    manifest->nodes = (struct pst_set){{0}};
+    for (uint32_t i = 0; i < cluster.nodes_count; i++) {
+        uint32_t node = cluster.nodes[i].node - 1;
+        pst_set_add(&manifest->nodes, node);
+        if (node < SIM_NODES_MAX)
+            manifest->node_digests[node] = cluster.nodes[i].digest;
+    }
+    return true;
+}

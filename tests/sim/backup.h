@@ -1,12 +1,11 @@
 /*
- * Everything there is of one backup: in the clients' minds, and on each node's model disk.
- *
- * Of a file, `now` is what every process sees, `disk` what outlives a loss of power: entry and
- * contents get there by their fsync. docs/testing.md, "Model disk".
+ * Everything there is of one backup: in the clients' minds, and what the checkers know of it. The
+ * files are on the model disks: disk.c.
  */
 #ifndef PST_TESTS_SIM_BACKUP_H
 #define PST_TESTS_SIM_BACKUP_H
 
+#include "engine/format/manifest.h"
 #include "engine/protocol/signal.h"
 
 #define SIM_NODES_MAX 16u
@@ -17,26 +16,23 @@
 #define SIM_SHARES_MAX (SIM_NODES_MAX * SIM_BACKUPS_MAX)
 #define SIM_WRITERS 2u
 
-enum sim_contents { SIM_BLANK, SIM_TORN, SIM_WHOLE };
+/* The files of a node's share. */
+enum sim_file { SIM_NODE_MANIFEST, SIM_CLUSTER_MANIFEST, SIM_PART };
 
-struct sim_version {
-    bool exists;
-    enum sim_contents contents;
-    uint64_t digest;
-};
-
-struct sim_file {
-    struct sim_version now;
-    struct sim_version disk;
+/* A file's, as it was read; freed at the end of the run. */
+struct sim_bytes {
+    char *bytes; /* NULL: none */
+    size_t size;
 };
 
 /* One LDM's part file. */
 struct sim_part {
-    struct sim_file file;
-    bool open;       /* by its LDM, which has not closed, released or discarded it */
-    bool closed;     /* whole: no trouble can come of it any more */
-    bool may_remain; /* its removal failed: that was told */
+    uint32_t number; /* of the backup, when it was opened */
+    uint32_t parts;
+    bool open;   /* by its LDM, which has not closed, released or discarded it */
+    bool closed; /* whole: no trouble can come of it any more */
     bool in_trouble;
+    uint64_t digest; /* of its contents, when closed */
     struct pst_sums sums;
     uint16_t scanned[SIM_SOURCES_MAX]; /* fragments in it, a bit each */
 };
@@ -62,34 +58,31 @@ struct sim_cut {
     uint32_t first_after[SIM_WRITERS]; /* the first write after it; 0: none */
 };
 
-/* The contents of a cluster manifest. */
-struct sim_manifest {
-    uint64_t digest;
-    uint64_t backup;
-    uint32_t number;
-    uint64_t start_gci;
-    struct pst_set nodes;
-    uint64_t node_digests[SIM_NODES_MAX];
-    struct pst_sums sums;
-};
-
 /* What one node has of one backup. */
 struct sim_share {
     uint32_t backup; /* index */
     uint32_t node;   /* index */
-    struct sim_file directory;
     uint32_t number;
-    uint32_t parts_count; /* that the node manifest names */
-    bool may_remain;      /* a removal failed: that was told */
-    struct sim_file node_manifest;
-    pst_ref master_ref;                  /* in the node manifest */
-    struct pst_set nodes;                /* in the node manifest: who takes part */
-    uint64_t part_digests[SIM_LDMS_MAX]; /* in the node manifest */
+    uint32_t parts_count;
+    bool may_remain; /* a removal failed: that was told */
+    /* The node manifest, when it was confirmed, and what is in it: */
+    struct sim_bytes node_manifest;
+    struct pst_digest node_digest;
+    uint64_t part_digests[SIM_LDMS_MAX];
     uint64_t manifest_gci;
-    struct sim_file cluster_manifest;
     struct sim_part parts[SIM_LDMS_MAX];
     uint32_t fragments[SIM_SOURCES_MAX]; /* that the source has at the cut */
     struct sim_cut cuts[SIM_SOURCES_MAX];
+};
+
+/* The decision, as a cluster manifest has it. */
+struct sim_manifest {
+    uint32_t number;
+    uint64_t start_gci;
+    struct pst_set nodes;
+    struct pst_digest digest;
+    struct pst_digest node_digests[SIM_NODES_MAX];
+    struct pst_part_sums sums;
 };
 
 /* What a node has of a backup. */
@@ -126,8 +119,11 @@ struct sim_backup {
     uint64_t ended_ns;
     struct pst_backup_complete_rep complete;
 
+    bool
+        began_to_decide; /* the archive was asked to: after a crash the disk says what came of it */
     bool was_decided;
-    struct sim_manifest manifest;            /* of the decision */
+    struct sim_bytes cluster_manifest; /* of the decision */
+    struct sim_manifest manifest;
     struct sim_share *shares[SIM_NODES_MAX]; /* NULL: the node has never heard of it */
 };
 

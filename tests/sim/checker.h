@@ -24,8 +24,7 @@ void sim_check_told(struct sim *sim, struct sim_backup *backup, const struct pst
 void sim_check_answers(struct sim *sim);
 
 /* Outcome: never committed here and aborted there. */
-void sim_check_decided(struct sim *sim, const struct sim_backup *backup,
-                       const struct sim_manifest *manifest);
+void sim_check_decided(struct sim *sim, const struct sim_backup *backup);
 void sim_check_outcome(struct sim *sim);
 
 /* Cut: no B without A, against the writers' chains. */
@@ -35,8 +34,8 @@ void sim_check_cut(struct sim *sim);
 void sim_check_restore(struct sim *sim);
 
 /* Files: what an aborted backup leaves, and who removes what. */
-void sim_check_removal(struct sim *sim, const struct sim_node *node, const struct sim_share *share);
-void sim_check_sweep(struct sim *sim, const struct sim_node *node, const struct sim_share *share);
+/* What somebody says could not be removed may remain. */
+void sim_check_removed(struct sim *sim, const struct pst_signal *answer);
 void sim_check_files(struct sim *sim);
 
 /* Liveness: all ends in bounded time. */

@@ -1,51 +1,101 @@
 /*
- * Files: of a backup that was not decided nothing is left on a live node, but what somebody said
- * could not be removed, and what is in doubt of nodes that have yet to ask. Nobody removes what is
- * decided, or what is at work.
+ * Files: in the backup directory of a live node is what belongs to decided backups, and nothing
+ * else, but what somebody said could not be removed; that goes with the next backup. Nobody removes
+ * what is at work.
  */
+#include <string.h>
+
+#include "engine/repository/layout.h"
 #include "tests/sim/sim.h"
 
-void sim_check_removal(struct sim *sim, const struct sim_node *node, const struct sim_share *share)
+static const struct sim_share *decided_share(const struct sim *sim, const struct sim_node *node,
+                                             uint32_t number)
 {
-    if (sim->backups[share->backup].was_decided)
-        sim_fail(sim, SIM_CHECKER_FILES, "node %u removes files of a decided backup", node->id);
+    for (uint32_t i = 0; i < sim->backups_count; i++) {
+        const struct sim_backup *backup = &sim->backups[i];
+        if (backup->was_decided && backup->manifest.number == number &&
+            pst_set_has(&backup->manifest.nodes, node->id - 1))
+            return backup->shares[node->id - 1];
+    }
+    return NULL;
 }
 
-/* Of a backup that a machine of this node is at work on, and not only at its end. */
-void sim_check_sweep(struct sim *sim, const struct sim_node *node, const struct sim_share *share)
+/* What could not be removed is gone with the next DEFINE, by its sweep; but for a part whose header
+ * a loss of power tore: nobody can tell whose it is. */
+static bool may_remain(struct sim *sim, const struct sim_node *node, uint32_t number)
 {
-    sim_check_removal(sim, node, share);
-    const struct pst_proxy *proxies[] = {&node->hub_proxy, &node->ldm_proxy};
-    for (int i = 0; i < 2; i++) {
-        if (proxies[i]->backup == sim->backups[share->backup].uid_low &&
-            proxy_rule_of(proxies[i])->may_abort && proxies[i]->state != PST_PROXY_DEFINING)
-            sim_fail(sim, SIM_CHECKER_FILES, "node %u sweeps a backup that is at work", node->id);
+    bool may = node->has_had_errors && !sim->swept;
+    for (uint32_t i = 0; i < sim->backups_count; i++) {
+        const struct sim_share *share = sim->backups[i].shares[node->id - 1];
+        if (!share || share->number != number)
+            continue;
+        may |= share->may_remain && !sim->swept;
+        for (uint32_t part = 0; part < share->parts_count; part++)
+            may |= sim_part_is_torn(sim, share, part);
     }
+    return may;
 }
 
-/* What somebody said could not be removed is gone with the next DEFINE, by its sweep. */
-static void check_gone(struct sim *sim, const struct sim_share *share)
+void sim_check_removed(struct sim *sim, const struct pst_signal *answer)
 {
-    bool may_remain = share->may_remain && !sim->swept;
-    for (uint32_t i = 0; i < SIM_LDMS_MAX; i++) {
-        const struct sim_part *part = &share->parts[i];
-        if (part->file.now.exists && (!part->may_remain || sim->swept))
-            sim_fail(sim, SIM_CHECKER_FILES, "node %u still has part %u of an aborted backup",
-                     share->node + 1, i + 1);
-        may_remain |= part->may_remain && !sim->swept;
+    if (answer->gsn != PST_CLEANUP_BACKUP_REF && answer->gsn != PST_ARCHIVE_CLEANUP_REF)
+        return;
+    struct sim_backup *backup = sim_backup_of(sim, answer->backup);
+    struct sim_share *share = backup->shares[pst_ref_node(answer->sender_ref) - 1];
+    if (share)
+        share->may_remain = true;
+}
+
+static bool belongs(const struct sim_share *share, const char *name)
+{
+    uint32_t part, parts;
+    return strcmp(name, layout_node_manifest(share->number, share->node + 1).text) == 0 ||
+           strcmp(name, layout_cluster_manifest(share->number).text) == 0 ||
+           (layout_parse_part_dir(name, share->number, &part, &parts) &&
+            parts == share->parts_count);
+}
+
+static void check_inside(struct sim *sim, struct sim_node *node, const struct sim_share *share)
+{
+    struct pst_repository_names names;
+    int backup = repository_open_backup(&node->seen, share->number);
+    int error = backup < 0 ? backup : repository_list(&node->seen, backup, &names);
+    if (backup >= 0)
+        repository_close(&node->seen, backup);
+    if (error)
+        return; /* the other checkers miss it */
+    for (const char *name = repository_names_next(&names, NULL); name;
+         name = repository_names_next(&names, name)) {
+        if (!belongs(share, name))
+            sim_fail(sim, SIM_CHECKER_FILES, "node %u has %s in a complete backup", node->id, name);
     }
-    if ((share->directory.now.exists || share->node_manifest.now.exists) && !may_remain)
-        sim_fail(sim, SIM_CHECKER_FILES, "node %u still has files of an aborted backup",
-                 share->node + 1);
+    repository_names_free(&names);
+}
+
+static void check_node(struct sim *sim, struct sim_node *node)
+{
+    struct pst_repository_names names;
+    node->disk->is_quiet = true;
+    if (repository_list(&node->seen, node->seen.root, &names))
+        sim_fail(sim, SIM_CHECKER_FILES, "the disk of node %u cannot be read", node->id);
+    for (const char *name = repository_names_next(&names, NULL); name;
+         name = repository_names_next(&names, name)) {
+        uint32_t number = 0;
+        const struct sim_share *share = NULL;
+        if (layout_parse_backup(name, &number))
+            share = decided_share(sim, node, number);
+        if (share && sim->swept)
+            check_inside(sim, node, share);
+        else if (!share && !may_remain(sim, node, number))
+            sim_fail(sim, SIM_CHECKER_FILES, "node %u still has %s of a backup without a decision",
+                     node->id, name);
+    }
+    repository_names_free(&names);
+    node->disk->is_quiet = false;
 }
 
 void sim_check_files(struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim->backups_count; i++) {
-        const struct sim_backup *backup = &sim->backups[i];
-        for (uint32_t node = 0; !backup->was_decided && node < sim->options.nodes; node++) {
-            if (backup->shares[node])
-                check_gone(sim, backup->shares[node]);
-        }
-    }
+    for (uint32_t i = 0; i < sim->options.nodes; i++)
+        check_node(sim, &sim->nodes[i]);
 }

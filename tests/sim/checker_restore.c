@@ -5,24 +5,12 @@
  */
 #include "tests/sim/sim.h"
 
-static bool is_meant(const struct sim_file *file, uint64_t digest)
-{
-    return file->now.exists && file->now.contents == SIM_WHOLE && file->now.digest == digest;
-}
-
-static bool survives_power_loss(const struct sim_file *file)
-{
-    return file->disk.exists && file->disk.contents == SIM_WHOLE &&
-           file->disk.digest == file->now.digest;
-}
-
 static void check_part(struct sim *sim, const struct sim_share *share, uint32_t part)
 {
-    const struct sim_file *file = &share->parts[part].file;
-    if (!is_meant(file, share->part_digests[part]))
+    if (!sim_part_is_whole(sim, share, part))
         sim_fail(sim, SIM_CHECKER_RESTORE, "part %u of node %u is not what its manifest means",
                  part + 1, share->node + 1);
-    else if (!survives_power_loss(file))
+    else if (!sim_disk_is_durable(sim, share, SIM_PART, part))
         sim_fail(sim, SIM_CHECKER_RESTORE, "part %u of node %u is not durable", part + 1,
                  share->node + 1);
     if (share->parts[part].in_trouble)
@@ -50,12 +38,15 @@ static void check_node(struct sim *sim, const struct sim_backup *backup, uint32_
                        struct pst_sums *sums)
 {
     const struct sim_share *share = backup->shares[index];
-    if (!share || !is_meant(&share->node_manifest, backup->manifest.node_digests[index]) ||
-        !survives_power_loss(&share->node_manifest)) {
+    if (!share || !sim_disk_has(sim, share, SIM_NODE_MANIFEST) ||
+        !pst_digest_equal(&share->node_digest, &backup->manifest.node_digests[index])) {
         sim_fail(sim, SIM_CHECKER_RESTORE, "node %u lacks the manifest that the cluster's means",
                  index + 1);
         return;
     }
+    if (!sim_disk_is_durable(sim, share, SIM_NODE_MANIFEST, 0) ||
+        !sim_disk_is_durable(sim, share, SIM_CLUSTER_MANIFEST, 0))
+        sim_fail(sim, SIM_CHECKER_RESTORE, "a manifest of node %u is not durable", index + 1);
     if (share->manifest_gci != backup->manifest.start_gci)
         sim_fail(sim, SIM_CHECKER_RESTORE, "node %u has another GCI", index + 1);
     for (uint32_t part = 0; part < share->parts_count; part++) {
@@ -76,7 +67,7 @@ void sim_check_restore(struct sim *sim)
             if (pst_set_has(&backup->manifest.nodes, node))
                 check_node(sim, backup, node, &sums);
         }
-        const struct pst_sums *claimed = &backup->manifest.sums;
+        const struct pst_part_sums *claimed = &backup->manifest.sums;
         if (sums.source_bytes != claimed->source_bytes ||
             sums.stored_bytes != claimed->stored_bytes || sums.objects != claimed->objects ||
             sums.chunks != claimed->chunks)

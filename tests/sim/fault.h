@@ -15,7 +15,7 @@
     X(STOP_ERROR, 30, "a part cannot be closed")                                                   \
     X(RELEASE_ERROR, 60, "an LDM fails to forget a complete backup")                               \
     X(DISCARD_ERROR, 40, "a part cannot be removed")                                               \
-    X(DISK_FULL, 10, "no space is left for a part or a manifest")                                  \
+    X(DISK_FULL, 10, "no space is left for a part")                                                \
     X(DISK_SLOW, 15, "a work takes longer than its deadline")                                      \
     X(WORK_LOST, 6, "a work never ends")                                                           \
     X(SCAN_SLOW, 60, "a scan takes long, and tells no progress")                                   \
@@ -29,14 +29,16 @@
     X(FREEZE_WAITS, 60, "a freeze waits for long for the writers")                                 \
     X(FREEZE_HOLD, 40, "a freeze outlasts its limit and is given up before the cut")               \
     X(BAD_OWNER, 10, "a source names an owner that the node does not have")                        \
-    X(ARCHIVE_REF, 20, "the archive refuses a request")                                            \
+    X(STORAGE_ERROR, 40, "a call of a node's storage fails")                                       \
+    X(STORAGE_CRASH, 20, "a node is killed between two calls of its storage")                      \
+    X(STORAGE_POWER, 20, "a node loses power between two calls of its storage")                    \
     X(ARCHIVE_SLOW, 20, "the archive answers after the deadline")                                  \
     X(ARCHIVE_LOST, 10, "the archive never answers")                                               \
     X(ANSWER_LOST, 4, "an answer is lost inside its node")                                         \
     X(ANSWER_TWICE, 10, "an answer comes twice, the second time late")                             \
     X(ANSWER_FORGED, 10, "an answer comes in the name of somebody who was not asked")              \
     X(STALE_SENDER, 40, "a signal of an incarnation or link of before comes in late")              \
-    X(BLOB_LOST, 60, "the cluster manifest does not reach a node with its COMMIT")                 \
+    X(BLOB_LOST, 60, "a piece of a cluster manifest does not reach who fetches it")                \
     X(LINK_SLOW, 20, "a signal between two nodes takes long, and all behind it wait")              \
     X(PARTITION, 250, "two sets of nodes do not hear each other for a while")                      \
     X(PARTITION_ONE_WAY, 250, "one set of nodes is not heard by another for a while")              \
@@ -98,20 +100,25 @@ enum sim_checker {
     X(TAKES_THAWED, CUT, "a freeze that outlasted its limit is not refused")                       \
     X(THAWS_NOT, RESOURCES, "a source is never thawed")                                            \
     X(PREPARED_NOT, RESTORE, "an LDM says prepared of a part that is not durable")                 \
-    X(LEAVES_PART, FILES, "an aborted part is not removed")                                        \
-    X(LEAVES_MANIFEST, FILES, "an aborted backup's manifest is not removed")                       \
-    X(REMOVES_DECIDED, FILES, "a complete backup's part is removed")                               \
-    X(SWEEPS_DECIDED, FILES, "the sweep removes a committed backup")                               \
-    X(SWEEPS_RUNNING, FILES, "the sweep removes a backup that is still running")                   \
-    X(DECIDES_NOT, FILES, "the decision is confirmed and not written")                             \
+    X(REMOVES_DECIDED, RESTORE, "a complete backup's part is removed")                             \
+    X(SWEEPS_DECIDED, OUTCOME, "the sweep does not see that a backup is committed")                \
+    X(SWEEPS_RUNNING, FILES, "the sweep does not see that a backup is still running")              \
+    X(DECIDES_NOT, OUTCOME, "the decision is confirmed and not written")                           \
     X(DECIDES_EARLY, OUTCOME, "the master commits before all are prepared")                        \
     X(LOSES_SUMS, RESTORE, "an LDM's sums are cut to 32 bits")                                     \
     X(NO_CLEANUP, LIVENESS, "an LDM never hears CLEANUP_BACKUP_REQ")                               \
     X(NO_TIMER, LIVENESS, "a proxy's deadlines pass unseen")                                       \
     X(ACCEPTS_LATE, OUTCOME, "the master takes a late CONF for the one that it waits for")         \
-    X(DOUBT_ABORTS, FILES, "a node in doubt decides alone: it aborts")                             \
+    X(DOUBT_ABORTS, OUTCOME, "a node in doubt decides alone: it aborts")                           \
     X(DOUBT_COMMITS, OUTCOME, "a node in doubt decides alone: it commits")                         \
-    X(FORGETS_DEAD, LIVENESS, "nobody is told that a node died")
+    X(FORGETS_DEAD, LIVENESS, "nobody is told that a node died")                                   \
+    X(WRITE_LOST, RESTORE, "the storage confirms the contents of a file, and has none")            \
+    X(FSYNC_LOST, RESTORE, "the storage confirms an fsync of a file, and does none")               \
+    X(DIRECTORY_FSYNC_LOST, RESTORE,                                                               \
+      "the storage confirms an fsync of a directory, and does none")                               \
+    X(RENAME_LOST, RESTORE, "the storage confirms a rename, and does none")                        \
+    X(REMOVE_LOST, FILES, "the storage confirms the removal of a file, and does none")             \
+    X(RMDIR_LOST, FILES, "the storage confirms the removal of a directory, and does none")
 
 enum sim_plant {
 #define X(name, checker, meaning) SIM_PLANT_##name,

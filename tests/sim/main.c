@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "penstock/log.h"
 #include "tests/sim/invariants.h"
 #include "tests/sim/scenarios.h"
 #include "tests/sim/sim.h"
@@ -35,6 +36,14 @@ static void on_abort(int number)
     (void)number;
     if (write(STDERR_FILENO, text, (size_t)bytes) < 0)
         _exit(1);
+}
+
+/* What the product logs is part of the story. */
+static void tell_log(void *context, enum pst_log_level level, const char *message)
+{
+    (void)context;
+    (void)level;
+    sim_tell(&sim, "log: %s", message);
 }
 
 struct job {
@@ -243,6 +252,8 @@ int main(int argc, char **argv)
     else if (!is_understood)
         return usage();
     signal(SIGABRT, on_abort);
+    pst_log_set_level(job.is_one || job.scenario || job.scenarios ? PST_LOG_INFO : PST_LOG_ERROR);
+    pst_log_set_hook(tell_log, NULL);
     sim.requests = sim_requests_new();
     if (!sim.requests) {
         fputs("sim: out of memory\n", stderr);

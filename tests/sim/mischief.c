@@ -52,15 +52,20 @@ void sim_crash(struct sim *sim, struct sim_node *node, bool power_loss, uint64_t
     sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, sim->now_ns + away_ns)->token = node->id - 1;
 }
 
+void sim_mischief_crash(struct sim *sim, struct sim_node *node, bool power_loss)
+{
+    uint64_t away_ns = sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
+    if (sim_fault(sim, SIM_FAULT_RESTART_SOON))
+        away_ns = sim_random_between(&sim->random, SIM_MS, sim->options.detect_ns / 2);
+    sim_crash(sim, node, power_loss, away_ns);
+}
+
 static void crash(struct sim *sim, struct sim_node *node, bool power_loss)
 {
     if (!node->is_up)
         return;
     sim_count_fault(sim, power_loss ? SIM_FAULT_POWER_LOSS : SIM_FAULT_CRASH);
-    uint64_t away_ns = sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS);
-    if (sim_fault(sim, SIM_FAULT_RESTART_SOON))
-        away_ns = sim_random_between(&sim->random, SIM_MS, sim->options.detect_ns / 2);
-    sim_crash(sim, node, power_loss, away_ns);
+    sim_mischief_crash(sim, node, power_loss);
 }
 
 void sim_pause(struct sim *sim, struct sim_node *node, uint64_t length_ns)

@@ -168,8 +168,6 @@ bool sim_hop(struct sim *sim, const struct sim_event *event)
     if (event->hop != SIM_ARRIVES || !admit(sim, event))
         return event->hop == SIM_HEARD;
     sim_mischief_heard(sim);
-    if (event->signal.gsn == PST_COMMIT_BACKUP_REQ)
-        sim_archive_take_manifest(sim, node, &event->signal);
     uint32_t to = sim_thread_of(event->signal.receiver_ref);
     if (to == event->thread)
         return true;
@@ -256,6 +254,7 @@ void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal)
     if (!spoil(sim, from, &copy))
         return;
     sim_check_sent(sim, &copy);
+    sim_check_removed(sim, &copy);
     if (may_be_lost(&copy) && sim_fault(sim, SIM_FAULT_ANSWER_LOST)) {
         sim_tell_signal(sim, &copy, "lost");
         return;
@@ -294,20 +293,28 @@ void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *act
                      &actions->works[i]);
 }
 
+static void tell_thread(struct sim *sim, struct sim_node *node, enum sim_event_type type,
+                        uint32_t thread, uint32_t about)
+{
+    uint32_t hub = sim_thread(sim, node, SIM_HUB);
+    uint32_t to = sim_thread(sim, node, thread);
+    uint64_t time_ns = in_order_ns(node, hub, to, sim->now_ns + sim_delay_ns(sim));
+    sim_later(sim, type, to, time_ns)->token = about;
+}
+
 void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_type type,
                       uint32_t about)
 {
     if (sim_planted(sim, SIM_PLANT_FORGETS_DEAD))
         return;
     if (type == SIM_NODE_FAILED)
-        node->unheard[about - 1] += 1 + node->ldms_count;
+        node->unheard[about - 1] += 2 + node->ldms_count;
     uint32_t hub = sim_thread(sim, node, SIM_HUB);
     sim_later(sim, type, hub, sim->now_ns)->token = about;
-    for (uint32_t i = 0; i < node->ldms_count; i++) {
-        uint32_t to = sim_thread(sim, node, SIM_LDM + i);
-        uint64_t time_ns = in_order_ns(node, hub, to, sim->now_ns + sim_delay_ns(sim));
-        sim_later(sim, type, to, time_ns)->token = about;
-    }
+    for (uint32_t i = 0; i < node->ldms_count; i++)
+        tell_thread(sim, node, type, SIM_LDM + i, about);
+    if (type == SIM_NODE_FAILED)
+        tell_thread(sim, node, type, SIM_ARCHIVE, about);
 }
 
 /* After what that thread sent before, to the failed node perhaps. */

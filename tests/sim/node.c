@@ -19,7 +19,7 @@ static void init_machines(struct sim *sim, struct sim_node *node, const struct p
     node->hub_timer_ns = 0;
     for (uint32_t i = 0; i < node->ldms_count; i++)
         sim_ldm_init(sim, node, i, nodes);
-    memset(&node->archive, 0, sizeof(node->archive));
+    sim_archive_start(sim, node);
 }
 
 void sim_node_init(struct sim *sim, uint32_t index)
@@ -35,6 +35,7 @@ void sim_node_init(struct sim *sim, uint32_t index)
     node->clock_ahead_ns = 0;
     memset(node->pair_ns, 0, sizeof(node->pair_ns));
     memset(node->sources, 0, sizeof(node->sources));
+    sim_disk_open(sim, node);
     init_machines(sim, node, &nodes);
 }
 
@@ -66,7 +67,7 @@ void sim_node_crash(struct sim *sim, struct sim_node *node, bool power_loss)
     uint32_t index = (uint32_t)(node - sim->nodes);
     sim->statistics.crashes_in[node->master.state]++;
     sim_node_keep_statistics(sim, node);
-    sim_archive_crash(sim, node);
+    sim_archive_stop(node);
     node->is_up = false;
     node->incarnation++;
     node->paused_until_ns = 0;
@@ -78,8 +79,7 @@ void sim_node_crash(struct sim *sim, struct sim_node *node, bool power_loss)
         for (uint32_t part = 0; share && part < node->ldms_count; part++)
             share->parts[part].open = false;
     }
-    if (power_loss)
-        sim_disk_lose(sim, node);
+    sim_disk_crash(sim, node, power_loss);
     lose_what_it_sent(sim, index);
     sim_client_lost(sim, node);
     sim_member_changed(sim, index);
@@ -130,6 +130,7 @@ void sim_node_rearm(struct sim *sim, struct sim_node *node)
 {
     node->hub_timer_ns = 0;
     hub_set_timer(sim, node);
+    sim_archive_rearm(sim, node);
     for (uint32_t i = 0; i < node->ldms_count; i++)
         sim_ldm_rearm(sim, node, i);
 }

@@ -1,365 +1,261 @@
-/* Model of the archive's thread: numbers, directories, manifests, the decision, the sweep, on the
- * model disk. It always answers ARCHIVE_DECIDE_REQ, and a REF means that the decision is not on
- * disk. What it does not model are its rules: what may be swept is asked of the product's. */
+/* The archive of a node: the product's server of the archive's requests, with the product's
+ * repository, on the model disk. A model is its thread alone: it serves one request after the
+ * other, each in its time; it may refuse one or leave it unanswered, but always answers
+ * ARCHIVE_DECIDE_REQ. */
 #include <assert.h>
-#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "engine/protocol/outcome.h"
 #include "tests/sim/sim.h"
 
-#define MANIFEST_BYTES 4711u
+#define CLUSTER_ID 9u
 
-static void check_in(struct sim *sim, const char *what, uint32_t told, uint32_t expected)
+static struct pst_source sources[SIM_SOURCES_MAX] = {{.name = "a"}, {.name = "b"}};
+static struct pst_source *const source_list[SIM_SOURCES_MAX] = {&sources[0], &sources[1]};
+static const char *const specs[SIM_SOURCES_MAX] = {"synthetic:a", "synthetic:b"};
+static struct pst_unreadable unreadable = {.lock = PTHREAD_MUTEX_INITIALIZER}; /* of all nodes */
+
+static void set_timer(struct sim_archive *archive)
 {
-    if (told != expected)
-        sim_fail(sim, SIM_CHECKER_RESTORE,
-                 "the archive was told of %u %s, not %u, before it writes their manifest", told,
-                 what, expected);
+    sim_node_set_timer(archive->sim, archive->node, SIM_ARCHIVE,
+                       archive_server_deadline_ns(&archive->work), &archive->timer_ns);
 }
 
-static uint32_t number(struct sim *sim, const struct sim_node *node, uint32_t wanted,
-                       uint32_t *chosen)
+void sim_archive_rearm(struct sim *sim, struct sim_node *node)
 {
-    uint32_t highest = 0;
-    bool exists = false;
+    (void)sim;
+    node->archive.timer_ns = 0;
+    set_timer(&node->archive);
+}
+
+/* ---- what it has done, for the checkers ---- */
+
+/* The node manifest that is confirmed. */
+static void note_node(struct sim_archive *archive, const struct pst_signal *conf)
+{
+    struct sim *sim = archive->sim;
+    struct sim_share *share = sim_share_of(sim, sim_backup_of(sim, conf->backup), archive->node);
+    struct pst_node_manifest manifest;
+    struct pst_damage damage;
+    if (!sim_disk_read(sim, share, SIM_NODE_MANIFEST, 0, &share->node_manifest) ||
+        pst_manifest_decode_node(share->node_manifest.bytes, share->node_manifest.size, &manifest,
+                                 &share->node_digest, &damage)) {
+        sim_fail(sim, SIM_CHECKER_RESTORE, "node %u confirms a manifest that it does not have",
+                 archive->node->id);
+        return;
+    }
+    share->manifest_gci = manifest.common.start_gci;
+    if (manifest.parts_count != share->parts_count)
+        sim_fail(sim, SIM_CHECKER_RESTORE, "the manifest of node %u has %u parts, not %u",
+                 archive->node->id, manifest.parts_count, share->parts_count);
+    for (uint32_t i = 0; i < manifest.parts_count && i < SIM_LDMS_MAX; i++)
+        memcpy(&share->part_digests[i], manifest.parts[i].digest.bytes, sizeof(uint64_t));
+    pst_manifest_release_node(&manifest);
+}
+
+static void note_decision(struct sim_archive *archive, const struct pst_signal *conf)
+{
+    struct sim *sim = archive->sim;
+    struct sim_backup *backup = sim_backup_of(sim, conf->backup);
+    if (backup->was_decided)
+        sim_fail(sim, SIM_CHECKER_OUTCOME, "a backup is decided twice");
+    if (!sim_take_decision(sim, backup, sim_share_of(sim, backup, archive->node)))
+        sim_fail(sim, SIM_CHECKER_OUTCOME, "node %u confirms a decision that it does not have",
+                 archive->node->id);
+    sim_check_decided(sim, backup);
+}
+
+/* ---- bugs that are planted into it ---- */
+
+static void remove_quietly(struct sim_node *node, const char *path)
+{
+    char directory[128];
+    const char *slash = strchr(path, '/');
+    snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
+    node->disk->is_quiet = true;
+    int handle = repository_open(&node->repository, node->repository.root, directory);
+    if (handle >= 0) {
+        (void)repository_remove(&node->repository, handle, slash + 1);
+        repository_close(&node->repository, handle);
+    }
+    node->disk->is_quiet = false;
+}
+
+/* It takes what is committed for debris. */
+static void hide_decisions(struct sim *sim, struct sim_node *node)
+{
     for (uint32_t i = 0; i < sim->backups_count; i++) {
         const struct sim_share *share = sim->backups[i].shares[node->id - 1];
-        if (!share || !share->directory.now.exists)
+        if (!share || !sim->backups[i].was_decided)
             continue;
-        exists |= share->number == wanted;
-        if (share->number > highest)
-            highest = share->number;
-    }
-    *chosen = exists ? highest : wanted != 0 ? wanted : highest + 1;
-    return exists ? PST_E_NUMBER_EXISTS : 0;
-}
-
-static void sync_file(struct sim_file *file, enum sim_contents contents, uint64_t digest)
-{
-    file->now = file->disk = (struct sim_version){true, contents, digest};
-}
-
-static void remove_file(struct sim_file *file)
-{
-    file->now.exists = false;
-    file->disk.exists = false;
-}
-
-static struct pst_debris debris_of(const struct sim *sim, const struct sim_node *node,
-                                   const struct sim_share *share)
-{
-    struct pst_debris debris = {
-        .is_at_work = node->archive.backup == &sim->backups[share->backup],
-        .is_committed = share->directory.now.exists && share->cluster_manifest.now.exists,
-        .is_prepared = share->directory.now.exists && share->node_manifest.now.exists,
-        .is_alone = pst_set_count(&share->nodes) == 1,
-    };
-    return debris;
-}
-
-/* Everything that this node has of a backup, durably, its manifest first. */
-static void remove_share(struct sim *sim, struct sim_node *node, struct sim_share *share)
-{
-    sim_check_sweep(sim, node, share);
-    remove_file(&share->node_manifest);
-    for (uint32_t i = 0; i < node->ldms_count; i++) {
-        remove_file(&share->parts[i].file);
-        share->parts[i].may_remain = false;
-    }
-    remove_file(&share->directory);
-    share->may_remain = false;
-}
-
-static void tell_doubt(struct sim *sim, struct sim_node *node, const struct sim_share *share)
-{
-    struct pst_signal report;
-    pst_signal_init(&report, PST_ARCHIVE_DOUBT_REP, pst_ref_make(node->id, PST_BLOCK_ARCHIVE, 0),
-                    pst_ref_make(node->id, PST_BLOCK_OUTCOME, 0),
-                    sim->backups[share->backup].uid_low, 0);
-    report.payload.doubt.master_ref = share->master_ref;
-    report.payload.doubt.number = share->number;
-    memcpy(report.payload.doubt.uid, &report.backup, sizeof(report.backup));
-    report.payload.doubt.nodes = share->nodes;
-    sim_send(sim, sim_thread(sim, node, SIM_ARCHIVE), &report);
-}
-
-/* What a sweep does with one backup. */
-static void sweep_share(struct sim *sim, struct sim_node *node, struct sim_share *share)
-{
-    struct pst_debris debris = debris_of(sim, node, share);
-    if (sim_planted(sim, SIM_PLANT_SWEEPS_DECIDED))
-        debris.is_committed = debris.is_prepared = false;
-    if (sim_planted(sim, SIM_PLANT_SWEEPS_RUNNING))
-        debris.is_at_work = false;
-    enum pst_debris_verdict verdict = pst_debris_judge(&debris);
-    /* What a killed process had renamed may be in no more than the cache. */
-    if (debris.is_committed)
-        share->cluster_manifest.disk = share->cluster_manifest.now;
-    if (verdict == PST_DEBRIS_DOUBT && sim_planted(sim, SIM_PLANT_DOUBT_ABORTS))
-        verdict = PST_DEBRIS_REMOVE;
-    if (verdict == PST_DEBRIS_DOUBT && sim_planted(sim, SIM_PLANT_DOUBT_COMMITS))
-        sync_file(&share->cluster_manifest, SIM_WHOLE, ++sim->digests);
-    else if (verdict == PST_DEBRIS_DOUBT)
-        tell_doubt(sim, node, share);
-    if (verdict != PST_DEBRIS_REMOVE)
-        return;
-    sim_tell(sim, "node %u sweeps backup %u (%08x)", node->id, share->number,
-             (unsigned)sim->backups[share->backup].uid_low);
-    remove_share(sim, node, share);
-}
-
-static void sweep(struct sim *sim, struct sim_node *node)
-{
-    for (uint32_t i = 0; i < sim->backups_count; i++) {
-        struct sim_share *share = sim->backups[i].shares[node->id - 1];
-        if (share && share->directory.now.exists)
-            sweep_share(sim, node, share);
+        remove_quietly(node, sim_disk_path(share, SIM_CLUSTER_MANIFEST, 0).text);
+        remove_quietly(node, sim_disk_path(share, SIM_NODE_MANIFEST, 0).text);
     }
 }
 
-/* A machine has ended its work on it; if that failed, it may be in doubt. */
-static void end_work(struct sim *sim, struct sim_node *node, uint64_t uid_low)
+static int commit_alone(struct sim_archive *archive, const struct pst_outcome *settled)
 {
-    struct sim_backup *backup = sim_backup_of(sim, uid_low);
-    if (node->archive.backup != backup)
-        return;
-    node->archive.backup = NULL;
-    struct sim_share *share = backup->shares[node->id - 1];
-    if (share && share->directory.now.exists)
-        sweep_share(sim, node, share);
-}
-
-static uint32_t define(struct sim *sim, struct sim_node *node, struct sim_backup *backup,
-                       const struct pst_define_backup_req *define, uint32_t *highest)
-{
-    struct sim_archive *archive = &node->archive;
-    if (archive->backup)
-        return PST_E_BUSY;
-    sweep(sim, node);
-    archive->backup = backup;
-    archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : node->ldms_count;
-    archive->parts_told = 0;
-    archive->cluster = (struct sim_manifest){.backup = backup->uid_low};
-    uint32_t error = number(sim, node, define->number, highest);
+    struct sim *sim = archive->sim;
+    const struct sim_share *share =
+        sim_share_of(sim, sim_backup_of(sim, pst_uid_low(settled->uid)), archive->node);
+    struct pst_cluster_manifest manifest = {
+        .common = {.number = settled->number}, .master_node = archive->node->id, .nodes_count = 1};
+    memcpy(manifest.common.uid, settled->uid, sizeof(manifest.common.uid));
+    manifest.nodes[0] = (struct pst_manifest_node){.node = archive->node->id,
+                                                   .file_bytes = share->node_manifest.size,
+                                                   .digest = share->node_digest};
+    struct pst_manifest_text text;
+    int error = pst_manifest_encode_cluster(&manifest, &text);
     if (error)
         return error;
-    struct sim_share *share = sim_share_of(sim, backup, node);
-    share->number = define->number;
-    share->master_ref = define->master_ref;
-    share->nodes = define->nodes;
-    share->directory.now = share->directory.disk = (struct sim_version){.exists = true};
-    return 0;
+    error = pst_archive_settle_committed(&archive->archive, settled, text.text, text.bytes);
+    free(text.text);
+    return error;
 }
 
-/* Makes the parts' names durable, and then the node manifest. */
-static void write_node(struct sim *sim, struct sim_node *node, const struct pst_signal *request,
-                       struct pst_commit *written)
+static void decide_alone(struct sim_archive *archive, const struct pst_doubt_rep *doubt)
 {
-    struct sim_archive *archive = &node->archive;
-    struct sim_share *share = sim_share_of(sim, archive->backup, node);
-    check_in(sim, "parts", (uint32_t)__builtin_popcountll(archive->parts_told), archive->parts);
-    for (uint32_t i = 0; i < archive->parts; i++)
-        share->parts[i].file.disk.exists = share->parts[i].file.now.exists;
-    share->parts_count = archive->parts;
-    share->manifest_gci = request->payload.gci.start_gci;
-    uint64_t digest = ++sim->digests;
-    sync_file(&share->node_manifest, SIM_WHOLE, digest);
-    written->file_bytes = MANIFEST_BYTES;
-    memcpy(written->digest, &digest, sizeof(digest));
+    struct pst_outcome settled = {.number = doubt->number, .master_ref = doubt->master_ref};
+    memcpy(settled.uid, doubt->uid, sizeof(settled.uid));
+    int error = sim_planted(archive->sim, SIM_PLANT_DOUBT_ABORTS)
+                    ? pst_archive_settle_aborted(&archive->archive, &settled)
+                    : commit_alone(archive, &settled);
+    sim_tell(archive->sim, "node %u decides alone: %d", archive->node->id, error);
 }
 
-static void write_cluster(struct sim *sim, struct sim_node *node, const struct pst_signal *request,
-                          struct pst_commit *written)
+static bool decides_alone(struct sim *sim)
 {
-    struct sim_manifest *cluster = &node->archive.cluster;
-    struct sim_share *share = sim_share_of(sim, node->archive.backup, node);
-    cluster->digest = ++sim->digests;
-    cluster->start_gci = request->payload.gci.start_gci;
-    cluster->number = share->number;
-    written->file_bytes = MANIFEST_BYTES;
-    memcpy(written->digest, &cluster->digest, sizeof(cluster->digest));
-    sim_check_decided(sim, node->archive.backup, cluster);
-    node->archive.backup->was_decided = true;
-    node->archive.backup->manifest = *cluster;
-    if (!sim_planted(sim, SIM_PLANT_DECIDES_NOT))
-        sync_file(&share->cluster_manifest, SIM_WHOLE, cluster->digest);
+    return sim_planted(sim, SIM_PLANT_DOUBT_ABORTS) || sim_planted(sim, SIM_PLANT_DOUBT_COMMITS);
 }
 
-void sim_archive_take_manifest(struct sim *sim, struct sim_node *node,
-                               const struct pst_signal *commit)
+/* ---- what it sends ---- */
+
+static bool answers(const struct pst_signal *signal, const struct pst_signal *request)
 {
-    struct sim_backup *backup = sim_backup_of(sim, commit->backup);
-    uint64_t digest;
-    memcpy(&digest, commit->payload.commit.digest, sizeof(digest));
-    if (!sim_fault(sim, SIM_FAULT_BLOB_LOST))
-        node->archive.manifest_at_hand[backup - sim->backups] = digest;
+    return request->gsn != 0 && pst_gsn_answered(signal->gsn) == request->gsn &&
+           signal->receiver_ref == request->sender_ref && signal->sequence == request->sequence;
 }
 
-static uint32_t commit(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
+static void send(void *context, const struct pst_signal *signal, bool is_one_of_many)
 {
-    struct sim_backup *backup = node->archive.backup;
-    struct sim_share *share = sim_share_of(sim, backup, node);
-    uint64_t digest;
-    memcpy(&digest, request->payload.commit.digest, sizeof(digest));
-    if (digest != backup->manifest.digest || request->payload.commit.file_bytes != MANIFEST_BYTES)
-        sim_fail(sim, SIM_CHECKER_OUTCOME,
-                 "COMMIT names another cluster manifest than was decided");
-    if (!share->cluster_manifest.now.exists &&
-        node->archive.manifest_at_hand[backup - sim->backups] == digest)
-        sync_file(&share->cluster_manifest, SIM_WHOLE, digest);
-    bool stored = share->cluster_manifest.now.exists;
-    end_work(sim, node, request->backup);
-    return stored ? 0 : ENOENT;
-}
-
-/* Its own files, LDMs having removed their parts. */
-static uint32_t clean_up(struct sim *sim, struct sim_node *node)
-{
-    struct sim_share *share = sim_share_of(sim, node->archive.backup, node);
-    node->archive.backup = NULL;
-    if (!share->directory.now.exists)
-        return 0;
-    sim_check_removal(sim, node, share);
-    if (!sim_planted(sim, SIM_PLANT_LEAVES_MANIFEST))
-        remove_file(&share->node_manifest);
-    share->may_remain = false;
-    for (uint32_t i = 0; i < node->ldms_count; i++) {
-        share->may_remain |= share->parts[i].file.now.exists;
+    struct sim_archive *archive = context;
+    struct sim *sim = archive->sim;
+    (void)is_one_of_many;
+    if (archive->node->disk->is_dead)
+        return; /* it died before */
+    if (signal->gsn == PST_ARCHIVE_DOUBT_REP && decides_alone(sim)) {
+        decide_alone(archive, &signal->payload.doubt);
+        return;
     }
-    if (share->may_remain)
-        return ENOTEMPTY;
-    remove_file(&share->directory);
-    return 0;
+    if (signal->gsn == PST_ARCHIVE_MANIFEST_CONF)
+        note_node(archive, signal);
+    if (signal->gsn == PST_ARCHIVE_DECIDE_CONF) {
+        note_decision(archive, signal);
+        if (sim_planted(sim, SIM_PLANT_DECIDES_NOT))
+            hide_decisions(sim, archive->node);
+    }
+    if (!archive->server.is_lost || !answers(signal, &archive->server.current))
+        sim_send(sim, sim_thread(sim, archive->node, SIM_ARCHIVE), signal);
 }
 
-static uint32_t serve_current(struct sim *sim, struct sim_node *node,
-                              const struct pst_signal *request, struct pst_signal *answer)
+/* ---- what it serves ---- */
+
+static void note_request(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
 {
-    if (node->archive.backup != sim_backup_of(sim, request->backup))
-        return request->gsn == PST_ARCHIVE_CLEANUP_REQ ? 0 : PST_E_UNKNOWN_BACKUP;
+    struct sim_backup *backup;
     switch (request->gsn) {
-    case PST_ARCHIVE_MANIFEST_REQ:
-        write_node(sim, node, request, &answer->payload.commit);
-        return 0;
-    case PST_ARCHIVE_DECIDE_REQ:
-        write_cluster(sim, node, request, &answer->payload.commit);
-        return 0;
-    case PST_ARCHIVE_COMMIT_REQ:
-        return commit(sim, node, request);
-    case PST_ARCHIVE_CLEANUP_REQ:
-        return clean_up(sim, node);
-    default:
-        sim_fail(sim, SIM_CHECKER_ANSWERS, "the archive is asked for %s",
-                 pst_gsn_name(request->gsn));
-        return 0;
-    }
-}
-
-static uint32_t tell_outcome(struct sim *sim, const struct sim_node *node, uint64_t uid_low,
-                             struct pst_outcome *told)
-{
-    const struct sim_share *share = sim_backup_of(sim, uid_low)->shares[node->id - 1];
-    struct pst_debris debris = {.is_at_work = false};
-    if (share)
-        debris = debris_of(sim, node, share);
-    told->state = pst_debris_outcome(&debris);
-    if (told->state == PST_OUTCOME_COMMITTED) {
-        told->file_bytes = MANIFEST_BYTES;
-        memcpy(told->digest, &share->cluster_manifest.now.digest, sizeof(uint64_t));
-    }
-    return told->state == 0 ? PST_E_BUSY : 0;
-}
-
-/* The cluster manifest comes from the node that has it; that may be gone meanwhile. */
-static uint32_t fetch(struct sim *sim, struct sim_node *node, struct sim_share *share,
-                      const struct pst_outcome *settled)
-{
-    const struct sim_share *there = sim->backups[share->backup].shares[settled->node - 1];
-    uint64_t digest;
-    memcpy(&digest, settled->digest, sizeof(digest));
-    if (!sim_hears(sim, node->id - 1, settled->node - 1) || sim_fault(sim, SIM_FAULT_BLOB_LOST))
-        return ENOENT;
-    if (!there->cluster_manifest.now.exists || there->cluster_manifest.now.digest != digest)
-        sim_fail(sim, SIM_CHECKER_OUTCOME, "node %u does not have the manifest that it told of",
-                 settled->node);
-    sync_file(&share->cluster_manifest, SIM_WHOLE, digest);
-    return 0;
-}
-
-static uint32_t settle(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
-{
-    struct sim_share *share = sim_share_of(sim, sim_backup_of(sim, request->backup), node);
-    const struct pst_outcome *settled = &request->payload.outcome;
-    if (settled->state == PST_OUTCOME_COMMITTED && !share->cluster_manifest.now.exists)
-        return fetch(sim, node, share, settled);
-    if (settled->state == PST_OUTCOME_NONE && share->directory.now.exists)
-        remove_share(sim, node, share);
-    return 0;
-}
-
-static uint32_t take_effect(struct sim *sim, struct sim_node *node,
-                            const struct pst_signal *request, struct pst_signal *answer)
-{
-    switch (request->gsn) {
-    case PST_ARCHIVE_NUMBER_REQ:
-        sweep(sim, node);
-        return number(sim, node, request->payload.archive_number.number,
-                      &answer->payload.archive_number.number);
     case PST_ARCHIVE_DEFINE_REQ:
-        return define(sim, node, sim_backup_of(sim, request->backup), &request->payload.define,
-                      &answer->payload.ref.number);
-    case PST_ARCHIVE_SWEEP_REQ:
-        sweep(sim, node);
-        return 0;
-    case PST_ARCHIVE_OUTCOME_REQ:
-        answer->payload.outcome = request->payload.outcome;
-        return tell_outcome(sim, node, request->backup, &answer->payload.outcome);
-    case PST_ARCHIVE_SETTLE_REQ:
-        return settle(sim, node, request);
+        if (node->archive.archive.backup != 0)
+            return;
+        backup = sim_backup_of(sim, request->backup);
+        struct sim_share *share = sim_share_of(sim, backup, node);
+        share->number = request->payload.define.number;
+        share->parts_count =
+            request->payload.define.flags & PST_BACKUP_SINGLE_THREADED ? 1 : node->ldms_count;
+        return;
+    case PST_ARCHIVE_DECIDE_REQ:
+        sim_backup_of(sim, request->backup)->began_to_decide = true;
+        return;
+    case PST_ARCHIVE_COMMIT_REQ:
+        backup = sim_backup_of(sim, request->backup);
+        if (memcmp(request->payload.commit.digest, backup->manifest.digest.bytes, 16) != 0)
+            sim_fail(sim, SIM_CHECKER_OUTCOME,
+                     "COMMIT names another cluster manifest than was decided");
+        return;
     default:
-        return serve_current(sim, node, request, answer);
+        return;
     }
 }
 
-static void take_item(struct sim *sim, struct sim_node *node, const struct pst_signal *order)
+/* What the archive is at work on is there until it is told otherwise. */
+static void check_at_work(struct sim *sim, struct sim_node *node)
 {
-    const struct pst_archive_item *item = &order->payload.archive_item;
-    struct sim_archive *archive = &node->archive;
-    if (archive->backup != sim_backup_of(sim, order->backup))
-        return;
-    uint64_t digest;
-    memcpy(&digest, item->digest, sizeof(digest));
-    if (order->gsn == PST_ARCHIVE_PART_ORD) {
-        archive->parts_told |= UINT64_C(1) << (item->item - 1);
-        sim_share_of(sim, archive->backup, node)->part_digests[item->item - 1] = digest;
-        return;
-    }
-    if (item->file_bytes != MANIFEST_BYTES && sim->options.plant != SIM_PLANT_ACCEPTS_LATE)
-        sim_fail(sim, SIM_CHECKER_RESTORE, "a node manifest's size did not reach the archive");
-    pst_set_add(&archive->cluster.nodes, item->item - 1);
-    archive->cluster.node_digests[item->item - 1] = digest;
-    pst_sums_add(&archive->cluster.sums, &item->sums);
+    const struct pst_archive *archive = &node->archive.archive;
+    if (archive->backup != 0 && archive->directory_made &&
+        !sim_disk_has_directory(node, archive->node.common.number))
+        sim_fail(sim, SIM_CHECKER_FILES, "node %u removes a backup that is at work", node->id);
 }
 
-static void serve_next(struct sim *sim, struct sim_node *node)
+static bool sweeps(const struct pst_signal *signal)
+{
+    return signal->gsn == PST_ARCHIVE_NUMBER_REQ || signal->gsn == PST_ARCHIVE_DEFINE_REQ ||
+           signal->gsn == PST_ARCHIVE_SWEEP_REQ;
+}
+
+static void take_spoilt(struct sim *sim, struct sim_node *node, const struct pst_signal *signal)
+{
+    struct pst_archive *archive = &node->archive.archive;
+    uint64_t backup = archive->backup;
+    bool is_hidden = backup != 0 && archive->directory_made &&
+                     signal->gsn != PST_ARCHIVE_DEFINE_REQ && sweeps(signal) &&
+                     sim_planted(sim, SIM_PLANT_SWEEPS_RUNNING);
+    if (sweeps(signal) && sim_planted(sim, SIM_PLANT_SWEEPS_DECIDED))
+        hide_decisions(sim, node);
+    if (is_hidden)
+        archive->backup = 0;
+    archive_server_take(&node->archive.work, signal, sim_node_now_ns(sim, node));
+    if (is_hidden)
+        archive->backup = backup;
+}
+
+/* false: the node died of it. */
+static bool take(struct sim *sim, struct sim_node *node, const struct pst_signal *signal)
+{
+    note_request(sim, node, signal);
+    sim_disk_arm(sim, node);
+    take_spoilt(sim, node, signal);
+    if (!sim_disk_survives(sim, node))
+        return false;
+    check_at_work(sim, node);
+    set_timer(&node->archive);
+    return true;
+}
+
+/* Of a scenario: it cannot do it, whatever it is. */
+static bool refuse(struct sim_node *node, const struct pst_signal *request, uint32_t error)
+{
+    struct pst_signal answer = sim_answer(request, error);
+    struct pst_archive *archive = &node->archive.archive;
+    bool ends = request->gsn == PST_ARCHIVE_CLEANUP_REQ || request->gsn == PST_ARCHIVE_COMMIT_REQ;
+    if (ends && archive->backup == request->backup)
+        pst_archive_leave(archive);
+    send(&node->archive, &answer, false);
+    return true;
+}
+
+static bool takes_time(const struct pst_signal *signal)
+{
+    return signal->gsn != PST_ARCHIVE_PART_ORD && signal->gsn != PST_ARCHIVE_NODE_ORD &&
+           signal->gsn != PST_ARCHIVE_LEAVE_ORD && pst_gsn_reach(signal->gsn) != PST_REACH_ARCHIVE;
+}
+
+static void begin(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
 {
     struct sim_server *server = &node->archive.server;
-    const struct pst_signal *request;
-    while ((request = sim_server_next(server)) != NULL &&
-           (request->gsn == PST_ARCHIVE_PART_ORD || request->gsn == PST_ARCHIVE_NODE_ORD ||
-            request->gsn == PST_ARCHIVE_LEAVE_ORD)) {
-        if (request->gsn == PST_ARCHIVE_LEAVE_ORD)
-            end_work(sim, node, request->backup);
-        else
-            take_item(sim, node, request);
-        server->current.gsn = 0;
-    }
-    if (!request)
-        return;
-    if (sim_fault(sim, SIM_FAULT_ARCHIVE_REF) || sim_fault(sim, SIM_FAULT_DISK_FULL))
-        server->error = ENOSPC;
-    else if (request->gsn != PST_ARCHIVE_DECIDE_REQ &&
-             pst_ref_block(request->sender_ref) != PST_BLOCK_OUTCOME)
+    if (request->gsn != PST_ARCHIVE_DECIDE_REQ &&
+        pst_ref_block(request->sender_ref) != PST_BLOCK_OUTCOME)
         server->is_lost = sim_fault(sim, SIM_FAULT_ARCHIVE_LOST);
     uint64_t takes_ns = sim_random_between(&sim->random, SIM_US, 20 * SIM_MS);
     if (sim_fault(sim, SIM_FAULT_ARCHIVE_SLOW))
@@ -373,59 +269,99 @@ static void serve_next(struct sim *sim, struct sim_node *node)
     sim_later(sim, SIM_SERVICE, sim_thread(sim, node, SIM_ARCHIVE), sim->now_ns + takes_ns);
 }
 
-/* A crash while it works: it may have been done just before. */
-void sim_archive_crash(struct sim *sim, struct sim_node *node)
+static void serve_next(struct sim *sim, struct sim_node *node)
 {
-    const struct pst_signal *request = &node->archive.server.current;
-    struct pst_signal answer = sim_answer(request, 0);
-    if (request->gsn != 0 && node->archive.server.error == 0 && sim_random_hits(&sim->random, 500))
-        take_effect(sim, node, request, &answer);
-    struct sim_share *share = request->gsn != 0 && request->backup != 0
-                                  ? sim_backup_of(sim, request->backup)->shares[node->id - 1]
-                                  : NULL;
-    bool is_renamed =
-        share && request->gsn == PST_ARCHIVE_DECIDE_REQ && share->cluster_manifest.now.exists;
-    if (is_renamed && sim_random_hits(&sim->random, 500))
-        share->cluster_manifest.disk.exists = false; /* not synced yet */
-}
-
-/* Refused, but nobody will ask again. */
-static void fail_end(struct sim *sim, struct sim_node *node, const struct pst_signal *request)
-{
-    struct sim_share *share = sim_share_of(sim, sim_backup_of(sim, request->backup), node);
-    if (request->gsn == PST_ARCHIVE_CLEANUP_REQ)
-        share->may_remain = true;
-    end_work(sim, node, request->backup);
+    struct sim_server *server = &node->archive.server;
+    const struct pst_signal *request;
+    while ((request = sim_server_next(server)) != NULL) {
+        if (takes_time(request)) {
+            begin(sim, node, request);
+            return;
+        }
+        if (!take(sim, node, request))
+            return;
+        server->current.gsn = 0;
+    }
 }
 
 static void end_service(struct sim *sim, struct sim_node *node)
 {
     struct sim_server *server = &node->archive.server;
-    struct pst_signal answer = sim_answer(&server->current, 0);
-    uint32_t error = server->error;
-    if (!error)
-        error = take_effect(sim, node, &server->current, &answer);
-    else if (server->current.gsn == PST_ARCHIVE_CLEANUP_REQ ||
-             server->current.gsn == PST_ARCHIVE_COMMIT_REQ)
-        fail_end(sim, node, &server->current);
-    uint32_t highest = answer.payload.ref.number;
-    if (error)
-        answer = sim_answer(&server->current, error);
-    if (error == PST_E_NUMBER_EXISTS)
-        answer.payload.ref.number = highest;
+    bool lives = server->error ? refuse(node, &server->current, server->error)
+                               : take(sim, node, &server->current);
+    if (!lives)
+        return;
     server->current.gsn = 0;
-    if (!server->is_lost)
-        sim_send(sim, sim_thread(sim, node, SIM_ARCHIVE), &answer);
     serve_next(sim, node);
+}
+
+static void hear_failure(struct sim *sim, struct sim_node *node, uint32_t failed)
+{
+    struct pst_signal order;
+    pst_ref self_ref = pst_ref_make(node->id, PST_BLOCK_ARCHIVE, 0);
+    pst_signal_init(&order, PST_NODE_FAILED_ORD, self_ref, self_ref, 0, 0);
+    order.payload.node_change.node = failed;
+    if (take(sim, node, &order))
+        sim_heard_failure(sim, node, SIM_ARCHIVE, failed);
+}
+
+static void on_time(struct sim *sim, struct sim_node *node, const struct sim_event *event)
+{
+    struct sim_archive *archive = &node->archive;
+    if (event->token != archive->timer_ns)
+        return;
+    archive->timer_ns = 0;
+    archive_server_time(&archive->work, sim_node_now_ns(sim, node));
+    set_timer(archive);
 }
 
 void sim_archive_event(struct sim *sim, struct sim_node *node, const struct sim_event *event)
 {
-    if (event->type == SIM_SERVICE) {
+    switch (event->type) {
+    case SIM_SERVICE:
         end_service(sim, node);
-        return;
+        break;
+    case SIM_TIMER:
+        on_time(sim, node, event);
+        break;
+    case SIM_NODE_FAILED:
+        hear_failure(sim, node, (uint32_t)event->token);
+        break;
+    default:
+        assert(event->type == SIM_SIGNAL);
+        if (event->signal.gsn == PST_BLOB_CONF && sim_fault(sim, SIM_FAULT_BLOB_LOST))
+            break;
+        sim_server_add(&node->archive.server, &event->signal);
+        serve_next(sim, node);
     }
-    assert(event->type == SIM_SIGNAL);
-    sim_server_add(&node->archive.server, &event->signal);
-    serve_next(sim, node);
+}
+
+void sim_archive_start(struct sim *sim, struct sim_node *node)
+{
+    struct sim_archive *archive = &node->archive;
+    memset(archive, 0, sizeof(*archive));
+    archive->sim = sim;
+    archive->node = node;
+    archive->config = (struct pst_archive_config){
+        .node = node->id,
+        .cluster_id = CLUSTER_ID,
+        .ldms = node->ldms_count,
+        .chunk_bytes = PST_CHUNK_BYTES_MIN,
+        .sources = source_list,
+        .specs = specs,
+        .sources_count = node->sources_count,
+    };
+    archive->archive.config = &archive->config;
+    archive->archive.repository = &node->repository;
+    archive->archive.unreadable = &unreadable;
+    archive->work.answer_ns = sim->options.timeouts.ldm_ns;
+    archive->work.send = send;
+    archive->work.context = archive;
+    archive_server_open(&archive->work, &archive->archive, false);
+}
+
+void sim_archive_stop(struct sim_node *node)
+{
+    archive_server_close(&node->archive.work);
+    memset(&node->archive.work, 0, sizeof(node->archive.work));
 }

@@ -124,10 +124,11 @@ static void check_begin(struct sim *sim, struct sim_node *node, uint32_t index,
                          "LDM %u of node %u opens a part while another is open", index + 1,
                          node->id);
         }
+        const struct sim_share *share = sim_share_of(sim, sim_backup_of(sim, work->backup), node);
         memset(part, 0, sizeof(*part));
+        part->number = share->number;
+        part->parts = share->parts_count;
         part->open = true;
-        part->file.now.exists =
-            sim_share_of(sim, sim_backup_of(sim, work->backup), node)->directory.now.exists;
     } else if (work->type != PST_WORK_DISCARD && !part->open) {
         sim_fail(sim, SIM_CHECKER_RESOURCES, "LDM %u of node %u works on a part that is not open",
                  index + 1, node->id);
@@ -185,9 +186,6 @@ void sim_ldm_work(struct sim *sim, struct sim_node *node, uint32_t index,
     work->token = ++sim->tokens;
     work->is_lost = false;
     work->error = error_of(sim, ldm, asked->type);
-    /* Of a backup that its node has cleaned up while this LDM did not run. */
-    if (asked->type == PST_WORK_OPEN && !part_of(sim, node, index, asked->backup)->file.now.exists)
-        work->error = ENOENT;
     uint64_t takes_ns = duration_ns(sim, work);
     const struct sim_rule *due = sim_script_due(
         sim, pst_ref_make(node->id, PST_BLOCK_BACKUP, index + 1), request_of[asked->type]);
@@ -223,65 +221,52 @@ static void scan(struct sim *sim, struct sim_part *part, struct pst_work_result 
 }
 
 /* Its contents are durable; its name is made so by the archive. */
-static void stop(struct sim *sim, struct sim_part *part, struct pst_work_result *result)
+static int stop(struct sim *sim, struct sim_node *node, uint32_t index, struct sim_share *share,
+                struct pst_work_result *result)
 {
-    uint64_t digest = ++sim->digests;
+    struct sim_part *part = &share->parts[index];
+    part->digest = ++sim->digests;
+    int error = sim_part_write(sim, node, share, index, SIM_PART_DURABLE);
+    if (error)
+        return error;
     part->closed = true;
-    part->file.now.contents = SIM_WHOLE;
-    part->file.now.digest = digest;
-    if (!sim_planted(sim, SIM_PLANT_PREPARED_NOT)) {
-        part->file.disk.contents = SIM_WHOLE;
-        part->file.disk.digest = digest;
-    }
     result->sums = part->sums;
     if (sim_planted(sim, SIM_PLANT_LOSES_SUMS))
         result->sums.source_bytes &= UINT32_MAX;
     result->file_bytes = HUGE_SUM;
-    memcpy(result->digest, &digest, sizeof(digest));
+    memcpy(result->digest, &part->digest, sizeof(part->digest));
+    return 0;
 }
 
-static void discard(struct sim *sim, struct sim_node *node, struct sim_part *part,
-                    const struct pst_work_result *result)
-{
-    part->open = false;
-    part->may_remain = result->error != 0;
-    if (!part->file.now.exists || result->error != 0 || sim_planted(sim, SIM_PLANT_LEAVES_PART))
-        return;
-    sim_check_removal(sim, node, sim_share_of(sim, sim_backup_of(sim, result->backup), node));
-    part->file.now.exists = false;
-}
-
-static void take_effect(struct sim *sim, struct sim_node *node, uint32_t index,
-                        struct pst_work_result *result)
+static int take_effect(struct sim *sim, struct sim_node *node, uint32_t index,
+                       struct pst_work_result *result)
 {
     struct sim_share *share = sim_share_of(sim, sim_backup_of(sim, result->backup), node);
     struct sim_part *part = &share->parts[index];
+    int error = result->error;
     switch (result->type) {
+    case PST_WORK_OPEN:
+        return error ? error : sim_part_write(sim, node, share, index, SIM_PART_BLANK);
     case PST_WORK_START:
-        part->file.now.contents = SIM_TORN; /* with its header */
-        break;
+        return error ? error : sim_part_write(sim, node, share, index, SIM_PART_BEGUN);
     case PST_WORK_SCAN:
-        if (result->error == 0)
+        if (!error)
             scan(sim, part, result);
-        break;
+        return error;
     case PST_WORK_STOP:
-        if (result->error == 0 && part->in_trouble)
-            result->error = -EIO;
-        if (result->error == 0)
-            stop(sim, part, result);
-        break;
+        if (!error && part->in_trouble)
+            error = -EIO;
+        return error ? error : stop(sim, node, index, share, result);
     case PST_WORK_RELEASE:
         part->open = false; /* with an error too: there is nothing more that could be done */
-        if (sim_planted(sim, SIM_PLANT_REMOVES_DECIDED)) {
-            sim_check_removal(sim, node, share);
-            part->file.now.exists = false;
-        }
-        break;
+        if (sim_planted(sim, SIM_PLANT_REMOVES_DECIDED))
+            (void)sim_part_remove(node, share, index);
+        return error;
     case PST_WORK_DISCARD:
-        discard(sim, node, part, result);
-        break;
+        part->open = false;
+        return error ? error : sim_part_remove(node, share, index);
     default:
-        break;
+        return error;
     }
 }
 
@@ -299,7 +284,10 @@ static void end_work(struct sim *sim, struct sim_node *node, uint32_t index, uin
     event.work.backup = work->work.backup;
     event.work.source = work->work.source;
     event.work.fragment = work->work.fragment;
-    take_effect(sim, node, index, &event.work);
+    sim_disk_arm(sim, node);
+    event.work.error = take_effect(sim, node, index, &event.work);
+    if (!sim_disk_survives(sim, node))
+        return;
     if (event.work.error != 0)
         sim_tell(sim, "LDM %u of node %u: work %d of %08x fails: %d", index + 1, node->id,
                  (int)event.work.type, (unsigned)event.work.backup, -event.work.error);
@@ -330,9 +318,9 @@ static void tell_progress(struct sim *sim, struct sim_node *node, uint32_t index
 static void spoil(struct sim *sim, struct pst_master *master, struct pst_signal *answer)
 {
     struct pst_sender *sender = master->sender;
-    bool is_conf = answer->gsn == PST_CONF_OF(pst_gsn_answered(answer->gsn));
-    if (!sender || !is_conf || !pst_signal_is_for_master(answer) ||
-        master->state != PST_MASTER_STOPPING)
+    uint16_t request = pst_gsn_answered(answer->gsn);
+    if (!sender || request == 0 || answer->gsn != PST_CONF_OF(request) ||
+        !pst_signal_is_for_master(answer) || master->state != PST_MASTER_STOPPING)
         return;
     bool is_late = answer->sequence != sender->sequence;
     if (!is_late && sim_planted(sim, SIM_PLANT_DECIDES_EARLY)) {
@@ -343,7 +331,8 @@ static void spoil(struct sim *sim, struct pst_master *master, struct pst_signal 
         answer->gsn = PST_STOP_BACKUP_CONF;
         answer->sequence = sender->sequence;
         answer->backup = sender->backup;
-        answer->payload.stop_conf.file_bytes = 0;
+        answer->payload.stop_conf = (struct pst_stop_backup_conf){
+            .master_ref = answer->payload.order.master_ref, .file_bytes = 4711};
     }
 }
 

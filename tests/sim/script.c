@@ -197,7 +197,7 @@ void sim_script_check_held(struct sim *sim)
     for (uint32_t i = 0; sim->script && i < sim->backups_count && i < SIM_EXPECTED_MAX; i++) {
         for (uint32_t node = 0; node < sim->options.nodes; node++) {
             enum sim_held wanted = sim->script->held[i][node];
-            enum sim_held found = sim_held_of(sim->backups[i].shares[node]);
+            enum sim_held found = sim_held_of(sim, sim->backups[i].shares[node]);
             if (wanted != SIM_HELD_ANY && found != wanted)
                 sim_fail(sim, SIM_CHECKER_SCENARIO, "of backup %u node %u has %s, not %s", i + 1,
                          node + 1, sim_held_names[found], sim_held_names[wanted]);

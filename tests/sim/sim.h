@@ -1,13 +1,14 @@
 /*
  * Simulator: clusters of the real machines, from a seed, in one thread and in virtual time.
  *
- * Real are master, proxies, participants and the rules that decide about files; LDM workers,
- * sources, archives, disks, fabric and clients are models that do as the runtime promises, or fail
- * as the seed says. Checkers (checker_*.c) look on and judge; nothing that they know flows back.
+ * Real are master, proxies, participants, outcome machines, and the archives with all that they do
+ * to a disk; LDM workers, sources, disks, fabric and clients are models that do as the runtime
+ * promises, or fail as the seed says. Checkers (checker_*.c) look on and judge; nothing that they
+ * know flows back.
  *
  * world.c     the clock: takes events in their order; what a run does from its first seed to rest
  * network.c   threads, links, FIFO, loss; member.c: who hears whom, who is declared dead
- * node*.c     a node: its threads, its disk, its crash and its start
+ * node*.c     a node: its threads, its crash and its start; disk.c: its disk
  * client.c    those who ask for backups; writers.c: those who write meanwhile
  */
 #ifndef PST_TESTS_SIM_SIM_H
@@ -15,7 +16,7 @@
 
 #include <stdio.h>
 
-#include "engine/protocol/debris.h"
+#include "engine/node/archive_work.h"
 #include "engine/protocol/ldm.h"
 #include "engine/protocol/outcome.h"
 #include "tests/sim/backup.h"
@@ -23,6 +24,7 @@
 #include "tests/sim/queue.h"
 #include "tests/sim/random.h"
 #include "tests/sim/script.h"
+#include "tests/support/model_disk.h"
 
 #define SIM_INBOX_MAX 256u
 #define SIM_WORKS_MAX 8u
@@ -80,14 +82,15 @@ struct sim_source {
     struct sim_history history;
 };
 
-/* What the archive's thread keeps in memory; the files are in the shares (backup.h). */
+/* The archive's thread: the product's, over the model disk. */
 struct sim_archive {
+    struct sim *sim;
+    struct sim_node *node;
     struct sim_server server;
-    struct sim_backup *backup; /* in work */
-    uint32_t parts;
-    uint64_t parts_told;                        /* ARCHIVE_PART_ORD, by LDM - 1 */
-    struct sim_manifest cluster;                /* being put together */
-    uint64_t manifest_at_hand[SIM_BACKUPS_MAX]; /* digests that came with a COMMIT */
+    uint64_t timer_ns;
+    struct archive_server work;
+    struct pst_archive archive;
+    struct pst_archive_config config;
 };
 
 struct sim_node {
@@ -106,6 +109,12 @@ struct sim_node {
     struct pst_master master;
     struct sim_ldm ldms[SIM_LDMS_MAX];
     struct sim_source sources[SIM_SOURCES_MAX];
+    struct model_disk *disk;
+    char path[16];                    /* of its backup directory, in the log */
+    struct pst_repository repository; /* of its process */
+    struct pst_repository seen;       /* for the checkers */
+    enum sim_fault strikes;           /* at a call of its storage; SIM_FAULTS: none */
+    bool has_had_errors;              /* of its storage: a sweep may have left something */
     struct sim_archive archive;
     uint64_t pair_ns[SIM_NODE_THREADS][SIM_NODE_THREADS]; /* the last arrival, between threads */
 };
@@ -207,6 +216,8 @@ void sim_options_of_script(struct sim_options *options, const struct sim_script 
 
 /* Whether this fault happens now. */
 bool sim_fault(struct sim *sim, enum sim_fault fault);
+/* The same, to be counted when it has struck. */
+bool sim_fault_is_due(struct sim *sim, enum sim_fault fault);
 void sim_count_fault(struct sim *sim, enum sim_fault fault);
 
 /* Whether this bug is planted; notes that it was at work. */
@@ -277,6 +288,8 @@ void sim_script_check(struct sim *sim);
 
 /* mischief.c: what strikes nodes and links. */
 void sim_crash(struct sim *sim, struct sim_node *node, bool power_loss, uint64_t away_ns);
+/* The same, for as long as chance has it. */
+void sim_mischief_crash(struct sim *sim, struct sim_node *node, bool power_loss);
 void sim_pause(struct sim *sim, struct sim_node *node, uint64_t length_ns);
 /* side: a set of nodes, by index. */
 void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns);
@@ -315,23 +328,53 @@ void sim_source_event(struct sim *sim, struct sim_node *node, const struct sim_e
 /* The process is gone, and with it (or through its guard) what it held. */
 void sim_source_gone(struct sim *sim, struct sim_node *node, struct sim_source *source);
 
-void sim_archive_crash(struct sim *sim, struct sim_node *node);
+void sim_archive_start(struct sim *sim, struct sim_node *node);
+void sim_archive_stop(struct sim_node *node);
 void sim_archive_event(struct sim *sim, struct sim_node *node, const struct sim_event *event);
-/* The cluster manifest comes to a node with the COMMIT that names it. */
-void sim_archive_take_manifest(struct sim *sim, struct sim_node *node,
-                               const struct pst_signal *commit);
+void sim_archive_rearm(struct sim *sim, struct sim_node *node);
 
 /* The next request of a server's inbox, if it is free and there is one. */
 const struct pst_signal *sim_server_next(struct sim_server *server);
 void sim_server_add(struct sim_server *server, const struct pst_signal *signal);
 
-/* disk.c */
-void sim_disk_lose(struct sim *sim, struct sim_node *node);
+/* disk.c: the node's disk, which outlives its crashes. */
+void sim_disk_open(struct sim *sim, struct sim_node *node);
+void sim_disk_close(struct sim_node *node);
+void sim_disk_crash(struct sim *sim, struct sim_node *node, bool power_loss);
+/* Before a step that uses the disk: something may strike at one of its calls. After it, false: the
+ * node has died of that. */
+void sim_disk_arm(struct sim *sim, struct sim_node *node);
+bool sim_disk_survives(struct sim *sim, struct sim_node *node);
+
+struct pst_repository_path sim_disk_path(const struct sim_share *share, enum sim_file file,
+                                         uint32_t part);
+/* What is there, whatever strikes. bytes: freed and set. */
+bool sim_disk_read(struct sim *sim, const struct sim_share *share, enum sim_file file,
+                   uint32_t part, struct sim_bytes *bytes);
+bool sim_disk_read_cluster(struct sim *sim, const struct sim_share *share, struct sim_bytes *bytes,
+                           struct pst_cluster_manifest *manifest, struct pst_digest *digest);
+/* The manifest that was confirmed, or decided. */
+bool sim_disk_has(struct sim *sim, const struct sim_share *share, enum sim_file file);
+bool sim_disk_has_directory(struct sim_node *node, uint32_t number);
+bool sim_disk_is_durable(const struct sim *sim, const struct sim_share *share, enum sim_file file,
+                         uint32_t part);
+
+/* What an LDM does to its part; a header and a digest stand for its contents. */
+enum sim_part_state { SIM_PART_BLANK, SIM_PART_BEGUN, SIM_PART_DURABLE };
+int sim_part_write(struct sim *sim, struct sim_node *node, const struct sim_share *share,
+                   uint32_t part, enum sim_part_state state);
+int sim_part_remove(struct sim_node *node, const struct sim_share *share, uint32_t part);
+bool sim_part_is_whole(struct sim *sim, const struct sim_share *share, uint32_t part);
+/* It is there, and does not say what it is. */
+bool sim_part_is_torn(struct sim *sim, const struct sim_share *share, uint32_t part);
 
 /* backup.c */
 struct sim_backup *sim_backup_of(struct sim *sim, uint64_t uid_low);
 struct sim_share *sim_share_of(struct sim *sim, struct sim_backup *backup,
                                const struct sim_node *node);
+
+/* The cluster manifest that a node has is the decision. false: it has none of that backup. */
+bool sim_take_decision(struct sim *sim, struct sim_backup *backup, const struct sim_share *share);
 
 /* client.c */
 void sim_client_start(struct sim *sim);
@@ -353,9 +396,9 @@ void sim_spoil_ldm(struct sim *sim, struct sim_node *node, uint32_t index);
 /* story.c: one line of the story, if it is told. */
 void sim_tell(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What every node has of every backup. */
-void sim_tell_outcome(const struct sim *sim);
+void sim_tell_outcome(struct sim *sim);
 const char *sim_ref_name(pst_ref ref, char text[32]);
-enum sim_held sim_held_of(const struct sim_share *share);
+enum sim_held sim_held_of(struct sim *sim, const struct sim_share *share);
 void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, const char *fate);
 
 #include "tests/sim/checker.h"

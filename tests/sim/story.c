@@ -55,6 +55,7 @@ static void describe(const struct pst_signal *signal, char text[96])
 static bool is_in_brief(const struct pst_signal *signal)
 {
     return signal->gsn != PST_BACKUP_PROGRESS_REP && signal->gsn != PST_BACKUP_STATUS_REP &&
+           signal->gsn != PST_BLOB_DATA_REP &&
            (pst_ref_node(signal->sender_ref) != pst_ref_node(signal->receiver_ref) ||
             pst_ref_block(signal->sender_ref) == PST_BLOCK_CLIENT ||
             pst_ref_block(signal->receiver_ref) == PST_BLOCK_CLIENT);
@@ -79,22 +80,13 @@ const char *const sim_held_names[] = {
     [SIM_HELD_COMMITTED] = "committed",
 };
 
-enum sim_held sim_held_of(const struct sim_share *share)
+void sim_tell_outcome(struct sim *sim)
 {
-    if (!share || !share->directory.now.exists)
-        return SIM_HELD_NOTHING;
-    if (share->cluster_manifest.now.exists)
-        return SIM_HELD_COMMITTED;
-    return share->node_manifest.now.exists ? SIM_HELD_PREPARED : SIM_HELD_DEBRIS;
-}
-
-void sim_tell_outcome(const struct sim *sim)
-{
-    for (uint32_t i = 0; i < sim->backups_count; i++) {
+    for (uint32_t i = 0; sim->options.story && i < sim->backups_count; i++) {
         const struct sim_backup *backup = &sim->backups[i];
         for (uint32_t node = 0; node < sim->options.nodes; node++)
             sim_tell(sim, "backup %08x at node %u: %s", (unsigned)backup->uid_low, node + 1,
-                     sim_held_names[sim_held_of(backup->shares[node])]);
+                     sim_held_names[sim_held_of(sim, backup->shares[node])]);
     }
     sim_tell(sim, "all is quiet; from here on without faults");
 }

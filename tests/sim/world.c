@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/sim.h"
@@ -71,10 +72,15 @@ void sim_count_fault(struct sim *sim, enum sim_fault fault)
     sim_tell(sim, "FAULT %s: %s", sim_fault_names[fault], sim_fault_meanings[fault]);
 }
 
+bool sim_fault_is_due(struct sim *sim, enum sim_fault fault)
+{
+    return !sim->calm && sim->options.enabled[fault] &&
+           sim_random_hits(&sim->random, fault_per_thousand[fault]);
+}
+
 bool sim_fault(struct sim *sim, enum sim_fault fault)
 {
-    if (sim->calm || !sim->options.enabled[fault] ||
-        !sim_random_hits(&sim->random, fault_per_thousand[fault]))
+    if (!sim_fault_is_due(sim, fault))
         return false;
     sim_count_fault(sim, fault);
     return true;
@@ -188,6 +194,18 @@ static void tell_cluster(const struct sim *sim)
                  sim->options.sources[i]);
 }
 
+static void end(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->options.nodes; i++) {
+        sim_archive_stop(&sim->nodes[i]);
+        sim_disk_close(&sim->nodes[i]);
+    }
+    for (uint32_t i = 0; i < sim->backups_count; i++)
+        free(sim->backups[i].cluster_manifest.bytes);
+    for (uint32_t i = 0; i < sim->shares_count; i++)
+        free(sim->shares[i].node_manifest.bytes);
+}
+
 bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
              struct sim_script *script)
 {
@@ -215,5 +233,6 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options,
         sim_script_check(sim);
     }
     keep_statistics(sim);
+    end(sim);
     return sim->failure[0] == '\0';
 }

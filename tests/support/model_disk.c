@@ -202,7 +202,7 @@ static void record(struct model_disk *disk, enum model_op op, size_t directory, 
                    int error)
 {
     char above[200] = "";
-    if (disk->is_quiet)
+    if (disk->is_quiet || disk->keeps_no_records)
         return;
     disk->records = grow_long(disk->records, disk->records_count, sizeof(*disk->records));
     struct model_record *line = &disk->records[disk->records_count++];
@@ -253,6 +253,11 @@ static int step(struct pst_repository *repository, enum model_op op, size_t dire
     if (error)
         repository->failed_step = steps[op];
     return error;
+}
+
+static bool is_ignored(const struct model_disk *disk, enum model_op op)
+{
+    return disk->ignored == op && !disk->is_quiet;
 }
 
 /* ---- handles ---- */
@@ -316,6 +321,8 @@ static void model_close(struct pst_repository *repository, int directory)
     struct model_disk *disk = disk_of(repository);
     assert(inode_of(repository, directory) != SIZE_MAX);
     disk->handles[directory] = (struct model_handle){0};
+    while (disk->handles_count > 0 && !disk->handles[disk->handles_count - 1].process)
+        disk->handles_count--;
 }
 
 /* The directory that a handle is of, for an operation on a name in it; -EBADF. */
@@ -436,7 +443,7 @@ static int fill(struct pst_repository *repository, int handle, const char *name,
     if (!error && disk->inodes[inode].kind != PST_REPOSITORY_FILE)
         error = disk->inodes[inode].kind == PST_REPOSITORY_OTHER ? -ELOOP : -EISDIR;
     error = step(repository, MODEL_WRITE, directory, name, error);
-    if (error)
+    if (error || is_ignored(disk, MODEL_WRITE))
         return error;
     set_contents(&disk->inodes[inode].seen, data, bytes);
     disk->inodes[inode].is_synced = false;
@@ -462,7 +469,8 @@ static int model_create(struct pst_repository *repository, int handle, const cha
     }
     error = resolve(disk, inode_of(repository, handle), name, &inode);
     assert(!error);
-    sync_contents(&disk->inodes[inode]);
+    if (!is_ignored(disk, MODEL_SYNC_FILE))
+        sync_contents(&disk->inodes[inode]);
     return 0;
 }
 
@@ -505,9 +513,9 @@ static int model_rename(struct pst_repository *repository, int handle, const cha
     if (!error)
         error = check_replace(disk, inode, old, replace);
     error = step(repository, MODEL_RENAME, directory, from, error);
-    if (!disk->is_quiet)
+    if (!disk->is_quiet && !disk->keeps_no_records)
         snprintf(disk->records[disk->records_count - 1].to, NAME_BYTES, "%s", to);
-    if (error)
+    if (error || is_ignored(disk, MODEL_RENAME))
         return error;
     if (old)
         disk->inodes[old->inode].is_removed = true;
@@ -529,7 +537,7 @@ static int unlink_entry(struct pst_repository *repository, enum model_op op, int
     if (!error && is_directory && disk->inodes[inode].names.count)
         error = -ENOTEMPTY;
     error = step(repository, op, directory, name, error);
-    if (error)
+    if (error || is_ignored(disk, op))
         return error;
     disk->inodes[inode].is_removed = true;
     change_names(&disk->inodes[directory], CHANGE_REMOVE, name, "", 0);
@@ -569,7 +577,7 @@ static int model_sync(struct pst_repository *repository, int handle)
     size_t directory;
     int error = use(repository, handle, &directory);
     error = step(repository, MODEL_SYNC_DIRECTORY, directory, NULL, error);
-    if (!error)
+    if (!error && !is_ignored(disk_of(repository), MODEL_SYNC_DIRECTORY))
         sync_names(&disk_of(repository)->inodes[directory]);
     return error;
 }
@@ -780,6 +788,55 @@ uint64_t model_disk_lose_power_by(struct model_disk *disk, uint64_t choice)
     struct fate fate = {.state = choice, .choices = 1};
     lose(disk, &fate);
     return fate.choices;
+}
+
+void model_disk_end_process(struct pst_repository *repository)
+{
+    struct model_disk *disk = disk_of(repository);
+    for (size_t i = 0; i < disk->handles_count; i++) {
+        if (disk->handles[i].process == repository->context)
+            disk->handles[i] = (struct model_handle){0};
+    }
+    disk->is_dead = false;
+    disk->fail_at = 0;
+}
+
+int model_disk_sync_file(struct pst_repository *repository, int handle, const char *name)
+{
+    struct model_disk *disk = disk_of(repository);
+    size_t inode, directory = inode_of(repository, handle);
+    int error = resolve(disk, directory, name, &inode);
+    error = step(repository, MODEL_SYNC_FILE, directory == SIZE_MAX ? 0 : directory, name, error);
+    if (!error && !is_ignored(disk, MODEL_SYNC_FILE))
+        sync_contents(&disk->inodes[inode]);
+    return error;
+}
+
+static bool is_changing(const struct model_inode *directory, const char *name)
+{
+    for (size_t i = 0; i < directory->changes_count; i++) {
+        const struct change *change = &directory->changes[i];
+        if (strcmp(change->name, name) == 0 || strcmp(change->to, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool model_disk_is_durable(const struct model_disk *disk, const char *path)
+{
+    char rest[256];
+    snprintf(rest, sizeof(rest), "%s", path);
+    char *save = NULL;
+    size_t inode = 0;
+    for (char *name = strtok_r(rest, "/", &save); name; name = strtok_r(NULL, "/", &save)) {
+        const struct entry *seen = find(&disk->inodes[inode].names, name);
+        const struct entry *synced = find(&disk->inodes[inode].synced_names, name);
+        if (!seen || !synced || seen->inode != synced->inode ||
+            is_changing(&disk->inodes[inode], name))
+            return false;
+        inode = seen->inode;
+    }
+    return disk->inodes[inode].kind != PST_REPOSITORY_FILE || disk->inodes[inode].is_synced;
 }
 
 void model_disk_sync_all(struct model_disk *disk)

@@ -52,9 +52,13 @@ struct model_disk {
     uint64_t fail_at; /* counts down; 0: no fault */
     int fail_error;
     bool is_kill;
-    bool is_dead; /* nothing works any more, until model_disk_lose_power() */
+    bool is_dead; /* nothing works any more, until model_disk_lose_power() or …_end_process() */
 
-    bool is_quiet; /* set by a test while it looks or prepares: no records, no faults */
+    /* Set by a test: while it looks or prepares: no records, no faults; for a run that nobody will
+     * ask what it did: no records; a kind of operation that returns success and does nothing. */
+    bool is_quiet;
+    bool keeps_no_records;
+    enum model_op ignored;
 
     struct model_inode *inodes;
     size_t inodes_count;
@@ -82,6 +86,18 @@ void model_disk_lose_power(struct model_disk *disk, uint64_t seed);
 /* The same by the number of a choice, from 0: returns how many choices there are; each leaves
  * another part of what was not synced, and together they are all (of a torn file: one half). */
 uint64_t model_disk_lose_power_by(struct model_disk *disk, uint64_t choice);
+
+/* The process that uses the disk as this repository was killed: its handles and locks are gone, all
+ * that is seen stays. Attach again. */
+void model_disk_end_process(struct pst_repository *repository);
+
+/* As fsync of a file does. */
+PST_MUST_USE int model_disk_sync_file(struct pst_repository *repository, int directory,
+                                      const char *name);
+
+/* Whether what a path leads to is as it is seen after any loss of power. false: it may be lost or
+ * another. */
+bool model_disk_is_durable(const struct model_disk *disk, const char *path);
 
 /* Makes all that is seen synced: the state from which a test starts. */
 void model_disk_sync_all(struct model_disk *disk);

@@ -148,6 +148,39 @@ static void a_durable_write_outlives_a_crash(void)
     }
 }
 
+static void what_is_durable_is_known(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(repository_make_directory(&repository, repository.root, "d"), 0);
+    CU_ASSERT_FALSE(model_disk_is_durable(disk, "d"));
+    CU_ASSERT_EQUAL(repository_sync(&repository, repository.root), 0);
+    CU_ASSERT_TRUE(model_disk_is_durable(disk, "d"));
+    CU_ASSERT_EQUAL(repository_overwrite(&repository, repository.root, "file", "text", 4), 0);
+    CU_ASSERT_EQUAL(repository_sync(&repository, repository.root), 0);
+    CU_ASSERT_FALSE(model_disk_is_durable(disk, "file"));
+    CU_ASSERT_EQUAL(model_disk_sync_file(&repository, repository.root, "file"), 0);
+    CU_ASSERT_TRUE(model_disk_is_durable(disk, "file"));
+    CU_ASSERT_EQUAL(repository_rename(&repository, repository.root, "file", "other", false), 0);
+    CU_ASSERT_FALSE(model_disk_is_durable(disk, "other"));
+    CU_ASSERT_TRUE(model_disk_is_durable(disk, "d"));
+    end();
+}
+
+/* Killed, not switched off: all that is seen stays, handles do not. */
+static void a_killed_process_leaves_what_is_seen(void)
+{
+    struct pst_repository_names names;
+    begin();
+    CU_ASSERT_EQUAL(repository_overwrite(&repository, repository.root, "file", "text", 4), 0);
+    model_disk_kill(disk, 1);
+    CU_ASSERT_EQUAL(repository_remove(&repository, repository.root, "file"), -EIO);
+    model_disk_end_process(&repository);
+    CU_ASSERT_EQUAL(repository_list(&repository, repository.root, &names), -EBADF);
+    model_disk_attach(disk, &repository);
+    CU_ASSERT_TRUE(has("file"));
+    end();
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -156,6 +189,8 @@ int main(void)
         {"all is recorded, and any can fail", all_is_recorded_and_any_can_fail},
         {"a durable write that fails leaves nothing", a_durable_write_that_fails_leaves_nothing},
         {"a durable write outlives a crash", a_durable_write_outlives_a_crash},
+        {"what is durable is known", what_is_durable_is_known},
+        {"a killed process leaves what is seen", a_killed_process_leaves_what_is_seen},
         CU_TEST_INFO_NULL,
     };
     return suite_run("model disk", tests);
