@@ -45,7 +45,8 @@ static void check_node(struct sim *sim, const struct sim_backup *backup, uint32_
         return;
     }
     if (!sim_disk_is_durable(sim, share, SIM_NODE_MANIFEST, 0) ||
-        !sim_disk_is_durable(sim, share, SIM_CLUSTER_MANIFEST, 0))
+        (sim_disk_has(sim, share, SIM_CLUSTER_MANIFEST) &&
+         !sim_disk_is_durable(sim, share, SIM_CLUSTER_MANIFEST, 0)))
         sim_fail(sim, SIM_CHECKER_RESTORE, "a manifest of node %u is not durable", index + 1);
     if (share->manifest_gci != backup->manifest.start_gci)
         sim_fail(sim, SIM_CHECKER_RESTORE, "node %u has another GCI", index + 1);

@@ -36,7 +36,8 @@
     X(ARCHIVE_LOST, 10, "the archive never answers")                                               \
     X(ANSWER_LOST, 4, "an answer is lost inside its node")                                         \
     X(ANSWER_TWICE, 10, "an answer comes twice, the second time late")                             \
-    X(ANSWER_FORGED, 10, "an answer comes in the name of somebody who was not asked")              \
+    X(ANSWER_FORGED, 10, "an answer comes that nobody sent: of another, or of another backup")     \
+    X(ORDER_FORGED, 10, "an order comes in the name of a master that is not the backup's")         \
     X(STALE_SENDER, 40, "a signal of an incarnation or link of before comes in late")              \
     X(BLOB_LOST, 60, "a piece of a cluster manifest does not reach who fetches it")                \
     X(LINK_SLOW, 20, "a signal between two nodes takes long, and all behind it wait")              \
@@ -74,6 +75,7 @@ enum sim_fault {
     X(FILES, "files")                                                                              \
     X(LIVENESS, "liveness")                                                                        \
     X(RESOURCES, "resources")                                                                      \
+    X(MASTER, "master")                                                                            \
     X(SCENARIO, "scenario")
 
 enum sim_checker {
@@ -112,6 +114,9 @@ enum sim_checker {
     X(DOUBT_ABORTS, OUTCOME, "a node in doubt decides alone: it aborts")                           \
     X(DOUBT_COMMITS, OUTCOME, "a node in doubt decides alone: it commits")                         \
     X(FORGETS_DEAD, LIVENESS, "nobody is told that a node died")                                   \
+    X(TROUBLE_TO_SENDER, MASTER, "an LDM's trouble goes to its proxy instead of masterRef")        \
+    X(OTHER_MASTER, MASTER, "an order names another master")                                       \
+    X(ABORT_MISSES_LDM, MASTER, "an abort does not go to one LDM")                                 \
     X(WRITE_LOST, RESTORE, "the storage confirms the contents of a file, and has none")            \
     X(FSYNC_LOST, RESTORE, "the storage confirms an fsync of a file, and does none")               \
     X(DIRECTORY_FSYNC_LOST, RESTORE,                                                               \

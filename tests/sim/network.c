@@ -11,7 +11,8 @@
 
 #include "tests/sim/sim.h"
 
-#define OUTAGE_NS (4 * SIM_S) /* after so long a link may have another session */
+#define FORGED_SEQUENCE UINT32_C(0x70000000) /* above all that machines choose */
+#define OUTAGE_NS (4 * SIM_S)                /* after so long a link may have another session */
 
 uint32_t sim_thread_of(pst_ref ref)
 {
@@ -203,6 +204,12 @@ static bool spoil(struct sim *sim, uint32_t from, struct pst_signal *signal)
             deliver_at(sim, from, signal, 0);
         }
     }
+    if (signal->gsn == PST_ABORT_BACKUP_ORD &&
+        signal->payload.abort.request == PST_ABORT_FILE_OR_SCAN &&
+        sim_planted(sim, SIM_PLANT_TROUBLE_TO_SENDER))
+        signal->receiver_ref = pst_ref_make(pst_ref_node(signal->sender_ref), PST_BLOCK_PROXY, 0);
+    if (signal->gsn == PST_START_BACKUP_REQ && sim_planted(sim, SIM_PLANT_OTHER_MASTER))
+        signal->payload.order.master_ref ^= 1u << 24;
     if (signal->gsn == PST_STOP_BACKUP_REQ && sim_planted(sim, SIM_PLANT_REUSES_SEQUENCE))
         signal->sequence = 2;
     bool is_end = signal->gsn == PST_BACKUP_COMPLETE_REP || signal->gsn == PST_BACKUP_ABORT_REP;
@@ -236,9 +243,57 @@ static void add_hostile(struct sim *sim, uint32_t from, const struct pst_signal 
                    sim_random_hits(&sim->random, 500) ? sim_slow_ns(sim) : 20 * sim_delay_ns(sim));
     if (sim_fault(sim, SIM_FAULT_ANSWER_FORGED)) {
         struct pst_signal forged = *signal;
-        forged.sender_ref ^= (uint32_t)(sim_random_next(&sim->random) % 2 ? 32 : 64);
+        uint32_t how = (uint32_t)(sim_random_next(&sim->random) % 3);
+        if (how == 2)
+            forged.backup ^= 2; /* nobody asked for that one */
+        else
+            forged.sender_ref ^= how == 1 ? 32 : 64;
         deliver_at(sim, from, &forged, 0);
     }
+}
+
+static bool may_be_forged(const struct pst_signal *signal)
+{
+    enum pst_block receiver = pst_ref_block(signal->receiver_ref);
+    switch (signal->gsn) {
+    case PST_ABORT_BACKUP_ORD:
+        return signal->payload.abort.request != PST_ABORT_CLIENT;
+    case PST_START_BACKUP_REQ:
+    case PST_GCP_PREPARE_REQ:
+    case PST_GCP_COMMIT_REQ:
+    case PST_BACKUP_FRAGMENT_REQ:
+    case PST_STOP_BACKUP_REQ:
+    case PST_COMMIT_BACKUP_REQ:
+    case PST_CLEANUP_BACKUP_REQ:
+        return receiver == PST_BLOCK_PROXY || receiver == PST_BLOCK_BACKUP;
+    default:
+        return false;
+    }
+}
+
+/* Another node takes itself for the master, or a node's proxy takes another for it: the same order,
+ * or another that may come at any time. */
+static void add_forged_order(struct sim *sim, uint32_t from, const struct pst_signal *signal)
+{
+    uint32_t other = (uint32_t)sim_random_between(&sim->random, 1, sim->options.nodes);
+    if (!may_be_forged(signal) || other == pst_ref_node(signal->payload.order.master_ref) ||
+        !sim_fault(sim, SIM_FAULT_ORDER_FORGED))
+        return;
+    struct pst_signal forged = *signal;
+    pst_ref master_ref = pst_ref_make(other, PST_BLOCK_BACKUP, 1);
+    bool is_from_master = signal->sender_ref == signal->payload.order.master_ref;
+    uint32_t sequence = signal->gsn == PST_ABORT_BACKUP_ORD ? 0 : FORGED_SEQUENCE + sim->forged++;
+    if (signal->gsn != PST_ABORT_BACKUP_ORD && sim_random_hits(&sim->random, 500))
+        pst_signal_init(&forged, PST_CLEANUP_BACKUP_REQ, signal->sender_ref, signal->receiver_ref,
+                        signal->backup, 0);
+    forged.sequence = sequence;
+    forged.payload.order.master_ref = master_ref;
+    if (is_from_master) {
+        forged.sender_ref = master_ref;
+        from = (other - 1) * SIM_NODE_THREADS + SIM_LDM;
+    }
+    sim_check_sent(sim, &forged);
+    deliver_at(sim, from, &forged, 0);
 }
 
 void sim_send_again(struct sim *sim, uint32_t from, const struct pst_signal *signal,
@@ -255,6 +310,7 @@ void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal)
         return;
     sim_check_sent(sim, &copy);
     sim_check_removed(sim, &copy);
+    sim_check_master_sent(sim, &copy);
     if (may_be_lost(&copy) && sim_fault(sim, SIM_FAULT_ANSWER_LOST)) {
         sim_tell_signal(sim, &copy, "lost");
         return;
@@ -262,6 +318,7 @@ void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal)
     if (!sim_script_sent(sim, from, &copy, &later_ns))
         return;
     add_hostile(sim, from, &copy);
+    add_forged_order(sim, from, &copy);
     deliver_in_order(sim, from, &copy, later_ns);
 }
 
@@ -283,10 +340,15 @@ static void send_fan_out(struct sim *sim, uint32_t thread, const struct pst_send
 void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions)
 {
     for (uint32_t i = 0; i < actions->sends_count; i++) {
-        if (actions->sends[i].route == PST_ROUTE_ONE)
-            sim_send(sim, thread, &actions->sends[i].signal);
+        struct pst_send send = actions->sends[i];
+        if (send.signal.gsn == PST_ABORT_BACKUP_ORD && send.route == PST_ROUTE_LDMS &&
+            sim_planted(sim, SIM_PLANT_ABORT_MISSES_LDM))
+            pst_set_remove(&send.targets, 0);
+        sim_check_fan_out(sim, sim_node_of(sim, thread), &send);
+        if (send.route == PST_ROUTE_ONE)
+            sim_send(sim, thread, &send.signal);
         else
-            send_fan_out(sim, thread, &actions->sends[i]);
+            send_fan_out(sim, thread, &send);
     }
     for (uint32_t i = 0; i < actions->works_count; i++)
         sim_ldm_work(sim, sim_node_of(sim, thread), thread % SIM_NODE_THREADS - SIM_LDM,

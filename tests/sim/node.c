@@ -141,10 +141,12 @@ static void hub_step(struct sim *sim, struct sim_node *node, struct pst_event *e
     struct pst_actions actions;
     actions.sends_count = actions.works_count = 0;
     event->now_ns = sim_node_now_ns(sim, node);
+    struct sim_minds before = sim_minds_of(sim, node, SIM_HUB);
     if (block == PST_BLOCK_OUTCOME)
         pst_outcome_step(&node->outcome, event, &actions);
     else
         pst_proxy_step(&node->hub_proxy, event, &actions);
+    sim_check_heard(sim, &before, event);
     sim_spoil_hub(sim, node);
     sim_perform(sim, sim_thread(sim, node, SIM_HUB), &actions);
 }

@@ -56,7 +56,11 @@ static void step(struct sim *sim, struct sim_node *node, uint32_t index, struct 
     struct pst_actions actions;
     actions.sends_count = actions.works_count = 0;
     event->now_ns = sim_node_now_ns(sim, node);
+    struct sim_minds before = sim_minds_of(sim, node, SIM_LDM + index);
     pst_ldm_block_step(&node->ldms[index].block, event, &actions);
+    sim_check_heard(sim, &before, event);
+    if (index == 0)
+        sim_check_nodes_asked(sim, node, &actions);
     sim_spoil_ldm(sim, node, index);
     sim_perform(sim, sim_thread(sim, node, SIM_LDM + index), &actions);
     set_timer(sim, node, index);
@@ -302,7 +306,9 @@ static void have_trouble(struct sim *sim, struct sim_node *node, uint32_t index,
     part->in_trouble = true;
     sim_tell(sim, "LDM %u of node %u has trouble", index + 1, node->id);
     struct pst_event event = {.type = PST_EVENT_TROUBLE, .trouble = -EIO};
+    struct sim_minds before = sim_minds_of(sim, node, SIM_LDM + index);
     step(sim, node, index, &event);
+    sim_check_trouble_told(sim, &before);
 }
 
 static void tell_progress(struct sim *sim, struct sim_node *node, uint32_t index, uint64_t uid_low)

@@ -190,7 +190,9 @@ struct sim {
     uint32_t strikes_count;
     struct sim_strike strikes[SIM_STRIKES_MAX];
     uint32_t shares_count;
-    uint64_t digests; /* given out */
+    uint64_t digests;       /* given out */
+    uint64_t troubles_sent; /* by LDMs, to their master */
+    uint32_t forged;        /* orders */
 
     struct sim_statistics statistics;
     enum sim_checker checker; /* who found what */
