@@ -44,11 +44,14 @@ void sim_check_liveness(struct sim *sim)
 /* A node answers before the master's deadline, unless something keeps it or its answer back. */
 void sim_check_nesting(struct sim *sim, const struct sim_node *node)
 {
-    static const enum sim_fault excuses[] = {
-        SIM_FAULT_LDM_STALL,  SIM_FAULT_ANSWER_LOST,   SIM_FAULT_LINK_SLOW,
-        SIM_FAULT_PARTITION,  SIM_FAULT_PAUSE,         SIM_FAULT_PARTITION_ONE_WAY,
-        SIM_FAULT_CRASH,      SIM_FAULT_POWER_LOSS,    SIM_FAULT_SUSPICION,
-        SIM_FAULT_CLOCK_JUMP, SIM_FAULT_STORAGE_CRASH, SIM_FAULT_STORAGE_POWER};
+    static const enum sim_fault excuses[] = {SIM_FAULT_LDM_STALL,    SIM_FAULT_ANSWER_LOST,
+                                             SIM_FAULT_LINK_SLOW,    SIM_FAULT_PARTITION,
+                                             SIM_FAULT_PAUSE,        SIM_FAULT_PARTITION_ONE_WAY,
+                                             SIM_FAULT_CRASH,        SIM_FAULT_POWER_LOSS,
+                                             SIM_FAULT_PAIR_CUT,     SIM_FAULT_PAIR_CUT_ONE_WAY,
+                                             SIM_FAULT_FLAP,         SIM_FAULT_SUSPICION,
+                                             SIM_FAULT_CLOCK_JUMP,   SIM_FAULT_STORAGE_CRASH,
+                                             SIM_FAULT_STORAGE_POWER};
     for (uint32_t i = 0; i < sizeof(excuses) / sizeof(*excuses); i++) {
         if (sim->fired[excuses[i]])
             return;

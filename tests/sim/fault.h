@@ -43,6 +43,9 @@
     X(LINK_SLOW, 20, "a signal between two nodes takes long, and all behind it wait")              \
     X(PARTITION, 250, "two sets of nodes do not hear each other for a while")                      \
     X(PARTITION_ONE_WAY, 250, "one set of nodes is not heard by another for a while")              \
+    X(PAIR_CUT, 250, "two nodes do not hear each other for a while, all others hear both")         \
+    X(PAIR_CUT_ONE_WAY, 250, "one node does not hear another for a while, all others hear both")   \
+    X(FLAP, 250, "the link between two nodes is cut and whole again, several times")               \
     X(SUSPICION, 200, "a node that lives is declared dead")                                        \
     X(DETECT_LATE, 300, "a dead node is declared dead late")                                       \
     X(CRASH, 300, "the process of a node is killed")                                               \

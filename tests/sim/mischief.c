@@ -6,10 +6,11 @@
 
 #define OUTAGE_MAX_NS (12 * SIM_S)
 
-static const enum sim_fault kinds[] = {SIM_FAULT_PARTITION,  SIM_FAULT_PARTITION_ONE_WAY,
-                                       SIM_FAULT_SUSPICION,  SIM_FAULT_CRASH,
-                                       SIM_FAULT_POWER_LOSS, SIM_FAULT_PAUSE,
-                                       SIM_FAULT_CLOCK_JUMP};
+static const enum sim_fault kinds[] = {SIM_FAULT_PARTITION, SIM_FAULT_PARTITION_ONE_WAY,
+                                       SIM_FAULT_PAIR_CUT,  SIM_FAULT_PAIR_CUT_ONE_WAY,
+                                       SIM_FAULT_FLAP,      SIM_FAULT_SUSPICION,
+                                       SIM_FAULT_CRASH,     SIM_FAULT_POWER_LOSS,
+                                       SIM_FAULT_PAUSE,     SIM_FAULT_CLOCK_JUMP};
 
 static uint64_t some_time_ns(struct sim *sim)
 {
@@ -84,6 +85,18 @@ static void pause_node(struct sim *sim, struct sim_node *node)
     sim_pause(sim, node, sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS));
 }
 
+static void block(struct sim *sim, uint32_t from, uint32_t to, uint64_t until_ns)
+{
+    if (sim->links[from][to].blocked_ns < until_ns)
+        sim->links[from][to].blocked_ns = until_ns;
+}
+
+static void notice(struct sim *sim, uint32_t index, uint64_t until_ns)
+{
+    sim_member_changed(sim, index);
+    sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, until_ns)->token = index;
+}
+
 /* From one set of nodes to the other, and back unless it is one-way. */
 void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns)
 {
@@ -94,16 +107,25 @@ void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns)
         for (uint32_t to = 0; to < sim->options.nodes; to++) {
             bool out = (side >> from & 1) && !(side >> to & 1);
             bool in = !one_way && !(side >> from & 1) && (side >> to & 1);
-            if ((out || in) && sim->links[from][to].blocked_ns < until_ns)
-                sim->links[from][to].blocked_ns = until_ns;
+            if (out || in)
+                block(sim, from, to, until_ns);
         }
     }
     for (uint32_t i = 0; i < sim->options.nodes; i++) {
-        if (!(side >> i & 1))
-            continue;
-        sim_member_changed(sim, i);
-        sim_queue_add(&sim->queue, SIM_RESTART, SIM_WORLD, until_ns)->token = i;
+        if (side >> i & 1)
+            notice(sim, i, until_ns);
     }
+}
+
+void sim_cut_pair(struct sim *sim, uint32_t from, uint32_t to, bool one_way, uint64_t length_ns)
+{
+    uint64_t until_ns = sim->now_ns + length_ns;
+    sim_tell(sim, "a cut%s: node %u from node %u, for %.3f ms", one_way ? ", one way" : "",
+             from + 1, to + 1, (double)length_ns / (double)SIM_MS);
+    block(sim, from, to, until_ns);
+    if (!one_way)
+        block(sim, to, from, until_ns);
+    notice(sim, from, until_ns);
 }
 
 static void partition(struct sim *sim, bool one_way)
@@ -113,6 +135,49 @@ static void partition(struct sim *sim, bool one_way)
     sim_count_fault(sim, one_way ? SIM_FAULT_PARTITION_ONE_WAY : SIM_FAULT_PARTITION);
     uint32_t side = (uint32_t)sim_random_between(&sim->random, 1, (1u << sim->options.nodes) - 2);
     sim_cut(sim, side, one_way, sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS));
+}
+
+static bool choose_pair(struct sim *sim, uint32_t *from, uint32_t *to)
+{
+    if (sim->options.nodes < 3) /* else it is a partition */
+        return false;
+    *from = any_node(sim);
+    *to = (*from + (uint32_t)sim_random_between(&sim->random, 1, sim->options.nodes - 1)) %
+          sim->options.nodes;
+    return true;
+}
+
+static void cut_pair(struct sim *sim, bool one_way)
+{
+    uint32_t from, to;
+    if (!choose_pair(sim, &from, &to))
+        return;
+    sim_count_fault(sim, one_way ? SIM_FAULT_PAIR_CUT_ONE_WAY : SIM_FAULT_PAIR_CUT);
+    sim_cut_pair(sim, from, to, one_way, sim_random_between(&sim->random, SIM_MS, OUTAGE_MAX_NS));
+}
+
+/* One more cut of a link that flaps, and when the next one is due; token: who, and how many. */
+static void flap(struct sim *sim, uint64_t token)
+{
+    uint32_t from = (uint32_t)(token % SIM_NODES_MAX);
+    uint32_t to = (uint32_t)(token / SIM_NODES_MAX % SIM_NODES_MAX);
+    uint64_t more = token / SIM_NODES_MAX / SIM_NODES_MAX;
+    uint64_t length_ns = sim_random_between(&sim->random, SIM_MS, 2 * sim->options.detect_ns);
+    uint64_t whole_ns = sim_random_between(&sim->random, SIM_MS, 2 * sim->options.detect_ns);
+    sim_cut_pair(sim, from, to, sim_random_hits(&sim->random, 300), length_ns);
+    if (more > 0)
+        sim_queue_add(&sim->queue, SIM_FLAP, SIM_WORLD, sim->now_ns + length_ns + whole_ns)->token =
+            token - SIM_NODES_MAX * SIM_NODES_MAX;
+}
+
+static void begin_to_flap(struct sim *sim)
+{
+    uint32_t from, to;
+    if (!choose_pair(sim, &from, &to))
+        return;
+    sim_count_fault(sim, SIM_FAULT_FLAP);
+    uint64_t times = sim_random_between(&sim->random, 2, 8);
+    flap(sim, (times * SIM_NODES_MAX + to) * SIM_NODES_MAX + from);
 }
 
 static void suspect(struct sim *sim)
@@ -156,6 +221,13 @@ static void strike(struct sim *sim, enum sim_fault kind)
     case SIM_FAULT_PARTITION_ONE_WAY:
         partition(sim, kind == SIM_FAULT_PARTITION_ONE_WAY);
         break;
+    case SIM_FAULT_PAIR_CUT:
+    case SIM_FAULT_PAIR_CUT_ONE_WAY:
+        cut_pair(sim, kind == SIM_FAULT_PAIR_CUT_ONE_WAY);
+        break;
+    case SIM_FAULT_FLAP:
+        begin_to_flap(sim);
+        break;
     case SIM_FAULT_SUSPICION:
         suspect(sim);
         break;
@@ -190,6 +262,8 @@ void sim_mischief_event(struct sim *sim, const struct sim_event *event)
 {
     if (event->type == SIM_MISCHIEF)
         strike(sim, (enum sim_fault)event->token);
+    else if (event->type == SIM_FLAP)
+        flap(sim, event->token);
     else
         come_back(sim, (uint32_t)event->token);
 }

@@ -271,27 +271,45 @@ static bool may_be_forged(const struct pst_signal *signal)
     }
 }
 
-/* Another node takes itself for the master, or a node's proxy takes another for it: the same order,
- * or another that may come at any time. */
+/* The same order, or another that may come at any time; or an LDM's trouble with a backup of
+ * another master's. */
+static void choose_forged(struct sim *sim, struct pst_signal *forged)
+{
+    uint64_t kind = sim_random_next(&sim->random) % 4;
+    pst_ref master_ref = forged->payload.order.master_ref;
+    uint32_t node = pst_ref_node(forged->receiver_ref);
+    if (kind == 1)
+        pst_signal_init(forged, PST_CLEANUP_BACKUP_REQ, forged->sender_ref, forged->receiver_ref,
+                        forged->backup, 0);
+    if (kind == 2)
+        pst_signal_init(forged, PST_ABORT_BACKUP_ORD, forged->sender_ref, forged->receiver_ref,
+                        forged->backup, 0);
+    if (kind == 3)
+        pst_signal_init(forged, PST_ABORT_BACKUP_ORD, pst_ref_make(node, PST_BLOCK_BACKUP, 1),
+                        master_ref, forged->backup, 0);
+    if (kind == 2 || kind == 3)
+        forged->payload.abort.request =
+            kind == 2 ? PST_ABORT_BACKUP_FAILURE : PST_ABORT_FILE_OR_SCAN;
+}
+
+/* Another node takes itself for the master, or a node another for it. */
 static void add_forged_order(struct sim *sim, uint32_t from, const struct pst_signal *signal)
 {
     uint32_t other = (uint32_t)sim_random_between(&sim->random, 1, sim->options.nodes);
-    if (!may_be_forged(signal) || other == pst_ref_node(signal->payload.order.master_ref) ||
+    pst_ref master_ref = signal->payload.order.master_ref;
+    if (!may_be_forged(signal) || other == pst_ref_node(master_ref) ||
         !sim_fault(sim, SIM_FAULT_ORDER_FORGED))
         return;
     struct pst_signal forged = *signal;
-    pst_ref master_ref = pst_ref_make(other, PST_BLOCK_BACKUP, 1);
-    bool is_from_master = signal->sender_ref == signal->payload.order.master_ref;
-    uint32_t sequence = signal->gsn == PST_ABORT_BACKUP_ORD ? 0 : FORGED_SEQUENCE + sim->forged++;
-    if (signal->gsn != PST_ABORT_BACKUP_ORD && sim_random_hits(&sim->random, 500))
-        pst_signal_init(&forged, PST_CLEANUP_BACKUP_REQ, signal->sender_ref, signal->receiver_ref,
-                        signal->backup, 0);
-    forged.sequence = sequence;
-    forged.payload.order.master_ref = master_ref;
-    if (is_from_master) {
-        forged.sender_ref = master_ref;
-        from = (other - 1) * SIM_NODE_THREADS + SIM_LDM;
-    }
+    choose_forged(sim, &forged);
+    forged.sequence = pst_gsn_answered(PST_CONF_OF(forged.gsn)) == forged.gsn
+                          ? FORGED_SEQUENCE + sim->forged++
+                          : 0;
+    forged.payload.order.master_ref = pst_ref_make(other, PST_BLOCK_BACKUP, 1);
+    if (forged.sender_ref == master_ref)
+        forged.sender_ref = forged.payload.order.master_ref;
+    if (pst_ref_node(forged.sender_ref) != from / SIM_NODE_THREADS + 1)
+        from = sim_thread_of(forged.sender_ref);
     sim_check_sent(sim, &forged);
     deliver_at(sim, from, &forged, 0);
 }

@@ -31,6 +31,7 @@ enum sim_event_type {
     /* of the world */
     SIM_STRIKE,   /* a rule of the scenario strikes; token: which */
     SIM_MISCHIEF, /* a fault that strikes a node or a link; token: which fault */
+    SIM_FLAP,     /* a link that flaps is cut again; token: mischief.c */
     SIM_DETECT,   /* does a node still hear another? token: observer and observed */
     SIM_JOIN,     /* can two nodes meet again? */
     SIM_RESTART,  /* a node's process starts */

@@ -22,6 +22,8 @@ static void note_fault(struct sim *sim, enum sim_action_kind kind)
         [SIM_ACT_PAUSE] = SIM_FAULT_PAUSE,
         [SIM_ACT_CUT] = SIM_FAULT_PARTITION,
         [SIM_ACT_MUTE] = SIM_FAULT_PARTITION_ONE_WAY,
+        [SIM_ACT_SPLIT] = SIM_FAULT_PAIR_CUT,
+        [SIM_ACT_DEAFEN] = SIM_FAULT_PAIR_CUT_ONE_WAY,
         [SIM_ACT_SUSPECT] = SIM_FAULT_SUSPICION,
         [SIM_ACT_JUMP] = SIM_FAULT_CLOCK_JUMP,
         [SIM_ACT_STALL] = SIM_FAULT_LDM_STALL,
@@ -68,6 +70,10 @@ static void strike(struct sim *sim, const struct sim_rule *rule)
     case SIM_ACT_CUT:
     case SIM_ACT_MUTE:
         sim_cut(sim, 1u << rule->node, rule->kind == SIM_ACT_MUTE, rule->length_ns);
+        break;
+    case SIM_ACT_SPLIT:
+    case SIM_ACT_DEAFEN:
+        sim_cut_pair(sim, rule->node, rule->other, rule->kind == SIM_ACT_DEAFEN, rule->length_ns);
         break;
     case SIM_ACT_SUSPECT:
         sim_member_suspect(sim, rule->node, rule->other);

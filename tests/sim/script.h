@@ -32,6 +32,8 @@
  *     pause N MS                    the process is stopped, and goes on
  *     cut N MS                      nobody hears node N, and it hears nobody
  *     mute N MS                     nobody hears node N
+ *     split N M MS                  nodes N and M do not hear each other; all others hear both
+ *     deafen N M MS                 node M does not hear node N; all others hear both
  *     suspect N M                   node N takes node M for dead
  *     jump N MS                     the clock of node N jumps
  *     stall N LDM MS                that LDM's thread does not run
@@ -65,6 +67,8 @@ enum sim_action_kind {
     SIM_ACT_PAUSE,
     SIM_ACT_CUT,
     SIM_ACT_MUTE,
+    SIM_ACT_SPLIT,
+    SIM_ACT_DEAFEN,
     SIM_ACT_SUSPECT,
     SIM_ACT_JUMP,
     SIM_ACT_STALL,

@@ -131,7 +131,8 @@ static const struct {
     {"suspect", SIM_ACT_SUSPECT, "no"}, {"jump", SIM_ACT_JUMP, "nt"},
     {"stall", SIM_ACT_STALL, "nlt"},    {"trouble", SIM_ACT_TROUBLE, "nl"},
     {"abort", SIM_ACT_ABORT, ""},       {"vanish", SIM_ACT_VANISH, ""},
-    {"ask", SIM_ACT_ASK, "n"},
+    {"ask", SIM_ACT_ASK, "n"},          {"split", SIM_ACT_SPLIT, "not"},
+    {"deafen", SIM_ACT_DEAFEN, "not"},
 };
 
 static void read_argument(struct sim_rule *rule, struct line *line, char kind)

@@ -295,6 +295,8 @@ void sim_mischief_crash(struct sim *sim, struct sim_node *node, bool power_loss)
 void sim_pause(struct sim *sim, struct sim_node *node, uint64_t length_ns);
 /* side: a set of nodes, by index. */
 void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns);
+/* To one node from another, and back unless it is one-way; all others hear both. */
+void sim_cut_pair(struct sim *sim, uint32_t from, uint32_t to, bool one_way, uint64_t length_ns);
 void sim_jump(struct sim *sim, struct sim_node *node, uint64_t ahead_ns);
 void sim_mischief_plan(struct sim *sim);
 /* A signal between nodes is heard. */

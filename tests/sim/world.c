@@ -115,6 +115,7 @@ static void handle(struct sim *sim, const struct sim_event *event)
         sim_script_event(sim, event);
         break;
     case SIM_MISCHIEF:
+    case SIM_FLAP:
     case SIM_RESTART:
         sim_mischief_event(sim, event);
         break;
