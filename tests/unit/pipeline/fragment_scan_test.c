@@ -21,6 +21,8 @@ static struct fragment_scans *scans;
 static struct pst_unreadable unreadable;
 static struct pst_fragment_descriptor *fragment;
 
+static int produce_error; /* after the first rows */
+
 /* A source of rows: the bytes of object 9. */
 static int produce(struct pst_source *source, const struct pst_fragment_descriptor *of,
                    struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
@@ -29,6 +31,8 @@ static int produce(struct pst_source *source, const struct pst_fragment_descript
     uint8_t *out = buffer;
     (void)source, (void)of;
     size_t bytes = 0;
+    if (cursor->words[0] > 0 && produce_error)
+        return produce_error;
     for (; bytes < capacity_bytes && cursor->words[0] < LARGE_BYTES; bytes++)
         out[bytes] = rig_byte(9, cursor->words[0]++);
     *produced_bytes = bytes;
@@ -179,6 +183,25 @@ static void rows_of_unknown_length_get_their_entry_last(void)
     end();
 }
 
+static void an_error_of_its_rows_ends_a_scan(void)
+{
+    struct rig_part part;
+    begin(PST_FRAGMENT_ROWS);
+    const struct pst_object object = {
+        .id = 9, .type = PST_OBJECT_TABLE, .path = "rows", .size = LARGE_BYTES};
+    const struct pst_fragment_file listed = {.object = 9};
+    add_entry(&object);
+    CU_ASSERT_EQUAL(pst_fragment_add_file(fragment, &listed), 0);
+    CU_ASSERT_EQUAL(pst_fragment_add_extent(fragment, 0, LARGE_BYTES, NULL), 0);
+    produce_error = -EIO;
+    start(1);
+    CU_ASSERT_EQUAL(run(0).error, -EIO);
+    produce_error = 0;
+    end_part(&part);
+    rig_release_part(&part);
+    end();
+}
+
 static void what_cannot_be_read_is_marked(void)
 {
     struct rig_part part;
@@ -280,6 +303,7 @@ int main(void)
         {"files and literals arrive whole", files_and_literals_arrive_whole},
         {"rows of unknown length get their entry last",
          rows_of_unknown_length_get_their_entry_last},
+        {"an error of its rows ends a scan", an_error_of_its_rows_ends_a_scan},
         {"what cannot be read is marked", what_cannot_be_read_is_marked},
         {"a pinned file ends the scan", a_pinned_file_ends_the_scan},
         {"a stop ends all scans", a_stop_ends_all_scans},

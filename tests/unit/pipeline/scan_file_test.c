@@ -197,6 +197,24 @@ static void a_change_is_seen_when_it_closes(void)
     end();
 }
 
+/* Of the same size, and other bytes: its time says so, and so does another file under its name. */
+static void a_change_of_the_same_size_is_seen(void)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        begin();
+        if (i == 0)
+            user.listed.mtime_ns--;
+        else
+            user.listed.inode++;
+        take(&user);
+        pst_ring_drain(rig.ring);
+        CU_ASSERT_EQUAL(user.flags, PST_OBJECT_CHANGED);
+        scan_file_let_go(user.file);
+        pst_ring_drain(rig.ring);
+        end();
+    }
+}
+
 static void of_a_pinned_file_only_the_inode_counts(void)
 {
     begin();
@@ -397,6 +415,7 @@ int main(void)
         {"a FIFO is no file", a_fifo_is_no_file},
         {"a change is seen when it opens", a_change_is_seen_when_it_opens},
         {"a change is seen when it closes", a_change_is_seen_when_it_closes},
+        {"a change of the same size is seen", a_change_of_the_same_size_is_seen},
         {"of a pinned file only the inode counts", of_a_pinned_file_only_the_inode_counts},
         {"so many and no more are open", so_many_and_no_more_are_open},
         {"any of its names will do", any_of_its_names_will_do},

@@ -86,6 +86,8 @@ static void end_work(struct rig *rig, enum pst_work_type type, int error)
     if (type == PST_WORK_SCAN)
         event.work.fragment = rig->machine.scans[rig->machine.scans[0].sequence == 0].fragment;
     event.work.sums.source_bytes = UINT64_C(1) << 40;
+    event.work.file_bytes = 4096;
+    memset(event.work.digest, 0xd1, sizeof(event.work.digest));
     step(rig, &event);
 }
 
@@ -502,6 +504,22 @@ static void an_abort_gives_its_reason_to_what_runs(void)
     }
 }
 
+/* What the manifest will say of the part. */
+static void a_stop_is_confirmed_with_what_the_part_is(void)
+{
+    struct rig rig;
+    drive(&rig, PST_PARTICIPANT_STOPPING);
+    end_work(&rig, PST_WORK_STOP, 0);
+    const struct pst_send *conf = rig_find(&rig.actions, PST_STOP_BACKUP_CONF);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(conf);
+    const struct pst_stop_backup_conf *part = &conf->signal.payload.stop_conf;
+    CU_ASSERT_EQUAL(part->sums.source_bytes, UINT64_C(1) << 40);
+    CU_ASSERT_EQUAL(part->file_bytes, 4096);
+    for (size_t i = 0; i < sizeof(part->digest); i++)
+        CU_ASSERT_EQUAL(part->digest[i], 0xd1);
+    go_home(&rig);
+}
+
 static void a_failed_release_frees_the_ldm(void)
 {
     struct rig rig;
@@ -539,6 +557,7 @@ static CU_TestInfo tests[] = {
     {"answers go to senderRef", answers_go_to_sender_ref},
     {"scans end in any order", scans_end_in_any_order},
     {"an abort gives its reason to what runs", an_abort_gives_its_reason_to_what_runs},
+    {"a stop is confirmed with what the part is", a_stop_is_confirmed_with_what_the_part_is},
     {"a failed release frees the LDM", a_failed_release_frees_the_ldm},
     {"a late release frees the LDM", a_late_release_frees_the_ldm},
     CU_TEST_INFO_NULL,

@@ -168,6 +168,17 @@ static void a_fragment_after_the_listing_fails_the_scan(void)
     go_home();
 }
 
+static void a_fragment_of_another_backup_is_not_dealt(void)
+{
+    drive(PST_PROXY_SCANNING);
+    struct pst_signal listed = rig_signal(PST_SOURCE_FRAGMENT_REP, SOURCE_REF(0), PROXY_REF, 0);
+    listed.backup = OTHER_UID;
+    deliver(&listed);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    CU_ASSERT_EQUAL(rig.machine.dealer.listed, 0);
+    go_home();
+}
+
 /* 64 bits in all sums: of parts, towards the archive and the master. */
 static void sums_do_not_overflow(void)
 {
@@ -209,6 +220,7 @@ static CU_TestInfo tests[] = {
     {"bad fragments end the scan", bad_fragments_end_the_scan},
     {"progress is judged and told", progress_is_judged_and_told},
     {"a fragment after the listing fails the scan", a_fragment_after_the_listing_fails_the_scan},
+    {"a fragment of another backup is not dealt", a_fragment_of_another_backup_is_not_dealt},
     {"sums do not overflow", sums_do_not_overflow},
     CU_TEST_INFO_NULL,
 };

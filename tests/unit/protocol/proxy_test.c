@@ -303,6 +303,8 @@ static void all_ldms_and_sources_get_the_abort(void)
         CU_ASSERT_EQUAL(pst_set_count(&sources->targets), SOURCES);
         CU_ASSERT_EQUAL(ldms->signal.payload.abort.error, PST_E_CLIENT_ABORT);
         CU_ASSERT_EQUAL(ldms->signal.payload.abort.where, CLIENT_REF);
+        CU_ASSERT_EQUAL(ldms->signal.payload.abort.master_ref, MASTER_REF);
+        CU_ASSERT_EQUAL(sources->signal.payload.order.master_ref, MASTER_REF);
         uint16_t gsn = rig.machine.request.gsn;
         while (gsn != 0 && rig.machine.state == (enum pst_proxy_state)state)
             answer_one(0); /* what runs ends well, and the abort is the answer all the same */

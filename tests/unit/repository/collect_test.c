@@ -128,6 +128,29 @@ static void one_directory_named_twice_counts_once(void)
     end();
 }
 
+/* A part that is whole, and names the same backup, but is not the one that its manifest means. */
+static void a_part_with_another_digest_is_damage(void)
+{
+    struct pst_verify_result result;
+    begin();
+    struct made_backup other = made_tree(100000);
+    struct pst_object objects[64];
+    CU_ASSERT_FATAL(other.objects_count <= 64);
+    memcpy(objects, other.objects, other.objects_count * sizeof(objects[0]));
+    for (uint32_t i = 0; i < other.objects_count; i++)
+        objects[i].mtime_sec++; /* of the same length */
+    other.objects = objects;
+    remove_tree(place_below(&places[1], "BACKUP-1").path);
+    make_backup(places[1].path, &other);
+    CU_ASSERT_EQUAL_FATAL(
+        rename(place_below(&places[1], PART_1).path, place_below(&places[0], PART_1).path), 0);
+    const struct made_place away = place_below(&places[1], "BACKUP-1");
+    remove_tree(away.path);
+    CU_ASSERT_EQUAL(verify(&result), -PST_E_CORRUPT);
+    CU_ASSERT_TRUE(result.damages > 0);
+    end();
+}
+
 static void copies_that_differ_are_damage(void)
 {
     begin();
@@ -249,6 +272,7 @@ int main(void)
         {"parts alone are taken by their uid", parts_alone_are_taken_by_their_uid},
         {"every copy is verified", every_copy_is_verified},
         {"one directory named twice counts once", one_directory_named_twice_counts_once},
+        {"a part with another digest is damage", a_part_with_another_digest_is_damage},
         {"copies that differ are damage", copies_that_differ_are_damage},
         {"any copy of the decision will do", any_copy_of_the_decision_will_do},
         {"what is missing is named", what_is_missing_is_named},

@@ -1,0 +1,165 @@
+/* What is not this node's, not this backup's, or not decided: a define, a sweep, a commit and an
+ * abort leave it alone. On the model disk. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/format/chunk.h"
+#include "engine/repository/archive.h"
+#include "engine/repository/archive_sweep.h"
+#include "engine/repository/layout.h"
+#include "tests/suite.h"
+#include "tests/support/storage.h"
+
+#define NUMBER 4u
+#define NODE 2u
+
+static const uint8_t uid[16] = {1, 2}, other_uid[16] = {3, 4};
+static struct storage storage;
+static struct pst_archive_config config;
+static struct pst_unreadable unreadable;
+static struct pst_archive *archive;
+
+static void ignore_doubt(void *context, const struct pst_doubt_rep *doubt)
+{
+    (void)context, (void)doubt;
+}
+
+static void restart(uint32_t node)
+{
+    free(archive);
+    archive = calloc(1, sizeof(*archive));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(archive);
+    config = (struct pst_archive_config){
+        .node = node, .cluster_id = 9, .ldms = 1, .chunk_bytes = PST_CHUNK_BYTES_MIN};
+    archive->config = &config;
+    archive->repository = &storage.repository;
+    archive->unreadable = &unreadable;
+    archive->on_doubt = ignore_doubt;
+}
+
+static void begin(void)
+{
+    storage_open(&storage);
+    pst_unreadable_init(&unreadable);
+    restart(NODE);
+}
+
+static void end(void)
+{
+    free(archive);
+    archive = NULL;
+    storage_close(&storage);
+}
+
+/* nodes: by id - 1. */
+static int define(uint32_t master, const uint8_t *of, uint64_t nodes)
+{
+    struct pst_define_backup_req request = {.master_ref = pst_ref_make(master, PST_BLOCK_BACKUP, 1),
+                                            .number = NUMBER};
+    uint32_t highest = 0;
+    memcpy(request.uid, of, sizeof(request.uid));
+    request.nodes.words[0] = nodes;
+    return pst_archive_define(archive, &request, &highest);
+}
+
+static const char *inside(struct layout_name name)
+{
+    static char paths[4][256];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof(paths[0]), "%s/%s", layout_backup(NUMBER).text, name.text);
+    return path;
+}
+
+static const char *part_of(uint32_t node)
+{
+    return inside(layout_part(NUMBER, node, 1, 1));
+}
+
+/* As the LDM of a node leaves it, in its place or under another node's name. */
+static void put_part(uint32_t place, uint32_t node, const uint8_t *of)
+{
+    static char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
+    struct pst_part_identity identity = {
+        .number = NUMBER, .cluster_id = 9, .node = (uint16_t)node, .part = 1, .parts = 1};
+    memcpy(identity.uid, of, sizeof(identity.uid));
+    (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
+    storage_put(&storage, part_of(place), block, sizeof(block));
+}
+
+static bool has(const char *path)
+{
+    return storage_has(&storage, path);
+}
+
+/* A participant swept nothing to find the number: what it left of another backup is in the way. */
+static void a_define_sweeps(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(define(NODE, other_uid, 2), 0);
+    put_part(NODE, NODE, other_uid);
+    restart(NODE);
+    CU_ASSERT_EQUAL(define(1, uid, 3), 0);
+    CU_ASSERT_FALSE(has(part_of(NODE)));
+    CU_ASSERT_TRUE(has(inside(layout_mark(NUMBER, NODE))));
+    end();
+}
+
+/* Of a backup that this node knows of, and of one that it may not join. */
+static void a_define_that_is_refused_leaves_what_is_there(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(define(1, other_uid, 3), 0);
+    restart(1);
+    CU_ASSERT_EQUAL(define(1, uid, 3), -PST_E_NUMBER_EXISTS);
+    CU_ASSERT_FALSE(has(inside(layout_mark(NUMBER, 1))));
+    CU_ASSERT_EQUAL(pst_archive_clean_up(archive), 0);
+    CU_ASSERT_TRUE(has(inside(layout_mark(NUMBER, NODE))));
+    CU_ASSERT_TRUE(has(inside(layout_part_dir(NUMBER, 1, 1))));
+    end();
+}
+
+static void what_is_not_decided_is_not_committed(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(define(1, uid, 3), 0);
+    put_part(NODE, NODE, uid);
+    CU_ASSERT_EQUAL(pst_archive_commit(archive), -ENOENT);
+    CU_ASSERT_FALSE(pst_archive_is_committed(archive));
+    end();
+}
+
+/* By the header, whatever the name says; its own, in the same directory, goes. */
+static void another_nodes_part_stays(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(define(1, uid, 3), 0);
+    put_part(NODE, 1, uid);
+    put_part(1, 1, uid);
+    restart(NODE);
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_TRUE(has(part_of(NODE)) && has(part_of(1)));
+    put_part(NODE, NODE, uid);
+    storage_put(&storage, inside(layout_mark(NUMBER, NODE)), "x", 1);
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_TRUE(!has(part_of(NODE)) && has(part_of(1)));
+    end();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a define sweeps", a_define_sweeps},
+        {"a define that is refused leaves what is there",
+         a_define_that_is_refused_leaves_what_is_there},
+        {"what is not decided is not committed", what_is_not_decided_is_not_committed},
+        {"another node's part stays", another_nodes_part_stays},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {.pName = "sweep", .pInitFunc = storage_on_model, .pTests = tests},
+        CU_SUITE_INFO_NULL,
+    };
+    return suites_run(suites);
+}
