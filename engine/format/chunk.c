@@ -80,7 +80,7 @@ static struct pst_digest payload_checksum(const struct pst_chunk_header *header)
 /* What the buffer held before must not reach the disk. */
 static void zero_gaps(struct pst_chunk_header *header, uint8_t *payload, uint32_t payload_bytes)
 {
-    uint32_t end = header->type == PST_CHUNK_DATA ? 0 : payload_bytes;
+    uint32_t end = header->pieces_count > 0 ? 0 : payload_bytes;
     for (uint32_t i = 0; i < header->pieces_count; i++) {
         const struct pst_chunk_piece *piece = &header->pieces[i];
         assert(piece->payload_offset >= end && piece->payload_offset <= payload_bytes);

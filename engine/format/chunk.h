@@ -26,7 +26,7 @@
 #define PST_CHUNK_PIECES_MAX 165u
 
 enum pst_chunk_type {
-    PST_CHUNK_DATA = 1,      /* pieces of objects */
+    PST_CHUNK_DATA = 1,      /* pieces of objects; without pieces: their checksums, sums.h */
     PST_CHUNK_CATALOGUE = 2, /* encoded objects: object.h */
     PST_CHUNK_INDEX = 3,     /* where the chunks are: index.h */
 };
@@ -93,7 +93,8 @@ struct pst_part_trailer {
     struct pst_part_sums sums;
     uint64_t index_chunks;
     uint64_t finished_unix_ns;
-    uint8_t reserved[4096 - 216];
+    uint64_t object_sums; /* records in chunks of sums; 0: written without, or no data */
+    uint8_t reserved[4096 - 224];
 };
 
 _Static_assert(sizeof(struct pst_part_header) == 4096, "docs/format.md");
@@ -123,6 +124,7 @@ _Static_assert(offsetof(struct pst_part_trailer, stop_gci) == 152, "docs/format.
 _Static_assert(offsetof(struct pst_part_trailer, sums) == 160, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, index_chunks) == 200, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, finished_unix_ns) == 208, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_trailer, object_sums) == 216, "docs/format.md");
 
 /* Bytes in the file of a chunk with so much payload: header and padded payload. */
 uint64_t pst_chunk_file_bytes(uint32_t stored_bytes);
@@ -137,10 +139,10 @@ int pst_chunk_add_piece(void *buffer, const struct pst_chunk_piece *piece) PST_M
 struct pst_chunk_piece *pst_chunk_piece_at(void *buffer, uint32_t piece);
 uint32_t pst_chunk_pieces_count(const void *buffer);
 
-/* Zeroes what lies between the pieces and after the payload, fills in the header, computes both
- * checksums. payload_bytes: 1… what the buffer holds, at least the end of the last piece. The
- * buffer must extend to the padded end. Returns the bytes to write at file_offset. For writers of
- * parts: use pst_part_seal_chunk (part.h), which knows number and offset. */
+/* Zeroes what lies between the pieces, if there are any, and after the payload, fills in the
+ * header, computes both checksums. payload_bytes: 1… what the buffer holds, at least the end of the
+ * last piece. The buffer must extend to the padded end. Returns the bytes to write at file_offset.
+ * For writers of parts: use pst_part_seal_chunk (part.h), which knows number and offset. */
 uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
                            uint64_t file_offset, uint32_t payload_bytes);
 

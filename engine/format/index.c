@@ -189,7 +189,8 @@ static int compare_with_entry(const struct pst_index_entry *entry,
                               const struct pst_chunk_header *header, struct pst_damage *damage)
 {
     if (pst_digest_equal(&header->head.checksum, &entry->checksum) && header->type == entry->type &&
-        header->stored_bytes == entry->stored_bytes)
+        header->stored_bytes == entry->stored_bytes && header->raw_bytes == entry->raw_bytes &&
+        header->pieces_count == entry->pieces_count)
         return 0;
     return DAMAGED_FIELD(damage, struct pst_block_head, checksum,
                          "not the chunk that the index names", -PST_E_CORRUPT);

@@ -54,6 +54,10 @@ struct attribute {
 };
 
 #define ATTRIBUTE_REQUIRED 0x8000u
+#define ATTRIBUTE_DATA 0x0010u
+
+_Static_assert(sizeof(struct attribute) + sizeof(uint64_t) == PST_OBJECT_DATA_ATTRIBUTE_BYTES,
+               "docs/format.md");
 
 static size_t round_up_8(size_t bytes)
 {
@@ -91,11 +95,23 @@ static bool type_needs_attribute(enum pst_object_type type)
     return type == PST_OBJECT_ROWS || type == PST_OBJECT_DATABASE;
 }
 
-/* *required: there is one that must be understood, and is not. */
-static bool attributes_are_legal(enum pst_object_type type, const uint8_t *attributes, size_t bytes,
-                                 bool *required)
+static bool data_attribute_is_legal(const struct pst_object *object, const void *value,
+                                    uint32_t value_bytes)
 {
-    uint32_t needed = type_needs_attribute(type) ? 1 : 0;
+    uint64_t data_bytes;
+    if (value_bytes != sizeof(data_bytes))
+        return false;
+    memcpy(&data_bytes, value, sizeof(data_bytes));
+    return data_bytes <= object->size;
+}
+
+/* *required: there is one that must be understood, and is not. */
+static bool attributes_are_legal(const struct pst_object *object, bool *required)
+{
+    const uint8_t *attributes = object->attributes;
+    size_t bytes = object->attributes_bytes;
+    uint32_t needed = type_needs_attribute(object->type) ? 1 : 0;
+    bool has_data = false;
     *required = false;
     for (size_t offset = 0; offset < bytes;) {
         struct attribute attribute;
@@ -106,8 +122,12 @@ static bool attributes_are_legal(enum pst_object_type type, const uint8_t *attri
         if (attribute.value_bytes > bytes - offset ||
             round_up_8(attribute.value_bytes) > bytes - offset)
             return false;
-        bool known;
-        if (!format_rows_attribute_is_legal(type, attribute.type, attributes + offset,
+        bool known, is_data = attribute.type == ATTRIBUTE_DATA;
+        if (is_data && (has_data || !data_attribute_is_legal(object, attributes + offset,
+                                                             attribute.value_bytes)))
+            return false;
+        has_data = has_data || is_data;
+        if (!format_rows_attribute_is_legal(object->type, attribute.type, attributes + offset,
                                             attribute.value_bytes, &known) ||
             (known && needed-- == 0))
             return false;
@@ -171,8 +191,7 @@ static bool object_is_legal(const struct pst_object *object)
         object->attributes_bytes > PST_OBJECT_ATTRIBUTES_BYTES_MAX ||
         (!object->attributes) != (object->attributes_bytes == 0))
         return false;
-    return attributes_are_legal(object->type, object->attributes, object->attributes_bytes,
-                                &required);
+    return attributes_are_legal(object, &required);
 }
 
 static size_t text_bytes(const char *text)
@@ -299,7 +318,7 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
         (found.link && !string_is_whole(found.link, entry.link_bytes)) || !fields_are_legal(&found))
         return -PST_E_CORRUPT;
     bool required;
-    if (!attributes_are_legal(found.type, found.attributes, found.attributes_bytes, &required))
+    if (!attributes_are_legal(&found, &required))
         return -PST_E_CORRUPT;
     if (required)
         return -PST_E_NEWER;
@@ -308,6 +327,30 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
     *object = found;
     *offset += entry.entry_bytes;
     return 0;
+}
+
+uint32_t pst_object_data_encode(uint64_t data_bytes, void *out)
+{
+    const struct attribute attribute = {.type = ATTRIBUTE_DATA, .value_bytes = sizeof(data_bytes)};
+    memcpy(out, &attribute, sizeof(attribute));
+    memcpy((uint8_t *)out + sizeof(attribute), &data_bytes, sizeof(data_bytes));
+    return PST_OBJECT_DATA_ATTRIBUTE_BYTES;
+}
+
+bool pst_object_data_bytes(const struct pst_object *object, uint64_t *data_bytes)
+{
+    const uint8_t *at = object->attributes;
+    for (uint32_t offset = 0; offset < object->attributes_bytes;) {
+        struct attribute attribute;
+        memcpy(&attribute, at + offset, sizeof(attribute));
+        offset += (uint32_t)sizeof(attribute);
+        if (attribute.type == ATTRIBUTE_DATA) {
+            memcpy(data_bytes, at + offset, sizeof(*data_bytes));
+            return true;
+        }
+        offset += (uint32_t)round_up_8(attribute.value_bytes);
+    }
+    return false;
 }
 
 struct pst_object_range format_object_range_of(const void *payload, size_t payload_bytes)

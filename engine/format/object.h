@@ -40,6 +40,14 @@ struct pst_object_range {
 };
 struct pst_object_range format_object_range_of(const void *payload, size_t payload_bytes);
 
+/* The attribute that says how many bytes of an object's contents are data; the rest are holes.
+ * Encodes it into out and returns its length. */
+#define PST_OBJECT_DATA_ATTRIBUTE_BYTES 16u
+uint32_t pst_object_data_encode(uint64_t data_bytes, void *out);
+
+/* False: a legal object has no such attribute, and any bytes of it may be holes. */
+bool pst_object_data_bytes(const struct pst_object *object, uint64_t *data_bytes);
+
 /* Not empty, not absolute, no empty, "." or ".." component, shorter than PST_PATH_BYTES_MAX. */
 bool pst_object_path_is_safe(const char *path);
 

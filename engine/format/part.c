@@ -49,6 +49,8 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
     for (uint32_t i = 0; i < header->pieces_count; i++)
         part->sums.source_bytes += header->pieces[i].bytes;
     part->sums.stored_bytes += header->stored_bytes;
+    if (header->pieces_count > 0 && part->object_sums.buffer)
+        format_sums_add(&part->object_sums, header);
     return take_place(part, bytes);
 }
 
@@ -79,6 +81,29 @@ bool pst_part_index_is_full(const struct pst_part *part)
     return format_index_is_full(&part->index);
 }
 
+void pst_part_attach_sums(struct pst_part *part, void *buffer, uint32_t payload_bytes)
+{
+    assert(payload_bytes <= part->chunk_bytes);
+    format_sums_attach(&part->object_sums, buffer, payload_bytes);
+}
+
+bool pst_part_sums_are_full(const struct pst_part *part)
+{
+    return format_sums_are_full(&part->object_sums);
+}
+
+bool pst_part_has_sums(const struct pst_part *part)
+{
+    return part->object_sums.buffer && part->object_sums.records_count > 0;
+}
+
+struct pst_part_place pst_part_seal_sums(struct pst_part *part)
+{
+    void *buffer = part->object_sums.buffer;
+    uint32_t payload_bytes = format_sums_end(&part->object_sums);
+    return pst_part_seal_chunk(part, buffer, payload_bytes);
+}
+
 struct pst_part_place pst_part_seal_index(struct pst_part *part)
 {
     uint64_t bytes =
@@ -102,6 +127,7 @@ struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t star
     trailer->sums = part->sums;
     trailer->index_chunks = part->index.index_chunks;
     trailer->finished_unix_ns = finished_unix_ns;
+    trailer->object_sums = part->object_sums.sealed;
     *digest = format_part_trailer_seal(trailer, &part->identity);
     return place;
 }

@@ -5,7 +5,9 @@
  *   pst_part_begin          → write 4096 bytes of header at 0
  *   pst_part_seal_chunk …   → write each chunk at its offset
  *   pst_part_index_is_full? → pst_part_seal_index, write it, pst_part_attach_index a free buffer
- *   at the end: pst_part_seal_index, pst_part_seal_trailer → write both
+ *   pst_part_sums_are_full? → pst_part_seal_sums, write it, pst_part_attach_sums a free buffer
+ *   at the end: pst_part_seal_sums if there are any, pst_part_seal_index, pst_part_seal_trailer →
+ *   write them
  *
  * Pure, no allocation. One thread at a time.
  */
@@ -14,6 +16,7 @@
 
 #include "engine/format/chunk.h"
 #include "engine/format/index.h"
+#include "engine/format/sums.h"
 
 struct pst_part {
     struct pst_part_identity identity;
@@ -24,6 +27,7 @@ struct pst_part {
     struct pst_part_sums sums; /* objects and unreadable are the caller's to count */
     struct pst_digest header_checksum;
     struct pst_index_builder index;
+    struct format_sums object_sums;
 };
 
 /* Where a sealed block goes: `bytes` bytes from its buffer at file_offset. */
@@ -57,6 +61,18 @@ bool pst_part_seal_encoded(struct pst_part *part, void *buffer, uint32_t payload
                            void *encoded, struct pst_part_place *place);
 
 bool pst_part_index_is_full(const struct pst_part *part);
+
+/* The buffer (4096 + payload_bytes, which is chunk_bytes at most) that the checksums of objects are
+ * gathered in; before the first chunk is sealed, and after each pst_part_seal_sums while there is
+ * more to come. A part that never gets one has no such checksums. */
+void pst_part_attach_sums(struct pst_part *part, void *buffer, uint32_t payload_bytes);
+
+/* Whether they are to be sealed before the next chunk; whether there are any to seal. */
+bool pst_part_sums_are_full(const struct pst_part *part);
+bool pst_part_has_sums(const struct pst_part *part);
+
+/* Seals the checksums in the attached buffer. The index must not be full. */
+struct pst_part_place pst_part_seal_sums(struct pst_part *part);
 
 /* Seals the index in the attached buffer. */
 struct pst_part_place pst_part_seal_index(struct pst_part *part);

@@ -12,6 +12,8 @@
 /* Buffers beside the depth chunks: the index, its spare while the last one is being written, and
  * the catalogue. */
 #define EXTRA_BUFFERS 3u
+/* And a small one, which is no fixed buffer of the ring, for the checksums of objects. */
+#define SUMS_BYTES PST_CHUNK_BYTES_MIN
 #define WRITES_IN_MEMORY_MAX 1u
 
 enum chunk_place {
@@ -22,6 +24,7 @@ enum chunk_place {
     CHUNK_WRITING,
     CHUNK_INDEX,  /* gathers the entries of the part's index */
     CHUNK_SPARE,  /* is the next index */
+    CHUNK_SUMS,   /* gathers the checksums of the part's objects */
     CHUNK_OUTPUT, /* the next chunk is encoded into it */
     CHUNK_PLACES
 };
@@ -48,6 +51,7 @@ struct chunk_pool {
     struct chunk *ready_last;
     struct chunk *index;
     struct chunk *spare;
+    struct chunk *sums;        /* the one behind the buffers */
     struct chunk *output;      /* NULL with the identity */
     uint32_t writes;           /* of chunks, in flight */
     struct pst_io_op block_op; /* of header or trailer */
@@ -66,7 +70,8 @@ static size_t buffer_bytes(uint32_t chunk_bytes)
 
 size_t chunk_pool_memory_bytes(uint32_t chunk_bytes, uint32_t depth)
 {
-    return PST_BLOCK_BYTES + (depth + EXTRA_BUFFERS) * buffer_bytes(chunk_bytes);
+    return PST_BLOCK_BYTES + (depth + EXTRA_BUFFERS) * buffer_bytes(chunk_bytes) +
+           buffer_bytes(SUMS_BYTES);
 }
 
 static void move(struct chunk *chunk, enum chunk_place from, enum chunk_place to)
@@ -107,6 +112,14 @@ static void set_up_buffers(struct chunk_pool *pool)
         chunk->number = i;
         give_back(chunk, CHUNK_FREE);
     }
+    pool->sums = &pool->chunks[pool->buffers];
+    *pool->sums = (struct chunk){
+        .pool = pool,
+        .memory = memory + pool->buffers * buffer_bytes(pool->config.chunk_bytes),
+        .number = pool->buffers,
+        .type = PST_CHUNK_DATA,
+        .place = CHUNK_SUMS,
+    };
 }
 
 static int register_buffers(struct chunk_pool *pool)
@@ -131,7 +144,7 @@ int chunk_pool_create(const struct chunk_pool_config *config, struct chunk_pool 
         return error;
     made->config = *config;
     made->buffers = config->depth + EXTRA_BUFFERS;
-    made->chunks = calloc(made->buffers, sizeof(*made->chunks));
+    made->chunks = calloc(made->buffers + 1, sizeof(*made->chunks));
     if (!made->chunks)
         goto err_after_pool;
     set_up_buffers(made);
@@ -206,8 +219,9 @@ static void write_out(struct chunk_pool *pool, struct chunk *chunk, enum chunk_p
     move(chunk, from, CHUNK_WRITING);
     pool->writes++;
     chunk->op.done = on_written;
+    int buffer_index = chunk == pool->sums ? -1 : (int)chunk->number;
     pst_io_part_write(pool->config.file, &chunk->op, chunk->memory, (uint32_t)place.bytes,
-                      place.file_offset, (int)chunk->number);
+                      place.file_offset, buffer_index);
 }
 
 /* The index gathered so far goes to the file. */
@@ -224,6 +238,32 @@ static void begin_index(struct chunk_pool *pool)
     pool->spare = NULL;
     move(pool->index, CHUNK_SPARE, CHUNK_INDEX);
     pst_part_attach_index(&pool->part, pool->index->memory);
+}
+
+/* Whether the index has room for another chunk. */
+static bool have_index(struct chunk_pool *pool)
+{
+    if (!pst_part_index_is_full(&pool->part))
+        return true;
+    if (!pool->spare)
+        return false; /* the index before it is still being written */
+    write_index(pool);
+    begin_index(pool);
+    return true;
+}
+
+/* The index must have room for it. */
+static void write_sums(struct chunk_pool *pool)
+{
+    write_out(pool, pool->sums, CHUNK_SUMS, pst_part_seal_sums(&pool->part));
+}
+
+/* Whether the checksums of another chunk's objects have room. */
+static bool have_sums(struct chunk_pool *pool)
+{
+    if (pool->sums->place == CHUNK_SUMS && pst_part_sums_are_full(&pool->part) && have_index(pool))
+        write_sums(pool);
+    return pool->sums->place == CHUNK_SUMS && !pst_part_sums_are_full(&pool->part);
 }
 
 static struct chunk *take_ready(struct chunk_pool *pool)
@@ -257,12 +297,8 @@ static struct chunk *seal(struct chunk_pool *pool, struct chunk *chunk,
 static void write_ready(struct chunk_pool *pool)
 {
     while (pool->ready && !pool->drops) {
-        if (pst_part_index_is_full(&pool->part)) {
-            if (!pool->spare)
-                return; /* the index before it is still being written */
-            write_index(pool);
-            begin_index(pool);
-        }
+        if (!have_sums(pool) || !have_index(pool))
+            return; /* the end of a write lets it go on */
         struct pst_part_place place;
         struct chunk *chunk = seal(pool, take_ready(pool), &place);
         write_out(pool, chunk, CHUNK_READY, place);
@@ -290,7 +326,10 @@ static void on_written(struct pst_io_op *op, int result)
     struct chunk *chunk = PST_IO_OP_OF(op, struct chunk, op);
     struct chunk_pool *pool = chunk->pool;
     pool->writes--;
-    if (chunk->type == PST_CHUNK_INDEX && !pool->spare) {
+    if (chunk == pool->sums) {
+        move(chunk, CHUNK_WRITING, CHUNK_SUMS);
+        pst_part_attach_sums(&pool->part, chunk->memory, SUMS_BYTES);
+    } else if (chunk->type == PST_CHUNK_INDEX && !pool->spare) {
         move(chunk, CHUNK_WRITING, CHUNK_SPARE);
         pool->spare = chunk;
     } else {
@@ -421,6 +460,7 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
     begin_index(pool);
     pool->spare = take(pool, PST_CHUNK_INDEX, CHUNK_SPARE);
     assert(pool->spare);
+    pst_part_attach_sums(&pool->part, pool->sums->memory, SUMS_BYTES);
     if (pool->config.transform && pool->config.transform->encode) {
         pst_part_use_transform(&pool->part, pool->config.transform, pool->block);
         pool->output = take(pool, PST_CHUNK_DATA, CHUNK_OUTPUT);
@@ -433,6 +473,11 @@ void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end)
     assert(chunk_pool_is_idle(pool) && !pool->drops);
     pool->part.sums.objects = end->objects;
     pool->part.sums.unreadable = end->unreadable;
+    if (pst_part_has_sums(&pool->part)) {
+        bool has_room = have_index(pool);
+        assert(has_room);
+        write_sums(pool);
+    }
     write_index(pool);
     struct pst_part_place place = pst_part_seal_trailer(&pool->part, end->start_gci, end->stop_gci,
                                                         pst_unix_ns(), pool->block, &end->digest);
@@ -471,7 +516,7 @@ int chunk_pool_take_error(struct chunk_pool *pool, const char **step)
 
 bool chunk_pool_is_idle(const struct chunk_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->buffers; i++) {
+    for (uint32_t i = 0; i <= pool->buffers; i++) {
         switch (pool->chunks[i].place) {
         case CHUNK_FILLING:
         case CHUNK_READING:
@@ -508,7 +553,7 @@ static void check_chunk(const struct chunk *chunk)
 uint32_t chunk_pool_check(const struct chunk_pool *pool)
 {
     uint32_t counts[CHUNK_PLACES] = {0}, reads = 0;
-    for (uint32_t i = 0; i < pool->buffers; i++) {
+    for (uint32_t i = 0; i <= pool->buffers; i++) {
         check_chunk(&pool->chunks[i]);
         counts[pool->chunks[i].place]++;
         reads += pool->chunks[i].reads;
@@ -521,6 +566,7 @@ uint32_t chunk_pool_check(const struct chunk_pool *pool)
     assert(counts[CHUNK_WRITING] == pool->writes);
     assert(counts[CHUNK_INDEX] == (pool->index ? 1 : 0));
     assert(counts[CHUNK_SPARE] == (pool->spare ? 1 : 0));
+    assert(counts[CHUNK_SUMS] == (pool->sums->place == CHUNK_SUMS ? 1 : 0));
     assert(counts[CHUNK_OUTPUT] == (pool->output ? 1 : 0));
     assert(!pool->drops || !pool->ready);
     return reads;

@@ -23,6 +23,14 @@ _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 #define NAMES_BYTES_MAX (16u << 20)
 #define NAMES_WAIT_NS UINT64_C(10000000000) /* since the last fragment */
 
+/* Data of one file that are known before its entry is made. */
+#define EXTENTS_AHEAD 1024u
+
+struct extent {
+    uint64_t offset;
+    uint64_t length;
+};
+
 /* One listing. Too large for a stack; lives as long as dir_list runs. */
 struct listing_job {
     struct dir_source *dir;
@@ -34,7 +42,10 @@ struct listing_job {
     uint64_t emitted_ns;
     struct pst_packer packer;
     struct tree tree;
-    char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
+    char link[PST_PATH_BYTES_MAX];        /* target of the current symlink */
+    struct extent extents[EXTENTS_AHEAD]; /* the first of the current file */
+    uint32_t extents_count;
+    uint8_t data_attribute[PST_OBJECT_DATA_ATTRIBUTE_BYTES];
 };
 
 /* One file of any kind, about to be listed. */
@@ -160,39 +171,98 @@ static void next_data(int fd, uint64_t size, uint64_t *offset, uint64_t *length)
     *length = end > *offset ? end - *offset : 0;
 }
 
-static int add_sparse(struct listing_job *job, int fd, uint64_t size)
+/* Finds the first extents of a file; false: there are more. */
+static bool find_extents(struct listing_job *job, int fd, uint64_t size)
 {
     uint64_t offset = 0;
     while (offset < size) {
         uint64_t length;
         next_data(fd, size, &offset, &length);
         if (length == 0)
-            return 0;
-        int error = pst_packer_extent(&job->packer, offset, length);
-        if (error)
-            return error;
+            return true;
+        if (job->extents_count == EXTENTS_AHEAD)
+            return false;
+        job->extents[job->extents_count++] = (struct extent){offset, length};
         offset += length;
+    }
+    return true;
+}
+
+/* Only a file that may have holes is opened here; *fd -1: it is not, or cannot be, which its reader
+ * will report. Only a shortage of our own is an error. */
+static int open_sparse(struct listing_job *job, const struct found *found, int *fd)
+{
+    const struct stat *status = &found->status;
+    uint64_t size = (uint64_t)status->st_size;
+    *fd = -1;
+    if (size <= PST_BLOCK_BYTES || (uint64_t)status->st_blocks * 512 >= size)
+        return 0;
+    int opened = tree_open_file(&job->tree, found->directory, found->name,
+                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (opened < 0)
+        return pst_is_own_error(opened) ? opened : 0;
+    if (same_file(opened, status))
+        *fd = opened;
+    else
+        close(opened);
+    return 0;
+}
+
+/* Finds where the data of a file are, and enters how many they are in its object, so that its holes
+ * are known to be holes. Where they are too many to be kept, that is not known beforehand. */
+static int find_data(struct listing_job *job, const struct found *found, struct pst_object *object)
+{
+    bool is_all = true;
+    int fd;
+    int error = open_sparse(job, found, &fd);
+    if (error)
+        return error;
+    job->extents_count = 0;
+    if (fd >= 0) {
+        is_all = find_extents(job, fd, object->size);
+        close(fd);
+    } else {
+        job->extents[job->extents_count++] = (struct extent){0, object->size};
+    }
+    uint64_t data_bytes = 0;
+    for (uint32_t i = 0; i < job->extents_count; i++)
+        data_bytes += job->extents[i].length;
+    if (is_all) {
+        object->attributes = job->data_attribute;
+        object->attributes_bytes = pst_object_data_encode(data_bytes, job->data_attribute);
     }
     return 0;
 }
 
-/* Only a file that may have holes is opened here; if that fails, its reader will report it. */
-static int add_data(struct listing_job *job, const struct found *found)
+/* What lies behind the extents that were kept. */
+static int add_more(struct listing_job *job, const struct found *found, uint64_t offset)
 {
-    const struct stat *status = &found->status;
-    uint64_t size = (uint64_t)status->st_size;
-    if (size <= PST_BLOCK_BYTES || (uint64_t)status->st_blocks * 512 >= size)
-        return pst_packer_extent(&job->packer, 0, size);
-    int fd = tree_open_file(&job->tree, found->directory, found->name,
-                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (pst_is_own_error(fd))
-        return fd;
-    if (fd < 0)
-        return pst_packer_extent(&job->packer, 0, size);
-    int error = same_file(fd, status) ? add_sparse(job, fd, size)
-                                      : pst_packer_extent(&job->packer, 0, size);
-    close(fd);
+    uint64_t size = (uint64_t)found->status.st_size;
+    int fd;
+    int error = open_sparse(job, found, &fd);
+    while (!error && offset < size) {
+        uint64_t length = size - offset;
+        if (fd >= 0)
+            next_data(fd, size, &offset, &length);
+        if (length == 0)
+            break;
+        error = pst_packer_extent(&job->packer, offset, length);
+        offset += length;
+    }
+    if (fd >= 0)
+        close(fd);
     return error;
+}
+
+static int add_data(struct listing_job *job, const struct found *found, bool is_all)
+{
+    uint64_t end = 0;
+    int error = 0;
+    for (uint32_t i = 0; !error && i < job->extents_count; i++) {
+        error = pst_packer_extent(&job->packer, job->extents[i].offset, job->extents[i].length);
+        end = job->extents[i].offset + job->extents[i].length;
+    }
+    return error || is_all ? error : add_more(job, found, end);
 }
 
 /* ---- kinds of files ---- */
@@ -217,11 +287,14 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
                               (uint64_t)status->st_mtim.tv_nsec),
         .names = names,
     };
+    int error = object.size ? find_data(job, found, &object) : 0;
+    if (error)
+        return error;
     int added = add(job, &object, object.size ? &file : NULL);
     if (added <= 0)
         return added;
     *id = object.id;
-    return object.size ? add_data(job, found) : 0;
+    return object.size ? add_data(job, found, object.attributes) : 0;
 }
 
 /* ---- files with several names ---- */

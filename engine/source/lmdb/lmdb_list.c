@@ -5,7 +5,10 @@
 #include "engine/source/lmdb/lmdb_list.h"
 
 #include <endian.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
+#include "engine/format/object.h"
 #include "engine/format/rows.h"
 #include "engine/source/lmdb/lmdb_source.h"
 #include "engine/source/lmdb/lmdb_tables.h"
@@ -39,11 +42,17 @@ static struct pst_object describe(const struct lmdb_source *lmdb, const struct s
 }
 
 static int add_entries(const struct lmdb_source *lmdb, struct pst_fragment_descriptor *slot,
-                       uint64_t size, bool first, struct pst_source_listing *listing)
+                       uint64_t size, bool is_long_enough, bool first,
+                       struct pst_source_listing *listing)
 {
     struct pst_object environment =
         describe(lmdb, &lmdb->file, PST_OBJECT_ENVIRONMENT, lmdb->place.data, 1);
+    uint8_t attribute[PST_OBJECT_DATA_ATTRIBUTE_BYTES];
     environment.size = size;
+    if (is_long_enough) {
+        environment.attributes = attribute;
+        environment.attributes_bytes = pst_object_data_encode(size, attribute);
+    }
     int error = add_object(slot, &environment, first);
     if (error || !first)
         return error;
@@ -119,6 +128,15 @@ static int list_rows(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
     return error ? error : lmdb_list_tables(lmdb->rows, &listing, 3);
 }
 
+/* A file may end before its last page, if LMDB never wrote that one; what is not there is read as
+ * zeros, and is no data. It grows, but never shrinks. */
+static bool has_bytes(const struct lmdb_source *lmdb, uint64_t size)
+{
+    struct stat status;
+    return fstatat(lmdb->source.root_fd, lmdb->place.data, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (uint64_t)status.st_size >= size;
+}
+
 int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
               struct pst_source_listing *listing)
 {
@@ -128,6 +146,7 @@ int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
         return list_rows(lmdb, sink, listing);
     const struct lmdb_meta *meta = &lmdb->guard.shared->meta;
     uint64_t size = (meta->last_page + 1) * meta->page_bytes;
+    bool is_long_enough = has_bytes(lmdb, size);
     for (uint64_t from = 0; from < size;) {
         struct pst_fragment_descriptor *slot;
         uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
@@ -137,7 +156,7 @@ int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
         if (error)
             return error;
         pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
-        error = add_entries(lmdb, slot, size, from == 0, listing);
+        error = add_entries(lmdb, slot, size, is_long_enough, from == 0, listing);
         if (!error)
             error = add_extents(lmdb, slot, from, to);
         if (!error)
