@@ -154,6 +154,7 @@ static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
     outcome->bytes = result.bytes;
     outcome->chunks = result.chunks;
     outcome->objects = result.objects;
+    outcome->objects_damaged = result.objects_damaged;
     outcome->damages = result.damages;
     outcome->warnings = result.warnings;
     return error;

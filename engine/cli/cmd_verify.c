@@ -29,11 +29,12 @@ static void on_finding(void *context, const struct pst_finding *finding)
     if (!cli_argument_json(read->arguments))
         return;
     json_t *directory = finding->directory ? cli_json_text(finding->directory) : NULL;
-    json_t *fields =
-        json_pack("{s:o*, s:o, s:I, s:I, s:s, s:s, s:b}", "directory", directory, "file",
-                  cli_json_text(finding->file), "offset", (json_int_t)finding->offset, "length",
-                  (json_int_t)finding->bytes, "error", pst_error_name(finding->error), "what",
-                  finding->what, "warning", (int)finding->warning);
+    json_t *object = finding->object ? cli_json_text(finding->object) : NULL;
+    json_t *fields = json_pack("{s:o*, s:o*, s:o, s:I, s:I, s:s, s:s, s:b}", "directory", directory,
+                               "object", object, "file", cli_json_text(finding->file), "offset",
+                               (json_int_t)finding->offset, "length", (json_int_t)finding->bytes,
+                               "error", pst_error_name(finding->error), "what", finding->what,
+                               "warning", (int)finding->warning);
     int error = cli_json_record(stdout, "error", fields);
     if (error)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
@@ -47,17 +48,21 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
     if (json)
         return cli_json_record(
             stdout, "summary",
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify", "number",
-                      (json_int_t)outcome->number, "files", (json_int_t)outcome->files,
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify",
+                      "number", (json_int_t)outcome->number, "files", (json_int_t)outcome->files,
                       "file_bytes", (json_int_t)outcome->bytes, "chunks",
                       (json_int_t)outcome->chunks, "objects", (json_int_t)outcome->objects,
-                      "damages", (json_int_t)outcome->damages, "warnings",
-                      (json_int_t)outcome->warnings));
-    cli_print_line(stdout, "backup %u: %s, %s, %s read and checked: %s", outcome->number,
+                      "objects_damaged", (json_int_t)outcome->objects_damaged, "damages",
+                      (json_int_t)outcome->damages, "warnings", (json_int_t)outcome->warnings));
+    char objects[CLI_VALUE_COUNT_BYTES + 32] = "", hit[CLI_VALUE_COUNT_BYTES];
+    if (outcome->objects_damaged > 0)
+        snprintf(objects, sizeof(objects), ", %s hit",
+                 cli_value_count_text(outcome->objects_damaged, "object", hit));
+    cli_print_line(stdout, "backup %u: %s, %s, %s read and checked: %s%s", outcome->number,
                    cli_value_count_text(outcome->files, "file", files),
                    cli_value_count_text(outcome->chunks, "chunk", chunks),
                    cli_value_size_text(outcome->bytes, size),
-                   cli_value_count_text(outcome->damages, "damage", damages));
+                   cli_value_count_text(outcome->damages, "damage", damages), objects);
     return cli_print_flush(stdout);
 }
 

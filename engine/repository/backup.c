@@ -294,3 +294,58 @@ void pst_backup_unload(struct pst_backup *backup)
     free(backup->nodes);
     backup->nodes = NULL;
 }
+
+/* ---- sums ---- */
+
+static void add_sums(struct pst_part_sums *to, const struct pst_part_sums *sums)
+{
+    to->source_bytes += sums->source_bytes;
+    to->stored_bytes += sums->stored_bytes;
+    to->objects += sums->objects;
+    to->chunks += sums->chunks;
+    to->unreadable += sums->unreadable;
+}
+
+static void report_sums(const struct pst_backup *backup, const char *file, const char *what,
+                        struct pst_findings *findings)
+{
+    const struct pst_file_name name = backup_file_name(backup, PST_DIRECTORIES_MAX, file);
+    const struct pst_damage damage = {.what = what};
+    pst_findings_add_damage(findings, &name, 0, &damage, -PST_E_INCONSISTENT);
+}
+
+/* unreadable of a node also counts what its listing could not read, which is in no part. */
+static void check_node_sums(const struct pst_backup *backup, uint32_t i, const uint64_t *objects,
+                            struct pst_findings *findings)
+{
+    const struct pst_node_manifest *node = &backup->nodes[i];
+    const struct pst_part_sums *sums = &node->common.sums;
+    const struct layout_name file = layout_node_manifest(backup->number, node->node);
+    struct pst_part_sums parts = {0};
+    for (uint32_t j = 0; j < node->parts_count; j++)
+        add_sums(&parts, &node->parts[j].sums);
+    bool has_all = parts.unreadable <= sums->unreadable;
+    parts.unreadable = sums->unreadable;
+    if (!has_all || memcmp(&parts, sums, sizeof(parts)) != 0)
+        report_sums(backup, file.text, "its sums are not those of its parts", findings);
+    if (memcmp(sums, &backup->cluster.nodes[i].sums, sizeof(*sums)) != 0)
+        report_sums(backup, file.text, "its sums are not those that the cluster manifest names",
+                    findings);
+    if (objects && objects[i] != sums->objects)
+        report_sums(backup, file.text, "it counts other objects than the catalogues have",
+                    findings);
+}
+
+void pst_backup_check_sums(const struct pst_backup *backup, const uint64_t *objects,
+                           struct pst_findings *findings)
+{
+    struct pst_part_sums nodes = {0};
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
+        add_sums(&nodes, &backup->cluster.nodes[i].sums);
+        if (backup->nodes[i].parts_count > 0)
+            check_node_sums(backup, i, objects, findings);
+    }
+    if (memcmp(&nodes, &backup->cluster.common.sums, sizeof(nodes)) != 0)
+        report_sums(backup, layout_cluster_manifest(backup->number).text,
+                    "its sums are not those of its nodes", findings);
+}

@@ -44,6 +44,12 @@ struct pst_backup {
 int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, uint64_t *files,
                     uint64_t *manifest_bytes) PST_MUST_USE;
 
+/* Whether the sums of the manifests add up: nodes to the cluster's, parts to each node's; and,
+ * where objects is not NULL, whether each node has so many, by its index. Nodes whose manifest is
+ * not loaded are left out. What is wrong goes to findings. */
+void pst_backup_check_sums(const struct pst_backup *backup, const uint64_t *objects,
+                           struct pst_findings *findings);
+
 /* Frees what pst_backup_load allocated, not the backup. */
 void pst_backup_unload(struct pst_backup *backup);
 

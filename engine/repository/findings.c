@@ -4,11 +4,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "engine/repository/backup.h"
+#include "engine/repository/layout.h"
+
 const char *pst_finding_text(const struct pst_finding *finding, char *text)
 {
     const char *directory = finding->directory ? finding->directory : "";
     const char *slash = finding->directory ? "/" : "";
-    if (finding->warning)
+    if (finding->object)
+        snprintf(text, PST_MESSAGE_BYTES, "%s%s%s: %s: %s", directory, slash, finding->file,
+                 finding->object, finding->what);
+    else if (finding->warning)
         snprintf(text, PST_MESSAGE_BYTES, "%s%s%s: %s", directory, slash, finding->file,
                  finding->what);
     else
@@ -28,18 +34,22 @@ void pst_findings_init(struct pst_findings *findings,
     };
 }
 
+static void count_damage(struct pst_findings *findings, const struct pst_finding *finding)
+{
+    if (findings->damages++ == 0) {
+        findings->first_error = finding->error;
+        pst_finding_text(finding, findings->first);
+    }
+    findings->newer += finding->error == -PST_E_NEWER;
+}
+
 void findings_add(struct pst_findings *findings, const struct pst_finding *finding)
 {
     pthread_mutex_lock(&findings->mutex);
-    if (finding->warning) {
+    if (finding->warning)
         findings->warnings++;
-    } else {
-        if (findings->damages++ == 0) {
-            findings->first_error = finding->error;
-            pst_finding_text(finding, findings->first);
-        }
-        findings->newer += finding->error == -PST_E_NEWER;
-    }
+    else
+        count_damage(findings, finding);
     if (findings->found)
         findings->found(findings->context, finding);
     pthread_mutex_unlock(&findings->mutex);
@@ -56,5 +66,44 @@ void pst_findings_add_damage(struct pst_findings *findings, const struct pst_fil
         .error = error,
         .what = damage->what,
     };
+    findings_add(findings, &finding);
+}
+
+static const char *source_name(const struct pst_node_manifest *node, uint64_t object)
+{
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        if (node->sources[i].instance == pst_object_source(object))
+            return node->sources[i].name;
+    }
+    return "?";
+}
+
+void pst_findings_add_object(struct pst_findings *findings, const struct pst_backup *backup,
+                             uint32_t node_index, const struct pst_object *object, const char *what,
+                             bool is_damage)
+{
+    const struct pst_node_manifest *node = &backup->nodes[node_index];
+    const char *source = source_name(node, object->id);
+    char name[PST_PATH_BYTES_MAX + PST_SOURCE_NAME_MAX + 16];
+    const struct layout_name file = layout_backup(backup->number);
+    if (backup->cluster.nodes_count > 1)
+        snprintf(name, sizeof(name), "%u/%s/%s", node->node, source, object->path);
+    else
+        snprintf(name, sizeof(name), "%s/%s", source, object->path);
+    const struct pst_finding finding = {
+        .file = file.text, .error = -PST_E_INCONSISTENT, .what = what, .object = name};
+    pthread_mutex_lock(&findings->mutex);
+    if (is_damage)
+        count_damage(findings, &finding);
+    if (findings->objects++ < PST_FINDINGS_OBJECTS_MAX && findings->found)
+        findings->found(findings->context, &finding);
+    pthread_mutex_unlock(&findings->mutex);
+}
+
+void pst_findings_warn_backup(struct pst_findings *findings, const struct pst_backup *backup,
+                              const char *what)
+{
+    const struct layout_name file = layout_backup(backup->number);
+    const struct pst_finding finding = {.file = file.text, .what = what, .warning = true};
     findings_add(findings, &finding);
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "engine/format/chunk.h"
+#include "engine/format/object.h"
 #include "penstock/run.h"
 
 /* A file of a backup, below its backup directory: for findings, and to open it there. */
@@ -22,6 +23,7 @@ struct pst_findings {
     uint64_t damages;
     uint64_t newer; /* of the damages: only of an incompatible version */
     uint64_t warnings;
+    uint64_t objects;              /* that are not whole */
     char first[PST_MESSAGE_BYTES]; /* text of the first damage */
     int first_error;
 };
@@ -36,5 +38,20 @@ void findings_add(struct pst_findings *findings, const struct pst_finding *findi
 /* The same for what a check function found; damage->offset counts from `base` in the file. */
 void pst_findings_add_damage(struct pst_findings *findings, const struct pst_file_name *file,
                              uint64_t base, const struct pst_damage *damage, int error);
+
+/* At most so many objects are reported by name; what more there are is counted. */
+#define PST_FINDINGS_OBJECTS_MAX 1000u
+
+struct pst_backup;
+
+/* An object of a backup, whose cluster manifest is set, is not whole. is_damage: nothing that was
+ * found before accounts for it, so it counts as a damage, PST_E_INCONSISTENT. */
+void pst_findings_add_object(struct pst_findings *findings, const struct pst_backup *backup,
+                             uint32_t node_index, const struct pst_object *object, const char *what,
+                             bool is_damage);
+
+/* A warning that is about the backup as a whole. */
+void pst_findings_warn_backup(struct pst_findings *findings, const struct pst_backup *backup,
+                              const char *what);
 
 #endif

@@ -27,6 +27,7 @@ static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node
         .chunk_bytes = node->chunk_bytes,
         .file_bytes = node->parts[i].file_bytes,
         .digest = node->parts[i].digest,
+        .sums = node->parts[i].sums,
     };
     memcpy(map.identity.uid, node->common.uid, sizeof(map.identity.uid));
     map.file = backup_file_name(
@@ -122,6 +123,7 @@ struct look {
     uint64_t *checked_bytes;
     struct pst_digest header_checksum;
     bool header_is_whole;
+    struct pst_part_trailer trailer; /* once it is known to be whole */
 };
 
 static void report(struct look *look, uint64_t base, const struct pst_damage *damage, int error)
@@ -179,8 +181,8 @@ static void look_at_header(struct look *look)
     *look->checked_bytes += PST_BLOCK_BYTES;
 }
 
-/* Whether the trailer is whole and the one that the manifest names; then *link is the last. */
-static bool look_at_trailer(struct look *look, struct pst_index_link *link)
+/* Whether the trailer is whole and the one that the manifest names. */
+static bool look_at_trailer(struct look *look)
 {
     uint64_t offset = look->part->file_bytes - PST_BLOCK_BYTES;
     uint32_t got;
@@ -204,7 +206,13 @@ static bool look_at_trailer(struct look *look, struct pst_index_link *link)
         damage = (struct pst_damage){0, PST_BLOCK_BYTES, "not the header that the trailer names"};
         report(look, 0, &damage, -PST_E_CORRUPT);
     }
-    *link = trailer->last_index;
+    look->trailer = *trailer;
+    look->part->object_sums = trailer->object_sums;
+    if (memcmp(&trailer->sums, &look->part->sums, sizeof(trailer->sums)) != 0) {
+        damage = (struct pst_damage){offsetof(struct pst_part_trailer, sums), sizeof(trailer->sums),
+                                     "sums are not the manifest's"};
+        report(look, offset, &damage, -PST_E_INCONSISTENT);
+    }
     *look->checked_bytes += PST_BLOCK_BYTES;
     return true;
 }
@@ -234,9 +242,32 @@ static void warn_unchecked(struct look *look)
     findings_add(look->findings, &finding);
 }
 
-/* Follows the chain, which ends because every link lies before the one that names it. */
-static int look_at_indexes(struct look *look, struct pst_index_link link)
+/* What the index chunks add up to. */
+static void add_entries(struct pst_part_sums *found, const struct pst_index_view *view)
 {
+    found->chunks += view->entries_count + 1;
+    for (uint32_t i = 0; i < view->entries_count; i++)
+        found->stored_bytes += view->entries[i].stored_bytes;
+}
+
+static void check_sums(struct look *look, const struct pst_part_sums *found)
+{
+    const struct pst_part_trailer *trailer = &look->trailer;
+    if (found->chunks == trailer->sums.chunks &&
+        found->stored_bytes == trailer->sums.stored_bytes &&
+        look->part->links_count == trailer->index_chunks)
+        return;
+    const struct pst_damage damage = {offsetof(struct pst_part_trailer, sums),
+                                      sizeof(trailer->sums),
+                                      "the trailer counts other chunks than there are"};
+    report(look, look->part->file_bytes - PST_BLOCK_BYTES, &damage, -PST_E_INCONSISTENT);
+}
+
+/* Follows the chain, which ends because every link lies before the one that names it. */
+static int look_at_indexes(struct look *look)
+{
+    struct pst_index_link link = look->trailer.last_index;
+    struct pst_part_sums found = {0};
     while (link.file_offset != 0) {
         struct pst_index_view view;
         struct pst_damage damage = {.what = "index chunk longer than a chunk can be"};
@@ -262,9 +293,11 @@ static int look_at_indexes(struct look *look, struct pst_index_link link)
         if (error)
             return error;
         *look->checked_bytes += link.file_bytes;
+        add_entries(&found, &view);
         link = view.head->previous;
     }
     look->part->is_mapped = true;
+    check_sums(look, &found);
     return 0;
 }
 
@@ -287,11 +320,10 @@ int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, vo
         report(&look, 0, &damage, error);
         return 0;
     }
-    struct pst_index_link link;
     if (check_size(&look)) {
         look_at_header(&look);
-        if (look_at_trailer(&look, &link))
-            error = look_at_indexes(&look, link);
+        if (look_at_trailer(&look))
+            error = look_at_indexes(&look);
         else
             warn_unchecked(&look);
     }

@@ -25,6 +25,8 @@ struct pst_part_map {
     uint32_t chunk_bytes;
     uint64_t file_bytes;
     struct pst_digest digest;
+    struct pst_part_sums sums;
+    uint64_t object_sums; /* records in its chunks of sums; set by pst_backup_map_part */
     struct pst_part_link *links;
     uint32_t links_count;
     bool is_mapped; /* the links are all there */

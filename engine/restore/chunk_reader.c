@@ -178,7 +178,8 @@ static void read_done(struct pst_io_op *op, int result)
 
 static bool is_wanted(const struct worker *worker, const struct pst_index_entry *entry)
 {
-    return (worker->reading->types & 1u << entry->type) != 0;
+    bool is_sums = entry->type == PST_CHUNK_DATA && entry->pieces_count == 0;
+    return (worker->reading->types & 1u << (is_sums ? CHUNK_SUMS : entry->type)) != 0;
 }
 
 static void start_next(struct slot *slot)

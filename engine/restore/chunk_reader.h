@@ -10,6 +10,9 @@
 #include "engine/repository/part_map.h"
 #include "engine/restore/crew.h"
 
+/* A kind of chunk beside enum pst_chunk_type: DATA chunks that have no pieces. */
+#define CHUNK_SUMS 0u
+
 /* Takes an intact chunk, decoded, which is in buffer for the call; on any worker. An error ends the
  * reading.
  */
@@ -26,8 +29,8 @@ struct chunk_reading {
     /* The caller's, unchanged while it runs. */
     const struct pst_crew *crew;
     const struct pst_part_set *set; /* filled */
-    uint32_t types;                 /* bits 1 << enum pst_chunk_type: those that are read */
-    bool headers_only;              /* of each chunk only its header is read */
+    uint32_t types;    /* bits 1 << enum pst_chunk_type, or CHUNK_SUMS: those that are read */
+    bool headers_only; /* of each chunk only its header is read */
     chunk_taker *take;
     struct pst_findings *findings; /* takes what is damaged */
     bool stop_at_damage;           /* then the reading ends with the damage's error */

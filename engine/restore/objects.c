@@ -15,6 +15,7 @@
 /* Where flags and path lie in an entry: docs/format.md. */
 #define ENTRY_FLAGS_OFFSET 6u
 #define ENTRY_FLAGS_BYTES 2u
+#define ENTRY_SIZE_OFFSET 16u
 
 struct object_block {
     struct object_block *next;
@@ -22,7 +23,7 @@ struct object_block {
     uint8_t bytes[BLOCK_BYTES] __attribute__((aligned(8)));
 };
 
-_Static_assert(sizeof(struct object_record) == 24, "entries are aligned to 8");
+_Static_assert(sizeof(struct object_record) == 72, "entries are aligned to 8");
 _Static_assert(sizeof(struct object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
                "every object fits a block");
 
@@ -48,6 +49,32 @@ void objects_release(struct objects *objects)
     pthread_mutex_destroy(&objects->mutex);
 }
 
+bool objects_want(const struct objects *objects, uint32_t node, uint64_t id)
+{
+    uint32_t instance = pst_object_source(id);
+    return !objects->only ||
+           (instance < PST_SOURCES_MAX && (objects->only[node] >> instance & 1) != 0);
+}
+
+uint64_t object_id(const struct object_record *record)
+{
+    uint64_t id;
+    memcpy(&id, record->entry + 8, sizeof(id));
+    return id;
+}
+
+const char *object_path(const struct object_record *record)
+{
+    return (const char *)record->entry + PST_OBJECT_FIXED_BYTES;
+}
+
+uint64_t object_size(const struct object_record *record)
+{
+    uint64_t size;
+    memcpy(&size, record->entry + ENTRY_SIZE_OFFSET, sizeof(size));
+    return size;
+}
+
 struct pst_object object_of(const struct object_record *record)
 {
     struct pst_object object;
@@ -57,13 +84,6 @@ struct pst_object object_of(const struct object_record *record)
     (void)error;
     object.flags = record->flags;
     return object;
-}
-
-static uint64_t id_of(const struct object_record *record)
-{
-    uint64_t id;
-    memcpy(&id, record->entry + 8, sizeof(id));
-    return id;
 }
 
 /* SplitMix64's finaliser: ids are counters, and must not cluster. */
@@ -79,7 +99,8 @@ static uint64_t hash(uint32_t node, uint64_t id)
 static struct object_record **slot_of(const struct objects *objects, uint32_t node, uint64_t id)
 {
     size_t i = (size_t)hash(node, id) & (objects->slots_count - 1);
-    while (objects->slots[i] && (objects->slots[i]->node != node || id_of(objects->slots[i]) != id))
+    while (objects->slots[i] &&
+           (objects->slots[i]->node != node || object_id(objects->slots[i]) != id))
         i = (i + 1) & (objects->slots_count - 1);
     return &objects->slots[i];
 }
@@ -94,7 +115,7 @@ static int grow(struct objects *objects)
     for (size_t i = 0; i < objects->slots_count; i++) {
         struct object_record *record = objects->slots[i];
         if (record)
-            *slot_of(&larger, record->node, id_of(record)) = record;
+            *slot_of(&larger, record->node, object_id(record)) = record;
     }
     free(objects->slots);
     objects->slots = larger.slots;
@@ -142,14 +163,8 @@ static int add(struct objects *objects, uint32_t node, const void *entry, size_t
     struct object_record *record = new_record(objects, entry_bytes);
     if (!record)
         return -ENOMEM;
+    memset(record, 0, sizeof(*record));
     record->node = node;
-    atomic_init(&record->finished, false);
-    atomic_init(&record->failed, false);
-    atomic_init(&record->refused, false);
-    atomic_init(&record->is_hit, false);
-    atomic_init(&record->received, 0);
-    atomic_init(&record->made, false);
-    record->allocated = false;
     record->flags = (uint16_t)object->flags;
     record->entry_bytes = (uint32_t)entry_bytes;
     memcpy(record->entry, entry, entry_bytes);
@@ -174,22 +189,17 @@ struct object_record *objects_find(const struct objects *objects, uint32_t node,
     return *slot_of(objects, node, id);
 }
 
-static const char *path_of(const struct object_record *record)
-{
-    return (const char *)record->entry + PST_OBJECT_FIXED_BYTES;
-}
-
 static int by_place(const void *a, const void *b)
 {
     const struct object_record *left = *(struct object_record *const *)a;
     const struct object_record *right = *(struct object_record *const *)b;
-    uint32_t left_source = pst_object_source(id_of(left));
-    uint32_t right_source = pst_object_source(id_of(right));
+    uint32_t left_source = pst_object_source(object_id(left));
+    uint32_t right_source = pst_object_source(object_id(right));
     if (left->node != right->node)
         return left->node < right->node ? -1 : 1;
     if (left_source != right_source)
         return left_source < right_source ? -1 : 1;
-    return strcmp(path_of(left), path_of(right));
+    return strcmp(object_path(left), object_path(right));
 }
 
 int objects_sort(struct objects *objects, const struct object_record **clash)
@@ -218,13 +228,13 @@ int objects_sort(struct objects *objects, const struct object_record **clash)
 static int compare_place(const struct object_record *of, const char *path, size_t path_bytes,
                          const struct object_record *record)
 {
-    uint32_t source = pst_object_source(id_of(of)), other = pst_object_source(id_of(record));
+    uint32_t source = pst_object_source(object_id(of)), other = pst_object_source(object_id(record));
     if (of->node != record->node)
         return of->node < record->node ? -1 : 1;
     if (source != other)
         return source < other ? -1 : 1;
-    int order = strncmp(path, path_of(record), path_bytes);
-    return order != 0 ? order : -(path_of(record)[path_bytes] != '\0');
+    int order = strncmp(path, object_path(record), path_bytes);
+    return order != 0 ? order : -(object_path(record)[path_bytes] != '\0');
 }
 
 const struct object_record *objects_at(const struct objects *objects,

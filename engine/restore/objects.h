@@ -2,7 +2,7 @@
  * The objects of a backup: gathered from the catalogues of all parts, each once, in the order of
  * their paths. Private to engine/restore/.
  *
- * Memory: for each object its encoded entry (72 bytes and the path), 24 bytes, and 24 to 40 in
+ * Memory: for each object its encoded entry (72 bytes and the path), 72 bytes, and 24 to 40 in
  * tables.
  */
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H
@@ -25,12 +25,22 @@ struct object_record {
     atomic_bool made;               /* its file was created */
     bool allocated;                 /* its blocks are; under restore_run.files */
     atomic_uint_least64_t received; /* bytes of its contents that were written */
-    uint8_t entry[];                /* as in the catalogue; legal */
+    /* contents.c: two of its pieces have a byte in common; how much they are, and their checksum; the
+     * same as the parts' checksums of objects have it. */
+    bool overlaps;
+    atomic_uint_least64_t bytes;
+    atomic_uint_least64_t sum[2];
+    atomic_uint_least64_t summed_bytes;
+    atomic_uint_least64_t summed[2];
+    uint8_t entry[]; /* as in the catalogue; legal */
 };
 
 struct object_block;
 
 struct objects {
+    /* By node index: a bit for each source whose objects are wanted; NULL: all are. The caller's,
+     * set after objects_init. */
+    const uint64_t *only;
     pthread_mutex_t mutex;
     struct object_block *blocks;
     struct object_record **slots; /* by hash of node and id; NULL: free */
@@ -59,6 +69,14 @@ struct object_record *objects_find(const struct objects *objects, uint32_t node,
 const struct object_record *objects_at(const struct objects *objects,
                                        const struct object_record *of, const char *path,
                                        size_t path_bytes);
+
+/* Whether the object belongs to a source that is wanted. */
+bool objects_want(const struct objects *objects, uint32_t node, uint64_t id);
+
+/* One of its fields, without decoding the rest. */
+uint64_t object_id(const struct object_record *record);
+uint64_t object_size(const struct object_record *record);
+const char *object_path(const struct object_record *record);
 
 /* The decoded form; strings live as long as the record. */
 struct pst_object object_of(const struct object_record *record);

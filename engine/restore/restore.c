@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/restore/catalogue.h"
 #include "engine/restore/restore_passes.h"
 
 static int take_catalogue(void *context, uint32_t worker, const struct pst_part_map *part,
@@ -21,27 +22,25 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
 {
     (void)worker;
     struct restore_run *run = context;
-    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    const uint8_t *payload = pst_chunk_payload_of(buffer);
-    int error = 0;
-    size_t offset = 0, before = 0;
-    while (!error && offset < header->raw_bytes) {
-        struct pst_object object;
-        before = offset;
-        error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
-        if (!error && restore_is_chosen(run, part->node_index, object.id))
-            error = objects_add(&run->objects, part->node_index, payload + before, offset - before,
-                                &object);
-    }
-    if (!error || error == -ENOMEM)
-        return error;
-    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + before, header->raw_bytes - before,
-                                      "catalogue entry"};
-    pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
-    if (!run->options->keep_going)
+    uint32_t count;
+    int error = catalogue_take(&run->objects, part, buffer, &run->findings, &count);
+    if (!error || error == -ENOMEM || !run->options->keep_going)
         return error;
     restore_note_lost(run, part, NULL, NULL);
     return 0;
+}
+
+static int take_sums(void *context, uint32_t worker, const struct pst_part_map *part,
+                     const void *buffer)
+{
+    (void)worker;
+    struct restore_run *run = context;
+    struct pst_damage damage;
+    int error = contents_add_sums(&run->contents, part, buffer, &damage);
+    if (error)
+        pst_findings_add_damage(&run->findings, &part->file,
+                                pst_chunk_header_of(buffer)->file_offset, &damage, error);
+    return run->options->keep_going ? 0 : error;
 }
 
 static int look_through_parts(struct restore_run *run)
@@ -61,11 +60,14 @@ static int gather_objects(struct restore_run *run)
     int error = restore_read_chunks(run, PST_CHUNK_CATALOGUE, false, take_catalogue);
     if (error)
         return error;
-    const struct object_record *clash = NULL;
-    error = objects_sort(&run->objects, &clash);
-    if (clash)
-        restore_fail_object(run, error, clash, "the backup has two objects named");
-    return error;
+    error = catalogue_finish(&run->objects, run->backup, !run->lost_catalogue, &run->findings);
+    if (error == -PST_E_CORRUPT)
+        return restore_fail(run, error, "%s", run->findings.first);
+    if (!error)
+        error = restore_check_findings(run);
+    if (error)
+        return error;
+    return restore_read_chunks(run, CHUNK_SUMS, false, take_sums);
 }
 
 static int check_cancel(const struct restore_run *run)
@@ -197,7 +199,10 @@ static int restore_backup(struct restore_run *run, const char *target)
     error = objects_init(&run->objects);
     if (error)
         goto err_after_set;
-    error = gather_objects(run);
+    run->objects.only = run->options->only_count > 0 ? run->only : NULL;
+    error = contents_init(&run->contents, run->backup, &run->set, &run->objects);
+    if (!error)
+        error = gather_objects(run);
     if (!error)
         error = check_cancel(run);
     if (!error && run->each_table) {
@@ -211,6 +216,7 @@ static int restore_backup(struct restore_run *run, const char *target)
         if (!error)
             error = restore_report_lost(run);
     }
+    contents_release(&run->contents);
     objects_release(&run->objects);
 err_after_set:
     pst_backup_parts_free(&run->set);
@@ -255,6 +261,8 @@ static int run_restore(struct restore_run *run, const char *target)
         error = restore_fail(run, -EIO, "no Umask in /proc/self/status: mount proc there");
     if (!error)
         error = restore_backup(run, target);
+    if (error == -PST_E_INCONSISTENT)
+        error = -PST_E_CORRUPT; /* to the caller it is damaged; the message says how */
     if (error)
         restore_fail(run, error, "backup %u: %s", run->backup->number, pst_error_text(error));
     run->result->objects = atomic_load(&run->made);

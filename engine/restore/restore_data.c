@@ -140,7 +140,7 @@ static int write_whole(struct restore_run *run, struct restore_worker *worker,
                        const uint8_t *data)
 {
     if (atomic_exchange(&record->finished, true))
-        return -PST_E_CORRUPT;
+        return 0; /* a second one: restore_check_contents() refuses it */
     int fd = restore_open(run, &worker->parent, record, object->path);
     if (fd < 0)
         return refuse(run, fd, record, "could not create");
@@ -174,14 +174,11 @@ static int write_piece(struct restore_run *run, struct restore_worker *worker,
     if (!restore_is_chosen(run, part->node_index, piece->object))
         return 0;
     struct object_record *record = objects_find(&run->objects, part->node_index, piece->object);
-    if (!record)
-        return -PST_E_CORRUPT;
+    if (!record || !contents_has_bytes(record, piece))
+        return 0; /* restore_add_pieces() reported it */
     const struct pst_object object = object_of(record);
     if (object.type == PST_OBJECT_ROWS)
         return 0; /* restore_rows.c, in their order */
-    if (!restore_is_file(&object) || piece->bytes > object.size ||
-        piece->object_offset > object.size - piece->bytes)
-        return -PST_E_CORRUPT;
     if (piece->bytes == 0 || atomic_load(&record->refused))
         return 0;
     const uint8_t *data = payload + piece->payload_offset;
@@ -199,19 +196,10 @@ static int write_chunk(void *context, uint32_t number, const struct pst_part_map
 {
     struct restore_run *run = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = 0;
-    for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
+    int error = restore_add_pieces(run, part, header);
+    for (uint32_t i = 0; !error && i < header->pieces_count; i++)
         error = write_piece(run, &run->workers[number], part, &header->pieces[i],
                             pst_chunk_payload_of(buffer));
-        if (error == -PST_E_CORRUPT) {
-            const struct pst_damage damage = {
-                offsetof(struct pst_chunk_header, pieces) + i * sizeof(header->pieces[0]),
-                sizeof(header->pieces[0]), "piece of an object that has no such bytes"};
-            pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage,
-                                    error);
-            error = run->options->keep_going ? 0 : error;
-        }
-    }
     return error;
 }
 
@@ -237,6 +225,8 @@ int restore_write_data(struct restore_run *run)
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
     run->allocate_bytes = run->set.file_bytes;
     int error = restore_read_chunks(run, PST_CHUNK_DATA, false, write_chunk);
+    if (!error)
+        error = restore_check_contents(run);
     for (uint32_t i = 0; i < workers; i++) {
         for (uint32_t j = 0; j < FILES; j++) {
             int closed = close_file(run, &run->workers[i].files[j]);

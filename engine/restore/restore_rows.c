@@ -28,16 +28,8 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
     (void)worker;
     struct restore_run *run = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = row_map_add(run->row_map, &run->objects, &run->set, part, header);
-    if (error == -PST_E_CORRUPT) {
-        const struct pst_damage damage = {
-            .offset = offsetof(struct pst_chunk_header, pieces),
-            .bytes = sizeof(header->pieces),
-            .what = "piece of an object that has no such bytes",
-        };
-        pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
-    }
-    return error;
+    int error = run->contents_are_checked ? 0 : restore_add_pieces(run, part, header);
+    return error ? error : row_map_add(run->row_map, &run->objects, &run->set, part, header);
 }
 
 static int fail_sink(struct rows *rows, int error, const struct object_record *record,
@@ -221,6 +213,8 @@ static int pour_all(struct rows *rows)
     row_map_init(&rows->map);
     run->row_map = &rows->map;
     int error = restore_read_chunks(run, PST_CHUNK_DATA, true, take_header);
+    if (!error)
+        error = restore_check_contents(run);
     if (!error) {
         row_map_sort(&rows->map);
         crew.workers = 1; /* a database is written by one thread */

@@ -144,7 +144,32 @@ void restore_report_progress(void *context)
         run->options->progress(run->options->context, &progress);
 }
 
-int restore_read_chunks(struct restore_run *run, enum pst_chunk_type type, bool headers_only,
+int restore_check_findings(struct restore_run *run)
+{
+    if (run->findings.damages == 0 || run->options->keep_going)
+        return 0;
+    return restore_fail(run, run->findings.first_error, "%s", run->findings.first);
+}
+
+int restore_add_pieces(struct restore_run *run, const struct pst_part_map *part,
+                       const struct pst_chunk_header *header)
+{
+    struct pst_damage damage;
+    int error = contents_add(&run->contents, part, header, &damage);
+    if (error == -PST_E_CORRUPT)
+        pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
+    return run->options->keep_going && error == -PST_E_CORRUPT ? 0 : error;
+}
+
+int restore_check_contents(struct restore_run *run)
+{
+    if (!run->contents_are_checked)
+        contents_check(&run->contents, &run->findings);
+    run->contents_are_checked = true;
+    return restore_check_findings(run);
+}
+
+int restore_read_chunks(struct restore_run *run, uint32_t type, bool headers_only,
                         chunk_taker *take)
 {
     run->reading = (struct chunk_reading){
@@ -161,9 +186,8 @@ int restore_read_chunks(struct restore_run *run, enum pst_chunk_type type, bool 
     };
     int error = chunk_reading_run(&run->reading);
     run->read_bytes += atomic_exchange(&run->reading.bytes_done, 0);
-    if (run->findings.damages && !run->options->keep_going)
-        return restore_fail(run, run->findings.first_error, "%s", run->findings.first);
-    return error;
+    int damaged = restore_check_findings(run);
+    return damaged ? damaged : error;
 }
 
 bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint64_t object)

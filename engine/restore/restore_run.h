@@ -5,6 +5,7 @@
 #define PST_ENGINE_RESTORE_RESTORE_RUN_H
 
 #include "engine/restore/chunk_reader.h"
+#include "engine/restore/contents.h"
 #include "engine/restore/objects.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/row_map.h"
@@ -27,6 +28,8 @@ struct restore_run {
     struct pst_findings findings;
     struct chunk_reading reading;
     struct objects objects;
+    struct contents contents;
+    bool contents_are_checked;
     struct target target;
     bool is_root;
     bool set_owners;
@@ -88,8 +91,18 @@ bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint6
 /* Calls options->progress; context is the run. On the caller's thread. */
 void restore_report_progress(void *context);
 
-/* Reads all chunks of one type, or their headers alone, and reports the progress. */
-PST_MUST_USE int restore_read_chunks(struct restore_run *run, enum pst_chunk_type type,
-                                     bool headers_only, chunk_taker *take);
+/* Fails with the first of the findings, if there are any. */
+PST_MUST_USE int restore_check_findings(struct restore_run *run);
+
+/* The pieces of a DATA chunk, of which at least the header is whole; what is wrong with them goes
+ * to findings. Once all were added, whether they are the contents of the objects. */
+PST_MUST_USE int restore_add_pieces(struct restore_run *run, const struct pst_part_map *part,
+                                    const struct pst_chunk_header *header);
+PST_MUST_USE int restore_check_contents(struct restore_run *run);
+
+/* Reads all chunks of one type (or CHUNK_SUMS), or their headers alone, and reports the progress.
+ */
+PST_MUST_USE int restore_read_chunks(struct restore_run *run, uint32_t type, bool headers_only,
+                                     chunk_taker *take);
 
 #endif

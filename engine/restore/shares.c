@@ -11,7 +11,8 @@ struct pour {
     size_t count;
     size_t next; /* the share after the current one */
     uint64_t object;
-    uint64_t fed; /* bytes of the current one */
+    uint64_t fed;       /* bytes of the current one */
+    uint64_t rows_done; /* of the shares before it */
     struct pst_rows_reader rows;
     pst_row_taker *take;
     void *context;
@@ -40,6 +41,7 @@ static int begin_share(struct pour *pour)
     const struct pst_object object = object_of(pour->shares[pour->next++]);
     pour->object = object.id;
     pour->fed = 0;
+    pour->rows_done += pour->rows.rows;
     pst_rows_release(&pour->rows);
     pour->rows = (struct pst_rows_reader){.size = object.size};
     return 0;
@@ -79,7 +81,8 @@ static void find_pieces(const struct row_map *map, const struct pour *pour, size
 }
 
 int shares_read(struct row_reading *reading, const struct object_record *const *shares,
-                size_t count, pst_row_taker *take, void *context, const struct object_record **bad)
+                size_t count, pst_row_taker *take, void *context, uint64_t *rows,
+                const struct object_record **bad)
 {
     struct pour pour = {.shares = shares, .count = count, .take = take, .context = context};
     size_t first, end;
@@ -90,6 +93,7 @@ int shares_read(struct row_reading *reading, const struct object_record *const *
         error = begin_share(&pour);
     if (!error)
         error = end_share(&pour);
+    *rows = pour.rows_done + pour.rows.rows;
     *bad = error && pour.is_torn && pour.next > 0 ? shares[pour.next - 1] : NULL;
     pst_rows_release(&pour.rows);
     return error;
@@ -123,8 +127,13 @@ int table_pour(struct row_reading *reading, const struct table_shares *table,
     int error = sink->begin(sink, &described);
     if (error)
         return error;
-    error = shares_read(reading, table->shares, table->share.shares, sink_row, &pour, bad);
+    uint64_t rows;
+    error = shares_read(reading, table->shares, table->share.shares, sink_row, &pour, &rows, bad);
     *by_sink = pour.by_sink;
+    if (!error && rows != table->share.rows) {
+        *bad = table->shares[0];
+        error = -PST_E_INCONSISTENT;
+    }
     if (error)
         return error;
     *by_sink = true;

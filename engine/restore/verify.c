@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "engine/format/object.h"
 #include "engine/repository/strangers.h"
+#include "engine/restore/catalogue.h"
 #include "engine/restore/chunk_reader.h"
-#include "engine/restore/objects.h"
+#include "engine/restore/contents.h"
 #include "engine/restore/verify_rows.h"
 
 struct verify {
@@ -23,8 +23,10 @@ struct verify {
     struct chunk_reading reading;
     atomic_uint_least64_t rows_bytes; /* being read in their order */
     uint64_t checked_bytes; /* manifests, and what was read while the parts were looked through */
-    atomic_uint_least64_t objects;
-    struct objects rows; /* those of logical backups alone */
+    atomic_uint_least64_t objects_read;
+    struct objects objects;
+    struct contents contents;
+    atomic_bool catalogue_is_whole; /* all that is in the parts was read */
 };
 
 static void tell_progress(void *context)
@@ -34,53 +36,87 @@ static void tell_progress(void *context)
         .bytes_done = verify->checked_bytes + atomic_load(&verify->reading.bytes_done) +
                       atomic_load(&verify->rows_bytes),
         .bytes_total = verify->set.file_bytes + verify->copies.file_bytes,
-        .objects_done = atomic_load(&verify->objects),
+        .objects_done = atomic_load(&verify->objects_read),
     };
     if (verify->options->progress)
         verify->options->progress(verify->options->context, &progress);
 }
 
-static void damaged_entry(struct verify *verify, const struct pst_part_map *part,
-                          const struct pst_chunk_header *header, size_t offset, int error)
+static void add_damage(struct verify *verify, const struct pst_part_map *part, const void *chunk,
+                       const struct pst_damage *damage, int error)
 {
-    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
-                                      "catalogue entry"};
-    pst_findings_add_damage(&verify->findings, &part->file, header->file_offset, &damage, error);
+    pst_findings_add_damage(&verify->findings, &part->file, pst_chunk_header_of(chunk)->file_offset,
+                            damage, error);
 }
 
 /* The chunk's checksums are right; its contents must be legal too. */
+static int take_catalogue(struct verify *verify, const struct pst_part_map *part, const void *chunk)
+{
+    uint32_t count;
+    int error = catalogue_take(&verify->objects, part, chunk, &verify->findings, &count);
+    atomic_fetch_add(&verify->objects_read, count);
+    return error == -ENOMEM ? error : 0;
+}
+
+/* Where catalogues are damaged, their objects are missed, and that was reported. */
+static int take_data(struct verify *verify, const struct pst_part_map *part, const void *chunk)
+{
+    struct pst_damage damage;
+    bool has_all = atomic_load(&verify->catalogue_is_whole);
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    int error = header->pieces_count > 0
+                    ? contents_add(&verify->contents, part, header, &damage)
+                    : contents_add_sums(&verify->contents, part, chunk, &damage);
+    if (error && error != -ENOMEM && has_all)
+        add_damage(verify, part, chunk, &damage, error);
+    return error == -ENOMEM ? error : 0;
+}
+
 static int check_chunk(void *context, uint32_t worker, const struct pst_part_map *part,
                        const void *buffer)
 {
     (void)worker;
+    return pst_chunk_header_of(buffer)->type == PST_CHUNK_CATALOGUE
+               ? take_catalogue(context, part, buffer)
+               : take_data(context, part, buffer);
+}
+
+static void hit(struct verify *verify, uint32_t node_index, uint64_t object)
+{
+    struct object_record *record = objects_find(&verify->objects, node_index, object);
+    if (record)
+        atomic_store(&record->hit, true);
+}
+
+/* Marks the objects that a damaged chunk has data of: as its header names them; else, where only
+ * the index tells which they may be, and no checksums of objects tell more, all of these. */
+static void note_lost(void *context, const struct pst_part_map *part,
+                      const struct pst_index_entry *entry, const struct pst_chunk_header *header)
+{
     struct verify *verify = context;
-    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    if (header->type != PST_CHUNK_CATALOGUE)
-        return 0;
-    const uint8_t *payload = pst_chunk_payload_of(buffer);
-    for (size_t offset = 0; offset < header->raw_bytes;) {
-        struct pst_object object;
-        size_t before = offset;
-        int error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
-        if (!error && (object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE))
-            error = objects_add(&verify->rows, part->node_index, payload + before, offset - before,
-                                &object);
-        if (error == -ENOMEM)
-            return error;
-        if (error) {
-            damaged_entry(verify, part, header, before, error);
-            return 0;
-        }
-        atomic_fetch_add(&verify->objects, 1);
+    if (!entry || entry->type != PST_CHUNK_DATA)
+        return;
+    for (uint32_t i = 0; header && i < header->pieces_count; i++)
+        hit(verify, part->node_index, header->pieces[i].object);
+    if (header || contents_have_sums(&verify->contents, part->node_index))
+        return;
+    for (size_t i = 0; i < verify->objects.count; i++) {
+        struct object_record *record = verify->objects.sorted[i];
+        uint64_t id = object_id(record);
+        if (record->node == part->node_index && id >= entry->object_first &&
+            id <= entry->object_last && object_size(record) > 0)
+            atomic_store(&record->hit, true);
     }
-    return 0;
 }
 
 static int look_through_parts(struct verify *verify, struct pst_part_set *set)
 {
     verify->result->files += set->count;
-    return chunk_map_parts(&verify->options->crew, set, &verify->findings, &verify->checked_bytes,
-                           false);
+    int error = chunk_map_parts(&verify->options->crew, set, &verify->findings,
+                                &verify->checked_bytes, false);
+    for (uint32_t i = 0; i < set->count; i++)
+        verify->result->chunks += set->parts[i].links_count;
+    return error;
 }
 
 /* The checksums of a copy have been checked by now; its contents were checked with the original. */
@@ -99,6 +135,7 @@ static int read_parts(struct verify *verify, const struct pst_part_set *set, uin
         .set = set,
         .types = types,
         .take = set == &verify->copies ? check_copy : check_chunk,
+        .lost = set == &verify->copies || types & 1u << PST_CHUNK_CATALOGUE ? NULL : note_lost,
         .findings = &verify->findings,
         .tick = tell_progress,
         .context = verify,
@@ -109,15 +146,14 @@ static int read_parts(struct verify *verify, const struct pst_part_set *set, uin
     return error;
 }
 
-static int sort_rows(struct verify *verify)
+static bool has_tables(const struct objects *objects)
 {
-    const struct object_record *clash = NULL;
-    int error = objects_sort(&verify->rows, &clash);
-    if (!clash)
-        return error;
-    const struct pst_damage damage = {.what = "catalogue: two objects of one path"};
-    pst_findings_add_damage(&verify->findings, &verify->set.parts[0].file, 0, &damage, error);
-    return 0;
+    for (size_t i = 0; i < objects->count; i++) {
+        enum pst_object_type type = object_of(objects->sorted[i]).type;
+        if (type == PST_OBJECT_ROWS || type == PST_OBJECT_DATABASE)
+            return true;
+    }
+    return false;
 }
 
 /* If all data is rows, and whole, it is read once, in the order of the rows. Otherwise it is read
@@ -127,39 +163,78 @@ static int check_data(struct verify *verify)
 {
     const struct rows_check rows = {.crew = &verify->options->crew,
                                     .set = &verify->set,
-                                    .objects = &verify->rows,
+                                    .objects = &verify->objects,
+                                    .contents = &verify->contents,
                                     .bytes_done = &verify->rows_bytes,
                                     .tick = tell_progress,
                                     .context = verify};
     struct rows_checked checked = {0};
-    bool has_rows = verify->findings.damages == 0 && verify->rows.count > 0;
+    bool has_rows = verify->findings.damages == 0 && has_tables(&verify->objects);
     int error = has_rows ? verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
     atomic_store(&verify->rows_bytes, 0);
     verify->checked_bytes += checked.bytes;
     verify->result->chunks += checked.chunks;
+    if (!error)
+        contents_check(&verify->contents, &verify->findings);
     if (error != -PST_E_CORRUPT)
         return error;
+    contents_forget(&verify->contents);
     error = read_parts(verify, &verify->set, 1u << PST_CHUNK_DATA);
+    if (!error)
+        contents_check(&verify->contents, &verify->findings);
     if (!error && has_rows && verify->findings.damages == 0)
         error = verify_rows(&rows, &verify->findings);
     atomic_store(&verify->rows_bytes, 0);
     return error;
 }
 
+/* Says so once of a backup that was written before there were checksums of objects. */
+static void warn_without_sums(struct verify *verify)
+{
+    bool lacks_sums = false;
+    for (uint32_t i = 0; i < verify->set.count; i++) {
+        const struct pst_part_map *part = &verify->set.parts[i];
+        lacks_sums |=
+            part->sums.source_bytes > 0 && !contents_have_sums(&verify->contents, part->node_index);
+    }
+    if (lacks_sums)
+        pst_findings_warn_backup(&verify->findings, &verify->backup,
+                                 "it has no checksums of objects, because an older version wrote "
+                                 "it: only its chunks can be checked");
+}
+
+static int gather_objects(struct verify *verify)
+{
+    uint64_t damages = verify->findings.damages;
+    int error = read_parts(verify, &verify->set, 1u << PST_CHUNK_CATALOGUE);
+    bool is_whole = damages == 0 && verify->findings.damages == 0;
+    atomic_store(&verify->catalogue_is_whole, is_whole);
+    if (!error)
+        error = catalogue_finish(&verify->objects, &verify->backup, is_whole, &verify->findings);
+    if (error == -PST_E_CORRUPT)
+        error = 0;
+    if (is_whole)
+        warn_without_sums(verify);
+    if (!error)
+        error = read_parts(verify, &verify->set, 1u << CHUNK_SUMS);
+    return error;
+}
+
 static int read_all(struct verify *verify)
 {
-    int error = objects_init(&verify->rows);
+    int error = objects_init(&verify->objects);
     if (error)
         return error;
-    error = read_parts(verify, &verify->set, 1u << PST_CHUNK_CATALOGUE);
+    error = contents_init(&verify->contents, &verify->backup, &verify->set, &verify->objects);
     if (!error)
-        error = sort_rows(verify);
+        error = gather_objects(verify);
     if (!error)
         error = check_data(verify);
     if (!error && verify->copies.count > 0)
-        error =
-            read_parts(verify, &verify->copies, 1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE);
-    objects_release(&verify->rows);
+        error = read_parts(verify, &verify->copies,
+                           1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE | 1u << CHUNK_SUMS);
+    contents_release(&verify->contents);
+    objects_release(&verify->objects);
     return error;
 }
 
@@ -224,7 +299,8 @@ int pst_verify(const struct pst_backup *backup, const struct pst_verify_options 
     pst_findings_init(&verify->findings, options->found, options->context);
     int error = verify_backup(verify);
     result->bytes = verify->checked_bytes;
-    result->objects = atomic_load(&verify->objects);
+    result->objects = atomic_load(&verify->objects_read);
+    result->objects_damaged = verify->findings.objects;
     result->damages = verify->findings.damages;
     result->warnings = verify->findings.warnings;
     free(verify);

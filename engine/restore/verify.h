@@ -20,9 +20,10 @@ struct pst_verify_options {
 
 struct pst_verify_result {
     uint64_t files;
-    uint64_t bytes;   /* of the files, read and checked */
-    uint64_t chunks;  /* checked and whole */
-    uint64_t objects; /* in catalogues; one that lies in several parts counts in each */
+    uint64_t bytes;           /* of the files, read and checked */
+    uint64_t chunks;          /* checked and whole */
+    uint64_t objects;         /* in catalogues; one that lies in several parts counts in each */
+    uint64_t objects_damaged; /* of which some is missing or damaged; each once */
     uint64_t damages;
     uint64_t warnings;
 };

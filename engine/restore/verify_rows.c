@@ -5,6 +5,7 @@
 #include "engine/restore/verify_rows.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "engine/restore/shares.h"
 
@@ -13,6 +14,8 @@ struct check {
     struct pst_findings *findings;
     struct tables tables;
     struct row_map map;
+    struct contents *contents;   /* NULL: it has the pieces */
+    atomic_uint_least64_t *rows; /* of each table, by the index of its first share */
     atomic_uint_least64_t data_chunks;
     atomic_size_t next_share;
 };
@@ -24,16 +27,15 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
     struct check *check = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
     atomic_fetch_add(&check->data_chunks, 1);
-    int error = row_map_add(&check->map, check->asked->objects, check->asked->set, part, header);
-    if (error != -PST_E_CORRUPT)
+    struct pst_damage damage;
+    int error = check->contents ? contents_add(check->contents, part, header, &damage) : 0;
+    if (error == -PST_E_CORRUPT) {
+        pst_findings_add_damage(check->findings, &part->file, header->file_offset, &damage, error);
+        return 0;
+    }
+    if (error)
         return error;
-    const struct pst_damage damage = {
-        .offset = offsetof(struct pst_chunk_header, pieces),
-        .bytes = sizeof(header->pieces),
-        .what = "piece of rows that are not so many",
-    };
-    pst_findings_add_damage(check->findings, &part->file, header->file_offset, &damage, error);
-    return 0;
+    return row_map_add(&check->map, check->asked->objects, check->asked->set, part, header);
 }
 
 /* Names the part in which the share lies, or the first one of the backup. */
@@ -53,7 +55,11 @@ static int check_share(struct check *check, struct row_reading *reading,
                        const struct object_record *const *share)
 {
     const struct object_record *bad;
-    int error = shares_read(reading, share, 1, NULL, NULL, &bad);
+    const struct pst_object object = object_of(*share);
+    size_t index = (size_t)(share - (const struct object_record *const *)check->tables.shares);
+    uint64_t rows;
+    int error = shares_read(reading, share, 1, NULL, NULL, &rows, &bad);
+    atomic_fetch_add(&check->rows[index - pst_share_of(&object).share], rows);
     if (bad) {
         add_damage(check, bad, "stream of rows", error);
         return 0;
@@ -110,6 +116,41 @@ static void tick(void *context)
         check->asked->tick(check->asked->context);
 }
 
+/* Whether every share is as long as it says: nothing larger is then asked memory for. */
+static bool shares_are_there(const struct check *check)
+{
+    for (size_t i = 0; i < check->tables.shares_count; i++) {
+        const struct object_record *record = check->tables.shares[i];
+        if (atomic_load(&record->bytes) != object_size(record))
+            return false;
+    }
+    return true;
+}
+
+static void check_counts(struct check *check)
+{
+    for (size_t i = 0; i < check->tables.tables_count; i++) {
+        const struct table_shares *table = &check->tables.tables[i];
+        size_t first =
+            (size_t)(table->shares - (const struct object_record *const *)check->tables.shares);
+        if (atomic_load(&check->rows[first]) != table->share.rows)
+            add_damage(check, table->shares[0], "the table has not as many rows as it says",
+                       -PST_E_INCONSISTENT);
+    }
+}
+
+static int read_shares(struct check *check)
+{
+    check->rows = calloc(check->tables.shares_count, sizeof(*check->rows));
+    if (!check->rows)
+        return -ENOMEM;
+    int error = crew_run(check->asked->crew, check_shares, tick, check);
+    if (!error && check->findings->damages == 0)
+        check_counts(check);
+    free(check->rows);
+    return error;
+}
+
 static int run(struct check *check)
 {
     const struct object_record *clash;
@@ -122,7 +163,7 @@ static int run(struct check *check)
     } else if (!error && check->tables.shares_count > 0) {
         error = map_rows(check);
         if (!error && check->findings->damages == 0)
-            error = crew_run(check->asked->crew, check_shares, tick, check);
+            error = shares_are_there(check) ? read_shares(check) : -PST_E_CORRUPT;
     }
     return error;
 }
@@ -144,7 +185,7 @@ int verify_rows(const struct rows_check *asked, struct pst_findings *findings)
 int verify_rows_alone(const struct rows_check *asked, struct rows_checked *checked)
 {
     struct pst_findings untold;
-    struct check check = {.asked = asked, .findings = &untold};
+    struct check check = {.asked = asked, .findings = &untold, .contents = asked->contents};
     pst_findings_init(&untold, NULL, NULL);
     *checked = (struct rows_checked){0};
     int error = run(&check);

@@ -6,6 +6,7 @@
 #define PST_ENGINE_RESTORE_VERIFY_ROWS_H
 
 #include "engine/restore/chunk_reader.h"
+#include "engine/restore/contents.h"
 #include "engine/restore/objects.h"
 
 /* What is read: the parts, filled, of which all but the DATA chunks is known to be whole, and at
@@ -14,6 +15,7 @@ struct rows_check {
     const struct pst_crew *crew;
     const struct pst_part_set *set;
     const struct objects *objects;
+    struct contents *contents;         /* takes their pieces, where verify_rows_alone() succeeds */
     atomic_uint_least64_t *bytes_done; /* grows by what is read */
     void (*tick)(void *context);       /* on the caller's thread; may be NULL */
     void *context;

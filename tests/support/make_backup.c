@@ -25,6 +25,7 @@ struct writer {
     struct pst_part part;
     uint8_t *buffer;
     uint8_t *index;
+    uint8_t *sums;
     uint32_t pieces; /* in the buffer */
     uint32_t payload_bytes;
     uint32_t chunks; /* since the last INDEX chunk */
@@ -44,12 +45,34 @@ static void put(struct writer *writer, const void *buffer, struct pst_part_place
     assert(wrote == (ssize_t)place.bytes);
 }
 
+/* Seals the chunk in vain, so that the checksums of its objects are taken, and then what is made of
+ * it, whose own are not. */
+static struct pst_part_place seal_spoilt(struct writer *writer)
+{
+    struct pst_part *part = &writer->part;
+    const struct pst_part before = *part;
+    uint8_t header[PST_CHUNK_HEADER_BYTES];
+    memcpy(header, writer->buffer, sizeof(header));
+    pst_part_seal_chunk(part, writer->buffer, writer->payload_bytes);
+    memcpy(writer->buffer, header, sizeof(header));
+    writer->made->spoil_chunk(writer->buffer);
+    struct format_sums sums = part->object_sums;
+    *part = before;
+    part->object_sums.buffer = NULL;
+    const struct pst_part_place place =
+        pst_part_seal_chunk(part, writer->buffer, writer->payload_bytes);
+    part->object_sums = sums;
+    return place;
+}
+
 static void seal_chunk(struct writer *writer)
 {
     if (writer->payload_bytes == 0)
         return;
+    bool is_spoilt = writer->made->spoil_chunk && writer->pieces > 0;
     const struct pst_part_place place =
-        pst_part_seal_chunk(&writer->part, writer->buffer, writer->payload_bytes);
+        is_spoilt ? seal_spoilt(writer)
+                  : pst_part_seal_chunk(&writer->part, writer->buffer, writer->payload_bytes);
     put(writer, writer->buffer, place);
     writer->payload_bytes = writer->pieces = 0;
     if (++writer->chunks != writer->made->chunks_per_index)
@@ -76,6 +99,7 @@ static void put_data(struct writer *writer, const struct made_data *data)
         payload[i] = writer->made->contents ? writer->made->contents[data->object][data->offset + i]
                                             : made_byte(data->object, data->offset + i);
     writer->payload_bytes += data->bytes;
+    writer->pieces++;
 }
 
 static bool has_data_in(const struct made_backup *made, uint64_t object, uint32_t part, bool any)
@@ -125,10 +149,34 @@ static struct pst_part_identity identity_of(const struct made_backup *made, uint
     return identity;
 }
 
+/* An object is counted in the first part that has its entry. */
+static uint64_t objects_of(const struct made_backup *made, uint32_t part)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < made->objects_count; i++) {
+        uint32_t first = 0;
+        uint64_t id = made->objects[i].id;
+        while (has_data_in(made, id, first, true) && !has_data_in(made, id, first, false))
+            first++;
+        count += first == part;
+    }
+    return count;
+}
+
+static void add_sums(struct pst_part_sums *to, const struct pst_part_sums *sums)
+{
+    to->source_bytes += sums->source_bytes;
+    to->stored_bytes += sums->stored_bytes;
+    to->objects += sums->objects;
+    to->chunks += sums->chunks;
+    to->unreadable += sums->unreadable;
+}
+
 /* dirfd: of the backup. */
 static struct pst_manifest_part make_part(int dirfd, const struct made_backup *made, uint32_t part)
 {
-    struct writer writer = {.made = made, .buffer = new_buffer(), .index = new_buffer()};
+    struct writer writer = {
+        .made = made, .buffer = new_buffer(), .index = new_buffer(), .sums = new_buffer()};
     const struct pst_part_identity identity = identity_of(made, part);
     const struct layout_name dir = layout_part_dir(made->number, part + 1, made->parts);
     const struct layout_name name = layout_part(made->number, 1, part + 1, made->parts);
@@ -139,15 +187,22 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
     pst_part_begin(&writer.part, &identity, PST_CHUNK_BYTES_MIN, part + 1, 1000, writer.buffer);
     put(&writer, writer.buffer, (struct pst_part_place){0, PST_BLOCK_BYTES});
     pst_part_attach_index(&writer.part, writer.index);
+    if (!made->no_object_sums)
+        pst_part_attach_sums(&writer.part, writer.sums, PST_CHUNK_BYTES_MIN);
     for (uint32_t i = 0; i < made->data_count; i++) {
         if (made->data[i].part == part)
             put_data(&writer, &made->data[i]);
     }
     seal_chunk(&writer);
     put_catalogue(&writer, part);
+    if (pst_part_has_sums(&writer.part))
+        put(&writer, writer.sums, pst_part_seal_sums(&writer.part));
     struct pst_part_place place = pst_part_seal_index(&writer.part);
     put(&writer, writer.index, place);
     struct pst_manifest_part described = {.part = part + 1, .ldm = part + 1};
+    writer.part.sums.objects = objects_of(made, part);
+    if (made->spoil_part)
+        made->spoil_part(&writer.part);
     place = pst_part_seal_trailer(&writer.part, 5, 5, 2000, writer.buffer, &described.digest);
     put(&writer, writer.buffer, place);
     described.file_bytes = place.file_offset + place.bytes;
@@ -155,6 +210,7 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
     close(writer.fd);
     free(writer.buffer);
     free(writer.index);
+    free(writer.sums);
     return described;
 }
 
@@ -191,18 +247,21 @@ void make_backup(const char *to, const struct made_backup *made)
     for (uint32_t i = 0; i < made->sources; i++)
         node.sources[i] = (struct pst_manifest_source){names[i], "dir:/somewhere", i, NULL};
     node.parts_count = made->parts;
-    for (uint32_t i = 0; i < made->parts; i++)
+    for (uint32_t i = 0; i < made->parts; i++) {
         node.parts[i] = make_part(dirfd, made, i);
+        add_sums(&node.common.sums, &node.parts[i].sums);
+    }
     struct pst_manifest_text text;
+    cluster =
+        (struct pst_cluster_manifest){.common = node.common, .master_node = 1, .nodes_count = 1};
+    cluster.nodes[0] = (struct pst_manifest_node){.node = 1, .sums = node.common.sums};
+    cluster.common.cluster_id = made->cluster_ids[0];
+    if (made->spoil_manifests)
+        made->spoil_manifests(&node, &cluster);
     error = pst_manifest_encode_node(&node, &text);
     assert(!error);
-    cluster = (struct pst_cluster_manifest){
-        .common = node.common,
-        .master_node = 1,
-        .nodes_count = 1,
-        .nodes = {{.node = 1, .file_bytes = text.bytes, .digest = text.digest}},
-    };
-    cluster.common.cluster_id = made->cluster_ids[0];
+    cluster.nodes[0].file_bytes = text.bytes;
+    cluster.nodes[0].digest = text.digest;
     put_text(dirfd, layout_node_manifest(made->number, 1), &text);
     if (!made->no_cluster_manifest) {
         error = pst_manifest_encode_cluster(&cluster, &text);

@@ -35,6 +35,14 @@ struct made_backup {
     bool in_doubt; /* node 9 took part too */
     /* NULL, or what overwrites the path of the last object, which is as long */
     const char *unsafe_path;
+    bool no_object_sums; /* as before parts had checksums of objects */
+    /* NULL, or what changes the sums: of each part, before its trailer is sealed; of the manifests,
+     * after they were added up */
+    void (*spoil_part)(struct pst_part *part);
+    void (*spoil_manifests)(struct pst_node_manifest *node, struct pst_cluster_manifest *cluster);
+    /* NULL, or what changes a DATA chunk before it is sealed; the checksums of its objects stay
+     * those of what it was */
+    void (*spoil_chunk)(void *chunk);
     /* NULL, or the contents of each object, by its id */
     const uint8_t *const *contents;
 };

@@ -148,6 +148,9 @@ struct pst_finding {
     const char *what; /* which part of the file, or what is wrong with it */
     bool warning;     /* no damage itself: a strange file, or what damage kept from being checked */
     const char *directory; /* where there are several: which one the file is in; NULL: in none */
+    /* "SOURCE/PATH" or "NODE/SOURCE/PATH": an object that is not whole; file is then the backup,
+     * and offset and bytes are 0. NULL: it is about the file. */
+    const char *object;
 };
 
 /* "FILE: offset 4096: damaged: … (payload)" in text, PST_MESSAGE_BYTES long; returns it. */
@@ -184,6 +187,7 @@ struct pst_verify_outcome {
     uint64_t damages;
     uint64_t warnings;
     char message[PST_MESSAGE_BYTES];
+    uint64_t objects_damaged; /* of which some is missing or damaged */
 };
 
 static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)

@@ -15,6 +15,7 @@
 #include "tests/support/make_backup.h"
 
 #define FINDINGS_MAX 64u
+#define OBJECTS_MAX 16u
 
 struct seen {
     uint32_t count;
@@ -25,6 +26,8 @@ struct seen {
         int error;
         bool warning;
     } findings[FINDINGS_MAX];
+    uint32_t objects_count;
+    char objects[OBJECTS_MAX][128];
     uint64_t progress_calls;
     struct pst_crew_progress progress;
 };
@@ -32,6 +35,13 @@ struct seen {
 static void note(void *context, const struct pst_finding *finding)
 {
     struct seen *seen = context;
+    if (finding->object) {
+        if (seen->objects_count < OBJECTS_MAX)
+            snprintf(seen->objects[seen->objects_count], sizeof(seen->objects[0]), "%s: %s",
+                     finding->object, finding->what);
+        seen->objects_count++;
+        return;
+    }
     if (seen->count == FINDINGS_MAX)
         return;
     snprintf(seen->findings[seen->count].file, sizeof(seen->findings[0].file), "%s", finding->file);

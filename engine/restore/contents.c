@@ -1,0 +1,251 @@
+/*
+ * Gathers the pieces of all objects, and adds up what they hold. Any thread of the crew adds; the
+ * thread of the verify or restore checks.
+ */
+#include "engine/restore/contents.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/format/sums.h"
+
+struct contents_part {
+    atomic_uint_least64_t source_bytes; /* in pieces, of objects that are left out too */
+    atomic_uint_least64_t sums;         /* records read */
+};
+
+struct contents_piece {
+    struct object_record *record;
+    uint64_t offset;
+    uint64_t bytes;
+};
+
+int contents_init(struct contents *contents, const struct pst_backup *backup,
+                  const struct pst_part_set *set, struct objects *objects)
+{
+    *contents = (struct contents){.backup = backup, .set = set, .objects = objects};
+    contents->parts = calloc(set->count + 1, sizeof(*contents->parts));
+    pthread_mutex_init(&contents->mutex, NULL);
+    return contents->parts ? 0 : -ENOMEM;
+}
+
+void contents_release(struct contents *contents)
+{
+    free(contents->parts);
+    free(contents->pieces);
+    pthread_mutex_destroy(&contents->mutex);
+}
+
+static struct contents_part *part_of(struct contents *contents, const struct pst_part_map *part)
+{
+    return &contents->parts[part - contents->set->parts];
+}
+
+bool contents_have_sums(const struct contents *contents, uint32_t node_index)
+{
+    for (uint32_t i = 0; i < contents->set->count; i++) {
+        const struct pst_part_map *part = &contents->set->parts[i];
+        if (part->node_index == node_index && part->object_sums > 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- what is there ---- */
+
+int contents_add_sums(struct contents *contents, const struct pst_part_map *part, const void *chunk,
+                      struct pst_damage *damage)
+{
+    const struct pst_object_sum *records;
+    uint32_t count;
+    int error = pst_sums_read(chunk, &records, &count, damage);
+    for (uint32_t i = 0; !error && i < count; i++) {
+        if (!objects_want(contents->objects, part->node_index, records[i].object))
+            continue;
+        struct object_record *record =
+            objects_find(contents->objects, part->node_index, records[i].object);
+        if (!record) {
+            damage->what = "checksum of an object that no catalogue has";
+            damage->offset = (uint64_t)((const uint8_t *)&records[i] - (const uint8_t *)chunk);
+            damage->bytes = sizeof(records[i]);
+            error = -PST_E_INCONSISTENT;
+            continue;
+        }
+        atomic_fetch_add(&record->summed_bytes, records[i].bytes);
+        atomic_fetch_add(&record->summed[0], records[i].sum[0]);
+        atomic_fetch_add(&record->summed[1], records[i].sum[1]);
+    }
+    atomic_fetch_add(&part_of(contents, part)->sums, count);
+    return error;
+}
+
+static int keep_piece(struct contents *contents, struct object_record *record,
+                      const struct pst_chunk_piece *piece)
+{
+    int error = 0;
+    pthread_mutex_lock(&contents->mutex);
+    if (contents->pieces_count == contents->pieces_room) {
+        size_t room = contents->pieces_room ? 2 * contents->pieces_room : 1024;
+        struct contents_piece *pieces = realloc(contents->pieces, room * sizeof(*pieces));
+        error = pieces ? 0 : -ENOMEM;
+        contents->pieces = pieces ? pieces : contents->pieces;
+        contents->pieces_room = pieces ? room : contents->pieces_room;
+    }
+    if (!error)
+        contents->pieces[contents->pieces_count++] =
+            (struct contents_piece){record, piece->object_offset, piece->bytes};
+    pthread_mutex_unlock(&contents->mutex);
+    return error;
+}
+
+bool contents_has_bytes(const struct object_record *record, const struct pst_chunk_piece *piece)
+{
+    uint64_t size = object_size(record);
+    return piece->bytes <= size && piece->object_offset <= size - piece->bytes;
+}
+
+static int add_piece(struct contents *contents, const struct pst_part_map *part,
+                     const struct pst_chunk_header *header, uint32_t i)
+{
+    const struct pst_chunk_piece *piece = &header->pieces[i];
+    uint64_t digest[2];
+    if (!objects_want(contents->objects, part->node_index, piece->object))
+        return 0;
+    struct object_record *record = objects_find(contents->objects, part->node_index, piece->object);
+    if (!record || !contents_has_bytes(record, piece))
+        return -PST_E_CORRUPT;
+    if (piece->bytes == 0)
+        return 0;
+    pst_piece_digest(header, i, digest);
+    atomic_fetch_add(&record->bytes, piece->bytes);
+    atomic_fetch_add(&record->sum[0], digest[0]);
+    atomic_fetch_add(&record->sum[1], digest[1]);
+    return piece->bytes == object_size(record) ? 0 : keep_piece(contents, record, piece);
+}
+
+int contents_add(struct contents *contents, const struct pst_part_map *part,
+                 const struct pst_chunk_header *header, struct pst_damage *damage)
+{
+    uint64_t bytes = 0;
+    int result = 0;
+    for (uint32_t i = 0; i < header->pieces_count; i++) {
+        bytes += header->pieces[i].bytes;
+        int error = add_piece(contents, part, header, i);
+        if (error == -ENOMEM)
+            return error;
+        if (!error || result)
+            continue;
+        *damage = (struct pst_damage){
+            offsetof(struct pst_chunk_header, pieces) + i * sizeof(header->pieces[0]),
+            sizeof(header->pieces[0]), "piece of an object that has no such bytes"};
+        result = error;
+    }
+    atomic_fetch_add(&part_of(contents, part)->source_bytes, bytes);
+    return result;
+}
+
+void contents_forget(struct contents *contents)
+{
+    contents->pieces_count = 0;
+    for (uint32_t i = 0; i < contents->set->count; i++)
+        atomic_store(&contents->parts[i].source_bytes, 0);
+    for (size_t i = 0; i < contents->objects->count; i++) {
+        struct object_record *record = contents->objects->sorted[i];
+        atomic_store(&record->bytes, 0);
+        atomic_store(&record->sum[0], 0);
+        atomic_store(&record->sum[1], 0);
+    }
+}
+
+/* ---- whether it is all ---- */
+
+static int by_place(const void *a, const void *b)
+{
+    const struct contents_piece *left = a, *right = b;
+    if (left->record != right->record)
+        return (uintptr_t)left->record < (uintptr_t)right->record ? -1 : 1;
+    return (left->offset > right->offset) - (left->offset < right->offset);
+}
+
+/* Marks the objects of which two pieces have a byte in common. */
+static void mark_overlaps(struct contents *contents)
+{
+    if (contents->pieces_count > 0)
+        qsort(contents->pieces, contents->pieces_count, sizeof(*contents->pieces), by_place);
+    for (size_t i = 1; i < contents->pieces_count; i++) {
+        const struct contents_piece *before = &contents->pieces[i - 1];
+        const struct contents_piece *piece = &contents->pieces[i];
+        if (before->record == piece->record && before->offset + before->bytes > piece->offset)
+            piece->record->overlaps = true;
+    }
+}
+
+/* What is wrong with the contents of an object; NULL: nothing. What is marked unreadable or changed
+ * may have less than was listed. */
+static const char *fault_of(const struct object_record *record, bool has_sums)
+{
+    const struct pst_object object = object_of(record);
+    uint64_t bytes = atomic_load(&record->bytes), wanted;
+    bool is_known = pst_object_data_bytes(&object, &wanted);
+    if (object.type == PST_OBJECT_ROWS) {
+        is_known = true;
+        wanted = object.size;
+    }
+    if (record->overlaps || bytes > object.size)
+        return "pieces of its contents overlap";
+    if (is_known && bytes < wanted && object.flags == 0)
+        return "pieces of its contents are missing";
+    if (is_known && bytes > wanted)
+        return "it has more contents than were listed";
+    if (has_sums && bytes < atomic_load(&record->summed_bytes))
+        return "pieces of its contents are missing";
+    if (has_sums && (bytes != atomic_load(&record->summed_bytes) ||
+                     atomic_load(&record->sum[0]) != atomic_load(&record->summed[0]) ||
+                     atomic_load(&record->sum[1]) != atomic_load(&record->summed[1])))
+        return "its contents and their checksum differ";
+    return record->hit ? "some of its contents are damaged" : NULL;
+}
+
+static void check_objects(struct contents *contents, struct pst_findings *findings)
+{
+    const struct objects *objects = contents->objects;
+    bool is_damaged = findings->damages > 0;
+    bool has_sums[PST_NODES_MAX];
+    for (uint32_t i = 0; i < contents->backup->cluster.nodes_count; i++)
+        has_sums[i] = contents_have_sums(contents, i);
+    mark_overlaps(contents);
+    for (size_t i = 0; i < objects->count; i++) {
+        struct object_record *record = objects->sorted[i];
+        const char *what = fault_of(record, has_sums[record->node]);
+        if (!what)
+            continue;
+        atomic_store(&record->hit, true);
+        const struct pst_object object = object_of(record);
+        pst_findings_add_object(findings, contents->backup, record->node, &object, what,
+                                !is_damaged);
+    }
+}
+
+static void check_part(struct contents *contents, uint32_t i, struct pst_findings *findings)
+{
+    const struct pst_part_map *part = &contents->set->parts[i];
+    struct pst_damage damage = {offsetof(struct pst_part_trailer, sums.source_bytes), 8,
+                                "the trailer counts other bytes of objects than there are"};
+    if (atomic_load(&contents->parts[i].source_bytes) != part->sums.source_bytes)
+        pst_findings_add_damage(findings, &part->file, part->file_bytes - PST_BLOCK_BYTES, &damage,
+                                -PST_E_INCONSISTENT);
+    damage = (struct pst_damage){offsetof(struct pst_part_trailer, object_sums), 8,
+                                 "the trailer counts other checksums of objects than there are"};
+    if (atomic_load(&contents->parts[i].sums) != part->object_sums)
+        pst_findings_add_damage(findings, &part->file, part->file_bytes - PST_BLOCK_BYTES, &damage,
+                                -PST_E_INCONSISTENT);
+}
+
+void contents_check(struct contents *contents, struct pst_findings *findings)
+{
+    bool is_damaged = findings->damages > 0;
+    check_objects(contents, findings);
+    for (uint32_t i = 0; !is_damaged && i < contents->set->count; i++)
+        check_part(contents, i, findings);
+}

@@ -1,0 +1,60 @@
+/*
+ * Whether the pieces that lie in the parts are the contents of the objects: inside them, not
+ * overlapping, none missing, as many bytes and with the checksums that were written down. What
+ * verify and restore both ask. Private to engine/restore/.
+ *
+ * Memory: 24 bytes for each piece that is not all of its object.
+ */
+#ifndef PST_ENGINE_RESTORE_CONTENTS_H
+#define PST_ENGINE_RESTORE_CONTENTS_H
+
+#include "engine/repository/part_map.h"
+#include "engine/restore/objects.h"
+
+struct contents_part;
+struct contents_piece;
+
+struct contents {
+    /* The caller's, unchanged. */
+    const struct pst_backup *backup;
+    const struct pst_part_set *set;
+    struct objects *objects; /* sorted */
+
+    /* Its own. */
+    pthread_mutex_t mutex;
+    struct contents_part *parts; /* as in the set */
+    struct contents_piece *pieces;
+    size_t pieces_count;
+    size_t pieces_room;
+};
+
+/* -ENOMEM. */
+PST_MUST_USE int contents_init(struct contents *contents, const struct pst_backup *backup,
+                               const struct pst_part_set *set, struct objects *objects);
+void contents_release(struct contents *contents);
+
+/* Takes the checksums of objects out of an intact DATA chunk without pieces. Any thread.
+ * -PST_E_CORRUPT, with *damage, relative to the chunk. */
+PST_MUST_USE int contents_add_sums(struct contents *contents, const struct pst_part_map *part,
+                                   const void *chunk, struct pst_damage *damage);
+
+/* Takes the pieces of a DATA chunk, of which at least the header is whole. Any thread.
+ * -PST_E_CORRUPT, with *damage: one belongs to no object, or lies outside of it, and was not taken;
+ * the others were. -ENOMEM. */
+PST_MUST_USE int contents_add(struct contents *contents, const struct pst_part_map *part,
+                              const struct pst_chunk_header *header, struct pst_damage *damage);
+
+/* Whether the piece lies inside of the object. */
+bool contents_has_bytes(const struct object_record *record, const struct pst_chunk_piece *piece);
+
+/* Forgets the pieces, so that they can be added once more. */
+void contents_forget(struct contents *contents);
+
+/* What is wrong, once all pieces were added, goes to findings. Where these have damages already,
+ * the objects that are not whole are named, but not counted as further damages. */
+void contents_check(struct contents *contents, struct pst_findings *findings);
+
+/* Whether a part of the node has checksums of objects. Versions that write them do so for all. */
+bool contents_have_sums(const struct contents *contents, uint32_t node_index);
+
+#endif
