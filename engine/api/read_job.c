@@ -147,13 +147,16 @@ static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
     int error = pst_verify(backup, &options, &result);
     if (error && error != -ECANCELED)
         snprintf(outcome->message, sizeof(outcome->message), "backup %u %s: %s", backup->number,
-                 is_about_backup(error) ? "is not whole" : "could not be verified",
+                 is_about_backup(error) ? "is not whole"
+                 : result.unverified    ? "could not be verified completely"
+                                        : "could not be verified",
                  pst_error_text(error));
     outcome->number = backup->number;
     outcome->files = result.files;
     outcome->bytes = result.bytes;
     outcome->chunks = result.chunks;
     outcome->objects = result.objects;
+    outcome->unverified = result.unverified;
     outcome->objects_damaged = result.objects_damaged;
     outcome->damages = result.damages;
     outcome->warnings = result.warnings;

@@ -1,5 +1,6 @@
 /*
- * Which errors are of the process, and say nothing about what it was reading. Any thread.
+ * Which errors say nothing about what was to be read: the process or its machine is the cause. Any
+ * thread.
  */
 #ifndef PST_ENGINE_BASE_OWN_ERROR_H
 #define PST_ENGINE_BASE_OWN_ERROR_H
@@ -7,6 +8,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "penstock/error.h"
 
 /* Memory, descriptors or the kernel's resources ran out: whoever looks at one thing after another
  * waits, or ends with it, because the next would fail too, and a thing that was not looked at is
@@ -18,5 +21,16 @@ static inline bool pst_is_own_error(int error)
 
 /* How long it is worth waiting for somebody to give some back. */
 #define PST_SHORTAGE_NS UINT64_C(10000000000)
+
+/* What is there cannot be read, though it may be whole: it is not allowed to this user, the file
+ * system that it is on is away, or the process lacks something. */
+static inline bool pst_is_unreachable(int error)
+{
+    return pst_is_own_error(error) || error == -PST_E_NO_RING || error == -EACCES ||
+           error == -EPERM || error == -EINTR || error == -ESTALE || error == -ENOTCONN ||
+           error == -ETIMEDOUT || error == -EHOSTDOWN || error == -EHOSTUNREACH ||
+           error == -ENETDOWN || error == -ENETUNREACH || error == -ECONNABORTED ||
+           error == -ENOSYS;
+}
 
 #endif

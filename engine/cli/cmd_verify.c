@@ -30,11 +30,11 @@ static void on_finding(void *context, const struct pst_finding *finding)
         return;
     json_t *directory = finding->directory ? cli_json_text(finding->directory) : NULL;
     json_t *object = finding->object ? cli_json_text(finding->object) : NULL;
-    json_t *fields = json_pack("{s:o*, s:o*, s:o, s:I, s:I, s:s, s:s, s:b}", "directory", directory,
-                               "object", object, "file", cli_json_text(finding->file), "offset",
-                               (json_int_t)finding->offset, "length", (json_int_t)finding->bytes,
-                               "error", pst_error_name(finding->error), "what", finding->what,
-                               "warning", (int)finding->warning);
+    json_t *fields = json_pack(
+        "{s:o*, s:o*, s:o, s:I, s:I, s:s, s:s, s:b, s:b}", "directory", directory, "object", object,
+        "file", cli_json_text(finding->file), "offset", (json_int_t)finding->offset, "length",
+        (json_int_t)finding->bytes, "error", pst_error_name(finding->error), "what", finding->what,
+        "unverified", (int)finding->unverified, "warning", (int)finding->warning);
     int error = cli_json_record(stdout, "error", fields);
     if (error)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
@@ -48,22 +48,33 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
     if (json)
         return cli_json_record(
             stdout, "summary",
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify",
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify",
                       "number", (json_int_t)outcome->number, "files", (json_int_t)outcome->files,
                       "file_bytes", (json_int_t)outcome->bytes, "chunks",
                       (json_int_t)outcome->chunks, "objects", (json_int_t)outcome->objects,
                       "objects_damaged", (json_int_t)outcome->objects_damaged, "damages",
-                      (json_int_t)outcome->damages, "warnings", (json_int_t)outcome->warnings));
-    char objects[CLI_VALUE_COUNT_BYTES + 32] = "", hit[CLI_VALUE_COUNT_BYTES];
+                      (json_int_t)outcome->damages, "unverified", (json_int_t)outcome->unverified,
+                      "warnings", (json_int_t)outcome->warnings));
+    char objects[CLI_VALUE_COUNT_BYTES];
+    cli_print(stdout, "backup %u: %s, %s, %s read and checked: %s", outcome->number,
+              cli_value_count_text(outcome->files, "file", files),
+              cli_value_count_text(outcome->chunks, "chunk", chunks),
+              cli_value_size_text(outcome->bytes, size),
+              cli_value_count_text(outcome->damages, "damage", damages));
     if (outcome->objects_damaged > 0)
-        snprintf(objects, sizeof(objects), ", %s hit",
-                 cli_value_count_text(outcome->objects_damaged, "object", hit));
-    cli_print_line(stdout, "backup %u: %s, %s, %s read and checked: %s%s", outcome->number,
-                   cli_value_count_text(outcome->files, "file", files),
-                   cli_value_count_text(outcome->chunks, "chunk", chunks),
-                   cli_value_size_text(outcome->bytes, size),
-                   cli_value_count_text(outcome->damages, "damage", damages), objects);
+        cli_print(stdout, ", %s damaged",
+                  cli_value_count_text(outcome->objects_damaged, "object", objects));
+    if (outcome->unverified > 0)
+        cli_print(stdout, "; not all of it could be read");
+    cli_print_empty_line(stdout);
     return cli_print_flush(stdout);
+}
+
+/* Nothing is known to be wrong with the backup, but not all of it, or nothing, could be read. */
+static bool is_unverified(int error)
+{
+    return error != -ECANCELED && error != -PST_E_CORRUPT && error != -PST_E_NEWER &&
+           error != -PST_E_INCOMPLETE && error != -PST_E_NO_BACKUP;
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)
@@ -85,6 +96,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     int printed = outcome.number != 0 && error != -ECANCELED
                       ? print_summary(&outcome, cli_argument_json(arguments))
                       : 0;
+    if (error && outcome.number != 0 && is_unverified(error))
+        return cli_fail(arguments, CLI_EXIT_PARTIAL, "%s", outcome.message);
     if (error)
         return cli_read_fail(&read, error, outcome.number, outcome.message, false);
     if (printed)

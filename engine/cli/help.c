@@ -63,7 +63,7 @@ static void print_exit_codes(FILE *out)
         "  %3d  failed: nothing of a backup is left; restore --force may leave what it restored\n"
         "  %3d  the command line asks for something impossible\n"
         "  %3d  done, but some objects could not be read, or changed during the backup, or\n"
-        "       the report could not be printed\n"
+        "       the report could not be printed; verify: not all of it could be read\n"
         "  %3d  the outcome is not known: the node that was asked, or its master, is gone\n"
         "  %3d  no such backup or directory of backups, or none that is complete\n"
         "  %3d  busy: another backup is being written or settled\n"

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "engine/base/own_error.h"
 #include "engine/repository/backup.h"
 #include "engine/repository/layout.h"
 
@@ -17,6 +18,9 @@ const char *pst_finding_text(const struct pst_finding *finding, char *text)
     else if (finding->warning)
         snprintf(text, PST_MESSAGE_BYTES, "%s%s%s: %s", directory, slash, finding->file,
                  finding->what);
+    else if (finding->unverified)
+        snprintf(text, PST_MESSAGE_BYTES, "%s%s%s: could not be verified: %s (%s)", directory,
+                 slash, finding->file, pst_error_text(finding->error), finding->what);
     else
         snprintf(text, PST_MESSAGE_BYTES, "%s%s%s: offset %" PRIu64 ": %s (%s)", directory, slash,
                  finding->file, finding->offset, pst_error_text(finding->error), finding->what);
@@ -41,6 +45,7 @@ static void count_damage(struct pst_findings *findings, const struct pst_finding
         pst_finding_text(finding, findings->first);
     }
     findings->newer += finding->error == -PST_E_NEWER;
+    findings->unverified += finding->unverified;
 }
 
 void findings_add(struct pst_findings *findings, const struct pst_finding *finding)
@@ -65,6 +70,7 @@ void pst_findings_add_damage(struct pst_findings *findings, const struct pst_fil
         .bytes = damage->bytes,
         .error = error,
         .what = damage->what,
+        .unverified = pst_is_unreachable(error),
     };
     findings_add(findings, &finding);
 }

@@ -21,7 +21,8 @@ struct pst_findings {
     void *context;
     pthread_mutex_t mutex;
     uint64_t damages;
-    uint64_t newer; /* of the damages: only of an incompatible version */
+    uint64_t newer;      /* of the damages: only of an incompatible version */
+    uint64_t unverified; /* of the damages: may be none, but could not be read (own_error.h) */
     uint64_t warnings;
     uint64_t objects;              /* that are not whole */
     char first[PST_MESSAGE_BYTES]; /* text of the first damage */

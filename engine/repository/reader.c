@@ -9,7 +9,8 @@
 int pst_reader_open(struct pst_reader *reader, unsigned depth)
 {
     const struct pst_ring_options options = {.entries = depth};
-    return pst_ring_open(&reader->ring, &options);
+    int error = pst_ring_open(&reader->ring, &options);
+    return error == -ENOSYS || error == -EPERM || error == -EACCES ? -PST_E_NO_RING : error;
 }
 
 void pst_reader_close(struct pst_reader *reader)

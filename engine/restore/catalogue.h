@@ -17,8 +17,8 @@ PST_MUST_USE int catalogue_take(struct objects *objects, const struct pst_part_m
 /* Once all chunks were taken, sorts the objects. Where nothing is missing from the catalogues
  * (check), it finds objects of one path, of no source, without the directory that they are in,
  * links to what is not there, and, unless objects->only is set, other numbers of objects than the
- * manifests have. Whatever is wrong goes to findings. -PST_E_CORRUPT: two objects of one path are among
- * it, so no tree can be made of them; -ENOMEM. */
+ * manifests have. Whatever is wrong goes to findings. -PST_E_CORRUPT: two objects of one path are
+ * among it, so no tree can be made of them; -ENOMEM. */
 PST_MUST_USE int catalogue_finish(struct objects *objects, const struct pst_backup *backup,
                                   bool check, struct pst_findings *findings);
 

@@ -218,7 +218,8 @@ static void check_objects(struct contents *contents, struct pst_findings *findin
     for (size_t i = 0; i < objects->count; i++) {
         struct object_record *record = objects->sorted[i];
         const char *what = fault_of(record, has_sums[record->node]);
-        if (!what)
+        /* what could not be read is not known to be missing */
+        if (!what || (findings->unverified > 0 && !record->is_hit))
             continue;
         atomic_store(&record->hit, true);
         const struct pst_object object = object_of(record);

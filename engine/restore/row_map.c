@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/restore/contents.h"
+
 void row_map_init(struct row_map *map)
 {
     *map = (struct row_map){0};
@@ -73,19 +75,17 @@ static int add_piece(struct row_map *map, const struct pst_part_map *part,
     return 0;
 }
 
-/* 1: a piece of rows; 0: of something else. */
-static int is_of_rows(const struct objects *objects, const struct pst_part_map *part,
-                      const struct pst_chunk_piece *piece)
+/* Of something else, or outside of its object: contents_add() reports that. */
+static bool is_of_rows(const struct objects *objects, const struct pst_part_map *part,
+                       const struct pst_chunk_piece *piece)
 {
     const struct object_record *record = objects_find(objects, part->node_index, piece->object);
     if (!record)
-        return 0;
+        return false;
     const struct pst_object object = object_of(record);
     if (object.type != PST_OBJECT_ROWS)
-        return 0;
-    return piece->bytes <= object.size && piece->object_offset <= object.size - piece->bytes
-               ? 1
-               : -PST_E_CORRUPT;
+        return false;
+    return contents_has_bytes(record, piece);
 }
 
 int row_map_add(struct row_map *map, const struct objects *objects, const struct pst_part_set *set,
@@ -96,12 +96,9 @@ int row_map_add(struct row_map *map, const struct objects *objects, const struct
     pthread_mutex_lock(&map->mutex);
     assert(!map->is_sorted);
     for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
-        int found = is_of_rows(objects, part, &header->pieces[i]);
-        if (found < 0)
-            error = found;
-        else if (found == 0 || header->pieces[i].bytes == 0)
+        if (header->pieces[i].bytes == 0 || !is_of_rows(objects, part, &header->pieces[i]))
             continue;
-        if (!error && !has_chunk)
+        if (!has_chunk)
             error = add_chunk(map, set, part, header);
         has_chunk = true;
         if (!error)

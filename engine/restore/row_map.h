@@ -45,7 +45,7 @@ void row_map_init(struct row_map *map);
 void row_map_release(struct row_map *map);
 
 /* Adds the pieces of a DATA chunk, whose header is whole, that belong to ROWS objects. Any thread.
- * -PST_E_CORRUPT: the object has no such bytes; -ENOMEM. */
+ * -ENOMEM. */
 PST_MUST_USE int row_map_add(struct row_map *map, const struct objects *objects,
                              const struct pst_part_set *set, const struct pst_part_map *part,
                              const struct pst_chunk_header *header);

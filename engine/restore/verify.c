@@ -267,9 +267,11 @@ static int verify_parts(struct verify *verify)
 
 static int outcome(const struct verify *verify)
 {
-    if (verify->findings.damages == 0)
-        return 0;
-    return verify->findings.newer == verify->findings.damages ? -PST_E_NEWER : -PST_E_CORRUPT;
+    const struct pst_findings *findings = &verify->findings;
+    uint64_t damages = findings->damages - findings->unverified;
+    if (damages == 0)
+        return findings->first_error;
+    return findings->newer == damages ? -PST_E_NEWER : -PST_E_CORRUPT;
 }
 
 static int verify_backup(struct verify *verify)
@@ -301,7 +303,8 @@ int pst_verify(const struct pst_backup *backup, const struct pst_verify_options 
     result->bytes = verify->checked_bytes;
     result->objects = atomic_load(&verify->objects_read);
     result->objects_damaged = verify->findings.objects;
-    result->damages = verify->findings.damages;
+    result->damages = verify->findings.damages - verify->findings.unverified;
+    result->unverified = verify->findings.unverified;
     result->warnings = verify->findings.warnings;
     free(verify);
     return error;

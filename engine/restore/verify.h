@@ -25,6 +25,7 @@ struct pst_verify_result {
     uint64_t objects;         /* in catalogues; one that lies in several parts counts in each */
     uint64_t objects_damaged; /* of which some is missing or damaged; each once */
     uint64_t damages;
+    uint64_t unverified; /* findings of what could not be read, and may be whole: no damages */
     uint64_t warnings;
 };
 
@@ -32,8 +33,9 @@ struct pst_backup;
 
 /* Verifies a backup of a list (catalog.h), all copies of its files. 0: whole; -PST_E_CORRUPT:
  * damaged, every damage was passed to found(); -PST_E_INCOMPLETE: no cluster manifest;
- * -PST_E_NO_BACKUP; -PST_E_NEWER: all that is wrong with it is that it is newer; -ECANCELED; or
- * -errno where verifying itself failed (no io_uring, no memory). *result is set in every case. */
+ * -PST_E_NO_BACKUP; -PST_E_NEWER: all that is wrong with it is that it is newer; -ECANCELED; or why
+ * it, or some of it, could not be verified, where no damage was found (own_error.h). *result is set
+ * in every case. */
 PST_MUST_USE int pst_verify(const struct pst_backup *backup,
                             const struct pst_verify_options *options,
                             struct pst_verify_result *result);

@@ -151,6 +151,8 @@ struct pst_finding {
     /* "SOURCE/PATH" or "NODE/SOURCE/PATH": an object that is not whole; file is then the backup,
      * and offset and bytes are 0. NULL: it is about the file. */
     const char *object;
+    bool unverified; /* no damage that is known of: what is there could not be read; error says why
+                      */
 };
 
 /* "FILE: offset 4096: damaged: … (payload)" in text, PST_MESSAGE_BYTES long; returns it. */
@@ -188,6 +190,7 @@ struct pst_verify_outcome {
     uint64_t warnings;
     char message[PST_MESSAGE_BYTES];
     uint64_t objects_damaged; /* of which some is missing or damaged */
+    uint64_t unverified;      /* findings of what could not be read, and may be whole */
 };
 
 static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)
@@ -198,7 +201,8 @@ static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)
 
 /* Reads every byte of a backup. 0: it is whole; -PST_E_CORRUPT: damaged, and on_finding was called
  * for each damage; -PST_E_INCOMPLETE; -PST_E_NO_BACKUP; -PST_E_NEWER: its only fault is that it is
- * newer; -ECANCELED; -EINVAL; else verifying itself failed. */
+ * newer; -ECANCELED; -EINVAL; else it could not be verified, or not all of it, and no damage was
+ * found: -EACCES, -PST_E_NO_RING, …. */
 PST_MUST_USE int pst_run_verify(const struct pst_verify_job *job,
                                 struct pst_verify_outcome *outcome);
 

@@ -1,0 +1,68 @@
+#!/bin/bash
+# What cannot be read is not damaged: verify says that it could not be verified, and why, with an
+# exit code of its own; so it does, and restore too, where there is no io_uring.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+no_ring=${3:?usage: unverified_test.sh PENSTOCK FOLDER NO_RING}
+command -v setpriv >/dev/null || skip 'setpriv is missing'
+home=$memory/home
+mkdir "$home" "$home/tree"
+head -c 3000000 /dev/urandom >"$home/tree/large"
+echo small >"$home/tree/small"
+if is_root; then chown -R 65534:65534 "$home"; fi
+part1=$home/to/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data
+part2=$home/to/BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data
+
+user() {
+    (
+        ulimit -l 8192
+        as_ordinary_user "$@"
+    )
+}
+
+expect_exit 0 user "$penstock" backup --source "dir:$home/tree" --to "$home/to" --ldms 2
+
+a_part_that_may_not_be_read() {
+    chmod 000 "$part1"
+    expect_exit 3 user "$penstock" verify --from "$home/to"
+    expect_output '0 damages; not all of it could be read'
+    expect_message "could not be verified: Permission denied \\(part 1 of node 1\\)" \
+        'backup 1 could not be verified completely: Permission denied'
+    if grep -q 'damaged' "$memory/err"; then fail 'it is called damaged'; fi
+    expect_exit 3 user "$penstock" verify --from "$home/to" --json
+    expect_json '[.[] | select(.message_type == "summary")] | .[0].damages == 0 and .[0].unverified == 1
+        and .[0].objects_damaged == 0'
+    expect_json 'any(.[]; .unverified == true and .error == "EACCES" and .warning == false)'
+    expect_exit 1 user "$penstock" restore --from "$home/to" --target "$home/target"
+    expect_message 'Permission denied'
+    # A damage beside it is a damage.
+    cp -p "$part2" "$home/part2"
+    flip "$part2" 9000
+    expect_exit 1 user "$penstock" verify --from "$home/to" --json
+    expect_json '[.[] | select(.message_type == "summary")] | .[0].damages == 1 and .[0].unverified == 1'
+    cp -p "$home/part2" "$part2"
+    chmod 600 "$part1"
+    expect_exit 0 user "$penstock" verify --from "$home/to"
+}
+
+a_manifest_that_may_not_be_read() {
+    chmod 000 "$home/to/BACKUP-1/BACKUP-1.1.manifest"
+    expect_exit 3 user "$penstock" verify --from "$home/to" 1
+    expect_message 'could not be verified.*Permission denied'
+    chmod 600 "$home/to/BACKUP-1/BACKUP-1.1.manifest"
+}
+
+no_io_uring() { # ERRNO
+    expect_exit 3 user "$no_ring" "$1" "$penstock" verify --from "$home/to"
+    expect_message 'backup 1 could not be verified: there is no io_uring: .*kernel.io_uring_disabled, seccomp'
+    expect_exit 1 user "$no_ring" "$1" "$penstock" restore --from "$home/to" --target "$home/target"
+    expect_message 'backup 1: there is no io_uring: .*kernel.io_uring_disabled, seccomp'
+    expect_absent "$home/target"
+}
+
+a_part_that_may_not_be_read
+a_manifest_that_may_not_be_read
+no_io_uring 1  # EPERM: forbidden
+no_io_uring 38 # ENOSYS: none
