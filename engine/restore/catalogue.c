@@ -74,7 +74,7 @@ static bool has_parent(struct check *check, const struct object_record *record,
         return true;
     size_t bytes = (size_t)(slash - object->path);
     if (!check->parent || !is_at(check->parent, record, object->path, bytes))
-        check->parent = objects_find_path(check->objects, record, object->path, bytes);
+        check->parent = objects_at(check->objects, record, object->path, bytes);
     return check->parent && object_of(check->parent).type == PST_OBJECT_DIRECTORY;
 }
 

@@ -204,7 +204,7 @@ static const char *fault_of(const struct object_record *record, bool has_sums)
                      atomic_load(&record->sum[0]) != atomic_load(&record->summed[0]) ||
                      atomic_load(&record->sum[1]) != atomic_load(&record->summed[1])))
         return "its contents and their checksum differ";
-    return record->hit ? "some of its contents are damaged" : NULL;
+    return record->is_hit ? "some of its contents are damaged" : NULL;
 }
 
 static void check_objects(struct contents *contents, struct pst_findings *findings)
@@ -221,7 +221,7 @@ static void check_objects(struct contents *contents, struct pst_findings *findin
         /* what could not be read is not known to be missing */
         if (!what || (findings->unverified > 0 && !record->is_hit))
             continue;
-        atomic_store(&record->hit, true);
+        atomic_store(&record->is_hit, true);
         const struct pst_object object = object_of(record);
         pst_findings_add_object(findings, contents->backup, record->node, &object, what,
                                 !is_damaged);

@@ -2,7 +2,7 @@
  * The objects of a backup: gathered from the catalogues of all parts, each once, in the order of
  * their paths. Private to engine/restore/.
  *
- * Memory: for each object its encoded entry (72 bytes and the path), 72 bytes, and 24 to 40 in
+ * Memory: for each object its encoded entry (72 bytes and the path), 80 bytes, and 24 to 40 in
  * tables.
  */
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H

@@ -85,7 +85,7 @@ static void hit(struct verify *verify, uint32_t node_index, uint64_t object)
 {
     struct object_record *record = objects_find(&verify->objects, node_index, object);
     if (record)
-        atomic_store(&record->hit, true);
+        atomic_store(&record->is_hit, true);
 }
 
 /* Marks the objects that a damaged chunk has data of: as its header names them; else, where only
@@ -105,7 +105,7 @@ static void note_lost(void *context, const struct pst_part_map *part,
         uint64_t id = object_id(record);
         if (record->node == part->node_index && id >= entry->object_first &&
             id <= entry->object_last && object_size(record) > 0)
-            atomic_store(&record->hit, true);
+            atomic_store(&record->is_hit, true);
     }
 }
 
