@@ -11,12 +11,13 @@
 
 #include "penstock/error.h"
 
-/* Memory, descriptors or the kernel's resources ran out: whoever looks at one thing after another
- * waits, or ends with it, because the next would fail too, and a thing that was not looked at is
- * not a damaged or a missing one. */
+/* Memory or descriptors ran out: whoever looks at one thing after another waits, or ends with it,
+ * because the next would fail too, and a thing that was not looked at is not a damaged or a missing
+ * one. Not -EAGAIN: that is what an open says of a file that its owner has a lease of (fcntl(2),
+ * F_SETLEASE), and concerns no other. */
 static inline bool pst_is_own_error(int error)
 {
-    return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EAGAIN;
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
 
 /* How long it is worth waiting for somebody to give some back. */

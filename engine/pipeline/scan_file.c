@@ -164,7 +164,7 @@ static void end_read(struct scan_read *read, int result)
 static void on_read(struct pst_io_op *op, int result)
 {
     struct scan_read *read = PST_IO_OP_OF(op, struct scan_read, op);
-    if (pst_is_own_error(result)) {
+    if (pst_is_own_error(result) || result == -EAGAIN) {
         put_aside(read->file, read);
         wait_for_more(read->file, result);
         return;

@@ -228,7 +228,8 @@ int objects_sort(struct objects *objects, const struct object_record **clash)
 static int compare_place(const struct object_record *of, const char *path, size_t path_bytes,
                          const struct object_record *record)
 {
-    uint32_t source = pst_object_source(object_id(of)), other = pst_object_source(object_id(record));
+    uint32_t source = pst_object_source(object_id(of)),
+             other = pst_object_source(object_id(record));
     if (of->node != record->node)
         return of->node < record->node ? -1 : 1;
     if (source != other)

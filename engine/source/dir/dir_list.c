@@ -367,19 +367,20 @@ static int look_at_all_again(struct listing_job *job, struct link_names *names, 
 {
     char *name = names->text, *end = names->text;
     uint32_t count = names->count;
-    int error = 0;
     names->count = 0;
-    for (uint32_t i = 0; i < count && error >= 0; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         size_t bytes = strlen(name) + 1;
-        error = look_again(job, name, found);
-        if (error > 0) {
+        int is_one = look_again(job, name, found);
+        if (is_one < 0)
+            return is_one;
+        if (is_one) {
             memmove(end, name, bytes);
             end += bytes;
             names->count++;
         }
         name += bytes;
     }
-    return error < 0 ? error : 0;
+    return 0;
 }
 
 /* The file becomes an object: all its names are known, or have waited long enough. Where they did

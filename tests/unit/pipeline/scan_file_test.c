@@ -1,5 +1,7 @@
 /* The files that a scan reads: what is read, and what is reported, in every order of events. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -332,6 +334,23 @@ static void a_shortage_is_waited_out(void)
     }
 }
 
+/* A file that its owner has a lease of is bad, and nothing waits for it. */
+static void a_leased_file_holds_up_nobody(void)
+{
+    begin();
+    signal(SIGIO, SIG_IGN); /* the kernel asks for the lease by it */
+    int fd = openat(rig.dirfd, "file", O_RDONLY | O_CLOEXEC);
+    CU_ASSERT_EQUAL_FATAL(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+    take(&user);
+    pst_ring_drain(rig.ring);
+    CU_ASSERT_EQUAL(user.bad, 1);
+    CU_ASSERT_EQUAL(scan_files_retry_ns(files), SCAN_DEADLINE_NONE);
+    scan_file_let_go(user.file);
+    pst_ring_drain(rig.ring);
+    close(fd);
+    end();
+}
+
 /* Of a scan that is to stop: at once, and the file is no worse for it. */
 static void what_waits_can_be_stopped(void)
 {
@@ -420,6 +439,7 @@ int main(void)
         {"so many and no more are open", so_many_and_no_more_are_open},
         {"any of its names will do", any_of_its_names_will_do},
         {"a shortage is waited out", a_shortage_is_waited_out},
+        {"a leased file holds up nobody", a_leased_file_holds_up_nobody},
         {"what waits can be stopped", what_waits_can_be_stopped},
         {"fewer may be open", fewer_may_be_open},
         {"misuse aborts", misuse_aborts},
