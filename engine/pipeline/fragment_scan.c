@@ -471,6 +471,8 @@ static bool make_rows(struct scan *scan)
     size_t bytes = 0;
     int error = pst_source_produce(scan->source, scan->fragment, &scan->cursor, chunk_end(chunk),
                                    room, &bytes);
+    if (error == -EAGAIN)
+        return true; /* it has waited as long as may be */
     if (error)
         scan->error = error;
     if (error || bytes == 0) {

@@ -45,6 +45,8 @@
     X(PST_E_UNKNOWN_BACKUP, 1341, PST_FINAL, "no such backup is running")                          \
     X(PST_E_NO_TABLE, 1342, PST_FINAL, "no source has a table of a name that was asked for")       \
     X(PST_E_NODE_STOPS, 1343, PST_RETRY, "a node is being stopped")                                \
+    X(PST_E_DAMAGED, 1346, PST_FINAL, "a source is damaged")                                       \
+    X(PST_E_FOREIGN, 1347, PST_FINAL, "a source is of a format that is not supported")             \
     X(PST_E_NUMBER_EXISTS, 1350, PST_FINAL, "a backup of that number exists")                      \
     X(PST_E_CORRUPT, 1360, PST_FINAL, "damaged: contents and checksum differ")                     \
     X(PST_E_NOT_BACKUP, 1361, PST_FINAL, "not a Penstock file")                                    \

@@ -13,7 +13,6 @@
 #include "engine/base/log.h"
 #include "engine/source/lmdb/lmdb_list.h"
 #include "engine/source/lmdb/lmdb_produce.h"
-#include "engine/source/lmdb/lmdb_source.h"
 
 /* ---- freeze, snapshot, thaw ---- */
 
@@ -54,33 +53,11 @@ static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
     struct lmdb_source *lmdb = lmdb_of(source);
     pst_thread_bind(&lmdb->owner);
     int error = lmdb_find_again(lmdb);
-    if (!error && source->policy.is_logical)
-        error = lmdb_rows_open(&lmdb->guard, source->policy.ldms, &lmdb->rows);
     if (!error)
         error = freeze(lmdb, deadline_ns);
     if (error)
         end(lmdb);
     return error;
-}
-
-/* Every snapshot that begins while the guard holds its own is as safe. Where writers commit too
- * fast for all readers to begin at one transaction, they are frozen for that moment. */
-static int pin_rows(struct lmdb_source *lmdb)
-{
-    const struct lmdb_request freeze = {.order = LMDB_FREEZE,
-                                        .freeze_hold_ns = lmdb->source.policy.freeze_hold_ns};
-    const struct lmdb_request thaw = {.order = LMDB_THAW};
-    int error = lmdb_rows_pin(lmdb->rows);
-    if (error != -EAGAIN || !lmdb->source.policy.is_alone)
-        return error == -EAGAIN ? -PST_E_CHANGED : error;
-    error = lmdb_order(lmdb, &freeze, lmdb_soon_ns());
-    if (error)
-        return error == -ETIMEDOUT ? -PST_E_FREEZE : error;
-    error = lmdb_rows_pin(lmdb->rows);
-    int thawed = lmdb_order(lmdb, &thaw, lmdb_soon_ns());
-    if (error == -EAGAIN)
-        return -PST_E_CHANGED;
-    return error ? error : thawed;
 }
 
 static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
@@ -94,8 +71,6 @@ static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
     if (error)
         return error;
     error = lmdb_look_at_files(lmdb);
-    if (!error && lmdb->rows)
-        error = pin_rows(lmdb);
     if (error)
         lmdb_let_go(lmdb);
     return error;
@@ -141,8 +116,8 @@ static void write_row_details(struct lmdb_source *lmdb)
              "{\"type\":\"lmdb\",\"logical\":true,\"transaction_id\":%llu,\"tables\":%u,"
              "\"rows\":%llu,\"map_bytes\":%llu,\"frozen_ns\":%llu,\"pinned_ns\":%llu,"
              "\"grown_bytes\":%llu}",
-             (unsigned long long)lmdb->rows->meta.transaction, tables, (unsigned long long)rows,
-             (unsigned long long)shared->meta.map_bytes, (unsigned long long)shared->frozen_ns,
+             (unsigned long long)lmdb->meta.transaction, tables, (unsigned long long)rows,
+             (unsigned long long)lmdb->meta.map_bytes, (unsigned long long)shared->frozen_ns,
              (unsigned long long)shared->pinned_ns, (unsigned long long)shared->grown_bytes);
     lmdb->source.details = lmdb->details;
 }
@@ -153,8 +128,8 @@ static void write_details(struct lmdb_source *lmdb)
     snprintf(lmdb->details, sizeof(lmdb->details),
              "{\"type\":\"lmdb\",\"transaction_id\":%llu,\"page_bytes\":%u,\"last_page\":%llu,"
              "\"map_bytes\":%llu,\"frozen_ns\":%llu,\"pinned_ns\":%llu,\"grown_bytes\":%llu}",
-             (unsigned long long)shared->meta.transaction, shared->meta.page_bytes,
-             (unsigned long long)shared->meta.last_page, (unsigned long long)shared->meta.map_bytes,
+             (unsigned long long)lmdb->meta.transaction, lmdb->meta.page_bytes,
+             (unsigned long long)lmdb->meta.last_page, (unsigned long long)lmdb->meta.map_bytes,
              (unsigned long long)shared->frozen_ns, (unsigned long long)shared->pinned_ns,
              (unsigned long long)shared->grown_bytes);
     lmdb->source.details = lmdb->details;
@@ -225,7 +200,7 @@ static void lmdb_close(struct pst_source *source)
 static int share_memory(struct lmdb_source *lmdb)
 {
     void *shared = mmap(NULL, sizeof(*lmdb->guard.shared), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED)
         return -errno;
     lmdb->guard.shared = shared;

@@ -18,8 +18,7 @@ int environment_say(struct environment *environment, int error, const char *text
     return error;
 }
 
-/* An LMDB return code as an error of ours, with LMDB's text where ours is less precise. */
-static int environment_error(struct environment *environment, int rc)
+int environment_error(struct environment *environment, int rc)
 {
     if (rc >= 0) /* errno, or 0 */
         return -rc;
@@ -29,12 +28,15 @@ static int environment_error(struct environment *environment, int rc)
                                "its reader table is full: close a reader, or raise it with "
                                "mdb_env_set_maxreaders");
     case MDB_VERSION_MISMATCH:
-        return environment_say(environment, -PST_E_NEWER,
+        return environment_say(environment, -PST_E_FOREIGN,
                                "its lock file is of another version of LMDB than 0.9");
+    case MDB_DBS_FULL:
+        return environment_say(environment, -PST_E_NO_RESOURCES, "it has too many tables");
     case MDB_INVALID:
     case MDB_CORRUPTED:
+    case MDB_CURSOR_FULL:
     case MDB_PAGE_NOTFOUND:
-        return environment_say(environment, -PST_E_CORRUPT, mdb_strerror(rc));
+        return environment_say(environment, -PST_E_DAMAGED, mdb_strerror(rc));
     default:
         return environment_say(environment, -EIO, mdb_strerror(rc));
     }
@@ -79,13 +81,16 @@ static int look_at(struct environment *environment)
         return environment_error(environment, rc);
     environment->page_bytes = stat.ms_psize;
     environment->shared->stale_readers = (uint32_t)dead;
-    return environment->page_bytes <= LMDB_PAGE_BYTES_MAX ? 0 : -PST_E_CORRUPT;
+    return environment->page_bytes <= LMDB_PAGE_BYTES_MAX ? 0 : -PST_E_DAMAGED;
 }
 
 int environment_open(struct environment *environment)
 {
     struct stat status;
     int rc = mdb_env_create(&environment->env);
+    if (rc)
+        return environment_error(environment, rc);
+    rc = mdb_env_set_maxdbs(environment->env, LMDB_TABLES_MAX); /* the readers' */
     if (rc)
         return environment_error(environment, rc);
     int error = open_files(environment, &status);

@@ -23,6 +23,8 @@ struct environment {
     uint64_t thaw_at_ns;  /* UINT64_MAX: no limit */
     uint64_t watch_at_ns; /* while pinned: when to look how full the map is */
     uint32_t headroom_percent;
+    uint32_t readers_count;
+    int reader_fds[LMDB_READERS_MAX + 1]; /* pidfd_open(2); -1: it has ended */
 };
 
 /* Opens it beside its users, clears stale readers, and claims a reader slot. guard, shared and
@@ -36,6 +38,9 @@ PST_MUST_USE int environment_begin(struct environment *environment);
 
 /* The reader pins the newest transaction. */
 PST_MUST_USE int environment_renew(struct environment *environment);
+
+/* An LMDB return code as an error of ours, with LMDB's text where ours is less precise. */
+PST_MUST_USE int environment_error(struct environment *environment, int rc);
 
 /* Returns error; text explains to people what it means here. */
 int environment_say(struct environment *environment, int error, const char *text);

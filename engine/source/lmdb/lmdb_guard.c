@@ -127,7 +127,8 @@ static int read_answer(struct lmdb_guard *guard, uint64_t deadline_ns, struct lm
         kill_guard(guard); /* it is dead or about to be */
         return -PST_E_GUARD;
     }
-    return answer->error;
+    answer->text[LMDB_TEXT_BYTES - 1] = '\0';
+    return lmdb_claimed_error(answer->error);
 }
 
 /* The child's number in the parent, with its descriptor; or -errno. */

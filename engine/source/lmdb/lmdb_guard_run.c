@@ -16,6 +16,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/source/lmdb/lmdb_environment.h"
+#include "engine/source/lmdb/lmdb_readers.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 /* How often the map's filling is looked at: before a writer of 4 GB/s, faster than memory is copied
@@ -92,7 +93,7 @@ static int capture(struct environment *environment, uint64_t transaction)
     }
     environment->shared->meta = metas[0];
     if (metas[0].page_bytes != environment->page_bytes)
-        return -PST_E_CORRUPT;
+        return -PST_E_DAMAGED;
     if (metas[0].transaction != transaction)
         return -EAGAIN;
     return metas[1].transaction < transaction || metas[1].transaction == 0 ? 0 : -EAGAIN;
@@ -159,6 +160,7 @@ static int snapshot(struct environment *environment, const struct lmdb_request *
 static void unpin(struct environment *environment)
 {
     struct lmdb_meta now;
+    readers_end(environment); /* before their pages are another's */
     if (!environment->is_pinned)
         return;
     mdb_txn_reset(environment->reader);
@@ -185,6 +187,14 @@ static void watch_map(struct environment *environment)
     atomic_store(&environment->shared->trouble, -PST_E_HEADROOM);
 }
 
+static int read_rows(struct environment *environment, const struct lmdb_request *request)
+{
+    int trouble = atomic_load(&environment->shared->trouble);
+    if (!environment->is_pinned)
+        return trouble ? trouble : -PST_E_WRONG_STATE;
+    return readers_start(environment, request->readers);
+}
+
 /* ---- after the scan ---- */
 
 /* A commit under the lock publishes to all readers the number of the transaction that the newest
@@ -198,8 +208,8 @@ static int compare_ids(struct environment *environment, bool *differs)
     uint64_t transaction = mdb_txn_id(environment->reader);
     error = lmdb_meta_newest(environment->fd, &newest);
     mdb_txn_reset(environment->reader);
-    *differs = error == -PST_E_CORRUPT || newest.transaction != transaction;
-    return error == -PST_E_CORRUPT ? 0 : error;
+    *differs = error == -PST_E_DAMAGED || newest.transaction != transaction;
+    return error == -PST_E_DAMAGED ? 0 : error;
 }
 
 /* They may differ for a moment, in the middle of a commit, but not under the lock. */
@@ -249,6 +259,8 @@ static int carry_out(struct environment *environment, const struct lmdb_request 
     case LMDB_THAW:
         thaw(environment);
         return 0;
+    case LMDB_READ:
+        return read_rows(environment, request);
     case LMDB_CHECK:
         return check(environment);
     case LMDB_RELEASE:
@@ -283,18 +295,20 @@ static void look(struct environment *environment)
 static bool serve(struct environment *environment, int socket)
 {
     struct lmdb_request request;
-    struct pollfd readable = {.fd = socket, .events = POLLIN};
+    struct pollfd watched[2 + LMDB_READERS_MAX] = {{.fd = socket, .events = POLLIN}};
     uint64_t at_ns = next_look_ns(environment), now_ns = pst_monotonic_ns();
     uint64_t left_ns = at_ns > now_ns ? at_ns - now_ns : 0;
     const struct timespec timeout = {.tv_sec = (time_t)(left_ns / (1000 * NS_PER_MS)),
                                      .tv_nsec = (long)(left_ns % (1000 * NS_PER_MS))};
-    int count = ppoll(&readable, 1, at_ns == UINT64_MAX ? NULL : &timeout, NULL);
+    readers_fill(environment, watched + 1);
+    int count =
+        ppoll(watched, 1 + environment->readers_count, at_ns == UINT64_MAX ? NULL : &timeout, NULL);
     if (count < 0)
         return errno == EINTR;
-    if (count == 0) {
-        look(environment);
+    readers_reap(environment, watched + 1);
+    look(environment);
+    if (!watched[0].revents)
         return true;
-    }
     if (recv(socket, &request, sizeof(request), 0) != (ssize_t)sizeof(request))
         return false;
     environment->answer->text[0] = '\0';
@@ -311,6 +325,7 @@ int lmdb_guard_run(const struct lmdb_guard *guard, int socket)
     while (goes_on)
         goes_on = serve(&environment, socket);
     thaw(&environment);
+    readers_end(&environment);
     environment_close(&environment);
     return 0;
 }

@@ -10,8 +10,7 @@
 
 #include "engine/format/object.h"
 #include "engine/format/rows.h"
-#include "engine/source/lmdb/lmdb_source.h"
-#include "engine/source/lmdb/lmdb_tables.h"
+#include "engine/source/lmdb/lmdb_list_rows.h"
 
 /* Small enough that a small environment is shared out among several LDMs, large enough that dealing
  * one costs nothing beside reading it. */
@@ -69,7 +68,7 @@ static int add_extents(const struct lmdb_source *lmdb, struct pst_fragment_descr
                        uint64_t from, uint64_t to)
 {
     const struct lmdb_shared *shared = lmdb->guard.shared;
-    uint64_t meta_bytes = 2 * (uint64_t)shared->meta.page_bytes;
+    uint64_t meta_bytes = 2 * (uint64_t)lmdb->meta.page_bytes;
     const struct pst_fragment_file file = {
         .object = pst_source_object_id(&lmdb->source, 1),
         .path = lmdb->place.data,
@@ -79,7 +78,7 @@ static int add_extents(const struct lmdb_source *lmdb, struct pst_fragment_descr
     };
     int error = pst_fragment_add_file(slot, &file);
     if (!error && from == 0) {
-        error = pst_fragment_add_extent(slot, 0, meta_bytes, shared->pages);
+        error = pst_fragment_add_extent(slot, 0, meta_bytes, lmdb->pages);
         from = meta_bytes;
     }
     if (!error && to > from)
@@ -92,7 +91,7 @@ static int list_database(struct lmdb_source *lmdb, struct pst_fragment_sink *sin
                          struct pst_source_listing *listing)
 {
     uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX];
-    uint64_t map_bytes = htole64(lmdb->guard.shared->meta.map_bytes);
+    uint64_t map_bytes = htole64(lmdb->meta.map_bytes);
     const struct pst_database_entry entry = {
         .kind = "lmdb", .details = &map_bytes, .details_bytes = sizeof(map_bytes)};
     struct pst_object database =
@@ -115,17 +114,15 @@ static int list_database(struct lmdb_source *lmdb, struct pst_fragment_sink *sin
     return sink->emit(sink, slot);
 }
 
-static int is_pinned(struct pst_source *source)
-{
-    return lmdb_look_at_guard(lmdb_of(source));
-}
-
 static int list_rows(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
                      struct pst_source_listing *totals)
 {
-    const struct lmdb_listing listing = {&lmdb->source, sink, totals, is_pinned};
-    int error = list_database(lmdb, sink, totals);
-    return error ? error : lmdb_list_tables(lmdb->rows, &listing, 3);
+    lmdb_rows_close(lmdb->rows); /* of an earlier listing of this snapshot */
+    lmdb->rows = NULL;
+    int error = lmdb_rows_open(lmdb, &lmdb->rows);
+    if (!error)
+        error = list_database(lmdb, sink, totals);
+    return error ? error : lmdb_list_rows(lmdb->rows, sink, totals, 3);
 }
 
 /* A file may end before its last page, if LMDB never wrote that one; what is not there is read as
@@ -142,9 +139,12 @@ int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
 {
     struct lmdb_source *lmdb = lmdb_of(source);
     PST_CHECK_THREAD(&lmdb->owner);
-    if (lmdb->rows)
+    int taken = lmdb_take_metas(lmdb);
+    if (taken)
+        return taken;
+    if (source->policy.is_logical)
         return list_rows(lmdb, sink, listing);
-    const struct lmdb_meta *meta = &lmdb->guard.shared->meta;
+    const struct lmdb_meta *meta = &lmdb->meta;
     uint64_t size = (meta->last_page + 1) * meta->page_bytes;
     bool is_long_enough = has_bytes(lmdb, size);
     for (uint64_t from = 0; from < size;) {

@@ -52,9 +52,9 @@ static bool is_page_bytes(uint32_t bytes)
 int lmdb_meta_decode(const void *page, struct lmdb_meta *meta)
 {
     if (read_32(page, META_MAGIC) != MAGIC)
-        return -PST_E_CORRUPT;
+        return -PST_E_DAMAGED;
     if (read_32(page, META_VERSION) != VERSION)
-        return -PST_E_NEWER;
+        return -PST_E_FOREIGN;
     *meta = (struct lmdb_meta){
         .page_bytes = read_32(page, META_PAGE_BYTES),
         .map_bytes = read_64(page, META_MAP_BYTES),
@@ -64,7 +64,7 @@ int lmdb_meta_decode(const void *page, struct lmdb_meta *meta)
     };
     if (!is_page_bytes(meta->page_bytes) || meta->last_page < 1 ||
         meta->last_page >= (uint64_t)INT64_MAX / meta->page_bytes)
-        return -PST_E_CORRUPT;
+        return -PST_E_DAMAGED;
     return 0;
 }
 
@@ -74,7 +74,7 @@ static int read_whole(int fd, void *data, size_t bytes, uint64_t offset)
     while (done < bytes) {
         ssize_t got = pread(fd, (char *)data + done, bytes - done, (off_t)(offset + done));
         if (got == 0)
-            return -PST_E_CORRUPT;
+            return -PST_E_DAMAGED;
         if (got < 0 && errno != EINTR)
             return -errno;
         done += got > 0 ? (size_t)got : 0;
@@ -85,6 +85,14 @@ static int read_whole(int fd, void *data, size_t bytes, uint64_t offset)
 int lmdb_meta_read(int fd, uint32_t slot, uint32_t page_bytes, void *page)
 {
     return read_whole(fd, page, page_bytes, (uint64_t)slot * page_bytes);
+}
+
+static int choose(const struct lmdb_meta metas[2], struct lmdb_meta *newest)
+{
+    if (metas[0].page_bytes != metas[1].page_bytes)
+        return -PST_E_DAMAGED;
+    *newest = metas[metas[1].transaction > metas[0].transaction];
+    return 0;
 }
 
 int lmdb_meta_newest(int fd, struct lmdb_meta *newest)
@@ -98,12 +106,16 @@ int lmdb_meta_newest(int fd, struct lmdb_meta *newest)
         error = read_whole(fd, page, sizeof(page), metas[0].page_bytes);
     if (!error)
         error = lmdb_meta_decode(page, &metas[1]);
-    if (error)
-        return error;
-    if (metas[0].page_bytes != metas[1].page_bytes)
-        return -PST_E_CORRUPT;
-    *newest = metas[metas[1].transaction > metas[0].transaction];
-    return 0;
+    return error ? error : choose(metas, newest);
+}
+
+int lmdb_meta_newest_of(const uint8_t *pages, struct lmdb_meta *newest)
+{
+    struct lmdb_meta metas[2];
+    int error = lmdb_meta_decode(pages, &metas[0]);
+    if (!error)
+        error = lmdb_meta_decode(pages + metas[0].page_bytes, &metas[1]);
+    return error ? error : choose(metas, newest);
 }
 
 void lmdb_meta_make_previous(const void *page, uint32_t page_bytes, void *previous)

@@ -26,17 +26,20 @@ struct lmdb_meta {
 };
 
 /* Decodes the first LMDB_META_BYTES of a meta page.
- *   -PST_E_CORRUPT  not LMDB's, or out of its ranges
- *   -PST_E_NEWER    of a data format other than version 1 */
+ *   -PST_E_DAMAGED  not LMDB's, or out of its ranges
+ *   -PST_E_FOREIGN  of a data format other than version 1 */
 PST_MUST_USE int lmdb_meta_decode(const void *page, struct lmdb_meta *meta);
 
-/* Reads the file's page `slot` (0, 1) whole: page_bytes at page. 0, -errno, or -PST_E_CORRUPT: the
+/* Reads the file's page `slot` (0, 1) whole: page_bytes at page. 0, -errno, or -PST_E_DAMAGED: the
  * file is shorter. */
 PST_MUST_USE int lmdb_meta_read(int fd, uint32_t slot, uint32_t page_bytes, void *page);
 
 /* Decodes both pages of a file, of whatever page size. *newest: the page of the higher transaction.
- * As decode and read; -PST_E_CORRUPT also where the two do not fit together. */
+ * As decode and read; -PST_E_DAMAGED also where the two do not fit together. */
 PST_MUST_USE int lmdb_meta_newest(int fd, struct lmdb_meta *newest);
+
+/* Likewise of both pages in memory, of 2 * LMDB_PAGE_BYTES_MAX, one behind the other. */
+PST_MUST_USE int lmdb_meta_newest_of(const uint8_t *pages, struct lmdb_meta *newest);
 
 /* Makes the page of transaction T - 1 of that of T, as if the former had changed nothing; both are
  * page_bytes long. */

@@ -13,22 +13,25 @@
 
 #include "engine/source/lmdb/lmdb_identity.h"
 #include "engine/source/lmdb/lmdb_meta.h"
+#include "engine/source/lmdb/lmdb_slot.h"
 #include "penstock/error.h"
 
-#define LMDB_TEXT_BYTES 256u
 #define LMDB_ANSWER_NS UINT64_C(5000000000) /* to what does not wait for writers */
 
 enum lmdb_order {
     LMDB_FREEZE = 1, /* take the write lock: waits for the environment's writer */
     LMDB_SNAPSHOT,   /* claim a reader slot and capture the meta pages; frozen or not */
     LMDB_THAW,       /* let go of the write lock */
-    LMDB_CHECK,      /* release the slot, then see whether someone wrote without locking */
+    LMDB_READ,       /* start the readers of the snapshot that is pinned: processes of their own */
+    LMDB_CHECK,      /* end the readers, release the slot, then see whether someone wrote without
+                        locking */
     LMDB_RELEASE,    /* let go of everything */
 };
 
 struct lmdb_request {
     uint32_t order; /* enum lmdb_order */
     uint32_t headroom_percent;
+    uint32_t readers;        /* READ: 1 … LMDB_READERS_MAX + 1 */
     uint64_t freeze_hold_ns; /* 0: no limit */
     bool is_frozen;          /* SNAPSHOT: the lock must still be held, else -PST_E_THAWED */
 };
@@ -46,7 +49,9 @@ struct lmdb_inodes {
     ino_t lock_inode;
 };
 
-/* What guard and source share; written by the guard before it answers. */
+/* What guard and source share; written by the guard before it answers. Like a reader the guard runs
+ * liblmdb on whatever the environment's owner has made of it: the source takes these for numbers to
+ * be shown and compared, and decodes the pages itself. */
 struct lmdb_shared {
     atomic_int trouble;        /* -PST_E_… that ended freeze or snapshot in between; 0: none */
     uint32_t stale_readers;    /* cleared at the start */
@@ -57,6 +62,7 @@ struct lmdb_shared {
     uint64_t grown_bytes;      /* of the environment, from snapshot to release */
     /* Both meta pages of the snapshot, page_bytes each, one behind the other. */
     uint8_t pages[2 * LMDB_PAGE_BYTES_MAX];
+    struct lmdb_slot slots[LMDB_READERS_MAX + 1]; /* memory only as far as they are used */
 };
 
 struct lmdb_guard {

@@ -1,192 +1,153 @@
 /*
- * The rows of an environment: its readers are opened, all begin at one transaction, and are closed.
- * Called on the source's thread, but for lmdb_rows_error and lmdb_rows_is_table, which any LDM
- * calls.
+ * The readers of a logical backup, seen from the source: started, and found dead or slow. Called on
+ * the source's thread, but for lmdb_rows_error and lmdb_rows_look, which any LDM calls.
  */
 #include "engine/source/lmdb/lmdb_rows.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/source/lmdb/lmdb_txn.h"
 
-#define PIN_NS UINT64_C(500000000)
-#define PIN_PAUSE_NS 20000
+#define SLOW_NS UINT64_C(5000000000)
+#define RECORD_BYTES 4096 /* of a record that is cut in two: its head alone is looked at */
 
-int lmdb_rows_error(const struct lmdb_rows *rows, int rc)
+static const char *const advice = "restore it from a backup; mdb_dump shows what can still be read";
+
+/* ---- open and close ---- */
+
+static int init_readers(struct lmdb_rows *rows)
 {
-    if (rc >= 0) /* errno, or 0 */
-        return -rc;
-    pst_log(PST_LOG_ERROR, "lmdb:%s: %s", rows->guard->path, mdb_strerror(rc));
-    switch (rc) {
-    case MDB_DBS_FULL:
-        return -PST_E_NO_RESOURCES;
-    case MDB_INVALID:
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-        return -PST_E_CORRUPT;
-    case MDB_VERSION_MISMATCH:
-        return -PST_E_NEWER;
-    default:
-        return -EIO;
+    for (uint32_t i = 0; i < rows->readers_count; i++) {
+        lmdb_reader_init(&rows->readers[i], &rows->lmdb->guard.shared->slots[i]);
+        rows->readers[i].records.buffer = malloc(RECORD_BYTES);
+        rows->readers[i].records.buffer_bytes = RECORD_BYTES;
+        if (!rows->readers[i].records.buffer)
+            return -ENOMEM;
+        if (i > 0)
+            atomic_fetch_or(&rows->free_readers, UINT64_C(1) << (i - 1));
     }
+    return 0;
 }
 
-bool lmdb_rows_is_table(const struct lmdb_rows *rows, const MDB_val *key, const MDB_val *value)
+int lmdb_rows_open(struct lmdb_source *lmdb, struct lmdb_rows **opened)
 {
-    uint32_t low = 0, high = rows->names_count;
-    if (value->mv_size != SUB_DATABASE_BYTES)
-        return false;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const char *name = rows->names[middle];
-        int order = strncmp(name, key->mv_data, key->mv_size);
-        if (order == 0)
-            order = name[key->mv_size] != '\0';
-        if (order == 0)
-            return true;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
-/* Begun once here, so that no memory is allocated while the freeze is held. */
-static int begin(struct lmdb_reader *reader)
-{
-    int rc = lmdb_txn_begin(reader->env, MDB_RDONLY, &reader->txn);
-    if (rc == 0)
-        mdb_txn_reset(reader->txn);
-    return rc;
-}
-
-static int open_reader(const struct lmdb_rows *rows, struct lmdb_reader *reader)
-{
-    const struct lmdb_guard *guard = rows->guard;
-    unsigned flags = MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | (guard->is_file ? MDB_NOSUBDIR : 0u);
-    struct stat status;
-    int fd;
-    int rc = mdb_env_create(&reader->env);
-    if (rc == 0)
-        rc = mdb_env_set_maxdbs(reader->env, LMDB_TABLES_MAX);
-    if (rc == 0)
-        rc = mdb_env_open(reader->env, guard->path, flags, 0);
-    if (rc == 0)
-        rc = mdb_env_get_fd(reader->env, &fd);
-    if (rc)
-        return lmdb_rows_error(rows, rc);
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    if (status.st_dev != guard->shared->inodes.device ||
-        status.st_ino != guard->shared->inodes.inode)
-        return -PST_E_CHANGED;
-    return lmdb_rows_error(rows, begin(reader));
-}
-
-int lmdb_rows_open(const struct lmdb_guard *guard, uint32_t readers, struct lmdb_rows **opened)
-{
-    assert(readers >= 1 && readers <= PST_LDMS_MAX);
+    uint32_t ldms = lmdb->source.policy.ldms;
     struct lmdb_rows *rows = calloc(1, sizeof(*rows));
+    assert(ldms > 0);
     if (!rows)
         return -ENOMEM;
-    rows->guard = guard;
-    rows->readers_count = readers;
-    rows->readers = calloc(readers + 1, sizeof(*rows->readers));
-    int error = rows->readers ? 0 : -ENOMEM;
-    for (uint32_t i = 0; !error && i <= readers; i++)
-        error = open_reader(rows, &rows->readers[i]);
-    if (!error)
-        error = lmdb_rows_error(rows, mdb_env_get_fd(scout_of(rows)->env, &rows->fd));
+    rows->lmdb = lmdb;
+    rows->readers_count = 1 + (ldms < LMDB_READERS_MAX ? ldms : LMDB_READERS_MAX);
+    rows->guard_fd = fcntl(lmdb->guard.pid_fd, F_DUPFD_CLOEXEC, 0);
+    int error = rows->guard_fd < 0 ? -errno : init_readers(rows);
+    if (!error) {
+        const struct lmdb_request request = {.order = LMDB_READ, .readers = rows->readers_count};
+        error = lmdb_order(lmdb, &request, lmdb_soon_ns());
+    }
     if (error) {
         lmdb_rows_close(rows);
         return error;
     }
-    for (uint32_t i = 0; i < readers; i++)
-        atomic_fetch_or(&rows->free_readers[i / 64], UINT64_C(1) << i % 64);
     *opened = rows;
     return 0;
 }
 
-static void close_reader(struct lmdb_reader *reader)
+void lmdb_table_free(struct table *table)
 {
-    if (reader->cursor)
-        mdb_cursor_close(reader->cursor);
-    if (reader->txn)
-        mdb_txn_abort(reader->txn);
-    if (reader->env)
-        mdb_env_close(reader->env);
-}
-
-static void free_table(struct table *table)
-{
-    for (uint32_t i = 0; i < table->shares_count; i++)
-        free(table->shares[i].from.mv_data);
+    for (uint32_t i = 0; table->shares && i < table->shares_count; i++)
+        free(table->shares[i].from.data);
     free(table->shares);
     free(table->name);
+    free(table);
 }
 
 void lmdb_rows_close(struct lmdb_rows *rows)
 {
     if (!rows)
         return;
-    for (uint32_t i = 0; rows->readers && i <= rows->readers_count; i++)
-        close_reader(&rows->readers[i]);
+    struct lmdb_slot *slots = rows->lmdb->guard.shared->slots;
+    for (uint32_t i = 0; i < rows->readers_count; i++)
+        pst_rows_release(&rows->readers[i].records);
     for (uint32_t i = 0; i < rows->tables_count; i++)
-        free_table(&rows->tables[i]);
-    for (uint32_t i = 0; i < rows->names_count; i++)
-        free(rows->names[i]);
-    free(rows->names);
+        lmdb_table_free(rows->tables[i]);
     free(rows->tables);
-    free(rows->readers);
+    if (rows->guard_fd >= 0)
+        close(rows->guard_fd);
+    (void)madvise(slots, rows->readers_count * sizeof(*slots), MADV_REMOVE);
     free(rows);
 }
 
-/* Without a lock file LMDB takes the newest meta page for true, as it finds it. Ours is whole if,
- * once all have begun, it is the newest still: the commit that overwrites it is the next but one.
- */
-static int renew_all(struct lmdb_rows *rows)
+/* ---- what goes wrong ---- */
+
+static const char *text_of(const struct table *table, char text[PST_TABLE_TEXT_BYTES])
 {
-    uint64_t transaction = 0;
-    for (uint32_t i = 0; i <= rows->readers_count; i++) {
-        int rc = lmdb_txn_renew(rows->readers[i].env, rows->readers[i].txn);
-        if (rc)
-            return lmdb_rows_error(rows, rc);
-        uint64_t found = mdb_txn_id(rows->readers[i].txn);
-        if (i > 0 && found != transaction)
-            return -EAGAIN;
-        transaction = found;
-    }
-    int error = lmdb_meta_newest(rows->fd, &rows->meta);
-    if (error == -PST_E_CORRUPT || (!error && rows->meta.transaction != transaction))
-        return -EAGAIN; /* torn, or newer */
+    return table ? pst_table_name_escape(table->name, table->name_bytes, text) : "(listing)";
+}
+
+int lmdb_rows_error(const struct lmdb_rows *rows, const struct table *table, int error,
+                    const char *text)
+{
+    char name[PST_TABLE_TEXT_BYTES];
+    if (error)
+        pst_log(PST_LOG_ERROR, "source %s: lmdb:%s: table %s: %s%s%s", rows->lmdb->source.name,
+                rows->lmdb->place.path, text_of(table, name), text[0] ? text : pst_error_text(error),
+                error == -PST_E_DAMAGED ? ": " : "", error == -PST_E_DAMAGED ? advice : "");
     return error;
 }
 
-static void reset_all(struct lmdb_rows *rows)
+static int log_end(const struct lmdb_rows *rows, const struct table *table, int ended)
 {
-    for (uint32_t i = 0; i <= rows->readers_count; i++)
-        mdb_txn_reset(rows->readers[i].txn);
+    char text[LMDB_TEXT_BYTES];
+    int number = ended & 0xff;
+    if ((ended & 0x100) == 0) {
+        snprintf(text, sizeof(text), "the process that read it ended with exit code %d", number);
+        return lmdb_rows_error(rows, table, -PST_E_DAMAGED, text);
+    }
+    bool is_fault = number == SIGSEGV || number == SIGBUS || number == SIGABRT ||
+                    number == SIGFPE || number == SIGILL || number == SIGTRAP;
+    const char *name = sigdescr_np(number);
+    snprintf(text, sizeof(text), "the process that read it was ended by signal %d (%s)%s", number,
+             name ? name : "unknown", is_fault ? ": LMDB came upon damaged pages" : "");
+    return lmdb_rows_error(rows, table, is_fault ? -PST_E_DAMAGED : -PST_E_GUARD, text);
 }
 
-int lmdb_rows_pin(struct lmdb_rows *rows)
+static void log_slow(const struct lmdb_rows *rows, struct lmdb_reader *reader,
+                     const struct table *table)
 {
-    const struct timespec pause = {.tv_nsec = PIN_PAUSE_NS};
-    uint64_t until_ns = pst_monotonic_ns() + PIN_NS;
-    for (;;) {
-        int error = renew_all(rows);
-        if (error != -EAGAIN)
-            return error;
-        reset_all(rows);
-        if (pst_monotonic_ns() > until_ns)
-            return -EAGAIN;
-        nanosleep(&pause, NULL);
-    }
+    char name[PST_TABLE_TEXT_BYTES];
+    uint64_t now_ns = pst_monotonic_ns();
+    if (reader->waits_since_ns == 0)
+        reader->waits_since_ns = now_ns;
+    if (reader->is_slow || now_ns - reader->waits_since_ns < SLOW_NS)
+        return;
+    reader->is_slow = true;
+    pst_log(PST_LOG_WARNING, "source %s: lmdb:%s: table %s: nothing has been read for %llu s",
+            rows->lmdb->source.name, rows->lmdb->place.path, text_of(table, name),
+            (unsigned long long)(SLOW_NS / UINT64_C(1000000000)));
+}
+
+int lmdb_rows_look(const struct lmdb_rows *rows, struct lmdb_reader *reader,
+                   const struct table *table)
+{
+    int trouble = lmdb_claimed_error(atomic_load(&rows->lmdb->guard.shared->trouble));
+    int ended = atomic_load(&reader->slot->ended);
+    struct pollfd guard = {.fd = rows->guard_fd, .events = POLLIN};
+    if (trouble)
+        return trouble;
+    if (ended)
+        return log_end(rows, table, ended);
+    if (poll(&guard, 1, 0) != 0)
+        return -PST_E_GUARD;
+    log_slow(rows, reader, table);
+    return 0;
 }

@@ -2,16 +2,17 @@
  * The rows of an LMDB environment, for a logical backup: one table for each named database, and one
  * for the plain records of the main database. Private to the lmdb: source.
  *
- * Rows are read through liblmdb in this process, by environments of its own, one for each LDM, that
- * are opened MDB_RDONLY | MDB_NOLOCK: they touch no lock file, and have no reader slot either. The
- * guard's slot, which is as old or older, keeps their snapshot whole; see docs/adr/.
+ * Rows are read through liblmdb, which trusts the pages that it finds, so not in this process: the
+ * guard forks readers, one for each LDM and one for the listing, that have its pinned transaction
+ * and answer over shared memory (lmdb_slot.h). One that dies fails its source by name; see
+ * docs/adr/.
  *
- *     open ─▶ pin ─▶ list, meanwhile produce ─▶ check ─▶ close
+ *     open ─▶ list, meanwhile produce ─▶ check ─▶ close
  *
- *   lmdb_rows.c     readers: opened, pinned, closed
- *   lmdb_split.c    where a table is cut into shares
- *   lmdb_tables.c   which tables there are; the listing
- *   lmdb_produce.c  the rows themselves, which the LDMs read; the check
+ *   in this process: lmdb_rows.c       readers: started, asked, found dead
+ *                    lmdb_list_rows.c  the listing
+ *                    lmdb_produce.c    the rows themselves, for the LDMs; the check
+ *   in a reader's:   lmdb_tasks.c, lmdb_tables.c, lmdb_split.c
  *
  * The source's thread calls everything but what is marked as any thread's.
  */
@@ -20,83 +21,56 @@
 
 #include <stdatomic.h>
 
-#include <lmdb.h>
+#include "engine/source/lmdb/lmdb_source.h"
 
-#include "engine/source/lmdb/lmdb_guard.h"
-#include "engine/source/source.h"
-
-#define LMDB_TABLES_MAX 16384u
-#define SUB_DATABASE_BYTES 48u /* the record of a named database in the main one */
+struct lmdb_key {
+    uint32_t bytes; /* 0: none */
+    uint8_t *data;  /* owned */
+};
 
 struct table {
-    char *name; /* NULL: the main database */
+    char *name; /* NULL: the main database; owned */
     uint32_t name_bytes;
-    MDB_dbi dbi; /* in the reader of every LDM */
-    MDB_dbi scout_dbi;
     uint32_t flags;
     uint32_t shares_count;
-    uint64_t rows;
+    uint64_t rows;       /* by its own count */
     uint64_t tree_bytes; /* of its pages */
-    uint64_t root;       /* page */
-    uint32_t depth;
     struct share *shares;
     atomic_uint_least64_t read_rows;
 };
 
-/* The rows of a table from one key, included, up to another. */
+/* The rows of a table from one key, included, up to that at which the next share begins. */
 struct share {
     struct table *table;
-    MDB_val from; /* mv_size 0: the first; owned */
-    MDB_val to;   /* mv_size 0: no end; the next share's from */
+    struct lmdb_key from; /* of the first: none */
     uint32_t number;
 };
 
-/* One environment, and the one transaction in it. */
-struct lmdb_reader {
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_cursor *cursor; /* NULL: at no share */
-    MDB_val key;        /* of the row that the cursor is at */
-    MDB_val value;
-};
-
 struct lmdb_rows {
-    const struct lmdb_guard *guard;
-    struct lmdb_reader
-        *readers; /* readers_count for the LDMs, and one more for the source's thread */
-    uint32_t readers_count;
-    atomic_uint_least64_t free_readers[PST_LDMS_MAX / 64]; /* bits */
-    int fd;                                                /* of the data file; the scout's */
-    struct lmdb_meta meta;                                 /* of the transaction that is read */
-    MDB_dbi main_dbi;
-    struct table *tables;
+    struct lmdb_source *lmdb;
+    int guard_fd;           /* pidfd of the guard, which any thread may poll */
+    uint32_t readers_count; /* the first is the listing's */
+    struct lmdb_reader readers[LMDB_READERS_MAX + 1];
+    atomic_uint_least64_t free_readers; /* bits; of reader 1 the lowest */
+    struct table **tables;
     uint32_t tables_count;
-    char **names; /* of all named databases, ascending; owned */
-    uint32_t names_count;
 };
 
-static inline struct lmdb_reader *scout_of(const struct lmdb_rows *rows)
-{
-    return &rows->readers[rows->readers_count];
-}
+/* Has the guard, which holds the snapshot, start the readers. */
+PST_MUST_USE int lmdb_rows_open(struct lmdb_source *lmdb, struct lmdb_rows **rows);
 
-/* An LMDB return code as an error of ours; what is not an errno is logged. Any thread. */
-PST_MUST_USE int lmdb_rows_error(const struct lmdb_rows *rows, int rc);
+/* Logs what a reader's task ended with, if it is an error, and returns it. table NULL: all. Any
+ * thread. */
+PST_MUST_USE int lmdb_rows_error(const struct lmdb_rows *rows, const struct table *table, int error,
+                                 const char *text);
 
-/* Whether a record of the main database is a named database's. Any thread, once rows->names is
- * filled. */
-bool lmdb_rows_is_table(const struct lmdb_rows *rows, const MDB_val *key, const MDB_val *value);
+/* After a reader has sent nothing for a while: why, if it never will: logged. Any thread. */
+PST_MUST_USE int lmdb_rows_look(const struct lmdb_rows *rows, struct lmdb_reader *reader,
+                                const struct table *table);
 
-/* Opens the environment that the guard has open, `readers` times. -PST_E_CHANGED: another file has
- * its name by now. Logs what is wrong. */
-PST_MUST_USE int lmdb_rows_open(const struct lmdb_guard *guard, uint32_t readers,
-                                struct lmdb_rows **rows);
+void lmdb_table_free(struct table *table);
 
-/* All readers begin at the same transaction, which is the newest; the guard holds its slot by now.
- * -EAGAIN: writers were quicker: let the guard freeze them, and try again. */
-PST_MUST_USE int lmdb_rows_pin(struct lmdb_rows *rows);
-
-/* NULL is allowed. No LDM calls produce any more. */
+/* NULL is allowed. No LDM calls produce any more, and the guard has ended the readers. */
 void lmdb_rows_close(struct lmdb_rows *rows);
 
 #endif

@@ -116,7 +116,7 @@ static int check_data_file(struct lmdb_place *place, const char **advice)
         error = lmdb_meta_newest(fd, &meta);
     if (!error)
         place->owner = status.st_uid;
-    if (error == -PST_E_NEWER)
+    if (error == -PST_E_FOREIGN)
         *advice = "only the data format of LMDB 0.9 (version 1) can be read";
     close(fd);
     return error ? error : look_at_names(place, &status, &place->inodes);
@@ -208,9 +208,15 @@ int lmdb_look_at_files(struct lmdb_source *lmdb)
     return -PST_E_CHANGED;
 }
 
+int lmdb_take_metas(struct lmdb_source *lmdb)
+{
+    memcpy(lmdb->pages, lmdb->guard.shared->pages, sizeof(lmdb->pages));
+    return lmdb_meta_newest_of(lmdb->pages, &lmdb->meta) ? -PST_E_GUARD : 0;
+}
+
 int lmdb_look_at_guard(struct lmdb_source *lmdb)
 {
-    int trouble = atomic_load(&lmdb->guard.shared->trouble);
+    int trouble = lmdb_claimed_error(atomic_load(&lmdb->guard.shared->trouble));
     if (trouble)
         return trouble;
     return lmdb_has_guard(lmdb) ? 0 : -PST_E_GUARD;

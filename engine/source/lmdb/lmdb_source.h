@@ -8,9 +8,11 @@
 
 #include "engine/base/check.h"
 #include "engine/source/lmdb/lmdb_guard.h"
-#include "engine/source/lmdb/lmdb_rows.h"
+#include "engine/source/source.h"
 
 #define LMDB_DETAILS_BYTES 320u
+
+struct lmdb_rows;
 
 /* What the source's path led to when it was looked up last: at open, then at each freeze. */
 struct lmdb_place {
@@ -30,8 +32,10 @@ struct lmdb_source {
     struct lmdb_place place;
     struct stat directory; /* of the environment, at the snapshot; unused for a single file */
     struct stat file;
-    struct lmdb_rows *rows; /* of a logical backup, from freeze to release */
+    struct lmdb_meta meta;  /* of the snapshot, from the listing on: as the pages have it */
+    struct lmdb_rows *rows; /* of a logical backup, from the listing to release */
     char details[LMDB_DETAILS_BYTES];
+    uint8_t pages[2 * LMDB_PAGE_BYTES_MAX]; /* the meta pages */
 };
 
 static inline struct lmdb_source *lmdb_of(struct pst_source *source)
@@ -67,6 +71,10 @@ uint64_t lmdb_soon_ns(void);
 
 /* Has the guard let go of lock and snapshot; one that does not is replaced. */
 void lmdb_let_go(struct lmdb_source *lmdb);
+
+/* Copies the snapshot's meta pages from what the guard shares, and decodes them. -PST_E_GUARD: they
+ * are no meta pages. */
+PST_MUST_USE int lmdb_take_metas(struct lmdb_source *lmdb);
 
 /* Whether the snapshot is still pinned: 0, or why not. */
 PST_MUST_USE int lmdb_look_at_guard(struct lmdb_source *lmdb);

@@ -1,7 +1,7 @@
 /*
  * Where a table is cut: at keys of the branch pages below its root, level by level until there are
  * enough. What is read is checked, but need not be trusted: whatever the keys, each row lies in
- * exactly one share, as long as they ascend. Called by lmdb_tables.c on the source's thread.
+ * exactly one share, as long as they ascend. Called by lmdb_tables.c in the reader's process.
  */
 #include "engine/source/lmdb/lmdb_split.h"
 
@@ -41,13 +41,13 @@ static uint16_t read_16(const uint8_t *at)
     return value;
 }
 
-static bool read_branch(const struct lmdb_rows *rows, uint64_t number, uint8_t *page)
+static bool read_branch(const struct tasks *tasks, uint64_t number, uint8_t *page)
 {
-    uint32_t bytes = rows->meta.page_bytes;
+    uint32_t bytes = tasks->meta.page_bytes;
     uint64_t found;
-    if (number < 2 || number > rows->meta.last_page)
+    if (number < 2 || number > tasks->meta.last_page)
         return false;
-    if (pread(rows->fd, page, bytes, (off_t)(number * bytes)) != (ssize_t)bytes)
+    if (pread(tasks->fd, page, bytes, (off_t)(number * bytes)) != (ssize_t)bytes)
         return false;
     memcpy(&found, page + PAGE_NUMBER, sizeof(found));
     uint16_t lower = read_16(page + PAGE_LOWER);
@@ -93,25 +93,26 @@ static int add_node(struct level *level, uint64_t page, const MDB_val *key)
     return 0;
 }
 
-/* Adds the children of a branch page, the first of which begins where the page does. -PST_E_CORRUPT
+/* Adds the children of a branch page, the first of which begins where the page does. -PST_E_DAMAGED
  * where it makes no sense. */
-static int add_children(const struct lmdb_rows *rows, const struct node *parent,
-                        const uint8_t *page, struct level *level)
+static int add_children(const struct tasks *tasks, const struct node *parent, const uint8_t *page,
+                        struct level *level)
 {
-    uint32_t bytes = rows->meta.page_bytes;
+    uint32_t bytes = tasks->meta.page_bytes;
     uint32_t count = (read_16(page + PAGE_LOWER) - PAGE_HEAD_BYTES) / 2;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = read_16(page + PAGE_HEAD_BYTES + 2 * i);
         if (at < PAGE_HEAD_BYTES || at + NODE_HEAD_BYTES > bytes)
-            return -PST_E_CORRUPT;
+            return -PST_E_DAMAGED;
         const uint8_t *node = page + at;
         uint64_t child = read_16(node + NODE_PAGE_LOW) |
                          (uint64_t)read_16(node + NODE_PAGE_LOW + 2) << 16 |
                          (uint64_t)read_16(node + NODE_PAGE_LOW + 4) << 32;
         MDB_val key = {.mv_size = read_16(node + NODE_KEY_BYTES),
                        .mv_data = (void *)(uintptr_t)(node + NODE_HEAD_BYTES)};
-        if (at + NODE_HEAD_BYTES + key.mv_size > bytes || (i > 0 && key.mv_size == 0))
-            return -PST_E_CORRUPT;
+        if (at + NODE_HEAD_BYTES + key.mv_size > bytes || (i > 0 && key.mv_size == 0) ||
+            key.mv_size > LMDB_KEY_BYTES_MAX)
+            return -PST_E_DAMAGED;
         int error = add_node(level, child, i == 0 ? &parent->key : &key);
         if (error)
             return error;
@@ -119,15 +120,15 @@ static int add_children(const struct lmdb_rows *rows, const struct node *parent,
     return 0;
 }
 
-/* The level below. -PST_E_CORRUPT: it cannot be had. */
-static int descend(const struct lmdb_rows *rows, const struct level *level, struct level *below)
+/* The level below. -PST_E_DAMAGED: it cannot be had. */
+static int descend(const struct tasks *tasks, const struct level *level, struct level *below)
 {
-    uint8_t *page = malloc(rows->meta.page_bytes);
+    uint8_t *page = malloc(tasks->meta.page_bytes);
     int error = page ? 0 : -ENOMEM;
     for (uint32_t i = 0; !error && i < level->count; i++) {
-        error = read_branch(rows, level->nodes[i].page, page) && below->count < NODES_MAX
-                    ? add_children(rows, &level->nodes[i], page, below)
-                    : -PST_E_CORRUPT;
+        error = read_branch(tasks, level->nodes[i].page, page) && below->count < NODES_MAX
+                    ? add_children(tasks, &level->nodes[i], page, below)
+                    : -PST_E_DAMAGED;
     }
     free(page);
     if (error)
@@ -135,42 +136,35 @@ static int descend(const struct lmdb_rows *rows, const struct level *level, stru
     return error;
 }
 
-static bool ascends(const struct lmdb_rows *rows, const struct table *table,
-                    const struct level *level)
+static bool ascends(const struct tasks *tasks, MDB_dbi dbi, const struct level *level)
 {
-    MDB_txn *txn = scout_of(rows)->txn;
     for (uint32_t i = 2; i < level->count; i++)
-        if (mdb_cmp(txn, table->scout_dbi, &level->nodes[i - 1].key, &level->nodes[i].key) >= 0)
+        if (mdb_cmp(tasks->txn, dbi, &level->nodes[i - 1].key, &level->nodes[i].key) >= 0)
             return false;
     return true;
 }
 
-/* Cuts at wanted - 1 of the level's keys, evenly. Keys change their owner. */
-static int make_shares(struct table *table, struct level *level, uint32_t wanted)
+/* Evenly. Keys change their owner. */
+static int take_keys(struct level *level, uint32_t wanted, MDB_val *keys)
 {
     if (wanted > level->count)
         wanted = level->count;
-    table->shares = calloc(wanted, sizeof(*table->shares));
-    if (!table->shares)
-        return -ENOMEM;
-    table->shares_count = wanted;
     for (uint32_t i = 0; i < wanted; i++) {
         struct node *node = &level->nodes[(uint64_t)i * level->count / wanted];
-        table->shares[i] = (struct share){.table = table, .from = node->key, .number = i};
+        keys[i] = node->key;
         node->key.mv_data = NULL;
-        if (i > 0)
-            table->shares[i - 1].to = table->shares[i].from;
     }
-    return 0;
+    return (int)wanted;
 }
 
-int lmdb_split(const struct lmdb_rows *rows, struct table *table, uint32_t wanted)
+int lmdb_split(const struct tasks *tasks, const struct lmdb_tree *tree, uint32_t wanted,
+               MDB_val *keys)
 {
     struct level level = {0};
-    int error = add_node(&level, table->root, &(MDB_val){0});
-    for (uint32_t depth = 1; !error && depth < table->depth && level.count < wanted; depth++) {
+    int error = add_node(&level, tree->root, &(MDB_val){0});
+    for (uint32_t depth = 1; !error && depth < tree->depth && level.count < wanted; depth++) {
         struct level below = {0};
-        error = descend(rows, &level, &below);
+        error = descend(tasks, &level, &below);
         if (error)
             break;
         free_level(&level);
@@ -178,14 +172,13 @@ int lmdb_split(const struct lmdb_rows *rows, struct table *table, uint32_t wante
     }
     /* A table that cannot be cut is one share; the scan finds what is wrong with it, if anything
      * is. */
-    if (error == -PST_E_CORRUPT) {
+    if (error == -PST_E_DAMAGED) {
         error = 0;
         wanted = 1;
     }
-    if (!error && !ascends(rows, table, &level))
+    if (!error && !ascends(tasks, tree->dbi, &level))
         wanted = 1;
-    if (!error)
-        error = make_shares(table, &level, wanted);
+    int count = error ? error : take_keys(&level, wanted, keys);
     free_level(&level);
-    return error;
+    return count;
 }

@@ -1,5 +1,6 @@
 /*
- * Which tables there are, and the listing of their shares. Called by lmdb.c on the source's thread.
+ * Which tables there are, and where each is cut into shares. Runs in a reader's process; called by
+ * lmdb_tasks.c.
  */
 #include "engine/source/lmdb/lmdb_tables.h"
 
@@ -7,242 +8,160 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/format/rows.h"
 #include "engine/source/lmdb/lmdb_split.h"
 
-#define SHARE_BYTES (8u << 20) /* as of a fragment of pages */
-#define SHARES_MAX 1024u       /* of one table; a larger one has larger shares */
+#define SUB_DATABASE_BYTES 48u /* the record of a named database in the main one */
 #define NODE_OF_TREE 40u       /* where the root page's number lies in a named database's record */
 
-/* ---- tables ---- */
+/* ---- names ---- */
+
+int lmdb_tables_is_name(const struct tasks *tasks, const MDB_val *key, const MDB_val *value,
+                        char *name, MDB_dbi *dbi)
+{
+    if (value->mv_size != SUB_DATABASE_BYTES || key->mv_size >= PST_TABLE_NAME_BYTES_MAX ||
+        (tasks->main_flags & (MDB_DUPSORT | MDB_INTEGERKEY)) ||
+        memchr(key->mv_data, '\0', key->mv_size))
+        return 0;
+    memcpy(name, key->mv_data, key->mv_size);
+    name[key->mv_size] = '\0';
+    int rc = mdb_dbi_open(tasks->txn, name, 0, dbi);
+    if (rc == MDB_INCOMPATIBLE)
+        return 0;
+    return rc ? environment_error(tasks->environment, rc) : 1;
+}
+
+struct names {
+    char **names; /* owned */
+    uint32_t count;
+};
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int add_name(struct lmdb_rows *rows, const MDB_val *key)
+static int add_name(struct names *names, const char *name)
 {
-    if ((rows->names_count & (rows->names_count - 1)) == 0) {
-        size_t room = rows->names_count ? 2 * (size_t)rows->names_count : 1;
-        char **names = realloc(rows->names, room * sizeof(*names));
-        if (!names)
+    if ((names->count & (names->count - 1)) == 0) {
+        size_t room = names->count ? 2 * (size_t)names->count : 1;
+        char **larger = realloc(names->names, room * sizeof(*larger));
+        if (!larger)
             return -ENOMEM;
-        rows->names = names;
+        names->names = larger;
     }
-    char *name = strndup(key->mv_data, key->mv_size);
-    if (!name)
+    names->names[names->count] = strdup(name);
+    if (!names->names[names->count])
         return -ENOMEM;
-    rows->names[rows->names_count++] = name;
+    names->count++;
     return 0;
 }
 
-/* LMDB distinguishes a named database's record from a plain one only when it is opened by its name.
- */
-static int look_at_record(struct lmdb_rows *rows, const MDB_val *key, const MDB_val *value)
+static void free_names(struct names *names)
 {
-    char name[PST_TABLE_NAME_BYTES_MAX];
-    MDB_dbi dbi;
-    if (value->mv_size != SUB_DATABASE_BYTES || key->mv_size >= sizeof(name) ||
-        memchr(key->mv_data, '\0', key->mv_size))
-        return 0;
-    memcpy(name, key->mv_data, key->mv_size);
-    name[key->mv_size] = '\0';
-    int rc = mdb_dbi_open(scout_of(rows)->txn, name, 0, &dbi);
-    if (rc == MDB_INCOMPATIBLE)
-        return 0;
-    return rc ? lmdb_rows_error(rows, rc) : add_name(rows, key);
+    for (uint32_t i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names->names);
 }
 
-/* All named databases. There can be none in a main database with flags that would order them
- * otherwise than as text. */
-static int find_names(struct lmdb_rows *rows, unsigned main_flags)
+/* All named databases, ascending. */
+static int find_names(const struct tasks *tasks, struct names *names)
 {
+    char name[PST_TABLE_NAME_BYTES_MAX];
     MDB_cursor *cursor;
     MDB_val key, value;
-    if (main_flags & (MDB_DUPSORT | MDB_INTEGERKEY))
-        return 0;
-    int rc = mdb_cursor_open(scout_of(rows)->txn, rows->main_dbi, &cursor);
+    MDB_dbi dbi;
+    int rc = mdb_cursor_open(tasks->txn, tasks->main_dbi, &cursor);
     if (rc)
-        return lmdb_rows_error(rows, rc);
+        return environment_error(tasks->environment, rc);
     int error = 0;
     rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
     while (!error && rc == 0) {
-        error = look_at_record(rows, &key, &value);
+        int is_table = lmdb_tables_is_name(tasks, &key, &value, name, &dbi);
+        if (is_table)
+            error = is_table < 0 ? is_table : add_name(names, name);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
     if (!error && rc != MDB_NOTFOUND)
-        error = lmdb_rows_error(rows, rc);
-    if (!error && rows->names_count > 0)
-        qsort(rows->names, rows->names_count, sizeof(*rows->names), by_name);
+        error = environment_error(tasks->environment, rc);
+    if (!error && names->count > 0)
+        qsort(names->names, names->count, sizeof(*names->names), by_name);
     return error;
 }
 
-/* Opened by every LDM's reader in the same order, a table has the same handle in all of them. */
-static int open_in_readers(struct lmdb_rows *rows, struct table *table)
-{
-    for (uint32_t i = 0; i < rows->readers_count; i++) {
-        MDB_dbi dbi;
-        int rc = mdb_dbi_open(rows->readers[i].txn, table->name, 0, &dbi);
-        if (rc)
-            return lmdb_rows_error(rows, rc);
-        if (i > 0 && dbi != table->dbi)
-            return -PST_E_WRONG_STATE;
-        table->dbi = dbi;
-    }
-    return 0;
-}
+/* ---- tables ---- */
 
-/* Fills in what the scout's handle knows of a table. */
-static int look_at_table(struct lmdb_rows *rows, struct table *table)
+/* *root is the main database's where there is no name. */
+static int look_at(const struct tasks *tasks, const char *name, struct lmdb_listed *table,
+                   struct lmdb_tree *tree)
 {
-    MDB_txn *txn = scout_of(rows)->txn;
     MDB_stat stat;
-    MDB_val key, record;
-    int rc = mdb_dbi_open(txn, table->name, 0, &table->scout_dbi);
+    MDB_val record, key = {name ? strlen(name) : 0, (void *)(uintptr_t)name};
+    int rc = mdb_dbi_open(tasks->txn, name, 0, &tree->dbi);
     if (rc == 0)
-        rc = mdb_stat(txn, table->scout_dbi, &stat);
+        rc = mdb_stat(tasks->txn, tree->dbi, &stat);
     if (rc == 0)
-        rc = mdb_dbi_flags(txn, table->scout_dbi, &table->flags);
-    if (rc == 0 && table->name) {
-        key = (MDB_val){.mv_size = strlen(table->name), .mv_data = table->name};
-        rc = mdb_get(txn, rows->main_dbi, &key, &record);
-    }
+        rc = mdb_dbi_flags(tasks->txn, tree->dbi, &table->flags);
+    if (rc == 0 && name)
+        rc = mdb_get(tasks->txn, tasks->main_dbi, &key, &record);
     if (rc)
-        return lmdb_rows_error(rows, rc);
-    table->rows = stat.ms_entries - (table->name ? 0 : rows->names_count);
-    table->depth = stat.ms_depth;
+        return environment_error(tasks->environment, rc);
+    table->name_bytes = (uint32_t)key.mv_size;
+    table->rows = stat.ms_entries;
     table->tree_bytes =
         (uint64_t)(stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) *
-        rows->meta.page_bytes;
-    table->root = rows->meta.main_root;
-    if (table->name)
-        memcpy(&table->root, (const uint8_t *)record.mv_data + NODE_OF_TREE, sizeof(table->root));
+        tasks->meta.page_bytes;
+    tree->depth = stat.ms_depth;
+    tree->root = tasks->meta.main_root;
+    if (name)
+        memcpy(&tree->root, (const uint8_t *)record.mv_data + NODE_OF_TREE, sizeof(tree->root));
     return 0;
 }
 
-/* Whether the backup is to have it. */
-static bool is_wanted(const struct pst_table_filter *filter, const char *name)
+static void send_table(struct tasks *tasks, const char *name, const struct lmdb_listed *table,
+                       const MDB_val *keys)
 {
-    uint32_t bytes = name ? (uint32_t)strlen(name) : 0;
-    bool wanted = !filter || filter->wanted_count == 0;
-    for (uint32_t i = 0; filter && i < filter->wanted_count; i++) {
-        if (!pst_table_name_is(filter->wanted[i], name, bytes))
-            continue;
-        atomic_store(&filter->found[i], true);
-        wanted = true;
+    lmdb_answering_send(&tasks->answering, table, sizeof(*table));
+    lmdb_answering_send(&tasks->answering, name, table->name_bytes);
+    for (uint32_t i = 1; i < table->shares; i++) {
+        uint32_t bytes = (uint32_t)keys[i].mv_size;
+        lmdb_answering_send(&tasks->answering, &bytes, sizeof(bytes));
+        lmdb_answering_send(&tasks->answering, keys[i].mv_data, bytes);
     }
-    for (uint32_t i = 0; filter && i < filter->unwanted_count; i++)
-        wanted = wanted && !pst_table_name_is(filter->unwanted[i], name, bytes);
-    return wanted;
 }
 
-static int add_table(struct lmdb_rows *rows, const struct pst_table_filter *filter,
-                     const char *name)
+/* other_rows: of the main database, the records that are named databases. */
+static int list_table(struct tasks *tasks, const char *name, uint64_t other_rows)
 {
-    if (!is_wanted(filter, name))
+    struct lmdb_listed table = {0};
+    struct lmdb_tree tree;
+    int error = look_at(tasks, name, &table, &tree);
+    if (error)
+        return error;
+    table.rows -= other_rows;
+    if (!name && table.rows == 0 && table.flags == 0 && other_rows > 0)
         return 0;
-    struct table *table = &rows->tables[rows->tables_count++];
-    if (name && !(table->name = strdup(name)))
-        return -ENOMEM;
-    table->name_bytes = name ? (uint32_t)strlen(name) : 0;
-    int error = look_at_table(rows, table);
-    return error ? error : open_in_readers(rows, table);
-}
-
-/* The main database is a table where it has records of its own or an order of its own, and where
- * there is no other. */
-static int find_tables(struct lmdb_rows *rows, const struct pst_table_filter *filter)
-{
-    MDB_txn *txn = scout_of(rows)->txn;
-    MDB_stat stat;
-    unsigned flags = 0;
-    int rc = mdb_dbi_open(txn, NULL, 0, &rows->main_dbi);
-    if (rc == 0)
-        rc = mdb_stat(txn, rows->main_dbi, &stat);
-    if (rc == 0)
-        rc = mdb_dbi_flags(txn, rows->main_dbi, &flags);
-    int error = rc ? lmdb_rows_error(rows, rc) : find_names(rows, flags);
-    if (error)
-        return error;
-    rows->tables = calloc((size_t)rows->names_count + 1, sizeof(*rows->tables));
-    if (!rows->tables)
-        return -ENOMEM;
-    if (stat.ms_entries > rows->names_count || flags || rows->names_count == 0)
-        error = add_table(rows, filter, NULL);
-    for (uint32_t i = 0; !error && i < rows->names_count; i++)
-        error = add_table(rows, filter, rows->names[i]);
-    return error;
-}
-
-/* ---- the listing ---- */
-
-static int fill_slot(const struct lmdb_listing *listing, const struct share *share, uint64_t id,
-                     struct pst_fragment_descriptor *slot)
-{
-    uint8_t attribute[PST_ROWS_ATTRIBUTE_BYTES_MAX];
-    uint8_t entry[PST_OBJECT_FIXED_BYTES + PST_PATH_BYTES_MAX + PST_ROWS_ATTRIBUTE_BYTES_MAX + 16];
-    char path[PST_PATH_BYTES_MAX];
-    const struct table *table = share->table;
-    const struct pst_share encoded = {
-        .name = table->name,
-        .name_bytes = table->name_bytes,
-        .flags = table->flags,
-        .share = share->number,
-        .shares = table->shares_count,
-        .rows = table->rows,
-    };
-    const struct pst_object object = {
-        .id = id,
-        .type = PST_OBJECT_ROWS,
-        .path = pst_share_path(&encoded, path),
-        .attributes = attribute,
-        .attributes_bytes = pst_share_encode(&encoded, attribute),
-    };
-    const struct pst_fragment_file file = {.object = id};
-    size_t entry_bytes = 0;
-    pst_fragment_init(slot, PST_FRAGMENT_ROWS);
-    int error = pst_object_encode(&object, entry, sizeof(entry), &entry_bytes);
-    if (!error)
-        error = pst_fragment_add_entry(slot, entry, entry_bytes, true);
-    if (!error)
-        error = pst_fragment_add_file(slot, &file);
-    if (error)
-        return error;
-    pst_fragment_add_rows(slot, table->tree_bytes / table->shares_count, share);
-    listing->totals->bytes += slot->bytes;
-    listing->totals->objects++;
-    listing->totals->fragments++;
-    return 0;
-}
-
-static int list_share(const struct lmdb_listing *listing, const struct share *share, uint64_t id)
-{
-    struct pst_fragment_descriptor *slot;
-    int error = listing->is_pinned(listing->source);
-    if (!error)
-        error = listing->sink->acquire(listing->sink, &slot);
-    if (!error)
-        error = fill_slot(listing, share, id, slot);
-    return error ? error : listing->sink->emit(listing->sink, slot);
-}
-
-static uint32_t shares_of(const struct table *table)
-{
-    uint64_t shares = (table->tree_bytes + SHARE_BYTES - 1) / SHARE_BYTES;
-    return shares < 1 ? 1 : shares > SHARES_MAX ? SHARES_MAX : (uint32_t)shares;
-}
-
-int lmdb_list_tables(struct lmdb_rows *rows, const struct lmdb_listing *listing, uint64_t counter)
-{
-    int error = find_tables(rows, listing->source->policy.tables);
-    for (uint32_t i = 0; !error && i < rows->tables_count; i++) {
-        struct table *table = &rows->tables[i];
-        error = lmdb_split(rows, table, shares_of(table));
-        for (uint32_t j = 0; !error && j < table->shares_count; j++)
-            error = list_share(listing, &table->shares[j],
-                               pst_source_object_id(listing->source, counter++));
+    uint32_t wanted = lmdb_shares_of(table.tree_bytes);
+    MDB_val *keys = calloc(wanted, sizeof(*keys));
+    int count = keys ? lmdb_split(tasks, &tree, wanted, keys) : -ENOMEM;
+    if (count > 0) {
+        table.shares = (uint32_t)count;
+        send_table(tasks, name, &table, keys);
     }
+    for (int i = 0; i < count; i++)
+        free(keys[i].mv_data);
+    free(keys);
+    return count < 0 ? count : 0;
+}
+
+int lmdb_tables(struct tasks *tasks)
+{
+    struct names names = {0};
+    int error = find_names(tasks, &names);
+    if (!error)
+        error = list_table(tasks, NULL, names.count);
+    for (uint32_t i = 0; !error && i < names.count; i++)
+        error = list_table(tasks, names.names[i], 0);
+    free_names(&names);
     return error;
 }

@@ -1,25 +1,18 @@
 /*
- * Which tables an environment has, and the listing of their shares. Private to the lmdb: source;
- * the source's thread.
+ * Which tables an environment has, and where they are cut. Private to the reader's process.
  */
 #ifndef PST_ENGINE_SOURCE_LMDB_LMDB_TABLES_H
 #define PST_ENGINE_SOURCE_LMDB_LMDB_TABLES_H
 
-#include "engine/source/lmdb/lmdb_rows.h"
+#include "engine/source/lmdb/lmdb_tasks.h"
 
-/* Where the listing goes; borrowed for the call. */
-struct lmdb_listing {
-    struct pst_source *source;
-    struct pst_fragment_sink *sink;
-    struct pst_source_listing *totals;
-    /* Whether the guard still holds the snapshot; called before each fragment. */
-    int (*is_pinned)(struct pst_source *source);
-};
+/* Sends the answer to LMDB_TABLES: the main database, if it has rows or flags of its own or is the
+ * only one, and the named ones in the order of their names. */
+PST_MUST_USE int lmdb_tables(struct tasks *tasks);
 
-/* Lists the tables that source->policy.tables lets through, in fragments of rows; object counters
- * from `counter` on. 0, -ENOMEM, an error of LMDB's, which is logged, or what is_pinned or the sink
- * returned. */
-PST_MUST_USE int lmdb_list_tables(struct lmdb_rows *rows, const struct lmdb_listing *listing,
-                                  uint64_t counter);
+/* Whether a record of the main database is a named database's, which LMDB distinguishes from a
+ * plain one only when it is opened: 1, 0 or an error. name: PST_TABLE_NAME_BYTES_MAX, gets it. */
+PST_MUST_USE int lmdb_tables_is_name(const struct tasks *tasks, const MDB_val *key,
+                                     const MDB_val *value, char *name, MDB_dbi *dbi);
 
 #endif

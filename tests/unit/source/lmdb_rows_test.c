@@ -294,7 +294,11 @@ static void produce(struct pst_source *source, struct scan *scan, size_t step)
 {
     static uint8_t buffer[1u << 20];
     size_t bytes = 0;
-    ASSERT_OK(pst_source_produce(source, scan->fragment, &scan->cursor, buffer, step, &bytes));
+    int error;
+    do
+        error = pst_source_produce(source, scan->fragment, &scan->cursor, buffer, step, &bytes);
+    while (error == -EAGAIN);
+    ASSERT_OK(error);
     CU_ASSERT_FATAL(bytes <= step);
     append(&scan->stream, buffer, bytes);
     scan->ended = bytes == 0;

@@ -198,9 +198,9 @@ static void test_meta_pages(void)
 {
     uint8_t page[512] = {0}, previous[512];
     struct lmdb_meta meta;
-    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_DAMAGED);
     memcpy(page + 16, "\xde\xc0\xef\xbe\x01\0\0\0", 8);
-    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_CORRUPT); /* page size 0 */
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_DAMAGED); /* page size 0 */
     memcpy(page + 40, "\0\2\0\0", 4);
     page[136] = 9;
     page[144] = 7;
@@ -211,9 +211,9 @@ static void test_meta_pages(void)
     ASSERT_OK(lmdb_meta_decode(previous, &meta));
     CU_ASSERT(meta.transaction == 6 && meta.last_page == 9 && previous[0] == 0);
     memset(page + 136, 0xff, 8);
-    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_DAMAGED);
     page[20] = 2;
-    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_NEWER);
+    CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_FOREIGN);
 }
 
 int main(void)

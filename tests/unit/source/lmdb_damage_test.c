@@ -1,0 +1,375 @@
+/* Rows of damaged lmdb: environments: they fail their source by name, or are right; whatever they
+ * do to the process that reads them, this one goes on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <lmdb.h>
+
+#include "engine/base/clock.h"
+#include "engine/format/rows.h"
+#include "engine/source/lmdb/lmdb_slot.h"
+#include "tests/support/child.h"
+#include "tests/support/pause.h"
+#include "tests/support/stderr_capture.h"
+#include "tests/unit/source/source_test.h"
+
+#define S UINT64_C(1000000000)
+#define ROWS 20000u
+#define PAGE_BYTES 4096u
+#define DAMAGED 40u
+#define MEMORY_BYTES (32u << 20)
+
+/* ---- environments ---- */
+
+static int write_rows(void)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    char value[80];
+    REQUIRE(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0);
+    REQUIRE(mdb_env_set_mapsize(env, MEMORY_BYTES) == 0);
+    REQUIRE(mdb_env_open(env, "env", MDB_NOSYNC, 0640) == 0);
+    REQUIRE(mdb_txn_begin(env, NULL, 0, &txn) == 0);
+    REQUIRE(mdb_dbi_open(txn, "table", MDB_CREATE, &dbi) == 0);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        uint32_t number = __builtin_bswap32(i * 7919u % ROWS);
+        MDB_val key = {sizeof(number), &number}, data = {i % sizeof(value), value};
+        memset(value, (int)i, sizeof(value));
+        REQUIRE(mdb_put(txn, dbi, &key, &data, 0) == 0);
+    }
+    REQUIRE(mdb_dbi_open(txn, "dups", MDB_CREATE | MDB_DUPSORT | MDB_DUPFIXED, &dbi) == 0);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        uint32_t number = i / 1000;
+        MDB_val key = {sizeof(number), &number}, data = {sizeof(i), &i};
+        REQUIRE(mdb_put(txn, dbi, &key, &data, 0) == 0);
+    }
+    REQUIRE(mdb_txn_commit(txn) == 0);
+    mdb_env_close(env);
+    return 0;
+}
+
+static void make_env(void)
+{
+    make_directory();
+    REQUIRE(mkdir("env", 0750) == 0);
+    CU_ASSERT_EQUAL(child_run(write_rows), 0);
+}
+
+static off_t env_bytes(void)
+{
+    struct stat status;
+    REQUIRE(stat("env/data.mdb", &status) == 0);
+    return status.st_size;
+}
+
+static struct pst_source *open_logical(const char *path)
+{
+    struct pst_source *source = open_source("lmdb:%s", path);
+    source->policy.is_alone = true;
+    source->policy.is_logical = true;
+    source->policy.ldms = 2;
+    return source;
+}
+
+/* ---- a logical backup ---- */
+
+struct backup {
+    struct collected collected;
+    uint64_t rows;
+    uint64_t digest;
+};
+
+static int take_row(void *context, const struct pst_row *row)
+{
+    struct backup *backup = context;
+    backup->rows++;
+    for (uint32_t i = 0; i < row->key_bytes; i++)
+        backup->digest = backup->digest * 31 + ((const uint8_t *)row->key)[i];
+    for (uint32_t i = 0; i < row->value_bytes; i++)
+        backup->digest = backup->digest * 31 + ((const uint8_t *)row->value)[i];
+    return 0;
+}
+
+static int produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
+                   struct backup *backup)
+{
+    static uint8_t buffer[MEMORY_BYTES];
+    struct pst_row_cursor cursor = {0};
+    size_t done = 0, bytes = 1;
+    int error = 0;
+    while (!error && bytes > 0) {
+        CU_ASSERT_FATAL(done < sizeof(buffer));
+        error = pst_source_produce(source, fragment, &cursor, buffer + done, sizeof(buffer) - done,
+                                   &bytes);
+        bytes = error == -EAGAIN ? 1 : bytes;
+        if (!error)
+            done += bytes;
+        error = error == -EAGAIN ? 0 : error;
+    }
+    struct pst_rows_reader reader = {.size = done};
+    if (!error)
+        error = pst_rows_feed(&reader, buffer, done, take_row, backup);
+    if (!error)
+        error = pst_rows_finish(&reader);
+    pst_rows_release(&reader);
+    return error;
+}
+
+static int start(struct pst_source *source, struct backup *backup)
+{
+    *backup = (struct backup){0};
+    collected_init(&backup->collected);
+    int error = pst_source_freeze(source, pst_monotonic_ns() + 5 * S);
+    if (!error)
+        error = pst_source_snapshot(source, 1);
+    if (!error)
+        error = pst_source_thaw(source);
+    return error ? error
+                 : pst_source_list(source, &backup->collected.sink, &backup->collected.listing);
+}
+
+static int scan(struct pst_source *source, struct backup *backup)
+{
+    int error = 0;
+    for (uint64_t i = 0; !error && i < backup->collected.count; i++)
+        if (backup->collected.fragments[i]->kind == PST_FRAGMENT_ROWS)
+            error = produce(source, backup->collected.fragments[i], backup);
+    return error ? error : pst_source_check(source, pst_monotonic_ns() + 5 * S);
+}
+
+static int back_up(struct pst_source *source, struct backup *backup)
+{
+    int error = start(source, backup);
+    if (!error)
+        error = scan(source, backup);
+    pst_source_release(source);
+    collected_free(&backup->collected);
+    return error;
+}
+
+/* ---- processes ---- */
+
+/* The children of a process that have this name, READERS_MAX at most. */
+#define READERS_MAX 8
+static int children_named(pid_t parent, const char *name, pid_t pids[READERS_MAX])
+{
+    char path[64], found[32] = "";
+    int count = 0, pid;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *list = fopen(path, "r");
+    REQUIRE(list != NULL);
+    while (count < READERS_MAX && fscanf(list, "%d", &pid) == 1) {
+        snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+        FILE *file = fopen(path, "r");
+        if (file && fscanf(file, "%31[^\n]", found) == 1 && strcmp(found, name) == 0)
+            pids[count++] = pid;
+        if (file)
+            fclose(file);
+    }
+    fclose(list);
+    return count;
+}
+
+static pid_t guard_of_this(void)
+{
+    pid_t pids[READERS_MAX];
+    CU_ASSERT_EQUAL_FATAL(children_named(getpid(), "penstock-guard", pids), 1);
+    return pids[0];
+}
+
+/* They have their name a moment after they are there. */
+static void signal_readers(pid_t guard, int number)
+{
+    pid_t pids[READERS_MAX];
+    while (children_named(guard, "penstock-reader", pids) < 3)
+        pause_ns(1000000);
+    for (int i = 0; i < 3; i++)
+        REQUIRE(kill(pids[i], number) == 0);
+}
+
+/* ---- tests ---- */
+
+static void truncated_is_told(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct backup backup;
+        make_env();
+        off_t bytes = env_bytes();
+        REQUIRE(truncate("env/data.mdb", i ? bytes / 2 : bytes - 5000) == 0);
+        struct pst_source *source = open_logical("env");
+        begin_log_capture();
+        int error = back_up(source, &backup);
+        char *text = end_log_capture();
+        CU_ASSERT_EQUAL(error, -PST_E_DAMAGED);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "lmdb:"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "table "));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "restore it from a backup"));
+        free(text);
+        pst_source_close(source);
+        remove_directory();
+    }
+}
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Three bits of the headers of pages that are no meta pages. */
+static void flip(uint32_t seed)
+{
+    uint32_t pages = (uint32_t)(env_bytes() / PAGE_BYTES), state = seed * 977u + 1;
+    int fd = open("env/data.mdb", O_RDWR);
+    REQUIRE(fd >= 0);
+    for (int i = 0; i < 3; i++) {
+        uint8_t byte;
+        off_t at = (off_t)(2 + next_random(&state) % (pages - 2)) * PAGE_BYTES +
+                   (off_t)(next_random(&state) % 16);
+        REQUIRE(pread(fd, &byte, 1, at) == 1);
+        byte ^= (uint8_t)(1u << next_random(&state) % 8);
+        REQUIRE(pwrite(fd, &byte, 1, at) == 1);
+    }
+    close(fd);
+}
+
+static void flipped_bits_are_told_or_harmless(void)
+{
+    struct backup right, backup;
+    uint32_t failed = 0;
+    make_env();
+    struct pst_source *source = open_logical("env");
+    ASSERT_OK(back_up(source, &right));
+    CU_ASSERT_EQUAL(right.rows, 2 * ROWS);
+    pst_source_close(source);
+    for (uint32_t seed = 1; seed <= DAMAGED; seed++) {
+        REQUIRE(unlink("env/data.mdb") == 0 && unlink("env/lock.mdb") == 0);
+        CU_ASSERT_EQUAL(child_run(write_rows), 0);
+        flip(seed);
+        source = open_logical("env");
+        int error = back_up(source, &backup);
+        if (error) {
+            CU_ASSERT(error == -PST_E_DAMAGED || error == -PST_E_SCAN);
+            failed++;
+        } else {
+            CU_ASSERT(backup.rows == right.rows && backup.digest == right.digest);
+        }
+        pst_source_close(source);
+    }
+    CU_ASSERT(failed > 0);
+    remove_directory();
+}
+
+static void truncated_meanwhile_is_told(void)
+{
+    struct backup backup, other;
+    make_env();
+    REQUIRE(rename("env", "other") == 0 && mkdir("env", 0750) == 0);
+    CU_ASSERT_EQUAL(child_run(write_rows), 0);
+    struct pst_source *source = open_logical("env"), *sound = open_logical("other");
+    ASSERT_OK(start(source, &backup));
+    ASSERT_OK(start(sound, &other));
+    REQUIRE(truncate("env/data.mdb", 3 * PAGE_BYTES) == 0);
+    CU_ASSERT_EQUAL(scan(source, &backup), -PST_E_DAMAGED);
+    ASSERT_OK(scan(sound, &other));
+    CU_ASSERT_EQUAL(other.rows, 2 * ROWS);
+    collected_free(&backup.collected);
+    collected_free(&other.collected);
+    pst_source_close(source);
+    pst_source_close(sound);
+    remove_directory();
+}
+
+/* By somebody, or because memory ran out. The next backup has new ones. */
+static void killed_readers_are_told(void)
+{
+    struct backup backup;
+    make_env();
+    struct pst_source *source = open_logical("env");
+    pid_t guard = guard_of_this();
+    ASSERT_OK(start(source, &backup));
+    signal_readers(guard, SIGKILL);
+    CU_ASSERT_EQUAL(scan(source, &backup), -PST_E_GUARD);
+    pst_source_release(source);
+    collected_free(&backup.collected);
+    ASSERT_OK(back_up(source, &backup));
+    CU_ASSERT_EQUAL(backup.rows, 2 * ROWS);
+    pst_source_close(source);
+    remove_directory();
+}
+
+/* No LDM ever waits for it, and it is gone with its snapshot. */
+static void a_reader_that_hangs_holds_nobody_up(void)
+{
+    struct backup backup;
+    struct pst_row_cursor cursor = {0};
+    uint8_t byte;
+    size_t bytes;
+    make_env();
+    struct pst_source *source = open_logical("env");
+    pid_t guard = guard_of_this(), pids[READERS_MAX];
+    ASSERT_OK(start(source, &backup));
+    signal_readers(guard, SIGSTOP);
+    const struct pst_fragment_descriptor *fragment =
+        backup.collected.fragments[backup.collected.count - 1];
+    CU_ASSERT_EQUAL(fragment->kind, PST_FRAGMENT_ROWS);
+    for (int i = 0; i < 10; i++)
+        CU_ASSERT_EQUAL(pst_source_produce(source, fragment, &cursor, &byte, 1, &bytes), -EAGAIN);
+    pst_source_release(source);
+    CU_ASSERT_EQUAL(children_named(guard, "penstock-reader", pids), 0);
+    collected_free(&backup.collected);
+    ASSERT_OK(back_up(source, &backup));
+    pst_source_close(source);
+    remove_directory();
+}
+
+/* What no reader sends comes to nothing but an error. */
+static void nothing_is_believed(void)
+{
+    static struct lmdb_slot slot;
+    struct lmdb_reader reader;
+    char text[LMDB_TEXT_BYTES];
+    uint8_t out[64];
+    size_t took;
+    bool ended;
+    lmdb_reader_init(&reader, &slot);
+    lmdb_reader_start(&reader);
+    atomic_store(&slot.sent, LMDB_RING_BYTES + 1);
+    CU_ASSERT_EQUAL(lmdb_reader_take(&reader, out, sizeof(out), &took, &ended, text),
+                    -PST_E_DAMAGED);
+    atomic_store(&slot.sent, UINT32_MAX);
+    CU_ASSERT_EQUAL(lmdb_reader_take(&reader, out, sizeof(out), &took, &ended, text),
+                    -PST_E_DAMAGED);
+    atomic_store(&slot.sent, 10);
+    atomic_store(&slot.taken, 77); /* ours to know */
+    ASSERT_OK(lmdb_reader_take(&reader, out, sizeof(out), &took, &ended, text));
+    CU_ASSERT(took == 10 && !ended);
+    memset(slot.text, 'x', sizeof(slot.text));
+    slot.error = 17;
+    atomic_store(&slot.done, 1);
+    CU_ASSERT_EQUAL(lmdb_reader_take(&reader, out, sizeof(out), &took, &ended, text),
+                    -PST_E_DAMAGED);
+    CU_ASSERT_EQUAL(strlen(text), LMDB_TEXT_BYTES - 1);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"truncated is told", truncated_is_told},
+        {"flipped bits are told, or harmless", flipped_bits_are_told_or_harmless},
+        {"truncated meanwhile is told", truncated_meanwhile_is_told},
+        {"killed readers are told", killed_readers_are_told},
+        {"a reader that hangs holds nobody up", a_reader_that_hangs_holds_nobody_up},
+        {"nothing is believed", nothing_is_believed},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {{"lmdb damage", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
+    return suites_run(suites);
+}
