@@ -206,11 +206,13 @@ int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome
 static const char *fault_of(const struct pst_table_sink *sink)
 {
     static const char zeros[64];
-    if (sink->struct_bytes < sizeof(*sink) || sink->struct_bytes > sizeof(*sink) + sizeof(zeros))
+    if (sink->struct_bytes < PST_TABLE_SINK_BYTES_MIN ||
+        sink->struct_bytes > sizeof(*sink) + sizeof(zeros))
         return "its struct_bytes is not the size of a struct pst_table_sink";
     if (sink->abi_version != PST_TABLE_SINK_ABI_VERSION)
         return "its abi_version is not that of this libpenstock";
-    if (memcmp(sink + 1, zeros, sink->struct_bytes - sizeof(*sink)) != 0)
+    if (sink->struct_bytes > sizeof(*sink) &&
+        memcmp(sink + 1, zeros, sink->struct_bytes - sizeof(*sink)) != 0)
         return "it was built for a newer libpenstock and has methods that this one does not know";
     if (!sink->begin || !sink->row || !sink->end || !sink->finish || !sink->close)
         return "a method is NULL";

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
 #include "engine/restore/restore_object.h"
 #include "engine/restore/restore_passes.h"
 #include "engine/restore/shares.h"
@@ -90,6 +91,32 @@ static int lose_table(struct rows *rows, const struct database_tables *database,
     return error ? fail_sink(rows, error, table->shares[0], sink->error_text) : 0;
 }
 
+/* The table is there, but not as it should be. */
+static void report_notice(struct rows *rows, const struct table_shares *table,
+                          const struct pst_table_sink *sink)
+{
+    struct restore_run *run = rows->run;
+    const struct object_record *first = table->shares[0];
+    const struct pst_object object = object_of(first);
+    if (sink->struct_bytes < offsetof(struct pst_table_sink, notice) + sizeof(sink->notice) ||
+        !sink->notice[0])
+        return;
+    const struct pst_restore_trouble trouble = {
+        .source = restore_source_name(run, first, object.id),
+        .path = object.path,
+        .what = "restored, but look at",
+        .node = run->backup->nodes[first->node].node,
+        .error = -PST_E_ROWS,
+    };
+    pst_log(PST_LOG_WARNING, "%s/%s: %.*s", trouble.source, trouble.path, (int)sizeof(sink->notice),
+            sink->notice);
+    pthread_mutex_lock(&run->mutex);
+    run->result->failed++;
+    if (run->options->trouble)
+        run->options->trouble(run->options->context, &trouble);
+    pthread_mutex_unlock(&run->mutex);
+}
+
 static int pour_tables(struct rows *rows, const struct database_tables *database,
                        struct pst_table_sink *sink)
 {
@@ -112,6 +139,7 @@ static int pour_tables(struct rows *rows, const struct database_tables *database
             return restore_fail_object(rows->run, error, bad, "not a stream of rows:");
         if (error)
             return restore_fail(rows->run, error, "%s", rows->run->findings.first);
+        report_notice(rows, table, sink);
         atomic_fetch_add(&rows->run->bytes, table->bytes);
         atomic_fetch_add(&rows->run->made, 1);
     }

@@ -62,7 +62,14 @@ struct pst_table_sink {
     int (*finish)(struct pst_table_sink *sink);
     /* Frees the sink; without finish, what it wrote is worthless and the caller removes it. */
     void (*close)(struct pst_table_sink *sink);
+
+    /* After end: what is not as it should be of the table, which is there all the same: the restore
+     * reports it. "": nothing. */
+    char notice[PST_TABLE_SINK_TEXT_BYTES];
 };
+
+/* Of the oldest struct of this ABI version: without notice. */
+#define PST_TABLE_SINK_BYTES_MIN offsetof(struct pst_table_sink, notice)
 
 /* Makes the sink of one database, which is to be the file database->name, or what else the sink
  * makes of that, in the directory directory_fd (borrowed until close; -1: there is none). context:

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/source/lmdb/lmdb_flags.h"
+#include "engine/source/lmdb/lmdb_order.h"
 
 #define WAIT_NS 400000u
 #define SHARES_MAX (1u << 20) /* of all tables: bounds what a reader can have us allocate */

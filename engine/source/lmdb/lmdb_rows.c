@@ -100,8 +100,9 @@ int lmdb_rows_error(const struct lmdb_rows *rows, const struct table *table, int
     char name[PST_TABLE_TEXT_BYTES];
     if (error)
         pst_log(PST_LOG_ERROR, "source %s: lmdb:%s: table %s: %s%s%s", rows->lmdb->source.name,
-                rows->lmdb->place.path, text_of(table, name), text[0] ? text : pst_error_text(error),
-                error == -PST_E_DAMAGED ? ": " : "", error == -PST_E_DAMAGED ? advice : "");
+                rows->lmdb->place.path, text_of(table, name),
+                text[0] ? text : pst_error_text(error), error == -PST_E_DAMAGED ? ": " : "",
+                error == -PST_E_DAMAGED ? advice : "");
     return error;
 }
 

@@ -16,13 +16,28 @@
 
 #include "engine/base/log.h"
 #include "engine/format/rows.h"
+#include "engine/source/lmdb/lmdb_order.h"
 
 #define MAP_BYTES_MIN (1u << 20)
 #define COMMIT_BYTES (64u << 20) /* of a transaction: its dirty pages are memory */
 #define SPARE_PAGES 64u          /* what a transaction writes besides its rows */
 #define ROW_COST_BYTES 16u       /* of a row in a page, beside key and value */
-#define KNOWN_FLAGS                                                                                \
-    (MDB_REVERSEKEY | MDB_DUPSORT | MDB_INTEGERKEY | MDB_DUPFIXED | MDB_INTEGERDUP | MDB_REVERSEDUP)
+#define KEY_BYTES_MAX 4096u      /* no LMDB has longer ones, nor values of MDB_DUPSORT */
+
+/* How a row lies behind the last one. */
+enum place {
+    PLACE_NEXT,    /* behind it */
+    PLACE_SAME,    /* likewise, with the same key */
+    PLACE_FOREIGN, /* not by LMDB's order */
+    PLACE_TWICE,   /* it is the last one */
+    PLACE_UNFIT,   /* of MDB_DUPFIXED, a value of another length: LMDB would cut or stretch it */
+};
+
+/* The key or value of the last row. */
+struct last {
+    uint32_t bytes;
+    char data[KEY_BYTES_MAX];
+};
 
 struct lmdb_sink {
     struct pst_table_sink sink; /* first */
@@ -33,11 +48,13 @@ struct lmdb_sink {
     uint64_t map_bytes;
     uint64_t page_bytes;
     uint64_t left_bytes; /* that the transaction may still take */
-    bool is_sorted;      /* the table has several values for a key */
-    bool has_names;      /* named tables beside the unnamed one */
-    bool has_key;        /* last_key is the last row's */
-    uint32_t last_key_bytes;
-    char last_key[PST_TABLE_NAME_BYTES_MAX];
+    uint32_t flags;      /* the table's */
+    uint64_t wanted_rows;
+    uint64_t rows;
+    bool is_foreign; /* some rows are not in LMDB's order */
+    bool has_names;  /* named tables beside the unnamed one */
+    struct last key;
+    struct last value; /* where the table has several for a key */
 };
 
 static struct lmdb_sink *sink_of(struct pst_table_sink *sink)
@@ -55,7 +72,7 @@ static int fail(char *text, int rc)
         what = "rows in another order than LMDB's own, which can be restored only where there are "
                "no named databases beside them";
     if (rc == MDB_BAD_VALSIZE)
-        what = "a key or a value is longer than this LMDB allows";
+        what = "a key or a value is of a length that LMDB does not take there";
     snprintf(text, PST_TABLE_SINK_TEXT_BYTES, "%s", what);
     return rc > 0 ? -rc : -EIO;
 }
@@ -121,7 +138,7 @@ static int set_order(struct lmdb_sink *sink, bool is_main)
     if (is_main && sink->has_names)
         return 0;
     int rc = mdb_set_compare(sink->txn, sink->dbi, compare_append);
-    if (rc == 0 && sink->is_sorted)
+    if (rc == 0 && (sink->flags & MDB_DUPSORT))
         rc = mdb_set_dupsort(sink->txn, sink->dbi, compare_append);
     return rc;
 }
@@ -150,30 +167,74 @@ static int sink_begin(struct pst_table_sink *base, const struct pst_table *table
         snprintf(base->error_text, sizeof(base->error_text), "not the name of a database of LMDB");
         return -EINVAL;
     }
-    if (table->flags & ~(uint32_t)KNOWN_FLAGS) {
+    if (!lmdb_flags_are_legal(table->flags)) {
         snprintf(base->error_text, sizeof(base->error_text),
-                 "flags 0x%x, which no database of LMDB 0.9 has", table->flags);
+                 "flags 0x%x, which no database of LMDB 0.9 can be read with", table->flags);
         return -EINVAL;
     }
-    sink->is_sorted = (table->flags & MDB_DUPSORT) != 0;
-    sink->has_key = false;
+    sink->flags = table->flags;
+    sink->wanted_rows = table->rows;
+    sink->rows = 0;
+    sink->is_foreign = false;
+    base->notice[0] = '\0';
     return fail(base->error_text, open_table(sink, table));
 }
 
-/* How a row is put behind the last one. */
-static unsigned flags_of(struct lmdb_sink *sink, const void *key, uint32_t key_bytes)
+static bool is_last(const struct last *last, struct lmdb_bytes bytes)
 {
-    if (!sink->is_sorted)
-        return MDB_APPEND;
-    if (sink->has_key && sink->last_key_bytes == key_bytes &&
-        memcmp(sink->last_key, key, key_bytes) == 0)
-        return MDB_APPENDDUP;
-    sink->has_key = key_bytes <= sizeof(sink->last_key);
-    if (sink->has_key) {
-        memcpy(sink->last_key, key, key_bytes);
-        sink->last_key_bytes = key_bytes;
+    return last->bytes == bytes.bytes && memcmp(last->data, bytes.data, bytes.bytes) == 0;
+}
+
+static struct lmdb_bytes bytes_of(const struct last *last)
+{
+    return (struct lmdb_bytes){last->data, last->bytes};
+}
+
+/* One that is too long is LMDB's to refuse. */
+static void keep(struct last *last, struct lmdb_bytes bytes)
+{
+    last->bytes = bytes.bytes <= sizeof(last->data) ? bytes.bytes : 0;
+    memcpy(last->data, bytes.data, last->bytes);
+}
+
+static enum place place_of(const struct lmdb_sink *sink, struct lmdb_bytes key,
+                           struct lmdb_bytes value)
+{
+    bool is_sorted = sink->flags & MDB_DUPSORT;
+    if (sink->rows == 0)
+        return PLACE_NEXT;
+    if (!is_last(&sink->key, key))
+        return lmdb_keys_ascend(sink->flags, bytes_of(&sink->key), key) ? PLACE_NEXT
+                                                                        : PLACE_FOREIGN;
+    if (!is_sorted || is_last(&sink->value, value))
+        return PLACE_TWICE;
+    if ((sink->flags & MDB_DUPFIXED) && sink->value.bytes != value.bytes)
+        return PLACE_UNFIT;
+    return lmdb_values_ascend(sink->flags, bytes_of(&sink->value), value) ? PLACE_SAME
+                                                                          : PLACE_FOREIGN;
+}
+
+/* Rows are appended as they come; whether in LMDB's own order is to be known. flags: of
+ * mdb_cursor_put(). */
+static int place(struct lmdb_sink *sink, struct lmdb_bytes key, struct lmdb_bytes value,
+                 unsigned *flags)
+{
+    enum place place = place_of(sink, key, value);
+    bool is_same_key = sink->rows > 0 && is_last(&sink->key, key);
+    if (place == PLACE_TWICE || place == PLACE_UNFIT) {
+        snprintf(sink->sink.error_text, sizeof(sink->sink.error_text), "row %llu %s",
+                 (unsigned long long)sink->rows + (place == PLACE_UNFIT),
+                 place == PLACE_TWICE ? "is there twice"
+                                      : "is of another length than the others of its key");
+        return -PST_E_CORRUPT;
     }
-    return MDB_APPEND;
+    *flags = is_same_key ? MDB_APPENDDUP : MDB_APPEND;
+    sink->is_foreign |= place == PLACE_FOREIGN;
+    keep(&sink->key, key);
+    if (sink->flags & MDB_DUPSORT)
+        keep(&sink->value, value);
+    sink->rows++;
+    return 0;
 }
 
 static uint64_t cost_of(const struct lmdb_sink *sink, uint32_t key_bytes, uint32_t value_bytes)
@@ -187,7 +248,11 @@ static int sink_row(struct pst_table_sink *base, const void *key, uint32_t key_b
 {
     struct lmdb_sink *sink = sink_of(base);
     uint64_t cost = cost_of(sink, key_bytes, value_bytes);
-    int rc = 0;
+    unsigned flags = 0;
+    int rc = place(sink, (struct lmdb_bytes){key, key_bytes},
+                   (struct lmdb_bytes){value, value_bytes}, &flags);
+    if (rc)
+        return rc;
     if (cost > sink->left_bytes) {
         rc = commit(sink);
         if (rc == 0)
@@ -200,7 +265,7 @@ static int sink_row(struct pst_table_sink *base, const void *key, uint32_t key_b
     sink->left_bytes -= cost;
     MDB_val put_key = {key_bytes, (void *)(uintptr_t)key};
     MDB_val put_value = {value_bytes, (void *)(uintptr_t)value};
-    rc = mdb_cursor_put(sink->cursor, &put_key, &put_value, flags_of(sink, key, key_bytes));
+    rc = mdb_cursor_put(sink->cursor, &put_key, &put_value, flags);
     return fail(base->error_text, rc);
 }
 
@@ -209,6 +274,14 @@ static int sink_end(struct pst_table_sink *base)
     struct lmdb_sink *sink = sink_of(base);
     int rc = commit(sink);
     mdb_dbi_close(sink->env, sink->dbi);
+    if (sink->rows != sink->wanted_rows)
+        snprintf(base->notice, sizeof(base->notice),
+                 "it should have %llu rows, and the backup has %llu of them",
+                 (unsigned long long)sink->wanted_rows, (unsigned long long)sink->rows);
+    else if (sink->is_foreign)
+        snprintf(base->notice, sizeof(base->notice),
+                 "its rows are not in LMDB's order: only a program that orders them by the same "
+                 "function of its own finds them");
     return fail(base->error_text, rc);
 }
 

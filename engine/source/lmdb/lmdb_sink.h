@@ -3,8 +3,10 @@
  * opened), the named databases of the tables in it, the unnamed table in its main database.
  *
  * Rows are appended in the order that they come in, whatever function orders them: a database that
- * its application orders by one of its own is restored as it was. In a main database that has named
- * ones beside its records, the order must be LMDB's own.
+ * its application orders by one of its own is restored as it was, with a notice, for it may be
+ * damage: mdb_dump reads it, and mdb_get finds its keys only in that order. In a main database that
+ * has named ones beside its records, the order must be LMDB's own. A row that is there twice, and
+ * flags and lengths that LMDB cannot read again (it takes some of them), are refused.
  *
  * Transactions are of bounded size; the map grows where it must.
  */

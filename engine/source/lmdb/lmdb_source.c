@@ -116,6 +116,8 @@ static int check_data_file(struct lmdb_place *place, const char **advice)
         error = lmdb_meta_newest(fd, &meta);
     if (!error)
         place->owner = status.st_uid;
+    if (error == -PST_E_DAMAGED && status.st_size == 0)
+        *advice = "its data file is empty: want an LMDB environment that was ever written to";
     if (error == -PST_E_FOREIGN)
         *advice = "only the data format of LMDB 0.9 (version 1) can be read";
     close(fd);

@@ -194,8 +194,11 @@ static void a_sink_of_another_version_is_refused(void)
     counting.sink.abi_version++;
     expect_refused(&counting, "abi_version");
     counting = new_counting();
-    counting.sink.struct_bytes--;
+    counting.sink.struct_bytes = PST_TABLE_SINK_BYTES_MIN - 1;
     expect_refused(&counting, "struct_bytes");
+    counting = new_counting();
+    counting.sink.struct_bytes = PST_TABLE_SINK_BYTES_MIN; /* of the first version */
+    CU_ASSERT_EQUAL(restore(&counting, NULL, message), 0);
     counting = new_counting();
     counting.sink.end = NULL;
     expect_refused(&counting, "a method is NULL");

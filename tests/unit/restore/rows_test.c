@@ -13,6 +13,7 @@
 #include "engine/restore/verify.h"
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"
+#include "tests/support/stderr_capture.h"
 
 #define ID(counter) (UINT64_C(0) << PST_OBJECT_SOURCE_SHIFT | (counter))
 #define OBJECTS_MAX 8u
@@ -123,7 +124,8 @@ struct test_sink {
 
 static struct test_sink test_sink;
 static char story[256];
-static bool is_damaged; /* rows before the damage may come, and be none */
+static const char *notice = ""; /* of table a */
+static bool is_damaged;         /* rows before the damage may come, and be none */
 
 static int sink_begin(struct pst_table_sink *sink, const struct pst_table *table)
 {
@@ -153,7 +155,8 @@ static int sink_row(struct pst_table_sink *sink, const void *key, uint32_t key_b
 
 static int sink_end(struct pst_table_sink *sink)
 {
-    (void)sink;
+    snprintf(sink->notice, sizeof(sink->notice), "%s",
+             strcmp(test_sink.table, "a") == 0 ? notice : "");
     size_t used = strlen(story);
     snprintf(story + used, sizeof(story) - used, "%s:%u ", test_sink.table, test_sink.next);
     return 0;
@@ -225,6 +228,23 @@ static void rows_come_in_their_order(void)
     CU_ASSERT_EQUAL(verify(), 0);
     CU_ASSERT_EQUAL(restore(NULL, &result), 0);
     CU_ASSERT_STRING_EQUAL(story, "a:10 b/c:10 finished closed");
+    remove_place(&place);
+}
+
+/* The table is there, but the restore is not a whole one: exit code 3. */
+static void what_a_sink_notices_is_reported(void)
+{
+    struct pst_restore_result result;
+    begin();
+    write_backup();
+    notice = "not in order";
+    begin_log_capture();
+    CU_ASSERT_EQUAL(restore(NULL, &result), 0);
+    char *text = end_log_capture();
+    notice = "";
+    CU_ASSERT_EQUAL(result.failed, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "/a/00000: not in order"));
+    free(text);
     remove_place(&place);
 }
 
@@ -404,6 +424,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"rows come in their order", rows_come_in_their_order},
+        {"what a sink notices is reported", what_a_sink_notices_is_reported},
         {"an export takes what is named", an_export_takes_what_is_named},
         {"every chunk is verified", every_chunk_is_verified},
         {"what is missing is found", what_is_missing_is_found},

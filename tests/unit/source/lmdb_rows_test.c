@@ -479,11 +479,23 @@ static void filters_choose_tables(void)
     done(source);
 }
 
+static uint64_t rows_of(const struct content *content)
+{
+    uint64_t rows = 0;
+    for (size_t at = 0; at < content->bytes; rows++) {
+        uint32_t lengths[2];
+        memcpy(lengths, content->records + at, sizeof(lengths));
+        at += sizeof(lengths) + lengths[0] + lengths[1];
+    }
+    return rows;
+}
+
 static void pour(struct pst_table_sink *sink, const struct content *content)
 {
     const struct pst_table table = {.name = content->name,
                                     .name_bytes = (uint32_t)strlen(content->name),
-                                    .flags = content->flags};
+                                    .flags = content->flags,
+                                    .rows = rows_of(content)};
     ASSERT_OK(sink->begin(sink, &table));
     for (size_t at = 0; at < content->bytes;) {
         uint32_t lengths[2];
