@@ -121,6 +121,7 @@ static int read_job(struct pst_session *session)
     node->freeze_wait_ns = job->freeze_wait_ns;
     node->freeze_hold_ns = job->freeze_hold_ns;
     node->headroom_percent = job->headroom_percent;
+    node->check_pages = job->check_pages;
     node->timeouts = timeouts;
     session->options.number = job->number;
     session->options.single_threaded = job->single_threaded;

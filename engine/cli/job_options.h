@@ -44,6 +44,10 @@
          .min = 1000000,                                                                           \
          .max = PST_FREEZE_NS_MAX,                                                                 \
          .help = "how long one try may hold up writers; then they go on"},                         \
+        {.name = "check-pages",                                                                    \
+         .kind = CLI_OPTION_SWITCH,                                                                \
+         .help = "read all rows of lmdb: sources too, and fail where LMDB cannot: a copy of "      \
+                 "damaged pages is worth nothing"},                                                \
     {                                                                                              \
         .name = "source-headroom", .kind = CLI_OPTION_COUNT, .argument = "PERCENT",                \
         .fallback = "10", .max = 100,                                                              \
@@ -72,6 +76,7 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->freeze_wait_ns = cli_argument_number(arguments, "freeze-wait");
     job->freeze_hold_ns = cli_argument_number(arguments, "freeze-hold");
     job->headroom_percent = (uint32_t)cli_argument_number(arguments, "source-headroom");
+    job->check_pages = cli_argument_switch(arguments, "check-pages");
 }
 
 #endif

@@ -45,6 +45,7 @@ static int start_workers(struct pst_node *node)
             .headroom_percent = node->config.headroom_percent,
             .is_alone = node->config.sources_count == 1 && !node->config.cluster,
             .is_logical = node->config.is_logical,
+            .check_pages = node->config.check_pages,
             .ldms = node->config.plan->ldms,
             .tables = node->config.tables,
         };

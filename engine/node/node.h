@@ -44,6 +44,7 @@ struct pst_node_config {
     uint64_t freeze_hold_ns; /* a source thaws by itself when they are held up so long; 0: never */
     uint32_t headroom_percent;
     bool is_logical;                       /* rows, of the sources that can */
+    bool check_pages;                      /* whether a database's own program could read them */
     const struct pst_table_filter *tables; /* NULL: all */
     struct pst_timeouts timeouts;
     struct pst_io_fault *ldm_fault;     /* of LDM 1's ring (io/fault.h); NULL outside tests */

@@ -83,6 +83,7 @@ struct pst_backup_job {
     uint32_t headroom_percent; /* of an LMDB map, below which a backup is given up */
     bool single_threaded;      /* LDM 1 alone does all the work */
     bool is_logical;           /* rows, not files, of the sources that can */
+    bool check_pages;          /* of lmdb: sources, whether LMDB can read all that is in them */
     /* With is_logical: these tables alone, of whichever source has them (0: all), and not those.
      * Bytes of a name other than letters, digits, '.', '_' and '-' may be written %HH. */
     const char *const *tables;

@@ -62,6 +62,7 @@ struct pst_source_policy {
     bool is_alone;        /* the backup has no other source to align this one with: freeze may
                              leave the writers alone if snapshot is exact without it */
     bool is_logical;      /* rows (PST_OBJECT_ROWS), not files, of a source that CAN_ROWS */
+    bool check_pages;     /* whether a database's own program could read what is backed up */
     uint32_t ldms;        /* so many may call produce at the same time */
     const struct pst_table_filter *tables; /* borrowed while the source is open; NULL: all tables */
 };

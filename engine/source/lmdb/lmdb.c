@@ -12,6 +12,7 @@
 
 #include "engine/base/log.h"
 #include "engine/source/lmdb/lmdb_list.h"
+#include "engine/source/lmdb/lmdb_pages.h"
 #include "engine/source/lmdb/lmdb_produce.h"
 
 /* ---- freeze, snapshot, thaw ---- */
@@ -67,6 +68,7 @@ static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
     const struct lmdb_request request = {.order = LMDB_SNAPSHOT,
                                          .is_frozen = !source->policy.is_alone,
                                          .headroom_percent = source->policy.headroom_percent};
+    lmdb->file_bytes = 0; /* not listed yet */
     int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
     if (error)
         return error;
@@ -150,7 +152,7 @@ static int check_filter(const struct lmdb_source *lmdb)
 
 static int check_rows(const struct lmdb_source *lmdb)
 {
-    int error = check_filter(lmdb);
+    int error = lmdb->rows ? check_filter(lmdb) : -PST_E_WRONG_STATE; /* never listed */
     return error ? error : lmdb_produce_check(lmdb->rows);
 }
 
@@ -161,11 +163,13 @@ static int lmdb_check(struct pst_source *source, uint64_t deadline_ns)
     int error = lmdb_order(lmdb, &request, deadline_ns);
     if (!error)
         error = lmdb_look_at_files(lmdb);
-    if (!error && lmdb->rows)
+    if (!error)
+        error = lmdb_pages_check(lmdb);
+    if (!error && source->policy.is_logical)
         error = check_rows(lmdb);
     if (error)
         return error == -ETIMEDOUT ? -PST_E_FREEZE : error;
-    if (lmdb->rows)
+    if (source->policy.is_logical)
         write_row_details(lmdb);
     else
         write_details(lmdb);

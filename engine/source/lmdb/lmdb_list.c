@@ -5,16 +5,16 @@
 #include "engine/source/lmdb/lmdb_list.h"
 
 #include <endian.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 
 #include "engine/format/object.h"
 #include "engine/format/rows.h"
 #include "engine/source/lmdb/lmdb_list_rows.h"
+#include "engine/source/lmdb/lmdb_pages.h"
 
 /* Small enough that a small environment is shared out among several LDMs, large enough that dealing
  * one costs nothing beside reading it. */
 #define FRAGMENT_BYTES (8u << 20)
+#define AHEAD_BYTES (64u << 20)
 
 static int add_object(struct pst_fragment_descriptor *slot, const struct pst_object *object,
                       bool first)
@@ -117,21 +117,52 @@ static int list_database(struct lmdb_source *lmdb, struct pst_fragment_sink *sin
 static int list_rows(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
                      struct pst_source_listing *totals)
 {
-    lmdb_rows_close(lmdb->rows); /* of an earlier listing of this snapshot */
-    lmdb->rows = NULL;
-    int error = lmdb_rows_open(lmdb, &lmdb->rows);
+    int error = lmdb_rows_open(lmdb, lmdb->source.policy.ldms, &lmdb->rows);
     if (!error)
         error = list_database(lmdb, sink, totals);
     return error ? error : lmdb_list_rows(lmdb->rows, sink, totals, 3);
 }
 
-/* A file may end before its last page, if LMDB never wrote that one; what is not there is read as
- * zeros, and is no data. It grows, but never shrinks. */
-static bool has_bytes(const struct lmdb_source *lmdb, uint64_t size)
+static int list_extents(struct lmdb_source *lmdb, struct pst_fragment_sink *sink, uint64_t from,
+                        uint64_t to, struct pst_source_listing *listing)
 {
-    struct stat status;
-    return fstatat(lmdb->source.root_fd, lmdb->place.data, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (uint64_t)status.st_size >= size;
+    struct pst_fragment_descriptor *slot;
+    uint64_t size = (lmdb->meta.last_page + 1) * lmdb->meta.page_bytes;
+    int error = lmdb_look_at_guard(lmdb);
+    if (!error)
+        error = sink->acquire(sink, &slot);
+    if (error)
+        return error;
+    pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
+    /* what a short file lacks is read as zeros, and is no data */
+    error = add_entries(lmdb, slot, size, lmdb->file_bytes >= size, from == 0, listing);
+    if (!error)
+        error = add_extents(lmdb, slot, from, to);
+    if (!error)
+        error = sink->emit(sink, slot);
+    if (error)
+        return error;
+    listing->fragments++;
+    listing->bytes += to - from;
+    return 0;
+}
+
+/* While rows are read to see whether they can be, the pages are listed not much faster: as long as
+ * either goes on, something does. */
+static int list_pages(struct lmdb_source *lmdb, struct pst_fragment_sink *sink,
+                      struct pst_source_listing *listing)
+{
+    uint64_t size = (lmdb->meta.last_page + 1) * lmdb->meta.page_bytes;
+    int error = lmdb_pages_look(lmdb, sink);
+    if (!error && lmdb->source.policy.check_pages)
+        error = lmdb_pages_start(lmdb);
+    for (uint64_t from = 0; !error && from < size; from += FRAGMENT_BYTES) {
+        uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
+        error = lmdb_pages_wait(lmdb, sink, from > AHEAD_BYTES ? from - AHEAD_BYTES : 0);
+        if (!error)
+            error = list_extents(lmdb, sink, from, to, listing);
+    }
+    return error ? error : lmdb_pages_wait(lmdb, sink, UINT64_MAX);
 }
 
 int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
@@ -139,33 +170,12 @@ int lmdb_list(struct pst_source *source, struct pst_fragment_sink *sink,
 {
     struct lmdb_source *lmdb = lmdb_of(source);
     PST_CHECK_THREAD(&lmdb->owner);
-    int taken = lmdb_take_metas(lmdb);
-    if (taken)
-        return taken;
-    if (source->policy.is_logical)
-        return list_rows(lmdb, sink, listing);
-    const struct lmdb_meta *meta = &lmdb->meta;
-    uint64_t size = (meta->last_page + 1) * meta->page_bytes;
-    bool is_long_enough = has_bytes(lmdb, size);
-    for (uint64_t from = 0; from < size;) {
-        struct pst_fragment_descriptor *slot;
-        uint64_t to = size - from > FRAGMENT_BYTES ? from + FRAGMENT_BYTES : size;
-        int error = lmdb_look_at_guard(lmdb);
-        if (!error)
-            error = sink->acquire(sink, &slot);
-        if (error)
-            return error;
-        pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
-        error = add_entries(lmdb, slot, size, is_long_enough, from == 0, listing);
-        if (!error)
-            error = add_extents(lmdb, slot, from, to);
-        if (!error)
-            error = sink->emit(sink, slot);
-        if (error)
-            return error;
-        listing->fragments++;
-        listing->bytes += to - from;
-        from = to;
-    }
-    return 0;
+    int error = lmdb_take_metas(lmdb);
+    if (error)
+        return error;
+    lmdb->file_bytes = (uint64_t)lmdb->file.st_size;
+    lmdb_rows_close(lmdb->rows); /* of an earlier listing of this snapshot */
+    lmdb->rows = NULL;
+    return source->policy.is_logical ? list_rows(lmdb, sink, listing)
+                                     : list_pages(lmdb, sink, listing);
 }

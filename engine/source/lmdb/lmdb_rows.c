@@ -4,7 +4,6 @@
  */
 #include "engine/source/lmdb/lmdb_rows.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -39,15 +38,13 @@ static int init_readers(struct lmdb_rows *rows)
     return 0;
 }
 
-int lmdb_rows_open(struct lmdb_source *lmdb, struct lmdb_rows **opened)
+int lmdb_rows_open(struct lmdb_source *lmdb, uint32_t readers, struct lmdb_rows **opened)
 {
-    uint32_t ldms = lmdb->source.policy.ldms;
     struct lmdb_rows *rows = calloc(1, sizeof(*rows));
-    assert(ldms > 0);
     if (!rows)
         return -ENOMEM;
     rows->lmdb = lmdb;
-    rows->readers_count = 1 + (ldms < LMDB_READERS_MAX ? ldms : LMDB_READERS_MAX);
+    rows->readers_count = 1 + (readers < LMDB_READERS_MAX ? readers : LMDB_READERS_MAX);
     rows->guard_fd = fcntl(lmdb->guard.pid_fd, F_DUPFD_CLOEXEC, 0);
     int error = rows->guard_fd < 0 ? -errno : init_readers(rows);
     if (!error) {
@@ -89,9 +86,15 @@ void lmdb_rows_close(struct lmdb_rows *rows)
 
 /* ---- what goes wrong ---- */
 
-static const char *text_of(const struct table *table, char text[PST_TABLE_TEXT_BYTES])
+/* Of a reader that has no table of ours, that which it says it is in. */
+static const char *text_of(const struct lmdb_rows *rows, const struct table *table,
+                           char text[PST_TABLE_TEXT_BYTES])
 {
-    return table ? pst_table_name_escape(table->name, table->name_bytes, text) : "(listing)";
+    char name[PST_TABLE_NAME_BYTES_MAX];
+    if (table)
+        return pst_table_name_escape(table->name, table->name_bytes, text);
+    memcpy(name, rows->readers[0].slot->table, sizeof(name));
+    return pst_table_name_escape(name, (uint32_t)strnlen(name, sizeof(name)), text);
 }
 
 int lmdb_rows_error(const struct lmdb_rows *rows, const struct table *table, int error,
@@ -100,7 +103,7 @@ int lmdb_rows_error(const struct lmdb_rows *rows, const struct table *table, int
     char name[PST_TABLE_TEXT_BYTES];
     if (error)
         pst_log(PST_LOG_ERROR, "source %s: lmdb:%s: table %s: %s%s%s", rows->lmdb->source.name,
-                rows->lmdb->place.path, text_of(table, name),
+                rows->lmdb->place.path, text_of(rows, table, name),
                 text[0] ? text : pst_error_text(error), error == -PST_E_DAMAGED ? ": " : "",
                 error == -PST_E_DAMAGED ? advice : "");
     return error;
@@ -133,7 +136,7 @@ static void log_slow(const struct lmdb_rows *rows, struct lmdb_reader *reader,
         return;
     reader->is_slow = true;
     pst_log(PST_LOG_WARNING, "source %s: lmdb:%s: table %s: nothing has been read for %llu s",
-            rows->lmdb->source.name, rows->lmdb->place.path, text_of(table, name),
+            rows->lmdb->source.name, rows->lmdb->place.path, text_of(rows, table, name),
             (unsigned long long)(SLOW_NS / UINT64_C(1000000000)));
 }
 

@@ -56,8 +56,9 @@ struct lmdb_rows {
     uint32_t tables_count;
 };
 
-/* Has the guard, which holds the snapshot, start the readers. */
-PST_MUST_USE int lmdb_rows_open(struct lmdb_source *lmdb, struct lmdb_rows **rows);
+/* Has the guard, which holds the snapshot, start the readers: that of the listing, and so many. */
+PST_MUST_USE int lmdb_rows_open(struct lmdb_source *lmdb, uint32_t readers,
+                                struct lmdb_rows **rows);
 
 /* Logs what a reader's task ended with, if it is an error, and returns it. table NULL: all. Any
  * thread. */

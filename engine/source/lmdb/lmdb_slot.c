@@ -125,6 +125,11 @@ void lmdb_answering_row(struct lmdb_answering *answering, const struct pst_row *
     lmdb_answering_send(answering, row->value, row->value_bytes);
 }
 
+void lmdb_answering_flush(struct lmdb_answering *answering)
+{
+    publish(answering, UINT32_MAX);
+}
+
 void lmdb_answering_end(struct lmdb_answering *answering, int error, const char *text)
 {
     struct lmdb_slot *slot = answering->slot;

@@ -30,6 +30,8 @@ _Static_assert((LMDB_RING_BYTES & (LMDB_RING_BYTES - 1)) == 0, "counts wrap arou
 
 enum lmdb_task_kind {
     LMDB_TABLES = 1, /* which tables there are, and where they are cut: struct lmdb_listed */
+    LMDB_TAIL,       /* whether the pages from one on are free */
+    LMDB_WALK,       /* whether all can be read: lmdb_walk.h */
     LMDB_ROWS,       /* the records (docs/format.md) of a table between two keys */
 };
 
@@ -37,6 +39,7 @@ struct lmdb_task {
     uint32_t kind;                       /* enum lmdb_task_kind */
     uint32_t from_bytes;                 /* ROWS: 0: from the first row */
     uint32_t to_bytes;                   /* ROWS: 0: to the last row */
+    uint64_t page;                       /* TAIL: the first */
     char name[PST_TABLE_NAME_BYTES_MAX]; /* ROWS: "": the main database */
     uint8_t from[LMDB_KEY_BYTES_MAX];
     uint8_t to[LMDB_KEY_BYTES_MAX];
@@ -71,6 +74,7 @@ struct lmdb_slot {
     atomic_bool reader_waits;
     int error; /* of that task */
     char text[LMDB_TEXT_BYTES];
+    char table[PST_TABLE_NAME_BYTES_MAX]; /* TABLES, WALK: that it is in */
 
     _Alignas(64) atomic_int ended; /* the guard's: si_code and si_status of a reader that ended,
                                       LMDB_ENDED(); 0: it lives */
@@ -104,6 +108,9 @@ void lmdb_answering_row(struct lmdb_answering *answering, const struct pst_row *
 
 /* Sends bytes: waits for room. */
 void lmdb_answering_send(struct lmdb_answering *answering, const void *data, size_t bytes);
+
+/* Lets the source see what was sent. */
+void lmdb_answering_flush(struct lmdb_answering *answering);
 
 /* Ends the answer. */
 void lmdb_answering_end(struct lmdb_answering *answering, int error, const char *text);

@@ -33,7 +33,8 @@ struct lmdb_source {
     struct stat directory; /* of the environment, at the snapshot; unused for a single file */
     struct stat file;
     struct lmdb_meta meta;  /* of the snapshot, from the listing on: as the pages have it */
-    struct lmdb_rows *rows; /* of a logical backup, from the listing to release */
+    uint64_t file_bytes;    /* of the data file, at the listing */
+    struct lmdb_rows *rows; /* the readers, from the listing to release */
     char details[LMDB_DETAILS_BYTES];
     uint8_t pages[2 * LMDB_PAGE_BYTES_MAX]; /* the meta pages */
 };

@@ -5,6 +5,7 @@
 #include "engine/source/lmdb/lmdb_tables.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,8 +134,10 @@ static void send_table(struct tasks *tasks, const char *name, const struct lmdb_
 /* other_rows: of the main database, the records that are named databases. */
 static int list_table(struct tasks *tasks, const char *name, uint64_t other_rows)
 {
+    struct lmdb_slot *slot = tasks->answering.slot;
     struct lmdb_listed table = {0};
     struct lmdb_tree tree;
+    snprintf(slot->table, sizeof(slot->table), "%s", name ? name : "");
     int error = look_at(tasks, name, &table, &tree);
     if (error)
         return error;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/source/lmdb/lmdb_tables.h"
+#include "engine/source/lmdb/lmdb_walk.h"
 
 /* ---- rows ---- */
 
@@ -118,6 +119,10 @@ static int carry_out(struct tasks *tasks, struct lmdb_task *task)
     switch (task->kind) {
     case LMDB_TABLES:
         return lmdb_tables(tasks);
+    case LMDB_TAIL:
+        return lmdb_walk_tail(tasks, task->page);
+    case LMDB_WALK:
+        return lmdb_walk(tasks);
     case LMDB_ROWS:
         return rows(tasks, task);
     default:

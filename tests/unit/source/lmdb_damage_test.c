@@ -330,6 +330,107 @@ static void a_reader_that_hangs_holds_nobody_up(void)
     remove_directory();
 }
 
+/* A backup of pages: starts, lists and checks. */
+static int list_pages(struct pst_source *source, void (*meanwhile)(void))
+{
+    struct backup backup;
+    source->policy.is_logical = false;
+    int error = start(source, &backup);
+    if (!error && meanwhile)
+        meanwhile();
+    if (!error)
+        error = pst_source_check(source, pst_monotonic_ns() + 5 * S);
+    pst_source_release(source);
+    collected_free(&backup.collected);
+    return error;
+}
+
+static void cut_the_file(void)
+{
+    REQUIRE(truncate("env/data.mdb", env_bytes() - PAGE_BYTES) == 0);
+}
+
+static int free_the_end(void)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    REQUIRE(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0);
+    REQUIRE(mdb_env_set_mapsize(env, MEMORY_BYTES) == 0);
+    REQUIRE(mdb_env_open(env, "env", MDB_NOSYNC, 0640) == 0);
+    REQUIRE(mdb_txn_begin(env, NULL, 0, &txn) == 0);
+    REQUIRE(mdb_dbi_open(txn, "dups", MDB_DUPSORT | MDB_DUPFIXED, &dbi) == 0);
+    REQUIRE(mdb_drop(txn, dbi, 1) == 0);
+    REQUIRE(mdb_txn_commit(txn) == 0);
+    for (uint32_t i = 0; i < 8; i++) { /* what the drop wrote at the end moves forward */
+        MDB_val key = {sizeof(i), &i}, data = {0, NULL};
+        REQUIRE(mdb_txn_begin(env, NULL, 0, &txn) == 0);
+        REQUIRE(mdb_dbi_open(txn, NULL, 0, &dbi) == 0);
+        REQUIRE(mdb_put(txn, dbi, &key, &data, 0) == 0);
+        REQUIRE(mdb_txn_commit(txn) == 0);
+    }
+    mdb_env_close(env);
+    return 0;
+}
+
+static void pages_that_are_missing_are_told(void)
+{
+    make_env();
+    struct pst_source *source = open_logical("env");
+    ASSERT_OK(list_pages(source, NULL));
+    CU_ASSERT_EQUAL(list_pages(source, cut_the_file), -PST_E_DAMAGED);
+    begin_log_capture();
+    CU_ASSERT_EQUAL(list_pages(source, NULL), -PST_E_DAMAGED);
+    char *text = end_log_capture();
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "the end of it is lost"));
+    free(text);
+    pst_source_close(source);
+    remove_directory();
+}
+
+/* A file may end before its last pages, if they are free. */
+static void free_pages_may_be_missing(void)
+{
+    make_env();
+    CU_ASSERT_EQUAL(child_run(free_the_end), 0);
+    struct pst_source *source = open_logical("env");
+    ASSERT_OK(list_pages(source, NULL));
+    int failed = 0, cut = 0;
+    while (!failed && cut < 100) {
+        cut_the_file();
+        failed = list_pages(source, NULL);
+        cut++;
+    }
+    CU_ASSERT(cut > 1 && cut < 100);
+    CU_ASSERT_EQUAL(failed, -PST_E_DAMAGED);
+    pst_source_close(source);
+    remove_directory();
+}
+
+static void pages_are_checked_if_asked_for(void)
+{
+    uint32_t failed = 0;
+    make_env();
+    for (uint32_t seed = 1; seed <= DAMAGED / 4; seed++) {
+        REQUIRE(unlink("env/data.mdb") == 0 && unlink("env/lock.mdb") == 0);
+        CU_ASSERT_EQUAL(child_run(write_rows), 0);
+        struct pst_source *source = open_logical("env");
+        source->policy.check_pages = true;
+        ASSERT_OK(list_pages(source, NULL));
+        for (uint32_t i = 0; i < 20; i++)
+            flip(seed * 100 + i);
+        source->policy.check_pages = false;
+        ASSERT_OK(list_pages(source, NULL)); /* pages are pages */
+        source->policy.check_pages = true;
+        int error = list_pages(source, NULL);
+        CU_ASSERT(error == 0 || error == -PST_E_DAMAGED);
+        failed += error != 0;
+        pst_source_close(source);
+    }
+    CU_ASSERT(failed > DAMAGED / 8);
+    remove_directory();
+}
+
 /* What no reader sends comes to nothing but an error. */
 static void nothing_is_believed(void)
 {
@@ -367,6 +468,9 @@ int main(void)
         {"truncated meanwhile is told", truncated_meanwhile_is_told},
         {"killed readers are told", killed_readers_are_told},
         {"a reader that hangs holds nobody up", a_reader_that_hangs_holds_nobody_up},
+        {"pages that are missing are told", pages_that_are_missing_are_told},
+        {"free pages may be missing", free_pages_may_be_missing},
+        {"pages are checked if asked for", pages_are_checked_if_asked_for},
         {"nothing is believed", nothing_is_believed},
         CU_TEST_INFO_NULL,
     };
