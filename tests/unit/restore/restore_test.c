@@ -77,20 +77,25 @@ static void begin(const struct made_backup *made)
     make_backup(place.path, made);
 }
 
+static int restore_with(const struct pst_restore_options *options)
+{
+    struct pst_backup_list list;
+    const struct pst_backup *backup;
+    char message[PST_MESSAGE_BYTES];
+    list_backups(place.path, &list);
+    CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
+    int error = pst_restore(backup, target.path, options, &result);
+    pst_backup_list_release(&list);
+    return error;
+}
+
 static int restore_as(uint32_t workers, bool force, const atomic_bool *cancel)
 {
     const struct pst_restore_options options = {
         .crew = {.workers = workers, .cancel = cancel},
         .force = force,
     };
-    struct pst_backup_list list;
-    const struct pst_backup *backup;
-    char message[PST_MESSAGE_BYTES];
-    list_backups(place.path, &list);
-    CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
-    int error = pst_restore(backup, target.path, &options, &result);
-    pst_backup_list_release(&list);
-    return error;
+    return restore_with(&options);
 }
 
 static uint32_t entries_of(const char *path)
@@ -610,6 +615,41 @@ static void no_acl_is_inherited(void)
     remove_place(&place);
 }
 
+/* In place, what is there by a device's name stays too. */
+static void devices_are_left_out(void)
+{
+    static const struct pst_object objects[] = {
+        {.id = 1, .type = PST_OBJECT_DIRECTORY, .path = "", .mode = 0755},
+        {.id = 2,
+         .type = PST_OBJECT_CHARACTER_DEVICE,
+         .path = "null",
+         .mode = 0666,
+         .rdev = UINT64_C(1) << 32 | 3},
+        {.id = 3, .type = PST_OBJECT_BLOCK_DEVICE, .path = "disk", .mode = 0600},
+        {.id = 4, .type = PST_OBJECT_HARD_LINK, .path = "again", .linked_object = 2},
+        {.id = 5, .type = PST_OBJECT_FIFO, .path = "fifo", .mode = 0600},
+    };
+    struct made_backup made = {
+        .number = 1, .parts = 1, .sources = 1, .objects = objects, .objects_count = 5};
+    struct pst_restore_options options = {.crew = {.workers = 1}, .no_devices = true};
+    begin(&made);
+    CU_ASSERT_EQUAL(restore_with(&options), 0);
+    CU_ASSERT_EQUAL(result.left_out, 3);
+    CU_ASSERT_EQUAL(result.failed, 0);
+    CU_ASSERT_EQUAL(entries_of(target.path), 1);
+    put_file("null", "mine");
+    options.force = true;
+    CU_ASSERT_EQUAL(restore_with(&options), 0);
+    CU_ASSERT_EQUAL(status_of("null").st_size, 4);
+    options.no_devices = false;
+    CU_ASSERT_EQUAL(restore_with(&options), 0);
+    /* without root's rights none can be made, nor its second name */
+    CU_ASSERT_EQUAL(result.failed, geteuid() == 0 ? 0 : 3);
+    if (geteuid() == 0)
+        CU_ASSERT_TRUE(S_ISCHR(status_of("again").st_mode) && status_of("again").st_rdev == 0x103);
+    remove_place(&place);
+}
+
 /* As many links as a file can have, or a file system without any. */
 static void what_cannot_be_linked_is_copied(void)
 {
@@ -749,6 +789,7 @@ int main(void)
         {"data of a hostile backup is refused", data_of_a_hostile_backup_is_refused},
         {"directories are closed meanwhile", directories_are_closed_meanwhile},
         {"no ACL is inherited", no_acl_is_inherited},
+        {"devices are left out", devices_are_left_out},
         {"what cannot be linked is copied", what_cannot_be_linked_is_copied},
         {"no more is allocated than is written", no_more_is_allocated_than_is_written},
         {"a temporary that is not ours stays", a_temporary_that_is_not_ours_stays},
