@@ -52,6 +52,17 @@ bool contents_have_sums(const struct contents *contents, uint32_t node_index)
     return false;
 }
 
+bool contents_sums_are_whole(const struct contents *contents, uint32_t node_index)
+{
+    for (uint32_t i = 0; i < contents->set->count; i++) {
+        const struct pst_part_map *part = &contents->set->parts[i];
+        if (part->node_index == node_index &&
+            (!part->is_mapped || atomic_load(&contents->parts[i].sums) != part->object_sums))
+            return false;
+    }
+    return contents_have_sums(contents, node_index);
+}
+
 /* ---- what is there ---- */
 
 int contents_add_sums(struct contents *contents, const struct pst_part_map *part, const void *chunk,
@@ -213,7 +224,7 @@ static void check_objects(struct contents *contents, struct pst_findings *findin
     bool is_damaged = findings->damages > 0;
     bool has_sums[PST_NODES_MAX];
     for (uint32_t i = 0; i < contents->backup->cluster.nodes_count; i++)
-        has_sums[i] = contents_have_sums(contents, i);
+        has_sums[i] = contents_sums_are_whole(contents, i);
     mark_overlaps(contents);
     for (size_t i = 0; i < objects->count; i++) {
         struct object_record *record = objects->sorted[i];

@@ -57,4 +57,7 @@ void contents_check(struct contents *contents, struct pst_findings *findings);
 /* Whether a part of the node has checksums of objects. Versions that write them do so for all. */
 bool contents_have_sums(const struct contents *contents, uint32_t node_index);
 
+/* Whether it has, and all of them were read: else they say nothing about an object. */
+bool contents_sums_are_whole(const struct contents *contents, uint32_t node_index);
+
 #endif

@@ -63,7 +63,9 @@ static bool is_hit(const struct restore_run *run, const struct object_record *re
 {
     if (atomic_load(&record->is_hit))
         return true;
-    if (atomic_load(&record->received) >= object->size)
+    /* whole checksums of objects have told by now which they are */
+    if (atomic_load(&record->received) >= object->size ||
+        contents_sums_are_whole(&run->contents, record->node))
         return false;
     for (size_t i = 0; i < run->ranges_count; i++) {
         const struct lost_range *range = &run->ranges[i];

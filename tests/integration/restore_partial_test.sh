@@ -126,6 +126,15 @@ damage() {
         restore '0 3' damaged --keep-going
         expect_whole_but
     done
+    # In the checksums of objects: none is lost by that.
+    rm -rf "$work/damaged-target"
+    cp "$memory/data" "$data"
+    offset=$(grep -abo -m1 PSTKSUMS "$data" | head -n 1 | cut -d: -f1)
+    flip "$data" $((offset + 40))
+    restore 1 damaged
+    restore 0 damaged --keep-going
+    expect_message "$(basename "$data"): offset .*damaged"
+    compare_trees "$work/damaged" "$work/damaged-target"
     # In the middle of the large file: it alone is hit.
     rm -rf "$work/damaged-target"
     cp "$memory/data" "$data"
