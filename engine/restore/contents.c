@@ -71,7 +71,9 @@ int contents_add_sums(struct contents *contents, const struct pst_part_map *part
     const struct pst_object_sum *records;
     uint32_t count;
     int error = pst_sums_read(chunk, &records, &count, damage);
-    for (uint32_t i = 0; !error && i < count; i++) {
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < count; i++) {
         if (!objects_want(contents->objects, part->node_index, records[i].object))
             continue;
         struct object_record *record =
