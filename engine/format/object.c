@@ -353,6 +353,15 @@ bool pst_object_data_bytes(const struct pst_object *object, uint64_t *data_bytes
     return false;
 }
 
+struct pst_object pst_object_of_legal(const void *entry)
+{
+    struct pst_object object;
+    struct entry head;
+    memcpy(&head, entry, sizeof(head));
+    fill_object(&head, (const uint8_t *)entry + sizeof(head), &object);
+    return object;
+}
+
 struct pst_object_range format_object_range_of(const void *payload, size_t payload_bytes)
 {
     struct pst_object_range range = {0};

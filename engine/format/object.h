@@ -32,6 +32,9 @@ uint32_t pst_object_source(uint64_t id);
 int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
                       struct pst_object *object) PST_MUST_USE;
 
+/* The object of an entry that pst_object_decode has found legal: not checked again. */
+struct pst_object pst_object_of_legal(const void *entry);
+
 /* Lowest and highest id in a payload of legal entries, and their number. */
 struct pst_object_range {
     uint64_t first;

@@ -75,7 +75,7 @@ static bool has_parent(struct check *check, const struct object_record *record,
     size_t bytes = (size_t)(slash - object->path);
     if (!check->parent || !is_at(check->parent, record, object->path, bytes))
         check->parent = objects_at(check->objects, record, object->path, bytes);
-    return check->parent && object_of(check->parent).type == PST_OBJECT_DIRECTORY;
+    return check->parent && object_type(check->parent) == PST_OBJECT_DIRECTORY;
 }
 
 static bool has_linked_object(const struct check *check, const struct object_record *record,
@@ -85,7 +85,7 @@ static bool has_linked_object(const struct check *check, const struct object_rec
         return true;
     const struct object_record *first =
         objects_find(check->objects, record->node, object->linked_object);
-    enum pst_object_type type = first ? object_of(first).type : PST_OBJECT_DIRECTORY;
+    enum pst_object_type type = first ? object_type(first) : PST_OBJECT_DIRECTORY;
     return type != PST_OBJECT_DIRECTORY && type != PST_OBJECT_HARD_LINK &&
            type != PST_OBJECT_ROWS && type != PST_OBJECT_DATABASE;
 }

@@ -13,6 +13,7 @@
 #define SLOTS_MIN 1024u
 
 /* Where flags and path lie in an entry: docs/format.md. */
+#define ENTRY_TYPE_OFFSET 4u
 #define ENTRY_FLAGS_OFFSET 6u
 #define ENTRY_FLAGS_BYTES 2u
 #define ENTRY_SIZE_OFFSET 16u
@@ -68,6 +69,11 @@ const char *object_path(const struct object_record *record)
     return (const char *)record->entry + PST_OBJECT_FIXED_BYTES;
 }
 
+enum pst_object_type object_type(const struct object_record *record)
+{
+    return (enum pst_object_type)record->entry[ENTRY_TYPE_OFFSET];
+}
+
 uint64_t object_size(const struct object_record *record)
 {
     uint64_t size;
@@ -77,11 +83,7 @@ uint64_t object_size(const struct object_record *record)
 
 struct pst_object object_of(const struct object_record *record)
 {
-    struct pst_object object;
-    size_t offset = 0;
-    int error = pst_object_decode(record->entry, record->entry_bytes, &offset, &object);
-    assert(!error);
-    (void)error;
+    struct pst_object object = pst_object_of_legal(record->entry);
     object.flags = record->flags;
     return object;
 }

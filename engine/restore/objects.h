@@ -75,6 +75,7 @@ bool objects_want(const struct objects *objects, uint32_t node, uint64_t id);
 
 /* One of its fields, without decoding the rest. */
 uint64_t object_id(const struct object_record *record);
+enum pst_object_type object_type(const struct object_record *record);
 uint64_t object_size(const struct object_record *record);
 const char *object_path(const struct object_record *record);
 

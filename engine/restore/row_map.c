@@ -82,10 +82,7 @@ static bool is_of_rows(const struct objects *objects, const struct pst_part_map 
     const struct object_record *record = objects_find(objects, part->node_index, piece->object);
     if (!record)
         return false;
-    const struct pst_object object = object_of(record);
-    if (object.type != PST_OBJECT_ROWS)
-        return false;
-    return contents_has_bytes(record, piece);
+    return object_type(record) == PST_OBJECT_ROWS && contents_has_bytes(record, piece);
 }
 
 int row_map_add(struct row_map *map, const struct objects *objects, const struct pst_part_set *set,

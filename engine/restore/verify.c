@@ -149,7 +149,7 @@ static int read_parts(struct verify *verify, const struct pst_part_set *set, uin
 static bool has_tables(const struct objects *objects)
 {
     for (size_t i = 0; i < objects->count; i++) {
-        enum pst_object_type type = object_of(objects->sorted[i]).type;
+        enum pst_object_type type = object_type(objects->sorted[i]);
         if (type == PST_OBJECT_ROWS || type == PST_OBJECT_DATABASE)
             return true;
     }
@@ -170,7 +170,14 @@ static int check_data(struct verify *verify)
                                     .context = verify};
     struct rows_checked checked = {0};
     bool has_rows = verify->findings.damages == 0 && has_tables(&verify->objects);
-    int error = has_rows ? verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
+    uint32_t types = 1u << PST_CHUNK_DATA;
+    int error = -PST_E_CORRUPT;
+    if (has_rows)
+        error = read_parts(verify, &verify->set, 1u << CHUNK_SUMS);
+    else
+        types |= 1u << CHUNK_SUMS; /* in one go: it takes a while to open and close rings */
+    if (has_rows && !error)
+        error = verify_rows_alone(&rows, &checked);
     atomic_store(&verify->rows_bytes, 0);
     verify->checked_bytes += checked.bytes;
     verify->result->chunks += checked.chunks;
@@ -179,7 +186,7 @@ static int check_data(struct verify *verify)
     if (error != -PST_E_CORRUPT)
         return error;
     contents_forget(&verify->contents);
-    error = read_parts(verify, &verify->set, 1u << PST_CHUNK_DATA);
+    error = read_parts(verify, &verify->set, types);
     if (!error)
         contents_check(&verify->contents, &verify->findings);
     if (!error && has_rows && verify->findings.damages == 0)
@@ -215,8 +222,6 @@ static int gather_objects(struct verify *verify)
         error = 0;
     if (is_whole)
         warn_without_sums(verify);
-    if (!error)
-        error = read_parts(verify, &verify->set, 1u << CHUNK_SUMS);
     return error;
 }
 

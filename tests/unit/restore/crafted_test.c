@@ -247,7 +247,7 @@ static void pieces_of_nothing_are_found(void)
     expect_refused("no such bytes", " one/d/two pieces");
     begin(); /* of no object */
     data[3].object = 99;
-    expect_refused("that no catalogue has", "");
+    expect_refused("of an object that", ""); /* its piece, or its checksum */
     begin();
     made.no_object_sums = true;
     data[3].object = 99;
