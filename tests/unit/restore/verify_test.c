@@ -337,6 +337,29 @@ static void damage_does_not_end_the_search(void)
     remove_place(&place);
 }
 
+/* A chunk of one object: by its header; and, where that is damaged too, by the checksums of
+ * objects, or in an older backup by the index. */
+static void the_objects_that_damage_hits_are_named(void)
+{
+    static const off_t offsets[] = {3 * 69632 + 4096 + 5000, 3 * 69632 + 4096 + 200};
+    for (uint32_t i = 0; i < 4; i++) {
+        struct made_backup made = made_tree(2000000);
+        made.no_object_sums = i % 2;
+        begin(&made);
+        struct made_place path =
+            place_below(&place, "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data");
+        int fd = open(path.path, O_WRONLY);
+        CU_ASSERT_EQUAL(pwrite(fd, "\xAA\x55\xA5", 3, offsets[i / 2]), 3);
+        close(fd);
+        CU_ASSERT_EQUAL(verify_with(place.path, 2, &seen, &result), -PST_E_CORRUPT);
+        CU_ASSERT_EQUAL(result.damages, 1);
+        CU_ASSERT_EQUAL(result.objects_damaged, 1);
+        CU_ASSERT_EQUAL_FATAL(seen.objects_count, 1);
+        CU_ASSERT_PTR_EQUAL(strstr(seen.objects[0], "one/large: "), seen.objects[0]);
+        remove_place(&place);
+    }
+}
+
 /* The second part in the place of the first, intact. */
 static void exchanged_parts_are_found(void)
 {
@@ -412,6 +435,7 @@ int main(void)
         {"a missing file is named", a_missing_file_is_named},
         {"files of two clusters are no backup", files_of_two_clusters_are_no_backup},
         {"damage does not end the search", damage_does_not_end_the_search},
+        {"the objects that damage hits are named", the_objects_that_damage_hits_are_named},
         {"exchanged parts are found", exchanged_parts_are_found},
         {"what is no backup is said so", what_is_no_backup_is_said_so},
         {"a FIFO in the place of a file does not hang",
