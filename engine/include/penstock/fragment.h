@@ -144,8 +144,9 @@ struct pst_source_listing {
 /* Where a listing's fragments go. The runtime owns it; called on the source's thread only. */
 struct pst_fragment_sink {
     /* Blocks until a slot is free: this is the back-pressure. The slot is the source's until it is
-     * emitted; one at a time. 0, or -ECANCELED: list() must return that at once. A slot that was
-     * not emitted when list() returns goes back to the runtime by itself. */
+     * emitted; one at a time: called again before that, it gives the same one, so that a source
+     * that waits for something else learns of the end. 0, or -ECANCELED: list() must return that at
+     * once. A slot that was not emitted when list() returns goes back to the runtime by itself. */
     int (*acquire)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot);
     /* Hands the slot over, filled; the source touches it no more. Sets its number. 0, -ECANCELED
      * (the fragment was dropped), or -EINVAL: it is not a legal fragment, which is logged. */

@@ -99,6 +99,12 @@ int environment_open(struct environment *environment)
     if (error)
         return error;
     rc = lmdb_txn_begin(environment->env, MDB_RDONLY, &environment->reader); /* claims the slot */
+    if (rc == EAGAIN)
+        return environment_say(
+            environment, -rc,
+            "one of its users has, in a PID namespace of its own, the process id "
+            "of this one, which LMDB cannot tell apart: run both in one PID "
+            "namespace, or start this one again");
     if (rc)
         return environment_error(environment, rc);
     mdb_txn_reset(environment->reader);

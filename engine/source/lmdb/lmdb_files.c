@@ -97,6 +97,8 @@ static int make_lock_file(const struct files *files)
     int error = fchown(fd, (uid_t)-1, files->data_status.st_gid) < 0 && errno != EPERM ? -errno : 0;
     if (!error && fchmod(fd, files->data_status.st_mode & 0666) < 0)
         error = -errno;
+    if (error)
+        (void)unlinkat(files->directory, files->lock_name, 0); /* none is better than one of ours */
     close(fd);
     return error;
 }

@@ -124,6 +124,21 @@ static int check_data_file(struct lmdb_place *place, const char **advice)
     return error ? error : look_at_names(place, &status, &place->inodes);
 }
 
+/* One and the same data.mdb can be opened by its directory and as a file, with a lock file for
+ * each: who opens it the other way than its users is not seen by them. */
+static int check_kind(const struct lmdb_place *place, const char **advice)
+{
+    bool has_lock = faccessat(place->root_fd, "lock.mdb", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool has_file_lock = faccessat(place->root_fd, "data.mdb-lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool is_directory = has_lock || !has_file_lock;
+    if (strcmp(place->data, "data.mdb") != 0 || is_directory != place->is_file)
+        return 0;
+    *advice = is_directory ? "it is the data file of an environment: give that one's directory"
+                           : "its lock file is data.mdb-lock: its users have opened data.mdb as a "
+                             "file (MDB_NOSUBDIR), so give that";
+    return -EINVAL;
+}
+
 static int open_place(struct lmdb_place *place, const char *argument, const char **advice)
 {
     struct stat status;
@@ -144,7 +159,9 @@ static int open_place(struct lmdb_place *place, const char *argument, const char
     place->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int error = place->root_fd < 0 ? -errno : 0;
     free(root);
-    return error ? error : check_data_file(place, advice);
+    if (!error)
+        error = check_data_file(place, advice);
+    return error ? error : check_kind(place, advice);
 }
 
 int lmdb_find(struct lmdb_source *lmdb, const char **advice)

@@ -451,6 +451,31 @@ damaged_rows() {
     done
 }
 
+# An environment that has lost its end costs its backup, by name, and nothing else.
+damaged_environments() {
+    local option
+    rm -rf "$memory/env" "$memory/backups"
+    mkdir "$memory/env" "$memory/half" "$memory/sound"
+    "$writer" init "$memory/env" nosync
+    "$writer" init "$memory/sound" nosync
+    "$writer" run "$memory/env" 500 nosync
+    mdb_copy "$memory/env" "$memory/half"
+    truncate -s $(($(stat -c %s "$memory/half/data.mdb") / 2)) "$memory/half/data.mdb"
+    for option in '' --logical --check-pages; do
+        # shellcheck disable=SC2086 # one word, or none
+        expect_exit 1 "$penstock" backup --source "lmdb:$memory/half" \
+            --source "lmdb:$memory/sound" --to "$memory/backups" $option
+        expect_message "source half: lmdb:$memory/half: table "
+        expect_message 'a source is damaged'
+        expect_absent "$memory/backups/BACKUP-1"
+    done
+    for option in '' --logical --check-pages; do
+        # shellcheck disable=SC2086
+        expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" \
+            --source "lmdb:$memory/sound" --to "$memory/backups" $option
+    done
+}
+
 logical_backups() {
     backups_under_writers nosync
     exports
@@ -460,6 +485,7 @@ logical_backups() {
     special_tables
     restore_over_environments
     damaged_rows
+    damaged_environments
 }
 
 if [ -n "$rows" ]; then

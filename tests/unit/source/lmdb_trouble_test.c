@@ -1,11 +1,14 @@
 /* lmdb: what can be wrong with an environment, and what its users can do to it meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/source/registry/registry.h"
+#include "tests/support/child.h"
 #include "tests/support/stderr_capture.h"
 #include "tests/unit/source/lmdb_rig.h"
 
@@ -349,6 +352,80 @@ static void test_lock_file_is_made_as_the_data_file(void)
     remove_directory();
 }
 
+/* In a child: root without these capabilities. */
+static int open_without(const int *capabilities)
+{
+    char text[PST_SOURCE_ERROR_BYTES];
+    struct pst_source *source = NULL;
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    REQUIRE(syscall(SYS_capget, &head, data) == 0);
+    for (; *capabilities >= 0; capabilities++)
+        data[0].effective &= ~(1u << *capabilities);
+    REQUIRE(syscall(SYS_capset, &head, data) == 0);
+    int error = registry_open("lmdb:env", 0, &source, text, sizeof(text));
+    if (error == 0)
+        pst_source_close(source);
+    return -error;
+}
+
+static int open_without_chown(void)
+{
+    return open_without((const int[]){CAP_CHOWN, -1});
+}
+
+static int open_without_setuid(void)
+{
+    return open_without((const int[]){CAP_SETUID, CAP_SETGID, -1});
+}
+
+/* A lock file of root's would shut the environment's own users out. */
+static void test_lock_file_of_root_is_never_left(void)
+{
+    struct stat status;
+    if (geteuid() != 0)
+        return;
+    make_directory();
+    REQUIRE(mkdir("env", 0700) == 0);
+    run_child(fill);
+    REQUIRE(unlink("env/lock.mdb") == 0 && chmod("env/data.mdb", 0600) == 0);
+    REQUIRE(chown("env/data.mdb", 65534, 65534) == 0 && chown("env", 65534, 65534) == 0);
+    CU_ASSERT_EQUAL(child_run(open_without_setuid), EPERM);
+    CU_ASSERT_NOT_EQUAL(stat("env/lock.mdb", &status), 0);
+    CU_ASSERT_EQUAL(child_run(open_without_chown), 0);
+    CU_ASSERT_EQUAL(stat("env/lock.mdb", &status), 0);
+    CU_ASSERT(status.st_uid == 65534 && (status.st_mode & 0777) == 0600);
+    remove_directory();
+}
+
+static void expect_wrong_kind(const char *spec, const char *message)
+{
+    char text[PST_SOURCE_ERROR_BYTES];
+    struct pst_source *source = NULL;
+    CU_ASSERT_EQUAL(registry_open(spec, 0, &source, text, sizeof(text)), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, message));
+}
+
+/* By its directory and as a file it has two lock files. */
+static void test_the_wrong_kind_of_path(void)
+{
+    struct stat status;
+    make_directory();
+    REQUIRE(mkdir("env", 0700) == 0);
+    run_child(fill);
+    expect_wrong_kind("lmdb:env/data.mdb", "give that one's directory");
+    REQUIRE(unlink("env/lock.mdb") == 0);
+    expect_wrong_kind("lmdb:env/data.mdb", "give that one's directory");
+    CU_ASSERT_NOT_EQUAL(stat("env/data.mdb-lock", &status), 0);
+    write_file("env/data.mdb-lock", "", 0);
+    expect_wrong_kind("lmdb:env", "MDB_NOSUBDIR");
+    pst_source_close(open_source("lmdb:env/data.mdb"));
+    write_file("env/lock.mdb", "", 0);
+    expect_wrong_kind("lmdb:env/data.mdb", "give that one's directory");
+    pst_source_close(open_source("lmdb:env"));
+    remove_directory();
+}
+
 static void refuse(void)
 {
     char text[PST_SOURCE_ERROR_BYTES];
@@ -434,6 +511,8 @@ int main(void)
         {"another version", test_other_version},
         {"a full reader table", test_full_reader_table},
         {"a lock file of ours", test_lock_file_is_made_as_the_data_file},
+        {"a lock file of root is never left", test_lock_file_of_root_is_never_left},
+        {"the wrong kind of path", test_the_wrong_kind_of_path},
         {"a lock file leads nowhere", test_lock_file_leads_nowhere},
         {"the guard is the owner", test_guard_is_the_owner},
         CU_TEST_INFO_NULL,

@@ -20,6 +20,11 @@ static char directory[SCRATCH_PATH_BYTES];
 static int collect_acquire(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot)
 {
     struct collected *collected = (struct collected *)sink;
+    if (collected->has_slot) {
+        *slot = collected->fragments[collected->count];
+        return 0;
+    }
+    collected->has_slot = true;
     *slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES);
     CU_ASSERT_PTR_NOT_NULL_FATAL(*slot);
     memset(*slot, 0xa5, PST_FRAGMENT_SLOT_BYTES); /* a slot comes with what was in it */
@@ -34,6 +39,7 @@ static int collect_emit(struct pst_fragment_sink *sink, struct pst_fragment_desc
 {
     struct collected *collected = (struct collected *)sink;
     CU_ASSERT_PTR_EQUAL(slot, collected->fragments[collected->count]);
+    collected->has_slot = false;
     if (collected->count + 1 == collected->cancel_at) {
         free(slot);
         return -ECANCELED;
@@ -49,7 +55,7 @@ void collected_init(struct collected *collected)
 
 void collected_free(struct collected *collected)
 {
-    for (uint64_t i = 0; i < collected->count; i++)
+    for (uint64_t i = 0; i < collected->count + collected->has_slot; i++)
         free(collected->fragments[i]);
     free(collected->fragments);
     collected_init(collected);

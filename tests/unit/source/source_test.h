@@ -31,6 +31,7 @@ struct collected {
     struct pst_fragment_sink sink; /* first */
     struct pst_fragment_descriptor **fragments;
     uint64_t count;
+    bool has_slot;      /* that was acquired and not yet emitted */
     uint64_t cancel_at; /* emit number cancel_at is refused; 0: none */
     struct pst_source_listing listing;
 };
