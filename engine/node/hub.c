@@ -1,7 +1,7 @@
 /*
- * The hub's thread: routes every signal of the node by its receiver, runs the proxy and, in a
- * cluster, the outcome machine, and polls the other nodes. It never blocks but in its one idle
- * wait. Started and stopped by node.c.
+ * The hub's thread: takes signals from the rings of the node's other threads, polls the other
+ * nodes, and hands all of it to routing.c. It never blocks but in its one idle wait. Started and
+ * stopped by node.c.
  */
 #include <assert.h>
 #include <errno.h>
@@ -9,78 +9,21 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
-#include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/node/history.h"
-#include "engine/node/keep_out.h"
 #include "engine/node/node_fabric.h"
-#include "engine/node/peers.h"
+#include "engine/node/routing.h"
 #include "engine/node/threads.h"
-#include "engine/protocol/outcome.h"
-#include "engine/protocol/proxy.h"
-
-/* Room kept in the client's ring for what is no report. */
-#define CLIENT_ANSWERS_MAX 16u
 
 /* Between two looks of the status at what the hub knows. */
 #define STATUS_NS UINT64_C(50000000)
 
-/* The actions of one machine's step. They are performed before the machine steps again: nothing
- * that it sends may come back to it on the way. */
-struct turn {
-    struct pst_actions actions;
-    bool is_taken;
-};
-
 struct hub {
     struct pst_node *node;
-    struct pst_proxy *proxy;
+    struct routing routing;
     struct history history;
-    struct turn proxy_turn;
-    struct pst_peers *peers;             /* NULL: a node alone */
-    struct pst_outcome_machine *outcome; /* likewise: what is decided here, is known here */
-    struct turn outcome_turn;
-    struct keep_out kept_out;
-    uint64_t nodes_failed;
     uint64_t status_due_ns;
 };
-
-static void route(void *context, const struct pst_signal *signal);
-
-static struct pst_actions *begin_turn(struct turn *turn)
-{
-    assert(!turn->is_taken);
-    turn->is_taken = true;
-    turn->actions.sends_count = 0;
-    turn->actions.works_count = 0;
-    return &turn->actions;
-}
-
-static void end_turn(struct hub *hub, struct turn *turn)
-{
-    assert(turn->actions.works_count == 0);
-    for (uint32_t i = 0; i < turn->actions.sends_count; i++)
-        pst_send_each(&turn->actions.sends[i], route, hub);
-    turn->is_taken = false;
-}
-
-static void step_proxy(struct hub *hub, struct pst_event *event)
-{
-    event->now_ns = pst_monotonic_ns();
-    pst_proxy_step(hub->proxy, event, begin_turn(&hub->proxy_turn));
-    history_follow(&hub->history, hub->node, hub->proxy);
-    bool idle = hub->proxy->state == PST_PROXY_IDLE;
-    atomic_store_explicit(&hub->node->proxy_backup, idle ? 0 : hub->proxy->backup,
-                          memory_order_relaxed);
-    end_turn(hub, &hub->proxy_turn);
-}
-
-static void step_outcome(struct hub *hub, struct pst_event *event)
-{
-    event->now_ns = pst_monotonic_ns();
-    pst_outcome_step(hub->outcome, event, begin_turn(&hub->outcome_turn));
-    end_turn(hub, &hub->outcome_turn);
-}
 
 /* The channel that leads to a receiver on this node; NULL: there is none of that name. */
 static struct pst_channel *channel_of(struct pst_node *node, pst_ref receiver_ref)
@@ -108,143 +51,35 @@ static struct pst_channel *channel_of(struct pst_node *node, pst_ref receiver_re
     return NULL;
 }
 
-/* A client that does not read, its output being stopped, say, misses reports, never an answer. */
-static bool may_be_dropped(const struct pst_node *node, const struct pst_signal *signal)
+static uint64_t now_ns(void *context)
 {
-    return signal->gsn == PST_BACKUP_STATUS_REP &&
-           pst_spsc_room(node->client.to_peer) < CLIENT_ANSWERS_MAX;
+    (void)context;
+    return pst_monotonic_ns();
 }
 
-/* A master coordinates the whole cluster: so not while there are lower ids, and not without a node
- * that belongs to it unless the client allows that. 0, or the reason, and the node that it is
- * about. */
-static uint32_t why_not(const struct hub *hub, const struct pst_signal *request, uint32_t *node)
+static bool deliver(void *context, const struct pst_signal *signal)
 {
-    const struct pst_node_config *config = &hub->node->config;
-    struct pst_set live = pst_peers_live(hub->peers);
-    for (*node = 1; *node < config->node; (*node)++) {
-        if (pst_set_has(&live, *node - 1))
-            return PST_E_NOT_MASTER;
-    }
-    if (request->payload.backup_req.flags & PST_BACKUP_ALLOW_MISSING)
-        return 0;
-    for (*node = 1; *node <= PST_NODES_MAX; (*node)++) {
-        if (pst_set_has(&config->cluster->expected, *node - 1) && !pst_set_has(&live, *node - 1))
-            return PST_E_NODE_MISSING;
-    }
-    return 0;
-}
-
-/* true: refused, and the client has its answer. */
-static bool refuse_backup(struct hub *hub, const struct pst_signal *request)
-{
-    uint32_t node;
-    if (!hub->peers || request->gsn != PST_BACKUP_REQ)
-        return false;
-    uint32_t error = why_not(hub, request, &node);
-    if (!error)
-        return false;
-    struct pst_signal ref;
-    pst_signal_init_answer(&ref, PST_BACKUP_REF, request);
-    ref.payload.ref.master_ref = request->receiver_ref;
-    ref.payload.ref.error = error;
-    ref.payload.ref.where = pst_ref_make(node, PST_BLOCK_PROXY, 0);
-    ref.payload.ref.request_id = request->payload.backup_req.request_id;
-    route(hub, &ref);
-    return true;
-}
-
-/* true: it was for the hub itself. */
-static bool take_report(struct hub *hub, const struct pst_signal *signal)
-{
-    if (signal->gsn != PST_NODE_FAILED_REP)
-        return false;
-    uint32_t node = signal->payload.node_change.node;
-    if (keep_out_remove(&hub->kept_out, signal->sender_ref, node) && hub->peers)
-        pst_peers_readmit(hub->peers, node);
-    return true;
-}
-
-static void deliver(struct hub *hub, const struct pst_signal *signal)
-{
-    struct pst_node *node = hub->node;
-    struct pst_event event = {.type = PST_EVENT_SIGNAL, .signal = signal};
-    if (hub->peers && pst_ref_node(signal->receiver_ref) != node->config.node) {
-        pst_peers_send(hub->peers, signal);
-        return;
-    }
-    if (may_be_dropped(node, signal) || refuse_backup(hub, signal) || take_report(hub, signal))
-        return;
-    if (signal->receiver_ref == hub->proxy->self_ref) {
-        step_proxy(hub, &event);
-        return;
-    }
-    if (hub->outcome && signal->receiver_ref == hub->outcome->self_ref) {
-        step_outcome(hub, &event);
-        return;
-    }
-    struct pst_channel *channel = channel_of(node, signal->receiver_ref);
+    const struct hub *hub = context;
+    struct pst_channel *channel = channel_of(hub->node, signal->receiver_ref);
     if (channel)
         pst_channel_to_peer(channel, signal);
-    else
-        pst_log(PST_LOG_WARNING, "%s for unknown receiver %08x dropped", pst_gsn_name(signal->gsn),
-                signal->receiver_ref);
+    return channel != NULL;
 }
 
-static void route(void *context, const struct pst_signal *signal)
+static uint32_t room(void *context, pst_ref receiver_ref)
 {
-    PST_FAULT_POINT("before", pst_gsn_name(signal->gsn));
-    deliver(context, signal);
-    PST_FAULT_POINT("after", pst_gsn_name(signal->gsn));
+    const struct hub *hub = context;
+    const struct pst_channel *channel = channel_of(hub->node, receiver_ref);
+    return channel ? pst_spsc_room(channel->to_peer) : UINT32_MAX;
 }
 
-/* From another node. Whatever it sends, there stays room for this node's own signals. Reports to an
- * LDM 1 that hangs may be missed: newer ones follow. */
-static void on_peer_signal(void *context, const struct pst_signal *signal)
+static void on_proxy(void *context)
 {
     struct hub *hub = context;
-    struct pst_channel *channel = channel_of(hub->node, signal->receiver_ref);
-    if (!channel || pst_spsc_room(channel->to_peer) >= PST_RING_RESERVE)
-        route(hub, signal);
-    else if (signal->gsn != PST_BACKUP_PROGRESS_REP)
-        pst_peers_cut_off(hub->peers, pst_ref_node(signal->sender_ref),
-                          "it sends more than can be asked for");
-}
-
-static void order_thread(struct hub *hub, struct pst_channel *channel, pst_ref receiver_ref,
-                         struct pst_signal *order)
-{
-    uint32_t node = order->payload.node_change.node;
-    order->receiver_ref = receiver_ref;
-    if (order->gsn == PST_NODE_FAILED_ORD)
-        keep_out_add(&hub->kept_out, receiver_ref, node, pst_monotonic_ns());
-    pst_channel_to_peer(channel, order);
-}
-
-static void on_peer_change(void *context, bool joined, const struct pst_node_change *change)
-{
-    struct hub *hub = context;
-    struct pst_node *node = hub->node;
-    struct pst_event event = {.type = joined ? PST_EVENT_NODE_JOINED : PST_EVENT_NODE_FAILED,
-                              .node = change->node,
-                              .multithreaded = change->ldms > 1};
-    struct pst_signal order;
-    pst_signal_init(&order, joined ? PST_NODE_JOINED_ORD : PST_NODE_FAILED_ORD,
-                    hub->proxy->self_ref, 0, 0, 0);
-    order.payload.node_change = *change;
-    uint32_t self = node->config.node;
-    uint32_t ldms = joined ? 1 : node->config.plan->ldms;
-    hub->nodes_failed += !joined;
-    PST_FAULT_POINT("before", pst_gsn_name(order.gsn));
-    for (uint32_t i = 0; i < ldms; i++)
-        order_thread(hub, &node->ldms[i].worker.channel,
-                     pst_ref_make(self, PST_BLOCK_BACKUP, i + 1), &order);
-    if (!joined)
-        order_thread(hub, &node->archive.channel, pst_ref_make(self, PST_BLOCK_ARCHIVE, 0), &order);
-    step_proxy(hub, &event);
-    step_outcome(hub, &event);
-    order_thread(hub, &node->client, pst_ref_make(self, PST_BLOCK_CLIENT, 0), &order);
-    PST_FAULT_POINT("after", pst_gsn_name(order.gsn));
+    const struct pst_proxy *proxy = hub->routing.proxy;
+    history_follow(&hub->history, hub->node, proxy);
+    atomic_store_explicit(&hub->node->proxy_backup,
+                          proxy->state == PST_PROXY_IDLE ? 0 : proxy->backup, memory_order_relaxed);
 }
 
 static bool drain(struct hub *hub, struct pst_channel *channel)
@@ -252,7 +87,7 @@ static bool drain(struct hub *hub, struct pst_channel *channel)
     struct pst_signal signals[PST_CHANNEL_BURST];
     uint32_t count = pst_channel_from_peer(channel, signals);
     for (uint32_t i = 0; i < count; i++)
-        route(hub, &signals[i]);
+        routing_take(&hub->routing, &signals[i]);
     return count > 0;
 }
 
@@ -284,23 +119,16 @@ static bool nothing_waits(struct pst_node *node)
     return true;
 }
 
-static uint64_t deadline_ns(const struct hub *hub)
+static uint64_t deadline_ns(const struct hub *hub, const struct pst_fabric *fabric)
 {
-    uint64_t first_ns = pst_proxy_deadline_ns(hub->proxy);
-    if (!hub->peers)
-        return first_ns;
-    uint64_t outcome_ns = pst_outcome_deadline_ns(hub->outcome);
-    uint64_t fabric_ns = pst_fabric_deadline_ns(pst_peers_fabric(hub->peers));
-    if (outcome_ns < first_ns)
-        first_ns = outcome_ns;
-    if (hub->kept_out.log_at_ns < first_ns)
-        first_ns = hub->kept_out.log_at_ns;
+    uint64_t first_ns = routing_deadline_ns(&hub->routing);
+    uint64_t fabric_ns = fabric ? pst_fabric_deadline_ns(fabric) : PST_DEADLINE_NONE;
     return fabric_ns < first_ns ? fabric_ns : first_ns;
 }
 
 static void sleep_until(struct hub *hub, uint64_t until_ns)
 {
-    struct pst_fabric *fabric = hub->peers ? pst_peers_fabric(hub->peers) : NULL;
+    struct pst_fabric *fabric = hub->routing.peers ? pst_peers_fabric(hub->routing.peers) : NULL;
     uint64_t timeout_ns = PST_DOORBELL_FOREVER;
     if (until_ns != PST_DEADLINE_NONE) {
         uint64_t now_ns = pst_monotonic_ns();
@@ -313,14 +141,14 @@ static void sleep_until(struct hub *hub, uint64_t until_ns)
 
 static void wait_for_work(struct hub *hub, struct pst_idle *idle)
 {
-    struct pst_fabric *fabric = hub->peers ? pst_peers_fabric(hub->peers) : NULL;
+    struct pst_fabric *fabric = hub->routing.peers ? pst_peers_fabric(hub->routing.peers) : NULL;
     if (!pst_idle(idle))
         return;
     pst_doorbell_announce(&hub->node->hub_bell);
     if (fabric)
         pst_fabric_announce(fabric);
     if (nothing_waits(hub->node) && (!fabric || pst_fabric_is_quiet(fabric)))
-        sleep_until(hub, deadline_ns(hub));
+        sleep_until(hub, deadline_ns(hub, fabric));
     else
         pst_doorbell_cancel(&hub->node->hub_bell);
     if (fabric)
@@ -349,16 +177,16 @@ static void show_status(struct hub *hub)
 {
     struct pst_node *node = hub->node;
     uint64_t now_ns = pst_monotonic_ns();
-    if (!hub->peers || now_ns < hub->status_due_ns ||
+    if (!hub->routing.peers || now_ns < hub->status_due_ns ||
         pthread_mutex_trylock(&node->status_lock) != 0)
         return;
     hub->status_due_ns = now_ns + STATUS_NS;
     node->status.updated_ns = now_ns;
-    node->status.fabric = pst_fabric_counters(pst_peers_fabric(hub->peers), 0);
-    node->status.signals_refused = pst_peers_refused(hub->peers);
-    node->status.nodes_failed = hub->nodes_failed;
-    node->status.kept_out = hub->kept_out.nodes;
-    show_doubts(hub->outcome, &node->status);
+    node->status.fabric = pst_fabric_counters(pst_peers_fabric(hub->routing.peers), 0);
+    node->status.signals_refused = pst_peers_refused(hub->routing.peers);
+    node->status.nodes_failed = hub->routing.nodes_failed;
+    node->status.kept_out = hub->routing.kept_out.nodes;
+    show_doubts(hub->routing.outcome, &node->status);
     pthread_mutex_unlock(&node->status_lock);
 }
 
@@ -367,27 +195,17 @@ static void give_up_peers(struct hub *hub)
     pthread_mutex_lock(&hub->node->status_lock);
     hub->node->status.is_broken = true;
     pthread_mutex_unlock(&hub->node->status_lock);
-    pst_peers_close(hub->peers);
-    hub->peers = NULL;
+    pst_peers_close(hub->routing.peers);
+    hub->routing.peers = NULL;
     pst_doorbell_ring(&hub->node->client.bell);
 }
 
 static bool poll_peers(struct hub *hub)
 {
-    int worked = hub->peers ? pst_peers_poll(hub->peers) : 0;
+    int worked = hub->routing.peers ? pst_peers_poll(hub->routing.peers) : 0;
     if (worked < 0)
         give_up_peers(hub);
     return worked > 0;
-}
-
-static void keep_time(struct hub *hub)
-{
-    struct pst_event event = {.type = PST_EVENT_TIMER};
-    if (pst_monotonic_ns() >= pst_proxy_deadline_ns(hub->proxy))
-        step_proxy(hub, &event);
-    if (hub->outcome && pst_monotonic_ns() >= pst_outcome_deadline_ns(hub->outcome))
-        step_outcome(hub, &event);
-    keep_out_log(&hub->kept_out, pst_monotonic_ns());
 }
 
 static void run(struct hub *hub)
@@ -396,7 +214,7 @@ static void run(struct hub *hub)
     struct pst_idle idle = {0};
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
         bool worked = drain_all(hub) | poll_peers(hub);
-        keep_time(hub);
+        routing_keep_time(&hub->routing);
         show_status(hub);
         if (worked)
             pst_idle_reset(&idle);
@@ -408,20 +226,21 @@ static void run(struct hub *hub)
 static int open_peers(struct hub *hub)
 {
     const struct pst_node_config *config = &hub->node->config;
-    const struct pst_peers_handlers handlers = {
-        .on_signal = on_peer_signal, .on_change = on_peer_change, .context = hub};
+    const struct pst_peers_handlers handlers = {.on_signal = routing_on_peer_signal,
+                                                .on_change = routing_on_peer_change,
+                                                .context = &hub->routing};
     struct pst_set own = {{0}};
     if (!config->cluster)
         return 0;
-    hub->outcome = calloc(1, sizeof(*hub->outcome));
-    if (!hub->outcome)
+    hub->routing.outcome = calloc(1, sizeof(*hub->routing.outcome));
+    if (!hub->routing.outcome)
         return -ENOMEM;
     pst_set_add(&own, config->node - 1);
-    pst_outcome_init(hub->outcome, config->node, &own, &config->timeouts);
+    pst_outcome_init(hub->routing.outcome, config->node, &own, &config->timeouts);
     const struct pst_fabric_hello hello = pst_peers_hello(config, hub->node->incarnation);
     struct pst_fabric *fabric;
     int error = node_fabric_open(config, &hello, &fabric);
-    return error ? error : pst_peers_open(config, fabric, &handlers, &hub->peers);
+    return error ? error : pst_peers_open(config, fabric, &handlers, &hub->routing.peers);
 }
 
 static int open_hub(struct hub *hub)
@@ -434,12 +253,11 @@ static int open_hub(struct hub *hub)
                 pst_error_text(error));
         return error;
     }
-    keep_out_init(&hub->kept_out);
-    hub->proxy = calloc(1, sizeof(*hub->proxy));
-    if (!hub->proxy)
+    hub->routing.proxy = calloc(1, sizeof(*hub->routing.proxy));
+    if (!hub->routing.proxy)
         return -ENOMEM;
-    pst_proxy_init(hub->proxy, self_ref, self_ref, config->plan->ldms, config->sources_count,
-                   &config->timeouts);
+    pst_proxy_init(hub->routing.proxy, self_ref, self_ref, config->plan->ldms,
+                   config->sources_count, &config->timeouts);
     return open_peers(hub);
 }
 
@@ -447,12 +265,19 @@ void *hub_run(void *argument)
 {
     struct pst_worker *worker = argument;
     struct hub hub = {.node = worker->node};
+    hub.routing = (struct routing){.config = &worker->node->config,
+                                   .now_ns = now_ns,
+                                   .deliver = deliver,
+                                   .room = room,
+                                   .on_proxy = on_proxy,
+                                   .context = &hub};
+    routing_init(&hub.routing);
     int error = open_hub(&hub);
     worker_report_start(worker, error);
     if (!error)
         run(&hub);
-    pst_peers_close(hub.peers);
-    free(hub.outcome);
-    free(hub.proxy);
+    pst_peers_close(hub.routing.peers);
+    free(hub.routing.outcome);
+    free(hub.routing.proxy);
     return NULL;
 }
