@@ -107,8 +107,9 @@ struct sim_backup {
     uint32_t master;   /* index of the node that it is asked of */
     bool is_bad;       /* its request is malformed */
     bool single_threaded;
-    bool may_fail; /* faults are allowed */
-    bool is_deaf;  /* the client is gone, or its node died: nothing more is heard */
+    bool allows_missing; /* nodes */
+    bool may_fail;       /* faults are allowed */
+    bool is_deaf;        /* the client is gone, or its node died: nothing more is heard */
 
     enum sim_told told;
     uint32_t error;    /* of the end */

@@ -43,7 +43,8 @@ static void send_request(struct sim *sim, struct sim_backup *backup)
     memcpy(wanted->uid, &uid_low, sizeof(uid_low));
     wanted->request_id = backup->request_id;
     wanted->number = backup->number;
-    wanted->flags = backup->single_threaded ? PST_BACKUP_SINGLE_THREADED : 0;
+    wanted->flags = (backup->single_threaded ? PST_BACKUP_SINGLE_THREADED : 0) |
+                    (backup->allows_missing ? PST_BACKUP_ALLOW_MISSING : 0);
     sim_send(sim, client_thread(backup), &request);
 }
 
@@ -74,6 +75,7 @@ static struct sim_backup *ask(struct sim *sim, const struct sim_asked *asked)
     backup->may_fail = !sim->calm;
     backup->single_threaded =
         sim->calm ? sim->backups_planned == 0 : sim_random_hits(&sim->random, 250);
+    backup->allows_missing = sim->script || (!sim->calm && sim_random_hits(&sim->random, 800));
     backup->is_bad = sim_fault(sim, SIM_FAULT_CLIENT_BAD);
     if (asked) {
         backup->number = asked->number;
@@ -150,6 +152,14 @@ static void hear(struct sim *sim, const struct sim_event *event)
         go_on(sim);
 }
 
+/* The node's main thread always takes note. */
+static void hear_failure(struct sim *sim, const struct sim_event *event)
+{
+    struct sim_node *node = sim_node_of(sim, event->thread);
+    if (node->is_up && event->incarnation == node->incarnation)
+        sim_heard_failure(sim, node, SIM_CLIENT, &event->signal);
+}
+
 static void become_deaf(struct sim *sim, struct sim_backup *backup)
 {
     if (backup->is_deaf || backup->ends > 0)
@@ -196,7 +206,10 @@ void sim_client_event(struct sim *sim, const struct sim_event *event)
 {
     switch (event->type) {
     case SIM_SIGNAL:
-        hear(sim, event);
+        if (event->signal.gsn == PST_NODE_FAILED_ORD)
+            hear_failure(sim, event);
+        else if (event->signal.gsn != PST_NODE_JOINED_ORD)
+            hear(sim, event);
         break;
     case SIM_CLIENT_NEXT:
         ask_next(sim);

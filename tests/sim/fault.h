@@ -40,6 +40,7 @@
     X(ORDER_FORGED, 10, "an order comes in the name of a master that is not the backup's")         \
     X(STALE_SENDER, 40, "a signal of an incarnation or link of before comes in late")              \
     X(BLOB_LOST, 60, "a piece of a cluster manifest does not reach who fetches it")                \
+    X(RING_FULL, 10, "the ring to another node takes nothing for a while")                         \
     X(LINK_SLOW, 20, "a signal between two nodes takes long, and all behind it wait")              \
     X(PARTITION, 250, "two sets of nodes do not hear each other for a while")                      \
     X(PARTITION_ONE_WAY, 250, "one set of nodes is not heard by another for a while")              \

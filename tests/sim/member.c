@@ -74,7 +74,7 @@ static void declare_dead(struct sim *sim, uint32_t observer, uint32_t observed)
 {
     sim->links[observed][observer].is_up = false;
     sim_tell(sim, "node %u declares node %u dead", observer + 1, observed + 1);
-    sim_tell_threads(sim, &sim->nodes[observer], SIM_NODE_FAILED, observed + 1);
+    sim_fabric_tell(sim, &sim->nodes[observer], false, observed);
     look_later(sim, observed, observer,
                sim_random_between(&sim->random, SIM_MS, sim->options.detect_ns));
     join_later(sim, observer, observed);
@@ -117,15 +117,16 @@ static void join(struct sim *sim, uint32_t one, uint32_t other)
         declare_dead(sim, other, one);
     if (back->is_up)
         declare_dead(sim, one, other);
-    if (sim->nodes[one].unheard[other] + sim->nodes[other].unheard[one] > 0) {
+    if (!sim_fabric_admits(&sim->nodes[one], other) ||
+        !sim_fabric_admits(&sim->nodes[other], one)) {
         join_later(sim, one, other); /* when all their machines have heard of the failure */
         return;
     }
     sim->sessions[one][other]++;
     *there = *back = (struct sim_link){.is_up = true, .lost_after_ns = UINT64_MAX};
     sim_tell(sim, "node %u and node %u meet again", one + 1, other + 1);
-    sim_tell_threads(sim, &sim->nodes[one], SIM_NODE_JOINED, other + 1);
-    sim_tell_threads(sim, &sim->nodes[other], SIM_NODE_JOINED, one + 1);
+    sim_fabric_tell(sim, &sim->nodes[one], true, other);
+    sim_fabric_tell(sim, &sim->nodes[other], true, one);
 }
 
 void sim_member_event(struct sim *sim, const struct sim_event *event)

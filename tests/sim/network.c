@@ -91,13 +91,9 @@ static struct sim_event *add_hop(struct sim *sim, enum sim_hop hop, uint32_t thr
 }
 
 /* From the hub of its sender's node. */
-static void leave(struct sim *sim, uint32_t from, const struct pst_signal *signal, uint64_t held_ns)
+void sim_leave(struct sim *sim, uint32_t from, const struct pst_signal *signal, uint64_t held_ns)
 {
     uint32_t to = sim_thread_of(signal->receiver_ref) / SIM_NODE_THREADS;
-    if (!sim->links[to][from].is_up) {
-        sim_tell_signal(sim, signal, "not sent: its receiver was declared dead");
-        return;
-    }
     struct sim_event *event = add_hop(sim, SIM_ARRIVES, to * SIM_NODE_THREADS + SIM_HUB,
                                       crosses_ns(sim, from, to, held_ns), signal);
     event->session = sim_session(sim, from, to);
@@ -111,10 +107,10 @@ static void deliver_in_order(struct sim *sim, uint32_t from, const struct pst_si
     uint32_t to = sim_thread_of(signal->receiver_ref);
     struct sim_node *node = sim_node_of(sim, from);
     uint64_t time_ns = sim->now_ns + sim_delay_ns(sim);
-    if (sim_node_of(sim, to) == node)
+    if (sim_node_of(sim, to) == node && from % SIM_NODE_THREADS != SIM_CLIENT)
         add_hop(sim, SIM_HEARD, to, in_order_ns(node, from, to, time_ns + held_ns), signal);
     else if (from % SIM_NODE_THREADS == SIM_HUB)
-        leave(sim, from / SIM_NODE_THREADS, signal, held_ns);
+        sim_leave(sim, from / SIM_NODE_THREADS, signal, held_ns);
     else
         add_hop(sim, SIM_LEAVES, sim_thread(sim, node, SIM_HUB),
                 in_order_ns(node, from, SIM_HUB, time_ns), signal)
@@ -161,19 +157,34 @@ static bool admit(struct sim *sim, const struct sim_event *event)
     return true;
 }
 
+void sim_pass_on(struct sim *sim, struct sim_node *node, const struct pst_signal *signal)
+{
+    uint32_t to = sim_thread_of(signal->receiver_ref);
+    uint64_t time_ns = sim->now_ns + (sim->script ? 0 : sim_delay_ns(sim));
+    add_hop(sim, SIM_HEARD, to, in_order_ns(node, sim_thread(sim, node, SIM_HUB), to, time_ns),
+            signal);
+}
+
 bool sim_hop(struct sim *sim, const struct sim_event *event)
 {
     struct sim_node *node = sim_node_of(sim, event->thread);
-    if (event->hop == SIM_LEAVES)
-        leave(sim, event->thread / SIM_NODE_THREADS, &event->signal, event->held_ns);
-    if (event->hop != SIM_ARRIVES || !admit(sim, event))
-        return event->hop == SIM_HEARD;
-    sim_mischief_heard(sim);
-    uint32_t to = sim_thread_of(event->signal.receiver_ref);
-    if (to == event->thread)
+    if (event->hop == SIM_LEAVES) {
+        struct pst_signal signal = event->signal;
+        node->passing = &signal;
+        sim->held_ns = event->held_ns;
+        routing_take(&node->routing, &signal);
+        sim->held_ns = 0;
+        node->passing = NULL;
+        return false;
+    }
+    if (event->hop == SIM_HEARD)
         return true;
-    add_hop(sim, SIM_HEARD, to, in_order_ns(node, SIM_HUB, to, sim->now_ns + sim_delay_ns(sim)),
-            &event->signal);
+    if (!admit(sim, event))
+        return false;
+    sim_mischief_heard(sim);
+    if (sim_thread_of(event->signal.receiver_ref) == event->thread)
+        return true;
+    sim_fabric_arrive(node, (uint32_t)event->token, &event->signal);
     return false;
 }
 
@@ -244,9 +255,11 @@ static void add_hostile(struct sim *sim, uint32_t from, const struct pst_signal 
     if (sim_fault(sim, SIM_FAULT_ANSWER_FORGED)) {
         struct pst_signal forged = *signal;
         uint32_t how = (uint32_t)(sim_random_next(&sim->random) % 3);
-        if (how == 2)
-            forged.backup ^= 2; /* nobody asked for that one */
-        else
+        if (how == 2) { /* nobody asked for that one; whoever believes it believes what is wrong */
+            forged.backup ^= 2;
+            for (uint32_t i = 8; i < forged.length; i++)
+                ((uint8_t *)&forged.payload)[i] ^= 1;
+        } else
             forged.sender_ref ^= how == 1 ? 32 : 64;
         deliver_at(sim, from, &forged, 0);
     }
@@ -355,14 +368,19 @@ static void send_fan_out(struct sim *sim, uint32_t thread, const struct pst_send
     }
 }
 
+void sim_look_at_send(struct sim *sim, const struct sim_node *node, struct pst_send *send)
+{
+    if (send->signal.gsn == PST_ABORT_BACKUP_ORD && send->route == PST_ROUTE_LDMS &&
+        sim_planted(sim, SIM_PLANT_ABORT_MISSES_LDM))
+        pst_set_remove(&send->targets, 0);
+    sim_check_fan_out(sim, node, send);
+}
+
 void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions)
 {
     for (uint32_t i = 0; i < actions->sends_count; i++) {
         struct pst_send send = actions->sends[i];
-        if (send.signal.gsn == PST_ABORT_BACKUP_ORD && send.route == PST_ROUTE_LDMS &&
-            sim_planted(sim, SIM_PLANT_ABORT_MISSES_LDM))
-            pst_set_remove(&send.targets, 0);
-        sim_check_fan_out(sim, sim_node_of(sim, thread), &send);
+        sim_look_at_send(sim, sim_node_of(sim, thread), &send);
         if (send.route == PST_ROUTE_ONE)
             sim_send(sim, thread, &send.signal);
         else
@@ -373,35 +391,12 @@ void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *act
                      &actions->works[i]);
 }
 
-static void tell_thread(struct sim *sim, struct sim_node *node, enum sim_event_type type,
-                        uint32_t thread, uint32_t about)
-{
-    uint32_t hub = sim_thread(sim, node, SIM_HUB);
-    uint32_t to = sim_thread(sim, node, thread);
-    uint64_t time_ns = in_order_ns(node, hub, to, sim->now_ns + sim_delay_ns(sim));
-    sim_later(sim, type, to, time_ns)->token = about;
-}
-
-void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_type type,
-                      uint32_t about)
-{
-    if (sim_planted(sim, SIM_PLANT_FORGETS_DEAD))
-        return;
-    if (type == SIM_NODE_FAILED)
-        node->unheard[about - 1] += 2 + node->ldms_count;
-    uint32_t hub = sim_thread(sim, node, SIM_HUB);
-    sim_later(sim, type, hub, sim->now_ns)->token = about;
-    for (uint32_t i = 0; i < node->ldms_count; i++)
-        tell_thread(sim, node, type, SIM_LDM + i, about);
-    if (type == SIM_NODE_FAILED)
-        tell_thread(sim, node, type, SIM_ARCHIVE, about);
-}
-
 /* After what that thread sent before, to the failed node perhaps. */
-void sim_heard_failure(struct sim *sim, struct sim_node *node, uint32_t thread, uint32_t failed)
+void sim_heard_failure(struct sim *sim, struct sim_node *node, uint32_t thread,
+                       const struct pst_signal *order)
 {
-    uint64_t time_ns = sim->now_ns;
-    if (thread != SIM_HUB)
-        time_ns = in_order_ns(node, thread, SIM_HUB, sim->now_ns + sim_delay_ns(sim));
-    sim_later(sim, SIM_ACKNOWLEDGED, sim_thread(sim, node, SIM_HUB), time_ns)->token = failed;
+    struct pst_signal report;
+    pst_signal_init_answer(&report, PST_NODE_FAILED_REP, order);
+    report.payload = order->payload;
+    sim_send(sim, sim_thread(sim, node, thread), &report);
 }

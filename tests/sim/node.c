@@ -9,13 +9,17 @@ uint64_t sim_node_now_ns(const struct sim *sim, const struct sim_node *node)
     return sim->now_ns + node->clock_ahead_ns;
 }
 
-static void init_machines(struct sim *sim, struct sim_node *node, const struct pst_set *nodes)
+/* It knows itself; the others it meets. */
+static void init_machines(struct sim *sim, struct sim_node *node)
 {
+    struct pst_set own = {{0}};
+    pst_set_add(&own, node->id - 1);
+    const struct pst_set *nodes = &own;
     pst_ref self_ref = pst_ref_make(node->id, PST_BLOCK_PROXY, 0);
     pst_proxy_init(&node->hub_proxy, self_ref, self_ref, node->ldms_count, node->sources_count,
                    &sim->options.timeouts);
     pst_outcome_init(&node->outcome, node->id, nodes, &sim->options.timeouts);
-    memset(node->unheard, 0, sizeof(node->unheard));
+    sim_hub_start(sim, node);
     node->hub_timer_ns = 0;
     for (uint32_t i = 0; i < node->ldms_count; i++)
         sim_ldm_init(sim, node, i, nodes);
@@ -25,7 +29,6 @@ static void init_machines(struct sim *sim, struct sim_node *node, const struct p
 void sim_node_init(struct sim *sim, uint32_t index)
 {
     struct sim_node *node = &sim->nodes[index];
-    struct pst_set nodes = pst_set_first(sim->options.nodes);
     node->id = index + 1;
     node->ldms_count = sim->options.ldms[index];
     node->sources_count = sim->options.sources[index];
@@ -36,7 +39,7 @@ void sim_node_init(struct sim *sim, uint32_t index)
     memset(node->pair_ns, 0, sizeof(node->pair_ns));
     memset(node->sources, 0, sizeof(node->sources));
     sim_disk_open(sim, node);
-    init_machines(sim, node, &nodes);
+    init_machines(sim, node);
 }
 
 void sim_node_keep_statistics(struct sim *sim, const struct sim_node *node)
@@ -68,6 +71,7 @@ void sim_node_crash(struct sim *sim, struct sim_node *node, bool power_loss)
     sim->statistics.crashes_in[node->master.state]++;
     sim_node_keep_statistics(sim, node);
     sim_archive_stop(node);
+    sim_hub_stop(node);
     node->is_up = false;
     node->incarnation++;
     node->paused_until_ns = 0;
@@ -85,7 +89,6 @@ void sim_node_crash(struct sim *sim, struct sim_node *node, bool power_loss)
     sim_member_changed(sim, index);
 }
 
-/* It knows itself; the others it meets. */
 void sim_node_start(struct sim *sim, struct sim_node *node)
 {
     uint32_t index = (uint32_t)(node - sim->nodes);
@@ -93,9 +96,7 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
         return;
     sim_tell(sim, "node %u starts", node->id);
     node->is_up = true;
-    struct pst_set nodes = {{0}};
-    pst_set_add(&nodes, index);
-    init_machines(sim, node, &nodes);
+    init_machines(sim, node);
     for (uint32_t other = 0; other < sim->options.nodes; other++)
         sim->links[other][index].is_up = other == index;
     sim_node_rearm(sim, node);
@@ -119,10 +120,9 @@ void sim_node_set_timer(struct sim *sim, struct sim_node *node, uint32_t thread,
 
 static void hub_set_timer(struct sim *sim, struct sim_node *node)
 {
-    uint64_t deadline_ns = pst_outcome_deadline_ns(&node->outcome);
-    uint64_t proxy_ns = pst_proxy_deadline_ns(&node->hub_proxy);
-    if (proxy_ns < deadline_ns && !sim_planted(sim, SIM_PLANT_NO_TIMER))
-        deadline_ns = proxy_ns;
+    uint64_t deadline_ns = sim_planted(sim, SIM_PLANT_NO_TIMER)
+                               ? pst_outcome_deadline_ns(&node->outcome)
+                               : routing_deadline_ns(&node->routing);
     sim_node_set_timer(sim, node, SIM_HUB, deadline_ns, &node->hub_timer_ns);
 }
 
@@ -135,56 +135,37 @@ void sim_node_rearm(struct sim *sim, struct sim_node *node)
         sim_ldm_rearm(sim, node, i);
 }
 
-static void hub_step(struct sim *sim, struct sim_node *node, struct pst_event *event,
-                     enum pst_block block)
+static void hub_on_signal(struct sim *sim, struct sim_node *node, const struct sim_event *event)
 {
-    struct pst_actions actions;
-    actions.sends_count = actions.works_count = 0;
-    event->now_ns = sim_node_now_ns(sim, node);
-    struct sim_minds before = sim_minds_of(sim, node, SIM_HUB);
-    if (block == PST_BLOCK_OUTCOME)
-        pst_outcome_step(&node->outcome, event, &actions);
-    else
-        pst_proxy_step(&node->hub_proxy, event, &actions);
-    sim_check_heard(sim, &before, event);
-    sim_spoil_hub(sim, node);
-    sim_perform(sim, sim_thread(sim, node, SIM_HUB), &actions);
+    struct pst_signal signal = event->signal;
+    if (event->hop == SIM_ARRIVES) {
+        sim_fabric_arrive(node, (uint32_t)event->token, &signal);
+        return;
+    }
+    node->heard = (struct pst_event){.type = PST_EVENT_SIGNAL, .signal = &signal};
+    node->before = sim_minds_of(sim, node, SIM_HUB);
+    routing_take(&node->routing, &signal);
 }
 
 static void hub_event(struct sim *sim, struct sim_node *node, const struct sim_event *event)
 {
-    struct pst_event step = {.type = PST_EVENT_SIGNAL};
-    if (event->type == SIM_ACKNOWLEDGED) {
-        node->unheard[event->token - 1]--;
-        return;
-    }
-    if (event->type == SIM_NODE_FAILED)
-        sim_heard_failure(sim, node, SIM_HUB, (uint32_t)event->token);
-    if (event->type == SIM_SIGNAL) {
-        step.signal = &event->signal;
-        hub_step(sim, node, &step, pst_ref_block(event->signal.receiver_ref));
-    } else if (event->type != SIM_TIMER || event->token == node->hub_timer_ns) {
-        sim_node_shared_event(sim, event, &step);
-        if (event->type == SIM_TIMER)
-            node->hub_timer_ns = 0;
-        hub_step(sim, node, &step, PST_BLOCK_PROXY);
-        hub_step(sim, node, &step, PST_BLOCK_OUTCOME);
+    switch (event->type) {
+    case SIM_SIGNAL:
+        hub_on_signal(sim, node, event);
+        break;
+    case SIM_POLL:
+        sim_fabric_poll(node);
+        break;
+    default:
+        assert(event->type == SIM_TIMER);
+        if (event->token != node->hub_timer_ns)
+            break;
+        node->hub_timer_ns = 0;
+        node->heard = (struct pst_event){.type = PST_EVENT_TIMER};
+        node->before = sim_minds_of(sim, node, SIM_HUB);
+        routing_keep_time(&node->routing);
     }
     hub_set_timer(sim, node);
-}
-
-void sim_node_shared_event(const struct sim *sim, const struct sim_event *event,
-                           struct pst_event *shared)
-{
-    assert(event->type == SIM_TIMER || event->type == SIM_NODE_FAILED ||
-           event->type == SIM_NODE_JOINED);
-    shared->type = PST_EVENT_TIMER;
-    if (event->type == SIM_TIMER)
-        return;
-    bool joins = event->type == SIM_NODE_JOINED;
-    shared->type = joins ? PST_EVENT_NODE_JOINED : PST_EVENT_NODE_FAILED;
-    shared->node = (uint32_t)event->token;
-    shared->multithreaded = joins && sim->nodes[event->token - 1].ldms_count > 1;
 }
 
 /* A paused process runs none of its threads; but the guard of a source lives on. */
@@ -212,8 +193,10 @@ void sim_node_event(struct sim *sim, const struct sim_event *event)
     if (!node->is_up || event->incarnation != node->incarnation || !runs(sim, node, event))
         return;
     if (event->type == SIM_SIGNAL) {
-        if (!sim_hop(sim, event))
+        if (!sim_hop(sim, event)) {
+            hub_set_timer(sim, node);
             return;
+        }
         if (!sim_script_heard(sim, &event->signal))
             return;
         if (!node->is_up || event->incarnation != node->incarnation || !runs(sim, node, event))

@@ -295,16 +295,6 @@ static void end_service(struct sim *sim, struct sim_node *node)
     serve_next(sim, node);
 }
 
-static void hear_failure(struct sim *sim, struct sim_node *node, uint32_t failed)
-{
-    struct pst_signal order;
-    pst_ref self_ref = pst_ref_make(node->id, PST_BLOCK_ARCHIVE, 0);
-    pst_signal_init(&order, PST_NODE_FAILED_ORD, self_ref, self_ref, 0, 0);
-    order.payload.node_change.node = failed;
-    if (take(sim, node, &order))
-        sim_heard_failure(sim, node, SIM_ARCHIVE, failed);
-}
-
 static void on_time(struct sim *sim, struct sim_node *node, const struct sim_event *event)
 {
     struct sim_archive *archive = &node->archive;
@@ -324,11 +314,13 @@ void sim_archive_event(struct sim *sim, struct sim_node *node, const struct sim_
     case SIM_TIMER:
         on_time(sim, node, event);
         break;
-    case SIM_NODE_FAILED:
-        hear_failure(sim, node, (uint32_t)event->token);
-        break;
     default:
         assert(event->type == SIM_SIGNAL);
+        if (event->signal.gsn == PST_NODE_FAILED_ORD) {
+            if (take(sim, node, &event->signal))
+                sim_heard_failure(sim, node, SIM_ARCHIVE, &event->signal);
+            break;
+        }
         if (event->signal.gsn == PST_BLOB_CONF && sim_fault(sim, SIM_FAULT_BLOB_LOST))
             break;
         sim_server_add(&node->archive.server, &event->signal);

@@ -348,6 +348,16 @@ static void on_signal(struct sim *sim, struct sim_node *node, uint32_t index,
     struct pst_event next = {.type = PST_EVENT_SIGNAL};
     struct pst_signal signal = event->signal;
     next.signal = &signal;
+    if (signal.gsn == PST_NODE_FAILED_ORD || signal.gsn == PST_NODE_JOINED_ORD) {
+        next.type =
+            signal.gsn == PST_NODE_FAILED_ORD ? PST_EVENT_NODE_FAILED : PST_EVENT_NODE_JOINED;
+        next.node = signal.payload.node_change.node;
+        next.multithreaded = signal.payload.node_change.ldms > 1;
+        step(sim, node, index, &next);
+        if (signal.gsn == PST_NODE_FAILED_ORD)
+            sim_heard_failure(sim, node, SIM_LDM + index, &signal);
+        return;
+    }
     if (index == 0)
         spoil(sim, &node->master, &signal);
     if (event->signal.gsn == PST_ABORT_BACKUP_ORD &&
@@ -370,13 +380,8 @@ void sim_ldm_event(struct sim *sim, struct sim_node *node, const struct sim_even
         if (event->token != node->ldms[index].timer_ns)
             break;
         node->ldms[index].timer_ns = 0;
-        /* fall through */
-    case SIM_NODE_FAILED:
-    case SIM_NODE_JOINED:
-        sim_node_shared_event(sim, event, &next);
+        next = (struct pst_event){.type = PST_EVENT_TIMER};
         step(sim, node, index, &next);
-        if (event->type == SIM_NODE_FAILED)
-            sim_heard_failure(sim, node, SIM_LDM + index, (uint32_t)event->token);
         break;
     case SIM_WORK:
         end_work(sim, node, index, event->token);

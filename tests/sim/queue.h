@@ -12,18 +12,16 @@
 
 enum sim_event_type {
     /* of a thread of a node */
-    SIM_SIGNAL,       /* a signal reaches its thread */
-    SIM_TIMER,        /* a machine of this thread may have reached its deadline */
-    SIM_NODE_FAILED,  /* the hub says that a node died; token: which */
-    SIM_ACKNOWLEDGED, /* the hub hears that a thread has heard of a failure */
-    SIM_NODE_JOINED,  /* … or that one came back */
-    SIM_WORK,         /* an LDM's work ends; token: which */
-    SIM_PROGRESS,     /* an LDM tells its sums */
-    SIM_TROUBLE,      /* an LDM has trouble outside any work; token: of which backup */
-    SIM_SERVICE,      /* a source or the archive ends what it is doing; token: which */
-    SIM_LIST,         /* a source lists its next fragment; token: of which listing */
-    SIM_HOLD,         /* a source has held its writers for too long; token: which freeze */
-    SIM_CLIENT_NEXT,  /* the client asks for a backup; token: which */
+    SIM_SIGNAL,      /* a signal reaches its thread */
+    SIM_TIMER,       /* a machine of this thread may have reached its deadline */
+    SIM_POLL,        /* a hub looks at its fabric */
+    SIM_WORK,        /* an LDM's work ends; token: which */
+    SIM_PROGRESS,    /* an LDM tells its sums */
+    SIM_TROUBLE,     /* an LDM has trouble outside any work; token: of which backup */
+    SIM_SERVICE,     /* a source or the archive ends what it is doing; token: which */
+    SIM_LIST,        /* a source lists its next fragment; token: of which listing */
+    SIM_HOLD,        /* a source has held its writers for too long; token: which freeze */
+    SIM_CLIENT_NEXT, /* the client asks for a backup; token: which */
     SIM_CLIENT_ABORT,
     SIM_CLIENT_REPEAT,
     SIM_CLIENT_OTHER,

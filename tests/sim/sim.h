@@ -17,9 +17,11 @@
 #include <stdio.h>
 
 #include "engine/node/archive_work.h"
+#include "engine/node/routing.h"
 #include "engine/protocol/ldm.h"
 #include "engine/protocol/outcome.h"
 #include "tests/sim/backup.h"
+#include "tests/sim/checker.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/queue.h"
 #include "tests/sim/random.h"
@@ -100,10 +102,16 @@ struct sim_node {
     uint32_t incarnation; /* of its process; grows with each crash */
     bool is_up;
     uint64_t paused_until_ns;
-    uint32_t unheard[SIM_NODES_MAX]; /* threads that have yet to hear of a node's failure */
-    uint64_t clock_ahead_ns;         /* of the world's clock */
+    uint64_t clock_ahead_ns; /* of the world's clock */
     struct pst_proxy hub_proxy;
     struct pst_outcome_machine outcome;
+    struct pst_plan plan;
+    struct pst_cluster_config cluster;
+    struct pst_node_config config;
+    struct routing routing;
+    const struct pst_signal *passing; /* that the hub passes on just now */
+    struct sim_minds before;          /* of the step that the hub makes just now, */
+    struct pst_event heard;           /* … and by what */
     uint64_t hub_timer_ns;
     struct pst_proxy ldm_proxy;
     struct pst_master master;
@@ -125,6 +133,7 @@ struct sim_link {
     uint64_t last_ns;       /* when the last signal arrives */
     uint64_t blocked_ns;    /* until when nothing arrives: what is sent waits */
     uint64_t lost_after_ns; /* what arrives later is lost: its sender crashed */
+    uint64_t full_ns;       /* until when the sender's ring takes nothing */
 };
 
 /* A fault that strikes at the n-th signal between nodes from here on. */
@@ -193,6 +202,7 @@ struct sim {
     uint64_t digests;       /* given out */
     uint64_t troubles_sent; /* by LDMs, to their master */
     uint32_t forged;        /* orders */
+    uint64_t held_ns;       /* of the signal that a hub sends off just now */
 
     struct sim_statistics statistics;
     enum sim_checker checker; /* who found what */
@@ -252,21 +262,34 @@ void sim_send(struct sim *sim, uint32_t from, const struct pst_signal *signal);
 /* A copy of what was sent, for those who must not be misled by it. */
 void sim_send_again(struct sim *sim, uint32_t from, const struct pst_signal *signal,
                     uint64_t later_ns);
+/* What a machine sends, before it is given its receivers: planted bugs, and the checker of those.
+ */
+void sim_look_at_send(struct sim *sim, const struct sim_node *node, struct pst_send *send);
 void sim_perform(struct sim *sim, uint32_t thread, const struct pst_actions *actions);
 
 /* A signal comes to a thread: true if that is its receiver; else it goes on from there, or is lost.
  */
 bool sim_hop(struct sim *sim, const struct sim_event *event);
 
-/* The hub of a node tells all its threads; after what it has sent them before. */
-void sim_tell_threads(struct sim *sim, struct sim_node *node, enum sim_event_type type,
-                      uint32_t about);
+/* From a hub to another node's; and to another thread of its node. */
+void sim_leave(struct sim *sim, uint32_t from, const struct pst_signal *signal, uint64_t held_ns);
+void sim_pass_on(struct sim *sim, struct sim_node *node, const struct pst_signal *signal);
 
 /* Answers a REQ from the thread that it was sent to; the payload is the caller's to fill in. */
 struct pst_signal sim_answer(const struct pst_signal *request, uint32_t error);
 
-/* A thread of the node has heard of a failure; and its hub knows. */
-void sim_heard_failure(struct sim *sim, struct sim_node *node, uint32_t thread, uint32_t failed);
+/* A thread of the node has dealt with a NODE_FAILED_ORD. */
+void sim_heard_failure(struct sim *sim, struct sim_node *node, uint32_t thread,
+                       const struct pst_signal *order);
+
+/* fabric.c: the fabric and hub of a node. Another joins or fails; a signal arrives. */
+void sim_hub_start(struct sim *sim, struct sim_node *node);
+void sim_hub_stop(struct sim_node *node);
+void sim_fabric_tell(struct sim *sim, struct sim_node *node, bool joined, uint32_t other);
+void sim_fabric_arrive(struct sim_node *node, uint32_t from, const struct pst_signal *signal);
+/* Whether the other may join: all its threads have dealt with the failure. */
+bool sim_fabric_admits(struct sim_node *node, uint32_t other);
+void sim_fabric_poll(struct sim_node *node);
 
 /* member.c */
 void sim_member_init(struct sim *sim);
@@ -315,9 +338,6 @@ uint64_t sim_node_now_ns(const struct sim *sim, const struct sim_node *node);
 /* Sets the timer of a thread for a deadline of the node's clock. */
 void sim_node_set_timer(struct sim *sim, struct sim_node *node, uint32_t thread,
                         uint64_t deadline_ns, uint64_t *timer_ns);
-/* What all machines of a node hear: a timer, a node that failed or joined. */
-void sim_node_shared_event(const struct sim *sim, const struct sim_event *event,
-                           struct pst_event *shared);
 /* Its clock has jumped: timers are due sooner. */
 void sim_node_rearm(struct sim *sim, struct sim_node *node);
 
@@ -404,7 +424,5 @@ void sim_tell_outcome(struct sim *sim);
 const char *sim_ref_name(pst_ref ref, char text[32]);
 enum sim_held sim_held_of(struct sim *sim, const struct sim_share *share);
 void sim_tell_signal(const struct sim *sim, const struct pst_signal *signal, const char *fate);
-
-#include "tests/sim/checker.h"
 
 #endif

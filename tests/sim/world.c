@@ -159,8 +159,16 @@ static void init(struct sim *sim, uint64_t seed, const struct sim_options *optio
     sim_member_init(sim);
     for (uint32_t i = 0; i < options->nodes; i++)
         sim_node_init(sim, i);
-    for (uint32_t i = 0; i < options->nodes; i++)
+    for (uint32_t i = 0; i < options->nodes; i++) {
+        for (uint32_t other = 0; other < options->nodes; other++) {
+            if (other != i)
+                sim_fabric_tell(sim, &sim->nodes[i], true, other);
+        }
+    }
+    for (uint32_t i = 0; i < options->nodes; i++) {
+        sim_fabric_poll(&sim->nodes[i]);
         sim_node_rearm(sim, &sim->nodes[i]);
+    }
 }
 
 static void check_at_rest(struct sim *sim)
@@ -199,6 +207,7 @@ static void end(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->options.nodes; i++) {
         sim_archive_stop(&sim->nodes[i]);
+        sim_hub_stop(&sim->nodes[i]);
         sim_disk_close(&sim->nodes[i]);
     }
     for (uint32_t i = 0; i < sim->backups_count; i++)
