@@ -46,6 +46,8 @@ struct sim_minds {
     uint64_t troubles_sent;
 };
 struct sim_minds sim_minds_of(const struct sim *sim, const struct sim_node *node, uint32_t thread);
+void sim_check_coordinates(struct sim *sim, const struct sim_node *node,
+                           const struct pst_set *live);
 void sim_check_master_sent(struct sim *sim, const struct pst_signal *signal);
 void sim_check_fan_out(struct sim *sim, const struct sim_node *node, const struct pst_send *send);
 void sim_check_nodes_asked(struct sim *sim, const struct sim_node *node,

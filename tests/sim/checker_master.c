@@ -10,6 +10,14 @@ static pst_ref master_of(struct sim *sim, uint64_t uid_low)
     return pst_ref_make(sim_backup_of(sim, uid_low)->master + 1, PST_BLOCK_BACKUP, 1);
 }
 
+/* A request comes to a master. */
+void sim_check_coordinates(struct sim *sim, const struct sim_node *node, const struct pst_set *live)
+{
+    if (pst_set_next(live, 0) + 1 < node->id)
+        sim_fail(sim, SIM_CHECKER_MASTER, "node %u coordinates while node %u lives", node->id,
+                 pst_set_next(live, 0) + 1);
+}
+
 /* In all payloads but those of clients and of the hub it comes first; an answer may have that of a
  * forged order. */
 static bool names_master(const struct pst_signal *signal)
