@@ -14,6 +14,7 @@
 #include "engine/api/abi.h"
 #include "engine/api/placement.h"
 #include "engine/api/reading.h"
+#include "engine/base/log.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/verify.h"
 #include "engine/source/lmdb/lmdb_sink.h"
@@ -160,6 +161,7 @@ static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
     outcome->objects_damaged = result.objects_damaged;
     outcome->damages = result.damages;
     outcome->warnings = result.warnings;
+    outcome->passed_over = reader->reading.passed_over;
     return error;
 }
 
@@ -268,8 +270,13 @@ static int restore(struct job_reader *reader, const struct pst_restore_job *job,
                                                 .progress = on_progress,
                                                 .context = reader};
     struct pst_restore_result result;
+    char missing[PST_MESSAGE_BYTES];
+    if (job->only_count == 0 && *pst_backup_missing_text(backup, missing))
+        pst_log(PST_LOG_WARNING, "backup %u is partial, and nothing of these nodes is restored: %s",
+                backup->number, missing);
     int error = pst_restore(backup, job->target, &options, &result);
     outcome->number = backup->number;
+    outcome->passed_over = reader->reading.passed_over;
     outcome->objects = result.objects;
     outcome->bytes = result.bytes;
     outcome->unreadable = result.unreadable;

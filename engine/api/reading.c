@@ -36,8 +36,11 @@ int pst_reading_open(const char *const *directories, uint32_t directories_count,
     if (error)
         goto err_after_list;
     error = pst_backup_keep(reading->backup, &reading->hold);
-    if (!error)
+    if (!error) {
+        reading->passed_over =
+            id ? 0 : pst_backup_warn_passed_over(&reading->list, reading->backup);
         return 0;
+    }
     snprintf(message, PST_MESSAGE_BYTES, "backup %u is being pruned", reading->backup->number);
 err_after_list:
     pst_backup_list_release(&reading->list);

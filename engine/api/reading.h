@@ -11,6 +11,7 @@ struct pst_reading {
     struct pst_backup_list list;
     const struct pst_backup *backup; /* of the list; not pruned while the reading is open */
     struct pst_backup_hold hold;
+    uint32_t passed_over; /* newer ones that are not complete, where no ID was given: logged */
 };
 
 /* Opens the backup that id names in the directories together: a number, or digits of a uid; NULL:

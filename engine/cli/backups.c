@@ -71,6 +71,15 @@ static json_t *decided_json(const struct pst_backup *backup)
         (json_int_t)common->sums.unreadable, "nodes", (json_int_t)backup->cluster.nodes_count);
 }
 
+static json_t *missing_json(const struct pst_backup *backup)
+{
+    uint32_t ids[PST_NODES_MAX], count = pst_backup_missing(backup, ids);
+    json_t *array = count ? json_array() : NULL;
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(array, json_integer(ids[i]));
+    return array;
+}
+
 json_t *cli_backup_json(const struct pst_backup *backup)
 {
     json_t *value = json_pack("{s:I, s:s}", "number", (json_int_t)backup->number, "state",
@@ -87,5 +96,11 @@ json_t *cli_backup_json(const struct pst_backup *backup)
     if (value && decided)
         json_object_update(value, decided);
     json_decref(decided);
+    json_t *missing = missing_json(backup);
+    if (value && missing)
+        json_object_set_new(value, "missing_nodes", missing);
+    if (value && backup->stored_as != backup->number)
+        json_object_set_new(value, "directory",
+                            json_string(pst_repository_backup_name(backup->stored_as).text));
     return value;
 }

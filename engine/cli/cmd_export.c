@@ -116,10 +116,14 @@ static enum cli_exit export_tables(const struct cli_arguments *arguments,
                              is_usage(error));
     error = print_summary(&result.outcome, job.restore.target, pst_monotonic_ns() - began_ns,
                           cli_argument_json(arguments));
-    return error ? cli_fail(arguments, CLI_EXIT_PARTIAL,
-                            "backup %u is exported, but its report cannot be printed: %s",
-                            result.outcome.number, pst_error_text(error))
-                 : CLI_EXIT_DONE;
+    if (error)
+        return cli_fail(arguments, CLI_EXIT_PARTIAL,
+                        "backup %u is exported, but its report cannot be printed: %s",
+                        result.outcome.number, pst_error_text(error));
+    if (result.outcome.passed_over)
+        return cli_read_passed_over(&read, "exported", result.outcome.number,
+                                    result.outcome.passed_over);
+    return CLI_EXIT_DONE;
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)

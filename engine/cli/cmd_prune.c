@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
      .max = PST_BACKUP_NUMBER_MAX,
      .yields_to_positionals = true,
      .help = "keep the N newest complete backups of each cluster and remove all that is older, "
-             "except backups in doubt"},
+             "except backups in doubt or misnamed. Partial ones do not count"},
     {.name = "dry-run", .kind = CLI_OPTION_SWITCH, .help = "only print what would be removed"},
     CLI_OPTION_JSON,
     {0}};
@@ -98,18 +98,28 @@ static bool is_of_one_cluster(const struct pst_backup *one, const struct pst_bac
            one->cluster.common.cluster_id == other->cluster.common.cluster_id;
 }
 
+/* Somebody put it aside: it is removed by its uid alone. */
+static bool is_misnamed(const struct pst_backup *backup)
+{
+    return backup->stored_as != backup->number;
+}
+
 /* "The newest" needs one sequence of numbers; each cluster has its own. */
 static enum cli_exit check_numbers(const struct pruning *pruning)
 {
     const struct pst_backup_list *list = &pruning->list;
-    for (size_t i = 1; i < list->count; i++) {
+    const struct pst_backup *one = NULL;
+    for (size_t i = 0; i < list->count; i++) {
         char uid[2 * PST_UID_BYTES + 1], other[2 * PST_UID_BYTES + 1];
-        const struct pst_backup *one = list->backups[i - 1], *next = list->backups[i];
-        if (one->number == next->number && is_of_one_cluster(one, next))
+        const struct pst_backup *next = list->backups[i];
+        if (is_misnamed(next))
+            continue;
+        if (one && one->number == next->number && is_of_one_cluster(one, next))
             return cli_fail(pruning->arguments, CLI_EXIT_USAGE,
                             "--keep: %u is the number of two backups, uid %s and uid %s: name the "
                             "backups to remove, or give fewer directories",
                             next->number, uid_text(one, uid), uid_text(next, other));
+        one = next;
     }
     return CLI_EXIT_DONE;
 }
@@ -133,7 +143,7 @@ static enum cli_exit keep_newest(struct pruning *pruning, uint64_t keep)
     if (code != CLI_EXIT_DONE)
         return code;
     for (size_t i = 0; i < list->count; i++) {
-        if (!is_older_than(list, i, keep))
+        if (is_misnamed(list->backups[i]) || !is_older_than(list, i, keep))
             continue;
         int error = prune_one(pruning, list->backups[i]);
         if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)

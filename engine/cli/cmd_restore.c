@@ -73,14 +73,15 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
     if (json)
         return cli_json_record(
             stdout, "summary",
-            json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "operation",
+            json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "operation",
                       "restore", "number", (json_int_t)outcome->number, "target",
                       cli_json_text(target), "objects", (json_int_t)outcome->objects,
                       "source_bytes", (json_int_t)outcome->bytes, "unreadable",
                       (json_int_t)outcome->unreadable, "failed", (json_int_t)outcome->failed,
                       "not_set", (json_int_t)outcome->unset, "left_out",
-                      (json_int_t)outcome->left_out, "owners_skipped", (int)report->owners_skipped,
-                      "elapsed_ns", (json_int_t)elapsed_ns));
+                      (json_int_t)outcome->left_out, "passed_over",
+                      (json_int_t)outcome->passed_over, "owners_skipped",
+                      (int)report->owners_skipped, "elapsed_ns", (json_int_t)elapsed_ns));
     if (outcome->left_out)
         cli_print_line(stdout, "%s left out",
                        cli_value_count_text(outcome->left_out, "device", objects));
@@ -150,6 +151,9 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
                         report->outcome.number, pst_error_text(error));
     if (report->outcome.failed + report->outcome.unset + *unreadable > 0)
         return report_missing(read, &report->outcome);
+    if (report->outcome.passed_over)
+        return cli_read_passed_over(read, "restored", report->outcome.number,
+                                    report->outcome.passed_over);
     return CLI_EXIT_DONE;
 }
 

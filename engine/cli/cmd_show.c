@@ -63,7 +63,7 @@ static bool is_logical(const struct pst_backup *backup)
             json_decref(details);
         }
     }
-    return found && backup->state == PST_BACKUP_COMPLETE;
+    return found && pst_backup_is_usable(backup->state);
 }
 
 static int add_table(void *context, const struct pst_reading_table *table)

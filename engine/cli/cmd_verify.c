@@ -48,13 +48,14 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
     if (json)
         return cli_json_record(
             stdout, "summary",
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify",
-                      "number", (json_int_t)outcome->number, "files", (json_int_t)outcome->files,
-                      "file_bytes", (json_int_t)outcome->bytes, "chunks",
-                      (json_int_t)outcome->chunks, "objects", (json_int_t)outcome->objects,
-                      "objects_damaged", (json_int_t)outcome->objects_damaged, "damages",
-                      (json_int_t)outcome->damages, "unverified", (json_int_t)outcome->unverified,
-                      "warnings", (json_int_t)outcome->warnings));
+            json_pack(
+                "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify",
+                "number", (json_int_t)outcome->number, "files", (json_int_t)outcome->files,
+                "file_bytes", (json_int_t)outcome->bytes, "chunks", (json_int_t)outcome->chunks,
+                "objects", (json_int_t)outcome->objects, "objects_damaged",
+                (json_int_t)outcome->objects_damaged, "damages", (json_int_t)outcome->damages,
+                "unverified", (json_int_t)outcome->unverified, "warnings",
+                (json_int_t)outcome->warnings, "passed_over", (json_int_t)outcome->passed_over));
     char objects[CLI_VALUE_COUNT_BYTES];
     cli_print(stdout, "backup %u: %s, %s, %s read and checked: %s", outcome->number,
               cli_value_count_text(outcome->files, "file", files),
@@ -103,6 +104,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     if (printed)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
                         pst_error_text(printed));
+    if (outcome.passed_over)
+        return cli_read_passed_over(&read, "verified", outcome.number, outcome.passed_over);
     return CLI_EXIT_DONE;
 }
 

@@ -8,6 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/cli/backups.h"
+#include "engine/cli/value.h"
 #include "engine/service/interrupt.h"
 
 static void on_status(void *context, const struct pst_status *status)
@@ -61,4 +62,13 @@ enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t num
         return cli_fail(read->arguments, CLI_EXIT_USAGE, "%s", message);
     return cli_fail(read->arguments, cli_backups_exit(read->arguments, error), "%s%s", message,
                     cli_backups_hint(read->id, error));
+}
+
+enum cli_exit cli_read_passed_over(const struct cli_read *read, const char *done, uint32_t number,
+                                   uint64_t count)
+{
+    char backups[CLI_VALUE_COUNT_BYTES];
+    return cli_fail(read->arguments, CLI_EXIT_PARTIAL,
+                    "backup %u is %s, and %s passed over that %s newer: see above", number, done,
+                    cli_value_count_text(count, "backup", backups), count == 1 ? "is" : "are");
 }

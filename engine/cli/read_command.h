@@ -31,4 +31,9 @@ void cli_read_end(struct cli_read *read);
 enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t number,
                             const char *message, bool is_usage);
 
+/* Ends a command that did ("verified") what was asked of the newest complete backup, count newer
+ * ones being passed over. */
+enum cli_exit cli_read_passed_over(const struct cli_read *read, const char *done, uint32_t number,
+                                   uint64_t count);
+
 #endif

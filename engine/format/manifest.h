@@ -80,8 +80,13 @@ struct pst_manifest_node {
 struct pst_cluster_manifest {
     struct pst_manifest_common common;
     uint32_t master_node;
+    uint32_t copies; /* files of it in each directory of the backup; 1 where it does not say */
     uint32_t nodes_count;
     struct pst_manifest_node nodes[PST_NODES_MAX]; /* ascending by node */
+    /* Nodes that the cluster was to have, ascending: those that are no nodes of this backup are
+     * missing in it. 0: not known. */
+    uint32_t members_count;
+    uint32_t members[PST_NODES_MAX];
 };
 
 /* A whole manifest file. text is malloc'd: free() it. digest: of line 1 with its newline, as line 2

@@ -208,11 +208,37 @@ static void take_unreadable(struct reader *reader, json_t *object,
     }
 }
 
+/* Nodes, ascending. */
+static uint32_t take_ids(struct reader *reader, json_t *object, const char *key,
+                         uint32_t ids[PST_NODES_MAX])
+{
+    json_t *array = take_container(reader, object, key, JSON_ARRAY);
+    size_t count = json_array_size(array);
+    uint32_t previous = 0;
+    for (size_t i = 0; i < count && !reader->wrong; i++) {
+        json_t *item = json_array_get(array, i);
+        json_int_t node = json_integer_value(item);
+        if (!json_is_integer(item) || node <= previous || node > PST_NODES_MAX) {
+            reader->wrong = key;
+            return 0;
+        }
+        ids[i] = previous = (uint32_t)node;
+    }
+    return reader->wrong ? 0 : (uint32_t)count;
+}
+
+static bool has_id(const uint32_t *ids, uint32_t count, uint32_t node)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < count; i++)
+        found = found || ids[i] == node;
+    return found;
+}
+
 /* Of one node, where they are missing. */
 static void take_participants(struct reader *reader, json_t *object,
                               struct pst_node_manifest *manifest)
 {
-    bool has_node = false, has_master = false;
     if (reader->wrong)
         return;
     if (json_object_get(object, "participants") == NULL) {
@@ -221,22 +247,11 @@ static void take_participants(struct reader *reader, json_t *object,
         return;
     }
     manifest->master_node = (uint32_t)take_integer(reader, object, "master_node", 1, PST_NODES_MAX);
-    json_t *array = take_container(reader, object, "participants", JSON_ARRAY);
-    size_t count = json_array_size(array);
-    uint32_t previous = 0;
-    for (size_t i = 0; i < count && !reader->wrong; i++) {
-        json_t *item = json_array_get(array, i);
-        const json_int_t node = json_integer_value(item);
-        if (!json_is_integer(item) || node <= previous || node > PST_NODES_MAX) {
-            reader->wrong = "participants";
-            return;
-        }
-        previous = (uint32_t)node;
-        manifest->participants[manifest->participants_count++] = previous;
-        has_node |= previous == manifest->node;
-        has_master |= previous == manifest->master_node;
-    }
-    if (!reader->wrong && (!has_node || !has_master))
+    uint32_t *ids = manifest->participants;
+    uint32_t count = take_ids(reader, object, "participants", ids);
+    manifest->participants_count = count;
+    if (!reader->wrong &&
+        (!has_id(ids, count, manifest->node) || !has_id(ids, count, manifest->master_node)))
         reader->wrong = "participants";
 }
 
@@ -256,6 +271,17 @@ static void take_node(struct reader *reader, json_t *object, struct pst_node_man
     take_sources(reader, object, manifest);
     take_parts(reader, object, manifest);
     take_unreadable(reader, object, manifest);
+}
+
+/* What older manifests do not have. */
+static void take_membership(struct reader *reader, json_t *object,
+                            struct pst_cluster_manifest *manifest)
+{
+    manifest->copies = 1;
+    if (!reader->wrong && json_object_get(object, "copies"))
+        manifest->copies = (uint32_t)take_integer(reader, object, "copies", 1, UINT32_MAX);
+    if (!reader->wrong && json_object_get(object, "members"))
+        manifest->members_count = take_ids(reader, object, "members", manifest->members);
 }
 
 static void take_cluster(struct reader *reader, json_t *object,
@@ -279,6 +305,7 @@ static void take_cluster(struct reader *reader, json_t *object,
         previous = node->node;
         manifest->nodes_count++;
     }
+    take_membership(reader, object, manifest);
 }
 
 /* Line 2, which begins at `from`. */

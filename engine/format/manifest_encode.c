@@ -127,11 +127,11 @@ static json_t *parts_array(const struct pst_node_manifest *manifest)
     return array;
 }
 
-static json_t *participants_array(const struct pst_node_manifest *manifest)
+static json_t *ids_array(const uint32_t *ids, uint32_t count)
 {
     json_t *array = json_array();
-    for (uint32_t i = 0; array && i < manifest->participants_count; i++) {
-        if (json_array_append_new(array, integer(manifest->participants[i])) != 0) {
+    for (uint32_t i = 0; array && i < count; i++) {
+        if (json_array_append_new(array, integer(ids[i])) != 0) {
             json_decref(array);
             return NULL;
         }
@@ -240,8 +240,9 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
         json_pack("{so,so,sb,so,so,so,so,so}", "node", integer(manifest->node), "chunk_bytes",
                   integer(manifest->chunk_bytes), "single_threaded", manifest->single_threaded,
                   "master_node", integer(manifest->master_node), "participants",
-                  participants_array(manifest), "sources", sources_array(manifest), "parts",
-                  parts_array(manifest), "unreadable_names", unreadable_array(manifest));
+                  ids_array(manifest->participants, manifest->participants_count), "sources",
+                  sources_array(manifest), "parts", parts_array(manifest), "unreadable_names",
+                  unreadable_array(manifest));
     if (!object || !rest || json_object_update(object, rest) != 0) {
         error = encode_error();
         json_decref(object);
@@ -266,12 +267,15 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
 int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
                                 struct pst_manifest_text *text)
 {
-    if (manifest->nodes_count > PST_NODES_MAX)
+    if (manifest->nodes_count > PST_NODES_MAX || manifest->members_count > PST_NODES_MAX)
         return -EINVAL;
     int error = errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_CLUSTER);
-    json_t *rest = json_pack("{so,so}", "master_node", integer(manifest->master_node), "nodes",
-                             nodes_array(manifest));
+    json_t *rest = json_pack(
+        "{so,so,so*,so*}", "master_node", integer(manifest->master_node), "nodes",
+        nodes_array(manifest), "copies", manifest->copies ? integer(manifest->copies) : NULL,
+        "members",
+        manifest->members_count ? ids_array(manifest->members, manifest->members_count) : NULL);
     if (!object || !rest || json_object_update(object, rest) != 0) {
         error = encode_error();
         json_decref(object);

@@ -97,6 +97,7 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     common->cluster_id = config->cluster_id;
     common->started_unix_ns = pst_unix_ns();
     archive->cluster.common = *common;
+    archive->cluster.copies = DECISION_FILES;
     archive->cluster.master_node = pst_ref_node(define->master_ref);
     archive->node.master_node = pst_ref_node(define->master_ref);
     for (uint32_t i = 0; i < PST_NODES_MAX; i++) {
@@ -316,6 +317,8 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
         fail_inside(archive, name.text, "encode", error);
     else
         error = write_manifest(archive, backup, name.text, temporary.text, &text, written);
+    if (!error)
+        archive_write_copy(archive, backup, number, DECISION_COPY, text.text, text.bytes);
     free(text.text);
     repository_close(archive->repository, backup);
     archive_check(archive);
@@ -324,12 +327,11 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
 
 bool pst_archive_is_committed(const struct pst_archive *archive)
 {
-    struct layout_name name = layout_cluster_manifest(archive->node.common.number);
     archive_check(archive);
     int backup = open_backup(archive);
     if (backup < 0)
         return false;
-    bool is = repository_has(archive->repository, backup, name.text) > 0;
+    bool is = decision_is_there(archive->repository, backup, archive->node.common.number) > 0;
     repository_close(archive->repository, backup);
     return is;
 }
@@ -348,8 +350,10 @@ int pst_archive_load_cluster(const struct pst_archive *archive, uint32_t number,
     int backup = repository_open_backup(archive->repository, number);
     if (backup < 0)
         return backup;
-    int error = repository_read(archive->repository, backup, layout_cluster_manifest(number).text,
-                                PST_MANIFEST_BYTES_MAX, bytes, size);
+    struct pst_cluster_manifest manifest;
+    struct decision_file file;
+    int error = decision_read(archive->repository, backup, number, &manifest, &file, bytes);
+    *size = error ? 0 : file.bytes;
     repository_close(archive->repository, backup);
     return error;
 }
@@ -370,7 +374,7 @@ static int find_decision(const struct pst_archive *archive)
     int backup = open_backup(archive);
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
-    int found = repository_has(repository, backup, name.text);
+    int found = decision_is_there(repository, backup, number);
     if (found > 0)
         (void)repository_remove(repository, backup,
                                 layout_mark(number, archive->config->node).text);

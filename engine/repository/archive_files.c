@@ -90,21 +90,26 @@ void archive_read_node(const struct pst_archive *archive, int directory, uint32_
 void archive_read_cluster(const struct pst_archive *archive, int directory, uint32_t number,
                           struct pst_cluster_manifest *manifest, struct archive_file *file)
 {
-    struct pst_damage damage;
-    char *bytes;
-    size_t size;
+    struct decision_file found;
     *file = (struct archive_file){0};
-    file->error =
-        repository_read(archive->repository, directory, layout_cluster_manifest(number).text,
-                        PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    file->error = decision_read(archive->repository, directory, number, manifest, &found, NULL);
     if (file->error)
         return;
-    file->error = pst_manifest_decode_cluster(bytes, size, manifest, &file->digest, &damage);
-    free(bytes);
-    if (file->error)
-        return;
-    file->bytes = size;
+    file->bytes = found.bytes;
+    file->digest = found.digest;
     memcpy(file->uid, manifest->common.uid, sizeof(file->uid));
+}
+
+void archive_write_copy(const struct pst_archive *archive, int directory, uint32_t number,
+                        enum decision_which which, const char *text, size_t bytes)
+{
+    int error = decision_write(archive->repository, directory, number, archive->config->node, which,
+                               text, bytes);
+    if (error)
+        pst_log(PST_LOG_WARNING,
+                "%s/%s/%s: cannot be written, so that the decision is kept once only: %s",
+                archive->repository->path, layout_backup(number).text,
+                decision_name(number, which).text, pst_error_text(error));
 }
 
 int archive_store_cluster(const struct pst_archive *archive, uint32_t number, const char *bytes,
@@ -112,14 +117,13 @@ int archive_store_cluster(const struct pst_archive *archive, uint32_t number, co
 {
     struct pst_repository *repository = archive->repository;
     struct layout_name name = layout_cluster_manifest(number);
-    struct layout_name temporary = layout_cluster_temporary(number, archive->config->node);
     int directory = repository_open_backup(repository, number);
     if (directory < 0)
         return archive_fail(archive, layout_backup(number).text, "open", directory);
-    int error =
-        repository_write_durably(repository, directory, name.text, temporary.text, bytes, size);
-    if (error == -EEXIST) /* a node with the same directory was first */
-        error = repository_sync(repository, directory);
+    int error = decision_write(repository, directory, number, archive->config->node,
+                               DECISION_MANIFEST, bytes, size);
+    if (!error)
+        archive_write_copy(archive, directory, number, DECISION_COPY, bytes, size);
     repository_close(repository, directory);
     return error ? archive_fail(archive, name.text, NULL, error) : 0;
 }

@@ -6,6 +6,7 @@
 #define PST_ENGINE_REPOSITORY_ARCHIVE_FILES_H
 
 #include "engine/repository/archive_state.h"
+#include "engine/repository/decision.h"
 
 /* Asserts what must hold of the archive between two steps, and that its thread calls. Each entry of
  * the archive begins and ends with it. */
@@ -32,9 +33,14 @@ struct archive_file {
 void archive_read_node(const struct pst_archive *archive, int directory, uint32_t number,
                        struct archive_file *file);
 
-/* The cluster manifest there. */
+/* The cluster manifest there, by either of its two files. */
 void archive_read_cluster(const struct pst_archive *archive, int directory, uint32_t number,
                           struct pst_cluster_manifest *manifest, struct archive_file *file);
+
+/* Writes the second file of a decision whose first one is durable. The backup is complete without
+ * it: what fails is only logged, and the next start tries again. */
+void archive_write_copy(const struct pst_archive *archive, int directory, uint32_t number,
+                        enum decision_which which, const char *text, size_t bytes);
 
 /* Stores this node's copy of a cluster manifest, whichever backup is in work. */
 PST_MUST_USE int archive_store_cluster(const struct pst_archive *archive, uint32_t number,

@@ -4,6 +4,7 @@
 #include "engine/repository/archive_sweep.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/log.h"
@@ -49,14 +50,16 @@ static int is_own_part(const struct pst_archive *archive, int directory, const c
            (!uid || memcmp(found->uid, uid, sizeof(found->uid)) == 0);
 }
 
-static int remove_name(const struct pst_archive *archive, int directory, const char *name)
+static int remove_name(const struct pst_archive *archive, int directory, const char *name,
+                       uint32_t *removed)
 {
     int error = repository_remove(archive->repository, directory, name);
+    *removed += !error;
     return error == -ENOENT ? 0 : error;
 }
 
 static int remove_part(const struct pst_archive *archive, int backup, const char *name,
-                       const struct pst_part_identity *named, const uint8_t *uid)
+                       const struct pst_part_identity *named, const uint8_t *uid, uint32_t *removed)
 {
     struct pst_repository *repository = archive->repository;
     struct layout_name file = layout_part_file(named->number, archive->config->node);
@@ -64,15 +67,15 @@ static int remove_part(const struct pst_archive *archive, int backup, const char
     if (directory < 0)
         return directory == -ENOENT ? 0 : directory;
     int is_own = is_own_part(archive, directory, file.text, named, uid);
-    int error = is_own > 0 ? remove_name(archive, directory, file.text) : is_own;
+    int error = is_own > 0 ? remove_name(archive, directory, file.text, removed) : is_own;
     repository_close(repository, directory);
     /* unless there are others' in it */
-    (void)repository_remove_directory(repository, backup, name);
+    *removed += repository_remove_directory(repository, backup, name) == 0;
     return error;
 }
 
 static int remove_parts(const struct pst_archive *archive, int backup, uint32_t number,
-                        const uint8_t *uid)
+                        const uint8_t *uid, uint32_t *removed)
 {
     struct pst_repository_names names;
     int error = repository_list(archive->repository, backup, &names);
@@ -85,7 +88,7 @@ static int remove_parts(const struct pst_archive *archive, int backup, uint32_t 
             continue;
         struct pst_part_identity named = {
             .number = number, .part = (uint16_t)part, .parts = (uint16_t)parts};
-        int part_error = remove_part(archive, backup, name, &named, uid);
+        int part_error = remove_part(archive, backup, name, &named, uid, removed);
         error = error ? error : part_error;
     }
     repository_names_free(&names);
@@ -95,35 +98,39 @@ static int remove_parts(const struct pst_archive *archive, int backup, uint32_t 
 /* The manifest first: without it the backup is not prepared any more. The mark last: while it is
  * there, so is something of this node's. */
 static int remove_all(const struct pst_archive *archive, int backup, uint32_t number,
-                      const uint8_t *uid)
+                      const uint8_t *uid, uint32_t *removed)
 {
     uint32_t node = archive->config->node;
     struct layout_name manifest = layout_node_manifest(number, node);
-    int error = remove_name(archive, backup, manifest.text);
+    int error = remove_name(archive, backup, manifest.text, removed);
     if (!error)
         error = repository_sync(archive->repository, backup);
     if (!error)
-        error = remove_parts(archive, backup, number, uid);
+        error = remove_parts(archive, backup, number, uid, removed);
     if (!error)
-        error = remove_name(archive, backup, layout_temporary(manifest.text).text);
+        error = remove_name(archive, backup, layout_temporary(manifest.text).text, removed);
     if (!error)
-        error = remove_name(archive, backup, layout_cluster_temporary(number, node).text);
+        error = remove_name(archive, backup, layout_cluster_temporary(number, node).text, removed);
     if (!error)
-        error = remove_name(archive, backup, layout_mark(number, node).text);
+        error =
+            remove_name(archive, backup, layout_cluster_copy_temporary(number, node).text, removed);
+    if (!error)
+        error = remove_name(archive, backup, layout_mark(number, node).text, removed);
     return error;
 }
 
 /* The directory of a backup goes too, unless others have something in it. */
 static int remove_backup(const struct pst_archive *archive, int backup, uint32_t number,
-                         const uint8_t *uid, bool *is_left)
+                         const uint8_t *uid, bool *is_left, uint32_t *removed)
 {
     struct pst_repository *repository = archive->repository;
-    int error = remove_all(archive, backup, number, uid);
+    int error = remove_all(archive, backup, number, uid, removed);
     if (error)
         return error;
     int result =
         repository_remove_directory(repository, repository->root, layout_backup(number).text);
     *is_left = result && result != -ENOENT;
+    *removed += !result;
     return repository_sync(repository, *is_left ? backup : repository->root);
 }
 
@@ -135,46 +142,78 @@ int archive_remove(const struct pst_archive *archive, uint32_t number, const uin
     if (backup < 0)
         return backup == -ENOENT ? 0 : backup;
     bool is_left = false;
-    int error = remove_backup(archive, backup, number, uid, &is_left);
+    uint32_t removed = 0;
+    int error = remove_backup(archive, backup, number, uid, &is_left, &removed);
     repository_close(repository, backup);
     if (error)
         return archive_fail(archive, name.text, "cannot be removed", error);
-    pst_log(PST_LOG_INFO, "%s/%s: removed: it was never completed%s", repository->path, name.text,
-            is_left ? "; what is not this node's is left alone" : "");
+    if (removed > 0)
+        pst_log(PST_LOG_INFO, "%s/%s: removed: it was never completed%s", repository->path,
+                name.text, is_left ? "; what is not this node's is left alone" : "");
+    else if (!archive->has_swept && is_left)
+        pst_log(PST_LOG_WARNING, "%s/%s: left alone: nothing in it is of a backup %u of this node",
+                repository->path, name.text, number);
     return 0;
 }
 
-/* One that is damaged has no say: verify and list report it. */
-static int report_gci(const struct pst_archive *archive, int backup, uint32_t number)
+static bool is_own(const struct pst_archive *archive, const struct pst_cluster_manifest *manifest)
 {
-    struct pst_cluster_manifest manifest;
-    struct archive_file file;
-    if (!archive->on_gci)
-        return 0;
-    archive_read_cluster(archive, backup, number, &manifest, &file);
-    const struct pst_manifest_common *common = &manifest.common;
-    if (!file.error)
-        archive->on_gci(archive->context, common->stop_gci > common->start_gci ? common->stop_gci
-                                                                               : common->start_gci);
-    return pst_is_own_error(file.error) ? file.error : 0;
+    bool is_listed = false;
+    for (uint32_t i = 0; i < manifest->nodes_count; i++)
+        is_listed = is_listed || manifest->nodes[i].node == archive->config->node;
+    return is_listed && manifest->common.cluster_id == archive->config->cluster_id;
 }
 
-/* A process that was killed may have left a decision that is in the cache only, and is believed
- * from here on; and, where another node was first in one directory, a copy half-written. No mark of
- * this node stays in a committed backup. */
-static int believe(const struct pst_archive *archive, int backup, uint32_t number)
+/* A crash may have come between the two files of a decision, one may be lost, or an older Penstock
+ * have written but one. */
+static void complete_decision(const struct pst_archive *archive, int backup, uint32_t number,
+                              const char *text, size_t bytes)
+{
+    for (enum decision_which which = 0; which < DECISION_FILES; which++) {
+        if (repository_has(archive->repository, backup, decision_name(number, which).text) == 0)
+            archive_write_copy(archive, backup, number, which, text, bytes);
+    }
+}
+
+/* What is seen may be in the cache only, left by a process that was killed, and half a copy beside
+ * it, where another node was first in one directory. */
+static int sync_seen(const struct pst_archive *archive, int backup, uint32_t number)
 {
     struct pst_repository *repository = archive->repository;
     uint32_t node = archive->config->node;
-    (void)repository_remove(repository, backup, layout_mark(number, node).text);
+    (void)repository_remove(repository, backup, layout_cluster_temporary(number, node).text);
+    (void)repository_remove(repository, backup, layout_cluster_copy_temporary(number, node).text);
+    int error = repository_sync(repository, backup);
+    return error ? archive_fail(archive, layout_backup(number).text, "fsync", error) : 0;
+}
+
+/* A decision is believed from here on. One that is damaged has no say: verify and list report it.
+ * No mark of this node stays in a committed backup. */
+static int believe(const struct pst_archive *archive, int backup, uint32_t number)
+{
+    struct pst_cluster_manifest manifest;
+    struct decision_file file;
+    char *text = NULL;
+    (void)repository_remove(archive->repository, backup,
+                            layout_mark(number, archive->config->node).text);
     if (archive->has_swept)
         return 0;
-    int error = report_gci(archive, backup, number);
-    if (error)
-        return archive_fail(archive, layout_backup(number).text, "read its manifest", error);
-    (void)repository_remove(repository, backup, layout_cluster_temporary(number, node).text);
-    error = repository_sync(repository, backup);
-    return error ? archive_fail(archive, layout_backup(number).text, "fsync", error) : 0;
+    (void)decision_read(archive->repository, backup, number, &manifest, &file, &text);
+    if (pst_is_own_error(file.error))
+        return archive_fail(archive, layout_backup(number).text, "read its manifest", file.error);
+    int error = sync_seen(archive, backup, number);
+    if (!error && !file.error) {
+        const struct pst_manifest_common *common = &manifest.common;
+        if (archive->on_gci)
+            archive->on_gci(archive->context, common->stop_gci > common->start_gci
+                                                  ? common->stop_gci
+                                                  : common->start_gci);
+        if (is_own(archive, &manifest))
+            complete_decision(archive, backup, number, text, file.bytes);
+    }
+    if (!file.error)
+        free(text);
+    return error;
 }
 
 /* Of another cluster: this cluster's nodes would answer that they know nothing of it, and so it
@@ -265,8 +304,7 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
 static int judge_opened(const struct pst_archive *archive, int backup, uint32_t number,
                         bool is_news, enum pst_debris_verdict *verdict, struct archive_file *node)
 {
-    int committed =
-        repository_has(archive->repository, backup, layout_cluster_manifest(number).text);
+    int committed = decision_is_there(archive->repository, backup, number);
     *verdict = PST_DEBRIS_KEEP;
     if (committed < 0)
         return leave_alone(archive, number, committed, is_news);

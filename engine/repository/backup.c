@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/own_error.h"
+#include "engine/repository/decision.h"
 #include "engine/repository/layout.h"
 
 struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i, const char *name)
@@ -15,7 +16,7 @@ struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t 
     struct pst_file_name file = {0};
     if (i < PST_DIRECTORIES_MAX && backup->directories->count > 1)
         file.directory = backup->directories->paths[i];
-    snprintf(file.text, sizeof(file.text), "%s/%s", layout_backup(backup->number).text, name);
+    snprintf(file.text, sizeof(file.text), "%s/%s", layout_backup(backup->stored_as).text, name);
     return file;
 }
 
@@ -33,6 +34,7 @@ struct load {
     int handles[PST_DIRECTORIES_MAX]; /* -1: holds nothing of it */
     uint64_t *files;
     uint64_t *manifest_bytes;
+    struct pst_digest decision; /* of the one that is used */
 };
 
 struct text {
@@ -60,77 +62,81 @@ static int read_manifest(struct load *load, uint32_t i, const char *name, struct
     return -PST_E_CORRUPT;
 }
 
-/* What the copy of the cluster manifest in one directory is. */
-struct copy {
-    int error; /* -ENOENT: none is there */
-    struct pst_damage damage;
-    struct pst_digest digest;
+/* The two files of the decision in one directory. */
+struct decision_pair {
+    struct decision_file files[DECISION_FILES];
 };
 
-static int read_copy(struct load *load, uint32_t i, struct copy *copy)
+static int read_pair(struct load *load, uint32_t i, struct decision_pair *pair)
 {
     struct pst_backup *backup = load->backup;
-    struct pst_cluster_manifest cluster;
-    struct text text;
-    copy->error =
-        read_manifest(load, i, layout_cluster_manifest(backup->number).text, &text, &copy->damage);
-    if (copy->error)
-        return pst_is_own_error(copy->error) ? copy->error : 0;
-    copy->error =
-        pst_manifest_decode_cluster(text.bytes, text.size, &cluster, &copy->digest, &copy->damage);
-    if (!copy->error && cluster.common.number != backup->number) {
-        copy->damage = (struct pst_damage){0, text.size, "of another backup number"};
-        copy->error = -PST_E_MISPLACED;
+    for (enum decision_which which = 0; which < DECISION_FILES; which++) {
+        struct pst_cluster_manifest cluster;
+        struct decision_file *file = &pair->files[which];
+        int error = decision_read_file(&backup->directories->repositories[i], load->handles[i],
+                                       backup->number, which, &cluster, file, NULL);
+        if (pst_is_own_error(error))
+            return error;
+        *load->files += file->bytes > 0;
+        *load->manifest_bytes += file->bytes;
+        if (!error && !backup->has_cluster) {
+            backup->cluster = cluster;
+            backup->has_cluster = true;
+            load->decision = file->digest;
+        }
     }
-    free(text.bytes);
-    if (!copy->error && !backup->has_cluster) {
-        backup->cluster = cluster;
-        backup->has_cluster = true;
-    }
-    return pst_is_own_error(copy->error) ? copy->error : 0;
+    return 0;
 }
 
-/* A copy that cannot be read is no harm where another one can. */
-static void report_copy(struct load *load, uint32_t i, struct copy *copy)
+static void warn_of_file(struct load *load, const struct pst_file_name *file, const char *what)
+{
+    const struct pst_finding warning = {
+        .directory = file->directory, .file = file->text, .what = what, .warning = true};
+    findings_add(load->findings, &warning);
+}
+
+/* One that is lost or damaged is no harm where another one is whole. Nobody misses the second file
+ * of a backup that was written before there was one. */
+static void report_file(struct load *load, uint32_t i, enum decision_which which,
+                        struct decision_file *file, bool has_other)
 {
     const struct pst_backup *backup = load->backup;
-    const struct pst_file_name file =
-        backup_file_name(backup, i, layout_cluster_manifest(backup->number).text);
-    const struct pst_finding warning = {.directory = file.directory,
-                                        .file = file.text,
-                                        .what = "damaged; another copy of it is whole",
-                                        .warning = true};
-    if (copy->error && backup->has_cluster)
-        findings_add(load->findings, &warning);
-    else
-        pst_findings_add_damage(load->findings, &file, 0, &copy->damage, copy->error);
+    const struct pst_file_name name =
+        backup_file_name(backup, i, decision_name(backup->number, which).text);
+    bool is_wanted = which == DECISION_MANIFEST ? has_other : backup->cluster.copies > 1;
+    if (file->error == -ENOENT) {
+        if (backup->has_cluster && is_wanted)
+            warn_of_file(load, &name, "missing; the decision is known by another copy of it");
+    } else if (file->error && backup->has_cluster) {
+        warn_of_file(load, &name, "damaged; another copy of it is whole");
+    } else if (file->error) {
+        pst_findings_add_damage(load->findings, &name, 0, &file->damage, file->error);
+    } else if (!pst_digest_equal(&file->digest, &load->decision)) {
+        file->damage = (struct pst_damage){.what = "not the decision that another copy is"};
+        pst_findings_add_damage(load->findings, &name, 0, &file->damage, -PST_E_CORRUPT);
+    }
 }
 
 static int load_cluster(struct load *load)
 {
-    struct copy copies[PST_DIRECTORIES_MAX];
-    const struct copy *first = NULL, *whole = NULL;
-    int error = 0;
-    for (uint32_t i = 0; !error && i < PST_DIRECTORIES_MAX; i++) {
-        error = read_copy(load, i, &copies[i]);
-        if (copies[i].error != -ENOENT && !first)
-            first = &copies[i];
-        if (copies[i].error == 0 && !whole)
-            whole = &copies[i];
+    const struct pst_backup *backup = load->backup;
+    struct decision_pair pairs[PST_DIRECTORIES_MAX];
+    bool is_there = false;
+    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        int error = read_pair(load, i, &pairs[i]);
+        if (error)
+            return error;
+        for (enum decision_which which = 0; which < DECISION_FILES; which++)
+            is_there = is_there || pairs[i].files[which].error != -ENOENT;
     }
-    if (error || !first)
-        return error ? error : -PST_E_INCOMPLETE;
-    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
-        struct copy *copy = &copies[i];
-        bool differs = copy->error == 0 && !pst_digest_equal(&copy->digest, &whole->digest);
-        if (differs) {
-            copy->damage = (struct pst_damage){.what = "not the decision that another copy is"};
-            const struct pst_file_name file = backup_file_name(
-                load->backup, i, layout_cluster_manifest(load->backup->number).text);
-            pst_findings_add_damage(load->findings, &file, 0, &copy->damage, -PST_E_CORRUPT);
-        } else if (copy->error != 0 && copy->error != -ENOENT) {
-            report_copy(load, i, copy);
-        }
+    if (!is_there)
+        return -PST_E_INCOMPLETE;
+    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        struct decision_file *files = pairs[i].files;
+        for (enum decision_which which = 0; which < DECISION_FILES; which++)
+            report_file(load, i, which, &files[which], files[!which].error != -ENOENT);
     }
     return 0;
 }
@@ -208,7 +214,8 @@ static int open_all(struct load *load)
         load->handles[i] = -1;
     for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {
-        int handle = repository_open_backup(&backup->directories->repositories[i], backup->number);
+        int handle =
+            repository_open_backup(&backup->directories->repositories[i], backup->stored_as);
         if (repository_is_no_directory(handle))
             return -PST_E_NO_BACKUP;
         if (handle < 0)
@@ -254,12 +261,12 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
 static int keep_in(const struct pst_backup *backup, uint32_t i, int *handle)
 {
     struct pst_repository *repository = &backup->directories->repositories[i];
-    *handle = repository_open_backup(repository, backup->number);
+    *handle = repository_open_backup(repository, backup->stored_as);
     if (*handle < 0)
         return *handle == -ENOENT ? -PST_E_CHANGED : 0; /* reading it will show what is wrong */
     if (repository_lock(repository, *handle, PST_REPOSITORY_SHARED) == -PST_E_BUSY)
         return -PST_E_CHANGED;
-    int has = repository_has(repository, repository->root, layout_backup(backup->number).text);
+    int has = repository_has(repository, repository->root, layout_backup(backup->stored_as).text);
     return has == 0 ? -PST_E_CHANGED : 0;
 }
 
@@ -283,6 +290,33 @@ void pst_backup_let_go(struct pst_backup_hold *hold)
         if (hold->handles[i] >= 0)
             repository_close(&hold->directories->repositories[i], hold->handles[i]);
     }
+}
+
+uint32_t pst_backup_missing(const struct pst_backup *backup, uint32_t ids[PST_NODES_MAX])
+{
+    const struct pst_cluster_manifest *cluster = &backup->cluster;
+    uint32_t count = 0, node = 0;
+    for (uint32_t i = 0; backup->has_cluster && i < cluster->members_count; i++) {
+        while (node < cluster->nodes_count && cluster->nodes[node].node < cluster->members[i])
+            node++;
+        if (node == cluster->nodes_count || cluster->nodes[node].node != cluster->members[i])
+            ids[count++] = cluster->members[i];
+    }
+    return count;
+}
+
+const char *pst_backup_missing_text(const struct pst_backup *backup, char *text)
+{
+    uint32_t ids[PST_NODES_MAX];
+    uint32_t count = pst_backup_missing(backup, ids);
+    char list[4 * PST_NODES_MAX + 2 * PST_NODES_MAX] = "";
+    text[0] = '\0';
+    for (uint32_t i = 0, used = 0; i < count; i++)
+        used += (uint32_t)snprintf(list + used, sizeof(list) - used, "%s%u", i ? ", " : "", ids[i]);
+    if (count)
+        snprintf(text, PST_MESSAGE_BYTES, "node%s %.400s %s missing", count > 1 ? "s" : "", list,
+                 count > 1 ? "are" : "is");
+    return text;
 }
 
 void pst_backup_unload(struct pst_backup *backup)

@@ -19,18 +19,28 @@ struct pst_directories {
     const char *paths[PST_DIRECTORIES_MAX]; /* the caller's, for as long as the list */
 };
 
+/* Whether a state is one of which all that the backup is to have is there. */
+static inline bool pst_backup_is_usable(enum pst_backup_state state)
+{
+    return state == PST_BACKUP_COMPLETE || state == PST_BACKUP_PARTIAL ||
+           state == PST_BACKUP_MISNAMED;
+}
+
 /* One backup. cluster is set where its manifest could be read, nodes where all of theirs could. */
 struct pst_backup {
     uint32_t number;
-    bool has_uid; /* false: nothing that is there identifies the backup */
-    int unread;   /* why its uid could not be looked for: -errno of a directory; else 0 */
+    uint32_t
+        stored_as; /* the number in the name of its directory: another one, if it was renamed */
+    bool has_uid;  /* false: nothing that is there identifies the backup */
+    int unread;    /* why its uid could not be looked for: -errno of a directory; else 0 */
     uint8_t uid[PST_UID_BYTES];
     struct pst_directories *directories; /* the list's */
     uint64_t found_in;                   /* bit i: the i-th of them holds some of it */
     bool is_prepared; /* no decision was found, but the manifest of a node of several */
     enum pst_backup_state state;
-    int error;                      /* 0 if complete, else -PST_E_… or -errno */
-    char reason[PST_MESSAGE_BYTES]; /* why it is not complete, naming the file; "" if it is */
+    int error; /* 0 if usable, else -PST_E_… or -errno */
+    /* Why it is not complete, naming the file; where it is, a warning, or "". */
+    char reason[PST_MESSAGE_BYTES];
     bool has_cluster;
     struct pst_cluster_manifest cluster;
     struct pst_node_manifest *nodes; /* cluster.nodes_count of them, or NULL */
@@ -49,6 +59,13 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
  * not loaded are left out. What is wrong goes to findings. */
 void pst_backup_check_sums(const struct pst_backup *backup, const uint64_t *objects,
                            struct pst_findings *findings);
+
+/* The nodes of the cluster that are not in the backup: how many, and their ids, ascending. 0 where
+ * it was of all of them, or is not known to have lacked one. */
+uint32_t pst_backup_missing(const struct pst_backup *backup, uint32_t ids[PST_NODES_MAX]);
+
+/* "node 2 is missing", "nodes 2, 3 are missing", "": text is PST_MESSAGE_BYTES; returns it. */
+const char *pst_backup_missing_text(const struct pst_backup *backup, char *text);
 
 /* Frees what pst_backup_load allocated, not the backup. */
 void pst_backup_unload(struct pst_backup *backup);

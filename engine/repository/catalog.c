@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/digest.h"
 #include "engine/repository/identify.h"
@@ -18,7 +19,8 @@ const char *pst_backup_state_text(enum pst_backup_state state)
     static const char *const texts[] = {
         [PST_BACKUP_COMPLETE] = "complete", [PST_BACKUP_INCOMPLETE] = "incomplete",
         [PST_BACKUP_DAMAGED] = "damaged",   [PST_BACKUP_NEWER] = "newer",
-        [PST_BACKUP_IN_DOUBT] = "in doubt",
+        [PST_BACKUP_IN_DOUBT] = "in doubt", [PST_BACKUP_PARTIAL] = "partial",
+        [PST_BACKUP_MISNAMED] = "misnamed",
     };
     return texts[state];
 }
@@ -57,6 +59,25 @@ static int check_part_sizes(const struct pst_backup *backup, struct pst_findings
     return 0;
 }
 
+/* Of one that is undamaged. */
+static void classify_whole(struct pst_backup *backup, const struct pst_findings *findings)
+{
+    char missing[PST_MESSAGE_BYTES];
+    if (*pst_backup_missing_text(backup, missing)) {
+        backup->state = PST_BACKUP_PARTIAL;
+        memcpy(backup->reason, missing, sizeof(backup->reason));
+    }
+    if (backup->stored_as != backup->number) {
+        backup->state = PST_BACKUP_MISNAMED;
+        snprintf(backup->reason, sizeof(backup->reason),
+                 "%s holds backup %u: name it by its uid, or rename the directory to %s%s%.120s",
+                 layout_backup(backup->stored_as).text, backup->number,
+                 layout_backup(backup->number).text, missing[0] ? "; partial: " : "", missing);
+    }
+    if (!backup->reason[0] && findings->warnings)
+        memcpy(backup->reason, findings->first_warning, sizeof(backup->reason));
+}
+
 static void classify(struct pst_backup *backup, int error, const struct pst_findings *findings)
 {
     backup->error = error ? error : findings->first_error;
@@ -64,13 +85,15 @@ static void classify(struct pst_backup *backup, int error, const struct pst_find
     if (error) {
         backup->state = error == -PST_E_INCOMPLETE ? PST_BACKUP_INCOMPLETE : PST_BACKUP_DAMAGED;
         snprintf(backup->reason, sizeof(backup->reason), "%s: %s",
-                 layout_backup(backup->number).text, pst_error_text(error));
+                 layout_backup(backup->stored_as).text, pst_error_text(error));
         return;
     }
     backup->state = findings->damages == 0                 ? PST_BACKUP_COMPLETE
                     : findings->newer == findings->damages ? PST_BACKUP_NEWER
                                                            : PST_BACKUP_DAMAGED;
-    if (findings->damages)
+    if (backup->state == PST_BACKUP_COMPLETE)
+        classify_whole(backup, findings);
+    else
         memcpy(backup->reason, findings->first, sizeof(backup->reason));
 }
 
@@ -91,84 +114,97 @@ static int read_backup(struct pst_backup *backup)
         backup->state = PST_BACKUP_IN_DOUBT;
         snprintf(backup->reason, sizeof(backup->reason),
                  "%s: prepared; whether it was completed, its other nodes know",
-                 layout_backup(backup->number).text);
+                 layout_backup(backup->stored_as).text);
     }
     return 0;
 }
 
 static int append(struct pst_backup_list *list, struct pst_backup *backup)
 {
-    struct pst_backup **backups =
-        realloc(list->backups, (list->count + 1) * sizeof(*list->backups));
-    if (!backups)
-        return -ENOMEM;
-    backups[list->count++] = backup;
-    list->backups = backups;
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t room = list->count ? 2 * list->count : 1;
+        struct pst_backup **backups = realloc(list->backups, room * sizeof(*backups));
+        if (!backups)
+            return -ENOMEM;
+        list->backups = backups;
+    }
+    list->backups[list->count++] = backup;
     return 0;
 }
 
-/* What a directory holds, as far as it could be found out. */
-struct identity {
-    uint32_t number;
-    const uint8_t *uid; /* NULL: unknown */
-    bool is_prepared;
-    int unread; /* it could not be read: -errno; else 0 */
-};
-
-static bool is_same(const struct pst_backup *backup, const struct identity *identity)
-{
-    return backup->number == identity->number && backup->has_uid == (identity->uid != NULL) &&
-           (!identity->uid || memcmp(backup->uid, identity->uid, PST_UID_BYTES) == 0);
-}
-
-/* The entry of the list for what the i-th directory holds, made where there is none. */
+/* An entry of the list for what the i-th directory holds. */
 static int enter(struct pst_backup_list *list, uint32_t i, const struct identity *identity)
 {
-    struct pst_backup *backup = NULL;
-    for (size_t j = 0; j < list->count && !backup; j++)
-        backup = is_same(list->backups[j], identity) ? list->backups[j] : NULL;
-    if (!backup) {
-        backup = calloc(1, sizeof(*backup));
-        int error = backup ? append(list, backup) : -ENOMEM;
-        if (error) {
-            free(backup);
-            return error;
-        }
-        backup->number = identity->number;
-        backup->directories = &list->directories;
-        backup->has_uid = identity->uid;
-        if (identity->uid)
-            memcpy(backup->uid, identity->uid, PST_UID_BYTES);
+    struct pst_backup *backup = calloc(1, sizeof(*backup));
+    int error = backup ? append(list, backup) : -ENOMEM;
+    if (error) {
+        free(backup);
+        return error;
     }
-    backup->found_in |= UINT64_C(1) << i;
-    backup->is_prepared = backup->is_prepared || identity->is_prepared;
-    backup->unread = backup->unread ? backup->unread : identity->unread;
+    backup->number = identity->number;
+    backup->stored_as = identity->stored_as;
+    backup->directories = &list->directories;
+    backup->found_in = UINT64_C(1) << i;
+    backup->has_uid = identity->has_uid;
+    memcpy(backup->uid, identity->uid, sizeof(backup->uid));
+    backup->is_prepared = identity->is_prepared;
+    backup->unread = identity->unread;
     return 0;
 }
 
 static int enter_directory(struct pst_backup_list *list, uint32_t i, const char *name)
 {
     uint32_t number;
-    uint8_t uid[PST_UID_BYTES];
-    bool is_prepared = false;
     struct pst_repository *repository = &list->directories.repositories[i];
     if (!layout_parse_backup(name, &number))
         return 0;
+    struct identity identity = {.number = number, .stored_as = number};
     int directory = repository_open_backup(repository, number);
     if (repository_is_no_directory(directory))
         return 0;
     int found = directory;
     if (directory >= 0) {
-        found = identify_backup(repository, directory, number, uid, &is_prepared);
+        found = identify_backup(repository, directory, number, &identity);
         repository_close(repository, directory);
     }
     if (pst_is_own_error(found))
         return found;
-    return enter(list, i,
-                 &(struct identity){.number = number,
-                                    .uid = found > 0 ? uid : NULL,
-                                    .is_prepared = is_prepared,
-                                    .unread = found < 0 ? found : 0});
+    identity.unread = found < 0 ? found : 0;
+    return enter(list, i, &identity);
+}
+
+static int by_identity(const void *a, const void *b)
+{
+    const struct pst_backup *left = *(const struct pst_backup *const *)a;
+    const struct pst_backup *right = *(const struct pst_backup *const *)b;
+    if (left->number != right->number)
+        return left->number > right->number ? 1 : -1;
+    if (left->stored_as != right->stored_as)
+        return left->stored_as > right->stored_as ? 1 : -1;
+    if (left->has_uid != right->has_uid)
+        return left->has_uid - right->has_uid;
+    return memcmp(left->uid, right->uid, sizeof(left->uid));
+}
+
+/* What several directories hold of one backup becomes one entry. */
+static void merge(struct pst_backup_list *list)
+{
+    size_t count = 0;
+    if (list->count)
+        qsort(list->backups, list->count, sizeof(*list->backups), by_identity);
+    for (size_t i = 0; i < list->count; i++) {
+        struct pst_backup *backup = list->backups[i];
+        struct pst_backup *last = count ? list->backups[count - 1] : NULL;
+        if (!last || by_identity(&last, &backup) != 0) {
+            list->backups[count++] = backup;
+            continue;
+        }
+        last->found_in |= backup->found_in;
+        last->is_prepared = last->is_prepared || backup->is_prepared;
+        last->unread = last->unread ? last->unread : backup->unread;
+        free(backup);
+    }
+    list->count = count;
 }
 
 static int enter_all(struct pst_backup_list *list, uint32_t i)
@@ -240,6 +276,8 @@ int catalog_read(struct pst_backup_list *list, char *message)
         path = list->directories.paths[i];
         error = enter_all(list, i);
     }
+    if (!error)
+        merge(list);
     for (size_t i = 0; !error && i < list->count; i++)
         error = read_backup(list->backups[i]);
     if (error)
@@ -292,19 +330,30 @@ static bool has_uid(const struct pst_backup *backup, const char *prefix)
     return backup->has_uid && strlen(prefix) >= 4 && strncmp(uid, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_picked(const struct pst_backup *backup, enum pst_backup_pick pick)
+/* Then only its uid names it: there may be another backup of its number, and its directory has the
+ * name of a third. */
+static bool is_misnamed(const struct pst_backup *backup)
 {
-    if (pick == PST_PICK_COMPLETE)
-        return backup->state == PST_BACKUP_COMPLETE;
-    return backup->state != PST_BACKUP_INCOMPLETE && backup->state != PST_BACKUP_IN_DOUBT;
+    return backup->stored_as != backup->number;
+}
+
+static bool is_usable(const struct pst_backup *backup)
+{
+    return pst_backup_is_usable(backup->state) && !is_misnamed(backup);
+}
+
+static bool is_decided(const struct pst_backup *backup)
+{
+    return backup->state != PST_BACKUP_INCOMPLETE && backup->state != PST_BACKUP_IN_DOUBT &&
+           !is_misnamed(backup);
 }
 
 /* "12" is a number, and never the beginning of a uid. */
-static bool is_number(const char *id, const struct pst_backup *backup)
+static bool is_number(const char *id, uint32_t number)
 {
-    char number[16];
-    snprintf(number, sizeof(number), "%u", backup->number);
-    return strcmp(number, id) == 0;
+    char text[16];
+    snprintf(text, sizeof(text), "%u", number);
+    return strcmp(text, id) == 0;
 }
 
 static int refuse_number(const struct pst_backup *one, const struct pst_backup *other,
@@ -331,6 +380,8 @@ static int find_number(const struct pst_backup_list *list, size_t first,
     const struct pst_backup *found = list->backups[first];
     for (size_t i = first + 1; i < list->count && list->backups[i]->number == found->number; i++) {
         const struct pst_backup *other = list->backups[i];
+        if (is_misnamed(other))
+            continue;
         if (found->has_uid && other->has_uid)
             return refuse_number(found, other, message);
         found = found->has_uid ? found : other;
@@ -339,7 +390,8 @@ static int find_number(const struct pst_backup_list *list, size_t first,
     return 0;
 }
 
-static int find_newest(const struct pst_backup_list *list, enum pst_backup_pick pick,
+static int find_newest(const struct pst_backup_list *list,
+                       bool (*is_picked)(const struct pst_backup *backup),
                        const struct pst_backup **backup, char *message)
 {
     const struct pst_backup *found = NULL;
@@ -347,9 +399,9 @@ static int find_newest(const struct pst_backup_list *list, enum pst_backup_pick 
         const struct pst_backup *candidate = list->backups[i - 1];
         if (found && candidate->number != found->number)
             break;
-        if (found && is_picked(candidate, pick))
+        if (found && is_picked(candidate))
             return refuse_number(candidate, found, message);
-        found = !found && is_picked(candidate, pick) ? candidate : found;
+        found = !found && is_picked(candidate) ? candidate : found;
     }
     *backup = found;
     if (!found)
@@ -357,28 +409,80 @@ static int find_newest(const struct pst_backup_list *list, enum pst_backup_pick 
     return found ? 0 : -PST_E_NO_BACKUP;
 }
 
-int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst_backup_pick pick,
+static bool is_uid_of_both(const struct pst_backup *one, const struct pst_backup *other)
+{
+    return one && memcmp(one->uid, other->uid, sizeof(one->uid)) == 0;
+}
+
+/* Of a backup and a copy of it in a directory of another name, the backup is meant. */
+static int find_uid(const struct pst_backup_list *list, const char *id,
                     const struct pst_backup **backup, char *message)
 {
     const struct pst_backup *found = NULL;
     size_t uids = 0;
-    if (!id)
-        return find_newest(list, pick, backup, message);
     for (size_t i = 0; i < list->count; i++) {
-        if (is_number(id, list->backups[i]))
-            return find_number(list, i, backup, message);
-        if (has_uid(list->backups[i], id)) {
-            found = list->backups[i];
-            uids++;
-        }
+        const struct pst_backup *candidate = list->backups[i];
+        if (!has_uid(candidate, id))
+            continue;
+        bool is_copy =
+            is_uid_of_both(found, candidate) && is_misnamed(found) != is_misnamed(candidate);
+        uids += !is_copy;
+        if (!is_copy || is_misnamed(found))
+            found = candidate;
     }
     *backup = found;
-    if (uids == 1)
-        return 0;
     if (uids > 1)
         snprintf(message, PST_MESSAGE_BYTES, "%zu backups have a uid that begins with %s", uids,
                  id);
-    else
-        snprintf(message, PST_MESSAGE_BYTES, "no backup has the number or uid %s", id);
-    return -PST_E_NO_BACKUP;
+    return uids == 1 ? 0 : -PST_E_NO_BACKUP;
+}
+
+static void say_none(const struct pst_backup_list *list, const char *id, char *message)
+{
+    char uid[2 * PST_UID_BYTES + 1];
+    snprintf(message, PST_MESSAGE_BYTES, "no backup has the number or uid %s", id);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *backup = list->backups[i];
+        if (!is_misnamed(backup) ||
+            (!is_number(id, backup->number) && !is_number(id, backup->stored_as)))
+            continue;
+        uid_text(backup, uid);
+        snprintf(message, PST_MESSAGE_BYTES, "%s holds backup %u: name it by its uid, %s",
+                 layout_backup(backup->stored_as).text, backup->number, uid);
+    }
+}
+
+int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst_backup_pick pick,
+                    const struct pst_backup **backup, char *message)
+{
+    if (!id) {
+        int error = find_newest(list, is_usable, backup, message);
+        return error && !*backup && pick == PST_PICK_DECIDED
+                   ? find_newest(list, is_decided, backup, message)
+                   : error;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_number(id, list->backups[i]->number) && !is_misnamed(list->backups[i]))
+            return find_number(list, i, backup, message);
+    }
+    int error = find_uid(list, id, backup, message);
+    if (error && !*backup)
+        say_none(list, id, message);
+    return error;
+}
+
+uint32_t pst_backup_warn_passed_over(const struct pst_backup_list *list,
+                                     const struct pst_backup *chosen)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *backup = list->backups[i];
+        if (backup->number <= chosen->number || backup->state == PST_BACKUP_INCOMPLETE)
+            continue;
+        pst_log(PST_LOG_WARNING, "backup %u, which is newer than %u, is passed over: it is %s: %s",
+                backup->number, chosen->number, pst_backup_state_text(backup->state),
+                backup->reason);
+        count++;
+    }
+    return count;
 }

@@ -21,7 +21,7 @@ struct pst_backup_list {
     size_t count;
 };
 
-/* "complete", "incomplete", "damaged", "newer". Static. */
+/* "complete", "incomplete", "damaged", … Static. */
 const char *pst_backup_state_text(enum pst_backup_state state);
 
 /* Reads all backups below count directories; one that is named twice counts once. -errno (-ENOENT,
@@ -37,15 +37,22 @@ int catalog_read(struct pst_backup_list *list, char *message) PST_MUST_USE;
 
 /* Which one is meant where no ID is given. */
 enum pst_backup_pick {
-    PST_PICK_COMPLETE, /* restore: the newest complete one */
-    PST_PICK_DECIDED,  /* verify, show: the newest that has a cluster manifest, however damaged */
+    PST_PICK_COMPLETE, /* restore: the newest that is complete, be it partial */
+    PST_PICK_DECIDED,  /* verify, show: the same; where there is none, the newest that has a cluster
+                          manifest, however damaged */
 };
 
-/* The backup in the list that id names: a number, or a prefix of at least 4 digits of a uid; NULL:
- * pick. It may be in any state: look. The list keeps it. -PST_E_NO_BACKUP: none, or more than one
- * (directories of two clusters may hold two of one number); message (PST_MESSAGE_BYTES) says which.
+/* The backup in the list that id names: a number, or a prefix of at least 4 digits of a uid, by
+ * which alone one that is misnamed is found; NULL: pick. It may be in any state: look. The list
+ * keeps it. -PST_E_NO_BACKUP: none, or more than one (directories of two clusters may hold two of
+ * one number); message (PST_MESSAGE_BYTES) says which.
  */
 int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst_backup_pick pick,
                     const struct pst_backup **backup, char *message) PST_MUST_USE;
+
+/* Logs which backups were passed over for an older one, as the newest that is complete, and why:
+ * how many there are. What was never completed is none. */
+uint32_t pst_backup_warn_passed_over(const struct pst_backup_list *list,
+                                     const struct pst_backup *chosen);
 
 #endif

@@ -51,10 +51,10 @@ static void count_damage(struct pst_findings *findings, const struct pst_finding
 void findings_add(struct pst_findings *findings, const struct pst_finding *finding)
 {
     pthread_mutex_lock(&findings->mutex);
-    if (finding->warning)
-        findings->warnings++;
-    else
+    if (!finding->warning)
         count_damage(findings, finding);
+    else if (findings->warnings++ == 0)
+        pst_finding_text(finding, findings->first_warning);
     if (findings->found)
         findings->found(findings->context, finding);
     pthread_mutex_unlock(&findings->mutex);

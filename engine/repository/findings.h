@@ -26,6 +26,7 @@ struct pst_findings {
     uint64_t warnings;
     uint64_t objects;              /* that are not whole */
     char first[PST_MESSAGE_BYTES]; /* text of the first damage */
+    char first_warning[PST_MESSAGE_BYTES];
     int first_error;
 };
 

@@ -7,24 +7,17 @@
 
 #include "engine/base/own_error.h"
 #include "engine/format/chunk.h"
-#include "engine/format/manifest.h"
+#include "engine/repository/decision.h"
 #include "engine/repository/layout.h"
 
 /* Each of these: 1 and the uid; 0: the file is not there or does not tell; or an error of our own.
  */
-static int by_cluster_manifest(struct pst_repository *repository, int directory, uint32_t number,
-                               uint8_t *uid)
+static int by_decision(struct pst_repository *repository, int directory, uint32_t number,
+                       uint8_t *uid)
 {
     struct pst_cluster_manifest manifest;
-    struct pst_damage damage;
-    char *bytes;
-    size_t size;
-    int error = repository_read(repository, directory, layout_cluster_manifest(number).text,
-                                PST_MANIFEST_BYTES_MAX, &bytes, &size);
-    if (error)
-        return pst_is_own_error(error) ? error : 0;
-    error = pst_manifest_decode_cluster(bytes, size, &manifest, NULL, &damage);
-    free(bytes);
+    struct decision_file file;
+    int error = decision_read(repository, directory, number, &manifest, &file, NULL);
     if (error)
         return pst_is_own_error(error) ? error : 0;
     memcpy(uid, manifest.common.uid, PST_UID_BYTES);
@@ -33,15 +26,14 @@ static int by_cluster_manifest(struct pst_repository *repository, int directory,
 
 /* A manifest that cannot be read, or only by a newer Penstock, may name other nodes: the sweep
  * (archive_sweep.c) judges by the same rule. */
-static int by_node_manifest(struct pst_repository *repository, int directory, uint32_t number,
-                            uint32_t node, uint8_t *uid, bool *is_of_several)
+static int by_node_manifest(struct pst_repository *repository, int directory, const char *name,
+                            uint8_t *uid, bool *is_of_several)
 {
     struct pst_node_manifest manifest;
     struct pst_damage damage;
     char *bytes;
     size_t size;
-    int error = repository_read(repository, directory, layout_node_manifest(number, node).text,
-                                PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    int error = repository_read(repository, directory, name, PST_MANIFEST_BYTES_MAX, &bytes, &size);
     if (error == -ENOENT)
         return 0;
     if (!error) {
@@ -75,51 +67,98 @@ static int by_header(struct pst_repository *repository, int directory, const cha
     return 1;
 }
 
-static int by_part(struct pst_repository *repository, int directory, uint32_t number, bool deeper,
-                   uint8_t *uid);
-
 /* What is no directory of parts has none in it. */
 static int by_part_below(struct pst_repository *repository, int directory, const char *name,
                          uint32_t number, uint8_t *uid)
 {
+    struct pst_repository_names names;
     int below = repository_open(repository, directory, name);
     if (below < 0)
         return repository_is_no_directory(below) ? 0 : below;
-    int found = by_part(repository, below, number, false, uid);
+    int found = repository_list(repository, below, &names);
+    for (const char *part = found ? NULL : repository_names_next(&names, NULL); part && !found;
+         part = repository_names_next(&names, part)) {
+        if (layout_is_like_backup(part))
+            found = by_header(repository, below, part, number, uid);
+    }
+    repository_names_free(&names);
     repository_close(repository, below);
     return found;
 }
 
-/* By the header of any part, in this directory or, with deeper, in those directly below it. */
-static int by_part(struct pst_repository *repository, int directory, uint32_t number, bool deeper,
-                   uint8_t *uid)
-{
+/* A directory, open, and what lies in it. */
+struct directory {
+    struct pst_repository *repository;
+    int handle;
     struct pst_repository_names names;
-    int found = repository_list(repository, directory, &names);
-    if (found)
-        return found;
-    for (const char *name = repository_names_next(&names, NULL); name && !found;
-         name = repository_names_next(&names, name)) {
-        if (layout_is_like_backup(name))
-            found = deeper ? by_part_below(repository, directory, name, number, uid)
-                           : by_header(repository, directory, name, number, uid);
+};
+
+/* A complete backup of another number: its directory was renamed, or put aside. */
+static int by_others_decision(const struct directory *directory, struct identity *identity)
+{
+    int found = 0;
+    for (const char *name = repository_names_next(&directory->names, NULL); name && !found;
+         name = repository_names_next(&directory->names, name)) {
+        uint32_t number;
+        if (!layout_parse_cluster(name, &number) || number == identity->stored_as)
+            continue;
+        found = by_decision(directory->repository, directory->handle, number, identity->uid);
+        identity->number = found > 0 ? number : identity->number;
     }
-    repository_names_free(&names);
     return found;
 }
 
-int identify_backup(struct pst_repository *repository, int directory, uint32_t number, uint8_t *uid,
-                    bool *is_prepared)
+static int by_node_manifests(const struct directory *directory, struct identity *identity)
 {
-    *is_prepared = false;
-    int found = by_cluster_manifest(repository, directory, number, uid);
-    if (found)
-        return found;
-    for (uint32_t node = 1; node <= PST_NODES_MAX && !*is_prepared; node++) {
-        int one = by_node_manifest(repository, directory, number, node, uid, is_prepared);
+    int found = 0;
+    for (const char *name = repository_names_next(&directory->names, NULL);
+         name && !identity->is_prepared; name = repository_names_next(&directory->names, name)) {
+        uint32_t node;
+        if (!layout_parse_node_manifest(name, identity->number, &node))
+            continue;
+        int one = by_node_manifest(directory->repository, directory->handle, name, identity->uid,
+                                   &identity->is_prepared);
         if (one < 0)
             return one;
         found = found || one;
     }
-    return found ? 1 : by_part(repository, directory, number, true, uid);
+    return found;
+}
+
+static int by_parts(const struct directory *directory, struct identity *identity)
+{
+    int found = 0;
+    for (const char *name = repository_names_next(&directory->names, NULL); name && !found;
+         name = repository_names_next(&directory->names, name)) {
+        if (layout_is_like_backup(name))
+            found = by_part_below(directory->repository, directory->handle, name, identity->number,
+                                  identity->uid);
+    }
+    return found;
+}
+
+static int by_names(const struct directory *directory, struct identity *identity)
+{
+    int found = by_others_decision(directory, identity);
+    if (!found)
+        found = by_node_manifests(directory, identity);
+    return found ? found : by_parts(directory, identity);
+}
+
+int identify_backup(struct pst_repository *repository, int handle, uint32_t stored_as,
+                    struct identity *identity)
+{
+    struct directory directory = {.repository = repository, .handle = handle};
+    *identity = (struct identity){.number = stored_as, .stored_as = stored_as};
+    int found = by_decision(repository, handle, stored_as, identity->uid);
+    if (!found)
+        found = repository_list(repository, handle, &directory.names);
+    if (!found)
+        found = by_names(&directory, identity);
+    repository_names_free(&directory.names);
+    identity->has_uid = found > 0;
+    if (!identity->has_uid)
+        memset(identity->uid, 0, sizeof(identity->uid));
+    identity->unread = found < 0 ? found : 0;
+    return found;
 }

@@ -6,12 +6,23 @@
 
 #include "engine/repository/repository.h"
 
-/* The uid of what the directory of a backup, open as `directory`, holds: by whatever is whole of
- * cluster manifest, node manifest, a part's header. 1; 0: nothing identifies it; or an error: a
- * directory could not be read, or memory or descriptors are out. *is_prepared: no whole cluster
- * manifest is there, but the manifest of a node of several, or one that cannot be read or
- * understood and may be of several. uid: PST_UID_BYTES. */
-PST_MUST_USE int identify_backup(struct pst_repository *repository, int directory, uint32_t number,
-                                 uint8_t *uid, bool *is_prepared);
+/* What the directory of a backup holds, as far as it could be found out. */
+struct identity {
+    uint32_t number;    /* of the backup */
+    uint32_t stored_as; /* the number in the name of the directory */
+    bool has_uid;
+    uint8_t uid[16];
+    /* No whole decision is there, but the manifest of a node of several, or one that cannot be read
+     * or understood and may be of several. */
+    bool is_prepared;
+    int unread; /* it could not be read: negative error; else 0 */
+};
+
+/* Identifies what the directory of a backup, open as `directory`, holds: by whatever is whole of a
+ * decision of its number, a decision of another one, a node manifest, a part's header. 1; 0:
+ * nothing identifies it; or an error: a directory could not be read, or memory or descriptors are
+ * out. */
+PST_MUST_USE int identify_backup(struct pst_repository *repository, int directory,
+                                 uint32_t stored_as, struct identity *identity);
 
 #endif

@@ -64,6 +64,11 @@ struct layout_name layout_cluster_manifest(uint32_t number)
     NAME("BACKUP-%u.cluster.manifest", number);
 }
 
+struct layout_name layout_cluster_copy(uint32_t number)
+{
+    NAME("BACKUP-%u.cluster.manifest.copy", number);
+}
+
 struct layout_name layout_temporary(const char *manifest)
 {
     NAME(".%s.tmp", manifest);
@@ -72,6 +77,11 @@ struct layout_name layout_temporary(const char *manifest)
 struct layout_name layout_cluster_temporary(uint32_t number, uint32_t node)
 {
     NAME(".BACKUP-%u.cluster.manifest.%u.tmp", number, node);
+}
+
+struct layout_name layout_cluster_copy_temporary(uint32_t number, uint32_t node)
+{
+    NAME(".BACKUP-%u.cluster.manifest.copy.%u.tmp", number, node);
 }
 
 static const char prefix[] = "BACKUP-";
@@ -123,4 +133,19 @@ bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node)
     uint32_t found;
     return sscanf(name, "BACKUP-%u.%u.mark", &found, node) == 2 && found == number &&
            strcmp(name, layout_mark(number, *node).text) == 0;
+}
+
+bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *node)
+{
+    uint32_t found;
+    return sscanf(name, "BACKUP-%u.%u.manifest", &found, node) == 2 && found == number &&
+           *node >= 1 && *node <= PST_NODES_MAX &&
+           strcmp(name, layout_node_manifest(number, *node).text) == 0;
+}
+
+bool layout_parse_cluster(const char *name, uint32_t *number)
+{
+    return sscanf(name, "BACKUP-%u.cluster.manifest", number) == 1 &&
+           (strcmp(name, layout_cluster_manifest(*number).text) == 0 ||
+            strcmp(name, layout_cluster_copy(*number).text) == 0);
 }

@@ -30,12 +30,15 @@ struct layout_name layout_part(uint32_t number, uint32_t node, uint32_t part, ui
 /* BACKUP-7-PART-1-OF-4/BACKUP-7.1.data */
 struct layout_name layout_node_manifest(uint32_t number, uint32_t node); /* BACKUP-7.1.manifest */
 struct layout_name layout_cluster_manifest(uint32_t number);    /* BACKUP-7.cluster.manifest */
+struct layout_name layout_cluster_copy(uint32_t number);        /* the same and ".copy" */
 struct layout_name layout_mark(uint32_t number, uint32_t node); /* BACKUP-7.1.mark */
 
 /* A manifest while it is written: .BACKUP-7.1.manifest.tmp; of a cluster manifest, which other
- * nodes may write beside this one, .BACKUP-7.cluster.manifest.1.tmp. */
+ * nodes may write beside this one, .BACKUP-7.cluster.manifest.1.tmp, and of its copy
+ * .BACKUP-7.cluster.manifest.copy.1.tmp. */
 struct layout_name layout_temporary(const char *manifest);
 struct layout_name layout_cluster_temporary(uint32_t number, uint32_t node);
+struct layout_name layout_cluster_copy_temporary(uint32_t number, uint32_t node);
 
 /* Each reads a name back, if it is exactly as it is written above. */
 bool layout_parse_backup(const char *name, uint32_t *number);
@@ -43,6 +46,8 @@ bool layout_parse_unmarked(const char *name, uint32_t *number, uint32_t *node);
 bool layout_parse_pruned(const char *name, uint32_t *number);
 bool layout_parse_part_dir(const char *name, uint32_t number, uint32_t *part, uint32_t *parts);
 bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node);
+bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *node);
+bool layout_parse_cluster(const char *name, uint32_t *number); /* the manifest or its copy */
 
 /* Whether a name begins as those of a backup do. */
 bool layout_is_like_backup(const char *name);

@@ -8,6 +8,7 @@
 
 #include "engine/format/digest.h"
 #include "engine/repository/archive_marks.h"
+#include "engine/repository/decision.h"
 #include "engine/repository/identify.h"
 #include "engine/repository/layout.h"
 
@@ -61,8 +62,8 @@ static int refuse(const struct prune_claim *claim, uint32_t i, int error, const 
 {
     bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED;
     snprintf(claim->message, PST_MESSAGE_BYTES, "%s/%s: %s%s%s",
-             claim->backup->directories->paths[i], layout_backup(claim->backup->number).text, why,
-             is_errno ? ": " : "", is_errno ? pst_error_text(error) : "");
+             claim->backup->directories->paths[i], layout_backup(claim->backup->stored_as).text,
+             why, is_errno ? ": " : "", is_errno ? pst_error_text(error) : "");
     return error;
 }
 
@@ -71,18 +72,17 @@ static int is_backup(const struct prune_claim *claim, uint32_t i)
 {
     const struct pst_backup *backup = claim->backup;
     struct pst_repository *repository = repository_of(claim, i);
-    uint8_t uid[PST_UID_BYTES];
-    bool is_prepared;
-    int found = identify_backup(repository, claim->handles[i], backup->number, uid, &is_prepared);
+    struct identity identity;
+    int found = identify_backup(repository, claim->handles[i], backup->stored_as, &identity);
     if (found < 0)
         return found;
-    if ((found > 0) != backup->has_uid || (found > 0 && memcmp(uid, backup->uid, sizeof(uid)) != 0))
+    if (identity.number != backup->number || identity.has_uid != backup->has_uid ||
+        memcmp(identity.uid, backup->uid, sizeof(identity.uid)) != 0)
         return 0;
     if (backup->state != PST_BACKUP_INCOMPLETE)
         return 1;
-    int has =
-        repository_has(repository, claim->handles[i], layout_cluster_manifest(backup->number).text);
-    return has < 0 ? has : !has && !is_prepared;
+    int has = decision_is_there(repository, claim->handles[i], backup->number);
+    return has < 0 ? has : !has && !identity.is_prepared;
 }
 
 /* Whether the name still leads to the directory that is open, and it to the backup of the list. */
@@ -93,7 +93,7 @@ static int is_still_it(const struct prune_claim *claim, uint32_t i)
     int error = repository_status(repository, claim->handles[i], NULL, &opened);
     if (!error)
         error = repository_status(repository, repository->root,
-                                  layout_backup(claim->backup->number).text, &named);
+                                  layout_backup(claim->backup->stored_as).text, &named);
     if (error)
         return error == -ENOENT ? 0 : error;
     return opened.device == named.device && opened.inode == named.inode ? is_backup(claim, i) : 0;
@@ -118,7 +118,7 @@ static int check_nodes(const struct prune_claim *claim, uint32_t i)
 static int claim_in(struct prune_claim *claim, uint32_t i)
 {
     struct pst_repository *repository = repository_of(claim, i);
-    int handle = repository_open_backup(repository, claim->backup->number);
+    int handle = repository_open_backup(repository, claim->backup->stored_as);
     if (handle < 0)
         return handle == -ENOENT ? refuse(claim, i, -PST_E_CHANGED, "it is gone by now")
                                  : refuse(claim, i, handle, "open");
@@ -137,7 +137,7 @@ static int claim_in(struct prune_claim *claim, uint32_t i)
 static int rename_in(const struct prune_claim *claim, uint32_t i, const char *uid)
 {
     struct pst_repository *repository = repository_of(claim, i);
-    const struct layout_name name = layout_backup(claim->backup->number);
+    const struct layout_name name = layout_backup(claim->backup->stored_as);
     const struct layout_name pruned = layout_pruned(claim->backup->number, uid);
     int error = repository_remove_tree(repository, repository->root, pruned.text);
     if (error)
@@ -164,7 +164,7 @@ static int check_state(const struct pst_backup *backup, char *message)
         /* NDB names its backups so too. */
         snprintf(message, PST_MESSAGE_BYTES,
                  "%s: nothing in it shows that it is a backup of Penstock: remove it by hand",
-                 layout_backup(backup->number).text);
+                 layout_backup(backup->stored_as).text);
         return -PST_E_INCOMPLETE;
     }
     if (backup->state != PST_BACKUP_IN_DOUBT && backup->state != PST_BACKUP_NEWER)
@@ -198,18 +198,18 @@ int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, ch
 
 /* ---- what was pruned ---- */
 
-/* Its cluster manifest last: a node that has had the directory open since before sees it as
- * committed, and leaves it alone, until there is nothing else in it. */
+/* Its decision, both files of it, last: a node that has had the directory open since before sees it
+ * as committed, and leaves it alone, until there is nothing else in it. */
 static int empty(struct pst_repository *repository, int directory, uint32_t number)
 {
-    const struct layout_name cluster = layout_cluster_manifest(number);
     struct pst_repository_names names;
+    uint32_t decided;
     int error = repository_list(repository, directory, &names);
     if (error)
         return error;
     for (const char *name = repository_names_next(&names, NULL); name && !error;
          name = repository_names_next(&names, name)) {
-        if (strcmp(name, cluster.text) != 0)
+        if (!layout_parse_cluster(name, &decided) || decided != number)
             error = repository_remove_tree(repository, directory, name);
     }
     repository_names_free(&names);

@@ -102,6 +102,13 @@ struct pst_repository_path pst_repository_part_path(uint32_t number, uint32_t no
     return path;
 }
 
+struct pst_repository_path pst_repository_backup_name(uint32_t number)
+{
+    struct pst_repository_path path;
+    snprintf(path.text, sizeof(path.text), "%s", layout_backup(number).text);
+    return path;
+}
+
 struct pst_repository_path pst_repository_cluster_name(uint32_t number)
 {
     struct pst_repository_path path;

@@ -261,6 +261,9 @@ struct pst_repository_path {
 struct pst_repository_path pst_repository_part_path(uint32_t number, uint32_t node, uint32_t part,
                                                     uint32_t parts);
 
+/* The directory of a backup. Pure, any thread. */
+struct pst_repository_path pst_repository_backup_name(uint32_t number);
+
 /* The file of a cluster manifest, without its directory. Pure, any thread. */
 struct pst_repository_path pst_repository_cluster_name(uint32_t number);
 

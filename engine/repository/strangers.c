@@ -27,7 +27,8 @@ static bool part_is_known(const struct pst_part_set *set, const char *file)
 
 static bool manifest_is_known(const struct pst_backup *backup, const char *name)
 {
-    if (strcmp(name, layout_cluster_manifest(backup->number).text) == 0)
+    uint32_t number;
+    if (layout_parse_cluster(name, &number) && number == backup->number)
         return true;
     for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
         uint32_t node = backup->cluster.nodes[i].node;
@@ -92,7 +93,7 @@ int pst_backup_find_strangers(const struct pst_backup *backup, const struct pst_
     for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {
         search.directory = i;
-        error = look_into(&search, layout_backup(backup->number).text, true);
+        error = look_into(&search, layout_backup(backup->stored_as).text, true);
         /* a directory of parts that is missing, or none, is found when the part is opened */
         if (repository_is_no_directory(error))
             error = 0;

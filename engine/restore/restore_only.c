@@ -56,7 +56,7 @@ int restore_choose(struct restore_run *run)
     uint32_t count = run->options->only_count;
     /* Files of other nodes may be missing; what the chosen nodes lack is found later. */
     bool may_be_damaged = run->options->keep_going && backup->state == PST_BACKUP_DAMAGED;
-    if (backup->state != PST_BACKUP_COMPLETE &&
+    if (!pst_backup_is_usable(backup->state) &&
         ((count == 0 && !may_be_damaged) || !backup->has_cluster))
         return restore_fail(run, backup->error, "%s", backup->reason);
     int error = 0;
@@ -83,7 +83,9 @@ void restore_drop_parts(struct restore_run *run)
 
 uint32_t restore_nodes(const struct restore_run *run)
 {
-    uint32_t nodes = 0;
+    uint32_t ids[PST_NODES_MAX];
+    /* a partial backup is laid out as a whole one would be */
+    uint32_t nodes = run->options->only_count == 0 ? pst_backup_missing(run->backup, ids) : 0;
     for (uint32_t i = 0; i < run->backup->cluster.nodes_count; i++)
         nodes += run->only[i] != 0;
     return nodes;

@@ -302,6 +302,7 @@ int pst_verify(const struct pst_backup *backup, const struct pst_verify_options 
     verify->result = result;
     verify->backup.number = backup->number;
     verify->backup.directories = backup->directories;
+    verify->backup.stored_as = backup->stored_as;
     verify->backup.found_in = backup->found_in;
     pst_findings_init(&verify->findings, options->found, options->context);
     int error = verify_backup(verify);

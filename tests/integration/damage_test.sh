@@ -9,10 +9,91 @@ digest=${3:?usage: damage_test.sh PENSTOCK FOLDER DIGEST}
 part1=BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data
 part2=BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data
 
-# Each case begins with a fresh copy of the good one.
+# Each case begins with a fresh copy of the good one, in which the decision is kept once, so that
+# nothing makes up for it.
 fresh() {
     rm -rf "$disk/bad" "$disk/target"
     cp -a "$disk/good" "$disk/bad"
+    rm "$disk"/bad/BACKUP-*/*.copy
+}
+
+uid_of() {
+    "$penstock" list --from "$1" --json | jq -r "select(.number == $2) | .uid"
+}
+
+# The decision is kept twice: either file will do, whatever became of the other, and that is said.
+one_file_of_the_decision() {
+    local lost harm
+    for lost in '' .copy; do
+        for harm in rm flip empty; do
+            rm -rf "$disk/bad" "$disk/target"
+            cp -a "$disk/good" "$disk/bad"
+            case $harm in
+            rm) rm "$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest$lost" ;;
+            flip) flip "$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest$lost" 30 ;;
+            empty) : >"$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest$lost" ;;
+            esac
+            expect_exit 0 "$penstock" list --from "$disk/bad"
+            expect_output "^ +1 +complete .*BACKUP-1.cluster.manifest$lost: "
+            expect_exit 0 "$penstock" verify --from "$disk/bad" 1
+            expect_message "BACKUP-1.cluster.manifest$lost: "
+            expect_exit 0 "$penstock" restore --from "$disk/bad" --target "$disk/target" 1
+            diff -r --no-dereference "$disk/tree" "$disk/target"
+            expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/bad"
+            ! grep -q 'BACKUP-1.*removed' "$memory/err" || fail 'removed'
+            expect_exit 0 "$penstock" verify --from "$disk/bad" 1
+            [ "$harm" != rm ] || cmp "$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest" \
+                "$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest.copy"
+        done
+    done
+    rm -rf "$disk/target"
+}
+
+# A directory that was renamed holds what it held: found by its uid, and left alone.
+misnamed() {
+    local uid
+    rm -rf "$disk/bad"
+    cp -a "$disk/good" "$disk/bad"
+    uid=$(uid_of "$disk/bad" 1)
+    mv "$disk/bad/BACKUP-1" "$disk/bad/BACKUP-3"
+    expect_exit 0 "$penstock" list --from "$disk/bad"
+    expect_output "^ +1 +misnamed .*${uid:0:8}.*BACKUP-3" '^ +2 +complete'
+    expect_exit 0 "$penstock" list --from "$disk/bad" --json
+    expect_json 'map(select(.state == "misnamed")) | length == 1 and .[0].number == 1
+        and .[0].directory == "BACKUP-3"'
+    expect_exit 0 "$penstock" verify --from "$disk/bad" "$uid"
+    expect_output '^backup 1: .* 0 damages'
+    expect_exit 0 "$penstock" show --from "$disk/bad" "${uid:0:10}"
+    expect_output '^backup 1: misnamed'
+    expect_exit 0 "$penstock" restore --from "$disk/bad" --target "$disk/target" "$uid"
+    diff -r --no-dereference "$disk/tree" "$disk/target"
+    rm -rf "$disk/target"
+    local id
+    for id in 1 3; do
+        expect_exit 10 "$penstock" verify --from "$disk/bad" "$id"
+        expect_message "BACKUP-3 holds backup 1.*$uid"
+    done
+    expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/bad"
+    expect_output '^backup 4 is complete'
+    ! grep -q removed "$memory/err" || fail 'removed what is not its own'
+    expect_exit 0 "$penstock" prune --from "$disk/bad" --keep 1
+    [ "$(names_below "$disk/bad/BACKUP-3")" = "$(names_below "$disk/good/BACKUP-1")" ] || fail 'touched'
+    # The newest, misnamed, is passed over, and that is said.
+    mv "$disk/bad/BACKUP-4" "$disk/bad/BACKUP-9"
+    mv "$disk/bad/BACKUP-3" "$disk/bad/BACKUP-1"
+    expect_exit 3 "$penstock" verify --from "$disk/bad"
+    expect_message 'backup 4.* passed over'
+    expect_output '^backup 1: '
+    mv "$disk/bad/BACKUP-1" "$disk/bad/BACKUP-3"
+    expect_exit 0 "$penstock" prune --from "$disk/bad" "$uid"
+    expect_absent "$disk/bad/BACKUP-3"
+    # Beside a copy of it that is not misnamed, its uid means that one.
+    rm -rf "$disk/bad"
+    cp -a "$disk/good" "$disk/bad"
+    cp -a "$disk/bad/BACKUP-1" "$disk/bad/BACKUP-7"
+    expect_exit 0 "$penstock" prune --from "$disk/bad" "$uid"
+    expect_absent "$disk/bad/BACKUP-1"
+    [ -e "$disk/bad/BACKUP-7" ] || fail 'the copy was removed'
 }
 
 # rejected PATTERN: verify and restore exit 1 and name what the pattern says.
@@ -210,6 +291,8 @@ names_below() {
 damaged_files
 swapped_files
 manifests
+one_file_of_the_decision
+misnamed
 newer
 nonsense
 no_backup_directory

@@ -79,10 +79,16 @@ wording() {
 newest_complete() {
     cp -a "$backups" "$disk/spoilt"
     truncate -s -4096 "$disk/spoilt"/BACKUP-8/BACKUP-8-PART-1-OF-*/BACKUP-8.1.data
-    rm "$disk/spoilt/BACKUP-7/BACKUP-7.cluster.manifest"
+    rm "$disk"/spoilt/BACKUP-7/BACKUP-7.cluster.manifest*
     expect_exit 0 "$penstock" list --from "$disk/spoilt"
     expect_output '^ +7 +incomplete' '^ +8 +damaged'
-    expect_exit 0 "$penstock" restore --from "$disk/spoilt" --target "$disk/newest"
+    local command
+    for command in verify 'restore --target /dev/null'; do
+        # shellcheck disable=SC2086 # words
+        expect_exit '3 1' "$penstock" $command --from "$disk/spoilt"
+        expect_message 'backup 8.* passed over: it is damaged: .*BACKUP-8.1.data'
+    done
+    expect_exit 3 "$penstock" restore --from "$disk/spoilt" --target "$disk/newest"
     [ "$(cat "$disk/newest/state")" = 'state 2' ] || fail 'not the newest complete one'
     expect_exit 10 "$penstock" restore --from "$disk/spoilt" --target "$disk/none" 7
     expect_exit 10 "$penstock" verify --from "$disk/spoilt" 7
@@ -102,7 +108,7 @@ json() {
         and .[0].node_manifests[0].sources[0].name == "tree"
         and (.[0].node_manifests[0].parts | length) == 2'
     expect_exit 0 "$penstock" verify --from "$backups" --json 7
-    expect_json '.[-1] | .message_type == "summary" and .number == 7 and .damages == 0 and .files == 4'
+    expect_json '.[-1] | .message_type == "summary" and .number == 7 and .damages == 0 and .files == 5'
     rm -rf "$disk/target"
     expect_exit 0 "$penstock" restore --from "$backups" --json 7 --target "$disk/target"
     expect_json '.[-1] | .message_type == "summary" and .number == 7 and .objects > 5 and .source_bytes > 300000'

@@ -163,7 +163,8 @@ struct pst_verify_job {
     uint32_t struct_bytes;
     uint32_t reserved;
     const char *directory; /* of the backups */
-    const char *id;        /* a number, or 4 or more digits of a uid; NULL: the newest */
+    const char *id;        /* a number, or 4 or more digits of a uid; NULL: the newest complete one,
+                              or, where there is none, the newest however damaged */
     struct pst_run run;
     /* Called for each finding, from any thread, one at a time. May be NULL. */
     void (*on_finding)(void *context, const struct pst_finding *finding);
@@ -192,6 +193,7 @@ struct pst_verify_outcome {
     char message[PST_MESSAGE_BYTES];
     uint64_t objects_damaged; /* of which some is missing or damaged */
     uint64_t unverified;      /* findings of what could not be read, and may be whole */
+    uint64_t passed_over;     /* newer backups, where id is NULL, that are not complete: logged */
 };
 
 static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)
@@ -264,9 +266,10 @@ struct pst_restore_outcome {
     uint64_t bytes;      /* written */
     uint64_t unreadable; /* objects that the backup does not have, or not completely */
     char message[PST_MESSAGE_BYTES];
-    uint64_t failed;   /* objects that could not be restored, or not wholly */
-    uint64_t unset;    /* owners, modes, times and links that could not be set */
-    uint64_t left_out; /* devices, by no_devices */
+    uint64_t failed;      /* objects that could not be restored, or not wholly */
+    uint64_t unset;       /* owners, modes, times and links that could not be set */
+    uint64_t left_out;    /* devices, by no_devices */
+    uint64_t passed_over; /* as for verify */
 };
 
 static inline void pst_restore_outcome_init(struct pst_restore_outcome *outcome)
@@ -290,6 +293,8 @@ enum pst_backup_state {
     PST_BACKUP_DAMAGED,    /* a manifest is damaged, or a file is missing or of another size */
     PST_BACKUP_NEWER,      /* of an incompatible version */
     PST_BACKUP_IN_DOUBT,   /* prepared here; only its other nodes know whether it exists */
+    PST_BACKUP_PARTIAL,    /* complete, but made without nodes that belong to its cluster */
+    PST_BACKUP_MISNAMED,   /* complete, but its directory has the name of another number */
 };
 
 /* One backup of a list. The fields behind uid are zeros where its cluster manifest cannot be read.
@@ -299,7 +304,7 @@ struct pst_backup_entry {
     uint32_t number;
     enum pst_backup_state state;
     int error;          /* 0 if complete, else -PST_E_… or -errno */
-    const char *reason; /* why it is not complete, "" if it is; for the call */
+    const char *reason; /* why it is not complete, or a warning, or ""; for the call */
     uint8_t uid[16];    /* zeros where it is not known */
     uint64_t start_gci;
     uint64_t started_unix_ns; /* since 1970 */

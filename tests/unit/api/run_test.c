@@ -165,6 +165,7 @@ static void one_backup_in_two_directories(void)
     CU_ASSERT_EQUAL(rename(in_scratch("rest/BACKUP-1/BACKUP-1.cluster.manifest", path),
                            in_scratch("decision/BACKUP-1/BACKUP-1.cluster.manifest", target)),
                     0);
+    CU_ASSERT_EQUAL(unlink(in_scratch("rest/BACKUP-1/BACKUP-1.cluster.manifest.copy", path)), 0);
     CU_ASSERT_EQUAL(verify(to), -PST_E_NO_BACKUP);
     pst_verify_job_init(&to_verify);
     pst_verify_outcome_init(&verified);

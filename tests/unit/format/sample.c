@@ -197,6 +197,9 @@ const struct pst_cluster_manifest *sample_cluster_manifest(void)
         .master_node = 1,
         .nodes_count = 2,
         .nodes = {{1, 1000, {{7}}, {0}}, {2, 2000, {{8}}, {5, 4, 3, 2, 1}}},
+        .copies = 2,
+        .members_count = 3,
+        .members = {1, 2, 9},
     };
     return &manifest;
 }

@@ -102,9 +102,14 @@ static bool has_backup(void)
     return has(layout_backup(NUMBER).text);
 }
 
+static bool has_copy(void)
+{
+    return has(inside(layout_cluster_copy(NUMBER)));
+}
+
 static bool is_decided(void)
 {
-    return has(inside(layout_cluster_manifest(NUMBER)));
+    return has(inside(layout_cluster_manifest(NUMBER))) || has_copy();
 }
 
 /* As the LDMs leave them: written and synced, their names not. */
@@ -479,7 +484,7 @@ static void an_error_fails_the_backup(void)
     static const enum model_op ops[] = {MODEL_SYNC_DIRECTORY, MODEL_SYNC_FILE,
                                         MODEL_WRITE,          MODEL_CREATE,
                                         MODEL_RENAME,         MODEL_MAKE_DIRECTORY};
-    unsigned failures = 0;
+    unsigned failures = 0, copies = 0;
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
         for (uint64_t n = 1;; n++) {
             begin(NODES_OF_TWO);
@@ -487,7 +492,14 @@ static void an_error_fails_the_backup(void)
             int error = back_up();
             bool was_due = storage.disk->fail_at == 0;
             storage.disk->fail_at = 0;
-            if (was_due) {
+            if (was_due && !error) { /* only that the decision is kept twice failed */
+                CU_ASSERT_TRUE(is_decided());
+                free(archive);
+                make_archive();
+                CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+                CU_ASSERT_TRUE(has_copy());
+                copies++;
+            } else if (was_due) {
                 failures++;
                 CU_ASSERT_EQUAL(error, -ENOSPC);
                 for (uint32_t part = 1; part <= LDMS && has(part_path(part)); part++)
@@ -504,6 +516,7 @@ static void an_error_fails_the_backup(void)
         }
     }
     CU_ASSERT_TRUE(failures >= 15);
+    CU_ASSERT_EQUAL(copies, 5); /* create, write, sync, rename, sync of the directory */
 }
 
 /* Killed at every operation, then the power is lost, in whatever way: what was committed is, and
@@ -530,6 +543,8 @@ static void a_crash_leaves_all_or_nothing(void)
             make_archive();
             CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
             CU_ASSERT_TRUE(!is_done || is_decided());
+            CU_ASSERT_EQUAL(has_copy(), is_decided()); /* the sweep has completed it */
+            CU_ASSERT_EQUAL(has(inside(layout_cluster_manifest(NUMBER))), is_decided());
             CU_ASSERT_TRUE(is_decided() || !has_backup());
             CU_ASSERT_TRUE(!is_decided() || has(inside(layout_node_manifest(NUMBER, NODE))));
             CU_ASSERT_TRUE(!is_decided() || (has(part_path(1)) && has(part_path(2))));
@@ -559,8 +574,38 @@ static void what_a_manifest_names_is_synced_before_it(void)
     written = model_disk_find(disk, durable, MODEL_SYNC_FILE, cluster);
     renamed = model_disk_find(disk, written, MODEL_RENAME, cluster);
     durable = model_disk_find(disk, renamed, MODEL_SYNC_DIRECTORY, backup);
+    const char *copy = inside(layout_cluster_copy_temporary(NUMBER, NODE));
+    written = model_disk_find(disk, durable, MODEL_SYNC_FILE, copy);
+    CU_ASSERT_EQUAL(model_disk_find(disk, 0, MODEL_SYNC_FILE, copy), written);
+    renamed = model_disk_find(disk, written, MODEL_RENAME, copy);
+    durable = model_disk_find(disk, renamed, MODEL_SYNC_DIRECTORY, backup);
     CU_ASSERT_NOT_EQUAL(durable, SIZE_MAX);
     end();
+}
+
+/* Nothing of the backup is removed, and the list has it as complete. */
+static void a_lost_file_of_the_decision_loses_nothing(void)
+{
+    for (unsigned lost = 0; lost < 2; lost++) {
+        struct pst_backup_list list;
+        char message[PST_MESSAGE_BYTES];
+        begin(NODE_ALONE);
+        CU_ASSERT_EQUAL(back_up(), 0);
+        storage_remove(
+            &storage, inside(lost ? layout_cluster_copy(NUMBER) : layout_cluster_manifest(NUMBER)));
+        CU_ASSERT_EQUAL_FATAL(read_list(&list, message), 0);
+        CU_ASSERT_EQUAL_FATAL(list.count, 1);
+        CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_COMPLETE);
+        CU_ASSERT_PTR_NOT_NULL(strstr(list.backups[0]->reason, "missing"));
+        pst_backup_list_release(&list);
+        CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0); /* not its first: it only looks */
+        free(archive);
+        make_archive();
+        CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+        CU_ASSERT_TRUE(has(inside(layout_cluster_manifest(NUMBER))) && has_copy());
+        CU_ASSERT_TRUE(has(part_path(1)) && has(part_path(2)));
+        end();
+    }
 }
 
 /* ---- what must hold ---- */
@@ -648,6 +693,7 @@ int main(void)
         {"an error fails the backup", an_error_fails_the_backup},
         {"a crash leaves all or nothing", a_crash_leaves_all_or_nothing},
         {"what a manifest names is synced before it", what_a_manifest_names_is_synced_before_it},
+        {"a lost file of the decision loses nothing", a_lost_file_of_the_decision_loses_nothing},
         {"an impossible state ends the process", an_impossible_state_ends_the_process},
         CU_TEST_INFO_NULL,
     };

@@ -157,6 +157,14 @@ static void damaged_backups_say_why(void)
     CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_COMPLETE, &backup, message), 0);
     CU_ASSERT_EQUAL(backup->number, 1);
     CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_DECIDED, &backup, message), 0);
+    CU_ASSERT_EQUAL(backup->number, 1);
+    CU_ASSERT_EQUAL(pst_backup_warn_passed_over(&list, backup), 4);
+    pst_backup_list_release(&list);
+    damage("BACKUP-1/BACKUP-1.1.manifest", 30); /* none is left */
+    read_list();
+    CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_COMPLETE, &backup, message),
+                    -PST_E_NO_BACKUP);
+    CU_ASSERT_EQUAL(pst_backup_find(&list, NULL, PST_PICK_DECIDED, &backup, message), 0);
     CU_ASSERT_EQUAL(backup->number, 5);
     end();
 }

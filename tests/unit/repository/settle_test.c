@@ -119,6 +119,11 @@ static const char *cluster_path(void)
     return inside(layout_cluster_manifest(NUMBER).text);
 }
 
+static const char *copy_path(void)
+{
+    return inside(layout_cluster_copy(NUMBER).text);
+}
+
 /* Backup 7: this node is prepared, with nodes 1 (the master) and 3. */
 static void open_prepared(void)
 {
@@ -380,15 +385,49 @@ static void a_commit_is_there_and_ends_the_work(void)
     listed.bytes++;
     cluster = cluster_manifest(NUMBER, uid, &listed);
     write_file(cluster_path(), cluster.text, cluster.bytes);
+    CU_ASSERT_EQUAL(commit(NULL), -PST_E_CORRUPT); /* its copy says something else */
+    write_file(copy_path(), cluster.text, cluster.bytes);
     free(cluster.text);
     CU_ASSERT_EQUAL(commit(NULL), -PST_E_MISPLACED);
     close_all();
+}
+
+/* Either of the two files is the decision, whatever became of the other. */
+static void one_file_of_the_decision_will_do(void)
+{
+    const char *(*const paths[])(void) = {cluster_path, copy_path};
+    for (size_t lost = 0; lost < 2; lost++) {
+        for (unsigned is_damaged = 0; is_damaged < 2; is_damaged++) {
+            open_prepared();
+            struct pst_manifest_text cluster = cluster_manifest(NUMBER, uid, &own_manifest);
+            struct pst_outcome asked = asked_of(uid);
+            write_file(paths[!lost](), cluster.text, cluster.bytes);
+            if (is_damaged)
+                write_file(paths[lost](), "{}", 2);
+            expect_outcome(uid, PST_OUTCOME_COMMITTED);
+            CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), -PST_E_WRONG_STATE);
+            CU_ASSERT_EQUAL(commit(NULL), 0);
+            CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+            CU_ASSERT_EQUAL(told_count, 0);
+            CU_ASSERT_TRUE(path_exists(own_path()) && has_part(OWN_NODE));
+            /* the one that is missing is written again; one that is damaged is for verify */
+            CU_ASSERT_TRUE(path_exists(paths[lost]()));
+            storage_remove(&storage, paths[!lost]());
+            if (is_damaged)
+                expect_refused(uid, -PST_E_TRUNCATED);
+            else
+                expect_outcome(uid, PST_OUTCOME_COMMITTED);
+            free(cluster.text);
+            close_all();
+        }
+    }
 }
 
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"the disk tells the outcome", the_disk_tells_the_outcome},
+        {"one file of the decision will do", one_file_of_the_decision_will_do},
         {"what is in work is not told", what_is_in_work_is_not_told},
         {"what cannot be read is not guessed", what_cannot_be_read_is_not_guessed},
         {"a directory that cannot be read is no empty one",
