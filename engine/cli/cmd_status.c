@@ -124,6 +124,10 @@ static void print_backups(const json_t *status)
     if (text_of(request, "error_name")[0] != '\0')
         cli_print_line(stdout, "last request: no backup was made: %s",
                        text_of(request, "error_text"));
+    else if (json_array_size(json_object_get(request, "missing_nodes")) > 0)
+        cli_print_line(stdout, "last request: backup %lld is partial: nodes missing in it: %zu",
+                       (long long)number_of(request, "number"),
+                       json_array_size(json_object_get(request, "missing_nodes")));
 }
 
 static void print_signals(const json_t *status)

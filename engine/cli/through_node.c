@@ -177,11 +177,28 @@ static enum cli_exit started(struct session *session, const json_t *message)
                : not_printed(session->arguments, "has started", CLI_EXIT_UNKNOWN);
 }
 
+static enum cli_exit partial(struct session *session, const json_t *missing)
+{
+    char nodes[4 * PST_NODES_MAX + 2 * PST_NODES_MAX] = "";
+    size_t index, used = 0, count = json_array_size(missing);
+    json_t *node;
+    json_array_foreach(missing, index, node)
+    {
+        if (used < sizeof(nodes))
+            used += (size_t)snprintf(nodes + used, sizeof(nodes) - used, "%s%lld",
+                                     index ? ", " : "", (long long)json_integer_value(node));
+    }
+    return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
+                    "the backup is partial: node%s %s %s missing", count == 1 ? "" : "s", nodes,
+                    count == 1 ? "is" : "are");
+}
+
 static enum cli_exit completed(struct session *session, json_t *message)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
     char bytes[CLI_VALUE_TEXT_BYTES];
     json_int_t unreadable = number_of(message, "unreadable");
+    const json_t *missing = json_object_get(message, "missing_nodes");
     double seconds = (double)number_of(message, "elapsed_ns") / 1e9;
     int error = 0;
     if (cli_argument_json(session->arguments)) {
@@ -190,8 +207,8 @@ static enum cli_exit completed(struct session *session, json_t *message)
         error = cli_json_record(stdout, "summary", copy);
     } else {
         cli_print_line(
-            stdout, "backup %lld is complete: %s, %s in %.2f s",
-            (long long)number_of(message, "number"),
+            stdout, "backup %lld is %s: %s, %s in %.2f s", (long long)number_of(message, "number"),
+            missing ? "partial" : "complete",
             cli_value_count_text((uint64_t)number_of(message, "objects"), "object", objects),
             cli_value_size_text((uint64_t)number_of(message, "source_bytes"), bytes), seconds);
         cli_print_line(stdout, "uid %s, start GCI %s",
@@ -213,7 +230,7 @@ static enum cli_exit completed(struct session *session, json_t *message)
                         "during the backup; penstock show names %s",
                         cli_value_count_text((uint64_t)unreadable, "object", objects),
                         unreadable == 1 ? "it" : "them");
-    return CLI_EXIT_DONE;
+    return missing ? partial(session, missing) : CLI_EXIT_DONE;
 }
 
 /* true: that was the last message, and *code is the exit code. */

@@ -44,6 +44,7 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
     return (struct pst_archive_config){
         .node = node->node,
         .cluster_id = pst_node_cluster_id(node),
+        .members = node->cluster ? node->cluster->expected : (struct pst_set){{0}},
         .ldms = node->plan->ldms,
         .chunk_bytes = node->chunk_bytes,
         .sources = node->sources,

@@ -60,6 +60,7 @@ static void confirm_client(struct pst_master *master, struct pst_actions *action
     memcpy(conf->uid, master->request.uid, sizeof(conf->uid));
     conf->request_id = master->request.request_id;
     conf->number = master->request.number;
+    conf->nodes = master->participants;
 }
 
 static void report_abort(struct pst_master *master, struct pst_actions *actions)

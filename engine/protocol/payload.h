@@ -77,6 +77,7 @@ struct pst_backup_conf {
     uint64_t request_id;
     uint32_t number;
     uint32_t reserved;
+    struct pst_set nodes; /* that take part, by id - 1 */
 };
 
 struct pst_backup_complete_rep {

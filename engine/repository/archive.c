@@ -104,6 +104,10 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
         if (pst_set_has(&define->nodes, i))
             archive->node.participants[archive->node.participants_count++] = i + 1;
     }
+    struct pst_set members = pst_set_union(&config->members, &define->nodes);
+    for (uint32_t i = pst_set_next(&members, 0); i < PST_NODES_MAX;
+         i = pst_set_next(&members, i + 1))
+        archive->cluster.members[archive->cluster.members_count++] = i + 1;
     archive->node.node = config->node;
     archive->node.chunk_bytes = config->chunk_bytes;
     archive->node.single_threaded = archive->parts == 1; /* one LDM has no proxy either */

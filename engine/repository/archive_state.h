@@ -16,8 +16,9 @@
 
 /* What the archive needs to know of its node. */
 struct pst_archive_config {
-    uint32_t node;       /* id */
-    uint32_t cluster_id; /* 0: a node alone */
+    uint32_t node;          /* id */
+    uint32_t cluster_id;    /* 0: a node alone */
+    struct pst_set members; /* by id - 1: nodes that the cluster is to have, as far as known */
     uint32_t ldms;
     uint32_t chunk_bytes;
     struct pst_source *const *sources; /* in name order */

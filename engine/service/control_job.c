@@ -120,6 +120,7 @@ static void end_job(struct control *control, struct control_job *job, uint32_t e
     last->number = job->request.number;
     last->error = error;
     memcpy(last->uid, job->request.uid, sizeof(last->uid));
+    last->missing = job->missing;
     last->ended_unix_ns = pst_unix_ns();
     last->elapsed_ns = pst_monotonic_ns() - job->began_ns;
     job->backup = 0;
@@ -174,6 +175,7 @@ static void on_confirmed(struct control *control, struct control_job *job,
     char uid[2 * sizeof(conf->uid) + 1];
     job->request.number = conf->number;
     job->is_confirmed = true;
+    job->missing = pst_set_minus(&control->config->cluster->expected, &conf->nodes);
     pst_hex_encode(conf->uid, sizeof(conf->uid), uid);
     control_send(control, job->client,
                  json_pack("{s:s, s:I, s:s}", "message_type", "started", "number",
@@ -200,18 +202,19 @@ static void on_complete(struct control *control, struct control_job *job,
     uint64_t client = job->client;
     snprintf(gci, sizeof(gci), "%llu", (unsigned long long)complete->start_gci);
     pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
+    json_t *missing = control_missing_json(&job->missing);
     end_job(control, job, 0);
     control->last.sums = complete->sums;
     control_send(
         control, client,
-        json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type",
+        json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o*}", "message_type",
                   "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci", gci,
                   "source_bytes", (json_int_t)complete->sums.source_bytes, "stored_bytes",
                   (json_int_t)complete->sums.stored_bytes, "objects",
                   (json_int_t)complete->sums.objects, "chunks", (json_int_t)complete->sums.chunks,
                   "unreadable", (json_int_t)complete->sums.unreadable, "elapsed_ns",
                   (json_int_t)control->last.elapsed_ns, "nodes_without_manifest",
-                  (json_int_t)complete->warnings),
+                  (json_int_t)complete->warnings, "missing_nodes", missing),
         false);
 }
 

@@ -35,6 +35,7 @@ struct control_job {
     uint64_t backup; /* 0: free */
     uint64_t client; /* id */
     bool is_confirmed;
+    struct pst_set missing; /* of the nodes that belong to the cluster, in this backup; by id - 1 */
     uint64_t began_ns;
     struct pst_backup_progress progress;
 };
@@ -43,6 +44,7 @@ struct control_last {
     uint32_t number; /* 0: there was none yet */
     uint32_t error;  /* 0: complete */
     uint8_t uid[16];
+    struct pst_set missing; /* as of the job */
     uint64_t ended_unix_ns;
     uint64_t elapsed_ns;
     struct pst_sums sums;
@@ -100,6 +102,9 @@ int control_expire(struct control *control, int limit_ms);
 /* Sends to the client with this id, if it is still there, and takes the reference. A client that
  * cannot take the message is hung up on, or with may_drop misses it. */
 void control_send(struct control *control, uint64_t client, json_t *message, bool may_drop);
+
+/* An array of ids; NULL: none is missing. */
+json_t *control_missing_json(const struct pst_set *missing);
 void control_refuse(struct control *control, uint64_t client, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

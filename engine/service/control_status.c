@@ -112,19 +112,29 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
         (json_int_t)last->sums.stored_bytes);
 }
 
+json_t *control_missing_json(const struct pst_set *missing)
+{
+    json_t *array = pst_set_is_empty(missing) ? NULL : json_array();
+    for (uint32_t i = pst_set_next(missing, 0); array && i < PST_NODES_MAX;
+         i = pst_set_next(missing, i + 1))
+        json_array_append_new(array, json_integer((json_int_t)i + 1));
+    return array;
+}
+
 /* The last one that the node was asked for: all of it. */
 static json_t *last_request_json(const struct control_last *last)
 {
     char uid[2 * sizeof(last->uid) + 1], when[PST_TIME_TEXT_BYTES];
     if (last->ended_unix_ns == 0)
         return json_null();
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I}", "number", (json_int_t)last->number,
-                     "uid", pst_hex_encode(last->uid, sizeof(last->uid), uid), "error_name",
-                     last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
-                     last->error != 0 ? pst_error_text((int)last->error) : "", "ended",
-                     pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns",
-                     (json_int_t)last->elapsed_ns, "source_bytes",
-                     (json_int_t)last->sums.source_bytes);
+    return json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:o*}", "number", (json_int_t)last->number, "uid",
+        pst_hex_encode(last->uid, sizeof(last->uid), uid), "error_name",
+        last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
+        last->error != 0 ? pst_error_text((int)last->error) : "", "ended",
+        pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
+        "source_bytes", (json_int_t)last->sums.source_bytes, "missing_nodes",
+        control_missing_json(&last->missing));
 }
 
 static json_t *fabric_json(const struct pst_node_status *status)

@@ -152,6 +152,47 @@ lines_of_numbers() {
     expect_message '1 is the number of two backups'
 }
 
+# Without node 2 the backup is partial, and never passes for a whole one.
+partial() {
+    stop_nodes
+    unset 'process[2]'
+    start_node 1 1 "dir:$disk/tree1"
+    start_node 3 3 "dir:$disk/tree3"
+    wait_until sees_live 1 2
+    wait_until sees_live 3 2
+    expect_exit 1 "$penstock" backup --node "$memory/1.socket"
+    expect_exit 3 "$penstock" backup --node "$memory/3.socket" --allow-missing
+    expect_output '^backup 5 is partial: '
+    expect_message 'node 2 is missing'
+    expect_exit 3 "$penstock" backup --node "$memory/1.socket" --allow-missing --json
+    expect_json 'map(select(.message_type == "summary")) | .[0].missing_nodes == [2]'
+    expect_exit 0 "$penstock" list "${all[@]}"
+    sees 1 '.last_request.missing_nodes == [2]' || fail 'status does not say what is missing'
+    "$penstock" status --node "$memory/1.socket" | grep -q 'backup 6 is partial' || fail 'status: not partial'
+    expect_output '^ +4 +complete' '^ +5 +partial .*node 2 is missing' '^ +6 +partial'
+    expect_exit 0 "$penstock" list "${all[@]}" --json
+    expect_json '[.[] | [.number, .state, .missing_nodes]]
+        == [[4, "complete", null], [5, "partial", [2]], [6, "partial", [2]]]'
+    expect_exit 0 "$penstock" show "${all[@]}" 5
+    expect_output '^backup 5: partial: node 2 is missing'
+    expect_exit 0 "$penstock" verify "${all[@]}" 5
+    expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/partial"
+    expect_message 'partial.*node 2 is missing'
+    compare_trees "$disk/tree1" "$disk/partial/1/tree1"
+    compare_trees "$disk/tree3" "$disk/partial/3/tree3"
+    expect_exit 0 "$penstock" prune "${all[@]}" --keep 1
+    expect_exit 0 "$penstock" verify "${all[@]}" 4
+    stop_nodes
+    # One node of three alone: laid out as the whole one would be.
+    unset 'process[3]'
+    start_node 1 1 "dir:$disk/tree1"
+    wait_until sees_live 1 1
+    expect_exit 3 "$penstock" backup --node "$memory/1.socket" --allow-missing
+    expect_message 'nodes 2, 3 are missing'
+    expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/one"
+    compare_trees "$disk/tree1" "$disk/one/1/tree1"
+}
+
 make_sources
 start_nodes
 expect_exit 0 "$penstock" backup --node "$memory/2.socket"
@@ -161,4 +202,5 @@ one_share
 prune_beside_the_nodes
 one_copy_is_pruned
 lines_of_numbers
+partial
 stop_nodes

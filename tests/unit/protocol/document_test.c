@@ -150,6 +150,7 @@ static const struct field payload_fields[] = {
     FIELD(pst_backup_conf, request_id),
     FIELD(pst_backup_conf, number),
     FIELD(pst_backup_conf, reserved),
+    FIELD(pst_backup_conf, nodes),
     FIELD(pst_ref_payload, master_ref),
     FIELD(pst_ref_payload, error),
     FIELD(pst_ref_payload, where),
