@@ -149,3 +149,28 @@ bool layout_parse_cluster(const char *name, uint32_t *number)
            (strcmp(name, layout_cluster_manifest(*number).text) == 0 ||
             strcmp(name, layout_cluster_copy(*number).text) == 0);
 }
+
+static bool is_temporary(const char *name, uint32_t number)
+{
+    char begin[LAYOUT_NAME_BYTES];
+    size_t length = strlen(name);
+    int bytes = snprintf(begin, sizeof(begin), ".BACKUP-%u.", number);
+    return strncmp(name, begin, (size_t)bytes) == 0 && length > 4 &&
+           strcmp(name + length - 4, ".tmp") == 0;
+}
+
+bool layout_is_inside(const char *name, uint32_t number)
+{
+    uint32_t found, parts;
+    return (layout_parse_cluster(name, &found) && found == number) ||
+           layout_parse_node_manifest(name, number, &found) ||
+           layout_parse_mark(name, number, &found) ||
+           layout_parse_part_dir(name, number, &found, &parts) || is_temporary(name, number);
+}
+
+bool layout_is_part_file(const char *name, uint32_t number)
+{
+    uint32_t found, node;
+    return sscanf(name, "BACKUP-%u.%u.data", &found, &node) == 2 && found == number &&
+           strcmp(name, layout_part_file(number, node).text) == 0;
+}

@@ -49,6 +49,11 @@ bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node);
 bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *node);
 bool layout_parse_cluster(const char *name, uint32_t *number); /* the manifest or its copy */
 
+/* Whether a name is one that a backup of that number has in its directory, or in one of its
+ * directories of parts. */
+bool layout_is_inside(const char *name, uint32_t number);
+bool layout_is_part_file(const char *name, uint32_t number);
+
 /* Whether a name begins as those of a backup do. */
 bool layout_is_like_backup(const char *name);
 

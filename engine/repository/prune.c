@@ -113,6 +113,49 @@ static int check_nodes(const struct prune_claim *claim, uint32_t i)
     return marked ? refuse(claim, i, -PST_E_BUSY, "a node is at work on it") : 0;
 }
 
+static int refuse_stranger(const struct prune_claim *claim, uint32_t i, const char *name)
+{
+    snprintf(claim->message, PST_MESSAGE_BYTES,
+             "%s/%s: %.200s does not belong to the backup: move it away first",
+             claim->backup->directories->paths[i], layout_backup(claim->backup->stored_as).text,
+             name);
+    return -ENOTEMPTY;
+}
+
+static int check_names(const struct prune_claim *claim, uint32_t i, int directory,
+                       bool (*is_known)(const char *name, uint32_t number));
+
+static int check_parts(const struct prune_claim *claim, uint32_t i, const char *name)
+{
+    struct pst_repository *repository = repository_of(claim, i);
+    int below = repository_open(repository, claim->handles[i], name);
+    if (below < 0) /* a file, whatever it is called, is no directory of parts */
+        return below == -ENOENT ? 0 : refuse_stranger(claim, i, name);
+    int error = check_names(claim, i, below, layout_is_part_file);
+    repository_close(repository, below);
+    return error;
+}
+
+/* What is not named as a backup's files are was put there by somebody, who may want it. */
+static int check_names(const struct prune_claim *claim, uint32_t i, int directory,
+                       bool (*is_known)(const char *name, uint32_t number))
+{
+    struct pst_repository_names names;
+    uint32_t number = claim->backup->number, part, parts;
+    int error = repository_list(repository_of(claim, i), directory, &names);
+    if (error)
+        return refuse(claim, i, error, "read the directory");
+    for (const char *name = repository_names_next(&names, NULL); name && !error;
+         name = repository_names_next(&names, name)) {
+        if (!is_known(name, number))
+            error = refuse_stranger(claim, i, name);
+        else if (layout_parse_part_dir(name, number, &part, &parts))
+            error = check_parts(claim, i, name);
+    }
+    repository_names_free(&names);
+    return error;
+}
+
 /* Every prune takes the same lock, and nothing but a prune removes or replaces a committed backup;
  * an incomplete one is only touched where no node is. */
 static int claim_in(struct prune_claim *claim, uint32_t i)
@@ -130,8 +173,10 @@ static int claim_in(struct prune_claim *claim, uint32_t i)
     int is_it = is_still_it(claim, i);
     if (is_it < 0)
         return refuse(claim, i, is_it, "read it again");
-    return is_it ? check_nodes(claim, i)
-                 : refuse(claim, i, -PST_E_CHANGED, "it is another one by now");
+    if (!is_it)
+        return refuse(claim, i, -PST_E_CHANGED, "it is another one by now");
+    error = check_nodes(claim, i);
+    return error ? error : check_names(claim, i, handle, layout_is_inside);
 }
 
 static int rename_in(const struct prune_claim *claim, uint32_t i, const char *uid)

@@ -22,6 +22,7 @@ int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message) 
  *   -PST_E_BUSY        a node is at work on it, or may be; it is being read
  *   -PST_E_INCOMPLETE  it is in doubt
  *   -PST_E_NEWER       only a newer Penstock knows what hangs on it
+ *   -ENOTEMPTY         something in its directory is not the backup's
  *   -PST_E_CHANGED     it is not what it was when the list was read
  *   -errno             it could not be renamed; where it was, it is gone
  * message (PST_MESSAGE_BYTES) says more. */

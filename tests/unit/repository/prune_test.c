@@ -126,6 +126,27 @@ static void half_a_prune_is_not_complete_and_can_be_ended(void)
     end();
 }
 
+/* In a backup's directory, complete or not, or in one of its parts'. */
+static void what_somebody_put_there_stays(void)
+{
+    static const char *const names[] = {"BACKUP-1/precious", "BACKUP-1/BACKUP-1-0.1.Data",
+                                        "BACKUP-1/BACKUP-1-PART-1-OF-2/notes",
+                                        "BACKUP-1/BACKUP-2.cluster.manifest"};
+    for (size_t i = 0; i < 2 * sizeof(names) / sizeof(names[0]); i++) {
+        const char *name = names[i / 2];
+        begin();
+        add(0, 1, i % 2 == 0, false);
+        touch(0, name);
+        lock();
+        CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -ENOTEMPTY);
+        CU_ASSERT_PTR_NOT_NULL(strstr(message, strrchr(name, '/') + 1));
+        CU_ASSERT_EQUAL(access(place_below(&places[0], name).path, F_OK), 0);
+        CU_ASSERT_EQUAL(unlink(place_below(&places[0], name).path), 0);
+        CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+        end();
+    }
+}
+
 static void what_is_in_doubt_stays(void)
 {
     begin();
@@ -266,6 +287,7 @@ int main(void)
         {"a backup goes from all directories", a_backup_goes_from_all_directories},
         {"half a prune is not complete, and can be ended",
          half_a_prune_is_not_complete_and_can_be_ended},
+        {"what somebody put there stays", what_somebody_put_there_stays},
         {"what is in doubt stays", what_is_in_doubt_stays},
         {"what is incomplete goes where no node is", what_is_incomplete_goes_where_no_node_is},
         {"what is not Penstock's stays", what_is_not_penstocks_stays},
