@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
@@ -170,6 +171,10 @@ int control_open(const char *path, struct control **control, char *message)
     }
     made->path = copy;
     made->listen_fd = fd;
+    struct stat bound = {0};
+    (void)lstat(path, &bound);
+    made->device = bound.st_dev;
+    made->inode = bound.st_ino;
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         made->clients[i].fd = -1;
     *control = made;
@@ -183,7 +188,11 @@ void control_close(struct control *control)
     PST_CHECK_MAIN_THREAD();
     control_hang_up_all(control);
     close(control->listen_fd);
-    unlink(control->path);
+    /* by now another node's may lie there */
+    struct stat found;
+    if (lstat(control->path, &found) == 0 && found.st_dev == control->device &&
+        found.st_ino == control->inode)
+        unlink(control->path);
     free(control->path);
     free(control);
 }

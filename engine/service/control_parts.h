@@ -68,6 +68,8 @@ struct control {
     struct control_client clients[CONTROL_CLIENTS_MAX];
     uint64_t last_client;   /* the highest id given so far */
     uint64_t deaf_until_ns; /* until then nobody is let in */
+    dev_t device;           /* of the socket's file */
+    ino_t inode;
     struct control_job jobs[CONTROL_JOBS_MAX];
     struct control_last last;
     struct control_resolving resolving;

@@ -191,6 +191,8 @@ partial() {
     expect_message 'nodes 2, 3 are missing'
     expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/one"
     compare_trees "$disk/tree1" "$disk/one/1/tree1"
+    rm "$memory/1.socket"
+    echo mine >"$memory/1.socket"
 }
 
 make_sources
@@ -204,3 +206,4 @@ one_copy_is_pruned
 lines_of_numbers
 partial
 stop_nodes
+[ "$(cat "$memory/1.socket")" = mine ] || fail 'a node removed what took the place of its socket'
