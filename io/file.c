@@ -53,6 +53,17 @@ static void unregister_file(struct pst_ring *ring, struct pst_file *file)
     file->slot = -1;
 }
 
+const char *pst_io_op_text(const struct pst_io_op *op)
+{
+    static const char *const texts[] = {
+        [KIND_OPEN] = "open",         [KIND_READ] = "read",
+        [KIND_WRITE] = "write",       [KIND_FALLOCATE] = "allocate space for",
+        [KIND_TRUNCATE] = "truncate", [KIND_FDATASYNC] = "sync",
+        [KIND_CLOSE] = "close",       [KIND_UNLINK] = "remove",
+    };
+    return texts[op->kind];
+}
+
 /* ---- starting ---- */
 
 static void start(struct pst_ring *ring, struct pst_io_op *op, enum request_kind kind,
@@ -63,6 +74,11 @@ static void start(struct pst_ring *ring, struct pst_io_op *op, enum request_kind
     op->kind = (uint8_t)kind;
     op->file = file;
     op->retries = 0;
+    op->began_ns = ring->now_ns;
+    op->newer = NULL;
+    op->older = ring->newest;
+    *(op->older ? &op->older->newer : &ring->oldest) = op;
+    ring->newest = op;
     ring->in_flight++;
     if (file)
         file->in_flight++;

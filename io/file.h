@@ -28,6 +28,9 @@ PST_MUST_USE int pst_file_stat(struct pst_file *file);
 /* "O_DIRECT, aligned to 512", "buffered", "buffered: O_DIRECT is refused here". Static. */
 const char *pst_file_describe(const struct pst_file *file);
 
+/* What an operation in flight does to its file: "read". Static. */
+const char *pst_io_op_text(const struct pst_io_op *op);
+
 /*
  * Reads `bytes` (at most 1 GiB) at `offset`; done gets the bytes read, fewer than asked for only at
  * the end of the file, or -errno. On a direct file: offset and data are aligned to align_bytes

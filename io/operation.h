@@ -24,10 +24,12 @@ struct pst_file {
     bool direct_required; /* PST_DIRECT_ON */
     bool direct_refused;  /* AUTO, and the file system would not: buffered instead */
     uint32_t align_bytes; /* of offsets and lengths where direct: a power of two <= 4096; else 1 */
+    bool is_remote;       /* what answers for its file system may be away: never called inline */
     unsigned in_flight;   /* operations on this file */
     uint32_t mode;        /* as of the open, from statx(2): */
     uint64_t size_bytes;
     uint64_t inode;
+    uint64_t device;
     int64_t mtime_ns;
     int64_t ctime_ns;
 };
@@ -56,6 +58,8 @@ struct pst_io_op {
 
     /* From here on io/'s own; set by the function that starts the operation. */
     struct pst_io_op *next;
+    struct pst_io_op *older, *newer; /* of those in flight */
+    uint64_t began_ns; /* CLOCK_MONOTONIC: when the ring last reaped before its start */
     struct pst_file *file;
     union {
         struct {

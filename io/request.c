@@ -8,8 +8,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/limits.h"
 #include "io/fault.h"
 
@@ -43,12 +45,52 @@ int request_stat(struct pst_file *file, uint32_t *align_bytes)
     file->mode = attributes.stx_mode;
     file->size_bytes = attributes.stx_size;
     file->inode = attributes.stx_ino;
+    file->device = (uint64_t)attributes.stx_dev_major << 32 | attributes.stx_dev_minor;
     file->mtime_ns = nanoseconds(attributes.stx_mtime);
     file->ctime_ns = nanoseconds(attributes.stx_ctime);
     *align_bytes = direct_alignment(&attributes);
     if (!S_ISREG(file->mode) && !S_ISBLK(file->mode))
         *align_bytes = 0;
     return 0;
+}
+
+/* File systems whose data another process or host has. */
+static bool is_remote(int fd)
+{
+    static const uint32_t types[] = {
+        0x65735546, /* FUSE */
+        0x6969,     /* NFS */
+        0x517b,     /* SMB */
+        0xfe534d42, /* SMB2 */
+        0xff534d42, /* CIFS */
+        0x01021997, /* 9P */
+        0x00c36400, /* Ceph */
+        0x5346414f, /* AFS */
+        0x0bd00bd0, /* Lustre */
+        0x47504653, /* GPFS */
+        0x19830326, /* BeeGFS */
+        0x01161970, /* GFS2 */
+        0x7461636f, /* OCFS2 */
+        0x786f4256, /* VirtualBox */
+    };
+    struct statfs file_system;
+    if (fstatfs(fd, &file_system) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if ((uint32_t)file_system.f_type == types[i])
+            return true;
+    }
+    return false;
+}
+
+/* Asked once for a run of files of one device. */
+static void note_remote(struct pst_ring *ring, struct pst_file *file)
+{
+    if (file->device != ring->device) {
+        ring->device = file->device;
+        ring->device_is_remote = is_remote(file->fd);
+    }
+    file->is_remote = ring->device_is_remote;
 }
 
 static int set_direct_flag(int fd, bool on)
@@ -119,7 +161,9 @@ static void prepare_truncate(struct pst_ring *ring, struct pst_io_op *op, struct
         io_uring_prep_rw(OP_FTRUNCATE, sqe, op->file->fd, NULL, 0, op->range.bytes);
         return;
     }
+    pst_activity_begin("truncate", "the part");
     replace_result(op, ftruncate(op->file->fd, (off_t)op->range.bytes) == 0 ? 0 : -errno);
+    pst_activity_end();
     io_uring_prep_nop(sqe);
 }
 
@@ -179,6 +223,8 @@ void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_urin
         return;
     }
     prepare_request(ring, op, sqe);
+    if (op->file && op->file->is_remote) /* the thread of the ring must not wait for it */
+        sqe->flags |= IOSQE_ASYNC;
     if (op->file && op->file->slot >= 0 && sqe->opcode != IORING_OP_NOP) {
         sqe->fd = op->file->slot;
         sqe->flags |= IOSQE_FIXED_FILE;
@@ -189,6 +235,8 @@ void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_urin
 
 static void finish(struct pst_ring *ring, struct pst_io_op *op, int result)
 {
+    *(op->older ? &op->older->newer : &ring->oldest) = op->newer;
+    *(op->newer ? &op->newer->older : &ring->newest) = op->older;
     ring->in_flight--;
     if (op->file)
         op->file->in_flight--;
@@ -259,11 +307,15 @@ static void transfer_completed(struct pst_ring *ring, struct pst_io_op *op, int 
         write_completed(ring, op, op->transfer.started + moved);
 }
 
-static int take_descriptor(struct pst_io_op *op, int fd)
+static int take_descriptor(struct pst_ring *ring, struct pst_io_op *op, int fd)
 {
     uint32_t align_bytes;
     op->file->fd = fd;
+    pst_activity_begin("look at", op->open.path);
     int error = request_stat(op->file, &align_bytes);
+    if (!error)
+        note_remote(ring, op->file);
+    pst_activity_end();
     if (error || !op->open.try_direct)
         return error;
     return switch_direct_on(op->file, align_bytes);
@@ -272,7 +324,7 @@ static int take_descriptor(struct pst_io_op *op, int fd)
 /* An error after the open itself leaves neither the descriptor nor a file that it created. */
 static void open_completed(struct pst_ring *ring, struct pst_io_op *op, int result)
 {
-    int error = result < 0 ? result : take_descriptor(op, result);
+    int error = result < 0 ? result : take_descriptor(ring, op, result);
     if (result >= 0 && error) {
         if ((op->open.how.flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
             (void)unlinkat(op->open.dirfd, op->open.path, 0);

@@ -31,11 +31,15 @@ struct pst_ring {
     struct io_uring uring;
     struct pst_io_op *pending_first; /* started, not yet in the submission queue */
     struct pst_io_op **pending_end;
+    struct pst_io_op *oldest, *newest; /* of those in flight, by their start */
+    uint64_t now_ns;                   /* of the last reap */
     unsigned in_flight;
     unsigned issued; /* in the submission queue or the kernel; at most issued_max */
     unsigned issued_max;
     struct pst_io_fault *fault;
     int doorbell_fd;
+    uint64_t device; /* of the last file opened; and whether it is remote */
+    bool device_is_remote;
     bool doorbell_armed;
     bool reaping;
     bool kernel_truncates;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "io/request.h"
 
 #define DOORBELL_DATA ((uint64_t)1)
@@ -87,6 +88,7 @@ int pst_ring_open(struct pst_ring **ring_out, const struct pst_ring_options *opt
     ring->pending_end = &ring->pending_first;
     ring->doorbell_fd = -1;
     ring->fault = options->fault;
+    ring->now_ns = pst_monotonic_ns();
     int error = init_queues(ring, options->entries, options->first_setup);
     if (error) {
         free(ring);
@@ -234,6 +236,7 @@ unsigned pst_ring_reap(struct pst_ring *ring)
     unsigned reaped = 0;
     PST_CHECK_THREAD(&ring->owner);
     assert(!ring->reaping);
+    ring->now_ns = pst_monotonic_ns();
     ring->reaping = true;
     while (reaped <= ring->issued_max && reap_one(ring))
         reaped++;
@@ -264,6 +267,12 @@ unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
 unsigned pst_ring_in_flight(const struct pst_ring *ring)
 {
     return ring->in_flight;
+}
+
+const struct pst_io_op *pst_ring_oldest(const struct pst_ring *ring)
+{
+    PST_CHECK_THREAD(&ring->owner);
+    return ring->oldest;
 }
 
 void pst_ring_drain(struct pst_ring *ring)

@@ -80,6 +80,9 @@ unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns);
 /* Operations started whose done has not been called; the doorbell is not counted. */
 unsigned pst_ring_in_flight(const struct pst_ring *ring);
 
+/* The operation that has been in flight the longest: see its began_ns; NULL: none is. */
+const struct pst_io_op *pst_ring_oldest(const struct pst_ring *ring);
+
 /* Submits and waits until nothing is in flight, what the completions start included. */
 void pst_ring_drain(struct pst_ring *ring);
 

@@ -23,18 +23,20 @@
 
 _Static_assert(sizeof(struct pst_run) == 48, "stands inside structs that grow: never changes");
 
-/* A request to a device that hangs is given up after minutes, a scan after one without a byte. */
-static const struct pst_timeouts timeouts = {
-    .ldm_ns = 120 * NS_PER_S,
-    .proxy_ns = 150 * NS_PER_S,
-    .master_ns = 180 * NS_PER_S,
-    .stall_ns = 60 * NS_PER_S,
-    .progress_ns = NS_PER_S / 5,
-    .thawed_ns = NS_PER_S / 10,
-    .ask_ns = 2 * NS_PER_S,
-};
-/* The longest try waits for the first source's writers, then holds them up for the others'. */
-_Static_assert(2 * PST_FREEZE_NS_MAX < 150 * NS_PER_S, "a try takes less than proxy_ns");
+/* Each waits for the one before, and so a quarter of it longer. A scan is given up after its stall
+ * limit alone. */
+static struct pst_timeouts timeouts_of(const struct pst_backup_job *job)
+{
+    return (struct pst_timeouts){
+        .ldm_ns = job->request_limit_ns,
+        .proxy_ns = job->request_limit_ns + job->request_limit_ns / 4,
+        .master_ns = job->request_limit_ns + job->request_limit_ns / 2,
+        .stall_ns = job->stall_limit_ns,
+        .progress_ns = NS_PER_S / 5,
+        .thawed_ns = NS_PER_S / 10,
+        .ask_ns = 2 * NS_PER_S,
+    };
+}
 
 struct pst_session {
     struct pst_backup_job job;
@@ -79,6 +81,23 @@ static bool is_within(uint64_t value, uint64_t least, uint64_t most)
     return value >= least && value <= most;
 }
 
+static int check_limits(struct pst_session *session)
+{
+    const struct pst_backup_job *job = &session->job;
+    const uint64_t limits_ns[] = {job->stall_warning_ns, job->stall_limit_ns, job->request_limit_ns,
+                                  job->hang_limit_ns, job->start_limit_ns};
+    for (uint32_t i = 0; i < sizeof(limits_ns) / sizeof(limits_ns[0]); i++) {
+        if (!is_within(limits_ns[i], PST_LIMIT_NS_MIN, PST_LIMIT_NS_MAX))
+            return fail(session, -EINVAL, "a limit of %llu ms: give 100 ms to 24 h",
+                        (unsigned long long)(limits_ns[i] / 1000000));
+    }
+    if (job->freeze_wait_ns + job->freeze_hold_ns >= timeouts_of(job).proxy_ns)
+        return fail(session, -EINVAL,
+                    "the request limit is shorter than a freeze may take: raise it, or lower the "
+                    "freeze limits");
+    return 0;
+}
+
 static int check_job(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
@@ -101,7 +120,7 @@ static int check_job(struct pst_session *session)
     if (job->headroom_percent > 100)
         return fail(session, -EINVAL, "headroom of %u percent: give at most 100",
                     job->headroom_percent);
-    return 0;
+    return check_limits(session);
 }
 
 static int read_job(struct pst_session *session)
@@ -122,7 +141,10 @@ static int read_job(struct pst_session *session)
     node->freeze_hold_ns = job->freeze_hold_ns;
     node->headroom_percent = job->headroom_percent;
     node->check_pages = job->check_pages;
-    node->timeouts = timeouts;
+    node->timeouts = timeouts_of(job);
+    node->stall_warning_ns = job->stall_warning_ns;
+    node->hang_limit_ns = job->hang_limit_ns;
+    node->start_limit_ns = job->start_limit_ns;
     session->options.number = job->number;
     session->options.single_threaded = job->single_threaded;
     session->options.cancel_fd = job->run.cancel_fd;

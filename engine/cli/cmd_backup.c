@@ -174,6 +174,8 @@ static const char *advice(int error)
         return "; raise the limit of open files (ulimit -n)";
     case ENOMEM:
         return "; use fewer --ldms, a lower --depth or a smaller --chunk";
+    case PST_E_HUNG:
+        return "; the next backup removes what is left of this one";
     case PST_E_NUMBER_EXISTS:
         return "; choose another --number, or leave it out for the next one";
     default:
@@ -188,6 +190,8 @@ static enum cli_exit failure(const struct run *run)
     if (error == PST_E_CLIENT_ABORT && pst_interrupted())
         return cli_fail(run->arguments, CLI_EXIT_INTERRUPTED,
                         "interrupted; nothing of the backup is left");
+    if (error == PST_E_HUNG && pst_interrupted())
+        code = CLI_EXIT_INTERRUPTED;
     if (error == PST_E_BUSY || error == PST_E_CLEANING)
         code = CLI_EXIT_BUSY;
     char number[96] = "";

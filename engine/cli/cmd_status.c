@@ -166,6 +166,19 @@ static void print_doubts(const json_t *status)
     }
 }
 
+static void print_stalls(const json_t *status)
+{
+    size_t index;
+    json_t *stall;
+    json_array_foreach(json_object_get(status, "stalls"), index, stall) cli_print_line(
+        stdout, "stalled: %s has waited %lld s, since %.19sZ, to %s %s", text_of(stall, "thread"),
+        (long long)(number_of(stall, "elapsed_ns") / 1000000000), text_of(stall, "since"),
+        text_of(stall, "operation"), text_of(stall, "name"));
+    if (json_is_true(json_object_get(status, "hung")))
+        cli_print_line(stdout, "hung: a backup cannot be ended, so this node has left its cluster "
+                               "until its threads go on");
+}
+
 static void print_whole(const json_t *status)
 {
     print_nodes(status);
@@ -174,6 +187,7 @@ static void print_whole(const json_t *status)
     print_backups(status);
     print_signals(status);
     print_doubts(status);
+    print_stalls(status);
 }
 
 static uint64_t sum_of(const json_t *list, const char *key)

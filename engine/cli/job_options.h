@@ -48,6 +48,43 @@
          .kind = CLI_OPTION_SWITCH,                                                                \
          .help = "read all rows of lmdb: sources too, and fail where LMDB cannot: a copy of "      \
                  "damaged pages is worth nothing"},                                                \
+        {.name = "stall-warning",                                                                  \
+         .kind = CLI_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "5s",                                                                         \
+         .min = PST_LIMIT_NS_MIN,                                                                  \
+         .max = PST_LIMIT_NS_MAX,                                                                  \
+         .help = "log the thread and the file when one call to a source or a disk takes longer"},  \
+        {.name = "stall-limit",                                                                    \
+         .kind = CLI_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "60s",                                                                        \
+         .min = PST_LIMIT_NS_MIN,                                                                  \
+         .max = PST_LIMIT_NS_MAX,                                                                  \
+         .help = "give up a backup that has read nothing for so long"},                            \
+        {.name = "request-limit",                                                                  \
+         .kind = CLI_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "120s",                                                                       \
+         .min = PST_LIMIT_NS_MIN,                                                                  \
+         .max = PST_LIMIT_NS_MAX,                                                                  \
+         .help = "give up a backup when one step of it other than reading, such as closing the "   \
+                 "files, takes an LDM longer; longer than both freeze limits together"},           \
+        {.name = "hang-limit",                                                                     \
+         .kind = CLI_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "10s",                                                                        \
+         .min = PST_LIMIT_NS_MIN,                                                                  \
+         .max = PST_LIMIT_NS_MAX,                                                                  \
+         .help = "after a backup was given up: how long to wait for calls that hang; then they "   \
+                 "are left behind, and a node leaves its cluster until they return"},              \
+        {.name = "start-limit",                                                                    \
+         .kind = CLI_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "30s",                                                                        \
+         .min = PST_LIMIT_NS_MIN,                                                                  \
+         .max = PST_LIMIT_NS_MAX,                                                                  \
+         .help = "how long each thread may take to start"},                                        \
     {                                                                                              \
         .name = "source-headroom", .kind = CLI_OPTION_COUNT, .argument = "PERCENT",                \
         .fallback = "10", .max = 100,                                                              \
@@ -56,7 +93,12 @@
 _Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
                    PST_FREEZE_WAIT_NS_DEFAULT == UINT64_C(10000000000) &&
                    PST_FREEZE_HOLD_NS_DEFAULT == UINT64_C(2000000000) &&
-                   PST_HEADROOM_PERCENT_DEFAULT == 10,
+                   PST_HEADROOM_PERCENT_DEFAULT == 10 &&
+                   PST_STALL_WARNING_NS_DEFAULT == UINT64_C(5000000000) &&
+                   PST_STALL_LIMIT_NS_DEFAULT == UINT64_C(60000000000) &&
+                   PST_REQUEST_LIMIT_NS_DEFAULT == UINT64_C(120000000000) &&
+                   PST_HANG_LIMIT_NS_DEFAULT == UINT64_C(10000000000) &&
+                   PST_START_LIMIT_NS_DEFAULT == UINT64_C(30000000000),
                "as the table says");
 
 /* Fills these, placement, sources and directory into a job. specs: room for PST_SOURCES_MAX. */
@@ -77,6 +119,11 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->freeze_hold_ns = cli_argument_number(arguments, "freeze-hold");
     job->headroom_percent = (uint32_t)cli_argument_number(arguments, "source-headroom");
     job->check_pages = cli_argument_switch(arguments, "check-pages");
+    job->stall_warning_ns = cli_argument_number(arguments, "stall-warning");
+    job->stall_limit_ns = cli_argument_number(arguments, "stall-limit");
+    job->request_limit_ns = cli_argument_number(arguments, "request-limit");
+    job->hang_limit_ns = cli_argument_number(arguments, "hang-limit");
+    job->start_limit_ns = cli_argument_number(arguments, "start-limit");
 }
 
 #endif

@@ -67,8 +67,10 @@ static void run(struct pst_worker *worker, struct archive_server *server)
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
         struct pst_signal signals[PST_CHANNEL_BURST];
         uint32_t count = pst_channel_from_hub(&worker->channel, signals);
+        pst_activity_order(&worker->activity, "work on", worker->node->config.directory, 0);
         for (uint32_t i = 0; i < count; i++)
             serve(worker, server, &signals[i]);
+        pst_activity_order(&worker->activity, NULL, NULL, 0);
         archive_server_time(server, pst_monotonic_ns());
         if (count > 0)
             pst_idle_reset(&idle);

@@ -14,6 +14,7 @@
 #include "engine/node/node_fabric.h"
 #include "engine/node/routing.h"
 #include "engine/node/threads.h"
+#include "engine/node/watch.h"
 
 /* Between two looks of the status at what the hub knows. */
 #define STATUS_NS UINT64_C(50000000)
@@ -22,6 +23,7 @@ struct hub {
     struct pst_node *node;
     struct routing routing;
     struct history history;
+    struct watch watch;
     uint64_t status_due_ns;
 };
 
@@ -122,6 +124,8 @@ static bool nothing_waits(struct pst_node *node)
 static uint64_t deadline_ns(const struct hub *hub, const struct pst_fabric *fabric)
 {
     uint64_t first_ns = routing_deadline_ns(&hub->routing);
+    if (hub->watch.due_ns < first_ns)
+        first_ns = hub->watch.due_ns;
     uint64_t fabric_ns = fabric ? pst_fabric_deadline_ns(fabric) : PST_DEADLINE_NONE;
     return fabric_ns < first_ns ? fabric_ns : first_ns;
 }
@@ -187,6 +191,7 @@ static void show_status(struct hub *hub)
     node->status.nodes_failed = hub->routing.nodes_failed;
     node->status.kept_out = hub->routing.kept_out.nodes;
     show_doubts(hub->routing.outcome, &node->status);
+    watch_show(&hub->watch, &node->status);
     pthread_mutex_unlock(&node->status_lock);
 }
 
@@ -208,6 +213,14 @@ static bool poll_peers(struct hub *hub)
     return worked > 0;
 }
 
+static void watch_threads(struct hub *hub)
+{
+    if (pst_monotonic_ns() < hub->watch.due_ns)
+        return;
+    watch_look(&hub->watch, proxy_is_ending(hub->routing.proxy), pst_monotonic_ns());
+    routing_note_hung(&hub->routing, hub->watch.is_hung);
+}
+
 static void run(struct hub *hub)
 {
     struct pst_worker *worker = &hub->node->hub;
@@ -215,6 +228,7 @@ static void run(struct hub *hub)
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
         bool worked = drain_all(hub) | poll_peers(hub);
         routing_keep_time(&hub->routing);
+        watch_threads(hub);
         show_status(hub);
         if (worked)
             pst_idle_reset(&idle);
@@ -253,6 +267,9 @@ static int open_hub(struct hub *hub)
                 pst_error_text(error));
         return error;
     }
+    error = watch_open(&hub->watch, hub->node);
+    if (error)
+        return error;
     hub->routing.proxy = calloc(1, sizeof(*hub->routing.proxy));
     if (!hub->routing.proxy)
         return -ENOMEM;
@@ -277,6 +294,7 @@ void *hub_run(void *argument)
     if (!error)
         run(&hub);
     pst_peers_close(hub.routing.peers);
+    watch_close(&hub.watch);
     free(hub.routing.outcome);
     free(hub.routing.proxy);
     return NULL;

@@ -91,7 +91,12 @@ void keep_out_log(struct keep_out *kept_out, uint64_t now_ns)
         if (!pst_set_has(&kept_out->nodes, node - 1) || pst_set_has(&kept_out->logged, node - 1))
             continue;
         pst_set_add(&kept_out->logged, node - 1);
-        name_thread(first_without(kept_out, node), thread, sizeof(thread));
+        pst_ref without = first_without(kept_out, node);
+        if (pst_ref_block(without) == PST_BLOCK_PROXY) { /* by the hub itself */
+            pst_log(PST_LOG_WARNING, "node %u: kept out until this node is hung no more", node);
+            continue;
+        }
+        name_thread(without, thread, sizeof(thread));
         pst_log(
             PST_LOG_WARNING,
             "node %u: kept out until %s has noted its failure; it hangs, perhaps on a slow disk",

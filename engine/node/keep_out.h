@@ -12,7 +12,7 @@
 #include "engine/base/check.h"
 #include "engine/protocol/signal.h"
 
-#define KEEP_OUT_THREADS_MAX (PST_LDMS_MAX + 2) /* LDMs, archive, client */
+#define KEEP_OUT_THREADS_MAX (PST_LDMS_MAX + 3) /* LDMs, archive, client, hub */
 
 struct keep_out {
     struct {

@@ -19,6 +19,9 @@
 #define RING_ENTRIES 64u
 #define RING_FILES 16u
 
+/* An operation that takes longer is shown to others. */
+#define SHOW_NS UINT64_C(1000000000)
+
 struct ldm {
     struct pst_ldm_thread *thread;
     struct pst_node *node;
@@ -33,6 +36,7 @@ struct ldm {
     struct pst_actions actions;
     uint64_t progress_due_ns;
     uint64_t scan_began_ns;
+    uint64_t shown_ns; /* began_ns of the operation that is shown to others; 0: none is */
 };
 
 static void send_to_hub(void *context, const struct pst_signal *signal)
@@ -64,12 +68,23 @@ static uint64_t backup_in_work(const struct pst_ldm_block *block)
     return 0;
 }
 
+/* Whether one of them stops or cleans up. */
+static bool is_ending(const struct pst_ldm_block *block)
+{
+    return block->participant.state == PST_PARTICIPANT_ABORTED ||
+           block->participant.state == PST_PARTICIPANT_CLEANING ||
+           (block->proxy && proxy_is_ending(block->proxy)) ||
+           (block->master && (block->master->state == PST_MASTER_ABORTING ||
+                              block->master->state == PST_MASTER_CLEANING));
+}
+
 /* For the status of the node. */
 static void show_state(struct ldm *ldm)
 {
     struct pst_ldm_thread *thread = ldm->thread;
     bool scans = ldm->block.participant.state == PST_PARTICIPANT_SCANNING;
     atomic_store_explicit(&thread->state, ldm->block.participant.state, memory_order_relaxed);
+    atomic_store_explicit(&thread->is_ending, is_ending(&ldm->block), memory_order_relaxed);
     atomic_store_explicit(&thread->backup, backup_in_work(&ldm->block), memory_order_relaxed);
     atomic_store_explicit(&thread->scan_began_ns, scans ? ldm->scan_began_ns : 0,
                           memory_order_relaxed);
@@ -167,11 +182,26 @@ static bool has_room_for_report(const struct ldm *ldm)
     return pst_spsc_room(ldm->thread->worker.channel.to_hub) > reserve;
 }
 
+/* What has been in flight for long is shown to others: it may hang. */
+static void show_oldest(struct ldm *ldm, uint64_t now_ns)
+{
+    const struct pst_io_op *op = pst_ring_oldest(ldm->ring);
+    uint64_t began_ns = op && now_ns >= op->began_ns + SHOW_NS ? op->began_ns : 0;
+    char name[PST_ACTIVITY_NAME_BYTES];
+    if (began_ns == ldm->shown_ns)
+        return;
+    ldm->shown_ns = began_ns;
+    if (began_ns != 0)
+        pst_pipeline_name(ldm->pipeline, op, name, sizeof(name));
+    pst_activity_order(&ldm->thread->io, began_ns != 0 ? pst_io_op_text(op) : NULL, name, began_ns);
+}
+
 /* true: there was something to do, which may have begun a work. */
 static bool keep_time(struct ldm *ldm)
 {
     uint64_t now_ns = pst_monotonic_ns();
     bool is_due = now_ns >= pst_ldm_block_deadline_ns(&ldm->block);
+    show_oldest(ldm, now_ns);
     if (is_due) {
         struct pst_event event = {.type = PST_EVENT_TIMER};
         step(ldm, &event);
@@ -210,9 +240,13 @@ static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
         uint64_t deadline_ns = deadline_ns_of(ldm);
         uint64_t now_ns = pst_monotonic_ns();
         int64_t timeout_ns = -1;
+        if (pst_ring_in_flight(ldm->ring) > 0 && now_ns + SHOW_NS < deadline_ns)
+            deadline_ns = now_ns + SHOW_NS;
         if (deadline_ns != PST_DEADLINE_NONE)
             timeout_ns = deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
+        pst_activity_rest(true);
         pst_ring_wait(ldm->ring, timeout_ns);
+        pst_activity_rest(false);
     }
     pst_doorbell_cancel(bell);
 }
@@ -221,6 +255,7 @@ static void run_to_completion(struct ldm *ldm)
 {
     struct pst_idle idle = {0};
     while (!atomic_load_explicit(&ldm->thread->worker.must_stop, memory_order_acquire)) {
+        pst_activity_move();
         bool worked = take_signals(ldm);
         worked |= pst_ring_reap(ldm->ring) > 0;
         worked |= pst_pipeline_slice(ldm->pipeline);
@@ -384,6 +419,7 @@ void *ldm_run(void *argument)
         goto out_after_pipeline;
     init_block(&ldm);
     log_resources(&ldm);
+    pst_activity_order(&thread->worker.activity, "end a slice of its work", "", 0);
     worker_report_start(&thread->worker, 0);
     run_to_completion(&ldm);
     thread->report.cpu_ns = pst_thread_cpu_ns();

@@ -18,6 +18,9 @@
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
 #include "engine/protocol/participant.h"
+#include "penstock/run.h"
+
+#define LAST_NS UINT64_C(200000000) /* for the threads that still end, beside one that hangs */
 
 #define FILES_PER_LDM 64u
 #define SOURCE_DESCRIPTORS 8u /* of a source that lists, at least */
@@ -25,13 +28,14 @@
 
 static int start_workers(struct pst_node *node)
 {
+    uint64_t start_ns = node->config.start_limit_ns;
     /* LDM 1 may hold a fan-out of the master's to every node; a proxy sends an LDM little. */
     for (uint32_t i = 0; i < node->config.plan->ldms; i++) {
         struct pst_ldm_thread *ldm = &node->ldms[i];
         ldm->instance = i + 1;
         bool is_large = i == 0 || node->config.cluster; /* nodes may fail all at once */
-        int error = worker_start(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run,
-                                 WORKER_START_NS);
+        int error =
+            worker_start(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run, start_ns);
         if (error)
             return error;
     }
@@ -51,12 +55,11 @@ static int start_workers(struct pst_node *node)
         };
         int error = source_slots_open(source);
         if (!error)
-            error =
-                worker_start(&source->worker, node, PST_RING_SIGNALS, source_run, WORKER_START_NS);
+            error = worker_start(&source->worker, node, PST_RING_SIGNALS, source_run, start_ns);
         if (error)
             return error;
     }
-    int error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run, WORKER_START_NS);
+    int error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run, start_ns);
     if (error)
         return error;
     error = pst_channel_open(&node->client, &node->hub_bell,
@@ -64,7 +67,7 @@ static int start_workers(struct pst_node *node)
     if (error)
         return error;
     /* Last: it looks into all channels, and has none of its own. */
-    return worker_start(&node->hub, node, 0, hub_run, WORKER_START_NS);
+    return worker_start(&node->hub, node, 0, hub_run, start_ns);
 }
 
 static uint32_t count_descriptors(uint32_t limit)
@@ -97,14 +100,17 @@ static void share_descriptors(struct pst_node *node)
                 share > 0 ? share : 1);
 }
 
+/* A backup that hangs has had its time. */
 static void stop_all(struct pst_node *node)
 {
-    worker_stop(&node->hub, &node->hub_bell);
-    worker_stop(&node->archive, &node->archive.channel.bell);
+    bool is_hung = atomic_load_explicit(&node->is_hung, memory_order_acquire);
+    uint64_t until_ns = pst_monotonic_ns() + (is_hung ? LAST_NS : node->config.hang_limit_ns);
+    worker_stop(&node->hub, &node->hub_bell, until_ns);
+    worker_stop(&node->archive, &node->archive.channel.bell, until_ns);
     for (uint32_t i = 0; i < node->config.sources_count; i++)
-        worker_stop(&node->sources[i].worker, &node->sources[i].worker.channel.bell);
+        worker_stop(&node->sources[i].worker, &node->sources[i].worker.channel.bell, until_ns);
     for (uint32_t i = 0; i < node->config.plan->ldms; i++)
-        worker_stop(&node->ldms[i].worker, &node->ldms[i].worker.channel.bell);
+        worker_stop(&node->ldms[i].worker, &node->ldms[i].worker.channel.bell, until_ns);
 }
 
 static void free_node(struct pst_node *node)
@@ -189,12 +195,23 @@ static void give_up_start(struct pst_node *node)
     node_fabric_release(&config);
 }
 
+static void set_limits(struct pst_node_config *config)
+{
+    if (config->stall_warning_ns == 0)
+        config->stall_warning_ns = PST_STALL_WARNING_NS_DEFAULT;
+    if (config->hang_limit_ns == 0)
+        config->hang_limit_ns = PST_HANG_LIMIT_NS_DEFAULT;
+    if (config->start_limit_ns == 0)
+        config->start_limit_ns = PST_START_LIMIT_NS_DEFAULT;
+}
+
 static int start_node(const struct pst_node_config *config, struct pst_node **node)
 {
     struct pst_node *made = calloc(1, sizeof(*made));
     if (!made)
         return -ENOMEM;
     made->config = *config;
+    set_limits(&made->config);
     pthread_mutex_init(&made->status_lock, NULL);
     pst_unreadable_init(&made->unreadable);
     made->ldms = calloc(config->plan->ldms, sizeof(*made->ldms));
@@ -252,17 +269,25 @@ int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
     return error;
 }
 
-void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
+bool pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
 {
     bool queues_log = node->queues_log;
     stop_all(node);
-    for (uint32_t i = 0; reports && i < node->config.plan->ldms; i++)
-        reports[i] = node->ldms[i].report;
+    bool is_lost = has_lost_worker(node);
+    for (uint32_t i = 0; reports && i < node->config.plan->ldms; i++) {
+        if (!node->ldms[i].worker.is_lost)
+            reports[i] = node->ldms[i].report;
+    }
     const struct pst_node_config config = node->config;
-    free_node(node);
-    node_fabric_release(&config);
+    if (is_lost) {
+        pst_log(PST_LOG_ERROR, "a thread of the node hangs, and is left behind");
+    } else {
+        free_node(node);
+        node_fabric_release(&config);
+    }
     if (queues_log)
         pst_log_queue_stop();
+    return !is_lost;
 }
 
 struct pst_channel *node_client(struct pst_node *node)

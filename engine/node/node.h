@@ -5,6 +5,7 @@
 #ifndef PST_ENGINE_NODE_NODE_H
 #define PST_ENGINE_NODE_NODE_H
 
+#include "engine/base/activity.h"
 #include "engine/node/channel.h"
 #include "engine/protocol/outcome.h"
 #include "engine/source/source.h"
@@ -15,6 +16,9 @@
 
 struct pst_io_fault;
 struct pst_node;
+
+#define PST_STALLS_MAX 16u
+#define PST_STALL_THREAD_BYTES 80u
 
 /* How a node finds the others. */
 struct pst_cluster_config {
@@ -27,7 +31,7 @@ struct pst_cluster_config {
 };
 
 /* Borrowed until pst_node_stop(), with what it points to; for good after a start that ended with
- * -ETIMEDOUT. */
+ * -ETIMEDOUT, and after a stop that lost a thread. */
 struct pst_node_config {
     uint32_t node;                            /* id, 1…PST_NODES_MAX */
     const struct pst_cluster_config *cluster; /* NULL: a node alone */
@@ -47,6 +51,10 @@ struct pst_node_config {
     bool check_pages;                      /* whether a database's own program could read them */
     const struct pst_table_filter *tables; /* NULL: all */
     struct pst_timeouts timeouts;
+    uint64_t stall_warning_ns; /* a thread that is in one call so long is logged; 0: the default */
+    uint64_t hang_limit_ns;  /* in which a backup that is given up must have ended, and a node that
+                                stops its threads; 0: the default */
+    uint64_t start_limit_ns; /* for the start of each thread; 0: the default */
     struct pst_io_fault *ldm_fault;     /* of LDM 1's ring (io/fault.h); NULL outside tests */
     struct pst_io_fault *archive_fault; /* of the archive's durable writes; likewise */
 };
@@ -100,6 +108,14 @@ struct pst_doubt_status {
     struct pst_set waits_for; /* by id - 1: participants that are gone, or owe an answer */
 };
 
+/* A thread that does not move, and the call that it is in. */
+struct pst_stall_status {
+    char thread[PST_STALL_THREAD_BYTES]; /* "LDM 2", "source NAME", "archive" */
+    const char *what;                    /* "read"; static */
+    char name[PST_ACTIVITY_NAME_BYTES];  /* "source NAME: PATH" */
+    uint64_t since_ns;                   /* CLOCK_MONOTONIC */
+};
+
 /* Some milliseconds old. */
 struct pst_node_status {
     uint64_t updated_ns; /* CLOCK_MONOTONIC, of the last update by the hub of a cluster's node */
@@ -111,6 +127,9 @@ struct pst_node_status {
     uint32_t in_doubt;       /* backups that wait for what other nodes know */
     bool has_more;           /* in doubt, on disk: taken on when one of these is settled */
     struct pst_doubt_status doubts[PST_DOUBTS_MAX]; /* in_doubt of them */
+    uint32_t stalls_count;
+    struct pst_stall_status stalls[PST_STALLS_MAX];
+    bool is_hung;    /* a backup cannot be ended because of them: the node has left the cluster */
     uint64_t backup; /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
     bool is_broken;  /* the fabric is, and the node is no use any more */
     struct pst_last_backup last;
@@ -128,8 +147,10 @@ struct pst_node_status {
  */
 PST_MUST_USE int pst_node_start(const struct pst_node_config *config, struct pst_node **node);
 
-/* Orderly: no backup may be running. reports (may be NULL): room for plan->ldms. */
-void pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports);
+/* Orderly: no backup may be running. reports (may be NULL): room for plan->ldms. false: a thread
+ * hangs, and is left with all that it may still use: the config, and what that points to, stay
+ * borrowed for good. */
+bool pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports);
 
 /* Any thread. */
 void pst_node_status(struct pst_node *node, struct pst_node_status *status);

@@ -26,6 +26,7 @@ struct client {
 static void request_abort(struct client *client)
 {
     client->cancelled = true;
+    atomic_store_explicit(&client->node->is_cancelled, true, memory_order_relaxed);
     pst_client_request_abort(client->node, client->options->node.node, client->backup);
 }
 
@@ -72,6 +73,10 @@ static void wait_for_signal(struct client *client)
     assert(woken >= 0);
     if (woken & PST_DOORBELL_EXTRA)
         request_abort(client);
+    if (atomic_load_explicit(&client->node->is_hung, memory_order_acquire)) {
+        client->report->error = PST_E_HUNG;
+        client->ended = true;
+    }
 }
 
 static int see_it_through(struct client *client)
@@ -111,7 +116,7 @@ int pst_node_run_backup(const struct pst_node_backup *options,
     if (!error) {
         client.channel = node_client(client.node);
         error = see_it_through(&client);
-        pst_node_stop(client.node, report->ldms);
+        report->is_lost = !pst_node_stop(client.node, report->ldms);
     }
     report->error = -error;
     return error;

@@ -19,8 +19,8 @@ struct pst_node_backup {
 
 struct pst_node_backup_report {
     int error;    /* 0, or why there is no backup, positive: an errno or PST_E_… */
-    bool is_lost; /* a thread of the node has not started in time, and may yet: what the options
-                     point to stays borrowed for good */
+    bool is_lost; /* a thread of the node has not started or ended in time, and may yet: what the
+                     options point to stays borrowed for good */
     pst_ref where;
     uint8_t uid[16];
     uint32_t number; /* 0: none was chosen */

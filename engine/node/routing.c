@@ -99,14 +99,20 @@ static bool refuse_backup(struct routing *routing, const struct pst_signal *requ
     return true;
 }
 
+/* One reason less to keep a node out. */
+static void let_in(struct routing *routing, pst_ref thread, uint32_t node)
+{
+    if (keep_out_remove(&routing->kept_out, thread, node) && routing->peers)
+        pst_peers_readmit(routing->peers, node);
+}
+
 /* true: it was for the hub itself. */
 static bool take_report(struct routing *routing, const struct pst_signal *signal)
 {
     if (signal->gsn != PST_NODE_FAILED_REP)
         return false;
     uint32_t node = signal->payload.node_change.node;
-    if (keep_out_remove(&routing->kept_out, signal->sender_ref, node) && routing->peers)
-        pst_peers_readmit(routing->peers, node);
+    let_in(routing, signal->sender_ref, node);
     return true;
 }
 
@@ -176,6 +182,10 @@ void routing_on_peer_change(void *context, bool joined, const struct pst_node_ch
     uint32_t self = routing->config->node;
     uint32_t ldms = joined ? 1 : routing->config->plan->ldms;
     routing->nodes_failed += !joined;
+    if (!joined && routing->is_hung) {
+        keep_out_add(&routing->kept_out, routing->proxy->self_ref, change->node, now_ns(routing));
+        pst_set_add(&routing->held_out, change->node - 1);
+    }
     PST_FAULT_POINT("before", pst_gsn_name(order.gsn));
     for (uint32_t i = 0; i < ldms; i++)
         order_thread(routing, pst_ref_make(self, PST_BLOCK_BACKUP, i + 1), &order);
@@ -201,6 +211,22 @@ uint64_t routing_deadline_ns(const struct routing *routing)
     if (outcome_ns < first_ns)
         first_ns = outcome_ns;
     return routing->kept_out.log_at_ns < first_ns ? routing->kept_out.log_at_ns : first_ns;
+}
+
+void routing_note_hung(struct routing *routing, bool is_hung)
+{
+    routing->is_hung = is_hung;
+    if (!routing->peers)
+        return;
+    struct pst_set left = is_hung ? pst_peers_live(routing->peers) : routing->held_out;
+    for (uint32_t m = pst_set_next(&left, 0); m < PST_SET_MEMBERS; m = pst_set_next(&left, m + 1)) {
+        if (!is_hung)
+            let_in(routing, routing->proxy->self_ref, m + 1);
+        else if (m + 1 != routing->config->node)
+            pst_peers_cut_off(routing->peers, m + 1, "the node that cut the other off is hung");
+    }
+    if (!is_hung)
+        routing->held_out = (struct pst_set){{0}};
 }
 
 void routing_keep_time(struct routing *routing)

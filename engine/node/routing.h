@@ -39,6 +39,8 @@ struct routing {
     struct routing_turn proxy_turn;
     struct routing_turn outcome_turn;
     struct keep_out kept_out;
+    bool is_hung;
+    struct pst_set held_out; /* by id - 1: kept out while this node is hung */
     uint64_t nodes_failed;
 };
 
@@ -50,6 +52,10 @@ void routing_take(struct routing *routing, const struct pst_signal *signal);
 /* What the peers report: pst_peers_handlers, the context being the routing. */
 void routing_on_peer_signal(void *context, const struct pst_signal *signal);
 void routing_on_peer_change(void *context, bool joined, const struct pst_node_change *change);
+
+/* Whether this node is hung, again and again while it is: it cuts itself off from all others, which
+ * go on without it, and lets them in when it is hung no more. */
+void routing_note_hung(struct routing *routing, bool is_hung);
 
 /* The passing of time, and when it is to be called next. */
 void routing_keep_time(struct routing *routing);

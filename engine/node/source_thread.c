@@ -312,9 +312,24 @@ static void on_abort(struct lister *lister)
     assert(!error);
 }
 
+static const char *words_of(const struct pst_signal *order)
+{
+    switch (order->gsn) {
+    case PST_SOURCE_FREEZE_REQ:
+        return "hold up the writers of";
+    case PST_SOURCE_SNAPSHOT_REQ:
+        return "take the snapshot of";
+    case PST_SOURCE_LIST_REQ:
+        return "list";
+    default:
+        return "let go of";
+    }
+}
+
 static void serve(struct lister *lister, const struct pst_signal *signal)
 {
     struct pst_source_thread *thread = lister->thread;
+    pst_activity_order(&thread->worker.activity, words_of(signal), thread->source->name, 0);
     switch (signal->gsn) {
     case PST_SOURCE_FREEZE_REQ:
         answer(thread, signal, freeze(lister));
@@ -344,6 +359,7 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
         pst_log(PST_LOG_WARNING, "source %s: %s is not for a source", thread->source->name,
                 pst_gsn_name(signal->gsn));
     }
+    pst_activity_order(&thread->worker.activity, NULL, NULL, 0);
 }
 
 void *source_run(void *argument)

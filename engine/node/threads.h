@@ -10,6 +10,7 @@
 
 #include "engine/node/node.h"
 #include "engine/node/worker.h"
+#include "engine/protocol/proxy.h"
 #include "engine/repository/lease.h"
 #include "engine/repository/unreadable.h"
 #include "numa/place.h"
@@ -18,6 +19,8 @@ struct pst_ldm_thread {
     struct pst_worker worker;
     uint32_t instance;
     struct pst_ldm_report report; /* the LDM's until it has ended */
+    struct pst_activity io;       /* its oldest operation in flight, once that takes long */
+    atomic_bool is_ending;        /* a machine of it ends a backup that was not made */
     _Atomic uint32_t state;       /* enum pst_participant_state */
     _Atomic uint64_t backup;      /* in work; 0: none */
     _Atomic uint64_t source_bytes;
@@ -56,6 +59,8 @@ struct pst_node {
     struct pst_worker archive;
     struct pst_channel client;
     struct pst_unreadable unreadable;
+    atomic_bool is_cancelled; /* the client of a node alone has asked for the end of its backup */
+    atomic_bool is_hung;      /* a backup cannot be ended, for a thread hangs */
     struct pst_hand hand;
     _Atomic uint32_t files_max;    /* of a source, that an LDM may have open at a time */
     _Atomic uint64_t gci;          /* the highest known here: of earlier backups, and of freezes */
@@ -64,6 +69,12 @@ struct pst_node {
     pthread_mutex_t status_lock;
     struct pst_node_status status; /* the hub's part of it */
 };
+
+/* Whether the proxy ends a backup that was not made. */
+static inline bool proxy_is_ending(const struct pst_proxy *proxy)
+{
+    return proxy->state == PST_PROXY_ABORTED || proxy->state == PST_PROXY_CLEANING;
+}
 
 /* Raises the highest GCI that the node knows. Any thread. */
 void node_note_gci(struct pst_node *node, uint64_t gci);

@@ -17,6 +17,8 @@
 /* A start takes less, mostly: until then a nap would only add to it. */
 #define YIELDING_NS UINT64_C(5000000)
 
+#define NS_PER_S UINT64_C(1000000000)
+
 bool worker_is_idle(const struct pst_worker *worker)
 {
     return pst_spsc_is_empty(worker->channel.to_peer) &&
@@ -37,7 +39,9 @@ void worker_wait(struct pst_worker *worker, struct pst_idle *idle, uint64_t dead
         uint64_t now_ns = pst_monotonic_ns();
         timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     }
+    pst_activity_rest(true);
     int woken = pst_doorbell_wait(&worker->channel.bell, timeout_ns, -1);
+    pst_activity_rest(false);
     assert(woken >= 0);
 }
 
@@ -60,14 +64,22 @@ static int await_start(struct pst_worker *worker, uint64_t wait_ns)
     return atomic_load(&worker->ready);
 }
 
+static void *run_worker(void *argument)
+{
+    struct pst_worker *worker = argument;
+    pst_activity_bind(&worker->activity);
+    return worker->run(worker);
+}
+
 int worker_start(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
                  void *(*run)(void *), uint64_t wait_ns)
 {
     worker->node = node;
     worker->slots = slots;
+    worker->run = run;
     atomic_init(&worker->must_stop, false);
     atomic_init(&worker->ready, WORKER_STARTING);
-    int error = pst_thread_create(&worker->thread, run, worker);
+    int error = pst_thread_create(&worker->thread, run_worker, worker);
     if (error)
         return error;
     worker->is_started = true;
@@ -86,7 +98,7 @@ void worker_report_start(struct pst_worker *worker, int error)
     atomic_store(&worker->ready, error);
 }
 
-void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell)
+void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell, uint64_t until_ns)
 {
     if (!worker->is_started)
         return;
@@ -94,6 +106,8 @@ void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell)
     if (worker->is_lost) /* should it ever go on, it ends at once */
         return;
     pst_doorbell_ring(bell);
-    pthread_join(worker->thread, NULL);
-    worker->is_started = false;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
+    worker->is_lost = pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
+    worker->is_started = worker->is_lost;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/base/activity.h"
 #include "engine/node/channel.h"
 #include "penstock/error.h"
 
@@ -18,17 +19,17 @@ struct pst_node;
 struct pst_worker {
     struct pst_node *node;
     struct pst_channel channel;
+    struct pst_activity activity; /* the thread's */
+    void *(*run)(void *);
     uint32_t slots; /* of each ring of the channel */
     pthread_t thread;
     bool is_started;
-    bool is_lost; /* it hangs since its start: never joined, and its memory never freed */
+    bool is_lost; /* it hangs: never joined, and its memory never freed */
     atomic_bool must_stop;
     atomic_int ready; /* WORKER_STARTING, 0, or -errno */
 };
 
 #define WORKER_STARTING 1
-
-#define WORKER_START_NS UINT64_C(30000000000) /* more than any sound start takes */
 
 /* Starts the thread; main thread, which waits until the worker has reported its start, for
  * wait_ns at most. 0 or -errno: that of the start; -ETIMEDOUT: the worker is lost. */
@@ -41,9 +42,9 @@ PST_MUST_USE int worker_start(struct pst_worker *worker, struct pst_node *node, 
 PST_MUST_USE int worker_open(struct pst_worker *worker);
 void worker_report_start(struct pst_worker *worker, int error);
 
-/* Has the thread end, wakes it by its bell, and joins it. Nothing where none was started. Main
- * thread. */
-void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell);
+/* Has the thread end, wakes it by its bell, and joins it; if it has not ended at until_ns
+ * (CLOCK_MONOTONIC) it is lost. Nothing where none was started. Main thread. */
+void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell, uint64_t until_ns);
 
 /* Whether no signal waits from the hub and the worker need not stop: a sleeper's last look. Its own
  * thread. */

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,18 @@ bool fragment_scans_are_idle(const struct fragment_scans *scans)
         if (scans->scans[i].phase != SCAN_FREE)
             return false;
     }
+    return true;
+}
+
+bool fragment_scans_name(const struct fragment_scans *scans, const struct pst_file *file,
+                         char *text, size_t bytes)
+{
+    void *context;
+    const struct pst_fragment_file *listed = scan_files_find(scans->files, file, &context);
+    if (!listed)
+        return false;
+    snprintf(text, bytes, "source %s: %s", ((const struct scan *)context)->source->name,
+             listed->path);
     return true;
 }
 

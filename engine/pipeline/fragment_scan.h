@@ -52,6 +52,10 @@ bool fragment_scans_take_ended(struct fragment_scans *scans, struct pst_work_res
 
 bool fragment_scans_are_idle(const struct fragment_scans *scans);
 
+/* "source NAME: PATH" of a file that is being read; false: it is none of the scans'. */
+bool fragment_scans_name(const struct fragment_scans *scans, const struct pst_file *file,
+                         char *text, size_t bytes);
+
 /* Objects, unreadable and source_bytes since the part began; the rest is zero. */
 struct pst_sums fragment_scans_sums(const struct fragment_scans *scans);
 

@@ -153,6 +153,14 @@ struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline)
     return sums_of(pipeline);
 }
 
+void pst_pipeline_name(const struct pst_pipeline *pipeline, const struct pst_io_op *op, char *text,
+                       size_t bytes)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    if (!fragment_scans_name(pipeline->scans, op->file, text, bytes))
+        snprintf(text, bytes, "%s", pipeline->part_name);
+}
+
 /* ---- the life of the part ---- */
 
 /* Every change of the state. */

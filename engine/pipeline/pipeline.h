@@ -81,4 +81,8 @@ int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);
 /* Since the part was opened. */
 struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline);
 
+/* The file that an operation of the ring is on: "source NAME: PATH", or the part. */
+void pst_pipeline_name(const struct pst_pipeline *pipeline, const struct pst_io_op *op, char *text,
+                       size_t bytes);
+
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
 #include "io/file.h"
@@ -76,6 +77,19 @@ uint32_t scan_files_in_use(const struct scan_files *files)
     return (uint32_t)__builtin_popcountll(files->used);
 }
 
+const struct pst_fragment_file *scan_files_find(const struct scan_files *files,
+                                                const struct pst_file *file, void **context)
+{
+    for (uint64_t left = files->used; left; left &= left - 1) {
+        const struct scan_file *slot = &files->slots[__builtin_ctzll(left)];
+        if (&slot->file != file)
+            continue;
+        *context = slot->context;
+        return slot->listed;
+    }
+    return NULL;
+}
+
 static void report_bad(struct scan_file *file, uint8_t flag, int error)
 {
     file->files->reports.bad(file->context, file->listed, flag, error);
@@ -135,7 +149,9 @@ static void close_if_unused(struct scan_file *file)
         give_back(file);
         return;
     }
+    pst_activity_begin("look at", file->listed->path);
     int error = pst_file_stat(&file->file);
+    pst_activity_end();
     if (error)
         report_bad(file, PST_OBJECT_UNREADABLE, error);
     else if (has_changed(file))

@@ -76,6 +76,10 @@ bool scan_files_retry(struct scan_files *files, bool must_stop);
 /* When to call it next, CLOCK_MONOTONIC; SCAN_DEADLINE_NONE: nothing waits. */
 uint64_t scan_files_retry_ns(const struct scan_files *files);
 
+/* The file that is this one, as it was listed, and its context; NULL: none is. */
+const struct pst_fragment_file *scan_files_find(const struct scan_files *files,
+                                                const struct pst_file *file, void **context);
+
 uint32_t scan_files_in_use(const struct scan_files *files);
 
 /* Asserts that the slots are in order. reads: the caller's count of reads that are not done. */

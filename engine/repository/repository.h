@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/activity.h"
 #include "penstock/error.h"
 
 enum pst_repository_feature {
@@ -128,10 +129,19 @@ static inline bool repository_is_no_directory(int error)
 
 /* ---- the operations as calls ---- */
 
+/* They may block: others see at which one the thread is. */
+#define REPOSITORY_STEP(what, name, call)                                                          \
+    ({                                                                                             \
+        pst_activity_begin(what, name);                                                            \
+        int result_ = (call);                                                                      \
+        pst_activity_end();                                                                        \
+        result_;                                                                                   \
+    })
+
 static inline int repository_open(struct pst_repository *repository, int directory,
                                   const char *path)
 {
-    return repository->ops->open(repository, directory, path);
+    return REPOSITORY_STEP("open", path, repository->ops->open(repository, directory, path));
 }
 
 static inline void repository_close(struct pst_repository *repository, int directory)
@@ -142,7 +152,8 @@ static inline void repository_close(struct pst_repository *repository, int direc
 static inline int repository_list(struct pst_repository *repository, int directory,
                                   struct pst_repository_names *names)
 {
-    return repository->ops->list(repository, directory, names);
+    return REPOSITORY_STEP("read the directory", repository->path,
+                           repository->ops->list(repository, directory, names));
 }
 
 static inline int repository_status(struct pst_repository *repository, int directory,
@@ -154,60 +165,69 @@ static inline int repository_status(struct pst_repository *repository, int direc
 static inline int repository_read_head(struct pst_repository *repository, int directory,
                                        const char *name, void *bytes, size_t bytes_max)
 {
-    return repository->ops->read_head(repository, directory, name, bytes, bytes_max);
+    return REPOSITORY_STEP(
+        "read", name, repository->ops->read_head(repository, directory, name, bytes, bytes_max));
 }
 
 static inline int repository_read(struct pst_repository *repository, int directory,
                                   const char *name, size_t bytes_max, char **bytes, size_t *size)
 {
-    return repository->ops->read(repository, directory, name, bytes_max, bytes, size);
+    return REPOSITORY_STEP(
+        "read", name, repository->ops->read(repository, directory, name, bytes_max, bytes, size));
 }
 
 static inline int repository_create(struct pst_repository *repository, int directory,
                                     const char *name, const void *data, size_t bytes)
 {
-    return repository->ops->create(repository, directory, name, data, bytes);
+    return REPOSITORY_STEP("write", name,
+                           repository->ops->create(repository, directory, name, data, bytes));
 }
 
 static inline int repository_overwrite(struct pst_repository *repository, int directory,
                                        const char *name, const void *data, size_t bytes)
 {
-    return repository->ops->overwrite(repository, directory, name, data, bytes);
+    return REPOSITORY_STEP("write", name,
+                           repository->ops->overwrite(repository, directory, name, data, bytes));
 }
 
 static inline int repository_make_directory(struct pst_repository *repository, int directory,
                                             const char *name)
 {
-    return repository->ops->make_directory(repository, directory, name);
+    return REPOSITORY_STEP("make the directory", name,
+                           repository->ops->make_directory(repository, directory, name));
 }
 
 static inline int repository_rename(struct pst_repository *repository, int directory,
                                     const char *from, const char *to, bool replace)
 {
-    return repository->ops->rename(repository, directory, from, to, replace);
+    return REPOSITORY_STEP("rename", from,
+                           repository->ops->rename(repository, directory, from, to, replace));
 }
 
 static inline int repository_remove(struct pst_repository *repository, int directory,
                                     const char *name)
 {
-    return repository->ops->remove(repository, directory, name);
+    return REPOSITORY_STEP("remove", name, repository->ops->remove(repository, directory, name));
 }
 
 static inline int repository_remove_directory(struct pst_repository *repository, int directory,
                                               const char *name)
 {
-    return repository->ops->remove_directory(repository, directory, name);
+    return REPOSITORY_STEP("remove the directory", name,
+                           repository->ops->remove_directory(repository, directory, name));
 }
 
 static inline int repository_remove_tree(struct pst_repository *repository, int directory,
                                          const char *name)
 {
-    return repository->ops->remove_tree(repository, directory, name);
+    return REPOSITORY_STEP("remove", name,
+                           repository->ops->remove_tree(repository, directory, name));
 }
 
 static inline int repository_sync(struct pst_repository *repository, int directory)
 {
-    return repository->ops->sync(repository, directory);
+    return REPOSITORY_STEP("sync a directory of", repository->path,
+                           repository->ops->sync(repository, directory));
 }
 
 static inline int repository_lock(struct pst_repository *repository, int directory,
@@ -219,7 +239,7 @@ static inline int repository_lock(struct pst_repository *repository, int directo
 static inline int repository_lock_file(struct pst_repository *repository, int directory,
                                        const char *name)
 {
-    return repository->ops->lock_file(repository, directory, name);
+    return REPOSITORY_STEP("lock", name, repository->ops->lock_file(repository, directory, name));
 }
 
 /* ---- what is made of them (repository.c) ---- */

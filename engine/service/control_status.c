@@ -2,9 +2,11 @@
  * The answer to penstock status, as JSON. Called by control.c, on the server's thread.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
+#include "engine/base/printable.h"
 #include "engine/base/time_text.h"
 #include "engine/node/ref_text.h"
 #include "engine/service/control_parts.h"
@@ -175,21 +177,41 @@ static json_t *doubts_json(const struct pst_node_status *status)
     return doubts;
 }
 
+static json_t *stalls_json(const struct pst_node_status *status)
+{
+    json_t *stalls = json_array();
+    uint64_t now_ns = pst_monotonic_ns();
+    for (uint32_t i = 0; i < status->stalls_count; i++) {
+        struct pst_stall_status stall = status->stalls[i];
+        uint64_t stalled_ns = now_ns > stall.since_ns ? now_ns - stall.since_ns : 0;
+        char when[PST_TIME_TEXT_BYTES];
+        pst_make_printable(stall.name, strlen(stall.name)); /* JSON takes no half character */
+        json_array_append_new(stalls,
+                              json_pack("{s:s, s:s, s:s, s:s, s:I}", "thread", stall.thread,
+                                        "operation", stall.what, "name", stall.name, "since",
+                                        pst_time_text(pst_unix_ns() - stalled_ns, 0, when),
+                                        "elapsed_ns", (json_int_t)stalled_ns));
+    }
+    return stalls;
+}
+
 void control_status(struct control *control, uint64_t client)
 {
     struct pst_node_status status;
     char id[9];
     pst_node_status(control->node, &status);
     snprintf(id, sizeof(id), "%08x", control->config->cluster->id);
-    control_send(control, client,
-                 json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b}",
-                           "message_type", "status", "cluster", control->config->cluster->name,
-                           "cluster_id", id, "node", (json_int_t)control->config->node, "master",
-                           (json_int_t)control_master(control), "nodes",
-                           nodes_json(control, &status), "ldms", ldms_json(&status), "backups",
-                           jobs_json(control), "last_backup", last_backup_json(&status.last),
-                           "last_request", last_request_json(&control->last), "signals",
-                           fabric_json(&status), "in_doubt", (json_int_t)status.in_doubt, "doubts",
-                           doubts_json(&status), "more_in_doubt", (int)status.has_more),
-                 false);
+    control_send(
+        control, client,
+        json_pack(
+            "{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:o, s:b}",
+            "message_type", "status", "cluster", control->config->cluster->name, "cluster_id", id,
+            "node", (json_int_t)control->config->node, "master",
+            (json_int_t)control_master(control), "nodes", nodes_json(control, &status), "ldms",
+            ldms_json(&status), "backups", jobs_json(control), "last_backup",
+            last_backup_json(&status.last), "last_request", last_request_json(&control->last),
+            "signals", fabric_json(&status), "in_doubt", (json_int_t)status.in_doubt, "doubts",
+            doubts_json(&status), "more_in_doubt", (int)status.has_more, "stalls",
+            stalls_json(&status), "hung", (int)status.is_hung),
+        false);
 }

@@ -23,7 +23,7 @@ struct pst_daemon {
     struct pst_cluster_config cluster;
     struct control *control;
     struct pst_node *node; /* NULL: not started */
-    bool is_lost;          /* its start timed out: a thread may still use what is here */
+    bool is_lost;          /* a thread hangs, and may still use what is here */
 };
 
 uint32_t pst_daemon_cluster_id(const char *cluster)
@@ -100,7 +100,7 @@ int pst_daemon_serve(struct pst_daemon *daemon)
                 pst_error_text(error));
     error = control_run(daemon->control, daemon->node, pst_session_node(daemon->session));
     pst_log(PST_LOG_INFO, "node %u stops", daemon->job->node);
-    pst_node_stop(daemon->node, NULL);
+    daemon->is_lost = !pst_node_stop(daemon->node, NULL);
     daemon->node = NULL;
     return error;
 }

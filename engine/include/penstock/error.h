@@ -45,6 +45,7 @@
     X(PST_E_UNKNOWN_BACKUP, 1341, PST_FINAL, "no such backup is running")                          \
     X(PST_E_NO_TABLE, 1342, PST_FINAL, "no source has a table of a name that was asked for")       \
     X(PST_E_NODE_STOPS, 1343, PST_RETRY, "a node is being stopped")                                \
+    X(PST_E_HUNG, 1344, PST_RETRY, "a source or a disk does not answer")                           \
     X(PST_E_DAMAGED, 1346, PST_FINAL, "a source is damaged")                                       \
     X(PST_E_FOREIGN, 1347, PST_FINAL, "a source is of a format that is not supported")             \
     X(PST_E_ROWS, 1348, PST_FINAL,                                                                 \

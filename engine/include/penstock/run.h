@@ -90,7 +90,21 @@ struct pst_backup_job {
     const char *const *unwanted_tables;
     uint32_t tables_count;
     uint32_t unwanted_tables_count;
+    /* Limits in time; each has its default. */
+    uint64_t stall_warning_ns; /* a thread that is in one call so long is logged, with the file */
+    uint64_t stall_limit_ns;   /* a scan that moves nothing at all so long is given up */
+    uint64_t request_limit_ns; /* a request to the backup directory or an LDM is given up */
+    uint64_t hang_limit_ns;    /* what hangs is left behind so long after a backup was given up */
+    uint64_t start_limit_ns;   /* for the start of each thread */
 };
+
+#define PST_STALL_WARNING_NS_DEFAULT UINT64_C(5000000000)
+#define PST_STALL_LIMIT_NS_DEFAULT UINT64_C(60000000000)
+#define PST_REQUEST_LIMIT_NS_DEFAULT UINT64_C(120000000000)
+#define PST_HANG_LIMIT_NS_DEFAULT UINT64_C(10000000000)
+#define PST_START_LIMIT_NS_DEFAULT UINT64_C(30000000000)
+#define PST_LIMIT_NS_MIN UINT64_C(100000000)      /* of any of them */
+#define PST_LIMIT_NS_MAX UINT64_C(86400000000000) /* likewise */
 
 #define PST_FREEZE_WAIT_NS_DEFAULT UINT64_C(10000000000)
 #define PST_FREEZE_HOLD_NS_DEFAULT UINT64_C(2000000000)
@@ -108,6 +122,11 @@ static inline void pst_backup_job_init(struct pst_backup_job *job)
     job->freeze_wait_ns = PST_FREEZE_WAIT_NS_DEFAULT;
     job->freeze_hold_ns = PST_FREEZE_HOLD_NS_DEFAULT;
     job->headroom_percent = PST_HEADROOM_PERCENT_DEFAULT;
+    job->stall_warning_ns = PST_STALL_WARNING_NS_DEFAULT;
+    job->stall_limit_ns = PST_STALL_LIMIT_NS_DEFAULT;
+    job->request_limit_ns = PST_REQUEST_LIMIT_NS_DEFAULT;
+    job->hang_limit_ns = PST_HANG_LIMIT_NS_DEFAULT;
+    job->start_limit_ns = PST_START_LIMIT_NS_DEFAULT;
 }
 
 struct pst_backup_outcome {
@@ -133,6 +152,8 @@ static inline void pst_backup_outcome_init(struct pst_backup_outcome *outcome)
  *   -EINVAL                what is asked for is impossible
  *   -PST_E_BUSY            another backup is being written into the directory
  *   -PST_E_CLIENT_ABORT    cancel_fd
+ *   -PST_E_HUNG            a source or a disk hangs. A thread is left behind; what *job points to
+ *                          must stay for good, and what is left of the backup goes with the next
  * or what made it fail. *job is borrowed for the call. */
 PST_MUST_USE int pst_run_backup(const struct pst_backup_job *job,
                                 struct pst_backup_outcome *outcome);

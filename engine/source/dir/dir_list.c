@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
@@ -197,8 +198,10 @@ static int open_sparse(struct listing_job *job, const struct found *found, int *
     *fd = -1;
     if (size <= PST_BLOCK_BYTES || (uint64_t)status->st_blocks * 512 >= size)
         return 0;
+    pst_activity_begin("look for holes in", found->path);
     int opened = tree_open_file(&job->tree, found->directory, found->name,
                                 O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    pst_activity_end();
     if (opened < 0)
         return pst_is_own_error(opened) ? opened : 0;
     if (same_file(opened, status))
@@ -446,7 +449,9 @@ static int add_regular(struct listing_job *job, const struct found *found)
 
 static int add_symlink(struct listing_job *job, const struct found *found)
 {
+    pst_activity_begin("read the symlink", found->path);
     ssize_t bytes = readlinkat(found->directory, found->name, job->link, sizeof(job->link));
+    pst_activity_end();
     if (bytes < 0) /* EINVAL: it is no symlink any more */
         return trouble(job, found->path, "cannot read the symlink",
                        errno == EINVAL ? -PST_E_CHANGED : -errno);
@@ -502,7 +507,11 @@ static int visit(struct listing_job *job)
     };
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
         return trouble(job, found.path, "path of more than 4095 bytes", -ENAMETOOLONG);
-    if (fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
+    pst_activity_begin("look at", found.path);
+    int rc =
+        fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+    pst_activity_end();
+    if (rc)
         return trouble(job, found.path, "cannot stat a file", -errno);
     return add_found(job, &found);
 }

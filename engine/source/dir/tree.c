@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
 
@@ -165,12 +166,14 @@ static int reopen(struct tree *tree, struct tree_level *level)
 static int refill(struct tree *tree, struct tree_level *level)
 {
     set_path_to_level(tree, level);
+    pst_activity_begin("read the directory", tree->path);
     int error = level->fd < 0 ? reopen(tree, level) : 0;
+    ssize_t bytes = error ? 0 : getdents64(level->fd, buffer_of(tree, level), TREE_BUFFER_BYTES);
+    if (bytes < 0)
+        error = -errno;
+    pst_activity_end();
     if (error)
         return error;
-    ssize_t bytes = getdents64(level->fd, buffer_of(tree, level), TREE_BUFFER_BYTES);
-    if (bytes < 0)
-        return -errno;
     level->used = 0;
     level->filled = (uint32_t)bytes;
     return bytes > 0;
@@ -271,6 +274,9 @@ static int check_mount(struct tree *tree, int fd, const struct stat *status)
 int tree_enter(struct tree *tree)
 {
     assert(tree->path_bytes < PST_PATH_BYTES_MAX);
+    pst_activity_begin("open the directory", tree->path);
     int fd = tree_open_file(tree, tree_fd(tree), tree_name(tree), DIRECTORY_FLAGS);
-    return push_opened(tree, fd, check_mount);
+    int error = push_opened(tree, fd, check_mount);
+    pst_activity_end();
+    return error;
 }

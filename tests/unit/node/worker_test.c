@@ -3,8 +3,11 @@
 #include <sched.h>
 #include <string.h>
 
+#include "engine/base/clock.h"
 #include "engine/node/threads.h"
 #include "tests/suite.h"
+
+#define START_NS UINT64_C(30000000000)
 
 static atomic_bool may_end;
 
@@ -47,7 +50,7 @@ static void a_start_that_hangs_is_given_up(void)
     atomic_store(&may_end, false);
     CU_ASSERT_EQUAL(worker_start(&worker, node, 64, hang, 50000000), -ETIMEDOUT);
     CU_ASSERT_TRUE(worker.is_lost);
-    worker_stop(&worker, &node->hub_bell); /* does not wait for it */
+    worker_stop(&worker, &node->hub_bell, 0); /* does not wait for it */
     CU_ASSERT_TRUE(atomic_load(&worker.must_stop));
     atomic_store(&may_end, true);
     pthread_join(worker.thread, NULL);
@@ -58,9 +61,9 @@ static void a_start_that_fails_says_why(void)
 {
     struct pst_node *node = node_with_bell();
     struct pst_worker worker = {0};
-    CU_ASSERT_EQUAL(worker_start(&worker, node, 64, fail, WORKER_START_NS), -ENOMEM);
+    CU_ASSERT_EQUAL(worker_start(&worker, node, 64, fail, START_NS), -ENOMEM);
     CU_ASSERT_FALSE(worker.is_lost);
-    worker_stop(&worker, &node->hub_bell);
+    worker_stop(&worker, &node->hub_bell, pst_monotonic_ns() + START_NS);
     pst_doorbell_close(&node->hub_bell);
 }
 
@@ -68,9 +71,9 @@ static void a_worker_opens_its_own_channel(void)
 {
     struct pst_node *node = node_with_bell();
     struct pst_worker worker = {0};
-    CU_ASSERT_EQUAL_FATAL(worker_start(&worker, node, 64, work, WORKER_START_NS), 0);
+    CU_ASSERT_EQUAL_FATAL(worker_start(&worker, node, 64, work, START_NS), 0);
     CU_ASSERT_PTR_NOT_NULL(worker.channel.to_peer);
-    worker_stop(&worker, &worker.channel.bell);
+    worker_stop(&worker, &worker.channel.bell, pst_monotonic_ns() + START_NS);
     channel_close(&worker.channel);
     pst_doorbell_close(&node->hub_bell);
 }

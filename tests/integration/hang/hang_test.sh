@@ -1,0 +1,113 @@
+#!/bin/bash
+# A source that hangs: it is named, the backup ends, and a cluster goes on without its node.
+#
+#   hang_test.sh PENSTOCK FOLDER HANG_FS
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+hang_fs=$3
+limits=(--stall-warning 500ms --stall-limit 1s --hang-limit 1s)
+source=$disk/source
+mkdir "$source"
+
+# mount_source CALL: a source in which that call hangs for the file "stuck".
+mount_source() {
+    "$hang_fs" "$source" "$1" >"$memory/fs" &
+    server=$!
+    until grep -q mounted "$memory/fs"; do
+        kill -0 "$server" 2>/dev/null || skip 'no file system can be mounted here (FUSE, root)'
+        sleep 0.05
+    done
+    mounted+=("$source")
+}
+
+unmount_source() {
+    kill "$server"
+    wait "$server" || true
+    umount -l "$source"
+}
+
+# hanging CALL OPTION…: by itself it ends with 1 and names what it waited for; the next sweeps.
+hanging() {
+    local call=$1 words=$2
+    shift 2
+    mount_source "$call"
+    expect_exit 1 timeout -s KILL 60 "$penstock" backup --source "x=dir:$source" --to "$disk/to" "${limits[@]}" "$@"
+    expect_message "$words" 'cannot be ended' 'does not answer; the next backup removes'
+    [ -d "$disk/to/BACKUP-1" ] || fail 'what hung was waited for'
+    unmount_source
+    expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/to"
+    expect_message 'BACKUP-1: removed: it was never completed'
+    rm -r "$disk/to"
+}
+
+begin_hanging() { # OPTION…: in $child, once it hangs
+    mount_source read
+    env --default-signal=INT -- "$penstock" backup --source "x=dir:$source" --to "$disk/to" "$@" \
+        >"$memory/out" 2>"$memory/err" &
+    child=$!
+    wait_until grep -q hangs "$memory/fs"
+}
+
+ends_with() { # CODE
+    status=0
+    wait "$child" || status=$?
+    [ "$status" -eq "$1" ] || fail "exit $status, not $1"
+    unmount_source
+    rm -r "$disk/to"
+}
+
+interrupted() {
+    begin_hanging --hang-limit 1s
+    kill -INT "$child"
+    ends_with 130
+    expect_message 'does not answer; the next backup removes'
+    begin_hanging --hang-limit 1h
+    kill -INT "$child"
+    sleep 0.5 # a signal within 0.3 s belongs to the first
+    kill -INT "$child"
+    ends_with 130
+    expect_message 'interrupted again'
+}
+
+start() { # ID SOURCE
+    "$penstock" node --cluster "hang-$$" --fabric-dir "$memory/fabric" --id "$1" --nodes 1-2 --ldms 2 \
+        --socket "$memory/$1.socket" --source "x=dir:$2" --to "$disk/backups-$1" "${limits[@]}" \
+        2>"$memory/$1.log" &
+}
+
+cluster() { # CALL WORDS
+    local one two
+    mount_source "$1"
+    start 1 "$disk/files"
+    one=$!
+    start 2 "$source"
+    two=$!
+    wait_until sees_live 1 2
+    expect_exit 1 "$penstock" backup --node "$memory/1.socket"
+    grep -Eq "has waited .* to $2" "$memory/2.log" || fail_with_logs 'what hangs is not logged'
+    wait_until sees 2 ".hung and any(.stalls[]; \"\(.thread): \(.operation) \(.name)\" | test(\"$2\"))"
+    "$penstock" status --node "$memory/2.socket" | grep -Eq "stalled: .* to $2" || fail 'the text shows no stall'
+    wait_until sees_live 1 1
+    expect_exit '0 3' "$penstock" backup --node "$memory/1.socket" --allow-missing
+    kill -USR1 "$server"
+    wait_until sees_live 1 2
+    wait_until sees 2 '(.hung | not) and .stalls == []'
+    expect_exit 0 "$penstock" backup --node "$memory/1.socket"
+    kill -TERM "$one" "$two"
+    wait "$one" || fail_with_logs "node 1 ends with $?"
+    wait "$two" || fail_with_logs "node 2 ends with $?"
+    unmount_source
+    rm -r "$disk/backups-1" "$disk/backups-2"
+}
+
+mkdir "$disk/files"
+random_bytes 100000 >"$disk/files/one"
+hanging read 'LDM 1: has waited .* to read source x: stuck' --ldms 1
+hanging read 'LDM .: has waited .* to read source x: stuck' --ldms 3 --single-threaded
+hanging stat 'source x: has waited .* to look at stuck' --ldms 2
+interrupted
+cluster read 'read source x: stuck'
+cluster stat 'look at stuck'
