@@ -141,6 +141,12 @@ static void print_signals(const json_t *status)
         (long long)number_of(signals, "sent"), (long long)number_of(signals, "received"),
         (long long)number_of(signals, "refused"), (long long)number_of(signals, "rings_full"),
         (long long)number_of(signals, "wakes_sent"), size_of(signals, "ring_bytes", bytes));
+    cli_print_line(stdout,
+                   "requests given up: %lld still unanswered, %lld never answered; %lld late or "
+                   "unexpected answers",
+                   (long long)number_of(signals, "zombie_senders"),
+                   (long long)number_of(signals, "stale_senders"),
+                   (long long)number_of(signals, "stray_answers"));
     cli_print_line(stdout, "%lld node failures, %lld connections refused",
                    (long long)number_of(signals, "nodes_failed"),
                    (long long)number_of(signals, "connections_refused"));

@@ -186,6 +186,9 @@ static void show_status(struct hub *hub)
         return;
     hub->status_due_ns = now_ns + STATUS_NS;
     node->status.updated_ns = now_ns;
+    node->status.requests =
+        (struct pst_request_counters){.strays = hub->routing.outcome->stray_signals};
+    pst_senders_count(&hub->routing.proxy->senders, &node->status.requests);
     node->status.fabric = pst_fabric_counters(pst_peers_fabric(hub->routing.peers), 0);
     node->status.signals_refused = pst_peers_refused(hub->routing.peers);
     node->status.nodes_failed = hub->routing.nodes_failed;

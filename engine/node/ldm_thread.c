@@ -78,6 +78,18 @@ static bool is_ending(const struct pst_ldm_block *block)
                               block->master->state == PST_MASTER_CLEANING));
 }
 
+static void show_requests(struct ldm *ldm)
+{
+    struct pst_request_counters counters = {.strays = ldm->block.participant.stray_events};
+    if (ldm->proxy) {
+        pst_senders_count(&ldm->proxy->senders, &counters);
+        pst_senders_count(&ldm->master->senders, &counters);
+    }
+    atomic_store_explicit(&ldm->thread->zombies, counters.zombies, memory_order_relaxed);
+    atomic_store_explicit(&ldm->thread->stale, counters.stale, memory_order_relaxed);
+    atomic_store_explicit(&ldm->thread->strays, counters.strays, memory_order_relaxed);
+}
+
 /* For the status of the node. */
 static void show_state(struct ldm *ldm)
 {
@@ -88,6 +100,7 @@ static void show_state(struct ldm *ldm)
     atomic_store_explicit(&thread->backup, backup_in_work(&ldm->block), memory_order_relaxed);
     atomic_store_explicit(&thread->scan_began_ns, scans ? ldm->scan_began_ns : 0,
                           memory_order_relaxed);
+    show_requests(ldm);
     if (ldm->proxy)
         history_follow(&ldm->history, ldm->node, ldm->proxy);
     if (!ldm->shows_nodes || ldm->master->state != PST_MASTER_IDLE)

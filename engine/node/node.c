@@ -165,6 +165,11 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
     status->ldms_count = node->config.plan->ldms;
     status->backup = atomic_load_explicit(&node->proxy_backup, memory_order_relaxed);
     for (uint32_t i = 0; i < status->ldms_count; i++) {
+        status->requests.zombies +=
+            atomic_load_explicit(&node->ldms[i].zombies, memory_order_relaxed);
+        status->requests.stale += atomic_load_explicit(&node->ldms[i].stale, memory_order_relaxed);
+        status->requests.strays +=
+            atomic_load_explicit(&node->ldms[i].strays, memory_order_relaxed);
         ldm_status(&node->ldms[i], &status->ldms[i]);
         if (status->backup == 0)
             status->backup = status->ldms[i].backup;

@@ -8,6 +8,7 @@
 #include "engine/base/activity.h"
 #include "engine/node/channel.h"
 #include "engine/protocol/outcome.h"
+#include "engine/protocol/sender.h"
 #include "engine/source/source.h"
 #include "io/file.h"
 #include "net/fabric.h"
@@ -123,6 +124,7 @@ struct pst_node_status {
     struct pst_fabric_counters fabric; /* of all other nodes */
     uint64_t signals_refused;          /* in another's name, malformed, or to nobody */
     uint64_t nodes_failed;
+    struct pst_request_counters requests; /* of all machines of the node */
     struct pst_set kept_out; /* by id - 1: until all threads have taken note of their failure */
     uint32_t in_doubt;       /* backups that wait for what other nodes know */
     bool has_more;           /* in doubt, on disk: taken on when one of these is settled */

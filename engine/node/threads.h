@@ -21,8 +21,9 @@ struct pst_ldm_thread {
     struct pst_ldm_report report; /* the LDM's until it has ended */
     struct pst_activity io;       /* its oldest operation in flight, once that takes long */
     atomic_bool is_ending;        /* a machine of it ends a backup that was not made */
-    _Atomic uint32_t state;       /* enum pst_participant_state */
-    _Atomic uint64_t backup;      /* in work; 0: none */
+    _Atomic uint64_t zombies, stale, strays; /* struct pst_request_counters of its machines */
+    _Atomic uint32_t state;                  /* enum pst_participant_state */
+    _Atomic uint64_t backup;                 /* in work; 0: none */
     _Atomic uint64_t source_bytes;
     _Atomic uint64_t scan_began_ns; /* 0: it does not scan */
 };

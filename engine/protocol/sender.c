@@ -104,6 +104,14 @@ void senders_release_stale(struct pst_senders *senders)
     }
 }
 
+void pst_senders_count(const struct pst_senders *senders, struct pst_request_counters *counters)
+{
+    for (uint32_t i = 0; i < PST_SENDERS_MAX; i++)
+        counters->zombies += senders->slots[i].gsn != 0 && senders->slots[i].is_zombie;
+    counters->stale += senders->stale_senders;
+    counters->strays += senders->stray_answers;
+}
+
 uint32_t senders_in_use(const struct pst_senders *senders)
 {
     uint32_t in_use = 0;

@@ -56,6 +56,16 @@ void sender_abandon(struct pst_sender **sender);
 /* Releases every sender in use and counts it. */
 void senders_release_stale(struct pst_senders *senders);
 
+/* What became of requests, for a node's status. */
+struct pst_request_counters {
+    uint64_t zombies; /* given up, answers may still come */
+    uint64_t stale;   /* likewise, and none had come at the next DEFINE; since init */
+    uint64_t strays;  /* answers and orders: late, twice, or never asked for; since init */
+};
+
+/* Adds what the senders know. */
+void pst_senders_count(const struct pst_senders *senders, struct pst_request_counters *counters);
+
 uint32_t senders_in_use(const struct pst_senders *senders);
 
 /* Asserts what must hold between two steps. current: the one that the machine waits for, or NULL;

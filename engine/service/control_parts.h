@@ -120,8 +120,9 @@ json_t *control_next_request(struct control *control, uint32_t slot);
 
 void control_hang_up_all(struct control *control);
 
-/* control_status.c. Answers a request for the status. */
+/* control_status.c. Answers a request for the status. The JSON of any fits a packet. */
 void control_status(struct control *control, uint64_t client);
+json_t *control_status_json(const struct control *control, const struct pst_node_status *status);
 
 /* control_resolve.c. Asks the node for a decision, and answers the client when it is made. */
 void control_resolve(struct control *control, uint64_t client, const json_t *request);

@@ -10,7 +10,8 @@
 #include "engine/base/limits.h"
 #include "penstock/error.h"
 
-#define PST_CONTROL_BYTES_MAX (64u * 1024)
+#define PST_CONTROL_BYTES_MAX (128u * 1024) /* the longest status is shorter; a socket takes more  \
+                                             */
 
 struct json_t;
 

@@ -142,13 +142,15 @@ static json_t *last_request_json(const struct control_last *last)
 static json_t *fabric_json(const struct pst_node_status *status)
 {
     const struct pst_fabric_counters *fabric = &status->fabric;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sent",
-                     (json_int_t)fabric->signals_sent, "received",
-                     (json_int_t)fabric->signals_received, "refused",
-                     (json_int_t)status->signals_refused, "rings_full", (json_int_t)fabric->full,
-                     "wakes_sent", (json_int_t)fabric->wakes_sent, "connections_refused",
-                     (json_int_t)fabric->refusals, "ring_bytes", (json_int_t)fabric->ring_bytes,
-                     "nodes_failed", (json_int_t)status->nodes_failed);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sent",
+        (json_int_t)fabric->signals_sent, "received", (json_int_t)fabric->signals_received,
+        "refused", (json_int_t)status->signals_refused, "rings_full", (json_int_t)fabric->full,
+        "wakes_sent", (json_int_t)fabric->wakes_sent, "connections_refused",
+        (json_int_t)fabric->refusals, "ring_bytes", (json_int_t)fabric->ring_bytes, "nodes_failed",
+        (json_int_t)status->nodes_failed, "zombie_senders", (json_int_t)status->requests.zombies,
+        "stale_senders", (json_int_t)status->requests.stale, "stray_answers",
+        (json_int_t)status->requests.strays);
 }
 
 static json_t *set_json(const struct pst_set *set)
@@ -195,23 +197,24 @@ static json_t *stalls_json(const struct pst_node_status *status)
     return stalls;
 }
 
+json_t *control_status_json(const struct control *control, const struct pst_node_status *status)
+{
+    char id[9];
+    snprintf(id, sizeof(id), "%08x", control->config->cluster->id);
+    return json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:o, s:b}",
+        "message_type", "status", "cluster", control->config->cluster->name, "cluster_id", id,
+        "node", (json_int_t)control->config->node, "master", (json_int_t)control_master(control),
+        "nodes", nodes_json(control, status), "ldms", ldms_json(status), "backups",
+        jobs_json(control), "last_backup", last_backup_json(&status->last), "last_request",
+        last_request_json(&control->last), "signals", fabric_json(status), "in_doubt",
+        (json_int_t)status->in_doubt, "doubts", doubts_json(status), "more_in_doubt",
+        (int)status->has_more, "stalls", stalls_json(status), "hung", (int)status->is_hung);
+}
+
 void control_status(struct control *control, uint64_t client)
 {
     struct pst_node_status status;
-    char id[9];
     pst_node_status(control->node, &status);
-    snprintf(id, sizeof(id), "%08x", control->config->cluster->id);
-    control_send(
-        control, client,
-        json_pack(
-            "{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:o, s:b}",
-            "message_type", "status", "cluster", control->config->cluster->name, "cluster_id", id,
-            "node", (json_int_t)control->config->node, "master",
-            (json_int_t)control_master(control), "nodes", nodes_json(control, &status), "ldms",
-            ldms_json(&status), "backups", jobs_json(control), "last_backup",
-            last_backup_json(&status.last), "last_request", last_request_json(&control->last),
-            "signals", fabric_json(&status), "in_doubt", (json_int_t)status.in_doubt, "doubts",
-            doubts_json(&status), "more_in_doubt", (int)status.has_more, "stalls",
-            stalls_json(&status), "hung", (int)status.is_hung),
-        false);
+    control_send(control, client, control_status_json(control, &status), false);
 }

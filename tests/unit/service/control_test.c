@@ -109,6 +109,55 @@ static void requests_and_answers_pass(void)
     close_server();
 }
 
+/* All that a status can hold, each as long as it can be. */
+static void fill_status(struct pst_node_status *status)
+{
+    memset(status, 0xff, sizeof(*status));
+    status->in_doubt = PST_DOUBTS_MAX;
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
+        status->doubts[i].state = "COMMITTING";
+        status->doubts[i].waits_for = pst_set_first(PST_NODES_MAX);
+    }
+    status->stalls_count = PST_STALLS_MAX;
+    for (uint32_t i = 0; i < PST_STALLS_MAX; i++) {
+        struct pst_stall_status *stall = &status->stalls[i];
+        stall->what = "make the directory";
+        memset(stall->thread, 's', sizeof(stall->thread) - 1);
+        memset(stall->name, '"', sizeof(stall->name) - 1);
+        stall->thread[sizeof(stall->thread) - 1] = stall->name[sizeof(stall->name) - 1] = '\0';
+    }
+    status->last.end = PST_END_COMPLETE;
+    status->last.error = PST_E_STALLED;
+    status->ldms_count = PST_LDMS_MAX;
+    for (uint32_t i = 0; i < PST_LDMS_MAX; i++)
+        status->ldms[i].state = "COMMITTING";
+    status->kept_out = pst_set_first(PST_NODES_MAX);
+}
+
+static void the_longest_status_fits(void)
+{
+    static struct pst_node_status status;
+    static struct pst_plan plan = {.ldms = PST_LDMS_MAX};
+    struct pst_cluster_config cluster = {.name = "c", .expected = pst_set_first(PST_NODES_MAX)};
+    fill_status(&status);
+    open_server();
+    int fd = connect_client();
+    config.cluster = &cluster;
+    config.plan = &plan;
+    json_t *whole = control_status_json(&control, &status);
+    CU_ASSERT_PTR_NOT_NULL(whole);
+    control_send(&control, control.clients[0].id, json_incref(whole), false);
+    json_t *got = NULL;
+    CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &got), 0);
+    CU_ASSERT_TRUE(json_equal(got, whole));
+    json_decref(got);
+    json_decref(whole);
+    config.cluster = NULL;
+    config.plan = NULL;
+    close(fd);
+    close_server();
+}
+
 static void nonsense_is_refused(void)
 {
     static const char *const texts[] = {"[]", "{}", "{\"request\":3}", "{\"request\":\"a\"", "x"};
@@ -396,6 +445,7 @@ int main(void)
         {"a file is not replaced", a_file_is_not_replaced},
         {"a path that is too long is refused", a_long_path_is_refused},
         {"requests and answers pass", requests_and_answers_pass},
+        {"the longest status fits", the_longest_status_fits},
         {"nonsense is refused", nonsense_is_refused},
         {"a refusal cuts no character", a_refusal_cuts_no_character},
         {"no request uses the numbers up", no_request_uses_the_numbers_up},
