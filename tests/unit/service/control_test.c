@@ -113,6 +113,7 @@ static void requests_and_answers_pass(void)
 static void fill_status(struct pst_node_status *status)
 {
     memset(status, 0xff, sizeof(*status));
+    status->has_more = status->is_hung = status->is_broken = false;
     status->in_doubt = PST_DOUBTS_MAX;
     for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
         status->doubts[i].state = "COMMITTING";
