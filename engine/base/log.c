@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
@@ -34,6 +36,7 @@ static pst_log_hook *log_listener;
 static void *listener_context;
 
 static bool is_journal, shows_times;
+static atomic_bool bar_is_shown;
 
 static const char *const beginnings[] = {
     [PST_LOG_ERROR] = "penstock: error: ",
@@ -66,6 +69,11 @@ static const char *beginning_of(enum pst_log_level level, char *text)
     snprintf(text, BEGINNING_BYTES, "%s %s", pst_time_text(pst_unix_ns(), 3, now),
              beginnings[level]);
     return text;
+}
+
+void pst_log_note_bar(bool is_shown)
+{
+    atomic_store(&bar_is_shown, is_shown);
 }
 
 void pst_log_set_level(enum pst_log_level level)
@@ -127,8 +135,10 @@ static void write_line(enum pst_log_level level, char *line, size_t used)
         return;
     }
     line[used++] = '\n';
+    const struct iovec parts[] = {{(void *)(uintptr_t) "\r\033[K", 4}, {line, used}};
+    bool replaces_bar = atomic_exchange(&bar_is_shown, false);
     /* A log that cannot be written has nowhere to report it. */
-    ssize_t written = write(STDERR_FILENO, line, used);
+    ssize_t written = writev(STDERR_FILENO, replaces_bar ? parts : parts + 1, replaces_bar ? 2 : 1);
     (void)written;
 }
 

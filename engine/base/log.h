@@ -6,6 +6,7 @@
 #ifndef PST_ENGINE_BASE_LOG_H
 #define PST_ENGINE_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "penstock/error.h"
@@ -39,6 +40,10 @@ size_t pst_log_format(enum pst_log_level level, char *line, const char *format, 
 /* From here on each line to stderr begins with its time (RFC 3339, UTC, milliseconds), but for the
  * journal, which has its own. For programs that stay. Before any other thread starts. */
 void pst_log_show_times(void);
+
+/* Whether the terminal's current line shows a progress bar, which the next line replaces. Any
+ * thread. */
+void pst_log_note_bar(bool is_shown);
 
 /* Looks whether stderr is systemd's journal (JOURNAL_STREAM, systemd.exec(5)). A program's main
  * calls it, before any other thread starts. */

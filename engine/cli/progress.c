@@ -178,6 +178,8 @@ static void print_bar(struct cli_progress *progress, const struct cli_progress_s
     /* Back to the start, write, clear what an earlier, longer line left. */
     fprintf(progress->out, "\r%.*s\033[K", (int)columns, line);
     progress->bar_shown = true;
+    fflush(progress->out);
+    pst_log_note_bar(true);
 }
 
 static void print_line(struct cli_progress *progress, const struct cli_progress_sample *sample)
@@ -260,6 +262,7 @@ void cli_progress_finish(struct cli_progress *progress)
     if (!progress)
         return;
     if (progress->bar_shown) {
+        pst_log_note_bar(false);
         fprintf(progress->out, "\r\033[K");
         fflush(progress->out);
     }

@@ -4,8 +4,10 @@
 
 #include <jansson.h>
 
+#include "engine/base/log.h"
 #include "engine/cli/progress.h"
 #include "tests/suite.h"
+#include "tests/support/stderr_capture.h"
 
 #define S 1000000000ull
 #define MIB (1ull << 20)
@@ -106,6 +108,24 @@ static void test_the_bar_is_drawn_over_and_removed(void)
                "\033[K\r\033[K");
 }
 
+/* A line of the log stands alone, whatever the bar shows; with no bar it is as ever. */
+static void test_a_log_line_replaces_the_bar(void)
+{
+    begin_log_capture();
+    start(CLI_PROGRESS_BAR);
+    update(1000, MIB, 4 * MIB, 1);
+    pst_log(PST_LOG_WARNING, "first");
+    pst_log(PST_LOG_WARNING, "second");
+    update(2000, 2 * MIB, 4 * MIB, 1);
+    finish();
+    pst_log(PST_LOG_WARNING, "third");
+    char *log = end_log_capture();
+    CU_ASSERT_STRING_EQUAL(log, "\r\033[Kpenstock: warning: first\npenstock: warning: second\n"
+                                "penstock: warning: third\n");
+    free(log);
+    free(text);
+}
+
 static void test_the_bar_fits_the_terminal(void)
 {
     start(CLI_PROGRESS_BAR);
@@ -173,6 +193,7 @@ int main(void)
         {"more than everything is everything", test_more_than_everything_is_everything},
         {"the rate follows slowly", test_the_rate_follows_slowly},
         {"the bar is drawn over and removed", test_the_bar_is_drawn_over_and_removed},
+        {"a log line replaces the bar", test_a_log_line_replaces_the_bar},
         {"the bar fits the terminal", test_the_bar_fits_the_terminal},
         {"json records", test_json_records},
         {"sigusr1 prints at once", test_sigusr1_prints_at_once},
