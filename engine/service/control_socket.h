@@ -10,8 +10,8 @@
 #include "engine/base/limits.h"
 #include "penstock/error.h"
 
-#define PST_CONTROL_BYTES_MAX (128u * 1024) /* the longest status is shorter; a socket takes more  \
-                                             */
+/* The longest status is shorter, and a socket takes more. */
+#define PST_CONTROL_BYTES_MAX (128u * 1024)
 
 struct json_t;
 
