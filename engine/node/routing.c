@@ -80,15 +80,41 @@ static uint32_t why_not(const struct routing *routing, const struct pst_signal *
     return 0;
 }
 
+/* What was let through is the master's to answer, however often it is asked for: docs/protocol.md,
+ * "Signals". What is asked for beside it is refused there. */
+static void note_asked(struct routing *routing, const struct pst_signal *request)
+{
+    if (routing->is_running)
+        return;
+    routing->asked = request->backup;
+    routing->is_running = true;
+}
+
+/* A request that was refused is judged anew. */
+static void follow_backup(struct routing *routing, const struct pst_signal *signal)
+{
+    if (pst_ref_block(signal->receiver_ref) != PST_BLOCK_CLIENT || signal->backup != routing->asked)
+        return;
+    bool is_refused = signal->gsn == PST_BACKUP_REF;
+    if (is_refused)
+        routing->asked = 0;
+    if (is_refused || signal->gsn == PST_BACKUP_COMPLETE_REP || signal->gsn == PST_BACKUP_ABORT_REP)
+        routing->is_running = false;
+}
+
 /* true: refused, and the client has its answer. */
 static bool refuse_backup(struct routing *routing, const struct pst_signal *request)
 {
     uint32_t node;
     if (!routing->peers || request->gsn != PST_BACKUP_REQ)
         return false;
-    uint32_t error = why_not(routing, request, &node);
-    if (!error)
+    if (routing->asked == request->backup)
         return false;
+    uint32_t error = why_not(routing, request, &node);
+    if (!error) {
+        note_asked(routing, request);
+        return false;
+    }
     struct pst_signal ref;
     pst_signal_init_answer(&ref, PST_BACKUP_REF, request);
     ref.payload.ref.master_ref = request->receiver_ref;
@@ -123,6 +149,7 @@ static void deliver(struct routing *routing, const struct pst_signal *signal)
         pst_peers_send(routing->peers, signal);
         return;
     }
+    follow_backup(routing, signal);
     if (may_be_dropped(routing, signal) || refuse_backup(routing, signal) ||
         take_report(routing, signal))
         return;

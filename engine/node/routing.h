@@ -41,6 +41,8 @@ struct routing {
     struct keep_out kept_out;
     bool is_hung;
     struct pst_set held_out; /* by id - 1: kept out while this node is hung */
+    uint64_t asked;          /* the backup whose request the master has, or had last; 0: none */
+    bool is_running;
     uint64_t nodes_failed;
 };
 

@@ -209,7 +209,7 @@ static bool hub_deliver(void *context, const struct pst_signal *signal)
 {
     struct sim_fabric *fabric = context;
     struct sim_node *node = fabric->node;
-    if (signal->gsn == PST_BACKUP_REQ)
+    if (signal->gsn == PST_BACKUP_REQ && signal->backup != node->master.backup)
         sim_check_coordinates(fabric->sim, node, &fabric->base.joined);
     if (signal == node->passing)
         sim_pass_on(fabric->sim, node, signal);

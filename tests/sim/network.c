@@ -123,6 +123,8 @@ static struct sim_event *deliver_at(struct sim *sim, uint32_t from, const struct
 {
     uint32_t to = sim_thread_of(signal->receiver_ref);
     uint64_t time_ns = sim->now_ns + sim_delay_ns(sim) + later_ns;
+    if (from % SIM_NODE_THREADS == SIM_CLIENT)
+        return add_hop(sim, SIM_LEAVES, from - SIM_CLIENT + SIM_HUB, time_ns, signal);
     if (sim_node_of(sim, from) == sim_node_of(sim, to))
         return add_hop(sim, SIM_HEARD, to, time_ns, signal);
     from /= SIM_NODE_THREADS;
