@@ -63,9 +63,10 @@ static bool deliver(void *context, const struct pst_signal *signal)
 {
     const struct hub *hub = context;
     struct pst_channel *channel = channel_of(hub->node, signal->receiver_ref);
-    if (channel)
-        pst_channel_to_peer(channel, signal);
-    return channel != NULL;
+    if (!channel)
+        return false;
+    pst_channel_to_peer(channel, signal);
+    return true;
 }
 
 static uint32_t room(void *context, pst_ref receiver_ref)
