@@ -17,7 +17,7 @@
 #define SIM_WRITERS 2u
 
 /* The files of a node's share. */
-enum sim_file { SIM_NODE_MANIFEST, SIM_CLUSTER_MANIFEST, SIM_PART };
+enum sim_file { SIM_NODE_MANIFEST, SIM_CLUSTER_MANIFEST, SIM_CLUSTER_COPY, SIM_PART };
 
 /* A file's, as it was read; freed at the end of the run. */
 struct sim_bytes {

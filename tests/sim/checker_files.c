@@ -51,6 +51,7 @@ static bool belongs(const struct sim_share *share, const char *name)
     uint32_t part, parts;
     return strcmp(name, layout_node_manifest(share->number, share->node + 1).text) == 0 ||
            strcmp(name, layout_cluster_manifest(share->number).text) == 0 ||
+           strcmp(name, layout_cluster_copy(share->number).text) == 0 ||
            (layout_parse_part_dir(name, share->number, &part, &parts) &&
             parts == share->parts_count);
 }

@@ -111,6 +111,8 @@ struct pst_repository_path sim_disk_path(const struct sim_share *share, enum sim
         return path_in(share, layout_node_manifest(share->number, share->node + 1));
     case SIM_CLUSTER_MANIFEST:
         return path_in(share, layout_cluster_manifest(share->number));
+    case SIM_CLUSTER_COPY:
+        return path_in(share, layout_cluster_copy(share->number));
     default:
         return pst_repository_part_path(share->number, share->node + 1, part + 1,
                                         share->parts_count);
@@ -131,14 +133,18 @@ bool sim_disk_read(struct sim *sim, const struct sim_share *share, enum sim_file
     node->disk->is_quiet = false;
     if (error)
         *bytes = (struct sim_bytes){NULL, 0};
+    if (error && file == SIM_CLUSTER_MANIFEST) /* either of the two will do */
+        return sim_disk_read(sim, share, SIM_CLUSTER_COPY, part, bytes);
     return !error;
 }
 
 bool sim_disk_is_durable(const struct sim *sim, const struct sim_share *share, enum sim_file file,
                          uint32_t part)
 {
-    return model_disk_is_durable(sim->nodes[share->node].disk,
-                                 sim_disk_path(share, file, part).text);
+    const struct model_disk *disk = sim->nodes[share->node].disk;
+    return model_disk_is_durable(disk, sim_disk_path(share, file, part).text) ||
+           (file == SIM_CLUSTER_MANIFEST &&
+            model_disk_is_durable(disk, sim_disk_path(share, SIM_CLUSTER_COPY, 0).text));
 }
 
 bool sim_disk_has(struct sim *sim, const struct sim_share *share, enum sim_file file)

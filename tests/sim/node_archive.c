@@ -91,6 +91,7 @@ static void hide_decisions(struct sim *sim, struct sim_node *node)
         if (!share || !sim->backups[i].was_decided)
             continue;
         remove_quietly(node, sim_disk_path(share, SIM_CLUSTER_MANIFEST, 0).text);
+        remove_quietly(node, sim_disk_path(share, SIM_CLUSTER_COPY, 0).text);
         remove_quietly(node, sim_disk_path(share, SIM_NODE_MANIFEST, 0).text);
     }
 }
