@@ -191,7 +191,7 @@ static void show_status(struct hub *hub)
         (struct pst_request_counters){.strays = hub->routing.outcome->stray_signals};
     pst_senders_count(&hub->routing.proxy->senders, &node->status.requests);
     node->status.fabric = pst_fabric_counters(pst_peers_fabric(hub->routing.peers), 0);
-    node->status.signals_refused = pst_peers_refused(hub->routing.peers);
+    node->status.signals_refused = peers_refused(hub->routing.peers);
     node->status.nodes_failed = hub->routing.nodes_failed;
     node->status.kept_out = hub->routing.kept_out.nodes;
     show_doubts(hub->routing.outcome, &node->status);
@@ -255,7 +255,7 @@ static int open_peers(struct hub *hub)
         return -ENOMEM;
     pst_set_add(&own, config->node - 1);
     pst_outcome_init(hub->routing.outcome, config->node, &own, &config->timeouts);
-    const struct pst_fabric_hello hello = pst_peers_hello(config, hub->node->incarnation);
+    const struct pst_fabric_hello hello = peers_hello(config, hub->node->incarnation);
     struct pst_fabric *fabric;
     int error = node_fabric_open(config, &hello, &fabric);
     return error ? error : pst_peers_open(config, fabric, &handlers, &hub->routing.peers);

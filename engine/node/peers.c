@@ -54,7 +54,7 @@ static void peer_check(const struct pst_peers *peers, uint32_t node)
 }
 
 /* The options of a HELLO: how many LDMs the node has. */
-struct pst_fabric_hello pst_peers_hello(const struct pst_node_config *config, uint64_t incarnation)
+struct pst_fabric_hello peers_hello(const struct pst_node_config *config, uint64_t incarnation)
 {
     struct pst_fabric_hello hello = {
         .cluster_id = config->cluster->id, .node = config->node, .incarnation = incarnation};
@@ -314,7 +314,7 @@ struct pst_fabric *pst_peers_fabric(struct pst_peers *peers)
     return peers->fabric;
 }
 
-uint64_t pst_peers_refused(const struct pst_peers *peers)
+uint64_t peers_refused(const struct pst_peers *peers)
 {
     PST_CHECK_THREAD(&peers->owner);
     return peers->refused;

@@ -26,9 +26,9 @@ struct pst_peers_handlers {
 
 /* What this node sends the others when it joins the cluster that config->cluster names; for whoever
  * opens its fabric. */
-struct pst_fabric_hello pst_peers_hello(const struct pst_node_config *config, uint64_t incarnation);
+struct pst_fabric_hello peers_hello(const struct pst_node_config *config, uint64_t incarnation);
 
-/* fabric: opened with pst_peers_hello(); closed by pst_peers_close(), or here on an error. 0 or
+/* fabric: opened with peers_hello(); closed by pst_peers_close(), or here on an error. 0 or
  * -ENOMEM. */
 PST_MUST_USE int pst_peers_open(const struct pst_node_config *config, struct pst_fabric *fabric,
                                 const struct pst_peers_handlers *handlers,
@@ -57,6 +57,6 @@ struct pst_set pst_peers_live(const struct pst_peers *peers);
 struct pst_fabric *pst_peers_fabric(struct pst_peers *peers);
 
 /* Signals that were dropped, since the start: in another's name, malformed, or to nobody. */
-uint64_t pst_peers_refused(const struct pst_peers *peers);
+uint64_t peers_refused(const struct pst_peers *peers);
 
 #endif

@@ -54,7 +54,7 @@ static void poll_other(void)
 static void begin(void)
 {
     const struct pst_peers_handlers handlers = {.on_signal = on_signal, .on_change = on_change};
-    const struct pst_fabric_hello hello = pst_peers_hello(&config, 1);
+    const struct pst_fabric_hello hello = peers_hello(&config, 1);
     struct pst_fabric_hello others = hello;
     pst_log_set_level(PST_LOG_ERROR);
     others.node = 2;
