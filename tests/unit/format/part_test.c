@@ -70,6 +70,23 @@ static void the_digest_is_that_of_the_trailer(void)
     free(part.bytes);
 }
 
+static void the_trailer_knows_the_length_of_the_part(void)
+{
+    struct sample_part part = sample_part(2, 8);
+    const struct pst_part_identity identity = sample_identity();
+    const uint8_t *trailer = part.bytes + part.size - PST_BLOCK_BYTES;
+    struct pst_damage damage;
+    CU_ASSERT_EQUAL(pst_part_trailer_check(trailer, PST_BLOCK_BYTES, part.size, &identity, &damage),
+                    0);
+    CU_ASSERT_EQUAL(pst_part_trailer_check(trailer, PST_BLOCK_BYTES, part.size + PST_BLOCK_BYTES,
+                                           &identity, &damage),
+                    -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(pst_part_trailer_check(trailer, PST_BLOCK_BYTES, part.size - PST_BLOCK_BYTES,
+                                           &identity, &damage),
+                    -PST_E_TRUNCATED);
+    free(part.bytes);
+}
+
 static void every_flip_of_an_index_is_found(void)
 {
     struct sample_part part = sample_part(4, 2);
@@ -205,6 +222,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"chunks tile the part", chunks_tile_the_part},
         {"the digest is that of the trailer", the_digest_is_that_of_the_trailer},
+        {"the trailer knows the length of the part", the_trailer_knows_the_length_of_the_part},
         {"every flip of an index is found", every_flip_of_an_index_is_found},
         {"the index knows the objects of a chunk", the_index_knows_the_objects_of_a_chunk},
         {"an exchanged chunk is found", an_exchanged_chunk_is_found},

@@ -161,7 +161,12 @@ static void the_longest_status_fits(void)
 
 static void nonsense_is_refused(void)
 {
-    static const char *const texts[] = {"[]", "{}", "{\"request\":3}", "{\"request\":\"a\"", "x"};
+    static const char *const texts[] = {"[]",
+                                        "{}",
+                                        "{\"request\":3}",
+                                        "{\"request\":\"a\"",
+                                        "x",
+                                        "{\"request\":\"status\",\"request\":\"abort\"}"};
     open_server();
     int fd = connect_client();
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
