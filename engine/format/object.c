@@ -297,6 +297,12 @@ static void fill_object(const struct entry *entry, const uint8_t *strings,
         object->attributes = strings + strings_bytes(entry->path_bytes, entry->link_bytes);
 }
 
+bool pst_object_is_name_of(const struct pst_object *object, uint64_t id)
+{
+    return object->id == id ||
+           (object->type == PST_OBJECT_HARD_LINK && object->linked_object == id);
+}
+
 int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
                       struct pst_object *object)
 {

@@ -35,6 +35,9 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
 /* The object of an entry that pst_object_decode has found legal: not checked again. */
 struct pst_object pst_object_of_legal(const void *entry);
 
+/* Whether it is the object of that id, or another name of it (PST_OBJECT_HARD_LINK). */
+bool pst_object_is_name_of(const struct pst_object *object, uint64_t id);
+
 /* Lowest and highest id in a payload of legal entries, and their number. */
 struct pst_object_range {
     uint64_t first;

@@ -189,13 +189,6 @@ static void log_bad(struct scan *scan, const struct pst_fragment_file *listed, i
     }
 }
 
-/* Whether the object is the one of that id, or another name of it. */
-static bool is_of(const struct pst_object *object, uint64_t id)
-{
-    return object->id == id ||
-           (object->type == PST_OBJECT_HARD_LINK && object->linked_object == id);
-}
-
 /* The object's entries that mark_bad() will mark: its own, and those of its other names. */
 static uint64_t count_marked(const struct scan *scan, uint64_t id)
 {
@@ -205,7 +198,7 @@ static uint64_t count_marked(const struct scan *scan, uint64_t id)
     size_t offset = 0;
     while (offset < fragment->entries_bytes &&
            !pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object))
-        count += is_of(&object, id);
+        count += pst_object_is_name_of(&object, id);
     return count > 0 ? count : 1;
 }
 
@@ -351,7 +344,7 @@ static bool mark_entries(struct scan *scan, uint64_t id, uint8_t flags)
             return true;
         }
         object.flags |= flags;
-        if (is_of(&object, id) && !put_entry(scan, &object))
+        if (pst_object_is_name_of(&object, id) && !put_entry(scan, &object))
             return false;
         scan->marking = next;
     }
