@@ -226,11 +226,11 @@ static void be_decided_by_another(void)
     storage_put(&storage, decision_path(), decision.text, decision.bytes);
 }
 
-/* With a file that a listing has after all of the backup's own. */
+/* With a file of a killed node, that a listing has after all others. */
 static void be_complete(void)
 {
     CU_ASSERT_EQUAL_FATAL(back_up_alone(), 0);
-    storage_put(&storage, inside((struct layout_name){"later"}), "x", 1);
+    storage_put(&storage, inside(layout_temporary(layout_node_manifest(NUMBER, 2).text)), "x", 1);
 }
 
 /* ---- what is done to it ---- */
