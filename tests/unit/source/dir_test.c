@@ -479,6 +479,7 @@ static int emit_and_remove(struct pst_fragment_sink *sink, struct pst_fragment_d
     if (collected.count == 0)
         REQUIRE(system("rm -rf z*") == 0);
     (void)sink;
+    collected.has_slot = false;
     slot->number = ++collected.count;
     return 0;
 }
