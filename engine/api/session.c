@@ -147,6 +147,7 @@ static int read_job(struct pst_session *session)
     node->start_limit_ns = job->start_limit_ns;
     session->options.number = job->number;
     session->options.single_threaded = job->single_threaded;
+    session->options.verify = job->verify;
     session->options.cancel_fd = job->run.cancel_fd;
     return 0;
 }

@@ -38,7 +38,8 @@ static const struct cli_option options[] = {
      .yields_to = "source,to",
      .help = "have the cluster of the node at this control socket make the backup, of the sources "
              "and into the directories that its nodes are configured with; goes only with --wait, "
-             "--allow-missing, --number, --single-threaded and --json. PENSTOCK_NODE counts only "
+             "--allow-missing, --number, --single-threaded, --verify and --json. PENSTOCK_NODE "
+             "counts only "
              "where no --source and no --to is given"},
     {.name = "wait",
      .kind = CLI_OPTION_TEXT,
@@ -59,6 +60,11 @@ static const struct cli_option options[] = {
     {.name = "single-threaded",
      .kind = CLI_OPTION_SWITCH,
      .help = "LDM 1 alone does all the work, without the proxy"},
+    {.name = "verify",
+     .kind = CLI_OPTION_SWITCH,
+     .help =
+         "read every part back from its disk, past the page cache, and compare it with what was "
+         "written, before the backup counts as made; what differs fails it"},
     CLI_JOB_OPTIONS,
     {.name = "logical",
      .kind = CLI_OPTION_SWITCH,
@@ -95,6 +101,7 @@ static void read_options(struct run *run)
     job->number = (uint32_t)cli_argument_number(arguments, "number");
     job->run.cancel_fd = pst_interrupt_fd();
     job->single_threaded = cli_argument_switch(arguments, "single-threaded");
+    job->verify = cli_argument_switch(arguments, "verify");
 }
 
 static enum cli_exit read_tables(struct run *run)
@@ -277,7 +284,7 @@ static enum cli_exit check_own(const struct cli_arguments *arguments)
 static bool counts_with_node(const char *option)
 {
     static const char *const options_with_node[] = {
-        "node", "wait", "allow-missing", "number", "single-threaded", "json"};
+        "node", "wait", "allow-missing", "number", "single-threaded", "verify", "json"};
     for (size_t i = 0; i < sizeof(options_with_node) / sizeof(options_with_node[0]); i++) {
         if (strcmp(option, options_with_node[i]) == 0)
             return true;

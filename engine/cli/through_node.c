@@ -131,10 +131,11 @@ static int parse_wait(const char *text, enum wait *wait)
 
 static json_t *request_of(const struct cli_arguments *arguments)
 {
-    return json_pack("{s:s, s:I, s:b, s:b}", "request", "backup", "number",
+    return json_pack("{s:s, s:I, s:b, s:b, s:b}", "request", "backup", "number",
                      (json_int_t)cli_argument_number(arguments, "number"), "single_threaded",
                      (int)cli_argument_switch(arguments, "single-threaded"), "allow_missing",
-                     (int)cli_argument_switch(arguments, "allow-missing"));
+                     (int)cli_argument_switch(arguments, "allow-missing"), "verify",
+                     (int)cli_argument_switch(arguments, "verify"));
 }
 
 static json_int_t number_of(const json_t *message, const char *key)

@@ -8,8 +8,8 @@
 
 struct json_t;
 
-/* penstock backup --node SOCKET. Options node, number, wait, allow-missing, single-threaded, json
- * of the command's table. */
+/* penstock backup --node SOCKET. Options node, number, wait, allow-missing, single-threaded,
+ * verify, json of the command's table. */
 enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments);
 
 /* Sends request, whose reference it takes, to the node that --node names, and waits for the one

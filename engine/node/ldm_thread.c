@@ -35,6 +35,7 @@ struct ldm {
     struct pst_pipeline *pipeline;
     struct pst_actions actions;
     uint64_t progress_due_ns;
+    uint64_t verified_bytes; /* of the part, as last reported */
     uint64_t scan_began_ns;
     uint64_t shown_ns; /* began_ns of the operation that is shown to others; 0: none is */
 };
@@ -51,6 +52,7 @@ static void begin_work(struct ldm *ldm, const struct pst_work *work)
         ldm->scan_began_ns = pst_monotonic_ns();
     if (work->type == PST_WORK_OPEN) {
         ldm->scan_began_ns = 0;
+        ldm->verified_bytes = 0;
         atomic_store_explicit(&ldm->thread->source_bytes, 0, memory_order_relaxed);
     }
     pst_pipeline_start(ldm->pipeline, work);
@@ -209,6 +211,16 @@ static void show_oldest(struct ldm *ldm, uint64_t now_ns)
     pst_activity_order(&ldm->thread->io, began_ns != 0 ? pst_io_op_text(op) : NULL, name, began_ns);
 }
 
+/* Whether there is progress to be reported once it is due: scans go on, or more of the part has
+ * been read back. */
+static bool has_progress(const struct ldm *ldm)
+{
+    if (ldm->block.participant.state == PST_PARTICIPANT_SCANNING)
+        return true;
+    return ldm->block.participant.state == PST_PARTICIPANT_STOPPING &&
+           pst_pipeline_verified_bytes(ldm->pipeline) > ldm->verified_bytes;
+}
+
 /* true: there was something to do, which may have begun a work. */
 static bool keep_time(struct ldm *ldm)
 {
@@ -219,9 +231,9 @@ static bool keep_time(struct ldm *ldm)
         struct pst_event event = {.type = PST_EVENT_TIMER};
         step(ldm, &event);
     }
-    if (ldm->block.participant.state != PST_PARTICIPANT_SCANNING || now_ns < ldm->progress_due_ns ||
-        !has_room_for_report(ldm))
+    if (!has_progress(ldm) || now_ns < ldm->progress_due_ns || !has_room_for_report(ldm))
         return is_due;
+    ldm->verified_bytes = pst_pipeline_verified_bytes(ldm->pipeline);
     ldm->progress_due_ns = now_ns + ldm->node->config.timeouts.progress_ns;
     struct pst_event event = {.type = PST_EVENT_PROGRESS,
                               .progress = pst_pipeline_sums(ldm->pipeline)};
@@ -236,8 +248,7 @@ static uint64_t deadline_ns_of(const struct ldm *ldm)
     uint64_t deadline_ns = pst_ldm_block_deadline_ns(&ldm->block);
     uint64_t retry_ns = pst_pipeline_deadline_ns(ldm->pipeline);
     deadline_ns = retry_ns < deadline_ns ? retry_ns : deadline_ns;
-    if (ldm->block.participant.state == PST_PARTICIPANT_SCANNING &&
-        ldm->progress_due_ns < deadline_ns)
+    if (has_progress(ldm) && ldm->progress_due_ns < deadline_ns)
         deadline_ns = ldm->progress_due_ns;
     return deadline_ns;
 }
@@ -271,6 +282,8 @@ static void run_to_completion(struct ldm *ldm)
         pst_activity_move();
         bool worked = take_signals(ldm);
         worked |= pst_ring_reap(ldm->ring) > 0;
+        if (ldm->block.participant.state == PST_PARTICIPANT_ABORTED)
+            pst_pipeline_stop_verifying(ldm->pipeline);
         worked |= pst_pipeline_slice(ldm->pipeline);
         worked |= take_results(ldm);
         pst_ring_submit(ldm->ring);

@@ -85,7 +85,8 @@ static int see_it_through(struct client *client)
     struct pst_client_request request = {
         .master_node = options->node.node,
         .number = options->number,
-        .flags = options->single_threaded ? PST_BACKUP_SINGLE_THREADED : 0,
+        .flags = (options->single_threaded ? PST_BACKUP_SINGLE_THREADED : 0u) |
+                 (options->verify ? PST_BACKUP_VERIFY : 0u),
     };
     int error = pst_client_identify(&request);
     if (error)

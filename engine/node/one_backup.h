@@ -10,6 +10,7 @@ struct pst_node_backup {
     struct pst_node_config node;
     uint32_t number; /* 0: the next free one */
     bool single_threaded;
+    bool verify;   /* each part is read back before the decision */
     int cancel_fd; /* readable: abort the backup, orderly; -1: none */
     /* Called on the caller's thread about every timeouts.progress_ns. expected_bytes may grow until
      * expected_is_final. May be NULL. */

@@ -26,6 +26,7 @@ enum chunk_place {
     CHUNK_SPARE,  /* is the next index */
     CHUNK_SUMS,   /* gathers the checksums of the part's objects */
     CHUNK_OUTPUT, /* the next chunk is encoded into it */
+    CHUNK_LENT,   /* the part is read back into it */
     CHUNK_PLACES
 };
 
@@ -485,6 +486,25 @@ void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end)
     write_block(pool, place.file_offset, on_trailer_written);
 }
 
+struct chunk *chunk_pool_lend(struct chunk_pool *pool)
+{
+    assert(chunk_pool_is_idle(pool));
+    struct chunk *chunk = take(pool, PST_CHUNK_DATA, CHUNK_LENT);
+    assert(chunk); /* idle: only indexes and the output are in use */
+    return chunk;
+}
+
+void *chunk_pool_lent_memory(const struct chunk *chunk)
+{
+    assert(chunk->place == CHUNK_LENT);
+    return chunk->memory;
+}
+
+void chunk_pool_take_back(struct chunk *chunk)
+{
+    give_back(chunk, CHUNK_LENT);
+}
+
 void chunk_pool_forget_part(struct chunk_pool *pool)
 {
     assert(chunk_pool_is_idle(pool));
@@ -568,6 +588,7 @@ uint32_t chunk_pool_check(const struct chunk_pool *pool)
     assert(counts[CHUNK_SPARE] == (pool->spare ? 1 : 0));
     assert(counts[CHUNK_SUMS] == (pool->sums->place == CHUNK_SUMS ? 1 : 0));
     assert(counts[CHUNK_OUTPUT] == (pool->output ? 1 : 0));
+    assert(counts[CHUNK_LENT] <= 1);
     assert(!pool->drops || !pool->ready);
     return reads;
 }

@@ -88,6 +88,12 @@ struct chunk_pool_end {
 /* Ends the part: starts to write the last index and the trailer. After a flush, idle only. */
 void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end);
 
+/* A buffer for the part's file to be read back into, a block and chunk_bytes long; after the end of
+ * the part, idle only. It is given back before the part is forgotten. */
+struct chunk *chunk_pool_lend(struct chunk_pool *pool);
+void *chunk_pool_lent_memory(const struct chunk *chunk);
+void chunk_pool_take_back(struct chunk *chunk);
+
 /* Forgets the part, sums too. Idle only. */
 void chunk_pool_forget_part(struct chunk_pool *pool);
 

@@ -9,7 +9,9 @@
  *   a failure from STARTING on ───────────▶ SPOILT           an arrow without a name: DONE
  *   STARTED ─HALT─▶ HALTED
  *   any with a file ─DISCARD─▶ DRAINING ──▶ REMOVING ──▶ NONE
- *   OPENING, FINISHING ─DISCARD─▶ CANCELLING ──▶ DRAINING, or NONE if no file was created
+ *   FINISHING ─VERIFY─▶ VERIFYING ──▶ COMPLETE, if the part is to be read back
+ *   OPENING, FINISHING, VERIFYING ─DISCARD─▶ CANCELLING ──▶ DRAINING, or NONE if no file was
+ * created
  *
  * Three things beside the state are variables of the pipeline, because they hold across states: the
  * request that is to be answered, the first error of the part, and the error not yet reported.
@@ -39,8 +41,9 @@ enum part_may {
     X(FLUSHING, PART_MAY_ANSWER | PART_MAY_WRITE, "STOP: the last chunks are being written")       \
     X(SEALING, PART_MAY_ANSWER | PART_MAY_WRITE, "STOP: index and trailer are being written")      \
     X(FINISHING, PART_MAY_ANSWER, "STOP: the file is being synced and closed")                     \
+    X(VERIFYING, PART_MAY_ANSWER, "STOP: the file is being read back")                             \
     X(COMPLETE, 0, "the file is whole, durable and closed")                                        \
-    X(CANCELLING, PART_MAY_ANSWER, "DISCARD: creation, or sync and close, is in flight")           \
+    X(CANCELLING, PART_MAY_ANSWER, "DISCARD: creation, sync, close or a read is in flight")        \
     X(DRAINING, PART_MAY_SCAN | PART_MAY_WRITE, "DISCARD: scans and writes are coming to an end")  \
     X(REMOVING, 0, "DISCARD: the file is being closed and removed")
 
@@ -61,7 +64,8 @@ enum part_state {
     X(DISCARD)                                                                                     \
     X(DONE)   /* what the state waits for has ended, and there is a file */                        \
     X(FAILED) /* an error spoils the part */                                                       \
-    X(GONE)   /* there is no file, or no longer one of ours */
+    X(GONE)   /* there is no file, or no longer one of ours */                                     \
+    X(VERIFY) /* the file is durable and closed, and is to be read back */
 
 enum part_event {
 #define X(name) PART_ON_##name,

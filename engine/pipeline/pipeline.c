@@ -13,6 +13,7 @@
 #include "engine/pipeline/chunk_pool.h"
 #include "engine/pipeline/fragment_scan.h"
 #include "engine/pipeline/part_state.h"
+#include "engine/pipeline/read_back.h"
 #include "engine/repository/repository.h"
 #include "io/part_file.h"
 
@@ -34,6 +35,9 @@ struct pst_pipeline {
     char part_name[512];
     uint64_t backup;
     struct chunk_pool_end end; /* of the part */
+    bool verifies;             /* it is read back before STOP is answered */
+    struct read_back back;
+    struct chunk *back_buffer; /* of the pool; NULL: it is not being read back */
 
     struct pst_work_result results[RESULTS_MAX];
     uint32_t results_first;
@@ -181,6 +185,7 @@ static void check(const struct pst_pipeline *pipeline)
             state != PART_COMPLETE) ||
            !pipeline->error);
     assert(!pipeline->trouble || pipeline->trouble == pipeline->error);
+    assert(!pipeline->back_buffer || state == PART_VERIFYING || state == PART_CANCELLING);
     assert(pipeline->results_count <= RESULTS_MAX);
 }
 
@@ -258,6 +263,7 @@ static void open_part(struct pst_pipeline *pipeline, const struct pst_work *work
     uint32_t parts = work->flags & PST_BACKUP_SINGLE_THREADED ? 1 : config->ldms;
     begin_work(pipeline, work, PART_ON_OPEN);
     pipeline->backup = work->backup;
+    pipeline->verifies = work->flags & PST_BACKUP_VERIFY;
     pipeline->error = 0;
     pipeline->trouble = 0;
     fragment_scans_begin_part(pipeline->scans);
@@ -275,14 +281,68 @@ static void open_part(struct pst_pipeline *pipeline, const struct pst_work *work
                        config->direct, on_created);
 }
 
+static void on_read_back(struct read_back *back, int error)
+{
+    struct pst_pipeline *pipeline = PST_IO_OP_OF(back, struct pst_pipeline, back);
+    bool is_cancelled = pipeline->state == PART_CANCELLING;
+    char what[128];
+    chunk_pool_take_back(pipeline->back_buffer);
+    pipeline->back_buffer = NULL;
+    if (error && error != -ECANCELED && !is_cancelled) {
+        snprintf(what, sizeof(what), "%s at byte %llu", back->what,
+                 (unsigned long long)back->offset);
+        note_error(pipeline, error, what);
+    } else if (error && !pipeline->error) {
+        pipeline->error = error; /* an abort: nothing is wrong with the part */
+    }
+    end_work(pipeline, !error || is_cancelled ? PART_ON_DONE : PART_ON_FAILED, error);
+    check(pipeline);
+}
+
+static void read_back(struct pst_pipeline *pipeline)
+{
+    const struct pst_pipeline_config *config = &pipeline->config;
+    step(pipeline, PART_ON_VERIFY);
+    pipeline->back_buffer = chunk_pool_lend(pipeline->pool);
+    pipeline->back = (struct read_back){
+        .ring = config->ring,
+        .directory_fd = config->directory_fd,
+        .name = pipeline->part_name,
+        .identity = &pipeline->identity,
+        .digest = pipeline->end.digest,
+        .file_bytes = pipeline->end.file_bytes,
+        .buffer = chunk_pool_lent_memory(pipeline->back_buffer),
+        .buffer_bytes = PST_CHUNK_HEADER_BYTES + config->chunk_bytes,
+        .buffer_index = (int)chunk_number(pipeline->back_buffer),
+        .done = on_read_back,
+    };
+    read_back_start(&pipeline->back);
+}
+
 static void on_finished(struct pst_part_file *file, int result)
 {
     struct pst_pipeline *pipeline = of_file(file);
     bool is_cancelled = pipeline->state == PART_CANCELLING;
     if (result < 0 && !is_cancelled)
         note_error(pipeline, result, file->failed_step);
-    end_work(pipeline, result == 0 || is_cancelled ? PART_ON_DONE : PART_ON_FAILED, result);
+    if (result == 0 && !is_cancelled && pipeline->verifies)
+        read_back(pipeline);
+    else
+        end_work(pipeline, result == 0 || is_cancelled ? PART_ON_DONE : PART_ON_FAILED, result);
     check(pipeline);
+}
+
+uint64_t pst_pipeline_verified_bytes(const struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    return pipeline->state == PART_VERIFYING ? pipeline->back.offset : 0;
+}
+
+void pst_pipeline_stop_verifying(struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    if (pipeline->state == PART_VERIFYING)
+        pipeline->back.must_stop = true;
 }
 
 static void end_part(struct pst_pipeline *pipeline)
@@ -317,6 +377,7 @@ static void discard(struct pst_pipeline *pipeline)
         end_work(pipeline, PART_ON_DISCARD, pipeline->error);
     else
         step(pipeline, PART_ON_DISCARD);
+    pipeline->back.must_stop = true;
     chunk_pool_drop(pipeline->pool);
     if (pipeline->state == PART_NONE)
         forget(pipeline, PST_WORK_DISCARD, 0);

@@ -81,6 +81,11 @@ int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);
 /* Since the part was opened. */
 struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline);
 
+/* How much of the part has been read back, while STOP of a backup with PST_BACKUP_VERIFY does so;
+ * else 0. And ends that early: STOP fails with -ECANCELED, and nothing is wrong with the part. */
+uint64_t pst_pipeline_verified_bytes(const struct pst_pipeline *pipeline);
+void pst_pipeline_stop_verifying(struct pst_pipeline *pipeline);
+
 /* The file that an operation of the ring is on: "source NAME: PATH", or the part. */
 void pst_pipeline_name(const struct pst_pipeline *pipeline, const struct pst_io_op *op, char *text,
                        size_t bytes);

@@ -388,11 +388,15 @@ static void on_progress(struct pst_master *master, const struct pst_signal *repo
                         struct pst_actions *actions)
 {
     uint32_t member = member_of(master, report);
-    if (!master_rule_of(master)->by_progress || master->backup != report->backup ||
+    bool by_progress = master_rule_of(master)->by_progress;
+    bool reads_back = master->state == PST_MASTER_STOPPING;
+    if ((!by_progress && !reads_back) || master->backup != report->backup ||
         member >= PST_NODES_MAX)
         return;
     master->node_progress[member] = report->payload.progress;
-    master->deadline_ns = master->now_ns + master->timeouts.stall_ns + master->timeouts.master_ns;
+    master->deadline_ns = master->now_ns + master->timeouts.master_ns;
+    if (by_progress)
+        master->deadline_ns += master->timeouts.stall_ns;
     struct pst_backup_progress *status =
         &to_client(master, PST_BACKUP_STATUS_REP, actions)->payload.progress;
     status->master_ref = master->self_ref;

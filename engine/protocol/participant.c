@@ -412,10 +412,14 @@ static void on_trouble(struct pst_participant *participant, int error, struct ps
     order->payload.abort.where = participant->self_ref;
 }
 
+/* In STOPPING it reads its part back, which may take longer than any other work: docs/protocol.md,
+ * "Deadlines". */
 static void on_progress(struct pst_participant *participant, const struct pst_sums *sums,
-                        struct pst_actions *actions)
+                        uint64_t now_ns, struct pst_actions *actions)
 {
-    if (participant->state != PST_PARTICIPANT_SCANNING)
+    if (participant->state == PST_PARTICIPANT_STOPPING)
+        participant->deadline_ns = now_ns + participant->timeouts.ldm_ns;
+    else if (participant->state != PST_PARTICIPANT_SCANNING)
         return;
     struct pst_signal *report =
         actions_send(actions, PST_BACKUP_PROGRESS_REP, participant->self_ref,
@@ -523,7 +527,7 @@ void participant_step(struct pst_participant *participant, const struct pst_even
         on_work_done(participant, &event->work, actions);
         break;
     case PST_EVENT_PROGRESS:
-        on_progress(participant, &event->progress, actions);
+        on_progress(participant, &event->progress, event->now_ns, actions);
         break;
     case PST_EVENT_TROUBLE:
         on_trouble(participant, event->trouble, actions);

@@ -30,7 +30,7 @@ uint64_t pst_proxy_deadline_ns(const struct pst_proxy *proxy)
 {
     if (proxy->request.gsn == 0)
         return PST_DEADLINE_NONE;
-    if (proxy->state == PST_PROXY_SCANNING && proxy->progress_due_ns < proxy->deadline_ns)
+    if (proxy_reports_progress(proxy) && proxy->progress_due_ns < proxy->deadline_ns)
         return proxy->progress_due_ns;
     return proxy->resume_ns < proxy->deadline_ns ? proxy->resume_ns : proxy->deadline_ns;
 }
@@ -147,7 +147,7 @@ static void on_timer(struct pst_proxy *proxy, struct pst_actions *actions)
         proxy_give_up(proxy, actions);
     else if (proxy->now_ns >= proxy->resume_ns)
         proxy_resume(proxy, actions);
-    else if (proxy->state == PST_PROXY_SCANNING && proxy->now_ns >= proxy->progress_due_ns)
+    else if (proxy_reports_progress(proxy) && proxy->now_ns >= proxy->progress_due_ns)
         proxy_report_progress(proxy, actions);
 }
 

@@ -232,10 +232,10 @@ void proxy_serve(struct pst_proxy *proxy, const struct pst_signal *request,
     proxy->tries = 1;
     proxy->try_began_ns = proxy->now_ns;
     proxy->resume_ns = PST_DEADLINE_NONE;
-    if (proxy_current_step(proxy)->deals) {
+    proxy->progress_is_new = false;
+    proxy->progress_due_ns = proxy->now_ns + proxy->timeouts.progress_ns;
+    if (proxy_current_step(proxy)->deals)
         proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
-        proxy->progress_due_ns = proxy->now_ns + proxy->timeouts.progress_ns;
-    }
     advance(proxy, actions);
 }
 

@@ -26,12 +26,15 @@ static void deal(struct pst_proxy *proxy, struct pst_actions *actions)
     }
 }
 
-/* What moves here puts off the proxy's own deadline; the report puts off the master's. */
+/* What moves here puts off the proxy's own deadline; the report puts off the master's. While parts
+ * are read back, nothing but the limits of STOP is put off. */
 static void note_progress(struct pst_proxy *proxy)
 {
     if (proxy->error)
         return;
-    proxy->deadline_ns = proxy->now_ns + proxy->timeouts.stall_ns;
+    proxy->deadline_ns =
+        proxy->now_ns +
+        (proxy->state == PST_PROXY_STOPPING ? proxy->timeouts.proxy_ns : proxy->timeouts.stall_ns);
     proxy->progress_is_new = true;
 }
 
@@ -82,17 +85,24 @@ void proxy_on_fragment_listed(struct pst_proxy *proxy, const struct pst_signal *
 void proxy_on_progress(struct pst_proxy *proxy, const struct pst_signal *report)
 {
     uint32_t member = proxy_member_of(proxy, PST_BLOCK_BACKUP, report->sender_ref);
-    if (proxy->state != PST_PROXY_SCANNING || report->backup != proxy->backup ||
+    bool reads_back = proxy->state == PST_PROXY_STOPPING;
+    if ((proxy->state != PST_PROXY_SCANNING && !reads_back) || report->backup != proxy->backup ||
         member == PROXY_NO_MEMBER)
         return;
     struct pst_sums *last = &proxy->ldm_progress[member];
-    if (memcmp(last, &report->payload.progress.sums, sizeof(*last)) == 0)
+    if (!reads_back && memcmp(last, &report->payload.progress.sums, sizeof(*last)) == 0)
         return;
     *last = report->payload.progress.sums;
     memset(&proxy->progress, 0, sizeof(proxy->progress));
     for (uint32_t i = 0; i < proxy->ldms; i++)
         pst_sums_add(&proxy->progress, &proxy->ldm_progress[i]);
     note_progress(proxy);
+}
+
+bool proxy_reports_progress(const struct pst_proxy *proxy)
+{
+    return proxy->state == PST_PROXY_SCANNING ||
+           (proxy->state == PST_PROXY_STOPPING && proxy->progress_is_new);
 }
 
 void proxy_report_progress(struct pst_proxy *proxy, struct pst_actions *actions)
@@ -107,5 +117,6 @@ void proxy_report_progress(struct pst_proxy *proxy, struct pst_actions *actions)
     report->payload.progress.master_ref = proxy->master_ref;
     report->payload.progress.sums = proxy->progress;
     report->payload.progress.expected_bytes = proxy->dealer.listed_bytes;
-    report->payload.progress.expected_is_final = !proxy->sender;
+    report->payload.progress.expected_is_final =
+        proxy->state == PST_PROXY_STOPPING || !proxy->sender;
 }

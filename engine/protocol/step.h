@@ -22,7 +22,8 @@ enum pst_event_type {
     PST_EVENT_NODE_JOINED, /* a node lives, under a new incarnation; never without a NODE_FAILED of
                               the last one */
     PST_EVENT_WORK_DONE,   /* participant: a work that it asked for has ended */
-    PST_EVENT_PROGRESS,    /* participant: sums since the start of the backup have grown */
+    PST_EVENT_PROGRESS,    /* participant: sums since the start of the backup have grown, or, during
+                              STOP, more of the part has been read back */
     PST_EVENT_TROUBLE,     /* participant: the first file or scan error of its part */
 };
 
@@ -33,7 +34,8 @@ enum pst_work_type {
     PST_WORK_START,   /* write the part's header; from here on changes are captured */
     PST_WORK_SCAN,    /* scan one fragment into the part */
     PST_WORK_HALT,    /* no answer: let running scans end at once, with -ECANCELED */
-    PST_WORK_STOP,    /* flush chunks, write index and trailer, fsync, close */
+    PST_WORK_STOP,    /* flush chunks, write index and trailer, fsync, close; with PST_BACKUP_VERIFY
+                         read it all back too */
     PST_WORK_RELEASE, /* the backup is complete: forget it, keep the file */
     PST_WORK_DISCARD, /* stop whatever runs, answering it with -ECANCELED, and remove the file;
                          the one work that may be asked for while others run, and it outlives them

@@ -29,9 +29,11 @@ static void send_job(struct control *control, struct control_job *job, uint64_t 
 {
     bool alone = json_is_true(json_object_get(request, "single_threaded"));
     bool allow = json_is_true(json_object_get(request, "allow_missing"));
+    bool verify = json_is_true(json_object_get(request, "verify"));
     job->request.master_node = control_master(control);
-    job->request.flags =
-        (alone ? PST_BACKUP_SINGLE_THREADED : 0u) | (allow ? PST_BACKUP_ALLOW_MISSING : 0u);
+    job->request.flags = (alone ? PST_BACKUP_SINGLE_THREADED : 0u) |
+                         (allow ? PST_BACKUP_ALLOW_MISSING : 0u) |
+                         (verify ? PST_BACKUP_VERIFY : 0u);
     job->backup = pst_uid_low(job->request.uid);
     job->client = client;
     job->began_ns = pst_monotonic_ns();

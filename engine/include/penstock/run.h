@@ -82,6 +82,7 @@ struct pst_backup_job {
     uint64_t freeze_hold_ns;   /* no try holds up writers longer */
     uint32_t headroom_percent; /* of an LMDB map, below which a backup is given up */
     bool single_threaded;      /* LDM 1 alone does all the work */
+    bool verify;               /* read what was written back from the disk, before it counts */
     bool is_logical;           /* rows, not files, of the sources that can */
     bool check_pages;          /* of lmdb: sources, whether LMDB can read all that is in them */
     /* With is_logical: these tables alone, of whichever source has them (0: all), and not those.

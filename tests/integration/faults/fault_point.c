@@ -76,6 +76,8 @@ static void send_signal(int signal_number, const char *target)
 {
     if (strcmp(target, "guards") == 0)
         signal_guards(signal_number);
+    else if (signal_number == SIGSTOP && !target[0])
+        raise(SIGSTOP); /* the whole process, this thread at this very step */
     else
         kill(target[0] ? atoi(target) : getpid(), signal_number);
 }

@@ -7,22 +7,24 @@
 #include "tests/support/child.h"
 
 /* By hand, row by row: what follows in each state on OPEN, START, HALT, STOP, RELEASE, DISCARD,
- * DONE, FAILED, GONE; "-" is illegal. */
+ * DONE, FAILED, GONE, VERIFY; "-" is illegal. */
 static const char *const expected[PART_STATES][PART_EVENTS] = {
-    [PART_NONE] = {"OPENING", "-", "-", "-", "-", "NONE", "-", "-", "-"},
-    [PART_OPENING] = {"-", "-", "-", "-", "-", "CANCELLING", "OPENED", "-", "NONE"},
-    [PART_OPENED] = {"-", "STARTING", "-", "-", "-", "DRAINING", "-", "-", "-"},
-    [PART_STARTING] = {"-", "-", "-", "-", "-", "DRAINING", "STARTED", "SPOILT", "-"},
-    [PART_STARTED] = {"-", "-", "HALTED", "FLUSHING", "-", "DRAINING", "-", "SPOILT", "-"},
-    [PART_HALTED] = {"-", "-", "-", "-", "-", "DRAINING", "-", "SPOILT", "-"},
-    [PART_SPOILT] = {"-", "-", "SPOILT", "FLUSHING", "-", "DRAINING", "-", "-", "-"},
-    [PART_FLUSHING] = {"-", "-", "-", "-", "-", "DRAINING", "SEALING", "SPOILT", "-"},
-    [PART_SEALING] = {"-", "-", "-", "-", "-", "DRAINING", "FINISHING", "SPOILT", "-"},
-    [PART_FINISHING] = {"-", "-", "-", "-", "-", "CANCELLING", "COMPLETE", "SPOILT", "-"},
-    [PART_COMPLETE] = {"-", "-", "-", "-", "NONE", "DRAINING", "-", "-", "-"},
-    [PART_CANCELLING] = {"-", "-", "-", "-", "-", "CANCELLING", "DRAINING", "-", "NONE"},
-    [PART_DRAINING] = {"-", "-", "-", "-", "-", "DRAINING", "REMOVING", "-", "-"},
-    [PART_REMOVING] = {"-", "-", "-", "-", "-", "REMOVING", "-", "-", "NONE"},
+    [PART_NONE] = {"OPENING", "-", "-", "-", "-", "NONE", "-", "-", "-", "-"},
+    [PART_OPENING] = {"-", "-", "-", "-", "-", "CANCELLING", "OPENED", "-", "NONE", "-"},
+    [PART_OPENED] = {"-", "STARTING", "-", "-", "-", "DRAINING", "-", "-", "-", "-"},
+    [PART_STARTING] = {"-", "-", "-", "-", "-", "DRAINING", "STARTED", "SPOILT", "-", "-"},
+    [PART_STARTED] = {"-", "-", "HALTED", "FLUSHING", "-", "DRAINING", "-", "SPOILT", "-", "-"},
+    [PART_HALTED] = {"-", "-", "-", "-", "-", "DRAINING", "-", "SPOILT", "-", "-"},
+    [PART_SPOILT] = {"-", "-", "SPOILT", "FLUSHING", "-", "DRAINING", "-", "-", "-", "-"},
+    [PART_FLUSHING] = {"-", "-", "-", "-", "-", "DRAINING", "SEALING", "SPOILT", "-", "-"},
+    [PART_SEALING] = {"-", "-", "-", "-", "-", "DRAINING", "FINISHING", "SPOILT", "-", "-"},
+    [PART_FINISHING] = {"-", "-", "-", "-", "-", "CANCELLING", "COMPLETE", "SPOILT", "-",
+                        "VERIFYING"},
+    [PART_VERIFYING] = {"-", "-", "-", "-", "-", "CANCELLING", "COMPLETE", "SPOILT", "-", "-"},
+    [PART_COMPLETE] = {"-", "-", "-", "-", "NONE", "DRAINING", "-", "-", "-", "-"},
+    [PART_CANCELLING] = {"-", "-", "-", "-", "-", "CANCELLING", "DRAINING", "-", "NONE", "-"},
+    [PART_DRAINING] = {"-", "-", "-", "-", "-", "DRAINING", "REMOVING", "-", "-", "-"},
+    [PART_REMOVING] = {"-", "-", "-", "-", "-", "REMOVING", "-", "-", "NONE", "-"},
 };
 
 static void every_legal_transition_is_taken(void)

@@ -1,7 +1,9 @@
 /* The works of a participant, in order and out of it: what each is answered, and what is left. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/suite.h"
 #include "tests/support/child.h"
@@ -42,6 +44,69 @@ static void a_part_is_made(void)
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_RELEASE), 0);
     CU_ASSERT_TRUE(works_part_exists(&works));
     CU_ASSERT_EQUAL(pst_pipeline_sums(works.pipeline).chunks, 0);
+    works_close(&works);
+}
+
+/* Up to the middle of the read-back. */
+static void begin_read_back(void)
+{
+    begin();
+    works.flags = PST_BACKUP_VERIFY;
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_SCAN), 0);
+    works_start(&works, PST_WORK_STOP);
+    while (pst_pipeline_verified_bytes(works.pipeline) == 0)
+        works_slice(&works);
+}
+
+static void a_part_is_read_back(void)
+{
+    begin_read_back();
+    CU_ASSERT_EQUAL(works_wait(&works).error, 0);
+    CU_ASSERT_EQUAL(pst_pipeline_verified_bytes(works.pipeline), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_RELEASE), 0);
+    CU_ASSERT_TRUE(works_part_exists(&works));
+    works_close(&works);
+}
+
+static void what_is_read_back_must_be_what_was_written(void)
+{
+    uint8_t last = 1;
+    begin_read_back();
+    int fd = openat(works.rig.dirfd, WORKS_PART, O_RDWR | O_CLOEXEC);
+    off_t end = lseek(fd, 0, SEEK_END);
+    CU_ASSERT_EQUAL(pwrite(fd, &last, 1, end - 1), 1); /* a reserved byte: zero */
+    close(fd);
+    CU_ASSERT_EQUAL(works_wait(&works).error, -PST_E_READ_BACK);
+    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), -PST_E_READ_BACK);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
+    CU_ASSERT_FALSE(works_part_exists(&works));
+    works_close(&works);
+}
+
+static void an_abort_ends_the_read_back(void)
+{
+    begin_read_back();
+    pst_pipeline_stop_verifying(works.pipeline);
+    CU_ASSERT_EQUAL(works_wait(&works).error, -ECANCELED);
+    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
+    works_close(&works);
+    begin_read_back();
+    works_start(&works, PST_WORK_DISCARD);
+    CU_ASSERT_EQUAL(works_wait(&works).error, -ECANCELED);
+    CU_ASSERT_EQUAL(works_wait(&works).type, PST_WORK_DISCARD);
+    CU_ASSERT_FALSE(works_part_exists(&works));
+    works_close(&works);
+}
+
+static void a_read_back_that_fails_fails_the_part(void)
+{
+    begin_read_back();
+    works.rig.fault = (struct pst_io_fault){.at = 1, .error = EIO};
+    CU_ASSERT_EQUAL(works_wait(&works).error, -EIO);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
     works_close(&works);
 }
 
@@ -252,6 +317,10 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"a part is made", a_part_is_made},
+        {"a part is read back", a_part_is_read_back},
+        {"what is read back must be what was written", what_is_read_back_must_be_what_was_written},
+        {"an abort ends the read back", an_abort_ends_the_read_back},
+        {"a read back that fails fails the part", a_read_back_that_fails_fails_the_part},
         {"a DISCARD is served at any time", a_discard_is_served_at_any_time},
         {"a second DISCARD changes nothing", a_second_discard_changes_nothing},
         {"a DISCARD meets an OPEN that fails", a_discard_meets_an_open_that_fails},

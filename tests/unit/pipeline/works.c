@@ -90,6 +90,7 @@ void works_start(struct works *works, enum pst_work_type type)
                                   .backup = 1,
                                   .uid = {0xAB},
                                   .number = 1,
+                                  .flags = works->flags,
                                   .fragment = type == PST_WORK_SCAN ? 1 : 0,
                                   .start_gci = 5,
                                   .stop_gci = 5};

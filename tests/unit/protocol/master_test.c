@@ -511,6 +511,20 @@ static void the_outcome_is_two_phase(void)
     go_home();
 }
 
+static void reading_back_puts_the_deadline_off(void)
+{
+    drive(PST_MASTER_STOPPING);
+    for (uint32_t i = 0; i < 10; i++) {
+        rig.now_ns += rig_timeouts.master_ns - 1;
+        struct pst_signal report =
+            rig_signal(PST_BACKUP_PROGRESS_REP, pst_ref_make(2, PST_BLOCK_PROXY, 0), MASTER_REF, 0);
+        deliver(&report);
+        CU_ASSERT_EQUAL(master_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.master_ns);
+    }
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_STOPPING);
+    go_home();
+}
+
 static void progress_is_summed_and_puts_the_deadline_off(void)
 {
     drive(PST_MASTER_SCANNING);
@@ -647,6 +661,7 @@ static CU_TestInfo tests[] = {
     {"the start GCI is above all", the_start_gci_is_above_all},
     {"a start GCI does not wrap", a_start_gci_does_not_wrap},
     {"the outcome is two-phase", the_outcome_is_two_phase},
+    {"reading back puts the deadline off", reading_back_puts_the_deadline_off},
     {"progress is summed and puts the deadline off", progress_is_summed_and_puts_the_deadline_off},
     {"a lost answer leaves a sender that the next backup releases",
      a_lost_answer_leaves_a_sender_that_the_next_backup_releases},

@@ -125,6 +125,25 @@ static void bad_fragments_end_the_scan(void)
     go_home();
 }
 
+/* However long it takes, as long as one LDM reads back more; and no longer than that. */
+static void reading_back_puts_the_deadline_off(void)
+{
+    drive(PST_PROXY_STOPPING);
+    for (uint32_t i = 0; i < 10; i++) {
+        rig.now_ns += rig_timeouts.proxy_ns - 2 * rig_timeouts.progress_ns;
+        struct pst_signal report = rig_signal(PST_BACKUP_PROGRESS_REP, LDM_REF(2), PROXY_REF, 0);
+        deliver(&report);
+        tick(rig_timeouts.progress_ns);
+        CU_ASSERT_EQUAL(told(PST_BACKUP_PROGRESS_REP)->payload.progress.expected_is_final, 1);
+        tick(rig_timeouts.progress_ns);
+        CU_ASSERT_EQUAL(rig.actions.sends_count, 0); /* nothing new */
+    }
+    CU_ASSERT_EQUAL(rig.machine.state, PST_PROXY_STOPPING);
+    tick(rig_timeouts.proxy_ns);
+    CU_ASSERT_EQUAL(told(PST_STOP_BACKUP_REF)->payload.ref.error, PST_E_TIMEOUT);
+    go_home();
+}
+
 static void progress_is_judged_and_told(void)
 {
     drive(PST_PROXY_SCANNING);
@@ -218,6 +237,7 @@ static CU_TestInfo tests[] = {
     {"strays are recognised", strays_are_recognised},
     {"fragments are dealt while the listing runs", fragments_are_dealt_while_the_listing_runs},
     {"bad fragments end the scan", bad_fragments_end_the_scan},
+    {"reading back puts the deadline off", reading_back_puts_the_deadline_off},
     {"progress is judged and told", progress_is_judged_and_told},
     {"a fragment after the listing fails the scan", a_fragment_after_the_listing_fails_the_scan},
     {"a fragment of another backup is not dealt", a_fragment_of_another_backup_is_not_dealt},

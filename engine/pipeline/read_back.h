@@ -1,0 +1,46 @@
+/*
+ * Reads a part back from its disk after it was synced and closed, and compares it with what was
+ * written: every block by its checksum, number and place, the whole by its size and digest. A file
+ * system without O_DIRECT is asked to drop the file from the page cache first.
+ *
+ * One buffer, one read in flight; each completion checks what that buffer holds and no more.
+ * Private to engine/pipeline/; the LDM's thread.
+ */
+#ifndef PST_ENGINE_PIPELINE_READ_BACK_H
+#define PST_ENGINE_PIPELINE_READ_BACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/format/part.h"
+#include "io/file.h"
+
+/* The caller's, untouched until done, with what it points to. */
+struct read_back {
+    struct pst_ring *ring;
+    int directory_fd;
+    const char *name; /* of the part, in the directory */
+    const struct pst_part_identity *identity;
+    struct pst_digest digest; /* of the part, as written; likewise its size */
+    uint64_t file_bytes;
+    void *buffer; /* a block and the part's chunk_bytes at least, aligned to PST_BLOCK_BYTES */
+    uint32_t buffer_bytes;
+    int buffer_index; /* of the registered buffer; -1: none */
+    /* error: 0, -errno of the open or a read, -ECANCELED, or -PST_E_READ_BACK: it is not what was
+     * written. what and offset: of the damage, or of the failed read. The file is closed. */
+    void (*done)(struct read_back *back, int error);
+    const char *what; /* static text */
+    uint64_t offset;  /* in the part; until done: of the next block to be checked */
+    bool must_stop;   /* set by the caller: it ends with -ECANCELED as soon as it can */
+
+    /* From here on its own. */
+    struct pst_io_op op;
+    struct pst_file file;
+    uint64_t chunk; /* number of the next one */
+    struct pst_digest header_checksum;
+    int error;
+};
+
+void read_back_start(struct read_back *back);
+
+#endif
