@@ -203,7 +203,9 @@ void sim_ldm_work(struct sim *sim, struct sim_node *node, uint32_t index,
     uint32_t thread = sim_thread(sim, node, SIM_LDM + index);
     if (asked->type != PST_WORK_DISCARD && sim_fault(sim, SIM_FAULT_TROUBLE))
         sim_later(sim, SIM_TROUBLE, thread, from_ns + takes_ns / 2 + SIM_US)->token = asked->backup;
-    if (asked->type == PST_WORK_SCAN && sim_random_hits(&sim->random, 300))
+    /* The sums of a scan have grown, or STOP has read back more of the part. */
+    bool has_progress = asked->type == PST_WORK_SCAN || asked->type == PST_WORK_STOP;
+    if (has_progress && sim_random_hits(&sim->random, 300))
         sim_later(sim, SIM_PROGRESS, thread, from_ns + takes_ns / 2)->token = asked->backup;
 }
 

@@ -404,11 +404,15 @@ static void every_state_with_progress(void)
     for (int state = 0; state < STATES; state++) {
         struct rig rig;
         drive(&rig, (enum pst_participant_state)state);
+        rig.now_ns++;
         struct pst_event event = {.type = PST_EVENT_PROGRESS};
         event.progress.source_bytes = UINT64_C(5) << 40;
         step(&rig, &event);
         bool stops = state == PST_PARTICIPANT_STOPPING; /* the part is being read back */
         CU_ASSERT_EQUAL(rig.actions.sends_count, stops || state == PST_PARTICIPANT_SCANNING);
+        if (stops)
+            CU_ASSERT_EQUAL(participant_deadline_ns(&rig.machine),
+                            event.now_ns + rig_timeouts.ldm_ns);
         if (rig.actions.sends_count > 0) {
             CU_ASSERT_EQUAL(rig.actions.sends[0].signal.receiver_ref, PROXY_REF);
             CU_ASSERT_EQUAL(rig.actions.sends[0].signal.payload.progress.sums.source_bytes,
