@@ -14,6 +14,7 @@
 
 #include "engine/api/abi.h"
 #include "engine/api/placement.h"
+#include "engine/base/printable.h"
 #include "engine/node/one_backup.h"
 #include "engine/node/ref_text.h"
 #include "engine/pipeline/pipeline.h"
@@ -44,6 +45,7 @@ struct pst_session {
     struct pst_source *sources[PST_SOURCES_MAX]; /* in name order */
     const char *specs[PST_SOURCES_MAX];
     char own_specs[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX + 1]; /* of the caller's sources */
+    char *paths[PST_SOURCES_MAX]; /* absolute; NULL: it has none. In name order too */
     uint32_t sources_count;
     struct pst_table_filter tables;
     struct pst_node_backup options;
@@ -98,6 +100,17 @@ static int check_limits(struct pst_session *session)
     return 0;
 }
 
+static bool is_label(const char *label)
+{
+    char printable[PST_LABEL_BYTES_MAX + 1];
+    size_t bytes = strnlen(label, sizeof(printable));
+    if (!is_within(bytes, 1, PST_LABEL_BYTES_MAX))
+        return false;
+    memcpy(printable, label, bytes);
+    pst_make_printable(printable, bytes);
+    return memcmp(printable, label, bytes) == 0;
+}
+
 static int check_job(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
@@ -120,6 +133,9 @@ static int check_job(struct pst_session *session)
     if (job->headroom_percent > 100)
         return fail(session, -EINVAL, "headroom of %u percent: give at most 100",
                     job->headroom_percent);
+    if (job->label && !is_label(job->label))
+        return fail(session, -EINVAL, "label: give 1 to %u bytes of printable UTF-8 text",
+                    PST_LABEL_BYTES_MAX);
     return check_limits(session);
 }
 
@@ -135,6 +151,7 @@ static int read_job(struct pst_session *session)
                     job->direct ? job->direct : "is NULL");
     node->node = 1;
     node->directory = job->directory;
+    node->label = job->label;
     node->chunk_bytes = job->chunk_bytes;
     node->depth = job->depth;
     node->freeze_wait_ns = job->freeze_wait_ns;
@@ -216,6 +233,14 @@ static int check_directory(struct pst_session *session)
     return 0;
 }
 
+static bool is_the_callers(const struct pst_session *session, const struct pst_source *source)
+{
+    for (uint32_t i = 0; i < session->job.sources_count; i++)
+        if (session->job.sources[i] == source)
+            return true;
+    return false;
+}
+
 static int open_sources(struct pst_session *session)
 {
     int error = open_specs(session);
@@ -224,8 +249,15 @@ static int open_sources(struct pst_session *session)
     if (error)
         return error;
     put_in_name_order(session);
+    for (uint32_t i = 0; !error && i < session->sources_count; i++) {
+        if (!is_the_callers(session, session->sources[i]))
+            error = pst_sources_path(session->specs[i], &session->paths[i]);
+    }
+    if (error)
+        return fail(session, error, "%s", pst_error_text(error));
     session->options.node.sources = session->sources;
     session->options.node.specs = session->specs;
+    session->options.node.paths = (const char *const *)session->paths;
     session->options.node.sources_count = session->sources_count;
     return check_directory(session);
 }
@@ -270,7 +302,8 @@ static int place(struct pst_session *session)
 static int prepare(struct pst_session *session, const struct pst_backup_job *job)
 {
     pst_backup_job_init(&session->job);
-    int error = abi_take(&session->job, sizeof(session->job), job, sizeof(session->job));
+    int error =
+        abi_take(&session->job, sizeof(session->job), job, offsetof(struct pst_backup_job, label));
     if (error)
         return fail(session, error, "pst_backup_job: %s", abi_error_text(error));
     error = read_job(session);
@@ -391,14 +424,6 @@ struct pst_node_config *pst_session_node(struct pst_session *session)
     return &session->options.node;
 }
 
-static bool is_the_callers(const struct pst_session *session, const struct pst_source *source)
-{
-    for (uint32_t i = 0; i < session->job.sources_count; i++)
-        if (session->job.sources[i] == source)
-            return true;
-    return false;
-}
-
 void pst_session_close(struct pst_session *session)
 {
     if (!session || session->report.is_lost)
@@ -409,6 +434,8 @@ void pst_session_close(struct pst_session *session)
         else
             pst_source_close(session->sources[i]);
     }
+    for (uint32_t i = 0; i < session->sources_count; i++)
+        free(session->paths[i]);
     free(session->tables.found);
     free(session);
 }

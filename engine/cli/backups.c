@@ -96,6 +96,8 @@ json_t *cli_backup_json(const struct pst_backup *backup)
     if (value && decided)
         json_object_update(value, decided);
     json_decref(decided);
+    if (value && backup->has_cluster && backup->cluster.label[0])
+        json_object_set_new(value, "label", json_string(backup->cluster.label));
     json_t *missing = missing_json(backup);
     if (value && missing)
         json_object_set_new(value, "missing_nodes", missing);

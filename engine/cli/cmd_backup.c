@@ -56,6 +56,12 @@ static const struct cli_option options[] = {
      .max = PST_BACKUP_NUMBER_WANTED_MAX,
      .help = "number of the backup, not taken yet; by default one more than the highest in DIR, so "
              "numbers near the end of 32 bits are refused: they would leave none"},
+    {.name = "label",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "TEXT",
+     .help =
+         "a word of yours for the backup, which list and show print: 1 to 128 bytes of printable "
+         "UTF-8. Not with --node"},
     CLI_PLACEMENT_OPTIONS,
     {.name = "single-threaded",
      .kind = CLI_OPTION_SWITCH,
@@ -99,6 +105,7 @@ static void read_options(struct run *run)
     struct pst_backup_job *job = &run->job;
     cli_job_read_options(arguments, run->specs, job);
     job->number = (uint32_t)cli_argument_number(arguments, "number");
+    job->label = cli_argument_text(arguments, "label");
     job->run.cancel_fd = pst_interrupt_fd();
     job->single_threaded = cli_argument_switch(arguments, "single-threaded");
     job->verify = cli_argument_switch(arguments, "verify");
@@ -295,6 +302,11 @@ static bool counts_with_node(const char *option)
 /* Only flags: the environment and the configuration file may serve other backups too. */
 static enum cli_exit check_through_node(const struct cli_arguments *arguments)
 {
+    if (cli_argument_is_flag(arguments, "label"))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--label does not go with a backup through a node (--node %s); leave it "
+                        "out",
+                        cli_argument_text(arguments, "node"));
     for (const struct cli_option *option = options; option->name; option++) {
         if (cli_argument_is_flag(arguments, option->name) && !counts_with_node(option->name))
             return cli_fail(arguments, CLI_EXIT_USAGE,

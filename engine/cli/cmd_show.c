@@ -31,8 +31,8 @@ static json_t *part_json(const struct pst_manifest_part *part)
 static json_t *source_json(const struct pst_manifest_source *source)
 {
     json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
-    return json_pack("{s:s, s:o, s:o*}", "name", source->name, "spec", cli_json_text(source->spec),
-                     "details", details);
+    return json_pack("{s:s, s:o, s:s*, s:o*}", "name", source->name, "spec",
+                     cli_json_text(source->spec), "path", source->path, "details", details);
 }
 
 static json_t *node_json(const struct pst_node_manifest *node)
@@ -46,10 +46,10 @@ static json_t *node_json(const struct pst_node_manifest *node)
         json_array_append_new(parts, part_json(&node->parts[i]));
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
         json_array_append_new(unreadable, cli_json_text(node->unreadable_names[i]));
-    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o}", "node", (json_int_t)node->node,
-                     "chunk_bytes", (json_int_t)node->chunk_bytes, "single_threaded",
-                     (int)node->single_threaded, "sources", sources, "parts", parts,
-                     "unreadable_names", unreadable);
+    return json_pack("{s:I, s:s*, s:s*, s:I, s:b, s:o, s:o, s:o}", "node", (json_int_t)node->node,
+                     "host", node->host, "writer", node->writer, "chunk_bytes",
+                     (json_int_t)node->chunk_bytes, "single_threaded", (int)node->single_threaded,
+                     "sources", sources, "parts", parts, "unreadable_names", unreadable);
 }
 
 static bool is_logical(const struct pst_backup *backup)
@@ -125,6 +125,8 @@ static void print_source(const struct pst_manifest_source *source)
     const char *key;
     json_t *value;
     cli_print_line(stdout, "  source %s: %s", source->name, source->spec);
+    if (source->path)
+        cli_print_line(stdout, "    path %s", source->path);
     json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
     json_object_foreach(details, key, value)
     {
@@ -142,6 +144,10 @@ static void print_node(const struct pst_node_manifest *node)
     cli_print_line(stdout, "node %u: %s, chunks of %s", node->node,
                    node->single_threaded ? "single-threaded" : "multithreaded",
                    cli_value_size_text(node->chunk_bytes, text));
+    if (node->host)
+        cli_print_line(stdout, "  host %s", node->host);
+    if (node->writer)
+        cli_print_line(stdout, "  written by %s", node->writer);
     for (uint32_t i = 0; i < node->sources_count; i++)
         print_source(&node->sources[i]);
     for (uint32_t i = 0; i < node->parts_count; i++) {
@@ -173,6 +179,8 @@ static void print_text(const struct pst_backup *backup)
     if (common->cluster_id != 0)
         cli_print_line(stdout, "cluster id %08x", common->cluster_id);
     cli_print_line(stdout, "uid %s", uid);
+    if (backup->cluster.label[0])
+        cli_print_line(stdout, "label %s", backup->cluster.label);
     cli_print_line(stdout, "start GCI %llu", (unsigned long long)common->start_gci);
     cli_print_line(stdout, "started %s, took %.2f s",
                    pst_time_text(common->started_unix_ns, 0, when),

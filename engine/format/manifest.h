@@ -15,6 +15,8 @@
 
 #define PST_MANIFEST_BYTES_MAX (1u << 20) /* no manifest file is longer */
 #define PST_UNREADABLE_NAMES_MAX 100u     /* more are counted, not named */
+#define PST_HOST_BYTES_MAX 255u           /* of a host's name, and of a writer's */
+#define PST_SOURCE_PATH_BYTES_MAX 16384u  /* with every byte as \xHH */
 
 struct pst_manifest_version {
     uint32_t compatible;
@@ -41,6 +43,8 @@ struct pst_manifest_source {
     uint32_t instance; /* 0…PST_SOURCES_MAX - 1, unique: the upper bits of its objects' ids */
     /* Text of a JSON object in which the source describes this backup, or NULL. */
     const char *details;
+    const char
+        *path; /* absolute; NULL: the source has none, or it is not known; bytes as in spec */
 };
 
 struct pst_manifest_part {
@@ -67,7 +71,9 @@ struct pst_node_manifest {
     struct pst_manifest_source sources[PST_SOURCES_MAX];
     struct pst_manifest_part parts[PST_LDMS_MAX];
     const char *unreadable_names[PST_UNREADABLE_NAMES_MAX]; /* "NAME/path", as \xHH where needed */
-    void *owner;                                            /* the decoder's; NULL when encoding */
+    const char *host;   /* the name of the machine, bytes as in spec; NULL: not known */
+    const char *writer; /* "penstock 1.2.3"; NULL: not known */
+    void *owner;        /* the decoder's; NULL when encoding */
 };
 
 struct pst_manifest_node {
@@ -87,6 +93,7 @@ struct pst_cluster_manifest {
      * missing in it. 0: not known. */
     uint32_t members_count;
     uint32_t members[PST_NODES_MAX];
+    char label[PST_LABEL_BYTES_MAX + 1]; /* the user's word for the backup; "": none */
 };
 
 /* A whole manifest file. text is malloc'd: free() it. digest: of line 1 with its newline, as line 2

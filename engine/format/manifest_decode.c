@@ -135,6 +135,20 @@ static bool source_is_new(const struct pst_node_manifest *manifest,
     return true;
 }
 
+/* A string that may be missing: NULL. */
+static const char *take_optional(struct reader *reader, json_t *object, const char *key,
+                                 size_t bytes_max)
+{
+    json_t *value = reader->wrong ? NULL : json_object_get(object, key);
+    if (!value)
+        return NULL;
+    if (!json_is_string(value) || json_string_length(value) > bytes_max) {
+        reader->wrong = key;
+        return NULL;
+    }
+    return json_string_value(value);
+}
+
 /* The text of an object that may be missing; it lives in the document, in the object's place. */
 static const char *take_details(struct reader *reader, json_t *item)
 {
@@ -164,6 +178,7 @@ static void take_sources(struct reader *reader, json_t *object, struct pst_node_
             .spec = take_string(reader, item, "spec"),
             .instance = (uint32_t)take_integer(reader, item, "instance", 0, PST_SOURCES_MAX - 1),
             .details = take_details(reader, item),
+            .path = take_optional(reader, item, "path", PST_SOURCE_PATH_BYTES_MAX),
         };
         if (!reader->wrong &&
             (!pst_object_name_is_safe(source.name) || strlen(source.name) >= PST_SOURCE_NAME_MAX ||
@@ -271,6 +286,8 @@ static void take_node(struct reader *reader, json_t *object, struct pst_node_man
     take_sources(reader, object, manifest);
     take_parts(reader, object, manifest);
     take_unreadable(reader, object, manifest);
+    manifest->host = take_optional(reader, object, "host", PST_HOST_BYTES_MAX);
+    manifest->writer = take_optional(reader, object, "writer", PST_HOST_BYTES_MAX);
 }
 
 /* What older manifests do not have. */
@@ -306,6 +323,9 @@ static void take_cluster(struct reader *reader, json_t *object,
         manifest->nodes_count++;
     }
     take_membership(reader, object, manifest);
+    const char *label = take_optional(reader, object, "label", PST_LABEL_BYTES_MAX);
+    if (label)
+        memcpy(manifest->label, label, strlen(label) + 1);
 }
 
 /* Line 2, which begins at `from`. */

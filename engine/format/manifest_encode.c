@@ -95,6 +95,12 @@ static int set_details(json_t *item, const char *details)
     return json_object_set_new(item, "details", json_loads(details, JSON_REJECT_DUPLICATES, NULL));
 }
 
+/* Sets a text that may be missing. 0, also where it is; -1. */
+static int set_text(json_t *object, const char *key, const char *text)
+{
+    return text ? json_object_set_new(object, key, escaped_string(text)) : 0;
+}
+
 static json_t *sources_array(const struct pst_node_manifest *manifest)
 {
     json_t *array = json_array();
@@ -103,7 +109,8 @@ static json_t *sources_array(const struct pst_node_manifest *manifest)
         json_t *item =
             json_pack("{ss,so,so}", "name", source->name, "spec", escaped_string(source->spec),
                       "instance", integer(source->instance));
-        if (json_array_append_new(array, item) != 0 || set_details(item, source->details) != 0) {
+        if (json_array_append_new(array, item) != 0 || set_details(item, source->details) != 0 ||
+            set_text(item, "path", source->path) != 0) {
             json_decref(array);
             return NULL;
         }
@@ -243,7 +250,9 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
                   ids_array(manifest->participants, manifest->participants_count), "sources",
                   sources_array(manifest), "parts", parts_array(manifest), "unreadable_names",
                   unreadable_array(manifest));
-    if (!object || !rest || json_object_update(object, rest) != 0) {
+    if (!object || !rest || json_object_update(object, rest) != 0 ||
+        set_text(object, "host", manifest->host) != 0 ||
+        set_text(object, "writer", manifest->writer) != 0) {
         error = encode_error();
         json_decref(object);
         json_decref(rest);
@@ -272,10 +281,11 @@ int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
     int error = errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_CLUSTER);
     json_t *rest = json_pack(
-        "{so,so,so*,so*}", "master_node", integer(manifest->master_node), "nodes",
+        "{so,so,so*,so*,ss*}", "master_node", integer(manifest->master_node), "nodes",
         nodes_array(manifest), "copies", manifest->copies ? integer(manifest->copies) : NULL,
         "members",
-        manifest->members_count ? ids_array(manifest->members, manifest->members_count) : NULL);
+        manifest->members_count ? ids_array(manifest->members, manifest->members_count) : NULL,
+        "label", manifest->label[0] ? manifest->label : NULL);
     if (!object || !rest || json_object_update(object, rest) != 0) {
         error = encode_error();
         json_decref(object);

@@ -49,6 +49,9 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
         .chunk_bytes = node->chunk_bytes,
         .sources = node->sources,
         .specs = node->specs,
+        .paths = node->paths,
+        .writer = "penstock " PST_VERSION,
+        .label = node->label,
         .sources_count = node->sources_count,
     };
 }

@@ -4,8 +4,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
@@ -108,13 +110,19 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
     for (uint32_t i = pst_set_next(&members, 0); i < PST_NODES_MAX;
          i = pst_set_next(&members, i + 1))
         archive->cluster.members[archive->cluster.members_count++] = i + 1;
+    if (config->label)
+        snprintf(archive->cluster.label, sizeof(archive->cluster.label), "%s", config->label);
     archive->node.node = config->node;
+    archive->node.writer = config->writer;
+    if (gethostname(archive->host, sizeof(archive->host) - 1) == 0)
+        archive->node.host = archive->host;
     archive->node.chunk_bytes = config->chunk_bytes;
     archive->node.single_threaded = archive->parts == 1; /* one LDM has no proxy either */
     archive->node.sources_count = config->sources_count;
     for (uint32_t i = 0; i < config->sources_count; i++) {
         archive->node.sources[i].name = config->sources[i]->name;
         archive->node.sources[i].spec = config->specs[i];
+        archive->node.sources[i].path = config->paths ? config->paths[i] : NULL;
         archive->node.sources[i].instance = i;
     }
 }

@@ -23,6 +23,9 @@ struct pst_archive_config {
     uint32_t chunk_bytes;
     struct pst_source *const *sources; /* in name order */
     const char *const *specs;          /* of the sources, for the manifest */
+    const char *const *paths;          /* likewise, absolute; NULL: none has one, as an element */
+    const char *writer;                /* "penstock 1.2.3", for the manifest; NULL: none */
+    const char *label;                 /* of the backups of this master; NULL: none */
     uint32_t sources_count;
 };
 
@@ -49,6 +52,7 @@ struct pst_archive {
     uint32_t parts;
     struct pst_node_manifest node;
     struct pst_cluster_manifest cluster;
+    char host[65]; /* HOST_NAME_MAX and the terminator */
 };
 
 #endif

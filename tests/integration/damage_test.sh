@@ -216,6 +216,20 @@ newer() {
     [ -e "$disk/bad/$part1" ] || fail 'a newer backup was swept'
 }
 
+# No text of a manifest gives a terminal orders, or is without bounds.
+hostile() {
+    local node=$disk/bad/BACKUP-1/BACKUP-1.1.manifest cluster=$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest command
+    fresh
+    rewrite "$node" 's/"host":"[^"]*"/"host":"h\\u001b[2J"/; s/"writer":"[^"]*"/"writer":"w\\n\\u009bx"/; s/"path":"[^"]*"/"path":"p\\u202ex"/'
+    rewrite "$cluster" "s/\"digest\":\"[^\"]*\"/\"digest\":\"$("$digest" <<<"$(head -n 1 "$node")")\"/; s/\"bytes\":[0-9]*/\"bytes\":$(stat -c %s "$node")/; s/^{/{\"label\":\"l\\\\u001b]0;\\\\u009b\",/"
+    for command in list 'show 1'; do
+        # shellcheck disable=SC2086 # words
+        expect_exit 0 "$penstock" ${command%% *} --from "$disk/bad" ${command#"${command%% *}"}
+        ! LC_ALL=C.UTF-8 grep -Pq '[\x{1}-\x{9}\x{b}-\x{1f}\x{7f}-\x{9f}\x{202e}]' "$memory/out" || fail "orders for a terminal: $command"
+        expect_output 'label "?l\?'
+    done
+}
+
 # Whole, sealed and wrong: rejected, never a crash.
 nonsense() {
     local cluster=$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest change
@@ -294,6 +308,7 @@ manifests
 one_file_of_the_decision
 misnamed
 newer
+hostile
 nonsense
 no_backup_directory
 listing_of_all

@@ -75,6 +75,35 @@ wording() {
     done
 }
 
+# Where a backup comes from, and the user's word for it; no text of a manifest gives orders.
+origin() {
+    mkdir -p "$disk/origin"
+    local label='vor dem Ümzug "A"' host json bad
+    host=$(uname -n)
+    json=$(jq -R . <<<"$label")
+    (cd "$disk/origin" && expect_exit 0 "$penstock" backup --source "dir:./../tree/." --source synthetic:rows=1 --to ../labelled --label "$label")
+    expect_exit 0 "$penstock" list --from "$disk/labelled"
+    expect_output "  label \"$label\"\$"
+    expect_exit 0 "$penstock" show --from "$disk/labelled"
+    expect_output "^label $label\$" "^  host $host\$" '^  written by penstock [0-9.]+$' "^    path $disk/origin/../tree\$"
+    expect_exit 0 "$penstock" list --from "$disk/labelled" --json
+    expect_json ".[0].label == $json"
+    expect_exit 0 "$penstock" show --from "$disk/labelled" --json
+    expect_json ".[0] | .label == $json and (.node_manifests[0] | .host == \"$host\"
+        and (.writer | startswith(\"penstock \")) and (.sources | map(.path)) == [\"$disk/origin/../tree\", null])"
+    expect_exit 0 "$penstock" list --from "$backups" --json
+    expect_json 'all(has("label") | not)'
+    expect_exit 2 "$penstock" backup --source synthetic:rows=1 --to "$disk/none" --label ''
+    for bad in "$(printf '%0129d' 0)" $'two\nlines' $'\e[2Jclear' $'\xff' $'\xc2\x9b2J' $'\xe2\x80\xaeabc'; do
+        expect_exit 2 "$penstock" backup --source synthetic:rows=1 --to "$disk/none" --label "$bad"
+        expect_message 'label: give 1 to 128 bytes of printable UTF-8'
+        expect_absent "$disk/none"
+    done
+    expect_exit 2 "$penstock" backup --node "$disk/none" --label x
+    expect_message '.-label does not go with a backup through a node'
+    expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/labelled" --label "$(printf '%0128d' 0)"
+}
+
 # The newest complete one: neither one that is damaged nor one that was never completed.
 newest_complete() {
     cp -a "$backups" "$disk/spoilt"
@@ -277,6 +306,7 @@ bad_standard_output() {
 make_backups
 choosing
 wording
+origin
 newest_complete
 json
 json_of_failures

@@ -30,6 +30,8 @@
 
 #define PST_PATH_BYTES_MAX 4096u /* path inside a source, terminator included (PATH_MAX) */
 
+#define PST_LABEL_BYTES_MAX 128u /* of a backup's label, without the terminator */
+
 #define PST_MESSAGE_BYTES 512u /* of a message for people, terminator included; may be cut */
 
 #endif

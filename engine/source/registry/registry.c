@@ -148,6 +148,42 @@ int registry_open(const char *text, uint32_t instance, struct pst_source **sourc
     return 0;
 }
 
+/* Takes out what leads nowhere: "//", "/./", a slash at the end. In place. */
+static void shorten(char *path)
+{
+    char *to = path;
+    for (const char *from = path; *from;) {
+        size_t step = strcspn(from + 1, "/") + 1; /* a slash and the component behind it */
+        if (step > 1 && !(step == 2 && from[1] == '.')) {
+            memmove(to, from, step);
+            to += step;
+        }
+        from += step;
+    }
+    if (to == path)
+        *to++ = '/';
+    *to = '\0';
+}
+
+int pst_sources_path(const char *text, char **path)
+{
+    struct spec spec;
+    char unused[1];
+    *path = NULL;
+    int error = split(text, &spec, unused, sizeof(unused));
+    bool has_path = false;
+    for (size_t i = 0; !error && i < TYPES_COUNT; i++)
+        has_path = has_path || (types[i].has_path && strlen(types[i].type) == spec.type_bytes &&
+                                memcmp(types[i].type, spec.type, spec.type_bytes) == 0);
+    if (!has_path)
+        return error;
+    *path = pst_source_absolute_path(spec.argument);
+    if (!*path)
+        return -errno;
+    shorten(*path);
+    return 0;
+}
+
 static int check_unique(struct pst_source *const *sources, uint32_t last, char *error_text,
                         size_t error_bytes)
 {

@@ -25,6 +25,9 @@ PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
                                   struct pst_source **sources, char *error_text,
                                   size_t error_bytes);
 
+/* The path in the spec of a source, now absolute, for people: malloc'd. NULL: its kind has none. */
+PST_MUST_USE int pst_sources_path(const char *spec, char **path);
+
 /* Takes a program's own source as sources[count], instance `count`; the ones before it are
  * there already. -EINVAL: it is not one that can be run, or of another ABI version; error_text says
  * why. */

@@ -56,7 +56,11 @@ static void a_node_manifest_reads_back(void)
     CU_ASSERT_EQUAL(memcmp(node.participants, sample->participants, sizeof(node.participants)), 0);
     CU_ASSERT_EQUAL_FATAL(node.sources_count, 2);
     CU_ASSERT_STRING_EQUAL(node.sources[0].name, "data");
-    CU_ASSERT_STRING_EQUAL(node.sources[0].spec, "dir:/srv/data");
+    CU_ASSERT_STRING_EQUAL(node.sources[0].spec, "dir:data");
+    CU_ASSERT_STRING_EQUAL(node.sources[0].path, "/srv/d\\xffta");
+    CU_ASSERT_PTR_NULL(node.sources[1].path);
+    CU_ASSERT_STRING_EQUAL(node.host, "h\\x1bst");
+    CU_ASSERT_STRING_EQUAL(node.writer, "penstock 1.2.3");
     CU_ASSERT_EQUAL(node.sources[1].instance, 1);
     CU_ASSERT_EQUAL(node.parts_count, 2);
     CU_ASSERT_EQUAL(memcmp(node.parts, sample->parts, sizeof(node.parts)), 0);
@@ -304,6 +308,49 @@ static void details_of_sources(void)
     CU_ASSERT_EQUAL(pst_manifest_encode_node(&with, &text), -EINVAL);
 }
 
+/* Backups of older versions do not have them, and hostile ones too much of them. */
+static void where_it_comes_from(void)
+{
+    struct pst_node_manifest without = *sample_node_manifest();
+    struct pst_cluster_manifest unlabelled = *sample_cluster_manifest();
+    struct pst_manifest_text text;
+    without.host = without.writer = without.sources[0].path = NULL;
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&without, &text), 0);
+    CU_ASSERT_PTR_NULL(strstr(text.text, "\"path\""));
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_decode_node(text.text, text.bytes, &node, NULL, &damage), 0);
+    CU_ASSERT_PTR_NULL(node.host);
+    CU_ASSERT_PTR_NULL(node.writer);
+    CU_ASSERT_PTR_NULL(node.sources[0].path);
+    pst_manifest_release_node(&node);
+    free(text.text);
+    unlabelled.label[0] = '\0';
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_cluster(&unlabelled, &text), 0);
+    CU_ASSERT_PTR_NULL(strstr(text.text, "label"));
+    CU_ASSERT_EQUAL(decode_cluster(text.text, text.bytes), 0);
+    CU_ASSERT_STRING_EQUAL(cluster.label, "");
+    free(text.text);
+
+    static char longest[PST_SOURCE_PATH_BYTES_MAX + 2], label[300];
+    memset(longest, 'x', sizeof(longest) - 1);
+    without.sources[0].path = longest;
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&without, &text), -EINVAL);
+    longest[PST_SOURCE_PATH_BYTES_MAX] = '\0';
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&without, &text), 0);
+    free(text.text);
+    without.host = longest;
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&without, &text), -EINVAL);
+    snprintf(label, sizeof(label), "\"label\":\"%.*s\"", PST_LABEL_BYTES_MAX + 1, longest);
+    CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(),
+                                   "\"label\":\"before the \xc3\xbcpgrade\"", label),
+                    -PST_E_CORRUPT);
+    snprintf(label, sizeof(label), "\"label\":\"%.*s\"", PST_LABEL_BYTES_MAX, longest);
+    CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(),
+                                   "\"label\":\"before the \xc3\xbcpgrade\"", label),
+                    0);
+    CU_ASSERT_EQUAL(decode_changed(decode_node, node_text(), "\"penstock 1.2.3\"", "7"),
+                    -PST_E_CORRUPT);
+}
+
 static void the_largest_manifests_fit(void)
 {
     static struct pst_node_manifest large;
@@ -313,7 +360,7 @@ static void the_largest_manifests_fit(void)
     large.sources_count = PST_SOURCES_MAX;
     for (uint32_t i = 0; i < PST_SOURCES_MAX; i++) {
         snprintf(names[i], sizeof(names[i]), "%062u", i);
-        large.sources[i] = (struct pst_manifest_source){names[i], "dir:/x", i, NULL};
+        large.sources[i] = (struct pst_manifest_source){names[i], "dir:/x", i, NULL, NULL};
     }
     large.parts_count = PST_LDMS_MAX;
     for (uint32_t i = 0; i < PST_LDMS_MAX; i++) {
@@ -352,6 +399,7 @@ int main(void)
         {"a failed decode changes nothing", a_failed_decode_changes_nothing},
         {"what could not be read back is not written", what_could_not_be_read_back_is_not_written},
         {"details of sources", details_of_sources},
+        {"where it comes from", where_it_comes_from},
         {"the largest manifests fit", the_largest_manifests_fit},
         CU_TEST_INFO_NULL,
     };

@@ -182,9 +182,11 @@ const struct pst_node_manifest *sample_node_manifest(void)
         .sources_count = 2,
         .parts_count = 2,
         .unreadable_names_count = 2,
-        .sources = {{"data", "dir:/srv/data", 0}, {"r", "synthetic:rows=10", 1}},
+        .sources = {{"data", "dir:data", 0, NULL, "/srv/d\xffta"}, {"r", "synthetic:rows=10", 1}},
         .parts = {{1, 2, 8192, {{1}}, {1, 2, 3, 4, 5}}, {2, 1, INT64_MAX, {{2}}, {0}}},
         .unreadable_names = {"data/a \"quoted\" \xc3\xa4", "data/b\xff\\\n"},
+        .host = "h\033st",
+        .writer = "penstock 1.2.3",
     };
     return &manifest;
 }
@@ -200,6 +202,7 @@ const struct pst_cluster_manifest *sample_cluster_manifest(void)
         .copies = 2,
         .members_count = 3,
         .members = {1, 2, 9},
+        .label = "before the \xc3\xbcpgrade",
     };
     return &manifest;
 }
