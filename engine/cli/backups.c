@@ -71,9 +71,9 @@ static json_t *decided_json(const struct pst_backup *backup)
         (json_int_t)common->sums.unreadable, "nodes", (json_int_t)backup->cluster.nodes_count);
 }
 
-static json_t *missing_json(const struct pst_backup *backup)
+/* Of none: NULL. */
+static json_t *ids_json(const uint32_t *ids, uint32_t count)
 {
-    uint32_t ids[PST_NODES_MAX], count = pst_backup_missing(backup, ids);
     json_t *array = count ? json_array() : NULL;
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(array, json_integer(ids[i]));
@@ -98,9 +98,13 @@ json_t *cli_backup_json(const struct pst_backup *backup)
     json_decref(decided);
     if (value && backup->has_cluster && backup->cluster.label[0])
         json_object_set_new(value, "label", json_string(backup->cluster.label));
-    json_t *missing = missing_json(backup);
+    uint32_t ids[PST_NODES_MAX];
+    json_t *missing = ids_json(ids, pst_backup_missing(backup, ids));
     if (value && missing)
         json_object_set_new(value, "missing_nodes", missing);
+    json_t *elsewhere = ids_json(ids, pst_backup_elsewhere(backup, ids));
+    if (value && elsewhere)
+        json_object_set_new(value, "elsewhere_nodes", elsewhere);
     if (value && backup->stored_as != backup->number)
         json_object_set_new(value, "directory",
                             json_string(pst_repository_backup_name(backup->stored_as).text));

@@ -145,6 +145,11 @@ static enum cli_exit keep_newest(struct pruning *pruning, uint64_t keep)
     for (size_t i = 0; i < list->count; i++) {
         if (is_misnamed(list->backups[i]) || !is_older_than(list, i, keep))
             continue;
+        if (list->backups[i]->state == PST_BACKUP_SPLIT) { /* its other half would be damaged */
+            pst_log(PST_LOG_WARNING, "backup %u is kept: it is %s", list->backups[i]->number,
+                    list->backups[i]->reason);
+            continue;
+        }
         int error = prune_one(pruning, list->backups[i]);
         if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
             pruning->code = CLI_EXIT_FAILED;

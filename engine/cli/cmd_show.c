@@ -112,8 +112,10 @@ static int print_json(const struct pst_backup *backup, json_t *tables)
         json_object_set_new(value, "cluster_id", json_string(id));
     if (value && tables)
         json_object_set(value, "tables", tables);
-    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
-        json_array_append_new(nodes, node_json(&backup->nodes[i]));
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
+        if (backup->nodes[i].parts_count > 0)
+            json_array_append_new(nodes, node_json(&backup->nodes[i]));
+    }
     if (value)
         json_object_set_new(value, "node_manifests", nodes);
     return cli_json_record(stdout, "show", value);
@@ -189,8 +191,14 @@ static void print_text(const struct pst_backup *backup)
                    cli_value_count_text(common->sums.objects, "object", objects),
                    cli_value_size_text(common->sums.source_bytes, size),
                    (unsigned long long)common->sums.unreadable);
-    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++)
-        print_node(&backup->nodes[i]);
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
+        if (backup->nodes[i].parts_count > 0)
+            print_node(&backup->nodes[i]);
+        else
+            cli_print_line(stdout, "node %u: %s", backup->cluster.nodes[i].node,
+                           backup->is_elsewhere[i] ? "its files are not in the directories given"
+                                                   : "its manifest is missing or damaged");
+    }
 }
 
 static enum cli_exit show(const struct cli_arguments *arguments, const struct pst_reading *reading)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/own_error.h"
+#include "engine/protocol/set.h"
 #include "engine/repository/decision.h"
 #include "engine/repository/layout.h"
 
@@ -168,15 +169,12 @@ static int decode_node(const struct text *text, const struct pst_cluster_manifes
     return error;
 }
 
-/* The manifest of a node, from every directory that has it. */
-static int load_node(struct load *load, uint32_t node_index)
+/* The manifest of a node, from every directory that has it. *found: one does. */
+static int load_node(struct load *load, uint32_t node_index, bool *found)
 {
     struct pst_backup *backup = load->backup;
     const struct pst_manifest_node *known = &backup->cluster.nodes[node_index];
     const struct layout_name name = layout_node_manifest(backup->number, known->node);
-    char title[32];
-    bool found = false;
-    snprintf(title, sizeof(title), "manifest of node %u", known->node);
     for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {
         struct pst_node_manifest node;
@@ -185,7 +183,7 @@ static int load_node(struct load *load, uint32_t node_index)
         int error = read_manifest(load, i, name.text, &text, &damage);
         if (error == -ENOENT)
             continue;
-        found = true;
+        *found = true;
         if (!error)
             error = decode_node(&text, &backup->cluster, known, &node, &damage);
         free(text.bytes);
@@ -199,12 +197,103 @@ static int load_node(struct load *load, uint32_t node_index)
         else
             backup->nodes[node_index] = node;
     }
-    if (found)
-        return 0;
-    const struct pst_damage damage = {.what = title};
-    const struct pst_file_name file = backup_file_name(backup, PST_DIRECTORIES_MAX, name.text);
-    pst_findings_add_damage(load->findings, &file, 0, &damage, -ENOENT);
     return 0;
+}
+
+static void report_missing(struct load *load, uint32_t node)
+{
+    const struct pst_backup *backup = load->backup;
+    const struct layout_name name = layout_node_manifest(backup->number, node);
+    const struct pst_file_name file = backup_file_name(backup, PST_DIRECTORIES_MAX, name.text);
+    char title[32];
+    snprintf(title, sizeof(title), "manifest of node %u", node);
+    const struct pst_damage damage = {.what = title};
+    pst_findings_add_damage(load->findings, &file, 0, &damage, -ENOENT);
+}
+
+/* ---- nodes in other directories ---- */
+
+/* Adds to nodes (by id - 1) those of which the name, in an open directory of the backup, is a file,
+ * or has one: 0 or an error. */
+static int add_nodes_of(const struct load *load, uint32_t i, const char *name,
+                        struct pst_set *nodes)
+{
+    const struct pst_backup *backup = load->backup;
+    struct pst_repository *repository = &backup->directories->repositories[i];
+    uint32_t part, parts, node;
+    if (layout_parse_node_manifest(name, backup->number, &node))
+        pst_set_add(nodes, node - 1);
+    if (!layout_parse_part_dir(name, backup->number, &part, &parts))
+        return 0;
+    for (uint32_t j = 0; j < backup->cluster.nodes_count; j++) {
+        node = backup->cluster.nodes[j].node;
+        const struct layout_name file = layout_part(backup->number, node, part, parts);
+        int has = repository_has(repository, load->handles[i], file.text);
+        if (pst_is_own_error(has))
+            return has;
+        if (has != 0 && has != -ENOTDIR)
+            pst_set_add(nodes, node - 1);
+    }
+    return 0;
+}
+
+/* The nodes that have files in the i-th directory; one that cannot be read may have any. */
+static int nodes_in(const struct load *load, uint32_t i, struct pst_set *nodes)
+{
+    struct pst_repository *repository = &load->backup->directories->repositories[i];
+    struct pst_repository_names names;
+    *nodes = (struct pst_set){{0}};
+    int error = repository_list(repository, load->handles[i], &names);
+    if (error && !pst_is_own_error(error)) {
+        for (uint32_t node = 0; node < PST_NODES_MAX; node++)
+            pst_set_add(nodes, node);
+        return 0;
+    }
+    if (error)
+        return error;
+    for (const char *name = repository_names_next(&names, NULL); name && !error;
+         name = repository_names_next(&names, name))
+        error = add_nodes_of(load, i, name, nodes);
+    repository_names_free(&names);
+    return error;
+}
+
+/* Whether nodes of which nothing is here (found: manifests that are, by index) may have written
+ * elsewhere: not where as many directories are given as there are nodes, nor where one of them
+ * holds the decision alone, for its own node's files are lost then. */
+static int look_elsewhere(struct load *load, const bool *found)
+{
+    struct pst_backup *backup = load->backup;
+    struct pst_set all = {{0}};
+    bool may_be = backup->directories->count < backup->cluster.nodes_count;
+    for (uint32_t i = backup_next_in(backup, 0); may_be && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        struct pst_set nodes;
+        int error = nodes_in(load, i, &nodes);
+        if (error)
+            return error;
+        may_be = pst_set_count(&nodes) > 0;
+        all = pst_set_union(&all, &nodes);
+    }
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
+        uint32_t node = backup->cluster.nodes[i].node;
+        backup->is_elsewhere[i] = may_be && !found[i] && !pst_set_has(&all, node - 1);
+        if (!found[i] && !backup->is_elsewhere[i])
+            report_missing(load, node);
+    }
+    return 0;
+}
+
+static int load_nodes(struct load *load)
+{
+    uint32_t count = load->backup->cluster.nodes_count;
+    bool found[PST_NODES_MAX] = {false}, has_all = true;
+    int error = 0;
+    for (uint32_t i = 0; !error && i < count; i++) {
+        error = load_node(load, i, &found[i]);
+        has_all = has_all && found[i];
+    }
+    return error || has_all ? error : look_elsewhere(load, found);
 }
 
 static int open_all(struct load *load)
@@ -234,10 +323,7 @@ static int load_all(struct load *load)
     if (error || !backup->has_cluster)
         return error;
     backup->nodes = calloc(backup->cluster.nodes_count, sizeof(*backup->nodes));
-    error = backup->nodes ? 0 : -ENOMEM;
-    for (uint32_t i = 0; !error && i < backup->cluster.nodes_count; i++)
-        error = load_node(load, i);
-    return error;
+    return backup->nodes ? load_nodes(load) : -ENOMEM;
 }
 
 int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, uint64_t *files,
@@ -247,6 +333,7 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
         .backup = backup, .findings = findings, .files = files, .manifest_bytes = manifest_bytes};
     backup->has_cluster = false;
     backup->nodes = NULL;
+    memset(backup->is_elsewhere, 0, sizeof(backup->is_elsewhere));
     int error = load_all(&load);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
         if (load.handles[i] >= 0)
@@ -305,17 +392,49 @@ uint32_t pst_backup_missing(const struct pst_backup *backup, uint32_t ids[PST_NO
     return count;
 }
 
+uint32_t pst_backup_elsewhere(const struct pst_backup *backup, uint32_t ids[PST_NODES_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; backup->has_cluster && i < backup->cluster.nodes_count; i++) {
+        if (backup->is_elsewhere[i])
+            ids[count++] = backup->cluster.nodes[i].node;
+    }
+    return count;
+}
+
+/* "node 2", "nodes 2, 3", cut at 400 bytes. */
+#define IDS_BYTES 410u
+static const char *ids_text(const uint32_t *ids, uint32_t count, char text[IDS_BYTES])
+{
+    char list[6 * PST_NODES_MAX] = "";
+    for (uint32_t i = 0, used = 0; i < count; i++)
+        used += (uint32_t)snprintf(list + used, sizeof(list) - used, "%s%u", i ? ", " : "", ids[i]);
+    snprintf(text, IDS_BYTES, "node%s %.400s", count > 1 ? "s" : "", list);
+    return text;
+}
+
 const char *pst_backup_missing_text(const struct pst_backup *backup, char *text)
 {
     uint32_t ids[PST_NODES_MAX];
     uint32_t count = pst_backup_missing(backup, ids);
-    char list[4 * PST_NODES_MAX + 2 * PST_NODES_MAX] = "";
+    char nodes[IDS_BYTES];
     text[0] = '\0';
-    for (uint32_t i = 0, used = 0; i < count; i++)
-        used += (uint32_t)snprintf(list + used, sizeof(list) - used, "%s%u", i ? ", " : "", ids[i]);
     if (count)
-        snprintf(text, PST_MESSAGE_BYTES, "node%s %.400s %s missing", count > 1 ? "s" : "", list,
+        snprintf(text, PST_MESSAGE_BYTES, "%s %s missing", ids_text(ids, count, nodes),
                  count > 1 ? "are" : "is");
+    return text;
+}
+
+const char *backup_elsewhere_text(const struct pst_backup *backup, char *text)
+{
+    uint32_t ids[PST_NODES_MAX];
+    uint32_t count = pst_backup_elsewhere(backup, ids);
+    char nodes[IDS_BYTES];
+    text[0] = '\0';
+    if (count)
+        snprintf(text, PST_MESSAGE_BYTES,
+                 "files of %s are not in the directories given: name theirs too",
+                 ids_text(ids, count, nodes));
     return text;
 }
 

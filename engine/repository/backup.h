@@ -43,12 +43,14 @@ struct pst_backup {
     char reason[PST_MESSAGE_BYTES];
     bool has_cluster;
     struct pst_cluster_manifest cluster;
-    struct pst_node_manifest *nodes; /* cluster.nodes_count of them, or NULL */
+    struct pst_node_manifest *nodes;  /* cluster.nodes_count of them, or NULL */
+    bool is_elsewhere[PST_NODES_MAX]; /* by index: the node's files are in directories not given */
 };
 
 /* Reads the manifests of a backup, of which number, directories and found_in are set; what is wrong
  * goes to findings. Returns -errno only where reading itself failed (memory). Sets has_cluster,
- * cluster, nodes (an element whose manifest could not be had has parts_count 0); *manifest_bytes
+ * cluster, nodes (an element whose manifest could not be had has parts_count 0), is_elsewhere (no
+ * finding); *manifest_bytes
  * and *files count what was read. -PST_E_INCOMPLETE, -PST_E_NO_BACKUP, without a finding: no
  * cluster manifest, no directory. */
 int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, uint64_t *files,
@@ -66,6 +68,13 @@ uint32_t pst_backup_missing(const struct pst_backup *backup, uint32_t ids[PST_NO
 
 /* "node 2 is missing", "nodes 2, 3 are missing", "": text is PST_MESSAGE_BYTES; returns it. */
 const char *pst_backup_missing_text(const struct pst_backup *backup, char *text);
+
+/* The nodes whose files lie in directories that are not given, likewise. A node that has written
+ * into a directory of its own leaves there nothing of the others but the decision. */
+uint32_t pst_backup_elsewhere(const struct pst_backup *backup, uint32_t ids[PST_NODES_MAX]);
+
+/* "files of node 2 are not in the directories given: name theirs too", "": likewise. */
+const char *backup_elsewhere_text(const struct pst_backup *backup, char *text);
 
 /* Frees what pst_backup_load allocated, not the backup. */
 void pst_backup_unload(struct pst_backup *backup);

@@ -20,7 +20,7 @@ const char *pst_backup_state_text(enum pst_backup_state state)
         [PST_BACKUP_COMPLETE] = "complete", [PST_BACKUP_INCOMPLETE] = "incomplete",
         [PST_BACKUP_DAMAGED] = "damaged",   [PST_BACKUP_NEWER] = "newer",
         [PST_BACKUP_IN_DOUBT] = "in doubt", [PST_BACKUP_PARTIAL] = "partial",
-        [PST_BACKUP_MISNAMED] = "misnamed",
+        [PST_BACKUP_MISNAMED] = "misnamed", [PST_BACKUP_SPLIT] = "split",
     };
     return texts[state];
 }
@@ -62,7 +62,15 @@ static int check_part_sizes(const struct pst_backup *backup, struct pst_findings
 /* Of one that is undamaged. */
 static void classify_whole(struct pst_backup *backup, const struct pst_findings *findings)
 {
-    char missing[PST_MESSAGE_BYTES];
+    char missing[PST_MESSAGE_BYTES], elsewhere[PST_MESSAGE_BYTES];
+    if (*backup_elsewhere_text(backup, elsewhere)) {
+        backup->state = PST_BACKUP_SPLIT;
+        backup->error = -PST_E_ELSEWHERE;
+        pst_backup_missing_text(backup, missing);
+        snprintf(backup->reason, sizeof(backup->reason), "complete; %.400s%s%.90s", elsewhere,
+                 missing[0] ? "; partial: " : "", missing);
+        return;
+    }
     if (*pst_backup_missing_text(backup, missing)) {
         backup->state = PST_BACKUP_PARTIAL;
         memcpy(backup->reason, missing, sizeof(backup->reason));
@@ -390,6 +398,18 @@ static int find_number(const struct pst_backup_list *list, size_t first,
     return 0;
 }
 
+/* The newest may be there, but for files in other directories. */
+static void say_no_complete(const struct pst_backup_list *list, char *message)
+{
+    snprintf(message, PST_MESSAGE_BYTES, "there is no complete backup");
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *backup = list->backups[i];
+        if (backup->state == PST_BACKUP_SPLIT)
+            snprintf(message, PST_MESSAGE_BYTES, "there is no complete backup; %u is %.420s",
+                     backup->number, backup->reason);
+    }
+}
+
 static int find_newest(const struct pst_backup_list *list,
                        bool (*is_picked)(const struct pst_backup *backup),
                        const struct pst_backup **backup, char *message)
@@ -405,7 +425,7 @@ static int find_newest(const struct pst_backup_list *list,
     }
     *backup = found;
     if (!found)
-        snprintf(message, PST_MESSAGE_BYTES, "there is no complete backup");
+        say_no_complete(list, message);
     return found ? 0 : -PST_E_NO_BACKUP;
 }
 

@@ -113,3 +113,12 @@ void pst_findings_warn_backup(struct pst_findings *findings, const struct pst_ba
     const struct pst_finding finding = {.file = file.text, .what = what, .warning = true};
     findings_add(findings, &finding);
 }
+
+void pst_findings_add_elsewhere(struct pst_findings *findings, const struct pst_backup *backup,
+                                const char *what)
+{
+    const struct layout_name file = layout_backup(backup->number);
+    const struct pst_finding finding = {
+        .file = file.text, .error = -PST_E_ELSEWHERE, .what = what, .unverified = true};
+    findings_add(findings, &finding);
+}

@@ -52,6 +52,10 @@ void pst_findings_add_object(struct pst_findings *findings, const struct pst_bac
                              uint32_t node_index, const struct pst_object *object, const char *what,
                              bool is_damage);
 
+/* What of the backup lies in directories that are not given ("files of node 2"): not verified. */
+void pst_findings_add_elsewhere(struct pst_findings *findings, const struct pst_backup *backup,
+                                const char *what);
+
 /* A warning that is about the backup as a whole. */
 void pst_findings_warn_backup(struct pst_findings *findings, const struct pst_backup *backup,
                               const char *what);

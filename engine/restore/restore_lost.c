@@ -90,7 +90,11 @@ static void report_unnamed(struct restore_run *run)
             found += run->objects.sorted[j]->node == i;
         trouble.what = "objects are lost, with their names: the catalogue is damaged";
         if (backup->nodes[i].parts_count == 0) {
-            trouble.what = "nothing is restored: the manifest of the node is damaged or missing";
+            trouble.what = backup->is_elsewhere[i]
+                               ? "nothing is restored: the files of the node are not in the "
+                                 "directories given"
+                               : "nothing is restored: the manifest of the node is damaged or "
+                                 "missing";
             restore_miss_unnamed(run, 1, &trouble);
         } else if (run->lost_catalogue && run->options->only_count > 0) {
             trouble.what = "objects may be missing: the catalogue is damaged";

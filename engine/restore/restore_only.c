@@ -55,7 +55,8 @@ int restore_choose(struct restore_run *run)
     const struct pst_backup *backup = run->backup;
     uint32_t count = run->options->only_count;
     /* Files of other nodes may be missing; what the chosen nodes lack is found later. */
-    bool may_be_damaged = run->options->keep_going && backup->state == PST_BACKUP_DAMAGED;
+    bool may_be_damaged = run->options->keep_going && (backup->state == PST_BACKUP_DAMAGED ||
+                                                       backup->state == PST_BACKUP_SPLIT);
     if (!pst_backup_is_usable(backup->state) &&
         ((count == 0 && !may_be_damaged) || !backup->has_cluster))
         return restore_fail(run, backup->error, "%s", backup->reason);

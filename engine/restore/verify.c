@@ -5,6 +5,7 @@
 #include "engine/restore/verify.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/repository/strangers.h"
@@ -246,7 +247,7 @@ static int read_all(struct verify *verify)
 static bool manifests_are_whole(const struct verify *verify)
 {
     for (uint32_t i = 0; i < verify->backup.cluster.nodes_count; i++) {
-        if (verify->backup.nodes[i].parts_count == 0)
+        if (verify->backup.nodes[i].parts_count == 0 && !verify->backup.is_elsewhere[i])
             return false;
     }
     return true;
@@ -279,6 +280,18 @@ static int outcome(const struct verify *verify)
     return findings->newer == damages ? -PST_E_NEWER : -PST_E_CORRUPT;
 }
 
+/* Once all that is here is verified, as if it were whole. */
+static void report_elsewhere(struct verify *verify)
+{
+    uint32_t ids[PST_NODES_MAX];
+    uint32_t count = pst_backup_elsewhere(&verify->backup, ids);
+    for (uint32_t i = 0; i < count; i++) {
+        char what[32];
+        snprintf(what, sizeof(what), "files of node %u", ids[i]);
+        pst_findings_add_elsewhere(&verify->findings, &verify->backup, what);
+    }
+}
+
 static int verify_backup(struct verify *verify)
 {
     int error = pst_backup_load(&verify->backup, &verify->findings, &verify->result->files,
@@ -287,6 +300,8 @@ static int verify_backup(struct verify *verify)
         return error;
     if (verify->backup.has_cluster)
         error = verify_parts(verify);
+    if (!error)
+        report_elsewhere(verify);
     pst_backup_unload(&verify->backup);
     return error ? error : outcome(verify);
 }

@@ -93,12 +93,73 @@ one_share() {
     expect_exit 0 "$penstock" restore --from "$disk/to2" --only 2 --target "$disk/d" 1
     compare_trees "$disk/tree2" "$disk/d"
     expect_exit 1 "$penstock" restore --from "$disk/to2" --only 1/tree1 --target "$disk/e" 1
-    expect_message 'BACKUP-1.1.manifest.*manifest of node 1'
+    expect_message 'files of nodes 1, 3 are not in the directories given: name theirs too'
     expect_exit 2 "$penstock" restore "${all[@]}" --only 4 --target "$disk/e"
     expect_message 'no node 4'
     expect_exit 2 "$penstock" restore "${all[@]}" --only 1/tree2 --target "$disk/e"
     expect_message 'no such source'
     expect_absent "$disk/e"
+}
+
+# What is sound but not here is neither damaged nor lost: it is said where it lies, and what is here is checked.
+own_directory() {
+    local elsewhere='files of nodes 1, 3 are not in the directories given: name theirs too'
+    expect_exit 0 "$penstock" list --from "$disk/to2"
+    expect_output "^ +1 +split .* complete; $elsewhere\$"
+    expect_exit 0 "$penstock" list --from "$disk/to2" --from "$disk/to1" --json
+    expect_json '.[0] | .state == "split" and .elsewhere_nodes == [3] and (.reason | contains("files of node 3"))'
+    expect_exit 0 "$penstock" show --from "$disk/to2" 1
+    expect_output "^backup 1: split: complete; $elsewhere" '^node 2: ' '^node 1: its files are not in the directories given$'
+    ! grep -Eq 'node 0|0 B' "$memory/out" || fail 'show invents a node'
+    expect_exit 0 "$penstock" show --from "$disk/to2" --json 1
+    expect_json '[.[0].node_manifests[].node] == [2]'
+    expect_exit 3 "$penstock" verify --from "$disk/to2" 1
+    expect_message 'not in the directories given.*files of node 1' 'not in the directories given.*files of node 3'
+    expect_output ' 0 damages; not all of it could be read'
+    ! grep -q 'checksum differ' "$memory/err" || fail 'what is elsewhere is called damaged'
+    expect_exit 10 "$penstock" restore --from "$disk/to2" --target "$disk/e"
+    expect_message "$elsewhere"
+    expect_exit 1 "$penstock" restore --from "$disk/to2" --target "$disk/e" 1
+    expect_message "$elsewhere"
+    expect_absent "$disk/e"
+    local bad
+    bad=$(find "$disk/to2/BACKUP-1" -name 'BACKUP-1.2.data' | sort | head -n 1)
+    flip "$bad" 5000
+    expect_exit 1 "$penstock" verify --from "$disk/to2" 1
+    expect_output ' [1-9][0-9]* damage'
+    flip "$bad" 5000
+    # The decision alone is no directory of a node, and where all are given nothing is elsewhere.
+    mkdir -p "$disk/rest/BACKUP-1"
+    cp "$disk"/to2/BACKUP-1/*cluster* "$disk/rest/BACKUP-1"
+    expect_exit 0 "$penstock" list --from "$disk/rest"
+    expect_output '^ +1 +damaged'
+    expect_exit 0 "$penstock" list --from "$disk/to1" --from "$disk/rest"
+    expect_output '^ +1 +damaged'
+    expect_exit 0 "$penstock" list --from "$disk/to1" --from "$disk/to2" --from "$disk/rest"
+    expect_output '^ +1 +damaged'
+    # A part without its manifest: that is lost, and not elsewhere.
+    mkdir "$disk/lost"
+    cp -a "$disk/to2/BACKUP-1" "$disk/lost"
+    rm "$disk/lost/BACKUP-1/BACKUP-1.2.manifest"
+    expect_exit 0 "$penstock" list --from "$disk/lost"
+    expect_output '^ +1 +damaged .*manifest of node 2'
+    rm -rf "$disk/rest" "$disk/lost"
+}
+
+# No half of a backup is removed for its age.
+own_directory_is_kept() {
+    cp -a "$disk/to2" "$disk/half"
+    rm -r "$disk/half/BACKUP-3"
+    mkdir "$disk/whole"
+    cp -a "$disk"/to?/BACKUP-3 "$disk/whole"
+    expect_exit 0 "$penstock" list --from "$disk/half" --from "$disk/whole"
+    expect_output '^ +1 +split' '^ +2 +split' '^ +3 +complete'
+    expect_exit 0 "$penstock" prune --from "$disk/half" --from "$disk/whole" --keep 1
+    expect_message 'backup 1 is kept: it is complete; files of nodes 1, 3'
+    [ -d "$disk/half/BACKUP-1" ] || fail 'half of a sound backup was removed for its age'
+    rm -r "$disk/half" "$disk/whole"
+    expect_exit 0 "$penstock" list --from "$disk/to2"
+    expect_output '^ +1 +split' '^ +2 +split'
 }
 
 expect_backups() { # NUMBER…
@@ -110,6 +171,7 @@ prune_beside_the_nodes() {
     local i
     for i in 2 3; do expect_exit 0 "$penstock" backup --node "$memory/$i.socket"; done
     expect_backups 1 2 3
+    own_directory_is_kept
     expect_exit 2 "$penstock" prune "${all[@]}"
     expect_exit 2 "$penstock" prune "${all[@]}" --keep 1 2
     expect_exit 10 "$penstock" prune "${all[@]}" 1 9
@@ -201,6 +263,7 @@ expect_exit 0 "$penstock" backup --node "$memory/2.socket"
 kill -KILL "$running"
 two_hosts_restore
 one_share
+own_directory
 prune_beside_the_nodes
 one_copy_is_pruned
 lines_of_numbers
