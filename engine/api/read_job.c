@@ -139,6 +139,22 @@ static bool is_about_backup(int error)
            error == -PST_E_NEWER;
 }
 
+/* Of damage each finding has its own words: which checksum, which file. */
+static void say_verified(const struct pst_backup *backup, int error,
+                         const struct pst_verify_result *result, char *message)
+{
+    if (error == -PST_E_CORRUPT)
+        snprintf(message, PST_MESSAGE_BYTES, "backup %u is not whole: %llu damage%s found",
+                 backup->number, (unsigned long long)result->damages,
+                 result->damages == 1 ? " was" : "s were");
+    else
+        snprintf(message, PST_MESSAGE_BYTES, "backup %u %s: %s", backup->number,
+                 is_about_backup(error) ? "is not whole"
+                 : result->unverified   ? "could not be verified completely"
+                                        : "could not be verified",
+                 pst_error_text(error));
+}
+
 static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
 {
     const struct pst_backup *backup = reader->reading.backup;
@@ -147,11 +163,7 @@ static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
     struct pst_verify_result result;
     int error = pst_verify(backup, &options, &result);
     if (error && error != -ECANCELED)
-        snprintf(outcome->message, sizeof(outcome->message), "backup %u %s: %s", backup->number,
-                 is_about_backup(error) ? "is not whole"
-                 : result.unverified    ? "could not be verified completely"
-                                        : "could not be verified",
-                 pst_error_text(error));
+        say_verified(backup, error, &result, outcome->message);
     outcome->number = backup->number;
     outcome->files = result.files;
     outcome->bytes = result.bytes;

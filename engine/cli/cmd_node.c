@@ -245,7 +245,8 @@ static enum cli_exit serve(struct run *run)
     int error = pst_daemon_start(run->daemon);
     if (error)
         return cli_fail(run->arguments, error == -PST_E_BUSY ? CLI_EXIT_BUSY : CLI_EXIT_FAILED,
-                        "node %u cannot start: %s", run->job.node, pst_error_text(error));
+                        "node %u cannot start: %s; the error before this one says what failed",
+                        run->job.node, pst_error_text(error));
     log_settings(run);
     error = pst_daemon_serve(run->daemon);
     return error ? cli_fail(run->arguments, CLI_EXIT_FAILED, "node %u cannot go on: %s",

@@ -87,6 +87,15 @@ static int make_part_directories(struct pst_archive *archive)
     return error;
 }
 
+/* Manifests and parts hold times as positive 64-bit nanoseconds. */
+static int check_clock(uint64_t unix_ns)
+{
+    if (unix_ns <= INT64_MAX)
+        return 0;
+    pst_log(PST_LOG_ERROR, "the clock of this host is before 1970 or after 2262: set it");
+    return -ERANGE;
+}
+
 static void begin_manifests(struct pst_archive *archive, const struct pst_define_backup_req *define)
 {
     const struct pst_archive_config *config = archive->config;
@@ -145,26 +154,18 @@ static int make_backup_directory(struct pst_archive *archive,
     return 0;
 }
 
-/* Manifests and parts hold times as positive 64-bit nanoseconds. */
-static int check_clock(void)
-{
-    if (pst_unix_ns() <= INT64_MAX)
-        return 0;
-    pst_log(PST_LOG_ERROR, "the clock of this host is before 1970 or after 2262: set it");
-    return -ERANGE;
-}
-
 int pst_archive_define(struct pst_archive *archive, const struct pst_define_backup_req *define,
                        uint32_t *highest)
 {
     archive_check(archive);
     if (archive->backup != 0)
         return -PST_E_BUSY;
-    if (check_clock())
-        return -ERANGE;
+    int error = check_clock(pst_unix_ns());
+    if (error)
+        return error;
     /* The master's archive has swept to find the number. */
     if (pst_ref_node(define->master_ref) != archive->config->node) {
-        int error = pst_archive_sweep(archive);
+        error = pst_archive_sweep(archive);
         if (error)
             return error;
     }
@@ -174,7 +175,7 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;
     begin_manifests(archive, define);
     archive_check(archive);
-    int error = make_backup_directory(archive, define, highest);
+    error = make_backup_directory(archive, define, highest);
     return error ? error : make_part_directories(archive);
 }
 
@@ -256,11 +257,13 @@ static int write_manifest(const struct pst_archive *archive, int backup, const c
     return 0;
 }
 
-static void end_common(struct pst_manifest_common *common, const struct pst_gci *gci)
+/* The clock may have been set since the backup was defined. */
+static int end_common(struct pst_manifest_common *common, const struct pst_gci *gci)
 {
     common->start_gci = gci->start_gci;
     common->stop_gci = gci->stop_gci;
     common->finished_unix_ns = pst_unix_ns();
+    return check_clock(common->finished_unix_ns);
 }
 
 static void name_unreadable(struct pst_archive *archive)
@@ -273,15 +276,16 @@ static void name_unreadable(struct pst_archive *archive)
     pthread_mutex_unlock(&archive->unreadable->lock);
 }
 
-static void end_node(struct pst_archive *archive, const struct pst_gci *gci)
+static int end_node(struct pst_archive *archive, const struct pst_gci *gci)
 {
     struct pst_node_manifest *node = &archive->node;
-    end_common(&node->common, gci);
+    int error = end_common(&node->common, gci);
     name_unreadable(archive);
     for (uint32_t i = 0; i < node->sources_count; i++)
         node->sources[i].details = archive->config->sources[i]->details;
     for (uint32_t i = 0; i < archive->parts; i++)
         add_sums(&node->common.sums, &node->parts[i].sums);
+    return error;
 }
 
 int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gci,
@@ -291,12 +295,14 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
         layout_node_manifest(archive->node.common.number, archive->config->node);
     archive_check(archive);
     assert(archive->backup != 0);
-    end_node(archive, gci);
+    int error = end_node(archive, gci);
+    if (error)
+        return error;
     int backup = open_backup(archive);
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
-    int error = sync_part_directories(archive, backup);
+    error = sync_part_directories(archive, backup);
     if (error)
         goto out;
     error = pst_manifest_encode_node(&archive->node, &text);
@@ -319,12 +325,14 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     struct layout_name temporary = layout_cluster_temporary(number, archive->config->node);
     archive_check(archive);
     assert(archive->backup != 0);
-    end_common(&archive->cluster.common, gci);
+    int error = end_common(&archive->cluster.common, gci);
+    if (error)
+        return error;
     int backup = open_backup(archive);
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
-    int error = pst_manifest_encode_cluster(&archive->cluster, &text);
+    error = pst_manifest_encode_cluster(&archive->cluster, &text);
     if (error)
         fail_inside(archive, name.text, "encode", error);
     else

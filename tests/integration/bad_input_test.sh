@@ -74,6 +74,9 @@ sources() {
         expect_message 'source'
         expect_absent "$disk/to"
     done
+    # Whatever cannot be made for a node is named.
+    expect_exit 1 "$penstock" node --cluster "bad-$$" --id 1 --socket "$memory/bad" --fabric-dir "$memory/fabric" --source synthetic:rows=1 --to "$disk/none/1"
+    expect_message "$disk/none/1: cannot be made: No such file" 'node 1 cannot start: No such file or directory; the error before this one says what failed'
     expect_exit 1 "$penstock" backup --source "dir:$disk/missing" --to "$disk/to"
     expect_message "$disk/missing.*No such file"
     expect_absent "$disk/to"

@@ -216,6 +216,23 @@ newer() {
     [ -e "$disk/bad/$part1" ] || fail 'a newer backup was swept'
 }
 
+# What is wrong is said as it is: a file that is cut off or gone has no checksum.
+cut_off() {
+    local file
+    for file in BACKUP-1/BACKUP-1.1.manifest "$part1"; do
+        fresh
+        : >"$disk/bad/$file"
+        expect_exit 1 "$penstock" verify --from "$disk/bad" 1
+        expect_message "$file: offset 0: shorter than it says" 'backup 1 is not whole: [0-9]+ damages? w'
+        ! grep -q 'checksum differ' "$memory/err" || fail "$file is cut off: no checksum differs"
+        fresh
+        rm "$disk/bad/$file"
+        expect_exit 1 "$penstock" verify --from "$disk/bad" 1
+        expect_message "$file: offset 0: No such file"
+        ! grep -q 'checksum differ' "$memory/err" || fail "$file is gone: no checksum differs"
+    done
+}
+
 # No text of a manifest gives a terminal orders, or is without bounds.
 hostile() {
     local node=$disk/bad/BACKUP-1/BACKUP-1.1.manifest cluster=$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest command
@@ -308,6 +325,7 @@ manifests
 one_file_of_the_decision
 misnamed
 newer
+cut_off
 hostile
 nonsense
 no_backup_directory

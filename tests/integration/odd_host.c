@@ -2,7 +2,8 @@
  * Preloaded into penstock by odd_host_test.sh: a host with files that cannot be reached, or go, as
  * on a network's file system, and with a wrong clock. UNREACHABLE=NUMBER: fstatat(2) of a name that
  * begins with "bad" fails with that errno. UNREACHABLE=gone: the first file that is looked at is
- * removed when the second is. CLOCK=SECONDS: the time since 1970.
+ * removed when the second is. CLOCK=SECONDS: the time since 1970,
+ * with CLOCK_FROM=PATH from when there is such a file.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -49,7 +50,8 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     if (!real)
         real = (clock_function)dlsym(RTLD_NEXT, "clock_gettime");
     int result = real(clock, time);
-    if (seconds && clock == CLOCK_REALTIME)
+    const char *from = getenv("CLOCK_FROM");
+    if (seconds && clock == CLOCK_REALTIME && (!from || access(from, F_OK) == 0))
         time->tv_sec = atoll(seconds);
     return result;
 }

@@ -78,6 +78,12 @@ wrong_clock() {
         expect_exit 1 env LD_PRELOAD="$preloaded" CLOCK=$seconds "$penstock" backup --source "dir:$memory/src" --to "$memory/to"
         expect_message 'the clock of this host is before 1970 or after 2262: set it'
         expect_absent "$memory/to"
+        # Set during the backup.
+        expect_exit 1 env LD_PRELOAD="$preloaded" CLOCK=$seconds CLOCK_FROM="$memory/to/BACKUP-1" "$penstock" backup --source "dir:$memory/src" --to "$memory/to"
+        expect_message 'the clock of this host is before 1970 or after 2262: set it'
+        ! grep -q 'Invalid argument' "$memory/err" || fail 'a riddle about the clock'
+        expect_absent "$memory/to/BACKUP-1"
+        rm -rf "$memory/to"
     done
     expect_exit 0 env LD_PRELOAD="$preloaded" CLOCK=86400 "$penstock" backup --source "dir:$memory/src" --to "$memory/to"
 }
