@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/restore/lmdb_lock.h"
 #include "io/inode.h"
 
 #define UNREADABLE_LOGGED_MAX 20u
@@ -34,10 +35,54 @@ bool restore_is_file(const struct pst_object *object)
            object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_BLOCK_IMAGE;
 }
 
+bool restore_is_environment(const struct pst_object *object)
+{
+    return object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_DATABASE;
+}
+
 bool restore_is_left_out(const struct restore_run *run, const struct pst_object *object)
 {
     return run->options->no_devices &&
            (object->type == PST_OBJECT_BLOCK_DEVICE || object->type == PST_OBJECT_CHARACTER_DEVICE);
+}
+
+bool restore_waits_for_contents(const struct pst_object *object)
+{
+    return restore_is_file(object) && (object->flags & PST_OBJECT_UNREADABLE);
+}
+
+bool restore_has_nothing_of(const struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    return restore_waits_for_contents(&object) && atomic_load(&record->received) == 0;
+}
+
+int restore_clear_way(int parent_fd, const char *name, const struct pst_object *object)
+{
+    char why[PST_MESSAGE_BYTES];
+    struct stat status;
+    bool is_there = fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_there && errno != ENOENT)
+        return -errno;
+    if (is_there ? !S_ISREG(status.st_mode) : !restore_is_environment(object))
+        return is_there ? pst_beneath_remove(parent_fd, name, PST_BENEATH_SAME_OWNER) : 0;
+    int error = lmdb_lock_check(parent_fd, name, why); /* once more: it has been a while */
+    if (!error)
+        error = lmdb_lock_remove(parent_fd, name, restore_is_environment(object));
+    if (!error && unlinkat(parent_fd, name, 0) < 0 && errno != ENOENT)
+        error = -errno;
+    return error;
+}
+
+/* A file that failed before gets no room. */
+static int make_late_room(const struct restore_run *run, int parent_fd, const char *name,
+                          const struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    if (!run->target.in_place || !restore_waits_for_contents(&object) ||
+        atomic_load(&record->failed))
+        return 0;
+    return restore_clear_way(parent_fd, name, &object);
 }
 
 int restore_open(const struct restore_run *run, struct pst_parent *parent,
@@ -50,6 +95,9 @@ int restore_open(const struct restore_run *run, struct pst_parent *parent,
     int parent_fd = pst_parent_of(parent, source_fd, path, &name);
     if (parent_fd < 0)
         return parent_fd;
+    int error = atomic_load(&record->made) ? 0 : make_late_room(run, parent_fd, name, record);
+    if (error)
+        return error;
     /* a file that is there by now is somebody else's, and is not written into */
     int create = atomic_load(&record->made) ? 0 : O_CREAT | O_EXCL;
     int fd = pst_beneath_open(parent_fd, name, O_WRONLY | create | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -140,14 +188,27 @@ dev_t restore_device(const struct pst_object *object)
     return makedev((unsigned)(object->rdev >> 32), (unsigned)(object->rdev & UINT32_MAX));
 }
 
-static void note_unreadable(struct restore_run *run, const struct pst_object *object)
+/* How many there were before. */
+static uint64_t count_unreadable(struct restore_run *run)
 {
-    if (object->flags == 0)
-        return;
     pthread_mutex_lock(&run->mutex);
     uint64_t known = run->result->unreadable++;
     pthread_mutex_unlock(&run->mutex);
-    if (known >= UNREADABLE_LOGGED_MAX)
+    return known;
+}
+
+int restore_miss_contents(struct restore_run *run, struct object_record *record)
+{
+    count_unreadable(run);
+    return restore_miss(run, -ENODATA, record,
+                        run->target.in_place
+                            ? "left as it is in the target, for the backup has nothing of it:"
+                            : "not made, for the backup has nothing of it:");
+}
+
+static void note_unreadable(struct restore_run *run, const struct pst_object *object)
+{
+    if (object->flags == 0 || count_unreadable(run) >= UNREADABLE_LOGGED_MAX)
         return;
     pst_log(PST_LOG_WARNING, "%s: the backup does not have all of it: it %s", object->path,
             object->flags & PST_OBJECT_UNREADABLE ? "could not be read"

@@ -18,6 +18,24 @@ int restore_source_fd(const struct restore_run *run, const struct object_record 
 /* Whether this object is a file with contents. */
 bool restore_is_file(const struct pst_object *object);
 
+/* Whether it is the file of an LMDB environment, which may have a lock file beside it. */
+bool restore_is_environment(const struct pst_object *object);
+
+/* Whether it is a file that could not be read during the backup, so that it may have no contents
+ * there: it is made when the first of them comes, and what has its name in the target makes room
+ * for it no sooner. */
+bool restore_waits_for_contents(const struct pst_object *object);
+
+/* Whether nothing of such a file has come. Once all contents were written. */
+bool restore_has_nothing_of(const struct object_record *record);
+
+/* Reports a file that the backup has nothing of. 0, or what ends the restore. */
+PST_MUST_USE int restore_miss_contents(struct restore_run *run, struct object_record *record);
+
+/* In place: what is not a directory goes to where nothing is. 0 or -errno. */
+PST_MUST_USE int restore_clear_way(int parent_fd, const char *name,
+                                   const struct pst_object *object);
+
 /* Whether the caller wants no such object: devices. */
 bool restore_is_left_out(const struct restore_run *run, const struct pst_object *object);
 

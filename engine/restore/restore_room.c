@@ -179,11 +179,6 @@ static int check_locks(struct restore_run *run, int parent_fd, const char *name,
     return error ? refuse(run, error, record, why) : 0;
 }
 
-static bool is_environment(const struct pst_object *object)
-{
-    return object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_DATABASE;
-}
-
 /* Sources that are not there yet, or a directory that is not, leave nothing in the way. */
 static int check_object(struct restore_run *run, struct pst_parent *parent,
                         const struct object_record *record)
@@ -200,7 +195,7 @@ static int check_object(struct restore_run *run, struct pst_parent *parent,
     if (parent_fd < 0)
         return 0;
     if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return is_environment(&object) ? check_locks(run, parent_fd, name, record) : 0;
+        return restore_is_environment(&object) ? check_locks(run, parent_fd, name, record) : 0;
     if (object.type == PST_OBJECT_DIRECTORY && S_ISDIR(status.st_mode))
         return 0;
     int error = pst_beneath_check_remove(parent_fd, name, PST_BENEATH_SAME_OWNER, why);
@@ -271,22 +266,19 @@ static int check_parent(struct restore_run *run, const struct object_record *rec
                                : -PST_E_CORRUPT;
 }
 
-/* What is not a directory goes to where nothing is. */
-static int clear_way(int parent_fd, const char *name, const struct pst_object *object)
+/* Whether it is made later, if at all (restore_waits_for_contents): as a file, or another name of
+ * it. */
+static bool takes_room_later(const struct restore_run *run, const struct object_record *record,
+                             const struct pst_object *object)
 {
-    char why[PST_MESSAGE_BYTES];
-    struct stat status;
-    bool is_there = fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!is_there && errno != ENOENT)
-        return -errno;
-    if (is_there ? !S_ISREG(status.st_mode) : !is_environment(object))
-        return is_there ? pst_beneath_remove(parent_fd, name, PST_BENEATH_SAME_OWNER) : 0;
-    int error = lmdb_lock_check(parent_fd, name, why); /* once more: it has been a while */
-    if (!error)
-        error = lmdb_lock_remove(parent_fd, name, is_environment(object));
-    if (!error && unlinkat(parent_fd, name, 0) < 0 && errno != ENOENT)
-        error = -errno;
-    return error;
+    if (object->type != PST_OBJECT_HARD_LINK)
+        return restore_waits_for_contents(object);
+    const struct object_record *first =
+        objects_find(&run->objects, record->node, object->linked_object);
+    if (!first)
+        return false;
+    const struct pst_object first_object = object_of(first);
+    return restore_waits_for_contents(&first_object);
 }
 
 static int place_object(struct restore_run *run, struct pst_parent *parent,
@@ -297,13 +289,14 @@ static int place_object(struct restore_run *run, struct pst_parent *parent,
     int error = check_parent(run, record, object);
     if (!error && object->path[0] == '\0')
         return narrow(restore_source_fd(run, record), object->mode);
-    if (error || (object->type != PST_OBJECT_DIRECTORY && !run->target.in_place))
+    if (error || (object->type != PST_OBJECT_DIRECTORY &&
+                  (!run->target.in_place || takes_room_later(run, record, object))))
         return error;
     int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object->path, &name);
     if (parent_fd < 0)
         return parent_fd;
     if (object->type != PST_OBJECT_DIRECTORY)
-        return clear_way(parent_fd, name, object);
+        return restore_clear_way(parent_fd, name, object);
     return make_directory(parent_fd, name, run->target.in_place, object->mode, &made);
 }
 

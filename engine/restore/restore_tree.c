@@ -57,8 +57,10 @@ static int finish_file(struct restore_run *run, struct pst_parent *parent,
     int error = 0;
     if (!restore_is_file(&object))
         return 0;
-    if (!atomic_load(&record->failed) && !atomic_load(&record->finished))
-        error = finish_contents(run, parent, record, &object);
+    bool is_due = !atomic_load(&record->failed) && !atomic_load(&record->finished);
+    if (is_due)
+        error = restore_has_nothing_of(record) ? restore_miss_contents(run, record)
+                                               : finish_contents(run, parent, record, &object);
     if (!error && atomic_load(&record->failed))
         error = restore_set_aside(run, parent, record);
     return error;
@@ -179,6 +181,11 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
         pst_parent_of(other, restore_source_fd(run, first), first_object.path, &first_name);
     if (first_fd < 0)
         return first_fd;
+    if (run->target.in_place && restore_waits_for_contents(&first_object)) {
+        int cleared = restore_clear_way(parent_fd, name, object);
+        if (cleared)
+            return cleared;
+    }
     if (linkat(first_fd, first_name, parent_fd, name, 0) == 0) {
         atomic_fetch_add(&run->made, 1);
         return 0;

@@ -49,20 +49,29 @@ whole_round() {
 
 unreadable_files() {
     # shellcheck disable=SC2016
-    user_script 'cd "$1"; mkdir closed; echo in >closed/in; echo secret >secret; chmod 0 closed secret' - "$home/tree"
+    user_script 'cd "$1"; mkdir closed; echo in >closed/in; echo secret >secret
+        ln secret other-name; chmod 0 closed secret' - "$home/tree"
     expect_exit 3 user backup --source "dir:$home/tree" --to "$home/partial" --ldms 2
     expect_message 'secret: Permission denied' '"closed"' 'penstock show names them'
     expect_exit 0 user list --from "$home/partial" --json
-    expect_json '.[0].state == "complete" and .[0].unreadable == 2'
+    expect_json '.[0].state == "complete" and .[0].unreadable == 3'
     expect_exit 0 user show --from "$home/partial"
     expect_output 'could not be read.*: tree/secret'
     expect_output 'could not be read.*: tree/closed'
     expect_exit 0 user verify --from "$home/partial"
     expect_exit 3 user restore --from "$home/partial" --target "$home/target"
-    expect_message 'secret: ' 'closed: ' '2 objects'
+    expect_message 'secret: ' 'other-name: ' 'closed: ' '2 objects could not be restored, .*3 objects could not be read' \
+        'not made, .* nothing of it: .*: No data available'
+    expect_absent "$home/target/secret" "$home/target/other-name"
+    # Nor does it take the place of an older one.
+    echo older >"$home/target/secret"
+    expect_exit 3 user restore --from "$home/partial" --target "$home/target" --force
+    expect_message 'secret: ' 'left as it is in the target'
+    [ "$(cat "$home/target/secret")" = older ] || fail 'an older file made room for nothing'
     chmod 700 "$home/tree/closed" "$home/target/closed"
     chmod 600 "$home/tree/secret"
-    rm -r "$home/target/secret" "$home/target/closed" "$home/tree/secret" "$home/tree/closed"
+    rm -r "$home/target/secret" "$home/target/closed" "$home/tree/secret" "$home/tree/other-name" \
+        "$home/tree/closed"
     touch -d "@$(stat -c %.9Y "$home/tree")" "$home/target"
     compare_trees "$home/tree" "$home/target"
 }

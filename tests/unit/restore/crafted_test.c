@@ -1,11 +1,14 @@
 /* Backups whose every checksum is right, but which are not what they say: verify names what is
  * wrong, and restore refuses them and leaves nothing. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/restore/restore.h"
+#include "engine/restore/target.h"
 #include "engine/restore/verify.h"
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"
@@ -85,19 +88,25 @@ static int verify(struct told *told, struct pst_verify_result *result)
     return verify_backup(place.path, &options, result);
 }
 
-static int restore(struct pst_restore_result *result)
+static int restore_with(const struct pst_restore_options *options,
+                        struct pst_restore_result *result)
 {
-    const struct pst_restore_options options = {.crew = {.workers = 2}};
     struct pst_backup_list list;
     const struct pst_backup *backup;
     char message[PST_MESSAGE_BYTES];
     const struct made_place target = place_below(&place, "target");
     list_backups(place.path, &list);
     CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
-    int error = pst_restore(backup, target.path, &options, result);
+    int error = pst_restore(backup, target.path, options, result);
     CU_ASSERT_EQUAL(access(target.path, F_OK), error ? -1 : 0);
     pst_backup_list_release(&list);
     return error;
+}
+
+static int restore(struct pst_restore_result *result)
+{
+    const struct pst_restore_options options = {.crew = {.workers = 2}};
+    return restore_with(&options, result);
 }
 
 static void expect_good(uint32_t warnings)
@@ -388,6 +397,121 @@ static void links_to_nothing_are_found(void)
     }
 }
 
+/* ---- what could not be read ---- */
+
+static void note_missed(void *context, const struct pst_restore_trouble *trouble)
+{
+    struct told *told = context;
+    size_t used = strlen(told->objects);
+    CU_ASSERT_FALSE(trouble->is_whole);
+    snprintf(told->objects + used, sizeof(told->objects) - used, " %s", trouble->path);
+}
+
+static int64_t size_in_target(const char *name)
+{
+    struct stat status;
+    const struct made_place target = place_below(&place, "target");
+    return lstat(place_below(&target, name).path, &status) < 0 ? -1 : status.st_size;
+}
+
+static void put_in_target(const char *name)
+{
+    const struct made_place target = place_below(&place, "target");
+    int fd = open(place_below(&target, name).path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(write(fd, "older", 5), 5);
+    close(fd);
+}
+
+/* Of a file in two pieces there is one; of three others there is nothing: with contents, with
+ * another name, and of size 0. */
+static void begin_unreadable(void)
+{
+    begin();
+    data[1] = data[3]; /* of "sparse" */
+    made.data_count = 2;
+    objects[2].flags = objects[3].flags = PST_OBJECT_UNREADABLE;
+    objects[5].linked_object = 4;
+    objects[6] = (struct pst_object){
+        .id = 7, .type = PST_OBJECT_FILE, .path = "empty", .flags = PST_OBJECT_UNREADABLE};
+    objects[7] = (struct pst_object){.id = 8, .type = PST_OBJECT_HARD_LINK, .path = "other"};
+    objects[7].linked_object = 3;
+    made.objects_count = 8;
+}
+
+static void restore_unreadable(struct pst_restore_options options)
+{
+    struct told missed = {0};
+    struct pst_restore_result result;
+    options.crew.workers = 2;
+    options.trouble = note_missed;
+    options.context = &missed;
+    CU_ASSERT_EQUAL(restore_with(&options, &result), 0);
+    CU_ASSERT_EQUAL(result.failed, 3);
+    CU_ASSERT_EQUAL(result.unreadable, 3);
+    CU_ASSERT_EQUAL(result.objects, made.objects_count - result.failed);
+    CU_ASSERT_PTR_NOT_NULL(strstr(missed.objects, " d/one piece"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(missed.objects, " link"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(missed.objects, " empty"));
+    CU_ASSERT_EQUAL(size_in_target("d/two pieces"), 100);
+    CU_ASSERT_EQUAL(size_in_target("other"), 100);
+    CU_ASSERT_EQUAL(size_in_target("sparse"), 100000);
+    CU_ASSERT_EQUAL(size_in_target(PST_RESTORE_MARKER), -1);
+}
+
+static void what_has_no_contents_is_not_made(void)
+{
+    for (int with_sums = 0; with_sums < 2; with_sums++) {
+        begin_unreadable();
+        made.no_object_sums = !with_sums;
+        place = make_place();
+        make_backup(place.path, &made);
+        restore_unreadable((struct pst_restore_options){0});
+        CU_ASSERT_EQUAL(size_in_target("d/one piece"), -1);
+        CU_ASSERT_EQUAL(size_in_target("link"), -1);
+        CU_ASSERT_EQUAL(size_in_target("empty"), -1);
+        remove_place(&place);
+    }
+}
+
+/* A sparse file of which the listing found no data is no exception. */
+static void an_unreadable_hole_is_not_made(void)
+{
+    struct pst_restore_result result;
+    begin();
+    made.data_count = 3;
+    objects[4].flags = PST_OBJECT_UNREADABLE;
+    say_data(5, 0);
+    place = make_place();
+    make_backup(place.path, &made);
+    CU_ASSERT_EQUAL(restore(&result), 0);
+    CU_ASSERT_EQUAL(result.failed, 1);
+    CU_ASSERT_EQUAL(size_in_target("sparse"), -1);
+    remove_place(&place);
+}
+
+static void nothing_makes_room_for_what_is_not_made(void)
+{
+    begin_unreadable();
+    place = make_place();
+    make_backup(place.path, &made);
+    CU_ASSERT_EQUAL(mkdir(place_below(&place, "target").path, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(place_below(&place, "target/d").path, 0700), 0);
+    CU_ASSERT_EQUAL(mkdir(place_below(&place, "target/empty").path, 0700), 0);
+    put_in_target("d/one piece");
+    put_in_target("d/two pieces");
+    put_in_target("link");
+    put_in_target("other");
+    put_in_target("empty/in");
+    for (int times = 0; times < 2; times++) {
+        restore_unreadable((struct pst_restore_options){.force = true});
+        CU_ASSERT_EQUAL(size_in_target("d/one piece"), 5);
+        CU_ASSERT_EQUAL(size_in_target("link"), 5);
+        CU_ASSERT_EQUAL(size_in_target("empty/in"), 5);
+    }
+    remove_place(&place);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -401,6 +525,9 @@ int main(void)
         {"wrong sums of manifests are found", wrong_sums_of_manifests_are_found},
         {"catalogues that are no tree are found", catalogues_that_are_no_tree_are_found},
         {"links to nothing are found", links_to_nothing_are_found},
+        {"what has no contents is not made", what_has_no_contents_is_not_made},
+        {"an unreadable hole is not made", an_unreadable_hole_is_not_made},
+        {"nothing makes room for what is not made", nothing_makes_room_for_what_is_not_made},
         CU_TEST_INFO_NULL,
     };
     return suite_run("crafted", tests);
