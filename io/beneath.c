@@ -23,6 +23,10 @@
 #include "io/directory.h"
 #include "io/inode.h"
 
+/* A rename elsewhere that races with a walk gives EAGAIN (openat2(2)), which a few more walks get
+ * past; so does a lease that somebody has on the file (fcntl(2)), which lasts. */
+#define WALKS_MAX 32u
+
 static int open_beneath(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
     const struct open_how how = {
@@ -30,12 +34,13 @@ static int open_beneath(int dirfd, const char *path, int flags, mode_t mode, uin
         .mode = (flags & O_CREAT) ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | resolve,
     };
-    for (;;) {
+    for (uint32_t walks = 0;;) {
         long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
         if (fd >= 0)
             return (int)fd;
-        /* EAGAIN: a rename elsewhere raced with the walk (openat2(2)) */
-        if (errno != EINTR && errno != EAGAIN)
+        if (errno == EAGAIN)
+            walks++;
+        if (errno != EINTR && (errno != EAGAIN || walks == WALKS_MAX))
             return -errno;
     }
 }

@@ -11,7 +11,8 @@
 #include "engine/base/limits.h"
 #include "penstock/error.h"
 
-/* A descriptor, or -errno. flags: of open(2), O_CLOEXEC is added. */
+/* A descriptor, or -errno. flags: of open(2), O_CLOEXEC is added. -EAGAIN: with O_NONBLOCK,
+ * somebody has a lease on the file; or renames elsewhere raced with every try. */
 PST_MUST_USE int pst_beneath_open(int dirfd, const char *path, int flags, mode_t mode);
 
 /* The directory that was used last: neighbours in a tree mostly share it. One thread's. */

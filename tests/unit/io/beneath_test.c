@@ -1,7 +1,9 @@
-/* A tree that is removed: all of it, and nothing else. */
+/* A tree that is removed: all of it, and nothing else. An open that fails for a while, or for good.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -227,6 +229,67 @@ static void only_a_private_tree_is_all_ours(void)
     end();
 }
 
+static int next_error; /* of every openat2() while opens_left is not 0 */
+static uint32_t opens_left, opens;
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, int dirfd, const char *path, const void *how, size_t bytes);
+
+/* The linker's name for every syscall() of the program, which are those of openat2(). */
+long __wrap_syscall(long number, int dirfd, const char *path, const void *how, size_t bytes)
+{
+    opens++;
+    if (opens_left == 0)
+        return __real_syscall(number, dirfd, path, how, bytes);
+    opens_left--;
+    errno = next_error;
+    return -1;
+}
+
+static int open_with(int error, uint32_t times)
+{
+    next_error = error;
+    opens_left = times;
+    opens = 0;
+    int fd = pst_beneath_open(top, "precious", O_RDONLY, 0);
+    opens_left = 0;
+    if (fd >= 0)
+        close(fd);
+    return fd;
+}
+
+static void races_are_tried_again(void)
+{
+    begin();
+    CU_ASSERT_TRUE(open_with(EAGAIN, 5) >= 0);
+    CU_ASSERT_EQUAL(opens, 6);
+    CU_ASSERT_TRUE(open_with(EINTR, 1000) >= 0);
+    CU_ASSERT_EQUAL(opens, 1001);
+    CU_ASSERT_EQUAL(open_with(EAGAIN, 1000), -EAGAIN);
+    CU_ASSERT(opens < 100);
+    CU_ASSERT_EQUAL(open_with(EIO, 1), -EIO);
+    CU_ASSERT_EQUAL(opens, 1);
+    end();
+}
+
+/* Its holder, who is told to give it up, does not: this is a signal that the process ignores. */
+static void a_lease_is_not_waited_for(void)
+{
+    begin();
+    struct sigaction before, ignore = {.sa_handler = SIG_IGN};
+    CU_ASSERT_EQUAL(sigaction(SIGIO, &ignore, &before), 0);
+    int fd = openat(top, "precious", O_RDONLY | O_CLOEXEC);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+        opens = 0;
+        CU_ASSERT_EQUAL(pst_beneath_open(top, "precious", O_WRONLY | O_NONBLOCK, 0), -EAGAIN);
+        CU_ASSERT(opens < 100);
+    }
+    close(fd);
+    CU_ASSERT_EQUAL(sigaction(SIGIO, &before, NULL), 0);
+    end();
+}
+
 int main(void)
 {
     pst_log_set_level(PST_LOG_ERROR);
@@ -236,6 +299,8 @@ int main(void)
         {"a mount point is not entered", a_mount_point_is_not_entered},
         {"what is of others stays", what_is_of_others_stays},
         {"only a private tree is all ours", only_a_private_tree_is_all_ours},
+        {"races are tried again", races_are_tried_again},
+        {"a lease is not waited for", a_lease_is_not_waited_for},
         CU_TEST_INFO_NULL,
     };
     return suite_run("io beneath", tests);
