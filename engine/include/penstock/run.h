@@ -98,7 +98,7 @@ struct pst_backup_job {
     uint64_t hang_limit_ns;    /* what hangs is left behind so long after a backup was given up */
     uint64_t start_limit_ns;   /* for the start of each thread */
     const char *label;         /* the user's word for the backup: 1 to PST_LABEL_BYTES_MAX bytes of
-                                  printable         UTF-8; NULL: none */
+                                  printable UTF-8; NULL: none */
 };
 
 #define PST_STALL_WARNING_NS_DEFAULT UINT64_C(5000000000)
