@@ -70,19 +70,32 @@ static void a_part_is_read_back(void)
     works_close(&works);
 }
 
-static void what_is_read_back_must_be_what_was_written(void)
+/* While it is read back. is_sealed: its checksum is right, and still it is another one. */
+static void change_trailer(bool is_sealed)
 {
-    uint8_t last = 1;
+    struct pst_part_trailer trailer;
     begin_read_back();
     int fd = openat(works.rig.dirfd, WORKS_PART, O_RDWR | O_CLOEXEC);
-    off_t end = lseek(fd, 0, SEEK_END);
-    CU_ASSERT_EQUAL(pwrite(fd, &last, 1, end - 1), 1); /* a reserved byte: zero */
+    off_t offset = lseek(fd, 0, SEEK_END) - (off_t)sizeof(trailer);
+    CU_ASSERT_EQUAL(pread(fd, &trailer, sizeof(trailer), offset), sizeof(trailer));
+    trailer.stop_gci++;
+    const struct pst_part_identity identity = trailer.head.identity;
+    if (is_sealed)
+        (void)format_part_trailer_seal(&trailer, &identity);
+    CU_ASSERT_EQUAL(pwrite(fd, &trailer, sizeof(trailer), offset), sizeof(trailer));
     close(fd);
-    CU_ASSERT_EQUAL(works_wait(&works).error, -PST_E_READ_BACK);
-    CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), -PST_E_READ_BACK);
-    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
-    CU_ASSERT_FALSE(works_part_exists(&works));
-    works_close(&works);
+}
+
+static void what_is_read_back_must_be_what_was_written(void)
+{
+    for (int is_sealed = 0; is_sealed < 2; is_sealed++) {
+        change_trailer(is_sealed);
+        CU_ASSERT_EQUAL(works_wait(&works).error, -PST_E_READ_BACK);
+        CU_ASSERT_EQUAL(pst_pipeline_take_trouble(works.pipeline), -PST_E_READ_BACK);
+        CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
+        CU_ASSERT_FALSE(works_part_exists(&works));
+        works_close(&works);
+    }
 }
 
 static void an_abort_ends_the_read_back(void)
