@@ -94,11 +94,26 @@ static void print_ldms(const json_t *status)
                        size_of(ldm, "bytes_per_second", rate), text_of(ldm, "backup"));
 }
 
+/* ", without node 2", ", without nodes 2, 3". */
+static void print_missing(const json_t *nodes)
+{
+    size_t index;
+    json_t *node;
+    json_array_foreach(nodes, index, node)
+        cli_print(stdout, "%s %lld",
+                  index > 0                    ? ","
+                  : json_array_size(nodes) > 1 ? ", without nodes"
+                                               : ", without node",
+                  (long long)json_integer_value(node));
+}
+
 static void print_last(const json_t *last)
 {
     char bytes[CLI_VALUE_TEXT_BYTES];
-    cli_print_line(stdout, "last: backup %lld, %s, %s read here in %.2f s, ended %.19sZ, uid %s",
-                   (long long)number_of(last, "number"), text_of(last, "outcome"),
+    cli_print(stdout, "last: backup %lld, %s", (long long)number_of(last, "number"),
+              text_of(last, "outcome"));
+    print_missing(json_object_get(last, "missing_nodes"));
+    cli_print_line(stdout, ", %s read here in %.2f s, ended %.19sZ, uid %s",
                    size_of(last, "source_bytes", bytes),
                    (double)number_of(last, "elapsed_ns") / 1e9, text_of(last, "ended"),
                    text_of(last, "uid"));
@@ -124,10 +139,12 @@ static void print_backups(const json_t *status)
     if (text_of(request, "error_name")[0] != '\0')
         cli_print_line(stdout, "last request: no backup was made: %s",
                        text_of(request, "error_text"));
-    else if (json_array_size(json_object_get(request, "missing_nodes")) > 0)
-        cli_print_line(stdout, "last request: backup %lld is partial: nodes missing in it: %zu",
-                       (long long)number_of(request, "number"),
-                       json_array_size(json_object_get(request, "missing_nodes")));
+    else if (json_array_size(json_object_get(request, "missing_nodes")) > 0) {
+        cli_print(stdout, "last request: backup %lld is partial",
+                  (long long)number_of(request, "number"));
+        print_missing(json_object_get(request, "missing_nodes"));
+        cli_print_empty_line(stdout);
+    }
 }
 
 static void print_signals(const json_t *status)
@@ -228,10 +245,10 @@ static void print_line(const json_t *status)
               cli_value_size_text(sum_of(nodes, "bytes_per_second"), rate),
               (long long)number_of(status, "in_doubt"),
               json_is_object(last) ? text_of(last, "outcome") : "none");
-    if (!json_is_object(last))
-        cli_print_empty_line(stdout);
-    else
-        cli_print_line(stdout, " %lld", (long long)number_of(last, "number"));
+    if (json_is_object(last))
+        cli_print(stdout, " %lld", (long long)number_of(last, "number"));
+    print_missing(json_object_get(last, "missing_nodes"));
+    cli_print_empty_line(stdout);
 }
 
 /* Takes the reference. */

@@ -29,6 +29,7 @@ static void begin(struct history *history, const struct pst_proxy *proxy)
     const struct pst_define_backup_req *define = &proxy->request.payload.define;
     history->number = define->number;
     memcpy(history->uid, define->uid, sizeof(history->uid));
+    history->nodes = define->nodes;
     history->began_ns = pst_monotonic_ns();
     history->in_doubt = proxy->in_doubt;
     history->error = 0;
@@ -36,15 +37,25 @@ static void begin(struct history *history, const struct pst_proxy *proxy)
     history->is_started = false;
 }
 
+/* "complete", or "partial, without 2 nodes": text. */
+static const char *completeness(const struct pst_last_backup *last, char text[64])
+{
+    uint32_t missing = pst_set_count(&last->missing);
+    if (missing == 0)
+        return "complete";
+    snprintf(text, 64, "partial, without %u node%s", missing, missing == 1 ? "" : "s");
+    return text;
+}
+
 static void log_end(const struct history *history, const struct pst_last_backup *last)
 {
-    char name[NAME_BYTES], where[64] = "";
+    char name[NAME_BYTES], where[64] = "", text[64];
     if (last->where != 0)
         pst_ref_text(last->where, where, sizeof(where));
     name_of(history, name);
     if (last->end == PST_END_COMPLETE)
-        pst_log(PST_LOG_INFO, "%s: complete: %llu bytes read and %llu written here, in %.3f s",
-                name, (unsigned long long)last->sums.source_bytes,
+        pst_log(PST_LOG_INFO, "%s: %s: %llu bytes read and %llu written here, in %.3f s", name,
+                completeness(last, text), (unsigned long long)last->sums.source_bytes,
                 (unsigned long long)last->sums.stored_bytes, (double)last->elapsed_ns / 1e9);
     else if (last->end == PST_END_ABORTED)
         pst_log(PST_LOG_WARNING, "%s: aborted after %.3f s: %s%s%s", name,
@@ -69,8 +80,10 @@ static void end(struct history *history, struct pst_node *node, const struct pst
         .where = how == PST_END_ABORTED ? history->where : 0,
     };
     memcpy(last.uid, history->uid, sizeof(last.uid));
-    if (how == PST_END_COMPLETE)
+    if (how == PST_END_COMPLETE) {
         last.sums = proxy->sums;
+        last.missing = pst_set_minus(&node->config.cluster->expected, &history->nodes);
+    }
     log_end(history, &last);
     pthread_mutex_lock(&node->status_lock);
     node->status.last = last;

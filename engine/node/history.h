@@ -17,7 +17,8 @@ struct history {
     uint64_t began_ns;
     uint32_t number;
     uint8_t uid[16];
-    uint32_t error; /* the last that the proxy knew of; 0: none */
+    struct pst_set nodes; /* by id - 1: that take part */
+    uint32_t error;       /* the last that the proxy knew of; 0: none */
     pst_ref where;
     bool is_started;
     struct pst_thread_owner owner; /* the thread that follows it */

@@ -98,9 +98,10 @@ struct pst_last_backup {
     uint8_t uid[16];
     uint64_t ended_unix_ns;
     uint64_t elapsed_ns;
-    uint32_t error;       /* ABORTED: the reason; 0: unknown */
-    pst_ref where;        /* ABORTED: where it arose; 0: unknown */
-    struct pst_sums sums; /* COMPLETE: of this node */
+    uint32_t error;         /* ABORTED: the reason; 0: unknown */
+    pst_ref where;          /* ABORTED: where it arose; 0: unknown */
+    struct pst_sums sums;   /* COMPLETE: of this node */
+    struct pst_set missing; /* by id - 1: nodes of the cluster that are not in it */
 };
 
 /* A backup in doubt that the node works on. */

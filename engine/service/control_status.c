@@ -104,14 +104,16 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
         return json_null();
     if (last->where != 0)
         pst_ref_text(last->where, where, sizeof(where));
+    bool is_partial = !pst_set_is_empty(&last->missing);
     return json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number,
-        "uid", pst_hex_encode(last->uid, sizeof(last->uid), uid), "outcome", ends[last->end],
-        "error_name", last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
+        "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o*}", "number",
+        (json_int_t)last->number, "uid", pst_hex_encode(last->uid, sizeof(last->uid), uid),
+        "outcome", is_partial ? "partial" : ends[last->end], "error_name",
+        last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
         last->error != 0 ? pst_error_text((int)last->error) : "", "where", where, "ended",
         pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
         "source_bytes", (json_int_t)last->sums.source_bytes, "stored_bytes",
-        (json_int_t)last->sums.stored_bytes);
+        (json_int_t)last->sums.stored_bytes, "missing_nodes", control_missing_json(&last->missing));
 }
 
 json_t *control_missing_json(const struct pst_set *missing)

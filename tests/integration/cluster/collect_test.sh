@@ -251,6 +251,10 @@ partial() {
     wait_until sees_live 1 1
     expect_exit 3 "$penstock" backup --node "$memory/1.socket" --allow-missing
     expect_message 'nodes 2, 3 are missing'
+    expect_exit 0 "$penstock" status --node "$memory/1.socket"
+    expect_output '^last: backup [0-9]+, partial, without nodes 2, 3, ' '^last request: backup [0-9]+ is partial, without nodes 2, 3$'
+    expect_exit 0 "$penstock" status --node "$memory/1.socket" --json
+    expect_json '.[0].last_backup | .outcome == "partial" and .missing_nodes == [2, 3]'
     expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/one"
     compare_trees "$disk/tree1" "$disk/one/1/tree1"
     rm "$memory/1.socket"

@@ -101,6 +101,34 @@ static void a_backup_that_is_aborted(void)
     end();
 }
 
+/* Nodes that the cluster was to have did not take part. */
+static void a_backup_that_is_partial(void)
+{
+    begin();
+    pst_set_add(&cluster.expected, 0);
+    pst_set_add(&cluster.expected, 4);
+    pst_set_add(&proxy.request.payload.define.nodes, 0);
+    define(7);
+    go(PST_PROXY_DEFINED);
+    go(PST_PROXY_COMMITTING);
+    said[0] = '\0';
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_PTR_EQUAL(strstr(said, "2 " NAME_7 ": partial, without 1 node: "), said);
+    CU_ASSERT_EQUAL(node.status.last.end, PST_END_COMPLETE);
+    CU_ASSERT_EQUAL(pst_set_count(&node.status.last.missing), 1);
+    CU_ASSERT_TRUE(pst_set_has(&node.status.last.missing, 4));
+    /* the next one, of all, is whole again */
+    pst_set_add(&proxy.request.payload.define.nodes, 0);
+    pst_set_add(&proxy.request.payload.define.nodes, 4);
+    define(8);
+    go(PST_PROXY_DEFINED);
+    go(PST_PROXY_COMMITTING);
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_TRUE(pst_set_is_empty(&node.status.last.missing));
+    cluster.expected = (struct pst_set){{0}};
+    end();
+}
+
 /* Its master died: the proxy has its LDMs let go of it. */
 static void a_backup_that_is_left_in_doubt(void)
 {
@@ -161,6 +189,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"a backup that completes", a_backup_that_completes},
         {"a backup that is aborted", a_backup_that_is_aborted},
+        {"a backup that is partial", a_backup_that_is_partial},
         {"a backup that is left in doubt", a_backup_that_is_left_in_doubt},
         {"a commit that fails", a_commit_that_fails},
         {"a definition that is refused", a_definition_that_is_refused},
