@@ -18,6 +18,18 @@
 #define ENTRY_FLAGS_BYTES 2u
 #define ENTRY_SIZE_OFFSET 16u
 
+/* Ids are counters, and pieces and checksums come much in their order: neighbours share a page,
+ * which is then in the cache. */
+#define PAGE_SHIFT 4u
+#define PAGE_OBJECTS (1u << PAGE_SHIFT)
+
+struct object_page {
+    struct object_page *next;
+    uint64_t number; /* id >> PAGE_SHIFT, of all of them */
+    uint32_t node;
+    struct object_record *records[PAGE_OBJECTS]; /* NULL: no such object */
+};
+
 struct object_block {
     struct object_block *next;
     size_t used;
@@ -88,21 +100,21 @@ struct pst_object object_of(const struct object_record *record)
     return object;
 }
 
-/* SplitMix64's finaliser: ids are counters, and must not cluster. */
-static uint64_t hash(uint32_t node, uint64_t id)
+/* SplitMix64's finaliser: the numbers of pages are counters too, and must not cluster. */
+static uint64_t hash(uint32_t node, uint64_t number)
 {
-    uint64_t h = id ^ (uint64_t)node << 40;
+    uint64_t h = number ^ (uint64_t)node << 40;
     h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
     return h ^ h >> 31;
 }
 
-/* The slot of the object, or the free one where it belongs. */
-static struct object_record **slot_of(const struct objects *objects, uint32_t node, uint64_t id)
+/* The slot of the page, or the free one where it belongs. */
+static struct object_page **slot_of(const struct objects *objects, uint32_t node, uint64_t number)
 {
-    size_t i = (size_t)hash(node, id) & (objects->slots_count - 1);
+    size_t i = (size_t)hash(node, number) & (objects->slots_count - 1);
     while (objects->slots[i] &&
-           (objects->slots[i]->node != node || object_id(objects->slots[i]) != id))
+           (objects->slots[i]->number != number || objects->slots[i]->node != node))
         i = (i + 1) & (objects->slots_count - 1);
     return &objects->slots[i];
 }
@@ -114,20 +126,17 @@ static int grow(struct objects *objects)
     larger.slots = calloc(larger.slots_count, sizeof(*larger.slots));
     if (!larger.slots)
         return -ENOMEM;
-    for (size_t i = 0; i < objects->slots_count; i++) {
-        struct object_record *record = objects->slots[i];
-        if (record)
-            *slot_of(&larger, record->node, object_id(record)) = record;
-    }
+    for (struct object_page *page = objects->pages; page; page = page->next)
+        *slot_of(&larger, page->node, page->number) = page;
     free(objects->slots);
     objects->slots = larger.slots;
     objects->slots_count = larger.slots_count;
     return 0;
 }
 
-static struct object_record *new_record(struct objects *objects, size_t entry_bytes)
+/* Zeros, that live as long as the objects. */
+static void *new_bytes(struct objects *objects, size_t bytes)
 {
-    size_t bytes = sizeof(struct object_record) + entry_bytes;
     assert(bytes % 8 == 0 && bytes <= BLOCK_BYTES);
     if (!objects->blocks || bytes > BLOCK_BYTES - objects->blocks->used) {
         struct object_block *block = malloc(sizeof(*block));
@@ -137,9 +146,25 @@ static struct object_record *new_record(struct objects *objects, size_t entry_by
         block->used = 0;
         objects->blocks = block;
     }
-    void *record = objects->blocks->bytes + objects->blocks->used;
+    void *made = objects->blocks->bytes + objects->blocks->used;
     objects->blocks->used += bytes;
-    return record;
+    return memset(made, 0, bytes);
+}
+
+static struct object_page *new_page(struct objects *objects, uint32_t node, uint64_t number)
+{
+    if (2 * objects->pages_count >= objects->slots_count && grow(objects) != 0)
+        return NULL;
+    struct object_page *page = new_bytes(objects, sizeof(*page));
+    if (!page)
+        return NULL;
+    page->node = node;
+    page->number = number;
+    page->next = objects->pages;
+    objects->pages = page;
+    objects->pages_count++;
+    *slot_of(objects, node, number) = page;
+    return page;
 }
 
 static bool same_but_for_flags(const uint8_t *a, const uint8_t *b, size_t bytes)
@@ -152,9 +177,13 @@ static bool same_but_for_flags(const uint8_t *a, const uint8_t *b, size_t bytes)
 static int add(struct objects *objects, uint32_t node, const void *entry, size_t entry_bytes,
                const struct pst_object *object)
 {
-    if (2 * objects->count >= objects->slots_count && grow(objects) != 0)
+    uint64_t number = object->id >> PAGE_SHIFT;
+    struct object_page *page = *slot_of(objects, node, number);
+    if (!page)
+        page = new_page(objects, node, number);
+    if (!page)
         return -ENOMEM;
-    struct object_record **slot = slot_of(objects, node, object->id);
+    struct object_record **slot = &page->records[object->id % PAGE_OBJECTS];
     if (*slot) {
         if ((*slot)->entry_bytes != entry_bytes ||
             !same_but_for_flags((*slot)->entry, entry, entry_bytes))
@@ -162,10 +191,9 @@ static int add(struct objects *objects, uint32_t node, const void *entry, size_t
         (*slot)->flags |= (uint16_t)object->flags;
         return 0;
     }
-    struct object_record *record = new_record(objects, entry_bytes);
+    struct object_record *record = new_bytes(objects, sizeof(*record) + entry_bytes);
     if (!record)
         return -ENOMEM;
-    memset(record, 0, sizeof(*record));
     record->node = node;
     record->flags = (uint16_t)object->flags;
     record->entry_bytes = (uint32_t)entry_bytes;
@@ -188,7 +216,8 @@ int objects_add(struct objects *objects, uint32_t node, const void *entry, size_
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id)
 {
     assert(objects->sorted);
-    return *slot_of(objects, node, id);
+    const struct object_page *page = *slot_of(objects, node, id >> PAGE_SHIFT);
+    return page ? page->records[id % PAGE_OBJECTS] : NULL;
 }
 
 static int by_place(const void *a, const void *b)
@@ -211,9 +240,10 @@ int objects_sort(struct objects *objects, const struct object_record **clash)
     if (!objects->sorted)
         return -ENOMEM;
     size_t count = 0;
-    for (size_t i = 0; i < objects->slots_count; i++) {
-        if (objects->slots[i])
-            objects->sorted[count++] = objects->slots[i];
+    for (const struct object_page *page = objects->pages; page; page = page->next) {
+        for (uint32_t i = 0; i < PAGE_OBJECTS; i++)
+            if (page->records[i])
+                objects->sorted[count++] = page->records[i];
     }
     assert(count == objects->count);
     qsort(objects->sorted, count, sizeof(*objects->sorted), by_place);

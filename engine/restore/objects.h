@@ -2,8 +2,8 @@
  * The objects of a backup: gathered from the catalogues of all parts, each once, in the order of
  * their paths. Private to engine/restore/.
  *
- * Memory: for each object its encoded entry (72 bytes and the path), 80 bytes, and 24 to 40 in
- * tables.
+ * Memory: for each object its encoded entry (72 bytes and the path), 80 bytes, and 19 in tables;
+ * more, but 200 at most, where the ids have gaps.
  */
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H
 #define PST_ENGINE_RESTORE_OBJECTS_H
@@ -36,6 +36,7 @@ struct object_record {
 };
 
 struct object_block;
+struct object_page;
 
 struct objects {
     /* By node index: a bit for each source whose objects are wanted; NULL: all are. The caller's,
@@ -43,8 +44,10 @@ struct objects {
     const uint64_t *only;
     pthread_mutex_t mutex;
     struct object_block *blocks;
-    struct object_record **slots; /* by hash of node and id; NULL: free */
-    size_t slots_count;           /* a power of two */
+    struct object_page *pages; /* the newest first */
+    size_t pages_count;
+    struct object_page **slots; /* by hash of node and ids; NULL: free */
+    size_t slots_count;         /* a power of two */
     struct object_record **sorted;
     size_t count;
 };
