@@ -17,7 +17,6 @@
 /* A start takes less, mostly: until then a nap would only add to it. */
 #define YIELDING_NS UINT64_C(5000000)
 
-
 bool worker_is_idle(const struct pst_worker *worker)
 {
     return pst_spsc_is_empty(worker->channel.to_peer) &&
