@@ -169,29 +169,48 @@ static void damaged_backups_say_why(void)
     end();
 }
 
-/* The cluster manifest as a newer version would have written it. */
-static void a_newer_backup_is_told_from_a_damaged_one(void)
+/* Changes the byte behind `before` in a manifest, and its checksum with it. */
+static void rewrite_manifest(const char *name, const char *before, char byte)
 {
-    place = make_place();
-    add_backup(1, true);
-    const struct made_place path = place_below(&place, "BACKUP-1/BACKUP-1.cluster.manifest");
+    const struct made_place path = place_below(&place, name);
     char text[4096] = "", digest_text[PST_DIGEST_TEXT_BYTES];
     int fd = open(path.path, O_RDONLY);
     CU_ASSERT_TRUE_FATAL(read(fd, text, sizeof(text) - 1) > 0);
     close(fd);
-    char *mask = strstr(text, "\"incompatible\":0");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mask);
-    mask[strlen("\"incompatible\":")] = '4';
+    char *found = strstr(text, before);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(found);
+    found[strlen(before)] = byte;
     char *second = strchr(text, '\n') + 1;
     const struct pst_digest digest = pst_digest_of(text, (size_t)(second - text), 0);
     sprintf(second, "{\"checksum\":\"%s\"}\n", pst_digest_text(&digest, digest_text));
     fd = open(path.path, O_WRONLY | O_TRUNC);
     CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
+}
+
+/* The cluster manifest as a newer version would have written it. */
+static void a_newer_backup_is_told_from_a_damaged_one(void)
+{
+    place = make_place();
+    add_backup(1, true);
+    rewrite_manifest("BACKUP-1/BACKUP-1.cluster.manifest", "\"incompatible\":", '4');
     read_list();
     CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_NEWER);
     CU_ASSERT_EQUAL(list.backups[0]->error, -PST_E_NEWER);
     CU_ASSERT_STRING_EQUAL(pst_backup_state_text(list.backups[0]->state), "newer");
+    end();
+}
+
+/* Whole, of this backup and as long, but not the one that was decided on. */
+static void another_node_manifest_is_damage(void)
+{
+    place = make_place();
+    add_backup(1, true);
+    rewrite_manifest("BACKUP-1/BACKUP-1.1.manifest", "\"spec\":\"", 'X');
+    read_list();
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_DAMAGED);
+    CU_ASSERT_EQUAL(list.backups[0]->error, -PST_E_CORRUPT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(list.backups[0]->reason, "not the one that the cluster"));
     end();
 }
 
@@ -234,6 +253,7 @@ int main(void)
         {"a uid of two is not guessed", a_uid_of_two_is_not_guessed},
         {"damaged backups say why", damaged_backups_say_why},
         {"a newer backup is told from a damaged one", a_newer_backup_is_told_from_a_damaged_one},
+        {"another node manifest is damage", another_node_manifest_is_damage},
         {"a renamed backup is damaged", a_renamed_backup_is_damaged},
         {"a directory that cannot be read is an error",
          a_directory_that_cannot_be_read_is_an_error},
