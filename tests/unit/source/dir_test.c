@@ -770,6 +770,24 @@ static void only_enoent_is_vanished(void)
     }
 }
 
+/* A lack of memory or descriptors would hit the next file too: it ends the listing. */
+static void a_shortage_marks_no_file(void)
+{
+    static const int errors[] = {ENOMEM, EMFILE, ENFILE};
+    write_file("bad", "b", 1);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        source = open_source("here=dir:.");
+        collected_init(&collected);
+        ASSERT_OK(pst_source_freeze(source, 0));
+        ASSERT_OK(pst_source_snapshot(source, 1));
+        bad_error = errors[i];
+        CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing), -errors[i]);
+        bad_error = 0;
+        CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+        forget();
+    }
+}
+
 static CU_TestInfo tests[] = {
     {"metadata is exact", metadata_is_exact},
     {"files carry their identity", files_carry_their_identity},
@@ -790,6 +808,7 @@ static CU_TestInfo tests[] = {
     {"a directory turned symlink is not entered", a_directory_turned_symlink_is_not_entered},
     {"vanished files are counted", vanished_files_are_counted},
     {"only ENOENT is vanished", only_enoent_is_vanished},
+    {"a shortage marks no file", a_shortage_marks_no_file},
     {"colliding inode numbers merge nothing", colliding_inode_numbers_merge_nothing},
     {"what is left of the names counts", what_is_left_of_the_names_counts},
     {"names outside are not waited for", names_outside_are_not_waited_for},
