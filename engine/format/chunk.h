@@ -74,6 +74,15 @@ struct pst_part_sums {
     uint64_t unreadable;
 };
 
+static inline void pst_part_sums_add(struct pst_part_sums *sums, const struct pst_part_sums *more)
+{
+    sums->source_bytes += more->source_bytes;
+    sums->stored_bytes += more->stored_bytes;
+    sums->objects += more->objects;
+    sums->chunks += more->chunks;
+    sums->unreadable += more->unreadable;
+}
+
 /* Where an INDEX chunk lies. */
 struct pst_index_link {
     uint64_t file_offset; /* 0: there is none */

@@ -188,15 +188,6 @@ static struct pst_part_sums part_sums(const struct pst_sums *sums)
                                   .unreadable = sums->unreadable};
 }
 
-static void add_sums(struct pst_part_sums *sums, const struct pst_part_sums *more)
-{
-    sums->source_bytes += more->source_bytes;
-    sums->stored_bytes += more->stored_bytes;
-    sums->objects += more->objects;
-    sums->chunks += more->chunks;
-    sums->unreadable += more->unreadable;
-}
-
 void pst_archive_add_part(struct pst_archive *archive, const struct pst_archive_item *part)
 {
     if (part->item < 1 || part->item > archive->parts)
@@ -224,7 +215,7 @@ void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_
         *line = line[-1];
     *line = added;
     archive->cluster.nodes_count++;
-    add_sums(&archive->cluster.common.sums, &added.sums);
+    pst_part_sums_add(&archive->cluster.common.sums, &added.sums);
 }
 
 /* The names of the part files: LDMs made their contents durable. */
@@ -284,7 +275,7 @@ static int end_node(struct pst_archive *archive, const struct pst_gci *gci)
     for (uint32_t i = 0; i < node->sources_count; i++)
         node->sources[i].details = archive->config->sources[i]->details;
     for (uint32_t i = 0; i < archive->parts; i++)
-        add_sums(&node->common.sums, &node->parts[i].sums);
+        pst_part_sums_add(&node->common.sums, &node->parts[i].sums);
     return error;
 }
 

@@ -450,15 +450,6 @@ void pst_backup_unload(struct pst_backup *backup)
 
 /* ---- sums ---- */
 
-static void add_sums(struct pst_part_sums *to, const struct pst_part_sums *sums)
-{
-    to->source_bytes += sums->source_bytes;
-    to->stored_bytes += sums->stored_bytes;
-    to->objects += sums->objects;
-    to->chunks += sums->chunks;
-    to->unreadable += sums->unreadable;
-}
-
 static void report_sums(const struct pst_backup *backup, const char *file, const char *what,
                         struct pst_findings *findings)
 {
@@ -476,7 +467,7 @@ static void check_node_sums(const struct pst_backup *backup, uint32_t i, const u
     const struct layout_name file = layout_node_manifest(backup->number, node->node);
     struct pst_part_sums parts = {0};
     for (uint32_t j = 0; j < node->parts_count; j++)
-        add_sums(&parts, &node->parts[j].sums);
+        pst_part_sums_add(&parts, &node->parts[j].sums);
     bool has_all = parts.unreadable <= sums->unreadable;
     parts.unreadable = sums->unreadable;
     if (!has_all || memcmp(&parts, sums, sizeof(parts)) != 0)
@@ -494,7 +485,7 @@ void pst_backup_check_sums(const struct pst_backup *backup, const uint64_t *obje
 {
     struct pst_part_sums nodes = {0};
     for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
-        add_sums(&nodes, &backup->cluster.nodes[i].sums);
+        pst_part_sums_add(&nodes, &backup->cluster.nodes[i].sums);
         if (backup->nodes[i].parts_count > 0)
             check_node_sums(backup, i, objects, findings);
     }

@@ -163,15 +163,6 @@ static uint64_t objects_of(const struct made_backup *made, uint32_t part)
     return count;
 }
 
-static void add_sums(struct pst_part_sums *to, const struct pst_part_sums *sums)
-{
-    to->source_bytes += sums->source_bytes;
-    to->stored_bytes += sums->stored_bytes;
-    to->objects += sums->objects;
-    to->chunks += sums->chunks;
-    to->unreadable += sums->unreadable;
-}
-
 /* dirfd: of the backup. */
 static struct pst_manifest_part make_part(int dirfd, const struct made_backup *made, uint32_t part)
 {
@@ -249,7 +240,7 @@ void make_backup(const char *to, const struct made_backup *made)
     node.parts_count = made->parts;
     for (uint32_t i = 0; i < made->parts; i++) {
         node.parts[i] = make_part(dirfd, made, i);
-        add_sums(&node.common.sums, &node.parts[i].sums);
+        pst_part_sums_add(&node.common.sums, &node.parts[i].sums);
     }
     struct pst_manifest_text text;
     cluster =

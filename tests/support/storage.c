@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/repository/layout.h"
 #include "engine/repository/repository_posix.h"
 #include "tests/support/scratch.h"
 
@@ -71,6 +72,15 @@ void storage_attach(const struct storage *storage, struct pst_repository *reposi
         model_disk_attach(storage->disk, repository);
     else
         must(repository_posix_open(repository, storage->path, NULL), storage->path);
+}
+
+const char *storage_inside(uint32_t number, const char *name)
+{
+    static char paths[8][256];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof(paths[0]), "%s/%s", layout_backup(number).text, name);
+    return path;
 }
 
 bool storage_has(struct storage *storage, const char *path)

@@ -27,6 +27,9 @@ void storage_close(struct storage *storage);
 /* The same once more, as another process would have it; repository_close() of its root ends it. */
 void storage_attach(const struct storage *storage, struct pst_repository *repository);
 
+/* "BACKUP-<number>/NAME", in one of a few static buffers. */
+const char *storage_inside(uint32_t number, const char *name);
+
 /* Paths below the root. put: a file whose contents are synced, and its name is not, as an LDM
  * leaves a part. */
 bool storage_has(struct storage *storage, const char *path);

@@ -77,14 +77,9 @@ static int define_it(void)
     return pst_archive_define(archive, &define, &highest);
 }
 
-/* "BACKUP-3/NAME", in one of a few static buffers. */
 static const char *inside(struct layout_name name)
 {
-    static char paths[4][256];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", layout_backup(NUMBER).text, name.text);
-    return path;
+    return storage_inside(NUMBER, name.text);
 }
 
 static const char *part_path(uint32_t part)

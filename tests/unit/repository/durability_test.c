@@ -84,14 +84,9 @@ static void end(void)
     storage_close(&storage);
 }
 
-/* "BACKUP-3/NAME", in one of a few static buffers. */
 static const char *inside(struct layout_name name)
 {
-    static char paths[8][256];
-    static unsigned next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof(paths[0]), "%s/%s", layout_backup(NUMBER).text, name.text);
-    return path;
+    return storage_inside(NUMBER, name.text);
 }
 
 static const char *part_path(uint32_t node, uint32_t part)

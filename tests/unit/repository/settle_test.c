@@ -34,14 +34,9 @@ static void take_doubt(void *context, const struct pst_doubt_rep *doubt)
     told[told_count++] = *doubt;
 }
 
-/* "BACKUP-7/NAME", in one of a few static buffers. */
 static const char *inside(const char *name)
 {
-    static char paths[4][256];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", layout_backup(NUMBER).text, name);
-    return path;
+    return storage_inside(NUMBER, name);
 }
 
 static void write_file(const char *path, const void *bytes, size_t size)

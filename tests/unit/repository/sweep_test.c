@@ -65,11 +65,7 @@ static int define(uint32_t master, const uint8_t *of, uint64_t nodes)
 
 static const char *inside(struct layout_name name)
 {
-    static char paths[4][256];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", layout_backup(NUMBER).text, name.text);
-    return path;
+    return storage_inside(NUMBER, name.text);
 }
 
 static const char *part_of(uint32_t node)
