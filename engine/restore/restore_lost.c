@@ -19,9 +19,8 @@ static void add_range(struct restore_run *run, uint32_t node, uint64_t first, ui
 {
     struct lost_range *ranges =
         realloc(run->ranges, (run->ranges_count + 1) * sizeof(*run->ranges));
-    if (!ranges) { /* then anything may be lost of every node: the one before says so */
-        if (run->ranges_count > 0)
-            run->ranges[0] = (struct lost_range){UINT32_MAX, 0, UINT64_MAX};
+    if (!ranges) {
+        run->lost_anything = true;
         return;
     }
     ranges[run->ranges_count++] = (struct lost_range){node, first, last};
@@ -69,11 +68,10 @@ static bool is_hit(const struct restore_run *run, const struct object_record *re
         return false;
     for (size_t i = 0; i < run->ranges_count; i++) {
         const struct lost_range *range = &run->ranges[i];
-        if ((range->node == record->node || range->node == UINT32_MAX) &&
-            range->first <= object->id && object->id <= range->last)
+        if (range->node == record->node && range->first <= object->id && object->id <= range->last)
             return true;
     }
-    return false;
+    return run->lost_anything;
 }
 
 /* Nodes of which there is no manifest, and objects of which there is no entry. */

@@ -41,6 +41,7 @@ struct restore_run {
     /* Of a restore that goes on past damage (restore_lost.c): */
     chunk_loser *lost;
     bool lost_catalogue; /* some objects may have no entry */
+    bool lost_anything;  /* there was no memory for a range: each object may be hit */
     struct lost_range *ranges;
     size_t ranges_count;
     mode_t mode_mask;
