@@ -100,6 +100,16 @@ void sim_leave(struct sim *sim, uint32_t from, const struct pst_signal *signal, 
     event->token = from;
 }
 
+/* Between threads of a node. What goes to the client passes the hub's routing, which learns from it
+ * that a backup has ended. */
+static struct sim_event *add_inside(struct sim *sim, uint32_t from, uint32_t to,
+                                    const struct pst_signal *signal, uint64_t time_ns)
+{
+    bool passes = to % SIM_NODE_THREADS == SIM_CLIENT && from % SIM_NODE_THREADS != SIM_HUB;
+    return add_hop(sim, passes ? SIM_LEAVES : SIM_HEARD, passes ? to - SIM_CLIENT + SIM_HUB : to,
+                   time_ns, signal);
+}
+
 /* Held back by held_ns, and all behind it. */
 static void deliver_in_order(struct sim *sim, uint32_t from, const struct pst_signal *signal,
                              uint64_t held_ns)
@@ -108,7 +118,7 @@ static void deliver_in_order(struct sim *sim, uint32_t from, const struct pst_si
     struct sim_node *node = sim_node_of(sim, from);
     uint64_t time_ns = sim->now_ns + sim_delay_ns(sim);
     if (sim_node_of(sim, to) == node && from % SIM_NODE_THREADS != SIM_CLIENT)
-        add_hop(sim, SIM_HEARD, to, in_order_ns(node, from, to, time_ns + held_ns), signal);
+        add_inside(sim, from, to, signal, in_order_ns(node, from, to, time_ns + held_ns));
     else if (from % SIM_NODE_THREADS == SIM_HUB)
         sim_leave(sim, from / SIM_NODE_THREADS, signal, held_ns);
     else
@@ -126,7 +136,7 @@ static struct sim_event *deliver_at(struct sim *sim, uint32_t from, const struct
     if (from % SIM_NODE_THREADS == SIM_CLIENT)
         return add_hop(sim, SIM_LEAVES, from - SIM_CLIENT + SIM_HUB, time_ns, signal);
     if (sim_node_of(sim, from) == sim_node_of(sim, to))
-        return add_hop(sim, SIM_HEARD, to, time_ns, signal);
+        return add_inside(sim, from, to, signal, time_ns);
     from /= SIM_NODE_THREADS;
     to /= SIM_NODE_THREADS;
     struct sim_event *event =
