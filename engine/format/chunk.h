@@ -102,8 +102,9 @@ struct pst_part_trailer {
     struct pst_part_sums sums;
     uint64_t index_chunks;
     uint64_t finished_unix_ns;
+    uint64_t reserved2;   /* counted checksums of objects by another rule, before 0.1.0 */
     uint64_t object_sums; /* records in chunks of sums; 0: written without, or no data */
-    uint8_t reserved[4096 - 224];
+    uint8_t reserved[4096 - 232];
 };
 
 _Static_assert(sizeof(struct pst_part_header) == 4096, "docs/format.md");
@@ -133,7 +134,7 @@ _Static_assert(offsetof(struct pst_part_trailer, stop_gci) == 152, "docs/format.
 _Static_assert(offsetof(struct pst_part_trailer, sums) == 160, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, index_chunks) == 200, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, finished_unix_ns) == 208, "docs/format.md");
-_Static_assert(offsetof(struct pst_part_trailer, object_sums) == 216, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_trailer, object_sums) == 224, "docs/format.md");
 
 /* Bytes in the file of a chunk with so much payload: header and padded payload. */
 uint64_t pst_chunk_file_bytes(uint32_t stored_bytes);

@@ -50,7 +50,7 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
         part->sums.source_bytes += header->pieces[i].bytes;
     part->sums.stored_bytes += header->stored_bytes;
     if (header->pieces_count > 0 && part->object_sums.buffer)
-        format_sums_add(&part->object_sums, header);
+        format_sums_add(&part->object_sums, header, payload);
     return take_place(part, bytes);
 }
 

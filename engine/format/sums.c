@@ -7,12 +7,23 @@
 
 #include "engine/format/block.h"
 
-void pst_piece_digest(const struct pst_chunk_header *header, uint32_t piece, uint64_t digest[2])
+/* Each piece vouches for its own bytes: damage to those of another object costs it nothing. */
+static struct pst_digest checksum_of(const struct pst_chunk_header *header, const uint8_t *payload,
+                                     uint32_t piece)
+{
+    if (header->pieces_count == 1)
+        return header->payload_checksum;
+    return pst_digest_of(payload + header->pieces[piece].payload_offset,
+                         header->pieces[piece].bytes, 0);
+}
+
+void pst_piece_digest(const struct pst_chunk_header *header, const void *payload, uint32_t piece,
+                      uint64_t digest[2])
 {
     struct {
         struct pst_chunk_piece piece;
-        struct pst_digest payload_checksum;
-    } hashed = {header->pieces[piece], header->payload_checksum};
+        struct pst_digest checksum;
+    } hashed = {header->pieces[piece], checksum_of(header, payload, piece)};
     _Static_assert(sizeof(hashed) == 40, "no padding is hashed");
     struct pst_digest found = pst_digest_of(&hashed, sizeof(hashed), 0);
     memcpy(digest, found.bytes, sizeof(found.bytes));
@@ -55,7 +66,8 @@ static struct pst_object_sum *record_of(struct format_sums *sums, uint64_t objec
     return record;
 }
 
-void format_sums_add(struct format_sums *sums, const struct pst_chunk_header *header)
+void format_sums_add(struct format_sums *sums, const struct pst_chunk_header *header,
+                     const void *payload)
 {
     assert(sums->buffer);
     for (uint32_t i = 0; i < header->pieces_count; i++) {
@@ -63,7 +75,7 @@ void format_sums_add(struct format_sums *sums, const struct pst_chunk_header *he
         if (header->pieces[i].bytes == 0)
             continue;
         struct pst_object_sum *record = record_of(sums, header->pieces[i].object);
-        pst_piece_digest(header, i, digest);
+        pst_piece_digest(header, payload, i, digest);
         record->bytes += header->pieces[i].bytes;
         record->sum[0] += digest[0];
         record->sum[1] += digest[1];

@@ -19,7 +19,7 @@ struct pst_sums_head {
     uint32_t record_bytes; /* sizeof(struct pst_object_sum) */
 };
 
-#define PST_SUMS_MAGIC "PSTKSUMS"
+#define PST_SUMS_MAGIC "PSTKSUM2"
 
 /* What a run of chunks holds of one object. */
 struct pst_object_sum {
@@ -31,9 +31,11 @@ struct pst_object_sum {
 _Static_assert(sizeof(struct pst_sums_head) == 16, "docs/format.md");
 _Static_assert(sizeof(struct pst_object_sum) == 32, "docs/format.md");
 
-/* Adds the digest of a piece of a sealed chunk to sum: XXH3-128 of the piece's 24 bytes in the
- * table and of the payload's checksum, which the header has. */
-void pst_piece_digest(const struct pst_chunk_header *header, uint32_t piece, uint64_t digest[2]);
+/* The digest of a piece of a chunk, of which at least the header is whole: XXH3-128 of the piece's
+ * 24 bytes in the table and of the checksum of its bytes. payload: the raw one, as read; not looked
+ * at where the piece is the chunk's only one, for then that is the payload's checksum. */
+void pst_piece_digest(const struct pst_chunk_header *header, const void *payload, uint32_t piece,
+                      uint64_t digest[2]);
 
 struct format_sums {
     void *buffer; /* the caller's: header and payload; NULL: none is attached */
@@ -48,8 +50,9 @@ void format_sums_attach(struct format_sums *sums, void *buffer, uint32_t payload
 /* Whether there may be no room for the pieces of another chunk. */
 bool format_sums_are_full(const struct format_sums *sums);
 
-/* Adds the pieces of a sealed DATA chunk. They must not be full. */
-void format_sums_add(struct format_sums *sums, const struct pst_chunk_header *header);
+/* Adds the pieces of a sealed DATA chunk, whose raw payload lies there. They must not be full. */
+void format_sums_add(struct format_sums *sums, const struct pst_chunk_header *header,
+                     const void *payload);
 
 /* Completes the payload in the buffer and detaches it; returns its length. */
 uint32_t format_sums_end(struct format_sums *sums);

@@ -121,11 +121,16 @@ static bool must_stop(struct worker *worker)
     return atomic_load(&worker->reading->stop);
 }
 
+static bool reads_header_alone(const struct slot *slot)
+{
+    enum chunk_extent extent = slot->worker->reading->extent;
+    return extent == CHUNK_HEADER || (extent == CHUNK_DIGESTS && slot->entry->pieces_count <= 1);
+}
+
 static uint32_t bytes_of(const struct slot *slot)
 {
-    if (slot->worker->reading->headers_only)
-        return PST_CHUNK_HEADER_BYTES;
-    return (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
+    return reads_header_alone(slot) ? PST_CHUNK_HEADER_BYTES
+                                    : (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
 }
 
 /* *chunk: what is handed on, the payload decoded. */
@@ -136,7 +141,7 @@ static int check(const struct slot *slot, int result, const void **chunk, struct
     *chunk = slot->buffer;
     if (result < 0)
         return result;
-    if (worker->reading->headers_only)
+    if (reads_header_alone(slot))
         return pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result, identity,
                                       damage);
     int error =
@@ -145,6 +150,28 @@ static int check(const struct slot *slot, int result, const void **chunk, struct
         return error;
     return decoded_chunk_take(&worker->decoded, worker->reading->set->chunk_bytes, slot->buffer,
                               chunk, damage);
+}
+
+/* Whether the pieces of a damaged chunk can be told apart: all of it was read, and lies raw. */
+static bool can_salvage(const struct slot *slot, const struct pst_chunk_header *header, int result)
+{
+    return slot->worker->reading->salvage && header && header->pieces_count > 1 &&
+           !pst_chunk_is_encoded(header) &&
+           (uint64_t)result >= pst_chunk_file_bytes(header->stored_bytes);
+}
+
+static void lose(struct slot *slot, int result)
+{
+    struct worker *worker = slot->worker;
+    const struct pst_chunk_header *header = whole_header(slot, result);
+    if (!can_salvage(slot, header, result)) {
+        report_lost(worker, slot->entry, header);
+        return;
+    }
+    int error = worker->reading->salvage(worker->reading->context, worker->number, part_of(worker),
+                                         slot->buffer);
+    if (error && worker->error == 0)
+        worker->error = error;
 }
 
 static void deliver(struct slot *slot, int result)
@@ -157,7 +184,7 @@ static void deliver(struct slot *slot, int result)
     int error = check(slot, result, &chunk, &damage);
     if (error) {
         damaged(worker, entry->file_offset, &damage, error);
-        report_lost(worker, entry, whole_header(slot, result));
+        lose(slot, result);
         return;
     }
     error = reading->take(reading->context, worker->number, part_of(worker), chunk);

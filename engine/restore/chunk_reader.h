@@ -13,6 +13,13 @@
 /* A kind of chunk beside enum pst_chunk_type: DATA chunks that have no pieces. */
 #define CHUNK_SUMS 0u
 
+/* What is read of each chunk. */
+enum chunk_extent {
+    CHUNK_WHOLE,
+    CHUNK_HEADER,  /* its first PST_CHUNK_HEADER_BYTES alone */
+    CHUNK_DIGESTS, /* what the digests of its pieces take (sums.h): all, if it has several */
+};
+
 /* Takes an intact chunk, decoded, which is in buffer for the call; on any worker. An error ends the
  * reading.
  */
@@ -29,9 +36,12 @@ struct chunk_reading {
     /* The caller's, unchanged while it runs. */
     const struct pst_crew *crew;
     const struct pst_part_set *set; /* filled */
-    uint32_t types;    /* bits 1 << enum pst_chunk_type, or CHUNK_SUMS: those that are read */
-    bool headers_only; /* of each chunk only its header is read */
+    uint32_t types; /* bits 1 << enum pst_chunk_type, or CHUNK_SUMS: those that are read */
+    enum chunk_extent extent;
     chunk_taker *take;
+    /* Takes a chunk of several pieces in place of lost, as it was read and not encoded: the header
+     * is whole, and some of the payload is damaged. May be NULL. */
+    chunk_taker *salvage;
     struct pst_findings *findings; /* takes what is damaged */
     bool stop_at_damage;           /* then the reading ends with the damage's error */
     chunk_loser *lost;             /* may be NULL */

@@ -118,9 +118,18 @@ bool contents_has_bytes(const struct object_record *record, const struct pst_chu
     return piece->bytes <= size && piece->object_offset <= size - piece->bytes;
 }
 
-static int add_piece(struct contents *contents, const struct pst_part_map *part,
-                     const struct pst_chunk_header *header, uint32_t i)
+bool contents_vouch_for(const struct object_record *record, const void *chunk, uint32_t piece)
 {
+    uint64_t digest[2];
+    pst_piece_digest(pst_chunk_header_of(chunk), pst_chunk_payload_of(chunk), piece, digest);
+    return atomic_load(&record->summed[0]) == digest[0] &&
+           atomic_load(&record->summed[1]) == digest[1];
+}
+
+static int add_piece(struct contents *contents, const struct pst_part_map *part, const void *chunk,
+                     uint32_t i, bool is_damaged)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     const struct pst_chunk_piece *piece = &header->pieces[i];
     uint64_t digest[2];
     if (!objects_want(contents->objects, part->node_index, piece->object))
@@ -130,21 +139,25 @@ static int add_piece(struct contents *contents, const struct pst_part_map *part,
         return -PST_E_CORRUPT;
     if (piece->bytes == 0)
         return 0;
-    pst_piece_digest(header, i, digest);
+    bool is_rows = object_type(record) == PST_OBJECT_ROWS;
+    if (is_damaged)
+        atomic_store(is_rows ? &record->is_hit : &record->is_doubtful, true);
+    pst_piece_digest(header, pst_chunk_payload_of(chunk), i, digest);
     atomic_fetch_add(&record->bytes, piece->bytes);
     atomic_fetch_add(&record->sum[0], digest[0]);
     atomic_fetch_add(&record->sum[1], digest[1]);
     return piece->bytes == object_size(record) ? 0 : keep_piece(contents, record, piece);
 }
 
-int contents_add(struct contents *contents, const struct pst_part_map *part,
-                 const struct pst_chunk_header *header, struct pst_damage *damage)
+static int add_pieces(struct contents *contents, const struct pst_part_map *part, const void *chunk,
+                      bool is_damaged, struct pst_damage *damage)
 {
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     uint64_t bytes = 0;
     int result = 0;
     for (uint32_t i = 0; i < header->pieces_count; i++) {
         bytes += header->pieces[i].bytes;
-        int error = add_piece(contents, part, header, i);
+        int error = add_piece(contents, part, chunk, i, is_damaged);
         if (error == -ENOMEM)
             return error;
         if (!error || result)
@@ -156,6 +169,18 @@ int contents_add(struct contents *contents, const struct pst_part_map *part,
     }
     atomic_fetch_add(&part_of(contents, part)->source_bytes, bytes);
     return result;
+}
+
+int contents_add(struct contents *contents, const struct pst_part_map *part, const void *chunk,
+                 struct pst_damage *damage)
+{
+    return add_pieces(contents, part, chunk, false, damage);
+}
+
+int contents_add_damaged(struct contents *contents, const struct pst_part_map *part,
+                         const void *chunk, struct pst_damage *damage)
+{
+    return add_pieces(contents, part, chunk, true, damage);
 }
 
 void contents_forget(struct contents *contents)
@@ -194,10 +219,18 @@ static void mark_overlaps(struct contents *contents)
     }
 }
 
+static bool is_as_summed(const struct object_record *record)
+{
+    return atomic_load(&record->bytes) == atomic_load(&record->summed_bytes) &&
+           atomic_load(&record->sum[0]) == atomic_load(&record->summed[0]) &&
+           atomic_load(&record->sum[1]) == atomic_load(&record->summed[1]);
+}
+
 /* What is wrong with the contents of an object; NULL: nothing. What is marked unreadable or changed
  * may have less than was listed. */
 static const char *fault_of(const struct object_record *record, bool has_sums)
 {
+    static const char damaged[] = "some of its contents are damaged";
     const struct pst_object object = object_of(record);
     uint64_t bytes = atomic_load(&record->bytes), wanted;
     bool is_known = pst_object_data_bytes(&object, &wanted);
@@ -213,11 +246,10 @@ static const char *fault_of(const struct object_record *record, bool has_sums)
         return "it has more contents than were listed";
     if (has_sums && bytes < atomic_load(&record->summed_bytes))
         return "pieces of its contents are missing";
-    if (has_sums && (bytes != atomic_load(&record->summed_bytes) ||
-                     atomic_load(&record->sum[0]) != atomic_load(&record->summed[0]) ||
-                     atomic_load(&record->sum[1]) != atomic_load(&record->summed[1])))
-        return "its contents and their checksum differ";
-    return record->is_hit ? "some of its contents are damaged" : NULL;
+    bool is_doubtful = atomic_load(&record->is_doubtful);
+    if (has_sums && !is_as_summed(record))
+        return is_doubtful ? damaged : "its contents and their checksum differ";
+    return atomic_load(&record->is_hit) || (is_doubtful && !has_sums) ? damaged : NULL;
 }
 
 static void check_objects(struct contents *contents, struct pst_findings *findings)
@@ -232,7 +264,8 @@ static void check_objects(struct contents *contents, struct pst_findings *findin
         struct object_record *record = objects->sorted[i];
         const char *what = fault_of(record, has_sums[record->node]);
         /* what could not be read is not known to be missing */
-        if (!what || (findings->unverified > 0 && !record->is_hit))
+        bool is_known_hit = atomic_load(&record->is_hit) || atomic_load(&record->is_doubtful);
+        if (!what || (findings->unverified > 0 && !is_known_hit))
             continue;
         atomic_store(&record->is_hit, true);
         const struct pst_object object = object_of(record);

@@ -38,11 +38,20 @@ void contents_release(struct contents *contents);
 PST_MUST_USE int contents_add_sums(struct contents *contents, const struct pst_part_map *part,
                                    const void *chunk, struct pst_damage *damage);
 
-/* Takes the pieces of a DATA chunk, of which at least the header is whole. Any thread.
- * -PST_E_CORRUPT, with *damage: one belongs to no object, or lies outside of it, and was not taken;
- * the others were. -ENOMEM. */
+/* Takes the pieces of an intact DATA chunk, decoded, of which at least what CHUNK_DIGESTS reads is
+ * there. Any thread. -PST_E_CORRUPT, with *damage: one belongs to no object, or lies outside of it,
+ * and was not taken; the others were. -ENOMEM. */
 PST_MUST_USE int contents_add(struct contents *contents, const struct pst_part_map *part,
-                              const struct pst_chunk_header *header, struct pst_damage *damage);
+                              const void *chunk, struct pst_damage *damage);
+
+/* The same of one of several pieces and a damaged payload, as it was read: contents_check() takes
+ * an object for hit unless its checksum holds, or if it is rows, which no one reads past damage. */
+PST_MUST_USE int contents_add_damaged(struct contents *contents, const struct pst_part_map *part,
+                                      const void *chunk, struct pst_damage *damage);
+
+/* Whether a piece that is all of the object has the bytes that were written; once the checksums of
+ * the node are known to be whole. */
+bool contents_vouch_for(const struct object_record *record, const void *chunk, uint32_t piece);
 
 /* Whether the piece lies inside of the object. */
 bool contents_has_bytes(const struct object_record *record, const struct pst_chunk_piece *piece);

@@ -25,9 +25,10 @@ struct object_record {
     atomic_bool made;               /* its file was created */
     bool allocated;                 /* its blocks are; under restore_run.files */
     atomic_uint_least64_t received; /* bytes of its contents that were written */
-    /* contents.c: two of its pieces have a byte in common; how much they are, and their checksum;
-     * the same as the parts' checksums of objects have it. */
+    /* contents.c: two of its pieces have a byte in common; one of them lies in a damaged chunk; how
+     * much they are, and their checksum; the same as the parts' checksums of objects have it. */
     bool overlaps;
+    atomic_bool is_doubtful;
     atomic_uint_least64_t bytes;
     atomic_uint_least64_t sum[2];
     atomic_uint_least64_t summed_bytes;

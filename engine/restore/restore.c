@@ -57,7 +57,7 @@ static int look_through_parts(struct restore_run *run)
 
 static int gather_objects(struct restore_run *run)
 {
-    int error = restore_read_chunks(run, PST_CHUNK_CATALOGUE, false, take_catalogue);
+    int error = restore_read_chunks(run, PST_CHUNK_CATALOGUE, CHUNK_WHOLE, take_catalogue, NULL);
     if (error)
         return error;
     error = catalogue_finish(&run->objects, run->backup, !run->lost_catalogue, &run->findings);
@@ -67,7 +67,7 @@ static int gather_objects(struct restore_run *run)
         error = restore_check_findings(run);
     if (error)
         return error;
-    return restore_read_chunks(run, CHUNK_SUMS, false, take_sums);
+    return restore_read_chunks(run, CHUNK_SUMS, CHUNK_WHOLE, take_sums, NULL);
 }
 
 static int check_cancel(const struct restore_run *run)

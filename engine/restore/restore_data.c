@@ -191,12 +191,46 @@ static int write_piece(struct restore_run *run, struct restore_worker *worker,
     return error;
 }
 
+/* Takes a piece that is a whole file for hit where its checksum refutes it: nothing of it is to be
+ * written. */
+static bool refute(struct restore_run *run, const struct pst_part_map *part, const void *buffer,
+                   uint32_t i)
+{
+    const struct pst_chunk_piece *piece = &pst_chunk_header_of(buffer)->pieces[i];
+    struct object_record *record = objects_find(&run->objects, part->node_index, piece->object);
+    bool is_hit = record && piece->bytes > 0 && piece->bytes == object_size(record) &&
+                  !contents_vouch_for(record, buffer, i);
+    if (is_hit)
+        atomic_store(&record->is_hit, true);
+    return is_hit;
+}
+
+/* Some of the payload is damaged. What it costs is judged by the checksums of objects: of a file in
+ * one piece at once, of one in several when all were added. */
+static int salvage_chunk(void *context, uint32_t number, const struct pst_part_map *part,
+                         const void *buffer)
+{
+    struct restore_run *run = context;
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    if (!contents_sums_are_whole(&run->contents, part->node_index)) {
+        restore_note_hit(run, part, header);
+        return 0;
+    }
+    int error = restore_add_pieces(run, part, buffer, true);
+    for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
+        if (!refute(run, part, buffer, i))
+            error = write_piece(run, &run->workers[number], part, &header->pieces[i],
+                                pst_chunk_payload_of(buffer));
+    }
+    return error;
+}
+
 static int write_chunk(void *context, uint32_t number, const struct pst_part_map *part,
                        const void *buffer)
 {
     struct restore_run *run = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = restore_add_pieces(run, part, header);
+    int error = restore_add_pieces(run, part, buffer, false);
     for (uint32_t i = 0; !error && i < header->pieces_count; i++)
         error = write_piece(run, &run->workers[number], part, &header->pieces[i],
                             pst_chunk_payload_of(buffer));
@@ -224,7 +258,7 @@ int restore_write_data(struct restore_run *run)
     for (uint32_t i = 0; i < workers; i++)
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
     run->allocate_bytes = run->set.file_bytes;
-    int error = restore_read_chunks(run, PST_CHUNK_DATA, false, write_chunk);
+    int error = restore_read_chunks(run, PST_CHUNK_DATA, CHUNK_WHOLE, write_chunk, salvage_chunk);
     if (!error)
         error = restore_check_contents(run);
     for (uint32_t i = 0; i < workers; i++) {

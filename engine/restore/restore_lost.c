@@ -27,12 +27,10 @@ static void add_range(struct restore_run *run, uint32_t node, uint64_t first, ui
     run->ranges = ranges;
 }
 
-void restore_note_lost(void *context, const struct pst_part_map *part,
-                       const struct pst_index_entry *entry, const struct pst_chunk_header *header)
+void restore_note_hit(struct restore_run *run, const struct pst_part_map *part,
+                      const struct pst_chunk_header *header)
 {
-    struct restore_run *run = context;
-    bool is_catalogue = !entry || entry->type == PST_CHUNK_CATALOGUE;
-    for (uint32_t i = 0; header && i < header->pieces_count; i++) {
+    for (uint32_t i = 0; i < header->pieces_count; i++) {
         const struct pst_chunk_piece *piece = &header->pieces[i];
         struct object_record *record =
             run->objects.sorted ? objects_find(&run->objects, part->node_index, piece->object)
@@ -40,6 +38,15 @@ void restore_note_lost(void *context, const struct pst_part_map *part,
         if (record && piece->bytes > 0)
             atomic_store(&record->is_hit, true);
     }
+}
+
+void restore_note_lost(void *context, const struct pst_part_map *part,
+                       const struct pst_index_entry *entry, const struct pst_chunk_header *header)
+{
+    struct restore_run *run = context;
+    bool is_catalogue = !entry || entry->type == PST_CHUNK_CATALOGUE;
+    if (header)
+        restore_note_hit(run, part, header);
     pthread_mutex_lock(&run->mutex);
     run->lost_catalogue |= is_catalogue;
     if (!entry)

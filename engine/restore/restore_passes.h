@@ -29,9 +29,12 @@ PST_MUST_USE int restore_make_links(struct restore_run *run);
 PST_MUST_USE int restore_finish_directories(struct restore_run *run);
 PST_MUST_USE int restore_finish_root(struct restore_run *run);
 
-/* restore_lost.c, of a restore that goes on past damage: a chunk that is lost; parts of which
- * chunks are not known; and, after the data, which objects that costs. */
+/* restore_lost.c, of a restore that goes on past damage: a chunk that is lost; the objects that a
+ * whole header names; parts of which chunks are not known; and, after the data, which objects that
+ * costs. */
 chunk_loser restore_note_lost;
+void restore_note_hit(struct restore_run *run, const struct pst_part_map *part,
+                      const struct pst_chunk_header *header);
 void restore_note_unmapped(struct restore_run *run);
 PST_MUST_USE int restore_report_lost(struct restore_run *run);
 

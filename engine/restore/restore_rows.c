@@ -23,14 +23,28 @@ struct rows {
     struct row_reading reading;
 };
 
-static int take_header(void *context, uint32_t worker, const struct pst_part_map *part,
-                       const void *buffer)
+static int map_chunk(struct restore_run *run, const struct pst_part_map *part, const void *buffer,
+                     bool is_damaged)
+{
+    int error = run->contents_are_checked ? 0 : restore_add_pieces(run, part, buffer, is_damaged);
+    return error ? error
+                 : row_map_add(run->row_map, &run->objects, &run->set, part,
+                               pst_chunk_header_of(buffer));
+}
+
+static int take_chunk(void *context, uint32_t worker, const struct pst_part_map *part,
+                      const void *buffer)
 {
     (void)worker;
-    struct restore_run *run = context;
-    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = run->contents_are_checked ? 0 : restore_add_pieces(run, part, header);
-    return error ? error : row_map_add(run->row_map, &run->objects, &run->set, part, header);
+    return map_chunk(context, part, buffer, false);
+}
+
+/* Its rows are mapped too: reading them will find the damage, and tell where it is. */
+static int take_damaged(void *context, uint32_t worker, const struct pst_part_map *part,
+                        const void *buffer)
+{
+    (void)worker;
+    return map_chunk(context, part, buffer, true);
 }
 
 static int fail_sink(struct rows *rows, int error, const struct object_record *record,
@@ -240,7 +254,9 @@ static int pour_all(struct rows *rows)
     struct pst_crew crew = run->options->crew;
     row_map_init(&rows->map);
     run->row_map = &rows->map;
-    int error = restore_read_chunks(run, PST_CHUNK_DATA, true, take_header);
+    int error = restore_read_chunks(run, PST_CHUNK_DATA,
+                                    run->contents_are_checked ? CHUNK_HEADER : CHUNK_DIGESTS,
+                                    take_chunk, take_damaged);
     if (!error)
         error = restore_check_contents(run);
     if (!error) {

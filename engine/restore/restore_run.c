@@ -151,13 +151,15 @@ int restore_check_findings(struct restore_run *run)
     return restore_fail(run, run->findings.first_error, "%s", run->findings.first);
 }
 
-int restore_add_pieces(struct restore_run *run, const struct pst_part_map *part,
-                       const struct pst_chunk_header *header)
+int restore_add_pieces(struct restore_run *run, const struct pst_part_map *part, const void *chunk,
+                       bool is_damaged)
 {
     struct pst_damage damage;
-    int error = contents_add(&run->contents, part, header, &damage);
+    int error = is_damaged ? contents_add_damaged(&run->contents, part, chunk, &damage)
+                           : contents_add(&run->contents, part, chunk, &damage);
     if (error == -PST_E_CORRUPT)
-        pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
+        pst_findings_add_damage(&run->findings, &part->file,
+                                pst_chunk_header_of(chunk)->file_offset, &damage, error);
     return run->options->keep_going && error == -PST_E_CORRUPT ? 0 : error;
 }
 
@@ -169,15 +171,16 @@ int restore_check_contents(struct restore_run *run)
     return restore_check_findings(run);
 }
 
-int restore_read_chunks(struct restore_run *run, uint32_t type, bool headers_only,
-                        chunk_taker *take)
+int restore_read_chunks(struct restore_run *run, uint32_t type, enum chunk_extent extent,
+                        chunk_taker *take, chunk_taker *salvage)
 {
     run->reading = (struct chunk_reading){
         .crew = &run->options->crew,
         .set = &run->set,
         .types = 1u << type,
-        .headers_only = headers_only,
+        .extent = extent,
         .take = take,
+        .salvage = run->options->keep_going ? salvage : NULL,
         .findings = &run->findings,
         .stop_at_damage = !run->options->keep_going,
         .lost = run->lost,

@@ -95,15 +95,17 @@ void restore_report_progress(void *context);
 /* Fails with the first of the findings, if there are any. */
 PST_MUST_USE int restore_check_findings(struct restore_run *run);
 
-/* The pieces of a DATA chunk, of which at least the header is whole; what is wrong with them goes
- * to findings. Once all were added, whether they are the contents of the objects. */
+/* The pieces of a DATA chunk, as contents_add() takes them, or contents_add_damaged(); what is
+ * wrong with them goes to findings. Once all were added, whether they are the contents of the
+ * objects. */
 PST_MUST_USE int restore_add_pieces(struct restore_run *run, const struct pst_part_map *part,
-                                    const struct pst_chunk_header *header);
+                                    const void *chunk, bool is_damaged);
 PST_MUST_USE int restore_check_contents(struct restore_run *run);
 
-/* Reads all chunks of one type (or CHUNK_SUMS), or their headers alone, and reports the progress.
- */
-PST_MUST_USE int restore_read_chunks(struct restore_run *run, uint32_t type, bool headers_only,
-                                     chunk_taker *take);
+/* Reads so much of all chunks of one type (or CHUNK_SUMS), and reports the progress. salvage, which
+ * may be NULL: in a restore that goes on past damage. */
+PST_MUST_USE int restore_read_chunks(struct restore_run *run, uint32_t type,
+                                     enum chunk_extent extent, chunk_taker *take,
+                                     chunk_taker *salvage);
 
 #endif

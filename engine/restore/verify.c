@@ -59,18 +59,31 @@ static int take_catalogue(struct verify *verify, const struct pst_part_map *part
     return error == -ENOMEM ? error : 0;
 }
 
+typedef int data_adder(struct contents *contents, const struct pst_part_map *part,
+                       const void *chunk, struct pst_damage *damage);
+
 /* Where catalogues are damaged, their objects are missed, and that was reported. */
-static int take_data(struct verify *verify, const struct pst_part_map *part, const void *chunk)
+static int add_data(struct verify *verify, const struct pst_part_map *part, const void *chunk,
+                    data_adder *add)
 {
     struct pst_damage damage;
-    bool has_all = atomic_load(&verify->catalogue_is_whole);
-    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
-    int error = header->pieces_count > 0
-                    ? contents_add(&verify->contents, part, header, &damage)
-                    : contents_add_sums(&verify->contents, part, chunk, &damage);
-    if (error && error != -ENOMEM && has_all)
+    int error = add(&verify->contents, part, chunk, &damage);
+    if (error && error != -ENOMEM && atomic_load(&verify->catalogue_is_whole))
         add_damage(verify, part, chunk, &damage, error);
     return error == -ENOMEM ? error : 0;
+}
+
+static int take_data(struct verify *verify, const struct pst_part_map *part, const void *chunk)
+{
+    bool has_pieces = pst_chunk_header_of(chunk)->pieces_count > 0;
+    return add_data(verify, part, chunk, has_pieces ? contents_add : contents_add_sums);
+}
+
+static int take_damaged(void *context, uint32_t worker, const struct pst_part_map *part,
+                        const void *chunk)
+{
+    (void)worker;
+    return add_data(context, part, chunk, contents_add_damaged);
 }
 
 static int check_chunk(void *context, uint32_t worker, const struct pst_part_map *part,
@@ -131,12 +144,14 @@ static int check_copy(void *context, uint32_t worker, const struct pst_part_map 
 /* types: bits 1 << enum pst_chunk_type. */
 static int read_parts(struct verify *verify, const struct pst_part_set *set, uint32_t types)
 {
+    bool names_objects = set != &verify->copies && (types & 1u << PST_CHUNK_CATALOGUE) == 0;
     verify->reading = (struct chunk_reading){
         .crew = &verify->options->crew,
         .set = set,
         .types = types,
         .take = set == &verify->copies ? check_copy : check_chunk,
-        .lost = set == &verify->copies || types & 1u << PST_CHUNK_CATALOGUE ? NULL : note_lost,
+        .salvage = names_objects ? take_damaged : NULL,
+        .lost = names_objects ? note_lost : NULL,
         .findings = &verify->findings,
         .tick = tell_progress,
         .context = verify,

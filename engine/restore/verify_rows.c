@@ -28,7 +28,7 @@ static int take_header(void *context, uint32_t worker, const struct pst_part_map
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
     atomic_fetch_add(&check->data_chunks, 1);
     struct pst_damage damage;
-    int error = check->contents ? contents_add(check->contents, part, header, &damage) : 0;
+    int error = check->contents ? contents_add(check->contents, part, buffer, &damage) : 0;
     if (error == -PST_E_CORRUPT) {
         pst_findings_add_damage(check->findings, &part->file, header->file_offset, &damage, error);
         return 0;
@@ -99,7 +99,7 @@ static int map_rows(struct check *check)
         .crew = check->asked->crew,
         .set = check->asked->set,
         .types = 1u << PST_CHUNK_DATA,
-        .headers_only = true,
+        .extent = check->contents ? CHUNK_DIGESTS : CHUNK_HEADER,
         .take = take_header,
         .findings = check->findings,
         .context = check,

@@ -129,7 +129,7 @@ damage() {
     # In the checksums of objects: none is lost by that.
     rm -rf "$work/damaged-target"
     cp "$memory/data" "$data"
-    offset=$(grep -abo -m1 PSTKSUMS "$data" | head -n 1 | cut -d: -f1)
+    offset=$(grep -abo -m1 PSTKSUM2 "$data" | head -n 1 | cut -d: -f1)
     flip "$data" $((offset + 40))
     restore 1 damaged
     restore 0 damaged --keep-going
@@ -160,6 +160,76 @@ damage() {
     rm -rf "$work/damaged-target"
     expect_exit 3 "$penstock" restore --from "$work/damaged-to" --target "$work/damaged-target" 1 --keep-going
     expect_whole_but
+}
+
+# expect_hit NAMES: of $work/packed, damaged, verify names just these, and restore all but these.
+expect_hit() {
+    local name wanted
+    wanted=$(printf '%s\n' "$@" | sort)
+    expect_exit 1 "$penstock" verify --from "$work/packed-to" 1
+    [ "$(grep -Eoh 'packed/f[0-9]+' "$memory/out" "$memory/err" | cut -d/ -f2 | sort -u)" = "$wanted" ] ||
+        fail "verify was to name $*"
+    rm -rf "$work/packed-target"
+    restore $(($# > 0 ? 3 : 0)) packed --keep-going --json
+    [ "$(jq -r 'select(.message_type == "trouble").path' "$memory/out" | sort)" = "$wanted" ] ||
+        fail "restore was to name $*"
+    mkdir "$work/hit"
+    for name; do mv "$work/packed/$name" "$work/hit"; done
+    diff -r --exclude '*.damaged' "$work/packed" "$work/packed-target" || fail 'not just what is whole is restored'
+    for name; do mv "$work/hit/$name" "$work/packed"; done
+    rmdir "$work/hit"
+}
+
+# The chunk of a data file that has this offset: sets header, payload, and end, of the payload.
+find_chunk() { # FILE OFFSET
+    local next
+    for ((next = 4096; next <= $2; next = payload + (end - payload + 4095) / 4096 * 4096)); do
+        header=$next
+        payload=$((header + 4096))
+        end=$((payload + $(od -An -tu4 -j $((header + 92)) -N4 "$1")))
+    done
+}
+
+# Small files that lie in chunks together: damage costs those whose bytes it hits.
+packed() {
+    mkdir "$work/packed"
+    local i data sums name size last header payload end others=()
+    local -A at
+    for i in {1..200}; do
+        echo "<file $i>" >"$work/packed/f$i"
+        random_bytes $((1000 + i)) >>"$work/packed/f$i"
+    done
+    backup packed 1
+    data=$(echo "$work"/packed-to/BACKUP-1/*PART*/*.data)
+    cp "$data" "$memory/data"
+    while IFS=: read -r i name; do at[f${name//[^0-9]/}]=$i; done < <(grep -abo '<file [0-9]*>' "$data")
+    [ ${#at[@]} = 200 ] || fail 'not each file was found'
+    flip "$data" $((at[f70] + 500))
+    expect_hit f70
+    flip "$data" "${at[f7]}"
+    flip "$data" $((at[f170] + 1000))
+    expect_hit f170 f7 f70
+    # What follows the last piece of a chunk is nobody's.
+    cp "$memory/data" "$data"
+    last=$(printf '%s\n' "${at[@]}" | sort -n | tail -n 1)
+    find_chunk "$data" "$last"
+    flip "$data" "$end"
+    expect_hit
+    expect_message 'padding'
+    # Damage to its header, or to the checksums of objects, costs all files of a chunk.
+    for name in "${!at[@]}"; do # one may begin in the chunk before
+        size=$(stat -c %s "$work/packed/$name")
+        if [ $((at[$name] + size)) -gt "$header" ] && [ "${at[$name]}" -lt "$end" ]; then others+=("$name"); fi
+    done
+    [ ${#others[@]} -ge 10 ] || fail "only ${others[*]} lie in the chunk"
+    cp "$memory/data" "$data"
+    flip "$data" $((header + 100))
+    expect_hit "${others[@]}"
+    cp "$memory/data" "$data"
+    flip "$data" $((last + 500))
+    sums=$(grep -abo -m1 PSTKSUM2 "$data" | head -n 1 | cut -d: -f1)
+    flip "$data" $((sums + 40))
+    expect_hit "${others[@]}"
 }
 
 # A catalogue that is lost in part: files are restored though the entries of their directories are gone.
@@ -224,5 +294,6 @@ owners
 too_large
 in_the_way
 damage
+packed
 lost_catalogue
 distrust

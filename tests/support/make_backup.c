@@ -102,6 +102,21 @@ static void put_data(struct writer *writer, const struct made_data *data)
     writer->pieces++;
 }
 
+/* The checksums of objects, as made->sums_magic says. */
+static void put_sums(struct writer *writer)
+{
+    struct pst_part *part = &writer->part;
+    if (!writer->made->sums_magic) {
+        put(writer, writer->sums, pst_part_seal_sums(part));
+        return;
+    }
+    uint32_t bytes = format_sums_end(&part->object_sums);
+    part->object_sums.sealed = 0;
+    memcpy(writer->sums + PST_CHUNK_HEADER_BYTES, writer->made->sums_magic,
+           sizeof(((struct pst_sums_head *)NULL)->magic));
+    put(writer, writer->sums, pst_part_seal_chunk(part, writer->sums, bytes));
+}
+
 static bool has_data_in(const struct made_backup *made, uint64_t object, uint32_t part, bool any)
 {
     for (uint32_t i = 0; i < made->data_count; i++) {
@@ -187,7 +202,7 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
     seal_chunk(&writer);
     put_catalogue(&writer, part);
     if (pst_part_has_sums(&writer.part))
-        put(&writer, writer.sums, pst_part_seal_sums(&writer.part));
+        put_sums(&writer);
     struct pst_part_place place = pst_part_seal_index(&writer.part);
     put(&writer, writer.index, place);
     struct pst_manifest_part described = {.part = part + 1, .ldm = part + 1};

@@ -36,6 +36,9 @@ struct made_backup {
     /* NULL, or what overwrites the path of the last object, which is as long */
     const char *unsafe_path;
     bool no_object_sums; /* as before parts had checksums of objects */
+    /* NULL, or what begins the checksums of objects, whose count no trailer has: as before this
+     * rule of theirs */
+    const char *sums_magic;
     /* NULL, or what changes the sums: of each part, before its trailer is sealed; of the manifests,
      * after they were added up */
     void (*spoil_part)(struct pst_part *part);

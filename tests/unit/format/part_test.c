@@ -217,6 +217,74 @@ static void an_intact_index_of_nonsense_is_refused(void)
     free(part.bytes);
 }
 
+/* What the sums of the objects in a sealed chunk of three pieces are made of. */
+static void a_digest_is_of_the_piece_alone(void)
+{
+    uint64_t before[3][2], digest[2];
+    uint8_t *buffer = sample_buffer();
+    sample_data_chunk(buffer, 0, PST_BLOCK_BYTES);
+    struct pst_chunk_header *header = (struct pst_chunk_header *)buffer;
+    uint8_t *payload = buffer + PST_CHUNK_HEADER_BYTES;
+    for (uint32_t i = 0; i < 3; i++)
+        pst_piece_digest(header, payload, i, before[i]);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t from = header->pieces[i].payload_offset, end = from + header->pieces[i].bytes;
+        for (uint32_t at = 0; at < header->raw_bytes; at++) {
+            payload[at] ^= 4;
+            pst_piece_digest(header, payload, i, digest);
+            payload[at] ^= 4;
+            CU_ASSERT_EQUAL(memcmp(digest, before[i], sizeof(digest)) != 0, at >= from && at < end);
+        }
+        header->pieces[i].object_offset++;
+        pst_piece_digest(header, payload, i, digest);
+        CU_ASSERT_NOT_EQUAL(memcmp(digest, before[i], sizeof(digest)), 0);
+    }
+    free(buffer);
+}
+
+/* Of the only piece of a chunk, which its header alone tells. */
+static void the_digest_of_an_only_piece_is_the_payloads(void)
+{
+    uint64_t digest[2];
+    struct pst_chunk_header header = {.pieces_count = 1, .pieces = {{3, 5, 0, 1000}}};
+    struct {
+        struct pst_chunk_piece piece;
+        struct pst_digest checksum;
+    } hashed;
+    memset(&header.payload_checksum, 0x5A, sizeof(header.payload_checksum));
+    hashed.piece = header.pieces[0];
+    hashed.checksum = header.payload_checksum;
+    const struct pst_digest expected = pst_digest_of(&hashed, sizeof(hashed), 0);
+    pst_piece_digest(&header, NULL, 0, digest);
+    CU_ASSERT_EQUAL(memcmp(digest, &expected, sizeof(digest)), 0);
+}
+
+/* As a reader finds them in the sealed chunk. */
+static void sums_are_of_the_digests(void)
+{
+    const struct pst_part_identity identity = sample_identity();
+    uint8_t *buffer = sample_buffer(), *index = sample_buffer(), *sums = sample_buffer();
+    struct pst_part part;
+    const struct pst_object_sum *records;
+    struct pst_damage damage;
+    uint32_t count;
+    uint64_t digest[2];
+    pst_part_begin(&part, &identity, PST_CHUNK_BYTES_MIN, 3, 1000, buffer);
+    pst_part_attach_index(&part, index);
+    pst_part_attach_sums(&part, sums, PST_CHUNK_BYTES_MIN);
+    sample_data_chunk(buffer, 0, PST_BLOCK_BYTES);
+    pst_part_seal_chunk(&part, buffer, 5030);
+    pst_part_seal_sums(&part);
+    CU_ASSERT_EQUAL(pst_sums_read(sums, &records, &count, &damage), 0);
+    CU_ASSERT_EQUAL_FATAL(count, 2);
+    pst_piece_digest(pst_chunk_header_of(buffer), pst_chunk_payload_of(buffer), 2, digest);
+    CU_ASSERT_EQUAL(records[1].bytes, 4000);
+    CU_ASSERT_EQUAL(memcmp(records[1].sum, digest, sizeof(digest)), 0);
+    free(sums);
+    free(index);
+    free(buffer);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -228,6 +296,10 @@ int main(void)
         {"an exchanged chunk is found", an_exchanged_chunk_is_found},
         {"the index buffer is filled to its end", the_index_buffer_is_filled_to_its_end},
         {"an intact index of nonsense is refused", an_intact_index_of_nonsense_is_refused},
+        {"a digest is of the piece alone", a_digest_is_of_the_piece_alone},
+        {"the digest of an only piece is the payload's",
+         the_digest_of_an_only_piece_is_the_payloads},
+        {"sums are of the digests", sums_are_of_the_digests},
         CU_TEST_INFO_NULL,
     };
     return suite_run("part and index", tests);

@@ -126,6 +126,27 @@ static struct test_sink test_sink;
 static char story[256];
 static const char *notice = ""; /* of table a */
 static bool is_damaged;         /* rows before the damage may come, and be none */
+static bool keep_going;
+static char named[256]; /* what verify or restore names, each behind a space */
+
+static void add_name(const char *name)
+{
+    size_t used = strlen(named);
+    snprintf(named + used, sizeof(named) - used, " %s", name);
+}
+
+static void note_trouble(void *context, const struct pst_restore_trouble *trouble)
+{
+    (void)context;
+    add_name(trouble->path);
+}
+
+static void note_finding(void *context, const struct pst_finding *finding)
+{
+    (void)context;
+    if (finding->object)
+        add_name(finding->object + strlen("one/"));
+}
 
 static int sink_begin(struct pst_table_sink *sink, const struct pst_table *table)
 {
@@ -196,13 +217,16 @@ static int sink_open(void *context, const struct pst_database *database, int dir
 
 static int restore(const struct pst_export *export, struct pst_restore_result *result)
 {
-    const struct pst_restore_options options = {
-        .crew = {.workers = 2, .depth = 2}, .open_sink = sink_open, .export = export};
+    const struct pst_restore_options options = {.crew = {.workers = 2, .depth = 2},
+                                                .open_sink = sink_open,
+                                                .export = export,
+                                                .keep_going = keep_going,
+                                                .trouble = note_trouble};
     const struct made_place target = place_below(&place, "target");
     struct pst_backup_list list;
     const struct pst_backup *backup;
     char message[PST_MESSAGE_BYTES];
-    story[0] = '\0';
+    story[0] = named[0] = '\0';
     list_backups(place.path, &list);
     CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
     int error = pst_restore(backup, target.path, &options, result);
@@ -214,7 +238,9 @@ static struct pst_verify_result verified;
 
 static int verify(void)
 {
-    const struct pst_verify_options options = {.crew = {.workers = 2, .depth = 2}};
+    const struct pst_verify_options options = {.crew = {.workers = 2, .depth = 2},
+                                               .found = note_finding};
+    named[0] = '\0';
     return verify_backup(place.path, &options, &verified);
 }
 
@@ -331,6 +357,31 @@ static void every_chunk_is_verified(void)
 }
 
 /* Each chunk is whole; the sum of them is not. */
+/* A byte of one share: all shares of the chunk are lost, for their rows are passed on before all of
+ * a share was seen. Beside a file, and without one. */
+static void a_damaged_chunk_costs_all_its_tables(void)
+{
+    struct pst_restore_result result;
+    for (uint32_t with_file = 0; with_file < 2; with_file++) {
+        begin();
+        spread_data(128);
+        if (with_file)
+            add_file();
+        place = make_place();
+        make_backup(place.path, &made);
+        flip(with_file ? "BACKUP-1/BACKUP-1-PART-2-OF-3/BACKUP-1.1.data"
+                       : "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data",
+             PST_BLOCK_BYTES + PST_CHUNK_HEADER_BYTES);
+        CU_ASSERT_EQUAL(verify(), -PST_E_CORRUPT);
+        CU_ASSERT_STRING_EQUAL(named, " a/00000 b%2Fc/00000");
+        is_damaged = keep_going = true;
+        CU_ASSERT_EQUAL(restore(NULL, &result), 0);
+        CU_ASSERT_STRING_EQUAL(named, " a/00000 db b%2Fc/00000");
+        is_damaged = keep_going = false;
+        remove_place(&place);
+    }
+}
+
 static void expect_refused(void)
 {
     struct pst_restore_result result;
@@ -429,6 +480,7 @@ int main(void)
         {"every chunk is verified", every_chunk_is_verified},
         {"what is missing is found", what_is_missing_is_found},
         {"what does not fit is found", what_does_not_fit_is_found},
+        {"a damaged chunk costs all its tables", a_damaged_chunk_costs_all_its_tables},
         CU_TEST_INFO_NULL,
     };
     return suite_run("rows", tests);
