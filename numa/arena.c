@@ -18,6 +18,10 @@
 /* Pages that one move_pages call asks about. */
 #define CENSUS_PAGES 256u
 
+/* What the kernel makes a transparent hugepage of where pages are of 4 KiB; where they are not,
+ * this alignment does no harm. */
+#define TRANSPARENT_BYTES ((size_t)2 << 20)
+
 #define BITS_PER_LONG (8 * sizeof(unsigned long))
 #define MASK_LONGS (PST_CPUS_MAX / BITS_PER_LONG)
 
@@ -76,46 +80,64 @@ static int populate(struct pst_arena *arena)
     return 0;
 }
 
+static void *map_anonymous(size_t bytes, int flags)
+{
+    void *base =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return base == MAP_FAILED ? NULL : base;
+}
+
+/* Begins where a transparent hugepage can. */
+static void *map_aligned(size_t bytes)
+{
+    uint8_t *mapped = map_anonymous(bytes + TRANSPARENT_BYTES, 0);
+    if (!mapped)
+        return NULL;
+    size_t before = -(uintptr_t)mapped % TRANSPARENT_BYTES;
+    int error = before > 0 ? munmap(mapped, before) : 0;
+    error |= munmap(mapped + before + bytes, TRANSPARENT_BYTES - before);
+    assert(!error); /* both are ends of the mapping just made */
+    return mapped + before;
+}
+
 static int map(struct pst_arena *arena, size_t bytes, size_t page_bytes, int flags)
 {
-    if (bytes > SIZE_MAX - page_bytes)
+    if (bytes > SIZE_MAX - page_bytes - TRANSPARENT_BYTES)
         return -ENOMEM;
+    arena->hugepages = (flags & MAP_HUGETLB) != 0;
     arena->page_bytes = page_bytes;
     arena->bytes = (bytes + page_bytes - 1) / page_bytes * page_bytes;
-    arena->base = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    if (arena->base != MAP_FAILED)
-        return 0;
-    arena->base = NULL;
-    return -errno;
+    arena->base = arena->hugepages ? map_anonymous(arena->bytes, flags) : map_aligned(arena->bytes);
+    if (!arena->base)
+        return -errno;
+    /* fork(2) would at once copy what io_uring has pinned, into hugepages that nobody has reserved,
+     * and so fail. The guards of sources are children, and do not use this memory. */
+    int error = madvise(arena->base, arena->bytes, MADV_DONTFORK);
+    assert(!error);
+    /* A kernel that has none refuses. */
+    arena->transparent =
+        !arena->hugepages && madvise(arena->base, arena->bytes, MADV_HUGEPAGE) == 0;
+    return 0;
 }
 
 /* Maps, binds, populates: the policy must stand before the first page comes. */
 static int build(struct pst_arena *arena, size_t bytes, size_t page_bytes, int flags)
 {
-    arena->hugepages = (flags & MAP_HUGETLB) != 0;
     int error = map(arena, bytes, page_bytes, flags);
     if (error)
         return error;
-    /* fork(2) would at once copy what io_uring has pinned, into hugepages that nobody has reserved,
-     * and so fail. The guards of sources are children, and do not use this memory. */
-    error = madvise(arena->base, arena->bytes, MADV_DONTFORK);
-    assert(!error);
     int bind_error = arena->numa_node == PST_NUMA_NODE_UNKNOWN ? 0 : bind(arena);
     arena->bound = arena->numa_node != PST_NUMA_NODE_UNKNOWN && !bind_error;
     error = populate(arena);
-    if (error)
-        goto err_after_map;
+    if (error) {
+        pst_arena_destroy(arena);
+        return error;
+    }
     if (bind_error)
         note(arena,
              "memory is not bound to node %d (%s): it lies where this thread first touched it",
              arena->numa_node, pst_error_name(bind_error));
     return 0;
-
-err_after_map:
-    (void)munmap(arena->base, arena->bytes); /* cannot fail: it is the mapping just made */
-    arena->base = NULL;
-    return error;
 }
 
 /* Huge pages of one size that the node, or without a node any node, has free. */
@@ -163,10 +185,16 @@ int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t 
     if (!error)
         return 0;
     if (error == -ENOENT)
-        note(arena, "normal pages: not enough free hugepages");
+        note(arena, "not enough free reserved hugepages");
     else
-        note(arena, "normal pages: hugepages failed with %s", pst_error_name(error));
+        note(arena, "reserved hugepages failed with %s", pst_error_name(error));
     return build(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
+}
+
+int pst_arena_reserve(size_t bytes, struct pst_arena *arena)
+{
+    *arena = (struct pst_arena){.numa_node = PST_NUMA_NODE_UNKNOWN};
+    return map(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
 }
 
 void pst_arena_destroy(struct pst_arena *arena)

@@ -18,8 +18,8 @@
 PST_MUST_USE int pst_place_pin(uint32_t cpu);
 
 /*
- * Memory of one LDM: zeroed, prefaulted, on one NUMA node. Read-only for the user; the memory
- * belongs to the arena until pst_arena_destroy.
+ * Memory for buffers: zeroed, on one NUMA node. Read-only for the user; the memory belongs to the
+ * arena until pst_arena_destroy.
  */
 struct pst_arena {
     void *base;        /* aligned to page_bytes */
@@ -27,21 +27,29 @@ struct pst_arena {
     size_t page_bytes; /* of a hugepage if hugepages, else of a normal page */
     int32_t numa_node; /* asked for; PST_NUMA_NODE_UNKNOWN: none */
     bool hugepages;    /* MAP_HUGETLB */
+    bool transparent;  /* the kernel was asked for transparent hugepages, MADV_HUGEPAGE */
     bool bound;        /* by mbind; otherwise the pages lie where they were first touched */
     char note[PST_ARENA_NOTE_BYTES]; /* what was given up, for the log; "" if nothing */
 };
 
 /*
- * Makes an arena of at least bytes on numa_node. Call it on the pinned thread that will use it:
- * where the kernel refuses mbind (no NUMA, seccomp), first touch then still puts the pages near.
- * Hugepages are used where the node has enough free ones of some size up to PST_ARENA_HUGEPAGE_MAX
- * bytes each. A child of fork(2) does not have it. topology is borrowed for the call. -EINVAL:
- * bytes is 0; -ENOMEM: no memory.
+ * Makes an arena of at least bytes on numa_node, all of it in memory. Call it on the pinned thread
+ * that will use it: where the kernel refuses mbind (no NUMA, seccomp), first touch then still puts
+ * the pages near. Reserved hugepages are used where the node has enough free ones of some size up
+ * to PST_ARENA_HUGEPAGE_MAX bytes each; else the kernel is asked for transparent ones, for it cuts
+ * a request to a disk where the pages of its buffer are not neighbours. A child of fork(2) does not
+ * have it. topology is borrowed for the call. -EINVAL: bytes is 0; -ENOMEM: no memory.
  */
 PST_MUST_USE int pst_arena_create(const struct pst_topology *topology, size_t bytes,
                                   int32_t numa_node, struct pst_arena *arena);
 
 #define PST_ARENA_HUGEPAGE_MAX (32u << 20) /* a 1 GiB page for a few MiB of buffers is a waste */
+
+/*
+ * The same without reserved hugepages, and without a page of it until it is used: the first touch
+ * puts each near. For what may need little of it, or nothing. -ENOMEM.
+ */
+PST_MUST_USE int pst_arena_reserve(size_t bytes, struct pst_arena *arena);
 
 /* Unmaps it. An arena that is all zero, or whose creation failed, is left alone. */
 void pst_arena_destroy(struct pst_arena *arena);

@@ -397,6 +397,13 @@ static int open_pipeline(struct ldm *ldm)
     return pst_pipeline_create(&pipeline, &ldm->pipeline);
 }
 
+static const char *pages_of(const struct pst_arena *arena)
+{
+    if (arena->hugepages)
+        return "huge";
+    return arena->transparent ? "transparent huge" : "normal";
+}
+
 static void log_resources(struct ldm *ldm)
 {
     /* Of interest by itself only where something had to be given up. */
@@ -404,7 +411,7 @@ static void log_resources(struct ldm *ldm)
     enum pst_log_level level = is_less && ldm->thread->instance == 1 ? PST_LOG_INFO : PST_LOG_DEBUG;
     pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
             ldm->thread->report.cpu, pst_ring_describe(ldm->ring),
-            (double)ldm->arena.bytes / (1 << 20), ldm->arena.hugepages ? "huge" : "normal",
+            (double)ldm->arena.bytes / (1 << 20), pages_of(&ldm->arena),
             ldm->arena.note[0] ? "; " : "", ldm->arena.note);
 }
 

@@ -11,6 +11,7 @@
 
 #include "engine/base/own_error.h"
 #include "engine/restore/decoded_chunk.h"
+#include "numa/place.h"
 
 /* Chunks that a worker takes at a time: small enough that all end together. */
 #define CHUNKS_PER_CLAIM 64u
@@ -43,7 +44,7 @@ struct worker {
     uint32_t next; /* entry of the claim to be started next */
     int error;
     struct decoded_chunk decoded;
-    uint8_t *memory;
+    struct pst_arena arena; /* of the buffers */
     uint32_t slots_count;
     struct slot slots[PST_DEPTH_MAX];
 };
@@ -327,12 +328,13 @@ static int make_buffers(struct worker *worker)
     size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->reading->set->chunk_bytes;
     worker->slots_count = crew_depth(worker->reading->crew);
     assert(worker->slots_count <= PST_DEPTH_MAX);
-    worker->memory = aligned_alloc(PST_BLOCK_BYTES, (worker->slots_count + 1) * bytes);
-    if (!worker->memory)
-        return -ENOMEM;
+    int error = pst_arena_reserve((worker->slots_count + 1) * bytes, &worker->arena);
+    if (error)
+        return error;
+    uint8_t *memory = worker->arena.base;
     for (uint32_t i = 0; i < worker->slots_count; i++)
-        worker->slots[i] = (struct slot){.worker = worker, .buffer = worker->memory + i * bytes};
-    worker->index_buffer = worker->memory + worker->slots_count * bytes;
+        worker->slots[i] = (struct slot){.worker = worker, .buffer = memory + i * bytes};
+    worker->index_buffer = memory + worker->slots_count * bytes;
     return 0;
 }
 
@@ -355,7 +357,7 @@ static int work(void *context, uint32_t number)
     decoded_chunk_release(&worker->decoded);
     pst_reader_close(&worker->reader);
 err_after_buffers:
-    free(worker->memory);
+    pst_arena_destroy(&worker->arena);
 err_after_alloc:
     free(worker);
     return error;

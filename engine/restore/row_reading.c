@@ -31,6 +31,14 @@ static struct row_slot *slot_at(const struct row_reading *reading, uint64_t numb
     return &reading->slots[number % reading->slots_count];
 }
 
+static void release(struct row_reading *reading)
+{
+    pst_arena_destroy(&reading->arena);
+    free(reading->is_open);
+    free(reading->files);
+    free(reading->slots);
+}
+
 int row_reading_open(struct row_reading *reading)
 {
     size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)reading->set->chunk_bytes;
@@ -39,19 +47,17 @@ int row_reading_open(struct row_reading *reading)
     reading->slots = calloc(count, sizeof(*reading->slots));
     reading->files = calloc(reading->set->count, sizeof(*reading->files));
     reading->is_open = calloc(reading->set->count, sizeof(*reading->is_open));
-    reading->memory = aligned_alloc(PST_BLOCK_BYTES, count * bytes);
-    int error = -ENOMEM;
-    if (reading->slots && reading->files && reading->is_open && reading->memory)
+    int error = pst_arena_reserve(count * bytes, &reading->arena);
+    if (!error && (!reading->slots || !reading->files || !reading->is_open))
+        error = -ENOMEM;
+    if (!error)
         error = pst_reader_open(&reading->reader, count);
     if (error) {
-        free(reading->memory);
-        free(reading->is_open);
-        free(reading->files);
-        free(reading->slots);
+        release(reading);
         return error;
     }
     for (uint32_t i = 0; i < count; i++)
-        reading->slots[i].buffer = reading->memory + i * bytes;
+        reading->slots[i].buffer = (uint8_t *)reading->arena.base + i * bytes;
     pst_thread_bind(&reading->owner);
     return 0;
 }
@@ -65,10 +71,7 @@ void row_reading_close(struct row_reading *reading)
     }
     pst_reader_close(&reading->reader);
     decoded_chunk_release(&reading->decoded);
-    free(reading->memory);
-    free(reading->is_open);
-    free(reading->files);
-    free(reading->slots);
+    release(reading);
 }
 
 static int damaged(struct row_reading *reading, const struct row_chunk *chunk,

@@ -9,6 +9,7 @@
 #include "engine/restore/crew.h"
 #include "engine/restore/decoded_chunk.h"
 #include "engine/restore/row_map.h"
+#include "numa/place.h"
 
 struct row_slot;
 
@@ -27,7 +28,7 @@ struct row_reading {
     struct pst_reader reader;
     struct pst_file *files; /* one for each part */
     bool *is_open;
-    uint8_t *memory;
+    struct pst_arena arena; /* of the slots' buffers */
     struct decoded_chunk decoded;
     struct row_slot *slots;
     uint32_t slots_count;

@@ -27,7 +27,7 @@ start_node() { # ID
 fail_with_logs() { # in place of that of nodes.sh
     local node
     for ((node = 1; node <= nodes_count; node++)); do
-        tail -n 25 "$memory/node$node.log" | sed "/LDM 1: CPU\|normal pages/d; s/^/  node $node: /" >&2
+        tail -n 25 "$memory/node$node.log" | sed "/LDM 1: CPU\|hugepages/d; s/^/  node $node: /" >&2
         find "${shared:-$disk/to$node}" -name 'BACKUP-*' -printf '  %P\n' | sort >&2
     done
     fail "$*"

@@ -54,6 +54,34 @@ static bool is_zero(const struct pst_arena *arena)
     return true;
 }
 
+/* Whether the kernel has taken note: the flag "hg" of the mapping in smaps (proc(5)). */
+static bool has_advice(const struct pst_arena *arena)
+{
+    char line[512], begin[32];
+    bool is_here = false, has = false;
+    snprintf(begin, sizeof(begin), "%lx-", (unsigned long)(uintptr_t)arena->base);
+    FILE *file = fopen("/proc/self/smaps", "re");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    while (fgets(line, sizeof(line), file)) {
+        if (strncmp(line, begin, strlen(begin)) == 0)
+            is_here = true;
+        else if (is_here && strncmp(line, "VmFlags:", 8) == 0) {
+            has = strstr(line, " hg") != NULL;
+            break;
+        }
+    }
+    fclose(file);
+    return has;
+}
+
+static void check_transparent(const struct pst_arena *arena)
+{
+    bool has_kernel = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+    CU_ASSERT_EQUAL(arena->transparent, has_kernel && !arena->hugepages);
+    CU_ASSERT_EQUAL(arena->transparent, has_advice(arena));
+    CU_ASSERT_EQUAL((uintptr_t)arena->base % (2u << 20), 0);
+}
+
 static void check_arena(int32_t node)
 {
     struct pst_arena arena;
@@ -62,9 +90,10 @@ static void check_arena(int32_t node)
     CU_ASSERT_TRUE(arena.bytes > ARENA_BYTES);
     CU_ASSERT_EQUAL(arena.bytes % arena.page_bytes, 0);
     CU_ASSERT_EQUAL((uintptr_t)arena.base % arena.page_bytes, 0);
+    check_transparent(&arena);
     CU_ASSERT_TRUE(is_zero(&arena));
     memset(arena.base, 0xa5, arena.bytes);
-    CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "normal pages") == NULL);
+    CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "reserved hugepages") == NULL);
     CU_ASSERT_EQUAL(arena.bound,
                     node != PST_NUMA_NODE_UNKNOWN && strstr(arena.note, "not bound") == NULL);
     int error = pst_arena_check(&arena, &census);
@@ -88,6 +117,21 @@ static void test_an_arena_lies_on_every_node_with_memory(void)
     for (uint32_t i = 0; i < topology->node_count; i++)
         if (topology->nodes[i].memory_bytes > 0 && topology->nodes[i].memory_allowed)
             check_arena(topology->nodes[i].id);
+}
+
+static void test_what_is_reserved_comes_when_it_is_touched(void)
+{
+    struct pst_arena arena;
+    struct pst_arena_census census;
+    CU_ASSERT_EQUAL_FATAL(pst_arena_reserve(ARENA_BYTES, &arena), 0);
+    check_transparent(&arena);
+    bool is_told = pst_arena_check(&arena, &census) == 0;
+    CU_ASSERT_TRUE(!is_told || census.absent == census.pages);
+    CU_ASSERT_TRUE(is_zero(&arena));
+    memset(arena.base, 0xa5, arena.bytes);
+    CU_ASSERT_TRUE(!is_told || (pst_arena_check(&arena, &census) == 0 && census.absent == 0));
+    pst_arena_destroy(&arena);
+    CU_ASSERT_EQUAL(pst_arena_reserve(SIZE_MAX, &arena), -ENOMEM);
 }
 
 static struct pst_arena inherited;
@@ -139,7 +183,7 @@ static void test_missing_hugepages_fall_back(void)
                 more_than_free += topology->nodes[i].hugepages[size].free_pages << 21;
     CU_ASSERT_EQUAL_FATAL(pst_arena_create(lying, more_than_free, 0, &arena), 0);
     CU_ASSERT_FALSE(arena.hugepages);
-    CU_ASSERT_PTR_NOT_NULL(strstr(arena.note, "normal pages: hugepages failed with "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(arena.note, "reserved hugepages failed with "));
     pst_arena_destroy(&arena);
     free(lying);
 }
@@ -156,7 +200,7 @@ static void test_hugepages_of_another_node_fall_back(void)
         struct pst_arena arena;
         struct pst_arena_census census;
         CU_ASSERT_EQUAL_FATAL(pst_arena_create(lying, 2u << 20, node->id, &arena), 0);
-        CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "normal pages") == NULL);
+        CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "reserved hugepages") == NULL);
         memset(arena.base, 1, arena.bytes);
         if (arena.bound && pst_arena_check(&arena, &census) == 0)
             CU_ASSERT_EQUAL(census.misplaced + census.absent, 0);
@@ -245,6 +289,8 @@ int main(void)
         {"every allowed cpu can be pinned to", test_every_allowed_cpu_can_be_pinned_to},
         {"pinning to no cpu fails", test_pinning_to_no_cpu_fails},
         {"an arena lies on every node with memory", test_an_arena_lies_on_every_node_with_memory},
+        {"what is reserved comes when it is touched",
+         test_what_is_reserved_comes_when_it_is_touched},
         {"a child has none of it", test_a_child_has_none_of_it},
         {"missing hugepages fall back", test_missing_hugepages_fall_back},
         {"hugepages of another node fall back", test_hugepages_of_another_node_fall_back},
