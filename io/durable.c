@@ -15,6 +15,8 @@
 
 #include "io/fault.h"
 
+#define DIRECT_BYTES 4096u
+
 /* 0, or the error with which the system call that is due now shall fail instead. */
 static int injected_error(const struct pst_durable_context *context)
 {
@@ -189,10 +191,26 @@ int pst_durable_sync_dir(int dirfd, struct pst_durable_context *context)
     return error == -EINVAL ? 0 : error;
 }
 
-static int read_all(int fd, char *bytes, size_t size)
+/* Reads what is on the disk from now on. O_DIRECT where the file takes it; else it was synced, so
+ * that no page of it is dirty, and all can be dropped. */
+static void pass_over_cache(int fd, bool direct)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 &&
+        direct)
+        return;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* room: of bytes, size or more. */
+static int read_all(int fd, char *bytes, size_t room, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        ssize_t got = read(fd, bytes + done, size - done);
+        ssize_t got = read(fd, bytes + done, room - done);
+        if (got < 0 && errno == EINVAL && fcntl(fd, F_GETFL) & O_DIRECT) {
+            pass_over_cache(fd, false); /* it was taken, and is refused here */
+            continue;
+        }
         if (got < 0 && errno != EINTR)
             return -errno;
         if (got == 0)
@@ -215,7 +233,8 @@ static int size_of(int fd, size_t bytes_max, size_t *size)
     return 0;
 }
 
-int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes, size_t *size)
+static int read_file(int dirfd, const char *name, size_t bytes_max, bool is_stored, char **bytes,
+                     size_t *size)
 {
     int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
@@ -223,15 +242,29 @@ int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **by
     int error = size_of(fd, bytes_max, size);
     if (error)
         goto err_after_open;
-    *bytes = malloc(*size + 1);
+    size_t room = (*size / DIRECT_BYTES + 1) * DIRECT_BYTES; /* O_DIRECT needs whole blocks */
+    *bytes = aligned_alloc(DIRECT_BYTES, room);
     if (!*bytes) {
         error = -ENOMEM;
         goto err_after_open;
     }
-    error = read_all(fd, *bytes, *size);
+    if (is_stored)
+        pass_over_cache(fd, true);
+    error = read_all(fd, *bytes, room, *size);
     if (error)
         free(*bytes);
 err_after_open:
     close(fd);
     return error;
+}
+
+int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes, size_t *size)
+{
+    return read_file(dirfd, name, bytes_max, false, bytes, size);
+}
+
+int pst_small_file_read_stored(int dirfd, const char *name, size_t bytes_max, char **bytes,
+                               size_t *size)
+{
+    return read_file(dirfd, name, bytes_max, true, bytes, size);
 }

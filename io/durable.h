@@ -64,4 +64,8 @@ PST_MUST_USE int pst_durable_sync_dir(int dirfd, struct pst_durable_context *con
 PST_MUST_USE int pst_small_file_read(int dirfd, const char *name, size_t bytes_max, char **bytes,
                                      size_t *size);
 
+/* The same of a file that was synced, from its disk, past the page cache. */
+PST_MUST_USE int pst_small_file_read_stored(int dirfd, const char *name, size_t bytes_max,
+                                            char **bytes, size_t *size);
+
 #endif

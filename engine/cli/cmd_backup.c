@@ -68,9 +68,9 @@ static const struct cli_option options[] = {
      .help = "LDM 1 alone does all the work, without the proxy"},
     {.name = "verify",
      .kind = CLI_OPTION_SWITCH,
-     .help =
-         "read every part back from its disk, past the page cache, and compare it with what was "
-         "written, before the backup counts as made; what differs fails it"},
+     .help = "read every part and manifest back from its disk, past the page cache, and compare it "
+             "with "
+             "what was written, before the backup counts as made; what differs fails it"},
     CLI_JOB_OPTIONS,
     {.name = "logical",
      .kind = CLI_OPTION_SWITCH,

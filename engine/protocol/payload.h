@@ -35,7 +35,7 @@ static inline int pst_error_of(uint32_t reason)
 enum pst_backup_flags {
     PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */
     PST_BACKUP_ALLOW_MISSING = 2,   /* of those nodes that are there, be it not all */
-    PST_BACKUP_VERIFY = 4,          /* each LDM reads its part back before it is prepared */
+    PST_BACKUP_VERIFY = 4,          /* parts and manifests are read back before they count */
 };
 
 /* What a backup did so far, or one part, one fragment, one node of it. */

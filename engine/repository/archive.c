@@ -171,6 +171,7 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     }
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
+    archive->reads_back = define->flags & PST_BACKUP_VERIFY;
     archive->is_shared = pst_set_count(&define->nodes) > 1;
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;
     begin_manifests(archive, define);
@@ -240,7 +241,7 @@ static int write_manifest(const struct pst_archive *archive, int backup, const c
                           struct pst_commit *written)
 {
     int error = repository_write_durably(archive->repository, backup, name, temporary, text->text,
-                                         text->bytes);
+                                         text->bytes, archive->reads_back);
     if (error)
         return fail_inside(archive, name, NULL, error);
     written->file_bytes = text->bytes;
@@ -329,7 +330,8 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     else
         error = write_manifest(archive, backup, name.text, temporary.text, &text, written);
     if (!error)
-        archive_write_copy(archive, backup, number, DECISION_COPY, text.text, text.bytes);
+        archive_write_copy(archive, backup, number, DECISION_COPY, text.text, text.bytes,
+                           archive->reads_back);
     free(text.text);
     repository_close(archive->repository, backup);
     archive_check(archive);
@@ -351,7 +353,7 @@ int pst_archive_store_cluster(struct pst_archive *archive, uint32_t number, cons
                               size_t size)
 {
     archive_check(archive);
-    return archive_store_cluster(archive, number, bytes, size);
+    return archive_store_cluster(archive, number, bytes, size, archive->reads_back);
 }
 
 int pst_archive_load_cluster(const struct pst_archive *archive, uint32_t number, char **bytes,

@@ -101,10 +101,10 @@ void archive_read_cluster(const struct pst_archive *archive, int directory, uint
 }
 
 void archive_write_copy(const struct pst_archive *archive, int directory, uint32_t number,
-                        enum decision_which which, const char *text, size_t bytes)
+                        enum decision_which which, const char *text, size_t bytes, bool reads_back)
 {
     int error = decision_write(archive->repository, directory, number, archive->config->node, which,
-                               text, bytes);
+                               text, bytes, reads_back);
     if (error)
         pst_log(PST_LOG_WARNING,
                 "%s/%s/%s: cannot be written, so that the decision is kept once only: %s",
@@ -113,7 +113,7 @@ void archive_write_copy(const struct pst_archive *archive, int directory, uint32
 }
 
 int archive_store_cluster(const struct pst_archive *archive, uint32_t number, const char *bytes,
-                          size_t size)
+                          size_t size, bool reads_back)
 {
     struct pst_repository *repository = archive->repository;
     struct layout_name name = layout_cluster_manifest(number);
@@ -121,9 +121,9 @@ int archive_store_cluster(const struct pst_archive *archive, uint32_t number, co
     if (directory < 0)
         return archive_fail(archive, layout_backup(number).text, "open", directory);
     int error = decision_write(repository, directory, number, archive->config->node,
-                               DECISION_MANIFEST, bytes, size);
+                               DECISION_MANIFEST, bytes, size, reads_back);
     if (!error)
-        archive_write_copy(archive, directory, number, DECISION_COPY, bytes, size);
+        archive_write_copy(archive, directory, number, DECISION_COPY, bytes, size, reads_back);
     repository_close(repository, directory);
     return error ? archive_fail(archive, name.text, NULL, error) : 0;
 }

@@ -38,12 +38,14 @@ void archive_read_cluster(const struct pst_archive *archive, int directory, uint
                           struct pst_cluster_manifest *manifest, struct archive_file *file);
 
 /* Writes the second file of a decision whose first one is durable. The backup is complete without
- * it: what fails is only logged, and the next start tries again. */
+ * it: what fails is only logged, and the next start tries again. reads_back: as of
+ * repository_write_durably(). */
 void archive_write_copy(const struct pst_archive *archive, int directory, uint32_t number,
-                        enum decision_which which, const char *text, size_t bytes);
+                        enum decision_which which, const char *text, size_t bytes, bool reads_back);
 
-/* Stores this node's copy of a cluster manifest, whichever backup is in work. */
+/* Stores this node's copy of a cluster manifest, whichever backup is in work: both files of it.
+ * reads_back: likewise. */
 PST_MUST_USE int archive_store_cluster(const struct pst_archive *archive, uint32_t number,
-                                       const char *bytes, size_t size);
+                                       const char *bytes, size_t size, bool reads_back);
 
 #endif

@@ -159,8 +159,9 @@ static int commit_found(struct pst_archive *archive, struct settle_found *found,
     int error = check_decision(archive, found, settled, is_committed ? NULL : bytes, size);
     if (error)
         return error;
+    /* whether --verify was asked for is not known any more */
     error = is_committed ? sync_decision(archive, number, found)
-                         : archive_store_cluster(archive, number, bytes, size);
+                         : archive_store_cluster(archive, number, bytes, size, true);
     if (error)
         return error;
     (void)repository_remove(archive->repository, found->directory,

@@ -171,7 +171,7 @@ static void complete_decision(const struct pst_archive *archive, int backup, uin
 {
     for (enum decision_which which = 0; which < DECISION_FILES; which++) {
         if (repository_has(archive->repository, backup, decision_name(number, which).text) == 0)
-            archive_write_copy(archive, backup, number, which, text, bytes);
+            archive_write_copy(archive, backup, number, which, text, bytes, true);
     }
 }
 

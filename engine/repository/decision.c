@@ -83,13 +83,13 @@ int decision_is_there(struct pst_repository *repository, int directory, uint32_t
 }
 
 int decision_write(struct pst_repository *repository, int directory, uint32_t number, uint32_t node,
-                   enum decision_which which, const char *text, size_t bytes)
+                   enum decision_which which, const char *text, size_t bytes, bool reads_back)
 {
     struct layout_name temporary = which == DECISION_MANIFEST
                                        ? layout_cluster_temporary(number, node)
                                        : layout_cluster_copy_temporary(number, node);
     int error = repository_write_durably(repository, directory, decision_name(number, which).text,
-                                         temporary.text, text, bytes);
+                                         temporary.text, text, bytes, reads_back);
     /* a node with the same directory was first */
     return error == -EEXIST ? repository_sync(repository, directory) : error;
 }

@@ -42,9 +42,10 @@ PST_MUST_USE int decision_is_there(struct pst_repository *repository, int direct
                                    uint32_t number);
 
 /* Writes the one that is missing, from the text of the other, which is durable. node: whose
- * temporary name is used. One that is there already is synced. */
+ * temporary name is used; reads_back: as of repository_write_durably(). One that is there
+ * already is synced. */
 PST_MUST_USE int decision_write(struct pst_repository *repository, int directory, uint32_t number,
                                 uint32_t node, enum decision_which which, const char *text,
-                                size_t bytes);
+                                size_t bytes, bool reads_back);
 
 #endif

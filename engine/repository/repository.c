@@ -23,21 +23,42 @@ int repository_has(struct pst_repository *repository, int directory, const char 
     return error == -ENOENT ? 0 : error ? error : 1;
 }
 
+static int read_back(struct pst_repository *repository, int directory, const char *name,
+                     const void *data, size_t bytes)
+{
+    char *stored;
+    size_t size;
+    PST_FAULT_POINT("before", "MANIFEST_READ_BACK");
+    int error = repository_read_stored(repository, directory, name, bytes, &stored, &size);
+    if (error && error != -EFBIG)
+        return error;
+    bool is_as_written = !error && size == bytes && memcmp(stored, data, bytes) == 0;
+    if (!error)
+        free(stored);
+    if (is_as_written)
+        return 0;
+    repository->failed_step = "read back";
+    return -PST_E_READ_BACK;
+}
+
 int repository_write_durably(struct pst_repository *repository, int directory, const char *name,
-                             const char *temporary, const void *data, size_t bytes)
+                             const char *temporary, const void *data, size_t bytes, bool reads_back)
 {
     struct layout_name own = layout_temporary(name);
     temporary = temporary ? temporary : own.text;
     (void)repository_remove(repository, directory, temporary); /* left by a crash */
     int error = repository_create(repository, directory, temporary, data, bytes);
     PST_FAULT_POINT("after", "FILE_WRITTEN");
-    if (!error) {
-        error = repository_rename(repository, directory, temporary, name, false);
-        if (error)
-            (void)repository_remove(repository, directory, temporary);
-    }
     if (error)
         return error;
+    if (reads_back)
+        error = read_back(repository, directory, temporary, data, bytes);
+    if (!error)
+        error = repository_rename(repository, directory, temporary, name, false);
+    if (error) {
+        (void)repository_remove(repository, directory, temporary);
+        return error;
+    }
     PST_FAULT_POINT("after", "FILE_RENAMED");
     error = repository_sync(repository, directory);
     if (error)

@@ -79,6 +79,9 @@ struct pst_repository_ops {
     /* A small file, whole: malloc'd. -EFBIG: it is longer than bytes_max; -EINVAL: no file. */
     int (*read)(struct pst_repository *repository, int directory, const char *name,
                 size_t bytes_max, char **bytes, size_t *size);
+    /* The same of a file whose contents are synced, from the storage itself, past any cache. */
+    int (*read_stored)(struct pst_repository *repository, int directory, const char *name,
+                       size_t bytes_max, char **bytes, size_t *size);
 
     /* A new file (-EEXIST), whose contents are synced; its name is not. After an error nothing of
      * it is left. */
@@ -176,6 +179,15 @@ static inline int repository_read(struct pst_repository *repository, int directo
         "read", name, repository->ops->read(repository, directory, name, bytes_max, bytes, size));
 }
 
+static inline int repository_read_stored(struct pst_repository *repository, int directory,
+                                         const char *name, size_t bytes_max, char **bytes,
+                                         size_t *size)
+{
+    return REPOSITORY_STEP(
+        "read back", name,
+        repository->ops->read_stored(repository, directory, name, bytes_max, bytes, size));
+}
+
 static inline int repository_create(struct pst_repository *repository, int directory,
                                     const char *name, const void *data, size_t bytes)
 {
@@ -252,10 +264,11 @@ PST_MUST_USE int repository_has(struct pst_repository *repository, int directory
 
 /* Writes a file that is there, whole and durable, after a return of 0, and of which nothing is left
  * after an error. temporary: its name until it is whole; NULL: ".NAME.tmp", where no other
- * process writes a file of that name. -EEXIST: there is one, which stays. */
+ * process writes a file of that name. reads_back: it has its name only when the storage was found
+ * to hold what was written (-PST_E_READ_BACK). -EEXIST: there is one, which stays. */
 PST_MUST_USE int repository_write_durably(struct pst_repository *repository, int directory,
                                           const char *name, const char *temporary, const void *data,
-                                          size_t bytes);
+                                          size_t bytes, bool reads_back);
 
 /* Makes a directory whose name is durable; after an error nothing is left. */
 PST_MUST_USE int repository_make_directory_durably(struct pst_repository *repository, int directory,

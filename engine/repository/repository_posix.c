@@ -99,6 +99,13 @@ static int posix_read(struct pst_repository *repository, int directory, const ch
     return error ? fail(repository, "read", error) : 0;
 }
 
+static int posix_read_stored(struct pst_repository *repository, int directory, const char *name,
+                             size_t bytes_max, char **bytes, size_t *size)
+{
+    int error = pst_small_file_read_stored(directory, name, bytes_max, bytes, size);
+    return error ? fail(repository, "read back", error) : 0;
+}
+
 static int posix_create(struct pst_repository *repository, int directory, const char *name,
                         const void *data, size_t bytes)
 {
@@ -197,6 +204,7 @@ static const struct pst_repository_ops posix_ops = {
     .status = posix_status,
     .read_head = posix_read_head,
     .read = posix_read,
+    .read_stored = posix_read_stored,
     .create = posix_create,
     .overwrite = posix_overwrite,
     .make_directory = posix_make_directory,

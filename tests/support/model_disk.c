@@ -393,6 +393,17 @@ static int model_read_head(struct pst_repository *repository, int handle, const 
     return (int)size;
 }
 
+static int hand_out(const struct contents *contents, size_t bytes_max, char **bytes, size_t *size)
+{
+    if (contents->size > bytes_max)
+        return -EFBIG;
+    struct contents copied = {0};
+    set_contents(&copied, contents->bytes, contents->size);
+    *bytes = copied.bytes;
+    *size = copied.size;
+    return 0;
+}
+
 static int model_read(struct pst_repository *repository, int handle, const char *name,
                       size_t bytes_max, char **bytes, size_t *size)
 {
@@ -400,14 +411,17 @@ static int model_read(struct pst_repository *repository, int handle, const char 
     int error = find_file(repository, handle, name, &inode);
     if (error)
         return error;
-    const struct contents *seen = &disk_of(repository)->inodes[inode].seen;
-    if (seen->size > bytes_max)
-        return -EFBIG;
-    struct contents copied = {0};
-    set_contents(&copied, seen->bytes, seen->size);
-    *bytes = copied.bytes;
-    *size = copied.size;
-    return 0;
+    return hand_out(&disk_of(repository)->inodes[inode].seen, bytes_max, bytes, size);
+}
+
+static int model_read_stored(struct pst_repository *repository, int handle, const char *name,
+                             size_t bytes_max, char **bytes, size_t *size)
+{
+    size_t inode;
+    int error = find_file(repository, handle, name, &inode);
+    if (error)
+        return error;
+    return hand_out(&disk_of(repository)->inodes[inode].synced, bytes_max, bytes, size);
 }
 
 /* A new name in a directory. */
@@ -636,6 +650,7 @@ static const struct pst_repository_ops model_ops = {
     .status = model_status,
     .read_head = model_read_head,
     .read = model_read,
+    .read_stored = model_read_stored,
     .create = model_create,
     .overwrite = model_overwrite,
     .make_directory = model_make_directory,

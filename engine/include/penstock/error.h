@@ -61,7 +61,7 @@
     X(PST_E_UNSAFE_PATH, 1367, PST_FINAL, "a path in the backup leads outside the target")         \
     X(PST_E_CHANGED, 1368, PST_RETRY, "the file changed while it was read")                        \
     X(PST_E_READ_BACK, 1369, PST_FINAL,                                                            \
-      "a part was not read back from its disk as it was written")                                  \
+      "a file was not read back from its disk as it was written")                                  \
     X(PST_E_INCONSISTENT, 1370, PST_FINAL, "damaged: its parts contradict each other")             \
     X(PST_E_NO_RING, 1371, PST_FINAL,                                                              \
       "there is no io_uring: Penstock needs Linux 5.11, and io_uring allowed "                     \

@@ -1,7 +1,7 @@
 #!/bin/bash
-# A disk that says "written" and did not: a bit of a part is flipped after its sync and before it is read
-# back. With --verify the backup fails, names file and byte, and leaves nothing, in one process and
-# through a node; without, it is complete and nobody knows.
+# A disk that says "written" and did not: a bit of a part or manifest is flipped after its sync and before
+# it is read back. With --verify the backup fails, names file and byte, and leaves nothing, in one process
+# and through a node; without, it is complete and nobody knows.
 #
 #   read_back_test.sh PENSTOCK_FAULTS FOLDER
 set -euo pipefail
@@ -33,7 +33,8 @@ damage() {
     kill -CONT "$1"
 }
 
-wrong='a part was not read back from its disk as it was written'
+wrong='a file was not read back from its disk as it was written'
+wrong_file=$wrong
 wrong_part="BACKUP-[0-9]+\.[0-9]+\.data: .* at byte [0-9]+: $wrong"
 wrong="LDM 1 of node [0-9]+: $wrong"
 
@@ -50,6 +51,44 @@ for where in 9 4200 9000 1000000 4194304 8388608 -12288 -8200 -4097 -4000 -1 cut
     expect_message "$wrong_part" "no backup was made: $wrong"
     [ -z "$(find "$disk" -name 'BACKUP-*')" ] || fail "damage at $where: something is left"
 done
+
+# damage_manifest PROCESS FOLDER: as above, with the manifest that is about to have its name.
+damage_manifest() {
+    local manifest
+    wait_until is_stopped "$1"
+    manifest=$(find "$2" -name '.BACKUP-*.tmp' -type f)
+    [ -f "$manifest" ] || fail_with_logs 'not one manifest is being written'
+    flip "$manifest" 5
+    kill -CONT "$1"
+}
+
+# The node manifest, and the decision: neither has its name before it was found on the disk.
+for count in 1 2; do
+    echo "stop $count" >"$PENSTOCK_FAULTS/before.MANIFEST_READ_BACK"
+    "$penstock" backup --source "dir:$disk/source" --to "$disk/backups" --verify \
+        >"$memory/out" 2>"$memory/err" </dev/null &
+    process=$!
+    damage_manifest "$process" "$disk/backups"
+    status=0
+    wait "$process" || status=$?
+    [ "$status" = 1 ] || fail "manifest $count: exit $status"
+    name=$([ "$count" = 1 ] && echo '1.manifest' || echo 'cluster.manifest')
+    expect_message "BACKUP-[0-9]+\\.$name: read back: $wrong_file" "no backup was made: .*$wrong_file"
+    [ -z "$(find "$disk" -name '*BACKUP-*')" ] || fail "manifest $count: something is left"
+done
+
+# The second file of the decision: the backup is made, has it once, and the next one makes up for it.
+echo 'stop 3' >"$PENSTOCK_FAULTS/before.MANIFEST_READ_BACK"
+"$penstock" backup --source "dir:$disk/source" --to "$disk/backups" --verify \
+    >"$memory/out" 2>"$memory/err" </dev/null &
+process=$!
+damage_manifest "$process" "$disk/backups"
+wait "$process" || fail 'the copy: no backup was made'
+expect_message "manifest.copy: .*the decision is kept once only: $wrong_file"
+[ -z "$(find "$disk/backups" -name '*.copy*')" ] || fail 'the wrong copy is left'
+expect_exit 0 "$penstock" backup --source "dir:$disk/source" --to "$disk/backups"
+[ "$(find "$disk/backups" -name '*.copy' | wc -l)" = 2 ] || fail 'the copy is still missing'
+rm -r "$disk/backups"
 
 echo 'a sound disk'
 for options in '--ldms 1' '--ldms 4' '--ldms 4 --single-threaded' '--direct off --chunk 64K' '--ldms 2 --depth 2'; do
@@ -89,5 +128,26 @@ for option in --verify ''; do
     fi
 done
 rm "$memory/faults2/before.READ_BACK"
+
+# At a node that takes part: its own manifest fails the backup; of the decision that it fetched it
+# has not what its disk lost, and fetches it again.
+for count in 1 2; do
+    echo "stop $count" >"$memory/faults2/before.MANIFEST_READ_BACK"
+    "$penstock" backup --node "$memory/1.socket" --verify >"$memory/out" 2>"$memory/err" </dev/null &
+    process=$!
+    damage_manifest "$node2" "$disk/node2"
+    status=0
+    wait "$process" || status=$?
+    name=$([ "$count" = 1 ] && echo '2.manifest' || echo 'cluster.manifest')
+    grep -Eq "BACKUP-[0-9]+\\.$name: read back: $wrong_file" "$memory/2.log" || fail_with_logs "$name is not named"
+    if [ "$count" = 1 ]; then
+        [ "$status" = 1 ] || fail_with_logs "exit $status"
+        expect_message "no backup was made: .*node 2.*$wrong_file"
+    else
+        [ "$status" = 3 ] || fail_with_logs "exit $status"
+        expect_message 'the cluster manifest is not stored yet at 1 node'
+        wait_until grep -q 'complete: its cluster manifest is here' "$memory/2.log"
+    fi
+done
 expect_exit 0 "$penstock" backup --node "$memory/1.socket" --verify
 expect_exit 0 "$penstock" verify --from "$disk/node1" --from "$disk/node2"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,6 +117,58 @@ static void test_rename_between_directories(void)
     (void)close(dirfd);
 }
 
+/* Whether the page cache has any page of a file. */
+static bool is_cached(const char *name, size_t bytes)
+{
+    unsigned char pages[8] = {0};
+    int fd = openat(scratch.dirfd, name, O_RDONLY);
+    void *mapped = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    CU_ASSERT_NOT_EQUAL_FATAL(mapped, MAP_FAILED);
+    CU_ASSERT_EQUAL(mincore(mapped, bytes, pages), 0);
+    munmap(mapped, bytes);
+    (void)close(fd);
+    return memchr(pages, 1, sizeof(pages));
+}
+
+static void drop(const char *name)
+{
+    int fd = openat(scratch.dirfd, name, O_RDONLY);
+    CU_ASSERT_EQUAL(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    (void)close(fd);
+}
+
+static bool has_direct(const char *name)
+{
+    int fd = openat(scratch.dirfd, name, O_RDONLY | O_DIRECT);
+    return fd >= 0 && close(fd) == 0;
+}
+
+/* Where the file system has O_DIRECT, what is read is not in the cache before nor after. */
+static void test_stored_is_read_past_the_cache(void)
+{
+    static const size_t sizes[] = {1, 4095, 4096, 4097, 9000};
+    char text[9000], *bytes;
+    size_t size;
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        scratch_empty(&scratch);
+        CU_ASSERT_EQUAL(pst_durable_write(scratch.dirfd, "file", text, sizes[i], false, NULL), 0);
+        drop("file");
+        bool can_tell = !is_cached("file", sizes[i]) && has_direct("file");
+        CU_ASSERT_EQUAL_FATAL(
+            pst_small_file_read_stored(scratch.dirfd, "file", sizes[i], &bytes, &size), 0);
+        CU_ASSERT_TRUE(size == sizes[i] && memcmp(bytes, text, size) == 0);
+        free(bytes);
+        CU_ASSERT_FALSE(can_tell && is_cached("file", sizes[i]));
+        CU_ASSERT_EQUAL(
+            pst_small_file_read_stored(scratch.dirfd, "file", sizes[i] - 1, &bytes, &size), -EFBIG);
+    }
+    CU_ASSERT_EQUAL(write_text("empty", "", true), 0);
+    CU_ASSERT_EQUAL(pst_small_file_read_stored(scratch.dirfd, "empty", 9, &bytes, &size), 0);
+    CU_ASSERT_EQUAL(size, 0);
+    free(bytes);
+}
+
 static void test_errors_of_the_kernel(void)
 {
     struct pst_durable_context context = {0};
@@ -136,6 +189,7 @@ int main(void)
         {"name that is too long", test_name_that_is_too_long},
         {"directories", test_directories},
         {"rename between directories", test_rename_between_directories},
+        {"stored is read past the cache", test_stored_is_read_past_the_cache},
         {"errors of the kernel", test_errors_of_the_kernel},
         CU_TEST_INFO_NULL,
     };

@@ -651,6 +651,47 @@ static void sweep_spoilt(void *context)
     (void)!pst_archive_sweep(archive);
 }
 
+/* The disk says "written" of what it has not, from the decision on or from before: with --verify
+ * nothing of it counts. */
+static void a_disk_that_lies_is_found(void)
+{
+    for (int mode = 0; mode < 4; mode++) {
+        bool verifies = mode & 1, from_decision = mode & 2;
+        struct pst_commit prepared;
+        begin(NODE_ALONE);
+        define.flags = verifies ? PST_BACKUP_VERIFY : 0;
+        CU_ASSERT_EQUAL(define_it(), 0);
+        storage.disk->ignored = from_decision ? MODEL_ANY : MODEL_SYNC_FILE;
+        int error = prepare(&prepared);
+        CU_ASSERT_EQUAL(error, verifies && !from_decision ? -PST_E_READ_BACK : 0);
+        CU_ASSERT_EQUAL(has(inside(layout_node_manifest(NUMBER, NODE))), !error);
+        storage.disk->ignored = MODEL_SYNC_FILE;
+        if (!error)
+            error = decide(&prepared);
+        CU_ASSERT_EQUAL(error, verifies ? -PST_E_READ_BACK : 0);
+        CU_ASSERT_EQUAL(is_decided(), !verifies);
+        if (error)
+            CU_ASSERT_EQUAL(pst_archive_clean_up(archive), 0);
+        end();
+    }
+}
+
+/* The decision is made: its copies are missing, and the backup stays. */
+static void a_copy_that_was_not_written_does_not_count(void)
+{
+    begin(NODE_ALONE);
+    CU_ASSERT_EQUAL(back_up(), 0);
+    storage_remove(&storage, inside(layout_cluster_copy(NUMBER)));
+    storage.disk->ignored = MODEL_SYNC_FILE;
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_FALSE(has_copy());
+    storage.disk->ignored = MODEL_ANY;
+    archive->has_swept = false;
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_TRUE(has_copy());
+    end();
+}
+
 static void an_impossible_state_ends_the_process(void)
 {
     void (*const spoilers[])(void) = {give_to_another_thread, take_another_uid, have_too_many_parts,
@@ -689,6 +730,8 @@ int main(void)
         {"a crash leaves all or nothing", a_crash_leaves_all_or_nothing},
         {"what a manifest names is synced before it", what_a_manifest_names_is_synced_before_it},
         {"a lost file of the decision loses nothing", a_lost_file_of_the_decision_loses_nothing},
+        {"a disk that lies is found", a_disk_that_lies_is_found},
+        {"a copy that was not written does not count", a_copy_that_was_not_written_does_not_count},
         {"an impossible state ends the process", an_impossible_state_ends_the_process},
         CU_TEST_INFO_NULL,
     };

@@ -244,6 +244,26 @@ static int commit_fetched(void)
     return error ? error : pst_archive_commit(archive);
 }
 
+/* The master's decision comes to a disk that lies: it does not count as stored, and stays in doubt;
+ * so of one that is fetched later, whatever was asked for. */
+static void a_fetched_decision_is_read_back(void)
+{
+    const struct pst_outcome settled = asked();
+    begin();
+    be_prepared();
+    members[2].archive->reads_back = true;
+    storage.disk->ignored = MODEL_SYNC_FILE;
+    CU_ASSERT_EQUAL(commit_fetched(), -PST_E_READ_BACK);
+    CU_ASSERT_FALSE(storage_has(&storage, decision_path()));
+    pst_archive_leave(members[2].archive);
+    members[2].archive->reads_back = false;
+    CU_ASSERT_EQUAL(
+        pst_archive_settle_committed(members[2].archive, &settled, decision.text, decision.bytes),
+        -PST_E_READ_BACK);
+    CU_ASSERT_FALSE(storage_has(&storage, decision_path()));
+    end();
+}
+
 static int settle_committed(void)
 {
     const struct pst_outcome settled = asked();
@@ -679,6 +699,7 @@ int main(void)
         {"an error of any sync is an error", an_error_of_any_sync_is_an_error},
         {"an error of any write or rename is an error",
          an_error_of_any_write_or_rename_is_an_error},
+        {"a fetched decision is read back", a_fetched_decision_is_read_back},
         {"a power loss leaves all or nothing", a_power_loss_leaves_all_or_nothing},
         CU_TEST_INFO_NULL,
     };

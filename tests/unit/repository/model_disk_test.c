@@ -90,7 +90,8 @@ static void all_is_recorded_and_any_can_fail(void)
 {
     begin();
     model_disk_fail(disk, MODEL_SYNC_DIRECTORY, 2, -ENOSPC);
-    CU_ASSERT_EQUAL(repository_write_durably(&repository, repository.root, "a", NULL, "x", 1), 0);
+    CU_ASSERT_EQUAL(
+        repository_write_durably(&repository, repository.root, "a", NULL, "x", 1, false), 0);
     size_t created = model_disk_find(disk, 0, MODEL_CREATE, ".a.tmp");
     size_t written = model_disk_find(disk, created, MODEL_WRITE, ".a.tmp");
     size_t synced = model_disk_find(disk, written, MODEL_SYNC_FILE, ".a.tmp");
@@ -99,8 +100,8 @@ static void all_is_recorded_and_any_can_fail(void)
     CU_ASSERT_STRING_EQUAL(disk->records[renamed].to, "a");
     CU_ASSERT_NOT_EQUAL(model_disk_find(disk, renamed, MODEL_SYNC_DIRECTORY, ""), SIZE_MAX);
     model_disk_forget(disk);
-    CU_ASSERT_EQUAL(repository_write_durably(&repository, repository.root, "b", NULL, "x", 1),
-                    -ENOSPC);
+    CU_ASSERT_EQUAL(
+        repository_write_durably(&repository, repository.root, "b", NULL, "x", 1, false), -ENOSPC);
     CU_ASSERT_STRING_EQUAL(repository.failed_step, "fsync of the directory");
     size_t failed = model_disk_find(disk, 0, MODEL_SYNC_DIRECTORY, "");
     CU_ASSERT_TRUE_FATAL(failed < disk->records_count);
@@ -116,7 +117,8 @@ static void a_durable_write_that_fails_leaves_nothing(void)
     for (uint64_t n = 1;; n++) {
         begin();
         model_disk_fail(disk, MODEL_ANY, n, -EIO);
-        int error = repository_write_durably(&repository, repository.root, "file", NULL, "x", 1);
+        int error =
+            repository_write_durably(&repository, repository.root, "file", NULL, "x", 1, false);
         bool was_due = disk->fail_at == 0;
         disk->fail_at = 0;
         CU_ASSERT_FALSE(has(".file.tmp"));
@@ -139,7 +141,7 @@ static void a_durable_write_outlives_a_crash(void)
             begin();
             model_disk_kill(disk, n);
             is_done = !repository_write_durably(&repository, repository.root, "file", NULL,
-                                                "some text", 9);
+                                                "some text", 9, false);
             lose_power(seed);
             int found = contents("file", "some text");
             CU_ASSERT_TRUE(found == 1 || (found == -1 && !is_done));

@@ -64,6 +64,19 @@ static bool holds(int handle, const char *name, const char *expected)
     return is;
 }
 
+static bool is_stored(int handle, const char *name, const char *expected)
+{
+    char *bytes;
+    size_t size;
+    CU_ASSERT_EQUAL(repository_read_stored(repository, handle, name, 2, &bytes, &size), -EFBIG);
+    CU_ASSERT_EQUAL(repository_read_stored(repository, handle, "none", 9, &bytes, &size), -ENOENT);
+    if (repository_read_stored(repository, handle, name, 100, &bytes, &size))
+        return false;
+    bool is = size == strlen(expected) && memcmp(bytes, expected, size) == 0;
+    free(bytes);
+    return is;
+}
+
 static void names_are_listed(void)
 {
     begin();
@@ -307,9 +320,13 @@ static void what_is_written_durably_is_whole_and_new(void)
     begin();
     int root = repository->root;
     storage_put(&storage, ".file.tmp", "left by a crash", 15);
-    CU_ASSERT_EQUAL(repository_write_durably(repository, root, "file", NULL, "one", 3), 0);
-    CU_ASSERT_EQUAL(repository_write_durably(repository, root, "file", "mine", "two", 3), -EEXIST);
+    CU_ASSERT_EQUAL(repository_write_durably(repository, root, "file", NULL, "one", 3, false), 0);
+    CU_ASSERT_EQUAL(repository_write_durably(repository, root, "file", "mine", "two", 3, false),
+                    -EEXIST);
     CU_ASSERT_TRUE(holds(root, "file", "one"));
+    CU_ASSERT_EQUAL(repository_write_durably(repository, root, "true", NULL, "one", 3, true), 0);
+    CU_ASSERT_TRUE(is_stored(root, "true", "one"));
+    CU_ASSERT_EQUAL(repository_remove(repository, root, "true"), 0);
     CU_ASSERT_EQUAL(repository_make_directory_durably(repository, root, "directory"), 0);
     CU_ASSERT_EQUAL(repository_make_directory_durably(repository, root, "directory"), -EEXIST);
     CU_ASSERT_STRING_EQUAL(names_of(root), "directory file ");
