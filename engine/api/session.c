@@ -374,6 +374,7 @@ static void report(const struct pst_session *session, int error, struct pst_sess
         .chunks = from->sums.chunks,
         .unreadable = from->sums.unreadable,
         .elapsed_ns = from->elapsed_ns,
+        .verified = from->flags & PST_BACKUP_VERIFY,
         .sources_count = session->sources_count,
         .ldms_count = session->options.single_threaded ? 1 : session->placements.plan.ldms,
     };

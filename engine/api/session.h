@@ -47,6 +47,7 @@ struct pst_session_report {
     uint64_t chunks;
     uint64_t unreadable; /* objects that could not be read, or changed during the backup */
     uint64_t elapsed_ns;
+    bool verified;       /* its files were read back */
     uint32_t ldms_count; /* that took part */
     struct pst_session_ldm ldms[PST_LDMS_MAX];
     uint32_t sources_count; /* in name order */

@@ -139,13 +139,13 @@ static int print_json(FILE *out, const struct pst_session_report *report)
         }
     }
     json_t *fields =
-        json_pack("{s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "operation",
+        json_pack("{s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "operation",
                   "backup", "number", (json_int_t)report->number, "uid", uid, "start_gci",
                   cli_json_big(report->start_gci), "source_bytes", (json_int_t)report->source_bytes,
                   "stored_bytes", (json_int_t)report->stored_bytes, "objects",
                   (json_int_t)report->objects, "chunks", (json_int_t)report->chunks, "unreadable",
                   (json_int_t)report->unreadable, "elapsed_ns", (json_int_t)report->elapsed_ns,
-                  "sources", sources_json(report), "ldms", ldms);
+                  "verified", (int)report->verified, "sources", sources_json(report), "ldms", ldms);
     return cli_json_record(out, "summary", fields);
 }
 

@@ -112,9 +112,10 @@ struct session {
     int fd;
     enum wait wait;
     struct cli_progress *progress;
-    bool aborts;  /* the interrupt came */
-    bool aborted; /* the node was asked to abort */
-    char uid[17]; /* first 8 bytes; "": not started */
+    bool aborts;        /* the interrupt came */
+    bool aborted;       /* the node was asked to abort */
+    bool is_unverified; /* the node knows nothing of --verify */
+    char uid[17];       /* first 8 bytes; "": not started */
 };
 
 static int parse_wait(const char *text, enum wait *wait)
@@ -234,6 +235,35 @@ static enum cli_exit completed(struct session *session, json_t *message)
     return missing ? partial(session, missing) : CLI_EXIT_DONE;
 }
 
+/* A node of an older version passes over --verify: then no backup is wanted. */
+static bool check_verify(struct session *session, const json_t *message)
+{
+    session->is_unverified = cli_argument_switch(session->arguments, "verify") &&
+                             !json_is_true(json_object_get(message, "verify"));
+    session->aborts = session->aborts || session->is_unverified;
+    return !session->is_unverified;
+}
+
+static enum cli_exit unverified(const struct session *session, bool is_complete)
+{
+    return cli_fail(session->arguments, is_complete ? CLI_EXIT_PARTIAL : CLI_EXIT_FAILED,
+                    "%s: the node %s is of an older version, which does not know --verify; update "
+                    "it, or leave that out",
+                    is_complete ? "the backup is complete, but was not read back"
+                                : "no backup was made",
+                    cli_argument_text(session->arguments, "node"));
+}
+
+/* The last message of a backup. */
+static enum cli_exit ended(struct session *session, json_t *message, bool is_complete)
+{
+    json_int_t error = number_of(message, "error");
+    enum cli_exit code = is_complete ? completed(session, message) : CLI_EXIT_FAILED;
+    if (session->is_unverified && (is_complete || error == PST_E_CLIENT_ABORT))
+        return unverified(session, is_complete);
+    return is_complete ? code : refused(session->arguments, message);
+}
+
 /* true: that was the last message, and *code is the exit code. */
 static bool take(struct session *session, json_t *message, enum cli_exit *code)
 {
@@ -244,17 +274,15 @@ static bool take(struct session *session, json_t *message, enum cli_exit *code)
     if (is_type(message, "started")) {
         const char *uid = json_string_value(json_object_get(message, "uid"));
         strncpy(session->uid, uid ? uid : "", sizeof(session->uid) - 1);
-        if (session->wait != WAIT_STARTED)
+        if (!check_verify(session, message) || session->wait != WAIT_STARTED)
             return false;
         *code = started(session, message);
         return true;
     }
-    if (is_type(message, "completed"))
-        *code = completed(session, message);
-    else if (is_type(message, "failed"))
-        *code = refused(session->arguments, message);
-    else
+    bool is_complete = is_type(message, "completed");
+    if (!is_complete && !is_type(message, "failed"))
         return false;
+    *code = ended(session, message, is_complete);
     return true;
 }
 

@@ -80,9 +80,10 @@ void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint6
     send_abort(node, master_node, backup, PST_ABORT_CLIENT, PST_E_CLIENT_ABORT);
 }
 
-void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_t backup)
+void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_t backup,
+                            uint32_t reason)
 {
-    send_abort(node, master_node, backup, PST_ABORT_FILE_OR_SCAN, PST_E_NODE_STOPS);
+    send_abort(node, master_node, backup, PST_ABORT_FILE_OR_SCAN, reason);
 }
 
 int pst_client_request_resolve(struct pst_node *node, const struct pst_client_decision *decision)

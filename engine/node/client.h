@@ -36,8 +36,9 @@ void pst_client_request_backup(struct pst_node *node, const struct pst_client_re
 /* backup: first 8 bytes of its uid. No answer but the backup's end. */
 void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint64_t backup);
 
-/* The same because this node stops: the abort names that reason. */
-void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_t backup);
+/* The same for a reason of this node's, which the end of the backup then names: it stops, say. */
+void pst_client_request_end(struct pst_node *node, uint32_t master_node, uint64_t backup,
+                            uint32_t reason);
 
 /* A backup in doubt, decided by hand. */
 struct pst_client_decision {

@@ -38,6 +38,7 @@ static void on_signal(struct client *client, const struct pst_signal *signal)
     switch (signal->gsn) {
     case PST_BACKUP_CONF:
         report->number = signal->payload.backup_conf.number;
+        report->flags = signal->payload.backup_conf.flags;
         break;
     case PST_BACKUP_STATUS_REP:
         if (client->options->on_status)

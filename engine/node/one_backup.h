@@ -25,6 +25,7 @@ struct pst_node_backup_report {
     pst_ref where;
     uint8_t uid[16];
     uint32_t number; /* 0: none was chosen */
+    uint32_t flags;  /* confirmed */
     uint64_t start_gci;
     struct pst_sums sums;
     uint64_t elapsed_ns;                      /* from BACKUP_REQ to the end */

@@ -60,6 +60,7 @@ static void confirm_client(struct pst_master *master, struct pst_actions *action
     memcpy(conf->uid, master->request.uid, sizeof(conf->uid));
     conf->request_id = master->request.request_id;
     conf->number = master->request.number;
+    conf->flags = master->request.flags;
     conf->nodes = master->participants;
 }
 
@@ -267,6 +268,10 @@ static void on_backup_req(struct pst_master *master, const struct pst_signal *re
     }
     if (master->backup == request->backup && master->client_ref == request->sender_ref)
         return; /* asked twice: the answer is under way, or was given */
+    if (wanted->flags & ~(uint32_t)PST_BACKUP_FLAGS) {
+        refuse_client(master, request, -PST_E_OPTION, actions);
+        return;
+    }
     if (master->state != PST_MASTER_IDLE) {
         refuse_client(master, request, -PST_E_BUSY, actions);
         return;
@@ -349,6 +354,18 @@ static void note_number(struct pst_master *master, const struct pst_ref_payload 
         master->highest_number = ref->number;
 }
 
+/* docs/protocol.md, "Flags": a node of an older version would not do what was asked for, and not
+ * say so. */
+static void note_unconfirmed(struct pst_master *master, const struct pst_signal *conf)
+{
+    uint32_t needed = master->request.flags & PST_BACKUP_CONFIRMED;
+    struct pst_sender *sender = master->sender;
+    if (!(needed & ~conf->payload.define_conf.flags) || sender->error)
+        return;
+    sender->error = -PST_E_OPTION;
+    sender->where = conf->sender_ref;
+}
+
 static void on_answer(struct pst_master *master, const struct pst_signal *answer,
                       struct pst_actions *actions)
 {
@@ -359,6 +376,8 @@ static void on_answer(struct pst_master *master, const struct pst_signal *answer
     assert(sender == master->sender);
     if (answer->gsn == PST_DEFINE_BACKUP_REF)
         note_number(master, &answer->payload.ref);
+    if (answer->gsn == PST_DEFINE_BACKUP_CONF)
+        note_unconfirmed(master, answer);
     if (master->state != PST_MASTER_ABORTING)
         collect(master, answer, member, actions);
     if (pst_set_is_empty(&sender->waiting))

@@ -36,6 +36,12 @@ enum pst_backup_flags {
     PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */
     PST_BACKUP_ALLOW_MISSING = 2,   /* of those nodes that are there, be it not all */
     PST_BACKUP_VERIFY = 4,          /* parts and manifests are read back before they count */
+
+    PST_BACKUP_FLAGS = 7, /* all that are known here: a backup with another one is refused */
+    /* Each node must confirm these, for one of an older version obeys none that it does not know.
+     * The others are as old as the protocol, of which not every version confirms them. */
+    PST_BACKUP_CONFIRMED =
+        PST_BACKUP_FLAGS & ~(PST_BACKUP_SINGLE_THREADED | PST_BACKUP_ALLOW_MISSING),
 };
 
 /* What a backup did so far, or one part, one fragment, one node of it. */
@@ -77,7 +83,7 @@ struct pst_backup_conf {
     uint8_t uid[16];
     uint64_t request_id;
     uint32_t number;
-    uint32_t reserved;
+    uint32_t flags;       /* of the request, of which each node has confirmed those that it must */
     struct pst_set nodes; /* that take part, by id - 1 */
 };
 
@@ -98,6 +104,11 @@ struct pst_define_backup_req {
     uint32_t reserved;
     uint8_t options[16];
     struct pst_set nodes; /* by id - 1 */
+};
+
+struct pst_define_backup_conf {
+    pst_ref master_ref;
+    uint32_t flags; /* of the request, which the node obeys; an LDM confirms none */
 };
 
 /* As in NDB, the request of an ABORT_BACKUP_ORD says which machine it is for. */
@@ -245,6 +256,7 @@ union pst_payload {
     struct pst_backup_conf backup_conf;
     struct pst_backup_complete_rep complete;
     struct pst_define_backup_req define;
+    struct pst_define_backup_conf define_conf;
     struct pst_abort_backup_ord abort;
     struct pst_gci gci;
     struct pst_fragment fragment;

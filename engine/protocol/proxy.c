@@ -86,8 +86,10 @@ static void on_cleanup(struct pst_proxy *proxy, const struct pst_signal *request
 static int order_error(const struct pst_proxy *proxy, const struct pst_signal *request,
                        enum pst_proxy_state from)
 {
-    if (request->gsn == PST_DEFINE_BACKUP_REQ)
+    if (request->gsn == PST_DEFINE_BACKUP_REQ && proxy_rule_of(proxy)->define_error)
         return proxy_rule_of(proxy)->define_error;
+    if (request->gsn == PST_DEFINE_BACKUP_REQ)
+        return request->payload.define.flags & ~(uint32_t)PST_BACKUP_FLAGS ? -PST_E_OPTION : 0;
     int error = backup_error(proxy, request);
     if (!error && proxy->state != from)
         error = -PST_E_WRONG_STATE;

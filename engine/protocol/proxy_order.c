@@ -66,6 +66,11 @@ static void keep_manifest(struct pst_proxy *proxy, const struct pst_signal *conf
 
 /* The column carry: what the order's CONF carries. */
 
+static void carry_flags(const struct pst_proxy *proxy, union pst_payload *payload)
+{
+    payload->define_conf.flags = proxy->request.payload.define.flags;
+}
+
 static void carry_gci_max(const struct pst_proxy *proxy, union pst_payload *payload)
 {
     payload->gci.start_gci = proxy->gci_max;
@@ -91,6 +96,7 @@ static void carry_manifest(const struct pst_proxy *proxy, union pst_payload *pay
 /* docs/protocol.md, "Proxy": the table of orders, and "Freezing". */
 static const struct proxy_script scripts[] = {
     {.gsn = PST_DEFINE_BACKUP_REQ,
+     .carry = carry_flags,
      .steps = {{.gsn = PST_ARCHIVE_DEFINE_REQ, .on_ref = keep_number},
                {.gsn = PST_DEFINE_BACKUP_REQ}}},
     {.gsn = PST_START_BACKUP_REQ, .steps = {{.gsn = PST_START_BACKUP_REQ}}},

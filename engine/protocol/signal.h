@@ -40,7 +40,7 @@ enum pst_reach {
     /* master, proxies, LDMs */                                                                    \
     X(ABORT_BACKUP_ORD, 9, pst_abort_backup_ord, BACKUP)                                           \
     X(DEFINE_BACKUP_REQ, 10, pst_define_backup_req, BACKUP)                                        \
-    X(DEFINE_BACKUP_CONF, 11, pst_order, BACKUP)                                                   \
+    X(DEFINE_BACKUP_CONF, 11, pst_define_backup_conf, BACKUP)                                      \
     X(DEFINE_BACKUP_REF, 12, pst_ref_payload, BACKUP)                                              \
     X(START_BACKUP_REQ, 13, pst_order, BACKUP)                                                     \
     X(START_BACKUP_CONF, 14, pst_order, BACKUP)                                                    \

@@ -81,6 +81,50 @@ void control_refuse_unknown(struct control *control, uint64_t client, int error,
     va_end(list);
 }
 
+/* What a request may have beside its name: a client of a newer version must not believe that this
+ * node did what it does not know. */
+static const struct request_key {
+    const char *request;
+    const char *name;
+    json_type type; /* JSON_TRUE: a boolean */
+} request_keys[] = {
+    {"backup", "number", JSON_INTEGER},     {"backup", "single_threaded", JSON_TRUE},
+    {"backup", "allow_missing", JSON_TRUE}, {"backup", "verify", JSON_TRUE},
+    {"abort", "backup", JSON_STRING},       {"resolve", "backup", JSON_STRING},
+    {"resolve", "outcome", JSON_STRING},    {"resolve", "manifest", JSON_STRING},
+};
+
+static const struct request_key *find_key(const char *request, const char *name)
+{
+    for (size_t i = 0; i < sizeof(request_keys) / sizeof(request_keys[0]); i++) {
+        if (strcmp(request_keys[i].request, request) == 0 &&
+            strcmp(request_keys[i].name, name) == 0)
+            return &request_keys[i];
+    }
+    return NULL;
+}
+
+/* 0, or why the request is refused, with the key. */
+static int check_keys(json_t *request, const char **key)
+{
+    const char *what = json_string_value(json_object_get(request, "request"));
+    json_t *value;
+    if (!what)
+        return -PST_E_BAD_REQUEST;
+    json_object_foreach(request, *key, value)
+    {
+        if (strcmp(*key, "request") == 0)
+            continue;
+        const struct request_key *known = find_key(what, *key);
+        if (!known)
+            return -PST_E_OPTION;
+        if (known->type != json_typeof(value) &&
+            !(known->type == JSON_TRUE && json_is_false(value)))
+            return -PST_E_BAD_REQUEST;
+    }
+    return 0;
+}
+
 json_t *control_next_request(struct control *control, uint32_t slot)
 {
     static char bytes[PST_CONTROL_BYTES_MAX];
@@ -96,10 +140,18 @@ json_t *control_next_request(struct control *control, uint32_t slot)
     client->has_asked = true;
     client->quiet_since_ns = pst_monotonic_ns();
     json_t *request = json_loadb(bytes, (size_t)got, JSON_REJECT_DUPLICATES, NULL);
-    if (json_is_string(json_object_get(request, "request")))
+    const char *key;
+    int error = check_keys(request, &key);
+    if (!error)
         return request;
+    if (error == -PST_E_OPTION)
+        control_refuse(control, client->id, error,
+                       "this node is of an older version, which does not know \"%.32s\" of a "
+                       "request; update it, or leave that out",
+                       key);
+    else
+        control_refuse(control, client->id, error, "the request is malformed");
     json_decref(request);
-    control_refuse(control, client->id, -PST_E_BAD_REQUEST, "the request is malformed");
     return NULL;
 }
 

@@ -108,7 +108,7 @@ bool control_end_backup(struct control *control)
     uint64_t backup = running_backup(control);
     if (backup != 0 && backup != control->ending) {
         pst_log(PST_LOG_WARNING, "stopping: aborting the running backup");
-        pst_client_request_end(control->node, control_master(control), backup);
+        pst_client_request_end(control->node, control_master(control), backup, PST_E_NODE_STOPS);
     }
     control->ending = backup;
     return backup != 0;
@@ -148,6 +148,11 @@ static void fail_job(struct control *control, struct control_job *job, uint32_t 
                        "no backup was made: %s: %s; give --number with a number that no node has "
                        "(penstock list), or prune the backups with the highest numbers",
                        place, pst_error_text((int)error));
+    else if (error == PST_E_OPTION)
+        control_refuse(control, client, (int)error,
+                       "no backup was made: node %u is of an older version, which does not know an "
+                       "option of this backup, such as --verify; update it, or leave that out",
+                       pst_ref_node(where));
     else if (error == PST_E_NODE_STOPS)
         control_refuse(control, client, (int)error, "no backup was made: node %u is being stopped",
                        pst_ref_node(where));
@@ -171,17 +176,27 @@ static void lose_job(struct control *control, struct control_job *job)
         node);
 }
 
+/* A master of an older version does not see to it that every node obeys. */
+static void check_flags(struct control *control, struct control_job *job,
+                        const struct pst_backup_conf *conf)
+{
+    job->verifies = conf->flags & PST_BACKUP_VERIFY;
+    if (job->request.flags & PST_BACKUP_CONFIRMED & ~conf->flags)
+        pst_client_request_end(control->node, job->request.master_node, job->backup, PST_E_OPTION);
+}
+
 static void on_confirmed(struct control *control, struct control_job *job,
                          const struct pst_backup_conf *conf)
 {
     char uid[2 * sizeof(conf->uid) + 1];
+    check_flags(control, job, conf);
     job->request.number = conf->number;
     job->is_confirmed = true;
     job->missing = pst_set_minus(&control->config->cluster->expected, &conf->nodes);
     pst_hex_encode(conf->uid, sizeof(conf->uid), uid);
     control_send(control, job->client,
-                 json_pack("{s:s, s:I, s:s}", "message_type", "started", "number",
-                           (json_int_t)conf->number, "uid", uid),
+                 json_pack("{s:s, s:I, s:s, s:b}", "message_type", "started", "number",
+                           (json_int_t)conf->number, "uid", uid, "verify", (int)job->verifies),
                  false);
 }
 
@@ -205,18 +220,19 @@ static void on_complete(struct control *control, struct control_job *job,
     snprintf(gci, sizeof(gci), "%llu", (unsigned long long)complete->start_gci);
     pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
     json_t *missing = control_missing_json(&job->missing);
+    int verified = job->verifies;
     end_job(control, job, 0);
     control->last.sums = complete->sums;
     control_send(
         control, client,
-        json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o*}", "message_type",
-                  "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci", gci,
-                  "source_bytes", (json_int_t)complete->sums.source_bytes, "stored_bytes",
-                  (json_int_t)complete->sums.stored_bytes, "objects",
+        json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o*}",
+                  "message_type", "completed", "number", (json_int_t)complete->number, "uid", uid,
+                  "start_gci", gci, "source_bytes", (json_int_t)complete->sums.source_bytes,
+                  "stored_bytes", (json_int_t)complete->sums.stored_bytes, "objects",
                   (json_int_t)complete->sums.objects, "chunks", (json_int_t)complete->sums.chunks,
                   "unreadable", (json_int_t)complete->sums.unreadable, "elapsed_ns",
                   (json_int_t)control->last.elapsed_ns, "nodes_without_manifest",
-                  (json_int_t)complete->warnings, "missing_nodes", missing),
+                  (json_int_t)complete->warnings, "verified", verified, "missing_nodes", missing),
         false);
 }
 

@@ -35,6 +35,7 @@ struct control_job {
     uint64_t backup; /* 0: free */
     uint64_t client; /* id */
     bool is_confirmed;
+    bool verifies;          /* each node has confirmed that it reads its files back */
     struct pst_set missing; /* of the nodes that belong to the cluster, in this backup; by id - 1 */
     uint64_t began_ns;
     struct pst_backup_progress progress;

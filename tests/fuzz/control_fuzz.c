@@ -33,7 +33,8 @@ uint32_t __wrap_pst_client_take(struct pst_node *node, struct pst_signal *signal
 void __wrap_pst_client_request_backup(struct pst_node *node,
                                       const struct pst_client_request *request);
 void __wrap_pst_client_request_abort(struct pst_node *node, uint32_t master, uint64_t backup);
-void __wrap_pst_client_request_end(struct pst_node *node, uint32_t master, uint64_t backup);
+void __wrap_pst_client_request_end(struct pst_node *node, uint32_t master, uint64_t backup,
+                                   uint32_t reason);
 int __wrap_pst_client_request_resolve(struct pst_node *node,
                                       const struct pst_client_decision *decision);
 void __wrap_pst_node_status(struct pst_node *node, struct pst_node_status *status);
@@ -97,8 +98,10 @@ void __wrap_pst_client_request_abort(struct pst_node *node, uint32_t master, uin
         abort();
 }
 
-void __wrap_pst_client_request_end(struct pst_node *node, uint32_t master, uint64_t backup)
+void __wrap_pst_client_request_end(struct pst_node *node, uint32_t master, uint64_t backup,
+                                   uint32_t reason)
 {
+    (void)reason;
     __wrap_pst_client_request_abort(node, master, backup);
 }
 

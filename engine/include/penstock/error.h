@@ -31,6 +31,7 @@
     X(PST_E_NODE_MISSING, 1327, PST_RETRY, "a node of the cluster is missing")                     \
     X(PST_E_SCAN, 1328, PST_FINAL, "a source could not be read")                                   \
     X(PST_E_VERSION, 1329, PST_FINAL, "the nodes speak different protocol versions")               \
+    X(PST_E_OPTION, 1330, PST_FINAL, "a node does not know an option of the backup")               \
     X(PST_E_CLEANING, 1331, PST_RETRY, "an earlier backup is still being cleaned up")              \
     X(PST_E_TIMEOUT, 1332, PST_RETRY, "an answer did not come in time")                            \
     X(PST_E_STALLED, 1333, PST_RETRY, "a scan made no progress in time")                           \

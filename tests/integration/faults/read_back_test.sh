@@ -149,5 +149,9 @@ for count in 1 2; do
         wait_until grep -q 'complete: its cluster manifest is here' "$memory/2.log"
     fi
 done
-expect_exit 0 "$penstock" backup --node "$memory/1.socket" --verify
-expect_exit 0 "$penstock" verify --from "$disk/node1" --from "$disk/node2"
+for option in --verify ''; do
+    # shellcheck disable=SC2086 # none or one option
+    expect_exit 0 "$penstock" backup --node "$memory/1.socket" $option --json
+    expect_output "\"verified\":$([ -n "$option" ] && echo true || echo false)"
+    expect_exit 0 "$penstock" verify --from "$disk/node1" --from "$disk/node2"
+done

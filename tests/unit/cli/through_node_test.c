@@ -21,6 +21,8 @@
     "{\"message_type\":\"completed\",\"number\":7,\"uid\":\"00\",\"start_gci\":\"1\","             \
     "\"source_bytes\":1,\"objects\":1,\"unreadable\":0,\"elapsed_ns\":1,\"warnings\":0}"
 
+#define ASKED "" /* no answer: another request must come first */
+
 static char folder[] = "/tmp/penstock-through-XXXXXX";
 static char path[sizeof(folder) + 8];
 static const struct cli_command *const commands[] = {
@@ -35,8 +37,12 @@ static pid_t start_node(int listen_fd, const char *const *answers)
     char request[4096];
     int fd = accept(listen_fd, NULL, NULL);
     bool is_asked = fd >= 0 && recv(fd, request, sizeof(request), 0) > 0;
-    for (; is_asked && *answers; answers++)
-        is_asked = send(fd, *answers, strlen(*answers), MSG_NOSIGNAL) > 0;
+    for (; is_asked && *answers; answers++) {
+        if (strcmp(*answers, ASKED) == 0)
+            is_asked = recv(fd, request, sizeof(request), 0) > 0;
+        else
+            is_asked = send(fd, *answers, strlen(*answers), MSG_NOSIGNAL) > 0;
+    }
     _exit(is_asked ? 0 : 1);
 }
 
@@ -98,6 +104,28 @@ static void a_failed_backup_is_known(void)
                     CLI_EXIT_DONE);
 }
 
+#define VERIFIES                                                                                   \
+    "{\"message_type\":\"started\",\"number\":7,\"uid\":\"00112233445566778899aabbccddeeff\","     \
+    "\"verify\":true}"
+#define ABORTED "{\"message_type\":\"failed\",\"error\":1321,\"message\":\"x\"}"
+
+/* A node that does not say that it reads back does not. */
+static void an_old_node_does_not_verify(void)
+{
+    CU_ASSERT_EQUAL(run(ANSWERS(VERIFIES, COMPLETED, NULL), -1, "backup", "--verify", NULL),
+                    CLI_EXIT_DONE);
+    CU_ASSERT_EQUAL(run(ANSWERS(STARTED, ASKED, ABORTED, NULL), -1, "backup", "--verify", NULL),
+                    CLI_EXIT_FAILED);
+    CU_ASSERT_EQUAL(run(ANSWERS(STARTED, ASKED, COMPLETED, NULL), -1, "backup", "--verify", NULL),
+                    CLI_EXIT_PARTIAL);
+    CU_ASSERT_EQUAL(run(ANSWERS(STARTED, ASKED, ABORTED, NULL), -1, "backup", "--verify", "--wait",
+                        "started", NULL),
+                    CLI_EXIT_FAILED);
+    CU_ASSERT_EQUAL(
+        run(ANSWERS(VERIFIES, NULL), -1, "backup", "--verify", "--wait", "started", NULL),
+        CLI_EXIT_DONE);
+}
+
 /* What asks for no change may be asked again. */
 static void other_requests(void)
 {
@@ -121,6 +149,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"a backup without an answer has an unknown outcome", a_lost_backup_is_unknown},
         {"a backup with an answer has a known one", a_failed_backup_is_known},
+        {"an old node does not verify", an_old_node_does_not_verify},
         {"other requests", other_requests},
         {"what cannot be printed", what_cannot_be_printed},
         CU_TEST_INFO_NULL,

@@ -235,6 +235,60 @@ static void malformed_requests_are_refused(void)
     go_home();
 }
 
+static void an_unknown_flag_is_refused(void)
+{
+    drive(PST_MASTER_IDLE);
+    ask(UID_LOW, PST_BACKUP_FLAGS + 1);
+    CU_ASSERT_EQUAL(told(PST_BACKUP_REF)->payload.ref.error, PST_E_OPTION);
+    CU_ASSERT_EQUAL(told(PST_BACKUP_REF)->payload.ref.where, MASTER_REF);
+    CU_ASSERT_EQUAL(rig.machine.state, PST_MASTER_IDLE);
+    go_home();
+}
+
+/* DEFINE_BACKUP_CONF of the next node that was asked, which knows these flags. */
+static void confirm(uint32_t flags)
+{
+    struct pst_signal request = take_pending();
+    CU_ASSERT_EQUAL(request.gsn, PST_DEFINE_BACKUP_REQ);
+    struct pst_signal answer = rig_answer(&request, 0);
+    answer.payload.define_conf.flags = request.payload.define.flags & flags;
+    deliver(&answer);
+}
+
+/* The n-th of three nodes is of a version that knows no flag, and confirms none. */
+static void a_flag_must_be_confirmed_by_each_node(void)
+{
+    for (uint32_t old = 1; old <= 4; old++) {
+        init(3, 7);
+        ask(UID_LOW, PST_BACKUP_VERIFY | PST_BACKUP_ALLOW_MISSING);
+        answer_one(0); /* the number */
+        for (uint32_t node = 1; node <= 3 && rig.machine.state == PST_MASTER_DEFINING; node++)
+            confirm(node == old ? 0 : PST_BACKUP_FLAGS);
+        if (old == 4) {
+            CU_ASSERT_EQUAL(told(PST_BACKUP_CONF)->payload.backup_conf.flags,
+                            PST_BACKUP_VERIFY | PST_BACKUP_ALLOW_MISSING);
+            go_home();
+            continue;
+        }
+        CU_ASSERT_PTR_NOT_NULL(rig_find(&rig.actions, PST_ABORT_BACKUP_ORD));
+        while (rig.machine.state != PST_MASTER_IDLE)
+            answer_one(0);
+        CU_ASSERT_EQUAL(told(PST_BACKUP_REF)->payload.ref.error, PST_E_OPTION);
+        CU_ASSERT_EQUAL(pst_ref_node(told(PST_BACKUP_REF)->payload.ref.where), old);
+        go_home();
+    }
+}
+
+/* Every version obeys these, and not every one says so. */
+static void old_flags_need_no_confirmation(void)
+{
+    init(3, 7);
+    ask(UID_LOW, PST_BACKUP_SINGLE_THREADED | PST_BACKUP_ALLOW_MISSING);
+    answer_all();
+    CU_ASSERT_EQUAL(rig.machine.completed, 1);
+    go_home();
+}
+
 static void every_state_with_the_clients_abort(void)
 {
     for (int state = 0; state < STATES; state++) {
@@ -647,6 +701,9 @@ static CU_TestInfo tests[] = {
     {"every state with another request", every_state_with_another_request},
     {"a repeated request has its answer", a_repeated_request_has_its_answer},
     {"malformed requests are refused", malformed_requests_are_refused},
+    {"an unknown flag is refused", an_unknown_flag_is_refused},
+    {"a flag must be confirmed by each node", a_flag_must_be_confirmed_by_each_node},
+    {"old flags need no confirmation", old_flags_need_no_confirmation},
     {"every state with the client's abort", every_state_with_the_clients_abort},
     {"every state with an LDM's trouble", every_state_with_an_ldms_trouble},
     {"every state with time passing", every_state_with_time_passing},

@@ -128,6 +128,25 @@ static void only_the_master_may_order(void)
     strange_orders(false);
 }
 
+static void flags_are_confirmed_or_refused(void)
+{
+    for (uint32_t flags = 0; flags <= PST_BACKUP_FLAGS + 1u; flags++) {
+        drive(PST_PROXY_IDLE);
+        struct pst_signal define = order(PST_DEFINE_BACKUP_REQ);
+        define.payload.define.flags = flags;
+        rig_ledger_ask(&rig.ledger, &define);
+        deliver(&define);
+        answer_all();
+        if (flags <= PST_BACKUP_FLAGS)
+            CU_ASSERT_EQUAL(told(PST_DEFINE_BACKUP_CONF)->payload.define_conf.flags, flags)
+        else
+            CU_ASSERT_EQUAL(told(PST_DEFINE_BACKUP_REF)->payload.ref.error, PST_E_OPTION)
+        CU_ASSERT_EQUAL(rig.machine.state,
+                        flags <= PST_BACKUP_FLAGS ? PST_PROXY_DEFINED : PST_PROXY_IDLE);
+        go_home();
+    }
+}
+
 static void every_state_with_time_passing(void)
 {
     for (int state = 0; state < STATES; state++) {
@@ -460,6 +479,7 @@ static CU_TestInfo tests[] = {
     {"every state with every signal", every_state_with_every_signal},
     {"every state with another backup's orders", every_state_with_another_backups_orders},
     {"only the master may order", only_the_master_may_order},
+    {"flags are confirmed or refused", flags_are_confirmed_or_refused},
     {"every state with time passing", every_state_with_time_passing},
     {"every state with a dead node", every_state_with_a_dead_node},
     {"prepared without a master is in doubt", prepared_without_a_master_is_in_doubt},

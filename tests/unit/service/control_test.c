@@ -182,6 +182,41 @@ static void nonsense_is_refused(void)
     close_server();
 }
 
+/* What a newer client asks for, and this node would not do. */
+static void an_unknown_key_is_refused(void)
+{
+    static const struct {
+        const char *text;
+        const char *error;
+    } requests[] = {
+        {"{\"request\":\"backup\",\"number\":1,\"verify\":false}", NULL},
+        {"{\"request\":\"backup\",\"compress\":true}", "PST_E_OPTION"},
+        {"{\"request\":\"backup\",\"outcome\":\"aborted\"}", "PST_E_OPTION"},
+        {"{\"request\":\"abort\",\"force\":true}", "PST_E_OPTION"},
+        {"{\"request\":\"status\",\"brief\":true}", "PST_E_OPTION"},
+        {"{\"request\":\"backup\",\"verify\":1}", "PST_E_BAD_REQUEST"},
+        {"{\"request\":\"backup\",\"number\":\"1\"}", "PST_E_BAD_REQUEST"},
+    };
+    open_server();
+    int fd = connect_client();
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        json_t *message = NULL;
+        const char *text = requests[i].text;
+        CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+        json_t *request = control_next_request(&control, 0);
+        CU_ASSERT_EQUAL(request != NULL, requests[i].error == NULL);
+        json_decref(request);
+        if (!requests[i].error)
+            continue;
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "error_name")),
+                               requests[i].error);
+        json_decref(message);
+    }
+    close(fd);
+    close_server();
+}
+
 /* The answer quotes 32 bytes of a name, and the last of them begins a character. */
 static void a_refusal_cuts_no_character(void)
 {
@@ -362,6 +397,47 @@ static void without_descriptors_it_pauses(void)
     close_server();
 }
 
+/* ---- what the master confirms ---- */
+
+static uint32_t end_reason; /* of the abort that was asked for; 0: of none */
+
+void __wrap_pst_client_request_end(struct pst_node *node, uint32_t master, uint64_t backup,
+                                   uint32_t reason);
+void __wrap_pst_client_request_end(struct pst_node *node, uint32_t master, uint64_t backup,
+                                   uint32_t reason)
+{
+    (void)node;
+    CU_ASSERT_TRUE(master == 1 && backup == 7);
+    end_reason = reason;
+}
+
+/* A master of an older version confirms nothing, and goes on. */
+static void what_is_not_confirmed_is_not_wanted(void)
+{
+    static struct pst_cluster_config cluster = {.name = "c"};
+    config.cluster = &cluster;
+    for (int confirms = 0; confirms < 2; confirms++) {
+        struct pst_signal conf = {.gsn = PST_BACKUP_CONF, .backup = 7};
+        json_t *message = NULL;
+        open_server();
+        int fd = connect_client();
+        control.jobs[0] = (struct control_job){
+            .client = control.clients[0].id,
+            .backup = 7,
+            .request = {.master_node = 1, .uid = {7}, .flags = PST_BACKUP_VERIFY}};
+        conf.payload.backup_conf.number = 3;
+        conf.payload.backup_conf.flags = confirms ? PST_BACKUP_VERIFY : 0;
+        end_reason = 0;
+        control_on_job_signal(&control, &conf);
+        CU_ASSERT_EQUAL(end_reason, confirms ? 0 : PST_E_OPTION);
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_EQUAL(json_is_true(json_object_get(message, "verify")), confirms);
+        json_decref(message);
+        close(fd);
+        close_server();
+    }
+}
+
 /* ---- the invariants ---- */
 
 static void give_a_job(uint32_t index, uint8_t first_byte)
@@ -453,6 +529,8 @@ int main(void)
         {"requests and answers pass", requests_and_answers_pass},
         {"the longest status fits", the_longest_status_fits},
         {"nonsense is refused", nonsense_is_refused},
+        {"an unknown key is refused", an_unknown_key_is_refused},
+        {"what a master does not confirm is not wanted", what_is_not_confirmed_is_not_wanted},
         {"a refusal cuts no character", a_refusal_cuts_no_character},
         {"no request uses the numbers up", no_request_uses_the_numbers_up},
         {"an answer goes to the client that asked, or to nobody", an_answer_goes_to_nobody_else},
