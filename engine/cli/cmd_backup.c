@@ -38,9 +38,10 @@ static const struct cli_option options[] = {
      .yields_to = "source,to",
      .help = "have the cluster of the node at this control socket make the backup, of the sources "
              "and into the directories that its nodes are configured with; goes only with --wait, "
-             "--allow-missing, --number, --single-threaded, --verify and --json. PENSTOCK_NODE "
-             "counts only "
-             "where no --source and no --to is given"},
+             "--allow-missing, --number, --single-threaded, --verify and --json. What the "
+             "environment or the configuration file sets of the other options is for backups "
+             "without --node; only --label, --logical, --tables and --exclude-tables must not be "
+             "set there either. PENSTOCK_NODE counts only where no --source and no --to is given"},
     {.name = "wait",
      .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
@@ -61,7 +62,7 @@ static const struct cli_option options[] = {
      .argument = "TEXT",
      .help =
          "a word of yours for the backup, which list and show print: 1 to 128 bytes of printable "
-         "UTF-8. Not with --node"},
+         "UTF-8. Not with --node: no node takes it"},
     CLI_PLACEMENT_OPTIONS,
     {.name = "single-threaded",
      .kind = CLI_OPTION_SWITCH,
@@ -299,20 +300,47 @@ static bool counts_with_node(const char *option)
     return false;
 }
 
-/* Only flags: the environment and the configuration file may serve other backups too. */
+/* These say what the backup is to be, not how or where this machine makes one: whoever set one
+ * anywhere would take the backup for such a one. */
+static bool says_what(const char *option)
+{
+    static const char *const options_of_contents[] = {"label", "logical", "tables",
+                                                      "exclude-tables"};
+    for (size_t i = 0; i < sizeof(options_of_contents) / sizeof(options_of_contents[0]); i++) {
+        if (strcmp(option, options_of_contents[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum cli_exit refuse_with_node(const struct cli_arguments *arguments,
+                                      const struct cli_option *option)
+{
+    char variable[CLI_VARIABLE_BYTES];
+    const char *node = cli_argument_text(arguments, "node");
+    const char *why =
+        strcmp(option->name, "label") == 0 ? "" : ": each node follows its own configuration";
+    if (cli_argument_is_flag(arguments, option->name))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--%s does not apply to a backup through a node (--node %s)%s; leave it "
+                        "out",
+                        option->name, node, why);
+    return cli_fail(arguments, CLI_EXIT_USAGE,
+                    "%s does not apply to a backup through a node (--node %s)%s; it is set in the "
+                    "environment (%s) or the configuration file: leave it out there",
+                    option->name, node, why, cli_option_variable(option, variable));
+}
+
+/* The environment and the configuration file may serve other backups too. */
 static enum cli_exit check_through_node(const struct cli_arguments *arguments)
 {
-    if (cli_argument_is_flag(arguments, "label"))
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--label does not go with a backup through a node (--node %s); leave it "
-                        "out",
-                        cli_argument_text(arguments, "node"));
     for (const struct cli_option *option = options; option->name; option++) {
-        if (cli_argument_is_flag(arguments, option->name) && !counts_with_node(option->name))
-            return cli_fail(arguments, CLI_EXIT_USAGE,
-                            "--%s does not apply to a backup through a node (--node %s): each node "
-                            "follows its own configuration; leave it out",
-                            option->name, cli_argument_text(arguments, "node"));
+        bool is_off =
+            option->kind == CLI_OPTION_SWITCH && !cli_argument_switch(arguments, option->name);
+        bool is_set = cli_argument_is_flag(arguments, option->name) ||
+                      (says_what(option->name) && cli_argument_given(arguments, option->name));
+        if (is_set && !is_off && !counts_with_node(option->name))
+            return refuse_with_node(arguments, option);
     }
     return CLI_EXIT_DONE;
 }

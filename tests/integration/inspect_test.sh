@@ -100,7 +100,7 @@ origin() {
         expect_absent "$disk/none"
     done
     expect_exit 2 "$penstock" backup --node "$disk/none" --label x
-    expect_message '.-label does not go with a backup through a node'
+    expect_message '.-label does not apply to a backup through a node'
     expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/labelled" --label "$(printf '%0128d' 0)"
 }
 

@@ -175,6 +175,37 @@ static void test_what_does_not_count_with_node(void)
         check_not_through_node(flags[i][0], flags[i][1]);
 }
 
+/* What says what the backup is to be does not count, wherever it is set, and must not be passed
+ * over. */
+static void test_contents_are_refused_from_every_origin(void)
+{
+    static const struct {
+        const char *option, *variable, *value, *why;
+    } set[] = {
+        {"label", "PENSTOCK_LABEL", "nightly", ""},
+        {"logical", "PENSTOCK_LOGICAL", "1", ": each node follows its own configuration"},
+        {"tables", "PENSTOCK_TABLES", "a", ": each node follows its own configuration"},
+        {"exclude-tables", "PENSTOCK_EXCLUDE_TABLES", "a",
+         ": each node follows its own configuration"},
+    };
+    for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
+        char message[400], path[] = "/tmp/penstock-config-XXXXXX";
+        int fd = mkstemp(path);
+        CU_ASSERT_FATAL(fd >= 0);
+        CU_ASSERT_TRUE(dprintf(fd, "[backup]\n%s=%s\n", set[i].option, set[i].value) > 0);
+        close(fd);
+        snprintf(message, sizeof(message),
+                 "%s does not apply to a backup through a node (--node /nowhere)%s; it is set in "
+                 "the environment (%s) or the configuration file: leave it out there",
+                 set[i].option, set[i].why, set[i].variable);
+        check_usage(run("backup", "--node", "/nowhere", "--config", path, NULL), message);
+        unlink(path);
+        setenv(set[i].variable, set[i].value, 1);
+        check_usage(run("backup", "--node", "/nowhere", NULL), message);
+        unsetenv(set[i].variable);
+    }
+}
+
 /* There is no node, so what gets past the check of the options fails to connect. */
 static void check_through_node(enum cli_exit code)
 {
@@ -192,9 +223,11 @@ static void test_what_counts_with_node(void)
     check_through_node(run("backup", "--node", "/nowhere", "--number", "7", "--single-threaded",
                            "--allow-missing", "--wait", "started", NULL));
     check_through_node(run("backup", "--node", "/nowhere", "--config", path, NULL));
+    setenv("PENSTOCK_LOGICAL", "0", 1);
     setenv("PENSTOCK_CHUNK", "2M", 1);
     check_through_node(run("backup", "--node", "/nowhere", NULL));
     unsetenv("PENSTOCK_CHUNK");
+    unsetenv("PENSTOCK_LOGICAL");
     setenv("PENSTOCK_NODE", "/nowhere", 1);
     check_through_node(run("backup", NULL));
     CU_ASSERT_EQUAL(run("backup", "--to", "/b", NULL), CLI_EXIT_USAGE);
@@ -378,6 +411,7 @@ int main(void)
         {"failure with json is a record too", test_failure_with_json_is_a_record_too},
         {"usage errors", test_usage_errors},
         {"what does not count with --node", test_what_does_not_count_with_node},
+        {"contents are refused from every origin", test_contents_are_refused_from_every_origin},
         {"what counts with --node", test_what_counts_with_node},
         {"what counts only with --node", test_what_counts_only_with_node},
         {"a flag outranks a node of the environment",
