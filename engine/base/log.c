@@ -36,6 +36,7 @@ static pst_log_hook *log_listener;
 static void *listener_context;
 
 static bool is_journal, shows_times;
+static atomic_uint_fast64_t warnings; /* and errors */
 static atomic_bool bar_is_shown;
 
 static const char *const beginnings[] = {
@@ -79,6 +80,11 @@ void pst_log_note_bar(bool is_shown)
 void pst_log_set_level(enum pst_log_level level)
 {
     log_level = level;
+}
+
+uint64_t pst_log_warnings(void)
+{
+    return atomic_load_explicit(&warnings, memory_order_relaxed);
 }
 
 void pst_log_set_hook(pst_log_hook *hook, void *context)
@@ -154,6 +160,8 @@ static void write_queued(enum pst_log_level level, char *line, size_t used, uint
 
 void pst_log(enum pst_log_level level, const char *format, ...)
 {
+    if (level <= PST_LOG_WARNING)
+        atomic_fetch_add_explicit(&warnings, 1, memory_order_relaxed);
     if (level > log_level)
         return;
     int saved_errno = errno;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "penstock/error.h"
 #include "penstock/log.h"
@@ -18,6 +19,9 @@
  * "<N><message>\n", or hands the message over. Keeps errno. */
 void pst_log(enum pst_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* How many warnings and errors were logged, printed or not, since the process started. */
+uint64_t pst_log_warnings(void);
 
 /* Every line that is logged at this level or a graver one goes to listener too, at once and without
  * its beginning, printable. As the hook; set before any other thread starts. NULL: none. */

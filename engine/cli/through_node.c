@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/progress.h"
@@ -200,9 +201,14 @@ static enum cli_exit completed(struct session *session, json_t *message)
     char objects[CLI_VALUE_COUNT_BYTES];
     char bytes[CLI_VALUE_TEXT_BYTES];
     json_int_t unreadable = number_of(message, "unreadable");
+    json_int_t logged = number_of(message, "logged_warnings");
     const json_t *missing = json_object_get(message, "missing_nodes");
     double seconds = (double)number_of(message, "elapsed_ns") / 1e9;
     int error = 0;
+    if (logged > 0)
+        pst_log(PST_LOG_WARNING,
+                "the nodes logged %s during the backup: see their logs, each on its own host",
+                cli_value_count_text((uint64_t)logged, "warning", objects));
     if (cli_argument_json(session->arguments)) {
         json_t *copy = json_deep_copy(message);
         json_object_set_new(copy, "operation", json_string("backup"));

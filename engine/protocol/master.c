@@ -76,8 +76,23 @@ static void report_abort(struct pst_master *master, struct pst_actions *actions)
     master->aborted++;
 }
 
+/* BACKUP_COMPLETE_REP has no room for it. */
+static void report_logged(const struct pst_master *master, struct pst_actions *actions)
+{
+    struct pst_backup_progress *status =
+        &to_client(master, PST_BACKUP_STATUS_REP, actions)->payload.progress;
+    status->master_ref = master->self_ref;
+    status->request_id = master->request.request_id;
+    status->warnings = master->logged;
+    status->sums = master->sums;
+    status->expected_bytes = master->sums.source_bytes;
+    status->expected_is_final = 1;
+}
+
 static void report_complete(struct pst_master *master, struct pst_actions *actions)
 {
+    if (master->logged > 0)
+        report_logged(master, actions);
     struct pst_backup_complete_rep *rep =
         &to_client(master, PST_BACKUP_COMPLETE_REP, actions)->payload.complete;
     rep->sums = master->sums;
@@ -290,6 +305,7 @@ static void on_backup_req(struct pst_master *master, const struct pst_signal *re
     master->where = 0;
     master->start_gci = 0;
     master->warnings = 0;
+    master->logged = 0;
     memset(&master->sums, 0, sizeof(master->sums));
     memset(&master->manifest, 0, sizeof(master->manifest));
     memset(master->node_progress, 0, sizeof(master->node_progress));
@@ -310,6 +326,7 @@ static void collect(struct pst_master *master, const struct pst_signal *answer, 
         break;
     case PST_STOP_BACKUP_CONF: {
         pst_sums_add(&master->sums, &payload->stop_conf.sums);
+        master->logged += payload->stop_conf.warnings;
         struct pst_signal *order = actions_send(actions, PST_ARCHIVE_NODE_ORD, master->self_ref,
                                                 archive_ref(master), master->backup, 0);
         order->payload.archive_item =

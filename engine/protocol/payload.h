@@ -152,7 +152,7 @@ struct pst_fragment_conf {
 
 struct pst_backup_progress {
     pst_ref master_ref;
-    uint32_t reserved;
+    uint32_t warnings;          /* BACKUP_STATUS_REP: as in pst_stop_backup_conf, of all nodes */
     struct pst_sums sums;       /* since the start of the backup */
     uint64_t expected_bytes;    /* listed so far; 0: not known */
     uint64_t expected_is_final; /* 1: the listing has ended */
@@ -161,7 +161,7 @@ struct pst_backup_progress {
 
 struct pst_stop_backup_conf {
     pst_ref master_ref;
-    uint32_t reserved;
+    uint32_t warnings; /* and errors that the node logged since the backup began; an LDM: 0 */
     struct pst_sums sums;
     uint64_t file_bytes; /* of the part file, or of the node manifest */
     uint8_t digest[16];  /* likewise */
@@ -169,7 +169,7 @@ struct pst_stop_backup_conf {
 
 struct pst_commit {
     pst_ref master_ref;
-    uint32_t reserved;
+    uint32_t warnings;   /* ARCHIVE_MANIFEST_CONF: as in pst_stop_backup_conf */
     uint64_t file_bytes; /* of the manifest */
     uint8_t digest[16];
 };

@@ -61,6 +61,7 @@ static void keep_manifest(struct pst_proxy *proxy, const struct pst_signal *conf
     (void)member;
     (void)actions;
     proxy->file_bytes = conf->payload.commit.file_bytes;
+    proxy->warnings = conf->payload.commit.warnings;
     memcpy(proxy->digest, conf->payload.commit.digest, sizeof(proxy->digest));
 }
 
@@ -90,6 +91,7 @@ static void carry_manifest(const struct pst_proxy *proxy, union pst_payload *pay
 {
     payload->stop_conf.sums = proxy->sums;
     payload->stop_conf.file_bytes = proxy->file_bytes;
+    payload->stop_conf.warnings = proxy->warnings;
     memcpy(payload->stop_conf.digest, proxy->digest, sizeof(proxy->digest));
 }
 

@@ -61,6 +61,7 @@ struct pst_proxy {
     uint32_t highest_number; /* of this node, where the archive refused a DEFINE for its number */
     struct pst_sums sums;    /* of the closed parts, and of what the listing could not read */
     uint64_t file_bytes;     /* of the node manifest, as is the digest */
+    uint32_t warnings;       /* that the node logged until then */
     uint8_t digest[16];
 
     struct pst_sums progress; /* the sum of ldm_progress */

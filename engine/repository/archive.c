@@ -169,6 +169,7 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
         if (error)
             return error;
     }
+    archive->warnings_before = pst_log_warnings();
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
     archive->reads_back = define->flags & PST_BACKUP_VERIFY;
@@ -305,6 +306,7 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
 out:
     free(text.text);
     repository_close(archive->repository, backup);
+    written->warnings = (uint32_t)(pst_log_warnings() - archive->warnings_before);
     archive_check(archive);
     return error;
 }

@@ -46,10 +46,11 @@ struct pst_archive {
     /* The backup in work, and what its manifests will hold. */
     uint64_t backup; /* the first 8 bytes of its uid; 0: none */
     bool directory_made;
-    bool reads_back;     /* --verify: each manifest, before it has its name */
-    bool is_shared;      /* other nodes may have the same directory */
-    bool has_swept;      /* since the process started */
-    uint32_t unanswered; /* the number of which it was last logged that there is no answer */
+    bool reads_back;          /* --verify: each manifest, before it has its name */
+    bool is_shared;           /* other nodes may have the same directory */
+    bool has_swept;           /* since the process started */
+    uint64_t warnings_before; /* in the log, before it began */
+    uint32_t unanswered;      /* the number of which it was last logged that there is no answer */
     uint32_t parts;
     struct pst_node_manifest node;
     struct pst_cluster_manifest cluster;

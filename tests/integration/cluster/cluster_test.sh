@@ -133,6 +133,18 @@ let_go_writers() {
 
 waits='[.ldms[] | select(.state != "STARTED")] == []'
 
+# A warning of node 2 is in its log alone: whoever has the backup made learns that there is one.
+warnings_reach_the_client() {
+    expect_exit 0 backup 1 --json
+    expect_json '.[-1].logged_warnings == 0'
+    mkfifo "$disk/tree2/fifo"
+    expect_exit 0 backup 1 --json
+    expect_message 'the nodes logged 1 warning during the backup: see their logs'
+    grep -q 'warning: .* left out' "$memory/node2.log" || fail_with_logs 'node 2 has not warned'
+    expect_json '.[-1].logged_warnings == 1'
+    rm "$disk/tree2/fifo"
+}
+
 a_node_is_killed() { # KILLED OTHER
     local client
     backup "$2" --json >"$memory/out" 2>"$memory/err" &
@@ -331,6 +343,7 @@ start_node 1
 wait_until sees 1 true
 both_nodes_as_one
 another_cluster_is_refused
+warnings_reach_the_client
 expect_status
 expect_rates
 for victim in 2 1; do

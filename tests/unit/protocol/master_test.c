@@ -600,6 +600,26 @@ static void progress_is_summed_and_puts_the_deadline_off(void)
     go_home();
 }
 
+static void warnings_of_the_nodes_are_counted(void)
+{
+    for (uint32_t each = 0; each < 2; each++) {
+        drive(PST_MASTER_STOPPING);
+        while (rig.machine.state == PST_MASTER_STOPPING) {
+            struct pst_signal request = take_pending();
+            struct pst_signal answer = rig_answer(&request, 0);
+            answer.payload.stop_conf.warnings = each * pst_ref_node(request.receiver_ref);
+            deliver(&answer);
+        }
+        answer_all();
+        CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_BACKUP_COMPLETE_REP), 1);
+        CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_BACKUP_STATUS_REP), each);
+        if (each)
+            CU_ASSERT_EQUAL(told(PST_BACKUP_STATUS_REP)->payload.progress.warnings, 1 + 2 + 3);
+        go_home();
+        CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_BACKUP_STATUS_REP), 0);
+    }
+}
+
 static void a_lost_answer_leaves_a_sender_that_the_next_backup_releases(void)
 {
     drive(PST_MASTER_CLEANING);
@@ -720,6 +740,7 @@ static CU_TestInfo tests[] = {
     {"the outcome is two-phase", the_outcome_is_two_phase},
     {"reading back puts the deadline off", reading_back_puts_the_deadline_off},
     {"progress is summed and puts the deadline off", progress_is_summed_and_puts_the_deadline_off},
+    {"warnings of the nodes are counted", warnings_of_the_nodes_are_counted},
     {"a lost answer leaves a sender that the next backup releases",
      a_lost_answer_leaves_a_sender_that_the_next_backup_releases},
     CU_TEST_INFO_NULL,

@@ -222,12 +222,14 @@ static void sums_do_not_overflow(void)
     struct pst_signal manifest = rig_answer(&request, 0);
     manifest.payload.commit.file_bytes = 4711;
     manifest.payload.commit.digest[0] = 0xab;
+    manifest.payload.commit.warnings = 3;
     deliver(&manifest);
     const struct pst_stop_backup_conf *conf = &told(PST_STOP_BACKUP_CONF)->payload.stop_conf;
     CU_ASSERT_EQUAL(conf->sums.source_bytes, LDMS * huge);
     CU_ASSERT_EQUAL(conf->sums.chunks, LDMS * (huge + 3));
     CU_ASSERT_EQUAL(conf->file_bytes, 4711);
     CU_ASSERT_EQUAL(conf->digest[0], 0xab);
+    CU_ASSERT_EQUAL(conf->warnings, 3);
     go_home();
 }
 
