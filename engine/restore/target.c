@@ -204,30 +204,39 @@ int target_open(struct target *target, const char *path, const uint8_t uid[PST_U
     return error;
 }
 
-/* Removing the marker touches the directory: its time is put back, where no object has another. */
+/* The directory has its owner, mode and time. Who is not root may need another mode to remove the
+ * marker, and its removal touches the directory: both are put back. */
 static int remove_marker(struct target *target)
 {
     struct stat status;
     if (fstat(target->root_fd, &status) != 0)
         return -errno;
+    mode_t mode = status.st_mode & 07777;
+    bool is_opened = (~mode & 0300) && pst_inode_set_mode(target->root_fd, mode | 0300) == 0;
     int error = pst_durable_unlink(target->root_fd, PST_RESTORE_MARKER, 0, NULL);
-    return error ? error : pst_inode_set_mtime(target->root_fd, &status.st_mtim);
+    int closed = is_opened ? pst_inode_set_mode(target->root_fd, mode) : 0;
+    if (!error)
+        error = closed;
+    if (!error)
+        error = pst_inode_set_mtime(target->root_fd, &status.st_mtim);
+    return error ? error : pst_durable_sync_dir(target->root_fd, NULL);
 }
 
 int target_settle(struct target *target)
 {
-    if (syncfs(target->root_fd) != 0)
-        return fail(target, "the target's file system could not be synced", -errno);
-    int error = target->in_place ? remove_marker(target) : 0;
-    return error ? fail(target, "the marker file could not be removed", error) : 0;
+    return syncfs(target->root_fd) != 0
+               ? fail(target, "the target's file system could not be synced", -errno)
+               : 0;
 }
 
 int target_commit(struct target *target)
 {
     if (fsync(target->root_fd) != 0)
         return fail(target, "the target could not be synced", -errno);
-    if (target->in_place)
-        return 0;
+    if (target->in_place) {
+        int error = remove_marker(target);
+        return error ? fail(target, "the marker file could not be removed", error) : 0;
+    }
     int error = pst_durable_rename(target->parent_fd, target->temporary, target->parent_fd,
                                    target->name, target->exists ? 0 : RENAME_NOREPLACE, NULL);
     return error ? fail(target, "the restored directory could not be given its name", error) : 0;

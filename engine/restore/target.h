@@ -34,8 +34,8 @@ PST_MUST_USE int target_open(struct target *target, const char *path,
 /* Before the first change in place: writes the marker. */
 PST_MUST_USE int target_begin(struct target *target);
 
-/* Everything is in it: makes it durable, and takes the marker away. Then the root gets its owner
- * and mode, and target_commit() gives it its name. */
+/* Everything is in it: makes it durable. Then the root gets its owner, mode and time, and
+ * target_commit() gives it its name, or takes the marker away. */
 PST_MUST_USE int target_settle(struct target *target);
 PST_MUST_USE int target_commit(struct target *target);
 

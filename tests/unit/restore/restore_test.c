@@ -17,6 +17,7 @@
 #include "io/beneath.h"
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"
+#include "tests/unit/restore/made_tree.h"
 
 static struct made_place place, target;
 
@@ -145,54 +146,14 @@ static void what_replaces_a_node_is_left_alone(void)
     }
 }
 
-/* The bytes of a file where there is data, zeros elsewhere. */
 static void expect_contents(const struct made_backup *made, const char *name, uint64_t object)
 {
-    const struct stat status = status_of(name);
-    uint8_t *wanted = calloc(1, (size_t)status.st_size + 1);
-    uint8_t *found = malloc((size_t)status.st_size + 1);
-    for (uint32_t i = 0; i < made->data_count; i++) {
-        for (uint32_t j = 0; made->data[i].object == object && j < made->data[i].bytes; j++)
-            wanted[made->data[i].offset + j] = made_byte(object, made->data[i].offset + j);
-    }
-    int fd = open(place_below(&target, name).path, O_RDONLY);
-    CU_ASSERT_TRUE_FATAL(fd >= 0);
-    CU_ASSERT_EQUAL(read(fd, found, (size_t)status.st_size + 1), status.st_size);
-    CU_ASSERT_EQUAL(memcmp(found, wanted, (size_t)status.st_size), 0);
-    close(fd);
-    free(wanted);
-    free(found);
+    expect_made_contents(made, target.path, name, object);
 }
 
 static void expect_tree(const struct made_backup *made)
 {
-    for (uint32_t i = 0; i < made->objects_count; i++) {
-        const struct pst_object *object = &made->objects[i];
-        const struct stat status = status_of(object->path);
-        if (object->type == PST_OBJECT_HARD_LINK)
-            continue;
-        CU_ASSERT_EQUAL(status.st_mtim.tv_sec, object->mtime_sec);
-        CU_ASSERT_EQUAL(status.st_mtim.tv_nsec, (long)object->mtime_nsec);
-        if (geteuid() == 0) {
-            CU_ASSERT_EQUAL(status.st_uid, object->uid);
-            CU_ASSERT_EQUAL(status.st_gid, object->gid);
-        }
-        if (object->type != PST_OBJECT_SYMLINK)
-            CU_ASSERT_EQUAL(status.st_mode & 07777, object->mode);
-        if (object->type == PST_OBJECT_FILE || object->type == PST_OBJECT_TABLE) {
-            CU_ASSERT_TRUE(S_ISREG(status.st_mode));
-            CU_ASSERT_EQUAL((uint64_t)status.st_size, object->size);
-            expect_contents(made, object->path, object->id);
-        }
-    }
-    CU_ASSERT_TRUE(S_ISDIR(status_of("d/e").st_mode));
-    CU_ASSERT_TRUE(S_ISFIFO(status_of("d/fifo").st_mode));
-    CU_ASSERT_EQUAL(status_of("a hard link").st_ino, status_of("d/small").st_ino);
-    CU_ASSERT_EQUAL(status_of("d/small").st_nlink, 2);
-    CU_ASSERT_EQUAL(status_of("d/e/symlink again").st_ino, status_of("d/link").st_ino);
-    char link[64] = "";
-    CU_ASSERT_EQUAL(readlink(place_below(&target, "d/link").path, link, sizeof(link) - 1), 13);
-    CU_ASSERT_STRING_EQUAL(link, "../../outside");
+    expect_made_tree(made, target.path);
     CU_ASSERT_EQUAL(entries_of(target.path), 6);
 }
 
