@@ -13,6 +13,7 @@
 
 #include "engine/api/abi.h"
 #include "engine/api/placement.h"
+#include "engine/api/read_watch.h"
 #include "engine/api/reading.h"
 #include "engine/base/log.h"
 #include "engine/restore/restore.h"
@@ -27,6 +28,7 @@ struct job_reader {
     struct pst_reading reading;
     struct pst_placements placements;
     struct pst_crew crew;
+    struct read_watch watch;
     atomic_bool cancelled; /* run->cancel_fd became readable */
 };
 
@@ -38,6 +40,7 @@ struct request {
     const char *id;
     enum pst_backup_pick pick;
     const struct pst_run *run;
+    const char *job;           /* "verify" … */
     const atomic_bool *cancel; /* may be NULL */
 };
 
@@ -51,6 +54,7 @@ static int place(struct job_reader *reader, const struct request *request, char 
     reader->crew =
         (struct pst_crew){.workers = reader->placements.plan.ldms,
                           .cpus = reader->placements.cpus,
+                          .activities = reader->watch.workers,
                           .cancel = request->cancel ? request->cancel : &reader->cancelled};
     return error;
 }
@@ -86,18 +90,25 @@ static int open_reader(const struct request *request, struct job_reader **opened
         return -ENOMEM;
     }
     reader->run = request->run;
-    int error = open_backup(reader, request, message);
-    if (error) {
-        free(reader);
-        return error;
-    }
+    int error = read_watch_start(&reader->watch, request->job);
+    if (error)
+        goto err_after_alloc;
+    error = open_backup(reader, request, message);
+    if (error)
+        goto err_after_watch;
     *opened = reader;
     return 0;
+err_after_watch:
+    read_watch_stop(&reader->watch);
+err_after_alloc:
+    free(reader);
+    return error;
 }
 
 static void close_reader(struct job_reader *reader)
 {
     pst_reading_close(&reader->reading);
+    read_watch_stop(&reader->watch);
     free(reader);
 }
 
@@ -186,6 +197,7 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
                                     .id = job->id,
                                     .pick = PST_PICK_DECIDED,
                                     .run = &job->run,
+                                    .job = "verify",
                                     .cancel = cancel};
     struct job_reader *reader;
     int error = open_reader(&request, &reader, outcome->message);
@@ -310,6 +322,7 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
                                     .id = job->id,
                                     .pick = PST_PICK_COMPLETE,
                                     .run = &job->run,
+                                    .job = export ? "export" : "restore",
                                     .cancel = cancel};
     struct job_reader *reader;
     int error = open_reader(&request, &reader, report->outcome.message);

@@ -51,6 +51,15 @@ void pst_activity_order(struct pst_activity *activity, const char *what, const c
 void pst_activity_begin(const char *what, const char *name);
 void pst_activity_end(void);
 
+/* One call that may block and returns an int. */
+#define PST_ACTIVITY_STEP(what, name, call)                                                        \
+    ({                                                                                             \
+        pst_activity_begin(what, name);                                                            \
+        int result_ = (call);                                                                      \
+        pst_activity_end();                                                                        \
+        result_;                                                                                   \
+    })
+
 /* Around a wait for orders. */
 void pst_activity_rest(bool resting);
 

@@ -26,6 +26,8 @@ enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *
 {
     bool json = cli_argument_json(arguments);
     int error = pst_interrupt_install();
+    if (!error)
+        error = pst_interrupt_take_apart();
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
                         pst_error_text(error));

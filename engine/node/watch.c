@@ -11,15 +11,12 @@
 #include "engine/base/log.h"
 #include "engine/node/threads.h"
 
-#define LOOK_NS UINT64_C(1000000000)
-#define NS_PER_S UINT64_C(1000000000)
-
 static void add(struct watch *watch, const struct pst_activity *activity, const char *kind,
                 const char *name)
 {
     struct watched *watched = &watch->watched[watch->count++];
-    watched->activity = activity;
     snprintf(watched->thread, sizeof(watched->thread), "%s%s", kind, name);
+    watched->stall = (struct pst_stall){.activity = activity, .thread = watched->thread};
 }
 
 int watch_open(struct watch *watch, struct pst_node *node)
@@ -46,35 +43,6 @@ int watch_open(struct watch *watch, struct pst_node *node)
 void watch_close(struct watch *watch)
 {
     free(watch->watched);
-}
-
-static void end_stall(struct watched *watched, uint64_t now_ns)
-{
-    if (watched->is_stalled)
-        pst_log(PST_LOG_INFO, "%s: goes on after %llu s", watched->thread,
-                (unsigned long long)((now_ns - watched->since_ns) / NS_PER_S));
-    watched->is_stalled = false;
-}
-
-/* For how long it has not moved; 0: it has, or it waits for orders. */
-static uint64_t look_at(struct watched *watched, uint64_t warning_ns, uint64_t now_ns)
-{
-    struct pst_activity_view view;
-    pst_activity_view(watched->activity, &view);
-    if (view.moves != watched->moves || view.is_resting || !view.what) {
-        end_stall(watched, now_ns);
-        watched->moves = view.moves;
-        watched->since_ns = view.since_ns != 0 ? view.since_ns : now_ns;
-        if (view.since_ns == 0 || view.is_resting || !view.what)
-            return 0;
-    }
-    uint64_t stalled_ns = now_ns > watched->since_ns ? now_ns - watched->since_ns : 0;
-    if (stalled_ns < warning_ns || watched->is_stalled)
-        return stalled_ns;
-    watched->is_stalled = true;
-    pst_log(PST_LOG_WARNING, "%s: has waited %llu s to %s %s", watched->thread,
-            (unsigned long long)(stalled_ns / NS_PER_S), view.what, view.name);
-    return stalled_ns;
 }
 
 static bool is_ending(const struct pst_node *node)
@@ -114,10 +82,10 @@ void watch_look(struct watch *watch, bool ends, uint64_t now_ns)
     PST_CHECK_THREAD(&watch->owner);
     if (now_ns < watch->due_ns)
         return;
-    watch->due_ns = now_ns + LOOK_NS;
+    watch->due_ns = now_ns + PST_STALL_LOOK_NS;
     for (uint32_t i = 0; i < watch->count; i++) {
         uint64_t stalled_ns =
-            look_at(&watch->watched[i], watch->node->config.stall_warning_ns, now_ns);
+            pst_stall_look(&watch->watched[i].stall, watch->node->config.stall_warning_ns, now_ns);
         longest_ns = stalled_ns > longest_ns ? stalled_ns : longest_ns;
         if (watch->watched[i].is_ldm && stalled_ns > ldm_ns)
             ldm_ns = stalled_ns;
@@ -137,15 +105,15 @@ void watch_show(const struct watch *watch, struct pst_node_status *status)
         const struct watched *watched = &watch->watched[i];
         struct pst_stall_status *shown = &status->stalls[status->stalls_count];
         struct pst_activity_view view;
-        if (!watched->is_stalled)
+        if (!watched->stall.is_stalled)
             continue;
-        pst_activity_view(watched->activity, &view);
+        pst_activity_view(watched->stall.activity, &view);
         if (!view.what) /* it has just gone on */
             continue;
         snprintf(shown->thread, sizeof(shown->thread), "%s", watched->thread);
         snprintf(shown->name, sizeof(shown->name), "%s", view.name);
         shown->what = view.what;
-        shown->since_ns = watched->since_ns;
+        shown->since_ns = watched->stall.since_ns;
         status->stalls_count++;
     }
 }

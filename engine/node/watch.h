@@ -9,18 +9,16 @@
 #define PST_ENGINE_NODE_WATCH_H
 
 #include "engine/base/check.h"
+#include "engine/base/stall.h"
 #include "engine/node/node.h"
 
 struct pst_node;
 
 /* One thread, or what its ring has in flight. */
 struct watched {
-    const struct pst_activity *activity;
+    struct pst_stall stall;
     char thread[PST_STALL_THREAD_BYTES];
-    uint64_t moves; /* when it moved last */
-    uint64_t since_ns;
-    bool is_ldm;     /* whose thread acts for others: nobody else gives up what it hangs in */
-    bool is_stalled; /* and logged */
+    bool is_ldm; /* whose thread acts for others: nobody else gives up what it hangs in */
 };
 
 struct watch {

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "engine/base/activity.h"
+
 int pst_reader_open(struct pst_reader *reader, unsigned depth)
 {
     const struct pst_ring_options options = {.entries = depth};
@@ -31,10 +33,18 @@ static void prepare(struct pst_reader *reader)
     reader->op.done = note_done;
 }
 
+/* What the completions do may have steps of its own. */
+void pst_reader_wait(struct pst_reader *reader, const char *name)
+{
+    pst_activity_begin("read", name);
+    pst_ring_wait(reader->ring, -1);
+    pst_activity_end();
+}
+
 static int wait_for_it(struct pst_reader *reader)
 {
     while (!reader->done)
-        pst_ring_wait(reader->ring, -1);
+        pst_reader_wait(reader, reader->name);
     return reader->result;
 }
 
@@ -49,6 +59,7 @@ int pst_reader_open_file(struct pst_reader *reader, int dirfd, const char *path,
         .direct = PST_DIRECT_AUTO,
     };
     prepare(reader);
+    reader->name = path;
     pst_io_open(reader->ring, &reader->op, file, &how);
     int error = wait_for_it(reader);
     if (error)

@@ -10,6 +10,7 @@
 struct pst_reader {
     struct pst_ring *ring;
     struct pst_io_op op;
+    const char *name; /* of the file that was opened last */
     bool done;
     int result;
 };
@@ -17,10 +18,14 @@ struct pst_reader {
 int pst_reader_open(struct pst_reader *reader, unsigned depth) PST_MUST_USE;
 void pst_reader_close(struct pst_reader *reader);
 
-/* Opens a regular file beneath dirfd (else -EINVAL), never through a symlink. */
+/* Opens a regular file beneath dirfd (else -EINVAL), never through a symlink. path is kept until
+ * another is opened, for whoever watches the thread (engine/base/activity.h). */
 int pst_reader_open_file(struct pst_reader *reader, int dirfd, const char *path,
                          struct pst_file *file) PST_MUST_USE;
 void pst_reader_close_file(struct pst_reader *reader, struct pst_file *file);
+
+/* Waits until something that was started on the ring has ended; name: the file that it is about. */
+void pst_reader_wait(struct pst_reader *reader, const char *name);
 
 /* Bytes read, fewer than asked for only at the end of the file, or -errno. */
 int pst_reader_read(struct pst_reader *reader, struct pst_file *file, void *data, uint32_t bytes,

@@ -132,19 +132,10 @@ static inline bool repository_is_no_directory(int error)
 
 /* ---- the operations as calls ---- */
 
-/* They may block: others see at which one the thread is. */
-#define REPOSITORY_STEP(what, name, call)                                                          \
-    ({                                                                                             \
-        pst_activity_begin(what, name);                                                            \
-        int result_ = (call);                                                                      \
-        pst_activity_end();                                                                        \
-        result_;                                                                                   \
-    })
-
 static inline int repository_open(struct pst_repository *repository, int directory,
                                   const char *path)
 {
-    return REPOSITORY_STEP("open", path, repository->ops->open(repository, directory, path));
+    return PST_ACTIVITY_STEP("open", path, repository->ops->open(repository, directory, path));
 }
 
 static inline void repository_close(struct pst_repository *repository, int directory)
@@ -155,8 +146,8 @@ static inline void repository_close(struct pst_repository *repository, int direc
 static inline int repository_list(struct pst_repository *repository, int directory,
                                   struct pst_repository_names *names)
 {
-    return REPOSITORY_STEP("read the directory", repository->path,
-                           repository->ops->list(repository, directory, names));
+    return PST_ACTIVITY_STEP("read the directory", repository->path,
+                             repository->ops->list(repository, directory, names));
 }
 
 static inline int repository_status(struct pst_repository *repository, int directory,
@@ -168,14 +159,14 @@ static inline int repository_status(struct pst_repository *repository, int direc
 static inline int repository_read_head(struct pst_repository *repository, int directory,
                                        const char *name, void *bytes, size_t bytes_max)
 {
-    return REPOSITORY_STEP(
+    return PST_ACTIVITY_STEP(
         "read", name, repository->ops->read_head(repository, directory, name, bytes, bytes_max));
 }
 
 static inline int repository_read(struct pst_repository *repository, int directory,
                                   const char *name, size_t bytes_max, char **bytes, size_t *size)
 {
-    return REPOSITORY_STEP(
+    return PST_ACTIVITY_STEP(
         "read", name, repository->ops->read(repository, directory, name, bytes_max, bytes, size));
 }
 
@@ -183,7 +174,7 @@ static inline int repository_read_stored(struct pst_repository *repository, int 
                                          const char *name, size_t bytes_max, char **bytes,
                                          size_t *size)
 {
-    return REPOSITORY_STEP(
+    return PST_ACTIVITY_STEP(
         "read back", name,
         repository->ops->read_stored(repository, directory, name, bytes_max, bytes, size));
 }
@@ -191,55 +182,55 @@ static inline int repository_read_stored(struct pst_repository *repository, int 
 static inline int repository_create(struct pst_repository *repository, int directory,
                                     const char *name, const void *data, size_t bytes)
 {
-    return REPOSITORY_STEP("write", name,
-                           repository->ops->create(repository, directory, name, data, bytes));
+    return PST_ACTIVITY_STEP("write", name,
+                             repository->ops->create(repository, directory, name, data, bytes));
 }
 
 static inline int repository_overwrite(struct pst_repository *repository, int directory,
                                        const char *name, const void *data, size_t bytes)
 {
-    return REPOSITORY_STEP("write", name,
-                           repository->ops->overwrite(repository, directory, name, data, bytes));
+    return PST_ACTIVITY_STEP("write", name,
+                             repository->ops->overwrite(repository, directory, name, data, bytes));
 }
 
 static inline int repository_make_directory(struct pst_repository *repository, int directory,
                                             const char *name)
 {
-    return REPOSITORY_STEP("make the directory", name,
-                           repository->ops->make_directory(repository, directory, name));
+    return PST_ACTIVITY_STEP("make the directory", name,
+                             repository->ops->make_directory(repository, directory, name));
 }
 
 static inline int repository_rename(struct pst_repository *repository, int directory,
                                     const char *from, const char *to, bool replace)
 {
-    return REPOSITORY_STEP("rename", from,
-                           repository->ops->rename(repository, directory, from, to, replace));
+    return PST_ACTIVITY_STEP("rename", from,
+                             repository->ops->rename(repository, directory, from, to, replace));
 }
 
 static inline int repository_remove(struct pst_repository *repository, int directory,
                                     const char *name)
 {
-    return REPOSITORY_STEP("remove", name, repository->ops->remove(repository, directory, name));
+    return PST_ACTIVITY_STEP("remove", name, repository->ops->remove(repository, directory, name));
 }
 
 static inline int repository_remove_directory(struct pst_repository *repository, int directory,
                                               const char *name)
 {
-    return REPOSITORY_STEP("remove the directory", name,
-                           repository->ops->remove_directory(repository, directory, name));
+    return PST_ACTIVITY_STEP("remove the directory", name,
+                             repository->ops->remove_directory(repository, directory, name));
 }
 
 static inline int repository_remove_tree(struct pst_repository *repository, int directory,
                                          const char *name)
 {
-    return REPOSITORY_STEP("remove", name,
-                           repository->ops->remove_tree(repository, directory, name));
+    return PST_ACTIVITY_STEP("remove", name,
+                             repository->ops->remove_tree(repository, directory, name));
 }
 
 static inline int repository_sync(struct pst_repository *repository, int directory)
 {
-    return REPOSITORY_STEP("sync a directory of", repository->path,
-                           repository->ops->sync(repository, directory));
+    return PST_ACTIVITY_STEP("sync a directory of", repository->path,
+                             repository->ops->sync(repository, directory));
 }
 
 static inline int repository_lock(struct pst_repository *repository, int directory,
@@ -251,7 +242,7 @@ static inline int repository_lock(struct pst_repository *repository, int directo
 static inline int repository_lock_file(struct pst_repository *repository, int directory,
                                        const char *name)
 {
-    return REPOSITORY_STEP("lock", name, repository->ops->lock_file(repository, directory, name));
+    return PST_ACTIVITY_STEP("lock", name, repository->ops->lock_file(repository, directory, name));
 }
 
 /* ---- what is made of them (repository.c) ---- */

@@ -305,7 +305,8 @@ static void work_claim(struct worker *worker)
     worker->next = worker->claim.first;
     for (uint32_t i = 0; i < worker->slots_count; i++)
         start_next(&worker->slots[i]);
-    pst_ring_drain(worker->reader.ring);
+    while (pst_ring_in_flight(worker->reader.ring) > 0)
+        pst_reader_wait(&worker->reader, part_of(worker)->file.text);
 }
 
 static void work_all(struct worker *worker)

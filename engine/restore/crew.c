@@ -46,6 +46,8 @@ static void *run_member(void *argument)
 {
     struct member *member = argument;
     struct team *team = member->team;
+    if (team->crew->activities)
+        pst_activity_bind(&team->crew->activities[member->worker]);
     int error = team->crew->cpus ? pst_place_pin(team->crew->cpus[member->worker]) : 0;
     if (!error)
         error = team->work(team->context, member->worker);

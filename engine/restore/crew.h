@@ -8,13 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/limits.h"
 #include "penstock/error.h"
 
 struct pst_crew {
-    uint32_t workers;          /* 1…PST_LDMS_MAX */
-    const uint32_t *cpus;      /* worker i is pinned to cpus[i] (numa/place.h); NULL: unpinned */
-    uint32_t depth;            /* reads in flight of each: PST_DEPTH_MIN…MAX; 0: the default */
+    uint32_t workers;     /* 1…PST_LDMS_MAX */
+    const uint32_t *cpus; /* worker i is pinned to cpus[i] (numa/place.h); NULL: unpinned */
+    uint32_t depth;       /* reads in flight of each: PST_DEPTH_MIN…MAX; 0: the default */
+    struct pst_activity *activities; /* worker i binds activities[i]; NULL: nobody watches */
     const atomic_bool *cancel; /* set by anyone, a signal handler too: stop soon; may be NULL */
 };
 

@@ -103,7 +103,8 @@ static int fail_target(struct restore_run *run, const char *path, int error)
 
 static void abandon(struct restore_run *run, const char *path, bool is_begun)
 {
-    int left = target_abandon(&run->target);
+    int left =
+        PST_ACTIVITY_STEP("remove what was restored beside", path, target_abandon(&run->target));
     if (left)
         pst_log(PST_LOG_ERROR, "%s beside %s could not be removed: %s", run->target.temporary, path,
                 pst_error_text(left));
@@ -117,8 +118,9 @@ static void abandon(struct restore_run *run, const char *path, bool is_begun)
 
 static int restore_into_target(struct restore_run *run, const char *path)
 {
+    const uint8_t *uid = run->backup->cluster.common.uid;
     int error =
-        target_open(&run->target, path, run->backup->cluster.common.uid, run->options->force);
+        PST_ACTIVITY_STEP("open", path, target_open(&run->target, path, uid, run->options->force));
     if (error)
         return restore_fail(run, error, "%s: %s%s (%s)", path, run->target.step,
                             error == -ENOTEMPTY && !run->options->export ? ", or use --force" : "",
@@ -127,15 +129,17 @@ static int restore_into_target(struct restore_run *run, const char *path)
         error = restore_check_room(run);
     bool is_begun = !error;
     if (!error)
-        error = fail_target(run, path, target_begin(&run->target));
+        error = fail_target(run, path, PST_ACTIVITY_STEP("mark", path, target_begin(&run->target)));
     if (!error)
         error = fill_target(run);
     if (!error)
-        error = fail_target(run, path, target_settle(&run->target));
+        error =
+            fail_target(run, path, PST_ACTIVITY_STEP("sync", path, target_settle(&run->target)));
     if (!error)
-        error = restore_finish_root(run);
+        error = PST_ACTIVITY_STEP("finish", path, restore_finish_root(run));
     if (!error)
-        error = fail_target(run, path, target_commit(&run->target));
+        error =
+            fail_target(run, path, PST_ACTIVITY_STEP("sync", path, target_commit(&run->target)));
     if (error)
         abandon(run, path, is_begun);
     target_close(&run->target);

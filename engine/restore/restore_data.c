@@ -41,7 +41,10 @@ static int close_file(struct restore_run *run, struct restore_file *file)
         return 0;
     struct object_record *record = file->record;
     file->record = NULL;
-    if (close(file->fd) != 0 && errno != EINTR)
+    restore_begin(run, record, "close");
+    int closed = close(file->fd);
+    pst_activity_end();
+    if (closed != 0 && errno != EINTR)
         return refuse(run, -errno, record, "could not write");
     return 0;
 }
@@ -99,6 +102,7 @@ static int file_of(struct restore_run *run, struct restore_worker *worker,
     int error = close_file(run, file);
     if (error)
         return error;
+    restore_begin(run, record, "write");
     bool is_direct = false;
     int fd = open_file(run, worker, record, object, &is_direct);
     if (fd < 0)
@@ -182,8 +186,10 @@ static int write_piece(struct restore_run *run, struct restore_worker *worker,
     if (piece->bytes == 0 || atomic_load(&record->refused))
         return 0;
     const uint8_t *data = payload + piece->payload_offset;
+    restore_begin(run, record, "write");
     int error = piece->bytes == object.size ? write_whole(run, worker, record, &object, data)
                                             : write_part(run, worker, record, &object, piece, data);
+    pst_activity_end();
     if (!error && !atomic_load(&record->refused)) {
         atomic_fetch_add(&record->received, piece->bytes);
         atomic_fetch_add(&run->bytes, piece->bytes);

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/log.h"
 #include "engine/restore/lmdb_lock.h"
 #include "io/inode.h"
@@ -27,6 +28,15 @@ int *restore_source_slot(const struct restore_run *run, uint32_t node, uint32_t 
 int restore_source_fd(const struct restore_run *run, const struct object_record *record)
 {
     return *restore_source_slot(run, record->node, pst_object_source(object_of(record).id));
+}
+
+void restore_begin(const struct restore_run *run, const struct object_record *record,
+                   const char *what)
+{
+    char name[PST_ACTIVITY_NAME_BYTES];
+    const struct pst_object object = object_of(record);
+    snprintf(name, sizeof(name), "%s/%s", restore_source_name(run, record, object.id), object.path);
+    pst_activity_begin(what, name);
 }
 
 bool restore_is_file(const struct pst_object *object)

@@ -15,6 +15,11 @@ int *restore_source_slot(const struct restore_run *run, uint32_t node_index, uin
 /* The same for the source of an object; -1: the manifest knows no such source. */
 int restore_source_fd(const struct restore_run *run, const struct object_record *record);
 
+/* Around what may block on an object's account, in the target or on the way to it: see
+ * engine/base/activity.h. what: static, "write". pst_activity_end() ends it. */
+void restore_begin(const struct restore_run *run, const struct object_record *record,
+                   const char *what);
+
 /* Whether this object is a file with contents. */
 bool restore_is_file(const struct pst_object *object);
 

@@ -217,8 +217,11 @@ int restore_check_room(struct restore_run *run)
                     run->target.root_fd, place_of(run, i, &node->sources[j], place),
                     O_PATH | O_DIRECTORY, 0);
     }
-    for (size_t i = 0; !error && i < run->objects.count; i++)
+    for (size_t i = 0; !error && i < run->objects.count; i++) {
+        restore_begin(run, run->objects.sorted[i], "look at what is in the way of");
         error = check_object(run, &parent, run->objects.sorted[i]);
+        pst_activity_end();
+    }
     pst_parent_close(&parent);
     restore_close_sources(run);
     return error;
@@ -311,13 +314,16 @@ static int make_room(struct restore_run *run, struct pst_parent *parent,
                             "the manifest does not name the source of");
     if (is_marker(run, &object))
         return restore_miss(run, -EEXIST, record, "cannot be restored into a marked directory:");
+    restore_begin(run, record, "make room for");
     int error = place_object(run, parent, record, &object);
+    pst_activity_end();
     return error ? restore_miss(run, error, record, "could not make room for") : 0;
 }
 
 int restore_make_directories(struct restore_run *run)
 {
-    int error = open_sources(run);
+    int error = PST_ACTIVITY_STEP("make the directories of sources in", run->target.name,
+                                  open_sources(run));
     struct pst_parent parent = PST_PARENT_NONE;
     for (size_t i = 0; !error && i < run->objects.count; i++)
         error = make_room(run, &parent, run->objects.sorted[i]);

@@ -157,7 +157,9 @@ static int pour_tables(struct rows *rows, const struct database_tables *database
         atomic_fetch_add(&rows->run->bytes, table->bytes);
         atomic_fetch_add(&rows->run->made, 1);
     }
+    restore_begin(rows->run, database->record, "finish");
     int error = sink->finish(sink);
+    pst_activity_end();
     return error ? fail_sink(rows, error, database->record, sink->error_text) : 0;
 }
 

@@ -57,12 +57,14 @@ static int finish_file(struct restore_run *run, struct pst_parent *parent,
     int error = 0;
     if (!restore_is_file(&object))
         return 0;
+    restore_begin(run, record, "finish");
     bool is_due = !atomic_load(&record->failed) && !atomic_load(&record->finished);
     if (is_due)
         error = restore_has_nothing_of(record) ? restore_miss_contents(run, record)
                                                : finish_contents(run, parent, record, &object);
     if (!error && atomic_load(&record->failed))
         error = restore_set_aside(run, parent, record);
+    pst_activity_end();
     return error;
 }
 
@@ -213,12 +215,14 @@ static int make_link(struct restore_run *run, struct pst_parent *parent, struct 
         return 0;
     }
     const char *name;
+    restore_begin(run, record, "make");
     int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
     int error = parent_fd < 0 ? parent_fd : 0;
     if (!error && hard)
         error = make_hard_link(run, other, parent_fd, name, record, &object);
     else if (!error)
         error = make_other(run, parent_fd, name, record, &object);
+    pst_activity_end();
     return error ? restore_miss(run, error, record, "could not make") : 0;
 }
 
@@ -255,12 +259,14 @@ static int finish_directory(struct restore_run *run, struct object_record *recor
         run->root = record;
         return 0;
     }
+    restore_begin(run, record, "finish");
     int fd = pst_beneath_open(restore_source_fd(run, record), object.path[0] ? object.path : ".",
                               O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return restore_miss(run, fd, record, "could not open");
-    int error = restore_finish_open(run, fd, record);
-    close(fd);
+    int error = fd < 0 ? restore_miss(run, fd, record, "could not open")
+                       : restore_finish_open(run, fd, record);
+    if (fd >= 0)
+        close(fd);
+    pst_activity_end();
     return error;
 }
 

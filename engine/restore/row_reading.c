@@ -132,6 +132,12 @@ static int fill_slots(struct row_run *run)
     return error;
 }
 
+static const struct pst_part_map *part_of(const struct row_reading *reading,
+                                          const struct row_slot *slot)
+{
+    return &reading->set->parts[reading->map->chunks[slot->chunk].part];
+}
+
 /* The chunk must be the one whose header was read before. *data: it, decoded. */
 static int check(struct row_reading *reading, const struct row_slot *slot, const void **data)
 {
@@ -165,7 +171,7 @@ static int next_chunk(struct row_run *run, const struct row_slot **slot, const v
         return error;
     *slot = slot_at(reading, run->taken);
     while (!(*slot)->is_done)
-        pst_ring_wait(reading->reader.ring, -1);
+        pst_reader_wait(&reading->reader, part_of(reading, *slot)->file.text);
     error = check(reading, *slot, data);
     if (!error && reading->bytes_done)
         atomic_fetch_add(reading->bytes_done, (uint64_t)(*slot)->result);
@@ -192,6 +198,7 @@ int row_reading_run(struct row_reading *reading, size_t first, size_t end,
                          payload + reading->map->pieces[i].payload_offset);
         run.taken++;
     }
-    pst_ring_drain(reading->reader.ring);
+    while (pst_ring_in_flight(reading->reader.ring) > 0)
+        pst_reader_wait(&reading->reader, reading->reader.name);
     return error;
 }

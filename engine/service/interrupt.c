@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,9 +16,12 @@
 #include "engine/base/check.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 
 /* A second signal within this time belongs to the first. */
 #define AGAIN_NS UINT64_C(300000000)
+
+static const int numbers[] = {SIGHUP, SIGINT, SIGTERM};
 
 static atomic_bool interrupted;
 static int interrupt_fd = -1;
@@ -75,7 +79,6 @@ static int handle(int number, const struct sigaction *action)
 
 int pst_interrupt_install(void)
 {
-    static const int numbers[] = {SIGHUP, SIGINT, SIGTERM};
     PST_CHECK_MAIN_THREAD();
     interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (interrupt_fd < 0)
@@ -97,6 +100,37 @@ int pst_interrupt_install(void)
     if (sigaction(SIGPIPE, &action, NULL) < 0 || sigaction(SIGXFSZ, &action, NULL) < 0)
         return -errno;
     return 0;
+}
+
+static sigset_t set_of_numbers(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        sigaddset(&set, numbers[i]);
+    return set;
+}
+
+static void *wait_for_signals(void *argument)
+{
+    const sigset_t set = set_of_numbers();
+    (void)argument;
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+int pst_interrupt_take_apart(void)
+{
+    pthread_t thread;
+    const sigset_t set = set_of_numbers();
+    PST_CHECK_MAIN_THREAD();
+    int error = pst_thread_create(&thread, wait_for_signals, NULL);
+    if (error)
+        return error;
+    pthread_detach(thread);
+    return -pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 static char late_line[PST_LOG_LINE_BYTES];

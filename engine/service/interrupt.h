@@ -17,6 +17,11 @@
  * write that meets them. Main thread, before any other thread starts. 0 or -errno. */
 PST_MUST_USE int pst_interrupt_install(void);
 
+/* From here on, a thread of its own takes these signals: the calling thread, and those that it
+ * starts, may hang in a call that no signal ends. What it starts by fork(2) and exec(2) would have
+ * them blocked. Main thread. 0 or -errno. */
+PST_MUST_USE int pst_interrupt_take_apart(void);
+
 /* The process is stopping, for a signal or another reason: from 0.3 s after that on a SIGINT or
  * SIGTERM ends it at once, and so, with a line in the log, does the end of this many seconds. Main
  * thread. Private to engine/service/. */

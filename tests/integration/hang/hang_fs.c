@@ -1,8 +1,9 @@
 /*
- * A file system in which one call hangs: hang_fs MOUNTPOINT CALL, where CALL is "read" or "stat".
- * It has the files "fine" and "stuck"; that call for "stuck" gets no answer until SIGUSR1 comes,
- * and an error when the program ends. Speaks the kernel's FUSE protocol itself. Exit code 77: it
- * may not mount here.
+ * A file system in which one call hangs: hang_fs MOUNTPOINT CALL [FILE], where CALL is "read" or
+ * "stat". It has the files "fine" and "stuck"; that call for "stuck" gets no answer until SIGUSR1
+ * comes, nor for other signals of the caller, and an error when this program or the caller ends.
+ * With FILE it is that one file, mounted on a file, whose reads from byte 4096 on hang. Speaks the
+ * kernel's FUSE protocol itself. Exit code 77: it may not mount here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +26,12 @@
 #define HELD_MAX 64u
 
 static int fuse_fd;
+static int file_fd = -1;
+static uint64_t file_bytes = FILE_BYTES;
 static bool hangs_read, hangs_stat;
 static volatile sig_atomic_t is_released;
 static struct {
+    bool is_interrupted; /* by a signal of the caller, whichever */
     char bytes[1024];
 } held[HELD_MAX];
 static unsigned held_count;
@@ -49,10 +53,10 @@ static void reply(const struct fuse_in_header *request, int error, const void *d
 
 static struct fuse_attr attributes(uint64_t node)
 {
-    bool is_root = node == NODE_ROOT;
+    bool is_root = node == NODE_ROOT && file_fd < 0; /* a directory */
     return (struct fuse_attr){.ino = node,
-                              .size = is_root ? 0 : FILE_BYTES,
-                              .blocks = is_root ? 0 : FILE_BYTES / 512,
+                              .size = is_root ? 0 : file_bytes,
+                              .blocks = is_root ? 0 : file_bytes / 512,
                               .mode = is_root ? S_IFDIR | 0755 : S_IFREG | 0644,
                               .nlink = is_root ? 2 : 1,
                               .blksize = 4096};
@@ -100,9 +104,14 @@ static void read_directory(const struct fuse_in_header *request, const struct fu
 
 static void read_file(const struct fuse_in_header *request, const struct fuse_read_in *in)
 {
-    static char bytes[FILE_BYTES];
+    static char bytes[1 << 20];
     size_t left = in->offset < FILE_BYTES ? FILE_BYTES - (size_t)in->offset : 0;
     memset(bytes, 'x', sizeof(bytes));
+    if (file_fd >= 0) {
+        ssize_t got = pread(file_fd, bytes, in->size < sizeof(bytes) ? in->size : sizeof(bytes),
+                            (off_t)in->offset);
+        left = got > 0 ? (size_t)got : 0;
+    }
     reply(request, 0, bytes, left < in->size ? left : in->size);
 }
 
@@ -121,17 +130,41 @@ static bool must_hang(const struct fuse_in_header *request, const void *in)
 {
     if (is_released)
         return false;
+    if (request->opcode == FUSE_READ && file_fd >= 0)
+        return ((const struct fuse_read_in *)in)->offset == 4096;
     if (request->opcode == FUSE_READ)
         return hangs_read && request->nodeid == NODE_STUCK;
     return hangs_stat && request->opcode == FUSE_LOOKUP && node_of(in) == NODE_STUCK;
 }
 
-/* The caller is being killed: let go of, as by NFS. */
 static void interrupt(const struct fuse_interrupt_in *in)
 {
     for (unsigned i = 0; i < held_count; i++) {
         const struct fuse_in_header *request = (const void *)held[i].bytes;
-        if (request->unique != in->unique)
+        held[i].is_interrupted |= request->unique == in->unique;
+    }
+}
+
+static bool is_being_killed(unsigned pid)
+{
+    char path[64], line[128];
+    unsigned long long pending = 1 << 8; /* who is gone was */
+    snprintf(path, sizeof(path), "/proc/%u/status", pid);
+    FILE *status = fopen(path, "re");
+    while (status && fgets(line, sizeof(line), status) &&
+           sscanf(line, "SigPnd: %llx", &pending) != 1)
+        ;
+    if (status)
+        fclose(status);
+    return (pending & 1 << 8) != 0; /* SIGKILL */
+}
+
+/* The caller is being killed: let go of, as by NFS. */
+static void let_go(void)
+{
+    for (unsigned i = 0; i < held_count; i++) {
+        const struct fuse_in_header *request = (const void *)held[i].bytes;
+        if (!held[i].is_interrupted || !is_being_killed(request->pid))
             continue;
         reply(request, -EINTR, NULL, 0);
         memmove(&held[i], &held[held_count - 1], sizeof(held[i]));
@@ -197,6 +230,7 @@ static void take_one(void)
     if (!must_hang(&buffer.header, &buffer.header + 1)) {
         serve(&buffer.header);
     } else if (held_count < HELD_MAX && (size_t)got <= sizeof(held[0].bytes)) {
+        held[held_count].is_interrupted = false;
         memcpy(held[held_count++].bytes, &buffer, (size_t)got);
         printf("hangs\n");
         fflush(stdout);
@@ -206,14 +240,19 @@ static void take_one(void)
 int main(int argc, char **argv)
 {
     char options[128];
-    if (argc != 3)
+    struct stat status;
+    if (argc != 3 && argc != 4)
         return 2;
+    if (argc == 4 && ((file_fd = open(argv[3], O_RDONLY)) < 0 || fstat(file_fd, &status) < 0))
+        return 2;
+    file_bytes = argc == 4 ? (uint64_t)status.st_size : FILE_BYTES;
     hangs_read = strcmp(argv[2], "read") == 0;
     hangs_stat = strcmp(argv[2], "stat") == 0;
     fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fuse_fd < 0)
         return 77;
-    snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse_fd);
+    snprintf(options, sizeof(options), "fd=%d,rootmode=%o,user_id=0,group_id=0", fuse_fd,
+             argc == 4 ? S_IFREG : S_IFDIR);
     if (mount("hang_fs", argv[1], "fuse", MS_NOSUID | MS_NODEV, options) < 0)
         return 77;
     struct sigaction action = {.sa_handler = release};
@@ -224,6 +263,7 @@ int main(int argc, char **argv)
         struct pollfd polled = {.fd = fuse_fd, .events = POLLIN};
         if (poll(&polled, 1, 100) > 0)
             take_one();
+        let_go();
         for (unsigned i = 0; is_released && i < held_count; i++)
             serve((const struct fuse_in_header *)(const void *)held[i].bytes);
         if (is_released)

@@ -1,5 +1,6 @@
 #!/bin/bash
-# A source that hangs: it is named, the backup ends, and a cluster goes on without its node.
+# A source that hangs: it is named, the backup ends, and a cluster goes on without its node. A disk that hangs
+# under verify and restore is named too; they go on when it does.
 #
 #   hang_test.sh PENSTOCK FOLDER HANG_FS
 set -euo pipefail
@@ -14,7 +15,12 @@ mkdir "$source"
 
 # mount_source CALL: a source in which that call hangs for the file "stuck".
 mount_source() {
-    "$hang_fs" "$source" "$1" >"$memory/fs" &
+    mount_at "$source" "$1"
+}
+
+mount_at() { # MOUNTPOINT CALL [FILE]
+    source=$1
+    "$hang_fs" "$@" >"$memory/fs" &
     server=$!
     until grep -q mounted "$memory/fs"; do
         kill -0 "$server" 2>/dev/null || skip 'no file system can be mounted here (FUSE, root)'
@@ -103,6 +109,54 @@ cluster() { # CALL WORDS
     rm -r "$disk/backups-1" "$disk/backups-2"
 }
 
+# starts_hanging WORDS ARGUMENT…: penstock in $child, until the log has the words.
+starts_hanging() {
+    local words=$1
+    shift
+    env --default-signal=INT -- "$penstock" "$@" >"$memory/out" 2>"$memory/err" &
+    child=$!
+    wait_until grep -q hangs "$memory/fs"
+    wait_until grep -Eq "has waited .* to $words" "$memory/err"
+}
+
+# A part that hangs where its data begins: both read it with the threads of a crew, and then go on.
+reads_a_hanging_part() {
+    local part=BACKUP-1/BACKUP-1-PART-1-OF-1/BACKUP-1.1.data command
+    expect_exit 0 "$penstock" backup --source "x=dir:$disk/files" --to "$disk/to" --ldms 1
+    for command in verify 'restore --target '"$disk/restored"; do
+        mount_at "$disk/to/$part" read "$disk/to/$part"
+        # shellcheck disable=SC2086
+        starts_hanging "read $part" $command --from "$disk/to" --ldms 1
+        grep -q '^penstock: warning: LDM 1: has waited' "$memory/err" || fail 'the thread is not named'
+        kill -USR1 "$server"
+        status=0
+        wait "$child" || status=$?
+        [ "$status" -eq 0 ] || fail "exit $status, not 0"
+        unmount_source
+    done
+    cmp "$disk/files/one" "$disk/restored/one"
+    mount_at "$disk/to/$part" read "$disk/to/$part"
+    starts_hanging "read $part" verify --from "$disk/to"
+    kill -INT "$child"
+    sleep 0.5 # a signal within 0.3 s belongs to the first
+    kill -INT "$child"
+    ends_with 130
+    expect_message 'interrupted again'
+}
+
+# A target that hangs, before any other thread is started.
+writes_to_a_hanging_target() {
+    mkdir "$disk/stuck" "$disk/target"
+    echo x >"$disk/stuck/stuck"
+    expect_exit 0 "$penstock" backup --source "x=dir:$disk/stuck" --to "$disk/to"
+    mount_at "$disk/target" stat
+    starts_hanging 'look at what is in the way of x/stuck' restore --from "$disk/to" --target "$disk/target" --force
+    kill -INT "$child"
+    sleep 0.5
+    kill -INT "$child"
+    ends_with 130
+}
+
 mkdir "$disk/files"
 random_bytes 100000 >"$disk/files/one"
 hanging read 'LDM 1: has waited .* to read source x: stuck' --ldms 1
@@ -111,3 +165,5 @@ hanging stat 'source x: has waited .* to look at stuck' --ldms 2
 interrupted
 cluster read 'read source x: stuck'
 cluster stat 'look at stuck'
+reads_a_hanging_part
+writes_to_a_hanging_target
