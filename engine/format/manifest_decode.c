@@ -17,6 +17,7 @@
 struct reader {
     const char *wrong; /* name of that field, or NULL */
     bool newer;
+    bool has_no_memory;
 };
 
 static json_t *take(struct reader *reader, json_t *object, const char *key)
@@ -157,9 +158,11 @@ static const char *take_details(struct reader *reader, json_t *item)
         return NULL;
     char *text = json_is_object(details) ? json_dumps(details, JSON_COMPACT) : NULL;
     json_t *string = text ? json_string(text) : NULL;
+    bool is_wrong = !json_is_object(details); /* before it makes room for its text */
     free(text);
     if (json_object_set_new(item, "details", string) != 0) {
         reader->wrong = "details";
+        reader->has_no_memory = !is_wrong;
         return NULL;
     }
     return json_string_value(string);
@@ -446,6 +449,8 @@ static int reader_error(const struct reader *reader, uint64_t size, struct pst_d
 {
     if (!reader->wrong)
         return 0;
+    if (reader->has_no_memory)
+        return -ENOMEM;
     return format_damage_set(damage, 0, size - PST_MANIFEST_LINE2_BYTES, reader->wrong,
                              reader->newer ? -PST_E_NEWER : -PST_E_CORRUPT);
 }

@@ -87,12 +87,23 @@ static json_t *common_object(const struct pst_manifest_common *common, const cha
                      integer(common->finished_unix_ns), "sums", sums_object(&common->sums));
 }
 
-/* 0, also where there is nothing to set. */
+/* 0, also where there is nothing to set; -1, with errno. Read twice, as by the decoder (load()). */
 static int set_details(json_t *item, const char *details)
 {
+    int before = errno; /* jansson's reader of numbers sets it to 0 */
     if (!details)
         return 0;
-    return json_object_set_new(item, "details", json_loads(details, JSON_REJECT_DUPLICATES, NULL));
+    errno = 0;
+    json_t *loaded = json_loads(details, JSON_REJECT_DUPLICATES, NULL);
+    json_t *again = json_loads(details, JSON_REJECT_DUPLICATES, NULL);
+    bool is_short = errno == ENOMEM || (loaded != again && !json_equal(loaded, again));
+    errno = is_short ? ENOMEM : before;
+    json_decref(again);
+    if (is_short) {
+        json_decref(loaded);
+        return -1;
+    }
+    return json_object_set_new(item, "details", loaded);
 }
 
 /* Sets a text that may be missing. 0, also where it is; -1. */

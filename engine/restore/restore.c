@@ -230,16 +230,18 @@ err_after_set:
 /* umask(2) could only be read by changing it, under the feet of the process's other threads. */
 static int read_umask(mode_t *mask)
 {
-    FILE *status = fopen("/proc/self/status", "re");
     char line[256];
+    errno = 0;
+    FILE *status = fopen("/proc/self/status", "re");
     unsigned read_mask = 0;
     int found = 0;
     while (status && found != 1 && fgets(line, sizeof(line), status))
         found = sscanf(line, "Umask: %o", &read_mask);
+    int error = found == 1 ? 0 : errno ? -errno : -ENOENT;
     if (status)
         fclose(status);
     *mask = (mode_t)read_mask;
-    return found == 1 ? 0 : -ENOENT;
+    return error;
 }
 
 /* Damage that a restore goes on past. */
@@ -260,9 +262,11 @@ static int run_restore(struct restore_run *run, const char *target)
     pst_findings_init(&run->findings, keep_going ? log_finding : NULL, NULL);
     run->lost = keep_going ? restore_note_lost : NULL;
     run->has_target = target;
-    int error = 0;
-    if (read_umask(&run->mode_mask) < 0)
+    int error = read_umask(&run->mode_mask);
+    if (error == -ENOENT)
         error = restore_fail(run, -EIO, "no Umask in /proc/self/status: mount proc there");
+    else if (error)
+        error = restore_fail(run, error, "/proc/self/status: %s", pst_error_text(error));
     if (!error)
         error = restore_backup(run, target);
     if (error == -PST_E_INCONSISTENT)
