@@ -42,7 +42,8 @@ static const struct cli_option options[] = {
     {.name = "keep-going",
      .kind = CLI_OPTION_SWITCH,
      .help = "go on past damage: what is whole is restored, what is not is named, and a file of "
-             "which a part is lost becomes NAME.damaged"},
+             "which a part is lost becomes NAME.damaged; with --force an older one of its name "
+             "stays, so both need room until the newer is whole"},
     {.name = "no-devices",
      .kind = CLI_OPTION_SWITCH,
      .help = "leave out block and character devices"},

@@ -125,6 +125,7 @@ static int restore_into_target(struct restore_run *run, const char *path)
         return restore_fail(run, error, "%s: %s%s (%s)", path, run->target.step,
                             error == -ENOTEMPTY && !run->options->export ? ", or use --force" : "",
                             pst_error_text(error));
+    run->swaps = run->target.in_place && run->options->keep_going && !run->options->export;
     if (run->target.in_place)
         error = restore_check_room(run);
     bool is_begun = !error;

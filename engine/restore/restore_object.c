@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -84,11 +85,24 @@ int restore_clear_way(int parent_fd, const char *name, const struct pst_object *
     return error;
 }
 
-/* A file that failed before gets no room. */
+const char *restore_working_name(const struct restore_run *run, const struct object_record *record,
+                                 const char *name, char text[RESTORE_WORKING_NAME_BYTES])
+{
+    if (!run->swaps)
+        return name;
+    snprintf(text, RESTORE_WORKING_NAME_BYTES, ".penstock-%.16s-%" PRIx32 "-%" PRIx64,
+             run->target.marker, record->node, object_id(record));
+    return text;
+}
+
+/* A file that failed before gets no room. An earlier restore that was stopped may have left one of
+ * the working name. */
 static int make_late_room(const struct restore_run *run, int parent_fd, const char *name,
                           const struct object_record *record)
 {
     const struct pst_object object = object_of(record);
+    if (run->swaps)
+        return unlinkat(parent_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
     if (!run->target.in_place || !restore_waits_for_contents(&object) ||
         atomic_load(&record->failed))
         return 0;
@@ -98,6 +112,7 @@ static int make_late_room(const struct restore_run *run, int parent_fd, const ch
 int restore_open(const struct restore_run *run, struct pst_parent *parent,
                  struct object_record *record, const char *path)
 {
+    char text[RESTORE_WORKING_NAME_BYTES];
     const char *name;
     int source_fd = restore_source_fd(run, record);
     if (source_fd < 0)
@@ -105,6 +120,7 @@ int restore_open(const struct restore_run *run, struct pst_parent *parent,
     int parent_fd = pst_parent_of(parent, source_fd, path, &name);
     if (parent_fd < 0)
         return parent_fd;
+    name = restore_working_name(run, record, name, text);
     int error = atomic_load(&record->made) ? 0 : make_late_room(run, parent_fd, name, record);
     if (error)
         return error;
@@ -236,27 +252,57 @@ int restore_finish_open(struct restore_run *run, int fd, const struct object_rec
     return 0;
 }
 
+int restore_take_name(struct restore_run *run, struct pst_parent *parent,
+                      struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    char text[RESTORE_WORKING_NAME_BYTES];
+    const char *name;
+    if (!run->swaps || !atomic_load(&record->made) || atomic_load(&record->failed))
+        return 0;
+    int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
+    int error = parent_fd < 0 ? parent_fd : restore_clear_way(parent_fd, name, &object);
+    if (!error && renameat2(parent_fd, restore_working_name(run, record, name, text), parent_fd,
+                            name, RENAME_NOREPLACE) < 0)
+        error = -errno;
+    if (!error)
+        return 0;
+    atomic_fetch_sub(&run->made, 1);
+    return restore_miss(run, error, record, "could not make room for");
+}
+
+/* Where what it is to be called is taken or too long. */
+static int leave_there(struct restore_run *run, int error, const struct object_record *record,
+                       const char *name)
+{
+    char what[RESTORE_WORKING_NAME_BYTES + 64];
+    snprintf(what, sizeof(what), "not whole, and left there as %s:", name);
+    return restore_miss_part(run, error, record,
+                             run->swaps ? what : "not whole, and under its own name:");
+}
+
 /* Out of the way of who would take it for whole: under another name, or, where nothing is in it,
- * away. Where that name is taken or too long, it stays. */
+ * away. */
 int restore_set_aside(struct restore_run *run, struct pst_parent *parent,
                       const struct object_record *record)
 {
     const struct pst_object object = object_of(record);
-    char aside[NAME_MAX + 1];
+    char aside[NAME_MAX + 1], text[RESTORE_WORKING_NAME_BYTES];
     const char *name;
     if (!atomic_load(&record->made))
         return 0;
     int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
     if (parent_fd < 0)
         return restore_miss_part(run, parent_fd, record, "could not set aside");
+    const char *now = restore_working_name(run, record, name, text);
     if (object.type != PST_OBJECT_DATABASE && atomic_load(&record->received) == 0)
-        return unlinkat(parent_fd, name, 0) < 0
+        return unlinkat(parent_fd, now, 0) < 0
                    ? restore_miss_part(run, -errno, record, "could not remove the empty")
                    : 0;
     int length = snprintf(aside, sizeof(aside), "%s.damaged", name);
     if (length < 0 || (size_t)length >= sizeof(aside))
-        return restore_miss_part(run, -ENAMETOOLONG, record, "not whole, and under its own name:");
-    if (renameat2(parent_fd, name, parent_fd, aside, RENAME_NOREPLACE) < 0)
-        return restore_miss_part(run, -errno, record, "not whole, and under its own name:");
+        return leave_there(run, -ENAMETOOLONG, record, now);
+    if (renameat2(parent_fd, now, parent_fd, aside, RENAME_NOREPLACE) < 0)
+        return leave_there(run, -errno, record, now);
     return 0;
 }

@@ -44,6 +44,16 @@ PST_MUST_USE int restore_clear_way(int parent_fd, const char *name,
 /* Whether the caller wants no such object: devices. */
 bool restore_is_left_out(const struct restore_run *run, const struct pst_object *object);
 
+/* What the file of an object is called until it is whole: its name, or, where the one that has it
+ * stays until then (restore_run.swaps), one that no other file has. */
+#define RESTORE_WORKING_NAME_BYTES 64u
+const char *restore_working_name(const struct restore_run *run, const struct object_record *record,
+                                 const char *name, char text[RESTORE_WORKING_NAME_BYTES]);
+
+/* A file that is whole takes its name, and what had it goes. 0, or what ends the restore. */
+PST_MUST_USE int restore_take_name(struct restore_run *run, struct pst_parent *parent,
+                                   struct object_record *record);
+
 /* Opens the file of an object for writing, creating it the first time; a descriptor or -errno.
  * While others may open it too, under restore_run.files. */
 PST_MUST_USE int restore_open(const struct restore_run *run, struct pst_parent *parent,
@@ -58,7 +68,7 @@ PST_MUST_USE int restore_finish_open(struct restore_run *run, int fd,
 PST_MUST_USE int restore_finish_node(struct restore_run *run, int parent_fd, const char *name,
                                      const struct object_record *record);
 
-/* A file that is not whole: renames it to NAME.damaged. 0, or what ends the restore. */
+/* A file that is not whole becomes NAME.damaged. 0, or what ends the restore. */
 PST_MUST_USE int restore_set_aside(struct restore_run *run, struct pst_parent *parent,
                                    const struct object_record *record);
 

@@ -269,11 +269,13 @@ static int check_parent(struct restore_run *run, const struct object_record *rec
                                : -PST_E_CORRUPT;
 }
 
-/* Whether it is made later, if at all (restore_waits_for_contents): as a file, or another name of
- * it. */
+/* Whether it is made later, if at all: as a file (restore_waits_for_contents), or another name of
+ * it; or, where what is there stays until then, whatever it is. */
 static bool takes_room_later(const struct restore_run *run, const struct object_record *record,
                              const struct pst_object *object)
 {
+    if (run->swaps)
+        return true;
     if (object->type != PST_OBJECT_HARD_LINK)
         return restore_waits_for_contents(object);
     const struct object_record *first =

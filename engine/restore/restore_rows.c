@@ -169,22 +169,25 @@ static int finish_file(struct rows *rows, const struct database_tables *database
 {
     struct pst_parent parent = PST_PARENT_NONE;
     struct object_record *record = find_record(rows, database->record);
+    char text[RESTORE_WORKING_NAME_BYTES];
+    const char *name = restore_working_name(rows->run, record, object->path, text);
     struct stat status;
-    if (fstatat(restore_source_fd(rows->run, record), object->path, &status, AT_SYMLINK_NOFOLLOW) <
-            0 &&
+    if (fstatat(restore_source_fd(rows->run, record), name, &status, AT_SYMLINK_NOFOLLOW) < 0 &&
         errno == ENOENT)
         return 0;
     atomic_store(&record->made, true); /* by the sink */
     int error = 0;
-    if (atomic_load(&record->failed)) {
-        error = restore_set_aside(rows->run, &parent, record);
-    } else {
+    if (!atomic_load(&record->failed)) {
         int fd = restore_open(rows->run, &parent, record, object->path);
         error = fd < 0 ? restore_miss(rows->run, fd, record, "could not open")
                        : restore_finish_open(rows->run, fd, record);
         if (fd >= 0)
             close(fd);
     }
+    if (!error)
+        error = restore_take_name(rows->run, &parent, record);
+    if (!error && atomic_load(&record->failed))
+        error = restore_set_aside(rows->run, &parent, record);
     pst_parent_close(&parent);
     return error;
 }
@@ -200,7 +203,8 @@ static int directory_of(const struct rows *rows, const struct database_tables *d
 static int restore_database(struct rows *rows, const struct database_tables *database)
 {
     const struct pst_object object = object_of(database->record);
-    const struct pst_database described = describe(database, &object);
+    struct pst_database described = describe(database, &object);
+    char name[RESTORE_WORKING_NAME_BYTES];
     const struct pst_restore_options *options = rows->run->options;
     char text[PST_TABLE_SINK_TEXT_BYTES] = "";
     struct pst_table_sink *sink = NULL;
@@ -211,6 +215,9 @@ static int restore_database(struct rows *rows, const struct database_tables *dat
     if (!options->open_sink)
         return restore_fail_object(rows->run, -ENOTSUP, database->record,
                                    "there is no sink for the rows of");
+    described.name = restore_working_name(rows->run, database->record, object.path, name);
+    if (rows->run->swaps && unlinkat(directory_fd, name, 0) < 0 && errno != ENOENT)
+        return restore_fail_object(rows->run, -errno, database->record, "could not begin");
     int error = options->open_sink(options->sink_context, &described, directory_fd, &sink, text);
     if (error)
         return fail_sink(rows, error, database->record, text);

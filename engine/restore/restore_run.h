@@ -45,8 +45,9 @@ struct restore_run {
     struct lost_range *ranges;
     size_t ranges_count;
     mode_t mode_mask;
-    bool has_target;                /* else only rows are restored */
-    int *source_fds;                /* by node index × PST_SOURCES_MAX + instance; -1: none */
+    bool has_target; /* else only rows are restored */
+    bool swaps;      /* in place, past damage: what is there stays until the new one is whole */
+    int *source_fds; /* by node index × PST_SOURCES_MAX + instance; -1: none */
     struct restore_worker *workers; /* restore_data.c: one for each worker of the crew */
     struct row_map *row_map;        /* restore_rows.c: being filled */
 

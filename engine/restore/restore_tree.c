@@ -62,6 +62,8 @@ static int finish_file(struct restore_run *run, struct pst_parent *parent,
     if (is_due)
         error = restore_has_nothing_of(record) ? restore_miss_contents(run, record)
                                                : finish_contents(run, parent, record, &object);
+    if (!error)
+        error = restore_take_name(run, parent, record);
     if (!error && atomic_load(&record->failed))
         error = restore_set_aside(run, parent, record);
     pst_activity_end();
@@ -183,7 +185,7 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
         pst_parent_of(other, restore_source_fd(run, first), first_object.path, &first_name);
     if (first_fd < 0)
         return first_fd;
-    if (run->target.in_place && restore_waits_for_contents(&first_object)) {
+    if (run->swaps || (run->target.in_place && restore_waits_for_contents(&first_object))) {
         int cleared = restore_clear_way(parent_fd, name, object);
         if (cleared)
             return cleared;
@@ -220,7 +222,9 @@ static int make_link(struct restore_run *run, struct pst_parent *parent, struct 
     int error = parent_fd < 0 ? parent_fd : 0;
     if (!error && hard)
         error = make_hard_link(run, other, parent_fd, name, record, &object);
-    else if (!error)
+    else if (!error && run->swaps)
+        error = restore_clear_way(parent_fd, name, &object);
+    if (!error && !hard)
         error = make_other(run, parent_fd, name, record, &object);
     pst_activity_end();
     return error ? restore_miss(run, error, record, "could not make") : 0;

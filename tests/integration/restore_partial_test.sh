@@ -232,6 +232,59 @@ packed() {
     expect_hit "${others[@]}"
 }
 
+# hit FILE: the part loses a chunk in the middle of FILE (of marked_file), and of no other.
+hit() {
+    local data offset
+    data=$(echo "$work"/older-to/BACKUP-1/*PART*/*.data)
+    offset=$(grep -abo -m1 -F "MARK-$1-" "$data" | head -n 1 | cut -d: -f1)
+    flip "$data" "$offset"
+}
+
+marked_file() { # NAME: 200 KB that do not get smaller
+    random_bytes 200000 >"$work/older/$1"
+    printf 'MARK-%s-' "$1" | dd of="$work/older/$1" bs=1 seek=100000 conv=notrunc status=none
+}
+
+# An older file, link or directory makes room for a newer one that is whole, and for no other.
+older_stays() {
+    shopt -s extglob
+    mkdir -p "$work/older" "$work/older-target/directory/deep"
+    local name before
+    for name in file directory link free whole; do marked_file "$name"; done
+    random_bytes 3000 >"$work/older/tiny"
+    ln "$work/older/file" "$work/older/second-name"
+    ln -s whole "$work/older/symlink"
+    mkdir "$work/older/was-file"
+    echo new >"$work/older/was-file/entry"
+    backup older 1
+    for name in file second-name whole tiny symlink was-file; do echo "old $name" >"$work/older-target/$name"; done
+    echo kept >"$work/older-target/directory/deep/kept"
+    ln -s nowhere "$work/older-target/link"
+    cp -a "$work/older-target" "$work/older-before"
+    for name in file directory link free; do hit "$name"; done
+    restore 3 older --force --keep-going
+    expect_message 'older/file: ' 'older/directory: ' 'older/link: ' 'older/free: ' 'older/second-name: '
+    for name in file second-name directory link; do
+        diff -r --no-dereference "$work/older-before/$name" "$work/older-target/$name" >&2 || fail "the older $name went"
+    done
+    for name in whole tiny symlink was-file; do
+        diff -r --no-dereference "$work/older/$name" "$work/older-target/$name" >&2 || fail "the newer $name did not come"
+    done
+    # whichever name was listed first
+    for name in '@(file|second-name)' directory link free; do
+        compgen -G "$work/older-target/$name.damaged" >/dev/null || fail "what is left of $name is gone"
+    done
+    expect_absent "$work/older-target/free" "$work"/older-target/.penstock-*
+    # Once more: what has the names with .damaged stays as well, and what is left is named.
+    before=$(cd "$work/older-target" && sha256sum ./*.damaged)
+    : >"$work/older-target/.penstock-restore"
+    restore 3 older --force --keep-going
+    expect_message 'not whole, and left there as \.penstock-[^ ]*: older/free: '
+    [ "$before" = "$(cd "$work/older-target" && sha256sum ./*.damaged)" ] || fail 'a file was overwritten by what is not whole'
+    restore 3 older --force --keep-going
+    [ "$(find "$work/older-target" -name '.penstock-*' | wc -l)" -eq 4 ] || fail 'working names pile up'
+}
+
 # A catalogue that is lost in part: files are restored though the entries of their directories are gone.
 lost_catalogue() {
     mv "$work/damaged" "$work/damaged-old"
@@ -295,5 +348,6 @@ too_large
 in_the_way
 damage
 packed
+older_stays
 lost_catalogue
 distrust

@@ -30,7 +30,9 @@ extern "C" {
 /* What the backup holds of a database beside its rows. */
 struct pst_database {
     const char *kind; /* of the source that it was: "lmdb", … */
-    const char *name; /* of its file; a legal file name */
+    /* Of its file; a legal file name. Where an older file stays until this one is whole
+     * (pst_restore_job.keep_going, force), another one, and the file is renamed in the end. */
+    const char *name;
     /* The source's own bytes, for a sink of the same kind; NULL with details_bytes 0. */
     const void *details;
     uint32_t details_bytes;

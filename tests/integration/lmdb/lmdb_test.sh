@@ -449,6 +449,16 @@ damaged_rows() {
         diff <(mdb_dump -s "$at" "$memory/env" | grep -v mapsize) \
             <(mdb_dump -n -s "$at" "$memory/target/data.mdb.damaged" | grep -v mapsize) >&2 || fail "table $at"
     done
+    # In place the older environment stays.
+    rm "$memory"/target/data.mdb.damaged*
+    echo older >"$memory/target/data.mdb"
+    expect_exit 3 "$penstock" restore --from "$memory/backups" --target "$memory/target" --force --keep-going
+    expect_names "$memory/target" $'./data.mdb\n./data.mdb.damaged'
+    [ "$(cat "$memory/target/data.mdb")" = older ] || fail 'an older environment went for one that is not whole'
+    flip "$data" 700000
+    expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/target" --force --keep-going
+    diff <(mdb_dump -a "$memory/env" | grep -v mapsize) \
+        <(mdb_dump -n -a "$memory/target/data.mdb" | grep -v mapsize) >&2 || fail 'the newer environment did not come'
 }
 
 # An environment that has lost its end costs its backup, by name, and nothing else.
