@@ -33,15 +33,31 @@ static void give_back(const struct object_record *record, int fd, const struct p
     }
 }
 
+/* A file that was cut, or replaced by a shorter one, before it was read lacks data at its end: it
+ * ends with the last byte that was read, not in zeros up to the size that was listed. */
+static int set_size(int fd, const struct object_record *record, const struct pst_object *object)
+{
+    struct stat status;
+    uint64_t listed_bytes;
+    off_t size = (off_t)object->size;
+    if (object->flags == PST_OBJECT_CHANGED && pst_object_data_bytes(object, &listed_bytes) &&
+        atomic_load(&record->bytes) < listed_bytes) {
+        if (fstat(fd, &status) < 0)
+            return -errno;
+        size = status.st_size;
+    }
+    return ftruncate(fd, size) < 0 ? -errno : 0;
+}
+
 static int finish_contents(struct restore_run *run, struct pst_parent *parent,
                            struct object_record *record, const struct pst_object *object)
 {
     int fd = restore_open(run, parent, record, object->path);
     if (fd < 0)
         return restore_miss(run, fd, record, "could not create");
-    int error = 0;
-    if (ftruncate(fd, (off_t)object->size) < 0)
-        error = restore_miss(run, -errno, record, "could not set the size of");
+    int error = set_size(fd, record, object);
+    if (error)
+        error = restore_miss(run, error, record, "could not set the size of");
     give_back(record, fd, object);
     if (!error && !atomic_load(&record->failed))
         error = restore_finish_open(run, fd, record);

@@ -2,12 +2,14 @@
  * Preloaded into penstock by odd_host_test.sh: a host with files that cannot be reached, or go, as
  * on a network's file system, and with a wrong clock. UNREACHABLE=NUMBER: fstatat(2) of a name that
  * begins with "bad" fails with that errno. UNREACHABLE=gone: the first file that is looked at is
- * removed when the second is. CLOCK=SECONDS: the time since 1970,
- * with CLOCK_FROM=PATH from when there is such a file.
+ * removed when the second is. UNREACHABLE=changed: a file cut-BYTES is cut to that when it was
+ * looked at, one called "grown" gets longer, and "replaced" another. CLOCK=SECONDS: the time since
+ * 1970, with CLOCK_FROM=PATH from when there is such a file.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,18 @@ static void remove_first(int directory, const char *name)
         snprintf(first, sizeof(first), "%s", name);
 }
 
+static void change(int directory, const char *name)
+{
+    int fd = openat(directory, name, O_WRONLY | O_APPEND);
+    if (strncmp(name, "cut-", 4) == 0)
+        (void)!ftruncate(fd, atol(name + 4));
+    else if (strcmp(name, "grown") == 0)
+        (void)!write(fd, name, strlen(name));
+    else if (strcmp(name, "replaced") == 0)
+        renameat(directory, "../other", directory, name);
+    close(fd);
+}
+
 int fstatat(int directory, const char *restrict name, struct stat *restrict status, int flags)
 {
     static fstatat_function real;
@@ -40,6 +54,8 @@ int fstatat(int directory, const char *restrict name, struct stat *restrict stat
     int result = real(directory, name, status, flags);
     if (mode && strcmp(mode, "gone") == 0 && result == 0 && S_ISREG(status->st_mode))
         remove_first(directory, name);
+    if (mode && strcmp(mode, "changed") == 0 && result == 0 && S_ISREG(status->st_mode))
+        change(directory, name);
     return result;
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What cannot be reached is no less there: it is named and counted, and the exit code is 3. A file with
-# several names is read through any of them. A clock that no backup can have is named.
+# several names is read through any of them; one that changes is restored as it was read. A clock that no backup can have is named.
 #
 #   odd_host_test.sh PENSTOCK FOLDER PRELOADED
 set -euo pipefail
@@ -56,6 +56,25 @@ one_of_two_names_goes() {
     rm -r "$memory/src"
 }
 
+# What is cut, grows or is replaced between listing and reading: what was read is restored, no zeros.
+changed_before_it_is_read() {
+    local name
+    mkdir "$memory/src"
+    for name in cut-0 cut-1 cut-4096 cut-150000 grown replaced; do random_bytes 200000 >"$memory/src/$name"; done
+    cp "$memory/src/grown" "$memory/listed"
+    ln "$memory/src/cut-4096" "$memory/src/link" # to what was cut, or is not yet
+    random_bytes 70000 >"$memory/other"
+    back_up 3 changed
+    expect_message 'complete, but [67] objects could not be read, or changed'
+    expect_exit 0 "$penstock" verify --from "$memory/to"
+    restore 3
+    for name in cut-0 cut-1 cut-4096 link cut-150000 replaced; do
+        cmp "$memory/src/$name" "$memory/target/$name" || fail "restored of $name: $(stat -c %s "$memory/target/$name") bytes"
+    done
+    cmp "$memory/listed" "$memory/target/grown" || fail 'not what was read of a file that grew'
+    rm -r "$memory/src"
+}
+
 no_name_can_be_read() {
     mkdir -p "$memory/src/deeper"
     echo secret >"$memory/src/one"
@@ -90,5 +109,6 @@ wrong_clock() {
 
 errors
 one_of_two_names_goes
+changed_before_it_is_read
 no_name_can_be_read
 wrong_clock
