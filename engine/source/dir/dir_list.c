@@ -38,6 +38,7 @@ struct listing_job {
     struct pst_source_listing *listing;
     uint64_t counter;        /* of the last object */
     uint64_t kernel_systems; /* whose contents were left out */
+    uint64_t apart;          /* names that became files of their own, though others of one inode */
     struct links links;
     uint64_t fragments; /* that were emitted at emitted_ns */
     uint64_t emitted_ns;
@@ -117,6 +118,18 @@ static void leave_kernel_system(struct listing_job *job, const char *path)
         pst_log(PST_LOG_WARNING,
                 "source %s: what is in file systems of the kernel's own (such as /proc) is left "
                 "out: first \"%s\"",
+                job->dir->source.name, printable(path, text, sizeof(text)));
+}
+
+/* Its contents are kept, but not that it is another name: because the file changed meanwhile, or
+ * its file system gives one inode number to several. The first is logged. */
+static void keep_apart(struct listing_job *job, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (job->apart++ == 0)
+        pst_log(PST_LOG_WARNING,
+                "source %s: a file with several names that changed while they were listed, or "
+                "shares its inode number, is no hard link in the backup: \"%s\"",
                 job->dir->source.name, printable(path, text, sizeof(text)));
 }
 
@@ -357,12 +370,15 @@ static int look_again(struct listing_job *job, const char *name, struct found *f
         return trouble(job, name, "cannot stat a file", error);
     if (!S_ISREG(now.status.st_mode))
         return trouble(job, name, "it is no file any more", -PST_E_CHANGED);
-    if (!found->path && now.status.st_dev == found->status.st_dev &&
-        now.status.st_ino == found->status.st_ino)
+    bool is_inode =
+        now.status.st_dev == found->status.st_dev && now.status.st_ino == found->status.st_ino;
+    if (!found->path && is_inode)
         *found = now;
-    else if (!found->path || !links_are_one_file(&now.status, &found->status))
-        return add_file(job, &now, 0, &id);
-    return 1;
+    if (found->path && links_are_one_file(&now.status, &found->status))
+        return 1;
+    if (is_inode)
+        keep_apart(job, name);
+    return add_file(job, &now, 0, &id);
 }
 
 /* Keeps those names that are still the file's, one behind the other. */
@@ -437,6 +453,8 @@ static int add_regular(struct listing_job *job, const struct found *found)
         return -ENOMEM;
     if (links_is_object_of(link, status))
         return add_link(job, found, link->object);
+    if (!link->waiting && link->object)
+        keep_apart(job, found->path);
     if (!link->waiting)
         links_set_object(link, status, 0);
     int error = links_add_name(&job->links, link, status, found->path);
@@ -576,6 +594,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->fragments = 0;
     job->emitted_ns = pst_monotonic_ns();
     job->kernel_systems = 0;
+    job->apart = 0;
     job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);
     int error = job->dir->place.file ? list_file(job) : list_tree(job);
@@ -590,6 +609,9 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
         pst_log(PST_LOG_WARNING,
                 "source %s: %llu file systems of the kernel's own were left out in all",
                 source->name, (unsigned long long)job->kernel_systems);
+    if (!error && job->apart > 1)
+        pst_log(PST_LOG_WARNING, "source %s: %llu such names are no hard links in all",
+                source->name, (unsigned long long)job->apart);
     links_free(&job->links);
     free(job);
     return error;

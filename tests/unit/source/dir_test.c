@@ -608,6 +608,18 @@ static int bad_error;
 static bool inodes_collide;
 /* Called once, for the next file that fstatat is asked for. */
 static void (*on_file)(void);
+/* How far the clock is ahead. */
+static time_t clock_ahead_s;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    int result = __real_clock_gettime(clock, time);
+    time->tv_sec += clock_ahead_s;
+    return result;
+}
 
 int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
 int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
@@ -721,6 +733,50 @@ static void names_outside_are_not_waited_for(void)
     forget();
 }
 
+static void append_byte(void)
+{
+    FILE *file = fopen("name1", "ae");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputc('x', file);
+    fclose(file);
+}
+
+static void wait_too_long(void)
+{
+    clock_ahead_s = 20;
+    on_file = append_byte;
+}
+
+/* The file becomes an object when only one of its three names is known; the second comes while it
+ * is as it was, the third when it has changed. */
+static void names_that_come_late_are_links_or_are_told(void)
+{
+    static const char *const names[] = {"name1", "name2", "name3"};
+    uint64_t files[3] = {0}, links = 0;
+    uint32_t count = 0;
+    write_file("name1", "content", 7);
+    ASSERT_OK(link("name1", "name2"));
+    ASSERT_OK(link("name1", "name3"));
+    on_file = wait_too_long;
+    begin_log_capture();
+    list_here();
+    char *log = end_log_capture();
+    clock_ahead_s = 0;
+    for (int i = 0; i < 3; i++) {
+        struct pst_object object = object_at(names[i]);
+        if (object.type == PST_OBJECT_FILE)
+            files[count++] = object.id;
+        else
+            links += object.linked_object;
+    }
+    CU_ASSERT_EQUAL_FATAL(count, 2);
+    CU_ASSERT_TRUE(links == files[0] || links == files[1]);
+    CU_ASSERT_EQUAL(extent_bytes(&collected, files[0]) + extent_bytes(&collected, files[1]), 15);
+    CU_ASSERT_PTR_NOT_NULL(strstr(log, "is no hard link in the backup: \"name"));
+    free(log);
+    forget();
+}
+
 static void rename_deep(void)
 {
     ASSERT_OK(rename("1", "renamed"));
@@ -812,6 +868,7 @@ static CU_TestInfo tests[] = {
     {"colliding inode numbers merge nothing", colliding_inode_numbers_merge_nothing},
     {"what is left of the names counts", what_is_left_of_the_names_counts},
     {"names outside are not waited for", names_outside_are_not_waited_for},
+    {"names that come late are links or are told", names_that_come_late_are_links_or_are_told},
     {"a renamed deep tree is not silently cut", a_renamed_deep_tree_is_not_silently_cut},
     {"unreadable files are counted", unreadable_files_are_counted},
     {"bad roots are refused", bad_roots_are_refused},
