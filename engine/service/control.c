@@ -90,7 +90,7 @@ static void turn(struct control *control, int interrupt_fd, int timeout_ms)
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         polled[i] = (struct pollfd){.fd = control->clients[i].fd, .events = POLLIN};
     struct pollfd *listener = &polled[CONTROL_CLIENTS_MAX];
-    int listen_fd = control_may_accept(control) ? control->listen_fd : -1;
+    int listen_fd = control_may_accept(control) ? control->listener.fd : -1;
     listener[0] = (struct pollfd){.fd = listen_fd, .events = POLLIN};
     listener[1] = (struct pollfd){.fd = interrupt_fd, .events = POLLIN};
     listener[2] = (struct pollfd){.fd = pst_client_fd(control->node), .events = POLLIN};
@@ -159,22 +159,17 @@ int control_open(const char *path, struct control **control, char *message)
     PST_CHECK_MAIN_THREAD();
     struct control *made = calloc(1, sizeof(*made));
     char *copy = made ? strdup(path) : NULL;
-    int fd = -ENOMEM;
+    int error = -ENOMEM;
     if (copy)
-        fd = control_listen(path, CONTROL_CLIENTS_MAX, message);
+        error = control_listen(path, CONTROL_CLIENTS_MAX, &made->listener, message);
     else
         snprintf(message, PST_MESSAGE_BYTES, "out of memory");
-    if (fd < 0) {
+    if (error) {
         free(copy);
         free(made);
-        return fd;
+        return error;
     }
     made->path = copy;
-    made->listen_fd = fd;
-    struct stat bound = {0};
-    (void)lstat(path, &bound);
-    made->device = bound.st_dev;
-    made->inode = bound.st_ino;
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         made->clients[i].fd = -1;
     *control = made;
@@ -187,12 +182,7 @@ void control_close(struct control *control)
         return;
     PST_CHECK_MAIN_THREAD();
     control_hang_up_all(control);
-    close(control->listen_fd);
-    /* by now another node's may lie there */
-    struct stat found;
-    if (lstat(control->path, &found) == 0 && found.st_dev == control->device &&
-        found.st_ino == control->inode)
-        unlink(control->path);
+    control_unlisten(&control->listener, control->path);
     free(control->path);
     free(control);
 }

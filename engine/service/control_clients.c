@@ -216,7 +216,7 @@ static void pause_for_descriptors(struct control *control, int error)
 void control_accept(struct control *control)
 {
     PST_CHECK_THREAD(&control->owner);
-    int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(control->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int error = fd < 0 ? -errno : 0;
     if (error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM)
         pause_for_descriptors(control, error);

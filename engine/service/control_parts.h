@@ -9,6 +9,7 @@
 
 #include "engine/base/check.h"
 #include "engine/node/client.h"
+#include "engine/service/control_socket.h"
 
 #define CONTROL_JOBS_MAX 16u
 
@@ -63,14 +64,12 @@ struct control_resolving {
 struct control {
     struct pst_thread_owner owner; /* bound while it serves */
     char *path;
-    int listen_fd;
+    struct control_listener listener;
     struct pst_node *node;
     const struct pst_node_config *config;
     struct control_client clients[CONTROL_CLIENTS_MAX];
     uint64_t last_client;   /* the highest id given so far */
     uint64_t deaf_until_ns; /* until then nobody is let in */
-    dev_t device;           /* of the socket's file */
-    ino_t inode;
     struct control_job jobs[CONTROL_JOBS_MAX];
     struct control_last last;
     struct control_resolving resolving;

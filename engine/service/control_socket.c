@@ -5,10 +5,13 @@
 #include "engine/service/control_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -86,6 +89,40 @@ int pst_control_receive(int fd, int interrupt_fd, struct json_t **message)
 
 /* ---- the node's end ---- */
 
+static bool is_file(const char *path, dev_t device, ino_t inode)
+{
+    struct stat found;
+    return lstat(path, &found) == 0 && found.st_dev == device && found.st_ino == inode;
+}
+
+/* Between bind(2) and listen(2) a socket looks like one that was left behind: only the lock says
+ * that somebody is about to serve it. A descriptor or -errno; -EADDRINUSE: another has it. */
+static int take_lock(const char *path)
+{
+    char name[PATH_MAX];
+    snprintf(name, sizeof(name), "%s" CONTROL_LOCK_SUFFIX, path);
+    for (;;) {
+        struct stat locked;
+        int fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return -errno;
+        int error = flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &locked) < 0 ? -errno : 0;
+        if (!error && is_file(name, locked.st_dev, locked.st_ino))
+            return fd;
+        close(fd);
+        if (error) /* else whoever had it has just removed it */
+            return error == -EWOULDBLOCK ? -EADDRINUSE : error;
+    }
+}
+
+static void give_lock_back(int fd, const char *path)
+{
+    char name[PATH_MAX];
+    snprintf(name, sizeof(name), "%s" CONTROL_LOCK_SUFFIX, path);
+    unlink(name);
+    close(fd);
+}
+
 static int bind_privately(int fd, const struct sockaddr_un *address)
 {
     mode_t mask = umask(0177);
@@ -109,23 +146,49 @@ static int replace(int fd, const struct sockaddr_un *address, const char *path)
     return other == -ECONNREFUSED && unlink(path) == 0 ? bind_privately(fd, address) : -EADDRINUSE;
 }
 
-int control_listen(const char *path, int backlog, char *message)
+static int bind_and_listen(const struct sockaddr_un *address, const char *path, int backlog,
+                           struct control_listener *listener)
+{
+    struct stat bound;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    int error = bind_privately(fd, address);
+    if (error == -EADDRINUSE)
+        error = replace(fd, address, path);
+    if (!error && (listen(fd, backlog) < 0 || lstat(path, &bound) < 0))
+        error = -errno;
+    if (error) {
+        close(fd);
+        return error;
+    }
+    listener->fd = fd;
+    listener->device = bound.st_dev;
+    listener->inode = bound.st_ino;
+    return 0;
+}
+
+int control_listen(const char *path, int backlog, struct control_listener *listener, char *message)
 {
     PST_CHECK_MAIN_THREAD();
     struct sockaddr_un address;
     int error = address_of(path, &address, message);
     if (error)
         return error;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return fail(message, -errno, path, "socket");
-    error = bind_privately(fd, &address);
-    if (error == -EADDRINUSE)
-        error = replace(fd, &address, path);
-    if (!error && listen(fd, backlog) < 0)
-        error = -errno;
+    listener->lock_fd = take_lock(path);
+    if (listener->lock_fd < 0)
+        return fail(message, listener->lock_fd, path, "cannot create the socket");
+    error = bind_and_listen(&address, path, backlog, listener);
     if (!error)
-        return fd;
-    close(fd);
+        return 0;
+    give_lock_back(listener->lock_fd, path);
     return fail(message, error, path, "cannot create the socket");
+}
+
+void control_unlisten(struct control_listener *listener, const char *path)
+{
+    close(listener->fd);
+    if (is_file(path, listener->device, listener->inode))
+        unlink(path);
+    give_lock_back(listener->lock_fd, path);
 }

@@ -7,6 +7,8 @@
 #ifndef PST_ENGINE_SERVICE_CONTROL_SOCKET_H
 #define PST_ENGINE_SERVICE_CONTROL_SOCKET_H
 
+#include <sys/types.h>
+
 #include "engine/base/limits.h"
 #include "penstock/error.h"
 
@@ -26,10 +28,23 @@ PST_MUST_USE int pst_control_send(int fd, struct json_t *request);
  * -EBADMSG: it is no JSON object; -EINTR: interrupt_fd (-1: none) became readable first. */
 PST_MUST_USE int pst_control_receive(int fd, int interrupt_fd, struct json_t **message);
 
+struct control_listener {
+    int fd;       /* listens */
+    int lock_fd;  /* locks path + CONTROL_LOCK_SUFFIX: who has it alone may replace the socket */
+    dev_t device; /* of the socket's file */
+    ino_t inode;
+};
+
+#define CONTROL_LOCK_SUFFIX ".penstock-lock"
+
 /* Binds the socket and listens. A socket that no process serves any more is replaced. Before any
- * other thread starts, for it sets the umask for a moment. A descriptor, the caller's, as is the
- * file at path; or -errno with message (PST_MESSAGE_BYTES): -EADDRINUSE: another process serves it.
- * Private to engine/service/. */
-PST_MUST_USE int control_listen(const char *path, int backlog, char *message);
+ * other thread starts, for it sets the umask for a moment. 0, the descriptors the caller's, as are
+ * the files at path and of the lock; or -errno with message (PST_MESSAGE_BYTES): -EADDRINUSE:
+ * another process serves it, or is about to. Private to engine/service/. */
+PST_MUST_USE int control_listen(const char *path, int backlog, struct control_listener *listener,
+                                char *message);
+
+/* Closes it, and removes its files unless they are somebody else's by now. */
+void control_unlisten(struct control_listener *listener, const char *path);
 
 #endif

@@ -59,10 +59,10 @@ static enum cli_exit run(const char *const *answers, int out_fd, const char *wor
     argv[argc++] = (char *)"--node";
     argv[argc++] = path;
     fflush(stdout);
-    int listen_fd = control_listen(path, 1, message);
-    CU_ASSERT_FATAL(listen_fd >= 0);
-    CU_ASSERT_EQUAL_FATAL(fcntl(listen_fd, F_SETFL, 0), 0);
-    pid_t node = start_node(listen_fd, answers);
+    struct control_listener listener;
+    CU_ASSERT_EQUAL_FATAL(control_listen(path, 1, &listener, message), 0);
+    CU_ASSERT_EQUAL_FATAL(fcntl(listener.fd, F_SETFL, 0), 0);
+    pid_t node = start_node(listener.fd, answers);
     int saved_out = dup(STDOUT_FILENO), saved_err = dup(STDERR_FILENO);
     int null_fd = open("/dev/null", O_WRONLY);
     CU_ASSERT_FATAL(dup2(out_fd < 0 ? null_fd : out_fd, STDOUT_FILENO) >= 0);
@@ -75,10 +75,9 @@ static enum cli_exit run(const char *const *answers, int out_fd, const char *wor
     close(saved_out);
     close(saved_err);
     close(null_fd);
-    close(listen_fd);
     CU_ASSERT_EQUAL(waitpid(node, &status, 0), node);
     CU_ASSERT_EQUAL(status, 0);
-    unlink(path);
+    control_unlisten(&listener, path);
     return code;
 }
 #define ANSWERS(...) ((const char *const[]){__VA_ARGS__})

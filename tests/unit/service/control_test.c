@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -27,16 +29,20 @@ static void open_server(void)
     pst_set_add(&control.live, config.node - 1);
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         control.clients[i].fd = -1;
-    control.listen_fd = control_listen(path, CONTROL_CLIENTS_MAX, message);
-    CU_ASSERT_FATAL(control.listen_fd >= 0);
+    CU_ASSERT_EQUAL_FATAL(control_listen(path, CONTROL_CLIENTS_MAX, &control.listener, message), 0);
 }
 
 static void close_server(void)
 {
     control_check(&control);
     control_hang_up_all(&control);
-    close(control.listen_fd);
-    unlink(path);
+    control_unlisten(&control.listener, path);
+}
+
+static void die(void) /* its files stay */
+{
+    close(control.listener.fd);
+    close(control.listener.lock_fd);
 }
 
 static int connect_client(void)
@@ -65,33 +71,70 @@ static void answer(uint64_t client, int number)
 
 static void a_served_socket_is_not_replaced(void)
 {
+    struct control_listener other;
     char message[PST_MESSAGE_BYTES];
     open_server();
-    CU_ASSERT_EQUAL(control_listen(path, 1, message), -EADDRINUSE);
-    close(control.listen_fd); /* its file stays, as after a kill */
+    CU_ASSERT_EQUAL(control_listen(path, 1, &other, message), -EADDRINUSE);
+    die();
     CU_ASSERT_EQUAL(pst_control_connect(path, message), -ECONNREFUSED);
     CU_ASSERT_PTR_NOT_NULL(strstr(message, path));
-    control.listen_fd = control_listen(path, 1, message);
-    CU_ASSERT_TRUE(control.listen_fd >= 0);
+    CU_ASSERT_EQUAL_FATAL(control_listen(path, 1, &control.listener, message), 0);
     close_server();
+    CU_ASSERT_EQUAL(rmdir(folder), 0); /* nothing stays behind a node that ends */
+    CU_ASSERT_EQUAL(mkdir(folder, 0700), 0);
+}
+
+/* Between bind(2) and listen(2) a socket refuses connections as a dead one does. */
+static void a_socket_about_to_be_served_is_not_replaced(void)
+{
+    struct control_listener other;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char message[PST_MESSAGE_BYTES];
+    open_server();
+    unlink(path);
+    strcpy(address.sun_path, path);
+    close(control.listener.fd);
+    control.listener.fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    CU_ASSERT_EQUAL(bind(control.listener.fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    CU_ASSERT_EQUAL(pst_control_connect(path, message), -ECONNREFUSED);
+    CU_ASSERT_EQUAL(control_listen(path, 1, &other, message), -EADDRINUSE);
+    CU_ASSERT_EQUAL(listen(control.listener.fd, 1), 0);
+    int client = pst_control_connect(path, message);
+    CU_ASSERT_TRUE(client >= 0);
+    close(client);
+    unlink(path); /* no longer the file that the listener knows */
+    close_server();
+}
+
+/* What somebody else has put there by now stays. */
+static void a_later_socket_is_not_removed(void)
+{
+    open_server();
+    unlink(path);
+    fclose(fopen(path, "w"));
+    close_server();
+    CU_ASSERT_EQUAL(access(path, F_OK), 0);
+    unlink(path);
 }
 
 static void a_file_is_not_replaced(void)
 {
+    struct control_listener other;
     char message[PST_MESSAGE_BYTES];
     fclose(fopen(path, "w"));
-    CU_ASSERT_EQUAL(control_listen(path, 1, message), -EADDRINUSE);
+    CU_ASSERT_EQUAL(control_listen(path, 1, &other, message), -EADDRINUSE);
     CU_ASSERT_EQUAL(access(path, F_OK), 0);
     unlink(path);
 }
 
 static void a_long_path_is_refused(void)
 {
+    struct control_listener other;
     char message[PST_MESSAGE_BYTES], longest[200];
     memset(longest, 'x', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
     CU_ASSERT_EQUAL(pst_control_connect(longest, message), -ENAMETOOLONG);
-    CU_ASSERT_EQUAL(control_listen(longest, 1, message), -ENAMETOOLONG);
+    CU_ASSERT_EQUAL(control_listen(longest, 1, &other, message), -ENAMETOOLONG);
 }
 
 static void requests_and_answers_pass(void)
@@ -524,6 +567,9 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"a socket is replaced only if nobody serves it", a_served_socket_is_not_replaced},
+        {"a socket about to be served is not replaced",
+         a_socket_about_to_be_served_is_not_replaced},
+        {"a later socket is not removed", a_later_socket_is_not_removed},
         {"a file is not replaced", a_file_is_not_replaced},
         {"a path that is too long is refused", a_long_path_is_refused},
         {"requests and answers pass", requests_and_answers_pass},
