@@ -42,7 +42,8 @@ static int is_own_part(const struct pst_archive *archive, int directory, const c
     if (is_blank(block, bytes))
         return 1;
     struct pst_damage damage;
-    if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage))
+    if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage) &&
+        !pst_part_header_is_torn(block, (uint64_t)bytes))
         return 0;
     const struct pst_part_identity *found = &((const struct pst_part_header *)block)->head.identity;
     return found->node == archive->config->node && found->number == named->number &&
@@ -151,7 +152,9 @@ int archive_remove(const struct pst_archive *archive, uint32_t number, const uin
         pst_log(PST_LOG_INFO, "%s/%s: removed: it was never completed%s", repository->path,
                 name.text, is_left ? "; what is not this node's is left alone" : "");
     else if (!archive->has_swept && is_left)
-        pst_log(PST_LOG_WARNING, "%s/%s: left alone: nothing in it is of a backup %u of this node",
+        pst_log(PST_LOG_WARNING,
+                "%s/%s: left alone: nothing in it is of a backup %u of this node; if nobody needs "
+                "it, remove it by hand",
                 repository->path, name.text, number);
     return 0;
 }
