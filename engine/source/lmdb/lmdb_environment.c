@@ -60,7 +60,11 @@ static int open_files(struct environment *environment, struct stat *status)
         lmdb_files_open(environment->guard, environment->env, environment->answer->text, &rc);
     if (error)
         return error;
-    if (rc == EACCES || rc == EROFS)
+    if (rc == EROFS)
+        return environment_say(environment, -rc,
+                               "LMDB's lock and reader table cannot be written there: back up a "
+                               "snapshot, which nobody can write, as dir:, or the original");
+    if (rc == EACCES)
         return environment_say(environment, -rc,
                                "may not be written to, which LMDB's lock and reader table need");
     if (rc == 0)

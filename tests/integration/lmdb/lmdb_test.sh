@@ -255,6 +255,25 @@ killed_backups() {
     "$writer" check "$memory/env" >/dev/null || fail 'the environment itself is damaged'
 }
 
+# Refused, with what to do instead; which does.
+read_only_mount() {
+    is_root || return 0
+    new_history
+    "$writer" init "$memory/env" nosync
+    mkdir "$memory/mount"
+    mount --bind "$memory/env" "$memory/mount" 2>/dev/null || return 0
+    mounted+=("$memory/mount")
+    mount -o remount,ro,bind "$memory/mount"
+    expect_exit 1 "$penstock" backup --source "lmdb:$memory/mount" --to "$memory/none"
+    expect_message 'Read-only file system.*back up a snapshot, which nobody can write, as dir:'
+    expect_exit 0 "$penstock" backup --source "dir:$memory/mount" --to "$memory/backups"
+    expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/target"
+    cmp "$memory/env/data.mdb" "$memory/target/data.mdb" || fail 'not the environment'
+    umount "$memory/mount"
+    rmdir "$memory/mount"
+    rm -rf "$memory/backups" "$memory/target"
+}
+
 refusals() {
     local at
     mkdir "$memory/empty"
@@ -502,6 +521,7 @@ if [ -n "$rows" ]; then
     logical_backups
     exit
 fi
+read_only_mount
 refusals
 missed_freeze
 single_file
