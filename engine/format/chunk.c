@@ -48,6 +48,15 @@ int pst_chunk_add_piece(void *buffer, const struct pst_chunk_piece *piece)
     return 0;
 }
 
+void pst_chunk_note_rows(void *buffer, bool is_rows)
+{
+    struct pst_chunk_header *header = buffer;
+    if (!is_rows)
+        header->flags &= (uint16_t)~PST_CHUNK_ROWS;
+    else if (header->pieces_count == 1)
+        header->flags |= PST_CHUNK_ROWS;
+}
+
 struct pst_chunk_piece *pst_chunk_piece_at(void *buffer, uint32_t piece)
 {
     struct pst_chunk_header *header = buffer;
@@ -168,7 +177,7 @@ static void restore_chunk_header(void *block, const void *context)
 {
     struct pst_chunk_header *header = block;
     header->file_offset = *(const uint64_t *)context;
-    header->reserved = 0;
+    header->flags &= PST_CHUNK_ROWS;
     header->reserved2 = 0;
     memset(header->reserved3, 0, sizeof(header->reserved3));
     for (uint32_t i = header->pieces_count; i < PST_CHUNK_PIECES_MAX; i++)

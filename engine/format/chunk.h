@@ -31,6 +31,10 @@ enum pst_chunk_type {
     PST_CHUNK_INDEX = 3,     /* where the chunks are: index.h */
 };
 
+enum pst_chunk_flag {
+    PST_CHUNK_ROWS = 1, /* all pieces are rows, many and small; sums.h says what that changes */
+};
+
 struct pst_part_header {
     struct pst_block_head head; /* magic "PSTKPART" */
     uint32_t chunk_bytes;       /* no chunk has more payload */
@@ -56,7 +60,7 @@ struct pst_chunk_header {
     uint8_t codec;
     uint8_t cipher;
     uint16_t pieces_count; /* 0 unless DATA */
-    uint16_t reserved;
+    uint16_t flags;        /* enum pst_chunk_flag */
     uint32_t raw_bytes;    /* of the payload before the codec; piece offsets count in these */
     uint32_t stored_bytes; /* of the payload in the file, padding not counted */
     uint64_t file_offset;  /* of this header in the part file */
@@ -119,6 +123,7 @@ _Static_assert(offsetof(struct pst_chunk_header, type) == 80, "docs/format.md");
 _Static_assert(offsetof(struct pst_chunk_header, codec) == 82, "docs/format.md");
 _Static_assert(offsetof(struct pst_chunk_header, cipher) == 83, "docs/format.md");
 _Static_assert(offsetof(struct pst_chunk_header, pieces_count) == 84, "docs/format.md");
+_Static_assert(offsetof(struct pst_chunk_header, flags) == 86, "docs/format.md");
 _Static_assert(offsetof(struct pst_chunk_header, raw_bytes) == 88, "docs/format.md");
 _Static_assert(offsetof(struct pst_chunk_header, stored_bytes) == 92, "docs/format.md");
 _Static_assert(offsetof(struct pst_chunk_header, file_offset) == 96, "docs/format.md");
@@ -146,6 +151,9 @@ void pst_chunk_begin(void *buffer, enum pst_chunk_type type);
  * ascending order of payload_offset. -ENOSPC: the table is full, seal this chunk and begin another.
  * The piece may be shortened afterwards through pst_chunk_piece_at (a file that has shrunk). */
 int pst_chunk_add_piece(void *buffer, const struct pst_chunk_piece *piece) PST_MUST_USE;
+
+/* Notes what the piece added last is: a chunk of nothing but rows gets PST_CHUNK_ROWS. */
+void pst_chunk_note_rows(void *buffer, bool is_rows);
 struct pst_chunk_piece *pst_chunk_piece_at(void *buffer, uint32_t piece);
 uint32_t pst_chunk_pieces_count(const void *buffer);
 

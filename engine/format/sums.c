@@ -7,11 +7,16 @@
 
 #include "engine/format/block.h"
 
+bool pst_digests_are_of_bytes(const struct pst_chunk_header *header)
+{
+    return header->pieces_count > 1 && (header->flags & PST_CHUNK_ROWS) == 0;
+}
+
 /* Each piece vouches for its own bytes: damage to those of another object costs it nothing. */
 static struct pst_digest checksum_of(const struct pst_chunk_header *header, const uint8_t *payload,
                                      uint32_t piece)
 {
-    if (header->pieces_count == 1)
+    if (!pst_digests_are_of_bytes(header))
         return header->payload_checksum;
     return pst_digest_of(payload + header->pieces[piece].payload_offset,
                          header->pieces[piece].bytes, 0);

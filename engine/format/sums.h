@@ -31,9 +31,14 @@ struct pst_object_sum {
 _Static_assert(sizeof(struct pst_sums_head) == 16, "docs/format.md");
 _Static_assert(sizeof(struct pst_object_sum) == 32, "docs/format.md");
 
+/* Whether the digests of the chunk's pieces are of their own bytes. Else they are of the payload's
+ * checksum, which the header has: an only piece vouches for itself by that as well, and rows, which
+ * no one reads past damage, are not hashed once more. */
+bool pst_digests_are_of_bytes(const struct pst_chunk_header *header);
+
 /* The digest of a piece of a chunk, of which at least the header is whole: XXH3-128 of the piece's
- * 24 bytes in the table and of the checksum of its bytes. payload: the raw one, as read; not looked
- * at where the piece is the chunk's only one, for then that is the payload's checksum. */
+ * 24 bytes in the table and of a checksum. payload: the raw one, as read; not looked at unless
+ * pst_digests_are_of_bytes(). */
 void pst_piece_digest(const struct pst_chunk_header *header, const void *payload, uint32_t piece,
                       uint64_t digest[2]);
 

@@ -197,7 +197,7 @@ void chunk_add(struct chunk *chunk, uint32_t bytes)
     chunk->payload_bytes += bytes;
 }
 
-uint32_t chunk_add_piece(struct chunk *chunk, uint64_t object, uint64_t object_offset,
+uint32_t chunk_add_piece(struct chunk *chunk, bool is_rows, uint64_t object, uint64_t object_offset,
                          uint32_t bytes)
 {
     const struct pst_chunk_piece piece = {
@@ -208,6 +208,7 @@ uint32_t chunk_add_piece(struct chunk *chunk, uint64_t object, uint64_t object_o
     };
     int error = pst_chunk_add_piece(chunk->memory, &piece);
     assert(!error); /* chunk_pool_fill() saw to it */
+    pst_chunk_note_rows(chunk->memory, is_rows);
     chunk_add(chunk, bytes);
     return pst_chunk_pieces_count(chunk->memory) - 1;
 }

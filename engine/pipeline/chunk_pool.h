@@ -53,9 +53,9 @@ uint32_t chunk_room(const struct chunk *chunk);
 void *chunk_end(const struct chunk *chunk);
 
 /* Takes in the bytes at chunk_end(), which lie there or will be read to there; as a piece of an
- * object it returns its index. */
+ * object, which is_rows or not, it returns its index. */
 void chunk_add(struct chunk *chunk, uint32_t bytes);
-uint32_t chunk_add_piece(struct chunk *chunk, uint64_t object, uint64_t object_offset,
+uint32_t chunk_add_piece(struct chunk *chunk, bool is_rows, uint64_t object, uint64_t object_offset,
                          uint32_t bytes);
 
 /* A read into a piece begins; and ends, with so many bytes of it, after which the chunk may be

@@ -376,7 +376,8 @@ static struct chunk *have_data(struct scan *scan)
 static uint32_t add_piece(struct scan *scan, struct chunk *chunk, uint32_t bytes)
 {
     const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
-    uint32_t index = chunk_add_piece(chunk, scan->fragment->files[extent->file].object,
+    uint32_t index = chunk_add_piece(chunk, scan->fragment->kind == PST_FRAGMENT_ROWS,
+                                     scan->fragment->files[extent->file].object,
                                      extent->offset + scan->extent_done, bytes);
     scan->extent_done += bytes;
     return index;

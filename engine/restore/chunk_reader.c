@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "engine/base/own_error.h"
+#include "engine/format/sums.h"
 #include "engine/restore/decoded_chunk.h"
 #include "numa/place.h"
 
@@ -28,6 +29,7 @@ struct slot {
     struct pst_io_op op;
     struct worker *worker;
     const struct pst_index_entry *entry;
+    bool is_header; /* that is all that is read of it, so far */
     void *buffer;
 };
 
@@ -122,16 +124,10 @@ static bool must_stop(struct worker *worker)
     return atomic_load(&worker->reading->stop);
 }
 
-static bool reads_header_alone(const struct slot *slot)
-{
-    enum chunk_extent extent = slot->worker->reading->extent;
-    return extent == CHUNK_HEADER || (extent == CHUNK_DIGESTS && slot->entry->pieces_count <= 1);
-}
-
 static uint32_t bytes_of(const struct slot *slot)
 {
-    return reads_header_alone(slot) ? PST_CHUNK_HEADER_BYTES
-                                    : (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
+    return slot->is_header ? PST_CHUNK_HEADER_BYTES
+                           : (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
 }
 
 /* *chunk: what is handed on, the payload decoded. */
@@ -142,7 +138,7 @@ static int check(const struct slot *slot, int result, const void **chunk, struct
     *chunk = slot->buffer;
     if (result < 0)
         return result;
-    if (reads_header_alone(slot))
+    if (slot->is_header)
         return pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result, identity,
                                       damage);
     int error =
@@ -156,7 +152,7 @@ static int check(const struct slot *slot, int result, const void **chunk, struct
 /* Whether the pieces of a damaged chunk can be told apart: all of it was read, and lies raw. */
 static bool can_salvage(const struct slot *slot, const struct pst_chunk_header *header, int result)
 {
-    return slot->worker->reading->salvage && header && header->pieces_count > 1 &&
+    return slot->worker->reading->salvage && header && pst_digests_are_of_bytes(header) &&
            !pst_chunk_is_encoded(header) &&
            (uint64_t)result >= pst_chunk_file_bytes(header->stored_bytes);
 }
@@ -196,10 +192,33 @@ static void deliver(struct slot *slot, int result)
 }
 
 static void start_next(struct slot *slot);
+static void read_done(struct pst_io_op *op, int result);
+
+static void start_read(struct slot *slot)
+{
+    struct worker *worker = slot->worker;
+    slot->op.done = read_done;
+    pst_io_read(worker->reader.ring, &slot->op, &worker->file, slot->buffer, bytes_of(slot),
+                slot->entry->file_offset, -1);
+}
+
+/* Whether the header that was read is not enough. */
+static bool needs_payload(const struct slot *slot, int result)
+{
+    if (!slot->is_header || slot->worker->reading->extent == CHUNK_HEADER)
+        return false;
+    const struct pst_chunk_header *header = whole_header(slot, result);
+    return header && pst_digests_are_of_bytes(header);
+}
 
 static void read_done(struct pst_io_op *op, int result)
 {
     struct slot *slot = PST_IO_OP_OF(op, struct slot, op);
+    if (needs_payload(slot, result)) {
+        slot->is_header = false;
+        start_read(slot);
+        return;
+    }
     deliver(slot, result);
     start_next(slot);
 }
@@ -219,9 +238,8 @@ static void start_next(struct slot *slot)
     if (worker->next == worker->claim.end || must_stop(worker))
         return;
     slot->entry = &worker->view.entries[worker->next++];
-    slot->op.done = read_done;
-    pst_io_read(worker->reader.ring, &slot->op, &worker->file, slot->buffer, bytes_of(slot),
-                slot->entry->file_offset, -1);
+    slot->is_header = worker->reading->extent != CHUNK_WHOLE;
+    start_read(slot);
 }
 
 /* A chunk longer than the part's chunk size would not fit the slots. */

@@ -17,7 +17,7 @@
 enum chunk_extent {
     CHUNK_WHOLE,
     CHUNK_HEADER,  /* its first PST_CHUNK_HEADER_BYTES alone */
-    CHUNK_DIGESTS, /* what the digests of its pieces take (sums.h): all, if it has several */
+    CHUNK_DIGESTS, /* what the digests of its pieces take: all, if they are of bytes (sums.h) */
 };
 
 /* Takes an intact chunk, decoded, which is in buffer for the call; on any worker. An error ends the
@@ -39,8 +39,8 @@ struct chunk_reading {
     uint32_t types; /* bits 1 << enum pst_chunk_type, or CHUNK_SUMS: those that are read */
     enum chunk_extent extent;
     chunk_taker *take;
-    /* Takes a chunk of several pieces in place of lost, as it was read and not encoded: the header
-     * is whole, and some of the payload is damaged. May be NULL. */
+    /* Takes a chunk in place of lost, as it was read and not encoded: the header is whole, some of
+     * the payload is damaged, and the digests of its pieces are of bytes. May be NULL. */
     chunk_taker *salvage;
     struct pst_findings *findings; /* takes what is damaged */
     bool stop_at_damage;           /* then the reading ends with the damage's error */

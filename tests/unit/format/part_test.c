@@ -259,6 +259,29 @@ static void the_digest_of_an_only_piece_is_the_payloads(void)
     CU_ASSERT_EQUAL(memcmp(digest, &expected, sizeof(digest)), 0);
 }
 
+/* Of rows, and nothing else. */
+static void the_digests_of_rows_are_the_payloads(void)
+{
+    for (uint32_t others = 0; others < 4; others++) { /* none; the first, second, or last piece */
+        uint64_t before[2], digest[2];
+        uint8_t *buffer = sample_buffer();
+        struct pst_chunk_header *header = (struct pst_chunk_header *)buffer;
+        pst_chunk_begin(buffer, PST_CHUNK_DATA);
+        for (uint32_t i = 1; i <= 3; i++) {
+            const struct pst_chunk_piece piece = {i, 0, 100 * i, 100};
+            CU_ASSERT_EQUAL(pst_chunk_add_piece(buffer, &piece), 0);
+            pst_chunk_note_rows(buffer, i != others);
+        }
+        CU_ASSERT_EQUAL(header->flags, others ? 0 : PST_CHUNK_ROWS);
+        CU_ASSERT_EQUAL(pst_digests_are_of_bytes(header), others != 0);
+        pst_piece_digest(header, buffer + PST_CHUNK_HEADER_BYTES, 1, before);
+        buffer[PST_CHUNK_HEADER_BYTES + 250] ^= 4;
+        pst_piece_digest(header, buffer + PST_CHUNK_HEADER_BYTES, 1, digest);
+        CU_ASSERT_EQUAL(memcmp(digest, before, sizeof(digest)) != 0, others != 0);
+        free(buffer);
+    }
+}
+
 /* As a reader finds them in the sealed chunk. */
 static void sums_are_of_the_digests(void)
 {
@@ -299,6 +322,7 @@ int main(void)
         {"a digest is of the piece alone", a_digest_is_of_the_piece_alone},
         {"the digest of an only piece is the payload's",
          the_digest_of_an_only_piece_is_the_payloads},
+        {"the digests of rows are the payload's", the_digests_of_rows_are_the_payloads},
         {"sums are of the digests", sums_are_of_the_digests},
         CU_TEST_INFO_NULL,
     };

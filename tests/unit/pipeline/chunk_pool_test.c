@@ -57,7 +57,7 @@ static void put(struct chunk *chunk, uint64_t object, uint64_t offset, uint32_t 
     uint8_t *end = chunk_end(chunk);
     for (uint32_t i = 0; i < bytes; i++)
         end[i] = rig_byte(object, offset + i);
-    chunk_add_piece(chunk, object, offset, bytes);
+    chunk_add_piece(chunk, false, object, offset, bytes);
 }
 
 static int error_of(const char **step)

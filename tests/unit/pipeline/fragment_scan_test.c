@@ -130,6 +130,15 @@ static struct pst_work_result run(int stop)
     return result;
 }
 
+/* Whether the first chunk with pieces says that it has nothing but rows. */
+static bool says_rows(const struct rig_part *part)
+{
+    uint32_t i = 0;
+    while (pst_chunk_pieces_count(part->chunks[i]) == 0)
+        i++;
+    return pst_chunk_header_of(part->chunks[i])->flags == PST_CHUNK_ROWS;
+}
+
 static void files_and_literals_arrive_whole(void)
 {
     static uint8_t literal[3000];
@@ -156,6 +165,7 @@ static void files_and_literals_arrive_whole(void)
     CU_ASSERT_TRUE(rig_part_has(&part, 1, LARGE_BYTES, 1));
     CU_ASSERT_TRUE(rig_part_has(&part, 2, 10, 2));
     CU_ASSERT_TRUE(rig_part_has(&part, 3, sizeof(literal), 3));
+    CU_ASSERT_FALSE(says_rows(&part));
     CU_ASSERT_EQUAL(rig_part_entries(&part, 1, &object), 1);
     CU_ASSERT_EQUAL(object.flags, 0);
     rig_release_part(&part);
@@ -179,6 +189,7 @@ static void rows_of_unknown_length_get_their_entry_last(void)
     CU_ASSERT_TRUE(rig_part_has(&part, 9, LARGE_BYTES, 9));
     CU_ASSERT_EQUAL(rig_part_entries(&part, 9, &object), 1);
     CU_ASSERT_EQUAL(object.size, LARGE_BYTES);
+    CU_ASSERT_TRUE(says_rows(&part));
     rig_release_part(&part);
     end();
 }
