@@ -214,15 +214,21 @@ static int finish_text(char *line, struct pst_manifest_text *text)
     return 0;
 }
 
-/* Takes object, which may be NULL. */
+/* Takes object, which may be NULL. Written twice: where memory runs out, jansson may lose a byte
+ * without a word. */
 static int encode(json_t *object, struct pst_manifest_text *text)
 {
     if (!object)
         return -ENOMEM;
     char *line = json_dumps(object, JSON_COMPACT);
+    char *again = json_dumps(object, JSON_COMPACT);
+    bool is_whole = line && again && strcmp(line, again) == 0;
     json_decref(object);
-    if (!line)
+    free(again);
+    if (!is_whole) {
+        free(line);
         return -ENOMEM;
+    }
     if (strlen(line) + 1 + PST_MANIFEST_LINE2_BYTES > PST_MANIFEST_BYTES_MAX) {
         free(line);
         return -E2BIG;
