@@ -58,21 +58,6 @@ struct found {
     struct stat status;
 };
 
-/* The path as one line of printable bytes. */
-static const char *printable(const char *path, char *text, size_t text_bytes)
-{
-    size_t used = 0;
-    for (; *path && used + 5 < text_bytes; path++) {
-        unsigned char byte = (unsigned char)*path;
-        if (byte < ' ' || byte == 0x7f || byte == '\\')
-            used += (size_t)snprintf(text + used, text_bytes - used, "\\x%02x", byte);
-        else
-            text[used++] = *path;
-    }
-    text[used] = '\0';
-    return text;
-}
-
 /* Only this error proves that the path was removed; others say that it cannot be reached. */
 static bool is_gone(int error)
 {
@@ -98,7 +83,7 @@ static int trouble(struct listing_job *job, const char *path, const char *what, 
         sink->unreadable(sink, path);
     pst_log(PST_LOG_WARNING, "source %s: %s (%s), so it is not in the backup: \"%s\"",
             job->dir->source.name, what, pst_error_text(error),
-            printable(path, text, sizeof(text)));
+            tree_printable(path, text, sizeof(text)));
     return 0;
 }
 
@@ -107,7 +92,7 @@ static void skip(struct listing_job *job, const char *path, const char *what)
     char text[PST_LOG_LINE_BYTES];
     job->listing->skipped++;
     pst_log(PST_LOG_DEBUG, "source %s: %s skipped: \"%s\"", job->dir->source.name, what,
-            printable(path, text, sizeof(text)));
+            tree_printable(path, text, sizeof(text)));
 }
 
 /* Nobody misses what is in /proc, but a backup of / is not all of / then: the first is logged. */
@@ -118,7 +103,7 @@ static void leave_kernel_system(struct listing_job *job, const char *path)
         pst_log(PST_LOG_WARNING,
                 "source %s: what is in file systems of the kernel's own (such as /proc) is left "
                 "out: first \"%s\"",
-                job->dir->source.name, printable(path, text, sizeof(text)));
+                job->dir->source.name, tree_printable(path, text, sizeof(text)));
 }
 
 /* Its contents are kept, but not that it is another name: because the file changed meanwhile, or
@@ -130,7 +115,7 @@ static void keep_apart(struct listing_job *job, const char *path)
         pst_log(PST_LOG_WARNING,
                 "source %s: a file with several names that changed while they were listed, or "
                 "shares its inode number, is no hard link in the backup: \"%s\"",
-                job->dir->source.name, printable(path, text, sizeof(text)));
+                job->dir->source.name, tree_printable(path, text, sizeof(text)));
 }
 
 static struct pst_object describe(const struct listing_job *job, const struct found *found,
@@ -163,13 +148,6 @@ static int add(struct listing_job *job, const struct pst_object *object,
 }
 
 /* ---- the data of regular files ---- */
-
-static bool same_file(int fd, const struct stat *status)
-{
-    struct stat now;
-    return fstat(fd, &now) == 0 && now.st_dev == status->st_dev && now.st_ino == status->st_ino &&
-           S_ISREG(now.st_mode);
-}
 
 /* From the first data at or after *offset, *length bytes up to the next hole or the size; a
  * length of 0: there are none. A file system without holes reports that all is data. */
@@ -217,7 +195,7 @@ static int open_sparse(struct listing_job *job, const struct found *found, int *
     pst_activity_end();
     if (opened < 0)
         return pst_is_own_error(opened) ? opened : 0;
-    if (same_file(opened, status))
+    if (tree_is_file(opened, status))
         *fd = opened;
     else
         close(opened);

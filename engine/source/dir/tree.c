@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -279,4 +280,25 @@ int tree_enter(struct tree *tree)
     int error = push_opened(tree, fd, check_mount);
     pst_activity_end();
     return error;
+}
+
+bool tree_is_file(int fd, const struct stat *status)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && now.st_dev == status->st_dev && now.st_ino == status->st_ino &&
+           S_ISREG(now.st_mode);
+}
+
+const char *tree_printable(const char *path, char *text, size_t text_bytes)
+{
+    size_t used = 0;
+    for (; *path && used + 5 < text_bytes; path++) {
+        unsigned char byte = (unsigned char)*path;
+        if (byte < ' ' || byte == 0x7f || byte == '\\')
+            used += (size_t)snprintf(text + used, text_bytes - used, "\\x%02x", byte);
+        else
+            text[used++] = *path;
+    }
+    text[used] = '\0';
+    return text;
 }

@@ -10,8 +10,10 @@
 #ifndef PST_ENGINE_SOURCE_DIR_TREE_H
 #define PST_ENGINE_SOURCE_DIR_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "engine/base/limits.h"
@@ -70,5 +72,11 @@ PST_MUST_USE int tree_enter(struct tree *tree);
 /* Whether the file system that fd (O_PATH too) lies in is the kernel's own and holds no data, such
  * as proc: 1, 0 or -errno. */
 PST_MUST_USE int tree_is_kernel_file_system(int fd);
+
+/* Whether the open fd is the regular file that status is of. */
+bool tree_is_file(int fd, const struct stat *status);
+
+/* The path as one line of printable bytes, cut where text (text_bytes) ends. Returns text. */
+const char *tree_printable(const char *path, char *text, size_t text_bytes);
 
 #endif
