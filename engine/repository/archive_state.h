@@ -39,7 +39,7 @@ struct pst_archive {
     /* Called for each backup in doubt, by every sweep again; NULL: a node alone has nobody to ask.
      */
     void (*on_doubt)(void *context, const struct pst_doubt_rep *doubt);
-    /* Called by the first sweep with the latest GCI of each complete backup; may be NULL. */
+    /* Called until has_synced with the latest GCI of each complete backup; may be NULL. */
     void (*on_gci)(void *context, uint64_t gci);
     void *context;
 
@@ -49,6 +49,8 @@ struct pst_archive {
     bool reads_back;          /* --verify: each manifest, before it has its name */
     bool is_shared;           /* other nodes may have the same directory */
     bool has_swept;           /* since the process started */
+    bool left_unread;         /* the last sweep left a backup alone that could not be read */
+    bool has_synced;          /* a sweep has read and synced all that is committed */
     uint64_t warnings_before; /* in the log, before it began */
     uint32_t unanswered;      /* the number of which it was last logged that there is no answer */
     uint32_t parts;

@@ -199,7 +199,7 @@ static int believe(const struct pst_archive *archive, int backup, uint32_t numbe
     char *text = NULL;
     (void)repository_remove(archive->repository, backup,
                             layout_mark(number, archive->config->node).text);
-    if (archive->has_swept)
+    if (archive->has_synced)
         return 0;
     (void)decision_read(archive->repository, backup, number, &manifest, &file, &text);
     if (pst_is_own_error(file.error))
@@ -265,10 +265,11 @@ static void report_doubt(const struct pst_archive *archive, uint32_t number,
     archive->on_doubt(archive->context, &doubt);
 }
 
-/* What cannot be read stays, and is no reason to stop. */
-static int leave_alone(const struct pst_archive *archive, uint32_t number, int error, bool is_news)
+/* What cannot be read stays, and is no reason to stop; the next sweep looks again. */
+static int leave_alone(struct pst_archive *archive, uint32_t number, int error, bool is_news)
 {
     struct layout_name name = layout_backup(number);
+    archive->left_unread = true;
     if (pst_is_own_error(error))
         return archive_fail(archive, name.text, NULL, error);
     if (is_news)
@@ -304,8 +305,8 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
     return committed && !debris.is_at_work ? believe(archive, backup, number) : 0;
 }
 
-static int judge_opened(const struct pst_archive *archive, int backup, uint32_t number,
-                        bool is_news, enum pst_debris_verdict *verdict, struct archive_file *node)
+static int judge_opened(struct pst_archive *archive, int backup, uint32_t number, bool is_news,
+                        enum pst_debris_verdict *verdict, struct archive_file *node)
 {
     int committed = decision_is_there(archive->repository, backup, number);
     *verdict = PST_DEBRIS_KEEP;
@@ -342,6 +343,7 @@ int pst_archive_sweep(struct pst_archive *archive)
     struct pst_repository *repository = archive->repository;
     struct pst_repository_names names;
     archive_check(archive);
+    archive->left_unread = false;
     int error = repository_list(repository, repository->root, &names);
     if (error) {
         pst_log(PST_LOG_ERROR, "%s: read the directory: %s", repository->path,
@@ -360,6 +362,7 @@ int pst_archive_sweep(struct pst_archive *archive)
     }
     repository_names_free(&names);
     archive->has_swept |= !error;
+    archive->has_synced |= !error && !archive->left_unread;
     archive_check(archive);
     return error;
 }

@@ -686,10 +686,30 @@ static void a_copy_that_was_not_written_does_not_count(void)
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
     CU_ASSERT_FALSE(has_copy());
     storage.disk->ignored = MODEL_ANY;
-    archive->has_swept = false;
+    archive->has_synced = false;
     CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
     CU_ASSERT_TRUE(has_copy());
     end();
+}
+
+/* Whatever the first sweep does for a decision, for one that could not be read the next does. */
+static void what_could_not_be_read_is_looked_at_again(void)
+{
+    const enum model_op ops[] = {MODEL_OPEN, MODEL_STATUS};
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        begin(NODE_ALONE);
+        CU_ASSERT_EQUAL(back_up(), 0);
+        storage_remove(&storage, inside(layout_cluster_copy(NUMBER)));
+        free(archive);
+        make_archive();
+        model_disk_fail(storage.disk, ops[i], 1, -EIO);
+        CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+        CU_ASSERT_FALSE(has_copy());
+        CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+        CU_ASSERT_TRUE(has_copy());
+        CU_ASSERT_TRUE(archive->has_synced);
+        end();
+    }
 }
 
 static void an_impossible_state_ends_the_process(void)
@@ -725,6 +745,7 @@ int main(void)
         {"a manifest that cannot be read may be of a backup in doubt",
          a_manifest_that_cannot_be_read_may_be_of_a_backup_in_doubt},
         {"a list ends with an error of its own", a_list_ends_with_an_error_of_its_own},
+        {"what could not be read is looked at again", what_could_not_be_read_is_looked_at_again},
         {"a sweep skips nothing in silence", a_sweep_skips_nothing_in_silence},
         {"an error fails the backup", an_error_fails_the_backup},
         {"a crash leaves all or nothing", a_crash_leaves_all_or_nothing},
