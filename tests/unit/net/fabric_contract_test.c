@@ -1,9 +1,11 @@
 /*
  * The contract of net/fabric.h, for every fabric: the nodes take turns in one thread, in a time of
- * the test's own. What only the shm fabric has: shm_fabric_test.c, shm_process_test.c.
+ * the test's own. What only the shm fabric has: shm_fabric_test.c, shm_process_test.c; what only
+ * the quic fabric has: quic_fabric_test.c.
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/fabric_ops.h"
@@ -11,6 +13,7 @@
 #include "tests/suite.h"
 #include "tests/support/loop_fabric.h"
 #include "tests/unit/net/fabric_rig.h"
+#include "tests/unit/net/quic_rig.h"
 
 #define NODES 3u
 #define FAILURE_NS UINT64_C(600000000)
@@ -20,6 +23,7 @@
 
 /* The fabric that the suite is about. */
 struct kind {
+    bool counts_wakes; /* it wakes a sleeper by a call of its own */
     void (*begin)(void);
     struct pst_fabric *(*open)(const struct pst_fabric_hello *hello);
     void (*end)(void);
@@ -28,7 +32,7 @@ struct kind {
 static const struct kind *kind;
 static struct rig_node nodes[NODES]; /* ids 1, 2, 3 */
 
-/* ---- the two kinds ---- */
+/* ---- the kinds ---- */
 
 static const char *directory;
 
@@ -70,15 +74,41 @@ static void loop_end(void)
 
 static int choose_shm(void)
 {
-    static const struct kind shm = {shm_begin, shm_open_one, shm_end};
+    static const struct kind shm = {true, shm_begin, shm_open_one, shm_end};
     kind = &shm;
     return 0;
 }
 
 static int choose_loop(void)
 {
-    static const struct kind loop = {loop_begin, loop_open_one, loop_end};
+    static const struct kind loop = {true, loop_begin, loop_open_one, loop_end};
     kind = &loop;
+    return 0;
+}
+
+static struct pst_quic_network *hosts;
+
+static void quic_begin(void)
+{
+    hosts = quic_rig_network(NODES);
+}
+
+static struct pst_fabric *quic_open_one(const struct pst_fabric_hello *hello)
+{
+    const struct pst_quic_config config = {
+        .network = hosts, .hello = *hello, .ring_signals = 64, .failure_ns = FAILURE_NS};
+    return quic_rig_open(&config);
+}
+
+static void quic_end(void)
+{
+    free(hosts);
+}
+
+static int choose_quic(void)
+{
+    static const struct kind quic = {false, quic_begin, quic_open_one, quic_end};
+    kind = &quic;
     return 0;
 }
 
@@ -131,6 +161,12 @@ static void rounds(uint64_t duration_ns)
 {
     for (uint64_t passed_ns = 0; passed_ns < duration_ns; passed_ns += RIG_ROUND_NS)
         rig_round(nodes, NODES);
+}
+
+/* What joining has left to be acknowledged. */
+static void settle(void)
+{
+    rounds(FAILURE_NS / 20);
 }
 
 static int send_one(uint32_t from, uint32_t to, uint64_t number)
@@ -216,7 +252,7 @@ static void signals_arrive_in_order(void)
         if (send_one(3, 1, sent) == 0)
             sent++;
         else
-            rig_poll(&nodes[0]);
+            rig_round(nodes, NODES);
     }
     CU_ASSERT_TRUE(rig_until_received(nodes, 3, &nodes[0].received[3], 1000));
     CU_ASSERT_EQUAL(nodes[0].misplaced[3], 0);
@@ -278,6 +314,7 @@ static void nothing_is_seen_before_it_is_published(void)
 static void a_full_ring_refuses(void)
 {
     open_joined(2);
+    settle();
     uint32_t room = pst_fabric_room(nodes[0].fabric, 2);
     CU_ASSERT_TRUE_FATAL(room >= 2);
     for (uint32_t i = 0; i < room; i++) {
@@ -294,6 +331,7 @@ static void a_full_ring_refuses(void)
     rig_poll(&nodes[1]);
     CU_ASSERT_TRUE(is_woken(1));
     pst_fabric_cancel(nodes[0].fabric);
+    rig_poll(&nodes[0]);
     CU_ASSERT_EQUAL(send_one(1, 2, room), 0);
     CU_ASSERT_TRUE(rig_until_received(nodes, 2, &nodes[1].received[1], room + 1));
     CU_ASSERT_EQUAL(nodes[1].misplaced[1], 0);
@@ -304,7 +342,7 @@ static void a_full_ring_refuses(void)
 static void only_a_sleeper_is_woken(void)
 {
     open_joined(2);
-    rig_round(nodes, 2); /* what joining left on the sockets */
+    settle();
     CU_ASSERT_EQUAL(send_one(1, 2, 0), 0);
     pst_fabric_publish(nodes[0].fabric);
     CU_ASSERT_EQUAL(counters(1, 2).wakes_sent, 0);
@@ -318,7 +356,7 @@ static void only_a_sleeper_is_woken(void)
     CU_ASSERT_EQUAL(send_one(1, 2, 2), 0);
     pst_fabric_publish(nodes[0].fabric);
     pst_fabric_cancel(nodes[0].fabric);
-    CU_ASSERT_EQUAL(counters(1, 2).wakes_sent, 1); /* once for both */
+    CU_ASSERT_EQUAL(counters(1, 2).wakes_sent, kind->counts_wakes); /* once for both */
     CU_ASSERT_FALSE(pst_fabric_is_quiet(nodes[1].fabric));
     CU_ASSERT_TRUE(is_woken(2));
     pst_fabric_cancel(nodes[1].fabric);
@@ -503,6 +541,7 @@ int main(void)
     CU_SuiteInfo suites[] = {
         {"net fabric contract: shm", choose_shm, NULL, NULL, NULL, tests},
         {"net fabric contract: loop", choose_loop, NULL, NULL, NULL, tests},
+        {"net fabric contract: quic over udp", choose_quic, NULL, NULL, NULL, tests},
         CU_SUITE_INFO_NULL,
     };
     return suites_run(suites);

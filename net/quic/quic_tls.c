@@ -1,0 +1,129 @@
+/*
+ * Sets up GnuTLS for the connections of quic_link.c, on the hub's thread.
+ */
+#include "net/quic/quic_tls.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <ngtcp2/ngtcp2_crypto_gnutls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/quic/quic_wire.h"
+
+/* No key exchange but one with both the key and an ephemeral secret; no certificates to fall back
+ * to; of the ciphers the fastest first. */
+#define PRIORITIES                                                                                 \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"      \
+    "-GROUP-ALL:+GROUP-X25519:-KX-ALL:+ECDHE-PSK:+DHE-PSK:%DISABLE_TLS13_COMPAT_MODE"
+
+void quic_random(void *bytes, size_t count)
+{
+    if (gnutls_rnd(GNUTLS_RND_NONCE, bytes, count) < 0)
+        abort(); /* GnuTLS has no source of randomness: nothing here is safe any more */
+}
+
+static int derive(const uint8_t *key, const char *text, uint8_t *made)
+{
+    return gnutls_hmac_fast(GNUTLS_MAC_SHA256, key, PST_CLUSTER_KEY_BYTES, text, strlen(text),
+                            made);
+}
+
+static int name_key(const uint8_t *key, uint32_t cluster_id, char *identity)
+{
+    uint8_t mark[32];
+    if (derive(key, "penstock: which key", mark) < 0)
+        return -ENOMEM;
+    (void)snprintf(identity, QUIC_IDENTITY_BYTES, "%08x-%02x%02x%02x%02x", cluster_id, mark[0],
+                   mark[1], mark[2], mark[3]);
+    return 0;
+}
+
+/* GnuTLS asks for the key of an identity. -1: there is none. */
+static int find_key(gnutls_session_t session, const char *identity, gnutls_datum_t *key)
+{
+    struct quic_handshake *handshake = gnutls_session_get_ptr(session);
+    const struct quic_tls *tls = handshake->tls;
+    for (uint32_t i = 0; i < tls->network->keys_count; i++) {
+        if (strcmp(identity, tls->identities[i]) != 0)
+            continue;
+        key->data = gnutls_malloc(PST_CLUSTER_KEY_BYTES);
+        if (!key->data)
+            return -1;
+        memcpy(key->data, tls->network->keys[i], PST_CLUSTER_KEY_BYTES);
+        key->size = PST_CLUSTER_KEY_BYTES;
+        return 0;
+    }
+    bool same_cluster = strncmp(identity, tls->identities[0], 8) == 0;
+    handshake->fault =
+        same_cluster ? "it has another cluster key" : "it is of a cluster with another id";
+    return -1;
+}
+
+int quic_tls_open(struct quic_tls *tls, const struct pst_quic_network *network,
+                  const struct pst_fabric_hello *hello)
+{
+    char label[48];
+    tls->network = network;
+    for (uint32_t i = 0; i < network->keys_count; i++) {
+        int error = name_key(network->keys[i], hello->cluster_id, tls->identities[i]);
+        if (error)
+            return error;
+    }
+    (void)snprintf(label, sizeof(label), "penstock: tokens of node %u", hello->node);
+    const gnutls_datum_t key = {(unsigned char *)(uintptr_t)network->keys[0],
+                                PST_CLUSTER_KEY_BYTES};
+    if (derive(network->keys[0], label, tls->secret) < 0 ||
+        gnutls_psk_allocate_client_credentials(&tls->client) < 0 ||
+        gnutls_psk_allocate_server_credentials(&tls->server) < 0 ||
+        gnutls_psk_set_client_credentials(tls->client, tls->identities[0], &key,
+                                          GNUTLS_PSK_KEY_RAW) < 0)
+        return -ENOMEM;
+    gnutls_psk_set_server_credentials_function(tls->server, find_key);
+    return 0;
+}
+
+void quic_tls_close(struct quic_tls *tls)
+{
+    if (tls->client)
+        gnutls_psk_free_client_credentials(tls->client);
+    if (tls->server)
+        gnutls_psk_free_server_credentials(tls->server);
+    explicit_bzero(tls, sizeof(*tls));
+}
+
+static int configure(const struct quic_tls *tls, bool is_server, struct quic_handshake *handshake)
+{
+    gnutls_session_t session = handshake->session;
+    const gnutls_datum_t alpn = {(unsigned char *)(uintptr_t)QUIC_ALPN, sizeof(QUIC_ALPN) - 1};
+    int error = is_server ? ngtcp2_crypto_gnutls_configure_server_session(session)
+                          : ngtcp2_crypto_gnutls_configure_client_session(session);
+    if (!error)
+        error = gnutls_priority_set_direct(session, PRIORITIES, NULL);
+    if (!error)
+        error = gnutls_alpn_set_protocols(session, &alpn, 1, GNUTLS_ALPN_MANDATORY);
+    if (!error)
+        error = is_server ? gnutls_credentials_set(session, GNUTLS_CRD_PSK, tls->server)
+                          : gnutls_credentials_set(session, GNUTLS_CRD_PSK, tls->client);
+    return error;
+}
+
+int quic_tls_begin(const struct quic_tls *tls, bool is_server, struct quic_handshake *handshake)
+{
+    unsigned flags = is_server ? GNUTLS_SERVER : GNUTLS_CLIENT;
+    handshake->tls = tls;
+    if (gnutls_init(&handshake->session, flags | GNUTLS_NO_AUTO_SEND_TICKET) < 0) {
+        handshake->session = NULL;
+        return -ENOMEM;
+    }
+    gnutls_session_set_ptr(handshake->session, handshake);
+    return configure(tls, is_server, handshake) ? -ENOMEM : 0;
+}
+
+void quic_tls_end(struct quic_handshake *handshake)
+{
+    if (handshake->session)
+        gnutls_deinit(handshake->session);
+    handshake->session = NULL;
+}

@@ -1,0 +1,381 @@
+/*
+ * What only the quic fabric has: who is refused and with which line, what it makes of bad networks
+ * and of attackers, and how a life that ended without a word is found out. Nodes 1 and 2 take turns
+ * in one thread, in a time of the test's own, with a relay between them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/quic/quic_parts.h"
+#include "tests/suite.h"
+#include "tests/support/stderr_capture.h"
+#include "tests/unit/net/fabric_rig.h"
+#include "tests/unit/net/quic_rig.h"
+
+#define FAILURE_NS UINT64_C(450000000)
+#define MS UINT64_C(1000000)
+
+static struct pst_quic_network *networks[2]; /* as nodes 1 and 2 know it */
+static struct quic_rig_relay *relay;
+static struct rig_node nodes[2];
+
+static void open_as(const struct pst_fabric_hello *hello)
+{
+    const struct pst_quic_config config = {.network = networks[hello->node - 1],
+                                           .hello = *hello,
+                                           .ring_signals = 64,
+                                           .failure_ns = FAILURE_NS};
+    nodes[hello->node - 1] =
+        (struct rig_node){.node = hello->node, .fabric = quic_rig_open(&config)};
+}
+
+static void open_node(uint32_t node, uint64_t incarnation)
+{
+    const struct pst_fabric_hello hello = rig_config("", node, incarnation, 0).hello;
+    open_as(&hello);
+}
+
+static void begin(uint64_t seed)
+{
+    rig_set_clock(UINT64_C(1000000000));
+    for (uint32_t i = 0; i < 2; i++)
+        networks[i] = quic_rig_network(3);
+    relay = quic_rig_place(networks, seed);
+}
+
+static void end(void)
+{
+    rig_close(&nodes[0]);
+    rig_close(&nodes[1]);
+    quic_rig_remove(relay);
+    free(networks[0]);
+    free(networks[1]);
+}
+
+static void one_round(void)
+{
+    quic_rig_carry(relay);
+    rig_round(nodes, 2);
+}
+
+static void rounds(uint64_t duration_ns)
+{
+    for (uint64_t passed_ns = 0; passed_ns < duration_ns; passed_ns += RIG_ROUND_NS)
+        one_round();
+}
+
+static bool until(const uint32_t *value, uint32_t wanted)
+{
+    for (uint32_t i = 0; i < 30000 && *value < wanted; i++)
+        one_round();
+    return *value >= wanted;
+}
+
+static bool are_joined(uint32_t times)
+{
+    return until(&nodes[0].joined[2], times) && until(&nodes[1].joined[1], times);
+}
+
+static uint64_t failures(void)
+{
+    return pst_fabric_counters(nodes[0].fabric, 0).failures +
+           pst_fabric_counters(nodes[1].fabric, 0).failures;
+}
+
+/* So many signals each way, as fast as they go. */
+static void exchange(uint64_t count)
+{
+    uint64_t sent[2] = {0};
+    for (uint32_t i = 0; i < 60000; i++) {
+        for (uint32_t from = 0; from < 2; from++) {
+            struct pst_signal signal = rig_signal(sent[from]);
+            while (sent[from] < count &&
+                   pst_fabric_send(nodes[from].fabric, 2 - from, &signal) == 0)
+                signal = rig_signal(++sent[from]);
+        }
+        one_round();
+        if (nodes[0].received[2] == count && nodes[1].received[1] == count)
+            break;
+    }
+    rounds(20 * MS); /* nothing comes twice */
+    CU_ASSERT_EQUAL(nodes[0].received[2], count);
+    CU_ASSERT_EQUAL(nodes[1].received[1], count);
+    CU_ASSERT_EQUAL(nodes[0].misplaced[2] + nodes[1].misplaced[1], 0);
+}
+
+/* ---- networks ---- */
+
+/* A tenth is lost, repeated, overtaken: every signal arrives, once and in order, in every run. */
+static void a_bad_network_is_made_good(void)
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        begin(seed);
+        relay->lost = relay->copied = relay->overtaken = 100;
+        open_node(1, 1001);
+        open_node(2, 1002);
+        CU_ASSERT_TRUE_FATAL(are_joined(1));
+        exchange(150);
+        CU_ASSERT_EQUAL(failures(), 0);
+        end();
+    }
+}
+
+static void a_short_outage_is_survived(void)
+{
+    begin(1);
+    open_node(1, 1001);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE_FATAL(are_joined(1));
+    relay->lost = 1000;
+    rounds(250 * MS);
+    relay->lost = 0;
+    exchange(100);
+    rounds(1000 * MS);
+    CU_ASSERT_EQUAL(failures(), 0);
+    end();
+}
+
+static void a_long_outage_ends_the_link_at_both_ends(void)
+{
+    begin(1);
+    open_node(1, 1001);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE_FATAL(are_joined(1));
+    relay->lost = 1000;
+    rounds(525 * MS);
+    CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_SUSPECTED);
+    CU_ASSERT_EQUAL(nodes[1].failure[1], PST_FABRIC_SUSPECTED);
+    relay->lost = 0;
+    CU_ASSERT_TRUE(are_joined(2));
+    nodes[0].received[2] = nodes[1].received[1] = 0;
+    exchange(100);
+    end();
+}
+
+/* Whoever hears nothing says so; the other hears it, and believes it. */
+static void a_cut_one_way_ends_the_link_at_both_ends(void)
+{
+    begin(1);
+    open_node(1, 1001);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE_FATAL(are_joined(1));
+    relay->ways[0].is_cut = true;
+    rounds(525 * MS);
+    CU_ASSERT_EQUAL(nodes[1].failure[1], PST_FABRIC_SUSPECTED);
+    CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_LOST);
+    CU_ASSERT_STRING_EQUAL(nodes[0].reason, "it gave no sign of life");
+    relay->ways[0].is_cut = false;
+    CU_ASSERT_TRUE(are_joined(2));
+    end();
+}
+
+/* ---- attackers ---- */
+
+/* Flipped, old and made-up datagrams between good ones change nothing, and end no link. */
+static void what_is_not_authentic_changes_nothing(void)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        begin(seed);
+        open_node(1, 1001);
+        open_node(2, 1002);
+        CU_ASSERT_TRUE_FATAL(are_joined(1));
+        relay->flipped = relay->replayed = relay->forged = 300;
+        exchange(500);
+        CU_ASSERT_EQUAL(failures(), 0);
+        CU_ASSERT_EQUAL(nodes[0].joined[2] + nodes[1].joined[1], 2);
+        end();
+    }
+}
+
+/* Old and made-up datagrams alone are no sign of life of a node that is gone. */
+static void noise_is_no_sign_of_life(void)
+{
+    begin(1);
+    open_node(1, 1001);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE_FATAL(are_joined(1));
+    struct rig_node stopped = nodes[1];
+    nodes[1].fabric = NULL;
+    for (uint32_t i = 0; i < 525; i++) {
+        uint8_t noise[200];
+        memset(noise, (int)i, sizeof(noise));
+        noise[0] = 0x40; /* of a connection that is there */
+        memcpy(noise + 1, &((struct quic_fabric *)nodes[0].fabric)->mark, sizeof(uint32_t));
+        (void)sendto(relay->ways[0].socket, noise, sizeof(noise), MSG_DONTWAIT,
+                     (struct sockaddr *)&relay->ways[1].to, sizeof(relay->ways[1].to));
+        one_round();
+    }
+    CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_SUSPECTED);
+    nodes[1] = stopped;
+    end();
+}
+
+/* ---- who is refused ---- */
+
+/* Opens both, and looks at what they log in a second: texts, NULL at the end. */
+static void expect_refusal(const struct pst_fabric_hello *hello, const char *const *texts)
+{
+    begin_log_capture();
+    open_node(1, 1001);
+    open_as(hello);
+    rounds(1000 * MS);
+    char *logged = end_log_capture();
+    for (; *texts; texts++)
+        CU_ASSERT_PTR_NOT_NULL(strstr(logged, *texts));
+    CU_ASSERT_EQUAL(nodes[0].joined[2] + nodes[1].joined[1], 0);
+    CU_ASSERT_NOT_EQUAL(pst_fabric_counters(nodes[0].fabric, 0).refusals, 0);
+    /* Once, though it is tried again and again. */
+    CU_ASSERT_PTR_NULL(strstr(strstr(logged, "refused: ") + 1, "refused: "));
+    free(logged);
+}
+
+static void another_key_is_refused(void)
+{
+    static const char *const texts[] = {
+        "refused: it has another cluster key",
+        "it refuses this node: it has another cluster key, cluster id or version of the fabric",
+        NULL};
+    begin(1);
+    networks[1]->keys[0][31] ^= 1;
+    struct pst_fabric_hello hello = rig_config("", 2, 1002, 0).hello;
+    expect_refusal(&hello, texts);
+    end();
+}
+
+static void another_cluster_is_refused(void)
+{
+    static const char *const id[] = {"refused: it is of a cluster with another id", NULL};
+    static const char *const name[] = {"refused: it is of a cluster of another name",
+                                       "it refuses this node: it is of a cluster of another name",
+                                       NULL};
+    begin(1);
+    struct pst_fabric_hello hello = rig_config("", 2, 1002, 0).hello;
+    hello.cluster_id++;
+    expect_refusal(&hello, id);
+    end();
+    begin(1);
+    hello = rig_config("", 2, 1002, 0).hello;
+    hello.cluster[0] = 'x';
+    expect_refusal(&hello, name);
+    end();
+}
+
+/* Node 3 is at the address that node 1 knows node 2 by. */
+static void another_node_at_an_address_is_refused(void)
+{
+    static const char *const texts[] = {
+        "refused: the node with this address has another id",
+        "it refuses this node: the node with this address has another id", NULL};
+    begin(1);
+    networks[1]->members[3] = networks[1]->members[2];
+    networks[1]->members[2].sin_family = 0;
+    const struct pst_fabric_hello hello = rig_config("", 3, 1003, 0).hello;
+    const struct pst_quic_config config = {
+        .network = networks[1], .hello = hello, .ring_signals = 64, .failure_ns = FAILURE_NS};
+    begin_log_capture();
+    open_node(1, 1001);
+    nodes[1] = (struct rig_node){.node = 3, .fabric = quic_rig_open(&config)};
+    rounds(1000 * MS);
+    char *logged = end_log_capture();
+    for (uint32_t i = 0; texts[i]; i++)
+        CU_ASSERT_PTR_NOT_NULL(strstr(logged, texts[i]));
+    free(logged);
+    CU_ASSERT_EQUAL(nodes[0].joined[2] + nodes[0].joined[3] + nodes[1].joined[1], 0);
+    end();
+}
+
+/* Node 2 calls from an address that node 1 was not told. */
+static void a_stranger_is_refused(void)
+{
+    begin(1);
+    networks[0]->members[2].sin_addr.s_addr ^= htonl(64);
+    begin_log_capture();
+    open_node(1, 1001);
+    open_node(2, 1002);
+    rounds(1000 * MS);
+    char *logged = end_log_capture();
+    const char *line = strstr(logged, ":7420: refused: no member of the cluster has this address");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(line);
+    CU_ASSERT_PTR_NULL(strstr(line + sizeof(":7420: refused"), "refused"));
+    free(logged);
+    CU_ASSERT_NOT_EQUAL(pst_fabric_counters(nodes[0].fabric, 0).refusals, 0);
+    CU_ASSERT_EQUAL(nodes[0].joined[2] + nodes[1].joined[1], 0);
+    end();
+}
+
+/* A key is changed by adding the new one, restarting the nodes one by one, and removing the old. */
+static void two_keys_are_accepted_while_one_is_changed(void)
+{
+    for (uint32_t newer = 0; newer < 2; newer++) { /* the server, the client */
+        begin(1);
+        struct pst_quic_network *changed = networks[newer];
+        changed->keys_count = 2;
+        memset(changed->keys[newer == 0 ? 0 : 1], 8, PST_CLUSTER_KEY_BYTES);
+        memset(changed->keys[newer == 0 ? 1 : 0], 7, PST_CLUSTER_KEY_BYTES);
+        open_node(1, 1001);
+        open_node(2, 1002);
+        CU_ASSERT_TRUE(are_joined(1));
+        end();
+    }
+}
+
+static void an_address_serves_one_process(void)
+{
+    char message[256] = "";
+    struct pst_fabric *second = NULL;
+    begin(1);
+    open_node(1, 1001);
+    const struct pst_quic_config config = {.network = networks[0],
+                                           .hello = rig_config("", 1, 1002, 0).hello};
+    CU_ASSERT_EQUAL(pst_quic_fabric_open(&config, &second, message, sizeof(message)), -EADDRINUSE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "cannot bind 127."));
+    end();
+}
+
+/* ---- lives ---- */
+
+/* Node 1 is killed: nobody says a word. Its next life does, to who still talks to the last one. */
+static void a_life_that_ended_without_a_word_is_found_out(void)
+{
+    begin(1);
+    open_node(1, 1001);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE_FATAL(are_joined(1));
+    rounds(200 * MS);
+    relay->lost = 1000;
+    rig_close(&nodes[0]);
+    one_round();
+    relay->lost = 0;
+    open_node(1, 2001);
+    rounds(150 * MS);
+    CU_ASSERT_EQUAL(nodes[1].failed[1], 1);
+    CU_ASSERT_EQUAL(nodes[1].failure[1], PST_FABRIC_DIED);
+    CU_ASSERT_TRUE(until(&nodes[1].joined[1], 2));
+    CU_ASSERT_EQUAL(nodes[1].incarnation, 2001);
+    end();
+}
+
+static CU_TestInfo tests[] = {
+    {"a bad network is made good", a_bad_network_is_made_good},
+    {"a short outage is survived", a_short_outage_is_survived},
+    {"a long outage ends the link at both ends", a_long_outage_ends_the_link_at_both_ends},
+    {"a cut one way ends the link at both ends", a_cut_one_way_ends_the_link_at_both_ends},
+    {"what is not authentic changes nothing", what_is_not_authentic_changes_nothing},
+    {"noise is no sign of life", noise_is_no_sign_of_life},
+    {"another key is refused", another_key_is_refused},
+    {"another cluster is refused", another_cluster_is_refused},
+    {"another node at an address is refused", another_node_at_an_address_is_refused},
+    {"a stranger is refused", a_stranger_is_refused},
+    {"two keys are accepted while one is changed", two_keys_are_accepted_while_one_is_changed},
+    {"an address serves one process", an_address_serves_one_process},
+    {"a life that ended without a word is found out",
+     a_life_that_ended_without_a_word_is_found_out},
+    CU_TEST_INFO_NULL,
+};
+
+int main(void)
+{
+    return suite_run("net quic fabric", tests);
+}
