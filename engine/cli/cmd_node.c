@@ -49,6 +49,25 @@ static const struct cli_option options[] = {
      .required = true,
      .help =
          "control socket to create, for penstock backup, status, abort and resolve --node PATH"},
+    {.name = "member",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "ID=ADDRESS[:PORT]",
+     .repeatable = true,
+     .help =
+         "node of a cluster that spans hosts, and its IPv4 address, this node included, the same "
+         "on all nodes; once for each node, or several with commas between. Stands for --nodes. "
+         "The port is 7420 by default, over UDP"},
+    {.name = "cluster-key",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "FILE",
+     .help = "key of a cluster that spans hosts, the same on all nodes: see penstock keygen"},
+    {.name = "net-mtu",
+     .kind = CLI_OPTION_COUNT,
+     .argument = "BYTES",
+     .fallback = "1500",
+     .min = 1280,
+     .max = 9000,
+     .help = "bytes of an IP packet that every network between the members can carry"},
     {.name = "fabric-dir",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
@@ -87,6 +106,7 @@ struct run {
     const char *specs[PST_SOURCES_MAX];
     struct pst_backup_job backup;
     struct pst_daemon_job job;
+    const char *members[CLI_OPTION_VALUES_MAX];
     char fabric_directory[128];
     struct pst_daemon *daemon;
 };
@@ -152,6 +172,29 @@ static enum cli_exit check_nodes(const struct run *run, const char *nodes)
     return CLI_EXIT_DONE;
 }
 
+static enum cli_exit read_members(struct run *run)
+{
+    const struct cli_arguments *arguments = run->arguments;
+    struct pst_daemon_job *job = &run->job;
+    job->members = run->members;
+    job->members_count = cli_argument_texts(arguments, "member", run->members);
+    job->key_path = cli_argument_text(arguments, "cluster-key");
+    job->mtu_bytes = (uint32_t)cli_argument_number(arguments, "net-mtu");
+    if (job->members_count == 0 && job->key_path)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--cluster-key is for a cluster with --member");
+    if (job->members_count > 0 && !job->key_path)
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--member needs --cluster-key FILE: penstock keygen makes one");
+    if (job->members_count > 0 && cli_argument_text(arguments, "nodes"))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--member stands for --nodes: leave one of them out");
+    if (job->members_count > 0 && (cli_argument_text(arguments, "fabric-dir") || job->uses_eal))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--fabric-dir and --eal are for a cluster on one host: leave out --member "
+                        "or them");
+    return CLI_EXIT_DONE;
+}
+
 static enum cli_exit read_cluster(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
@@ -184,6 +227,8 @@ static enum cli_exit read_options(struct run *run)
     job->failure_ns = cli_argument_number(arguments, "failure");
     job->uses_eal = cli_argument_switch(arguments, "eal");
     enum cli_exit code = read_cluster(run);
+    if (code == CLI_EXIT_DONE)
+        code = read_members(run);
     if (code != CLI_EXIT_DONE)
         return code;
     snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
@@ -215,19 +260,29 @@ static enum cli_exit prepare(struct run *run)
     return cli_fail(arguments, code, "%s", message);
 }
 
+/* The texts with commas between, cut where they are too many. */
+static char *join(const char *const *texts, uint32_t count, char *text, size_t bytes)
+{
+    size_t used = 0;
+    *text = '\0';
+    for (uint32_t i = 0; i < count && used < bytes; i++)
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s", i > 0 ? ", " : "", texts[i]);
+    return text;
+}
+
 /* All settings that decide what the node does, in one line. */
 static void log_settings(const struct run *run)
 {
     const struct pst_daemon_job *job = &run->job;
     const struct pst_backup_job *backup = job->backup;
     const char *nodes = cli_argument_text(run->arguments, "nodes");
+    bool is_wide = job->members_count > 0;
     uint32_t ldms = pst_daemon_ldms(run->daemon);
     char chunk[CLI_VALUE_TEXT_BYTES], wait[CLI_VALUE_TEXT_BYTES], hold[CLI_VALUE_TEXT_BYTES];
-    char failure[CLI_VALUE_TEXT_BYTES], sources[PST_LOG_LINE_BYTES / 2] = "";
-    size_t used = 0;
-    for (uint32_t i = 0; i < backup->specs_count && used < sizeof(sources); i++)
-        used += (size_t)snprintf(sources + used, sizeof(sources) - used, "%s%s", i > 0 ? ", " : "",
-                                 run->specs[i]);
+    char failure[CLI_VALUE_TEXT_BYTES], sources[PST_LOG_LINE_BYTES / 2];
+    char members[PST_LOG_LINE_BYTES / 4];
+    if (is_wide)
+        nodes = join(run->members, job->members_count, members, sizeof(members));
     pst_log(PST_LOG_INFO,
             "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze "
             "wait %s, hold %s; failure %s; socket %s; fabric %s%s; backups to %s; sources %s",
@@ -236,8 +291,11 @@ static void log_settings(const struct run *run)
             cli_value_exact_duration(backup->freeze_wait_ns, wait),
             cli_value_exact_duration(backup->freeze_hold_ns, hold),
             cli_value_exact_duration(job->failure_ns, failure), job->socket_path,
-            job->fabric_directory, job->uses_eal ? " on rings of the EAL" : "", backup->directory,
-            sources);
+            is_wide ? "over UDP, key " : job->fabric_directory,
+            is_wide         ? job->key_path
+            : job->uses_eal ? " on rings of the EAL"
+                            : "",
+            backup->directory, join(run->specs, backup->specs_count, sources, sizeof(sources)));
 }
 
 static enum cli_exit serve(struct run *run)

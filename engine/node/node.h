@@ -22,12 +22,19 @@ struct pst_quic_network; /* net/quic/quic_network.h */
 #define PST_STALLS_MAX 16u
 #define PST_STALL_THREAD_BYTES 80u
 
+/* Opens the fabric of a cluster that spans hosts, with PST_MESSAGE_BYTES for why it cannot: what a
+ * program links that runs such a node, and no other. The hub's thread. */
+struct pst_cluster_config;
+typedef int pst_network_opener(const struct pst_cluster_config *cluster,
+                               const struct pst_fabric_hello *hello, struct pst_fabric **fabric,
+                               char *message);
+
 /* How a node finds the others. */
 struct pst_cluster_config {
     const char *name; /* the same everywhere */
     uint32_t id;      /* likewise; not 0. Tells clusters of one name apart, and is in every file */
-    const struct pst_quic_network *network; /* nodes on different hosts; NULL: all are on this one,
-                                               and use the shm fabric */
+    pst_network_opener *open_network; /* NULL: all nodes are on this host, and use the shm fabric */
+    const struct pst_quic_network *network; /* for open_network */
     const char *fabric_directory;           /* of the shm fabric: net/shm/shm_config.h */
     uint64_t failure_ns;     /* how long another node may be silent; 0: the default */
     bool uses_eal;           /* rings in memory of DPDK's EAL; the same on all nodes */

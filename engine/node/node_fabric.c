@@ -1,7 +1,7 @@
 /*
- * Opens the fabric of a node: between hosts the quic fabric, else the shm fabric, whose rings may
- * lie in memory of DPDK's EAL. node.c calls prepare and release on the main thread, hub.c open on
- * the hub's.
+ * Opens the fabric of a node: the one between hosts that it was given, or else the shm fabric,
+ * whose rings may lie in memory of DPDK's EAL. node.c calls prepare and release on the main thread,
+ * hub.c open on the hub's.
  */
 #include "engine/node/node_fabric.h"
 
@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
-#include "net/quic/quic_fabric.h"
 #include "net/shm/shm_eal.h"
 #include "net/shm/shm_fabric.h"
 
@@ -36,14 +35,6 @@ void node_fabric_release(const struct pst_node_config *config)
         pst_eal_close();
 }
 
-static int open_quic(const struct pst_cluster_config *cluster, const struct pst_fabric_hello *hello,
-                     struct pst_fabric **fabric, char *message)
-{
-    const struct pst_quic_config quic = {
-        .network = cluster->network, .hello = *hello, .failure_ns = cluster->failure_ns};
-    return pst_quic_fabric_open(&quic, fabric, message, PST_MESSAGE_BYTES);
-}
-
 static int open_shm(const struct pst_cluster_config *cluster, const struct pst_fabric_hello *hello,
                     struct pst_fabric **fabric, char *message)
 {
@@ -61,8 +52,8 @@ int node_fabric_open(const struct pst_node_config *config, const struct pst_fabr
 {
     const struct pst_cluster_config *cluster = config->cluster;
     char message[PST_MESSAGE_BYTES] = "";
-    int error = cluster->network ? open_quic(cluster, hello, fabric, message)
-                                 : open_shm(cluster, hello, fabric, message);
+    int error = cluster->open_network ? cluster->open_network(cluster, hello, fabric, message)
+                                      : open_shm(cluster, hello, fabric, message);
     if (error)
         pst_log(PST_LOG_ERROR, "cluster %s: cannot be joined: %s", cluster->name, message);
     return error;

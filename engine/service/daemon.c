@@ -15,12 +15,15 @@
 #include "engine/format/digest.h"
 #include "engine/node/node.h"
 #include "engine/service/control.h"
+#include "engine/service/network.h"
 #include "engine/service/notify.h"
+#include "net/quic/quic_network.h"
 
 struct pst_daemon {
     const struct pst_daemon_job *job;
     struct pst_session *session;
     struct pst_cluster_config cluster;
+    struct pst_quic_network *network; /* NULL: all nodes are on this host */
     struct control *control;
     struct pst_node *node; /* NULL: not started */
     bool is_lost;          /* a thread hangs, and may still use what is here */
@@ -43,12 +46,15 @@ static void join(struct pst_daemon *daemon)
     daemon->cluster = (struct pst_cluster_config){
         .name = job->cluster,
         .id = job->cluster_id,
+        .open_network = daemon->network ? network_open_fabric : NULL,
+        .network = daemon->network,
         .fabric_directory = job->fabric_directory,
         .failure_ns = job->failure_ns,
         .uses_eal = job->uses_eal,
     };
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        if (job->expected[node])
+        if (job->expected[node] ||
+            (daemon->network && daemon->network->members[node].sin_family != 0))
             pst_set_add(&daemon->cluster.expected, node - 1);
     }
     config->node = job->node;
@@ -66,6 +72,8 @@ int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened
     }
     daemon->job = job;
     int error = pst_session_open(job->backup, &daemon->session, message);
+    if (!error && job->members_count > 0)
+        error = network_open(job, &daemon->network, message);
     if (!error)
         error = control_open(job->socket_path, &daemon->control, message);
     if (error) {
@@ -114,5 +122,6 @@ void pst_daemon_close(struct pst_daemon *daemon)
     if (daemon->is_lost)
         return;
     pst_session_close(daemon->session);
+    network_close(daemon->network);
     free(daemon);
 }

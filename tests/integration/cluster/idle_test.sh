@@ -1,6 +1,6 @@
 #!/bin/bash
 # A node that has nothing to do costs less than one percent of a core: CPU time over 10 s, of each of
-# two nodes with two LDMs that hear each other's heartbeats.
+# two nodes with two LDMs that hear each other's heartbeats, on one host and between hosts.
 #
 #   idle_test.sh PENSTOCK FOLDER
 set -euo pipefail
@@ -18,19 +18,27 @@ ticks_of() { # PID
 
 mkdir "$disk/tree"
 nodes=()
-for id in 1 2; do
-    "$penstock" node --cluster "idle-$$" --id "$id" --nodes 1-2 --socket "$memory/$id.socket" --ldms 2 \
-        --fabric-dir "$memory/fabric" --to "$disk/to$id" --source "dir:$disk/tree" 2>>"$memory/$id.log" &
+start_node() { # CLUSTER ID SOCKET OPTION…
+    "$penstock" node --cluster "$1-$$" --id "$2" --socket "$memory/$3.socket" --ldms 2 --to "$disk/to$3" \
+        --source "dir:$disk/tree" "${@:4}" 2>>"$memory/$3.log" &
     nodes+=($!)
+}
+
+network=127.$((64 + $$ / 256 % 64)).$(($$ % 256)) # no other process of the suite has it
+expect_exit 0 "$penstock" keygen "$memory/key"
+for id in 1 2; do
+    start_node idle "$id" "$id" --nodes 1-2 --fabric-dir "$memory/fabric"
+    start_node hosts "$id" "$((id + 2))" --member "1=$network.1,2=$network.2" --cluster-key "$memory/key"
 done
 wait_until sees_live 1 2
+wait_until sees_live 3 2
 
 before=()
 for pid in "${nodes[@]}"; do before+=("$(ticks_of "$pid")"); done
 sleep "$seconds"
-for i in 0 1; do
+for i in 0 1 2 3; do
     spent=$(($(ticks_of "${nodes[i]}") - before[i]))
     permille=$((spent * 1000 / ($(getconf CLK_TCK) * seconds)))
-    echo "node $((i + 1)): $spent ticks of CPU time in $seconds s, $permille permille of a core"
+    echo "node $((i / 2 + 1)) $([ $((i % 2)) -eq 0 ] && echo of a host || echo between hosts): $spent ticks of CPU time in $seconds s, $permille permille of a core"
     [ "$permille" -lt "$permille_max" ] || fail "an idle node costs $permille permille of a core"
 done

@@ -1,0 +1,136 @@
+/*
+ * Reads the members of a cluster, ID=ADDRESS[:PORT], and its key. Called by daemon.c, on the main
+ * thread; network_open_fabric by engine/node, on the hub's.
+ */
+#include "engine/service/network.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/service/cluster_key.h"
+#include "net/quic/quic_fabric.h"
+
+#define ADDRESS_BYTES 24u /* "255.255.255.255:65535" */
+
+static bool parse_number(const char *text, unsigned long max, unsigned long *number)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 5 || text[digits] != '\0')
+        return false;
+    *number = strtoul(text, NULL, 10);
+    return *number >= 1 && *number <= max;
+}
+
+/* ADDRESS[:PORT]; changes text. */
+static bool parse_address(char *text, struct sockaddr_in *address)
+{
+    unsigned long port = PST_QUIC_PORT;
+    char *colon = strchr(text, ':');
+    if (colon)
+        *colon++ = '\0';
+    *address = (struct sockaddr_in){.sin_family = AF_INET};
+    if (inet_pton(AF_INET, text, &address->sin_addr) != 1 || address->sin_addr.s_addr == 0 ||
+        (colon && !parse_number(colon, UINT16_MAX, &port)))
+        return false;
+    address->sin_port = htons((uint16_t)port);
+    return true;
+}
+
+/* ID=ADDRESS[:PORT], bytes long. Why not, or NULL. */
+static const char *add_member(struct pst_quic_network *network, const char *text, size_t bytes)
+{
+    char copy[4 + ADDRESS_BYTES];
+    unsigned long node;
+    struct sockaddr_in address;
+    if (bytes >= sizeof(copy))
+        return "it is too long";
+    memcpy(copy, text, bytes);
+    copy[bytes] = '\0';
+    char *equals = strchr(copy, '=');
+    if (!equals)
+        return "give ID=ADDRESS or ID=ADDRESS:PORT, such as 1=10.20.0.11";
+    *equals = '\0';
+    if (!parse_number(copy, PST_NODES_MAX, &node))
+        return "a node has a number from 1 to 255";
+    if (!parse_address(equals + 1, &address))
+        return "an address is four numbers, such as 10.20.0.11, and a port if it is not 7420";
+    if (network->members[node].sin_family != 0)
+        return "the node is given twice";
+    for (uint32_t other = 1; other <= PST_NODES_MAX; other++) {
+        if (network->members[other].sin_port == address.sin_port &&
+            network->members[other].sin_addr.s_addr == address.sin_addr.s_addr)
+            return "another node has the same address";
+    }
+    network->members[node] = address;
+    return NULL;
+}
+
+static int add_members(struct pst_quic_network *network, const char *list, char *message)
+{
+    for (;;) {
+        size_t bytes = strcspn(list, ",");
+        const char *fault = add_member(network, list, bytes);
+        if (fault) {
+            (void)snprintf(message, PST_MESSAGE_BYTES, "--member %.*s: %s", (int)bytes, list,
+                           fault);
+            return -EINVAL;
+        }
+        if (list[bytes] == '\0')
+            return 0;
+        list += bytes + 1;
+    }
+}
+
+static int fill(const struct pst_daemon_job *job, struct pst_quic_network *network, char *message)
+{
+    network->mtu_bytes = job->mtu_bytes;
+    for (uint32_t i = 0; i < job->members_count; i++) {
+        int error = add_members(network, job->members[i], message);
+        if (error)
+            return error;
+    }
+    if (network->members[job->node].sin_family == 0) {
+        (void)snprintf(message, PST_MESSAGE_BYTES,
+                       "--member: this node, %u, is not among them: its address is the one that it "
+                       "is to use",
+                       job->node);
+        return -EINVAL;
+    }
+    return cluster_key_read(job->key_path, network, message);
+}
+
+int network_open(const struct pst_daemon_job *job, struct pst_quic_network **opened, char *message)
+{
+    struct pst_quic_network *network = calloc(1, sizeof(*network));
+    if (!network) {
+        (void)snprintf(message, PST_MESSAGE_BYTES, "out of memory");
+        return -ENOMEM;
+    }
+    int error = fill(job, network, message);
+    if (error) {
+        network_close(network);
+        return error;
+    }
+    *opened = network;
+    return 0;
+}
+
+int network_open_fabric(const struct pst_cluster_config *cluster,
+                        const struct pst_fabric_hello *hello, struct pst_fabric **fabric,
+                        char *message)
+{
+    const struct pst_quic_config config = {
+        .network = cluster->network, .hello = *hello, .failure_ns = cluster->failure_ns};
+    return pst_quic_fabric_open(&config, fabric, message, PST_MESSAGE_BYTES);
+}
+
+void network_close(struct pst_quic_network *network)
+{
+    if (!network)
+        return;
+    explicit_bzero(network->keys, sizeof(network->keys));
+    free(network);
+}

@@ -1,0 +1,23 @@
+/*
+ * The network of a node whose cluster spans hosts, from what the operator wrote. Main thread only.
+ */
+#ifndef PST_ENGINE_SERVICE_NETWORK_H
+#define PST_ENGINE_SERVICE_NETWORK_H
+
+#include "engine/node/node.h"
+#include "engine/service/daemon.h"
+
+/* Of a job with members. 0, or -errno with message (PST_MESSAGE_BYTES): -EINVAL: the members or the
+ * key are not as they must be. Closed by network_close. */
+PST_MUST_USE int network_open(const struct pst_daemon_job *job, struct pst_quic_network **network,
+                              char *message);
+
+/* Opens the fabric; a pst_network_opener. */
+PST_MUST_USE int network_open_fabric(const struct pst_cluster_config *cluster,
+                                     const struct pst_fabric_hello *hello,
+                                     struct pst_fabric **fabric, char *message);
+
+/* Wipes the keys. Nothing for NULL. */
+void network_close(struct pst_quic_network *network);
+
+#endif
