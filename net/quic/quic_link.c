@@ -151,6 +151,21 @@ static ngtcp2_conn *conn_of(ngtcp2_crypto_conn_ref *ref)
 
 /* ---- beginning ---- */
 
+/* Why a peer has not joined, if that is news. */
+static void log_once(struct quic_fabric *fabric, uint32_t node, enum pst_log_level level,
+                     const char *what, const char *reason)
+{
+    char text[QUIC_REASON_BYTES], address[INET_ADDRSTRLEN];
+    const struct sockaddr_in *from = &fabric->network->members[node];
+    char *logged = fabric->peers[node].logged;
+    (void)snprintf(text, sizeof(text), "%s: %s", what, reason);
+    if (strcmp(text, logged) == 0)
+        return;
+    memcpy(logged, text, sizeof(text));
+    (void)inet_ntop(AF_INET, &from->sin_addr, address, sizeof(address));
+    pst_log(level, "node %u at %s:%u: %s", node, address, ntohs(from->sin_port), text);
+}
+
 static void set_settings(const struct quic_fabric *fabric, ngtcp2_settings *settings)
 {
     ngtcp2_settings_default(settings);
@@ -232,13 +247,15 @@ static void set_path(struct quic_link *link)
     };
 }
 
-int quic_link_begin(struct quic_fabric *fabric, uint32_t node, const struct quic_arrival *arrival)
+bool quic_link_begin(struct quic_fabric *fabric, uint32_t node, const struct quic_arrival *arrival)
 {
     assert(!pst_set_has(&fabric->base.kept_out, node - 1));
     assert(!pst_set_has(&fabric->linked, node - 1));
     struct quic_link *link = aligned_alloc(_Alignof(struct quic_link), sizeof(*link));
-    if (!link)
-        return -ENOMEM;
+    if (!link) {
+        log_once(fabric, node, PST_LOG_WARNING, "cannot join now", "out of memory");
+        return false;
+    }
     *link = (struct quic_link){.fabric = fabric, .node = node, .is_server = arrival != NULL};
     link->deadline_ns = fabric->now_ns + HANDSHAKE_NS;
     link->wants_write = true;
@@ -247,13 +264,14 @@ int quic_link_begin(struct quic_fabric *fabric, uint32_t node, const struct quic
     if (!error)
         error = open_conn(link, arrival);
     if (error) {
+        log_once(fabric, node, PST_LOG_WARNING, "cannot join now", "out of memory");
         quic_link_free(link);
-        return error;
+        return false;
     }
     quic_link_free(fabric->peers[node].link);
     fabric->peers[node].link = link;
     pst_set_add(&fabric->linked, node - 1);
-    return 0;
+    return true;
 }
 
 /* ---- the end ---- */
@@ -360,19 +378,10 @@ void quic_link_leave(struct quic_link *link)
         say_farewell(link, QUIC_CLOSE_LEFT, "it has left the cluster");
 }
 
-void quic_log_refusal(struct quic_fabric *fabric, uint32_t node, const char *whose,
-                      const char *reason)
+static void log_refusal(struct quic_link *link, const char *what, const char *reason)
 {
-    char text[QUIC_REASON_BYTES], address[INET_ADDRSTRLEN];
-    const struct sockaddr_in *from = &fabric->network->members[node];
-    char *logged = fabric->peers[node].logged;
-    fabric->base.counters[0].refusals++;
-    (void)snprintf(text, sizeof(text), "%s: %s", whose, reason);
-    if (strcmp(text, logged) == 0)
-        return;
-    memcpy(logged, text, sizeof(text));
-    (void)inet_ntop(AF_INET, &from->sin_addr, address, sizeof(address));
-    pst_log(PST_LOG_WARNING, "node %u at %s:%u: %s", node, address, ntohs(from->sin_port), text);
+    link->fabric->base.counters[0].refusals++;
+    log_once(link->fabric, link->node, PST_LOG_WARNING, what, reason);
 }
 
 /* The peer has closed the connection, and says why. Before both have proved that they know the key
@@ -395,10 +404,10 @@ static void hear_farewell(struct quic_link *link)
     }
     if (is_ours && close.error_code == QUIC_CLOSE_REFUSED &&
         ngtcp2_conn_get_handshake_completed(link->conn))
-        quic_log_refusal(link->fabric, link->node, "it refuses this node", reason);
+        log_refusal(link, "it refuses this node", reason);
     else if (!is_ours && close.error_code & NGTCP2_CRYPTO_ERROR)
-        quic_log_refusal(link->fabric, link->node, "it refuses this node",
-                         "it has another cluster key, cluster id or version of the fabric");
+        log_refusal(link, "it refuses this node",
+                    "it has another cluster key, cluster id or version of the fabric");
     conclude(link, PST_FABRIC_LOST, reason);
 }
 
@@ -407,10 +416,10 @@ static void settle(struct quic_link *link, int error)
 {
     const struct quic_verdict verdict = link->verdict;
     if (link->handshake.fault) {
-        quic_log_refusal(link->fabric, link->node, "refused", link->handshake.fault);
+        log_refusal(link, "refused", link->handshake.fault);
         quic_link_end(link, PST_FABRIC_LOST, QUIC_CLOSE_REFUSED, link->handshake.fault);
     } else if (verdict.code == QUIC_CLOSE_REFUSED) {
-        quic_log_refusal(link->fabric, link->node, "refused", verdict.reason);
+        log_refusal(link, "refused", verdict.reason);
         quic_link_end(link, verdict.failure, verdict.code, verdict.reason);
     } else if (verdict.code && pst_fabric_failure_is_certain(verdict.failure)) {
         conclude(link, verdict.failure, verdict.reason);
@@ -475,7 +484,10 @@ void quic_link_write(struct quic_link *link)
 void quic_link_expire(struct quic_link *link)
 {
     if (link->state == QUIC_LINK_HELLO && link->fabric->now_ns >= link->deadline_ns) {
-        quic_link_end(link, PST_FABRIC_LOST, QUIC_CLOSE_REFUSED, "it took too long to join");
+        if (!link->is_server)
+            log_once(link->fabric, link->node, PST_LOG_INFO, "no answer",
+                     "it does not run, does not know this node's address, or is cut off");
+        quic_link_end(link, PST_FABRIC_LOST, QUIC_CLOSE_DEAD, "it took too long to join");
         return;
     }
     if (link->fabric->now_ns < link->expiry_ns)

@@ -13,10 +13,9 @@ struct quic_arrival {
     const ngtcp2_cid *first_dcid; /* that the client chose, before the Retry */
 };
 
-/* Begins a link in place of a closed one: as the server of an arrival, as the client for NULL. 0
- * or -ENOMEM. */
-PST_MUST_USE int quic_link_begin(struct quic_fabric *fabric, uint32_t node,
-                                 const struct quic_arrival *arrival);
+/* Begins a link in place of a closed one: as the server of an arrival, as the client for NULL.
+ * false: out of memory, which is logged, and the client's next attempt may find more. */
+bool quic_link_begin(struct quic_fabric *fabric, uint32_t node, const struct quic_arrival *arrival);
 
 /* Whether it is HELLO or UP. NULL is allowed. */
 static inline bool quic_link_is_open(const struct quic_link *link)
@@ -48,10 +47,6 @@ void quic_link_free(struct quic_link *link);
 
 /* A new connection id of this life. */
 void quic_make_cid(const struct quic_fabric *fabric, ngtcp2_cid *cid);
-
-/* Logs why a peer could not join, if that is news. */
-void quic_log_refusal(struct quic_fabric *fabric, uint32_t node, const char *whose,
-                      const char *reason);
 
 /* Asserts what must hold of a peer's link. */
 void quic_link_check(const struct quic_fabric *fabric, uint32_t node);
