@@ -76,8 +76,9 @@ static int receive(struct quic_fabric *fabric)
 
 /* Silence is counted in our own ticks, not in time: a node that was stopped itself suspects nobody
  * for that. */
-static void listen_to(struct quic_link *link)
+static void check_peer(struct quic_link *link)
 {
+    quic_stream_beat(link);
     link->silent_ticks = link->was_heard ? 0 : link->silent_ticks + 1;
     link->was_heard = false;
     if (link->silent_ticks >= link->fabric->silent_ticks_max)
@@ -107,7 +108,7 @@ static void tick(struct quic_fabric *fabric)
         if (link)
             link->said_farewell = false;
         if (link && link->state == QUIC_LINK_UP)
-            listen_to(link);
+            check_peer(link);
         look_for(fabric, node);
         quic_link_check(fabric, node);
     }

@@ -24,23 +24,7 @@
 #define FIRST_RTT_NS NGTCP2_MILLISECONDS
 #define ACK_DELAY_NS NGTCP2_MILLISECONDS
 
-/* Packets that a key has opened, on this thread: ngtcp2 does not say whether what it read was
- * authentic. */
-static _Thread_local uint64_t opened;
-
 /* ---- what ngtcp2 calls ---- */
-
-static int open_sealed(uint8_t *dest, const ngtcp2_crypto_aead *aead,
-                       const ngtcp2_crypto_aead_ctx *context, const uint8_t *sealed,
-                       size_t sealed_bytes, const uint8_t *nonce, size_t nonce_bytes,
-                       const uint8_t *data, size_t data_bytes)
-{
-    int error = ngtcp2_crypto_decrypt_cb(dest, aead, context, sealed, sealed_bytes, nonce,
-                                         nonce_bytes, data, data_bytes);
-    if (!error)
-        opened++;
-    return error;
-}
 
 static void fill_random(uint8_t *bytes, size_t count, const ngtcp2_rand_ctx *context)
 {
@@ -128,7 +112,7 @@ static const ngtcp2_callbacks callbacks = {
     .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
     .handshake_completed = on_handshake_done,
     .encrypt = ngtcp2_crypto_encrypt_cb,
-    .decrypt = open_sealed,
+    .decrypt = ngtcp2_crypto_decrypt_cb,
     .hp_mask = ngtcp2_crypto_hp_mask_cb,
     .recv_stream_data = on_stream_data,
     .acked_stream_data_offset = on_acknowledged,
@@ -437,10 +421,8 @@ static void settle(struct quic_link *link, int error)
 void quic_link_read(struct quic_link *link, const struct packet *packet)
 {
     const ngtcp2_pkt_info info = {0};
-    uint64_t before = opened;
     int error = ngtcp2_conn_read_pkt(link->conn, &link->path, &info, packet->bytes,
                                      packet->size_bytes, link->fabric->now_ns);
-    link->was_heard |= opened != before;
     link->wants_write = true;
     settle(link, error);
 }

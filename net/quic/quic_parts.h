@@ -45,7 +45,7 @@ struct quic_link {
     bool is_server;
     bool is_new;        /* JOINED is still to be reported */
     bool wants_write;   /* ngtcp2 may have something to send */
-    bool was_heard;     /* since the last tick something came that only the peer can have sent */
+    bool was_heard;     /* since the last tick a record has come */
     bool said_farewell; /* since the last tick */
     uint64_t silent_ticks;
     uint64_t deadline_ns; /* of the handshake */
@@ -61,6 +61,7 @@ struct quic_link {
 
     struct pst_signal *out; /* a ring of fabric->slots records; NULL: ENDING, CLOSED */
     uint64_t put;           /* records */
+    uint64_t put_at_beat;   /* likewise, at the last tick */
     uint64_t sent_bytes;    /* of the stream, handed to ngtcp2 */
     uint64_t acked_bytes;   /* of the stream; what follows stays in the ring */
     uint32_t out_sequence;

@@ -66,6 +66,14 @@ void quic_stream_bye(struct quic_link *link)
     put_notice(link, QUIC_BYE);
 }
 
+/* A full ring is a sign of life too, if the peer hears anything. */
+void quic_stream_beat(struct quic_link *link)
+{
+    if (link->put == link->put_at_beat && quic_stream_room(link) > 0)
+        put_notice(link, QUIC_BEAT);
+    link->put_at_beat = link->put;
+}
+
 void quic_stream_hello(struct quic_link *link)
 {
     union {
@@ -112,11 +120,9 @@ static void join(struct quic_link *link)
     struct pst_fabric_counters *counters = &link->fabric->base.counters[link->node];
     link->state = QUIC_LINK_UP;
     link->is_new = true;
-    link->was_heard = true;
     counters->joins++;
     counters->joined_since = link->fabric->now_ns;
     counters->ring_bytes = 2 * (uint64_t)link->fabric->slots * sizeof(struct pst_signal);
-    ngtcp2_conn_set_keep_alive_timeout(link->conn, link->fabric->tick_ns);
 }
 
 /* The client spoke first, and is the first to know that both may join. */
@@ -153,8 +159,11 @@ static void take_early(struct quic_link *link)
 
 static void take_record(struct quic_link *link)
 {
+    link->was_heard = true;
     if (link->state == QUIC_LINK_HELLO)
         take_early(link);
+    else if (quic_notice_of(&link->partial) == QUIC_BEAT)
+        give_credit(link, 1);
     else if (quic_notice_of(&link->partial) == QUIC_BYE)
         quic_decide(link, QUIC_CLOSE_LEFT, PST_FABRIC_LEFT, "it has left the cluster");
     else if (link->arrived - link->taken == link->fabric->slots)

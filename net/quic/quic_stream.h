@@ -29,6 +29,9 @@ uint32_t quic_stream_room(const struct quic_link *link);
 void quic_stream_put(struct quic_link *link, const struct pst_signal *signal);
 void quic_stream_bye(struct quic_link *link);
 
+/* A sign of life, where nothing else has been put since the last one. */
+void quic_stream_beat(struct quic_link *link);
+
 /* Takes signals that have come, PST_FABRIC_BURST at most. Returns how many, or -PST_E_LINK: the
  * next one is not as it was put, and *fault says why. */
 PST_MUST_USE int quic_stream_take(struct quic_link *link, struct pst_signal *signals,

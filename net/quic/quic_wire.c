@@ -50,5 +50,5 @@ void quic_notice_write(struct pst_signal *record, enum quic_notice notice)
 
 uint32_t quic_notice_of(const struct pst_signal *record)
 {
-    return record->gsn == 0 && record->sequence <= QUIC_BYE ? record->sequence : 0;
+    return record->gsn == 0 && record->sequence <= QUIC_BEAT ? record->sequence : 0;
 }

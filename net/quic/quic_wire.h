@@ -27,7 +27,7 @@ struct quic_hello {
 _Static_assert(sizeof(struct quic_hello) == QUIC_HELLO_RECORDS * PST_SIGNAL_BYTES, "whole records");
 
 /* The fabric's own records: a signal's header with gsn 0, of which only sequence is used. */
-enum quic_notice { QUIC_READY = 1, QUIC_BYE };
+enum quic_notice { QUIC_READY = 1, QUIC_BYE, QUIC_BEAT };
 
 /* The codes of a CONNECTION_CLOSE of ours; its reason is text for people. */
 enum quic_close { QUIC_CLOSE_LEFT = 1, QUIC_CLOSE_REFUSED, QUIC_CLOSE_DEAD };

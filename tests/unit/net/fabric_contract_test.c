@@ -451,6 +451,26 @@ static void a_node_that_is_cut_off_begins_anew(void)
     end();
 }
 
+/* Not even what has come already: more than one event brings. */
+static void nothing_more_comes_of_a_node_that_is_cut_off(void)
+{
+    struct pst_fabric_event event = {0};
+    open_joined(2);
+    for (uint64_t i = 0; i < 50; i++)
+        CU_ASSERT_EQUAL(send_one(2, 1, i), 0);
+    pst_fabric_publish(nodes[1].fabric);
+    uint64_t now_ns = pst_fabric_deadline_ns(nodes[0].fabric); /* the last time in this test */
+    while (event.signals_count == 0)
+        CU_ASSERT_TRUE_FATAL(pst_fabric_poll(nodes[0].fabric, now_ns, &event) >= 0);
+    CU_ASSERT_EQUAL(event.signals_count, PST_FABRIC_BURST);
+    pst_fabric_cut_off(nodes[0].fabric, 2, "the test does");
+    event.type = PST_FABRIC_JOINED;
+    while (event.type == PST_FABRIC_JOINED)
+        CU_ASSERT_TRUE_FATAL(pst_fabric_poll(nodes[0].fabric, now_ns, &event) >= 0);
+    CU_ASSERT_EQUAL(event.type, PST_FABRIC_FAILED);
+    end();
+}
+
 /* Node 2 is not polled: it has stopped. Then it goes on. */
 static void a_silent_node_is_suspected(void)
 {
@@ -529,6 +549,7 @@ static CU_TestInfo tests[] = {
     {"what a leaver sent is delivered", what_a_leaver_sent_is_delivered},
     {"a failed node waits to be readmitted", a_failed_node_waits_to_be_readmitted},
     {"a node that is cut off begins anew", a_node_that_is_cut_off_begins_anew},
+    {"nothing more comes of a node that is cut off", nothing_more_comes_of_a_node_that_is_cut_off},
     {"a silent node is suspected", a_silent_node_is_suspected},
     {"a node that was stopped suspects nobody", a_node_that_was_stopped_suspects_nobody},
     {"rejoining is leaving and coming back", rejoining_is_leaving_and_coming_back},

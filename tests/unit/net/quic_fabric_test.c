@@ -280,6 +280,8 @@ static void noise_is_no_sign_of_life(void)
     open_node(1, 1001);
     open_node(2, 1002);
     CU_ASSERT_TRUE_FATAL(are_joined(1));
+    exchange(50);
+    rounds(200 * MS);
     struct rig_node stopped = nodes[1];
     nodes[1].fabric = NULL;
     for (uint32_t i = 0; i < 525; i++) {
@@ -287,12 +289,55 @@ static void noise_is_no_sign_of_life(void)
         memset(noise, (int)i, sizeof(noise));
         noise[0] = 0x40; /* of a connection that is there */
         memcpy(noise + 1, &((struct quic_fabric *)nodes[0].fabric)->mark, sizeof(uint32_t));
-        (void)sendto(relay->ways[0].socket, noise, sizeof(noise), MSG_DONTWAIT,
-                     (struct sockaddr *)&relay->ways[1].to, sizeof(relay->ways[1].to));
+        quic_rig_inject(relay, noise, sizeof(noise));
+        const struct quic_rig_datagram *old = &relay->ways[1].kept[i % QUIC_RIG_KEPT];
+        quic_rig_inject(relay, old->bytes, old->size_bytes);
         one_round();
     }
     CU_ASSERT_EQUAL(nodes[0].failure[2], PST_FABRIC_SUSPECTED);
     nodes[1] = stopped;
+    end();
+}
+
+/* Of node 2's address anybody can write: nothing is kept of who does not hear the answer. */
+static void an_address_is_proved_first(void)
+{
+    begin(1);
+    relay->ways[0].is_cut = true;
+    open_node(1, 1001);
+    open_node(2, 1002);
+    rounds(1000 * MS);
+    CU_ASSERT_TRUE(relay->ways[1].carried > 0);
+    CU_ASSERT_PTR_NULL(((struct quic_fabric *)nodes[0].fabric)->peers[2].link);
+    relay->ways[0].is_cut = false;
+    CU_ASSERT_TRUE(are_joined(1));
+    end();
+}
+
+/* Headers of all kinds that QUIC has, and bytes that mean nothing, to a node with no link. */
+static void noise_at_the_door_changes_nothing(void)
+{
+    uint64_t random = 1;
+    begin(1);
+    open_node(1, 1001);
+    for (uint32_t i = 0; i < 20000; i++) {
+        uint8_t noise[1300];
+        for (size_t k = 0; k < sizeof(noise); k++) {
+            random = random * UINT64_C(6364136223846793005) + 1;
+            noise[k] = (uint8_t)(random >> 33);
+        }
+        if (i % 2 == 0) /* a long header of version 1 with connection ids of 8 bytes */
+            memcpy(noise + 1, (uint8_t[]){0, 0, 0, 1, 8}, 5);
+        if (i % 2 == 0)
+            noise[14] = 8;
+        quic_rig_inject(relay, noise, i % 3 == 0 ? 1200 + i % 100 : 1 + (random >> 33) % 1300);
+        if (i % 100 == 0)
+            one_round();
+    }
+    rounds(10 * MS);
+    CU_ASSERT_PTR_NULL(((struct quic_fabric *)nodes[0].fabric)->peers[2].link);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE(are_joined(1));
     end();
 }
 
@@ -449,6 +494,8 @@ static CU_TestInfo tests[] = {
     {"whatever happens the nodes meet again", whatever_happens_the_nodes_meet_again},
     {"what is not authentic changes nothing", what_is_not_authentic_changes_nothing},
     {"noise is no sign of life", noise_is_no_sign_of_life},
+    {"an address is proved first", an_address_is_proved_first},
+    {"noise at the door changes nothing", noise_at_the_door_changes_nothing},
     {"another key is refused", another_key_is_refused},
     {"another cluster is refused", another_cluster_is_refused},
     {"another node at an address is refused", another_node_at_an_address_is_refused},

@@ -79,12 +79,23 @@ void quic_rig_remove(struct quic_rig_relay *relay)
 }
 
 /* The receiver takes it for the sender's: it comes from the other way's address. */
+static void transmit(struct quic_rig_relay *relay, uint32_t way, const uint8_t *bytes,
+                     size_t size_bytes)
+{
+    const struct sockaddr_in *to = &relay->ways[way].to;
+    (void)sendto(relay->ways[1 - way].socket, bytes, size_bytes, MSG_DONTWAIT,
+                 (const struct sockaddr *)to, sizeof(*to));
+}
+
 static void deliver(struct quic_rig_relay *relay, uint32_t way,
                     const struct quic_rig_datagram *datagram)
 {
-    const struct sockaddr_in *to = &relay->ways[way].to;
-    (void)sendto(relay->ways[1 - way].socket, datagram->bytes, datagram->size_bytes, MSG_DONTWAIT,
-                 (const struct sockaddr *)to, sizeof(*to));
+    transmit(relay, way, datagram->bytes, datagram->size_bytes);
+}
+
+void quic_rig_inject(struct quic_rig_relay *relay, const uint8_t *bytes, size_t size_bytes)
+{
+    transmit(relay, 1, bytes, size_bytes);
 }
 
 static void attack(struct quic_rig_relay *relay, uint32_t way,

@@ -45,6 +45,9 @@ struct quic_rig_relay {
 struct quic_rig_relay *quic_rig_place(struct pst_quic_network *networks[2], uint64_t seed);
 void quic_rig_remove(struct quic_rig_relay *relay);
 
+/* Sends a datagram to node 1 in node 2's name. */
+void quic_rig_inject(struct quic_rig_relay *relay, const uint8_t *bytes, size_t size_bytes);
+
 /* Carries all that has come. */
 void quic_rig_carry(struct quic_rig_relay *relay);
 
