@@ -84,6 +84,9 @@ static const struct cli_option options[] = {
      .min = UINT64_C(60000000),
      .max = UINT64_C(60000000000),
      .help = "how long another node may be silent before it counts as dead"},
+    {.name = "check-config",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "look whether a node could be started so, say what is wrong, and start none"},
     {.name = "source",
      .kind = CLI_OPTION_TEXT,
      .argument = "[NAME=]KIND:...",
@@ -239,6 +242,30 @@ static enum cli_exit read_options(struct run *run)
     return CLI_EXIT_DONE;
 }
 
+static enum cli_exit fail_to_open(const struct run *run, int error, const char *message)
+{
+    enum cli_exit code = CLI_EXIT_FAILED;
+    if (error == -EINVAL)
+        code = CLI_EXIT_USAGE;
+    else if (error == -EADDRINUSE)
+        code = CLI_EXIT_BUSY;
+    return cli_fail(run->arguments, code, "%s", message);
+}
+
+static enum cli_exit check_config(struct run *run)
+{
+    char message[PST_MESSAGE_BYTES];
+    enum cli_exit code = read_options(run);
+    if (code != CLI_EXIT_DONE)
+        return code;
+    int error = pst_daemon_check(&run->job, message);
+    if (error)
+        return fail_to_open(run, error, message);
+    pst_log(PST_LOG_INFO, "node %u of cluster %s could be started", run->job.node,
+            run->job.cluster);
+    return CLI_EXIT_DONE;
+}
+
 static enum cli_exit prepare(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
@@ -251,13 +278,7 @@ static enum cli_exit prepare(struct run *run)
     if (code != CLI_EXIT_DONE)
         return code;
     error = pst_daemon_open(&run->job, &run->daemon, message);
-    if (!error)
-        return CLI_EXIT_DONE;
-    if (error == -EINVAL)
-        code = CLI_EXIT_USAGE;
-    else
-        code = error == -EADDRINUSE ? CLI_EXIT_BUSY : CLI_EXIT_FAILED;
-    return cli_fail(arguments, code, "%s", message);
+    return error ? fail_to_open(run, error, message) : CLI_EXIT_DONE;
 }
 
 /* The texts with commas between, cut where they are too many. */
@@ -318,10 +339,15 @@ static enum cli_exit run_node(const struct cli_arguments *arguments)
     if (!run)
         return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     run->arguments = arguments;
-    pst_log_show_times();
-    enum cli_exit code = prepare(run);
-    if (code == CLI_EXIT_DONE)
-        code = serve(run);
+    enum cli_exit code;
+    if (cli_argument_switch(arguments, "check-config")) {
+        code = check_config(run);
+    } else {
+        pst_log_show_times();
+        code = prepare(run);
+        if (code == CLI_EXIT_DONE)
+            code = serve(run);
+    }
     pst_daemon_close(run->daemon);
     free(run);
     return code;

@@ -61,9 +61,9 @@ static void join(struct pst_daemon *daemon)
     config->cluster = &daemon->cluster;
 }
 
-int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened, char *message)
+/* All but the control socket. */
+static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **opened, char *message)
 {
-    PST_CHECK_MAIN_THREAD();
     *opened = NULL;
     struct pst_daemon *daemon = calloc(1, sizeof(*daemon));
     if (!daemon) {
@@ -74,14 +74,36 @@ int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened
     int error = pst_session_open(job->backup, &daemon->session, message);
     if (!error && job->members_count > 0)
         error = network_open(job, &daemon->network, message);
-    if (!error)
-        error = control_open(job->socket_path, &daemon->control, message);
     if (error) {
         pst_daemon_close(daemon);
         return error;
     }
-    join(daemon);
     *opened = daemon;
+    return 0;
+}
+
+int pst_daemon_check(const struct pst_daemon_job *job, char *message)
+{
+    PST_CHECK_MAIN_THREAD();
+    struct pst_daemon *daemon;
+    int error = open_parts(job, &daemon, message);
+    pst_daemon_close(daemon);
+    return error;
+}
+
+int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened, char *message)
+{
+    PST_CHECK_MAIN_THREAD();
+    int error = open_parts(job, opened, message);
+    if (error)
+        return error;
+    error = control_open(job->socket_path, &(*opened)->control, message);
+    if (error) {
+        pst_daemon_close(*opened);
+        *opened = NULL;
+        return error;
+    }
+    join(*opened);
     return 0;
 }
 

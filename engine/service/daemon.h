@@ -43,6 +43,10 @@ uint32_t pst_daemon_cluster_id(const char *cluster);
 PST_MUST_USE int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **daemon,
                                  char *message);
 
+/* Whether pst_daemon_open would find all that the job names, but for the control socket, which is
+ * not touched: a node that runs so goes on. Nothing stays open. */
+PST_MUST_USE int pst_daemon_check(const struct pst_daemon_job *job, char *message);
+
 /* Starts the node's threads. -PST_E_BUSY: another process backs up into the directory; other errors
  * are in the log already. */
 PST_MUST_USE int pst_daemon_start(struct pst_daemon *daemon);

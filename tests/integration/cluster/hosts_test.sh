@@ -72,7 +72,7 @@ make_key() {
 }
 
 refused() { # EXIT MESSAGE OPTION…: node 1, with other options
-    expect_exit "$1" "$penstock" node --cluster c --id 1 --socket "$memory/1.socket" --to "$disk/to1" \
+    expect_exit "$1" timeout -k 1 20 "$penstock" node --cluster c --id 1 --socket "$memory/1.socket" --to "$disk/to1" \
         --source s=synthetic:rows=1 "${@:3}"
     expect_message "$2"
 }
@@ -105,6 +105,20 @@ what_cannot_be_is_refused() {
     cp "$key" "$memory/copy"
     chown 12345 "$memory/copy"
     refused 1 'must belong to the node.s user or to root' "${members[@]}" --cluster-key "$memory/copy"
+}
+
+# As the nodes run, and without them.
+a_configuration_is_checked() {
+    local options
+    node_options 1
+    expect_exit 0 "$penstock" node "${options[@]}" --check-config
+    expect_message 'node 1 of cluster hosts-.* could be started'
+    expect_exit 1 "$penstock" node "${options[@]}" --source "dir:$disk/none" --check-config
+    expect_message 'none: No such file or directory'
+    expect_exit 2 "$penstock" node "${options[@]}" --member "4=$network" --check-config
+    key=$memory/none node_options 1
+    expect_exit 1 "$penstock" node "${options[@]}" --check-config
+    expect_message 'none: No such file or directory'
 }
 
 complete_next() { # NODE
@@ -145,7 +159,7 @@ expect_one_cut() { # FIRST SECOND
 
 # While its writers hold up the freeze.
 a_node_is_killed() { # KILLED OTHER
-    local client holder
+    local client holder node
     "$writer" hold "$disk/pair$1" 60000 &
     holder=$!
     sleep 0.3
@@ -159,7 +173,7 @@ a_node_is_killed() { # KILLED OTHER
     wait "$client" || status=$?
     # A master that dies takes the outcome along.
     [ "$status" -eq $(($1 == 1 ? 4 : 1)) ] || fail "the client of a cluster that lost node $1 exits with $status"
-    wait_until sees "$2" "$idle"
+    for node in 1 2 3; do [ "$node" -eq "$1" ] || wait_until sees "$node" "$idle"; done
     expect_exit 1 backup "$2"
     expect_message "node $1 is missing"
     expect_exit 3 backup "$2" --allow-missing
@@ -199,7 +213,11 @@ stop_nodes() {
 make_key
 what_cannot_be_is_refused
 make_sources
+a_configuration_is_checked
+expect_absent "$memory/1.socket" "$disk/to1"
 three_nodes_as_one
+a_configuration_is_checked
+sees_live 1 3 >/dev/null || fail 'a check ends a node'
 a_node_is_killed 3 1
 a_node_is_killed 1 2
 who_does_not_belong_is_refused
