@@ -69,9 +69,10 @@ complete_next() { # NODE
 # While the writers of node 2 hold up the freeze. The client is at node 2, which keeps its cable or not.
 a_cable_is_pulled() { # NODE OTHER
     local client holder node
-    "$writer" hold "$disk/env2" 60000 &
+    rm -f "$memory/held"
+    "$writer" hold "$disk/env2" 60000 >"$memory/held" &
     holder=$!
-    sleep 0.3
+    wait_until grep -q held "$memory/held"
     backup 2 --json >"$memory/out" 2>"$memory/err" &
     client=$!
     wait_until sees 2 "$waits"

@@ -160,9 +160,10 @@ expect_one_cut() { # FIRST SECOND
 # While its writers hold up the freeze.
 a_node_is_killed() { # KILLED OTHER
     local client holder node
-    "$writer" hold "$disk/pair$1" 60000 &
+    rm -f "$memory/held"
+    "$writer" hold "$disk/pair$1" 60000 >"$memory/held" &
     holder=$!
-    sleep 0.3
+    wait_until grep -q held "$memory/held"
     backup "$2" --json >"$memory/out" 2>"$memory/err" &
     client=$!
     wait_until sees "$2" "$waits"
