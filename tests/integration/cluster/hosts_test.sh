@@ -18,7 +18,7 @@ members=(--member "1=$network.1,2=$network.2:9000" --member "3=$network.3")
 
 node_options() { # ID
     options=(--cluster "hosts-$$" --id "$1" "${members[@]}" --cluster-key "$key" --socket "$memory/$1.socket"
-        --to "$disk/to$1" --ldms 2 --chunk 64K --source "dir:$disk/tree$1" --source "lmdb:$disk/pair$1")
+        --to "$disk/to$1" --ldms 2 --failure 1500ms --chunk 64K --source "dir:$disk/tree$1" --source "lmdb:$disk/pair$1")
 }
 
 start_node() { # ID OPTION…
@@ -132,7 +132,7 @@ three_nodes_as_one() {
     {
         printf '[node]\ncluster = hosts-%s\nid = 3\nmember = 1=%s.1\nmember = 2=%s.2:9000\nmember = 3=%s.3\n' \
             $$ "$network" "$network" "$network"
-        printf 'cluster-key = %s\nsocket = %s/3.socket\nto = %s/to3\nsource = dir:%s/tree3\nsource = lmdb:%s/pair3\n' \
+        printf 'failure = 1500ms\ncluster-key = %s\nsocket = %s/3.socket\nto = %s/to3\nsource = dir:%s/tree3\nsource = lmdb:%s/pair3\n' \
             "$key" "$memory" "$disk" "$disk" "$disk"
     } >"$memory/3.ini"
     start_node 1
