@@ -275,7 +275,7 @@ read_only_mount() {
 }
 
 refusals() {
-    local at
+    local at holder
     mkdir "$memory/empty"
     expect_exit 1 "$penstock" backup --source "lmdb:$memory/empty" --to "$memory/none"
     expect_message 'want an LMDB environment'
@@ -287,14 +287,12 @@ refusals() {
     # A lock that another process holds: one source does without, two give up in time.
     new_history
     "$writer" init "$memory/env" nosync
-    "$writer" hold "$memory/env" 3000 >"$memory/held" &
-    until [ -s "$memory/held" ]; do sleep 0.01; done
+    hold_lock "$memory/env"
     expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/backups"
     expect_exit 1 "$penstock" backup --source "lmdb:$memory/env" --source "z=dir:$memory/empty" \
         --to "$memory/backups" --freeze-wait 100ms
     expect_message 'writers of a source could not be frozen in time'
-    kill %1
-    wait
+    let_go_lock
     expect_no_stale_reader "$memory/env"
     # A writer that does not lock, whatever it is that gives it away.
     at=$(transaction_of "$memory/env")
@@ -307,13 +305,11 @@ refusals() {
     # Frozen first, and held up for too long while the other one is waited for.
     mkdir "$memory/held-up"
     "$writer" init "$memory/held-up" nosync small
-    : >"$memory/held"
-    "$writer" hold "$memory/env" 1500 >"$memory/held" &
-    until [ -s "$memory/held" ]; do sleep 0.01; done
+    hold_lock "$memory/env"
     expect_exit 1 "$penstock" backup --source "a=lmdb:$memory/held-up" --source "b=lmdb:$memory/env" \
         --to "$memory/backups" --freeze-hold 100ms
     expect_message 'source b: SOURCE_FREEZE_REQ: the writers of a source could not be frozen in time'
-    wait
+    let_go_lock
     expect_exit 0 "$penstock" backup --source "a=lmdb:$memory/held-up" \
         --source "b=lmdb:$memory/env" --to "$memory/backups"
 }
