@@ -214,11 +214,6 @@ int pst_part_header_check(const void *block, uint64_t bytes,
                           const struct pst_part_identity *identity,
                           struct pst_damage *damage) PST_MUST_USE;
 
-/* Whether a block that is no part header (pst_part_header_check) is the beginning of one, with
- * zeros behind it: a loss of power came while it was written. Its identity may lack its end, as
- * zeros. */
-bool pst_part_header_is_torn(const void *block, uint64_t bytes);
-
 /* Completes the head of *trailer, of which the caller filled in the rest, and its checksum.
  * Returns the digest of the part: XXH3-128 of the trailer's 4096 bytes. */
 struct pst_digest format_part_trailer_seal(struct pst_part_trailer *trailer,

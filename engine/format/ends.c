@@ -72,20 +72,6 @@ int pst_part_header_check(const void *block, uint64_t bytes,
     return 0;
 }
 
-bool pst_part_header_is_torn(const void *block, uint64_t bytes)
-{
-    const struct pst_part_header *header = block;
-    struct pst_damage damage;
-    if (pst_part_header_check(block, bytes, NULL, &damage) != -PST_E_CORRUPT ||
-        memcmp(header->head.magic, PST_MAGIC_PART, sizeof(header->head.magic)) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof(header->reserved); i++) {
-        if (header->reserved[i] != 0)
-            return false;
-    }
-    return true;
-}
-
 struct pst_digest format_part_trailer_seal(struct pst_part_trailer *trailer,
                                            const struct pst_part_identity *identity)
 {

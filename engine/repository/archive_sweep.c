@@ -42,8 +42,7 @@ static int is_own_part(const struct pst_archive *archive, int directory, const c
     if (is_blank(block, bytes))
         return 1;
     struct pst_damage damage;
-    if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage) &&
-        !pst_part_header_is_torn(block, (uint64_t)bytes))
+    if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage))
         return 0;
     const struct pst_part_identity *found = &((const struct pst_part_header *)block)->head.identity;
     return found->node == archive->config->node && found->number == named->number &&

@@ -143,40 +143,6 @@ static void another_nodes_part_stays(void)
     end();
 }
 
-/* The first bytes of the header of a part, and others behind them. */
-static void put_torn_part(uint32_t node, size_t bytes, uint8_t behind)
-{
-    static char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
-    struct pst_part_identity identity = {
-        .number = NUMBER, .cluster_id = 9, .node = (uint16_t)node, .part = 1, .parts = 1};
-    memcpy(identity.uid, uid, sizeof(identity.uid));
-    memset(block, 0, sizeof(block));
-    (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
-    memset(block + bytes, behind, sizeof(block) - bytes);
-    storage_put(&storage, part_of(NODE), block, sizeof(block));
-}
-
-/* A loss of power wrote the beginning of a header: the part goes if that says whose it was. */
-static void a_torn_part_goes(void)
-{
-    static const struct {
-        uint32_t node;
-        size_t bytes;
-        uint8_t behind;
-        bool stays;
-    } torn[] = {{NODE, 85, 0, false}, {NODE, 72, 0, false}, {NODE, 85, 'x', true},
-                {1, 85, 0, true},     {NODE, 60, 0, true},  {NODE, 0, 'x', true}};
-    for (size_t i = 0; i < sizeof(torn) / sizeof(torn[0]); i++) {
-        begin();
-        CU_ASSERT_EQUAL(define(1, uid, 3), 0);
-        put_torn_part(torn[i].node, torn[i].bytes, torn[i].behind);
-        restart(NODE);
-        CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
-        CU_ASSERT_EQUAL(has(part_of(NODE)), torn[i].stays);
-        end();
-    }
-}
-
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -185,7 +151,6 @@ int main(void)
          a_define_that_is_refused_leaves_what_is_there},
         {"what is not decided is not committed", what_is_not_decided_is_not_committed},
         {"another node's part stays", another_nodes_part_stays},
-        {"a torn part goes", a_torn_part_goes},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
