@@ -39,15 +39,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-static void make_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 static void end(struct read_watch *watch)
 {
     pst_activity_bind(NULL);
@@ -65,7 +56,7 @@ int read_watch_start(struct read_watch *watch, const char *job)
         add(watch, i + 1, &watch->workers[i]);
     }
     pthread_mutex_init(&watch->lock, NULL);
-    make_condition(&watch->changed);
+    pst_condition_init(&watch->changed);
     pst_activity_bind(&watch->own);
     int error = pst_thread_create(&watch->thread, run, watch);
     if (error)

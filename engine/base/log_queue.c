@@ -138,10 +138,7 @@ int log_queue_start(log_queue_write *write)
     if (queue.starts == 0 && queue.must_end && !queue.has_ended) {
         error = -EBUSY; /* one that was left behind has not come back */
     } else if (queue.starts == 0) {
-        pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&queue.moved, &attributes);
+        pst_condition_init(&queue.moved);
         queue.write = write;
         queue.must_end = false;
         queue.has_ended = false;

@@ -1,8 +1,9 @@
-/* Starts the threads of the engine; engine/node and engine/restore call it. */
+/* Starts the threads of the engine, and makes what they wait for; called by whoever has threads. */
 #include "engine/base/thread.h"
 
 #include <signal.h>
 #include <stddef.h>
+#include <time.h>
 
 int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
 {
@@ -17,4 +18,13 @@ int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
     error = -pthread_create(thread, NULL, run, argument);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
+}
+
+void pst_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
 }

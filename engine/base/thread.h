@@ -13,4 +13,7 @@
  * thread itself are not held back. 0 or -errno. */
 PST_MUST_USE int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument);
 
+/* A condition of which pthread_cond_timedwait takes times of CLOCK_MONOTONIC. */
+void pst_condition_init(pthread_cond_t *condition);
+
 #endif

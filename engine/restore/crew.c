@@ -81,11 +81,7 @@ static struct team *make_team(const struct pst_crew *crew)
         return NULL;
     team->crew = crew;
     pthread_mutex_init(&team->mutex, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&team->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pst_condition_init(&team->changed);
     return team;
 }
 
