@@ -25,3 +25,9 @@ sees() { # NODE FILTER
 sees_live() { # NODE COUNT
     sees "$1" "([.nodes[] | select(.state == \"live\")] | length) == $2"
 }
+
+# Filters for sees: no LDM has work; all wait for a freeze.
+# shellcheck disable=SC2034
+idle='[.ldms[] | select(.state != "IDLE")] == []'
+# shellcheck disable=SC2034
+waits='[.ldms[] | select(.state != "STARTED")] == []'

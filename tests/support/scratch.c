@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,4 +185,13 @@ void write_file(const char *path, const void *data, size_t bytes)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     must(fd >= 0 && write(fd, data, bytes) == (ssize_t)bytes && close(fd) == 0, path);
+}
+
+void flip_bit(const char *path, off_t offset)
+{
+    uint8_t byte = 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    must(fd >= 0 && pread(fd, &byte, 1, offset) == 1, path);
+    byte ^= 4;
+    must(pwrite(fd, &byte, 1, offset) == 1 && close(fd) == 0, path);
 }

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define SCRATCH_PATH_BYTES 512u
 
@@ -48,5 +49,7 @@ unsigned count_open_fds(void);
 
 /* Creates or overwrites a file with these bytes. */
 void write_file(const char *path, const void *data, size_t bytes);
+/* One bit of the byte at offset, which is there. */
+void flip_bit(const char *path, off_t offset);
 
 #endif

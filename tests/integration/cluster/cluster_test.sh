@@ -19,8 +19,6 @@ start_node() { # ID
     process[$1]=$!
 }
 
-idle='[.ldms[] | select(.state != "IDLE")] == []'
-
 backup() { # NODE OPTION…
     "$penstock" backup --node "$memory/$1.socket" "${@:2}"
 }
@@ -130,8 +128,6 @@ let_go_writers() {
     kill -KILL "$holder"
     wait "$holder" 2>/dev/null || true
 }
-
-waits='[.ldms[] | select(.state != "STARTED")] == []'
 
 # A warning of node 2 is in its log alone: whoever has the backup made learns that there is one.
 warnings_reach_the_client() {

@@ -58,8 +58,6 @@ backup() { # NODE OPTION…
 }
 
 all=(--from "$disk/to1" --from "$disk/to2" --from "$disk/to3")
-idle='[.ldms[] | select(.state != "IDLE")] == []'
-waits='[.ldms[] | select(.state != "STARTED")] == []'
 
 complete_next() { # NODE
     expect_exit 0 backup "$1" --json

@@ -42,8 +42,6 @@ backup() { # NODE OPTION…
 }
 
 all=(--from "$disk/to1" --from "$disk/to2" --from "$disk/to3")
-idle='[.ldms[] | select(.state != "IDLE")] == []'
-waits='[.ldms[] | select(.state != "STARTED")] == []'
 
 make_sources() {
     local node i

@@ -38,9 +38,6 @@ backup() { # NODE
     "$penstock" backup --node "$memory/$1.socket" --json
 }
 
-idle='[.ldms[] | select(.state != "IDLE")] == []'
-waits='[.ldms[] | select(.state != "STARTED")] == []'
-
 # A backup that waits for the writers of node 2, which are let go at the end.
 begin_held() { # ASKED
     "$writer" hold "$disk/env2" 60000 &

@@ -314,12 +314,7 @@ static off_t size_of(const char *name)
 
 static void flip(const char *name, off_t offset)
 {
-    int fd = open(place_below(&place, name).path, O_RDWR);
-    uint8_t byte = 0;
-    CU_ASSERT_EQUAL_FATAL(pread(fd, &byte, 1, offset), 1);
-    byte ^= 4;
-    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, offset), 1);
-    close(fd);
+    flip_bit(place_below(&place, name).path, offset);
 }
 
 /* Whether data are read as they lie or in the order of the rows. */
