@@ -100,20 +100,25 @@ build_for() {
     ninja -C "$build" -j2 $(targets_of "$1") >"$work/build.log" 2>&1
 }
 
-# A mutant that hangs is killed soon: a test's own limit can be an hour, and ctest's option is not for those.
+# run_tests TESTS SECONDS: what takes longer hangs. A test's own limit can be an hour, and ctest's
+# option is not for those.
 run_tests() {
-    timeout --kill-after 10 180 ctest --test-dir "$build" -LE '^full$' -R "$1" --stop-on-failure -j2 --no-tests=error \
+    timeout --kill-after 10 "$2" ctest --test-dir "$build" -LE '^full$' -R "$1" --stop-on-failure -j2 --no-tests=error \
         >"$work/tests.log" 2>&1
 }
 
-# The tests pass without a mutant: else what kills one would mean nothing.
+# The tests pass without a mutant: else what kills one would mean nothing. Sets limit_s of each
+# expression for tests.
+declare -A limit_s
 prove_tests() {
-    local tests
+    local tests began
     # ctest knows the command of a test only when its program is there
     ninja -C "$build" -j2 >"$work/build.log" 2>&1 || { tail -n 30 "$work/build.log"; exit 1; }
     while read -r tests; do
         build_for "$tests" || { tail -n 30 "$work/build.log"; exit 1; }
-        run_tests "$tests" || run_tests "$tests" || { tail -n 30 "$work/tests.log"; exit 1; }
+        began=$SECONDS
+        run_tests "$tests" 600 || run_tests "$tests" 600 || { tail -n 30 "$work/tests.log"; exit 1; }
+        limit_s[$tests]=$((5 * (SECONDS - began) + 20))
     done < <(chosen | cut -f3 | sort -u)
 }
 
@@ -128,7 +133,7 @@ try() {
     mutate "$source/$file" "$anchor" "$old" "$new" >"$tree/$file" || { verdict='not of one line'; return; }
     if ! build_for "$tests"; then
         verdict='does not build'
-    elif run_tests "$tests"; then
+    elif run_tests "$tests" "${limit_s[$tests]}"; then
         verdict=SURVIVED
     else
         verdict=killed
