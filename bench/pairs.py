@@ -7,8 +7,10 @@ import json
 import os
 import platform
 import random
+import resource
 import statistics
 import subprocess
+import time
 
 PAIRS_MIN = 20
 RESAMPLES = 10000
@@ -17,6 +19,30 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 class RunFailed(Exception):
     """A measured program ended with an error; the text is its standard error."""
+
+
+def timed(command):
+    """Returns the seconds that the command took, and those of CPU."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise RunFailed(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def make_files(folder, count, file_bytes):
+    """A thousand files a directory, of bytes that do not compress."""
+    lot = random.Random(4)
+    data = lot.randbytes(min(file_bytes, 1 << 24))
+    for number in range(count):
+        directory = os.path.join(folder, str(number // 1000))
+        os.makedirs(directory, exist_ok=True)
+        with open(os.path.join(directory, str(number)), "wb") as file:
+            for _ in range(max(1, file_bytes // len(data))):
+                file.write(data)
 
 
 def confidence_interval(ratios):
