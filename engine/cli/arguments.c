@@ -15,6 +15,7 @@
 
 #include "engine/base/check.h"
 #include "engine/cli/config.h"
+#include "engine/cli/sections.h"
 #include "engine/cli/suggest.h"
 #include "engine/cli/value.h"
 
@@ -29,6 +30,9 @@ static const struct option common_options[] = {
     {.name = "config", .has_arg = required_argument, .val = 'c'},
 };
 #define COMMON_OPTIONS ((uint32_t)(sizeof(common_options) / sizeof(common_options[0])))
+
+_Static_assert(sizeof(((struct cli_arguments *)NULL)->section) == CLI_SECTION_BYTES,
+               "cli_sections_pick() fills it");
 
 static int refuse(struct cli_arguments *arguments, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -280,22 +284,35 @@ static int parse_flags(struct cli_arguments *arguments, int argc, char **argv,
 
 /* ---- what the flags left open ---- */
 
+/* keys: CLI_OPTIONS_MAX. */
+static struct cli_sections sections_of(const struct cli_command *command,
+                                       struct cli_section_key *keys)
+{
+    uint32_t count = cli_option_count(command->options);
+    for (uint32_t i = 0; i < count; i++)
+        keys[i] = (struct cli_section_key){.name = command->options[i].name,
+                                           .is_shared = command->options[i].is_shared};
+    return (struct cli_sections){.own = command->name,
+                                 .shared = command->shared_section,
+                                 .pick = command->picks_section,
+                                 .keys = keys,
+                                 .keys_count = count};
+}
+
 static int open_config(struct cli_arguments *arguments, const char *path)
 {
-    const char *names[CLI_OPTIONS_MAX];
-    const struct cli_command *command = arguments->command;
+    struct cli_section_key keys[CLI_OPTIONS_MAX];
     if (!path)
         path = getenv("PENSTOCK_CONFIG");
     if (!path || *path == '\0')
         return 0;
-    uint32_t count = cli_option_count(command->options);
-    for (uint32_t i = 0; i < count; i++)
-        names[i] = command->options[i].name;
     int error =
         cli_config_open(path, &arguments->config, arguments->error, sizeof(arguments->error));
-    if (!error)
-        error = cli_config_check_keys(arguments->config, command->name, names, count,
-                                      arguments->error, sizeof(arguments->error));
+    if (!error) {
+        const struct cli_sections sections = sections_of(arguments->command, keys);
+        error = cli_sections_check(&sections, arguments->config, arguments->error,
+                                   sizeof(arguments->error));
+    }
     return error ? -EINVAL : 0;
 }
 
@@ -303,11 +320,14 @@ static int open_config(struct cli_arguments *arguments, const char *path)
 static int take_configured(struct cli_arguments *arguments, uint32_t index)
 {
     const char *name = arguments->command->options[index].name;
+    struct cli_option_value *value = &arguments->values[index];
     struct cli_config_value values[CLI_OPTION_VALUES_MAX + 1];
+    struct cli_section_key keys[CLI_OPTIONS_MAX];
     if (!arguments->config)
         return 0;
-    int count = cli_config_values(arguments->config, arguments->command->name, name, values,
-                                  CLI_OPTION_VALUES_MAX + 1);
+    const struct cli_sections sections = sections_of(arguments->command, keys);
+    int count = cli_sections_values(&sections, arguments->config, arguments->section, name, values,
+                                    CLI_OPTION_VALUES_MAX + 1);
     if (count < 0)
         return refuse(arguments, "%s: %s", cli_config_path(arguments->config),
                       pst_error_text(count));
@@ -318,8 +338,11 @@ static int take_configured(struct cli_arguments *arguments, uint32_t index)
         char source[PST_MESSAGE_BYTES / 2];
         snprintf(source, sizeof(source), "%.160s:%u: %s", cli_config_path(arguments->config),
                  values[i].line, name);
-        arguments->values[index].origin = CLI_ORIGIN_CONFIG;
+        if (i > 0 && arguments->command->options[index].kind == CLI_OPTION_SWITCH)
+            return refuse(arguments, "%s is given twice; give it once", source);
+        value->origin = CLI_ORIGIN_CONFIG;
         error = take_value(arguments, index, source, values[i].text);
+        value->line[value->count > 0 ? value->count - 1 : 0] = values[i].line;
     }
     return error;
 }
@@ -348,6 +371,26 @@ static int fill_in(struct cli_arguments *arguments, uint32_t index)
         return refuse(arguments, "--%s %s is missing: %s", option->name, option->argument,
                       option->help);
     return 0;
+}
+
+/* Which numbered section of the file counts, before it is looked into. */
+static int pick_section(struct cli_arguments *arguments)
+{
+    const char *pick = arguments->command->picks_section;
+    struct cli_section_key keys[CLI_OPTIONS_MAX];
+    uint32_t index = 0;
+    if (!pick || !arguments->config)
+        return 0;
+    while (strcmp(arguments->command->options[index].name, pick) != 0)
+        index++;
+    int error = fill_in(arguments, index);
+    if (error)
+        return error;
+    const struct cli_sections sections = sections_of(arguments->command, keys);
+    return cli_sections_pick(&sections, arguments->config, arguments->values[index].number,
+                             arguments->section, arguments->error, sizeof(arguments->error))
+               ? -EINVAL
+               : 0;
 }
 
 static int check_positionals(struct cli_arguments *arguments)
@@ -419,6 +462,8 @@ int cli_arguments_parse(const struct cli_command *command, int argc, char **argv
     if (arguments->quiet && arguments->verbose)
         return refuse(arguments, "--quiet and --verbose exclude each other; give one of them");
     error = open_config(arguments, config_path);
+    if (!error)
+        error = pick_section(arguments);
     uint32_t count = cli_option_count(command->options);
     for (uint32_t i = 0; i < count && !error; i++)
         error = fill_in(arguments, i);
@@ -489,6 +534,23 @@ uint32_t cli_argument_texts(const struct cli_arguments *arguments, const char *n
     const struct cli_option_value *value = get(arguments, name);
     memcpy(texts, value->text, value->count * sizeof(*texts));
     return value->count;
+}
+
+char *cli_argument_place(const struct cli_arguments *arguments, const char *name, uint32_t index,
+                         char *text, size_t bytes)
+{
+    const struct cli_option_value *value = get(arguments, name);
+    const struct cli_option option = {.name = name};
+    char variable[CLI_VARIABLE_BYTES];
+    if (value->origin == CLI_ORIGIN_FLAG)
+        snprintf(text, bytes, "--%s", name);
+    else if (value->origin == CLI_ORIGIN_ENVIRONMENT)
+        snprintf(text, bytes, "%s", cli_option_variable(&option, variable));
+    else if (value->origin == CLI_ORIGIN_CONFIG)
+        snprintf(text, bytes, "%s:%u", cli_config_path(arguments->config), value->line[index]);
+    else
+        snprintf(text, bytes, "default");
+    return text;
 }
 
 bool cli_argument_json(const struct cli_arguments *arguments)

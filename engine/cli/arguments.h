@@ -38,6 +38,7 @@ struct cli_option {
      * place (flag, environment, configuration file), this one counts as not set. NULL: none. */
     const char *yields_to;
     bool yields_to_positionals; /* likewise to an argument that is no option */
+    bool is_shared; /* the same on all nodes: its key's place is the command's shared_section */
 };
 
 #define CLI_OPTION_JSON                                                                            \
@@ -55,6 +56,9 @@ struct cli_command {
     const struct cli_option *options; /* ends in {0} */
     enum cli_exit (*run)(const struct cli_arguments *arguments);
     bool acts; /* what it prints is a report of what it did, which --quiet leaves out */
+    /* Of the configuration file, besides the section called like the command (sections.h): the one
+     * with the shared options, and the option that picks a numbered one. NULL: there is none. */
+    const char *shared_section, *picks_section;
 };
 
 /* Where a value comes from; the higher one counts. */
@@ -70,7 +74,8 @@ struct cli_option_value {
     enum cli_origin origin;
     uint32_t count; /* texts */
     const char *text[CLI_OPTION_VALUES_MAX];
-    uint64_t number; /* of a number; 1 or 0 of a switch */
+    uint32_t line[CLI_OPTION_VALUES_MAX]; /* of the configuration file */
+    uint64_t number;                      /* of a number; 1 or 0 of a switch */
 };
 
 struct cli_config;
@@ -83,6 +88,7 @@ struct cli_arguments {
     char *const *positionals;
     bool help, verbose, quiet;
     struct cli_config *config;     /* NULL: none was named */
+    char section[32];              /* its numbered section that counts; "": none */
     char error[PST_MESSAGE_BYTES]; /* why parsing failed and what to do */
 };
 
@@ -109,6 +115,11 @@ uint32_t cli_argument_count(const struct cli_arguments *arguments, const char *n
 /* All of them, borrowed; texts has room for CLI_OPTION_VALUES_MAX. How many there are. */
 uint32_t cli_argument_texts(const struct cli_arguments *arguments, const char *name,
                             const char **texts);
+
+/* Where the index-th of them comes from: "--ldms", "PENSTOCK_LDMS", "FILE:7", or "default". Fills
+ * text and returns it. */
+char *cli_argument_place(const struct cli_arguments *arguments, const char *name, uint32_t index,
+                         char *text, size_t bytes);
 
 /* Whether the command has --json and it was given. */
 bool cli_argument_json(const struct cli_arguments *arguments);

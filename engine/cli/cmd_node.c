@@ -12,21 +12,25 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/job_options.h"
 #include "engine/cli/placement_options.h"
+#include "engine/cli/settings.h"
 #include "engine/cli/value.h"
 #include "engine/service/daemon.h"
 #include "engine/service/interrupt.h"
 
 #define NAME_BYTES_MAX 63u
+#define PLACE_BYTES 160u
 
 static const struct cli_option options[] = {
     {.name = "cluster",
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME",
      .required = true,
+     .is_shared = true,
      .help = "name of the cluster to join, the same on all its nodes"},
     {.name = "cluster-id",
      .kind = CLI_OPTION_TEXT,
      .argument = "HEX",
+     .is_shared = true,
      .help = "id that distinguishes clusters of the same name, the same on all nodes: 1 to 8 "
              "hexadecimal digits, not 0; by default derived from the name. Every file of a backup "
              "contains it"},
@@ -41,6 +45,7 @@ static const struct cli_option options[] = {
     {.name = "nodes",
      .kind = CLI_OPTION_TEXT,
      .argument = "LIST",
+     .is_shared = true,
      .help = "all nodes of the cluster, such as 1-3,7; while one of them is missing, a backup "
              "needs --allow-missing"},
     {.name = "socket",
@@ -53,6 +58,7 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "ID=ADDRESS[:PORT]",
      .repeatable = true,
+     .is_shared = true,
      .help =
          "node of a cluster that spans hosts, and its IPv4 address, this node included, the same "
          "on all nodes; once for each node, or several with commas between. Stands for --nodes. "
@@ -60,6 +66,7 @@ static const struct cli_option options[] = {
     {.name = "cluster-key",
      .kind = CLI_OPTION_TEXT,
      .argument = "FILE",
+     .is_shared = true,
      .help = "key of a cluster that spans hosts, the same on all nodes: see penstock keygen"},
     {.name = "net-mtu",
      .kind = CLI_OPTION_COUNT,
@@ -67,14 +74,17 @@ static const struct cli_option options[] = {
      .fallback = "1500",
      .min = 1280,
      .max = 9000,
+     .is_shared = true,
      .help = "bytes of an IP packet that every network between the members can carry"},
     {.name = "fabric-dir",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
+     .is_shared = true,
      .help = "directory in which the nodes of this host find each other, the same for all of them; "
              "by default /dev/shm/penstock-UID-NAME"},
     {.name = "eal",
      .kind = CLI_OPTION_SWITCH,
+     .is_shared = true,
      .help = "keep the rings between the nodes in hugepages of DPDK's EAL, which must be reserved; "
              "on all nodes of the cluster or on none"},
     {.name = "failure",
@@ -83,10 +93,12 @@ static const struct cli_option options[] = {
      .fallback = "450ms",
      .min = UINT64_C(60000000),
      .max = UINT64_C(60000000000),
+     .is_shared = true,
      .help = "how long another node may be silent before it counts as dead"},
     {.name = "check-config",
      .kind = CLI_OPTION_SWITCH,
-     .help = "look whether a node could be started so, say what is wrong, and start none"},
+     .help = "look whether a node could be started so, say what is wrong, print what it would use "
+             "and where each value comes from, and start none"},
     {.name = "source",
      .kind = CLI_OPTION_TEXT,
      .argument = "[NAME=]KIND:...",
@@ -110,6 +122,8 @@ struct run {
     struct pst_backup_job backup;
     struct pst_daemon_job job;
     const char *members[CLI_OPTION_VALUES_MAX];
+    char places[CLI_OPTION_VALUES_MAX][PLACE_BYTES]; /* where each comes from */
+    const char *member_places[CLI_OPTION_VALUES_MAX];
     char fabric_directory[128];
     struct pst_daemon *daemon;
 };
@@ -181,6 +195,10 @@ static enum cli_exit read_members(struct run *run)
     struct pst_daemon_job *job = &run->job;
     job->members = run->members;
     job->members_count = cli_argument_texts(arguments, "member", run->members);
+    job->member_places = run->member_places;
+    for (uint32_t i = 0; i < job->members_count; i++)
+        run->member_places[i] =
+            cli_argument_place(arguments, "member", i, run->places[i], PLACE_BYTES);
     job->key_path = cli_argument_text(arguments, "cluster-key");
     job->mtu_bytes = (uint32_t)cli_argument_number(arguments, "net-mtu");
     if (job->members_count == 0 && job->key_path)
@@ -261,8 +279,9 @@ static enum cli_exit check_config(struct run *run)
     int error = pst_daemon_check(&run->job, message);
     if (error)
         return fail_to_open(run, error, message);
-    pst_log(PST_LOG_INFO, "node %u of cluster %s could be started", run->job.node,
-            run->job.cluster);
+    cli_settings_print(run->arguments);
+    pst_log(PST_LOG_INFO, "node %u of cluster %s (id %08x) could be started", run->job.node,
+            run->job.cluster, run->job.cluster_id);
     return CLI_EXIT_DONE;
 }
 
@@ -358,4 +377,6 @@ const struct cli_command cli_command_node = {
     .summary = "run a node of a cluster",
     .options = options,
     .run = run_node,
+    .shared_section = "cluster",
+    .picks_section = "id",
 };

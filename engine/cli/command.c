@@ -5,6 +5,7 @@
 #include "engine/cli/command.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/json_warnings.h"
 #include "engine/cli/print.h"
+#include "engine/cli/sections.h"
 #include "engine/cli/suggest.h"
 
 #define COMMANDS_MAX 32u
@@ -129,18 +131,69 @@ static enum cli_exit run_parsed(const struct cli_arguments *arguments)
     return arguments->command->acts ? CLI_EXIT_PARTIAL : CLI_EXIT_FAILED;
 }
 
+/* A walk over the sections of a configuration file. */
+struct section_walk {
+    const struct cli_command *const *commands;
+    struct cli_arguments *arguments;
+};
+
+static bool is_section_of(const struct cli_command *command, const char *section)
+{
+    return strcmp(section, command->name) == 0 ||
+           (command->shared_section && strcmp(section, command->shared_section) == 0) ||
+           (command->picks_section && cli_section_is_numbered(section, command->name));
+}
+
+static int refuse_section(const struct section_walk *walk, const char *section)
+{
+    const char *names[2 * COMMANDS_MAX];
+    struct cli_arguments *arguments = walk->arguments;
+    size_t count = command_names(walk->commands, names);
+    for (size_t i = 0; walk->commands[i]; i++) {
+        if (walk->commands[i]->shared_section)
+            names[count++] = walk->commands[i]->shared_section;
+    }
+    return cli_section_refuse_unknown(arguments->config, 0, "section", section, names, count,
+                                      arguments->error, sizeof(arguments->error));
+}
+
+/* A section that no command has is a slip of the pen. */
+static int check_section(void *context, const char *section)
+{
+    const struct section_walk *walk = context;
+    struct cli_arguments *arguments = walk->arguments;
+    if (*section == '\0') {
+        snprintf(arguments->error, sizeof(arguments->error), "%s: a key before the first [section]",
+                 cli_config_path(arguments->config));
+        return -EINVAL;
+    }
+    for (size_t i = 0; walk->commands[i]; i++) {
+        if (is_section_of(walk->commands[i], section))
+            return 0;
+    }
+    return refuse_section(walk, section);
+}
+
+static int check_sections(const struct cli_command *const *commands,
+                          struct cli_arguments *arguments)
+{
+    struct section_walk walk = {commands, arguments};
+    int error = cli_config_each_section(arguments->config, check_section, &walk);
+    if (error == -ENOMEM)
+        snprintf(arguments->error, sizeof(arguments->error), "%s: out of memory",
+                 cli_config_path(arguments->config));
+    return error;
+}
+
 static enum cli_exit run_command(const struct cli_command *const *commands,
                                  const struct cli_command *command, int argc, char **argv)
 {
     struct cli_arguments arguments;
     bool json = asks_for_json(argc, argv);
     int error = cli_arguments_parse(command, argc, argv, &arguments);
-    if (!error && arguments.config) {
-        const char *names[COMMANDS_MAX];
-        size_t count = command_names(commands, names);
-        error = cli_config_check_sections(arguments.config, names, count, arguments.error,
-                                          sizeof(arguments.error));
-    }
+    /* Without a section that is misspelled, something else may seem to be missing. */
+    if (arguments.config && check_sections(commands, &arguments) < 0)
+        error = -EINVAL;
     enum cli_exit code =
         error ? fail(json, CLI_EXIT_USAGE, arguments.error) : run_parsed(&arguments);
     cli_arguments_release(&arguments);

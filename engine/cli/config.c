@@ -1,6 +1,6 @@
 /*
- * Reads the INI file that --config names, by libini_config. Called by arguments.c and command.c, on
- * the main thread.
+ * Reads the INI file that --config names, by libini_config. Called by arguments.c, command.c and
+ * sections.c, on the main thread.
  */
 #include "engine/cli/config.h"
 
@@ -13,7 +13,6 @@
 #include <ini_valueobj.h>
 
 #include "engine/base/check.h"
-#include "engine/cli/suggest.h"
 
 struct cli_config {
     struct ini_cfgobj *object;
@@ -82,63 +81,35 @@ const char *cli_config_path(const struct cli_config *config)
     return config->path;
 }
 
-static int refuse_unknown(const struct cli_config *config, const char *what, const char *name,
-                          const char *const *names, size_t count, char *error_text,
-                          size_t error_bytes)
+static int each_name(char **names, cli_config_visitor *visit, void *context)
 {
-    const char *nearest = cli_suggest(name, names, count);
-    snprintf(error_text, error_bytes, "%s: unknown %s \"%.64s\"%s%s%s", config->path, what, name,
-             nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
-    return -EINVAL;
+    int result = 0;
+    for (char **name = names; *name && result == 0; name++)
+        result = visit(context, strcmp(*name, INI_DEFAULT_SECTION) == 0 ? "" : *name);
+    return result;
 }
 
-/* The first of a list that is none of count names; NULL: there is none. */
-static const char *stranger(char **list, const char *const *names, size_t count)
+int cli_config_each_section(struct cli_config *config, cli_config_visitor *visit, void *context)
 {
-    for (; *list; list++) {
-        size_t i = 0;
-        while (i < count && strcmp(*list, names[i]) != 0)
-            i++;
-        if (i == count)
-            return *list;
-    }
-    return NULL;
-}
-
-int cli_config_check_sections(struct cli_config *config, const char *const *names, size_t count,
-                              char *error_text, size_t error_bytes)
-{
-    int error = 0, rc = 0;
+    int error = 0;
     char **sections = ini_get_section_list(config->object, NULL, &error);
-    if (!sections) {
-        snprintf(error_text, error_bytes, "%s: %s", config->path, strerror(error));
-        return -error;
-    }
-    const char *unknown = stranger(sections, names, count);
-    if (unknown && strcmp(unknown, INI_DEFAULT_SECTION) == 0) {
-        snprintf(error_text, error_bytes, "%s: a key before the first [section]", config->path);
-        rc = -EINVAL;
-    } else if (unknown) {
-        rc = refuse_unknown(config, "section", unknown, names, count, error_text, error_bytes);
-    }
+    if (!sections)
+        return -ENOMEM;
+    int result = each_name(sections, visit, context);
     ini_free_section_list(sections);
-    return rc;
+    return result;
 }
 
-int cli_config_check_keys(struct cli_config *config, const char *section, const char *const *names,
-                          size_t count, char *error_text, size_t error_bytes)
+int cli_config_each_key(struct cli_config *config, const char *section, cli_config_visitor *visit,
+                        void *context)
 {
-    int error = 0, rc = 0;
+    int error = 0;
     char **keys = ini_get_attribute_list(config->object, section, NULL, &error);
-    if (!keys) {
-        snprintf(error_text, error_bytes, "%s: %s", config->path, strerror(error));
+    if (!keys)
         return error == ENOMEM ? -ENOMEM : 0;
-    }
-    const char *unknown = stranger(keys, names, count);
-    if (unknown)
-        rc = refuse_unknown(config, "key", unknown, names, count, error_text, error_bytes);
+    int result = each_name(keys, visit, context);
     ini_free_attribute_list(keys);
-    return rc;
+    return result;
 }
 
 int cli_config_values(struct cli_config *config, const char *section, const char *key,

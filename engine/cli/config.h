@@ -1,8 +1,7 @@
 /*
- * A configuration file: INI text with a section for each command and a key for each of its options,
- * as the flags are called. A key may be repeated where the flag may. What a line holds besides
- * blanks around it is the value, of any length; lines that begin with '#' or ';' are comments.
- * Main thread only.
+ * A configuration file: INI text. A key may be repeated. What a line holds besides blanks around it
+ * is the value, of any length; lines that begin with '#' or ';' are comments. sections.h says what
+ * may stand in one. Main thread only.
  */
 #ifndef PST_ENGINE_CLI_CONFIG_H
 #define PST_ENGINE_CLI_CONFIG_H
@@ -28,15 +27,15 @@ void cli_config_close(struct cli_config *config); /* NULL is allowed */
 /* As it was given; the configuration's. */
 const char *cli_config_path(const struct cli_config *config);
 
-/* Whether all sections are among count names, and no key stands before the first. 0, or -EINVAL or
- * -ENOMEM with error_text saying what is wrong. */
-PST_MUST_USE int cli_config_check_sections(struct cli_config *config, const char *const *names,
-                                           size_t count, char *error_text, size_t error_bytes);
+/* Called with the name of a section or a key. Other than 0 ends the walk. */
+typedef int cli_config_visitor(void *context, const char *name);
 
-/* The same of the keys of a section, if it is there. */
-PST_MUST_USE int cli_config_check_keys(struct cli_config *config, const char *section,
-                                       const char *const *names, size_t count, char *error_text,
-                                       size_t error_bytes);
+/* Visits every section, "" being the keys before the first; or every key of a section, once each,
+ * none if there is no such section. What visit returned last, 0 at the end, or -ENOMEM. */
+PST_MUST_USE int cli_config_each_section(struct cli_config *config, cli_config_visitor *visit,
+                                         void *context);
+PST_MUST_USE int cli_config_each_key(struct cli_config *config, const char *section,
+                                     cli_config_visitor *visit, void *context);
 
 /* The values of a key, in the order of the file, max at most. Returns how many there are in all, 0
  * if there is no such section or key, or -ENOMEM. */

@@ -24,6 +24,8 @@ static void print_facts(FILE *out, const struct cli_option *option)
     fprintf(out, "  %*s  (", FLAG_COLUMN, "");
     if (option->required)
         fprintf(out, "required; ");
+    if (option->is_shared)
+        fprintf(out, "shared; ");
     if (option->repeatable)
         fprintf(out, "may be repeated; ");
     if (*range)
@@ -31,6 +33,20 @@ static void print_facts(FILE *out, const struct cli_option *option)
     if (option->fallback)
         fprintf(out, "default %s; ", option->fallback);
     fprintf(out, "%s)\n", cli_option_variable(option, variable));
+}
+
+static void print_config(FILE *out, const struct cli_command *command)
+{
+    print_flag(out, "config", "FILE", "take what flags and environment leave unset from section");
+    if (command->shared_section)
+        fprintf(out,
+                "  %*s  [%s] of this INI file: for one node, or for all, with [%s] for what\n"
+                "  %*s  they share and [%s N] for what is of one alone (PENSTOCK_CONFIG)\n",
+                FLAG_COLUMN, "", command->name, command->shared_section, FLAG_COLUMN, "",
+                command->name);
+    else
+        fprintf(out, "  %*s  [%s] of this INI file (PENSTOCK_CONFIG)\n", FLAG_COLUMN, "",
+                command->name);
 }
 
 void cli_command_help(FILE *out, const struct cli_command *command)
@@ -42,9 +58,7 @@ void cli_command_help(FILE *out, const struct cli_command *command)
         print_flag(out, option->name, option->argument, option->help);
         print_facts(out, option);
     }
-    print_flag(out, "config", "FILE", "take what flags and environment leave unset from section");
-    fprintf(out, "  %*s  [%s] of this INI file (PENSTOCK_CONFIG)\n", FLAG_COLUMN, "",
-            command->name);
+    print_config(out, command);
     print_flag(out, "verbose", NULL, "log more (also -v)");
     print_flag(out, "quiet", NULL,
                "print warnings, errors and data alone: no progress, and no report of");

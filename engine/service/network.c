@@ -68,13 +68,14 @@ static const char *add_member(struct pst_quic_network *network, const char *text
     return NULL;
 }
 
-static int add_members(struct pst_quic_network *network, const char *list, char *message)
+static int add_members(struct pst_quic_network *network, const char *list, const char *place,
+                       char *message)
 {
     for (;;) {
         size_t bytes = strcspn(list, ",");
         const char *fault = add_member(network, list, bytes);
         if (fault) {
-            (void)snprintf(message, PST_MESSAGE_BYTES, "--member %.*s: %s", (int)bytes, list,
+            (void)snprintf(message, PST_MESSAGE_BYTES, "%s: %.*s: %s", place, (int)bytes, list,
                            fault);
             return -EINVAL;
         }
@@ -88,7 +89,7 @@ static int fill(const struct pst_daemon_job *job, struct pst_quic_network *netwo
 {
     network->mtu_bytes = job->mtu_bytes;
     for (uint32_t i = 0; i < job->members_count; i++) {
-        int error = add_members(network, job->members[i], message);
+        int error = add_members(network, job->members[i], job->member_places[i], message);
         if (error)
             return error;
     }

@@ -228,10 +228,12 @@ static void test_a_long_value_is_whole(void)
 
 static void test_bad_configurations(void)
 {
-    check_configured("[backup]\nldmz=3\n", ": unknown key \"ldmz\"; did you mean ldms?");
+    check_configured("[backup]\nldmz=3\n", ":2: unknown key \"ldmz\"; did you mean ldms?");
     check_configured("[backup]\nto=a\n\nldms=300\n",
                      ":4: ldms: 300 is out of range; give a whole number from 1 to 256");
     check_configured("[backup]\nto=a\nto=b\n", ":3: to is given twice; give it once");
+    check_configured("[backup]\nto=a\nforce=1\nforce=0\n",
+                     ":4: force is given twice; give it once");
     check_configured("[backup]\nto=\n", ":2: to needs a value: DIR");
     check_configured("[backup]\nto=a\nforce=yes\n",
                      ":3: force: \"yes\" is neither 1 nor 0; set it to 1 for yes, 0 for no");
