@@ -76,30 +76,57 @@ static const char *file_fault(const struct stat *status)
     return NULL;
 }
 
-/* A line of digits, with its end; moves on past it. */
-static bool take_key(char **text, uint8_t *key)
+/* Of what a file of keys holds; the message names no byte of it. */
+static int refuse_text(char *message, const char *path, const char *what)
 {
-    size_t digits = strcspn(*text, "\n");
-    for (size_t i = 0; i < digits; i++)
-        (*text)[i] = (char)tolower((unsigned char)(*text)[i]);
-    bool is_key = pst_hex_decode(*text, digits, key, PST_CLUSTER_KEY_BYTES);
-    *text += digits + ((*text)[digits] == '\n');
-    return is_key;
+    (void)snprintf(message, PST_MESSAGE_BYTES,
+                   "%s: %s: a cluster key is a line of 64 hexadecimal digits, and while it is "
+                   "changed there are two; penstock keygen makes one",
+                   path, what);
+    return -EINVAL;
 }
 
-static bool take_keys(char *text, struct pst_quic_network *network)
+static int refuse_line(char *message, const char *path, uint32_t line, size_t digits)
+{
+    char what[64];
+    if (digits == KEY_DIGITS)
+        (void)snprintf(what, sizeof(what), "line %u has other characters than digits", line);
+    else
+        (void)snprintf(what, sizeof(what), "line %u has %zu characters", line, digits);
+    return refuse_text(message, path, what);
+}
+
+/* Lower-case digits, and nothing else. */
+static bool take_key(char *text, size_t digits, uint8_t *key)
+{
+    for (size_t i = 0; i < digits; i++)
+        text[i] = (char)tolower((unsigned char)text[i]);
+    return pst_hex_decode(text, digits, key, PST_CLUSTER_KEY_BYTES);
+}
+
+static int take_keys(char *text, size_t bytes, const char *path, struct pst_quic_network *network,
+                     char *message)
 {
     network->keys_count = 0;
+    if (bytes == 0)
+        return refuse_text(message, path, "the file is empty");
+    if (memchr(text, '\r', bytes))
+        return refuse_text(message, path, "its lines end in CR LF, not in LF");
+    if (memchr(text, '\0', bytes))
+        return refuse_text(message, path, "it is not text");
     while (*text != '\0') {
-        if (network->keys_count == PST_CLUSTER_KEYS_MAX ||
-            !take_key(&text, network->keys[network->keys_count++]))
-            return false;
+        size_t digits = strcspn(text, "\n");
+        if (network->keys_count == PST_CLUSTER_KEYS_MAX)
+            return refuse_text(message, path, "it has more than two lines");
+        if (!take_key(text, digits, network->keys[network->keys_count++]))
+            return refuse_line(message, path, network->keys_count, digits);
+        text += digits + (text[digits] == '\n');
     }
-    return network->keys_count > 0;
+    return 0;
 }
 
 /* text: FILE_BYTES_MAX + 1. */
-static int read_text(int fd, char *text, const char **fault)
+static int read_text(int fd, char *text, size_t *bytes, const char **fault)
 {
     struct stat status;
     if (fstat(fd, &status) < 0)
@@ -107,27 +134,27 @@ static int read_text(int fd, char *text, const char **fault)
     *fault = file_fault(&status);
     if (*fault)
         return -EPERM;
-    ssize_t bytes = read(fd, text, FILE_BYTES_MAX);
-    if (bytes < 0)
+    ssize_t got = read(fd, text, FILE_BYTES_MAX);
+    if (got < 0)
         return -errno;
-    text[bytes] = '\0';
+    *bytes = (size_t)got;
+    text[got] = '\0';
     return 0;
 }
 
 int cluster_key_read(const char *path, struct pst_quic_network *network, char *message)
 {
     char text[FILE_BYTES_MAX + 1];
+    size_t bytes = 0;
     const char *fault = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return fail(message, path, -errno, NULL);
-    int error = read_text(fd, text, &fault);
+    int error = read_text(fd, text, &bytes, &fault);
     close(fd);
-    if (!error && !take_keys(text, network)) {
-        error = -EINVAL;
-        fault = "a cluster key is a line of 64 hexadecimal digits, or two lines while it is "
-                "changed; penstock keygen makes one";
-    }
+    if (error)
+        return fail(message, path, error, fault);
+    error = take_keys(text, bytes, path, network, message);
     explicit_bzero(text, sizeof(text));
-    return error ? fail(message, path, error, fault) : 0;
+    return error;
 }

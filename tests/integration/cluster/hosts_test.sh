@@ -97,7 +97,7 @@ what_cannot_be_is_refused() {
     chmod 0600 "$memory/copy"
     for bad in '' 'xyz' "$(head -c 63 "$key")" "$(cat "$key" "$key" "$key")" "$(cat "$key")0"; do
         printf '%s' "$bad" >"$memory/copy"
-        refused 2 'a line of 64 hexadecimal digits' "${members[@]}" --cluster-key "$memory/copy"
+        refused 2 'a cluster key is a line of 64 hexadecimal digits' "${members[@]}" --cluster-key "$memory/copy"
     done
     is_root || return 0
     cp "$key" "$memory/copy"
