@@ -164,6 +164,10 @@ int pst_fabric_fd(const struct pst_fabric *fabric);
 /* When poll must be called at the latest, CLOCK_MONOTONIC: the next heartbeat. */
 uint64_t pst_fabric_deadline_ns(const struct pst_fabric *fabric);
 
+/* Why a node that has not joined could not, the last time that it or this one tried: one line, for
+ * people, as it was logged. "": nothing is known. The fabric's, until the next poll. */
+const char *pst_fabric_refusal(const struct pst_fabric *fabric, uint32_t node);
+
 /* Leaves and comes back under a new incarnation: after EXPELLED, or at any time. Peers that had
  * joined are not reported as FAILED. 0, or -errno: the fabric must be closed. */
 PST_MUST_USE int pst_fabric_rejoin(struct pst_fabric *fabric, uint64_t incarnation);

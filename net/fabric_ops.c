@@ -154,6 +154,13 @@ uint64_t pst_fabric_deadline_ns(const struct pst_fabric *fabric)
     return fabric->ops->deadline_ns(fabric);
 }
 
+const char *pst_fabric_refusal(const struct pst_fabric *fabric, uint32_t node)
+{
+    PST_CHECK_THREAD(&fabric->hub);
+    assert(is_peer(fabric, node));
+    return fabric->ops->refusal ? fabric->ops->refusal(fabric, node) : "";
+}
+
 int pst_fabric_rejoin(struct pst_fabric *fabric, uint64_t incarnation)
 {
     PST_CHECK_THREAD(&fabric->hub);

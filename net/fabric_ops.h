@@ -24,6 +24,7 @@ struct pst_fabric_ops {
     bool (*is_quiet)(struct pst_fabric *fabric);
     void (*cancel)(struct pst_fabric *fabric);
     uint64_t (*deadline_ns)(const struct pst_fabric *fabric);
+    const char *(*refusal)(const struct pst_fabric *fabric, uint32_t node); /* NULL: never any */
     int (*rejoin)(struct pst_fabric *fabric, uint64_t incarnation);
     void (*close)(struct pst_fabric *fabric);
 };

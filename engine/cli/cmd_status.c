@@ -79,6 +79,12 @@ static void print_nodes(const json_t *status)
                        is_known ? "/s" : "  ", text_of(node, "incarnation"),
                        id == master ? "  master" : "", id == own ? "  asked" : "");
     }
+    json_array_foreach(json_object_get(status, "nodes"), index, node)
+    {
+        if (text_of(node, "refusal")[0] != '\0')
+            cli_print_line(stdout, "node %lld: %s", (long long)number_of(node, "node"),
+                           text_of(node, "refusal"));
+    }
 }
 
 static void print_ldms(const json_t *status)

@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,6 +179,23 @@ static void show_doubts(const struct pst_outcome_machine *outcome, struct pst_no
     }
 }
 
+static void show_refusals(const struct hub *hub, struct pst_node_status *status)
+{
+    const struct pst_fabric *fabric = pst_peers_fabric(hub->routing.peers);
+    status->refusals_count = 0;
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        if (node == hub->node->config.node || status->refusals_count == PST_REFUSALS_MAX)
+            continue;
+        struct pst_refusal_status *shown = &status->refusals[status->refusals_count];
+        const char *reason = pst_fabric_refusal(fabric, node);
+        if (*reason == '\0')
+            continue;
+        shown->node = node;
+        snprintf(shown->reason, sizeof(shown->reason), "%s", reason);
+        status->refusals_count++;
+    }
+}
+
 static void show_status(struct hub *hub)
 {
     struct pst_node *node = hub->node;
@@ -194,6 +212,7 @@ static void show_status(struct hub *hub)
     node->status.signals_refused = peers_refused(hub->routing.peers);
     node->status.nodes_failed = hub->routing.nodes_failed;
     node->status.kept_out = hub->routing.kept_out.nodes;
+    show_refusals(hub, &node->status);
     show_doubts(hub->routing.outcome, &node->status);
     watch_show(&hub->watch, &node->status);
     pthread_mutex_unlock(&node->status_lock);

@@ -131,6 +131,13 @@ struct pst_stall_status {
     uint64_t since_ns;                   /* CLOCK_MONOTONIC */
 };
 
+/* Why another node cannot join. */
+#define PST_REFUSALS_MAX 16u
+struct pst_refusal_status {
+    uint32_t node;
+    char reason[256];
+};
+
 /* Some milliseconds old. */
 struct pst_node_status {
     uint64_t updated_ns; /* CLOCK_MONOTONIC, of the last update by the hub of a cluster's node */
@@ -140,8 +147,10 @@ struct pst_node_status {
     uint64_t nodes_failed;
     struct pst_request_counters requests; /* of all machines of the node */
     struct pst_set kept_out; /* by id - 1: until all threads have taken note of their failure */
-    uint32_t in_doubt;       /* backups that wait for what other nodes know */
-    bool has_more;           /* in doubt, on disk: taken on when one of these is settled */
+    uint32_t refusals_count;
+    struct pst_refusal_status refusals[PST_REFUSALS_MAX]; /* by id */
+    uint32_t in_doubt; /* backups that wait for what other nodes know */
+    bool has_more;     /* in doubt, on disk: taken on when one of these is settled */
     struct pst_doubt_status doubts[PST_DOUBTS_MAX]; /* in_doubt of them */
     uint32_t stalls_count;
     struct pst_stall_status stalls[PST_STALLS_MAX];

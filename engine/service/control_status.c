@@ -31,6 +31,15 @@ static void add_progress(json_t *node, uint64_t bytes, uint64_t ns)
     json_object_set_new(node, "bytes_per_second", json_integer(rate(bytes, ns)));
 }
 
+/* Why it could not join, if the fabric knows. */
+static void add_refusal(json_t *entry, const struct pst_node_status *status, uint32_t node)
+{
+    for (uint32_t i = 0; i < status->refusals_count; i++) {
+        if (status->refusals[i].node == node)
+            json_object_set_new(entry, "refusal", json_string(status->refusals[i].reason));
+    }
+}
+
 static json_t *nodes_json(const struct control *control, const struct pst_node_status *status)
 {
     json_t *nodes = json_array();
@@ -48,6 +57,7 @@ static json_t *nodes_json(const struct control *control, const struct pst_node_s
         json_t *entry = json_pack("{s:I, s:s, s:s, s:I}", "node", (json_int_t)node, "state",
                                   state_of(control, status, node), "incarnation",
                                   incarnation != 0 ? text : "", "ldms", (json_int_t)ldms);
+        add_refusal(entry, status, node);
         if (status->backup != 0 && (own || status->node_bytes[node] != 0))
             add_progress(entry, status->node_bytes[node], status->scan_ns);
         json_array_append_new(nodes, entry);

@@ -11,6 +11,7 @@
 
 #include "engine/base/log.h"
 #include "net/quic/quic_link.h"
+#include "net/quic/quic_refusal.h"
 
 #define TOKEN_NS UINT64_C(5000000000) /* a Retry's token is good for so long */
 #define STRANGER_NS UINT64_C(60000000000)
@@ -68,6 +69,30 @@ static void send_retry(struct quic_fabric *fabric, const struct packet *packet,
         port->ops->send(port, (size_t)bytes, &packet->from);
 }
 
+/* Whoever has the member's address, and perhaps no key, wants to join while that member is up. */
+static void refuse_second(struct quic_fabric *fabric, uint32_t node, const struct packet *packet,
+                          const ngtcp2_pkt_hd *header)
+{
+    struct packet_port *port = fabric->port;
+    ngtcp2_ssize bytes = ngtcp2_crypto_write_connection_close(
+        port->ops->buffer(port), port->payload_bytes, header->version, &header->scid, &header->dcid,
+        NGTCP2_CONNECTION_REFUSED, NULL, 0);
+    if (bytes > 0)
+        port->ops->send(port, (size_t)bytes, &packet->from);
+    if (quic_refusal_is_doubled(fabric, node))
+        quic_refusal_log(fabric, node, "refused",
+                         "it is up, and another process at its address wants to join");
+}
+
+/* Whether the first packet of a client comes from the address of a member that is up. */
+static bool is_second(const struct quic_link *link, const struct packet *packet)
+{
+    ngtcp2_pkt_hd header;
+    return link && link->state == QUIC_LINK_UP && link->is_server &&
+           ngtcp2_accept(&header, packet->bytes, packet->size_bytes) == 0 &&
+           !ngtcp2_cid_eq(&header.scid, &link->client_cid);
+}
+
 static void admit(struct quic_fabric *fabric, uint32_t node, const struct packet *packet)
 {
     ngtcp2_pkt_hd header;
@@ -83,8 +108,11 @@ static void admit(struct quic_fabric *fabric, uint32_t node, const struct packet
             sizeof(fabric->tls.secret), header.version, (const ngtcp2_sockaddr *)&packet->from,
             sizeof(packet->from), &header.dcid, TOKEN_NS, fabric->now_ns) != 0)
         return;
-    const struct quic_arrival arrival = {&header, &first};
-    if (quic_link_begin(fabric, node, &arrival))
+    const struct quic_arrival arrival = {&header, &first,
+                                         packet->size_bytes < fabric->port->payload_bytes};
+    if (pst_set_has(&fabric->linked, node - 1))
+        refuse_second(fabric, node, packet, &header);
+    else if (quic_link_begin(fabric, node, &arrival))
         quic_link_read(fabric->peers[node].link, packet);
 }
 
@@ -135,6 +163,8 @@ void quic_door_take(struct quic_fabric *fabric, const struct packet *packet)
         refuse_stranger(fabric, packet);
     else if (!is_long(packet))
         take_short(fabric, link, packet);
+    else if (is_second(link, packet))
+        admit(fabric, node, packet);
     else if (quic_link_is_open(link))
         quic_link_read(link, packet);
     else if (!pst_set_has(&fabric->linked, node - 1) && node > fabric->base.node &&

@@ -27,7 +27,7 @@
 #define BACKOFF_NS_MIN UINT64_C(75000000)
 #define BACKOFF_NS_MAX UINT64_C(2000000000)
 
-#define RING_SIGNALS_MIN 16u
+#define RING_SIGNALS_MIN 32u /* a HELLO and READY have room */
 #define RING_SIGNALS_MAX 65536u
 
 /* A round takes so many bursts of datagrams, at most. */
@@ -131,7 +131,8 @@ static bool report_joined(struct quic_fabric *fabric, struct quic_link *link,
                           struct pst_fabric_event *event)
 {
     struct quic_peer *peer = &fabric->peers[link->node];
-    peer->next_try_ns = peer->backoff_ns = 0;
+    peer->next_try_ns = peer->backoff_ns = peer->busy_since_ns = peer->next_log_ns = 0;
+    peer->was_small_heard = false;
     peer->logged[0] = '\0';
     link->is_new = false;
     memcpy(fabric->options, link->hello.options, sizeof(fabric->options));
@@ -313,6 +314,11 @@ static void quic_close(struct pst_fabric *base)
     free(fabric);
 }
 
+static const char *quic_refusal(const struct pst_fabric *base, uint32_t node)
+{
+    return ((const struct quic_fabric *)base)->peers[node].logged;
+}
+
 static const struct pst_fabric_ops quic_ops = {
     .expels = false,
     .poll = quic_poll,
@@ -324,6 +330,7 @@ static const struct pst_fabric_ops quic_ops = {
     .is_quiet = quic_is_quiet,
     .cancel = quic_cancel,
     .deadline_ns = quic_deadline_ns,
+    .refusal = quic_refusal,
     .rejoin = quic_rejoin,
     .close = quic_close,
 };
@@ -338,7 +345,7 @@ static const char *config_fault(const struct pst_quic_config *config)
         !memchr(config->hello.cluster, '\0', PST_CLUSTER_NAME_MAX))
         return "the cluster's name must have 1…63 bytes";
     if (slots != 0 && (slots < RING_SIGNALS_MIN || slots > RING_SIGNALS_MAX))
-        return "the signals in a ring must be 16…65536";
+        return "the signals in a ring must be 32…65536";
     if (config->failure_ns != 0 && config->failure_ns < PST_FABRIC_FAILURE_NS_MIN)
         return "a node cannot be declared dead after less than 60 ms";
     if (network->keys_count < 1 || network->keys_count > PST_CLUSTER_KEYS_MAX)
@@ -372,6 +379,7 @@ static void set_up(struct quic_fabric *fabric, const struct pst_quic_config *con
     fabric->network = config->network;
     fabric->slots = config->ring_signals ? config->ring_signals : PST_RING_SIGNALS;
     uint64_t failure_ns = config->failure_ns ? config->failure_ns : PST_FABRIC_FAILURE_NS;
+    fabric->failure_ns = failure_ns;
     fabric->tick_ns = failure_ns / TICKS < TICK_NS_MAX ? failure_ns / TICKS : TICK_NS_MAX;
     fabric->silent_ticks_max = failure_ns / fabric->tick_ns - 1;
     quic_random(&fabric->mark, sizeof(fabric->mark));

@@ -5,7 +5,6 @@
  */
 #include "net/quic/quic_link.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <ngtcp2/ngtcp2_crypto.h>
@@ -13,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/log.h"
 #include "engine/base/printable.h"
+#include "net/quic/quic_refusal.h"
 #include "net/quic/quic_stream.h"
 
 #define HANDSHAKE_NS UINT64_C(2000000000)
@@ -135,21 +134,6 @@ static ngtcp2_conn *conn_of(ngtcp2_crypto_conn_ref *ref)
 
 /* ---- beginning ---- */
 
-/* Why a peer has not joined, if that is news. */
-static void log_once(struct quic_fabric *fabric, uint32_t node, enum pst_log_level level,
-                     const char *what, const char *reason)
-{
-    char text[QUIC_REASON_BYTES], address[INET_ADDRSTRLEN];
-    const struct sockaddr_in *from = &fabric->network->members[node];
-    char *logged = fabric->peers[node].logged;
-    (void)snprintf(text, sizeof(text), "%s: %s", what, reason);
-    if (strcmp(text, logged) == 0)
-        return;
-    memcpy(logged, text, sizeof(text));
-    (void)inet_ntop(AF_INET, &from->sin_addr, address, sizeof(address));
-    pst_log(level, "node %u at %s:%u: %s", node, address, ntohs(from->sin_port), text);
-}
-
 static void set_settings(const struct quic_fabric *fabric, ngtcp2_settings *settings)
 {
     ngtcp2_settings_default(settings);
@@ -185,6 +169,7 @@ static int accept_conn(struct quic_link *link, const struct quic_arrival *arriva
     quic_make_cid(link->fabric, &own);
     params->original_dcid = *arrival->first_dcid;
     params->retry_scid = header->dcid;
+    link->client_cid = header->scid;
     params->retry_scid_present = 1;
     params->stateless_reset_token_present = 1;
     if (make_token(link->fabric, &own, params->stateless_reset_token) != 0)
@@ -237,23 +222,26 @@ bool quic_link_begin(struct quic_fabric *fabric, uint32_t node, const struct qui
     assert(!pst_set_has(&fabric->linked, node - 1));
     struct quic_link *link = aligned_alloc(_Alignof(struct quic_link), sizeof(*link));
     if (!link) {
-        log_once(fabric, node, PST_LOG_WARNING, "cannot join now", "out of memory");
+        quic_refusal_log(fabric, node, "cannot join now", "out of memory");
         return false;
     }
     *link = (struct quic_link){.fabric = fabric, .node = node, .is_server = arrival != NULL};
     link->deadline_ns = fabric->now_ns + HANDSHAKE_NS;
+    link->is_small = arrival ? arrival->is_small : fabric->peers[node].tries_small;
     link->wants_write = true;
     set_path(link);
     int error = quic_stream_open(link);
     if (!error)
         error = open_conn(link, arrival);
     if (error) {
-        log_once(fabric, node, PST_LOG_WARNING, "cannot join now", "out of memory");
+        quic_refusal_log(fabric, node, "cannot join now", "out of memory");
         quic_link_free(link);
         return false;
     }
     quic_link_free(fabric->peers[node].link);
     fabric->peers[node].link = link;
+    if (link->is_server)
+        fabric->peers[node].busy_since_ns = 0;
     pst_set_add(&fabric->linked, node - 1);
     return true;
 }
@@ -296,9 +284,11 @@ static void say_farewell(struct quic_link *link, enum quic_close code, const cha
     ngtcp2_pkt_info info;
     uint8_t *buffer = port->ops->buffer(port);
     ngtcp2_connection_close_error_default(&close);
-    if (ngtcp2_conn_get_tls_alert(link->conn) != 0)
-        ngtcp2_connection_close_error_set_transport_error_tls_alert(
-            &close, ngtcp2_conn_get_tls_alert(link->conn), NULL, 0);
+    uint8_t alert = (uint8_t)link->handshake.alert;
+    if (alert == 0)
+        alert = ngtcp2_conn_get_tls_alert(link->conn);
+    if (alert != 0)
+        ngtcp2_connection_close_error_set_transport_error_tls_alert(&close, alert, NULL, 0);
     else
         ngtcp2_connection_close_error_set_application_error(&close, code, (const uint8_t *)reason,
                                                             strlen(reason));
@@ -362,12 +352,6 @@ void quic_link_leave(struct quic_link *link)
         say_farewell(link, QUIC_CLOSE_LEFT, "it has left the cluster");
 }
 
-static void log_refusal(struct quic_link *link, const char *what, const char *reason)
-{
-    link->fabric->base.counters[0].refusals++;
-    log_once(link->fabric, link->node, PST_LOG_WARNING, what, reason);
-}
-
 /* The peer has closed the connection, and says why. Before both have proved that they know the key
  * anybody can, so then its words are not repeated. */
 static void hear_farewell(struct quic_link *link)
@@ -388,10 +372,11 @@ static void hear_farewell(struct quic_link *link)
     }
     if (is_ours && close.error_code == QUIC_CLOSE_REFUSED &&
         ngtcp2_conn_get_handshake_completed(link->conn))
-        log_refusal(link, "it refuses this node", reason);
+        quic_refusal_log(link->fabric, link->node, "it refuses this node", reason);
+    else if (!is_ours && close.error_code == NGTCP2_CONNECTION_REFUSED)
+        quic_refusal_hear_busy(link);
     else if (!is_ours && close.error_code & NGTCP2_CRYPTO_ERROR)
-        log_refusal(link, "it refuses this node",
-                    "it has another cluster key, cluster id or version of the fabric");
+        quic_refusal_hear_alert(link, close.error_code & 0xff);
     conclude(link, PST_FABRIC_LOST, reason);
 }
 
@@ -399,11 +384,11 @@ static void hear_farewell(struct quic_link *link)
 static void settle(struct quic_link *link, int error)
 {
     const struct quic_verdict verdict = link->verdict;
-    if (link->handshake.fault) {
-        log_refusal(link, "refused", link->handshake.fault);
+    if (link->handshake.fault[0] != '\0') {
+        quic_refusal_log(link->fabric, link->node, "refused", link->handshake.fault);
         quic_link_end(link, PST_FABRIC_LOST, QUIC_CLOSE_REFUSED, link->handshake.fault);
     } else if (verdict.code == QUIC_CLOSE_REFUSED) {
-        log_refusal(link, "refused", verdict.reason);
+        quic_refusal_log(link->fabric, link->node, "refused", verdict.reason);
         quic_link_end(link, verdict.failure, verdict.code, verdict.reason);
     } else if (verdict.code && pst_fabric_failure_is_certain(verdict.failure)) {
         conclude(link, verdict.failure, verdict.reason);
@@ -434,6 +419,8 @@ static ngtcp2_ssize write_one(struct quic_link *link, uint8_t *buffer)
     ngtcp2_pkt_info info;
     ngtcp2_ssize taken = -1;
     size_t bytes = link->fabric->port->payload_bytes;
+    if (link->state == QUIC_LINK_HELLO && link->is_small && bytes > QUIC_SMALL_BYTES)
+        bytes = QUIC_SMALL_BYTES;
     size_t count = link->stream >= 0 ? quic_stream_unsent(link, pieces) : 0;
     ngtcp2_ssize written = NGTCP2_ERR_STREAM_DATA_BLOCKED;
     if (count > 0)
@@ -467,8 +454,7 @@ void quic_link_expire(struct quic_link *link)
 {
     if (link->state == QUIC_LINK_HELLO && link->fabric->now_ns >= link->deadline_ns) {
         if (!link->is_server)
-            log_once(link->fabric, link->node, PST_LOG_INFO, "no answer",
-                     "it does not run, does not know this node's address, or is cut off");
+            quic_refusal_hear_nothing(link);
         quic_link_end(link, PST_FABRIC_LOST, QUIC_CLOSE_DEAD, "it took too long to join");
         return;
     }

@@ -11,6 +11,7 @@
 struct quic_arrival {
     const ngtcp2_pkt_hd *header;
     const ngtcp2_cid *first_dcid; /* that the client chose, before the Retry */
+    bool is_small;                /* the packet is */
 };
 
 /* Begins a link in place of a closed one: as the server of an arrival, as the client for NULL.

@@ -12,8 +12,10 @@
 #include "net/quic/quic_tls.h"
 #include "net/quic/quic_wire.h"
 
-#define QUIC_REASON_BYTES 128u
-#define QUIC_FAREWELL_BYTES 256u
+/* A datagram that every network can carry that carries QUIC at all. */
+#define QUIC_SMALL_BYTES (PST_QUIC_MTU_MIN - 28u)
+
+#define QUIC_FAREWELL_BYTES (QUIC_REASON_BYTES + 128u)
 
 /* Every connection id begins with the mark of the life that chose it. */
 #define QUIC_CID_BYTES 8u
@@ -33,7 +35,7 @@ enum quic_link_state { QUIC_LINK_HELLO, QUIC_LINK_UP, QUIC_LINK_ENDING, QUIC_LIN
 struct quic_verdict {
     enum quic_close code; /* 0: nothing is */
     enum pst_fabric_failure failure;
-    const char *reason; /* static */
+    const char *reason; /* static, or the link's */
 };
 
 struct quic_fabric;
@@ -43,6 +45,8 @@ struct quic_link {
     uint32_t node;
     enum quic_link_state state;
     bool is_server;
+    bool is_small;      /* HELLO: its packets are, so that they arrive whatever the MTU. A client's
+                           does not become UP: it only finds out whether the two agree */
     bool is_new;        /* JOINED is still to be reported */
     bool wants_write;   /* ngtcp2 may have something to send */
     bool was_heard;     /* since the last tick a record has come */
@@ -54,6 +58,7 @@ struct quic_link {
 
     ngtcp2_conn *conn; /* NULL: ENDING, CLOSED */
     struct quic_handshake handshake;
+    ngtcp2_cid client_cid; /* the server: what the client is called in its packets */
     struct sockaddr_in local, remote;
     ngtcp2_path path; /* of these two */
     int64_t stream;   /* -1: not open */
@@ -71,8 +76,9 @@ struct quic_link {
     uint32_t in_sequence;
     struct pst_signal partial; /* a record of which this many bytes have come */
     uint32_t partial_bytes;
-    struct quic_hello hello; /* the peer's */
-    uint32_t hello_records;  /* of it that have come */
+    struct quic_hello hello;            /* the peer's */
+    uint32_t hello_records;             /* of it that have come */
+    char difference[QUIC_REASON_BYTES]; /* in what the two nodes do not agree */
 
     enum pst_fabric_failure failure; /* ENDING */
     char reason[QUIC_REASON_BYTES];  /* ENDING */
@@ -85,7 +91,12 @@ struct quic_peer {
     struct quic_link *link; /* NULL: there was none yet */
     uint64_t next_try_ns;
     uint64_t backoff_ns;
+    bool tries_small;     /* a client: the last packets, as large as they may be, had no answer */
+    bool was_small_heard; /* and small ones had */
     char logged[QUIC_REASON_BYTES]; /* why it could not join, the last time; logged once */
+    uint64_t next_log_ns;           /* of anything new: whoever has its address can cause it */
+    uint64_t busy_since_ns;         /* since when one end of the link has been up, and the other has
+                                       tried to begin another; 0: that was not so */
 };
 
 struct quic_fabric {
@@ -97,6 +108,7 @@ struct quic_fabric {
     uint32_t slots; /* of each ring */
     uint32_t mark;  /* of this life: see QUIC_CID_BYTES */
     uint64_t now_ns;
+    uint64_t failure_ns;
     uint64_t tick_ns;
     uint64_t silent_ticks_max; /* as many, and a peer is suspected */
     uint64_t next_tick_ns;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/quic/quic_refusal.h"
 #include "net/quic/quic_wire.h"
 #include "net/signal_check.h"
 
@@ -74,14 +75,20 @@ void quic_stream_beat(struct quic_link *link)
     link->put_at_beat = link->put;
 }
 
+static void write_own(const struct quic_fabric *fabric, struct quic_hello *hello)
+{
+    quic_hello_write(hello, &fabric->hello, fabric->network, fabric->failure_ns);
+}
+
 void quic_stream_hello(struct quic_link *link)
 {
     union {
         struct quic_hello hello;
-        struct pst_signal records[QUIC_HELLO_RECORDS];
+        struct pst_signal records[QUIC_HELLO_RECORDS_MAX];
     } own;
-    quic_hello_write(&own.hello, &link->fabric->hello);
-    for (uint32_t i = 0; i < QUIC_HELLO_RECORDS; i++)
+    write_own(link->fabric, &own.hello);
+    uint32_t count = quic_hello_records(&own.hello);
+    for (uint32_t i = 0; i < count; i++)
         *next_slot(link) = own.records[i];
 }
 
@@ -128,27 +135,39 @@ static void join(struct quic_link *link)
 /* The client spoke first, and is the first to know that both may join. */
 static void take_hello(struct quic_link *link)
 {
-    const char *fault = quic_hello_fault(&link->hello, &link->fabric->hello, link->node);
-    if (fault) {
-        quic_decide(link, QUIC_CLOSE_REFUSED, PST_FABRIC_LOST, fault);
+    struct quic_hello own;
+    write_own(link->fabric, &own);
+    if (quic_hello_differs(&link->hello, &own, link->node, link->difference)) {
+        quic_decide(link, QUIC_CLOSE_REFUSED, PST_FABRIC_LOST, link->difference);
         return;
     }
     link->incarnation = link->hello.incarnation;
     if (link->is_server) {
         quic_stream_hello(link);
+    } else if (link->is_small) {
+        quic_refusal_hear_small(link);
+        quic_decide(link, QUIC_CLOSE_DEAD, PST_FABRIC_LOST, "it is tried with larger packets");
     } else {
         put_notice(link, QUIC_READY);
         join(link);
     }
 }
 
+/* One of another version may have another length: then its first records are all that counts. */
+static bool hello_is_whole(const struct quic_link *link)
+{
+    return link->hello_records >= QUIC_HELLO_RECORDS_MIN &&
+           (link->hello.version != QUIC_VERSION ||
+            link->hello_records >= quic_hello_records(&link->hello));
+}
+
 static void take_early(struct quic_link *link)
 {
     give_credit(link, 1);
-    if (link->hello_records < QUIC_HELLO_RECORDS) {
-        memcpy((uint8_t *)&link->hello + link->hello_records * sizeof(link->partial),
+    if (!hello_is_whole(link)) {
+        memcpy((uint8_t *)&link->hello + link->hello_records++ * sizeof(link->partial),
                &link->partial, sizeof(link->partial));
-        if (++link->hello_records == QUIC_HELLO_RECORDS)
+        if (hello_is_whole(link))
             take_hello(link);
     } else if (quic_notice_of(&link->partial) == QUIC_READY) {
         join(link);

@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/quic/quic_wire.h"
-
 /* No key exchange but one with both the key and an ephemeral secret; no certificates to fall back
  * to; of the ciphers the fastest first. */
 #define PRIORITIES                                                                                 \
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"      \
     "-GROUP-ALL:+GROUP-X25519:-KX-ALL:+ECDHE-PSK:+DHE-PSK:%DISABLE_TLS13_COMPAT_MODE"
+
+#define MARK_OFFSET 9u /* of the key's digits in an identity */
 
 void quic_random(void *bytes, size_t count)
 {
@@ -40,6 +40,38 @@ static int name_key(const uint8_t *key, uint32_t cluster_id, char *identity)
     return 0;
 }
 
+const char *quic_tls_key_mark(const char *identity)
+{
+    return identity + MARK_OFFSET;
+}
+
+/* Anybody can offer anything: what is repeated in the log has the form of an identity. */
+static bool is_identity(const char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    return strlen(text) == QUIC_IDENTITY_BYTES - 1 && strspn(text, digits) == MARK_OFFSET - 1 &&
+           text[MARK_OFFSET - 1] == '-' && strspn(text + MARK_OFFSET, digits) == 8;
+}
+
+static void refuse_key(struct quic_handshake *handshake, const char *identity)
+{
+    const struct quic_tls *tls = handshake->tls;
+    const char *own = tls->identities[0];
+    bool same_cluster = strncmp(identity, own, MARK_OFFSET - 1) == 0;
+    handshake->alert = same_cluster ? GNUTLS_A_UNKNOWN_PSK_IDENTITY : GNUTLS_A_UNRECOGNIZED_NAME;
+    if (!is_identity(identity))
+        (void)snprintf(handshake->fault, sizeof(handshake->fault), "it has another cluster key");
+    else if (!same_cluster)
+        (void)snprintf(handshake->fault, sizeof(handshake->fault),
+                       "it is of a cluster with another id: %.8s there, %.8s here", identity, own);
+    else
+        (void)snprintf(handshake->fault, sizeof(handshake->fault),
+                       "it has another cluster key: %s there, %s%s%s here",
+                       quic_tls_key_mark(identity), quic_tls_key_mark(own),
+                       tls->network->keys_count > 1 ? " and " : "",
+                       tls->network->keys_count > 1 ? quic_tls_key_mark(tls->identities[1]) : "");
+}
+
 /* GnuTLS asks for the key of an identity. -1: there is none. */
 static int find_key(gnutls_session_t session, const char *identity, gnutls_datum_t *key)
 {
@@ -55,9 +87,7 @@ static int find_key(gnutls_session_t session, const char *identity, gnutls_datum
         key->size = PST_CLUSTER_KEY_BYTES;
         return 0;
     }
-    bool same_cluster = strncmp(identity, tls->identities[0], 8) == 0;
-    handshake->fault =
-        same_cluster ? "it has another cluster key" : "it is of a cluster with another id";
+    refuse_key(handshake, identity);
     return -1;
 }
 

@@ -10,7 +10,7 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <stdbool.h>
 
-#include "net/quic/quic_network.h"
+#include "net/quic/quic_wire.h"
 
 #define QUIC_IDENTITY_BYTES 18u /* "01234567-89abcdef" */
 #define QUIC_SECRET_BYTES 32u
@@ -30,13 +30,19 @@ struct quic_handshake {
     ngtcp2_crypto_conn_ref ref;
     const struct quic_tls *tls;
     gnutls_session_t session;
-    const char *fault; /* the server: why the client's key was refused; static */
+    /* The server: why the client's key was refused, and the alert that tells the client as much as
+     * may be told to somebody without the key. "": it was not */
+    char fault[QUIC_REASON_BYTES];
+    gnutls_alert_description_t alert;
 };
 
 /* tls is all zeros; network must outlive it. 0 or -ENOMEM. Close it in any case. */
 PST_MUST_USE int quic_tls_open(struct quic_tls *tls, const struct pst_quic_network *network,
                                const struct pst_fabric_hello *hello);
 void quic_tls_close(struct quic_tls *tls);
+
+/* Of an identity: the digits by which a cluster's id and a key are told apart. */
+const char *quic_tls_key_mark(const char *identity);
 
 /* Makes the session; handshake->ref is the caller's, already set, and handshake must not move.
  * 0 or -ENOMEM. */

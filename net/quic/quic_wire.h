@@ -5,11 +5,19 @@
 #ifndef PST_NET_QUIC_QUIC_WIRE_H
 #define PST_NET_QUIC_QUIC_WIRE_H
 
-#include "net/fabric.h"
+#include "net/quic/quic_network.h"
 
-#define QUIC_VERSION 1u             /* of the fabric: what this file says */
-#define QUIC_ALPN "penstock/1"      /* with QUIC_VERSION */
+#define QUIC_VERSION 2u             /* of the fabric: what this file says */
+#define QUIC_ALPN "penstock/1"      /* of every version that can read the first fields of a HELLO */
 #define QUIC_HELLO_MAGIC "PSTHELLO" /* 8 bytes */
+#define QUIC_REASON_BYTES 256u
+
+struct quic_member {
+    uint32_t address; /* as it stands in an IP header */
+    uint16_t port;    /* likewise */
+    uint8_t node;
+    uint8_t reserved;
+};
 
 struct quic_hello {
     uint8_t magic[8];
@@ -20,11 +28,18 @@ struct quic_hello {
     uint64_t incarnation;
     char cluster[PST_CLUSTER_NAME_MAX]; /* zeros behind the name */
     uint8_t options[PST_FABRIC_OPTIONS_BYTES];
-    uint8_t reserved[96]; /* zeros */
+    uint64_t failure_ns;
+    uint32_t mtu_bytes;
+    uint32_t members_count;
+    uint8_t reserved[80];                           /* zeros */
+    struct quic_member members[PST_NODES_MAX + 1u]; /* by id, the sender included, then zeros */
 };
 
-#define QUIC_HELLO_RECORDS 2u
-_Static_assert(sizeof(struct quic_hello) == QUIC_HELLO_RECORDS * PST_SIGNAL_BYTES, "whole records");
+/* Of a HELLO with no members, and with all that there can be. */
+#define QUIC_HELLO_RECORDS_MIN 2u
+#define QUIC_HELLO_RECORDS_MAX 18u
+_Static_assert(sizeof(struct quic_hello) == QUIC_HELLO_RECORDS_MAX * PST_SIGNAL_BYTES,
+               "whole records");
 
 /* The fabric's own records: a signal's header with gsn 0, of which only sequence is used. */
 enum quic_notice { QUIC_READY = 1, QUIC_BYE, QUIC_BEAT };
@@ -32,11 +47,16 @@ enum quic_notice { QUIC_READY = 1, QUIC_BYE, QUIC_BEAT };
 /* The codes of a CONNECTION_CLOSE of ours; its reason is text for people. */
 enum quic_close { QUIC_CLOSE_LEFT = 1, QUIC_CLOSE_REFUSED, QUIC_CLOSE_DEAD };
 
-void quic_hello_write(struct quic_hello *hello, const struct pst_fabric_hello *from);
+void quic_hello_write(struct quic_hello *hello, const struct pst_fabric_hello *from,
+                      const struct pst_quic_network *network, uint64_t failure_ns);
 
-/* Whether the node at the other end, a member of this id, may join. NULL, or why not. */
-const char *quic_hello_fault(const struct quic_hello *hello, const struct pst_fabric_hello *own,
-                             uint32_t node);
+/* How many records of it are sent, as far as its first two tell. */
+uint32_t quic_hello_records(const struct quic_hello *hello);
+
+/* Whether the node at the other end, a member of this id, may not join: then text
+ * (QUIC_REASON_BYTES) says to both ends in what they differ. */
+bool quic_hello_differs(const struct quic_hello *hello, const struct quic_hello *own, uint32_t node,
+                        char *text);
 
 /* The record of a notice. */
 void quic_notice_write(struct pst_signal *record, enum quic_notice notice);

@@ -349,6 +349,11 @@ static uint64_t shm_deadline_ns(const struct pst_fabric *base)
 
 /* ---- opening ---- */
 
+static const char *shm_refusal(const struct pst_fabric *base, uint32_t node)
+{
+    return ((const struct shm_fabric *)base)->peers[node].logged;
+}
+
 static const struct pst_fabric_ops shm_ops = {
     .expels = true,
     .poll = shm_poll,
@@ -360,6 +365,7 @@ static const struct pst_fabric_ops shm_ops = {
     .is_quiet = shm_is_quiet,
     .cancel = shm_cancel,
     .deadline_ns = shm_deadline_ns,
+    .refusal = shm_refusal,
     .rejoin = shm_rejoin,
     .close = shm_close,
 };
@@ -393,6 +399,8 @@ static struct shm_hello hello_of(const struct pst_shm_config *config)
     hello.signal_version = PST_SIGNAL_VERSION;
     hello.ring_signals = config->ring_signals ? config->ring_signals : PST_RING_SIGNALS;
     hello.memory = config->memory == PST_SHM_EAL;
+    hello.failure_us =
+        (uint32_t)((config->failure_ns ? config->failure_ns : PST_FABRIC_FAILURE_NS) / 1000);
     (void)snprintf(hello.node.cluster, sizeof(hello.node.cluster), "%s", config->hello.cluster);
     hello.node.cluster_id = config->hello.cluster_id;
     memcpy(hello.node.options, config->hello.options, sizeof(hello.node.options));

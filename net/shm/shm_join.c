@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/base/printable.h"
 #include "net/shm/shm_link.h"
 
 /* How long a handshake may take, and how long to wait after one that failed, at most. */
@@ -142,17 +143,33 @@ static enum shm_refusal attach(struct shm_fabric *fabric, struct shm_link *link,
     return error ? SHM_REFUSE_MEMORY : SHM_REFUSE_NONE;
 }
 
-static void send_refusal(struct shm_fabric *fabric, int socket, enum shm_refusal refusal)
+/* Why a node does not join, if that is news; cleared when it has joined. */
+static void log_once(struct shm_fabric *fabric, uint32_t node, const char *who, const char *why)
 {
-    shm_send_notice(socket, SHM_REFUSE, refusal, shm_refusal_text(refusal));
+    char *logged = fabric->peers[node].logged;
+    if (strcmp(logged, why) == 0)
+        return;
+    (void)snprintf(logged, SHM_REASON_BYTES, "%s", why);
+    pst_log(PST_LOG_WARNING, "node %u %s node %u: %s", fabric->hello.node.node, who, node, why);
+}
+
+/* theirs: NULL: no HELLO was read. */
+static void send_refusal(struct shm_fabric *fabric, int socket, enum shm_refusal refusal,
+                         const struct shm_hello *theirs)
+{
+    char words[SHM_REASON_BYTES];
+    shm_send_notice(socket, SHM_REFUSE, refusal,
+                    shm_refusal_words(refusal, &fabric->hello, theirs, words));
     if (refusal == SHM_REFUSE_BUSY || refusal == SHM_REFUSE_LATER)
         return;
     fabric->base.counters[0].refusals++;
-    if (fabric->now_ns < fabric->next_log_ns)
-        return;
-    fabric->next_log_ns = fabric->now_ns + LOG_NS;
-    pst_log(PST_LOG_WARNING, "node %u turned a connection away: %s", fabric->hello.node.node,
-            shm_refusal_text(refusal));
+    if (theirs && theirs->node.node >= 1 && theirs->node.node <= PST_NODES_MAX) {
+        log_once(fabric, theirs->node.node, "turned away", words);
+    } else if (fabric->now_ns >= fabric->next_log_ns) {
+        fabric->next_log_ns = fabric->now_ns + LOG_NS;
+        pst_log(PST_LOG_WARNING, "node %u turned a connection away: %s", fabric->hello.node.node,
+                words);
+    }
 }
 
 /* ---- the side that connects: the higher id ---- */
@@ -210,7 +227,7 @@ void shm_join_answered(struct shm_fabric *fabric, struct shm_link *link, union s
         shm_link_up(fabric, link);
         return;
     }
-    send_refusal(fabric, link->socket, refusal);
+    send_refusal(fabric, link->socket, refusal, hello);
     shm_link_free(fabric, link);
 }
 
@@ -218,6 +235,7 @@ void shm_join_refused(struct shm_fabric *fabric, struct shm_link *link,
                       const struct shm_notice *notice)
 {
     uint32_t node = link->node;
+    char words[SHM_REASON_BYTES];
     struct shm_peer *peer = &fabric->peers[node];
     enum shm_refusal refusal = notice->code < SHM_REFUSALS ? notice->code : SHM_REFUSE_MALFORMED;
     shm_link_free(fabric, link);
@@ -228,10 +246,9 @@ void shm_join_refused(struct shm_fabric *fabric, struct shm_link *link,
     bool is_short = refusal == SHM_REFUSE_LATER && peer->backoff_ns < LATER_LOG_NS;
     if (is_short || refusal == SHM_REFUSE_BUSY)
         return;
-    if (refusal != peer->refused_us)
-        pst_log(PST_LOG_WARNING, "node %u does not let node %u join: %s", node,
-                fabric->hello.node.node, shm_refusal_text(refusal));
-    peer->refused_us = refusal;
+    (void)snprintf(words, sizeof(words), "%s", notice->reason);
+    pst_make_printable(words, strlen(words));
+    log_once(fabric, node, "is not let in by", words);
 }
 
 /* ---- the side that accepts: the lower id ---- */
@@ -274,7 +291,7 @@ static enum shm_refusal answer(struct shm_fabric *fabric, const struct shm_hello
         send_hello(fabric, link) == 0)
         return SHM_REFUSE_NONE;
     if (refusal != SHM_REFUSE_NONE)
-        send_refusal(fabric, socket, refusal);
+        send_refusal(fabric, socket, refusal, hello);
     shm_link_free(fabric, link);
     return refusal;
 }
@@ -291,16 +308,18 @@ void shm_join_pending(struct shm_fabric *fabric, struct shm_pending *pending)
     enum shm_refusal refusal = SHM_REFUSE_MALFORMED;
     if (bytes > 0)
         refusal = shm_check(&message, (uint32_t)bytes);
-    if (refusal == SHM_REFUSE_NONE)
-        refusal = message.header.type == SHM_HELLO ? check_candidate(fabric, &message.hello)
-                                                   : SHM_REFUSE_MALFORMED;
+    bool is_hello = refusal == SHM_REFUSE_NONE && message.header.type == SHM_HELLO;
+    if (is_hello)
+        refusal = check_candidate(fabric, &message.hello);
+    else if (refusal == SHM_REFUSE_NONE)
+        refusal = SHM_REFUSE_MALFORMED;
     if (refusal == SHM_REFUSE_NONE) {
         (void)answer(fabric, &message.hello, pending->socket, fd);
         pending->socket = -1;
         return;
     }
     if (bytes > 0)
-        send_refusal(fabric, pending->socket, refusal);
+        send_refusal(fabric, pending->socket, refusal, is_hello ? &message.hello : NULL);
     if (fd >= 0)
         close(fd);
     drop_pending(pending);
@@ -324,7 +343,7 @@ static struct shm_pending *free_or_oldest(struct shm_fabric *fabric)
 static void admit(struct shm_fabric *fabric, int socket)
 {
     if (!shm_is_ours(socket)) {
-        send_refusal(fabric, socket, SHM_REFUSE_STRANGER);
+        send_refusal(fabric, socket, SHM_REFUSE_STRANGER, NULL);
         close(socket);
         return;
     }

@@ -41,7 +41,7 @@ void shm_link_up(struct shm_fabric *fabric, struct shm_link *link)
     link->is_new = true;
     link->beats = shared_ring_beats(link->in);
     peer->backoff_ns = 0;
-    peer->refused_us = SHM_REFUSE_NONE;
+    peer->logged[0] = '\0';
     counters->joins++;
     counters->joined_since = fabric->now_ns;
     counters->ring_bytes = link->in_memory.size + link->out_memory.size;

@@ -57,7 +57,7 @@ struct shm_peer {
     uint64_t dead_incarnation;
     uint64_t next_try_ns;
     uint64_t backoff_ns;
-    enum shm_refusal refused_us; /* the last time; logged once */
+    char logged[SHM_REASON_BYTES]; /* why it could not join, the last time; "": it has joined */
 };
 
 struct shm_pending {

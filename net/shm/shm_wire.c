@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/base/printable.h"
 #include "net/shm/shared_ring.h"
 
 union descriptor {
@@ -128,7 +129,7 @@ enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_
         return SHM_REFUSE_NODE;
     if (theirs->memory != ours->memory || !ring_is_sound(theirs))
         return SHM_REFUSE_MEMORY;
-    return SHM_REFUSE_NONE;
+    return theirs->failure_us != ours->failure_us ? SHM_REFUSE_FAILURE : SHM_REFUSE_NONE;
 }
 
 const char *shm_refusal_text(enum shm_refusal refusal)
@@ -141,10 +142,30 @@ const char *shm_refusal_text(enum shm_refusal refusal)
         [SHM_REFUSE_CLUSTER] = "it is a node of another cluster: --cluster or --cluster-id differ",
         [SHM_REFUSE_NODE] = "its node id is not one that belongs here",
         [SHM_REFUSE_MEMORY] = "its ring is malformed, or only one of the two nodes uses --eal",
+        [SHM_REFUSE_FAILURE] = "its --failure is another",
         [SHM_REFUSE_BUSY] = "its earlier connection has not ended yet",
         [SHM_REFUSE_DEAD] = "it was declared dead and must join under a new incarnation",
         [SHM_REFUSE_LATER] =
             "not all threads there have acknowledged its failure yet; it may try again",
     };
     return refusal < SHM_REFUSALS && texts[refusal] ? texts[refusal] : "unknown reason";
+}
+
+char *shm_refusal_words(enum shm_refusal refusal, const struct shm_hello *ours,
+                        const struct shm_hello *theirs, char *text)
+{
+    if (theirs && refusal == SHM_REFUSE_CLUSTER)
+        (void)snprintf(text, SHM_REASON_BYTES,
+                       "--cluster or --cluster-id differ: %.20s (%08x) at node %u, %.20s (%08x) at "
+                       "node %u",
+                       ours->node.cluster, ours->node.cluster_id, ours->node.node,
+                       theirs->node.cluster, theirs->node.cluster_id, theirs->node.node);
+    else if (theirs && refusal == SHM_REFUSE_FAILURE)
+        (void)snprintf(
+            text, SHM_REASON_BYTES, "--failure differs: %gms at node %u, %gms at node %u",
+            ours->failure_us / 1e3, ours->node.node, theirs->failure_us / 1e3, theirs->node.node);
+    else
+        (void)snprintf(text, SHM_REASON_BYTES, "%s", shm_refusal_text(refusal));
+    pst_make_printable(text, strlen(text));
+    return text;
 }

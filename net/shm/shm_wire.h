@@ -17,7 +17,7 @@
 #include "penstock/error.h"
 
 #define SHM_MAGIC 0x4b545350u /* "PSTK" */
-#define SHM_VERSION 1u
+#define SHM_VERSION 2u
 #define SHM_REASON_BYTES 128u
 
 enum shm_message_type { SHM_HELLO = 1, SHM_READY, SHM_REFUSE, SHM_BYE, SHM_WAKE };
@@ -31,6 +31,7 @@ enum shm_refusal {
     SHM_REFUSE_CLUSTER,  /* another name or id */
     SHM_REFUSE_NODE,     /* a node id that is not expected here */
     SHM_REFUSE_MEMORY,   /* its ring's */
+    SHM_REFUSE_FAILURE,  /* another failure_ns: the two would not beat alike */
     SHM_REFUSE_BUSY,     /* come again: its earlier connection has not ended yet */
     SHM_REFUSE_DEAD,     /* this incarnation was declared dead */
     SHM_REFUSE_LATER,    /* come again: it has failed and was not readmitted yet */
@@ -51,7 +52,7 @@ struct shm_hello {
     uint32_t ring_signals;
     struct pst_fabric_hello node;
     uint32_t memory; /* enum pst_shm_memory: EAL or not */
-    uint32_t reserved;
+    uint32_t failure_us;
     uint64_t ring_offset; /* in the descriptor that comes with the message */
     uint64_t ring_bytes;
 };
@@ -92,5 +93,10 @@ enum shm_refusal shm_check(union shm_message *message, uint32_t bytes);
 enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_hello *theirs);
 
 const char *shm_refusal_text(enum shm_refusal refusal);
+
+/* The same for both ends, with both values where two HELLOs differ; theirs: NULL if there was none.
+ * text: SHM_REASON_BYTES; returned. */
+char *shm_refusal_words(enum shm_refusal refusal, const struct shm_hello *ours,
+                        const struct shm_hello *theirs, char *text);
 
 #endif

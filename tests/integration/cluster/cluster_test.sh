@@ -84,7 +84,7 @@ another_cluster_is_refused() {
     "$penstock" node --cluster "test-$$" --cluster-id 1 --id 9 --socket "$memory/9.socket" --fabric-dir "$memory/fabric" \
         --to "$disk/to9" --source s=synthetic:rows=10 2>"$memory/node9.log" &
     process[9]=$!
-    wait_until grep 'node 1 does not let node 9 join: it is a node of another cluster' "$memory/node9.log"
+    wait_until grep 'node 9 is not let in by node 1: --cluster or --cluster-id differ: ' "$memory/node9.log"
     sees 9 '[.nodes[] | select(.state == "live") | .node] == [9] and .cluster_id == "00000001"' >/dev/null ||
         fail 'a node of another cluster has joined'
     kill_node 9

@@ -362,10 +362,9 @@ static void expect_refusal(const struct pst_fabric_hello *hello, const char *con
 
 static void another_key_is_refused(void)
 {
-    static const char *const texts[] = {
-        "refused: it has another cluster key",
-        "it refuses this node: it has another cluster key, cluster id or version of the fabric",
-        NULL};
+    static const char *const texts[] = {"refused: it has another cluster key: ",
+                                        "it refuses this node: it has another cluster key than ",
+                                        NULL};
     begin(1);
     networks[1]->keys[0][31] ^= 1;
     struct pst_fabric_hello hello = rig_config("", 2, 1002, 0).hello;
@@ -375,10 +374,12 @@ static void another_key_is_refused(void)
 
 static void another_cluster_is_refused(void)
 {
-    static const char *const id[] = {"refused: it is of a cluster with another id", NULL};
-    static const char *const name[] = {"refused: it is of a cluster of another name",
-                                       "it refuses this node: it is of a cluster of another name",
-                                       NULL};
+    static const char *const id[] = {
+        "refused: it is of a cluster with another id: 0000000a there, 00000009 here",
+        "it refuses this node: it is of a cluster with another id than 0000000a, this node's",
+        NULL};
+    static const char *const name[] = {
+        "refused: --cluster differs: ", "it refuses this node: --cluster differs: ", NULL};
     begin(1);
     struct pst_fabric_hello hello = rig_config("", 2, 1002, 0).hello;
     hello.cluster_id++;
@@ -395,8 +396,8 @@ static void another_cluster_is_refused(void)
 static void another_node_at_an_address_is_refused(void)
 {
     static const char *const texts[] = {
-        "refused: the node with this address has another id",
-        "it refuses this node: the node with this address has another id", NULL};
+        "refused: its --id is 3, and the address is that of node 2 by --member of node 1",
+        "it refuses this node: its --id is 3, and the address is that of node 2", NULL};
     begin(1);
     networks[1]->members[3] = networks[1]->members[2];
     networks[1]->members[2].sin_family = 0;
@@ -423,8 +424,9 @@ static void a_stranger_is_refused(void)
     begin_log_capture();
     open_node(1, 1001);
     open_node(2, 1002);
-    rounds(1000 * MS);
+    rounds(2500 * MS);
     char *logged = end_log_capture();
+    CU_ASSERT_PTR_NOT_NULL(strstr(logged, "or knows no member at this node's address, 127."));
     const char *line = strstr(logged, ":7420: refused: no member of the cluster has this address");
     CU_ASSERT_PTR_NOT_NULL_FATAL(line);
     CU_ASSERT_PTR_NULL(strstr(line + sizeof(":7420: refused"), "refused"));

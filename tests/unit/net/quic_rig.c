@@ -5,6 +5,26 @@
 #include <string.h>
 #include <unistd.h>
 
+void (*quic_rig_on_hello)(struct quic_hello *hello);
+bool quic_rig_hides_members;
+
+void __real_quic_hello_write(struct quic_hello *hello, const struct pst_fabric_hello *from,
+                             const struct pst_quic_network *network, uint64_t failure_ns);
+void __wrap_quic_hello_write(struct quic_hello *hello, const struct pst_fabric_hello *from,
+                             const struct pst_quic_network *network, uint64_t failure_ns);
+
+void __wrap_quic_hello_write(struct quic_hello *hello, const struct pst_fabric_hello *from,
+                             const struct pst_quic_network *network, uint64_t failure_ns)
+{
+    __real_quic_hello_write(hello, from, network, failure_ns);
+    if (quic_rig_hides_members)
+        hello->members_count = 0;
+    if (quic_rig_hides_members)
+        memset(hello->members, 0, sizeof(hello->members));
+    if (quic_rig_on_hello)
+        quic_rig_on_hello(hello);
+}
+
 struct pst_quic_network *quic_rig_network(uint32_t count)
 {
     struct pst_quic_network *network = calloc(1, sizeof(*network));
@@ -62,6 +82,7 @@ struct quic_rig_relay *quic_rig_place(struct pst_quic_network *networks[2], uint
     if (!relay)
         abort();
     relay->state = seed * UINT64_C(0x9e3779b97f4a7c15);
+    quic_rig_hides_members = true;
     for (uint32_t i = 0; i < 2; i++) {
         struct sockaddr_in *seen = &networks[i]->members[2 - i];
         relay->ways[i].to = *seen;
@@ -75,6 +96,7 @@ void quic_rig_remove(struct quic_rig_relay *relay)
 {
     close(relay->ways[0].socket);
     close(relay->ways[1].socket);
+    quic_rig_hides_members = false;
     free(relay);
 }
 
@@ -119,7 +141,8 @@ static void carry_one(struct quic_rig_relay *relay, uint32_t number,
                       const struct quic_rig_datagram *datagram)
 {
     struct quic_rig_way *way = &relay->ways[number];
-    if (way->is_cut || happens(relay, relay->lost))
+    if (way->is_cut || happens(relay, relay->lost) ||
+        (relay->size_bytes_max > 0 && datagram->size_bytes > relay->size_bytes_max))
         return;
     way->kept[way->carried++ % QUIC_RIG_KEPT] = *datagram;
     if (way->held.size_bytes == 0 && happens(relay, relay->overtaken)) {

@@ -6,6 +6,15 @@
 #define PST_TESTS_UNIT_NET_QUIC_RIG_H
 
 #include "net/quic/quic_fabric.h"
+#include "net/quic/quic_wire.h"
+
+/* Tests that use this rig link with -Wl,--wrap=quic_hello_write. Changes what a node says of
+ * itself; NULL: nothing does. */
+extern void (*quic_rig_on_hello)(struct quic_hello *hello);
+
+/* With a relay, or another stand-in for an address, the nodes' lists of members differ by
+ * necessity: then none is sent. */
+extern bool quic_rig_hides_members;
 
 /* Nodes 1…count, each on an address that no other process of the test suite has, and one key. The
  * caller frees it. */
@@ -36,6 +45,7 @@ struct quic_rig_way {
 struct quic_rig_relay {
     uint64_t state; /* of the random numbers, never 0 */
     uint32_t lost, copied, overtaken;
+    size_t size_bytes_max;              /* a larger one is lost; 0: none is */
     uint32_t flipped, replayed, forged; /* sent besides */
     struct quic_rig_way ways[2];        /* from node 1, from node 2 */
 };

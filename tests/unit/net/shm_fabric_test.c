@@ -157,6 +157,7 @@ static struct shm_hello hello_make(void)
         .ring_signals = 64,
         .node = {.cluster = "test", .node = 2, .incarnation = 77},
         .ring_bytes = 16384,
+        .failure_us = (uint32_t)(rig_config("", 1, 1, 0).failure_ns / 1000),
     };
     hello.node.cluster_id = 9;
     return hello;

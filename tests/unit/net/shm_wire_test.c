@@ -26,7 +26,7 @@ static struct shm_hello hello(uint32_t node)
 
 static void a_hello_is_refused_for_what_is_wrong(void)
 {
-    CU_ASSERT_EQUAL(VERDICT(reserved = 0), SHM_REFUSE_NONE);
+    CU_ASSERT_EQUAL(VERDICT(ring_offset = 0), SHM_REFUSE_NONE);
     CU_ASSERT_EQUAL(VERDICT(signal_version++), SHM_REFUSE_VERSION);
     CU_ASSERT_EQUAL(VERDICT(node.cluster[0] = 'x'), SHM_REFUSE_CLUSTER);
     CU_ASSERT_EQUAL(VERDICT(node.cluster_id++), SHM_REFUSE_CLUSTER);
@@ -40,6 +40,7 @@ static void a_hello_is_refused_for_what_is_wrong(void)
     CU_ASSERT_EQUAL(VERDICT(ring_signals = 128), SHM_REFUSE_MEMORY); /* more than its bytes */
     CU_ASSERT_EQUAL(VERDICT(ring_bytes--), SHM_REFUSE_MEMORY);
     CU_ASSERT_EQUAL(VERDICT(ring_bytes = UINT64_MAX), SHM_REFUSE_MEMORY);
+    CU_ASSERT_EQUAL(VERDICT(failure_us++), SHM_REFUSE_FAILURE);
 }
 
 static enum shm_refusal check(uint16_t type, uint32_t bytes)

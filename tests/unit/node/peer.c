@@ -194,7 +194,7 @@ void peer_open(struct peer *peer, struct host *host, uint64_t incarnation)
         .directory = host->fabric,
         .memory = PST_SHM_NORMAL,
         .hello = {.cluster_id = HOST_CLUSTER_ID, .node = PEER_NODE, .incarnation = incarnation},
-        .failure_ns = 2 * PEER_PATIENCE_NS,
+        .failure_ns = host->cluster.failure_ns,
     };
     memset(peer, 0, sizeof(*peer));
     peer->host = host;

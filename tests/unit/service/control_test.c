@@ -170,6 +170,13 @@ static void fill_status(struct pst_node_status *status)
         memset(stall->name, '"', sizeof(stall->name) - 1);
         stall->thread[sizeof(stall->thread) - 1] = stall->name[sizeof(stall->name) - 1] = '\0';
     }
+    status->refusals_count = PST_REFUSALS_MAX;
+    for (uint32_t i = 0; i < PST_REFUSALS_MAX; i++) {
+        struct pst_refusal_status *refusal = &status->refusals[i];
+        refusal->node = i + 1;
+        memset(refusal->reason, '"', sizeof(refusal->reason) - 1);
+        refusal->reason[sizeof(refusal->reason) - 1] = '\0';
+    }
     status->last.end = PST_END_COMPLETE;
     status->last.error = PST_E_STALLED;
     status->ldms_count = PST_LDMS_MAX;

@@ -1,0 +1,176 @@
+#!/bin/bash
+# One configuration file for the three nodes of a cluster that spans hosts: what --check-config says of
+# it and of bad ones; the cluster's key is changed while the nodes run, with a backup after each step;
+# nodes that disagree, which both ends log and show.
+#
+#   config_test.sh PENSTOCK FOLDER
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+
+declare -A process=()
+network=127.$((64 + $$ / 256 % 64)).$(($$ % 256)) # no other process of the suite has it
+ini=$memory/cluster.ini
+
+write_configuration() {
+    cat >"$ini" <<END
+[cluster]
+cluster = config-$$
+member = 1=$network.1
+member = 2=$network.2,3=$network.3
+cluster-key = $memory/key1
+failure = 1500ms
+
+[node]
+ldms = 2
+chunk = 64K
+source = s=synthetic:rows=100
+
+[node 1]
+socket = $memory/1.socket
+to = $disk/to1
+
+[node 2]
+socket = $memory/2.socket
+to = $disk/to2
+
+[node 3]
+socket = $memory/3.socket
+to = $disk/to3
+END
+}
+
+check() { # EXIT MESSAGE ID
+    expect_exit "$1" "$penstock" node --config "$ini" --id "$3" --check-config
+    expect_message "$2"
+}
+
+expect_setting() { # LINE
+    grep -Eqxe "$1" "$memory/out" || fail "no line '$1' in: $(cat "$memory/out")"
+}
+
+the_file_is_checked() {
+    check 0 "node 2 of cluster config-$$ .* could be started" 2
+    expect_setting "$ini:2 +cluster = config-$$"
+    expect_setting "$ini:4 +member = 2=$network.2,3=$network.3"
+    expect_setting '--id +id = 2'
+    expect_setting "$ini:19 +to = $disk/to2"
+    expect_setting "$ini:11 +source = s=synthetic:rows=100"
+    expect_setting 'default +net-mtu = 1500'
+    expect_setting '--check-config +check-config = 1'
+    ! grep -q "to1" "$memory/out" || fail 'a setting of another node is shown'
+    PENSTOCK_LDMS=3 check 0 'could be started' 1
+    expect_setting 'PENSTOCK_LDMS +ldms = 3'
+    check 2 'cluster.ini: has no section \[node 4\]' 4
+    expect_exit 2 "$penstock" node --config "$ini" --check-config
+    expect_message '--id N is missing'
+}
+
+bad() { # MESSAGE SED: on the file as it should be
+    write_configuration
+    sed -i "$2" "$ini"
+    check 2 "$1" 1
+}
+
+what_is_wrong_is_named() {
+    bad 'cluster.ini:6: to belongs in \[node\], not in \[cluster\]' '6s/.*/to = x/'
+    bad 'cluster.ini:15: member belongs in \[cluster\], not in \[node 1\]' '15s/.*/member = 4=1.2.3.4/'
+    bad 'cluster.ini:11: unknown key "sauce"; did you mean source' '11s/source/sauce/'
+    bad 'cluster.ini:23: unknown key "tu"; did you mean to' '23s/to/tu/'
+    bad 'cluster.ini:14: ldms is in \[node\] too, in line 9; leave one of them out' '14s/.*/ldms = 4/'
+    bad 'cluster.ini: unknown section "node 02"' 's/node 2/node 02/'
+    bad 'cluster.ini: unknown section "clusters"; did you mean cluster' 's/\[cluster\]/[clusters]/'
+    bad "cluster.ini:4: 2=$network.1: another node has the same address" "4s/.*/member = 2=$network.1/"
+    bad "cluster.ini:4: 1=$network.9: the node is given twice" "4s/.*/member = 1=$network.9/"
+    bad 'cluster.ini:6: failure: .* is out of range' '6s/1500/1/'
+    write_configuration
+    chmod 0644 "$memory/key1"
+    check 1 'key1: a cluster key must be closed to others' 1
+    chmod 0600 "$memory/key1"
+}
+
+start_node() { # ID OPTION…
+    "$penstock" node --config "$ini" --id "$1" --cluster-key "$memory/key$1" "${@:2}" 2>>"$memory/node$1.log" &
+    process[$1]=$!
+}
+
+stop_node() { # ID
+    kill -TERM "${process[$1]}"
+    status=0
+    wait "${process[$1]}" || status=$?
+    [ "$status" -eq 0 ] || fail_with_logs "node $1 ends with $status"
+}
+
+all_live() {
+    sees_live 1 3 && sees_live 2 3 && sees_live 3 3
+}
+
+backup() { # NODE
+    wait_until all_live
+    expect_exit 0 "$penstock" backup --node "$memory/$1.socket"
+}
+
+# On each host the file, then its node, one after the other: whenever all nodes are up, a backup is made.
+roll_to() { # FILE: with the key or the keys
+    local node
+    for node in 1 2 3; do
+        cp "$1" "$memory/key$node"
+        stop_node "$node"
+        start_node "$node"
+        backup $((node % 3 + 1))
+    done
+}
+
+the_key_is_changed() {
+    "$penstock" keygen "$memory/new" >"$memory/out"
+    cat "$memory/old" "$memory/new" >"$memory/both"
+    cat "$memory/new" "$memory/old" >"$memory/turned"
+    chmod 0600 "$memory/both" "$memory/turned"
+    roll_to "$memory/both"
+    roll_to "$memory/turned"
+    roll_to "$memory/new"
+    # From now on the old key opens nothing.
+    stop_node 3
+    cp "$memory/old" "$memory/key3"
+    start_node 3
+    wait_until grep "node 3 at $network.3:7420: refused: it has another cluster key: [0-9a-f]{8} there, [0-9a-f]{8} here" -E \
+        "$memory/node1.log"
+    wait_until sees 3 '[.nodes[] | select(.refusal != null) | .node] == [1, 2]'
+    stop_node 3
+    cp "$memory/new" "$memory/key3"
+    start_node 3
+    backup 3
+}
+
+# Both ends log it, once, and show it; and when they agree it is over.
+who_disagrees_is_told() {
+    local words='--net-mtu differs: 1500 at node 1, 9000 at node 3'
+    stop_node 3
+    : >"$memory/node3.log"
+    start_node 3 --net-mtu 9000
+    wait_until sees 1 ".nodes[] | select(.node == 3) | .refusal == \"refused: $words\""
+    wait_until sees 3 ".nodes[] | select(.node == 1) | .refusal == \"it refuses this node: $words\""
+    expect_exit 0 "$penstock" status --node "$memory/1.socket"
+    grep -q "^node 3: refused: $words" "$memory/out" || fail 'status does not show why node 3 is missing'
+    sleep 3 # it is tried again
+    [ "$(grep -ce "refused: $words" "$memory/node1.log")" -eq 1 ] || fail_with_logs 'it is not logged once'
+    [ "$(grep -ce "refuses this node: $words" "$memory/node3.log")" -eq 1 ] || fail_with_logs 'it is not logged once'
+    expect_exit 1 "$penstock" backup --node "$memory/1.socket"
+    stop_node 3
+    start_node 3
+    backup 1
+    sees 1 '[.nodes[] | select(.refusal != null)] == []' >/dev/null || fail 'a refusal that is over is shown'
+}
+
+write_configuration
+"$penstock" keygen "$memory/old" >"$memory/out"
+for node in 1 2 3; do cp "$memory/old" "$memory/key$node"; done
+the_file_is_checked
+what_is_wrong_is_named
+for node in 1 2 3; do start_node "$node"; done
+backup 1
+the_key_is_changed
+who_disagrees_is_told
+for node in 1 2 3; do stop_node "$node"; done
