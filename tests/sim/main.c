@@ -4,6 +4,7 @@
  * sim --plants                   every planted bug is found, by the checker that should
  * sim --invariants               every bug planted into a machine's state falls to an invariant
  * sim --plant NAME …             the same as above with a planted bug
+ * sim --count                    how many signals a backup takes, by the size of the cluster
  * sim --scenario FILE            tells a scenario
  * sim --scenarios DIR            every scenario: its checkers, and its story as in NAME.trace
  *
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "penstock/log.h"
+#include "tests/sim/count.h"
 #include "tests/sim/invariants.h"
 #include "tests/sim/scenarios.h"
 #include "tests/sim/sim.h"
@@ -53,6 +55,7 @@ struct job {
     bool swarm;
     bool plants;
     bool invariants;
+    bool count;
     enum sim_plant plant;
     const char *scenario;
     const char *scenarios;
@@ -199,7 +202,7 @@ static enum sim_plant plant_of(const char *name)
 static int usage(void)
 {
     fputs("usage: sim [--swarm] [--seeds A..B | --seed N] [--plant NAME]\n"
-          "       sim --plants | --invariants | --scenario FILE | --scenarios DIR\n",
+          "       sim --plants | --invariants | --count | --scenario FILE | --scenarios DIR\n",
           stderr);
     return 2;
 }
@@ -207,15 +210,11 @@ static int usage(void)
 static bool parse(int argc, char **argv, struct job *job)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'n'},
-        {"swarm", no_argument, NULL, 'w'},
-        {"plant", required_argument, NULL, 'p'},
-        {"plants", no_argument, NULL, 'P'},
-        {"invariants", no_argument, NULL, 'i'},
-        {"scenario", required_argument, NULL, 'f'},
-        {"scenarios", required_argument, NULL, 'd'},
-        {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 's'},     {"seed", required_argument, NULL, 'n'},
+        {"swarm", no_argument, NULL, 'w'},           {"plant", required_argument, NULL, 'p'},
+        {"plants", no_argument, NULL, 'P'},          {"invariants", no_argument, NULL, 'i'},
+        {"count", no_argument, NULL, 'c'},           {"scenario", required_argument, NULL, 'f'},
+        {"scenarios", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -233,6 +232,8 @@ static bool parse(int argc, char **argv, struct job *job)
             job->plants = job->swarm = true;
         else if (option == 'i')
             job->invariants = true;
+        else if (option == 'c')
+            job->count = true;
         else if (option == 'f')
             job->scenario = optarg;
         else if (option == 'd')
@@ -263,6 +264,8 @@ int main(int argc, char **argv)
         return run_scenario(&sim, job.scenario);
     if (job.scenarios)
         return run_scenarios(&sim, job.scenarios);
+    if (job.count)
+        return run_counts(&sim);
     if (job.invariants)
         return run_invariants(&sim);
     if (job.plants)

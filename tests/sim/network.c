@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "tests/sim/count.h"
 #include "tests/sim/sim.h"
 
 #define FORGED_SEQUENCE UINT32_C(0x70000000) /* above all that machines choose */
@@ -94,6 +95,7 @@ static struct sim_event *add_hop(struct sim *sim, enum sim_hop hop, uint32_t thr
 void sim_leave(struct sim *sim, uint32_t from, const struct pst_signal *signal, uint64_t held_ns)
 {
     uint32_t to = sim_thread_of(signal->receiver_ref) / SIM_NODE_THREADS;
+    sim_count(sim, from, to, signal);
     struct sim_event *event = add_hop(sim, SIM_ARRIVES, to * SIM_NODE_THREADS + SIM_HUB,
                                       crosses_ns(sim, from, to, held_ns), signal);
     event->session = sim_session(sim, from, to);
