@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/fault_point.h"
+#include "engine/base/log.h"
 #include "engine/format/digest.h"
 #include "engine/repository/layout.h"
 
@@ -65,6 +66,49 @@ int archive_is_others(const struct pst_archive *archive, int directory, uint32_t
     return is_marked(archive->repository, directory, number, NULL);
 }
 
+/* Every node that writes here must see that the others do: else it would take none of their locks
+ * for what it is, nor they its own. */
+static int check_lock(const struct pst_archive *archive, uint32_t node)
+{
+    struct pst_repository *repository = archive->repository;
+    struct layout_name name = layout_lock(node);
+    int handle = repository_lock_file(repository, repository->root, name.text);
+    if (handle < 0)
+        return handle == -PST_E_BUSY ? 0 : handle;
+    repository_close(repository, handle);
+    pst_log(PST_LOG_ERROR,
+            "%s: node %u is at work in this directory too, but its lock, %s, is not seen here: the "
+            "file system keeps the locks of a host to that host; give each node a directory of "
+            "its own",
+            repository->path, node, name.text);
+    return -ENOLCK;
+}
+
+/* Of all nodes that have joined the backup. */
+static int check_locks(const struct pst_archive *archive, int directory, uint32_t number)
+{
+    struct pst_repository *repository = archive->repository;
+    struct pst_repository_names names;
+    uint32_t node;
+    int error = repository_list(repository, directory, &names);
+    if (error)
+        return error;
+    for (const char *name = repository_names_next(&names, NULL); name && !error;
+         name = repository_names_next(&names, name)) {
+        if (layout_parse_mark(name, number, &node) && node != archive->config->node)
+            error = check_lock(archive, node);
+    }
+    repository_names_free(&names);
+    return error;
+}
+
+static int add_mark(const struct pst_archive *archive, int directory,
+                    const struct pst_define_backup_req *define)
+{
+    int error = check_locks(archive, directory, define->number);
+    return error ? error : write_mark(archive, directory, define->number, define->uid);
+}
+
 /* Another node was first: of the same backup? */
 static int join(const struct pst_archive *archive, const struct pst_define_backup_req *define)
 {
@@ -75,7 +119,7 @@ static int join(const struct pst_archive *archive, const struct pst_define_backu
     int found = is_marked(repository, directory, define->number, define->uid);
     int error = found < 0 ? found : -EEXIST;
     if (found > 0)
-        error = write_mark(archive, directory, define->number, define->uid);
+        error = add_mark(archive, directory, define);
     repository_close(repository, directory);
     return error;
 }

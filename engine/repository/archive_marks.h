@@ -8,7 +8,8 @@
 #include "engine/repository/archive_state.h"
 
 /* Makes the directory with this node's mark, or joins it where another node of the same backup has
- * made it. -EEXIST: it is another backup's. */
+ * made it. -EEXIST: it is another backup's; -ENOLCK: that node's lock is not seen here, which is
+ * logged. */
 PST_MUST_USE int archive_make_shared(const struct pst_archive *archive,
                                      const struct pst_define_backup_req *define);
 

@@ -14,6 +14,7 @@
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/catalog.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/lease.h"
 #include "engine/repository/prune.h"
 #include "tests/suite.h"
 #include "tests/support/child.h"
@@ -180,9 +181,24 @@ static void a_backup_is_committed(void)
     end();
 }
 
+/* As another process of the host, or of another one, has it. */
+static void run_beside(struct pst_repository_lease *other, uint32_t node)
+{
+    storage_attach(&storage, &other->repository);
+    CU_ASSERT_EQUAL_FATAL(lease_lock(other, node, true), 0);
+}
+
+static void stop_beside(struct pst_repository_lease *other)
+{
+    lease_unlock(other);
+    repository_close(&other->repository, other->repository.root);
+}
+
 static void a_shared_backup_has_marks(void)
 {
+    struct pst_repository_lease other = {0};
     begin(NODES_OF_TWO);
+    run_beside(&other, NODE);
     CU_ASSERT_EQUAL(define_it(), 0);
     CU_ASSERT_TRUE(has(inside(layout_mark(NUMBER, NODE))));
     CU_ASSERT_FALSE(has(layout_unmarked(NUMBER, NODE).text));
@@ -197,7 +213,29 @@ static void a_shared_backup_has_marks(void)
     config.node = NODE;
     archive = first;
     CU_ASSERT_EQUAL(pst_archive_clean_up(archive), 0);
+    stop_beside(&other);
     CU_ASSERT_TRUE(storage_is_empty(&storage));
+    end();
+}
+
+/* On a file system that keeps locks to one host, two hosts do not write into one directory. */
+static void a_join_needs_the_locks(void)
+{
+    struct pst_repository_lease other = {0};
+    begin(NODES_OF_TWO);
+    CU_ASSERT_EQUAL(define_it(), 0);
+    struct pst_archive *first = archive;
+    config.node = 1;
+    make_archive();
+    CU_ASSERT_EQUAL(define_it(), -ENOLCK);
+    CU_ASSERT_FALSE(has(inside(layout_mark(NUMBER, 1))));
+    CU_ASSERT_EQUAL(pst_archive_clean_up(archive), 0);
+    CU_ASSERT_TRUE(has(inside(layout_mark(NUMBER, NODE))));
+    run_beside(&other, NODE); /* and it was left free by the look */
+    CU_ASSERT_EQUAL(define_it(), 0);
+    CU_ASSERT_TRUE(has(inside(layout_mark(NUMBER, 1))));
+    stop_beside(&other);
+    free(first);
     end();
 }
 
@@ -729,6 +767,7 @@ int main(void)
     CU_TestInfo life[] = {
         {"a backup is committed", a_backup_is_committed},
         {"a shared backup has marks", a_shared_backup_has_marks},
+        {"a join needs the locks", a_join_needs_the_locks},
         {"an abort leaves nothing", an_abort_leaves_nothing},
         {"a part that is left is reported", a_part_that_is_left_is_reported},
         {"debris is swept, and doubt reported", debris_is_swept_and_doubt_reported},

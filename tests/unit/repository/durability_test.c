@@ -49,6 +49,10 @@ static void start_member(uint32_t node)
     member->config = (struct pst_archive_config){
         .node = node, .cluster_id = 9, .ldms = LDMS, .chunk_bytes = PST_CHUNK_BYTES_MIN};
     model_disk_attach(storage.disk, &member->repository);
+    storage.disk->is_quiet = true; /* its number is locked, as long as it runs */
+    CU_ASSERT_TRUE_FATAL(repository_lock_file(&member->repository, member->repository.root,
+                                              layout_lock(node).text) >= 0);
+    storage.disk->is_quiet = false;
     member->archive = calloc(1, sizeof(*member->archive));
     CU_ASSERT_PTR_NOT_NULL_FATAL(member->archive);
     member->archive->config = &member->config;
@@ -65,8 +69,10 @@ static void start_members(void)
 
 static void stop_members(void)
 {
-    for (uint32_t node = 1; node <= 2; node++)
+    for (uint32_t node = 1; node <= 2; node++) {
+        model_disk_end_process(&members[node].repository);
         free(members[node].archive);
+    }
 }
 
 static void begin(void)
