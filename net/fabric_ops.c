@@ -12,6 +12,7 @@ void pst_fabric_init(struct pst_fabric *fabric, const struct pst_fabric_ops *ops
     fabric->ops = ops;
     fabric->node = node;
     fabric->fd = -1;
+    fabric->counters = fabric->own_counters;
     pst_thread_bind(&fabric->hub);
 }
 

@@ -37,11 +37,14 @@ struct pst_fabric {
 
     /* By net/fabric_ops.c, from the events and readmit; by id - 1. */
     struct pst_set joined;
-    struct pst_set kept_out; /* from FAILED until readmitted */
+    struct pst_set
+        kept_out; /* from FAILED until readmitted; of a part of a mixed fabric, by that */
     bool is_expelled;
 
-    /* By the implementation. [0]: refusals, which belong to no peer. */
-    struct pst_fabric_counters counters[PST_NODES_MAX + 1];
+    /* By the implementation, by id; [0]: refusals, which belong to no peer. Its own, or those of
+     * the mixed fabric that it is a part of. */
+    struct pst_fabric_counters *counters;
+    struct pst_fabric_counters own_counters[PST_NODES_MAX + 1];
 };
 
 /* The first thing that opening a fabric does, with memory that is all zeros; from then on the

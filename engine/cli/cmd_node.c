@@ -56,13 +56,14 @@ static const struct cli_option options[] = {
          "control socket to create, for penstock backup, status, abort and resolve --node PATH"},
     {.name = "member",
      .kind = CLI_OPTION_TEXT,
-     .argument = "ID=ADDRESS[:PORT]",
+     .argument = "ID[=ADDRESS[:PORT]]",
      .repeatable = true,
      .is_shared = true,
      .help =
          "node of a cluster that spans hosts, and its IPv4 address, this node included, the same "
          "on all nodes; once for each node, or several with commas between. Stands for --nodes. "
-         "The port is 7420 by default, over UDP"},
+         "The port is 7420 by default, over UDP. Nodes with the address of this one, or without "
+         "any, are on this host, and reached through --fabric-dir"},
     {.name = "cluster-key",
      .kind = CLI_OPTION_TEXT,
      .argument = "FILE",
@@ -209,10 +210,6 @@ static enum cli_exit read_members(struct run *run)
     if (job->members_count > 0 && cli_argument_text(arguments, "nodes"))
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--member stands for --nodes: leave one of them out");
-    if (job->members_count > 0 && (cli_argument_text(arguments, "fabric-dir") || job->uses_eal))
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--fabric-dir and --eal are for a cluster on one host: leave out --member "
-                        "or them");
     return CLI_EXIT_DONE;
 }
 

@@ -35,10 +35,11 @@ struct pst_cluster_config {
     uint32_t id;      /* likewise; not 0. Tells clusters of one name apart, and is in every file */
     pst_network_opener *open_network; /* NULL: all nodes are on this host, and use the shm fabric */
     const struct pst_quic_network *network; /* for open_network */
-    const char *fabric_directory;           /* of the shm fabric: net/shm/shm_config.h */
-    uint64_t failure_ns;     /* how long another node may be silent; 0: the default */
-    bool uses_eal;           /* rings in memory of DPDK's EAL; the same on all nodes */
-    struct pst_set expected; /* by id - 1: a backup without one of these must be allowed */
+    struct pst_set near;          /* by id - 1: nodes that use the shm fabric beside open_network */
+    const char *fabric_directory; /* of the shm fabric: net/shm/shm_config.h */
+    uint64_t failure_ns;          /* how long another node may be silent; 0: the default */
+    bool uses_eal;                /* rings in memory of DPDK's EAL; the same on all nodes */
+    struct pst_set expected;      /* by id - 1: a backup without one of these must be allowed */
 };
 
 /* Borrowed until pst_node_stop(), with what it points to; for good after a start that ended with

@@ -1,7 +1,7 @@
 /*
- * Opens the fabric of a node: the one between hosts that it was given, or else the shm fabric,
- * whose rings may lie in memory of DPDK's EAL. node.c calls prepare and release on the main thread,
- * hub.c open on the hub's.
+ * Opens the fabric of a node: the one between hosts that it was given, or the shm fabric, whose
+ * rings may lie in memory of DPDK's EAL, or one that is both. node.c calls prepare and release on
+ * the main thread, hub.c open on the hub's.
  */
 #include "engine/node/node_fabric.h"
 
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "net/mixed_fabric.h"
 #include "net/shm/shm_eal.h"
 #include "net/shm/shm_fabric.h"
 
@@ -47,13 +48,42 @@ static int open_shm(const struct pst_cluster_config *cluster, const struct pst_f
     return pst_shm_fabric_open(&shm, fabric, message, PST_MESSAGE_BYTES);
 }
 
+static int open_both(const struct pst_cluster_config *cluster, const struct pst_fabric_hello *hello,
+                     struct pst_fabric **fabric, char *message)
+{
+    struct pst_fabric *near, *far;
+    int error = open_shm(cluster, hello, &near, message);
+    if (error)
+        return error;
+    error = cluster->open_network(cluster, hello, &far, message);
+    if (error) {
+        pst_fabric_close(near);
+        return error;
+    }
+    error = pst_mixed_fabric_open(near, &cluster->near, far, fabric);
+    if (error)
+        snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));
+    else
+        pst_log(PST_LOG_INFO, "cluster %s: %u of the other nodes on this host, found in %s",
+                cluster->name, pst_set_count(&cluster->near), cluster->fabric_directory);
+    return error;
+}
+
+static int open_any(const struct pst_cluster_config *cluster, const struct pst_fabric_hello *hello,
+                    struct pst_fabric **fabric, char *message)
+{
+    if (!cluster->open_network)
+        return open_shm(cluster, hello, fabric, message);
+    return pst_set_is_empty(&cluster->near) ? cluster->open_network(cluster, hello, fabric, message)
+                                            : open_both(cluster, hello, fabric, message);
+}
+
 int node_fabric_open(const struct pst_node_config *config, const struct pst_fabric_hello *hello,
                      struct pst_fabric **fabric)
 {
     const struct pst_cluster_config *cluster = config->cluster;
     char message[PST_MESSAGE_BYTES] = "";
-    int error = cluster->open_network ? cluster->open_network(cluster, hello, fabric, message)
-                                      : open_shm(cluster, hello, fabric, message);
+    int error = open_any(cluster, hello, fabric, message);
     if (error)
         pst_log(PST_LOG_ERROR, "cluster %s: cannot be joined: %s", cluster->name, message);
     return error;

@@ -48,12 +48,13 @@ static void join(struct pst_daemon *daemon)
         .id = job->cluster_id,
         .open_network = daemon->network ? network_open_fabric : NULL,
         .network = daemon->network,
+        .near = daemon->network ? daemon->network->near : (struct pst_set){{0}},
         .fabric_directory = job->fabric_directory,
         .failure_ns = job->failure_ns,
         .uses_eal = job->uses_eal,
     };
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        if (job->expected[node] ||
+        if (job->expected[node] || pst_set_has(&daemon->cluster.near, node - 1) ||
             (daemon->network && daemon->network->members[node].sin_family != 0))
             pst_set_add(&daemon->cluster.expected, node - 1);
     }

@@ -22,13 +22,13 @@ struct pst_daemon_job {
     uint32_t cluster_id;                 /* likewise; not 0 */
     bool expected[PST_NODES_MAX + 1];    /* by id: nodes without which no backup is made, unless the
                                             request allows it */
-    const char *const *members; /* of a cluster that spans hosts: ID=ADDRESS[:PORT], any number in
-                                   each with commas between. They are expected, too */
+    const char *const *members; /* of a cluster that spans hosts: ID[=ADDRESS[:PORT]], any number
+                                   in each with commas between. They are expected, too */
     const char *const *member_places; /* where each was given, for messages */
     uint32_t members_count;           /* 0: all nodes are on this host */
     const char *key_path;             /* of the cluster's key; where there are members */
     uint32_t mtu_bytes;               /* of the network between them */
-    const char *fabric_directory;     /* of the nodes of this host; where there are no members */
+    const char *fabric_directory;     /* in which the nodes of this host find each other */
     uint64_t failure_ns;              /* how long another node may be silent */
     bool uses_eal;                    /* rings in memory of DPDK's EAL */
 };

@@ -39,7 +39,7 @@ static bool parse_address(char *text, struct sockaddr_in *address)
     return true;
 }
 
-/* ID=ADDRESS[:PORT], bytes long. Why not, or NULL. */
+/* ID[=ADDRESS[:PORT]], bytes long. Why not, or NULL. */
 static const char *add_member(struct pst_quic_network *network, const char *text, size_t bytes)
 {
     char copy[4 + ADDRESS_BYTES];
@@ -50,15 +50,19 @@ static const char *add_member(struct pst_quic_network *network, const char *text
     memcpy(copy, text, bytes);
     copy[bytes] = '\0';
     char *equals = strchr(copy, '=');
-    if (!equals)
-        return "give ID=ADDRESS or ID=ADDRESS:PORT, such as 1=10.20.0.11";
-    *equals = '\0';
+    if (equals)
+        *equals++ = '\0';
     if (!parse_number(copy, PST_NODES_MAX, &node))
-        return "a node has a number from 1 to 255";
-    if (!parse_address(equals + 1, &address))
+        return "give ID=ADDRESS or ID=ADDRESS:PORT, such as 1=10.20.0.11; a node has a number from "
+               "1 to 255";
+    if (equals && !parse_address(equals, &address))
         return "an address is four numbers, such as 10.20.0.11, and a port if it is not 7420";
-    if (network->members[node].sin_family != 0)
+    if (network->members[node].sin_family != 0 || pst_set_has(&network->near, (uint32_t)node - 1))
         return "the node is given twice";
+    if (!equals) {
+        pst_set_add(&network->near, (uint32_t)node - 1);
+        return NULL;
+    }
     for (uint32_t other = 1; other <= PST_NODES_MAX; other++) {
         if (network->members[other].sin_port == address.sin_port &&
             network->members[other].sin_addr.s_addr == address.sin_addr.s_addr)
@@ -85,6 +89,25 @@ static int add_members(struct pst_quic_network *network, const char *list, const
     }
 }
 
+/* A member without an address is on this host, and so is one with this node's. */
+static int find_near(uint32_t own, struct pst_quic_network *network, char *message)
+{
+    const struct sockaddr_in *here = &network->members[own];
+    if (here->sin_family == 0) {
+        (void)snprintf(message, PST_MESSAGE_BYTES,
+                       "--member: this node, %u, is not among them, with the address that it is to "
+                       "use",
+                       own);
+        return -EINVAL;
+    }
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        const struct sockaddr_in *there = &network->members[node];
+        if (node != own && there->sin_addr.s_addr == here->sin_addr.s_addr)
+            pst_set_add(&network->near, node - 1);
+    }
+    return 0;
+}
+
 static int fill(const struct pst_daemon_job *job, struct pst_quic_network *network, char *message)
 {
     network->mtu_bytes = job->mtu_bytes;
@@ -93,14 +116,8 @@ static int fill(const struct pst_daemon_job *job, struct pst_quic_network *netwo
         if (error)
             return error;
     }
-    if (network->members[job->node].sin_family == 0) {
-        (void)snprintf(message, PST_MESSAGE_BYTES,
-                       "--member: this node, %u, is not among them: its address is the one that it "
-                       "is to use",
-                       job->node);
-        return -EINVAL;
-    }
-    return cluster_key_read(job->key_path, network, message);
+    int error = find_near(job->node, network, message);
+    return error ? error : cluster_key_read(job->key_path, network, message);
 }
 
 int network_open(const struct pst_daemon_job *job, struct pst_quic_network **opened, char *message)

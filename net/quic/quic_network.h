@@ -22,6 +22,7 @@
 struct pst_quic_network {
     struct sockaddr_in members[PST_NODES_MAX + 1]; /* by id; sin_family 0: no member. The node's own
                                                       address is the one that it binds */
+    struct pst_set near; /* by id - 1: members on the node's host, reached by another fabric */
     uint32_t mtu_bytes;
     uint32_t keys_count; /* 1…PST_CLUSTER_KEYS_MAX: the first is offered, all are accepted */
     uint8_t keys[PST_CLUSTER_KEYS_MAX][PST_CLUSTER_KEY_BYTES];

@@ -80,10 +80,10 @@ what_cannot_be_is_refused() {
     refused 2 '--member needs --cluster-key FILE' "${members[@]}"
     refused 2 '--cluster-key is for a cluster with --member' --cluster-key "$key"
     refused 2 '--member stands for --nodes' "${members[@]}" --cluster-key "$key" --nodes 1-3
-    refused 2 '--fabric-dir and --eal are for a cluster on one host' "${members[@]}" --cluster-key "$key" --eal
     refused 2 'this node, 1, is not among them' --member "2=$network.2" --cluster-key "$key"
-    for bad in 1 1= =1.2.3.4 0=1.2.3.4 256=1.2.3.4 1=host 1=1.2.3 1=0.0.0.0 1=1.2.3.4:0 1=1.2.3.4:65536 1=1.2.3.4: \
-        1=1.2.3.4,1=1.2.3.5 1=1.2.3.4,2=1.2.3.4 '1=1.2.3.4,' 1=::1 1=1.2.3.4:5:6; do
+    refused 2 'this node, 1, is not among them' --member "1,2=$network.2" --cluster-key "$key"
+    for bad in x 1= =1.2.3.4 0=1.2.3.4 256=1.2.3.4 1=host 1=1.2.3 1=0.0.0.0 1=1.2.3.4:0 1=1.2.3.4:65536 1=1.2.3.4: \
+        1=1.2.3.4,1=1.2.3.5 1=1.2.3.4,2,2 1=1.2.3.4,2=1.2.3.4 '1=1.2.3.4,' 1=::1 1=1.2.3.4:5:6; do
         refused 2 '--member: .*: ' --member "$bad" --cluster-key "$key"
     done
     refused 2 'net-mtu' "${members[@]}" --cluster-key "$key" --net-mtu 1279

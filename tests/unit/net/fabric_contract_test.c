@@ -1,7 +1,7 @@
 /*
  * The contract of net/fabric.h, for every fabric: the nodes take turns in one thread, in a time of
  * the test's own. What only the shm fabric has: shm_fabric_test.c, shm_process_test.c; what only
- * the quic fabric has: quic_fabric_test.c.
+ * the quic fabric has: quic_fabric_test.c; the mixed one: mixed_fabric_test.c.
  */
 #include <errno.h>
 #include <poll.h>
@@ -13,6 +13,7 @@
 #include "tests/suite.h"
 #include "tests/support/loop_fabric.h"
 #include "tests/unit/net/fabric_rig.h"
+#include "tests/unit/net/mixed_rig.h"
 #include "tests/unit/net/quic_rig.h"
 
 #define NODES 3u
@@ -24,6 +25,7 @@
 /* The fabric that the suite is about. */
 struct kind {
     bool counts_wakes; /* it wakes a sleeper by a call of its own */
+    bool expels;       /* nodes 1 and 2 do each other */
     void (*begin)(void);
     struct pst_fabric *(*open)(const struct pst_fabric_hello *hello);
     void (*end)(void);
@@ -74,14 +76,14 @@ static void loop_end(void)
 
 static int choose_shm(void)
 {
-    static const struct kind shm = {true, shm_begin, shm_open_one, shm_end};
+    static const struct kind shm = {true, true, shm_begin, shm_open_one, shm_end};
     kind = &shm;
     return 0;
 }
 
 static int choose_loop(void)
 {
-    static const struct kind loop = {true, loop_begin, loop_open_one, loop_end};
+    static const struct kind loop = {true, false, loop_begin, loop_open_one, loop_end};
     kind = &loop;
     return 0;
 }
@@ -107,8 +109,50 @@ static void quic_end(void)
 
 static int choose_quic(void)
 {
-    static const struct kind quic = {false, quic_begin, quic_open_one, quic_end};
+    static const struct kind quic = {false, false, quic_begin, quic_open_one, quic_end};
     kind = &quic;
+    return 0;
+}
+
+/* Two hosts: node 1 shares one with node 2, or with node 3. */
+static const char *host_directories[2];
+static uint64_t near_one; /* by id - 1: the nodes of the first host */
+
+static void mixed_begin(void)
+{
+    quic_begin();
+    for (uint32_t i = 0; i < 2; i++)
+        host_directories[i] = rig_make_directory();
+}
+
+static struct pst_fabric *mixed_open_one(const struct pst_fabric_hello *hello)
+{
+    uint64_t self = UINT64_C(1) << (hello->node - 1);
+    uint64_t near = near_one & self ? near_one : ~near_one;
+    return mixed_rig_open(host_directories[near != near_one], near & ~self, hosts, hello,
+                          FAILURE_NS);
+}
+
+static void mixed_end(void)
+{
+    for (uint32_t i = 0; i < 2; i++)
+        rig_remove_directory(host_directories[i]);
+    quic_end();
+}
+
+static int choose_mixed_near(void)
+{
+    static const struct kind near = {true, true, mixed_begin, mixed_open_one, mixed_end};
+    kind = &near;
+    near_one = 3;
+    return 0;
+}
+
+static int choose_mixed_far(void)
+{
+    static const struct kind far = {false, false, mixed_begin, mixed_open_one, mixed_end};
+    kind = &far;
+    near_one = 5;
     return 0;
 }
 
@@ -416,7 +460,7 @@ static void expect_to_meet_again(enum pst_fabric_failure failure)
     CU_ASSERT_FALSE(pst_fabric_failure_is_certain(failure));
     CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].failed[1], 1));
     CU_ASSERT_EQUAL(nodes[1].failure[1], PST_FABRIC_LOST);
-    if (nodes[1].fabric->ops->expels) {
+    if (kind->expels) {
         CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[1].expelled, 1));
         CU_ASSERT_EQUAL(nodes[1].expelled_by, 1);
         rounds(LONG_NS);
@@ -563,6 +607,8 @@ int main(void)
         {"net fabric contract: shm", choose_shm, NULL, NULL, NULL, tests},
         {"net fabric contract: loop", choose_loop, NULL, NULL, NULL, tests},
         {"net fabric contract: quic over udp", choose_quic, NULL, NULL, NULL, tests},
+        {"net fabric contract: mixed, on a host", choose_mixed_near, NULL, NULL, NULL, tests},
+        {"net fabric contract: mixed, between hosts", choose_mixed_far, NULL, NULL, NULL, tests},
         CU_SUITE_INFO_NULL,
     };
     return suites_run(suites);
