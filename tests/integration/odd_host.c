@@ -1,10 +1,12 @@
 /*
- * Preloaded into penstock by odd_host_test.sh: a host with files that cannot be reached, or go, as
- * on a network's file system, and with a wrong clock. UNREACHABLE=NUMBER: fstatat(2) of a name that
- * begins with "bad" fails with that errno. UNREACHABLE=gone: the first file that is looked at is
- * removed when the second is. UNREACHABLE=changed: a file cut-BYTES is cut to that when it was
- * looked at, one called "grown" gets longer, and "replaced" another. CLOCK=SECONDS: the time since
- * 1970, with CLOCK_FROM=PATH from when there is such a file.
+ * Preloaded into penstock by odd_host_test.sh and mixed_test.sh: a host with files that cannot be
+ * reached, or go, as on a network's file system, and with a wrong clock. UNREACHABLE=NUMBER:
+ * fstatat(2) of a name that begins with "bad" fails with that errno. UNREACHABLE=gone: the first
+ * file that is looked at is removed when the second is. UNREACHABLE=changed: a file cut-BYTES is
+ * cut to that when it was looked at, one called "grown" gets longer, and "replaced" another.
+ * CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
+ * LOCKS=none: flock(2) sees no lock of others and shows them none, as where a file system keeps
+ * locks to one host.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,11 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 typedef int (*clock_function)(clockid_t clock, struct timespec *time);
+typedef int (*flock_function)(int fd, int operation);
 typedef int (*fstatat_function)(int directory, const char *name, struct stat *status, int flags);
 
 static void remove_first(int directory, const char *name)
@@ -70,4 +74,12 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     if (seconds && clock == CLOCK_REALTIME && (!from || access(from, F_OK) == 0))
         time->tv_sec = atoll(seconds);
     return result;
+}
+
+int flock(int fd, int operation)
+{
+    static flock_function real;
+    if (!real)
+        real = (flock_function)dlsym(RTLD_NEXT, "flock");
+    return getenv("LOCKS") ? 0 : real(fd, operation);
 }

@@ -9,38 +9,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+# shellcheck source=../spaces.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../spaces.sh"
 writer=${3:?}
-is_root || skip 'network namespaces need root'
-command -v ip >/dev/null || skip 'ip is missing: install iproute2'
-
-space=penstock-$$
 declare -A process=()
 key=$memory/key
-
-# What ends with the namespaces: devices, addresses, the bridge.
-remove_spaces() {
-    local host
-    for host in switch 1 2 3; do ip netns del "$space-$host" 2>/dev/null || true; done
-}
-trap 'leave; remove_spaces' EXIT
-
-make_network() {
-    local host
-    ip netns add "$space-switch" 2>"$memory/err" || skip "no network namespaces here: $(cat "$memory/err")"
-    ip -n "$space-switch" link add bridge type bridge
-    ip -n "$space-switch" link set bridge up
-    for host in 1 2 3; do
-        ip netns add "$space-$host"
-        ip -n "$space-switch" link add "port$host" type veth peer name cable netns "$space-$host"
-        ip -n "$space-switch" link set "port$host" master bridge up
-        ip -n "$space-$host" addr add "10.77.0.$host/24" dev cable
-        ip -n "$space-$host" link set cable up
-    done
-}
-
-cable() { # NODE up|down
-    ip -n "$space-switch" link set "port$1" "$2"
-}
 
 start_node() { # ID
     ip netns exec "$space-$1" "$penstock" node --cluster cut --id "$1" --member 1=10.77.0.1,2=10.77.0.2,3=10.77.0.3 \
@@ -102,7 +75,7 @@ make_sources() {
     done
 }
 
-make_network
+make_hosts 3
 make_sources
 expect_exit 0 "$penstock" keygen "$key"
 for node in 1 2 3; do start_node "$node"; done
