@@ -161,6 +161,12 @@ static uint64_t mixed_deadline_ns(const struct pst_fabric *base)
     return near_ns < far_ns ? near_ns : far_ns;
 }
 
+static const char *mixed_refusal(const struct pst_fabric *base, uint32_t node)
+{
+    const struct mixed_fabric *fabric = (const struct mixed_fabric *)base;
+    return pst_fabric_refusal(fabric->parts[part_of(fabric, node)], node);
+}
+
 /* ---- opening and closing ---- */
 
 static int mixed_rejoin(struct pst_fabric *base, uint64_t incarnation)
@@ -193,6 +199,7 @@ static const struct pst_fabric_ops mixed_ops = {
     .is_quiet = mixed_is_quiet,
     .cancel = mixed_cancel,
     .deadline_ns = mixed_deadline_ns,
+    .refusal = mixed_refusal,
     .rejoin = mixed_rejoin,
     .close = mixed_close,
 };

@@ -1,6 +1,6 @@
 /*
  * A fabric of two: the one of this host for the nodes near by, the one between hosts for all others
- * (docs/adr/0025-mixed-fabric.md). It expels, as the near one does: a node that a near one has
+ * (docs/adr/0026-mixed-fabric.md). It expels, as the near one does: a node that a near one has
  * declared dead leaves the far ones too.
  */
 #ifndef PST_NET_MIXED_FABRIC_H

@@ -36,7 +36,7 @@ void quic_hello_write(struct quic_hello *hello, const struct pst_fabric_hello *f
     hello->mtu_bytes = network->mtu_bytes;
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
         const struct sockaddr_in *member = &network->members[node];
-        if (member->sin_family == AF_INET)
+        if (member->sin_family == AF_INET || pst_set_has(&network->near, node - 1))
             hello->members[hello->members_count++] =
                 (struct quic_member){.address = member->sin_addr.s_addr,
                                      .port = member->sin_port,
@@ -113,14 +113,19 @@ static const struct quic_member *find_member(const struct quic_hello *hello, uin
 static void member_text(const struct quic_member *member, char *text)
 {
     char address[INET_ADDRSTRLEN] = "";
-    (void)snprintf(text, ADDRESS_BYTES, "none");
-    if (member && inet_ntop(AF_INET, &member->address, address, sizeof(address)))
+    (void)snprintf(text, ADDRESS_BYTES, member ? "on its host" : "none");
+    if (member && member->address != 0 &&
+        inet_ntop(AF_INET, &member->address, address, sizeof(address)))
         (void)snprintf(text, ADDRESS_BYTES, "%s:%u", address, ntohs(member->port));
 }
 
+/* Of a node on its own host a node need not know the address. */
 static bool is_same_member(const struct quic_member *one, const struct quic_member *other)
 {
-    return !one == !other && (!one || (one->address == other->address && one->port == other->port));
+    if (!one || !other)
+        return !one && !other;
+    return one->address == 0 || other->address == 0 ||
+           (one->address == other->address && one->port == other->port);
 }
 
 static bool members_differ(const struct comparison *pair)

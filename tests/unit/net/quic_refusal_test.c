@@ -205,6 +205,30 @@ static void another_list_is_refused(void)
     }
 }
 
+/* A neighbour of node 1, without an address: node 2 must know of it, and what address is its own
+ * affair. */
+static void a_member_without_an_address_is_compared(void)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        begin();
+        networks[0]->members[3] = (struct sockaddr_in){0};
+        pst_set_add(&networks[0]->near, 2);
+        if (i == 1)
+            networks[1]->members[3].sin_family = 0;
+        begin_log_capture();
+        open_node(1);
+        open_node(2);
+        if (i == 1) {
+            expect_refusal("--member 3 differs: on its host at node 1, none at node 2");
+        } else {
+            rounds(1000 * MS);
+            CU_ASSERT_EQUAL(nodes[1].joined[1], 1);
+            free(end_log_capture());
+        }
+        end();
+    }
+}
+
 static void a_list_of_all_nodes_is_compared(void)
 {
     begin();
@@ -448,6 +472,7 @@ static CU_TestInfo tests[] = {
     {"another mtu is refused", another_mtu_is_refused},
     {"an mtu that is too large is named", an_mtu_that_is_too_large_is_named},
     {"another list is refused", another_list_is_refused},
+    {"a member without an address is compared", a_member_without_an_address_is_compared},
     {"a list of all nodes is compared", a_list_of_all_nodes_is_compared},
     {"another version is refused", another_version_is_refused},
     {"a second process is refused", a_second_process_is_refused},
