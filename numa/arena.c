@@ -206,30 +206,46 @@ void pst_arena_destroy(struct pst_arena *arena)
     *arena = (struct pst_arena){0};
 }
 
-static void count(const struct pst_arena *arena, struct pst_arena_census *census, int node)
+static void count(struct pst_arena_census *census, int32_t numa_node, int node)
 {
     census->pages++;
     if (node < 0)
         census->absent++;
-    else if (arena->numa_node != PST_NUMA_NODE_UNKNOWN && node != arena->numa_node)
+    else if (numa_node != PST_NUMA_NODE_UNKNOWN && node != numa_node)
         census->misplaced++;
+}
+
+/* The pages from base to end. */
+static int count_pages(char *base, const char *end, size_t page_bytes, int32_t numa_node,
+                       struct pst_arena_census *census)
+{
+    while (base < end) {
+        void *pages[CENSUS_PAGES];
+        int nodes[CENSUS_PAGES];
+        unsigned long batch = 0;
+        for (; batch < CENSUS_PAGES && base < end; base += page_bytes)
+            pages[batch++] = base;
+        if (move_pages(0, batch, pages, NULL, nodes, 0) != 0)
+            return -errno;
+        for (unsigned long i = 0; i < batch; i++)
+            count(census, numa_node, nodes[i]);
+    }
+    return 0;
 }
 
 int pst_arena_check(const struct pst_arena *arena, struct pst_arena_census *census)
 {
     assert(arena && arena->base && census);
     *census = (struct pst_arena_census){0};
-    size_t at = 0;
-    while (at < arena->bytes) {
-        void *pages[CENSUS_PAGES];
-        int nodes[CENSUS_PAGES];
-        unsigned long batch = 0;
-        for (; batch < CENSUS_PAGES && at < arena->bytes; at += arena->page_bytes)
-            pages[batch++] = (char *)arena->base + at;
-        if (move_pages(0, batch, pages, NULL, nodes, 0) != 0)
-            return -errno;
-        for (unsigned long i = 0; i < batch; i++)
-            count(arena, census, nodes[i]);
-    }
-    return 0;
+    return count_pages(arena->base, (char *)arena->base + arena->bytes, arena->page_bytes,
+                       arena->numa_node, census);
+}
+
+int pst_place_check(const void *memory, size_t bytes, int32_t numa_node,
+                    struct pst_arena_census *census)
+{
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    char *base = (char *)((uintptr_t)memory & ~(page_bytes - 1));
+    assert(memory && census);
+    return count_pages(base, (const char *)memory + bytes, page_bytes, numa_node, census);
 }

@@ -54,7 +54,7 @@ PST_MUST_USE int pst_arena_reserve(size_t bytes, struct pst_arena *arena);
 /* Unmaps it. An arena that is all zero, or whose creation failed, is left alone. */
 void pst_arena_destroy(struct pst_arena *arena);
 
-/* Where the pages of an arena really lie. */
+/* Where pages really lie. */
 struct pst_arena_census {
     size_t pages;
     size_t misplaced; /* on another node than asked for */
@@ -66,5 +66,9 @@ struct pst_arena_census {
  * misplaced. Any thread. -EPERM, -ENOSYS: the kernel does not report it; else -errno.
  */
 PST_MUST_USE int pst_arena_check(const struct pst_arena *arena, struct pst_arena_census *census);
+
+/* The same of any memory in normal pages that was to lie on numa_node; adds to census. */
+PST_MUST_USE int pst_place_check(const void *memory, size_t bytes, int32_t numa_node,
+                                 struct pst_arena_census *census);
 
 #endif

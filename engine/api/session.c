@@ -354,7 +354,7 @@ static void report_ldm(const struct pst_ldm_report *from, struct pst_session_ldm
         .busy_ns = from->busy_ns,
         .cpu_ns = from->cpu_ns,
         .buffer_bytes = from->arena_bytes,
-        .misplaced_pages = from->arena_misplaced_pages,
+        .misplaced_pages = from->misplaced_pages,
         .hugepages = from->arena_hugepages,
         .numa_node = from->numa_node,
         .cpu = from->cpu,

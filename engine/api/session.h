@@ -24,7 +24,7 @@ struct pst_session_ldm {
     uint64_t busy_ns; /* from the first fragment to the closed part */
     uint64_t cpu_ns;  /* of its thread */
     size_t buffer_bytes;
-    size_t misplaced_pages; /* of the buffers, not on the NUMA node asked for */
+    size_t misplaced_pages; /* of buffers and rings, not on the NUMA node asked for */
     bool hugepages;
     int32_t numa_node; /* of the buffers; -1: unknown */
     uint32_t cpu;

@@ -16,7 +16,8 @@ int pst_channel_open(struct pst_channel *channel, struct pst_doorbell *hub_bell,
     size_t ring_bytes = pst_spsc_bytes(slots);
     ring_bytes = (ring_bytes + PST_SIGNAL_RING_ALIGNMENT - 1) / PST_SIGNAL_RING_ALIGNMENT *
                  PST_SIGNAL_RING_ALIGNMENT;
-    channel->memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, 2 * ring_bytes);
+    channel->memory_bytes = 2 * ring_bytes;
+    channel->memory = aligned_alloc(PST_SIGNAL_RING_ALIGNMENT, channel->memory_bytes);
     if (!channel->memory)
         return -ENOMEM;
     channel->hub_bell = hub_bell;

@@ -18,7 +18,8 @@ struct pst_channel {
     struct pst_doorbell *hub_bell;
     struct pst_signal_ring *to_peer;
     struct pst_signal_ring *to_hub;
-    void *memory;
+    void *memory; /* both rings */
+    size_t memory_bytes;
     /* Each end is the thread's that first uses it: a ring has one producer and one consumer. */
     struct pst_thread_owner hub_end;
     struct pst_thread_owner peer_end;

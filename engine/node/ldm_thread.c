@@ -331,6 +331,18 @@ static int open_worker(struct ldm *ldm)
     return worker_open(&ldm->thread->worker);
 }
 
+/* Of its buffers and of the rings that it shares with the hub; 0 where the kernel does not report
+ * it. */
+static size_t misplaced_pages(const struct ldm *ldm, int32_t numa_node)
+{
+    const struct pst_channel *channel = &ldm->thread->worker.channel;
+    struct pst_arena_census census;
+    int error = pst_arena_check(&ldm->arena, &census);
+    if (!error)
+        error = pst_place_check(channel->memory, channel->memory_bytes, numa_node, &census);
+    return error ? 0 : census.misplaced;
+}
+
 static int open_arena(struct ldm *ldm)
 {
     const struct pst_node_config *config = &ldm->node->config;
@@ -344,13 +356,11 @@ static int open_arena(struct ldm *ldm)
         return error;
     }
     struct pst_ldm_report *report = &ldm->thread->report;
-    struct pst_arena_census census = {0};
     report->cpu = place->cpu;
     report->numa_node = place->memory_node;
     report->arena_bytes = ldm->arena.bytes;
     report->arena_hugepages = ldm->arena.hugepages;
-    if (pst_arena_check(&ldm->arena, &census) == 0)
-        report->arena_misplaced_pages = census.misplaced;
+    report->misplaced_pages = misplaced_pages(ldm, place->memory_node);
     return 0;
 }
 

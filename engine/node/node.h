@@ -86,7 +86,7 @@ struct pst_ldm_report {
     uint64_t cpu_ns;      /* of its thread, since it started */
     uint64_t busy_ns;     /* from the first fragment to the closed part */
     size_t arena_bytes;
-    size_t arena_misplaced_pages; /* not on the NUMA node asked for */
+    size_t misplaced_pages; /* of its buffers and rings, not on the NUMA node asked for */
     bool arena_hugepages;
     int32_t numa_node;
     uint32_t cpu;
@@ -98,6 +98,9 @@ struct pst_ldm_status {
                               proxy too; 0: none */
     uint64_t source_bytes; /* of the last one that it was in */
     uint64_t scan_ns;      /* since it began to scan; 0: it does not */
+    uint32_t cpu;
+    int32_t numa_node; /* of its memory; -1: not asked for */
+    uint64_t misplaced_pages;
 };
 
 enum pst_backup_end { PST_END_NONE, PST_END_COMPLETE, PST_END_ABORTED, PST_END_IN_DOUBT };

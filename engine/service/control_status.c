@@ -73,11 +73,13 @@ static json_t *ldms_json(const struct pst_node_status *status)
         char uid[2 * sizeof(ldm->backup) + 1] = "";
         if (ldm->backup != 0)
             pst_hex_encode((const uint8_t *)&ldm->backup, sizeof(ldm->backup), uid);
-        json_array_append_new(ldms,
-                              json_pack("{s:I, s:s, s:s, s:I, s:I}", "ldm", (json_int_t)(i + 1),
-                                        "state", ldm->state, "backup", uid, "source_bytes",
-                                        (json_int_t)ldm->source_bytes, "bytes_per_second",
-                                        rate(ldm->source_bytes, ldm->scan_ns)));
+        json_array_append_new(
+            ldms, json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:i, s:I}", "ldm", (json_int_t)(i + 1),
+                            "state", ldm->state, "backup", uid, "source_bytes",
+                            (json_int_t)ldm->source_bytes, "bytes_per_second",
+                            rate(ldm->source_bytes, ldm->scan_ns), "cpu", (json_int_t)ldm->cpu,
+                            "numa_node", (int)ldm->numa_node, "misplaced_pages",
+                            (json_int_t)ldm->misplaced_pages));
     }
     return ldms;
 }

@@ -39,6 +39,21 @@ static void count_pinned(void)
     closedir(tasks);
 }
 
+/* What `penstock status` shows. */
+static void expect_status_of_plan(struct pst_node *node, const struct pst_plan *plan)
+{
+    struct pst_node_status *status = calloc(1, sizeof(*status));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(status);
+    pst_node_status(node, status);
+    CU_ASSERT_EQUAL(status->ldms_count, plan->ldms);
+    for (uint32_t i = 0; i < status->ldms_count; i++) {
+        CU_ASSERT_EQUAL(status->ldms[i].cpu, plan->ldm[i].cpu);
+        CU_ASSERT_EQUAL(status->ldms[i].numa_node, plan->ldm[i].memory_node);
+        CU_ASSERT_EQUAL(status->ldms[i].misplaced_pages, 0);
+    }
+    free(status);
+}
+
 static void threads_run_where_the_plan_says(uint32_t ldms)
 {
     static const char *const specs[] = {"synthetic:rows=10"};
@@ -50,6 +65,7 @@ static void threads_run_where_the_plan_says(uint32_t ldms)
     rig_open(&rig, to, ldms, specs, 1);
     CU_ASSERT_EQUAL_FATAL(pst_node_start(&rig.options.node, &node), 0);
     count_pinned();
+    expect_status_of_plan(node, rig.plan);
     pst_node_stop(node, NULL);
     planned[rig.plan->hub.cpu]++;
     for (uint32_t i = 0; i < ldms; i++)

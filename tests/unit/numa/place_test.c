@@ -222,6 +222,28 @@ static void test_a_node_that_is_not_there_is_said(void)
     pst_arena_destroy(&arena);
 }
 
+/* Memory that is no arena, such as a ring: from the page of its first byte to that of its last. */
+static void test_any_memory_can_be_looked_for(void)
+{
+    enum { PAGE = 4096 };
+    struct pst_arena_census census = {.pages = 5, .misplaced = 1};
+    int32_t node = topology->nodes[0].id, missing = 77;
+    char *memory = aligned_alloc(PAGE, 4 * PAGE);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(memory);
+    memset(memory, 1, 4 * PAGE);
+    int error = pst_place_check(memory + 100, PAGE, missing, &census);
+    if (!error) {
+        CU_ASSERT_EQUAL(census.pages, 5 + 2);
+        CU_ASSERT_EQUAL(census.misplaced, 1 + 2);
+    }
+    if (!error && topology->node_count == 1) {
+        CU_ASSERT_EQUAL(pst_place_check(memory, 4 * PAGE, node, &census), 0);
+        CU_ASSERT_EQUAL(census.pages, 5 + 2 + 4);
+        CU_ASSERT_EQUAL(census.misplaced + census.absent, 1 + 2);
+    }
+    free(memory);
+}
+
 static void test_bad_sizes_and_nodes_are_refused(void)
 {
     struct pst_arena arena;
@@ -288,6 +310,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"every allowed cpu can be pinned to", test_every_allowed_cpu_can_be_pinned_to},
         {"pinning to no cpu fails", test_pinning_to_no_cpu_fails},
+        {"any memory can be looked for", test_any_memory_can_be_looked_for},
         {"an arena lies on every node with memory", test_an_arena_lies_on_every_node_with_memory},
         {"what is reserved comes when it is touched",
          test_what_is_reserved_comes_when_it_is_touched},
