@@ -15,6 +15,13 @@ errors=$(SYSTEMD_UNIT_PATH="$work/lib/systemd/system:" systemd-analyze verify --
     grep -F 'penstock@' || true)
 [ -z "$errors" ] || { echo "$errors"; exit 1; }
 
+# The same with the drop-ins that the documentation has.
+mkdir "$work/lib/systemd/system/penstock@.service.d"
+cp "$work"/share/doc/penstock/docs/examples/*.conf "$work/lib/systemd/system/penstock@.service.d/"
+errors=$(SYSTEMD_UNIT_PATH="$work/lib/systemd/system:" systemd-analyze verify --man=no "${unit/@/@1}" 2>&1 |
+    grep -F 'penstock@' || true)
+[ -z "$errors" ] || { echo "with docs/examples: $errors"; exit 1; }
+
 value() { # KEY
     sed -n "s/^$1=//p" "$unit"
 }

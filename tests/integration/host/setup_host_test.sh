@@ -1,6 +1,6 @@
 #!/bin/bash
 # setup-host on this very host, for a user of the test's own: it says what is missing, does it once,
-# and puts everything back.
+# and puts everything back. What it does with a network function is tested in guests (tests/guests).
 #
 #   setup_host_test.sh SETUP_HOST
 set -euo pipefail
@@ -71,6 +71,9 @@ before=$(state)
 
 run 2 --nonsense
 run 1 --hugepages many
+run 1 --nic 00:03.0
+run 1 --check --nic 0000:ff:1f.7
+grep -q 'there is no such PCI function' "$out" || fail 'a function that is not there is not named'
 run 1 --check --hugepages "$pages"
 grep -q "^missing: user and group $user" "$out" || fail 'the user is not missing'
 grep -q "^missing: $pages hugepages" "$out" || fail 'the hugepages are not missing'
@@ -95,5 +98,7 @@ rm "$out.record"
 [ "$(state)" = "$made" ] || fail "the second run changed: $(diff <(echo "$made") <(state))"
 
 run 0 --hugepages $((pages + 1)) # more than before: undone in two steps
+run 0 # as many as before
+grep -q "w .* $((pages + 1))\$" "/etc/tmpfiles.d/$user.conf" || fail 'a run without --hugepages forgets how many they are'
 run 0 --undo
 [ "$(state)" = "$before" ] || fail "not put back: $(diff <(echo "$before") <(state))"
