@@ -27,5 +27,7 @@ value() { # KEY
 }
 program=$(value ExecStart)
 [ "${program%% *}" = "$work/bin/penstock" ] || { echo "it starts ${program%% *}"; exit 1; }
+# They would take away system calls that sources are read by: openat2(2).
+! grep '^RestrictSUIDSGID=' "$unit" || exit 1
 limit=$(sed -n 's/^#define CONTROL_END_S \([0-9]*\)u$/\1/p' "$2/engine/service/control.h")
 [ "$(value TimeoutStopSec)" -gt "${limit:?}" ] || { echo "a node may take $limit s to stop"; exit 1; }
