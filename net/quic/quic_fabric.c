@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/quic/packet_udp.h"
+#include "net/packet/packet_udp.h"
 #include "net/quic/quic_door.h"
 #include "net/quic/quic_link.h"
 #include "net/quic/quic_parts.h"
@@ -361,7 +361,7 @@ static int open_port(struct quic_fabric *fabric, char *message, uint32_t bytes)
 {
     char text[INET_ADDRSTRLEN];
     const struct sockaddr_in *own = &fabric->network->members[fabric->base.node];
-    int error = packet_udp_open(own, fabric->network->mtu_bytes, &fabric->port);
+    int error = pst_packet_udp_open(own, fabric->network->mtu_bytes, &fabric->port);
     if (error) {
         (void)inet_ntop(AF_INET, &own->sin_addr, text, sizeof(text));
         (void)snprintf(message, bytes, "cannot bind %s:%u: %s", text, ntohs(own->sin_port),

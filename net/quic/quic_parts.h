@@ -8,7 +8,7 @@
 #include <ngtcp2/ngtcp2.h>
 
 #include "net/fabric_ops.h"
-#include "net/quic/packet.h"
+#include "net/packet/packet.h"
 #include "net/quic/quic_tls.h"
 #include "net/quic/quic_wire.h"
 

@@ -1,9 +1,11 @@
 /* make_corpus FOLDER: writes the seeds of what has encoders below FOLDER. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/format/rows.h"
+#include "net/packet/arp.h"
 #include "net/shm/shared_ring.h"
 #include "net/shm/shm_wire.h"
 #include "tests/unit/format/sample.h"
@@ -93,6 +95,35 @@ static void put_messages(void)
     put("message/signal", &signal, sizeof(signal));
 }
 
+static struct frame_end end_of(uint8_t number, uint16_t vlan)
+{
+    struct frame_end end = {.mac = {2, 0, 0, 0, 0, number}, .vlan = vlan};
+    end.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(7420)};
+    end.address.sin_addr.s_addr = htonl(0x0a140000u + number);
+    return end;
+}
+
+/* From 10.20.0.12 to 10.20.0.11. */
+static void put_frames(void)
+{
+    static const uint8_t ping[] = {8, 0, 0x19, 0x2f, 'p', 'i', 'n', 'g'};
+    const struct frame_end to = end_of(11, 0), from = end_of(12, 0), tagged = end_of(12, 42);
+    struct arp arp;
+    struct in_addr none = {0};
+    uint8_t frame[256] = {0};
+    arp_open(&arp, &from, 24, none);
+    put("frame/question", frame, arp_write_request(&arp, frame, to.address.sin_addr));
+    frame_put16(frame + 20, 2);
+    put("frame/answer", frame, FRAME_BYTES_MIN);
+    size_t bytes = frame_write_datagram(&from, frame, to.mac, &to.address, 100);
+    put("frame/datagram", frame, bytes);
+    frame[23] = 1;
+    frame_put16(frame + 16, 20 + sizeof(ping));
+    memcpy(frame + 34, ping, sizeof(ping));
+    put("frame/ping", frame, 34 + sizeof(ping));
+    put("frame/tagged", frame, frame_write_datagram(&tagged, frame, to.mac, &to.address, 100));
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -105,5 +136,6 @@ int main(int argc, char **argv)
     put_rows();
     put_manifests();
     put_messages();
+    put_frames();
     return 0;
 }

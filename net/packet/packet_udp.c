@@ -2,7 +2,7 @@
  * Datagrams through a UDP socket of the kernel: a burst is one system call either way. The hub's
  * thread, from quic_fabric.c and quic_link.c.
  */
-#include "net/quic/packet_udp.h"
+#include "net/packet/packet_udp.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -138,8 +138,8 @@ static int open_socket(struct udp_port *port, const struct sockaddr_in *address)
     return 0;
 }
 
-int packet_udp_open(const struct sockaddr_in *address, uint32_t mtu_bytes,
-                    struct packet_port **opened)
+int pst_packet_udp_open(const struct sockaddr_in *address, uint32_t mtu_bytes,
+                        struct packet_port **opened)
 {
     struct udp_port *port = calloc(1, sizeof(*port));
     if (!port)

@@ -4,8 +4,8 @@
  *
  * An implementation is a struct that begins with struct packet_port.
  */
-#ifndef PST_NET_QUIC_PACKET_H
-#define PST_NET_QUIC_PACKET_H
+#ifndef PST_NET_PACKET_PACKET_H
+#define PST_NET_PACKET_PACKET_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
