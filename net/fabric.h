@@ -107,7 +107,10 @@ struct pst_fabric_counters {
     uint64_t refusals;   /* connections turned away: strangers, wrong cluster, malformed; 0 for one
                             peer */
     uint64_t ring_bytes; /* of the rings that are in use now, both ways */
-    uint64_t joined_since; /* CLOCK_MONOTONIC, ns; 0: not joined. One peer's only */
+    uint64_t packets_sent; /* between hosts; of the fabric, 0 for one peer, as the next two */
+    uint64_t packets_received;
+    uint64_t packets_dropped; /* that were to be sent */
+    uint64_t joined_since;    /* CLOCK_MONOTONIC, ns; 0: not joined. One peer's only */
 };
 
 /*

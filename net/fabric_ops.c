@@ -111,6 +111,9 @@ static void add(struct pst_fabric_counters *sum, const struct pst_fabric_counter
     sum->failures += more->failures;
     sum->refusals += more->refusals;
     sum->ring_bytes += more->ring_bytes;
+    sum->packets_sent += more->packets_sent;
+    sum->packets_received += more->packets_received;
+    sum->packets_dropped += more->packets_dropped;
 }
 
 struct pst_fabric_counters pst_fabric_counters(const struct pst_fabric *fabric, uint32_t node)

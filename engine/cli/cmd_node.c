@@ -69,6 +69,29 @@ static const struct cli_option options[] = {
      .argument = "FILE",
      .is_shared = true,
      .help = "key of a cluster that spans hosts, the same on all nodes: see penstock keygen"},
+    {.name = "net-device",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "DEVICE",
+     .help =
+         "what carries the signals between hosts: udp, the kernel's sockets, by default; or, by "
+         "DPDK and with an address of the node's own, af_packet:INTERFACE, af_xdp:INTERFACE, or a "
+         "PCI function bound to vfio-pci, such as 0000:3b:02.0"},
+    {.name = "net-address",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "ADDRESS/BITS",
+     .help =
+         "with a --net-device of DPDK: the node's address, as in --member, which the kernel must "
+         "not have, and the bits of its network"},
+    {.name = "net-gateway",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "ADDRESS",
+     .help = "likewise: the router to members in other networks"},
+    {.name = "net-vlan",
+     .kind = CLI_OPTION_COUNT,
+     .argument = "ID",
+     .min = 1,
+     .max = 4094,
+     .help = "likewise: 802.1Q tag of all frames, where nobody else adds it"},
     {.name = "net-mtu",
      .kind = CLI_OPTION_COUNT,
      .argument = "BYTES",
@@ -213,6 +236,27 @@ static enum cli_exit read_members(struct run *run)
     return CLI_EXIT_DONE;
 }
 
+static enum cli_exit read_port(struct run *run)
+{
+    const struct cli_arguments *arguments = run->arguments;
+    struct pst_daemon_job *job = &run->job;
+    const char *device = cli_argument_text(arguments, "net-device");
+    job->net_device = device && strcmp(device, "udp") != 0 ? device : NULL;
+    job->net_address = cli_argument_text(arguments, "net-address");
+    job->net_gateway = cli_argument_text(arguments, "net-gateway");
+    job->net_vlan = (uint32_t)cli_argument_number(arguments, "net-vlan");
+    if (device && job->members_count == 0)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--net-device is for a cluster with --member");
+    if (!job->net_device && (job->net_address || job->net_gateway || job->net_vlan != 0))
+        return cli_fail(
+            arguments, CLI_EXIT_USAGE,
+            "--net-address, --net-gateway and --net-vlan are for a --net-device of DPDK");
+    if (job->net_device && !job->net_address)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--net-device %s needs --net-address",
+                        job->net_device);
+    return CLI_EXIT_DONE;
+}
+
 static enum cli_exit read_cluster(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
@@ -247,6 +291,8 @@ static enum cli_exit read_options(struct run *run)
     enum cli_exit code = read_cluster(run);
     if (code == CLI_EXIT_DONE)
         code = read_members(run);
+    if (code == CLI_EXIT_DONE)
+        code = read_port(run);
     if (code != CLI_EXIT_DONE)
         return code;
     snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
@@ -322,17 +368,18 @@ static void log_settings(const struct run *run)
         nodes = join(run->members, job->members_count, members, sizeof(members));
     pst_log(PST_LOG_INFO,
             "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze "
-            "wait %s, hold %s; failure %s; socket %s; fabric %s%s; backups to %s; sources %s",
+            "wait %s, hold %s; failure %s; socket %s; fabric %s%s%s; backups to %s; sources %s",
             job->node, job->cluster, job->cluster_id, nodes ? nodes : "any", ldms,
             ldms == 1 ? "" : "s", cli_value_exact_size(backup->chunk_bytes, chunk), backup->depth,
             cli_value_exact_duration(backup->freeze_wait_ns, wait),
             cli_value_exact_duration(backup->freeze_hold_ns, hold),
             cli_value_exact_duration(job->failure_ns, failure), job->socket_path,
-            is_wide ? "over UDP, key " : job->fabric_directory,
-            is_wide         ? job->key_path
+            is_wide ? job->net_device ? job->net_device : "over UDP" : job->fabric_directory,
+            is_wide         ? ", key "
             : job->uses_eal ? " on rings of the EAL"
                             : "",
-            backup->directory, join(run->specs, backup->specs_count, sources, sizeof(sources)));
+            is_wide ? job->key_path : "", backup->directory,
+            join(run->specs, backup->specs_count, sources, sizeof(sources)));
 }
 
 static enum cli_exit serve(struct run *run)

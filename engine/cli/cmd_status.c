@@ -164,6 +164,11 @@ static void print_signals(const json_t *status)
         (long long)number_of(signals, "sent"), (long long)number_of(signals, "received"),
         (long long)number_of(signals, "refused"), (long long)number_of(signals, "rings_full"),
         (long long)number_of(signals, "wakes_sent"), size_of(signals, "ring_bytes", bytes));
+    if (number_of(signals, "packets_sent") > 0)
+        cli_print_line(stdout, "packets to other hosts: %lld sent, %lld received, %lld dropped",
+                       (long long)number_of(signals, "packets_sent"),
+                       (long long)number_of(signals, "packets_received"),
+                       (long long)number_of(signals, "packets_dropped"));
     cli_print_line(stdout,
                    "requests given up: %lld still unanswered, %lld never answered; %lld late or "
                    "unexpected answers",

@@ -1,30 +1,27 @@
 /*
- * Opens the fabric of a node: the one between hosts that it was given, or the shm fabric, whose
- * rings may lie in memory of DPDK's EAL, or one that is both. node.c calls prepare and release on
- * the main thread, hub.c open on the hub's.
+ * Opens the fabric of a node: the one between hosts that it was given, or the shm fabric, or one
+ * that is both; and before that DPDK's EAL, where one of them needs it. node.c calls prepare and
+ * release on the main thread, hub.c open on the hub's.
  */
 #include "engine/node/node_fabric.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "engine/base/log.h"
+#include "net/eal.h"
 #include "net/mixed_fabric.h"
-#include "net/shm/shm_eal.h"
 #include "net/shm/shm_fabric.h"
 
-static bool uses_eal(const struct pst_node_config *config)
+static const struct pst_eal_config *eal_of(const struct pst_node_config *config)
 {
-    return config->cluster && config->cluster->uses_eal;
+    return config->cluster ? config->cluster->eal : NULL;
 }
 
 int node_fabric_prepare(const struct pst_node_config *config)
 {
-    char name[48], message[PST_MESSAGE_BYTES] = "";
-    if (!uses_eal(config))
-        return 0;
-    snprintf(name, sizeof(name), "penstock-%ld", (long)getpid());
-    int error = pst_eal_open(name, message, sizeof(message));
+    const struct pst_eal_config *eal = eal_of(config);
+    char message[PST_MESSAGE_BYTES] = "";
+    int error = eal ? pst_eal_open(eal, message, sizeof(message)) : 0;
     if (error)
         pst_log(PST_LOG_ERROR, "%s", message);
     return error;
@@ -32,7 +29,7 @@ int node_fabric_prepare(const struct pst_node_config *config)
 
 void node_fabric_release(const struct pst_node_config *config)
 {
-    if (uses_eal(config))
+    if (eal_of(config))
         pst_eal_close();
 }
 

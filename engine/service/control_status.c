@@ -157,14 +157,16 @@ static json_t *fabric_json(const struct pst_node_status *status)
 {
     const struct pst_fabric_counters *fabric = &status->fabric;
     return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sent",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sent",
         (json_int_t)fabric->signals_sent, "received", (json_int_t)fabric->signals_received,
         "refused", (json_int_t)status->signals_refused, "rings_full", (json_int_t)fabric->full,
         "wakes_sent", (json_int_t)fabric->wakes_sent, "connections_refused",
         (json_int_t)fabric->refusals, "ring_bytes", (json_int_t)fabric->ring_bytes, "nodes_failed",
         (json_int_t)status->nodes_failed, "zombie_senders", (json_int_t)status->requests.zombies,
         "stale_senders", (json_int_t)status->requests.stale, "stray_answers",
-        (json_int_t)status->requests.strays);
+        (json_int_t)status->requests.strays, "packets_sent", (json_int_t)fabric->packets_sent,
+        "packets_received", (json_int_t)fabric->packets_received, "packets_dropped",
+        (json_int_t)fabric->packets_dropped);
 }
 
 static json_t *set_json(const struct pst_set *set)

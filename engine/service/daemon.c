@@ -17,6 +17,7 @@
 #include "engine/service/control.h"
 #include "engine/service/network.h"
 #include "engine/service/notify.h"
+#include "net/eal.h"
 #include "net/quic/quic_network.h"
 
 struct pst_daemon {
@@ -24,6 +25,7 @@ struct pst_daemon {
     struct pst_session *session;
     struct pst_cluster_config cluster;
     struct pst_quic_network *network; /* NULL: all nodes are on this host */
+    struct pst_eal_config eal;        /* where one is needed */
     struct control *control;
     struct pst_node *node; /* NULL: not started */
     bool is_lost;          /* a thread hangs, and may still use what is here */
@@ -52,6 +54,7 @@ static void join(struct pst_daemon *daemon)
         .fabric_directory = job->fabric_directory,
         .failure_ns = job->failure_ns,
         .uses_eal = job->uses_eal,
+        .eal = job->uses_eal || job->net_device ? &daemon->eal : NULL,
     };
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
         if (job->expected[node] || pst_set_has(&daemon->cluster.near, node - 1) ||
@@ -74,7 +77,8 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
     daemon->job = job;
     int error = pst_session_open(job->backup, &daemon->session, message);
     if (!error && job->members_count > 0)
-        error = network_open(job, &daemon->network, message);
+        error = network_open(job, &daemon->network, &daemon->eal, message);
+    daemon->eal.has_hugepages |= job->uses_eal;
     if (error) {
         pst_daemon_close(daemon);
         return error;

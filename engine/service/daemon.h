@@ -31,6 +31,11 @@ struct pst_daemon_job {
     const char *fabric_directory;     /* in which the nodes of this host find each other */
     uint64_t failure_ns;              /* how long another node may be silent */
     bool uses_eal;                    /* rings in memory of DPDK's EAL */
+    const char *net_device;           /* where there are members: the port that the node uses, as of
+                                         net/packet/packet_ethdev.h; NULL: the kernel's UDP */
+    const char *net_address;          /* with net_device: ADDRESS/PREFIX of the node */
+    const char *net_gateway;          /* to members in other networks; NULL: none */
+    uint32_t net_vlan;                /* tag of all frames; 0: none */
 };
 
 struct pst_daemon;

@@ -1,6 +1,6 @@
 /*
- * Reads the members of a cluster, ID=ADDRESS[:PORT], and its key. Called by daemon.c, on the main
- * thread; network_open_fabric by engine/node, on the hub's.
+ * Reads the members of a cluster, ID=ADDRESS[:PORT], its key, and the port of this node. Called by
+ * daemon.c, on the main thread; network_open_fabric by engine/node, on the hub's.
  */
 #include "engine/service/network.h"
 
@@ -108,7 +108,98 @@ static int find_near(uint32_t own, struct pst_quic_network *network, char *messa
     return 0;
 }
 
-static int fill(const struct pst_daemon_job *job, struct pst_quic_network *network, char *message)
+static bool are_in_one_network(const struct pst_quic_network *network, struct in_addr one,
+                               struct in_addr other)
+{
+    uint32_t mask = htonl(UINT32_MAX << (32 - network->prefix_bits));
+    return ((one.s_addr ^ other.s_addr) & mask) == 0;
+}
+
+/* ADDRESS/PREFIX; the address is the one that members give the node. Why not, or NULL. */
+static const char *read_net_address(struct pst_quic_network *network, struct in_addr own,
+                                    const char *text)
+{
+    char copy[ADDRESS_BYTES];
+    struct in_addr address;
+    unsigned long bits;
+    (void)snprintf(copy, sizeof(copy), "%s", text);
+    char *slash = strchr(copy, '/');
+    if (slash)
+        *slash++ = '\0';
+    if (!slash || inet_pton(AF_INET, copy, &address) != 1 || !parse_number(slash, 32, &bits))
+        return "give the node's address and the bits of its network, such as 10.20.0.11/24";
+    if (address.s_addr != own.s_addr)
+        return "this is not the node's address in --member";
+    network->prefix_bits = (uint32_t)bits;
+    return NULL;
+}
+
+/* Likewise. */
+static const char *read_gateway(struct pst_quic_network *network, struct in_addr own,
+                                const char *text)
+{
+    if (inet_pton(AF_INET, text, &network->gateway) != 1 || network->gateway.s_addr == 0)
+        return "give an address, such as 10.20.0.1";
+    if (network->gateway.s_addr == own.s_addr ||
+        !are_in_one_network(network, network->gateway, own))
+        return "a gateway has another address of the node's own network";
+    return NULL;
+}
+
+static int check_reach(const struct pst_quic_network *network, uint32_t node_own, char *message)
+{
+    struct in_addr own = network->members[node_own].sin_addr;
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        const struct sockaddr_in *member = &network->members[node];
+        if (node != node_own && member->sin_addr.s_addr == own.s_addr) {
+            (void)snprintf(message, PST_MESSAGE_BYTES,
+                           "--member: node %u has this node's address, which on a --net-device of "
+                           "DPDK is the node's alone",
+                           node);
+            return -EINVAL;
+        }
+        if (member->sin_family == 0 || network->gateway.s_addr != 0 ||
+            are_in_one_network(network, member->sin_addr, own))
+            continue;
+        (void)snprintf(message, PST_MESSAGE_BYTES,
+                       "--member: node %u is in another network than this one: give --net-gateway",
+                       node);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Of a port that DPDK drives. */
+static int fill_port(const struct pst_daemon_job *job, struct pst_quic_network *network,
+                     struct pst_eal_config *eal, char *message)
+{
+    struct in_addr own = network->members[job->node].sin_addr;
+    const char *option = "--net-address", *text = job->net_address;
+    network->device = job->net_device;
+    network->vlan = (uint16_t)job->net_vlan;
+    const char *fault = read_net_address(network, own, text);
+    if (!fault && job->net_gateway) {
+        option = "--net-gateway";
+        text = job->net_gateway;
+        fault = read_gateway(network, own, text);
+    }
+    if (fault) {
+        (void)snprintf(message, PST_MESSAGE_BYTES, "%s %s: %s", option, text, fault);
+        return -EINVAL;
+    }
+    int error = check_reach(network, job->node, message);
+    if (error)
+        return error;
+    const struct packet_ethdev_config port = pst_quic_port(network, job->node);
+    char reason[PST_MESSAGE_BYTES - sizeof("--net-device ")];
+    error = pst_packet_ethdev_check(&port, eal, reason, sizeof(reason));
+    if (error)
+        (void)snprintf(message, PST_MESSAGE_BYTES, "--net-device %s", reason);
+    return error;
+}
+
+static int fill(const struct pst_daemon_job *job, struct pst_quic_network *network,
+                struct pst_eal_config *eal, char *message)
 {
     network->mtu_bytes = job->mtu_bytes;
     for (uint32_t i = 0; i < job->members_count; i++) {
@@ -117,17 +208,20 @@ static int fill(const struct pst_daemon_job *job, struct pst_quic_network *netwo
             return error;
     }
     int error = find_near(job->node, network, message);
+    if (!error && job->net_device)
+        error = fill_port(job, network, eal, message);
     return error ? error : cluster_key_read(job->key_path, network, message);
 }
 
-int network_open(const struct pst_daemon_job *job, struct pst_quic_network **opened, char *message)
+int network_open(const struct pst_daemon_job *job, struct pst_quic_network **opened,
+                 struct pst_eal_config *eal, char *message)
 {
     struct pst_quic_network *network = calloc(1, sizeof(*network));
     if (!network) {
         (void)snprintf(message, PST_MESSAGE_BYTES, "out of memory");
         return -ENOMEM;
     }
-    int error = fill(job, network, message);
+    int error = fill(job, network, eal, message);
     if (error) {
         network_close(network);
         return error;

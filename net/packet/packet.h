@@ -1,6 +1,6 @@
 /*
- * A port: what takes and brings the datagrams of the quic fabric. The hub's thread alone. Nothing
- * waits, and nothing is certain to arrive.
+ * A port: what takes and brings the datagrams of the fabric between hosts. The hub's thread alone.
+ * Nothing waits, and nothing is certain to arrive.
  *
  * An implementation is a struct that begins with struct packet_port.
  */
@@ -38,15 +38,26 @@ struct packet_port_ops {
     void (*send)(struct packet_port *port, size_t size_bytes, const struct sockaddr_in *to);
     void (*flush)(struct packet_port *port);
 
-    /* Whether receive would bring nothing. */
+    /* From now on, until cancel, fd becomes readable when something comes. Call is_quiet next:
+     * whether receive would bring nothing. */
+    void (*announce)(struct packet_port *port);
     bool (*is_quiet)(struct packet_port *port);
+    void (*cancel)(struct packet_port *port);
     void (*close)(struct packet_port *port);
+};
+
+/* Datagrams since it was opened; frames that are none, and are sent by the port itself, too. */
+struct packet_counters {
+    uint64_t received;
+    uint64_t sent;
+    uint64_t dropped; /* not sent: the network did not take them, or nobody knows the way */
 };
 
 struct packet_port {
     const struct packet_port_ops *ops;
     uint32_t payload_bytes; /* of a datagram, at most */
-    int fd;                 /* readable when something has come */
+    int fd;                 /* for announce */
+    struct packet_counters counters;
 };
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Datagrams through a UDP socket of the kernel: a burst is one system call either way. The hub's
- * thread, from quic_fabric.c and quic_link.c.
+ * thread, from quic_fabric.c, quic_link.c and quic_door.c.
  */
 #include "net/packet/packet_udp.h"
 
@@ -47,6 +47,7 @@ static int udp_receive(struct packet_port *base, struct packet *packets)
         packets[whole].size_bytes = port->in.headers[i].msg_len;
         packets[whole++].from = port->in.addresses[i];
     }
+    base->counters.received += (uint32_t)whole;
     return whole;
 }
 
@@ -66,8 +67,11 @@ static void udp_flush(struct packet_port *base)
             break;
         if (count < 0 && errno == EINTR)
             continue;
-        sent += count > 0 ? (uint32_t)count : 1; /* no way to that host: on to the next */
+        base->counters.sent += count > 0 ? (uint32_t)count : 0;
+        base->counters.dropped += count > 0 ? 0 : 1; /* no way to that host: on to the next */
+        sent += count > 0 ? (uint32_t)count : 1;
     }
+    base->counters.dropped += port->queued - sent;
     port->queued = 0;
 }
 
@@ -78,6 +82,11 @@ static void udp_send(struct packet_port *base, size_t size_bytes, const struct s
     port->out.addresses[port->queued] = *to;
     if (++port->queued == PACKET_BURST)
         udp_flush(base);
+}
+
+static void udp_nothing(struct packet_port *base)
+{
+    (void)base; /* the socket is readable, asleep or not */
 }
 
 static bool udp_is_quiet(struct packet_port *base)
@@ -102,7 +111,9 @@ static const struct packet_port_ops udp_ops = {
     .buffer = udp_buffer,
     .send = udp_send,
     .flush = udp_flush,
+    .announce = udp_nothing,
     .is_quiet = udp_is_quiet,
+    .cancel = udp_nothing,
     .close = udp_close,
 };
 
@@ -144,7 +155,8 @@ int pst_packet_udp_open(const struct sockaddr_in *address, uint32_t mtu_bytes,
     struct udp_port *port = calloc(1, sizeof(*port));
     if (!port)
         return -ENOMEM;
-    port->base = (struct packet_port){&udp_ops, mtu_bytes - HEADER_BYTES, -1};
+    port->base =
+        (struct packet_port){.ops = &udp_ops, .payload_bytes = mtu_bytes - HEADER_BYTES, .fd = -1};
     int error = prepare(&port->in, port->base.payload_bytes);
     if (!error)
         error = prepare(&port->out, port->base.payload_bytes);

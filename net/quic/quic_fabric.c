@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/packet/packet_ethdev.h"
 #include "net/packet/packet_udp.h"
 #include "net/quic/quic_door.h"
 #include "net/quic/quic_link.h"
@@ -183,6 +184,14 @@ static bool link_event(struct quic_fabric *fabric, struct quic_link *link,
     return link->state == QUIC_LINK_ENDING && report_failed(fabric, link, event);
 }
 
+static void count_packets(struct quic_fabric *fabric)
+{
+    struct pst_fabric_counters *counters = &fabric->base.counters[0];
+    counters->packets_sent = fabric->port->counters.sent;
+    counters->packets_received = fabric->port->counters.received;
+    counters->packets_dropped = fabric->port->counters.dropped;
+}
+
 static int quic_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_event *event)
 {
     struct quic_fabric *fabric = (struct quic_fabric *)base;
@@ -204,6 +213,7 @@ static int quic_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric
         }
     }
     fabric->cursor = 0;
+    count_packets(fabric);
     publish(fabric); /* what the caller has sent meanwhile, and that the peers may send more */
     return 0;
 }
@@ -244,7 +254,9 @@ static void quic_cut_off(struct pst_fabric *base, uint32_t node, const char *rea
 
 static void quic_announce(struct pst_fabric *base)
 {
-    publish((struct quic_fabric *)base);
+    struct quic_fabric *fabric = (struct quic_fabric *)base;
+    publish(fabric);
+    fabric->port->ops->announce(fabric->port);
 }
 
 static bool quic_is_quiet(struct pst_fabric *base)
@@ -260,7 +272,8 @@ static bool quic_is_quiet(struct pst_fabric *base)
 
 static void quic_cancel(struct pst_fabric *base)
 {
-    (void)base;
+    struct packet_port *port = ((struct quic_fabric *)base)->port;
+    port->ops->cancel(port);
 }
 
 static uint64_t quic_deadline_ns(const struct pst_fabric *base)
@@ -357,19 +370,26 @@ static const char *config_fault(const struct pst_quic_config *config)
     return NULL;
 }
 
-static int open_port(struct quic_fabric *fabric, char *message, uint32_t bytes)
+static int open_udp(struct quic_fabric *fabric, char *message, uint32_t bytes)
 {
     char text[INET_ADDRSTRLEN];
     const struct sockaddr_in *own = &fabric->network->members[fabric->base.node];
     int error = pst_packet_udp_open(own, fabric->network->mtu_bytes, &fabric->port);
-    if (error) {
-        (void)inet_ntop(AF_INET, &own->sin_addr, text, sizeof(text));
+    (void)inet_ntop(AF_INET, &own->sin_addr, text, sizeof(text));
+    if (error)
         (void)snprintf(message, bytes, "cannot bind %s:%u: %s", text, ntohs(own->sin_port),
                        pst_error_text(error));
-        return error;
-    }
-    fabric->base.fd = fabric->port->fd;
-    return 0;
+    return error;
+}
+
+static int open_port(struct quic_fabric *fabric, char *message, uint32_t bytes)
+{
+    const struct packet_ethdev_config port = pst_quic_port(fabric->network, fabric->base.node);
+    int error = port.device ? pst_packet_ethdev_open(&port, &fabric->port, message, bytes)
+                            : open_udp(fabric, message, bytes);
+    if (!error)
+        fabric->base.fd = fabric->port->fd;
+    return error;
 }
 
 static void set_up(struct quic_fabric *fabric, const struct pst_quic_config *config)

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "net/fabric.h"
+#include "net/packet/packet_ethdev.h"
 
 #define PST_CLUSTER_KEY_BYTES 32u
 #define PST_CLUSTER_KEYS_MAX 2u
@@ -23,10 +24,27 @@ struct pst_quic_network {
     struct sockaddr_in members[PST_NODES_MAX + 1]; /* by id; sin_family 0: no member. The node's own
                                                       address is the one that it binds */
     struct pst_set near; /* by id - 1: members on the node's host, reached by another fabric */
+    const char *device; /* the port that the node uses: net/packet/packet_ethdev.h, as of the next
+                           three; NULL: a UDP socket of the kernel */
+    uint32_t prefix_bits;
+    struct in_addr gateway;
+    uint16_t vlan;
     uint32_t mtu_bytes;
     uint32_t keys_count; /* 1…PST_CLUSTER_KEYS_MAX: the first is offered, all are accepted */
     uint8_t keys[PST_CLUSTER_KEYS_MAX][PST_CLUSTER_KEY_BYTES];
 };
+
+/* The port that a node uses if network->device is not NULL. */
+static inline struct packet_ethdev_config pst_quic_port(const struct pst_quic_network *network,
+                                                        uint32_t node)
+{
+    return (struct packet_ethdev_config){.device = network->device,
+                                         .address = network->members[node],
+                                         .prefix_bits = network->prefix_bits,
+                                         .gateway = network->gateway,
+                                         .vlan = network->vlan,
+                                         .mtu_bytes = network->mtu_bytes};
+}
 
 struct pst_quic_config {
     const struct pst_quic_network *network; /* must outlive the fabric */

@@ -1,49 +1,19 @@
 /*
- * DPDK's EAL, opened and closed by the main thread, and pages of its memory for rings, taken and
- * given back by the hub's thread (shm_memory.c).
+ * Pages of the memory of DPDK's EAL, for rings: taken and given back by the hub's thread, from
+ * shm_memory.c.
  */
 #include "net/shm/shm_eal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_memory.h>
 #include <rte_memzone.h>
 
 #define PAGE_BYTES ((size_t)RTE_PGSIZE_2M)
-
-/* Without files, devices and worker threads: only its memory is used. */
-int pst_eal_open(const char *name, char *message, uint32_t message_bytes)
-{
-    char prefix[64], lcores[32], *arguments[] = {"penstock",         prefix,     lcores,
-                                                 "--in-memory",      "--no-pci", "--no-telemetry",
-                                                 "--log-level=error"};
-    (void)snprintf(prefix, sizeof(prefix), "--file-prefix=%s", name);
-    (void)snprintf(lcores, sizeof(lcores), "--lcores=0@%d", sched_getcpu());
-    cpu_set_t affinity;
-    int error = pthread_getaffinity_np(pthread_self(), sizeof(affinity), &affinity);
-    if (!error && rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) < 0)
-        error = rte_errno != 0 ? rte_errno : EIO;
-    if (!error)
-        error = pthread_setaffinity_np(pthread_self(), sizeof(affinity), &affinity);
-    if (error)
-        (void)snprintf(message, message_bytes,
-                       "DPDK's EAL does not start: %s: reserve 2 MiB hugepages "
-                       "(/proc/sys/vm/nr_hugepages), or run without --eal",
-                       pst_error_text(-error));
-    return -error;
-}
-
-void pst_eal_close(void)
-{
-    (void)rte_eal_cleanup();
-}
 
 static int file_of(const struct rte_memzone *zone, struct shm_eal_page *page)
 {

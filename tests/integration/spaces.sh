@@ -1,33 +1,52 @@
 # shellcheck shell=bash
-# For tests of hosts that are network namespaces on one switch; sourced after lib.sh and nodes.sh.
-# make_hosts makes namespaces $space-1, $space-2, … with the addresses 10.77.0.1, 10.77.0.2, …
-is_root || skip 'network namespaces need root'
-command -v ip >/dev/null || skip 'ip is missing: install iproute2'
-
+# Hosts that are network namespaces, on one switch; sourced after lib.sh. Host N has a cable to the
+# switch, and the address $network.N: the kernel's (udp), or a node's own, on a macvlan of the cable
+# (af_packet), or on the cable itself in frames with a tag of 802.1Q (vlan). The rest is gone with the
+# test.
+: "${memory:?}"
 space=penstock-$$
-hosts=0
+network=10.77.0
+spaces_port= hosts=
 
 # What ends with the namespaces: devices, addresses, the bridge.
 remove_spaces() {
     local host
-    ip netns del "$space-switch" 2>/dev/null || true
-    for ((host = 1; host <= hosts; host++)); do ip netns del "$space-$host" 2>/dev/null || true; done
+    for host in switch $hosts; do ip netns del "$space-$host" 2>/dev/null || true; done
 }
-trap 'leave; remove_spaces' EXIT
 
-make_hosts() { # COUNT
+make_spaces() { # udp|af_packet|vlan [HOSTS]
     local host
-    hosts=$1
+    spaces_port=$1
+    hosts=$(seq -s ' ' "${2:-3}")
+    is_root || skip 'network namespaces need root'
+    command -v ip >/dev/null || skip 'ip is missing: install iproute2'
+    trap 'leave; remove_spaces' EXIT
     ip netns add "$space-switch" 2>"$memory/err" || skip "no network namespaces here: $(cat "$memory/err")"
     ip -n "$space-switch" link add bridge type bridge
     ip -n "$space-switch" link set bridge up
-    for ((host = 1; host <= hosts; host++)); do
+    for host in $hosts; do
         ip netns add "$space-$host"
         ip -n "$space-switch" link add "port$host" type veth peer name cable netns "$space-$host"
         ip -n "$space-switch" link set "port$host" master bridge up
-        ip -n "$space-$host" addr add "10.77.0.$host/24" dev cable
         ip -n "$space-$host" link set cable up
+        case $spaces_port in
+        udp) ip -n "$space-$host" addr add "$network.$host/24" dev cable ;;
+        af_packet)
+            ip -n "$space-$host" link add pst0 link cable type macvlan mode bridge
+            ip -n "$space-$host" link set pst0 up
+            ;;
+        esac
     done
+}
+
+# Sets within: what runs a command on a host; and port: the options for its node.
+on_host() { # HOST
+    within=(ip netns exec "$space-$1")
+    case $spaces_port in
+    udp) port=() ;;
+    af_packet) port=(--net-device af_packet:pst0 --net-address "$network.$1/24") ;;
+    vlan) port=(--net-device af_packet:cable --net-address "$network.$1/24" --net-vlan 42) ;;
+    esac
 }
 
 cable() { # HOST up|down

@@ -1,22 +1,26 @@
 #!/bin/bash
-# Three nodes, each in a network namespace of its own, on one switch: a cable is pulled in a backup, of the
-# master and of another node. The backup ends, every node goes on with those that it reaches, and all are one
-# cluster again when the cable is back.
+# Three nodes, each in a network namespace of its own, on one switch. In a backup the master or another node is
+# lost: its cable is pulled, its interface goes down, it hears nothing and is heard, or it is stopped. The backup
+# ends, every node goes on with those that it reaches, and all are one cluster again when it is back. A short
+# outage ends nothing.
 #
-#   cut_test.sh PENSTOCK FOLDER LMDB_WRITER
+#   cut_test.sh PENSTOCK FOLDER LMDB_WRITER [PORT]        PORT: as in ../spaces.sh
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
-# shellcheck source=../spaces.sh disable=SC2154
+# shellcheck source=../spaces.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../spaces.sh"
 writer=${3:?}
+
 declare -A process=()
 key=$memory/key
 
 start_node() { # ID
-    ip netns exec "$space-$1" "$penstock" node --cluster cut --id "$1" --member 1=10.77.0.1,2=10.77.0.2,3=10.77.0.3 \
+    local within port
+    on_host "$1"
+    "${within[@]}" "$penstock" node --cluster cut --id "$1" --member "1=$network.1,2=$network.2,3=$network.3" "${port[@]}" \
         --cluster-key "$key" --socket "$memory/$1.socket" --to "$disk/to$1" --ldms 2 --failure 1500ms \
         --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" 2>>"$memory/node$1.log" &
     process[$1]=$!
@@ -37,8 +41,34 @@ complete_next() { # NODE
     expect_exit 0 "$penstock" verify "${all[@]}" "$(jq -r 'select(.message_type == "summary").number' "$memory/out")"
 }
 
-# While the writers of node 2 hold up the freeze. The client is at node 2, which keeps its cable or not.
-a_cable_is_pulled() { # NODE OTHER
+interface_of_host() {
+    [ "$spaces_port" = af_packet ] && echo pst0 || echo cable
+}
+
+# What is for it goes to where node 2 is; but for what is for all.
+deafen() { # NODE replace|delete
+    local mac
+    mac=$(ip netns exec "$space-$1" cat "/sys/class/net/$(interface_of_host)/address")
+    bridge -n "$space-switch" fdb "$2" "$mac" dev port2 master static sticky
+}
+
+change() { # WAY NODE lost|back
+    case $1,$3 in
+    cable,lost) cable "$2" down ;;
+    cable,back) cable "$2" up ;;
+    interface,lost) ip -n "$space-$2" link set "$(interface_of_host)" down ;;
+    interface,back) ip -n "$space-$2" link set "$(interface_of_host)" up ;;
+    deaf,lost) deafen "$2" replace ;;
+    deaf,back) deafen "$2" delete ;;
+    stopped,lost) kill -STOP "${process[$2]}" ;;
+    stopped,back) kill -CONT "${process[$2]}" ;;
+    esac
+}
+
+# While the writers of node 2 hold up the freeze. The client is at node 2.
+a_node_is_lost() { # WAY NODE OTHER
+    local way=$1
+    shift
     local client holder node
     rm -f "$memory/held"
     "$writer" hold "$disk/env2" 60000 >"$memory/held" &
@@ -47,8 +77,8 @@ a_cable_is_pulled() { # NODE OTHER
     backup 2 --json >"$memory/out" 2>"$memory/err" &
     client=$!
     wait_until sees 2 "$waits"
-    cable "$1" down
-    wait_until sees_live "$1" 1
+    change "$way" "$1" lost
+    [ "$way" = stopped ] || wait_until sees_live "$1" 1
     wait_until sees_live "$2" 2
     kill -KILL "$holder"
     wait "$holder" 2>/dev/null || true
@@ -56,14 +86,39 @@ a_cable_is_pulled() { # NODE OTHER
     wait "$client" || status=$?
     # A master that is gone takes the outcome along.
     [ "$status" -eq $(($1 == 3 ? 1 : 4)) ] || fail "the client of a cluster that lost node $1 exits with $status"
-    for node in 1 2 3; do wait_until sees "$node" "$idle"; done
+    for node in 1 2 3; do [ "$way,$node" = "stopped,$1" ] || wait_until sees "$node" "$idle"; done
     expect_exit 1 backup "$2"
     expect_message "node $1 is missing"
-    cable "$1" up
+    change "$way" "$1" back
     wait_until all_live
     for node in 1 2 3; do wait_until sees "$node" '.in_doubt == 0'; done
     complete_next "$1"
     [ -z "$(find "$disk"/to? -name '.*.tmp' -o -name '*.mark')" ] || fail 'a file of a backup in work is left'
+}
+
+failures_seen() {
+    local node
+    for node in 1 2 3; do "$penstock" status --node "$memory/$node.socket" --json | jq .signals.nodes_failed; done
+}
+
+milliseconds() {
+    echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+# Much shorter than --failure; one that a busy host has made longer says nothing.
+a_short_outage_ends_nothing() {
+    local before from
+    before=$(failures_seen)
+    for _ in {1..20}; do
+        from=$(milliseconds)
+        cable 1 down
+        sleep 0.2
+        cable 1 up
+        [ $(($(milliseconds) - from)) -gt 500 ] || break
+    done
+    sleep 2
+    [ "$(failures_seen)" = "$before" ] || fail_with_logs 'an outage of 200 ms ends a link'
+    all_live >"$memory/out" || fail_with_logs 'an outage of 200 ms ends a link'
 }
 
 make_sources() {
@@ -75,14 +130,18 @@ make_sources() {
     done
 }
 
-make_hosts 3
+make_spaces "${4:-udp}"
 make_sources
 expect_exit 0 "$penstock" keygen "$key"
 for node in 1 2 3; do start_node "$node"; done
 wait_until all_live
 complete_next 3
-a_cable_is_pulled 3 1
-a_cable_is_pulled 1 3
+a_short_outage_ends_nothing
+a_node_is_lost cable 3 1
+a_node_is_lost cable 1 3
+a_node_is_lost interface 3 1
+a_node_is_lost deaf 1 3
+a_node_is_lost stopped 3 1
 for node in 1 2 3; do kill -TERM "${process[$node]}"; done
 for node in 1 2 3; do
     status=0

@@ -1,30 +1,40 @@
 #!/bin/bash
-# Three nodes that reach each other by UDP alone, as nodes on different hosts do: one backup of a tree
+# Three nodes that reach each other by packets alone, as nodes on different hosts do: one backup of a tree
 # and of environments that are written to, restored; a node is killed in one and comes back; who has no
 # key, another key, another cluster's or somebody's readable one is refused, with a line that says so.
 #
-#   hosts_test.sh PENSTOCK FOLDER LMDB_WRITER
+# By UDP on one host, which needs no root; else on hosts of ../spaces.sh.
+#
+#   hosts_test.sh PENSTOCK FOLDER LMDB_WRITER [PORT]        PORT: as in ../spaces.sh
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+# shellcheck source=../spaces.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../spaces.sh"
 writer=${3:?}
 
+if [ $# -lt 4 ]; then
+    network=127.$((64 + $$ / 256 % 64)).$(($$ % 256)) # no other process of the suite has it
+    on_host() { within=() port=(); }
+else
+    make_spaces "$4"
+fi
 declare -A process=()
-network=127.$((64 + $$ / 256 % 64)).$(($$ % 256)) # no other process of the suite has it
 key=$memory/key
 members=(--member "1=$network.1,2=$network.2:9000" --member "3=$network.3")
 
 node_options() { # ID
-    options=(--cluster "hosts-$$" --id "$1" "${members[@]}" --cluster-key "$key" --socket "$memory/$1.socket"
+    on_host "$1"
+    options=(--cluster "hosts-$$" --id "$1" "${members[@]}" "${port[@]}" --cluster-key "$key" --socket "$memory/$1.socket"
         --to "$disk/to$1" --ldms 2 --failure 1500ms --chunk 64K --source "dir:$disk/tree$1" --source "lmdb:$disk/pair$1")
 }
 
 start_node() { # ID OPTION…
-    local options
+    local options within port
     node_options "$1"
-    "$penstock" node "${options[@]}" "${@:2}" 2>>"$memory/node$1.log" &
+    "${within[@]}" "$penstock" node "${options[@]}" "${@:2}" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
 
@@ -107,15 +117,15 @@ what_cannot_be_is_refused() {
 
 # As the nodes run, and without them.
 a_configuration_is_checked() {
-    local options
+    local options within port
     node_options 1
-    expect_exit 0 "$penstock" node "${options[@]}" --check-config
+    expect_exit 0 "${within[@]}" "$penstock" node "${options[@]}" --check-config
     expect_message 'node 1 of cluster hosts-.* could be started'
-    expect_exit 1 "$penstock" node "${options[@]}" --source "dir:$disk/none" --check-config
+    expect_exit 1 "${within[@]}" "$penstock" node "${options[@]}" --source "dir:$disk/none" --check-config
     expect_message 'none: No such file or directory'
-    expect_exit 2 "$penstock" node "${options[@]}" --member "4=$network" --check-config
+    expect_exit 2 "${within[@]}" "$penstock" node "${options[@]}" --member "4=$network" --check-config
     key=$memory/none node_options 1
-    expect_exit 1 "$penstock" node "${options[@]}" --check-config
+    expect_exit 1 "${within[@]}" "$penstock" node "${options[@]}" --check-config
     expect_message 'none: No such file or directory'
 }
 
@@ -126,19 +136,21 @@ complete_next() { # NODE
 
 # The last one is configured by a file; its writers go on in all backups.
 three_nodes_as_one() {
-    local node
+    local node within port
     {
         printf '[node]\ncluster = hosts-%s\nid = 3\nmember = 1=%s.1\nmember = 2=%s.2:9000\nmember = 3=%s.3\n' \
             $$ "$network" "$network" "$network"
         printf 'failure = 1500ms\ncluster-key = %s\nsocket = %s/3.socket\nto = %s/to3\nsource = dir:%s/tree3\nsource = lmdb:%s/pair3\n' \
             "$key" "$memory" "$disk" "$disk" "$disk"
+        on_host 3
+        [ ${#port[@]} -eq 0 ] || printf '%s = %s\n' "${port[@]#--}"
     } >"$memory/3.ini"
     start_node 1
     start_node 2
     wait_until sees_live 1 2
     expect_exit 1 backup 1
     expect_message 'node 3 is missing'
-    "$penstock" node --config "$memory/3.ini" 2>>"$memory/node3.log" &
+    "${within[@]}" "$penstock" node --config "$memory/3.ini" 2>>"$memory/node3.log" &
     process[3]=$!
     wait_until all_live
     for node in 1 2 3; do complete_next "$node"; done
@@ -210,7 +222,7 @@ stop_nodes() {
 }
 
 make_key
-what_cannot_be_is_refused
+[ $# -ge 4 ] || what_cannot_be_is_refused
 make_sources
 a_configuration_is_checked
 expect_absent "$memory/1.socket" "$disk/to1"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A node that has nothing to do costs less than one percent of a core: CPU time over 10 s, of each of
-# two nodes with two LDMs that hear each other's heartbeats, on one host and between hosts.
+# two nodes with two LDMs that hear each other's heartbeats, on one host and between hosts: by UDP, and
+# as root by af_packet.
 #
 #   idle_test.sh PENSTOCK FOLDER
 set -euo pipefail
@@ -8,6 +9,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+# shellcheck source=../spaces.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../spaces.sh"
 seconds=10
 permille_max=10
 
@@ -17,28 +20,39 @@ ticks_of() { # PID
 }
 
 mkdir "$disk/tree"
-nodes=()
+nodes=() within=()
 start_node() { # CLUSTER ID SOCKET OPTION…
-    "$penstock" node --cluster "$1-$$" --id "$2" --socket "$memory/$3.socket" --ldms 2 --to "$disk/to$3" \
+    "${within[@]}" "$penstock" node --cluster "$1-$$" --id "$2" --socket "$memory/$3.socket" --ldms 2 --to "$disk/to$3" \
         --source "dir:$disk/tree" "${@:4}" 2>>"$memory/$3.log" &
     nodes+=($!)
 }
 
-network=127.$((64 + $$ / 256 % 64)).$(($$ % 256)) # no other process of the suite has it
+loopback=127.$((64 + $$ / 256 % 64)).$(($$ % 256)) # no other process of the suite has it
 expect_exit 0 "$penstock" keygen "$memory/key"
 for id in 1 2; do
     start_node idle "$id" "$id" --nodes 1-2 --fabric-dir "$memory/fabric"
-    start_node hosts "$id" "$((id + 2))" --member "1=$network.1,2=$network.2" --cluster-key "$memory/key"
+    start_node hosts "$id" "$((id + 2))" --member "1=$loopback.1,2=$loopback.2" --cluster-key "$memory/key"
 done
+of=('of a host' 'between hosts by UDP')
+if is_root; then
+    make_spaces af_packet
+    of+=('between hosts by af_packet')
+    for id in 1 2; do
+        on_host "$id"
+        start_node wire "$id" "$((id + 4))" --member "1=$network.1,2=$network.2" --cluster-key "$memory/key" "${port[@]}"
+    done
+    wait_until sees_live 5 2
+fi
 wait_until sees_live 1 2
 wait_until sees_live 3 2
 
 before=()
 for pid in "${nodes[@]}"; do before+=("$(ticks_of "$pid")"); done
 sleep "$seconds"
-for i in 0 1 2 3; do
+for i in "${!nodes[@]}"; do
     spent=$(($(ticks_of "${nodes[i]}") - before[i]))
     permille=$((spent * 1000 / ($(getconf CLK_TCK) * seconds)))
-    echo "node $((i / 2 + 1)) $([ $((i % 2)) -eq 0 ] && echo of a host || echo between hosts): $spent ticks of CPU time in $seconds s, $permille permille of a core"
+    if [ "$i" -lt 4 ]; then node=$((i / 2 + 1)) kind=$((i % 2)); else node=$((i - 3)) kind=2; fi
+    echo "node $node ${of[kind]}: $spent ticks of CPU time in $seconds s, $permille permille of a core"
     [ "$permille" -lt "$permille_max" ] || fail "an idle node costs $permille permille of a core"
 done

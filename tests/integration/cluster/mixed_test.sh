@@ -10,7 +10,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
-# shellcheck source=../spaces.sh disable=SC2154
+# shellcheck source=../spaces.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../spaces.sh"
 writer=${3:?}
 preloaded=${4:?}
@@ -259,7 +259,7 @@ one_directory() {
     stop_nodes
 }
 
-make_hosts 2
+make_spaces udp 2
 make_sources
 expect_exit 0 "$penstock" keygen "$key"
 start_nodes

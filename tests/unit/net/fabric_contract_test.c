@@ -3,8 +3,11 @@
  * the test's own. What only the shm fabric has: shm_fabric_test.c, shm_process_test.c; what only
  * the quic fabric has: quic_fabric_test.c; the mixed one: mixed_fabric_test.c.
  */
+#include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +156,45 @@ static int choose_mixed_far(void)
     static const struct kind far = {false, false, mixed_begin, mixed_open_one, mixed_end};
     kind = &far;
     near_one = 5;
+    return 0;
+}
+
+static struct pst_quic_network *networks[NODES]; /* by id - 1: each has a device of its own */
+
+/* Interfaces that are there: ethdev_contract_test.sh. */
+static void af_packet_begin(void)
+{
+    static const char *const devices[NODES] = {"af_packet:pst1", "af_packet:pst2",
+                                               "af_packet:pst3"};
+    for (uint32_t i = 0; i < NODES; i++) {
+        networks[i] = quic_rig_network(NODES);
+        for (uint32_t node = 1; node <= NODES; node++)
+            networks[i]->members[node].sin_addr.s_addr = htonl(0x0a4f0000u + node);
+        networks[i]->prefix_bits = 24;
+        networks[i]->device = devices[i];
+    }
+}
+
+static struct pst_fabric *af_packet_open_one(const struct pst_fabric_hello *hello)
+{
+    const struct pst_quic_config config = {.network = networks[hello->node - 1],
+                                           .hello = *hello,
+                                           .ring_signals = 64,
+                                           .failure_ns = FAILURE_NS};
+    return quic_rig_open(&config);
+}
+
+static void af_packet_end(void)
+{
+    for (uint32_t i = 0; i < NODES; i++)
+        free(networks[i]);
+}
+
+static int choose_af_packet(void)
+{
+    static const struct kind af_packet = {false, false, af_packet_begin, af_packet_open_one,
+                                          af_packet_end};
+    kind = &af_packet;
     return 0;
 }
 
@@ -601,7 +643,8 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-int main(void)
+/* fabric_contract_test [af_packet] */
+int main(int argc, char **argv)
 {
     CU_SuiteInfo suites[] = {
         {"net fabric contract: shm", choose_shm, NULL, NULL, NULL, tests},
@@ -611,5 +654,20 @@ int main(void)
         {"net fabric contract: mixed, between hosts", choose_mixed_far, NULL, NULL, NULL, tests},
         CU_SUITE_INFO_NULL,
     };
-    return suites_run(suites);
+    CU_SuiteInfo af_packet[] = {
+        {"net fabric contract: quic over af_packet", choose_af_packet, NULL, NULL, NULL, tests},
+        CU_SUITE_INFO_NULL,
+    };
+    static const struct pst_eal_config eal = {.has_hugepages = false};
+    char message[256];
+    if (argc == 1)
+        return suites_run(suites);
+    assert(strcmp(argv[1], "af_packet") == 0);
+    if (pst_eal_open(&eal, message, sizeof(message)) < 0) {
+        (void)fprintf(stderr, "%s\n", message);
+        return 1;
+    }
+    int failed = suites_run(af_packet);
+    pst_eal_close();
+    return failed;
 }

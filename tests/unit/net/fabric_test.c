@@ -203,8 +203,9 @@ static void counters_add_up(void)
 {
     struct pst_fabric *fabric = odd_fabric(&odd_ops);
     fabric->counters[0].refusals = 5;
-    fabric->counters[2] = (struct pst_fabric_counters){1, 2, 3, 4, 5, 6, 0, 7, 8};
-    fabric->counters[255] = (struct pst_fabric_counters){10, 20, 30, 40, 50, 60, 0, 70, 80};
+    fabric->counters[2] = (struct pst_fabric_counters){1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11};
+    fabric->counters[255] =
+        (struct pst_fabric_counters){10, 20, 30, 40, 50, 60, 0, 70, 80, 90, 100, 110};
     struct pst_fabric_counters sum = pst_fabric_counters(fabric, 0);
     CU_ASSERT_EQUAL(sum.signals_sent, 11);
     CU_ASSERT_EQUAL(sum.signals_received, 22);
@@ -214,8 +215,11 @@ static void counters_add_up(void)
     CU_ASSERT_EQUAL(sum.failures, 66);
     CU_ASSERT_EQUAL(sum.refusals, 5);
     CU_ASSERT_EQUAL(sum.ring_bytes, 77);
+    CU_ASSERT_EQUAL(sum.packets_sent, 88);
+    CU_ASSERT_EQUAL(sum.packets_received, 99);
+    CU_ASSERT_EQUAL(sum.packets_dropped, 110);
     CU_ASSERT_EQUAL(sum.joined_since, 0);
-    CU_ASSERT_EQUAL(pst_fabric_counters(fabric, 255).joined_since, 80);
+    CU_ASSERT_EQUAL(pst_fabric_counters(fabric, 255).joined_since, 110);
     free(fabric);
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "net/shm/shm_eal.h"
+#include "net/eal.h"
 #include "tests/unit/net/fabric_rig.h"
 
 #define SIGNALS 50000u
@@ -17,9 +17,9 @@ static const char *directory;
 
 static void begin(struct rig_node *node, uint32_t id, uint64_t incarnation)
 {
-    char message[256], name[64];
-    (void)snprintf(name, sizeof(name), "penstock-test-%d", (int)getpid());
-    if (pst_eal_open(name, message, sizeof(message)) < 0) {
+    static const struct pst_eal_config eal = {.has_hugepages = true};
+    char message[256];
+    if (pst_eal_open(&eal, message, sizeof(message)) < 0) {
         (void)fprintf(stderr, "%s\n", message);
         _exit(10);
     }
