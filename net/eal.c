@@ -75,9 +75,10 @@ static int initialize(const struct pst_eal_config *config)
     arguments[count++] = function ? "-a" : "--no-pci";
     if (function)
         arguments[count++] = function;
-    if (rte_eal_init(count, arguments) >= 0)
-        return 0;
-    return rte_errno != 0 ? -rte_errno : -EIO;
+    bool is_open = rte_eal_init(count, arguments) >= 0;
+    int error = rte_errno != 0 ? -rte_errno : -EIO;
+    (void)rmdir(rte_eal_get_runtime_dir()); /* EAL makes it, and puts nothing into it */
+    return is_open ? 0 : error;
 }
 
 /* EAL pins the thread that starts it. */

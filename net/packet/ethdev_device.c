@@ -18,8 +18,10 @@
 /* Of each queue; a driver may take others. */
 #define DESCRIPTORS 512u
 
-/* What the queues, three bursts and the cache of the hub's thread can hold. */
+/* What the queues, three bursts and the cache of the hub's thread can hold; af_xdp takes 2048 in
+ * advance. */
 #define BUFFERS 2047u
+#define XDP_BUFFERS 4095u
 #define CACHED 64u
 
 /* Slots of af_packet's rings, which a frame and the kernel's header must fit into; two sizes, for
@@ -72,12 +74,13 @@ static int find(struct ethdev_device *device, const struct ethdev_name *name, ui
     return error ? error : rte_eth_dev_get_port_by_name(wanted, &device->port);
 }
 
-static int make_pool(struct ethdev_device *device, uint32_t mtu_bytes)
+static int make_pool(struct ethdev_device *device, enum ethdev_kind kind, uint32_t mtu_bytes)
 {
+    uint32_t count = kind == ETHDEV_AF_XDP ? XDP_BUFFERS : BUFFERS;
     char name[RTE_MEMPOOL_NAMESIZE];
     (void)snprintf(name, sizeof(name), "penstock-%u", device->port);
     uint32_t bytes = RTE_PKTMBUF_HEADROOM + slot_bytes(mtu_bytes);
-    device->pool = rte_pktmbuf_pool_create(name, BUFFERS, CACHED, 0, (uint16_t)bytes,
+    device->pool = rte_pktmbuf_pool_create(name, count, CACHED, 0, (uint16_t)bytes,
                                            rte_eth_dev_socket_id(device->port));
     return device->pool ? 0 : -rte_errno;
 }
@@ -130,9 +133,15 @@ int ethdev_device_open(struct ethdev_device *device, const char *text, uint32_t 
                        pst_error_text(error), name.package);
         return error;
     }
-    error = make_pool(device, mtu_bytes);
-    if (!error)
-        error = configure(device, mtu_bytes);
+    error = make_pool(device, name.kind, mtu_bytes);
+    if (error) {
+        (void)snprintf(message, message_bytes,
+                       "DPDK has no buffers for %s: %s; they need Debian's package "
+                       "librte-mempool-ring23",
+                       text, pst_error_text(error));
+        return error;
+    }
+    error = configure(device, mtu_bytes);
     if (!error)
         error = start(device);
     if (error)
