@@ -61,6 +61,7 @@ what_a_port_cannot_be_is_refused() {
     done
     refused 1 'af_packet:none: there is no such interface' --net-device af_packet:none "${address[@]}"
     refused 1 'there is no such interface' --net-device af_packet:cable,qpairs=2 "${address[@]}"
+    refused 2 "node 4 has this node.s address" "${device[@]}" "${address[@]}" --member "4=$network.2:7421"
     refused 1 'there is no such PCI function' --net-device ffff:ff:1f.7 "${address[@]}"
     ip -n "$space-2" link set cable down
     refused 1 'the interface is down' "${device[@]}" "${address[@]}"
