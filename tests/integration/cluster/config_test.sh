@@ -3,12 +3,14 @@
 # it and of bad ones; the cluster's key is changed while the nodes run, with a backup after each step;
 # nodes that disagree, which both ends log and show.
 #
-#   config_test.sh PENSTOCK FOLDER
+#   config_test.sh PENSTOCK FOLDER DOCS
 set -euo pipefail
 # shellcheck source=../lib.sh disable=SC2154
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+
+docs=${3:?}
 
 declare -A process=()
 network=127.$((64 + $$ / 256 % 64)).$(($$ % 256)) # no other process of the suite has it
@@ -72,6 +74,22 @@ bad() { # MESSAGE SED: on the file as it should be
     write_configuration
     sed -i "$2" "$ini"
     check 2 "$1" 1
+}
+
+# The example, at a place of this test's, is sound for either node; the document names what is shared.
+the_documents_are_right() {
+    local node shared key
+    sed -e "s|/run/penstock|$memory|" -e "s|/srv/accounts/files|$memory|" -e "s|/var/backups|$disk|" \
+        -e "s|/etc/penstock/cluster.key|$memory/key1|" "$docs/examples/cluster.ini" >"$memory/example.ini"
+    for node in 1 2; do
+        expect_exit 0 "$penstock" node --config "$memory/example.ini" --id "$node" --check-config
+        expect_setting "$memory/example.ini:[0-9]+ +ldms = $((2 * node))"
+    done
+    shared=$("$penstock" node --help | awk '/^  --/ { name = substr($1, 3) } /^ +\((required; )?shared;/ { print name }')
+    [ -n "$shared" ] || fail 'no option is shared'
+    for key in $shared; do
+        grep -E '^\| .\[cluster\]. ' "$docs/configuration.md" | grep -q "\`$key\`" || fail "configuration.md lacks $key"
+    done
 }
 
 what_is_wrong_is_named() {
@@ -169,6 +187,7 @@ write_configuration
 for node in 1 2 3; do cp "$memory/old" "$memory/key$node"; done
 the_file_is_checked
 what_is_wrong_is_named
+the_documents_are_right
 for node in 1 2 3; do start_node "$node"; done
 backup 1
 the_key_is_changed
