@@ -287,6 +287,7 @@ static void nodes_join_and_introduce_themselves(void)
         CU_ASSERT_EQUAL(counters(i + 1, 0).joins, 2);
         CU_ASSERT_NOT_EQUAL(counters(i + 1, (i + 1) % 3 + 1).joined_since, 0);
         CU_ASSERT_EQUAL(nodes[i].failed[(i + 1) % 3 + 1], 0);
+        CU_ASSERT_STRING_EQUAL(pst_fabric_refusal(nodes[i].fabric, (i + 1) % 3 + 1), "");
     }
     end();
 }

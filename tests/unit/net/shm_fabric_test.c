@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include "net/shm/shared_ring.h"
 #include "net/shm/shm_wire.h"
 #include "tests/suite.h"
+#include "tests/support/stderr_capture.h"
 #include "tests/unit/net/fabric_rig.h"
 
 static const char *directory;
@@ -326,10 +328,52 @@ static void a_node_that_is_kept_out_is_told_to_come_later(void)
     close_nodes();
 }
 
+/* How often a line with these words is in the log. */
+static uint32_t count_lines(const char *logged, const char *words)
+{
+    uint32_t count = 0;
+    for (; (logged = strstr(logged, words)); logged++)
+        count++;
+    return count;
+}
+
+/* Both ends name both values, once, though they meet again and again; and when they agree, that is
+ * over. */
+static void nodes_that_disagree_say_so_once(void)
+{
+    static const char words[] = "--failure differs: 450ms at node 1, 1500ms at node 2";
+    directory = rig_make_directory();
+    rig_set_clock(UINT64_C(1000000000));
+    struct pst_shm_config config = rig_config(directory, 1, 1001, UINT64_C(450000000));
+    rig_open(&nodes[0], &config);
+    config = rig_config(directory, 2, 1002, UINT64_C(1500000000));
+    begin_log_capture();
+    rig_open(&nodes[1], &config);
+    for (uint32_t i = 0; i < 10000; i++)
+        rig_round(nodes, 2);
+    char *logged = end_log_capture();
+    CU_ASSERT_EQUAL(count_lines(logged, "node 1 turned away node 2: "), 1);
+    CU_ASSERT_EQUAL(count_lines(logged, "node 2 is not let in by node 1: "), 1);
+    CU_ASSERT_EQUAL(count_lines(logged, words), 2);
+    free(logged);
+    CU_ASSERT_TRUE(pst_fabric_counters(nodes[0].fabric, 0).refusals > 2);
+    CU_ASSERT_STRING_EQUAL(pst_fabric_refusal(nodes[0].fabric, 2), words);
+    CU_ASSERT_STRING_EQUAL(pst_fabric_refusal(nodes[1].fabric, 1), words);
+    rig_close(&nodes[1]);
+    config = rig_config(directory, 2, 1003, UINT64_C(450000000));
+    rig_open(&nodes[1], &config);
+    CU_ASSERT_TRUE(rig_until(nodes, 2, &nodes[0].joined[2], 1));
+    CU_ASSERT_STRING_EQUAL(pst_fabric_refusal(nodes[0].fabric, 2), "");
+    CU_ASSERT_STRING_EQUAL(pst_fabric_refusal(nodes[1].fabric, 1), "");
+    rig_set_clock(0);
+    close_nodes();
+}
+
 static CU_TestInfo tests[] = {
     {"the dead are not heard again", the_dead_are_not_heard_again},
     {"a node that is kept out is told to come later",
      a_node_that_is_kept_out_is_told_to_come_later},
+    {"nodes that disagree say so once", nodes_that_disagree_say_so_once},
     {"a node id runs only once", node_id_runs_only_once},
     {"open refuses what is not sound", open_refuses_what_is_not_sound},
     {"strange hellos are refused", strange_hellos_are_refused},
