@@ -291,7 +291,8 @@ static struct cli_sections sections_of(const struct cli_command *command,
     uint32_t count = cli_option_count(command->options);
     for (uint32_t i = 0; i < count; i++)
         keys[i] = (struct cli_section_key){.name = command->options[i].name,
-                                           .is_shared = command->options[i].is_shared};
+                                           .is_shared = command->options[i].is_shared,
+                                           .is_repeatable = command->options[i].repeatable};
     return (struct cli_sections){.own = command->name,
                                  .shared = command->shared_section,
                                  .pick = command->picks_section,
@@ -338,8 +339,6 @@ static int take_configured(struct cli_arguments *arguments, uint32_t index)
         char source[PST_MESSAGE_BYTES / 2];
         snprintf(source, sizeof(source), "%.160s:%u: %s", cli_config_path(arguments->config),
                  values[i].line, name);
-        if (i > 0 && arguments->command->options[index].kind == CLI_OPTION_SWITCH)
-            return refuse(arguments, "%s is given twice; give it once", source);
         value->origin = CLI_ORIGIN_CONFIG;
         error = take_value(arguments, index, source, values[i].text);
         value->line[value->count > 0 ? value->count - 1 : 0] = values[i].line;

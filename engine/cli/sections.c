@@ -23,12 +23,20 @@ struct section_visit {
     size_t error_bytes;
 };
 
-/* NULL is allowed, and no section. */
+/* 0: it is not there. */
 static uint32_t line_of(struct cli_config *config, const char *section, const char *key)
 {
     struct cli_config_value value;
-    int count = section ? cli_config_values(config, section, key, &value, 1) : 0;
+    int count = cli_config_values(config, section, key, &value, 1);
     return count > 0 ? value.line : 0;
+}
+
+static int refuse_at(const struct section_visit *walk, uint32_t line, const char *key,
+                     const char *what)
+{
+    snprintf(walk->error_text, walk->error_bytes, "%.160s:%u: %s %s", cli_config_path(walk->config),
+             line, key, what);
+    return -EINVAL;
 }
 
 static int refuse(const struct section_visit *walk, const char *key, const char *format, ...)
@@ -42,9 +50,7 @@ static int refuse(const struct section_visit *walk, const char *key, const char 
     va_start(list, format);
     vsnprintf(what, sizeof(what), format, list);
     va_end(list);
-    snprintf(walk->error_text, walk->error_bytes, "%.160s:%u: %s %s", cli_config_path(walk->config),
-             line_of(walk->config, walk->section, key), key, what);
-    return -EINVAL;
+    return refuse_at(walk, line_of(walk->config, walk->section, key), key, what);
 }
 
 int cli_section_refuse_unknown(const struct cli_config *config, uint32_t line, const char *what,
@@ -99,6 +105,14 @@ static int refuse_key(const struct section_visit *walk, const char *key)
                                       walk->error_bytes);
 }
 
+/* Of the key of the section that is visited; 0: it is there once. */
+static uint32_t second_line(const struct section_visit *walk, const char *key)
+{
+    struct cli_config_value values[2];
+    int count = cli_config_values(walk->config, walk->section, key, values, 2);
+    return count > 1 ? values[1].line : 0;
+}
+
 static int visit_key(void *context, const char *name)
 {
     const struct section_visit *walk = context;
@@ -116,6 +130,8 @@ static int visit_key(void *context, const char *name)
         return refuse(walk, name, "belongs in [%s], not in [%s]", sections->own, walk->section);
     if (!in_shared && key->is_shared && (walk->has_shared || walk->has_numbered))
         return refuse(walk, name, "belongs in [%s], not in [%s]", sections->shared, walk->section);
+    if (!key->is_repeatable && second_line(walk, name) > 0)
+        return refuse_at(walk, second_line(walk, name), name, "is given twice; give it once");
     if (own_line > 0)
         return refuse(walk, name, "is in [%s] too, in line %u; leave one of them out",
                       sections->own, own_line);

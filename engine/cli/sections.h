@@ -22,6 +22,7 @@
 struct cli_section_key {
     const char *name;
     bool is_shared;
+    bool is_repeatable;
 };
 
 struct cli_sections {
@@ -32,8 +33,8 @@ struct cli_sections {
     uint32_t keys_count;
 };
 
-/* Whether each key of these sections is known, and in its place. 0, or -EINVAL or -ENOMEM with
- * error_text saying what is wrong in which line. */
+/* Whether each key of these sections is known, in its place, and there once if it must be. 0, or
+ * -EINVAL or -ENOMEM with error_text saying what is wrong in which line. */
 PST_MUST_USE int cli_sections_check(const struct cli_sections *sections, struct cli_config *config,
                                     char *error_text, size_t error_bytes);
 

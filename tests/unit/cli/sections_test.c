@@ -159,6 +159,8 @@ static void unknown_keys_are_refused_wherever_they_are(void)
                 ":2: unknown key \"clusters\"; did you mean cluster?");
     check_fault("[cluster]\ncluster = c\n[node 1]\nto = /x\n[node 2]\ntoo = /y\n", "--id=1",
                 ":6: unknown key \"too\"; did you mean to?");
+    check_fault("[cluster]\ncluster = c\n[node 1]\nto = /x\n[node 2]\nto = /y\nto = /z\n", "--id=1",
+                ":7: to is given twice; give it once");
     check_fault("[cluster]\ncluster = c\ncluster = d\n[node]\nto = /x\n", "--id=1",
                 ":3: cluster is given twice; give it once");
 }
