@@ -11,7 +11,7 @@
 
 /* A MAC is asked for again when it has not been confirmed for ARP_STALE_NS, and no longer used
  * after ARP_DEAD_NS; two questions of one address lie ARP_ASK_NS apart, at least. */
-#define ARP_ASK_NS UINT64_C(100000000)
+#define ARP_ASK_NS UINT64_C(250000000)
 #define ARP_STALE_NS UINT64_C(20000000000)
 #define ARP_DEAD_NS UINT64_C(60000000000)
 

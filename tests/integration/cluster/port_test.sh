@@ -71,7 +71,7 @@ what_a_port_cannot_be_is_refused() {
     ip -n "$space-2" addr del "$network.2/24" dev cable
     command -v setpriv >/dev/null || return 0
     node_of 2
-    expect_exit 1 "${within[@]}" setpriv --bounding-set=-net_raw "${command[@]:${#within[@]}}" "${device[@]}" "${address[@]}"
+    expect_exit 1 timeout -k 1 20 "${within[@]}" setpriv --bounding-set=-net_raw "${command[@]:${#within[@]}}" "${device[@]}" "${address[@]}"
     expect_message 'it needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN'
 }
 
@@ -98,7 +98,7 @@ who_lacks_the_tag_is_alone() {
 an_address_is_of_one_node() {
     local mac
     node_of 3 second
-    expect_exit 1 "${command[@]}" "${untagged[@]}"
+    expect_exit 1 timeout -k 1 20 "${command[@]}" "${untagged[@]}"
     expect_message "cannot bind $network.3:7420: Address already in use"
     ip -n "$space-2" addr add "$network.9/24" dev cable
     ! command -v ping >/dev/null || expect_exit 0 ip netns exec "$space-2" ping -c 1 -W 5 "$network.3"
