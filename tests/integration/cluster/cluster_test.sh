@@ -276,6 +276,7 @@ lines_at_least() { # FILE COUNT
 # watch LINES OPTION…: in $memory/out; a signal ends it, and that is no failure.
 watch() {
     local watcher
+    : >"$memory/out" # which the watcher itself does later, when a busy host lets it
     "$penstock" status --node "$memory/1.socket" --watch --interval 100ms "${@:2}" >"$memory/out" 2>"$memory/err" &
     watcher=$!
     wait_until lines_at_least "$memory/out" "$1"
