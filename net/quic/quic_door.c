@@ -17,7 +17,8 @@
 #define STRANGER_NS UINT64_C(60000000000)
 
 /* Of the noise before a reset's token: as much as a short packet of the peer may have. */
-#define NOISE_BYTES_MAX 22u
+#define NOISE_BYTES 22u
+#define RESET_BYTES (NOISE_BYTES + NGTCP2_STATELESS_RESET_TOKENLEN)
 
 /* The member with this address; 0: none. */
 static uint32_t member_at(const struct quic_fabric *fabric, const struct sockaddr_in *from)
@@ -49,15 +50,31 @@ static void refuse_stranger(struct quic_fabric *fabric, const struct packet *pac
             ntohs(packet->from.sin_port));
 }
 
-static void send_retry(struct quic_fabric *fabric, const struct packet *packet,
+/* What seals the tokens of Retries. It changes with each connection that a token of a node has
+ * begun, and with each life: a token that is sent again opens nothing, and holds no place. */
+struct token_key {
+    uint8_t secret[QUIC_SECRET_BYTES];
+    uint32_t mark;
+    uint32_t admissions;
+};
+
+static struct token_key token_key_of(const struct quic_fabric *fabric, uint32_t node)
+{
+    struct token_key key = {.mark = fabric->mark, .admissions = fabric->peers[node].admissions};
+    memcpy(key.secret, fabric->tls.secret, sizeof(key.secret));
+    return key;
+}
+
+static void send_retry(struct quic_fabric *fabric, uint32_t node, const struct packet *packet,
                        const ngtcp2_pkt_hd *header)
 {
     struct packet_port *port = fabric->port;
     uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN];
+    const struct token_key key = token_key_of(fabric, node);
     ngtcp2_cid own;
     quic_make_cid(fabric, &own);
     ngtcp2_ssize token_bytes = ngtcp2_crypto_generate_retry_token(
-        token, fabric->tls.secret, sizeof(fabric->tls.secret), header->version,
+        token, (const uint8_t *)&key, sizeof(key), header->version,
         (const ngtcp2_sockaddr *)&packet->from, sizeof(packet->from), &own, &header->dcid,
         fabric->now_ns);
     if (token_bytes < 0)
@@ -100,41 +117,44 @@ static void admit(struct quic_fabric *fabric, uint32_t node, const struct packet
     if (ngtcp2_accept(&header, packet->bytes, packet->size_bytes) != 0)
         return;
     if (header.token.len == 0) {
-        send_retry(fabric, packet, &header);
+        send_retry(fabric, node, packet, &header);
         return;
     }
+    const struct token_key key = token_key_of(fabric, node);
     if (ngtcp2_crypto_verify_retry_token(
-            &first, header.token.base, header.token.len, fabric->tls.secret,
-            sizeof(fabric->tls.secret), header.version, (const ngtcp2_sockaddr *)&packet->from,
-            sizeof(packet->from), &header.dcid, TOKEN_NS, fabric->now_ns) != 0)
+            &first, header.token.base, header.token.len, (const uint8_t *)&key, sizeof(key),
+            header.version, (const ngtcp2_sockaddr *)&packet->from, sizeof(packet->from),
+            &header.dcid, TOKEN_NS, fabric->now_ns) != 0)
         return;
     const struct quic_arrival arrival = {&header, &first,
                                          packet->size_bytes < fabric->port->payload_bytes};
-    if (pst_set_has(&fabric->linked, node - 1))
+    if (pst_set_has(&fabric->linked, node - 1)) {
         refuse_second(fabric, node, packet, &header);
-    else if (quic_link_begin(fabric, node, &arrival))
-        quic_link_read(fabric->peers[node].link, packet);
+        return;
+    }
+    if (!quic_link_begin(fabric, node, &arrival))
+        return;
+    fabric->peers[node].admissions++;
+    quic_link_read(fabric->peers[node].link, packet);
 }
 
 /* Of a connection that an earlier life of this node had: the peer learns at once that it is over.
- * The answer is shorter than the packet, so that two nodes cannot answer each other for ever (RFC
- * 9000, section 10.3). */
+ * What is no longer than a reset may be one, and is not answered: so two nodes do not answer each
+ * other (RFC 9000, section 10.3.3). A peer that lives sends a BEAT, which is longer. */
 static void reset(struct quic_fabric *fabric, const struct packet *packet)
 {
     struct packet_port *port = fabric->port;
-    uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN], noise[NOISE_BYTES_MAX];
+    uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN], noise[NOISE_BYTES];
     ngtcp2_cid cid;
-    if (packet->size_bytes <= sizeof(token) + NGTCP2_MIN_STATELESS_RESET_RANDLEN)
+    if (packet->size_bytes <= RESET_BYTES)
         return;
-    size_t noise_bytes = packet->size_bytes - sizeof(token) - 1;
-    noise_bytes = noise_bytes < sizeof(noise) ? noise_bytes : sizeof(noise);
     ngtcp2_cid_init(&cid, packet->bytes + 1, QUIC_CID_BYTES);
-    quic_random(noise, noise_bytes);
+    quic_random(noise, sizeof(noise));
     if (ngtcp2_crypto_generate_stateless_reset_token(token, fabric->tls.secret,
                                                      sizeof(fabric->tls.secret), &cid) != 0)
         return;
     ngtcp2_ssize bytes = ngtcp2_pkt_write_stateless_reset(
-        port->ops->buffer(port), port->payload_bytes, token, noise, noise_bytes);
+        port->ops->buffer(port), port->payload_bytes, token, noise, sizeof(noise));
     if (bytes > 0)
         port->ops->send(port, (size_t)bytes, &packet->from);
 }

@@ -24,8 +24,8 @@ struct pst_quic_network {
     struct sockaddr_in members[PST_NODES_MAX + 1]; /* by id; sin_family 0: no member. The node's own
                                                       address is the one that it binds */
     struct pst_set near; /* by id - 1: members on the node's host, reached by another fabric */
-    const char *device; /* the port that the node uses: net/packet/packet_ethdev.h, as of the next
-                           three; NULL: a UDP socket of the kernel */
+    const char *device;  /* the port that the node uses: net/packet/packet_ethdev.h, as of the next
+                            three; NULL: a UDP socket of the kernel */
     uint32_t prefix_bits;
     struct in_addr gateway;
     uint16_t vlan;

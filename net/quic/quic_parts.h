@@ -93,6 +93,7 @@ struct quic_peer {
     uint64_t backoff_ns;
     bool tries_small;     /* a client: the last packets, as large as they may be, had no answer */
     bool was_small_heard; /* and small ones had */
+    uint32_t admissions;  /* connections that it has begun with a token of ours */
     char logged[QUIC_REASON_BYTES]; /* why it could not join, the last time; logged once */
     uint64_t next_log_ns;           /* of anything new: whoever has its address can cause it */
     uint64_t busy_since_ns;         /* since when one end of the link has been up, and the other has

@@ -314,6 +314,61 @@ static void an_address_is_proved_first(void)
     end();
 }
 
+/* All that node 2 has sent so far. */
+static void repeat_all(void)
+{
+    for (uint64_t i = 0; i < relay->ways[1].carried && i < QUIC_RIG_KEPT; i++)
+        quic_rig_inject(relay, relay->ways[1].kept[i].bytes, relay->ways[1].kept[i].size_bytes);
+    one_round();
+}
+
+static bool holds_a_place(void)
+{
+    return pst_set_has(&((struct quic_fabric *)nodes[0].fabric)->linked, 1);
+}
+
+/* A token that has opened the door opens it no more, nor that of node 1's next life: who repeats it
+ * would hold node 2's place. */
+static void an_old_token_opens_no_door(void)
+{
+    begin(1);
+    open_node(1, 1001);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE_FATAL(are_joined(1));
+    rig_close(&nodes[1]);
+    CU_ASSERT_TRUE_FATAL(until(&nodes[0].failed[2], 1));
+    CU_ASSERT_FALSE(holds_a_place());
+    repeat_all();
+    CU_ASSERT_FALSE(holds_a_place());
+    rig_close(&nodes[0]);
+    open_node(1, 2001);
+    repeat_all();
+    CU_ASSERT_FALSE(holds_a_place());
+    open_node(2, 2002);
+    CU_ASSERT_TRUE(until(&nodes[0].joined[2], 1));
+    end();
+}
+
+/* Who forges a packet of another life gets one reset sent, and that is all. */
+static void a_reset_is_not_answered(void)
+{
+    uint8_t packet[200] = {0x40};
+    begin(1);
+    open_node(1, 1001);
+    open_node(2, 1002);
+    CU_ASSERT_TRUE_FATAL(are_joined(1));
+    uint64_t before = relay->ways[0].carried + relay->ways[1].carried;
+    for (uint32_t i = 0; i < 300; i++) {
+        quic_rig_inject(relay, packet, sizeof(packet));
+        one_round();
+    }
+    rounds(10 * MS);
+    uint64_t carried = relay->ways[0].carried + relay->ways[1].carried - before;
+    CU_ASSERT_TRUE(carried >= 300 && carried < 500); /* BEATs, too */
+    CU_ASSERT_EQUAL(failures(), 0);
+    end();
+}
+
 /* Headers of all kinds that QUIC has, and bytes that mean nothing, to a node with no link. */
 static void noise_at_the_door_changes_nothing(void)
 {
@@ -497,6 +552,8 @@ static CU_TestInfo tests[] = {
     {"what is not authentic changes nothing", what_is_not_authentic_changes_nothing},
     {"noise is no sign of life", noise_is_no_sign_of_life},
     {"an address is proved first", an_address_is_proved_first},
+    {"an old token opens no door", an_old_token_opens_no_door},
+    {"a reset is not answered", a_reset_is_not_answered},
     {"noise at the door changes nothing", noise_at_the_door_changes_nothing},
     {"another key is refused", another_key_is_refused},
     {"another cluster is refused", another_cluster_is_refused},
