@@ -124,6 +124,30 @@ static void put_frames(void)
     put("frame/tagged", frame, frame_write_datagram(&tagged, frame, to.mac, &to.address, 100));
 }
 
+/* A record of quic_records_fuzz.c: its kind, then what a signal has. */
+static size_t add_record(uint8_t *input, size_t at, uint8_t kind, uint32_t sequence)
+{
+    struct pst_signal signal;
+    pst_signal_init(&signal, PST_OUTCOME_REQ, pst_ref_make(2, PST_BLOCK_OUTCOME, 0),
+                    pst_ref_make(1, PST_BLOCK_OUTCOME, 0), 3, sequence);
+    input[at] = kind;
+    memcpy(input + at + 1, &signal, sizeof(signal));
+    return at + 1 + sizeof(signal);
+}
+
+/* setting, its HELLO's changes, signals, a BEAT, a signal, the last record's kind. */
+static void put_records(const char *name, uint8_t setting, size_t hello_bytes, uint8_t last)
+{
+    uint8_t input[2048] = {setting};
+    size_t at = 1 + hello_bytes;
+    for (uint32_t i = 0; i < 3; i++)
+        at = add_record(input, at, 2, i);
+    at = add_record(input, at, 1 + 4 * 3, 0);
+    at = add_record(input, at, 2, 4);
+    at = add_record(input, at, last, 5);
+    put(name, input, at);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -137,5 +161,10 @@ int main(int argc, char **argv)
     put_manifests();
     put_messages();
     put_frames();
+    put_records("quic_records/client-leaves", 1, 0, 1 + 4 * 2);
+    put_records("quic_records/server-as-it-is", 0, 0, 0);
+    put_records("quic_records/client-summed", 1, 0, 3);
+    put_records("quic_records/client-hello", 3, 384, 2);
+    put_records("quic_records/server-early", 4, 0, 2);
     return 0;
 }
