@@ -1,10 +1,10 @@
 /*
- * penstock-bench empty-backup: BACKUP_REQ to BACKUP_COMPLETE_REP of a backup of nothing, by two
- * processes of penstock node with 2 LDMs and one empty directory each, on tmpfs: as a client on the
- * control socket sees it, and as the node does. Beside it the same signals between as many
- * processes and threads, without files, over rings and over UNIX sockets (exchange.h). The ways
- * take turns, round by round; before each all threads have gone to sleep, and the backups of the
- * round before are removed.
+ * penstock-bench empty-backup: BACKUP_REQ to BACKUP_COMPLETE_REP of a backup of nothing, by
+ * processes of penstock node with 2 LDMs and one empty directory each, on tmpfs, joined by the
+ * fabric of a host or by the one between hosts: as a client on the control socket sees it, and as
+ * the node does. Beside two nodes the same signals between as many processes and threads, without
+ * files, over rings and over UNIX sockets (exchange.h). The ways take turns, round by round; before
+ * each all threads have gone to sleep, and the backups of the round before are removed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -29,26 +29,40 @@
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 
-#define NODES 2u
+#define NODES_MAX 16u
 #define PATH_BYTES 512u
-#define JOIN_NS UINT64_C(10000000000)
+#define JOIN_NS UINT64_C(20000000000)
 #define FSYNCS 1000u
 
-enum row { ROW_CLIENT, ROW_NODE, ROW_EXCHANGE, ROWS = ROW_EXCHANGE + EXCHANGE_WAYS };
+enum fabric { FABRIC_SHM, FABRIC_QUIC, FABRICS };
 
-static const char *const row_names[ROWS] = {
-    [ROW_CLIENT] = "backup, on the control socket",
-    [ROW_NODE] = "backup, within the node",
-    [ROW_EXCHANGE + EXCHANGE_RINGS] = "signals only, rings",
-    [ROW_EXCHANGE + EXCHANGE_SOCKETS] = "signals only, sockets",
-    [ROW_EXCHANGE + EXCHANGE_SOCKETS_POLLED] = "signals only, sockets, polled",
+static const char *const fabric_names[FABRICS] = {"shm", "quic"};
+
+static const char *const exchange_names[EXCHANGE_WAYS] = {
+    [EXCHANGE_RINGS] = "signals only, rings",
+    [EXCHANGE_SOCKETS] = "signals only, sockets",
+    [EXCHANGE_SOCKETS_POLLED] = "signals only, sockets, polled",
 };
 
 struct cluster {
+    enum fabric fabric;
+    uint32_t nodes_count;
     const char *penstock;
     char directory[PATH_BYTES / 2];
-    pid_t nodes[NODES];
+    pid_t nodes[NODES_MAX];
     int client_fd;
+    struct samples by_client, by_node;
+};
+
+struct job {
+    const char *penstock;
+    char directory[PATH_BYTES / 4];
+    uint32_t rounds, nodes;
+    struct cluster clusters[FABRICS];
+    uint32_t clusters_count;
+    struct exchange exchanges[EXCHANGE_WAYS];
+    struct samples exchanged[EXCHANGE_WAYS];
+    uint32_t exchanges_count;
 };
 
 /* ---- files ---- */
@@ -74,7 +88,7 @@ static void remove_tree(const char *path)
 static void remove_backups(const struct cluster *cluster)
 {
     char to[PATH_BYTES], path[2 * PATH_BYTES];
-    for (uint32_t node = 1; node <= NODES; node++) {
+    for (uint32_t node = 1; node <= cluster->nodes_count; node++) {
         path_of(cluster, to, "to", node);
         DIR *directory = opendir(to);
         bench_must(directory, to);
@@ -110,21 +124,49 @@ static double fsync_us(const char *directory)
 
 /* ---- nodes ---- */
 
+static void make_key(const struct cluster *cluster)
+{
+    char path[PATH_BYTES];
+    path_of(cluster, path, "key", 0);
+    FILE *file = fopen(path, "we");
+    bench_must(file && fchmod(fileno(file), 0600) == 0, path);
+    for (uint32_t i = 0; i < 8; i++)
+        (void)fprintf(file, "%08x", 0x600d5eedu + i);
+    bench_must(fputc('\n', file) == '\n' && fclose(file) == 0, path);
+}
+
+/* ID=ADDRESS,… of all. */
+static void write_members(const struct cluster *cluster, char *members)
+{
+    uint32_t process = (uint32_t)getppid() & 0x1fff;
+    size_t at = 0;
+    for (uint32_t node = 1; node <= cluster->nodes_count; node++)
+        at += (size_t)snprintf(members + at, PATH_BYTES - at, "%s%u=127.%u.%u.%u",
+                               node > 1 ? "," : "", node, 32 + process / 256, process % 256, node);
+}
+
 static void node_run(const struct cluster *cluster, uint32_t node)
 {
-    char source[PATH_BYTES + 8] = "dir:", to[PATH_BYTES], socket[PATH_BYTES], fabric[PATH_BYTES];
-    char log[PATH_BYTES], id[4];
+    char source[PATH_BYTES + 8] = "dir:", to[PATH_BYTES], socket[PATH_BYTES], joined_by[PATH_BYTES];
+    char log[PATH_BYTES], key[PATH_BYTES], nodes[16], id[4];
+    bool is_shm = cluster->fabric == FABRIC_SHM;
     path_of(cluster, source + strlen(source), "from", node);
     path_of(cluster, to, "to", node);
     path_of(cluster, socket, "socket", node);
     path_of(cluster, log, "log", node);
-    path_of(cluster, fabric, "fabric", 0);
+    path_of(cluster, key, "key", 0);
+    if (is_shm)
+        path_of(cluster, joined_by, "fabric", 0);
+    else
+        write_members(cluster, joined_by);
     (void)snprintf(id, sizeof(id), "%u", node);
+    (void)snprintf(nodes, sizeof(nodes), "1-%u", cluster->nodes_count);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     bench_must(freopen(log, "w", stderr) != NULL, log);
-    execl(cluster->penstock, "penstock", "node", "--cluster", "bench", "--id", id, "--nodes", "1-2",
-          "--socket", socket, "--fabric-dir", fabric, "--to", to, "--ldms", "2", "--source", source,
-          (char *)NULL);
+    execl(cluster->penstock, "penstock", "node", "--cluster", "bench", "--id", id, "--socket",
+          socket, "--to", to, "--ldms", "2", "--source", source,
+          is_shm ? "--nodes" : "--cluster-key", is_shm ? nodes : key,
+          is_shm ? "--fabric-dir" : "--member", joined_by, (char *)NULL);
     bench_must(false, cluster->penstock);
 }
 
@@ -168,7 +210,7 @@ static void sleep_ms(long ms)
     (void)nanosleep(&nap, NULL);
 }
 
-/* Until both are up and have met. */
+/* Until all are up and have met. */
 static void await_cluster(struct cluster *cluster)
 {
     char path[PATH_BYTES];
@@ -187,10 +229,18 @@ static void await_cluster(struct cluster *cluster)
     }
 }
 
-static void cluster_open(struct cluster *cluster)
+static void cluster_open(const struct job *job, struct cluster *cluster)
 {
     char path[PATH_BYTES];
-    for (uint32_t node = 1; node <= NODES; node++) {
+    cluster->penstock = job->penstock;
+    cluster->nodes_count = job->nodes;
+    (void)snprintf(cluster->directory, sizeof(cluster->directory), "%s/%s", job->directory,
+                   fabric_names[cluster->fabric]);
+    bench_must(mkdir(cluster->directory, 0700) == 0, cluster->directory);
+    samples_open(&cluster->by_client, job->rounds);
+    samples_open(&cluster->by_node, job->rounds);
+    make_key(cluster);
+    for (uint32_t node = 1; node <= cluster->nodes_count; node++) {
         path_of(cluster, path, "from", node);
         bench_must(mkdir(path, 0700) == 0, path);
         cluster->nodes[node - 1] = fork();
@@ -203,72 +253,114 @@ static void cluster_open(struct cluster *cluster)
 
 static void cluster_close(struct cluster *cluster)
 {
-    for (uint32_t node = 0; node < NODES; node++)
+    for (uint32_t node = 0; node < cluster->nodes_count; node++)
         (void)kill(cluster->nodes[node], SIGTERM);
-    for (uint32_t node = 0; node < NODES; node++)
+    for (uint32_t node = 0; node < cluster->nodes_count; node++)
         (void)waitpid(cluster->nodes[node], NULL, 0);
     (void)close(cluster->client_fd);
+    samples_close(&cluster->by_client);
+    samples_close(&cluster->by_node);
 }
 
 /* ---- measuring ---- */
 
-static void measure(struct cluster *cluster, struct exchange *exchanges, struct samples *rows,
-                    uint32_t rounds)
+static void measure(struct job *job)
 {
-    for (uint32_t i = 0; i < rounds * (1 + EXCHANGE_WAYS); i++) {
-        uint32_t turn = i % (1 + EXCHANGE_WAYS);
+    uint32_t ways = job->clusters_count + job->exchanges_count;
+    for (uint32_t i = 0; i < job->rounds * ways; i++) {
+        uint32_t turn = i % ways;
         uint64_t client_ns, node_ns;
         sleep_ms(2);
-        if (turn < EXCHANGE_WAYS) {
-            samples_add(&rows[ROW_EXCHANGE + turn], exchange_round(&exchanges[turn]));
+        if (turn >= job->clusters_count) {
+            uint32_t way = turn - job->clusters_count;
+            samples_add(&job->exchanged[way], exchange_round(&job->exchanges[way]));
             continue;
         }
+        struct cluster *cluster = &job->clusters[turn];
         bench_must(back_up(cluster->client_fd, &client_ns, &node_ns), "backup");
-        samples_add(&rows[ROW_CLIENT], client_ns);
-        samples_add(&rows[ROW_NODE], node_ns);
+        samples_add(&cluster->by_client, client_ns);
+        samples_add(&cluster->by_node, node_ns);
         remove_backups(cluster);
     }
 }
 
-static void run(struct cluster *cluster, uint32_t rounds)
+static void exchanges_open(struct job *job)
 {
-    struct exchange exchanges[EXCHANGE_WAYS];
-    struct samples rows[ROWS];
     char fabric[PATH_BYTES];
-    path_of(cluster, fabric, "exchange", 0);
-    for (uint32_t way = 0; way < EXCHANGE_WAYS; way++) {
-        exchange_open(&exchanges[way], (enum exchange_way)way, fabric);
-        (void)exchange_round(&exchanges[way]);
+    (void)snprintf(fabric, sizeof(fabric), "%s/exchange", job->directory);
+    for (uint32_t way = 0; way < job->exchanges_count; way++) {
+        exchange_open(&job->exchanges[way], (enum exchange_way)way, fabric);
+        (void)exchange_round(&job->exchanges[way]);
+        samples_open(&job->exchanged[way], job->rounds);
     }
-    for (uint32_t row = 0; row < ROWS; row++)
-        samples_open(&rows[row], rounds);
-    cluster_open(cluster);
-    measure(cluster, exchanges, rows, rounds);
-    cluster_close(cluster);
-    printf("%u signals through the hub of the master; a sync in %s takes %.1f us\n\n"
-           "%-30s  %9s  %9s  %9s\n",
-           exchanges[0].signals, cluster->directory, fsync_us(cluster->directory), "", "p50", "p99",
-           "p99.9");
-    for (uint32_t row = 0; row < ROWS; row++) {
-        samples_sort(&rows[row]);
-        printf("%-30s  %9.0f  %9.0f  %9.0f\n", row_names[row], samples_us(&rows[row], 500),
-               samples_us(&rows[row], 990), samples_us(&rows[row], 999));
-        samples_close(&rows[row]);
+}
+
+static void print_row(const char *name, const char *detail, struct samples *samples)
+{
+    samples_sort(samples);
+    printf("%-6s%-29s  %9.0f  %9.0f  %9.0f\n", name, detail, samples_us(samples, 500),
+           samples_us(samples, 990), samples_us(samples, 999));
+}
+
+/* Before the samples are put in order. */
+static void print_ratio(const struct cluster *ours, const struct cluster *theirs)
+{
+    double batches[2][SAMPLES_BATCHES];
+    samples_batches(&ours->by_node, batches[0]);
+    samples_batches(&theirs->by_node, batches[1]);
+    const struct samples_ratio ratio = samples_ratio(batches[0], batches[1]);
+    printf("within the node, %s / %s, median of %u batches: %.2f [%.2f, %.2f]\n",
+           fabric_names[ours->fabric], fabric_names[theirs->fabric], SAMPLES_BATCHES, ratio.median,
+           ratio.low, ratio.high);
+}
+
+static void print(struct job *job)
+{
+    printf("a sync in %s takes %.1f us\n", job->directory, fsync_us(job->directory));
+    if (job->exchanges_count > 0)
+        printf("%u signals through the hub of the master\n", job->exchanges[0].signals);
+    if (job->clusters_count > 1)
+        print_ratio(&job->clusters[1], &job->clusters[0]);
+    printf("\n%-35s  %9s  %9s  %9s\n", "", "p50", "p99", "p99.9");
+    for (uint32_t i = 0; i < job->clusters_count; i++) {
+        struct cluster *cluster = &job->clusters[i];
+        print_row(fabric_names[cluster->fabric], "backup, on the control socket",
+                  &cluster->by_client);
+        print_row(fabric_names[cluster->fabric], "backup, within the node", &cluster->by_node);
     }
-    for (uint32_t way = 0; way < EXCHANGE_WAYS; way++)
-        exchange_close(&exchanges[way]);
+    for (uint32_t way = 0; way < job->exchanges_count; way++)
+        print_row("", exchange_names[way], &job->exchanged[way]);
+}
+
+static void run(struct job *job)
+{
+    exchanges_open(job);
+    for (uint32_t i = 0; i < job->clusters_count; i++)
+        cluster_open(job, &job->clusters[i]);
+    measure(job);
+    print(job);
+    for (uint32_t i = 0; i < job->clusters_count; i++)
+        cluster_close(&job->clusters[i]);
+    for (uint32_t way = 0; way < job->exchanges_count; way++) {
+        samples_close(&job->exchanged[way]);
+        exchange_close(&job->exchanges[way]);
+    }
 }
 
 /* ---- the command line ---- */
 
 static const char usage_text[] =
     "usage: penstock-bench empty-backup [OPTION]...\n"
-    "  --rounds N       backups, and exchanges of each way (default: 500)\n"
+    "  --rounds N       backups of each cluster, exchanges of each way; 20 or more (default: 500)\n"
+    "  --nodes N        of a cluster, 2 to 16; exchanges only with 2 (default: 2)\n"
+    "  --fabric F[,F]   shm, quic: a cluster of each (default: shm)\n"
     "  --penstock PATH  program to run as nodes (default: the one beside this)\n"
     "  --dir DIR        where sources, backups and sockets go; give a tmpfs (default: /dev/shm)\n";
 
 static const struct option long_options[] = {
     {"rounds", required_argument, NULL, 'r'},
+    {"nodes", required_argument, NULL, 'n'},
+    {"fabric", required_argument, NULL, 'f'},
     {"penstock", required_argument, NULL, 'p'},
     {"dir", required_argument, NULL, 'd'},
     {"help", no_argument, NULL, 'h'},
@@ -283,33 +375,65 @@ static void find_penstock(char *path)
     strcpy(strrchr(path, '/') + 1, "penstock");
 }
 
+static bool parse_fabrics(struct job *job, const char *list)
+{
+    static const enum fabric both[][FABRICS] = {{FABRIC_SHM, FABRIC_QUIC},
+                                                {FABRIC_QUIC, FABRIC_SHM}};
+    static const char *const texts[] = {"shm", "quic", "shm,quic", "quic,shm"};
+    for (uint32_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (strcmp(list, texts[i]) != 0)
+            continue;
+        job->clusters_count = 1 + i / 2;
+        job->clusters[0].fabric = both[i % 2][0];
+        job->clusters[1].fabric = both[i % 2][1];
+        return true;
+    }
+    return false;
+}
+
+static bool parse(struct job *job, const char **directory, int option)
+{
+    switch (option) {
+    case 'r':
+        job->rounds = bench_number(optarg, 1000000);
+        return job->rounds >= SAMPLES_BATCHES;
+    case 'n':
+        job->nodes = bench_number(optarg, NODES_MAX);
+        return job->nodes >= 2;
+    case 'f':
+        return parse_fabrics(job, optarg);
+    case 'p':
+        job->penstock = optarg;
+        return true;
+    case 'd':
+        *directory = optarg;
+        return true;
+    default:
+        return false;
+    }
+}
+
 int bench_empty_backup(int argc, char **argv)
 {
     char beside[PATH_BYTES];
-    struct cluster cluster = {.penstock = beside};
+    static struct job job = {.rounds = 500, .nodes = 2, .clusters_count = 1};
     const char *directory = "/dev/shm";
-    uint32_t rounds = 500;
     int option;
     find_penstock(beside);
+    job.penstock = beside;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'r')
-            rounds = bench_number(optarg, 1000000);
-        else if (option == 'p')
-            cluster.penstock = optarg;
-        else if (option == 'd')
-            directory = optarg;
-        if (option == 'h' || option == '?' || rounds == 0) {
+        if (option == 'h' || !parse(&job, &directory, option)) {
             (void)fputs(usage_text, option == 'h' ? stdout : stderr);
             return option == 'h' ? 0 : 2;
         }
     }
-    (void)snprintf(cluster.directory, sizeof(cluster.directory), "%s/penstock-bench-XXXXXX",
-                   directory);
-    bench_must(mkdtemp(cluster.directory) != NULL, cluster.directory);
-    printf("a backup of nothing, 2 nodes with 2 LDMs each, %u rounds, %u CPUs, microseconds\n",
-           rounds, bench_cpus());
+    job.exchanges_count = job.nodes == 2 ? EXCHANGE_WAYS : 0;
+    (void)snprintf(job.directory, sizeof(job.directory), "%s/penstock-bench-XXXXXX", directory);
+    bench_must(mkdtemp(job.directory) != NULL, job.directory);
+    printf("a backup of nothing, %u nodes with 2 LDMs each, %u rounds, %u CPUs, microseconds\n",
+           job.nodes, job.rounds, bench_cpus());
     (void)fflush(stdout);
-    run(&cluster, rounds);
-    remove_tree(cluster.directory);
+    run(&job);
+    remove_tree(job.directory);
     return 0;
 }

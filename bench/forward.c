@@ -1,52 +1,63 @@
 /*
- * penstock-bench forward: signals from one process through a hub in another and back, over the shm
- * fabric and over UNIX SEQPACKET sockets, up to 32 signals a packet or one. The hub takes bursts,
- * and sends each signal on to its receiver. Throughput: as many in flight as go in. Round trip: one
- * at a time, awake (both poll, and yield) and asleep (both sleep as soon as there is nothing). The
- * ways take turns, batch by batch.
+ * penstock-bench forward: signals from one process to hubs in others and back, over the product's
+ * fabrics and over what the kernel has. A hub takes what has come and sends it on. Throughput: so
+ * many in flight. Round trip: one to each hub, until all are back, awake (all poll, and yield) and
+ * asleep (all sleep as soon as there is nothing). Fetch: a manifest of 1 MiB from the first hub, in
+ * windows of pieces as one archive asks another (engine/node/blob.h). The ways take turns, batch by
+ * batch; the first is compared with each other by the medians of the batches.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/apart.h"
 #include "bench/bench.h"
+#include "bench/ends.h"
 #include "bench/fan_out.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
-#include "net/shm/shm_fabric.h"
+#include "engine/node/blob.h"
 
-#define BURST PST_FABRIC_BURST
-#define BATCHES 5u
+#define BURST 32u
+#define IN_FLIGHT 512u
+#define BATCHES SAMPLES_BATCHES
+#define WAYS_MAX 8u
+#define BACKLOG 4096u
+#define FETCHED_BYTES (1u << 20)
+#define WINDOW_BYTES (PST_BLOB_WINDOW * PST_BLOB_DATA_BYTES)
 
-/* One side's end of a way. */
-struct end {
-    struct pst_fabric *fabric; /* NULL: the socket */
-    uint32_t peer;
-    int socket;
-    uint32_t packet; /* signals in one packet of the socket, at most */
-    bool has_joined;
-};
+static const struct end_kind *const kinds[] = {&end_shm, &end_quic_udp, &end_unix_32, &end_unix_1,
+                                               &end_udp, &end_tcp,      &end_tls};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* What a hub does is told by the sequence of a signal. */
+enum { SEQUENCE_AWAKE, SEQUENCE_ASLEEP, SEQUENCE_FETCH, SEQUENCE_END };
 
 struct way {
-    const char *name;
-    struct end end;
-    pid_t hub;
-    uint64_t forwarded; /* signals, and how long they took, window by window */
+    const struct end_kind *kind;
+    void *end;
+    pid_t hubs[ENDS_NODES_MAX + 1];
+    struct samples trips[2]; /* by SEQUENCE_AWAKE, SEQUENCE_ASLEEP */
+    struct samples fetches;
+    uint64_t forwarded; /* signals, and how long they took */
     uint64_t forwarded_ns;
-    struct samples trips[2]; /* awake, asleep */
+    double stream_ns[SAMPLES_BATCHES]; /* a signal's time */
 };
 
-/* What the hub does is told by the sequence of a signal. */
-enum { SEQUENCE_AWAKE, SEQUENCE_ASLEEP, SEQUENCE_END };
+struct job {
+    struct ends_place place;
+    struct way ways[WAYS_MAX];
+    uint32_t ways_count;
+    uint32_t signals, rounds, fetches;
+    bool is_apart;
+};
 
 static struct pst_signal signal_make(uint32_t sequence)
 {
@@ -59,268 +70,311 @@ static struct pst_signal signal_make(uint32_t sequence)
     };
 }
 
-/* ---- the two sorts of end ---- */
+/* ---- a hub ---- */
 
-static uint32_t fabric_take(struct end *end, struct pst_signal *signals)
+/* What is still to be sent: as much as is in flight, at most. */
+struct backlog {
+    struct pst_signal signals[BACKLOG];
+    uint32_t put, sent;
+};
+
+static void backlog_add(struct backlog *backlog, const struct pst_signal *signals, uint32_t count)
 {
-    struct pst_fabric_event event;
-    uint32_t count = 0;
-    int status = pst_fabric_poll(end->fabric, pst_monotonic_ns(), &event);
-    bench_must(status >= 0, "fabric");
-    if (status == 0)
-        return 0;
-    if (event.type == PST_FABRIC_JOINED)
-        end->has_joined = true;
-    bench_must(event.type != PST_FABRIC_FAILED && event.type != PST_FABRIC_EXPELLED, "fabric");
-    if (event.type == PST_FABRIC_SIGNALS) {
-        count = event.signals_count;
-        memcpy(signals, event.signals, count * sizeof(*signals));
-    }
-    return count;
+    bench_must(backlog->put + count <= BACKLOG, "too many signals in flight");
+    memcpy(backlog->signals + backlog->put, signals, count * sizeof(*signals));
+    backlog->put += count;
 }
 
-static uint32_t take(struct end *end, struct pst_signal *signals)
+static void backlog_send(struct backlog *backlog, const struct end_kind *kind, void *end)
 {
-    if (end->fabric)
-        return fabric_take(end, signals);
-    ssize_t bytes = recv(end->socket, signals, BURST * sizeof(*signals), MSG_DONTWAIT);
-    bench_must(bytes > 0 || errno == EAGAIN, "socket");
-    return bytes > 0 ? (uint32_t)bytes / (uint32_t)sizeof(*signals) : 0;
+    uint32_t left = backlog->put - backlog->sent;
+    if (left > 0)
+        backlog->sent +=
+            kind->put(end, 1, backlog->signals + backlog->sent, left < BURST ? left : BURST);
+    if (backlog->sent == backlog->put)
+        backlog->sent = backlog->put = 0;
 }
 
-/* How many of them went in. */
-static uint32_t put(struct end *end, const struct pst_signal *signals, uint32_t count)
+/* Pieces, and the CONF. */
+static void add_window(struct backlog *backlog)
 {
-    if (!end->fabric) {
-        uint32_t some = count < end->packet ? count : end->packet;
-        ssize_t sent = send(end->socket, signals, some * sizeof(*signals), MSG_DONTWAIT);
-        bench_must(sent > 0 || errno == EAGAIN, "socket");
-        return sent > 0 ? some : 0;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        int error = pst_fabric_send(end->fabric, end->peer, &signals[i]);
-        if (error == -EAGAIN)
-            return i;
-        bench_must(!error, "fabric");
-    }
-    return count;
+    const struct pst_signal piece = signal_make(SEQUENCE_FETCH);
+    for (uint32_t i = 0; i <= PST_BLOB_WINDOW; i++)
+        backlog_add(backlog, &piece, 1);
 }
 
-static void sleep_until_woken(struct end *end)
+static void forward(const struct end_kind *kind, void *end)
 {
-    struct pollfd readable = {.fd = end->socket, .events = POLLIN};
-    if (!end->fabric) {
-        (void)poll(&readable, 1, -1);
-        return;
-    }
-    readable.fd = pst_fabric_fd(end->fabric);
-    pst_fabric_announce(end->fabric);
-    uint64_t now_ns = pst_monotonic_ns(), until_ns = pst_fabric_deadline_ns(end->fabric);
-    if (pst_fabric_is_quiet(end->fabric) && now_ns < until_ns)
-        (void)poll(&readable, 1, (int)((until_ns - now_ns) / 1000000 + 1));
-    pst_fabric_cancel(end->fabric);
-}
-
-/* ---- the hub ---- */
-
-static void forward(struct end *end)
-{
-    struct pst_signal signals[BURST] = {0};
-    bool may_sleep = false;
-    for (;;) {
-        uint32_t count = take(end, signals), sent = 0;
-        while (sent < count) {
-            uint32_t more = put(end, signals + sent, count - sent);
-            if (more == 0)
-                sched_yield();
-            sent += more;
-        }
+    static struct backlog backlog;
+    struct pst_signal signals[ENDS_BURST] = {0};
+    uint32_t last = SEQUENCE_AWAKE;
+    while (last != SEQUENCE_END || backlog.put > 0) {
+        uint32_t count = kind->take(end, signals);
         if (count > 0)
-            may_sleep = signals[count - 1].sequence == SEQUENCE_ASLEEP;
-        if (count > 0 && signals[count - 1].sequence == SEQUENCE_END)
-            return;
-        if (count == 0 && may_sleep)
-            sleep_until_woken(end);
-        else if (count == 0)
-            sched_yield();
-    }
-}
-
-static void open_fabric(struct end *end, const char *directory, uint32_t node)
-{
-    char message[256];
-    struct pst_shm_config config = {
-        .directory = directory,
-        .failure_ns = UINT64_C(3600000000000),
-        .hello = {.cluster = "bench", .node = node, .incarnation = node},
-    };
-    *end = (struct end){.peer = 3 - node, .socket = -1};
-    if (pst_shm_fabric_open(&config, &end->fabric, message, sizeof(message)) < 0) {
-        (void)fprintf(stderr, "penstock-bench: %s\n", message);
-        exit(1);
-    }
-}
-
-static void await_join(struct end *end)
-{
-    struct pst_signal signals[BURST];
-    while (!end->has_joined)
-        bench_must(take(end, signals) == 0, "nothing before it joined");
-}
-
-static void hub_run(struct end end, const char *directory)
-{
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    bench_pin(bench_cpus() > 1 ? 1 : 0);
-    if (directory) {
-        open_fabric(&end, directory, 2);
-        await_join(&end);
-    }
-    forward(&end);
-    /* The last answer is to be read before the end is seen. */
-    if (!directory)
-        (void)shutdown(end.socket, SHUT_WR);
-    else
-        pst_fabric_close(end.fabric);
-    _exit(0);
-}
-
-/* directory: of the fabric; NULL: a pair of sockets, so many signals a packet. */
-static void open_way(struct way *way, const char *name, const char *directory, uint32_t packet)
-{
-    int sockets[2] = {-1, -1};
-    way->name = name;
-    if (!directory)
-        bench_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0, "sockets");
-    way->hub = fork();
-    bench_must(way->hub >= 0, "fork");
-    if (way->hub == 0) {
-        if (sockets[0] >= 0)
-            close(sockets[0]);
-        hub_run((struct end){.socket = sockets[1], .packet = packet}, directory);
-    }
-    way->end = (struct end){.socket = sockets[0], .packet = packet};
-    if (!directory) {
-        close(sockets[1]);
-        return;
-    }
-    open_fabric(&way->end, directory, 1);
-    await_join(&way->end);
-}
-
-static void round_trip(struct way *way, uint32_t sequence)
-{
-    struct pst_signal signals[BURST], signal = signal_make(sequence);
-    bench_must(put(&way->end, &signal, 1) == 1, "one signal goes in");
-    while (take(&way->end, signals) == 0) {
-        if (sequence == SEQUENCE_ASLEEP)
-            sleep_until_woken(&way->end);
+            last = signals[count - 1].sequence;
+        if (count > 0 && last == SEQUENCE_FETCH)
+            add_window(&backlog);
+        else
+            backlog_add(&backlog, signals, count);
+        backlog_send(&backlog, kind, end);
+        if (count > 0 || backlog.put > 0)
+            continue;
+        if (last == SEQUENCE_ASLEEP)
+            kind->sleep(end);
         else
             sched_yield();
     }
 }
 
-static void close_way(struct way *way)
+static void hub_run(const struct job *job, const struct end_kind *kind, uint32_t node)
 {
-    struct pst_signal signal = signal_make(SEQUENCE_END);
-    bench_must(put(&way->end, &signal, 1) == 1, "the end goes in");
-    if (way->end.fabric)
-        pst_fabric_publish(way->end.fabric);
-    (void)waitpid(way->hub, NULL, 0);
-    pst_fabric_close(way->end.fabric);
-    if (way->end.socket >= 0)
-        close(way->end.socket);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (job->is_apart)
+        apart_cross();
+    bench_pin(bench_cpus() > 1 ? 1 + (node - 2) % (bench_cpus() - 1) : 0);
+    void *end = kind->open(&job->place, node);
+    forward(kind, end);
+    kind->close(end);
+    _exit(0);
+}
+
+/* ---- the process that measures ---- */
+
+static void put_one(struct way *way, uint32_t node, uint32_t sequence)
+{
+    const struct pst_signal signal = signal_make(sequence);
+    while (way->kind->put(way->end, node, &signal, 1) == 0)
+        sched_yield();
+}
+
+static void round_trip(const struct job *job, struct way *way, uint32_t sequence)
+{
+    struct pst_signal signals[ENDS_BURST];
+    uint32_t hubs = job->place.nodes - 1;
+    for (uint32_t node = 2; node <= job->place.nodes; node++)
+        put_one(way, node, sequence);
+    for (uint32_t back = 0; back < hubs;) {
+        uint32_t count = way->kind->take(way->end, signals);
+        back += count;
+        if (count == 0 && sequence == SEQUENCE_ASLEEP)
+            way->kind->sleep(way->end);
+        else if (count == 0)
+            sched_yield();
+    }
+}
+
+static void way_open(const struct job *job, struct way *way)
+{
+    for (uint32_t node = 2; node <= job->place.nodes; node++) {
+        way->hubs[node] = fork();
+        bench_must(way->hubs[node] >= 0, "fork");
+        if (way->hubs[node] == 0)
+            hub_run(job, way->kind, node);
+    }
+    way->end = way->kind->open(&job->place, 1);
+    round_trip(job, way, SEQUENCE_ASLEEP); /* no hub polls while it is not its turn */
+    samples_open(&way->trips[SEQUENCE_AWAKE], job->rounds);
+    samples_open(&way->trips[SEQUENCE_ASLEEP], job->rounds);
+    samples_open(&way->fetches, BATCHES);
+}
+
+static void way_close(const struct job *job, struct way *way)
+{
+    round_trip(job, way, SEQUENCE_END);
+    for (uint32_t node = 2; node <= job->place.nodes; node++)
+        (void)waitpid(way->hubs[node], NULL, 0);
+    way->kind->close(way->end);
+    samples_close(&way->trips[SEQUENCE_AWAKE]);
+    samples_close(&way->trips[SEQUENCE_ASLEEP]);
+    samples_close(&way->fetches);
 }
 
 /* ---- measuring ---- */
 
-static void measure_throughput(struct way *way, uint32_t count)
+static uint64_t stream(const struct job *job, struct way *way, uint32_t count)
 {
-    struct pst_signal signals[BURST], got[BURST];
-    uint32_t sent = 0, received = 0;
+    struct pst_signal signals[BURST], got[ENDS_BURST];
+    uint32_t sent = 0, received = 0, node = 2;
     for (uint32_t i = 0; i < BURST; i++)
         signals[i] = signal_make(SEQUENCE_AWAKE);
     uint64_t start_ns = pst_monotonic_ns();
     while (received < count) {
-        uint32_t left = count - sent;
-        uint32_t more = left ? put(&way->end, signals, left < BURST ? left : BURST) : 0;
-        uint32_t back = take(&way->end, got);
+        uint32_t left = count - sent, more = 0;
+        if (left > 0 && sent - received + BURST <= IN_FLIGHT)
+            more = way->kind->put(way->end, node, signals, left < BURST ? left : BURST);
+        node = node < job->place.nodes ? node + 1 : 2;
+        uint32_t back = way->kind->take(way->end, got);
         sent += more;
         received += back;
         if (more + back == 0)
             sched_yield();
     }
-    way->forwarded += count;
-    way->forwarded_ns += pst_monotonic_ns() - start_ns;
+    return pst_monotonic_ns() - start_ns;
 }
 
-static void measure_trips(struct way *way, uint32_t sequence, uint32_t rounds)
+static void measure_trips(const struct job *job, struct way *way, uint32_t sequence)
 {
-    for (uint32_t i = 0; i < rounds; i++) {
+    for (uint32_t i = 0; i < job->rounds / BATCHES; i++) {
         if (sequence == SEQUENCE_ASLEEP)
             (void)usleep(100);
         uint64_t start_ns = pst_monotonic_ns();
-        round_trip(way, sequence);
+        round_trip(job, way, sequence);
         samples_add(&way->trips[sequence], pst_monotonic_ns() - start_ns);
     }
+}
+
+/* A window is asked for when the last one is there. */
+static void measure_fetch(struct way *way)
+{
+    struct pst_signal signals[ENDS_BURST];
+    uint64_t start_ns = pst_monotonic_ns();
+    for (uint32_t fetched = 0; fetched < FETCHED_BYTES; fetched += WINDOW_BYTES) {
+        put_one(way, 2, SEQUENCE_FETCH);
+        for (uint32_t back = 0; back < PST_BLOB_WINDOW + 1;) {
+            uint32_t count = way->kind->take(way->end, signals);
+            back += count;
+            if (count == 0)
+                sched_yield();
+        }
+    }
+    samples_add(&way->fetches, pst_monotonic_ns() - start_ns);
+}
+
+static void measure_batch(const struct job *job, struct way *way, uint32_t batch)
+{
+    uint32_t signals = job->signals / BATCHES;
+    uint64_t took_ns = stream(job, way, signals);
+    way->forwarded += signals;
+    way->forwarded_ns += took_ns;
+    way->stream_ns[batch] = (double)took_ns / signals;
+    if (batch < job->fetches)
+        measure_fetch(way);
+    measure_trips(job, way, SEQUENCE_AWAKE);
+    measure_trips(job, way, SEQUENCE_ASLEEP); /* last: its hubs sleep on */
+}
+
+static void print_ratio(const double *ours, const double *theirs)
+{
+    const struct samples_ratio ratio = samples_ratio(ours, theirs);
+    printf("  %6.2f [%5.2f, %5.2f]", ratio.median, ratio.low, ratio.high);
+}
+
+/* Before the samples are put in order. */
+static void print_ratios(const struct way *way, const struct way *other)
+{
+    double ours[BATCHES], theirs[BATCHES];
+    printf("%-10s", other->kind->name);
+    print_ratio(way->stream_ns, other->stream_ns);
+    for (uint32_t i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++) {
+        samples_batches(&way->trips[i], ours);
+        samples_batches(&other->trips[i], theirs);
+        print_ratio(ours, theirs);
+    }
+    printf("\n");
 }
 
 static void print_way(struct way *way)
 {
     double ns = (double)way->forwarded_ns / (double)way->forwarded;
-    samples_sort(&way->trips[SEQUENCE_AWAKE]);
-    samples_sort(&way->trips[SEQUENCE_ASLEEP]);
-    printf("%-14s %9.3f %9.0f", way->name, 1e3 / ns, ns);
-    for (int i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++)
+    printf("%-10s %9.3f %9.0f", way->kind->name, 1e3 / ns, ns);
+    for (uint32_t i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++) {
+        samples_sort(&way->trips[i]);
         printf("  %8.1f %8.1f %8.1f", samples_us(&way->trips[i], 500),
                samples_us(&way->trips[i], 990), samples_us(&way->trips[i], 999));
-    printf("\n");
+    }
+    samples_sort(&way->fetches);
+    printf("  %8.1f\n", samples_us(&way->fetches, 500) / 1e3);
 }
 
-static void run(const char *directory, uint32_t signals, uint32_t rounds)
+static void run(struct job *job)
 {
-    struct way ways[3] = {0};
-    uint32_t count = sizeof(ways) / sizeof(ways[0]);
-    open_way(&ways[0], "shm fabric", directory, 0);
-    open_way(&ways[1], "UNIX, by 32", NULL, BURST);
-    open_way(&ways[2], "UNIX, by 1", NULL, 1);
-    for (uint32_t i = 0; i < count; i++) {
-        round_trip(&ways[i], SEQUENCE_ASLEEP); /* no hub polls while it is not its turn */
-        samples_open(&ways[i].trips[SEQUENCE_AWAKE], rounds);
-        samples_open(&ways[i].trips[SEQUENCE_ASLEEP], rounds);
+    for (uint32_t i = 0; i < job->ways_count; i++)
+        way_open(job, &job->ways[i]);
+    for (uint32_t i = 0; i < BATCHES * job->ways_count; i++) {
+        uint32_t batch = i / job->ways_count;
+        measure_batch(job, &job->ways[(i + batch) % job->ways_count], batch);
     }
-    for (uint32_t batch = 0; batch < BATCHES * count; batch++) {
-        struct way *way = &ways[(batch + batch / count) % count];
-        measure_throughput(way, signals / BATCHES);
-        measure_trips(way, SEQUENCE_AWAKE, rounds / BATCHES);
-        measure_trips(way, SEQUENCE_ASLEEP, rounds / BATCHES); /* last: its hub sleeps on */
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        print_way(&ways[i]);
-        close_way(&ways[i]);
-        samples_close(&ways[i].trips[SEQUENCE_AWAKE]);
-        samples_close(&ways[i].trips[SEQUENCE_ASLEEP]);
-    }
+    if (job->ways_count > 1)
+        printf("%s / others: medians of %u batches [95 %% interval]\n%-10s  %-22s  %-22s  %s\n",
+               job->ways[0].kind->name, BATCHES, "", "time of a signal", "round trip awake",
+               "asleep");
+    for (uint32_t i = 1; i < job->ways_count; i++)
+        print_ratios(&job->ways[0], &job->ways[i]);
+    printf("\n%-10s %9s %9s  %26s  %26s  %8s\n%-10s %9s %9s  %8s %8s %8s  %8s %8s %8s  %8s\n", "",
+           "million/s", "ns each", "awake", "asleep", "1 MiB", "", "", "", "p50", "p99", "p99.9",
+           "p50", "p99", "p99.9", "ms");
+    for (uint32_t i = 0; i < job->ways_count; i++)
+        print_way(&job->ways[i]);
+    for (uint32_t i = 0; i < job->ways_count; i++)
+        way_close(job, &job->ways[i]);
 }
+
+/* ---- the command line ---- */
 
 static const char usage_text[] =
     "usage: penstock-bench forward [OPTION]...\n"
-    "  --signals N   signals through the hub, each way of sending (default: 200000)\n"
-    "  --rounds N    round trips, awake and asleep each (default: 1000)\n";
+    "  --over WAY[,…]  shm, quic-udp, unix-32, unix-1, udp, tcp, tls (default: "
+    "shm,unix-32,unix-1)\n"
+    "  --nodes N       hubs, up to 16: a round trip is one signal to each (default: 1)\n"
+    "  --signals N     signals through the hubs, each way of sending (default: 200000)\n"
+    "  --rounds N      round trips, awake and asleep each (default: 1000)\n"
+    "  --fetches N     manifests of 1 MiB, up to 20 (default: 5)\n"
+    "  --apart         the hubs in another network namespace, over a veth pair (root; not for "
+    "shm)\n";
 
 static const struct option long_options[] = {
-    {"rounds", required_argument, NULL, 'r'},
-    {"signals", required_argument, NULL, 's'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"apart", no_argument, NULL, 'a'},        {"fetches", required_argument, NULL, 'f'},
+    {"nodes", required_argument, NULL, 'n'},  {"over", required_argument, NULL, 'o'},
+    {"rounds", required_argument, NULL, 'r'}, {"signals", required_argument, NULL, 's'},
+    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 };
+
+static bool parse_ways(struct job *job, char *list)
+{
+    char *rest = NULL;
+    job->ways_count = 0;
+    for (char *name = strtok_r(list, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        uint32_t kind = 0;
+        while (kind < KINDS && strcmp(kinds[kind]->name, name) != 0)
+            kind++;
+        if (kind == KINDS || job->ways_count == WAYS_MAX)
+            return false;
+        job->ways[job->ways_count++].kind = kinds[kind];
+    }
+    return job->ways_count > 0;
+}
+
+static bool parse(struct job *job, int option)
+{
+    uint32_t number;
+    switch (option) {
+    case 'a':
+        job->is_apart = true;
+        return true;
+    case 'o':
+        return parse_ways(job, optarg);
+    case 'n':
+        number = bench_number(optarg, ENDS_NODES_MAX - 1);
+        job->place.nodes = number + 1;
+        return number > 0;
+    case 'f':
+        job->fetches = bench_number(optarg, BATCHES);
+        return job->fetches > 0;
+    case 'r':
+    case 's':
+        number = bench_number(optarg, 1000000000);
+        *(option == 'r' ? &job->rounds : &job->signals) = number;
+        return number >= BATCHES;
+    default:
+        return false;
+    }
+}
 
 static void remove_directory(const char *directory)
 {
-    static const char *const names[] = {"node-1.lock", "node-2.lock"};
     char path[128];
-    for (uint32_t i = 0; i < 2; i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+    for (uint32_t node = 1; node <= ENDS_NODES_MAX; node++) {
+        (void)snprintf(path, sizeof(path), "%s/node-%u.lock", directory, node);
         (void)unlink(path);
     }
     (void)rmdir(directory);
@@ -328,30 +382,32 @@ static void remove_directory(const char *directory)
 
 int bench_forward(int argc, char **argv)
 {
-    uint32_t signals = 200000, rounds = 1000;
-    char directory[] = "/tmp/penstock-bench-XXXXXX";
+    static struct job job = {.place.nodes = 2, .signals = 200000, .rounds = 1000, .fetches = 5};
+    char directory[] = "/tmp/penstock-bench-XXXXXX", ways[] = "shm,unix-32,unix-1";
+    uint32_t process = (uint32_t)getpid() & 0x1fff; /* 127.32.0.0…127.63.255.0 */
     int option;
+    (void)parse_ways(&job, ways);
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        uint32_t number = option == 'r' || option == 's' ? bench_number(optarg, 1000000000) : 0;
         if (option == 'h') {
             (void)fputs(usage_text, stdout);
             return 0;
         }
-        if (number < BATCHES) {
+        if (!parse(&job, option)) {
             (void)fputs(usage_text, stderr);
             return 2;
         }
-        *(option == 'r' ? &rounds : &signals) = number;
     }
     bench_must(mkdtemp(directory) != NULL, directory);
-    printf(
-        "from one process through a hub in another and back; %u CPUs; %u signals; %u round trips, "
-        "microseconds\n%-14s %9s %9s  %26s  %26s\n%-14s %9s %9s  %8s %8s %8s  %8s %8s %8s\n",
-        bench_cpus(), signals, rounds, "", "million/s", "ns each", "awake", "asleep", "", "", "",
-        "p50", "p99", "p99.9", "p50", "p99", "p99.9");
+    job.place.directory = directory;
+    job.place.network = UINT32_C(0x7f200000) | process << 8;
+    if (job.is_apart)
+        job.place.network = apart_open(job.place.nodes);
+    printf("from one process to %u hubs in others and back; %u CPUs; %u signals; %u round trips, "
+           "microseconds\n\n",
+           job.place.nodes - 1, bench_cpus(), job.signals, job.rounds);
     (void)fflush(stdout);
     bench_pin(0);
-    run(directory, signals, rounds);
+    run(&job);
     remove_directory(directory);
     return 0;
 }

@@ -47,6 +47,37 @@ double samples_us(const struct samples *samples, uint32_t permille)
     return (double)samples->ns[at < samples->count ? at : samples->count - 1] / 1e3;
 }
 
+void samples_batches(const struct samples *samples, double *medians)
+{
+    uint32_t count = samples->count / SAMPLES_BATCHES;
+    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++) {
+        struct samples batch;
+        samples_open(&batch, count);
+        for (uint32_t k = 0; k < count; k++)
+            samples_add(&batch, samples->ns[i * count + k]);
+        samples_sort(&batch);
+        medians[i] = 1e3 * samples_us(&batch, 500);
+        samples_close(&batch);
+    }
+}
+
+static int compare_ratios(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Of 20 values the 6th and the 15th enclose the median with that confidence, whatever their
+ * distribution. */
+struct samples_ratio samples_ratio(const double *ours, const double *theirs)
+{
+    double ratios[SAMPLES_BATCHES];
+    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++)
+        ratios[i] = ours[i] / theirs[i];
+    qsort(ratios, SAMPLES_BATCHES, sizeof(ratios[0]), compare_ratios);
+    return (struct samples_ratio){(ratios[9] + ratios[10]) / 2, ratios[5], ratios[14]};
+}
+
 uint32_t bench_number(const char *text, uint32_t max)
 {
     char *end;

@@ -21,6 +21,18 @@ void samples_add(struct samples *samples, uint64_t ns);
 void samples_sort(struct samples *samples);
 double samples_us(const struct samples *samples, uint32_t permille);
 
+/* The medians, in ns, of so many batches of equal size in the order in which they were added;
+ * before samples_sort(). */
+#define SAMPLES_BATCHES 20u
+void samples_batches(const struct samples *samples, double *medians);
+
+/* Of two that took turns, batch by batch: the median of their ratios, and an interval that has it
+ * with a confidence of 95.9 %. */
+struct samples_ratio {
+    double median, low, high;
+};
+struct samples_ratio samples_ratio(const double *ours, const double *theirs);
+
 /* A command line's positive number up to max; 0: it is none. */
 uint32_t bench_number(const char *text, uint32_t max);
 
