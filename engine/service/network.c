@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/service/cluster_key.h"
 #include "net/quic/quic_fabric.h"
 
@@ -198,6 +199,18 @@ static int fill_port(const struct pst_daemon_job *job, struct pst_quic_network *
     return error;
 }
 
+/* By what a refusal calls them. */
+static void log_keys(const char *path, const struct pst_quic_network *network)
+{
+    char first[PST_KEY_MARK_BYTES], second[PST_KEY_MARK_BYTES];
+    pst_quic_key_mark(network->keys[0], first);
+    if (network->keys_count == 1)
+        pst_log(PST_LOG_INFO, "cluster key %s: %s", path, first);
+    else
+        pst_log(PST_LOG_INFO, "cluster key %s: %s is offered, %s is accepted too", path, first,
+                pst_quic_key_mark(network->keys[1], second));
+}
+
 static int fill(const struct pst_daemon_job *job, struct pst_quic_network *network,
                 struct pst_eal_config *eal, char *message)
 {
@@ -210,7 +223,11 @@ static int fill(const struct pst_daemon_job *job, struct pst_quic_network *netwo
     int error = find_near(job->node, network, message);
     if (!error && job->net_device)
         error = fill_port(job, network, eal, message);
-    return error ? error : cluster_key_read(job->key_path, network, message);
+    if (!error)
+        error = cluster_key_read(job->key_path, network, message);
+    if (!error)
+        log_keys(job->key_path, network);
+    return error;
 }
 
 int network_open(const struct pst_daemon_job *job, struct pst_quic_network **opened,

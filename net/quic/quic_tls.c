@@ -30,14 +30,21 @@ static int derive(const uint8_t *key, const char *text, uint8_t *made)
                             made);
 }
 
-static int name_key(const uint8_t *key, uint32_t cluster_id, char *identity)
+char *pst_quic_key_mark(const uint8_t *key, char *text)
 {
     uint8_t mark[32];
     if (derive(key, "penstock: which key", mark) < 0)
-        return -ENOMEM;
-    (void)snprintf(identity, QUIC_IDENTITY_BYTES, "%08x-%02x%02x%02x%02x", cluster_id, mark[0],
-                   mark[1], mark[2], mark[3]);
-    return 0;
+        abort(); /* GnuTLS has no HMAC */
+    (void)snprintf(text, PST_KEY_MARK_BYTES, "%02x%02x%02x%02x", mark[0], mark[1], mark[2],
+                   mark[3]);
+    return text;
+}
+
+static void name_key(const uint8_t *key, uint32_t cluster_id, char *identity)
+{
+    char mark[PST_KEY_MARK_BYTES];
+    (void)snprintf(identity, QUIC_IDENTITY_BYTES, "%08x-%s", cluster_id,
+                   pst_quic_key_mark(key, mark));
 }
 
 const char *quic_tls_key_mark(const char *identity)
@@ -96,11 +103,8 @@ int quic_tls_open(struct quic_tls *tls, const struct pst_quic_network *network,
 {
     char label[48];
     tls->network = network;
-    for (uint32_t i = 0; i < network->keys_count; i++) {
-        int error = name_key(network->keys[i], hello->cluster_id, tls->identities[i]);
-        if (error)
-            return error;
-    }
+    for (uint32_t i = 0; i < network->keys_count; i++)
+        name_key(network->keys[i], hello->cluster_id, tls->identities[i]);
     (void)snprintf(label, sizeof(label), "penstock: tokens of node %u", hello->node);
     const gnutls_datum_t key = {(unsigned char *)(uintptr_t)network->keys[0],
                                 PST_CLUSTER_KEY_BYTES};

@@ -141,19 +141,27 @@ roll_to() { # FILE: with the key or the keys
     done
 }
 
+mark_of() { # NODE: of the key that it has logged last
+    grep -o 'cluster key .*: [0-9a-f]*$' "$memory/node$1.log" | tail -n 1 | grep -o '[0-9a-f]*$'
+}
+
 the_key_is_changed() {
     "$penstock" keygen "$memory/new" >"$memory/out"
     cat "$memory/old" "$memory/new" >"$memory/both"
     cat "$memory/new" "$memory/old" >"$memory/turned"
     chmod 0600 "$memory/both" "$memory/turned"
     roll_to "$memory/both"
+    grep -Eq 'cluster key .*key1: [0-9a-f]{8} is offered, [0-9a-f]{8} is accepted too' "$memory/node1.log" ||
+        fail_with_logs 'two keys are not logged'
     roll_to "$memory/turned"
     roll_to "$memory/new"
-    # From now on the old key opens nothing.
+    # From now on the old key opens nothing; the marks in the log are those of the start.
     stop_node 3
     cp "$memory/old" "$memory/key3"
+    : >"$memory/node3.log"
     start_node 3
-    wait_until grep "node 3 at $network.3:7420: refused: it has another cluster key: [0-9a-f]{8} there, [0-9a-f]{8} here" -E \
+    wait_until grep 'is up' "$memory/node3.log"
+    wait_until grep "node 3 at $network.3:7420: refused: it has another cluster key: $(mark_of 3) there, $(mark_of 1) here" \
         "$memory/node1.log"
     wait_until sees 3 '[.nodes[] | select(.refusal != null) | .node] == [1, 2]'
     stop_node 3
