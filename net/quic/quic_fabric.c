@@ -57,6 +57,19 @@ static void publish(struct quic_fabric *fabric)
     fabric->port->ops->flush(fabric->port);
 }
 
+/* At the end of a round: what was sent in it, and what is due. An acknowledgement alone waits for
+ * the next round: the answer that the caller is about to send takes it along. It would be a
+ * datagram of its own, and ngtcp2 answers what follows one with another, each way, for ever. */
+static void publish_signals(struct quic_fabric *fabric)
+{
+    for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
+        struct quic_link *link = fabric->peers[node].link;
+        if (quic_link_is_open(link) && (link->is_due || quic_stream_has_unsent(link)))
+            quic_link_write(link);
+    }
+    fabric->port->ops->flush(fabric->port);
+}
+
 static void quic_publish(struct pst_fabric *base)
 {
     publish((struct quic_fabric *)base);
@@ -197,10 +210,10 @@ static int quic_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric
     struct quic_fabric *fabric = (struct quic_fabric *)base;
     fabric->now_ns = now_ns;
     if (fabric->cursor == 0) {
+        publish(fabric);
         int error = begin_round(fabric);
         if (error)
             return error;
-        publish(fabric);
     }
     for (;;) {
         uint32_t node = next_linked(fabric, fabric->cursor);
@@ -214,7 +227,7 @@ static int quic_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric
     }
     fabric->cursor = 0;
     count_packets(fabric);
-    publish(fabric); /* what the caller has sent meanwhile, and that the peers may send more */
+    publish_signals(fabric);
     return 0;
 }
 

@@ -63,6 +63,8 @@ static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t stream, uin
     (void)conn, (void)offset, (void)stream_context;
     if (link->stream < 0) /* the client opened it: the only one that it may open */
         link->stream = stream;
+    link->is_due |= link->has_news; /* the second is acknowledged at once */
+    link->has_news = true;
     quic_stream_arrive(link, bytes, count);
     if (flags & NGTCP2_STREAM_DATA_FLAG_FIN)
         quic_decide(link, QUIC_CLOSE_DEAD, PST_FABRIC_DAMAGED, "it ended the stream with no BYE");
@@ -410,6 +412,8 @@ void quic_link_read(struct quic_link *link, const struct packet *packet)
                                      packet->size_bytes, link->fabric->now_ns);
     link->wants_write = true;
     settle(link, error);
+    if (link->conn)
+        link->expiry_ns = ngtcp2_conn_get_expiry(link->conn);
 }
 
 /* One datagram. Its bytes, 0: there is no more to send now, or an error of ngtcp2. */
@@ -441,7 +445,7 @@ void quic_link_write(struct quic_link *link)
 {
     struct packet_port *port = link->fabric->port;
     ngtcp2_ssize bytes;
-    link->wants_write = false;
+    link->wants_write = link->is_due = link->has_news = false;
     while ((bytes = write_one(link, port->ops->buffer(port))) > 0)
         port->ops->send(port, (size_t)bytes, &link->remote);
     if (bytes < 0)
@@ -460,7 +464,7 @@ void quic_link_expire(struct quic_link *link)
     }
     if (link->fabric->now_ns < link->expiry_ns)
         return;
-    link->wants_write = true;
+    link->wants_write = link->is_due = true;
     settle(link, ngtcp2_conn_handle_expiry(link->conn, link->fabric->now_ns));
 }
 

@@ -49,6 +49,8 @@ struct quic_link {
                            does not become UP: it only finds out whether the two agree */
     bool is_new;        /* JOINED is still to be reported */
     bool wants_write;   /* ngtcp2 may have something to send */
+    bool is_due;        /* likewise, and it waits for no answer of the caller's */
+    bool has_news;      /* since the last write a piece of the stream has come */
     bool was_heard;     /* since the last tick a record has come */
     bool said_farewell; /* since the last tick */
     uint64_t silent_ticks;

@@ -92,6 +92,11 @@ void quic_stream_hello(struct quic_link *link)
         *next_slot(link) = own.records[i];
 }
 
+bool quic_stream_has_unsent(const struct quic_link *link)
+{
+    return link->put * PST_SIGNAL_BYTES > link->sent_bytes;
+}
+
 size_t quic_stream_unsent(const struct quic_link *link, ngtcp2_vec *pieces)
 {
     uint64_t ring_bytes = (uint64_t)link->fabric->slots * PST_SIGNAL_BYTES;

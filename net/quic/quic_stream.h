@@ -19,6 +19,8 @@ void quic_stream_acknowledge(struct quic_link *link, uint64_t bytes);
 /* What is to be sent next, in one or two pieces. Returns how many; 0: nothing. */
 size_t quic_stream_unsent(const struct quic_link *link, ngtcp2_vec *pieces);
 
+bool quic_stream_has_unsent(const struct quic_link *link);
+
 /* The client, when the handshake is done. */
 void quic_stream_hello(struct quic_link *link);
 

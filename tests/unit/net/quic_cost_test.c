@@ -1,7 +1,7 @@
 /*
- * What signals between hosts cost in memory: nothing, once a link is up, and a flood of datagrams
- * leaves nothing behind. Two nodes in one thread, in a time of the test's own, over ports in
- * memory.
+ * What signals between hosts cost: no memory, once a link is up, and no datagram but their own; and
+ * a flood of datagrams leaves nothing behind. Two nodes in one thread, in a time of the test's own,
+ * over ports in memory.
  */
 #include <malloc.h>
 #include <stdlib.h>
@@ -120,6 +120,37 @@ static void a_signal_costs_no_allocation(void)
     end();
 }
 
+static uint64_t datagrams;
+
+static bool count_datagram(const struct sockaddr_in *from, const struct sockaddr_in *to,
+                           uint8_t *bytes, size_t size_bytes)
+{
+    (void)from, (void)to, (void)bytes, (void)size_bytes;
+    datagrams++;
+    return true;
+}
+
+/* The answer takes the acknowledgement along. */
+static void a_round_trip_costs_two_datagrams(void)
+{
+    const struct pst_signal signal = rig_signal(0);
+    uint64_t now_ns = UINT64_C(100000000000);
+    begin();
+    exchange(100, 1);
+    packet_pipe_filter = count_datagram;
+    datagrams = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint32_t from = i % 2;
+        rig_set_clock(now_ns += 10000);
+        CU_ASSERT_EQUAL(pst_fabric_send(nodes[from].fabric, 2 - from, &signal), 0);
+        rig_poll(&nodes[from]);
+        rig_poll(&nodes[1 - from]);
+    }
+    packet_pipe_filter = NULL;
+    CU_ASSERT_TRUE(datagrams >= 2000 && datagrams < 2020); /* BEATs, too */
+    end();
+}
+
 static uint64_t memory_in_use(void)
 {
     return mallinfo2().uordblks;
@@ -166,6 +197,7 @@ static void a_flood_leaves_nothing_behind(void)
 
 static CU_TestInfo tests[] = {
     {"a signal costs no allocation", a_signal_costs_no_allocation},
+    {"a round trip costs two datagrams", a_round_trip_costs_two_datagrams},
     {"a flood leaves nothing behind", a_flood_leaves_nothing_behind},
     CU_TEST_INFO_NULL,
 };
