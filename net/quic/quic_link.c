@@ -22,6 +22,7 @@
  * would cost as much. */
 #define FIRST_RTT_NS NGTCP2_MILLISECONDS
 #define ACK_DELAY_NS NGTCP2_MILLISECONDS
+#define ACK_PACKETS 4u /* so many are acknowledged at once */
 
 /* ---- what ngtcp2 calls ---- */
 
@@ -63,8 +64,7 @@ static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t stream, uin
     (void)conn, (void)offset, (void)stream_context;
     if (link->stream < 0) /* the client opened it: the only one that it may open */
         link->stream = stream;
-    link->is_due |= link->has_news; /* the second is acknowledged at once */
-    link->has_news = true;
+    link->is_due |= ++link->pieces >= ACK_PACKETS;
     quic_stream_arrive(link, bytes, count);
     if (flags & NGTCP2_STREAM_DATA_FLAG_FIN)
         quic_decide(link, QUIC_CLOSE_DEAD, PST_FABRIC_DAMAGED, "it ended the stream with no BYE");
@@ -144,6 +144,7 @@ static void set_settings(const struct quic_fabric *fabric, ngtcp2_settings *sett
     settings->handshake_timeout = UINT64_MAX; /* ours: HANDSHAKE_NS */
     settings->max_tx_udp_payload_size = fabric->port->payload_bytes;
     settings->no_tx_udp_payload_size_shaping = 1;
+    settings->ack_thresh = ACK_PACKETS;
     settings->no_pmtud = 1;
     settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
 }
@@ -445,7 +446,8 @@ void quic_link_write(struct quic_link *link)
 {
     struct packet_port *port = link->fabric->port;
     ngtcp2_ssize bytes;
-    link->wants_write = link->is_due = link->has_news = false;
+    link->wants_write = link->is_due = false;
+    link->pieces = 0;
     while ((bytes = write_one(link, port->ops->buffer(port))) > 0)
         port->ops->send(port, (size_t)bytes, &link->remote);
     if (bytes < 0)

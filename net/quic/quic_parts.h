@@ -50,9 +50,9 @@ struct quic_link {
     bool is_new;        /* JOINED is still to be reported */
     bool wants_write;   /* ngtcp2 may have something to send */
     bool is_due;        /* likewise, and it waits for no answer of the caller's */
-    bool has_news;      /* since the last write a piece of the stream has come */
     bool was_heard;     /* since the last tick a record has come */
     bool said_farewell; /* since the last tick */
+    uint32_t pieces;    /* of the stream that have come since the last write */
     uint64_t silent_ticks;
     uint64_t deadline_ns; /* of the handshake */
     uint64_t expiry_ns;   /* when ngtcp2 must be called at the latest */
