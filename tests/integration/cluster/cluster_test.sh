@@ -292,6 +292,7 @@ expect_rates() {
     hold_writers 2
     backup 1 >"$memory/client.log" 2>&1 &
     client=$!
+    wait_until sees 1 "$waits"
     watch 2 --json
     expect_json '.[-1] | .ldms[0].state == "STARTED" and [.nodes[] | select(.node == 1) | .bytes_per_second] == [0]'
     watch 2
