@@ -70,6 +70,13 @@ int ethdev_sleep_open_socket(struct ethdev_sleep *sleep, const char *interface, 
     return bind(sleep->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 }
 
+/* A driver may have interrupts that cannot be turned off: they wake once too often. */
+static int arm(uint16_t port)
+{
+    int error = rte_eth_dev_rx_intr_enable(port, 0);
+    return error == -ENOTSUP ? 0 : error;
+}
+
 static int open_interrupt(struct ethdev_sleep *sleep, uint16_t port)
 {
     *sleep = (struct ethdev_sleep){.way = ETHDEV_INTERRUPT, .port = port};
@@ -77,12 +84,15 @@ static int open_interrupt(struct ethdev_sleep *sleep, uint16_t port)
     if (sleep->fd < 0)
         return -errno;
     int error = rte_eth_dev_rx_intr_ctl_q(port, 0, sleep->fd, RTE_INTR_EVENT_ADD, NULL);
-    if (!error)
-        error = rte_eth_dev_rx_intr_enable(port, 0);
-    if (!error)
-        error = rte_eth_dev_rx_intr_disable(port, 0);
+    if (error) {
+        close(sleep->fd);
+        return error;
+    }
+    error = arm(port);
     if (error)
         ethdev_sleep_close(sleep);
+    else
+        ethdev_sleep_cancel(sleep);
     return error;
 }
 
@@ -106,7 +116,7 @@ void ethdev_sleep_announce(const struct ethdev_sleep *sleep)
 {
     switch (sleep->way) {
     case ETHDEV_INTERRUPT:
-        (void)rte_eth_dev_rx_intr_enable(sleep->port, 0);
+        (void)arm(sleep->port);
         break;
     case ETHDEV_SOCKET:
         attach_ours(sleep);
@@ -137,6 +147,8 @@ void ethdev_sleep_cancel(const struct ethdev_sleep *sleep)
 
 void ethdev_sleep_close(struct ethdev_sleep *sleep)
 {
+    if (sleep->fd >= 0 && sleep->way == ETHDEV_INTERRUPT)
+        (void)rte_eth_dev_rx_intr_ctl_q(sleep->port, 0, sleep->fd, RTE_INTR_EVENT_DEL, NULL);
     if (sleep->fd >= 0)
         close(sleep->fd);
     sleep->fd = -1;
