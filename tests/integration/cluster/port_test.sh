@@ -1,7 +1,7 @@
 #!/bin/bash
 # Ports that DPDK drives: nodes that tag their frames are one cluster, and one on the same cable that
-# does not is none of them; what a port cannot be is refused, with a line that says why; so is a second
-# process with a node's address, and another host with it is reported.
+# does not is none of them; a router joins two. What a port cannot be is refused, with a line that says
+# why; so is a second process with a node's address, and another host with it is reported.
 #
 #   port_test.sh PENSTOCK FOLDER
 set -euo pipefail
@@ -19,12 +19,14 @@ expect_exit 0 "$penstock" keygen "$key"
 mkdir "$disk/tree"
 random_bytes 300000 >"$disk/tree/file"
 
+members=1=$network.1,2=$network.2,3=$network.3
+
 # Sets command: a node of a host, without its port.
 node_of() { # ID [NAME]
     local name=${2:-$1}
     on_host "$1"
     command=("${within[@]}" "$penstock" node --cluster "port-$$" --id "$1" --cluster-key "$key"
-        --member "1=$network.1,2=$network.2,3=$network.3" --socket "$memory/$name.socket" --ldms 1 --to "$disk/to$name"
+        --member "$members" --socket "$memory/$name.socket" --ldms 1 --to "$disk/to$name"
         --source "dir:$disk/tree")
 }
 
@@ -120,9 +122,26 @@ with_the_tag_all_are_one() {
     sees 1 '.signals | .packets_sent > 20 and .packets_received > 20' >"$memory/out" || fail 'packets are not counted'
 }
 
+# Two networks on one cable, and the kernel of the switch as their router.
+through_a_router_two_are_one() {
+    local id forwarded
+    members=1=$network.1,3=10.78.0.3
+    for id in 1 2 3; do stop_node "$id"; done
+    ip -n "$space-switch" addr add "$network.254/24" dev bridge
+    ip -n "$space-switch" addr add 10.78.0.254/24 dev bridge
+    ip netns exec "$space-switch" sysctl -qw net.ipv4.ip_forward=1
+    start_node 1 --net-device af_packet:cable --net-address "$network.1/24" --net-gateway "$network.254"
+    start_node 3 --net-device af_packet:cable --net-address 10.78.0.3/24 --net-gateway 10.78.0.254
+    for id in 1 3; do wait_until sees_live "$id" 2; done
+    expect_exit 0 "$penstock" backup --node "$memory/3.socket"
+    forwarded=$(ip netns exec "$space-switch" awk '/^Ip: [0-9]/ { print $7 }' /proc/net/snmp)
+    [ "$forwarded" -gt 20 ] || fail "the router has forwarded $forwarded packets"
+    for id in 1 3; do stop_node "$id"; done
+}
+
 untagged=(--net-device af_packet:cable --net-address "$network.3/24")
 what_a_port_cannot_be_is_refused
 who_lacks_the_tag_is_alone
 an_address_is_of_one_node
 with_the_tag_all_are_one
-for id in 1 2 3; do stop_node "$id"; done
+through_a_router_two_are_one
