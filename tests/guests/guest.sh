@@ -1,0 +1,267 @@
+#!/bin/bash
+# What runs in each of the two guests of scripts/guest-proof, as root, once it has booted: host 1 and
+# host 2, from bare Debian to the first backup of a cluster that spans them, by the commands of
+# docs/deploy.md. /exchange is the one folder that both share with the machine that runs them.
+#
+# Each line of /exchange/report.ID is "shown", "not shown" or "FAILED", and what.
+set -euo pipefail
+id=$(sed -n 's/.*guest=\([12]\).*/\1/p' /proc/cmdline)
+other=$((3 - id))
+exchange=/exchange
+report=$exchange/report.$id
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:$PATH
+
+shown() { echo "shown: host $id: $*" | tee -a "$report"; }
+not_shown() { echo "not shown: host $id: $*" | tee -a "$report"; }
+fail() {
+    echo "FAILED: host $id: $*" | tee -a "$report"
+    journalctl --no-pager -u "penstock@$id" -n 30 2>/dev/null | tee -a "$exchange/log.$id" || true
+    touch "$exchange/failed"
+    exit 1
+}
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+set -E
+
+# until_true COMMAND…: within four minutes; the processors are emulated.
+until_true() {
+    local end=$((SECONDS + 240))
+    until "$@" >/dev/null 2>&1; do
+        [ ! -e "$exchange/failed" ] || exit 1
+        [ "$SECONDS" -lt "$end" ] || fail "not within 240 s: $*"
+        sleep 0.2
+    done
+}
+
+# Both have come so far.
+meet() { # NAME
+    touch "$exchange/at.$1.$id"
+    until_true test -e "$exchange/at.$1.$other"
+}
+
+# ---- the machine ----
+
+# The interface that the machine gives address ..:KIND:ID; its PCI function.
+interface_of() { # KIND: 01, of the kernel; 02, for a node
+    local address
+    for address in /sys/class/net/*/address; do
+        [ "$(cat "$address")" != "52:54:00:00:$1:0$id" ] || basename "${address%/address}"
+    done
+}
+function_of() { basename "$(readlink -f "/sys/class/net/$1/device" | sed 's,/virtio[0-9]*$,,')"; } # INTERFACE
+disk_of() { # SERIAL
+    local controller
+    for controller in /sys/class/nvme/*; do
+        [ "$(tr -d ' ' <"$controller/serial")" != "$1" ] || echo "/dev/${controller##*/}n1"
+    done
+}
+node_of() { cat "/sys/class/nvme/$(basename "${1%n1}")/device/numa_node"; } # DISK
+cpus_of() { cat "/sys/devices/system/node/node$1/cpulist"; }               # NUMA NODE
+
+# Host 1 writes its backups to the disk of NUMA node 1, host 2 to that of node 0.
+mount_disks() {
+    backup_node=$((2 - id)) source_node=$((id - 1))
+    backup_disk=$(disk_of "nv$backup_node")
+    local source_disk
+    source_disk=$(disk_of "nv$source_node")
+    [ "$(node_of "$backup_disk")" = "$backup_node" ] || fail "$backup_disk is near NUMA node $(node_of "$backup_disk")"
+    mkfs.ext4 -q -E nodiscard "$backup_disk"
+    mkfs.ext4 -q -E nodiscard "$source_disk"
+    mkdir -p /srv/data /var/backups
+    mount "$source_disk" /srv/data
+    mount "$backup_disk" /var/backups
+    rmdir /srv/data/lost+found /var/backups/lost+found
+}
+
+the_machine() {
+    local node
+    for node in 0 1; do
+        echo "host $id: NUMA node $node: CPUs $(cpus_of "$node"), $(awk '/MemTotal/ { print int($4 / 1024) }' "/sys/devices/system/node/node$node/meminfo") MiB"
+    done
+    kernel_nic=$(interface_of 01)
+    node_nic=$(interface_of 02)
+    function=$(function_of "$node_nic")
+    shown "Debian $(cat /etc/debian_version), Linux $(uname -r), 2 NUMA nodes, interfaces $kernel_nic and $node_nic ($function)"
+}
+
+# ---- bare Debian to a node ----
+
+install_penstock() {
+    cp -a "$exchange/install/." /
+    ldconfig
+    penstock --version
+}
+
+set_up_host() {
+    penstock-setup-host --check && fail 'a bare host lacks nothing'
+    penstock-setup-host --hugepages 64
+    penstock-setup-host --check >/dev/null
+    shown 'penstock-setup-host: from nothing to complete'
+}
+
+make_sources() {
+    local i
+    mkdir -p /srv/data/files/deep
+    for i in {1..150}; do head -c $((RANDOM * 2)) /dev/urandom >"/srv/data/files/$i"; done
+    head -c 20000000 /dev/urandom >/srv/data/files/large
+    truncate -s 8M /srv/data/files/sparse
+    ln -s ../large /srv/data/files/deep/link
+    ln /srv/data/files/1 /srv/data/files/deep/hard
+    install -d -o penstock -g penstock -m 700 /srv/data/db
+    chown -R penstock:penstock /srv/data/files
+    setpriv --reuid=penstock --regid=penstock --clear-groups -- "$exchange/lmdb_writer" replay /srv/data/db 20
+    install -d -o penstock -g penstock -m 700 /var/backups/penstock
+}
+
+# Debian has no firewall rules of its own; these let nothing in but what a node needs.
+close_firewall() {
+    nft -f - <<'END'
+table inet filter {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        iif lo accept
+        udp dport 7420 ip saddr 10.20.0.0/24 counter accept
+        counter
+    }
+}
+END
+}
+
+configure() {
+    ip address add "10.20.0.1$id/24" dev "$kernel_nic"
+    ip link set "$kernel_nic" up
+    close_firewall
+    mkdir -p /etc/penstock
+    if [ "$id" = 1 ]; then
+        penstock keygen /etc/penstock/cluster.key
+        cp /etc/penstock/cluster.key "$exchange/cluster.key"
+    fi
+    meet key
+    [ "$id" = 1 ] || install -m 600 "$exchange/cluster.key" /etc/penstock/cluster.key
+    chown root:penstock /etc/penstock/cluster.key
+    chmod 640 /etc/penstock/cluster.key
+    sed "s/ID/$id/" >"/etc/penstock/$id.ini" <<'END'
+[node]
+cluster = accounts
+id = ID
+member = 1=10.20.0.11
+member = 2=10.20.0.12
+cluster-key = /etc/penstock/cluster.key
+socket = /run/penstock/ID.socket
+source = files=dir:/srv/data/files
+source = db=lmdb:/srv/data/db
+to = /var/backups/penstock
+# The processors of these hosts are emulated, and slow.
+failure = 10s
+END
+}
+
+# As the unit runs it.
+as_penstock() {
+    (ulimit -l unlimited && exec setpriv --reuid=penstock --regid=penstock --init-groups -- "$@")
+}
+
+sees() { # JQ_FILTER
+    penstock status --node "/run/penstock/$id.socket" --json | jq -e "$1"
+}
+both_live='([.nodes[] | select(.state == "live")] | length) == 2'
+
+start_node() {
+    systemctl daemon-reload
+    systemctl start "penstock@$id"
+    until_true sees "$both_live"
+}
+
+# ---- a backup ----
+
+list_tree() { # DIRECTORY
+    (cd "$1" && find . -printf '%p %y %m %u %g %s %T@ %n %l\n' | grep -v '^\./lock.mdb ' | sed 's/^\(.* d .*\) [0-9]* \([0-9.]* [0-9]* \)/\1 - \2/' | sort &&
+        find . -type f ! -name lock.mdb -exec sha256sum {} + | sort -k 2)
+}
+
+# Waits for a backup that node 1 was asked for, and collects all directories at host 1.
+back_up_and_restore() { # NAME
+    local collected=/srv/data/collected tree
+    list_tree /srv/data/files >"$exchange/files.$id"
+    "$exchange/lmdb_writer" check /srv/data/db >"$exchange/db.$id"
+    meet "sources-$1"
+    if [ "$id" = 1 ]; then
+        penstock backup --node /run/penstock/1.socket --json >"$exchange/backup.$1" 2>&1 || fail "the backup exits with $?: $(tail -n 3 "$exchange/backup.$1")"
+        grep '"summary"' "$exchange/backup.$1" | jq -c .
+    fi
+    meet "backup-$1"
+    rm -rf "$exchange/collected.$id"
+    cp -r /var/backups/penstock "$exchange/collected.$id"
+    meet "collected-$1"
+    [ "$id" = 1 ] || return 0
+    penstock verify --from "$exchange/collected.1" --from "$exchange/collected.2"
+    rm -rf "$collected"
+    penstock restore --from "$exchange/collected.1" --from "$exchange/collected.2" --target "$collected"
+    for tree in 1 2; do
+        list_tree "$collected/$tree/files" | diff "$exchange/files.$tree" - || fail "the files of host $tree are not as they were"
+        "$exchange/lmdb_writer" check "$collected/$tree/db" | diff "$exchange/db.$tree" - || fail "the database of host $tree is not as it was"
+    done
+    shown "$1: a backup of both hosts is complete, verified, and restored with the contents of both"
+}
+
+# ---- where its threads and its memory are ----
+
+# The CPU of each LDM, in order, as the plan has them; those near the disk are the first.
+planned_cpus() { jq -r '.plan.ldms[].cpu' "$exchange/topology.$id"; }
+
+# The CPUs to which threads of a process are pinned.
+pinned_cpus() { # PID
+    sed -n 's/^Cpus_allowed_list:\t\([0-9]*\)$/\1/p' "/proc/$1"/task/*/status | sort -n
+}
+
+# NODE KIB: of what the process has bound to each NUMA node, the memory that lies there, by the kernel's
+# account; fails if any lies on another.
+bound_memory() { # PID
+    awk '$2 ~ /^bind:/ {
+        node = substr($2, 6)
+        for (i = 3; i <= NF; i++) if ($i ~ /^kernelpagesize_kB=/) page = substr($i, 19)
+        for (i = 3; i <= NF; i++) if ($i ~ /^N[0-9]+=/) {
+            split($i, pages, "=")
+            if (pages[1] != "N" node) exit 1
+            kib[node] += pages[2] * page
+        }
+    } END { for (node in kib) print node, kib[node] }' "/proc/$1/numa_maps" | sort
+}
+
+placement() {
+    local process cpu node bound
+    process=$(systemctl show -P MainPID "penstock@$id")
+    cp "/proc/$process/numa_maps" "$exchange/numa_maps.$id"
+    penstock topology --path /var/backups/penstock --json >"$exchange/topology.$id"
+    jq -e ".disk.numa_node == $backup_node and .plan.ldms[0].numa_node == $backup_node" "$exchange/topology.$id" >/dev/null ||
+        fail "the first LDM is not planned near the disk"
+    for cpu in $(planned_cpus); do
+        pinned_cpus "$process" | grep -qx "$cpu" || fail "no thread is pinned to CPU $cpu"
+    done
+    shown "LDMs on CPUs $(planned_cpus | paste -sd ,); the backup disk is on NUMA node $backup_node, of CPUs $(cpus_of "$backup_node")"
+    bound=$(bound_memory "$process") || fail "pages of bound memory are on another NUMA node: see numa_maps.$id"
+    for node in $(jq -r '.plan.ldms[].memory_numa_node' "$exchange/topology.$id" | sort -u); do
+        grep -q "^$node " <<<"$bound" || fail "no memory is bound to NUMA node $node"
+    done
+    sees '[.ldms[] | select(.misplaced_pages != 0)] == []' >/dev/null || fail 'the node reports pages elsewhere'
+    sees "[.ldms[] | [.cpu, .numa_node]] == $(jq -c '[.plan.ldms[] | [.cpu, .memory_numa_node]]' "$exchange/topology.$id")" >/dev/null ||
+        fail 'the node reports other CPUs and NUMA nodes than planned'
+    shown "the LDMs' buffers and rings, by move_pages: no page on another NUMA node than the LDM's CPU"
+    shown "the LDMs' buffers, by numa_maps, all where they are bound: $(awk '{ printf "%s%.1f MiB on node %s", sep, $2 / 1024, $1; sep = ", " }' <<<"$bound")"
+}
+
+the_machine
+mount_disks
+install_penstock
+set_up_host
+make_sources
+configure
+as_penstock penstock node --config "/etc/penstock/$id.ini" --check-config
+start_node
+shown 'penstock@.service: the node runs as user penstock, over packet_udp on the kernel'"'"'s interface'
+back_up_and_restore udp
+placement
+systemctl stop "penstock@$id"
+meet end
+touch "$exchange/done.$id"
+sync
