@@ -149,6 +149,9 @@ static int read_job(struct pst_session *session)
     if (parse_direct(job->direct, &node->direct) < 0)
         return fail(session, -EINVAL, "direct %s: give auto, on or off",
                     job->direct ? job->direct : "is NULL");
+    if (pst_compression_parse(job->compress ? job->compress : "none", &node->compression) < 0)
+        return fail(session, -EINVAL,
+                    "compress %s: give auto, none, lz4, zstd, or zstd:1 to zstd:9", job->compress);
     node->node = 1;
     node->directory = job->directory;
     node->label = job->label;
@@ -417,7 +420,7 @@ uint32_t pst_session_ldms(const struct pst_session *session)
 
 size_t pst_session_buffer_bytes(const struct pst_session *session)
 {
-    return pst_pipeline_memory_bytes(session->job.chunk_bytes, session->job.depth);
+    return pst_node_memory_bytes(&session->options.node);
 }
 
 struct pst_node_config *pst_session_node(struct pst_session *session)

@@ -29,6 +29,13 @@
          .argument = "auto|on|off",                                                                \
          .fallback = "auto",                                                                       \
          .help = "write with O_DIRECT where it works, always, or never"},                          \
+        {.name = "compress",                                                                       \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "auto|none|lz4|zstd[:LEVEL]",                                                 \
+         .fallback = "none",                                                                       \
+         .help = "compress chunks: by lz4, or by zstd at level 1 to 9, which is slower and "       \
+                 "shrinks more; auto: as much as costs no time. What does not shrink is stored "   \
+                 "as it is"},                                                                      \
         {.name = "freeze-wait",                                                                    \
          .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
@@ -115,6 +122,7 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->chunk_bytes = (uint32_t)cli_argument_number(arguments, "chunk");
     job->depth = (uint32_t)cli_argument_number(arguments, "depth");
     job->direct = cli_argument_text(arguments, "direct");
+    job->compress = cli_argument_text(arguments, "compress");
     job->freeze_wait_ns = cli_argument_number(arguments, "freeze-wait");
     job->freeze_hold_ns = cli_argument_number(arguments, "freeze-hold");
     job->headroom_percent = (uint32_t)cli_argument_number(arguments, "source-headroom");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/format/block.h"
+#include "engine/transform/registry/codec_find.h"
 
 #define FIELD(field, what, error) DAMAGED_FIELD(damage, struct pst_chunk_header, field, what, error)
 
@@ -125,28 +126,50 @@ uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identit
     return seal(header, identity, chunk, file_offset, payload_bytes);
 }
 
-uint64_t format_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
-                                   uint32_t payload_bytes, void *encoded, uint32_t room,
-                                   const struct pst_part_identity *identity, uint64_t chunk,
-                                   uint64_t file_offset)
+void format_chunk_begin_encoding(struct format_encoding *encoding, void *buffer,
+                                 uint32_t payload_bytes, void *encoded, uint32_t room,
+                                 const struct pst_part_identity *identity, uint64_t chunk)
 {
     struct pst_chunk_header *header = encoded;
-    uint8_t *payload = (uint8_t *)encoded + PST_CHUNK_HEADER_BYTES;
+    uint32_t bound = encoding->transform->bound(encoding->transform, payload_bytes);
     assert(payload_bytes >= 1 && payload_bytes <= PST_CHUNK_BYTES_MAX);
     zero_gaps(buffer, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, payload_bytes);
     memcpy(header, buffer, sizeof(*header));
     assert(header->type == PST_CHUNK_DATA || header->type == PST_CHUNK_CATALOGUE);
     header->head.identity = *identity;
     header->head.chunk = chunk;
-    uint32_t bytes = transform->encode(transform, &header->head, pst_chunk_payload_of(buffer),
-                                       payload_bytes, payload, room);
-    if (bytes == 0)
-        return 0;
-    assert(bytes <= room && format_transform_allows(transform, payload_bytes, bytes));
-    memset(payload + bytes, 0, padded(bytes) - bytes);
+    encoding->buffer = buffer;
+    encoding->encoded = encoded;
+    encoding->payload = (struct pst_encoding){
+        .head = &header->head,
+        .raw = pst_chunk_payload_of(buffer),
+        .stored = (uint8_t *)encoded + PST_CHUNK_HEADER_BYTES,
+        .raw_bytes = payload_bytes,
+        .room = bound < room ? bound : room,
+    };
+}
+
+enum pst_encoded format_chunk_encode(struct format_encoding *encoding)
+{
+    if (encoding->payload.room == 0)
+        return PST_ENCODE_DECLINED;
+    return encoding->transform->encode(encoding->transform, &encoding->payload);
+}
+
+uint64_t format_chunk_seal_encoded(const struct format_encoding *encoding,
+                                   const struct pst_part_identity *identity, uint64_t chunk,
+                                   uint64_t file_offset)
+{
+    const struct pst_transform *transform = encoding->transform;
+    const struct pst_encoding *payload = &encoding->payload;
+    struct pst_chunk_header *header = encoding->encoded;
+    uint32_t bytes = payload->stored_bytes;
+    assert(bytes >= 1 && bytes <= payload->room);
+    assert(pst_transform_allows(transform, payload->raw_bytes, bytes));
+    memset(payload->stored + bytes, 0, padded(bytes) - bytes);
     header->codec = transform->codec;
     header->cipher = transform->cipher;
-    header->raw_bytes = payload_bytes;
+    header->raw_bytes = payload->raw_bytes;
     return seal(header, identity, chunk, file_offset, bytes);
 }
 
@@ -159,7 +182,7 @@ bool pst_chunk_is_encoded(const void *buffer)
 int pst_chunk_decode(const void *buffer, void *decoded, uint32_t room, struct pst_damage *damage)
 {
     const struct pst_chunk_header *header = buffer;
-    const struct pst_transform *transform = format_transform_find(header->codec, header->cipher);
+    const struct pst_transform *transform = pst_codec_find(header->codec, header->cipher);
     assert(transform && transform->decode);
     if (header->raw_bytes > room)
         return FIELD(raw_bytes, "chunk longer than the part's chunk size", -PST_E_CORRUPT);
@@ -209,7 +232,7 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
         return FIELD(type, "chunk type", -PST_E_CORRUPT);
     if (header->type > PST_CHUNK_INDEX)
         return FIELD(type, "chunk type", -PST_E_NEWER);
-    const struct pst_transform *transform = format_transform_find(header->codec, header->cipher);
+    const struct pst_transform *transform = pst_codec_find(header->codec, header->cipher);
     if (header->type == PST_CHUNK_INDEX && pst_chunk_is_encoded(header))
         transform = NULL; /* so far an index is stored as it is */
     if (!transform && header->codec != PST_CODEC_NONE)
@@ -218,7 +241,7 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
         return FIELD(cipher, "cipher", -PST_E_NEWER);
     if (header->stored_bytes == 0 || header->stored_bytes > PST_CHUNK_BYTES_MAX)
         return FIELD(stored_bytes, "stored length", -PST_E_CORRUPT);
-    if (!format_transform_allows(transform, header->raw_bytes, header->stored_bytes))
+    if (!pst_transform_allows(transform, header->raw_bytes, header->stored_bytes))
         return FIELD(raw_bytes, "raw length", -PST_E_CORRUPT);
     return check_pieces(header, damage);
 }

@@ -19,7 +19,7 @@
 #include "engine/base/limits.h"
 #include "engine/format/digest.h"
 #include "engine/format/head.h"
-#include "engine/format/transform.h"
+#include "engine/transform/transform.h"
 #include "penstock/error.h"
 
 #define PST_CHUNK_HEADER_BYTES PST_BLOCK_BYTES
@@ -164,11 +164,23 @@ uint32_t pst_chunk_pieces_count(const void *buffer);
 uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
                            uint64_t file_offset, uint32_t payload_bytes);
 
-/* The same of a DATA or CATALOGUE chunk, encoded from buffer into encoded, which has room for so
- * many bytes of payload: header and stored payload come to lie there, and are to be written from
- * there. Returns 0 if the transform declines; then the chunk is to be sealed as it is. */
-uint64_t format_chunk_seal_encoded(const struct pst_transform *transform, void *buffer,
-                                   uint32_t payload_bytes, void *encoded, uint32_t room,
+/* The same of a DATA or CATALOGUE chunk through a transform, in steps, from buffer into encoded,
+ * which has room for so many bytes of payload: header and stored payload come to lie there, and are
+ * to be written from there. One that is declined is to be sealed as it is. */
+struct format_encoding {
+    const struct pst_transform *transform;
+    void *buffer;
+    void *encoded;
+    struct pst_encoding payload;
+};
+
+void format_chunk_begin_encoding(struct format_encoding *encoding, void *buffer,
+                                 uint32_t payload_bytes, void *encoded, uint32_t room,
+                                 const struct pst_part_identity *identity, uint64_t chunk);
+enum pst_encoded format_chunk_encode(struct format_encoding *encoding);
+
+/* Seals what is encoded; returns the bytes to write. */
+uint64_t format_chunk_seal_encoded(const struct format_encoding *encoding,
                                    const struct pst_part_identity *identity, uint64_t chunk,
                                    uint64_t file_offset);
 

@@ -5,6 +5,7 @@
 
 #include "engine/format/block.h"
 #include "engine/format/chunk.h"
+#include "engine/transform/registry/codec_find.h"
 
 static bool chunk_bytes_is_legal(uint32_t chunk_bytes)
 {
@@ -64,7 +65,7 @@ int pst_part_header_check(const void *block, uint64_t bytes,
                              -PST_E_CORRUPT);
     if (header->ldm < 1 || header->ldm > PST_LDMS_MAX)
         return DAMAGED_FIELD(damage, struct pst_part_header, ldm, "LDM", -PST_E_CORRUPT);
-    bool is_known = format_transform_find(header->codec, header->cipher);
+    bool is_known = pst_codec_find(header->codec, header->cipher);
     if (!is_known && header->codec != PST_CODEC_NONE)
         return DAMAGED_FIELD(damage, struct pst_part_header, codec, "codec", -PST_E_NEWER);
     if (!is_known)

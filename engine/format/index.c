@@ -7,6 +7,7 @@
 
 #include "engine/format/block.h"
 #include "engine/format/object.h"
+#include "engine/transform/registry/codec_find.h"
 
 static struct pst_index_head *head_of(void *buffer)
 {
@@ -119,13 +120,13 @@ static int damaged_entry(struct pst_damage *damage, uint32_t i, const char *what
 static int check_entry(const struct pst_index_entry *entry, uint32_t i, struct position *next,
                        struct pst_damage *damage)
 {
-    const struct pst_transform *transform = format_transform_find(entry->codec, entry->cipher);
+    const struct pst_transform *transform = pst_codec_find(entry->codec, entry->cipher);
     if (entry->location != PST_LOCATION_HERE || !transform || entry->type > PST_CHUNK_INDEX)
         return damaged_entry(damage, i, "index entry of an unknown kind", -PST_E_NEWER);
     if (entry->type != PST_CHUNK_DATA && entry->type != PST_CHUNK_CATALOGUE)
         return damaged_entry(damage, i, "index entry: chunk type", -PST_E_CORRUPT);
     if (entry->stored_bytes == 0 || entry->stored_bytes > PST_CHUNK_BYTES_MAX ||
-        !format_transform_allows(transform, entry->raw_bytes, entry->stored_bytes) ||
+        !pst_transform_allows(transform, entry->raw_bytes, entry->stored_bytes) ||
         entry->pieces_count > PST_CHUNK_PIECES_MAX || entry->object_first > entry->object_last)
         return damaged_entry(damage, i, "index entry: range", -PST_E_CORRUPT);
     if (entry->chunk != next->chunk || entry->file_offset != next->file_offset)

@@ -18,11 +18,10 @@ void pst_part_begin(struct pst_part *part, const struct pst_part_identity *ident
     format_index_init(&part->index);
 }
 
-void pst_part_use_transform(struct pst_part *part, const struct pst_transform *transform,
-                            void *block)
+void pst_part_name_transform(struct pst_part *part, const struct pst_transform *transform,
+                             void *block)
 {
     assert(part->next_chunk == 0);
-    part->transform = transform;
     part->header_checksum = format_part_header_name_transform(block, transform);
 }
 
@@ -34,6 +33,7 @@ void pst_part_attach_index(struct pst_part *part, void *buffer)
 static struct pst_part_place take_place(struct pst_part *part, uint64_t bytes)
 {
     const struct pst_part_place place = {.file_offset = part->next_offset, .bytes = bytes};
+    assert(!part->encoding.transform); /* which has this number */
     part->next_offset += bytes;
     part->next_chunk++;
     part->sums.chunks++;
@@ -63,17 +63,34 @@ struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
     return enter(part, buffer, pst_chunk_payload_of(buffer), bytes);
 }
 
-bool pst_part_seal_encoded(struct pst_part *part, void *buffer, uint32_t payload_bytes,
-                           void *encoded, struct pst_part_place *place)
+void pst_part_begin_encoding(struct pst_part *part, const struct pst_transform *transform,
+                             void *buffer, uint32_t payload_bytes, void *encoded)
 {
-    assert(part->transform && payload_bytes <= part->chunk_bytes);
-    uint64_t bytes = format_chunk_seal_encoded(part->transform, buffer, payload_bytes, encoded,
-                                               part->chunk_bytes, &part->identity, part->next_chunk,
-                                               part->next_offset);
-    if (bytes == 0)
-        return false;
-    *place = enter(part, encoded, pst_chunk_payload_of(buffer), bytes);
-    return true;
+    assert(!part->encoding.transform && payload_bytes <= part->chunk_bytes);
+    part->encoding.transform = transform;
+    format_chunk_begin_encoding(&part->encoding, buffer, payload_bytes, encoded, part->chunk_bytes,
+                                &part->identity, part->next_chunk);
+}
+
+enum pst_encoded pst_part_encode(struct pst_part *part, struct pst_part_place *place)
+{
+    struct format_encoding encoding;
+    enum pst_encoded end = format_chunk_encode(&part->encoding);
+    if (end == PST_ENCODE_MORE)
+        return end;
+    encoding = part->encoding;
+    part->encoding.transform = NULL;
+    if (end == PST_ENCODED) {
+        uint64_t bytes = format_chunk_seal_encoded(&encoding, &part->identity, part->next_chunk,
+                                                   part->next_offset);
+        *place = enter(part, encoding.encoded, encoding.payload.raw, bytes);
+    }
+    return end;
+}
+
+void pst_part_leave_encoding(struct pst_part *part)
+{
+    part->encoding.transform = NULL;
 }
 
 bool pst_part_index_is_full(const struct pst_part *part)

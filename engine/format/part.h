@@ -20,7 +20,6 @@
 
 struct pst_part {
     struct pst_part_identity identity;
-    const struct pst_transform *transform; /* NULL: none was chosen */
     uint32_t chunk_bytes;
     uint64_t next_chunk;
     uint64_t next_offset;
@@ -28,6 +27,7 @@ struct pst_part {
     struct pst_digest header_checksum;
     struct pst_index_builder index;
     struct format_sums object_sums;
+    struct format_encoding encoding; /* transform NULL: none is under way */
 };
 
 /* Where a sealed block goes: `bytes` bytes from its buffer at file_offset. */
@@ -41,10 +41,9 @@ struct pst_part_place {
 void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
                     uint32_t chunk_bytes, uint32_t ldm, uint64_t created_unix_ns, void *block);
 
-/* Chooses the transform of pst_part_seal_encoded, which must outlive the part, and names it in the
- * block, which has not been written yet. */
-void pst_part_use_transform(struct pst_part *part, const struct pst_transform *transform,
-                            void *block);
+/* Names the transform that is configured in the block, which has not been written yet. */
+void pst_part_name_transform(struct pst_part *part, const struct pst_transform *transform,
+                             void *block);
 
 /* The buffer (4096 + chunk_bytes) that index entries are gathered in from now on; before the first
  * chunk is sealed, and after each pst_part_seal_index but the last. */
@@ -55,10 +54,17 @@ void pst_part_attach_index(struct pst_part *part, void *buffer);
 struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes);
 
-/* The same through the part's transform, from buffer into encoded, both 4096 + chunk_bytes: *place
- * is where encoded goes, and buffer is free. false: the transform declined; seal it as it is. */
-bool pst_part_seal_encoded(struct pst_part *part, void *buffer, uint32_t payload_bytes,
-                           void *encoded, struct pst_part_place *place);
+/* The same through a transform, from buffer into encoded, both 4096 + chunk_bytes, all of which
+ * stay until it has ended: nothing else is sealed meanwhile. */
+void pst_part_begin_encoding(struct pst_part *part, const struct pst_transform *transform,
+                             void *buffer, uint32_t payload_bytes, void *encoded);
+
+/* A step of it. PST_ENCODED: *place is where encoded goes, and buffer is free;
+ * PST_ENCODE_DECLINED: the chunk is to be sealed as it is. */
+enum pst_encoded pst_part_encode(struct pst_part *part, struct pst_part_place *place);
+
+/* Leaves the encoding that is under way: the chunk is not wanted any more. */
+void pst_part_leave_encoding(struct pst_part *part);
 
 bool pst_part_index_is_full(const struct pst_part *part);
 

@@ -32,6 +32,8 @@ struct ldm {
     bool shows_nodes;       /* the progress of other nodes is in the status */
     struct pst_ring *ring;
     struct pst_arena arena;
+    struct pst_compression *compression; /* NULL: none */
+    struct pst_chunk_encoder encoder;    /* with it */
     struct pst_pipeline *pipeline;
     struct pst_actions actions;
     uint64_t progress_due_ns;
@@ -48,8 +50,11 @@ static void send_to_hub(void *context, const struct pst_signal *signal)
 
 static void begin_work(struct ldm *ldm, const struct pst_work *work)
 {
-    if (work->type == PST_WORK_SCAN && ldm->scan_began_ns == 0)
+    if (work->type == PST_WORK_SCAN && ldm->scan_began_ns == 0) {
         ldm->scan_began_ns = pst_monotonic_ns();
+        if (ldm->compression)
+            pst_compression_begin_scan(ldm->compression);
+    }
     if (work->type == PST_WORK_OPEN) {
         ldm->scan_began_ns = 0;
         ldm->verified_bytes = 0;
@@ -271,6 +276,8 @@ static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
         pst_activity_rest(true);
         pst_ring_wait(ldm->ring, timeout_ns);
         pst_activity_rest(false);
+        if (ldm->compression)
+            pst_compression_note_wait(ldm->compression, pst_monotonic_ns() - now_ns);
     }
     pst_doorbell_cancel(bell);
 }
@@ -343,12 +350,21 @@ static size_t misplaced_pages(const struct ldm *ldm, int32_t numa_node)
     return error ? 0 : census.misplaced;
 }
 
+size_t pst_node_memory_bytes(const struct pst_node_config *config)
+{
+    size_t contexts = pst_compression_memory_bytes(&config->compression, config->chunk_bytes);
+    size_t buffers = pst_pipeline_memory_bytes(config->chunk_bytes, config->depth);
+    return contexts == SIZE_MAX ? contexts : buffers + contexts;
+}
+
 static int open_arena(struct ldm *ldm)
 {
     const struct pst_node_config *config = &ldm->node->config;
     const struct pst_placement *place = &config->plan->ldm[ldm->thread->instance - 1];
-    size_t bytes = pst_pipeline_memory_bytes(config->chunk_bytes, config->depth);
-    int error = pst_arena_create(config->topology, bytes, place->memory_node, &ldm->arena);
+    size_t bytes = pst_node_memory_bytes(config);
+    int error = -ENOMEM;
+    if (bytes != SIZE_MAX)
+        error = pst_arena_create(config->topology, bytes, place->memory_node, &ldm->arena);
     if (error) {
         pst_log(PST_LOG_ERROR,
                 "LDM %u: no %zu bytes of memory for buffers: %s; lower --depth or --chunk",
@@ -384,9 +400,26 @@ static int open_ring(struct ldm *ldm)
     return 0;
 }
 
+/* In the arena, behind the buffers: so it lies where they do. */
+static void open_compression(struct ldm *ldm)
+{
+    const struct pst_node_config *config = &ldm->node->config;
+    if (config->compression.mode == PST_COMPRESSION_NONE)
+        return;
+    ldm->compression = pst_compression_init(
+        &config->compression, config->chunk_bytes,
+        (char *)ldm->arena.base + pst_pipeline_memory_bytes(config->chunk_bytes, config->depth));
+    ldm->encoder = (struct pst_chunk_encoder){
+        .transform = pst_compression_transform(ldm->compression),
+        .choose = pst_compression_choose,
+        .context = ldm->compression,
+    };
+}
+
 static int open_pipeline(struct ldm *ldm)
 {
     const struct pst_node_config *config = &ldm->node->config;
+    open_compression(ldm);
     struct pst_pipeline_config pipeline = {
         .ring = ldm->ring,
         .memory = ldm->arena.base,
@@ -398,6 +431,7 @@ static int open_pipeline(struct ldm *ldm)
         .chunk_bytes = config->chunk_bytes,
         .depth = config->depth,
         .direct = config->direct,
+        .encoder = ldm->compression ? &ldm->encoder : NULL,
         .sources = config->sources,
         .unreadable = &ldm->node->unreadable,
         .files_max = &ldm->node->files_max,

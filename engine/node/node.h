@@ -10,6 +10,7 @@
 #include "engine/protocol/outcome.h"
 #include "engine/protocol/sender.h"
 #include "engine/source/source.h"
+#include "engine/transform/registry/compression.h"
 #include "io/file.h"
 #include "net/fabric.h"
 #include "numa/plan.h"
@@ -61,6 +62,7 @@ struct pst_node_config {
     uint32_t chunk_bytes;
     uint32_t depth;
     enum pst_direct direct;
+    struct pst_compression_choice compression;
     uint64_t freeze_wait_ns; /* for the writers of one source */
     uint64_t freeze_hold_ns; /* a source thaws by itself when they are held up so long; 0: never */
     uint32_t headroom_percent;
@@ -81,6 +83,9 @@ static inline uint32_t pst_node_cluster_id(const struct pst_node_config *config)
 {
     return config->cluster ? config->cluster->id : 0;
 }
+
+/* Of the buffers and contexts of each LDM; SIZE_MAX: there is no memory to find out. */
+size_t pst_node_memory_bytes(const struct pst_node_config *config);
 
 /* What one LDM did, and with what. */
 struct pst_ldm_report {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "engine/pipeline/buffers.h"
 
 /* Buffers beside the depth chunks: the index, its spare while the last one is being written, and
  * the catalogue. */
@@ -15,54 +16,6 @@
 /* And a small one, which is no fixed buffer of the ring, for the checksums of objects. */
 #define SUMS_BYTES PST_CHUNK_BYTES_MIN
 #define WRITES_IN_MEMORY_MAX 1u
-
-enum chunk_place {
-    CHUNK_FREE,
-    CHUNK_FILLING, /* pool->filling */
-    CHUNK_READING, /* closed; its last reads are in flight */
-    CHUNK_READY,   /* complete; waits to be sealed and written */
-    CHUNK_WRITING,
-    CHUNK_INDEX,  /* gathers the entries of the part's index */
-    CHUNK_SPARE,  /* is the next index */
-    CHUNK_SUMS,   /* gathers the checksums of the part's objects */
-    CHUNK_OUTPUT, /* the next chunk is encoded into it */
-    CHUNK_LENT,   /* the part is read back into it */
-    CHUNK_PLACES
-};
-
-struct chunk {
-    struct pst_io_op op; /* its write */
-    struct chunk_pool *pool;
-    struct chunk *next; /* free or ready */
-    void *memory;       /* header, then payload */
-    uint32_t number;
-    uint32_t payload_bytes;
-    uint32_t reads; /* in flight */
-    enum pst_chunk_type type;
-    enum chunk_place place;
-};
-
-struct chunk_pool {
-    struct chunk_pool_config config;
-    uint32_t buffers;
-    struct chunk *chunks; /* one for each buffer */
-    struct chunk *free;
-    struct chunk *filling[PST_CHUNK_CATALOGUE + 1]; /* by type */
-    struct chunk *ready;                            /* oldest first */
-    struct chunk *ready_last;
-    struct chunk *index;
-    struct chunk *spare;
-    struct chunk *sums;        /* the one behind the buffers */
-    struct chunk *output;      /* NULL with the identity */
-    uint32_t writes;           /* of chunks, in flight */
-    struct pst_io_op block_op; /* of header or trailer */
-    void *block;               /* PST_BLOCK_BYTES for them */
-    bool block_is_written;     /* in flight */
-    bool drops;                /* nothing more is written */
-    struct pst_part part;
-    int error; /* not yet fetched */
-    const char *failed_step;
-};
 
 static size_t buffer_bytes(uint32_t chunk_bytes)
 {
@@ -277,34 +230,72 @@ static struct chunk *take_ready(struct chunk_pool *pool)
     return chunk;
 }
 
-/* Seals a chunk in place, or encodes it into the output buffer, whose place it then takes. Returns
- * the one to be written. */
-static struct chunk *seal(struct chunk_pool *pool, struct chunk *chunk,
-                          struct pst_part_place *place)
+/* The transform of the next chunk; NULL: it is stored as it is. */
+static const struct pst_transform *transform_of(const struct chunk_pool *pool,
+                                                const struct chunk *chunk)
 {
-    struct chunk *output = pool->output;
-    if (output && pst_part_seal_encoded(&pool->part, chunk->memory, chunk->payload_bytes,
-                                        output->memory, place)) {
-        output->type = chunk->type;
-        move(output, CHUNK_OUTPUT, CHUNK_READY);
-        move(chunk, CHUNK_READY, CHUNK_OUTPUT);
-        pool->output = chunk;
-        return output;
-    }
-    *place = pst_part_seal_chunk(&pool->part, chunk->memory, chunk->payload_bytes);
-    return chunk;
+    const struct pst_chunk_encoder *encoder = pool->config.encoder;
+    if (!pool->output)
+        return NULL;
+    if (!encoder->choose)
+        return encoder->transform;
+    return encoder->choose(encoder->context, pst_chunk_payload_of(chunk->memory),
+                           chunk->payload_bytes);
 }
 
-/* Seals what is complete, in order; that gives it its number and its place in the file. */
+static void seal_as_it_is(struct chunk_pool *pool, struct chunk *chunk, enum chunk_place from)
+{
+    write_out(pool, chunk, from,
+              pst_part_seal_chunk(&pool->part, chunk->memory, chunk->payload_bytes));
+}
+
+/* Seals what is complete, in order; that gives it its number and its place in the file. What is to
+ * be encoded is sealed by the last step of that, and all else waits for it. */
 static void write_ready(struct chunk_pool *pool)
 {
-    while (pool->ready && !pool->drops) {
+    while (pool->ready && !pool->drops && !pool->encoding) {
         if (!have_sums(pool) || !have_index(pool))
             return; /* the end of a write lets it go on */
-        struct pst_part_place place;
-        struct chunk *chunk = seal(pool, take_ready(pool), &place);
-        write_out(pool, chunk, CHUNK_READY, place);
+        struct chunk *chunk = take_ready(pool);
+        const struct pst_transform *transform = transform_of(pool, chunk);
+        if (!transform) {
+            seal_as_it_is(pool, chunk, CHUNK_READY);
+            continue;
+        }
+        move(chunk, CHUNK_READY, CHUNK_ENCODING);
+        pool->encoding = chunk;
+        pst_part_begin_encoding(&pool->part, transform, chunk->memory, chunk->payload_bytes,
+                                pool->output->memory);
     }
+}
+
+/* What has been encoded takes the output's place, and is written in its own. */
+static void write_encoded(struct chunk_pool *pool, struct chunk *chunk, struct pst_part_place place)
+{
+    struct chunk *output = pool->output;
+    output->type = chunk->type;
+    output->payload_bytes = chunk->payload_bytes;
+    pool->output = chunk;
+    move(chunk, CHUNK_ENCODING, CHUNK_OUTPUT);
+    write_out(pool, output, CHUNK_OUTPUT, place);
+}
+
+bool chunk_pool_encode(struct chunk_pool *pool)
+{
+    struct pst_part_place place;
+    struct chunk *chunk = pool->encoding;
+    if (!chunk)
+        return false;
+    enum pst_encoded end = pst_part_encode(&pool->part, &place);
+    if (end == PST_ENCODE_MORE)
+        return true;
+    pool->encoding = NULL;
+    if (end == PST_ENCODED)
+        write_encoded(pool, chunk, place);
+    else
+        seal_as_it_is(pool, chunk, CHUNK_ENCODING);
+    write_ready(pool);
+    return true;
 }
 
 static void drop_ready(struct chunk_pool *pool)
@@ -312,6 +303,11 @@ static void drop_ready(struct chunk_pool *pool)
     pool->drops = true;
     while (pool->ready)
         give_back(take_ready(pool), CHUNK_READY);
+    if (!pool->encoding)
+        return;
+    pst_part_leave_encoding(&pool->part);
+    give_back(pool->encoding, CHUNK_ENCODING);
+    pool->encoding = NULL;
 }
 
 static void note_error(struct chunk_pool *pool, int error, const char *step)
@@ -463,8 +459,8 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
     pool->spare = take(pool, PST_CHUNK_INDEX, CHUNK_SPARE);
     assert(pool->spare);
     pst_part_attach_sums(&pool->part, pool->sums->memory, SUMS_BYTES);
-    if (pool->config.transform && pool->config.transform->encode) {
-        pst_part_use_transform(&pool->part, pool->config.transform, pool->block);
+    if (pool->config.encoder && pool->config.encoder->transform->encode) {
+        pst_part_name_transform(&pool->part, pool->config.encoder->transform, pool->block);
         pool->output = take(pool, PST_CHUNK_DATA, CHUNK_OUTPUT);
     }
     write_block(pool, 0, on_header_written);
@@ -542,6 +538,7 @@ bool chunk_pool_is_idle(const struct chunk_pool *pool)
         case CHUNK_FILLING:
         case CHUNK_READING:
         case CHUNK_READY:
+        case CHUNK_ENCODING:
         case CHUNK_WRITING:
             return false;
         default: /* it waits for nothing */
@@ -549,47 +546,4 @@ bool chunk_pool_is_idle(const struct chunk_pool *pool)
         }
     }
     return !pool->block_is_written;
-}
-
-static uint32_t length_of(const struct chunk *chunk, enum chunk_place place)
-{
-    uint32_t length = 0;
-    for (; chunk; chunk = chunk->next) {
-        assert(chunk->place == place);
-        length++;
-    }
-    return length;
-}
-
-static void check_chunk(const struct chunk *chunk)
-{
-    bool takes_bytes = chunk->place == CHUNK_FILLING || chunk->place == CHUNK_READING;
-    assert(chunk->reads == 0 || takes_bytes);
-    assert(chunk->place != CHUNK_READING || chunk->reads > 0);
-    assert(!takes_bytes || chunk->reads <= pst_chunk_pieces_count(chunk->memory));
-    assert(chunk->payload_bytes <= chunk->pool->config.chunk_bytes);
-    assert(chunk->place != CHUNK_FILLING || chunk->pool->filling[chunk->type] == chunk);
-}
-
-uint32_t chunk_pool_check(const struct chunk_pool *pool)
-{
-    uint32_t counts[CHUNK_PLACES] = {0}, reads = 0;
-    for (uint32_t i = 0; i <= pool->buffers; i++) {
-        check_chunk(&pool->chunks[i]);
-        counts[pool->chunks[i].place]++;
-        reads += pool->chunks[i].reads;
-    }
-    assert(counts[CHUNK_FREE] == length_of(pool->free, CHUNK_FREE));
-    assert(counts[CHUNK_READY] == length_of(pool->ready, CHUNK_READY));
-    assert(!pool->ready == !pool->ready_last);
-    assert(counts[CHUNK_FILLING] ==
-           (uint32_t) !!pool->filling[PST_CHUNK_DATA] + !!pool->filling[PST_CHUNK_CATALOGUE]);
-    assert(counts[CHUNK_WRITING] == pool->writes);
-    assert(counts[CHUNK_INDEX] == (pool->index ? 1 : 0));
-    assert(counts[CHUNK_SPARE] == (pool->spare ? 1 : 0));
-    assert(counts[CHUNK_SUMS] == (pool->sums->place == CHUNK_SUMS ? 1 : 0));
-    assert(counts[CHUNK_OUTPUT] == (pool->output ? 1 : 0));
-    assert(counts[CHUNK_LENT] <= 1);
-    assert(!pool->drops || !pool->ready);
-    return reads;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "engine/format/part.h"
+#include "engine/pipeline/chunk_encoder.h"
 #include "io/part_file.h"
 
 struct chunk_pool;
@@ -24,9 +25,9 @@ struct chunk_pool_config {
     uint32_t chunk_bytes;
     uint32_t depth;             /* chunks in flight */
     struct pst_part_file *file; /* created when a part begins, and until the pool is idle again */
-    /* Of DATA and CATALOGUE chunks; NULL: the identity, with which a chunk is written from the
-     * buffer that it was read into. Any other keeps one of the depth buffers for its output. */
-    const struct pst_transform *transform;
+    /* Of DATA and CATALOGUE chunks; NULL: a chunk is written from the buffer that it was read into.
+     * Any that encodes keeps one of the depth buffers for its output. */
+    const struct pst_chunk_encoder *encoder;
 };
 
 size_t chunk_pool_memory_bytes(uint32_t chunk_bytes, uint32_t depth);
@@ -62,6 +63,9 @@ uint32_t chunk_add_piece(struct chunk *chunk, bool is_rows, uint64_t object, uin
  * sealed. */
 void chunk_begin_read(struct chunk *chunk);
 void chunk_end_read(struct chunk *chunk, uint32_t piece, uint32_t bytes);
+
+/* A step of encoding, well below a millisecond. false: nothing is to be encoded. */
+bool chunk_pool_encode(struct chunk_pool *pool);
 
 /* Closes the chunks that are being filled: each is written once its reads have ended. */
 void chunk_pool_flush(struct chunk_pool *pool);

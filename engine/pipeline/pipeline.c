@@ -58,7 +58,7 @@ static int create_pool(struct pst_pipeline *pipeline)
         .chunk_bytes = config->chunk_bytes,
         .depth = config->depth,
         .file = &pipeline->file,
-        .transform = config->transform,
+        .encoder = config->encoder,
     };
     return chunk_pool_create(&pool, &pipeline->pool);
 }
@@ -494,6 +494,7 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline)
     bool moved = fragment_scans_slice(pipeline->scans, why_scans_stop(pipeline));
     while (fragment_scans_take_ended(pipeline->scans, &result))
         add_result(pipeline, &result);
+    moved |= chunk_pool_encode(pipeline->pool);
     moved |= advance(pipeline);
     check(pipeline);
     return moved;

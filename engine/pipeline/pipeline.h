@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/format/transform.h"
+#include "engine/pipeline/chunk_encoder.h"
 #include "engine/protocol/step.h"
 #include "engine/repository/unreadable.h"
 #include "engine/source/source.h"
@@ -36,7 +36,7 @@ struct pst_pipeline_config {
     enum pst_direct direct;
     /* Of its chunks; NULL: they are stored as they are. Any other takes one of the depth buffers.
      */
-    const struct pst_transform *transform;
+    const struct pst_chunk_encoder *encoder;
     struct pst_source *const *sources;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
     const _Atomic uint32_t *files_max; /* of a source that may be open at a time; NULL: 64 */

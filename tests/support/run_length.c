@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "engine/format/chunk.h"
-#include "engine/format/transform_table.h"
+#include "engine/transform/registry/codec_table.h"
 
 #define HEAD_BYTES sizeof(uint64_t) /* the chunk's number */
 #define RUN_MAX 255u
+#define STEP_BYTES 8000u
 
 static uint32_t bound(const struct pst_transform *transform, uint32_t raw_bytes)
 {
@@ -22,25 +23,28 @@ static uint32_t run_at(const uint8_t *raw, uint32_t bytes)
     return run;
 }
 
-static uint32_t encode(const struct pst_transform *transform, const struct pst_block_head *head,
-                       const void *raw, uint32_t raw_bytes, void *stored, uint32_t room)
+static enum pst_encoded encode(const struct pst_transform *transform, struct pst_encoding *encoding)
 {
-    const uint8_t *in = raw;
-    uint8_t *out = stored;
-    uint32_t used = HEAD_BYTES;
-    uint32_t most = room < raw_bytes ? room : raw_bytes;
+    uint32_t most = encoding->room < encoding->raw_bytes ? encoding->room : encoding->raw_bytes;
+    uint32_t left = encoding->raw_bytes - encoding->raw_done;
+    uint32_t end = encoding->raw_done + (left < STEP_BYTES ? left : STEP_BYTES);
     (void)transform;
-    if (used >= most)
-        return 0;
-    memcpy(out, &head->chunk, HEAD_BYTES);
-    for (uint32_t run, i = 0; i < raw_bytes; i += run) {
-        run = run_at(in + i, raw_bytes - i);
-        if (used + 2 >= most)
-            return 0;
-        out[used++] = (uint8_t)run;
-        out[used++] = in[i];
+    if (encoding->raw_done == 0) {
+        if (HEAD_BYTES >= most)
+            return PST_ENCODE_DECLINED;
+        memcpy(encoding->stored, &encoding->head->chunk, HEAD_BYTES);
+        encoding->stored_bytes = HEAD_BYTES;
     }
-    return used;
+    while (encoding->raw_done < end) {
+        const uint8_t *raw = encoding->raw + encoding->raw_done;
+        uint32_t run = run_at(raw, end - encoding->raw_done);
+        if (encoding->stored_bytes + 2 >= most)
+            return PST_ENCODE_DECLINED;
+        encoding->stored[encoding->stored_bytes++] = (uint8_t)run;
+        encoding->stored[encoding->stored_bytes++] = *raw;
+        encoding->raw_done += run;
+    }
+    return end == encoding->raw_bytes ? PST_ENCODED : PST_ENCODE_MORE;
 }
 
 static int decode(const struct pst_transform *transform, const struct pst_block_head *head,
@@ -68,4 +72,4 @@ const struct pst_transform run_length = {
     .decode = decode,
 };
 
-const struct pst_transform *const pst_transform_table[] = {&run_length, NULL};
+const struct pst_transform *const pst_codec_table[] = {&run_length, NULL};

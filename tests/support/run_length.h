@@ -6,7 +6,7 @@
 #ifndef PST_TESTS_SUPPORT_RUN_LENGTH_H
 #define PST_TESTS_SUPPORT_RUN_LENGTH_H
 
-#include "engine/format/transform.h"
+#include "engine/transform/transform.h"
 
 #define RUN_LENGTH_CODEC 250u
 

@@ -99,6 +99,8 @@ struct pst_backup_job {
     uint64_t start_limit_ns;   /* for the start of each thread */
     const char *label;         /* the user's word for the backup: 1 to PST_LABEL_BYTES_MAX bytes of
                                   printable UTF-8; NULL: none */
+    const char *compress;      /* chunks: "none", "lz4", "zstd", or "zstd:1" to "zstd:9", which
+                                  shrinks most; "auto": as much as costs no time; NULL: "none" */
 };
 
 #define PST_STALL_WARNING_NS_DEFAULT UINT64_C(5000000000)

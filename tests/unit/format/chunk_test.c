@@ -317,7 +317,7 @@ static void intact_nonsense_is_refused(void)
     expect_illegal(buffer, size, -PST_E_CORRUPT);
     header->type = 4;
     expect_illegal(buffer, size, -PST_E_NEWER);
-    header->codec = 1;
+    header->codec = PST_CODECS;
     expect_illegal(buffer, size, -PST_E_NEWER);
     header->cipher = 1;
     expect_illegal(buffer, size, -PST_E_NEWER);

@@ -208,7 +208,7 @@ static void an_intact_index_of_nonsense_is_refused(void)
     REFUSED(entry->type = PST_CHUNK_INDEX, -PST_E_CORRUPT);
     REFUSED(entry->type = 9, -PST_E_NEWER);
     REFUSED(entry->location = PST_LOCATION_EARLIER, -PST_E_NEWER);
-    REFUSED(entry->codec = 1, -PST_E_NEWER);
+    REFUSED(entry->codec = PST_CODECS, -PST_E_NEWER);
     REFUSED(entry->stored_bytes = 0, -PST_E_CORRUPT);
     REFUSED(entry->stored_bytes = UINT32_MAX, -PST_E_CORRUPT);
     REFUSED(entry->raw_bytes++, -PST_E_CORRUPT);

@@ -16,6 +16,21 @@ static struct pst_damage damage;
 static uint8_t *raw, *encoded, *decoded;
 static struct pst_chunk_header *header; /* of encoded */
 
+/* Its length; 0: the transform declined. */
+static uint64_t encode(void)
+{
+    struct format_encoding encoding = {.transform = &run_length};
+    enum pst_encoded end;
+    format_chunk_begin_encoding(&encoding, raw, RAW_BYTES, encoded, PST_CHUNK_BYTES_MIN, &identity,
+                                CHUNK);
+    do
+        end = format_chunk_encode(&encoding);
+    while (end == PST_ENCODE_MORE);
+    if (end == PST_ENCODE_DECLINED)
+        return 0;
+    return format_chunk_seal_encoded(&encoding, &identity, CHUNK, OFFSET);
+}
+
 static uint64_t seal(void)
 {
     const struct pst_chunk_piece pieces[] = {{1, 0, 0, 10000}, {2, 5, 10010, RAW_BYTES - 10010}};
@@ -28,8 +43,7 @@ static uint64_t seal(void)
         CU_ASSERT_EQUAL(pst_chunk_add_piece(raw, &pieces[i]), 0);
     for (uint32_t i = 0; i < RAW_BYTES; i++)
         raw[PST_CHUNK_HEADER_BYTES + i] = (uint8_t)(1 + i / 100);
-    return format_chunk_seal_encoded(&run_length, raw, RAW_BYTES, encoded, PST_CHUNK_BYTES_MIN,
-                                     &identity, CHUNK, OFFSET);
+    return encode();
 }
 
 static void release(void)
@@ -79,9 +93,7 @@ static void what_does_not_become_shorter_is_declined(void)
     seal();
     for (uint32_t i = 0; i < RAW_BYTES; i++)
         raw[PST_CHUNK_HEADER_BYTES + i] = (uint8_t)i;
-    CU_ASSERT_EQUAL(format_chunk_seal_encoded(&run_length, raw, RAW_BYTES, encoded,
-                                              PST_CHUNK_BYTES_MIN, &identity, CHUNK, OFFSET),
-                    0);
+    CU_ASSERT_EQUAL(encode(), 0);
     uint64_t bytes = format_chunk_seal(raw, &identity, CHUNK, OFFSET, RAW_BYTES);
     CU_ASSERT_EQUAL(pst_chunk_check(raw, bytes, &identity, CHUNK, OFFSET, &damage), 0);
     CU_ASSERT_FALSE(pst_chunk_is_encoded(raw));
@@ -149,7 +161,7 @@ static void a_part_header_names_it(void)
     static uint8_t block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
     struct pst_part part;
     pst_part_begin(&part, &identity, PST_CHUNK_BYTES_MIN, 1, 1, block);
-    pst_part_use_transform(&part, &run_length, block);
+    pst_part_name_transform(&part, &run_length, block);
     const struct pst_part_header *of_part = (const struct pst_part_header *)block;
     CU_ASSERT_EQUAL(of_part->codec, RUN_LENGTH_CODEC);
     CU_ASSERT_EQUAL(pst_part_header_check(block, sizeof(block), &identity, &damage), 0);

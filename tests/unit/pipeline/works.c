@@ -18,7 +18,8 @@ static const struct pst_fragment_descriptor *find_fragment(void *context, uint32
 void works_open(struct works *works, enum pst_fragment_kind kind,
                 const struct pst_transform *transform)
 {
-    *works = (struct works){.source = {.struct_bytes = sizeof(struct pst_source),
+    *works = (struct works){.encoder = {.transform = transform},
+                            .source = {.struct_bytes = sizeof(struct pst_source),
                                        .abi_version = PST_SOURCE_ABI_VERSION,
                                        .name = "test"}};
     rig_open(&works->rig, pst_pipeline_memory_bytes(RIG_CHUNK_BYTES, WORKS_DEPTH));
@@ -40,7 +41,7 @@ void works_open(struct works *works, enum pst_fragment_kind kind,
         .ldms = 1,
         .chunk_bytes = RIG_CHUNK_BYTES,
         .depth = WORKS_DEPTH,
-        .transform = transform,
+        .encoder = transform ? &works->encoder : NULL,
         .sources = works->sources,
         .unreadable = &works->unreadable,
         .find_fragment = find_fragment,

@@ -19,6 +19,7 @@ struct works {
     struct pst_source *sources[1];
     struct pst_fragment_descriptor *fragment;
     struct pst_unreadable unreadable;
+    struct pst_chunk_encoder encoder;
     uint32_t flags; /* enum pst_backup_flags, of OPEN */
 };
 
