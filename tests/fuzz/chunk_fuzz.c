@@ -14,6 +14,29 @@ static void touch(const uint8_t *bytes, size_t size)
     (void)sink;
 }
 
+/* The payload as it was before its codec; NULL: it never was. Exactly as large as it is to be, so
+ * that what is written behind it is found. */
+static uint8_t *decoded(const uint8_t *data)
+{
+    uint32_t raw_bytes = pst_chunk_header_of(data)->raw_bytes;
+    uint8_t *copy = malloc(PST_CHUNK_HEADER_BYTES + raw_bytes);
+    struct pst_damage damage;
+    if (!copy)
+        abort();
+    if (!pst_chunk_decode(data, copy, raw_bytes, &damage))
+        return copy;
+    free(copy);
+    return NULL;
+}
+
+static void touch_pieces(const uint8_t *chunk)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    const uint8_t *payload = pst_chunk_payload_of(chunk);
+    for (uint32_t i = 0; i < header->pieces_count; i++)
+        touch(payload + header->pieces[i].payload_offset, header->pieces[i].bytes);
+}
+
 static void check(const uint8_t *data, size_t size)
 {
     struct pst_part_identity identity = {0};
@@ -30,10 +53,14 @@ static void check(const uint8_t *data, size_t size)
     (void)!pst_part_trailer_check(data, size, size, &identity, &damage);
     if (pst_chunk_check(data, size, &identity, chunk, file_offset, &damage) != 0)
         return;
-    const struct pst_chunk_header *header = pst_chunk_header_of(data);
-    const uint8_t *payload = pst_chunk_payload_of(data);
-    for (uint32_t i = 0; i < header->pieces_count; i++)
-        touch(payload + header->pieces[i].payload_offset, header->pieces[i].bytes);
+    if (!pst_chunk_is_encoded(data)) {
+        touch_pieces(data);
+        return;
+    }
+    uint8_t *raw = decoded(data);
+    if (raw)
+        touch_pieces(raw);
+    free(raw);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

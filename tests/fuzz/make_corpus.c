@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "engine/format/rows.h"
+#include "engine/transform/lz4/lz4_codec.h"
+#include "engine/transform/zstd/zstd_codec.h"
 #include "net/packet/arp.h"
 #include "net/shm/shared_ring.h"
 #include "net/shm/shm_wire.h"
@@ -33,6 +35,41 @@ static void put_chunks(void)
     put("chunk/catalogue", buffer, sample_catalogue_chunk(buffer, 6, 16 * PST_BLOCK_BYTES));
     put("catalogue/all-kinds", buffer, sample_catalogue(buffer, PST_CHUNK_BYTES_MIN));
     free(buffer);
+}
+
+static void put_encoded(const char *name, const struct pst_transform *transform)
+{
+    const struct pst_part_identity identity = sample_identity();
+    const struct pst_chunk_piece pieces[] = {{1, 0, 0, 30000}, {2, 0, 30010, 30000}};
+    uint8_t *raw = sample_buffer(), *encoded = sample_buffer();
+    struct format_encoding encoding = {.transform = transform};
+    pst_chunk_begin(raw, PST_CHUNK_DATA);
+    for (uint32_t i = 0; i < 2; i++) {
+        if (pst_chunk_add_piece(raw, &pieces[i]) != 0)
+            exit(1);
+    }
+    for (uint32_t i = 0; i < 60010; i++)
+        raw[PST_CHUNK_HEADER_BYTES + i] = (uint8_t)(i * i / 700 % 50);
+    format_chunk_begin_encoding(&encoding, raw, 60010, encoded, PST_CHUNK_BYTES_MIN, &identity, 5);
+    while (format_chunk_encode(&encoding) == PST_ENCODE_MORE)
+        continue;
+    put(name, encoded,
+        format_chunk_seal_encoded(&encoding, &identity, 5, (uint64_t)8 * PST_BLOCK_BYTES));
+    free(raw);
+    free(encoded);
+}
+
+static void put_codecs(void)
+{
+    size_t bytes = pst_zstd_memory_bytes(1, PST_CHUNK_BYTES_MIN);
+    void *lz4 = aligned_alloc(64, (pst_lz4_memory_bytes() + 63) / 64 * 64);
+    void *zstd = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!lz4 || !zstd)
+        exit(1);
+    put_encoded("chunk/lz4", pst_lz4_init(lz4));
+    put_encoded("chunk/zstd", pst_zstd_at(pst_zstd_init(zstd, bytes, 1, PST_CHUNK_BYTES_MIN), 1));
+    free(lz4);
+    free(zstd);
 }
 
 static void put_parts(void)
@@ -156,6 +193,7 @@ int main(int argc, char **argv)
     }
     folder = argv[1];
     put_chunks();
+    put_codecs();
     put_parts();
     put_rows();
     put_manifests();
