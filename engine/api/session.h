@@ -15,12 +15,20 @@
 struct pst_node_config;
 struct pst_session;
 
+/* Chunks by codec; those of indexes count in none. */
+struct pst_session_codecs {
+    uint64_t none_chunks;
+    uint64_t lz4_chunks;
+    uint64_t zstd_chunks;
+};
+
 /* What one LDM did, and with what. */
 struct pst_session_ldm {
     uint64_t source_bytes; /* read */
     uint64_t stored_bytes;
     uint64_t objects;
     uint64_t chunks;
+    struct pst_session_codecs codecs;
     uint64_t busy_ns; /* from the first fragment to the closed part */
     uint64_t cpu_ns;  /* of its thread */
     size_t buffer_bytes;

@@ -82,6 +82,31 @@ static void print_source(FILE *out, const struct pst_session_source *source)
     json_decref(details);
 }
 
+static struct pst_session_codecs codecs_of(const struct pst_session_report *report)
+{
+    struct pst_session_codecs all = {0};
+    for (uint32_t i = 0; i < report->ldms_count; i++) {
+        all.none_chunks += report->ldms[i].codecs.none_chunks;
+        all.lz4_chunks += report->ldms[i].codecs.lz4_chunks;
+        all.zstd_chunks += report->ldms[i].codecs.zstd_chunks;
+    }
+    return all;
+}
+
+/* Nothing of a backup without --compress. */
+static void print_codecs(FILE *out, const struct pst_session_report *report)
+{
+    char stored[CLI_VALUE_TEXT_BYTES];
+    const struct pst_session_codecs codecs = codecs_of(report);
+    if (codecs.lz4_chunks + codecs.zstd_chunks == 0)
+        return;
+    cli_print_line(out, "stored in %s, 1 : %.2f; chunks: %llu lz4, %llu zstd, %llu as they are",
+                   cli_value_size_text(report->stored_bytes, stored),
+                   (double)report->source_bytes / (double)report->stored_bytes,
+                   (unsigned long long)codecs.lz4_chunks, (unsigned long long)codecs.zstd_chunks,
+                   (unsigned long long)codecs.none_chunks);
+}
+
 static int print_text(FILE *out, const struct pst_session_report *report)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
@@ -93,6 +118,7 @@ static int print_text(FILE *out, const struct pst_session_report *report)
         cli_value_size_text(report->source_bytes, bytes), (double)report->elapsed_ns / 1e9,
         cli_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
     cli_print_line(out, "uid %s, start GCI %llu", uid, (unsigned long long)report->start_gci);
+    print_codecs(out, report);
     for (uint32_t i = 0; i < report->sources_count; i++)
         print_source(out, &report->sources[i]);
     cli_print_empty_line(out);
@@ -103,16 +129,23 @@ static int print_text(FILE *out, const struct pst_session_report *report)
     return cli_print_flush(out);
 }
 
+static json_t *codecs_json(const struct pst_session_codecs *codecs)
+{
+    return json_pack("{s:I, s:I, s:I}", "none", (json_int_t)codecs->none_chunks, "lz4",
+                     (json_int_t)codecs->lz4_chunks, "zstd", (json_int_t)codecs->zstd_chunks);
+}
+
 static json_t *ldm_json(uint32_t instance, const struct pst_session_ldm *ldm)
 {
-    return json_pack("{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "ldm",
+    return json_pack("{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:o}", "ldm",
                      (json_int_t)instance, "cpu", (json_int_t)ldm->cpu, "numa_node",
                      (int)ldm->numa_node, "source_bytes", (json_int_t)ldm->source_bytes,
                      "stored_bytes", (json_int_t)ldm->stored_bytes, "objects",
                      (json_int_t)ldm->objects, "busy_ns", (json_int_t)ldm->busy_ns, "cpu_ns",
                      (json_int_t)ldm->cpu_ns, "buffer_bytes", (json_int_t)ldm->buffer_bytes,
                      "chunks", (json_int_t)ldm->chunks, "hugepages", (int)ldm->hugepages,
-                     "misplaced_pages", (json_int_t)ldm->misplaced_pages);
+                     "misplaced_pages", (json_int_t)ldm->misplaced_pages, "codec_chunks",
+                     codecs_json(&ldm->codecs));
 }
 
 static json_t *sources_json(const struct pst_session_report *report)

@@ -21,10 +21,11 @@ static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0
 static json_t *part_json(const struct pst_manifest_part *part)
 {
     char digest[PST_DIGEST_TEXT_BYTES];
-    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I}", "part", (json_int_t)part->part, "ldm",
-                     (json_int_t)part->ldm, "file_bytes", (json_int_t)part->file_bytes, "digest",
-                     pst_digest_text(&part->digest, digest), "source_bytes",
-                     (json_int_t)part->sums.source_bytes, "objects", (json_int_t)part->sums.objects,
+    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "part", (json_int_t)part->part,
+                     "ldm", (json_int_t)part->ldm, "file_bytes", (json_int_t)part->file_bytes,
+                     "digest", pst_digest_text(&part->digest, digest), "source_bytes",
+                     (json_int_t)part->sums.source_bytes, "stored_bytes",
+                     (json_int_t)part->sums.stored_bytes, "objects", (json_int_t)part->sums.objects,
                      "chunks", (json_int_t)part->sums.chunks);
 }
 
@@ -168,7 +169,8 @@ static void print_node(const struct pst_node_manifest *node)
 static void print_text(const struct pst_backup *backup)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
-    char when[PST_TIME_TEXT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
+    char size[CLI_VALUE_TEXT_BYTES], stored[CLI_VALUE_TEXT_BYTES];
+    char when[PST_TIME_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     bool runs = pst_backup_is_running(backup);
     cli_print_line(stdout, "backup %u: %s%s%s", backup->number,
@@ -187,9 +189,10 @@ static void print_text(const struct pst_backup *backup)
     cli_print_line(stdout, "started %s, took %.2f s",
                    pst_time_text(common->started_unix_ns, 0, when),
                    (double)(int64_t)(common->finished_unix_ns - common->started_unix_ns) / 1e9);
-    cli_print_line(stdout, "%s, %s, %llu unreadable",
+    cli_print_line(stdout, "%s, %s, stored in %s, %llu unreadable",
                    cli_value_count_text(common->sums.objects, "object", objects),
                    cli_value_size_text(common->sums.source_bytes, size),
+                   cli_value_size_text(common->sums.stored_bytes, stored),
                    (unsigned long long)common->sums.unreadable);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
         if (backup->nodes[i].parts_count > 0)

@@ -108,7 +108,9 @@ struct pst_part_trailer {
     uint64_t finished_unix_ns;
     uint64_t reserved2;   /* counted checksums of objects by another rule, before 0.1.0 */
     uint64_t object_sums; /* records in chunks of sums; 0: written without, or no data */
-    uint8_t reserved[4096 - 232];
+    uint64_t lz4_chunks;  /* chunks of this codec */
+    uint64_t zstd_chunks; /* likewise */
+    uint8_t reserved[4096 - 248];
 };
 
 _Static_assert(sizeof(struct pst_part_header) == 4096, "docs/format.md");
@@ -140,6 +142,8 @@ _Static_assert(offsetof(struct pst_part_trailer, sums) == 160, "docs/format.md")
 _Static_assert(offsetof(struct pst_part_trailer, index_chunks) == 200, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, finished_unix_ns) == 208, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, object_sums) == 224, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_trailer, lz4_chunks) == 232, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_trailer, zstd_chunks) == 240, "docs/format.md");
 
 /* Bytes in the file of a chunk with so much payload: header and padded payload. */
 uint64_t pst_chunk_file_bytes(uint32_t stored_bytes);

@@ -49,6 +49,8 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
     for (uint32_t i = 0; i < header->pieces_count; i++)
         part->sums.source_bytes += header->pieces[i].bytes;
     part->sums.stored_bytes += header->stored_bytes;
+    if (header->codec < PST_CODECS)
+        part->codec_chunks[header->codec]++;
     if (header->pieces_count > 0 && part->object_sums.buffer)
         format_sums_add(&part->object_sums, header, payload);
     return take_place(part, bytes);
@@ -145,6 +147,8 @@ struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t star
     trailer->index_chunks = part->index.index_chunks;
     trailer->finished_unix_ns = finished_unix_ns;
     trailer->object_sums = part->object_sums.sealed;
+    trailer->lz4_chunks = part->codec_chunks[PST_CODEC_LZ4];
+    trailer->zstd_chunks = part->codec_chunks[PST_CODEC_ZSTD];
     *digest = format_part_trailer_seal(trailer, &part->identity);
     return place;
 }

@@ -23,7 +23,8 @@ struct pst_part {
     uint32_t chunk_bytes;
     uint64_t next_chunk;
     uint64_t next_offset;
-    struct pst_part_sums sums; /* objects and unreadable are the caller's to count */
+    uint64_t codec_chunks[PST_CODECS]; /* DATA and CATALOGUE chunks by codec */
+    struct pst_part_sums sums;         /* objects and unreadable are the caller's to count */
     struct pst_digest header_checksum;
     struct pst_index_builder index;
     struct format_sums object_sums;

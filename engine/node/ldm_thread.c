@@ -173,6 +173,8 @@ static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *resu
     if (result->type != PST_WORK_STOP || result->error != 0)
         return;
     ldm->thread->report.sums = result->sums;
+    memcpy(ldm->thread->report.codec_chunks, pst_pipeline_codec_chunks(ldm->pipeline),
+           sizeof(ldm->thread->report.codec_chunks));
     atomic_store_explicit(&ldm->thread->source_bytes, result->sums.source_bytes,
                           memory_order_relaxed);
     if (ldm->scan_began_ns != 0)

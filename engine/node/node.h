@@ -89,9 +89,10 @@ size_t pst_node_memory_bytes(const struct pst_node_config *config);
 
 /* What one LDM did, and with what. */
 struct pst_ldm_report {
-    struct pst_sums sums; /* of the last backup */
-    uint64_t cpu_ns;      /* of its thread, since it started */
-    uint64_t busy_ns;     /* from the first fragment to the closed part */
+    struct pst_sums sums;              /* of the last backup */
+    uint64_t codec_chunks[PST_CODECS]; /* likewise: its chunks by codec */
+    uint64_t cpu_ns;                   /* of its thread, since it started */
+    uint64_t busy_ns;                  /* from the first fragment to the closed part */
     size_t arena_bytes;
     size_t misplaced_pages; /* of its buffers and rings, not on the NUMA node asked for */
     bool arena_hugepages;

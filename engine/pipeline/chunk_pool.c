@@ -523,6 +523,11 @@ struct pst_part_sums chunk_pool_sums(const struct chunk_pool *pool)
     return pool->part.sums;
 }
 
+const uint64_t *chunk_pool_codec_chunks(const struct chunk_pool *pool)
+{
+    return pool->part.codec_chunks;
+}
+
 int chunk_pool_take_error(struct chunk_pool *pool, const char **step)
 {
     int error = pool->error;

@@ -104,6 +104,9 @@ void chunk_pool_forget_part(struct chunk_pool *pool);
 /* What has been sealed since the part began; objects and unreadable are not counted here. */
 struct pst_part_sums chunk_pool_sums(const struct chunk_pool *pool);
 
+/* Of these, DATA and CATALOGUE chunks by codec: PST_CODECS of them. */
+const uint64_t *chunk_pool_codec_chunks(const struct chunk_pool *pool);
+
 /* The first write error since the part began (negative) and what failed (static text), once; 0 if
  * there is none to fetch. */
 int chunk_pool_take_error(struct chunk_pool *pool, const char **step);

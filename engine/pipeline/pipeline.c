@@ -157,6 +157,12 @@ struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline)
     return sums_of(pipeline);
 }
 
+const uint64_t *pst_pipeline_codec_chunks(const struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    return chunk_pool_codec_chunks(pipeline->pool);
+}
+
 void pst_pipeline_name(const struct pst_pipeline *pipeline, const struct pst_io_op *op, char *text,
                        size_t bytes)
 {

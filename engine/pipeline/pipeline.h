@@ -81,6 +81,9 @@ int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);
 /* Since the part was opened. */
 struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline);
 
+/* Of the chunks in these, how many have which codec: PST_CODECS of them. The pipeline's. */
+const uint64_t *pst_pipeline_codec_chunks(const struct pst_pipeline *pipeline);
+
 /* How much of the part has been read back, while STOP of a backup with PST_BACKUP_VERIFY does so;
  * else 0. And ends that early: STOP fails with -ECANCELED, and nothing is wrong with the part. */
 uint64_t pst_pipeline_verified_bytes(const struct pst_pipeline *pipeline);

@@ -243,18 +243,29 @@ static void warn_unchecked(struct look *look)
 }
 
 /* What the index chunks add up to. */
-static void add_entries(struct pst_part_sums *found, const struct pst_index_view *view)
+struct counted {
+    uint64_t chunks;
+    uint64_t stored_bytes;
+    uint64_t lz4_chunks;
+    uint64_t zstd_chunks;
+};
+
+static void add_entries(struct counted *found, const struct pst_index_view *view)
 {
     found->chunks += view->entries_count + 1;
-    for (uint32_t i = 0; i < view->entries_count; i++)
+    for (uint32_t i = 0; i < view->entries_count; i++) {
         found->stored_bytes += view->entries[i].stored_bytes;
+        found->lz4_chunks += view->entries[i].codec == PST_CODEC_LZ4;
+        found->zstd_chunks += view->entries[i].codec == PST_CODEC_ZSTD;
+    }
 }
 
-static void check_sums(struct look *look, const struct pst_part_sums *found)
+static void check_sums(struct look *look, const struct counted *found)
 {
     const struct pst_part_trailer *trailer = &look->trailer;
     if (found->chunks == trailer->sums.chunks &&
         found->stored_bytes == trailer->sums.stored_bytes &&
+        found->lz4_chunks == trailer->lz4_chunks && found->zstd_chunks == trailer->zstd_chunks &&
         look->part->links_count == trailer->index_chunks)
         return;
     const struct pst_damage damage = {offsetof(struct pst_part_trailer, sums),
@@ -267,7 +278,7 @@ static void check_sums(struct look *look, const struct pst_part_sums *found)
 static int look_at_indexes(struct look *look)
 {
     struct pst_index_link link = look->trailer.last_index;
-    struct pst_part_sums found = {0};
+    struct counted found = {0};
     while (link.file_offset != 0) {
         struct pst_index_view view;
         struct pst_damage damage = {.what = "index chunk longer than a chunk can be"};

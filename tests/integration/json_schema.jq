@@ -4,7 +4,7 @@ def schemas:
     reduce ($doc | split("\n")[]) as $line ({keys: [], out: {}};
         if $line | startswith("### ") then
             .keys = ($line[4:] | split(", ")) | reduce .keys[] as $key (.; .out[$key] = [])
-        elif ($line | test("^\\| [a-z][a-z_.\\[\\]]*\\?? \\| [a-z]")) and (.keys | length) > 0
+        elif ($line | test("^\\| [a-z][a-z0-9_.\\[\\]]*\\?? \\| [a-z]")) and (.keys | length) > 0
             and ($line | startswith("| field") | not) then
             ($line | gsub("\\\\\\|"; "/") | split(" | ")) as $cells
             | {name: ($cells[0][2:] | rtrimstr("?")), optional: ($cells[0] | endswith("?")), types: ($cells[1] | rtrimstr(" |") | split("/"))} as $field

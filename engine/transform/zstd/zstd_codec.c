@@ -32,9 +32,8 @@ static uint32_t bound(const struct pst_transform *transform, uint32_t raw_bytes)
 /* Of the raw payload in a step, so that it takes well below a millisecond. */
 static uint32_t step_bytes(uint32_t level)
 {
-    if (level <= 3)
-        return 64u << 10;
-    return level <= 6 ? 16u << 10 : 8u << 10;
+    static const uint32_t kib[PST_ZSTD_LEVEL_MAX + 1] = {0, 64, 64, 32, 32, 16, 16, 8, 8, 8};
+    return kib[level] << 10;
 }
 
 /* Everything is said, nothing left to be chosen by a payload's length, so the memory is known. What
