@@ -17,6 +17,7 @@ static const struct subcommand subcommands[] = {
     {"forward", "signals through a hub in another process: fabric beside sockets", bench_forward},
     {"empty-backup", "a backup of nothing by two nodes, beside its signals over sockets",
      bench_empty_backup},
+    {"codec", "chunks of a file encoded in steps, beside the codec's library", bench_codec},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

@@ -9,5 +9,6 @@ int bench_part_writer(int argc, char **argv);
 int bench_fan_out(int argc, char **argv);
 int bench_forward(int argc, char **argv);
 int bench_empty_backup(int argc, char **argv);
+int bench_codec(int argc, char **argv);
 
 #endif

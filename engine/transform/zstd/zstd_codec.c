@@ -32,7 +32,7 @@ static uint32_t bound(const struct pst_transform *transform, uint32_t raw_bytes)
 /* Of the raw payload in a step, so that it takes well below a millisecond. */
 static uint32_t step_bytes(uint32_t level)
 {
-    static const uint32_t kib[PST_ZSTD_LEVEL_MAX + 1] = {0, 64, 64, 32, 32, 16, 16, 8, 8, 8};
+    static const uint32_t kib[PST_ZSTD_LEVEL_MAX + 1] = {0, 64, 64, 32, 32, 8, 8, 8, 8, 8};
     return kib[level] << 10;
 }
 

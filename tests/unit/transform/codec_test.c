@@ -137,7 +137,7 @@ static void the_higher_level_takes_the_shorter_step(void)
     payload_fill(raw, PAYLOAD_BYTES_MAX, PAYLOAD_TEXT);
     CU_ASSERT_TRUE(encode(coder_zstd(2).transform, PAYLOAD_BYTES_MAX, 64u << 10) > 0);
     CU_ASSERT_TRUE(encode(coder_zstd(4).transform, PAYLOAD_BYTES_MAX, 32u << 10) > 0);
-    CU_ASSERT_TRUE(encode(coder_zstd(6).transform, PAYLOAD_BYTES_MAX, 16u << 10) > 0);
+    CU_ASSERT_TRUE(encode(coder_zstd(6).transform, PAYLOAD_BYTES_MAX, 8u << 10) > 0);
     CU_ASSERT_TRUE(encode(coder_zstd(9).transform, PAYLOAD_BYTES_MAX, 8u << 10) > 0);
 }
 

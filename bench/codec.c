@@ -1,0 +1,211 @@
+/* penstock-bench codec: chunks of a file encoded as an LDM does it, in steps, beside one call of
+ * the codec's library for each, in turns. One thread; CPU time, for a host that is busy. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lz4.h>
+#include <zstd.h>
+
+#include "bench/bench.h"
+#include "bench/samples.h"
+#include "engine/base/clock.h"
+#include "engine/base/limits.h"
+#include "engine/transform/lz4/lz4_codec.h"
+#include "engine/transform/zstd/zstd_codec.h"
+
+#define CHUNK_BYTES PST_CHUNK_BYTES_DEFAULT
+#define CHUNKS_MAX 256u
+
+struct data {
+    uint8_t *raw;
+    uint32_t chunks;
+    uint8_t *stored; /* room for a chunk that grew */
+    size_t room;
+};
+
+struct codec {
+    const char *name;
+    uint32_t level; /* of zstd; 0: lz4 */
+    const struct pst_transform *transform;
+    ZSTD_CCtx *context; /* the library's */
+    void *memory;
+};
+
+/* What the chunks take when each is encoded so. */
+struct took {
+    uint64_t ns;
+    uint64_t stored_bytes;
+    uint64_t longest_step_ns;
+};
+
+static void open_codec(struct codec *codec)
+{
+    size_t bytes = codec->level > 0 ? pst_zstd_memory_bytes(codec->level, CHUNK_BYTES)
+                                    : pst_lz4_memory_bytes();
+    codec->memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    codec->context = ZSTD_createCCtx();
+    if (!codec->memory || !codec->context || bytes == 0) {
+        (void)fputs("no memory\n", stderr);
+        exit(1);
+    }
+    memset(codec->memory, 0, bytes); /* it is there before the clock runs */
+    if (codec->level == 0) {
+        codec->transform = pst_lz4_init(codec->memory);
+        return;
+    }
+    struct pst_zstd *zstd = pst_zstd_init(codec->memory, bytes, codec->level, CHUNK_BYTES);
+    codec->transform = pst_zstd_at(zstd, codec->level);
+    (void)ZSTD_CCtx_setParameter(codec->context, ZSTD_c_compressionLevel, (int)codec->level);
+}
+
+static void close_codec(struct codec *codec)
+{
+    (void)ZSTD_freeCCtx(codec->context);
+    free(codec->memory);
+}
+
+static void in_steps(const struct codec *codec, const struct data *data, uint32_t chunk,
+                     struct took *took)
+{
+    struct pst_encoding encoding = {.raw = data->raw + (size_t)chunk * CHUNK_BYTES,
+                                    .stored = data->stored,
+                                    .raw_bytes = CHUNK_BYTES,
+                                    .room = (uint32_t)data->room};
+    enum pst_encoded end;
+    uint64_t began_ns = pst_thread_cpu_ns(), step_ns = began_ns;
+    do {
+        end = codec->transform->encode(codec->transform, &encoding);
+        uint64_t now_ns = pst_thread_cpu_ns();
+        if (now_ns - step_ns > took->longest_step_ns)
+            took->longest_step_ns = now_ns - step_ns;
+        step_ns = now_ns;
+    } while (end == PST_ENCODE_MORE);
+    took->ns += step_ns - began_ns;
+    took->stored_bytes += end == PST_ENCODED ? encoding.stored_bytes : CHUNK_BYTES;
+}
+
+static void at_once(const struct codec *codec, const struct data *data, uint32_t chunk,
+                    struct took *took)
+{
+    const uint8_t *raw = data->raw + (size_t)chunk * CHUNK_BYTES;
+    uint64_t began_ns = pst_thread_cpu_ns();
+    if (codec->level == 0)
+        took->stored_bytes += (uint64_t)LZ4_compress_default(
+            (const char *)raw, (char *)data->stored, (int)CHUNK_BYTES, (int)data->room);
+    else
+        took->stored_bytes +=
+            ZSTD_compress2(codec->context, data->stored, data->room, raw, CHUNK_BYTES);
+    took->ns += pst_thread_cpu_ns() - began_ns;
+}
+
+static double rate(const struct data *data, uint64_t ns)
+{
+    return (double)data->chunks * CHUNK_BYTES * 1e3 / (double)ns;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void run_codec(struct codec *codec, const struct data *data, uint32_t rounds)
+{
+    double ratios[1000];
+    struct took best[2] = {{0}, {0}};
+    uint64_t longest_ns = 0;
+    open_codec(codec);
+    for (uint32_t round = 0; round < rounds; round++) {
+        struct took took[2] = {{0}, {0}};
+        for (uint32_t chunk = 0; chunk < data->chunks; chunk++) {
+            for (uint32_t i = 0; i < 2; i++) {
+                uint32_t way = (i + round + chunk) % 2;
+                (way == 0 ? in_steps : at_once)(codec, data, chunk, &took[way]);
+            }
+        }
+        ratios[round] = (double)took[1].ns / (double)took[0].ns;
+        longest_ns = took[0].longest_step_ns > longest_ns ? took[0].longest_step_ns : longest_ns;
+        for (uint32_t way = 0; way < 2; way++) {
+            if (round == 0 || took[way].ns < best[way].ns)
+                best[way] = took[way];
+        }
+    }
+    qsort(ratios, rounds, sizeof(ratios[0]), by_value);
+    double raw_bytes = (double)data->chunks * CHUNK_BYTES;
+    printf("%-7s  %9.0f  %9.0f  %6.2f [%.2f, %.2f]  %8.3f  %8.3f  %10.2f\n", codec->name,
+           rate(data, best[0].ns), rate(data, best[1].ns), ratios[rounds / 2], ratios[rounds / 10],
+           ratios[rounds - 1 - rounds / 10], raw_bytes / (double)best[0].stored_bytes,
+           raw_bytes / (double)best[1].stored_bytes, (double)longest_ns / 1e6);
+    close_codec(codec);
+}
+
+/* false: errno says why, or the file has no whole chunk. */
+static bool read_data(const char *path, struct data *data)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return false;
+    data->room = ZSTD_compressBound(CHUNK_BYTES) + PST_LZ4_BLOCK_BYTES;
+    data->raw = malloc((size_t)CHUNKS_MAX * CHUNK_BYTES);
+    data->stored = malloc(data->room);
+    errno = data->raw && data->stored ? 0 : ENOMEM;
+    if (!errno)
+        data->chunks = (uint32_t)fread(data->raw, CHUNK_BYTES, CHUNKS_MAX, file);
+    (void)fclose(file);
+    return data->chunks > 0;
+}
+
+static const char usage_text[] =
+    "usage: penstock-bench codec [OPTION]... FILE\n"
+    "  --rounds N    over the file's first 256 MiB for each codec, up to 1000 (default: 10)\n";
+
+static const struct option long_options[] = {
+    {"rounds", required_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+int bench_codec(int argc, char **argv)
+{
+    static struct codec codecs[] = {{.name = "lz4"},
+                                    {.name = "zstd:1", .level = 1},
+                                    {.name = "zstd:3", .level = 3},
+                                    {.name = "zstd:6", .level = 6},
+                                    {.name = "zstd:9", .level = 9}};
+    struct data data = {0};
+    uint32_t rounds = 10;
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == 'h') {
+            (void)fputs(usage_text, stdout);
+            return 0;
+        }
+        rounds = option == 'r' ? bench_number(optarg, 1000) : 0;
+        if (rounds == 0)
+            break;
+    }
+    if (rounds == 0 || optind + 1 != argc) {
+        (void)fputs(usage_text, stderr);
+        return 2;
+    }
+    if (!read_data(argv[optind], &data)) {
+        (void)fprintf(stderr, "%s: %s\n", argv[optind],
+                      errno ? strerror(errno) : "is shorter than a chunk");
+        return 1;
+    }
+    printf(
+        "%u chunks of 1 MiB, %u rounds; MB/s of CPU time in the best round; ratio of rates, median "
+        "[10 %%, 90 %%] of rounds; in steps beside the library at once\n"
+        "%-7s  %9s  %9s  %19s  %8s  %8s  %10s\n",
+        data.chunks, rounds, "codec", "in steps", "at once", "ratio of rates", "shrinks", "at once",
+        "longest ms");
+    for (uint32_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
+        run_codec(&codecs[i], &data, rounds);
+    free(data.raw);
+    free(data.stored);
+    return 0;
+}
