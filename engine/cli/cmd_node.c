@@ -367,20 +367,22 @@ static void log_settings(const struct run *run)
     char members[PST_LOG_LINE_BYTES / 4];
     if (is_wide)
         nodes = join(run->members, job->members_count, members, sizeof(members));
-    pst_log(PST_LOG_INFO,
-            "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u; freeze "
-            "wait %s, hold %s; failure %s; socket %s; fabric %s%s%s; backups to %s; sources %s",
-            job->node, job->cluster, job->cluster_id, nodes ? nodes : "any", ldms,
-            ldms == 1 ? "" : "s", cli_value_exact_size(backup->chunk_bytes, chunk), backup->depth,
-            cli_value_exact_duration(backup->freeze_wait_ns, wait),
-            cli_value_exact_duration(backup->freeze_hold_ns, hold),
-            cli_value_exact_duration(job->failure_ns, failure), job->socket_path,
-            is_wide ? job->net_device ? job->net_device : "over UDP" : job->fabric_directory,
-            is_wide         ? ", key "
-            : job->uses_eal ? " on rings of the EAL"
-                            : "",
-            is_wide ? job->key_path : "", backup->directory,
-            join(run->specs, backup->specs_count, sources, sizeof(sources)));
+    pst_log(
+        PST_LOG_INFO,
+        "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u, compress "
+        "%s; freeze wait %s, hold %s; failure %s; socket %s; fabric %s%s%s; backups to %s; sources "
+        "%s",
+        job->node, job->cluster, job->cluster_id, nodes ? nodes : "any", ldms, ldms == 1 ? "" : "s",
+        cli_value_exact_size(backup->chunk_bytes, chunk), backup->depth, backup->compress,
+        cli_value_exact_duration(backup->freeze_wait_ns, wait),
+        cli_value_exact_duration(backup->freeze_hold_ns, hold),
+        cli_value_exact_duration(job->failure_ns, failure), job->socket_path,
+        is_wide ? job->net_device ? job->net_device : "over UDP" : job->fabric_directory,
+        is_wide         ? ", key "
+        : job->uses_eal ? " on rings of the EAL"
+                        : "",
+        is_wide ? job->key_path : "", backup->directory,
+        join(run->specs, backup->specs_count, sources, sizeof(sources)));
 }
 
 static enum cli_exit serve(struct run *run)

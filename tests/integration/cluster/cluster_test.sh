@@ -11,10 +11,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 writer=${3:?}
 
 declare -A process=() writers=()
+codec=(none auto zstd) # a node each
 
 start_node() { # ID
     "$penstock" node --cluster "test-$$" --id "$1" --nodes 1-2 --socket "$memory/$1.socket" \
-        --fabric-dir "$memory/fabric" --to "${shared:-$disk/to$1}" --ldms 2 --chunk 64K \
+        --fabric-dir "$memory/fabric" --to "${shared:-$disk/to$1}" --ldms 2 --chunk 64K --compress "${codec[$1]}" \
         --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" --source "lmdb:$disk/pair$1" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }

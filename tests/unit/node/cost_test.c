@@ -202,12 +202,15 @@ static int produce_and_tell(struct pst_source *source,
     return real_produce(source, fragment, cursor, buffer, capacity_bytes, produced_bytes);
 }
 
-static void test_no_allocation(void)
+static void check_allocations(const char *compress)
 {
     const char *const specs[] = {tree_spec, "y=synthetic:rows=6000,row-bytes=20000"};
     struct rig rig;
     struct pst_node *node;
+    memset(allocations, 0, sizeof(allocations));
+    memset(is_ldm, 0, sizeof(is_ldm));
     rig_open(&rig, to, 2, specs, 2);
+    CU_ASSERT_EQUAL(pst_compression_parse(compress, &rig.options.node.compression), 0);
     real_produce = rig.sources[1]->produce;
     rig.sources[1]->produce = produce_and_tell;
     CU_ASSERT_EQUAL_FATAL(pst_node_start(&rig.options.node, &node), 0);
@@ -223,9 +226,17 @@ static void test_no_allocation(void)
     CU_ASSERT_EQUAL(count_ldms(), 2);
     CU_ASSERT_EQUAL(by_ldms, 0);
     CU_ASSERT_TRUE(SANITIZED || by_others > 0); /* so it counts */
-    printf("LDMs %u, other threads %u; ", by_ldms, by_others);
+    printf("%s: LDMs %u, other threads %u; ", compress, by_ldms, by_others);
     remove_tree(join(to, "BACKUP-1"));
     rig_close(&rig);
+}
+
+static void test_no_allocation(void)
+{
+    check_allocations("none");
+    check_allocations("lz4");
+    check_allocations("zstd:9");
+    check_allocations("auto");
 }
 
 /* ---- memory ---- */

@@ -1,10 +1,14 @@
-/* The works of a participant, in order and out of it: what each is answered, and what is left. */
+/* The works of a participant, in order and out of it: what each is answered, and what is left. All
+ * of it once more with a codec, which takes several slices for a chunk. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/transform/zstd/zstd_codec.h"
 #include "tests/suite.h"
 #include "tests/support/child.h"
 #include "tests/unit/pipeline/works.h"
@@ -12,10 +16,11 @@
 #define BYTES (20 * RIG_CHUNK_BYTES + 7)
 
 static struct works works;
+static const struct pst_transform *transform; /* NULL: none */
 
 static void begin(void)
 {
-    works_open(&works, PST_FRAGMENT_EXTENTS, NULL);
+    works_open(&works, PST_FRAGMENT_EXTENTS, transform);
     works_add_file(&works, "large", 1, BYTES);
 }
 
@@ -38,7 +43,7 @@ static void a_part_is_made(void)
     struct pst_digest digest = pst_part_digest(&part.trailer);
     CU_ASSERT_EQUAL(memcmp(stopped.digest, digest.bytes, sizeof(digest.bytes)), 0);
     CU_ASSERT_EQUAL(stopped.file_bytes, part.trailer.file_bytes);
-    CU_ASSERT_EQUAL(part.header.codec, PST_CODEC_NONE);
+    CU_ASSERT_EQUAL(part.header.codec, transform ? transform->codec : PST_CODEC_NONE);
     CU_ASSERT_TRUE(rig_part_has(&part, 1, BYTES, 1));
     rig_release_part(&part);
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_RELEASE), 0);
@@ -345,5 +350,13 @@ int main(void)
         {"another thread may not call", another_thread_may_not_call},
         CU_TEST_INFO_NULL,
     };
-    return suite_run("pipeline", tests);
+    int result = suite_run("pipeline", tests);
+    size_t bytes = pst_zstd_memory_bytes(PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES);
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    assert(bytes > 0 && memory);
+    transform = pst_zstd_at(pst_zstd_init(memory, bytes, PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES),
+                            PST_ZSTD_LEVEL_MAX);
+    result |= suite_run("pipeline with zstd", tests);
+    free(memory);
+    return result;
 }

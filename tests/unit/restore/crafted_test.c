@@ -328,6 +328,8 @@ static void wrong_sums_of_parts_are_found(void)
         {&spoilt_part.sums.objects, "other objects"},
         {&spoilt_part.object_sums.sealed, "other checksums of objects"},
         {&spoilt_part.index.index_chunks, "other chunks"},
+        {&spoilt_part.codec_chunks[PST_CODEC_LZ4], "other chunks"},
+        {&spoilt_part.codec_chunks[PST_CODEC_ZSTD], "other chunks"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         begin();
