@@ -145,6 +145,19 @@ static bool is_locked(const struct target *target)
     return locked;
 }
 
+/* What was left has the owner and mode of the backup's already, by which it cannot be told from
+ * somebody else's: a restore that was killed just before it gave the target its name. */
+static int refuse_leftover(struct target *target, int error)
+{
+    if (error != -EPERM)
+        return fail(target, "what an earlier restore left could not be removed", error);
+    snprintf(target->advice, sizeof(target->advice),
+             "%s beside it may be left from a restore of this backup that was killed when all was "
+             "in it, or be somebody else's: look at it, then rename it to %s, or remove it",
+             target->temporary, target->name);
+    return fail(target, target->advice, error);
+}
+
 static int open_sibling(struct target *target)
 {
     int length = snprintf(target->temporary, sizeof(target->temporary), ".%.*s.penstock-%.16s",
@@ -157,7 +170,7 @@ static int open_sibling(struct target *target)
         return fail(target, "another restore of this backup into it is under way", -EBUSY);
     int error = pst_beneath_remove(target->parent_fd, target->temporary, PST_BENEATH_PRIVATE);
     if (error)
-        return fail(target, "what an earlier restore left could not be removed", error);
+        return refuse_leftover(target, error);
     if (mkdirat(target->parent_fd, target->temporary, 0700) != 0) {
         error = fail(target, "a directory beside the target could not be made", -errno);
         target->in_place = must_be_in_place(target, error);

@@ -19,7 +19,8 @@ struct target {
     int parent_fd;    /* of the target */
     bool in_place;    /* the target itself, under a marker */
     bool exists;      /* the target was there, empty */
-    const char *step; /* after a failure: what failed; static text */
+    const char *step; /* after a failure: what failed; static text, or advice */
+    char advice[2 * NAME_MAX + 256];
     char name[NAME_MAX + 1];
     char temporary[NAME_MAX + 1];
     char marker[2 * PST_UID_BYTES + 2]; /* its contents: the uid and a newline */

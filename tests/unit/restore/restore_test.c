@@ -689,6 +689,8 @@ static void a_temporary_that_is_not_ours_stays(void)
     CU_ASSERT_EQUAL(mkdir(place_below(&other, "precious").path, 0700), 0);
     CU_ASSERT_EQUAL(chmod(other.path, 0755), 0);
     CU_ASSERT_EQUAL(restore_as(1, false, NULL), -EPERM);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.message, ".target.penstock-b1b1b1b1b1b1b1b1 beside it"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.message, "rename it to target, or remove it"));
     CU_ASSERT_TRUE(path_exists(place_below(&other, "precious").path));
     CU_ASSERT_EQUAL(chmod(other.path, 0700), 0);
     int fd = open(other.path, O_RDONLY | O_DIRECTORY);
