@@ -11,6 +11,7 @@
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/object.h"
+#include "engine/pipeline/fragment_entries.h"
 #include "engine/pipeline/scan_file.h"
 
 #define SLICE_PIECES_MAX 64u
@@ -49,6 +50,8 @@ struct scan {
     uint32_t file_index;    /* its index in the fragment */
     struct pst_sums sums;
     uint8_t bad[PST_FRAGMENT_FILES_MAX]; /* enum pst_object_flags, by file */
+    uint64_t
+        ends[PST_FRAGMENT_FILES_MAX]; /* where a file that shrank ended; else its listed size */
 };
 
 /* A run of bytes on its way from a file into a chunk. */
@@ -70,6 +73,7 @@ struct fragment_scans {
 };
 
 static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error);
+static void on_shrunk(void *context, const struct pst_fragment_file *listed, uint64_t size_bytes);
 
 static void on_closed(void *context)
 {
@@ -80,7 +84,8 @@ static void on_closed(void *context)
 
 int fragment_scans_create(const struct fragment_scans_config *config, struct fragment_scans **scans)
 {
-    static const struct scan_file_reports reports = {.bad = on_bad, .closed = on_closed};
+    static const struct scan_file_reports reports = {
+        .bad = on_bad, .shrunk = on_shrunk, .closed = on_closed};
     int error = -ENOMEM;
     struct fragment_scans *made = calloc(1, sizeof(*made));
     if (!made)
@@ -155,6 +160,8 @@ void fragment_scans_start(struct fragment_scans *scans, const struct pst_work *w
     }
     memset(scan, 0, offsetof(struct scan, bad));
     memset(scan->bad, 0, fragment->files_count);
+    for (uint32_t i = 0; i < fragment->files_count; i++)
+        scan->ends[i] = fragment->files[i].size_bytes;
     scan->scans = scans;
     scan->order = ++scans->order;
     scan->source_instance = work->source;
@@ -189,19 +196,6 @@ static void log_bad(struct scan *scan, const struct pst_fragment_file *listed, i
     }
 }
 
-/* The object's entries that mark_bad() will mark: its own, and those of its other names. */
-static uint64_t count_marked(const struct scan *scan, uint64_t id)
-{
-    const struct pst_fragment_descriptor *fragment = scan->fragment;
-    struct pst_object object;
-    uint64_t count = 0;
-    size_t offset = 0;
-    while (offset < fragment->entries_bytes &&
-           !pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object))
-        count += pst_object_is_name_of(&object, id);
-    return count > 0 ? count : 1;
-}
-
 /* An object that could not be read, or changed: logged once, and marked in the catalogue at the
  * end; but a pinned one ends the scan, and so does what is no fault of the object's. */
 static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error)
@@ -216,12 +210,18 @@ static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_
     uint8_t *bad = &scan->bad[listed - scan->fragment->files];
     if (*bad == 0 && pst_unreadable_add(scans->config.unreadable, listed->object,
                                         scan->source->name, listed->path)) {
-        uint64_t objects = count_marked(scan, listed->object);
+        uint64_t objects = entries_of(scan->fragment, listed->object);
         scan->sums.unreadable += objects;
         scans->sums.unreadable += objects;
         log_bad(scan, listed, error);
     }
     *bad |= flag;
+}
+
+static void on_shrunk(void *context, const struct pst_fragment_file *listed, uint64_t size_bytes)
+{
+    struct scan *scan = context;
+    scan->ends[listed - scan->fragment->files] = size_bytes;
 }
 
 static void count_objects(struct scan *scan)
@@ -258,25 +258,9 @@ static struct chunk *have_catalogue(struct scan *scan, size_t room)
     return chunk_pool_fill(scan->scans->config.pool, PST_CHUNK_CATALOGUE, (uint32_t)room);
 }
 
-/* How many bytes of whole entries fit into room. */
-static size_t entries_that_fit(struct scan *scan, size_t room)
+static struct chunk *have_data(struct scan *scan)
 {
-    const struct pst_fragment_descriptor *fragment = scan->fragment;
-    size_t fit = scan->entries_done;
-    if (fragment->entries_bytes - fit <= room)
-        return fragment->entries_bytes - fit;
-    for (;;) {
-        struct pst_object object;
-        size_t next = fit;
-        int error = pst_object_decode(fragment->data, fragment->entries_bytes, &next, &object);
-        if (error) {
-            scan->error = error;
-            return 0;
-        }
-        if (next - scan->entries_done > room)
-            return fit - scan->entries_done;
-        fit = next;
-    }
+    return chunk_pool_fill(scan->scans->config.pool, PST_CHUNK_DATA, 1);
 }
 
 static bool copy_entries(struct scan *scan)
@@ -287,7 +271,8 @@ static bool copy_entries(struct scan *scan)
         struct chunk *catalogue = have_catalogue(scan, room);
         if (!catalogue)
             return false;
-        size_t bytes = entries_that_fit(scan, chunk_room(catalogue));
+        size_t bytes = 0;
+        scan->error = entries_that_fit(fragment, scan->entries_done, chunk_room(catalogue), &bytes);
         room = bytes > 0 ? 1 : PST_OBJECT_BYTES_MAX; /* the next entry fits another chunk */
         memcpy(chunk_end(catalogue), fragment->data + scan->entries_done, bytes);
         chunk_add(catalogue, (uint32_t)bytes);
@@ -352,11 +337,28 @@ static bool mark_entries(struct scan *scan, uint64_t id, uint8_t flags)
     return true;
 }
 
+/* A piece of no bytes says that its object ended there. false: no buffer is free. */
+static bool put_end(struct scan *scan, uint32_t file)
+{
+    const struct pst_fragment_file *listed = &scan->fragment->files[file];
+    struct chunk *chunk = have_data(scan);
+    if (!chunk)
+        return false;
+    (void)chunk_add_piece(chunk, false, listed->object, scan->ends[file], 0);
+    memset(chunk_end(chunk), 0, 1); /* a chunk has a payload */
+    chunk_add(chunk, 1);
+    scan->ends[file] = listed->size_bytes;
+    return true;
+}
+
 /* Enters what could not be read once more, marked; a reader joins the flags of all entries. */
 static bool mark_bad(struct scan *scan)
 {
     for (; scan->marked < scan->fragment->files_count; scan->marked++) {
         uint8_t flags = scan->bad[scan->marked];
+        if (scan->ends[scan->marked] < scan->fragment->files[scan->marked].size_bytes &&
+            !put_end(scan, scan->marked))
+            return false;
         if (flags && !mark_entries(scan, scan->fragment->files[scan->marked].object, flags))
             return false;
         if (scan->error)
@@ -366,11 +368,6 @@ static bool mark_bad(struct scan *scan)
 }
 
 /* ---- bytes ---- */
-
-static struct chunk *have_data(struct scan *scan)
-{
-    return chunk_pool_fill(scan->scans->config.pool, PST_CHUNK_DATA, 1);
-}
 
 /* Enters the next bytes of the extent in the chunk's table; returns their index there. */
 static uint32_t add_piece(struct scan *scan, struct chunk *chunk, uint32_t bytes)

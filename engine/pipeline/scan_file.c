@@ -104,6 +104,13 @@ static bool has_changed(const struct scan_file *file)
            file->file.mtime_ns != was->mtime_ns;
 }
 
+static void report_changed(struct scan_file *file)
+{
+    report_bad(file, PST_OBJECT_CHANGED, -PST_E_CHANGED);
+    if (file->file.size_bytes < file->listed->size_bytes)
+        file->files->reports.shrunk(file->context, file->listed, file->file.size_bytes);
+}
+
 static uint64_t bit_of(const struct scan_file *file)
 {
     return UINT64_C(1) << (file - file->files->slots);
@@ -155,7 +162,7 @@ static void close_if_unused(struct scan_file *file)
     if (error)
         report_bad(file, PST_OBJECT_UNREADABLE, error);
     else if (has_changed(file))
-        report_bad(file, PST_OBJECT_CHANGED, -PST_E_CHANGED);
+        report_changed(file);
     file->phase = FILE_CLOSING;
     file->op.done = on_closed;
     pst_io_close(file->files->ring, &file->op, &file->file);

@@ -40,6 +40,8 @@ struct scan_file_reports {
      * (PST_OBJECT_CHANGED). error: negative; one of pst_is_own_error, or -ECANCELED, says nothing
      * about the file. May come more than once for a file. */
     void (*bad)(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error);
+    /* The file is shorter than it was listed, now that all was read. */
+    void (*shrunk)(void *context, const struct pst_fragment_file *listed, uint64_t size_bytes);
     /* The file is closed; nothing more is reported of it. */
     void (*closed)(void *context);
 };

@@ -126,6 +126,14 @@ bool contents_vouch_for(const struct object_record *record, const void *chunk, u
            atomic_load(&record->summed[1]) == digest[1];
 }
 
+/* The lowest offset counts: of a file in several fragments each has such a piece. */
+static void note_end(struct object_record *record, uint64_t offset)
+{
+    uint64_t cut = object_size(record) - offset, known = atomic_load(&record->cut);
+    while (cut > known && !atomic_compare_exchange_weak(&record->cut, &known, cut))
+        ;
+}
+
 static int add_piece(struct contents *contents, const struct pst_part_map *part, const void *chunk,
                      uint32_t i, bool is_damaged)
 {
@@ -137,8 +145,10 @@ static int add_piece(struct contents *contents, const struct pst_part_map *part,
     struct object_record *record = objects_find(contents->objects, part->node_index, piece->object);
     if (!record || !contents_has_bytes(record, piece))
         return -PST_E_CORRUPT;
-    if (piece->bytes == 0)
+    if (piece->bytes == 0) {
+        note_end(record, piece->object_offset);
         return 0;
+    }
     bool is_rows = object_type(record) == PST_OBJECT_ROWS;
     if (is_damaged)
         atomic_store(is_rows ? &record->is_hit : &record->is_doubtful, true);

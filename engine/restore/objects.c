@@ -36,7 +36,7 @@ struct object_block {
     uint8_t bytes[BLOCK_BYTES] __attribute__((aligned(8)));
 };
 
-_Static_assert(sizeof(struct object_record) == 80, "entries are aligned to 8");
+_Static_assert(sizeof(struct object_record) == 88, "entries are aligned to 8");
 _Static_assert(sizeof(struct object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
                "every object fits a block");
 

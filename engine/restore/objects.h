@@ -2,7 +2,7 @@
  * The objects of a backup: gathered from the catalogues of all parts, each once, in the order of
  * their paths. Private to engine/restore/.
  *
- * Memory: for each object its encoded entry (72 bytes and the path), 80 bytes, and 19 in tables;
+ * Memory: for each object its encoded entry (72 bytes and the path), 88 bytes, and 19 in tables;
  * more, but 200 at most, where the ids have gaps.
  */
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H
@@ -30,6 +30,7 @@ struct object_record {
     bool overlaps;
     atomic_bool is_doubtful;
     atomic_uint_least64_t bytes;
+    atomic_uint_least64_t cut; /* bytes of its size, at least, that it lacked when it was read */
     atomic_uint_least64_t sum[2];
     atomic_uint_least64_t summed_bytes;
     atomic_uint_least64_t summed[2];

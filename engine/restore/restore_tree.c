@@ -33,18 +33,20 @@ static void give_back(const struct object_record *record, int fd, const struct p
     }
 }
 
-/* A file that was cut, or replaced by a shorter one, before it was read lacks data at its end: it
- * ends with the last byte that was read, not in zeros up to the size that was listed. */
+/* A file that was cut before it was read, or replaced by a shorter one, does not end in zeros up to
+ * the size that was listed. Where it lacks data it ends with the last byte that was read; if only
+ * a hole was cut, where the file ended then. */
 static int set_size(int fd, const struct object_record *record, const struct pst_object *object)
 {
     struct stat status;
     uint64_t listed_bytes;
-    off_t size = (off_t)object->size;
-    if (object->flags == PST_OBJECT_CHANGED && pst_object_data_bytes(object, &listed_bytes) &&
-        atomic_load(&record->bytes) < listed_bytes) {
+    off_t size = (off_t)object->size, end = size - (off_t)atomic_load(&record->cut);
+    bool lacks_data =
+        pst_object_data_bytes(object, &listed_bytes) && atomic_load(&record->bytes) < listed_bytes;
+    if (object->flags == PST_OBJECT_CHANGED && (lacks_data || end < size)) {
         if (fstat(fd, &status) < 0)
             return -errno;
-        size = status.st_size;
+        size = lacks_data || end < status.st_size ? status.st_size : end;
     }
     return ftruncate(fd, size) < 0 ? -errno : 0;
 }

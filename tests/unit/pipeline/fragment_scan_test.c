@@ -238,6 +238,49 @@ static void what_cannot_be_read_is_marked(void)
     end();
 }
 
+/* The offset of the object's piece of no bytes; UINT64_MAX: it has none. */
+static uint64_t end_of(const struct rig_part *part, uint64_t object)
+{
+    uint64_t end = UINT64_MAX;
+    for (uint32_t i = 0; i < part->chunks_count; i++) {
+        const struct pst_chunk_header *header = pst_chunk_header_of(part->chunks[i]);
+        for (uint32_t j = 0; j < header->pieces_count; j++)
+            if (header->pieces[j].object == object && header->pieces[j].bytes == 0)
+                end = header->pieces[j].object_offset;
+    }
+    return end;
+}
+
+static void resize(const char *name, off_t bytes)
+{
+    int fd = openat(rig.dirfd, name, O_WRONLY);
+    CU_ASSERT_EQUAL(ftruncate(fd, bytes), 0);
+    close(fd);
+}
+
+static void where_a_file_was_cut_is_told(void)
+{
+    struct rig_part part;
+    struct pst_object object;
+    begin(PST_FRAGMENT_EXTENTS);
+    add_file("cut", 1, 8192, 0);
+    add_file("grown", 2, 8192, 0);
+    fragment->extents[0].length = 1000; /* what follows is a hole */
+    resize("cut", 5000);
+    resize("grown", 9000);
+    start(1);
+    const struct pst_work_result result = run(0);
+    CU_ASSERT_EQUAL(result.error, 0);
+    CU_ASSERT_EQUAL(result.sums.source_bytes, 1000 + 8192);
+    end_part(&part);
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 1, &object), 2);
+    CU_ASSERT_EQUAL(object.flags, PST_OBJECT_CHANGED);
+    CU_ASSERT_EQUAL(end_of(&part, 1), 5000);
+    CU_ASSERT_EQUAL(end_of(&part, 2), UINT64_MAX);
+    rig_release_part(&part);
+    end();
+}
+
 static void a_pinned_file_ends_the_scan(void)
 {
     begin(PST_FRAGMENT_EXTENTS);
@@ -316,6 +359,7 @@ int main(void)
          rows_of_unknown_length_get_their_entry_last},
         {"an error of its rows ends a scan", an_error_of_its_rows_ends_a_scan},
         {"what cannot be read is marked", what_cannot_be_read_is_marked},
+        {"where a file was cut is told", where_a_file_was_cut_is_told},
         {"a pinned file ends the scan", a_pinned_file_ends_the_scan},
         {"a stop ends all scans", a_stop_ends_all_scans},
         {"misuse aborts", misuse_aborts},

@@ -21,6 +21,7 @@ struct user {
     uint8_t flags;
     int error; /* of the last one */
     uint32_t closed;
+    uint64_t size_bytes; /* of a file that shrank */
 };
 
 struct test_read {
@@ -44,6 +45,14 @@ static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_
     of->error = error;
 }
 
+static void on_shrunk(void *context, const struct pst_fragment_file *listed, uint64_t size_bytes)
+{
+    struct user *of = context;
+    CU_ASSERT_PTR_EQUAL(listed, &of->listed);
+    CU_ASSERT_TRUE(size_bytes < listed->size_bytes);
+    of->size_bytes = size_bytes;
+}
+
 static void on_closed(void *context)
 {
     struct user *of = context;
@@ -59,7 +68,8 @@ static void on_done(struct scan_read *read, int result)
 
 static void begin(void)
 {
-    static const struct scan_file_reports reports = {.bad = on_bad, .closed = on_closed};
+    static const struct scan_file_reports reports = {
+        .bad = on_bad, .shrunk = on_shrunk, .closed = on_closed};
     rig_open(&rig, PST_BLOCK_BYTES);
     CU_ASSERT_EQUAL_FATAL(scan_files_create(rig.ring, &reports, NULL, &files), 0);
     user = (struct user){0};
@@ -196,6 +206,7 @@ static void a_change_is_seen_when_it_closes(void)
     scan_file_let_go(user.file);
     pst_ring_drain(rig.ring);
     CU_ASSERT_EQUAL(user.flags, PST_OBJECT_CHANGED);
+    CU_ASSERT_EQUAL(user.size_bytes, BYTES / 2);
     end();
 }
 
@@ -376,7 +387,8 @@ static void what_waits_can_be_stopped(void)
 /* The share of a node that has few descriptors. */
 static void fewer_may_be_open(void)
 {
-    static const struct scan_file_reports reports = {.bad = on_bad, .closed = on_closed};
+    static const struct scan_file_reports reports = {
+        .bad = on_bad, .shrunk = on_shrunk, .closed = on_closed};
     _Atomic uint32_t max = 1;
     begin();
     scan_files_destroy(files);

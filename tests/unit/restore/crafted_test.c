@@ -514,6 +514,31 @@ static void nothing_makes_room_for_what_is_not_made(void)
     remove_place(&place);
 }
 
+/* The file has one piece of data, from 70000 to 70010 of 100000 bytes; it ended where the piece of
+ * no bytes says. Whether data is missing is known only where the entry says how much there was. */
+static void expect_size_of_cut(uint64_t data_bytes, uint64_t end, off_t size)
+{
+    struct pst_restore_result result;
+    begin();
+    objects[4].flags = PST_OBJECT_CHANGED;
+    if (data_bytes)
+        say_data(5, data_bytes);
+    data[made.data_count++] = (struct made_data){2, 5, end, 0};
+    place = make_place();
+    make_backup(place.path, &made);
+    CU_ASSERT_EQUAL(restore(&result), 0);
+    CU_ASSERT_EQUAL(size_in_target("sparse"), size);
+    remove_place(&place);
+}
+
+static void a_cut_file_ends_where_it_was_cut(void)
+{
+    expect_size_of_cut(10, 80000, 80000); /* inside of a hole */
+    expect_size_of_cut(0, 80000, 80000);
+    expect_size_of_cut(0, 70005, 70010); /* cut again, when this had been read */
+    expect_size_of_cut(20, 90000, 70010);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -529,6 +554,7 @@ int main(void)
         {"links to nothing are found", links_to_nothing_are_found},
         {"what has no contents is not made", what_has_no_contents_is_not_made},
         {"an unreadable hole is not made", an_unreadable_hole_is_not_made},
+        {"a cut file ends where it was cut", a_cut_file_ends_where_it_was_cut},
         {"nothing makes room for what is not made", nothing_makes_room_for_what_is_not_made},
         CU_TEST_INFO_NULL,
     };
