@@ -191,10 +191,13 @@ int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t 
     return build(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
 }
 
-int pst_arena_reserve(size_t bytes, struct pst_arena *arena)
+int pst_arena_reserve(size_t bytes, bool transparent, struct pst_arena *arena)
 {
     *arena = (struct pst_arena){.numa_node = PST_NUMA_NODE_UNKNOWN};
-    return map(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
+    int error = map(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
+    if (!error && !transparent && arena->transparent)
+        arena->transparent = madvise(arena->base, arena->bytes, MADV_NOHUGEPAGE) != 0;
+    return error;
 }
 
 void pst_arena_destroy(struct pst_arena *arena)

@@ -47,9 +47,10 @@ PST_MUST_USE int pst_arena_create(const struct pst_topology *topology, size_t by
 
 /*
  * The same without reserved hugepages, and without a page of it until it is used: the first touch
- * puts each near. For what may need little of it, or nothing. -ENOMEM.
+ * puts each near. For what may need little of it, or nothing. transparent: ask for such hugepages,
+ * where a disk will use it. -ENOMEM.
  */
-PST_MUST_USE int pst_arena_reserve(size_t bytes, struct pst_arena *arena);
+PST_MUST_USE int pst_arena_reserve(size_t bytes, bool transparent, struct pst_arena *arena);
 
 /* Unmaps it. An arena that is all zero, or whose creation failed, is left alone. */
 void pst_arena_destroy(struct pst_arena *arena);

@@ -209,6 +209,10 @@ const void *pst_chunk_payload_of(const void *buffer);
 /* Whether the payload of a chunk that has passed a check is not the raw one. */
 bool pst_chunk_is_encoded(const void *buffer);
 
+/* Whether what lies between the pieces, and behind the last, is zero, as it was written: of a DATA
+ * chunk that is not encoded, whose header is whole and whose file bytes are all there. */
+bool pst_chunk_gaps_are_zero(const void *buffer);
+
 /* Copies an encoded chunk that has passed pst_chunk_check, with the raw payload in place of the
  * stored one; the header says what it said. decoded has room for so many bytes of payload.
  * -PST_E_CORRUPT; *damage is relative to buffer. */

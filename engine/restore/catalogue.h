@@ -6,6 +6,7 @@
 #define PST_ENGINE_RESTORE_CATALOGUE_H
 
 #include "engine/repository/part_map.h"
+#include "engine/restore/crew.h"
 #include "engine/restore/objects.h"
 
 /* Adds the entries of an intact CATALOGUE chunk that are wanted. Any thread. *count: entries read.
@@ -18,8 +19,8 @@ PST_MUST_USE int catalogue_take(struct objects *objects, const struct pst_part_m
  * (check), it finds objects of one path, of no source, without the directory that they are in,
  * links to what is not there, and, unless objects->only is set, other numbers of objects than the
  * manifests have. Whatever is wrong goes to findings. -PST_E_CORRUPT: two objects of one path are
- * among it, so no tree can be made of them; -ENOMEM. */
+ * among it, so no tree can be made of them; -ENOMEM, or what keeps the crew from working. */
 PST_MUST_USE int catalogue_finish(struct objects *objects, const struct pst_backup *backup,
-                                  bool check, struct pst_findings *findings);
+                                  struct crew *crew, bool check, struct pst_findings *findings);
 
 #endif

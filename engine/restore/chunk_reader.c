@@ -1,13 +1,15 @@
 /*
  * Reads the chunks of many parts in parallel: workers claim a run of chunks at a time, so that all
- * end together. chunk_reading_run() is called on the thread of a verify or restore; all else runs
- * on the crew's threads.
+ * end together. chunk_reading_run() and chunk_map_parts() are called on the thread of a verify or
+ * restore; all else runs on the crew's threads.
  */
 #include "engine/restore/chunk_reader.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 
 #include "engine/base/own_error.h"
 #include "engine/format/sums.h"
@@ -33,9 +35,11 @@ struct slot {
     void *buffer;
 };
 
+/* What a thread of the crew keeps (crew_own), and the reading that it is at. */
 struct worker {
     struct chunk_reading *reading;
     uint32_t number;
+    uint32_t chunk_bytes; /* that the buffers hold */
     struct pst_reader reader;
     struct claim claim;
     struct pst_file file; /* of claim.part, if file_is_open */
@@ -171,11 +175,40 @@ static void lose(struct slot *slot, int result)
         worker->error = error;
 }
 
+static void count(struct slot *slot)
+{
+    struct chunk_reading *reading = slot->worker->reading;
+    atomic_fetch_add(&reading->bytes_done, bytes_of(slot));
+    atomic_fetch_add(&reading->chunks_done, 1);
+}
+
+/* Whether the chunk was taken. What is wrong with one that is not is found by its checksums. */
+static bool deliver_proven(struct slot *slot, int result)
+{
+    struct worker *worker = slot->worker;
+    struct chunk_reading *reading = worker->reading;
+    if (!reading->take_proven || slot->is_header || slot->entry->type != PST_CHUNK_DATA ||
+        result < (int)bytes_of(slot))
+        return false;
+    const struct pst_chunk_header *header = whole_header(slot, result);
+    if (!header || !pst_digests_are_of_bytes(header) || pst_chunk_is_encoded(header) ||
+        !pst_chunk_gaps_are_zero(header))
+        return false;
+    int taken = reading->take_proven(reading->context, worker->number, part_of(worker), header);
+    if (taken < 0 && worker->error == 0)
+        worker->error = taken;
+    if (taken > 0)
+        count(slot);
+    return taken != 0;
+}
+
 static void deliver(struct slot *slot, int result)
 {
     struct worker *worker = slot->worker;
     struct chunk_reading *reading = worker->reading;
     const struct pst_index_entry *entry = slot->entry;
+    if (deliver_proven(slot, result))
+        return;
     struct pst_damage damage = {.bytes = bytes_of(slot), .what = "read error"};
     const void *chunk;
     int error = check(slot, result, &chunk, &damage);
@@ -187,8 +220,7 @@ static void deliver(struct slot *slot, int result)
     error = reading->take(reading->context, worker->number, part_of(worker), chunk);
     if (error && worker->error == 0)
         worker->error = error;
-    atomic_fetch_add(&reading->bytes_done, bytes_of(slot));
-    atomic_fetch_add(&reading->chunks_done, 1);
+    count(slot);
 }
 
 static void start_next(struct slot *slot);
@@ -342,12 +374,21 @@ static void work_all(struct worker *worker)
     close_file(worker);
 }
 
-static int make_buffers(struct worker *worker)
+/* On tmpfs a read is a copy: several at once would push each other out of the cache, and no disk
+ * gains by hugepages, which cost the more to clear. */
+static bool is_in_memory(const struct pst_part_set *set)
 {
-    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->reading->set->chunk_bytes;
-    worker->slots_count = crew_depth(worker->reading->crew);
+    struct statfs attributes;
+    return set->count > 0 && set->parts[0].from_fd >= 0 &&
+           fstatfs(set->parts[0].from_fd, &attributes) == 0 && attributes.f_type == TMPFS_MAGIC;
+}
+
+static int make_buffers(struct worker *worker, uint32_t depth, bool in_memory)
+{
+    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->chunk_bytes;
+    worker->slots_count = in_memory ? 1 : depth;
     assert(worker->slots_count <= PST_DEPTH_MAX);
-    int error = pst_arena_reserve((worker->slots_count + 1) * bytes, &worker->arena);
+    int error = pst_arena_reserve((worker->slots_count + 1) * bytes, !in_memory, &worker->arena);
     if (error)
         return error;
     uint8_t *memory = worker->arena.base;
@@ -357,29 +398,67 @@ static int make_buffers(struct worker *worker)
     return 0;
 }
 
+static void release_worker(void *data)
+{
+    struct worker *worker = data;
+    decoded_chunk_release(&worker->decoded);
+    pst_reader_close(&worker->reader);
+    pst_arena_destroy(&worker->arena);
+    free(worker);
+}
+
 /* On the pinned thread: its memory comes to lie near it by first touch. */
-static int work(void *context, uint32_t number)
+static int make_worker(uint32_t depth, const struct pst_part_set *set, struct worker **made)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
     if (!worker)
         return -ENOMEM;
-    worker->reading = context;
-    worker->number = number;
-    int error = make_buffers(worker);
+    worker->chunk_bytes = set->chunk_bytes;
+    int error = make_buffers(worker, depth, is_in_memory(set));
     if (error)
         goto err_after_alloc;
     error = pst_reader_open(&worker->reader, worker->slots_count);
     if (error)
         goto err_after_buffers;
-    work_all(worker);
-    error = worker->error;
-    decoded_chunk_release(&worker->decoded);
-    pst_reader_close(&worker->reader);
+    *made = worker;
+    return 0;
 err_after_buffers:
     pst_arena_destroy(&worker->arena);
 err_after_alloc:
     free(worker);
     return error;
+}
+
+/* What the calling thread of the crew has, or gets now. */
+static int find_worker(struct crew *crew, uint32_t number, const struct pst_part_set *set,
+                       struct worker **found)
+{
+    struct crew_own *own = crew_own(crew, number);
+    *found = own->data;
+    if (*found && (*found)->chunk_bytes >= set->chunk_bytes)
+        return 0;
+    if (*found)
+        release_worker(*found);
+    own->data = NULL;
+    int error = make_worker(crew_depth(crew), set, found);
+    if (!error)
+        *own = (struct crew_own){.data = *found, .release = release_worker};
+    return error;
+}
+
+static int work(void *context, uint32_t number)
+{
+    struct chunk_reading *reading = context;
+    struct worker *worker;
+    int error = find_worker(reading->crew, number, reading->set, &worker);
+    if (error)
+        return error;
+    worker->reading = reading;
+    worker->number = number;
+    worker->claim = (struct claim){0};
+    worker->error = 0;
+    work_all(worker);
+    return worker->error;
 }
 
 static void tick(void *context)
@@ -394,40 +473,47 @@ int chunk_reading_run(struct chunk_reading *reading)
     pthread_mutex_init(&reading->mutex, NULL);
     reading->next_part = reading->next_link = reading->next_entry = 0;
     atomic_init(&reading->stop, false);
-    int error = crew_run(reading->crew, work, tick, reading);
+    int error = crew_run(reading->crew, CREW_ALL, work, tick, reading);
     pthread_mutex_destroy(&reading->mutex);
     return error;
 }
 
-static int map_parts(const struct pst_crew *crew, struct pst_part_set *set,
-                     struct pst_reader *reader, void *buffer, struct pst_findings *findings,
-                     uint64_t *bytes, bool stop_at_damage)
+struct mapping {
+    struct crew *crew;
+    struct pst_part_set *set;
+    struct pst_findings *findings;
+    uint64_t *bytes;
+    bool stop_at_damage;
+};
+
+static int map_parts(struct mapping *mapping, struct worker *worker)
 {
-    for (uint32_t i = 0; i < set->count; i++) {
-        int error = pst_backup_map_part(&set->parts[i], reader, buffer, findings, bytes);
+    for (uint32_t i = 0; i < mapping->set->count; i++) {
+        int error = pst_backup_map_part(&mapping->set->parts[i], &worker->reader,
+                                        worker->slots[0].buffer, mapping->findings, mapping->bytes);
         if (error)
             return error;
-        if (stop_at_damage && findings->damages)
-            return findings->first_error;
-        if (crew_is_cancelled(crew))
+        if (mapping->stop_at_damage && mapping->findings->damages)
+            return mapping->findings->first_error;
+        if (crew_is_cancelled(mapping->crew))
             return -ECANCELED;
     }
     return 0;
 }
 
-int chunk_map_parts(const struct pst_crew *crew, struct pst_part_set *set,
-                    struct pst_findings *findings, uint64_t *bytes, bool stop_at_damage)
+/* The first thread maps, so that findings keep their order; the others only make what they need
+ * later. */
+static int begin_or_map(void *context, uint32_t number)
 {
-    struct pst_reader reader;
-    void *buffer =
-        aligned_alloc(PST_BLOCK_BYTES, PST_CHUNK_HEADER_BYTES + (size_t)set->chunk_bytes);
-    if (!buffer)
-        return -ENOMEM;
-    int error = pst_reader_open(&reader, 1);
-    if (!error) {
-        error = map_parts(crew, set, &reader, buffer, findings, bytes, stop_at_damage);
-        pst_reader_close(&reader);
-    }
-    free(buffer);
-    return error;
+    struct mapping *mapping = context;
+    struct worker *worker;
+    int error = find_worker(mapping->crew, number, mapping->set, &worker);
+    return error || number > 0 ? error : map_parts(mapping, worker);
+}
+
+int chunk_map_parts(struct crew *crew, struct pst_part_set *set, struct pst_findings *findings,
+                    uint64_t *bytes, bool stop_at_damage)
+{
+    struct mapping mapping = {crew, set, findings, bytes, stop_at_damage};
+    return set->count ? crew_run(crew, CREW_ALL, begin_or_map, NULL, &mapping) : 0;
 }

@@ -1,6 +1,6 @@
 /*
  * Reads the chunks of a set of parts with all threads of a crew, each with its own ring and
- * crew_depth reads in flight. Private to engine/restore/.
+ * crew_depth reads in flight, which it keeps until the crew is closed. Private to engine/restore/.
  */
 #ifndef PST_ENGINE_RESTORE_CHUNK_READER_H
 #define PST_ENGINE_RESTORE_CHUNK_READER_H
@@ -34,11 +34,16 @@ typedef void chunk_loser(void *context, const struct pst_part_map *part,
 
 struct chunk_reading {
     /* The caller's, unchanged while it runs. */
-    const struct pst_crew *crew;
+    struct crew *crew;
     const struct pst_part_set *set; /* filled */
     uint32_t types; /* bits 1 << enum pst_chunk_type, or CHUNK_SUMS: those that are read */
     enum chunk_extent extent;
     chunk_taker *take;
+    /* Takes a whole chunk that is not encoded and of which the digests of pieces are of bytes,
+     * where these prove that it is intact, so that its payload need not be hashed again: 1; 0:
+     * where they do not, as far as is known; or an error. The header is whole, what lies between
+     * pieces is zero. May be NULL. */
+    chunk_taker *take_proven;
     /* Takes a chunk in place of lost, as it was read and not encoded: the header is whole, some of
      * the payload is damaged, and the digests of its pieces are of bytes. May be NULL. */
     chunk_taker *salvage;
@@ -59,10 +64,10 @@ struct chunk_reading {
     atomic_bool stop;
 };
 
-/* Maps the chunks of the parts of a set (part_map.h), on the caller's thread; *bytes counts what
- * was read. 0: all were looked at, though findings may have grown; with stop_at_damage the first
- * damage is the error; -ECANCELED; or an error of this system. */
-PST_MUST_USE int chunk_map_parts(const struct pst_crew *crew, struct pst_part_set *set,
+/* Maps the chunks of the parts of a set (part_map.h), in their order; *bytes counts what was read.
+ * 0: all were looked at, though findings may have grown; with stop_at_damage the first damage is
+ * the error; -ECANCELED; or an error of this system. */
+PST_MUST_USE int chunk_map_parts(struct crew *crew, struct pst_part_set *set,
                                  struct pst_findings *findings, uint64_t *bytes,
                                  bool stop_at_damage);
 

@@ -126,6 +126,13 @@ bool contents_vouch_for(const struct object_record *record, const void *chunk, u
            atomic_load(&record->summed[1]) == digest[1];
 }
 
+static void count_piece(struct object_record *record, uint64_t bytes, const uint64_t digest[2])
+{
+    atomic_fetch_add(&record->bytes, bytes);
+    atomic_fetch_add(&record->sum[0], digest[0]);
+    atomic_fetch_add(&record->sum[1], digest[1]);
+}
+
 /* The lowest offset counts: of a file in several fragments each has such a piece. */
 static void note_end(struct object_record *record, uint64_t offset)
 {
@@ -153,9 +160,7 @@ static int add_piece(struct contents *contents, const struct pst_part_map *part,
     if (is_damaged)
         atomic_store(is_rows ? &record->is_hit : &record->is_doubtful, true);
     pst_piece_digest(header, pst_chunk_payload_of(chunk), i, digest);
-    atomic_fetch_add(&record->bytes, piece->bytes);
-    atomic_fetch_add(&record->sum[0], digest[0]);
-    atomic_fetch_add(&record->sum[1], digest[1]);
+    count_piece(record, piece->bytes, digest);
     return piece->bytes == object_size(record) ? 0 : keep_piece(contents, record, piece);
 }
 
@@ -191,6 +196,42 @@ int contents_add_damaged(struct contents *contents, const struct pst_part_map *p
                          const void *chunk, struct pst_damage *damage)
 {
     return add_pieces(contents, part, chunk, true, damage);
+}
+
+/* The object that the piece is all of, and intact; NULL: that is not known. */
+static struct object_record *proven(const struct contents *contents, uint32_t node_index,
+                                    const void *chunk, uint32_t i, uint64_t digest[2])
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    const struct pst_chunk_piece *piece = &header->pieces[i];
+    if (piece->bytes == 0 || !objects_want(contents->objects, node_index, piece->object))
+        return NULL;
+    struct object_record *record = objects_find(contents->objects, node_index, piece->object);
+    if (!record || piece->bytes != object_size(record) ||
+        piece->bytes != atomic_load(&record->summed_bytes))
+        return NULL;
+    pst_piece_digest(header, pst_chunk_payload_of(chunk), i, digest);
+    bool is_intact = atomic_load(&record->summed[0]) == digest[0] &&
+                     atomic_load(&record->summed[1]) == digest[1];
+    return is_intact ? record : NULL;
+}
+
+int contents_add_proven(struct contents *contents, const struct pst_part_map *part,
+                        const void *chunk)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    struct object_record *records[PST_CHUNK_PIECES_MAX];
+    uint64_t digests[PST_CHUNK_PIECES_MAX][2], bytes = 0;
+    for (uint32_t i = 0; i < header->pieces_count; i++) {
+        records[i] = proven(contents, part->node_index, chunk, i, digests[i]);
+        if (!records[i])
+            return 0;
+        bytes += header->pieces[i].bytes;
+    }
+    for (uint32_t i = 0; i < header->pieces_count; i++)
+        count_piece(records[i], header->pieces[i].bytes, digests[i]);
+    atomic_fetch_add(&part_of(contents, part)->source_bytes, bytes);
+    return 1;
 }
 
 void contents_forget(struct contents *contents)
@@ -262,26 +303,52 @@ static const char *fault_of(const struct object_record *record, bool has_sums)
     return atomic_load(&record->is_hit) || (is_doubtful && !has_sums) ? damaged : NULL;
 }
 
-static void check_objects(struct contents *contents, struct pst_findings *findings)
-{
-    const struct objects *objects = contents->objects;
-    bool is_damaged = findings->damages > 0;
+struct objects_check {
+    struct contents *contents;
     bool has_sums[PST_NODES_MAX];
-    for (uint32_t i = 0; i < contents->backup->cluster.nodes_count; i++)
-        has_sums[i] = contents_sums_are_whole(contents, i);
-    mark_overlaps(contents);
+    atomic_bool has_fault;
+};
+
+static void look_for_faults(void *context, size_t from, size_t end)
+{
+    struct objects_check *check = context;
+    for (size_t i = from; i < end; i++) {
+        const struct object_record *record = check->contents->objects->sorted[i];
+        if (fault_of(record, check->has_sums[record->node]))
+            atomic_store(&check->has_fault, true);
+    }
+}
+
+static void name_faults(const struct objects_check *check, struct pst_findings *findings)
+{
+    const struct objects *objects = check->contents->objects;
+    bool is_damaged = findings->damages > 0;
     for (size_t i = 0; i < objects->count; i++) {
         struct object_record *record = objects->sorted[i];
-        const char *what = fault_of(record, has_sums[record->node]);
+        const char *what = fault_of(record, check->has_sums[record->node]);
         /* what could not be read is not known to be missing */
         bool is_known_hit = atomic_load(&record->is_hit) || atomic_load(&record->is_doubtful);
         if (!what || (findings->unverified > 0 && !is_known_hit))
             continue;
         atomic_store(&record->is_hit, true);
         const struct pst_object object = object_of(record);
-        pst_findings_add_object(findings, contents->backup, record->node, &object, what,
+        pst_findings_add_object(findings, check->contents->backup, record->node, &object, what,
                                 !is_damaged);
     }
+}
+
+/* All threads look whether there is any fault; if so, this one names all of them in their order. */
+static int check_objects(struct contents *contents, struct crew *crew,
+                         struct pst_findings *findings)
+{
+    struct objects_check check = {.contents = contents};
+    for (uint32_t i = 0; i < contents->backup->cluster.nodes_count; i++)
+        check.has_sums[i] = contents_sums_are_whole(contents, i);
+    mark_overlaps(contents);
+    int error = crew_each(crew, contents->objects->count, look_for_faults, &check);
+    if (atomic_load(&check.has_fault))
+        name_faults(&check, findings);
+    return error;
 }
 
 static void check_part(struct contents *contents, uint32_t i, struct pst_findings *findings)
@@ -299,10 +366,11 @@ static void check_part(struct contents *contents, uint32_t i, struct pst_finding
                                 -PST_E_INCONSISTENT);
 }
 
-void contents_check(struct contents *contents, struct pst_findings *findings)
+int contents_check(struct contents *contents, struct crew *crew, struct pst_findings *findings)
 {
     bool is_damaged = findings->damages > 0;
-    check_objects(contents, findings);
-    for (uint32_t i = 0; !is_damaged && i < contents->set->count; i++)
+    int error = check_objects(contents, crew, findings);
+    for (uint32_t i = 0; !error && !is_damaged && i < contents->set->count; i++)
         check_part(contents, i, findings);
+    return error;
 }

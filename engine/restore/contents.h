@@ -9,6 +9,7 @@
 #define PST_ENGINE_RESTORE_CONTENTS_H
 
 #include "engine/repository/part_map.h"
+#include "engine/restore/crew.h"
 #include "engine/restore/objects.h"
 
 struct contents_part;
@@ -49,6 +50,11 @@ PST_MUST_USE int contents_add(struct contents *contents, const struct pst_part_m
 PST_MUST_USE int contents_add_damaged(struct contents *contents, const struct pst_part_map *part,
                                       const void *chunk, struct pst_damage *damage);
 
+/* Takes the pieces of a DATA chunk as chunk_reading.take_proven: 1, where each is all of its object
+ * and as the checksums have it, which were all taken before; 0: none was taken. */
+PST_MUST_USE int contents_add_proven(struct contents *contents, const struct pst_part_map *part,
+                                     const void *chunk);
+
 /* Whether a piece that is all of the object has the bytes that were written; once the checksums of
  * the node are known to be whole. */
 bool contents_vouch_for(const struct object_record *record, const void *chunk, uint32_t piece);
@@ -60,8 +66,10 @@ bool contents_has_bytes(const struct object_record *record, const struct pst_chu
 void contents_forget(struct contents *contents);
 
 /* What is wrong, once all pieces were added, goes to findings. Where these have damages already,
- * the objects that are not whole are named, but not counted as further damages. */
-void contents_check(struct contents *contents, struct pst_findings *findings);
+ * the objects that are not whole are named, but not counted as further damages. An error keeps the
+ * crew from working. */
+PST_MUST_USE int contents_check(struct contents *contents, struct crew *crew,
+                                struct pst_findings *findings);
 
 /* Whether a part of the node has checksums of objects. Versions that write them do so for all. */
 bool contents_have_sums(const struct contents *contents, uint32_t node_index);

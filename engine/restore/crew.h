@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/base/activity.h"
@@ -26,13 +27,39 @@ struct pst_crew_progress {
     uint64_t objects_done; /* made, or checked in the catalogues */
 };
 
-/* Calls work(context, worker) on crew->workers threads, pinned where the crew says so, and tick
- * (may be NULL) on the caller's thread some ten times a second while they run. 0 when all are back,
- * or the error of one of them; a thread that cannot be started, or pinned, is an error too. */
-PST_MUST_USE int crew_run(const struct pst_crew *crew, int (*work)(void *context, uint32_t worker),
-                          void (*tick)(void *context), void *context);
+/* The threads themselves: started by the first work, they keep what they need from one to the next.
+ */
+struct crew;
 
-bool crew_is_cancelled(const struct pst_crew *crew);
-uint32_t crew_depth(const struct pst_crew *crew);
+/* What a thread keeps between two works, its own: set there, released there when the crew ends. */
+struct crew_own {
+    void *data; /* NULL: nothing */
+    void (*release)(void *data);
+};
+
+/* options: borrowed as long as the crew lives. -ENOMEM. */
+PST_MUST_USE int crew_open(const struct pst_crew *options, struct crew **crew);
+void crew_close(struct crew *crew);
+
+/* Calls work(context, worker) on the first so many threads (CREW_ALL), pinned where the crew says
+ * so, and tick (may be NULL) on the caller's thread some ten times a second while they run. 0 when
+ * all are back, or the error of one of them; a thread that cannot be started, or pinned, is an
+ * error too. */
+#define CREW_ALL UINT32_MAX
+PST_MUST_USE int crew_run(struct crew *crew, uint32_t workers,
+                          int (*work)(void *context, uint32_t worker), void (*tick)(void *context),
+                          void *context);
+
+/* Calls step for slices that add up to 0 … count - 1, on all threads; a small count on the caller's
+ * alone. */
+PST_MUST_USE int crew_each(struct crew *crew, size_t count,
+                           void (*step)(void *context, size_t from, size_t end), void *context);
+
+uint32_t crew_workers(const struct crew *crew);
+uint32_t crew_depth(const struct crew *crew);
+bool crew_is_cancelled(const struct crew *crew);
+
+/* On that worker's thread. */
+struct crew_own *crew_own(struct crew *crew, uint32_t worker);
 
 #endif

@@ -9,13 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES (1u << 20)
+#define PAGES_BYTES (1u << 20)
+#define ENTRY_BYTES_MIN (PST_OBJECT_FIXED_BYTES + 8) /* it has a path */
 #define SLOTS_MIN 1024u
 
 /* Where flags and path lie in an entry: docs/format.md. */
+#define ENTRY_BYTES_OFFSET 0u
 #define ENTRY_TYPE_OFFSET 4u
 #define ENTRY_FLAGS_OFFSET 6u
 #define ENTRY_FLAGS_BYTES 2u
+#define ENTRY_ID_OFFSET 8u
 #define ENTRY_SIZE_OFFSET 16u
 
 /* Ids are counters, and pieces and checksums come much in their order: neighbours share a page,
@@ -33,12 +36,10 @@ struct object_page {
 struct object_block {
     struct object_block *next;
     size_t used;
-    uint8_t bytes[BLOCK_BYTES] __attribute__((aligned(8)));
+    uint8_t bytes[] __attribute__((aligned(8)));
 };
 
 _Static_assert(sizeof(struct object_record) == 88, "entries are aligned to 8");
-_Static_assert(sizeof(struct object_record) + PST_OBJECT_BYTES_MAX <= BLOCK_BYTES,
-               "every object fits a block");
 
 int objects_init(struct objects *objects)
 {
@@ -50,13 +51,19 @@ int objects_init(struct objects *objects)
     return 0;
 }
 
+static void free_blocks(struct object_block *block)
+{
+    while (block) {
+        struct object_block *next = block->next;
+        free(block);
+        block = next;
+    }
+}
+
 void objects_release(struct objects *objects)
 {
-    while (objects->blocks) {
-        struct object_block *block = objects->blocks;
-        objects->blocks = block->next;
-        free(block);
-    }
+    free_blocks(objects->page_blocks);
+    free_blocks(objects->entry_blocks);
     free(objects->slots);
     free(objects->sorted);
     pthread_mutex_destroy(&objects->mutex);
@@ -72,7 +79,7 @@ bool objects_want(const struct objects *objects, uint32_t node, uint64_t id)
 uint64_t object_id(const struct object_record *record)
 {
     uint64_t id;
-    memcpy(&id, record->entry + 8, sizeof(id));
+    memcpy(&id, record->entry + ENTRY_ID_OFFSET, sizeof(id));
     return id;
 }
 
@@ -134,33 +141,37 @@ static int grow(struct objects *objects)
     return 0;
 }
 
-/* Zeros, that live as long as the objects. */
-static void *new_bytes(struct objects *objects, size_t bytes)
+static struct object_block *new_block(size_t bytes)
 {
-    assert(bytes % 8 == 0 && bytes <= BLOCK_BYTES);
-    if (!objects->blocks || bytes > BLOCK_BYTES - objects->blocks->used) {
-        struct object_block *block = malloc(sizeof(*block));
-        if (!block)
-            return NULL;
-        block->next = objects->blocks;
+    struct object_block *block = malloc(sizeof(*block) + bytes);
+    if (block)
         block->used = 0;
-        objects->blocks = block;
-    }
-    void *made = objects->blocks->bytes + objects->blocks->used;
-    objects->blocks->used += bytes;
-    return memset(made, 0, bytes);
+    return block;
+}
+
+/* From a block with so much room. */
+static void *take_bytes(struct object_block *block, size_t bytes)
+{
+    void *taken = block->bytes + block->used;
+    assert(bytes % 8 == 0);
+    block->used += bytes;
+    return taken;
 }
 
 static struct object_page *new_page(struct objects *objects, uint32_t node, uint64_t number)
 {
     if (2 * objects->pages_count >= objects->slots_count && grow(objects) != 0)
         return NULL;
-    struct object_page *page = new_bytes(objects, sizeof(*page));
-    if (!page)
-        return NULL;
-    page->node = node;
-    page->number = number;
-    page->next = objects->pages;
+    struct object_block *block = objects->page_blocks;
+    if (!block || sizeof(struct object_page) > PAGES_BYTES - block->used) {
+        block = new_block(PAGES_BYTES);
+        if (!block)
+            return NULL;
+        block->next = objects->page_blocks;
+        objects->page_blocks = block;
+    }
+    struct object_page *page = take_bytes(block, sizeof(*page));
+    *page = (struct object_page){.next = objects->pages, .number = number, .node = node};
     objects->pages = page;
     objects->pages_count++;
     *slot_of(objects, node, number) = page;
@@ -174,43 +185,107 @@ static bool same_but_for_flags(const uint8_t *a, const uint8_t *b, size_t bytes)
            memcmp(a + after, b + after, bytes - after) == 0;
 }
 
-static int add(struct objects *objects, uint32_t node, const void *entry, size_t entry_bytes,
-               const struct pst_object *object)
+/* With the mutex. */
+static int enter(struct objects *objects, struct object_record *record)
 {
-    uint64_t number = object->id >> PAGE_SHIFT;
-    struct object_page *page = *slot_of(objects, node, number);
+    uint64_t id = object_id(record), number = id >> PAGE_SHIFT;
+    struct object_page *page = *slot_of(objects, record->node, number);
     if (!page)
-        page = new_page(objects, node, number);
+        page = new_page(objects, record->node, number);
     if (!page)
         return -ENOMEM;
-    struct object_record **slot = &page->records[object->id % PAGE_OBJECTS];
+    struct object_record **slot = &page->records[id % PAGE_OBJECTS];
     if (*slot) {
-        if ((*slot)->entry_bytes != entry_bytes ||
-            !same_but_for_flags((*slot)->entry, entry, entry_bytes))
+        if ((*slot)->entry_bytes != record->entry_bytes ||
+            !same_but_for_flags((*slot)->entry, record->entry, record->entry_bytes))
             return -PST_E_CORRUPT;
-        (*slot)->flags |= (uint16_t)object->flags;
+        (*slot)->flags |= record->flags;
         return 0;
     }
-    struct object_record *record = new_bytes(objects, sizeof(*record) + entry_bytes);
-    if (!record)
-        return -ENOMEM;
-    record->node = node;
-    record->flags = (uint16_t)object->flags;
-    record->entry_bytes = (uint32_t)entry_bytes;
-    memcpy(record->entry, entry, entry_bytes);
     *slot = record;
     objects->count++;
+    objects->counts[record->node]++;
+    objects->types |= 1u << object_type(record);
     return 0;
 }
 
-int objects_add(struct objects *objects, uint32_t node, const void *entry, size_t entry_bytes,
-                const struct pst_object *object)
+static uint32_t entry_bytes_at(const uint8_t *entry)
 {
+    uint32_t bytes;
+    memcpy(&bytes, entry + ENTRY_BYTES_OFFSET, sizeof(bytes));
+    return bytes;
+}
+
+static uint64_t id_at(const uint8_t *entry)
+{
+    uint64_t id;
+    memcpy(&id, entry + ENTRY_ID_OFFSET, sizeof(id));
+    return id;
+}
+
+static void copy_entry(struct object_block *block, uint32_t node, const uint8_t *entry,
+                       uint32_t flags)
+{
+    uint32_t bytes = entry_bytes_at(entry);
+    struct object_record *record = take_bytes(block, sizeof(*record) + bytes);
+    *record = (struct object_record){.node = node, .flags = (uint16_t)flags, .entry_bytes = bytes};
+    memcpy(record->entry, entry, bytes);
+}
+
+/* Decodes the entries and copies those that are wanted; *offset: where they end. No thread waits
+ * for another meanwhile. */
+static int copy_entries(const struct objects *objects, uint32_t node, const uint8_t *payload,
+                        size_t payload_bytes, size_t *offset, struct object_block *block)
+{
+    int error = 0;
+    *offset = 0;
+    while (!error && *offset < payload_bytes) {
+        struct pst_object object;
+        const uint8_t *entry = payload + *offset;
+        error = pst_object_decode(payload, payload_bytes, offset, &object);
+        if (!error && objects_want(objects, node, object.id))
+            copy_entry(block, node, entry, object.flags);
+    }
+    return error;
+}
+
+/* Enters the records of a block, which were copied from the payload up to *offset. */
+static int enter_all(struct objects *objects, uint32_t node, const uint8_t *payload, size_t *offset,
+                     uint32_t *count, struct object_block *block)
+{
+    size_t end = *offset, taken = 0;
+    int error = 0;
+    *offset = 0;
+    while (*offset < end) {
+        const uint8_t *entry = payload + *offset;
+        if (objects_want(objects, node, id_at(entry))) {
+            struct object_record *record = (struct object_record *)(block->bytes + taken);
+            error = enter(objects, record);
+            taken += sizeof(*record) + record->entry_bytes;
+        }
+        if (error)
+            break;
+        *offset += entry_bytes_at(entry);
+        ++*count;
+    }
+    return error;
+}
+
+int objects_add(struct objects *objects, uint32_t node, const void *payload, size_t payload_bytes,
+                size_t *offset, uint32_t *count)
+{
+    struct object_block *block =
+        new_block(payload_bytes + payload_bytes / ENTRY_BYTES_MIN * sizeof(struct object_record));
+    if (!block)
+        return -ENOMEM;
+    int decoded = copy_entries(objects, node, payload, payload_bytes, offset, block);
     pthread_mutex_lock(&objects->mutex);
     assert(!objects->sorted);
-    int error = add(objects, node, entry, entry_bytes, object);
+    block->next = objects->entry_blocks;
+    objects->entry_blocks = block;
+    int error = enter_all(objects, node, payload, offset, count, block);
     pthread_mutex_unlock(&objects->mutex);
-    return error;
+    return error ? error : decoded;
 }
 
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id)
@@ -220,23 +295,10 @@ struct object_record *objects_find(const struct objects *objects, uint32_t node,
     return page ? page->records[id % PAGE_OBJECTS] : NULL;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const struct object_record *left = *(struct object_record *const *)a;
-    const struct object_record *right = *(struct object_record *const *)b;
-    uint32_t left_source = pst_object_source(object_id(left));
-    uint32_t right_source = pst_object_source(object_id(right));
-    if (left->node != right->node)
-        return left->node < right->node ? -1 : 1;
-    if (left_source != right_source)
-        return left_source < right_source ? -1 : 1;
-    return strcmp(object_path(left), object_path(right));
-}
-
-int objects_sort(struct objects *objects, const struct object_record **clash)
+int objects_gather(struct objects *objects)
 {
     assert(!objects->sorted);
-    objects->sorted = calloc(objects->count + 1, sizeof(*objects->sorted));
+    objects->sorted = malloc((objects->count + 1) * sizeof(*objects->sorted));
     if (!objects->sorted)
         return -ENOMEM;
     size_t count = 0;
@@ -246,17 +308,11 @@ int objects_sort(struct objects *objects, const struct object_record **clash)
                 objects->sorted[count++] = page->records[i];
     }
     assert(count == objects->count);
-    qsort(objects->sorted, count, sizeof(*objects->sorted), by_place);
-    for (size_t i = 1; i < count; i++) {
-        if (by_place(&objects->sorted[i - 1], &objects->sorted[i]) == 0) {
-            *clash = objects->sorted[i];
-            return -PST_E_CORRUPT;
-        }
-    }
     return 0;
 }
 
-/* As by_place: what is sought lies before the record (< 0), after it, or is it. */
+/* In the order of objects_sort(): what is sought lies before the record (< 0), after it, or is it.
+ */
 static int compare_place(const struct object_record *of, const char *path, size_t path_bytes,
                          const struct object_record *record)
 {

@@ -3,7 +3,7 @@
  * their paths. Private to engine/restore/.
  *
  * Memory: for each object its encoded entry (72 bytes and the path), 88 bytes, and 19 in tables;
- * more, but 200 at most, where the ids have gaps.
+ * more, but 200 at most, where the ids have gaps; 32 more while they are sorted.
  */
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H
 #define PST_ENGINE_RESTORE_OBJECTS_H
@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/base/limits.h"
 #include "engine/format/object.h"
 
 struct object_record {
@@ -45,26 +46,30 @@ struct objects {
      * set after objects_init. */
     const uint64_t *only;
     pthread_mutex_t mutex;
-    struct object_block *blocks;
+    struct object_block *entry_blocks;
+    struct object_block *page_blocks;
     struct object_page *pages; /* the newest first */
     size_t pages_count;
     struct object_page **slots; /* by hash of node and ids; NULL: free */
     size_t slots_count;         /* a power of two */
     struct object_record **sorted;
     size_t count;
+    uint64_t counts[PST_NODES_MAX]; /* of each node, by its index */
+    uint32_t types;                 /* bits 1 << enum pst_object_type, of those that there are */
 };
 
 PST_MUST_USE int objects_init(struct objects *objects);
 void objects_release(struct objects *objects);
 
-/* Takes a legal entry, of which object is the decoded form. Any thread. An object that is there
- * already only gets the flags; -PST_E_CORRUPT: the two differ in more than them. -ENOMEM. */
-PST_MUST_USE int objects_add(struct objects *objects, uint32_t node, const void *entry,
-                             size_t entry_bytes, const struct pst_object *object);
+/* Takes the entries in the payload of a catalogue chunk. Any thread. An object that is there
+ * already only gets the flags. *count grows by the entries that were taken, and *offset is where
+ * they end: at payload_bytes, or at the entry of an error, which pst_object_decode gives, or
+ * -PST_E_CORRUPT: it differs in more than flags from the object that is there. -ENOMEM. */
+PST_MUST_USE int objects_add(struct objects *objects, uint32_t node, const void *payload,
+                             size_t payload_bytes, size_t *offset, uint32_t *count);
 
-/* By node, source and path: a directory before what is in it. -PST_E_CORRUPT: two objects of one
- * path; *clash is one of them. After it, no more is added. */
-PST_MUST_USE int objects_sort(struct objects *objects, const struct object_record **clash);
+/* Lists them in objects->sorted, in no order yet: for objects_sort() (object_order.h). */
+PST_MUST_USE int objects_gather(struct objects *objects);
 
 /* NULL: no such object. Any thread, once sorted. */
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id);

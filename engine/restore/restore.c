@@ -46,8 +46,8 @@ static int take_sums(void *context, uint32_t worker, const struct pst_part_map *
 static int look_through_parts(struct restore_run *run)
 {
     bool keep_going = run->options->keep_going;
-    int error = chunk_map_parts(&run->options->crew, &run->set, &run->findings, &run->looked_bytes,
-                                !keep_going);
+    int error =
+        chunk_map_parts(run->crew, &run->set, &run->findings, &run->looked_bytes, !keep_going);
     if (keep_going)
         restore_note_unmapped(run);
     else if (run->findings.damages)
@@ -57,22 +57,24 @@ static int look_through_parts(struct restore_run *run)
 
 static int gather_objects(struct restore_run *run)
 {
-    int error = restore_read_chunks(run, PST_CHUNK_CATALOGUE, CHUNK_WHOLE, take_catalogue, NULL);
+    int error =
+        restore_read_chunks(run, PST_CHUNK_CATALOGUE, CHUNK_WHOLE, take_catalogue, NULL, NULL);
     if (error)
         return error;
-    error = catalogue_finish(&run->objects, run->backup, !run->lost_catalogue, &run->findings);
+    error = catalogue_finish(&run->objects, run->backup, run->crew, !run->lost_catalogue,
+                             &run->findings);
     if (error == -PST_E_CORRUPT)
         return restore_fail(run, error, "%s", run->findings.first);
     if (!error)
         error = restore_check_findings(run);
     if (error)
         return error;
-    return restore_read_chunks(run, CHUNK_SUMS, CHUNK_WHOLE, take_sums, NULL);
+    return restore_read_chunks(run, CHUNK_SUMS, CHUNK_WHOLE, take_sums, NULL, NULL);
 }
 
 static int check_cancel(const struct restore_run *run)
 {
-    return crew_is_cancelled(&run->options->crew) ? -ECANCELED : 0;
+    return crew_is_cancelled(run->crew) ? -ECANCELED : 0;
 }
 
 static int fill_target(struct restore_run *run)
@@ -269,7 +271,11 @@ static int run_restore(struct restore_run *run, const char *target)
     else if (error)
         error = restore_fail(run, error, "/proc/self/status: %s", pst_error_text(error));
     if (!error)
+        error = crew_open(&run->options->crew, &run->crew);
+    if (!error) {
         error = restore_backup(run, target);
+        crew_close(run->crew);
+    }
     if (error == -PST_E_INCONSISTENT)
         error = -PST_E_CORRUPT; /* to the caller it is damaged; the message says how */
     if (error)

@@ -231,32 +231,38 @@ static int salvage_chunk(void *context, uint32_t number, const struct pst_part_m
     return error;
 }
 
-static int write_chunk(void *context, uint32_t number, const struct pst_part_map *part,
-                       const void *buffer)
+static int write_pieces(struct restore_run *run, uint32_t number, const struct pst_part_map *part,
+                        const void *buffer)
 {
-    struct restore_run *run = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = restore_add_pieces(run, part, buffer, false);
+    int error = 0;
     for (uint32_t i = 0; !error && i < header->pieces_count; i++)
         error = write_piece(run, &run->workers[number], part, &header->pieces[i],
                             pst_chunk_payload_of(buffer));
     return error;
 }
 
-static bool has_files(const struct objects *objects)
+static int write_proven(void *context, uint32_t number, const struct pst_part_map *part,
+                        const void *buffer)
 {
-    for (size_t i = 0; i < objects->count; i++) {
-        const struct pst_object object = object_of(objects->sorted[i]);
-        if (restore_is_file(&object))
-            return true;
-    }
-    return false;
+    struct restore_run *run = context;
+    int taken = contents_add_proven(&run->contents, part, buffer);
+    int error = taken > 0 ? write_pieces(run, number, part, buffer) : 0;
+    return error ? error : taken;
+}
+
+static int write_chunk(void *context, uint32_t number, const struct pst_part_map *part,
+                       const void *buffer)
+{
+    struct restore_run *run = context;
+    int error = restore_add_pieces(run, part, buffer, false);
+    return error ? error : write_pieces(run, number, part, buffer);
 }
 
 int restore_write_data(struct restore_run *run)
 {
-    uint32_t workers = run->options->crew.workers;
-    if (!has_files(&run->objects))
+    uint32_t workers = crew_workers(run->crew);
+    if ((run->objects.types & RESTORE_FILE_TYPES) == 0)
         return 0;
     run->workers = calloc(workers, sizeof(*run->workers));
     if (!run->workers)
@@ -264,7 +270,8 @@ int restore_write_data(struct restore_run *run)
     for (uint32_t i = 0; i < workers; i++)
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
     run->allocate_bytes = run->set.file_bytes;
-    int error = restore_read_chunks(run, PST_CHUNK_DATA, CHUNK_WHOLE, write_chunk, salvage_chunk);
+    int error = restore_read_chunks(run, PST_CHUNK_DATA, CHUNK_WHOLE, write_chunk, write_proven,
+                                    salvage_chunk);
     if (!error)
         error = restore_check_contents(run);
     for (uint32_t i = 0; i < workers; i++) {

@@ -42,8 +42,7 @@ void restore_begin(const struct restore_run *run, const struct object_record *re
 
 bool restore_is_file(const struct pst_object *object)
 {
-    return object->type == PST_OBJECT_FILE || object->type == PST_OBJECT_TABLE ||
-           object->type == PST_OBJECT_ENVIRONMENT || object->type == PST_OBJECT_BLOCK_IMAGE;
+    return (RESTORE_FILE_TYPES >> object->type & 1) != 0;
 }
 
 bool restore_is_environment(const struct pst_object *object)

@@ -20,7 +20,10 @@ int restore_source_fd(const struct restore_run *run, const struct object_record 
 void restore_begin(const struct restore_run *run, const struct object_record *record,
                    const char *what);
 
-/* Whether this object is a file with contents. */
+/* Whether this object is a file with contents; and those types, as bits. */
+#define RESTORE_FILE_TYPES                                                                         \
+    (1u << PST_OBJECT_FILE | 1u << PST_OBJECT_TABLE | 1u << PST_OBJECT_ENVIRONMENT |               \
+     1u << PST_OBJECT_BLOCK_IMAGE)
 bool restore_is_file(const struct pst_object *object);
 
 /* Whether it is the file of an LMDB environment, which may have a lock file beside it. */

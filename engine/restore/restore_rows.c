@@ -231,7 +231,7 @@ static int restore_databases(struct rows *rows)
 {
     struct restore_run *run = rows->run;
     rows->reading = (struct row_reading){
-        .crew = &run->options->crew,
+        .crew = run->crew,
         .set = &run->set,
         .map = &rows->map,
         .findings = &run->findings,
@@ -249,7 +249,8 @@ static int restore_databases(struct rows *rows)
 
 static int read_rows(void *context, uint32_t worker)
 {
-    return worker == 0 ? restore_databases(context) : 0;
+    (void)worker;
+    return restore_databases(context);
 }
 
 static void tell_progress(void *context)
@@ -260,18 +261,17 @@ static void tell_progress(void *context)
 static int pour_all(struct rows *rows)
 {
     struct restore_run *run = rows->run;
-    struct pst_crew crew = run->options->crew;
     row_map_init(&rows->map);
     run->row_map = &rows->map;
     int error = restore_read_chunks(run, PST_CHUNK_DATA,
                                     run->contents_are_checked ? CHUNK_HEADER : CHUNK_DIGESTS,
-                                    take_chunk, take_damaged);
+                                    take_chunk, NULL, take_damaged);
     if (!error)
         error = restore_check_contents(run);
     if (!error) {
         row_map_sort(&rows->map);
-        crew.workers = 1; /* a database is written by one thread */
-        error = crew_run(&crew, read_rows, tell_progress, rows);
+        /* a database is written by one thread */
+        error = crew_run(run->crew, 1, read_rows, tell_progress, rows);
     }
     run->row_map = NULL;
     row_map_release(&rows->map);

@@ -165,21 +165,23 @@ int restore_add_pieces(struct restore_run *run, const struct pst_part_map *part,
 
 int restore_check_contents(struct restore_run *run)
 {
+    int error = 0;
     if (!run->contents_are_checked)
-        contents_check(&run->contents, &run->findings);
+        error = contents_check(&run->contents, run->crew, &run->findings);
     run->contents_are_checked = true;
-    return restore_check_findings(run);
+    return error ? error : restore_check_findings(run);
 }
 
 int restore_read_chunks(struct restore_run *run, uint32_t type, enum chunk_extent extent,
-                        chunk_taker *take, chunk_taker *salvage)
+                        chunk_taker *take, chunk_taker *take_proven, chunk_taker *salvage)
 {
     run->reading = (struct chunk_reading){
-        .crew = &run->options->crew,
+        .crew = run->crew,
         .set = &run->set,
         .types = 1u << type,
         .extent = extent,
         .take = take,
+        .take_proven = take_proven,
         .salvage = run->options->keep_going ? salvage : NULL,
         .findings = &run->findings,
         .stop_at_damage = !run->options->keep_going,

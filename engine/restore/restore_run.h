@@ -19,6 +19,7 @@ struct restore_run {
     const struct pst_backup *backup;
     const struct pst_restore_options *options;
     struct pst_restore_result *result;
+    struct crew *crew;
     /* Set: the tables are listed, and nothing is restored. */
     int (*each_table)(void *context, const struct pst_table_entry *table);
     void *each_context;
@@ -103,10 +104,10 @@ PST_MUST_USE int restore_add_pieces(struct restore_run *run, const struct pst_pa
                                     const void *chunk, bool is_damaged);
 PST_MUST_USE int restore_check_contents(struct restore_run *run);
 
-/* Reads so much of all chunks of one type (or CHUNK_SUMS), and reports the progress. salvage, which
- * may be NULL: in a restore that goes on past damage. */
+/* Reads so much of all chunks of one type (or CHUNK_SUMS), and reports the progress. take_proven
+ * and salvage may be NULL; the latter is used in a restore that goes on past damage. */
 PST_MUST_USE int restore_read_chunks(struct restore_run *run, uint32_t type,
                                      enum chunk_extent extent, chunk_taker *take,
-                                     chunk_taker *salvage);
+                                     chunk_taker *take_proven, chunk_taker *salvage);
 
 #endif

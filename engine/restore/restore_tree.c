@@ -100,7 +100,7 @@ static int finish_files(void *context, uint32_t worker)
             break;
         for (size_t i = from; !error && i < from + OBJECTS_PER_CLAIM && i < run->objects.count; i++)
             error = finish_file(run, &parent, run->objects.sorted[i]);
-        if (!error && crew_is_cancelled(&run->options->crew))
+        if (!error && crew_is_cancelled(run->crew))
             error = -ECANCELED;
     }
     if (error)
@@ -112,7 +112,7 @@ static int finish_files(void *context, uint32_t worker)
 int restore_finish_files(struct restore_run *run)
 {
     atomic_store(&run->next_object, 0);
-    return crew_run(&run->options->crew, finish_files, restore_report_progress, run);
+    return crew_run(run->crew, CREW_ALL, finish_files, restore_report_progress, run);
 }
 
 static int make_node(int parent_fd, const char *name, const struct pst_object *object)

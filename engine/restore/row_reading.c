@@ -47,7 +47,7 @@ int row_reading_open(struct row_reading *reading)
     reading->slots = calloc(count, sizeof(*reading->slots));
     reading->files = calloc(reading->set->count, sizeof(*reading->files));
     reading->is_open = calloc(reading->set->count, sizeof(*reading->is_open));
-    int error = pst_arena_reserve(count * bytes, &reading->arena);
+    int error = pst_arena_reserve(count * bytes, true, &reading->arena);
     if (!error && (!reading->slots || !reading->files || !reading->is_open))
         error = -ENOMEM;
     if (!error)

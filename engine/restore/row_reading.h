@@ -15,7 +15,7 @@ struct row_slot;
 
 struct row_reading {
     /* The caller's, set before open. */
-    const struct pst_crew *crew; /* depth, cancel */
+    const struct crew *crew; /* depth, cancel */
     const struct pst_part_set *set;
     const struct row_map *map;         /* sorted */
     struct pst_findings *findings;     /* takes what is damaged */

@@ -17,6 +17,7 @@
 struct verify {
     const struct pst_verify_options *options;
     struct pst_verify_result *result;
+    struct crew *crew;
     struct pst_backup backup;
     struct pst_part_set set;
     struct pst_part_set copies; /* of files of the set, in further directories */
@@ -79,6 +80,14 @@ static int take_data(struct verify *verify, const struct pst_part_map *part, con
     return add_data(verify, part, chunk, has_pieces ? contents_add : contents_add_sums);
 }
 
+static int take_proven(void *context, uint32_t worker, const struct pst_part_map *part,
+                       const void *chunk)
+{
+    struct verify *verify = context;
+    (void)worker;
+    return contents_add_proven(&verify->contents, part, chunk);
+}
+
 static int take_damaged(void *context, uint32_t worker, const struct pst_part_map *part,
                         const void *chunk)
 {
@@ -126,8 +135,8 @@ static void note_lost(void *context, const struct pst_part_map *part,
 static int look_through_parts(struct verify *verify, struct pst_part_set *set)
 {
     verify->result->files += set->count;
-    int error = chunk_map_parts(&verify->options->crew, set, &verify->findings,
-                                &verify->checked_bytes, false);
+    int error =
+        chunk_map_parts(verify->crew, set, &verify->findings, &verify->checked_bytes, false);
     for (uint32_t i = 0; i < set->count; i++)
         verify->result->chunks += set->parts[i].links_count;
     return error;
@@ -146,10 +155,11 @@ static int read_parts(struct verify *verify, const struct pst_part_set *set, uin
 {
     bool names_objects = set != &verify->copies && (types & 1u << PST_CHUNK_CATALOGUE) == 0;
     verify->reading = (struct chunk_reading){
-        .crew = &verify->options->crew,
+        .crew = verify->crew,
         .set = set,
         .types = types,
         .take = set == &verify->copies ? check_copy : check_chunk,
+        .take_proven = names_objects ? take_proven : NULL,
         .salvage = names_objects ? take_damaged : NULL,
         .lost = names_objects ? note_lost : NULL,
         .findings = &verify->findings,
@@ -164,12 +174,7 @@ static int read_parts(struct verify *verify, const struct pst_part_set *set, uin
 
 static bool has_tables(const struct objects *objects)
 {
-    for (size_t i = 0; i < objects->count; i++) {
-        enum pst_object_type type = object_type(objects->sorted[i]);
-        if (type == PST_OBJECT_ROWS || type == PST_OBJECT_DATABASE)
-            return true;
-    }
-    return false;
+    return (objects->types & (1u << PST_OBJECT_ROWS | 1u << PST_OBJECT_DATABASE)) != 0;
 }
 
 /* If all data is rows, and whole, it is read once, in the order of the rows. Otherwise it is read
@@ -177,7 +182,7 @@ static bool has_tables(const struct objects *objects)
  * again in their order. */
 static int check_data(struct verify *verify)
 {
-    const struct rows_check rows = {.crew = &verify->options->crew,
+    const struct rows_check rows = {.crew = verify->crew,
                                     .set = &verify->set,
                                     .objects = &verify->objects,
                                     .contents = &verify->contents,
@@ -186,25 +191,21 @@ static int check_data(struct verify *verify)
                                     .context = verify};
     struct rows_checked checked = {0};
     bool has_rows = verify->findings.damages == 0 && has_tables(&verify->objects);
-    uint32_t types = 1u << PST_CHUNK_DATA;
-    int error = -PST_E_CORRUPT;
-    if (has_rows)
-        error = read_parts(verify, &verify->set, 1u << CHUNK_SUMS);
-    else
-        types |= 1u << CHUNK_SUMS; /* in one go: it takes a while to open and close rings */
-    if (has_rows && !error)
-        error = verify_rows_alone(&rows, &checked);
+    int error = read_parts(verify, &verify->set, 1u << CHUNK_SUMS);
+    if (!error)
+        error = has_rows ? verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
     atomic_store(&verify->rows_bytes, 0);
     verify->checked_bytes += checked.bytes;
     verify->result->chunks += checked.chunks;
     if (!error)
-        contents_check(&verify->contents, &verify->findings);
+        error = contents_check(&verify->contents, verify->crew, &verify->findings);
     if (error != -PST_E_CORRUPT)
         return error;
-    contents_forget(&verify->contents);
-    error = read_parts(verify, &verify->set, types);
+    if (has_rows)
+        contents_forget(&verify->contents);
+    error = read_parts(verify, &verify->set, 1u << PST_CHUNK_DATA);
     if (!error)
-        contents_check(&verify->contents, &verify->findings);
+        error = contents_check(&verify->contents, verify->crew, &verify->findings);
     if (!error && has_rows && verify->findings.damages == 0)
         error = verify_rows(&rows, &verify->findings);
     atomic_store(&verify->rows_bytes, 0);
@@ -233,7 +234,8 @@ static int gather_objects(struct verify *verify)
     bool is_whole = damages == 0 && verify->findings.damages == 0;
     atomic_store(&verify->catalogue_is_whole, is_whole);
     if (!error)
-        error = catalogue_finish(&verify->objects, &verify->backup, is_whole, &verify->findings);
+        error = catalogue_finish(&verify->objects, &verify->backup, verify->crew, is_whole,
+                                 &verify->findings);
     if (error == -PST_E_CORRUPT)
         error = 0;
     if (is_whole)
@@ -335,7 +337,11 @@ int pst_verify(const struct pst_backup *backup, const struct pst_verify_options 
     verify->backup.stored_as = backup->stored_as;
     verify->backup.found_in = backup->found_in;
     pst_findings_init(&verify->findings, options->found, options->context);
-    int error = verify_backup(verify);
+    int error = crew_open(&options->crew, &verify->crew);
+    if (!error) {
+        error = verify_backup(verify);
+        crew_close(verify->crew);
+    }
     result->bytes = verify->checked_bytes;
     result->objects = atomic_load(&verify->objects_read);
     result->objects_damaged = verify->findings.objects;

@@ -144,7 +144,7 @@ static int read_shares(struct check *check)
     check->rows = calloc(check->tables.shares_count, sizeof(*check->rows));
     if (!check->rows)
         return -ENOMEM;
-    int error = crew_run(check->asked->crew, check_shares, tick, check);
+    int error = crew_run(check->asked->crew, CREW_ALL, check_shares, tick, check);
     if (!error && check->findings->damages == 0)
         check_counts(check);
     free(check->rows);

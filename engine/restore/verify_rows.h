@@ -12,7 +12,7 @@
 /* What is read: the parts, filled, of which all but the DATA chunks is known to be whole, and at
  * least all their ROWS and DATABASE objects, sorted. */
 struct rows_check {
-    const struct pst_crew *crew;
+    struct crew *crew;
     const struct pst_part_set *set;
     const struct objects *objects;
     struct contents *contents;         /* takes their pieces, where verify_rows_alone() succeeds */

@@ -123,7 +123,7 @@ static void test_what_is_reserved_comes_when_it_is_touched(void)
 {
     struct pst_arena arena;
     struct pst_arena_census census;
-    CU_ASSERT_EQUAL_FATAL(pst_arena_reserve(ARENA_BYTES, &arena), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_arena_reserve(ARENA_BYTES, true, &arena), 0);
     check_transparent(&arena);
     bool is_told = pst_arena_check(&arena, &census) == 0;
     CU_ASSERT_TRUE(!is_told || census.absent == census.pages);
@@ -131,7 +131,10 @@ static void test_what_is_reserved_comes_when_it_is_touched(void)
     memset(arena.base, 0xa5, arena.bytes);
     CU_ASSERT_TRUE(!is_told || (pst_arena_check(&arena, &census) == 0 && census.absent == 0));
     pst_arena_destroy(&arena);
-    CU_ASSERT_EQUAL(pst_arena_reserve(SIZE_MAX, &arena), -ENOMEM);
+    CU_ASSERT_EQUAL(pst_arena_reserve(SIZE_MAX, true, &arena), -ENOMEM);
+    CU_ASSERT_EQUAL_FATAL(pst_arena_reserve(ARENA_BYTES, false, &arena), 0);
+    CU_ASSERT_FALSE(arena.transparent);
+    pst_arena_destroy(&arena);
 }
 
 static struct pst_arena inherited;

@@ -1,8 +1,10 @@
-/* The table of objects: each is found by node and id, whatever gaps there are, and no other. */
+/* The table of objects: each is found by node and id, whatever gaps there are, and no other; and
+ * sorted, they are in the order of their paths. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "engine/restore/objects.h"
+#include "engine/restore/object_order.h"
 #include "tests/suite.h"
 
 #define NODES 3u
@@ -11,16 +13,25 @@
 
 static struct objects objects;
 
+static int add_object(uint32_t node, const struct pst_object *object)
+{
+    uint64_t entry[PST_OBJECT_BYTES_MAX / 8] = {0};
+    size_t bytes = 0, end;
+    uint32_t count = 0;
+    CU_ASSERT_EQUAL_FATAL(pst_object_encode(object, entry, sizeof(entry), &bytes), 0);
+    int error = objects_add(&objects, node, entry, bytes, &end, &count);
+    CU_ASSERT_EQUAL(end, error ? 0 : bytes);
+    CU_ASSERT_EQUAL(count, error ? 0 : 1);
+    return error;
+}
+
 static int add(uint32_t node, uint64_t id, uint32_t flags)
 {
-    uint64_t entry[64] = {0};
     char path[32];
-    size_t bytes = 0;
     snprintf(path, sizeof(path), "%llu", (unsigned long long)id);
     const struct pst_object object = {
         .id = id, .type = PST_OBJECT_FILE, .flags = flags, .path = path, .size = id % 1000 + node};
-    CU_ASSERT_EQUAL_FATAL(pst_object_encode(&object, entry, sizeof(entry), &bytes), 0);
-    return objects_add(&objects, node, entry, bytes, &object);
+    return add_object(node, &object);
 }
 
 /* In no order of any kind: 7919 has no divisor in common with either count. */
@@ -72,10 +83,94 @@ static void each_is_found(void)
     objects_release(&objects);
 }
 
+/* Of letters that sort before and after a slash, with long beginnings that are alike. */
+static const char *some_path(char path[128])
+{
+    static const char letters[] = "-/0a";
+    size_t length = (size_t)rand() % 6 * 8 + (size_t)rand() % 3;
+    memset(path, 'x', length);
+    path[length++] = 'a';
+    for (int i = rand() % 12; i > 0; i--) {
+        char letter = letters[rand() % 4];
+        path[length] = letter == '/' && path[length - 1] == '/' ? 'b' : letter;
+        length++;
+    }
+    path[length - (path[length - 1] == '/')] = '\0';
+    return path;
+}
+
+static int compare(const struct object_record *left, const struct object_record *right)
+{
+    uint64_t left_place = (uint64_t)left->node << 32 | pst_object_source(object_id(left));
+    uint64_t right_place = (uint64_t)right->node << 32 | pst_object_source(object_id(right));
+    if (left_place != right_place)
+        return left_place < right_place ? -1 : 1;
+    return strcmp(object_path(left), object_path(right));
+}
+
+static void they_are_in_the_order_of_paths(void)
+{
+    const struct object_record *clash;
+    char path[128];
+    uint32_t wrong = 0, same = 0;
+    srand(1);
+    CU_ASSERT_EQUAL_FATAL(objects_init(&objects), 0);
+    for (uint64_t i = 1; i <= 20000; i++) {
+        const struct pst_object object = {.id =
+                                              (uint64_t)(rand() % 3) << PST_OBJECT_SOURCE_SHIFT | i,
+                                          .type = PST_OBJECT_SYMLINK,
+                                          .path = some_path(path),
+                                          .link = "where it leads"};
+        wrong += add_object((uint32_t)rand() % NODES, &object) != 0;
+    }
+    CU_ASSERT_EQUAL(objects_sort(&objects, &clash), -PST_E_CORRUPT);
+    for (size_t i = 1; i < objects.count; i++) {
+        int order = compare(objects.sorted[i - 1], objects.sorted[i]);
+        wrong += order > 0;
+        same += order == 0;
+        if (order == 0 && same == 1)
+            CU_ASSERT_EQUAL(compare(clash, objects.sorted[i]), 0);
+    }
+    CU_ASSERT_TRUE(same > 0 && same < objects.count / 2);
+    CU_ASSERT_EQUAL(wrong, 0);
+    for (size_t i = 0; i < objects.count; i++) {
+        const char *own = object_path(objects.sorted[i]);
+        const struct object_record *found =
+            objects_at(&objects, objects.sorted[i], own, strlen(own));
+        wrong += !found || compare(found, objects.sorted[i]) != 0;
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    objects_release(&objects);
+}
+
+static void what_is_not_legal_ends_a_catalogue(void)
+{
+    uint64_t entries[512] = {0};
+    size_t bytes = 0, first, end;
+    uint32_t count = 0;
+    struct pst_object object = {.id = 1, .type = PST_OBJECT_FILE, .path = "a", .size = 5};
+    CU_ASSERT_EQUAL_FATAL(objects_init(&objects), 0);
+    CU_ASSERT_EQUAL(pst_object_encode(&object, entries, sizeof(entries), &bytes), 0);
+    first = bytes;
+    object.id = 2;
+    CU_ASSERT_EQUAL(pst_object_encode(&object, entries, sizeof(entries), &bytes), 0);
+    ((uint8_t *)entries)[first] ^= 1; /* its length */
+    CU_ASSERT_EQUAL(objects_add(&objects, 0, entries, bytes, &end, &count), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(end, first);
+    CU_ASSERT_EQUAL(count, 1);
+    CU_ASSERT_EQUAL(objects.count, 1);
+    object.id = 1;
+    object.size = 6; /* is another than that of the first entry */
+    CU_ASSERT_EQUAL(add_object(0, &object), -PST_E_CORRUPT);
+    objects_release(&objects);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"each is found", each_is_found},
+        {"they are in the order of paths", they_are_in_the_order_of_paths},
+        {"what is not legal ends a catalogue", what_is_not_legal_ends_a_catalogue},
         CU_TEST_INFO_NULL,
     };
     return suite_run("objects", tests);
