@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/vfs.h>
 
 #include "engine/base/own_error.h"
@@ -32,6 +33,10 @@ struct slot {
     struct worker *worker;
     const struct pst_index_entry *entry;
     bool is_header; /* that is all that is read of it, so far */
+    /* Read a block at a time, because the disk refused all of it at once: */
+    uint32_t block;   /* offset of the one that is being read */
+    uint32_t refused; /* of the first of those before it that were refused and not yet named */
+    int refusal;      /* of the last one, negative; 0: none was refused */
     void *buffer;
 };
 
@@ -161,6 +166,12 @@ static bool can_salvage(const struct slot *slot, const struct pst_chunk_header *
            (uint64_t)result >= pst_chunk_file_bytes(header->stored_bytes);
 }
 
+/* The error of a disk that cannot read what it has; other blocks may be whole. */
+static bool is_refusal(int result)
+{
+    return result == -EIO || result == -ENODATA || result == -EILSEQ || result == -EBADMSG;
+}
+
 static void lose(struct slot *slot, int result)
 {
     struct worker *worker = slot->worker;
@@ -243,9 +254,72 @@ static bool needs_payload(const struct slot *slot, int result)
     return header && pst_digests_are_of_bytes(header);
 }
 
+static void report_refused(struct slot *slot)
+{
+    const struct pst_damage damage = {slot->refused, slot->block - slot->refused, "read error"};
+    if (slot->block > slot->refused)
+        damaged(slot->worker, slot->entry->file_offset, &damage, slot->refusal);
+}
+
+static void block_done(struct pst_io_op *op, int result);
+
+static void read_block(struct slot *slot)
+{
+    slot->op.done = block_done;
+    pst_io_read(slot->worker->reader.ring, &slot->op, &slot->worker->file,
+                (uint8_t *)slot->buffer + slot->block, PST_BLOCK_BYTES,
+                slot->entry->file_offset + slot->block, -1);
+}
+
+/* Where blocks are missing, which were named, the chunk is damaged. */
+static void end_blocks(struct slot *slot)
+{
+    report_refused(slot);
+    if (slot->refusal)
+        lose(slot, (int)slot->block);
+    else
+        deliver(slot, (int)slot->block);
+    start_next(slot);
+}
+
+static void block_done(struct pst_io_op *op, int result)
+{
+    struct slot *slot = PST_IO_OP_OF(op, struct slot, op);
+    bool is_refused = is_refusal(result);
+    if (!is_refused && result < (int)PST_BLOCK_BYTES) { /* the file ends, or an error of our own */
+        deliver(slot, result < 0 ? result : (int)slot->block);
+        start_next(slot);
+        return;
+    }
+    if (is_refused) {
+        memset((uint8_t *)slot->buffer + slot->block, 0, PST_BLOCK_BYTES);
+        slot->refusal = result;
+    } else {
+        report_refused(slot);
+        slot->refused = slot->block + PST_BLOCK_BYTES;
+    }
+    slot->block += PST_BLOCK_BYTES;
+    if (slot->block == bytes_of(slot))
+        end_blocks(slot);
+    else if (!must_stop(slot->worker))
+        read_block(slot);
+}
+
+/* One bad block of a disk is not to cost all that the chunk has. */
+static void read_by_blocks(struct slot *slot)
+{
+    slot->block = slot->refused = 0;
+    slot->refusal = 0;
+    read_block(slot);
+}
+
 static void read_done(struct pst_io_op *op, int result)
 {
     struct slot *slot = PST_IO_OP_OF(op, struct slot, op);
+    if (is_refusal(result) && !slot->is_header) {
+        read_by_blocks(slot);
+        return;
+    }
     if (needs_payload(slot, result)) {
         slot->is_header = false;
         start_read(slot);
