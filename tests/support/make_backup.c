@@ -129,6 +129,10 @@ static bool has_data_in(const struct made_backup *made, uint64_t object, uint32_
 static void put_entry(struct writer *writer, uint32_t i)
 {
     const struct made_backup *made = writer->made;
+    if (PST_CHUNK_BYTES_MIN - writer->payload_bytes < pst_object_bytes(&made->objects[i])) {
+        seal_chunk(writer);
+        pst_chunk_begin(writer->buffer, PST_CHUNK_CATALOGUE);
+    }
     size_t offset = writer->payload_bytes;
     int error = pst_object_encode(&made->objects[i], writer->buffer + PST_BLOCK_BYTES,
                                   PST_CHUNK_BYTES_MIN, &offset);

@@ -387,6 +387,40 @@ static void catalogues_that_are_no_tree_are_found(void)
     expect_refused("does not name its source", " ?/sparse");
 }
 
+#define MANY 5000u
+
+/* More than one thread checks alone; the fault is in the share of any. */
+static void begin_many(void)
+{
+    static struct pst_object many[MANY];
+    static char paths[MANY][8];
+    begin();
+    memcpy(many, objects, made.objects_count * sizeof(many[0]));
+    for (uint32_t i = made.objects_count; i < MANY; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "%u", i);
+        many[i] = (struct pst_object){
+            .id = i + 1, .type = PST_OBJECT_FILE, .path = paths[i], .mode = 0600};
+    }
+    made.objects = many;
+    made.objects_count = MANY;
+}
+
+static void faults_among_many_are_found(void)
+{
+    begin_many();
+    expect_good(0);
+    begin_many();
+    struct pst_object *one = (struct pst_object *)(uintptr_t)&made.objects[MANY - 2000];
+    one->path = "gone/x";
+    expect_refused("the directory that it is in is not in the backup", " one/gone/x");
+    begin_many();
+    one->path = "x";
+    one->size = 10;
+    one->attributes = attribute;
+    one->attributes_bytes = pst_object_data_encode(10, attribute);
+    expect_refused("pieces of its contents are missing", " one/x");
+}
+
 static void links_to_nothing_are_found(void)
 {
     static const uint64_t linked[] = {77, 2, 7};
@@ -551,6 +585,7 @@ int main(void)
         {"wrong sums of parts are found", wrong_sums_of_parts_are_found},
         {"wrong sums of manifests are found", wrong_sums_of_manifests_are_found},
         {"catalogues that are no tree are found", catalogues_that_are_no_tree_are_found},
+        {"faults among many are found", faults_among_many_are_found},
         {"links to nothing are found", links_to_nothing_are_found},
         {"what has no contents is not made", what_has_no_contents_is_not_made},
         {"an unreadable hole is not made", an_unreadable_hole_is_not_made},
