@@ -48,7 +48,7 @@ void fuzz_node_open(uint32_t node)
     const struct pst_quic_config config = {
         .network = &network,
         .hello = {.cluster = "fuzz", .cluster_id = 1, .node = node, .incarnation = 100 + node},
-        .ring_signals = 16,
+        .ring_signals = 32,
     };
     fuzz_nodes[node - 1] = (struct fuzz_node){0};
     if (pst_quic_fabric_open(&config, &fuzz_nodes[node - 1].fabric, message, sizeof(message)) < 0)

@@ -1,7 +1,7 @@
 /*
- * Ports in memory, for tests that are linked with --wrap=pst_packet_udp_open: the nodes of one process
- * exchange datagrams without the kernel. What is sent lies in the receiver's queue at once; what
- * finds a full queue, or nobody, is lost. One thread; no clock, and no memory but at open.
+ * Ports in memory, for tests that are linked with --wrap=pst_packet_udp_open: the nodes of one
+ * process exchange datagrams without the kernel. What is sent lies in the receiver's queue at once;
+ * what finds a full queue, or nobody, is lost. One thread; no clock, and no memory but at open.
  */
 #ifndef PST_TESTS_SUPPORT_PACKET_PIPE_H
 #define PST_TESTS_SUPPORT_PACKET_PIPE_H
