@@ -1,7 +1,7 @@
 /*
  * Sleeping on the interrupts of a driver of DPDK: net_tap has them, as the drivers of network cards
  * do. In a network namespace of the test's own; the kernel's end of the interface sends. As root.
- * How a node sleeps over af_packet and by naps: fabric_contract_test.c, memif_test.c.
+ * And naps, which need no driver. How a node sleeps over af_packet: fabric_contract_test.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -110,10 +110,25 @@ static void an_interrupt_wakes(void)
     ethdev_sleep_close(&sleep);
 }
 
+static void a_nap_ends(void)
+{
+    struct ethdev_sleep sleep;
+    CU_ASSERT_EQUAL_FATAL(ethdev_sleep_open(&sleep, port, false), 0);
+    CU_ASSERT_EQUAL_FATAL(sleep.way, ETHDEV_NAP);
+    for (uint32_t i = 0; i < 3; i++) {
+        CU_ASSERT_FALSE(is_woken(&sleep, 0));
+        ethdev_sleep_announce(&sleep);
+        CU_ASSERT_TRUE(is_woken(&sleep, 20000));
+        ethdev_sleep_cancel(&sleep);
+    }
+    ethdev_sleep_close(&sleep);
+}
+
 int main(void)
 {
     static const struct pst_eal_config eal = {.has_hugepages = false};
-    CU_TestInfo tests[] = {{"an interrupt wakes", an_interrupt_wakes}, CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {
+        {"an interrupt wakes", an_interrupt_wakes}, {"a nap ends", a_nap_ends}, CU_TEST_INFO_NULL};
     char message[256];
     if (!is_in_own_namespace()) {
         printf("skipped: needs root, network namespaces and /dev/net/tun\n");
