@@ -15,9 +15,10 @@ static const struct subcommand subcommands[] = {
     {"fan-out", "one signal to many threads and back: rings beside eventfd, pipe, mutex",
      bench_fan_out},
     {"forward", "signals through a hub in another process: fabric beside sockets", bench_forward},
-    {"empty-backup", "a backup of nothing by two nodes, beside its signals over sockets",
+    {"empty-backup", "a backup of nothing, over either fabric, beside its signals over sockets",
      bench_empty_backup},
     {"codec", "chunks of a file encoded in steps, beside the codec's library", bench_codec},
+    {"quic-cpu", "what signals between hosts cost, on a machine that is busy", bench_quic_cpu},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

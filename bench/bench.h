@@ -10,5 +10,6 @@ int bench_fan_out(int argc, char **argv);
 int bench_forward(int argc, char **argv);
 int bench_empty_backup(int argc, char **argv);
 int bench_codec(int argc, char **argv);
+int bench_quic_cpu(int argc, char **argv);
 
 #endif
