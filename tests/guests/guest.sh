@@ -22,12 +22,12 @@ fail() {
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
 set -E
 
-# until_true COMMAND…: within four minutes; the processors are emulated.
+# until_true COMMAND…: within ten minutes; the processors are emulated, and others may want them.
 until_true() {
-    local end=$((SECONDS + 240))
+    local end=$((SECONDS + 600))
     until "$@" >/dev/null 2>&1; do
         [ ! -e "$exchange/failed" ] || exit 1
-        [ "$SECONDS" -lt "$end" ] || fail "not within 240 s: $*"
+        [ "$SECONDS" -lt "$end" ] || fail "not within 600 s: $*"
         sleep 0.2
     done
 }
@@ -112,7 +112,7 @@ make_sources() {
     install -d -o penstock -g penstock -m 700 /var/backups/penstock
 }
 
-# Debian has no firewall rules of its own; these let nothing in but what a node needs.
+# A firewall that lets nothing in, and then what docs/deploy.md opens.
 close_firewall() {
     nft -f - <<'END'
 table inet filter {
@@ -120,11 +120,10 @@ table inet filter {
         type filter hook input priority filter; policy drop;
         ct state established,related accept
         iif lo accept
-        udp dport 7420 ip saddr 10.20.0.0/24 counter accept
-        counter
     }
 }
 END
+    nft add rule inet filter input ip saddr 10.20.0.0/24 udp dport 7420 counter accept
 }
 
 configure() {
@@ -175,13 +174,12 @@ start_node() {
 # ---- a backup ----
 
 list_tree() { # DIRECTORY
-    (cd "$1" && find . -printf '%p %y %m %u %g %s %T@ %n %l\n' | grep -v '^\./lock.mdb ' | sed 's/^\(.* d .*\) [0-9]* \([0-9.]* [0-9]* \)/\1 - \2/' | sort &&
-        find . -type f ! -name lock.mdb -exec sha256sum {} + | sort -k 2)
+    (cd "$1" && find . -printf '%p %y %m %u %g %T@ %n %l\n' | sort && find . -type f -exec sha256sum {} + | sort -k 2)
 }
 
 # Waits for a backup that node 1 was asked for, and collects all directories at host 1.
 back_up_and_restore() { # NAME
-    local collected=/srv/data/collected tree
+    local collected=/srv/data/collected number tree
     list_tree /srv/data/files >"$exchange/files.$id"
     "$exchange/lmdb_writer" check /srv/data/db >"$exchange/db.$id"
     meet "sources-$1"
@@ -190,10 +188,16 @@ back_up_and_restore() { # NAME
         grep '"summary"' "$exchange/backup.$1" | jq -c .
     fi
     meet "backup-$1"
+    number=$(grep '"message_type":"summary"' "$exchange/backup.$1" | jq .number)
     rm -rf "$exchange/collected.$id"
     cp -r /var/backups/penstock "$exchange/collected.$id"
     meet "collected-$1"
-    [ "$id" = 1 ] || return 0
+    if [ "$id" = 2 ]; then
+        rm -rf /srv/data/own
+        penstock restore --from /var/backups/penstock "$number" --only 2 --target /srv/data/own
+        list_tree /srv/data/own/files | diff "$exchange/files.2" - || fail 'its own share is not as it was'
+        return
+    fi
     penstock verify --from "$exchange/collected.1" --from "$exchange/collected.2"
     rm -rf "$collected"
     penstock restore --from "$exchange/collected.1" --from "$exchange/collected.2" --target "$collected"
@@ -236,7 +240,7 @@ placement() {
     jq -e ".disk.numa_node == $backup_node and .plan.ldms[0].numa_node == $backup_node" "$exchange/topology.$id" >/dev/null ||
         fail "the first LDM is not planned near the disk"
     for cpu in $(planned_cpus); do
-        pinned_cpus "$process" | grep -qx "$cpu" || fail "no thread is pinned to CPU $cpu"
+        pinned_cpus "$process" | grep -x "$cpu" >/dev/null || fail "no thread is pinned to CPU $cpu"
     done
     shown "LDMs on CPUs $(planned_cpus | paste -sd ,); the backup disk is on NUMA node $backup_node, of CPUs $(cpus_of "$backup_node")"
     bound=$(bound_memory "$process") || fail "pages of bound memory are on another NUMA node: see numa_maps.$id"
@@ -248,6 +252,139 @@ placement() {
         fail 'the node reports other CPUs and NUMA nodes than planned'
     shown "the LDMs' buffers and rings, by move_pages: no page on another NUMA node than the LDM's CPU"
     shown "the LDMs' buffers, by numa_maps, all where they are bound: $(awk '{ printf "%s%.1f MiB on node %s", sep, $2 / 1024, $1; sep = ", " }' <<<"$bound")"
+}
+
+# ---- a function of the network for the node alone ----
+
+refused() { # MESSAGE OPTION…
+    penstock-setup-host "${@:2}" >/tmp/out 2>&1 && fail "setup-host ${*:2}: is not refused"
+    grep -q "$1" /tmp/out || fail "setup-host ${*:2}: $(cat /tmp/out)"
+}
+driver_of() { basename "$(readlink "/sys/bus/pci/devices/$1/driver")"; } # BDF
+
+# All that the kernel's network has, but counters and the interface that a node may take.
+kernel_network() {
+    ip -o link show dev "$kernel_nic"
+    ip -o address | grep -v " $node_nic " || true
+    ip route
+    ip -6 route | grep -v " $node_nic " || true
+}
+
+set_up_nic() {
+    local group record=/var/lib/penstock-setup-host.record
+    [ "$(driver_of "$function")" = e1000e ] || fail "$function is with $(driver_of "$function")"
+    refused 'give the address of a PCI function' --nic 3b:00.0
+    refused 'there is no such PCI function' --nic 0000:ff:1f.7
+    refused 'not a network function' --nic "$(basename "$(readlink -f "/sys/class/nvme/$(basename "${backup_disk%n1}")/device")")"
+    refused "$kernel_nic has addresses (10.20.0.1$id/24)" --nic "$(function_of "$kernel_nic")"
+    ip link set "$node_nic" up
+    ip address add 192.0.2.1/24 dev "$node_nic"
+    refused "$node_nic has addresses (192.0.2.1/24)" --nic "$function"
+    ip address flush dev "$node_nic"
+    ip route add default dev "$node_nic"
+    refused "$node_nic has the default route" --nic "$function"
+    ip route del default
+    ip link add link "$node_nic" name vlan7 type vlan id 7
+    refused "$node_nic serves vlan7" --nic "$function"
+    ip link del vlan7
+    ip netns add away
+    ip link set "$node_nic" netns away
+    refused 'in another network namespace' --nic "$function"
+    ip netns exec away ip link set "$node_nic" netns 1
+    ip netns del away
+    penstock-setup-host --dry-run --nic "$function" | grep "^would do: vfio-pci has $function" >/dev/null || fail 'dry-run does not say what it would do'
+    [ "$(driver_of "$function")" = e1000e ] || fail 'dry-run takes the function'
+    shown 'setup-host --nic: a function in use, or none of the network, is refused'
+
+    penstock-setup-host --nic "$function"
+    group=$(basename "$(readlink "/sys/bus/pci/devices/$function/iommu_group")")
+    [ "$(driver_of "$function")" = vfio-pci ] || fail "$function is with $(driver_of "$function")"
+    [ "$(stat -c '%U:%G %a' "/dev/vfio/$group")" = 'root:penstock 660' ] || fail "/dev/vfio/$group: $(stat -c '%U:%G %a' "/dev/vfio/$group")"
+    as_penstock bash -c ": <>/dev/vfio/$group" || fail 'penstock cannot open the group'
+    systemctl is-enabled penstock-setup-host.service
+    cp "$record" /tmp/record
+    penstock-setup-host --nic "$function" | grep -v '^ok: ' && fail 'another run changes something'
+    penstock-setup-host --check
+    cmp "$record" /tmp/record || fail 'another run has something to take back'
+    shown "setup-host --nic: vfio-pci has $function, /dev/vfio/$group is open to penstock, a second run changes nothing"
+
+    # As after a reboot, when the kernel's driver has it again.
+    echo >"/sys/bus/pci/devices/$function/driver_override"
+    echo "$function" >/sys/bus/pci/drivers/vfio-pci/unbind
+    echo "$function" >/sys/bus/pci/drivers_probe
+    [ "$(driver_of "$function")" = e1000e ] || fail "$(driver_of "$function") has $function"
+    systemctl start penstock-setup-host.service
+    [ "$(driver_of "$function")" = vfio-pci ] || fail 'the service does not take the function again'
+    [ "$(stat -c '%G %a' "/dev/vfio/$group")" = 'penstock 660' ] || fail "/dev/vfio/$group is closed again"
+    shown 'setup-host --nic: its service takes the function again after a reboot'
+}
+
+undo_set_up() {
+    local group
+    group=$(basename "$(readlink "/sys/bus/pci/devices/$function/iommu_group")")
+    exec 8<>"/dev/vfio/$group"
+    refused 'is in use; stop the nodes first' --undo
+    exec 8>&-
+    penstock-setup-host --undo
+    [ "$(driver_of "$function")" = e1000e ] || fail "$function is with $(driver_of "$function")"
+    until_true test -n "$(interface_of 02)"
+    [ ! -e /dev/vfio/"$group" ] || fail "/dev/vfio/$group is left"
+    [ ! -e /etc/systemd/system/penstock-setup-host.service ] || fail 'the service is left'
+    ! systemctl is-enabled --quiet penstock-setup-host.service 2>/dev/null || fail 'the service is enabled'
+    getent passwd penstock && fail 'the user is left'
+    [ "$(cat /sys/devices/system/node/node*/hugepages/hugepages-2048kB/nr_hugepages | sort -u)" = 0 ] || fail 'hugepages are left'
+    shown "setup-host --undo: $function is with e1000e again, and nothing is left"
+}
+
+# ---- packets through DPDK ----
+
+has_ethdev() { penstock node --help | grep -e --net-device >/dev/null; }
+
+# The node's configuration, with an address that is not the kernel's.
+configure_port() { # DEVICE NETWORK
+    sed -i "/^net-/d; s/10\.20\.[0-9]*\./10.20.$2./; /^cluster-key/a net-device = $1\nnet-address = 10.20.$2.1$id/24" "/etc/penstock/$id.ini"
+}
+
+# Packets for nodes that the kernel has taken.
+kernel_packets() { nft list ruleset | sed -n 's/.*7420.* counter packets \([0-9]*\) .*/\1/p'; }
+
+over_port() { # NAME CAPABILITIES, as /proc has them
+    local before process
+    before=$(kernel_packets)
+    start_node
+    process=$(systemctl show -P MainPID "penstock@$id")
+    [ "$(stat -c %U "/proc/$process")" = penstock ] || fail "the node is of user $(stat -c %U "/proc/$process")"
+    grep -qx "CapEff:.$2" "/proc/$process/status" || fail "the node has $(grep CapEff "/proc/$process/status")"
+    [ "$1" != vfio ] || [ -n "$(find "/proc/$process/fd" -lname "/dev/vfio/[0-9]*")" ] || fail 'the node has no function of vfio open'
+    back_up_and_restore "$1"
+    [ "$(kernel_packets)" = "$before" ] || fail "the kernel took $(($(kernel_packets) - before)) packets for nodes meanwhile"
+    sees '.signals.packets_sent > 0 and .signals.packets_received > 0' >/dev/null || fail 'no packets are counted'
+    shown "$1: $(sees '.signals' | jq -r '"\(.packets_sent) packets sent, \(.packets_received) received, \(.packets_dropped) dropped"') by DPDK's port; none reached the kernel's network"
+    systemctl stop "penstock@$id"
+    meet "$1-stopped"
+}
+
+over_vfio() {
+    configure_port "$function" 1
+    over_port vfio 0000000000000000
+    shown "penstock@.service: user penstock, without privileges, drives $function on vfio-pci"
+}
+
+# The unit leaves out what a packet socket needs.
+over_af_packet() {
+    local drop_in=/etc/systemd/system/penstock@$id.service.d/af_packet.conf
+    ip link add pst0 link "$kernel_nic" type macvlan mode bridge
+    ip link set pst0 up
+    configure_port af_packet:pst0 2
+    install -D -m 644 /usr/local/share/doc/penstock/docs/examples/af_packet.conf "$drop_in"
+    over_port af_packet 0000000000003000
+    rm "$drop_in"
+    systemctl daemon-reload
+    systemctl start "penstock@$id" && fail 'a node without capabilities has a packet socket'
+    journalctl -u "penstock@$id" | grep 'it needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN' >/dev/null || fail 'a missing capability is not named'
+    systemctl stop "penstock@$id"
+    ip link del pst0
+    shown 'penstock@.service with af_packet.conf: user penstock has a packet socket on a macvlan; without, the log names what is missing'
 }
 
 the_machine
@@ -262,6 +399,18 @@ shown 'penstock@.service: the node runs as user penstock, over packet_udp on the
 back_up_and_restore udp
 placement
 systemctl stop "penstock@$id"
+meet stopped
+before=$(kernel_network)
+set_up_nic
+if has_ethdev; then
+    over_vfio
+    over_af_packet
+else
+    not_shown 'packets through DPDK: this build has no --net-device'
+fi
+undo_set_up
+[ "$(kernel_network)" = "$before" ] || fail "the kernel's network has changed: $(diff <(echo "$before") <(kernel_network))"
+shown "the kernel's interface $kernel_nic, its addresses and routes are as they were before all that"
 meet end
 touch "$exchange/done.$id"
 sync
