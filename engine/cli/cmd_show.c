@@ -21,12 +21,13 @@ static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0
 static json_t *part_json(const struct pst_manifest_part *part)
 {
     char digest[PST_DIGEST_TEXT_BYTES];
-    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "part", (json_int_t)part->part,
-                     "ldm", (json_int_t)part->ldm, "file_bytes", (json_int_t)part->file_bytes,
-                     "digest", pst_digest_text(&part->digest, digest), "source_bytes",
-                     (json_int_t)part->sums.source_bytes, "stored_bytes",
+    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "part",
+                     (json_int_t)part->part, "ldm", (json_int_t)part->ldm, "file_bytes",
+                     (json_int_t)part->file_bytes, "digest", pst_digest_text(&part->digest, digest),
+                     "source_bytes", (json_int_t)part->sums.source_bytes, "stored_bytes",
                      (json_int_t)part->sums.stored_bytes, "objects", (json_int_t)part->sums.objects,
-                     "chunks", (json_int_t)part->sums.chunks);
+                     "chunks", (json_int_t)part->sums.chunks, "lz4_chunks",
+                     (json_int_t)part->lz4_chunks, "zstd_chunks", (json_int_t)part->zstd_chunks);
 }
 
 static json_t *source_json(const struct pst_manifest_source *source)
@@ -160,6 +161,10 @@ static void print_node(const struct pst_node_manifest *node)
                        cli_value_count_text(part->sums.objects, "object", objects),
                        cli_value_count_text(part->sums.chunks, "chunk", chunks),
                        pst_digest_text(&part->digest, digest));
+        if (part->lz4_chunks + part->zstd_chunks > 0)
+            cli_print_line(stdout, "    compressed: %llu chunks by lz4, %llu by zstd",
+                           (unsigned long long)part->lz4_chunks,
+                           (unsigned long long)part->zstd_chunks);
     }
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
         cli_print_line(stdout, "  could not be read, or changed during the backup: %s",

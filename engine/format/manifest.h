@@ -53,6 +53,8 @@ struct pst_manifest_part {
     uint64_t file_bytes;
     struct pst_digest digest; /* pst_part_digest */
     struct pst_part_sums sums;
+    uint64_t lz4_chunks; /* of sums.chunks; 0 too if it is not known */
+    uint64_t zstd_chunks;
 };
 
 /* Strings are the caller's when encoding; the manifest's own (until released) when decoded. */

@@ -191,6 +191,11 @@ static void take_sources(struct reader *reader, json_t *object, struct pst_node_
     }
 }
 
+static uint64_t take_optional_count(struct reader *reader, json_t *object, const char *key)
+{
+    return !reader->wrong && json_object_get(object, key) ? take_count(reader, object, key) : 0;
+}
+
 static void take_parts(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
 {
     json_t *array = take_container(reader, object, "parts", JSON_ARRAY);
@@ -205,6 +210,8 @@ static void take_parts(struct reader *reader, json_t *object, struct pst_node_ma
         part->file_bytes = take_count(reader, item, "bytes");
         part->digest = take_digest(reader, item, "digest");
         part->sums = take_sums(reader, item);
+        part->lz4_chunks = take_optional_count(reader, item, "lz4_chunks");
+        part->zstd_chunks = take_optional_count(reader, item, "zstd_chunks");
         manifest->parts_count++;
     }
 }

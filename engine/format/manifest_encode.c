@@ -129,14 +129,22 @@ static json_t *sources_array(const struct pst_node_manifest *manifest)
     return array;
 }
 
+/* NULL, which json_pack leaves out, for 0. */
+static json_t *optional_count(uint64_t count)
+{
+    return count > 0 ? integer(count) : NULL;
+}
+
 static json_t *parts_array(const struct pst_node_manifest *manifest)
 {
     json_t *array = json_array();
     for (uint32_t i = 0; array && i < manifest->parts_count; i++) {
         const struct pst_manifest_part *part = &manifest->parts[i];
-        json_t *item = json_pack("{so,so,so,so,so}", "part", integer(part->part), "ldm",
+        json_t *item = json_pack("{so,so,so,so,so,so*,so*}", "part", integer(part->part), "ldm",
                                  integer(part->ldm), "bytes", integer(part->file_bytes), "digest",
-                                 digest_string(&part->digest), "sums", sums_object(&part->sums));
+                                 digest_string(&part->digest), "sums", sums_object(&part->sums),
+                                 "lz4_chunks", optional_count(part->lz4_chunks), "zstd_chunks",
+                                 optional_count(part->zstd_chunks));
         if (json_array_append_new(array, item) != 0) {
             json_decref(array);
             return NULL;

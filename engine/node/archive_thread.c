@@ -56,10 +56,23 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
     };
 }
 
+/* No signal has room for it, but the LDM has noted it before it answered, in this process. */
+static void add_codecs(struct pst_worker *worker, struct pst_archive *archive,
+                       const struct pst_signal *signal)
+{
+    uint32_t part = signal->payload.archive_item.item;
+    if (archive->backup != signal->backup || part < 1 || part > archive->parts)
+        return;
+    const uint64_t *chunks = worker->node->ldms[part - 1].report.codec_chunks;
+    pst_archive_add_codecs(archive, part, chunks[PST_CODEC_LZ4], chunks[PST_CODEC_ZSTD]);
+}
+
 static void serve(struct pst_worker *worker, struct archive_server *server,
                   const struct pst_signal *signal)
 {
     archive_server_take(server, signal, pst_monotonic_ns());
+    if (signal->gsn == PST_ARCHIVE_PART_ORD)
+        add_codecs(worker, server->archive, signal);
     if (signal->gsn == PST_NODE_FAILED_ORD)
         channel_heard_failure(&worker->channel, signal);
 }

@@ -204,6 +204,15 @@ void pst_archive_add_part(struct pst_archive *archive, const struct pst_archive_
     memcpy(line->digest.bytes, part->digest, sizeof(line->digest.bytes));
 }
 
+void pst_archive_add_codecs(struct pst_archive *archive, uint32_t part, uint64_t lz4_chunks,
+                            uint64_t zstd_chunks)
+{
+    archive_check(archive);
+    assert(part >= 1 && part <= archive->parts);
+    archive->node.parts[part - 1].lz4_chunks = lz4_chunks;
+    archive->node.parts[part - 1].zstd_chunks = zstd_chunks;
+}
+
 void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_item *node)
 {
     archive_check(archive);

@@ -20,6 +20,9 @@ PST_MUST_USE int pst_archive_define(struct pst_archive *archive,
                                     const struct pst_define_backup_req *define, uint32_t *highest);
 
 void pst_archive_add_part(struct pst_archive *archive, const struct pst_archive_item *part);
+/* How many chunks of this part, which was added before, have which codec. */
+void pst_archive_add_codecs(struct pst_archive *archive, uint32_t part, uint64_t lz4_chunks,
+                            uint64_t zstd_chunks);
 void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_item *node);
 
 /* Makes the parts' names durable and writes the node manifest, or the cluster manifest: the

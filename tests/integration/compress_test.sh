@@ -36,6 +36,10 @@ for codec in lz4 zstd zstd:3 zstd:9 auto; do
 done
 [ "$(stored "$disk/zstd")" -lt "$(stored "$disk/lz4")" ] || fail 'zstd: not smaller than lz4'
 
+expect_exit 0 "$penstock" show --from "$disk/zstd:3" --json
+jq -e '.node_manifests[0].parts | map(.zstd_chunks) | add > 5' "$memory/out" >/dev/null || fail 'show: no chunks by zstd'
+jq -e '.node_manifests[0].parts | map(.lz4_chunks) | add == 0' "$memory/out" >/dev/null || fail 'show: chunks by lz4'
+
 # Noise gains nothing: each chunk is as it was.
 expect_exit 0 "$penstock" backup --source "dir:$disk/noise" --to "$disk/plain"
 expect_exit 0 "$penstock" backup --source "dir:$disk/noise" --to "$disk/noisy" --compress zstd:9

@@ -183,7 +183,7 @@ const struct pst_node_manifest *sample_node_manifest(void)
         .parts_count = 2,
         .unreadable_names_count = 2,
         .sources = {{"data", "dir:data", 0, NULL, "/srv/d\xffta"}, {"r", "synthetic:rows=10", 1}},
-        .parts = {{1, 2, 8192, {{1}}, {1, 2, 3, 4, 5}}, {2, 1, INT64_MAX, {{2}}, {0}}},
+        .parts = {{1, 2, 8192, {{1}}, {1, 2, 3, 4, 5}, 6, 7}, {2, 1, INT64_MAX, {{2}}, {0}, 0, 0}},
         .unreadable_names = {"data/a \"quoted\" \xc3\xa4", "data/b\xff\\\n"},
         .host = "h\033st",
         .writer = "penstock 1.2.3",
