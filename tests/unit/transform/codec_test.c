@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/base/limits.h"
 #include "engine/transform/lz4/lz4_codec.h"
@@ -203,7 +205,24 @@ static void what_was_not_encoded_so_is_refused(void)
     }
 }
 
-/* Two frames that make the payload together, and a frame that does not say how long it is. */
+/* Nothing behind what is stored is read: there is no memory. */
+static void a_length_beyond_the_end_is_not_followed(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *pages =
+        mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert(pages != MAP_FAILED);
+    int error = mprotect(pages + page, page, PROT_NONE);
+    assert(!error);
+    const struct pst_transform *codecs[] = {coder_lz4().transform, coder_zstd(1).transform};
+    memset(pages, 0xFF, page);
+    pages[page - 100 + 3] = 0x7F; /* of the length of a block of lz4 */
+    for (uint32_t i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL(decode(codecs[i], pages + page - 100, 100, 100000), -PST_E_CORRUPT);
+    munmap(pages, 2 * page);
+}
+
+/* Two frames that make the payload together, and one behind it that makes nothing. */
 static void a_second_frame_is_refused(void)
 {
     const struct pst_transform *transform = coder_zstd(1).transform;
@@ -212,6 +231,11 @@ static void a_second_frame_is_refused(void)
     memcpy(stored + bytes, stored, bytes);
     CU_ASSERT_EQUAL(decode(transform, stored, 2 * bytes, 200000), -PST_E_CORRUPT);
     CU_ASSERT_EQUAL(decode(transform, stored, 2 * bytes, 100000), -PST_E_CORRUPT);
+    static const uint8_t skippable[] = {0x50, 0x2A, 0x4D, 0x18, 1, 0, 0, 0, 7};
+    memcpy(stored + bytes, skippable, sizeof(skippable));
+    CU_ASSERT_EQUAL(decode(transform, stored, bytes, 100000), 0);
+    CU_ASSERT_EQUAL(decode(transform, stored, bytes + (uint32_t)sizeof(skippable), 100000),
+                    -PST_E_CORRUPT);
 }
 
 static void lengths_that_save_no_block_are_not_allowed(void)
@@ -238,6 +262,7 @@ int main(void)
         {"encoding allocates nothing", encoding_allocates_nothing},
         {"one that was left does not spoil the next", one_that_was_left_does_not_spoil_the_next},
         {"what was not encoded so is refused", what_was_not_encoded_so_is_refused},
+        {"a length beyond the end is not followed", a_length_beyond_the_end_is_not_followed},
         {"a second frame is refused", a_second_frame_is_refused},
         {"lengths that save no block are not allowed", lengths_that_save_no_block_are_not_allowed},
         CU_TEST_INFO_NULL,
