@@ -77,7 +77,7 @@ static int open_file(struct restore_run *run, struct restore_worker *worker,
 {
     pthread_mutex_lock(&run->files);
     bool is_first = !atomic_load(&record->made);
-    int fd = restore_open(run, &worker->parent, record, object->path);
+    int fd = restore_open(run, &worker->parent, record, object->path, 0600);
     if (fd >= 0 && is_first && object->type == PST_OBJECT_ENVIRONMENT)
         allocate(run, record, fd, object->size);
     *is_direct = fd >= 0 && record->allocated && set_direct(fd, true);
@@ -145,7 +145,9 @@ static int write_whole(struct restore_run *run, struct restore_worker *worker,
 {
     if (atomic_exchange(&record->finished, true))
         return 0; /* a second one: restore_check_contents() refuses it */
-    int fd = restore_open(run, &worker->parent, record, object->path);
+    /* beside the target nobody else gets to it: it may have its mode from the beginning */
+    mode_t mode = run->target.in_place ? 0600 : object->mode & 0777;
+    int fd = restore_open(run, &worker->parent, record, object->path, mode);
     if (fd < 0)
         return refuse(run, fd, record, "could not create");
     int error = write_all(fd, data, object->size, 0);

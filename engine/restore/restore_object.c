@@ -109,7 +109,7 @@ static int make_late_room(const struct restore_run *run, int parent_fd, const ch
 }
 
 int restore_open(const struct restore_run *run, struct pst_parent *parent,
-                 struct object_record *record, const char *path)
+                 struct object_record *record, const char *path, mode_t mode)
 {
     char text[RESTORE_WORKING_NAME_BYTES];
     const char *name;
@@ -125,7 +125,8 @@ int restore_open(const struct restore_run *run, struct pst_parent *parent,
         return error;
     /* a file that is there by now is somebody else's, and is not written into */
     int create = atomic_load(&record->made) ? 0 : O_CREAT | O_EXCL;
-    int fd = pst_beneath_open(parent_fd, name, O_WRONLY | create | O_NOFOLLOW | O_NONBLOCK, 0600);
+    int fd = pst_beneath_open(parent_fd, name, O_WRONLY | create | O_NOFOLLOW | O_NONBLOCK,
+                              create ? mode : 0);
     if (fd >= 0)
         atomic_store(&record->made, true);
     return fd;
@@ -145,21 +146,33 @@ static mode_t safe_mode(const struct restore_run *run, const struct pst_object *
     return mode;
 }
 
+/* What is right already is not set: for a file system each is a change of the inode. *status: as it
+ * is then. */
+static int set_owner(struct restore_run *run, int fd, const struct object_record *record,
+                     const struct pst_object *object, struct stat *status)
+{
+    if (fstat(fd, status) < 0)
+        return -errno;
+    if (!run->set_owners || (status->st_uid == object->uid && status->st_gid == object->gid))
+        return 0;
+    int error = pst_inode_set_owner(fd, object->uid, object->gid);
+    if (error)
+        return restore_miss_part(run, error, record, "could not set the owner of");
+    return fstat(fd, status) < 0 ? -errno : 0;
+}
+
 /* Owner before mode: chown(2) clears the set-user-ID bits. fd may be an O_PATH. */
 static int set_metadata(struct restore_run *run, int fd, const struct object_record *record,
                         const struct pst_object *object)
 {
     const struct timespec mtime = {.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
     struct stat status;
-    int error = run->set_owners ? pst_inode_set_owner(fd, object->uid, object->gid) : 0;
-    if (error)
-        error = restore_miss_part(run, error, record, "could not set the owner of");
-    if (!error && fstat(fd, &status) < 0)
-        error = -errno;
+    int error = set_owner(run, fd, record, object, &status);
     if (error)
         return error;
-    if (object->type != PST_OBJECT_SYMLINK)
-        error = pst_inode_set_mode(fd, safe_mode(run, object, &status));
+    mode_t mode = safe_mode(run, object, &status);
+    if (object->type != PST_OBJECT_SYMLINK && mode != (status.st_mode & 07777))
+        error = pst_inode_set_mode(fd, mode);
     if (error)
         error = restore_miss_part(run, error, record, "could not set the mode of");
     if (error)

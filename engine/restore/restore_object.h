@@ -57,10 +57,11 @@ const char *restore_working_name(const struct restore_run *run, const struct obj
 PST_MUST_USE int restore_take_name(struct restore_run *run, struct pst_parent *parent,
                                    struct object_record *record);
 
-/* Opens the file of an object for writing, creating it the first time; a descriptor or -errno.
+/* Opens the file of an object for writing, creating it the first time, with that mode as far as the
+ * umask allows; a descriptor or -errno.
  * While others may open it too, under restore_run.files. */
 PST_MUST_USE int restore_open(const struct restore_run *run, struct pst_parent *parent,
-                              struct object_record *record, const char *path);
+                              struct object_record *record, const char *path, mode_t mode);
 
 /* Ends an open file or directory that is whole: owner, mode, times; counts it. What cannot be set
  * is reported. 0, or what ends the restore. */

@@ -178,7 +178,7 @@ static int finish_file(struct rows *rows, const struct database_tables *database
     atomic_store(&record->made, true); /* by the sink */
     int error = 0;
     if (!atomic_load(&record->failed)) {
-        int fd = restore_open(rows->run, &parent, record, object->path);
+        int fd = restore_open(rows->run, &parent, record, object->path, 0600);
         error = fd < 0 ? restore_miss(rows->run, fd, record, "could not open")
                        : restore_finish_open(rows->run, fd, record);
         if (fd >= 0)

@@ -54,7 +54,7 @@ static int set_size(int fd, const struct object_record *record, const struct pst
 static int finish_contents(struct restore_run *run, struct pst_parent *parent,
                            struct object_record *record, const struct pst_object *object)
 {
-    int fd = restore_open(run, parent, record, object->path);
+    int fd = restore_open(run, parent, record, object->path, 0600);
     if (fd < 0)
         return restore_miss(run, fd, record, "could not create");
     int error = set_size(fd, record, object);
