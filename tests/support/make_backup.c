@@ -301,7 +301,7 @@ static const struct pst_object tree_objects[] = {
      .size = 10 << 20,
      .mode = 0600,
      .mtime_sec = 6},
-    {.id = 7, .type = PST_OBJECT_FILE, .path = "hole", .size = 1 << 20, .mode = 0640},
+    {.id = 7, .type = PST_OBJECT_FILE, .path = "hole", .size = 1 << 20, .mode = 0640, .gid = 4321},
     {.id = 8,
      .type = PST_OBJECT_SYMLINK,
      .path = "d/link",
@@ -312,7 +312,7 @@ static const struct pst_object tree_objects[] = {
     {.id = 9, .type = PST_OBJECT_HARD_LINK, .path = "a hard link", .linked_object = 4},
     {.id = 10, .type = PST_OBJECT_HARD_LINK, .path = "d/e/symlink again", .linked_object = 8},
     {.id = 11, .type = PST_OBJECT_FIFO, .path = "d/fifo", .mode = 0620, .mtime_sec = 11},
-    {.id = 12, .type = PST_OBJECT_TABLE, .path = "rows", .size = 3000, .mode = 0644},
+    {.id = 12, .type = PST_OBJECT_TABLE, .path = "rows", .size = 3000, .mode = 0644, .uid = 1234},
     {.id = 13, .type = PST_OBJECT_FILE, .path = "large", .mode = 0600, .mtime_sec = 13},
 };
 
