@@ -80,10 +80,12 @@ static void meet(void)
         fuzz_nodes_round(10 * FUZZ_ROUND_NS);
 }
 
+#define RECORDS_MAX 64u /* more than the ring has, several times */
+
 /* kind: the record's in two bits, then a notice's number. Each is sent at once. */
 static void play(const uint8_t *data, size_t size)
 {
-    while (size > 0) {
+    for (uint32_t i = 0; i < RECORDS_MAX && size > 0; i++) {
         size_t bytes = size - 1 < sizeof(struct pst_signal) ? size - 1 : sizeof(struct pst_signal);
         struct quic_link *link = link_of_hostile();
         if (!link)

@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define QUEUE 512u
+#define QUEUE 128u
 
 struct datagram {
     struct sockaddr_in from;
