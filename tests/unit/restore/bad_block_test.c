@@ -156,12 +156,33 @@ static void what_can_be_read_by_blocks_is_whole(void)
     remove_place(&place);
 }
 
+/* Chunks of whole files alone, which their own checksums prove: of a byte that is no file's they
+ * say nothing. */
+static void a_flipped_bit_costs_what_it_is_in(void)
+{
+    static const struct {
+        off_t offset;
+        const char *range, *hit;
+    } flips[] = {
+        {PAYLOAD + 7000, " 8192+32768", " 1"},
+        {PAYLOAD + FILES * FILE_BYTES + 10, " 38202+1", ""},
+    };
+    for (size_t i = 0; i < sizeof(flips) / sizeof(flips[0]); i++) {
+        begin();
+        const char *part = "BACKUP-1/BACKUP-1-PART-1-OF-1/BACKUP-1.1.data";
+        flip_bit(place_below(&place, part).path, flips[i].offset);
+        expect_verified(1, flips[i].range, flips[i].hit);
+        remove_place(&place);
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"a bad block costs what lies in it", a_bad_block_costs_what_lies_in_it},
         {"bad blocks in a row are one range", bad_blocks_in_a_row_are_one_range},
         {"a bad header costs all", a_bad_header_costs_all},
+        {"a flipped bit costs what it is in", a_flipped_bit_costs_what_it_is_in},
         {"what can be read by blocks is whole", what_can_be_read_by_blocks_is_whole},
         CU_TEST_INFO_NULL,
     };
