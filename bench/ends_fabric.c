@@ -116,10 +116,8 @@ static void *quic_open_end(const struct ends_place *place, uint32_t node)
     char message[256];
     struct fabric_end *end = make(node);
     struct pst_quic_network *network = &end->network;
-    for (uint32_t member = 1; member <= place->nodes; member++) {
-        if (member == 1 || member == node || node == 1)
-            network->members[member] = ends_address(place, member, PST_QUIC_PORT);
-    }
+    for (uint32_t member = 1; member <= place->nodes; member++)
+        network->members[member] = ends_address(place, member, PST_QUIC_PORT);
     network->mtu_bytes = PST_QUIC_MTU;
     network->keys_count = 1;
     const struct pst_quic_config config = {
