@@ -166,6 +166,7 @@ a_node_is_stopped() { # NODE OTHER EXIT
     begin_backup "$2"
     kill -STOP "${process[$1]}"
     wait_until sees_live "$2" 3
+    wait_until sees_live $(((($1 - 1) ^ 1) + 1)) 3 # its neighbour
     end_backup "$3"
     wait_until sees "$2" "$idle"
     kill -CONT "${process[$1]}"
