@@ -52,3 +52,27 @@ on_host() { # HOST
 cable() { # HOST up|down
     ip -n "$space-switch" link set "port$1" "$2"
 }
+
+# drop_packets HOST PROGRAM: of what HOST sends, before the switch has it: a program of classic BPF (tc-bpf(8)) says 2.
+drop_packets() {
+    ip netns exec "$space-switch" tc qdisc add dev "port$1" clsact 2>"$memory/err" &&
+        ip netns exec "$space-switch" tc filter add dev "port$1" ingress bpf direct-action bytecode "$2" 2>>"$memory/err" ||
+        skip "packets cannot be dropped here: $(cat "$memory/err")"
+}
+
+drop_none() { # HOST
+    ip netns exec "$space-switch" tc qdisc del dev "port$1" clsact
+}
+
+packets_dropped() { # HOST
+    ip netns exec "$space-switch" tc -s -j qdisc show dev "port$1" clsact | jq '.[0].drops'
+}
+
+program_to() { # HOST: IPv4 packets to it
+    local address=$(((10 << 24) + (77 << 16) + $1))
+    echo "6,40 0 0 12,21 0 3 2048,32 0 0 30,21 0 1 $address,6 0 0 2,6 0 0 0"
+}
+
+program_of_loss() { # PERCENT, of a random number
+    echo "4,32 0 0 4294963256,53 1 0 $(((1 << 32) / 100 * $1)),6 0 0 2,6 0 0 0"
+}

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Three nodes, each in a network namespace of its own, on one switch. In a backup the master or another node is
-# lost: its cable is pulled, its interface goes down, it hears nothing and is heard, or it is stopped. The backup
-# ends, every node goes on with those that it reaches, and all are one cluster again when it is back. A short
-# outage ends nothing.
+# lost: its cable is pulled, its interface goes down, it hears nothing and is heard, or it is stopped; or two nodes
+# part, and both keep the third. The backup ends, every node goes on with those that it reaches, and all are one
+# cluster again when it is back. A short outage ends nothing, nor do a few lost packets.
 #
 #   cut_test.sh PENSTOCK FOLDER LMDB_WRITER [PORT]        PORT: as in ../spaces.sh
 set -euo pipefail
@@ -121,6 +121,45 @@ a_short_outage_ends_nothing() {
     all_live >"$memory/out" || fail_with_logs 'an outage of 200 ms ends a link'
 }
 
+# Node 3 does not hear node 1, though node 1 hears it and both hear node 2. That node is not at fault, and stays.
+one_way_of_a_pair_is_cut() {
+    local client holder node
+    rm -f "$memory/held"
+    "$writer" hold "$disk/env2" 60000 >"$memory/held" &
+    holder=$!
+    wait_until grep -q held "$memory/held"
+    backup 2 --json >"$memory/out" 2>"$memory/err" &
+    client=$!
+    wait_until sees 2 "$waits"
+    drop_packets 1 "$(program_to 3)"
+    for node in 1 3; do wait_until sees_live "$node" 2; done
+    kill -KILL "$holder"
+    wait "$holder" 2>/dev/null || true
+    status=0
+    wait "$client" || status=$?
+    [ "$status" -eq 1 ] || fail_with_logs "the client of a cluster of which nodes 1 and 3 have parted exits with $status"
+    sees_live 2 3 || fail_with_logs 'node 2 has lost a node'
+    [ "$(packets_dropped 1)" -gt 0 ] || fail 'nothing was dropped'
+    for node in 1 2 3; do wait_until sees "$node" "$idle"; done
+    expect_exit 1 backup 1
+    expect_message 'node 3 is missing'
+    drop_none 1
+    wait_until all_live
+    complete_next 2
+}
+
+packets_are_lost() { # PERCENT
+    local node before
+    before=$(failures_seen)
+    for node in 1 2 3; do drop_packets "$node" "$(program_of_loss "$1")"; done
+    for node in 1 2 3 1 2 3; do complete_next "$node"; done
+    for node in 1 2 3; do
+        [ "$(packets_dropped "$node")" -gt 0 ] || fail "nothing of node $node was lost"
+        drop_none "$node"
+    done
+    [ "$(failures_seen)" = "$before" ] || fail_with_logs "a loss of $1 % ends a link"
+}
+
 make_sources() {
     local node
     for node in 1 2 3; do
@@ -142,6 +181,8 @@ a_node_is_lost cable 1 3
 a_node_is_lost interface 3 1
 a_node_is_lost deaf 1 3
 a_node_is_lost stopped 3 1
+one_way_of_a_pair_is_cut
+packets_are_lost 5
 for node in 1 2 3; do kill -TERM "${process[$node]}"; done
 for node in 1 2 3; do
     status=0
