@@ -65,11 +65,8 @@ change() { # WAY NODE lost|back
     esac
 }
 
-# While the writers of node 2 hold up the freeze. The client is at node 2.
-a_node_is_lost() { # WAY NODE OTHER
-    local way=$1
-    shift
-    local client holder node
+# The writers of node 2 hold up its freeze until the backup is to end. The client is at node 2. Sets holder, client.
+begin_held_backup() {
     rm -f "$memory/held"
     "$writer" hold "$disk/env2" 60000 >"$memory/held" &
     holder=$!
@@ -77,13 +74,24 @@ a_node_is_lost() { # WAY NODE OTHER
     backup 2 --json >"$memory/out" 2>"$memory/err" &
     client=$!
     wait_until sees 2 "$waits"
-    change "$way" "$1" lost
-    [ "$way" = stopped ] || wait_until sees_live "$1" 1
-    wait_until sees_live "$2" 2
+}
+
+end_held_backup() { # Sets status, the client's.
     kill -KILL "$holder"
     wait "$holder" 2>/dev/null || true
     status=0
     wait "$client" || status=$?
+}
+
+a_node_is_lost() { # WAY NODE OTHER
+    local way=$1
+    shift
+    local client holder node
+    begin_held_backup
+    change "$way" "$1" lost
+    [ "$way" = stopped ] || wait_until sees_live "$1" 1
+    wait_until sees_live "$2" 2
+    end_held_backup
     # A master that is gone takes the outcome along.
     [ "$status" -eq $(($1 == 3 ? 1 : 4)) ] || fail "the client of a cluster that lost node $1 exits with $status"
     for node in 1 2 3; do [ "$way,$node" = "stopped,$1" ] || wait_until sees "$node" "$idle"; done
@@ -124,19 +132,10 @@ a_short_outage_ends_nothing() {
 # Node 3 does not hear node 1, though node 1 hears it and both hear node 2. That node is not at fault, and stays.
 one_way_of_a_pair_is_cut() {
     local client holder node
-    rm -f "$memory/held"
-    "$writer" hold "$disk/env2" 60000 >"$memory/held" &
-    holder=$!
-    wait_until grep -q held "$memory/held"
-    backup 2 --json >"$memory/out" 2>"$memory/err" &
-    client=$!
-    wait_until sees 2 "$waits"
+    begin_held_backup
     drop_packets 1 "$(program_to 3)"
     for node in 1 3; do wait_until sees_live "$node" 2; done
-    kill -KILL "$holder"
-    wait "$holder" 2>/dev/null || true
-    status=0
-    wait "$client" || status=$?
+    end_held_backup
     [ "$status" -eq 1 ] || fail_with_logs "the client of a cluster of which nodes 1 and 3 have parted exits with $status"
     sees_live 2 3 || fail_with_logs 'node 2 has lost a node'
     [ "$(packets_dropped 1)" -gt 0 ] || fail 'nothing was dropped'
