@@ -39,6 +39,16 @@ make_spaces() { # udp|af_packet|vlan [HOSTS]
     done
 }
 
+# For three nodes: a tree and an environment each. writer: the program lmdb_writer.
+make_sources() {
+    local node
+    for node in 1 2 3; do
+        make_small_tree "${disk:?}/tree$node"
+        mkdir "$disk/env$node"
+        "${writer:?}" replay "$disk/env$node" 5
+    done
+}
+
 # Sets within: what runs a command on a host; and port: the options for its node.
 on_host() { # HOST
     within=(ip netns exec "$space-$1")

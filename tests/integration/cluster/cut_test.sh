@@ -159,15 +159,6 @@ packets_are_lost() { # PERCENT
     [ "$(failures_seen)" = "$before" ] || fail_with_logs "a loss of $1 % ends a link"
 }
 
-make_sources() {
-    local node
-    for node in 1 2 3; do
-        make_small_tree "$disk/tree$node"
-        mkdir "$disk/env$node"
-        "$writer" replay "$disk/env$node" 5
-    done
-}
-
 make_spaces "${4:-udp}"
 make_sources
 expect_exit 0 "$penstock" keygen "$key"

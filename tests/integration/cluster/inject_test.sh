@@ -79,15 +79,6 @@ resident_kib() { # NODE
     awk '/^VmRSS:/ { print $2 }' "/proc/${process[$1]}/status"
 }
 
-make_sources() {
-    local node
-    for node in 1 2 3; do
-        make_small_tree "$disk/tree$node"
-        mkdir "$disk/env$node"
-        "$writer" replay "$disk/env$node" 5
-    done
-}
-
 links_that_are_up_stay_up() {
     attack "$seconds" 3000 rfcajsvh
     backups_complete_meanwhile
