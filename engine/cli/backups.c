@@ -88,6 +88,8 @@ json_t *cli_backup_json(const struct pst_backup *backup)
         json_object_set_new(value, "reason", cli_json_text(backup->reason));
     if (value && pst_backup_is_running(backup))
         json_object_set_new(value, "running", json_true());
+    if (value && backup->is_pinned)
+        json_object_set_new(value, "pinned", json_true());
     char uid[2 * PST_UID_BYTES + 1];
     pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
     if (value && backup->has_uid)

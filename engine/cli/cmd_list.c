@@ -28,12 +28,13 @@ static void print_row(const struct pst_backup *backup)
         return;
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
-    cli_print_line(stdout, "%7u  %-10s  %-20s  %10s  %10llu  %.8s%s%s%s%s%s", backup->number,
+    cli_print_line(stdout, "%7u  %-10s  %-20s  %10s  %10llu  %.8s%s%s%s%s%s%s", backup->number,
                    pst_backup_state_text(backup->state),
                    pst_time_text(common->started_unix_ns, 0, when),
                    cli_value_size_text(common->sums.source_bytes, size),
-                   (unsigned long long)common->sums.objects, uid, label[0] ? "  label \"" : "",
-                   label, label[0] ? "\"" : "", backup->reason[0] ? "  " : "", backup->reason);
+                   (unsigned long long)common->sums.objects, uid,
+                   backup->is_pinned ? "  pinned" : "", label[0] ? "  label \"" : "", label,
+                   label[0] ? "\"" : "", backup->reason[0] ? "  " : "", backup->reason);
 }
 
 static int print_list(const struct pst_backup_list *list, bool json)

@@ -1,31 +1,67 @@
 /*
- * penstock prune: removes the backups that are named, or all but the newest. Called by command.c,
+ * penstock prune: removes the backups that are named, or what no rule keeps. Called by command.c,
  * on the main thread.
  */
 #include <errno.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include <jansson.h>
 
 #include "engine/base/hex.h"
 #include "engine/base/log.h"
+#include "engine/base/time_text.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/repository/prune.h"
+#include "engine/repository/retention.h"
+
+#define KEEP_OPTION(period, text)                                                                  \
+    {                                                                                              \
+        .name = "keep-" period, .kind = CLI_OPTION_COUNT, .argument = "N", .min = 1,               \
+        .max = PST_BACKUP_NUMBER_MAX, .yields_to_positionals = true, .help = text                  \
+    }
 
 static const struct cli_option options[] = {
     CLI_FROM_OPTION,
+    KEEP_OPTION("last", "keep the N newest complete backups of each cluster with the same sources. "
+                        "What is older goes, unless another --keep-… keeps it too; partial, "
+                        "damaged and unfinished backups do not count"),
     {.name = "keep",
      .kind = CLI_OPTION_COUNT,
      .argument = "N",
      .min = 1,
      .max = PST_BACKUP_NUMBER_MAX,
      .yields_to_positionals = true,
-     .help = "keep the N newest complete backups of each cluster and remove all that is older, "
-             "except backups in doubt or misnamed. Partial ones do not count"},
-    {.name = "dry-run", .kind = CLI_OPTION_SWITCH, .help = "only print what would be removed"},
+     .yields_to = "keep-last",
+     .help = "the same as --keep-last"},
+    KEEP_OPTION("hourly", "keep the newest one of each of the N latest hours that have any"),
+    KEEP_OPTION("daily", "likewise of N days, in UTC"),
+    KEEP_OPTION("weekly", "likewise of N weeks, which begin on Mondays"),
+    KEEP_OPTION("monthly", "likewise of N months"),
+    KEEP_OPTION("yearly", "likewise of N years"),
+    {.name = "keep-within",
+     .kind = CLI_OPTION_DURATION,
+     .argument = "DURATION",
+     .yields_to_positionals = true,
+     .help = "keep what was started at most so long before the newest complete one: 48h, 30d"},
+    {.name = "keep-label",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "LABEL",
+     .repeatable = true,
+     .yields_to_positionals = true,
+     .help = "keep what has this label"},
+    {.name = "min-age",
+     .kind = CLI_OPTION_DURATION,
+     .argument = "DURATION",
+     .fallback = "0",
+     .help = "with --keep-…: remove nothing that was started more recently"},
+    {.name = "dry-run",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "only print what would be removed, what would stay, and why"},
     CLI_OPTION_JSON,
     {0}};
 
@@ -34,7 +70,8 @@ struct pruning {
     struct pst_backup_list list;
     uint64_t idle; /* pst_prune_lock */
     bool dry_run;
-    uint64_t pruned, kept, bytes;
+    uint64_t pruned, kept, retained, bytes;
+    int error;          /* of printing */
     enum cli_exit code; /* the worst so far */
 };
 
@@ -124,37 +161,82 @@ static enum cli_exit check_numbers(const struct pruning *pruning)
     return CLI_EXIT_DONE;
 }
 
-/* Without its cluster manifest the cluster of a backup is unknown: then all clusters count. */
-static bool is_older_than(const struct pst_backup_list *list, size_t i, uint64_t keep)
+static void report_retained(struct pruning *pruning, const struct pst_backup *backup,
+                            const struct pst_retention_verdict *verdict)
 {
-    uint64_t complete = 0;
-    for (size_t j = i + 1; j < list->count; j++) {
-        bool counts =
-            !list->backups[i]->has_cluster || is_of_one_cluster(list->backups[i], list->backups[j]);
-        complete += counts && list->backups[j]->state == PST_BACKUP_COMPLETE;
-    }
-    return complete >= keep;
+    char uid[2 * PST_UID_BYTES + 1], when[PST_TIME_TEXT_BYTES] = "";
+    pruning->retained++;
+    if (backup->has_cluster)
+        pst_time_text(backup->cluster.common.started_unix_ns, 0, when);
+    if (verdict->is_due && backup->state == PST_BACKUP_SPLIT)
+        pst_log(PST_LOG_WARNING, "backup %u is kept: it is %s", backup->number, backup->reason);
+    if (cli_argument_json(pruning->arguments))
+        pruning->error = cli_json_record(
+            stdout, "retained",
+            json_pack("{s:I, s:s, s:s, s:b, s:o*}", "number", (json_int_t)backup->number, "uid",
+                      uid_text(backup, uid), "state", pst_backup_state_text(backup->state),
+                      "dry_run", (int)pruning->dry_run, "reason", cli_json_text(verdict->reason)));
+    else if (pruning->dry_run)
+        cli_print_line(stdout, "backup %u, uid %.8s, %s%s%s: stays: %s", backup->number,
+                       uid_text(backup, uid), pst_backup_state_text(backup->state),
+                       when[0] ? ", " : "", when, verdict->reason);
 }
 
-static enum cli_exit keep_newest(struct pruning *pruning, uint64_t keep)
+static void apply_verdict(struct pruning *pruning, const struct pst_backup *backup,
+                          const struct pst_retention_verdict *verdict)
+{
+    if (verdict->is_kept) {
+        report_retained(pruning, backup, verdict);
+        return;
+    }
+    int error = prune_one(pruning, backup);
+    if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
+        pruning->code = CLI_EXIT_FAILED;
+}
+
+static enum cli_exit prune_by_rules(struct pruning *pruning, const struct pst_retention *rules)
 {
     const struct pst_backup_list *list = &pruning->list;
     enum cli_exit code = check_numbers(pruning);
     if (code != CLI_EXIT_DONE)
         return code;
-    for (size_t i = 0; i < list->count; i++) {
-        if (is_misnamed(list->backups[i]) || !is_older_than(list, i, keep))
-            continue;
-        if (list->backups[i]->state == PST_BACKUP_SPLIT) { /* its other half would be damaged */
-            pst_log(PST_LOG_WARNING, "backup %u is kept: it is %s", list->backups[i]->number,
-                    list->backups[i]->reason);
-            continue;
-        }
-        int error = prune_one(pruning, list->backups[i]);
-        if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
-            pruning->code = CLI_EXIT_FAILED;
+    struct pst_retention_verdict *verdicts = calloc(list->count + 1, sizeof(*verdicts));
+    int error = verdicts ? pst_retention_judge(list, rules, verdicts) : -ENOMEM;
+    for (size_t i = 0; !error && i < list->count; i++)
+        apply_verdict(pruning, list->backups[i], &verdicts[i]);
+    free(verdicts);
+    return error ? cli_fail(pruning->arguments, CLI_EXIT_FAILED, "%s", pst_error_text(error))
+                 : pruning->code;
+}
+
+static uint64_t now_unix_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Whether there is a rule that keeps anything. labels has CLI_OPTION_VALUES_MAX. */
+static bool read_rules(const struct cli_arguments *arguments, const char **labels,
+                       struct pst_retention *rules)
+{
+    static const char *const periods[PST_RETENTION_PERIODS] = {
+        "keep-last", "keep-hourly", "keep-daily", "keep-weekly", "keep-monthly", "keep-yearly"};
+    *rules = (struct pst_retention){
+        .within_ns = cli_argument_number(arguments, "keep-within"),
+        .min_age_ns = cli_argument_number(arguments, "min-age"),
+        .now_unix_ns = now_unix_ns(),
+        .labels = labels,
+        .labels_count = cli_argument_texts(arguments, "keep-label", labels),
+    };
+    bool has_any = rules->within_ns > 0 || rules->labels_count > 0;
+    for (int i = 0; i < PST_RETENTION_PERIODS; i++) {
+        rules->counts[i] = cli_argument_number(arguments, periods[i]);
+        if (i == PST_RETENTION_LAST && rules->counts[i] == 0)
+            rules->counts[i] = cli_argument_number(arguments, "keep");
+        has_any = has_any || rules->counts[i] > 0;
     }
-    return pruning->code;
+    return has_any;
 }
 
 /* All names are resolved before the first backup is removed. */
@@ -192,13 +274,13 @@ static enum cli_exit finish(struct pruning *pruning)
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
     if (cli_argument_json(arguments))
-        error = cli_json_record(stdout, "summary",
-                                json_pack("{s:s, s:I, s:I, s:I, s:b}", "operation", "prune",
-                                          "pruned", (json_int_t)pruning->pruned, "kept",
-                                          (json_int_t)pruning->kept, "stored_bytes",
-                                          (json_int_t)pruning->bytes, "dry_run",
-                                          (int)pruning->dry_run));
-    if (error || cli_print_flush(stdout) < 0)
+        error = cli_json_record(
+            stdout, "summary",
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "operation", "prune", "pruned",
+                      (json_int_t)pruning->pruned, "kept", (json_int_t)pruning->kept, "retained",
+                      (json_int_t)pruning->retained, "stored_bytes", (json_int_t)pruning->bytes,
+                      "dry_run", (int)pruning->dry_run));
+    if (error || pruning->error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_PARTIAL,
                         "the backups are %s, but the report cannot be printed",
                         pruning->dry_run ? "chosen" : "removed");
@@ -208,16 +290,16 @@ static enum cli_exit finish(struct pruning *pruning)
                           cli_value_count_text(pruning->kept, "backup", kept));
 }
 
-static enum cli_exit prune(struct pruning *pruning)
+/* rules NULL: the backups that are named. */
+static enum cli_exit prune(struct pruning *pruning, const struct pst_retention *rules)
 {
     const struct cli_arguments *arguments = pruning->arguments;
-    uint64_t keep = cli_argument_number(arguments, "keep");
     char message[PST_MESSAGE_BYTES];
     int error = pst_prune_lock(&pruning->list, &pruning->idle, message);
     if (error)
         return cli_fail(arguments, error == -PST_E_BUSY ? CLI_EXIT_BUSY : CLI_EXIT_FAILED, "%s",
                         message);
-    enum cli_exit code = keep > 0 ? keep_newest(pruning, keep) : prune_named(pruning);
+    enum cli_exit code = rules ? prune_by_rules(pruning, rules) : prune_named(pruning);
     return code == pruning->code ? finish(pruning) : code;
 }
 
@@ -226,14 +308,17 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     struct pruning pruning = {.arguments = arguments,
                               .dry_run = cli_argument_switch(arguments, "dry-run"),
                               .code = CLI_EXIT_DONE};
-    bool keep = cli_argument_number(arguments, "keep") > 0;
-    if (keep == (arguments->positional_count > 0))
+    const char *labels[CLI_OPTION_VALUES_MAX];
+    struct pst_retention rules;
+    bool has_rules = read_rules(arguments, labels, &rules);
+    if (has_rules == (arguments->positional_count > 0))
         return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "give either --keep N or the backups to remove, as numbers or uids");
+                        "give either --keep-last N (or another --keep-…) or the backups to remove, "
+                        "as numbers or uids");
     enum cli_exit code = cli_backups_read(arguments, &pruning.list);
     if (code != CLI_EXIT_DONE)
         return code;
-    code = prune(&pruning);
+    code = prune(&pruning, has_rules ? &rules : NULL);
     pst_backup_list_release(&pruning.list);
     return code;
 }

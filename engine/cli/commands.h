@@ -10,12 +10,14 @@ extern const struct cli_command cli_command_export;
 extern const struct cli_command cli_command_keygen;
 extern const struct cli_command cli_command_list;
 extern const struct cli_command cli_command_node;
+extern const struct cli_command cli_command_pin;
 extern const struct cli_command cli_command_prune;
 extern const struct cli_command cli_command_resolve;
 extern const struct cli_command cli_command_restore;
 extern const struct cli_command cli_command_show;
 extern const struct cli_command cli_command_status;
 extern const struct cli_command cli_command_topology;
+extern const struct cli_command cli_command_unpin;
 extern const struct cli_command cli_command_verify;
 
 #endif

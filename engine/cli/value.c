@@ -32,6 +32,7 @@ static const struct unit duration_units[] = {{"ns", 1},
                                              {"s", 1000 * 1000 * 1000},
                                              {"m", 60ull * 1000 * 1000 * 1000},
                                              {"h", 3600ull * 1000 * 1000 * 1000},
+                                             {"d", 24 * 3600ull * 1000 * 1000 * 1000},
                                              {NULL, 0}};
 
 /* Reads the digits at the start of text; *end is behind them. */

@@ -296,12 +296,22 @@ static int load_nodes(struct load *load)
     return error || has_all ? error : look_elsewhere(load, found);
 }
 
+static int look_for_pin(struct load *load, uint32_t i)
+{
+    struct pst_backup *backup = load->backup;
+    int has = repository_has(&backup->directories->repositories[i], load->handles[i],
+                             layout_pin(backup->number).text);
+    backup->is_pinned = backup->is_pinned || has > 0;
+    return has < 0 ? has : 0;
+}
+
 static int open_all(struct load *load)
 {
     const struct pst_backup *backup = load->backup;
+    int error = 0;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
         load->handles[i] = -1;
-    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {
         int handle =
             repository_open_backup(&backup->directories->repositories[i], backup->stored_as);
@@ -310,8 +320,9 @@ static int open_all(struct load *load)
         if (handle < 0)
             return handle;
         load->handles[i] = handle;
+        error = look_for_pin(load, i);
     }
-    return 0;
+    return error;
 }
 
 static int load_all(struct load *load)
@@ -331,7 +342,7 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
 {
     struct load load = {
         .backup = backup, .findings = findings, .files = files, .manifest_bytes = manifest_bytes};
-    backup->has_cluster = false;
+    backup->has_cluster = backup->is_pinned = false;
     backup->nodes = NULL;
     memset(backup->is_elsewhere, 0, sizeof(backup->is_elsewhere));
     int error = load_all(&load);

@@ -36,6 +36,7 @@ struct pst_backup {
     uint8_t uid[PST_UID_BYTES];
     struct pst_directories *directories; /* the list's */
     uint64_t found_in;                   /* bit i: the i-th of them holds some of it */
+    bool is_pinned;                      /* pin.h, in any of them */
     bool is_prepared; /* no decision was found, but the manifest of a node of several */
     enum pst_backup_state state;
     int error; /* 0 if usable, else -PST_E_… or -errno */

@@ -59,6 +59,11 @@ struct layout_name layout_mark(uint32_t number, uint32_t node)
     NAME("BACKUP-%u.%u.mark", number, node);
 }
 
+struct layout_name layout_pin(uint32_t number)
+{
+    NAME("BACKUP-%u.pin", number);
+}
+
 struct layout_name layout_cluster_manifest(uint32_t number)
 {
     NAME("BACKUP-%u.cluster.manifest", number);
@@ -164,7 +169,7 @@ bool layout_is_inside(const char *name, uint32_t number)
     uint32_t found, parts;
     return (layout_parse_cluster(name, &found) && found == number) ||
            layout_parse_node_manifest(name, number, &found) ||
-           layout_parse_mark(name, number, &found) ||
+           layout_parse_mark(name, number, &found) || strcmp(name, layout_pin(number).text) == 0 ||
            layout_parse_part_dir(name, number, &found, &parts) || is_temporary(name, number);
 }
 

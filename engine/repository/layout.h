@@ -32,6 +32,7 @@ struct layout_name layout_node_manifest(uint32_t number, uint32_t node); /* BACK
 struct layout_name layout_cluster_manifest(uint32_t number);    /* BACKUP-7.cluster.manifest */
 struct layout_name layout_cluster_copy(uint32_t number);        /* the same and ".copy" */
 struct layout_name layout_mark(uint32_t number, uint32_t node); /* BACKUP-7.1.mark */
+struct layout_name layout_pin(uint32_t number);                 /* BACKUP-7.pin */
 
 /* A manifest while it is written: .BACKUP-7.1.manifest.tmp; of a cluster manifest, which other
  * nodes may write beside this one, .BACKUP-7.cluster.manifest.1.tmp, and of its copy

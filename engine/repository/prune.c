@@ -60,7 +60,7 @@ static struct pst_repository *repository_of(const struct prune_claim *claim, uin
 /* `why` is the whole message, but for an errno. */
 static int refuse(const struct prune_claim *claim, uint32_t i, int error, const char *why)
 {
-    bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED;
+    bool is_errno = error != -PST_E_BUSY && error != -PST_E_CHANGED && error != -PST_E_PINNED;
     snprintf(claim->message, PST_MESSAGE_BYTES, "%s/%s: %s%s%s",
              claim->backup->directories->paths[i], layout_backup(claim->backup->stored_as).text,
              why, is_errno ? ": " : "", is_errno ? pst_error_text(error) : "");
@@ -156,6 +156,15 @@ static int check_names(const struct prune_claim *claim, uint32_t i, int director
     return error;
 }
 
+static int check_pin(const struct prune_claim *claim, uint32_t i)
+{
+    int has = repository_has(repository_of(claim, i), claim->handles[i],
+                             layout_pin(claim->backup->number).text);
+    if (has < 0)
+        return refuse(claim, i, has, "look for a pin");
+    return has ? refuse(claim, i, -PST_E_PINNED, "it is pinned: penstock unpin it first") : 0;
+}
+
 /* Every prune takes the same lock, and nothing but a prune removes or replaces a committed backup;
  * an incomplete one is only touched where no node is. */
 static int claim_in(struct prune_claim *claim, uint32_t i)
@@ -175,7 +184,9 @@ static int claim_in(struct prune_claim *claim, uint32_t i)
         return refuse(claim, i, is_it, "read it again");
     if (!is_it)
         return refuse(claim, i, -PST_E_CHANGED, "it is another one by now");
-    error = check_nodes(claim, i);
+    error = check_pin(claim, i);
+    if (!error)
+        error = check_nodes(claim, i);
     return error ? error : check_names(claim, i, handle, layout_is_inside);
 }
 

@@ -54,6 +54,12 @@ each_kind() {
     expect_kind 'length == 1'
     expect_exit 0 "$penstock" --version --json
     expect_kind 'length == 1'
+    expect_exit 0 "$penstock" pin --from "$disk/to" --json 2
+    expect_kind '.[0].message_type == "pinned"'
+    expect_exit 0 "$penstock" prune --from "$disk/to" --json --keep-last 7 --dry-run
+    expect_kind 'any(.[]; .message_type == "retained" and .reason == "newest 1 of 7, pinned") and .[-1].pruned == 0'
+    expect_exit 0 "$penstock" unpin --from "$disk/to" --json 2
+    expect_kind '.[0].message_type == "unpinned"'
     echo stranger >"$disk/to/BACKUP-2/stranger"
     flip "$disk/to/BACKUP-1/BACKUP-1-PART-1-OF-1/BACKUP-1.1.data" 8200
     expect_exit 1 "$penstock" verify --from "$disk/to" --json 1
@@ -79,7 +85,7 @@ warnings() {
 the_checker_works
 each_kind
 warnings
-for kind in version topology backup show error exit_error warning pruned kept 'summary backup' 'summary verify' \
+for kind in version topology backup show error exit_error warning pruned kept retained pinned unpinned 'summary backup' 'summary verify' \
     'summary restore' 'summary prune'; do
     grep -qx "$kind" "$memory/kinds" || fail "no record of the kind $kind was printed"
 done

@@ -67,7 +67,8 @@
     X(PST_E_NO_RING, 1371, PST_FINAL,                                                              \
       "there is no io_uring: Penstock needs Linux 5.11, and io_uring allowed "                     \
       "(kernel.io_uring_disabled, seccomp)")                                                       \
-    X(PST_E_ELSEWHERE, 1372, PST_FINAL, "not in the directories given: name its directory too")
+    X(PST_E_ELSEWHERE, 1372, PST_FINAL, "not in the directories given: name its directory too")    \
+    X(PST_E_PINNED, 1373, PST_FINAL, "the backup is pinned")
 
 #ifdef __cplusplus
 extern "C" {

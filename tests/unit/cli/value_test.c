@@ -49,10 +49,10 @@ static void test_sizes(void)
 static void test_durations(void)
 {
     static const struct number_case good[] = {
-        {"0", 0},           {"10ns", 10},         {"90us", 90000},      {"500ms", 500000000},
-        {"2s", 2000000000}, {"5m", 300000000000}, {"1h", 3600000000000}};
+        {"0", 0},           {"10ns", 10},         {"90us", 90000},       {"500ms", 500000000},
+        {"2s", 2000000000}, {"5m", 300000000000}, {"1h", 3600000000000}, {"2d", 172800000000000}};
     static const char *const bad[] = {"",    "5",    "s",  "-1s",  "1.5s",
-                                      "1 s", "1sec", "1d", "1ms2", "00"};
+                                      "1 s", "1sec", "1y", "1ms2", "00"};
     uint64_t number;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         CU_ASSERT_EQUAL(cli_value_duration(good[i].text, &number), 0);

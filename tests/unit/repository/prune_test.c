@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/repository/pin.h"
 #include "engine/repository/prune.h"
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"
@@ -247,6 +248,51 @@ static void what_is_being_read_stays(void)
     end();
 }
 
+/* In one directory of two, and pinned after the list was read: it counts all the same. */
+static void what_is_pinned_stays(void)
+{
+    begin();
+    add(0, 1, true, false);
+    lock();
+    CU_ASSERT_FALSE(list.backups[0]->is_pinned);
+    struct pst_backup_list other;
+    list_backups(places[0].path, &other);
+    CU_ASSERT_EQUAL_FATAL(pst_pin(other.backups[0], message), 0);
+    pst_backup_list_release(&other);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_PINNED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "penstock unpin"));
+    add(1, 1, true, false);
+    lock();
+    CU_ASSERT_TRUE(list.backups[0]->is_pinned);
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_COMPLETE);
+    CU_ASSERT_EQUAL(pst_pin(list.backups[0], message), 0); /* in both */
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, true, message), -PST_E_PINNED);
+    CU_ASSERT_EQUAL(pst_unpin(list.backups[0], message), 0);
+    CU_ASSERT_EQUAL(pst_unpin(list.backups[0], message), 0);
+    lock();
+    CU_ASSERT_FALSE(list.backups[0]->is_pinned);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(entries_of(0), 0);
+    CU_ASSERT_EQUAL(entries_of(1), 0);
+    end();
+}
+
+/* A file that is called like a pin and is none keeps its backup, and stays itself. */
+static void only_the_own_pin_is_taken_out(void)
+{
+    begin();
+    add(0, 1, true, false);
+    touch(0, "BACKUP-1/BACKUP-1.pin");
+    lock();
+    CU_ASSERT_TRUE(list.backups[0]->is_pinned);
+    CU_ASSERT_EQUAL(pst_unpin(list.backups[0], message), -PST_E_MISPLACED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "BACKUP-1/BACKUP-1.pin"));
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_PINNED);
+    CU_ASSERT_EQUAL(access(place_below(&places[0], "BACKUP-1/BACKUP-1.pin").path, F_OK), 0);
+    end();
+}
+
 /* Pruned by another, and the number given to a new backup, since the list was read. */
 static void another_of_the_same_number_stays(void)
 {
@@ -294,6 +340,8 @@ int main(void)
         {"what a node is at work on stays", what_a_node_is_at_work_on_stays},
         {"complete ones go beside a node", complete_ones_go_beside_a_node},
         {"what is being read stays", what_is_being_read_stays},
+        {"what is pinned stays", what_is_pinned_stays},
+        {"only the own pin is taken out", only_the_own_pin_is_taken_out},
         {"another of the same number stays", another_of_the_same_number_stays},
         {"strangers stay", strangers_stay},
         CU_TEST_INFO_NULL,

@@ -1,0 +1,246 @@
+/* Judges the backups of a list by the rules of `penstock prune`, on its thread. */
+#include "engine/repository/retention.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_HOUR (3600 * NS_PER_S)
+#define NS_PER_DAY (24 * NS_PER_HOUR)
+
+static const char *const period_names[PST_RETENTION_PERIODS] = {"newest", "hour",  "day",
+                                                                "week",   "month", "year"};
+
+/* Backups that may stand in for each other. */
+struct series {
+    const struct pst_backup
+        *first; /* the newest of its backups: what the others are compared with */
+    const struct pst_backup *newest; /* complete; NULL: none yet */
+    uint64_t complete;               /* so far */
+    uint64_t kept[PST_RETENTION_PERIODS];
+    uint64_t period[PST_RETENTION_PERIODS]; /* of the last one that counted */
+};
+
+struct judging {
+    const struct pst_retention *rules;
+    struct series *series;
+    size_t count;
+    uint64_t complete; /* of all series, so far */
+};
+
+/* ---- series ---- */
+
+static bool is_same_source(const struct pst_manifest_source *one,
+                           const struct pst_manifest_source *other)
+{
+    bool has_paths = one->path && other->path;
+    return strcmp(one->name, other->name) == 0 &&
+           strcmp(has_paths ? one->path : one->spec, has_paths ? other->path : other->spec) == 0;
+}
+
+static bool has_source(const struct pst_node_manifest *node,
+                       const struct pst_manifest_source *source)
+{
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        if (is_same_source(&node->sources[i], source))
+            return true;
+    }
+    return false;
+}
+
+static bool has_same_sources(const struct pst_node_manifest *one,
+                             const struct pst_node_manifest *other)
+{
+    for (uint32_t i = 0; i < one->sources_count; i++) {
+        if (!has_source(other, &one->sources[i]))
+            return false;
+    }
+    return one->sources_count == other->sources_count;
+}
+
+static const struct pst_node_manifest *node_of(const struct pst_backup *backup, uint32_t node)
+{
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
+        if (backup->nodes[i].parts_count > 0 && backup->nodes[i].node == node)
+            return &backup->nodes[i];
+    }
+    return NULL;
+}
+
+/* A node whose manifest only one of the two has says nothing: it may have been missing. */
+static bool is_of_one_series(const struct pst_backup *one, const struct pst_backup *other)
+{
+    if (one->cluster.common.cluster_id != other->cluster.common.cluster_id)
+        return false;
+    for (uint32_t i = 0; one->nodes && i < one->cluster.nodes_count; i++) {
+        const struct pst_node_manifest *its = node_of(one, one->cluster.nodes[i].node);
+        const struct pst_node_manifest *others = node_of(other, one->cluster.nodes[i].node);
+        if (its && others && !has_same_sources(its, others))
+            return false;
+    }
+    return true;
+}
+
+static struct series *series_of(struct judging *judging, const struct pst_backup *backup)
+{
+    for (size_t i = 0; i < judging->count; i++) {
+        if (is_of_one_series(judging->series[i].first, backup))
+            return &judging->series[i];
+    }
+    struct series *series = &judging->series[judging->count++];
+    *series = (struct series){.first = backup};
+    return series;
+}
+
+/* ---- rules ---- */
+
+static bool keep(struct pst_retention_verdict *verdict, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Adds a reason to keep it. Returns true. */
+static bool keep(struct pst_retention_verdict *verdict, const char *format, ...)
+{
+    size_t used = verdict->is_kept ? strlen(verdict->reason) : 0;
+    va_list arguments;
+    if (used > 0)
+        used += (size_t)snprintf(verdict->reason + used, sizeof(verdict->reason) - used, ", ");
+    va_start(arguments, format);
+    if (used < sizeof(verdict->reason))
+        vsnprintf(verdict->reason + used, sizeof(verdict->reason) - used, format, arguments);
+    va_end(arguments);
+    verdict->is_kept = true;
+    return true;
+}
+
+/* A number that two points in time share if they lie in the same period. */
+static uint64_t period_of(const struct pst_backup *backup, enum pst_retention_period period)
+{
+    uint64_t ns = backup->cluster.common.started_unix_ns;
+    time_t seconds = (time_t)(ns / NS_PER_S);
+    struct tm date;
+    assert(gmtime_r(&seconds, &date));
+    switch (period) {
+    case PST_RETENTION_LAST:
+        return backup->number;
+    case PST_RETENTION_HOURS:
+        return ns / NS_PER_HOUR;
+    case PST_RETENTION_DAYS:
+        return ns / NS_PER_DAY;
+    case PST_RETENTION_WEEKS: /* 1 January 1970 was a Thursday */
+        return (ns / NS_PER_DAY + 3) / 7;
+    case PST_RETENTION_MONTHS:
+        return (uint64_t)date.tm_year * 12 + (uint64_t)date.tm_mon;
+    default:
+        return (uint64_t)date.tm_year;
+    }
+}
+
+static void apply_periods(const struct pst_retention *rules, struct series *series,
+                          const struct pst_backup *backup, struct pst_retention_verdict *verdict)
+{
+    for (int i = 0; i < PST_RETENTION_PERIODS; i++) {
+        uint64_t period = period_of(backup, (enum pst_retention_period)i);
+        bool is_another = series->kept[i] == 0 || series->period[i] != period;
+        if (!is_another || series->kept[i] == rules->counts[i])
+            continue;
+        series->kept[i]++;
+        series->period[i] = period;
+        keep(verdict, "%s %llu of %llu", period_names[i], (unsigned long long)series->kept[i],
+             (unsigned long long)rules->counts[i]);
+    }
+}
+
+static bool is_within(const struct pst_backup *backup, uint64_t end_unix_ns, uint64_t span_ns)
+{
+    uint64_t started = backup->cluster.common.started_unix_ns;
+    return span_ns > 0 && (started >= end_unix_ns || end_unix_ns - started <= span_ns);
+}
+
+static void apply_label(const struct pst_retention *rules, const struct pst_backup *backup,
+                        struct pst_retention_verdict *verdict)
+{
+    for (uint32_t i = 0; i < rules->labels_count; i++) {
+        if (strcmp(rules->labels[i], backup->cluster.label) == 0) {
+            keep(verdict, "labelled \"%s\"", backup->cluster.label);
+            return;
+        }
+    }
+}
+
+static void judge_complete(struct judging *judging, const struct pst_backup *backup,
+                           struct pst_retention_verdict *verdict)
+{
+    const struct pst_retention *rules = judging->rules;
+    struct series *series = series_of(judging, backup);
+    apply_periods(rules, series, backup, verdict);
+    if (!series->newest)
+        series->newest = backup;
+    if (is_within(backup, series->newest->cluster.common.started_unix_ns, rules->within_ns))
+        keep(verdict, "recent enough");
+    if (series->newest == backup && !verdict->is_kept)
+        keep(verdict, "the newest complete one");
+    series->complete++;
+    judging->complete++;
+}
+
+/* Without its cluster manifest the series of a backup is unknown: then all of them count. */
+static void judge_other(struct judging *judging, const struct pst_backup *backup,
+                        struct pst_retention_verdict *verdict)
+{
+    uint64_t last = judging->rules->counts[PST_RETENTION_LAST];
+    uint64_t newer = backup->has_cluster ? series_of(judging, backup)->complete : judging->complete;
+    uint64_t needed = last > 0 ? last : 1;
+    if (newer < needed)
+        keep(verdict, "newer than the last %s", needed > 1 ? "complete ones" : "complete one");
+    else
+        snprintf(verdict->reason, sizeof(verdict->reason), "%s, and complete ones are newer",
+                 pst_backup_state_text(backup->state));
+}
+
+/* What stays whatever the rules say. */
+static void apply_exceptions(const struct pst_retention *rules, const struct pst_backup *backup,
+                             struct pst_retention_verdict *verdict)
+{
+    if (backup->is_pinned)
+        keep(verdict, "pinned");
+    if (backup->state == PST_BACKUP_SPLIT) /* its other half would be damaged */
+        keep(verdict, "%s", backup->reason);
+    if (backup->has_cluster && is_within(backup, rules->now_unix_ns, rules->min_age_ns))
+        keep(verdict, "too young");
+}
+
+static void judge(struct judging *judging, const struct pst_backup *backup,
+                  struct pst_retention_verdict *verdict)
+{
+    *verdict = (struct pst_retention_verdict){.reason = "no rule keeps it"};
+    if (backup->stored_as != backup->number) {
+        keep(verdict, "misnamed: it goes by its uid alone"); /* somebody put it aside */
+        return;
+    }
+    if (backup->has_cluster)
+        apply_label(judging->rules, backup, verdict);
+    if (backup->state == PST_BACKUP_COMPLETE)
+        judge_complete(judging, backup, verdict);
+    else
+        judge_other(judging, backup, verdict);
+    verdict->is_due = !verdict->is_kept;
+    apply_exceptions(judging->rules, backup, verdict);
+}
+
+int pst_retention_judge(const struct pst_backup_list *list, const struct pst_retention *rules,
+                        struct pst_retention_verdict *verdicts)
+{
+    struct judging judging = {.rules = rules,
+                              .series = calloc(list->count + 1, sizeof(*judging.series))};
+    if (!judging.series)
+        return -ENOMEM;
+    for (size_t i = list->count; i-- > 0;)
+        judge(&judging, list->backups[i], &verdicts[i]);
+    free(judging.series);
+    return 0;
+}

@@ -1,0 +1,236 @@
+/* Retention: which of the backups that a list describes stay, and why. No disk. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/repository/retention.h"
+#include "tests/suite.h"
+
+#define HOUR UINT64_C(3600000000000)
+#define DAY (24 * HOUR)
+#define MONDAY (UINT64_C(20605) * DAY) /* 2026-06-01T00:00:00Z */
+#define BACKUPS 400
+
+static struct pst_backup backups[BACKUPS];
+static struct pst_node_manifest nodes[BACKUPS];
+static struct pst_backup *pointers[BACKUPS];
+static struct pst_backup_list list;
+static struct pst_retention_verdict verdicts[BACKUPS];
+static struct pst_retention rules;
+
+static void begin(void)
+{
+    memset(backups, 0, sizeof(backups));
+    memset(nodes, 0, sizeof(nodes));
+    list = (struct pst_backup_list){.backups = pointers};
+    rules = (struct pst_retention){.now_unix_ns = MONDAY + 1000 * DAY};
+}
+
+/* A complete backup of the source "data", of cluster 1, with the next number. */
+static struct pst_backup *add(uint64_t started_unix_ns)
+{
+    size_t i = list.count++;
+    struct pst_backup *backup = &backups[i];
+    backup->number = backup->stored_as = (uint32_t)i + 1;
+    backup->state = PST_BACKUP_COMPLETE;
+    backup->has_cluster = true;
+    backup->cluster.common.cluster_id = 1;
+    backup->cluster.common.started_unix_ns = started_unix_ns;
+    backup->cluster.nodes_count = 1;
+    backup->cluster.nodes[0].node = 1;
+    backup->nodes = &nodes[i];
+    nodes[i].node = nodes[i].parts_count = nodes[i].sources_count = 1;
+    nodes[i].sources[0] = (struct pst_manifest_source){.name = "data", .spec = "dir:/srv/data"};
+    pointers[i] = backup;
+    return backup;
+}
+
+static const char *kept(void)
+{
+    static char text[BACKUPS * 4];
+    size_t used = 0;
+    text[0] = '\0';
+    CU_ASSERT_EQUAL_FATAL(pst_retention_judge(&list, &rules, verdicts), 0);
+    for (size_t i = 0; i < list.count; i++) {
+        if (verdicts[i].is_kept)
+            used +=
+                (size_t)snprintf(text + used, sizeof(text) - used, "%s%zu", used ? " " : "", i + 1);
+    }
+    return text;
+}
+
+static void the_newest_of_each_period_stay(void)
+{
+    begin();
+    for (int day = 0; day < 21; day++) { /* 1 … 42: 03:00 and 15:00, three weeks from a Monday */
+        add(MONDAY + (uint64_t)day * DAY + 3 * HOUR);
+        add(MONDAY + (uint64_t)day * DAY + 15 * HOUR);
+    }
+    rules.counts[PST_RETENTION_LAST] = 3;
+    CU_ASSERT_STRING_EQUAL(kept(), "40 41 42");
+    rules.counts[PST_RETENTION_LAST] = 0;
+    rules.counts[PST_RETENTION_DAYS] = 3;
+    CU_ASSERT_STRING_EQUAL(kept(), "38 40 42");
+    CU_ASSERT_STRING_EQUAL(verdicts[37].reason, "day 3 of 3");
+    CU_ASSERT_STRING_EQUAL(verdicts[36].reason, "no rule keeps it");
+    rules.counts[PST_RETENTION_WEEKS] = 9;
+    CU_ASSERT_STRING_EQUAL(kept(), "14 28 38 40 42");
+    CU_ASSERT_STRING_EQUAL(verdicts[41].reason, "day 1 of 3, week 1 of 9");
+    rules.counts[PST_RETENTION_DAYS] = rules.counts[PST_RETENTION_WEEKS] = 0;
+    rules.counts[PST_RETENTION_HOURS] = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "41 42");
+}
+
+/* 2026-06-01 … : months and years end where the calendar says. */
+static void months_and_years_are_of_the_calendar(void)
+{
+    begin();
+    add(MONDAY - 152 * DAY); /* 2025-12-31 */
+    add(MONDAY - 151 * DAY); /* 2026-01-01 */
+    add(MONDAY - 1);         /* 2026-05-31T23:59:59.999999999Z */
+    add(MONDAY);
+    add(MONDAY + 29 * DAY); /* 2026-06-30 */
+    rules.counts[PST_RETENTION_MONTHS] = 3;
+    CU_ASSERT_STRING_EQUAL(kept(), "2 3 5");
+    rules.counts[PST_RETENTION_MONTHS] = 0;
+    rules.counts[PST_RETENTION_YEARS] = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 5");
+}
+
+/* A rule never empties a series, however it is meant. */
+static void the_newest_complete_one_stays(void)
+{
+    static const char *const labels[] = {"before the move"};
+    begin();
+    strcpy(add(MONDAY)->cluster.label, "before the move");
+    add(MONDAY + DAY);
+    add(MONDAY + 2 * DAY);
+    add(MONDAY + 3 * DAY)->state = PST_BACKUP_PARTIAL;
+    rules.labels = labels;
+    rules.labels_count = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 3 4");
+    CU_ASSERT_STRING_EQUAL(verdicts[0].reason, "labelled \"before the move\"");
+    CU_ASSERT_STRING_EQUAL(verdicts[2].reason, "the newest complete one");
+}
+
+/* Counted from the newest, not from now: when no backups come any more, none go. */
+static void within_counts_from_the_newest(void)
+{
+    begin();
+    for (int day = 0; day < 10; day++)
+        add(MONDAY + (uint64_t)day * DAY);
+    rules.within_ns = 2 * DAY;
+    CU_ASSERT_STRING_EQUAL(kept(), "8 9 10");
+    rules.now_unix_ns = MONDAY + 9 * DAY + HOUR;
+    rules.min_age_ns = 4 * DAY;
+    CU_ASSERT_STRING_EQUAL(kept(), "7 8 9 10");
+    CU_ASSERT_STRING_EQUAL(verdicts[6].reason, "too young");
+}
+
+static void what_is_not_complete_never_counts(void)
+{
+    static const enum pst_backup_state states[] = {PST_BACKUP_PARTIAL, PST_BACKUP_DAMAGED,
+                                                   PST_BACKUP_INCOMPLETE, PST_BACKUP_SPLIT};
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        begin();
+        add(MONDAY)->state = states[i];
+        add(MONDAY + DAY);
+        add(MONDAY + 2 * DAY)->state = states[i];
+        backups[2].has_cluster = states[i] != PST_BACKUP_INCOMPLETE;
+        add(MONDAY + 3 * DAY);
+        add(MONDAY + 4 * DAY)->state = states[i];
+        rules.counts[PST_RETENTION_LAST] = 2;
+        /* a half of one whose other half is elsewhere is nobody's to remove */
+        CU_ASSERT_STRING_EQUAL(kept(), states[i] == PST_BACKUP_SPLIT ? "1 2 3 4 5" : "2 3 4 5");
+        CU_ASSERT_TRUE(verdicts[0].is_due);
+        rules.counts[PST_RETENTION_LAST] = 1;
+        CU_ASSERT_STRING_EQUAL(kept(), states[i] == PST_BACKUP_SPLIT ? "1 3 4 5" : "4 5");
+    }
+}
+
+static void pinned_and_misnamed_ones_stay(void)
+{
+    begin();
+    add(MONDAY)->is_pinned = true;
+    add(MONDAY + DAY)->stored_as = 77;
+    add(MONDAY + 2 * DAY);
+    add(MONDAY + 3 * DAY);
+    backups[1].state = PST_BACKUP_MISNAMED;
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 4");
+    CU_ASSERT_STRING_EQUAL(verdicts[0].reason, "pinned");
+    CU_ASSERT_TRUE(verdicts[0].is_due);
+}
+
+/* Backups of other sources are no substitute, nor are those of another cluster. */
+static void each_series_has_its_own_rules(void)
+{
+    begin();
+    for (int i = 0; i < 12; i++)
+        add(MONDAY + (uint64_t)i * DAY);
+    for (int i = 0; i < 12; i += 4) {
+        nodes[i].sources[0].spec = "dir:/srv/other";
+        nodes[i + 1].sources[0].name = "other";
+        backups[i + 2].cluster.common.cluster_id = 2;
+    }
+    rules.counts[PST_RETENTION_LAST] = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "5 6 7 8 9 10 11 12");
+    /* of one more source: another series; the path counts where it is known */
+    nodes[3].sources_count = 2;
+    nodes[3].sources[1] = (struct pst_manifest_source){.name = "more", .spec = "dir:/srv/more"};
+    CU_ASSERT_STRING_EQUAL(kept(), "4 5 6 7 8 9 10 11 12");
+    for (int i = 0; i < 12; i++)
+        nodes[i].sources[0].path = "/srv/one";
+    CU_ASSERT_STRING_EQUAL(kept(), "4 6 7 9 10 11 12");
+}
+
+/* Each rule by itself, written down in another way: a backup stays by it if it is the newest of its
+ * period, and fewer than N periods are newer. */
+static bool stays(size_t i, enum pst_retention_period rule, uint64_t length_ns)
+{
+    uint64_t newer = 0, seen = UINT64_MAX;
+    uint64_t own = backups[i].cluster.common.started_unix_ns / length_ns;
+    for (size_t j = list.count; j-- > i + 1;) {
+        uint64_t period = backups[j].cluster.common.started_unix_ns / length_ns;
+        newer += period != seen;
+        seen = period;
+    }
+    return rules.counts[rule] > newer && own != seen;
+}
+
+static void rules_add_up(void)
+{
+    for (unsigned seed = 1; seed <= 200; seed++) {
+        srand(seed);
+        begin();
+        uint64_t time = MONDAY;
+        for (int count = 1 + rand() % BACKUPS, i = 0; i < count; i++)
+            add(time += (uint64_t)(rand() % 100) * HOUR / 7 + 1);
+        rules.counts[PST_RETENTION_LAST] = (uint64_t)(rand() % 5);
+        rules.counts[PST_RETENTION_HOURS] = (uint64_t)(rand() % 20);
+        rules.counts[PST_RETENTION_DAYS] = (uint64_t)(rand() % 20);
+        CU_ASSERT_EQUAL_FATAL(pst_retention_judge(&list, &rules, verdicts), 0);
+        for (size_t i = 0; i < list.count; i++) {
+            bool expected = i + 1 == list.count || stays(i, PST_RETENTION_LAST, 1) ||
+                            stays(i, PST_RETENTION_HOURS, HOUR) ||
+                            stays(i, PST_RETENTION_DAYS, DAY);
+            CU_ASSERT_EQUAL_FATAL(verdicts[i].is_kept, expected);
+        }
+    }
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"the newest of each period stay", the_newest_of_each_period_stay},
+        {"months and years are of the calendar", months_and_years_are_of_the_calendar},
+        {"the newest complete one stays", the_newest_complete_one_stays},
+        {"within counts from the newest", within_counts_from_the_newest},
+        {"what is not complete never counts", what_is_not_complete_never_counts},
+        {"pinned and misnamed ones stay", pinned_and_misnamed_ones_stay},
+        {"each series has its own rules", each_series_has_its_own_rules},
+        {"rules add up", rules_add_up},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("retention", tests);
+}
