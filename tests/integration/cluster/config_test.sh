@@ -1,7 +1,8 @@
 #!/bin/bash
 # One configuration file for the three nodes of a cluster that spans hosts: what --check-config says of
 # it and of bad ones; the cluster's key is changed while the nodes run, with a backup after each step;
-# nodes that disagree, which both ends log and show.
+# nodes that disagree, which both ends log and show; a node is added, and taken away, as docs/deploy.md
+# says.
 #
 #   config_test.sh PENSTOCK FOLDER DOCS
 set -euo pipefail
@@ -110,7 +111,7 @@ what_is_wrong_is_named() {
 }
 
 start_node() { # ID OPTION…
-    "$penstock" node --config "$ini" --id "$1" --cluster-key "$memory/key$1" "${@:2}" 2>>"$memory/node$1.log" &
+    "$penstock" node --config "$memory/host$1.ini" --id "$1" --cluster-key "$memory/key$1" "${@:2}" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
 
@@ -190,14 +191,70 @@ who_disagrees_is_told() {
     sees 1 '[.nodes[] | select(.refusal != null)] == []' >/dev/null || fail 'a refusal that is over is shown'
 }
 
+# Nodes 1 and 2, which have different lists: neither makes a backup of what it can reach.
+halves_make_no_backup() {
+    local node other
+    wait_until sees 1 '.nodes[] | select(.node == 2) | .refusal | test("--member 4 differs: ")'
+    wait_until sees 2 '.nodes[] | select(.node == 1) | .refusal | test("--member 4 differs: ")'
+    for node in 1 2; do
+        other=$((3 - node))
+        expect_exit 1 "$penstock" backup --node "$memory/$node.socket"
+        expect_message "node $other is missing"
+    done
+}
+
+# On each host in turn: the file, its node.
+change_lists() { # FILE NODE…
+    local node
+    for node in "${@:2}"; do
+        cp "$1" "$memory/host$node.ini"
+        expect_exit 0 "$penstock" node --config "$memory/host$node.ini" --id "$node" --cluster-key "$memory/key$node" --check-config
+        stop_node "$node"
+        start_node "$node"
+        wait_until sees "$node" "$idle"
+        [ "$node" -ne 1 ] || halves_make_no_backup
+    done
+}
+
+four_live() {
+    sees_live 1 4 && sees_live 2 4 && sees_live 3 4 && sees_live 4 4
+}
+
+# Of a backup by a node, when all are there.
+number_of() { # NODE [ALL]
+    wait_until "${2:-all_live}"
+    expect_exit 0 "$penstock" backup --node "$memory/$1.socket" --json
+    jq -r 'select(.message_type == "summary").number' "$memory/out"
+}
+
+a_member_comes_and_goes() {
+    local three four
+    three=$(number_of 1)
+    sed "s/^member = 1=.*/&,4=$network.4/" "$ini" >"$memory/four.ini"
+    printf '\n[node 4]\nsocket = %s\nto = %s\n' "$memory/4.socket" "$disk/to4" >>"$memory/four.ini"
+    cp "$memory/key1" "$memory/key4"
+    cp "$memory/four.ini" "$memory/host4.ini"
+    change_lists "$memory/four.ini" 1 2 3
+    start_node 4
+    four=$(number_of 2 four_live)
+    expect_exit 0 "$penstock" verify --from "$disk/to1" --from "$disk/to2" --from "$disk/to3" --from "$disk/to4" "$four"
+    stop_node 4
+    change_lists "$ini" 1 2 3
+    number_of 3 >/dev/null
+    expect_exit 0 "$penstock" verify --from "$disk/to1" --from "$disk/to2" --from "$disk/to3" "$three"
+    expect_exit 0 "$penstock" verify --from "$disk/to1" --from "$disk/to2" --from "$disk/to3" --from "$disk/to4" "$four"
+}
+
 write_configuration
 "$penstock" keygen "$memory/old" >"$memory/out"
 for node in 1 2 3; do cp "$memory/old" "$memory/key$node"; done
 the_file_is_checked
 what_is_wrong_is_named
 the_documents_are_right
+for node in 1 2 3; do cp "$ini" "$memory/host$node.ini"; done
 for node in 1 2 3; do start_node "$node"; done
 backup 1
 the_key_is_changed
 who_disagrees_is_told
+a_member_comes_and_goes
 for node in 1 2 3; do stop_node "$node"; done
