@@ -236,20 +236,28 @@ static void list(struct lister *lister, const struct pst_signal *request)
     pst_channel_to_hub(&thread->worker.channel, &signal);
 }
 
+/* Lets the writers go on, where they are held up. */
+static void thaw(struct lister *lister)
+{
+    struct pst_source *source = lister->thread->source;
+    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
+    if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
+        return;
+    int error = pst_source_thaw(source);
+    assert(!error);
+}
+
 /* Writers waiting forever for a cut that does not come would be worse than no backup. */
 static void thaw_in_time(struct lister *lister)
 {
-    struct pst_source *source = lister->thread->source;
     if (pst_monotonic_ns() < lister->thread->thaw_at_ns)
         return;
-    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
     lister->thawed_itself = true;
+    thaw(lister);
     pst_log(PST_LOG_WARNING,
             "source %s: its writers were held up for longer than the limit, and "
             "let go",
-            source->name);
-    int error = pst_source_thaw(source);
-    assert(!error);
+            lister->thread->source->name);
 }
 
 /* The sources before it are held up meanwhile: waiting beyond their limit would be for nothing. */
@@ -275,11 +283,14 @@ static int freeze(struct lister *lister)
     return error;
 }
 
-static int thaw(struct lister *lister)
+/* All sources of the cluster are frozen: this one's part of the cut is made with its snapshot, and
+ * its writers need wait for no other (docs/adr/0035). */
+static int cut(struct lister *lister, uint64_t gci)
 {
-    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
-    bool is_thawed = lister->thawed_itself && lister->thread->source->phase == PST_SOURCE_THAWED;
-    return is_thawed ? 0 : pst_source_thaw(lister->thread->source);
+    int error =
+        lister->thawed_itself ? -PST_E_THAWED : pst_source_snapshot(lister->thread->source, gci);
+    thaw(lister);
+    return error;
 }
 
 /* Also after a whole scan: then the result is whether it was a scan of the snapshot. */
@@ -287,12 +298,12 @@ static int release(struct lister *lister)
 {
     struct pst_source_thread *thread = lister->thread;
     uint64_t wait_ns = thread->worker.node->config.freeze_wait_ns;
+    thaw(lister);
     int error = lister->listed ? pst_source_check(thread->source, pst_monotonic_ns() + wait_ns) : 0;
     pst_source_release(thread->source);
     lister->cancelled = false;
     lister->listed = false;
     lister->thawed_itself = false;
-    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
     for (uint32_t i = 0; i < lister->thread->slots_count; i++)
         lister->thread->slots[i].in_use = false;
     return error;
@@ -302,14 +313,9 @@ static int release(struct lister *lister)
  * reads it any more. */
 static void on_abort(struct lister *lister)
 {
-    struct pst_source *source = lister->thread->source;
     lister->cancelled = true;
     lister->listed = false;
-    lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
-    if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
-        return;
-    int error = pst_source_thaw(source);
-    assert(!error);
+    thaw(lister);
 }
 
 static const char *words_of(const struct pst_signal *order)
@@ -335,13 +341,7 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
         answer(thread, signal, freeze(lister));
         break;
     case PST_SOURCE_SNAPSHOT_REQ:
-        answer(thread, signal,
-               lister->thawed_itself
-                   ? -PST_E_THAWED
-                   : pst_source_snapshot(thread->source, signal->payload.gci.start_gci));
-        break;
-    case PST_SOURCE_THAW_REQ:
-        answer(thread, signal, thaw(lister));
+        answer(thread, signal, cut(lister, signal->payload.gci.start_gci));
         break;
     case PST_SOURCE_LIST_REQ:
         list(lister, signal);

@@ -17,7 +17,7 @@
     X(STARTED, "changes are captured")                                                             \
     X(FREEZING, "sources are being frozen, in name order")                                         \
     X(FROZEN, "no writer of this node is in the middle of a write")                                \
-    X(CUTTING, "snapshots are taken, then writers thawed")                                         \
+    X(CUTTING, "each source takes its snapshot and lets its writers go on")                        \
     X(CUT, "the snapshots exist")                                                                  \
     X(SCANNING, "fragments are listed and dealt")                                                  \
     X(SCANNED, "all is scanned, the snapshots are released")                                       \

@@ -75,9 +75,6 @@ enum pst_reach {
     X(SOURCE_SNAPSHOT_REQ, 43, pst_gci, INSIDE)                                                    \
     X(SOURCE_SNAPSHOT_CONF, 44, pst_order, INSIDE)                                                 \
     X(SOURCE_SNAPSHOT_REF, 45, pst_ref_payload, INSIDE)                                            \
-    X(SOURCE_THAW_REQ, 46, pst_order, INSIDE)                                                      \
-    X(SOURCE_THAW_CONF, 47, pst_order, INSIDE)                                                     \
-    X(SOURCE_THAW_REF, 48, pst_ref_payload, INSIDE)                                                \
     X(SOURCE_LIST_REQ, 49, pst_order, INSIDE)                                                      \
     X(SOURCE_LIST_CONF, 50, pst_source_list_conf, INSIDE)                                          \
     X(SOURCE_LIST_REF, 51, pst_ref_payload, INSIDE)                                                \
@@ -155,7 +152,6 @@ enum pst_gsn {
     X(OUTCOME, OUTCOME, false)                                                                     \
     X(SOURCE_FREEZE, SOURCE, false)                                                                \
     X(SOURCE_SNAPSHOT, SOURCE, false)                                                              \
-    X(SOURCE_THAW, SOURCE, false)                                                                  \
     X(SOURCE_LIST, SOURCE, false)                                                                  \
     X(SOURCE_RELEASE, SOURCE, false)                                                               \
     X(ARCHIVE_NUMBER, ARCHIVE, true)                                                               \

@@ -144,37 +144,23 @@ static uint32_t freeze(const struct at *at, struct sim_backup *backup)
     return 0;
 }
 
-static uint32_t take_snapshot(const struct at *at, struct sim_backup *backup, uint64_t gci)
+static void take_snapshot(const struct at *at, struct sim_backup *backup, uint64_t gci)
 {
     struct sim *sim = at->sim;
-    struct sim_source *source = at->source;
-    if (source->phase != SIM_FROZEN || source->backup != backup)
-        return PST_E_THAWED;
     struct sim_share *share = share_of(at, backup);
     sim_write(sim);
-    source->phase = SIM_SNAPSHOT;
     struct sim_cut *cut = &share->cuts[at->index];
     memset(cut, 0, sizeof(*cut));
     cut->taken = !sim_planted(sim, SIM_PLANT_SNAPSHOT_LATE);
     cut->gci = gci;
-    cut->history = source->history;
+    cut->history = at->source->history;
     share->fragments[at->index] = (uint32_t)sim_random_between(&sim->random, 0, SIM_FRAGMENTS_MAX);
-    return 0;
-}
-
-static uint32_t thaw_after_cut(const struct at *at, struct sim_backup *backup)
-{
-    if (at->source->phase != SIM_SNAPSHOT || at->source->backup != backup)
-        return PST_E_WRONG_STATE;
-    at->source->phase = SIM_THAWED;
     thaw(at);
-    struct sim_cut *cut = &share_of(at, backup)->cuts[at->index];
     if (!cut->taken) { /* planted: too late */
-        sim_write(at->sim);
+        sim_write(sim);
         cut->taken = true;
         cut->history = at->source->history;
     }
-    return 0;
 }
 
 static void let_go(const struct at *at)
@@ -182,6 +168,20 @@ static void let_go(const struct at *at)
     thaw(at);
     at->source->phase = SIM_IDLE;
     at->source->backup = NULL;
+}
+
+/* Its writers go on, whether it has a snapshot or not. */
+static uint32_t cut(const struct at *at, struct sim_backup *backup, uint32_t error, uint64_t gci)
+{
+    if (at->source->phase != SIM_FROZEN || at->source->backup != backup)
+        return PST_E_THAWED;
+    if (error) {
+        let_go(at);
+        return error;
+    }
+    at->source->phase = SIM_THAWED;
+    take_snapshot(at, backup, gci);
+    return 0;
 }
 
 static uint32_t release(const struct at *at, const struct sim_backup *backup)
@@ -201,10 +201,7 @@ static void end_service(const struct at *at)
         error = error ? error : freeze(at, backup);
         break;
     case PST_SOURCE_SNAPSHOT_REQ:
-        error = error ? error : take_snapshot(at, backup, request->payload.gci.start_gci);
-        break;
-    case PST_SOURCE_THAW_REQ:
-        error = thaw_after_cut(at, backup);
+        error = cut(at, backup, error, request->payload.gci.start_gci);
         break;
     case PST_SOURCE_RELEASE_REQ:
         error = release(at, backup);
@@ -238,9 +235,7 @@ static void abort_cut(const struct at *at, const struct pst_signal *order)
     struct sim_source *source = at->source;
     if (source->phase == SIM_IDLE || source->backup != sim_backup_of(at->sim, order->backup))
         return;
-    if (source->phase == SIM_SNAPSHOT)
-        source->phase = SIM_THAWED;
-    else if (source->phase == SIM_FROZEN)
+    if (source->phase == SIM_FROZEN)
         give_up_freeze(at);
     thaw(at);
 }

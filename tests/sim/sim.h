@@ -72,7 +72,7 @@ struct sim_server {
 
 struct sim_source {
     struct sim_server server;
-    enum { SIM_IDLE, SIM_FROZEN, SIM_SNAPSHOT, SIM_THAWED } phase;
+    enum { SIM_IDLE, SIM_FROZEN, SIM_THAWED } phase;
     struct sim_backup *backup; /* for which it is in that phase */
     bool holds_writers;
     uint64_t freeze_token;

@@ -96,7 +96,8 @@ struct pst_source {
 
     /* Holds up all writers, or -PST_E_FREEZE at the deadline, with nothing held. */
     int (*freeze)(struct pst_source *source, uint64_t deadline_ns);
-    /* Pins the state as it is, frozen, as that of the cut gci. */
+    /* Pins the state as it is, frozen, as that of the cut gci. thaw follows at once, so it may let
+     * the writers go on itself once it has pinned. */
     int (*snapshot)(struct pst_source *source, uint64_t gci);
     /* Lets writers go on; does not fail. */
     void (*thaw)(struct pst_source *source);

@@ -90,11 +90,13 @@ static void thaw(struct lmdb_source *lmdb)
                 lmdb->source.name, pst_error_text(error));
 }
 
+/* With the snapshot the guard has let the writers go on. */
 static void lmdb_thaw(struct pst_source *source)
 {
+    if (source->phase != PST_SOURCE_FROZEN)
+        return;
     thaw(lmdb_of(source));
-    if (source->phase == PST_SOURCE_FROZEN) /* there is no snapshot, and so no release */
-        end(lmdb_of(source));
+    end(lmdb_of(source)); /* there is no snapshot, and so no release */
 }
 
 static int lmdb_produce_rows(struct pst_source *source,

@@ -148,6 +148,7 @@ static int snapshot(struct environment *environment, const struct lmdb_request *
     int error = pin(environment);
     if (error)
         return error;
+    thaw(environment);
     environment->is_pinned = true;
     environment->pinned_at_ns = pst_monotonic_ns();
     environment->headroom_percent = request->headroom_percent;

@@ -23,7 +23,6 @@ points() {
 # Where the point is never passed, and why.
 is_out_of_reach() { # VICTIM POINT
     case "$1 ${2#*.}" in
-    *' SOURCE_THAW_REF') ;;                      # a source that is frozen can always be thawed
     'master ARCHIVE_COMMIT_REF') ;;              # its own copy is the decision
     'master ARCHIVE_LEAVE_ORD') ;;               # when the master has died
     'master RESOLVE_'*) ;;                       # never in doubt: its disk says it

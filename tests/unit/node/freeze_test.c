@@ -1,4 +1,6 @@
-/* Sources that cannot be frozen in time, and freezes that outlast their limit. */
+/* Sources that cannot be frozen in time, and freezes that outlast their limit; and that no source
+ * waits for another's snapshot. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -102,12 +104,75 @@ static void a_freeze_that_outlasts_its_limit(void)
     CU_ASSERT_EQUAL(first.freezes, 1);
 }
 
+/* ---- the cut ---- */
+
+#define WAIT_NS (20 * UINT64_C(1000) * MS)
+
+/* Of the threads' calls; read after the run. */
+static struct {
+    atomic_bool first_is_thawed;
+    bool thawed_before_second;
+    int held_at_snapshot;
+} seen;
+
+static int snapshot_first(struct pst_source *source, uint64_t gci)
+{
+    (void)source;
+    (void)gci;
+    seen.held_at_snapshot = first.held;
+    return 0;
+}
+
+static void thaw_seen(struct pst_source *source)
+{
+    thaw_first(source);
+    atomic_store(&seen.first_is_thawed, true);
+}
+
+static int snapshot_after_the_first(struct pst_source *source, uint64_t gci)
+{
+    const struct timespec pause = {.tv_nsec = (long)MS};
+    (void)source;
+    (void)gci;
+    for (uint64_t ms = 0; ms < WAIT_NS / MS && !atomic_load(&seen.first_is_thawed); ms++)
+        nanosleep(&pause, NULL);
+    seen.thawed_before_second = atomic_load(&seen.first_is_thawed);
+    return 0;
+}
+
+static void cut(const char *const *specs, uint32_t count)
+{
+    struct rig rig;
+    rig_open(&rig, scratch, 2, specs, count);
+    memset(&first, 0, sizeof(first));
+    memset(&seen, 0, sizeof(seen));
+    rig.sources[0]->freeze = freeze_first;
+    rig.sources[0]->snapshot = snapshot_first;
+    rig.sources[0]->thaw = thaw_seen;
+    rig.sources[1]->snapshot = snapshot_after_the_first;
+    begin_log_capture();
+    CU_ASSERT_EQUAL(rig_run(&rig), 0);
+    free(end_log_capture());
+    rig_close(&rig);
+    CU_ASSERT_EQUAL(seen.held_at_snapshot, 1);
+    CU_ASSERT_EQUAL(first.held, 0);
+}
+
+static void a_source_thaws_while_another_has_no_snapshot(void)
+{
+    const char *const specs[] = {"a=synthetic:rows=10", "b=synthetic:rows=10"};
+    cut(specs, 2);
+    CU_ASSERT_TRUE(seen.thawed_before_second);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"a missed freeze is tried again", a_missed_freeze_is_tried_again},
         {"but not forever", but_not_forever},
         {"a freeze that outlasts its limit", a_freeze_that_outlasts_its_limit},
+        {"a source thaws while another has no snapshot",
+         a_source_thaws_while_another_has_no_snapshot},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {

@@ -158,6 +158,30 @@ static void test_guard_thaws_by_itself(void)
     done(source);
 }
 
+static void test_snapshot_lets_writers_go(void)
+{
+    struct pst_source *source = make(fill);
+    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+    ASSERT_OK(pst_source_snapshot(source, 1));
+    run_child(write_one);
+    ASSERT_OK(pst_source_thaw(source));
+    pst_source_release(source);
+    done(source);
+}
+
+static void test_lock_dies_with_the_guard(void)
+{
+    struct pst_source *source = make(fill);
+    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+    kill(guard_of_this_process(), SIGKILL);
+    run_child(write_one);
+    CU_ASSERT_EQUAL(pst_source_snapshot(source, 1), -PST_E_GUARD);
+    ASSERT_OK(pst_source_thaw(source));
+    pst_source_release(source);
+    ASSERT_OK(cut(source));
+    done(source);
+}
+
 static void test_dead_guard_leaves_nothing(void)
 {
     struct pst_source *source = make(fill);
@@ -166,7 +190,7 @@ static void test_dead_guard_leaves_nothing(void)
     ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
     ASSERT_OK(pst_source_snapshot(source, 1));
     kill(guard_of_this_process(), SIGKILL);
-    run_child(write_one); /* the lock died with its holder */
+    run_child(write_one);
     ASSERT_OK(pst_source_thaw(source));
     CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing), -PST_E_GUARD);
     CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_GUARD);
@@ -231,6 +255,8 @@ int main(void)
         {"a freeze gives up in time, holding nothing", test_freeze_gives_up_in_time},
         {"a single source needs none", test_freeze_is_not_needed_alone},
         {"the guard thaws by itself", test_guard_thaws_by_itself},
+        {"a snapshot lets writers go", test_snapshot_lets_writers_go},
+        {"the lock dies with the guard", test_lock_dies_with_the_guard},
         {"a dead guard leaves nothing", test_dead_guard_leaves_nothing},
         {"one that died at rest is replaced", test_guard_that_died_at_rest_is_replaced},
         CU_TEST_INFO_NULL,
