@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench/fan_out.h"
+#include "bench/program.h"
 
 #define NETWORK UINT32_C(0x0a4e0000) /* 10.78.0.0 */
 

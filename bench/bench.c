@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/facts.h"
+
 struct subcommand {
     const char *name;
     const char *summary;
@@ -11,7 +13,13 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
-    {"part-writer", "write part files as an LDM does: MB/s and CPU time", bench_part_writer},
+    {"sweep", "which --ldms, --chunk, --depth, --direct and --compress to use here", bench_sweep},
+    {"compare", "two files of results: better, worse, or not resolved", bench_compare},
+    {"write", "write part files as an LDM does: MB/s, CPU time, latency of writes", bench_write},
+    {"scan", "read a source, and checksum it, into nowhere", bench_scan},
+    {"restore", "restore a backup", bench_restore},
+    {"verify", "verify a backup", bench_verify},
+    {"live", "what the writers of a database notice of a backup", bench_live},
     {"fan-out", "one signal to many threads and back: rings beside eventfd, pipe, mutex",
      bench_fan_out},
     {"forward", "signals through a hub in another process: fabric beside sockets", bench_forward},
@@ -38,8 +46,11 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < SUBCOMMANDS; i++) {
-        if (strcmp(name, subcommands[i].name) == 0)
-            return subcommands[i].run(argc - 1, argv + 1);
+        if (strcmp(name, subcommands[i].name) != 0)
+            continue;
+        if (argc < 3 || strcmp(argv[2], "--help") != 0)
+            facts_refuse_debug();
+        return subcommands[i].run(argc - 1, argv + 1);
     }
     print_usage(stderr);
     return 2;

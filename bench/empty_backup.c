@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +24,7 @@
 
 #include "bench/bench.h"
 #include "bench/exchange.h"
-#include "bench/fan_out.h"
+#include "bench/program.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 
@@ -72,19 +71,6 @@ static void path_of(const struct cluster *cluster, char *path, const char *what,
     (void)snprintf(path, PATH_BYTES, "%s/%s%u", cluster->directory, what, node);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    bench_must(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0, path);
-}
-
 static void remove_backups(const struct cluster *cluster)
 {
     char to[PATH_BYTES], path[2 * PATH_BYTES];
@@ -95,7 +81,7 @@ static void remove_backups(const struct cluster *cluster)
         for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
             (void)snprintf(path, sizeof(path), "%s/%s", to, entry->d_name);
             if (strncmp(entry->d_name, "BACKUP-", strlen("BACKUP-")) == 0)
-                remove_tree(path);
+                program_remove_tree(path);
         }
         (void)closedir(directory);
     }
@@ -367,14 +353,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static void find_penstock(char *path)
-{
-    ssize_t bytes = readlink("/proc/self/exe", path, PATH_BYTES - sizeof("penstock"));
-    bench_must(bytes > 0, "/proc/self/exe");
-    path[bytes] = '\0';
-    strcpy(strrchr(path, '/') + 1, "penstock");
-}
-
 static bool parse_fabrics(struct job *job, const char *list)
 {
     static const enum fabric both[][FABRICS] = {{FABRIC_SHM, FABRIC_QUIC},
@@ -415,12 +393,11 @@ static bool parse(struct job *job, const char **directory, int option)
 
 int bench_empty_backup(int argc, char **argv)
 {
-    char beside[PATH_BYTES];
+    static char beside[PROGRAM_PATH_BYTES];
     static struct job job = {.rounds = 500, .nodes = 2, .clusters_count = 1};
     const char *directory = "/dev/shm";
     int option;
-    find_penstock(beside);
-    job.penstock = beside;
+    job.penstock = program_beside("penstock", beside);
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == 'h' || !parse(&job, &directory, option)) {
             (void)fputs(usage_text, option == 'h' ? stdout : stderr);
@@ -434,6 +411,6 @@ int bench_empty_backup(int argc, char **argv)
            job.nodes, job.rounds, bench_cpus());
     (void)fflush(stdout);
     run(&job);
-    remove_tree(job.directory);
+    program_remove_tree(job.directory);
     return 0;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "bench/ends.h"
-#include "bench/fan_out.h"
+#include "bench/program.h"
 #include "engine/base/clock.h"
 #include "net/quic/quic_fabric.h"
 #include "net/shm/shm_fabric.h"

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "bench/ends.h"
-#include "bench/fan_out.h"
+#include "bench/program.h"
 
 #define SIGNALS_MAX 32u /* of one put, as a fabric's burst */
 #define PORT 7421u

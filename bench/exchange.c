@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/fan_out.h"
+#include "bench/program.h"
 #include "engine/base/clock.h"
 #include "engine/node/blob.h"
 #include "engine/protocol/ldm.h"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "bench/fan_out.h"
+#include "bench/program.h"
 #include "engine/base/clock.h"
 #include "net/shm/shm_fabric.h"
 

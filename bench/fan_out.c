@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "bench/bench.h"
+#include "bench/program.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 

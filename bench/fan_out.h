@@ -29,7 +29,4 @@ extern const struct fan_out_way fan_out_eventfd; /* one for each worker, one for
 extern const struct fan_out_way fan_out_pipe;
 extern const struct fan_out_way fan_out_condition; /* queues under a mutex */
 
-/* Exits the process with a message unless it is so. */
-void bench_must(bool is_so, const char *what);
-
 #endif

@@ -13,18 +13,11 @@
 #include <unistd.h>
 
 #include "bench/fan_out.h"
+#include "bench/program.h"
 #include "net/doorbell.h"
 #include "net/signal_ring.h"
 
 #define SLOTS 16u
-
-void bench_must(bool is_so, const char *what)
-{
-    if (is_so)
-        return;
-    (void)fprintf(stderr, "penstock-bench: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
 
 static void *allocate(size_t bytes)
 {

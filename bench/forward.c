@@ -20,7 +20,7 @@
 #include "bench/apart.h"
 #include "bench/bench.h"
 #include "bench/ends.h"
-#include "bench/fan_out.h"
+#include "bench/program.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/node/blob.h"

@@ -1,12 +1,11 @@
 /*
- * penstock-bench part-writer: one pinned thread and ring for each file, registered buffers and
- * file, writes of one size at a fixed depth, preallocation, and at the end truncate, fdatasync and
- * close. The clock runs from the creation of the files to the last close; removing them is not
- * counted. CPU time is the process's, kernel workers included (getrusage(2)).
+ * penstock-bench write: one pinned thread and ring for each file, registered buffers and file,
+ * writes of one size at a fixed depth, preallocation, and at the end truncate, fdatasync and close.
+ * The clock runs from the creation of the files to the last close; removing them is not counted.
+ * CPU time is the process's, kernel workers included (getrusage(2)).
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -18,6 +17,11 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
+#include "bench/facts.h"
+#include "bench/latency.h"
+#include "bench/result.h"
+#include "engine/base/clock.h"
 #include "engine/base/limits.h"
 #include "io/part_file.h"
 #include "penstock/error.h"
@@ -32,7 +36,6 @@ struct options {
     unsigned depth;
     bool null_sink;
     enum pst_direct direct;
-    bool json;
 };
 
 struct chunk {
@@ -40,6 +43,7 @@ struct chunk {
     struct writer *writer;
     char *data;
     int buffer_index;
+    uint64_t began_ns;
 };
 
 struct writer {
@@ -58,7 +62,8 @@ struct writer {
     unsigned writing;
     int error;
     const char *failed_step;
-    char file_text[64];
+    char file_text[64], ring_text[128];
+    struct latency latency; /* of its writes */
 };
 
 /* ---- one writer: create, write, finish ---- */
@@ -99,6 +104,7 @@ static void write_chunk(struct writer *writer, struct chunk *chunk)
     uint64_t offset = writer->next_offset;
     writer->next_offset += bytes;
     writer->writing++;
+    chunk->began_ns = pst_monotonic_ns();
     if (writer->options->null_sink)
         pst_io_write(writer->ring, &chunk->op, &writer->part.file, chunk->data, bytes, offset,
                      chunk->buffer_index);
@@ -112,6 +118,7 @@ static void chunk_written(struct pst_io_op *op, int result)
     struct chunk *chunk = PST_IO_OP_OF(op, struct chunk, op);
     struct writer *writer = chunk->writer;
     writer->writing--;
+    latency_add(&writer->latency, pst_monotonic_ns() - chunk->began_ns);
     if (result < 0)
         fail(writer, "write", result);
     if (!writer->error && writer->next_offset < writer->options->bytes_per_file)
@@ -235,23 +242,24 @@ static void *run_writer(void *argument)
         pst_ring_drain(writer->ring);
     }
     (void)pthread_barrier_wait(writer->barrier); /* the clock stands */
+    if (!writer->error) {
+        (void)snprintf(writer->ring_text, sizeof(writer->ring_text), "%s",
+                       pst_ring_describe(writer->ring));
+        pst_ring_close(writer->ring);
+    }
     return NULL;
 }
 
 /* ---- all writers ---- */
 
-struct figures {
-    uint64_t bytes;
-    double seconds;
-    double cpu_seconds;
+struct write_job {
+    struct common_choices common;
+    struct options options;
+    int dirfd;
+    struct result result;
+    struct latency latency;
+    char file_text[64], preallocation[32], ring_text[128]; /* of the last round */
 };
-
-static double now_seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static double cpu_seconds(void)
 {
@@ -282,15 +290,15 @@ static int start_threads(const struct options *options, struct writer *writers, 
     return 0;
 }
 
-static void measure(pthread_barrier_t *barrier, struct figures *figures)
+static struct program_cost measure(pthread_barrier_t *barrier)
 {
     (void)pthread_barrier_wait(barrier);
-    double start = now_seconds();
-    double cpu_start = cpu_seconds();
+    uint64_t began_ns = pst_monotonic_ns();
+    double cpu_began = cpu_seconds();
     (void)pthread_barrier_wait(barrier);
     (void)pthread_barrier_wait(barrier);
-    figures->seconds = now_seconds() - start;
-    figures->cpu_seconds = cpu_seconds() - cpu_start;
+    return (struct program_cost){.seconds = (double)(pst_monotonic_ns() - began_ns) / 1e9,
+                                 .cpu_s = cpu_seconds() - cpu_began};
 }
 
 /* Joins, removes the file, closes; returns the bytes written or, after saying it, an error. */
@@ -316,76 +324,73 @@ static const char *preallocation_text(const struct writer *writer)
     return writer->part.preallocates ? "yes" : "no";
 }
 
-static void print_figures(const struct options *options, const struct writer *writer,
-                          const struct figures *figures)
+static void describe(struct write_job *job, const struct writer *writer)
 {
-    double rate = (double)figures->bytes / 1e6 / figures->seconds;
-    double cpu = figures->cpu_seconds / ((double)figures->bytes / (double)(1u << 30));
-    const char *ring = pst_ring_describe(writer->ring);
-    if (options->json) {
-        printf("{\"message_type\":\"part-writer\",\"files\":%u,\"bytes\":%llu,"
-               "\"chunk_bytes\":%u,\"depth\":%u,\"seconds\":%.6f,\"mb_per_second\":%.1f,"
-               "\"cpu_seconds\":%.6f,\"cpu_seconds_per_gib\":%.4f,\"file\":\"%s\","
-               "\"preallocation\":\"%s\",\"ring\":\"%s\"}\n",
-               options->files, (unsigned long long)figures->bytes, options->chunk_bytes,
-               options->depth, figures->seconds, rate, figures->cpu_seconds, cpu, writer->file_text,
-               preallocation_text(writer), ring);
-        return;
-    }
-    printf("%u files, %.1f MB, %u x %u bytes in flight, %s\n%s\n"
-           "%.1f MB/s, %.4f CPU seconds per GiB\n",
-           options->files, (double)figures->bytes / 1e6, options->depth, options->chunk_bytes,
-           writer->file_text, ring, rate, cpu);
+    (void)snprintf(job->file_text, sizeof(job->file_text), "%s", writer->file_text);
+    (void)snprintf(job->preallocation, sizeof(job->preallocation), "%s",
+                   preallocation_text(writer));
+    (void)snprintf(job->ring_text, sizeof(job->ring_text), "%s", writer->ring_text);
 }
 
-static int run(const struct options *options, int dirfd)
+static int run_round(struct write_job *job, bool counts)
 {
     static struct writer writers[FILES_MAX];
     pthread_barrier_t barrier;
-    struct figures figures = {0};
     int failed = 0;
-    (void)pthread_barrier_init(&barrier, NULL, options->files + 1);
-    if (start_threads(options, writers, dirfd, &barrier) != 0)
+    (void)pthread_barrier_init(&barrier, NULL, job->options.files + 1);
+    if (start_threads(&job->options, writers, job->dirfd, &barrier) != 0)
         return 1;
-    measure(&barrier, &figures);
-    for (unsigned i = 0; i < options->files; i++) {
-        int64_t bytes = end_writer(&writers[i]);
-        if (bytes < 0)
-            failed = 1;
-        else
-            figures.bytes += (uint64_t)bytes;
+    struct program_cost cost = measure(&barrier);
+    for (unsigned i = 0; i < job->options.files; i++) {
+        failed |= end_writer(&writers[i]) < 0;
+        if (counts)
+            latency_join(&job->latency, &writers[i].latency);
     }
+    if (!failed && counts)
+        result_add(&job->result, &cost);
     if (!failed)
-        print_figures(options, &writers[0], &figures);
+        describe(job, &writers[0]);
+    (void)pthread_barrier_destroy(&barrier);
     return failed;
 }
 
-/* ---- command line ---- */
-
-static const char usage_text[] =
-    "usage: penstock-bench part-writer [OPTION]...\n"
-    "  --dir DIR             where the files are written and removed (default: .)\n"
-    "  --files N             files, each with a thread and a ring (default: 1, at most 64)\n"
-    "  --bytes-per-file N    with suffix K, M or G (default: 256M)\n"
-    "  --chunk N             bytes of one write, a multiple of 4096 (default: 1M)\n"
-    "  --depth N             writes in flight for each file (default: 8, at most 128)\n"
-    "  --sink disk|null      null: write to /dev/null\n"
-    "  --direct auto|on|off  O_DIRECT (default: auto)\n"
-    "  --json                one line of JSON\n";
-
-static bool parse_bytes(const char *text, uint64_t max, uint64_t *bytes)
+static void print_result(const struct write_job *job)
 {
-    static const char suffixes[] = "KMG";
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    const char *suffix = *end ? strchr(suffixes, *end) : NULL;
-    unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
-    if (errno || end == text || *text == '-' || (*end && (!suffix || end[1])))
-        return false;
-    *bytes = (uint64_t)number << shift;
-    return number > 0 && number <= max >> shift;
+    const struct result *result = &job->result;
+    if (!job->common.json) {
+        printf("%s\n%s\n\n", job->file_text, job->ring_text);
+        result_print_heading();
+        result_print_text(result);
+        printf("\n");
+        latency_print_text("of a write:", &job->latency);
+        return;
+    }
+    double median_s = figures_median(result->seconds, result->count).median;
+    result_print_json(result);
+    printf(",\"files\":%u,\"chunk_bytes\":%u,\"depth\":%u,\"mb_per_second\":%.1f,\"file\":",
+           job->options.files, job->options.chunk_bytes, job->options.depth,
+           (double)result->bytes / 1e6 / median_s);
+    facts_print_text(job->file_text);
+    printf(",\"preallocation\":\"%s\",\"ring\":", job->preallocation);
+    facts_print_text(job->ring_text);
+    latency_print_json(&job->latency);
+    result_end_json();
 }
+
+static int run_all(struct write_job *job)
+{
+    struct rounds rounds = rounds_of(&job->common);
+    while (rounds_next(&rounds)) {
+        if (run_round(job, rounds.counts) != 0)
+            return 1;
+        if (!job->options.null_sink)
+            program_settle(job->options.dir);
+    }
+    print_result(job);
+    return 0;
+}
+
+/* ---- command line ---- */
 
 static bool parse_word(const char *text, const char *const *words, unsigned count, unsigned *index)
 {
@@ -396,97 +401,66 @@ static bool parse_word(const char *text, const char *const *words, unsigned coun
     return false;
 }
 
-static bool parse_option(int option, const char *text, struct options *options)
+static bool take_words(struct write_job *job, const char *sink, const char *direct)
 {
     static const char *const sinks[] = {"disk", "null"};
     static const char *const directs[] = {"auto", "on", "off"}; /* as enum pst_direct */
-    uint64_t number = 0;
-    unsigned word = 0;
-    switch (option) {
-    case 'd':
-        options->dir = text;
-        return true;
-    case 'f':
-        if (!parse_bytes(text, FILES_MAX, &number))
-            return false;
-        options->files = (unsigned)number;
-        return true;
-    case 'b':
-        return parse_bytes(text, 1ull << 40, &options->bytes_per_file);
-    case 'c':
-        if (!parse_bytes(text, PST_CHUNK_BYTES_MAX, &number) || number % PST_BLOCK_BYTES)
-            return false;
-        options->chunk_bytes = (uint32_t)number;
-        return true;
-    case 'q':
-        if (!parse_bytes(text, PST_DEPTH_MAX, &number))
-            return false;
-        options->depth = (unsigned)number;
-        return true;
-    case 's':
-        if (!parse_word(text, sinks, 2, &word))
-            return false;
-        options->null_sink = word == 1;
-        return true;
-    case 'D':
-        if (!parse_word(text, directs, 3, &word))
-            return false;
-        options->direct = (enum pst_direct)word;
-        return true;
-    case 'j':
-        options->json = true;
-        return true;
-    default:
+    unsigned sink_index, direct_index;
+    if (!parse_word(sink, sinks, 2, &sink_index) || !parse_word(direct, directs, 3, &direct_index))
         return false;
-    }
+    job->options.null_sink = sink_index == 1;
+    job->options.direct = (enum pst_direct)direct_index;
+    return true;
 }
 
-static const struct option long_options[] = {
-    {"dir", required_argument, NULL, 'd'},   {"files", required_argument, NULL, 'f'},
-    {"depth", required_argument, NULL, 'q'}, {"bytes-per-file", required_argument, NULL, 'b'},
-    {"chunk", required_argument, NULL, 'c'}, {"sink", required_argument, NULL, 's'},
-    {"json", no_argument, NULL, 'j'},        {"direct", required_argument, NULL, 'D'},
-    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
-};
-
-/* -1: go on; else the exit code. */
-static int parse_options(int argc, char **argv, struct options *options)
+static void set_up(struct write_job *job, uint64_t files, uint64_t chunk_bytes, uint64_t depth,
+                   const char *direct)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage_text, stdout);
-            return 0;
-        }
-        if (parse_option(option, optarg, options))
-            continue;
-        if (option != '?')
-            (void)fprintf(stderr, "penstock-bench: cannot use the value '%s'\n", optarg);
-        (void)fputs(usage_text, stderr);
-        return 2;
-    }
-    if (optind == argc)
-        return -1;
-    (void)fputs(usage_text, stderr);
-    return 2;
+    char size[SIZE_TEXT_BYTES], chunk[SIZE_TEXT_BYTES];
+    struct options *options = &job->options;
+    options->files = (unsigned)files;
+    options->chunk_bytes = (uint32_t)chunk_bytes;
+    options->depth = (unsigned)depth;
+    job->result.bytes =
+        files * ((options->bytes_per_file + chunk_bytes - 1) / chunk_bytes * chunk_bytes);
+    (void)snprintf(job->result.key, RESULT_KEY_BYTES,
+                   "write --files %u --bytes-per-file %s --chunk %s --depth %u --direct %s%s",
+                   options->files, choices_size_text(options->bytes_per_file, size),
+                   choices_size_text(chunk_bytes, chunk), options->depth, direct,
+                   options->null_sink ? " --sink null" : "");
 }
 
-int bench_part_writer(int argc, char **argv)
+int bench_write(int argc, char **argv)
 {
-    struct options options = {.dir = ".",
-                              .files = 1,
-                              .bytes_per_file = 256u << 20,
-                              .chunk_bytes = PST_CHUNK_BYTES_DEFAULT,
-                              .depth = PST_DEPTH_DEFAULT};
-    int status = parse_options(argc, argv, &options);
+    static struct write_job job = {.common = COMMON_CHOICES_DEFAULT(5),
+                                   .options = {.dir = ".", .bytes_per_file = 256u << 20}};
+    uint64_t files = 1, chunk_bytes = PST_CHUNK_BYTES_DEFAULT, depth = PST_DEPTH_DEFAULT;
+    const char *sink = "disk", *direct = "auto";
+    const struct choice choices[] = {
+        {"dir", CHOICE_TEXT, "DIR", &job.options.dir, 0, "where the files are written and removed"},
+        {"files", CHOICE_COUNT, "N", &files, FILES_MAX, "each with a thread and a ring, up to 64"},
+        {"bytes-per-file", CHOICE_BYTES, "SIZE", &job.options.bytes_per_file, UINT64_C(1) << 40,
+         "of each"},
+        {"chunk", CHOICE_BYTES, "SIZE", &chunk_bytes, PST_CHUNK_BYTES_MAX,
+         "of one write, a multiple of 4K"},
+        {"depth", CHOICE_COUNT, "N", &depth, PST_DEPTH_MAX, "writes in flight for each file"},
+        {"sink", CHOICE_TEXT, "disk|null", &sink, 0, "null: write to /dev/null"},
+        {"direct", CHOICE_TEXT, "auto|on|off", &direct, 0, "O_DIRECT"},
+        COMMON_CHOICES(&job.common),
+        {0}};
+    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &job.common);
     if (status >= 0)
         return status;
-    int dirfd = open(options.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0) {
-        (void)fprintf(stderr, "penstock-bench: %s: %s\n", options.dir, strerror(errno));
-        return 1;
+    if (!take_words(&job, sink, direct) || chunk_bytes % PST_BLOCK_BYTES != 0) {
+        (void)fprintf(stderr, "penstock-bench: --sink, --direct or --chunk: no such value\n");
+        return 2;
     }
-    status = run(&options, dirfd);
-    (void)close(dirfd);
+    job.dirfd = open(job.options.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bench_must(job.dirfd >= 0, job.options.dir);
+    set_up(&job, files, chunk_bytes, depth, direct);
+    const char *places[] = {job.options.dir, NULL};
+    facts_print(job.common.json, argv, places);
+    status = run_all(&job);
+    (void)close(job.dirfd);
     return status;
 }

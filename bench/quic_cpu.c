@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "bench/fan_out.h"
+#include "bench/program.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/node/blob.h"

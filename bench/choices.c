@@ -1,0 +1,161 @@
+/* The command lines of the subcommands, from tables. Called on the main thread, at the start. */
+#include "bench/choices.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/program.h"
+
+#define CHOICES_MAX 40u
+
+static void print_usage(FILE *out, const char *name, const struct choice *choices, const char *more)
+{
+    (void)fprintf(out, "usage: penstock-bench %s [OPTION]...%s%s\n", name, more ? " " : "",
+                  more ? more : "");
+    for (const struct choice *choice = choices; choice->name; choice++) {
+        char left[64];
+        (void)snprintf(left, sizeof(left), "--%s%s%s", choice->name, choice->argument ? " " : "",
+                       choice->argument ? choice->argument : "");
+        (void)fprintf(out, "  %-20s  %s", left, choice->help);
+        if (choice->kind == CHOICE_COUNT || choice->kind == CHOICE_BYTES) {
+            char size[SIZE_TEXT_BYTES];
+            uint64_t number = *(const uint64_t *)choice->value;
+            if (number > 0)
+                (void)fprintf(out, " (default: %s)", choices_size_text(number, size));
+        }
+        if (choice->kind == CHOICE_TEXT && *(const char *const *)choice->value)
+            (void)fprintf(out, " (default: %s)", *(const char *const *)choice->value);
+        (void)fputc('\n', out);
+    }
+}
+
+static bool parse_number(const char *text, const char **end, uint64_t max, uint64_t *number)
+{
+    static const char suffixes[] = "KMG";
+    char *after;
+    errno = 0;
+    unsigned long long value = strtoull(text, &after, 10);
+    const char *suffix = *after ? strchr(suffixes, *after) : NULL;
+    unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
+    *end = suffix ? after + 1 : after;
+    *number = (uint64_t)value << shift;
+    return !errno && after != text && *text != '-' && value > 0 && value <= max >> shift;
+}
+
+uint32_t choices_numbers(const char *text, uint64_t max, uint64_t *numbers, uint32_t room)
+{
+    for (uint32_t count = 0; count < room; text++) {
+        if (!parse_number(text, &text, max, &numbers[count]))
+            return 0;
+        count++;
+        if (*text != ',')
+            return *text ? 0 : count;
+    }
+    return 0;
+}
+
+const char *choices_size_text(uint64_t bytes, char text[SIZE_TEXT_BYTES])
+{
+    static const char *const suffixes[] = {"", "K", "M", "G"};
+    uint32_t unit = 0;
+    while (unit < 3 && bytes > 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    (void)snprintf(text, SIZE_TEXT_BYTES, "%llu%s", (unsigned long long)bytes, suffixes[unit]);
+    return text;
+}
+
+static bool set(const struct choice *choice, const char *argument)
+{
+    const char *end;
+    char *after;
+    switch (choice->kind) {
+    case CHOICE_TEXT:
+        *(const char **)choice->value = argument;
+        return true;
+    case CHOICE_COUNT:
+    case CHOICE_BYTES:
+        return parse_number(argument, &end, choice->max, choice->value) && !*end;
+    case CHOICE_SECONDS:
+        *(double *)choice->value = strtod(argument, &after);
+        return after != argument && !*after && *(double *)choice->value >= 0 &&
+               *(double *)choice->value <= (double)choice->max;
+    case CHOICE_SWITCH:
+        *(bool *)choice->value = true;
+        return true;
+    }
+    return false;
+}
+
+int choices_parse(int argc, char **argv, const struct choice *choices, const char *more, int *rest)
+{
+    struct option options[CHOICES_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
+    uint32_t count = 0;
+    for (; choices[count].name; count++) {
+        bench_must(count < CHOICES_MAX, "a table of options");
+        options[count + 1] = (struct option){
+            choices[count].name,
+            choices[count].kind == CHOICE_SWITCH ? no_argument : required_argument, NULL, 256};
+    }
+    int option, index = 0;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "+", options, &index)) != -1) {
+        if (option == 'h') {
+            print_usage(stdout, argv[0], choices, more);
+            return 0;
+        }
+        if (option != '?' && set(&choices[index - 1], optarg))
+            continue;
+        if (option != '?')
+            (void)fprintf(stderr, "penstock-bench: --%s: cannot use '%s'\n",
+                          choices[index - 1].name, optarg);
+        print_usage(stderr, argv[0], choices, more);
+        return 2;
+    }
+    *rest = optind;
+    if (more || optind == argc)
+        return -1;
+    print_usage(stderr, argv[0], choices, more);
+    return 2;
+}
+
+static bool parse_cpus(const char *text, cpu_set_t *cpus)
+{
+    CPU_ZERO(cpus);
+    do {
+        char *end;
+        unsigned long first = strtoul(text, &end, 10), last = first;
+        if (end == text)
+            return false;
+        if (*end == '-')
+            last = strtoul(end + 1, &end, 10);
+        if (first > last || last >= CPU_SETSIZE)
+            return false;
+        for (unsigned long cpu = first; cpu <= last; cpu++)
+            CPU_SET(cpu, cpus);
+        text = end;
+    } while (*text++ == ',');
+    return !text[-1];
+}
+
+int choices_begin(int argc, char **argv, const struct choice *choices, const char *more, int *rest,
+                  struct common_choices *common)
+{
+    static char beside[PROGRAM_PATH_BYTES];
+    cpu_set_t cpus;
+    int status = choices_parse(argc, argv, choices, more, rest);
+    if (status >= 0)
+        return status;
+    if (!common->penstock)
+        common->penstock = program_beside("penstock", beside);
+    if (!common->cpus ||
+        (parse_cpus(common->cpus, &cpus) && sched_setaffinity(0, sizeof(cpus), &cpus) == 0))
+        return -1;
+    (void)fprintf(stderr, "penstock-bench: --cpus: cannot run on '%s'\n", common->cpus);
+    return 2;
+}

@@ -1,0 +1,130 @@
+/*
+ * penstock-bench compare: two files of JSON lines that penstock-bench has printed, row by row, and
+ * whether the second is better, worse, or not resolved. Called by bench.c, on the main thread.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bench/choices.h"
+#include "bench/facts.h"
+#include "bench/figures.h"
+#include "bench/line.h"
+#include "bench/result.h"
+
+#define ROWS_MAX 1024u
+
+struct row {
+    char key[RESULT_KEY_BYTES];
+    double seconds[RESULT_ROUNDS_MAX];
+    uint32_t count;
+};
+
+struct rows {
+    const char *path;
+    struct row *rows;
+    uint32_t count;
+};
+
+/* Runs of one key are put together: a file may hold several runs, one behind the other. */
+static struct row *row_of(struct rows *rows, const char *key)
+{
+    for (uint32_t i = 0; i < rows->count; i++) {
+        if (strcmp(rows->rows[i].key, key) == 0)
+            return &rows->rows[i];
+    }
+    if (rows->count == ROWS_MAX)
+        return NULL;
+    struct row *row = &rows->rows[rows->count++];
+    (void)snprintf(row->key, sizeof(row->key), "%s", key);
+    return row;
+}
+
+static bool read_rows(struct rows *rows)
+{
+    char *line = NULL, key[RESULT_KEY_BYTES];
+    size_t room = 0;
+    FILE *file = fopen(rows->path, "re");
+    rows->rows = calloc(ROWS_MAX, sizeof(*rows->rows));
+    bench_must(rows->rows, "memory");
+    bench_must(file, rows->path);
+    while (getline(&line, &room, file) > 0) {
+        if (!line_text(line, "key", key, sizeof(key)))
+            continue;
+        struct row *row = row_of(rows, key);
+        if (row)
+            row->count += line_figures(line, "seconds", row->seconds + row->count,
+                                       RESULT_ROUNDS_MAX - row->count);
+    }
+    free(line);
+    (void)fclose(file);
+    if (rows->count == 0)
+        (void)fprintf(stderr, "penstock-bench: %s: no result of penstock-bench --json is in it\n",
+                      rows->path);
+    return rows->count > 0;
+}
+
+static double median_of(const struct row *row)
+{
+    return figures_median(row->seconds, row->count).median;
+}
+
+static void print_row(bool json, const struct row *a, const struct row *b)
+{
+    struct figures_range ratio = figures_unpaired(b->seconds, b->count, a->seconds, a->count);
+    const char *verdict = figures_verdict_text(figures_judge(&ratio));
+    if (json) {
+        printf("{\"message_type\":\"comparison\",\"key\":");
+        facts_print_text(a->key);
+        printf(",\"a_median_s\":%.9f,\"b_median_s\":%.9f,\"a_rounds\":%u,\"b_rounds\":%u,"
+               "\"ratio\":%.4f,\"low\":%.4f,\"high\":%.4f,\"verdict\":\"%s\"}\n",
+               median_of(a), median_of(b), a->count, b->count, ratio.median, ratio.low, ratio.high,
+               verdict);
+        return;
+    }
+    printf("%11.6f %11.6f  %6.3f ", median_of(a), median_of(b), ratio.median);
+    if (ratio.high > 0)
+        printf("[%6.3f, %6.3f]", ratio.low, ratio.high);
+    else
+        printf("%16s", "too few rounds");
+    printf("  %-12s  %s\n", verdict, a->key);
+}
+
+static int print_all(bool json, struct rows *a, struct rows *b)
+{
+    uint32_t both = 0;
+    if (!json)
+        printf("%11s %11s  %6s %-16s  %-12s\n", "A, s", "B, s", "B / A", "[95 %]", "B is");
+    for (uint32_t i = 0; i < a->count; i++) {
+        for (uint32_t k = 0; k < b->count; k++) {
+            if (strcmp(a->rows[i].key, b->rows[k].key) != 0)
+                continue;
+            print_row(json, &a->rows[i], &b->rows[k]);
+            both++;
+        }
+    }
+    if (both < a->count || both < b->count)
+        (void)fprintf(stderr, "penstock-bench: only in A: %u, only in B: %u\n", a->count - both,
+                      b->count - both);
+    return both > 0 ? 0 : 1;
+}
+
+int bench_compare(int argc, char **argv)
+{
+    static struct rows a, b;
+    bool json = false;
+    const struct choice choices[] = {
+        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"}, {0}};
+    int rest, status = choices_parse(argc, argv, choices, "A B", &rest);
+    if (status >= 0)
+        return status;
+    if (rest + 2 != argc) {
+        (void)fprintf(stderr, "penstock-bench: compare takes two files, what penstock-bench --json "
+                              "printed before and after\n");
+        return 2;
+    }
+    a.path = argv[rest];
+    b.path = argv[rest + 1];
+    return read_rows(&a) && read_rows(&b) ? print_all(json, &a, &b) : 1;
+}

@@ -1,0 +1,166 @@
+/* What must be known of a machine and a build to make sense of figures. Called on the main thread.
+ */
+#include "bench/facts.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <glob.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+void facts_refuse_debug(void)
+{
+    if (strncmp(BENCH_BUILD, "Rel", 3) == 0 || strncmp(BENCH_BUILD, "MinSizeRel", 10) == 0 ||
+        getenv("PENSTOCK_BENCH_ANY_BUILD"))
+        return;
+    (void)fprintf(
+        stderr,
+        "penstock-bench: this is a build for debugging (%s), whose figures say nothing of "
+        "Penstock: use scripts/build, or set PENSTOCK_BENCH_ANY_BUILD=1 to try it out\n",
+        BENCH_BUILD);
+    exit(2);
+}
+
+void facts_print_text(const char *text)
+{
+    (void)putchar('"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            printf("\\%c", *text);
+        else if ((unsigned char)*text < 0x20)
+            printf("\\u%04x", (unsigned char)*text);
+        else
+            (void)putchar(*text);
+    }
+    (void)putchar('"');
+}
+
+static void print_fact(bool json, const char *name, const char *text)
+{
+    if (!json) {
+        printf("%s: %s\n", name, text);
+        return;
+    }
+    printf(",\"%s\":", name);
+    facts_print_text(text);
+}
+
+/* The rest of the first line of a file that begins with a word; the file is small, or a stream. */
+static void find_line(const char *path, const char *word, char *text, size_t bytes)
+{
+    char line[4096];
+    FILE *file = fopen(path, "re");
+    (void)snprintf(text, bytes, "unknown");
+    while (file && fgets(line, sizeof(line), file)) {
+        if (strncmp(line, word, strlen(word)) != 0)
+            continue;
+        const char *rest = line + strlen(word);
+        while (*rest && (isspace((unsigned char)*rest) || *rest == ':'))
+            rest++;
+        (void)snprintf(text, bytes, "%.*s", (int)strcspn(rest, "\n"), rest);
+        break;
+    }
+    if (file)
+        (void)fclose(file);
+}
+
+static void print_machine(bool json)
+{
+    char text[256], host[128] = "";
+    struct utsname kernel;
+    glob_t nodes = {0};
+    (void)gethostname(host, sizeof(host) - 1);
+    print_fact(json, "host", host);
+    (void)uname(&kernel);
+    print_fact(json, "kernel", kernel.release);
+    find_line("/proc/cpuinfo", "model name", text, sizeof(text));
+    print_fact(json, "cpu", text);
+    find_line("/proc/self/status", "Cpus_allowed_list", text, sizeof(text));
+    print_fact(json, "cpus", text);
+    (void)glob("/sys/devices/system/node/node[0-9]*", 0, NULL, &nodes);
+    (void)snprintf(text, sizeof(text), "%zu", nodes.gl_pathc);
+    globfree(&nodes);
+    print_fact(json, "numa_nodes", text);
+    find_line("/proc/meminfo", "MemTotal", text, sizeof(text));
+    print_fact(json, "memory", text);
+    find_line("/proc/loadavg", "", text, sizeof(text));
+    print_fact(json, "load", text);
+}
+
+/* What mountinfo(5) says of the device that the path lies on; the last mount of it. */
+static void describe_place(const char *path, char *text, size_t bytes)
+{
+    char line[4096], device[32];
+    struct stat status;
+    (void)snprintf(text, bytes, "%s", path);
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    if (!mounts || stat(path, &status) < 0) {
+        if (mounts)
+            (void)fclose(mounts);
+        return;
+    }
+    (void)snprintf(device, sizeof(device), "%u:%u", major(status.st_dev), minor(status.st_dev));
+    while (fgets(line, sizeof(line), mounts)) {
+        char id[32], options[512], kind[64], from[256], more[1024];
+        const char *rest = strstr(line, " - ");
+        if (sscanf(line, "%*s %*s %31s %*s %*s %511s", id, options) == 2 && rest &&
+            strcmp(id, device) == 0 && sscanf(rest, " - %63s %255s %1023s", kind, from, more) == 3)
+            (void)snprintf(text, bytes, "%s: %s on %s (%s; %s)", path, kind, from, options, more);
+    }
+    (void)fclose(mounts);
+}
+
+static void print_places(bool json, const char *const *places)
+{
+    char text[4096];
+    const char *separator = "";
+    if (json)
+        printf(",\"places\":[");
+    for (; *places; places++) {
+        describe_place(*places, text, sizeof(text));
+        if (!json) {
+            print_fact(json, "place", text);
+            continue;
+        }
+        printf("%s", separator);
+        facts_print_text(text);
+        separator = ",";
+    }
+    if (json)
+        printf("]");
+}
+
+static void print_command(bool json, char **command)
+{
+    char text[4096];
+    size_t used = (size_t)snprintf(text, sizeof(text), "penstock-bench");
+    for (; *command && used < sizeof(text); command++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, " %s", *command);
+    print_fact(json, "command", text);
+}
+
+void facts_print(bool json, char **command, const char *const *places)
+{
+    char when[64];
+    time_t now = time(NULL);
+    struct tm parts;
+    (void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
+    if (json)
+        printf("{\"message_type\":\"environment\"");
+    print_fact(json, "time", when);
+    print_machine(json);
+    print_fact(json, "commit", bench_commit);
+    print_fact(json, "build", BENCH_BUILD);
+    print_command(json, command);
+    print_places(json, places);
+    printf(json ? "}\n" : "\n");
+    (void)fflush(stdout);
+}

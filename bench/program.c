@@ -1,0 +1,151 @@
+/* Runs penstock and its peers, and clears up between two runs. Called on the main thread. */
+#include "bench/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+
+void bench_must(bool is_so, const char *what)
+{
+    if (is_so)
+        return;
+    (void)fprintf(stderr, "penstock-bench: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+void program_add(struct program *program, const char *argument)
+{
+    if (program->count == PROGRAM_ARGUMENTS_MAX)
+        errno = E2BIG;
+    bench_must(program->count < PROGRAM_ARGUMENTS_MAX, "arguments");
+    program->arguments[program->count++] = argument;
+    program->arguments[program->count] = NULL;
+}
+
+void program_add_all(struct program *program, char **arguments, int count)
+{
+    for (int i = 0; i < count; i++)
+        program_add(program, arguments[i]);
+}
+
+static pid_t start(const struct program *program, int out, int err)
+{
+    (void)fflush(stdout);
+    pid_t child = fork();
+    bench_must(child >= 0, "fork");
+    if (child > 0)
+        return child;
+    if (err < 0)
+        (void)setpgid(0, 0);
+    int null = open("/dev/null", O_RDONLY);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || (err >= 0 && dup2(err, 2) < 0))
+        _exit(127);
+    (void)execvp(program->arguments[0], (char *const *)program->arguments);
+    (void)dprintf(2, "%s: %s\n", program->arguments[0], strerror(errno));
+    _exit(127);
+}
+
+pid_t program_start(const struct program *program, int fd)
+{
+    return start(program, fd, -1);
+}
+
+/* The last bytes of a file in memory, as text. */
+static void read_end(int fd, char *text, size_t bytes)
+{
+    off_t size = lseek(fd, 0, SEEK_END);
+    off_t from = size < (off_t)bytes ? 0 : size - (off_t)bytes + 1;
+    ssize_t got = pread(fd, text, bytes - 1, from);
+    text[got > 0 ? got : 0] = '\0';
+}
+
+static double seconds_of(const struct rusage *usage)
+{
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
+           (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1e-6;
+}
+
+int program_run(const struct program *program, struct program_cost *cost, char *output,
+                size_t output_bytes)
+{
+    int out = memfd_create("out", MFD_CLOEXEC), err = memfd_create("err", MFD_CLOEXEC), status;
+    bench_must(out >= 0 && err >= 0, "memfd");
+    struct rusage usage;
+    uint64_t began_ns = pst_monotonic_ns();
+    pid_t child = start(program, out, err);
+    while (wait4(child, &status, 0, &usage) < 0)
+        bench_must(errno == EINTR, "wait4");
+    cost->seconds = (double)(pst_monotonic_ns() - began_ns) / 1e9;
+    cost->cpu_s = seconds_of(&usage);
+    cost->rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    read_end(out, output, output_bytes);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (code != 0) {
+        char text[4096];
+        read_end(err, text, sizeof(text));
+        (void)fprintf(stderr, "penstock-bench: %s: exit code %d\n%s", program->arguments[0], code,
+                      text);
+    }
+    (void)close(out);
+    (void)close(err);
+    return code;
+}
+
+const char *program_beside(const char *name, char path[PROGRAM_PATH_BYTES])
+{
+    ssize_t bytes = readlink("/proc/self/exe", path, PROGRAM_PATH_BYTES - 64);
+    bench_must(bytes > 0, "/proc/self/exe");
+    path[bytes] = '\0';
+    (void)snprintf(strrchr(path, '/') + 1, 64, "%s", name);
+    return path;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    bench_must(remove(path) == 0, path);
+    return 0;
+}
+
+void program_remove_tree(const char *path)
+{
+    bench_must(nftw(path, remove_one, 64, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT, path);
+}
+
+void program_settle(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bench_must(fd >= 0 && syncfs(fd) == 0, path);
+    (void)close(fd);
+}
+
+static int forget_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)place;
+    if (type != FTW_F || !S_ISREG(status->st_mode))
+        return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    (void)close(fd);
+    return 0;
+}
+
+void program_forget_pages(const char *path)
+{
+    program_settle(path);
+    bench_must(nftw(path, forget_one, 64, FTW_PHYS) == 0, path);
+}

@@ -1,0 +1,98 @@
+/* Rounds, and what is printed of them. Called on the main thread. */
+#include "bench/result.h"
+
+#include <stdio.h>
+
+#include "bench/facts.h"
+#include "engine/base/clock.h"
+
+#define MB 1e6
+#define GIB ((double)(UINT64_C(1) << 30))
+
+void result_add(struct result *result, const struct program_cost *cost)
+{
+    if (result->count == RESULT_ROUNDS_MAX)
+        return;
+    result->seconds[result->count] = cost->seconds;
+    result->cpu_s[result->count++] = cost->cpu_s;
+    if (cost->rss_bytes > result->rss_bytes)
+        result->rss_bytes = cost->rss_bytes;
+}
+
+static void print_figures(const char *name, const double *figures, uint32_t count)
+{
+    printf(",\"%s\":[", name);
+    for (uint32_t i = 0; i < count; i++)
+        printf("%s%.9f", i ? "," : "", figures[i]);
+    printf("]");
+}
+
+void result_print_json(const struct result *result)
+{
+    struct figures_range seconds = figures_median(result->seconds, result->count);
+    printf("{\"message_type\":\"result\",\"key\":");
+    facts_print_text(result->key);
+    printf(",\"rounds\":%u", result->count);
+    print_figures("seconds", result->seconds, result->count);
+    print_figures("cpu_s", result->cpu_s, result->count);
+    printf(",\"median_s\":%.6f", seconds.median);
+    if (seconds.high > 0)
+        printf(",\"low_s\":%.6f,\"high_s\":%.6f", seconds.low, seconds.high);
+    if (result->bytes > 0)
+        printf(",\"bytes\":%llu,\"mb_per_s\":%.1f", (unsigned long long)result->bytes,
+               (double)result->bytes / MB / seconds.median);
+    if (result->rss_bytes > 0)
+        printf(",\"rss_bytes\":%llu", (unsigned long long)result->rss_bytes);
+}
+
+void result_end_json(void)
+{
+    printf("}\n");
+    (void)fflush(stdout);
+}
+
+void result_print_heading(void)
+{
+    printf("%9s %9s %9s  %8s  %9s  %7s  %s\n", "seconds", "low", "high", "MB/s", "CPU s/GiB",
+           "RSS MiB", "what");
+}
+
+void result_print_text(const struct result *result)
+{
+    struct figures_range seconds = figures_median(result->seconds, result->count);
+    double cpu_s = figures_median(result->cpu_s, result->count).median;
+    printf("%9.4f ", seconds.median);
+    if (seconds.high > 0)
+        printf("%9.4f %9.4f  ", seconds.low, seconds.high);
+    else
+        printf("%9s %9s  ", "-", "-");
+    if (result->bytes > 0)
+        printf("%8.0f  %9.3f  ", (double)result->bytes / MB / seconds.median,
+               cpu_s * GIB / (double)result->bytes);
+    else
+        printf("%8s  %9s  ", "-", "-");
+    printf("%7.0f  %s\n", (double)result->rss_bytes / (1 << 20), result->key);
+}
+
+struct rounds rounds_of(const struct common_choices *common)
+{
+    return (struct rounds){.common = common, .began_ns = pst_monotonic_ns()};
+}
+
+bool rounds_next(struct rounds *rounds)
+{
+    uint64_t now_ns = pst_monotonic_ns();
+    double so_far_s = (double)(now_ns - rounds->began_ns) / 1e9;
+    if (rounds->counts) {
+        rounds->counted++;
+        if (rounds->counted == RESULT_ROUNDS_MAX)
+            return false;
+        return rounds->counted < rounds->common->repeat ||
+               (double)(now_ns - rounds->counted_ns) / 1e9 < rounds->common->runtime_s;
+    }
+    /* The second call is the first after a round that does not count. */
+    bool is_only = rounds->common->repeat == 1 && rounds->common->runtime_s <= 0;
+    rounds->counts = (is_only || rounds->counted_ns > 0) && so_far_s >= rounds->common->ramp_s;
+    rounds->counted_ns = now_ns;
+    return true;
+}

@@ -1,0 +1,51 @@
+/*
+ * The rounds of one measurement, and the line that they become: what a later `compare` reads. Main
+ * thread.
+ */
+#ifndef PST_BENCH_RESULT_H
+#define PST_BENCH_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/choices.h"
+#include "bench/figures.h"
+#include "bench/program.h"
+
+#define RESULT_KEY_BYTES 256u
+#define RESULT_ROUNDS_MAX 512u
+
+/* All zeros but key and bytes at first. */
+struct result {
+    char key[RESULT_KEY_BYTES]; /* what was measured, and with which options */
+    uint64_t bytes;             /* that a round moves; 0: not known */
+    uint64_t rss_bytes;         /* the largest */
+    uint32_t count;
+    double seconds[RESULT_ROUNDS_MAX];
+    double cpu_s[RESULT_ROUNDS_MAX];
+};
+
+void result_add(struct result *result, const struct program_cost *cost);
+
+/* {"message_type":"result","key":…,"seconds":[…],"cpu_s":[…],…, without its end: the caller adds
+ * members, and then calls result_end_json. */
+void result_print_json(const struct result *result);
+void result_end_json(void);
+
+/* A heading, and a line for people. */
+void result_print_heading(void);
+void result_print_text(const struct result *result);
+
+/* Whether there is to be another round; counts itself. */
+struct rounds {
+    const struct common_choices *common;
+    uint64_t began_ns;
+    uint64_t counted_ns; /* when the first that counts began */
+    uint32_t counted;    /* that have begun */
+    bool counts;         /* the current one */
+};
+
+struct rounds rounds_of(const struct common_choices *common);
+bool rounds_next(struct rounds *rounds);
+
+#endif

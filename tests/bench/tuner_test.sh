@@ -1,0 +1,100 @@
+#!/bin/bash
+# The commands of penstock-bench that measure whole runs, with sizes that take moments: that they run, and
+# that what they print can be read; not what they measure.
+#
+#   tuner_test.sh PENSTOCK_BENCH
+set -euo pipefail
+
+bench=$1
+work=$(mktemp -d /dev/shm/penstock-tuner.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+export PENSTOCK_BENCH_ANY_BUILD=1
+
+fail() {
+    echo "FAILED: $*" >&2
+    for file in "$work"/*.out "$work"/*.err; do [ -s "$file" ] && { echo "-- $file" >&2; tail -n 20 "$file" >&2; }; done
+    exit 1
+}
+
+expect() { # exit code, name of the outputs, command…
+    local code=$1 name=$2 status=0
+    shift 2
+    "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null || status=$?
+    [ "$status" = "$code" ] || fail "$*: exit $status, not $code"
+}
+
+mkdir "$work/source" "$work/to"
+for name in a b c; do head -c 300000 /dev/urandom >"$work/source/$name"; done
+
+echo '-- sweep'
+sweep=("$bench" sweep --source "dir:$work/source" --to "$work/to" --ldms "1,2" --chunk "64K,1M" --depth 2 --direct off --compress "none,lz4")
+expect 0 sweep "${sweep[@]}" --repeat 6
+grep -q '^    penstock backup --ldms [12] --chunk \(64K\|1M\) --depth 2 --direct off --compress \(none\|lz4\)$' "$work/sweep.out" || fail 'no flags to copy'
+# What it prints for --config is a file that penstock takes.
+sed -n '/^\[backup\]$/,$p' "$work/sweep.out" | grep -v rounds >"$work/chosen.ini"
+"$(dirname "$bench")/penstock" backup --config "$work/chosen.ini" --source "dir:$work/source" --to "$work/chosen" --quiet
+expect 0 sweep-json "${sweep[@]}" --repeat 6 --json --cold
+jq -es 'map(select(.message_type == "environment")) | length == 1 and (.[0] | .host != "" and .kernel != "" and .cpu != "" and .commit != "" and
+    (.places | length == 2) and (.command | contains("--chunk 64K,1M")))' "$work/sweep-json.out" >/dev/null || fail 'sweep: the environment'
+jq -es 'map(select(.message_type == "result")) | length == 8 and all(.[]; .rounds == 6 and (.seconds | length == 6) and .bytes == 900000 and
+    .low_s <= .median_s and .median_s <= .high_s and (.key | startswith("backup cold --ldms ")))' "$work/sweep-json.out" >/dev/null || fail 'sweep: results'
+jq -es 'map(select(.message_type == "choice") | .which) == ["fastest", "knee"]' "$work/sweep-json.out" >/dev/null || fail 'sweep: choices'
+[ -z "$(ls "$work/to")" ] || fail 'sweep left something behind'
+expect 2 sweep-bad "$bench" sweep --source "dir:$work/source" --to "$work/to" --ldms 1,x
+expect 2 sweep-none "$bench" sweep --to "$work/to"
+expect 1 sweep-fails "${sweep[@]}" --repeat 1 --penstock /bin/false
+
+echo '-- compare'
+sed 's/"seconds":\[[^]]*\]/"seconds":[1.1,1.2,1.3,1.2,1.1,1.2]/' "$work/sweep-json.out" >"$work/a"
+sed 's/"seconds":\[[^]]*\]/"seconds":[0.9,0.8,0.7,0.8,0.9,0.8]/' "$work/sweep-json.out" >"$work/b"
+expect 0 compare "$bench" compare --json "$work/a" "$work/b"
+jq -es 'length == 8 and all(.[]; .verdict == "better" and .high < 1)' "$work/compare.out" >/dev/null || fail 'compare: better'
+expect 0 compare "$bench" compare --json "$work/b" "$work/a"
+jq -es 'all(.[]; .verdict == "worse" and .low > 1)' "$work/compare.out" >/dev/null || fail 'compare: worse'
+expect 0 compare "$bench" compare "$work/a" "$work/a"
+[ "$(grep -c 'not resolved' "$work/compare.out")" = 8 ] || fail 'compare: not resolved'
+sed 's/"seconds":\[[^]]*\]/"seconds":[0.1,0.1,0.1]/' "$work/sweep-json.out" >"$work/few"
+expect 0 compare "$bench" compare "$work/a" "$work/few"
+[ "$(grep -c 'too few rounds.*not resolved' "$work/compare.out")" = 8 ] || fail 'compare: too few'
+expect 1 compare "$bench" compare "$work/a" "$work/chosen.ini"
+expect 2 compare "$bench" compare "$work/a"
+
+echo '-- write'
+expect 0 write "$bench" write --dir "$work/to" --files 2 --bytes-per-file 1M --chunk 64K --depth 4 --repeat 3 --ramp 0.01 --json
+jq -es '.[1] | .rounds == 3 and .bytes == 2097152 and .latency_us.count == 96 and .latency_us.p50 > 0 and .latency_us."p99.9" == null and
+    ([.latency_us.buckets[][1]] | add) == 96' "$work/write.out" >/dev/null || fail 'write: its result'
+expect 0 write "$bench" write --dir "$work/to" --bytes-per-file 1M --sink null --repeat 1 --cpus 0
+expect 2 write "$bench" write --dir "$work/to" --chunk 4097
+expect 2 write "$bench" write --dir "$work/to" --cpus 4000
+[ -z "$(ls "$work/to")" ] || fail 'write left something behind'
+
+echo '-- restore, verify'
+expect 0 restore "$bench" restore --from "$work/chosen" --to "$work/to" --repeat 2 --runtime 0.01 --json -- --ldms 1
+jq -es '.[1] | .key == "restore --ldms 1" and .rounds >= 2 and .bytes == 900000' "$work/restore.out" >/dev/null || fail 'restore: its result'
+[ -z "$(ls "$work/to")" ] || fail 'restore left something behind'
+expect 0 verify "$bench" verify --from "$work/chosen" --repeat 2 --cold --json
+jq -es '.[1] | .key == "verify cold" and .rounds == 2 and .bytes > 900000' "$work/verify.out" >/dev/null || fail 'verify: its result'
+expect 1 verify "$bench" verify --from "$work/source" --repeat 1
+expect 2 verify "$bench" verify
+
+echo '-- live'
+expect 0 live "$bench" live --to "$work/to" --bytes 4M --alone 0.2 --repeat 2 --json --peer "cp \"\$SOURCE/data.mdb\" \"\$TARGET\"" -- --ldms 1
+jq -es 'map(select(.message_type == "result")) as $all |
+    all("alone", "backup", "peer"; . as $phase | any($all[]; .key == "live " + $phase and .rounds == 2 and .latency_us.count > 0)) and
+    any($all[]; .key == "live alone p50" and (.seconds | length == 2))' "$work/live.out" >/dev/null || fail 'live: its results'
+jq -es 'any(.[]; .message_type == "window" and .phase == "alone")' "$work/live.out" >/dev/null || fail 'live: its windows'
+expect 0 live "$bench" live --to "$work/to" --alone 0.2 --repeat 1 --source "dir:$work/source" --json \
+    --writer 'while :; do echo 12.5; echo nothing; sleep 0.01; done'
+jq -es 'map(select(.key == "live alone"))[0].latency_us | .count >= 1 and .max == 12.5' "$work/live.out" >/dev/null || fail 'live: the latencies of a command'
+expect 1 live "$bench" live --to "$work/to" --repeat 1 --source "dir:$work/source" --writer true
+rm -rf "$work"/to/penstock-bench-* # of the one that failed
+expect 2 live "$bench" live --to "$work/to" --writer true
+
+echo '-- a build for debugging'
+unset PENSTOCK_BENCH_ANY_BUILD
+build=$(PENSTOCK_BENCH_ANY_BUILD=1 "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 --json | jq -r 'select(.build).build')
+case $build in
+Rel* | MinSizeRel) expect 0 debug "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 ;;
+*) expect 2 debug "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 ;;
+esac
+expect 0 help "$bench" write --help
