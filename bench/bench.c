@@ -19,6 +19,7 @@ static const struct subcommand subcommands[] = {
     {"scan", "read a source, and checksum it, into nowhere", bench_scan},
     {"restore", "restore a backup", bench_restore},
     {"verify", "verify a backup", bench_verify},
+    {"run", "run any command: its time, CPU time and memory", bench_run},
     {"live", "what the writers of a database notice of a backup", bench_live},
     {"fan-out", "one signal to many threads and back: rings beside eventfd, pipe, mutex",
      bench_fan_out},

@@ -11,6 +11,7 @@ int bench_write(int argc, char **argv);
 int bench_scan(int argc, char **argv);
 int bench_restore(int argc, char **argv);
 int bench_verify(int argc, char **argv);
+int bench_run(int argc, char **argv);
 int bench_live(int argc, char **argv);
 int bench_sweep(int argc, char **argv);
 int bench_compare(int argc, char **argv);

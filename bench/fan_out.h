@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/program.h" /* bench_must */
 #include "engine/protocol/signal.h"
 
 #define FAN_OUT_THREADS_MAX 64u

@@ -3,6 +3,7 @@ ran. A ratio is met when the lower end of its 95 % confidence interval (bootstra
 at least 20 pairs) reaches the goal, missed when the upper end does not, else not resolved.
 """
 
+import glob
 import json
 import os
 import platform
@@ -43,6 +44,34 @@ def make_files(folder, count, file_bytes):
         with open(os.path.join(directory, str(number)), "wb") as file:
             for _ in range(max(1, file_bytes // len(data))):
                 file.write(data)
+
+
+def make_environment(folder, rows):
+    """An LMDB environment with so many rows of 1000 bytes."""
+    os.mkdir(folder)
+    value = random.Random(5).randbytes(1000).hex()
+    with subprocess.Popen(["mdb_load", folder], stdin=subprocess.PIPE, text=True) as load:
+        load.stdin.write("VERSION=3\nformat=bytevalue\ntype=btree\n"
+                         f"mapsize={rows * 8192}\nmaxreaders=126\nHEADER=END\n")
+        for row in range(rows):
+            load.stdin.write(f" {row:016x}\n {value}\n")
+        load.stdin.write("DATA=END\n")
+    if load.returncode != 0:
+        raise RunFailed(f"mdb_load {folder}: exit {load.returncode}")
+
+
+def files_below(folder):
+    return [name for name in glob.glob(os.path.join(folder, "**"), recursive=True)
+            if os.path.isfile(name)]
+
+
+def forget_pages(folder):
+    """What lies in the folder is read from the disk again."""
+    for name in files_below(folder):
+        fd = os.open(name, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
 
 
 def confidence_interval(ratios):
@@ -94,3 +123,7 @@ def print_environment(as_json, **more):
 
 def file_system(folder):
     return first_line(["stat", "-f", "-c", "%T", folder])
+
+
+def mount_options(folder):
+    return first_line(["findmnt", "-n", "-o", "SOURCE,FSTYPE,OPTIONS", "-T", folder])

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bench/bench.h"
 #include "bench/choices.h"
@@ -32,13 +33,19 @@ static uint64_t bytes_of(const char *output)
     return bytes > 0 ? bytes : line_number(summary, "file_bytes");
 }
 
+/* Of what is read: behind the kind of a source, if there is one. */
+static const char *path_of(const struct whole *whole)
+{
+    const char *colon = strchr(whole->from, ':');
+    return colon ? colon + 1 : whole->from;
+}
+
 static int run_one(struct whole *whole, bool counts)
 {
     char output[1 << 16];
     struct program_cost cost;
-    const char *colon = strchr(whole->from, ':');
     if (whole->is_cold)
-        program_forget_pages(colon ? colon + 1 : whole->from);
+        program_forget_pages(path_of(whole));
     int code = program_run(&whole->program, &cost, output, sizeof(output));
     if (code != 0)
         return code;
@@ -91,10 +98,11 @@ static int measure(struct whole *whole, const char *command, char **argv, char *
                    int more_count)
 {
     const char *places[3] = {0};
-    const char *colon = strchr(whole->from, ':');
-    if (!colon || colon[1] == '/' || colon[1] == '.')
-        places[0] = colon ? colon + 1 : whole->from;
-    places[places[0] ? 1 : 0] = whole->to;
+    uint32_t count = 0;
+    struct stat status;
+    if (whole->from && stat(path_of(whole), &status) == 0)
+        places[count++] = path_of(whole);
+    places[count] = whole->to;
     set_up(whole, command, more, more_count);
     facts_print(whole->common.json, argv, places);
     int code = run(whole);
@@ -183,4 +191,16 @@ int bench_restore(int argc, char **argv)
     program_add(&whole.program, "--from");
     program_add(&whole.program, whole.from);
     return measure(&whole, "restore", argv, argv + rest, argc - rest);
+}
+
+int bench_run(int argc, char **argv)
+{
+    static struct whole whole = {.common = COMMON_CHOICES_DEFAULT(20)};
+    const struct choice choices[] = {COMMON_CHOICES(&whole.common), {0}};
+    int rest, status = choices_begin(argc, argv, choices, "-- COMMAND...", &rest, &whole.common);
+    if (status >= 0)
+        return status;
+    if (rest == argc)
+        return missing("the command");
+    return measure(&whole, "run", argv, argv + rest, argc - rest);
 }

@@ -77,6 +77,12 @@ jq -es '.[1] | .key == "verify cold" and .rounds == 2 and .bytes > 900000' "$wor
 expect 1 verify "$bench" verify --from "$work/source" --repeat 1
 expect 2 verify "$bench" verify
 
+echo '-- run'
+expect 0 run "$bench" run --repeat 2 --json -- sh -c 'exec true'
+jq -es '.[1] | .key == "run sh -c exec true" and .rounds == 2 and .rss_bytes > 0 and .bytes == null' "$work/run.out" >/dev/null || fail 'run: its result'
+expect 1 run "$bench" run -- false
+expect 2 run "$bench" run
+
 echo '-- live'
 expect 0 live "$bench" live --to "$work/to" --bytes 4M --alone 0.2 --repeat 2 --json --peer "cp \"\$SOURCE/data.mdb\" \"\$TARGET\"" -- --ldms 1
 jq -es 'map(select(.message_type == "result")) as $all |
