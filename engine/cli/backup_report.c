@@ -14,6 +14,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
+#include "engine/json/json_build.h"
 
 static double per_second(uint64_t bytes, uint64_t ns)
 {
@@ -66,10 +67,12 @@ static void print_source(FILE *out, const struct pst_session_source *source)
 {
     const char *key, *separator = ": ";
     json_t *value;
-    json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
-    if (!details)
+    if (!source->details)
         return;
-    cli_print(out, "source %s", source->name);
+    json_t *details = cli_json_details(source->details);
+    cli_print(out, "source %s%s", source->name, details ? "" : ": ");
+    if (!details)
+        cli_print(out, "%s", pst_error_text(-ENOMEM));
     json_object_foreach(details, key, value)
     {
         if (!json_is_integer(value))
@@ -153,9 +156,10 @@ static json_t *sources_json(const struct pst_session_report *report)
     json_t *sources = json_array();
     for (uint32_t i = 0; i < report->sources_count; i++) {
         const struct pst_session_source *source = &report->sources[i];
-        json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
-        json_array_append_new(sources,
-                              json_pack("{s:s, s:o*}", "name", source->name, "details", details));
+        json_t *value = json_pack("{s:s}", "name", source->name);
+        if (source->details)
+            pst_json_set(&value, "details", cli_json_details(source->details));
+        pst_json_append(&sources, value);
     }
     return sources;
 }
@@ -165,12 +169,8 @@ static int print_json(FILE *out, const struct pst_session_report *report)
     char uid[33];
     pst_hex_encode(report->uid, sizeof(report->uid), uid);
     json_t *ldms = json_array();
-    for (uint32_t i = 0; i < report->ldms_count; i++) {
-        if (json_array_append_new(ldms, ldm_json(i + 1, &report->ldms[i])) < 0) {
-            json_decref(ldms);
-            return -ENOMEM;
-        }
-    }
+    for (uint32_t i = 0; i < report->ldms_count; i++)
+        pst_json_append(&ldms, ldm_json(i + 1, &report->ldms[i]));
     json_t *fields =
         json_pack("{s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "operation",
                   "backup", "number", (json_int_t)report->number, "uid", uid, "start_gci",

@@ -12,6 +12,7 @@
 
 #include "engine/base/hex.h"
 #include "engine/cli/json_text.h"
+#include "engine/json/json_build.h"
 #include "engine/repository/running.h"
 
 /* Whether a directory that --from names is not there. */
@@ -71,44 +72,40 @@ static json_t *decided_json(const struct pst_backup *backup)
         (json_int_t)common->sums.unreadable, "nodes", (json_int_t)backup->cluster.nodes_count);
 }
 
-/* Of none: NULL. */
-static json_t *ids_json(const uint32_t *ids, uint32_t count)
+/* Sets the ids, where there are any. */
+static void set_ids(json_t **object, const char *name, const uint32_t *ids, uint32_t count)
 {
-    json_t *array = count ? json_array() : NULL;
+    if (count == 0)
+        return;
+    json_t *array = json_array();
     for (uint32_t i = 0; i < count; i++)
-        json_array_append_new(array, json_integer(ids[i]));
-    return array;
+        pst_json_append(&array, json_integer(ids[i]));
+    pst_json_set(object, name, array);
 }
 
 json_t *cli_backup_json(const struct pst_backup *backup)
 {
+    char uid[2 * PST_UID_BYTES + 1];
+    uint32_t ids[PST_NODES_MAX];
     json_t *value = json_pack("{s:I, s:s}", "number", (json_int_t)backup->number, "state",
                               pst_backup_state_text(backup->state));
-    if (value && backup->reason[0] != '\0')
-        json_object_set_new(value, "reason", cli_json_text(backup->reason));
-    if (value && pst_backup_is_running(backup))
-        json_object_set_new(value, "running", json_true());
-    if (value && backup->is_pinned)
-        json_object_set_new(value, "pinned", json_true());
-    char uid[2 * PST_UID_BYTES + 1];
+    if (backup->reason[0] != '\0')
+        pst_json_set(&value, "reason", cli_json_text(backup->reason));
+    if (pst_backup_is_running(backup))
+        pst_json_set(&value, "running", json_true());
+    if (backup->is_pinned)
+        pst_json_set(&value, "pinned", json_true());
     pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
-    if (value && backup->has_uid)
-        json_object_set_new(value, "uid", json_string(uid));
-    json_t *decided = backup->has_cluster ? decided_json(backup) : NULL;
-    if (value && decided)
-        json_object_update(value, decided);
-    json_decref(decided);
-    if (value && backup->has_cluster && backup->cluster.label[0])
-        json_object_set_new(value, "label", json_string(backup->cluster.label));
-    uint32_t ids[PST_NODES_MAX];
-    json_t *missing = ids_json(ids, pst_backup_missing(backup, ids));
-    if (value && missing)
-        json_object_set_new(value, "missing_nodes", missing);
-    json_t *elsewhere = ids_json(ids, pst_backup_elsewhere(backup, ids));
-    if (value && elsewhere)
-        json_object_set_new(value, "elsewhere_nodes", elsewhere);
-    if (value && backup->stored_as != backup->number)
-        json_object_set_new(value, "directory",
-                            json_string(pst_repository_backup_name(backup->stored_as).text));
+    if (backup->has_uid)
+        pst_json_set(&value, "uid", json_string(uid));
+    if (backup->has_cluster)
+        pst_json_merge(&value, decided_json(backup));
+    if (backup->has_cluster && backup->cluster.label[0])
+        pst_json_set(&value, "label", json_string(backup->cluster.label));
+    set_ids(&value, "missing_nodes", ids, pst_backup_missing(backup, ids));
+    set_ids(&value, "elsewhere_nodes", ids, pst_backup_elsewhere(backup, ids));
+    if (backup->stored_as != backup->number)
+        pst_json_set(&value, "directory",
+                     json_string(pst_repository_backup_name(backup->stored_as).text));
     return value;
 }

@@ -10,6 +10,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/through_node.h"
+#include "engine/json/json_build.h"
 
 static const struct cli_option options[] = {
     {.name = "node",
@@ -24,7 +25,9 @@ static const struct cli_option options[] = {
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
     const char *uid = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
-    json_t *request = json_pack("{s:s, s:s*}", "request", "abort", "backup", uid);
+    json_t *request = json_pack("{s:s}", "request", "abort");
+    if (uid)
+        pst_json_set(&request, "backup", json_string(uid));
     json_t *answer;
     enum cli_exit code = cli_ask_node(arguments, request,
                                       "penstock status shows whether the backup goes on", &answer);

@@ -16,6 +16,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
+#include "engine/json/json_build.h"
 #include "engine/repository/prune.h"
 #include "engine/repository/retention.h"
 
@@ -81,6 +82,19 @@ static const char *uid_text(const struct pst_backup *backup, char text[2 * PST_U
     return text;
 }
 
+static int print_record(const struct pruning *pruning, const struct pst_backup *backup,
+                        uint64_t bytes, const char *reason)
+{
+    char uid[2 * PST_UID_BYTES + 1];
+    json_t *record =
+        json_pack("{s:I, s:s, s:s, s:I, s:b}", "number", (json_int_t)backup->number, "uid",
+                  uid_text(backup, uid), "state", pst_backup_state_text(backup->state),
+                  "stored_bytes", (json_int_t)bytes, "dry_run", (int)pruning->dry_run);
+    if (reason)
+        pst_json_set(&record, "reason", cli_json_text(reason));
+    return cli_json_record(stdout, reason ? "kept" : "pruned", record);
+}
+
 static void report(struct pruning *pruning, const struct pst_backup *backup, const char *reason)
 {
     uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
@@ -92,12 +106,7 @@ static void report(struct pruning *pruning, const struct pst_backup *backup, con
     if (reason)
         pst_log(PST_LOG_WARNING, "backup %u is kept: %s", backup->number, reason);
     if (cli_argument_json(pruning->arguments))
-        error = cli_json_record(
-            stdout, reason ? "kept" : "pruned",
-            json_pack("{s:I, s:s, s:s, s:I, s:b, s:o*}", "number", (json_int_t)backup->number,
-                      "uid", uid_text(backup, uid), "state", pst_backup_state_text(backup->state),
-                      "stored_bytes", (json_int_t)bytes, "dry_run", (int)pruning->dry_run, "reason",
-                      reason ? cli_json_text(reason) : NULL));
+        error = print_record(pruning, backup, bytes, reason);
     else if (!reason)
         cli_print_line(stdout, "backup %u, uid %.8s, %s, %s: %s", backup->number,
                        uid_text(backup, uid), pst_backup_state_text(backup->state),

@@ -12,6 +12,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/through_node.h"
+#include "engine/json/json_build.h"
 
 static const struct cli_option options[] = {
     {.name = "node",
@@ -52,9 +53,11 @@ static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t 
 static enum cli_exit ask(const struct cli_arguments *arguments, const char *manifest)
 {
     json_t *answer;
-    json_t *request = json_pack("{s:s, s:s, s:s, s:s*}", "request", "resolve", "backup",
-                                arguments->positionals[0], "outcome",
-                                manifest ? "committed" : "aborted", "manifest", manifest);
+    json_t *request =
+        json_pack("{s:s, s:s, s:s}", "request", "resolve", "backup", arguments->positionals[0],
+                  "outcome", manifest ? "committed" : "aborted");
+    if (manifest)
+        pst_json_set(&request, "manifest", json_string(manifest));
     enum cli_exit code = cli_ask_node(
         arguments, request, "penstock status shows whether the backup is still in doubt", &answer);
     if (code != CLI_EXIT_DONE)

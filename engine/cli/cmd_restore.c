@@ -16,6 +16,7 @@
 #include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
 #include "engine/cli/value.h"
+#include "engine/json/json_build.h"
 #include "engine/service/interrupt.h"
 
 static const struct cli_option options[] = {
@@ -105,13 +106,12 @@ static void on_trouble(void *context, const struct pst_restore_trouble *trouble)
         pst_log(PST_LOG_ERROR, "node %u: %s", trouble->node, trouble->what);
     if (!cli_argument_json(read->arguments))
         return;
-    json_t *path = trouble->path ? cli_json_text(trouble->path) : NULL;
     json_t *record =
         json_pack("{s:I, s:o, s:s, s:s, s:b}", "node", (json_int_t)trouble->node, "source",
                   cli_json_text(trouble->source), "what", trouble->what, "error",
                   pst_error_name(trouble->error), "whole", (int)trouble->is_whole);
-    if (record && path)
-        json_object_set_new(record, "path", path);
+    if (trouble->path)
+        pst_json_set(&record, "path", cli_json_text(trouble->path));
     (void)!cli_json_record(stdout, "trouble", record);
 }
 

@@ -14,6 +14,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
+#include "engine/json/json_build.h"
 #include "engine/repository/running.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
@@ -32,9 +33,13 @@ static json_t *part_json(const struct pst_manifest_part *part)
 
 static json_t *source_json(const struct pst_manifest_source *source)
 {
-    json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
-    return json_pack("{s:s, s:o, s:s*, s:o*}", "name", source->name, "spec",
-                     cli_json_text(source->spec), "path", source->path, "details", details);
+    json_t *value =
+        json_pack("{s:s, s:o}", "name", source->name, "spec", cli_json_text(source->spec));
+    if (source->path)
+        pst_json_set(&value, "path", json_string(source->path));
+    if (source->details)
+        pst_json_set(&value, "details", cli_json_details(source->details));
+    return value;
 }
 
 static json_t *node_json(const struct pst_node_manifest *node)
@@ -43,39 +48,50 @@ static json_t *node_json(const struct pst_node_manifest *node)
     json_t *parts = json_array();
     json_t *unreadable = json_array();
     for (uint32_t i = 0; i < node->sources_count; i++)
-        json_array_append_new(sources, source_json(&node->sources[i]));
+        pst_json_append(&sources, source_json(&node->sources[i]));
     for (uint32_t i = 0; i < node->parts_count; i++)
-        json_array_append_new(parts, part_json(&node->parts[i]));
+        pst_json_append(&parts, part_json(&node->parts[i]));
     for (uint32_t i = 0; i < node->unreadable_names_count; i++)
-        json_array_append_new(unreadable, cli_json_text(node->unreadable_names[i]));
-    return json_pack("{s:I, s:s*, s:s*, s:I, s:b, s:o, s:o, s:o}", "node", (json_int_t)node->node,
-                     "host", node->host, "writer", node->writer, "chunk_bytes",
-                     (json_int_t)node->chunk_bytes, "single_threaded", (int)node->single_threaded,
-                     "sources", sources, "parts", parts, "unreadable_names", unreadable);
+        pst_json_append(&unreadable, cli_json_text(node->unreadable_names[i]));
+    json_t *value =
+        json_pack("{s:I, s:I, s:b, s:o, s:o, s:o}", "node", (json_int_t)node->node, "chunk_bytes",
+                  (json_int_t)node->chunk_bytes, "single_threaded", (int)node->single_threaded,
+                  "sources", sources, "parts", parts, "unreadable_names", unreadable);
+    if (node->host)
+        pst_json_set(&value, "host", json_string(node->host));
+    if (node->writer)
+        pst_json_set(&value, "writer", json_string(node->writer));
+    return value;
 }
 
-static bool is_logical(const struct pst_backup *backup)
+/* 0 or -ENOMEM. */
+static int ask_logical(const struct pst_backup *backup, bool *is_logical)
 {
-    bool found = false;
+    *is_logical = false;
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
-        for (uint32_t j = 0; !found && j < backup->nodes[i].sources_count; j++) {
+        for (uint32_t j = 0; !*is_logical && j < backup->nodes[i].sources_count; j++) {
             const char *text = backup->nodes[i].sources[j].details;
-            json_t *details = text ? json_loads(text, 0, NULL) : NULL;
-            found = json_is_true(json_object_get(details, "logical"));
+            json_t *details = text ? cli_json_details(text) : NULL;
+            if (text && !details)
+                return -ENOMEM;
+            *is_logical = json_is_true(json_object_get(details, "logical"));
             json_decref(details);
         }
     }
-    return found && pst_backup_is_usable(backup->state);
+    *is_logical = *is_logical && pst_backup_is_usable(backup->state);
+    return 0;
 }
 
 static int add_table(void *context, const struct pst_reading_table *table)
 {
+    json_t **tables = context;
     json_t *value =
         json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "node", (json_int_t)table->node, "source",
                   table->source, "table", table->name, "flags", (json_int_t)table->flags, "shares",
                   (json_int_t)table->shares, "rows", (json_int_t)table->rows, "source_bytes",
                   (json_int_t)table->bytes);
-    return json_array_append_new(context, value) == 0 ? 0 : -ENOMEM;
+    pst_json_append(tables, value);
+    return *tables ? 0 : -ENOMEM;
 }
 
 static int print_table(void *context, const struct pst_reading_table *table)
@@ -94,7 +110,7 @@ static int print_table(void *context, const struct pst_reading_table *table)
 
 /* What only the catalogue knows, in the parts. */
 static enum cli_exit list_tables(const struct cli_arguments *arguments,
-                                 const struct pst_reading *reading, json_t *tables)
+                                 const struct pst_reading *reading, json_t **tables)
 {
     char message[PST_MESSAGE_BYTES];
     int error = pst_reading_tables(reading, tables ? add_table : print_table, tables, message);
@@ -103,6 +119,7 @@ static enum cli_exit list_tables(const struct cli_arguments *arguments,
     return CLI_EXIT_DONE;
 }
 
+/* Takes tables; NULL: it has none. */
 static int print_json(const struct pst_backup *backup, json_t *tables)
 {
     json_t *value = cli_backup_json(backup);
@@ -110,16 +127,14 @@ static int print_json(const struct pst_backup *backup, json_t *tables)
     char id[9] = "";
     if (backup->has_cluster && backup->cluster.common.cluster_id != 0)
         snprintf(id, sizeof(id), "%08x", backup->cluster.common.cluster_id);
-    if (value)
-        json_object_set_new(value, "cluster_id", json_string(id));
-    if (value && tables)
-        json_object_set(value, "tables", tables);
+    pst_json_set(&value, "cluster_id", json_string(id));
+    if (tables)
+        pst_json_set(&value, "tables", tables);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
         if (backup->nodes[i].parts_count > 0)
-            json_array_append_new(nodes, node_json(&backup->nodes[i]));
+            pst_json_append(&nodes, node_json(&backup->nodes[i]));
     }
-    if (value)
-        json_object_set_new(value, "node_manifests", nodes);
+    pst_json_set(&value, "node_manifests", nodes);
     return cli_json_record(stdout, "show", value);
 }
 
@@ -131,7 +146,9 @@ static void print_source(const struct pst_manifest_source *source)
     cli_print_line(stdout, "  source %s: %s", source->name, source->spec);
     if (source->path)
         cli_print_line(stdout, "    path %s", source->path);
-    json_t *details = source->details ? json_loads(source->details, 0, NULL) : NULL;
+    json_t *details = source->details ? cli_json_details(source->details) : NULL;
+    if (source->details && !details)
+        cli_print_line(stdout, "    details: %s", pst_error_text(-ENOMEM));
     json_object_foreach(details, key, value)
     {
         if (json_is_integer(value))
@@ -212,15 +229,20 @@ static void print_text(const struct pst_backup *backup)
 static enum cli_exit show(const struct cli_arguments *arguments, const struct pst_reading *reading)
 {
     const struct pst_backup *backup = reading->backup;
-    bool json = cli_argument_json(arguments), logical = is_logical(backup);
-    json_t *tables = json && logical ? json_array() : NULL;
+    bool json = cli_argument_json(arguments), logical;
     enum cli_exit code = CLI_EXIT_DONE;
+    int error = ask_logical(backup, &logical);
+    json_t *tables = json && logical ? json_array() : NULL;
+    if (error || (json && logical && !tables))
+        return cli_fail(arguments, CLI_EXIT_FAILED, "%s", pst_error_text(-ENOMEM));
     if (!json)
         print_text(backup);
     if (logical)
-        code = list_tables(arguments, reading, tables);
-    int error = json && code == CLI_EXIT_DONE ? print_json(backup, tables) : 0;
-    json_decref(tables);
+        code = list_tables(arguments, reading, tables ? &tables : NULL);
+    if (json && code == CLI_EXIT_DONE)
+        error = print_json(backup, tables);
+    else
+        json_decref(tables);
     if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return code;

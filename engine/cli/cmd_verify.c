@@ -15,6 +15,7 @@
 #include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
 #include "engine/cli/value.h"
+#include "engine/json/json_build.h"
 #include "engine/service/interrupt.h"
 
 static const struct cli_option options[] = {
@@ -28,13 +29,15 @@ static void on_finding(void *context, const struct pst_finding *finding)
     pst_log(finding->warning ? PST_LOG_WARNING : PST_LOG_ERROR, "%s", text);
     if (!cli_argument_json(read->arguments))
         return;
-    json_t *directory = finding->directory ? cli_json_text(finding->directory) : NULL;
-    json_t *object = finding->object ? cli_json_text(finding->object) : NULL;
-    json_t *fields = json_pack(
-        "{s:o*, s:o*, s:o, s:I, s:I, s:s, s:s, s:b, s:b}", "directory", directory, "object", object,
-        "file", cli_json_text(finding->file), "offset", (json_int_t)finding->offset, "length",
-        (json_int_t)finding->bytes, "error", pst_error_name(finding->error), "what", finding->what,
-        "unverified", (int)finding->unverified, "warning", (int)finding->warning);
+    json_t *fields =
+        json_pack("{s:o, s:I, s:I, s:s, s:s, s:b, s:b}", "file", cli_json_text(finding->file),
+                  "offset", (json_int_t)finding->offset, "length", (json_int_t)finding->bytes,
+                  "error", pst_error_name(finding->error), "what", finding->what, "unverified",
+                  (int)finding->unverified, "warning", (int)finding->warning);
+    if (finding->directory)
+        pst_json_set(&fields, "directory", cli_json_text(finding->directory));
+    if (finding->object)
+        pst_json_set(&fields, "object", cli_json_text(finding->object));
     int error = cli_json_record(stdout, "error", fields);
     if (error)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));

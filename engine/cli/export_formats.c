@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
+#include "engine/base/utf8.h"
 #include "engine/cli/export_sink.h"
 
 /* ---- mdb_dump ---- */
@@ -91,12 +90,6 @@ static void put_base64(FILE *out, const uint8_t *data, uint32_t bytes)
     }
 }
 
-/* jansson takes nothing but UTF-8. The caller's; NULL: it is none. */
-static json_t *as_text(const void *data, uint32_t bytes)
-{
-    return json_stringn(bytes ? data : "", bytes);
-}
-
 /* ---- CSV ---- */
 
 static void begin_csv(const struct cli_export_file *file)
@@ -118,13 +111,12 @@ static void put_quoted(FILE *out, const char *text, uint32_t bytes)
 /* Programs that read CSV stumble over a NUL. */
 static void put_csv_field(FILE *out, const void *data, uint32_t bytes)
 {
-    json_t *text = bytes > 0 && memchr(data, '\0', bytes) ? NULL : as_text(data, bytes);
-    if (text)
+    bool is_text = !(bytes > 0 && memchr(data, '\0', bytes)) && pst_utf8_is_valid(data, bytes);
+    if (is_text)
         put_quoted(out, data, bytes);
     else
         put_base64(out, data, bytes);
-    fputs(text ? ",utf8" : ",base64", out);
-    json_decref(text);
+    fputs(is_text ? ",utf8" : ",base64", out);
 }
 
 static void put_csv_row(FILE *out, const void *key, uint32_t key_bytes, const void *value,
@@ -156,17 +148,29 @@ static void begin_nothing(const struct cli_export_file *file)
     (void)file;
 }
 
+/* RFC 8259, section 7. */
+static void put_escaped(FILE *out, const char *text, uint32_t bytes)
+{
+    static const char meanings[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
+    for (uint32_t i = 0; i < bytes; i++) {
+        const char *found = text[i] ? strchr(meanings, text[i]) : NULL;
+        if (found)
+            fprintf(out, "\\%c", names[found - meanings]);
+        else if ((unsigned char)text[i] < ' ')
+            fprintf(out, "\\u%04X", (unsigned)text[i]);
+        else
+            putc_unlocked(text[i], out);
+    }
+}
+
 static void put_json_field(FILE *out, const char *name, const void *data, uint32_t bytes)
 {
-    json_t *text = as_text(data, bytes);
-    fprintf(out, "\"%s%s\":", name, text ? "" : "_base64");
-    if (text) {
-        json_dumpf(text, out, JSON_ENCODE_ANY);
-        json_decref(text);
-        return;
-    }
-    putc_unlocked('"', out);
-    put_base64(out, data, bytes);
+    bool is_text = pst_utf8_is_valid(data, bytes);
+    fprintf(out, "\"%s%s\":\"", name, is_text ? "" : "_base64");
+    if (is_text)
+        put_escaped(out, data, bytes);
+    else
+        put_base64(out, data, bytes);
     putc_unlocked('"', out);
 }
 

@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <jansson.h>
 
 #include "engine/cli/json_warnings.h"
+#include "engine/json/json_build.h"
 
 /* Readers keep numbers as doubles: what these round becomes a string (RFC 8259, section 6). */
 static json_t *exact(json_int_t number)
@@ -27,55 +29,55 @@ static bool is_rounded(const json_t *value)
     return number > INT64_C(9007199254740991) || number < -INT64_C(9007199254740991);
 }
 
-/* Below value, in place. */
-static void make_numbers_exact(json_t *value)
+/* Below value, in place. 0 or -ENOMEM. */
+static int make_numbers_exact(json_t *value)
 {
     const char *key;
     size_t index;
     json_t *entry;
-    if (json_is_object(value)) {
-        json_object_foreach(value, key, entry)
-        {
-            if (is_rounded(entry))
-                json_object_set_new(value, key, exact(json_integer_value(entry)));
-            else
-                make_numbers_exact(entry);
-        }
-        return;
+    int error = 0;
+    json_object_foreach(value, key, entry)
+    {
+        if (!error && is_rounded(entry))
+            error = pst_json_put(value, key, exact(json_integer_value(entry)));
+        else if (!error)
+            error = make_numbers_exact(entry);
     }
     json_array_foreach(value, index, entry)
     {
-        if (is_rounded(entry))
-            json_array_set_new(value, index, exact(json_integer_value(entry)));
-        else
-            make_numbers_exact(entry);
+        if (!error && is_rounded(entry)) {
+            int rc = json_array_set_new(value, index, exact(json_integer_value(entry)));
+            error = rc == 0 ? 0 : -ENOMEM;
+        } else if (!error) {
+            error = make_numbers_exact(entry);
+        }
     }
+    return error;
 }
 
-static int print(FILE *out, struct json_t *value)
+static int print_line(FILE *out, const char *text)
 {
-    if (!value)
-        return -ENOMEM;
-    make_numbers_exact(value);
     flockfile(out); /* findings come from other threads than progress */
-    int rc = json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY);
-    json_decref(value);
-    bool failed = rc != 0 || fputc('\n', out) == EOF || fflush(out) != 0 || ferror(out);
+    bool failed =
+        fputs(text, out) == EOF || fputc('\n', out) == EOF || fflush(out) != 0 || ferror(out);
     funlockfile(out);
     return failed ? -EIO : 0;
 }
 
+/* Takes fields. */
 static int print_record(FILE *out, const char *message_type, struct json_t *fields)
 {
-    if (!fields)
-        return -ENOMEM;
+    char *text = NULL;
     json_t *record = json_pack("{s:s}", "message_type", message_type);
-    int rc = record ? json_object_update_missing(record, fields) : -1;
-    json_decref(fields);
-    if (rc == 0)
-        return print(out, record);
+    pst_json_merge(&record, fields);
+    int error = make_numbers_exact(record);
+    if (!error)
+        error = pst_json_text(record, &text, NULL);
     json_decref(record);
-    return -ENOMEM;
+    if (!error)
+        error = print_line(out, text);
+    free(text);
+    return error;
 }
 
 int cli_json_flush_warnings(FILE *out)

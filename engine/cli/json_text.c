@@ -11,6 +11,8 @@
 #include <jansson.h>
 
 #include "engine/base/time_text.h"
+#include "engine/base/utf8.h"
+#include "engine/json/json_read.h"
 
 static void escape(const char *text, char *escaped)
 {
@@ -23,14 +25,13 @@ static void escape(const char *text, char *escaped)
 
 struct json_t *cli_json_text(const char *text)
 {
-    json_t *string = json_string(text);
-    if (string)
-        return string;
+    if (pst_utf8_is_valid(text, strlen(text)))
+        return json_string(text);
     char *escaped = malloc(4 * strlen(text) + 1);
     if (!escaped)
         return NULL;
     escape(text, escaped);
-    string = json_string(escaped);
+    json_t *string = json_string(escaped);
     free(escaped);
     return string;
 }
@@ -46,4 +47,11 @@ struct json_t *cli_json_big(uint64_t number)
     char text[24];
     snprintf(text, sizeof(text), "%" PRIu64, number);
     return json_string(text);
+}
+
+struct json_t *cli_json_details(const char *details)
+{
+    json_t *value;
+    (void)!pst_json_read(details, strlen(details), &value, NULL);
+    return value;
 }

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -29,9 +30,8 @@ static void keep(void *context, enum pst_log_level level, const char *message)
     pthread_mutex_lock(&mutex);
     if (!kept)
         kept = json_array();
-    if (json_array_size(kept) >= KEPT_MAX ||
-        json_array_append_new(kept, cli_json_text(message)) < 0)
-        lost++;
+    json_t *text = json_array_size(kept) < KEPT_MAX ? cli_json_text(message) : NULL;
+    lost += json_array_append_new(kept, text) < 0;
     pthread_mutex_unlock(&mutex);
 }
 
@@ -45,12 +45,12 @@ struct json_t *cli_json_warnings_take(void)
     char text[64];
     pthread_mutex_lock(&mutex);
     json_t *taken = kept;
+    kept = NULL;
     if (lost > 0) {
         snprintf(text, sizeof(text), "%" PRIu64 " more warnings are in the log alone", lost);
-        json_array_append_new(taken, json_string(text));
+        taken = taken ? taken : json_array();
+        lost = json_array_append_new(taken, json_string(text)) < 0 ? lost : 0;
     }
-    kept = NULL;
-    lost = 0;
     pthread_mutex_unlock(&mutex);
     return taken;
 }

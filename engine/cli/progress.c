@@ -17,6 +17,7 @@
 #include "engine/base/log.h"
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
+#include "engine/json/json_build.h"
 
 #define NS_PER_S 1000000000ull
 #define LINE_BYTES 256u
@@ -196,15 +197,6 @@ static json_int_t to_json(uint64_t number)
     return number > INT64_MAX ? INT64_MAX : (json_int_t)number;
 }
 
-static int set_optional(json_t *record, const char *name, bool known, json_t *value)
-{
-    if (!known) {
-        json_decref(value);
-        return 0;
-    }
-    return json_object_set_new(record, name, value);
-}
-
 /* What is not known is left out. verify reads files, the others have to do with sources. */
 static json_t *status_record(const struct cli_progress *progress,
                              const struct cli_progress_sample *sample)
@@ -218,17 +210,14 @@ static json_t *status_record(const struct cli_progress *progress,
         to_json(sample->now_ns - progress->started_ns), is_of_files ? "file_bytes" : "source_bytes",
         to_json(sample->bytes_done), "objects", to_json(sample->objects_done), "bytes_per_second",
         to_json((uint64_t)progress->bytes_per_s));
-    if (!record)
-        return NULL;
-    int rc = set_optional(record, is_of_files ? "file_bytes_total" : "source_bytes_total",
-                          total_known, json_integer(to_json(sample->bytes_total)));
-    rc |= set_optional(record, "percent_done", total_known, json_real(fraction_done(sample)));
-    rc |=
-        set_optional(record, "remaining_ns", left_known, json_integer(to_json(left_s * NS_PER_S)));
-    if (rc == 0)
-        return record;
-    json_decref(record);
-    return NULL;
+    if (total_known) {
+        pst_json_set(&record, is_of_files ? "file_bytes_total" : "source_bytes_total",
+                     json_integer(to_json(sample->bytes_total)));
+        pst_json_set(&record, "percent_done", json_real(fraction_done(sample)));
+    }
+    if (left_known)
+        pst_json_set(&record, "remaining_ns", json_integer(to_json(left_s * NS_PER_S)));
+    return record;
 }
 
 static void print_record(struct cli_progress *progress, const struct cli_progress_sample *sample)

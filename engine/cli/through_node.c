@@ -16,6 +16,7 @@
 #include "engine/cli/print.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/value.h"
+#include "engine/json/json_build.h"
 #include "engine/service/control_socket.h"
 #include "engine/service/interrupt.h"
 
@@ -166,11 +167,10 @@ static int abort_if_wanted(struct session *session)
                             json_pack("{s:s, s:s}", "request", "abort", "backup", session->uid));
 }
 
-static enum cli_exit started(struct session *session, const json_t *message)
+static enum cli_exit started(struct session *session, json_t *message)
 {
     if (cli_argument_json(session->arguments)) {
-        json_t *copy = json_deep_copy(message);
-        int error = cli_json_record(stdout, "started", copy);
+        int error = cli_json_record(stdout, "started", json_incref(message));
         return error ? not_printed(session->arguments, "has started", CLI_EXIT_UNKNOWN)
                      : CLI_EXIT_DONE;
     }
@@ -210,9 +210,9 @@ static enum cli_exit completed(struct session *session, json_t *message)
                 "the nodes logged %s during the backup: see their logs, each on its own host",
                 cli_value_count_text((uint64_t)logged, "warning", objects));
     if (cli_argument_json(session->arguments)) {
-        json_t *copy = json_deep_copy(message);
-        json_object_set_new(copy, "operation", json_string("backup"));
-        error = cli_json_record(stdout, "summary", copy);
+        json_t *fields = json_pack("{s:s}", "operation", "backup");
+        pst_json_merge(&fields, json_incref(message));
+        error = cli_json_record(stdout, "summary", fields);
     } else {
         cli_print_line(
             stdout, "backup %lld is %s: %s, %s in %.2f s", (long long)number_of(message, "number"),

@@ -5,6 +5,7 @@
 
 #include "engine/cli/json.h"
 #include "engine/cli/topology_view.h"
+#include "engine/json/json_build.h"
 
 /* Unknown numbers are null. */
 static json_t *number_or_null(int32_t number)
@@ -12,23 +13,14 @@ static json_t *number_or_null(int32_t number)
     return number < 0 ? json_null() : json_integer(number);
 }
 
-/* Takes both references; NULL where either is NULL or memory is out. */
-static json_t *append(json_t *list, json_t *value)
-{
-    if (json_array_append_new(list, value) == 0)
-        return list;
-    json_decref(list);
-    return NULL;
-}
-
 static json_t *hugepages_json(const struct pst_topology_node *node)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < node->hugepage_sizes; i++)
-        list = append(list, json_pack("{s:I, s:I, s:I}", "page_bytes",
-                                      (json_int_t)node->hugepages[i].page_bytes, "total_pages",
-                                      (json_int_t)node->hugepages[i].total_pages, "free_pages",
-                                      (json_int_t)node->hugepages[i].free_pages));
+        pst_json_append(&list, json_pack("{s:I, s:I, s:I}", "page_bytes",
+                                         (json_int_t)node->hugepages[i].page_bytes, "total_pages",
+                                         (json_int_t)node->hugepages[i].total_pages, "free_pages",
+                                         (json_int_t)node->hugepages[i].free_pages));
     return list;
 }
 
@@ -39,12 +31,12 @@ static json_t *nodes_json(const struct pst_topology *topology)
         const struct pst_topology_node *node = &topology->nodes[i];
         json_t *distances = json_array();
         for (uint32_t j = 0; j < topology->node_count; j++)
-            distances = append(distances, json_integer(node->distance[j]));
-        list = append(list,
-                      json_pack("{s:i, s:I, s:b, s:b, s:o, s:o}", "numa_node", (int)node->id,
-                                "memory_bytes", (json_int_t)node->memory_bytes, "memory_only",
-                                (int)node->memory_only, "memory_allowed", (int)node->memory_allowed,
-                                "hugepages", hugepages_json(node), "distances", distances));
+            pst_json_append(&distances, json_integer(node->distance[j]));
+        pst_json_append(
+            &list, json_pack("{s:i, s:I, s:b, s:b, s:o, s:o}", "numa_node", (int)node->id,
+                             "memory_bytes", (json_int_t)node->memory_bytes, "memory_only",
+                             (int)node->memory_only, "memory_allowed", (int)node->memory_allowed,
+                             "hugepages", hugepages_json(node), "distances", distances));
     }
     return list;
 }
@@ -54,10 +46,11 @@ static json_t *cpus_json(const struct pst_topology *topology)
     json_t *list = json_array();
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         const struct pst_topology_cpu *cpu = &topology->cpus[i];
-        list = append(list, json_pack("{s:i, s:i, s:o, s:o, s:b, s:b}", "cpu", (int)cpu->id, "core",
-                                      (int)cpu->core, "numa_node", number_or_null(cpu->node),
-                                      "package", number_or_null(cpu->package), "online",
-                                      (int)cpu->online, "allowed", (int)cpu->allowed));
+        pst_json_append(&list,
+                        json_pack("{s:i, s:i, s:o, s:o, s:b, s:b}", "cpu", (int)cpu->id, "core",
+                                  (int)cpu->core, "numa_node", number_or_null(cpu->node), "package",
+                                  number_or_null(cpu->package), "online", (int)cpu->online,
+                                  "allowed", (int)cpu->allowed));
     }
     return list;
 }
@@ -79,7 +72,7 @@ static json_t *nics_json(const struct cli_topology_view *view)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < view->nic_count; i++)
-        list = append(list, device_json(&view->nics[i]));
+        pst_json_append(&list, device_json(&view->nics[i]));
     return list;
 }
 
@@ -95,12 +88,12 @@ static json_t *plan_json(const struct pst_plan *plan)
     json_t *ldms = json_array(), *given_up = json_array();
     for (uint32_t i = 0; i < plan->ldms; i++) {
         const struct pst_placement *ldm = &plan->ldm[i];
-        ldms = append(ldms, json_pack("{s:i, s:i, s:o, s:o}", "ldm", (int)i + 1, "cpu",
-                                      (int)ldm->cpu, "numa_node", number_or_null(ldm->cpu_node),
-                                      "memory_numa_node", number_or_null(ldm->memory_node)));
+        pst_json_append(&ldms, json_pack("{s:i, s:i, s:o, s:o}", "ldm", (int)i + 1, "cpu",
+                                         (int)ldm->cpu, "numa_node", number_or_null(ldm->cpu_node),
+                                         "memory_numa_node", number_or_null(ldm->memory_node)));
     }
     for (uint32_t i = 0; i < plan->note_count; i++)
-        given_up = append(given_up, json_string(plan->notes[i]));
+        pst_json_append(&given_up, json_string(plan->notes[i]));
     return json_pack("{s:o, s:o, s:o}", "hub", placement_json(&plan->hub), "ldms", ldms, "given_up",
                      given_up);
 }

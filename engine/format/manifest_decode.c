@@ -11,6 +11,8 @@
 #include "engine/format/manifest.h"
 #include "engine/format/manifest_internal.h"
 #include "engine/format/object.h"
+#include "engine/json/json_build.h"
+#include "engine/json/json_read.h"
 
 /* Reads fields one after the other; the first that is missing or illegal is kept, later ones are
  * not looked at any more. */
@@ -48,7 +50,7 @@ static uint64_t take_count(struct reader *reader, json_t *object, const char *ke
     return take_integer(reader, object, key, 0, INT64_MAX);
 }
 
-/* Never NULL. A string of the document has no NUL inside: jansson refuses \u0000. */
+/* Never NULL. A string of the document has no NUL inside: the reader refuses \u0000. */
 static const char *take_string(struct reader *reader, json_t *object, const char *key)
 {
     json_t *value = take(reader, object, key);
@@ -154,18 +156,18 @@ static const char *take_optional(struct reader *reader, json_t *object, const ch
 static const char *take_details(struct reader *reader, json_t *item)
 {
     json_t *details = reader->wrong ? NULL : json_object_get(item, "details");
+    char *text = NULL;
     if (!details)
         return NULL;
-    char *text = json_is_object(details) ? json_dumps(details, JSON_COMPACT) : NULL;
-    json_t *string = text ? json_string(text) : NULL;
-    bool is_wrong = !json_is_object(details); /* before it makes room for its text */
+    int error = json_is_object(details) ? pst_json_text(details, &text, NULL) : -EINVAL;
+    if (!error)
+        error = pst_json_put(item, "details", json_string(text));
     free(text);
-    if (json_object_set_new(item, "details", string) != 0) {
-        reader->wrong = "details";
-        reader->has_no_memory = !is_wrong;
-        return NULL;
-    }
-    return json_string_value(string);
+    if (!error)
+        return json_string_value(json_object_get(item, "details"));
+    reader->wrong = "details";
+    reader->has_no_memory = error == -ENOMEM;
+    return NULL;
 }
 
 static void take_sources(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
@@ -409,22 +411,6 @@ static int check_text(const uint8_t *bytes, uint64_t size, uint64_t *line_bytes,
     return 0;
 }
 
-/* Parses a text twice. Where memory runs out, jansson may lose a byte of a string without a word;
- * then the two differ. *found: NULL: it is no JSON, and *wrong says where. */
-static int load(const char *text, size_t bytes, json_t **found, json_error_t *wrong)
-{
-    errno = 0;
-    json_t *again = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, wrong);
-    *found = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, wrong);
-    bool is_wrong = !*found && !again && errno != ENOMEM;
-    bool is_same = *found && again && json_equal(*found, again);
-    json_decref(again);
-    if (is_wrong || is_same)
-        return 0;
-    json_decref(*found);
-    return -ENOMEM;
-}
-
 /* 0 and *object, which the caller releases. */
 static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t **object,
                  struct pst_digest *digest, struct pst_damage *damage)
@@ -433,14 +419,13 @@ static int parse(const uint8_t *bytes, uint64_t size, const char *kind, json_t *
     int error = check_text(bytes, size, &line_bytes, digest, damage);
     if (error)
         return error;
-    json_error_t wrong;
-    json_t *found = NULL;
-    error = load((const char *)bytes, line_bytes, &found, &wrong);
-    if (error)
+    struct pst_json_fault fault;
+    json_t *found;
+    error = pst_json_read((const char *)bytes, line_bytes, &found, &fault);
+    if (error == -ENOMEM)
         return error;
-    uint64_t at =
-        wrong.position > 0 && (uint64_t)wrong.position < line_bytes ? (uint64_t)wrong.position : 0;
-    if (!found)
+    uint64_t at = fault.offset < line_bytes ? fault.offset : 0;
+    if (error)
         return format_damage_set(damage, at, line_bytes - at, "JSON", -PST_E_CORRUPT);
 
     const char *found_kind = json_string_value(json_object_get(found, "penstock"));

@@ -7,9 +7,12 @@
 
 #include <jansson.h>
 
+#include "engine/base/utf8.h"
 #include "engine/format/manifest.h"
 #include "engine/format/manifest_internal.h"
 #include "engine/format/object.h"
+#include "engine/json/json_build.h"
+#include "engine/json/json_read.h"
 
 /* All names of unreadable objects together, escaped; so that they never crowd out the rest. */
 #define UNREADABLE_BYTES_MAX (256u << 10)
@@ -23,13 +26,9 @@ static char *escape(const char *bytes)
         return NULL;
     char *out = text;
     for (size_t i = 0; i < length;) {
-        size_t run = 1;
-        while (run < 4 && i + run < length && ((unsigned char)bytes[i + run] & 0xC0) == 0x80)
-            run++;
-        json_t *probe = json_stringn(bytes + i, run);
-        bool is_text = probe && (unsigned char)bytes[i] >= ' ' && bytes[i] != 0x7F;
-        json_decref(probe);
-        if (!is_text) {
+        uint32_t point;
+        size_t run = pst_utf8_decode(bytes + i, length - i, &point);
+        if (run == 0 || point < ' ' || point == 0x7F) {
             out += sprintf(out, "\\x%02x", (unsigned char)bytes[i++]);
             continue;
         }
@@ -87,68 +86,46 @@ static json_t *common_object(const struct pst_manifest_common *common, const cha
                      integer(common->finished_unix_ns), "sums", sums_object(&common->sums));
 }
 
-/* 0, also where there is nothing to set; -1, with errno. Read twice, as by the decoder (load()). */
-static int set_details(json_t *item, const char *details)
+/* NULL, and ENOMEM in errno where that is the reason. */
+static json_t *details_object(const char *text)
 {
-    int before = errno; /* jansson's reader of numbers sets it to 0 */
-    if (!details)
-        return 0;
-    errno = 0;
-    json_t *loaded = json_loads(details, JSON_REJECT_DUPLICATES, NULL);
-    json_t *again = json_loads(details, JSON_REJECT_DUPLICATES, NULL);
-    bool is_short = errno == ENOMEM || (loaded != again && !json_equal(loaded, again));
-    errno = is_short ? ENOMEM : before;
-    json_decref(again);
-    if (is_short) {
-        json_decref(loaded);
-        return -1;
-    }
-    return json_object_set_new(item, "details", loaded);
-}
-
-/* Sets a text that may be missing. 0, also where it is; -1. */
-static int set_text(json_t *object, const char *key, const char *text)
-{
-    return text ? json_object_set_new(object, key, escaped_string(text)) : 0;
+    json_t *details;
+    int error = pst_json_read(text, strlen(text), &details, NULL);
+    if (error == -ENOMEM)
+        errno = ENOMEM;
+    return details;
 }
 
 static json_t *sources_array(const struct pst_node_manifest *manifest)
 {
     json_t *array = json_array();
-    for (uint32_t i = 0; array && i < manifest->sources_count; i++) {
+    for (uint32_t i = 0; i < manifest->sources_count; i++) {
         const struct pst_manifest_source *source = &manifest->sources[i];
         json_t *item =
             json_pack("{ss,so,so}", "name", source->name, "spec", escaped_string(source->spec),
                       "instance", integer(source->instance));
-        if (json_array_append_new(array, item) != 0 || set_details(item, source->details) != 0 ||
-            set_text(item, "path", source->path) != 0) {
-            json_decref(array);
-            return NULL;
-        }
+        if (source->details)
+            pst_json_set(&item, "details", details_object(source->details));
+        if (source->path)
+            pst_json_set(&item, "path", escaped_string(source->path));
+        pst_json_append(&array, item);
     }
     return array;
-}
-
-/* NULL, which json_pack leaves out, for 0. */
-static json_t *optional_count(uint64_t count)
-{
-    return count > 0 ? integer(count) : NULL;
 }
 
 static json_t *parts_array(const struct pst_node_manifest *manifest)
 {
     json_t *array = json_array();
-    for (uint32_t i = 0; array && i < manifest->parts_count; i++) {
+    for (uint32_t i = 0; i < manifest->parts_count; i++) {
         const struct pst_manifest_part *part = &manifest->parts[i];
-        json_t *item = json_pack("{so,so,so,so,so,so*,so*}", "part", integer(part->part), "ldm",
+        json_t *item = json_pack("{so,so,so,so,so}", "part", integer(part->part), "ldm",
                                  integer(part->ldm), "bytes", integer(part->file_bytes), "digest",
-                                 digest_string(&part->digest), "sums", sums_object(&part->sums),
-                                 "lz4_chunks", optional_count(part->lz4_chunks), "zstd_chunks",
-                                 optional_count(part->zstd_chunks));
-        if (json_array_append_new(array, item) != 0) {
-            json_decref(array);
-            return NULL;
-        }
+                                 digest_string(&part->digest), "sums", sums_object(&part->sums));
+        if (part->lz4_chunks > 0)
+            pst_json_set(&item, "lz4_chunks", integer(part->lz4_chunks));
+        if (part->zstd_chunks > 0)
+            pst_json_set(&item, "zstd_chunks", integer(part->zstd_chunks));
+        pst_json_append(&array, item);
     }
     return array;
 }
@@ -156,12 +133,8 @@ static json_t *parts_array(const struct pst_node_manifest *manifest)
 static json_t *ids_array(const uint32_t *ids, uint32_t count)
 {
     json_t *array = json_array();
-    for (uint32_t i = 0; array && i < count; i++) {
-        if (json_array_append_new(array, integer(ids[i])) != 0) {
-            json_decref(array);
-            return NULL;
-        }
-    }
+    for (uint32_t i = 0; i < count; i++)
+        pst_json_append(&array, integer(ids[i]));
     return array;
 }
 
@@ -171,15 +144,12 @@ static json_t *unreadable_array(const struct pst_node_manifest *manifest)
     size_t bytes = 0;
     for (uint32_t i = 0; array && i < manifest->unreadable_names_count; i++) {
         json_t *name = escaped_string(manifest->unreadable_names[i]);
-        bytes += name ? json_string_length(name) : 0;
-        if (name && bytes > UNREADABLE_BYTES_MAX) {
+        bytes += json_string_length(name);
+        if (bytes > UNREADABLE_BYTES_MAX) {
             json_decref(name);
             break;
         }
-        if (json_array_append_new(array, name) != 0) {
-            json_decref(array);
-            return NULL;
-        }
+        pst_json_append(&array, name);
     }
     return array;
 }
@@ -187,15 +157,12 @@ static json_t *unreadable_array(const struct pst_node_manifest *manifest)
 static json_t *nodes_array(const struct pst_cluster_manifest *manifest)
 {
     json_t *array = json_array();
-    for (uint32_t i = 0; array && i < manifest->nodes_count; i++) {
+    for (uint32_t i = 0; i < manifest->nodes_count; i++) {
         const struct pst_manifest_node *node = &manifest->nodes[i];
-        json_t *item = json_pack("{so,so,so,so}", "node", integer(node->node), "bytes",
-                                 integer(node->file_bytes), "digest", digest_string(&node->digest),
-                                 "sums", sums_object(&node->sums));
-        if (json_array_append_new(array, item) != 0) {
-            json_decref(array);
-            return NULL;
-        }
+        pst_json_append(&array,
+                        json_pack("{so,so,so,so}", "node", integer(node->node), "bytes",
+                                  integer(node->file_bytes), "digest", digest_string(&node->digest),
+                                  "sums", sums_object(&node->sums)));
     }
     return array;
 }
@@ -222,32 +189,22 @@ static int finish_text(char *line, struct pst_manifest_text *text)
     return 0;
 }
 
-/* Takes object, which may be NULL. Written twice: where memory runs out, jansson may lose a byte
- * without a word. */
+/* Takes object. NULL: jansson did not take what it should hold, or memory is out, as errno says. */
 static int encode(json_t *object, struct pst_manifest_text *text)
 {
+    char *line;
+    size_t bytes;
     if (!object)
-        return -ENOMEM;
-    char *line = json_dumps(object, JSON_COMPACT);
-    char *again = json_dumps(object, JSON_COMPACT);
-    bool is_whole = line && again && strcmp(line, again) == 0;
+        return errno == ENOMEM ? -ENOMEM : -EINVAL;
+    int error = pst_json_text(object, &line, &bytes);
     json_decref(object);
-    free(again);
-    if (!is_whole) {
-        free(line);
-        return -ENOMEM;
-    }
-    if (strlen(line) + 1 + PST_MANIFEST_LINE2_BYTES > PST_MANIFEST_BYTES_MAX) {
+    if (error)
+        return error;
+    if (bytes + 1 + PST_MANIFEST_LINE2_BYTES > PST_MANIFEST_BYTES_MAX) {
         free(line);
         return -E2BIG;
     }
     return finish_text(line, text);
-}
-
-/* Why there is no JSON: jansson returns NULL for what it cannot hold, and where memory is out. */
-static int encode_error(void)
-{
-    return errno == ENOMEM ? -ENOMEM : -EINVAL;
 }
 
 /* Takes the text of what its own decoder did not take: there is none then. */
@@ -266,25 +223,21 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
         manifest->participants_count > PST_NODES_MAX ||
         manifest->unreadable_names_count > PST_UNREADABLE_NAMES_MAX)
         return -EINVAL;
-    int error = errno = 0;
+    errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_NODE);
-    json_t *rest =
-        json_pack("{so,so,sb,so,so,so,so,so}", "node", integer(manifest->node), "chunk_bytes",
-                  integer(manifest->chunk_bytes), "single_threaded", manifest->single_threaded,
-                  "master_node", integer(manifest->master_node), "participants",
-                  ids_array(manifest->participants, manifest->participants_count), "sources",
-                  sources_array(manifest), "parts", parts_array(manifest), "unreadable_names",
-                  unreadable_array(manifest));
-    if (!object || !rest || json_object_update(object, rest) != 0 ||
-        set_text(object, "host", manifest->host) != 0 ||
-        set_text(object, "writer", manifest->writer) != 0) {
-        error = encode_error();
-        json_decref(object);
-        json_decref(rest);
-        return error;
-    }
-    json_decref(rest);
-    error = encode(object, text);
+    pst_json_merge(&object,
+                   json_pack("{so,so,sb,so,so,so,so,so}", "node", integer(manifest->node),
+                             "chunk_bytes", integer(manifest->chunk_bytes), "single_threaded",
+                             (int)manifest->single_threaded, "master_node",
+                             integer(manifest->master_node), "participants",
+                             ids_array(manifest->participants, manifest->participants_count),
+                             "sources", sources_array(manifest), "parts", parts_array(manifest),
+                             "unreadable_names", unreadable_array(manifest)));
+    if (manifest->host)
+        pst_json_set(&object, "host", escaped_string(manifest->host));
+    if (manifest->writer)
+        pst_json_set(&object, "writer", escaped_string(manifest->writer));
+    int error = encode(object, text);
     if (error)
         return error;
 
@@ -303,22 +256,17 @@ int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
 {
     if (manifest->nodes_count > PST_NODES_MAX || manifest->members_count > PST_NODES_MAX)
         return -EINVAL;
-    int error = errno = 0;
+    errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_CLUSTER);
-    json_t *rest = json_pack(
-        "{so,so,so*,so*,ss*}", "master_node", integer(manifest->master_node), "nodes",
-        nodes_array(manifest), "copies", manifest->copies ? integer(manifest->copies) : NULL,
-        "members",
-        manifest->members_count ? ids_array(manifest->members, manifest->members_count) : NULL,
-        "label", manifest->label[0] ? manifest->label : NULL);
-    if (!object || !rest || json_object_update(object, rest) != 0) {
-        error = encode_error();
-        json_decref(object);
-        json_decref(rest);
-        return error;
-    }
-    json_decref(rest);
-    error = encode(object, text);
+    pst_json_merge(&object, json_pack("{so,so}", "master_node", integer(manifest->master_node),
+                                      "nodes", nodes_array(manifest)));
+    if (manifest->copies > 0)
+        pst_json_set(&object, "copies", integer(manifest->copies));
+    if (manifest->members_count > 0)
+        pst_json_set(&object, "members", ids_array(manifest->members, manifest->members_count));
+    if (manifest->label[0])
+        pst_json_set(&object, "label", json_string(manifest->label));
+    int error = encode(object, text);
     if (error)
         return error;
 

@@ -14,6 +14,8 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/printable.h"
+#include "engine/json/json_build.h"
+#include "engine/json/json_read.h"
 #include "engine/service/control_parts.h"
 #include "engine/service/control_socket.h"
 
@@ -36,13 +38,15 @@ void control_send(struct control *control, uint64_t id, json_t *message, bool ma
 {
     PST_CHECK_THREAD(&control->owner);
     struct control_client *client = find(control, id);
-    char *text = message && client ? json_dumps(message, JSON_COMPACT) : NULL;
+    char *text = NULL;
+    size_t bytes;
+    int error = client ? pst_json_text(message, &text, &bytes) : 0;
     json_decref(message);
     if (!client)
         return;
     ssize_t sent = -1;
-    if (text && strlen(text) <= PST_CONTROL_BYTES_MAX)
-        sent = send(client->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (!error && bytes <= PST_CONTROL_BYTES_MAX)
+        sent = send(client->fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     free(text);
     if (sent < 0 && !may_drop)
         hang_up(client);
@@ -139,9 +143,12 @@ json_t *control_next_request(struct control *control, uint32_t slot)
     }
     client->has_asked = true;
     client->quiet_since_ns = pst_monotonic_ns();
-    json_t *request = json_loadb(bytes, (size_t)got, JSON_REJECT_DUPLICATES, NULL);
-    const char *key;
-    int error = check_keys(request, &key);
+    json_t *request;
+    struct pst_json_fault fault;
+    const char *key = NULL;
+    int error = pst_json_read(bytes, (size_t)got, &request, &fault);
+    if (!error)
+        error = check_keys(request, &key);
     if (!error)
         return request;
     if (error == -PST_E_OPTION)
@@ -149,6 +156,12 @@ json_t *control_next_request(struct control *control, uint32_t slot)
                        "this node is of an older version, which does not know \"%.32s\" of a "
                        "request; update it, or leave that out",
                        key);
+    else if (error == -EBADMSG)
+        control_refuse(control, client->id, -PST_E_BAD_REQUEST,
+                       "the request is malformed: at byte %zu: %s", fault.offset, fault.what);
+    else if (error == -ENOMEM)
+        control_refuse(control, client->id, -PST_E_NO_RESOURCES,
+                       "the node has no memory for the request");
     else
         control_refuse(control, client->id, error, "the request is malformed");
     json_decref(request);

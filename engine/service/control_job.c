@@ -219,23 +219,22 @@ static void on_complete(struct control *control, struct control_job *job,
     uint64_t client = job->client;
     snprintf(gci, sizeof(gci), "%llu", (unsigned long long)complete->start_gci);
     pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
-    json_t *missing = control_missing_json(&job->missing);
+    struct pst_set missing = job->missing;
     int verified = job->verifies;
     uint32_t warnings = job->progress.warnings;
     end_job(control, job, 0);
     control->last.sums = complete->sums;
-    control_send(
-        control, client,
-        json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o*}",
-                  "message_type", "completed", "number", (json_int_t)complete->number, "uid", uid,
-                  "start_gci", gci, "source_bytes", (json_int_t)complete->sums.source_bytes,
-                  "stored_bytes", (json_int_t)complete->sums.stored_bytes, "objects",
-                  (json_int_t)complete->sums.objects, "chunks", (json_int_t)complete->sums.chunks,
-                  "unreadable", (json_int_t)complete->sums.unreadable, "elapsed_ns",
-                  (json_int_t)control->last.elapsed_ns, "nodes_without_manifest",
-                  (json_int_t)complete->warnings, "logged_warnings", (json_int_t)warnings,
-                  "verified", verified, "missing_nodes", missing),
-        false);
+    json_t *message = json_pack(
+        "{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "message_type",
+        "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci", gci,
+        "source_bytes", (json_int_t)complete->sums.source_bytes, "stored_bytes",
+        (json_int_t)complete->sums.stored_bytes, "objects", (json_int_t)complete->sums.objects,
+        "chunks", (json_int_t)complete->sums.chunks, "unreadable",
+        (json_int_t)complete->sums.unreadable, "elapsed_ns", (json_int_t)control->last.elapsed_ns,
+        "nodes_without_manifest", (json_int_t)complete->warnings, "logged_warnings",
+        (json_int_t)warnings, "verified", verified);
+    control_add_missing(&message, &missing);
+    control_send(control, client, message, false);
 }
 
 void control_on_node_change(struct control *control, const struct pst_signal *signal)

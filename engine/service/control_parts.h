@@ -105,8 +105,8 @@ int control_expire(struct control *control, int limit_ms);
  * cannot take the message is hung up on, or with may_drop misses it. */
 void control_send(struct control *control, uint64_t client, json_t *message, bool may_drop);
 
-/* An array of ids; NULL: none is missing. */
-json_t *control_missing_json(const struct pst_set *missing);
+/* Sets the ids of the missing nodes, where there are any: as pst_json_set. */
+void control_add_missing(json_t **object, const struct pst_set *missing);
 void control_refuse(struct control *control, uint64_t client, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -20,6 +20,8 @@
 #include <jansson.h>
 
 #include "engine/base/check.h"
+#include "engine/json/json_build.h"
+#include "engine/json/json_read.h"
 
 static int fail(char *message, int error, const char *path, const char *what)
 {
@@ -57,11 +59,13 @@ int pst_control_connect(const char *path, char *message)
 int pst_control_send(int fd, struct json_t *request)
 {
     PST_CHECK_MAIN_THREAD();
-    char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    char *text;
+    size_t bytes;
+    int error = pst_json_text(request, &text, &bytes);
     json_decref(request);
-    if (!text)
-        return -ENOMEM;
-    ssize_t sent = send(fd, text, strlen(text), MSG_NOSIGNAL);
+    if (error)
+        return error;
+    ssize_t sent = send(fd, text, bytes, MSG_NOSIGNAL);
     free(text);
     return sent < 0 ? -errno : 0;
 }
@@ -83,8 +87,9 @@ int pst_control_receive(int fd, int interrupt_fd, struct json_t **message)
         return -errno;
     if (got == 0)
         return -EPIPE;
-    *message = (size_t)got <= sizeof(bytes) ? json_loadb(bytes, (size_t)got, 0, NULL) : NULL;
-    return json_is_object(*message) ? 0 : -EBADMSG;
+    if ((size_t)got > sizeof(bytes))
+        return -EBADMSG;
+    return pst_json_read(bytes, (size_t)got, message, NULL);
 }
 
 /* ---- the node's end ---- */

@@ -25,7 +25,8 @@ PST_MUST_USE int pst_control_connect(const char *path, char *message);
 PST_MUST_USE int pst_control_send(int fd, struct json_t *request);
 
 /* Waits for the next packet, whose reference is the caller's. -errno; -EPIPE: the node has hung up;
- * -EBADMSG: it is no JSON object; -EINTR: interrupt_fd (-1: none) became readable first. */
+ * -EBADMSG: it is no JSON object; -ENOMEM; -EINTR: interrupt_fd (-1: none) became readable first.
+ * After an error *message is unchanged or NULL. */
 PST_MUST_USE int pst_control_receive(int fd, int interrupt_fd, struct json_t **message);
 
 struct control_listener {

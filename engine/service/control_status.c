@@ -8,6 +8,7 @@
 #include "engine/base/hex.h"
 #include "engine/base/printable.h"
 #include "engine/base/time_text.h"
+#include "engine/json/json_build.h"
 #include "engine/node/ref_text.h"
 #include "engine/service/control_parts.h"
 
@@ -25,18 +26,18 @@ static json_int_t rate(uint64_t bytes, uint64_t ns)
 }
 
 /* How far a node is in the running backup, where this one knows. */
-static void add_progress(json_t *node, uint64_t bytes, uint64_t ns)
+static void add_progress(json_t **node, uint64_t bytes, uint64_t ns)
 {
-    json_object_set_new(node, "source_bytes", json_integer((json_int_t)bytes));
-    json_object_set_new(node, "bytes_per_second", json_integer(rate(bytes, ns)));
+    pst_json_set(node, "source_bytes", json_integer((json_int_t)bytes));
+    pst_json_set(node, "bytes_per_second", json_integer(rate(bytes, ns)));
 }
 
 /* Why it could not join, if the fabric knows. */
-static void add_refusal(json_t *entry, const struct pst_node_status *status, uint32_t node)
+static void add_refusal(json_t **entry, const struct pst_node_status *status, uint32_t node)
 {
     for (uint32_t i = 0; i < status->refusals_count; i++) {
         if (status->refusals[i].node == node)
-            json_object_set_new(entry, "refusal", json_string(status->refusals[i].reason));
+            pst_json_set(entry, "refusal", json_string(status->refusals[i].reason));
     }
 }
 
@@ -57,10 +58,10 @@ static json_t *nodes_json(const struct control *control, const struct pst_node_s
         json_t *entry = json_pack("{s:I, s:s, s:s, s:I}", "node", (json_int_t)node, "state",
                                   state_of(control, status, node), "incarnation",
                                   incarnation != 0 ? text : "", "ldms", (json_int_t)ldms);
-        add_refusal(entry, status, node);
+        add_refusal(&entry, status, node);
         if (status->backup != 0 && (own || status->node_bytes[node] != 0))
-            add_progress(entry, status->node_bytes[node], status->scan_ns);
-        json_array_append_new(nodes, entry);
+            add_progress(&entry, status->node_bytes[node], status->scan_ns);
+        pst_json_append(&nodes, entry);
     }
     return nodes;
 }
@@ -73,13 +74,13 @@ static json_t *ldms_json(const struct pst_node_status *status)
         char uid[2 * sizeof(ldm->backup) + 1] = "";
         if (ldm->backup != 0)
             pst_hex_encode((const uint8_t *)&ldm->backup, sizeof(ldm->backup), uid);
-        json_array_append_new(
-            ldms, json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:i, s:I}", "ldm", (json_int_t)(i + 1),
-                            "state", ldm->state, "backup", uid, "source_bytes",
-                            (json_int_t)ldm->source_bytes, "bytes_per_second",
-                            rate(ldm->source_bytes, ldm->scan_ns), "cpu", (json_int_t)ldm->cpu,
-                            "numa_node", (int)ldm->numa_node, "misplaced_pages",
-                            (json_int_t)ldm->misplaced_pages));
+        pst_json_append(&ldms,
+                        json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:i, s:I}", "ldm",
+                                  (json_int_t)(i + 1), "state", ldm->state, "backup", uid,
+                                  "source_bytes", (json_int_t)ldm->source_bytes, "bytes_per_second",
+                                  rate(ldm->source_bytes, ldm->scan_ns), "cpu",
+                                  (json_int_t)ldm->cpu, "numa_node", (int)ldm->numa_node,
+                                  "misplaced_pages", (json_int_t)ldm->misplaced_pages));
     }
     return ldms;
 }
@@ -96,13 +97,26 @@ static json_t *jobs_json(const struct control *control)
         uint64_t elapsed_ns = pst_monotonic_ns() - job->began_ns;
         uint64_t bytes = job->progress.sums.source_bytes;
         pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
-        json_array_append_new(jobs,
-                              json_pack("{s:s, s:I, s:I, s:I, s:I}", "uid", uid, "number",
-                                        (json_int_t)job->request.number, "elapsed_ns",
-                                        (json_int_t)elapsed_ns, "source_bytes", (json_int_t)bytes,
-                                        "bytes_per_second", rate(bytes, elapsed_ns)));
+        pst_json_append(&jobs, json_pack("{s:s, s:I, s:I, s:I, s:I}", "uid", uid, "number",
+                                         (json_int_t)job->request.number, "elapsed_ns",
+                                         (json_int_t)elapsed_ns, "source_bytes", (json_int_t)bytes,
+                                         "bytes_per_second", rate(bytes, elapsed_ns)));
     }
     return jobs;
+}
+
+static json_t *set_json(const struct pst_set *set)
+{
+    json_t *nodes = json_array();
+    for (uint32_t i = pst_set_next(set, 0); i < PST_NODES_MAX; i = pst_set_next(set, i + 1))
+        pst_json_append(&nodes, json_integer((json_int_t)i + 1));
+    return nodes;
+}
+
+void control_add_missing(json_t **object, const struct pst_set *missing)
+{
+    if (!pst_set_is_empty(missing))
+        pst_json_set(object, "missing_nodes", set_json(missing));
 }
 
 /* The last backup that the node took part in: its share of it. */
@@ -117,24 +131,17 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
     if (last->where != 0)
         pst_ref_text(last->where, where, sizeof(where));
     bool is_partial = !pst_set_is_empty(&last->missing);
-    return json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o*}", "number",
-        (json_int_t)last->number, "uid", pst_hex_encode(last->uid, sizeof(last->uid), uid),
-        "outcome", is_partial ? "partial" : ends[last->end], "error_name",
+    json_t *object = json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "number", (json_int_t)last->number,
+        "uid", pst_hex_encode(last->uid, sizeof(last->uid), uid), "outcome",
+        is_partial ? "partial" : ends[last->end], "error_name",
         last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
         last->error != 0 ? pst_error_text((int)last->error) : "", "where", where, "ended",
         pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
         "source_bytes", (json_int_t)last->sums.source_bytes, "stored_bytes",
-        (json_int_t)last->sums.stored_bytes, "missing_nodes", control_missing_json(&last->missing));
-}
-
-json_t *control_missing_json(const struct pst_set *missing)
-{
-    json_t *array = pst_set_is_empty(missing) ? NULL : json_array();
-    for (uint32_t i = pst_set_next(missing, 0); array && i < PST_NODES_MAX;
-         i = pst_set_next(missing, i + 1))
-        json_array_append_new(array, json_integer((json_int_t)i + 1));
-    return array;
+        (json_int_t)last->sums.stored_bytes);
+    control_add_missing(&object, &last->missing);
+    return object;
 }
 
 /* The last one that the node was asked for: all of it. */
@@ -143,14 +150,15 @@ static json_t *last_request_json(const struct control_last *last)
     char uid[2 * sizeof(last->uid) + 1], when[PST_TIME_TEXT_BYTES];
     if (last->ended_unix_ns == 0)
         return json_null();
-    return json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:o*}", "number", (json_int_t)last->number, "uid",
+    json_t *object = json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:I, s:I}", "number", (json_int_t)last->number, "uid",
         pst_hex_encode(last->uid, sizeof(last->uid), uid), "error_name",
         last->error != 0 ? pst_error_name((int)last->error) : "", "error_text",
         last->error != 0 ? pst_error_text((int)last->error) : "", "ended",
         pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
-        "source_bytes", (json_int_t)last->sums.source_bytes, "missing_nodes",
-        control_missing_json(&last->missing));
+        "source_bytes", (json_int_t)last->sums.source_bytes);
+    control_add_missing(&object, &last->missing);
+    return object;
 }
 
 static json_t *fabric_json(const struct pst_node_status *status)
@@ -169,16 +177,6 @@ static json_t *fabric_json(const struct pst_node_status *status)
         (json_int_t)fabric->packets_dropped);
 }
 
-static json_t *set_json(const struct pst_set *set)
-{
-    json_t *nodes = json_array();
-    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        if (pst_set_has(set, node - 1))
-            json_array_append_new(nodes, json_integer(node));
-    }
-    return nodes;
-}
-
 static json_t *doubts_json(const struct pst_node_status *status)
 {
     json_t *doubts = json_array();
@@ -186,11 +184,10 @@ static json_t *doubts_json(const struct pst_node_status *status)
         const struct pst_doubt_status *doubt = &status->doubts[i];
         char uid[2 * sizeof(doubt->uid) + 1];
         pst_hex_encode(doubt->uid, sizeof(doubt->uid), uid);
-        json_array_append_new(doubts,
-                              json_pack("{s:I, s:s, s:s, s:I, s:o}", "number",
-                                        (json_int_t)doubt->number, "uid", uid, "state",
-                                        doubt->state, "master", (json_int_t)doubt->master_node,
-                                        "waits_for", set_json(&doubt->waits_for)));
+        pst_json_append(&doubts, json_pack("{s:I, s:s, s:s, s:I, s:o}", "number",
+                                           (json_int_t)doubt->number, "uid", uid, "state",
+                                           doubt->state, "master", (json_int_t)doubt->master_node,
+                                           "waits_for", set_json(&doubt->waits_for)));
     }
     return doubts;
 }
@@ -204,11 +201,10 @@ static json_t *stalls_json(const struct pst_node_status *status)
         uint64_t stalled_ns = now_ns > stall.since_ns ? now_ns - stall.since_ns : 0;
         char when[PST_TIME_TEXT_BYTES];
         pst_make_printable(stall.name, strlen(stall.name)); /* JSON takes no half character */
-        json_array_append_new(stalls,
-                              json_pack("{s:s, s:s, s:s, s:s, s:I}", "thread", stall.thread,
-                                        "operation", stall.what, "name", stall.name, "since",
-                                        pst_time_text(pst_unix_ns() - stalled_ns, 0, when),
-                                        "elapsed_ns", (json_int_t)stalled_ns));
+        pst_json_append(&stalls, json_pack("{s:s, s:s, s:s, s:s, s:I}", "thread", stall.thread,
+                                           "operation", stall.what, "name", stall.name, "since",
+                                           pst_time_text(pst_unix_ns() - stalled_ns, 0, when),
+                                           "elapsed_ns", (json_int_t)stalled_ns));
     }
     return stalls;
 }
