@@ -170,6 +170,17 @@ static enum cli_exit check_numbers(const struct pruning *pruning)
     return CLI_EXIT_DONE;
 }
 
+static int print_retained(const struct pruning *pruning, const struct pst_backup *backup,
+                          const struct pst_retention_verdict *verdict)
+{
+    char uid[2 * PST_UID_BYTES + 1];
+    json_t *record = json_pack("{s:I, s:s, s:s, s:b}", "number", (json_int_t)backup->number, "uid",
+                               uid_text(backup, uid), "state", pst_backup_state_text(backup->state),
+                               "dry_run", (int)pruning->dry_run);
+    pst_json_set(&record, "reason", cli_json_text(verdict->reason));
+    return cli_json_record(stdout, "retained", record);
+}
+
 static void report_retained(struct pruning *pruning, const struct pst_backup *backup,
                             const struct pst_retention_verdict *verdict)
 {
@@ -180,11 +191,7 @@ static void report_retained(struct pruning *pruning, const struct pst_backup *ba
     if (verdict->is_due && backup->state == PST_BACKUP_SPLIT)
         pst_log(PST_LOG_WARNING, "backup %u is kept: it is %s", backup->number, backup->reason);
     if (cli_argument_json(pruning->arguments))
-        pruning->error = cli_json_record(
-            stdout, "retained",
-            json_pack("{s:I, s:s, s:s, s:b, s:o*}", "number", (json_int_t)backup->number, "uid",
-                      uid_text(backup, uid), "state", pst_backup_state_text(backup->state),
-                      "dry_run", (int)pruning->dry_run, "reason", cli_json_text(verdict->reason)));
+        pruning->error = print_retained(pruning, backup, verdict);
     else if (pruning->dry_run)
         cli_print_line(stdout, "backup %u, uid %.8s, %s%s%s: stays: %s", backup->number,
                        uid_text(backup, uid), pst_backup_state_text(backup->state),
