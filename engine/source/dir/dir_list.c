@@ -503,12 +503,9 @@ static int visit(struct listing_job *job)
     };
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
         return trouble(job, found.path, "path of more than 4095 bytes", -ENAMETOOLONG);
-    pst_activity_begin("look at", found.path);
-    int rc =
-        fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
-    pst_activity_end();
-    if (rc)
-        return trouble(job, found.path, "cannot stat a file", -errno);
+    int error = tree_look(&job->tree, &found.status);
+    if (error)
+        return trouble(job, found.path, "cannot stat a file", error);
     return add_found(job, &found);
 }
 
@@ -537,7 +534,7 @@ static int walk(struct listing_job *job)
 
 static int list_tree(struct listing_job *job)
 {
-    int error = tree_open(&job->tree, job->dir->source.root_fd);
+    int error = tree_open(&job->tree, job->dir->source.root_fd, job->dir->source.policy.ldms);
     if (error)
         return error;
     error = walk(job);

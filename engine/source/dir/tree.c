@@ -5,16 +5,13 @@
 #include "engine/source/dir/tree.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,37 +27,30 @@ static struct tree_level *top(struct tree *tree)
     return &tree->levels[tree->depth - 1];
 }
 
-static uint8_t *buffer_of(struct tree *tree, const struct tree_level *level)
-{
-    return tree->buffers[(size_t)(level - tree->levels) % TREE_OPEN];
-}
-
 /* Leaves the level's cookie, by which it can be opened again. */
-static void shut(struct tree_level *level)
+static void shut(struct tree *tree, struct tree_level *level)
 {
-    if (level->fd >= 0)
-        close(level->fd);
-    level->fd = -1;
-    level->filled = 0;
-    level->used = 0;
+    if (level->dir)
+        ahead_end(tree->ahead, level->dir, tree->path, level->path_bytes);
+    level->dir = NULL;
 }
 
-static void push(struct tree *tree, int fd, const struct stat *status)
+static void push(struct tree *tree, struct ahead_dir *dir)
 {
     assert(tree->depth < TREE_DEPTH_MAX);
     if (tree->depth >= TREE_OPEN)
-        shut(&tree->levels[tree->depth - TREE_OPEN]);
+        shut(tree, &tree->levels[tree->depth - TREE_OPEN]);
     tree->levels[tree->depth++] = (struct tree_level){
-        .fd = fd,
+        .dir = dir,
         .path_bytes = (uint32_t)tree->path_bytes,
-        .device = status->st_dev,
-        .inode = status->st_ino,
+        .device = dir->device,
+        .inode = dir->inode,
     };
 }
 
 static void pop(struct tree *tree)
 {
-    shut(top(tree));
+    shut(tree, top(tree));
     tree->depth--;
 }
 
@@ -68,9 +58,9 @@ static void pop(struct tree *tree)
 static bool spare_one(struct tree *tree)
 {
     for (uint32_t i = 0; i + 1 < tree->depth; i++) {
-        if (tree->levels[i].fd < 0)
+        if (!tree->levels[i].dir)
             continue;
-        shut(&tree->levels[i]);
+        shut(tree, &tree->levels[i]);
         return true;
     }
     return false;
@@ -94,16 +84,12 @@ static bool is_worth_another_try(struct tree *tree, int error, uint64_t *since_n
 
 int tree_open_file(struct tree *tree, int directory, const char *name, int flags)
 {
-    const struct open_how how = {
-        .flags = (unsigned)flags,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
     uint64_t since_ns = 0;
-    long fd;
+    int fd;
     do
-        fd = syscall(SYS_openat2, directory, name, &how, sizeof(how));
-    while (fd < 0 && is_worth_another_try(tree, -errno, &since_ns));
-    return fd < 0 ? -errno : (int)fd;
+        fd = ahead_open_beneath(directory, name, flags);
+    while (fd < 0 && is_worth_another_try(tree, fd, &since_ns));
+    return fd;
 }
 
 /* A directory fd opened for the walk, or -errno: checks, then pushes it; closes it on failure. */
@@ -120,24 +106,31 @@ static int push_opened(struct tree *tree, int fd,
         close(fd);
         return error;
     }
-    push(tree, fd, &status);
+    push(tree, ahead_begin(tree->ahead, fd, &status));
     return 0;
 }
 
-int tree_open(struct tree *tree, int root_fd)
+int tree_open(struct tree *tree, int root_fd, uint32_t ldms)
 {
     tree->root_fd = root_fd;
     tree->depth = 0;
     tree->path_bytes = 0;
     tree->path[0] = '\0';
+    int error = ahead_open(ldms, &tree->ahead);
+    if (error)
+        return error;
     int fd = openat(root_fd, ".", DIRECTORY_FLAGS);
-    return push_opened(tree, fd < 0 ? -errno : fd, NULL);
+    error = push_opened(tree, fd < 0 ? -errno : fd, NULL);
+    if (error)
+        ahead_close(tree->ahead);
+    return error;
 }
 
 void tree_close(struct tree *tree)
 {
     while (tree->depth > 0)
         pop(tree);
+    ahead_close(tree->ahead);
 }
 
 static void set_path_to_level(struct tree *tree, const struct tree_level *level)
@@ -154,39 +147,30 @@ static int reopen(struct tree *tree, struct tree_level *level)
         tree_open_file(tree, tree->root_fd, level->path_bytes ? tree->path : ".", DIRECTORY_FLAGS);
     if (fd < 0)
         return fd == -ENOENT ? -ESTALE : fd;
-    level->fd = fd;
     struct stat status;
-    if (fstat(level->fd, &status))
-        return -errno;
-    if (status.st_dev != level->device || status.st_ino != level->inode)
-        return -ESTALE;
-    return lseek(level->fd, level->cookie, SEEK_SET) < 0 ? -errno : 0;
+    int error = fstat(fd, &status) ? -errno : 0;
+    if (!error && (status.st_dev != level->device || status.st_ino != level->inode))
+        error = -ESTALE;
+    if (!error && lseek(fd, level->cookie, SEEK_SET) < 0)
+        error = -errno;
+    if (error)
+        close(fd);
+    else
+        level->dir = ahead_begin(tree->ahead, fd, &status);
+    return error;
 }
 
-/* Fills the level's buffer: 1, 0 at the directory's end, -errno. */
-static int refill(struct tree *tree, struct tree_level *level)
+/* To the level's next entry: 1, 0 at the directory's end, -errno. */
+static int go_on(struct tree *tree, struct tree_level *level)
 {
+    if (level->dir && ahead_has_next(level->dir))
+        return ahead_next(tree->ahead, level->dir, tree->path);
     set_path_to_level(tree, level);
     pst_activity_begin("read the directory", tree->path);
-    int error = level->fd < 0 ? reopen(tree, level) : 0;
-    ssize_t bytes = error ? 0 : getdents64(level->fd, buffer_of(tree, level), TREE_BUFFER_BYTES);
-    if (bytes < 0)
-        error = -errno;
+    int error = level->dir ? 0 : reopen(tree, level);
+    int result = error ? error : ahead_next(tree->ahead, level->dir, tree->path);
     pst_activity_end();
-    if (error)
-        return error;
-    level->used = 0;
-    level->filled = (uint32_t)bytes;
-    return bytes > 0;
-}
-
-static const struct dirent64 *take_entry(struct tree *tree, struct tree_level *level)
-{
-    const void *at = buffer_of(tree, level) + level->used;
-    const struct dirent64 *entry = at;
-    level->used += entry->d_reclen;
-    level->cookie = entry->d_off;
-    return entry;
+    return result;
 }
 
 static int set_path_to_entry(struct tree *tree, const struct tree_level *level, const char *name)
@@ -202,32 +186,26 @@ static int set_path_to_entry(struct tree *tree, const struct tree_level *level, 
     return 1;
 }
 
-static bool is_dots(const char *name)
-{
-    return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
-}
-
 int tree_next(struct tree *tree)
 {
     while (tree->depth > 0) {
         struct tree_level *level = top(tree);
-        int result = level->used < level->filled ? 1 : refill(tree, level);
+        int result = go_on(tree, level);
         if (result <= 0) {
             pop(tree);
             if (result < 0)
                 return result;
             continue;
         }
-        const char *name = take_entry(tree, level)->d_name;
-        if (!is_dots(name))
-            return set_path_to_entry(tree, level, name);
+        level->cookie = ahead_cookie(level->dir);
+        return set_path_to_entry(tree, level, ahead_name(level->dir));
     }
     return 0;
 }
 
 int tree_fd(const struct tree *tree)
 {
-    return tree->levels[tree->depth - 1].fd;
+    return tree->levels[tree->depth - 1].dir->fd;
 }
 
 const char *tree_name(const struct tree *tree)
@@ -276,10 +254,21 @@ int tree_enter(struct tree *tree)
 {
     assert(tree->path_bytes < PST_PATH_BYTES_MAX);
     pst_activity_begin("open the directory", tree->path);
-    int fd = tree_open_file(tree, tree_fd(tree), tree_name(tree), DIRECTORY_FLAGS);
-    int error = push_opened(tree, fd, check_mount);
+    struct ahead_dir *dir = ahead_enter(tree->ahead, top(tree)->dir);
+    int error = 0;
+    if (dir)
+        push(tree, dir);
+    else
+        error =
+            push_opened(tree, tree_open_file(tree, tree_fd(tree), tree_name(tree), DIRECTORY_FLAGS),
+                        check_mount);
     pst_activity_end();
     return error;
+}
+
+int tree_look(struct tree *tree, struct stat *status)
+{
+    return ahead_look(tree->ahead, top(tree)->dir, tree->path, status);
 }
 
 bool tree_is_file(int fd, const struct stat *status)

@@ -1,11 +1,11 @@
 /*
  * Walks a directory tree, one entry at a time, parents first, in the order that the file system
  * has: nothing is collected or sorted, so the first entries come at once and memory is bounded
- * however wide or deep the tree is.
+ * however wide or deep the tree is. Threads may read ahead (ahead.h); the order is the same.
  *
  * Only TREE_OPEN directories are open at a time. Deeper down, the topmost are closed and, on
  * the way back, opened again by their path beneath the root and read on from where they were.
- * Symlinks are never followed. One thread.
+ * Symlinks are never followed. One thread calls.
  */
 #ifndef PST_ENGINE_SOURCE_DIR_TREE_H
 #define PST_ENGINE_SOURCE_DIR_TREE_H
@@ -17,19 +17,17 @@
 #include <sys/types.h>
 
 #include "engine/base/limits.h"
+#include "engine/source/dir/ahead.h"
 #include "penstock/error.h"
 
-#define TREE_OPEN 32u
-#define TREE_BUFFER_BYTES (32u << 10)
+#define TREE_OPEN AHEAD_OPEN
 #define TREE_NAME_MAX 1024u /* FUSE allows so many; all others 255 */
 /* A directory's path is at least two bytes longer than its parent's. */
 #define TREE_DEPTH_MAX (PST_PATH_BYTES_MAX / 2 + 1)
 
 struct tree_level {
-    int fd; /* -1: closed for the time being */
+    struct ahead_dir *dir; /* NULL: closed for the time being */
     uint32_t path_bytes;
-    uint32_t filled; /* of its buffer */
-    uint32_t used;
     int64_t cookie; /* where to read on after the last entry that was used */
     dev_t device;
     ino_t inode;
@@ -37,16 +35,17 @@ struct tree_level {
 
 struct tree {
     int root_fd;
+    struct ahead *ahead;
     uint32_t depth;
     /* Relative to the root: of the entry, or of the directory that there was trouble with. */
     char path[PST_PATH_BYTES_MAX + TREE_NAME_MAX + 1];
     size_t path_bytes;
     struct tree_level levels[TREE_DEPTH_MAX];
-    _Alignas(16) uint8_t buffers[TREE_OPEN][TREE_BUFFER_BYTES];
 };
 
-/* Begins at root_fd (any directory fd, O_PATH too; not owned). 0 or -errno. */
-PST_MUST_USE int tree_open(struct tree *tree, int root_fd);
+/* Begins at root_fd (any directory fd, O_PATH too; not owned). threads_max: that read ahead, at
+ * most AHEAD_THREADS_MAX. 0 or -errno. */
+PST_MUST_USE int tree_open(struct tree *tree, int root_fd, uint32_t threads_max);
 
 void tree_close(struct tree *tree);
 
@@ -58,6 +57,9 @@ PST_MUST_USE int tree_next(struct tree *tree);
 /* The directory that holds the current entry, valid until the next call; the entry's name in it. */
 int tree_fd(const struct tree *tree);
 const char *tree_name(const struct tree *tree);
+
+/* Looks at the current entry (fstatat(2)): 0 or -errno. */
+PST_MUST_USE int tree_look(struct tree *tree, struct stat *status);
 
 /* Opens a path beneath a directory, without following symlinks. Where descriptors or memory have
  * run out, directories further up are closed for the time being, then it is tried again until

@@ -1,0 +1,350 @@
+/* The source dir where threads read ahead of its walk: what it lists is what the walk alone lists.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/activity.h"
+#include "engine/source/dir/tree.h"
+#include "tests/unit/source/source_test.h"
+
+#define LDMS 4u
+
+static struct pst_source *source;
+static struct collected collected;
+
+static void set_up(void)
+{
+    make_directory();
+}
+
+static void tear_down(void)
+{
+    remove_directory();
+}
+
+/* ---- calls of the threads ---- */
+
+enum call {
+    CALL_NONE,
+    CALL_LOOK, /* fstatat */
+    CALL_READ, /* getdents64 */
+};
+
+static pthread_t walk;
+static atomic_int failing; /* enum call: it fails, for others than the walk */
+static atomic_int holding; /* enum call: the next one of others than the walk is held */
+static atomic_bool is_held;
+static char held_name[64];
+
+static bool is_thread(void)
+{
+    return !pthread_equal(pthread_self(), walk);
+}
+
+static void wait_until(const atomic_bool *flag)
+{
+    while (!atomic_load(flag))
+        (void)sched_yield();
+}
+
+static atomic_bool is_released;
+
+static bool must_fail(enum call call, const char *name)
+{
+    int expected = (int)call;
+    if (!is_thread())
+        return false;
+    if (atomic_compare_exchange_strong(&holding, &expected, CALL_NONE)) {
+        snprintf(held_name, sizeof(held_name), "%s", name);
+        atomic_store(&is_held, true);
+        wait_until(&is_released);
+    }
+    return atomic_load(&failing) == (int)call;
+}
+
+int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
+
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
+{
+    if (must_fail(CALL_LOOK, name)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return __real_fstatat(directory, name, status, flags);
+}
+
+ssize_t __real_getdents64(int fd, void *buffer, size_t bytes);
+ssize_t __wrap_getdents64(int fd, void *buffer, size_t bytes);
+
+ssize_t __wrap_getdents64(int fd, void *buffer, size_t bytes)
+{
+    if (must_fail(CALL_READ, "")) {
+        errno = EIO;
+        return -1;
+    }
+    return __real_getdents64(fd, buffer, bytes);
+}
+
+/* ---- listings ---- */
+
+static void begin(uint32_t ldms)
+{
+    source = open_source("here=dir:.");
+    source->policy.ldms = ldms;
+    collected_init(&collected);
+    ASSERT_OK(pst_source_freeze(source, UINT64_MAX));
+    ASSERT_OK(pst_source_snapshot(source, 1));
+    ASSERT_OK(pst_source_thaw(source));
+}
+
+static void end(void)
+{
+    pst_source_close(source);
+    collected_free(&collected);
+}
+
+static void compare_files(const struct pst_fragment_descriptor *one,
+                          const struct pst_fragment_descriptor *other)
+{
+    for (uint32_t i = 0; i < one->files_count; i++) {
+        struct pst_fragment_file file = one->files[i];
+        CU_ASSERT_STRING_EQUAL(file.path, other->files[i].path);
+        file.path = other->files[i].path;
+        CU_ASSERT_EQUAL(memcmp(&file, &other->files[i], sizeof(file)), 0);
+    }
+    CU_ASSERT_EQUAL(
+        memcmp(one->extents, other->extents, one->extents_count * sizeof(one->extents[0])), 0);
+}
+
+/* Every object with its id, and every fragment with what is in it. */
+static void compare(const struct collected *one, const struct collected *other)
+{
+    CU_ASSERT_EQUAL(memcmp(&one->listing, &other->listing, sizeof(one->listing)), 0);
+    CU_ASSERT_EQUAL_FATAL(one->count, other->count);
+    for (uint64_t i = 0; i < one->count; i++) {
+        const struct pst_fragment_descriptor *here = one->fragments[i],
+                                             *there = other->fragments[i];
+        CU_ASSERT_EQUAL_FATAL(here->entries_bytes, there->entries_bytes);
+        CU_ASSERT_EQUAL(memcmp(here->data, there->data, here->entries_bytes), 0);
+        CU_ASSERT_EQUAL_FATAL(here->files_count, there->files_count);
+        CU_ASSERT_EQUAL_FATAL(here->extents_count, there->extents_count);
+        compare_files(here, there);
+    }
+}
+
+static void compare_with_the_walk_alone(uint32_t ldms, uint32_t times)
+{
+    struct collected alone;
+    begin(0);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    check_listing(&collected);
+    alone = collected;
+    collected_init(&collected);
+    end();
+    for (uint32_t i = 0; i < times; i++) {
+        begin(ldms);
+        ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+        compare(&alone, &collected);
+        end();
+    }
+    collected_free(&alone);
+}
+
+static void make_files(const char *directory, int count)
+{
+    char path[PST_PATH_BYTES_MAX];
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof(path), "%s/file%d", directory, i);
+        write_file(path, "content", (size_t)(i % 8));
+    }
+}
+
+/* Wide, deep, empty, and with links from one end to the other. */
+static void make_tree(void)
+{
+    char path[PST_PATH_BYTES_MAX], other[2 * PST_PATH_BYTES_MAX];
+    for (int i = 0; i < 120; i++) {
+        snprintf(path, sizeof(path), "d%d", i);
+        ASSERT_OK(mkdir(path, 0755));
+        make_files(path, i % 7);
+        for (int j = 0; j < i % 4; j++) {
+            snprintf(other, sizeof(other), "%s/e%d", path, j);
+            ASSERT_OK(mkdir(other, 0700));
+            make_files(other, j);
+        }
+        snprintf(other, sizeof(other), "%s/symlink", path);
+        ASSERT_OK(symlink("d0", other));
+    }
+    ASSERT_OK(mkdir("wide", 0755));
+    make_files("wide", 700);
+    write_file("linked", "content", 7);
+    size_t used = (size_t)snprintf(path, sizeof(path), "deep");
+    for (int i = 0; i < 2 * (int)TREE_OPEN; i++) {
+        ASSERT_OK(mkdir(path, 0755));
+        make_files(path, 3);
+        snprintf(other, sizeof(other), "%s/link", path);
+        ASSERT_OK(link("linked", other));
+        snprintf(other, sizeof(other), "%s/side", path);
+        ASSERT_OK(mkdir(other, 0755));
+        make_files(other, 2);
+        used += (size_t)snprintf(path + used, sizeof(path) - used, "/deeper");
+    }
+}
+
+static void the_order_is_that_of_the_walk_alone(void)
+{
+    make_tree();
+    compare_with_the_walk_alone(2, 5);
+    compare_with_the_walk_alone(LDMS, 10);
+    compare_with_the_walk_alone(64, 5);
+}
+
+static void what_fails_for_a_thread_is_tried_by_the_walk(void)
+{
+    make_tree();
+    atomic_store(&failing, CALL_LOOK);
+    compare_with_the_walk_alone(LDMS, 2);
+    atomic_store(&failing, CALL_READ);
+    compare_with_the_walk_alone(LDMS, 2);
+    atomic_store(&failing, CALL_NONE);
+}
+
+/* ---- a walk that waits ---- */
+
+static struct pst_activity activity;
+static struct pst_fragment_sink real_sink;
+static const struct {
+    enum call call;
+    bool is_cancelled; /* meanwhile */
+    const char *what;
+} hangs[] = {
+    {CALL_LOOK, false, "look at"},
+    {CALL_READ, false, "read the directory"},
+    {CALL_LOOK, true, "look at"},
+    {CALL_READ, true, "read the directory"},
+};
+static size_t hang;
+
+/* Lets the threads come to where the call is held, before the walk goes on. */
+static int emit_when_held(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
+{
+    if (collected.count == 1 && hang < sizeof(hangs) / sizeof(hangs[0])) {
+        wait_until(&is_held);
+        collected.cancel_at = hangs[hang].is_cancelled ? 2 : 0;
+    }
+    return real_sink.emit(sink, slot);
+}
+
+/* Another thread sees what the walk waits for, and only then lets it go on. */
+static void *release_when_named(void *argument)
+{
+    struct pst_activity_view view;
+    (void)argument;
+    wait_until(&is_held);
+    do {
+        (void)sched_yield();
+        pst_activity_view(&activity, &view);
+    } while (!view.what || strcmp(view.what, hangs[hang].what) != 0 ||
+             strcmp(view.name, held_name) != 0);
+    atomic_store(&is_released, true);
+    return NULL;
+}
+
+static void what_a_thread_hangs_at_is_named(void)
+{
+    make_files(".", 500);
+    pst_activity_bind(&activity);
+    for (hang = 0; hang < sizeof(hangs) / sizeof(hangs[0]); hang++) {
+        pthread_t releaser;
+        atomic_store(&is_held, false);
+        atomic_store(&is_released, false);
+        atomic_store(&holding, (int)hangs[hang].call);
+        begin(LDMS);
+        real_sink = collected.sink;
+        collected.sink.emit = emit_when_held;
+        ASSERT_OK(pthread_create(&releaser, NULL, release_when_named, NULL));
+        CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing),
+                        hangs[hang].is_cancelled ? -ECANCELED : 0);
+        ASSERT_OK(pthread_join(releaser, NULL));
+        end();
+    }
+    pst_activity_bind(NULL);
+}
+
+/* ---- a tree that changes ---- */
+
+static atomic_bool must_end;
+
+static void *churn(void *argument)
+{
+    char path[4][64];
+    (void)argument;
+    for (unsigned i = 0; !atomic_load(&must_end); i++) {
+        snprintf(path[0], sizeof(path[0]), "moving/%u/d", i % 50);
+        snprintf(path[1], sizeof(path[1]), "moving/%u/d/file", i % 50);
+        snprintf(path[2], sizeof(path[2]), "moving/%u/e", i % 50);
+        snprintf(path[3], sizeof(path[3]), "moving/%u/e/file", i % 50);
+        (void)!mkdir(path[0], 0755);
+        close(open(path[1], O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+        (void)!rename(path[0], path[2]);
+        (void)unlink(path[3]);
+        (void)rmdir(path[2]);
+        (void)!symlink("/", path[0]); /* a trap where a directory was */
+        (void)unlink(path[0]);
+    }
+    return NULL;
+}
+
+static void a_changing_tree_does_no_harm(void)
+{
+    char path[64];
+    pthread_t thread;
+    ASSERT_OK(mkdir("moving", 0755));
+    for (int i = 0; i < 50; i++) {
+        snprintf(path, sizeof(path), "moving/%d", i);
+        ASSERT_OK(mkdir(path, 0755));
+        make_files(path, 3);
+    }
+    atomic_store(&must_end, false);
+    ASSERT_OK(pthread_create(&thread, NULL, churn, NULL));
+    for (int round = 0; round < 50; round++) {
+        struct pst_object object;
+        begin(LDMS);
+        ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+        check_listing(&collected);
+        CU_ASSERT_TRUE(find_object(&collected, "moving/0/file0", &object));
+        CU_ASSERT_TRUE(find_object(&collected, "moving/49/file2", &object));
+        CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+        CU_ASSERT_TRUE(collected.listing.objects >= 2 + 50 * 4);
+        end();
+    }
+    atomic_store(&must_end, true);
+    ASSERT_OK(pthread_join(thread, NULL));
+}
+
+static CU_TestInfo tests[] = {
+    {"the order is that of the walk alone", the_order_is_that_of_the_walk_alone},
+    {"what fails for a thread is tried by the walk", what_fails_for_a_thread_is_tried_by_the_walk},
+    {"what a thread hangs at is named", what_a_thread_hangs_at_is_named},
+    {"a changing tree does no harm", a_changing_tree_does_no_harm},
+    CU_TEST_INFO_NULL,
+};
+
+static CU_SuiteInfo suites[] = {
+    {"source dir, read ahead", NULL, NULL, set_up, tear_down, tests},
+    CU_SUITE_INFO_NULL,
+};
+
+int main(void)
+{
+    walk = pthread_self();
+    return suites_run(suites);
+}
