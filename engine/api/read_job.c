@@ -16,6 +16,7 @@
 #include "engine/api/read_watch.h"
 #include "engine/api/reading.h"
 #include "engine/base/log.h"
+#include "engine/key/keyring.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/verify.h"
 #include "engine/source/lmdb/lmdb_sink.h"
@@ -25,6 +26,7 @@ struct job_reader {
     const struct pst_run *run;
     void (*on_finding)(void *context, const struct pst_finding *finding); /* verify's; or NULL */
     void (*on_trouble)(void *context, const struct pst_restore_trouble *trouble); /* likewise */
+    struct pst_keyring *keyring;                                                  /* NULL: none */
     struct pst_reading reading;
     struct pst_placements placements;
     struct pst_crew crew;
@@ -40,7 +42,8 @@ struct request {
     const char *id;
     enum pst_backup_pick pick;
     const struct pst_run *run;
-    const char *job;           /* "verify" … */
+    const char *job; /* "verify" … */
+    const struct pst_keys *keys;
     const atomic_bool *cancel; /* may be NULL */
 };
 
@@ -70,13 +73,19 @@ static int open_backup(struct job_reader *reader, const struct request *request,
     }
     for (uint32_t i = 0; i < more; i++)
         directories[i + 1] = request->more_directories[i];
-    int error = pst_reading_open(directories, more + 1, request->id, request->pick,
-                                 &reader->reading, message);
+    int error = pst_keyring_read(request->keys, &reader->keyring, message);
     if (error)
         return error;
-    error = place(reader, request, message);
+    error = pst_reading_open(directories, more + 1, reader->keyring, request->id, request->pick,
+                             &reader->reading, message);
     if (error)
-        pst_reading_close(&reader->reading);
+        goto err_after_keys;
+    error = place(reader, request, message);
+    if (!error)
+        return 0;
+    pst_reading_close(&reader->reading);
+err_after_keys:
+    pst_keyring_release(reader->keyring);
     return error;
 }
 
@@ -108,6 +117,7 @@ err_after_alloc:
 static void close_reader(struct job_reader *reader)
 {
     pst_reading_close(&reader->reading);
+    pst_keyring_release(reader->keyring);
     read_watch_stop(&reader->watch);
     free(reader);
 }
@@ -198,6 +208,7 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
                                     .pick = PST_PICK_DECIDED,
                                     .run = &job->run,
                                     .job = "verify",
+                                    .keys = job->keys,
                                     .cancel = cancel};
     struct job_reader *reader;
     int error = open_reader(&request, &reader, outcome->message);
@@ -217,7 +228,7 @@ int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome
     if (error)
         return error;
     pst_verify_job_init(&job);
-    error = abi_take(&job, sizeof(job), given, sizeof(job));
+    error = abi_take(&job, sizeof(job), given, offsetof(struct pst_verify_job, keys));
     if (error)
         snprintf(own.message, sizeof(own.message), "pst_verify_job: %s", abi_error_text(error));
     else
@@ -323,13 +334,17 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
                                     .pick = PST_PICK_COMPLETE,
                                     .run = &job->run,
                                     .job = export ? "export" : "restore",
+                                    .keys = job->keys,
                                     .cancel = cancel};
     struct job_reader *reader;
     int error = open_reader(&request, &reader, report->outcome.message);
     if (error)
         return abi_explain(error, report->outcome.message);
     reader->on_trouble = job->on_trouble;
-    error = restore(reader, job, export, report);
+    report->outcome.number = reader->reading.backup->number;
+    error = reader->reading.backup->is_shut
+                ? reading_refuse_shut(&reader->reading, report->outcome.message)
+                : restore(reader, job, export, report);
     close_reader(reader);
     return abi_explain(error, report->outcome.message);
 }
@@ -357,7 +372,7 @@ int pst_run_restore(const struct pst_restore_job *given, struct pst_restore_outc
     if (error)
         return error;
     pst_restore_job_init(&job);
-    error = abi_take(&job, sizeof(job), given, sizeof(job));
+    error = abi_take(&job, sizeof(job), given, offsetof(struct pst_restore_job, keys));
     if (error) {
         snprintf(own->message, sizeof(own->message), "pst_restore_job: %s", abi_error_text(error));
     } else if (!job.target && !job.open_sink) {

@@ -26,10 +26,12 @@ static int find(const char *id, enum pst_backup_pick pick, struct pst_reading *r
     return error;
 }
 
-int pst_reading_open(const char *const *directories, uint32_t directories_count, const char *id,
-                     enum pst_backup_pick pick, struct pst_reading *reading, char *message)
+int pst_reading_open(const char *const *directories, uint32_t directories_count,
+                     const struct pst_keyring *keyring, const char *id, enum pst_backup_pick pick,
+                     struct pst_reading *reading, char *message)
 {
-    int error = pst_backup_list_read(directories, directories_count, &reading->list, message);
+    int error =
+        pst_backup_list_read_with(directories, directories_count, keyring, &reading->list, message);
     if (error)
         return error;
     error = find(id, pick, reading, message);
@@ -51,6 +53,14 @@ void pst_reading_close(struct pst_reading *reading)
 {
     pst_backup_let_go(&reading->hold);
     pst_backup_list_release(&reading->list);
+}
+
+int reading_refuse_shut(const struct pst_reading *reading, char *message)
+{
+    char text[PST_MESSAGE_BYTES];
+    snprintf(message, PST_MESSAGE_BYTES, "backup %u: %.450s", reading->backup->number,
+             pst_backup_shut_text(reading->backup, text));
+    return -PST_E_NO_KEY;
 }
 
 struct each_table {
@@ -77,6 +87,8 @@ int pst_reading_tables(const struct pst_reading *reading, pst_reading_each_table
                        void *context, char *message)
 {
     struct each_table table = {.each = each, .context = context};
+    if (reading->backup->is_shut)
+        return reading_refuse_shut(reading, message);
     return pst_tables_list(reading->backup, on_table, &table, message);
 }
 

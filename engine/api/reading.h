@@ -15,12 +15,16 @@ struct pst_reading {
 };
 
 /* Opens the backup that id names in the directories together: a number, or digits of a uid; NULL:
- * the one that pick says. 0: closed by the caller. Else nothing is open, and message
- * (PST_MESSAGE_BYTES) says why: -PST_E_NO_BACKUP; -PST_E_CHANGED: it is being pruned; -errno: a
- * directory cannot be read. */
+ * the one that pick says. keyring: opens what is sealed, borrowed until it is closed; NULL: none.
+ * 0: closed by the caller. Else nothing is open, and message (PST_MESSAGE_BYTES) says why:
+ * -PST_E_NO_BACKUP; -PST_E_CHANGED: it is being pruned; -errno: a directory cannot be read. */
 PST_MUST_USE int pst_reading_open(const char *const *directories, uint32_t directories_count,
-                                  const char *id, enum pst_backup_pick pick,
-                                  struct pst_reading *reading, char *message);
+                                  const struct pst_keyring *keyring, const char *id,
+                                  enum pst_backup_pick pick, struct pst_reading *reading,
+                                  char *message);
+
+/* Where backup->is_shut: -PST_E_NO_KEY, with message. */
+PST_MUST_USE int reading_refuse_shut(const struct pst_reading *reading, char *message);
 void pst_reading_close(struct pst_reading *reading);
 
 /* One table of a logical backup. */

@@ -14,7 +14,9 @@
 
 #include "engine/api/abi.h"
 #include "engine/api/placement.h"
+#include "engine/base/log.h"
 #include "engine/base/printable.h"
+#include "engine/key/keyring.h"
 #include "engine/node/one_backup.h"
 #include "engine/node/ref_text.h"
 #include "engine/pipeline/pipeline.h"
@@ -47,6 +49,7 @@ struct pst_session {
     char own_specs[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX + 1]; /* of the caller's sources */
     char *paths[PST_SOURCES_MAX]; /* absolute; NULL: it has none. In name order too */
     uint32_t sources_count;
+    struct pst_keyring *keyring; /* of who can open the backups; NULL: they are not sealed */
     struct pst_table_filter tables;
     struct pst_node_backup options;
     struct pst_node_backup_report report;
@@ -139,6 +142,22 @@ static int check_job(struct pst_session *session)
     return check_limits(session);
 }
 
+static int read_keys(struct pst_session *session)
+{
+    char ids[PST_KEYRING_MAX * (PST_KEY_ID_TEXT_BYTES + 4)] = "", id[PST_KEY_ID_TEXT_BYTES];
+    int error = pst_keyring_read(session->job.keys, &session->keyring, session->message);
+    if (error || !session->keyring)
+        return error;
+    for (uint32_t i = 0; i < session->keyring->count; i++) {
+        if (i > 0)
+            strcat(ids, " or ");
+        strcat(ids, pst_key_id_text(session->keyring->keys[i].id, id));
+    }
+    pst_log(PST_LOG_INFO, "backups are sealed: key %s opens them, and nothing else does", ids);
+    session->options.node.recipients = session->keyring;
+    return 0;
+}
+
 static int read_job(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
@@ -152,6 +171,9 @@ static int read_job(struct pst_session *session)
     if (pst_compression_parse(job->compress ? job->compress : "none", &node->compression) < 0)
         return fail(session, -EINVAL,
                     "compress %s: give auto, none, lz4, zstd, or zstd:1 to zstd:9", job->compress);
+    error = read_keys(session);
+    if (error)
+        return error;
     node->node = 1;
     node->directory = job->directory;
     node->label = job->label;
@@ -444,6 +466,7 @@ void pst_session_close(struct pst_session *session)
     for (uint32_t i = 0; i < session->sources_count; i++)
         free(session->paths[i]);
     free(session->tables.found);
+    pst_keyring_release(session->keyring);
     free(session);
 }
 

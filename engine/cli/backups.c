@@ -12,6 +12,7 @@
 
 #include "engine/base/hex.h"
 #include "engine/cli/json_text.h"
+#include "engine/cli/key_options.h"
 #include "engine/json/json_build.h"
 #include "engine/repository/running.h"
 
@@ -35,6 +36,8 @@ enum cli_exit cli_backups_exit(const struct cli_arguments *arguments, int error)
     case -PST_E_NO_BACKUP:
     case -PST_E_INCOMPLETE:
         return CLI_EXIT_NO_BACKUP;
+    case -PST_E_NO_KEY:
+        return CLI_EXIT_KEY;
     case -ENOENT:
         return lacks_directory(arguments) ? CLI_EXIT_NO_BACKUP : CLI_EXIT_FAILED;
     default:
@@ -42,14 +45,26 @@ enum cli_exit cli_backups_exit(const struct cli_arguments *arguments, int error)
     }
 }
 
-enum cli_exit cli_backups_read(const struct cli_arguments *arguments, struct pst_backup_list *list)
+enum cli_exit cli_backups_read(const struct cli_arguments *arguments,
+                               const struct pst_keyring *keyring, struct pst_backup_list *list)
 {
     const char *directories[CLI_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
     uint32_t count = cli_argument_texts(arguments, "from", directories);
-    int error = pst_backup_list_read(directories, count, list, message);
+    int error = pst_backup_list_read_with(directories, count, keyring, list, message);
     if (error)
         return cli_fail(arguments, cli_backups_exit(arguments, error), "%s", message);
+    return CLI_EXIT_DONE;
+}
+
+enum cli_exit cli_backups_keys(const struct cli_arguments *arguments, struct pst_keyring **keyring)
+{
+    struct cli_keys given;
+    char message[PST_MESSAGE_BYTES];
+    int error = pst_keyring_read(cli_keys_read(arguments, false, &given), keyring, message);
+    if (error)
+        return cli_fail(arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
+                        message);
     return CLI_EXIT_DONE;
 }
 
@@ -91,6 +106,8 @@ json_t *cli_backup_json(const struct pst_backup *backup)
                               pst_backup_state_text(backup->state));
     if (backup->reason[0] != '\0')
         pst_json_set(&value, "reason", cli_json_text(backup->reason));
+    if (pst_backup_is_sealed(backup))
+        pst_json_set(&value, "sealed", json_true());
     if (pst_backup_is_running(backup))
         pst_json_set(&value, "running", json_true());
     if (backup->is_pinned)

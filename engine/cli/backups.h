@@ -17,9 +17,16 @@ struct json_t;
         .help = "directory with the backups; where each node has its own, give all of them"        \
     }
 
-/* Reads --from. CLI_EXIT_DONE, released by the caller; or the exit code, after a message. */
+/* Reads --from. keyring: borrowed as long as the list; NULL: none. CLI_EXIT_DONE, released by the
+ * caller; or the exit code, after a message. */
 PST_MUST_USE enum cli_exit cli_backups_read(const struct cli_arguments *arguments,
+                                            const struct pst_keyring *keyring,
                                             struct pst_backup_list *list);
+
+/* Reads --key-file of a command that reads backups: *keyring is released by the caller. Likewise.
+ */
+PST_MUST_USE enum cli_exit cli_backups_keys(const struct cli_arguments *arguments,
+                                            struct pst_keyring **keyring);
 
 /* What to add to a message that no backup has this id: a uid may be abbreviated, but not so much.
  * Static; "" where that is not why. id: NULL is none. */

@@ -40,8 +40,9 @@ static const struct cli_option options[] = {
              "and into the directories that its nodes are configured with; goes only with --wait, "
              "--allow-missing, --number, --single-threaded, --verify and --json. What the "
              "environment or the configuration file sets of the other options is for backups "
-             "without --node; only --label, --logical, --tables and --exclude-tables must not be "
-             "set there either. PENSTOCK_NODE counts only where no --source and no --to is given"},
+             "without --node; only --label, --logical, --tables, --exclude-tables, --key-file "
+             "and --recipient must not be set there either. PENSTOCK_NODE counts only where no "
+             "--source and no --to is given"},
     {.name = "wait",
      .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
@@ -93,6 +94,7 @@ struct run {
     const struct cli_arguments *arguments;
     const char *specs[PST_SOURCES_MAX];
     struct cli_table_names tables, unwanted_tables;
+    struct cli_keys keys;
     struct pst_backup_job job;
     struct pst_session *session;
     struct pst_session_report report;
@@ -104,7 +106,7 @@ static void read_options(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
     struct pst_backup_job *job = &run->job;
-    cli_job_read_options(arguments, run->specs, job);
+    cli_job_read_options(arguments, run->specs, &run->keys, job);
     job->number = (uint32_t)cli_argument_number(arguments, "number");
     job->label = cli_argument_text(arguments, "label");
     job->run.cancel_fd = pst_interrupt_fd();
@@ -304,8 +306,8 @@ static bool counts_with_node(const char *option)
  * anywhere would take the backup for such a one. */
 static bool says_what(const char *option)
 {
-    static const char *const options_of_contents[] = {"label", "logical", "tables",
-                                                      "exclude-tables"};
+    static const char *const options_of_contents[] = {"label",          "logical",  "tables",
+                                                      "exclude-tables", "key-file", "recipient"};
     for (size_t i = 0; i < sizeof(options_of_contents) / sizeof(options_of_contents[0]); i++) {
         if (strcmp(option, options_of_contents[i]) == 0)
             return true;

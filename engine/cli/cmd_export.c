@@ -22,6 +22,7 @@
 
 static const struct cli_option options[] = {
     CLI_FROM_OPTION,
+    CLI_KEY_OPTION,
     {.name = "source",
      .kind = CLI_OPTION_TEXT,
      .argument = "[NODE/]NAME",
@@ -80,7 +81,7 @@ static bool is_usage(int error)
     return error == -ENOTSUP || error == -PST_E_NO_TABLE || error == -ENOKEY || error == -ENOTEMPTY;
 }
 
-static void read_options(const struct cli_read *read, const struct cli_table_names *names,
+static void read_options(struct cli_read *read, const struct cli_table_names *names,
                          struct pst_export_job *job)
 {
     const struct cli_arguments *arguments = read->arguments;
@@ -89,6 +90,7 @@ static void read_options(const struct cli_read *read, const struct cli_table_nam
     restore->more_directories = read->directories + 1;
     restore->more_directories_count = read->directories_count - 1;
     restore->id = read->id;
+    restore->keys = cli_keys_read(arguments, false, &read->keys);
     restore->target = cli_argument_text(arguments, "to");
     restore->open_sink = cli_export_sink_open;
     restore->sink_context = (void *)(uintptr_t)find_format(cli_argument_text(arguments, "format"));

@@ -1,20 +1,37 @@
 /*
- * penstock keygen: makes the key of a cluster that spans hosts. Called by command.c, on the main
- * thread.
+ * penstock keygen: makes the key of a cluster that spans hosts, or of sealed backups. Called by
+ * command.c, on the main thread.
  */
 #include "engine/cli/commands.h"
 #include "engine/cli/print.h"
+#include "engine/key/keyring.h"
 #include "engine/service/cluster_key.h"
 
-static const struct cli_option options[] = {{0}};
+static const struct cli_option options[] = {
+    {.name = "pair",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "make a pair for sealed backups: FILE, the secret half, opens what FILE.pub, the "
+             "public one, seals"},
+    {0}};
 
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
     char message[PST_MESSAGE_BYTES];
     const char *path = arguments->positionals[0];
-    if (pst_cluster_key_make(path, message) < 0)
+    bool is_pair = cli_argument_switch(arguments, "pair");
+    int error = is_pair ? pst_key_pair_make(path, message) : pst_cluster_key_make(path, message);
+    if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
-    cli_print_line(stdout, "%s: a new cluster key: copy it to every node, for --cluster-key", path);
+    if (is_pair)
+        cli_print_line(stdout,
+                       "%s: the secret half of a new pair, for --key-file of who reads backups: "
+                       "keep it elsewhere. %s.pub: the public one, for --recipient",
+                       path, path);
+    else
+        cli_print_line(stdout,
+                       "%s: a new key: of a cluster, for --cluster-key on every node, or of sealed "
+                       "backups, for --key-file. Keep a copy where the backups are not",
+                       path);
     if (cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
     return CLI_EXIT_DONE;
@@ -22,7 +39,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
 
 const struct cli_command cli_command_keygen = {
     .name = "keygen",
-    .summary = "make the key of a cluster that spans hosts",
+    .summary = "make the key of a cluster that spans hosts, or of sealed backups",
     .positional = "FILE",
     .positional_min = 1,
     .positional_max = 1,

@@ -8,11 +8,12 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/key_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/repository/running.h"
 
-static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
+static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_KEY_OPTION, CLI_OPTION_JSON, {0}};
 
 static void print_row(const struct pst_backup *backup)
 {
@@ -55,11 +56,19 @@ static int print_list(const struct pst_backup_list *list, bool json)
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
     struct pst_backup_list list;
-    enum cli_exit code = cli_backups_read(arguments, &list);
+    struct pst_keyring *keyring;
+    int error = 0;
+    enum cli_exit code = cli_backups_keys(arguments, &keyring);
     if (code != CLI_EXIT_DONE)
         return code;
-    int error = print_list(&list, cli_argument_json(arguments));
-    pst_backup_list_release(&list);
+    code = cli_backups_read(arguments, keyring, &list);
+    if (code == CLI_EXIT_DONE) {
+        error = print_list(&list, cli_argument_json(arguments));
+        pst_backup_list_release(&list);
+    }
+    pst_keyring_release(keyring);
+    if (code != CLI_EXIT_DONE)
+        return code;
     if (error || cli_print_flush(stdout) < 0)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     return CLI_EXIT_DONE;

@@ -137,6 +137,10 @@ static const struct cli_option options[] = {
      .help = "directory for this node's backups; created if its parent exists"},
     CLI_PLACEMENT_OPTIONS,
     CLI_JOB_OPTIONS,
+    {.name = "require-encryption",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "do not start without --key-file or --recipient, so that this node makes no backup "
+             "that is not sealed"},
     {0},
 };
 
@@ -144,6 +148,7 @@ static const struct cli_option options[] = {
 struct run {
     const struct cli_arguments *arguments;
     const char *specs[PST_SOURCES_MAX];
+    struct cli_keys keys;
     struct pst_backup_job backup;
     struct pst_daemon_job job;
     const char *members[CLI_OPTION_VALUES_MAX];
@@ -299,8 +304,12 @@ static enum cli_exit read_options(struct run *run)
     snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
              (unsigned)geteuid(), job->cluster);
     job->fabric_directory = directory ? directory : run->fabric_directory;
-    cli_job_read_options(arguments, run->specs, &run->backup);
+    cli_job_read_options(arguments, run->specs, &run->keys, &run->backup);
     job->backup = &run->backup;
+    if (cli_argument_switch(arguments, "require-encryption") && !run->backup.keys)
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--require-encryption: give --key-file or --recipient too, or no backup of "
+                        "this node could be sealed");
     return CLI_EXIT_DONE;
 }
 

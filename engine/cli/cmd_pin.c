@@ -64,7 +64,7 @@ static enum cli_exit set_pins(const struct cli_arguments *arguments,
 static enum cli_exit run(const struct cli_arguments *arguments, bool is_pinned)
 {
     struct pst_backup_list list;
-    enum cli_exit code = cli_backups_read(arguments, &list);
+    enum cli_exit code = cli_backups_read(arguments, NULL, &list);
     if (code != CLI_EXIT_DONE)
         return code;
     code = set_pins(arguments, &list, is_pinned);

@@ -331,7 +331,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "give either --keep-last N (or another --keep-…) or the backups to remove, "
                         "as numbers or uids");
-    enum cli_exit code = cli_backups_read(arguments, &pruning.list);
+    enum cli_exit code = cli_backups_read(arguments, NULL, &pruning.list);
     if (code != CLI_EXIT_DONE)
         return code;
     code = prune(&pruning, has_rules ? &rules : NULL);

@@ -21,6 +21,7 @@
 
 static const struct cli_option options[] = {
     CLI_FROM_OPTION,
+    CLI_KEY_OPTION,
     {.name = "target",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR",
@@ -158,14 +159,14 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
     return CLI_EXIT_DONE;
 }
 
-static void read_options(const struct cli_read *read, const char **only,
-                         struct pst_restore_job *job)
+static void read_options(struct cli_read *read, const char **only, struct pst_restore_job *job)
 {
     const struct cli_arguments *arguments = read->arguments;
     job->directory = read->directories[0];
     job->more_directories = read->directories + 1;
     job->more_directories_count = read->directories_count - 1;
     job->id = read->id;
+    job->keys = cli_keys_read(arguments, false, &read->keys);
     job->target = cli_argument_text(arguments, "target");
     job->force = cli_argument_switch(arguments, "force");
     job->keep_going = cli_argument_switch(arguments, "keep-going");

@@ -12,12 +12,13 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/key_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
 #include "engine/repository/running.h"
 
-static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_OPTION_JSON, {0}};
+static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_KEY_OPTION, CLI_OPTION_JSON, {0}};
 
 static json_t *part_json(const struct pst_manifest_part *part)
 {
@@ -248,20 +249,33 @@ static enum cli_exit show(const struct cli_arguments *arguments, const struct ps
     return code;
 }
 
-static enum cli_exit run(const struct cli_arguments *arguments)
+static enum cli_exit run_with(const struct cli_arguments *arguments,
+                              const struct pst_keyring *keyring)
 {
     const char *directories[CLI_OPTION_VALUES_MAX];
     uint32_t count = cli_argument_texts(arguments, "from", directories);
     const char *id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
     char message[PST_MESSAGE_BYTES];
     struct pst_reading reading;
-    int error = pst_reading_open(directories, count, id, PST_PICK_DECIDED, &reading, message);
+    int error =
+        pst_reading_open(directories, count, keyring, id, PST_PICK_DECIDED, &reading, message);
     if (error)
         return cli_fail(arguments,
                         error == -EINVAL ? CLI_EXIT_USAGE : cli_backups_exit(arguments, error),
                         "%s%s", message, cli_backups_hint(id, error));
     enum cli_exit code = show(arguments, &reading);
     pst_reading_close(&reading);
+    return code;
+}
+
+static enum cli_exit run(const struct cli_arguments *arguments)
+{
+    struct pst_keyring *keyring;
+    enum cli_exit code = cli_backups_keys(arguments, &keyring);
+    if (code != CLI_EXIT_DONE)
+        return code;
+    code = run_with(arguments, keyring);
+    pst_keyring_release(keyring);
     return code;
 }
 

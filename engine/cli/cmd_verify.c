@@ -19,7 +19,7 @@
 #include "engine/service/interrupt.h"
 
 static const struct cli_option options[] = {
-    CLI_FROM_OPTION, CLI_PLACEMENT_OPTIONS, CLI_OPTION_JSON, {0}};
+    CLI_FROM_OPTION, CLI_KEY_OPTION, CLI_PLACEMENT_OPTIONS, CLI_OPTION_JSON, {0}};
 
 static void on_finding(void *context, const struct pst_finding *finding)
 {
@@ -78,7 +78,7 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
 static bool is_unverified(int error)
 {
     return error != -ECANCELED && error != -PST_E_CORRUPT && error != -PST_E_NEWER &&
-           error != -PST_E_INCOMPLETE && error != -PST_E_NO_BACKUP;
+           error != -PST_E_INCOMPLETE && error != -PST_E_NO_BACKUP && error != -PST_E_NO_KEY;
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)
@@ -94,6 +94,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     job.more_directories = read.directories + 1;
     job.more_directories_count = read.directories_count - 1;
     job.id = read.id;
+    job.keys = cli_keys_read(arguments, false, &read.keys);
     job.on_finding = on_finding;
     int error = pst_job_verify(&job, pst_interrupt_flag(), &outcome);
     cli_read_end(&read);

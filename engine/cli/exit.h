@@ -12,6 +12,7 @@ enum cli_exit {
     CLI_EXIT_UNKNOWN = 4,       /* asked for; whether it was done is not known */
     CLI_EXIT_NO_BACKUP = 10,    /* no such backup or directory, or none that is complete */
     CLI_EXIT_BUSY = 11,         /* another backup or a cleanup is under way: try again */
+    CLI_EXIT_KEY = 12,          /* the backup is sealed, and no key that was given opens it */
     CLI_EXIT_INTERRUPTED = 130, /* SIGINT, SIGTERM or SIGHUP: aborted in order */
 };
 

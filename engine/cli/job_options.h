@@ -6,6 +6,7 @@
 #define PST_ENGINE_CLI_JOB_OPTIONS_H
 
 #include "engine/cli/command.h"
+#include "engine/cli/key_options.h"
 #include "penstock/run.h"
 
 /* For a command's table. */
@@ -36,6 +37,7 @@
          .help = "compress chunks: by lz4, or by zstd at level 1 to 9, which is slower and "       \
                  "shrinks more; auto: as much as costs no time. What does not shrink is stored "   \
                  "as it is"},                                                                      \
+        CLI_SEAL_OPTIONS,                                                                          \
         {.name = "freeze-wait",                                                                    \
          .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
@@ -108,11 +110,13 @@ _Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
                    PST_START_LIMIT_NS_DEFAULT == UINT64_C(30000000000),
                "as the table says");
 
-/* Fills these, placement, sources and directory into a job. specs: room for PST_SOURCES_MAX. */
+/* Fills these, placement, sources and directory into a job. specs: room for PST_SOURCES_MAX; it and
+ * keys stay where they are. */
 static inline void cli_job_read_options(const struct cli_arguments *arguments, const char **specs,
-                                        struct pst_backup_job *job)
+                                        struct cli_keys *keys, struct pst_backup_job *job)
 {
     pst_backup_job_init(job);
+    job->keys = cli_keys_read(arguments, true, keys);
     job->specs_count = cli_argument_texts(arguments, "source", specs);
     job->specs = specs;
     job->directory = cli_argument_text(arguments, "to");

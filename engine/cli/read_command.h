@@ -6,6 +6,7 @@
 #define PST_ENGINE_CLI_READ_COMMAND_H
 
 #include "engine/cli/command.h"
+#include "engine/cli/key_options.h"
 #include "engine/cli/progress.h"
 #include "penstock/run.h"
 
@@ -15,6 +16,7 @@ struct cli_read {
     const char *directories[CLI_OPTION_VALUES_MAX]; /* --from */
     uint32_t directories_count;
     const char *id; /* the first positional; NULL: none */
+    struct cli_keys keys;
     struct cli_progress *progress;
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/format/block.h"
+#include "engine/format/seal.h"
 #include "engine/transform/registry/codec_find.h"
 
 #define FIELD(field, what, error) DAMAGED_FIELD(damage, struct pst_chunk_header, field, what, error)
@@ -121,8 +122,9 @@ bool pst_chunk_gaps_are_zero(const void *buffer)
 }
 
 /* The payload is complete, its gaps and what follows it zero. */
-static uint64_t seal(struct pst_chunk_header *header, const struct pst_part_identity *identity,
-                     uint64_t chunk, uint64_t file_offset, uint32_t stored_bytes)
+static uint64_t seal(struct pst_sealed *sealed, struct pst_chunk_header *header,
+                     const struct pst_part_identity *identity, uint64_t chunk, uint64_t file_offset,
+                     uint32_t stored_bytes)
 {
     assert(file_offset % PST_BLOCK_BYTES == 0);
     header->head.identity = *identity;
@@ -130,19 +132,34 @@ static uint64_t seal(struct pst_chunk_header *header, const struct pst_part_iden
     header->stored_bytes = stored_bytes;
     header->file_offset = file_offset;
     header->payload_checksum = payload_checksum(header);
+    if (sealed)
+        format_seal_header(sealed, header);
     format_block_seal(header, PST_MAGIC_CHUNK, identity, chunk);
     return pst_chunk_file_bytes(stored_bytes);
 }
 
-uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
-                           uint64_t file_offset, uint32_t payload_bytes)
+uint64_t format_chunk_seal_by(struct pst_sealed *sealed, void *buffer,
+                              const struct pst_part_identity *identity, uint64_t chunk,
+                              uint64_t file_offset, uint32_t payload_bytes)
 {
     struct pst_chunk_header *header = buffer;
     assert(header->type >= PST_CHUNK_DATA && header->type <= PST_CHUNK_INDEX);
     assert(payload_bytes >= 1 && payload_bytes <= PST_CHUNK_BYTES_MAX);
     zero_gaps(header, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, payload_bytes);
     header->raw_bytes = payload_bytes;
-    return seal(header, identity, chunk, file_offset, payload_bytes);
+    if (sealed) {
+        header->cipher = PST_CIPHER_AES_256_GCM;
+        header->stored_bytes = payload_bytes;
+        header->head.chunk = chunk;
+        format_seal_payload(sealed, header);
+    }
+    return seal(sealed, header, identity, chunk, file_offset, payload_bytes);
+}
+
+uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset, uint32_t payload_bytes)
+{
+    return format_chunk_seal_by(NULL, buffer, identity, chunk, file_offset, payload_bytes);
 }
 
 void format_chunk_begin_encoding(struct format_encoding *encoding, void *buffer,
@@ -161,6 +178,7 @@ void format_chunk_begin_encoding(struct format_encoding *encoding, void *buffer,
     encoding->encoded = encoded;
     encoding->payload = (struct pst_encoding){
         .head = &header->head,
+        .number = chunk,
         .raw = pst_chunk_payload_of(buffer),
         .stored = (uint8_t *)encoded + PST_CHUNK_HEADER_BYTES,
         .raw_bytes = payload_bytes,
@@ -184,12 +202,14 @@ uint64_t format_chunk_seal_encoded(const struct format_encoding *encoding,
     struct pst_chunk_header *header = encoding->encoded;
     uint32_t bytes = payload->stored_bytes;
     assert(bytes >= 1 && bytes <= payload->room);
-    assert(pst_transform_allows(transform, payload->raw_bytes, bytes));
+    assert(encoding->sealed || pst_transform_allows(transform, payload->raw_bytes, bytes));
     memset(payload->stored + bytes, 0, padded(bytes) - bytes);
     header->codec = transform->codec;
     header->cipher = transform->cipher;
     header->raw_bytes = payload->raw_bytes;
-    return seal(header, identity, chunk, file_offset, bytes);
+    if (encoding->sealed)
+        memcpy((uint8_t *)header + PST_CHUNK_TAGS_AT, payload->tag, sizeof(payload->tag));
+    return seal(encoding->sealed, header, identity, chunk, file_offset, bytes);
 }
 
 bool pst_chunk_is_encoded(const void *buffer)
@@ -221,16 +241,24 @@ static void restore_chunk_header(void *block, const void *context)
     header->file_offset = *(const uint64_t *)context;
     header->flags &= PST_CHUNK_ROWS;
     header->reserved2 = 0;
+    if (pst_chunk_is_sealed(header))
+        return;
     memset(header->reserved3, 0, sizeof(header->reserved3));
     for (uint32_t i = header->pieces_count; i < PST_CHUNK_PIECES_MAX; i++)
         memset(&header->pieces[i], 0, sizeof(header->pieces[i]));
 }
 
-static int check_pieces(const struct pst_chunk_header *header, struct pst_damage *damage)
+static int check_pieces_count(const struct pst_chunk_header *header, struct pst_damage *damage)
 {
-    bool has_pieces = header->type == PST_CHUNK_DATA;
-    if (header->pieces_count > (has_pieces ? PST_CHUNK_PIECES_MAX : 0))
+    uint32_t most =
+        pst_chunk_is_sealed(header) ? PST_CHUNK_SEALED_PIECES_MAX : PST_CHUNK_PIECES_MAX;
+    if (header->pieces_count > (header->type == PST_CHUNK_DATA ? most : 0))
         return FIELD(pieces_count, "number of pieces", -PST_E_CORRUPT);
+    return 0;
+}
+
+int format_chunk_check_pieces(const struct pst_chunk_header *header, struct pst_damage *damage)
+{
     uint64_t end = 0;
     for (uint32_t i = 0; i < header->pieces_count; i++) {
         const struct pst_chunk_piece *piece = &header->pieces[i];
@@ -252,8 +280,8 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
     if (header->type > PST_CHUNK_INDEX)
         return FIELD(type, "chunk type", -PST_E_NEWER);
     const struct pst_transform *transform = pst_codec_find(header->codec, header->cipher);
-    if (header->type == PST_CHUNK_INDEX && pst_chunk_is_encoded(header))
-        transform = NULL; /* so far an index is stored as it is */
+    if (header->type == PST_CHUNK_INDEX && header->codec != PST_CODEC_NONE)
+        transform = NULL; /* so far no index has one */
     if (!transform && header->codec != PST_CODEC_NONE)
         return FIELD(codec, "codec", -PST_E_NEWER);
     if (!transform)
@@ -262,12 +290,13 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
         return FIELD(stored_bytes, "stored length", -PST_E_CORRUPT);
     if (!pst_transform_allows(transform, header->raw_bytes, header->stored_bytes))
         return FIELD(raw_bytes, "raw length", -PST_E_CORRUPT);
-    return check_pieces(header, damage);
+    int error = check_pieces_count(header, damage);
+    return error || pst_chunk_is_sealed(header) ? error : format_chunk_check_pieces(header, damage);
 }
 
-int format_chunk_check_header(const void *buffer, uint64_t bytes,
-                              const struct pst_part_identity *identity, uint64_t chunk,
-                              uint64_t file_offset, struct pst_damage *damage)
+int pst_chunk_check_header(const void *buffer, uint64_t bytes,
+                           const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset, struct pst_damage *damage)
 {
     const struct pst_block_expected expected = {
         .magic = PST_MAGIC_CHUNK,
@@ -301,7 +330,7 @@ static int damaged_payload(const struct pst_chunk_header *header, struct pst_dam
 int pst_chunk_check(const void *buffer, uint64_t bytes, const struct pst_part_identity *identity,
                     uint64_t chunk, uint64_t file_offset, struct pst_damage *damage)
 {
-    int error = format_chunk_check_header(buffer, bytes, identity, chunk, file_offset, damage);
+    int error = pst_chunk_check_header(buffer, bytes, identity, chunk, file_offset, damage);
     if (error)
         return error;
     const struct pst_chunk_header *header = buffer;

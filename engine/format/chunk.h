@@ -41,8 +41,11 @@ struct pst_part_header {
     uint32_t ldm;               /* instance of the LDM that wrote it, 1… */
     uint64_t created_unix_ns;
     uint8_t codec;  /* enum pst_codec: of the transform configured; each chunk says its own */
-    uint8_t cipher; /* likewise */
-    uint8_t reserved[4096 - 98];
+    uint8_t cipher; /* enum pst_cipher: of all chunks */
+    uint8_t reserved1[6];
+    uint8_t data_key[16]; /* id of the data key, with a cipher */
+    uint8_t salt[32];     /* random; the part's key is derived from it too */
+    uint8_t reserved[4096 - 152];
 };
 
 /* A run of bytes of one object. Pieces of a chunk ascend in payload_offset and do not overlap;
@@ -110,7 +113,8 @@ struct pst_part_trailer {
     uint64_t object_sums; /* records in chunks of sums; 0: written without, or no data */
     uint64_t lz4_chunks;  /* chunks of this codec */
     uint64_t zstd_chunks; /* likewise */
-    uint8_t reserved[4096 - 248];
+    uint8_t tag[16];      /* with a cipher: seal.h */
+    uint8_t reserved[4096 - 264];
 };
 
 _Static_assert(sizeof(struct pst_part_header) == 4096, "docs/format.md");
@@ -119,6 +123,8 @@ _Static_assert(offsetof(struct pst_part_header, ldm) == 84, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_header, created_unix_ns) == 88, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_header, codec) == 96, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_header, cipher) == 97, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_header, data_key) == 104, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_header, salt) == 120, "docs/format.md");
 _Static_assert(sizeof(struct pst_chunk_piece) == 24, "docs/format.md");
 _Static_assert(sizeof(struct pst_chunk_header) == PST_CHUNK_HEADER_BYTES, "docs/format.md");
 _Static_assert(offsetof(struct pst_chunk_header, type) == 80, "docs/format.md");
@@ -144,6 +150,7 @@ _Static_assert(offsetof(struct pst_part_trailer, finished_unix_ns) == 208, "docs
 _Static_assert(offsetof(struct pst_part_trailer, object_sums) == 224, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, lz4_chunks) == 232, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, zstd_chunks) == 240, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_trailer, tag) == 248, "docs/format.md");
 
 /* Bytes in the file of a chunk with so much payload: header and padded payload. */
 uint64_t pst_chunk_file_bytes(uint32_t stored_bytes);
@@ -168,11 +175,18 @@ uint32_t pst_chunk_pieces_count(const void *buffer);
 uint64_t format_chunk_seal(void *buffer, const struct pst_part_identity *identity, uint64_t chunk,
                            uint64_t file_offset, uint32_t payload_bytes);
 
+/* The same, sealed where it lies; NULL: as it is. Its pieces are not to be seen any more. */
+struct pst_sealed;
+uint64_t format_chunk_seal_by(struct pst_sealed *sealed, void *buffer,
+                              const struct pst_part_identity *identity, uint64_t chunk,
+                              uint64_t file_offset, uint32_t payload_bytes);
+
 /* The same of a DATA or CATALOGUE chunk through a transform, in steps, from buffer into encoded,
  * which has room for so many bytes of payload: header and stored payload come to lie there, and are
  * to be written from there. One that is declined is to be sealed as it is. */
 struct format_encoding {
     const struct pst_transform *transform;
+    struct pst_sealed *sealed; /* that the transform is of; NULL: of none */
     void *buffer;
     void *encoded;
     struct pst_encoding payload;
@@ -194,9 +208,13 @@ uint64_t format_chunk_seal_encoded(const struct format_encoding *encoding,
  *   -PST_E_NEWER      intact, but of an incompatible version, or an unknown type, codec, cipher
  *   -PST_E_MISPLACED  intact, but of another backup, node, part, or of another place in this one
  * In all cases *damage says where. */
-int format_chunk_check_header(const void *buffer, uint64_t bytes,
-                              const struct pst_part_identity *identity, uint64_t chunk,
-                              uint64_t file_offset, struct pst_damage *damage) PST_MUST_USE;
+int pst_chunk_check_header(const void *buffer, uint64_t bytes,
+                           const struct pst_part_identity *identity, uint64_t chunk,
+                           uint64_t file_offset, struct pst_damage *damage) PST_MUST_USE;
+
+/* The pieces alone, once they can be seen: those of a sealed chunk are not looked at by a check. */
+int format_chunk_check_pieces(const struct pst_chunk_header *header,
+                              struct pst_damage *damage) PST_MUST_USE;
 
 /* Checks header, pieces and payload. -PST_E_TRUNCATED too where bytes is less than the header says
  * (more is fine). A chunk that passes can be read without further checks of ranges. */
@@ -228,7 +246,10 @@ struct pst_digest pst_part_header_seal(void *block, const struct pst_part_identi
 struct pst_digest format_part_header_name_transform(void *block,
                                                     const struct pst_transform *transform);
 
-/* As format_chunk_check_header; -PST_E_NOT_BACKUP where the magic is another. identity may be NULL:
+/* The checksum, and the version, of a sealed part header whose fields were set since. */
+struct pst_digest format_part_header_reseal(void *block);
+
+/* As pst_chunk_check_header; -PST_E_NOT_BACKUP where the magic is another. identity may be NULL:
  * any that is within its ranges. */
 int pst_part_header_check(const void *block, uint64_t bytes,
                           const struct pst_part_identity *identity,

@@ -38,10 +38,20 @@ struct pst_digest format_part_header_name_transform(void *block,
     return header->head.checksum;
 }
 
+struct pst_digest format_part_header_reseal(void *block)
+{
+    struct pst_block_head *head = block;
+    head->incompatible = PST_FORMAT_SEALED;
+    memset(&head->checksum, 0, sizeof(head->checksum));
+    head->checksum = pst_digest_of(block, PST_BLOCK_BYTES, 0);
+    return head->checksum;
+}
+
 static void restore_header(void *block, const void *context)
 {
     (void)context;
     struct pst_part_header *header = block;
+    header->head.incompatible = header->cipher != PST_CIPHER_NONE ? PST_FORMAT_SEALED : 0;
     memset(header->reserved, 0, sizeof(header->reserved));
 }
 

@@ -91,7 +91,8 @@ uint64_t format_index_seal(struct pst_index_builder *builder,
     };
     uint32_t payload_bytes = (uint32_t)(sizeof(struct pst_index_head) +
                                         builder->entries_count * sizeof(struct pst_index_entry));
-    uint64_t bytes = format_chunk_seal(buffer, identity, chunk, file_offset, payload_bytes);
+    uint64_t bytes =
+        format_chunk_seal_by(builder->sealed, buffer, identity, chunk, file_offset, payload_bytes);
     builder->last = (struct pst_index_link){
         .file_offset = file_offset,
         .chunk = chunk,
@@ -207,8 +208,8 @@ int pst_index_check_chunk(const struct pst_index_entry *entry, const void *buffe
 int pst_index_check_header(const struct pst_index_entry *entry, const void *buffer, uint64_t bytes,
                            const struct pst_part_identity *identity, struct pst_damage *damage)
 {
-    int error = format_chunk_check_header(buffer, bytes, identity, entry->chunk, entry->file_offset,
-                                          damage);
+    int error =
+        pst_chunk_check_header(buffer, bytes, identity, entry->chunk, entry->file_offset, damage);
     return error ? error : compare_with_entry(entry, pst_chunk_header_of(buffer), damage);
 }
 

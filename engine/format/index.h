@@ -72,7 +72,8 @@ _Static_assert(sizeof(struct pst_index_head) == 64, "docs/format.md");
      (uint32_t)sizeof(struct pst_index_entry))
 
 struct pst_index_builder {
-    void *buffer; /* the caller's: 4096 + chunk_bytes */
+    struct pst_sealed *sealed; /* by which it is sealed; NULL: it is not */
+    void *buffer;              /* the caller's: 4096 + chunk_bytes */
     uint32_t entries_count;
     uint32_t entries_max;
     uint64_t index_chunks;      /* sealed so far */

@@ -26,7 +26,7 @@ struct pst_manifest_version {
 
 /* What node and cluster manifest have in common. Times: nanoseconds since 1970. */
 struct pst_manifest_common {
-    struct pst_manifest_version version; /* encoders write their own: leave zero */
+    struct pst_manifest_version version; /* for encoders zero, but for PST_FORMAT_SEALED */
     uint8_t uid[PST_UID_BYTES];
     uint32_t number;
     uint32_t cluster_id;
@@ -125,6 +125,17 @@ int pst_manifest_decode_node(const void *bytes, uint64_t size, struct pst_node_m
 int pst_manifest_decode_cluster(const void *bytes, uint64_t size,
                                 struct pst_cluster_manifest *manifest, struct pst_digest *digest,
                                 struct pst_damage *damage) PST_MUST_USE;
+
+/* A manifest that is sealed has two: one without what nobody is to read, and, attached to that,
+ * sealed bytes that hold the other, whole. */
+
+/* Attaches them to a text, which becomes another one. -ENOMEM, -E2BIG: there is no text then. */
+int pst_manifest_attach(struct pst_manifest_text *text, const uint8_t *sealed,
+                        size_t sealed_bytes) PST_MUST_USE;
+
+/* Finds them in a text that has been decoded: malloc'd. -PST_E_CORRUPT: there are none; -ENOMEM. */
+int pst_manifest_detach(const void *bytes, uint64_t size, uint8_t **sealed,
+                        size_t *sealed_bytes) PST_MUST_USE;
 
 /* Frees what a successful decode owns. */
 void pst_manifest_release_node(struct pst_node_manifest *manifest);

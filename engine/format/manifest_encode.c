@@ -77,13 +77,13 @@ static json_t *sums_object(const struct pst_part_sums *sums)
 
 static json_t *common_object(const struct pst_manifest_common *common, const char *kind)
 {
-    return json_pack("{ss,s{si,si,si},so,so,so,so,so,so,so,so}", "penstock", kind, "version",
-                     "compatible", 0, "read_only_compatible", 0, "incompatible", 0, "uid",
-                     hex_string(common->uid, sizeof(common->uid)), "number",
-                     integer(common->number), "cluster", integer(common->cluster_id), "start_gci",
-                     integer(common->start_gci), "stop_gci", integer(common->stop_gci),
-                     "started_unix_ns", integer(common->started_unix_ns), "finished_unix_ns",
-                     integer(common->finished_unix_ns), "sums", sums_object(&common->sums));
+    return json_pack(
+        "{ss,s{si,si,si},so,so,so,so,so,so,so,so}", "penstock", kind, "version", "compatible", 0,
+        "read_only_compatible", 0, "incompatible", (int)common->version.incompatible, "uid",
+        hex_string(common->uid, sizeof(common->uid)), "number", integer(common->number), "cluster",
+        integer(common->cluster_id), "start_gci", integer(common->start_gci), "stop_gci",
+        integer(common->stop_gci), "started_unix_ns", integer(common->started_unix_ns),
+        "finished_unix_ns", integer(common->finished_unix_ns), "sums", sums_object(&common->sums));
 }
 
 /* NULL, and ENOMEM in errno where that is the reason. */
@@ -167,11 +167,14 @@ static json_t *nodes_array(const struct pst_cluster_manifest *manifest)
     return array;
 }
 
-/* line: malloc'd, without newline; becomes the text's or is freed. */
-static int finish_text(char *line, struct pst_manifest_text *text)
+int format_manifest_finish(char *line, struct pst_manifest_text *text)
 {
     size_t line_bytes = strlen(line) + 1;
     size_t bytes = line_bytes + PST_MANIFEST_LINE2_BYTES;
+    if (bytes > PST_MANIFEST_BYTES_MAX) {
+        free(line);
+        return -E2BIG;
+    }
     char *whole = realloc(line, bytes + 1);
     if (!whole) {
         free(line);
@@ -193,18 +196,11 @@ static int finish_text(char *line, struct pst_manifest_text *text)
 static int encode(json_t *object, struct pst_manifest_text *text)
 {
     char *line;
-    size_t bytes;
     if (!object)
         return errno == ENOMEM ? -ENOMEM : -EINVAL;
-    int error = pst_json_text(object, &line, &bytes);
+    int error = pst_json_text(object, &line, NULL);
     json_decref(object);
-    if (error)
-        return error;
-    if (bytes + 1 + PST_MANIFEST_LINE2_BYTES > PST_MANIFEST_BYTES_MAX) {
-        free(line);
-        return -E2BIG;
-    }
-    return finish_text(line, text);
+    return error ? error : format_manifest_finish(line, text);
 }
 
 /* Takes the text of what its own decoder did not take: there is none then. */

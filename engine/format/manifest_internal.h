@@ -13,4 +13,9 @@
 #define PST_MANIFEST_LINE2_BYTES                                                                   \
     (sizeof(PST_MANIFEST_LINE2_BEGIN) - 1 + 32 + sizeof(PST_MANIFEST_LINE2_END) - 1)
 
+struct pst_manifest_text;
+
+/* Adds line 2. line: malloc'd, without newline; becomes the text's or is freed. -ENOMEM; -E2BIG. */
+int format_manifest_finish(char *line, struct pst_manifest_text *text);
+
 #endif

@@ -25,6 +25,13 @@ void pst_part_name_transform(struct pst_part *part, const struct pst_transform *
     part->header_checksum = format_part_header_name_transform(block, transform);
 }
 
+void pst_part_begin_sealing(struct pst_part *part, struct pst_sealed *sealed, void *block)
+{
+    assert(part->next_chunk == 0);
+    part->sealed = part->index.sealed = sealed;
+    part->header_checksum = format_part_header_reseal(block);
+}
+
 void pst_part_attach_index(struct pst_part *part, void *buffer)
 {
     format_index_attach(&part->index, buffer, part->chunk_bytes);
@@ -60,8 +67,9 @@ struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes)
 {
     assert(payload_bytes <= part->chunk_bytes);
-    uint64_t bytes = format_chunk_seal(buffer, &part->identity, part->next_chunk, part->next_offset,
-                                       payload_bytes);
+    assert(!part->sealed || pst_chunk_pieces_count(buffer) == 0);
+    uint64_t bytes = format_chunk_seal_by(part->sealed, buffer, &part->identity, part->next_chunk,
+                                          part->next_offset, payload_bytes);
     return enter(part, buffer, pst_chunk_payload_of(buffer), bytes);
 }
 
@@ -70,6 +78,7 @@ void pst_part_begin_encoding(struct pst_part *part, const struct pst_transform *
 {
     assert(!part->encoding.transform && payload_bytes <= part->chunk_bytes);
     part->encoding.transform = transform;
+    part->encoding.sealed = part->sealed;
     format_chunk_begin_encoding(&part->encoding, buffer, payload_bytes, encoded, part->chunk_bytes,
                                 &part->identity, part->next_chunk);
 }
@@ -85,7 +94,9 @@ enum pst_encoded pst_part_encode(struct pst_part *part, struct pst_part_place *p
     if (end == PST_ENCODED) {
         uint64_t bytes = format_chunk_seal_encoded(&encoding, &part->identity, part->next_chunk,
                                                    part->next_offset);
-        *place = enter(part, encoding.encoded, encoding.payload.raw, bytes);
+        /* the pieces can be seen in the buffer alone, if it is sealed */
+        memcpy(encoding.buffer, encoding.encoded, offsetof(struct pst_chunk_header, pieces));
+        *place = enter(part, encoding.buffer, encoding.payload.raw, bytes);
     }
     return end;
 }
@@ -149,6 +160,11 @@ struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t star
     trailer->object_sums = part->object_sums.sealed;
     trailer->lz4_chunks = part->codec_chunks[PST_CODEC_LZ4];
     trailer->zstd_chunks = part->codec_chunks[PST_CODEC_ZSTD];
+    if (part->sealed) {
+        trailer->head.identity = part->identity;
+        trailer->head.chunk = trailer->sums.chunks;
+        format_seal_trailer(part->sealed, trailer);
+    }
     *digest = format_part_trailer_seal(trailer, &part->identity);
     return place;
 }

@@ -16,6 +16,7 @@
 
 #include "engine/format/chunk.h"
 #include "engine/format/index.h"
+#include "engine/format/seal.h"
 #include "engine/format/sums.h"
 
 struct pst_part {
@@ -28,6 +29,7 @@ struct pst_part {
     struct pst_digest header_checksum;
     struct pst_index_builder index;
     struct format_sums object_sums;
+    struct pst_sealed *sealed;       /* NULL: it is not sealed */
     struct format_encoding encoding; /* transform NULL: none is under way */
 };
 
@@ -45,6 +47,11 @@ void pst_part_begin(struct pst_part *part, const struct pst_part_identity *ident
 /* Names the transform that is configured in the block, which has not been written yet. */
 void pst_part_name_transform(struct pst_part *part, const struct pst_transform *transform,
                              void *block);
+
+/* Makes it a sealed part: its key is set in sealed, and what the key is derived from stands in the
+ * block, which has been named its transform. Then all chunks with pieces are encoded, by the
+ * transform of sealed. */
+void pst_part_begin_sealing(struct pst_part *part, struct pst_sealed *sealed, void *block);
 
 /* The buffer (4096 + chunk_bytes) that index entries are gathered in from now on; before the first
  * chunk is sealed, and after each pst_part_seal_index but the last. */

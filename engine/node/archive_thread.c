@@ -115,6 +115,7 @@ void *archive_run(void *argument)
         return NULL;
     }
     archive->config = &config;
+    archive->sealing = node->sealing;
     archive->repository = &node->lease.repository;
     archive->unreadable = &node->unreadable;
     archive->on_gci = note_gci;

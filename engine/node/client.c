@@ -51,12 +51,13 @@ static struct pst_signal to_master(const struct pst_node *node, uint32_t master_
     return signal;
 }
 
-void pst_client_request_backup(struct pst_node *node, const struct pst_client_request *request)
+void pst_client_request_backup(struct pst_node *node, struct pst_client_request *request)
 {
     struct pst_signal signal =
         to_master(node, request->master_node, PST_BACKUP_REQ, pst_uid_low(request->uid));
     struct pst_backup_req *wanted = &signal.payload.backup_req;
     signal.sequence = 1;
+    request->flags |= node->sealing ? PST_BACKUP_SEALED : 0u;
     memcpy(wanted->uid, request->uid, sizeof(wanted->uid));
     wanted->request_id = request->request_id;
     wanted->number = request->number;

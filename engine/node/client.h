@@ -30,8 +30,9 @@ struct pst_client_request {
 /* Chooses uid and request id at random. -EIO. */
 PST_MUST_USE int pst_client_identify(struct pst_client_request *request);
 
-/* Asks the master. BACKUP_CONF and an end follow, or BACKUP_REF. */
-void pst_client_request_backup(struct pst_node *node, const struct pst_client_request *request);
+/* Asks the master. BACKUP_CONF and an end follow, or BACKUP_REF. Its flags get what the node's own
+ * configuration says: PST_BACKUP_SEALED. */
+void pst_client_request_backup(struct pst_node *node, struct pst_client_request *request);
 
 /* backup: first 8 bytes of its uid. No answer but the backup's end. */
 void pst_client_request_abort(struct pst_node *node, uint32_t master_node, uint64_t backup);

@@ -10,6 +10,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/key/sealing.h"
 #include "engine/node/history.h"
 #include "engine/node/threads.h"
 #include "engine/pipeline/pipeline.h"
@@ -33,7 +34,8 @@ struct ldm {
     struct pst_ring *ring;
     struct pst_arena arena;
     struct pst_compression *compression; /* NULL: none */
-    struct pst_chunk_encoder encoder;    /* with it */
+    struct pst_sealed sealed;            /* if the node seals */
+    struct pst_chunk_encoder encoder;    /* with one of these */
     struct pst_pipeline *pipeline;
     struct pst_actions actions;
     uint64_t progress_due_ns;
@@ -418,10 +420,34 @@ static void open_compression(struct ldm *ldm)
     };
 }
 
+/* Behind the codec, if there is one. */
+static int open_sealing(struct ldm *ldm)
+{
+    struct pst_chunk_encoder *encoder = &ldm->encoder;
+    if (!ldm->node->sealing)
+        return 0;
+    int error =
+        pst_sealed_open(&ldm->sealed, encoder->transform, encoder->choose, encoder->context);
+    if (error)
+        return error;
+    *encoder = (struct pst_chunk_encoder){
+        .transform = &ldm->sealed.named,
+        .choose = pst_sealed_choose,
+        .context = &ldm->sealed,
+        .sealed = &ldm->sealed,
+        .seal_part = pst_sealing_begin_part,
+        .seal_context = ldm->node->sealing,
+    };
+    return 0;
+}
+
 static int open_pipeline(struct ldm *ldm)
 {
     const struct pst_node_config *config = &ldm->node->config;
     open_compression(ldm);
+    int error = open_sealing(ldm);
+    if (error)
+        return error;
     struct pst_pipeline_config pipeline = {
         .ring = ldm->ring,
         .memory = ldm->arena.base,
@@ -433,14 +459,17 @@ static int open_pipeline(struct ldm *ldm)
         .chunk_bytes = config->chunk_bytes,
         .depth = config->depth,
         .direct = config->direct,
-        .encoder = ldm->compression ? &ldm->encoder : NULL,
+        .encoder = ldm->encoder.transform ? &ldm->encoder : NULL,
         .sources = config->sources,
         .unreadable = &ldm->node->unreadable,
         .files_max = &ldm->node->files_max,
         .find_fragment = find_fragment,
         .context = ldm->node,
     };
-    return pst_pipeline_create(&pipeline, &ldm->pipeline);
+    error = pst_pipeline_create(&pipeline, &ldm->pipeline);
+    if (error)
+        pst_sealed_close(&ldm->sealed);
+    return error;
 }
 
 static const char *pages_of(const struct pst_arena *arena)
@@ -507,6 +536,7 @@ out_after_pipeline:
     free(ldm.proxy);
     free(ldm.master);
     pst_pipeline_destroy(ldm.pipeline);
+    pst_sealed_close(&ldm.sealed);
 out_after_ring:
     pst_ring_close(ldm.ring);
 out_after_arena:

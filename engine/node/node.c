@@ -14,6 +14,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/key/sealing.h"
 #include "engine/node/node_fabric.h"
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
@@ -125,6 +126,7 @@ static void free_node(struct pst_node *node)
     channel_close(&node->client);
     pst_doorbell_close(&node->hub_bell);
     pst_repository_lease_release(&node->lease);
+    pst_sealing_close(node->sealing);
     pthread_mutex_destroy(&node->status_lock);
     free(node->sources);
     free(node->ldms);
@@ -232,6 +234,9 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
         error = -EIO;
         goto err_after_alloc;
     }
+    error = pst_sealing_open(config->recipients, &made->sealing);
+    if (error)
+        goto err_after_alloc;
     error = pst_repository_lease_take(&made->lease, config->directory, config->node,
                                       config->cluster, config->archive_fault);
     if (error)
@@ -256,6 +261,7 @@ err_after_doorbell:
 err_after_directory:
     pst_repository_lease_release(&made->lease);
 err_after_alloc:
+    pst_sealing_close(made->sealing);
     pthread_mutex_destroy(&made->status_lock);
     free(made->sources);
     free(made->ldms);

@@ -47,6 +47,7 @@ struct pst_cluster_config {
 
 /* Borrowed until pst_node_stop(), with what it points to; for good after a start that ended with
  * -ETIMEDOUT, and after a stop that lost a thread. */
+struct pst_keyring;
 struct pst_node_config {
     uint32_t node;                            /* id, 1…PST_NODES_MAX */
     const struct pst_cluster_config *cluster; /* NULL: a node alone */
@@ -63,7 +64,8 @@ struct pst_node_config {
     uint32_t depth;
     enum pst_direct direct;
     struct pst_compression_choice compression;
-    uint64_t freeze_wait_ns; /* for the writers of one source */
+    const struct pst_keyring *recipients; /* of sealed backups; NULL: they are not sealed */
+    uint64_t freeze_wait_ns;              /* for the writers of one source */
     uint64_t freeze_hold_ns; /* a source thaws by itself when they are held up so long; 0: never */
     uint32_t headroom_percent;
     bool is_logical;                       /* rows, of the sources that can */

@@ -389,12 +389,17 @@ static bool must_wait(const struct chunk_pool *pool)
     return pool->config.file->in_memory && pool->writes >= WRITES_IN_MEMORY_MAX;
 }
 
+static uint32_t pieces_max(const struct chunk_pool *pool)
+{
+    return pool->part.sealed ? PST_CHUNK_SEALED_PIECES_MAX : PST_CHUNK_PIECES_MAX;
+}
+
 struct chunk *chunk_pool_fill(struct chunk_pool *pool, enum pst_chunk_type type, uint32_t room)
 {
     assert(room >= 1 && room <= pool->config.chunk_bytes);
     struct chunk *chunk = pool->filling[type];
-    if (chunk && (chunk_room(chunk) < room ||
-                  pst_chunk_pieces_count(chunk->memory) == PST_CHUNK_PIECES_MAX)) {
+    if (chunk &&
+        (chunk_room(chunk) < room || pst_chunk_pieces_count(chunk->memory) == pieces_max(pool))) {
         close_filling(pool, type);
         chunk = NULL;
     }
@@ -438,6 +443,20 @@ static void on_trailer_written(struct pst_io_op *op, int result)
     end_block(op, result, "write the trailer");
 }
 
+/* Before anything of the part is sealed, or written. */
+static int seal_part(struct chunk_pool *pool)
+{
+    const struct pst_chunk_encoder *encoder = pool->config.encoder;
+    if (!encoder || !encoder->sealed)
+        return 0;
+    int error = encoder->seal_part(encoder->seal_context, pool->block, encoder->sealed);
+    if (error)
+        note_error(pool, error, "seal the part");
+    else
+        pst_part_begin_sealing(&pool->part, encoder->sealed, pool->block);
+    return error;
+}
+
 static void write_block(struct chunk_pool *pool, uint64_t offset,
                         void (*done)(struct pst_io_op *op, int result))
 {
@@ -463,7 +482,8 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
         pst_part_name_transform(&pool->part, pool->config.encoder->transform, pool->block);
         pool->output = take(pool, PST_CHUNK_DATA, CHUNK_OUTPUT);
     }
-    write_block(pool, 0, on_header_written);
+    if (seal_part(pool) == 0)
+        write_block(pool, 0, on_header_written);
 }
 
 void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end)

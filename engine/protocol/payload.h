@@ -36,8 +36,9 @@ enum pst_backup_flags {
     PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */
     PST_BACKUP_ALLOW_MISSING = 2,   /* of those nodes that are there, be it not all */
     PST_BACKUP_VERIFY = 4,          /* parts and manifests are read back before they count */
+    PST_BACKUP_SEALED = 8,          /* each node seals what it writes; without it, none does */
 
-    PST_BACKUP_FLAGS = 7, /* all that are known here: a backup with another one is refused */
+    PST_BACKUP_FLAGS = 15, /* all that are known here: a backup with another one is refused */
     /* Each node must confirm these, for one of an older version obeys none that it does not know.
      * The others are as old as the protocol, of which not every version confirms them. */
     PST_BACKUP_CONFIRMED =

@@ -16,6 +16,7 @@
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/sealed_manifest.h"
 
 /* For a name in the directory of the backup in work. */
 static int fail_inside(const struct pst_archive *archive, const char *name, const char *step,
@@ -154,6 +155,19 @@ static int make_backup_directory(struct pst_archive *archive,
     return 0;
 }
 
+/* One backup is sealed wholly or not at all: nobody is to find half of it open. */
+static int check_sealing(const struct pst_archive *archive,
+                         const struct pst_define_backup_req *define)
+{
+    bool is_wanted = define->flags & PST_BACKUP_SEALED;
+    if (is_wanted == (archive->sealing != NULL))
+        return 0;
+    return archive_fail(archive, layout_backup(define->number).text,
+                        is_wanted ? "this node has no keys to seal it with"
+                                  : "this node seals its backups",
+                        -PST_E_SEALING);
+}
+
 int pst_archive_define(struct pst_archive *archive, const struct pst_define_backup_req *define,
                        uint32_t *highest)
 {
@@ -169,6 +183,9 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
         if (error)
             return error;
     }
+    error = check_sealing(archive, define);
+    if (error)
+        return error;
     archive->warnings_before = pst_log_warnings();
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
@@ -177,6 +194,9 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;
     begin_manifests(archive, define);
     archive_check(archive);
+    error = archive->sealing ? pst_sealing_begin(archive->sealing, define->uid) : 0;
+    if (error)
+        return archive_fail(archive, ".", "make a data key", error);
     error = make_backup_directory(archive, define, highest);
     return error ? error : make_part_directories(archive);
 }
@@ -290,6 +310,37 @@ static int end_node(struct pst_archive *archive, const struct pst_gci *gci)
     return error;
 }
 
+/* Twice, as the decision: without it nobody can read the backup. */
+static int write_keys(const struct pst_archive *archive, int backup)
+{
+    const struct pst_manifest_common *common = &archive->node.common;
+    const struct pst_part_identity identity =
+        pst_keys_identity(common->uid, common->number, common->cluster_id, archive->config->node);
+    struct pst_keys_file file;
+    size_t bytes = pst_sealing_keys(archive->sealing, &identity, &file);
+    int error = 0;
+    for (uint32_t copy = 0; !error && copy < LAYOUT_KEYS_COPIES; copy++) {
+        struct layout_name name = layout_keys(common->number, archive->config->node, copy);
+        error = repository_write_durably(archive->repository, backup, name.text, NULL, &file, bytes,
+                                         archive->reads_back);
+        if (error)
+            fail_inside(archive, name.text, NULL, error);
+    }
+    return error;
+}
+
+static int encode_node(const struct pst_archive *archive, struct pst_manifest_text *text)
+{
+    return archive->sealing ? manifest_seal_node(archive->sealing, &archive->node, text)
+                            : pst_manifest_encode_node(&archive->node, text);
+}
+
+static int encode_cluster(const struct pst_archive *archive, struct pst_manifest_text *text)
+{
+    return archive->sealing ? manifest_seal_cluster(archive->sealing, &archive->cluster, text)
+                            : pst_manifest_encode_cluster(&archive->cluster, text);
+}
+
 int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gci,
                            struct pst_commit *written)
 {
@@ -305,9 +356,11 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
     error = sync_part_directories(archive, backup);
+    if (!error && archive->sealing)
+        error = write_keys(archive, backup);
     if (error)
         goto out;
-    error = pst_manifest_encode_node(&archive->node, &text);
+    error = encode_node(archive, &text);
     if (error)
         fail_inside(archive, name.text, "encode", error);
     else
@@ -335,7 +388,7 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
-    error = pst_manifest_encode_cluster(&archive->cluster, &text);
+    error = encode_cluster(archive, &text);
     if (error)
         fail_inside(archive, name.text, "encode", error);
     else
@@ -382,10 +435,18 @@ int pst_archive_load_cluster(const struct pst_archive *archive, uint32_t number,
     return error;
 }
 
+/* No backup is in work any more. */
+static void end_work(struct pst_archive *archive)
+{
+    archive->backup = 0;
+    if (archive->sealing)
+        pst_sealing_end(archive->sealing);
+}
+
 void pst_archive_leave(struct pst_archive *archive)
 {
     archive_check(archive);
-    archive->backup = 0;
+    end_work(archive);
     (void)archive_sweep_one(archive, archive->node.common.number); /* which has logged it */
 }
 
@@ -415,7 +476,7 @@ int pst_archive_commit(struct pst_archive *archive)
     int error = find_decision(archive);
     if (error)
         pst_archive_leave(archive);
-    archive->backup = 0;
+    end_work(archive);
     return error;
 }
 
@@ -458,6 +519,11 @@ static int remove_files(const struct pst_archive *archive, int backup)
     uint32_t number = archive->node.common.number, node = archive->config->node;
     int error =
         remove_name(archive, backup, layout_node_manifest(number, node).text, repository_remove);
+    for (uint32_t copy = 0; archive->sealing && copy < LAYOUT_KEYS_COPIES; copy++) {
+        int keys_error =
+            remove_name(archive, backup, layout_keys(number, node, copy).text, repository_remove);
+        error = error ? error : keys_error;
+    }
     for (uint32_t part = 1; part <= archive->parts; part++) {
         int part_error = remove_part_directory(archive, backup, part);
         error = error ? error : part_error;
@@ -496,7 +562,7 @@ int pst_archive_clean_up(struct pst_archive *archive)
 {
     archive_check(archive);
     int error = archive->directory_made ? remove_backup(archive) : 0;
-    archive->backup = 0;
+    end_work(archive);
     if (error)
         pst_archive_leave(archive);
     else

@@ -8,6 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/format/manifest.h"
+#include "engine/key/sealing.h"
 #include "engine/protocol/signal.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/unreadable.h"
@@ -35,6 +36,7 @@ struct pst_archive {
     const struct pst_archive_config *config; /* borrowed, with what it points to */
     struct pst_repository *repository;       /* borrowed */
     struct pst_unreadable *unreadable;       /* borrowed */
+    struct pst_sealing *sealing; /* borrowed: of its backups; NULL: they are not sealed */
     struct pst_thread_owner owner;
     /* Called for each backup in doubt, by every sweep again; NULL: a node alone has nobody to ask.
      */

@@ -107,6 +107,12 @@ static int remove_all(const struct pst_archive *archive, int backup, uint32_t nu
         error = repository_sync(archive->repository, backup);
     if (!error)
         error = remove_parts(archive, backup, number, uid, removed);
+    for (uint32_t copy = 0; !error && copy < LAYOUT_KEYS_COPIES; copy++) {
+        struct layout_name keys = layout_keys(number, node, copy);
+        error = remove_name(archive, backup, keys.text, removed);
+        if (!error)
+            error = remove_name(archive, backup, layout_temporary(keys.text).text, removed);
+    }
     if (!error)
         error = remove_name(archive, backup, layout_temporary(manifest.text).text, removed);
     if (!error)

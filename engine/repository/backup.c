@@ -9,24 +9,10 @@
 
 #include "engine/base/own_error.h"
 #include "engine/protocol/set.h"
+#include "engine/repository/backup_keys.h"
 #include "engine/repository/decision.h"
 #include "engine/repository/layout.h"
-
-struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i, const char *name)
-{
-    struct pst_file_name file = {0};
-    if (i < PST_DIRECTORIES_MAX && backup->directories->count > 1)
-        file.directory = backup->directories->paths[i];
-    snprintf(file.text, sizeof(file.text), "%s/%s", layout_backup(backup->stored_as).text, name);
-    return file;
-}
-
-uint32_t backup_next_in(const struct pst_backup *backup, uint32_t i)
-{
-    while (i < PST_DIRECTORIES_MAX && (backup->found_in >> i & 1) == 0)
-        i++;
-    return i;
-}
+#include "engine/repository/sealed_manifest.h"
 
 /* The directories of the backup, open, and what was read there. */
 struct load {
@@ -169,6 +155,32 @@ static int decode_node(const struct text *text, const struct pst_cluster_manifes
     return error;
 }
 
+/* Puts what is sealed of a node's manifest in its place, if there is a key for it. */
+static int open_node(struct load *load, uint32_t node_index, const struct text *text,
+                     struct pst_node_manifest *node, struct pst_damage *damage)
+{
+    struct pst_backup *backup = load->backup;
+    const struct backup_keys_look look = {.backup = backup,
+                                          .handles = load->handles,
+                                          .findings = load->findings,
+                                          .files = load->files,
+                                          .bytes = load->manifest_bytes};
+    int error = 0;
+    if (!manifest_is_sealed(&node->common))
+        return 0;
+    if (!backup->is_sealed[node_index])
+        error = backup_open_keys(&look, node_index);
+    backup->is_sealed[node_index] = true;
+    const struct pst_data_key *key = &backup->keys[node_index];
+    if (!error && key->secret)
+        error = manifest_open_node(key, text->bytes, text->size, node, damage);
+    if (error) {
+        pst_manifest_release_node(node);
+        memset(node, 0, sizeof(*node));
+    }
+    return error;
+}
+
 /* The manifest of a node, from every directory that has it. *found: one does. */
 static int load_node(struct load *load, uint32_t node_index, bool *found)
 {
@@ -186,6 +198,8 @@ static int load_node(struct load *load, uint32_t node_index, bool *found)
         *found = true;
         if (!error)
             error = decode_node(&text, &backup->cluster, known, &node, &damage);
+        if (!error)
+            error = open_node(load, node_index, &text, &node, &damage);
         free(text.bytes);
         const struct pst_file_name file = backup_file_name(backup, i, name.text);
         if (pst_is_own_error(error))
@@ -305,6 +319,52 @@ static int look_for_pin(struct load *load, uint32_t i)
     return has < 0 ? has : 0;
 }
 
+/* Nodes seal together or not at all. */
+static void report_open_decision(const struct load *load)
+{
+    const struct pst_backup *backup = load->backup;
+    const struct layout_name name = layout_cluster_manifest(backup->number);
+    const struct pst_file_name file = backup_file_name(backup, PST_DIRECTORIES_MAX, name.text);
+    const struct pst_damage damage = {.what = "not sealed, and its nodes are"};
+    if (pst_backup_is_sealed(backup))
+        pst_findings_add_damage(load->findings, &file, 0, &damage, -PST_E_CORRUPT);
+}
+
+/* The label, and what else the master has sealed; where its own manifest could not be had, or has
+ * no key, what everybody may read remains. */
+static int open_cluster(struct load *load)
+{
+    struct pst_backup *backup = load->backup;
+    struct pst_cluster_manifest *cluster = &backup->cluster;
+    const struct pst_data_key *key = NULL;
+    for (uint32_t i = 0; i < cluster->nodes_count; i++)
+        key = cluster->nodes[i].node == cluster->master_node ? &backup->keys[i] : key;
+    if (!manifest_is_sealed(&cluster->common)) {
+        report_open_decision(load);
+        return 0;
+    }
+    if (!key || !key->secret)
+        return 0;
+    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        struct pst_cluster_manifest unused;
+        struct decision_file file;
+        struct pst_damage damage;
+        char *text;
+        if (decision_read(&backup->directories->repositories[i], load->handles[i], backup->number,
+                          &unused, &file, &text) != 0)
+            continue;
+        int error = manifest_open_cluster(key, text, file.bytes, cluster, &damage);
+        free(text);
+        const struct pst_file_name name =
+            backup_file_name(backup, i, decision_name(backup->number, DECISION_MANIFEST).text);
+        if (error && !pst_is_own_error(error))
+            pst_findings_add_damage(load->findings, &name, 0, &damage, error);
+        return pst_is_own_error(error) ? error : 0;
+    }
+    return 0;
+}
+
 static int open_all(struct load *load)
 {
     const struct pst_backup *backup = load->backup;
@@ -334,7 +394,11 @@ static int load_all(struct load *load)
     if (error || !backup->has_cluster)
         return error;
     backup->nodes = calloc(backup->cluster.nodes_count, sizeof(*backup->nodes));
-    return backup->nodes ? load_nodes(load) : -ENOMEM;
+    backup->keys = calloc(backup->cluster.nodes_count, sizeof(*backup->keys));
+    if (!backup->nodes || !backup->keys)
+        return -ENOMEM;
+    error = load_nodes(load);
+    return error ? error : open_cluster(load);
 }
 
 int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, uint64_t *files,
@@ -344,6 +408,10 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
         .backup = backup, .findings = findings, .files = files, .manifest_bytes = manifest_bytes};
     backup->has_cluster = backup->is_pinned = false;
     backup->nodes = NULL;
+    backup->keys = NULL;
+    backup->is_shut = false;
+    backup->wanted[0] = '\0';
+    memset(backup->is_sealed, 0, sizeof(backup->is_sealed));
     memset(backup->is_elsewhere, 0, sizeof(backup->is_elsewhere));
     int error = load_all(&load);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
@@ -449,14 +517,34 @@ const char *backup_elsewhere_text(const struct pst_backup *backup, char *text)
     return text;
 }
 
+bool pst_backup_is_sealed(const struct pst_backup *backup)
+{
+    bool is_sealed = false;
+    for (uint32_t i = 0; i < PST_NODES_MAX; i++)
+        is_sealed |= backup->is_sealed[i];
+    return is_sealed;
+}
+
+const char *pst_backup_shut_text(const struct pst_backup *backup, char *text)
+{
+    bool has_given = backup->directories->keyring;
+    snprintf(text, PST_MESSAGE_BYTES, "it is sealed: %s key %s",
+             has_given ? "no key that was given opens it; it wants" : "give the", backup->wanted);
+    return text;
+}
+
 void pst_backup_unload(struct pst_backup *backup)
 {
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
         if (backup->nodes[i].owner)
             pst_manifest_release_node(&backup->nodes[i]);
     }
+    for (uint32_t i = 0; backup->keys && i < backup->cluster.nodes_count; i++)
+        pst_data_key_release(&backup->keys[i]);
     free(backup->nodes);
+    free(backup->keys);
     backup->nodes = NULL;
+    backup->keys = NULL;
 }
 
 /* ---- sums ---- */

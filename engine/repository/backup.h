@@ -6,6 +6,7 @@
 #define PST_ENGINE_REPOSITORY_BACKUP_H
 
 #include "engine/format/manifest.h"
+#include "engine/key/keyring.h"
 #include "engine/repository/findings.h"
 #include "engine/repository/repository.h"
 #include "penstock/run.h"
@@ -17,6 +18,7 @@ struct pst_directories {
     uint32_t count;
     struct pst_repository repositories[PST_DIRECTORIES_MAX];
     const char *paths[PST_DIRECTORIES_MAX]; /* the caller's, for as long as the list */
+    const struct pst_keyring *keyring; /* likewise: opens what is sealed; NULL: none is given */
 };
 
 /* Whether a state is one of which all that the backup is to have is there. */
@@ -44,7 +46,11 @@ struct pst_backup {
     char reason[PST_MESSAGE_BYTES];
     bool has_cluster;
     struct pst_cluster_manifest cluster;
-    struct pst_node_manifest *nodes;  /* cluster.nodes_count of them, or NULL */
+    struct pst_node_manifest *nodes; /* cluster.nodes_count of them, or NULL */
+    bool is_sealed[PST_NODES_MAX];   /* by index: what the node wrote is */
+    struct pst_data_key *keys;       /* by index, of those that are and were opened; or NULL */
+    bool is_shut;                    /* some of it is sealed, and no key that was given opens it */
+    char wanted[128]; /* of what is sealed, the ids of keys that open it: "ID or ID" */
     bool is_elsewhere[PST_NODES_MAX]; /* by index: the node's files are in directories not given */
 };
 
@@ -56,6 +62,18 @@ struct pst_backup {
  * cluster manifest, no directory. */
 int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, uint64_t *files,
                     uint64_t *manifest_bytes) PST_MUST_USE;
+
+/* Whether a node's files are sealed. */
+static inline bool backup_is_sealed(const struct pst_backup *backup, uint32_t node_index)
+{
+    return backup->is_sealed[node_index];
+}
+
+/* Whether any node's are. */
+bool pst_backup_is_sealed(const struct pst_backup *backup);
+
+/* "it is sealed: give the key ID", in text, PST_MESSAGE_BYTES; returns it. */
+const char *pst_backup_shut_text(const struct pst_backup *backup, char *text);
 
 /* Whether the sums of the manifests add up: nodes to the cluster's, parts to each node's; and,
  * where objects is not NULL, whether each node has so many, by its index. Nodes whose manifest is

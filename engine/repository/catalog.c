@@ -82,6 +82,8 @@ static void classify_whole(struct pst_backup *backup, const struct pst_findings 
                  layout_backup(backup->stored_as).text, backup->number,
                  layout_backup(backup->number).text, missing[0] ? "; partial: " : "", missing);
     }
+    if (!backup->reason[0] && backup->is_shut)
+        pst_backup_shut_text(backup, backup->reason);
     if (!backup->reason[0] && findings->warnings)
         memcpy(backup->reason, findings->first_warning, sizeof(backup->reason));
 }
@@ -298,7 +300,14 @@ int catalog_read(struct pst_backup_list *list, char *message)
 int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_backup_list *list,
                          char *message)
 {
-    *list = (struct pst_backup_list){0};
+    return pst_backup_list_read_with(paths, count, NULL, list, message);
+}
+
+int pst_backup_list_read_with(const char *const *paths, uint32_t count,
+                              const struct pst_keyring *keyring, struct pst_backup_list *list,
+                              char *message)
+{
+    *list = (struct pst_backup_list){.directories.keyring = keyring};
     if (count < 1 || count > PST_DIRECTORIES_MAX) {
         snprintf(message, PST_MESSAGE_BYTES, "name 1 to %u directories of backups, not %u",
                  PST_DIRECTORIES_MAX, count);

@@ -29,6 +29,10 @@ const char *pst_backup_state_text(enum pst_backup_state state);
  * backups are an empty list. The list is the caller's: pst_backup_list_release. */
 int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_backup_list *list,
                          char *message) PST_MUST_USE;
+/* The same with keys, which open what is sealed; borrowed for as long as the list. NULL: none. */
+int pst_backup_list_read_with(const char *const *paths, uint32_t count,
+                              const struct pst_keyring *keyring, struct pst_backup_list *list,
+                              char *message) PST_MUST_USE;
 void pst_backup_list_release(struct pst_backup_list *list);
 
 /* The second half of it: reads the backups of list->directories, which are open. After an error the

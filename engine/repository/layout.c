@@ -64,6 +64,11 @@ struct layout_name layout_pin(uint32_t number)
     NAME("BACKUP-%u.pin", number);
 }
 
+struct layout_name layout_keys(uint32_t number, uint32_t node, uint32_t copy)
+{
+    NAME("BACKUP-%u.%u.keys%s", number, node, copy ? ".copy" : "");
+}
+
 struct layout_name layout_cluster_manifest(uint32_t number)
 {
     NAME("BACKUP-%u.cluster.manifest", number);
@@ -148,6 +153,15 @@ bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *nod
            strcmp(name, layout_node_manifest(number, *node).text) == 0;
 }
 
+bool layout_parse_keys(const char *name, uint32_t number, uint32_t *node)
+{
+    uint32_t found;
+    return sscanf(name, "BACKUP-%u.%u.keys", &found, node) == 2 && found == number && *node >= 1 &&
+           *node <= PST_NODES_MAX &&
+           (strcmp(name, layout_keys(number, *node, 0).text) == 0 ||
+            strcmp(name, layout_keys(number, *node, 1).text) == 0);
+}
+
 bool layout_parse_cluster(const char *name, uint32_t *number)
 {
     return sscanf(name, "BACKUP-%u.cluster.manifest", number) == 1 &&
@@ -170,6 +184,7 @@ bool layout_is_inside(const char *name, uint32_t number)
     return (layout_parse_cluster(name, &found) && found == number) ||
            layout_parse_node_manifest(name, number, &found) ||
            layout_parse_mark(name, number, &found) || strcmp(name, layout_pin(number).text) == 0 ||
+           layout_parse_keys(name, number, &found) ||
            layout_parse_part_dir(name, number, &found, &parts) || is_temporary(name, number);
 }
 

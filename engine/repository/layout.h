@@ -34,6 +34,10 @@ struct layout_name layout_cluster_copy(uint32_t number);        /* the same and 
 struct layout_name layout_mark(uint32_t number, uint32_t node); /* BACKUP-7.1.mark */
 struct layout_name layout_pin(uint32_t number);                 /* BACKUP-7.pin */
 
+/* The wrapped data key of a node, which is kept twice: BACKUP-7.1.keys, BACKUP-7.1.keys.copy. */
+#define LAYOUT_KEYS_COPIES 2u
+struct layout_name layout_keys(uint32_t number, uint32_t node, uint32_t copy);
+
 /* A manifest while it is written: .BACKUP-7.1.manifest.tmp; of a cluster manifest, which other
  * nodes may write beside this one, .BACKUP-7.cluster.manifest.1.tmp, and of its copy
  * .BACKUP-7.cluster.manifest.copy.1.tmp. */
@@ -48,6 +52,7 @@ bool layout_parse_pruned(const char *name, uint32_t *number);
 bool layout_parse_part_dir(const char *name, uint32_t number, uint32_t *part, uint32_t *parts);
 bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node);
 bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *node);
+bool layout_parse_keys(const char *name, uint32_t number, uint32_t *node); /* or its copy */
 bool layout_parse_cluster(const char *name, uint32_t *number); /* the manifest or its copy */
 
 /* Whether a name is one that a backup of that number has in its directory, or in one of its

@@ -28,6 +28,7 @@ static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node
         .file_bytes = node->parts[i].file_bytes,
         .digest = node->parts[i].digest,
         .sums = node->parts[i].sums,
+        .key = backup->is_sealed[node_index] ? &backup->keys[node_index] : NULL,
     };
     memcpy(map.identity.uid, node->common.uid, sizeof(map.identity.uid));
     map.file = backup_file_name(
@@ -123,6 +124,7 @@ struct look {
     uint64_t *checked_bytes;
     struct pst_digest header_checksum;
     bool header_is_whole;
+    struct pst_sealed *sealed;       /* NULL: it is not sealed, or its key is not known */
     struct pst_part_trailer trailer; /* once it is known to be whole */
 };
 
@@ -159,6 +161,32 @@ static bool check_size(struct look *look)
     return found >= wanted && wanted >= 2 * PST_BLOCK_BYTES && wanted % PST_BLOCK_BYTES == 0;
 }
 
+/* A manifest that was sealed names no part that is not, and no other key than its own. */
+static int check_sealing(const struct pst_part_map *part, const struct pst_part_header *header,
+                         struct pst_damage *damage)
+{
+    bool is_sealed = header->cipher != PST_CIPHER_NONE;
+    if (is_sealed != (part->key != NULL)) {
+        *damage = (struct pst_damage){offsetof(struct pst_part_header, cipher), 1,
+                                      is_sealed ? "sealed, and its manifest is not"
+                                                : "not sealed, and its manifest is"};
+        return -PST_E_CORRUPT;
+    }
+    if (is_sealed && part->key->secret &&
+        memcmp(header->data_key, part->key->id, sizeof(header->data_key)) != 0) {
+        *damage = (struct pst_damage){offsetof(struct pst_part_header, data_key),
+                                      sizeof(header->data_key), "sealed with another data key"};
+        return -PST_E_CORRUPT;
+    }
+    return 0;
+}
+
+static void take_sealing(struct pst_part_map *part, const struct pst_part_header *header)
+{
+    part->is_sealed = header->cipher != PST_CIPHER_NONE;
+    memcpy(part->bound, (const uint8_t *)header + PST_PART_BOUND_AT, sizeof(part->bound));
+}
+
 static void look_at_header(struct look *look)
 {
     uint32_t got;
@@ -172,10 +200,13 @@ static void look_at_header(struct look *look)
                                      "chunk size is not the manifest's"};
         error = -PST_E_CORRUPT;
     }
+    if (!error)
+        error = check_sealing(look->part, header, &damage);
     if (error) {
         report(look, 0, &damage, error);
         return;
     }
+    take_sealing(look->part, header);
     look->header_checksum = header->head.checksum;
     look->header_is_whole = true;
     *look->checked_bytes += PST_BLOCK_BYTES;
@@ -197,6 +228,8 @@ static bool look_at_trailer(struct look *look)
         damage = (struct pst_damage){0, PST_BLOCK_BYTES, "not the part that the manifest names"};
         error = pst_digest_equal(&digest, &look->part->digest) ? 0 : -PST_E_CORRUPT;
     }
+    if (!error && look->sealed)
+        error = pst_part_trailer_open(look->sealed, trailer, &damage);
     if (error) {
         report(look, offset, &damage, error);
         return false;
@@ -230,13 +263,15 @@ static int push_link(struct pst_part_map *part, const struct pst_index_link *lin
     return 0;
 }
 
+#define BEFORE_DAMAGE "the chunks before the damaged index or trailer were not checked"
+
 /* A chunk that no whole index names cannot be told from another: it is not looked at. */
-static void warn_unchecked(struct look *look)
+static void warn_unchecked(struct look *look, const char *what)
 {
     const struct pst_finding finding = {
         .directory = look->part->file.directory,
         .file = look->part->file.text,
-        .what = "the chunks before the damaged index or trailer were not checked",
+        .what = what,
         .warning = true,
     };
     findings_add(look->findings, &finding);
@@ -274,6 +309,70 @@ static void check_sums(struct look *look, const struct counted *found)
     report(look, look->part->file_bytes - PST_BLOCK_BYTES, &damage, -PST_E_INCONSISTENT);
 }
 
+/* A chunk in the buffer, of which so many bytes are there: its length in the file; 0: it cannot be
+ * told. */
+static uint64_t walk_chunk(struct look *look, const void *chunk, uint64_t bytes, uint64_t number,
+                           uint64_t offset)
+{
+    const struct pst_part_identity *identity = &look->part->identity;
+    const struct pst_index_link *last = &look->trailer.last_index;
+    struct pst_damage damage;
+    int error = pst_chunk_check(chunk, bytes, identity, number, offset, &damage);
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    if (!error && number == last->chunk &&
+        !pst_digest_equal(&header->head.checksum, &last->checksum)) {
+        damage = (struct pst_damage){0, PST_BLOCK_BYTES, "not the index that is named"};
+        error = -PST_E_CORRUPT;
+    }
+    if (!error) {
+        look->part->walked++;
+        *look->checked_bytes += pst_chunk_file_bytes(header->stored_bytes);
+        return pst_chunk_file_bytes(header->stored_bytes);
+    }
+    report(look, offset, &damage, error);
+    if (pst_chunk_check_header(chunk, bytes, identity, number, offset, &damage))
+        return 0;
+    return pst_chunk_file_bytes(header->stored_bytes);
+}
+
+/* Whether a chunk lies in so many bytes whole, or its header is damaged: so that it is to be looked
+ * at. */
+static bool is_there(const struct look *look, const void *chunk, uint64_t bytes, uint64_t number,
+                     uint64_t offset)
+{
+    struct pst_damage damage;
+    if (bytes < PST_CHUNK_HEADER_BYTES)
+        return false;
+    return pst_chunk_check_header(chunk, bytes, &look->part->identity, number, offset, &damage) !=
+               0 ||
+           pst_chunk_file_bytes(pst_chunk_header_of(chunk)->stored_bytes) <= bytes;
+}
+
+/* Without the key no index can be read: each chunk is found behind the one before it. */
+static void walk_chunks(struct look *look)
+{
+    uint64_t offset = PST_BLOCK_BYTES, end = look->part->file_bytes - PST_BLOCK_BYTES, number = 0;
+    while (offset < end) {
+        uint64_t most = PST_CHUNK_HEADER_BYTES + (uint64_t)look->part->chunk_bytes;
+        uint32_t got, at = 0;
+        if (!read_at(look, offset, (uint32_t)(end - offset < most ? end - offset : most), &got))
+            break;
+        while (at < got && (at == 0 || is_there(look, (const char *)look->buffer + at, got - at,
+                                                number, offset))) {
+            uint64_t bytes =
+                walk_chunk(look, (const char *)look->buffer + at, got - at, number++, offset);
+            if (bytes == 0 || bytes > got - at) {
+                warn_unchecked(look, "the chunks behind the damaged one were not checked");
+                return;
+            }
+            at += (uint32_t)bytes;
+            offset += bytes;
+        }
+    }
+    if (offset != end || number != look->trailer.sums.chunks)
+        warn_unchecked(look, "its chunks are not those that its trailer counts");
+}
+
 /* Follows the chain, which ends because every link lies before the one that names it. */
 static int look_at_indexes(struct look *look)
 {
@@ -285,19 +384,21 @@ static int look_at_indexes(struct look *look)
         uint32_t got;
         if (link.file_bytes > PST_CHUNK_HEADER_BYTES + look->part->chunk_bytes) {
             report(look, link.file_offset, &damage, -PST_E_CORRUPT);
-            warn_unchecked(look);
+            warn_unchecked(look, BEFORE_DAMAGE);
             return 0;
         }
         if (!read_at(look, link.file_offset, link.file_bytes, &got)) {
-            warn_unchecked(look);
+            warn_unchecked(look, BEFORE_DAMAGE);
             return 0;
         }
         int error = pst_index_check_link(&link, look->buffer, got, &look->part->identity, &damage);
+        if (!error && look->sealed)
+            error = pst_index_open(look->sealed, look->buffer, &damage);
         if (!error)
             error = pst_index_read(look->buffer, &view, &damage);
         if (error) {
             report(look, link.file_offset, &damage, error);
-            warn_unchecked(look);
+            warn_unchecked(look, BEFORE_DAMAGE);
             return 0;
         }
         error = push_link(look->part, &link, view.entries_count);
@@ -309,6 +410,26 @@ static int look_at_indexes(struct look *look)
     }
     look->part->is_mapped = true;
     check_sums(look, &found);
+    return 0;
+}
+
+/* Of a part whose header is damaged nothing that is sealed can be opened. */
+static int look_behind_header(struct look *look)
+{
+    struct pst_part_map *part = look->part;
+    bool is_open = !part->key || (part->key->secret && look->header_is_whole);
+    int error = 0;
+    if (is_open)
+        error = pst_opener_use(&look->reader->opener, part, &look->sealed);
+    if (error)
+        return error;
+    if (!look_at_trailer(look)) {
+        warn_unchecked(look, BEFORE_DAMAGE);
+        return 0;
+    }
+    if (is_open)
+        return look_at_indexes(look);
+    walk_chunks(look);
     return 0;
 }
 
@@ -333,10 +454,7 @@ int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, vo
     }
     if (check_size(&look)) {
         look_at_header(&look);
-        if (look_at_trailer(&look))
-            error = look_at_indexes(&look);
-        else
-            warn_unchecked(&look);
+        error = look_behind_header(&look);
     }
     pst_reader_close_file(reader, &look.file);
     return error;

@@ -6,6 +6,7 @@
 #define PST_ENGINE_REPOSITORY_PART_MAP_H
 
 #include "engine/format/index.h"
+#include "engine/format/seal.h"
 #include "engine/repository/backup.h"
 #include "engine/repository/reader.h"
 
@@ -26,10 +27,14 @@ struct pst_part_map {
     uint64_t file_bytes;
     struct pst_digest digest;
     struct pst_part_sums sums;
-    uint64_t object_sums; /* records in its chunks of sums; set by pst_backup_map_part */
+    uint64_t object_sums;           /* records in its chunks of sums; set by pst_backup_map_part */
+    const struct pst_data_key *key; /* of its node; NULL, or without a secret: it is not known */
+    bool is_sealed;                 /* set by pst_backup_map_part, like bound */
+    uint8_t bound[PST_PART_BOUND_BYTES]; /* of its header: what its key comes from */
     struct pst_part_link *links;
     uint32_t links_count;
-    bool is_mapped; /* the links are all there */
+    bool is_mapped;  /* the links are all there */
+    uint64_t walked; /* its chunks that are whole, where they were looked at without a key */
 };
 
 struct pst_part_set {
@@ -53,8 +58,9 @@ struct pst_part_title part_title(const struct pst_part_map *part);
 
 /* Fills in the links of a part: checks size, header, trailer, digest and each INDEX chunk. What is
  * wrong goes to findings; the links before a damaged INDEX chunk are then missing. buffer: 4096 +
- * set->chunk_bytes, aligned to 4096. *checked_bytes grows by what was read and is whole. -errno
- * only for what is not the backup's fault. */
+ * set->chunk_bytes, aligned to 4096. *checked_bytes grows by what was read and is whole. A sealed
+ * part whose data key is not known gets no links: each of its chunks is checked by what is stored.
+ * -errno only for what is not the backup's fault. */
 int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
                         struct pst_findings *findings, uint64_t *checked_bytes) PST_MUST_USE;
 

@@ -11,6 +11,7 @@
 int pst_reader_open(struct pst_reader *reader, unsigned depth)
 {
     const struct pst_ring_options options = {.entries = depth};
+    reader->opener = (struct part_opener){0};
     int error = pst_ring_open(&reader->ring, &options);
     return error == -ENOSYS || error == -EPERM || error == -EACCES ? -PST_E_NO_RING : error;
 }
@@ -18,6 +19,7 @@ int pst_reader_open(struct pst_reader *reader, unsigned depth)
 void pst_reader_close(struct pst_reader *reader)
 {
     pst_ring_close(reader->ring);
+    part_opener_close(&reader->opener);
 }
 
 static void note_done(struct pst_io_op *op, int result)

@@ -5,6 +5,7 @@
 #ifndef PST_ENGINE_REPOSITORY_READER_H
 #define PST_ENGINE_REPOSITORY_READER_H
 
+#include "engine/repository/part_opener.h"
 #include "io/file.h"
 
 struct pst_reader {
@@ -13,6 +14,7 @@ struct pst_reader {
     const char *name; /* of the file that was opened last */
     bool done;
     int result;
+    struct part_opener opener; /* of what is sealed */
 };
 
 int pst_reader_open(struct pst_reader *reader, unsigned depth) PST_MUST_USE;

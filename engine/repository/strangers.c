@@ -34,6 +34,9 @@ static bool manifest_is_known(const struct pst_backup *backup, const char *name)
         uint32_t node = backup->cluster.nodes[i].node;
         if (strcmp(name, layout_node_manifest(backup->number, node).text) == 0)
             return true;
+        if (backup_is_sealed(backup, i) && layout_parse_keys(name, backup->number, &number) &&
+            number == node)
+            return true;
     }
     return false;
 }

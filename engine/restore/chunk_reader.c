@@ -1,7 +1,7 @@
 /*
  * Reads the chunks of many parts in parallel: workers claim a run of chunks at a time, so that all
- * end together. chunk_reading_run() and chunk_map_parts() are called on the thread of a verify or
- * restore; all else runs on the crew's threads.
+ * end together. chunk_reading_run() is called on the thread of a verify or restore; all else runs
+ * on the crew's threads.
  */
 #include "engine/restore/chunk_reader.h"
 
@@ -55,7 +55,8 @@ struct worker {
     uint32_t next; /* entry of the claim to be started next */
     int error;
     struct decoded_chunk decoded;
-    struct pst_arena arena; /* of the buffers */
+    struct pst_chunk_header *header; /* one that was sealed, opened; of the arena */
+    struct pst_arena arena;          /* of the buffers */
     uint32_t slots_count;
     struct slot slots[PST_DEPTH_MAX];
 };
@@ -139,23 +140,36 @@ static uint32_t bytes_of(const struct slot *slot)
                            : (uint32_t)pst_chunk_file_bytes(slot->entry->stored_bytes);
 }
 
+static int check_header(const struct slot *slot, int result, struct pst_sealed *sealed,
+                        const void **chunk, struct pst_damage *damage)
+{
+    int error = pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result,
+                                       &part_of(slot->worker)->identity, damage);
+    if (error || !sealed)
+        return error;
+    *chunk = slot->worker->header;
+    return pst_chunk_open_header(sealed, slot->buffer, slot->worker->header, damage);
+}
+
 /* *chunk: what is handed on, the payload decoded. */
 static int check(const struct slot *slot, int result, const void **chunk, struct pst_damage *damage)
 {
     struct worker *worker = slot->worker;
     const struct pst_part_identity *identity = &part_of(worker)->identity;
+    struct pst_sealed *sealed = NULL;
     *chunk = slot->buffer;
     if (result < 0)
         return result;
-    if (slot->is_header)
-        return pst_index_check_header(slot->entry, slot->buffer, (uint64_t)result, identity,
-                                      damage);
-    int error =
-        pst_index_check_chunk(slot->entry, slot->buffer, (uint64_t)result, identity, damage);
+    int error = pst_opener_use(&worker->reader.opener, part_of(worker), &sealed);
     if (error)
         return error;
-    return decoded_chunk_take(&worker->decoded, worker->reading->set->chunk_bytes, slot->buffer,
-                              chunk, damage);
+    if (slot->is_header)
+        return check_header(slot, result, sealed, chunk, damage);
+    error = pst_index_check_chunk(slot->entry, slot->buffer, (uint64_t)result, identity, damage);
+    if (error)
+        return error;
+    return decoded_chunk_take(&worker->decoded, sealed, worker->reading->set->chunk_bytes,
+                              slot->buffer, chunk, damage);
 }
 
 /* Whether the pieces of a damaged chunk can be told apart: all of it was read, and lies raw. */
@@ -172,12 +186,26 @@ static bool is_refusal(int result)
     return result == -EIO || result == -ENODATA || result == -EILSEQ || result == -EBADMSG;
 }
 
+/* A header that is whole, with pieces that can be seen; or NULL. */
+static const struct pst_chunk_header *opened_header(const struct slot *slot,
+                                                    const struct pst_chunk_header *header)
+{
+    struct worker *worker = slot->worker;
+    struct pst_sealed *sealed = NULL;
+    struct pst_damage damage;
+    if (!header || pst_opener_use(&worker->reader.opener, part_of(worker), &sealed) != 0)
+        return NULL;
+    if (!sealed || pst_chunk_open_header(sealed, header, worker->header, &damage))
+        return sealed ? NULL : header;
+    return worker->header;
+}
+
 static void lose(struct slot *slot, int result)
 {
     struct worker *worker = slot->worker;
     const struct pst_chunk_header *header = whole_header(slot, result);
     if (!can_salvage(slot, header, result)) {
-        report_lost(worker, slot->entry, header);
+        report_lost(worker, slot->entry, opened_header(slot, header));
         return;
     }
     int error = worker->reading->salvage(worker->reading->context, worker->number, part_of(worker),
@@ -395,6 +423,11 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
         return got;
     int error = pst_index_check_link(link, worker->index_buffer, (uint64_t)got,
                                      &part_of(worker)->identity, damage);
+    struct pst_sealed *sealed = NULL;
+    if (!error)
+        error = pst_opener_use(&worker->reader.opener, part_of(worker), &sealed);
+    if (!error && sealed)
+        error = pst_index_open(sealed, worker->index_buffer, damage);
     if (!error)
         error = pst_index_read(worker->index_buffer, &worker->view, damage);
     if (!error &&
@@ -462,13 +495,15 @@ static int make_buffers(struct worker *worker, uint32_t depth, bool in_memory)
     size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->chunk_bytes;
     worker->slots_count = in_memory ? 1 : depth;
     assert(worker->slots_count <= PST_DEPTH_MAX);
-    int error = pst_arena_reserve((worker->slots_count + 1) * bytes, !in_memory, &worker->arena);
+    int error = pst_arena_reserve((worker->slots_count + 1) * bytes + PST_CHUNK_HEADER_BYTES,
+                                  !in_memory, &worker->arena);
     if (error)
         return error;
     uint8_t *memory = worker->arena.base;
     for (uint32_t i = 0; i < worker->slots_count; i++)
         worker->slots[i] = (struct slot){.worker = worker, .buffer = memory + i * bytes};
     worker->index_buffer = memory + worker->slots_count * bytes;
+    worker->header = (struct pst_chunk_header *)(memory + (worker->slots_count + 1) * bytes);
     return 0;
 }
 
@@ -552,42 +587,14 @@ int chunk_reading_run(struct chunk_reading *reading)
     return error;
 }
 
-struct mapping {
-    struct crew *crew;
-    struct pst_part_set *set;
-    struct pst_findings *findings;
-    uint64_t *bytes;
-    bool stop_at_damage;
-};
-
-static int map_parts(struct mapping *mapping, struct worker *worker)
+int chunk_worker_make(struct crew *crew, uint32_t number, const struct pst_part_set *set,
+                      struct pst_reader **reader, void **buffer)
 {
-    for (uint32_t i = 0; i < mapping->set->count; i++) {
-        int error = pst_backup_map_part(&mapping->set->parts[i], &worker->reader,
-                                        worker->slots[0].buffer, mapping->findings, mapping->bytes);
-        if (error)
-            return error;
-        if (mapping->stop_at_damage && mapping->findings->damages)
-            return mapping->findings->first_error;
-        if (crew_is_cancelled(mapping->crew))
-            return -ECANCELED;
-    }
-    return 0;
-}
-
-/* The first thread maps, so that findings keep their order; the others only make what they need
- * later. */
-static int begin_or_map(void *context, uint32_t number)
-{
-    struct mapping *mapping = context;
     struct worker *worker;
-    int error = find_worker(mapping->crew, number, mapping->set, &worker);
-    return error || number > 0 ? error : map_parts(mapping, worker);
-}
-
-int chunk_map_parts(struct crew *crew, struct pst_part_set *set, struct pst_findings *findings,
-                    uint64_t *bytes, bool stop_at_damage)
-{
-    struct mapping mapping = {crew, set, findings, bytes, stop_at_damage};
-    return set->count ? crew_run(crew, CREW_ALL, begin_or_map, NULL, &mapping) : 0;
+    int error = find_worker(crew, number, set, &worker);
+    if (error)
+        return error;
+    *reader = &worker->reader;
+    *buffer = worker->slots[0].buffer;
+    return 0;
 }

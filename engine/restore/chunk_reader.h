@@ -71,6 +71,12 @@ PST_MUST_USE int chunk_map_parts(struct crew *crew, struct pst_part_set *set,
                                  struct pst_findings *findings, uint64_t *bytes,
                                  bool stop_at_damage);
 
+/* What the calling thread of the crew, with this number, reads with: made now, or kept since; and
+ * room for a chunk. For chunk_map.c. */
+PST_MUST_USE int chunk_worker_make(struct crew *crew, uint32_t number,
+                                   const struct pst_part_set *set, struct pst_reader **reader,
+                                   void **buffer);
+
 /* 0: all was read, though findings may have grown; -ECANCELED; or an error of chunk(), of a damage,
  * or of this system. */
 PST_MUST_USE int chunk_reading_run(struct chunk_reading *reading);

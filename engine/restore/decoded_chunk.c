@@ -5,11 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int decoded_chunk_take(struct decoded_chunk *decoded, uint32_t chunk_bytes, const void *buffer,
-                       const void **chunk, struct pst_damage *damage)
+int decoded_chunk_take(struct decoded_chunk *decoded, struct pst_sealed *sealed,
+                       uint32_t chunk_bytes, void *buffer, const void **chunk,
+                       struct pst_damage *damage)
 {
     *chunk = buffer;
-    if (!pst_chunk_is_encoded(buffer))
+    if (!sealed && !pst_chunk_is_encoded(buffer))
         return 0;
     if (!decoded->buffer)
         decoded->buffer =
@@ -17,6 +18,8 @@ int decoded_chunk_take(struct decoded_chunk *decoded, uint32_t chunk_bytes, cons
     if (!decoded->buffer)
         return -ENOMEM;
     *chunk = decoded->buffer;
+    if (sealed)
+        return pst_chunk_open(sealed, buffer, decoded->buffer, chunk_bytes, damage);
     return pst_chunk_decode(buffer, decoded->buffer, chunk_bytes, damage);
 }
 

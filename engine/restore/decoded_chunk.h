@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "engine/format/chunk.h"
+#include "engine/format/seal.h"
 
 /* All zeros at the start; released in the end. */
 struct decoded_chunk {
@@ -14,10 +14,12 @@ struct decoded_chunk {
 };
 
 /* Sets *chunk to the chunk with its raw payload: buffer itself if that is what it holds, else a
- * copy that lasts until the next call. buffer: a chunk that has passed pst_chunk_check, of a part
- * of this chunk_bytes, the same in each call. -PST_E_CORRUPT, with *damage; -ENOMEM. */
-int decoded_chunk_take(struct decoded_chunk *decoded, uint32_t chunk_bytes, const void *buffer,
-                       const void **chunk, struct pst_damage *damage) PST_MUST_USE;
+ * copy that lasts until the next call; then buffer is used up. sealed: of its part
+ * (part_opener.h); NULL: that is not sealed. buffer: a chunk that has passed pst_chunk_check, of a
+ * part of this chunk_bytes, the same in each call. -PST_E_CORRUPT, with *damage; -ENOMEM. */
+int decoded_chunk_take(struct decoded_chunk *decoded, struct pst_sealed *sealed,
+                       uint32_t chunk_bytes, void *buffer, const void **chunk,
+                       struct pst_damage *damage) PST_MUST_USE;
 
 void decoded_chunk_release(struct decoded_chunk *decoded);
 

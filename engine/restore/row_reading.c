@@ -154,9 +154,12 @@ static int check(struct row_reading *reading, const struct row_slot *slot, const
         damage.what = "not the chunk that was there before";
         error = -PST_E_CORRUPT;
     }
+    struct pst_sealed *sealed = NULL;
     if (!error)
-        error = decoded_chunk_take(&reading->decoded, reading->set->chunk_bytes, slot->buffer, data,
-                                   &damage);
+        error = pst_opener_use(&reading->reader.opener, &reading->set->parts[chunk->part], &sealed);
+    if (!error)
+        error = decoded_chunk_take(&reading->decoded, sealed, reading->set->chunk_bytes,
+                                   slot->buffer, data, &damage);
     return error ? damaged(reading, chunk, &damage, error) : 0;
 }
 

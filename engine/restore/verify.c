@@ -138,7 +138,7 @@ static int look_through_parts(struct verify *verify, struct pst_part_set *set)
     int error =
         chunk_map_parts(verify->crew, set, &verify->findings, &verify->checked_bytes, false);
     for (uint32_t i = 0; i < set->count; i++)
-        verify->result->chunks += set->parts[i].links_count;
+        verify->result->chunks += set->parts[i].links_count + set->parts[i].walked;
     return error;
 }
 
@@ -270,6 +270,15 @@ static bool manifests_are_whole(const struct verify *verify)
     return true;
 }
 
+/* Says so once, of a backup of which no more can be checked without a key. */
+static void warn_shut(struct verify *verify)
+{
+    char what[PST_MESSAGE_BYTES], text[PST_MESSAGE_BYTES];
+    snprintf(what, sizeof(what), "only the checksums of what is stored were checked: %.400s",
+             pst_backup_shut_text(&verify->backup, text));
+    pst_findings_warn_backup(&verify->findings, &verify->backup, what);
+}
+
 static int verify_parts(struct verify *verify)
 {
     int error = pst_backup_parts_make(&verify->backup, &verify->set, &verify->copies);
@@ -281,7 +290,9 @@ static int verify_parts(struct verify *verify)
         error = look_through_parts(verify, &verify->set);
     if (!error)
         error = look_through_parts(verify, &verify->copies);
-    if (!error)
+    if (!error && verify->backup.is_shut)
+        warn_shut(verify);
+    else if (!error)
         error = read_all(verify);
     pst_backup_parts_free(&verify->set);
     pst_backup_parts_free(&verify->copies);
@@ -315,7 +326,10 @@ static int verify_backup(struct verify *verify)
                                 &verify->checked_bytes);
     if (error)
         return error;
-    if (verify->backup.has_cluster)
+    bool is_wrong = verify->backup.is_shut && verify->backup.directories->keyring;
+    if (is_wrong)
+        error = -PST_E_NO_KEY;
+    else if (verify->backup.has_cluster)
         error = verify_parts(verify);
     if (!error)
         report_elsewhere(verify);

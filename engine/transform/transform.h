@@ -14,15 +14,14 @@
 
 enum pst_codec { PST_CODEC_NONE = 0, PST_CODEC_LZ4 = 1, PST_CODEC_ZSTD = 2, PST_CODECS };
 
-enum pst_cipher {
-    PST_CIPHER_NONE = 0,
-};
+enum pst_cipher { PST_CIPHER_NONE = 0, PST_CIPHER_AES_256_GCM = 1, PST_CIPHERS };
 
 struct pst_block_head; /* head.h: a chunk's identity and number, to which a cipher binds it */
 
 /* A payload that is being encoded. */
 struct pst_encoding {
     const struct pst_block_head *head; /* only identity and chunk are set */
+    uint64_t number;                   /* of the chunk */
     const uint8_t *raw;
     uint8_t *stored;
     uint32_t raw_bytes; /* 1… */
@@ -31,6 +30,7 @@ struct pst_encoding {
     /* The transform's; 0 at the start. */
     uint32_t raw_done;
     uint32_t stored_bytes; /* the result, once it is PST_ENCODED */
+    uint8_t tag[16];       /* with a cipher, likewise: what proves the stored payload */
 };
 
 enum pst_encoded {

@@ -30,8 +30,7 @@ bool __wrap_control_end_backup(struct control *control);
 int __wrap_pst_client_fd(struct pst_node *node);
 bool __wrap_pst_client_may_sleep(struct pst_node *node);
 uint32_t __wrap_pst_client_take(struct pst_node *node, struct pst_signal *signals);
-void __wrap_pst_client_request_backup(struct pst_node *node,
-                                      const struct pst_client_request *request);
+void __wrap_pst_client_request_backup(struct pst_node *node, struct pst_client_request *request);
 void __wrap_pst_client_request_abort(struct pst_node *node, uint32_t master, uint64_t backup);
 void __wrap_pst_client_request_end(struct pst_node *node, uint32_t master, uint64_t backup,
                                    uint32_t reason);
@@ -82,8 +81,7 @@ uint32_t __wrap_pst_client_take(struct pst_node *node, struct pst_signal *signal
     return 0;
 }
 
-void __wrap_pst_client_request_backup(struct pst_node *node,
-                                      const struct pst_client_request *request)
+void __wrap_pst_client_request_backup(struct pst_node *node, struct pst_client_request *request)
 {
     (void)node;
     passed_on++;

@@ -47,6 +47,7 @@
     X(PST_E_NO_TABLE, 1342, PST_FINAL, "no source has a table of a name that was asked for")       \
     X(PST_E_NODE_STOPS, 1343, PST_RETRY, "a node is being stopped")                                \
     X(PST_E_HUNG, 1344, PST_RETRY, "a source or a disk does not answer")                           \
+    X(PST_E_SEALING, 1345, PST_FINAL, "some nodes seal their backups, and others do not")          \
     X(PST_E_DAMAGED, 1346, PST_FINAL, "a source is damaged")                                       \
     X(PST_E_FOREIGN, 1347, PST_FINAL, "a source is of a format that is not supported")             \
     X(PST_E_ROWS, 1348, PST_FINAL,                                                                 \
@@ -68,7 +69,8 @@
       "there is no io_uring: Penstock needs Linux 5.11, and io_uring allowed "                     \
       "(kernel.io_uring_disabled, seccomp)")                                                       \
     X(PST_E_ELSEWHERE, 1372, PST_FINAL, "not in the directories given: name its directory too")    \
-    X(PST_E_PINNED, 1373, PST_FINAL, "the backup is pinned")
+    X(PST_E_NO_KEY, 1373, PST_FINAL, "sealed, and no key that was given opens it")                 \
+    X(PST_E_PINNED, 1374, PST_FINAL, "the backup is pinned")
 
 #ifdef __cplusplus
 extern "C" {

@@ -60,6 +60,25 @@ struct pst_run {
     void *context;
 };
 
+/* Keys by which backups are sealed, or opened again: files that `penstock keygen` makes. */
+struct pst_keys {
+    uint32_t struct_bytes;
+    uint32_t files_count;
+    /* Files of 32 random bytes, or the secret halves of pairs. They belong to the caller or to
+     * root, and are closed to others. */
+    const char *const *files;
+    /* Public halves of pairs, or files that hold one: they seal, and open nothing. */
+    const char *const *recipients;
+    uint32_t recipients_count;
+    uint32_t reserved;
+};
+
+static inline void pst_keys_init(struct pst_keys *keys)
+{
+    memset(keys, 0, sizeof(*keys));
+    keys->struct_bytes = (uint32_t)sizeof(*keys);
+}
+
 /* ---- backup ---- */
 
 struct pst_backup_job {
@@ -101,6 +120,9 @@ struct pst_backup_job {
                                   printable UTF-8; NULL: none */
     const char *compress;      /* chunks: "none", "lz4", "zstd", or "zstd:1" to "zstd:9", which
                                   shrinks most; "auto": as much as costs no time; NULL: "none" */
+    /* Seals the backup: contents, names and sources are encrypted, and any of these keys opens it.
+     * NULL: it is not sealed. */
+    const struct pst_keys *keys;
 };
 
 #define PST_STALL_WARNING_NS_DEFAULT UINT64_C(5000000000)
@@ -198,6 +220,8 @@ struct pst_verify_job {
      * of them hold under one uid. */
     const char *const *more_directories;
     uint32_t more_directories_count;
+    /* Opens a backup that is sealed. NULL: only the checksums of what is stored are checked. */
+    const struct pst_keys *keys;
 };
 
 static inline void pst_verify_job_init(struct pst_verify_job *job)
@@ -230,8 +254,8 @@ static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)
 
 /* Reads every byte of a backup. 0: it is whole; -PST_E_CORRUPT: damaged, and on_finding was called
  * for each damage; -PST_E_INCOMPLETE; -PST_E_NO_BACKUP; -PST_E_NEWER: its only fault is that it is
- * newer; -ECANCELED; -EINVAL; else it could not be verified, or not all of it, and no damage was
- * found: -EACCES, -PST_E_NO_RING, …. */
+ * newer; -PST_E_NO_KEY; -ECANCELED; -EINVAL; else it could not be verified, or not all of it, and
+ * no damage was found: -EACCES, -PST_E_NO_RING, …. */
 PST_MUST_USE int pst_run_verify(const struct pst_verify_job *job,
                                 struct pst_verify_outcome *outcome);
 
@@ -276,6 +300,7 @@ struct pst_restore_job {
     bool no_owner;   /* root: what is restored belongs to the caller, without set-ID bits */
     bool no_set_id;  /* no set-user-ID and set-group-ID bits */
     uint8_t reserved[4];
+    const struct pst_keys *keys; /* opens a backup that is sealed; NULL: none is given */
 };
 
 static inline void pst_restore_job_init(struct pst_restore_job *job)
@@ -305,9 +330,9 @@ static inline void pst_restore_outcome_init(struct pst_restore_outcome *outcome)
 }
 
 /* 0: it is on disk, and whole but for what on_trouble was called for. -ENOTEMPTY: the target is not
- * empty, and no force; -ECANCELED; -EINVAL; -PST_E_…: the backup is missing, damaged, newer; else
- * the target could not be written. After an error nothing is left, but in a target that was there
- * before (see --help). */
+ * empty, and no force; -ECANCELED; -EINVAL; -PST_E_…: the backup is missing, damaged, newer, sealed
+ * (-PST_E_NO_KEY); else the target could not be written. After an error nothing is left, but in a
+ * target that was there before (see --help). */
 PST_MUST_USE int pst_run_restore(const struct pst_restore_job *job,
                                  struct pst_restore_outcome *outcome);
 

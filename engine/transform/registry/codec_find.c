@@ -5,17 +5,14 @@
 
 #include "engine/transform/registry/codec_table.h"
 
-static bool is_of(const struct pst_transform *transform, uint8_t codec, uint8_t cipher)
-{
-    return transform->codec == codec && transform->cipher == cipher;
-}
-
 const struct pst_transform *pst_codec_find(uint8_t codec, uint8_t cipher)
 {
-    if (is_of(&pst_transform_identity, codec, cipher))
+    if (cipher >= PST_CIPHERS)
+        return NULL;
+    if (codec == PST_CODEC_NONE)
         return &pst_transform_identity;
     for (size_t i = 0; pst_codec_table[i]; i++) {
-        if (is_of(pst_codec_table[i], codec, cipher))
+        if (pst_codec_table[i]->codec == codec)
             return pst_codec_table[i];
     }
     return NULL;

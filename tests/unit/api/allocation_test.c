@@ -227,7 +227,7 @@ static int show(void)
 {
     const char *directory = to;
     struct pst_reading reading;
-    int error = pst_reading_open(&directory, 1, NULL, PST_PICK_COMPLETE, &reading, message);
+    int error = pst_reading_open(&directory, 1, NULL, NULL, PST_PICK_COMPLETE, &reading, message);
     if (!error)
         pst_reading_close(&reading);
     return error;

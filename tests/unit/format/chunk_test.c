@@ -281,7 +281,7 @@ static void versions_are_respected(check_function *check, void *block, uint64_t 
     head->reserved = UINT32_MAX;
     reseal(block);
     CU_ASSERT_EQUAL(check(block, size), 0);
-    for (uint32_t bit = 0; bit < 32; bit++) {
+    for (uint32_t bit = 1; bit < 32; bit++) { /* 0 is PST_FORMAT_SEALED */
         head->incompatible = UINT32_C(1) << bit;
         reseal(block);
         CU_ASSERT_EQUAL(check(block, size), -PST_E_NEWER);
@@ -319,7 +319,7 @@ static void intact_nonsense_is_refused(void)
     expect_illegal(buffer, size, -PST_E_NEWER);
     header->codec = PST_CODECS;
     expect_illegal(buffer, size, -PST_E_NEWER);
-    header->cipher = 1;
+    header->cipher = PST_CIPHERS;
     expect_illegal(buffer, size, -PST_E_NEWER);
     header->stored_bytes = header->raw_bytes = 0;
     expect_illegal(buffer, size, -PST_E_CORRUPT);

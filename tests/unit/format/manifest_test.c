@@ -174,7 +174,7 @@ static int decode_changed(int (*decode)(const void *, uint64_t), struct pst_mani
 static void versions_are_respected(void)
 {
     CU_ASSERT_EQUAL(
-        decode_changed(decode_node, node_text(), "\"incompatible\":0", "\"incompatible\":1"),
+        decode_changed(decode_node, node_text(), "\"incompatible\":0", "\"incompatible\":2"),
         -PST_E_NEWER);
     CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(), "\"incompatible\":0",
                                    "\"incompatible\":2147483648"),

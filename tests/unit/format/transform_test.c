@@ -128,7 +128,7 @@ static void what_is_unknown_is_newer(void)
     CU_ASSERT_EQUAL(check(bytes), -PST_E_NEWER);
     CU_ASSERT_EQUAL(damage.offset, offsetof(struct pst_chunk_header, codec));
     header->codec = 0;
-    header->cipher = 1;
+    header->cipher = PST_CIPHERS;
     reseal();
     CU_ASSERT_EQUAL(check(bytes), -PST_E_NEWER);
     CU_ASSERT_EQUAL(damage.offset, offsetof(struct pst_chunk_header, cipher));

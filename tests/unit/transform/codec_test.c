@@ -250,7 +250,7 @@ static void lengths_that_save_no_block_are_not_allowed(void)
         CU_ASSERT_FALSE(pst_transform_allows(codecs[i], 0, 0));
     }
     CU_ASSERT_PTR_NULL(pst_codec_find(PST_CODECS, 0));
-    CU_ASSERT_PTR_NULL(pst_codec_find(PST_CODEC_LZ4, 1));
+    CU_ASSERT_PTR_NULL(pst_codec_find(PST_CODEC_LZ4, PST_CIPHERS));
 }
 
 int main(void)

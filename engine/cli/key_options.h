@@ -1,0 +1,53 @@
+/*
+ * The options for keys: of backups that are sealed, and of commands that read them.
+ */
+#ifndef PST_ENGINE_CLI_KEY_OPTIONS_H
+#define PST_ENGINE_CLI_KEY_OPTIONS_H
+
+#include "engine/cli/command.h"
+#include "penstock/run.h"
+
+/* For the table of a command that makes backups. */
+#define CLI_SEAL_OPTIONS                                                                           \
+    {.name = "key-file",                                                                           \
+     .kind = CLI_OPTION_TEXT,                                                                      \
+     .argument = "FILE",                                                                           \
+     .repeatable = true,                                                                           \
+     .help = "seal backups: contents, names and sources are encrypted, and this key opens them. "  \
+             "penstock keygen makes one. Given more than once, any of the keys opens them"},       \
+    {                                                                                              \
+        .name = "recipient", .kind = CLI_OPTION_TEXT, .argument = "PUBLIC", .repeatable = true,    \
+        .help = "likewise for the public half of a pair, or a file that holds it, so that this "   \
+                "host has nothing that opens a backup. penstock keygen --pair makes a pair"        \
+    }
+
+/* For that of a command that reads them. */
+#define CLI_KEY_OPTION                                                                             \
+    {                                                                                              \
+        .name = "key-file", .kind = CLI_OPTION_TEXT, .argument = "FILE", .repeatable = true,       \
+        .help = "key that opens a sealed backup, or the secret half of its pair; of several, any " \
+                "that fits"                                                                        \
+    }
+
+/* Stays where it is while its keys are used. */
+struct cli_keys {
+    const char *files[CLI_OPTION_VALUES_MAX];
+    const char *recipients[CLI_OPTION_VALUES_MAX];
+    struct pst_keys keys;
+};
+
+/* seals: the command has --recipient. NULL where no key is given. */
+static inline const struct pst_keys *cli_keys_read(const struct cli_arguments *arguments,
+                                                   bool seals, struct cli_keys *given)
+{
+    struct pst_keys *keys = &given->keys;
+    pst_keys_init(keys);
+    keys->files = given->files;
+    keys->files_count = cli_argument_texts(arguments, "key-file", given->files);
+    keys->recipients = given->recipients;
+    if (seals)
+        keys->recipients_count = cli_argument_texts(arguments, "recipient", given->recipients);
+    return keys->files_count + keys->recipients_count > 0 ? keys : NULL;
+}
+
+#endif

@@ -1,0 +1,247 @@
+/* Reads and makes files of keys. Called by engine/api and by `penstock keygen`, on the thread of a
+ * command or of a daemon's start. */
+#include "engine/key/keyring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "engine/base/hex.h"
+#include "engine/base/limits.h"
+
+#define DIGITS (2 * PST_KEY_BYTES)
+#define FILE_BYTES_MAX 256u
+#define PUBLIC_BEGIN "penstock-public-key:"
+#define SECRET_BEGIN "penstock-secret-key:"
+#define LINE_BYTES (sizeof(SECRET_BEGIN) + DIGITS + 1)
+
+static int fail(char *message, const char *path, int error, const char *what)
+{
+    (void)snprintf(message, PST_MESSAGE_BYTES, "%.300s: %s", path,
+                   what ? what : pst_error_text(error));
+    return error;
+}
+
+const char *pst_key_id_text(const uint8_t id[PST_KEY_ID_BYTES], char text[PST_KEY_ID_TEXT_BYTES])
+{
+    return pst_hex_encode(id, PST_KEY_ID_BYTES, text);
+}
+
+/* ---- reading ---- */
+
+static const char *file_fault(const struct stat *status, bool is_secret)
+{
+    if (!S_ISREG(status->st_mode))
+        return "a key must be a regular file";
+    if (!is_secret)
+        return NULL;
+    if (status->st_uid != geteuid() && status->st_uid != 0)
+        return "a key must belong to the user who uses it, or to root";
+    if (status->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO))
+        return "a key must be closed to others: chmod 0600, or 0640 for a group";
+    return NULL;
+}
+
+/* The first line of a file, without its end, in secret memory of FILE_BYTES_MAX + 1. */
+static int read_fd(int fd, bool is_secret, char *line, const char **fault)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    *fault = file_fault(&status, is_secret);
+    if (*fault)
+        return -EPERM;
+    ssize_t got = read(fd, line, FILE_BYTES_MAX);
+    if (got < 0)
+        return -errno;
+    line[got] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    return 0;
+}
+
+static int read_line(const char *path, bool is_secret, char *line, char *message)
+{
+    const char *fault = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int error = fd < 0 ? -errno : read_fd(fd, is_secret, line, &fault);
+    if (fd >= 0)
+        close(fd);
+    return error ? fail(message, path, error, fault) : 0;
+}
+
+/* Whether line is begin and a key's digits. */
+static bool take_digits(const char *line, const char *begin, uint8_t *key)
+{
+    size_t begin_bytes = strlen(begin);
+    return strncmp(line, begin, begin_bytes) == 0 &&
+           pst_hex_decode(line + begin_bytes, strlen(line + begin_bytes), key, PST_KEY_BYTES);
+}
+
+static void name_key(struct pst_key *key)
+{
+    const uint8_t *known = key->kind == PST_KEY_PUBLIC ? key->public_half : key->secret;
+    uint8_t id[PST_KEY_BYTES];
+    data_key_derive(known, "penstock key id", NULL, 0, id);
+    memcpy(key->id, id, sizeof(key->id));
+}
+
+static int take_secret(const char *line, struct pst_key *key)
+{
+    key->secret = pst_secret_make(PST_KEY_BYTES);
+    if (!key->secret)
+        return -ENOMEM;
+    if (take_digits(line, "", key->secret)) {
+        key->kind = PST_KEY_FILE;
+    } else if (take_digits(line, SECRET_BEGIN, key->secret)) {
+        key->kind = PST_KEY_PUBLIC;
+        crypto_scalarmult_base(key->public_half, key->secret);
+    } else {
+        pst_secret_free(key->secret);
+        key->secret = NULL;
+        return -EINVAL;
+    }
+    name_key(key);
+    return 0;
+}
+
+static int add_file(struct pst_keyring *keyring, const char *path, char *line, char *message)
+{
+    int error = read_line(path, true, line, message);
+    if (error)
+        return error;
+    error = take_secret(line, &keyring->keys[keyring->count]);
+    if (error)
+        return fail(message, path, error,
+                    error == -EINVAL ? "a key is a line of 64 hexadecimal digits, or the secret "
+                                       "half of a pair; penstock keygen makes both"
+                                     : NULL);
+    keyring->count++;
+    return 0;
+}
+
+/* The public half itself, or the file that holds it. */
+static int add_recipient(struct pst_keyring *keyring, const char *recipient, char *line,
+                         char *message)
+{
+    struct pst_key *key = &keyring->keys[keyring->count];
+    const char *text = recipient;
+    if (strncmp(recipient, PUBLIC_BEGIN, sizeof(PUBLIC_BEGIN) - 1) != 0) {
+        int error = read_line(recipient, false, line, message);
+        if (error)
+            return error;
+        text = line;
+    }
+    if (!take_digits(text, PUBLIC_BEGIN, key->public_half))
+        return fail(message, recipient, -EINVAL,
+                    "no public half of a pair: " PUBLIC_BEGIN
+                    " and 64 hexadecimal digits, which penstock keygen --pair makes");
+    key->kind = PST_KEY_PUBLIC;
+    name_key(key);
+    keyring->count++;
+    return 0;
+}
+
+static int add_all(const struct pst_keys *named, struct pst_keyring *keyring, char *line,
+                   char *message)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < named->files_count; i++)
+        error = add_file(keyring, named->files[i], line, message);
+    for (uint32_t i = 0; !error && i < named->recipients_count; i++)
+        error = add_recipient(keyring, named->recipients[i], line, message);
+    return error;
+}
+
+int pst_keyring_read(const struct pst_keys *named, struct pst_keyring **keyring, char *message)
+{
+    *keyring = NULL;
+    if (!named || named->files_count + named->recipients_count == 0)
+        return 0;
+    if (named->struct_bytes < sizeof(*named))
+        return fail(message, "keys", -EINVAL, "pst_keys was not initialised");
+    if (named->files_count > PST_KEYRING_MAX || named->recipients_count > PST_KEYRING_MAX ||
+        named->files_count + named->recipients_count > PST_KEYRING_MAX)
+        return fail(message, "keys", -EINVAL, "too many: 16 are the most");
+    char *line = pst_secret_make(FILE_BYTES_MAX + 1);
+    struct pst_keyring *made = calloc(1, sizeof(*made));
+    int error = line && made ? add_all(named, made, line, message)
+                             : fail(message, "keys", -ENOMEM, "no memory that can be locked");
+    pst_secret_free(line);
+    if (error)
+        pst_keyring_release(made);
+    else
+        *keyring = made;
+    return error;
+}
+
+void pst_keyring_release(struct pst_keyring *keyring)
+{
+    if (!keyring)
+        return;
+    for (uint32_t i = 0; i < PST_KEYRING_MAX; i++)
+        pst_secret_free(keyring->keys[i].secret);
+    free(keyring);
+}
+
+/* ---- making ---- */
+
+static int write_file(const char *path, mode_t mode, const char *text, char *message)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0)
+        return fail(message, path, -errno, errno == EEXIST ? "exists, and stays as it is" : NULL);
+    size_t bytes = strlen(text);
+    ssize_t written = write(fd, text, bytes);
+    int error = written == (ssize_t)bytes ? 0 : written < 0 ? -errno : -EIO;
+    if (!error && fsync(fd) < 0)
+        error = -errno;
+    if (close(fd) < 0 && !error)
+        error = -errno;
+    if (!error)
+        return 0;
+    (void)unlink(path);
+    return fail(message, path, error, NULL);
+}
+
+static void write_line(char *line, const char *begin, const uint8_t *key)
+{
+    strcpy(line, begin);
+    pst_hex_encode(key, PST_KEY_BYTES, line + strlen(begin));
+    strcat(line, "\n");
+}
+
+/* memory: a secret half and a line. */
+static int make_pair(const char *path, const char *public_path, uint8_t *memory, char *message)
+{
+    uint8_t public_half[PST_KEY_BYTES];
+    char public_line[LINE_BYTES], *line = (char *)memory + PST_KEY_BYTES;
+    crypto_box_keypair(public_half, memory);
+    write_line(line, SECRET_BEGIN, memory);
+    write_line(public_line, PUBLIC_BEGIN, public_half);
+    int error = write_file(path, 0600, line, message);
+    if (error)
+        return error;
+    error = write_file(public_path, 0644, public_line, message);
+    if (error)
+        (void)unlink(path);
+    return error;
+}
+
+int pst_key_pair_make(const char *path, char *message)
+{
+    char *public_path;
+    if (asprintf(&public_path, "%s.pub", path) < 0)
+        return fail(message, path, -ENOMEM, NULL);
+    uint8_t *memory = pst_secret_make(PST_KEY_BYTES + LINE_BYTES);
+    int error = memory ? make_pair(path, public_path, memory, message)
+                       : fail(message, path, -ENOMEM, "no memory that can be locked");
+    pst_secret_free(memory);
+    free(public_path);
+    return error;
+}

@@ -1,0 +1,189 @@
+/* Data keys wrapped for recipients, and opened. Called by sealing.c, on the archive's thread, and
+ * by engine/repository, on that of a reader. */
+#include "engine/key/keys_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#define MAGIC "PSTKKEYS"
+#define NONCE_BYTES crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define SECRETBOX_BYTES (NONCE_BYTES + PST_KEY_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES)
+_Static_assert(SECRETBOX_BYTES <= sizeof(((struct pst_keys_record *)0)->wrapped), "fits");
+_Static_assert(crypto_box_SEALBYTES + PST_KEY_BYTES ==
+                   sizeof(((struct pst_keys_record *)0)->wrapped),
+               "fits");
+
+struct pst_part_identity pst_keys_identity(const uint8_t uid[PST_UID_BYTES], uint32_t number,
+                                           uint32_t cluster_id, uint32_t node)
+{
+    struct pst_part_identity identity = {
+        .number = number, .cluster_id = cluster_id, .node = (uint16_t)node, .part = 1, .parts = 1};
+    memcpy(identity.uid, uid, sizeof(identity.uid));
+    return identity;
+}
+
+/* ---- wrapping ---- */
+
+/* What the wrapping of a key by a secret is bound to: its place, and its id. */
+struct bound {
+    struct pst_part_identity identity;
+    uint8_t data_key[PST_DATA_KEY_ID_BYTES];
+};
+
+static struct bound bound_of(const struct pst_keys_head *head)
+{
+    struct bound bound = {.identity = head->identity};
+    memcpy(bound.data_key, head->data_key, sizeof(bound.data_key));
+    return bound;
+}
+
+static void wrap_by_secret(const struct pst_keys_head *head, const uint8_t *secret,
+                           const uint8_t *data_key, uint8_t *wrapped)
+{
+    const struct bound bound = bound_of(head);
+    randombytes_buf(wrapped, NONCE_BYTES);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(wrapped + NONCE_BYTES, NULL, data_key, PST_KEY_BYTES,
+                                               (const uint8_t *)&bound, sizeof(bound), NULL,
+                                               wrapped, secret);
+}
+
+static void add_record(struct pst_keys_file *file, const struct pst_key *recipient,
+                       const uint8_t *data_key)
+{
+    struct pst_keys_record *record = &file->records[file->head.records_count++];
+    record->kind = (uint8_t)recipient->kind;
+    memcpy(record->id, recipient->id, sizeof(record->id));
+    if (recipient->kind == PST_KEY_PUBLIC)
+        (void)crypto_box_seal(record->wrapped, data_key, PST_KEY_BYTES, recipient->public_half);
+    else
+        wrap_by_secret(&file->head, recipient->secret, data_key, record->wrapped);
+}
+
+static size_t bytes_of(const struct pst_keys_file *file)
+{
+    return sizeof(file->head) + file->head.records_count * sizeof(file->records[0]);
+}
+
+size_t keys_file_make(const struct pst_keyring *recipients, const struct pst_data_key *key,
+                      const struct pst_part_identity *identity, struct pst_keys_file *file)
+{
+    assert(recipients->count >= 1 && recipients->count <= PST_KEYS_FILE_RECORDS_MAX);
+    memset(file, 0, sizeof(*file));
+    memcpy(file->head.magic, MAGIC, sizeof(file->head.magic));
+    file->head.identity = *identity;
+    memcpy(file->head.data_key, key->id, sizeof(file->head.data_key));
+    for (uint32_t i = 0; i < recipients->count; i++)
+        add_record(file, &recipients->keys[i], key->secret);
+    file->head.checksum = pst_digest_of(file, bytes_of(file), 0);
+    return bytes_of(file);
+}
+
+/* ---- reading ---- */
+
+static int damaged(struct pst_damage *damage, uint64_t offset, uint64_t bytes, const char *what,
+                   int error)
+{
+    *damage = (struct pst_damage){.offset = offset, .bytes = bytes, .what = what};
+    return error;
+}
+
+static int check_length(const struct pst_keys_file *file, size_t size, struct pst_damage *damage)
+{
+    uint32_t count = file->head.records_count;
+    if (size < sizeof(file->head))
+        return damaged(damage, size, sizeof(file->head) - size, "keys", -PST_E_TRUNCATED);
+    if (memcmp(file->head.magic, MAGIC, sizeof(file->head.magic)) != 0)
+        return damaged(damage, 0, sizeof(file->head.magic), "keys", -PST_E_CORRUPT);
+    if (count < 1 || count > PST_KEYS_FILE_RECORDS_MAX)
+        return damaged(damage, 0, sizeof(file->head), "keys", -PST_E_CORRUPT);
+    if (size < bytes_of(file))
+        return damaged(damage, size, bytes_of(file) - size, "keys", -PST_E_TRUNCATED);
+    if (size > bytes_of(file))
+        return damaged(damage, bytes_of(file), size - bytes_of(file), "bytes after the keys",
+                       -PST_E_CORRUPT);
+    return 0;
+}
+
+int pst_keys_file_check(const void *bytes, size_t size, const struct pst_part_identity *identity,
+                        struct pst_keys_file *file, struct pst_damage *damage)
+{
+    memset(file, 0, sizeof(*file));
+    memcpy(file, bytes, size < sizeof(*file) ? size : sizeof(*file));
+    int error = check_length(file, size, damage);
+    if (error)
+        return error;
+    const struct pst_digest stored = file->head.checksum;
+    memset(&file->head.checksum, 0, sizeof(file->head.checksum));
+    const struct pst_digest found = pst_digest_of(file, size, 0);
+    file->head.checksum = stored;
+    if (!pst_digest_equal(&found, &stored))
+        return damaged(damage, 0, size, "keys", -PST_E_CORRUPT);
+    if (file->head.incompatible)
+        return damaged(damage, offsetof(struct pst_keys_head, incompatible), 4, "version",
+                       -PST_E_NEWER);
+    if (memcmp(&file->head.identity, identity, sizeof(*identity)) != 0)
+        return damaged(damage, offsetof(struct pst_keys_head, identity), sizeof(*identity),
+                       "keys of another backup or node", -PST_E_MISPLACED);
+    return 0;
+}
+
+/* Whether it opens; secret: PST_KEY_BYTES. */
+static bool unwrap(const struct pst_keys_head *head, const struct pst_keys_record *record,
+                   const struct pst_key *key, uint8_t *secret)
+{
+    const struct bound bound = bound_of(head);
+    if (record->kind == PST_KEY_PUBLIC)
+        return crypto_box_seal_open(secret, record->wrapped, sizeof(record->wrapped),
+                                    key->public_half, key->secret) == 0;
+    return crypto_aead_xchacha20poly1305_ietf_decrypt(
+               secret, NULL, NULL, record->wrapped + NONCE_BYTES, SECRETBOX_BYTES - NONCE_BYTES,
+               (const uint8_t *)&bound, sizeof(bound), record->wrapped, key->secret) == 0;
+}
+
+static const struct pst_key *find_key(const struct pst_keyring *keyring,
+                                      const struct pst_keys_record *record)
+{
+    for (uint32_t i = 0; i < keyring->count; i++) {
+        const struct pst_key *key = &keyring->keys[i];
+        if (key->secret && key->kind == record->kind &&
+            memcmp(key->id, record->id, sizeof(key->id)) == 0)
+            return key;
+    }
+    return NULL;
+}
+
+static int open_by(const struct pst_keys_file *file, const struct pst_keyring *keyring,
+                   uint8_t *secret, struct pst_data_key *key)
+{
+    int error = -PST_E_NO_KEY;
+    for (uint32_t i = 0; i < file->head.records_count; i++) {
+        const struct pst_keys_record *record = &file->records[i];
+        const struct pst_key *known = find_key(keyring, record);
+        if (!known)
+            continue;
+        error = -PST_E_CORRUPT;
+        if (!unwrap(&file->head, record, known, secret))
+            continue;
+        error = data_key_take(key, secret);
+        if (error || memcmp(key->id, file->head.data_key, sizeof(key->id)) == 0)
+            return error;
+        pst_data_key_release(key);
+        error = -PST_E_CORRUPT;
+    }
+    return error;
+}
+
+int pst_keys_file_open(const struct pst_keys_file *file, const struct pst_keyring *keyring,
+                       struct pst_data_key *key)
+{
+    *key = (struct pst_data_key){0};
+    uint8_t *secret = pst_secret_make(PST_KEY_BYTES);
+    if (!secret)
+        return -ENOMEM;
+    int error = open_by(file, keyring, secret, key);
+    pst_secret_free(secret);
+    return error;
+}

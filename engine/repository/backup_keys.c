@@ -1,0 +1,162 @@
+/* Reads the wrapped data keys of a sealed backup, each of which is kept twice, and opens them.
+ * Called by backup.c, for whoever reads backups. */
+#include "engine/repository/backup_keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/own_error.h"
+#include "engine/key/keys_file.h"
+#include "engine/repository/layout.h"
+
+/* One file. */
+struct keys_copy {
+    int error; /* -ENOENT: it is not there */
+    struct pst_damage damage;
+};
+
+/* The files of a node, in all directories. */
+struct node_keys {
+    const struct backup_keys_look *look;
+    uint32_t node_index;
+    struct pst_part_identity identity;
+    struct pst_keys_file file; /* the one that was read last */
+    struct keys_copy copies[PST_DIRECTORIES_MAX][LAYOUT_KEYS_COPIES];
+    uint32_t whole;
+    bool is_there;
+    int error; /* of opening */
+};
+
+static uint32_t node_of(const struct node_keys *keys)
+{
+    return keys->look->backup->cluster.nodes[keys->node_index].node;
+}
+
+static int read_copy(struct node_keys *keys, uint32_t i, uint32_t copy, struct keys_copy *found)
+{
+    const struct backup_keys_look *look = keys->look;
+    struct pst_repository *repository = &look->backup->directories->repositories[i];
+    char *bytes;
+    size_t size;
+    *found = (struct keys_copy){.damage.what = "keys"};
+    int error = repository_read(repository, look->handles[i],
+                                layout_keys(look->backup->number, node_of(keys), copy).text,
+                                PST_KEYS_FILE_BYTES_MAX, &bytes, &size);
+    if (error == -EFBIG) {
+        found->damage.what = "too long for a file of keys";
+        return -PST_E_CORRUPT;
+    }
+    if (error)
+        return error;
+    *look->files += 1;
+    *look->bytes += size;
+    error = pst_keys_file_check(bytes, size, &keys->identity, &keys->file, &found->damage);
+    free(bytes);
+    return error;
+}
+
+/* What people need to find the key. */
+static void note_wanted(struct node_keys *keys)
+{
+    struct pst_backup *backup = keys->look->backup;
+    size_t used = 0;
+    for (uint32_t i = 0; i < keys->file.head.records_count; i++) {
+        char id[PST_KEY_ID_TEXT_BYTES];
+        if (used + sizeof(id) + 4 > sizeof(backup->wanted))
+            break;
+        used += (size_t)snprintf(backup->wanted + used, sizeof(backup->wanted) - used, "%s%s",
+                                 i ? " or " : "", pst_key_id_text(keys->file.records[i].id, id));
+    }
+}
+
+/* A file that is whole; any of them may open, if a change of recipients was interrupted. */
+static int try_open(struct node_keys *keys)
+{
+    struct pst_backup *backup = keys->look->backup;
+    struct pst_data_key *key = &backup->keys[keys->node_index];
+    const struct pst_keyring *keyring = backup->directories->keyring;
+    keys->whole++;
+    note_wanted(keys);
+    if (key->secret || !keyring)
+        return 0;
+    keys->error = pst_keys_file_open(&keys->file, keyring, key);
+    return pst_is_own_error(keys->error) ? keys->error : 0;
+}
+
+static int read_all(struct node_keys *keys)
+{
+    const struct pst_backup *backup = keys->look->backup;
+    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        for (uint32_t copy = 0; copy < LAYOUT_KEYS_COPIES; copy++) {
+            struct keys_copy *found = &keys->copies[i][copy];
+            found->error = read_copy(keys, i, copy, found);
+            int error = found->error ? found->error : try_open(keys);
+            if (pst_is_own_error(error))
+                return error;
+            keys->is_there |= found->error != -ENOENT;
+        }
+    }
+    return 0;
+}
+
+static void report(const struct node_keys *keys, uint32_t i, uint32_t copy)
+{
+    const struct pst_backup *backup = keys->look->backup;
+    const struct keys_copy *found = &keys->copies[i][copy];
+    bool is_missing = found->error == -ENOENT;
+    bool has_other = keys->copies[i][!copy].error != -ENOENT;
+    const struct pst_file_name name =
+        backup_file_name(backup, i, layout_keys(backup->number, node_of(keys), copy).text);
+    if (!found->error || (is_missing && !has_other))
+        return;
+    if (keys->whole == 0 && !is_missing) {
+        pst_findings_add_damage(keys->look->findings, &name, 0, &found->damage, found->error);
+        return;
+    }
+    const struct pst_finding warning = {
+        .directory = name.directory,
+        .file = name.text,
+        .what = is_missing ? "missing; another copy of it is there"
+                           : "damaged; another copy of it is whole",
+        .warning = true,
+    };
+    findings_add(keys->look->findings, &warning);
+}
+
+static void report_lost(const struct node_keys *keys, const char *what, int error)
+{
+    const struct pst_backup *backup = keys->look->backup;
+    const struct pst_file_name name = backup_file_name(
+        backup, PST_DIRECTORIES_MAX, layout_keys(backup->number, node_of(keys), 0).text);
+    const struct pst_damage damage = {.what = what};
+    pst_findings_add_damage(keys->look->findings, &name, 0, &damage, error);
+}
+
+int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index)
+{
+    struct pst_backup *backup = look->backup;
+    struct node_keys *keys = calloc(1, sizeof(*keys));
+    if (!keys)
+        return -ENOMEM;
+    keys->look = look;
+    keys->node_index = node_index;
+    keys->identity = pst_keys_identity(backup->cluster.common.uid, backup->number,
+                                       backup->cluster.common.cluster_id, node_of(keys));
+    int error = read_all(keys);
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        for (uint32_t copy = 0; copy < LAYOUT_KEYS_COPIES; copy++)
+            report(keys, i, copy);
+    }
+    if (!error && !keys->is_there)
+        report_lost(keys, "the keys of a node, without which nothing of it can be read", -ENOENT);
+    if (!error && keys->error == -PST_E_CORRUPT)
+        report_lost(keys, "keys: not what was sealed here", -PST_E_CORRUPT);
+    if (!backup->keys[node_index].secret)
+        backup->is_shut = true;
+    free(keys);
+    return error;
+}

@@ -1,0 +1,22 @@
+/* The directories that hold some of a backup, and the names of its files for messages. Whoever
+ * lists, shows, verifies, restores or prunes. */
+#include <stdio.h>
+
+#include "engine/repository/backup.h"
+#include "engine/repository/layout.h"
+
+struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i, const char *name)
+{
+    struct pst_file_name file = {0};
+    if (i < PST_DIRECTORIES_MAX && backup->directories->count > 1)
+        file.directory = backup->directories->paths[i];
+    snprintf(file.text, sizeof(file.text), "%s/%s", layout_backup(backup->stored_as).text, name);
+    return file;
+}
+
+uint32_t backup_next_in(const struct pst_backup *backup, uint32_t i)
+{
+    while (i < PST_DIRECTORIES_MAX && (backup->found_in >> i & 1) == 0)
+        i++;
+    return i;
+}

@@ -1,0 +1,165 @@
+#!/bin/bash
+# Sealed backups: they come back with a key and not without, whatever the codec; of names, contents,
+# sources, host and label nothing can be found in any file; each of several keys opens them, and the
+# public half of a pair does not; damage is found with a key and without, and so is what was put in
+# the place of another.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+comes_back() { # BACKUPS ID KEY…
+    local from=$1 id=$2 options=() key
+    shift 2
+    for key; do options+=(--key-file "$key"); done
+    rm -rf "$disk/target"
+    expect_exit 0 "$penstock" verify --from "$from" "${options[@]}" "$id"
+    expect_exit 0 "$penstock" restore --from "$from" "${options[@]}" "$id" --target "$disk/target"
+    diff -r --no-dereference "$disk/tree" "$disk/target"
+}
+
+# Each known name and content, over all files and file names.
+nothing_shows() { # BACKUPS
+    local word
+    for word in "${words[@]}"; do
+        ! LC_ALL=C grep -raqF -- "$word" "$1" || fail "$word shows: $(LC_ALL=C grep -ralF -- "$word" "$1")"
+        ! find "$1" | grep -qF -- "$word" || fail "a file is named $word"
+    done
+}
+
+key=$disk/key other=$disk/other pair=$disk/pair
+expect_exit 0 "$penstock" keygen "$key"
+expect_exit 0 "$penstock" keygen "$other"
+expect_exit 0 "$penstock" keygen --pair "$pair"
+[ "$(stat -c %a "$pair")" = 600 ] || fail 'the secret half is open to others'
+expect_exit 1 "$penstock" keygen --pair "$pair"
+
+words=(Wolframite salary-of-ada secret-folder linked-secret payroll-source Quarterly-label)
+mkdir -p "$disk/tree/secret-folder"
+for i in $(seq 1 200); do
+    echo "Wolframite $i $i" >"$disk/tree/secret-folder/salary-of-ada-$i"
+done
+{ yes 'the Wolframite report' || true; } | head -c 3000000 >"$disk/tree/large-Wolframite"
+head -c 2000000 /dev/urandom >"$disk/tree/noise"
+ln -s linked-secret "$disk/tree/link"
+truncate -s 5M "$disk/tree/hole"
+words+=("$disk/tree" "$(head -c 24 "$key")")
+
+for codec in none lz4 zstd:3 auto; do
+    expect_exit 0 "$penstock" backup --source "payroll-source=dir:$disk/tree" --to "$disk/$codec" \
+        --key-file "$key" --compress "$codec" --ldms 2 --chunk 256K --label Quarterly-label --verify
+    nothing_shows "$disk/$codec"
+    comes_back "$disk/$codec" 1 "$key"
+done
+b=$disk/none
+! grep -raqF "\"$(hostname)\"" "$b" || fail 'the host shows'
+# the test can fail: a plain backup shows all of them but the last
+expect_exit 0 "$penstock" backup --source "payroll-source=dir:$disk/tree" --to "$disk/plain" --label Quarterly-label
+for word in "${words[@]::${#words[@]}-1}"; do
+    LC_ALL=C grep -raqF -- "$word" "$disk/plain" || fail "$word does not show in a plain backup"
+done
+
+# With the key all is said, without only what everybody may see.
+expect_exit 0 "$penstock" list --from "$b" --key-file "$key"
+expect_output Quarterly-label
+expect_exit 0 "$penstock" show --from "$b" --key-file "$key" --json
+jq -e '.sealed and .node_manifests[0].sources[0].name == "payroll-source" and .label == "Quarterly-label"' \
+    "$memory/out" >/dev/null || fail 'show with the key'
+expect_exit 0 "$penstock" list --from "$b"
+expect_output 'complete' 'it is sealed: give the key [0-9a-f]{16}'
+for word in "${words[@]}"; do ! grep -qF "$word" "$memory/out" || fail "list shows $word"; done
+expect_exit 0 "$penstock" show --from "$b" --json
+jq -e '.sealed and .node_manifests[0].sources == []' "$memory/out" >/dev/null || fail 'show without the key'
+expect_exit 0 "$penstock" verify --from "$b"
+expect_message 'only the checksums of what is stored were checked: it is sealed: give the key [0-9a-f]{16}'
+expect_exit 12 "$penstock" restore --from "$b" --target "$disk/none-target"
+expect_message 'backup 1: it is sealed: give the key [0-9a-f]{16}'
+[ ! -e "$disk/none-target" ] || fail 'something was restored without a key'
+for command in verify "restore --target $disk/none-target"; do
+    # shellcheck disable=SC2086 # words of their own
+    expect_exit 12 "$penstock" $command --from "$b" --key-file "$other"
+done
+expect_message 'no key that was given opens it; it wants key [0-9a-f]{16}'
+[ ! -e "$disk/none-target" ] || fail 'something was restored with a wrong key'
+comes_back "$b" 1 "$other" "$key"
+
+# Several keys, and pairs.
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "$pair.pub" --key-file "$other"
+comes_back "$b" 2 "$other"
+comes_back "$b" 2 "$pair"
+expect_exit 12 "$penstock" verify --from "$b" --key-file "$key" 2
+expect_exit '1 2' "$penstock" verify --from "$b" --key-file "$pair.pub" 2
+expect_message 'must be closed|64 hexadecimal digits'
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "$(cat "$pair.pub")"
+comes_back "$b" 3 "$pair"
+cmp -s "$b/BACKUP-3/BACKUP-3.1.keys" "$b/BACKUP-3/BACKUP-3.1.keys.copy" || fail 'the keys are not there twice'
+
+# Options.
+install -m 600 "$disk/tree/noise" "$disk/garbage"
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/garbage"
+expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/missing"
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient penstock-public-key:12
+chmod 644 "$key"
+expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
+expect_message 'closed to others'
+chmod 600 "$key"
+[ ! -e "$b/BACKUP-4" ] || fail 'a backup was made without its key'
+
+# One file of keys may be lost or damaged, not both.
+flip "$b/BACKUP-1/BACKUP-1.1.keys" 200
+comes_back "$b" 1 "$key"
+expect_exit 0 "$penstock" verify --from "$b" --key-file "$key" 1
+expect_message 'BACKUP-1.1.keys: .*damaged; another copy of it is whole'
+rm "$b/BACKUP-1/BACKUP-1.1.keys"
+comes_back "$b" 1 "$key"
+rm "$b/BACKUP-1/BACKUP-1.1.keys.copy"
+expect_exit '1 12' "$penstock" verify --from "$b" --key-file "$key" 1
+expect_message 'BACKUP-1.1.keys'
+expect_exit '1 10 12' "$penstock" restore --from "$b" --key-file "$key" 1 --target "$disk/none-target"
+[ ! -e "$disk/none-target" ] || fail 'something was restored without keys'
+
+# A flipped bit anywhere, with the key and without it.
+b=$disk/lz4
+part=$b/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data
+bytes=$(stat -c %s "$part")
+for offset in 100 130 4096 4200 8100 8185 8200 20000 $((bytes / 2)) $((bytes - 4000)) $((bytes - 8000)) $((bytes - 100)); do
+    flip "$part" "$offset"
+    expect_exit 1 "$penstock" verify --from "$b" --key-file "$key"
+    expect_message 'BACKUP-1.1.data: offset'
+    expect_exit 1 "$penstock" verify --from "$b"
+    expect_message 'BACKUP-1.1.data: offset'
+    flip "$part" "$offset"
+done
+for file in "$b"/BACKUP-1/BACKUP-1.1.manifest "$b"/BACKUP-1/BACKUP-1.cluster.manifest; do
+    flip "$file" $(($(stat -c %s "$file") - 200))
+    expect_exit '0 1' "$penstock" verify --from "$b" --key-file "$key"
+    expect_message 'manifest.*damaged|manifest: offset'
+    flip "$file" $(($(stat -c %s "$file") - 200))
+done
+truncate -s -4096 "$part"
+expect_exit 1 "$penstock" verify --from "$b"
+expect_exit 1 "$penstock" verify --from "$b" --key-file "$key"
+rm -rf "$disk/target"
+expect_exit 3 "$penstock" restore --from "$b" --key-file "$key" --target "$disk/target" --keep-going 1
+
+# What is whole of a damaged one comes back, and no more; the other part's chunks do not pass here.
+b=$disk/zstd:3
+part=$b/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data
+flip "$part" 8300
+rm -rf "$disk/target"
+expect_exit 1 "$penstock" restore --from "$b" --key-file "$key" --target "$disk/target"
+expect_exit 3 "$penstock" restore --from "$b" --key-file "$key" --target "$disk/target" --keep-going 1
+flip "$part" 8300
+cp "$part" "$disk/saved"
+dd if="$b/BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data" of="$part" bs=4096 skip=1 seek=1 count=2 conv=notrunc status=none
+expect_exit 1 "$penstock" verify --from "$b" --key-file "$key"
+dd if="$disk/auto/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data" of="$part" bs=4096 skip=1 seek=1 count=2 conv=notrunc status=none
+expect_exit 1 "$penstock" verify --from "$b" --key-file "$key"
+expect_message 'of another backup'
+cp "$disk/saved" "$part"
+comes_back "$b" 1 "$key"
+
+# prune removes it without a key, and leaves nothing.
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
+expect_exit 0 "$penstock" prune --from "$b" --keep 1
+[ ! -e "$b/BACKUP-1" ] || fail 'prune left the sealed backup'
+[ "$(find "$b" -name '*.pruned' | wc -l)" -eq 0 ] || fail 'prune left something'
