@@ -1,0 +1,96 @@
+#!/bin/bash
+# A cluster whose nodes seal, each with keys of its own: the backup comes back with all of them and
+# with fewer not, nothing shows in any directory, and a node that has no keys, or is the only one
+# with some, makes no backup with the others.
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+
+declare -A process=()
+
+start_node() { # ID TO OPTION…
+    local id=$1 to=$2
+    shift 2
+    "$penstock" node --cluster "sealed-$$" --id "$id" --nodes 1-2 --socket "$memory/$id.socket" \
+        --fabric-dir "$memory/fabric" --to "$to" --ldms 2 --chunk 64K --compress zstd \
+        --source "Wolframite-$id=dir:$disk/tree$id" "$@" 2>>"$memory/node$id.log" &
+    process[$id]=$!
+}
+
+stop_node() { # ID
+    kill -TERM "${process[$1]}"
+    wait "${process[$1]}" || fail_with_logs "node $1 ends with $?"
+}
+
+meet() {
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
+}
+
+comes_back() { # ID OPTION…
+    local id=$1
+    shift
+    rm -rf "$disk/target"
+    expect_exit 0 "$penstock" verify "$@" "$id"
+    expect_exit 0 "$penstock" restore "$@" --target "$disk/target" "$id"
+    for node in 1 2; do diff -r "$disk/tree$node" "$disk/target/$node/Wolframite-$node"; done
+}
+
+nothing_shows() { # DIRECTORY…
+    ! LC_ALL=C grep -raqF Wolframite "$@" || fail "Wolframite shows: $(LC_ALL=C grep -ralF Wolframite "$@")"
+}
+
+key=$disk/key pair=$disk/pair
+expect_exit 0 "$penstock" keygen "$key"
+expect_exit 0 "$penstock" keygen --pair "$pair"
+for node in 1 2; do
+    mkdir "$disk/tree$node"
+    for i in {1..50}; do echo "Wolframite $i of $node" >"$disk/tree$node/Wolframite-$i"; done
+    { yes "Wolframite $node" || true; } | head -c 2000000 >"$disk/tree$node/large"
+done
+
+# Each has its own.
+start_node 1 "$disk/to1" --key-file "$key" --require-encryption
+start_node 2 "$disk/to2" --recipient "$pair.pub"
+meet
+both=(--from "$disk/to1" --from "$disk/to2")
+for node in 1 2; do
+    expect_exit 0 "$penstock" backup --node "$memory/$node.socket"
+    nothing_shows "$disk/to1" "$disk/to2"
+    comes_back "$node" "${both[@]}" --key-file "$key" --key-file "$pair"
+done
+for one in "$key" "$pair"; do
+    expect_exit 12 "$penstock" restore "${both[@]}" --key-file "$one" --target "$disk/none"
+    expect_message 'it wants key [0-9a-f]{16}'
+done
+expect_exit 0 "$penstock" verify "${both[@]}"
+expect_message 'only the checksums of what is stored were checked'
+expect_exit 2 env PENSTOCK_KEY_FILE="$key" "$penstock" backup --node "$memory/1.socket"
+expect_message 'key-file does not apply'
+
+# One that has none.
+stop_node 2
+start_node 2 "$disk/to2"
+meet
+for node in 1 2; do
+    expect_exit 1 "$penstock" backup --node "$memory/$node.socket"
+    expect_message 'some nodes seal their backups, and others do not'
+    if [ -e "$disk/to1/BACKUP-3" ] || [ -e "$disk/to2/BACKUP-3" ]; then fail 'something of the backup is left'; fi
+done
+stop_node 1
+stop_node 2
+expect_exit 2 "$penstock" node --cluster "sealed-$$" --id 1 --socket "$memory/1.socket" --to "$disk/to1" \
+    --source "dir:$disk/tree1" --require-encryption --check-config
+expect_message 'require-encryption'
+
+# In one directory, read back.
+start_node 1 "$disk/shared" --recipient "$pair.pub"
+start_node 2 "$disk/shared" --recipient "$pair.pub"
+meet
+expect_exit 0 "$penstock" backup --node "$memory/2.socket" --verify
+nothing_shows "$disk/shared"
+comes_back 1 --from "$disk/shared" --key-file "$pair"
+stop_node 1
+stop_node 2
