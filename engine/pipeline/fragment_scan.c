@@ -48,6 +48,7 @@ struct scan {
     bool entry_is_last;     /* rows of unknown length */
     struct scan_file *file; /* of the extent being assigned; NULL: none */
     uint32_t file_index;    /* its index in the fragment */
+    uint32_t next_file;     /* the first that was not opened yet */
     struct pst_sums sums;
     uint8_t bad[PST_FRAGMENT_FILES_MAX]; /* enum pst_object_flags, by file */
     uint64_t
@@ -184,18 +185,6 @@ static void fail_scan(struct scan *scan, const struct pst_fragment_file *listed,
     scan->error = error;
 }
 
-/* Its name, and the others that it is listed with. */
-static void log_bad(struct scan *scan, const struct pst_fragment_file *listed, int error)
-{
-    const char *path = listed->path;
-    for (uint32_t i = 0; i <= listed->names; i++, path += strlen(path) + 1) {
-        if (i > 0)
-            pst_unreadable_add_name(scan->scans->config.unreadable, scan->source->name, path);
-        pst_log(PST_LOG_WARNING, "source %s: %s: %s; it is marked so in the backup",
-                scan->source->name, path, pst_error_text(error));
-    }
-}
-
 /* An object that could not be read, or changed: logged once, and marked in the catalogue at the
  * end; but a pinned one ends the scan, and so does what is no fault of the object's. */
 static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error)
@@ -213,7 +202,7 @@ static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_
         uint64_t objects = entries_of(scan->fragment, listed->object);
         scan->sums.unreadable += objects;
         scans->sums.unreadable += objects;
-        log_bad(scan, listed, error);
+        entries_log_bad(scans->config.unreadable, scan->source->name, listed, error);
     }
     *bad |= flag;
 }
@@ -425,6 +414,17 @@ static bool have_file(struct scan *scan, uint32_t index)
     return true;
 }
 
+/* Opens the files before this one that have no extents, nothing but holes: they are compared with
+ * what was listed. false: too many are open. */
+static bool look_at_files(struct scan *scan, uint32_t before)
+{
+    for (; scan->next_file < before; scan->next_file++) {
+        if (scan->fragment->files[scan->next_file].path && !have_file(scan, scan->next_file))
+            return false;
+    }
+    return true;
+}
+
 /* Assigns the next bytes of an extent to a chunk, and has them read. Returns how many; 0: not
  * now. */
 static uint32_t assign_extent(struct scan *scan)
@@ -455,12 +455,16 @@ static bool assign_extents(struct scan *scan)
     while (scan->extent < scan->fragment->extents_count) {
         if (pieces == SLICE_PIECES_MAX || bytes >= SLICE_READ_BYTES)
             return true;
-        uint32_t assigned = assign_extent(scan);
+        uint32_t file = scan->fragment->extents[scan->extent].file;
+        uint32_t assigned = look_at_files(scan, file) ? assign_extent(scan) : 0;
         if (assigned == 0)
             return pieces > 0;
+        scan->next_file = file + 1;
         bytes += assigned;
         pieces++;
     }
+    if (!look_at_files(scan, scan->fragment->files_count))
+        return pieces > 0;
     leave_file(scan);
     scan->phase = SCAN_READING;
     return true;
@@ -578,6 +582,7 @@ static void check_scan(const struct scan *scan)
     assert(!scan->file || (scan->phase == SCAN_EXTENTS && scan->files > 0));
     assert(is_quiet || !(is_over || scan->phase == SCAN_MARKING || scan->phase == SCAN_ENTRIES));
     assert(is_over || scan->extent <= scan->fragment->extents_count);
+    assert(is_over || scan->next_file <= scan->fragment->files_count);
 }
 
 void fragment_scans_check(const struct fragment_scans *scans, uint32_t reads)

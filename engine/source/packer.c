@@ -154,6 +154,13 @@ int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t lengt
     return 0;
 }
 
+/* The entry went into a slot that has room for the file. */
+int pst_packer_look(struct pst_packer *packer)
+{
+    assert(packer->slot);
+    return add_file(packer);
+}
+
 int pst_packer_finish(struct pst_packer *packer)
 {
     return packer->slot ? emit(packer) : 0;

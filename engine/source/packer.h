@@ -44,6 +44,10 @@ PST_MUST_USE int pst_packer_object(struct pst_packer *packer, const struct pst_o
 /* Adds bytes of the object that was begun last; offsets ascend. length may be anything. */
 PST_MUST_USE int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t length);
 
+/* Has the file of the object that was begun last, which is nothing but a hole, opened all the same:
+ * it may not be any more what was listed. */
+PST_MUST_USE int pst_packer_look(struct pst_packer *packer);
+
 /* Adds another name of the object that was begun last, all of whose bytes are there: an object of
  * its own, without data, if there is room in the same fragment. It has become the current one. */
 PST_MUST_USE int pst_packer_link(struct pst_packer *packer, const struct pst_object *object);

@@ -11,7 +11,8 @@
  *    after the other, ready to be copied into catalogue chunks. An object whose data continue from
  *    an earlier fragment has its entry here again, so that each part can hold the catalogue of all
  *    that it holds data of. Directories, symlinks, empty files and the like have an entry only.
- *  - files: what to open, or where the bytes come from; ascending object ids.
+ *  - files: what to open, or where the bytes come from; ascending object ids. One with a path and
+ * no extents (nothing but a hole) is opened all the same, and compared with what was listed.
  *  - extents: the runs of bytes to be read, ascending by (file, offset), never overlapping.
  *
  * Each byte of an object's data lies in exactly one extent of one fragment of a listing; what lies

@@ -251,7 +251,7 @@ static int add_more(struct listing_job *job, const struct found *found, uint64_t
 static int add_data(struct listing_job *job, const struct found *found, bool is_all)
 {
     uint64_t end = 0;
-    int error = 0;
+    int error = job->extents_count == 0 ? pst_packer_look(&job->packer) : 0;
     for (uint32_t i = 0; !error && i < job->extents_count; i++) {
         error = pst_packer_extent(&job->packer, job->extents[i].offset, job->extents[i].length);
         end = job->extents[i].offset + job->extents[i].length;

@@ -281,6 +281,41 @@ static void where_a_file_was_cut_is_told(void)
     end();
 }
 
+/* Between files with extents, and at the end: of 100 more are open at once than may be. */
+static void a_file_of_nothing_but_a_hole_is_looked_at(void)
+{
+    struct rig_part part;
+    struct pst_object object;
+    char name[16];
+    begin(PST_FRAGMENT_EXTENTS);
+    for (unsigned i = 1; i <= 100; i++) {
+        snprintf(name, sizeof(name), "file %u", i);
+        add_file(name, i, 8192, 0);
+        fragment->extents_count -= i % 3 > 0;
+        fragment->bytes -= i % 3 > 0 ? 8192 : 0;
+    }
+    resize("file 1", 5000);
+    resize("file 50", 0);
+    resize("file 80", 9000);
+    unlinkat(rig.dirfd, "file 100", 0);
+    start(1);
+    const struct pst_work_result result = run(0);
+    CU_ASSERT_EQUAL(result.error, 0);
+    CU_ASSERT_EQUAL(result.sums.source_bytes, 33 * 8192);
+    CU_ASSERT_EQUAL(result.sums.unreadable, 4);
+    end_part(&part);
+    CU_ASSERT_EQUAL(end_of(&part, 1), 5000);
+    CU_ASSERT_EQUAL(end_of(&part, 2), UINT64_MAX);
+    CU_ASSERT_EQUAL(end_of(&part, 50), 0);
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 2, &object), 1);
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 80, &object), 2);
+    CU_ASSERT_EQUAL(object.flags, PST_OBJECT_CHANGED);
+    CU_ASSERT_EQUAL(rig_part_entries(&part, 100, &object), 2);
+    CU_ASSERT_EQUAL(object.flags, PST_OBJECT_UNREADABLE);
+    rig_release_part(&part);
+    end();
+}
+
 static void a_pinned_file_ends_the_scan(void)
 {
     begin(PST_FRAGMENT_EXTENTS);
@@ -360,6 +395,7 @@ int main(void)
         {"an error of its rows ends a scan", an_error_of_its_rows_ends_a_scan},
         {"what cannot be read is marked", what_cannot_be_read_is_marked},
         {"where a file was cut is told", where_a_file_was_cut_is_told},
+        {"a file of nothing but a hole is looked at", a_file_of_nothing_but_a_hole_is_looked_at},
         {"a pinned file ends the scan", a_pinned_file_ends_the_scan},
         {"a stop ends all scans", a_stop_ends_all_scans},
         {"misuse aborts", misuse_aborts},

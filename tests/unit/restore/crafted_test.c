@@ -573,6 +573,20 @@ static void a_cut_file_ends_where_it_was_cut(void)
     expect_size_of_cut(20, 90000, 70010);
 }
 
+static void a_hole_ends_where_it_was_cut(void)
+{
+    struct pst_restore_result result;
+    begin();
+    objects[4].flags = PST_OBJECT_CHANGED;
+    say_data(5, 0);
+    data[3] = (struct made_data){0, 5, 5000, 0};
+    place = make_place();
+    make_backup(place.path, &made);
+    CU_ASSERT_EQUAL(restore(&result), 0);
+    CU_ASSERT_EQUAL(size_in_target("sparse"), 5000);
+    remove_place(&place);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -590,6 +604,7 @@ int main(void)
         {"what has no contents is not made", what_has_no_contents_is_not_made},
         {"an unreadable hole is not made", an_unreadable_hole_is_not_made},
         {"a cut file ends where it was cut", a_cut_file_ends_where_it_was_cut},
+        {"a hole ends where it was cut", a_hole_ends_where_it_was_cut},
         {"nothing makes room for what is not made", nothing_makes_room_for_what_is_not_made},
         CU_TEST_INFO_NULL,
     };
