@@ -5,11 +5,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/log.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/node_manifest.h"
 
 static void check_work(const struct pst_archive *archive)
 {
@@ -56,35 +56,22 @@ int archive_fail_inside(const struct pst_archive *archive, uint32_t number, cons
     return archive_fail(archive, path, step, error);
 }
 
-static void take_node(const char *bytes, size_t size, struct archive_file *file)
-{
-    struct pst_node_manifest manifest;
-    struct pst_damage damage;
-    file->error = pst_manifest_decode_node(bytes, size, &manifest, &file->digest, &damage);
-    if (file->error)
-        return;
-    memcpy(file->uid, manifest.common.uid, sizeof(file->uid));
-    file->cluster_id = manifest.common.cluster_id;
-    file->bytes = size;
-    file->master_node = manifest.master_node;
-    for (uint32_t i = 0; i < manifest.participants_count; i++)
-        pst_set_add(&file->nodes, manifest.participants[i] - 1);
-    pst_manifest_release_node(&manifest);
-}
-
 void archive_read_node(const struct pst_archive *archive, int directory, uint32_t number,
                        struct archive_file *file)
 {
     struct layout_name name = layout_node_manifest(number, archive->config->node);
-    char *bytes;
-    size_t size;
+    struct pst_node_manifest manifest;
     *file = (struct archive_file){0};
-    file->error = repository_read(archive->repository, directory, name.text, PST_MANIFEST_BYTES_MAX,
-                                  &bytes, &size);
+    file->error = node_manifest_read(archive->repository, directory, name.text, &manifest,
+                                     &file->digest, &file->bytes);
     if (file->error)
         return;
-    take_node(bytes, size, file);
-    free(bytes);
+    memcpy(file->uid, manifest.common.uid, sizeof(file->uid));
+    file->cluster_id = manifest.common.cluster_id;
+    file->master_node = manifest.master_node;
+    for (uint32_t i = 0; i < manifest.participants_count; i++)
+        pst_set_add(&file->nodes, manifest.participants[i] - 1);
+    pst_manifest_release_node(&manifest);
 }
 
 void archive_read_cluster(const struct pst_archive *archive, int directory, uint32_t number,

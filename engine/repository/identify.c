@@ -9,6 +9,7 @@
 #include "engine/format/chunk.h"
 #include "engine/repository/decision.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/node_manifest.h"
 
 /* Each of these: 1 and the uid; 0: the file is not there or does not tell; or an error of our own.
  */
@@ -30,16 +31,9 @@ static int by_node_manifest(struct pst_repository *repository, int directory, co
                             uint8_t *uid, bool *is_of_several)
 {
     struct pst_node_manifest manifest;
-    struct pst_damage damage;
-    char *bytes;
-    size_t size;
-    int error = repository_read(repository, directory, name, PST_MANIFEST_BYTES_MAX, &bytes, &size);
+    int error = node_manifest_read(repository, directory, name, &manifest, NULL, NULL);
     if (error == -ENOENT)
         return 0;
-    if (!error) {
-        error = pst_manifest_decode_node(bytes, size, &manifest, NULL, &damage);
-        free(bytes);
-    }
     if (error) {
         *is_of_several = true;
         return pst_is_own_error(error) ? error : 0;

@@ -20,20 +20,33 @@ static const struct sim_share *decided_share(const struct sim *sim, const struct
     return NULL;
 }
 
-/* What could not be removed is gone with the next DEFINE, by its sweep; but for a part whose header
- * a loss of power tore: nobody can tell whose it is. */
-static bool may_remain(struct sim *sim, const struct sim_node *node, uint32_t number)
+/* What could not be removed is gone with the next DEFINE, by its sweep. */
+static bool may_wait_for_a_sweep(const struct sim *sim, const struct sim_node *node,
+                                 uint32_t number)
 {
-    bool may = node->has_had_errors && !sim->swept;
+    bool may = node->has_had_errors;
     for (uint32_t i = 0; i < sim->backups_count; i++) {
         const struct sim_share *share = sim->backups[i].shares[node->id - 1];
-        if (!share || share->number != number)
-            continue;
-        may |= share->may_remain && !sim->swept;
-        for (uint32_t part = 0; part < share->parts_count; part++)
-            may |= sim_part_is_torn(sim, share, part);
+        may |= share && share->number == number && share->may_remain;
     }
-    return may;
+    return may && !sim->swept;
+}
+
+/* Whether it is the directory of a part whose header a loss of power tore: nobody can tell whose it
+ * is. */
+static bool is_torn_part(struct sim *sim, const struct sim_node *node, uint32_t number,
+                         const char *name)
+{
+    uint32_t part, parts;
+    bool is = false;
+    if (!layout_parse_part_dir(name, number, &part, &parts))
+        return false;
+    for (uint32_t i = 0; i < sim->backups_count; i++) {
+        const struct sim_share *share = sim->backups[i].shares[node->id - 1];
+        is |= share && share->number == number && share->parts_count == parts && part <= parts &&
+              sim_part_is_torn(sim, share, part - 1);
+    }
+    return is;
 }
 
 void sim_check_removed(struct sim *sim, const struct pst_signal *answer)
@@ -73,6 +86,27 @@ static void check_inside(struct sim *sim, struct sim_node *node, const struct si
     repository_names_free(&names);
 }
 
+/* The directory of a backup without a decision has torn parts and nothing else. */
+static void check_debris(struct sim *sim, struct sim_node *node, uint32_t number)
+{
+    struct pst_repository_names names;
+    int backup = repository_open_backup(&node->seen, number);
+    int error = backup < 0 ? backup : repository_list(&node->seen, backup, &names);
+    if (backup >= 0)
+        repository_close(&node->seen, backup);
+    const char *name = error ? NULL : repository_names_next(&names, NULL);
+    if (!name)
+        sim_fail(sim, SIM_CHECKER_FILES, "node %u still has the empty %s", node->id,
+                 layout_backup(number).text);
+    for (; name; name = repository_names_next(&names, name)) {
+        if (!is_torn_part(sim, node, number, name))
+            sim_fail(sim, SIM_CHECKER_FILES, "node %u still has %s of a backup without a decision",
+                     node->id, name);
+    }
+    if (!error)
+        repository_names_free(&names);
+}
+
 static void check_node(struct sim *sim, struct sim_node *node)
 {
     struct pst_repository_names names;
@@ -87,9 +121,8 @@ static void check_node(struct sim *sim, struct sim_node *node)
             share = decided_share(sim, node, number);
         if (share && sim->swept)
             check_inside(sim, node, share);
-        else if (!share && !may_remain(sim, node, number))
-            sim_fail(sim, SIM_CHECKER_FILES, "node %u still has %s of a backup without a decision",
-                     node->id, name);
+        else if (!share && !may_wait_for_a_sweep(sim, node, number))
+            check_debris(sim, node, number);
     }
     repository_names_free(&names);
     node->disk->is_quiet = false;
