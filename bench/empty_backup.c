@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +22,9 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
 #include "bench/exchange.h"
+#include "bench/facts.h"
 #include "bench/program.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
@@ -54,7 +55,7 @@ struct cluster {
 };
 
 struct job {
-    const char *penstock;
+    struct common_choices common;
     char directory[PATH_BYTES / 4];
     uint32_t rounds, nodes;
     struct cluster clusters[FABRICS];
@@ -218,7 +219,7 @@ static void await_cluster(struct cluster *cluster)
 static void cluster_open(const struct job *job, struct cluster *cluster)
 {
     char path[PATH_BYTES];
-    cluster->penstock = job->penstock;
+    cluster->penstock = job->common.penstock;
     cluster->nodes_count = job->nodes;
     (void)snprintf(cluster->directory, sizeof(cluster->directory), "%s/%s", job->directory,
                    fabric_names[cluster->fabric]);
@@ -281,11 +282,16 @@ static void exchanges_open(struct job *job)
     }
 }
 
-static void print_row(const char *name, const char *detail, struct samples *samples)
+static void print_row(bool json, const char *name, const char *detail, struct samples *samples)
 {
-    samples_sort(samples);
-    printf("%-6s%-29s  %9.0f  %9.0f  %9.0f\n", name, detail, samples_us(samples, 500),
-           samples_us(samples, 990), samples_us(samples, 999));
+    char key[96];
+    (void)snprintf(key, sizeof(key), "empty-backup %s %s", name, detail);
+    if (json) {
+        samples_print_json(samples, key);
+        return;
+    }
+    printf("%-6s%-29s", name, detail);
+    samples_print(samples, 9, 0);
 }
 
 /* Before the samples are put in order. */
@@ -300,7 +306,7 @@ static void print_ratio(const struct cluster *ours, const struct cluster *theirs
            ratio.low, ratio.high);
 }
 
-static void print(struct job *job)
+static void print_heading(const struct job *job)
 {
     printf("a sync in %s takes %.1f us\n", job->directory, fsync_us(job->directory));
     if (job->exchanges_count > 0)
@@ -308,14 +314,22 @@ static void print(struct job *job)
     if (job->clusters_count > 1)
         print_ratio(&job->clusters[1], &job->clusters[0]);
     printf("\n%-35s  %9s  %9s  %9s\n", "", "p50", "p99", "p99.9");
+}
+
+static void print(struct job *job)
+{
+    bool json = job->common.json;
+    if (!json)
+        print_heading(job);
     for (uint32_t i = 0; i < job->clusters_count; i++) {
         struct cluster *cluster = &job->clusters[i];
-        print_row(fabric_names[cluster->fabric], "backup, on the control socket",
+        print_row(json, fabric_names[cluster->fabric], "backup, on the control socket",
                   &cluster->by_client);
-        print_row(fabric_names[cluster->fabric], "backup, within the node", &cluster->by_node);
+        print_row(json, fabric_names[cluster->fabric], "backup, within the node",
+                  &cluster->by_node);
     }
     for (uint32_t way = 0; way < job->exchanges_count; way++)
-        print_row("", exchange_names[way], &job->exchanged[way]);
+        print_row(json, "", exchange_names[way], &job->exchanged[way]);
 }
 
 static void run(struct job *job)
@@ -335,24 +349,6 @@ static void run(struct job *job)
 
 /* ---- the command line ---- */
 
-static const char usage_text[] =
-    "usage: penstock-bench empty-backup [OPTION]...\n"
-    "  --rounds N       backups of each cluster, exchanges of each way; 20 or more (default: 500)\n"
-    "  --nodes N        of a cluster, 2 to 16; exchanges only with 2 (default: 2)\n"
-    "  --fabric F[,F]   shm, quic: a cluster of each (default: shm)\n"
-    "  --penstock PATH  program to run as nodes (default: the one beside this)\n"
-    "  --dir DIR        where sources, backups and sockets go; give a tmpfs (default: /dev/shm)\n";
-
-static const struct option long_options[] = {
-    {"rounds", required_argument, NULL, 'r'},
-    {"nodes", required_argument, NULL, 'n'},
-    {"fabric", required_argument, NULL, 'f'},
-    {"penstock", required_argument, NULL, 'p'},
-    {"dir", required_argument, NULL, 'd'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 static bool parse_fabrics(struct job *job, const char *list)
 {
     static const enum fabric both[][FABRICS] = {{FABRIC_SHM, FABRIC_QUIC},
@@ -369,46 +365,41 @@ static bool parse_fabrics(struct job *job, const char *list)
     return false;
 }
 
-static bool parse(struct job *job, const char **directory, int option)
-{
-    switch (option) {
-    case 'r':
-        job->rounds = bench_number(optarg, 1000000);
-        return job->rounds >= SAMPLES_BATCHES;
-    case 'n':
-        job->nodes = bench_number(optarg, NODES_MAX);
-        return job->nodes >= 2;
-    case 'f':
-        return parse_fabrics(job, optarg);
-    case 'p':
-        job->penstock = optarg;
-        return true;
-    case 'd':
-        *directory = optarg;
-        return true;
-    default:
-        return false;
-    }
-}
-
 int bench_empty_backup(int argc, char **argv)
 {
-    static char beside[PROGRAM_PATH_BYTES];
-    static struct job job = {.rounds = 500, .nodes = 2, .clusters_count = 1};
-    const char *directory = "/dev/shm";
-    int option;
-    job.penstock = program_beside("penstock", beside);
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h' || !parse(&job, &directory, option)) {
-            (void)fputs(usage_text, option == 'h' ? stdout : stderr);
-            return option == 'h' ? 0 : 2;
-        }
+    static struct job job = {.clusters_count = 1, .common = COMMON_CHOICES_DEFAULT(1)};
+    const char *directory = "/dev/shm", *fabrics = "shm";
+    uint64_t rounds = 1000, nodes = 2;
+    const struct choice choices[] = {
+        {"rounds", CHOICE_COUNT, "N", &rounds, 1000000,
+         "backups of each cluster, exchanges of each way; 20 or more"},
+        {"nodes", CHOICE_COUNT, "N", &nodes, NODES_MAX,
+         "of a cluster, 2 to 16; exchanges only with 2"},
+        {"fabric", CHOICE_TEXT, "F[,F]", &fabrics, 0, "shm, quic: a cluster of each"},
+        {"penstock", CHOICE_TEXT, "PATH", &job.common.penstock, 0,
+         "program to run as nodes; by default the one beside this"},
+        {"dir", CHOICE_TEXT, "DIR", &directory, 0,
+         "where sources, backups and sockets go; give a tmpfs"},
+        {"cpus", CHOICE_TEXT, "LIST", &job.common.cpus, 0, "CPUs to run on, such as 0-3,8"},
+        {"json", CHOICE_SWITCH, NULL, &job.common.json, 0, "JSON lines on standard output"},
+        {0}};
+    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &job.common);
+    if (status >= 0)
+        return status;
+    if (rounds < SAMPLES_BATCHES || nodes < 2 || !parse_fabrics(&job, fabrics)) {
+        (void)fprintf(stderr, "penstock-bench: --rounds, --nodes or --fabric: no such value\n");
+        return 2;
     }
+    job.rounds = (uint32_t)rounds;
+    job.nodes = (uint32_t)nodes;
     job.exchanges_count = job.nodes == 2 ? EXCHANGE_WAYS : 0;
     (void)snprintf(job.directory, sizeof(job.directory), "%s/penstock-bench-XXXXXX", directory);
     bench_must(mkdtemp(job.directory) != NULL, job.directory);
-    printf("a backup of nothing, %u nodes with 2 LDMs each, %u rounds, %u CPUs, microseconds\n",
-           job.nodes, job.rounds, bench_cpus());
+    const char *places[] = {directory, NULL};
+    facts_print(job.common.json, argv, places);
+    if (!job.common.json)
+        printf("a backup of nothing, %u nodes with 2 LDMs each, %u rounds, %u CPUs, microseconds\n",
+               job.nodes, job.rounds, bench_cpus());
     (void)fflush(stdout);
     run(&job);
     program_remove_tree(job.directory);

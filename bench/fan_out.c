@@ -7,7 +7,6 @@
  */
 #include "bench/fan_out.h"
 
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,6 +14,8 @@
 #include <time.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
+#include "bench/facts.h"
 #include "bench/program.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
@@ -110,14 +111,21 @@ static void run_batch(const struct fan_out_way *kind, uint32_t threads, bool may
     kind->close(batch.way);
 }
 
-static void print_row(uint32_t threads, bool may_sleep, const char *name, struct samples *samples)
+static void print_row(bool json, uint32_t threads, bool may_sleep, const char *name,
+                      struct samples *samples)
 {
-    samples_sort(samples);
-    printf("%7u  %-6s  %-13s  %10.1f  %10.1f  %10.1f\n", threads, may_sleep ? "asleep" : "awake",
-           name, samples_us(samples, 500), samples_us(samples, 990), samples_us(samples, 999));
+    char key[64];
+    (void)snprintf(key, sizeof(key), "fan-out %u %s %s", threads, may_sleep ? "asleep" : "awake",
+                   name);
+    if (json) {
+        samples_print_json(samples, key);
+        return;
+    }
+    printf("%7u  %-6s  %-13s", threads, may_sleep ? "asleep" : "awake", name);
+    samples_print(samples, 10, 1);
 }
 
-static void run_size(uint32_t threads, bool may_sleep, uint32_t rounds)
+static void run_size(bool json, uint32_t threads, bool may_sleep, uint32_t rounds)
 {
     struct samples samples[WAYS];
     for (uint32_t way = 0; way < WAYS; way++)
@@ -129,52 +137,45 @@ static void run_size(uint32_t threads, bool may_sleep, uint32_t rounds)
         }
     }
     for (uint32_t way = 0; way < WAYS; way++) {
-        print_row(threads, may_sleep, ways[way]->name, &samples[way]);
+        print_row(json, threads, may_sleep, ways[way]->name, &samples[way]);
         samples_close(&samples[way]);
     }
 }
 
-static const char usage_text[] =
-    "usage: penstock-bench fan-out [OPTION]...\n"
-    "  --rounds N    fan-outs for each row, in 5 batches (default: 100)\n"
-    "  --threads N   only so many workers, up to 64 (default: 1, 2, 4, 8, 16, 64)\n";
-
-static const struct option long_options[] = {
-    {"rounds", required_argument, NULL, 'r'},
-    {"threads", required_argument, NULL, 't'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 int bench_fan_out(int argc, char **argv)
 {
-    uint32_t rounds = 100, threads = 0, number;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage_text, stdout);
-            return 0;
-        }
-        number =
-            option == '?' ? 0 : bench_number(optarg, option == 't' ? FAN_OUT_THREADS_MAX : 1000000);
-        if (number == 0 || (option == 'r' && number < BATCHES)) {
-            (void)fputs(usage_text, stderr);
-            return 2;
-        }
-        *(option == 'r' ? &rounds : &threads) = number;
+    static struct common_choices common = COMMON_CHOICES_DEFAULT(1);
+    uint64_t rounds = 1000, threads = 0;
+    const char *const places[] = {NULL};
+    const struct choice choices[] = {
+        {"rounds", CHOICE_COUNT, "N", &rounds, 1000000, "fan-outs for each row, in 5 batches"},
+        {"threads", CHOICE_COUNT, "N", &threads, FAN_OUT_THREADS_MAX,
+         "only so many workers, up to 64; by default 1, 2, 4, 8, 16 and 64"},
+        {"cpus", CHOICE_TEXT, "LIST", &common.cpus, 0, "CPUs to run on, such as 0-3,8"},
+        {"json", CHOICE_SWITCH, NULL, &common.json, 0, "JSON lines on standard output"},
+        {0}};
+    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &common);
+    if (status >= 0)
+        return status;
+    if (rounds < BATCHES) {
+        (void)fprintf(stderr, "penstock-bench: --rounds: at least %u\n", BATCHES);
+        return 2;
     }
-    printf("one signal to each worker and an answer from each, microseconds; %u rounds a row; "
-           "%u CPUs: %s\n%7s  %-6s  %-13s  %10s  %10s  %10s\n",
-           rounds, bench_cpus(),
-           bench_cpus() > 2 ? "the hub has one of its own, the workers share the others"
-                            : "all workers share one, so a row grows with their number",
-           "workers", "", "way", "p50", "p99", "p99.9");
+    facts_print(common.json, argv, places);
+    if (!common.json)
+        printf("one signal to each worker and an answer from each, microseconds; %u rounds a row; "
+               "%u CPUs: %s\n%7s  %-6s  %-13s  %10s  %10s  %10s\n",
+               (uint32_t)rounds, bench_cpus(),
+               bench_cpus() > 2 ? "the hub has one of its own, the workers share the others"
+                                : "all workers share one, so a row grows with their number",
+               "workers", "", "way", "p50", "p99", "p99.9");
     bench_pin(0);
     for (uint32_t size = 0; size < SIZES; size++) {
         if (threads != 0 && size > 0)
             break;
         for (int may_sleep = 0; may_sleep < 2; may_sleep++)
-            run_size(threads ? threads : threads_of[size], may_sleep, rounds);
+            run_size(common.json, threads ? (uint32_t)threads : threads_of[size], may_sleep,
+                     (uint32_t)rounds);
     }
     return 0;
 }

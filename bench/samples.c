@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/latency.h"
+#include "bench/result.h"
+
 void samples_open(struct samples *samples, uint32_t room)
 {
     *samples = (struct samples){.ns = calloc(room, sizeof(uint64_t)), .room = room};
@@ -59,6 +62,40 @@ void samples_batches(const struct samples *samples, double *medians)
         medians[i] = 1e3 * samples_us(&batch, 500);
         samples_close(&batch);
     }
+}
+
+void samples_print(struct samples *samples, int width, int decimals)
+{
+    static const uint32_t permilles[] = {500, 990, 999};
+    samples_sort(samples);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t beyond = (uint64_t)samples->count * (1000 - permilles[i]) / 1000;
+        if (beyond < LATENCY_BEYOND)
+            printf("  %*s", width, "-");
+        else
+            printf("  %*.*f", width, decimals, samples_us(samples, permilles[i]));
+    }
+    printf("\n");
+}
+
+void samples_print_json(const struct samples *samples, const char *key)
+{
+    static struct result result;
+    static struct latency latency;
+    double medians[SAMPLES_BATCHES];
+    if (samples->count < SAMPLES_BATCHES)
+        return;
+    result = (struct result){.count = SAMPLES_BATCHES};
+    latency = (struct latency){0};
+    (void)snprintf(result.key, sizeof(result.key), "%s", key);
+    samples_batches(samples, medians);
+    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++)
+        result.seconds[i] = medians[i] / 1e9;
+    for (uint32_t i = 0; i < samples->count; i++)
+        latency_add(&latency, samples->ns[i]);
+    result_print_json(&result);
+    latency_print_json(&latency);
+    result_end_json();
 }
 
 static int compare_ratios(const void *left, const void *right)

@@ -96,6 +96,16 @@ expect 1 live "$bench" live --to "$work/to" --repeat 1 --source "dir:$work/sourc
 rm -rf "$work"/to/penstock-bench-* # of the one that failed
 expect 2 live "$bench" live --to "$work/to" --writer true
 
+echo '-- signals'
+expect 0 signals "$bench" fan-out --rounds 20 --threads 2 --json
+jq -es 'map(select(.message_type == "result")) | length == 8 and all(.[]; (.seconds | length == 20) and .latency_us.count == 20 and .latency_us.p99 == null)' \
+    "$work/signals.out" >/dev/null || fail 'fan-out: its results'
+expect 0 signals "$bench" fan-out --rounds 20 --threads 2
+[ "$(grep -cE ' +-  +-$' "$work/signals.out")" = 8 ] || fail 'fan-out: percentiles of too few'
+expect 0 signals "$bench" empty-backup --rounds 20 --json
+jq -es 'map(select(.message_type == "result") | .key) | contains(["empty-backup shm backup, within the node"])' "$work/signals.out" >/dev/null ||
+    fail 'empty-backup: its results'
+
 echo '-- a build for debugging'
 unset PENSTOCK_BENCH_ANY_BUILD
 build=$(PENSTOCK_BENCH_ANY_BUILD=1 "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 --json | jq -r 'select(.build).build')
