@@ -105,7 +105,8 @@ static void created(struct pst_io_op *op, int result)
         return;
     }
     pst_ring_register_file(part->ring, &part->file);
-    preallocate(part);
+    if (!part->is_discarded)
+        preallocate(part);
     after_preallocation(part, report_created);
 }
 
@@ -119,6 +120,17 @@ void pst_io_part_create(struct pst_part_file *part, struct pst_ring *ring, int d
                            .mode = 0600,
                            .direct = direct};
     *part = (struct pst_part_file){.ring = ring, .dirfd = dirfd, .name = name, .done = done};
+    part->op.done = created;
+    pst_io_open(ring, &part->op, &part->file, &how);
+}
+
+void pst_io_part_discard(struct pst_part_file *part, struct pst_ring *ring,
+                         void (*done)(struct pst_part_file *part, int result))
+{
+    struct pst_open how = {
+        .dirfd = AT_FDCWD, .path = "/dev/null", .flags = O_WRONLY, .direct = PST_DIRECT_OFF};
+    *part =
+        (struct pst_part_file){.ring = ring, .in_memory = true, .is_discarded = true, .done = done};
     part->op.done = created;
     pst_io_open(ring, &part->op, &part->file, &how);
 }
@@ -145,6 +157,12 @@ static void finish_closed(struct pst_io_op *op, int result)
         part->done(part, 0);
 }
 
+static void close_finished(struct pst_part_file *part)
+{
+    part->op.done = finish_closed;
+    pst_io_close(part->ring, &part->op, &part->file);
+}
+
 static void synced(struct pst_io_op *op, int result)
 {
     struct pst_part_file *part = part_of(op);
@@ -152,8 +170,7 @@ static void synced(struct pst_io_op *op, int result)
         fail(part, "fdatasync", result);
         return;
     }
-    part->op.done = finish_closed;
-    pst_io_close(part->ring, &part->op, &part->file);
+    close_finished(part);
 }
 
 static void truncated(struct pst_io_op *op, int result)
@@ -179,7 +196,7 @@ void pst_io_part_finish(struct pst_part_file *part,
 {
     assert(part->file.fd >= 0);
     part->done = done;
-    after_preallocation(part, truncate_to_size);
+    after_preallocation(part, part->is_discarded ? close_finished : truncate_to_size);
 }
 
 /* ---- abandon: close, unlink ---- */
@@ -208,12 +225,14 @@ static void abandon_closed(struct pst_io_op *op, int result)
 
 static void close_and_unlink(struct pst_part_file *part)
 {
-    if (part->file.fd < 0) {
+    if (part->file.fd >= 0) {
+        part->op.done = part->is_discarded ? finish_closed : abandon_closed;
+        pst_io_close(part->ring, &part->op, &part->file);
+    } else if (part->is_discarded) {
+        part->done(part, 0);
+    } else {
         unlink_file(part);
-        return;
     }
-    part->op.done = abandon_closed;
-    pst_io_close(part->ring, &part->op, &part->file);
 }
 
 void pst_io_part_abandon(struct pst_part_file *part,

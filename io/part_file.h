@@ -23,6 +23,7 @@ struct pst_part_file {
     const char *failed_step; /* of the last failure: "create", "fdatasync", …; static text */
     bool preallocates;       /* false after an error, and on tmpfs */
     bool in_memory;          /* on tmpfs: a write is a copy, one after the other */
+    bool is_discarded;       /* into /dev/null */
     int preallocate_error;   /* 0, or the -errno for which preallocation was given up */
 
     /* From here on io/'s own. */
@@ -48,6 +49,10 @@ void pst_io_part_create(struct pst_part_file *part, struct pst_ring *ring, int d
                         const char *name, enum pst_direct direct,
                         void (*done)(struct pst_part_file *part, int result));
 
+/* Likewise, a part that goes to /dev/null: nothing is made, truncated, synced or removed. */
+void pst_io_part_discard(struct pst_part_file *part, struct pst_ring *ring,
+                         void (*done)(struct pst_part_file *part, int result));
+
 /* pst_io_write() that keeps the preallocation ahead. offset, bytes and data: multiples of
  * PST_BLOCK_BYTES, direct or not. */
 void pst_io_part_write(struct pst_part_file *part, struct pst_io_op *op, const void *data,
@@ -61,7 +66,8 @@ void pst_io_part_write(struct pst_part_file *part, struct pst_io_op *op, const v
 void pst_io_part_finish(struct pst_part_file *part,
                         void (*done)(struct pst_part_file *part, int result));
 
-/* Closes, if open, and unlinks; done gets 0 or -errno. No write may be in flight. */
+/* Closes, if open, and unlinks; done gets 0 or -errno. No write may be in flight. Of a part that is
+ * discarded and closed, done is called from within. */
 void pst_io_part_abandon(struct pst_part_file *part,
                          void (*done)(struct pst_part_file *part, int result));
 

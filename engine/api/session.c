@@ -448,6 +448,11 @@ size_t pst_session_buffer_bytes(const struct pst_session *session)
     return pst_node_memory_bytes(&session->options.node);
 }
 
+void pst_session_discard_parts(struct pst_session *session)
+{
+    session->options.node.discards_parts = true;
+}
+
 struct pst_node_config *pst_session_node(struct pst_session *session)
 {
     return &session->options.node;

@@ -82,6 +82,9 @@ size_t pst_session_buffer_bytes(const struct pst_session *session);
 PST_MUST_USE int pst_session_run(struct pst_session *session, struct pst_session_report *report,
                                  char *message);
 
+/* Before the run: the parts go to /dev/null. Such a backup cannot be read, and is for measuring. */
+void pst_session_discard_parts(struct pst_session *session);
+
 /* The node that the session would run, for engine/service, which sets its id and cluster and starts
  * it (engine/node/node.h). The session's. */
 struct pst_node_config *pst_session_node(struct pst_session *session);

@@ -13,6 +13,7 @@
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/job_options.h"
+#include "engine/cli/null_target.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/table_names.h"
@@ -30,8 +31,9 @@ static const struct cli_option options[] = {
              "[,compressibility=PERCENT][,seed=N]"},
     {.name = "to",
      .kind = CLI_OPTION_TEXT,
-     .argument = "DIR",
-     .help = "directory for the backups; created if its parent exists"},
+     .argument = "DIR|null:",
+     .help = "directory for the backups; created if its parent exists. null: reads, checksums and "
+             "compresses everything and keeps nothing, to see how fast that is"},
     {.name = "node",
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
@@ -95,6 +97,7 @@ struct run {
     const char *specs[PST_SOURCES_MAX];
     struct cli_table_names tables, unwanted_tables;
     struct cli_keys keys;
+    struct cli_null_target null_target;
     struct pst_backup_job job;
     struct pst_session *session;
     struct pst_session_report report;
@@ -249,6 +252,21 @@ static enum cli_exit back_up(struct run *run)
     return error ? failure(run) : print_report(run, json);
 }
 
+/* Without --verify: there is nothing to be read back. */
+static enum cli_exit make_null_target(struct run *run)
+{
+    if (run->job.verify)
+        return cli_fail(run->arguments, CLI_EXIT_USAGE,
+                        "--verify reads back what was written, and null: keeps nothing: leave one "
+                        "of them out");
+    int error = cli_null_target_make(&run->null_target);
+    if (error)
+        return cli_fail(run->arguments, CLI_EXIT_FAILED, "%s: %s; set TMPDIR to another directory",
+                        run->null_target.path, pst_error_text(error));
+    run->job.directory = run->null_target.path;
+    return CLI_EXIT_DONE;
+}
+
 static enum cli_exit prepare(struct run *run)
 {
     int error = pst_interrupt_install();
@@ -257,6 +275,9 @@ static enum cli_exit prepare(struct run *run)
                         pst_error_text(error));
     read_options(run);
     enum cli_exit code = read_tables(run);
+    bool is_null = cli_null_target_is(run->job.directory);
+    if (code == CLI_EXIT_DONE && is_null)
+        code = make_null_target(run);
     if (code != CLI_EXIT_DONE)
         return code;
     run->job.run.on_status = on_status;
@@ -265,6 +286,8 @@ static enum cli_exit prepare(struct run *run)
     if (error)
         return cli_fail(run->arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
                         run->message);
+    if (is_null)
+        pst_session_discard_parts(run->session);
     return CLI_EXIT_DONE;
 }
 
@@ -368,6 +391,7 @@ static enum cli_exit run_backup(const struct cli_arguments *arguments)
     if (code == CLI_EXIT_DONE)
         code = back_up(run);
     pst_session_close(run->session);
+    cli_null_target_remove(&run->null_target);
     cli_table_names_free(&run->tables);
     cli_table_names_free(&run->unwanted_tables);
     free(run);

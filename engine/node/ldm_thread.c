@@ -459,6 +459,7 @@ static int open_pipeline(struct ldm *ldm)
         .chunk_bytes = config->chunk_bytes,
         .depth = config->depth,
         .direct = config->direct,
+        .discards = config->discards_parts,
         .encoder = ldm->encoder.transform ? &ldm->encoder : NULL,
         .sources = config->sources,
         .unreadable = &ldm->node->unreadable,

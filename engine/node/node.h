@@ -63,6 +63,7 @@ struct pst_node_config {
     uint32_t chunk_bytes;
     uint32_t depth;
     enum pst_direct direct;
+    bool discards_parts; /* they go to /dev/null: such a backup is for measuring alone */
     struct pst_compression_choice compression;
     const struct pst_keyring *recipients; /* of sealed backups; NULL: they are not sealed */
     uint64_t freeze_wait_ns;              /* for the writers of one source */

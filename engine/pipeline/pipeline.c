@@ -283,8 +283,11 @@ static void open_part(struct pst_pipeline *pipeline, const struct pst_work *work
     memcpy(pipeline->identity.uid, work->uid, sizeof(pipeline->identity.uid));
     snprintf(pipeline->part_name, sizeof(pipeline->part_name), "%s",
              pst_repository_part_path(work->number, config->node, config->ldm, parts).text);
-    pst_io_part_create(&pipeline->file, config->ring, config->directory_fd, pipeline->part_name,
-                       config->direct, on_created);
+    if (config->discards)
+        pst_io_part_discard(&pipeline->file, config->ring, on_created);
+    else
+        pst_io_part_create(&pipeline->file, config->ring, config->directory_fd, pipeline->part_name,
+                           config->direct, on_created);
 }
 
 static void on_read_back(struct read_back *back, int error)

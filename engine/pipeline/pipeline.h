@@ -34,6 +34,7 @@ struct pst_pipeline_config {
     uint32_t chunk_bytes; /* PST_CHUNK_BYTES_MIN … MAX, a multiple of PST_BLOCK_BYTES */
     uint32_t depth;       /* chunks in flight, PST_DEPTH_MIN … MAX */
     enum pst_direct direct;
+    bool discards; /* the part goes to /dev/null */
     /* Of its chunks; NULL: they are stored as they are. Any other takes one of the depth buffers.
      */
     const struct pst_chunk_encoder *encoder;

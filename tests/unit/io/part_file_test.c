@@ -256,6 +256,29 @@ static void test_abandoned_part_is_gone(void)
     CU_ASSERT_STRING_EQUAL(scratch_list(&scratch), "");
 }
 
+/* Written whole and finished, then abandoned all the same; or abandoned while it is open. */
+static void test_discarded_part_leaves_nothing(void)
+{
+    for (unsigned finishes = 0; finishes < 2; finishes++) {
+        struct pst_part_file part;
+        before_each();
+        pst_io_part_discard(&part, ring, part_done);
+        CU_ASSERT_EQUAL(await_part(), 0);
+        CU_ASSERT_TRUE(part.in_memory && !part.preallocates);
+        write_chunks(&part, 4, 0);
+        CU_ASSERT_STRING_EQUAL(scratch_list(&scratch), "");
+        if (finishes) {
+            CU_ASSERT_EQUAL(finish(&part), 0);
+            part_calls = 0;
+            pst_io_part_abandon(&part, part_done);
+            CU_ASSERT_EQUAL(part_calls, 1);
+        } else {
+            CU_ASSERT_EQUAL(abandon(&part), 0);
+        }
+        CU_ASSERT_EQUAL(part.file.fd, -1);
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -267,6 +290,7 @@ int main(void)
         {"abandon waits for preallocation", test_abandon_waits_for_preallocation},
         {"existing file is kept", test_existing_file_is_kept},
         {"abandoned part is gone", test_abandoned_part_is_gone},
+        {"discarded part leaves nothing", test_discarded_part_leaves_nothing},
         CU_TEST_INFO_NULL,
     };
     return run_on_disk_and_tmpfs("io part file", start_in, stop, tests);
