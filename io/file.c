@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <sys/sysmacros.h>
 
 #include "io/request.h"
 
@@ -98,6 +99,9 @@ void pst_io_open(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *f
                                      .mode = how->flags & O_CREAT ? how->mode : 0};
     if (how->beneath)
         op->open.how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    op->open.is_known = how->is_known;
+    if (how->is_known)
+        file->device = (uint64_t)major(how->known_device) << 32 | minor(how->known_device);
     start(ring, op, KIND_OPEN, file);
 }
 

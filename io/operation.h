@@ -42,10 +42,14 @@ struct pst_file {
 struct pst_open {
     int dirfd; /* or AT_FDCWD */
     const char *path;
-    int flags;     /* of open(2), without O_DIRECT; O_CLOEXEC is added */
-    unsigned mode; /* with O_CREAT */
-    bool beneath;  /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
-    enum pst_direct direct;
+    int flags;              /* of open(2), without O_DIRECT; O_CLOEXEC is added */
+    unsigned mode;          /* with O_CREAT */
+    bool beneath;           /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
+    enum pst_direct direct; /* with is_known: PST_DIRECT_OFF */
+    /* It was looked at already, and is on this device: its attributes are not read again, and mode
+     * stays 0, where it has an offset, as a regular file has and a FIFO has not. */
+    bool is_known;
+    uint64_t known_device; /* dev_t */
 };
 
 #define PST_IO_OP_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
@@ -75,6 +79,7 @@ struct pst_io_op {
             struct open_how how;
             int dirfd;
             bool try_direct;
+            bool is_known;
         } open;
         struct {
             const char *path;

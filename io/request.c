@@ -312,7 +312,8 @@ static int take_descriptor(struct pst_ring *ring, struct pst_io_op *op, int fd)
     uint32_t align_bytes;
     op->file->fd = fd;
     pst_activity_begin("look at", op->open.path);
-    int error = request_stat(op->file, &align_bytes);
+    bool is_enough = op->open.is_known && lseek(fd, 0, SEEK_CUR) == 0; /* less than a statx(2) */
+    int error = is_enough ? 0 : request_stat(op->file, &align_bytes);
     if (!error)
         note_remote(ring, op->file);
     pst_activity_end();

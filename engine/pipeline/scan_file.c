@@ -16,6 +16,7 @@
 #include "io/file.h"
 
 #define RETRY_NS UINT64_C(2000000)
+#define KNOWN_BYTES_MAX (64u << 10)
 
 enum file_phase {
     FILE_OPENING,
@@ -235,12 +236,13 @@ static void start_waiting(struct scan_file *file, int error)
 
 static void end_open(struct scan_file *file, int result)
 {
+    bool is_looked_at = file->file.mode != 0; /* else that is left to the close */
     file->error = result;
-    if (result == 0 && !S_ISREG(file->file.mode) && !S_ISBLK(file->file.mode))
+    if (result == 0 && is_looked_at && !S_ISREG(file->file.mode) && !S_ISBLK(file->file.mode))
         file->error = -PST_E_CHANGED;
     if (file->error)
         report_bad(file, PST_OBJECT_UNREADABLE, file->error);
-    else if (has_changed(file))
+    else if (is_looked_at && has_changed(file))
         report_bad(file, PST_OBJECT_CHANGED, -PST_E_CHANGED);
     start_waiting(file, 0); /* still FILE_OPENING: none of them closes the file */
     file->phase = FILE_OPENED;
@@ -282,6 +284,13 @@ static void on_opened(struct pst_io_op *op, int result)
         end_open(file, result);
 }
 
+/* Of a small file that one name leads to, one look after its reading tells all. */
+static bool may_be_known(const struct pst_fragment_file *listed)
+{
+    return listed->names == 0 && !(listed->flags & PST_FRAGMENT_FILE_PINNED) &&
+           listed->size_bytes <= KNOWN_BYTES_MAX;
+}
+
 /* O_NONBLOCK: what was a file when it was listed may be a FIFO now. */
 static void start_open(struct scan_file *file)
 {
@@ -289,7 +298,9 @@ static void start_open(struct scan_file *file)
                            .path = file->path,
                            .flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
                            .beneath = true,
-                           .direct = PST_DIRECT_OFF};
+                           .direct = PST_DIRECT_OFF,
+                           .is_known = may_be_known(file->listed),
+                           .known_device = file->listed->device};
     file->op.done = on_opened;
     pst_io_open(file->files->ring, &file->op, &file->file, &how);
 }
