@@ -11,6 +11,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/priority.h"
 #include "engine/node/history.h"
 #include "engine/node/node_fabric.h"
 #include "engine/node/routing.h"
@@ -81,6 +82,8 @@ static void on_proxy(void *context)
 {
     struct hub *hub = context;
     const struct pst_proxy *proxy = hub->routing.proxy;
+    bool is_urgent = hub->node->holds_writers && proxy_holds_writers(proxy);
+    (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
     history_follow(&hub->history, hub->node, proxy);
     atomic_store_explicit(&hub->node->proxy_backup,
                           proxy->state == PST_PROXY_IDLE ? 0 : proxy->backup, memory_order_relaxed);

@@ -10,6 +10,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/priority.h"
 #include "engine/key/sealing.h"
 #include "engine/node/history.h"
 #include "engine/node/threads.h"
@@ -132,6 +133,14 @@ static void show_progress(struct ldm *ldm, const struct pst_signal *signal)
                           memory_order_relaxed);
 }
 
+/* Whether writers wait until a machine of this thread has gone on. */
+static bool holds_writers(const struct ldm *ldm)
+{
+    return ldm->node->holds_writers && ldm->master &&
+           (ldm->master->state == PST_MASTER_FREEZING || ldm->master->state == PST_MASTER_CUTTING ||
+            proxy_holds_writers(ldm->proxy));
+}
+
 static void step(struct ldm *ldm, struct pst_event *event)
 {
     event->now_ns = pst_monotonic_ns();
@@ -142,6 +151,7 @@ static void step(struct ldm *ldm, struct pst_event *event)
         pst_send_each(&ldm->actions.sends[i], send_to_hub, ldm);
     for (uint32_t i = 0; i < ldm->actions.works_count; i++)
         begin_work(ldm, &ldm->actions.works[i]);
+    (void)pst_priority_set(holds_writers(ldm) ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
     show_state(ldm);
 }
 

@@ -27,6 +27,15 @@
 #define SOURCE_DESCRIPTORS 8u /* of a source that lists, at least */
 #define OTHER_DESCRIPTORS 32u /* of the archive, and of clients of the control socket */
 
+/* A source that is alone may leave its writers alone. */
+static bool holds_writers(const struct pst_node_config *config)
+{
+    bool may_freeze = false;
+    for (uint32_t i = 0; i < config->sources_count; i++)
+        may_freeze |= config->sources[i]->freeze != NULL;
+    return config->cluster || (may_freeze && config->sources_count > 1);
+}
+
 static int start_workers(struct pst_node *node)
 {
     uint64_t start_ns = node->config.start_limit_ns;
@@ -247,6 +256,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
     error = node_fabric_prepare(config);
     if (error)
         goto err_after_doorbell;
+    made->holds_writers = holds_writers(&made->config);
     error = start_workers(made);
     if (error) {
         give_up_start(made);

@@ -8,6 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/priority.h"
 #include "engine/node/threads.h"
 
 /* A fragment's id: its number in the listing, and the slot that it lies in. */
@@ -22,6 +23,7 @@ struct lister {
     bool cancelled;                               /* until the release */
     bool listed;                                  /* wholly, and not aborted since */
     bool thawed_itself;                           /* the freeze outlasted its limit */
+    int urgent_error;                             /* of the priority while frozen */
     struct pst_signal signals[PST_CHANNEL_BURST]; /* taken from the ring, not yet served */
     uint32_t signals_first;
     uint32_t signals_count;
@@ -236,15 +238,17 @@ static void list(struct lister *lister, const struct pst_signal *request)
     pst_channel_to_hub(&thread->worker.channel, &signal);
 }
 
-/* Lets the writers go on, where they are held up. */
+/* Lets the writers go on, where they are held up; they do not wait for this thread any more. */
 static void thaw(struct lister *lister)
 {
     struct pst_source *source = lister->thread->source;
     lister->thread->thaw_at_ns = PST_DEADLINE_NONE;
-    if (source->phase != PST_SOURCE_FROZEN && source->phase != PST_SOURCE_SNAPSHOT)
-        return;
-    int error = pst_source_thaw(source);
-    assert(!error);
+    if (source->phase == PST_SOURCE_FROZEN || source->phase == PST_SOURCE_SNAPSHOT) {
+        int error = pst_source_thaw(source);
+        assert(!error);
+    }
+    (void)pst_priority_set(
+        PST_PRIORITY_NORMAL); /* from prepare or freeze on the source may be urgent */
 }
 
 /* Writers waiting forever for a cut that does not come would be worse than no backup. */
@@ -272,15 +276,36 @@ static uint64_t freeze_deadline_ns(const struct pst_source_thread *thread)
     return deadline_ns;
 }
 
+/* Once, and not while writers wait. */
+static void report_priority(int error)
+{
+    static atomic_flag is_reported = ATOMIC_FLAG_INIT;
+    if (error && !atomic_flag_test_and_set(&is_reported))
+        pst_log(
+            PST_LOG_INFO,
+            "where CPUs are busy, writers are held up for longer than need be: the threads that "
+            "hold them up may not have real-time priority (%s): allow CAP_SYS_NICE or "
+            "RLIMIT_RTPRIO",
+            pst_error_text(error));
+}
+
 static int freeze(struct lister *lister)
 {
     struct pst_source_thread *thread = lister->thread;
-    const struct pst_node_config *config = &thread->worker.node->config;
+    const struct pst_node *node = thread->worker.node;
     lister->thawed_itself = false;
     int error = pst_source_freeze(thread->source, freeze_deadline_ns(thread));
-    if (!error && config->freeze_hold_ns > 0 && thread->source->freeze)
-        thread->thaw_at_ns = pst_monotonic_ns() + config->freeze_hold_ns;
-    return error;
+    if (error) {
+        (void)pst_priority_set(PST_PRIORITY_NORMAL); /* the source may have changed it */
+        return error;
+    }
+    if (!thread->source->freeze)
+        return 0;
+    if (node->holds_writers) /* writers wait for this thread from here on */
+        lister->urgent_error = pst_priority_set(PST_PRIORITY_URGENT);
+    if (node->config.freeze_hold_ns > 0)
+        thread->thaw_at_ns = pst_monotonic_ns() + node->config.freeze_hold_ns;
+    return 0;
 }
 
 /* All sources of the cluster are frozen: this one's part of the cut is made with its snapshot, and
@@ -290,6 +315,7 @@ static int cut(struct lister *lister, uint64_t gci)
     int error =
         lister->thawed_itself ? -PST_E_THAWED : pst_source_snapshot(lister->thread->source, gci);
     thaw(lister);
+    report_priority(lister->urgent_error);
     return error;
 }
 
@@ -309,6 +335,13 @@ static int release(struct lister *lister)
     return error;
 }
 
+/* The first step of each try of a freeze: nothing of an earlier one is held. */
+static int prepare(struct lister *lister)
+{
+    int error = release(lister);
+    return error ? error : pst_source_prepare(lister->thread->source);
+}
+
 /* An abort lets the writers go on at once; the snapshot is released by the cleanup, when no LDM
  * reads it any more. */
 static void on_abort(struct lister *lister)
@@ -321,6 +354,8 @@ static void on_abort(struct lister *lister)
 static const char *words_of(const struct pst_signal *order)
 {
     switch (order->gsn) {
+    case PST_SOURCE_PREPARE_REQ:
+        return "look for";
     case PST_SOURCE_FREEZE_REQ:
         return "hold up the writers of";
     case PST_SOURCE_SNAPSHOT_REQ:
@@ -337,6 +372,9 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
     struct pst_source_thread *thread = lister->thread;
     pst_activity_order(&thread->worker.activity, words_of(signal), thread->source->name, 0);
     switch (signal->gsn) {
+    case PST_SOURCE_PREPARE_REQ:
+        answer(thread, signal, prepare(lister));
+        break;
     case PST_SOURCE_FREEZE_REQ:
         answer(thread, signal, freeze(lister));
         break;

@@ -51,6 +51,7 @@ struct pst_hand {
 struct pst_node {
     struct pst_node_config config;
     bool queues_log;
+    bool holds_writers; /* a cut holds up writers, on this node or another, for others' sources */
     struct pst_repository_lease lease; /* of the backup directory, while the node runs */
     uint64_t incarnation;
     struct pst_doorbell hub_bell;
@@ -76,6 +77,13 @@ struct pst_node {
 static inline bool proxy_is_ending(const struct pst_proxy *proxy)
 {
     return proxy->state == PST_PROXY_ABORTED || proxy->state == PST_PROXY_CLEANING;
+}
+
+/* Whether writers may be held up until the proxy has done what it is at. */
+static inline bool proxy_holds_writers(const struct pst_proxy *proxy)
+{
+    return proxy->state == PST_PROXY_FREEZING || proxy->state == PST_PROXY_FROZEN ||
+           proxy->state == PST_PROXY_CUTTING;
 }
 
 /* Raises the highest GCI that the node knows. Any thread. */

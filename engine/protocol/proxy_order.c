@@ -104,7 +104,7 @@ static const struct proxy_script scripts[] = {
     {.gsn = PST_START_BACKUP_REQ, .steps = {{.gsn = PST_START_BACKUP_REQ}}},
     {.gsn = PST_GCP_PREPARE_REQ,
      .carry = carry_gci_max,
-     .steps = {{.gsn = PST_SOURCE_RELEASE_REQ,
+     .steps = {{.gsn = PST_SOURCE_PREPARE_REQ,
                 .pauses = true}, /* each try begins with nothing held */
                {.gsn = PST_SOURCE_FREEZE_REQ,
                 .in_turn = true,

@@ -75,6 +75,9 @@ enum pst_reach {
     X(SOURCE_SNAPSHOT_REQ, 43, pst_gci, INSIDE)                                                    \
     X(SOURCE_SNAPSHOT_CONF, 44, pst_order, INSIDE)                                                 \
     X(SOURCE_SNAPSHOT_REF, 45, pst_ref_payload, INSIDE)                                            \
+    X(SOURCE_PREPARE_REQ, 46, pst_order, INSIDE)                                                   \
+    X(SOURCE_PREPARE_CONF, 47, pst_order, INSIDE)                                                  \
+    X(SOURCE_PREPARE_REF, 48, pst_ref_payload, INSIDE)                                             \
     X(SOURCE_LIST_REQ, 49, pst_order, INSIDE)                                                      \
     X(SOURCE_LIST_CONF, 50, pst_source_list_conf, INSIDE)                                          \
     X(SOURCE_LIST_REF, 51, pst_ref_payload, INSIDE)                                                \
@@ -150,6 +153,7 @@ enum pst_gsn {
     X(COMMIT_BACKUP, BACKUP, true)                                                                 \
     X(CLEANUP_BACKUP, BACKUP, true)                                                                \
     X(OUTCOME, OUTCOME, false)                                                                     \
+    X(SOURCE_PREPARE, SOURCE, false)                                                               \
     X(SOURCE_FREEZE, SOURCE, false)                                                                \
     X(SOURCE_SNAPSHOT, SOURCE, false)                                                              \
     X(SOURCE_LIST, SOURCE, false)                                                                  \

@@ -22,6 +22,18 @@ void pst_source_close(struct pst_source *source)
     source->close(source);
 }
 
+/* A method that the source's program may not know of. */
+#define HAS(source, method)                                                                        \
+    ((source)->struct_bytes >= offsetof(struct pst_source, method) + sizeof((source)->method) &&   \
+     (source)->method)
+
+int pst_source_prepare(struct pst_source *source)
+{
+    if (source->phase != PST_SOURCE_IDLE)
+        return -PST_E_WRONG_STATE;
+    return HAS(source, prepare) ? source->prepare(source) : 0;
+}
+
 int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
     if (source->phase != PST_SOURCE_IDLE)
@@ -63,17 +75,11 @@ int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
     return source->list(source, sink, listing);
 }
 
-static bool has_check(const struct pst_source *source)
-{
-    return source->struct_bytes >= offsetof(struct pst_source, check) + sizeof(source->check) &&
-           source->check;
-}
-
 int pst_source_check(struct pst_source *source, uint64_t deadline_ns)
 {
     if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
         return -PST_E_WRONG_STATE;
-    return has_check(source) ? source->check(source, deadline_ns) : 0;
+    return HAS(source, check) ? source->check(source, deadline_ns) : 0;
 }
 
 void pst_source_release(struct pst_source *source)

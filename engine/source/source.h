@@ -24,6 +24,7 @@ void pst_source_close(struct pst_source *source);
 
 /* These check the phase (-PST_E_WRONG_STATE), call the method if there is one, and go to the next
  * phase if it succeeded. After a failed snapshot the source is still frozen. */
+PST_MUST_USE int pst_source_prepare(struct pst_source *source);
 PST_MUST_USE int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns);
 PST_MUST_USE int pst_source_snapshot(struct pst_source *source, uint64_t gci);
 PST_MUST_USE int pst_source_thaw(struct pst_source *source);

@@ -203,6 +203,9 @@ static void end_service(const struct at *at)
     case PST_SOURCE_SNAPSHOT_REQ:
         error = cut(at, backup, error, request->payload.gci.start_gci);
         break;
+    case PST_SOURCE_PREPARE_REQ:
+        (void)release(at, backup);
+        break;
     case PST_SOURCE_RELEASE_REQ:
         error = release(at, backup);
         break;

@@ -7,14 +7,15 @@
  *     open ─▶ idle ─freeze─▶ frozen ─snapshot─▶ snapshot ─thaw─▶ thawed ─release─▶ idle …─▶ close
  *                              └──────thaw─────▶ idle                 (list in snapshot or thawed)
  *
- * check, if there is one, comes between the last scan and release, where the backup is to be kept.
- * release is legal in every phase, thaws what is frozen and may be repeated: it is the one call
- * that an abort needs. Fragments and literals of a listing are gone after it.
+ * prepare, if there is one, is called in idle, before freeze. check, if there is one, comes between
+ * the last scan and release, where the backup is to be kept. release is legal in every phase, thaws
+ * what is frozen and may be repeated: it is the one call that an abort needs. Fragments and
+ * literals of a listing are gone after it.
  *
- * Threads: open and close before and after all others. freeze, snapshot, thaw, list, check, release
- * are called by the source's own thread, one at a time, and may block; list only within the sink
- * and the source's own look-ups. produce is called by any LDM, by several at once, for different
- * fragments; it never blocks. root_fd and the plain fields may be read by any thread.
+ * Threads: open and close before and after all others. prepare, freeze, snapshot, thaw, list, check
+ * and release are called by the source's own thread, one at a time, and may block; list only within
+ * the sink and the source's own look-ups. produce is called by any LDM, by several at once, for
+ * different fragments; it never blocks. root_fd and the plain fields may be read by any thread.
  *
  * The struct is public ABI: it begins with its size and the ABI version; methods are only ever
  * added at the end. Whoever implements a source embeds it at the start of a struct of their own,
@@ -121,9 +122,13 @@ struct pst_source {
     /* Called once all fragments are scanned, before release: whether what was read is the snapshot.
      * Whatever waits for writers gives up at the deadline. 0, or why the backup is worthless. */
     int (*check)(struct pst_source *source, uint64_t deadline_ns);
+    /* Called in idle before each freeze, while no source of the node holds writers up: what a
+     * freeze needs and can be done before it, for others' writers wait meanwhile. 0, or why there
+     * can be no backup. */
+    int (*prepare)(struct pst_source *source);
 };
 
-/* Of the oldest struct of this ABI version: without check. */
+/* Of the oldest struct of this ABI version: without check and prepare. */
 #define PST_SOURCE_BYTES_MIN offsetof(struct pst_source, check)
 
 /* Object ids of a source: instance << 48 | counter, counters from 1 in each listing. */

@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/base/priority.h"
 #include "engine/source/lmdb/lmdb_list.h"
 #include "engine/source/lmdb/lmdb_pages.h"
 #include "engine/source/lmdb/lmdb_produce.h"
 
-/* ---- freeze, snapshot, thaw ---- */
+/* ---- prepare, freeze, snapshot, thaw ---- */
 
 static void close_rows(struct lmdb_source *lmdb)
 {
@@ -30,6 +31,16 @@ static void end(struct lmdb_source *lmdb)
     pst_thread_unbind(&lmdb->owner);
 }
 
+/* From before the guard has the lock, for the writers of all sources that are frozen already, until
+ * it has let go. It does not do that itself: it may have another's identity, who is not trusted to
+ * give the priority back. */
+static void hurry(struct lmdb_source *lmdb, bool is_urgent)
+{
+    (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
+    if (lmdb->guard.pid)
+        pst_priority_hurry_process(lmdb->guard.pid, is_urgent);
+}
+
 static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
 {
     const struct pst_source_policy *policy = &lmdb->source.policy;
@@ -42,6 +53,7 @@ static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
     shared->grown_bytes = 0;
     if (policy->is_alone)
         return 0;
+    hurry(lmdb, true);
     int error = lmdb_order(lmdb, &request, deadline_ns);
     if (error != -ETIMEDOUT)
         return error;
@@ -49,15 +61,32 @@ static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
     return -PST_E_FREEZE;
 }
 
+/* From here on other sources may be frozen, whose writers wait until it is this one's turn. */
+static int lmdb_prepare(struct pst_source *source)
+{
+    struct lmdb_source *lmdb = lmdb_of(source);
+    const struct lmdb_request request = {.order = LMDB_PREPARE};
+    int error = lmdb_find_again(lmdb);
+    if (error || source->policy.is_alone)
+        return error;
+    if (lmdb_order(lmdb, &request, lmdb_soon_ns()) != 0) {
+        error = lmdb_replace_guard(lmdb);
+        if (error)
+            return error;
+    }
+    (void)pst_priority_set(PST_PRIORITY_URGENT); /* until the runtime thaws */
+    return 0;
+}
+
 static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
     pst_thread_bind(&lmdb->owner);
-    int error = lmdb_find_again(lmdb);
-    if (!error)
-        error = freeze(lmdb, deadline_ns);
-    if (error)
+    int error = freeze(lmdb, deadline_ns);
+    if (error) {
+        hurry(lmdb, false);
         end(lmdb);
+    }
     return error;
 }
 
@@ -72,6 +101,8 @@ static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
     int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
     if (error)
         return error;
+    if (request.is_frozen)
+        hurry(lmdb, false);
     error = lmdb_look_at_files(lmdb);
     if (error)
         lmdb_let_go(lmdb);
@@ -84,6 +115,7 @@ static void thaw(struct lmdb_source *lmdb)
     if (lmdb->source.policy.is_alone || !lmdb->guard.pid)
         return;
     int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
+    hurry(lmdb, false);
     if (error) /* it is dead, so it holds nothing */
         pst_log(PST_LOG_WARNING,
                 "source %s: the guard did not thaw the writers (%s), but they go on",
@@ -226,6 +258,7 @@ static struct lmdb_source *make(void)
         .flags = PST_SOURCE_ANY_LDM | PST_SOURCE_CAN_SNAPSHOT | PST_SOURCE_CAN_ROWS,
         .root_fd = -1,
         .type = "lmdb",
+        .prepare = lmdb_prepare,
         .freeze = lmdb_freeze,
         .snapshot = lmdb_snapshot,
         .thaw = lmdb_thaw,

@@ -156,6 +156,17 @@ static int snapshot(struct environment *environment, const struct lmdb_request *
     return 0;
 }
 
+/* What it captures may be torn: nobody looks at it. */
+static int prepare(struct environment *environment)
+{
+    int error = environment_renew(environment);
+    if (error)
+        return error;
+    (void)capture(environment, mdb_txn_id(environment->reader));
+    mdb_txn_reset(environment->reader);
+    return 0;
+}
+
 /* ---- while a snapshot is pinned ---- */
 
 static void unpin(struct environment *environment)
@@ -253,6 +264,8 @@ static int check(struct environment *environment)
 static int carry_out(struct environment *environment, const struct lmdb_request *request)
 {
     switch (request->order) {
+    case LMDB_PREPARE:
+        return prepare(environment);
     case LMDB_FREEZE:
         return freeze(environment, request);
     case LMDB_SNAPSHOT:

@@ -19,14 +19,15 @@
 #define LMDB_ANSWER_NS UINT64_C(5000000000) /* to what does not wait for writers */
 
 enum lmdb_order {
-    LMDB_FREEZE = 1, /* take the write lock: waits for the environment's writer */
-    LMDB_SNAPSHOT, /* claim a reader slot and capture the meta pages, frozen or not; then let go of
-                      the write lock */
-    LMDB_THAW,     /* let go of the write lock, without a snapshot */
-    LMDB_READ,     /* start the readers of the snapshot that is pinned: processes of their own */
-    LMDB_CHECK,    /* end the readers, release the slot, then see whether someone wrote without
-                      locking */
-    LMDB_RELEASE,  /* let go of everything */
+    LMDB_PREPARE = 1, /* do once, for nothing, what a snapshot does: so its memory is in place */
+    LMDB_FREEZE,      /* take the write lock: waits for the environment's writer */
+    LMDB_SNAPSHOT,    /* claim a reader slot and capture the meta pages, frozen or not; then let go
+                         of the write lock */
+    LMDB_THAW,        /* let go of the write lock, without a snapshot */
+    LMDB_READ,        /* start the readers of the snapshot that is pinned: processes of their own */
+    LMDB_CHECK,       /* end the readers, release the slot, then see whether someone wrote without
+                         locking */
+    LMDB_RELEASE,     /* let go of everything */
 };
 
 struct lmdb_request {

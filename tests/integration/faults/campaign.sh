@@ -54,9 +54,7 @@ provoke() { # VICTIM SIGNAL
         ;;
     GCP_PREPARE_REF) echo "participant serve.SOURCE_FREEZE_REQ refuse" ;;
     GCP_COMMIT_REF) echo "participant serve.SOURCE_SNAPSHOT_REQ refuse" ;;
-    SOURCE_RELEASE_REF) # the one after the scan, not the ones before the freeze
-        echo "$1 before.SOURCE_RELEASE_REQ kill $([ "$1" = master ] && echo 3 || echo 4) guards"
-        ;;
+    SOURCE_RELEASE_REF) echo "$1 before.SOURCE_RELEASE_REQ kill 1 guards" ;;
     BLOB_REF | ARCHIVE_COMMIT_REF | COMMIT_BACKUP_REF) echo 'master serve.BLOB_REQ refuse 1 always' ;;
     DEFINE_BACKUP_REF | START_BACKUP_REF | BACKUP_FRAGMENT_REF | STOP_BACKUP_REF)
         echo "participant serve.${2%_REF}_REQ refuse"

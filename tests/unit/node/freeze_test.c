@@ -1,5 +1,6 @@
-/* Sources that cannot be frozen in time, and freezes that outlast their limit; and that no source
- * waits for another's snapshot. */
+/* Sources that cannot be frozen in time, and freezes that outlast their limit; that no source waits
+ * for another's snapshot; and the priority of those that writers wait for. */
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,8 @@ static struct {
     atomic_bool first_is_thawed;
     bool thawed_before_second;
     int held_at_snapshot;
+    int policies[2]; /* of the source's thread, at the snapshot and as it lists */
+    int (*list)(struct pst_source *, struct pst_fragment_sink *, struct pst_source_listing *);
 } seen;
 
 static int snapshot_first(struct pst_source *source, uint64_t gci)
@@ -120,6 +123,7 @@ static int snapshot_first(struct pst_source *source, uint64_t gci)
     (void)source;
     (void)gci;
     seen.held_at_snapshot = first.held;
+    seen.policies[0] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
     return 0;
 }
 
@@ -140,16 +144,33 @@ static int snapshot_after_the_first(struct pst_source *source, uint64_t gci)
     return 0;
 }
 
+static int list_seen(struct pst_source *source, struct pst_fragment_sink *sink,
+                     struct pst_source_listing *listing)
+{
+    seen.policies[1] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    return seen.list(source, sink, listing);
+}
+
+static bool may_hurry(void)
+{
+    const struct sched_param real_time = {.sched_priority = 1}, none = {0};
+    bool may = sched_setscheduler(0, SCHED_FIFO, &real_time) == 0;
+    return sched_setscheduler(0, SCHED_OTHER, &none) == 0 && may;
+}
+
 static void cut(const char *const *specs, uint32_t count)
 {
     struct rig rig;
     rig_open(&rig, scratch, 2, specs, count);
     memset(&first, 0, sizeof(first));
     memset(&seen, 0, sizeof(seen));
+    seen.list = rig.sources[0]->list;
     rig.sources[0]->freeze = freeze_first;
     rig.sources[0]->snapshot = snapshot_first;
     rig.sources[0]->thaw = thaw_seen;
-    rig.sources[1]->snapshot = snapshot_after_the_first;
+    rig.sources[0]->list = list_seen;
+    if (count > 1)
+        rig.sources[1]->snapshot = snapshot_after_the_first;
     begin_log_capture();
     CU_ASSERT_EQUAL(rig_run(&rig), 0);
     free(end_log_capture());
@@ -165,6 +186,16 @@ static void a_source_thaws_while_another_has_no_snapshot(void)
     CU_ASSERT_TRUE(seen.thawed_before_second);
 }
 
+static void priorities(void)
+{
+    const char *const specs[] = {"a=synthetic:rows=10", "b=synthetic:rows=10"};
+    cut(specs, 2);
+    CU_ASSERT_EQUAL(seen.policies[0], may_hurry() ? SCHED_FIFO : SCHED_OTHER);
+    CU_ASSERT_EQUAL(seen.policies[1], SCHED_OTHER);
+    cut(specs, 1); /* holds up no writers for another's sake */
+    CU_ASSERT_EQUAL(seen.policies[0], SCHED_OTHER);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -173,6 +204,7 @@ int main(void)
         {"a freeze that outlasts its limit", a_freeze_that_outlasts_its_limit},
         {"a source thaws while another has no snapshot",
          a_source_thaws_while_another_has_no_snapshot},
+        {"priorities", priorities},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {

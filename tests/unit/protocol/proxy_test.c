@@ -368,11 +368,11 @@ static void an_answer_that_is_lost(void)
     CU_ASSERT_EQUAL(rig.machine.senders.stale_senders, 1);
 }
 
-static void answer_release(void)
+static void answer_prepare(void)
 {
     for (uint32_t i = 0; i < SOURCES; i++) {
         CU_ASSERT_EQUAL_FATAL(rig.pending_count, SOURCES - i);
-        CU_ASSERT_EQUAL_FATAL(rig.pending[0].gsn, PST_SOURCE_RELEASE_REQ);
+        CU_ASSERT_EQUAL_FATAL(rig.pending[0].gsn, PST_SOURCE_PREPARE_REQ);
         answer_one(0);
     }
 }
@@ -393,7 +393,7 @@ static void miss_freeze(uint64_t takes_ns)
 static void go_on_after_miss(void)
 {
     CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_GCP_PREPARE_REF), 0);
-    answer_release();
+    answer_prepare();
     CU_ASSERT_EQUAL(rig.pending_count, 0);
     CU_ASSERT_EQUAL(pst_proxy_deadline_ns(&rig.machine), rig.now_ns + rig_timeouts.thawed_ns);
     tick(rig_timeouts.thawed_ns - 1);
@@ -404,7 +404,7 @@ static void go_on_after_miss(void)
 static void a_missed_freeze_is_tried_again(void)
 {
     drive(PST_PROXY_FREEZING);
-    answer_release();
+    answer_prepare();
     miss_freeze(1);
     go_on_after_miss();
     answer_all();
@@ -416,7 +416,7 @@ static void a_missed_freeze_is_tried_again(void)
 static void a_freeze_is_refused_after_the_last_try(void)
 {
     drive(PST_PROXY_FREEZING);
-    answer_release();
+    answer_prepare();
     for (uint32_t i = 1; i < PST_FREEZE_TRIES_MAX; i++) {
         miss_freeze(1);
         go_on_after_miss();
@@ -434,7 +434,7 @@ static void a_freeze_is_refused_after_the_last_try(void)
 static void a_freeze_is_not_tried_past_the_deadline(void)
 {
     drive(PST_PROXY_FREEZING);
-    answer_release();
+    answer_prepare();
     miss_freeze(rig_timeouts.proxy_ns / 2);
     CU_ASSERT_EQUAL(told(PST_GCP_PREPARE_REF)->payload.ref.error, PST_E_FREEZE);
     go_home();
@@ -444,9 +444,9 @@ static void a_freeze_is_not_tried_past_the_deadline(void)
 static void an_abort_for_a_freeze_ends_the_tries(void)
 {
     drive(PST_PROXY_FREEZING);
-    answer_release();
+    answer_prepare();
     miss_freeze(1);
-    answer_release();
+    answer_prepare();
     struct pst_signal abort = order(PST_ABORT_BACKUP_ORD);
     abort.payload.abort.error = PST_E_FREEZE;
     deliver(&abort);
@@ -460,10 +460,10 @@ static void an_abort_ends_the_tries(void)
 {
     for (int pauses = 0; pauses < 2; pauses++) {
         drive(PST_PROXY_FREEZING);
-        answer_release();
+        answer_prepare();
         miss_freeze(1);
         if (pauses)
-            answer_release();
+            answer_prepare();
         struct pst_signal abort = order(PST_ABORT_BACKUP_ORD);
         abort.payload.abort.error = PST_E_FREEZE; /* another node's */
         deliver(&abort);

@@ -125,7 +125,9 @@ void done(struct pst_source *source)
 
 int cut(struct pst_source *source)
 {
-    int error = pst_source_freeze(source, pst_monotonic_ns() + 5 * S);
+    int error = pst_source_prepare(source);
+    if (!error)
+        error = pst_source_freeze(source, pst_monotonic_ns() + 5 * S);
     if (!error)
         error = pst_source_snapshot(source, 1);
     if (!error)

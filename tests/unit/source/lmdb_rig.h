@@ -40,7 +40,7 @@ void end_holder(pid_t pid);
 struct pst_source *make(void (*work)(int fd));
 void done(struct pst_source *source);
 
-/* Freezes, takes a snapshot, thaws. */
+/* Prepares, freezes, takes a snapshot, thaws. */
 int cut(struct pst_source *source);
 
 /* The pages of a snapshot as a restore would have them, as an environment of its own. */

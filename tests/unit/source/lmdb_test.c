@@ -2,6 +2,7 @@
  * processes, as they are in life. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,6 +159,32 @@ static void test_guard_thaws_by_itself(void)
     done(source);
 }
 
+static int policy_of(pid_t thread)
+{
+    return sched_getscheduler(thread) & ~SCHED_RESET_ON_FORK;
+}
+
+/* As long as it is frozen, where it may be. */
+static void test_guard_in_a_hurry(void)
+{
+    struct pst_source *source = make(fill);
+    const struct sched_param real_time = {.sched_priority = 1}, none = {0};
+    int urgent = sched_setscheduler(0, SCHED_FIFO, &real_time) == 0 ? SCHED_FIFO : SCHED_OTHER;
+    ASSERT_OK(sched_setscheduler(0, SCHED_OTHER, &none));
+    for (int snapshots = 0; snapshots < 2; snapshots++) {
+        ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+        CU_ASSERT_EQUAL(policy_of(guard_of_this_process()), urgent);
+        CU_ASSERT_EQUAL(policy_of(0), urgent);
+        if (snapshots)
+            ASSERT_OK(pst_source_snapshot(source, 1));
+        ASSERT_OK(pst_source_thaw(source));
+        CU_ASSERT_EQUAL(policy_of(guard_of_this_process()), SCHED_OTHER);
+    }
+    CU_ASSERT_EQUAL(policy_of(0), SCHED_OTHER);
+    pst_source_release(source);
+    done(source);
+}
+
 static void test_snapshot_lets_writers_go(void)
 {
     struct pst_source *source = make(fill);
@@ -255,6 +282,7 @@ int main(void)
         {"a freeze gives up in time, holding nothing", test_freeze_gives_up_in_time},
         {"a single source needs none", test_freeze_is_not_needed_alone},
         {"the guard thaws by itself", test_guard_thaws_by_itself},
+        {"the guard is in a hurry until the thaw", test_guard_in_a_hurry},
         {"a snapshot lets writers go", test_snapshot_lets_writers_go},
         {"the lock dies with the guard", test_lock_dies_with_the_guard},
         {"a dead guard leaves nothing", test_dead_guard_leaves_nothing},

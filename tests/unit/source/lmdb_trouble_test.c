@@ -231,6 +231,7 @@ static void test_replaced_lock_file_at_rest(void)
     struct pst_source *source = make(fill);
     REQUIRE(unlink("env/lock.mdb") == 0);
     pid_t holder = start_holder(); /* makes a new one */
+    ASSERT_OK(pst_source_prepare(source));
     CU_ASSERT_EQUAL(pst_source_freeze(source, pst_monotonic_ns() + 200 * MS), -PST_E_FREEZE);
     end_holder(holder);
     ASSERT_OK(cut(source));

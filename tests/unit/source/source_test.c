@@ -64,6 +64,7 @@ void collected_free(struct collected *collected)
 void collect(struct pst_source *source, struct collected *collected)
 {
     collected_init(collected);
+    ASSERT_OK(pst_source_prepare(source));
     ASSERT_OK(pst_source_freeze(source, UINT64_MAX));
     ASSERT_OK(pst_source_snapshot(source, 1));
     ASSERT_OK(pst_source_thaw(source));

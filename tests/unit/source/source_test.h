@@ -39,7 +39,7 @@ struct collected {
 void collected_init(struct collected *collected);
 void collected_free(struct collected *collected);
 
-/* freeze, snapshot, thaw, list into collected, all of which must succeed. */
+/* prepare, freeze, snapshot, thaw, list into collected, all of which must succeed. */
 void collect(struct pst_source *source, struct collected *collected);
 
 /* Checks all that fragment.h promises about the whole listing. */

@@ -1,0 +1,25 @@
+/*
+ * How much the kernel's scheduler prefers a thread: what holds a database's writers up must not
+ * wait for a CPU. A thread that was started with another policy than the usual one (SCHED_OTHER) is
+ * left alone.
+ */
+#ifndef PST_ENGINE_BASE_PRIORITY_H
+#define PST_ENGINE_BASE_PRIORITY_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum pst_priority {
+    PST_PRIORITY_NORMAL, /* that it had at its first change */
+    PST_PRIORITY_URGENT, /* before all that is normal: SCHED_FIFO, else a nice value of -20 */
+};
+
+/* Of the calling thread; nothing to do costs nothing. The children that it forks are not urgent. 0;
+ * of URGENT -errno where the thread may not be real-time (CAP_SYS_NICE, RLIMIT_RTPRIO). */
+int pst_priority_set(enum pst_priority priority);
+
+/* Likewise of a process with one thread, a child that is not waited for yet: urgent, or normal as
+ * the calling thread is. */
+void pst_priority_hurry_process(pid_t process, bool is_urgent);
+
+#endif
