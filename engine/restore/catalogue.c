@@ -8,13 +8,17 @@
 #include <string.h>
 
 #include "engine/restore/object_order.h"
+#include "engine/restore/object_paths.h"
 
 struct check {
-    const struct objects *objects;
+    struct objects *objects;
     const struct pst_backup *backup;
     struct pst_findings *findings;
+    uint64_t sources[PST_NODES_MAX]; /* of each node, by its index: bits of instances */
     atomic_bool has_fault;
 };
+
+_Static_assert(PST_SOURCES_MAX <= 64, "a bit for each");
 
 int catalogue_take(struct objects *objects, const struct pst_part_map *part, const void *chunk,
                    struct pst_findings *findings, uint32_t *count)
@@ -32,46 +36,41 @@ int catalogue_take(struct objects *objects, const struct pst_part_map *part, con
     return error;
 }
 
-static bool has_source(const struct pst_node_manifest *node, uint64_t id)
+static void note_sources(struct check *check)
 {
-    for (uint32_t i = 0; i < node->sources_count; i++) {
-        if (node->sources[i].instance == pst_object_source(id))
-            return true;
+    for (uint32_t i = 0; i < check->backup->cluster.nodes_count; i++) {
+        const struct pst_node_manifest *node = &check->backup->nodes[i];
+        for (uint32_t j = 0; j < node->sources_count; j++)
+            check->sources[i] |= UINT64_C(1) << node->sources[j].instance;
     }
-    return false;
 }
 
-/* Whether the record is of the object at the first path_bytes of path, in the source of `of`. */
-static bool is_at(const struct object_record *record, const struct object_record *of,
-                  const char *path, size_t path_bytes)
+static bool has_source(const struct check *check, const struct object_record *record)
 {
-    const char *own = object_path(record);
-    return record->node == of->node && strncmp(own, path, path_bytes) == 0 &&
-           own[path_bytes] == '\0' &&
-           pst_object_source(object_id(record)) == pst_object_source(object_id(of));
+    return (check->sources[record->node] >> pst_object_source(object_id(record)) & 1) != 0;
 }
 
 /* Every object that is made in a file system lies in a directory of the backup, but those directly
  * below the root, which need not be in it. *parent: that the object before had. */
 static bool has_parent(const struct check *check, const struct object_record *record,
-                       const struct pst_object *object, const struct object_record **parent)
+                       const struct object_record **parent)
 {
-    const char *slash = strrchr(object->path, '/');
-    if (!slash || object->type == PST_OBJECT_ROWS)
+    const char *path = object_path(record);
+    const char *slash = memrchr(path, '/', object_path_bytes(record));
+    if (!slash || object_type(record) == PST_OBJECT_ROWS)
         return true;
-    size_t bytes = (size_t)(slash - object->path);
-    if (!*parent || !is_at(*parent, record, object->path, bytes))
-        *parent = objects_at(check->objects, record, object->path, bytes);
+    size_t bytes = (size_t)(slash - path);
+    if (!*parent || !object_is_at(*parent, record, path, bytes))
+        *parent = objects_at(check->objects, record, path, bytes);
     return *parent && object_type(*parent) == PST_OBJECT_DIRECTORY;
 }
 
-static bool has_linked_object(const struct check *check, const struct object_record *record,
-                              const struct pst_object *object)
+static bool has_linked_object(const struct check *check, const struct object_record *record)
 {
-    if (object->type != PST_OBJECT_HARD_LINK)
+    if (object_type(record) != PST_OBJECT_HARD_LINK)
         return true;
     const struct object_record *first =
-        objects_find(check->objects, record->node, object->linked_object);
+        objects_find(check->objects, record->node, object_of(record).linked_object);
     enum pst_object_type type = first ? object_type(first) : PST_OBJECT_DIRECTORY;
     return type != PST_OBJECT_DIRECTORY && type != PST_OBJECT_HARD_LINK &&
            type != PST_OBJECT_ROWS && type != PST_OBJECT_DATABASE;
@@ -81,14 +80,13 @@ static bool has_linked_object(const struct check *check, const struct object_rec
 static const char *fault_of(const struct check *check, const struct object_record *record,
                             const struct object_record **parent)
 {
-    const struct pst_object object = object_of(record);
-    if (!has_source(&check->backup->nodes[record->node], object.id))
+    if (!has_source(check, record))
         return "the manifest does not name its source";
-    if (!has_parent(check, record, &object, parent))
+    if (!has_parent(check, record, parent))
         return "the directory that it is in is not in the backup";
-    if (!has_linked_object(check, record, &object))
+    if (!has_linked_object(check, record))
         return "a hard link to what is no file of the backup";
-    if (object.type == PST_OBJECT_DATABASE && !pst_object_name_is_safe(object.path))
+    if (object_type(record) == PST_OBJECT_DATABASE && !pst_object_name_is_safe(object_path(record)))
         return "a database that has no name of a file";
     return NULL;
 }
@@ -98,7 +96,7 @@ static void look_for_faults(void *context, size_t from, size_t end)
     struct check *check = context;
     const struct object_record *parent = NULL;
     for (size_t i = from; i < end; i++) {
-        if (fault_of(check, check->objects->sorted[i], &parent))
+        if (fault_of(check, check->objects->listed[i], &parent))
             atomic_store(&check->has_fault, true);
     }
 }
@@ -112,22 +110,41 @@ static void report(struct check *check, const struct object_record *record, cons
 /* All threads look whether there is any fault; if so, this one names all of them in their order. */
 static int check_objects(struct check *check, struct crew *crew)
 {
-    const struct object_record *parent = NULL;
+    const struct object_record *parent = NULL, *clash;
+    note_sources(check);
     int error = crew_each(crew, check->objects->count, look_for_faults, check);
-    for (size_t i = 0; atomic_load(&check->has_fault) && i < check->objects->count; i++) {
-        const char *what = fault_of(check, check->objects->sorted[i], &parent);
+    if (error || !atomic_load(&check->has_fault))
+        return error;
+    error = objects_sort(check->objects, &clash);
+    for (size_t i = 0; !error && i < check->objects->count; i++) {
+        const char *what = fault_of(check, check->objects->listed[i], &parent);
         if (what)
-            report(check, check->objects->sorted[i], what);
+            report(check, check->objects->listed[i], what);
     }
     return error;
 }
 
+/* By path, so that each is found; sorted where two have one, which is then *clash, or where the
+ * caller wants them so. */
+static int arrange(struct objects *objects, struct crew *crew, bool sort,
+                   const struct object_record **clash)
+{
+    bool has_clash = false;
+    int error = objects_gather(objects);
+    *clash = NULL;
+    if (!error)
+        error = objects_enter_paths(objects, crew, &has_clash);
+    if (!error && (sort || has_clash))
+        error = objects_sort(objects, clash);
+    return error;
+}
+
 int catalogue_finish(struct objects *objects, const struct pst_backup *backup, struct crew *crew,
-                     bool check, struct pst_findings *findings)
+                     bool sort, bool check, struct pst_findings *findings)
 {
     struct check job = {.objects = objects, .backup = backup, .findings = findings};
-    const struct object_record *clash = NULL;
-    int error = objects_sort(objects, &clash);
+    const struct object_record *clash;
+    int error = arrange(objects, crew, sort, &clash);
     if (error && !clash)
         return error;
     if (clash)

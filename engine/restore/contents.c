@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/format/sums.h"
+#include "engine/restore/object_order.h"
 
 struct contents_part {
     atomic_uint_least64_t source_bytes; /* in pieces, of objects that are left out too */
@@ -133,6 +134,20 @@ static void count_piece(struct object_record *record, uint64_t bytes, const uint
     atomic_fetch_add(&record->sum[1], digest[1]);
 }
 
+uint64_t contents_bytes(const struct object_record *record)
+{
+    return atomic_load(&record->bytes) +
+           (atomic_load(&record->is_proven) ? object_size(record) : 0);
+}
+
+/* A piece that is all of the object, and as summed. Nearly always it is the only one: what is added
+ * up for any other is left as it is then. */
+static void count_proven(struct object_record *record, uint64_t bytes, const uint64_t digest[2])
+{
+    if (atomic_exchange(&record->is_proven, true))
+        count_piece(record, bytes, digest);
+}
+
 /* The lowest offset counts: of a file in several fragments each has such a piece. */
 static void note_end(struct object_record *record, uint64_t offset)
 {
@@ -229,7 +244,7 @@ int contents_add_proven(struct contents *contents, const struct pst_part_map *pa
         bytes += header->pieces[i].bytes;
     }
     for (uint32_t i = 0; i < header->pieces_count; i++)
-        count_piece(records[i], header->pieces[i].bytes, digests[i]);
+        count_proven(records[i], header->pieces[i].bytes, digests[i]);
     atomic_fetch_add(&part_of(contents, part)->source_bytes, bytes);
     return 1;
 }
@@ -240,7 +255,8 @@ void contents_forget(struct contents *contents)
     for (uint32_t i = 0; i < contents->set->count; i++)
         atomic_store(&contents->parts[i].source_bytes, 0);
     for (size_t i = 0; i < contents->objects->count; i++) {
-        struct object_record *record = contents->objects->sorted[i];
+        struct object_record *record = contents->objects->listed[i];
+        atomic_store(&record->is_proven, false);
         atomic_store(&record->bytes, 0);
         atomic_store(&record->sum[0], 0);
         atomic_store(&record->sum[1], 0);
@@ -272,9 +288,19 @@ static void mark_overlaps(struct contents *contents)
 
 static bool is_as_summed(const struct object_record *record)
 {
+    if (atomic_load(&record->is_proven))
+        return atomic_load(&record->bytes) == 0;
     return atomic_load(&record->bytes) == atomic_load(&record->summed_bytes) &&
            atomic_load(&record->sum[0]) == atomic_load(&record->summed[0]) &&
            atomic_load(&record->sum[1]) == atomic_load(&record->summed[1]);
+}
+
+/* Whether nothing is wrong, as far as that shows without decoding the entry: so with nearly all. */
+static bool is_plainly_whole(const struct object_record *record, bool has_sums)
+{
+    return contents_bytes(record) == object_size(record) && !record->has_holes &&
+           !record->overlaps && !atomic_load(&record->is_hit) &&
+           !atomic_load(&record->is_doubtful) && (!has_sums || is_as_summed(record));
 }
 
 /* What is wrong with the contents of an object; NULL: nothing. What is marked unreadable or changed
@@ -282,8 +308,10 @@ static bool is_as_summed(const struct object_record *record)
 static const char *fault_of(const struct object_record *record, bool has_sums)
 {
     static const char damaged[] = "some of its contents are damaged";
+    if (is_plainly_whole(record, has_sums))
+        return NULL;
     const struct pst_object object = object_of(record);
-    uint64_t bytes = atomic_load(&record->bytes), wanted;
+    uint64_t bytes = contents_bytes(record), wanted;
     bool is_known = pst_object_data_bytes(&object, &wanted);
     if (object.type == PST_OBJECT_ROWS) {
         is_known = true;
@@ -313,18 +341,20 @@ static void look_for_faults(void *context, size_t from, size_t end)
 {
     struct objects_check *check = context;
     for (size_t i = from; i < end; i++) {
-        const struct object_record *record = check->contents->objects->sorted[i];
+        const struct object_record *record = check->contents->objects->listed[i];
         if (fault_of(record, check->has_sums[record->node]))
             atomic_store(&check->has_fault, true);
     }
 }
 
-static void name_faults(const struct objects_check *check, struct pst_findings *findings)
+static int name_faults(const struct objects_check *check, struct pst_findings *findings)
 {
-    const struct objects *objects = check->contents->objects;
+    const struct object_record *clash;
+    struct objects *objects = check->contents->objects;
     bool is_damaged = findings->damages > 0;
-    for (size_t i = 0; i < objects->count; i++) {
-        struct object_record *record = objects->sorted[i];
+    int error = objects_sort(objects, &clash);
+    for (size_t i = 0; !error && i < objects->count; i++) {
+        struct object_record *record = objects->listed[i];
         const char *what = fault_of(record, check->has_sums[record->node]);
         /* what could not be read is not known to be missing */
         bool is_known_hit = atomic_load(&record->is_hit) || atomic_load(&record->is_doubtful);
@@ -335,6 +365,7 @@ static void name_faults(const struct objects_check *check, struct pst_findings *
         pst_findings_add_object(findings, check->contents->backup, record->node, &object, what,
                                 !is_damaged);
     }
+    return error;
 }
 
 /* All threads look whether there is any fault; if so, this one names all of them in their order. */
@@ -346,8 +377,8 @@ static int check_objects(struct contents *contents, struct crew *crew,
         check.has_sums[i] = contents_sums_are_whole(contents, i);
     mark_overlaps(contents);
     int error = crew_each(crew, contents->objects->count, look_for_faults, &check);
-    if (atomic_load(&check.has_fault))
-        name_faults(&check, findings);
+    if (!error && atomic_load(&check.has_fault))
+        error = name_faults(&check, findings);
     return error;
 }
 

@@ -19,7 +19,7 @@ struct contents {
     /* The caller's, unchanged. */
     const struct pst_backup *backup;
     const struct pst_part_set *set;
-    struct objects *objects; /* sorted */
+    struct objects *objects; /* listed; sorted where something is wrong with some */
 
     /* Its own. */
     pthread_mutex_t mutex;
@@ -62,12 +62,15 @@ bool contents_vouch_for(const struct object_record *record, const void *chunk, u
 /* Whether the piece lies inside of the object. */
 bool contents_has_bytes(const struct object_record *record, const struct pst_chunk_piece *piece);
 
+/* Bytes in the pieces that were added. */
+uint64_t contents_bytes(const struct object_record *record);
+
 /* Forgets the pieces, so that they can be added once more. */
 void contents_forget(struct contents *contents);
 
 /* What is wrong, once all pieces were added, goes to findings. Where these have damages already,
  * the objects that are not whole are named, but not counted as further damages. An error keeps the
- * crew from working. */
+ * crew from working, or is -ENOMEM. */
 PST_MUST_USE int contents_check(struct contents *contents, struct crew *crew,
                                 struct pst_findings *findings);
 

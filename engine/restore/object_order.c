@@ -1,10 +1,11 @@
 /*
  * Sorts objects by eight bytes of their paths at a time, each time those that were equal so far:
  * paths of one tree begin alike, and comparing them in pairs would read these beginnings again and
- * again. Called by catalogue.c, on the thread of the verify or restore.
+ * again. Called on the thread of the verify or restore.
  */
 #include "engine/restore/object_order.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -110,22 +111,23 @@ static void order(struct item *items, struct item *spare, size_t count, size_t o
 
 int objects_sort(struct objects *objects, const struct object_record **clash)
 {
-    *clash = NULL;
-    int error = objects_gather(objects);
-    if (error)
-        return error;
     size_t count = objects->count;
+    *clash = NULL;
+    assert(objects->listed);
+    if (objects->is_sorted)
+        return 0;
     struct item *items = malloc((2 * count + 1) * sizeof(*items));
     if (!items)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        struct object_record *record = objects->sorted[i];
+        struct object_record *record = objects->listed[i];
         uint64_t source = pst_object_source(object_id(record));
         items[i] = (struct item){(uint64_t)record->node << 32 | source, record};
     }
     order(items, items + count, count, 0, clash);
     for (size_t i = 0; i < count; i++)
-        objects->sorted[i] = items[i].record;
+        objects->listed[i] = items[i].record;
     free(items);
+    objects->is_sorted = true;
     return *clash ? -PST_E_CORRUPT : 0;
 }

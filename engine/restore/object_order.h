@@ -7,8 +7,9 @@
 
 #include "engine/restore/objects.h"
 
-/* By node, source and path: a directory before what is in it. After it, no more is added.
- * -PST_E_CORRUPT: two objects of one path; *clash is one of them; -ENOMEM, and no clash. */
+/* Sorts objects->listed by node, source and path: a directory before what is in it. Does nothing
+ * where that was done before. -PST_E_CORRUPT: two objects of one path; *clash is one of them;
+ * -ENOMEM, and no clash. */
 PST_MUST_USE int objects_sort(struct objects *objects, const struct object_record **clash);
 
 #endif

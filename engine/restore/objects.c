@@ -1,6 +1,6 @@
 /*
- * The objects of a backup in a hash table while catalogues are read, then in the order of their
- * paths. Any thread of the crew adds; the thread of the verify or restore sorts.
+ * The objects of a backup in a hash table by their ids. Any thread of the crew adds while
+ * catalogues are read; then the thread of the verify or restore lists them, and any finds them.
  */
 #include "engine/restore/objects.h"
 
@@ -20,6 +20,7 @@
 #define ENTRY_FLAGS_BYTES 2u
 #define ENTRY_ID_OFFSET 8u
 #define ENTRY_SIZE_OFFSET 16u
+#define ENTRY_PATH_BYTES_OFFSET 64u
 
 /* Ids are counters, and pieces and checksums come much in their order: neighbours share a page,
  * which is then in the cache. */
@@ -47,6 +48,7 @@ int objects_init(struct objects *objects)
     objects->slots = calloc(SLOTS_MIN, sizeof(*objects->slots));
     if (!objects->slots)
         return -ENOMEM;
+    objects->pages_end = &objects->pages;
     pthread_mutex_init(&objects->mutex, NULL);
     return 0;
 }
@@ -65,7 +67,8 @@ void objects_release(struct objects *objects)
     free_blocks(objects->page_blocks);
     free_blocks(objects->entry_blocks);
     free(objects->slots);
-    free(objects->sorted);
+    free(objects->listed);
+    free(objects->places);
     pthread_mutex_destroy(&objects->mutex);
 }
 
@@ -86,6 +89,13 @@ uint64_t object_id(const struct object_record *record)
 const char *object_path(const struct object_record *record)
 {
     return (const char *)record->entry + PST_OBJECT_FIXED_BYTES;
+}
+
+size_t object_path_bytes(const struct object_record *record)
+{
+    uint16_t bytes;
+    memcpy(&bytes, record->entry + ENTRY_PATH_BYTES_OFFSET, sizeof(bytes));
+    return bytes - (size_t)1;
 }
 
 enum pst_object_type object_type(const struct object_record *record)
@@ -171,8 +181,9 @@ static struct object_page *new_page(struct objects *objects, uint32_t node, uint
         objects->page_blocks = block;
     }
     struct object_page *page = take_bytes(block, sizeof(*page));
-    *page = (struct object_page){.next = objects->pages, .number = number, .node = node};
-    objects->pages = page;
+    *page = (struct object_page){.number = number, .node = node};
+    *objects->pages_end = page;
+    objects->pages_end = &page->next;
     objects->pages_count++;
     *slot_of(objects, node, number) = page;
     return page;
@@ -224,11 +235,17 @@ static uint64_t id_at(const uint8_t *entry)
 }
 
 static void copy_entry(struct object_block *block, uint32_t node, const uint8_t *entry,
-                       uint32_t flags)
+                       const struct pst_object *object)
 {
     uint32_t bytes = entry_bytes_at(entry);
     struct object_record *record = take_bytes(block, sizeof(*record) + bytes);
-    *record = (struct object_record){.node = node, .flags = (uint16_t)flags, .entry_bytes = bytes};
+    uint64_t data_bytes;
+    *record = (struct object_record){
+        .node = node,
+        .flags = (uint16_t)object->flags,
+        .entry_bytes = bytes,
+        .has_holes = pst_object_data_bytes(object, &data_bytes) && data_bytes < object->size,
+    };
     memcpy(record->entry, entry, bytes);
 }
 
@@ -244,7 +261,7 @@ static int copy_entries(const struct objects *objects, uint32_t node, const uint
         const uint8_t *entry = payload + *offset;
         error = pst_object_decode(payload, payload_bytes, offset, &object);
         if (!error && objects_want(objects, node, object.id))
-            copy_entry(block, node, entry, object.flags);
+            copy_entry(block, node, entry, &object);
     }
     return error;
 }
@@ -280,7 +297,7 @@ int objects_add(struct objects *objects, uint32_t node, const void *payload, siz
         return -ENOMEM;
     int decoded = copy_entries(objects, node, payload, payload_bytes, offset, block);
     pthread_mutex_lock(&objects->mutex);
-    assert(!objects->sorted);
+    assert(!objects->listed);
     block->next = objects->entry_blocks;
     objects->entry_blocks = block;
     int error = enter_all(objects, node, payload, offset, count, block);
@@ -290,56 +307,23 @@ int objects_add(struct objects *objects, uint32_t node, const void *payload, siz
 
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id)
 {
-    assert(objects->sorted);
+    assert(objects->listed);
     const struct object_page *page = *slot_of(objects, node, id >> PAGE_SHIFT);
     return page ? page->records[id % PAGE_OBJECTS] : NULL;
 }
 
 int objects_gather(struct objects *objects)
 {
-    assert(!objects->sorted);
-    objects->sorted = malloc((objects->count + 1) * sizeof(*objects->sorted));
-    if (!objects->sorted)
+    assert(!objects->listed);
+    objects->listed = malloc((objects->count + 1) * sizeof(*objects->listed));
+    if (!objects->listed)
         return -ENOMEM;
     size_t count = 0;
     for (const struct object_page *page = objects->pages; page; page = page->next) {
         for (uint32_t i = 0; i < PAGE_OBJECTS; i++)
             if (page->records[i])
-                objects->sorted[count++] = page->records[i];
+                objects->listed[count++] = page->records[i];
     }
     assert(count == objects->count);
     return 0;
-}
-
-/* In the order of objects_sort(): what is sought lies before the record (< 0), after it, or is it.
- */
-static int compare_place(const struct object_record *of, const char *path, size_t path_bytes,
-                         const struct object_record *record)
-{
-    uint32_t source = pst_object_source(object_id(of)),
-             other = pst_object_source(object_id(record));
-    if (of->node != record->node)
-        return of->node < record->node ? -1 : 1;
-    if (source != other)
-        return source < other ? -1 : 1;
-    int order = strncmp(path, object_path(record), path_bytes);
-    return order != 0 ? order : -(object_path(record)[path_bytes] != '\0');
-}
-
-const struct object_record *objects_at(const struct objects *objects,
-                                       const struct object_record *of, const char *path,
-                                       size_t path_bytes)
-{
-    size_t low = 0, high = objects->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare_place(of, path, path_bytes, objects->sorted[middle]);
-        if (order == 0)
-            return objects->sorted[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
 }

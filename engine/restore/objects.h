@@ -1,9 +1,9 @@
 /*
- * The objects of a backup: gathered from the catalogues of all parts, each once, in the order of
- * their paths. Private to engine/restore/.
+ * The objects of a backup: gathered from the catalogues of all parts, each once, found by their ids
+ * and by their paths, and put in the order of these. Private to engine/restore/.
  *
- * Memory: for each object its encoded entry (72 bytes and the path), 88 bytes, and 19 in tables;
- * more, but 200 at most, where the ids have gaps; 32 more while they are sorted.
+ * Memory: for each object its encoded entry (72 bytes and the path), 88 bytes, and 51 in tables;
+ * more, but 230 at most, where the ids have gaps; 32 more while they are sorted.
  */
 #ifndef PST_ENGINE_RESTORE_OBJECTS_H
 #define PST_ENGINE_RESTORE_OBJECTS_H
@@ -26,10 +26,13 @@ struct object_record {
     atomic_bool made;               /* its file was created */
     bool allocated;                 /* its blocks are; under restore_run.files */
     atomic_uint_least64_t received; /* bytes of its contents that were written */
-    /* contents.c: two of its pieces have a byte in common; one of them lies in a damaged chunk; how
-     * much they are, and their checksum; the same as the parts' checksums of objects have it. */
+    /* contents.c: two of its pieces have a byte in common; one of them lies in a damaged chunk; one
+     * is all of it, as its checksum has it; how much the others are, and their checksum; the same
+     * as the parts' checksums of objects have it. */
     bool overlaps;
     atomic_bool is_doubtful;
+    atomic_bool is_proven;
+    bool has_holes; /* some of its size is no data, as its entry says */
     atomic_uint_least64_t bytes;
     atomic_uint_least64_t cut; /* bytes of its size, at least, that it lacked when it was read */
     atomic_uint_least64_t sum[2];
@@ -40,6 +43,7 @@ struct object_record {
 
 struct object_block;
 struct object_page;
+struct object_place;
 
 struct objects {
     /* By node index: a bit for each source whose objects are wanted; NULL: all are. The caller's,
@@ -48,11 +52,16 @@ struct objects {
     pthread_mutex_t mutex;
     struct object_block *entry_blocks;
     struct object_block *page_blocks;
-    struct object_page *pages; /* the newest first */
+    struct object_page *pages; /* the oldest first: much as their objects lie in memory */
+    struct object_page **pages_end;
     size_t pages_count;
-    struct object_page **slots; /* by hash of node and ids; NULL: free */
-    size_t slots_count;         /* a power of two */
-    struct object_record **sorted;
+    struct object_page **slots;    /* by hash of node and ids; NULL: free */
+    size_t slots_count;            /* a power of two */
+    struct object_record **listed; /* in no order until objects_sort() */
+    bool is_sorted;
+    struct object_place *places; /* by hash of the path: object_paths.h */
+    size_t places_count;         /* a power of two */
+    uint64_t seed;               /* of that hash: nobody can choose paths that collide */
     size_t count;
     uint64_t counts[PST_NODES_MAX]; /* of each node, by its index */
     uint32_t types;                 /* bits 1 << enum pst_object_type, of those that there are */
@@ -68,17 +77,11 @@ void objects_release(struct objects *objects);
 PST_MUST_USE int objects_add(struct objects *objects, uint32_t node, const void *payload,
                              size_t payload_bytes, size_t *offset, uint32_t *count);
 
-/* Lists them in objects->sorted, in no order yet: for objects_sort() (object_order.h). */
+/* Lists them in objects->listed, in no order yet. After it, no more is added. -ENOMEM. */
 PST_MUST_USE int objects_gather(struct objects *objects);
 
-/* NULL: no such object. Any thread, once sorted. */
+/* NULL: no such object. Any thread, once gathered. */
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id);
-
-/* The object at the first path_bytes of path in the source that `of` is in; NULL: there is none.
- * Once sorted. */
-const struct object_record *objects_at(const struct objects *objects,
-                                       const struct object_record *of, const char *path,
-                                       size_t path_bytes);
 
 /* Whether the object belongs to a source that is wanted. */
 bool objects_want(const struct objects *objects, uint32_t node, uint64_t id);
@@ -88,6 +91,7 @@ uint64_t object_id(const struct object_record *record);
 enum pst_object_type object_type(const struct object_record *record);
 uint64_t object_size(const struct object_record *record);
 const char *object_path(const struct object_record *record);
+size_t object_path_bytes(const struct object_record *record); /* without the terminator */
 
 /* The decoded form; strings live as long as the record. */
 struct pst_object object_of(const struct object_record *record);

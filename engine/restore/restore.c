@@ -61,7 +61,7 @@ static int gather_objects(struct restore_run *run)
         restore_read_chunks(run, PST_CHUNK_CATALOGUE, CHUNK_WHOLE, take_catalogue, NULL, NULL);
     if (error)
         return error;
-    error = catalogue_finish(&run->objects, run->backup, run->crew, !run->lost_catalogue,
+    error = catalogue_finish(&run->objects, run->backup, run->crew, true, !run->lost_catalogue,
                              &run->findings);
     if (error == -PST_E_CORRUPT)
         return restore_fail(run, error, "%s", run->findings.first);

@@ -33,7 +33,7 @@ void restore_note_hit(struct restore_run *run, const struct pst_part_map *part,
     for (uint32_t i = 0; i < header->pieces_count; i++) {
         const struct pst_chunk_piece *piece = &header->pieces[i];
         struct object_record *record =
-            run->objects.sorted ? objects_find(&run->objects, part->node_index, piece->object)
+            run->objects.listed ? objects_find(&run->objects, part->node_index, piece->object)
                                 : NULL;
         if (record && piece->bytes > 0)
             atomic_store(&record->is_hit, true);
@@ -92,7 +92,7 @@ static void report_unnamed(struct restore_run *run)
         struct pst_restore_trouble trouble = {
             .source = "", .node = backup->cluster.nodes[i].node, .error = -PST_E_CORRUPT};
         for (size_t j = 0; j < run->objects.count; j++)
-            found += run->objects.sorted[j]->node == i;
+            found += run->objects.listed[j]->node == i;
         trouble.what = "objects are lost, with their names: the catalogue is damaged";
         if (backup->nodes[i].parts_count == 0) {
             trouble.what = backup->is_elsewhere[i]
@@ -117,7 +117,7 @@ int restore_report_lost(struct restore_run *run)
         return 0;
     report_unnamed(run);
     for (size_t i = 0; !error && i < run->objects.count; i++) {
-        struct object_record *record = run->objects.sorted[i];
+        struct object_record *record = run->objects.listed[i];
         const struct pst_object object = object_of(record);
         if (restore_is_file(&object) && is_hit(run, record, &object))
             error = restore_miss(run, -PST_E_CORRUPT, record, "the backup has not all of");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/restore/lmdb_lock.h"
+#include "engine/restore/object_paths.h"
 #include "engine/restore/restore_object.h"
 #include "engine/restore/restore_passes.h"
 #include "io/inode.h"
@@ -218,8 +219,8 @@ int restore_check_room(struct restore_run *run)
                     O_PATH | O_DIRECTORY, 0);
     }
     for (size_t i = 0; !error && i < run->objects.count; i++) {
-        restore_begin(run, run->objects.sorted[i], "look at what is in the way of");
-        error = check_object(run, &parent, run->objects.sorted[i]);
+        restore_begin(run, run->objects.listed[i], "look at what is in the way of");
+        error = check_object(run, &parent, run->objects.listed[i]);
         pst_activity_end();
     }
     pst_parent_close(&parent);
@@ -328,7 +329,7 @@ int restore_make_directories(struct restore_run *run)
                                   open_sources(run));
     struct pst_parent parent = PST_PARENT_NONE;
     for (size_t i = 0; !error && i < run->objects.count; i++)
-        error = make_room(run, &parent, run->objects.sorted[i]);
+        error = make_room(run, &parent, run->objects.listed[i]);
     pst_parent_close(&parent);
     return error;
 }

@@ -293,7 +293,7 @@ static int lose_rows(struct rows *rows)
     struct restore_run *run = rows->run;
     int error = 0;
     for (size_t i = 0; !error && i < run->objects.count; i++) {
-        struct object_record *record = run->objects.sorted[i];
+        struct object_record *record = run->objects.listed[i];
         enum pst_object_type type = object_of(record).type;
         if (type == PST_OBJECT_ROWS || type == PST_OBJECT_DATABASE)
             error = restore_miss(run, -PST_E_CORRUPT, record, "shares of tables are missing of");

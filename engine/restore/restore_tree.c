@@ -42,7 +42,7 @@ static int set_size(int fd, const struct object_record *record, const struct pst
     uint64_t listed_bytes;
     off_t size = (off_t)object->size, end = size - (off_t)atomic_load(&record->cut);
     bool lacks_data =
-        pst_object_data_bytes(object, &listed_bytes) && atomic_load(&record->bytes) < listed_bytes;
+        pst_object_data_bytes(object, &listed_bytes) && contents_bytes(record) < listed_bytes;
     if (object->flags == PST_OBJECT_CHANGED && (lacks_data || end < size)) {
         if (fstat(fd, &status) < 0)
             return -errno;
@@ -99,7 +99,7 @@ static int finish_files(void *context, uint32_t worker)
         if (from >= run->objects.count)
             break;
         for (size_t i = from; !error && i < from + OBJECTS_PER_CLAIM && i < run->objects.count; i++)
-            error = finish_file(run, &parent, run->objects.sorted[i]);
+            error = finish_file(run, &parent, run->objects.listed[i]);
         if (!error && crew_is_cancelled(run->crew))
             error = -ECANCELED;
     }
@@ -254,9 +254,9 @@ int restore_make_links(struct restore_run *run)
     struct pst_parent parent = PST_PARENT_NONE, other = PST_PARENT_NONE;
     int error = 0;
     for (size_t i = 0; !error && i < run->objects.count; i++)
-        error = make_link(run, &parent, &other, run->objects.sorted[i], false);
+        error = make_link(run, &parent, &other, run->objects.listed[i], false);
     for (size_t i = 0; !error && i < run->objects.count; i++)
-        error = make_link(run, &parent, &other, run->objects.sorted[i], true);
+        error = make_link(run, &parent, &other, run->objects.listed[i], true);
     pst_parent_close(&parent);
     pst_parent_close(&other);
     return error;
@@ -320,7 +320,7 @@ int restore_finish_directories(struct restore_run *run)
 {
     int error = 0;
     for (size_t i = run->objects.count; !error && i > 0; i--)
-        error = finish_directory(run, run->objects.sorted[i - 1]);
+        error = finish_directory(run, run->objects.listed[i - 1]);
     return error ? error : finish_plain_directories(run);
 }
 

@@ -64,11 +64,11 @@ static int gather(const struct objects *objects, struct tables *tables)
     if (!tables->databases || !tables->tables || !tables->shares)
         return -ENOMEM;
     for (size_t i = 0; i < objects->count; i++) {
-        const struct pst_object object = object_of(objects->sorted[i]);
+        const struct pst_object object = object_of(objects->listed[i]);
         if (object.type == PST_OBJECT_ROWS)
-            tables->shares[tables->shares_count++] = objects->sorted[i];
+            tables->shares[tables->shares_count++] = objects->listed[i];
         else if (object.type == PST_OBJECT_DATABASE)
-            tables->databases[tables->databases_count++].record = objects->sorted[i];
+            tables->databases[tables->databases_count++].record = objects->listed[i];
     }
     if (tables->shares_count > 0)
         qsort(tables->shares, tables->shares_count, sizeof(*tables->shares), by_id);

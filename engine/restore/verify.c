@@ -124,7 +124,7 @@ static void note_lost(void *context, const struct pst_part_map *part,
     if (header || contents_have_sums(&verify->contents, part->node_index))
         return;
     for (size_t i = 0; i < verify->objects.count; i++) {
-        struct object_record *record = verify->objects.sorted[i];
+        struct object_record *record = verify->objects.listed[i];
         uint64_t id = object_id(record);
         if (record->node == part->node_index && id >= entry->object_first &&
             id <= entry->object_last && object_size(record) > 0)
@@ -234,8 +234,8 @@ static int gather_objects(struct verify *verify)
     bool is_whole = damages == 0 && verify->findings.damages == 0;
     atomic_store(&verify->catalogue_is_whole, is_whole);
     if (!error)
-        error = catalogue_finish(&verify->objects, &verify->backup, verify->crew, is_whole,
-                                 &verify->findings);
+        error = catalogue_finish(&verify->objects, &verify->backup, verify->crew,
+                                 has_tables(&verify->objects), is_whole, &verify->findings);
     if (error == -PST_E_CORRUPT)
         error = 0;
     if (is_whole)

@@ -121,7 +121,7 @@ static bool shares_are_there(const struct check *check)
 {
     for (size_t i = 0; i < check->tables.shares_count; i++) {
         const struct object_record *record = check->tables.shares[i];
-        if (atomic_load(&record->bytes) != object_size(record))
+        if (contents_bytes(record) != object_size(record))
             return false;
     }
     return true;

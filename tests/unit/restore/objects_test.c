@@ -1,10 +1,11 @@
-/* The table of objects: each is found by node and id, whatever gaps there are, and no other; and
- * sorted, they are in the order of their paths. */
+/* The tables of objects: each is found by node and id, whatever gaps there are, and no other, and
+ * by its path; and sorted, they are in the order of their paths. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/restore/object_order.h"
+#include "engine/restore/object_paths.h"
 #include "tests/suite.h"
 
 #define NODES 3u
@@ -65,6 +66,7 @@ static void each_is_found(void)
     }
     CU_ASSERT_EQUAL(add(2, 17, PST_OBJECT_CHANGED), 0); /* only the flags are new */
     CU_ASSERT_EQUAL(objects.count, 2 * (DENSE + SPARSE));
+    CU_ASSERT_EQUAL_FATAL(objects_gather(&objects), 0);
     CU_ASSERT_EQUAL(objects_sort(&objects, &clash), 0);
     for (uint32_t node = 0; node < NODES; node += 2) {
         for (uint32_t i = 0; i < DENSE; i++)
@@ -74,7 +76,7 @@ static void each_is_found(void)
                 !is_found(node, sparse_id(i)) || objects_find(&objects, node, sparse_id(i) + 1);
     }
     for (size_t i = 1; i < objects.count; i++)
-        wrong += objects.sorted[i - 1]->node > objects.sorted[i]->node;
+        wrong += objects.listed[i - 1]->node > objects.listed[i]->node;
     CU_ASSERT_EQUAL(wrong, 0);
     CU_ASSERT_EQUAL(objects_find(&objects, 2, 17)->flags, PST_OBJECT_CHANGED);
     CU_ASSERT_PTR_NULL(objects_find(&objects, 0, 0));
@@ -108,36 +110,89 @@ static int compare(const struct object_record *left, const struct object_record 
     return strcmp(object_path(left), object_path(right));
 }
 
+static uint32_t add_of_some_path(uint64_t counter)
+{
+    char path[128];
+    const struct pst_object object = {.id = (uint64_t)(rand() % 3) << PST_OBJECT_SOURCE_SHIFT |
+                                            counter,
+                                      .type = PST_OBJECT_SYMLINK,
+                                      .path = some_path(path),
+                                      .link = "where it leads"};
+    return add_object((uint32_t)rand() % NODES, &object) != 0;
+}
+
+/* Returns how many are wrong. */
+static uint32_t enter_paths(bool *has_clash)
+{
+    const struct pst_crew options = {.workers = 2};
+    struct crew *crew;
+    CU_ASSERT_EQUAL_FATAL(crew_open(&options, &crew), 0);
+    CU_ASSERT_EQUAL_FATAL(objects_gather(&objects), 0);
+    int error = objects_enter_paths(&objects, crew, has_clash);
+    crew_close(crew);
+    return error != 0;
+}
+
+/* By its own path, and not by the beginning of it, or by one that no object has. */
+static uint32_t look_for(const struct object_record *record)
+{
+    const char *own = object_path(record);
+    const struct object_record *found = objects_at(&objects, record, own, strlen(own));
+    uint32_t wrong = !found || compare(found, record) != 0;
+    found = objects_at(&objects, record, own, strlen(own) - 1);
+    wrong += found && strlen(object_path(found)) != strlen(own) - 1;
+    return wrong + (objects_at(&objects, record, "no such path", 12) != NULL);
+}
+
 static void they_are_in_the_order_of_paths(void)
 {
     const struct object_record *clash;
-    char path[128];
     uint32_t wrong = 0, same = 0;
+    bool has_clash = false;
     srand(1);
     CU_ASSERT_EQUAL_FATAL(objects_init(&objects), 0);
-    for (uint64_t i = 1; i <= 20000; i++) {
-        const struct pst_object object = {.id =
-                                              (uint64_t)(rand() % 3) << PST_OBJECT_SOURCE_SHIFT | i,
-                                          .type = PST_OBJECT_SYMLINK,
-                                          .path = some_path(path),
-                                          .link = "where it leads"};
-        wrong += add_object((uint32_t)rand() % NODES, &object) != 0;
-    }
+    for (uint64_t i = 1; i <= 20000; i++)
+        wrong += add_of_some_path(i);
+    wrong += enter_paths(&has_clash);
+    CU_ASSERT_TRUE(has_clash);
     CU_ASSERT_EQUAL(objects_sort(&objects, &clash), -PST_E_CORRUPT);
     for (size_t i = 1; i < objects.count; i++) {
-        int order = compare(objects.sorted[i - 1], objects.sorted[i]);
+        int order = compare(objects.listed[i - 1], objects.listed[i]);
         wrong += order > 0;
         same += order == 0;
         if (order == 0 && same == 1)
-            CU_ASSERT_EQUAL(compare(clash, objects.sorted[i]), 0);
+            CU_ASSERT_EQUAL(compare(clash, objects.listed[i]), 0);
     }
     CU_ASSERT_TRUE(same > 0 && same < objects.count / 2);
+    for (size_t i = 0; i < objects.count; i++)
+        wrong += look_for(objects.listed[i]);
     CU_ASSERT_EQUAL(wrong, 0);
+    CU_ASSERT_EQUAL(objects_sort(&objects, &clash), 0); /* they are */
+    CU_ASSERT_PTR_NULL(clash);
+    objects_release(&objects);
+}
+
+/* The same path in other nodes and other sources is another object's. */
+static void one_path_in_two_trees_is_no_clash(void)
+{
+    bool has_clash = true;
+    uint32_t wrong = 0;
+    CU_ASSERT_EQUAL_FATAL(objects_init(&objects), 0);
+    for (uint32_t i = 0; i < 3000; i++) {
+        char path[32];
+        snprintf(path, sizeof(path), "%u", i / 2);
+        const struct pst_object object = {.id = (uint64_t)(i % 2) << PST_OBJECT_SOURCE_SHIFT |
+                                                (i + 1),
+                                          .type = PST_OBJECT_FILE,
+                                          .path = path};
+        for (uint32_t node = 0; node < NODES; node++)
+            wrong += add_object(node, &object) != 0;
+    }
+    wrong += enter_paths(&has_clash);
+    CU_ASSERT_FALSE(has_clash);
     for (size_t i = 0; i < objects.count; i++) {
-        const char *own = object_path(objects.sorted[i]);
-        const struct object_record *found =
-            objects_at(&objects, objects.sorted[i], own, strlen(own));
-        wrong += !found || compare(found, objects.sorted[i]) != 0;
+        const char *own = object_path(objects.listed[i]);
+        wrong += objects_at(&objects, objects.listed[i], own, strlen(own)) != objects.listed[i];
     }
     CU_ASSERT_EQUAL(wrong, 0);
     objects_release(&objects);
@@ -170,6 +225,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"each is found", each_is_found},
         {"they are in the order of paths", they_are_in_the_order_of_paths},
+        {"one path in two trees is no clash", one_path_in_two_trees_is_no_clash},
         {"what is not legal ends a catalogue", what_is_not_legal_ends_a_catalogue},
         CU_TEST_INFO_NULL,
     };
