@@ -63,6 +63,7 @@ static int gather_objects(struct restore_run *run)
         return error;
     error = catalogue_finish(&run->objects, run->backup, run->crew, true, !run->lost_catalogue,
                              &run->findings);
+    run->has_all_parents = !error && !run->lost_catalogue && run->findings.damages == 0;
     if (error == -PST_E_CORRUPT)
         return restore_fail(run, error, "%s", run->findings.first);
     if (!error)
@@ -93,6 +94,7 @@ static int fill_target(struct restore_run *run)
             error = check_cancel(run);
     }
     restore_close_sources(run);
+    restore_forget_directories(run);
     return error;
 }
 

@@ -17,9 +17,14 @@ uint32_t restore_nodes(const struct restore_run *run);
 uint32_t restore_sources(const struct restore_run *run, uint32_t node_index);
 
 /* restore_room.c: in place, before anything is touched: whether what is in the way can go. Then:
- * directories (sources' first), and room for all else. */
+ * directories (sources' first), and in place room for all else. Lists the directories by depth. */
 PST_MUST_USE int restore_check_room(struct restore_run *run);
 PST_MUST_USE int restore_make_directories(struct restore_run *run);
+void restore_forget_directories(struct restore_run *run);
+
+/* As restore_each, for the directories of that depth: 0 are those of sources, 1 those in them. */
+#define RESTORE_DEPTHS (PST_PATH_BYTES_MAX / 2 + 1)
+PST_MUST_USE int restore_each_of_depth(struct restore_run *run, size_t depth, restore_step *step);
 void restore_close_sources(struct restore_run *run);
 
 /* restore_tree.c, after the data and in this order: the lengths and metadata of files; links and

@@ -1,6 +1,7 @@
 /*
  * Room for what is restored: directories, and what stands in their way or that of files. In place
- * it looks before it touches anything. Called by restore.c on its thread.
+ * it looks before it touches anything. Called by restore.c on its thread; directories are made on
+ * the crew's threads.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -259,7 +260,7 @@ static int make_lost_parents(int source_fd, const char *path)
 static int check_parent(struct restore_run *run, const struct object_record *record,
                         const struct pst_object *object)
 {
-    const char *slash = strrchr(object->path, '/');
+    const char *slash = run->has_all_parents ? NULL : strrchr(object->path, '/');
     if (!slash)
         return 0;
     const struct object_record *parent =
@@ -323,13 +324,86 @@ static int make_room(struct restore_run *run, struct pst_parent *parent,
     return error ? restore_miss(run, error, record, "could not make room for") : 0;
 }
 
+/* ---- directories by depth ---- */
+
+/* That of a source has none. */
+static size_t depth_of(const struct object_record *record)
+{
+    const char *path = object_path(record);
+    size_t depth = path[0] != '\0';
+    for (; (path = strchr(path, '/')) != NULL; path++)
+        depth++;
+    return depth;
+}
+
+/* Two ahead at first: while they are listed, the end of each depth moves to where the next begins.
+ */
+static int list_directories(struct restore_run *run)
+{
+    const struct objects *objects = &run->objects;
+    size_t *levels = calloc(RESTORE_DEPTHS + 2, sizeof(*levels));
+    run->levels = levels;
+    if (!levels)
+        return -ENOMEM;
+    for (size_t i = 0; i < objects->count; i++) {
+        if (object_type(objects->listed[i]) == PST_OBJECT_DIRECTORY)
+            levels[depth_of(objects->listed[i]) + 2]++;
+    }
+    for (size_t i = 2; i < RESTORE_DEPTHS + 2; i++)
+        levels[i] += levels[i - 1];
+    run->directories = malloc((levels[RESTORE_DEPTHS + 1] + 1) * sizeof(*run->directories));
+    if (!run->directories)
+        return -ENOMEM;
+    for (size_t i = 0; i < objects->count; i++) {
+        if (object_type(objects->listed[i]) == PST_OBJECT_DIRECTORY)
+            run->directories[levels[depth_of(objects->listed[i]) + 1]++] = objects->listed[i];
+    }
+    return 0;
+}
+
+void restore_forget_directories(struct restore_run *run)
+{
+    free(run->directories);
+    free(run->levels);
+    run->directories = NULL;
+    run->levels = NULL;
+}
+
+int restore_each_of_depth(struct restore_run *run, size_t depth, restore_step *step)
+{
+    size_t first = run->levels[depth], end = run->levels[depth + 1];
+    return first < end ? restore_each(run, run->directories + first, end - first, step) : 0;
+}
+
+/* What else there is takes its room when it is made, unless something may be in its way, or the
+ * directory missing that it lies in. */
+static int make_room_for_others(struct restore_run *run)
+{
+    struct pst_parent parent = PST_PARENT_NONE;
+    int error = 0;
+    if (!run->target.in_place && run->has_all_parents)
+        return 0;
+    for (size_t i = 0; !error && i < run->objects.count; i++) {
+        if (object_type(run->objects.listed[i]) != PST_OBJECT_DIRECTORY)
+            error = make_room(run, &parent, run->objects.listed[i]);
+    }
+    pst_parent_close(&parent);
+    return error;
+}
+
+static int make_room_for_directory(struct restore_run *run, struct pst_parent parents[2],
+                                   struct object_record *record)
+{
+    return make_room(run, &parents[0], record);
+}
+
 int restore_make_directories(struct restore_run *run)
 {
     int error = PST_ACTIVITY_STEP("make the directories of sources in", run->target.name,
                                   open_sources(run));
-    struct pst_parent parent = PST_PARENT_NONE;
-    for (size_t i = 0; !error && i < run->objects.count; i++)
-        error = make_room(run, &parent, run->objects.listed[i]);
-    pst_parent_close(&parent);
-    return error;
+    if (!error)
+        error = list_directories(run);
+    for (size_t depth = 0; !error && depth < RESTORE_DEPTHS; depth++)
+        error = restore_each_of_depth(run, depth, make_room_for_directory);
+    return error ? error : make_room_for_others(run);
 }

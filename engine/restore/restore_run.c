@@ -12,6 +12,8 @@
 
 #include "engine/base/printable.h"
 
+#define OBJECTS_PER_CLAIM 64u
+
 int restore_fail(struct restore_run *run, int error, const char *format, ...)
 {
     pthread_mutex_lock(&run->mutex);
@@ -200,4 +202,51 @@ bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint6
     uint32_t instance = pst_object_source(object);
     return run->options->only_count == 0 ||
            (instance < PST_SOURCES_MAX && (run->only[node_index] >> instance & 1) != 0);
+}
+
+/* ---- many objects ---- */
+
+struct each {
+    struct restore_run *run;
+    struct object_record **records;
+    size_t count;
+    restore_step *step;
+    atomic_size_t next;
+};
+
+static int do_some(void *context, uint32_t worker)
+{
+    (void)worker;
+    struct each *each = context;
+    struct restore_run *run = each->run;
+    struct pst_parent parents[2] = {PST_PARENT_NONE, PST_PARENT_NONE};
+    int error = 0;
+    while (!error) {
+        size_t from = atomic_fetch_add(&each->next, OBJECTS_PER_CLAIM);
+        if (from >= each->count)
+            break;
+        for (size_t i = from; !error && i < from + OBJECTS_PER_CLAIM && i < each->count; i++)
+            error = each->step(run, parents, each->records[i]);
+        if (!error && crew_is_cancelled(run->crew))
+            error = -ECANCELED;
+    }
+    if (error)
+        atomic_store(&each->next, each->count);
+    pst_parent_close(&parents[0]);
+    pst_parent_close(&parents[1]);
+    return error;
+}
+
+static void report_each(void *context)
+{
+    const struct each *each = context;
+    restore_report_progress(each->run);
+}
+
+int restore_each(struct restore_run *run, struct object_record **records, size_t count,
+                 restore_step *step)
+{
+    struct each each = {.run = run, .records = records, .count = count, .step = step};
+    return count <= OBJECTS_PER_CLAIM ? do_some(&each, 0)
+                                      : crew_run(run->crew, CREW_ALL, do_some, report_each, &each);
 }

@@ -10,6 +10,7 @@
 #include "engine/restore/restore.h"
 #include "engine/restore/row_map.h"
 #include "engine/restore/target.h"
+#include "io/beneath.h"
 
 struct restore_worker;
 struct lost_range;
@@ -31,6 +32,10 @@ struct restore_run {
     struct objects objects;
     struct contents contents;
     bool contents_are_checked;
+    bool has_all_parents; /* each object lies in a directory that there is */
+    /* Those of depth i are from levels[i] on, up to levels[i + 1]. */
+    struct object_record **directories;
+    size_t *levels;
     struct target target;
     bool is_root;
     bool set_owners;
@@ -57,7 +62,7 @@ struct restore_run {
     atomic_uint_least64_t rows_bytes; /* read for rows, in their order */
     atomic_uint_least64_t bytes;      /* written */
     atomic_uint_least64_t made;       /* objects */
-    atomic_size_t next_object;        /* of the metadata pass */
+    atomic_uint_least64_t left_out;   /* devices */
     uint64_t allocate_bytes;          /* that may still be allocated in advance */
     pthread_mutex_t files; /* of allocate_bytes, and of opening files of several pieces */
     pthread_mutex_t mutex; /* of result, but for what is atomic above */
@@ -90,6 +95,13 @@ const char *restore_source_name(const struct restore_run *run, const struct obje
 
 /* Whether the source of an object is restored. */
 bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint64_t object);
+
+/* Calls step for each of the records on all threads, in no order, until one fails: 0, that error,
+ * or -ECANCELED. parents: two of the thread's own. Few are done on the caller's thread. */
+typedef int restore_step(struct restore_run *run, struct pst_parent parents[2],
+                         struct object_record *record);
+PST_MUST_USE int restore_each(struct restore_run *run, struct object_record **records, size_t count,
+                              restore_step *step);
 
 /* Calls options->progress; context is the run. On the caller's thread. */
 void restore_report_progress(void *context);

@@ -1,6 +1,6 @@
 /*
  * The passes after the data: links, nodes, owners, modes and times; directories last. Called
- * by restore.c on its thread; files are finished on the crew's threads.
+ * by restore.c on its thread; what is done for each object runs on the crew's threads.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +14,10 @@
 #include "engine/restore/restore_passes.h"
 #include "io/inode.h"
 
-#define OBJECTS_PER_CLAIM 256u
-
 /* Blocks that were allocated in advance and not written are given back. */
 static void give_back(const struct object_record *record, int fd, const struct pst_object *object)
 {
-    if (object->type != PST_OBJECT_ENVIRONMENT || atomic_load(&record->received) >= object->size)
+    if (!record->allocated || atomic_load(&record->received) >= object->size)
         return;
     for (off_t at = 0, end; at < (off_t)object->size; at = end) {
         at = lseek(fd, at, SEEK_HOLE);
@@ -68,51 +66,32 @@ static int finish_contents(struct restore_run *run, struct pst_parent *parent,
     return error;
 }
 
-static int finish_file(struct restore_run *run, struct pst_parent *parent,
+/* Most are finished when they are written. */
+static int finish_file(struct restore_run *run, struct pst_parent parents[2],
                        struct object_record *record)
 {
+    bool is_failed = atomic_load(&record->failed), is_finished = atomic_load(&record->finished);
+    if (!is_failed && is_finished && !run->swaps)
+        return 0;
     const struct pst_object object = object_of(record);
     int error = 0;
     if (!restore_is_file(&object))
         return 0;
     restore_begin(run, record, "finish");
-    bool is_due = !atomic_load(&record->failed) && !atomic_load(&record->finished);
-    if (is_due)
+    if (!is_failed && !is_finished)
         error = restore_has_nothing_of(record) ? restore_miss_contents(run, record)
-                                               : finish_contents(run, parent, record, &object);
+                                               : finish_contents(run, &parents[0], record, &object);
     if (!error)
-        error = restore_take_name(run, parent, record);
+        error = restore_take_name(run, &parents[0], record);
     if (!error && atomic_load(&record->failed))
-        error = restore_set_aside(run, parent, record);
+        error = restore_set_aside(run, &parents[0], record);
     pst_activity_end();
-    return error;
-}
-
-static int finish_files(void *context, uint32_t worker)
-{
-    (void)worker;
-    struct restore_run *run = context;
-    struct pst_parent parent = PST_PARENT_NONE;
-    int error = 0;
-    while (!error) {
-        size_t from = atomic_fetch_add(&run->next_object, OBJECTS_PER_CLAIM);
-        if (from >= run->objects.count)
-            break;
-        for (size_t i = from; !error && i < from + OBJECTS_PER_CLAIM && i < run->objects.count; i++)
-            error = finish_file(run, &parent, run->objects.listed[i]);
-        if (!error && crew_is_cancelled(run->crew))
-            error = -ECANCELED;
-    }
-    if (error)
-        atomic_store(&run->next_object, run->objects.count);
-    pst_parent_close(&parent);
     return error;
 }
 
 int restore_finish_files(struct restore_run *run)
 {
-    atomic_store(&run->next_object, 0);
-    return crew_run(run->crew, CREW_ALL, finish_files, restore_report_progress, run);
+    return restore_each(run, run->objects.listed, run->objects.count, finish_file);
 }
 
 static int make_node(int parent_fd, const char *name, const struct pst_object *object)
@@ -193,7 +172,7 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
         first_object.type == PST_OBJECT_ROWS || first_object.type == PST_OBJECT_DATABASE)
         return -PST_E_CORRUPT;
     if (restore_is_left_out(run, &first_object)) {
-        run->result->left_out++;
+        atomic_fetch_add(&run->left_out, 1);
         return 0;
     }
     if (atomic_load(&first->failed))
@@ -222,43 +201,62 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
                   : restore_miss_part(run, error, record, "could not be linked, and was copied:");
 }
 
-static int make_link(struct restore_run *run, struct pst_parent *parent, struct pst_parent *other,
-                     struct object_record *record, bool hard)
+static int make_link(struct restore_run *run, struct pst_parent parents[2],
+                     struct object_record *record, const struct pst_object *object)
 {
-    const struct pst_object object = object_of(record);
-    if (object.type == PST_OBJECT_DIRECTORY || restore_is_file(&object) ||
-        object.type == PST_OBJECT_ROWS || object.type == PST_OBJECT_DATABASE ||
-        hard != (object.type == PST_OBJECT_HARD_LINK) || atomic_load(&record->failed))
+    const char *name;
+    int parent_fd = pst_parent_of(&parents[0], restore_source_fd(run, record), object->path, &name);
+    if (parent_fd < 0)
+        return parent_fd;
+    if (object->type == PST_OBJECT_HARD_LINK)
+        return make_hard_link(run, &parents[1], parent_fd, name, record, object);
+    int error = run->swaps ? restore_clear_way(parent_fd, name, object) : 0;
+    return error ? error : make_other(run, parent_fd, name, record, object);
+}
+
+static int make_one_of(struct restore_run *run, struct pst_parent parents[2],
+                       struct object_record *record, uint32_t types)
+{
+    if ((types >> object_type(record) & 1) == 0 || atomic_load(&record->failed))
         return 0;
+    const struct pst_object object = object_of(record);
     if (restore_is_left_out(run, &object)) {
-        run->result->left_out++;
+        atomic_fetch_add(&run->left_out, 1);
         return 0;
     }
-    const char *name;
     restore_begin(run, record, "make");
-    int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
-    int error = parent_fd < 0 ? parent_fd : 0;
-    if (!error && hard)
-        error = make_hard_link(run, other, parent_fd, name, record, &object);
-    else if (!error && run->swaps)
-        error = restore_clear_way(parent_fd, name, &object);
-    if (!error && !hard)
-        error = make_other(run, parent_fd, name, record, &object);
+    int error = make_link(run, parents, record, &object);
     pst_activity_end();
     return error ? restore_miss(run, error, record, "could not make") : 0;
+}
+
+#define HARD_LINKS (1u << PST_OBJECT_HARD_LINK)
+#define OTHERS                                                                                     \
+    (1u << PST_OBJECT_SYMLINK | 1u << PST_OBJECT_BLOCK_DEVICE |                                    \
+     1u << PST_OBJECT_CHARACTER_DEVICE | 1u << PST_OBJECT_FIFO | 1u << PST_OBJECT_SOCKET)
+
+static int make_if_other(struct restore_run *run, struct pst_parent parents[2],
+                         struct object_record *record)
+{
+    return make_one_of(run, parents, record, OTHERS);
+}
+
+static int make_if_hard_link(struct restore_run *run, struct pst_parent parents[2],
+                             struct object_record *record)
+{
+    return make_one_of(run, parents, record, HARD_LINKS);
 }
 
 /* Hard links last: they may be other names of symlinks and nodes. */
 int restore_make_links(struct restore_run *run)
 {
-    struct pst_parent parent = PST_PARENT_NONE, other = PST_PARENT_NONE;
+    const struct objects *objects = &run->objects;
     int error = 0;
-    for (size_t i = 0; !error && i < run->objects.count; i++)
-        error = make_link(run, &parent, &other, run->objects.listed[i], false);
-    for (size_t i = 0; !error && i < run->objects.count; i++)
-        error = make_link(run, &parent, &other, run->objects.listed[i], true);
-    pst_parent_close(&parent);
-    pst_parent_close(&other);
+    if (objects->types & OTHERS)
+        error = restore_each(run, objects->listed, objects->count, make_if_other);
+    if (!error && (objects->types & HARD_LINKS))
+        error = restore_each(run, objects->listed, objects->count, make_if_hard_link);
+    run->result->left_out = atomic_load(&run->left_out);
     return error;
 }
 
@@ -270,10 +268,12 @@ static bool is_root(const struct restore_run *run, const struct object_record *r
            restore_sources(run, record->node) == 1;
 }
 
-static int finish_directory(struct restore_run *run, struct object_record *record)
+static int finish_directory(struct restore_run *run, struct pst_parent parents[2],
+                            struct object_record *record)
 {
+    (void)parents;
     const struct pst_object object = object_of(record);
-    if (object.type != PST_OBJECT_DIRECTORY || atomic_load(&record->failed))
+    if (atomic_load(&record->failed))
         return 0;
     if (object.path[0] == '\0')
         run->made_sources[record->node] &= ~(UINT64_C(1) << pst_object_source(object.id));
@@ -315,12 +315,16 @@ static int finish_plain_directories(struct restore_run *run)
                  : 0;
 }
 
-/* Deepest first, as every entry that is made or removed touches the directory that holds it. */
+/* Deepest first: a directory may get a mode by which nothing below it can be opened. Those of
+ * sources, which share what is noted of them, on this thread. */
 int restore_finish_directories(struct restore_run *run)
 {
+    struct pst_parent none[2] = {PST_PARENT_NONE, PST_PARENT_NONE};
     int error = 0;
-    for (size_t i = run->objects.count; !error && i > 0; i--)
-        error = finish_directory(run, run->objects.listed[i - 1]);
+    for (size_t depth = RESTORE_DEPTHS - 1; !error && depth > 0; depth--)
+        error = restore_each_of_depth(run, depth, finish_directory);
+    for (size_t i = 0; !error && i < run->levels[1]; i++)
+        error = finish_directory(run, none, run->directories[i]);
     return error ? error : finish_plain_directories(run);
 }
 
