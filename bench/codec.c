@@ -1,5 +1,5 @@
-/* penstock-bench codec: chunks of a file encoded as an LDM does it, in steps, beside one call of
- * the codec's library for each, in turns. One thread; CPU time, for a host that is busy. */
+/* penstock-bench codec: chunks of a file encoded, or encrypted, as an LDM does it, in steps, beside
+ * one call of the library for each, in turns. One thread; CPU time, for a host that is busy. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <lz4.h>
+#include <openssl/evp.h>
 #include <zstd.h>
 
 #include "bench/bench.h"
@@ -15,6 +16,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
 #include "engine/transform/lz4/lz4_codec.h"
+#include "engine/transform/registry/sealed.h"
 #include "engine/transform/zstd/zstd_codec.h"
 
 #define CHUNK_BYTES PST_CHUNK_BYTES_DEFAULT
@@ -29,10 +31,13 @@ struct data {
 
 struct codec {
     const char *name;
-    uint32_t level; /* of zstd; 0: lz4 */
+    uint32_t level; /* of zstd; 0: lz4, or the cipher */
+    bool is_cipher;
     const struct pst_transform *transform;
     ZSTD_CCtx *context; /* the library's */
     void *memory;
+    struct pst_sealed sealed; /* the cipher, without a codec */
+    EVP_CIPHER_CTX *cipher;   /* the library's */
 };
 
 /* What the chunks take when each is encoded so. */
@@ -42,8 +47,36 @@ struct took {
     uint64_t longest_step_ns;
 };
 
+static const uint8_t zeros[PST_AES_KEY_BYTES]; /* a key, and a nonce */
+
+static void open_cipher(struct codec *codec)
+{
+    codec->cipher = EVP_CIPHER_CTX_new();
+    if (!codec->cipher || pst_sealed_open(&codec->sealed, NULL, NULL, NULL) != 0) {
+        (void)fputs("no memory\n", stderr);
+        exit(1);
+    }
+    pst_sealed_set_key(&codec->sealed, zeros);
+    codec->transform = pst_sealed_choose(&codec->sealed, NULL, CHUNK_BYTES);
+    (void)EVP_EncryptInit_ex(codec->cipher, EVP_aes_256_gcm(), NULL, zeros, zeros);
+}
+
+static void encrypt_at_once(const struct codec *codec, const uint8_t *raw, uint8_t *stored)
+{
+    uint8_t tag[PST_AES_TAG_BYTES];
+    int done;
+    (void)EVP_EncryptInit_ex(codec->cipher, NULL, NULL, NULL, zeros);
+    (void)EVP_EncryptUpdate(codec->cipher, stored, &done, raw, (int)CHUNK_BYTES);
+    (void)EVP_EncryptFinal_ex(codec->cipher, tag, &done);
+    (void)EVP_CIPHER_CTX_ctrl(codec->cipher, EVP_CTRL_AEAD_GET_TAG, sizeof(tag), tag);
+}
+
 static void open_codec(struct codec *codec)
 {
+    if (codec->is_cipher) {
+        open_cipher(codec);
+        return;
+    }
     size_t bytes = codec->level > 0 ? pst_zstd_memory_bytes(codec->level, CHUNK_BYTES)
                                     : pst_lz4_memory_bytes();
     codec->memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
@@ -64,6 +97,11 @@ static void open_codec(struct codec *codec)
 
 static void close_codec(struct codec *codec)
 {
+    if (codec->is_cipher) {
+        pst_sealed_close(&codec->sealed);
+        EVP_CIPHER_CTX_free(codec->cipher);
+        return;
+    }
     (void)ZSTD_freeCCtx(codec->context);
     free(codec->memory);
 }
@@ -71,7 +109,8 @@ static void close_codec(struct codec *codec)
 static void in_steps(const struct codec *codec, const struct data *data, uint32_t chunk,
                      struct took *took)
 {
-    struct pst_encoding encoding = {.raw = data->raw + (size_t)chunk * CHUNK_BYTES,
+    struct pst_encoding encoding = {.number = chunk,
+                                    .raw = data->raw + (size_t)chunk * CHUNK_BYTES,
                                     .stored = data->stored,
                                     .raw_bytes = CHUNK_BYTES,
                                     .room = (uint32_t)data->room};
@@ -93,12 +132,16 @@ static void at_once(const struct codec *codec, const struct data *data, uint32_t
 {
     const uint8_t *raw = data->raw + (size_t)chunk * CHUNK_BYTES;
     uint64_t began_ns = pst_thread_cpu_ns();
-    if (codec->level == 0)
+    if (codec->is_cipher) {
+        encrypt_at_once(codec, raw, data->stored);
+        took->stored_bytes += CHUNK_BYTES;
+    } else if (codec->level == 0) {
         took->stored_bytes += (uint64_t)LZ4_compress_default(
             (const char *)raw, (char *)data->stored, (int)CHUNK_BYTES, (int)data->room);
-    else
+    } else {
         took->stored_bytes +=
             ZSTD_compress2(codec->context, data->stored, data->room, raw, CHUNK_BYTES);
+    }
     took->ns += pst_thread_cpu_ns() - began_ns;
 }
 
@@ -175,7 +218,8 @@ int bench_codec(int argc, char **argv)
                                     {.name = "zstd:1", .level = 1},
                                     {.name = "zstd:3", .level = 3},
                                     {.name = "zstd:6", .level = 6},
-                                    {.name = "zstd:9", .level = 9}};
+                                    {.name = "zstd:9", .level = 9},
+                                    {.name = "aes-gcm", .is_cipher = true}};
     struct data data = {0};
     uint32_t rounds = 10;
     int option;

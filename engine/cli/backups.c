@@ -68,6 +68,31 @@ enum cli_exit cli_backups_keys(const struct cli_arguments *arguments, struct pst
     return CLI_EXIT_DONE;
 }
 
+const struct pst_backup *cli_backups_next_sealed(const struct cli_arguments *arguments,
+                                                 const struct pst_backup_list *list, const char *id,
+                                                 size_t *next, enum cli_exit *code)
+{
+    const struct pst_backup *backup = NULL;
+    char message[PST_MESSAGE_BYTES];
+    int error =
+        id && *next == 0 ? pst_backup_find(list, id, PST_PICK_DECIDED, &backup, message) : 0;
+    if (error) {
+        *code = cli_fail(arguments, cli_backups_exit(arguments, error), "%s%s", message,
+                         cli_backups_hint(id, error));
+        return NULL;
+    }
+    if (id) {
+        *next = 1;
+        return backup;
+    }
+    while (*next < list->count) {
+        backup = list->backups[(*next)++];
+        if (backup->has_cluster && pst_backup_is_sealed(backup))
+            return backup;
+    }
+    return NULL;
+}
+
 const char *cli_backups_hint(const char *id, int error)
 {
     bool is_short = id && strlen(id) < 4 && strspn(id, "0123456789") < strlen(id);

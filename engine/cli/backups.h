@@ -28,6 +28,13 @@ PST_MUST_USE enum cli_exit cli_backups_read(const struct cli_arguments *argument
 PST_MUST_USE enum cli_exit cli_backups_keys(const struct cli_arguments *arguments,
                                             struct pst_keyring **keyring);
 
+/* The backup of a list that id names, or NULL: for each in turn, those that are sealed and whose
+ * manifests could be read, ascending, from *next on. NULL at the end, or with *code an exit code,
+ * after a message. */
+const struct pst_backup *cli_backups_next_sealed(const struct cli_arguments *arguments,
+                                                 const struct pst_backup_list *list, const char *id,
+                                                 size_t *next, enum cli_exit *code);
+
 /* What to add to a message that no backup has this id: a uid may be abbreviated, but not so much.
  * Static; "" where that is not why. id: NULL is none. */
 const char *cli_backups_hint(const char *id, int error);

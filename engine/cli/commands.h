@@ -7,6 +7,7 @@
 extern const struct cli_command cli_command_abort;
 extern const struct cli_command cli_command_backup;
 extern const struct cli_command cli_command_export;
+extern const struct cli_command cli_command_key;
 extern const struct cli_command cli_command_keygen;
 extern const struct cli_command cli_command_list;
 extern const struct cli_command cli_command_node;

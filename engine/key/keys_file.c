@@ -67,6 +67,15 @@ static size_t bytes_of(const struct pst_keys_file *file)
     return sizeof(file->head) + file->head.records_count * sizeof(file->records[0]);
 }
 
+static size_t finish(struct pst_keys_file *file)
+{
+    size_t bytes = bytes_of(file);
+    memset(&file->head.checksum, 0, sizeof(file->head.checksum));
+    memset((uint8_t *)file + bytes, 0, sizeof(*file) - bytes);
+    file->head.checksum = pst_digest_of(file, bytes, 0);
+    return bytes;
+}
+
 size_t keys_file_make(const struct pst_keyring *recipients, const struct pst_data_key *key,
                       const struct pst_part_identity *identity, struct pst_keys_file *file)
 {
@@ -77,8 +86,40 @@ size_t keys_file_make(const struct pst_keyring *recipients, const struct pst_dat
     memcpy(file->head.data_key, key->id, sizeof(file->head.data_key));
     for (uint32_t i = 0; i < recipients->count; i++)
         add_record(file, &recipients->keys[i], key->secret);
-    file->head.checksum = pst_digest_of(file, bytes_of(file), 0);
-    return bytes_of(file);
+    return finish(file);
+}
+
+static bool has_record(const struct pst_keys_file *file, const uint8_t *id)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < file->head.records_count; i++)
+        found |= memcmp(file->records[i].id, id, PST_KEY_ID_BYTES) == 0;
+    return found;
+}
+
+size_t pst_keys_file_add(const struct pst_keyring *recipients, const struct pst_data_key *key,
+                         struct pst_keys_file *file)
+{
+    assert(memcmp(file->head.data_key, key->id, sizeof(key->id)) == 0);
+    for (uint32_t i = 0; i < recipients->count; i++) {
+        if (has_record(file, recipients->keys[i].id))
+            continue;
+        if (file->head.records_count == PST_KEYS_FILE_RECORDS_MAX)
+            return 0;
+        add_record(file, &recipients->keys[i], key->secret);
+    }
+    return finish(file);
+}
+
+size_t pst_keys_file_remove(const uint8_t id[PST_KEY_ID_BYTES], struct pst_keys_file *file)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < file->head.records_count; i++) {
+        if (memcmp(file->records[i].id, id, PST_KEY_ID_BYTES) != 0)
+            file->records[left++] = file->records[i];
+    }
+    file->head.records_count = left;
+    return left > 0 ? finish(file) : 0;
 }
 
 /* ---- reading ---- */

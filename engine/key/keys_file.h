@@ -56,6 +56,14 @@ struct pst_part_identity pst_keys_identity(const uint8_t uid[PST_UID_BYTES], uin
 size_t keys_file_make(const struct pst_keyring *recipients, const struct pst_data_key *key,
                       const struct pst_part_identity *identity, struct pst_keys_file *file);
 
+/* Wraps the key, which the file is of, for those of the ring that are not in it yet. Returns the
+ * length; 0: there would be too many. */
+size_t pst_keys_file_add(const struct pst_keyring *recipients, const struct pst_data_key *key,
+                         struct pst_keys_file *file);
+
+/* Takes out the records of that id. Returns the length; 0: none would be left. */
+size_t pst_keys_file_remove(const uint8_t id[PST_KEY_ID_BYTES], struct pst_keys_file *file);
+
 /* Takes arbitrary bytes. -PST_E_CORRUPT, -PST_E_TRUNCATED, -PST_E_NEWER, -PST_E_MISPLACED (of
  * another backup or node), with *damage. */
 PST_MUST_USE int pst_keys_file_check(const void *bytes, size_t size,

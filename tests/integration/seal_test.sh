@@ -163,3 +163,55 @@ expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file 
 expect_exit 0 "$penstock" prune --from "$b" --keep 1
 [ ! -e "$b/BACKUP-1" ] || fail 'prune left the sealed backup'
 [ "$(find "$b" -name '*.pruned' | wc -l)" -eq 0 ] || fail 'prune left something'
+
+# Who can open backups changes without a byte of what they hold.
+b=$disk/changed
+key_id() { # FILE: the id by which it is named
+    rm -rf "$disk/one"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/tree/secret-folder" --to "$disk/one" --key-file "$1"
+    expect_exit 0 "$penstock" key list --from "$disk/one" --json
+    jq -r .id "$memory/out"
+}
+ids() { # OPTION…: of the backups
+    expect_exit 0 "$penstock" key list --from "$b" --json "$@"
+    jq -r '"\(.number) \(.id)"' "$memory/out" | sort -u
+}
+old_id=$(key_id "$key") new_id=$(key_id "$other")
+for _ in 1 2; do expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"; done
+sums() { (cd "$b" && find . -type f ! -name '*.keys*' -exec sha256sum {} + | sort); }
+before=$(sums)
+[ "$(ids)" = "$(printf '1 %s\n2 %s\n' "$old_id" "$old_id")" ] || fail "list: $(ids)"
+expect_exit 12 "$penstock" key add --from "$b" --new-key-file "$other"
+expect_exit 12 "$penstock" key add --from "$b" --new-key-file "$other" --key-file "$other"
+[ "$(ids | wc -l)" -eq 2 ] || fail 'a key was added without one that opens the backup'
+expect_exit 0 "$penstock" key add --from "$b" --new-key-file "$other" --recipient "$pair.pub" --key-file "$key"
+[ "$(ids | wc -l)" -eq 6 ] || fail 'not added to both'
+for id in 1 2; do
+    for one in "$key" "$other" "$pair"; do comes_back "$b" "$id" "$one"; done
+done
+# A change that is cut off between the two files: either opens, and making it once more completes it.
+cp "$b/BACKUP-1/BACKUP-1.1.keys.copy" "$disk/older.copy"
+expect_exit 12 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "$key"
+expect_message 'what is left must be opened by a --key-file'
+comes_back "$b" 1 "$key"
+expect_exit 0 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "$pair" 1
+cp "$disk/older.copy" "$b/BACKUP-1/BACKUP-1.1.keys.copy"
+for one in "$key" "$other" "$pair"; do comes_back "$b" 1 "$one"; done
+ids 1 | grep -q "$old_id" || fail 'the older file does not show'
+echo half >"$b/BACKUP-1/.BACKUP-1.1.keys.tmp"
+expect_exit 0 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "$pair"
+[ "$(ids)" = "$(ids | grep -v "$old_id")" ] || fail 'the key is still there'
+for id in 1 2; do
+    expect_exit 12 "$penstock" restore --from "$b" --key-file "$key" --target "$disk/none-target" "$id"
+    comes_back "$b" "$id" "$other"
+done
+cmp "$b/BACKUP-1/BACKUP-1.1.keys" "$b/BACKUP-1/BACKUP-1.1.keys.copy" || fail 'the two files differ'
+[ ! -e "$b/BACKUP-1/.BACKUP-1.1.keys.tmp" ] || fail 'a temporary file is left'
+expect_exit 0 "$penstock" key remove --from "$b" --key-id "$new_id" --key-file "$pair"
+expect_exit 12 "$penstock" key remove --from "$b" --key-id "$(ids 1 | cut -d' ' -f2)" --key-file "$pair"
+expect_message 'no key would be left'
+[ "$(sums)" = "$before" ] || fail 'something else than keys was changed'
+for wrong in 'lost' "list --key-id $old_id" 'add' "add --key-id $old_id" 'remove' 'remove --key-id 12'; do
+    # shellcheck disable=SC2086 # words of their own
+    expect_exit 2 "$penstock" key $wrong --from "$b" --key-file "$pair"
+done

@@ -1,0 +1,205 @@
+/*
+ * penstock key: who can open backups that are sealed: lists, adds, removes. Called by command.c, on
+ * the main thread.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "engine/base/hex.h"
+#include "engine/cli/backups.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/json.h"
+#include "engine/cli/key_options.h"
+#include "engine/cli/print.h"
+#include "engine/repository/rewrap.h"
+
+static const struct cli_option options[] = {
+    CLI_FROM_OPTION,
+    CLI_KEY_OPTION,
+    {.name = "new-key-file",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "FILE",
+     .repeatable = true,
+     .help = "add: a key that is to open the backups from now on"},
+    {.name = "recipient",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "PUBLIC",
+     .repeatable = true,
+     .help = "add: the public half of a pair, or a file that holds it, likewise"},
+    {.name = "key-id",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "ID",
+     .help = "remove: the key that is to open them no more, as list prints it. Whoever has a copy "
+             "of the backup's files, or of its data key, is not shut out by it"},
+    CLI_OPTION_JSON,
+    {0}};
+
+/* What is done to each backup. */
+struct run {
+    const struct cli_arguments *arguments;
+    const char *action, *id; /* id NULL: all that are sealed */
+    struct pst_keyring *keyring;
+    struct pst_backup_list list;
+    struct pst_keyring *added;
+    uint8_t removed[PST_KEY_ID_BYTES];
+    const struct pst_backup *backup; /* the one that is listed */
+    int error;                       /* of printing */
+};
+
+static const char *kind_text(uint8_t kind)
+{
+    return kind == PST_KEY_FILE ? "file" : kind == PST_KEY_PUBLIC ? "pair" : "unknown";
+}
+
+static void print_record(void *context, uint32_t node, const struct pst_keys_record *record)
+{
+    struct run *run = context;
+    char id[PST_KEY_ID_TEXT_BYTES];
+    pst_key_id_text(record->id, id);
+    if (!cli_argument_json(run->arguments)) {
+        cli_print_line(stdout, "backup %u, node %u: key %s, %s", run->backup->number, node, id,
+                       kind_text(record->kind));
+        return;
+    }
+    int error = cli_json_record(stdout, "key",
+                                json_pack("{s:I, s:I, s:s, s:s}", "number",
+                                          (json_int_t)run->backup->number, "node", (json_int_t)node,
+                                          "id", id, "kind", kind_text(record->kind)));
+    run->error = run->error ? run->error : error;
+}
+
+/* A record that the copy has too is listed once. */
+struct seen {
+    struct run *run;
+    uint32_t count;
+    struct {
+        uint32_t node;
+        uint8_t id[PST_KEY_ID_BYTES];
+    } keys[4 * PST_KEYS_FILE_RECORDS_MAX];
+};
+
+static void print_once(void *context, uint32_t node, const struct pst_keys_record *record)
+{
+    struct seen *seen = context;
+    for (uint32_t i = 0; i < seen->count; i++) {
+        if (seen->keys[i].node == node &&
+            memcmp(seen->keys[i].id, record->id, sizeof(record->id)) == 0)
+            return;
+    }
+    if (seen->count < sizeof(seen->keys) / sizeof(seen->keys[0])) {
+        seen->keys[seen->count].node = node;
+        memcpy(seen->keys[seen->count++].id, record->id, sizeof(record->id));
+    }
+    print_record(seen->run, node, record);
+}
+
+static enum cli_exit list_keys(struct run *run)
+{
+    struct seen seen = {.run = run};
+    int error = pst_rewrap_list(run->backup, print_once, &seen);
+    if (error)
+        return cli_fail(run->arguments, CLI_EXIT_FAILED, "%s", pst_error_text(error));
+    return CLI_EXIT_DONE;
+}
+
+static enum cli_exit change_keys(struct run *run)
+{
+    const struct pst_rewrap change = {
+        .added = run->added,
+        .removed = run->added ? NULL : run->removed,
+    };
+    char message[PST_MESSAGE_BYTES];
+    int error = pst_rewrap(run->backup, &change, message);
+    if (error)
+        return cli_fail(run->arguments,
+                        error == -PST_E_BUSY ? CLI_EXIT_BUSY
+                                             : cli_backups_exit(run->arguments, error),
+                        "%s", message);
+    return list_keys(run);
+}
+
+static enum cli_exit each_backup(struct run *run)
+{
+    enum cli_exit code = CLI_EXIT_DONE;
+    bool lists = strcmp(run->action, "list") == 0;
+    size_t next = 0;
+    while (code == CLI_EXIT_DONE && !(run->id && next > 0)) {
+        run->backup = cli_backups_next_sealed(run->arguments, &run->list, run->id, &next, &code);
+        if (!run->backup)
+            break;
+        code = lists ? list_keys(run) : change_keys(run);
+    }
+    if (code == CLI_EXIT_DONE && (run->error || cli_print_flush(stdout) < 0))
+        return cli_fail(run->arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
+    return code;
+}
+
+static enum cli_exit read_added(struct run *run)
+{
+    struct cli_keys given;
+    char message[PST_MESSAGE_BYTES];
+    pst_keys_init(&given.keys);
+    given.keys.files = given.files;
+    given.keys.files_count = cli_argument_texts(run->arguments, "new-key-file", given.files);
+    given.keys.recipients = given.recipients;
+    given.keys.recipients_count = cli_argument_texts(run->arguments, "recipient", given.recipients);
+    int error = pst_keyring_read(&given.keys, &run->added, message);
+    if (error)
+        return cli_fail(run->arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
+                        message);
+    return CLI_EXIT_DONE;
+}
+
+static enum cli_exit read_options(struct run *run)
+{
+    const struct cli_arguments *arguments = run->arguments;
+    const char *removed = cli_argument_text(arguments, "key-id");
+    bool adds = strcmp(run->action, "add") == 0, removes = strcmp(run->action, "remove") == 0;
+    enum cli_exit code = read_added(run);
+    if (code != CLI_EXIT_DONE)
+        return code;
+    if (!adds && !removes && strcmp(run->action, "list") != 0)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "key %s: give list, add or remove", run->action);
+    if (adds != (run->added != NULL))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--new-key-file and --recipient are for key add, which needs one of them");
+    if (removes != (removed != NULL))
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--key-id is for key remove, which needs it");
+    if (removed && !pst_hex_decode(removed, strlen(removed), run->removed, sizeof(run->removed)))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--key-id %s: give the 16 digits that key list prints", removed);
+    return CLI_EXIT_DONE;
+}
+
+static enum cli_exit run(const struct cli_arguments *arguments)
+{
+    struct run run = {
+        .arguments = arguments,
+        .action = arguments->positionals[0],
+        .id = arguments->positional_count > 1 ? arguments->positionals[1] : NULL,
+    };
+    enum cli_exit code = read_options(&run);
+    if (code == CLI_EXIT_DONE)
+        code = cli_backups_keys(arguments, &run.keyring);
+    if (code == CLI_EXIT_DONE)
+        code = cli_backups_read(arguments, run.keyring, &run.list);
+    if (code == CLI_EXIT_DONE) {
+        code = each_backup(&run);
+        pst_backup_list_release(&run.list);
+    }
+    pst_keyring_release(run.added);
+    pst_keyring_release(run.keyring);
+    return code;
+}
+
+const struct cli_command cli_command_key = {
+    .name = "key",
+    .summary = "list, add or remove the keys that open sealed backups",
+    .positional = "list|add|remove [ID]",
+    .positional_min = 1,
+    .positional_max = 2,
+    .options = options,
+    .run = run,
+};
