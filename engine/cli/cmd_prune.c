@@ -14,6 +14,7 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/key_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
@@ -28,6 +29,7 @@
 
 static const struct cli_option options[] = {
     CLI_FROM_OPTION,
+    CLI_KEY_OPTION,
     KEEP_OPTION("last", "keep the N newest complete backups of each cluster with the same sources. "
                         "What is older goes, unless another --keep-… keeps it too; partial, "
                         "damaged and unfinished backups do not count"),
@@ -331,11 +333,16 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "give either --keep-last N (or another --keep-…) or the backups to remove, "
                         "as numbers or uids");
-    enum cli_exit code = cli_backups_read(arguments, NULL, &pruning.list);
+    struct pst_keyring *keyring;
+    enum cli_exit code = cli_backups_keys(arguments, &keyring);
     if (code != CLI_EXIT_DONE)
         return code;
-    code = prune(&pruning, has_rules ? &rules : NULL);
-    pst_backup_list_release(&pruning.list);
+    code = cli_backups_read(arguments, keyring, &pruning.list);
+    if (code == CLI_EXIT_DONE) {
+        code = prune(&pruning, has_rules ? &rules : NULL);
+        pst_backup_list_release(&pruning.list);
+    }
+    pst_keyring_release(keyring);
     return code;
 }
 

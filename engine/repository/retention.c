@@ -222,6 +222,10 @@ static void judge(struct judging *judging, const struct pst_backup *backup,
         keep(verdict, "misnamed: it goes by its uid alone"); /* somebody put it aside */
         return;
     }
+    if (backup->is_shut) {
+        keep(verdict, "sealed: which sources it is of, only its key shows");
+        return;
+    }
     if (backup->has_cluster)
         apply_label(judging->rules, backup, verdict);
     if (backup->state == PST_BACKUP_COMPLETE)

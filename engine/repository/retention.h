@@ -5,8 +5,8 @@
  * newest complete backup back, each rule keeps one of each period, the newest, until it has kept
  * as many as it may; a backup stays if any rule keeps it. Hours, days, weeks (from Monday), months
  * and years are those of UTC, as `penstock list` prints them. Whatever the rules say, the newest
- * complete backup of a series stays, and what is pinned, misnamed or split. What is not complete
- * never counts, and goes when enough complete ones of its series are newer.
+ * complete backup of a series stays, and what is pinned, misnamed, split, or sealed and not opened.
+ * What is not complete never counts, and goes when enough complete ones of its series are newer.
  *
  * Pure, any thread.
  */

@@ -162,6 +162,20 @@ static void pinned_and_misnamed_ones_stay(void)
     CU_ASSERT_TRUE(verdicts[0].is_due);
 }
 
+/* Neither to be removed nor to be counted. */
+static void what_no_key_opens_stays(void)
+{
+    begin();
+    for (int i = 0; i < 4; i++)
+        add(MONDAY + (uint64_t)i * DAY);
+    for (int i = 1; i < 4; i += 2) {
+        backups[i].is_shut = true;
+        nodes[i].sources_count = 0;
+    }
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "2 3 4");
+}
+
 /* Backups of other sources are no substitute, nor are those of another cluster. */
 static void each_series_has_its_own_rules(void)
 {
@@ -228,6 +242,7 @@ int main(void)
         {"within counts from the newest", within_counts_from_the_newest},
         {"what is not complete never counts", what_is_not_complete_never_counts},
         {"pinned and misnamed ones stay", pinned_and_misnamed_ones_stay},
+        {"what no key opens stays", what_no_key_opens_stays},
         {"each series has its own rules", each_series_has_its_own_rules},
         {"rules add up", rules_add_up},
         CU_TEST_INFO_NULL,
