@@ -14,6 +14,14 @@
 
 /* ---- files ---- */
 
+int pst_io_adopt(struct pst_ring *ring, struct pst_file *file, int fd, enum pst_direct direct)
+{
+    PST_CHECK_THREAD(&ring->owner);
+    *file = (struct pst_file){
+        .fd = fd, .slot = -1, .align_bytes = 1, .direct_required = direct == PST_DIRECT_ON};
+    return request_look_at(ring, file, direct != PST_DIRECT_OFF, false);
+}
+
 int pst_file_stat(struct pst_file *file)
 {
     uint32_t align_bytes;

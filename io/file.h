@@ -22,6 +22,12 @@ void pst_io_open(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *f
  * often, two system calls for nothing for one that is read once. The close takes it out again. */
 void pst_ring_register_file(struct pst_ring *ring, struct pst_file *file);
 
+/* Makes *file of a descriptor that was opened otherwise, for transfers; direct: as in struct
+ * pst_open. The descriptor stays the caller's, to be closed by close(2) once nothing is in flight
+ * on it. 0 or -errno. Blocking, but of an open inode. */
+PST_MUST_USE int pst_io_adopt(struct pst_ring *ring, struct pst_file *file, int fd,
+                              enum pst_direct direct);
+
 /* Reads the attributes of an open file again: 0 or -errno. Blocking, but of an open inode. */
 PST_MUST_USE int pst_file_stat(struct pst_file *file);
 

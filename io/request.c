@@ -307,19 +307,23 @@ static void transfer_completed(struct pst_ring *ring, struct pst_io_op *op, int 
         write_completed(ring, op, op->transfer.started + moved);
 }
 
-static int take_descriptor(struct pst_ring *ring, struct pst_io_op *op, int fd)
+int request_look_at(struct pst_ring *ring, struct pst_file *file, bool try_direct, bool is_known)
 {
     uint32_t align_bytes;
-    op->file->fd = fd;
-    pst_activity_begin("look at", op->open.path);
-    bool is_enough = op->open.is_known && lseek(fd, 0, SEEK_CUR) == 0; /* less than a statx(2) */
-    int error = is_enough ? 0 : request_stat(op->file, &align_bytes);
-    if (!error)
-        note_remote(ring, op->file);
-    pst_activity_end();
-    if (error || !op->open.try_direct)
+    bool is_enough = is_known && lseek(file->fd, 0, SEEK_CUR) == 0; /* less than a statx(2) */
+    int error = is_enough ? 0 : request_stat(file, &align_bytes);
+    if (error)
         return error;
-    return switch_direct_on(op->file, align_bytes);
+    note_remote(ring, file);
+    return try_direct ? switch_direct_on(file, align_bytes) : 0;
+}
+
+static int take_descriptor(struct pst_ring *ring, struct pst_io_op *op, int fd)
+{
+    op->file->fd = fd;
+    return PST_ACTIVITY_STEP(
+        "look at", op->open.path,
+        request_look_at(ring, op->file, op->open.try_direct, op->open.is_known));
 }
 
 /* An error after the open itself leaves neither the descriptor nor a file that it created. */

@@ -1,97 +1,15 @@
 /*
- * Reads the chunks of many parts in parallel: workers claim a run of chunks at a time, so that all
- * end together. chunk_reading_run() is called on the thread of a verify or restore; all else runs
- * on the crew's threads.
+ * Reads the chunks of many parts in parallel. chunk_reading_run() is called on the thread of a
+ * verify or restore; all else runs on the crew's threads.
  */
 #include "engine/restore/chunk_reader.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <linux/magic.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "engine/base/own_error.h"
 #include "engine/format/sums.h"
-#include "engine/restore/decoded_chunk.h"
-#include "numa/place.h"
-
-/* Chunks that a worker takes at a time: small enough that all end together. */
-#define CHUNKS_PER_CLAIM 64u
-
-/* Chunks of one INDEX chunk of one part. */
-struct claim {
-    uint32_t part;
-    uint32_t link;
-    uint32_t first;
-    uint32_t end;
-};
-
-struct slot {
-    struct pst_io_op op;
-    struct worker *worker;
-    const struct pst_index_entry *entry;
-    bool is_header; /* that is all that is read of it, so far */
-    /* Read a block at a time, because the disk refused all of it at once: */
-    uint32_t block;   /* offset of the one that is being read */
-    uint32_t refused; /* of the first of those before it that were refused and not yet named */
-    int refusal;      /* of the last one, negative; 0: none was refused */
-    void *buffer;
-};
-
-/* What a thread of the crew keeps (crew_own), and the reading that it is at. */
-struct worker {
-    struct chunk_reading *reading;
-    uint32_t number;
-    uint32_t chunk_bytes; /* that the buffers hold */
-    struct pst_reader reader;
-    struct claim claim;
-    struct pst_file file; /* of claim.part, if file_is_open */
-    bool file_is_open;
-    bool index_is_read; /* of claim.link */
-    void *index_buffer;
-    struct pst_index_view view;
-    uint32_t next; /* entry of the claim to be started next */
-    int error;
-    struct decoded_chunk decoded;
-    struct pst_chunk_header *header; /* one that was sealed, opened; of the arena */
-    struct pst_arena arena;          /* of the buffers */
-    uint32_t slots_count;
-    struct slot slots[PST_DEPTH_MAX];
-};
-
-/* Takes the next chunks; false at the end. */
-static bool take_claim(struct chunk_reading *reading, struct claim *claim)
-{
-    bool found = false;
-    pthread_mutex_lock(&reading->mutex);
-    while (!found && reading->next_part < reading->set->count) {
-        const struct pst_part_map *part = &reading->set->parts[reading->next_part];
-        if (reading->next_link == part->links_count) {
-            reading->next_part++;
-            reading->next_link = reading->next_entry = 0;
-            continue;
-        }
-        uint32_t entries = part->links[reading->next_link].entries_count;
-        if (reading->next_entry == entries) {
-            reading->next_link++;
-            reading->next_entry = 0;
-            continue;
-        }
-        uint32_t left = entries - reading->next_entry;
-        *claim = (struct claim){
-            .part = reading->next_part,
-            .link = reading->next_link,
-            .first = reading->next_entry,
-            .end = reading->next_entry + (left < CHUNKS_PER_CLAIM ? left : CHUNKS_PER_CLAIM),
-        };
-        reading->next_entry = claim->end;
-        found = true;
-    }
-    pthread_mutex_unlock(&reading->mutex);
-    return found;
-}
+#include "engine/restore/chunk_worker.h"
 
 static const struct pst_part_map *part_of(const struct worker *worker)
 {
@@ -200,6 +118,13 @@ static const struct pst_chunk_header *opened_header(const struct slot *slot,
     return worker->header;
 }
 
+/* A taker gets the slot's chunk. */
+static void take_slot(struct worker *worker, struct slot *slot, const void *chunk)
+{
+    worker->taken = slot;
+    worker->is_decoded = chunk == worker->decoded.buffer;
+}
+
 static void lose(struct slot *slot, int result)
 {
     struct worker *worker = slot->worker;
@@ -208,6 +133,7 @@ static void lose(struct slot *slot, int result)
         report_lost(worker, slot->entry, opened_header(slot, header));
         return;
     }
+    take_slot(worker, slot, slot->buffer);
     int error = worker->reading->salvage(worker->reading->context, worker->number, part_of(worker),
                                          slot->buffer);
     if (error && worker->error == 0)
@@ -233,6 +159,7 @@ static bool deliver_proven(struct slot *slot, int result)
     if (!header || !pst_digests_are_of_bytes(header) || pst_chunk_is_encoded(header) ||
         !pst_chunk_gaps_are_zero(header))
         return false;
+    take_slot(worker, slot, slot->buffer);
     int taken = reading->take_proven(reading->context, worker->number, part_of(worker), header);
     if (taken < 0 && worker->error == 0)
         worker->error = taken;
@@ -256,13 +183,14 @@ static void deliver(struct slot *slot, int result)
         lose(slot, result);
         return;
     }
+    take_slot(worker, slot, chunk);
     error = reading->take(reading->context, worker->number, part_of(worker), chunk);
     if (error && worker->error == 0)
         worker->error = error;
     count(slot);
 }
 
-static void start_next(struct slot *slot);
+static void end_read(struct slot *slot);
 static void read_done(struct pst_io_op *op, int result);
 
 static void start_read(struct slot *slot)
@@ -307,7 +235,7 @@ static void end_blocks(struct slot *slot)
         lose(slot, (int)slot->block);
     else
         deliver(slot, (int)slot->block);
-    start_next(slot);
+    end_read(slot);
 }
 
 static void block_done(struct pst_io_op *op, int result)
@@ -316,7 +244,7 @@ static void block_done(struct pst_io_op *op, int result)
     bool is_refused = is_refusal(result);
     if (!is_refused && result < (int)PST_BLOCK_BYTES) { /* the file ends, or an error of our own */
         deliver(slot, result < 0 ? result : (int)slot->block);
-        start_next(slot);
+        end_read(slot);
         return;
     }
     if (is_refused) {
@@ -354,26 +282,13 @@ static void read_done(struct pst_io_op *op, int result)
         return;
     }
     deliver(slot, result);
-    start_next(slot);
+    end_read(slot);
 }
 
 static bool is_wanted(const struct worker *worker, const struct pst_index_entry *entry)
 {
     bool is_sums = entry->type == PST_CHUNK_DATA && entry->pieces_count == 0;
     return (worker->reading->types & 1u << (is_sums ? CHUNK_SUMS : entry->type)) != 0;
-}
-
-static void start_next(struct slot *slot)
-{
-    struct worker *worker = slot->worker;
-    while (worker->next < worker->claim.end &&
-           !is_wanted(worker, &worker->view.entries[worker->next]))
-        worker->next++;
-    if (worker->next == worker->claim.end || must_stop(worker))
-        return;
-    slot->entry = &worker->view.entries[worker->next++];
-    slot->is_header = worker->reading->extent != CHUNK_WHOLE;
-    start_read(slot);
 }
 
 /* A chunk longer than the part's chunk size would not fit the slots. */
@@ -389,6 +304,59 @@ static bool entries_fit(struct worker *worker)
         return false;
     }
     return true;
+}
+
+/* Goes on to the next chunks of the same index, so that reads do not end with each claim. */
+static bool extend_claim(struct worker *worker)
+{
+    if (must_stop(worker) || !chunk_claim_more(worker->reading, &worker->claim))
+        return false;
+    bool fit = entries_fit(worker);
+    if (!fit)
+        report_lost(worker, NULL, NULL);
+    worker->next = fit ? worker->claim.first : worker->claim.end;
+    return true;
+}
+
+static bool has_entry(struct worker *worker)
+{
+    while (worker->next < worker->claim.end &&
+           !is_wanted(worker, &worker->view.entries[worker->next]))
+        worker->next++;
+    return worker->next < worker->claim.end;
+}
+
+/* The next entry that is wanted; NULL: none is left to this worker, or the reading ends. */
+static const struct pst_index_entry *next_entry(struct worker *worker)
+{
+    while (!has_entry(worker)) {
+        if (!extend_claim(worker))
+            return NULL;
+    }
+    return must_stop(worker) ? NULL : &worker->view.entries[worker->next++];
+}
+
+void chunk_worker_read(struct worker *worker)
+{
+    while (worker->free_count > 0 && worker->reads < worker->reads_max) {
+        const struct pst_index_entry *entry = next_entry(worker);
+        if (!entry)
+            return;
+        struct slot *slot = worker->free_slots[--worker->free_count];
+        worker->reads++;
+        slot->entry = entry;
+        slot->is_header = worker->reading->extent != CHUNK_WHOLE;
+        start_read(slot);
+    }
+}
+
+/* The chunk was taken, or is lost. */
+static void end_read(struct slot *slot)
+{
+    slot->worker->reads--;
+    if (slot->hold.count == 0)
+        chunk_slot_free(slot);
+    chunk_worker_read(slot->worker);
 }
 
 static void close_file(struct worker *worker)
@@ -439,6 +407,19 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
     return error;
 }
 
+static void wait_for_one(struct worker *worker)
+{
+    const struct chunk_reading *reading = worker->reading;
+    const struct pst_io_op *oldest = pst_ring_oldest(worker->reader.ring);
+    if (oldest->file == &worker->file || !reading->watch) {
+        pst_reader_wait(&worker->reader, part_of(worker)->file.text);
+        return;
+    }
+    reading->watch(reading->context, oldest);
+    pst_ring_wait(worker->reader.ring, -1);
+    pst_activity_end();
+}
+
 static void work_claim(struct worker *worker)
 {
     struct pst_damage damage = {.what = "part"};
@@ -460,16 +441,15 @@ static void work_claim(struct worker *worker)
         return;
     }
     worker->next = worker->claim.first;
-    for (uint32_t i = 0; i < worker->slots_count; i++)
-        start_next(&worker->slots[i]);
+    chunk_worker_read(worker);
     while (pst_ring_in_flight(worker->reader.ring) > 0)
-        pst_reader_wait(&worker->reader, part_of(worker)->file.text);
+        wait_for_one(worker);
 }
 
 static void work_all(struct worker *worker)
 {
     struct claim claim;
-    while (!must_stop(worker) && take_claim(worker->reading, &claim)) {
+    while (!must_stop(worker) && chunk_claim(worker->reading, &claim)) {
         if (claim.part != worker->claim.part)
             close_file(worker);
         if (claim.link != worker->claim.link)
@@ -481,89 +461,16 @@ static void work_all(struct worker *worker)
     close_file(worker);
 }
 
-/* On tmpfs a read is a copy: several at once would push each other out of the cache, and no disk
- * gains by hugepages, which cost the more to clear. */
-static bool is_in_memory(const struct pst_part_set *set)
-{
-    struct statfs attributes;
-    return set->count > 0 && set->parts[0].from_fd >= 0 &&
-           fstatfs(set->parts[0].from_fd, &attributes) == 0 && attributes.f_type == TMPFS_MAGIC;
-}
-
-static int make_buffers(struct worker *worker, uint32_t depth, bool in_memory)
-{
-    size_t bytes = PST_CHUNK_HEADER_BYTES + (size_t)worker->chunk_bytes;
-    worker->slots_count = in_memory ? 1 : depth;
-    assert(worker->slots_count <= PST_DEPTH_MAX);
-    int error = pst_arena_reserve((worker->slots_count + 1) * bytes + PST_CHUNK_HEADER_BYTES,
-                                  !in_memory, &worker->arena);
-    if (error)
-        return error;
-    uint8_t *memory = worker->arena.base;
-    for (uint32_t i = 0; i < worker->slots_count; i++)
-        worker->slots[i] = (struct slot){.worker = worker, .buffer = memory + i * bytes};
-    worker->index_buffer = memory + worker->slots_count * bytes;
-    worker->header = (struct pst_chunk_header *)(memory + (worker->slots_count + 1) * bytes);
-    return 0;
-}
-
-static void release_worker(void *data)
-{
-    struct worker *worker = data;
-    decoded_chunk_release(&worker->decoded);
-    pst_reader_close(&worker->reader);
-    pst_arena_destroy(&worker->arena);
-    free(worker);
-}
-
-/* On the pinned thread: its memory comes to lie near it by first touch. */
-static int make_worker(uint32_t depth, const struct pst_part_set *set, struct worker **made)
-{
-    struct worker *worker = calloc(1, sizeof(*worker));
-    if (!worker)
-        return -ENOMEM;
-    worker->chunk_bytes = set->chunk_bytes;
-    int error = make_buffers(worker, depth, is_in_memory(set));
-    if (error)
-        goto err_after_alloc;
-    error = pst_reader_open(&worker->reader, worker->slots_count);
-    if (error)
-        goto err_after_buffers;
-    *made = worker;
-    return 0;
-err_after_buffers:
-    pst_arena_destroy(&worker->arena);
-err_after_alloc:
-    free(worker);
-    return error;
-}
-
-/* What the calling thread of the crew has, or gets now. */
-static int find_worker(struct crew *crew, uint32_t number, const struct pst_part_set *set,
-                       struct worker **found)
-{
-    struct crew_own *own = crew_own(crew, number);
-    *found = own->data;
-    if (*found && (*found)->chunk_bytes >= set->chunk_bytes)
-        return 0;
-    if (*found)
-        release_worker(*found);
-    own->data = NULL;
-    int error = make_worker(crew_depth(crew), set, found);
-    if (!error)
-        *own = (struct crew_own){.data = *found, .release = release_worker};
-    return error;
-}
-
 static int work(void *context, uint32_t number)
 {
     struct chunk_reading *reading = context;
     struct worker *worker;
-    int error = find_worker(reading->crew, number, reading->set, &worker);
+    int error = chunk_worker_find(reading->crew, number, reading->set, &worker);
     if (error)
         return error;
     worker->reading = reading;
     worker->number = number;
+    chunk_worker_reset(worker);
     worker->claim = (struct claim){0};
     worker->error = 0;
     work_all(worker);
@@ -585,16 +492,4 @@ int chunk_reading_run(struct chunk_reading *reading)
     int error = crew_run(reading->crew, CREW_ALL, work, tick, reading);
     pthread_mutex_destroy(&reading->mutex);
     return error;
-}
-
-int chunk_worker_make(struct crew *crew, uint32_t number, const struct pst_part_set *set,
-                      struct pst_reader **reader, void **buffer)
-{
-    struct worker *worker;
-    int error = find_worker(crew, number, set, &worker);
-    if (error)
-        return error;
-    *reader = &worker->reader;
-    *buffer = worker->slots[0].buffer;
-    return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "engine/repository/part_map.h"
 #include "engine/restore/crew.h"
+#include "io/ring.h"
 
 /* A kind of chunk beside enum pst_chunk_type: DATA chunks that have no pieces. */
 #define CHUNK_SUMS 0u
@@ -20,8 +21,8 @@ enum chunk_extent {
     CHUNK_DIGESTS, /* what the digests of its pieces take: all, if they are of bytes (sums.h) */
 };
 
-/* Takes an intact chunk, decoded, which is in buffer for the call; on any worker. An error ends the
- * reading.
+/* Takes an intact chunk, decoded, which is in buffer for the call, or until its holds are released;
+ * on any worker. An error ends the reading.
  */
 typedef int chunk_taker(void *context, uint32_t worker, const struct pst_part_map *part,
                         const void *buffer);
@@ -51,6 +52,9 @@ struct chunk_reading {
     bool stop_at_damage;           /* then the reading ends with the damage's error */
     chunk_loser *lost;             /* may be NULL */
     void (*tick)(void *context);   /* may be NULL */
+    /* Begins an activity (engine/base/activity.h) for a taker's operation that the worker waits
+     * for; may be NULL. */
+    void (*watch)(void *context, const struct pst_io_op *op);
     void *context;
 
     atomic_uint_least64_t bytes_done; /* read and whole */
@@ -77,8 +81,16 @@ PST_MUST_USE int chunk_worker_make(struct crew *crew, uint32_t number,
                                    const struct pst_part_set *set, struct pst_reader **reader,
                                    void **buffer);
 
-/* 0: all was read, though findings may have grown; -ECANCELED; or an error of chunk(), of a damage,
- * or of this system. */
+/* 0: all was read, though findings may have grown; -ECANCELED; or an error of a taker, of a damage,
+ * or of this system. All holds are released then. */
 PST_MUST_USE int chunk_reading_run(struct chunk_reading *reading);
+
+/* For what a taker does with a chunk on the ring of its worker, on whose thread these are called.
+ * Each hold keeps the bytes of the chunk that is being taken beyond the call, until it is released
+ * by a completion on the ring; error: as of a taker. */
+struct chunk_hold;
+struct pst_ring *chunk_ring(struct crew *crew, uint32_t worker);
+struct chunk_hold *chunk_hold(struct crew *crew, uint32_t worker);
+void chunk_release(struct chunk_hold *hold, int error);
 
 #endif

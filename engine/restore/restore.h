@@ -21,7 +21,8 @@
  * in it, or a mount point, and where a process has an LMDB environment open that would be replaced.
  *
  * Blocking; call it from any thread. Memory: (depth + 1) × (chunk size + 4 KiB) for each worker,
- * and for each object the length of its path and about 130 bytes.
+ * up to twice as much where chunks are encoded, and for each object the length of its path and
+ * about 140 bytes.
  */
 #ifndef PST_ENGINE_RESTORE_RESTORE_H
 #define PST_ENGINE_RESTORE_RESTORE_H

@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "io/request.h"
+
 #define EVENTS_MAX 4096u
 
 enum event_kind { EVENT_ADD, EVENT_REMOVE, EVENT_RENAME, EVENT_WRITE, EVENT_STATUS, EVENT_SYNC };
@@ -197,6 +199,17 @@ WRAP(int, utimensat, (int fd, const char *name, const struct timespec times[2], 
      (fd, name, times, flags), note_status(fd, name))
 WRAP(int, chmod, (const char *path, mode_t mode), (path, mode), /* of /proc/self/fd */
      note_status(strncmp(path, "/proc/self/fd/", 14) == 0 ? atoi(path + 14) : -1, ""))
+
+/* Of a write on a ring, which is there when it has ended, and need not be before a sync. */
+void __real_request_complete(struct pst_ring *ring, struct pst_io_op *op, int result);
+void __wrap_request_complete(struct pst_ring *ring, struct pst_io_op *op, int result);
+
+void __wrap_request_complete(struct pst_ring *ring, struct pst_io_op *op, int result)
+{
+    if (op->kind == KIND_WRITE)
+        RECORDED(0, result, note_write(op->file->fd));
+    __real_request_complete(ring, op, result);
+}
 
 int __real_openat(int fd, const char *name, int flags, ...);
 int __wrap_openat(int fd, const char *name, int flags, ...);
