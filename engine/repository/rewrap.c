@@ -10,7 +10,7 @@
 #include "engine/repository/layout.h"
 
 /* The file of one node in one directory, which is open. */
-struct place {
+struct node_place {
     const struct pst_backup *backup;
     struct pst_repository *repository;
     int handle;
@@ -18,17 +18,17 @@ struct place {
     char *message;
 };
 
-static uint32_t node_of(const struct place *place)
+static uint32_t node_of(const struct node_place *place)
 {
     return place->backup->cluster.nodes[place->node_index].node;
 }
 
-static struct layout_name name_of(const struct place *place, uint32_t copy)
+static struct layout_name name_of(const struct node_place *place, uint32_t copy)
 {
     return layout_keys(place->backup->number, node_of(place), copy);
 }
 
-static int fail(const struct place *place, const char *what, int error)
+static int fail(const struct node_place *place, const char *what, int error)
 {
     snprintf(place->message, PST_MESSAGE_BYTES, "%.200s/%s/%s: %s%s%s", place->repository->path,
              layout_backup(place->backup->stored_as).text, name_of(place, 0).text, what ? what : "",
@@ -37,7 +37,7 @@ static int fail(const struct place *place, const char *what, int error)
 }
 
 /* -ENOENT: it is not there. */
-static int read_file(const struct place *place, uint32_t copy, struct pst_keys_file *file)
+static int read_file(const struct node_place *place, uint32_t copy, struct pst_keys_file *file)
 {
     const struct pst_manifest_common *common = &place->backup->cluster.common;
     const struct pst_part_identity identity =
@@ -55,7 +55,7 @@ static int read_file(const struct place *place, uint32_t copy, struct pst_keys_f
 }
 
 /* The records of both files, for one may be older than the other. */
-static int read_both(const struct place *place, struct pst_keys_file *file)
+static int read_both(const struct node_place *place, struct pst_keys_file *file)
 {
     struct pst_keys_file copy;
     int error = read_file(place, 0, file);
@@ -69,7 +69,7 @@ static int read_both(const struct place *place, struct pst_keys_file *file)
 
 /* ---- changing ---- */
 
-static int replace(const struct place *place, uint32_t copy, const struct pst_keys_file *file,
+static int replace(const struct node_place *place, uint32_t copy, const struct pst_keys_file *file,
                    size_t bytes)
 {
     const struct layout_name name = name_of(place, copy);
@@ -84,7 +84,7 @@ static int replace(const struct place *place, uint32_t copy, const struct pst_ke
     return error;
 }
 
-static size_t change_file(const struct place *place, const struct pst_rewrap *change,
+static size_t change_file(const struct node_place *place, const struct pst_rewrap *change,
                           struct pst_keys_file *file)
 {
     size_t bytes = 1;
@@ -96,7 +96,7 @@ static size_t change_file(const struct place *place, const struct pst_rewrap *ch
 }
 
 /* Whoever makes the change must be able to read the backup afterwards. */
-static int check_opens(const struct place *place, const struct pst_keys_file *file)
+static int check_opens(const struct node_place *place, const struct pst_keys_file *file)
 {
     struct pst_data_key key;
     int error = pst_keys_file_open(file, place->backup->directories->keyring, &key);
@@ -105,7 +105,7 @@ static int check_opens(const struct place *place, const struct pst_keys_file *fi
     return error;
 }
 
-static int change_node(const struct place *place, const struct pst_rewrap *change)
+static int change_node(const struct node_place *place, const struct pst_rewrap *change)
 {
     struct pst_keys_file file;
     int error = read_both(place, &file);
@@ -130,7 +130,7 @@ static int change_in(const struct pst_backup *backup, uint32_t i, const struct p
                      char *message)
 {
     struct pst_repository *repository = &backup->directories->repositories[i];
-    struct place place = {.backup = backup, .repository = repository, .message = message};
+    struct node_place place = {.backup = backup, .repository = repository, .message = message};
     place.handle = repository_open_backup(repository, backup->stored_as);
     int error = place.handle < 0
                     ? place.handle
@@ -165,7 +165,7 @@ int pst_rewrap(const struct pst_backup *backup, const struct pst_rewrap *change,
 
 /* ---- listing ---- */
 
-static int list_in(const struct place *place,
+static int list_in(const struct node_place *place,
                    void (*each)(void *context, uint32_t node, const struct pst_keys_record *record),
                    void *context)
 {
@@ -188,8 +188,8 @@ int pst_rewrap_list(const struct pst_backup *backup,
     int error = 0;
     for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {
-        struct place place = {.backup = backup,
-                              .repository = &backup->directories->repositories[i]};
+        struct node_place place = {.backup = backup,
+                                   .repository = &backup->directories->repositories[i]};
         place.handle = repository_open_backup(place.repository, backup->stored_as);
         if (place.handle < 0)
             continue;
