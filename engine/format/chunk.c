@@ -222,6 +222,8 @@ int pst_chunk_decode(const void *buffer, void *decoded, uint32_t room, struct ps
 {
     const struct pst_chunk_header *header = buffer;
     const struct pst_transform *transform = pst_codec_find(header->codec, header->cipher);
+    if (pst_chunk_is_sealed(header))
+        return FIELD(cipher, "sealed, in a part that is not", -PST_E_CORRUPT);
     assert(transform && transform->decode);
     if (header->raw_bytes > room)
         return FIELD(raw_bytes, "chunk longer than the part's chunk size", -PST_E_CORRUPT);

@@ -118,8 +118,9 @@ static int damaged_entry(struct pst_damage *damage, uint32_t i, const char *what
                              sizeof(struct pst_index_entry), what, error);
 }
 
-static int check_entry(const struct pst_index_entry *entry, uint32_t i, struct position *next,
-                       struct pst_damage *damage)
+/* All chunks of a part have the cipher of its index. */
+static int check_entry(const struct pst_index_entry *entry, uint8_t cipher, uint32_t i,
+                       struct position *next, struct pst_damage *damage)
 {
     const struct pst_transform *transform = pst_codec_find(entry->codec, entry->cipher);
     if (entry->location != PST_LOCATION_HERE || !transform || entry->type > PST_CHUNK_INDEX)
@@ -128,7 +129,8 @@ static int check_entry(const struct pst_index_entry *entry, uint32_t i, struct p
         return damaged_entry(damage, i, "index entry: chunk type", -PST_E_CORRUPT);
     if (entry->stored_bytes == 0 || entry->stored_bytes > PST_CHUNK_BYTES_MAX ||
         !pst_transform_allows(transform, entry->raw_bytes, entry->stored_bytes) ||
-        entry->pieces_count > PST_CHUNK_PIECES_MAX || entry->object_first > entry->object_last)
+        entry->cipher != cipher || entry->pieces_count > PST_CHUNK_PIECES_MAX ||
+        entry->object_first > entry->object_last)
         return damaged_entry(damage, i, "index entry: range", -PST_E_CORRUPT);
     if (entry->chunk != next->chunk || entry->file_offset != next->file_offset)
         return damaged_entry(damage, i, "index entry: chunks do not adjoin", -PST_E_CORRUPT);
@@ -178,7 +180,7 @@ int pst_index_read(const void *buffer, struct pst_index_view *view, struct pst_d
     int error = check_previous(header, &head->previous, &next, damage);
     const struct pst_index_entry *entries = (const struct pst_index_entry *)(head + 1);
     for (uint32_t i = 0; !error && i < head->entries_count; i++)
-        error = check_entry(&entries[i], i, &next, damage);
+        error = check_entry(&entries[i], header->cipher, i, &next, damage);
     if (error)
         return error;
     if (next.chunk != header->head.chunk || next.file_offset != header->file_offset)
@@ -192,7 +194,8 @@ static int compare_with_entry(const struct pst_index_entry *entry,
 {
     if (pst_digest_equal(&header->head.checksum, &entry->checksum) && header->type == entry->type &&
         header->stored_bytes == entry->stored_bytes && header->raw_bytes == entry->raw_bytes &&
-        header->pieces_count == entry->pieces_count)
+        header->pieces_count == entry->pieces_count && header->codec == entry->codec &&
+        header->cipher == entry->cipher)
         return 0;
     return DAMAGED_FIELD(damage, struct pst_block_head, checksum,
                          "not the chunk that the index names", -PST_E_CORRUPT);

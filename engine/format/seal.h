@@ -57,7 +57,8 @@ int pst_chunk_open_header(struct pst_sealed *sealed, const struct pst_chunk_head
 int pst_chunk_open(struct pst_sealed *sealed, void *buffer, void *decoded, uint32_t room,
                    struct pst_damage *damage) PST_MUST_USE;
 
-/* Decrypts the payload of a sealed INDEX chunk where it lies. */
+/* Decrypts the payload of an INDEX chunk where it lies; sealed NULL: of a part that is not sealed,
+ * where there is nothing to decrypt, and none may be. */
 int pst_index_open(struct pst_sealed *sealed, void *buffer, struct pst_damage *damage) PST_MUST_USE;
 
 int pst_part_trailer_open(struct pst_sealed *sealed, const struct pst_part_trailer *trailer,

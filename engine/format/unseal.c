@@ -76,6 +76,10 @@ int pst_chunk_open(struct pst_sealed *sealed, void *buffer, void *decoded, uint3
 int pst_index_open(struct pst_sealed *sealed, void *buffer, struct pst_damage *damage)
 {
     struct pst_chunk_header *header = buffer;
+    if (!sealed && !pst_chunk_is_sealed(header))
+        return 0;
+    if (!sealed)
+        return DAMAGED_FIELD(damage, struct pst_chunk_header, cipher, FORGED, -PST_E_CORRUPT);
     int error = pst_chunk_open_header(sealed, header, header, damage);
     return error ? error
                  : open_payload(sealed, buffer, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, damage);

@@ -392,7 +392,7 @@ static int look_at_indexes(struct look *look)
             return 0;
         }
         int error = pst_index_check_link(&link, look->buffer, got, &look->part->identity, &damage);
-        if (!error && look->sealed)
+        if (!error)
             error = pst_index_open(look->sealed, look->buffer, &damage);
         if (!error)
             error = pst_index_read(look->buffer, &view, &damage);

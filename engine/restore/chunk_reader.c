@@ -394,7 +394,7 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
     struct pst_sealed *sealed = NULL;
     if (!error)
         error = pst_opener_use(&worker->reader.opener, part_of(worker), &sealed);
-    if (!error && sealed)
+    if (!error)
         error = pst_index_open(sealed, worker->index_buffer, damage);
     if (!error)
         error = pst_index_read(worker->index_buffer, &worker->view, damage);

@@ -240,6 +240,39 @@ static void a_plain_chunk_is_refused(void)
     free(decoded);
 }
 
+/* Nor a sealed one, whose pieces nobody has checked, into a part that is not. */
+static void a_sealed_chunk_is_refused_in_a_plain_part(void)
+{
+    struct written written = write_part(key);
+    uint8_t *chunk = copy_of(&written, written.chunks[0]),
+            *index = copy_of(&written, written.index);
+    uint8_t *decoded = sample_buffer(), *plain = sample_buffer();
+    struct pst_index_view view;
+    CU_ASSERT_EQUAL(pst_chunk_decode(chunk, decoded, PST_CHUNK_BYTES_MIN, &damage), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(damage.offset, offsetof(struct pst_chunk_header, cipher));
+    CU_ASSERT_EQUAL(pst_index_open(NULL, index, &damage), -PST_E_CORRUPT);
+    struct pst_part part;
+    pst_part_begin(&part, &identity, PST_CHUNK_BYTES_MIN, 1, 1, decoded);
+    pst_part_attach_index(&part, plain);
+    fill(chunk, 0);
+    (void)pst_part_seal_chunk(&part, chunk, RAW_BYTES);
+    (void)pst_part_seal_index(&part);
+    CU_ASSERT_EQUAL(pst_index_open(NULL, plain, &damage), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_index_read(plain, &view, &damage), 0);
+    struct pst_index_entry *entry = (struct pst_index_entry *)view.entries;
+    CU_ASSERT_EQUAL(pst_index_check_chunk(entry, chunk, SAMPLE_BUFFER_BYTES, &identity, &damage),
+                    0);
+    entry->cipher = PST_CIPHER_AES_256_GCM;
+    CU_ASSERT_EQUAL(pst_index_read(plain, &view, &damage), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(pst_index_check_chunk(entry, chunk, SAMPLE_BUFFER_BYTES, &identity, &damage),
+                    -PST_E_CORRUPT);
+    free(chunk);
+    free(index);
+    free(decoded);
+    free(plain);
+    free(written.bytes);
+}
+
 /* The same plain text, number and key give other bytes for each thing that is sealed of a chunk. */
 static void nonces_differ(void)
 {
@@ -274,6 +307,7 @@ int main(void)
         {"no byte can be changed", no_byte_can_be_changed},
         {"no chunk passes for another", no_chunk_passes_for_another},
         {"a plain chunk is refused", a_plain_chunk_is_refused},
+        {"a sealed chunk is refused in a plain part", a_sealed_chunk_is_refused_in_a_plain_part},
         {"nonces differ", nonces_differ},
         CU_TEST_INFO_NULL,
     };
