@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/key/keyring.h"
 #include "engine/pipeline/pipeline.h"
 #include "tests/support/child.h"
 #include "tests/support/decoded.h"
@@ -59,13 +60,13 @@ static struct pst_signal to_master(uint16_t gsn, uint64_t backup)
                                .backup = backup};
 }
 
-static uint64_t ask_for_backup(struct pst_channel *channel, bool single_threaded)
+static uint64_t ask_for_backup(struct pst_channel *channel, uint32_t flags)
 {
     uint8_t uid[16];
     CU_ASSERT_EQUAL(getrandom(uid, sizeof(uid), 0), (ssize_t)sizeof(uid));
     struct pst_signal request = to_master(PST_BACKUP_REQ, pst_uid_low(uid));
     memcpy(request.payload.backup_req.uid, uid, sizeof(uid));
-    request.payload.backup_req.flags = single_threaded ? PST_BACKUP_SINGLE_THREADED : 0;
+    request.payload.backup_req.flags = flags;
     request.sequence = 1;
     pst_channel_to_hub(channel, &request);
     return request.backup;
@@ -110,7 +111,7 @@ static void test_backup_after_backup(void)
     struct pst_channel *channel = node_client(node);
     srand(5);
     for (uint32_t i = 0; i < 24; i++) {
-        uint64_t backup = ask_for_backup(channel, i % 3 == 2);
+        uint64_t backup = ask_for_backup(channel, i % 3 == 2 ? PST_BACKUP_SINGLE_THREADED : 0);
         if (i % 2 == 0) {
             pause_ns((uint64_t)rand() % 60000000);
             ask_for_abort(channel, backup);
@@ -202,7 +203,8 @@ static int produce_and_tell(struct pst_source *source,
     return real_produce(source, fragment, cursor, buffer, capacity_bytes, produced_bytes);
 }
 
-static void check_allocations(const char *compress)
+/* recipients: NULL: it is not sealed. */
+static void check_allocations(const char *compress, const struct pst_keyring *recipients)
 {
     const char *const specs[] = {tree_spec, "y=synthetic:rows=6000,row-bytes=20000"};
     struct rig rig;
@@ -211,11 +213,13 @@ static void check_allocations(const char *compress)
     memset(is_ldm, 0, sizeof(is_ldm));
     rig_open(&rig, to, 2, specs, 2);
     CU_ASSERT_EQUAL(pst_compression_parse(compress, &rig.options.node.compression), 0);
+    rig.options.node.recipients = recipients;
     real_produce = rig.sources[1]->produce;
     rig.sources[1]->produce = produce_and_tell;
     CU_ASSERT_EQUAL_FATAL(pst_node_start(&rig.options.node, &node), 0);
     atomic_store(&counts, true);
-    CU_ASSERT_EQUAL(await_end(node_client(node), ask_for_backup(node_client(node), false)), 1);
+    uint64_t backup = ask_for_backup(node_client(node), recipients ? PST_BACKUP_SEALED : 0);
+    CU_ASSERT_EQUAL(await_end(node_client(node), backup), 1);
     atomic_store(&counts, false);
     pst_node_stop(node, rig.report->ldms);
     unsigned by_ldms = 0, by_others = 0;
@@ -226,17 +230,24 @@ static void check_allocations(const char *compress)
     CU_ASSERT_EQUAL(count_ldms(), 2);
     CU_ASSERT_EQUAL(by_ldms, 0);
     CU_ASSERT_TRUE(SANITIZED || by_others > 0); /* so it counts */
-    printf("%s: LDMs %u, other threads %u; ", compress, by_ldms, by_others);
+    printf("%s%s: LDMs %u, other threads %u; ", compress, recipients ? ", sealed" : "", by_ldms,
+           by_others);
     remove_tree(join(to, "BACKUP-1"));
     rig_close(&rig);
 }
 
 static void test_no_allocation(void)
 {
-    check_allocations("none");
-    check_allocations("lz4");
-    check_allocations("zstd:9");
-    check_allocations("auto");
+    struct pst_keyring recipients = {.count = 1, .keys[0].kind = PST_KEY_FILE};
+    recipients.keys[0].secret = pst_secret_make(PST_KEY_BYTES);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(recipients.keys[0].secret);
+    check_allocations("none", NULL);
+    check_allocations("lz4", NULL);
+    check_allocations("zstd:9", NULL);
+    check_allocations("auto", NULL);
+    check_allocations("none", &recipients);
+    check_allocations("zstd", &recipients);
+    pst_secret_free(recipients.keys[0].secret);
 }
 
 /* ---- memory ---- */
