@@ -144,16 +144,20 @@ static int check_job(struct pst_session *session)
 
 static int read_keys(struct pst_session *session)
 {
-    char ids[PST_KEYRING_MAX * (PST_KEY_ID_TEXT_BYTES + 4)] = "", id[PST_KEY_ID_TEXT_BYTES];
+    char ids[PST_KEYRING_MAX * (PST_KEY_ID_TEXT_BYTES + 16)] = "", id[PST_KEY_ID_TEXT_BYTES];
     int error = pst_keyring_read(session->job.keys, &session->keyring, session->message);
+    if (!error && session->keyring)
+        error = pst_keyring_prepare(session->keyring, session->message);
     if (error || !session->keyring)
         return error;
     for (uint32_t i = 0; i < session->keyring->count; i++) {
+        bool is_passphrase = session->keyring->keys[i].kind == PST_KEY_PASSPHRASE;
         if (i > 0)
             strcat(ids, " or ");
+        strcat(ids, is_passphrase ? "passphrase " : "key ");
         strcat(ids, pst_key_id_text(session->keyring->keys[i].id, id));
     }
-    pst_log(PST_LOG_INFO, "backups are sealed: key %s opens them, and nothing else does", ids);
+    pst_log(PST_LOG_INFO, "backups are sealed: %s opens them, and nothing else does", ids);
     session->options.node.recipients = session->keyring;
     return 0;
 }

@@ -50,7 +50,8 @@ struct run {
 
 static const char *kind_text(uint8_t kind)
 {
-    return kind == PST_KEY_FILE ? "file" : kind == PST_KEY_PUBLIC ? "pair" : "unknown";
+    static const char *const texts[] = {"unknown", "file", "pair", "passphrase"};
+    return kind <= PST_KEY_PASSPHRASE ? texts[kind] : texts[0];
 }
 
 static void print_record(void *context, uint32_t node, const struct pst_keys_record *record)

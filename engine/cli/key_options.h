@@ -7,6 +7,19 @@
 #include "engine/cli/command.h"
 #include "penstock/run.h"
 
+/* In both tables. */
+#define CLI_PASSPHRASE_OPTIONS                                                                     \
+    {.name = "passphrase-file",                                                                    \
+     .kind = CLI_OPTION_TEXT,                                                                      \
+     .argument = "FILE",                                                                           \
+     .help = "likewise a passphrase: the first line of a file that is closed to others, or of a "  \
+             "pipe (/dev/fd/3)"},                                                                  \
+    {                                                                                              \
+        .name = "passphrase-command", .kind = CLI_OPTION_TEXT, .argument = "COMMAND",              \
+        .yields_to = "passphrase-file",                                                            \
+        .help = "likewise, as a command of the shell prints it, such as systemd-ask-password"      \
+    }
+
 /* For the table of a command that makes backups. */
 #define CLI_SEAL_OPTIONS                                                                           \
     {.name = "key-file",                                                                           \
@@ -15,19 +28,23 @@
      .repeatable = true,                                                                           \
      .help = "seal backups: contents, names and sources are encrypted, and this key opens them. "  \
              "penstock keygen makes one. Given more than once, any of the keys opens them"},       \
-    {                                                                                              \
-        .name = "recipient", .kind = CLI_OPTION_TEXT, .argument = "PUBLIC", .repeatable = true,    \
-        .help = "likewise for the public half of a pair, or a file that holds it, so that this "   \
-                "host has nothing that opens a backup. penstock keygen --pair makes a pair"        \
-    }
+        {.name = "recipient",                                                                      \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "PUBLIC",                                                                     \
+         .repeatable = true,                                                                       \
+         .help = "likewise for the public half of a pair, or a file that holds it, so that this "  \
+                 "host has nothing that opens a backup. penstock keygen --pair makes a pair"},     \
+        CLI_PASSPHRASE_OPTIONS
 
 /* For that of a command that reads them. */
 #define CLI_KEY_OPTION                                                                             \
-    {                                                                                              \
-        .name = "key-file", .kind = CLI_OPTION_TEXT, .argument = "FILE", .repeatable = true,       \
-        .help = "key that opens a sealed backup, or the secret half of its pair; of several, any " \
-                "that fits"                                                                        \
-    }
+    {.name = "key-file",                                                                           \
+     .kind = CLI_OPTION_TEXT,                                                                      \
+     .argument = "FILE",                                                                           \
+     .repeatable = true,                                                                           \
+     .help = "key that opens a sealed backup, or the secret half of its pair; of several, any "    \
+             "that fits"},                                                                         \
+        CLI_PASSPHRASE_OPTIONS
 
 /* Stays where it is while its keys are used. */
 struct cli_keys {
@@ -47,7 +64,11 @@ static inline const struct pst_keys *cli_keys_read(const struct cli_arguments *a
     keys->recipients = given->recipients;
     if (seals)
         keys->recipients_count = cli_argument_texts(arguments, "recipient", given->recipients);
-    return keys->files_count + keys->recipients_count > 0 ? keys : NULL;
+    keys->passphrase_file = cli_argument_text(arguments, "passphrase-file");
+    keys->passphrase_command = cli_argument_text(arguments, "passphrase-command");
+    bool has_any = keys->files_count + keys->recipients_count > 0 || keys->passphrase_file ||
+                   keys->passphrase_command;
+    return has_any ? keys : NULL;
 }
 
 #endif

@@ -49,6 +49,18 @@ static const char *file_fault(const struct stat *status, bool is_secret)
 }
 
 /* The first line of a file, without its end, in secret memory of FILE_BYTES_MAX + 1. */
+static int take_line(int fd, char *line)
+{
+    ssize_t got, all = 0;
+    while ((got = read(fd, line + all, FILE_BYTES_MAX - (size_t)all)) > 0)
+        all += got;
+    if (got < 0)
+        return -errno;
+    line[all] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    return 0;
+}
+
 static int read_fd(int fd, bool is_secret, char *line, const char **fault)
 {
     struct stat status;
@@ -57,12 +69,7 @@ static int read_fd(int fd, bool is_secret, char *line, const char **fault)
     *fault = file_fault(&status, is_secret);
     if (*fault)
         return -EPERM;
-    ssize_t got = read(fd, line, FILE_BYTES_MAX);
-    if (got < 0)
-        return -errno;
-    line[got] = '\0';
-    line[strcspn(line, "\n")] = '\0';
-    return 0;
+    return take_line(fd, line);
 }
 
 static int read_line(const char *path, bool is_secret, char *line, char *message)
@@ -147,6 +154,103 @@ static int add_recipient(struct pst_keyring *keyring, const char *recipient, cha
     return 0;
 }
 
+/* ---- passphrases ---- */
+
+/* RFC 9106, for hosts with little memory to spare. */
+#define MEMORY_BYTES (UINT64_C(64) << 20)
+#define PASSES 3u
+#define MEMORY_BYTES_MAX (UINT64_C(1) << 30)
+#define PASSES_MAX 16u
+
+int passphrase_stretch(const char *passphrase, const struct pst_passphrase_cost *cost,
+                       uint8_t *secret)
+{
+    _Static_assert(crypto_pwhash_SALTBYTES == sizeof(cost->salt), "as stored");
+    if (cost->memory_bytes < crypto_pwhash_MEMLIMIT_MIN || cost->memory_bytes > MEMORY_BYTES_MAX ||
+        cost->passes < 1 || cost->passes > PASSES_MAX)
+        return -PST_E_CORRUPT;
+    return crypto_pwhash(secret, PST_KEY_BYTES, passphrase, strlen(passphrase), cost->salt,
+                         cost->passes, (size_t)cost->memory_bytes, crypto_pwhash_ALG_ARGON2ID13)
+               ? -ENOMEM
+               : 0;
+}
+
+int pst_keyring_prepare(struct pst_keyring *keyring, char *message)
+{
+    for (uint32_t i = 0; i < keyring->count; i++) {
+        struct pst_key *key = &keyring->keys[i];
+        if (key->kind != PST_KEY_PASSPHRASE || key->secret)
+            continue;
+        key->cost = (struct pst_passphrase_cost){.memory_bytes = MEMORY_BYTES, .passes = PASSES};
+        randombytes_buf(key->cost.salt, sizeof(key->cost.salt));
+        memcpy(key->id, key->cost.salt, sizeof(key->id));
+        key->secret = pst_secret_make(PST_KEY_BYTES);
+        int error =
+            key->secret ? passphrase_stretch(key->passphrase, &key->cost, key->secret) : -ENOMEM;
+        if (error)
+            return fail(message, "passphrase", error, "no 64 MiB of memory to make a key of it");
+    }
+    return 0;
+}
+
+static int read_pipe(const char *path, char *line, char *message)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int error = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
+    if (!error)
+        error = S_ISFIFO(status.st_mode) ? take_line(fd, line) : -EINVAL;
+    if (fd >= 0)
+        close(fd);
+    return error ? fail(message, path, error, NULL) : 0;
+}
+
+/* Nothing of it goes through a buffer of the library's. */
+static int read_command(const char *command, char *line, char *message)
+{
+    FILE *output = popen(command, "re");
+    if (!output)
+        return fail(message, "passphrase command", -errno, NULL);
+    int error = take_line(fileno(output), line);
+    int status = pclose(output);
+    if (!error && status != 0)
+        return fail(message, "passphrase command", -EINVAL, "it failed");
+    return error ? fail(message, "passphrase command", error, NULL) : 0;
+}
+
+static int read_passphrase(const struct pst_keys *named, char *line, char *message)
+{
+    struct stat status;
+    if (named->passphrase_command)
+        return read_command(named->passphrase_command, line, message);
+    bool is_pipe = stat(named->passphrase_file, &status) == 0 && S_ISFIFO(status.st_mode);
+    return is_pipe ? read_pipe(named->passphrase_file, line, message)
+                   : read_line(named->passphrase_file, true, line, message);
+}
+
+static int add_passphrase(const struct pst_keys *named, struct pst_keyring *keyring, char *line,
+                          char *message)
+{
+    struct pst_key *key = &keyring->keys[keyring->count];
+    int error = read_passphrase(named, line, message);
+    if (error)
+        return error;
+    if (line[0] == '\0')
+        return fail(message, "passphrase", -EINVAL, "it is empty");
+    key->passphrase = pst_secret_make(FILE_BYTES_MAX + 1);
+    if (!key->passphrase)
+        return fail(message, "passphrase", -ENOMEM, NULL);
+    key->kind = PST_KEY_PASSPHRASE;
+    strcpy(key->passphrase, line);
+    keyring->count++;
+    return 0;
+}
+
+static bool has_passphrase(const struct pst_keys *named)
+{
+    return named->passphrase_file || named->passphrase_command;
+}
+
 static int add_all(const struct pst_keys *named, struct pst_keyring *keyring, char *line,
                    char *message)
 {
@@ -155,19 +259,25 @@ static int add_all(const struct pst_keys *named, struct pst_keyring *keyring, ch
         error = add_file(keyring, named->files[i], line, message);
     for (uint32_t i = 0; !error && i < named->recipients_count; i++)
         error = add_recipient(keyring, named->recipients[i], line, message);
+    if (!error && has_passphrase(named))
+        error = add_passphrase(named, keyring, line, message);
     return error;
 }
 
 int pst_keyring_read(const struct pst_keys *named, struct pst_keyring **keyring, char *message)
 {
     *keyring = NULL;
-    if (!named || named->files_count + named->recipients_count == 0)
+    if (!named)
         return 0;
     if (named->struct_bytes < sizeof(*named))
         return fail(message, "keys", -EINVAL, "pst_keys was not initialised");
+    if (named->files_count + named->recipients_count == 0 && !has_passphrase(named))
+        return 0;
+    if (named->passphrase_file && named->passphrase_command)
+        return fail(message, "passphrase", -EINVAL, "give a file or a command, not both");
     if (named->files_count > PST_KEYRING_MAX || named->recipients_count > PST_KEYRING_MAX ||
-        named->files_count + named->recipients_count > PST_KEYRING_MAX)
-        return fail(message, "keys", -EINVAL, "too many: 16 are the most");
+        named->files_count + named->recipients_count >= PST_KEYRING_MAX)
+        return fail(message, "keys", -EINVAL, "too many: 15, and a passphrase, are the most");
     char *line = pst_secret_make(FILE_BYTES_MAX + 1);
     struct pst_keyring *made = calloc(1, sizeof(*made));
     int error = line && made ? add_all(named, made, line, message)
@@ -184,8 +294,10 @@ void pst_keyring_release(struct pst_keyring *keyring)
 {
     if (!keyring)
         return;
-    for (uint32_t i = 0; i < PST_KEYRING_MAX; i++)
+    for (uint32_t i = 0; i < PST_KEYRING_MAX; i++) {
         pst_secret_free(keyring->keys[i].secret);
+        pst_secret_free(keyring->keys[i].passphrase);
+    }
     free(keyring);
 }
 

@@ -16,15 +16,25 @@
 
 /* As stored in a file of keys. */
 enum pst_key_kind {
-    PST_KEY_FILE = 1,   /* of 32 random bytes, which seal and open */
-    PST_KEY_PUBLIC = 2, /* of a pair, X25519: the public half seals, the secret one opens */
+    PST_KEY_FILE = 1,       /* of 32 random bytes, which seal and open */
+    PST_KEY_PUBLIC = 2,     /* of a pair, X25519: the public half seals, the secret one opens */
+    PST_KEY_PASSPHRASE = 3, /* Argon2id makes a key of it */
+};
+
+/* How that key is made, as stored. */
+struct pst_passphrase_cost {
+    uint8_t salt[16];
+    uint64_t memory_bytes;
+    uint64_t passes;
 };
 
 struct pst_key {
     enum pst_key_kind kind;
     uint8_t id[PST_KEY_ID_BYTES];
     uint8_t public_half[PST_KEY_BYTES]; /* PUBLIC */
-    uint8_t *secret;                    /* NULL: the public half alone */
+    uint8_t *secret;  /* NULL: the public half alone, or a passphrase that was not prepared */
+    char *passphrase; /* PASSPHRASE: in memory for secrets */
+    struct pst_passphrase_cost cost; /* of secret, likewise */
 };
 
 struct pst_keyring {
@@ -37,6 +47,15 @@ struct pst_keyring {
  * file and no byte of it. */
 PST_MUST_USE int pst_keyring_read(const struct pst_keys *named, struct pst_keyring **keyring,
                                   char *message);
+
+/* Makes the key of a passphrase, which takes 64 MiB and a part of a second, so that the ring can
+ * seal. -ENOMEM, with message. */
+PST_MUST_USE int pst_keyring_prepare(struct pst_keyring *keyring, char *message);
+
+/* Makes the PST_KEY_BYTES of a passphrase at this cost. -PST_E_CORRUPT: no writer ever chose that;
+ * -ENOMEM. */
+PST_MUST_USE int passphrase_stretch(const char *passphrase, const struct pst_passphrase_cost *cost,
+                                    uint8_t *secret);
 
 /* NULL is allowed. */
 void pst_keyring_release(struct pst_keyring *keyring);

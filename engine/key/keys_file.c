@@ -56,6 +56,7 @@ static void add_record(struct pst_keys_file *file, const struct pst_key *recipie
     struct pst_keys_record *record = &file->records[file->head.records_count++];
     record->kind = (uint8_t)recipient->kind;
     memcpy(record->id, recipient->id, sizeof(record->id));
+    record->cost = recipient->cost;
     if (recipient->kind == PST_KEY_PUBLIC)
         (void)crypto_box_seal(record->wrapped, data_key, PST_KEY_BYTES, recipient->public_half);
     else
@@ -171,17 +172,32 @@ int pst_keys_file_check(const void *bytes, size_t size, const struct pst_part_id
     return 0;
 }
 
-/* Whether it opens; secret: PST_KEY_BYTES. */
-static bool unwrap(const struct pst_keys_head *head, const struct pst_keys_record *record,
-                   const struct pst_key *key, uint8_t *secret)
+static bool unwrap_by_secret(const struct pst_keys_head *head, const struct pst_keys_record *record,
+                             const uint8_t *wrapping, uint8_t *secret)
 {
     const struct bound bound = bound_of(head);
-    if (record->kind == PST_KEY_PUBLIC)
-        return crypto_box_seal_open(secret, record->wrapped, sizeof(record->wrapped),
-                                    key->public_half, key->secret) == 0;
     return crypto_aead_xchacha20poly1305_ietf_decrypt(
                secret, NULL, NULL, record->wrapped + NONCE_BYTES, SECRETBOX_BYTES - NONCE_BYTES,
-               (const uint8_t *)&bound, sizeof(bound), record->wrapped, key->secret) == 0;
+               (const uint8_t *)&bound, sizeof(bound), record->wrapped, wrapping) == 0;
+}
+
+/* 0 and secret, PST_KEY_BYTES, behind which there are as many more; a passphrase that does not fit
+ * is one of another key. */
+static int unwrap(const struct pst_keys_head *head, const struct pst_keys_record *record,
+                  const struct pst_key *key, uint8_t *secret)
+{
+    if (record->kind == PST_KEY_PUBLIC)
+        return crypto_box_seal_open(secret, record->wrapped, sizeof(record->wrapped),
+                                    key->public_half, key->secret)
+                   ? -PST_E_CORRUPT
+                   : 0;
+    if (record->kind == PST_KEY_FILE)
+        return unwrap_by_secret(head, record, key->secret, secret) ? 0 : -PST_E_CORRUPT;
+    uint8_t *wrapping = secret + PST_KEY_BYTES;
+    int error = passphrase_stretch(key->passphrase, &record->cost, wrapping);
+    if (error)
+        return error;
+    return unwrap_by_secret(head, record, wrapping, secret) ? 0 : -PST_E_NO_KEY;
 }
 
 static const struct pst_key *find_key(const struct pst_keyring *keyring,
@@ -189,8 +205,9 @@ static const struct pst_key *find_key(const struct pst_keyring *keyring,
 {
     for (uint32_t i = 0; i < keyring->count; i++) {
         const struct pst_key *key = &keyring->keys[i];
-        if (key->secret && key->kind == record->kind &&
-            memcmp(key->id, record->id, sizeof(key->id)) == 0)
+        bool is_it = key->kind == PST_KEY_PASSPHRASE ||
+                     (key->secret && memcmp(key->id, record->id, sizeof(key->id)) == 0);
+        if (is_it && key->kind == record->kind)
             return key;
     }
     return NULL;
@@ -205,8 +222,10 @@ static int open_by(const struct pst_keys_file *file, const struct pst_keyring *k
         const struct pst_key *known = find_key(keyring, record);
         if (!known)
             continue;
-        error = -PST_E_CORRUPT;
-        if (!unwrap(&file->head, record, known, secret))
+        error = unwrap(&file->head, record, known, secret);
+        if (error == -ENOMEM)
+            return error;
+        if (error)
             continue;
         error = data_key_take(key, secret);
         if (error || memcmp(key->id, file->head.data_key, sizeof(key->id)) == 0)
@@ -221,7 +240,7 @@ int pst_keys_file_open(const struct pst_keys_file *file, const struct pst_keyrin
                        struct pst_data_key *key)
 {
     *key = (struct pst_data_key){0};
-    uint8_t *secret = pst_secret_make(PST_KEY_BYTES);
+    uint8_t *secret = pst_secret_make(2 * PST_KEY_BYTES);
     if (!secret)
         return -ENOMEM;
     int error = open_by(file, keyring, secret, key);

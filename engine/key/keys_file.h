@@ -15,9 +15,9 @@
 struct pst_keys_record {
     uint8_t kind; /* enum pst_key_kind */
     uint8_t reserved1[7];
-    uint8_t id[PST_KEY_ID_BYTES]; /* of the recipient's key */
-    uint8_t reserved2[32];
-    uint8_t wrapped[80]; /* the data key; of kind FILE 72 bytes of it */
+    uint8_t id[PST_KEY_ID_BYTES];    /* of the recipient's key */
+    struct pst_passphrase_cost cost; /* PASSPHRASE */
+    uint8_t wrapped[80];             /* the data key; but for kind PUBLIC 72 bytes of it */
 };
 
 struct pst_keys_head {
@@ -52,7 +52,8 @@ struct pst_keys_file {
 struct pst_part_identity pst_keys_identity(const uint8_t uid[PST_UID_BYTES], uint32_t number,
                                            uint32_t cluster_id, uint32_t node);
 
-/* Wraps the key for all of the ring, one at least. Returns the file's length. */
+/* Wraps the key for all of the ring, one at least; it is prepared (keyring.h). Returns the file's
+ * length. */
 size_t keys_file_make(const struct pst_keyring *recipients, const struct pst_data_key *key,
                       const struct pst_part_identity *identity, struct pst_keys_file *file);
 

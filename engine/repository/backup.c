@@ -528,7 +528,7 @@ bool pst_backup_is_sealed(const struct pst_backup *backup)
 const char *pst_backup_shut_text(const struct pst_backup *backup, char *text)
 {
     bool has_given = backup->directories->keyring;
-    snprintf(text, PST_MESSAGE_BYTES, "it is sealed: %s key %s",
+    snprintf(text, PST_MESSAGE_BYTES, "it is sealed: %s %s",
              has_given ? "no key that was given opens it; it wants" : "give the", backup->wanted);
     return text;
 }

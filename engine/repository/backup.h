@@ -50,7 +50,7 @@ struct pst_backup {
     bool is_sealed[PST_NODES_MAX];   /* by index: what the node wrote is */
     struct pst_data_key *keys;       /* by index, of those that are and were opened; or NULL */
     bool is_shut;                    /* some of it is sealed, and no key that was given opens it */
-    char wanted[128]; /* of what is sealed, the ids of keys that open it: "ID or ID" */
+    char wanted[128]; /* of what is sealed, the keys that open it: "key ID or key ID" */
     bool is_elsewhere[PST_NODES_MAX]; /* by index: the node's files are in directories not given */
 };
 

@@ -63,11 +63,14 @@ static void note_wanted(struct node_keys *keys)
     struct pst_backup *backup = keys->look->backup;
     size_t used = 0;
     for (uint32_t i = 0; i < keys->file.head.records_count; i++) {
+        const struct pst_keys_record *record = &keys->file.records[i];
         char id[PST_KEY_ID_TEXT_BYTES];
-        if (used + sizeof(id) + 4 > sizeof(backup->wanted))
+        if (used + sizeof(id) + sizeof(" or passphrase ") > sizeof(backup->wanted))
             break;
-        used += (size_t)snprintf(backup->wanted + used, sizeof(backup->wanted) - used, "%s%s",
-                                 i ? " or " : "", pst_key_id_text(keys->file.records[i].id, id));
+        used += (size_t)snprintf(backup->wanted + used, sizeof(backup->wanted) - used, "%s%s %s",
+                                 i ? " or " : "",
+                                 record->kind == PST_KEY_PASSPHRASE ? "passphrase" : "key",
+                                 pst_key_id_text(record->id, id));
     }
 }
 

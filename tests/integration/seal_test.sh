@@ -93,6 +93,32 @@ expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient
 comes_back "$b" 3 "$pair"
 cmp -s "$b/BACKUP-3/BACKUP-3.1.keys" "$b/BACKUP-3/BACKUP-3.1.keys.copy" || fail 'the keys are not there twice'
 
+# Passphrases: from a file, a pipe, a command; in no file, and no other opens.
+passphrase='correct Wolframite battery'
+(umask 077 && echo "$passphrase" >"$disk/passphrase" && echo wrong >"$disk/wrong" && echo >"$disk/empty")
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-file "$disk/passphrase" --key-file "$other"
+nothing_shows "$disk/phrase"
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-command "cat '$disk/passphrase'"
+with_pipe() { # COMMAND…
+    "$@" --passphrase-file /dev/fd/3 3< <(echo "$passphrase")
+}
+for id in 1 2; do
+    expect_exit 0 with_pipe "$penstock" verify --from "$disk/phrase" "$id"
+    rm -rf "$disk/target"
+    expect_exit 0 "$penstock" restore --from "$disk/phrase" "$id" --target "$disk/target" --passphrase-command "cat '$disk/passphrase'"
+    diff -r --no-dereference "$disk/tree" "$disk/target"
+    expect_exit 12 "$penstock" restore --from "$disk/phrase" "$id" --target "$disk/none-target" --passphrase-file "$disk/wrong"
+    expect_message 'it wants .*passphrase [0-9a-f]{16}'
+done
+comes_back "$disk/phrase" 1 "$other"
+expect_exit 12 "$penstock" verify --from "$disk/phrase" 2 --key-file "$other"
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-file "$disk/empty"
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-command false
+chmod 644 "$disk/wrong"
+expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-file "$disk/wrong"
+expect_message 'closed to others'
+[ ! -e "$disk/phrase/BACKUP-3" ] || fail 'a backup was made without its passphrase'
+
 # Options.
 install -m 600 "$disk/tree/noise" "$disk/garbage"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/garbage"

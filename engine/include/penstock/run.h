@@ -71,6 +71,10 @@ struct pst_keys {
     const char *const *recipients;
     uint32_t recipients_count;
     uint32_t reserved;
+    /* A passphrase, which seals and opens: the first line of a file, as closed as a key's, or a
+     * pipe; or what a command of the shell prints. NULL: none; one of both at most. */
+    const char *passphrase_file;
+    const char *passphrase_command;
 };
 
 static inline void pst_keys_init(struct pst_keys *keys)

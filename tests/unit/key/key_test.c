@@ -120,6 +120,57 @@ static void each_recipient_opens_it_and_no_one_else(void)
     pst_data_key_release(&key);
 }
 
+static struct pst_keyring *passphrase_ring(const char *text)
+{
+    struct pst_keyring *keyring;
+    char path[128], message[PST_MESSAGE_BYTES];
+    struct pst_keys keys;
+    int fd = open(in_folder("phrase", path), O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    CU_ASSERT_EQUAL_FATAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    pst_keys_init(&keys);
+    keys.passphrase_file = path;
+    CU_ASSERT_EQUAL_FATAL(pst_keyring_read(&keys, &keyring, message), 0);
+    return keyring;
+}
+
+static int open_with_passphrase(const struct pst_keys_file *file, const char *text)
+{
+    struct pst_keyring *keyring = passphrase_ring(text);
+    struct pst_data_key key;
+    int error = pst_keys_file_open(file, keyring, &key);
+    pst_data_key_release(&key);
+    pst_keyring_release(keyring);
+    return error;
+}
+
+static void a_passphrase_opens_at_its_cost(void)
+{
+    struct pst_keyring *recipients = passphrase_ring("one two\n");
+    struct pst_keys_file file, costly;
+    struct pst_data_key key;
+    char message[PST_MESSAGE_BYTES];
+    CU_ASSERT_EQUAL_FATAL(pst_keyring_prepare(recipients, message), 0);
+    CU_ASSERT_EQUAL_FATAL(data_key_make(&key), 0);
+    size_t bytes = keys_file_make(recipients, &key, &identity, &file);
+    CU_ASSERT_EQUAL(bytes, 2 * 128);
+    CU_ASSERT_PTR_NULL(memmem(&file, bytes, "one", 3));
+    CU_ASSERT_EQUAL(file.records[0].cost.memory_bytes, 64 << 20);
+    CU_ASSERT_EQUAL(open_with_passphrase(&file, "one two"), 0);
+    CU_ASSERT_EQUAL(open_with_passphrase(&file, "one two "), -PST_E_NO_KEY);
+    costly = file;
+    costly.records[0].cost.salt[3] ^= 1;
+    CU_ASSERT_EQUAL(open_with_passphrase(&costly, "one two"), -PST_E_NO_KEY);
+    costly = file;
+    costly.records[0].cost.memory_bytes = UINT64_C(1) << 40; /* a stranger wants all memory */
+    CU_ASSERT_EQUAL(open_with_passphrase(&costly, "one two"), -PST_E_CORRUPT);
+    costly = file;
+    costly.records[0].cost.passes = UINT64_C(1) << 40; /* or all time */
+    CU_ASSERT_EQUAL(open_with_passphrase(&costly, "one two"), -PST_E_CORRUPT);
+    pst_data_key_release(&key);
+    pst_keyring_release(recipients);
+}
+
 /* Somebody makes the checksum right again. */
 static void mend(struct pst_keys_file *file, size_t bytes)
 {
@@ -304,6 +355,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"keys are derived as specified", keys_are_derived_as_specified},
         {"each recipient opens it, and no one else", each_recipient_opens_it_and_no_one_else},
+        {"a passphrase opens at its cost", a_passphrase_opens_at_its_cost},
         {"no byte of a file can be changed", no_byte_of_a_file_can_be_changed},
         {"a file of another backup is refused", a_file_of_another_backup_is_refused},
         {"texts open in their place alone", texts_open_in_their_place_alone},
@@ -324,8 +376,8 @@ int main(void)
         pst_key_pair_make(in_folder("other_pair", path), message))
         return 1;
     int result = suite_run("keys", tests);
-    static const char *const names[] = {"a",        "b",          "a.pub",         "pair",
-                                        "pair.pub", "other_pair", "other_pair.pub"};
+    static const char *const names[] = {"a",        "b",          "a.pub",          "pair",
+                                        "pair.pub", "other_pair", "other_pair.pub", "phrase"};
     for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(in_folder(names[i], path));
     rmdir(folder);
