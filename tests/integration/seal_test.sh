@@ -184,9 +184,15 @@ expect_message 'of another backup'
 cp "$disk/saved" "$part"
 comes_back "$b" 1 "$key"
 
-# prune removes it without a key, and leaves nothing.
+# Its sources are known to prune's rules by its key alone; by its name it goes without. Nothing is left.
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
 expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
 expect_exit 0 "$penstock" prune --from "$b" --keep 1
+[ -e "$b/BACKUP-1" ] && [ -e "$b/BACKUP-2" ] || fail 'prune took a sealed backup for one of the same sources'
+expect_exit 0 "$penstock" prune --from "$b" --keep 2 --key-file "$key"
+[ -e "$b/BACKUP-2" ] || fail 'prune removed more than it should'
+expect_exit 0 "$penstock" prune --from "$b" 2
+[ ! -e "$b/BACKUP-2" ] || fail 'prune left the sealed backup'
 [ ! -e "$b/BACKUP-1" ] || fail 'prune left the sealed backup'
 [ "$(find "$b" -name '*.pruned' | wc -l)" -eq 0 ] || fail 'prune left something'
 
