@@ -28,6 +28,10 @@ static const struct subcommand subcommands[] = {
      bench_empty_backup},
     {"codec", "chunks of a file encoded in steps, beside the codec's library", bench_codec},
     {"quic-cpu", "what signals between hosts cost, on a machine that is busy", bench_quic_cpu},
+    {"copy-hash", "memcpy and XXH3: what scanning in memory is measured by", bench_copy_hash},
+    {"listing", "a directory listed for several LDMs: what reading ahead gains", bench_listing},
+    {"small-files", "files of one reading: what each feature of io_uring costs or gains",
+     bench_small_files},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

@@ -20,5 +20,8 @@ int bench_forward(int argc, char **argv);
 int bench_empty_backup(int argc, char **argv);
 int bench_codec(int argc, char **argv);
 int bench_quic_cpu(int argc, char **argv);
+int bench_copy_hash(int argc, char **argv);
+int bench_listing(int argc, char **argv);
+int bench_small_files(int argc, char **argv);
 
 #endif

@@ -1,0 +1,153 @@
+/* penstock-bench listing: a dir: source listed into nowhere for several numbers of LDMs, in turns:
+ * what threads that read ahead gain, and what the walk itself still costs. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench/bench.h"
+#include "bench/samples.h"
+#include "engine/base/clock.h"
+#include "engine/source/registry/registry.h"
+#include "engine/source/source.h"
+
+#define LDMS_MAX 16u
+#define ROUNDS_MAX 1000u
+
+/* Takes each fragment and drops it. */
+struct drain {
+    struct pst_fragment_sink sink; /* first */
+    struct pst_fragment_descriptor *slot;
+};
+
+static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot)
+{
+    *slot = ((struct drain *)sink)->slot;
+    return 0;
+}
+
+static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
+{
+    (void)sink;
+    (void)slot;
+    return 0;
+}
+
+static void fail(const char *what, int error)
+{
+    (void)fprintf(stderr, "%s: %s\n", what, pst_error_text(error));
+    exit(1);
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+/* Returns the objects; adds the clock, and the CPU time of the calling thread, an object. */
+static uint64_t list(struct pst_source *source, struct drain *drain, struct samples *clock,
+                     struct samples *cpu)
+{
+    struct pst_source_listing listing;
+    int error = pst_source_freeze(source, UINT64_MAX);
+    if (!error)
+        error = pst_source_snapshot(source, 1);
+    if (error)
+        fail("snapshot", error);
+    uint64_t began_ns = pst_monotonic_ns(), cpu_began_ns = thread_cpu_ns();
+    error = pst_source_list(source, &drain->sink, &listing);
+    uint64_t cpu_ns = thread_cpu_ns() - cpu_began_ns, ns = pst_monotonic_ns() - began_ns;
+    if (error)
+        fail("list", error);
+    pst_source_release(source);
+    samples_add(clock, ns / listing.objects);
+    samples_add(cpu, cpu_ns / listing.objects);
+    return listing.objects;
+}
+
+static void print(uint32_t ldms, struct samples *clock, struct samples *cpu)
+{
+    samples_sort(clock);
+    samples_sort(cpu);
+    printf("%4u  %6.3f [%6.3f, %6.3f]  %6.3f [%6.3f, %6.3f]\n", ldms, samples_us(clock, 500),
+           samples_us(clock, 100), samples_us(clock, 900), samples_us(cpu, 500),
+           samples_us(cpu, 100), samples_us(cpu, 900));
+}
+
+static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds)
+{
+    struct drain drain = {.sink = {.acquire = acquire, .emit = emit},
+                          .slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES)};
+    struct samples clock[LDMS_MAX], cpu[LDMS_MAX];
+    uint64_t objects = 0;
+    if (!drain.slot)
+        fail("slot", -ENOMEM);
+    for (uint32_t i = 0; i < ldms_max; i++) {
+        samples_open(&clock[i], rounds);
+        samples_open(&cpu[i], rounds);
+    }
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t i = 0; i < ldms_max; i++) {
+            uint32_t at = (i + round) % ldms_max;
+            source->policy.ldms = at + 1;
+            objects = list(source, &drain, &clock[at], &cpu[at]);
+        }
+    }
+    printf("%llu objects, %u rounds in turns; us an object, median [10 %%, 90 %%]\n"
+           "LDMs                   clock   CPU time of the walk\n",
+           (unsigned long long)objects, rounds);
+    for (uint32_t i = 0; i < ldms_max; i++) {
+        print(i + 1, &clock[i], &cpu[i]);
+        samples_close(&clock[i]);
+        samples_close(&cpu[i]);
+    }
+    free(drain.slot);
+}
+
+static const char usage_text[] = "usage: penstock-bench listing [OPTION]... DIR\n"
+                                 "  --ldms N      for 1 to N LDMs, up to 16 (default: 4)\n"
+                                 "  --rounds N    through all of DIR for each (default: 10)\n";
+
+static const struct option long_options[] = {
+    {"ldms", required_argument, NULL, 'l'},
+    {"rounds", required_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+int bench_listing(int argc, char **argv)
+{
+    uint32_t ldms_max = 4, rounds = 10;
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == 'h') {
+            (void)fputs(usage_text, stdout);
+            return 0;
+        }
+        if (option == 'l')
+            ldms_max = bench_number(optarg, LDMS_MAX);
+        else
+            rounds = option == 'r' ? bench_number(optarg, ROUNDS_MAX) : 0;
+        if (ldms_max == 0 || rounds == 0)
+            break;
+    }
+    if (ldms_max == 0 || rounds == 0 || optind + 1 != argc) {
+        (void)fputs(usage_text, stderr);
+        return 2;
+    }
+    char spec[PST_PATH_BYTES_MAX + 8], text[PST_SOURCE_ERROR_BYTES];
+    struct pst_source *source;
+    (void)snprintf(spec, sizeof(spec), "dir:%s", argv[optind]);
+    if (registry_open(spec, 0, &source, text, sizeof(text))) {
+        (void)fprintf(stderr, "%s\n", text);
+        return 1;
+    }
+    run(source, ldms_max, rounds);
+    pst_source_close(source);
+    return 0;
+}
