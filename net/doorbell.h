@@ -1,6 +1,6 @@
 /*
  * Doorbells: how a thread that polls rings goes to sleep, and how the threads that put signals into
- * its rings wake it, with no system call while it is awake (eventfd(2)).
+ * its rings wake it, with no system call while it is awake (futex(2), eventfd(2)).
  *
  * The sleeper (one thread):                     A thread that rings (any):
  *     drains its rings, finds nothing,              pst_spsc_put(…)
@@ -16,6 +16,8 @@
  * poll fired, pst_doorbell_drain(), and only then looks into its rings and polls again.
  *
  * No wake-up is lost: announce, cancel and ring each exchange one word, so they are in one order.
+ * A wait for the bell alone exchanges it once more, if no ring came since the announcement, and
+ * sleeps on the word itself as long as it has that value.
  * Either a ring's exchange comes after the announcement, finds ASLEEP and writes to the fd; or it
  * comes before, then the announcement's exchange has read from it or from a later exchange that
  * did (a chain of acquire-release read-modify-writes), so what was put before the ring is visible
@@ -41,16 +43,21 @@ static inline void pst_sleep_announce(uint32_t *word)
     __atomic_exchange_n(word, PST_ASLEEP, __ATOMIC_ACQ_REL);
 }
 
-/* Not a plain store, which would break the chain that the proof needs. */
+/* What the word was. Not a plain store, which would break the chain that the proof needs. */
+static inline uint32_t pst_sleep_end(uint32_t *word)
+{
+    return __atomic_exchange_n(word, PST_AWAKE, __ATOMIC_ACQ_REL);
+}
+
 static inline void pst_sleep_cancel(uint32_t *word)
 {
-    __atomic_exchange_n(word, PST_AWAKE, __ATOMIC_ACQ_REL);
+    (void)pst_sleep_end(word);
 }
 
 /* The thread that rings, after the put. Whether the sleeper must be woken. */
 static inline bool pst_sleep_ends(uint32_t *word)
 {
-    return __atomic_exchange_n(word, PST_AWAKE, __ATOMIC_ACQ_REL) != PST_AWAKE;
+    return pst_sleep_end(word) != PST_AWAKE;
 }
 
 /* For the static part only: use the functions. */
@@ -90,9 +97,10 @@ int pst_doorbell_fd(const struct pst_doorbell *bell);
 void pst_doorbell_drain(struct pst_doorbell *bell);
 
 /*
- * The sleeper, after announce and the look into its rings: sleeps in ppoll(2) until a thread rings,
- * extra_fd (-1: none) is readable, timeout_ns has passed or a signal handler ran. Cancels and
- * drains. Returns enum pst_doorbell_wake bits, 0 for a timeout or a handler, or -errno.
+ * The sleeper, after announce and the look into its rings: sleeps until a thread rings, extra_fd
+ * (-1: none) is readable, timeout_ns has passed or a signal handler ran. Cancels and drains; what a
+ * bell was rung with before may wake one more wait with an extra_fd. Returns enum pst_doorbell_wake
+ * bits, 0 for a timeout or a handler, or -errno.
  */
 PST_MUST_USE int pst_doorbell_wait(struct pst_doorbell *bell, uint64_t timeout_ns, int extra_fd);
 

@@ -127,6 +127,31 @@ static void signal_handler_ends_a_wait(void)
     pst_doorbell_close(&bell);
 }
 
+/* A sleeper on the word alone: one system call, and nothing is left in the fd. */
+static void *ring_once_asleep(void *argument)
+{
+    struct pst_doorbell *bell = argument;
+    const struct timespec pause = {.tv_nsec = 100000};
+    while (__atomic_load_n(&bell->state, __ATOMIC_ACQUIRE) <= PST_ASLEEP)
+        nanosleep(&pause, NULL);
+    pst_doorbell_ring(bell);
+    return NULL;
+}
+
+static void the_word_alone_wakes(void)
+{
+    struct pst_doorbell bell;
+    pthread_t thread;
+    CU_ASSERT_EQUAL_FATAL(pst_doorbell_open(&bell), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, ring_once_asleep, &bell), 0);
+    pst_doorbell_announce(&bell);
+    CU_ASSERT_EQUAL(pst_doorbell_wait(&bell, 60 * NS_PER_S, -1), PST_DOORBELL_RANG);
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(pst_doorbell_writes(&bell), 1);
+    CU_ASSERT_FALSE(is_readable(pst_doorbell_fd(&bell)));
+    pst_doorbell_close(&bell);
+}
+
 #define LDMS 8u
 
 /* One signal into every ring; only those who said that they sleep cost a system call. */
@@ -332,6 +357,7 @@ static CU_TestInfo tests[] = {
     {"one who sleeps is written to once", asleep_is_written_to_once},
     {"wait tells what woke it", wait_tells_what_woke_it},
     {"a signal handler ends a wait", signal_handler_ends_a_wait},
+    {"the word alone wakes", the_word_alone_wakes},
     {"a fan-out wakes sleepers only", fan_out_wakes_sleepers_only},
     {"idleness ends in sleep", idle_ends_in_sleep},
     {"nobody yields to who computes", nobody_yields_to_who_computes},
