@@ -12,25 +12,53 @@ _Static_assert(offsetof(struct pst_signal, checksum) % sizeof(uint64_t) == 0 &&
                    PST_SIGNAL_BYTES % sizeof(uint64_t) == 0,
                "the checksum runs over whole words");
 
-static uint32_t crc_of_words(const unsigned char *bytes, size_t size, uint32_t crc)
+/* Inlined into a caller for each way to compute it: which one is asked once a signal, not once a
+ * word. */
+static inline __attribute__((always_inline)) uint32_t
+crc_of_words(const unsigned char *bytes, size_t size, uint32_t crc,
+             uint32_t (*crc_of_word)(uint64_t, uint32_t))
 {
+#pragma GCC unroll 16
     for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, bytes + i, sizeof(word));
-        crc = rte_hash_crc_8byte(word, crc);
+        crc = crc_of_word(word, crc);
     }
     return crc;
 }
 
 /* CRC-32C of what precedes the checksum in the low half, and of what follows it, continued from
  * the first, in the high half: 64 bits that differ, where two CRCs of the same bytes would not. */
-static uint64_t checksum_of(const struct pst_signal *signal)
+static inline __attribute__((always_inline)) uint64_t
+checksum_by(const struct pst_signal *signal, uint32_t (*crc_of_word)(uint64_t, uint32_t))
 {
     const unsigned char *bytes = (const unsigned char *)signal;
     size_t end = offsetof(struct pst_signal, checksum) + sizeof(signal->checksum);
-    uint32_t low = crc_of_words(bytes, offsetof(struct pst_signal, checksum), UINT32_MAX);
-    uint32_t high = crc_of_words(bytes + end, sizeof(*signal) - end, low);
+    uint32_t low =
+        crc_of_words(bytes, offsetof(struct pst_signal, checksum), UINT32_MAX, crc_of_word);
+    uint32_t high = crc_of_words(bytes + end, sizeof(*signal) - end, low, crc_of_word);
     return (uint64_t)high << 32 | low;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static inline uint32_t crc_by_sse42(uint64_t word, uint32_t crc)
+{
+    return (uint32_t)__builtin_ia32_crc32di(crc, word);
+}
+
+__attribute__((target("sse4.2"))) static uint64_t checksum_by_sse42(const struct pst_signal *signal)
+{
+    return checksum_by(signal, crc_by_sse42);
+}
+#endif
+
+static uint64_t checksum_of(const struct pst_signal *signal)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2"))
+        return checksum_by_sse42(signal);
+#endif
+    return checksum_by(signal, rte_hash_crc_8byte);
 }
 
 enum pst_spsc_fault pst_spsc_content_fault(const struct pst_signal *signal)
