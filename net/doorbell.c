@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/priority.h"
 
 #define NS_PER_S 1000000000u
 
@@ -144,7 +145,8 @@ bool pst_idle(struct pst_idle *idle)
         pause_core();
         return false;
     }
-    if (now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed))
+    if (pst_priority_is_urgent() ||
+        now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed))
         return true;
     sched_yield();
     uint64_t back = pst_monotonic_ns();

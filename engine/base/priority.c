@@ -56,6 +56,11 @@ int pst_priority_set(enum pst_priority priority)
     return own.error;
 }
 
+bool pst_priority_is_urgent(void)
+{
+    return own.priority == PST_PRIORITY_URGENT;
+}
+
 void pst_priority_hurry_process(pid_t process, bool is_urgent)
 {
     learn();

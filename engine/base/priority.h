@@ -18,6 +18,10 @@ enum pst_priority {
  * of URGENT -errno where the thread may not be real-time (CAP_SYS_NICE, RLIMIT_RTPRIO). */
 int pst_priority_set(enum pst_priority priority);
 
+/* Whether the calling thread has set URGENT last. Others need its CPU: it sleeps where it would
+ * yield. */
+bool pst_priority_is_urgent(void);
+
 /* Likewise of a process with one thread, a child that is not waited for yet: urgent, or normal as
  * the calling thread is. */
 void pst_priority_hurry_process(pid_t process, bool is_urgent);

@@ -247,8 +247,7 @@ static void thaw(struct lister *lister)
         int error = pst_source_thaw(source);
         assert(!error);
     }
-    (void)pst_priority_set(
-        PST_PRIORITY_NORMAL); /* from prepare or freeze on the source may be urgent */
+    (void)pst_priority_set(PST_PRIORITY_NORMAL);
 }
 
 /* Writers waiting forever for a cut that does not come would be worse than no backup. */
@@ -289,23 +288,26 @@ static void report_priority(int error)
             pst_error_text(error));
 }
 
+/* Until the thaw: other sources' writers wait for this thread, or will. */
+static void hurry(struct lister *lister)
+{
+    if (lister->thread->worker.node->holds_writers)
+        lister->urgent_error = pst_priority_set(PST_PRIORITY_URGENT);
+}
+
+/* A program's own source may wait for its writers in a way that takes a CPU. */
 static int freeze(struct lister *lister)
 {
     struct pst_source_thread *thread = lister->thread;
-    const struct pst_node *node = thread->worker.node;
+    uint64_t hold_ns = thread->worker.node->config.freeze_hold_ns;
     lister->thawed_itself = false;
+    if (thread->source->freeze && !pst_source_prepares(thread->source))
+        (void)pst_priority_set(PST_PRIORITY_NORMAL);
     int error = pst_source_freeze(thread->source, freeze_deadline_ns(thread));
-    if (error) {
-        (void)pst_priority_set(PST_PRIORITY_NORMAL); /* the source may have changed it */
-        return error;
-    }
-    if (!thread->source->freeze)
-        return 0;
-    if (node->holds_writers) /* writers wait for this thread from here on */
-        lister->urgent_error = pst_priority_set(PST_PRIORITY_URGENT);
-    if (node->config.freeze_hold_ns > 0)
-        thread->thaw_at_ns = pst_monotonic_ns() + node->config.freeze_hold_ns;
-    return 0;
+    hurry(lister);
+    if (!error && hold_ns > 0 && thread->source->freeze)
+        thread->thaw_at_ns = pst_monotonic_ns() + hold_ns;
+    return error;
 }
 
 /* All sources of the cluster are frozen: this one's part of the cut is made with its snapshot, and
@@ -315,7 +317,8 @@ static int cut(struct lister *lister, uint64_t gci)
     int error =
         lister->thawed_itself ? -PST_E_THAWED : pst_source_snapshot(lister->thread->source, gci);
     thaw(lister);
-    report_priority(lister->urgent_error);
+    if (lister->thread->source->freeze)
+        report_priority(lister->urgent_error);
     return error;
 }
 
@@ -339,7 +342,10 @@ static int release(struct lister *lister)
 static int prepare(struct lister *lister)
 {
     int error = release(lister);
-    return error ? error : pst_source_prepare(lister->thread->source);
+    if (!error)
+        error = pst_source_prepare(lister->thread->source);
+    hurry(lister);
+    return error;
 }
 
 /* An abort lets the writers go on at once; the snapshot is released by the cleanup, when no LDM

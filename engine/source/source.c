@@ -27,11 +27,16 @@ void pst_source_close(struct pst_source *source)
     ((source)->struct_bytes >= offsetof(struct pst_source, method) + sizeof((source)->method) &&   \
      (source)->method)
 
+bool pst_source_prepares(const struct pst_source *source)
+{
+    return HAS(source, prepare);
+}
+
 int pst_source_prepare(struct pst_source *source)
 {
     if (source->phase != PST_SOURCE_IDLE)
         return -PST_E_WRONG_STATE;
-    return HAS(source, prepare) ? source->prepare(source) : 0;
+    return pst_source_prepares(source) ? source->prepare(source) : 0;
 }
 
 int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns)

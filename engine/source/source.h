@@ -33,6 +33,9 @@ PST_MUST_USE int pst_source_list(struct pst_source *source, struct pst_fragment_
 PST_MUST_USE int pst_source_check(struct pst_source *source, uint64_t deadline_ns);
 void pst_source_release(struct pst_source *source);
 
+/* Whether it has a method prepare. Any thread. */
+bool pst_source_prepares(const struct pst_source *source);
+
 /* An LDM's call, hot: no phase is checked. See produce above. */
 PST_MUST_USE int pst_source_produce(struct pst_source *source,
                                     const struct pst_fragment_descriptor *fragment,

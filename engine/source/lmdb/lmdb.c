@@ -31,12 +31,11 @@ static void end(struct lmdb_source *lmdb)
     pst_thread_unbind(&lmdb->owner);
 }
 
-/* From before the guard has the lock, for the writers of all sources that are frozen already, until
- * it has let go. It does not do that itself: it may have another's identity, who is not trusted to
- * give the priority back. */
-static void hurry(struct lmdb_source *lmdb, bool is_urgent)
+/* The guard, from before it has the lock until it has let go, as the source's thread is. It does
+ * not do that itself: it may have another's identity, who is not trusted to give the priority back.
+ */
+static void hurry(const struct lmdb_source *lmdb, bool is_urgent)
 {
-    (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
     if (lmdb->guard.pid)
         pst_priority_hurry_process(lmdb->guard.pid, is_urgent);
 }
@@ -69,13 +68,7 @@ static int lmdb_prepare(struct pst_source *source)
     int error = lmdb_find_again(lmdb);
     if (error || source->policy.is_alone)
         return error;
-    if (lmdb_order(lmdb, &request, lmdb_soon_ns()) != 0) {
-        error = lmdb_replace_guard(lmdb);
-        if (error)
-            return error;
-    }
-    (void)pst_priority_set(PST_PRIORITY_URGENT); /* until the runtime thaws */
-    return 0;
+    return lmdb_order(lmdb, &request, lmdb_soon_ns()) ? lmdb_replace_guard(lmdb) : 0;
 }
 
 static int lmdb_freeze(struct pst_source *source, uint64_t deadline_ns)

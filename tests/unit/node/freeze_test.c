@@ -114,16 +114,22 @@ static struct {
     atomic_bool first_is_thawed;
     bool thawed_before_second;
     int held_at_snapshot;
-    int policies[2]; /* of the source's thread, at the snapshot and as it lists */
+    int policies[3]; /* of the source's thread: as it freezes, at the snapshot, as it lists */
     int (*list)(struct pst_source *, struct pst_fragment_sink *, struct pst_source_listing *);
 } seen;
+
+static int freeze_seen(struct pst_source *source, uint64_t deadline_ns)
+{
+    seen.policies[0] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    return freeze_first(source, deadline_ns);
+}
 
 static int snapshot_first(struct pst_source *source, uint64_t gci)
 {
     (void)source;
     (void)gci;
     seen.held_at_snapshot = first.held;
-    seen.policies[0] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    seen.policies[1] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
     return 0;
 }
 
@@ -147,7 +153,7 @@ static int snapshot_after_the_first(struct pst_source *source, uint64_t gci)
 static int list_seen(struct pst_source *source, struct pst_fragment_sink *sink,
                      struct pst_source_listing *listing)
 {
-    seen.policies[1] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    seen.policies[2] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
     return seen.list(source, sink, listing);
 }
 
@@ -158,14 +164,15 @@ static bool may_hurry(void)
     return sched_setscheduler(0, SCHED_OTHER, &none) == 0 && may;
 }
 
-static void cut(const char *const *specs, uint32_t count)
+static void cut(const char *const *specs, uint32_t count, int (*prepare)(struct pst_source *))
 {
     struct rig rig;
     rig_open(&rig, scratch, 2, specs, count);
     memset(&first, 0, sizeof(first));
     memset(&seen, 0, sizeof(seen));
     seen.list = rig.sources[0]->list;
-    rig.sources[0]->freeze = freeze_first;
+    rig.sources[0]->prepare = prepare;
+    rig.sources[0]->freeze = freeze_seen;
     rig.sources[0]->snapshot = snapshot_first;
     rig.sources[0]->thaw = thaw_seen;
     rig.sources[0]->list = list_seen;
@@ -182,18 +189,28 @@ static void cut(const char *const *specs, uint32_t count)
 static void a_source_thaws_while_another_has_no_snapshot(void)
 {
     const char *const specs[] = {"a=synthetic:rows=10", "b=synthetic:rows=10"};
-    cut(specs, 2);
+    cut(specs, 2, NULL);
     CU_ASSERT_TRUE(seen.thawed_before_second);
+}
+
+static int prepare_nothing(struct pst_source *source)
+{
+    (void)source;
+    return 0;
 }
 
 static void priorities(void)
 {
     const char *const specs[] = {"a=synthetic:rows=10", "b=synthetic:rows=10"};
-    cut(specs, 2);
-    CU_ASSERT_EQUAL(seen.policies[0], may_hurry() ? SCHED_FIFO : SCHED_OTHER);
+    int urgent = may_hurry() ? SCHED_FIFO : SCHED_OTHER;
+    for (int prepares = 0; prepares < 2; prepares++) {
+        cut(specs, 2, prepares ? prepare_nothing : NULL);
+        CU_ASSERT_EQUAL(seen.policies[0], prepares ? urgent : SCHED_OTHER);
+        CU_ASSERT_EQUAL(seen.policies[1], urgent);
+        CU_ASSERT_EQUAL(seen.policies[2], SCHED_OTHER);
+    }
+    cut(specs, 1, prepare_nothing); /* holds up no writers for another's sake */
     CU_ASSERT_EQUAL(seen.policies[1], SCHED_OTHER);
-    cut(specs, 1); /* holds up no writers for another's sake */
-    CU_ASSERT_EQUAL(seen.policies[0], SCHED_OTHER);
 }
 
 int main(void)

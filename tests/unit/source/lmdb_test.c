@@ -174,13 +174,11 @@ static void test_guard_in_a_hurry(void)
     for (int snapshots = 0; snapshots < 2; snapshots++) {
         ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
         CU_ASSERT_EQUAL(policy_of(guard_of_this_process()), urgent);
-        CU_ASSERT_EQUAL(policy_of(0), urgent);
         if (snapshots)
             ASSERT_OK(pst_source_snapshot(source, 1));
         ASSERT_OK(pst_source_thaw(source));
         CU_ASSERT_EQUAL(policy_of(guard_of_this_process()), SCHED_OTHER);
     }
-    CU_ASSERT_EQUAL(policy_of(0), SCHED_OTHER);
     pst_source_release(source);
     done(source);
 }
