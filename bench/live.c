@@ -36,7 +36,8 @@ struct live {
     const char *source, *to, *writer, *peer;
     uint64_t environment_bytes;
     double alone_s;
-    char scratch[PROGRAM_PATH_BYTES], environment[PROGRAM_PATH_BYTES + 16];
+    char scratch[PROGRAM_PATH_BYTES], pristine[PROGRAM_PATH_BYTES + 16];
+    char environment[PROGRAM_PATH_BYTES + 16]; /* a copy of it in each phase */
     char target[PROGRAM_PATH_BYTES + 16], spec[PROGRAM_PATH_BYTES + 32];
     struct program backup;
     struct live_commits *commits; /* of the own writer; else NULL */
@@ -48,9 +49,24 @@ struct live {
 
 /* ---- the writer ---- */
 
+/* Each phase begins with the same pages: what a snapshot keeps from being reused makes a file grow.
+ */
+static void copy_environment(const struct live *live)
+{
+    char output[16];
+    struct program_cost cost;
+    struct program copy = {0};
+    const char *arguments[] = {"cp", "-a", live->pristine, live->environment};
+    for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
+        program_add(&copy, arguments[i]);
+    bench_must(program_run(&copy, &cost, output, sizeof(output)) == 0, live->environment);
+    program_settle(live->to);
+}
+
 static pid_t writer_start(struct live *live)
 {
     if (live->commits) {
+        copy_environment(live);
         live->commits->count = 0;
         return live_writer_start(live->environment, live->commits, live->common.seed);
     }
@@ -197,6 +213,8 @@ static int run_phase(struct live *live, enum phase phase, const struct rounds *r
     if (code == 0 && rounds->counts && live->common.json && live->commits && to > from)
         print_windows(live, phase, rounds->counted, from, to);
     program_remove_tree(live->target);
+    if (live->commits)
+        program_remove_tree(live->environment);
     program_settle(live->to);
     return code;
 }
@@ -259,12 +277,13 @@ static void set_up(struct live *live, char **more, int more_count)
     (void)snprintf(live->scratch, sizeof(live->scratch), "%s/penstock-bench-XXXXXX", live->to);
     bench_must(mkdtemp(live->scratch), live->scratch);
     (void)snprintf(live->target, sizeof(live->target), "%s/target", live->scratch);
+    (void)snprintf(live->pristine, sizeof(live->pristine), "%s/pristine", live->scratch);
     (void)snprintf(live->environment, sizeof(live->environment), "%s/environment", live->scratch);
     (void)snprintf(live->spec, sizeof(live->spec), "lmdb:%s", live->environment);
     if (!live->writer) {
         live->source = live->spec;
         live->commits = live_commits_map();
-        live_environment_make(live->environment, live->environment_bytes, live->common.seed);
+        live_environment_make(live->pristine, live->environment_bytes, live->common.seed);
     } else {
         live->latencies_fd = memfd_create("latencies", MFD_CLOEXEC);
         bench_must(live->latencies_fd >= 0, "latencies");
