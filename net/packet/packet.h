@@ -26,8 +26,8 @@ struct packet {
 struct packet_port;
 
 struct packet_port_ops {
-    /* Takes what has come, PACKET_BURST at most. Returns how many, or -errno: the port is broken.
-     */
+    /* Takes what has come, PACKET_BURST at most; or only the first, and sets has_more. Returns how
+     * many, or -errno: the port is broken. */
     int (*receive)(struct packet_port *port, struct packet *packets);
 
     /* Where the next datagram is to be written, port->payload_bytes at most. */
@@ -57,6 +57,7 @@ struct packet_port {
     const struct packet_port_ops *ops;
     uint32_t payload_bytes; /* of a datagram, at most */
     int fd;                 /* for announce */
+    bool has_more; /* the last receive took the first datagram alone: others may be there */
     struct packet_counters counters;
 };
 

@@ -1,5 +1,6 @@
 /*
- * Datagrams through a UDP socket of the kernel: a burst is one system call either way. Where the
+ * Datagrams through a UDP socket of the kernel: a burst is one system call either way, and one
+ * datagram is the cheapest that there is. Where the
  * kernel can, datagrams of one size for one peer go through its network as one message
  * (UDP_SEGMENT, UDP_GRO), which costs it what one datagram costs. The hub's thread, from
  * quic_fabric.c, quic_link.c and quic_door.c.
@@ -68,15 +69,18 @@ static size_t segment_bytes_of(struct msghdr *header, size_t message_bytes)
     return bytes > 0 ? (size_t)bytes : message_bytes;
 }
 
+/* After nothing one alone: an answer to it need not wait until the kernel has found no other. */
 static void take_messages(struct udp_port *port)
 {
     for (uint32_t i = 0; i < port->came; i++) {
         port->in.headers[i].msg_hdr.msg_namelen = sizeof(port->in.messages[i].address);
         port->in.headers[i].msg_hdr.msg_controllen = sizeof(port->in.messages[i].control);
     }
-    int count = recvmmsg(port->base.fd, port->in.headers, PACKET_BURST, MSG_DONTWAIT, NULL);
+    uint32_t wanted = port->came > 0 ? PACKET_BURST : 1;
+    int count = recvmmsg(port->base.fd, port->in.headers, wanted, MSG_DONTWAIT, NULL);
     port->came = count > 0 ? (uint32_t)count : 0; /* or one that was sent has not arrived */
     port->taken = 0;
+    port->base.has_more = wanted == 1 && port->came == 1;
     for (uint32_t i = 0; i < port->came; i++) {
         struct mmsghdr *header = &port->in.headers[i];
         if (header->msg_hdr.msg_flags & MSG_TRUNC ||
@@ -135,13 +139,24 @@ static uint32_t refuse(struct udp_port *port, uint32_t sent, int error)
     return sent + 1;
 }
 
+/* Messages from this one on. Returns how many went, or -1 with errno: this one did not. */
+static int transmit(struct udp_port *port, uint32_t from)
+{
+    const struct message *first = &port->out.messages[from];
+    if (port->waiting - from > 1 || first->datagrams > 1)
+        return sendmmsg(port->base.fd, port->out.headers + from, port->waiting - from,
+                        MSG_DONTWAIT);
+    ssize_t bytes = sendto(port->base.fd, first->part.iov_base, first->part.iov_len, MSG_DONTWAIT,
+                           (const struct sockaddr *)&first->address, sizeof(first->address));
+    return bytes < 0 ? -1 : 1;
+}
+
 static void udp_flush(struct packet_port *base)
 {
     struct udp_port *port = (struct udp_port *)base;
     uint32_t sent = 0, datagrams = 0;
     while (sent < port->waiting) {
-        int count =
-            sendmmsg(base->fd, port->out.headers + sent, port->waiting - sent, MSG_DONTWAIT);
+        int count = transmit(port, sent);
         if (count < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
             break;
         if (count < 0 && errno != EINTR)

@@ -43,7 +43,7 @@ static struct quic_link *link_up(const struct quic_fabric *fabric, uint32_t node
 /* The id of the next node with a link that has something to do or to report; 0: there is none. */
 static uint32_t next_linked(const struct quic_fabric *fabric, uint32_t from)
 {
-    uint32_t member = pst_set_next(&fabric->linked, from);
+    uint32_t member = from < fabric->last ? pst_set_next(&fabric->linked, from) : PST_SET_MEMBERS;
     return member < PST_SET_MEMBERS ? member + 1 : 0;
 }
 
@@ -128,17 +128,22 @@ static void tick(struct quic_fabric *fabric)
     }
 }
 
-static int begin_round(struct quic_fabric *fabric)
+/* After the port was drained: who is silent has sent nothing. */
+static int receive_and_tick(struct quic_fabric *fabric)
 {
     int error = receive(fabric);
+    if (!error && !fabric->port->has_more && fabric->now_ns >= fabric->next_tick_ns)
+        tick(fabric);
+    return error;
+}
+
+static void expire(struct quic_fabric *fabric)
+{
     for (uint32_t node = next_linked(fabric, 0); node != 0; node = next_linked(fabric, node)) {
         if (quic_link_is_open(fabric->peers[node].link))
             quic_link_expire(fabric->peers[node].link);
         quic_link_check(fabric, node);
     }
-    if (!error && fabric->now_ns >= fabric->next_tick_ns)
-        tick(fabric);
-    return error;
 }
 
 static bool report_joined(struct quic_fabric *fabric, struct quic_link *link,
@@ -205,30 +210,43 @@ static void count_packets(struct quic_fabric *fabric)
     counters->packets_dropped = fabric->port->counters.dropped;
 }
 
-static int quic_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_event *event)
+/* From fabric->cursor on: 1 with an event, or 0: every peer had its turn. */
+static int next_event(struct quic_fabric *fabric, struct pst_fabric_event *event)
 {
-    struct quic_fabric *fabric = (struct quic_fabric *)base;
-    fabric->now_ns = now_ns;
-    if (fabric->cursor == 0) {
-        publish(fabric);
-        int error = begin_round(fabric);
-        if (error)
-            return error;
-    }
     for (;;) {
         uint32_t node = next_linked(fabric, fabric->cursor);
-        if (node == 0)
-            break;
         fabric->cursor = node;
+        if (node == 0)
+            return 0;
         if (link_event(fabric, fabric->peers[node].link, event)) {
             quic_link_check(fabric, node);
             return 1;
         }
     }
-    fabric->cursor = 0;
+}
+
+/* If the port has taken one datagram alone, the caller's answer goes out before the port is asked
+ * for others. */
+static int quic_poll(struct pst_fabric *base, uint64_t now_ns, struct pst_fabric_event *event)
+{
+    struct quic_fabric *fabric = (struct quic_fabric *)base;
+    int error = 0;
+    fabric->now_ns = now_ns;
+    if (fabric->cursor == 0) {
+        publish(fabric);
+        error = receive_and_tick(fabric);
+        expire(fabric);
+    }
+    while (!error) {
+        if (next_event(fabric, event))
+            return 1;
+        publish_signals(fabric);
+        if (!fabric->port->has_more)
+            break;
+        error = receive_and_tick(fabric);
+    }
     count_packets(fabric);
-    publish_signals(fabric);
-    return 0;
+    return error;
 }
 
 /* ---- sending ---- */
@@ -416,6 +434,10 @@ static void set_up(struct quic_fabric *fabric, const struct pst_quic_config *con
     fabric->tick_ns = failure_ns / TICKS < TICK_NS_MAX ? failure_ns / TICKS : TICK_NS_MAX;
     fabric->silent_ticks_max = failure_ns / fabric->tick_ns - 1;
     quic_random(&fabric->mark, sizeof(fabric->mark));
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        if (node != fabric->base.node && fabric->network->members[node].sin_family != 0)
+            fabric->last = node;
+    }
 }
 
 int pst_quic_fabric_open(const struct pst_quic_config *config, struct pst_fabric **opened,

@@ -1,8 +1,8 @@
 /*
  * The fabric of nodes on different hosts: a QUIC connection for each pair of nodes, in UDP packets,
  * for those who hold the cluster's key (docs/adr/0024-quic-fabric.md). It does not expel: a death
- * concerns one link. A round makes one system call to receive, and one more if it has something to
- * send.
+ * concerns one link. A round makes a system call to receive, another if one datagram was there, and
+ * one to send.
  */
 #ifndef PST_NET_QUIC_QUIC_FABRIC_H
 #define PST_NET_QUIC_QUIC_FABRIC_H

@@ -24,6 +24,9 @@
 #define ACK_DELAY_NS NGTCP2_MILLISECONDS
 #define ACK_PACKETS 4u /* so many are acknowledged at once */
 
+/* Of a frame's header, at most: a packet that ends with less room may be full. */
+#define FRAME_BYTES 32u
+
 /* ---- what ngtcp2 calls ---- */
 
 static void fill_random(uint8_t *bytes, size_t count, const ngtcp2_rand_ctx *context)
@@ -411,10 +414,8 @@ void quic_link_read(struct quic_link *link, const struct packet *packet)
     const ngtcp2_pkt_info info = {0};
     int error = ngtcp2_conn_read_pkt(link->conn, &link->path, &info, packet->bytes,
                                      packet->size_bytes, link->fabric->now_ns);
-    link->wants_write = true;
+    link->wants_write = true; /* which sets expiry_ns, too */
     settle(link, error);
-    if (link->conn)
-        link->expiry_ns = ngtcp2_conn_get_expiry(link->conn);
 }
 
 /* One datagram. Its bytes, 0: there is no more to send now, or an error of ngtcp2. */
@@ -441,15 +442,21 @@ static ngtcp2_ssize write_one(struct quic_link *link, uint8_t *buffer)
     return written;
 }
 
-/* The congestion window ends the loop. */
+/* The congestion window ends the loop; or a packet that had room for more. There is none then,
+ * which ngtcp2 would say, too, for a quarter of what the packet has cost it. */
 void quic_link_write(struct quic_link *link)
 {
     struct packet_port *port = link->fabric->port;
     ngtcp2_ssize bytes;
+    bool is_plain = link->state == QUIC_LINK_UP && !link->is_due; /* no handshake, no probes */
+    size_t full_bytes = port->payload_bytes - FRAME_BYTES;
     link->wants_write = link->is_due = false;
     link->pieces = 0;
-    while ((bytes = write_one(link, port->ops->buffer(port))) > 0)
+    while ((bytes = write_one(link, port->ops->buffer(port))) > 0) {
         port->ops->send(port, (size_t)bytes, &link->remote);
+        if (is_plain && (size_t)bytes < full_bytes)
+            break;
+    }
     if (bytes < 0)
         settle(link, (int)bytes);
     else
@@ -464,6 +471,9 @@ void quic_link_expire(struct quic_link *link)
         quic_link_end(link, PST_FABRIC_LOST, QUIC_CLOSE_DEAD, "it took too long to join");
         return;
     }
+    if (link->fabric->now_ns < link->expiry_ns)
+        return;
+    link->expiry_ns = ngtcp2_conn_get_expiry(link->conn); /* what was read since then may count */
     if (link->fabric->now_ns < link->expiry_ns)
         return;
     link->wants_write = link->is_due = true;

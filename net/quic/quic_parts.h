@@ -55,7 +55,7 @@ struct quic_link {
     uint32_t pieces;    /* of the stream that have come since the last write */
     uint64_t silent_ticks;
     uint64_t deadline_ns; /* of the handshake */
-    uint64_t expiry_ns;   /* when ngtcp2 must be called at the latest */
+    uint64_t expiry_ns;   /* when ngtcp2 must be called at the latest, as of the last write */
     uint64_t incarnation; /* of the peer */
 
     ngtcp2_conn *conn; /* NULL: ENDING, CLOSED */
@@ -117,6 +117,7 @@ struct quic_fabric {
     uint64_t next_tick_ns;
     uint64_t next_stranger_ns; /* when one is logged again */
     struct pst_set linked;     /* by id - 1: the link is HELLO, UP or ENDING */
+    uint32_t last;             /* of the other members, the highest id */
     uint32_t cursor;           /* of the round: the node that had its turn last */
     struct quic_peer peers[PST_NODES_MAX + 1];
     struct packet packets[PACKET_BURST];

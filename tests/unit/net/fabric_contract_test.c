@@ -417,6 +417,24 @@ static void what_was_polled_is_whole_until_the_next_poll(void)
     end();
 }
 
+/* In one round. */
+static void what_all_have_sent_is_found(void)
+{
+    open_joined(3);
+    settle();
+    for (uint64_t i = 0; i < 10; i++) {
+        rig_poll(&nodes[0]);
+        for (uint32_t from = 2; from <= 3; from++) {
+            CU_ASSERT_EQUAL(send_one(from, 1, i), 0);
+            pst_fabric_publish(nodes[from - 1].fabric);
+        }
+        rig_poll(&nodes[0]);
+        CU_ASSERT_EQUAL(nodes[0].received[2], i + 1);
+        CU_ASSERT_EQUAL(nodes[0].received[3], i + 1);
+    }
+    end();
+}
+
 static void nothing_is_seen_before_it_is_published(void)
 {
     open_joined(2);
@@ -671,6 +689,7 @@ static CU_TestInfo tests[] = {
     {"a new life joins again", a_new_life_joins_again},
     {"signals arrive in order", signals_arrive_in_order},
     {"what was polled is whole until the next poll", what_was_polled_is_whole_until_the_next_poll},
+    {"what all have sent is found", what_all_have_sent_is_found},
     {"nothing is seen before it is published", nothing_is_seen_before_it_is_published},
     {"a full ring refuses", a_full_ring_refuses},
     {"only a sleeper is woken", only_a_sleeper_is_woken},

@@ -1,7 +1,6 @@
 /*
  * Datagrams through UDP sockets on the loopback interface, which go through the kernel several at a
- * time, and come out as they were put in: in one thread, with a sendmmsg(2) that counts, and
- * refuses.
+ * time, and come out as they were put in: in one thread, with system calls that count, and refuse.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +20,10 @@ static uint32_t messages;  /* that the kernel took */
 static int merged_refusal; /* an error for messages of several datagrams; 0: they are taken */
 static int lone_refusal;   /* an error for those of one to port 2 */
 
+ssize_t __real_sendto(int fd, const void *bytes, size_t size_bytes, int flags,
+                      const struct sockaddr *to, socklen_t to_bytes);
+ssize_t __wrap_sendto(int fd, const void *bytes, size_t size_bytes, int flags,
+                      const struct sockaddr *to, socklen_t to_bytes);
 int __real_sendmmsg(int fd, struct mmsghdr *headers, unsigned count, int flags);
 int __wrap_sendmmsg(int fd, struct mmsghdr *headers, unsigned count, int flags);
 
@@ -45,6 +48,16 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *headers, unsigned count, int flags)
     int sent = __real_sendmmsg(fd, headers, good, flags);
     messages += sent > 0 ? (uint32_t)sent : 0;
     return sent;
+}
+
+ssize_t __wrap_sendto(int fd, const void *bytes, size_t size_bytes, int flags,
+                      const struct sockaddr *to, socklen_t to_bytes)
+{
+    const struct sockaddr_in *address = (const struct sockaddr_in *)(const void *)to;
+    const struct msghdr header = {.msg_name = (void *)(uintptr_t)address};
+    errno = refusal_of(&header);
+    messages += errno == 0;
+    return errno == 0 ? __real_sendto(fd, bytes, size_bytes, flags, to, to_bytes) : -1;
 }
 
 static void begin(uint32_t mtu_bytes)
@@ -154,6 +167,25 @@ static void a_message_is_no_larger_than_a_packet(void)
     end();
 }
 
+/* After nothing; the others are there with the next call. */
+static void the_first_is_taken_alone(void)
+{
+    struct packet packets[PACKET_BURST];
+    begin(1500);
+    for (uint32_t round = 0; round < 2; round++) {
+        CU_ASSERT_EQUAL(ports[1]->ops->receive(ports[1], packets), 0);
+        CU_ASSERT_FALSE(ports[1]->has_more);
+        for (uint8_t i = 0; i < 3; i++)
+            put(1, i, 1000u + i);
+        flush();
+        CU_ASSERT_EQUAL(ports[1]->ops->receive(ports[1], packets), 1);
+        CU_ASSERT_TRUE(ports[1]->has_more);
+        CU_ASSERT_EQUAL(ports[1]->ops->receive(ports[1], packets), 2);
+        CU_ASSERT_FALSE(ports[1]->has_more);
+    }
+    end();
+}
+
 static void what_is_not_handed_out_yet_keeps_awake(void)
 {
     struct packet packets[PACKET_BURST];
@@ -220,6 +252,7 @@ static CU_TestInfo tests[] = {
     {"datagrams come as they were sent", datagrams_come_as_they_were_sent},
     {"datagrams of one size are one message", datagrams_of_one_size_are_one_message},
     {"a message is no larger than a packet", a_message_is_no_larger_than_a_packet},
+    {"the first is taken alone", the_first_is_taken_alone},
     {"what is not handed out yet keeps awake", what_is_not_handed_out_yet_keeps_awake},
     {"a network that cuts nothing is asked once", a_network_that_cuts_nothing_is_asked_once},
     {"a host without a way costs the others nothing",
