@@ -7,6 +7,10 @@
 
 #include <stdint.h>
 
+/* The two ends of the cable. */
+#define APART_HERE "bench1"
+#define APART_THERE "bench2"
+
 /* Moves the calling process, of one thread, into the first, and makes the second, where node 2 and
  * its like up to nodes are. Returns the network, for bench/ends.h. They end with the process. */
 uint32_t apart_open(uint32_t nodes);

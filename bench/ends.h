@@ -16,6 +16,7 @@ struct ends_place {
     const char *directory; /* for sockets and rings of the host */
     uint32_t network;      /* node's address is this and its id */
     uint32_t nodes;
+    const char *interfaces[2]; /* of node 1, of the others */
 };
 
 struct end_kind {
@@ -37,10 +38,13 @@ struct end_kind {
 
 extern const struct end_kind end_shm;      /* the fabric of a host */
 extern const struct end_kind end_quic_udp; /* the fabric between hosts */
-extern const struct end_kind end_unix_32;  /* UNIX SEQPACKET sockets, so many signals a packet */
+extern const struct end_kind
+    end_quic_af_packet;                   /* the same by DPDK, between two interfaces (root) */
+extern const struct end_kind end_unix_32; /* UNIX SEQPACKET sockets, so many signals a packet */
 extern const struct end_kind end_unix_1;
 extern const struct end_kind end_udp; /* the kernel's, up to 11 signals a datagram, neither safe nor
                                          certain */
+extern const struct end_kind end_raw; /* the same in Ethernet frames, by a packet socket (root) */
 extern const struct end_kind end_tcp;
 extern const struct end_kind end_tls; /* TCP with TLS 1.3, of the key exchange and cipher of quic */
 

@@ -10,10 +10,12 @@
 #include "bench/ends.h"
 #include "bench/program.h"
 #include "engine/base/clock.h"
+#include "net/eal.h"
 #include "net/quic/quic_fabric.h"
 #include "net/shm/shm_fabric.h"
 
 #define NEVER_NS UINT64_C(3600000000000)
+#define AF_PACKET_NODES 100u /* its nodes' addresses follow */
 
 struct fabric_end {
     struct pst_fabric *fabric;
@@ -111,23 +113,48 @@ static void *shm_open_end(const struct ends_place *place, uint32_t node)
     return end;
 }
 
-static void *quic_open_end(const struct ends_place *place, uint32_t node)
+static void open_quic(struct fabric_end *end, const struct ends_place *place, uint32_t node)
 {
     char message[256];
-    struct fabric_end *end = make(node);
     struct pst_quic_network *network = &end->network;
-    for (uint32_t member = 1; member <= place->nodes; member++)
-        network->members[member] = ends_address(place, member, PST_QUIC_PORT);
     network->mtu_bytes = PST_QUIC_MTU;
     network->keys_count = 1;
     const struct pst_quic_config config = {
         .network = network, .failure_ns = NEVER_NS, .hello = hello_of(node)};
     opened(pst_quic_fabric_open(&config, &end->fabric, message, sizeof(message)), message);
     await_joins(end, place);
+}
+
+static void *quic_udp_open(const struct ends_place *place, uint32_t node)
+{
+    struct fabric_end *end = make(node);
+    for (uint32_t member = 1; member <= place->nodes; member++)
+        end->network.members[member] = ends_address(place, member, PST_QUIC_PORT);
+    open_quic(end, place, node);
+    return end;
+}
+
+/* By DPDK, on the interface that the kernel has, with addresses that it does not have. */
+static void *quic_af_packet_open(const struct ends_place *place, uint32_t node)
+{
+    static const struct pst_eal_config eal = {.has_hugepages = false};
+    static char device[64];
+    char message[256];
+    struct fabric_end *end = make(node);
+    bench_must(place->nodes == 2, "quic-af_packet is for one hub: a node has an interface");
+    opened(pst_eal_open(&eal, message, sizeof(message)), message);
+    (void)snprintf(device, sizeof(device), "af_packet:%s", place->interfaces[node != 1]);
+    for (uint32_t member = 1; member <= place->nodes; member++)
+        end->network.members[member] = ends_address(place, AF_PACKET_NODES + member, PST_QUIC_PORT);
+    end->network.device = device;
+    end->network.prefix_bits = 16;
+    open_quic(end, place, node);
     return end;
 }
 
 const struct end_kind end_shm = {"shm",      shm_open_end, fabric_take,
                                  fabric_put, fabric_sleep, fabric_close};
-const struct end_kind end_quic_udp = {"quic-udp", quic_open_end, fabric_take,
+const struct end_kind end_quic_udp = {"quic-udp", quic_udp_open, fabric_take,
                                       fabric_put, fabric_sleep,  fabric_close};
+const struct end_kind end_quic_af_packet = {"quic-af_packet", quic_af_packet_open, fabric_take,
+                                            fabric_put,       fabric_sleep,        fabric_close};

@@ -1,6 +1,6 @@
 /*
- * What the kernel has as ends of forward.c: UNIX, UDP, TCP, and TLS over TCP. Called on the main
- * thread of each process.
+ * The connections that the kernel has as ends of forward.c: UNIX, TCP, and TLS over TCP. Called on
+ * the main thread of each process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -340,118 +340,10 @@ static void *tls_open(const struct ends_place *place, uint32_t node)
     return open_tcp(place, node, PORT + 1, add_tls);
 }
 
-/* ---- UDP: one socket, as the quic fabric has ---- */
-
-#define DATAGRAM_SIGNALS 11u
-#define DATAGRAMS 3u
-
-struct udp_end {
-    int fd;
-    bool is_open; /* names are not for the caller any more */
-    struct sockaddr_in addresses[ENDS_NODES_MAX + 1];
-    struct mmsghdr headers[DATAGRAMS];
-    struct iovec parts[DATAGRAMS];
-};
-
-static uint32_t udp_take(void *argument, struct pst_signal *signals)
-{
-    struct udp_end *end = argument;
-    uint32_t taken = 0;
-    for (uint32_t i = 0; i < DATAGRAMS; i++) {
-        end->parts[i] =
-            (struct iovec){signals + i * DATAGRAM_SIGNALS, DATAGRAM_SIGNALS * sizeof(*signals)};
-        end->headers[i].msg_hdr = (struct msghdr){.msg_iov = &end->parts[i], .msg_iovlen = 1};
-    }
-    int count = recvmmsg(end->fd, end->headers, DATAGRAMS, MSG_DONTWAIT, NULL);
-    for (int i = 0; i < count; i++) {
-        const struct pst_signal *from = end->parts[i].iov_base;
-        uint32_t some = end->headers[i].msg_len / (uint32_t)sizeof(*signals);
-        if (from->gsn == 0 && end->is_open)
-            continue;
-        memmove(signals + taken, from, some * sizeof(*signals));
-        taken += some;
-    }
-    return taken;
-}
-
-static uint32_t udp_put(void *argument, uint32_t node, const struct pst_signal *signals,
-                        uint32_t count)
-{
-    struct udp_end *end = argument;
-    uint32_t datagrams = 0, put = 0;
-    for (; datagrams < DATAGRAMS && put < count; datagrams++) {
-        uint32_t some = count - put < DATAGRAM_SIGNALS ? count - put : DATAGRAM_SIGNALS;
-        end->parts[datagrams] =
-            (struct iovec){(void *)(uintptr_t)(signals + put), some * sizeof(*signals)};
-        end->headers[datagrams].msg_hdr = (struct msghdr){.msg_name = &end->addresses[node],
-                                                          .msg_namelen = sizeof(struct sockaddr_in),
-                                                          .msg_iov = &end->parts[datagrams],
-                                                          .msg_iovlen = 1};
-        put += some;
-    }
-    bench_must(sendmmsg(end->fd, end->headers, datagrams, 0) == (int)datagrams, "UDP");
-    return put;
-}
-
-static void udp_sleep(void *argument)
-{
-    struct pollfd readable = {.fd = ((struct udp_end *)argument)->fd, .events = POLLIN};
-    (void)poll(&readable, 1, -1);
-}
-
-static void udp_close(void *argument)
-{
-    struct udp_end *end = argument;
-    close(end->fd);
-    free(end);
-}
-
-/* One datagram with a name; 0: there is none. What follows is not read yet. */
-static uint32_t read_name(const struct udp_end *end)
-{
-    struct pst_signal name;
-    ssize_t bytes = recv(end->fd, &name, sizeof(name), MSG_DONTWAIT);
-    return bytes == (ssize_t)sizeof(name) ? name.sequence : 0;
-}
-
-/* A hub says that it is there until it hears the same of node 1. */
-static void udp_meet(struct udp_end *end, uint32_t node, uint32_t nodes)
-{
-    const struct pst_signal name = {.sequence = node};
-    bool is_there[ENDS_NODES_MAX + 1] = {false};
-    for (uint32_t there = 0; there < (node == 1 ? nodes - 1 : 1);) {
-        if (node != 1)
-            (void)udp_put(end, 1, &name, 1);
-        (void)usleep(1000);
-        uint32_t other = read_name(end);
-        if (other == 0)
-            continue;
-        there += !is_there[other];
-        is_there[other] = true;
-        if (node == 1)
-            (void)udp_put(end, other, &name, 1);
-    }
-    end->is_open = true;
-}
-
-static void *udp_open(const struct ends_place *place, uint32_t node)
-{
-    struct udp_end *end = allocate(sizeof(*end));
-    for (uint32_t other = 1; other <= place->nodes; other++)
-        end->addresses[other] = ends_address(place, other, PORT);
-    end->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bench_must(end->fd >= 0 && bind(end->fd, (struct sockaddr *)&end->addresses[node],
-                                    sizeof(end->addresses[node])) == 0,
-               "UDP");
-    udp_meet(end, node, place->nodes);
-    return end;
-}
-
 const struct end_kind end_unix_32 = {"unix-32",       unix_32_open,      connections_take,
                                      connections_put, connections_sleep, connections_close};
 const struct end_kind end_unix_1 = {"unix-1",        unix_1_open,       connections_take,
                                     connections_put, connections_sleep, connections_close};
-const struct end_kind end_udp = {"udp", udp_open, udp_take, udp_put, udp_sleep, udp_close};
 const struct end_kind end_tcp = {"tcp",           tcp_open,          connections_take,
                                  connections_put, connections_sleep, connections_close};
 const struct end_kind end_tls = {"tls",           tls_open,          connections_take,

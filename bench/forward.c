@@ -33,8 +33,9 @@
 #define FETCHED_BYTES (1u << 20)
 #define WINDOW_BYTES (PST_BLOB_WINDOW * PST_BLOB_DATA_BYTES)
 
-static const struct end_kind *const kinds[] = {&end_shm, &end_quic_udp, &end_unix_32, &end_unix_1,
-                                               &end_udp, &end_tcp,      &end_tls};
+static const struct end_kind *const kinds[] = {&end_shm,     &end_quic_udp, &end_quic_af_packet,
+                                               &end_unix_32, &end_unix_1,   &end_raw,
+                                               &end_udp,     &end_tcp,      &end_tls};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* What a hub does is told by the sequence of a signal. */
@@ -263,7 +264,7 @@ static void print_ratio(const double *ours, const double *theirs)
 static void print_ratios(const struct way *way, const struct way *other)
 {
     double ours[BATCHES], theirs[BATCHES];
-    printf("%-10s", other->kind->name);
+    printf("%-14s", other->kind->name);
     print_ratio(way->stream_ns, other->stream_ns);
     for (uint32_t i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++) {
         samples_batches(&way->trips[i], ours);
@@ -276,7 +277,7 @@ static void print_ratios(const struct way *way, const struct way *other)
 static void print_way(struct way *way)
 {
     double ns = (double)way->forwarded_ns / (double)way->forwarded;
-    printf("%-10s %9.3f %9.0f", way->kind->name, 1e3 / ns, ns);
+    printf("%-14s %9.3f %9.0f", way->kind->name, 1e3 / ns, ns);
     for (uint32_t i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++) {
         samples_sort(&way->trips[i]);
         printf("  %8.1f %8.1f %8.1f", samples_us(&way->trips[i], 500),
@@ -295,12 +296,12 @@ static void run(struct job *job)
         measure_batch(job, &job->ways[(i + batch) % job->ways_count], batch);
     }
     if (job->ways_count > 1)
-        printf("%s / others: medians of %u batches [95 %% interval]\n%-10s  %-22s  %-22s  %s\n",
+        printf("%s / others: medians of %u batches [95 %% interval]\n%-14s  %-22s  %-22s  %s\n",
                job->ways[0].kind->name, BATCHES, "", "time of a signal", "round trip awake",
                "asleep");
     for (uint32_t i = 1; i < job->ways_count; i++)
         print_ratios(&job->ways[0], &job->ways[i]);
-    printf("\n%-10s %9s %9s  %26s  %26s  %8s\n%-10s %9s %9s  %8s %8s %8s  %8s %8s %8s  %8s\n", "",
+    printf("\n%-14s %9s %9s  %26s  %26s  %8s\n%-14s %9s %9s  %8s %8s %8s  %8s %8s %8s  %8s\n", "",
            "million/s", "ns each", "awake", "asleep", "1 MiB", "", "", "", "p50", "p99", "p99.9",
            "p50", "p99", "p99.9", "ms");
     for (uint32_t i = 0; i < job->ways_count; i++)
@@ -313,8 +314,8 @@ static void run(struct job *job)
 
 static const char usage_text[] =
     "usage: penstock-bench forward [OPTION]...\n"
-    "  --over WAY[,…]  shm, quic-udp, unix-32, unix-1, udp, tcp, tls (default: "
-    "shm,unix-32,unix-1)\n"
+    "  --over WAY[,…]  shm, quic-udp, quic-af_packet (root, --apart, one hub), unix-32, unix-1,\n"
+    "                  raw (frames; root), udp, tcp, tls (default: shm,unix-32,unix-1)\n"
     "  --nodes N       hubs, up to 16: a round trip is one signal to each (default: 1)\n"
     "  --signals N     signals through the hubs, each way of sending (default: 200000)\n"
     "  --rounds N      round trips, awake and asleep each (default: 1000)\n"
@@ -400,6 +401,8 @@ int bench_forward(int argc, char **argv)
     bench_must(mkdtemp(directory) != NULL, directory);
     job.place.directory = directory;
     job.place.network = UINT32_C(0x7f200000) | process << 8;
+    job.place.interfaces[0] = job.is_apart ? APART_HERE : "lo";
+    job.place.interfaces[1] = job.is_apart ? APART_THERE : "lo";
     if (job.is_apart)
         job.place.network = apart_open(job.place.nodes);
     printf("from one process to %u hubs in others and back; %u CPUs; %u signals; %u round trips, "
