@@ -185,10 +185,10 @@ cp "$disk/saved" "$part"
 comes_back "$b" 1 "$key"
 
 # Its sources are known to prune's rules by its key alone; by its name it goes without. Nothing is left.
-expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
-expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
+expect_exit 0 "$penstock" backup --source "payroll-source=dir:$disk/tree" --to "$b" --key-file "$key"
+expect_exit 0 "$penstock" backup --source "payroll-source=dir:$disk/tree" --to "$b" --key-file "$key"
 expect_exit 0 "$penstock" prune --from "$b" --keep 1
-[ -e "$b/BACKUP-1" ] && [ -e "$b/BACKUP-2" ] || fail 'prune took a sealed backup for one of the same sources'
+[ "$(find "$b" -name 'BACKUP-?' | wc -l)" -eq 3 ] || fail 'prune took a sealed backup for one of the same sources'
 expect_exit 0 "$penstock" prune --from "$b" --keep 2 --key-file "$key"
 [ -e "$b/BACKUP-2" ] || fail 'prune removed more than it should'
 expect_exit 0 "$penstock" prune --from "$b" 2
