@@ -35,9 +35,9 @@ void result_print_json(const struct result *result)
     printf(",\"rounds\":%u", result->count);
     print_figures("seconds", result->seconds, result->count);
     print_figures("cpu_s", result->cpu_s, result->count);
-    printf(",\"median_s\":%.6f", seconds.median);
+    printf(",\"median_s\":%.9f", seconds.median);
     if (seconds.high > 0)
-        printf(",\"low_s\":%.6f,\"high_s\":%.6f", seconds.low, seconds.high);
+        printf(",\"low_s\":%.9f,\"high_s\":%.9f", seconds.low, seconds.high);
     if (result->bytes > 0)
         printf(",\"bytes\":%llu,\"mb_per_s\":%.1f", (unsigned long long)result->bytes,
                (double)result->bytes / MB / seconds.median);
