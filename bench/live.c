@@ -51,7 +51,7 @@ struct live {
 
 /* Each phase begins with the same pages: what a snapshot keeps from being reused makes a file grow.
  */
-static void copy_environment(const struct live *live)
+static int copy_environment(const struct live *live)
 {
     char output[16];
     struct program_cost cost;
@@ -59,14 +59,14 @@ static void copy_environment(const struct live *live)
     const char *arguments[] = {"cp", "-a", live->pristine, live->environment};
     for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
         program_add(&copy, arguments[i]);
-    bench_must(program_run(&copy, &cost, output, sizeof(output)) == 0, live->environment);
+    int code = program_run(&copy, &cost, output, sizeof(output));
     program_settle(live->to);
+    return code;
 }
 
 static pid_t writer_start(struct live *live)
 {
     if (live->commits) {
-        copy_environment(live);
         live->commits->count = 0;
         return live_writer_start(live->environment, live->commits, live->common.seed);
     }
@@ -153,7 +153,7 @@ static void sleep_ns(uint64_t ns)
 {
     struct timespec span = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
-    while (nanosleep(&span, &span) < 0)
+    while (nanosleep(&span, &span) < 0 && !program_is_interrupted())
         bench_must(errno == EINTR, "nanosleep");
 }
 
@@ -167,7 +167,7 @@ static int work(struct live *live, enum phase phase, struct program_cost *cost)
     case PHASE_ALONE:
         sleep_ns((uint64_t)(live->alone_s * 1e9));
         *cost = (struct program_cost){.seconds = (double)(pst_monotonic_ns() - began_ns) / 1e9};
-        return 0;
+        return program_is_interrupted() ? 130 : 0;
     case PHASE_BACKUP:
         code = program_run(&live->backup, cost, output, sizeof(output));
         break;
@@ -197,6 +197,9 @@ static int run_phase(struct live *live, enum phase phase, const struct rounds *r
 {
     static struct latency latency;
     struct program_cost cost;
+    int copied = live->commits ? copy_environment(live) : 0;
+    if (copied != 0)
+        return copied; /* what is there of it goes with the scratch */
     pid_t writer = writer_start(live);
     latency = (struct latency){0};
     sleep_ns(WARM_UP_NS);
@@ -333,6 +336,7 @@ int bench_live(int argc, char **argv)
     }
     const char *places[] = {live.to, NULL};
     facts_print(live.common.json, argv, places);
+    program_catch_interrupts();
     set_up(&live, argv + rest, argc - rest);
     status = run_all(&live);
     if (status == 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,25 @@ void bench_must(bool is_so, const char *what)
         return;
     (void)fprintf(stderr, "penstock-bench: %s: %s\n", what, strerror(errno));
     exit(1);
+}
+
+static volatile sig_atomic_t interrupted; /* by this signal */
+
+static void note_interrupt(int number)
+{
+    interrupted = number;
+}
+
+void program_catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = note_interrupt}; /* no SA_RESTART: wait4 returns */
+    bench_must(sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0,
+               "sigaction");
+}
+
+bool program_is_interrupted(void)
+{
+    return interrupted != 0;
 }
 
 void program_add(struct program *program, const char *argument)
@@ -83,13 +103,17 @@ int program_run(const struct program *program, struct program_cost *cost, char *
     struct rusage usage;
     uint64_t began_ns = pst_monotonic_ns();
     pid_t child = start(program, out, err);
-    while (wait4(child, &status, 0, &usage) < 0)
+    while (wait4(child, &status, 0, &usage) < 0) {
         bench_must(errno == EINTR, "wait4");
+        (void)kill(child, SIGTERM);
+    }
     cost->seconds = (double)(pst_monotonic_ns() - began_ns) / 1e9;
     cost->cpu_s = seconds_of(&usage);
     cost->rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
     read_end(out, output, output_bytes);
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (interrupted)
+        code = 128 + interrupted;
     if (code != 0) {
         char text[4096];
         read_end(err, text, sizeof(text));

@@ -33,9 +33,14 @@ void program_add(struct program *program, const char *argument);
 void program_add_all(struct program *program, char **arguments, int count);
 
 /* Runs it; output gets the end of its standard output. 0, or its exit code or 128 and the number of
- * a signal, after having printed what it wrote to standard error. */
+ * a signal, its own or the bench's, after having printed what it wrote to standard error. */
 int program_run(const struct program *program, struct program_cost *cost, char *output,
                 size_t output_bytes);
+
+/* From now on SIGINT and SIGTERM end only the program that runs, and any that is run later: the
+ * bench goes on to clear up what it has made. */
+void program_catch_interrupts(void);
+bool program_is_interrupted(void);
 
 /* Starts it, in a process group of its own, with its standard output going to fd; returns the
  * process. */

@@ -313,6 +313,7 @@ static int check(struct sweep *sweep)
                       CONFIGURATIONS_MAX);
         return 2;
     }
+    program_catch_interrupts();
     (void)snprintf(sweep->place, sizeof(sweep->place), "%s/penstock-bench-XXXXXX", sweep->to);
     bench_must(mkdtemp(sweep->place), sweep->place);
     return -1;

@@ -103,6 +103,7 @@ static int measure(struct whole *whole, const char *command, char **argv, char *
     if (whole->from && stat(path_of(whole), &status) == 0)
         places[count++] = path_of(whole);
     places[count] = whole->to;
+    program_catch_interrupts();
     set_up(whole, command, more, more_count);
     facts_print(whole->common.json, argv, places);
     int code = run(whole);

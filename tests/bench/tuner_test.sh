@@ -44,6 +44,19 @@ expect 2 sweep-bad "$bench" sweep --source "dir:$work/source" --to "$work/to" --
 expect 2 sweep-none "$bench" sweep --to "$work/to"
 expect 1 sweep-fails "${sweep[@]}" --repeat 1 --penstock /bin/false
 
+echo '-- interrupted'
+for command in sweep live; do
+    options=(--to "$work/to" --repeat 100000)
+    [ $command = live ] || options+=(--source "dir:$work/source" --ldms 1)
+    "$bench" $command "${options[@]}" >"$work/interrupted.out" 2>&1 &
+    while [ -z "$(ls "$work/to")" ]; do sleep 0.1; done
+    kill -TERM $!
+    status=0
+    wait $! || status=$?
+    [ $status = 1 ] || fail "$command: interrupted: exit $status"
+    [ -z "$(ls "$work/to")" ] || fail "$command: interrupted, it left something behind"
+done
+
 echo '-- compare'
 sed 's/"seconds":\[[^]]*\]/"seconds":[1.1,1.2,1.3,1.2,1.1,1.2]/' "$work/sweep-json.out" >"$work/a"
 sed 's/"seconds":\[[^]]*\]/"seconds":[0.9,0.8,0.7,0.8,0.9,0.8]/' "$work/sweep-json.out" >"$work/b"
