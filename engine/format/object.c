@@ -75,19 +75,31 @@ bool pst_object_name_is_safe(const char *name)
            strcmp(name, "..") != 0;
 }
 
+/* Empty, "." or "..". */
+static bool component_is_odd(const char *component, size_t bytes)
+{
+    return bytes == 0 ||
+           (component[0] == '.' && (bytes == 1 || (bytes == 2 && component[1] == '.')));
+}
+
+/* bytes: without the terminator, the first zero. */
+static bool path_is_safe(const char *path, size_t bytes)
+{
+    if (bytes == 0 || bytes >= PST_PATH_BYTES_MAX)
+        return false;
+    for (const char *component = path, *end = path + bytes;;) {
+        const char *slash = memchr(component, '/', (size_t)(end - component));
+        if (component_is_odd(component, (size_t)((slash ? slash : end) - component)))
+            return false;
+        if (!slash)
+            return true;
+        component = slash + 1;
+    }
+}
+
 bool pst_object_path_is_safe(const char *path)
 {
-    size_t bytes = strnlen(path, PST_PATH_BYTES_MAX);
-    if (bytes == 0 || bytes == PST_PATH_BYTES_MAX)
-        return false;
-    for (const char *component = path;;) {
-        size_t length = strcspn(component, "/");
-        if (length == 0 || (length <= 2 && strncmp(component, "..", length) == 0))
-            return false;
-        if (component[length] == '\0')
-            return true;
-        component += length + 1;
-    }
+    return path_is_safe(path, strnlen(path, PST_PATH_BYTES_MAX));
 }
 
 static bool type_needs_attribute(enum pst_object_type type)
@@ -122,14 +134,16 @@ static bool attributes_are_legal(const struct pst_object *object, bool *required
         if (attribute.value_bytes > bytes - offset ||
             round_up_8(attribute.value_bytes) > bytes - offset)
             return false;
-        bool known, is_data = attribute.type == ATTRIBUTE_DATA;
-        if (is_data && (has_data || !data_attribute_is_legal(object, attributes + offset,
-                                                             attribute.value_bytes)))
-            return false;
-        has_data = has_data || is_data;
-        if (!format_rows_attribute_is_legal(object->type, attribute.type, attributes + offset,
-                                            attribute.value_bytes, &known) ||
-            (known && needed-- == 0))
+        bool known = attribute.type == ATTRIBUTE_DATA;
+        if (known) {
+            if (has_data ||
+                !data_attribute_is_legal(object, attributes + offset, attribute.value_bytes))
+                return false;
+            has_data = true;
+        } else if (!format_rows_attribute_is_legal(object->type, attribute.type,
+                                                   attributes + offset, attribute.value_bytes,
+                                                   &known) ||
+                   (known && needed-- == 0))
             return false;
         offset += round_up_8(attribute.value_bytes);
         *required = *required || (!known && (attribute.type & ATTRIBUTE_REQUIRED) != 0);
@@ -177,17 +191,18 @@ static bool fields_are_legal(const struct pst_object *object)
            linked_object_is_legal(object);
 }
 
-static bool path_is_legal(const struct pst_object *object)
+/* path_bytes: without the terminator. */
+static bool path_is_legal(const struct pst_object *object, size_t path_bytes)
 {
-    if (object->type == PST_OBJECT_DIRECTORY && object->path[0] == '\0')
-        return true;
-    return pst_object_path_is_safe(object->path);
+    return (object->type == PST_OBJECT_DIRECTORY && path_bytes == 0) ||
+           path_is_safe(object->path, path_bytes);
 }
 
 static bool object_is_legal(const struct pst_object *object)
 {
     bool required;
-    if (!object->path || !fields_are_legal(object) || !path_is_legal(object) ||
+    if (!object->path || !fields_are_legal(object) ||
+        !path_is_legal(object, strnlen(object->path, PST_PATH_BYTES_MAX)) ||
         object->attributes_bytes > PST_OBJECT_ATTRIBUTES_BYTES_MAX ||
         (!object->attributes) != (object->attributes_bytes == 0))
         return false;
@@ -318,19 +333,18 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
     if (entry.type > PST_OBJECT_TYPE_MAX)
         return -PST_E_NEWER;
 
-    struct pst_object found;
-    fill_object(&entry, in + sizeof(entry), &found);
-    if (!string_is_whole(found.path, entry.path_bytes) ||
-        (found.link && !string_is_whole(found.link, entry.link_bytes)) || !fields_are_legal(&found))
+    fill_object(&entry, in + sizeof(entry), object);
+    if (!string_is_whole(object->path, entry.path_bytes) ||
+        (object->link && !string_is_whole(object->link, entry.link_bytes)) ||
+        !fields_are_legal(object))
         return -PST_E_CORRUPT;
     bool required;
-    if (!attributes_are_legal(&found, &required))
+    if (!attributes_are_legal(object, &required))
         return -PST_E_CORRUPT;
     if (required)
         return -PST_E_NEWER;
-    if (!path_is_legal(&found))
+    if (!path_is_legal(object, entry.path_bytes - (size_t)1))
         return -PST_E_UNSAFE_PATH;
-    *object = found;
     *offset += entry.entry_bytes;
     return 0;
 }

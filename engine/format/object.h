@@ -28,7 +28,7 @@ uint32_t pst_object_source(uint64_t id);
  *   -PST_E_CORRUPT      not a legal entry
  *   -PST_E_UNSAFE_PATH  the path is not one of a file below the root
  *   -PST_E_NEWER        an unknown type, or an attribute that must be understood
- * On failure *offset stays. */
+ * On failure *offset stays, and *object holds nothing to be read. */
 int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
                       struct pst_object *object) PST_MUST_USE;
 
