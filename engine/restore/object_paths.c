@@ -5,7 +5,6 @@
 #include "engine/restore/object_paths.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -89,7 +88,8 @@ int objects_enter_paths(struct objects *objects, struct crew *crew, bool *has_cl
     struct entering entering = {.objects = objects};
     for (objects->places_count = 16; objects->places_count < 2 * objects->count;)
         objects->places_count *= 2;
-    objects->places = calloc(objects->places_count, sizeof(*objects->places));
+    objects->places =
+        objects_take_memory(objects, objects->places_count * sizeof(*objects->places));
     if (!objects->places)
         return -ENOMEM;
     if (getrandom(&objects->seed, sizeof(objects->seed), GRND_NONBLOCK) < 0)

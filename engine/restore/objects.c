@@ -9,8 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGES_BYTES (1u << 20)
-#define ENTRY_BYTES_MIN (PST_OBJECT_FIXED_BYTES + 8) /* it has a path */
+#include "numa/place.h"
+
+/* Memory comes in regions. Where there are many objects they lie in hugepages: to bring in what
+ * they take page by page, and to give it back, would cost as much as all else that is done with
+ * them. */
+#define REGION_BYTES ((size_t)8 << 20)
+#define SMALL_REGION_BYTES ((size_t)128 << 10)
+#define MANY_BYTES ((size_t)256 << 10) /* taken at once */
+
 #define SLOTS_MIN 1024u
 
 /* Where flags and path lie in an entry: docs/format.md. */
@@ -34,10 +41,10 @@ struct object_page {
     struct object_record *records[PAGE_OBJECTS]; /* NULL: no such object */
 };
 
-struct object_block {
-    struct object_block *next;
+struct object_region {
+    struct object_region *next;
+    struct pst_arena arena; /* in which this lies */
     size_t used;
-    uint8_t bytes[] __attribute__((aligned(8)));
 };
 
 _Static_assert(sizeof(struct object_record) == 88, "entries are aligned to 8");
@@ -53,23 +60,47 @@ int objects_init(struct objects *objects)
     return 0;
 }
 
-static void free_blocks(struct object_block *block)
-{
-    while (block) {
-        struct object_block *next = block->next;
-        free(block);
-        block = next;
-    }
-}
-
 void objects_release(struct objects *objects)
 {
-    free_blocks(objects->page_blocks);
-    free_blocks(objects->entry_blocks);
+    while (objects->regions) {
+        struct pst_arena arena = objects->regions->arena;
+        objects->regions = objects->regions->next;
+        pst_arena_destroy(&arena);
+    }
     free(objects->slots);
-    free(objects->listed);
-    free(objects->places);
     pthread_mutex_destroy(&objects->mutex);
+}
+
+/* With room for so many bytes beside itself. */
+static struct object_region *new_region(size_t bytes)
+{
+    bool is_large = bytes >= MANY_BYTES;
+    size_t least = is_large ? REGION_BYTES : SMALL_REGION_BYTES;
+    struct pst_arena arena;
+    if (bytes > SIZE_MAX - REGION_BYTES)
+        return NULL;
+    bytes += sizeof(struct object_region);
+    if (pst_arena_reserve(bytes > least ? bytes : least, is_large, &arena) != 0)
+        return NULL;
+    struct object_region *region = arena.base;
+    *region = (struct object_region){.arena = arena, .used = sizeof(*region)};
+    return region;
+}
+
+void *objects_take_memory(struct objects *objects, size_t bytes)
+{
+    struct object_region *region = objects->regions;
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (!region || bytes > region->arena.bytes - region->used) {
+        region = new_region(bytes);
+        if (!region)
+            return NULL;
+        region->next = objects->regions;
+        objects->regions = region;
+    }
+    void *taken = (uint8_t *)region->arena.base + region->used;
+    region->used += bytes;
+    return taken;
 }
 
 bool objects_want(const struct objects *objects, uint32_t node, uint64_t id)
@@ -151,36 +182,13 @@ static int grow(struct objects *objects)
     return 0;
 }
 
-static struct object_block *new_block(size_t bytes)
-{
-    struct object_block *block = malloc(sizeof(*block) + bytes);
-    if (block)
-        block->used = 0;
-    return block;
-}
-
-/* From a block with so much room. */
-static void *take_bytes(struct object_block *block, size_t bytes)
-{
-    void *taken = block->bytes + block->used;
-    assert(bytes % 8 == 0);
-    block->used += bytes;
-    return taken;
-}
-
 static struct object_page *new_page(struct objects *objects, uint32_t node, uint64_t number)
 {
     if (2 * objects->pages_count >= objects->slots_count && grow(objects) != 0)
         return NULL;
-    struct object_block *block = objects->page_blocks;
-    if (!block || sizeof(struct object_page) > PAGES_BYTES - block->used) {
-        block = new_block(PAGES_BYTES);
-        if (!block)
-            return NULL;
-        block->next = objects->page_blocks;
-        objects->page_blocks = block;
-    }
-    struct object_page *page = take_bytes(block, sizeof(*page));
+    struct object_page *page = objects_take_memory(objects, sizeof(*page));
+    if (!page)
+        return NULL;
     *page = (struct object_page){.number = number, .node = node};
     *objects->pages_end = page;
     objects->pages_end = &page->next;
@@ -196,16 +204,26 @@ static bool same_but_for_flags(const uint8_t *a, const uint8_t *b, size_t bytes)
            memcmp(a + after, b + after, bytes - after) == 0;
 }
 
-/* With the mutex. */
-static int enter(struct objects *objects, struct object_record *record)
+/* The page that the record belongs in; NULL: there is no memory for one. *page: that of the record
+ * before, or NULL; neighbours share one. With the mutex. */
+static bool find_page(struct objects *objects, const struct object_record *record,
+                      struct object_page **page)
 {
-    uint64_t id = object_id(record), number = id >> PAGE_SHIFT;
-    struct object_page *page = *slot_of(objects, record->node, number);
-    if (!page)
-        page = new_page(objects, record->node, number);
-    if (!page)
+    uint64_t number = object_id(record) >> PAGE_SHIFT;
+    if (*page && (*page)->number == number && (*page)->node == record->node)
+        return true;
+    *page = *slot_of(objects, record->node, number);
+    if (!*page)
+        *page = new_page(objects, record->node, number);
+    return *page != NULL;
+}
+
+/* With the mutex. */
+static int enter(struct objects *objects, struct object_record *record, struct object_page **page)
+{
+    if (!find_page(objects, record, page))
         return -ENOMEM;
-    struct object_record **slot = &page->records[id % PAGE_OBJECTS];
+    struct object_record **slot = &(*page)->records[object_id(record) % PAGE_OBJECTS];
     if (*slot) {
         if ((*slot)->entry_bytes != record->entry_bytes ||
             !same_but_for_flags((*slot)->entry, record->entry, record->entry_bytes))
@@ -234,51 +252,64 @@ static uint64_t id_at(const uint8_t *entry)
     return id;
 }
 
-static void copy_entry(struct object_block *block, uint32_t node, const uint8_t *entry,
-                       const struct pst_object *object)
+/* Returns where the record ends. */
+static uint8_t *copy_entry(uint8_t *to, uint32_t node, const uint8_t *entry)
 {
+    struct object_record *record = (struct object_record *)to;
+    struct pst_object object = pst_object_of_legal(entry);
     uint32_t bytes = entry_bytes_at(entry);
-    struct object_record *record = take_bytes(block, sizeof(*record) + bytes);
     uint64_t data_bytes;
     *record = (struct object_record){
         .node = node,
-        .flags = (uint16_t)object->flags,
+        .flags = (uint16_t)object.flags,
         .entry_bytes = bytes,
-        .has_holes = pst_object_data_bytes(object, &data_bytes) && data_bytes < object->size,
+        .has_holes = pst_object_data_bytes(&object, &data_bytes) && data_bytes < object.size,
     };
     memcpy(record->entry, entry, bytes);
+    return record->entry + bytes;
 }
 
-/* Decodes the entries and copies those that are wanted; *offset: where they end. No thread waits
- * for another meanwhile. */
-static int copy_entries(const struct objects *objects, uint32_t node, const uint8_t *payload,
-                        size_t payload_bytes, size_t *offset, struct object_block *block)
+/* Decodes the entries; *offset: where the legal ones end. *bytes: of records of those wanted. */
+static int look_at_entries(const struct objects *objects, uint32_t node, const uint8_t *payload,
+                           size_t payload_bytes, size_t *offset, size_t *bytes)
 {
     int error = 0;
-    *offset = 0;
+    *offset = *bytes = 0;
     while (!error && *offset < payload_bytes) {
         struct pst_object object;
         const uint8_t *entry = payload + *offset;
         error = pst_object_decode(payload, payload_bytes, offset, &object);
         if (!error && objects_want(objects, node, object.id))
-            copy_entry(block, node, entry, &object);
+            *bytes += sizeof(struct object_record) + entry_bytes_at(entry);
     }
     return error;
 }
 
-/* Enters the records of a block, which were copied from the payload up to *offset. */
-static int enter_all(struct objects *objects, uint32_t node, const uint8_t *payload, size_t *offset,
-                     uint32_t *count, struct object_block *block)
+/* Copies those of legal entries up to `end` that are wanted. No thread waits for another meanwhile.
+ */
+static void copy_entries(const struct objects *objects, uint32_t node, const uint8_t *payload,
+                         size_t end, uint8_t *records)
 {
-    size_t end = *offset, taken = 0;
+    for (size_t offset = 0; offset < end; offset += entry_bytes_at(payload + offset)) {
+        if (objects_want(objects, node, id_at(payload + offset)))
+            records = copy_entry(records, node, payload + offset);
+    }
+}
+
+/* Enters the records that were copied from the payload up to *offset. */
+static int enter_all(struct objects *objects, uint32_t node, const uint8_t *payload, size_t *offset,
+                     uint32_t *count, uint8_t *records)
+{
+    struct object_page *page = NULL;
+    size_t end = *offset;
     int error = 0;
     *offset = 0;
     while (*offset < end) {
         const uint8_t *entry = payload + *offset;
         if (objects_want(objects, node, id_at(entry))) {
-            struct object_record *record = (struct object_record *)(block->bytes + taken);
-            error = enter(objects, record);
-            taken += sizeof(*record) + record->entry_bytes;
+            struct object_record *record = (struct object_record *)records;
+            error = enter(objects, record, &page);
+            records += sizeof(*record) + record->entry_bytes;
         }
         if (error)
             break;
@@ -291,16 +322,17 @@ static int enter_all(struct objects *objects, uint32_t node, const uint8_t *payl
 int objects_add(struct objects *objects, uint32_t node, const void *payload, size_t payload_bytes,
                 size_t *offset, uint32_t *count)
 {
-    struct object_block *block =
-        new_block(payload_bytes + payload_bytes / ENTRY_BYTES_MIN * sizeof(struct object_record));
-    if (!block)
-        return -ENOMEM;
-    int decoded = copy_entries(objects, node, payload, payload_bytes, offset, block);
+    size_t bytes;
+    int decoded = look_at_entries(objects, node, payload, payload_bytes, offset, &bytes);
     pthread_mutex_lock(&objects->mutex);
     assert(!objects->listed);
-    block->next = objects->entry_blocks;
-    objects->entry_blocks = block;
-    int error = enter_all(objects, node, payload, offset, count, block);
+    uint8_t *records = objects_take_memory(objects, bytes);
+    pthread_mutex_unlock(&objects->mutex);
+    if (!records)
+        return -ENOMEM;
+    copy_entries(objects, node, payload, *offset, records);
+    pthread_mutex_lock(&objects->mutex);
+    int error = enter_all(objects, node, payload, offset, count, records);
     pthread_mutex_unlock(&objects->mutex);
     return error ? error : decoded;
 }
@@ -315,7 +347,7 @@ struct object_record *objects_find(const struct objects *objects, uint32_t node,
 int objects_gather(struct objects *objects)
 {
     assert(!objects->listed);
-    objects->listed = malloc((objects->count + 1) * sizeof(*objects->listed));
+    objects->listed = objects_take_memory(objects, objects->count * sizeof(*objects->listed));
     if (!objects->listed)
         return -ENOMEM;
     size_t count = 0;

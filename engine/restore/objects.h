@@ -41,8 +41,8 @@ struct object_record {
     uint8_t entry[]; /* as in the catalogue; legal */
 };
 
-struct object_block;
 struct object_page;
+struct object_region;
 struct object_place;
 
 struct objects {
@@ -50,9 +50,8 @@ struct objects {
      * set after objects_init. */
     const uint64_t *only;
     pthread_mutex_t mutex;
-    struct object_block *entry_blocks;
-    struct object_block *page_blocks;
-    struct object_page *pages; /* the oldest first: much as their objects lie in memory */
+    struct object_region *regions; /* of memory, the newest first */
+    struct object_page *pages;     /* the oldest first: much as their objects lie in memory */
     struct object_page **pages_end;
     size_t pages_count;
     struct object_page **slots;    /* by hash of node and ids; NULL: free */
@@ -69,6 +68,10 @@ struct objects {
 
 PST_MUST_USE int objects_init(struct objects *objects);
 void objects_release(struct objects *objects);
+
+/* Zeroed memory that lasts until objects_release(), aligned to 8. With the mutex, or while no other
+ * thread adds. NULL: there is none. */
+void *objects_take_memory(struct objects *objects, size_t bytes);
 
 /* Takes the entries in the payload of a catalogue chunk. Any thread. An object that is there
  * already only gets the flags. *count grows by the entries that were taken, and *offset is where
