@@ -15,6 +15,7 @@
 
 #include "engine/base/log.h"
 #include "engine/restore/catalogue.h"
+#include "engine/restore/restore_flush.h"
 #include "engine/restore/restore_passes.h"
 
 static int take_catalogue(void *context, uint32_t worker, const struct pst_part_map *part,
@@ -87,12 +88,14 @@ static int fill_target(struct restore_run *run)
         restore_finish_files,       restore_write_rows, restore_make_links,
         restore_finish_directories,
     };
-    int error = 0;
+    int error = restore_flush_begin(run);
     for (size_t i = 0; !error && i < sizeof(passes) / sizeof(passes[0]); i++) {
         error = passes[i](run);
         if (!error)
             error = check_cancel(run);
     }
+    int flushed = restore_flush_end(run);
+    error = error ? error : flushed;
     restore_close_sources(run);
     restore_forget_directories(run);
     return error;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/restore/restore_files.h"
+#include "engine/restore/restore_flush.h"
 #include "engine/restore/restore_passes.h"
 
 struct restore_worker {
@@ -34,6 +35,7 @@ static int write_whole(struct restore_run *run, struct restore_worker *worker,
         error = restore_finish_open(run, fd, record);
     if (close(fd) != 0 && errno != EINTR && !error)
         error = restore_refuse(run, -errno, record, "could not write");
+    restore_flush_add(run, object->size);
     if (!error)
         restore_count(run, record, object->size);
     return error;

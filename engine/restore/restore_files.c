@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "engine/restore/restore_flush.h"
 #include "io/file.h"
 
 /* Writes on their way; one more file is open, so that one of them can always be closed. */
@@ -208,6 +209,7 @@ static int write_now(struct restore_files *files, struct object_record *record, 
     if (piece->bytes >= WRITE_BACK_BYTES_MIN)
         (void)!sync_file_range(fd, (off_t)piece->object_offset, piece->bytes,
                                SYNC_FILE_RANGE_WRITE);
+    restore_flush_add(files->run, piece->bytes);
     restore_count(files->run, record, piece->bytes);
     return 0;
 }

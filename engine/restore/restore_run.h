@@ -13,6 +13,7 @@
 #include "io/beneath.h"
 
 struct restore_worker;
+struct restore_flush;
 struct lost_range;
 
 struct restore_run {
@@ -57,13 +58,15 @@ struct restore_run {
     struct restore_worker *workers; /* restore_data.c: one for each worker of the crew */
     struct row_map *row_map;        /* restore_rows.c: being filled */
 
-    uint64_t looked_bytes;            /* read while the parts were looked through */
-    uint64_t read_bytes;              /* by readings that have ended */
-    atomic_uint_least64_t rows_bytes; /* read for rows, in their order */
-    atomic_uint_least64_t bytes;      /* written */
-    atomic_uint_least64_t made;       /* objects */
-    atomic_uint_least64_t left_out;   /* devices */
-    uint64_t allocate_bytes;          /* that may still be allocated in advance */
+    uint64_t looked_bytes;              /* read while the parts were looked through */
+    uint64_t read_bytes;                /* by readings that have ended */
+    atomic_uint_least64_t rows_bytes;   /* read for rows, in their order */
+    atomic_uint_least64_t bytes;        /* written */
+    atomic_uint_least64_t cached_bytes; /* of these, through the page cache */
+    struct restore_flush *flush;        /* restore_flush.c; NULL: none is under way */
+    atomic_uint_least64_t made;         /* objects */
+    atomic_uint_least64_t left_out;     /* devices */
+    uint64_t allocate_bytes;            /* that may still be allocated in advance */
     pthread_mutex_t files; /* of allocate_bytes, and of opening files of several pieces */
     pthread_mutex_t mutex; /* of result, but for what is atomic above */
 };

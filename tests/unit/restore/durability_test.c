@@ -76,9 +76,13 @@ WRAP(CALL_MODE, fchmod, (int fd, mode_t mode), (fd, mode))
 ssize_t __real_pwrite(int fd, const void *data, size_t bytes, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t offset);
 
+static useconds_t write_us; /* that each takes */
+
 ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t offset)
 {
     record(CALL_CHANGE);
+    if (write_us > 0)
+        usleep(write_us);
     return __real_pwrite(fd, data, bytes, offset);
 }
 
@@ -208,6 +212,37 @@ static void an_error_of_any_sync_fails_the_restore(void)
     expect_errors(true);
 }
 
+/* Much is synced before all of it is there; that the last sync is all right says nothing of it. */
+static void an_error_of_an_early_sync_fails_the_restore(void)
+{
+    static struct made_data data[1600];
+    const struct pst_object objects[] = {
+        {.id = 1, .type = PST_OBJECT_DIRECTORY, .path = "", .mode = 0700},
+        {.id = 2, .type = PST_OBJECT_FILE, .path = "f", .size = 1600ull << 16, .mode = 0600},
+    };
+    for (uint32_t i = 0; i < 1600; i++)
+        data[i] = (struct made_data){0, 2, (uint64_t)i << 16, 1 << 16};
+    const struct made_backup made = {.number = 1,
+                                     .parts = 1,
+                                     .sources = 1,
+                                     .objects = objects,
+                                     .objects_count = 2,
+                                     .data = data,
+                                     .data_count = 1600,
+                                     .chunks_per_index = 500};
+    pst_log_set_hook(ignore, NULL);
+    place = make_fast_place();
+    target = place_below(&place, "target");
+    make_backup(place.path, &made);
+    write_us = 500;
+    CU_ASSERT_EQUAL(restore_recorded(false, 1), -EIO);
+    CU_ASSERT_FALSE(path_exists(target.path));
+    CU_ASSERT_EQUAL(restore_recorded(false, 0), 0);
+    CU_ASSERT_TRUE(last(CALL_SYNC_ALL) > last(CALL_CHANGE));
+    write_us = 0;
+    remove_place(&place);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -215,6 +250,8 @@ int main(void)
         {"a marker is there before all, and until all is on disk",
          a_marker_is_there_before_all_and_until_all_is_on_disk},
         {"an error of any sync fails the restore", an_error_of_any_sync_fails_the_restore},
+        {"an error of an early sync fails the restore",
+         an_error_of_an_early_sync_fails_the_restore},
         CU_TEST_INFO_NULL,
     };
     return suite_run("restore: durability", tests);
