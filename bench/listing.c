@@ -143,7 +143,8 @@ int bench_listing(int argc, char **argv)
     char spec[PST_PATH_BYTES_MAX + 8], text[PST_SOURCE_ERROR_BYTES];
     struct pst_source *source;
     (void)snprintf(spec, sizeof(spec), "dir:%s", argv[optind]);
-    if (registry_open(spec, 0, &source, text, sizeof(text))) {
+    const char *specs[] = {spec};
+    if (pst_sources_open(specs, 1, &source, text, sizeof(text))) {
         (void)fprintf(stderr, "%s\n", text);
         return 1;
     }
