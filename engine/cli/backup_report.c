@@ -134,8 +134,8 @@ static int print_text(FILE *out, const struct pst_session_report *report)
 
 static json_t *codecs_json(const struct pst_session_codecs *codecs)
 {
-    return json_pack("{s:I, s:I, s:I}", "none", (json_int_t)codecs->none_chunks, "lz4",
-                     (json_int_t)codecs->lz4_chunks, "zstd", (json_int_t)codecs->zstd_chunks);
+    return cli_json_codecs(codecs->none_chunks + codecs->lz4_chunks + codecs->zstd_chunks,
+                           codecs->lz4_chunks, codecs->zstd_chunks);
 }
 
 static json_t *ldm_json(uint32_t instance, const struct pst_session_ldm *ldm)

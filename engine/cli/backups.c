@@ -112,6 +112,33 @@ static json_t *decided_json(const struct pst_backup *backup)
         (json_int_t)common->sums.unreadable, "nodes", (json_int_t)backup->cluster.nodes_count);
 }
 
+bool cli_backup_codecs(const struct pst_backup *backup, struct cli_backup_codecs *codecs)
+{
+    bool is_known = backup->has_cluster && backup->nodes;
+    *codecs = (struct cli_backup_codecs){0};
+    for (uint32_t i = 0; is_known && i < backup->cluster.nodes_count; i++) {
+        const struct pst_node_manifest *node = &backup->nodes[i];
+        is_known = node->parts_count > 0;
+        for (uint32_t j = 0; j < node->parts_count; j++) {
+            codecs->lz4_chunks += node->parts[j].lz4_chunks;
+            codecs->zstd_chunks += node->parts[j].zstd_chunks;
+        }
+    }
+    return is_known;
+}
+
+static void set_codecs(json_t **object, const struct pst_backup *backup)
+{
+    const struct pst_part_sums *sums = &backup->cluster.common.sums;
+    struct cli_backup_codecs codecs;
+    if (cli_backup_codecs(backup, &codecs))
+        pst_json_set(object, "codec_chunks",
+                     cli_json_codecs(sums->chunks, codecs.lz4_chunks, codecs.zstd_chunks));
+    if (backup->has_cluster && sums->stored_bytes > 0)
+        pst_json_set(object, "ratio",
+                     json_real((double)sums->source_bytes / (double)sums->stored_bytes));
+}
+
 /* Sets the ids, where there are any. */
 static void set_ids(json_t **object, const char *name, const uint32_t *ids, uint32_t count)
 {
@@ -144,6 +171,7 @@ json_t *cli_backup_json(const struct pst_backup *backup)
         pst_json_merge(&value, decided_json(backup));
     if (backup->has_cluster && backup->cluster.label[0])
         pst_json_set(&value, "label", json_string(backup->cluster.label));
+    set_codecs(&value, backup);
     set_ids(&value, "missing_nodes", ids, pst_backup_missing(backup, ids));
     set_ids(&value, "elsewhere_nodes", ids, pst_backup_elsewhere(backup, ids));
     if (backup->stored_as != backup->number)

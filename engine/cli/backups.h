@@ -42,6 +42,15 @@ const char *cli_backups_hint(const char *id, int error);
 /* The exit code for an error of a backup or of reading it; arguments: with --from. */
 enum cli_exit cli_backups_exit(const struct cli_arguments *arguments, int error);
 
+/* Chunks of all parts by codec. */
+struct cli_backup_codecs {
+    uint64_t lz4_chunks;
+    uint64_t zstd_chunks;
+};
+
+/* false: it is not known, since the manifest of a node is not there. */
+bool cli_backup_codecs(const struct pst_backup *backup, struct cli_backup_codecs *codecs);
+
 /* Number, uid, state, times, sums, GCIs: what list shows of a backup, and show begins with. */
 struct json_t *cli_backup_json(const struct pst_backup *backup) PST_MUST_USE;
 

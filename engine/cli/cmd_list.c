@@ -15,9 +15,21 @@
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_KEY_OPTION, CLI_OPTION_JSON, {0}};
 
+/* Which codecs chunks were encoded by. */
+static const char *codec_text(const struct pst_backup *backup)
+{
+    struct cli_backup_codecs codecs;
+    if (!cli_backup_codecs(backup, &codecs))
+        return "-";
+    if (codecs.lz4_chunks > 0)
+        return codecs.zstd_chunks > 0 ? "lz4, zstd" : "lz4";
+    return codecs.zstd_chunks > 0 ? "zstd" : "none";
+}
+
 static void print_row(const struct pst_backup *backup)
 {
-    char size[CLI_VALUE_TEXT_BYTES], when[PST_TIME_TEXT_BYTES];
+    char size[CLI_VALUE_TEXT_BYTES], stored[CLI_VALUE_TEXT_BYTES], ratio[CLI_VALUE_TEXT_BYTES];
+    char when[PST_TIME_TEXT_BYTES];
     char uid[2 * PST_UID_BYTES + 1];
     const struct pst_manifest_common *common = &backup->cluster.common;
     const char *label = backup->cluster.label;
@@ -29,21 +41,24 @@ static void print_row(const struct pst_backup *backup)
         return;
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
-    cli_print_line(stdout, "%7u  %-10s  %-20s  %10s  %10llu  %.8s%s%s%s%s%s%s", backup->number,
-                   pst_backup_state_text(backup->state),
-                   pst_time_text(common->started_unix_ns, 0, when),
-                   cli_value_size_text(common->sums.source_bytes, size),
-                   (unsigned long long)common->sums.objects, uid,
-                   backup->is_pinned ? "  pinned" : "", label[0] ? "  label \"" : "", label,
-                   label[0] ? "\"" : "", backup->reason[0] ? "  " : "", backup->reason);
+    cli_print_line(
+        stdout, "%7u  %-10s  %-20s  %10s  %10s  %6s  %-9s  %10llu  %.8s%s%s%s%s%s%s",
+        backup->number, pst_backup_state_text(backup->state),
+        pst_time_text(common->started_unix_ns, 0, when),
+        cli_value_size_text(common->sums.source_bytes, size),
+        cli_value_size_text(common->sums.stored_bytes, stored),
+        cli_value_ratio_text(common->sums.source_bytes, common->sums.stored_bytes, ratio),
+        codec_text(backup), (unsigned long long)common->sums.objects, uid,
+        backup->is_pinned ? "  pinned" : "", label[0] ? "  label \"" : "", label,
+        label[0] ? "\"" : "", backup->reason[0] ? "  " : "", backup->reason);
 }
 
 static int print_list(const struct pst_backup_list *list, bool json)
 {
     int error = 0;
     if (!json && list->count > 0)
-        cli_print_line(stdout, "%7s  %-10s  %-20s  %10s  %10s  %s", "number", "state", "started",
-                       "size", "objects", "uid");
+        cli_print_line(stdout, "%7s  %-10s  %-20s  %10s  %10s  %6s  %-9s  %10s  %s", "number",
+                       "state", "started", "size", "stored", "ratio", "codec", "objects", "uid");
     for (size_t i = 0; i < list->count && !error; i++) {
         if (json)
             error = cli_json_record(stdout, "backup", cli_backup_json(list->backups[i]));

@@ -49,6 +49,12 @@ struct json_t *cli_json_big(uint64_t number)
     return json_string(text);
 }
 
+struct json_t *cli_json_codecs(uint64_t chunks, uint64_t lz4_chunks, uint64_t zstd_chunks)
+{
+    return json_pack("{s:I, s:I, s:I}", "none", (json_int_t)(chunks - lz4_chunks - zstd_chunks),
+                     "lz4", (json_int_t)lz4_chunks, "zstd", (json_int_t)zstd_chunks);
+}
+
 struct json_t *cli_json_details(const char *details)
 {
     json_t *value;

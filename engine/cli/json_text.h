@@ -20,6 +20,10 @@ struct json_t *cli_json_time(uint64_t unix_ns) PST_MUST_USE;
 /* A number that is always a string, in decimal: a GCI. As above. */
 struct json_t *cli_json_big(uint64_t number) PST_MUST_USE;
 
+/* Chunks by codec: those of no codec are the rest of all. As above. */
+struct json_t *cli_json_codecs(uint64_t chunks, uint64_t lz4_chunks,
+                               uint64_t zstd_chunks) PST_MUST_USE;
+
 /* The object whose text a manifest or a report has as a source's details. As above. */
 struct json_t *cli_json_details(const char *details) PST_MUST_USE;
 

@@ -96,6 +96,15 @@ char *cli_value_size_text(uint64_t bytes, char *text)
     return text;
 }
 
+char *cli_value_ratio_text(uint64_t source_bytes, uint64_t stored_bytes, char *text)
+{
+    if (stored_bytes > 0)
+        snprintf(text, CLI_VALUE_TEXT_BYTES, "%.2f", (double)source_bytes / (double)stored_bytes);
+    else
+        snprintf(text, CLI_VALUE_TEXT_BYTES, "-");
+    return text;
+}
+
 char *cli_value_clock_text(uint64_t seconds, char *text)
 {
     unsigned long long hours = seconds / 3600;

@@ -26,6 +26,10 @@ int cli_value_duration(const char *text, uint64_t *duration_ns) PST_MUST_USE;
 /* "512 B", "1.5 MiB". text has CLI_VALUE_TEXT_BYTES and is returned. */
 char *cli_value_size_text(uint64_t bytes, char *text);
 
+/* How many times stored_bytes are in source_bytes: "2.31"; "-" where nothing is stored. As above.
+ */
+char *cli_value_ratio_text(uint64_t source_bytes, uint64_t stored_bytes, char *text);
+
 /* "1 object", "2 objects": noun in the singular, which takes an s. As above, with
  * CLI_VALUE_COUNT_BYTES. */
 #define CLI_VALUE_COUNT_BYTES 64u

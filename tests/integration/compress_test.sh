@@ -40,6 +40,17 @@ expect_exit 0 "$penstock" show --from "$disk/zstd:3" --json
 jq -e '.node_manifests[0].parts | map(.zstd_chunks) | add > 5' "$memory/out" >/dev/null || fail 'show: no chunks by zstd'
 jq -e '.node_manifests[0].parts | map(.lz4_chunks) | add == 0' "$memory/out" >/dev/null || fail 'show: chunks by lz4'
 
+for codec in lz4 zstd:3; do
+    expect_exit 0 "$penstock" list --from "$disk/$codec" --json
+    expect_described "$memory/out"
+    jq -e --arg codec "${codec%:*}" '.codec_chunks[$codec] > 5 and .codec_chunks.none >= 0 and (.codec_chunks | add) == .chunks
+        and ([.codec_chunks[] | select(. > 0)] | length) <= 2 and .ratio > 1.2' "$memory/out" >/dev/null || fail "list: not the chunks by $codec"
+    expect_exit 0 "$penstock" list --from "$disk/$codec"
+    expect_output "iB +[0-9]+\\.[0-9][0-9]  ${codec%:*} "
+done
+expect_exit 0 "$penstock" list --from "$disk/none"
+expect_output 'iB +[0-9.]+  none '
+
 # Noise gains nothing: each chunk is as it was.
 expect_exit 0 "$penstock" backup --source "dir:$disk/noise" --to "$disk/plain"
 expect_exit 0 "$penstock" backup --source "dir:$disk/noise" --to "$disk/noisy" --compress zstd:9

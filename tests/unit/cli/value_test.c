@@ -80,6 +80,14 @@ static void test_sizes_for_people(void)
         CU_ASSERT_STRING_EQUAL(cli_value_size_text(cases[i].bytes, text), cases[i].text);
 }
 
+static void ratios_have_two_digits(void)
+{
+    char text[CLI_VALUE_TEXT_BYTES];
+    CU_ASSERT_STRING_EQUAL(cli_value_ratio_text(231, 100, text), "2.31");
+    CU_ASSERT_STRING_EQUAL(cli_value_ratio_text(0, 4096, text), "0.00");
+    CU_ASSERT_STRING_EQUAL(cli_value_ratio_text(1, 0, text), "-");
+}
+
 static void test_clocks(void)
 {
     char text[CLI_VALUE_TEXT_BYTES];
@@ -136,6 +144,7 @@ int main(void)
         {"sizes", test_sizes},
         {"durations", test_durations},
         {"sizes for people", test_sizes_for_people},
+        {"ratios have two digits", ratios_have_two_digits},
         {"clocks", test_clocks},
         {"exact texts are read back", test_exact_texts_are_read_back},
         {"suggestions", test_suggestions},
