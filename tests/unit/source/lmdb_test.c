@@ -211,10 +211,13 @@ static void test_dead_guard_leaves_nothing(void)
 {
     struct pst_source *source = make(fill);
     struct collected collected;
+    siginfo_t ended;
     collected_init(&collected);
     ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
     ASSERT_OK(pst_source_snapshot(source, 1));
-    kill(guard_of_this_process(), SIGKILL);
+    pid_t guard = guard_of_this_process();
+    kill(guard, SIGKILL);
+    REQUIRE(waitid(P_PID, (id_t)guard, &ended, WEXITED | WNOWAIT) == 0);
     run_child(write_one);
     ASSERT_OK(pst_source_thaw(source));
     CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing), -PST_E_GUARD);
