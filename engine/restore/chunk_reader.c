@@ -336,7 +336,7 @@ static const struct pst_index_entry *next_entry(struct worker *worker)
     return must_stop(worker) ? NULL : &worker->view.entries[worker->next++];
 }
 
-void chunk_worker_read(struct worker *worker)
+static void read_on(struct worker *worker)
 {
     while (worker->free_count > 0 && worker->reads < worker->reads_max) {
         const struct pst_index_entry *entry = next_entry(worker);
@@ -356,7 +356,7 @@ static void end_read(struct slot *slot)
     slot->worker->reads--;
     if (slot->hold.count == 0)
         chunk_slot_free(slot);
-    chunk_worker_read(slot->worker);
+    read_on(slot->worker);
 }
 
 static void close_file(struct worker *worker)
@@ -441,7 +441,7 @@ static void work_claim(struct worker *worker)
         return;
     }
     worker->next = worker->claim.first;
-    chunk_worker_read(worker);
+    read_on(worker);
     while (pst_ring_in_flight(worker->reader.ring) > 0)
         wait_for_one(worker);
 }
@@ -470,6 +470,7 @@ static int work(void *context, uint32_t number)
         return error;
     worker->reading = reading;
     worker->number = number;
+    worker->read_on = read_on;
     chunk_worker_reset(worker);
     worker->claim = (struct claim){0};
     worker->error = 0;

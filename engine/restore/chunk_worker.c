@@ -109,7 +109,7 @@ void chunk_release(struct chunk_hold *hold, int error)
         worker->decoded = hold->decoded;
     hold->decoded = (struct decoded_chunk){0};
     chunk_slot_free(hold->slot);
-    chunk_worker_read(worker);
+    worker->read_on(worker);
 }
 
 /* ---- buffers ---- */

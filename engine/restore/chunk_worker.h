@@ -54,9 +54,11 @@ struct worker {
     struct decoded_chunk decoded;
     struct pst_chunk_header *header; /* one that was sealed, opened; of the arena */
     struct pst_arena arena;          /* of the buffers */
-    struct slot *taken;              /* whose chunk a taker has */
-    bool is_decoded;                 /* that chunk lies in decoded, not in the slot */
-    uint32_t reads;                  /* slots that are being read into */
+    /* Starts reads into free slots, while there are chunks to be read: chunk_reader.c's. */
+    void (*read_on)(struct worker *worker);
+    struct slot *taken; /* whose chunk a taker has */
+    bool is_decoded;    /* that chunk lies in decoded, not in the slot */
+    uint32_t reads;     /* slots that are being read into */
     uint32_t reads_max;
     uint32_t slots_count;
     struct slot slots[PST_DEPTH_MAX];
@@ -72,9 +74,6 @@ PST_MUST_USE int chunk_worker_find(struct crew *crew, uint32_t number,
 void chunk_worker_reset(struct worker *worker);
 
 void chunk_slot_free(struct slot *slot);
-
-/* Starts reads into free slots, while there are chunks to be read (chunk_reader.c). */
-void chunk_worker_read(struct worker *worker);
 
 /* Takes the next chunks; false at the end. */
 bool chunk_claim(struct chunk_reading *reading, struct claim *claim);

@@ -126,6 +126,7 @@ static int write_chunk(void *context, uint32_t number, const struct pst_part_map
 
 static int make_workers(struct restore_run *run, uint32_t count)
 {
+    run->watch = restore_files_watch;
     run->workers = calloc(count, sizeof(*run->workers));
     for (uint32_t i = 0; run->workers && i < count; i++) {
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;

@@ -11,7 +11,6 @@
 #include <sys/resource.h>
 
 #include "engine/base/printable.h"
-#include "engine/restore/restore_files.h"
 
 #define OBJECTS_PER_CLAIM 64u
 
@@ -190,7 +189,7 @@ int restore_read_chunks(struct restore_run *run, uint32_t type, enum chunk_exten
         .stop_at_damage = !run->options->keep_going,
         .lost = run->lost,
         .tick = restore_report_progress,
-        .watch = restore_files_watch,
+        .watch = run->watch,
         .context = run,
     };
     int error = chunk_reading_run(&run->reading);

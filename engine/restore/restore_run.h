@@ -63,12 +63,13 @@ struct restore_run {
     atomic_uint_least64_t rows_bytes;   /* read for rows, in their order */
     atomic_uint_least64_t bytes;        /* written */
     atomic_uint_least64_t cached_bytes; /* of these, through the page cache */
-    struct restore_flush *flush;        /* restore_flush.c; NULL: none is under way */
-    atomic_uint_least64_t made;         /* objects */
-    atomic_uint_least64_t left_out;     /* devices */
-    uint64_t allocate_bytes;            /* that may still be allocated in advance */
-    pthread_mutex_t files; /* of allocate_bytes, and of opening files of several pieces */
-    pthread_mutex_t mutex; /* of result, but for what is atomic above */
+    void (*watch)(void *context, const struct pst_io_op *op); /* as chunk_reading.watch */
+    struct restore_flush *flush;    /* restore_flush.c; NULL: none is under way */
+    atomic_uint_least64_t made;     /* objects */
+    atomic_uint_least64_t left_out; /* devices */
+    uint64_t allocate_bytes;        /* that may still be allocated in advance */
+    pthread_mutex_t files;          /* of allocate_bytes, and of opening files of several pieces */
+    pthread_mutex_t mutex;          /* of result, but for what is atomic above */
 };
 
 /* Keeps the message of the first failure and returns error. Any thread. */
