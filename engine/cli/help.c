@@ -81,9 +81,10 @@ static void print_exit_codes(FILE *out)
         "  %3d  the outcome is not known: the node that was asked, or its master, is gone\n"
         "  %3d  no such backup or directory of backups, or none that is complete\n"
         "  %3d  busy: another backup is being written or settled\n"
+        "  %3d  the backup is sealed, and no key that was given opens it\n"
         "  %3d  interrupted\n",
         CLI_EXIT_DONE, CLI_EXIT_FAILED, CLI_EXIT_USAGE, CLI_EXIT_PARTIAL, CLI_EXIT_UNKNOWN,
-        CLI_EXIT_NO_BACKUP, CLI_EXIT_BUSY, CLI_EXIT_INTERRUPTED);
+        CLI_EXIT_NO_BACKUP, CLI_EXIT_BUSY, CLI_EXIT_KEY, CLI_EXIT_INTERRUPTED);
 }
 
 void cli_commands_help(FILE *out, const struct cli_command *const *commands)

@@ -294,6 +294,7 @@ static void test_help_comes_from_the_tables(void)
 {
     CU_ASSERT_EQUAL(run("--help", NULL), CLI_EXIT_DONE);
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  greet       say hello\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "   12  the backup is sealed"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "  130  interrupted\n"));
     CU_ASSERT_EQUAL(run("greet", "--help", NULL), CLI_EXIT_DONE);
     CU_ASSERT_STRING_EQUAL(
