@@ -113,6 +113,22 @@ static void print_missing(const json_t *nodes)
                   (long long)json_integer_value(node));
 }
 
+/* Nothing of a backup without --compress. */
+static void print_codecs(const json_t *last)
+{
+    char stored[CLI_VALUE_TEXT_BYTES], ratio[CLI_VALUE_TEXT_BYTES];
+    const json_t *chunks = json_object_get(last, "codec_chunks");
+    json_int_t lz4 = number_of(chunks, "lz4"), zstd = number_of(chunks, "zstd");
+    if (lz4 + zstd == 0)
+        return;
+    cli_print_line(stdout,
+                   "      stored here in %s, 1 : %s; chunks: %lld lz4, %lld zstd, %lld as they are",
+                   size_of(last, "stored_bytes", stored),
+                   cli_value_ratio_text((uint64_t)number_of(last, "source_bytes"),
+                                        (uint64_t)number_of(last, "stored_bytes"), ratio),
+                   (long long)lz4, (long long)zstd, (long long)number_of(chunks, "none"));
+}
+
 static void print_last(const json_t *last)
 {
     char bytes[CLI_VALUE_TEXT_BYTES];
@@ -123,6 +139,7 @@ static void print_last(const json_t *last)
                    size_of(last, "source_bytes", bytes),
                    (double)number_of(last, "elapsed_ns") / 1e9, text_of(last, "ended"),
                    text_of(last, "uid"));
+    print_codecs(last);
     if (text_of(last, "error_name")[0] != '\0')
         cli_print_line(stdout, "      reason: %s%s%s", text_of(last, "error_text"),
                        text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));

@@ -68,6 +68,17 @@ static void log_end(const struct history *history, const struct pst_last_backup 
                 name);
 }
 
+/* The LDMs have noted it before they answered, and are in no other backup yet. */
+static void add_codecs(const struct pst_node *node, struct pst_last_backup *last)
+{
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++) {
+        const struct pst_ldm_report *report = &node->ldms[i].report;
+        for (uint32_t codec = 0; codec < PST_CODECS && report->backup == pst_uid_low(last->uid);
+             codec++)
+            last->codec_chunks[codec] += report->codec_chunks[codec];
+    }
+}
+
 static void end(struct history *history, struct pst_node *node, const struct pst_proxy *proxy,
                 enum pst_backup_end how)
 {
@@ -82,6 +93,7 @@ static void end(struct history *history, struct pst_node *node, const struct pst
     memcpy(last.uid, history->uid, sizeof(last.uid));
     if (how == PST_END_COMPLETE) {
         last.sums = proxy->sums;
+        add_codecs(node, &last);
         last.missing = pst_set_minus(&node->config.cluster->expected, &history->nodes);
     }
     log_end(history, &last);

@@ -184,6 +184,7 @@ static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *resu
 {
     if (result->type != PST_WORK_STOP || result->error != 0)
         return;
+    ldm->thread->report.backup = ldm->block.participant.backup;
     ldm->thread->report.sums = result->sums;
     memcpy(ldm->thread->report.codec_chunks, pst_pipeline_codec_chunks(ldm->pipeline),
            sizeof(ldm->thread->report.codec_chunks));

@@ -92,7 +92,8 @@ size_t pst_node_memory_bytes(const struct pst_node_config *config);
 
 /* What one LDM did, and with what. */
 struct pst_ldm_report {
-    struct pst_sums sums;              /* of the last backup */
+    uint64_t backup;                   /* the last one: first 8 bytes of its uid; 0: none */
+    struct pst_sums sums;              /* of it */
     uint64_t codec_chunks[PST_CODECS]; /* likewise: its chunks by codec */
     uint64_t cpu_ns;                   /* of its thread, since it started */
     uint64_t busy_ns;                  /* from the first fragment to the closed part */
@@ -123,10 +124,11 @@ struct pst_last_backup {
     uint8_t uid[16];
     uint64_t ended_unix_ns;
     uint64_t elapsed_ns;
-    uint32_t error;         /* ABORTED: the reason; 0: unknown */
-    pst_ref where;          /* ABORTED: where it arose; 0: unknown */
-    struct pst_sums sums;   /* COMPLETE: of this node */
-    struct pst_set missing; /* by id - 1: nodes of the cluster that are not in it */
+    uint32_t error;                    /* ABORTED: the reason; 0: unknown */
+    pst_ref where;                     /* ABORTED: where it arose; 0: unknown */
+    struct pst_sums sums;              /* COMPLETE: of this node */
+    uint64_t codec_chunks[PST_CODECS]; /* likewise: its chunks by codec */
+    struct pst_set missing;            /* by id - 1: nodes of the cluster that are not in it */
 };
 
 /* A backup in doubt that the node works on. */

@@ -119,6 +119,12 @@ void control_add_missing(json_t **object, const struct pst_set *missing)
         pst_json_set(object, "missing_nodes", set_json(missing));
 }
 
+static json_t *codecs_json(const uint64_t *chunks)
+{
+    return json_pack("{s:I, s:I, s:I}", "none", (json_int_t)chunks[PST_CODEC_NONE], "lz4",
+                     (json_int_t)chunks[PST_CODEC_LZ4], "zstd", (json_int_t)chunks[PST_CODEC_ZSTD]);
+}
+
 /* The last backup that the node took part in: its share of it. */
 static json_t *last_backup_json(const struct pst_last_backup *last)
 {
@@ -141,6 +147,11 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
         "source_bytes", (json_int_t)last->sums.source_bytes, "stored_bytes",
         (json_int_t)last->sums.stored_bytes);
     control_add_missing(&object, &last->missing);
+    if (last->end == PST_END_COMPLETE)
+        pst_json_set(&object, "codec_chunks", codecs_json(last->codec_chunks));
+    if (last->end == PST_END_COMPLETE && last->sums.stored_bytes > 0)
+        pst_json_set(&object, "ratio",
+                     json_real((double)last->sums.source_bytes / (double)last->sums.stored_bytes));
     return object;
 }
 

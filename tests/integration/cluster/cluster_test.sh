@@ -264,10 +264,12 @@ expect_status() {
         expect_exit 0 "$penstock" status --node "$memory/$node.socket" --json
         expect_json ".[0].last_backup | .number == $number and .outcome == \"complete\" and .source_bytes > 4000000 and
                      .elapsed_ns > 0 and (.ended | test(\"^20.*Z$\"))"
+        expect_json ".[0].last_backup | .ratio > 0 and (.codec_chunks | .none + .lz4 + .zstd > 0) and ($node == 1 or .codec_chunks.zstd > 0)"
         expect_json '.[0] | (.ldms | length) == 2 and .signals.sent > 0 and .signals.ring_bytes > 0 and .in_doubt == 0'
         expect_exit 0 "$penstock" status --node "$memory/$node.socket"
         expect_output "last: backup $number, complete" 'signals to other nodes: [1-9]'
     done
+    expect_output '^ +stored here in .*, 1 : [0-9.]+; chunks: 0 lz4, [1-9][0-9]* zstd, [0-9]+ as they are'
 }
 
 lines_at_least() { # FILE COUNT

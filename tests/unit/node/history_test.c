@@ -8,6 +8,8 @@
 #include "tests/suite.h"
 
 static struct pst_cluster_config cluster;
+static const struct pst_plan plan = {.ldms = 3};
+static struct pst_ldm_thread ldms[3];
 static struct pst_node node;
 static struct pst_proxy proxy;
 static struct history history;
@@ -25,6 +27,9 @@ static void begin(void)
     memset(&node, 0, sizeof(node));
     memset(&proxy, 0, sizeof(proxy));
     memset(&history, 0, sizeof(history));
+    memset(ldms, 0, sizeof(ldms));
+    node.ldms = ldms;
+    node.config.plan = &plan;
     said[0] = '\0';
     pthread_mutex_init(&node.status_lock, NULL);
     node.config.cluster = &cluster;
@@ -67,6 +72,10 @@ static void a_backup_that_completes(void)
     proxy.error = 0;
     go(PST_PROXY_SCANNING);
     proxy.sums.source_bytes = 5000;
+    for (uint32_t i = 0; i < 3; i++) { /* LDM 3 has had no part of this one */
+        ldms[i].report.backup = i < 2 ? pst_uid_low(history.uid) : 1;
+        ldms[i].report.codec_chunks[PST_CODEC_ZSTD] = 10 + i;
+    }
     go(PST_PROXY_COMMITTING);
     said[0] = '\0';
     go(PST_PROXY_IDLE);
@@ -75,6 +84,8 @@ static void a_backup_that_completes(void)
     CU_ASSERT_EQUAL(node.status.last.number, 7);
     CU_ASSERT_EQUAL(node.status.last.error, 0);
     CU_ASSERT_EQUAL(node.status.last.sums.source_bytes, 5000);
+    CU_ASSERT_EQUAL(node.status.last.codec_chunks[PST_CODEC_ZSTD], 21);
+    CU_ASSERT_EQUAL(node.status.last.codec_chunks[PST_CODEC_LZ4], 0);
     said[0] = '\0';
     go(PST_PROXY_IDLE);
     CU_ASSERT_STRING_EQUAL(said, "");
