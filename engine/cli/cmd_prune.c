@@ -30,9 +30,10 @@
 static const struct cli_option options[] = {
     CLI_FROM_OPTION,
     CLI_KEY_OPTION,
-    KEEP_OPTION("last", "keep the N newest complete backups of each cluster with the same sources. "
-                        "What is older goes, unless another --keep-… keeps it too; partial, "
-                        "damaged and unfinished backups do not count"),
+    KEEP_OPTION("last",
+                "keep the N newest complete backups of the same nodes with the same "
+                "sources. What is older goes, unless another --keep-… keeps it too; partial, "
+                "damaged and unfinished backups do not count"),
     {.name = "keep",
      .kind = CLI_OPTION_COUNT,
      .argument = "N",

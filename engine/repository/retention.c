@@ -16,12 +16,10 @@
 static const char *const period_names[PST_RETENTION_PERIODS] = {"newest", "hour",  "day",
                                                                 "week",   "month", "year"};
 
-/* Backups that may stand in for each other. */
+/* Complete backups that stand in for each other. */
 struct series {
-    const struct pst_backup
-        *first; /* the newest of its backups: what the others are compared with */
-    const struct pst_backup *newest; /* complete; NULL: none yet */
-    uint64_t complete;               /* so far */
+    const struct pst_backup *first; /* the newest: what the others are compared with */
+    uint64_t complete;              /* so far */
     uint64_t kept[PST_RETENTION_PERIODS];
     uint64_t period[PST_RETENTION_PERIODS]; /* of the last one that counted */
 };
@@ -72,8 +70,9 @@ static const struct pst_node_manifest *node_of(const struct pst_backup *backup, 
     return NULL;
 }
 
-/* A node whose manifest only one of the two has says nothing: it may have been missing. */
-static bool is_of_one_series(const struct pst_backup *one, const struct pst_backup *other)
+/* No node that both have says that they are of two. A node whose manifest only one of them has says
+ * nothing: it may have been missing, or its manifest is damaged. */
+static bool may_be_of_one_series(const struct pst_backup *one, const struct pst_backup *other)
 {
     if (one->cluster.common.cluster_id != other->cluster.common.cluster_id)
         return false;
@@ -86,15 +85,38 @@ static bool is_of_one_series(const struct pst_backup *one, const struct pst_back
     return true;
 }
 
+static bool has_same_nodes(const struct pst_backup *one, const struct pst_backup *other)
+{
+    bool is_same = one->cluster.nodes_count == other->cluster.nodes_count;
+    for (uint32_t i = 0; is_same && i < one->cluster.nodes_count; i++)
+        is_same = one->cluster.nodes[i].node == other->cluster.nodes[i].node;
+    return is_same;
+}
+
+/* Of a complete one, all of whose sources are known. Only such ones make a series: what another is
+ * of cannot tell two apart. */
 static struct series *series_of(struct judging *judging, const struct pst_backup *backup)
 {
     for (size_t i = 0; i < judging->count; i++) {
-        if (is_of_one_series(judging->series[i].first, backup))
+        if (has_same_nodes(judging->series[i].first, backup) &&
+            may_be_of_one_series(judging->series[i].first, backup))
             return &judging->series[i];
     }
     struct series *series = &judging->series[judging->count++];
     *series = (struct series){.first = backup};
     return series;
+}
+
+/* How many complete ones are newer than one that is not, in each series that it may be of. */
+static uint64_t newer_than(const struct judging *judging, const struct pst_backup *backup)
+{
+    uint64_t fewest = UINT64_MAX;
+    for (size_t i = 0; i < judging->count; i++) {
+        const struct series *series = &judging->series[i];
+        if (may_be_of_one_series(series->first, backup) && series->complete < fewest)
+            fewest = series->complete;
+    }
+    return fewest == UINT64_MAX ? 0 : fewest;
 }
 
 /* ---- rules ---- */
@@ -178,11 +200,9 @@ static void judge_complete(struct judging *judging, const struct pst_backup *bac
     const struct pst_retention *rules = judging->rules;
     struct series *series = series_of(judging, backup);
     apply_periods(rules, series, backup, verdict);
-    if (!series->newest)
-        series->newest = backup;
-    if (is_within(backup, series->newest->cluster.common.started_unix_ns, rules->within_ns))
+    if (is_within(backup, series->first->cluster.common.started_unix_ns, rules->within_ns))
         keep(verdict, "recent enough");
-    if (series->newest == backup && !verdict->is_kept)
+    if (series->first == backup && !verdict->is_kept)
         keep(verdict, "the newest complete one");
     series->complete++;
     judging->complete++;
@@ -193,7 +213,7 @@ static void judge_other(struct judging *judging, const struct pst_backup *backup
                         struct pst_retention_verdict *verdict)
 {
     uint64_t last = judging->rules->counts[PST_RETENTION_LAST];
-    uint64_t newer = backup->has_cluster ? series_of(judging, backup)->complete : judging->complete;
+    uint64_t newer = backup->has_cluster ? newer_than(judging, backup) : judging->complete;
     uint64_t needed = last > 0 ? last : 1;
     if (newer < needed)
         keep(verdict, "newer than the last %s", needed > 1 ? "complete ones" : "complete one");

@@ -1,12 +1,13 @@
 /*
  * Retention: which backups of a list the rules of `penstock prune --keep-…` keep, and why.
  *
- * Rules hold for each series of its own: backups of one cluster with the same sources. From its
- * newest complete backup back, each rule keeps one of each period, the newest, until it has kept
- * as many as it may; a backup stays if any rule keeps it. Hours, days, weeks (from Monday), months
- * and years are those of UTC, as `penstock list` prints them. Whatever the rules say, the newest
- * complete backup of a series stays, and what is pinned, misnamed, split, or sealed and not opened.
- * What is not complete never counts, and goes when enough complete ones of its series are newer.
+ * Rules hold for each series of its own: complete backups of the same nodes of one cluster with the
+ * same sources. From its newest one back, each rule keeps one of each period, the newest, until it
+ * has kept as many as it may; a backup stays if any rule keeps it. Hours, days, weeks (from
+ * Monday), months and years are those of UTC, as `penstock list` prints them. Whatever the rules
+ * say, the newest complete backup of a series stays, and what is pinned, misnamed, split, or sealed
+ * and not opened. What is not complete never counts, and goes when enough complete ones are newer
+ * in each series that it may be of.
  *
  * Pure, any thread.
  */

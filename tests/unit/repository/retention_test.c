@@ -198,6 +198,36 @@ static void each_series_has_its_own_rules(void)
     CU_ASSERT_STRING_EQUAL(kept(), "4 6 7 9 10 11 12");
 }
 
+/* One that is of either must not make them one: then the only copy of one of them would go. */
+static void one_whose_sources_are_unknown_joins_no_series(void)
+{
+    begin();
+    add(MONDAY);
+    add(MONDAY + DAY);
+    add(MONDAY + 2 * DAY)->state = PST_BACKUP_DAMAGED;
+    nodes[0].sources[0].spec = "dir:/srv/other";
+    memset(&nodes[2], 0, sizeof(nodes[2])); /* its node manifest is what is damaged */
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3");
+    add(MONDAY + 3 * DAY);
+    CU_ASSERT_STRING_EQUAL(kept(), "1 4");
+}
+
+/* What a node has that has left the cluster, or that is none of its own, is in no newer one. */
+static void backups_of_other_nodes_are_another_series(void)
+{
+    begin();
+    for (int i = 0; i < 4; i++)
+        add(MONDAY + (uint64_t)i * DAY);
+    backups[2].cluster.nodes[0].node = nodes[2].node = 2;
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "3 4");
+    backups[1].cluster.nodes_count = 2; /* of node 2 too */
+    backups[1].cluster.nodes[1].node = 2;
+    backups[1].nodes = (struct pst_node_manifest[]){nodes[1], nodes[2]};
+    CU_ASSERT_STRING_EQUAL(kept(), "2 3 4");
+}
+
 /* Each rule by itself, written down in another way: a backup stays by it if it is the newest of its
  * period, and fewer than N periods are newer. */
 static bool stays(size_t i, enum pst_retention_period rule, uint64_t length_ns)
@@ -244,6 +274,9 @@ int main(void)
         {"pinned and misnamed ones stay", pinned_and_misnamed_ones_stay},
         {"what no key opens stays", what_no_key_opens_stays},
         {"each series has its own rules", each_series_has_its_own_rules},
+        {"one whose sources are unknown joins no series",
+         one_whose_sources_are_unknown_joins_no_series},
+        {"backups of other nodes are another series", backups_of_other_nodes_are_another_series},
         {"rules add up", rules_add_up},
         CU_TEST_INFO_NULL,
     };
