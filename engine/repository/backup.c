@@ -319,17 +319,6 @@ static int look_for_pin(struct load *load, uint32_t i)
     return has < 0 ? has : 0;
 }
 
-/* Nodes seal together or not at all. */
-static void report_open_decision(const struct load *load)
-{
-    const struct pst_backup *backup = load->backup;
-    const struct layout_name name = layout_cluster_manifest(backup->number);
-    const struct pst_file_name file = backup_file_name(backup, PST_DIRECTORIES_MAX, name.text);
-    const struct pst_damage damage = {.what = "not sealed, and its nodes are"};
-    if (pst_backup_is_sealed(backup))
-        pst_findings_add_damage(load->findings, &file, 0, &damage, -PST_E_CORRUPT);
-}
-
 /* The label, and what else the master has sealed; where its own manifest could not be had, or has
  * no key, what everybody may read remains. */
 static int open_cluster(struct load *load)
@@ -339,11 +328,8 @@ static int open_cluster(struct load *load)
     const struct pst_data_key *key = NULL;
     for (uint32_t i = 0; i < cluster->nodes_count; i++)
         key = cluster->nodes[i].node == cluster->master_node ? &backup->keys[i] : key;
-    if (!manifest_is_sealed(&cluster->common)) {
-        report_open_decision(load);
-        return 0;
-    }
-    if (!key || !key->secret)
+    backup_check_sealing(backup, load->findings);
+    if (!manifest_is_sealed(&cluster->common) || !key || !key->secret)
         return 0;
     for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {

@@ -10,6 +10,7 @@
 #include "engine/base/own_error.h"
 #include "engine/key/keys_file.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/sealed_manifest.h"
 
 /* One file. */
 struct keys_copy {
@@ -162,4 +163,32 @@ int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index)
         backup->is_shut = true;
     free(keys);
     return error;
+}
+
+/* ---- what must be sealed ---- */
+
+static void report_open(const struct pst_backup *backup, const char *file, const char *what,
+                        struct pst_findings *findings)
+{
+    const struct pst_file_name name = backup_file_name(backup, PST_DIRECTORIES_MAX, file);
+    const struct pst_damage damage = {.what = what};
+    pst_findings_add_damage(findings, &name, 0, &damage, -PST_E_CORRUPT);
+}
+
+void backup_check_sealing(const struct pst_backup *backup, struct pst_findings *findings)
+{
+    const struct pst_cluster_manifest *cluster = &backup->cluster;
+    const struct layout_name decision = layout_cluster_manifest(backup->number);
+    bool is_sealed = manifest_is_sealed(&cluster->common), has_master = false;
+    if (!is_sealed && pst_backup_is_sealed(backup))
+        report_open(backup, decision.text, "not sealed, and its nodes are", findings);
+    for (uint32_t i = 0; is_sealed && i < cluster->nodes_count; i++) {
+        uint32_t node = cluster->nodes[i].node;
+        has_master = has_master || node == cluster->master_node;
+        if (backup->nodes[i].owner && !backup->is_sealed[i])
+            report_open(backup, layout_node_manifest(backup->number, node).text,
+                        "not sealed, and the decision is", findings);
+    }
+    if (is_sealed && !has_master)
+        report_open(backup, decision.text, "its master is none of its nodes", findings);
 }

@@ -21,4 +21,9 @@ struct backup_keys_look {
  * own. */
 PST_MUST_USE int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index);
 
+/* Once all manifests are read: nodes seal together or not at all, the master among them. Whoever
+ * can write there must not get in what is not sealed beside what is, nor a decision that no key
+ * vouches for: that goes to findings. */
+void backup_check_sealing(const struct pst_backup *backup, struct pst_findings *findings);
+
 #endif

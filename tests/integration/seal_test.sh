@@ -7,6 +7,8 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+digest=${3:?usage: seal_test.sh PENSTOCK FOLDER DIGEST}
+
 comes_back() { # BACKUPS ID KEY…
     local from=$1 id=$2 options=() key
     shift 2
@@ -182,6 +184,31 @@ dd if="$disk/auto/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data" of="$part" bs=4
 expect_exit 1 "$penstock" verify --from "$b" --key-file "$key"
 expect_message 'of another backup'
 cp "$disk/saved" "$part"
+comes_back "$b" 1 "$key"
+
+# Whoever can write there makes the checksums of manifests right again: a decision that names a master
+# whose key nobody asks for, and a node that is not sealed, are found all the same.
+rewrite() { # FILE SED-SCRIPT
+    local line
+    line=$(head -n 1 "$1" | sed "$2")
+    [ "$line" != "$(head -n 1 "$1")" ] || fail "$1: $2 changes nothing"
+    printf '%s\n{"checksum":"%s"}\n' "$line" "$(printf '%s\n' "$line" | "$digest")" >"$1"
+}
+digest_of() { # FILE
+    head -n 1 "$1" | "$digest"
+}
+cp -r "$b/BACKUP-1" "$disk/saved-backup"
+for file in "$b"/BACKUP-1/BACKUP-1.cluster.manifest*; do rewrite "$file" 's/"master_node":1/"master_node":2/'; done
+expect_exit 1 "$penstock" verify --from "$b" --key-file "$key"
+expect_message 'cluster.manifest: .*its master is none of its nodes'
+cp "$disk"/saved-backup/*.manifest* "$b/BACKUP-1/"
+sealed_digest=$(digest_of "$b/BACKUP-1/BACKUP-1.1.manifest")
+rewrite "$b/BACKUP-1/BACKUP-1.1.manifest" 's/"incompatible":1/"incompatible":0/'
+open_digest=$(digest_of "$b/BACKUP-1/BACKUP-1.1.manifest")
+for file in "$b"/BACKUP-1/BACKUP-1.cluster.manifest*; do rewrite "$file" "s/$sealed_digest/$open_digest/"; done
+expect_exit 0 "$penstock" list --from "$b" --key-file "$key"
+expect_output 'damaged' '1.manifest: .*not sealed, and the decision is'
+cp "$disk"/saved-backup/*.manifest* "$b/BACKUP-1/"
 comes_back "$b" 1 "$key"
 
 # Its sources are known to prune's rules by its key alone; by its name it goes without. Nothing is left.
