@@ -242,7 +242,8 @@ static void judge(struct judging *judging, const struct pst_backup *backup,
         keep(verdict, "misnamed: it goes by its uid alone"); /* somebody put it aside */
         return;
     }
-    if (backup->is_shut) {
+    bool is_sealed = (backup->cluster.common.version.incompatible & PST_FORMAT_SEALED) != 0;
+    if (backup->is_shut || (backup->has_cluster && is_sealed)) { /* what is opened is not */
         keep(verdict, "sealed: which sources it is of, only its key shows");
         return;
     }

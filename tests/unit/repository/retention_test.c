@@ -174,6 +174,11 @@ static void what_no_key_opens_stays(void)
     }
     rules.counts[PST_RETENTION_LAST] = 1;
     CU_ASSERT_STRING_EQUAL(kept(), "2 3 4");
+    /* the decision alone, where no manifest of a node can be read */
+    backups[0].cluster.common.version.incompatible = PST_FORMAT_SEALED;
+    backups[0].state = PST_BACKUP_DAMAGED;
+    memset(&nodes[0], 0, sizeof(nodes[0]));
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3 4");
 }
 
 /* Backups of other sources are no substitute, nor are those of another cluster. */
