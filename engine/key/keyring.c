@@ -132,6 +132,14 @@ static int add_file(struct pst_keyring *keyring, const char *path, char *line, c
     return 0;
 }
 
+/* Of the few points that X25519 refuses nothing can be sealed for. */
+static bool can_seal(const uint8_t *public_half)
+{
+    static const uint8_t any[PST_KEY_BYTES] = {1};
+    uint8_t shared[PST_KEY_BYTES];
+    return crypto_scalarmult(shared, any, public_half) == 0;
+}
+
 /* The public half itself, or the file that holds it. */
 static int add_recipient(struct pst_keyring *keyring, const char *recipient, char *line,
                          char *message)
@@ -144,7 +152,7 @@ static int add_recipient(struct pst_keyring *keyring, const char *recipient, cha
             return error;
         text = line;
     }
-    if (!take_digits(text, PUBLIC_BEGIN, key->public_half))
+    if (!take_digits(text, PUBLIC_BEGIN, key->public_half) || !can_seal(key->public_half))
         return fail(message, recipient, -EINVAL,
                     "no public half of a pair: " PUBLIC_BEGIN
                     " and 64 hexadecimal digits, which penstock keygen --pair makes");

@@ -57,10 +57,13 @@ static void add_record(struct pst_keys_file *file, const struct pst_key *recipie
     record->kind = (uint8_t)recipient->kind;
     memcpy(record->id, recipient->id, sizeof(record->id));
     record->cost = recipient->cost;
-    if (recipient->kind == PST_KEY_PUBLIC)
-        (void)crypto_box_seal(record->wrapped, data_key, PST_KEY_BYTES, recipient->public_half);
-    else
+    if (recipient->kind == PST_KEY_PUBLIC) {
+        int result =
+            crypto_box_seal(record->wrapped, data_key, PST_KEY_BYTES, recipient->public_half);
+        assert(result == 0); /* keyring.c has asked */
+    } else {
         wrap_by_secret(&file->head, recipient->secret, data_key, record->wrapped);
+    }
 }
 
 static size_t bytes_of(const struct pst_keys_file *file)

@@ -126,6 +126,7 @@ install -m 600 "$disk/tree/noise" "$disk/garbage"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/garbage"
 expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/missing"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient penstock-public-key:12
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "penstock-public-key:$(printf '0%.0s' {1..64})"
 chmod 644 "$key"
 expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
 expect_message 'closed to others'
