@@ -54,12 +54,22 @@ static int read_file(const struct node_place *place, uint32_t copy, struct pst_k
     return error;
 }
 
-/* The records of both files, for one may be older than the other. */
-static int read_both(const struct node_place *place, struct pst_keys_file *file)
+/* Of the key that opens the backup: another one's would be what somebody put in its place. */
+static int read_own(const struct node_place *place, uint32_t copy, struct pst_keys_file *file)
+{
+    const struct pst_data_key *key = &place->backup->keys[place->node_index];
+    int error = read_file(place, copy, file);
+    if (!error && memcmp(file->head.data_key, key->id, sizeof(key->id)) != 0)
+        error = -PST_E_MISPLACED;
+    return error;
+}
+
+/* The first one, or else its copy: that is never the newer one (change_node). */
+static int read_either(const struct node_place *place, struct pst_keys_file *file)
 {
     struct pst_keys_file copy;
-    int error = read_file(place, 0, file);
-    int copy_error = read_file(place, 1, &copy);
+    int error = read_own(place, 0, file);
+    int copy_error = read_own(place, 1, &copy);
     if (pst_is_own_error(error) || pst_is_own_error(copy_error))
         return pst_is_own_error(error) ? error : copy_error;
     if (error && !copy_error)
@@ -108,7 +118,7 @@ static int check_opens(const struct node_place *place, const struct pst_keys_fil
 static int change_node(const struct node_place *place, const struct pst_rewrap *change)
 {
     struct pst_keys_file file;
-    int error = read_both(place, &file);
+    int error = read_either(place, &file);
     if (error == -ENOENT) /* its files are in another directory */
         return 0;
     if (error)

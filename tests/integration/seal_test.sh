@@ -249,6 +249,15 @@ expect_exit 0 "$penstock" key add --from "$b" --new-key-file "$other" --recipien
 for id in 1 2; do
     for one in "$key" "$other" "$pair"; do comes_back "$b" "$id" "$one"; done
 done
+# A file that was put there, of another data key, is not added to, and is replaced by the copy.
+keys=$b/BACKUP-1/BACKUP-1.1.keys
+{ head -c 24 "$keys"; head -c 16 /dev/zero; tail -c +41 "$keys" | head -c 32; printf 'another data key'; tail -c +89 "$keys"; } >"$disk/forged"
+sum=$("$digest" <"$disk/forged")
+sum=${sum#xxh3-128:}
+for ((i = 0; i < 32; i += 2)); do printf '%b' "\\x${sum:i:2}"; done | dd of="$disk/forged" bs=1 seek=24 conv=notrunc status=none
+cp "$disk/forged" "$keys"
+expect_exit 0 "$penstock" key add --from "$b" --new-key-file "$other" --key-file "$key" 1
+cmp "$keys" "$keys.copy" || fail 'the file of another data key is still there'
 # A change that is cut off between the two files: either opens, and making it once more completes it.
 cp "$b/BACKUP-1/BACKUP-1.1.keys.copy" "$disk/older.copy"
 expect_exit 12 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "$key"
