@@ -503,14 +503,6 @@ const char *backup_elsewhere_text(const struct pst_backup *backup, char *text)
     return text;
 }
 
-bool pst_backup_is_sealed(const struct pst_backup *backup)
-{
-    bool is_sealed = false;
-    for (uint32_t i = 0; i < PST_NODES_MAX; i++)
-        is_sealed |= backup->is_sealed[i];
-    return is_sealed;
-}
-
 const char *pst_backup_shut_text(const struct pst_backup *backup, char *text)
 {
     bool has_given = backup->directories->keyring;

@@ -1,5 +1,5 @@
-/* The directories that hold some of a backup, and the names of its files for messages. Whoever
- * lists, shows, verifies, restores or prunes. */
+/* The directories that hold some of a backup, the names of its files for messages, and whether it is
+ * sealed. Whoever lists, shows, verifies, restores or prunes. */
 #include <stdio.h>
 
 #include "engine/repository/backup.h"
@@ -19,4 +19,12 @@ uint32_t backup_next_in(const struct pst_backup *backup, uint32_t i)
     while (i < PST_DIRECTORIES_MAX && (backup->found_in >> i & 1) == 0)
         i++;
     return i;
+}
+
+bool pst_backup_is_sealed(const struct pst_backup *backup)
+{
+    bool is_sealed = false;
+    for (uint32_t i = 0; i < PST_NODES_MAX; i++)
+        is_sealed |= backup->is_sealed[i];
+    return is_sealed;
 }
