@@ -36,7 +36,7 @@ static uint32_t threads_for(uint32_t ldms)
 int ahead_open(uint32_t ldms, struct ahead **ahead_out)
 {
     uint32_t threads_max = threads_for(ldms);
-    uint32_t blocks = AHEAD_OPEN + (threads_max ? AHEAD_BLOCKS_MAX : 0);
+    uint32_t blocks = AHEAD_OPEN + AHEAD_LEAVING + (threads_max ? AHEAD_BLOCKS_MAX : 0);
     struct ahead *ahead = calloc(1, sizeof(*ahead));
     if (!ahead)
         return -ENOMEM;
@@ -152,6 +152,8 @@ static void drop_block(struct ahead *ahead, struct ahead_block *block, const cha
     ahead_free_block(ahead, block);
 }
 
+/* A block that a thread is at is not queued any more while the walk waits: AHEAD_LEAVING. One at a
+ * time, for only those that the walk is in have children with blocks. */
 static void drop(struct ahead *ahead, struct ahead_dir *dir, const char *path)
 {
     dir->is_dropped = true;

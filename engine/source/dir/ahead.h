@@ -9,7 +9,7 @@
  * Read ahead are the innermost directory of the walk, and the next ones in it and in each one
  * above, on the same file system. Memory and descriptors are bounded: AHEAD_BLOCKS_MAX blocks of
  * entries, each of a directory that may be open, beside a block for each directory that the walk is
- * in.
+ * in, and one that it leaves.
  *
  * The walk's thread calls all functions.
  */

@@ -8,9 +8,11 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/activity.h"
+#include "engine/source/dir/ahead_threads.h"
 #include "engine/source/dir/tree.h"
 #include "tests/unit/source/source_test.h"
 
@@ -42,6 +44,7 @@ static atomic_int failing; /* enum call: it fails, for others than the walk */
 static atomic_int holding; /* enum call: the next one of others than the walk is held */
 static atomic_bool is_held;
 static char held_name[64];
+static const char *hold_at; /* only at this name; NULL: any */
 
 static bool is_thread(void)
 {
@@ -61,7 +64,8 @@ static bool must_fail(enum call call, const char *name)
     int expected = (int)call;
     if (!is_thread())
         return false;
-    if (atomic_compare_exchange_strong(&holding, &expected, CALL_NONE)) {
+    if ((!hold_at || strcmp(name, hold_at) == 0) &&
+        atomic_compare_exchange_strong(&holding, &expected, CALL_NONE)) {
         snprintf(held_name, sizeof(held_name), "%s", name);
         atomic_store(&is_held, true);
         wait_until(&is_released);
@@ -279,6 +283,136 @@ static void what_a_thread_hangs_at_is_named(void)
     pst_activity_bind(NULL);
 }
 
+/* ---- as many blocks as there can be ---- */
+
+#define LONG_NAMES 240 /* of 200 bytes: 12 blocks */
+
+static struct ahead *ahead;
+
+static int open_directory(int directory, const char *name)
+{
+    return openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static struct ahead_dir *begin_directory(int fd)
+{
+    struct stat status;
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    ASSERT_OK(fstat(fd, &status));
+    return ahead_begin(ahead, fd, &status);
+}
+
+static struct ahead_dir *enter_directory(struct ahead_dir *dir)
+{
+    struct stat status;
+    ASSERT_OK(ahead_look(ahead, dir, ahead_name(dir), &status));
+    struct ahead_dir *entered = ahead_enter(ahead, dir);
+    return entered ? entered : begin_directory(open_directory(dir->fd, ahead_name(dir)));
+}
+
+/* The name that is read first of those that begin with a letter. */
+static char first_in(const char *path, char letter, char last)
+{
+    char found = 0;
+    DIR *directory = opendir(path);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(directory);
+    const struct dirent *entry;
+    while (!found && (entry = readdir(directory)) != NULL)
+        found = entry->d_name[0] >= letter && entry->d_name[0] <= last ? entry->d_name[0] : 0;
+    closedir(directory);
+    return found;
+}
+
+/* One directory, near the beginning of where it is. Returns the new path's bytes. */
+static size_t make_near_directory(char *path, size_t used)
+{
+    for (char name = 'a'; name <= 'z'; name++) {
+        snprintf(path + used, 3, "/%c", name);
+        ASSERT_OK(mkdir(path, 0755));
+    }
+    path[used] = '\0';
+    char first = first_in(path, 'a', 'z');
+    for (char name = 'a'; name <= 'z'; name++) {
+        snprintf(path + used, 3, "/%c", name);
+        if (name != first)
+            ASSERT_OK(rmdir(path));
+    }
+    snprintf(path + used, 3, "/%c", first);
+    return used + 2;
+}
+
+/* Two directories in the order that they are read in: the first has a file, the second one levels,
+ * each of several blocks. */
+static void make_levels(void)
+{
+    char path[PST_PATH_BYTES_MAX], other[2 * PST_PATH_BYTES_MAX];
+    ASSERT_OK(mkdir("x", 0755));
+    ASSERT_OK(mkdir("y", 0755));
+    bool is_x = first_in(".", 'x', 'y') == 'x';
+    write_file(is_x ? "x/held" : "y/held", "content", 7);
+    size_t used = (size_t)snprintf(path, sizeof(path), "%s", is_x ? "y" : "x");
+    for (uint32_t level = 0; level < AHEAD_OPEN; level++) {
+        for (int i = 0; i < LONG_NAMES; i++) {
+            snprintf(other, sizeof(other), "%s/%0200d", path, i);
+            write_file(other, "", 0);
+        }
+        used = make_near_directory(path, used);
+    }
+}
+
+/* Whether the threads have read what they are woken for. */
+static bool is_far_ahead(const struct ahead_dir *dir)
+{
+    pthread_mutex_lock(&ahead->lock);
+    bool is = ahead->queued == AHEAD_BLOCKS_MAX || dir->state == AHEAD_ENDED ||
+              2 * dir->queued > ahead->reach;
+    pthread_mutex_unlock(&ahead->lock);
+    return is;
+}
+
+static void *release_soon(void *argument)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    (void)argument;
+    nanosleep(&pause, NULL);
+    atomic_store(&is_released, true);
+    return NULL;
+}
+
+/* The walk leaves the outermost directory for the sake of one that is deeper, and waits for a
+ * thread in a block of it, which is neither queued nor current then. */
+static void there_is_a_block_more_than_are_in_use(void)
+{
+    struct ahead_dir *levels[AHEAD_OPEN + 1];
+    pthread_t releaser;
+    make_levels();
+    hold_at = "held";
+    atomic_store(&is_held, false);
+    atomic_store(&is_released, false);
+    atomic_store(&holding, CALL_LOOK);
+    ASSERT_OK(ahead_open(AHEAD_THREADS_MAX + 1, &ahead));
+    levels[0] = begin_directory(open_directory(AT_FDCWD, "."));
+    CU_ASSERT_EQUAL(ahead_next(ahead, levels[0], ""), 1);
+    CU_ASSERT_EQUAL(ahead_next(ahead, levels[0], ""), 1);
+    for (uint32_t i = 1; i < AHEAD_OPEN; i++) {
+        levels[i] = enter_directory(levels[i - 1]);
+        do {
+            CU_ASSERT_EQUAL_FATAL(ahead_next(ahead, levels[i], ""), 1);
+        } while (*ahead_name(levels[i]) < 'a');
+        wait_until(&is_held);
+        while (!is_far_ahead(levels[i]))
+            (void)sched_yield();
+    }
+    CU_ASSERT_EQUAL(ahead->queued, AHEAD_BLOCKS_MAX);
+    levels[AHEAD_OPEN] = enter_directory(levels[AHEAD_OPEN - 1]);
+    ASSERT_OK(pthread_create(&releaser, NULL, release_soon, NULL));
+    for (uint32_t i = 0; i <= AHEAD_OPEN; i++)
+        ahead_end(ahead, levels[i], "", 0);
+    ASSERT_OK(pthread_join(releaser, NULL));
+    ahead_close(ahead);
+    hold_at = NULL;
+}
+
 /* ---- a tree that changes ---- */
 
 static atomic_bool must_end;
@@ -334,6 +468,7 @@ static CU_TestInfo tests[] = {
     {"the order is that of the walk alone", the_order_is_that_of_the_walk_alone},
     {"what fails for a thread is tried by the walk", what_fails_for_a_thread_is_tried_by_the_walk},
     {"what a thread hangs at is named", what_a_thread_hangs_at_is_named},
+    {"there is a block more than are in use", there_is_a_block_more_than_are_in_use},
     {"a changing tree does no harm", a_changing_tree_does_no_harm},
     CU_TEST_INFO_NULL,
 };
