@@ -61,9 +61,8 @@ bool pst_priority_is_urgent(void)
     return own.priority == PST_PRIORITY_URGENT;
 }
 
-void pst_priority_hurry_process(pid_t process, bool is_urgent)
+int pst_priority_hurry_process(pid_t process, bool is_urgent)
 {
     learn();
-    if (own.is_usual)
-        (void)apply(process, is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
+    return own.is_usual ? apply(process, is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL) : 0;
 }

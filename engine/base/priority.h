@@ -23,7 +23,7 @@ int pst_priority_set(enum pst_priority priority);
 bool pst_priority_is_urgent(void);
 
 /* Likewise of a process with one thread, a child that is not waited for yet: urgent, or normal as
- * the calling thread is. */
-void pst_priority_hurry_process(pid_t process, bool is_urgent);
+ * the calling thread is. One that has another user's identity takes CAP_SYS_NICE. */
+int pst_priority_hurry_process(pid_t process, bool is_urgent);
 
 #endif

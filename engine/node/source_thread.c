@@ -288,21 +288,21 @@ static void report_priority(int error)
             pst_error_text(error));
 }
 
-/* Until the thaw: other sources' writers wait for this thread, or will. */
+/* Until the thaw: other sources' writers wait for this thread, or will. A program's own source that
+ * holds up writers and has no prepare may wait for them in a way that takes a CPU. */
 static void hurry(struct lister *lister)
 {
-    if (lister->thread->worker.node->holds_writers)
+    const struct pst_source *source = lister->thread->source;
+    if (lister->thread->worker.node->holds_writers &&
+        (!source->freeze || pst_source_prepares(source)))
         lister->urgent_error = pst_priority_set(PST_PRIORITY_URGENT);
 }
 
-/* A program's own source may wait for its writers in a way that takes a CPU. */
 static int freeze(struct lister *lister)
 {
     struct pst_source_thread *thread = lister->thread;
     uint64_t hold_ns = thread->worker.node->config.freeze_hold_ns;
     lister->thawed_itself = false;
-    if (thread->source->freeze && !pst_source_prepares(thread->source))
-        (void)pst_priority_set(PST_PRIORITY_NORMAL);
     int error = pst_source_freeze(thread->source, freeze_deadline_ns(thread));
     hurry(lister);
     if (!error && hold_ns > 0 && thread->source->freeze)
@@ -314,6 +314,8 @@ static int freeze(struct lister *lister)
  * its writers need wait for no other (docs/adr/0035). */
 static int cut(struct lister *lister, uint64_t gci)
 {
+    if (!pst_source_prepares(lister->thread->source)) /* as in hurry(): its snapshot may wait */
+        (void)pst_priority_set(PST_PRIORITY_NORMAL);
     int error =
         lister->thawed_itself ? -PST_E_THAWED : pst_source_snapshot(lister->thread->source, gci);
     thaw(lister);

@@ -123,9 +123,9 @@ struct pst_source {
      * Whatever waits for writers gives up at the deadline. 0, or why the backup is worthless. */
     int (*check)(struct pst_source *source, uint64_t deadline_ns);
     /* Called in idle before each freeze, while no source of the node holds writers up: what a
-     * freeze needs and can be done before it, for others' writers wait meanwhile. The freeze of a
-     * source with this method may run at real-time priority, and must sleep where it waits. 0, or
-     * why there can be no backup. */
+     * freeze needs and can be done before it, for others' writers wait meanwhile. The
+     * freeze, snapshot and thaw of a source with this method may run at real-time priority, and
+     * must sleep where they wait. 0, or why there can be no backup. */
     int (*prepare)(struct pst_source *source);
 };
 

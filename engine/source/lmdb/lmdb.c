@@ -36,8 +36,14 @@ static void end(struct lmdb_source *lmdb)
  */
 static void hurry(const struct lmdb_source *lmdb, bool is_urgent)
 {
-    if (lmdb->guard.pid)
-        pst_priority_hurry_process(lmdb->guard.pid, is_urgent);
+    static atomic_flag is_reported = ATOMIC_FLAG_INIT;
+    int error = lmdb->guard.pid ? pst_priority_hurry_process(lmdb->guard.pid, is_urgent) : 0;
+    if (error && !atomic_flag_test_and_set(&is_reported))
+        pst_log(PST_LOG_INFO,
+                "where CPUs are busy, writers are held up for longer than need be: the process "
+                "that locks source %s may not have real-time priority (%s); where its owner is "
+                "another user, that takes CAP_SYS_NICE",
+                lmdb->source.name, pst_error_text(error));
 }
 
 static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
