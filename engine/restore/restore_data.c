@@ -128,8 +128,9 @@ static int make_workers(struct restore_run *run, uint32_t count)
 {
     run->watch = restore_files_watch;
     run->workers = calloc(count, sizeof(*run->workers));
-    for (uint32_t i = 0; run->workers && i < count; i++) {
+    for (uint32_t i = 0; run->workers && i < count; i++) /* all are closed, whatever fails here */
         run->workers[i].parent = (struct pst_parent)PST_PARENT_NONE;
+    for (uint32_t i = 0; run->workers && i < count; i++) {
         run->workers[i].files = restore_files_make(run, i);
         if (!run->workers[i].files)
             return -ENOMEM;
