@@ -237,6 +237,8 @@ static void write_done(struct pst_io_op *op, int result)
         error = restore_refuse(files->run, result, write->record, "could not write");
     else
         restore_count(files->run, write->record, (uint64_t)result);
+    if (result > 0 && !op->file->direct) /* refused: it is in the page cache */
+        restore_flush_add(files->run, (uint64_t)result);
     write->next = files->free_writes;
     files->free_writes = write;
     chunk_release(write->hold, error);
