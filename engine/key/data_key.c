@@ -6,14 +6,28 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
 #include "engine/format/seal.h"
 
+/* A child that is forked to run with the rights of somebody else, as the guard of an environment,
+ * finds zeros there. */
+static void keep_from_children(void *secret, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (uintptr_t)secret / page * page;
+    (void)madvise((void *)from, (uintptr_t)secret + bytes - from, MADV_WIPEONFORK);
+}
+
 void *pst_secret_make(size_t bytes)
 {
-    return sodium_init() < 0 ? NULL : sodium_malloc(bytes);
+    void *secret = sodium_init() < 0 ? NULL : sodium_malloc(bytes);
+    if (secret)
+        keep_from_children(secret, bytes);
+    return secret;
 }
 
 void pst_secret_free(void *secret)

@@ -18,7 +18,8 @@
 #define PST_KEY_BYTES 32u
 #define PST_DATA_KEY_ID_BYTES 16u
 
-/* Memory for secrets; NULL: there is none. Freeing it clears it; NULL is allowed. */
+/* Memory for secrets; NULL: there is none. Freeing it clears it; NULL is allowed. A forked child
+ * has it as zeros, and must not free it. */
 void *pst_secret_make(size_t bytes);
 void pst_secret_free(void *secret);
 

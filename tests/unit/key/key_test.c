@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/hex.h"
@@ -350,6 +351,26 @@ static void secrets_are_locked_and_in_no_core_dump(void)
     CU_ASSERT_PTR_NULL(key.secret);
 }
 
+/* The guard of an environment is a child with the rights of its owner. */
+static void children_have_no_secrets(void)
+{
+    struct pst_data_key key;
+    uint8_t any = 0;
+    int status;
+    CU_ASSERT_EQUAL_FATAL(data_key_make(&key), 0);
+    pid_t child = fork();
+    for (size_t i = 0; child == 0 && i < PST_KEY_BYTES; i++)
+        any |= key.secret[i];
+    if (child == 0)
+        _exit(any != 0);
+    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_EQUAL(status, 0);
+    for (size_t i = 0; i < PST_KEY_BYTES; i++)
+        any |= key.secret[i];
+    CU_ASSERT_NOT_EQUAL(any, 0);
+    pst_data_key_release(&key);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -363,6 +384,7 @@ int main(void)
         {"parts of another backup are refused", parts_of_another_backup_are_refused},
         {"keys of others are refused", keys_of_others_are_refused},
         {"secrets are locked and in no core dump", secrets_are_locked_and_in_no_core_dump},
+        {"children have no secrets", children_have_no_secrets},
         CU_TEST_INFO_NULL,
     };
     char path[128], message[PST_MESSAGE_BYTES];
