@@ -14,7 +14,8 @@
 #include "engine/json/json_build.h"
 #include "engine/json/json_read.h"
 
-/* All names of unreadable objects together, escaped; so that they never crowd out the rest. */
+/* All names of unreadable objects together, as JSON; so that they never crowd out the rest, sealed
+ * neither, which takes twice as much. */
 #define UNREADABLE_BYTES_MAX (256u << 10)
 
 /* Text of any bytes as UTF-8: what is not becomes \xHH, and a backslash \\. malloc'd, or NULL. */
@@ -144,7 +145,14 @@ static json_t *unreadable_array(const struct pst_node_manifest *manifest)
     size_t bytes = 0;
     for (uint32_t i = 0; array && i < manifest->unreadable_names_count; i++) {
         json_t *name = escaped_string(manifest->unreadable_names[i]);
-        bytes += json_string_length(name);
+        char *written;
+        size_t length = 0;
+        if (pst_json_text(name, &written, &length)) {
+            json_decref(name);
+            name = NULL; /* which ends the array */
+        }
+        free(written);
+        bytes += length;
         if (bytes > UNREADABLE_BYTES_MAX) {
             json_decref(name);
             break;

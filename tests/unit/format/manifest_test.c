@@ -351,6 +351,23 @@ static void where_it_comes_from(void)
                     -PST_E_CORRUPT);
 }
 
+/* Sealed it is there in hexadecimal digits, behind all but names; a backslash becomes four. */
+static void the_largest_fits_sealed(struct pst_node_manifest *large, char *path)
+{
+    static struct pst_node_manifest outside;
+    struct pst_manifest_text whole, text;
+    const char first = path[0];
+    memset(path, '\\', strlen(path));
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(large, &whole), 0);
+    outside = *large;
+    outside.sources_count = outside.unreadable_names_count = 0;
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&outside, &text), 0);
+    CU_ASSERT_EQUAL(pst_manifest_attach(&text, (const uint8_t *)whole.text, whole.bytes), 0);
+    free(text.text);
+    free(whole.text);
+    memset(path, first, strlen(path));
+}
+
 static void the_largest_manifests_fit(void)
 {
     static struct pst_node_manifest large;
@@ -372,6 +389,7 @@ static void the_largest_manifests_fit(void)
     for (uint32_t i = 0; i < PST_UNREADABLE_NAMES_MAX; i++)
         large.unreadable_names[i] = path;
     struct pst_manifest_text text;
+    the_largest_fits_sealed(&large, path);
     CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&large, &text), 0);
     CU_ASSERT_EQUAL_FATAL(pst_manifest_decode_node(text.text, text.bytes, &node, NULL, &damage), 0);
     CU_ASSERT_EQUAL(node.parts_count, PST_LDMS_MAX);
