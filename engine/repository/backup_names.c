@@ -1,5 +1,5 @@
-/* The directories that hold some of a backup, the names of its files for messages, and whether it is
- * sealed. Whoever lists, shows, verifies, restores or prunes. */
+/* The directories that hold some of a backup, the names of its files for messages, and whether it
+ * is sealed. Whoever lists, shows, verifies, restores or prunes. */
 #include <stdio.h>
 
 #include "engine/repository/backup.h"

@@ -70,6 +70,14 @@ static const struct pst_node_manifest *node_of(const struct pst_backup *backup, 
     return NULL;
 }
 
+/* Without a cluster its host is all that tells one node 1 from another's. */
+static bool is_of_two_hosts(const struct pst_backup *backup, const struct pst_node_manifest *one,
+                            const struct pst_node_manifest *other)
+{
+    return backup->cluster.common.cluster_id == 0 && one->host && other->host &&
+           strcmp(one->host, other->host) != 0;
+}
+
 /* No node that both have says that they are of two. A node whose manifest only one of them has says
  * nothing: it may have been missing, or its manifest is damaged. */
 static bool may_be_of_one_series(const struct pst_backup *one, const struct pst_backup *other)
@@ -79,7 +87,7 @@ static bool may_be_of_one_series(const struct pst_backup *one, const struct pst_
     for (uint32_t i = 0; one->nodes && i < one->cluster.nodes_count; i++) {
         const struct pst_node_manifest *its = node_of(one, one->cluster.nodes[i].node);
         const struct pst_node_manifest *others = node_of(other, one->cluster.nodes[i].node);
-        if (its && others && !has_same_sources(its, others))
+        if (its && others && (is_of_two_hosts(one, its, others) || !has_same_sources(its, others)))
             return false;
     }
     return true;

@@ -40,8 +40,8 @@ mkdir -p "$disk/tree/secret-folder"
 for i in $(seq 1 200); do
     echo "Wolframite $i $i" >"$disk/tree/secret-folder/salary-of-ada-$i"
 done
-{ yes 'the Wolframite report' || true; } | head -c 3000000 >"$disk/tree/large-Wolframite"
-head -c 2000000 /dev/urandom >"$disk/tree/noise"
+{ yes 'the Wolframite report' || true; } | head -c 6000000 >"$disk/tree/large-Wolframite"
+head -c 12000000 /dev/urandom >"$disk/tree/noise" # both are restored past the page cache, while their chunks are decoded
 ln -s linked-secret "$disk/tree/link"
 truncate -s 5M "$disk/tree/hole"
 words+=("$disk/tree" "$(head -c 24 "$key")")

@@ -233,6 +233,21 @@ static void backups_of_other_nodes_are_another_series(void)
     CU_ASSERT_STRING_EQUAL(kept(), "2 3 4");
 }
 
+/* Lone nodes of two hosts write into one directory: each is node 1 of no cluster. */
+static void lone_hosts_are_told_apart(void)
+{
+    begin();
+    for (int i = 0; i < 4; i++) {
+        add(MONDAY + (uint64_t)i * DAY)->cluster.common.cluster_id = 0;
+        nodes[i].host = i % 2 == 0 ? "here" : "there";
+    }
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "3 4");
+    for (int i = 0; i < 4; i++) /* in a cluster a node may move */
+        backups[i].cluster.common.cluster_id = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "4");
+}
+
 /* Each rule by itself, written down in another way: a backup stays by it if it is the newest of its
  * period, and fewer than N periods are newer. */
 static bool stays(size_t i, enum pst_retention_period rule, uint64_t length_ns)
@@ -282,6 +297,7 @@ int main(void)
         {"one whose sources are unknown joins no series",
          one_whose_sources_are_unknown_joins_no_series},
         {"backups of other nodes are another series", backups_of_other_nodes_are_another_series},
+        {"lone hosts are told apart", lone_hosts_are_told_apart},
         {"rules add up", rules_add_up},
         CU_TEST_INFO_NULL,
     };
