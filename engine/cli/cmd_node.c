@@ -139,8 +139,9 @@ static const struct cli_option options[] = {
     CLI_JOB_OPTIONS,
     {.name = "require-encryption",
      .kind = CLI_OPTION_SWITCH,
-     .help = "do not start without --key-file or --recipient, so that this node makes no backup "
-             "that is not sealed"},
+     .help =
+         "do not start without --key-file, --recipient or a passphrase, so that this node makes "
+         "no backup that is not sealed"},
     {0},
 };
 
@@ -307,9 +308,10 @@ static enum cli_exit read_options(struct run *run)
     cli_job_read_options(arguments, run->specs, &run->keys, &run->backup);
     job->backup = &run->backup;
     if (cli_argument_switch(arguments, "require-encryption") && !run->backup.keys)
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--require-encryption: give --key-file or --recipient too, or no backup of "
-                        "this node could be sealed");
+        return cli_fail(
+            arguments, CLI_EXIT_USAGE,
+            "--require-encryption: give --key-file, --recipient or a passphrase too, or "
+            "no backup of this node could be sealed");
     return CLI_EXIT_DONE;
 }
 
