@@ -194,7 +194,7 @@ static void report_retained(struct pruning *pruning, const struct pst_backup *ba
     if (verdict->is_due && backup->state == PST_BACKUP_SPLIT)
         pst_log(PST_LOG_WARNING, "backup %u is kept: it is %s", backup->number, backup->reason);
     if (cli_argument_json(pruning->arguments))
-        pruning->error = print_retained(pruning, backup, verdict);
+        pruning->error = pruning->error ? pruning->error : print_retained(pruning, backup, verdict);
     else if (pruning->dry_run)
         cli_print_line(stdout, "backup %u, uid %.8s, %s%s%s: stays: %s", backup->number,
                        uid_text(backup, uid), pst_backup_state_text(backup->state),

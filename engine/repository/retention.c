@@ -129,11 +129,11 @@ static uint64_t newer_than(const struct judging *judging, const struct pst_backu
 
 /* ---- rules ---- */
 
-static bool keep(struct pst_retention_verdict *verdict, const char *format, ...)
+static void keep(struct pst_retention_verdict *verdict, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Adds a reason to keep it. Returns true. */
-static bool keep(struct pst_retention_verdict *verdict, const char *format, ...)
+/* Adds a reason to keep it. */
+static void keep(struct pst_retention_verdict *verdict, const char *format, ...)
 {
     size_t used = verdict->is_kept ? strlen(verdict->reason) : 0;
     va_list arguments;
@@ -144,7 +144,6 @@ static bool keep(struct pst_retention_verdict *verdict, const char *format, ...)
         vsnprintf(verdict->reason + used, sizeof(verdict->reason) - used, format, arguments);
     va_end(arguments);
     verdict->is_kept = true;
-    return true;
 }
 
 /* A number that two points in time share if they lie in the same period. */
