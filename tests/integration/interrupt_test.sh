@@ -67,7 +67,8 @@ interrupted_backups() {
     interrupt_after INT 0 "$penstock" backup --source synthetic:rows=2000000 --to "$disk/new"
     [ "$status" -eq 130 ] || fail "at once: exit $status"
     expect_absent "$disk/new"
-    # Two at once are one, and the second of two ends it at once; the next backup cleans up.
+    # Two at once are one, and the second of two ends it at once; the next backup cleans up. Which it
+    # was is the process's word: a busy host may keep two at once apart.
     asynchronous "$penstock" backup --source synthetic:rows=2000000 --to "$disk/new" >"$memory/out" 2>"$memory/err" &
     local child=$!
     until [ -d "$disk/new" ]; do kill -0 "$child" || fail 'the backup ended early'; done
@@ -76,7 +77,7 @@ interrupted_backups() {
     status=0
     wait "$child" || status=$?
     [ "$status" -eq 130 ] || [ "$status" -eq 143 ] || fail "two signals: exit $status"
-    [ "$status" -ne 130 ] || expect_absent "$disk/new"
+    grep -q 'interrupted again' "$memory/err" || expect_absent "$disk/new"
     expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/new"
     [ "$(ls "$disk/new")" = BACKUP-1 ] || fail 'the next backup did not clean up'
     rm -r "$disk/new"
