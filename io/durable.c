@@ -103,16 +103,38 @@ static int fill_file(int fd, const void *data, size_t bytes, struct pst_durable_
     return close_file(fd, context);
 }
 
-int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
-                    struct pst_durable_context *context)
+static int create(int dirfd, const char *name, mode_t mode, const void *data, size_t bytes,
+                  struct pst_durable_context *context)
 {
     int flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = (int)CALL(context, "create", openat(dirfd, name, flags, 0600));
+    int fd = (int)CALL(context, "create", openat(dirfd, name, flags, mode));
     if (fd < 0)
         return fd;
     int error = fill_file(fd, data, bytes, context);
     if (error)
         (void)unlinkat(dirfd, name, 0);
+    return error;
+}
+
+int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
+                    struct pst_durable_context *context)
+{
+    return create(dirfd, name, 0600, data, bytes, context);
+}
+
+int pst_durable_create(const char *path, mode_t mode, const void *data, size_t bytes)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!folder)
+        return -ENOMEM;
+    int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = dirfd < 0 ? -errno : create(dirfd, name, mode, data, bytes, NULL);
+    if (!error)
+        error = pst_durable_sync_dir(dirfd, NULL);
+    if (dirfd >= 0)
+        close(dirfd);
+    free(folder);
     return error;
 }
 

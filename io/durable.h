@@ -33,6 +33,11 @@ struct pst_durable_context {
 PST_MUST_USE int pst_durable_write(int dirfd, const char *name, const void *data, size_t bytes,
                                    bool replace, struct pst_durable_context *context);
 
+/* Makes the file `path`, which must not be there (-EEXIST), and syncs it and its directory. After
+ * an error nothing of it is left, unless it is the sync of the directory that failed. 0 or -errno.
+ */
+PST_MUST_USE int pst_durable_create(const char *path, mode_t mode, const void *data, size_t bytes);
+
 /* renameat2(2) with flags (RENAME_NOREPLACE) and fsync of both directories. failed_step says which
  * of them failed; the rename itself is not taken back. */
 PST_MUST_USE int pst_durable_rename(int old_dirfd, const char *old_name, int new_dirfd,

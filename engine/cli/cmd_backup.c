@@ -38,14 +38,14 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
      .yields_to = "source,to",
-     .help = "have the cluster of the node at this control socket make the backup, of the sources "
-             "and into the directories that its nodes are configured with; goes only with --wait, "
-             "--allow-missing, --number, --single-threaded, --verify and --json. What the "
-             "environment or the configuration file sets of the other options is for backups "
-             "without --node; only --label, --logical, --tables, --exclude-tables, --key-file, "
-             "--recipient, --passphrase-file and --passphrase-command must not be set there "
-             "either. PENSTOCK_NODE counts only where no "
-             "--source and no --to is given"},
+     .help =
+         "have the cluster of the node at this control socket make the backup, of the sources "
+         "and into the directories that its nodes are configured with; goes only with --wait, "
+         "--allow-missing, --number, --single-threaded, --verify and --json. What the "
+         "environment or the configuration file sets of the other options is for backups "
+         "without --node; only --label, --logical, --tables, --exclude-tables, --key-file, "
+         "--recipient and --passphrase-… must not be set there either. PENSTOCK_NODE counts only "
+         "where no --source and no --to is given"},
     {.name = "wait",
      .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
@@ -330,9 +330,15 @@ static bool counts_with_node(const char *option)
  * anywhere would take the backup for such a one. */
 static bool says_what(const char *option)
 {
-    static const char *const options_of_contents[] = {
-        "label",    "logical",   "tables",          "exclude-tables",
-        "key-file", "recipient", "passphrase-file", "passphrase-command"};
+    static const char *const options_of_contents[] = {"label",
+                                                      "logical",
+                                                      "tables",
+                                                      "exclude-tables",
+                                                      "key-file",
+                                                      "recipient",
+                                                      "passphrase-file",
+                                                      "passphrase-command",
+                                                      "passphrase-prompt"};
     for (size_t i = 0; i < sizeof(options_of_contents) / sizeof(options_of_contents[0]); i++) {
         if (strcmp(option, options_of_contents[i]) == 0)
             return true;

@@ -28,6 +28,13 @@ static const struct cli_option options[] = {
      .argument = "PUBLIC",
      .repeatable = true,
      .help = "add: the public half of a pair, or a file that holds it, likewise"},
+    {.name = "new-passphrase-file",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "FILE",
+     .help = "add: a passphrase, likewise; as --passphrase-file"},
+    {.name = "new-passphrase-prompt",
+     .kind = CLI_OPTION_SWITCH,
+     .help = "add: a passphrase that is typed at the terminal, twice, likewise"},
     {.name = "key-id",
      .kind = CLI_OPTION_TEXT,
      .argument = "ID",
@@ -44,6 +51,7 @@ struct run {
     struct pst_backup_list list;
     struct pst_keyring *added;
     uint8_t removed[PST_KEY_ID_BYTES];
+    uint32_t found;                  /* records of that id */
     const struct pst_backup *backup; /* the one that is listed */
     int error;                       /* of printing */
 };
@@ -105,6 +113,13 @@ static enum cli_exit list_keys(struct run *run)
     return CLI_EXIT_DONE;
 }
 
+static void note_removed(void *context, uint32_t node, const struct pst_keys_record *record)
+{
+    struct run *run = context;
+    (void)node;
+    run->found += memcmp(record->id, run->removed, sizeof(run->removed)) == 0;
+}
+
 static enum cli_exit change_keys(struct run *run)
 {
     const struct pst_rewrap change = {
@@ -112,7 +127,10 @@ static enum cli_exit change_keys(struct run *run)
         .removed = run->added ? NULL : run->removed,
     };
     char message[PST_MESSAGE_BYTES];
-    int error = pst_rewrap(run->backup, &change, message);
+    int error = change.removed ? pst_rewrap_list(run->backup, note_removed, run) : 0;
+    if (error)
+        return cli_fail(run->arguments, CLI_EXIT_FAILED, "%s", pst_error_text(error));
+    error = pst_rewrap(run->backup, &change, message);
     if (error)
         return cli_fail(run->arguments,
                         error == -PST_E_BUSY ? CLI_EXIT_BUSY
@@ -132,6 +150,11 @@ static enum cli_exit each_backup(struct run *run)
             break;
         code = lists ? list_keys(run) : change_keys(run);
     }
+    if (code == CLI_EXIT_DONE && strcmp(run->action, "remove") == 0 && run->found == 0)
+        return cli_fail(run->arguments, CLI_EXIT_FAILED,
+                        "--key-id %s: no such key opens a backup here; penstock key list shows "
+                        "those that do",
+                        cli_argument_text(run->arguments, "key-id"));
     if (code == CLI_EXIT_DONE && (run->error || cli_print_flush(stdout) < 0))
         return cli_fail(run->arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
     return code;
@@ -146,7 +169,12 @@ static enum cli_exit read_added(struct run *run)
     given.keys.files_count = cli_argument_texts(run->arguments, "new-key-file", given.files);
     given.keys.recipients = given.recipients;
     given.keys.recipients_count = cli_argument_texts(run->arguments, "recipient", given.recipients);
+    given.keys.passphrase_file = cli_argument_text(run->arguments, "new-passphrase-file");
+    given.keys.passphrase_asks =
+        cli_argument_switch(run->arguments, "new-passphrase-prompt") ? 2 : 0;
     int error = pst_keyring_read(&given.keys, &run->added, message);
+    if (!error && run->added)
+        error = pst_keyring_prepare(run->added, message);
     if (error)
         return cli_fail(run->arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
                         message);
@@ -165,7 +193,7 @@ static enum cli_exit read_options(struct run *run)
         return cli_fail(arguments, CLI_EXIT_USAGE, "key %s: give list, add or remove", run->action);
     if (adds != (run->added != NULL))
         return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--new-key-file and --recipient are for key add, which needs one of them");
+                        "--new-… and --recipient are for key add, which needs one of them");
     if (removes != (removed != NULL))
         return cli_fail(arguments, CLI_EXIT_USAGE, "--key-id is for key remove, which needs it");
     if (removed && !pst_hex_decode(removed, strlen(removed), run->removed, sizeof(run->removed)))

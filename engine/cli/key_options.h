@@ -14,10 +14,14 @@
      .argument = "FILE",                                                                           \
      .help = "likewise a passphrase: the first line of a file that is closed to others, or of a "  \
              "pipe (/dev/fd/3)"},                                                                  \
+        {.name = "passphrase-command",                                                             \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "COMMAND",                                                                    \
+         .yields_to = "passphrase-file,passphrase-prompt",                                         \
+         .help = "likewise, as a command of the shell prints it, such as systemd-ask-password"},   \
     {                                                                                              \
-        .name = "passphrase-command", .kind = CLI_OPTION_TEXT, .argument = "COMMAND",              \
-        .yields_to = "passphrase-file",                                                            \
-        .help = "likewise, as a command of the shell prints it, such as systemd-ask-password"      \
+        .name = "passphrase-prompt", .kind = CLI_OPTION_SWITCH,                                    \
+        .help = "likewise, as it is typed at the terminal, which does not show it"                 \
     }
 
 /* For the table of a command that makes backups. */
@@ -66,8 +70,10 @@ static inline const struct pst_keys *cli_keys_read(const struct cli_arguments *a
         keys->recipients_count = cli_argument_texts(arguments, "recipient", given->recipients);
     keys->passphrase_file = cli_argument_text(arguments, "passphrase-file");
     keys->passphrase_command = cli_argument_text(arguments, "passphrase-command");
-    bool has_any = keys->files_count + keys->recipients_count > 0 || keys->passphrase_file ||
-                   keys->passphrase_command;
+    if (cli_argument_switch(arguments, "passphrase-prompt"))
+        keys->passphrase_asks = seals ? 2 : 1;
+    bool has_any = keys->files_count + keys->recipients_count + keys->passphrase_asks > 0 ||
+                   keys->passphrase_file || keys->passphrase_command;
     return has_any ? keys : NULL;
 }
 

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 
 #include <sodium.h>
 
+#include "engine/base/log.h"
 #include "engine/format/seal.h"
 
 /* A child that is forked to run with the rights of somebody else, as the guard of an environment,
@@ -22,11 +24,23 @@ static void keep_from_children(void *secret, size_t bytes)
     (void)madvise((void *)from, (uintptr_t)secret + bytes - from, MADV_WIPEONFORK);
 }
 
+/* sodium_malloc() locks what it makes, and does not say where it could not. */
+static void warn_unlocked(void *secret, size_t bytes)
+{
+    static atomic_bool said;
+    if (sodium_mlock(secret, bytes) < 0 && !atomic_exchange(&said, true))
+        pst_log(PST_LOG_WARNING,
+                "keys lie in memory that the kernel may write to its swap: raise the limit on "
+                "locked memory (ulimit -l, LimitMEMLOCK=)");
+}
+
 void *pst_secret_make(size_t bytes)
 {
     void *secret = sodium_init() < 0 ? NULL : sodium_malloc(bytes);
-    if (secret)
-        keep_from_children(secret, bytes);
+    if (!secret)
+        return NULL;
+    warn_unlocked(secret, bytes);
+    keep_from_children(secret, bytes);
     return secret;
 }
 

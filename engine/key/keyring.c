@@ -14,6 +14,8 @@
 
 #include "engine/base/hex.h"
 #include "engine/base/limits.h"
+#include "engine/key/terminal.h"
+#include "io/durable.h"
 
 #define DIGITS (2 * PST_KEY_BYTES)
 #define FILE_BYTES_MAX 256u
@@ -48,8 +50,9 @@ static const char *file_fault(const struct stat *status, bool is_secret)
     return NULL;
 }
 
-/* The first line of a file, without its end, in secret memory of FILE_BYTES_MAX + 1. */
-static int take_line(int fd, char *line)
+/* The first line of a file, without its end, in secret memory of FILE_BYTES_MAX + 1. A part of it
+ * would be another key. */
+static int take_line(int fd, char *line, const char **fault)
 {
     ssize_t got, all = 0;
     while ((got = read(fd, line + all, FILE_BYTES_MAX - (size_t)all)) > 0)
@@ -57,8 +60,14 @@ static int take_line(int fd, char *line)
     if (got < 0)
         return -errno;
     line[all] = '\0';
-    line[strcspn(line, "\n")] = '\0';
-    return 0;
+    char *end = memchr(line, '\n', (size_t)all);
+    if (end)
+        *end = '\0';
+    else if (all == FILE_BYTES_MAX)
+        *fault = "its first line is longer than 255 characters";
+    if (strlen(line) < (end ? (size_t)(end - line) : (size_t)all))
+        *fault = "it is not text";
+    return *fault ? -EINVAL : 0;
 }
 
 static int read_fd(int fd, bool is_secret, char *line, const char **fault)
@@ -69,7 +78,7 @@ static int read_fd(int fd, bool is_secret, char *line, const char **fault)
     *fault = file_fault(&status, is_secret);
     if (*fault)
         return -EPERM;
-    return take_line(fd, line);
+    return take_line(fd, line, fault);
 }
 
 static int read_line(const char *path, bool is_secret, char *line, char *message)
@@ -204,31 +213,52 @@ int pst_keyring_prepare(struct pst_keyring *keyring, char *message)
 static int read_pipe(const char *path, char *line, char *message)
 {
     struct stat status;
+    const char *fault = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     int error = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
     if (!error)
-        error = S_ISFIFO(status.st_mode) ? take_line(fd, line) : -EINVAL;
+        error = S_ISFIFO(status.st_mode) ? take_line(fd, line, &fault) : -EINVAL;
     if (fd >= 0)
         close(fd);
-    return error ? fail(message, path, error, NULL) : 0;
+    return error ? fail(message, path, error, fault) : 0;
 }
 
 /* Nothing of it goes through a buffer of the library's. */
 static int read_command(const char *command, char *line, char *message)
 {
+    const char *fault = NULL;
     FILE *output = popen(command, "re");
     if (!output)
         return fail(message, "passphrase command", -errno, NULL);
-    int error = take_line(fileno(output), line);
+    int error = take_line(fileno(output), line, &fault);
     int status = pclose(output);
     if (!error && status != 0)
         return fail(message, "passphrase command", -EINVAL, "it failed");
-    return error ? fail(message, "passphrase command", error, NULL) : 0;
+    return error ? fail(message, "passphrase command", error, fault) : 0;
+}
+
+/* Twice where a slip of the hand would shut a backup for good. */
+static int ask(uint32_t asks, char *line, char *message)
+{
+    int error = terminal_ask("Passphrase: ", line, FILE_BYTES_MAX);
+    if (error || asks < 2)
+        return error ? fail(message, "/dev/tty", error, NULL) : 0;
+    char *again = pst_secret_make(FILE_BYTES_MAX + 1);
+    if (!again)
+        return fail(message, "passphrase", -ENOMEM, NULL);
+    error = terminal_ask("The same once more: ", again, FILE_BYTES_MAX);
+    bool is_other = !error && strcmp(line, again) != 0;
+    pst_secret_free(again);
+    if (is_other)
+        return fail(message, "passphrase", -EINVAL, "the two are not the same");
+    return error ? fail(message, "/dev/tty", error, NULL) : 0;
 }
 
 static int read_passphrase(const struct pst_keys *named, char *line, char *message)
 {
     struct stat status;
+    if (named->passphrase_asks > 0)
+        return ask(named->passphrase_asks, line, message);
     if (named->passphrase_command)
         return read_command(named->passphrase_command, line, message);
     bool is_pipe = stat(named->passphrase_file, &status) == 0 && S_ISFIFO(status.st_mode);
@@ -254,9 +284,10 @@ static int add_passphrase(const struct pst_keys *named, struct pst_keyring *keyr
     return 0;
 }
 
-static bool has_passphrase(const struct pst_keys *named)
+static int passphrases(const struct pst_keys *named)
 {
-    return named->passphrase_file || named->passphrase_command;
+    return (named->passphrase_file != NULL) + (named->passphrase_command != NULL) +
+           (named->passphrase_asks > 0);
 }
 
 static int add_all(const struct pst_keys *named, struct pst_keyring *keyring, char *line,
@@ -267,7 +298,7 @@ static int add_all(const struct pst_keys *named, struct pst_keyring *keyring, ch
         error = add_file(keyring, named->files[i], line, message);
     for (uint32_t i = 0; !error && i < named->recipients_count; i++)
         error = add_recipient(keyring, named->recipients[i], line, message);
-    if (!error && has_passphrase(named))
+    if (!error && passphrases(named) > 0)
         error = add_passphrase(named, keyring, line, message);
     return error;
 }
@@ -279,10 +310,11 @@ int pst_keyring_read(const struct pst_keys *named, struct pst_keyring **keyring,
         return 0;
     if (named->struct_bytes < sizeof(*named))
         return fail(message, "keys", -EINVAL, "pst_keys was not initialised");
-    if (named->files_count + named->recipients_count == 0 && !has_passphrase(named))
+    if (named->files_count + named->recipients_count == 0 && passphrases(named) == 0)
         return 0;
-    if (named->passphrase_file && named->passphrase_command)
-        return fail(message, "passphrase", -EINVAL, "give a file or a command, not both");
+    if (passphrases(named) > 1)
+        return fail(message, "passphrase", -EINVAL,
+                    "give a file, a command or the terminal, not two of them");
     if (named->files_count > PST_KEYRING_MAX || named->recipients_count > PST_KEYRING_MAX ||
         named->files_count + named->recipients_count >= PST_KEYRING_MAX)
         return fail(message, "keys", -EINVAL, "too many: 15, and a passphrase, are the most");
@@ -313,20 +345,10 @@ void pst_keyring_release(struct pst_keyring *keyring)
 
 static int write_file(const char *path, mode_t mode, const char *text, char *message)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0)
-        return fail(message, path, -errno, errno == EEXIST ? "exists, and stays as it is" : NULL);
-    size_t bytes = strlen(text);
-    ssize_t written = write(fd, text, bytes);
-    int error = written == (ssize_t)bytes ? 0 : written < 0 ? -errno : -EIO;
-    if (!error && fsync(fd) < 0)
-        error = -errno;
-    if (close(fd) < 0 && !error)
-        error = -errno;
-    if (!error)
-        return 0;
-    (void)unlink(path);
-    return fail(message, path, error, NULL);
+    int error = pst_durable_create(path, mode, text, strlen(text));
+    return error
+               ? fail(message, path, error, error == -EEXIST ? "exists, and stays as it is" : NULL)
+               : 0;
 }
 
 static void write_line(char *line, const char *begin, const uint8_t *key)

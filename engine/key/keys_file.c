@@ -93,21 +93,23 @@ size_t keys_file_make(const struct pst_keyring *recipients, const struct pst_dat
     return finish(file);
 }
 
-static bool has_record(const struct pst_keys_file *file, const uint8_t *id)
+static void drop_records(struct pst_keys_file *file, const uint8_t *id)
 {
-    bool found = false;
-    for (uint32_t i = 0; i < file->head.records_count; i++)
-        found |= memcmp(file->records[i].id, id, PST_KEY_ID_BYTES) == 0;
-    return found;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < file->head.records_count; i++) {
+        if (memcmp(file->records[i].id, id, PST_KEY_ID_BYTES) != 0)
+            file->records[left++] = file->records[i];
+    }
+    file->head.records_count = left;
 }
 
+/* A record that names the recipient already goes: whether it opens, only its owner could say. */
 size_t pst_keys_file_add(const struct pst_keyring *recipients, const struct pst_data_key *key,
                          struct pst_keys_file *file)
 {
     assert(memcmp(file->head.data_key, key->id, sizeof(key->id)) == 0);
     for (uint32_t i = 0; i < recipients->count; i++) {
-        if (has_record(file, recipients->keys[i].id))
-            continue;
+        drop_records(file, recipients->keys[i].id);
         if (file->head.records_count == PST_KEYS_FILE_RECORDS_MAX)
             return 0;
         add_record(file, &recipients->keys[i], key->secret);
@@ -117,13 +119,8 @@ size_t pst_keys_file_add(const struct pst_keyring *recipients, const struct pst_
 
 size_t pst_keys_file_remove(const uint8_t id[PST_KEY_ID_BYTES], struct pst_keys_file *file)
 {
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < file->head.records_count; i++) {
-        if (memcmp(file->records[i].id, id, PST_KEY_ID_BYTES) != 0)
-            file->records[left++] = file->records[i];
-    }
-    file->head.records_count = left;
-    return left > 0 ? finish(file) : 0;
+    drop_records(file, id);
+    return file->head.records_count > 0 ? finish(file) : 0;
 }
 
 /* ---- reading ---- */

@@ -16,6 +16,7 @@
 struct keys_copy {
     int error; /* -ENOENT: it is not there */
     struct pst_damage damage;
+    struct pst_digest checksum; /* its own, where it is whole */
 };
 
 /* The files of a node, in all directories. */
@@ -25,9 +26,9 @@ struct node_keys {
     struct pst_part_identity identity;
     struct pst_keys_file file; /* the one that was read last */
     struct keys_copy copies[PST_DIRECTORIES_MAX][LAYOUT_KEYS_COPIES];
+    struct pst_digest opened; /* the one that the data key is from */
     uint32_t whole;
     bool is_there;
-    int error; /* of opening */
 };
 
 static uint32_t node_of(const struct node_keys *keys)
@@ -75,18 +76,29 @@ static void note_wanted(struct node_keys *keys)
     }
 }
 
-/* A file that is whole; any of them may open, if a change of recipients was interrupted. */
-static int try_open(struct node_keys *keys)
+/* A file that is whole; any of them may open, if a change of recipients was interrupted. What a key
+ * that was given should open, and does not, is damage, wherever else the data key is found. */
+static int try_open(struct node_keys *keys, struct keys_copy *found)
 {
     struct pst_backup *backup = keys->look->backup;
-    struct pst_data_key *key = &backup->keys[keys->node_index];
+    struct pst_data_key *known = &backup->keys[keys->node_index], key;
     const struct pst_keyring *keyring = backup->directories->keyring;
-    keys->whole++;
+    found->checksum = keys->file.head.checksum;
     note_wanted(keys);
-    if (key->secret || !keyring)
+    if (!keyring || (known->secret && pst_digest_equal(&found->checksum, &keys->opened)))
         return 0;
-    keys->error = pst_keys_file_open(&keys->file, keyring, key);
-    return pst_is_own_error(keys->error) ? keys->error : 0;
+    int error = pst_keys_file_open(&keys->file, keyring, &key);
+    if (error == -PST_E_CORRUPT)
+        found->damage = (struct pst_damage){.what = "keys: not what was sealed here"};
+    if (error)
+        return error == -PST_E_NO_KEY ? 0 : error;
+    if (known->secret) {
+        pst_data_key_release(&key);
+        return 0;
+    }
+    *known = key;
+    keys->opened = found->checksum;
+    return 0;
 }
 
 static int read_all(struct node_keys *keys)
@@ -97,46 +109,61 @@ static int read_all(struct node_keys *keys)
         for (uint32_t copy = 0; copy < LAYOUT_KEYS_COPIES; copy++) {
             struct keys_copy *found = &keys->copies[i][copy];
             found->error = read_copy(keys, i, copy, found);
-            int error = found->error ? found->error : try_open(keys);
-            if (pst_is_own_error(error))
-                return error;
+            if (!found->error)
+                found->error = try_open(keys, found);
+            if (pst_is_own_error(found->error))
+                return found->error;
             keys->is_there |= found->error != -ENOENT;
+            keys->whole += !found->error;
         }
     }
     return 0;
+}
+
+/* The text of a warning, or NULL. */
+static const char *copy_fault(const struct keys_copy copies[LAYOUT_KEYS_COPIES], uint32_t copy)
+{
+    const struct keys_copy *one = &copies[copy], *other = &copies[!copy];
+    if (one->error == -ENOENT)
+        return other->error == -ENOENT ? NULL : "missing; another copy of it is there";
+    if (one->error)
+        return "damaged; another copy of it is whole";
+    bool differs =
+        copy == 1 && !other->error && !pst_digest_equal(&one->checksum, &other->checksum);
+    return differs ? "other keys open it than its copy: a change of keys was cut off; make it again"
+                   : NULL;
 }
 
 static void report(const struct node_keys *keys, uint32_t i, uint32_t copy)
 {
     const struct pst_backup *backup = keys->look->backup;
     const struct keys_copy *found = &keys->copies[i][copy];
-    bool is_missing = found->error == -ENOENT;
-    bool has_other = keys->copies[i][!copy].error != -ENOENT;
+    const char *fault = copy_fault(keys->copies[i], copy);
     const struct pst_file_name name =
         backup_file_name(backup, i, layout_keys(backup->number, node_of(keys), copy).text);
-    if (!found->error || (is_missing && !has_other))
+    if (!fault)
         return;
-    if (keys->whole == 0 && !is_missing) {
+    if (keys->whole == 0 && found->error != -ENOENT) {
         pst_findings_add_damage(keys->look->findings, &name, 0, &found->damage, found->error);
         return;
     }
     const struct pst_finding warning = {
         .directory = name.directory,
         .file = name.text,
-        .what = is_missing ? "missing; another copy of it is there"
-                           : "damaged; another copy of it is whole",
+        .what = fault,
         .warning = true,
     };
     findings_add(keys->look->findings, &warning);
 }
 
-static void report_lost(const struct node_keys *keys, const char *what, int error)
+static void report_lost(const struct node_keys *keys)
 {
     const struct pst_backup *backup = keys->look->backup;
     const struct pst_file_name name = backup_file_name(
         backup, PST_DIRECTORIES_MAX, layout_keys(backup->number, node_of(keys), 0).text);
-    const struct pst_damage damage = {.what = what};
-    pst_findings_add_damage(keys->look->findings, &name, 0, &damage, error);
+    const struct pst_damage damage = {
+        .what = "the keys of a node, without which nothing of it can be read"};
+    pst_findings_add_damage(keys->look->findings, &name, 0, &damage, -ENOENT);
 }
 
 int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index)
@@ -156,9 +183,7 @@ int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index)
             report(keys, i, copy);
     }
     if (!error && !keys->is_there)
-        report_lost(keys, "the keys of a node, without which nothing of it can be read", -ENOENT);
-    if (!error && keys->error == -PST_E_CORRUPT)
-        report_lost(keys, "keys: not what was sealed here", -PST_E_CORRUPT);
+        report_lost(keys);
     if (!backup->keys[node_index].secret)
         backup->is_shut = true;
     free(keys);

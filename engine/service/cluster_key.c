@@ -17,6 +17,7 @@
 #include "engine/base/check.h"
 #include "engine/base/hex.h"
 #include "engine/base/limits.h"
+#include "io/durable.h"
 #include "net/quic/quic_network.h"
 
 #define KEY_DIGITS (2u * PST_CLUSTER_KEY_BYTES)
@@ -30,37 +31,22 @@ static int fail(char *message, const char *path, int error, const char *what)
 
 /* ---- making ---- */
 
-static int write_key(int fd)
+int pst_cluster_key_make(const char *path, char *message)
 {
     uint8_t key[PST_CLUSTER_KEY_BYTES];
     char line[KEY_DIGITS + 2];
+    PST_CHECK_MAIN_THREAD();
     ssize_t got = getrandom(key, sizeof(key), 0);
+    int error = got < 0 ? -errno : got < (ssize_t)sizeof(key) ? -EIO : 0;
     (void)pst_hex_encode(key, sizeof(key), line);
     line[KEY_DIGITS] = '\n';
-    ssize_t written = got == (ssize_t)sizeof(key) ? write(fd, line, KEY_DIGITS + 1) : -1;
-    int error = written == (ssize_t)KEY_DIGITS + 1 ? 0 : -EIO;
-    if (got < 0 || written < 0)
-        error = -errno;
+    if (!error)
+        error = pst_durable_create(path, 0600, line, KEY_DIGITS + 1);
     explicit_bzero(key, sizeof(key));
     explicit_bzero(line, sizeof(line));
-    if (!error && fsync(fd) < 0)
-        error = -errno;
-    return error;
-}
-
-int pst_cluster_key_make(const char *path, char *message)
-{
-    PST_CHECK_MAIN_THREAD();
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail(message, path, -errno, errno == EEXIST ? "exists, and stays as it is" : NULL);
-    int error = write_key(fd);
-    if (close(fd) < 0 && !error)
-        error = -errno;
-    if (!error)
-        return 0;
-    (void)unlink(path);
-    return fail(message, path, error, NULL);
+    return error
+               ? fail(message, path, error, error == -EEXIST ? "exists, and stays as it is" : NULL)
+               : 0;
 }
 
 /* ---- reading ---- */

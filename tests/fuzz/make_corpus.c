@@ -10,6 +10,7 @@
 #include "net/packet/arp.h"
 #include "net/shm/shared_ring.h"
 #include "net/shm/shm_wire.h"
+#include "tests/fuzz/keys_ring.h"
 #include "tests/unit/format/sample.h"
 
 static const char *folder;
@@ -110,6 +111,21 @@ static void put_manifests(void)
     free(text.text);
 }
 
+static void put_keys(void)
+{
+    static const uint8_t secret[PST_KEY_BYTES] = {9};
+    const struct pst_part_identity identity = keys_ring_identity();
+    struct pst_keys_file file;
+    struct pst_keyring ring;
+    struct pst_data_key key;
+    keys_ring_open(&ring);
+    if (data_key_take(&key, secret) != 0)
+        exit(1);
+    put("keys/two", &file, keys_file_make(&ring, &key, &identity, &file));
+    pst_data_key_release(&key);
+    keys_ring_close(&ring);
+}
+
 static void put_messages(void)
 {
     struct shm_hello hello = {
@@ -197,6 +213,7 @@ int main(int argc, char **argv)
     put_parts();
     put_rows();
     put_manifests();
+    put_keys();
     put_messages();
     put_frames();
     put_records("quic_records/client-leaves", 1, 0, 1 + 4 * 2);

@@ -119,6 +119,16 @@ expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" -
 chmod 644 "$disk/wrong"
 expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-file "$disk/wrong"
 expect_message 'closed to others'
+printf '%s\0tail\n' "$passphrase" >"$disk/cut"
+printf '%0300d\n' 1 >"$disk/long"
+for text in cut long; do
+    expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-command "cat '$disk/$text'"
+    expect_message 'not text|longer than 255'
+    chmod 600 "$disk/$text"
+    expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-file "$disk/$text"
+done
+expect_exit 1 setsid -w "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-prompt
+expect_message '/dev/tty: '
 [ ! -e "$disk/phrase/BACKUP-3" ] || fail 'a backup was made without its passphrase'
 
 # Options.
@@ -145,6 +155,30 @@ expect_exit '1 12' "$penstock" verify --from "$b" --key-file "$key" 1
 expect_message 'BACKUP-1.1.keys'
 expect_exit '1 10 12' "$penstock" restore --from "$b" --key-file "$key" 1 --target "$disk/none-target"
 [ ! -e "$disk/none-target" ] || fail 'something was restored without keys'
+
+# What a key should open is damage where it does not, though its checksum is right, and though the other
+# file opens.
+forge() { # FILE OFFSET: flips a byte and makes the checksum right
+    local sum i
+    flip "$1" "$2"
+    dd if=/dev/zero of="$1" bs=1 seek=24 count=16 conv=notrunc status=none
+    sum=$("$digest" <"$1")
+    sum=${sum#xxh3-128:}
+    for ((i = 0; i < 32; i += 2)); do printf '%b' "\\x${sum:i:2}"; done | dd of="$1" bs=1 seek=24 conv=notrunc status=none
+}
+for file in .keys .keys.copy; do
+    cp "$disk/zstd:3/BACKUP-1/BACKUP-1.1$file" "$disk/whole-keys"
+    forge "$disk/zstd:3/BACKUP-1/BACKUP-1.1$file" 200
+    comes_back "$disk/zstd:3" 1 "$key"
+    expect_exit 0 "$penstock" verify --from "$disk/zstd:3" --key-file "$key"
+    expect_message "BACKUP-1.1$file: .*damaged; another copy of it is whole"
+    expect_exit 0 "$penstock" verify --from "$disk/zstd:3"
+    expect_message 'a change of keys was cut off'
+    # Adding the key that it should be for mends it.
+    expect_exit 0 "$penstock" key add --from "$disk/zstd:3" --key-file "$key" --new-key-file "$key"
+    expect_exit 0 "$penstock" verify --from "$disk/zstd:3" --key-file "$key"
+    ! grep -q damaged "$memory/err" || fail 'adding the same key does not mend a file'
+done
 
 # A flipped bit anywhere, with the key and without it.
 b=$disk/lz4
@@ -267,6 +301,8 @@ expect_exit 0 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "
 cp "$disk/older.copy" "$b/BACKUP-1/BACKUP-1.1.keys.copy"
 for one in "$key" "$other" "$pair"; do comes_back "$b" 1 "$one"; done
 ids 1 | grep -q "$old_id" || fail 'the older file does not show'
+expect_exit 0 "$penstock" verify --from "$b" --key-file "$other" 1
+expect_message 'keys.copy: .*a change of keys was cut off; make it again'
 echo half >"$b/BACKUP-1/.BACKUP-1.1.keys.tmp"
 expect_exit 0 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "$pair"
 [ "$(ids)" = "$(ids | grep -v "$old_id")" ] || fail 'the key is still there'
@@ -279,6 +315,11 @@ cmp "$b/BACKUP-1/BACKUP-1.1.keys" "$b/BACKUP-1/BACKUP-1.1.keys.copy" || fail 'th
 expect_exit 0 "$penstock" key remove --from "$b" --key-id "$new_id" --key-file "$pair"
 expect_exit 12 "$penstock" key remove --from "$b" --key-id "$(ids 1 | cut -d' ' -f2)" --key-file "$pair"
 expect_message 'no key would be left'
+expect_exit 1 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "$pair"
+expect_message 'no such key opens a backup here'
+expect_exit 0 "$penstock" key add --from "$b" --new-passphrase-file "$disk/passphrase" --key-file "$pair" 2
+expect_exit 0 "$penstock" restore --from "$b" 2 --target "$disk/target-2" --passphrase-file "$disk/passphrase"
+diff -r --no-dereference "$disk/tree" "$disk/target-2"
 [ "$(sums)" = "$before" ] || fail 'something else than keys was changed'
 for wrong in 'lost' "list --key-id $old_id" 'add' "add --key-id $old_id" 'remove' 'remove --key-id 12'; do
     # shellcheck disable=SC2086 # words of their own

@@ -70,9 +70,10 @@ struct pst_keys {
     /* Public halves of pairs, or files that hold one: they seal, and open nothing. */
     const char *const *recipients;
     uint32_t recipients_count;
-    uint32_t reserved;
     /* A passphrase, which seals and opens: the first line of a file, as closed as a key's, or a
-     * pipe; or what a command of the shell prints. NULL: none; one of both at most. */
+     * pipe; or what a command of the shell prints; or what is typed at the terminal, asked for
+     * once, or, with 2, twice. NULL and 0: none; one of the three at most. */
+    uint32_t passphrase_asks;
     const char *passphrase_file;
     const char *passphrase_command;
 };
