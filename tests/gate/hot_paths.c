@@ -232,11 +232,15 @@ static void index_pass(void)
 static uint8_t *catalogue;
 static size_t catalogue_bytes, catalogue_read;
 
+/* Where the linker puts it must not matter: strlen(3) takes another way across a page. */
+static const char object_path[] __attribute__((aligned(64))) =
+    "var/lib/app/segments/0001/00000012.segment";
+
 static struct pst_object object_of(uint64_t id)
 {
     return (struct pst_object){.id = id,
                                .type = PST_OBJECT_FILE,
-                               .path = "var/lib/app/segments/0001/00000012.segment",
+                               .path = object_path,
                                .size = 3000,
                                .mtime_sec = 1700000000,
                                .mode = 0644,
