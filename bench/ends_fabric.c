@@ -10,7 +10,7 @@
 #include "bench/ends.h"
 #include "bench/program.h"
 #include "engine/base/clock.h"
-#include "net/eal.h"
+#include "net/eal/eal_start.h"
 #include "net/quic/quic_fabric.h"
 #include "net/shm/shm_fabric.h"
 
@@ -142,7 +142,7 @@ static void *quic_af_packet_open(const struct ends_place *place, uint32_t node)
     char message[256];
     struct fabric_end *end = make(node);
     bench_must(place->nodes == 2, "quic-af_packet is for one hub: a node has an interface");
-    opened(pst_eal_open(&eal, message, sizeof(message)), message);
+    opened(pst_eal_ops.open(&eal, message, sizeof(message)), message);
     (void)snprintf(device, sizeof(device), "af_packet:%s", place->interfaces[node != 1]);
     for (uint32_t member = 1; member <= place->nodes; member++)
         end->network.members[member] = ends_address(place, AF_PACKET_NODES + member, PST_QUIC_PORT);

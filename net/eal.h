@@ -1,11 +1,13 @@
 /*
- * DPDK's EAL: one in each process, for rings in its memory (net/shm/shm_eal.h) and for network
- * ports that DPDK drives (net/packet/packet_ethdev.h).
+ * DPDK's EAL: one in each process, for rings in its memory (PST_SHM_EAL) and for network ports that
+ * DPDK drives (net/packet/packet_ethdev.h). What needs it is given a struct pst_eal_ops, so that
+ * who does not, does not load DPDK.
  */
 #ifndef PST_NET_EAL_H
 #define PST_NET_EAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "penstock/error.h"
@@ -16,15 +18,28 @@ struct pst_eal_config {
     const char *pci_function; /* that it may drive, such as 0000:3b:02.0; NULL: none */
 };
 
-/*
- * Starts it, once in a process: a primary of its own, with no files that remain, no secondaries,
- * no telemetry and no worker threads. What it logs goes into the log. Main thread, before threads
- * start that use it; its CPU affinity is kept. 0, or -errno with message.
- */
-PST_MUST_USE int pst_eal_open(const struct pst_eal_config *config, char *message,
-                              uint32_t message_bytes);
+/* A page of its memory for one ring. */
+struct pst_eal_page {
+    const void *zone; /* for release */
+    size_t bytes;
+    int fd; /* of the file that the page lies in, at offset; the caller's */
+    uint64_t offset;
+};
 
-/* Main thread, after the last one that used it has ended. */
-void pst_eal_close(void);
+struct pst_eal_ops {
+    /*
+     * Starts it, once in a process: a primary of its own, with no files that remain, no
+     * secondaries, no telemetry and no worker threads. What it logs goes into the log. Main thread,
+     * before threads start that use it; its CPU affinity is kept. 0, or -errno with message.
+     */
+    int (*open)(const struct pst_eal_config *config, char *message, uint32_t message_bytes);
+
+    /* Main thread, after the last one that used it has ended. */
+    void (*close)(void);
+
+    /* The hub's thread. 0 or -errno; E2BIG: size bytes need more than a page. */
+    int (*reserve)(size_t size, struct pst_eal_page *page);
+    void (*release)(const void *zone);
+};
 
 #endif

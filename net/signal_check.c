@@ -6,7 +6,13 @@
 
 #include <string.h>
 
-#include <rte_hash_crc.h>
+#if defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#include <rte_crc_arm64.h>
+#define CRC_OF_WORD crc32c_arm64_u64
+#else
+#include <rte_crc_sw.h>
+#define CRC_OF_WORD crc32c_2words
+#endif
 
 _Static_assert(offsetof(struct pst_signal, checksum) % sizeof(uint64_t) == 0 &&
                    PST_SIGNAL_BYTES % sizeof(uint64_t) == 0,
@@ -58,7 +64,7 @@ static uint64_t checksum_of(const struct pst_signal *signal)
     if (__builtin_cpu_supports("sse4.2"))
         return checksum_by_sse42(signal);
 #endif
-    return checksum_by(signal, rte_hash_crc_8byte);
+    return checksum_by(signal, CRC_OF_WORD);
 }
 
 enum pst_spsc_fault pst_spsc_content_fault(const struct pst_signal *signal)

@@ -12,6 +12,8 @@
 #include <rte_ring_elem.h>
 #include <rte_ring_peek_zc.h>
 
+#include "net/ring_init.h"
+
 /* Each side's own state lies on cache lines that the other side never touches, and two lines apart,
  * for processors that fetch lines in pairs. */
 struct pst_signal_ring {
@@ -36,22 +38,18 @@ _Static_assert(offsetof(struct pst_signal_ring, ring) + sizeof(struct rte_ring) 
 
 size_t pst_spsc_bytes(uint32_t slots)
 {
-    ssize_t ring_bytes = rte_ring_get_memsize_elem(PST_SIGNAL_BYTES, slots);
-    assert(ring_bytes > 0);
-    size_t bytes = offsetof(struct pst_signal_ring, ring) + (size_t)ring_bytes;
+    size_t bytes = offsetof(struct pst_signal_ring, ring) + pst_spsc_ring_bytes(slots);
     return (bytes + PST_SIGNAL_RING_ALIGNMENT - 1) & ~(size_t)(PST_SIGNAL_RING_ALIGNMENT - 1);
 }
 
 struct pst_signal_ring *pst_spsc_init(void *memory, uint32_t slots, uint64_t incarnation)
 {
     assert((uintptr_t)memory % PST_SIGNAL_RING_ALIGNMENT == 0);
-    assert(slots >= 2 && (slots & (slots - 1)) == 0);
     struct pst_signal_ring *ring = memory;
     /* The slots too, so that their pages come from the initialising thread's NUMA node. */
     memset(memory, 0, pst_spsc_bytes(slots));
     ring->incarnation = incarnation;
-    int status = rte_ring_init(&ring->ring, "signals", slots, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    assert(status == 0);
+    pst_spsc_ring_init(&ring->ring, slots);
     return ring;
 }
 

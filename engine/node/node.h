@@ -19,6 +19,7 @@
 struct pst_io_fault;
 struct pst_node;
 struct pst_eal_config;   /* net/eal.h */
+struct pst_eal_ops;      /* likewise */
 struct pst_quic_network; /* net/quic/quic_network.h */
 
 #define PST_STALLS_MAX 16u
@@ -41,8 +42,9 @@ struct pst_cluster_config {
     const char *fabric_directory; /* of the shm fabric: net/shm/shm_config.h */
     uint64_t failure_ns;          /* how long another node may be silent; 0: the default */
     bool uses_eal;                /* rings in memory of DPDK's EAL; the same on all nodes */
-    const struct pst_eal_config *eal; /* which is started for the node; NULL: none */
-    struct pst_set expected;          /* by id - 1: a backup without one of these must be allowed */
+    const struct pst_eal_ops *eal_ops; /* for the next; NULL: none is started */
+    const struct pst_eal_config *eal;
+    struct pst_set expected; /* by id - 1: a backup without one of these must be allowed */
 };
 
 /* Borrowed until pst_node_stop(), with what it points to; for good after a start that ended with

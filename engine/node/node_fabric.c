@@ -12,16 +12,16 @@
 #include "net/mixed_fabric.h"
 #include "net/shm/shm_fabric.h"
 
-static const struct pst_eal_config *eal_of(const struct pst_node_config *config)
+static const struct pst_eal_ops *eal_of(const struct pst_node_config *config)
 {
-    return config->cluster ? config->cluster->eal : NULL;
+    return config->cluster ? config->cluster->eal_ops : NULL;
 }
 
 int node_fabric_prepare(const struct pst_node_config *config)
 {
-    const struct pst_eal_config *eal = eal_of(config);
+    const struct pst_eal_ops *eal = eal_of(config);
     char message[PST_MESSAGE_BYTES] = "";
-    int error = eal ? pst_eal_open(eal, message, sizeof(message)) : 0;
+    int error = eal ? eal->open(config->cluster->eal, message, sizeof(message)) : 0;
     if (error)
         pst_log(PST_LOG_ERROR, "%s", message);
     return error;
@@ -30,7 +30,7 @@ int node_fabric_prepare(const struct pst_node_config *config)
 void node_fabric_release(const struct pst_node_config *config)
 {
     if (eal_of(config))
-        pst_eal_close();
+        eal_of(config)->close();
 }
 
 static int open_shm(const struct pst_cluster_config *cluster, const struct pst_fabric_hello *hello,
@@ -41,6 +41,7 @@ static int open_shm(const struct pst_cluster_config *cluster, const struct pst_f
         .hello = *hello,
         .failure_ns = cluster->failure_ns,
         .memory = cluster->uses_eal ? PST_SHM_EAL : PST_SHM_HUGE_IF_FREE,
+        .eal = cluster->eal_ops,
     };
     return pst_shm_fabric_open(&shm, fabric, message, PST_MESSAGE_BYTES);
 }

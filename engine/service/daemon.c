@@ -15,6 +15,7 @@
 #include "engine/format/digest.h"
 #include "engine/node/node.h"
 #include "engine/service/control.h"
+#include "engine/service/net_load.h"
 #include "engine/service/network.h"
 #include "engine/service/notify.h"
 #include "net/eal.h"
@@ -54,7 +55,8 @@ static void join(struct pst_daemon *daemon)
         .fabric_directory = job->fabric_directory,
         .failure_ns = job->failure_ns,
         .uses_eal = job->uses_eal,
-        .eal = job->uses_eal || job->net_device ? &daemon->eal : NULL,
+        .eal_ops = job->uses_eal || job->net_device ? net_loaded()->eal : NULL,
+        .eal = &daemon->eal,
     };
     for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
         if (job->expected[node] || pst_set_has(&daemon->cluster.near, node - 1) ||
@@ -76,6 +78,8 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
     }
     daemon->job = job;
     int error = pst_session_open(job->backup, &daemon->session, message);
+    if (!error && (job->members_count > 0 || job->uses_eal))
+        error = net_load(message);
     if (!error && job->members_count > 0)
         error = network_open(job, &daemon->network, &daemon->eal, message);
     daemon->eal.has_hugepages |= job->uses_eal;

@@ -12,7 +12,7 @@
 
 #include "engine/base/log.h"
 #include "engine/service/cluster_key.h"
-#include "net/quic/quic_fabric.h"
+#include "engine/service/net_load.h"
 
 #define ADDRESS_BYTES 24u /* "255.255.255.255:65535" */
 
@@ -193,7 +193,7 @@ static int fill_port(const struct pst_daemon_job *job, struct pst_quic_network *
         return error;
     const struct packet_ethdev_config port = pst_quic_port(network, job->node);
     char reason[PST_MESSAGE_BYTES - sizeof("--net-device ")];
-    error = pst_packet_ethdev_check(&port, eal, reason, sizeof(reason));
+    error = net_loaded()->ethdev_check(&port, eal, reason, sizeof(reason));
     if (error)
         (void)snprintf(message, PST_MESSAGE_BYTES, "--net-device %s", reason);
     return error;
@@ -203,12 +203,12 @@ static int fill_port(const struct pst_daemon_job *job, struct pst_quic_network *
 static void log_keys(const char *path, const struct pst_quic_network *network)
 {
     char first[PST_KEY_MARK_BYTES], second[PST_KEY_MARK_BYTES];
-    pst_quic_key_mark(network->keys[0], first);
+    net_loaded()->quic_key_mark(network->keys[0], first);
     if (network->keys_count == 1)
         pst_log(PST_LOG_INFO, "cluster key %s: %s", path, first);
     else
         pst_log(PST_LOG_INFO, "cluster key %s: %s is offered, %s is accepted too", path, first,
-                pst_quic_key_mark(network->keys[1], second));
+                net_loaded()->quic_key_mark(network->keys[1], second));
 }
 
 static int fill(const struct pst_daemon_job *job, struct pst_quic_network *network,
@@ -253,7 +253,7 @@ int network_open_fabric(const struct pst_cluster_config *cluster,
 {
     const struct pst_quic_config config = {
         .network = cluster->network, .hello = *hello, .failure_ns = cluster->failure_ns};
-    return pst_quic_fabric_open(&config, fabric, message, PST_MESSAGE_BYTES);
+    return net_loaded()->quic_open(&config, fabric, message, PST_MESSAGE_BYTES);
 }
 
 void network_close(struct pst_quic_network *network)

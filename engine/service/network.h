@@ -9,9 +9,10 @@
 
 struct pst_eal_config; /* net/eal.h */
 
-/* Of a job with members. *eal: what the node's port needs of DPDK's EAL, if it needs it. 0, or
- * -errno with message (PST_MESSAGE_BYTES): -EINVAL: members, key, device and address are not as
- * they must be, or do not fit together; others: the device cannot be used. Closed by network_close.
+/* Of a job with members, after net_load(). *eal: what the node's port needs of DPDK's EAL, if it
+ * needs it. 0, or -errno with message (PST_MESSAGE_BYTES): -EINVAL: members, key, device and
+ * address are not as they must be, or do not fit together; others: the device cannot be used.
+ * Closed by network_close.
  */
 PST_MUST_USE int network_open(const struct pst_daemon_job *job, struct pst_quic_network **network,
                               struct pst_eal_config *eal, char *message);

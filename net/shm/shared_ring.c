@@ -15,6 +15,7 @@
 #include <rte_ring_peek_zc.h>
 
 #include "net/doorbell.h"
+#include "net/ring_init.h"
 
 #define LINE 128u
 
@@ -36,7 +37,7 @@ struct shared_ring_end {
     enum pst_spsc_fault fault;
 };
 
-/* What rte_ring_init() writes and neither side changes: name, flags, size, mask, capacity. */
+/* What pst_spsc_ring_init() writes and neither side changes: name, flags, size, mask, capacity. */
 #define GEOMETRY_BYTES offsetof(struct rte_ring, pad0)
 
 _Static_assert(offsetof(struct shared_ring, ring) + sizeof(struct rte_ring) ==
@@ -47,9 +48,7 @@ _Static_assert(sizeof(struct shared_ring) % _Alignof(struct pst_signal) == 0,
 
 size_t shared_ring_bytes(uint32_t slots)
 {
-    ssize_t ring_bytes = rte_ring_get_memsize_elem(PST_SIGNAL_BYTES, slots);
-    assert(ring_bytes > 0);
-    return offsetof(struct shared_ring, ring) + (size_t)ring_bytes;
+    return offsetof(struct shared_ring, ring) + pst_spsc_ring_bytes(slots);
 }
 
 static struct shared_ring_end *end_make(void *memory, uint32_t slots, uint64_t incarnation)
@@ -61,8 +60,7 @@ static struct shared_ring_end *end_make(void *memory, uint32_t slots, uint64_t i
     end->shared = memory;
     end->slots = (struct pst_signal *)(end->shared + 1);
     end->incarnation = incarnation;
-    int status = rte_ring_init(&end->view, "signals", slots, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    assert(status == 0);
+    pst_spsc_ring_init(&end->view, slots);
     return end;
 }
 

@@ -432,6 +432,7 @@ int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric *
     pst_fabric_init(&fabric->base, &shm_ops, config->hello.node);
     fabric->hello = hello_of(config);
     fabric->memory = config->memory;
+    fabric->eal = config->eal;
     uint64_t failure_ns = config->failure_ns ? config->failure_ns : PST_FABRIC_FAILURE_NS;
     fabric->tick_ns = failure_ns / TICKS < TICK_NS_MAX ? failure_ns / TICKS : TICK_NS_MAX;
     fabric->silent_ticks_max = failure_ns / fabric->tick_ns - 1;

@@ -81,8 +81,8 @@ static void try_later(struct shm_fabric *fabric, uint32_t node)
 static int make_ring(struct shm_fabric *fabric, struct shm_link *link)
 {
     enum pst_shm_memory kind = fabric->memory;
-    int error =
-        shm_memory_make(&link->out_memory, &kind, shared_ring_bytes(fabric->hello.ring_signals));
+    int error = shm_memory_make(&link->out_memory, &kind,
+                                shared_ring_bytes(fabric->hello.ring_signals), fabric->eal);
     if (error)
         return error;
     if (kind != fabric->memory) {

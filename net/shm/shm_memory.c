@@ -14,7 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "net/shm/shm_eal.h"
+#include "net/eal.h"
 
 #define HUGEPAGE_BYTES ((size_t)2 << 20)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -53,25 +53,26 @@ static int make_memfd(struct shm_memory *memory, size_t size, size_t page_bytes,
     return error;
 }
 
-static int make_eal(struct shm_memory *memory, size_t size)
+static int make_eal(struct shm_memory *memory, size_t size, const struct pst_eal_ops *eal)
 {
-    struct shm_eal_page page;
-    int error = shm_eal_reserve(size, &page);
+    struct pst_eal_page page;
+    int error = eal->reserve(size, &page);
     if (error)
         return error;
     *memory = (struct shm_memory){
-        .size = page.bytes, .offset = page.offset, .fd = page.fd, .owner = page.zone};
+        .size = page.bytes, .offset = page.offset, .fd = page.fd, .owner = page.zone, .eal = eal};
     error = map(memory);
     if (error)
         shm_memory_free(memory);
     return error;
 }
 
-int shm_memory_make(struct shm_memory *memory, enum pst_shm_memory *kind, size_t size)
+int shm_memory_make(struct shm_memory *memory, enum pst_shm_memory *kind, size_t size,
+                    const struct pst_eal_ops *eal)
 {
     *memory = (struct shm_memory){.fd = -1};
     if (*kind == PST_SHM_EAL)
-        return make_eal(memory, size);
+        return make_eal(memory, size, eal);
     if (*kind == PST_SHM_HUGE_IF_FREE) {
         if (make_memfd(memory, size, HUGEPAGE_BYTES, MFD_HUGETLB | MFD_HUGE_2MB) == 0)
             return 0;
@@ -124,6 +125,6 @@ void shm_memory_free(struct shm_memory *memory)
     if (memory->bytes)
         munmap(memory->bytes, memory->size);
     if (memory->owner)
-        shm_eal_release(memory->owner);
+        memory->eal->release(memory->owner);
     *memory = (struct shm_memory){.fd = -1};
 }

@@ -14,14 +14,17 @@
 struct shm_memory {
     void *bytes; /* mapped; NULL: nothing here */
     size_t size;
-    uint64_t offset;   /* of the bytes in the file */
-    int fd;            /* to hand over; -1 after that */
-    const void *owner; /* EAL's memzone; NULL: none */
+    uint64_t offset;               /* of the bytes in the file */
+    int fd;                        /* to hand over; -1 after that */
+    const void *owner;             /* EAL's memzone; NULL: none */
+    const struct pst_eal_ops *eal; /* of the owner */
 };
 
-/* Makes memory of at least size bytes, sealed against shrinking unless it is EAL's. If *kind is
- * PST_SHM_HUGE_IF_FREE and no hugepage is free, it becomes PST_SHM_NORMAL. 0 or -errno. */
-PST_MUST_USE int shm_memory_make(struct shm_memory *memory, enum pst_shm_memory *kind, size_t size);
+/* Makes memory of at least size bytes, sealed against shrinking unless it is EAL's. eal: for
+ * PST_SHM_EAL. If *kind is PST_SHM_HUGE_IF_FREE and no hugepage is free, it becomes PST_SHM_NORMAL.
+ * 0 or -errno. */
+PST_MUST_USE int shm_memory_make(struct shm_memory *memory, enum pst_shm_memory *kind, size_t size,
+                                 const struct pst_eal_ops *eal);
 
 /* Maps what a peer handed over. Takes fd, on an error too. 0 or -errno; EINVAL: it is not what the
  * peer said, or could shrink while it is mapped. */

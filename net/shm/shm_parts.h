@@ -75,6 +75,7 @@ struct shm_fabric {
     struct pst_fabric base; /* its fd is an epoll descriptor */
     struct shm_hello hello; /* ours, less what describes a ring */
     enum pst_shm_memory memory;
+    const struct pst_eal_ops *eal; /* for PST_SHM_EAL */
     uint64_t tick_ns;
     uint64_t silent_ticks_max; /* as many, and a peer is suspected */
     struct shm_place place;

@@ -1,7 +1,8 @@
-# What `cmake --install build/release [--prefix DIR]` installs: the programs, the library with its
+# What `cmake --install build/release [--prefix DIR]` installs: the programs with their module, the library with its
 # headers and its pkg-config file, the licence, the documentation, the systemd unit. scripts/build
 # builds all of it.
 install(TARGETS penstock penstock-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS penstock_net LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/penstock) # which penstock loads, from its own place
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)

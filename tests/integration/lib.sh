@@ -25,9 +25,12 @@ leave() {
 }
 trap leave EXIT
 
-# A copy that every user may run, wherever the build lies.
-penstock=$memory/penstock
-install -m 755 "$1" "$penstock"
+# A copy that every user may run, wherever the build lies, with its module beside it as in the build.
+penstock=$memory/usr/bin/penstock
+install -D -m 755 "$1" "$penstock"
+build=$(realpath "$(dirname "$1")/..")
+module=$(find "$build"/lib* -name net.so)
+install -D -m 644 "$module" "$memory/usr/${module#"$build/"}"
 
 export LC_ALL=C TZ=UTC
 # shellcheck disable=SC2034 # used by the tests

@@ -20,7 +20,7 @@
 
 struct pst_aes_gcm;
 
-/* -ENOMEM. */
+/* -ENOMEM; -ELIBACC: libcrypto cannot be loaded, as the log says. */
 PST_MUST_USE int pst_aes_gcm_create(struct pst_aes_gcm **gcm);
 
 /* Clears the key. NULL is allowed. */

@@ -35,7 +35,7 @@ struct pst_sealed {
 };
 
 /* codec: the transform that a part's header names, NULL for none; choose: the one of the next
- * payload, NULL for none; both as of struct pst_chunk_encoder. -ENOMEM. */
+ * payload, NULL for none; both as of struct pst_chunk_encoder. -ENOMEM, -ELIBACC. */
 PST_MUST_USE int pst_sealed_open(struct pst_sealed *sealed, const struct pst_transform *codec,
                                  const struct pst_transform *(*choose)(void *context,
                                                                        const void *raw,

@@ -20,7 +20,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include "net/eal.h"
+#include "net/eal/eal_start.h"
 #include "net/packet/ethdev_sleep.h"
 #include "tests/suite.h"
 
@@ -134,13 +134,14 @@ int main(void)
         printf("skipped: needs root, network namespaces and /dev/net/tun\n");
         return 77;
     }
-    if (pst_eal_open(&eal, message, sizeof(message)) < 0 || start_port() < 0 || open_kernel() < 0) {
+    if (pst_eal_ops.open(&eal, message, sizeof(message)) < 0 || start_port() < 0 ||
+        open_kernel() < 0) {
         (void)fprintf(stderr, "the port cannot be set up\n");
         return 1;
     }
     int failed = suite_run("net ethdev sleep", tests);
     (void)rte_eth_dev_stop(port);
     (void)rte_eal_hotplug_remove("vdev", "net_tap0");
-    pst_eal_close();
+    pst_eal_ops.close();
     return failed;
 }

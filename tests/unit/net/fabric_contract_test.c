@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/eal/eal_start.h"
 #include "net/fabric_ops.h"
 #include "net/shm/shm_fabric.h"
 #include "tests/suite.h"
@@ -732,12 +733,12 @@ int main(int argc, char **argv)
         return suites_run(suites);
     bool is_memif = strcmp(argv[1], "memif") == 0;
     assert(is_memif || strcmp(argv[1], "af_packet") == 0);
-    if (pst_eal_open(&eal, message, sizeof(message)) < 0) {
+    if (pst_eal_ops.open(&eal, message, sizeof(message)) < 0) {
         (void)fprintf(stderr, "%s\n", message);
         return 1;
     }
     int failed = suites_run(is_memif ? memif : af_packet);
     if (!is_memif) /* whose thread may still be about to return: EAL does not wait for it */
-        pst_eal_close();
+        pst_eal_ops.close();
     return failed;
 }

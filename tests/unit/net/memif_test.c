@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net/eal/eal_start.h"
 #include "tests/suite.h"
 #include "tests/unit/net/fabric_rig.h"
 #include "tests/unit/net/quic_rig.h"
@@ -46,7 +47,7 @@ static void open_node(struct rig_node *node, uint32_t id, const char *role)
     static const struct pst_eal_config eal = {.has_hugepages = false};
     static char device[512];
     char message[256] = "";
-    must(pst_eal_open(&eal, message, sizeof(message)) == 0, message);
+    must(pst_eal_ops.open(&eal, message, sizeof(message)) == 0, message);
     (void)snprintf(device, sizeof(device),
                    "memif:role=%s,socket=%s/socket,socket-abstract=no,mac=02:00:00:00:00:%02x",
                    role, directory, id);

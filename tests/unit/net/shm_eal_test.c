@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "net/eal.h"
+#include "net/eal/eal_start.h"
 #include "tests/unit/net/fabric_rig.h"
 
 #define SIGNALS 50000u
@@ -19,12 +19,13 @@ static void begin(struct rig_node *node, uint32_t id, uint64_t incarnation)
 {
     static const struct pst_eal_config eal = {.has_hugepages = true};
     char message[256];
-    if (pst_eal_open(&eal, message, sizeof(message)) < 0) {
+    if (pst_eal_ops.open(&eal, message, sizeof(message)) < 0) {
         (void)fprintf(stderr, "%s\n", message);
         _exit(10);
     }
     struct pst_shm_config config = rig_config(directory, id, incarnation, 0);
     config.memory = PST_SHM_EAL;
+    config.eal = &pst_eal_ops;
     config.ring_signals = 1024;
     rig_open(node, &config);
 }
@@ -76,7 +77,7 @@ static void guest(uint64_t incarnation)
     must(rig_until_received(&node, 1, &node.received[1], SIGNALS), "node 1 answers");
     must(node.misplaced[1] == 0, "in order");
     rig_close(&node);
-    pst_eal_close();
+    pst_eal_ops.close();
     _exit(0);
 }
 
@@ -100,7 +101,7 @@ static void host(int ready)
     must(node.failure[2] == PST_FABRIC_LEFT, "in order");
     must(node.misplaced[2] == 0, "in order again");
     rig_close(&node);
-    pst_eal_close();
+    pst_eal_ops.close();
     _exit(0);
 }
 

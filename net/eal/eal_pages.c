@@ -1,9 +1,7 @@
 /*
  * Pages of the memory of DPDK's EAL, for rings: taken and given back by the hub's thread, from
- * shm_memory.c.
+ * net/shm/shm_memory.c.
  */
-#include "net/shm/shm_eal.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,9 +11,11 @@
 #include <rte_memory.h>
 #include <rte_memzone.h>
 
+#include "net/eal/eal_start.h"
+
 #define PAGE_BYTES ((size_t)RTE_PGSIZE_2M)
 
-static int file_of(const struct rte_memzone *zone, struct shm_eal_page *page)
+static int file_of(const struct rte_memzone *zone, struct pst_eal_page *page)
 {
     size_t offset;
     const struct rte_memseg *segment = rte_mem_virt2memseg(zone->addr, NULL);
@@ -28,7 +28,7 @@ static int file_of(const struct rte_memzone *zone, struct shm_eal_page *page)
 }
 
 /* A page for each ring, so that what a wild peer overwrites is that ring and nothing else. */
-int shm_eal_reserve(size_t size, struct shm_eal_page *page)
+int eal_pages_reserve(size_t size, struct pst_eal_page *page)
 {
     static unsigned serial;
     char name[RTE_MEMZONE_NAMESIZE];
@@ -43,11 +43,11 @@ int shm_eal_reserve(size_t size, struct shm_eal_page *page)
     page->bytes = PAGE_BYTES;
     int error = file_of(zone, page);
     if (error)
-        shm_eal_release(zone);
+        eal_pages_release(zone);
     return error;
 }
 
-void shm_eal_release(const void *zone)
+void eal_pages_release(const void *zone)
 {
     (void)rte_memzone_free(zone);
 }

@@ -2,8 +2,6 @@
  * Starts and ends DPDK's EAL, and leads its log into ours. Main thread, from
  * engine/node/node_fabric.c; DPDK's own threads log, too.
  */
-#include "net/eal.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +14,7 @@
 #include <rte_log.h>
 
 #include "engine/base/log.h"
+#include "net/eal/eal_start.h"
 
 #define ARGUMENTS_MAX 12
 
@@ -93,7 +92,7 @@ static int initialize_unpinned(const struct pst_eal_config *config)
     return error;
 }
 
-int pst_eal_open(const struct pst_eal_config *config, char *message, uint32_t message_bytes)
+static int eal_open(const struct pst_eal_config *config, char *message, uint32_t message_bytes)
 {
     int error = open_log();
     if (!error)
@@ -107,8 +106,15 @@ int pst_eal_open(const struct pst_eal_config *config, char *message, uint32_t me
     return error;
 }
 
-void pst_eal_close(void)
+static void eal_close(void)
 {
     (void)rte_eal_cleanup();
     close_log();
 }
+
+const struct pst_eal_ops pst_eal_ops = {
+    .open = eal_open,
+    .close = eal_close,
+    .reserve = eal_pages_reserve,
+    .release = eal_pages_release,
+};

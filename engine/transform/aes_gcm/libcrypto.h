@@ -1,0 +1,31 @@
+/*
+ * The functions of libcrypto that AES-256-GCM takes: the library is loaded when something is sealed
+ * or opened first, for it takes longer to load than all others of a command together.
+ */
+#ifndef PST_ENGINE_TRANSFORM_AES_GCM_LIBCRYPTO_H
+#define PST_ENGINE_TRANSFORM_AES_GCM_LIBCRYPTO_H
+
+#include <openssl/evp.h>
+
+#define LIBCRYPTO_FUNCTIONS(X)                                                                     \
+    X(EVP_CIPHER_CTX_new)                                                                          \
+    X(EVP_CIPHER_CTX_free)                                                                         \
+    X(EVP_CIPHER_CTX_ctrl)                                                                         \
+    X(EVP_CipherInit_ex)                                                                           \
+    X(EVP_CipherUpdate)                                                                            \
+    X(EVP_CipherFinal_ex)                                                                          \
+    X(EVP_aes_256_gcm)
+
+struct libcrypto {
+#define X(name) __typeof__(&name) name;
+    LIBCRYPTO_FUNCTIONS(X)
+#undef X
+};
+
+/* Filled by libcrypto_load(). */
+extern struct libcrypto libcrypto;
+
+/* Any thread. 0, or -ELIBACC, with a line in the log: it cannot be loaded. */
+int libcrypto_load(void);
+
+#endif

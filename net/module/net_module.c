@@ -1,0 +1,12 @@
+/* The module's table: what it is, and what it has. Found by engine/service/net_load.c. */
+#include "net/module/net_module.h"
+
+#include "net/eal/eal_start.h"
+
+const struct pst_net_module pst_net_module = {
+    .build = pst_net_build,
+    .eal = &pst_eal_ops,
+    .quic_open = pst_quic_fabric_open,
+    .quic_key_mark = pst_quic_key_mark,
+    .ethdev_check = pst_packet_ethdev_check,
+};
