@@ -143,7 +143,7 @@ uint64_t format_chunk_seal_by(struct pst_sealed *sealed, void *buffer,
                               uint64_t file_offset, uint32_t payload_bytes)
 {
     struct pst_chunk_header *header = buffer;
-    assert(header->type >= PST_CHUNK_DATA && header->type <= PST_CHUNK_INDEX);
+    assert(header->type >= PST_CHUNK_DATA && header->type <= PST_CHUNK_REFERENCES);
     assert(payload_bytes >= 1 && payload_bytes <= PST_CHUNK_BYTES_MAX);
     zero_gaps(header, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, payload_bytes);
     header->raw_bytes = payload_bytes;
@@ -171,7 +171,8 @@ void format_chunk_begin_encoding(struct format_encoding *encoding, void *buffer,
     assert(payload_bytes >= 1 && payload_bytes <= PST_CHUNK_BYTES_MAX);
     zero_gaps(buffer, (uint8_t *)buffer + PST_CHUNK_HEADER_BYTES, payload_bytes);
     memcpy(header, buffer, sizeof(*header));
-    assert(header->type == PST_CHUNK_DATA || header->type == PST_CHUNK_CATALOGUE);
+    assert(header->type >= PST_CHUNK_DATA && header->type <= PST_CHUNK_REFERENCES &&
+           header->type != PST_CHUNK_INDEX);
     header->head.identity = *identity;
     header->head.chunk = chunk;
     encoding->buffer = buffer;
@@ -279,7 +280,7 @@ static int check_fields(const struct pst_chunk_header *header, struct pst_damage
 {
     if (header->type == 0)
         return FIELD(type, "chunk type", -PST_E_CORRUPT);
-    if (header->type > PST_CHUNK_INDEX)
+    if (header->type > PST_CHUNK_REFERENCES)
         return FIELD(type, "chunk type", -PST_E_NEWER);
     const struct pst_transform *transform = pst_codec_find(header->codec, header->cipher);
     if (header->type == PST_CHUNK_INDEX && header->codec != PST_CODEC_NONE)

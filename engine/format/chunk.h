@@ -26,9 +26,10 @@
 #define PST_CHUNK_PIECES_MAX 165u
 
 enum pst_chunk_type {
-    PST_CHUNK_DATA = 1,      /* pieces of objects; without pieces: their checksums, sums.h */
-    PST_CHUNK_CATALOGUE = 2, /* encoded objects: object.h */
-    PST_CHUNK_INDEX = 3,     /* where the chunks are: index.h */
+    PST_CHUNK_DATA = 1,       /* pieces of objects; without pieces: their checksums, sums.h */
+    PST_CHUNK_CATALOGUE = 2,  /* encoded objects: object.h */
+    PST_CHUNK_INDEX = 3,      /* where the chunks are: index.h */
+    PST_CHUNK_REFERENCES = 4, /* bytes of objects that lie in earlier backups: references.h */
 };
 
 enum pst_chunk_flag {
@@ -109,12 +110,14 @@ struct pst_part_trailer {
     struct pst_part_sums sums;
     uint64_t index_chunks;
     uint64_t finished_unix_ns;
-    uint64_t reserved2;   /* counted checksums of objects by another rule, before 0.1.0 */
-    uint64_t object_sums; /* records in chunks of sums; 0: written without, or no data */
-    uint64_t lz4_chunks;  /* chunks of this codec */
-    uint64_t zstd_chunks; /* likewise */
-    uint8_t tag[16];      /* with a cipher: seal.h */
-    uint8_t reserved[4096 - 264];
+    uint64_t reserved2;        /* counted checksums of objects by another rule, before 0.1.0 */
+    uint64_t object_sums;      /* records in chunks of sums; 0: written without, or no data */
+    uint64_t lz4_chunks;       /* chunks of this codec */
+    uint64_t zstd_chunks;      /* likewise */
+    uint8_t tag[16];           /* with a cipher: seal.h */
+    uint64_t references;       /* records in REFERENCES chunks */
+    uint64_t referenced_bytes; /* of these */
+    uint8_t reserved[4096 - 280];
 };
 
 _Static_assert(sizeof(struct pst_part_header) == 4096, "docs/format.md");
@@ -151,6 +154,8 @@ _Static_assert(offsetof(struct pst_part_trailer, object_sums) == 224, "docs/form
 _Static_assert(offsetof(struct pst_part_trailer, lz4_chunks) == 232, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, zstd_chunks) == 240, "docs/format.md");
 _Static_assert(offsetof(struct pst_part_trailer, tag) == 248, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_trailer, references) == 264, "docs/format.md");
+_Static_assert(offsetof(struct pst_part_trailer, referenced_bytes) == 272, "docs/format.md");
 
 /* Bytes in the file of a chunk with so much payload: header and padded payload. */
 uint64_t pst_chunk_file_bytes(uint32_t stored_bytes);
@@ -246,8 +251,9 @@ struct pst_digest pst_part_header_seal(void *block, const struct pst_part_identi
 struct pst_digest format_part_header_name_transform(void *block,
                                                     const struct pst_transform *transform);
 
-/* The checksum, and the version, of a sealed part header whose fields were set since. */
-struct pst_digest format_part_header_reseal(void *block);
+/* Sets bits of the mask incompatible in a sealed part header, of which fields may have been set
+ * since. Returns the header's checksum. */
+struct pst_digest format_part_header_mark(void *block, uint32_t incompatible);
 
 /* As pst_chunk_check_header; -PST_E_NOT_BACKUP where the magic is another. identity may be NULL:
  * any that is within its ranges. */

@@ -31,17 +31,15 @@ struct pst_digest format_part_header_name_transform(void *block,
                                                     const struct pst_transform *transform)
 {
     struct pst_part_header *header = block;
-    const struct pst_part_identity identity = header->head.identity;
     header->codec = transform->codec;
     header->cipher = transform->cipher;
-    format_block_seal(block, PST_MAGIC_PART, &identity, 0);
-    return header->head.checksum;
+    return format_part_header_mark(block, 0);
 }
 
-struct pst_digest format_part_header_reseal(void *block)
+struct pst_digest format_part_header_mark(void *block, uint32_t incompatible)
 {
     struct pst_block_head *head = block;
-    head->incompatible = PST_FORMAT_SEALED;
+    head->incompatible |= incompatible;
     memset(&head->checksum, 0, sizeof(head->checksum));
     head->checksum = pst_digest_of(block, PST_BLOCK_BYTES, 0);
     return head->checksum;
@@ -51,7 +49,8 @@ static void restore_header(void *block, const void *context)
 {
     (void)context;
     struct pst_part_header *header = block;
-    header->head.incompatible = header->cipher != PST_CIPHER_NONE ? PST_FORMAT_SEALED : 0;
+    header->head.incompatible &= PST_FORMAT_REFERS;
+    header->head.incompatible |= header->cipher != PST_CIPHER_NONE ? PST_FORMAT_SEALED : 0;
     memset(header->reserved, 0, sizeof(header->reserved));
 }
 

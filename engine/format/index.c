@@ -7,6 +7,7 @@
 
 #include "engine/format/block.h"
 #include "engine/format/object.h"
+#include "engine/format/references.h"
 #include "engine/transform/registry/codec_find.h"
 
 static struct pst_index_head *head_of(void *buffer)
@@ -38,6 +39,15 @@ bool format_index_is_full(const struct pst_index_builder *builder)
     return builder->entries_count == builder->entries_max;
 }
 
+/* They ascend. */
+static void fill_references_range(const void *payload, struct pst_index_entry *entry)
+{
+    const struct pst_references_head *head = payload;
+    const struct pst_reference *records = pst_references_records(payload);
+    entry->object_first = records[0].object;
+    entry->object_last = records[head->records_count - 1].object;
+}
+
 static void fill_object_range(const struct pst_chunk_header *header, const void *payload,
                               struct pst_index_entry *entry)
 {
@@ -45,6 +55,10 @@ static void fill_object_range(const struct pst_chunk_header *header, const void 
         const struct pst_object_range range = format_object_range_of(payload, header->raw_bytes);
         entry->object_first = range.first;
         entry->object_last = range.last;
+        return;
+    }
+    if (header->type == PST_CHUNK_REFERENCES) {
+        fill_references_range(payload, entry);
         return;
     }
     for (uint32_t i = 0; i < header->pieces_count; i++) {
@@ -60,7 +74,7 @@ void format_index_add(struct pst_index_builder *builder, const void *chunk, cons
 {
     assert(builder->buffer && !format_index_is_full(builder));
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
-    assert(header->type == PST_CHUNK_DATA || header->type == PST_CHUNK_CATALOGUE);
+    assert(header->type != PST_CHUNK_INDEX);
     struct pst_index_entry *entry = &entries_of(builder->buffer)[builder->entries_count++];
     *entry = (struct pst_index_entry){
         .chunk = header->head.chunk,
@@ -123,9 +137,10 @@ static int check_entry(const struct pst_index_entry *entry, uint8_t cipher, uint
                        struct position *next, struct pst_damage *damage)
 {
     const struct pst_transform *transform = pst_codec_find(entry->codec, entry->cipher);
-    if (entry->location != PST_LOCATION_HERE || !transform || entry->type > PST_CHUNK_INDEX)
+    if (entry->location != PST_LOCATION_HERE || !transform || entry->type > PST_CHUNK_REFERENCES ||
+        entry->hash_kind > PST_HASH_SHA_256)
         return damaged_entry(damage, i, "index entry of an unknown kind", -PST_E_NEWER);
-    if (entry->type != PST_CHUNK_DATA && entry->type != PST_CHUNK_CATALOGUE)
+    if (entry->type == 0 || entry->type == PST_CHUNK_INDEX)
         return damaged_entry(damage, i, "index entry: chunk type", -PST_E_CORRUPT);
     if (entry->stored_bytes == 0 || entry->stored_bytes > PST_CHUNK_BYTES_MAX ||
         !pst_transform_allows(transform, entry->raw_bytes, entry->stored_bytes) ||

@@ -18,6 +18,8 @@ enum pst_chunk_location {
 
 enum pst_hash_kind {
     PST_HASH_NONE = 0,
+    PST_HASH_OBJECT = 1,  /* of a reference: the sum of an object's digests, sums.h */
+    PST_HASH_SHA_256 = 2, /* of the bytes of an only piece */
 };
 
 struct pst_index_entry {

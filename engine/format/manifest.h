@@ -26,7 +26,7 @@ struct pst_manifest_version {
 
 /* What node and cluster manifest have in common. Times: nanoseconds since 1970. */
 struct pst_manifest_common {
-    struct pst_manifest_version version; /* for encoders zero, but for PST_FORMAT_SEALED */
+    struct pst_manifest_version version; /* for encoders zero, but for incompatible */
     uint8_t uid[PST_UID_BYTES];
     uint32_t number;
     uint32_t cluster_id;
@@ -57,6 +57,20 @@ struct pst_manifest_part {
     uint64_t zstd_chunks;
 };
 
+/* A backup that another one was compared with; number 0: none. */
+struct pst_manifest_base {
+    uint8_t uid[PST_UID_BYTES];
+    uint32_t number;
+};
+
+/* A backup that another one refers to, and how much of it. */
+struct pst_manifest_origin {
+    uint8_t uid[PST_UID_BYTES];
+    uint32_t number;
+    uint64_t bytes;
+    uint64_t objects; /* references to whole objects, and objects of which a run is referred to */
+};
+
 /* Strings are the caller's when encoding; the manifest's own (until released) when decoded. */
 struct pst_node_manifest {
     struct pst_manifest_common common;
@@ -73,6 +87,9 @@ struct pst_node_manifest {
     struct pst_manifest_source sources[PST_SOURCES_MAX];
     struct pst_manifest_part parts[PST_LDMS_MAX];
     const char *unreadable_names[PST_UNREADABLE_NAMES_MAX]; /* "NAME/path", as \xHH where needed */
+    struct pst_manifest_base base;
+    uint32_t origins_count;                              /* 0 without a base */
+    struct pst_manifest_origin origins[PST_ORIGINS_MAX]; /* uids differ */
     const char *host;   /* the name of the machine, bytes as in spec; NULL: not known */
     const char *writer; /* "penstock 1.2.3"; NULL: not known */
     void *owner;        /* the decoder's; NULL when encoding */
@@ -95,6 +112,8 @@ struct pst_cluster_manifest {
      * missing in it. 0: not known. */
     uint32_t members_count;
     uint32_t members[PST_NODES_MAX];
+    uint32_t origins_count;
+    struct pst_manifest_origin origins[PST_ORIGINS_MAX]; /* of all nodes: one for each uid */
     char label[PST_LABEL_BYTES_MAX + 1]; /* the user's word for the backup; "": none */
 };
 

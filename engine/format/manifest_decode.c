@@ -112,12 +112,17 @@ static struct pst_manifest_version take_version(struct reader *reader, json_t *o
     return found;
 }
 
+static void take_uid(struct reader *reader, json_t *object, uint8_t uid[PST_UID_BYTES])
+{
+    const char *text = take_string(reader, object, "uid");
+    if (!reader->wrong && !pst_hex_decode(text, strlen(text), uid, PST_UID_BYTES))
+        reader->wrong = "uid";
+}
+
 static void take_common(struct reader *reader, json_t *object, struct pst_manifest_common *common)
 {
     common->version = take_version(reader, object);
-    const char *uid = take_string(reader, object, "uid");
-    if (!reader->wrong && !pst_hex_decode(uid, strlen(uid), common->uid, sizeof(common->uid)))
-        reader->wrong = "uid";
+    take_uid(reader, object, common->uid);
     common->number = (uint32_t)take_integer(reader, object, "number", 1, PST_BACKUP_NUMBER_MAX);
     common->cluster_id = (uint32_t)take_integer(reader, object, "cluster", 0, UINT32_MAX);
     common->start_gci = take_count(reader, object, "start_gci");
@@ -282,6 +287,54 @@ static void take_participants(struct reader *reader, json_t *object,
         reader->wrong = "participants";
 }
 
+static bool origin_is_new(const struct pst_manifest_origin *origins, uint32_t i)
+{
+    for (uint32_t j = 0; j < i; j++) {
+        if (memcmp(origins[i].uid, origins[j].uid, sizeof(origins->uid)) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* May be missing; only what may refer to others has them. */
+static uint32_t take_origins(struct reader *reader, json_t *object, uint32_t incompatible,
+                             struct pst_manifest_origin *origins)
+{
+    if (reader->wrong || !json_object_get(object, "origins"))
+        return 0;
+    json_t *array = take_container(reader, object, "origins", JSON_ARRAY);
+    size_t count = json_array_size(array);
+    if (count > PST_ORIGINS_MAX || (incompatible & PST_FORMAT_REFERS) == 0)
+        reader->wrong = "origins";
+    for (uint32_t i = 0; i < count && !reader->wrong; i++) {
+        json_t *item = json_array_get(array, i);
+        take_uid(reader, item, origins[i].uid);
+        origins[i].number =
+            (uint32_t)take_integer(reader, item, "number", 1, PST_BACKUP_NUMBER_MAX);
+        origins[i].bytes = take_count(reader, item, "bytes");
+        origins[i].objects = take_count(reader, item, "objects");
+        if (!reader->wrong && !origin_is_new(origins, i))
+            reader->wrong = "origins";
+    }
+    return reader->wrong ? 0 : (uint32_t)count;
+}
+
+static void take_base(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
+{
+    bool may_refer = (manifest->common.version.incompatible & PST_FORMAT_REFERS) != 0;
+    if (reader->wrong ||
+        (!may_refer && !json_object_get(object, "base") && !json_object_get(object, "origins")))
+        return;
+    json_t *base = take_container(reader, object, "base", JSON_OBJECT);
+    take_uid(reader, base, manifest->base.uid);
+    manifest->base.number =
+        (uint32_t)take_integer(reader, base, "number", 1, PST_BACKUP_NUMBER_MAX);
+    if (!reader->wrong && !may_refer)
+        reader->wrong = "base";
+    manifest->origins_count =
+        take_origins(reader, object, manifest->common.version.incompatible, manifest->origins);
+}
+
 static void take_node(struct reader *reader, json_t *object, struct pst_node_manifest *manifest)
 {
     take_common(reader, object, &manifest->common);
@@ -298,6 +351,7 @@ static void take_node(struct reader *reader, json_t *object, struct pst_node_man
     take_sources(reader, object, manifest);
     take_parts(reader, object, manifest);
     take_unreadable(reader, object, manifest);
+    take_base(reader, object, manifest);
     manifest->host = take_optional(reader, object, "host", PST_HOST_BYTES_MAX);
     manifest->writer = take_optional(reader, object, "writer", PST_HOST_BYTES_MAX);
 }
@@ -335,6 +389,8 @@ static void take_cluster(struct reader *reader, json_t *object,
         manifest->nodes_count++;
     }
     take_membership(reader, object, manifest);
+    manifest->origins_count =
+        take_origins(reader, object, manifest->common.version.incompatible, manifest->origins);
     const char *label = take_optional(reader, object, "label", PST_LABEL_BYTES_MAX);
     if (label)
         memcpy(manifest->label, label, strlen(label) + 1);

@@ -162,6 +162,20 @@ static json_t *unreadable_array(const struct pst_node_manifest *manifest)
     return array;
 }
 
+/* object NULL: there was no memory. */
+static void set_origins(json_t **object, const struct pst_manifest_origin *origins, uint32_t count)
+{
+    json_t *array = count > 0 ? json_array() : NULL;
+    for (uint32_t i = 0; i < count; i++)
+        pst_json_append(&array,
+                        json_pack("{so,so,so,so}", "uid",
+                                  hex_string(origins[i].uid, sizeof(origins[i].uid)), "number",
+                                  integer(origins[i].number), "bytes", integer(origins[i].bytes),
+                                  "objects", integer(origins[i].objects)));
+    if (count > 0)
+        pst_json_set(object, "origins", array);
+}
+
 static json_t *nodes_array(const struct pst_cluster_manifest *manifest)
 {
     json_t *array = json_array();
@@ -225,7 +239,8 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
 {
     if (manifest->sources_count > PST_SOURCES_MAX || manifest->parts_count > PST_LDMS_MAX ||
         manifest->participants_count > PST_NODES_MAX ||
-        manifest->unreadable_names_count > PST_UNREADABLE_NAMES_MAX)
+        manifest->unreadable_names_count > PST_UNREADABLE_NAMES_MAX ||
+        manifest->origins_count > PST_ORIGINS_MAX)
         return -EINVAL;
     errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_NODE);
@@ -237,6 +252,12 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
                              ids_array(manifest->participants, manifest->participants_count),
                              "sources", sources_array(manifest), "parts", parts_array(manifest),
                              "unreadable_names", unreadable_array(manifest)));
+    if (manifest->base.number > 0)
+        pst_json_set(&object, "base",
+                     json_pack("{so,so}", "uid",
+                               hex_string(manifest->base.uid, sizeof(manifest->base.uid)), "number",
+                               integer(manifest->base.number)));
+    set_origins(&object, manifest->origins, manifest->origins_count);
     if (manifest->host)
         pst_json_set(&object, "host", escaped_string(manifest->host));
     if (manifest->writer)
@@ -258,7 +279,8 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
 int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
                                 struct pst_manifest_text *text)
 {
-    if (manifest->nodes_count > PST_NODES_MAX || manifest->members_count > PST_NODES_MAX)
+    if (manifest->nodes_count > PST_NODES_MAX || manifest->members_count > PST_NODES_MAX ||
+        manifest->origins_count > PST_ORIGINS_MAX)
         return -EINVAL;
     errno = 0;
     json_t *object = common_object(&manifest->common, PST_MANIFEST_KIND_CLUSTER);
@@ -268,6 +290,7 @@ int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
         pst_json_set(&object, "copies", integer(manifest->copies));
     if (manifest->members_count > 0)
         pst_json_set(&object, "members", ids_array(manifest->members, manifest->members_count));
+    set_origins(&object, manifest->origins, manifest->origins_count);
     if (manifest->label[0])
         pst_json_set(&object, "label", json_string(manifest->label));
     int error = encode(object, text);

@@ -55,8 +55,12 @@ struct attribute {
 
 #define ATTRIBUTE_REQUIRED 0x8000u
 #define ATTRIBUTE_DATA 0x0010u
+#define ATTRIBUTE_IDENTITY 0x0011u
 
 _Static_assert(sizeof(struct attribute) + sizeof(uint64_t) == PST_OBJECT_DATA_ATTRIBUTE_BYTES,
+               "docs/format.md");
+_Static_assert(sizeof(struct attribute) + sizeof(struct pst_object_identity) ==
+                   PST_OBJECT_IDENTITY_ATTRIBUTE_BYTES,
                "docs/format.md");
 
 static size_t round_up_8(size_t bytes)
@@ -117,13 +121,22 @@ static bool data_attribute_is_legal(const struct pst_object *object, const void 
     return data_bytes <= object->size;
 }
 
+static bool identity_attribute_is_legal(const void *value, uint32_t value_bytes)
+{
+    struct pst_object_identity identity;
+    if (value_bytes != sizeof(identity))
+        return false;
+    memcpy(&identity, value, sizeof(identity));
+    return identity.ctime_nsec < 1000000000u;
+}
+
 /* *required: there is one that must be understood, and is not. */
 static bool attributes_are_legal(const struct pst_object *object, bool *required)
 {
     const uint8_t *attributes = object->attributes;
     size_t bytes = object->attributes_bytes;
     uint32_t needed = type_needs_attribute(object->type) ? 1 : 0;
-    bool has_data = false;
+    bool has_data = false, has_identity = false;
     *required = false;
     for (size_t offset = 0; offset < bytes;) {
         struct attribute attribute;
@@ -140,6 +153,11 @@ static bool attributes_are_legal(const struct pst_object *object, bool *required
                 !data_attribute_is_legal(object, attributes + offset, attribute.value_bytes))
                 return false;
             has_data = true;
+        } else if (attribute.type == ATTRIBUTE_IDENTITY) {
+            if (has_identity ||
+                !identity_attribute_is_legal(attributes + offset, attribute.value_bytes))
+                return false;
+            has_identity = known = true;
         } else if (!format_rows_attribute_is_legal(object->type, attribute.type,
                                                    attributes + offset, attribute.value_bytes,
                                                    &known) ||
@@ -349,28 +367,51 @@ int pst_object_decode(const void *payload, size_t payload_bytes, size_t *offset,
     return 0;
 }
 
-uint32_t pst_object_data_encode(uint64_t data_bytes, void *out)
+static uint32_t encode_attribute(uint16_t type, const void *value, uint32_t value_bytes, void *out)
 {
-    const struct attribute attribute = {.type = ATTRIBUTE_DATA, .value_bytes = sizeof(data_bytes)};
+    const struct attribute attribute = {.type = type, .value_bytes = value_bytes};
+    assert(value_bytes % 8 == 0);
     memcpy(out, &attribute, sizeof(attribute));
-    memcpy((uint8_t *)out + sizeof(attribute), &data_bytes, sizeof(data_bytes));
-    return PST_OBJECT_DATA_ATTRIBUTE_BYTES;
+    memcpy((uint8_t *)out + sizeof(attribute), value, value_bytes);
+    return (uint32_t)sizeof(attribute) + value_bytes;
 }
 
-bool pst_object_data_bytes(const struct pst_object *object, uint64_t *data_bytes)
+/* Of a legal object, whose value is so long. */
+static bool find_attribute(const struct pst_object *object, uint16_t type, void *value,
+                           uint32_t value_bytes)
 {
     const uint8_t *at = object->attributes;
     for (uint32_t offset = 0; offset < object->attributes_bytes;) {
         struct attribute attribute;
         memcpy(&attribute, at + offset, sizeof(attribute));
         offset += (uint32_t)sizeof(attribute);
-        if (attribute.type == ATTRIBUTE_DATA) {
-            memcpy(data_bytes, at + offset, sizeof(*data_bytes));
+        if (attribute.type == type) {
+            memcpy(value, at + offset, value_bytes);
             return true;
         }
         offset += (uint32_t)round_up_8(attribute.value_bytes);
     }
     return false;
+}
+
+uint32_t pst_object_data_encode(uint64_t data_bytes, void *out)
+{
+    return encode_attribute(ATTRIBUTE_DATA, &data_bytes, sizeof(data_bytes), out);
+}
+
+bool pst_object_data_bytes(const struct pst_object *object, uint64_t *data_bytes)
+{
+    return find_attribute(object, ATTRIBUTE_DATA, data_bytes, sizeof(*data_bytes));
+}
+
+uint32_t pst_object_identity_encode(const struct pst_object_identity *identity, void *out)
+{
+    return encode_attribute(ATTRIBUTE_IDENTITY, identity, sizeof(*identity), out);
+}
+
+bool pst_object_identity(const struct pst_object *object, struct pst_object_identity *identity)
+{
+    return find_attribute(object, ATTRIBUTE_IDENTITY, identity, sizeof(*identity));
 }
 
 struct pst_object pst_object_of_legal(const void *entry)

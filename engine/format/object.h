@@ -54,6 +54,22 @@ uint32_t pst_object_data_encode(uint64_t data_bytes, void *out);
 /* False: a legal object has no such attribute, and any bytes of it may be holes. */
 bool pst_object_data_bytes(const struct pst_object *object, uint64_t *data_bytes);
 
+/* Which file it was, beside its path: a later backup takes it for unchanged by this. */
+struct pst_object_identity {
+    uint64_t device;
+    uint64_t inode;
+    int64_t ctime_sec; /* since 1970 */
+    uint32_t ctime_nsec;
+    uint8_t reserved[20];
+};
+
+_Static_assert(sizeof(struct pst_object_identity) == 48, "docs/format.md");
+
+/* Its attribute, as above; false: the object has none. */
+#define PST_OBJECT_IDENTITY_ATTRIBUTE_BYTES 56u
+uint32_t pst_object_identity_encode(const struct pst_object_identity *identity, void *out);
+bool pst_object_identity(const struct pst_object *object, struct pst_object_identity *identity);
+
 /* Not empty, not absolute, no empty, "." or ".." component, shorter than PST_PATH_BYTES_MAX. */
 bool pst_object_path_is_safe(const char *path);
 

@@ -25,11 +25,17 @@ void pst_part_name_transform(struct pst_part *part, const struct pst_transform *
     part->header_checksum = format_part_header_name_transform(block, transform);
 }
 
+void pst_part_note_base(struct pst_part *part, void *block)
+{
+    assert(part->next_chunk == 0);
+    part->header_checksum = format_part_header_mark(block, PST_FORMAT_REFERS);
+}
+
 void pst_part_begin_sealing(struct pst_part *part, struct pst_sealed *sealed, void *block)
 {
     assert(part->next_chunk == 0);
     part->sealed = part->index.sealed = sealed;
-    part->header_checksum = format_part_header_reseal(block);
+    part->header_checksum = format_part_header_mark(block, PST_FORMAT_SEALED);
 }
 
 void pst_part_attach_index(struct pst_part *part, void *buffer)
@@ -47,6 +53,15 @@ static struct pst_part_place take_place(struct pst_part *part, uint64_t bytes)
     return place;
 }
 
+static void count_references(struct pst_part *part, const void *payload)
+{
+    const struct pst_references_head *head = payload;
+    const struct pst_reference *records = pst_references_records(payload);
+    part->references += head->records_count;
+    for (uint32_t i = 0; i < head->records_count; i++)
+        part->referenced_bytes += records[i].bytes;
+}
+
 /* chunk: sealed, bytes long in the file; payload: its raw one. */
 static struct pst_part_place enter(struct pst_part *part, const void *chunk, const void *payload,
                                    uint64_t bytes)
@@ -56,6 +71,8 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
     for (uint32_t i = 0; i < header->pieces_count; i++)
         part->sums.source_bytes += header->pieces[i].bytes;
     part->sums.stored_bytes += header->stored_bytes;
+    if (header->type == PST_CHUNK_REFERENCES)
+        count_references(part, payload);
     if (header->codec < PST_CODECS)
         part->codec_chunks[header->codec]++;
     if (header->pieces_count > 0 && part->object_sums.buffer)
@@ -160,6 +177,8 @@ struct pst_part_place pst_part_seal_trailer(struct pst_part *part, uint64_t star
     trailer->object_sums = part->object_sums.sealed;
     trailer->lz4_chunks = part->codec_chunks[PST_CODEC_LZ4];
     trailer->zstd_chunks = part->codec_chunks[PST_CODEC_ZSTD];
+    trailer->references = part->references;
+    trailer->referenced_bytes = part->referenced_bytes;
     if (part->sealed) {
         trailer->head.identity = part->identity;
         trailer->head.chunk = trailer->sums.chunks;

@@ -16,6 +16,7 @@
 
 #include "engine/format/chunk.h"
 #include "engine/format/index.h"
+#include "engine/format/references.h"
 #include "engine/format/seal.h"
 #include "engine/format/sums.h"
 
@@ -25,7 +26,9 @@ struct pst_part {
     uint64_t next_chunk;
     uint64_t next_offset;
     uint64_t codec_chunks[PST_CODECS]; /* DATA and CATALOGUE chunks by codec */
-    struct pst_part_sums sums;         /* objects and unreadable are the caller's to count */
+    uint64_t references;
+    uint64_t referenced_bytes;
+    struct pst_part_sums sums; /* objects and unreadable are the caller's to count */
     struct pst_digest header_checksum;
     struct pst_index_builder index;
     struct format_sums object_sums;
@@ -48,6 +51,10 @@ void pst_part_begin(struct pst_part *part, const struct pst_part_identity *ident
 void pst_part_name_transform(struct pst_part *part, const struct pst_transform *transform,
                              void *block);
 
+/* Notes in the block, which has not been written yet, that the part may have REFERENCES chunks;
+ * before it is sealed. */
+void pst_part_note_base(struct pst_part *part, void *block);
+
 /* Makes it a sealed part: its key is set in sealed, and what the key is derived from stands in the
  * block, which has been named its transform. Then all chunks with pieces are encoded, by the
  * transform of sealed. */
@@ -57,8 +64,8 @@ void pst_part_begin_sealing(struct pst_part *part, struct pst_sealed *sealed, vo
  * chunk is sealed, and after each pst_part_seal_index but the last. */
 void pst_part_attach_index(struct pst_part *part, void *buffer);
 
-/* Seals a DATA or CATALOGUE chunk as it is (format_chunk_seal says what that does to the buffer)
- * and enters it in the index, which must not be full. */
+/* Seals a DATA, CATALOGUE or REFERENCES chunk as it is (format_chunk_seal says what that does to
+ * the buffer) and enters it in the index, which must not be full. */
 struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes);
 

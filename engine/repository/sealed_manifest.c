@@ -39,7 +39,7 @@ static int encode_open_node(const struct pst_node_manifest *manifest,
     if (!outside)
         return -ENOMEM;
     *outside = *manifest;
-    outside->common.version.incompatible = PST_FORMAT_SEALED;
+    outside->common.version.incompatible |= PST_FORMAT_SEALED;
     outside->sources_count = outside->unreadable_names_count = 0;
     outside->host = outside->writer = NULL;
     int error = pst_manifest_encode_node(outside, text);
@@ -69,7 +69,7 @@ static int encode_open_cluster(const struct pst_cluster_manifest *manifest,
     if (!outside)
         return -ENOMEM;
     *outside = *manifest;
-    outside->common.version.incompatible = PST_FORMAT_SEALED;
+    outside->common.version.incompatible |= PST_FORMAT_SEALED;
     memset(outside->label, 0, sizeof(outside->label));
     int error = pst_manifest_encode_cluster(outside, text);
     free(outside);

@@ -35,7 +35,25 @@ static void put_chunks(void)
     put("chunk/data", buffer, sample_data_chunk(buffer, 5, 8 * PST_BLOCK_BYTES));
     put("chunk/catalogue", buffer, sample_catalogue_chunk(buffer, 6, 16 * PST_BLOCK_BYTES));
     put("catalogue/all-kinds", buffer, sample_catalogue(buffer, PST_CHUNK_BYTES_MIN));
+    put("references/three", buffer, sample_references(buffer));
     free(buffer);
+}
+
+/* An entry as a node writes it that is to be a base. */
+static void put_identity(void)
+{
+    const struct pst_object_identity identity = {.device = 2, .inode = 3, .ctime_nsec = 999999999};
+    uint8_t attributes[PST_OBJECT_DATA_ATTRIBUTE_BYTES + PST_OBJECT_IDENTITY_ATTRIBUTE_BYTES];
+    uint8_t entry[256];
+    uint32_t bytes = pst_object_data_encode(4000, attributes);
+    bytes += pst_object_identity_encode(&identity, attributes + bytes);
+    struct pst_object object = sample_object(2);
+    size_t offset = 0;
+    object.attributes = attributes;
+    object.attributes_bytes = bytes;
+    if (pst_object_encode(&object, entry, sizeof(entry), &offset) != 0)
+        exit(1);
+    put("catalogue/identity", entry, offset);
 }
 
 static void put_encoded(const char *name, const struct pst_transform *transform)
@@ -209,6 +227,7 @@ int main(int argc, char **argv)
     }
     folder = argv[1];
     put_chunks();
+    put_identity();
     put_codecs();
     put_parts();
     put_rows();

@@ -62,6 +62,9 @@ static void a_node_manifest_reads_back(void)
     CU_ASSERT_STRING_EQUAL(node.host, "h\\x1bst");
     CU_ASSERT_STRING_EQUAL(node.writer, "penstock 1.2.3");
     CU_ASSERT_EQUAL(node.sources[1].instance, 1);
+    CU_ASSERT_EQUAL(memcmp(&node.base, &sample->base, sizeof(node.base)), 0);
+    CU_ASSERT_EQUAL(node.origins_count, 2);
+    CU_ASSERT_EQUAL(memcmp(node.origins, sample->origins, sizeof(node.origins)), 0);
     CU_ASSERT_EQUAL(node.parts_count, 2);
     CU_ASSERT_EQUAL(memcmp(node.parts, sample->parts, sizeof(node.parts)), 0);
     CU_ASSERT_EQUAL_FATAL(node.unreadable_names_count, 2);
@@ -174,9 +177,9 @@ static int decode_changed(int (*decode)(const void *, uint64_t), struct pst_mani
 static void versions_are_respected(void)
 {
     CU_ASSERT_EQUAL(
-        decode_changed(decode_node, node_text(), "\"incompatible\":0", "\"incompatible\":2"),
+        decode_changed(decode_node, node_text(), "\"incompatible\":2", "\"incompatible\":4"),
         -PST_E_NEWER);
-    CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(), "\"incompatible\":0",
+    CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(), "\"incompatible\":2",
                                    "\"incompatible\":2147483648"),
                     -PST_E_NEWER);
     CU_ASSERT_EQUAL(
@@ -219,6 +222,16 @@ static void fields_out_of_range_are_refused(void)
         {"\"parts\":[", "\"parts\":[7,"},
         {"\"unreadable_names\":[", "\"unreadable_names\":[7,"},
         {"\"sums\":{", "\"sums\":[],\"x\":{"},
+        {"\"incompatible\":2", "\"incompatible\":0"},
+        {"\"base\":{", "\"basis\":{"},
+        {"\"base\":{", "\"base\":[],\"x\":{"},
+        {"\"base\":{\"uid\":\"0b", "\"base\":{\"uid\":\"B"},
+        {"\"number\":5", "\"number\":0"},
+        {"\"number\":6", "\"number\":0"},
+        {"\"origins\":[{", "\"origins\":[7,{"},
+        {"\"origins\":[{\"uid\":\"0b", "\"origins\":[{\"uid\":\"0c"},
+        {"\"bytes\":900", "\"bytes\":-1"},
+        {"\"objects\":90", "\"objects\":null"},
     };
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         CU_ASSERT_EQUAL(decode_changed(decode_node, node_text(), changes[i][0], changes[i][1]),
@@ -226,6 +239,12 @@ static void fields_out_of_range_are_refused(void)
     }
     CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(), "\"node\":2", "\"node\":1"),
                     -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(
+        decode_changed(decode_cluster, cluster_text(), "\"incompatible\":2", "\"incompatible\":0"),
+        -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(
+        decode_changed(decode_cluster, cluster_text(), "\"origins\":[{", "\"origins\":[[],{"),
+        -PST_E_CORRUPT);
     CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(), "\"bytes\":1000", "\"bytes\":1"),
                     -PST_E_CORRUPT);
 }
@@ -280,12 +299,21 @@ static void what_could_not_be_read_back_is_not_written(void)
     bad.participants_count = PST_NODES_MAX + 1;
     CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     bad = *sample_node_manifest();
+    bad.origins_count = PST_ORIGINS_MAX + 1;
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
+    bad = *sample_node_manifest();
+    bad.common.version.incompatible = 0; /* which an old reader would take */
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
+    bad = *sample_node_manifest();
     bad.parts_count = PST_LDMS_MAX + 1;
     CU_ASSERT_EQUAL(pst_manifest_encode_node(&bad, &text), -EINVAL);
     struct pst_cluster_manifest none = *sample_cluster_manifest();
     none.nodes_count = 0;
     CU_ASSERT_EQUAL(pst_manifest_encode_cluster(&none, &text), -EINVAL);
     CU_ASSERT_PTR_NULL(text.text);
+    none = *sample_cluster_manifest();
+    none.origins_count = PST_ORIGINS_MAX + 1;
+    CU_ASSERT_EQUAL(pst_manifest_encode_cluster(&none, &text), -EINVAL);
     none.nodes_count = PST_NODES_MAX + 1;
     CU_ASSERT_EQUAL(pst_manifest_encode_cluster(&none, &text), -EINVAL);
     CU_ASSERT_PTR_NULL(text.text);

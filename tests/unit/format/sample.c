@@ -103,6 +103,24 @@ uint64_t sample_catalogue_chunk(void *buffer, uint64_t chunk, uint64_t file_offs
     return format_chunk_seal(buffer, &identity, chunk, file_offset, (uint32_t)bytes);
 }
 
+uint32_t sample_references(void *payload)
+{
+    const struct pst_part_identity identity = sample_identity();
+    struct pst_origin origins[] = {{.number = 5, .node = 1}, {.number = 6, .node = 2}};
+    const struct pst_reference records[SAMPLE_REFERENCES] = {
+        {SOURCE | 3, 0, 5000, SOURCE | 2, 1, PST_HASH_OBJECT, {0}, {1, 2, 3}},
+        {SOURCE | 4, 8192, 4096, SOURCE | 9, 0, PST_HASH_SHA_256, {0}, {[31] = 7}},
+        {SOURCE | 4, 12288, 1, SOURCE | 9, 1, PST_HASH_SHA_256, {0}, {[31] = 8}},
+    };
+    memcpy(origins[0].uid, identity.uid, sizeof(identity.uid));
+    pst_references_begin(payload, origins, 2);
+    for (uint32_t i = 0; i < SAMPLE_REFERENCES; i++) {
+        bool fits = pst_references_add(payload, PST_CHUNK_BYTES_MIN, &records[i]);
+        assert(fits);
+    }
+    return pst_references_bytes(payload);
+}
+
 static void put(struct sample_part *sample, const void *buffer, struct pst_part_place place)
 {
     assert(place.file_offset == sample->size);
@@ -155,6 +173,7 @@ struct sample_part sample_part(uint32_t data_chunks, uint32_t per_index)
 static struct pst_manifest_common sample_common(void)
 {
     struct pst_manifest_common common = {
+        .version = {.incompatible = PST_FORMAT_REFERS},
         .number = 7,
         .cluster_id = 3,
         .start_gci = 10,
@@ -184,6 +203,9 @@ const struct pst_node_manifest *sample_node_manifest(void)
         .unreadable_names_count = 2,
         .sources = {{"data", "dir:data", 0, NULL, "/srv/d\xffta"}, {"r", "synthetic:rows=10", 1}},
         .parts = {{1, 2, 8192, {{1}}, {1, 2, 3, 4, 5}, 6, 7}, {2, 1, INT64_MAX, {{2}}, {0}, 0, 0}},
+        .base = {{0x0b, 1}, 5},
+        .origins_count = 2,
+        .origins = {{{0x0b, 1}, 6, 900, 90}, {{0x0c, 1}, 5, 800, 8}},
         .unreadable_names = {"data/a \"quoted\" \xc3\xa4", "data/b\xff\\\n"},
         .host = "h\033st",
         .writer = "penstock 1.2.3",
@@ -202,6 +224,8 @@ const struct pst_cluster_manifest *sample_cluster_manifest(void)
         .copies = 2,
         .members_count = 3,
         .members = {1, 2, 9},
+        .origins_count = 1,
+        .origins = {{{0x0b, 1}, 6, 900, 90}},
         .label = "before the \xc3\xbcpgrade",
     };
     return &manifest;

@@ -21,6 +21,10 @@ void *sample_buffer(void);
 uint64_t sample_data_chunk(void *buffer, uint64_t chunk, uint64_t file_offset);
 uint64_t sample_catalogue_chunk(void *buffer, uint64_t chunk, uint64_t file_offset);
 
+/* A payload of references; returns the bytes. */
+#define SAMPLE_REFERENCES 3u
+uint32_t sample_references(void *payload);
+
 /* A whole part in memory: `data_chunks` DATA chunks and a CATALOGUE chunk; an INDEX chunk after
  * every `per_index` of them. The caller frees. */
 struct sample_part {
