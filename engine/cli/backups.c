@@ -14,6 +14,7 @@
 #include "engine/cli/json_text.h"
 #include "engine/cli/key_options.h"
 #include "engine/json/json_build.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/running.h"
 
 /* Whether a directory that --from names is not there. */
@@ -150,6 +151,38 @@ static void set_ids(json_t **object, const char *name, const uint32_t *ids, uint
     pst_json_set(object, name, array);
 }
 
+/* What it was compared with, and what of it lies in others; nothing of a full one. */
+static void set_origins(json_t **object, const struct pst_backup *backup)
+{
+    char uid[2 * PST_UID_BYTES + 1];
+    const struct pst_manifest_base *base = cli_backup_base(backup);
+    if (!base)
+        return;
+    json_t *origins = json_array();
+    for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
+        const struct pst_manifest_origin *origin = &backup->cluster.origins[i];
+        pst_hex_encode(origin->uid, PST_UID_BYTES, uid);
+        pst_json_append(&origins,
+                        json_pack("{s:I, s:s, s:I, s:I}", "number", (json_int_t)origin->number,
+                                  "uid", uid, "bytes", (json_int_t)origin->bytes, "objects",
+                                  (json_int_t)origin->objects));
+    }
+    pst_hex_encode(base->uid, PST_UID_BYTES, uid);
+    pst_json_set(object, "base",
+                 json_pack("{s:I, s:s}", "number", (json_int_t)base->number, "uid", uid));
+    pst_json_set(object, "shared_bytes", json_integer((json_int_t)pst_backup_shared_bytes(backup)));
+    pst_json_set(object, "origins", origins);
+}
+
+const struct pst_manifest_base *cli_backup_base(const struct pst_backup *backup)
+{
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
+        if (backup->nodes[i].base.number > 0)
+            return &backup->nodes[i].base;
+    }
+    return NULL;
+}
+
 json_t *cli_backup_json(const struct pst_backup *backup)
 {
     char uid[2 * PST_UID_BYTES + 1];
@@ -172,6 +205,7 @@ json_t *cli_backup_json(const struct pst_backup *backup)
     if (backup->has_cluster && backup->cluster.label[0])
         pst_json_set(&value, "label", json_string(backup->cluster.label));
     set_codecs(&value, backup);
+    set_origins(&value, backup);
     set_ids(&value, "missing_nodes", ids, pst_backup_missing(backup, ids));
     set_ids(&value, "elsewhere_nodes", ids, pst_backup_elsewhere(backup, ids));
     if (backup->stored_as != backup->number)

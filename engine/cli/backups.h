@@ -51,6 +51,10 @@ struct cli_backup_codecs {
 /* false: it is not known, since the manifest of a node is not there. */
 bool cli_backup_codecs(const struct pst_backup *backup, struct cli_backup_codecs *codecs);
 
+/* What a backup was compared with, as far as its nodes say, for which it may have bytes in others;
+ * NULL: it is a full one. */
+const struct pst_manifest_base *cli_backup_base(const struct pst_backup *backup);
+
 /* Number, uid, state, times, sums, GCIs: what list shows of a backup, and show begins with. */
 struct json_t *cli_backup_json(const struct pst_backup *backup) PST_MUST_USE;
 

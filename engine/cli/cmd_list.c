@@ -1,6 +1,8 @@
 /*
  * penstock list: prints the backups in directories. Called by command.c, on the main thread.
  */
+#include <stdio.h>
+
 #include <jansson.h>
 
 #include "engine/base/hex.h"
@@ -11,7 +13,10 @@
 #include "engine/cli/key_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/running.h"
+
+#define BASE_TEXT_BYTES 64u
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_KEY_OPTION, CLI_OPTION_JSON, {0}};
 
@@ -26,11 +31,23 @@ static const char *codec_text(const struct pst_backup *backup)
     return codecs.zstd_chunks > 0 ? "zstd" : "none";
 }
 
+/* "  base 4, 1.2 GiB shared", of one that is not full. */
+static const char *base_text(const struct pst_backup *backup, char text[BASE_TEXT_BYTES])
+{
+    char size[CLI_VALUE_TEXT_BYTES];
+    const struct pst_manifest_base *base = cli_backup_base(backup);
+    text[0] = '\0';
+    if (base)
+        snprintf(text, BASE_TEXT_BYTES, "  base %u, %s shared", base->number,
+                 cli_value_size_text(pst_backup_shared_bytes(backup), size));
+    return text;
+}
+
 static void print_row(const struct pst_backup *backup)
 {
     char size[CLI_VALUE_TEXT_BYTES], stored[CLI_VALUE_TEXT_BYTES], ratio[CLI_VALUE_TEXT_BYTES];
     char when[PST_TIME_TEXT_BYTES];
-    char uid[2 * PST_UID_BYTES + 1];
+    char uid[2 * PST_UID_BYTES + 1], base[BASE_TEXT_BYTES];
     const struct pst_manifest_common *common = &backup->cluster.common;
     const char *label = backup->cluster.label;
     if (!backup->has_cluster) {
@@ -42,13 +59,13 @@ static void print_row(const struct pst_backup *backup)
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
     cli_print_line(
-        stdout, "%7u  %-10s  %-20s  %10s  %10s  %6s  %-9s  %10llu  %.8s%s%s%s%s%s%s",
+        stdout, "%7u  %-10s  %-20s  %10s  %10s  %6s  %-9s  %10llu  %.8s%s%s%s%s%s%s%s",
         backup->number, pst_backup_state_text(backup->state),
         pst_time_text(common->started_unix_ns, 0, when),
         cli_value_size_text(common->sums.source_bytes, size),
         cli_value_size_text(common->sums.stored_bytes, stored),
         cli_value_ratio_text(common->sums.source_bytes, common->sums.stored_bytes, ratio),
-        codec_text(backup), (unsigned long long)common->sums.objects, uid,
+        codec_text(backup), (unsigned long long)common->sums.objects, uid, base_text(backup, base),
         backup->is_pinned ? "  pinned" : "", label[0] ? "  label \"" : "", label,
         label[0] ? "\"" : "", backup->reason[0] ? "  " : "", backup->reason);
 }

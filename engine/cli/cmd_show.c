@@ -16,6 +16,7 @@
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/running.h"
 
 static const struct cli_option options[] = {CLI_FROM_OPTION, CLI_KEY_OPTION, CLI_OPTION_JSON, {0}};
@@ -189,6 +190,24 @@ static void print_node(const struct pst_node_manifest *node)
                        node->unreadable_names[i]);
 }
 
+static void print_origins(const struct pst_backup *backup)
+{
+    char objects[CLI_VALUE_COUNT_BYTES], size[CLI_VALUE_TEXT_BYTES], uid[2 * PST_UID_BYTES + 1];
+    const struct pst_manifest_base *base = cli_backup_base(backup);
+    if (!base)
+        return;
+    pst_hex_encode(base->uid, PST_UID_BYTES, uid);
+    cli_print_line(stdout, "base %u, uid %s; %s more lie in other backups", base->number, uid,
+                   cli_value_size_text(pst_backup_shared_bytes(backup), size));
+    for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
+        const struct pst_manifest_origin *origin = &backup->cluster.origins[i];
+        pst_hex_encode(origin->uid, PST_UID_BYTES, uid);
+        cli_print_line(stdout, "  in backup %u, uid %s: %s, %s", origin->number, uid,
+                       cli_value_size_text(origin->bytes, size),
+                       cli_value_count_text(origin->objects, "object", objects));
+    }
+}
+
 static void print_text(const struct pst_backup *backup)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
@@ -217,6 +236,7 @@ static void print_text(const struct pst_backup *backup)
                    cli_value_size_text(common->sums.source_bytes, size),
                    cli_value_size_text(common->sums.stored_bytes, stored),
                    (unsigned long long)common->sums.unreadable);
+    print_origins(backup);
     for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
         if (backup->nodes[i].parts_count > 0)
             print_node(&backup->nodes[i]);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/format/block.h"
+#include "engine/transform/aes_gcm/sha_256.h"
 
 void pst_references_begin(void *payload, const struct pst_origin *origins, uint32_t origins_count)
 {
@@ -118,4 +119,11 @@ int pst_references_read(const void *payload, uint32_t payload_bytes,
     if (!error)
         *view = found;
     return error;
+}
+
+_Static_assert(PST_REFERENCE_HASH_BYTES == PST_SHA_256_BYTES, "a hash fills it");
+
+int pst_reference_hash(const void *bytes, uint32_t size, uint8_t hash[PST_REFERENCE_HASH_BYTES])
+{
+    return pst_sha_256(bytes, size, hash);
 }

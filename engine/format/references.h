@@ -23,6 +23,8 @@ struct pst_references_head {
     uint32_t records_count;
 };
 
+#define PST_REFERENCE_HASH_BYTES 32u
+
 /* What a node wrote of an earlier backup. */
 struct pst_origin {
     uint8_t uid[PST_UID_BYTES];
@@ -76,6 +78,10 @@ static inline const struct pst_reference *pst_references_records(const void *pay
     const struct pst_origin *origins = (const struct pst_origin *)(head + 1);
     return (const struct pst_reference *)(origins + head->origins_count);
 }
+
+/* The hash of a run of bytes, by PST_HASH_SHA_256. -ENOMEM. */
+int pst_reference_hash(const void *bytes, uint32_t size,
+                       uint8_t hash[PST_REFERENCE_HASH_BYTES]) PST_MUST_USE;
 
 /* ---- reading ---- */
 

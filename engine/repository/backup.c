@@ -10,6 +10,7 @@
 #include "engine/base/own_error.h"
 #include "engine/protocol/set.h"
 #include "engine/repository/backup_keys.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/decision.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/sealed_manifest.h"
@@ -422,15 +423,32 @@ static int keep_in(const struct pst_backup *backup, uint32_t i, int *handle)
     return has == 0 ? -PST_E_CHANGED : 0;
 }
 
-int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold)
+static int keep_one(const struct pst_backup *backup, struct pst_backup_hold *hold)
 {
     int error = 0;
-    hold->directories = backup->directories;
+    *hold = (struct pst_backup_hold){.directories = backup->directories};
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
         hold->handles[i] = -1;
     for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1))
         error = keep_in(backup, i, &hold->handles[i]);
+    return error;
+}
+
+int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold)
+{
+    uint32_t count = backup->has_cluster ? backup->cluster.origins_count : 0;
+    int error = keep_one(backup, hold);
+    if (!error && count > 0) {
+        hold->origins = calloc(count, sizeof(*hold->origins));
+        error = hold->origins ? 0 : -ENOMEM;
+    }
+    for (uint32_t i = 0; !error && i < count; i++) {
+        const struct pst_manifest_origin *named = &backup->cluster.origins[i];
+        const struct pst_backup *origin = pst_backup_origin(backup, named->uid, named->number);
+        if (origin) /* reading will show what is missing */
+            error = keep_one(origin, &hold->origins[hold->origins_count++]);
+    }
     if (error)
         pst_backup_let_go(hold);
     return error;
@@ -438,6 +456,9 @@ int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hol
 
 void pst_backup_let_go(struct pst_backup_hold *hold)
 {
+    for (uint32_t i = 0; i < hold->origins_count; i++)
+        pst_backup_let_go(&hold->origins[i]);
+    free(hold->origins);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
         if (hold->handles[i] >= 0)
             repository_close(&hold->directories->repositories[i], hold->handles[i]);

@@ -37,8 +37,10 @@ struct pst_backup {
     int unread;    /* why its uid could not be looked for: -errno of a directory; else 0 */
     uint8_t uid[PST_UID_BYTES];
     struct pst_directories *directories; /* the list's */
+    struct pst_backup_list *list;        /* that it is of */
     uint64_t found_in;                   /* bit i: the i-th of them holds some of it */
     bool is_pinned;                      /* pin.h, in any of them */
+    bool is_pruned;                      /* prune.h: it is gone, or would be */
     bool is_prepared; /* no decision was found, but the manifest of a node of several */
     enum pst_backup_state state;
     int error; /* 0 if usable, else -PST_E_… or -errno */
@@ -107,12 +109,15 @@ uint32_t backup_next_in(const struct pst_backup *backup, uint32_t i);
 struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i,
                                       const char *name);
 
-/* Keeps `penstock prune` off a backup of the list until pst_backup_let_go, by a lock on its
- * directories; what else works on them is not held up. -PST_E_CHANGED: it is being pruned, or was.
+/* Keeps `penstock prune` off a backup of the list, and off its origins, until pst_backup_let_go, by
+ * a lock on their directories; what else works on them is not held up. -PST_E_CHANGED: one is being
+ * pruned, or was; -ENOMEM.
  */
 struct pst_backup_hold {
     struct pst_directories *directories; /* the list's, which stays until pst_backup_let_go */
     int handles[PST_DIRECTORIES_MAX];    /* -1: none */
+    struct pst_backup_hold *origins;     /* so many, of origins; they have none themselves */
+    uint32_t origins_count;
 };
 int pst_backup_keep(const struct pst_backup *backup, struct pst_backup_hold *hold) PST_MUST_USE;
 void pst_backup_let_go(struct pst_backup_hold *hold);

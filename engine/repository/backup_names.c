@@ -1,8 +1,8 @@
-/* The directories that hold some of a backup, the names of its files for messages, and whether it
- * is sealed. Whoever lists, shows, verifies, restores or prunes. */
+/* The directories that hold some of a backup, the names of its files and of its state for messages,
+ * and whether it is sealed. Whoever lists, shows, verifies, restores or prunes. */
 #include <stdio.h>
 
-#include "engine/repository/backup.h"
+#include "engine/repository/catalog.h"
 #include "engine/repository/layout.h"
 
 struct pst_file_name backup_file_name(const struct pst_backup *backup, uint32_t i, const char *name)
@@ -27,4 +27,15 @@ bool pst_backup_is_sealed(const struct pst_backup *backup)
     for (uint32_t i = 0; i < PST_NODES_MAX; i++)
         is_sealed |= backup->is_sealed[i];
     return is_sealed;
+}
+
+const char *pst_backup_state_text(enum pst_backup_state state)
+{
+    static const char *const texts[] = {
+        [PST_BACKUP_COMPLETE] = "complete", [PST_BACKUP_INCOMPLETE] = "incomplete",
+        [PST_BACKUP_DAMAGED] = "damaged",   [PST_BACKUP_NEWER] = "newer",
+        [PST_BACKUP_IN_DOUBT] = "in doubt", [PST_BACKUP_PARTIAL] = "partial",
+        [PST_BACKUP_MISNAMED] = "misnamed", [PST_BACKUP_SPLIT] = "split",
+    };
+    return texts[state];
 }

@@ -9,21 +9,11 @@
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/digest.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/identify.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/part_map.h"
 #include "engine/repository/repository_posix.h"
-
-const char *pst_backup_state_text(enum pst_backup_state state)
-{
-    static const char *const texts[] = {
-        [PST_BACKUP_COMPLETE] = "complete", [PST_BACKUP_INCOMPLETE] = "incomplete",
-        [PST_BACKUP_DAMAGED] = "damaged",   [PST_BACKUP_NEWER] = "newer",
-        [PST_BACKUP_IN_DOUBT] = "in doubt", [PST_BACKUP_PARTIAL] = "partial",
-        [PST_BACKUP_MISNAMED] = "misnamed", [PST_BACKUP_SPLIT] = "split",
-    };
-    return texts[state];
-}
 
 static void check_part_size(const struct pst_part_map *part, struct pst_findings *findings)
 {
@@ -125,6 +115,7 @@ static int read_backup(struct pst_backup *backup)
         snprintf(backup->reason, sizeof(backup->reason),
                  "%s: prepared; whether it was completed, its other nodes know",
                  layout_backup(backup->stored_as).text);
+        return backup_read_origins(backup);
     }
     return 0;
 }
@@ -154,6 +145,7 @@ static int enter(struct pst_backup_list *list, uint32_t i, const struct identity
     backup->number = identity->number;
     backup->stored_as = identity->stored_as;
     backup->directories = &list->directories;
+    backup->list = list;
     backup->found_in = UINT64_C(1) << i;
     backup->has_uid = identity->has_uid;
     memcpy(backup->uid, identity->uid, sizeof(backup->uid));
@@ -294,7 +286,8 @@ int catalog_read(struct pst_backup_list *list, char *message)
         return fail(list, path, error, message);
     if (list->count)
         qsort(list->backups, list->count, sizeof(*list->backups), by_number_and_start);
-    return 0;
+    error = backup_judge_origins(list);
+    return error ? fail(list, path, error, message) : 0;
 }
 
 int pst_backup_list_read(const char *const *paths, uint32_t count, struct pst_backup_list *list,

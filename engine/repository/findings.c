@@ -122,3 +122,27 @@ void pst_findings_add_elsewhere(struct pst_findings *findings, const struct pst_
         .file = file.text, .error = -PST_E_ELSEWHERE, .what = what, .unverified = true};
     findings_add(findings, &finding);
 }
+
+void pst_findings_add_node(struct pst_findings *findings, const struct pst_backup *backup,
+                           uint32_t node_index, const char *what)
+{
+    const struct layout_name file =
+        layout_node_manifest(backup->number, backup->nodes[node_index].node);
+    const struct pst_file_name name = backup_file_name(backup, PST_DIRECTORIES_MAX, file.text);
+    const struct pst_damage damage = {.what = what};
+    pst_findings_add_damage(findings, &name, 0, &damage, -PST_E_INCONSISTENT);
+}
+
+void pst_findings_add_origin(struct pst_findings *findings, const struct pst_backup *backup,
+                             const char *what, int error)
+{
+    const struct layout_name file = layout_backup(backup->number);
+    const struct pst_finding finding = {
+        .file = file.text,
+        .error = error,
+        .what = what,
+        .unverified =
+            pst_is_unreachable(error) || error == -PST_E_BASE_MISSING || error == -PST_E_NO_KEY,
+    };
+    findings_add(findings, &finding);
+}

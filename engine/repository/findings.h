@@ -56,6 +56,15 @@ void pst_findings_add_object(struct pst_findings *findings, const struct pst_bac
 void pst_findings_add_elsewhere(struct pst_findings *findings, const struct pst_backup *backup,
                                 const char *what);
 
+/* What the manifest of a node contradicts: PST_E_INCONSISTENT. */
+void pst_findings_add_node(struct pst_findings *findings, const struct pst_backup *backup,
+                           uint32_t node_index, const char *what);
+
+/* An origin of the backup ("backup 1, uid …") cannot be read; not verified where it may be whole.
+ */
+void pst_findings_add_origin(struct pst_findings *findings, const struct pst_backup *backup,
+                             const char *what, int error);
+
 /* A warning that is about the backup as a whole. */
 void pst_findings_warn_backup(struct pst_findings *findings, const struct pst_backup *backup,
                               const char *what);

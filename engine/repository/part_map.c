@@ -241,6 +241,8 @@ static bool look_at_trailer(struct look *look)
     }
     look->trailer = *trailer;
     look->part->object_sums = trailer->object_sums;
+    look->part->references = trailer->references;
+    look->part->referenced_bytes = trailer->referenced_bytes;
     if (memcmp(&trailer->sums, &look->part->sums, sizeof(trailer->sums)) != 0) {
         damage = (struct pst_damage){offsetof(struct pst_part_trailer, sums), sizeof(trailer->sums),
                                      "sums are not the manifest's"};

@@ -23,11 +23,14 @@ struct pst_part_map {
     int from_fd; /* the backup directory, for io_uring; borrowed; -1: it has no descriptors */
     struct pst_part_identity identity;
     uint32_t node_index; /* in the cluster manifest */
+    uint32_t origin;     /* of an origin of the backup that is read: engine/restore's; else 0 */
     uint32_t chunk_bytes;
     uint64_t file_bytes;
     struct pst_digest digest;
     struct pst_part_sums sums;
     uint64_t object_sums;           /* records in its chunks of sums; set by pst_backup_map_part */
+    uint64_t references;            /* records in its REFERENCES chunks; likewise */
+    uint64_t referenced_bytes;      /* of these */
     const struct pst_data_key *key; /* of its node; NULL, or without a secret: it is not known */
     bool is_sealed;                 /* set by pst_backup_map_part, like bound */
     uint8_t bound[PST_PART_BOUND_BYTES]; /* of its header: what its key comes from */

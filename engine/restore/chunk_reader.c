@@ -287,8 +287,11 @@ static void read_done(struct pst_io_op *op, int result)
 
 static bool is_wanted(const struct worker *worker, const struct pst_index_entry *entry)
 {
+    const struct chunk_reading *reading = worker->reading;
     bool is_sums = entry->type == PST_CHUNK_DATA && entry->pieces_count == 0;
-    return (worker->reading->types & 1u << (is_sums ? CHUNK_SUMS : entry->type)) != 0;
+    if (!(reading->types & 1u << (is_sums ? CHUNK_SUMS : entry->type)))
+        return false;
+    return !reading->want || reading->want(reading->context, part_of(worker), entry);
 }
 
 /* A chunk longer than the part's chunk size would not fit the slots. */

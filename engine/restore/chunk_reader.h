@@ -39,6 +39,9 @@ struct chunk_reading {
     const struct pst_part_set *set; /* filled */
     uint32_t types; /* bits 1 << enum pst_chunk_type, or CHUNK_SUMS: those that are read */
     enum chunk_extent extent;
+    /* Whether a chunk of these types is read; NULL: each is. */
+    bool (*want)(void *context, const struct pst_part_map *part,
+                 const struct pst_index_entry *entry);
     chunk_taker *take;
     /* Takes a whole chunk that is not encoded and of which the digests of pieces are of bytes,
      * where these prove that it is intact, so that its payload need not be hashed again: 1; 0:

@@ -43,11 +43,18 @@ static struct contents_part *part_of(struct contents *contents, const struct pst
     return &contents->parts[part - contents->set->parts];
 }
 
+/* What an origin has is counted where the backup that is read has it: origins_check(). */
+static void count_bytes(struct contents *contents, const struct pst_part_map *part, uint64_t bytes)
+{
+    if (part->origin == 0)
+        atomic_fetch_add(&part_of(contents, part)->source_bytes, bytes);
+}
+
 bool contents_have_sums(const struct contents *contents, uint32_t node_index)
 {
     for (uint32_t i = 0; i < contents->set->count; i++) {
         const struct pst_part_map *part = &contents->set->parts[i];
-        if (part->node_index == node_index && part->object_sums > 0)
+        if (part->node_index == node_index && (part->object_sums > 0 || part->references > 0))
             return true;
     }
     return false;
@@ -156,12 +163,44 @@ static void note_end(struct object_record *record, uint64_t offset)
         ;
 }
 
+/* digest: what it adds to the checksum of the object. */
+static int add_to(struct contents *contents, struct object_record *record,
+                  const struct pst_chunk_piece *piece, const uint64_t digest[2], bool is_damaged)
+{
+    bool is_rows = object_type(record) == PST_OBJECT_ROWS;
+    if (is_damaged)
+        atomic_store(is_rows ? &record->is_hit : &record->is_doubtful, true);
+    count_piece(record, piece->bytes, digest);
+    return piece->bytes == object_size(record) ? 0 : keep_piece(contents, record, piece);
+}
+
+/* A piece of an origin: to the objects here that have it. */
+static int add_referred(struct contents *contents, const struct pst_part_map *part,
+                        const void *chunk, uint32_t i, bool is_damaged)
+{
+    const struct pst_chunk_piece *piece = &pst_chunk_header_of(chunk)->pieces[i];
+    struct origin_walk walk = origins_walk(contents->origins, part, piece);
+    int result = 0;
+    while (origins_next(contents->origins, &walk)) {
+        uint64_t digest[2];
+        int error = -PST_E_CORRUPT;
+        if (contents_has_bytes(walk.record, piece))
+            error = origins_prove(&walk, chunk, i, digest);
+        if (!error)
+            error = add_to(contents, walk.record, piece, digest, is_damaged);
+        result = error == -ENOMEM || !result ? error : result;
+    }
+    return result;
+}
+
 static int add_piece(struct contents *contents, const struct pst_part_map *part, const void *chunk,
                      uint32_t i, bool is_damaged)
 {
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     const struct pst_chunk_piece *piece = &header->pieces[i];
     uint64_t digest[2];
+    if (part->origin > 0)
+        return add_referred(contents, part, chunk, i, is_damaged);
     if (!objects_want(contents->objects, part->node_index, piece->object))
         return 0;
     struct object_record *record = objects_find(contents->objects, part->node_index, piece->object);
@@ -171,12 +210,8 @@ static int add_piece(struct contents *contents, const struct pst_part_map *part,
         note_end(record, piece->object_offset);
         return 0;
     }
-    bool is_rows = object_type(record) == PST_OBJECT_ROWS;
-    if (is_damaged)
-        atomic_store(is_rows ? &record->is_hit : &record->is_doubtful, true);
     pst_piece_digest(header, pst_chunk_payload_of(chunk), i, digest);
-    count_piece(record, piece->bytes, digest);
-    return piece->bytes == object_size(record) ? 0 : keep_piece(contents, record, piece);
+    return add_to(contents, record, piece, digest, is_damaged);
 }
 
 static int add_pieces(struct contents *contents, const struct pst_part_map *part, const void *chunk,
@@ -197,7 +232,7 @@ static int add_pieces(struct contents *contents, const struct pst_part_map *part
             sizeof(header->pieces[0]), "piece of an object that has no such bytes"};
         result = error;
     }
-    atomic_fetch_add(&part_of(contents, part)->source_bytes, bytes);
+    count_bytes(contents, part, bytes);
     return result;
 }
 
@@ -213,22 +248,38 @@ int contents_add_damaged(struct contents *contents, const struct pst_part_map *p
     return add_pieces(contents, part, chunk, true, damage);
 }
 
-/* The object that the piece is all of, and intact; NULL: that is not known. */
-static struct object_record *proven(const struct contents *contents, uint32_t node_index,
-                                    const void *chunk, uint32_t i, uint64_t digest[2])
+/* The object that a piece with bytes is of; NULL: none. *is_idle: and that is no fault, nor does
+ * the piece matter. */
+static struct object_record *owner_of(const struct contents *contents,
+                                      const struct pst_part_map *part,
+                                      const struct pst_chunk_piece *piece, bool *is_idle)
+{
+    *is_idle = false;
+    if (part->origin > 0)
+        return origins_owner(contents->origins, part, piece, is_idle);
+    return objects_want(contents->objects, part->node_index, piece->object)
+               ? objects_find(contents->objects, part->node_index, piece->object)
+               : NULL;
+}
+
+/* Whether the piece is idle, or all of *record and intact; else that is not known. */
+static bool is_proven(const struct contents *contents, const struct pst_part_map *part,
+                      const void *chunk, uint32_t i, struct object_record **owner,
+                      uint64_t digest[2])
 {
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     const struct pst_chunk_piece *piece = &header->pieces[i];
-    if (piece->bytes == 0 || !objects_want(contents->objects, node_index, piece->object))
-        return NULL;
-    struct object_record *record = objects_find(contents->objects, node_index, piece->object);
+    bool is_idle = false;
+    struct object_record *record =
+        piece->bytes > 0 || part->origin > 0 ? owner_of(contents, part, piece, &is_idle) : NULL;
+    *owner = record;
     if (!record || piece->bytes != object_size(record) ||
         piece->bytes != atomic_load(&record->summed_bytes))
-        return NULL;
+        return is_idle;
     pst_piece_digest(header, pst_chunk_payload_of(chunk), i, digest);
     bool is_intact = atomic_load(&record->summed[0]) == digest[0] &&
                      atomic_load(&record->summed[1]) == digest[1];
-    return is_intact ? record : NULL;
+    return is_intact;
 }
 
 int contents_add_proven(struct contents *contents, const struct pst_part_map *part,
@@ -238,14 +289,15 @@ int contents_add_proven(struct contents *contents, const struct pst_part_map *pa
     struct object_record *records[PST_CHUNK_PIECES_MAX];
     uint64_t digests[PST_CHUNK_PIECES_MAX][2], bytes = 0;
     for (uint32_t i = 0; i < header->pieces_count; i++) {
-        records[i] = proven(contents, part->node_index, chunk, i, digests[i]);
-        if (!records[i])
+        if (!is_proven(contents, part, chunk, i, &records[i], digests[i]))
             return 0;
         bytes += header->pieces[i].bytes;
     }
-    for (uint32_t i = 0; i < header->pieces_count; i++)
-        count_proven(records[i], header->pieces[i].bytes, digests[i]);
-    atomic_fetch_add(&part_of(contents, part)->source_bytes, bytes);
+    for (uint32_t i = 0; i < header->pieces_count; i++) {
+        if (records[i])
+            count_proven(records[i], header->pieces[i].bytes, digests[i]);
+    }
+    count_bytes(contents, part, bytes);
     return 1;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/repository/part_map.h"
 #include "engine/restore/crew.h"
 #include "engine/restore/objects.h"
+#include "engine/restore/origins.h"
 
 struct contents_part;
 struct contents_piece;
@@ -19,7 +20,8 @@ struct contents {
     /* The caller's, unchanged. */
     const struct pst_backup *backup;
     const struct pst_part_set *set;
-    struct objects *objects; /* listed; sorted where something is wrong with some */
+    const struct origins *origins; /* of parts that are not in the set; NULL: there are none */
+    struct objects *objects;       /* listed; sorted where something is wrong with some */
 
     /* Its own. */
     pthread_mutex_t mutex;

@@ -32,7 +32,8 @@ struct object_record {
     bool overlaps;
     atomic_bool is_doubtful;
     atomic_bool is_proven;
-    bool has_holes; /* some of its size is no data, as its entry says */
+    bool lacks_origin; /* some of its contents lie in a backup that cannot be read: origins.c */
+    bool has_holes;    /* some of its size is no data, as its entry says */
     atomic_uint_least64_t bytes;
     atomic_uint_least64_t cut; /* bytes of its size, at least, that it lacked when it was read */
     atomic_uint_least64_t sum[2];

@@ -44,6 +44,35 @@ static int take_sums(void *context, uint32_t worker, const struct pst_part_map *
     return run->options->keep_going ? 0 : error;
 }
 
+static int take_references(void *context, uint32_t worker, const struct pst_part_map *part,
+                           const void *buffer)
+{
+    (void)worker;
+    struct restore_run *run = context;
+    struct pst_damage damage;
+    int error = origins_take(&run->origins, part, buffer, &damage);
+    if (error && error != -ENOMEM)
+        pst_findings_add_damage(&run->findings, &part->file,
+                                pst_chunk_header_of(buffer)->file_offset, &damage, error);
+    return error == -ENOMEM || !run->options->keep_going ? error : 0;
+}
+
+/* Where its references are damaged, what they are of is missed, and named. */
+static int open_origins(struct restore_run *run)
+{
+    bool keep_going = run->options->keep_going;
+    if (!origins_may_be(run->backup) || run->each_table)
+        return 0;
+    int error =
+        restore_read_chunks(run, PST_CHUNK_REFERENCES, CHUNK_WHOLE, take_references, NULL, NULL);
+    if (!error)
+        error =
+            origins_open(&run->origins, run->crew, &run->findings, &run->looked_bytes, !keep_going);
+    restore_note_unmapped_origins(run);
+    int damaged = restore_check_findings(run);
+    return damaged ? damaged : error;
+}
+
 static int look_through_parts(struct restore_run *run)
 {
     bool keep_going = run->options->keep_going;
@@ -212,9 +241,14 @@ static int restore_backup(struct restore_run *run, const char *target)
     if (error)
         goto err_after_set;
     run->objects.only = run->options->only_count > 0 ? run->only : NULL;
-    error = contents_init(&run->contents, run->backup, &run->set, &run->objects);
+    error = origins_init(&run->origins, run->backup, &run->set, &run->objects);
+    int contents = contents_init(&run->contents, run->backup, &run->set, &run->objects);
+    run->contents.origins = &run->origins;
+    error = error ? error : contents;
     if (!error)
         error = gather_objects(run);
+    if (!error)
+        error = open_origins(run);
     if (!error)
         error = check_cancel(run);
     if (!error && run->each_table) {
@@ -229,6 +263,7 @@ static int restore_backup(struct restore_run *run, const char *target)
             error = restore_report_lost(run);
     }
     contents_release(&run->contents);
+    origins_release(&run->origins);
     objects_release(&run->objects);
 err_after_set:
     pst_backup_parts_free(&run->set);

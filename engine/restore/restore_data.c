@@ -41,15 +41,27 @@ static int write_whole(struct restore_run *run, struct restore_worker *worker,
     return error;
 }
 
-static int write_piece(struct restore_run *run, struct restore_worker *worker,
-                       const struct pst_part_map *part, const void *buffer, uint32_t i)
+/* Takes a piece that is a whole file for hit where its checksum refutes it: nothing of it is to be
+ * written. */
+static bool refute(struct object_record *record, const void *buffer, uint32_t i)
 {
     const struct pst_chunk_piece *piece = &pst_chunk_header_of(buffer)->pieces[i];
-    if (!restore_is_chosen(run, part->node_index, piece->object))
-        return 0;
-    struct object_record *record = objects_find(&run->objects, part->node_index, piece->object);
+    bool is_hit = record && piece->bytes > 0 && piece->bytes == object_size(record) &&
+                  !contents_vouch_for(record, buffer, i);
+    if (is_hit)
+        atomic_store(&record->is_hit, true);
+    return is_hit;
+}
+
+/* is_doubtful: unless that is refuted. */
+static int write_to(struct restore_run *run, struct restore_worker *worker,
+                    struct object_record *record, const void *buffer, uint32_t i, bool is_doubtful)
+{
+    const struct pst_chunk_piece *piece = &pst_chunk_header_of(buffer)->pieces[i];
     if (!record || !contents_has_bytes(record, piece))
         return 0; /* restore_add_pieces() reported it */
+    if (is_doubtful && refute(record, buffer, i))
+        return 0;
     const struct pst_object object = object_of(record);
     if (object.type == PST_OBJECT_ROWS)
         return 0; /* restore_rows.c, in their order */
@@ -64,18 +76,33 @@ static int write_piece(struct restore_run *run, struct restore_worker *worker,
     return error;
 }
 
-/* Takes a piece that is a whole file for hit where its checksum refutes it: nothing of it is to be
- * written. */
-static bool refute(struct restore_run *run, const struct pst_part_map *part, const void *buffer,
-                   uint32_t i)
+/* To where it belongs here. */
+static int write_piece(struct restore_run *run, struct restore_worker *worker,
+                       const struct pst_part_map *part, const void *buffer, uint32_t i,
+                       bool is_doubtful)
 {
     const struct pst_chunk_piece *piece = &pst_chunk_header_of(buffer)->pieces[i];
-    struct object_record *record = objects_find(&run->objects, part->node_index, piece->object);
-    bool is_hit = record && piece->bytes > 0 && piece->bytes == object_size(record) &&
-                  !contents_vouch_for(record, buffer, i);
-    if (is_hit)
-        atomic_store(&record->is_hit, true);
-    return is_hit;
+    int error = 0;
+    if (part->origin == 0) {
+        struct object_record *record = objects_find(&run->objects, part->node_index, piece->object);
+        return restore_is_chosen(run, part->node_index, piece->object)
+                   ? write_to(run, worker, record, buffer, i, is_doubtful)
+                   : 0;
+    }
+    struct origin_walk walk = origins_walk(&run->origins, part, piece);
+    while (!error && origins_next(&run->origins, &walk))
+        error = write_to(run, worker, walk.record, buffer, i, is_doubtful);
+    return error;
+}
+
+static int write_pieces(struct restore_run *run, uint32_t number, const struct pst_part_map *part,
+                        const void *buffer, bool are_doubtful)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
+    int error = 0;
+    for (uint32_t i = 0; !error && i < header->pieces_count; i++)
+        error = write_piece(run, &run->workers[number], part, buffer, i, are_doubtful);
+    return error;
 }
 
 /* Some of the payload is damaged. What it costs is judged by the checksums of objects: of a file in
@@ -84,27 +111,12 @@ static int salvage_chunk(void *context, uint32_t number, const struct pst_part_m
                          const void *buffer)
 {
     struct restore_run *run = context;
-    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    if (!contents_sums_are_whole(&run->contents, part->node_index)) {
-        restore_note_hit(run, part, header);
+    if (part->origin == 0 && !contents_sums_are_whole(&run->contents, part->node_index)) {
+        restore_note_hit(run, part, pst_chunk_header_of(buffer));
         return 0;
     }
     int error = restore_add_pieces(run, part, buffer, true);
-    for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
-        if (!refute(run, part, buffer, i))
-            error = write_piece(run, &run->workers[number], part, buffer, i);
-    }
-    return error;
-}
-
-static int write_pieces(struct restore_run *run, uint32_t number, const struct pst_part_map *part,
-                        const void *buffer)
-{
-    const struct pst_chunk_header *header = pst_chunk_header_of(buffer);
-    int error = 0;
-    for (uint32_t i = 0; !error && i < header->pieces_count; i++)
-        error = write_piece(run, &run->workers[number], part, buffer, i);
-    return error;
+    return error ? error : write_pieces(run, number, part, buffer, true);
 }
 
 static int write_proven(void *context, uint32_t number, const struct pst_part_map *part,
@@ -112,7 +124,7 @@ static int write_proven(void *context, uint32_t number, const struct pst_part_ma
 {
     struct restore_run *run = context;
     int taken = contents_add_proven(&run->contents, part, buffer);
-    int error = taken > 0 ? write_pieces(run, number, part, buffer) : 0;
+    int error = taken > 0 ? write_pieces(run, number, part, buffer, false) : 0;
     return error ? error : taken;
 }
 
@@ -121,7 +133,7 @@ static int write_chunk(void *context, uint32_t number, const struct pst_part_map
 {
     struct restore_run *run = context;
     int error = restore_add_pieces(run, part, buffer, false);
-    return error ? error : write_pieces(run, number, part, buffer);
+    return error ? error : write_pieces(run, number, part, buffer, false);
 }
 
 static int make_workers(struct restore_run *run, uint32_t count)
@@ -156,11 +168,13 @@ int restore_write_data(struct restore_run *run)
     uint32_t workers = crew_workers(run->crew);
     if ((run->objects.types & RESTORE_FILE_TYPES) == 0)
         return 0;
-    run->allocate_bytes = run->set.file_bytes;
+    run->allocate_bytes = run->set.file_bytes + run->origins.bytes;
     int error = make_workers(run, workers);
     if (!error)
         error = restore_read_chunks(run, PST_CHUNK_DATA, CHUNK_WHOLE, write_chunk, write_proven,
                                     salvage_chunk);
+    if (!error)
+        error = restore_read_origins(run, write_chunk, write_proven, salvage_chunk);
     if (!error)
         error = restore_check_contents(run);
     int closed = close_workers(run, workers);

@@ -64,10 +64,18 @@ void restore_note_unmapped(struct restore_run *run)
     }
 }
 
+void restore_note_unmapped_origins(struct restore_run *run)
+{
+    for (uint32_t i = 0; i < run->origins.set.count; i++) {
+        if (!run->origins.set.parts[i].is_mapped)
+            origins_note_lost(&run->origins, &run->origins.set.parts[i], NULL, NULL);
+    }
+}
+
 static bool is_hit(const struct restore_run *run, const struct object_record *record,
                    const struct pst_object *object)
 {
-    if (atomic_load(&record->is_hit))
+    if (atomic_load(&record->is_hit) || record->lacks_origin)
         return true;
     /* whole checksums of objects have told by now which they are */
     if (atomic_load(&record->received) >= object->size ||
@@ -120,7 +128,8 @@ int restore_report_lost(struct restore_run *run)
         struct object_record *record = run->objects.listed[i];
         const struct pst_object object = object_of(record);
         if (restore_is_file(&object) && is_hit(run, record, &object))
-            error = restore_miss(run, -PST_E_CORRUPT, record, "the backup has not all of");
+            error = restore_miss(run, record->lacks_origin ? -PST_E_BASE_MISSING : -PST_E_CORRUPT,
+                                 record, "the backup has not all of");
     }
     return error;
 }

@@ -41,6 +41,7 @@ chunk_loser restore_note_lost;
 void restore_note_hit(struct restore_run *run, const struct pst_part_map *part,
                       const struct pst_chunk_header *header);
 void restore_note_unmapped(struct restore_run *run);
+void restore_note_unmapped_origins(struct restore_run *run);
 PST_MUST_USE int restore_report_lost(struct restore_run *run);
 
 /* restore_data.c: the pieces of all DATA chunks. */

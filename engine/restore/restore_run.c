@@ -137,9 +137,11 @@ void restore_report_progress(void *context)
     /* Where rows and files lie in the same parts, some of it is read twice. */
     uint64_t done = run->looked_bytes + run->read_bytes + atomic_load(&run->reading.bytes_done) +
                     atomic_load(&run->rows_bytes);
+    /* what origins have is compressed there, or lies between what is not wanted */
+    uint64_t total = run->set.file_bytes + run->origins.bytes;
     const struct pst_crew_progress progress = {
-        .bytes_done = done < run->set.file_bytes ? done : run->set.file_bytes,
-        .bytes_total = run->set.file_bytes,
+        .bytes_done = done < total ? done : total,
+        .bytes_total = total,
         .objects_done = atomic_load(&run->made),
     };
     if (run->options->progress)
@@ -174,6 +176,14 @@ int restore_check_contents(struct restore_run *run)
     return error ? error : restore_check_findings(run);
 }
 
+static int read_chunks(struct restore_run *run)
+{
+    int error = chunk_reading_run(&run->reading);
+    run->read_bytes += atomic_exchange(&run->reading.bytes_done, 0);
+    int damaged = restore_check_findings(run);
+    return damaged ? damaged : error;
+}
+
 int restore_read_chunks(struct restore_run *run, uint32_t type, enum chunk_extent extent,
                         chunk_taker *take, chunk_taker *take_proven, chunk_taker *salvage)
 {
@@ -192,10 +202,43 @@ int restore_read_chunks(struct restore_run *run, uint32_t type, enum chunk_exten
         .watch = run->watch,
         .context = run,
     };
-    int error = chunk_reading_run(&run->reading);
-    run->read_bytes += atomic_exchange(&run->reading.bytes_done, 0);
-    int damaged = restore_check_findings(run);
-    return damaged ? damaged : error;
+    return read_chunks(run);
+}
+
+static bool want_of_origin(void *context, const struct pst_part_map *part,
+                           const struct pst_index_entry *entry)
+{
+    const struct restore_run *run = context;
+    return origins_want(&run->origins, part, entry);
+}
+
+static void lose_of_origin(void *context, const struct pst_part_map *part,
+                           const struct pst_index_entry *entry,
+                           const struct pst_chunk_header *header)
+{
+    const struct restore_run *run = context;
+    origins_note_lost(&run->origins, part, entry, header);
+}
+
+int restore_read_origins(struct restore_run *run, chunk_taker *take, chunk_taker *take_proven,
+                         chunk_taker *salvage)
+{
+    run->reading = (struct chunk_reading){
+        .crew = run->crew,
+        .set = &run->origins.set,
+        .types = 1u << PST_CHUNK_DATA,
+        .want = want_of_origin,
+        .take = take,
+        .take_proven = take_proven,
+        .salvage = run->options->keep_going ? salvage : NULL,
+        .findings = &run->findings,
+        .stop_at_damage = !run->options->keep_going,
+        .lost = lose_of_origin,
+        .tick = restore_report_progress,
+        .watch = run->watch,
+        .context = run,
+    };
+    return run->origins.set.count > 0 ? read_chunks(run) : 0;
 }
 
 bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint64_t object)

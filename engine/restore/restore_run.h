@@ -31,6 +31,7 @@ struct restore_run {
     struct pst_findings findings;
     struct chunk_reading reading;
     struct objects objects;
+    struct origins origins;
     struct contents contents;
     bool contents_are_checked;
     bool has_all_parents; /* each object lies in a directory that there is */
@@ -125,5 +126,9 @@ PST_MUST_USE int restore_check_contents(struct restore_run *run);
 PST_MUST_USE int restore_read_chunks(struct restore_run *run, uint32_t type,
                                      enum chunk_extent extent, chunk_taker *take,
                                      chunk_taker *take_proven, chunk_taker *salvage);
+
+/* The same of the DATA chunks of origins that the backup refers to. */
+PST_MUST_USE int restore_read_origins(struct restore_run *run, chunk_taker *take,
+                                      chunk_taker *take_proven, chunk_taker *salvage);
 
 #endif

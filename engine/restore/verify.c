@@ -27,6 +27,7 @@ struct verify {
     uint64_t checked_bytes; /* manifests, and what was read while the parts were looked through */
     atomic_uint_least64_t objects_read;
     struct objects objects;
+    struct origins origins;
     struct contents contents;
     atomic_bool catalogue_is_whole; /* all that is in the parts was read */
 };
@@ -37,7 +38,7 @@ static void tell_progress(void *context)
     const struct pst_crew_progress progress = {
         .bytes_done = verify->checked_bytes + atomic_load(&verify->reading.bytes_done) +
                       atomic_load(&verify->rows_bytes),
-        .bytes_total = verify->set.file_bytes + verify->copies.file_bytes,
+        .bytes_total = verify->set.file_bytes + verify->copies.file_bytes + verify->origins.bytes,
         .objects_done = atomic_load(&verify->objects_read),
     };
     if (verify->options->progress)
@@ -74,6 +75,16 @@ static int add_data(struct verify *verify, const struct pst_part_map *part, cons
     return error == -ENOMEM ? error : 0;
 }
 
+static int take_references(struct verify *verify, const struct pst_part_map *part,
+                           const void *chunk)
+{
+    struct pst_damage found;
+    int error = origins_take(&verify->origins, part, chunk, &found);
+    if (error && error != -ENOMEM && atomic_load(&verify->catalogue_is_whole))
+        add_damage(verify, part, chunk, &found, error);
+    return error == -ENOMEM ? error : 0;
+}
+
 static int take_data(struct verify *verify, const struct pst_part_map *part, const void *chunk)
 {
     bool has_pieces = pst_chunk_header_of(chunk)->pieces_count > 0;
@@ -99,9 +110,14 @@ static int check_chunk(void *context, uint32_t worker, const struct pst_part_map
                        const void *buffer)
 {
     (void)worker;
-    return pst_chunk_header_of(buffer)->type == PST_CHUNK_CATALOGUE
-               ? take_catalogue(context, part, buffer)
-               : take_data(context, part, buffer);
+    switch (pst_chunk_header_of(buffer)->type) {
+    case PST_CHUNK_CATALOGUE:
+        return take_catalogue(context, part, buffer);
+    case PST_CHUNK_REFERENCES:
+        return take_references(context, part, buffer);
+    default:
+        return take_data(context, part, buffer);
+    }
 }
 
 static void hit(struct verify *verify, uint32_t node_index, uint64_t object)
@@ -119,6 +135,10 @@ static void note_lost(void *context, const struct pst_part_map *part,
     struct verify *verify = context;
     if (!entry || entry->type != PST_CHUNK_DATA)
         return;
+    if (part->origin > 0) {
+        origins_note_lost(&verify->origins, part, entry, header);
+        return;
+    }
     for (uint32_t i = 0; header && i < header->pieces_count; i++)
         hit(verify, part->node_index, header->pieces[i].object);
     if (header || contents_have_sums(&verify->contents, part->node_index))
@@ -150,6 +170,13 @@ static int check_copy(void *context, uint32_t worker, const struct pst_part_map 
     return 0;
 }
 
+static bool want(void *context, const struct pst_part_map *part,
+                 const struct pst_index_entry *entry)
+{
+    const struct verify *verify = context;
+    return part->origin == 0 || origins_want(&verify->origins, part, entry);
+}
+
 /* types: bits 1 << enum pst_chunk_type. */
 static int read_parts(struct verify *verify, const struct pst_part_set *set, uint32_t types)
 {
@@ -158,6 +185,7 @@ static int read_parts(struct verify *verify, const struct pst_part_set *set, uin
         .crew = verify->crew,
         .set = set,
         .types = types,
+        .want = set == &verify->origins.set ? want : NULL,
         .take = set == &verify->copies ? check_copy : check_chunk,
         .take_proven = names_objects ? take_proven : NULL,
         .salvage = names_objects ? take_damaged : NULL,
@@ -191,9 +219,10 @@ static int check_data(struct verify *verify)
                                     .context = verify};
     struct rows_checked checked = {0};
     bool has_rows = verify->findings.damages == 0 && has_tables(&verify->objects);
+    bool is_alone = has_rows && verify->origins.set.count == 0;
     int error = read_parts(verify, &verify->set, 1u << CHUNK_SUMS);
     if (!error)
-        error = has_rows ? verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
+        error = is_alone ? verify_rows_alone(&rows, &checked) : -PST_E_CORRUPT;
     atomic_store(&verify->rows_bytes, 0);
     verify->checked_bytes += checked.bytes;
     verify->result->chunks += checked.chunks;
@@ -204,6 +233,8 @@ static int check_data(struct verify *verify)
     if (has_rows)
         contents_forget(&verify->contents);
     error = read_parts(verify, &verify->set, 1u << PST_CHUNK_DATA);
+    if (!error && verify->origins.set.count > 0)
+        error = read_parts(verify, &verify->origins.set, 1u << PST_CHUNK_DATA);
     if (!error)
         error = contents_check(&verify->contents, verify->crew, &verify->findings);
     if (!error && has_rows && verify->findings.damages == 0)
@@ -243,20 +274,41 @@ static int gather_objects(struct verify *verify)
     return error;
 }
 
+static int open_origins(struct verify *verify)
+{
+    uint64_t damages = verify->findings.damages;
+    if (!origins_may_be(&verify->backup))
+        return 0;
+    int error = read_parts(verify, &verify->set, 1u << PST_CHUNK_REFERENCES);
+    if (!error && damages == 0 && verify->findings.damages == 0)
+        origins_check(&verify->origins, &verify->findings);
+    return error ? error
+                 : origins_open(&verify->origins, verify->crew, &verify->findings,
+                                &verify->checked_bytes, false);
+}
+
 static int read_all(struct verify *verify)
 {
     int error = objects_init(&verify->objects);
     if (error)
         return error;
-    error = contents_init(&verify->contents, &verify->backup, &verify->set, &verify->objects);
+    error = origins_init(&verify->origins, &verify->backup, &verify->set, &verify->objects);
+    int contents =
+        contents_init(&verify->contents, &verify->backup, &verify->set, &verify->objects);
+    verify->contents.origins = &verify->origins;
+    error = error ? error : contents;
     if (!error)
         error = gather_objects(verify);
+    if (!error)
+        error = open_origins(verify);
     if (!error)
         error = check_data(verify);
     if (!error && verify->copies.count > 0)
         error = read_parts(verify, &verify->copies,
-                           1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE | 1u << CHUNK_SUMS);
+                           1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE |
+                               1u << PST_CHUNK_REFERENCES | 1u << CHUNK_SUMS);
     contents_release(&verify->contents);
+    origins_release(&verify->origins);
     objects_release(&verify->objects);
     return error;
 }
@@ -348,6 +400,7 @@ int pst_verify(const struct pst_backup *backup, const struct pst_verify_options 
     verify->result = result;
     verify->backup.number = backup->number;
     verify->backup.directories = backup->directories;
+    verify->backup.list = backup->list;
     verify->backup.stored_as = backup->stored_as;
     verify->backup.found_in = backup->found_in;
     pst_findings_init(&verify->findings, options->found, options->context);

@@ -20,6 +20,13 @@ uint8_t made_byte(uint64_t object, uint64_t offset)
     return (uint8_t)(object * 31 + offset * 7 + offset / 251 + 1);
 }
 
+#define SUMS_BACKUPS 8u
+#define SUMS_OBJECTS 32u
+
+/* Of each object of the backups with low numbers that were made last: what refers to it needs it.
+ */
+static struct pst_object_sum known_sums[SUMS_BACKUPS][SUMS_OBJECTS];
+
 struct writer {
     const struct made_backup *made;
     struct pst_part part;
@@ -102,10 +109,85 @@ static void put_data(struct writer *writer, const struct made_data *data)
     writer->pieces++;
 }
 
+static void keep_sums(const struct writer *writer)
+{
+    const struct pst_object_sum *records =
+        (const void *)(writer->sums + PST_CHUNK_HEADER_BYTES + sizeof(struct pst_sums_head));
+    for (uint32_t i = 0; i < writer->part.object_sums.records_count; i++) {
+        uint32_t number = writer->made->number;
+        if (number >= SUMS_BACKUPS || records[i].object >= SUMS_OBJECTS)
+            continue;
+        struct pst_object_sum *sum = &known_sums[number][records[i].object];
+        sum->bytes += records[i].bytes;
+        sum->sum[0] += records[i].sum[0];
+        sum->sum[1] += records[i].sum[1];
+    }
+}
+
+static struct pst_origin origin_of(const struct made_backup *made, uint32_t number)
+{
+    struct pst_origin origin = {.number = number, .cluster_id = made->cluster_ids[2], .node = 1};
+    memset(origin.uid, (int)(0xB0 + number), sizeof(origin.uid));
+    return origin;
+}
+
+static void put_hash(const struct made_reference *made, struct pst_reference *reference)
+{
+    static uint8_t bytes[PST_CHUNK_BYTES_MIN];
+    if (!made->is_run) {
+        const struct pst_object_sum *sum = &known_sums[made->origin][made->origin_object];
+        memcpy(reference->hash, sum->sum, sizeof(sum->sum));
+        return;
+    }
+    assert(made->bytes <= sizeof(bytes));
+    for (uint32_t i = 0; i < made->bytes; i++)
+        bytes[i] = made_byte(made->origin_object, made->offset + i);
+    int error = pst_reference_hash(bytes, (uint32_t)made->bytes, reference->hash);
+    assert(!error);
+}
+
+/* All of a part in one chunk, with an origin of its own for each. */
+static void put_references(struct writer *writer, uint32_t part)
+{
+    const struct made_backup *made = writer->made;
+    struct pst_origin origins[8];
+    uint16_t count = 0;
+    uint8_t *payload = writer->buffer + PST_CHUNK_HEADER_BYTES;
+    assert(made->references_count <= sizeof(origins) / sizeof(origins[0]));
+    for (uint32_t i = 0; i < made->references_count; i++)
+        if (made->references[i].part == part)
+            origins[count++] = origin_of(made, made->references[i].origin);
+    if (count == 0)
+        return;
+    pst_chunk_begin(writer->buffer, PST_CHUNK_REFERENCES);
+    pst_references_begin(payload, origins, count);
+    count = 0;
+    for (uint32_t i = 0; i < made->references_count; i++) {
+        const struct made_reference *wanted = &made->references[i];
+        if (wanted->part != part)
+            continue;
+        struct pst_reference reference = {.object = wanted->object,
+                                          .object_offset = wanted->offset,
+                                          .bytes = wanted->bytes,
+                                          .origin_object = wanted->origin_object,
+                                          .origin = count++,
+                                          .hash_kind =
+                                              wanted->is_run ? PST_HASH_SHA_256 : PST_HASH_OBJECT};
+        put_hash(wanted, &reference);
+        bool has_room = pst_references_add(payload, PST_CHUNK_BYTES_MIN, &reference);
+        assert(has_room);
+    }
+    writer->payload_bytes = pst_references_bytes(payload);
+    if (made->spoil_references)
+        made->spoil_references(payload);
+    seal_chunk(writer);
+}
+
 /* The checksums of objects, as made->sums_magic says. */
 static void put_sums(struct writer *writer)
 {
     struct pst_part *part = &writer->part;
+    keep_sums(writer);
     if (!writer->made->sums_magic) {
         put(writer, writer->sums, pst_part_seal_sums(part));
         return;
@@ -121,6 +203,10 @@ static bool has_data_in(const struct made_backup *made, uint64_t object, uint32_
 {
     for (uint32_t i = 0; i < made->data_count; i++) {
         if (made->data[i].object == object && (any || made->data[i].part == part))
+            return true;
+    }
+    for (uint32_t i = 0; i < made->references_count; i++) {
+        if (made->references[i].object == object && (any || made->references[i].part == part))
             return true;
     }
     return false;
@@ -195,6 +281,8 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
     writer.fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert(writer.fd >= 0);
     pst_part_begin(&writer.part, &identity, PST_CHUNK_BYTES_MIN, part + 1, 1000, writer.buffer);
+    if (made->references_count > 0)
+        pst_part_note_base(&writer.part, writer.buffer);
     put(&writer, writer.buffer, (struct pst_part_place){0, PST_BLOCK_BYTES});
     pst_part_attach_index(&writer.part, writer.index);
     if (!made->no_object_sums)
@@ -205,6 +293,7 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
     }
     seal_chunk(&writer);
     put_catalogue(&writer, part);
+    put_references(&writer, part);
     if (pst_part_has_sums(&writer.part))
         put_sums(&writer);
     struct pst_part_place place = pst_part_seal_index(&writer.part);
@@ -224,6 +313,28 @@ static struct pst_manifest_part make_part(int dirfd, const struct made_backup *m
     return described;
 }
 
+static void name_origins(const struct made_backup *made, struct pst_node_manifest *node)
+{
+    for (uint32_t i = 0; i < made->references_count; i++) {
+        const struct pst_origin origin = origin_of(made, made->references[i].origin);
+        uint32_t j = 0;
+        while (j < node->origins_count && node->origins[j].number != origin.number)
+            j++;
+        struct pst_manifest_origin *named = &node->origins[j];
+        if (j == node->origins_count)
+            *named = (struct pst_manifest_origin){.number = origin.number};
+        node->origins_count += j == node->origins_count;
+        memcpy(named->uid, origin.uid, sizeof(named->uid));
+        named->bytes += made->references[i].bytes;
+        named->objects++;
+    }
+    if (made->references_count == 0)
+        return;
+    node->common.version.incompatible = PST_FORMAT_REFERS;
+    node->base.number = node->origins[0].number;
+    memcpy(node->base.uid, node->origins[0].uid, sizeof(node->base.uid));
+}
+
 static void put_text(int dirfd, struct layout_name name, struct pst_manifest_text *text)
 {
     int fd = openat(dirfd, name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -236,6 +347,8 @@ static void put_text(int dirfd, struct layout_name name, struct pst_manifest_tex
 
 void make_backup(const char *to, const struct made_backup *made)
 {
+    if (made->number < SUMS_BACKUPS)
+        memset(known_sums[made->number], 0, sizeof(known_sums[0]));
     static const char *const names[] = {"one", "two", "three"};
     static struct pst_node_manifest node;
     static struct pst_cluster_manifest cluster;
@@ -262,8 +375,11 @@ void make_backup(const char *to, const struct made_backup *made)
         pst_part_sums_add(&node.common.sums, &node.parts[i].sums);
     }
     struct pst_manifest_text text;
+    name_origins(made, &node);
     cluster =
         (struct pst_cluster_manifest){.common = node.common, .master_node = 1, .nodes_count = 1};
+    cluster.origins_count = node.origins_count;
+    memcpy(cluster.origins, node.origins, sizeof(cluster.origins));
     cluster.nodes[0] = (struct pst_manifest_node){.node = 1, .sums = node.common.sums};
     cluster.common.cluster_id = made->cluster_ids[0];
     if (made->spoil_manifests)

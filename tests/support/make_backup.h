@@ -20,6 +20,17 @@ struct made_data {
     uint32_t bytes; /* at most PST_CHUNK_BYTES_MIN */
 };
 
+/* Bytes of an object that lie in a backup that was made before in this process. */
+struct made_reference {
+    uint32_t part; /* from 0: the part that has it */
+    uint64_t object;
+    uint64_t offset;
+    uint64_t bytes;
+    uint32_t origin; /* number of the backup; its uid is the default one */
+    uint64_t origin_object;
+    bool is_run; /* by the hash of its bytes, which are made_byte(origin_object, …) */
+};
+
 struct made_backup {
     uint32_t number;
     uint8_t uid;             /* of the bytes of the uid; 0: 0xB0 + number */
@@ -30,6 +41,8 @@ struct made_backup {
     uint32_t objects_count;
     const struct made_data *data;
     uint32_t data_count;
+    const struct made_reference *references; /* ascending by object and offset */
+    uint32_t references_count;
     uint32_t chunks_per_index; /* 0: one INDEX chunk */
     bool no_cluster_manifest;
     bool in_doubt; /* node 9 took part too */
@@ -46,6 +59,8 @@ struct made_backup {
     /* NULL, or what changes a DATA chunk before it is sealed; the checksums of its objects stay
      * those of what it was */
     void (*spoil_chunk)(void *chunk);
+    /* NULL, or what changes a REFERENCES chunk before it is sealed */
+    void (*spoil_references)(void *payload);
     /* NULL, or the contents of each object, by its id */
     const uint8_t *const *contents;
 };

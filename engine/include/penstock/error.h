@@ -70,7 +70,9 @@
       "(kernel.io_uring_disabled, seccomp)")                                                       \
     X(PST_E_ELSEWHERE, 1372, PST_FINAL, "not in the directories given: name its directory too")    \
     X(PST_E_NO_KEY, 1373, PST_FINAL, "sealed, and no key that was given opens it")                 \
-    X(PST_E_PINNED, 1374, PST_FINAL, "the backup is pinned")
+    X(PST_E_PINNED, 1374, PST_FINAL, "the backup is pinned")                                       \
+    X(PST_E_BASE_MISSING, 1375, PST_FINAL, "a backup that holds some of its data is missing")      \
+    X(PST_E_REFERRED, 1376, PST_FINAL, "other backups refer to its data")
 
 #ifdef __cplusplus
 extern "C" {

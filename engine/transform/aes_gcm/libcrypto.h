@@ -1,6 +1,7 @@
 /*
- * The functions of libcrypto that AES-256-GCM takes: the library is loaded when something is sealed
- * or opened first, for it takes longer to load than all others of a command together.
+ * The functions of libcrypto that AES-256-GCM and SHA-256 take: the library is loaded when
+ * something is sealed, opened or hashed first, for it takes longer to load than all others of a
+ * command together.
  */
 #ifndef PST_ENGINE_TRANSFORM_AES_GCM_LIBCRYPTO_H
 #define PST_ENGINE_TRANSFORM_AES_GCM_LIBCRYPTO_H
@@ -14,7 +15,9 @@
     X(EVP_CipherInit_ex)                                                                           \
     X(EVP_CipherUpdate)                                                                            \
     X(EVP_CipherFinal_ex)                                                                          \
-    X(EVP_aes_256_gcm)
+    X(EVP_aes_256_gcm)                                                                             \
+    X(EVP_Digest)                                                                                  \
+    X(EVP_sha256)
 
 struct libcrypto {
 #define X(name) __typeof__(&name) name;

@@ -1,0 +1,211 @@
+/* Finds which backups of a list hold bytes of which. Whoever lists, prunes, verifies or restores.
+ */
+#include "engine/repository/backup_origins.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/own_error.h"
+#include "engine/format/digest.h"
+#include "engine/repository/layout.h"
+#include "engine/repository/node_manifest.h"
+
+/* More are counted. */
+#define HOLDERS_NAMED 20u
+
+/* Index of the first of that number, or a higher one. */
+static size_t find_number(const struct pst_backup_list *list, uint32_t number)
+{
+    size_t low = 0, high = list->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (list->backups[middle]->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct pst_backup *pst_backup_origin(const struct pst_backup *backup,
+                                           const uint8_t uid[PST_UID_BYTES], uint32_t number)
+{
+    const struct pst_backup_list *list = backup->list;
+    const struct pst_backup *found = NULL;
+    for (size_t i = find_number(list, number);
+         i < list->count && list->backups[i]->number == number; i++) {
+        const struct pst_backup *other = list->backups[i];
+        bool is_it = other->has_uid && memcmp(other->uid, uid, sizeof(other->uid)) == 0;
+        if (is_it && (!found || pst_backup_is_usable(other->state)))
+            found = other;
+    }
+    return found;
+}
+
+uint64_t pst_backup_shared_bytes(const struct pst_backup *backup)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; backup->has_cluster && i < backup->cluster.origins_count; i++)
+        bytes += backup->cluster.origins[i].bytes;
+    return bytes;
+}
+
+bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin)
+{
+    for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
+        if (origin->has_uid &&
+            memcmp(backup->cluster.origins[i].uid, origin->uid, sizeof(origin->uid)) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *backup_holders_text(const struct pst_backup *backup, char *text)
+{
+    const struct pst_backup_list *list = backup->list;
+    char numbers[HOLDERS_NAMED * 12] = "", more[40] = "";
+    uint32_t count = 0, used = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *other = list->backups[i];
+        if (other->is_pruned || !pst_backup_refers_to(other, backup))
+            continue;
+        if (count++ < HOLDERS_NAMED)
+            used += (uint32_t)snprintf(numbers + used, sizeof(numbers) - used, "%s%u",
+                                       used ? ", " : "", other->number);
+    }
+    if (count > HOLDERS_NAMED)
+        snprintf(more, sizeof(more), " and %u more", count - HOLDERS_NAMED);
+    text[0] = '\0';
+    if (count > 0)
+        snprintf(text, PST_MESSAGE_BYTES, "backup%s %s%s", count > 1 ? "s" : "", numbers, more);
+    return text;
+}
+
+/* ---- of one that is prepared ---- */
+
+static void add_origin(struct pst_cluster_manifest *cluster,
+                       const struct pst_manifest_origin *origin)
+{
+    uint32_t i = 0;
+    while (i < cluster->origins_count &&
+           memcmp(cluster->origins[i].uid, origin->uid, sizeof(origin->uid)) != 0)
+        i++;
+    if (i == cluster->origins_count && i < PST_ORIGINS_MAX)
+        cluster->origins[cluster->origins_count++] = *origin;
+}
+
+static int read_origins_of(struct pst_backup *backup, struct pst_repository *repository,
+                           int directory, const char *name)
+{
+    struct pst_node_manifest *node = malloc(sizeof(*node));
+    if (!node)
+        return -ENOMEM;
+    int error = node_manifest_read(repository, directory, name, node, NULL, NULL);
+    for (uint32_t i = 0; !error && i < node->origins_count; i++)
+        add_origin(&backup->cluster, &node->origins[i]);
+    if (!error)
+        pst_manifest_release_node(node);
+    free(node);
+    return pst_is_own_error(error) ? error : 0;
+}
+
+static int read_origins_in(struct pst_backup *backup, uint32_t i)
+{
+    struct pst_repository *repository = &backup->directories->repositories[i];
+    struct pst_repository_names names;
+    uint32_t number;
+    int directory = repository_open_backup(repository, backup->stored_as);
+    if (directory < 0)
+        return pst_is_own_error(directory) ? directory : 0;
+    int error = repository_list(repository, directory, &names);
+    if (error) {
+        repository_close(repository, directory);
+        return pst_is_own_error(error) ? error : 0;
+    }
+    for (const char *name = repository_names_next(&names, NULL); name && !error;
+         name = repository_names_next(&names, name)) {
+        if (layout_parse_node_manifest(name, backup->number, &number))
+            error = read_origins_of(backup, repository, directory, name);
+    }
+    repository_names_free(&names);
+    repository_close(repository, directory);
+    return error;
+}
+
+int backup_read_origins(struct pst_backup *backup)
+{
+    int error = 0;
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1))
+        error = read_origins_in(backup, i);
+    return error;
+}
+
+/* ---- what its origins make of a backup ---- */
+
+/* What is wrong with one of them. */
+struct fault {
+    const struct pst_manifest_origin *origin; /* NULL: nothing is */
+    const struct pst_backup *found;           /* NULL: it is not there */
+};
+
+/* A partial one has all that its nodes wrote. */
+static bool is_there(const struct pst_backup *origin)
+{
+    return pst_backup_is_usable(origin->state) ||
+           (origin->state == PST_BACKUP_SPLIT && origin->error != -PST_E_ELSEWHERE);
+}
+
+static struct fault look_at_origins(const struct pst_backup *backup)
+{
+    struct fault fault = {0};
+    for (uint32_t i = 0; !fault.origin && i < backup->cluster.origins_count; i++) {
+        const struct pst_manifest_origin *origin = &backup->cluster.origins[i];
+        fault.found = pst_backup_origin(backup, origin->uid, origin->number);
+        if (!fault.found || !is_there(fault.found))
+            fault.origin = origin;
+    }
+    return fault;
+}
+
+static void apply(struct pst_backup *backup, const struct fault *fault)
+{
+    char uid[2 * PST_UID_BYTES + 1];
+    pst_hex_encode(fault->origin->uid, PST_UID_BYTES, uid);
+    bool is_elsewhere = !fault->found || fault->found->state == PST_BACKUP_SPLIT;
+    backup->state = is_elsewhere ? PST_BACKUP_SPLIT : PST_BACKUP_DAMAGED;
+    backup->error = -PST_E_BASE_MISSING;
+    if (is_elsewhere)
+        snprintf(
+            backup->reason, sizeof(backup->reason),
+            "backup %u, uid %s, which holds some of its data, is not in the directories given: "
+            "name its directory too",
+            fault->origin->number, uid);
+    else
+        snprintf(backup->reason, sizeof(backup->reason),
+                 "backup %u, uid %s, which holds some of its data, is %s: %.300s",
+                 fault->origin->number, uid, pst_backup_state_text(fault->found->state),
+                 fault->found->reason);
+}
+
+/* What an origin lacks of its own origins does not matter to others, so all are looked at before
+ * any is judged. */
+int backup_judge_origins(struct pst_backup_list *list)
+{
+    struct fault *faults = calloc(list->count + 1, sizeof(*faults));
+    if (!faults)
+        return -ENOMEM;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *backup = list->backups[i];
+        if (backup->has_cluster && pst_backup_is_usable(backup->state))
+            faults[i] = look_at_origins(backup);
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (faults[i].origin)
+            apply(list->backups[i], &faults[i]);
+    }
+    free(faults);
+    return 0;
+}
