@@ -18,6 +18,7 @@
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/prune.h"
 #include "engine/repository/retention.h"
 
@@ -201,16 +202,73 @@ static void report_retained(struct pruning *pruning, const struct pst_backup *ba
                        when[0] ? ", " : "", when, verdict->reason);
 }
 
-static void apply_verdict(struct pruning *pruning, const struct pst_backup *backup,
-                          const struct pst_retention_verdict *verdict)
+/* What becomes of a backup. */
+struct choice {
+    const struct pst_backup *backup;
+    const struct pst_retention_verdict *verdict; /* NULL: it was named, to be removed */
+    bool is_done;
+};
+
+static void apply_verdict(struct pruning *pruning, const struct choice *choice)
 {
-    if (verdict->is_kept) {
-        report_retained(pruning, backup, verdict);
+    if (choice->verdict->is_kept) {
+        report_retained(pruning, choice->backup, choice->verdict);
         return;
     }
-    int error = prune_one(pruning, backup);
-    if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER)
+    int error = prune_one(pruning, choice->backup);
+    if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER &&
+        error != -PST_E_REFERRED) /* by one that could not be removed */
         pruning->code = CLI_EXIT_FAILED;
+}
+
+static void remove_named(struct pruning *pruning, const struct choice *choice)
+{
+    int error = prune_one(pruning, choice->backup);
+    if (error)
+        pruning->code = error == -PST_E_BUSY && pruning->code != CLI_EXIT_FAILED ? CLI_EXIT_BUSY
+                                                                                 : CLI_EXIT_FAILED;
+}
+
+/* Whether it is to wait until those are removed that have data in it. */
+static bool waits(const struct choice *choices, size_t count, const struct choice *choice)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!choices[i].is_done && choices[i].backup != choice->backup &&
+            pst_backup_refers_to(choices[i].backup, choice->backup))
+            return !choice->verdict || !choice->verdict->is_kept;
+    }
+    return false;
+}
+
+static void apply(struct pruning *pruning, struct choice *choices, size_t count)
+{
+    bool is_left = true, is_stuck = false; /* nobody refers in a circle who means well */
+    while (is_left) {
+        bool did_any = false;
+        is_left = false;
+        for (size_t i = 0; i < count; i++) {
+            if (choices[i].is_done)
+                continue;
+            if (!is_stuck && waits(choices, count, &choices[i])) {
+                is_left = true;
+                continue;
+            }
+            choices[i].is_done = did_any = true;
+            if (choices[i].verdict)
+                apply_verdict(pruning, &choices[i]);
+            else
+                remove_named(pruning, &choices[i]);
+        }
+        is_stuck = !did_any;
+    }
+}
+
+static void apply_verdicts(struct pruning *pruning, const struct pst_retention_verdict *verdicts,
+                           struct choice *choices)
+{
+    for (size_t i = 0; i < pruning->list.count; i++)
+        choices[i] = (struct choice){.backup = pruning->list.backups[i], .verdict = &verdicts[i]};
+    apply(pruning, choices, pruning->list.count);
 }
 
 static enum cli_exit prune_by_rules(struct pruning *pruning, const struct pst_retention *rules)
@@ -220,9 +278,11 @@ static enum cli_exit prune_by_rules(struct pruning *pruning, const struct pst_re
     if (code != CLI_EXIT_DONE)
         return code;
     struct pst_retention_verdict *verdicts = calloc(list->count + 1, sizeof(*verdicts));
-    int error = verdicts ? pst_retention_judge(list, rules, verdicts) : -ENOMEM;
-    for (size_t i = 0; !error && i < list->count; i++)
-        apply_verdict(pruning, list->backups[i], &verdicts[i]);
+    struct choice *choices = calloc(list->count + 1, sizeof(*choices));
+    int error = verdicts && choices ? pst_retention_judge(list, rules, verdicts) : -ENOMEM;
+    if (!error)
+        apply_verdicts(pruning, verdicts, choices);
+    free(choices);
     free(verdicts);
     return error ? cli_fail(pruning->arguments, CLI_EXIT_FAILED, "%s", pst_error_text(error))
                  : pruning->code;
@@ -271,16 +331,13 @@ static enum cli_exit prune_named(struct pruning *pruning)
             return cli_fail(arguments, CLI_EXIT_NO_BACKUP, "%s%s; nothing was removed", message,
                             cli_backups_hint(arguments->positionals[i], error));
     }
+    struct choice choices[CLI_OPTION_VALUES_MAX];
     for (uint32_t i = 0; i < arguments->positional_count; i++) {
-        bool is_done = false;
+        choices[i] = (struct choice){.backup = named[i]};
         for (uint32_t j = 0; j < i; j++)
-            is_done = is_done || named[j] == named[i];
-        int error = is_done ? 0 : prune_one(pruning, named[i]);
-        if (error)
-            pruning->code = error == -PST_E_BUSY && pruning->code != CLI_EXIT_FAILED
-                                ? CLI_EXIT_BUSY
-                                : CLI_EXIT_FAILED;
+            choices[i].is_done = choices[i].is_done || named[j] == named[i];
     }
+    apply(pruning, choices, arguments->positional_count);
     return pruning->code;
 }
 

@@ -8,6 +8,7 @@
 
 #include "engine/format/digest.h"
 #include "engine/repository/archive_marks.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/decision.h"
 #include "engine/repository/identify.h"
 #include "engine/repository/layout.h"
@@ -232,10 +233,30 @@ static int check_state(const struct pst_backup *backup, char *message)
     return is_newer ? -PST_E_NEWER : -PST_E_INCOMPLETE;
 }
 
+/* What has data in it would be damaged. */
+static int check_holders(const struct pst_backup *backup, char *message)
+{
+    char holders[PST_MESSAGE_BYTES];
+    if (!*backup_holders_text(backup, holders))
+        return 0;
+    snprintf(message, PST_MESSAGE_BYTES,
+             "backup %u holds data of %.300s: it can only go with these, or after them",
+             backup->number, holders);
+    return -PST_E_REFERRED;
+}
+
+static void note_pruned(const struct pst_backup *backup)
+{
+    for (size_t i = 0; i < backup->list->count; i++)
+        backup->list->backups[i]->is_pruned |= backup->list->backups[i] == backup;
+}
+
 int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, char *message)
 {
     struct prune_claim claim = {.backup = backup, .idle = idle, .message = message};
     int error = check_state(backup, message);
+    if (!error)
+        error = check_holders(backup, message);
     if (error)
         return error;
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
@@ -245,6 +266,8 @@ int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, ch
         error = claim_in(&claim, i);
     if (!error && !only_look)
         error = remove_from_sight(&claim);
+    if (!error)
+        note_pruned(backup);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
         if (claim.handles[i] >= 0)
             repository_close(repository_of(&claim, i), claim.handles[i]);

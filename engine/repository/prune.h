@@ -18,9 +18,10 @@
  * backup is being written into one by a process that has it for itself; message says which. */
 int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message) PST_MUST_USE;
 
-/* Removes a backup of the list from sight; only_look: only finds out whether it could.
- *   -PST_E_BUSY        a node is at work on it, or may be; it is being read
+/* Removes a backup of the list from sight; only_look: only finds out whether it could. Then the
+ * list takes it for pruned. -PST_E_BUSY        a node is at work on it, or may be; it is being read
  *   -PST_E_PINNED      it is pinned (pin.h)
+ *   -PST_E_REFERRED    others of the list have data in it, and have not been pruned
  *   -PST_E_INCOMPLETE  it is in doubt
  *   -PST_E_NEWER       only a newer Penstock knows what hangs on it
  *   -ENOTEMPTY         something in its directory is not the backup's

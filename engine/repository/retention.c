@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/repository/backup_origins.h"
+
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_HOUR (3600 * NS_PER_S)
 #define NS_PER_DAY (24 * NS_PER_HOUR)
@@ -264,6 +266,30 @@ static void judge(struct judging *judging, const struct pst_backup *backup,
     apply_exceptions(judging->rules, backup, verdict);
 }
 
+/* Whether one that is to go holds data of one that stays: then it stays too. */
+static bool keep_origin(const struct pst_backup_list *list, struct pst_retention_verdict *verdicts,
+                        size_t origin)
+{
+    for (size_t i = list->count; i-- > 0;) {
+        if (verdicts[i].is_kept && pst_backup_refers_to(list->backups[i], list->backups[origin])) {
+            keep(&verdicts[origin], "holds data of backup %u", list->backups[i]->number);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* And what holds data of that. */
+static void keep_origins(const struct pst_backup_list *list, struct pst_retention_verdict *verdicts)
+{
+    bool has_kept = true;
+    while (has_kept) {
+        has_kept = false;
+        for (size_t i = list->count; i-- > 0;)
+            has_kept |= !verdicts[i].is_kept && keep_origin(list, verdicts, i);
+    }
+}
+
 int pst_retention_judge(const struct pst_backup_list *list, const struct pst_retention *rules,
                         struct pst_retention_verdict *verdicts)
 {
@@ -273,6 +299,7 @@ int pst_retention_judge(const struct pst_backup_list *list, const struct pst_ret
         return -ENOMEM;
     for (size_t i = list->count; i-- > 0;)
         judge(&judging, list->backups[i], &verdicts[i]);
+    keep_origins(list, verdicts);
     free(judging.series);
     return 0;
 }

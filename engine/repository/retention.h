@@ -6,8 +6,8 @@
  * has kept as many as it may; a backup stays if any rule keeps it. Hours, days, weeks (from
  * Monday), months and years are those of UTC, as `penstock list` prints them. Whatever the rules
  * say, the newest complete backup of a series stays, and what is pinned, misnamed, split, or sealed
- * and not opened. What is not complete never counts, and goes when enough complete ones are newer
- * in each series that it may be of.
+ * and not opened, and what holds data of one that stays. What is not complete never counts, and
+ * goes when enough complete ones are newer in each series that it may be of.
  *
  * Pure, any thread.
  */

@@ -311,6 +311,84 @@ static void another_of_the_same_number_stays(void)
     end();
 }
 
+/* All of it in others. */
+static void add_referring(uint32_t number, const uint32_t *origins, bool in_doubt)
+{
+    static struct made_reference references[2];
+    struct made_backup made = made_tree(10);
+    made.number = number;
+    made.in_doubt = in_doubt;
+    made.no_cluster_manifest = in_doubt;
+    made.data_count = 0;
+    references[0] = (struct made_reference){0, 4, 0, 100, origins[0], 4, false};
+    references[1] = (struct made_reference){1, 12, 0, 3000, origins[1], 12, false};
+    made.references = references;
+    made.references_count = 2;
+    make_backup(places[0].path, &made);
+}
+
+static int prune(size_t i, bool only_look)
+{
+    return pst_prune(list.backups[i], idle, only_look, message);
+}
+
+/* Whether it is only looked at, or done. */
+static void what_others_refer_to_stays(void)
+{
+    for (int only_look = 0; only_look < 2; only_look++) {
+        begin();
+        add(0, 1, true, false);
+        add(0, 2, true, false);
+        add_referring(3, (const uint32_t[]){1, 2}, false);
+        add_referring(4, (const uint32_t[]){1, 1}, false);
+        lock();
+        CU_ASSERT_EQUAL_FATAL(list.count, 4);
+        CU_ASSERT_EQUAL(list.backups[3]->state, PST_BACKUP_COMPLETE);
+        CU_ASSERT_EQUAL(prune(0, only_look), -PST_E_REFERRED);
+        CU_ASSERT_STRING_EQUAL(message, "backup 1 holds data of backups 3, 4: it can only go with "
+                                        "these, or after them");
+        CU_ASSERT_EQUAL(prune(1, only_look), -PST_E_REFERRED);
+        CU_ASSERT_EQUAL(prune(2, only_look), 0);
+        CU_ASSERT_EQUAL(prune(1, only_look), 0);
+        CU_ASSERT_EQUAL(prune(0, only_look), -PST_E_REFERRED);
+        CU_ASSERT_EQUAL(prune(3, only_look), 0);
+        CU_ASSERT_EQUAL(prune(0, only_look), 0);
+        end();
+    }
+}
+
+/* It may become complete. */
+static void what_one_in_doubt_refers_to_stays(void)
+{
+    begin();
+    add(0, 1, true, false);
+    add(0, 2, true, false);
+    add_referring(3, (const uint32_t[]){1, 1}, true);
+    lock();
+    CU_ASSERT_EQUAL_FATAL(list.count, 3);
+    CU_ASSERT_EQUAL(list.backups[2]->state, PST_BACKUP_IN_DOUBT);
+    CU_ASSERT_EQUAL(prune(0, false), -PST_E_REFERRED);
+    CU_ASSERT_EQUAL(prune(1, false), 0);
+    end();
+}
+
+/* One that is read holds what it refers to. */
+static void what_is_read_through_another_stays(void)
+{
+    struct pst_backup_hold hold;
+    begin();
+    add(0, 1, true, false);
+    add_referring(2, (const uint32_t[]){1, 1}, false);
+    lock();
+    CU_ASSERT_EQUAL_FATAL(pst_backup_keep(list.backups[1], &hold), 0);
+    CU_ASSERT_EQUAL(prune(1, false), -PST_E_BUSY);
+    list.backups[1]->is_pruned = true; /* whoever does not know of it */
+    CU_ASSERT_EQUAL(prune(0, false), -PST_E_BUSY);
+    pst_backup_let_go(&hold);
+    CU_ASSERT_EQUAL(prune(0, false), 0);
+    end();
+}
+
 /* Names that are like those of pruned backups. */
 static void strangers_stay(void)
 {
@@ -341,6 +419,9 @@ int main(void)
         {"complete ones go beside a node", complete_ones_go_beside_a_node},
         {"what is being read stays", what_is_being_read_stays},
         {"what is pinned stays", what_is_pinned_stays},
+        {"what others refer to stays", what_others_refer_to_stays},
+        {"what one in doubt refers to stays", what_one_in_doubt_refers_to_stays},
+        {"what is read through another stays", what_is_read_through_another_stays},
         {"only the own pin is taken out", only_the_own_pin_is_taken_out},
         {"another of the same number stays", another_of_the_same_number_stays},
         {"strangers stay", strangers_stay},

@@ -45,6 +45,15 @@ static struct pst_backup *add(uint64_t started_unix_ns)
     return backup;
 }
 
+/* By index. */
+static void refer(size_t from, size_t to)
+{
+    struct pst_cluster_manifest *cluster = &backups[from].cluster;
+    struct pst_manifest_origin *origin = &cluster->origins[cluster->origins_count++];
+    memcpy(origin->uid, backups[to].uid, sizeof(origin->uid));
+    origin->number = backups[to].number;
+}
+
 static const char *kept(void)
 {
     static char text[BACKUPS * 4];
@@ -95,6 +104,23 @@ static void months_and_years_are_of_the_calendar(void)
     rules.counts[PST_RETENTION_MONTHS] = 0;
     rules.counts[PST_RETENTION_YEARS] = 2;
     CU_ASSERT_STRING_EQUAL(kept(), "1 5");
+}
+
+/* And what holds data of that, whatever the rules say of it. */
+static void what_holds_data_of_one_that_stays_stays(void)
+{
+    begin();
+    for (int day = 0; day < 5; day++) {
+        struct pst_backup *backup = add(MONDAY + (uint64_t)day * DAY);
+        backup->has_uid = true;
+        memset(backup->uid, day + 1, sizeof(backup->uid));
+    }
+    refer(4, 2); /* the newest, 5, has data in 3, and that in 1 */
+    refer(2, 0);
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 3 5");
+    CU_ASSERT_STRING_EQUAL(verdicts[2].reason, "holds data of backup 5");
+    CU_ASSERT_STRING_EQUAL(verdicts[0].reason, "holds data of backup 3");
 }
 
 /* A rule never empties a series, however it is meant. */
@@ -288,6 +314,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"the newest of each period stay", the_newest_of_each_period_stay},
         {"months and years are of the calendar", months_and_years_are_of_the_calendar},
+        {"what holds data of one that stays stays", what_holds_data_of_one_that_stays_stays},
         {"the newest complete one stays", the_newest_complete_one_stays},
         {"within counts from the newest", within_counts_from_the_newest},
         {"what is not complete never counts", what_is_not_complete_never_counts},
