@@ -385,7 +385,11 @@ static int load_all(struct load *load)
     if (!backup->nodes || !backup->keys)
         return -ENOMEM;
     error = load_nodes(load);
-    return error ? error : open_cluster(load);
+    if (!error)
+        error = open_cluster(load);
+    if (!error)
+        backup_gather_origins(backup);
+    return error;
 }
 
 int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, uint64_t *files,

@@ -83,18 +83,58 @@ const char *backup_holders_text(const struct pst_backup *backup, char *text)
     return text;
 }
 
-/* ---- of one that is prepared ---- */
+/* ---- of all nodes ---- */
 
-static void add_origin(struct pst_cluster_manifest *cluster,
-                       const struct pst_manifest_origin *origin)
+/* The origin of this uid in the cluster's list, now or since; NULL: there is no room for more. */
+static struct pst_manifest_origin *enter_origin(struct pst_cluster_manifest *cluster,
+                                                const struct pst_manifest_origin *origin)
 {
     uint32_t i = 0;
     while (i < cluster->origins_count &&
            memcmp(cluster->origins[i].uid, origin->uid, sizeof(origin->uid)) != 0)
         i++;
-    if (i == cluster->origins_count && i < PST_ORIGINS_MAX)
-        cluster->origins[cluster->origins_count++] = *origin;
+    if (i == PST_ORIGINS_MAX)
+        return NULL;
+    if (i == cluster->origins_count) {
+        cluster->origins[i] = (struct pst_manifest_origin){.number = origin->number};
+        memcpy(cluster->origins[i].uid, origin->uid, sizeof(origin->uid));
+        cluster->origins_count++;
+    }
+    return &cluster->origins[i];
 }
+
+/* What all nodes that are loaded have in it. */
+static struct pst_manifest_origin sum_of(const struct pst_backup *backup,
+                                         const struct pst_manifest_origin *origin)
+{
+    struct pst_manifest_origin sum = *origin;
+    sum.bytes = sum.objects = 0;
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
+        const struct pst_node_manifest *node = &backup->nodes[i];
+        for (uint32_t j = 0; j < node->origins_count; j++) {
+            if (memcmp(node->origins[j].uid, origin->uid, sizeof(origin->uid)) != 0)
+                continue;
+            sum.bytes += node->origins[j].bytes;
+            sum.objects += node->origins[j].objects;
+        }
+    }
+    return sum;
+}
+
+void backup_gather_origins(struct pst_backup *backup)
+{
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
+        for (uint32_t j = 0; j < backup->nodes[i].origins_count; j++)
+            (void)enter_origin(&backup->cluster, &backup->nodes[i].origins[j]);
+    }
+    for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
+        const struct pst_manifest_origin sum = sum_of(backup, &backup->cluster.origins[i]);
+        if (sum.bytes >= backup->cluster.origins[i].bytes)
+            backup->cluster.origins[i] = sum;
+    }
+}
+
+/* ---- of one that is prepared ---- */
 
 static int read_origins_of(struct pst_backup *backup, struct pst_repository *repository,
                            int directory, const char *name)
@@ -104,7 +144,7 @@ static int read_origins_of(struct pst_backup *backup, struct pst_repository *rep
         return -ENOMEM;
     int error = node_manifest_read(repository, directory, name, node, NULL, NULL);
     for (uint32_t i = 0; !error && i < node->origins_count; i++)
-        add_origin(&backup->cluster, &node->origins[i]);
+        (void)enter_origin(&backup->cluster, &node->origins[i]);
     if (!error)
         pst_manifest_release_node(node);
     free(node);

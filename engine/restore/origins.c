@@ -131,7 +131,8 @@ struct taking {
     uint32_t node_index;
     const void *chunk;
     struct pst_references_view view;
-    uint32_t nodes[PST_ORIGINS_MAX]; /* by index in the chunk: that in origins->nodes */
+    bool is_used[PST_ORIGINS_MAX];   /* by index in the chunk: a record names it */
+    uint32_t nodes[PST_ORIGINS_MAX]; /* likewise: the index in origins->nodes */
     uint64_t bytes[PST_ORIGINS_MAX];
     struct origin_use *uses;
     size_t uses_count;
@@ -139,19 +140,25 @@ struct taking {
     uint64_t used_bytes;
 };
 
+/* Those that records name; others may stand in the table. */
 static int enter_origins(struct taking *taking, struct pst_damage *damage)
 {
+    const struct pst_references_view *view = &taking->view;
     int error = 0;
-    for (uint32_t i = 0; i < taking->view.origins_count; i++) {
-        const struct pst_origin *origin = &taking->view.origins[i];
-        const char *fault = fault_of_origin(taking->origins, taking->node_index, origin);
-        if (fault)
-            return refuse(damage, taking->chunk, origin, sizeof(*origin), fault);
+    for (uint32_t i = 0; i < view->records_count; i++)
+        taking->is_used[view->records[i].origin] = true;
+    for (uint32_t i = 0; i < view->origins_count; i++) {
+        const char *fault = fault_of_origin(taking->origins, taking->node_index, &view->origins[i]);
+        if (fault && taking->is_used[i])
+            return refuse(damage, taking->chunk, &view->origins[i], sizeof(view->origins[i]),
+                          fault);
     }
     pthread_mutex_lock(&taking->origins->mutex);
-    for (uint32_t i = 0; !error && i < taking->view.origins_count; i++)
-        error = enter_origin(taking->origins, taking->node_index, &taking->view.origins[i],
-                             &taking->nodes[i]);
+    for (uint32_t i = 0; !error && i < view->origins_count; i++) {
+        if (taking->is_used[i])
+            error = enter_origin(taking->origins, taking->node_index, &view->origins[i],
+                                 &taking->nodes[i]);
+    }
     pthread_mutex_unlock(&taking->origins->mutex);
     return error;
 }
@@ -229,8 +236,10 @@ static int enter_uses(struct taking *taking)
                taking->uses_count * sizeof(*taking->uses));
         origins->uses_count += taking->uses_count;
         origins->bytes += taking->used_bytes;
-        for (uint32_t i = 0; i < taking->view.origins_count; i++)
-            origins->nodes[taking->nodes[i]].bytes += taking->bytes[i];
+        for (uint32_t i = 0; i < taking->view.origins_count; i++) {
+            if (taking->is_used[i])
+                origins->nodes[taking->nodes[i]].bytes += taking->bytes[i];
+        }
     }
     pthread_mutex_unlock(&origins->mutex);
     return error;

@@ -475,6 +475,79 @@ SPOIL(with_another_run, record[1].hash[0] ^= 1)
 SPOIL(with_a_shifted_run, (record[1].object_offset = 1, record[1].bytes--))
 SPOIL(with_no_hash, record->hash_kind = 0)
 
+/* A writer puts the whole table of its base into each chunk. */
+SPOIL(with_another_table, (record->origin = 1, origin->uid[3] ^= 1))
+
+static void origins_that_no_record_names_do_not_matter(void)
+{
+    begin();
+    made.spoil_references = with_another_table;
+    make_backup(place.path, &made);
+    expect_good();
+    remove_place(&place);
+}
+
+/* As where the master has not all manifests of nodes in its directory. */
+static void leave_to_the_nodes(struct pst_node_manifest *node, struct pst_cluster_manifest *cluster)
+{
+    (void)node;
+    cluster->origins_count = 1;
+    cluster->origins[0].bytes = 1;
+}
+
+static void origins_are_gathered_from_all_manifests(void)
+{
+    struct pst_backup_list list;
+    const char *directory = place.path;
+    begin();
+    made.spoil_manifests = leave_to_the_nodes;
+    make_backup(place.path, &made);
+    const struct pst_backup *backup = find(&directory, 1, &list);
+    CU_ASSERT_EQUAL(backup->cluster.origins_count, 2);
+    CU_ASSERT_EQUAL(pst_backup_shared_bytes(backup), 190 + PST_CHUNK_BYTES_MIN);
+    CU_ASSERT_TRUE(pst_backup_refers_to(backup, list.backups[0]));
+    CU_ASSERT_TRUE(pst_backup_refers_to(backup, list.backups[1]));
+    CU_ASSERT_FALSE(pst_backup_refers_to(backup, backup));
+    pst_backup_list_release(&list);
+    expect_good();
+    remove_place(&place);
+}
+
+/* The manifests say more of an origin than the parts. */
+static void count_more(struct pst_node_manifest *node, struct pst_cluster_manifest *cluster)
+{
+    (void)cluster;
+    node->origins[1].bytes++;
+}
+
+static void wrong_counts_are_found(void)
+{
+    struct told told;
+    begin();
+    made.spoil_manifests = count_more;
+    make_backup(place.path, &made);
+    CU_ASSERT_EQUAL(verify(&told), -PST_E_CORRUPT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(told.all, "it counts other references than there are"));
+    CU_ASSERT_STRING_EQUAL(told.objects, "");
+    remove_place(&place);
+}
+
+static void count_another_reference(struct pst_part *part)
+{
+    part->references += part->references > 0;
+}
+
+static void wrong_counts_of_parts_are_found(void)
+{
+    struct told told;
+    begin();
+    made.spoil_part = count_another_reference;
+    make_backup(place.path, &made);
+    CU_ASSERT_EQUAL(verify(&told), -PST_E_CORRUPT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(told.all, "the trailer counts other references than there are"));
+    remove_place(&place);
+}
+
 static void hostile_references_are_refused(void)
 {
     static const struct {
@@ -521,6 +594,10 @@ int main(void)
         {"damage in an origin costs what lies there", damage_in_an_origin_costs_what_lies_there},
         {"lost chunks of an origin cost what lies there",
          lost_chunks_of_an_origin_cost_what_lies_there},
+        {"origins that no record names do not matter", origins_that_no_record_names_do_not_matter},
+        {"origins are gathered from all manifests", origins_are_gathered_from_all_manifests},
+        {"wrong counts are found", wrong_counts_are_found},
+        {"wrong counts of parts are found", wrong_counts_of_parts_are_found},
         {"hostile references are refused", hostile_references_are_refused},
         CU_TEST_INFO_NULL};
     return suite_run("origins", tests);
