@@ -39,6 +39,31 @@ static const struct pst_object objects[] = {
 };
 static const struct made_data data_of[] = {{0, 3, 0, 5000}, {1, 3, 5000, 4000}, {1, 4, 0, 300}};
 
+#ifdef WITH_ORIGIN /* origins_fuzz.c */
+/* Backup 2 is the same, but that "whole" is alone in its chunk; 1 has "d/two" in it, and "whole" by
+ * a hash. */
+static const struct made_data origin_data[] = {{0, 3, 0, 5000}, {0, 3, 5000, 4000}, {1, 4, 0, 300}};
+static const struct made_reference references[] = {{0, 3, 0, 9000, 2, 3, false},
+                                                   {1, 4, 0, 300, 2, 4, true}};
+
+static void make_refer(const char *to, struct made_backup *made)
+{
+    struct made_backup origin = *made;
+    origin.number = 2;
+    origin.data = origin_data;
+    origin.data_count = sizeof(origin_data) / sizeof(origin_data[0]);
+    make_backup(to, &origin);
+    made->data_count = 0;
+    made->references = references;
+    made->references_count = sizeof(references) / sizeof(references[0]);
+}
+#else
+static void make_refer(const char *to, struct made_backup *made)
+{
+    (void)to, (void)made;
+}
+#endif
+
 /* A part as it was made, and where its chunks lie; the last one is the index. */
 struct part {
     char path[PATH_MAX + 2 * LAYOUT_NAME_BYTES];
@@ -101,13 +126,13 @@ static void leave(void)
 
 static void make_once(void)
 {
-    const struct made_backup made = {.number = 1,
-                                     .parts = PARTS,
-                                     .sources = 1,
-                                     .objects = objects,
-                                     .objects_count = sizeof(objects) / sizeof(objects[0]),
-                                     .data = data_of,
-                                     .data_count = sizeof(data_of) / sizeof(data_of[0])};
+    struct made_backup made = {.number = 1,
+                               .parts = PARTS,
+                               .sources = 1,
+                               .objects = objects,
+                               .objects_count = sizeof(objects) / sizeof(objects[0]),
+                               .data = data_of,
+                               .data_count = sizeof(data_of) / sizeof(data_of[0])};
     struct pst_damage damage;
     size_t size;
     if (place.path[0])
@@ -115,6 +140,7 @@ static void make_once(void)
     pst_log_set_hook(ignore, NULL);
     place = make_fast_place();
     atexit(leave);
+    make_refer(place.path, &made);
     make_backup(place.path, &made);
     for (uint32_t i = 0; i < PARTS; i++)
         load_part(i);
@@ -352,7 +378,7 @@ static void expect_nothing_else(void)
     while (directory && (entry = readdir(directory))) {
         const char *name = entry->d_name;
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "BACKUP-1") != 0 &&
-            strcmp(name, "one") != 0 && strcmp(name, "two") != 0)
+            strcmp(name, "BACKUP-2") != 0 && strcmp(name, "one") != 0 && strcmp(name, "two") != 0)
             abort();
     }
     closedir(directory);
