@@ -162,6 +162,16 @@ static int read_keys(struct pst_session *session)
     return 0;
 }
 
+static struct pst_base_policy base_of(const struct pst_backup_job *job)
+{
+    struct pst_base_policy policy = {.full_every = job->full_every, .rehash = job->rehash};
+    if (!job->base || strcmp(job->base, "none") == 0)
+        return policy;
+    policy.mode = strcmp(job->base, "auto") == 0 ? PST_BASE_AUTO : PST_BASE_ID;
+    policy.id = job->base;
+    return policy;
+}
+
 static int read_job(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
@@ -178,6 +188,7 @@ static int read_job(struct pst_session *session)
     error = read_keys(session);
     if (error)
         return error;
+    node->base = base_of(job);
     node->node = 1;
     node->directory = job->directory;
     node->label = job->label;

@@ -37,6 +37,23 @@
          .help = "compress chunks: by lz4, or by zstd at level 1 to 9, which is slower and "       \
                  "shrinks more; auto: as much as costs no time. What does not shrink is stored "   \
                  "as it is"},                                                                      \
+        {.name = "base",                                                                           \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "none|auto|ID",                                                               \
+         .fallback = "none",                                                                       \
+         .help = "do not store again what has not changed since an earlier backup in the same "    \
+                 "directory, but refer to that: auto: the newest that will do; ID: this one, by "  \
+                 "number or uid. dir: files that have the size, times and inode that they had "    \
+                 "are not even read"},                                                             \
+        {.name = "full-every",                                                                     \
+         .kind = CLI_OPTION_COUNT,                                                                 \
+         .argument = "N",                                                                          \
+         .fallback = "0",                                                                          \
+         .max = PST_FULL_EVERY_MAX,                                                                \
+         .help = "with --base auto: of N backups one stores everything; 0: only the first"},       \
+        {.name = "rehash",                                                                         \
+         .kind = CLI_OPTION_SWITCH,                                                                \
+         .help = "with --base: read all files, whatever their size and times are"},                \
         CLI_SEAL_OPTIONS,                                                                          \
         {.name = "freeze-wait",                                                                    \
          .kind = CLI_OPTION_DURATION,                                                              \
@@ -127,6 +144,9 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->depth = (uint32_t)cli_argument_number(arguments, "depth");
     job->direct = cli_argument_text(arguments, "direct");
     job->compress = cli_argument_text(arguments, "compress");
+    job->base = cli_argument_text(arguments, "base");
+    job->full_every = (uint32_t)cli_argument_number(arguments, "full-every");
+    job->rehash = cli_argument_switch(arguments, "rehash");
     job->freeze_wait_ns = cli_argument_number(arguments, "freeze-wait");
     job->freeze_hold_ns = cli_argument_number(arguments, "freeze-hold");
     job->headroom_percent = (uint32_t)cli_argument_number(arguments, "source-headroom");

@@ -52,6 +52,8 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
         .paths = node->paths,
         .writer = "penstock " PST_VERSION,
         .label = node->label,
+        .base = &node->base,
+        .keyring = node->recipients,
         .sources_count = node->sources_count,
     };
 }
@@ -119,11 +121,13 @@ void *archive_run(void *argument)
     archive->repository = &node->lease.repository;
     archive->unreadable = &node->unreadable;
     archive->on_gci = note_gci;
+    archive->base = &node->base;
     archive_server_open(&server, archive, !node->config.cluster);
     pst_thread_bind(&archive->owner);
     worker_report_start(worker, 0);
     run(worker, &server);
     archive_server_close(&server);
+    pst_base_let_go(node->base);
     free(archive);
     return NULL;
 }

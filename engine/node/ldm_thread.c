@@ -186,6 +186,9 @@ static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *resu
         return;
     ldm->thread->report.backup = ldm->block.participant.backup;
     ldm->thread->report.sums = result->sums;
+    const struct pst_reference_sums referenced = pst_pipeline_references(ldm->pipeline);
+    ldm->thread->report.references = referenced.references;
+    ldm->thread->report.referenced_bytes = referenced.bytes;
     memcpy(ldm->thread->report.codec_chunks, pst_pipeline_codec_chunks(ldm->pipeline),
            sizeof(ldm->thread->report.codec_chunks));
     atomic_store_explicit(&ldm->thread->source_bytes, result->sums.source_bytes,
@@ -365,10 +368,16 @@ static size_t misplaced_pages(const struct ldm *ldm, int32_t numa_node)
     return error ? 0 : census.misplaced;
 }
 
+/* References are gathered in a buffer of their own. */
+static uint32_t depth_of(const struct pst_node_config *config)
+{
+    return config->depth + (config->base.mode != PST_BASE_NONE);
+}
+
 size_t pst_node_memory_bytes(const struct pst_node_config *config)
 {
     size_t contexts = pst_compression_memory_bytes(&config->compression, config->chunk_bytes);
-    size_t buffers = pst_pipeline_memory_bytes(config->chunk_bytes, config->depth);
+    size_t buffers = pst_pipeline_memory_bytes(config->chunk_bytes, depth_of(config));
     return contexts == SIZE_MAX ? contexts : buffers + contexts;
 }
 
@@ -423,7 +432,7 @@ static void open_compression(struct ldm *ldm)
         return;
     ldm->compression = pst_compression_init(
         &config->compression, config->chunk_bytes,
-        (char *)ldm->arena.base + pst_pipeline_memory_bytes(config->chunk_bytes, config->depth));
+        (char *)ldm->arena.base + pst_pipeline_memory_bytes(config->chunk_bytes, depth_of(config)));
     ldm->encoder = (struct pst_chunk_encoder){
         .transform = pst_compression_transform(ldm->compression),
         .choose = pst_compression_choose,
@@ -468,13 +477,14 @@ static int open_pipeline(struct ldm *ldm)
         .ldm = ldm->thread->instance,
         .ldms = config->plan->ldms,
         .chunk_bytes = config->chunk_bytes,
-        .depth = config->depth,
+        .depth = depth_of(config),
         .direct = config->direct,
         .discards = config->discards_parts,
         .encoder = ldm->encoder.transform ? &ldm->encoder : NULL,
         .sources = config->sources,
         .unreadable = &ldm->node->unreadable,
         .files_max = &ldm->node->files_max,
+        .base = &ldm->node->base,
         .find_fragment = find_fragment,
         .context = ldm->node,
     };

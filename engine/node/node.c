@@ -125,6 +125,7 @@ static void stop_all(struct pst_node *node)
 
 static void free_node(struct pst_node *node)
 {
+    pst_base_close(node->base);
     for (uint32_t i = 0; i < node->config.plan->ldms; i++)
         channel_close(&node->ldms[i].worker.channel);
     for (uint32_t i = 0; i < node->config.sources_count; i++) {

@@ -9,6 +9,7 @@
 #include "engine/node/channel.h"
 #include "engine/protocol/outcome.h"
 #include "engine/protocol/sender.h"
+#include "engine/repository/base.h"
 #include "engine/source/source.h"
 #include "engine/transform/registry/compression.h"
 #include "io/file.h"
@@ -67,6 +68,7 @@ struct pst_node_config {
     enum pst_direct direct;
     bool discards_parts; /* they go to /dev/null: such a backup is for measuring alone */
     struct pst_compression_choice compression;
+    struct pst_base_policy base;          /* of its backups */
     const struct pst_keyring *recipients; /* of sealed backups; NULL: they are not sealed */
     uint64_t freeze_wait_ns;              /* for the writers of one source */
     uint64_t freeze_hold_ns; /* a source thaws by itself when they are held up so long; 0: never */
@@ -97,6 +99,8 @@ struct pst_ldm_report {
     uint64_t backup;                   /* the last one: first 8 bytes of its uid; 0: none */
     struct pst_sums sums;              /* of it */
     uint64_t codec_chunks[PST_CODECS]; /* likewise: its chunks by codec */
+    uint64_t references;               /* likewise: to earlier backups */
+    uint64_t referenced_bytes;         /* of these */
     uint64_t cpu_ns;                   /* of its thread, since it started */
     uint64_t busy_ns;                  /* from the first fragment to the closed part */
     size_t arena_bytes;

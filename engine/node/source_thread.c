@@ -151,7 +151,7 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
 }
 
 /* A source may be a program's own: what would end in an assertion of an LDM is refused here. */
-static const char *fault_of(const struct pst_source *source,
+static const char *fault_of(const struct pst_source *source, const struct pst_base *base,
                             const struct pst_fragment_descriptor *fragment)
 {
     if (fragment->kind == PST_FRAGMENT_ROWS) {
@@ -163,9 +163,14 @@ static const char *fault_of(const struct pst_source *source,
     }
     if (fragment->kind != PST_FRAGMENT_EXTENTS)
         return "a fragment of no known kind";
-    for (uint32_t i = 0; source->root_fd < 0 && i < fragment->files_count; i++)
-        if (fragment->files[i].path)
+    for (uint32_t i = 0; i < fragment->files_count; i++) {
+        const struct pst_fragment_file *file = &fragment->files[i];
+        if (source->root_fd < 0 && file->path)
             return "a file with a path, but no root_fd";
+        if ((file->flags & PST_FRAGMENT_FILE_IN_BASE) != 0 &&
+            (!base || file->inode >= base->files.count || file->path))
+            return "a file of a base that it did not find there";
+    }
     return NULL;
 }
 
@@ -175,7 +180,7 @@ static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *
     struct pst_source_thread *thread = lister->thread;
     if (lister->cancelled)
         return -ECANCELED;
-    const char *fault = fault_of(thread->source, descriptor);
+    const char *fault = fault_of(thread->source, thread->worker.node->base, descriptor);
     if (fault) {
         pst_log(PST_LOG_ERROR, "source %s: it listed %s", thread->source->name, fault);
         return -EINVAL;
@@ -193,6 +198,15 @@ static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *
     signal.payload.fragment.owner = descriptor->owner;
     pst_channel_to_hub(&thread->worker.channel, &signal);
     return 0;
+}
+
+static bool find_in_base(struct pst_fragment_sink *sink, const struct pst_object *object,
+                         const struct pst_object_identity *identity, uint64_t *place,
+                         uint64_t *data_bytes)
+{
+    const struct pst_source_thread *thread = ((struct lister *)sink)->thread;
+    const struct pst_base *base = thread->worker.node->base;
+    return base && pst_base_find(base, thread->source->name, object, identity, place, data_bytes);
 }
 
 static void note_unreadable(struct pst_fragment_sink *sink, const char *path)
@@ -411,7 +425,9 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
 void *source_run(void *argument)
 {
     struct pst_source_thread *thread = argument;
-    struct lister lister = {.sink = {acquire, emit, note_unreadable}, .thread = thread};
+    struct lister lister = {.sink = {acquire, emit, note_unreadable, NULL}, .thread = thread};
+    if (thread->worker.node->config.base.mode != PST_BASE_NONE)
+        lister.sink.find_in_base = find_in_base;
     struct pst_idle idle = {0};
     int error = worker_open(&thread->worker);
     worker_report_start(&thread->worker, error);

@@ -61,6 +61,7 @@ struct pst_node {
     struct pst_worker archive;
     struct pst_channel client;
     struct pst_unreadable unreadable;
+    struct pst_base *base; /* the archive's, set before a backup is started; NULL: it has none */
     struct pst_sealing *sealing; /* NULL: backups are not sealed */
     atomic_bool is_cancelled; /* the client of a node alone has asked for the end of its backup */
     atomic_bool is_hung;      /* a backup cannot be ended, for a thread hangs */

@@ -39,8 +39,8 @@ struct chunk_pool {
     uint32_t buffers;
     struct chunk *chunks; /* one for each buffer */
     struct chunk *free;
-    struct chunk *filling[PST_CHUNK_CATALOGUE + 1]; /* by type */
-    struct chunk *ready;                            /* oldest first */
+    struct chunk *filling[PST_CHUNK_REFERENCES + 1]; /* by type */
+    struct chunk *ready;                             /* oldest first */
     struct chunk *ready_last;
     struct chunk *index;
     struct chunk *spare;

@@ -134,6 +134,11 @@ uint32_t chunk_number(const struct chunk *chunk)
     return chunk->number;
 }
 
+uint32_t chunk_payload_bytes(const struct chunk *chunk)
+{
+    return chunk->payload_bytes;
+}
+
 uint32_t chunk_room(const struct chunk *chunk)
 {
     return chunk->pool->config.chunk_bytes - chunk->payload_bytes;
@@ -416,6 +421,7 @@ void chunk_pool_flush(struct chunk_pool *pool)
 {
     close_filling(pool, PST_CHUNK_DATA);
     close_filling(pool, PST_CHUNK_CATALOGUE);
+    close_filling(pool, PST_CHUNK_REFERENCES);
 }
 
 void chunk_pool_drop(struct chunk_pool *pool)
@@ -467,7 +473,7 @@ static void write_block(struct chunk_pool *pool, uint64_t offset,
 }
 
 void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identity *identity,
-                           uint32_t ldm)
+                           uint32_t ldm, bool has_base)
 {
     assert(chunk_pool_is_idle(pool) && !pool->index && !pool->spare);
     pool->drops = false;
@@ -482,6 +488,8 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
         pst_part_name_transform(&pool->part, pool->config.encoder->transform, pool->block);
         pool->output = take(pool, PST_CHUNK_DATA, CHUNK_OUTPUT);
     }
+    if (has_base)
+        pst_part_note_base(&pool->part, pool->block);
     if (seal_part(pool) == 0)
         write_block(pool, 0, on_header_written);
 }
@@ -541,6 +549,11 @@ void chunk_pool_forget_part(struct chunk_pool *pool)
 struct pst_part_sums chunk_pool_sums(const struct chunk_pool *pool)
 {
     return pool->part.sums;
+}
+
+struct pst_reference_sums chunk_pool_references(const struct chunk_pool *pool)
+{
+    return (struct pst_reference_sums){pool->part.references, pool->part.referenced_bytes};
 }
 
 const uint64_t *chunk_pool_codec_chunks(const struct chunk_pool *pool)

@@ -40,14 +40,16 @@ void chunk_pool_destroy(struct chunk_pool *pool);
 
 /* ---- filling ---- */
 
-/* The chunk of this type (DATA or CATALOGUE) that is being filled, with so much room at least
- * (1…chunk_bytes) and room for a piece; one that has not is closed first. NULL: no buffer is free
- * now. */
+/* The chunk of this type (DATA, CATALOGUE or REFERENCES) that is being filled, with so much room at
+ * least (1…chunk_bytes) and room for a piece; one that has not is closed first. NULL: no buffer is
+ * free now. */
 struct chunk *chunk_pool_fill(struct chunk_pool *pool, enum pst_chunk_type type, uint32_t room);
 
 /* Buffers, in all; each chunk has a number below that, which is its index in the ring's table. */
 uint32_t chunk_pool_buffers(const struct chunk_pool *pool);
 uint32_t chunk_number(const struct chunk *chunk);
+
+uint32_t chunk_payload_bytes(const struct chunk *chunk);
 
 /* Bytes that still fit, and where the next ones go. */
 uint32_t chunk_room(const struct chunk *chunk);
@@ -76,9 +78,10 @@ void chunk_pool_drop(struct chunk_pool *pool);
 
 /* ---- the part ---- */
 
-/* Begins the part in the file, which must be created: starts to write the header. Idle only. */
+/* Begins the part in the file, which must be created: starts to write the header. has_base: it may
+ * have REFERENCES chunks. Idle only. */
 void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identity *identity,
-                           uint32_t ldm);
+                           uint32_t ldm, bool has_base);
 
 struct chunk_pool_end {
     uint64_t start_gci;
@@ -103,6 +106,13 @@ void chunk_pool_forget_part(struct chunk_pool *pool);
 
 /* What has been sealed since the part began; objects and unreadable are not counted here. */
 struct pst_part_sums chunk_pool_sums(const struct chunk_pool *pool);
+
+/* Bytes that it refers to, and references. */
+struct pst_reference_sums {
+    uint64_t references;
+    uint64_t bytes;
+};
+struct pst_reference_sums chunk_pool_references(const struct chunk_pool *pool);
 
 /* Of these, DATA and CATALOGUE chunks by codec: PST_CODECS of them. */
 const uint64_t *chunk_pool_codec_chunks(const struct chunk_pool *pool);

@@ -35,8 +35,9 @@ uint32_t chunk_pool_check(const struct chunk_pool *pool)
     assert(counts[CHUNK_FREE] == length_of(pool->free, CHUNK_FREE));
     assert(counts[CHUNK_READY] == length_of(pool->ready, CHUNK_READY));
     assert(!pool->ready == !pool->ready_last);
-    assert(counts[CHUNK_FILLING] ==
-           (uint32_t) !!pool->filling[PST_CHUNK_DATA] + !!pool->filling[PST_CHUNK_CATALOGUE]);
+    assert(counts[CHUNK_FILLING] == (uint32_t) !!pool->filling[PST_CHUNK_DATA] +
+                                        !!pool->filling[PST_CHUNK_CATALOGUE] +
+                                        !!pool->filling[PST_CHUNK_REFERENCES]);
     assert(counts[CHUNK_WRITING] == pool->writes);
     assert(counts[CHUNK_INDEX] == (pool->index ? 1 : 0));
     assert(counts[CHUNK_SPARE] == (pool->spare ? 1 : 0));

@@ -12,66 +12,12 @@
 #include "engine/base/own_error.h"
 #include "engine/format/object.h"
 #include "engine/pipeline/fragment_entries.h"
-#include "engine/pipeline/scan_file.h"
+#include "engine/pipeline/reference_chunks.h"
+#include "engine/pipeline/scans.h"
 
 #define SLICE_PIECES_MAX 64u
 #define SLICE_READ_BYTES (1u << 20)
 #define SLICE_ROWS_BYTES (512u << 10)
-
-enum scan_phase {
-    SCAN_FREE,
-    SCAN_ENTRIES,    /* catalogue entries are being copied */
-    SCAN_EXTENTS,    /* its bytes are being assigned to chunks */
-    SCAN_LAST_ENTRY, /* the rows are all there, and with them the size in the catalogue entry */
-    SCAN_READING,    /* all is assigned; reads are in flight */
-    SCAN_MARKING,    /* objects that turned out unreadable are being marked in the catalogue */
-    SCAN_ENDED,      /* its result is to be fetched */
-};
-
-struct scan {
-    enum scan_phase phase;
-    struct fragment_scans *scans;
-    const struct pst_fragment_descriptor *fragment;
-    struct pst_source *source;
-    uint64_t order; /* of the requests; the lower is scanned first */
-    uint32_t source_instance;
-    uint64_t fragment_id;
-    uint32_t extent;      /* being assigned */
-    uint64_t extent_done; /* bytes of it that are assigned */
-    size_t entries_done;  /* bytes of entries that are copied */
-    uint32_t marked;      /* files looked at in SCAN_MARKING */
-    size_t marking;       /* bytes of entries looked at for the next one */
-    uint32_t reads;       /* not done */
-    uint32_t files;       /* not closed */
-    int error;            /* negative */
-    struct pst_row_cursor cursor;
-    bool entry_is_last;     /* rows of unknown length */
-    struct scan_file *file; /* of the extent being assigned; NULL: none */
-    uint32_t file_index;    /* its index in the fragment */
-    uint32_t next_file;     /* the first that was not opened yet */
-    struct pst_sums sums;
-    uint8_t bad[PST_FRAGMENT_FILES_MAX]; /* enum pst_object_flags, by file */
-    uint64_t
-        ends[PST_FRAGMENT_FILES_MAX]; /* where a file that shrank ended; else its listed size */
-};
-
-/* A run of bytes on its way from a file into a chunk. */
-struct piece {
-    struct scan_read read;
-    struct scan *scan;
-    const struct pst_fragment_file *listed;
-    struct chunk *chunk;
-    uint32_t index; /* in the chunk's table */
-};
-
-struct fragment_scans {
-    struct fragment_scans_config config;
-    struct scan_files *files;
-    struct piece *pieces; /* PST_CHUNK_PIECES_MAX for each chunk of the pool */
-    struct scan scans[PST_FRAGMENTS_AHEAD];
-    uint64_t order; /* of the last request */
-    struct pst_sums sums;
-};
 
 static void on_bad(void *context, const struct pst_fragment_file *listed, uint8_t flag, int error);
 static void on_shrunk(void *context, const struct pst_fragment_file *listed, uint64_t size_bytes);
@@ -268,6 +214,15 @@ static bool copy_entries(struct scan *scan)
         scan->entries_done += bytes;
     }
     count_objects(scan);
+    scan->phase = SCAN_REFERENCES;
+    return true;
+}
+
+static bool put_references(struct scan *scan)
+{
+    const struct fragment_scans_config *config = &scan->scans->config;
+    if (!references_put_all(config->pool, config->base, scan->fragment, &scan->referenced))
+        return false;
     scan->phase = SCAN_EXTENTS;
     return true;
 }
@@ -517,6 +472,8 @@ static bool advance(struct scan *scan, int stop)
     }
     if (scan->phase == SCAN_ENTRIES)
         return copy_entries(scan);
+    if (scan->phase == SCAN_REFERENCES)
+        return put_references(scan);
     if (scan->phase == SCAN_LAST_ENTRY)
         return write_last_entry(scan);
     if (scan->fragment->kind == PST_FRAGMENT_ROWS)
@@ -539,6 +496,7 @@ bool fragment_scans_slice(struct fragment_scans *scans, int stop)
             moved |= finish_scan(scan, stop);
             break;
         case SCAN_ENTRIES:
+        case SCAN_REFERENCES:
         case SCAN_EXTENTS:
         case SCAN_LAST_ENTRY:
             if (!first || scan->order < first->order)

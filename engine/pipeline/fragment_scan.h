@@ -15,12 +15,14 @@
 #include "engine/source/source.h"
 
 struct fragment_scans;
+struct pst_base;
 
 /* Borrowed for the life of the scans, with what it points to. */
 struct fragment_scans_config {
     struct pst_ring *ring;
     struct chunk_pool *pool;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
+    struct pst_base *const *base;      /* pipeline.h */
     const _Atomic uint32_t *files_max; /* that may be open at a time; NULL: SCAN_FILES_MAX */
 };
 

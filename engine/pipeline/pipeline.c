@@ -69,6 +69,7 @@ static int create_scans(struct pst_pipeline *pipeline)
         .ring = pipeline->config.ring,
         .pool = pipeline->pool,
         .unreadable = pipeline->config.unreadable,
+        .base = pipeline->config.base,
         .files_max = pipeline->config.files_max,
     };
     return fragment_scans_create(&scans, &pipeline->scans);
@@ -161,6 +162,12 @@ const uint64_t *pst_pipeline_codec_chunks(const struct pst_pipeline *pipeline)
 {
     PST_CHECK_THREAD(&pipeline->owner);
     return chunk_pool_codec_chunks(pipeline->pool);
+}
+
+struct pst_reference_sums pst_pipeline_references(const struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    return chunk_pool_references(pipeline->pool);
 }
 
 void pst_pipeline_name(const struct pst_pipeline *pipeline, const struct pst_io_op *op, char *text,
@@ -409,7 +416,8 @@ void pst_pipeline_start(struct pst_pipeline *pipeline, const struct pst_work *wo
         break;
     case PST_WORK_START:
         begin_work(pipeline, work, PART_ON_START);
-        chunk_pool_begin_part(pipeline->pool, &pipeline->identity, pipeline->config.ldm);
+        chunk_pool_begin_part(pipeline->pool, &pipeline->identity, pipeline->config.ldm,
+                              pipeline->config.base && *pipeline->config.base);
         break;
     case PST_WORK_SCAN:
         start_scan(pipeline, work);

@@ -14,12 +14,14 @@
 #include <stdint.h>
 
 #include "engine/pipeline/chunk_encoder.h"
+#include "engine/pipeline/chunk_pool.h"
 #include "engine/protocol/step.h"
 #include "engine/repository/unreadable.h"
 #include "engine/source/source.h"
 #include "io/file.h"
 #include "penstock/error.h"
 
+struct pst_base;
 struct pst_pipeline;
 
 /* Borrowed for the life of the pipeline, with what it points to. */
@@ -39,6 +41,9 @@ struct pst_pipeline_config {
      */
     const struct pst_chunk_encoder *encoder;
     struct pst_source *const *sources;
+    /* The base of the backup that a part is begun for, which is NULL where it has none; NULL: there
+     * is never one. One that may have one needs a buffer more in depth. */
+    struct pst_base *const *base;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
     const _Atomic uint32_t *files_max; /* of a source that may be open at a time; NULL: 64 */
     /* The descriptor of a fragment that was listed and is not done. */
@@ -84,6 +89,9 @@ struct pst_sums pst_pipeline_sums(const struct pst_pipeline *pipeline);
 
 /* Of the chunks in these, how many have which codec: PST_CODECS of them. The pipeline's. */
 const uint64_t *pst_pipeline_codec_chunks(const struct pst_pipeline *pipeline);
+
+/* What it refers to of earlier backups. */
+struct pst_reference_sums pst_pipeline_references(const struct pst_pipeline *pipeline);
 
 /* How much of the part has been read back, while STOP of a backup with PST_BACKUP_VERIFY does so;
  * else 0. And ends that early: STOP fails with -ECANCELED, and nothing is wrong with the part. */

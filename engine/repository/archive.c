@@ -12,6 +12,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
 #include "engine/base/log.h"
+#include "engine/repository/archive_base.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/archive_sweep.h"
@@ -194,6 +195,9 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;
     begin_manifests(archive, define);
     archive_check(archive);
+    error = archive_find_base(archive);
+    if (error)
+        return error;
     error = archive->sealing ? pst_sealing_begin(archive->sealing, define->uid) : 0;
     if (error)
         return archive_fail(archive, ".", "make a data key", error);
@@ -307,6 +311,7 @@ static int end_node(struct pst_archive *archive, const struct pst_gci *gci)
         node->sources[i].details = archive->config->sources[i]->details;
     for (uint32_t i = 0; i < archive->parts; i++)
         pst_part_sums_add(&node->common.sums, &node->parts[i].sums);
+    archive_end_base(archive);
     return error;
 }
 
@@ -388,6 +393,7 @@ int pst_archive_write_cluster(struct pst_archive *archive, const struct pst_gci 
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
+    archive_add_origins(archive, backup);
     error = encode_cluster(archive, &text);
     if (error)
         fail_inside(archive, name.text, "encode", error);
@@ -439,6 +445,8 @@ int pst_archive_load_cluster(const struct pst_archive *archive, uint32_t number,
 static void end_work(struct pst_archive *archive)
 {
     archive->backup = 0;
+    if (archive->base)
+        pst_base_let_go(*archive->base);
     if (archive->sealing)
         pst_sealing_end(archive->sealing);
 }

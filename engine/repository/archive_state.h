@@ -10,6 +10,7 @@
 #include "engine/format/manifest.h"
 #include "engine/key/sealing.h"
 #include "engine/protocol/signal.h"
+#include "engine/repository/base.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/unreadable.h"
 #include "penstock/error.h"
@@ -28,6 +29,8 @@ struct pst_archive_config {
     const char *writer;                /* "penstock 1.2.3", for the manifest; NULL: none */
     const char *label;                 /* of the backups of this master; NULL: none */
     uint32_t sources_count;
+    const struct pst_base_policy *base; /* NULL: its backups have no base */
+    const struct pst_keyring *keyring;  /* that opens it; NULL: backups are not sealed */
 };
 
 /* Zeros but for the first lines, which its owner sets: no backup is in work. One thread's: the one
@@ -37,6 +40,9 @@ struct pst_archive {
     struct pst_repository *repository;       /* borrowed */
     struct pst_unreadable *unreadable;       /* borrowed */
     struct pst_sealing *sealing; /* borrowed: of its backups; NULL: they are not sealed */
+    /* borrowed: where the base of the backup in work is, for all threads of the node, from its
+     * definition to that of the next; NULL: its backups have no base */
+    struct pst_base **base;
     struct pst_thread_owner owner;
     /* Called for each backup in doubt, by every sweep again; NULL: a node alone has nobody to ask.
      */

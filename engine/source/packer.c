@@ -88,7 +88,7 @@ int pst_packer_object(struct pst_packer *packer, const struct pst_object *object
     packer->file = file ? *file : (struct pst_fragment_file){0};
     packer->file.object = object->id;
     packer->file_added = false;
-    if (passes_target(packer, file ? object->size : 0)) {
+    if (passes_target(packer, file && file->path ? object->size : 0)) {
         error = emit(packer);
         if (error)
             return error;

@@ -51,6 +51,9 @@ enum pst_fragment_file_flags {
      * are not compared, and what lies beyond its end reads as zeros. But another inode, or a read
      * that fails, fails the scan: there is no use in a part of such a file. */
     PST_FRAGMENT_FILE_PINNED = 1,
+    /* It is as it was in an earlier backup, at the place `inode` (pst_fragment_sink.find_in_base):
+     * it has no path and no extents, and is not read. */
+    PST_FRAGMENT_FILE_IN_BASE = 2,
 };
 
 struct pst_fragment_file {
@@ -142,6 +145,8 @@ struct pst_source_listing {
     uint64_t skipped;    /* kinds of file that are not backed up: FIFOs, sockets, devices */
 };
 
+struct pst_object_identity; /* of the runtime and its own sources */
+
 /* Where a listing's fragments go. The runtime owns it; called on the source's thread only. */
 struct pst_fragment_sink {
     /* Blocks until a slot is free: this is the back-pressure. The slot is the source's until it is
@@ -155,6 +160,12 @@ struct pst_fragment_sink {
     /* Names what the listing could not read, and counts in listing->unreadable; path is borrowed
      * for the call. NULL: the names are not collected. */
     void (*unreadable)(struct pst_fragment_sink *sink, const char *path);
+    /* For sources of Penstock's own: whether a file is as it was in the base of the backup, and if
+     * so at which place, with how many bytes of data. object's id and attributes are not looked at.
+     * NULL: backups have no base, and nobody asks for the identity of files. */
+    bool (*find_in_base)(struct pst_fragment_sink *sink, const struct pst_object *object,
+                         const struct pst_object_identity *identity, uint64_t *place,
+                         uint64_t *data_bytes);
 };
 
 static_assert(sizeof(struct pst_fragment_file) == 56, "written down, part of the ABI");

@@ -128,8 +128,15 @@ struct pst_backup_job {
     /* Seals the backup: contents, names and sources are encrypted, and any of these keys opens it.
      * NULL: it is not sealed. */
     const struct pst_keys *keys;
+    /* What has not changed since an earlier backup in the directory, the base, is not stored again,
+     * but referred to: "auto": the newest that will do; or one by its number or uid; "none", NULL:
+     * all is stored. */
+    const char *base;
+    uint32_t full_every; /* "auto": of so many backups one has no base; 0: there is no limit */
+    bool rehash;         /* read files even if size, times and inode are as they were */
 };
 
+#define PST_FULL_EVERY_MAX 1000u
 #define PST_STALL_WARNING_NS_DEFAULT UINT64_C(5000000000)
 #define PST_STALL_LIMIT_NS_DEFAULT UINT64_C(60000000000)
 #define PST_REQUEST_LIMIT_NS_DEFAULT UINT64_C(120000000000)

@@ -18,6 +18,9 @@
  * counted as unreadable and logged. A file's own permission is tested only where it is opened, by
  * the reader.
  *
+ * Where backups have a base, a file is looked for in that by its path, size, mtime, ctime, device
+ * and inode, and, if it is there, neither opened nor read.
+ *
  * Memory of a listing: about 1.3 MiB, 2.1 MiB more where threads read ahead (for several LDMs), and
  * up to 160 bytes for each inode with several links, with at most 16 MiB of names.
  */

@@ -14,6 +14,7 @@
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/source/dir/dir.h"
+#include "engine/source/dir/identity.h"
 #include "engine/source/dir/links.h"
 #include "engine/source/dir/tree.h"
 #include "engine/source/packer.h"
@@ -47,7 +48,8 @@ struct listing_job {
     char link[PST_PATH_BYTES_MAX];        /* target of the current symlink */
     struct extent extents[EXTENTS_AHEAD]; /* the first of the current file */
     uint32_t extents_count;
-    uint8_t data_attribute[PST_OBJECT_DATA_ATTRIBUTE_BYTES];
+    bool knows_all;                                /* of its extents */
+    uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES]; /* of the current file */
 };
 
 /* One file of any kind, about to be listed. */
@@ -221,10 +223,9 @@ static int find_data(struct listing_job *job, const struct found *found, struct 
     uint64_t data_bytes = 0;
     for (uint32_t i = 0; i < job->extents_count; i++)
         data_bytes += job->extents[i].length;
-    if (is_all) {
-        object->attributes = job->data_attribute;
-        object->attributes_bytes = pst_object_data_encode(data_bytes, job->data_attribute);
-    }
+    job->knows_all = is_all;
+    if (is_all)
+        identity_add_data(object, job->attributes, data_bytes);
     return 0;
 }
 
@@ -272,7 +273,7 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
     if (status->st_size < 0)
         return trouble(job, found->path, "a file of negative size", -EINVAL);
     object.size = (uint64_t)status->st_size;
-    const struct pst_fragment_file file = {
+    struct pst_fragment_file file = {
         .path = found->path,
         .device = status->st_dev,
         .inode = status->st_ino,
@@ -281,14 +282,18 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
                               (uint64_t)status->st_mtim.tv_nsec),
         .names = names,
     };
-    int error = object.size ? find_data(job, found, &object) : 0;
+    bool is_known =
+        object.size && identity_find(job->packer.sink, status, &object, job->attributes, &file);
+    int error = object.size && !is_known ? find_data(job, found, &object) : 0;
     if (error)
         return error;
     int added = add(job, &object, object.size ? &file : NULL);
     if (added <= 0)
         return added;
     *id = object.id;
-    return object.size ? add_data(job, found, object.attributes) : 0;
+    if (is_known)
+        return pst_packer_look(&job->packer);
+    return object.size ? add_data(job, found, job->knows_all) : 0;
 }
 
 /* ---- files with several names ---- */

@@ -29,7 +29,7 @@ static void begin_part(void)
 {
     const struct pst_part_identity identity = rig_identity();
     rig_create_part(&rig);
-    chunk_pool_begin_part(pool, &identity, 1);
+    chunk_pool_begin_part(pool, &identity, 1, false);
     CU_ASSERT_FALSE(chunk_pool_is_idle(pool));
     pst_ring_drain(rig.ring);
     CU_ASSERT_TRUE(chunk_pool_is_idle(pool));
@@ -209,7 +209,7 @@ static void a_header_that_fails_is_named(void)
     rig_create_part(&rig);
     rig.fault = (struct pst_io_fault){.at = 1, .error = EDQUOT};
     const struct pst_part_identity identity = rig_identity();
-    chunk_pool_begin_part(pool, &identity, 1);
+    chunk_pool_begin_part(pool, &identity, 1, false);
     pst_ring_drain(rig.ring);
     CU_ASSERT_EQUAL(error_of(&step), -EDQUOT);
     CU_ASSERT_STRING_EQUAL(step, "write the header");
@@ -265,7 +265,7 @@ static void begin_twice(void *context)
 {
     const struct pst_part_identity identity = rig_identity();
     (void)context;
-    chunk_pool_begin_part(pool, &identity, 1);
+    chunk_pool_begin_part(pool, &identity, 1, false);
 }
 
 static void misuse_aborts(void)

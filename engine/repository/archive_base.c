@@ -1,0 +1,77 @@
+/* The base of the backup in work, and what the nodes of it refer to. Called by archive.c, on the
+ * archive's thread. */
+#include "engine/repository/archive_base.h"
+
+#include <string.h>
+
+#include "engine/repository/layout.h"
+#include "engine/repository/node_manifest.h"
+
+/* All threads have ended what they did with the last one. */
+int archive_find_base(struct pst_archive *archive)
+{
+    const struct pst_base_seeker seeker = {
+        .policy = archive->config->base,
+        .directory = archive->repository->path,
+        .keyring = archive->config->keyring,
+        .manifest = &archive->node,
+        .now_unix_ns = archive->node.common.started_unix_ns,
+    };
+    if (!archive->base)
+        return 0;
+    pst_base_close(*archive->base);
+    *archive->base = NULL;
+    int error = base_open(&seeker, archive->base);
+    const struct pst_base *base = *archive->base;
+    if (error || !base)
+        return error;
+    archive->node.base = base->named;
+    archive->node.common.version.incompatible |= PST_FORMAT_REFERS;
+    return 0;
+}
+
+void archive_end_base(struct pst_archive *archive)
+{
+    if (archive->base && *archive->base)
+        archive->node.origins_count = base_uses(*archive->base, archive->node.origins);
+}
+
+static void add(struct pst_cluster_manifest *cluster, const struct pst_manifest_origin *origin)
+{
+    for (uint32_t i = 0; i < cluster->origins_count; i++) {
+        struct pst_manifest_origin *known = &cluster->origins[i];
+        if (memcmp(known->uid, origin->uid, sizeof(known->uid)) != 0)
+            continue;
+        known->bytes += origin->bytes;
+        known->objects += origin->objects;
+        return;
+    }
+    if (cluster->origins_count < PST_ORIGINS_MAX)
+        cluster->origins[cluster->origins_count++] = *origin;
+}
+
+static void add_all(struct pst_cluster_manifest *cluster, const struct pst_node_manifest *node)
+{
+    cluster->common.version.incompatible |= node->common.version.incompatible & PST_FORMAT_REFERS;
+    for (uint32_t i = 0; i < node->origins_count; i++)
+        add(cluster, &node->origins[i]);
+}
+
+void archive_add_origins(struct pst_archive *archive, int directory)
+{
+    struct pst_cluster_manifest *cluster = &archive->cluster;
+    add_all(cluster, &archive->node);
+    for (uint32_t i = 0; i < cluster->nodes_count; i++) {
+        struct pst_node_manifest manifest;
+        struct pst_digest digest;
+        uint64_t bytes;
+        uint32_t node = cluster->nodes[i].node;
+        struct layout_name name = layout_node_manifest(cluster->common.number, node);
+        if (node == archive->config->node ||
+            node_manifest_read(archive->repository, directory, name.text, &manifest, &digest,
+                               &bytes))
+            continue;
+        add_all(cluster, &manifest);
+        pst_manifest_release_node(&manifest);
+    }
+}

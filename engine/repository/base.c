@@ -1,0 +1,285 @@
+/* Chooses the base of a backup, and answers for it while that is made. Called on the archive's
+ * thread but where the header says otherwise. */
+#include "engine/repository/base.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine/base/log.h"
+
+/* ---- which one ---- */
+
+/* What is at hand of a node's share of a backup; NULL: nothing. */
+static const struct pst_node_manifest *node_in(const struct pst_backup *backup, uint32_t node,
+                                               uint32_t *index)
+{
+    for (uint32_t i = 0; backup->nodes && i < backup->cluster.nodes_count; i++) {
+        *index = i;
+        if (backup->cluster.nodes[i].node == node && backup->nodes[i].parts_count > 0)
+            return &backup->nodes[i];
+    }
+    return NULL;
+}
+
+static bool has_source(const struct pst_node_manifest *manifest, const char *name)
+{
+    for (uint32_t i = 0; i < manifest->sources_count; i++) {
+        if (strcmp(manifest->sources[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_same_series(const struct pst_node_manifest *one,
+                           const struct pst_node_manifest *other)
+{
+    if (one->common.cluster_id != other->common.cluster_id ||
+        one->sources_count != other->sources_count || !one->host || !other->host ||
+        strcmp(one->host, other->host) != 0)
+        return false;
+    for (uint32_t i = 0; i < one->sources_count; i++) {
+        if (!has_source(other, one->sources[i].name))
+            return false;
+    }
+    return true;
+}
+
+/* Why a backup of the series cannot be the base, in message; false: it can. */
+static bool is_unfit(const struct pst_base_seeker *seeker, const struct pst_backup *backup,
+                     uint32_t index, char *message)
+{
+    const char *why = NULL;
+    bool is_split = backup->state == PST_BACKUP_SPLIT && !backup->is_elsewhere[index];
+    if (backup->is_sealed[index] != (seeker->keyring != NULL))
+        why = seeker->keyring ? "it is not sealed, and this one is"
+                              : "it is sealed, and this one is not";
+    else if (seeker->keyring && !backup->keys[index].secret)
+        why = "no key that was given opens it";
+    else if (backup->state != PST_BACKUP_COMPLETE && !is_split)
+        why = backup->reason[0] ? backup->reason : pst_backup_state_text(backup->state);
+    else if (backup->cluster.common.started_unix_ns > seeker->now_unix_ns)
+        why = "by the clock it was made in the future: the clock was set back";
+    if (!why)
+        return false;
+    snprintf(message, PST_MESSAGE_BYTES, "%s", why);
+    return true;
+}
+
+/* Whether a backup is of the seeker's series, as far as can be seen. */
+static bool is_candidate(const struct pst_base_seeker *seeker, const struct pst_backup *backup,
+                         uint32_t *index)
+{
+    const struct pst_node_manifest *manifest = node_in(backup, seeker->manifest->node, index);
+    if (!manifest || backup->stored_as != backup->number)
+        return false;
+    bool is_shut = backup->is_sealed[*index] && !backup->keys[*index].secret;
+    return is_shut || is_same_series(manifest, seeker->manifest);
+}
+
+/* Whether the newest backups of the series are so many with a base that it is time for one
+ * without. */
+static bool is_time_for_full(const struct pst_base_seeker *seeker,
+                             const struct pst_backup_list *list)
+{
+    uint32_t with_base = 0, index;
+    if (seeker->policy->full_every == 0)
+        return false;
+    for (size_t i = list->count; i > 0 && with_base + 1 < seeker->policy->full_every; i--) {
+        const struct pst_backup *backup = list->backups[i - 1];
+        if (!is_candidate(seeker, backup, &index))
+            continue;
+        if (backup->nodes[index].base.number == 0)
+            return false;
+        with_base++;
+    }
+    return with_base + 1 >= seeker->policy->full_every;
+}
+
+/* ---- one of them ---- */
+
+static int take(struct pst_base *base, const struct pst_backup *backup, uint32_t index,
+                char *message)
+{
+    base->backup = backup;
+    base->node_index = index;
+    base->origins_count = 0;
+    base_files_free(&base->files);
+    if (getrandom(&base->files.seed, sizeof(base->files.seed), 0) !=
+        (ssize_t)sizeof(base->files.seed))
+        return -EIO;
+    int error = pst_backup_keep(backup, &base->hold);
+    if (error) {
+        snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));
+        return error;
+    }
+    base->is_held = true;
+    memcpy(base->named.uid, backup->uid, sizeof(base->named.uid));
+    base->named.number = backup->number;
+    error = base_load(base, message);
+    if (!error && base->files.count == 0) {
+        snprintf(message, PST_MESSAGE_BYTES, "nothing of it can be referred to");
+        error = -ENOENT;
+    }
+    if (error)
+        pst_base_let_go(base);
+    return error;
+}
+
+static void log_taken(const struct pst_base *base)
+{
+    pst_log(PST_LOG_INFO, "backup %u is the base: %zu of its files can be referred to",
+            base->named.number, base->files.count);
+}
+
+/* The newest that will do. -ENOENT: none will. */
+static int take_newest(const struct pst_base_seeker *seeker, struct pst_base *base)
+{
+    for (size_t i = base->list.count; i > 0; i--) {
+        const struct pst_backup *backup = base->list.backups[i - 1];
+        char message[PST_MESSAGE_BYTES];
+        uint32_t index;
+        if (!is_candidate(seeker, backup, &index))
+            continue;
+        int error =
+            is_unfit(seeker, backup, index, message) ? -EINVAL : take(base, backup, index, message);
+        if (!error || error == -ENOMEM)
+            return error;
+        pst_log(PST_LOG_WARNING, "backup %u is not taken as the base: %s", backup->number, message);
+    }
+    return -ENOENT;
+}
+
+static int take_named(const struct pst_base_seeker *seeker, struct pst_base *base)
+{
+    const struct pst_backup *backup;
+    char message[PST_MESSAGE_BYTES];
+    uint32_t index;
+    int error =
+        pst_backup_find(&base->list, seeker->policy->id, PST_PICK_COMPLETE, &backup, message);
+    if (!error && !is_candidate(seeker, backup, &index)) {
+        error = -PST_E_NO_BACKUP;
+        snprintf(message, sizeof(message),
+                 "backup %u is not one of the same node, host and sources, or is not whole",
+                 backup->number);
+    } else if (!error && is_unfit(seeker, backup, index, message)) {
+        error = -PST_E_NO_BACKUP;
+    }
+    if (!error)
+        error = take(base, backup, index, message);
+    if (error)
+        pst_log(PST_LOG_ERROR, "base %s: %s", seeker->policy->id, message);
+    return error;
+}
+
+static int choose(const struct pst_base_seeker *seeker, struct pst_base *base)
+{
+    if (seeker->policy->mode == PST_BASE_ID)
+        return take_named(seeker, base);
+    if (is_time_for_full(seeker, &base->list)) {
+        pst_log(PST_LOG_INFO, "one backup of %u has no base: this one", seeker->policy->full_every);
+        return -ENOENT;
+    }
+    return take_newest(seeker, base);
+}
+
+int base_open(const struct pst_base_seeker *seeker, struct pst_base **base)
+{
+    char message[PST_MESSAGE_BYTES];
+    *base = NULL;
+    if (seeker->policy->mode == PST_BASE_NONE)
+        return 0;
+    struct pst_base *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    made->rehash = seeker->policy->rehash;
+    int error =
+        pst_backup_list_read_with(&seeker->directory, 1, seeker->keyring, &made->list, message);
+    if (error)
+        pst_log(PST_LOG_ERROR, "%s", message);
+    else
+        error = choose(seeker, made);
+    if (!error) {
+        log_taken(made);
+        *base = made;
+        return 0;
+    }
+    pst_base_close(made);
+    return error == -ENOENT && seeker->policy->mode == PST_BASE_AUTO ? 0 : error;
+}
+
+void pst_base_let_go(struct pst_base *base)
+{
+    if (base && base->is_held)
+        pst_backup_let_go(&base->hold);
+    if (base)
+        base->is_held = false;
+}
+
+void pst_base_close(struct pst_base *base)
+{
+    if (!base)
+        return;
+    pst_base_let_go(base);
+    base_files_free(&base->files);
+    pst_backup_list_release(&base->list);
+    free(base);
+}
+
+/* ---- while the backup is made ---- */
+
+bool pst_base_find(const struct pst_base *base, const char *source, const struct pst_object *object,
+                   const struct pst_object_identity *identity, uint64_t *place, uint64_t *bytes)
+{
+    if (base->rehash || base->files.count == 0)
+        return false;
+    const struct pst_digest key = base_files_key(&base->files, source, object, identity);
+    const struct base_file *file = base_files_find(&base->files, &key);
+    if (!file)
+        return false;
+    *place = (uint64_t)(file - base->files.files);
+    *bytes = file->bytes;
+    return true;
+}
+
+struct pst_reference pst_base_reference(const struct pst_base *base, uint64_t place,
+                                        uint64_t object)
+{
+    const struct base_file *file = &base->files.files[place];
+    struct pst_reference reference = {
+        .object = object,
+        .bytes = file->bytes,
+        .origin_object = file->origin_object,
+        .origin = file->origin,
+        .hash_kind = PST_HASH_OBJECT,
+    };
+    memcpy(reference.hash, file->sum, sizeof(file->sum));
+    return reference;
+}
+
+void pst_base_note_use(struct pst_base *base, const struct pst_reference *reference)
+{
+    struct pst_base_use *use = &base->uses[reference->origin];
+    atomic_fetch_add_explicit(&use->bytes, reference->bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&use->objects, 1, memory_order_relaxed);
+}
+
+uint32_t base_uses(const struct pst_base *base, struct pst_manifest_origin origins[PST_ORIGINS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < base->origins_count; i++) {
+        uint64_t bytes = atomic_load_explicit(&base->uses[i].bytes, memory_order_relaxed);
+        if (bytes == 0)
+            continue;
+        struct pst_manifest_origin *origin = &origins[count++];
+        *origin = (struct pst_manifest_origin){
+            .number = base->origins[i].number,
+            .bytes = bytes,
+            .objects = atomic_load_explicit(&base->uses[i].objects, memory_order_relaxed),
+        };
+        memcpy(origin->uid, base->origins[i].uid, sizeof(origin->uid));
+    }
+    return count;
+}

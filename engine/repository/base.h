@@ -1,0 +1,84 @@
+/*
+ * The base of a backup: an earlier one of the same node and sources, whose bytes the new one refers
+ * to where nothing has changed (docs/adr/0042). Chosen and read before a backup begins, on the
+ * archive's thread; then looked at by sources' threads and LDMs.
+ */
+#ifndef PST_ENGINE_REPOSITORY_BASE_H
+#define PST_ENGINE_REPOSITORY_BASE_H
+
+#include <stdatomic.h>
+
+#include "engine/format/references.h"
+#include "engine/repository/base_files.h"
+#include "engine/repository/catalog.h"
+
+/* What the user wants; all zeros: no base. */
+enum pst_base_mode { PST_BASE_NONE, PST_BASE_AUTO, PST_BASE_ID };
+struct pst_base_policy {
+    enum pst_base_mode mode;
+    const char *id;      /* ID: a number, or the beginning of a uid */
+    uint32_t full_every; /* AUTO: of so many backups one has no base; 0: there is no limit */
+    bool rehash;         /* all files are read */
+};
+
+/* Whose base it is to be. */
+struct pst_base_seeker {
+    const struct pst_base_policy *policy;
+    const char *directory;                    /* of the backups */
+    const struct pst_keyring *keyring;        /* of sealed ones; NULL: the new one is not sealed */
+    const struct pst_node_manifest *manifest; /* as far as it is known before the backup */
+    uint64_t now_unix_ns;
+};
+
+/* What was referred to of an origin; of each one, as origins. */
+struct pst_base_use {
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t objects;
+};
+
+struct pst_base {
+    struct pst_backup_list list;
+    const struct pst_backup *backup; /* of the list */
+    uint32_t node_index;
+    struct pst_backup_hold hold;
+    bool is_held;
+    bool rehash;
+    struct pst_manifest_base named;
+    uint32_t origins_count;
+    struct pst_origin origins[PST_ORIGINS_MAX]; /* the base first */
+    struct pst_base_use uses[PST_ORIGINS_MAX];
+    struct base_files files;
+};
+
+/* Chooses the base, keeps prune off it, and reads what the new backup needs of it. *base NULL:
+ * there is none, and why is logged where that is not what was asked for. An error: the one that is
+ * wanted by its ID cannot be had, which is logged; or -ENOMEM. */
+PST_MUST_USE int base_open(const struct pst_base_seeker *seeker, struct pst_base **base);
+
+/* prune may have it from now on; what was read of it stays. */
+void pst_base_let_go(struct pst_base *base);
+void pst_base_close(struct pst_base *base); /* NULL is allowed */
+
+/* Whether a file of a source is as it was in the base: *place is where, and *bytes are its data.
+ * Any thread. */
+bool pst_base_find(const struct pst_base *base, const char *source, const struct pst_object *object,
+                   const struct pst_object_identity *identity, uint64_t *place, uint64_t *bytes);
+
+/* The reference of an object to what is at a place. Any thread. */
+struct pst_reference pst_base_reference(const struct pst_base *base, uint64_t place,
+                                        uint64_t object);
+
+/* Counts a reference that was written. Any thread. */
+void pst_base_note_use(struct pst_base *base, const struct pst_reference *reference);
+
+/* The origins that were referred to, for the manifest. After all LDMs have ended. */
+uint32_t base_uses(const struct pst_base *base,
+                   struct pst_manifest_origin origins[PST_ORIGINS_MAX]);
+
+/* ---- between base.c and base_load.c ---- */
+
+/* Reads origins and files of base->backup. Damage, and whatever else keeps it from being read, is
+ * an error, and why is in message (PST_MESSAGE_BYTES). */
+PST_MUST_USE int base_load(struct pst_base *base, char *message);
+
+#endif

@@ -1,0 +1,176 @@
+/* The table of a base's files. Filled by base_load.c on the archive's thread; looked at by sources'
+ * threads and LDMs, by way of base.c. */
+#include "engine/repository/base_files.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FILE_UNUSABLE = 1,
+    FILE_HAS_LENGTH = 2, /* bytes are known from the catalogue */
+    FILE_HAS_PIECES = 4,
+    FILE_HAS_REFERENCE = 8,
+};
+
+struct pst_digest base_files_key(const struct base_files *files, const char *source,
+                                 const struct pst_object *object,
+                                 const struct pst_object_identity *identity)
+{
+    struct {
+        uint64_t size, device, inode;
+        int64_t mtime_sec, ctime_sec;
+        uint32_t mtime_nsec, ctime_nsec;
+        char names[PST_SOURCE_NAME_MAX + PST_PATH_BYTES_MAX];
+    } hashed = {
+        .size = object->size,
+        .device = identity->device,
+        .inode = identity->inode,
+        .mtime_sec = object->mtime_sec,
+        .ctime_sec = identity->ctime_sec,
+        .mtime_nsec = object->mtime_nsec,
+        .ctime_nsec = identity->ctime_nsec,
+    };
+    size_t source_bytes = strlen(source) + 1, path_bytes = strlen(object->path) + 1;
+    memcpy(hashed.names, source, source_bytes);
+    memcpy(hashed.names + source_bytes, object->path, path_bytes);
+    size_t names = (size_t)(hashed.names - (char *)&hashed);
+    return pst_digest_of(&hashed, names + source_bytes + path_bytes, files->seed);
+}
+
+static int make_room(struct base_files *files)
+{
+    if (files->count < files->room)
+        return 0;
+    size_t room = files->room ? 2 * files->room : 1024;
+    struct base_file *larger = realloc(files->files, room * sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    files->files = larger;
+    files->room = room;
+    return 0;
+}
+
+int base_files_add(struct base_files *files, const struct pst_digest *key,
+                   const struct pst_object *object, bool is_usable)
+{
+    int error = make_room(files);
+    if (error)
+        return error;
+    struct base_file *file = &files->files[files->count++];
+    *file = (struct base_file){
+        .key = *key, .object = object->id, .state = is_usable ? 0 : FILE_UNUSABLE};
+    if (pst_object_data_bytes(object, &file->bytes))
+        file->state |= FILE_HAS_LENGTH;
+    return 0;
+}
+
+static int by_object(const void *a, const void *b)
+{
+    uint64_t left = ((const struct base_file *)a)->object;
+    uint64_t right = ((const struct base_file *)b)->object;
+    return (left > right) - (left < right);
+}
+
+void base_files_sort(struct base_files *files)
+{
+    size_t count = 0;
+    if (files->count > 0)
+        qsort(files->files, files->count, sizeof(*files->files), by_object);
+    for (size_t i = 0; i < files->count; i++) {
+        const struct base_file *file = &files->files[i];
+        if (count > 0 && files->files[count - 1].object == file->object)
+            files->files[count - 1].state |= file->state;
+        else
+            files->files[count++] = *file;
+    }
+    files->count = count;
+}
+
+static struct base_file *find_object(const struct base_files *files, uint64_t object)
+{
+    const struct base_file wanted = {.object = object};
+    if (files->count == 0)
+        return NULL;
+    return bsearch(&wanted, files->files, files->count, sizeof(wanted), by_object);
+}
+
+void base_files_add_sum(struct base_files *files, const struct pst_object_sum *sum)
+{
+    struct base_file *file = find_object(files, sum->object);
+    if (!file)
+        return;
+    file->state |= FILE_HAS_PIECES;
+    file->origin_object += sum->bytes;
+    file->sum[0] += sum->sum[0];
+    file->sum[1] += sum->sum[1];
+}
+
+void base_files_add_reference(struct base_files *files, const struct pst_reference *reference,
+                              uint16_t origin)
+{
+    struct base_file *file = find_object(files, reference->object);
+    if (!file)
+        return;
+    bool has_length = file->state & FILE_HAS_LENGTH;
+    if (origin == UINT16_MAX || reference->hash_kind != PST_HASH_OBJECT ||
+        (file->state & (FILE_HAS_PIECES | FILE_HAS_REFERENCE)) != 0 ||
+        (has_length && file->bytes != reference->bytes)) {
+        file->state |= FILE_UNUSABLE;
+        return;
+    }
+    file->state |= FILE_HAS_REFERENCE;
+    file->origin = origin;
+    file->origin_object = reference->origin_object;
+    file->bytes = reference->bytes;
+    memcpy(file->sum, reference->hash, sizeof(file->sum));
+}
+
+/* Whether its bytes all are where the table says; of one with pieces, that is the base. */
+static bool settle_file(struct base_file *file)
+{
+    uint8_t both = FILE_HAS_PIECES | FILE_HAS_REFERENCE;
+    if ((file->state & FILE_UNUSABLE) != 0 || (file->state & both) == both)
+        return false;
+    if (file->state & FILE_HAS_REFERENCE)
+        return true;
+    uint64_t bytes = file->origin_object;
+    if (bytes == 0 || ((file->state & FILE_HAS_LENGTH) != 0 && bytes != file->bytes))
+        return false;
+    file->bytes = bytes;
+    file->origin_object = file->object;
+    return true;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct base_file *left = a, *right = b;
+    return memcmp(left->key.bytes, right->key.bytes, sizeof(left->key.bytes));
+}
+
+void base_files_settle(struct base_files *files)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        if (settle_file(&files->files[i]))
+            files->files[count++] = files->files[i];
+    }
+    files->count = count;
+    if (count > 0)
+        qsort(files->files, count, sizeof(*files->files), by_key);
+}
+
+const struct base_file *base_files_find(const struct base_files *files,
+                                        const struct pst_digest *key)
+{
+    const struct base_file wanted = {.key = *key};
+    if (files->count == 0)
+        return NULL;
+    return bsearch(&wanted, files->files, files->count, sizeof(wanted), by_key);
+}
+
+void base_files_free(struct base_files *files)
+{
+    free(files->files);
+    *files = (struct base_files){0};
+}

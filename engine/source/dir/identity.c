@@ -1,0 +1,32 @@
+/* What a file is known by. Called by dir_list.c, on the source's thread. */
+#include "engine/source/dir/identity.h"
+
+void identity_add_data(struct pst_object *object, uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES],
+                       uint64_t data_bytes)
+{
+    object->attributes = attributes;
+    object->attributes_bytes +=
+        pst_object_data_encode(data_bytes, attributes + object->attributes_bytes);
+}
+
+bool identity_find(struct pst_fragment_sink *sink, const struct stat *status,
+                   struct pst_object *object, uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES],
+                   struct pst_fragment_file *file)
+{
+    const struct pst_object_identity identity = {
+        .device = status->st_dev,
+        .inode = status->st_ino,
+        .ctime_sec = status->st_ctim.tv_sec,
+        .ctime_nsec = (uint32_t)status->st_ctim.tv_nsec,
+    };
+    uint64_t place, data_bytes;
+    if (!sink->find_in_base)
+        return false;
+    object->attributes = attributes;
+    object->attributes_bytes = pst_object_identity_encode(&identity, attributes);
+    if (!sink->find_in_base(sink, object, &identity, &place, &data_bytes))
+        return false;
+    identity_add_data(object, attributes, data_bytes);
+    *file = (struct pst_fragment_file){.inode = place, .flags = PST_FRAGMENT_FILE_IN_BASE};
+    return true;
+}

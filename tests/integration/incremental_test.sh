@@ -1,0 +1,145 @@
+#!/bin/bash
+# Incremental backups: what is read and what is referred to, for every way in which a file can change or
+# a base can be of no use. What a reader makes of references: reading tests.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+tree=$disk/tree
+to=$disk/to
+number=0
+
+# Nothing of the tree is younger than the 2 s by which a base can tell changes.
+settle() {
+    sleep 2.1
+}
+
+back_up() { # OPTION...
+    number=$((number + 1))
+    expect_exit 0 "$penstock" backup --source "data=dir:$tree" --to "$to" --ldms 2 "$@"
+}
+
+manifest() { # FILTER
+    head -1 "$to/BACKUP-$number/BACKUP-$number.1.manifest" | jq -c "$1"
+}
+
+# Bytes that the last backup read, and objects that it refers to.
+expect_read() { # BYTES OBJECTS
+    local found
+    found=$(manifest '[.sums.source_bytes, ([.origins[]?.objects] | add // 0)] | map(tostring) | join(" ")' | tr -d '"')
+    [ "$found" = "$1 $2" ] || fail "backup $number: read and referred to $found, expected $1 $2"
+}
+
+expect_base() { # NUMBER|null
+    [ "$(manifest .base.number)" = "$1" ] || fail "backup $number: base $(manifest .base), expected $1"
+}
+
+plant_tree() { # 10 files of 1000 bytes, a large one, a sparse one, one with two names
+    rm -rf "$tree" "$to"
+    mkdir -p "$tree/sub"
+    for i in 0 1 2 3 4 5 6 7 8 9; do head -c 1000 /dev/urandom >"$tree/sub/f$i"; done
+    head -c 5000000 /dev/urandom >"$tree/large"
+    head -c 8192 /dev/urandom >"$tree/sparse"
+    truncate -s 20M "$tree/sparse"
+    head -c 2000 /dev/urandom >"$tree/one"
+    ln "$tree/one" "$tree/two"
+    : >"$tree/empty"
+    number=0
+    settle
+}
+all=$((10 * 1000 + 5000000 + 8192 + 2000))
+
+# The first stores everything, the second nothing; the third refers to the first, past the second.
+plant_tree
+back_up --base auto
+expect_read $all 0
+expect_base null
+back_up --base auto
+expect_message 'backup 1 is the base: 13 of its files can be referred to'
+expect_read 0 13
+expect_base 1
+back_up --base auto --compress zstd
+expect_base 2
+expect_read 0 13
+[ "$(manifest '[.origins[].number]')" = '[1]' ] || fail 'the third generation is not flat'
+[ "$(manifest '.origins[0].bytes')" = $all ] || fail 'not all bytes are referred to'
+[ "$(manifest .version.incompatible)" = 2 ] || fail 'an older reader takes it'
+rm -rf "$to/BACKUP-2"
+back_up --base auto # BACKUP-4: its base, 3, needs 1 alone
+expect_base 3
+expect_read 0 13
+
+# Every way in which a file can change.
+echo changed >>"$tree/sub/f0"                         # 1008 bytes
+rm "$tree/sub/f1"
+mv "$tree/sub/f2" "$tree/sub/renamed"                 # read: another path
+head -c 700 /dev/urandom >"$tree/new"
+mv "$tree/new" "$tree/sub/f3"                         # replaced
+truncate -s 10 "$tree/sub/f4"                         # shrunk
+touch -r "$tree/sub/f5" "$disk/time"
+head -c 1000 /dev/urandom | dd of="$tree/sub/f5" conv=notrunc status=none
+touch -r "$disk/time" "$tree/sub/f5"                  # the same size and mtime
+chmod 600 "$tree/sub/f6"                              # ctime alone: read, its contents may have changed
+ln "$tree/sub/f7" "$tree/sub/other"                   # likewise
+back_up --base auto
+expect_read $((1008 + 1000 + 700 + 10 + 1000 + 1000 + 1000)) 5
+settle
+back_up --base auto # what was changed less than 2 s before the base began is read again
+expect_read $((1008 + 1000 + 700 + 10 + 1000 + 1000 + 1000)) 5
+back_up --base auto
+expect_read 0 12
+[ "$(manifest '[.origins[].number] | sort')" = '[1,6]' ] || fail 'origins: not where the bytes are'
+
+# Without a base nothing is referred to; --rehash reads all.
+back_up --base auto --rehash
+expect_read $((all - 1000 + 8 - 300 - 990)) 0
+expect_base 7
+back_up
+expect_base null
+expect_read $((all - 1000 + 8 - 300 - 990)) 0
+[ "$(manifest .version.incompatible)" = 0 ] || fail 'a full backup has a bit set'
+
+# One in three is full; an ID is taken or refused.
+plant_tree
+back_up --base auto --full-every 3
+for base in 1 2 null 4; do
+    back_up --base auto --full-every 3
+    expect_base $base
+done
+back_up --base 1
+expect_base 1
+expect_read 0 13
+expect_exit 1 "$penstock" backup --source "data=dir:$tree" --to "$to" --base 99
+expect_message 'base 99: no backup has the number or uid 99'
+expect_exit 1 "$penstock" backup --source "other=dir:$tree" --to "$to" --base 1
+expect_message 'backup 1 is not one of the same node, host and sources'
+
+# A base that is damaged is passed over, and named; nothing refers to what is gone.
+plant_tree
+back_up --base auto
+back_up --base auto
+for part in 1 2; do flip "$to/BACKUP-2/BACKUP-2-PART-$part-OF-2/BACKUP-2.1.data" 8200; done
+back_up --base auto
+expect_message 'backup 2 is not taken as the base: .*BACKUP-2'
+expect_base 1
+expect_read 0 13
+rm -rf "$to/BACKUP-1"
+back_up --base auto # 3 refers to 1 alone
+expect_message 'backup 3 is not taken as the base' 'backup 2 is not taken as the base'
+expect_base null
+expect_read $all 0
+
+# Sealed and plain ones are no bases of each other; another key opens nothing.
+for key in a b; do expect_exit 0 "$penstock" keygen "$disk/$key"; done
+back_up --base auto --key-file "$disk/a"
+expect_message 'backup 4 is not taken as the base: it is not sealed, and this one is'
+expect_base null
+back_up --base auto --key-file "$disk/a"
+expect_base 5
+expect_read 0 13
+back_up --base auto --key-file "$disk/b"
+expect_message 'backup 6 is not taken as the base: no key that was given opens it'
+expect_read $all 0
+back_up --base auto
+expect_message 'backup 7 is not taken as the base: it is sealed, and this one is not'
+expect_base 4
