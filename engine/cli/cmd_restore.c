@@ -51,11 +51,12 @@ static const struct cli_option options[] = {
      .help = "leave out block and character devices"},
     {.name = "no-owner",
      .kind = CLI_OPTION_SWITCH,
-     .help =
-         "as root: what is restored belongs to root, without set-user-ID and set-group-ID bits"},
+     .help = "as root: what is restored belongs to root, without set-user-ID and set-group-ID "
+             "bits, file "
+             "capabilities, trusted and security attributes, and immutable and append-only flags"},
     {.name = "no-set-id",
      .kind = CLI_OPTION_SWITCH,
-     .help = "restore no set-user-ID and set-group-ID bits"},
+     .help = "restore no set-user-ID and set-group-ID bits, and no file capabilities"},
     {.name = "map-size",
      .kind = CLI_OPTION_SIZE,
      .argument = "SIZE",

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/format/file_attributes.h"
 #include "engine/format/rows.h"
 
 /* A catalogue entry as it lies on disk; then path, link and attributes, zero-padded to 8. */
@@ -136,6 +137,7 @@ static bool attributes_are_legal(const struct pst_object *object, bool *required
     const uint8_t *attributes = object->attributes;
     size_t bytes = object->attributes_bytes;
     uint32_t needed = type_needs_attribute(object->type) ? 1 : 0;
+    struct format_file_attributes seen = {0};
     bool has_data = false, has_identity = false;
     *required = false;
     for (size_t offset = 0; offset < bytes;) {
@@ -158,11 +160,16 @@ static bool attributes_are_legal(const struct pst_object *object, bool *required
                 !identity_attribute_is_legal(attributes + offset, attribute.value_bytes))
                 return false;
             has_identity = known = true;
-        } else if (!format_rows_attribute_is_legal(object->type, attribute.type,
+        } else if (!format_file_attribute_is_legal(&seen, object->type, attribute.type,
                                                    attributes + offset, attribute.value_bytes,
-                                                   &known) ||
-                   (known && needed-- == 0))
+                                                   &known)) {
             return false;
+        } else if (!known && (!format_rows_attribute_is_legal(object->type, attribute.type,
+                                                              attributes + offset,
+                                                              attribute.value_bytes, &known) ||
+                              (known && needed-- == 0))) {
+            return false;
+        }
         offset += round_up_8(attribute.value_bytes);
         *required = *required || (!known && (attribute.type & ATTRIBUTE_REQUIRED) != 0);
     }

@@ -242,7 +242,7 @@ static void list(struct lister *lister, const struct pst_signal *request)
         return;
     }
     if (listing.skipped > 0)
-        pst_log(PST_LOG_WARNING, "source %s: %llu FIFOs, sockets or devices were left out",
+        pst_log(PST_LOG_WARNING, "source %s: %llu files of unknown kinds were left out",
                 thread->source->name, (unsigned long long)listing.skipped);
     struct pst_signal signal = answer_to(thread, request, PST_SOURCE_LIST_CONF);
     lister->listed = true;

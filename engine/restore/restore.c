@@ -125,7 +125,6 @@ static int fill_target(struct restore_run *run)
     }
     int flushed = restore_flush_end(run);
     error = error ? error : flushed;
-    restore_close_sources(run);
     restore_forget_directories(run);
     return error;
 }
@@ -179,6 +178,9 @@ static int restore_into_target(struct restore_run *run, const char *path)
             fail_target(run, path, PST_ACTIVITY_STEP("sync", path, target_commit(&run->target)));
     if (error)
         abandon(run, path, is_begun);
+    else
+        error = restore_set_flags(run);
+    restore_close_sources(run);
     target_close(&run->target);
     return error;
 }

@@ -8,7 +8,8 @@
  * a mount point) a marker file comes first and goes last; what it finds there is overwritten, other
  * files are left alone; after a failure the marker stays, and the same restore may be run again.
  * Once it is gone, all is whole and on disk; after a crash right then, only the time of the
- * target's own directory may be another. Nothing is ever written outside the target: openat2 with
+ * target's own directory may be another. But the flags immutable and append-only are set last, when
+ * nothing is removed or renamed any more. Nothing is ever written outside the target: openat2 with
  * RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS.
  *
  * What the target cannot take, or a right is missing for, is reported, and all else restored. A
@@ -43,8 +44,10 @@ struct pst_restore_options {
     bool force;      /* into a target that is not empty */
     bool keep_going; /* past damage: what is whole is restored, all else reported */
     bool no_devices; /* devices are left out, and counted */
-    bool no_owner;   /* root: what is restored belongs to the caller, without set-ID bits */
-    bool no_set_id;  /* no set-user-ID and set-group-ID bits */
+    /* root: what is restored belongs to the caller, without set-ID bits, and without extended
+     * attributes and flags that only root can set */
+    bool no_owner;
+    bool no_set_id; /* no set-user-ID and set-group-ID bits, no file capabilities */
     /* "NODE" or "NODE/NAME": these sources alone, as if the backup had no others; the files of
      * other nodes may then be missing. count 0: all. */
     const char *const *only;
@@ -66,7 +69,7 @@ struct pst_restore_result {
     uint64_t bytes;      /* written into files */
     uint64_t unreadable; /* objects that the backup does not have, or not all of; each is logged */
     uint64_t failed;     /* objects that could not be made or written, or not wholly */
-    uint64_t unset;      /* owners, modes, times and links that could not be set */
+    uint64_t unset;      /* owners, modes, times, attributes and links that could not be set */
     uint64_t left_out;   /* devices, by no_devices */
     bool owners_skipped; /* not root: files belong to the caller; logged once */
     char message[PST_MESSAGE_BYTES]; /* after a failure: what failed, on which file, where */

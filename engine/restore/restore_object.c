@@ -17,6 +17,7 @@
 #include "engine/base/activity.h"
 #include "engine/base/log.h"
 #include "engine/restore/lmdb_lock.h"
+#include "engine/restore/restore_attributes.h"
 #include "io/inode.h"
 
 #define UNREADABLE_LOGGED_MAX 20u
@@ -161,13 +162,17 @@ static int set_owner(struct restore_run *run, int fd, const struct object_record
     return fstat(fd, status) < 0 ? -errno : 0;
 }
 
-/* Owner before mode: chown(2) clears the set-user-ID bits. fd may be an O_PATH. */
+/* Owner before what chown(2) clears: file capabilities and the set-user-ID bits; and mode after the
+ * ACL, which changes it. fd may be an O_PATH. */
 static int set_metadata(struct restore_run *run, int fd, const struct object_record *record,
                         const struct pst_object *object)
 {
     const struct timespec mtime = {.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
     struct stat status;
     int error = set_owner(run, fd, record, object, &status);
+    if (error)
+        return error;
+    error = restore_set_xattrs(run, fd, record, object, &status);
     if (error)
         return error;
     mode_t mode = safe_mode(run, object, &status);

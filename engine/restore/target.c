@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "engine/repository/reader.h"
@@ -188,8 +187,7 @@ static int open_sibling(struct target *target)
     target->root_fd = fd;
     (void)!flock(fd, LOCK_EX | LOCK_NB); /* on a file system without locks, go without */
     /* by an ACL of the directory above, users would get into what is restored; none: an error */
-    (void)!fremovexattr(fd, "system.posix_acl_default");
-    (void)!fremovexattr(fd, "system.posix_acl_access");
+    (void)!pst_inode_drop_acls(fd);
     return 0;
 }
 

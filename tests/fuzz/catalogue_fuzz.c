@@ -1,8 +1,23 @@
 /* A catalogue payload: what decodes is safe, and encodes to something that decodes. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "engine/format/file_attributes.h"
 #include "engine/format/object.h"
 #include "tests/fuzz/fuzz.h"
+
+/* What restore reads lies inside the entry, and has a name that restore may set. */
+static void check_attributes(const struct pst_object *object)
+{
+    const uint8_t *end = (const uint8_t *)object->attributes + object->attributes_bytes;
+    struct pst_xattr xattr;
+    for (uint32_t at = 0; pst_xattr_next(object, &at, &xattr);) {
+        if (!pst_xattr_is_kept(xattr.name) || strlen(xattr.name) >= PST_XATTR_NAME_BYTES_MAX ||
+            (const uint8_t *)xattr.value + xattr.value_bytes > end)
+            abort();
+    }
+    (void)pst_object_inode_flags(object);
+}
 
 static void check_object(const struct pst_object *object)
 {
@@ -16,6 +31,7 @@ static void check_object(const struct pst_object *object)
     offset = 0;
     if (pst_object_decode(again, pst_object_bytes(object), &offset, &decoded) != 0)
         abort();
+    check_attributes(object);
     free(again);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/format/file_attributes.h"
 #include "engine/format/rows.h"
 #include "engine/transform/lz4/lz4_codec.h"
 #include "engine/transform/zstd/zstd_codec.h"
@@ -54,6 +55,28 @@ static void put_identity(void)
     if (pst_object_encode(&object, entry, sizeof(entry), &offset) != 0)
         exit(1);
     put("catalogue/identity", entry, offset);
+}
+
+static void put_attributes(void)
+{
+    static const struct pst_xattr xattrs[] = {{"security.capability", "\1\0\0\2", 4},
+                                              {"system.posix_acl_access", "\2\0\0\0", 4},
+                                              {"trusted.x", "", 0},
+                                              {"user.name", "value", 5}};
+    uint8_t attributes[512], payload[4096];
+    struct pst_object object = {
+        .id = 1, .type = PST_OBJECT_FILE, .path = "file", .attributes = attributes};
+    size_t offset = 0;
+    if (pst_object_append_inode_flags(PST_OBJECT_IMMUTABLE, attributes, sizeof(attributes),
+                                      &object.attributes_bytes))
+        exit(1);
+    for (size_t i = 0; i < sizeof(xattrs) / sizeof(xattrs[0]); i++) {
+        if (pst_xattr_append(&xattrs[i], attributes, sizeof(attributes), &object.attributes_bytes))
+            exit(1);
+    }
+    if (pst_object_encode(&object, payload, sizeof(payload), &offset))
+        exit(1);
+    put("catalogue/attributes", payload, offset);
 }
 
 static void put_encoded(const char *name, const struct pst_transform *transform)
@@ -228,6 +251,7 @@ int main(int argc, char **argv)
     folder = argv[1];
     put_chunks();
     put_identity();
+    put_attributes();
     put_codecs();
     put_parts();
     put_rows();

@@ -142,7 +142,7 @@ struct pst_source_listing {
     uint64_t objects;    /* listed, hard links too */
     uint64_t unreadable; /* could not be listed, each logged with its path: exit code 3 */
     uint64_t vanished;   /* removed during the walk: no error in a live tree */
-    uint64_t skipped;    /* kinds of file that are not backed up: FIFOs, sockets, devices */
+    uint64_t skipped;    /* of kinds that are not backed up */
 };
 
 struct pst_object_identity; /* of the runtime and its own sources */

@@ -309,8 +309,10 @@ struct pst_restore_job {
     void (*on_trouble)(void *context, const struct pst_restore_trouble *trouble);
     bool keep_going; /* past damage: what is whole is restored */
     bool no_devices; /* leaves devices out */
-    bool no_owner;   /* root: what is restored belongs to the caller, without set-ID bits */
-    bool no_set_id;  /* no set-user-ID and set-group-ID bits */
+    /* root: what is restored belongs to the caller, without set-ID bits, and without extended
+     * attributes and flags that only root can set */
+    bool no_owner;
+    bool no_set_id; /* no set-user-ID and set-group-ID bits, no file capabilities */
     uint8_t reserved[4];
     const struct pst_keys *keys; /* opens a backup that is sealed; NULL: none is given */
 };
@@ -330,7 +332,7 @@ struct pst_restore_outcome {
     uint64_t unreadable; /* objects that the backup does not have, or not completely */
     char message[PST_MESSAGE_BYTES];
     uint64_t failed;      /* objects that could not be restored, or not wholly */
-    uint64_t unset;       /* owners, modes, times and links that could not be set */
+    uint64_t unset;       /* owners, modes, times, attributes and links that could not be set */
     uint64_t left_out;    /* devices, by no_devices */
     uint64_t passed_over; /* as for verify */
 };

@@ -10,8 +10,8 @@
  * Holes: a file with fewer blocks than bytes is asked for its data with SEEK_DATA; extents are of
  * data only. Hard links: names of one inode are one file where size and times agree. They are
  * collected until all are found; the first is the FILE, the others are
- * HARD_LINKs to its object, and the data is read through any of them. FIFOs, sockets and devices
- * are counted as skipped.
+ * HARD_LINKs to its object, and the data is read through any of them. So are names of one symlink,
+ * FIFO, socket or device, which are kept as such: nothing is read from them.
  *
  * What changes meanwhile: gone (ENOENT only) is counted as vanished; a file that changes between
  * listing and reading is the reader's to find out (pst_fragment_file). What may not be read is

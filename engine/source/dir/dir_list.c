@@ -7,15 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "engine/base/activity.h"
 #include "engine/base/clock.h"
-#include "engine/base/log.h"
 #include "engine/base/own_error.h"
+#include "engine/source/dir/attributes.h"
 #include "engine/source/dir/dir.h"
+#include "engine/source/dir/extents.h"
 #include "engine/source/dir/identity.h"
 #include "engine/source/dir/links.h"
+#include "engine/source/dir/notes.h"
 #include "engine/source/dir/tree.h"
 #include "engine/source/packer.h"
 
@@ -25,31 +28,20 @@ _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 #define NAMES_BYTES_MAX (16u << 20)
 #define NAMES_WAIT_NS UINT64_C(10000000000) /* since the last fragment */
 
-/* Data of one file that are known before its entry is made. */
-#define EXTENTS_AHEAD 1024u
-
-struct extent {
-    uint64_t offset;
-    uint64_t length;
-};
-
 /* One listing. Too large for a stack; lives as long as dir_list runs. */
 struct listing_job {
     struct dir_source *dir;
     struct pst_source_listing *listing;
-    uint64_t counter;        /* of the last object */
-    uint64_t kernel_systems; /* whose contents were left out */
-    uint64_t apart;          /* names that became files of their own, though others of one inode */
+    uint64_t counter; /* of the last object */
+    struct notes notes;
     struct links links;
     uint64_t fragments; /* that were emitted at emitted_ns */
     uint64_t emitted_ns;
     struct pst_packer packer;
     struct tree tree;
-    char link[PST_PATH_BYTES_MAX];        /* target of the current symlink */
-    struct extent extents[EXTENTS_AHEAD]; /* the first of the current file */
-    uint32_t extents_count;
-    bool knows_all;                                /* of its extents */
-    uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES]; /* of the current file */
+    char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
+    struct extents extents;        /* the first of the current file */
+    struct attributes attributes;  /* of the current object */
 };
 
 /* One file of any kind, about to be listed. */
@@ -60,64 +52,10 @@ struct found {
     struct stat status;
 };
 
-/* Only this error proves that the path was removed; others say that it cannot be reached. */
-static bool is_gone(int error)
-{
-    return error == -ENOENT;
-}
-
 /* Trouble with one path: 0 if the listing goes on without it, else error, which ends it. */
 static int trouble(struct listing_job *job, const char *path, const char *what, int error)
 {
-    char text[PST_LOG_LINE_BYTES];
-    if (is_gone(error)) {
-        job->listing->vanished++;
-        return 0;
-    }
-    if (pst_is_own_error(error)) {
-        pst_log(PST_LOG_ERROR, "source %s: cannot go on listing: %s", job->dir->source.name,
-                pst_error_text(error));
-        return error;
-    }
-    job->listing->unreadable++;
-    struct pst_fragment_sink *sink = job->packer.sink;
-    if (sink->unreadable)
-        sink->unreadable(sink, path);
-    pst_log(PST_LOG_WARNING, "source %s: %s (%s), so it is not in the backup: \"%s\"",
-            job->dir->source.name, what, pst_error_text(error),
-            tree_printable(path, text, sizeof(text)));
-    return 0;
-}
-
-static void skip(struct listing_job *job, const char *path, const char *what)
-{
-    char text[PST_LOG_LINE_BYTES];
-    job->listing->skipped++;
-    pst_log(PST_LOG_DEBUG, "source %s: %s skipped: \"%s\"", job->dir->source.name, what,
-            tree_printable(path, text, sizeof(text)));
-}
-
-/* Nobody misses what is in /proc, but a backup of / is not all of / then: the first is logged. */
-static void leave_kernel_system(struct listing_job *job, const char *path)
-{
-    char text[PST_LOG_LINE_BYTES];
-    if (job->kernel_systems++ == 0)
-        pst_log(PST_LOG_WARNING,
-                "source %s: what is in file systems of the kernel's own (such as /proc) is left "
-                "out: first \"%s\"",
-                job->dir->source.name, tree_printable(path, text, sizeof(text)));
-}
-
-/* Its contents are kept, but not that it is another name: because the file changed meanwhile, or
- * its file system gives one inode number to several. The first is logged. */
-static void keep_apart(struct listing_job *job, const char *path)
-{
-    char text[PST_LOG_LINE_BYTES];
-    if (job->apart++ == 0)
-        pst_log(PST_LOG_WARNING,
-                "source %s: a file with several names that changed while they were listed, or "
-                "shares its inode number, is no hard link in the backup: \"%s\"",
-                job->dir->source.name, tree_printable(path, text, sizeof(text)));
+    return notes_trouble(&job->notes, path, what, error);
 }
 
 static struct pst_object describe(const struct listing_job *job, const struct found *found,
@@ -136,10 +74,30 @@ static struct pst_object describe(const struct listing_job *job, const struct fo
     };
 }
 
-/* 1 if the object was added, 0 if it was left out, or what ends the listing. */
-static int add(struct listing_job *job, const struct pst_object *object,
+/* What cannot be kept is reported, once for a file: where its contents cannot be read either, that
+ * is said of these. 0, or what ends the listing. */
+static int read_attributes(struct listing_job *job, const struct found *found,
+                           const struct pst_object *object)
+{
+    struct attributes *attributes = &job->attributes;
+    char what[128], name[64];
+    pst_activity_begin("read the attributes of", found->path);
+    int error = attributes_read(attributes, found->directory, found->name, found->status.st_mode);
+    pst_activity_end();
+    if (!error || notes_is_gone(error) || (error == -EACCES && (object->size || object->flags)))
+        return 0;
+    snprintf(what, sizeof(what), "cannot keep its attribute %s",
+             tree_printable(attributes->lost ? attributes->lost : "*", name, sizeof(name)));
+    return trouble(job, found->path, what, error);
+}
+
+/* Adds an object with the attributes that were read for it: 1 if it was added, 0 if it was left
+ * out, or what ends the listing. */
+static int add(struct listing_job *job, struct pst_object *object,
                const struct pst_fragment_file *file)
 {
+    object->attributes = job->attributes.bytes ? job->attributes.encoded : NULL;
+    object->attributes_bytes = job->attributes.bytes;
     int error = pst_packer_object(&job->packer, object, file);
     if (error == -EINVAL)
         return trouble(job, object->path, "a file that no catalogue entry can describe", error);
@@ -150,37 +108,6 @@ static int add(struct listing_job *job, const struct pst_object *object,
 }
 
 /* ---- the data of regular files ---- */
-
-/* From the first data at or after *offset, *length bytes up to the next hole or the size; a
- * length of 0: there are none. A file system without holes reports that all is data. */
-static void next_data(int fd, uint64_t size, uint64_t *offset, uint64_t *length)
-{
-    off_t data = lseek(fd, (off_t)*offset, SEEK_DATA);
-    if (data < 0 && errno == ENXIO)
-        data = (off_t)size;
-    if (data >= 0)
-        *offset = (uint64_t)data;
-    off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
-    uint64_t end = hole > data && (uint64_t)hole < size ? (uint64_t)hole : size;
-    *length = end > *offset ? end - *offset : 0;
-}
-
-/* Finds the first extents of a file; false: there are more. */
-static bool find_extents(struct listing_job *job, int fd, uint64_t size)
-{
-    uint64_t offset = 0;
-    while (offset < size) {
-        uint64_t length;
-        next_data(fd, size, &offset, &length);
-        if (length == 0)
-            return true;
-        if (job->extents_count == EXTENTS_AHEAD)
-            return false;
-        job->extents[job->extents_count++] = (struct extent){offset, length};
-        offset += length;
-    }
-    return true;
-}
 
 /* Only a file that may have holes is opened here; *fd -1: it is not, or cannot be, which its reader
  * will report. Only a shortage of our own is an error. */
@@ -208,24 +135,17 @@ static int open_sparse(struct listing_job *job, const struct found *found, int *
  * are known to be holes. Where they are too many to be kept, that is not known beforehand. */
 static int find_data(struct listing_job *job, const struct found *found, struct pst_object *object)
 {
-    bool is_all = true;
+    struct attributes *attributes = &job->attributes;
     int fd;
     int error = open_sparse(job, found, &fd);
     if (error)
         return error;
-    job->extents_count = 0;
-    if (fd >= 0) {
-        is_all = find_extents(job, fd, object->size);
+    extents_find(&job->extents, fd, object->size);
+    if (fd >= 0)
         close(fd);
-    } else {
-        job->extents[job->extents_count++] = (struct extent){0, object->size};
-    }
-    uint64_t data_bytes = 0;
-    for (uint32_t i = 0; i < job->extents_count; i++)
-        data_bytes += job->extents[i].length;
-    job->knows_all = is_all;
-    if (is_all)
-        identity_add_data(object, job->attributes, data_bytes);
+    if (job->extents.is_all)
+        attributes->bytes += pst_object_data_encode(extents_bytes(&job->extents),
+                                                    attributes->encoded + attributes->bytes);
     return 0;
 }
 
@@ -238,7 +158,7 @@ static int add_more(struct listing_job *job, const struct found *found, uint64_t
     while (!error && offset < size) {
         uint64_t length = size - offset;
         if (fd >= 0)
-            next_data(fd, size, &offset, &length);
+            extents_next(fd, size, &offset, &length);
         if (length == 0)
             break;
         error = pst_packer_extent(&job->packer, offset, length);
@@ -249,15 +169,16 @@ static int add_more(struct listing_job *job, const struct found *found, uint64_t
     return error;
 }
 
-static int add_data(struct listing_job *job, const struct found *found, bool is_all)
+static int add_data(struct listing_job *job, const struct found *found)
 {
+    const struct extents *extents = &job->extents;
     uint64_t end = 0;
-    int error = job->extents_count == 0 ? pst_packer_look(&job->packer) : 0;
-    for (uint32_t i = 0; !error && i < job->extents_count; i++) {
-        error = pst_packer_extent(&job->packer, job->extents[i].offset, job->extents[i].length);
-        end = job->extents[i].offset + job->extents[i].length;
+    int error = extents->count == 0 ? pst_packer_look(&job->packer) : 0;
+    for (uint32_t i = 0; !error && i < extents->count; i++) {
+        error = pst_packer_extent(&job->packer, extents->list[i].offset, extents->list[i].length);
+        end = extents->list[i].offset + extents->list[i].length;
     }
-    return error || is_all ? error : add_more(job, found, end);
+    return error || extents->is_all ? error : add_more(job, found, end);
 }
 
 /* ---- kinds of files ---- */
@@ -282,9 +203,11 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
                               (uint64_t)status->st_mtim.tv_nsec),
         .names = names,
     };
-    bool is_known =
-        object.size && identity_find(job->packer.sink, status, &object, job->attributes, &file);
-    int error = object.size && !is_known ? find_data(job, found, &object) : 0;
+    int error = read_attributes(job, found, &object);
+    bool is_known = !error && object.size &&
+                    identity_find(job->packer.sink, status, &object, &job->attributes, &file);
+    if (!error && object.size && !is_known)
+        error = find_data(job, found, &object);
     if (error)
         return error;
     int added = add(job, &object, object.size ? &file : NULL);
@@ -293,7 +216,7 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
     *id = object.id;
     if (is_known)
         return pst_packer_look(&job->packer);
-    return object.size ? add_data(job, found, job->knows_all) : 0;
+    return object.size ? add_data(job, found) : 0;
 }
 
 /* ---- files with several names ---- */
@@ -360,7 +283,7 @@ static int look_again(struct listing_job *job, const char *name, struct found *f
     if (found->path && links_are_one_file(&now.status, &found->status))
         return 1;
     if (is_inode)
-        keep_apart(job, name);
+        notes_apart(&job->notes, name);
     return add_file(job, &now, 0, &id);
 }
 
@@ -437,7 +360,7 @@ static int add_regular(struct listing_job *job, const struct found *found)
     if (links_is_object_of(link, status))
         return add_link(job, found, link->object);
     if (!link->waiting && link->object)
-        keep_apart(job, found->path);
+        notes_apart(&job->notes, found->path);
     if (!link->waiting)
         links_set_object(link, status, 0);
     int error = links_add_name(&job->links, link, status, found->path);
@@ -446,6 +369,27 @@ static int add_regular(struct listing_job *job, const struct found *found)
     if (link->waiting->count == status->st_nlink)
         return settle(job, link);
     return have_waited_enough(job) ? settle_all(job) : 0;
+}
+
+/* What is no file and no directory. Of several names the first one met is the object. */
+static int add_node(struct listing_job *job, const struct found *found, struct pst_object *object)
+{
+    const struct stat *status = &found->status;
+    struct link *link = NULL;
+    if (status->st_nlink > 1) {
+        link = links_find(&job->links, status);
+        if (!link)
+            return -ENOMEM;
+        if (links_is_object_of(link, status))
+            return add_link(job, found, link->object);
+        if (link->object || link->waiting)
+            notes_apart(&job->notes, found->path);
+    }
+    int error = read_attributes(job, found, object);
+    int added = error ? error : add(job, object, NULL);
+    if (added > 0 && link && !link->waiting)
+        links_set_object(link, status, object->id);
+    return added < 0 ? added : 0;
 }
 
 static int add_symlink(struct listing_job *job, const struct found *found)
@@ -461,8 +405,17 @@ static int add_symlink(struct listing_job *job, const struct found *found)
     job->link[bytes] = '\0';
     struct pst_object object = describe(job, found, PST_OBJECT_SYMLINK);
     object.link = job->link;
-    int added = add(job, &object, NULL);
-    return added < 0 ? added : 0;
+    return add_node(job, found, &object);
+}
+
+static int add_special(struct listing_job *job, const struct found *found,
+                       enum pst_object_type type)
+{
+    struct pst_object object = describe(job, found, type);
+    dev_t device = found->status.st_rdev;
+    if (type == PST_OBJECT_BLOCK_DEVICE || type == PST_OBJECT_CHARACTER_DEVICE)
+        object.rdev = (uint64_t)major(device) << 32 | minor(device);
+    return add_node(job, found, &object);
 }
 
 /* Entered first, so that its entry can tell whether its contents could be read. */
@@ -471,14 +424,15 @@ static int add_directory(struct listing_job *job, const struct found *found)
     struct pst_object object = describe(job, found, PST_OBJECT_DIRECTORY);
     int error = *found->path ? tree_enter(&job->tree) : 0;
     if (error == -EXDEV) {
-        leave_kernel_system(job, found->path);
+        notes_kernel_system(&job->notes, found->path);
     } else if (error) {
         int end = trouble(job, found->path, "cannot open what is in the directory", error);
-        if (end || is_gone(error))
+        if (end || notes_is_gone(error))
             return end;
         object.flags = PST_OBJECT_UNREADABLE;
     }
-    int added = add(job, &object, NULL);
+    int failed = read_attributes(job, found, &object);
+    int added = failed ? failed : add(job, &object, NULL);
     return added < 0 ? added : 0;
 }
 
@@ -491,8 +445,16 @@ static int add_found(struct listing_job *job, const struct found *found)
         return add_directory(job, found);
     case S_IFLNK:
         return add_symlink(job, found);
+    case S_IFBLK:
+        return add_special(job, found, PST_OBJECT_BLOCK_DEVICE);
+    case S_IFCHR:
+        return add_special(job, found, PST_OBJECT_CHARACTER_DEVICE);
+    case S_IFIFO:
+        return add_special(job, found, PST_OBJECT_FIFO);
+    case S_IFSOCK:
+        return add_special(job, found, PST_OBJECT_SOCKET);
     default:
-        skip(job, found->path, "FIFO, socket or device");
+        notes_skip(&job->notes, found->path);
         return 0;
     }
 }
@@ -573,8 +535,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->tree.depth = 0;
     job->fragments = 0;
     job->emitted_ns = pst_monotonic_ns();
-    job->kernel_systems = 0;
-    job->apart = 0;
+    job->notes = (struct notes){.source = source, .sink = sink, .listing = listing};
     job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);
     int error = job->dir->place.file ? list_file(job) : list_tree(job);
@@ -582,16 +543,8 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
         error = settle_all(job);
     if (!error)
         error = pst_packer_finish(&job->packer);
-    if (!error && listing->vanished > 0)
-        pst_log(PST_LOG_INFO, "source %s: %llu files were removed while they were listed",
-                source->name, (unsigned long long)listing->vanished);
-    if (!error && job->kernel_systems > 1)
-        pst_log(PST_LOG_WARNING,
-                "source %s: %llu file systems of the kernel's own were left out in all",
-                source->name, (unsigned long long)job->kernel_systems);
-    if (!error && job->apart > 1)
-        pst_log(PST_LOG_WARNING, "source %s: %llu such names are no hard links in all",
-                source->name, (unsigned long long)job->apart);
+    if (!error)
+        notes_end(&job->notes);
     links_free(&job->links);
     free(job);
     return error;

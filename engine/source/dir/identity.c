@@ -1,16 +1,8 @@
 /* What a file is known by. Called by dir_list.c, on the source's thread. */
 #include "engine/source/dir/identity.h"
 
-void identity_add_data(struct pst_object *object, uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES],
-                       uint64_t data_bytes)
-{
-    object->attributes = attributes;
-    object->attributes_bytes +=
-        pst_object_data_encode(data_bytes, attributes + object->attributes_bytes);
-}
-
 bool identity_find(struct pst_fragment_sink *sink, const struct stat *status,
-                   struct pst_object *object, uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES],
+                   const struct pst_object *object, struct attributes *attributes,
                    struct pst_fragment_file *file)
 {
     const struct pst_object_identity identity = {
@@ -22,11 +14,12 @@ bool identity_find(struct pst_fragment_sink *sink, const struct stat *status,
     uint64_t place, data_bytes;
     if (!sink->find_in_base)
         return false;
-    object->attributes = attributes;
-    object->attributes_bytes = pst_object_identity_encode(&identity, attributes);
+    attributes->bytes +=
+        pst_object_identity_encode(&identity, attributes->encoded + attributes->bytes);
     if (!sink->find_in_base(sink, object, &identity, &place, &data_bytes))
         return false;
-    identity_add_data(object, attributes, data_bytes);
+    attributes->bytes +=
+        pst_object_data_encode(data_bytes, attributes->encoded + attributes->bytes);
     *file = (struct pst_fragment_file){.inode = place, .flags = PST_FRAGMENT_FILE_IN_BASE};
     return true;
 }

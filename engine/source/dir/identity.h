@@ -7,20 +7,14 @@
 
 #include <sys/stat.h>
 
+#include "engine/source/dir/attributes.h"
 #include "engine/source/packer.h"
 
-/* Of the two attributes that these functions give an object. */
-#define IDENTITY_ATTRIBUTES_BYTES                                                                  \
-    (PST_OBJECT_DATA_ATTRIBUTE_BYTES + PST_OBJECT_IDENTITY_ATTRIBUTE_BYTES)
-
-/* Gives a file its identity, where backups have bases. true: it is in the base, and *file is what a
- * fragment is to have in place of its extents. */
+/* Adds a file's identity to its attributes, where backups have bases. true: it is in the base, how
+ * many of its bytes are data is added too, and *file is what a fragment is to have in place of its
+ * extents. */
 bool identity_find(struct pst_fragment_sink *sink, const struct stat *status,
-                   struct pst_object *object, uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES],
+                   const struct pst_object *object, struct attributes *attributes,
                    struct pst_fragment_file *file);
-
-/* Enters how many bytes of an object are data. */
-void identity_add_data(struct pst_object *object, uint8_t attributes[IDENTITY_ATTRIBUTES_BYTES],
-                       uint64_t data_bytes);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -284,16 +285,45 @@ static void too_long_paths_are_said_to_be_left_out(void)
     ASSERT_OK(system("chmod -R u+rwx . && rm -rf n*"));
 }
 
-static void special_files_are_skipped(void)
+static void special_files_are_listed(void)
 {
     ASSERT_OK(mkfifo("fifo", 0644));
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
     ASSERT_OK(bind(fd, (struct sockaddr *)&address, sizeof(address)));
     close(fd);
+    if (geteuid() == 0)
+        ASSERT_OK(mknod("device", S_IFCHR | 0600, makedev(300, 70000)));
     list_here();
-    CU_ASSERT_EQUAL(collected.listing.skipped, 2);
-    CU_ASSERT_EQUAL(collected.listing.objects, 1);
+    CU_ASSERT_EQUAL(collected.listing.skipped, 0);
+    CU_ASSERT_EQUAL(object_at("fifo").type, PST_OBJECT_FIFO);
+    CU_ASSERT_EQUAL(object_at("fifo").mode, 0644);
+    CU_ASSERT_EQUAL(object_at("socket").type, PST_OBJECT_SOCKET);
+    if (geteuid() == 0) {
+        CU_ASSERT_EQUAL(object_at("device").type, PST_OBJECT_CHARACTER_DEVICE);
+        CU_ASSERT_EQUAL(object_at("device").rdev, UINT64_C(300) << 32 | 70000);
+    }
+    CU_ASSERT_EQUAL(collected.fragments[0]->files_count, 0);
+    forget();
+}
+
+/* Whichever is met first is the object. */
+static void names_of_what_is_no_file_are_links_too(void)
+{
+    ASSERT_OK(symlink("nowhere", "symlink"));
+    ASSERT_OK(link("symlink", "symlink again"));
+    ASSERT_OK(mkfifo("fifo", 0644));
+    ASSERT_OK(link("fifo", "fifo again"));
+    list_here();
+    static const char *const pairs[][2] = {{"symlink", "symlink again"}, {"fifo", "fifo again"}};
+    for (int i = 0; i < 2; i++) {
+        struct pst_object one = object_at(pairs[i][0]), other = object_at(pairs[i][1]);
+        CU_ASSERT_EQUAL((one.type == PST_OBJECT_HARD_LINK) + (other.type == PST_OBJECT_HARD_LINK),
+                        1);
+        CU_ASSERT_TRUE(pst_object_is_name_of(&one, other.id) ||
+                       pst_object_is_name_of(&other, one.id));
+    }
+    CU_ASSERT_EQUAL(collected.listing.objects, 5);
     forget();
 }
 
@@ -878,7 +908,8 @@ static CU_TestInfo tests[] = {
     {"names are bytes", names_are_bytes},
     {"deep trees are walked whole", deep_trees_are_walked_whole},
     {"too long paths are said to be left out", too_long_paths_are_said_to_be_left_out},
-    {"special files are skipped", special_files_are_skipped},
+    {"special files are listed", special_files_are_listed},
+    {"names of what is no file are links too", names_of_what_is_no_file_are_links_too},
     {"one file is a source too", one_file_is_a_source_too},
     {"the path is looked up anew", the_path_is_looked_up_anew},
     {"a path that is gone fails until it is back", a_path_that_is_gone_fails_until_it_is_back},

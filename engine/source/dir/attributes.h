@@ -1,0 +1,35 @@
+/*
+ * Reads what a file has beside what stat(2) tells into the attributes of its catalogue entry:
+ * extended attributes, with POSIX ACLs and file capabilities, and the flags immutable and append
+ * only. The file is named by a directory and a name, is not opened, and no symlink is followed.
+ *
+ * trusted. attributes are listed to privileged users only, and so kept by these only. On the
+ * source's thread.
+ */
+#ifndef PST_ENGINE_SOURCE_DIR_ATTRIBUTES_H
+#define PST_ENGINE_SOURCE_DIR_ATTRIBUTES_H
+
+#include <linux/limits.h>
+#include <sys/types.h>
+
+#include "engine/format/file_attributes.h"
+
+/* Of the entry that is being made; room is left for what else an entry has. */
+#define ATTRIBUTES_BYTES_MAX (PST_OBJECT_ATTRIBUTES_BYTES_MAX - 1024u)
+
+/* Large: part of a listing. */
+struct attributes {
+    uint32_t bytes; /* of encoded */
+    uint8_t encoded[PST_OBJECT_ATTRIBUTES_BYTES_MAX];
+    const char *lost; /* the first that could not be kept; NULL: all were */
+    char names[XATTR_LIST_MAX];
+    uint8_t value[XATTR_SIZE_MAX];
+};
+
+/* Fills attributes->encoded anew for the file name ("": the directory itself) of that mode in an
+ * open directory (O_PATH too). 0; -ENOENT: it is gone; else why attributes->lost, or all of them,
+ * are missing, the others being there. */
+PST_MUST_USE int attributes_read(struct attributes *attributes, int directory, const char *name,
+                                 mode_t mode);
+
+#endif

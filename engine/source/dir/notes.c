@@ -1,0 +1,77 @@
+/* Reports what a listing meets. Called by dir_list.c on the source's thread. */
+#include "engine/source/dir/notes.h"
+
+#include <errno.h>
+
+#include "engine/base/log.h"
+#include "engine/base/own_error.h"
+#include "engine/source/dir/tree.h"
+
+bool notes_is_gone(int error)
+{
+    return error == -ENOENT;
+}
+
+int notes_trouble(struct notes *notes, const char *path, const char *what, int error)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (notes_is_gone(error)) {
+        notes->listing->vanished++;
+        return 0;
+    }
+    if (pst_is_own_error(error)) {
+        pst_log(PST_LOG_ERROR, "source %s: cannot go on listing: %s", notes->source->name,
+                pst_error_text(error));
+        return error;
+    }
+    notes->listing->unreadable++;
+    if (notes->sink->unreadable)
+        notes->sink->unreadable(notes->sink, path);
+    pst_log(PST_LOG_WARNING, "source %s: %s (%s), so it is not in the backup: \"%s\"",
+            notes->source->name, what, pst_error_text(error),
+            tree_printable(path, text, sizeof(text)));
+    return 0;
+}
+
+void notes_skip(struct notes *notes, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    notes->listing->skipped++;
+    pst_log(PST_LOG_DEBUG, "source %s: file of an unknown kind skipped: \"%s\"",
+            notes->source->name, tree_printable(path, text, sizeof(text)));
+}
+
+void notes_kernel_system(struct notes *notes, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (notes->kernel_systems++ == 0)
+        pst_log(PST_LOG_WARNING,
+                "source %s: what is in file systems of the kernel's own (such as /proc) is left "
+                "out: first \"%s\"",
+                notes->source->name, tree_printable(path, text, sizeof(text)));
+}
+
+void notes_apart(struct notes *notes, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (notes->apart++ == 0)
+        pst_log(PST_LOG_WARNING,
+                "source %s: a file with several names that changed while they were listed, or "
+                "shares its inode number, is no hard link in the backup: \"%s\"",
+                notes->source->name, tree_printable(path, text, sizeof(text)));
+}
+
+void notes_end(const struct notes *notes)
+{
+    const char *name = notes->source->name;
+    if (notes->listing->vanished > 0)
+        pst_log(PST_LOG_INFO, "source %s: %llu files were removed while they were listed", name,
+                (unsigned long long)notes->listing->vanished);
+    if (notes->kernel_systems > 1)
+        pst_log(PST_LOG_WARNING,
+                "source %s: %llu file systems of the kernel's own were left out in all", name,
+                (unsigned long long)notes->kernel_systems);
+    if (notes->apart > 1)
+        pst_log(PST_LOG_WARNING, "source %s: %llu such names are no hard links in all", name,
+                (unsigned long long)notes->apart);
+}

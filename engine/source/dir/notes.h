@@ -1,0 +1,39 @@
+/*
+ * What a listing reports of single files: in the log, in its counts, and to whoever collects the
+ * names. On the source's thread.
+ */
+#ifndef PST_ENGINE_SOURCE_DIR_NOTES_H
+#define PST_ENGINE_SOURCE_DIR_NOTES_H
+
+#include <stdbool.h>
+
+#include "engine/source/source.h"
+
+struct notes {
+    const struct pst_source *source;
+    struct pst_fragment_sink *sink;
+    struct pst_source_listing *listing;
+    uint64_t kernel_systems; /* whose contents were left out */
+    uint64_t apart;          /* names that became files of their own, though others of one inode */
+};
+
+/* Only this error proves that a path was removed; others say that it cannot be reached. */
+bool notes_is_gone(int error);
+
+/* Trouble with one path: 0 if the listing goes on without it, else error, which ends it. */
+PST_MUST_USE int notes_trouble(struct notes *notes, const char *path, const char *what, int error);
+
+/* A file of a kind that is not backed up. */
+void notes_skip(struct notes *notes, const char *path);
+
+/* Nobody misses what is in /proc, but a backup of / is not all of / then: the first is logged. */
+void notes_kernel_system(struct notes *notes, const char *path);
+
+/* Its contents are kept, but not that it is another name: because the file changed meanwhile, or
+ * its file system gives one inode number to several. The first is logged. */
+void notes_apart(struct notes *notes, const char *path);
+
+/* The listing is through. */
+void notes_end(const struct notes *notes);
+
+#endif

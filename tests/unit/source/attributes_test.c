@@ -1,0 +1,214 @@
+/* What the source dir keeps of files beside what stat(2) tells. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "engine/format/file_attributes.h"
+#include "engine/source/registry/registry.h"
+#include "tests/support/child.h"
+#include "tests/support/stderr_capture.h"
+#include "tests/unit/source/source_test.h"
+
+static struct pst_source *source;
+static struct collected collected;
+
+static void set_up(void)
+{
+    make_directory();
+    umask(0);
+}
+
+static void list(const char *path)
+{
+    source = open_source("here=dir:%s", path);
+    collect(source, &collected);
+    check_listing(&collected);
+}
+
+static void forget(void)
+{
+    pst_source_close(source);
+    collected_free(&collected);
+}
+
+static struct pst_object object_at(const char *path)
+{
+    struct pst_object object = {0};
+    CU_ASSERT_TRUE_FATAL(find_object(&collected, path, &object));
+    return object;
+}
+
+/* "name=value name=value": values are text here. */
+static const char *xattrs_of(const struct pst_object *object)
+{
+    static char text[4096];
+    struct pst_xattr xattr;
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t at = 0; pst_xattr_next(object, &at, &xattr);)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s=%.*s", used ? " " : "",
+                                 xattr.name, (int)xattr.value_bytes, (const char *)xattr.value);
+    return text;
+}
+
+static bool set(const char *path, const char *name, const char *value)
+{
+    if (lsetxattr(path, name, value, strlen(value), 0) == 0)
+        return true;
+    fprintf(stderr, "skipped: %s: %s\n", name, strerror(errno));
+    return false;
+}
+
+static void all_are_kept_in_order(void)
+{
+    write_file("file", "content", 7);
+    write_file("empty", "", 0);
+    ASSERT_OK(mkdir("directory", 0700));
+    if (!set("file", "user.b", "2") || !set("file", "user.a", "1") || !set("file", "user.c", "") ||
+        !set("empty", "user.e", "x") || !set("directory", "user.d", "y"))
+        return;
+    ASSERT_OK(link("file", "link"));
+    list(".");
+    struct pst_object file = object_at("file"), other = object_at("link");
+    if (file.type == PST_OBJECT_HARD_LINK) {
+        struct pst_object first = other;
+        other = file;
+        file = first;
+    }
+    uint64_t data_bytes = 0;
+    CU_ASSERT_STRING_EQUAL(xattrs_of(&file), "user.a=1 user.b=2 user.c=");
+    CU_ASSERT_TRUE(pst_object_data_bytes(&file, &data_bytes));
+    CU_ASSERT_EQUAL(data_bytes, 7);
+    CU_ASSERT_EQUAL(other.attributes_bytes, 0);
+    struct pst_object empty = object_at("empty"), directory = object_at("directory");
+    CU_ASSERT_STRING_EQUAL(xattrs_of(&empty), "user.e=x");
+    CU_ASSERT_STRING_EQUAL(xattrs_of(&directory), "user.d=y");
+    CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+    forget();
+}
+
+static void a_link_is_not_followed(void)
+{
+    write_file("file", "", 0);
+    ASSERT_OK(symlink("file", "symlink"));
+    if (!set("file", "user.a", "1") || !set("symlink", "trusted.s", "2"))
+        return;
+    list(".");
+    struct pst_object symlink = object_at("symlink");
+    CU_ASSERT_STRING_EQUAL(xattrs_of(&symlink), "trusted.s=2");
+    forget();
+}
+
+static void the_root_has_its_own(void)
+{
+    if (!set(".", "user.root", "r"))
+        return;
+    list(".");
+    struct pst_object root = object_at("");
+    CU_ASSERT_STRING_EQUAL(xattrs_of(&root), "user.root=r");
+    forget();
+}
+
+static int change_flags(const char *path, unsigned flags)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    close(fd);
+    return rc;
+}
+
+static void flags_are_kept(void)
+{
+    write_file("file", "x", 1);
+    ASSERT_OK(mkdir("directory", 0700));
+    if (change_flags("file", FS_IMMUTABLE_FL) || change_flags("directory", FS_APPEND_FL)) {
+        fprintf(stderr, "skipped: flags: %s\n", strerror(errno));
+        return;
+    }
+    list(".");
+    struct pst_object file = object_at("file"), directory = object_at("directory");
+    struct pst_object root = object_at("");
+    CU_ASSERT_EQUAL(pst_object_inode_flags(&file), PST_OBJECT_IMMUTABLE);
+    CU_ASSERT_EQUAL(pst_object_inode_flags(&directory), PST_OBJECT_APPEND_ONLY);
+    CU_ASSERT_EQUAL(pst_object_inode_flags(&root), 0);
+    forget();
+    ASSERT_OK(change_flags("file", 0));
+    ASSERT_OK(change_flags("directory", 0));
+}
+
+/* What an entry cannot hold is counted and named, and the rest is there. tmpfs takes so much. */
+static void too_much_is_reported(void)
+{
+    static char value[40000];
+    char path[64] = "/dev/shm/penstock-attributes-XXXXXX", file[128];
+    REQUIRE(mkdtemp(path));
+    snprintf(file, sizeof(file), "%s/file", path);
+    write_file(file, "content", 7);
+    memset(value, 'v', sizeof(value) - 1);
+    if (set(file, "user.a", value) && set(file, "user.b\n", value) && set(file, "user.c", "3")) {
+        begin_log_capture();
+        list(path);
+        char *log = end_log_capture();
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(log, "cannot keep its attribute user.b\\x0a (Value too large"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(log, "\"file\""));
+        free(log);
+        CU_ASSERT_EQUAL(collected.listing.unreadable, 1);
+        struct pst_object object = object_at("file");
+        struct pst_xattr xattr;
+        uint32_t at = 0;
+        CU_ASSERT_TRUE(pst_xattr_next(&object, &at, &xattr));
+        CU_ASSERT_EQUAL(xattr.value_bytes, sizeof(value) - 1);
+        CU_ASSERT_TRUE(pst_xattr_next(&object, &at, &xattr));
+        CU_ASSERT_STRING_EQUAL(xattr.name, "user.c");
+        CU_ASSERT_FALSE(pst_xattr_next(&object, &at, &xattr));
+        forget();
+    }
+    ASSERT_OK(unlink(file));
+    ASSERT_OK(rmdir(path));
+}
+
+static int list_as_user(void)
+{
+    if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+        return 2;
+    list(".");
+    bool is_one = collected.listing.unreadable == 0 && object_at("closed").type == PST_OBJECT_FILE;
+    forget();
+    return is_one ? 0 : 1;
+}
+
+/* Its reader says so of the file: once is enough. */
+static void a_file_that_is_not_readable_is_not_counted_twice(void)
+{
+    write_file("closed", "content", 7);
+    if (!set("closed", "user.a", "1"))
+        return;
+    ASSERT_OK(chmod("closed", 0));
+    ASSERT_OK(chmod(".", 0755));
+    CU_ASSERT_EQUAL(child_run(list_as_user), 0);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"all are kept, in order", all_are_kept_in_order},
+        {"a link is not followed", a_link_is_not_followed},
+        {"the root has its own", the_root_has_its_own},
+        {"flags are kept", flags_are_kept},
+        {"too much is reported", too_much_is_reported},
+        {"a file that is not readable is not counted twice",
+         a_file_that_is_not_readable_is_not_counted_twice},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {"attributes", NULL, NULL, set_up, remove_directory, tests},
+        CU_SUITE_INFO_NULL,
+    };
+    return suites_run(suites);
+}
