@@ -73,7 +73,7 @@ no_file() {
     expect_exit 0 timeout 60 "$penstock" backup --source "dir:$disk/odd" --to "$disk/of-odd"
     expect_exit 0 "$penstock" restore --from "$disk/of-odd" --target "$disk/odd-target"
     [ -p "$disk/odd-target/fifo" ] || fail 'the FIFO is not restored'
-    compare_trees "$disk/odd" "$disk/odd-target"
+    cmp "$disk/odd/file" "$disk/odd-target/file" || fail 'the file beside it differs'
     expect_exit 2 timeout 60 "$penstock" backup --source "dir:$disk/odd/fifo" --to "$disk/of-fifo"
     expect_message "odd/fifo.*want a directory or a regular file"
     expect_absent "$disk/of-fifo"
