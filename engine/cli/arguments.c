@@ -232,10 +232,33 @@ static int take_common(struct cli_arguments *arguments, int known, const char **
     return *optarg == '\0' ? refuse(arguments, "--config needs a value: FILE") : 0;
 }
 
+/* The letters of the command's own switches, behind those of every command. letters has room for
+ * CLI_OPTIONS_MAX more. */
+static void add_letters(const struct cli_option *options, char *letters)
+{
+    letters += strlen(letters);
+    for (; options->name; options++) {
+        if (options->letter)
+            *letters++ = options->letter;
+    }
+    *letters = '\0';
+}
+
+/* What getopt_long returns for the long name of a switch, where it was given as a letter. */
+static int value_of(const struct cli_option *options, int result)
+{
+    for (int i = 0; options[i].name; i++) {
+        if (options[i].letter && options[i].letter == result)
+            return TABLE_BASE + i;
+    }
+    return result;
+}
+
 /* Answers one result of getopt_long. */
 static int take_result(struct cli_arguments *arguments, int result, char *const *argv,
                        const char **config_path)
 {
+    result = value_of(arguments->command->options, result);
     int known = result == '?' || result == ':' ? optopt : result;
     const struct option *common = common_option(known);
     if (!common && known < TABLE_BASE) {
@@ -272,8 +295,10 @@ static int parse_flags(struct cli_arguments *arguments, int argc, char **argv,
     list_for_getopt(arguments->command->options, list);
     opterr = 0;
     optind = 0; /* start afresh, even after a scan that stopped halfway */
+    char letters[CLI_OPTIONS_MAX + sizeof(":hvq")] = ":hvq";
+    add_letters(arguments->command->options, letters);
     int error = 0, result;
-    while (!error && (result = getopt_long(argc, argv, ":hvq", list, NULL)) != -1)
+    while (!error && (result = getopt_long(argc, argv, letters, list, NULL)) != -1)
         error = take_result(arguments, result, argv, config_path);
     if (error)
         return error;

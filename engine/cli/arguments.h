@@ -27,6 +27,7 @@ enum cli_option_kind {
 
 struct cli_option {
     const char *name; /* without dashes; NULL ends a table */
+    char letter;      /* of a switch that may also be given as -LETTER; 0: it may not */
     enum cli_option_kind kind;
     const char *argument; /* what the help calls the value; NULL for a switch */
     const char *help;

@@ -6,10 +6,12 @@
 
 extern const struct cli_command cli_command_abort;
 extern const struct cli_command cli_command_backup;
+extern const struct cli_command cli_command_cat;
 extern const struct cli_command cli_command_export;
 extern const struct cli_command cli_command_key;
 extern const struct cli_command cli_command_keygen;
 extern const struct cli_command cli_command_list;
+extern const struct cli_command cli_command_ls;
 extern const struct cli_command cli_command_node;
 extern const struct cli_command cli_command_pin;
 extern const struct cli_command cli_command_prune;

@@ -24,6 +24,8 @@ static void print_facts(FILE *out, const struct cli_option *option)
     fprintf(out, "  %*s  (", FLAG_COLUMN, "");
     if (option->required)
         fprintf(out, "required; ");
+    if (option->letter)
+        fprintf(out, "also -%c; ", option->letter);
     if (option->is_shared)
         fprintf(out, "shared; ");
     if (option->repeatable)

@@ -16,6 +16,8 @@ static const struct cli_command *const commands[] = {
     &cli_command_backup,
     &cli_command_list,
     &cli_command_show,
+    &cli_command_ls,
+    &cli_command_cat,
     &cli_command_verify,
     &cli_command_restore,
     &cli_command_export,

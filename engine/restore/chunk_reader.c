@@ -289,9 +289,8 @@ static bool is_wanted(const struct worker *worker, const struct pst_index_entry 
 {
     const struct chunk_reading *reading = worker->reading;
     bool is_sums = entry->type == PST_CHUNK_DATA && entry->pieces_count == 0;
-    if (!(reading->types & 1u << (is_sums ? CHUNK_SUMS : entry->type)))
-        return false;
-    return !reading->want || reading->want(reading->context, part_of(worker), entry);
+    return (reading->types & 1u << (is_sums ? CHUNK_SUMS : entry->type)) != 0 &&
+           (!reading->wants || reading->wants(reading->context, part_of(worker), entry));
 }
 
 /* A chunk longer than the part's chunk size would not fit the slots. */
@@ -392,6 +391,7 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
                               link->file_bytes, link->file_offset);
     if (got < 0)
         return got;
+    atomic_fetch_add(&worker->reading->index_bytes, (uint64_t)got);
     int error = pst_index_check_link(link, worker->index_buffer, (uint64_t)got,
                                      &part_of(worker)->identity, damage);
     struct pst_sealed *sealed = NULL;

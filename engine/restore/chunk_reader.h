@@ -39,9 +39,9 @@ struct chunk_reading {
     const struct pst_part_set *set; /* filled */
     uint32_t types; /* bits 1 << enum pst_chunk_type, or CHUNK_SUMS: those that are read */
     enum chunk_extent extent;
-    /* Whether a chunk of these types is read; NULL: each is. */
-    bool (*want)(void *context, const struct pst_part_map *part,
-                 const struct pst_index_entry *entry);
+    /* Which of these chunks are read; pure, any worker. NULL: all. */
+    bool (*wants)(void *context, const struct pst_part_map *part,
+                  const struct pst_index_entry *entry);
     chunk_taker *take;
     /* Takes a whole chunk that is not encoded and of which the digests of pieces are of bytes,
      * where these prove that it is intact, so that its payload need not be hashed again: 1; 0:
@@ -62,6 +62,7 @@ struct chunk_reading {
 
     atomic_uint_least64_t bytes_done; /* read and whole */
     atomic_uint_least64_t chunks_done;
+    atomic_uint_least64_t index_bytes; /* of INDEX chunks that were read for it */
 
     /* From here on the reading's own. */
     pthread_mutex_t mutex;

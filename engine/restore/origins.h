@@ -61,7 +61,7 @@ void origins_check(const struct origins *origins, struct pst_findings *findings)
 PST_MUST_USE int origins_open(struct origins *origins, struct crew *crew,
                               struct pst_findings *findings, uint64_t *bytes, bool stop_at_damage);
 
-/* Whether an object here refers to what a DATA chunk of a part of the set has: chunk_reading.want.
+/* Whether an object here refers to what a DATA chunk of a part of the set has: chunk_reading.wants.
  */
 bool origins_want(const struct origins *origins, const struct pst_part_map *part,
                   const struct pst_index_entry *entry);

@@ -227,7 +227,7 @@ int restore_read_origins(struct restore_run *run, chunk_taker *take, chunk_taker
         .crew = run->crew,
         .set = &run->origins.set,
         .types = 1u << PST_CHUNK_DATA,
-        .want = want_of_origin,
+        .wants = want_of_origin,
         .take = take,
         .take_proven = take_proven,
         .salvage = run->options->keep_going ? salvage : NULL,

@@ -13,7 +13,7 @@
 
 void row_map_init(struct row_map *map)
 {
-    *map = (struct row_map){0};
+    *map = (struct row_map){.types = 1u << PST_OBJECT_ROWS};
     pthread_mutex_init(&map->mutex, NULL);
 }
 
@@ -76,13 +76,13 @@ static int add_piece(struct row_map *map, const struct pst_part_map *part,
 }
 
 /* Of something else, or outside of its object: contents_add() reports that. */
-static bool is_of_rows(const struct objects *objects, const struct pst_part_map *part,
-                       const struct pst_chunk_piece *piece)
+static bool is_mapped(const struct row_map *map, const struct objects *objects,
+                      const struct pst_part_map *part, const struct pst_chunk_piece *piece)
 {
     const struct object_record *record = objects_find(objects, part->node_index, piece->object);
     if (!record)
         return false;
-    return object_type(record) == PST_OBJECT_ROWS && contents_has_bytes(record, piece);
+    return (map->types & 1u << object_type(record)) != 0 && contents_has_bytes(record, piece);
 }
 
 int row_map_add(struct row_map *map, const struct objects *objects, const struct pst_part_set *set,
@@ -93,7 +93,7 @@ int row_map_add(struct row_map *map, const struct objects *objects, const struct
     pthread_mutex_lock(&map->mutex);
     assert(!map->is_sorted);
     for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
-        if (header->pieces[i].bytes == 0 || !is_of_rows(objects, part, &header->pieces[i]))
+        if (header->pieces[i].bytes == 0 || !is_mapped(map, objects, part, &header->pieces[i]))
             continue;
         if (!has_chunk)
             error = add_chunk(map, set, part, header);

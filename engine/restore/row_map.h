@@ -31,6 +31,7 @@ struct row_piece {
 };
 
 struct row_map {
+    uint32_t types; /* bits 1 << enum pst_object_type: of ROWS, unless the caller sets others */
     pthread_mutex_t mutex;
     struct row_piece *pieces;
     size_t pieces_count;
@@ -44,8 +45,8 @@ struct row_map {
 void row_map_init(struct row_map *map);
 void row_map_release(struct row_map *map);
 
-/* Adds the pieces of a DATA chunk, whose header is whole, that belong to ROWS objects. Any thread.
- * -ENOMEM. */
+/* Adds the pieces of a DATA chunk, whose header is whole, that belong to objects of these types.
+ * Any thread. -ENOMEM. */
 PST_MUST_USE int row_map_add(struct row_map *map, const struct objects *objects,
                              const struct pst_part_set *set, const struct pst_part_map *part,
                              const struct pst_chunk_header *header);

@@ -185,7 +185,7 @@ static int read_parts(struct verify *verify, const struct pst_part_set *set, uin
         .crew = verify->crew,
         .set = set,
         .types = types,
-        .want = set == &verify->origins.set ? want : NULL,
+        .wants = set == &verify->origins.set ? want : NULL,
         .take = set == &verify->copies ? check_copy : check_chunk,
         .take_proven = names_objects ? take_proven : NULL,
         .salvage = names_objects ? take_damaged : NULL,

@@ -1,0 +1,126 @@
+#!/bin/bash
+# ls and cat show what a backup holds as a restore would make it, of backups of one source, several,
+# sealed and compressed; they read no more of it than they need, and damage that they meet is an error.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+tree=$disk/tree
+one=$disk/one
+several=$disk/several
+
+plant_tree() {
+    mkdir -p "$tree/etc/app" "$tree/srv" "$tree/empty"
+    echo hosts >"$tree/etc/hosts"
+    echo conf >"$tree/etc/app/app.conf"
+    echo tree-needle >"$tree/etc/needle"
+    : >"$tree/etc/app/nothing"
+    random_bytes 9000000 >"$tree/srv/large"
+    ln "$tree/srv/large" "$tree/srv/other-name"
+    ln -s ../etc/hosts "$tree/srv/link"
+    printf start >"$tree/srv/sparse"
+    truncate -s 5M "$tree/srv/sparse"
+    printf end >>"$tree/srv/sparse"
+    chmod 4751 "$tree/etc/hosts"
+    touch -d '2001-02-03 04:05:06.789012345' "$tree/etc/hosts"
+    echo odd >"$tree/etc/"$'odd\nname\xff'
+}
+
+make_backups() {
+    plant_tree
+    expect_exit 0 "$penstock" backup --source "dir:$tree" --to "$one" --ldms 2
+    expect_exit 0 "$penstock" backup --source "t=dir:$tree" --source synthetic:rows=5 --to "$several" --ldms 2 --compress zstd
+}
+
+# expect_same ID-OPTIONS… NAME FILE: cat prints what the file has.
+expect_same() {
+    local file=${*: -1} arguments=("${@:1:$#-1}")
+    "$penstock" cat "${arguments[@]}" | cmp - "$file" || fail "cat ${arguments[*]}: not what $file has"
+}
+
+# expect_list EXPECTED ARGUMENT…
+expect_list() {
+    local expected=$1
+    shift
+    expect_exit 0 "$penstock" ls "$@"
+    [ "$(tr '\n' ' ' <"$memory/out")" = "$expected" ] || fail "ls $*: not \"$expected\""
+}
+
+lists() {
+    expect_list 'empty etc srv ' --from "$one"
+    expect_list 'app hosts needle odd?name? ' --from "$one" etc
+    expect_list 'app.conf nothing ' --from "$one" ./etc/app/
+    expect_list '' --from "$one" empty
+    expect_list 'etc/hosts ' --from "$one" /etc/hosts
+    expect_list 'synthetic t ' --from "$several"
+    expect_list 'empty etc srv ' --from "$several" t
+    expect_list 'app.conf nothing ' --from "$several" t/etc/app
+    expect_exit 2 "$penstock" ls --from "$one" et
+    expect_message 'backup 1 has no et$'
+    expect_exit 2 "$penstock" ls --from "$several" etc
+    expect_exit 10 "$penstock" ls --from "$one" --id 7
+    expect_exit 0 "$penstock" ls -l --from "$one" etc/hosts
+    expect_output "^-rwsr-x--x  +$(id -u)  +$(id -g)  +6  2001-02-03T04:05:06Z  etc/hosts\$"
+    expect_exit 0 "$penstock" ls --long --from "$one" srv
+    expect_output '^lrwxrwxrwx .*  link -> ../etc/hosts$' '  9000000  '
+    expect_exit 0 "$penstock" ls --json --from "$one" etc
+    expect_json 'map(select(.message_type == "object")) | length == 4 and .[1].mtime == "2001-02-03T04:05:06.789012345Z"
+        and .[1].mode == 2537 and .[3].name == "etc/odd\nname\\xff"'
+}
+
+contents() {
+    local name
+    for name in etc/hosts etc/app/nothing srv/large srv/other-name srv/sparse etc/$'odd\nname\xff'; do
+        expect_same --from "$one" "$name" "$tree/$name"
+        expect_same --from "$several" "t/$name" "$tree/$name"
+    done
+    expect_exit 2 "$penstock" cat --from "$one" etc
+    expect_message 'etc: it is a directory'
+    expect_exit 2 "$penstock" cat --from "$one" srv/link
+    expect_exit 2 "$penstock" cat --from "$one" nothing
+    expect_exit 2 "$penstock" cat --from "$one"
+    ! "$penstock" cat --from "$one" srv/large >/dev/full 2>"$memory/err" || fail 'a full disk is no error'
+    expect_message 'cannot write to standard output'
+}
+
+sealed() {
+    "$penstock" keygen "$disk/key"
+    expect_exit 0 "$penstock" backup --source "dir:$tree" --to "$disk/sealed" --ldms 2 --key-file "$disk/key"
+    expect_list 'empty etc srv ' --from "$disk/sealed" --key-file "$disk/key"
+    expect_same --from "$disk/sealed" --key-file "$disk/key" srv/large "$tree/srv/large"
+    expect_exit 12 "$penstock" ls --from "$disk/sealed"
+    expect_exit 12 "$penstock" cat --from "$disk/sealed" srv/large
+}
+
+# A list reads no data, and a file little of the others.
+reads_little() {
+    expect_exit 0 "$penstock" ls --json --from "$one" srv
+    expect_json '.[-1] | .read_bytes * 20 < .file_bytes'
+    expect_exit 0 "$penstock" cat --verbose --from "$one" etc/hosts
+    local numbers
+    read -ra numbers < <(sed -nE 's/.*read ([0-9]+) of ([0-9]+) bytes of the parts/\1 \2/p' "$memory/err")
+    [ $((numbers[0] * 4)) -lt "${numbers[1]}" ] || fail 'cat reads much of the other files'
+}
+
+# What is damaged is not handed on; what lies elsewhere is.
+damage() {
+    local part offset
+    for part in "$one"/BACKUP-1/*PART*/*.data; do
+        offset=$(grep -obUaF -m1 "$(basename "$tree")-needle" "$part" | head -n 1 | cut -d: -f1 || true)
+        [ -z "$offset" ] || break
+    done
+    flip "$part" "$offset"
+    expect_exit 1 "$penstock" cat --from "$one" etc/needle
+    expect_message 'damaged'
+    [ ! -s "$memory/out" ] || fail 'cat prints what is damaged'
+    expect_exit 0 "$penstock" ls --from "$one" etc
+    flip "$part" "$offset"
+    expect_same --from "$one" etc/needle "$tree/etc/needle"
+}
+
+make_backups
+lists
+contents
+sealed
+reads_little
+damage
