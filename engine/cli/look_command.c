@@ -128,7 +128,10 @@ static void mode_text(const struct pst_object *object, char *mode)
     mode[10] = '\0';
 }
 
-char *cli_look_long(const struct pst_object *object, char *text)
+#define LONG_BYTES 160u
+
+/* The line of ls -l: all but the name. text: LONG_BYTES; returned. */
+static char *long_text(const struct pst_object *object, char *text)
 {
     char mode[11], size[CLI_VALUE_TEXT_BYTES], when[PST_TIME_TEXT_BYTES] = "before 1970";
     uint64_t mtime_ns;
@@ -140,8 +143,8 @@ char *cli_look_long(const struct pst_object *object, char *text)
         snprintf(size, sizeof(size), "%llu", (unsigned long long)object->size);
     if (has_unix_ns(object, &mtime_ns))
         pst_time_text(mtime_ns, 0, when);
-    snprintf(text, CLI_LOOK_LONG_BYTES, "%s  %6u  %6u  %12s  %s", mode, object->uid, object->gid,
-             size, when);
+    snprintf(text, LONG_BYTES, "%s  %6u  %6u  %12s  %s", mode, object->uid, object->gid, size,
+             when);
     return text;
 }
 
@@ -163,6 +166,20 @@ json_t *cli_look_json(const struct pst_look_object *found)
     if (object->flags & PST_OBJECT_CHANGED)
         pst_json_set(&fields, "changed", json_true());
     return fields;
+}
+
+int cli_look_print(struct cli_look *look, const struct pst_look_object *found, const char *name,
+                   bool is_long)
+{
+    char text[LONG_BYTES];
+    if (cli_argument_json(look->arguments)) {
+        look->print_error = cli_json_record(stdout, "object", cli_look_json(found));
+        return look->print_error ? -ECANCELED : 0;
+    }
+    const char *link = is_long ? found->object->link : NULL;
+    cli_print_line(stdout, "%s%s%s%s%s", is_long ? long_text(found->object, text) : "",
+                   is_long ? "  " : "", name, link ? " -> " : "", link ? link : "");
+    return 0;
 }
 
 int cli_look_summary(const struct cli_look *look, const char *operation, uint64_t objects)

@@ -17,6 +17,12 @@ struct json_t;
                 "complete one"                                                                     \
     }
 
+#define CLI_LONG_OPTION                                                                            \
+    {                                                                                              \
+        .name = "long", .letter = 'l', .kind = CLI_OPTION_SWITCH,                                  \
+        .help = "type, permissions, owner, group, bytes and time of change too"                    \
+    }
+
 struct cli_look {
     const struct cli_arguments *arguments;
     struct pst_keyring *keyring;
@@ -39,9 +45,10 @@ const char *cli_look_name(const char *typed);
 /* "file", "directory", … Static. */
 const char *cli_look_type(const struct pst_object *object);
 
-/* The line of ls --long: all but the name. text: CLI_LOOK_LONG_BYTES; returned. */
-#define CLI_LOOK_LONG_BYTES 160u
-char *cli_look_long(const struct pst_object *object, char *text);
+/* Prints an object: its record, or its long or short line with this name. -ECANCELED: printing
+ * failed, which cli_look_end reports. */
+PST_MUST_USE int cli_look_print(struct cli_look *look, const struct pst_look_object *found,
+                                const char *name, bool is_long);
 
 /* The fields of the record of an object; NULL: no memory. The caller's. */
 struct json_t *cli_look_json(const struct pst_look_object *found) PST_MUST_USE;

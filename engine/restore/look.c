@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/restore/chunk_reader.h"
+#include "engine/restore/name_glob.h"
 #include "engine/restore/object_order.h"
 #include "engine/restore/objects.h"
 #include "engine/restore/row_map.h"
@@ -53,6 +54,7 @@ struct look_pass {
     struct pst_look *look;
     const struct pst_look_query *query; /* NULL: the object of this id */
     bool is_exact;                      /* of the query's name alone */
+    struct name_glob glob;              /* of the query's pattern, if it has one */
     uint32_t node_index;
     uint64_t id;
     bool is_data;
@@ -235,10 +237,10 @@ static bool query_wants(const struct look_pass *pass, const struct look_source *
     const char *rest = below(object->path, source->path, source->path_bytes);
     if (!rest || (!query->is_deep && strchr(rest, '/')) || (pass->is_exact && *rest))
         return false;
-    if (!query->wants)
+    if (!query->pattern)
         return true;
-    const struct pst_look_object candidate = name_object(pass->look, source, object, name);
-    return query->wants(query->context, &candidate);
+    name_object(pass->look, source, object, name);
+    return name_glob_match(&pass->glob, name) == NAME_MATCHES;
 }
 
 static bool pass_wants(const struct look_pass *pass, uint32_t node_index,
@@ -382,6 +384,31 @@ static bool wants_any(const struct pst_look *look)
     return false;
 }
 
+/* A pattern without a slash is one for the last component. */
+static int make_glob(struct name_glob *glob, const char *pattern)
+{
+    char *anywhere = NULL;
+    if (!strchr(pattern, '/') && asprintf(&anywhere, "**/%s", pattern) < 0)
+        return -ENOMEM;
+    int error = name_glob_make(glob, anywhere ? anywhere : pattern);
+    free(anywhere);
+    return error;
+}
+
+static int list_objects(struct look_pass *pass, pst_look_each *each, void *context, char *message)
+{
+    struct pst_look *look = pass->look;
+    int result = gather(pass, message);
+    for (size_t i = 0; !result && i < look->objects.count; i++)
+        result = hand_on(look, look->objects.listed[i], each, context);
+    return result;
+}
+
+static int fail_name(const struct pst_look *look, const char *name, char *message)
+{
+    return fail(message, -ENOKEY, "backup %u has no %s", look->backup->number, name);
+}
+
 int pst_look_list(struct pst_look *look, const struct pst_look_query *query, pst_look_each *each,
                   void *context, char *message)
 {
@@ -389,17 +416,17 @@ int pst_look_list(struct pst_look *look, const struct pst_look_query *query, pst
     uint32_t count = 0;
     aim(look, query);
     int result = list_sources_below(look, query, each, context, &count);
-    if (result || !wants_any(look))
-        return result || count > 0 ? result
-                                   : fail(message, -ENOKEY, "backup %u has no %s",
-                                          look->backup->number, query->name);
-    int error = gather(&pass, message);
-    if (error)
-        return error;
-    for (size_t i = 0; !result && i < look->objects.count; i++)
-        result = hand_on(look, look->objects.listed[i], each, context);
-    if (!query->wants && name_bytes(query->name) > 0 && look->objects.count == 0)
-        return fail(message, -ENOKEY, "backup %u has no %s", look->backup->number, query->name);
+    if (result)
+        return result;
+    if (!wants_any(look))
+        return count > 0 ? 0 : fail_name(look, query->name, message);
+    if (query->pattern && make_glob(&pass.glob, query->pattern) != 0)
+        return fail(message, -ENOMEM, "out of memory");
+    result = list_objects(&pass, each, context, message);
+    if (query->pattern)
+        name_glob_release(&pass.glob);
+    if (!result && !query->pattern && name_bytes(query->name) > 0 && look->objects.count == 0)
+        return fail_name(look, query->name, message);
     return result;
 }
 
@@ -423,7 +450,7 @@ int pst_look_find(struct pst_look *look, const char *name, struct pst_look_objec
             return error;
     }
     if (look->objects.count == 0)
-        return fail(message, -ENOKEY, "backup %u has no %s", look->backup->number, name);
+        return fail_name(look, name, message);
     look->found = look->objects.listed[0];
     look->object = object_of(look->found);
     *found = name_object(look, source_of(look, look->found->node, look->object.id), &look->object,

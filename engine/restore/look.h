@@ -31,9 +31,10 @@ typedef int pst_look_each(void *context, const struct pst_look_object *found);
 struct pst_look_query {
     const char *name; /* an object of this name, and what lies in it; NULL or "": in the top */
     bool is_deep;     /* and all below that too */
-    /* Which of these; called on any thread, and at the same time on several. NULL: all. */
-    bool (*wants)(void *context, const struct pst_look_object *candidate);
-    void *context;
+    /* Of these, only those whose name matches: *, ? and […] for the bytes between slashes, and **
+     * for any number of components. Where it has no slash, the last component is to match. NULL:
+     * all. */
+    const char *pattern;
 };
 
 /* Opens a usable backup of a list, that stays while the look does. crew: borrowed likewise. After

@@ -68,6 +68,35 @@ lists() {
         and .[1].mode == 2537 and .[3].name == "etc/odd\nname\\xff"'
 }
 
+# expect_found EXPECTED ARGUMENT…
+expect_found() {
+    local expected=$1
+    shift
+    expect_exit 0 "$penstock" find "$@"
+    [ "$(tr '\n' ' ' <"$memory/out")" = "$expected" ] || fail "find $*: not \"$expected\""
+}
+
+finds() {
+    expect_found 'etc/app/app.conf ' --from "$one" '*.conf'
+    expect_found 'etc/app etc/app/app.conf etc/app/nothing etc/hosts etc/needle etc/odd?name? ' --from "$one" 'etc/**/*'
+    expect_found 'etc/hosts ' --from "$one" '*/h?[o-t]*s'
+    expect_found '' --from "$one" 'et*/app.conf'
+    expect_found 't/etc/app/app.conf t/etc/app/nothing ' --from "$several" 't/**/app/*'
+    [ "$("$penstock" find --from "$one" '**' | wc -l)" = "$(find "$tree" -printf '%P\0' | tr -cd '\0' | wc -c)" ] ||
+        fail 'find: not all'
+    expect_exit 0 "$penstock" find -l --from "$one" '*.conf'
+    expect_output '^-rw-.* 5  .*  etc/app/app.conf$'
+    expect_exit 0 "$penstock" find --json --from "$one" '*.conf'
+    expect_json 'length == 2 and .[1].objects == 1'
+}
+
+counts() {
+    expect_exit 0 "$penstock" stats --from "$one" --json
+    expect_json '.[0].types == {"directory": 5, "file": 7, "hard link": 1, "symlink": 1} and .[0].largest.bytes == 9000000'
+    expect_exit 0 "$penstock" stats --from "$several" 1
+    expect_output '^node 1, source t: ' ' 7  file$' '^node 1, source synthetic: '
+}
+
 contents() {
     local name
     for name in etc/hosts etc/app/nothing srv/large srv/other-name srv/sparse etc/$'odd\nname\xff'; do
@@ -120,6 +149,8 @@ damage() {
 
 make_backups
 lists
+finds
+counts
 contents
 sealed
 reads_little
