@@ -12,9 +12,11 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/look_command.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
+#include "engine/cli/table_names.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
 #include "engine/service/interrupt.h"
@@ -34,6 +36,23 @@ static const struct cli_option options[] = {
      .repeatable = true,
      .help = "restore only this node or source; if ID names the backup, the files of other nodes "
              "may be missing"},
+    {.name = "path",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "GLOB",
+     .repeatable = true,
+     .help =
+         "restore only what has such a name below DIR, and what lies below that: *, ? and [...] "
+         "match within a component, ** as a component any number of them"},
+    {.name = "tables",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "NAME,...",
+     .help = "restore only these tables of logical backups, named as for penstock backup --tables"},
+    {.name = "strip",
+     .kind = CLI_OPTION_COUNT,
+     .argument = "N",
+     .min = 1,
+     .max = PST_PATH_BYTES_MAX / 2,
+     .help = "with --path: leave out the first N components of the paths in their sources"},
     {.name = "force",
      .kind = CLI_OPTION_SWITCH,
      .help =
@@ -145,7 +164,8 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
     const struct cli_arguments *arguments = read->arguments;
     uint64_t *unreadable = &report->outcome.unreadable;
     /* The restore cannot meet what never came into the backup, such as a path too long. */
-    if (job->only_count == 0 && *unreadable < report->unreadable_at_backup)
+    bool is_all = job->only_count + job->paths_count + job->tables_count == 0;
+    if (is_all && *unreadable < report->unreadable_at_backup)
         *unreadable = report->unreadable_at_backup;
     int error = print_summary(report, job->target, elapsed_ns, cli_argument_json(arguments));
     if (error)
@@ -160,7 +180,14 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
     return CLI_EXIT_DONE;
 }
 
-static void read_options(struct cli_read *read, const char **only, struct pst_restore_job *job)
+/* What of the backup is restored. */
+struct chosen {
+    const char *only[CLI_OPTION_VALUES_MAX];
+    const char *paths[CLI_OPTION_VALUES_MAX];
+    struct cli_table_names tables;
+};
+
+static void read_options(struct cli_read *read, struct chosen *chosen, struct pst_restore_job *job)
 {
     const struct cli_arguments *arguments = read->arguments;
     job->directory = read->directories[0];
@@ -176,8 +203,15 @@ static void read_options(struct cli_read *read, const char **only, struct pst_re
     job->no_set_id = cli_argument_switch(arguments, "no-set-id");
     job->on_trouble = on_trouble;
     job->lmdb_map_bytes = cli_argument_number(arguments, "map-size");
-    job->only = only;
-    job->only_count = cli_argument_texts(arguments, "only", only);
+    job->only = chosen->only;
+    job->only_count = cli_argument_texts(arguments, "only", chosen->only);
+    job->paths = chosen->paths;
+    job->paths_count = cli_argument_texts(arguments, "path", chosen->paths);
+    for (uint32_t i = 0; i < job->paths_count; i++)
+        chosen->paths[i] = cli_look_name(chosen->paths[i]);
+    job->tables = chosen->tables.names;
+    job->tables_count = chosen->tables.count;
+    job->strip = (uint32_t)cli_argument_number(arguments, "strip");
 }
 
 static bool is_damage(int error)
@@ -185,17 +219,16 @@ static bool is_damage(int error)
     return error == -PST_E_CORRUPT || error == -PST_E_TRUNCATED || error == -PST_E_MISPLACED;
 }
 
-static enum cli_exit run(const struct cli_arguments *arguments)
+static enum cli_exit restore(const struct cli_arguments *arguments, struct chosen *chosen)
 {
     struct cli_read read;
     struct pst_restore_job job;
     struct pst_restore_report result = {0};
-    const char *only[CLI_OPTION_VALUES_MAX];
     pst_restore_job_init(&job);
     enum cli_exit code = cli_read_begin(arguments, "restore", &read, &job.run);
     if (code != CLI_EXIT_DONE)
         return code;
-    read_options(&read, only, &job);
+    read_options(&read, chosen, &job);
     uint64_t began_ns = pst_monotonic_ns();
     int error = pst_job_restore(&job, pst_interrupt_flag(), &result);
     cli_read_end(&read);
@@ -205,6 +238,23 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return cli_read_fail(&read, error, result.outcome.number, result.outcome.message,
                              error == -ENOKEY || error == -ENOTEMPTY);
     return report(&read, &job, &result, pst_monotonic_ns() - began_ns);
+}
+
+static enum cli_exit run(const struct cli_arguments *arguments)
+{
+    struct chosen chosen;
+    enum cli_exit code;
+    int error = cli_table_names_split(cli_argument_text(arguments, "tables"), &chosen.tables);
+    if (error == -EINVAL)
+        code = cli_fail(arguments, CLI_EXIT_USAGE, "--tables: give names separated by commas");
+    else if (error)
+        code = cli_fail(arguments, CLI_EXIT_FAILED, "%s", pst_error_text(error));
+    else if (cli_argument_given(arguments, "strip") && cli_argument_count(arguments, "path") == 0)
+        code = cli_fail(arguments, CLI_EXIT_USAGE, "--strip goes with --path");
+    else
+        code = restore(arguments, &chosen);
+    cli_table_names_free(&chosen.tables);
+    return code;
 }
 
 const struct cli_command cli_command_restore = {

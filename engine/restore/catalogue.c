@@ -150,7 +150,7 @@ int catalogue_finish(struct objects *objects, const struct pst_backup *backup, s
     if (clash)
         report(&job, clash, "the backup has two objects of this name");
     int checked = check ? check_objects(&job, crew) : 0;
-    if (check && !objects->only)
+    if (check && !objects->only && !objects->is_partial)
         pst_backup_check_sums(backup, objects->counts, findings);
     return checked ? checked : error;
 }

@@ -204,6 +204,8 @@ static int add_piece(struct contents *contents, const struct pst_part_map *part,
     if (!objects_want(contents->objects, part->node_index, piece->object))
         return 0;
     struct object_record *record = objects_find(contents->objects, part->node_index, piece->object);
+    if (!record && contents->objects->is_partial)
+        return 0;
     if (!record || !contents_has_bytes(record, piece))
         return -PST_E_CORRUPT;
     if (piece->bytes == 0) {
@@ -451,9 +453,9 @@ static void check_part(struct contents *contents, uint32_t i, struct pst_finding
 
 int contents_check(struct contents *contents, struct crew *crew, struct pst_findings *findings)
 {
-    bool is_damaged = findings->damages > 0;
+    bool has_all = findings->damages == 0 && !contents->objects->is_partial;
     int error = check_objects(contents, crew, findings);
-    for (uint32_t i = 0; !error && !is_damaged && i < contents->set->count; i++)
+    for (uint32_t i = 0; !error && has_all && i < contents->set->count; i++)
         check_part(contents, i, findings);
     return error;
 }

@@ -101,8 +101,7 @@ static int list_sources(struct pst_look *look)
             source->name = node->sources[j].name;
             bool has_name = node->sources_count > 1;
             if (has_nodes)
-                snprintf(source->prefix, sizeof(source->prefix), "%u%s%s", node->node,
-                         has_name ? "/" : "", has_name ? source->name : "");
+                snprintf(source->prefix, sizeof(source->prefix), "%u/%s", node->node, source->name);
             else if (has_name)
                 snprintf(source->prefix, sizeof(source->prefix), "%s", source->name);
         }

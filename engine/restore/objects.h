@@ -50,6 +50,7 @@ struct objects {
     /* By node index: a bit for each source whose objects are wanted; NULL: all are. The caller's,
      * set after objects_init. */
     const uint64_t *only;
+    bool is_partial; /* some of what the catalogues have is left out, and their pieces are too */
     pthread_mutex_t mutex;
     struct object_region *regions; /* of memory, the newest first */
     struct object_page *pages;     /* the oldest first: much as their objects lie in memory */

@@ -17,6 +17,7 @@
 #include "engine/restore/catalogue.h"
 #include "engine/restore/restore_flush.h"
 #include "engine/restore/restore_passes.h"
+#include "engine/restore/restore_select.h"
 
 static int take_catalogue(void *context, uint32_t worker, const struct pst_part_map *part,
                           const void *buffer)
@@ -85,22 +86,38 @@ static int look_through_parts(struct restore_run *run)
     return error;
 }
 
+static int read_catalogues(struct restore_run *run)
+{
+    memset(run->filled, restore_selects(run) ? 0 : 0xFF, sizeof(run->filled));
+    if (restore_selects(run))
+        return restore_select(run);
+    return restore_read_chunks(run, PST_CHUNK_CATALOGUE, CHUNK_WHOLE, take_catalogue, NULL, NULL);
+}
+
+/* The checksums of objects are of all of them; of a few, those of the chunks do. */
+static int read_sums(struct restore_run *run)
+{
+    if (restore_selects(run))
+        return restore_list_ids(run);
+    return restore_read_chunks(run, CHUNK_SUMS, CHUNK_WHOLE, take_sums, NULL, NULL);
+}
+
 static int gather_objects(struct restore_run *run)
 {
-    int error =
-        restore_read_chunks(run, PST_CHUNK_CATALOGUE, CHUNK_WHOLE, take_catalogue, NULL, NULL);
+    int error = read_catalogues(run);
     if (error)
         return error;
     error = catalogue_finish(&run->objects, run->backup, run->crew, true, !run->lost_catalogue,
                              &run->findings);
     run->has_all_parents = !error && !run->lost_catalogue && run->findings.damages == 0;
+    if (error == -PST_E_CORRUPT && run->options->strip > 0)
+        return restore_fail(run, -ENOKEY, "--strip %u gives two objects the same name: %s",
+                            run->options->strip, run->findings.first);
     if (error == -PST_E_CORRUPT)
         return restore_fail(run, error, "%s", run->findings.first);
     if (!error)
         error = restore_check_findings(run);
-    if (error)
-        return error;
-    return restore_read_chunks(run, CHUNK_SUMS, CHUNK_WHOLE, take_sums, NULL, NULL);
+    return error ? error : read_sums(run);
 }
 
 static int check_cancel(const struct restore_run *run)
@@ -264,6 +281,7 @@ static int restore_backup(struct restore_run *run, const char *target)
         if (!error)
             error = restore_report_lost(run);
     }
+    restore_forget_ids(run);
     contents_release(&run->contents);
     origins_release(&run->origins);
     objects_release(&run->objects);

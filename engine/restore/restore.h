@@ -52,6 +52,15 @@ struct pst_restore_options {
      * other nodes may then be missing. count 0: all. */
     const char *const *only;
     uint32_t only_count;
+    /* Patterns of names below the target (look.h): what matches, what lies below that, and the
+     * directories above it; and tables of logical backups, as pst_table_name_escape writes them.
+     * Both counts 0: everything. Of a file that is chosen by another of its names alone, that is
+     * its name. */
+    const char *const *paths;
+    const char *const *tables;
+    uint32_t paths_count;
+    uint32_t tables_count;
+    uint32_t strip; /* components that the paths in their sources lose at the front */
     /* Opens the sink that takes the rows of a logical backup, on a thread of the crew; NULL: such a
      * backup is refused. */
     pst_table_sink_open *open_sink;
@@ -81,10 +90,10 @@ struct pst_restore_result {
  *
  *   -ENOTEMPTY       the target is not empty, and there is no force
  *   -EBUSY           an environment in the target is open, or a mount point is in the way
- *   -ENOKEY          only: the backup has no such source; export: it has no such source, or it has
- *                    several and none is named
- *   -ENOTSUP         the backup has rows and there is no open_sink; export: the source has none
- *   -PST_E_NO_TABLE  export: the source has no such table
+ *   -ENOKEY          only, paths, tables: the backup has no such source, object or table, or strip
+ *                    leaves nothing of a name, or two objects the same; export: it has no such
+ * source, or it has several and none is named -ENOTSUP         the backup has rows and there is no
+ * open_sink; export: the source has none -PST_E_NO_TABLE  export: the source has no such table
  *   -PST_E_…         the backup is incomplete, damaged (unless keep_going), newer or hostile; the
  *                    message names file and offset
  *   -ECANCELED       crew.cancel was set

@@ -109,7 +109,7 @@ static void report_unnamed(struct restore_run *run)
                                : "nothing is restored: the manifest of the node is damaged or "
                                  "missing";
             restore_miss_unnamed(run, 1, &trouble);
-        } else if (run->lost_catalogue && run->options->only_count > 0) {
+        } else if (run->lost_catalogue && (run->options->only_count > 0 || restore_selects(run))) {
             trouble.what = "objects may be missing: the catalogue is damaged";
             restore_miss_unnamed(run, 1, &trouble);
         } else if (run->lost_catalogue && found < wanted) {

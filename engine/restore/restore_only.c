@@ -1,5 +1,6 @@
 /* Which sources of a backup are restored. Called by restore.c on its thread, before the passes. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,19 @@ uint32_t restore_nodes(const struct restore_run *run)
     for (uint32_t i = 0; i < run->backup->cluster.nodes_count; i++)
         nodes += run->only[i] != 0;
     return nodes;
+}
+
+const char *restore_place(const struct restore_run *run, uint32_t node_index, const char *name,
+                          char place[RESTORE_PLACE_BYTES])
+{
+    bool is_alone = restore_nodes(run) == 1;
+    if (is_alone && restore_sources(run, node_index) == 1)
+        place[0] = '\0';
+    else if (is_alone)
+        snprintf(place, RESTORE_PLACE_BYTES, "%s", name);
+    else
+        snprintf(place, RESTORE_PLACE_BYTES, "%u/%s", run->backup->nodes[node_index].node, name);
+    return place;
 }
 
 uint32_t restore_sources(const struct restore_run *run, uint32_t node_index)

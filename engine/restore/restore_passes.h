@@ -16,6 +16,11 @@ void restore_drop_parts(struct restore_run *run);
 uint32_t restore_nodes(const struct restore_run *run);
 uint32_t restore_sources(const struct restore_run *run, uint32_t node_index);
 
+/* Where a source of a node goes, below the target: "", "NAME" or "NODE/NAME". Returns place. */
+#define RESTORE_PLACE_BYTES 128u
+const char *restore_place(const struct restore_run *run, uint32_t node_index, const char *name,
+                          char place[RESTORE_PLACE_BYTES]);
+
 /* restore_room.c: in place, before anything is touched: whether what is in the way can go. Then:
  * directories (sources' first), and in place room for all else. Lists the directories by depth. */
 PST_MUST_USE int restore_check_room(struct restore_run *run);

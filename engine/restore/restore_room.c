@@ -59,28 +59,14 @@ static int enter(const struct restore_run *run, int fd, const char *name, mode_t
     return error ? error : pst_beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* "", "NAME" or "NODE/NAME", below the target. */
-static const char *place_of(const struct restore_run *run, uint32_t node_index,
-                            const struct pst_manifest_source *source, char place[128])
-{
-    bool is_alone = restore_nodes(run) == 1;
-    if (is_alone && restore_sources(run, node_index) == 1)
-        snprintf(place, 128, ".");
-    else if (is_alone)
-        snprintf(place, 128, "%s", source->name);
-    else
-        snprintf(place, 128, "%u/%s", run->backup->nodes[node_index].node, source->name);
-    return place;
-}
-
 static int open_source(struct restore_run *run, uint32_t node_index,
                        const struct pst_manifest_source *source)
 {
-    char place[128];
+    char place[RESTORE_PLACE_BYTES];
     int root_fd = run->target.root_fd;
-    const char *name = place_of(run, node_index, source, place);
+    const char *name = restore_place(run, node_index, source->name, place);
     const char *slash = strchr(name, '/');
-    if (strcmp(name, ".") == 0)
+    if (*name == '\0')
         return pst_beneath_open(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
     int node_fd = root_fd;
     if (slash) {
@@ -122,7 +108,8 @@ static int open_node(struct restore_run *run, uint32_t node_index)
                             pst_error_text(made));
     for (uint32_t i = 0; i < node->sources_count; i++) {
         const struct pst_manifest_source *source = &node->sources[i];
-        if ((run->only[node_index] >> source->instance & 1) == 0)
+        uint64_t chosen = run->only[node_index] & run->filled[node_index];
+        if ((chosen >> source->instance & 1) == 0)
             continue;
         int fd = open_source(run, node_index, source);
         if (fd < 0)
@@ -148,7 +135,7 @@ static int open_sources(struct restore_run *run)
 {
     int error = make_slots(run);
     for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++)
-        error = run->only[i] ? open_node(run, i) : 0;
+        error = (run->only[i] & run->filled[i]) ? open_node(run, i) : 0;
     return error;
 }
 
@@ -206,18 +193,25 @@ static int check_object(struct restore_run *run, struct pst_parent *parent,
     return S_ISREG(status.st_mode) ? check_locks(run, parent_fd, name, record) : 0;
 }
 
+/* Negative: nothing is there yet. */
+static int open_place(const struct restore_run *run, uint32_t node_index,
+                      const struct pst_manifest_source *source)
+{
+    char place[RESTORE_PLACE_BYTES];
+    const char *name = restore_place(run, node_index, source->name, place);
+    return pst_beneath_open(run->target.root_fd, *name ? name : ".", O_PATH | O_DIRECTORY, 0);
+}
+
 int restore_check_room(struct restore_run *run)
 {
     struct pst_parent parent = PST_PARENT_NONE;
-    char place[128];
     int error = make_slots(run);
     for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++) {
         const struct pst_node_manifest *node = &run->backup->nodes[i];
         for (uint32_t j = 0; j < node->sources_count; j++)
             if (run->only[i] >> node->sources[j].instance & 1)
-                *restore_source_slot(run, i, node->sources[j].instance) = pst_beneath_open(
-                    run->target.root_fd, place_of(run, i, &node->sources[j], place),
-                    O_PATH | O_DIRECTORY, 0);
+                *restore_source_slot(run, i, node->sources[j].instance) =
+                    open_place(run, i, &node->sources[j]);
     }
     for (size_t i = 0; !error && i < run->objects.count; i++) {
         restore_begin(run, run->objects.listed[i], "look at what is in the way of");

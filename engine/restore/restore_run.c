@@ -192,6 +192,7 @@ int restore_read_chunks(struct restore_run *run, uint32_t type, enum chunk_exten
         .set = &run->set,
         .types = 1u << type,
         .extent = extent,
+        .wants = run->wants,
         .take = take,
         .take_proven = take_proven,
         .salvage = run->options->keep_going ? salvage : NULL,
@@ -239,6 +240,21 @@ int restore_read_origins(struct restore_run *run, chunk_taker *take, chunk_taker
         .context = run,
     };
     return run->origins.set.count > 0 ? read_chunks(run) : 0;
+}
+
+int restore_bad_entry(struct restore_run *run, const struct pst_part_map *part, const void *chunk,
+                      size_t offset, int error)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
+                                      "catalogue entry"};
+    if (error == -ENOMEM)
+        return error;
+    pst_findings_add_damage(&run->findings, &part->file, header->file_offset, &damage, error);
+    if (!run->options->keep_going)
+        return error;
+    run->lost(run, part, NULL, NULL);
+    return 0;
 }
 
 bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint64_t object)

@@ -14,7 +14,9 @@
 
 struct restore_worker;
 struct restore_flush;
+struct restore_ids;
 struct lost_range;
+struct selecting;
 
 struct restore_run {
     /* The caller's, unchanged while it runs. */
@@ -26,10 +28,15 @@ struct restore_run {
     int (*each_table)(void *context, const struct pst_table_entry *table);
     void *each_context;
 
-    uint64_t only[PST_NODES_MAX]; /* by node index: a bit for each source that is restored */
+    uint64_t only[PST_NODES_MAX];   /* by node index: a bit for each source that is restored */
+    uint64_t filled[PST_NODES_MAX]; /* likewise, of which something is; else it gets no directory */
     struct pst_part_set set;
     struct pst_findings findings;
     struct chunk_reading reading;
+    struct selecting *selecting; /* restore_select.c; NULL: no objects are being chosen */
+    struct restore_ids *ids;     /* likewise: of those that are; NULL: all chunks are read */
+    bool (*wants)(void *context, const struct pst_part_map *part,
+                  const struct pst_index_entry *entry); /* as chunk_reading.wants */
     struct objects objects;
     struct origins origins;
     struct contents contents;
@@ -97,6 +104,17 @@ void restore_miss_unnamed(struct restore_run *run, uint64_t count,
 /* The name of the source that an object belongs to; "?" if the manifest does not know it. */
 const char *restore_source_name(const struct restore_run *run, const struct object_record *record,
                                 uint64_t id);
+
+/* Whether options->paths or options->tables choose objects. */
+static inline bool restore_selects(const struct restore_run *run)
+{
+    return run->options->paths_count + run->options->tables_count > 0;
+}
+
+/* An entry at offset of a chunk's payload is not legal: it goes to findings. 0 where the restore
+ * goes on past that, else error, as -ENOMEM always. */
+PST_MUST_USE int restore_bad_entry(struct restore_run *run, const struct pst_part_map *part,
+                                   const void *chunk, size_t offset, int error);
 
 /* Whether the source of an object is restored. */
 bool restore_is_chosen(const struct restore_run *run, uint32_t node_index, uint64_t object);

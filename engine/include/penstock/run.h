@@ -315,6 +315,14 @@ struct pst_restore_job {
     bool no_set_id; /* no set-user-ID and set-group-ID bits, no file capabilities */
     uint8_t reserved[4];
     const struct pst_keys *keys; /* opens a backup that is sealed; NULL: none is given */
+    /* Patterns of names below the target, as of `penstock restore --path`, and tables of logical
+     * backups: these alone, with the directories they lie in. Both counts 0: everything. */
+    const char *const *paths;
+    const char *const *tables;
+    uint32_t paths_count;
+    uint32_t tables_count;
+    uint32_t strip; /* components that the paths in their sources lose at the front */
+    uint32_t reserved_2;
 };
 
 static inline void pst_restore_job_init(struct pst_restore_job *job)
