@@ -15,6 +15,7 @@
 #include "engine/api/placement.h"
 #include "engine/api/read_watch.h"
 #include "engine/api/reading.h"
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/key/keyring.h"
 #include "engine/restore/restore.h"
@@ -160,11 +161,20 @@ static bool is_about_backup(int error)
            error == -PST_E_NEWER;
 }
 
+/* In how many calls all chunks have their turn. */
+static uint32_t windows_of(const struct pst_verify_job *job)
+{
+    uint32_t percent = job->sample_percent;
+    return percent == 0 || percent > 100 ? 1 : (100 + percent - 1) / percent;
+}
+
 /* Of damage each finding has its own words: which checksum, which file. */
 static void say_verified(const struct pst_backup *backup, int error,
                          const struct pst_verify_result *result, char *message)
 {
-    if (error == -PST_E_CORRUPT)
+    if (result->message[0])
+        snprintf(message, PST_MESSAGE_BYTES, "%s", result->message);
+    else if (error == -PST_E_CORRUPT)
         snprintf(message, PST_MESSAGE_BYTES, "backup %u is not whole: %llu damage%s found",
                  backup->number, (unsigned long long)result->damages,
                  result->damages == 1 ? " was" : "s were");
@@ -176,11 +186,38 @@ static void say_verified(const struct pst_backup *backup, int error,
                  pst_error_text(error));
 }
 
-static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
+/* A backup on which no one can note anything is verified all the same. */
+static void note_result(struct job_reader *reader, const struct pst_verify_job *job, int error,
+                        struct pst_verify_outcome *outcome)
+{
+    const struct pst_backup *backup = reader->reading.backup;
+    bool is_known = !error || error == -PST_E_CORRUPT;
+    if (!is_known || job->only_count > 0 || !backup->has_cluster || backup->is_shut)
+        return;
+    struct pst_verified verified =
+        pst_verified_after(&backup->verified, windows_of(job), error, pst_unix_ns());
+    outcome->windows = verified.windows;
+    outcome->covered = verified.covered;
+    int noted = job->keeps_result ? pst_verified_note(backup, &reader->reading.hold, &verified) : 0;
+    if (noted)
+        pst_log(PST_LOG_INFO, "backup %u: that it was verified could not be noted beside it: %s",
+                backup->number, pst_error_text(noted));
+}
+
+static int verify(struct job_reader *reader, const struct pst_verify_job *job,
+                  struct pst_verify_outcome *outcome)
 {
     const struct pst_backup *backup = reader->reading.backup;
     const struct pst_verify_options options = {
-        .crew = reader->crew, .found = on_finding, .progress = on_progress, .context = reader};
+        .crew = reader->crew,
+        .only = job->only,
+        .only_count = job->only_count,
+        .windows = job->sample_percent ? windows_of(job) : 0,
+        .window = pst_verified_window(&backup->verified, windows_of(job)),
+        .found = on_finding,
+        .progress = on_progress,
+        .context = reader,
+    };
     struct pst_verify_result result;
     int error = pst_verify(backup, &options, &result);
     if (error && error != -ECANCELED)
@@ -195,6 +232,7 @@ static int verify(struct job_reader *reader, struct pst_verify_outcome *outcome)
     outcome->damages = result.damages;
     outcome->warnings = result.warnings;
     outcome->passed_over = reader->reading.passed_over;
+    note_result(reader, job, error, outcome);
     return error;
 }
 
@@ -215,7 +253,7 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
     if (error)
         return abi_explain(error, outcome->message);
     reader->on_finding = job->on_finding;
-    error = verify(reader, outcome);
+    error = verify(reader, job, outcome);
     close_reader(reader);
     return abi_explain(error, outcome->message);
 }

@@ -183,6 +183,13 @@ const struct pst_manifest_base *cli_backup_base(const struct pst_backup *backup)
     return NULL;
 }
 
+static json_t *verified_json(const struct pst_verified *verified)
+{
+    return json_pack("{s:o, s:b, s:I, s:I}", "at", cli_json_time(verified->unix_ns), "damaged",
+                     (int)verified->is_damaged, "windows", (json_int_t)verified->windows, "covered",
+                     (json_int_t)verified->covered);
+}
+
 json_t *cli_backup_json(const struct pst_backup *backup)
 {
     char uid[2 * PST_UID_BYTES + 1];
@@ -197,6 +204,8 @@ json_t *cli_backup_json(const struct pst_backup *backup)
         pst_json_set(&value, "running", json_true());
     if (backup->is_pinned)
         pst_json_set(&value, "pinned", json_true());
+    if (backup->verified.is_known)
+        pst_json_set(&value, "verified", verified_json(&backup->verified));
     pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
     if (backup->has_uid)
         pst_json_set(&value, "uid", json_string(uid));

@@ -43,11 +43,25 @@ static const char *base_text(const struct pst_backup *backup, char text[BASE_TEX
     return text;
 }
 
+/* "verified 2026-01-31T12:34:56Z", of a sample "verified 30% by …". text: 64 bytes; returned. */
+static const char *verified_text(const struct pst_verified *verified, char *text)
+{
+    char when[PST_TIME_TEXT_BYTES], percent[16] = "";
+    text[0] = '\0';
+    if (!verified->is_known)
+        return text;
+    if (!verified->is_damaged && verified->covered < verified->windows)
+        snprintf(percent, sizeof(percent), "%u%% by ", verified->covered * 100 / verified->windows);
+    snprintf(text, 64, "  %s %s%s", verified->is_damaged ? "found damaged" : "verified", percent,
+             pst_time_text(verified->unix_ns, 0, when));
+    return text;
+}
+
 static void print_row(const struct pst_backup *backup)
 {
     char size[CLI_VALUE_TEXT_BYTES], stored[CLI_VALUE_TEXT_BYTES], ratio[CLI_VALUE_TEXT_BYTES];
     char when[PST_TIME_TEXT_BYTES];
-    char uid[2 * PST_UID_BYTES + 1], base[BASE_TEXT_BYTES];
+    char uid[2 * PST_UID_BYTES + 1], base[BASE_TEXT_BYTES], verified[64];
     const struct pst_manifest_common *common = &backup->cluster.common;
     const char *label = backup->cluster.label;
     if (!backup->has_cluster) {
@@ -59,15 +73,16 @@ static void print_row(const struct pst_backup *backup)
     }
     pst_hex_encode(common->uid, PST_UID_BYTES, uid);
     cli_print_line(
-        stdout, "%7u  %-10s  %-20s  %10s  %10s  %6s  %-9s  %10llu  %.8s%s%s%s%s%s%s%s",
+        stdout, "%7u  %-10s  %-20s  %10s  %10s  %6s  %-9s  %10llu  %.8s%s%s%s%s%s%s%s%s",
         backup->number, pst_backup_state_text(backup->state),
         pst_time_text(common->started_unix_ns, 0, when),
         cli_value_size_text(common->sums.source_bytes, size),
         cli_value_size_text(common->sums.stored_bytes, stored),
         cli_value_ratio_text(common->sums.source_bytes, common->sums.stored_bytes, ratio),
         codec_text(backup), (unsigned long long)common->sums.objects, uid, base_text(backup, base),
-        backup->is_pinned ? "  pinned" : "", label[0] ? "  label \"" : "", label,
-        label[0] ? "\"" : "", backup->reason[0] ? "  " : "", backup->reason);
+        backup->is_pinned ? "  pinned" : "", verified_text(&backup->verified, verified),
+        label[0] ? "  label \"" : "", label, label[0] ? "\"" : "", backup->reason[0] ? "  " : "",
+        backup->reason);
 }
 
 static int print_list(const struct pst_backup_list *list, bool json)

@@ -3,6 +3,7 @@
  * command.c, on the main thread.
  */
 #include <errno.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -19,7 +20,23 @@
 #include "engine/service/interrupt.h"
 
 static const struct cli_option options[] = {
-    CLI_FROM_OPTION, CLI_KEY_OPTION, CLI_PLACEMENT_OPTIONS, CLI_OPTION_JSON, {0}};
+    CLI_FROM_OPTION,
+    CLI_KEY_OPTION,
+    {.name = "only",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "NODE[/NAME]",
+     .repeatable = true,
+     .help = "verify only this node or source"},
+    {.name = "sample",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "N%",
+     .yields_to = "only",
+     .help =
+         "read only so much of the chunks of each part, the next share at each run, so that all "
+         "have their turn. How far it is, is kept beside the backup, and list shows it"},
+    CLI_PLACEMENT_OPTIONS,
+    CLI_OPTION_JSON,
+    {0}};
 
 static void on_finding(void *context, const struct pst_finding *finding)
 {
@@ -43,22 +60,29 @@ static void on_finding(void *context, const struct pst_finding *finding)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }
 
+static json_t *summary_json(const struct pst_verify_outcome *outcome)
+{
+    json_t *fields = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify", "number",
+        (json_int_t)outcome->number, "files", (json_int_t)outcome->files, "file_bytes",
+        (json_int_t)outcome->bytes, "chunks", (json_int_t)outcome->chunks, "objects",
+        (json_int_t)outcome->objects, "objects_damaged", (json_int_t)outcome->objects_damaged,
+        "damages", (json_int_t)outcome->damages, "unverified", (json_int_t)outcome->unverified,
+        "warnings", (json_int_t)outcome->warnings, "passed_over", (json_int_t)outcome->passed_over);
+    if (outcome->windows > 1) {
+        pst_json_set(&fields, "windows", json_integer((json_int_t)outcome->windows));
+        pst_json_set(&fields, "covered", json_integer((json_int_t)outcome->covered));
+    }
+    return fields;
+}
+
 static int print_summary(const struct pst_verify_outcome *outcome, bool json)
 {
     char files[CLI_VALUE_COUNT_BYTES], chunks[CLI_VALUE_COUNT_BYTES],
         damages[CLI_VALUE_COUNT_BYTES];
     char size[CLI_VALUE_TEXT_BYTES];
     if (json)
-        return cli_json_record(
-            stdout, "summary",
-            json_pack(
-                "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", "verify",
-                "number", (json_int_t)outcome->number, "files", (json_int_t)outcome->files,
-                "file_bytes", (json_int_t)outcome->bytes, "chunks", (json_int_t)outcome->chunks,
-                "objects", (json_int_t)outcome->objects, "objects_damaged",
-                (json_int_t)outcome->objects_damaged, "damages", (json_int_t)outcome->damages,
-                "unverified", (json_int_t)outcome->unverified, "warnings",
-                (json_int_t)outcome->warnings, "passed_over", (json_int_t)outcome->passed_over));
+        return cli_json_record(stdout, "summary", summary_json(outcome));
     char objects[CLI_VALUE_COUNT_BYTES];
     cli_print(stdout, "backup %u: %s, %s, %s read and checked: %s", outcome->number,
               cli_value_count_text(outcome->files, "file", files),
@@ -70,6 +94,9 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
                   cli_value_count_text(outcome->objects_damaged, "object", objects));
     if (outcome->unverified > 0)
         cli_print(stdout, "; not all of it could be read");
+    if (outcome->windows > 1)
+        cli_print(stdout, "; %u of %u samples that make the whole were found whole",
+                  outcome->covered, outcome->windows);
     cli_print_empty_line(stdout);
     return cli_print_flush(stdout);
 }
@@ -78,14 +105,34 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
 static bool is_unverified(int error)
 {
     return error != -ECANCELED && error != -PST_E_CORRUPT && error != -PST_E_NEWER &&
-           error != -PST_E_INCOMPLETE && error != -PST_E_NO_BACKUP && error != -PST_E_NO_KEY;
+           error != -PST_E_INCOMPLETE && error != -PST_E_NO_BACKUP && error != -PST_E_NO_KEY &&
+           error != -ENOKEY;
 }
 
-static enum cli_exit run(const struct cli_arguments *arguments)
+/* 0: there is no --sample. */
+static int read_percent(const struct cli_arguments *arguments, uint32_t *percent)
+{
+    const char *text = cli_argument_text(arguments, "sample");
+    char digits[8];
+    uint64_t count = 0;
+    *percent = 0;
+    if (!text)
+        return 0;
+    size_t bytes = strcspn(text, "%");
+    bool is_short = bytes < sizeof(digits) && (text[bytes] == '\0' || text[bytes + 1] == '\0');
+    snprintf(digits, sizeof(digits), "%.*s", (int)bytes, text);
+    if (!is_short || cli_value_count(digits, &count) != 0 || count < 1 || count > 99)
+        return -EINVAL;
+    *percent = (uint32_t)count;
+    return 0;
+}
+
+static enum cli_exit verify(const struct cli_arguments *arguments, uint32_t percent)
 {
     struct cli_read read;
     struct pst_verify_job job;
     struct pst_verify_outcome outcome = {0};
+    const char *only[CLI_OPTION_VALUES_MAX];
     pst_verify_job_init(&job);
     enum cli_exit code = cli_read_begin(arguments, "verify", &read, &job.run);
     if (code != CLI_EXIT_DONE)
@@ -94,23 +141,37 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     job.more_directories = read.directories + 1;
     job.more_directories_count = read.directories_count - 1;
     job.id = read.id;
+    job.only = only;
+    job.only_count = cli_argument_texts(arguments, "only", only);
+    job.sample_percent = percent;
+    job.keeps_result = true;
     job.keys = cli_keys_read(arguments, false, &read.keys);
     job.on_finding = on_finding;
     int error = pst_job_verify(&job, pst_interrupt_flag(), &outcome);
     cli_read_end(&read);
-    int printed = outcome.number != 0 && error != -ECANCELED
+    int printed = outcome.number != 0 && error != -ECANCELED && error != -ENOKEY
                       ? print_summary(&outcome, cli_argument_json(arguments))
                       : 0;
     if (error && outcome.number != 0 && is_unverified(error))
         return cli_fail(arguments, CLI_EXIT_PARTIAL, "%s", outcome.message);
     if (error)
-        return cli_read_fail(&read, error, outcome.number, outcome.message, false);
+        return cli_read_fail(&read, error, outcome.number, outcome.message, error == -ENOKEY);
     if (printed)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
                         pst_error_text(printed));
     if (outcome.passed_over)
         return cli_read_passed_over(&read, "verified", outcome.number, outcome.passed_over);
     return CLI_EXIT_DONE;
+}
+
+static enum cli_exit run(const struct cli_arguments *arguments)
+{
+    uint32_t percent;
+    if (read_percent(arguments, &percent) != 0)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--sample: give 1%% to 99%%");
+    if (percent && cli_argument_count(arguments, "only") > 0)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--only and --sample exclude each other");
+    return verify(arguments, percent);
 }
 
 const struct cli_command cli_command_verify = {

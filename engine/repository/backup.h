@@ -9,6 +9,7 @@
 #include "engine/key/keyring.h"
 #include "engine/repository/findings.h"
 #include "engine/repository/repository.h"
+#include "engine/repository/verified.h"
 #include "penstock/run.h"
 
 #define PST_DIRECTORIES_MAX 64u
@@ -40,6 +41,7 @@ struct pst_backup {
     struct pst_backup_list *list;        /* that it is of */
     uint64_t found_in;                   /* bit i: the i-th of them holds some of it */
     bool is_pinned;                      /* pin.h, in any of them */
+    struct pst_verified verified;        /* likewise; of one that has its cluster manifest */
     bool is_pruned;                      /* prune.h: it is gone, or would be */
     bool is_prepared; /* no decision was found, but the manifest of a node of several */
     enum pst_backup_state state;

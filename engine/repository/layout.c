@@ -64,6 +64,11 @@ struct layout_name layout_pin(uint32_t number)
     NAME("BACKUP-%u.pin", number);
 }
 
+struct layout_name layout_verified(uint32_t number)
+{
+    NAME("BACKUP-%u.verified", number);
+}
+
 struct layout_name layout_keys(uint32_t number, uint32_t node, uint32_t copy)
 {
     NAME("BACKUP-%u.%u.keys%s", number, node, copy ? ".copy" : "");
@@ -184,6 +189,7 @@ bool layout_is_inside(const char *name, uint32_t number)
     return (layout_parse_cluster(name, &found) && found == number) ||
            layout_parse_node_manifest(name, number, &found) ||
            layout_parse_mark(name, number, &found) || strcmp(name, layout_pin(number).text) == 0 ||
+           strcmp(name, layout_verified(number).text) == 0 ||
            layout_parse_keys(name, number, &found) ||
            layout_parse_part_dir(name, number, &found, &parts) || is_temporary(name, number);
 }

@@ -33,6 +33,7 @@ struct layout_name layout_cluster_manifest(uint32_t number);    /* BACKUP-7.clus
 struct layout_name layout_cluster_copy(uint32_t number);        /* the same and ".copy" */
 struct layout_name layout_mark(uint32_t number, uint32_t node); /* BACKUP-7.1.mark */
 struct layout_name layout_pin(uint32_t number);                 /* BACKUP-7.pin */
+struct layout_name layout_verified(uint32_t number);            /* BACKUP-7.verified */
 
 /* The wrapped data key of a node, which is kept twice: BACKUP-7.1.keys, BACKUP-7.1.keys.copy. */
 #define LAYOUT_KEYS_COPIES 2u

@@ -30,6 +30,9 @@ static bool manifest_is_known(const struct pst_backup *backup, const char *name)
     uint32_t number;
     if (layout_parse_cluster(name, &number) && number == backup->number)
         return true;
+    if (strcmp(name, layout_verified(backup->number).text) == 0 ||
+        (backup->is_pinned && strcmp(name, layout_pin(backup->number).text) == 0))
+        return true;
     for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
         uint32_t node = backup->cluster.nodes[i].node;
         if (strcmp(name, layout_node_manifest(backup->number, node).text) == 0)

@@ -1,10 +1,13 @@
-/* Which sources of a backup are restored. Called by restore.c on its thread, before the passes. */
+/* Which sources of a backup are restored, or verified. Called by restore.c and verify.c on their
+ * threads, before anything is read. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/restore/restore_passes.h"
+#include "engine/restore/source_choice.h"
 
 static uint64_t sources_named(const struct pst_node_manifest *node, const char *name)
 {
@@ -29,26 +32,45 @@ static bool parse(const char *text, uint32_t *node, const char **name)
     return true;
 }
 
-static int choose(struct restore_run *run, const char *text)
+static int fail(char *message, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fail(char *message, int error, const char *format, ...)
 {
-    const struct pst_backup *backup = run->backup;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, PST_MESSAGE_BYTES, format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+int source_choose(const struct pst_backup *backup, const char *text, uint64_t *only, char *message)
+{
     const char *name;
     uint32_t node, i = 0;
     if (!parse(text, &node, &name))
-        return restore_fail(run, -ENOKEY, "\"%s\" is neither NODE nor NODE/NAME", text);
+        return fail(message, -ENOKEY, "\"%s\" is neither NODE nor NODE/NAME", text);
     while (i < backup->cluster.nodes_count && backup->cluster.nodes[i].node != node)
         i++;
     if (i == backup->cluster.nodes_count)
-        return restore_fail(run, -ENOKEY, "%s: no node %u took part in backup %u", text, node,
-                            backup->number);
+        return fail(message, -ENOKEY, "%s: no node %u took part in backup %u", text, node,
+                    backup->number);
     if (backup->nodes[i].parts_count == 0)
-        return restore_fail(run, backup->error, "%s", backup->reason);
+        return fail(message, backup->error ? backup->error : -PST_E_INCOMPLETE, "%s",
+                    backup->reason);
     uint64_t bits = sources_named(&backup->nodes[i], name);
     if (bits == 0)
-        return restore_fail(run, -ENOKEY, "%s: node %u has no such source in backup %u", text, node,
-                            backup->number);
-    run->only[i] |= bits;
+        return fail(message, -ENOKEY, "%s: node %u has no such source in backup %u", text, node,
+                    backup->number);
+    only[i] |= bits;
     return 0;
+}
+
+static int choose(struct restore_run *run, const char *text)
+{
+    char message[PST_MESSAGE_BYTES];
+    int error = source_choose(run->backup, text, run->only, message);
+    return error ? restore_fail(run, error, "%s", message) : 0;
 }
 
 int restore_choose(struct restore_run *run)
@@ -69,18 +91,22 @@ int restore_choose(struct restore_run *run)
     return error;
 }
 
-void restore_drop_parts(struct restore_run *run)
+void source_drop_parts(const uint64_t *only, struct pst_part_set *set)
 {
-    struct pst_part_set *set = &run->set;
     uint32_t count = set->count;
     set->count = 0;
     set->file_bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (run->only[set->parts[i].node_index] == 0)
+        if (only[set->parts[i].node_index] == 0)
             continue;
         set->file_bytes += set->parts[i].file_bytes;
         set->parts[set->count++] = set->parts[i];
     }
+}
+
+void restore_drop_parts(struct restore_run *run)
+{
+    source_drop_parts(run->only, &run->set);
 }
 
 uint32_t restore_nodes(const struct restore_run *run)

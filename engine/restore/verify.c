@@ -12,6 +12,7 @@
 #include "engine/restore/catalogue.h"
 #include "engine/restore/chunk_reader.h"
 #include "engine/restore/contents.h"
+#include "engine/restore/source_choice.h"
 #include "engine/restore/verify_rows.h"
 
 struct verify {
@@ -19,6 +20,7 @@ struct verify {
     struct pst_verify_result *result;
     struct crew *crew;
     struct pst_backup backup;
+    uint64_t only[PST_NODES_MAX]; /* by node index: bits of the sources, where only some are */
     struct pst_part_set set;
     struct pst_part_set copies; /* of files of the set, in further directories */
     struct pst_findings findings;
@@ -162,7 +164,8 @@ static int look_through_parts(struct verify *verify, struct pst_part_set *set)
     return error;
 }
 
-/* The checksums of a copy have been checked by now; its contents were checked with the original. */
+/* The checksums of a copy have been checked by now; its contents were checked with the original. Of
+ * a window nothing more can be said either. */
 static int check_copy(void *context, uint32_t worker, const struct pst_part_map *part,
                       const void *buffer)
 {
@@ -170,23 +173,55 @@ static int check_copy(void *context, uint32_t worker, const struct pst_part_map 
     return 0;
 }
 
-static bool want(void *context, const struct pst_part_map *part,
-                 const struct pst_index_entry *entry)
+static bool is_in_window(const struct pst_verify_options *options, const struct pst_part_map *part,
+                         const struct pst_index_entry *entry)
+{
+    uint64_t chunks = part->sums.chunks ? part->sums.chunks : 1;
+    return options->windows == 0 ||
+           entry->chunk % chunks * options->windows / chunks == options->window;
+}
+
+/* Whether a chunk may hold something of the sources that are chosen. */
+static bool is_of_chosen(const struct verify *verify, const struct pst_part_map *part,
+                         const struct pst_index_entry *entry)
+{
+    uint64_t only = verify->only[part->node_index];
+    bool names_none = entry->object_first == 0 && entry->object_last == 0;
+    if (verify->options->only_count == 0 || names_none)
+        return true;
+    for (uint32_t i = 0; i < PST_SOURCES_MAX; i++) {
+        if ((only >> i & 1) != 0 && i >= pst_object_source(entry->object_first) &&
+            i <= pst_object_source(entry->object_last))
+            return true;
+    }
+    return false;
+}
+
+static bool is_wanted(void *context, const struct pst_part_map *part,
+                      const struct pst_index_entry *entry)
 {
     const struct verify *verify = context;
-    return part->origin == 0 || origins_want(&verify->origins, part, entry);
+    if (part->origin > 0)
+        return origins_want(&verify->origins, part, entry);
+    return is_in_window(verify->options, part, entry) && is_of_chosen(verify, part, entry);
+}
+
+static bool chooses_chunks(const struct pst_verify_options *options)
+{
+    return options->windows > 0 || options->only_count > 0;
 }
 
 /* types: bits 1 << enum pst_chunk_type. */
 static int read_parts(struct verify *verify, const struct pst_part_set *set, uint32_t types)
 {
-    bool names_objects = set != &verify->copies && (types & 1u << PST_CHUNK_CATALOGUE) == 0;
+    bool is_plain = set == &verify->copies || verify->options->windows > 0;
+    bool names_objects = !is_plain && (types & 1u << PST_CHUNK_CATALOGUE) == 0;
     verify->reading = (struct chunk_reading){
         .crew = verify->crew,
         .set = set,
         .types = types,
-        .wants = set == &verify->origins.set ? want : NULL,
-        .take = set == &verify->copies ? check_copy : check_chunk,
+        .wants = chooses_chunks(verify->options) || set == &verify->origins.set ? is_wanted : NULL,
+        .take = is_plain ? check_copy : check_chunk,
         .take_proven = names_objects ? take_proven : NULL,
         .salvage = names_objects ? take_damaged : NULL,
         .lost = names_objects ? note_lost : NULL,
@@ -274,17 +309,29 @@ static int gather_objects(struct verify *verify)
     return error;
 }
 
+#define ALL_TYPES                                                                                  \
+    (1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE | 1u << PST_CHUNK_REFERENCES |               \
+     1u << CHUNK_SUMS)
+
 static int open_origins(struct verify *verify)
 {
     uint64_t damages = verify->findings.damages;
     if (!origins_may_be(&verify->backup))
         return 0;
     int error = read_parts(verify, &verify->set, 1u << PST_CHUNK_REFERENCES);
-    if (!error && damages == 0 && verify->findings.damages == 0)
+    if (!error && damages == 0 && verify->findings.damages == 0 && verify->options->only_count == 0)
         origins_check(&verify->origins, &verify->findings);
     return error ? error
                  : origins_open(&verify->origins, verify->crew, &verify->findings,
                                 &verify->checked_bytes, false);
+}
+
+static int read_window(struct verify *verify)
+{
+    int error = read_parts(verify, &verify->set, ALL_TYPES);
+    if (!error && verify->copies.count > 0)
+        error = read_parts(verify, &verify->copies, ALL_TYPES);
+    return error;
 }
 
 static int read_all(struct verify *verify)
@@ -292,6 +339,8 @@ static int read_all(struct verify *verify)
     int error = objects_init(&verify->objects);
     if (error)
         return error;
+    verify->objects.only = verify->options->only_count > 0 ? verify->only : NULL;
+    verify->objects.is_partial = verify->options->only_count > 0;
     error = origins_init(&verify->origins, &verify->backup, &verify->set, &verify->objects);
     int contents =
         contents_init(&verify->contents, &verify->backup, &verify->set, &verify->objects);
@@ -304,9 +353,7 @@ static int read_all(struct verify *verify)
     if (!error)
         error = check_data(verify);
     if (!error && verify->copies.count > 0)
-        error = read_parts(verify, &verify->copies,
-                           1u << PST_CHUNK_DATA | 1u << PST_CHUNK_CATALOGUE |
-                               1u << PST_CHUNK_REFERENCES | 1u << CHUNK_SUMS);
+        error = read_parts(verify, &verify->copies, ALL_TYPES);
     contents_release(&verify->contents);
     origins_release(&verify->origins);
     objects_release(&verify->objects);
@@ -338,6 +385,10 @@ static int verify_parts(struct verify *verify)
         return error;
     if (manifests_are_whole(verify))
         error = pst_backup_find_strangers(&verify->backup, &verify->set, &verify->findings);
+    if (verify->options->only_count > 0) {
+        source_drop_parts(verify->only, &verify->set);
+        source_drop_parts(verify->only, &verify->copies);
+    }
     if (!error)
         error = look_through_parts(verify, &verify->set);
     if (!error)
@@ -345,7 +396,7 @@ static int verify_parts(struct verify *verify)
     if (!error && verify->backup.is_shut)
         warn_shut(verify);
     else if (!error)
-        error = read_all(verify);
+        error = verify->options->windows > 0 ? read_window(verify) : read_all(verify);
     pst_backup_parts_free(&verify->set);
     pst_backup_parts_free(&verify->copies);
     return error;
@@ -372,18 +423,34 @@ static void report_elsewhere(struct verify *verify)
     }
 }
 
+static int choose_sources(struct verify *verify)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < verify->options->only_count; i++)
+        error = source_choose(&verify->backup, verify->options->only[i], verify->only,
+                              verify->result->message);
+    return error;
+}
+
+static int verify_loaded(struct verify *verify)
+{
+    if (verify->backup.is_shut &&
+        (verify->backup.directories->keyring || chooses_chunks(verify->options)))
+        return -PST_E_NO_KEY;
+    if (!verify->backup.has_cluster)
+        return 0;
+    int error = choose_sources(verify);
+    return error ? error : verify_parts(verify);
+}
+
 static int verify_backup(struct verify *verify)
 {
     int error = pst_backup_load(&verify->backup, &verify->findings, &verify->result->files,
                                 &verify->checked_bytes);
     if (error)
         return error;
-    bool is_wrong = verify->backup.is_shut && verify->backup.directories->keyring;
-    if (is_wrong)
-        error = -PST_E_NO_KEY;
-    else if (verify->backup.has_cluster)
-        error = verify_parts(verify);
-    if (!error)
+    error = verify_loaded(verify);
+    if (!error && verify->options->only_count == 0)
         report_elsewhere(verify);
     pst_backup_unload(&verify->backup);
     return error ? error : outcome(verify);

@@ -272,7 +272,7 @@ ids() { # OPTION…: of the backups
 }
 old_id=$(key_id "$key") new_id=$(key_id "$other")
 for _ in 1 2; do expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"; done
-sums() { (cd "$b" && find . -type f ! -name '*.keys*' -exec sha256sum {} + | sort); }
+sums() { (cd "$b" && find . -type f ! -name '*.keys*' ! -name '*.verified' -exec sha256sum {} + | sort); }
 before=$(sums)
 [ "$(ids)" = "$(printf '1 %s\n2 %s\n' "$old_id" "$old_id")" ] || fail "list: $(ids)"
 expect_exit 12 "$penstock" key add --from "$b" --new-key-file "$other"

@@ -234,6 +234,13 @@ struct pst_verify_job {
     uint32_t more_directories_count;
     /* Opens a backup that is sealed. NULL: only the checksums of what is stored are checked. */
     const struct pst_keys *keys;
+    /* "NODE" or "NODE/NAME": these sources alone; count 0: everything. */
+    const char *const *only;
+    uint32_t only_count;
+    uint32_t sample_percent; /* so much of the chunks, another share at each call until all had
+                                their turn, by the note beside the backup; 0: all */
+    bool keeps_result;       /* what verifying came to is noted beside the backup, but with only */
+    uint8_t reserved_2[7];
 };
 
 static inline void pst_verify_job_init(struct pst_verify_job *job)
@@ -256,6 +263,8 @@ struct pst_verify_outcome {
     uint64_t objects_damaged; /* of which some is missing or damaged */
     uint64_t unverified;      /* findings of what could not be read, and may be whole */
     uint64_t passed_over;     /* newer backups, where id is NULL, that are not complete: logged */
+    uint32_t windows;         /* with sample_percent: in so many calls all chunks have their turn */
+    uint32_t covered;         /* of them, found whole one after the other up to this one */
 };
 
 static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)

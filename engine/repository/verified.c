@@ -1,0 +1,96 @@
+/* Keeps what verifying came to. Called by the job that verifies, and where backups are listed, on
+ * their threads. */
+#include "engine/repository/verified.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/hex.h"
+#include "engine/repository/backup.h"
+#include "engine/repository/layout.h"
+
+#define NOTE_BYTES 256u
+
+uint32_t pst_verified_window(const struct pst_verified *verified, uint32_t windows)
+{
+    bool goes_on = verified->is_known && verified->windows == windows;
+    return goes_on ? verified->next : 0;
+}
+
+struct pst_verified pst_verified_after(const struct pst_verified *verified, uint32_t windows,
+                                       bool is_damaged, uint64_t unix_ns)
+{
+    bool goes_on = verified->is_known && verified->windows == windows;
+    uint32_t covered = goes_on ? verified->covered : 0;
+    covered = is_damaged ? 0 : covered < windows ? covered + 1 : windows;
+    return (struct pst_verified){
+        .is_known = true,
+        .is_damaged =
+            is_damaged || (verified->is_known && verified->is_damaged && covered < windows),
+        .unix_ns = unix_ns,
+        .windows = windows,
+        .next = (pst_verified_window(verified, windows) + 1) % windows,
+        .covered = covered,
+    };
+}
+
+static int write_note(struct pst_repository *repository, int directory, uint32_t number,
+                      const char *text)
+{
+    const struct layout_name name = layout_verified(number);
+    const struct layout_name temporary = layout_temporary(name.text);
+    int error = repository_overwrite(repository, directory, temporary.text, text, strlen(text));
+    if (!error)
+        error = repository_rename(repository, directory, temporary.text, name.text, true);
+    return error;
+}
+
+int pst_verified_note(const struct pst_backup *backup, const struct pst_backup_hold *hold,
+                      const struct pst_verified *verified)
+{
+    char text[NOTE_BYTES], uid[2 * PST_UID_BYTES + 1];
+    int first = 0;
+    pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
+    snprintf(text, sizeof(text), "%s %llu %s %u %u %u\n", uid,
+             (unsigned long long)verified->unix_ns, verified->is_damaged ? "damaged" : "whole",
+             verified->windows, verified->next, verified->covered);
+    for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        int error = hold->handles[i] < 0 ? hold->handles[i]
+                                         : write_note(&backup->directories->repositories[i],
+                                                      hold->handles[i], backup->number, text);
+        first = first ? first : error;
+    }
+    return first;
+}
+
+static bool parse(const char *text, const uint8_t *uid, struct pst_verified *verified)
+{
+    char found[2 * PST_UID_BYTES + 1], wanted[2 * PST_UID_BYTES + 1], state[8];
+    unsigned long long unix_ns;
+    pst_hex_encode(uid, PST_UID_BYTES, wanted);
+    if (sscanf(text, "%32s %llu %7s %u %u %u\n", found, &unix_ns, state, &verified->windows,
+               &verified->next, &verified->covered) != 6)
+        return false;
+    verified->unix_ns = unix_ns;
+    verified->is_known = true;
+    verified->is_damaged = strcmp(state, "damaged") == 0;
+    bool is_legal = verified->windows > 0 && verified->windows <= PST_VERIFIED_WINDOWS_MAX &&
+                    verified->next < verified->windows && verified->covered <= verified->windows;
+    return is_legal && strcmp(found, wanted) == 0 &&
+           (verified->is_damaged || strcmp(state, "whole") == 0);
+}
+
+void verified_read(struct pst_repository *repository, int directory, uint32_t number,
+                   const uint8_t *uid, struct pst_verified *verified)
+{
+    char text[NOTE_BYTES];
+    struct pst_verified read;
+    int bytes = repository_read_head(repository, directory, layout_verified(number).text, text,
+                                     sizeof(text) - 1);
+    if (bytes <= 0)
+        return;
+    text[bytes] = '\0';
+    if (parse(text, uid, &read) && (!verified->is_known || read.unix_ns > verified->unix_ns))
+        *verified = read;
+}

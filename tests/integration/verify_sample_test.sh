@@ -1,0 +1,107 @@
+#!/bin/bash
+# verify --sample reads another share at each run, and all in as many as it says; damage stays known until
+# all was found whole since; --only reads the chosen sources alone. What it came to is kept, and listed.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+backups=$disk/backups
+
+make_backup() {
+    mkdir "$disk/a" "$disk/b"
+    random_bytes 12000000 >"$disk/a/file"
+    random_bytes 8000000 >"$disk/b/file"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/a" --source "dir:$disk/b" --to "$backups" --ldms 2
+}
+
+# expect_noted FILTER: so does list.
+expect_noted() {
+    expect_exit 0 "$penstock" list --from "$backups" --json
+    expect_json ".[0].verified | $1"
+}
+
+samples() {
+    local run whole=0 chunks=0
+    expect_exit 0 "$penstock" list --from "$backups"
+    ! grep -q 'verified' "$memory/out" || fail 'verified before it was'
+    for run in 1 2 3 4; do
+        expect_exit 0 "$penstock" verify --from "$backups" --sample 30% --json
+        expect_json ".[-1] | .windows == 4 and .covered == $run"
+        chunks=$((chunks + $(jq -s '.[-1].chunks' "$memory/out")))
+        expect_noted ".windows == 4 and .covered == $run and (.damaged | not)"
+    done
+    expect_exit 0 "$penstock" verify --from "$backups" --json
+    whole=$(jq -s '.[-1].chunks' "$memory/out")
+    # each sample reads the indexes too
+    [ "$chunks" = $((whole + 3 * 2)) ] || fail "$chunks chunks in samples, $whole in all"
+    expect_noted '.windows == 1 and .covered == 1'
+    expect_exit 0 "$penstock" list --from "$backups"
+    expect_output '  verified 20'
+    expect_exit 0 "$penstock" verify --from "$backups" --sample 50
+    expect_output 'chunks?, .*; 1 of 2 samples that make the whole were found whole$'
+    expect_exit 0 "$penstock" list --from "$backups"
+    expect_output '  verified 50% by 20'
+}
+
+# One run of four finds it; the others do not forget it.
+damage() {
+    local part run codes=''
+    part=$(ls "$backups"/BACKUP-1/*PART-1*/*.data)
+    flip "$part" $(($(stat -c %s "$part") / 2))
+    for run in 1 2 3 4; do
+        expect_exit '0 1' "$penstock" verify --from "$backups" --sample 25%
+        codes+=$status
+    done
+    [ "$(tr -d 0 <<<"$codes")" = 1 ] || fail "found in: $codes"
+    expect_noted .damaged
+    flip "$part" $(($(stat -c %s "$part") / 2))
+    for run in 1 2 3; do expect_exit 0 "$penstock" verify --from "$backups" --sample 25%; done
+    expect_exit 0 "$penstock" verify --from "$backups" --sample 25%
+    expect_noted '.damaged | not'
+}
+
+only() {
+    local part
+    expect_exit 0 "$penstock" verify --from "$backups" --only 1/a --json
+    [ "$(jq -s '.[-1].objects' "$memory/out")" -lt 5 ] || fail 'other objects'
+    expect_exit 2 "$penstock" verify --from "$backups" --only 1/c
+    expect_message 'node 1 has no such source in backup 1'
+    expect_exit 2 "$penstock" verify --from "$backups" --only 2
+    expect_exit 2 "$penstock" verify --from "$backups" --only 1 --sample 3%
+    expect_exit 2 "$penstock" verify --from "$backups" --sample 100%
+    # damage in one source is none in the other
+    for part in "$backups"/BACKUP-1/*/*.data; do
+        flip "$part" $(($(stat -c %s "$part") / 2))
+    done
+    expect_exit 1 "$penstock" verify --from "$backups" --only 1
+    expect_exit '0 1' "$penstock" verify --from "$backups" --only 1/a
+    local a=$status
+    expect_exit '0 1' "$penstock" verify --from "$backups" --only 1/b
+    [ $((a + status)) -ge 1 ] || fail 'neither source is damaged'
+    for part in "$backups"/BACKUP-1/*/*.data; do
+        flip "$part" $(($(stat -c %s "$part") / 2))
+    done
+    expect_noted '.damaged | not'
+}
+
+# A note of another backup, or none at all, is none; nor does a stranger's name warn.
+notes() {
+    echo 'no note' >"$backups/BACKUP-1/BACKUP-1.verified"
+    expect_noted '. == null'
+    expect_exit 0 "$penstock" verify --from "$backups" --json
+    expect_json '.[-1].warnings == 0'
+    sed -i 's/^./g/' "$backups/BACKUP-1/BACKUP-1.verified"
+    expect_noted '. == null'
+    expect_exit 0 "$penstock" pin --from "$backups" 1
+    expect_exit 0 "$penstock" verify --from "$backups" --json
+    expect_json '.[-1].warnings == 0'
+    expect_exit 0 "$penstock" unpin --from "$backups" 1
+    expect_exit 0 "$penstock" prune --from "$backups" 1
+    expect_absent "$backups/BACKUP-1"
+}
+
+make_backup
+samples
+damage
+only
+notes
