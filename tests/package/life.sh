@@ -1,0 +1,29 @@
+#!/bin/bash
+# What life_test.sh runs as root in a system of its own; FOLDER has the packages, old and new.
+#   life.sh FOLDER
+set -euo pipefail
+trap 'echo "FAILED: line $LINENO: $BASH_COMMAND" >&2' ERR
+export LC_ALL=C
+cd "$1"
+
+dpkg --install old/*.deb >out 2>&1 || { cat out; exit 1; }
+test -e /usr/share/doc/penstock/of-the-old-one
+penstock --version | grep '^penstock ' >/dev/null
+
+penstock backup --source dir:/usr/share/doc/penstock --to backups --quiet
+penstock verify --from backups --quiet
+penstock restore --from backups --target restored --quiet
+diff -r /usr/share/doc/penstock restored
+
+read -ra flags < <(pkg-config --cflags --libs penstock)
+cc -std=c11 /usr/share/doc/penstock/docs/examples/accounts.c "${flags[@]}" -pthread -o accounts
+./accounts accounts.backups >/dev/null
+
+dpkg --install new/*.deb >out 2>&1 || { cat out; exit 1; }
+[ ! -e /usr/share/doc/penstock/of-the-old-one ]
+penstock verify --from backups --quiet
+dpkg --verify penstock libpenstock0 libpenstock-dev
+
+mapfile -t packages < <(dpkg-query -W -f '${Package}\n' '*penstock*')
+dpkg --purge "${packages[@]}" >out 2>&1 || { cat out; exit 1; }
+[ ! -e /usr/bin/penstock ]

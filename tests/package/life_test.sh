@@ -1,0 +1,50 @@
+#!/bin/bash
+# The Debian packages of a build, in a system that sees this host through an overlay: installed, run,
+# upgraded, purged, and then nothing is left.
+#   life_test.sh BUILD_FOLDER
+set -euo pipefail
+folder=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+[ "$(id -u)" -eq 0 ] || skip 'only root can make a system of its own'
+command -v dh >/dev/null || skip 'debhelper is missing: run scripts/install-deps package'
+! dpkg-query -W penstock libpenstock0 >/dev/null 2>&1 || skip 'penstock is installed here'
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+
+DEB_BUILD_OPTIONS=noautodbgsym "$folder/../../scripts/package" "$work/new" "$1" >/dev/null
+# The same as an earlier version, with a file that the newer one does not have.
+mkdir "$work/old"
+for package in "$work"/new/*_*.deb; do
+    dpkg-deb --raw-extract "$package" "$work/tree"
+    sed -i 's/^Version: .*/Version: 0.0.9/; s/(= [^)]*)/(= 0.0.9)/' "$work/tree/DEBIAN/control"
+    name=$(sed -n 's/^Package: //p' "$work/tree/DEBIAN/control")
+    touch "$work/tree/usr/share/doc/$name/of-the-old-one"
+    dpkg-deb --build "$work/tree" "$work/old" >/dev/null
+    rm -r "$work/tree"
+done
+
+# shellcheck disable=SC2016 # its own variables
+unshare --mount --propagation private bash -euo pipefail -c '
+    system=$1/system folder=$2
+    mkdir "$system"
+    mount -t tmpfs system "$system"
+    mkdir "$system"/{upper,work,all}
+    mount -t overlay -o "lowerdir=/,upperdir=$system/upper,workdir=$system/work" system "$system/all" 2>/dev/null ||
+        { echo "skipped: there is no overlayfs here"; exit 77; }
+    mount -t proc proc "$system/all/proc"
+    for place in dev sys; do mount --rbind "/$place" "$system/all/$place"; done
+    mount -t tmpfs run "$system/all/run"
+    mkdir "$system/all/run/test"
+    cp -r "$1/old" "$1/new" "$folder/life.sh" "$system/all/run/test/"
+    chroot "$system/all" /run/test/life.sh /run/test
+    # What dpkg, ldconfig and the like keep for themselves aside.
+    left=$(cd "$system/upper" && find . ! -type d ! -path "./var/lib/dpkg/*" ! -path "./var/log/*" ! -path "./var/cache/*" \
+        ! -name ld.so.cache)
+    [ -z "$left" ] || { echo "left after the purge: $left"; exit 1; }
+' bash "$work" "$folder" || exit
+echo 'installed, run, upgraded, purged'
