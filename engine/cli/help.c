@@ -1,7 +1,9 @@
-/* --help, from the tables. Called by command.c, on the main thread. */
+/* --help, from the tables. Called by command.c, and in parts by the generator of the manual pages
+ * (pages.c), on the main thread. */
 #include "engine/cli/help.h"
 
 #include <ctype.h>
+#include <string.h>
 
 #define FLAG_COLUMN 26
 
@@ -16,77 +18,100 @@ static void print_flag(FILE *out, const char *name, const char *argument, const 
         fprintf(out, "  %-*s  %s\n", FLAG_COLUMN, flag, help);
 }
 
-/* The second line of an option: whatever of range, default and environment it has. */
-static void print_facts(FILE *out, const struct cli_option *option)
+char *cli_option_facts(const struct cli_option *option, char *text, size_t bytes)
 {
     char range[96], variable[CLI_VARIABLE_BYTES];
     cli_option_range(option, range, sizeof(range));
-    fprintf(out, "  %*s  (", FLAG_COLUMN, "");
-    if (option->required)
-        fprintf(out, "required; ");
+    char letter[16] = "";
     if (option->letter)
-        fprintf(out, "also -%c; ", option->letter);
-    if (option->is_shared)
-        fprintf(out, "shared; ");
-    if (option->repeatable)
-        fprintf(out, "may be repeated; ");
-    if (*range)
-        fprintf(out, "%s; ", range);
-    if (option->fallback)
-        fprintf(out, "default %s; ", option->fallback);
-    fprintf(out, "%s)\n", cli_option_variable(option, variable));
+        snprintf(letter, sizeof(letter), "also -%c; ", option->letter);
+    snprintf(text, bytes, "(%s%s%s%s%s%s%s%s%s%s)", option->required ? "required; " : "", letter,
+             option->is_shared ? "shared; " : "", option->repeatable ? "may be repeated; " : "",
+             range, *range ? "; " : "", option->fallback ? "default " : "",
+             option->fallback ? option->fallback : "", option->fallback ? "; " : "",
+             cli_option_variable(option, variable));
+    return text;
 }
 
-static void print_config(FILE *out, const struct cli_command *command)
+void cli_common_options(const struct cli_command *command,
+                        struct cli_common_option options[CLI_COMMON_OPTIONS])
 {
-    print_flag(out, "config", "FILE", "take what flags and environment leave unset from section");
+    options[0] = (struct cli_common_option){.name = "config", .argument = "FILE"};
     if (command->shared_section)
-        fprintf(out,
-                "  %*s  [%s] of this INI file: for one node, or for all, with [%s] for what\n"
-                "  %*s  they share and [%s N] for what is of one alone (PENSTOCK_CONFIG)\n",
-                FLAG_COLUMN, "", command->name, command->shared_section, FLAG_COLUMN, "",
-                command->name);
+        snprintf(options[0].help, sizeof(options[0].help),
+                 "take what flags and environment leave unset from section\n"
+                 "[%s] of this INI file: for one node, or for all, with [%s] for what\n"
+                 "they share and [%s N] for what is of one alone (PENSTOCK_CONFIG)",
+                 command->name, command->shared_section, command->name);
     else
-        fprintf(out, "  %*s  [%s] of this INI file (PENSTOCK_CONFIG)\n", FLAG_COLUMN, "",
-                command->name);
+        snprintf(options[0].help, sizeof(options[0].help),
+                 "take what flags and environment leave unset from section\n"
+                 "[%s] of this INI file (PENSTOCK_CONFIG)",
+                 command->name);
+    options[1] =
+        (struct cli_common_option){.name = "verbose", .letter = 'v', .help = "log more (also -v)"};
+    options[2] = (struct cli_common_option){
+        .name = "quiet",
+        .letter = 'q',
+        .help = "print warnings, errors and data alone: no progress, and no report of\n"
+                "work that is done (also -q)"};
+    options[3] =
+        (struct cli_common_option){.name = "help", .letter = 'h', .help = "print this (also -h)"};
+}
+
+static void print_common(FILE *out, const struct cli_command *command)
+{
+    struct cli_common_option options[CLI_COMMON_OPTIONS];
+    cli_common_options(command, options);
+    for (uint32_t i = 0; i < CLI_COMMON_OPTIONS; i++) {
+        char *rest = options[i].help;
+        print_flag(out, options[i].name, options[i].argument, strsep(&rest, "\n"));
+        while (rest)
+            fprintf(out, "  %*s  %s\n", FLAG_COLUMN, "", strsep(&rest, "\n"));
+    }
 }
 
 void cli_command_help(FILE *out, const struct cli_command *command)
 {
+    char facts[CLI_FACTS_BYTES];
     fprintf(out, "Usage: penstock %s [option]...%s%s\n\n%c%s.\n\nOptions:\n", command->name,
             command->positional ? " " : "", command->positional ? command->positional : "",
             toupper((unsigned char)command->summary[0]), command->summary + 1);
     for (const struct cli_option *option = command->options; option->name; option++) {
         print_flag(out, option->name, option->argument, option->help);
-        print_facts(out, option);
+        fprintf(out, "  %*s  %s\n", FLAG_COLUMN, "",
+                cli_option_facts(option, facts, sizeof(facts)));
     }
-    print_config(out, command);
-    print_flag(out, "verbose", NULL, "log more (also -v)");
-    print_flag(out, "quiet", NULL,
-               "print warnings, errors and data alone: no progress, and no report of");
-    fprintf(out, "  %*s  work that is done (also -q)\n", FLAG_COLUMN, "");
-    print_flag(out, "help", NULL, "print this (also -h)");
+    print_common(out, command);
     fprintf(out, "\nA flag overrides the environment variable named beside it, which overrides the "
                  "configuration file.\n");
 }
 
+const struct cli_exit_meaning cli_exit_meanings[] = {
+    {CLI_EXIT_DONE, "done"},
+    {CLI_EXIT_FAILED,
+     "failed: nothing of a backup is left; restore --force may leave what it restored"},
+    {CLI_EXIT_USAGE, "the command line asks for something impossible"},
+    {CLI_EXIT_PARTIAL,
+     "done, but some objects could not be read, or changed during the backup, or\n"
+     "the report could not be printed; verify: not all of it could be read"},
+    {CLI_EXIT_UNKNOWN, "the outcome is not known: the node that was asked, or its master, is gone"},
+    {CLI_EXIT_NO_BACKUP, "no such backup or directory of backups, or none that is complete"},
+    {CLI_EXIT_BUSY, "busy: another backup is being written or settled"},
+    {CLI_EXIT_KEY, "the backup is sealed, and no key that was given opens it"},
+    {CLI_EXIT_INTERRUPTED, "interrupted"},
+    {0},
+};
+
 static void print_exit_codes(FILE *out)
 {
-    fprintf(
-        out,
-        "Exit codes:\n"
-        "  %3d  done\n"
-        "  %3d  failed: nothing of a backup is left; restore --force may leave what it restored\n"
-        "  %3d  the command line asks for something impossible\n"
-        "  %3d  done, but some objects could not be read, or changed during the backup, or\n"
-        "       the report could not be printed; verify: not all of it could be read\n"
-        "  %3d  the outcome is not known: the node that was asked, or its master, is gone\n"
-        "  %3d  no such backup or directory of backups, or none that is complete\n"
-        "  %3d  busy: another backup is being written or settled\n"
-        "  %3d  the backup is sealed, and no key that was given opens it\n"
-        "  %3d  interrupted\n",
-        CLI_EXIT_DONE, CLI_EXIT_FAILED, CLI_EXIT_USAGE, CLI_EXIT_PARTIAL, CLI_EXIT_UNKNOWN,
-        CLI_EXIT_NO_BACKUP, CLI_EXIT_BUSY, CLI_EXIT_KEY, CLI_EXIT_INTERRUPTED);
+    fprintf(out, "Exit codes:\n");
+    for (const struct cli_exit_meaning *exit = cli_exit_meanings; exit->text; exit++) {
+        const char *rest = strchr(exit->text, '\n');
+        fprintf(out, "  %3d  %.*s\n", exit->code, (int)strcspn(exit->text, "\n"), exit->text);
+        if (rest)
+            fprintf(out, "       %s\n", rest + 1);
+    }
 }
 
 void cli_commands_help(FILE *out, const struct cli_command *const *commands)

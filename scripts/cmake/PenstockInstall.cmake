@@ -1,5 +1,5 @@
 # What `cmake --install build/release [--prefix DIR]` installs: the programs with their module, the library with its
-# headers and its pkg-config file, the licence, the documentation, the systemd unit. scripts/build
+# headers and its pkg-config file, the licence, the documentation, manual pages and completion, the systemd unit. scripts/build
 # builds all of it.
 install(TARGETS penstock penstock-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS penstock_net LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/penstock) # which penstock loads, from its own place
@@ -23,3 +23,15 @@ set(PENSTOCK_DOCDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}\")
 configure_file(\"${PROJECT_SOURCE_DIR}/scripts/penstock@.service.in\" \"${PENSTOCK_UNIT}\" @ONLY)")
 install(FILES ${PENSTOCK_UNIT} DESTINATION lib/systemd/system)
 install(PROGRAMS scripts/setup-host DESTINATION ${CMAKE_INSTALL_SBINDIR} RENAME penstock-setup-host)
+
+set(pages ${CMAKE_BINARY_DIR}/pages)
+set(setup_host ${PROJECT_SOURCE_DIR}/scripts/setup-host)
+add_custom_command(
+  OUTPUT ${pages}/penstock.bash ${pages}/_penstock
+  COMMAND ${PROJECT_SOURCE_DIR}/scripts/make-pages $<TARGET_FILE:penstock_pages> $<TARGET_FILE:penstock-bench> ${setup_host} ${PROJECT_VERSION}
+          ${pages}/man ${pages}/penstock.bash ${pages}/_penstock
+  DEPENDS penstock_pages penstock-bench ${setup_host} ${PROJECT_SOURCE_DIR}/scripts/make-pages VERBATIM)
+add_custom_target(pages ALL DEPENDS ${pages}/penstock.bash ${pages}/_penstock)
+install(DIRECTORY ${pages}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR})
+install(FILES ${pages}/penstock.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME penstock)
+install(FILES ${pages}/_penstock DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)

@@ -26,3 +26,5 @@ cmake --install "$build" --prefix "$work" >/dev/null
 "$work/sbin/penstock-setup-host" --dry-run >/dev/null
 test -s "$work/share/doc/penstock/LICENSE"
 test -s "$work/share/doc/penstock/docs/architecture.md"
+test -s "$work/share/man/man1/penstock-backup.1"
+test -s "$work/share/man/man8/penstock-setup-host.8"
