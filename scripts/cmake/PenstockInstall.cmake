@@ -16,14 +16,20 @@ string(REGEX REPLACE "/$" "" PENSTOCK_PC_PREFIX "${PENSTOCK_PC_PREFIX}")
 configure_file(engine/api/penstock.pc.in ${CMAKE_BINARY_DIR}/lib/penstock.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/lib/penstock.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# The unit names the program where it is installed, which cmake --install --prefix decides.
-set(PENSTOCK_UNIT "${CMAKE_BINARY_DIR}/penstock@.service")
+# The units name the program where it is installed, which cmake --install --prefix decides.
+set(units "${CMAKE_BINARY_DIR}/units")
 install(CODE "set(PENSTOCK_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
 set(PENSTOCK_DOCDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}\")
-configure_file(\"${PROJECT_SOURCE_DIR}/scripts/penstock@.service.in\" \"${PENSTOCK_UNIT}\" @ONLY)")
-install(FILES ${PENSTOCK_UNIT} DESTINATION lib/systemd/system)
+foreach(unit penstock@ penstock-backup@)
+  configure_file(\"${PROJECT_SOURCE_DIR}/scripts/\${unit}.service.in\" \"${units}/\${unit}.service\" @ONLY)
+endforeach()")
+install(DIRECTORY ${units}/ DESTINATION lib/systemd/system)
+install(FILES scripts/penstock-backup@.timer DESTINATION lib/systemd/system)
+install(FILES scripts/penstock.sysusers DESTINATION lib/sysusers.d RENAME penstock.conf)
+install(FILES scripts/penstock.tmpfiles DESTINATION lib/tmpfiles.d RENAME penstock.conf)
 install(PROGRAMS scripts/setup-host DESTINATION ${CMAKE_INSTALL_SBINDIR} RENAME penstock-setup-host)
 
+# Manual pages and completion.
 set(pages ${CMAKE_BINARY_DIR}/pages)
 set(setup_host ${PROJECT_SOURCE_DIR}/scripts/setup-host)
 add_custom_command(
