@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "engine/cli/help.h"
-#include "engine/cli/pages/pages.h"
+#include "engine/cli/pages.h"
 
 /* A line break of a table's text is a space here. */
 static void print_text(FILE *out, const char *text)

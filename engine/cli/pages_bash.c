@@ -1,6 +1,6 @@
 /* Completion for bash, without the help of bash-completion's functions. Called by pages.c. */
 #include "engine/cli/help.h"
-#include "engine/cli/pages/pages.h"
+#include "engine/cli/pages.h"
 
 static const char *const begin =
     "# Completion of penstock for bash, made of the option tables by penstock_pages.\n"

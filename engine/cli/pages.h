@@ -2,8 +2,8 @@
  * Manual pages and completion, from the tables that --help is made of: a program of the build,
  * which is not installed. Main thread only.
  */
-#ifndef PST_ENGINE_CLI_PAGES_PAGES_H
-#define PST_ENGINE_CLI_PAGES_PAGES_H
+#ifndef PST_ENGINE_CLI_PAGES_H
+#define PST_ENGINE_CLI_PAGES_H
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "engine/cli/help.h"
-#include "engine/cli/pages/pages.h"
+#include "engine/cli/pages.h"
 
 /* Between single quotes; special: what stands behind a backslash for _arguments. */
 static void print_quoted(FILE *out, const char *text, size_t bytes, const char *special)
