@@ -20,6 +20,7 @@
 #include "engine/cli/print.h"
 #include "engine/cli/sections.h"
 #include "engine/cli/suggest.h"
+#include "engine/cli/version.h"
 
 #define COMMANDS_MAX 32u
 
@@ -102,11 +103,10 @@ static enum cli_exit print_version(int argc, char **argv)
         return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE,
                     "--version takes no argument but --json");
     if (!json) {
-        cli_print_line(stdout, "penstock %s", PST_VERSION);
+        cli_version_print(stdout);
         return CLI_EXIT_DONE;
     }
-    int error = cli_json_record(
-        stdout, "version", json_pack("{s:s, s:s}", "name", "penstock", "version", PST_VERSION));
+    int error = cli_json_record(stdout, "version", cli_version_json());
     return error ? CLI_EXIT_FAILED : CLI_EXIT_DONE;
 }
 

@@ -322,10 +322,13 @@ static void test_version(void)
 {
     CU_ASSERT_EQUAL(run("--version", NULL), CLI_EXIT_DONE);
     CU_ASSERT_EQUAL(strncmp(out_text, "penstock ", 9), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "\ncommit: "));
     CU_ASSERT_EQUAL(run("--version", "--json", NULL), CLI_EXIT_DONE);
     json_t *value = json_loads(out_text, 0, NULL);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(value, "name")), "penstock");
-    CU_ASSERT_PTR_NOT_NULL(json_string_value(json_object_get(value, "version")));
+    static const char *const facts[] = {"version", "commit", "compiler", "flags", "libraries"};
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+        CU_ASSERT_TRUE(json_string_length(json_object_get(value, facts[i])) > 0);
     json_decref(value);
 }
 

@@ -1,7 +1,7 @@
-# Run by each build: writes FILE, which says the commit of SOURCE, if it is not the one there already.
+# Run by each build: writes FILE, where NAME is the commit of SOURCE, if it is not the one there already.
 execute_process(COMMAND git -C ${SOURCE} describe --always --dirty OUTPUT_VARIABLE commit ERROR_QUIET
                 OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(NOT commit)
   set(commit unknown)
 endif()
-file(CONFIGURE OUTPUT ${FILE} CONTENT "const char bench_commit[] = \"@commit@\";\n" @ONLY)
+file(CONFIGURE OUTPUT ${FILE} CONTENT "const char @NAME@[] = \"@commit@\";\n" @ONLY)
