@@ -13,6 +13,7 @@ extern const struct cli_command cli_command_key;
 extern const struct cli_command cli_command_keygen;
 extern const struct cli_command cli_command_list;
 extern const struct cli_command cli_command_ls;
+extern const struct cli_command cli_command_metrics;
 extern const struct cli_command cli_command_node;
 extern const struct cli_command cli_command_pin;
 extern const struct cli_command cli_command_prune;

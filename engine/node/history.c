@@ -79,6 +79,25 @@ static void add_codecs(const struct pst_node *node, struct pst_last_backup *last
     }
 }
 
+static void count(struct pst_node_status *status, const struct pst_last_backup *last)
+{
+    struct pst_backup_totals *totals = &status->totals;
+    status->last = *last;
+    if (last->end != PST_END_COMPLETE) {
+        status->last_failure = *last;
+        totals->aborted += last->end == PST_END_ABORTED;
+        totals->in_doubt += last->end == PST_END_IN_DOUBT;
+        return;
+    }
+    bool is_partial = !pst_set_is_empty(&last->missing);
+    status->last_success = *last;
+    totals->complete += !is_partial;
+    totals->partial += is_partial;
+    totals->source_bytes += last->sums.source_bytes;
+    totals->stored_bytes += last->sums.stored_bytes;
+    totals->elapsed_ns += last->elapsed_ns;
+}
+
 static void end(struct history *history, struct pst_node *node, const struct pst_proxy *proxy,
                 enum pst_backup_end how)
 {
@@ -98,7 +117,7 @@ static void end(struct history *history, struct pst_node *node, const struct pst
     }
     log_end(history, &last);
     pthread_mutex_lock(&node->status_lock);
-    node->status.last = last;
+    count(&node->status, &last);
     pthread_mutex_unlock(&node->status_lock);
 }
 

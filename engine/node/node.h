@@ -137,6 +137,17 @@ struct pst_last_backup {
     struct pst_set missing;            /* by id - 1: nodes of the cluster that are not in it */
 };
 
+/* The backups that the node took part in, since it started, by how they ended for it. */
+struct pst_backup_totals {
+    uint64_t complete;
+    uint64_t partial; /* complete, but for nodes of the cluster that were missing */
+    uint64_t aborted;
+    uint64_t in_doubt;     /* whatever was decided later */
+    uint64_t source_bytes; /* this node's share of those that are complete or partial */
+    uint64_t stored_bytes;
+    uint64_t elapsed_ns;
+};
+
 /* A backup in doubt that the node works on. */
 struct pst_doubt_status {
     uint32_t number;
@@ -181,6 +192,9 @@ struct pst_node_status {
     uint64_t backup; /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
     bool is_broken;  /* the fabric is, and the node is no use any more */
     struct pst_last_backup last;
+    struct pst_last_backup last_success; /* the last that is COMPLETE */
+    struct pst_last_backup last_failure; /* the last that is not */
+    struct pst_backup_totals totals;
     uint64_t node_bytes[PST_NODES_MAX + 1]; /* read in the running backup, by id: of this node; of
                                                the others where LDM 1 is its master, else 0 */
     uint64_t scan_ns;                       /* since when, until now; 0: nothing is being read */

@@ -142,6 +142,7 @@ int control_run(struct control *control, struct pst_node *node,
     pst_thread_bind(&control->owner);
     control->node = node;
     control->config = config;
+    control->started_unix_ns = pst_unix_ns();
     pst_set_add(&control->live, config->node - 1);
     while (!pst_interrupted() && well) {
         turn(control, pst_interrupt_fd(), watchdog_ms(watchdog_ns));

@@ -73,6 +73,7 @@ struct control {
     struct control_job jobs[CONTROL_JOBS_MAX];
     struct control_last last;
     struct control_resolving resolving;
+    uint64_t started_unix_ns;                          /* when it began to serve */
     uint64_t ending;                                   /* the backup that was aborted to stop */
     struct pst_set live;                               /* by id - 1; this node always */
     struct pst_node_change changes[PST_NODES_MAX + 1]; /* by id: the last one reported */

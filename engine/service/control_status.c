@@ -6,6 +6,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
+#include "engine/base/log.h"
 #include "engine/base/printable.h"
 #include "engine/base/time_text.h"
 #include "engine/json/json_build.h"
@@ -155,6 +156,39 @@ static json_t *last_backup_json(const struct pst_last_backup *last)
     return object;
 }
 
+/* The last one that is complete, or partial: the node's share of it. */
+static json_t *last_success_json(const struct pst_last_backup *last)
+{
+    char when[PST_TIME_TEXT_BYTES];
+    if (last->end == PST_END_NONE)
+        return json_null();
+    return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "number", (json_int_t)last->number,
+                     "ended", pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns",
+                     (json_int_t)last->elapsed_ns, "source_bytes",
+                     (json_int_t)last->sums.source_bytes, "stored_bytes",
+                     (json_int_t)last->sums.stored_bytes, "objects", (json_int_t)last->sums.objects,
+                     "unreadable", (json_int_t)last->sums.unreadable);
+}
+
+static json_t *last_failure_json(const struct pst_last_backup *last)
+{
+    char when[PST_TIME_TEXT_BYTES];
+    if (last->end == PST_END_NONE)
+        return json_null();
+    return json_pack("{s:I, s:s, s:I}", "number", (json_int_t)last->number, "ended",
+                     pst_time_text(last->ended_unix_ns, 9, when), "error", (json_int_t)last->error);
+}
+
+static json_t *totals_json(const struct pst_backup_totals *totals)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "complete",
+                     (json_int_t)totals->complete, "partial", (json_int_t)totals->partial,
+                     "aborted", (json_int_t)totals->aborted, "in_doubt",
+                     (json_int_t)totals->in_doubt, "source_bytes", (json_int_t)totals->source_bytes,
+                     "stored_bytes", (json_int_t)totals->stored_bytes, "elapsed_ns",
+                     (json_int_t)totals->elapsed_ns);
+}
+
 /* The last one that the node was asked for: all of it. */
 static json_t *last_request_json(const struct control_last *last)
 {
@@ -222,9 +256,10 @@ static json_t *stalls_json(const struct pst_node_status *status)
 
 json_t *control_status_json(const struct control *control, const struct pst_node_status *status)
 {
-    char id[9];
+    char id[9], started[PST_TIME_TEXT_BYTES];
     snprintf(id, sizeof(id), "%08x", control->config->cluster->id);
-    return json_pack(
+    pst_time_text(control->started_unix_ns, 9, started);
+    json_t *object = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:o, s:b}",
         "message_type", "status", "cluster", control->config->cluster->name, "cluster_id", id,
         "node", (json_int_t)control->config->node, "master", (json_int_t)control_master(control),
@@ -233,6 +268,13 @@ json_t *control_status_json(const struct control *control, const struct pst_node
         last_request_json(&control->last), "signals", fabric_json(status), "in_doubt",
         (json_int_t)status->in_doubt, "doubts", doubts_json(status), "more_in_doubt",
         (int)status->has_more, "stalls", stalls_json(status), "hung", (int)status->is_hung);
+    pst_json_set(&object, "version", json_string(PST_VERSION));
+    pst_json_set(&object, "started", json_string(started));
+    pst_json_set(&object, "warnings", json_integer((json_int_t)pst_log_warnings()));
+    pst_json_set(&object, "last_success", last_success_json(&status->last_success));
+    pst_json_set(&object, "last_failure", last_failure_json(&status->last_failure));
+    pst_json_set(&object, "totals", totals_json(&status->totals));
+    return object;
 }
 
 void control_status(struct control *control, uint64_t client)
