@@ -120,6 +120,11 @@ static const struct cli_option options[] = {
      .max = UINT64_C(60000000000),
      .is_shared = true,
      .help = "how long another node may be silent before it counts as dead, the same on all nodes"},
+    {.name = "metrics",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "[ADDRESS:]PORT",
+     .help = "serve the node's metrics by HTTP, at /metrics, for Prometheus; at 127.0.0.1 unless "
+             "another address is given. Whoever reaches it can read them"},
     {.name = "check-config",
      .kind = CLI_OPTION_SWITCH,
      .help = "look whether a node could be started so, say what is wrong, print what it would use "
@@ -295,6 +300,7 @@ static enum cli_exit read_options(struct run *run)
     job->socket_path = cli_argument_text(arguments, "socket");
     job->failure_ns = cli_argument_number(arguments, "failure");
     job->uses_eal = cli_argument_switch(arguments, "eal");
+    job->metrics_address = cli_argument_text(arguments, "metrics");
     enum cli_exit code = read_cluster(run);
     if (code == CLI_EXIT_DONE)
         code = read_members(run);

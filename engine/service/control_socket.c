@@ -39,26 +39,34 @@ static int address_of(const char *path, struct sockaddr_un *address, char *messa
     return 0;
 }
 
-int pst_control_connect(const char *path, char *message)
+/* timeout_ms: for connecting and for sending; 0: none. */
+static int connect_within(const char *path, int timeout_ms, char *message)
 {
-    PST_CHECK_MAIN_THREAD();
     struct sockaddr_un address;
+    struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
     int error = address_of(path, &address, message);
     if (error)
         return error;
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail(message, -errno, path, "socket");
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
+        connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     error = -errno;
     close(fd);
     return fail(message, error, path, "no node answers there");
 }
 
-int pst_control_send(int fd, struct json_t *request)
+int pst_control_connect(const char *path, char *message)
 {
     PST_CHECK_MAIN_THREAD();
+    return connect_within(path, 0, message);
+}
+
+/* Takes the reference. */
+static int send_packet(int fd, struct json_t *request)
+{
     char *text;
     size_t bytes;
     int error = pst_json_text(request, &text, &bytes);
@@ -68,6 +76,25 @@ int pst_control_send(int fd, struct json_t *request)
     ssize_t sent = send(fd, text, bytes, MSG_NOSIGNAL);
     free(text);
     return sent < 0 ? -errno : 0;
+}
+
+int pst_control_send(int fd, struct json_t *request)
+{
+    PST_CHECK_MAIN_THREAD();
+    return send_packet(fd, request);
+}
+
+/* The packet that is there. bytes: PST_CONTROL_BYTES_MAX. */
+static int receive_packet(int fd, char *bytes, struct json_t **message)
+{
+    ssize_t got = recv(fd, bytes, PST_CONTROL_BYTES_MAX, MSG_TRUNC);
+    if (got < 0)
+        return -errno;
+    if (got == 0)
+        return -EPIPE;
+    if ((size_t)got > PST_CONTROL_BYTES_MAX)
+        return -EBADMSG;
+    return pst_json_read(bytes, (size_t)got, message, NULL);
 }
 
 int pst_control_receive(int fd, int interrupt_fd, struct json_t **message)
@@ -80,16 +107,29 @@ int pst_control_receive(int fd, int interrupt_fd, struct json_t **message)
         if (errno != EINTR)
             return -errno;
     }
-    if (polled[1].revents != 0)
-        return -EINTR;
-    ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_TRUNC);
-    if (got < 0)
-        return -errno;
-    if (got == 0)
-        return -EPIPE;
-    if ((size_t)got > sizeof(bytes))
-        return -EBADMSG;
-    return pst_json_read(bytes, (size_t)got, message, NULL);
+    return polled[1].revents != 0 ? -EINTR : receive_packet(fd, bytes, message);
+}
+
+int control_ask(const char *path, struct json_t *request, int timeout_ms, struct json_t **answer)
+{
+    char message[PST_MESSAGE_BYTES];
+    char *bytes = malloc(PST_CONTROL_BYTES_MAX);
+    int fd = bytes ? connect_within(path, timeout_ms, message) : -ENOMEM;
+    *answer = NULL;
+    if (fd < 0) {
+        json_decref(request);
+        free(bytes);
+        return fd;
+    }
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    int error = send_packet(fd, request);
+    if (!error && poll(&polled, 1, timeout_ms) <= 0)
+        error = -ETIMEDOUT;
+    if (!error)
+        error = receive_packet(fd, bytes, answer);
+    close(fd);
+    free(bytes);
+    return error;
 }
 
 /* ---- the node's end ---- */

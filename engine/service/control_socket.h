@@ -2,7 +2,7 @@
  * The control socket of a node, both ends: a UNIX socket (SOCK_SEQPACKET), mode 0600. A packet is
  * one JSON object of at most PST_CONTROL_BYTES_MAX; docs/architecture.md lists them.
  *
- * Main thread only.
+ * Main thread only, but for control_ask.
  */
 #ifndef PST_ENGINE_SERVICE_CONTROL_SOCKET_H
 #define PST_ENGINE_SERVICE_CONTROL_SOCKET_H
@@ -28,6 +28,12 @@ PST_MUST_USE int pst_control_send(int fd, struct json_t *request);
  * -EBADMSG: it is no JSON object; -ENOMEM; -EINTR: interrupt_fd (-1: none) became readable first.
  * After an error *message is unchanged or NULL. */
 PST_MUST_USE int pst_control_receive(int fd, int interrupt_fd, struct json_t **message);
+
+/* Sends one request over a connection of its own, and waits for one answer, timeout_ms at most; the
+ * reference of request is taken, that of *answer the caller's. Any thread. -errno as above;
+ * -ETIMEDOUT. */
+PST_MUST_USE int control_ask(const char *path, struct json_t *request, int timeout_ms,
+                             struct json_t **answer);
 
 struct control_listener {
     int fd;       /* listens */

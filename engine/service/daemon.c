@@ -15,6 +15,7 @@
 #include "engine/format/digest.h"
 #include "engine/node/node.h"
 #include "engine/service/control.h"
+#include "engine/service/metrics_server.h"
 #include "engine/service/net_load.h"
 #include "engine/service/network.h"
 #include "engine/service/notify.h"
@@ -28,8 +29,9 @@ struct pst_daemon {
     struct pst_quic_network *network; /* NULL: all nodes are on this host */
     struct pst_eal_config eal;        /* where one is needed */
     struct control *control;
-    struct pst_node *node; /* NULL: not started */
-    bool is_lost;          /* a thread hangs, and may still use what is here */
+    struct metrics_server *metrics; /* NULL: not served */
+    struct pst_node *node;          /* NULL: not started */
+    bool is_lost;                   /* a thread hangs, and may still use what is here */
 };
 
 uint32_t pst_daemon_cluster_id(const char *cluster)
@@ -77,7 +79,9 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
         return -ENOMEM;
     }
     daemon->job = job;
-    int error = pst_session_open(job->backup, &daemon->session, message);
+    int error = job->metrics_address ? metrics_server_check(job->metrics_address, message) : 0;
+    if (!error)
+        error = pst_session_open(job->backup, &daemon->session, message);
     if (!error && (job->members_count > 0 || job->uses_eal))
         error = net_load(message);
     if (!error && job->members_count > 0)
@@ -107,6 +111,9 @@ int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened
     if (error)
         return error;
     error = control_open(job->socket_path, &(*opened)->control, message);
+    if (!error && job->metrics_address)
+        error = metrics_server_open(job->metrics_address, job->socket_path, &(*opened)->metrics,
+                                    message);
     if (error) {
         pst_daemon_close(*opened);
         *opened = NULL;
@@ -150,6 +157,7 @@ void pst_daemon_close(struct pst_daemon *daemon)
         return;
     assert(!daemon->node);
     control_close(daemon->control);
+    metrics_server_close(daemon->metrics);
     if (daemon->is_lost)
         return;
     pst_session_close(daemon->session);

@@ -36,6 +36,8 @@ struct pst_daemon_job {
     const char *net_address;          /* with net_device: ADDRESS/PREFIX of the node */
     const char *net_gateway;          /* to members in other networks; NULL: none */
     uint32_t net_vlan;                /* tag of all frames; 0: none */
+    const char *metrics_address;      /* [ADDRESS:]PORT at which its metrics are served by HTTP;
+                                         NULL: nowhere */
 };
 
 struct pst_daemon;

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What a node says in metrics: promtool finds nothing to complain of, and the numbers are those of the
-# backups that were made.
+# What a node says in metrics: promtool finds nothing to complain of, the numbers are those of the backups
+# that were made, and a Prometheus that scrapes the node has them too.
 #
 #   metrics_test.sh PENSTOCK FOLDER
 set -euo pipefail
@@ -11,8 +11,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 command -v promtool >/dev/null || fail 'promtool is missing: run scripts/install-deps test'
 
 make_tree "$disk/tree" 10 1
+loopback=127.$((64 + $$ / 256 % 64)).$(($$ % 256)).1 # no other process of the suite has it
 "$penstock" node --cluster "metrics-$$" --id 1 --nodes 1-2 --socket "$memory/1.socket" --ldms 2 --to "$disk/to" \
-    --source "dir:$disk/tree" --fabric-dir "$memory/fabric" 2>>"$memory/1.log" &
+    --source "dir:$disk/tree" --fabric-dir "$memory/fabric" \
+    --metrics "$loopback:9420" 2>>"$memory/1.log" &
 wait_until sees_live 1 1
 
 # read_metrics FILE: the metrics, in both formats, of which promtool checks the one that it reads.
@@ -75,9 +77,74 @@ counters_never_go_back() {
     done < <(grep -E '^[a-z_]+_total\{' "$memory/success")
 }
 
+# request PORT HEADER…: the answer to what these lines ask for, its head and its body.
+request() {
+    local port=$1
+    shift
+    exec 3<>"/dev/tcp/$loopback/$port"
+    { printf '%s\r\n' "$@" "Host: $loopback" 'Connection: close' && printf '\r\n'; } >&3
+    timeout 20 cat <&3 >"$memory/out" || fail "no answer to $1"
+    exec 3<&- 3>&-
+    tr -d '\r' <"$memory/out" >"$memory/answer"
+}
+
+expect_answer() { # LINE…: each is one of the answer
+    local line
+    for line; do
+        grep -qxF -- "$line" "$memory/answer" || fail "not in the answer: $line"
+    done
+}
+
+http_answers() {
+    request 9420 'GET /metrics HTTP/1.1' 'Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5'
+    expect_answer 'HTTP/1.1 200 OK' 'Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8' '# EOF' \
+        "penstock_backups_total{cluster=\"metrics-$$\",node=\"1\",outcome=\"partial\"} 1"
+    request 9420 'GET /metrics HTTP/1.1'
+    expect_answer 'HTTP/1.1 200 OK' 'Content-Type: text/plain; version=0.0.4; charset=utf-8' '# TYPE penstock_backups_total counter'
+    sed '1,/^$/d' "$memory/answer" | promtool check metrics >"$memory/complaints" 2>&1 || fail "promtool: $(cat "$memory/complaints")"
+    request 9420 'GET / HTTP/1.1'
+    expect_answer 'HTTP/1.1 404 Not Found'
+    request 9420 'DELETE /metrics HTTP/1.1'
+    expect_answer 'HTTP/1.1 405 Method Not Allowed'
+    request 9420 'POST /metrics HTTP/1.1' 'Content-Length: 0'
+    expect_answer 'HTTP/1.1 405 Method Not Allowed'
+}
+
+query() { # PROMQL: the value of the one series
+    promtool query instant "http://$loopback:9090" "$1" 2>/dev/null | sed -n 's/.* => \([^ ]*\) @.*/\1/p'
+}
+
+has_value() { # WANTED PROMQL
+    [ "$(query "$2")" = "$1" ]
+}
+
+prometheus_scrapes() {
+    cat >"$memory/prometheus.yml" <<END
+global: {scrape_interval: 200ms, scrape_timeout: 200ms}
+scrape_configs: [{job_name: penstock, static_configs: [{targets: ["$loopback:9420"]}]}]
+END
+    promtool check config "$memory/prometheus.yml" >"$memory/out" 2>&1 || fail 'the configuration is wrong'
+    prometheus --config.file="$memory/prometheus.yml" --storage.tsdb.path="$disk/tsdb" \
+        --web.listen-address="$loopback:9090" 2>"$memory/prometheus.log" &
+    wait_until has_value 1 'up{job="penstock"}'
+    wait_until has_value 1 'penstock_backups_total{outcome="aborted"}'
+    wait_until has_value $((200000 + (1 << 20))) penstock_backup_source_bytes_total
+    ! grep -E 'level=(warn|error)' "$memory/prometheus.log" || fail 'Prometheus complains'
+}
+
+loopback_unless_told() {
+    expect_exit 2 "$penstock" node --cluster c --id 1 --socket "$memory/2.socket" --to "$disk/to" --source "dir:$disk/tree" --metrics localhost:80 --check-config
+    expect_message '--metrics localhost:80: give PORT or ADDRESS:PORT'
+    expect_exit 11 "$penstock" node --cluster c --id 1 --socket "$memory/2.socket" --to "$disk/to2" --source "dir:$disk/tree" --metrics "$loopback:9420"
+    expect_message "--metrics $loopback:9420: .*in use"
+}
+
 a_new_node_has_made_nothing
 a_success_shows
 a_failure_takes_no_success_away
 counters_never_go_back
+http_answers
+prometheus_scrapes
+loopback_unless_told
 expect_exit 2 "$penstock" metrics --node "$memory/1.socket" --format json
 expect_exit 1 "$penstock" metrics --node "$memory/none"
