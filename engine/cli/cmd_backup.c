@@ -13,6 +13,7 @@
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/job_options.h"
+#include "engine/cli/metrics_file.h"
 #include "engine/cli/null_target.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/progress.h"
@@ -89,6 +90,7 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
      .help = "with --logical: all tables but these"},
+    CLI_METRICS_FILE_OPTION,
     CLI_OPTION_JSON,
     {0},
 };
@@ -221,10 +223,30 @@ static enum cli_exit failure(const struct run *run)
     return cli_fail(run->arguments, code, "%s%s%s", run->message, advice(error), number);
 }
 
+static const struct pst_metric results[] = {
+    PST_METRICS_RESULT("number", NULL, "Number of the last backup that was made."),
+    PST_METRICS_RESULT("source_bytes", "bytes", "Read from the sources for it."),
+    PST_METRICS_RESULT("stored_bytes", "bytes", "Written for it."),
+    PST_METRICS_RESULT("objects", NULL, "Files, directories and tables in it."),
+    PST_METRICS_RESULT("unreadable_objects", NULL,
+                       "Of these, what could not be read, or changed meanwhile."),
+};
+
+static void note_results(const struct pst_session_report *report)
+{
+    const struct pst_metrics_result values[] = {{&results[0], report->number},
+                                                {&results[1], report->source_bytes},
+                                                {&results[2], report->stored_bytes},
+                                                {&results[3], report->objects},
+                                                {&results[4], report->unreadable}};
+    cli_metrics_note(values, sizeof(values) / sizeof(values[0]));
+}
+
 static enum cli_exit print_report(const struct run *run, bool json)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
     const struct pst_session_report *report = &run->report;
+    note_results(report);
     int error = cli_backup_report_print(stdout, report, json);
     if (error)
         return cli_fail(run->arguments, CLI_EXIT_PARTIAL,

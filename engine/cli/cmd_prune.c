@@ -15,6 +15,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/key_options.h"
+#include "engine/cli/metrics_file.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
@@ -67,6 +68,7 @@ static const struct cli_option options[] = {
     {.name = "dry-run",
      .kind = CLI_OPTION_SWITCH,
      .help = "only print what would be removed, what would stay, and why"},
+    CLI_METRICS_FILE_OPTION,
     CLI_OPTION_JSON,
     {0}};
 
@@ -341,6 +343,21 @@ static enum cli_exit prune_named(struct pruning *pruning)
     return pruning->code;
 }
 
+static const struct pst_metric results[] = {
+    PST_METRICS_RESULT("pruned_backups", NULL, "Backups that the last prune removed."),
+    PST_METRICS_RESULT("retained_backups", NULL, "Backups that its rules kept."),
+    PST_METRICS_RESULT("pruned_stored_bytes", "bytes", "What it removed."),
+};
+
+static void note_results(const struct pruning *pruning)
+{
+    const struct pst_metrics_result values[] = {{&results[0], pruning->pruned},
+                                                {&results[1], pruning->retained},
+                                                {&results[2], pruning->bytes}};
+    if (pruning->code == CLI_EXIT_DONE && !pruning->dry_run)
+        cli_metrics_note(values, sizeof(values) / sizeof(values[0]));
+}
+
 static enum cli_exit finish(struct pruning *pruning)
 {
     char kept[CLI_VALUE_COUNT_BYTES];
@@ -349,6 +366,7 @@ static enum cli_exit finish(struct pruning *pruning)
     int error = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, message);
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
+    note_results(pruning);
     if (cli_argument_json(arguments))
         error = cli_json_record(
             stdout, "summary",

@@ -12,6 +12,7 @@
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/metrics_file.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
@@ -35,6 +36,7 @@ static const struct cli_option options[] = {
          "read only so much of the chunks of each part, the next share at each run, so that all "
          "have their turn. How far it is, is kept beside the backup, and list shows it"},
     CLI_PLACEMENT_OPTIONS,
+    CLI_METRICS_FILE_OPTION,
     CLI_OPTION_JSON,
     {0}};
 
@@ -101,6 +103,20 @@ static int print_summary(const struct pst_verify_outcome *outcome, bool json)
     return cli_print_flush(stdout);
 }
 
+static const struct pst_metric results[] = {
+    PST_METRICS_RESULT("verified_number", NULL, "Number of the last backup that was found sound."),
+    PST_METRICS_RESULT("verified_file_bytes", "bytes", "Read and checked of it."),
+    PST_METRICS_RESULT("verified_objects", NULL, "Objects in it."),
+};
+
+static void note_results(const struct pst_verify_outcome *outcome)
+{
+    const struct pst_metrics_result values[] = {{&results[0], outcome->number},
+                                                {&results[1], outcome->bytes},
+                                                {&results[2], outcome->objects}};
+    cli_metrics_note(values, sizeof(values) / sizeof(values[0]));
+}
+
 /* Nothing is known to be wrong with the backup, but not all of it, or nothing, could be read. */
 static bool is_unverified(int error)
 {
@@ -156,6 +172,7 @@ static enum cli_exit verify(const struct cli_arguments *arguments, uint32_t perc
         return cli_fail(arguments, CLI_EXIT_PARTIAL, "%s", outcome.message);
     if (error)
         return cli_read_fail(&read, error, outcome.number, outcome.message, error == -ENOKEY);
+    note_results(&outcome);
     if (printed)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
                         pst_error_text(printed));

@@ -17,6 +17,7 @@
 #include "engine/cli/help.h"
 #include "engine/cli/json.h"
 #include "engine/cli/json_warnings.h"
+#include "engine/cli/metrics_file.h"
 #include "engine/cli/print.h"
 #include "engine/cli/sections.h"
 #include "engine/cli/suggest.h"
@@ -110,6 +111,18 @@ static enum cli_exit print_version(int argc, char **argv)
     return error ? CLI_EXIT_FAILED : CLI_EXIT_DONE;
 }
 
+static enum cli_exit run_and_note(const struct cli_arguments *arguments)
+{
+    cli_metrics_begin();
+    enum cli_exit code = arguments->command->run(arguments);
+    int error = cli_metrics_end(arguments, code);
+    if (!error)
+        return code;
+    return cli_fail(arguments, code == CLI_EXIT_DONE ? CLI_EXIT_PARTIAL : code,
+                    "the metrics cannot be written: %s: %s",
+                    cli_argument_text(arguments, "metrics-file"), pst_error_text(error));
+}
+
 static enum cli_exit run_parsed(const struct cli_arguments *arguments)
 {
     if (arguments->help) {
@@ -122,9 +135,9 @@ static enum cli_exit run_parsed(const struct cli_arguments *arguments)
         pst_log_set_level(PST_LOG_WARNING);
     cli_print_silence(arguments->quiet && arguments->command->acts);
     if (!cli_argument_json(arguments))
-        return arguments->command->run(arguments);
+        return run_and_note(arguments);
     cli_json_warnings_begin();
-    enum cli_exit code = arguments->command->run(arguments);
+    enum cli_exit code = run_and_note(arguments);
     int error = cli_json_flush_warnings(stdout);
     if (!error || code != CLI_EXIT_DONE)
         return code;

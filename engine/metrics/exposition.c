@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/utf8.h"
+
 #define ROOM_BYTES_FIRST 16384u
 
 static bool make_room(struct pst_exposition *exposition, size_t bytes)
@@ -62,18 +64,24 @@ static void put_format(struct pst_exposition *exposition, const char *format, ..
     put_bytes(exposition, text, (size_t)bytes);
 }
 
-/* The value of a label: these three bytes alone mean something there. */
+/* The value of a label: these three bytes alone mean something there, and what is not UTF-8 would
+ * spoil the whole text. */
 static void put_escaped(struct pst_exposition *exposition, const char *value)
 {
-    for (; *value; value++) {
+    uint32_t point;
+    for (size_t bytes; *value; value += bytes) {
+        bytes = pst_utf8_decode(value, strlen(value), &point);
         if (*value == '\n')
             put(exposition, "\\n");
         else if (*value == '"')
             put(exposition, "\\\"");
         else if (*value == '\\')
             put(exposition, "\\\\");
+        else if (bytes == 0)
+            put(exposition, "?");
         else
-            put_bytes(exposition, value, 1);
+            put_bytes(exposition, value, bytes);
+        bytes = bytes > 0 ? bytes : 1;
     }
 }
 
@@ -144,6 +152,12 @@ static void put_name(struct pst_exposition *exposition, const struct pst_label *
     put(exposition, *before == ',' ? "} " : " ");
 }
 
+void exposition_name(struct pst_exposition *exposition, const struct pst_metric *metric)
+{
+    exposition->metric = metric;
+    put_name(exposition, NULL);
+}
+
 void exposition_number(struct pst_exposition *exposition, const struct pst_label *labels,
                        uint64_t value)
 {
@@ -160,7 +174,7 @@ void exposition_ns(struct pst_exposition *exposition, const struct pst_label *la
 
 void exposition_lines(struct pst_exposition *exposition, const char *lines, size_t bytes)
 {
-    assert(exposition->metric);
+    assert(bytes > 0 && lines[bytes - 1] == '\n');
     put_bytes(exposition, lines, bytes);
 }
 

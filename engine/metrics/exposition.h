@@ -26,7 +26,7 @@ struct pst_metric {
     const char *help;
 };
 
-/* A list of them ends with a name that is NULL. A value is UTF-8. */
+/* A list of them ends with a name that is NULL. A value is UTF-8; other bytes become '?'. */
 struct pst_label {
     const char *name;
     const char *value;
@@ -54,7 +54,10 @@ void exposition_number(struct pst_exposition *exposition, const struct pst_label
 /* Likewise, of a family in seconds. */
 void exposition_ns(struct pst_exposition *exposition, const struct pst_label *labels, uint64_t ns);
 
-/* Lines that another exposition wrote, of a family that has been begun here. */
+/* The name of a sample with the common labels, and the blank before its value. */
+void exposition_name(struct pst_exposition *exposition, const struct pst_metric *metric);
+
+/* Whole lines that another exposition wrote. */
 void exposition_lines(struct pst_exposition *exposition, const char *lines, size_t bytes);
 
 /* Ends the text: terminated, malloc'd, the caller's; *bytes without the terminator. 0 or -ENOMEM,

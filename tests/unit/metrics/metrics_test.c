@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "engine/metrics/node_metrics.h"
+#include "engine/metrics/run_metrics.h"
 #include "tests/suite.h"
 
 static bool is_memory_out;
@@ -23,7 +24,7 @@ static const struct pst_metric waits = {"a_wait_seconds", "seconds", true, "Wait
 /* Two families, with and without labels. */
 static char *example(enum pst_exposition_format format, const struct pst_label *common)
 {
-    static const struct pst_label odd[] = {{"name", "a\"b\\c\nd"}, {0}};
+    static const struct pst_label odd[] = {{"name", "\xc3\xa4\"b\\c\nd\xff"}, {0}};
     struct pst_exposition exposition;
     char *text;
     size_t bytes;
@@ -49,7 +50,7 @@ static void the_formats_differ_in_counters_units_and_end(void)
                 "# HELP a_size_bytes A size.\n"
                 "# TYPE a_size_bytes gauge\n"
                 "# UNIT a_size_bytes bytes\n"
-                "a_size_bytes{name=\"a\\\"b\\\\c\\nd\"} 18446744073709551615\n"
+                "a_size_bytes{name=\"\xc3\xa4\\\"b\\\\c\\nd?\"} 18446744073709551615\n"
                 "# HELP a_wait_seconds Waits.\n"
                 "# TYPE a_wait_seconds counter\n"
                 "# UNIT a_wait_seconds seconds\n"
@@ -59,7 +60,7 @@ static void the_formats_differ_in_counters_units_and_end(void)
     expect_text(example(PST_EXPOSITION_PROMETHEUS, common),
                 "# HELP a_size_bytes A size.\n"
                 "# TYPE a_size_bytes gauge\n"
-                "a_size_bytes{node=\"7\",name=\"a\\\"b\\\\c\\nd\"} 18446744073709551615\n"
+                "a_size_bytes{node=\"7\",name=\"\xc3\xa4\\\"b\\\\c\\nd?\"} 18446744073709551615\n"
                 "# HELP a_wait_seconds_total Waits.\n"
                 "# TYPE a_wait_seconds_total counter\n"
                 "a_wait_seconds_total{node=\"7\"} 12.000000034\n");
@@ -125,6 +126,49 @@ static void missing_memory_is_an_error(void)
     json_decref(status);
 }
 
+static struct pst_metrics_run make_run(bool has_succeeded, const struct pst_label *labels)
+{
+    static const struct pst_metric made = PST_METRICS_RESULT("things", NULL, "Things.");
+    struct pst_metrics_run run = {
+        .labels = labels, .ended_unix_ns = 2000000000, .exit_code = has_succeeded ? 0 : 1};
+    run.has_succeeded = has_succeeded;
+    run.results_count = has_succeeded;
+    run.results[0] = (struct pst_metrics_result){&made, 42};
+    return run;
+}
+
+static char *text_of_run(const struct pst_metrics_run *run, const char *before)
+{
+    char *text;
+    size_t bytes;
+    CU_ASSERT_EQUAL_FATAL(metrics_of_run(run, before, &text, &bytes), 0);
+    return text;
+}
+
+static void a_failed_run_keeps_the_success_of_its_job(void)
+{
+    const struct pst_label own[] = {{"directory", "/a"}, {0}},
+                           other[] = {{"directory", "/ab"}, {0}};
+    struct pst_metrics_run good = make_run(true, own), bad = make_run(false, own);
+    struct pst_metrics_run others = make_run(false, other);
+    bad.ended_unix_ns *= 2;
+    char *first = text_of_run(&good, ""), *second = text_of_run(&bad, first);
+    char *third = text_of_run(&bad, second), *strange = text_of_run(&others, first);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(first, "\npenstock_run_last_success_things{directory=\"/a\"} 42\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(second, "penstock_run_last_timestamp_seconds{directory=\"/a\"} 4.000000000\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        second, "penstock_run_last_success_timestamp_seconds{directory=\"/a\"} 2.000000000\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(second, "# TYPE penstock_run_last_success_things gauge\n"));
+    CU_ASSERT_STRING_EQUAL(second, third);
+    CU_ASSERT_PTR_NULL(strstr(strange, "success"));
+    free(first);
+    free(second);
+    free(third);
+    free(strange);
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -132,6 +176,7 @@ int main(void)
          the_formats_differ_in_counters_units_and_end},
         {"a status becomes samples", a_status_becomes_samples},
         {"a status of an older node lacks families", a_status_of_an_older_node_lacks_families},
+        {"a failed run keeps the success of its job", a_failed_run_keeps_the_success_of_its_job},
         {"missing memory is an error", missing_memory_is_an_error},
         CU_TEST_INFO_NULL,
     };
