@@ -21,6 +21,7 @@ run() {
     [ -z "$complaints" ] || fail "promtool: $complaints"
     [ "$(value exit_code)" = "$1" ] || fail "exit code $1 is not in the file"
     [ "$(names_below "$disk/metrics")" = ./job.prom ] || fail "left behind: $(names_below "$disk/metrics")"
+    grep -oE '^penstock_[a-z_]+' "$file" >>"$memory/names"
     [ "$(stat -c %a "$file")" = 644 ] || fail 'not everybody may read it'
 }
 
@@ -56,6 +57,15 @@ run 3 verify --from "$disk/to"
 [ "$(value success_verified_number)" = 1 ] || fail 'not the backup that was verified'
 run 0 prune --from "$disk/to" 1
 [ "$(value success_pruned_backups)" = 1 ] || fail 'not one backup was pruned'
+
+# what the rules ask for is printed, and what is printed is described
+docs=$(dirname "${BASH_SOURCE[0]}")/../../docs
+while read -r name; do
+    grep -qx "$name" "$memory/names" || fail "docs/metrics asks for $name, which no run prints"
+done < <(grep -ohE 'penstock_run_[a-z_]+' "$docs/metrics/alerts.yml" "$docs/metrics/dashboard.json" | sort -u)
+while read -r name; do
+    grep -qF "\`$name\`" "$docs/metrics.md" || fail "docs/metrics.md lacks $name"
+done <"$memory/names"
 
 # what is no file stays as it is, and the work is done all the same
 mkfifo "$disk/fifo"

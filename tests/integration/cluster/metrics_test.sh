@@ -132,6 +132,31 @@ END
     ! grep -E 'level=(warn|error)' "$memory/prometheus.log" || fail 'Prometheus complains'
 }
 
+# All that is asked for in the rules and the dashboard is printed, and all that is printed is described.
+names_are_the_same_everywhere() {
+    local docs name
+    docs=$(dirname "${BASH_SOURCE[0]}")/../../../docs
+    grep -oE '^penstock_[a-z_]+' "$memory/failure" | sort -u >"$memory/printed"
+    while read -r name; do
+        grep -qx "$name" "$memory/printed" || fail "docs/metrics asks for $name, which no node prints"
+    done < <(grep -ohE 'penstock_[a-z_]+' "$docs/metrics/alerts.yml" "$docs/metrics/dashboard.json" | sort -u | grep -v '^penstock_run_')
+    while read -r name; do
+        grep -qF "\`$name\`" "$docs/metrics.md" || fail "docs/metrics.md lacks $name"
+    done <"$memory/printed"
+}
+
+# Each question of the dashboard is one that Prometheus understands.
+the_dashboard_asks_well() {
+    local docs expression asked=0
+    docs=$(dirname "${BASH_SOURCE[0]}")/../../../docs
+    while read -r expression; do
+        expression=${expression//\$cluster/.*}
+        promtool query instant "http://$loopback:9090" "${expression//\$__rate_interval/5m}" >"$memory/out" 2>&1 || fail "the dashboard asks: $expression"
+        asked=$((asked + 1))
+    done < <(jq -r '.panels[].targets[].expr' "$docs/metrics/dashboard.json")
+    [ "$asked" -ge 10 ] || fail "the dashboard asks $asked questions"
+}
+
 loopback_unless_told() {
     expect_exit 2 "$penstock" node --cluster c --id 1 --socket "$memory/2.socket" --to "$disk/to" --source "dir:$disk/tree" --metrics localhost:80 --check-config
     expect_message '--metrics localhost:80: give PORT or ADDRESS:PORT'
@@ -143,8 +168,10 @@ a_new_node_has_made_nothing
 a_success_shows
 a_failure_takes_no_success_away
 counters_never_go_back
+names_are_the_same_everywhere
 http_answers
 prometheus_scrapes
+the_dashboard_asks_well
 loopback_unless_told
 expect_exit 2 "$penstock" metrics --node "$memory/1.socket" --format json
 expect_exit 1 "$penstock" metrics --node "$memory/none"
