@@ -88,7 +88,8 @@ static void start(struct pst_ring *ring, struct pst_io_op *op, enum request_kind
     op->older = ring->newest;
     *(op->older ? &op->older->newer : &ring->oldest) = op;
     ring->newest = op;
-    ring->in_flight++;
+    if (ring->in_flight++ == 0)
+        ring->busy_since_ns = ring->now_ns;
     if (file)
         file->in_flight++;
     ring_enqueue(ring, op);

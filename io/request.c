@@ -223,6 +223,8 @@ void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_urin
         return;
     }
     prepare_request(ring, op, sqe);
+    if (op->kind == KIND_READ || op->kind == KIND_WRITE)
+        sqe->ioprio = ring->priority;
     if (op->file && op->file->is_remote) /* the thread of the ring must not wait for it */
         sqe->flags |= IOSQE_ASYNC;
     if (op->file && op->file->slot >= 0 && sqe->opcode != IORING_OP_NOP) {
@@ -238,6 +240,12 @@ static void finish(struct pst_ring *ring, struct pst_io_op *op, int result)
     *(op->older ? &op->older->newer : &ring->oldest) = op->newer;
     *(op->newer ? &op->newer->older : &ring->newest) = op->older;
     ring->in_flight--;
+    if (ring->in_flight == 0)
+        ring->transfers.busy_ns += ring->now_ns - ring->busy_since_ns;
+    if (op->kind == KIND_READ || op->kind == KIND_WRITE) {
+        ring->transfers.count++;
+        ring->transfers.ns += ring->now_ns - op->began_ns;
+    }
     if (op->file)
         op->file->in_flight--;
     op->done(op, result);

@@ -9,6 +9,7 @@
 
 #include "engine/base/check.h"
 #include "io/operation.h"
+#include "io/ring.h"
 
 #define RING_DESCRIPTION_BYTES 512
 
@@ -38,7 +39,10 @@ struct pst_ring {
     unsigned issued_max;
     struct pst_io_fault *fault;
     int doorbell_fd;
-    uint64_t device; /* of the last file opened; and whether it is remote */
+    struct pst_ring_transfers transfers;
+    uint64_t busy_since_ns; /* while something is in flight */
+    uint16_t priority;      /* of reads and writes, as of ioprio_set(2) */
+    uint64_t device;        /* of the last file opened; and whether it is remote */
     bool device_is_remote;
     bool doorbell_armed;
     bool reaping;

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/ioprio.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -262,6 +263,29 @@ unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
     if (result == -EAGAIN || result == -EBUSY)
         (void)sched_yield(); /* the kernel is short of memory */
     return pst_ring_reap(ring);
+}
+
+void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority)
+{
+    static const uint16_t priorities[] = {
+        [PST_IO_PRIORITY_USUAL] = 0,
+        [PST_IO_PRIORITY_LOW] = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7),
+        [PST_IO_PRIORITY_IDLE] = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0),
+    };
+    PST_CHECK_THREAD(&ring->owner);
+    ring->priority = priorities[priority];
+}
+
+struct pst_ring_transfers pst_ring_take_transfers(struct pst_ring *ring)
+{
+    PST_CHECK_THREAD(&ring->owner);
+    struct pst_ring_transfers taken = ring->transfers;
+    if (ring->in_flight > 0) {
+        taken.busy_ns += ring->now_ns - ring->busy_since_ns;
+        ring->busy_since_ns = ring->now_ns;
+    }
+    ring->transfers = (struct pst_ring_transfers){0};
+    return taken;
 }
 
 unsigned pst_ring_in_flight(const struct pst_ring *ring)

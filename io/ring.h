@@ -77,6 +77,23 @@ unsigned pst_ring_reap(struct pst_ring *ring);
  */
 unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns);
 
+/* Of the reads and writes that are started from now on, for an I/O scheduler that knows it. */
+enum pst_io_priority {
+    PST_IO_PRIORITY_USUAL, /* the thread's own */
+    PST_IO_PRIORITY_LOW,   /* best effort, the last level */
+    PST_IO_PRIORITY_IDLE,  /* when nobody else wants the disk */
+};
+void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority);
+
+/* Since the last call: reads and writes that have ended, how long they took in sum, and how long
+ * some operation was in flight; as of the last reap. */
+struct pst_ring_transfers {
+    uint64_t count;
+    uint64_t ns;
+    uint64_t busy_ns;
+};
+struct pst_ring_transfers pst_ring_take_transfers(struct pst_ring *ring);
+
 /* Operations started whose done has not been called; the doorbell is not counted. */
 unsigned pst_ring_in_flight(const struct pst_ring *ring);
 

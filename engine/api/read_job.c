@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/job_pace.h"
 #include "engine/api/placement.h"
 #include "engine/api/read_watch.h"
 #include "engine/api/reading.h"
@@ -31,6 +32,7 @@ struct job_reader {
     struct pst_reading reading;
     struct pst_placements placements;
     struct pst_crew crew;
+    struct pst_pace pace;
     struct read_watch watch;
     atomic_bool cancelled; /* run->cancel_fd became readable */
 };
@@ -45,6 +47,8 @@ struct request {
     const struct pst_run *run;
     const char *job; /* "verify" … */
     const struct pst_keys *keys;
+    const char *pace;
+    uint64_t min_rate;
     const atomic_bool *cancel; /* may be NULL */
 };
 
@@ -58,6 +62,7 @@ static int place(struct job_reader *reader, const struct request *request, char 
     reader->crew =
         (struct pst_crew){.workers = reader->placements.plan.ldms,
                           .cpus = reader->placements.cpus,
+                          .pace = &reader->pace,
                           .activities = reader->watch.workers,
                           .cancel = request->cancel ? request->cancel : &reader->cancelled};
     return error;
@@ -100,9 +105,14 @@ static int open_reader(const struct request *request, struct job_reader **opened
         return -ENOMEM;
     }
     reader->run = request->run;
-    int error = read_watch_start(&reader->watch, request->job);
+    struct pst_pace_setting pace;
+    int error = job_pace_read(request->pace, request->min_rate, &pace, message);
     if (error)
         goto err_after_alloc;
+    pst_pace_init(&reader->pace, &pace, PST_DEPTH_DEFAULT);
+    error = read_watch_start(&reader->watch, request->job);
+    if (error)
+        goto err_after_pace;
     error = open_backup(reader, request, message);
     if (error)
         goto err_after_watch;
@@ -110,6 +120,8 @@ static int open_reader(const struct request *request, struct job_reader **opened
     return 0;
 err_after_watch:
     read_watch_stop(&reader->watch);
+err_after_pace:
+    pst_pace_release(&reader->pace);
 err_after_alloc:
     free(reader);
     return error;
@@ -120,6 +132,7 @@ static void close_reader(struct job_reader *reader)
     pst_reading_close(&reader->reading);
     pst_keyring_release(reader->keyring);
     read_watch_stop(&reader->watch);
+    pst_pace_release(&reader->pace);
     free(reader);
 }
 
@@ -247,6 +260,8 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
                                     .run = &job->run,
                                     .job = "verify",
                                     .keys = job->keys,
+                                    .pace = job->pace,
+                                    .min_rate = job->min_rate,
                                     .cancel = cancel};
     struct job_reader *reader;
     int error = open_reader(&request, &reader, outcome->message);
@@ -378,6 +393,8 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
                                     .run = &job->run,
                                     .job = export ? "export" : "restore",
                                     .keys = job->keys,
+                                    .pace = job->pace,
+                                    .min_rate = job->min_rate,
                                     .cancel = cancel};
     struct job_reader *reader;
     int error = open_reader(&request, &reader, report->outcome.message);

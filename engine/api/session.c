@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/job_pace.h"
 #include "engine/api/placement.h"
 #include "engine/base/log.h"
 #include "engine/base/printable.h"
@@ -185,6 +186,8 @@ static int read_job(struct pst_session *session)
     if (pst_compression_parse(job->compress ? job->compress : "none", &node->compression) < 0)
         return fail(session, -EINVAL,
                     "compress %s: give auto, none, lz4, zstd, or zstd:1 to zstd:9", job->compress);
+    if (job_pace_read(job->pace, job->min_rate, &node->pace, session->message) < 0)
+        return -EINVAL;
     error = read_keys(session);
     if (error)
         return error;
@@ -404,6 +407,22 @@ static void report_ldm(const struct pst_ldm_report *from, struct pst_session_ldm
     };
 }
 
+static struct pst_session_pace report_pace(const struct pst_pace_status *from)
+{
+    const uint64_t *held_ns = from->held_ns;
+    bool is_auto = from->setting.mode == PST_PACE_AUTO;
+    return (struct pst_session_pace){
+        .mode = pst_pace_mode_text(from->setting.mode),
+        .bytes_per_s = is_auto ? 0 : from->setting.bytes_per_s,
+        .lowest = is_auto ? from->lowest_bytes_per_s : 0,
+        .held_ns = held_ns[PST_PACE_LATENCY] + held_ns[PST_PACE_IO] + held_ns[PST_PACE_CPU] +
+                   held_ns[PST_PACE_EASING],
+        .latency_ns = held_ns[PST_PACE_LATENCY],
+        .io_ns = held_ns[PST_PACE_IO],
+        .cpu_ns = held_ns[PST_PACE_CPU],
+    };
+}
+
 static void report(const struct pst_session *session, int error, struct pst_session_report *report)
 {
     const struct pst_node_backup_report *from = &session->report;
@@ -417,6 +436,7 @@ static void report(const struct pst_session *session, int error, struct pst_sess
         .chunks = from->sums.chunks,
         .unreadable = from->sums.unreadable,
         .elapsed_ns = from->elapsed_ns,
+        .pace = report_pace(&from->pace),
         .verified = from->flags & PST_BACKUP_VERIFY,
         .sources_count = session->sources_count,
         .ldms_count = session->options.single_threaded ? 1 : session->placements.plan.ldms,

@@ -38,6 +38,17 @@ struct pst_session_ldm {
     uint32_t cpu;
 };
 
+/* How fast it was to be, and what held it back. */
+struct pst_session_pace {
+    const char *mode;     /* "max", "rate", "auto"; static */
+    uint64_t bytes_per_s; /* of a rate */
+    uint64_t lowest;      /* bytes a second: of the limits that auto has set; 0: none */
+    uint64_t held_ns;     /* that auto has held it back, and of these: */
+    uint64_t latency_ns;  /* for its reads and writes took longer */
+    uint64_t io_ns;       /* for others waited for a disk */
+    uint64_t cpu_ns;      /* for others waited for a CPU */
+};
+
 struct pst_session_source {
     const char *name;
     const char *details; /* what the manifest says of it, a JSON object; NULL: nothing */
@@ -55,6 +66,7 @@ struct pst_session_report {
     uint64_t chunks;
     uint64_t unreadable; /* objects that could not be read, or changed during the backup */
     uint64_t elapsed_ns;
+    struct pst_session_pace pace;
     bool verified;       /* its files were read back */
     uint32_t ldms_count; /* that took part */
     struct pst_session_ldm ldms[PST_LDMS_MAX];

@@ -12,6 +12,7 @@
 
 #include "engine/base/hex.h"
 #include "engine/cli/json.h"
+#include "engine/cli/pace_report.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
@@ -122,6 +123,7 @@ static int print_text(FILE *out, const struct pst_session_report *report)
         cli_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
     cli_print_line(out, "uid %s, start GCI %llu", uid, (unsigned long long)report->start_gci);
     print_codecs(out, report);
+    cli_pace_print_held(out, &report->pace);
     for (uint32_t i = 0; i < report->sources_count; i++)
         print_source(out, &report->sources[i]);
     cli_print_empty_line(out);
@@ -171,14 +173,14 @@ static int print_json(FILE *out, const struct pst_session_report *report)
     json_t *ldms = json_array();
     for (uint32_t i = 0; i < report->ldms_count; i++)
         pst_json_append(&ldms, ldm_json(i + 1, &report->ldms[i]));
-    json_t *fields =
-        json_pack("{s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "operation",
-                  "backup", "number", (json_int_t)report->number, "uid", uid, "start_gci",
-                  cli_json_big(report->start_gci), "source_bytes", (json_int_t)report->source_bytes,
-                  "stored_bytes", (json_int_t)report->stored_bytes, "objects",
-                  (json_int_t)report->objects, "chunks", (json_int_t)report->chunks, "unreadable",
-                  (json_int_t)report->unreadable, "elapsed_ns", (json_int_t)report->elapsed_ns,
-                  "verified", (int)report->verified, "sources", sources_json(report), "ldms", ldms);
+    json_t *fields = json_pack(
+        "{s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "operation",
+        "backup", "number", (json_int_t)report->number, "uid", uid, "start_gci",
+        cli_json_big(report->start_gci), "source_bytes", (json_int_t)report->source_bytes,
+        "stored_bytes", (json_int_t)report->stored_bytes, "objects", (json_int_t)report->objects,
+        "chunks", (json_int_t)report->chunks, "unreadable", (json_int_t)report->unreadable,
+        "elapsed_ns", (json_int_t)report->elapsed_ns, "verified", (int)report->verified, "sources",
+        sources_json(report), "ldms", ldms, "pace", cli_pace_json(&report->pace));
     return cli_json_record(out, "summary", fields);
 }
 

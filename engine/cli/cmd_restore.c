@@ -13,6 +13,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/look_command.h"
+#include "engine/cli/pace_options.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
@@ -84,6 +85,7 @@ static const struct cli_option options[] = {
      .help = "map size of an LMDB environment restored from rows; by default as before. The map "
              "grows if the rows need more"},
     CLI_PLACEMENT_OPTIONS,
+    CLI_PACE_OPTIONS,
     CLI_OPTION_JSON,
     {0}};
 
@@ -195,6 +197,8 @@ static void read_options(struct cli_read *read, struct chosen *chosen, struct ps
     job->more_directories_count = read->directories_count - 1;
     job->id = read->id;
     job->keys = cli_keys_read(arguments, false, &read->keys);
+    job->pace = cli_argument_text(arguments, "pace");
+    job->min_rate = cli_argument_number(arguments, "min-rate");
     job->target = cli_argument_text(arguments, "target");
     job->force = cli_argument_switch(arguments, "force");
     job->keep_going = cli_argument_switch(arguments, "keep-going");

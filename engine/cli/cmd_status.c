@@ -13,6 +13,7 @@
 #include "engine/base/time_text.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/pace_report.h"
 #include "engine/cli/print.h"
 #include "engine/cli/through_node.h"
 #include "engine/cli/value.h"
@@ -236,6 +237,7 @@ static void print_whole(const json_t *status)
     print_ldms(status);
     cli_print_empty_line(stdout);
     print_backups(status);
+    cli_pace_print(stdout, json_object_get(status, "pace"));
     print_signals(status);
     print_doubts(status);
     print_stalls(status);

@@ -13,6 +13,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/metrics_file.h"
+#include "engine/cli/pace_options.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
@@ -36,6 +37,7 @@ static const struct cli_option options[] = {
          "read only so much of the chunks of each part, the next share at each run, so that all "
          "have their turn. How far it is, is kept beside the backup, and list shows it"},
     CLI_PLACEMENT_OPTIONS,
+    CLI_PACE_OPTIONS,
     CLI_METRICS_FILE_OPTION,
     CLI_OPTION_JSON,
     {0}};
@@ -162,6 +164,8 @@ static enum cli_exit verify(const struct cli_arguments *arguments, uint32_t perc
     job.sample_percent = percent;
     job.keeps_result = true;
     job.keys = cli_keys_read(arguments, false, &read.keys);
+    job.pace = cli_argument_text(arguments, "pace");
+    job.min_rate = cli_argument_number(arguments, "min-rate");
     job.on_finding = on_finding;
     int error = pst_job_verify(&job, pst_interrupt_flag(), &outcome);
     cli_read_end(&read);

@@ -7,6 +7,7 @@
 
 #include "engine/cli/command.h"
 #include "engine/cli/key_options.h"
+#include "engine/cli/pace_options.h"
 #include "penstock/run.h"
 
 /* For a command's table. */
@@ -54,7 +55,7 @@
         {.name = "rehash",                                                                         \
          .kind = CLI_OPTION_SWITCH,                                                                \
          .help = "with --base: read all files, whatever their size and times are"},                \
-        CLI_SEAL_OPTIONS,                                                                          \
+        CLI_PACE_OPTIONS, CLI_SEAL_OPTIONS,                                                        \
         {.name = "freeze-wait",                                                                    \
          .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
@@ -147,6 +148,8 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->base = cli_argument_text(arguments, "base");
     job->full_every = (uint32_t)cli_argument_number(arguments, "full-every");
     job->rehash = cli_argument_switch(arguments, "rehash");
+    job->pace = cli_argument_text(arguments, "pace");
+    job->min_rate = cli_argument_number(arguments, "min-rate");
     job->freeze_wait_ns = cli_argument_number(arguments, "freeze-wait");
     job->freeze_hold_ns = cli_argument_number(arguments, "freeze-hold");
     job->headroom_percent = (uint32_t)cli_argument_number(arguments, "source-headroom");

@@ -37,6 +37,8 @@ struct ldm {
     struct pst_compression *compression; /* NULL: none */
     struct pst_sealed sealed;            /* if the node seals */
     struct pst_chunk_encoder encoder;    /* with one of these */
+    struct pst_pace_share pace;
+    uint64_t pace_due_ns; /* when to look at the pace again */
     struct pst_pipeline *pipeline;
     struct pst_actions actions;
     uint64_t progress_due_ns;
@@ -244,12 +246,38 @@ static bool has_progress(const struct ldm *ldm)
            pst_pipeline_verified_bytes(ldm->pipeline) > ldm->verified_bytes;
 }
 
+static enum pst_io_priority io_priority_of(enum pst_pace_priority priority)
+{
+    static const enum pst_io_priority priorities[] = {
+        [PST_PACE_NORMAL] = PST_IO_PRIORITY_USUAL,
+        [PST_PACE_LOW] = PST_IO_PRIORITY_LOW,
+        [PST_PACE_IDLE] = PST_IO_PRIORITY_IDLE,
+    };
+    return priorities[priority];
+}
+
+/* While it reads, the LDM tells the pace what it measured, and follows it. */
+static void keep_pace(struct ldm *ldm, uint64_t now_ns)
+{
+    bool reads = ldm->block.participant.state == PST_PARTICIPANT_SCANNING ||
+                 ldm->block.participant.state == PST_PARTICIPANT_STOPPING;
+    const struct pst_ring_transfers ended = pst_ring_take_transfers(ldm->ring);
+    ldm->pace_due_ns = PST_DEADLINE_NONE;
+    if (!reads)
+        return;
+    pst_pace_note_transfers(&ldm->pace, ended.count, ended.ns);
+    pst_pace_note_io(&ldm->pace, ended.busy_ns);
+    ldm->pace_due_ns = pst_pace_tick(&ldm->pace, now_ns);
+    pst_ring_set_priority(ldm->ring, io_priority_of(pst_pace_priority(&ldm->pace)));
+}
+
 /* true: there was something to do, which may have begun a work. */
 static bool keep_time(struct ldm *ldm)
 {
     uint64_t now_ns = pst_monotonic_ns();
     bool is_due = now_ns >= pst_ldm_block_deadline_ns(&ldm->block);
     show_oldest(ldm, now_ns);
+    keep_pace(ldm, now_ns);
     if (is_due) {
         struct pst_event event = {.type = PST_EVENT_TIMER};
         step(ldm, &event);
@@ -271,6 +299,7 @@ static uint64_t deadline_ns_of(const struct ldm *ldm)
     uint64_t deadline_ns = pst_ldm_block_deadline_ns(&ldm->block);
     uint64_t retry_ns = pst_pipeline_deadline_ns(ldm->pipeline);
     deadline_ns = retry_ns < deadline_ns ? retry_ns : deadline_ns;
+    deadline_ns = ldm->pace_due_ns < deadline_ns ? ldm->pace_due_ns : deadline_ns;
     if (has_progress(ldm) && ldm->progress_due_ns < deadline_ns)
         deadline_ns = ldm->progress_due_ns;
     return deadline_ns;
@@ -291,11 +320,15 @@ static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
             deadline_ns = now_ns + SHOW_NS;
         if (deadline_ns != PST_DEADLINE_NONE)
             timeout_ns = deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
+        bool waits_for_disk = pst_ring_in_flight(ldm->ring) > 0;
         pst_activity_rest(true);
         pst_ring_wait(ldm->ring, timeout_ns);
         pst_activity_rest(false);
+        uint64_t waited_ns = pst_monotonic_ns() - now_ns;
         if (ldm->compression)
-            pst_compression_note_wait(ldm->compression, pst_monotonic_ns() - now_ns);
+            pst_compression_note_wait(ldm->compression, waited_ns);
+        if (waits_for_disk)
+            pst_pace_note_wait(&ldm->pace, waited_ns);
     }
     pst_doorbell_cancel(bell);
 }
@@ -485,6 +518,7 @@ static int open_pipeline(struct ldm *ldm)
         .unreadable = &ldm->node->unreadable,
         .files_max = &ldm->node->files_max,
         .base = &ldm->node->base,
+        .pace = &ldm->pace,
         .find_fragment = find_fragment,
         .context = ldm->node,
     };
@@ -534,6 +568,7 @@ void *ldm_run(void *argument)
         error = open_arena(&ldm);
     if (error)
         goto out;
+    pst_pace_share_open(&ldm.pace, &ldm.node->pace);
     error = open_ring(&ldm);
     if (error)
         goto out_after_arena;
@@ -562,6 +597,7 @@ out_after_pipeline:
 out_after_ring:
     pst_ring_close(ldm.ring);
 out_after_arena:
+    pst_pace_share_close(&ldm.pace);
     pst_arena_destroy(&ldm.arena);
 out:
     if (error)

@@ -137,6 +137,7 @@ static void free_node(struct pst_node *node)
     pst_doorbell_close(&node->hub_bell);
     pst_repository_lease_release(&node->lease);
     pst_sealing_close(node->sealing);
+    pst_pace_release(&node->pace);
     pthread_mutex_destroy(&node->status_lock);
     free(node->sources);
     free(node->ldms);
@@ -190,6 +191,15 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
             status->backup = status->ldms[i].backup;
     }
     nodes_status(node, status);
+    pst_pace_status(&node->pace, &status->pace);
+}
+
+/* Those that wait for their pace look at it anew. */
+void pst_node_set_pace(struct pst_node *node, const struct pst_pace_setting *setting)
+{
+    pst_pace_set(&node->pace, setting);
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        pst_doorbell_ring(&node->ldms[i].worker.channel.bell);
 }
 
 static bool has_lost_worker(const struct pst_node *node)
@@ -233,6 +243,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
     made->config = *config;
     set_limits(&made->config);
     pthread_mutex_init(&made->status_lock, NULL);
+    pst_pace_init(&made->pace, &config->pace, config->depth);
     pst_unreadable_init(&made->unreadable);
     made->ldms = calloc(config->plan->ldms, sizeof(*made->ldms));
     made->sources = calloc(config->sources_count, sizeof(*made->sources));
@@ -273,6 +284,7 @@ err_after_directory:
     pst_repository_lease_release(&made->lease);
 err_after_alloc:
     pst_sealing_close(made->sealing);
+    pst_pace_release(&made->pace);
     pthread_mutex_destroy(&made->status_lock);
     free(made->sources);
     free(made->ldms);

@@ -7,6 +7,7 @@
 
 #include "engine/base/activity.h"
 #include "engine/node/channel.h"
+#include "engine/pace/pace.h"
 #include "engine/protocol/outcome.h"
 #include "engine/protocol/sender.h"
 #include "engine/repository/base.h"
@@ -66,7 +67,8 @@ struct pst_node_config {
     uint32_t chunk_bytes;
     uint32_t depth;
     enum pst_direct direct;
-    bool discards_parts; /* they go to /dev/null: such a backup is for measuring alone */
+    struct pst_pace_setting pace; /* at first */
+    bool discards_parts;          /* they go to /dev/null: such a backup is for measuring alone */
     struct pst_compression_choice compression;
     struct pst_base_policy base;          /* of its backups */
     const struct pst_keyring *recipients; /* of sealed backups; NULL: they are not sealed */
@@ -198,6 +200,7 @@ struct pst_node_status {
     uint64_t node_bytes[PST_NODES_MAX + 1]; /* read in the running backup, by id: of this node; of
                                                the others where LDM 1 is its master, else 0 */
     uint64_t scan_ns;                       /* since when, until now; 0: nothing is being read */
+    struct pst_pace_status pace;
     uint32_t ldms_count;
     struct pst_ldm_status ldms[PST_LDMS_MAX];
 };
@@ -216,6 +219,9 @@ bool pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports);
 
 /* Any thread. */
 void pst_node_status(struct pst_node *node, struct pst_node_status *status);
+
+/* From now on its LDMs keep this pace, in a backup that runs too. Any thread. */
+void pst_node_set_pace(struct pst_node *node, const struct pst_pace_setting *setting);
 
 /* The client's channel: the caller is CLIENT instance 0 of the node, on one thread. */
 struct pst_channel *node_client(struct pst_node *node);

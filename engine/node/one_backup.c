@@ -118,6 +118,7 @@ int pst_node_run_backup(const struct pst_node_backup *options,
     if (!error) {
         client.channel = node_client(client.node);
         error = see_it_through(&client);
+        pst_pace_status(&client.node->pace, &report->pace);
         report->is_lost = !pst_node_stop(client.node, report->ldms);
     }
     report->error = -error;

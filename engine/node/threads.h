@@ -54,6 +54,7 @@ struct pst_node {
     bool holds_writers; /* a cut holds up writers, on this node or another, for others' sources */
     struct pst_repository_lease lease; /* of the backup directory, while the node runs */
     uint64_t incarnation;
+    struct pst_pace pace; /* of the LDMs together */
     struct pst_doorbell hub_bell;
     struct pst_worker hub; /* its channel is not used */
     struct pst_ldm_thread *ldms;

@@ -39,6 +39,7 @@ struct chunk_pool {
     uint32_t buffers;
     struct chunk *chunks; /* one for each buffer */
     struct chunk *free;
+    uint32_t free_count;
     struct chunk *filling[PST_CHUNK_REFERENCES + 1]; /* by type */
     struct chunk *ready;                             /* oldest first */
     struct chunk *ready_last;

@@ -40,6 +40,7 @@ static void give_back(struct chunk *chunk, enum chunk_place from)
     move(chunk, from, CHUNK_FREE);
     chunk->next = pool->free;
     pool->free = chunk;
+    pool->free_count++;
 }
 
 static struct chunk *take(struct chunk_pool *pool, enum pst_chunk_type type, enum chunk_place to)
@@ -48,6 +49,7 @@ static struct chunk *take(struct chunk_pool *pool, enum pst_chunk_type type, enu
     if (!chunk)
         return NULL;
     pool->free = chunk->next;
+    pool->free_count--;
     move(chunk, CHUNK_FREE, to);
     chunk->next = NULL;
     chunk->type = type;
@@ -387,10 +389,19 @@ void chunk_end_read(struct chunk *chunk, uint32_t piece, uint32_t bytes)
         end_filling(chunk, CHUNK_READING);
 }
 
+/* By the pace, the pool is as if it had been made with fewer chunks. */
+static bool is_deep_enough(const struct chunk_pool *pool)
+{
+    uint32_t depth = pst_pace_depth(pool->config.pace);
+    return depth < pool->config.depth && pool->free_count <= pool->config.depth - depth;
+}
+
 /* In memory, what waits to be written gains no time but loses its place in the processor's cache.
  */
 static bool must_wait(const struct chunk_pool *pool)
 {
+    if (is_deep_enough(pool))
+        return true;
     return pool->config.file->in_memory && pool->writes >= WRITES_IN_MEMORY_MAX;
 }
 

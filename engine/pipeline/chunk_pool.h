@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "engine/format/part.h"
+#include "engine/pace/pace.h"
 #include "engine/pipeline/chunk_encoder.h"
 #include "io/part_file.h"
 
@@ -28,6 +29,7 @@ struct chunk_pool_config {
     /* Of DATA and CATALOGUE chunks; NULL: a chunk is written from the buffer that it was read into.
      * Any that encodes keeps one of the depth buffers for its output. */
     const struct pst_chunk_encoder *encoder;
+    const struct pst_pace_share *pace; /* how many of depth may be in use; NULL: all */
 };
 
 size_t chunk_pool_memory_bytes(uint32_t chunk_bytes, uint32_t depth);

@@ -33,6 +33,7 @@ uint32_t chunk_pool_check(const struct chunk_pool *pool)
         reads += pool->chunks[i].reads;
     }
     assert(counts[CHUNK_FREE] == length_of(pool->free, CHUNK_FREE));
+    assert(counts[CHUNK_FREE] == pool->free_count);
     assert(counts[CHUNK_READY] == length_of(pool->ready, CHUNK_READY));
     assert(!pool->ready == !pool->ready_last);
     assert(counts[CHUNK_FILLING] == (uint32_t) !!pool->filling[PST_CHUNK_DATA] +

@@ -389,7 +389,10 @@ static uint32_t assign_extent(struct scan *scan)
     if (!chunk || (!extent->literal && !have_file(scan, extent->file)))
         return 0;
     uint64_t left = extent->length - scan->extent_done;
-    uint32_t bytes = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
+    uint32_t wanted = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
+    uint32_t bytes = pst_pace_take(scan->scans->config.pace, wanted);
+    if (bytes == 0)
+        return 0;
     if (extent->literal) {
         memcpy(chunk_end(chunk), (const char *)extent->literal + scan->extent_done, bytes);
         add_piece(scan, chunk, bytes);
@@ -430,19 +433,21 @@ static bool make_rows(struct scan *scan)
     struct chunk *chunk = have_data(scan);
     if (!chunk)
         return false;
-    size_t room = chunk_room(chunk) < SLICE_ROWS_BYTES ? chunk_room(chunk) : SLICE_ROWS_BYTES;
-    size_t bytes = 0;
+    uint32_t most = chunk_room(chunk) < SLICE_ROWS_BYTES ? chunk_room(chunk) : SLICE_ROWS_BYTES;
+    size_t room = pst_pace_room(scan->scans->config.pace, most), bytes = 0;
+    if (room == 0)
+        return false;
     int error = pst_source_produce(scan->source, scan->fragment, &scan->cursor, chunk_end(chunk),
                                    room, &bytes);
     if (error == -EAGAIN)
         return true; /* it has waited as long as may be */
-    if (error)
-        scan->error = error;
+    scan->error = error;
     if (error || bytes == 0) {
         scan->phase = scan->entry_is_last ? SCAN_LAST_ENTRY : SCAN_READING;
         return true;
     }
     add_piece(scan, chunk, (uint32_t)bytes);
+    pst_pace_spend(scan->scans->config.pace, bytes);
     count_read(scan, bytes);
     return true;
 }
@@ -457,8 +462,7 @@ static bool finish_scan(struct scan *scan, int stop)
     scan->phase = SCAN_MARKING;
     if (!scan->error && !stop && !mark_bad(scan))
         return false;
-    if (!scan->error)
-        scan->error = stop;
+    scan->error = scan->error ? scan->error : stop;
     scan->phase = SCAN_ENDED;
     return true;
 }
@@ -476,9 +480,7 @@ static bool advance(struct scan *scan, int stop)
         return put_references(scan);
     if (scan->phase == SCAN_LAST_ENTRY)
         return write_last_entry(scan);
-    if (scan->fragment->kind == PST_FRAGMENT_ROWS)
-        return make_rows(scan);
-    return assign_extents(scan);
+    return scan->fragment->kind == PST_FRAGMENT_ROWS ? make_rows(scan) : assign_extents(scan);
 }
 
 bool fragment_scans_slice(struct fragment_scans *scans, int stop)

@@ -59,6 +59,7 @@ static int create_pool(struct pst_pipeline *pipeline)
         .depth = config->depth,
         .file = &pipeline->file,
         .encoder = config->encoder,
+        .pace = config->pace,
     };
     return chunk_pool_create(&pool, &pipeline->pool);
 }
@@ -71,6 +72,7 @@ static int create_scans(struct pst_pipeline *pipeline)
         .unreadable = pipeline->config.unreadable,
         .base = pipeline->config.base,
         .files_max = pipeline->config.files_max,
+        .pace = pipeline->config.pace,
     };
     return fragment_scans_create(&scans, &pipeline->scans);
 }
@@ -330,6 +332,7 @@ static void read_back(struct pst_pipeline *pipeline)
         .buffer = chunk_pool_lent_memory(pipeline->back_buffer),
         .buffer_bytes = PST_CHUNK_HEADER_BYTES + config->chunk_bytes,
         .buffer_index = (int)chunk_number(pipeline->back_buffer),
+        .pace = config->pace,
         .done = on_read_back,
     };
     read_back_start(&pipeline->back);
@@ -507,7 +510,11 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline)
 {
     PST_CHECK_THREAD(&pipeline->owner);
     struct pst_work_result result;
+    if (pipeline->config.pace)
+        pipeline->config.pace->wait_ns = 0;
     take_write_error(pipeline);
+    if (pipeline->back_buffer)
+        read_back_go_on(&pipeline->back);
     bool moved = fragment_scans_slice(pipeline->scans, why_scans_stop(pipeline));
     while (fragment_scans_take_ended(pipeline->scans, &result))
         add_result(pipeline, &result);
@@ -520,5 +527,7 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline)
 uint64_t pst_pipeline_deadline_ns(const struct pst_pipeline *pipeline)
 {
     PST_CHECK_THREAD(&pipeline->owner);
-    return fragment_scans_retry_ns(pipeline->scans);
+    uint64_t retry_ns = fragment_scans_retry_ns(pipeline->scans);
+    uint64_t pace_ns = pipeline->config.pace ? pipeline->config.pace->wait_ns : 0;
+    return pace_ns != 0 && pace_ns < retry_ns ? pace_ns : retry_ns;
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/pace/pace.h"
 #include "engine/pipeline/chunk_encoder.h"
 #include "engine/pipeline/chunk_pool.h"
 #include "engine/protocol/step.h"
@@ -46,6 +47,7 @@ struct pst_pipeline_config {
     struct pst_base *const *base;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
     const _Atomic uint32_t *files_max; /* of a source that may be open at a time; NULL: 64 */
+    struct pst_pace_share *pace;       /* of the LDM's thread; NULL: as fast as it goes */
     /* The descriptor of a fragment that was listed and is not done. */
     const struct pst_fragment_descriptor *(*find_fragment)(void *context, uint32_t source,
                                                            uint64_t fragment);
@@ -77,7 +79,7 @@ bool pst_pipeline_next_result(struct pst_pipeline *pipeline, struct pst_work_res
 bool pst_pipeline_slice(struct pst_pipeline *pipeline);
 
 /* When a slice is wanted though nothing happens, CLOCK_MONOTONIC: descriptors or memory have run
- * out, and may be there again. PST_DEADLINE_NONE: none is. */
+ * out, and may be there again, or the pace has room. PST_DEADLINE_NONE: none is. */
 uint64_t pst_pipeline_deadline_ns(const struct pst_pipeline *pipeline);
 
 /* The first error that spoils the part, once, negative; 0 if there is none. A work in progress is

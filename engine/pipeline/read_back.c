@@ -109,14 +109,25 @@ static void on_read(struct pst_io_op *op, int result)
 static void read_next(struct read_back *back)
 {
     uint64_t left = back->file_bytes - back->offset;
+    back->waits = false;
     if (left == 0 || back->must_stop) {
         end(back, left == 0 ? 0 : -ECANCELED, "read back");
         return;
     }
+    back->waits = pst_pace_room(back->pace, back->buffer_bytes) == 0;
+    if (back->waits)
+        return;
+    pst_pace_spend(back->pace, left < back->buffer_bytes ? left : back->buffer_bytes);
     back->op.done = on_read;
     pst_io_read(back->ring, &back->op, &back->file, back->buffer,
                 left < back->buffer_bytes ? (uint32_t)left : back->buffer_bytes, back->offset,
                 back->buffer_index);
+}
+
+void read_back_go_on(struct read_back *back)
+{
+    if (back->waits)
+        read_next(back);
 }
 
 static void on_opened(struct pst_io_op *op, int result)
@@ -149,6 +160,7 @@ void read_back_start(struct read_back *back)
     back->chunk = 0;
     back->error = 0;
     back->must_stop = false;
+    back->waits = false;
     back->op.done = on_opened;
     pst_io_open(back->ring, &back->op, &back->file, &how);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/format/part.h"
+#include "engine/pace/pace.h"
 #include "io/file.h"
 
 /* The caller's, untouched until done, with what it points to. */
@@ -25,7 +26,8 @@ struct read_back {
     uint64_t file_bytes;
     void *buffer; /* a block and the part's chunk_bytes at least, aligned to PST_BLOCK_BYTES */
     uint32_t buffer_bytes;
-    int buffer_index; /* of the registered buffer; -1: none */
+    int buffer_index;            /* of the registered buffer; -1: none */
+    struct pst_pace_share *pace; /* how fast it may read; NULL: as fast as it goes */
     /* error: 0, -errno of the open or a read, -ECANCELED, or -PST_E_READ_BACK: it is not what was
      * written. what and offset: of the damage, or of the failed read. The file is closed. */
     void (*done)(struct read_back *back, int error);
@@ -39,8 +41,12 @@ struct read_back {
     uint64_t chunk; /* number of the next one */
     struct pst_digest header_checksum;
     int error;
+    bool waits; /* for its pace */
 };
 
 void read_back_start(struct read_back *back);
+
+/* Reads on, where its pace had no room before and has now, or it must stop. */
+void read_back_go_on(struct read_back *back);
 
 #endif

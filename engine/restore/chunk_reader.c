@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/own_error.h"
 #include "engine/format/sums.h"
 #include "engine/restore/chunk_worker.h"
@@ -338,9 +339,17 @@ static const struct pst_index_entry *next_entry(struct worker *worker)
     return must_stop(worker) ? NULL : &worker->view.entries[worker->next++];
 }
 
+static bool may_read(struct worker *worker)
+{
+    uint32_t depth = pst_pace_depth(&worker->pace);
+    uint32_t most = depth < worker->reads_max ? depth : worker->reads_max;
+    return worker->free_count > 0 && worker->reads < most && pst_pace_room(&worker->pace, 1) > 0;
+}
+
 static void read_on(struct worker *worker)
 {
-    while (worker->free_count > 0 && worker->reads < worker->reads_max) {
+    worker->pace.wait_ns = 0;
+    while (may_read(worker)) {
         const struct pst_index_entry *entry = next_entry(worker);
         if (!entry)
             return;
@@ -348,6 +357,7 @@ static void read_on(struct worker *worker)
         worker->reads++;
         slot->entry = entry;
         slot->is_header = worker->reading->extent != CHUNK_WHOLE;
+        pst_pace_spend(&worker->pace, bytes_of(slot));
         start_read(slot);
     }
 }
@@ -410,6 +420,34 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
     return error;
 }
 
+/* Of a restore, what it writes counts as being in flight. */
+static void keep_pace(struct worker *worker, uint64_t now_ns)
+{
+    struct pst_ring *ring = worker->reader.ring;
+    const struct pst_ring_transfers ended = pst_ring_take_transfers(ring);
+    pst_pace_note_transfers(&worker->pace, ended.count, ended.ns);
+    pst_pace_note_io(&worker->pace, now_ns - worker->busy_since_ns);
+    worker->busy_since_ns = now_ns;
+    (void)pst_pace_tick(&worker->pace, now_ns);
+    pst_ring_set_priority(ring, (enum pst_io_priority)pst_pace_priority(&worker->pace));
+}
+
+/* There may be nothing in flight. */
+static void wait_for_pace(struct worker *worker)
+{
+    struct pst_ring *ring = worker->reader.ring;
+    bool is_asleep = pst_ring_in_flight(ring) == 0;
+    keep_pace(worker, pst_monotonic_ns());
+    pst_activity_rest(is_asleep);
+    pst_ring_wait(ring, pst_pace_sleep_ns(&worker->pace, worker->busy_since_ns));
+    pst_activity_rest(false);
+    if (is_asleep)
+        worker->busy_since_ns = pst_monotonic_ns();
+    read_on(worker);
+    if (must_stop(worker))
+        worker->pace.wait_ns = 0;
+}
+
 static void wait_for_one(struct worker *worker)
 {
     const struct chunk_reading *reading = worker->reading;
@@ -444,9 +482,18 @@ static void work_claim(struct worker *worker)
         return;
     }
     worker->next = worker->claim.first;
+    worker->busy_since_ns = pst_monotonic_ns();
     read_on(worker);
-    while (pst_ring_in_flight(worker->reader.ring) > 0)
+    while (pst_ring_in_flight(worker->reader.ring) > 0 || worker->pace.wait_ns != 0) {
+        if (worker->pace.wait_ns != 0) {
+            wait_for_pace(worker);
+            continue;
+        }
         wait_for_one(worker);
+        uint64_t now_ns = pst_monotonic_ns();
+        pst_pace_note_wait(&worker->pace, now_ns - worker->busy_since_ns);
+        keep_pace(worker, now_ns);
+    }
 }
 
 static void work_all(struct worker *worker)

@@ -145,6 +145,7 @@ static int make_buffers(struct worker *worker, uint32_t depth, bool in_memory)
 static void release_worker(void *data)
 {
     struct worker *worker = data;
+    pst_pace_share_close(&worker->pace);
     decoded_chunk_release(&worker->decoded);
     pst_reader_close(&worker->reader);
     pst_arena_destroy(&worker->arena);
@@ -152,18 +153,19 @@ static void release_worker(void *data)
 }
 
 /* On the pinned thread: its memory comes to lie near it by first touch. */
-static int make_worker(uint32_t depth, const struct pst_part_set *set, struct worker **made)
+static int make_worker(struct crew *crew, const struct pst_part_set *set, struct worker **made)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
     if (!worker)
         return -ENOMEM;
     worker->chunk_bytes = set->chunk_bytes;
-    int error = make_buffers(worker, depth, is_in_memory(set));
+    int error = make_buffers(worker, crew_depth(crew), is_in_memory(set));
     if (error)
         goto err_after_alloc;
     error = pst_reader_open(&worker->reader, worker->slots_count);
     if (error)
         goto err_after_buffers;
+    pst_pace_share_open(&worker->pace, crew_pace(crew));
     *made = worker;
     return 0;
 err_after_buffers:
@@ -183,7 +185,7 @@ int chunk_worker_find(struct crew *crew, uint32_t number, const struct pst_part_
     if (*found)
         release_worker(*found);
     own->data = NULL;
-    int error = make_worker(crew_depth(crew), set, found);
+    int error = make_worker(crew, set, found);
     if (!error)
         *own = (struct crew_own){.data = *found, .release = release_worker};
     return error;

@@ -60,6 +60,8 @@ struct worker {
     bool is_decoded;    /* that chunk lies in decoded, not in the slot */
     uint32_t reads;     /* slots that are being read into */
     uint32_t reads_max;
+    struct pst_pace_share pace;
+    uint64_t busy_since_ns; /* it has slept for its pace, or said so, until then */
     uint32_t slots_count;
     struct slot slots[PST_DEPTH_MAX];
     struct slot *free_slots[PST_DEPTH_MAX]; /* the one that was used last on top */

@@ -197,6 +197,11 @@ uint32_t crew_depth(const struct crew *crew)
     return crew->options->depth ? crew->options->depth : PST_DEPTH_DEFAULT;
 }
 
+struct pst_pace *crew_pace(const struct crew *crew)
+{
+    return crew->options->pace;
+}
+
 bool crew_is_cancelled(const struct crew *crew)
 {
     const atomic_bool *cancel = crew->options->cancel;

@@ -11,12 +11,14 @@
 
 #include "engine/base/activity.h"
 #include "engine/base/limits.h"
+#include "engine/pace/pace.h"
 #include "penstock/error.h"
 
 struct pst_crew {
-    uint32_t workers;     /* 1…PST_LDMS_MAX */
-    const uint32_t *cpus; /* worker i is pinned to cpus[i] (numa/place.h); NULL: unpinned */
-    uint32_t depth;       /* reads in flight of each: PST_DEPTH_MIN…MAX; 0: the default */
+    uint32_t workers;      /* 1…PST_LDMS_MAX */
+    const uint32_t *cpus;  /* worker i is pinned to cpus[i] (numa/place.h); NULL: unpinned */
+    uint32_t depth;        /* reads in flight of each: PST_DEPTH_MIN…MAX; 0: the default */
+    struct pst_pace *pace; /* of all; NULL: as fast as it goes */
     struct pst_activity *activities; /* worker i binds activities[i]; NULL: nobody watches */
     const atomic_bool *cancel; /* set by anyone, a signal handler too: stop soon; may be NULL */
 };
@@ -57,6 +59,7 @@ PST_MUST_USE int crew_each(struct crew *crew, size_t count,
 
 uint32_t crew_workers(const struct crew *crew);
 uint32_t crew_depth(const struct crew *crew);
+struct pst_pace *crew_pace(const struct crew *crew);
 bool crew_is_cancelled(const struct crew *crew);
 
 /* On that worker's thread. */

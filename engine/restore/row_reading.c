@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/base/clock.h"
+
 /* A chunk that is read ahead; slots are used in turn. */
 struct row_slot {
     struct pst_io_op op;
@@ -58,6 +60,7 @@ int row_reading_open(struct row_reading *reading)
     }
     for (uint32_t i = 0; i < count; i++)
         reading->slots[i].buffer = (uint8_t *)reading->arena.base + i * bytes;
+    pst_pace_share_open(&reading->pace, crew_pace(reading->crew));
     pst_thread_bind(&reading->owner);
     return 0;
 }
@@ -70,6 +73,7 @@ void row_reading_close(struct row_reading *reading)
             pst_reader_close_file(&reading->reader, &reading->files[i]);
     }
     pst_reader_close(&reading->reader);
+    pst_pace_share_close(&reading->pace);
     decoded_chunk_release(&reading->decoded);
     release(reading);
 }
@@ -119,16 +123,34 @@ static int start_next(struct row_run *run)
     slot->chunk = index;
     slot->is_done = false;
     slot->op.done = note_done;
+    pst_pace_spend(&reading->pace, pst_chunk_file_bytes(chunk->stored_bytes));
     pst_io_read(reading->reader.ring, &slot->op, &reading->files[chunk->part], slot->buffer,
                 (uint32_t)pst_chunk_file_bytes(chunk->stored_bytes), chunk->file_offset, -1);
     return 0;
 }
 
+/* As many as the pace has room for. */
 static int fill_slots(struct row_run *run)
 {
+    struct row_reading *reading = run->reading;
     int error = 0;
-    while (!error && run->ahead < run->end && run->started - run->taken < run->reading->slots_count)
+    while (!error && run->ahead < run->end && run->started - run->taken < reading->slots_count &&
+           pst_pace_room(&reading->pace, 1) > 0)
         error = start_next(run);
+    return error;
+}
+
+/* Until one chunk at least is being read. */
+static int start_reading(struct row_run *run)
+{
+    struct row_reading *reading = run->reading;
+    int error = fill_slots(run);
+    while (!error && run->started == run->taken) {
+        pst_activity_rest(true);
+        pst_ring_wait(reading->reader.ring, pst_pace_sleep_ns(&reading->pace, pst_monotonic_ns()));
+        pst_activity_rest(false);
+        error = crew_is_cancelled(reading->crew) ? -ECANCELED : fill_slots(run);
+    }
     return error;
 }
 
@@ -169,7 +191,7 @@ static int next_chunk(struct row_run *run, const struct row_slot **slot, const v
     struct row_reading *reading = run->reading;
     if (crew_is_cancelled(reading->crew))
         return -ECANCELED;
-    int error = fill_slots(run);
+    int error = start_reading(run);
     if (error)
         return error;
     *slot = slot_at(reading, run->taken);

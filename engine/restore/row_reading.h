@@ -15,7 +15,7 @@ struct row_slot;
 
 struct row_reading {
     /* The caller's, set before open. */
-    const struct crew *crew; /* depth, cancel */
+    const struct crew *crew; /* depth, pace, cancel */
     const struct pst_part_set *set;
     const struct row_map *map;         /* sorted */
     struct pst_findings *findings;     /* takes what is damaged */
@@ -26,6 +26,7 @@ struct row_reading {
     /* Its own. */
     struct pst_thread_owner owner;
     struct pst_reader reader;
+    struct pst_pace_share pace;
     struct pst_file *files; /* one for each part */
     bool *is_open;
     struct pst_arena arena; /* of the slots' buffers */

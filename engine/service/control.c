@@ -39,6 +39,8 @@ static void serve(struct control *control, uint64_t client, const json_t *reques
         control_abort(control, client, request);
     else if (strcmp(what, "resolve") == 0)
         control_resolve(control, client, request);
+    else if (strcmp(what, "pace") == 0)
+        control_set_pace(control, client, request);
     else if (strcmp(what, "status") == 0)
         control_status(control, client);
     else

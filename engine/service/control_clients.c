@@ -96,6 +96,7 @@ static const struct request_key {
     {"backup", "allow_missing", JSON_TRUE}, {"backup", "verify", JSON_TRUE},
     {"abort", "backup", JSON_STRING},       {"resolve", "backup", JSON_STRING},
     {"resolve", "outcome", JSON_STRING},    {"resolve", "manifest", JSON_STRING},
+    {"pace", "pace", JSON_STRING},          {"pace", "min_rate", JSON_INTEGER},
 };
 
 static const struct request_key *find_key(const char *request, const char *name)

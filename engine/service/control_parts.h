@@ -121,6 +121,10 @@ json_t *control_next_request(struct control *control, uint32_t slot);
 
 void control_hang_up_all(struct control *control);
 
+/* control_pace.c. The node's pace; and sets it as a client asks. */
+json_t *control_pace_json(const struct pst_pace_status *pace);
+void control_set_pace(struct control *control, uint64_t client, const json_t *request);
+
 /* control_status.c. Answers a request for the status. The JSON of any fits a packet. */
 void control_status(struct control *control, uint64_t client);
 json_t *control_status_json(const struct control *control, const struct pst_node_status *status);

@@ -274,6 +274,7 @@ json_t *control_status_json(const struct control *control, const struct pst_node
     pst_json_set(&object, "last_success", last_success_json(&status->last_success));
     pst_json_set(&object, "last_failure", last_failure_json(&status->last_failure));
     pst_json_set(&object, "totals", totals_json(&status->totals));
+    pst_json_set(&object, "pace", control_pace_json(&status->pace));
     return object;
 }
 

@@ -134,6 +134,11 @@ struct pst_backup_job {
     const char *base;
     uint32_t full_every; /* "auto": of so many backups one has no base; 0: there is no limit */
     bool rehash;         /* read files even if size, times and inode are as they were */
+    /* How fast the LDMs read, all together: "max", "auto" (as fast as the host's other work
+     * allows), or bytes a second, such as "50M"; NULL: "max". min_rate: auto never goes below;
+     * 0: 16 MiB/s. */
+    const char *pace;
+    uint64_t min_rate;
 };
 
 #define PST_FULL_EVERY_MAX 1000u
@@ -241,6 +246,8 @@ struct pst_verify_job {
                                 their turn, by the note beside the backup; 0: all */
     bool keeps_result;       /* what verifying came to is noted beside the backup, but with only */
     uint8_t reserved_2[7];
+    const char *pace; /* as for a backup */
+    uint64_t min_rate;
 };
 
 static inline void pst_verify_job_init(struct pst_verify_job *job)
@@ -332,6 +339,8 @@ struct pst_restore_job {
     uint32_t tables_count;
     uint32_t strip; /* components that the paths in their sources lose at the front */
     uint32_t reserved_2;
+    const char *pace; /* as for a backup */
+    uint64_t min_rate;
 };
 
 static inline void pst_restore_job_init(struct pst_restore_job *job)

@@ -179,6 +179,8 @@ static void fill_status(struct pst_node_status *status)
     }
     status->last.end = PST_END_COMPLETE;
     status->last.error = PST_E_STALLED;
+    status->pace.setting.mode = PST_PACE_RATE;
+    status->pace.reason = PST_PACE_LATENCY;
     status->ldms_count = PST_LDMS_MAX;
     for (uint32_t i = 0; i < PST_LDMS_MAX; i++)
         status->ldms[i].state = "COMMITTING";

@@ -1,0 +1,408 @@
+/* The budget that threads share, and whose turn it is to decide about it. Called by LDMs, by the
+ * threads of a verify or restore, and by whoever sets or shows the pace. */
+#include "engine/pace/pace.h"
+
+#include <sched.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/limits.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+#define BURST_NS (NS_PER_S / 10)
+#define STEP_NS (NS_PER_S / 10)
+#define QUIET_NS (NS_PER_S / 20)
+#define SLEEP_NS_MAX (NS_PER_S / 10) /* of who cannot be woken */
+#define PAUSE_NS NS_PER_S            /* without a step: nothing was read meanwhile */
+
+/* A piece takes 1/16 s at the rate, so that all threads soon have their turn, and a backup is seen
+ * to go on. */
+#define PIECES_PER_S 16u
+#define PIECE_BYTES_MIN (64u << 10)
+#define PIECE_BYTES_MAX (1u << 20)
+
+#define RELAXED memory_order_relaxed
+
+static uint64_t get(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, RELAXED);
+}
+
+static uint32_t get_small(const _Atomic uint32_t *value)
+{
+    return atomic_load_explicit(value, RELAXED);
+}
+
+static void put(_Atomic uint64_t *value, uint64_t now)
+{
+    atomic_store_explicit(value, now, RELAXED);
+}
+
+static void put_small(_Atomic uint32_t *value, uint32_t now)
+{
+    atomic_store_explicit(value, now, RELAXED);
+}
+
+/* ---- the setting ---- */
+
+static enum pst_pace_priority priority_of(const struct pace_control *control)
+{
+    bool is_held = control->depth < control->depth_max || control->bytes_per_s > 0;
+    bool may_go_down = control->bytes_per_s == 0 || control->bytes_per_s > control->min_rate;
+    return is_held && may_go_down ? PST_PACE_IDLE : PST_PACE_LOW;
+}
+
+static void publish(struct pst_pace *pace, uint64_t bytes_per_s, uint32_t depth,
+                    enum pst_pace_priority priority, enum pst_pace_reason reason)
+{
+    uint64_t lowest = get(&pace->lowest_bytes_per_s);
+    if (bytes_per_s > 0 && (lowest == 0 || bytes_per_s < lowest))
+        put(&pace->lowest_bytes_per_s, bytes_per_s);
+    put(&pace->bytes_per_s, bytes_per_s);
+    put_small(&pace->depth, depth);
+    put_small(&pace->priority, priority);
+    put_small(&pace->reason, reason);
+}
+
+static void apply(struct pst_pace *pace, const struct pst_pace_setting *setting)
+{
+    bool is_rate = setting->mode == PST_PACE_RATE;
+    put_small(&pace->mode, setting->mode);
+    put(&pace->wanted, setting->bytes_per_s);
+    put(&pace->min_rate, setting->min_rate);
+    publish(pace, is_rate ? setting->bytes_per_s : 0, UINT32_MAX,
+            setting->mode == PST_PACE_MAX ? PST_PACE_NORMAL : PST_PACE_LOW,
+            is_rate ? PST_PACE_SET : PST_PACE_FREE);
+    put(&pace->quiet_until_ns, 0);
+    put(&pace->step_at_ns, 0);
+    atomic_fetch_add_explicit(&pace->version, 1, memory_order_release);
+    atomic_store_explicit(&pace->line_ns, pst_monotonic_ns(), memory_order_release);
+}
+
+void pst_pace_init(struct pst_pace *pace, const struct pst_pace_setting *setting, uint32_t depth)
+{
+    *pace = (struct pst_pace){.depth_max = depth};
+    pressure_open(&pace->pressure);
+    apply(pace, setting);
+}
+
+void pst_pace_release(struct pst_pace *pace)
+{
+    pressure_close(&pace->pressure);
+}
+
+static bool take_turn(struct pst_pace *pace)
+{
+    return !atomic_exchange_explicit(&pace->is_stepping, true, memory_order_acquire);
+}
+
+static void end_turn(struct pst_pace *pace)
+{
+    atomic_store_explicit(&pace->is_stepping, false, memory_order_release);
+}
+
+/* It waits for a step that is being made; nobody waits for it. */
+void pst_pace_set(struct pst_pace *pace, const struct pst_pace_setting *setting)
+{
+    while (!take_turn(pace))
+        sched_yield();
+    apply(pace, setting);
+    end_turn(pace);
+}
+
+void pst_pace_status(struct pst_pace *pace, struct pst_pace_status *status)
+{
+    *status = (struct pst_pace_status){
+        .setting = {.mode = (enum pst_pace_mode)get_small(&pace->mode),
+                    .bytes_per_s = get(&pace->wanted),
+                    .min_rate = get(&pace->min_rate)},
+        .bytes_per_s = get(&pace->bytes_per_s),
+        .depth =
+            get_small(&pace->depth) < pace->depth_max ? get_small(&pace->depth) : pace->depth_max,
+        .reason = (enum pst_pace_reason)get_small(&pace->reason),
+        .lowest_bytes_per_s = get(&pace->lowest_bytes_per_s),
+    };
+    for (uint32_t i = 0; i < PST_PACE_REASONS; i++)
+        status->held_ns[i] = get(&pace->held_ns[i]);
+}
+
+const char *pst_pace_reason_text(enum pst_pace_reason reason)
+{
+    static const char *const texts[] = {
+        [PST_PACE_FREE] = "none", [PST_PACE_SET] = "set", [PST_PACE_LATENCY] = "latency",
+        [PST_PACE_IO] = "io",     [PST_PACE_CPU] = "cpu", [PST_PACE_EASING] = "easing",
+    };
+    return texts[reason];
+}
+
+/* ---- the budget ---- */
+
+void pst_pace_share_open(struct pst_pace_share *share, struct pst_pace *pace)
+{
+    *share = (struct pst_pace_share){.pace = pace, .schedstat_fd = -1};
+    if (!pace)
+        return;
+    share->schedstat_fd = pressure_open_thread();
+    share->cpu_waited_ns = pressure_waited_ns(share->schedstat_fd);
+    share->version = get_small(&pace->version);
+}
+
+void pst_pace_share_close(struct pst_pace_share *share)
+{
+    pressure_close_thread(share->schedstat_fd);
+    *share = (struct pst_pace_share){.schedstat_fd = -1};
+}
+
+/* Of the rate; with none, which may come at any time, the least. */
+static uint32_t piece_of(uint64_t bytes_per_s)
+{
+    uint64_t bytes = bytes_per_s / PIECES_PER_S;
+    if (bytes < PIECE_BYTES_MIN)
+        return PIECE_BYTES_MIN;
+    return bytes < PIECE_BYTES_MAX ? (uint32_t)bytes : PIECE_BYTES_MAX;
+}
+
+/* How long they take at the rate, rounded up: it is never exceeded. */
+static uint64_t length_ns(uint64_t bytes, uint64_t bytes_per_s)
+{
+    return (bytes * NS_PER_S + bytes_per_s - 1) / bytes_per_s;
+}
+
+/* Takes the next stretch of the line, for what is owed and for a piece, which may be read once that
+ * is paid. Budget that nobody took is kept for a moment only. Who sets another rate moves the line,
+ * so no stretch of the old rate is taken from it then. */
+static void reserve(struct pst_pace_share *share, uint64_t now_ns)
+{
+    struct pst_pace *pace = share->pace;
+    uint64_t line_ns = atomic_load_explicit(&pace->line_ns, memory_order_acquire);
+    uint64_t owed = (uint64_t)-share->credit_bytes;
+    uint64_t bytes_per_s, begin_ns, end_ns;
+    do {
+        bytes_per_s = get(&pace->bytes_per_s);
+        if (bytes_per_s == 0)
+            return;
+        begin_ns = line_ns + BURST_NS > now_ns ? line_ns : now_ns - BURST_NS;
+        begin_ns += length_ns(owed, bytes_per_s);
+        end_ns = begin_ns + length_ns(piece_of(bytes_per_s), bytes_per_s);
+    } while (!atomic_compare_exchange_weak_explicit(&pace->line_ns, &line_ns, end_ns,
+                                                    memory_order_acq_rel, memory_order_acquire));
+    share->credit_bytes = piece_of(bytes_per_s);
+    share->due_ns = begin_ns;
+}
+
+/* What was reserved at another pace is void. */
+static void follow(struct pst_pace_share *share)
+{
+    uint32_t version = atomic_load_explicit(&share->pace->version, memory_order_acquire);
+    if (version == share->version)
+        return;
+    share->version = version;
+    share->credit_bytes = 0;
+    share->due_ns = 0;
+}
+
+static uint32_t room_at(struct pst_pace_share *share, uint64_t now_ns)
+{
+    const struct pst_pace *pace = share->pace;
+    uint64_t quiet_until_ns = get(&pace->quiet_until_ns);
+    if (share->credit_bytes <= 0)
+        reserve(share, now_ns);
+    uint64_t bytes_per_s = get(&pace->bytes_per_s);
+    uint64_t due_ns = bytes_per_s > 0 ? share->due_ns : 0;
+    due_ns = quiet_until_ns > due_ns ? quiet_until_ns : due_ns;
+    if (due_ns > now_ns) {
+        share->wait_ns = due_ns;
+        return 0;
+    }
+    share->due_ns = 0;
+    if (bytes_per_s > 0)
+        return piece_of(bytes_per_s);
+    share->credit_bytes = 0;
+    return UINT32_MAX;
+}
+
+static uint32_t room_of(struct pst_pace_share *share)
+{
+    struct pst_pace *pace = share->pace;
+    bool is_quiet = get(&pace->quiet_until_ns) > 0;
+    follow(share);
+    if (get(&pace->bytes_per_s) == 0 && !is_quiet) {
+        share->credit_bytes = 0;
+        share->due_ns = 0;
+        return UINT32_MAX;
+    }
+    if (share->credit_bytes > 0 && share->due_ns == 0 && !is_quiet)
+        return piece_of(get(&pace->bytes_per_s));
+    return room_at(share, pst_monotonic_ns());
+}
+
+uint32_t pst_pace_room(struct pst_pace_share *share, uint32_t wanted)
+{
+    uint32_t room = share && share->pace ? room_of(share) : UINT32_MAX;
+    return wanted < room ? wanted : room;
+}
+
+/* Whoever reads first in a step is counted. */
+static void take_part(struct pst_pace_share *share)
+{
+    uint32_t step = get_small(&share->pace->step);
+    if (share->step == step + 1)
+        return;
+    share->step = step + 1;
+    atomic_fetch_add_explicit(&share->pace->threads, 1, RELAXED);
+}
+
+void pst_pace_spend(struct pst_pace_share *share, uint64_t bytes)
+{
+    struct pst_pace *pace = share ? share->pace : NULL;
+    if (!pace || get_small(&pace->mode) == PST_PACE_MAX)
+        return;
+    uint64_t counted = bytes > PST_BLOCK_BYTES ? bytes : PST_BLOCK_BYTES;
+    if (get(&pace->bytes_per_s) > 0)
+        share->credit_bytes -= (int64_t)counted;
+    if (get_small(&pace->mode) != PST_PACE_AUTO)
+        return;
+    atomic_fetch_add_explicit(&pace->bytes, counted, RELAXED);
+    take_part(share);
+}
+
+uint32_t pst_pace_take(struct pst_pace_share *share, uint32_t wanted)
+{
+    uint32_t bytes = pst_pace_room(share, wanted);
+    if (bytes > 0)
+        pst_pace_spend(share, bytes);
+    return bytes;
+}
+
+int64_t pst_pace_sleep_ns(const struct pst_pace_share *share, uint64_t now_ns)
+{
+    uint64_t left_ns = share->wait_ns > now_ns ? share->wait_ns - now_ns : 0;
+    return (int64_t)(left_ns < SLEEP_NS_MAX ? left_ns : SLEEP_NS_MAX);
+}
+
+uint32_t pst_pace_depth(const struct pst_pace_share *share)
+{
+    return share && share->pace ? get_small(&share->pace->depth) : UINT32_MAX;
+}
+
+enum pst_pace_priority pst_pace_priority(const struct pst_pace_share *share)
+{
+    return share->pace ? (enum pst_pace_priority)get_small(&share->pace->priority)
+                       : PST_PACE_NORMAL;
+}
+
+/* ---- what auto goes by ---- */
+
+static bool is_auto(const struct pst_pace_share *share)
+{
+    return share->pace && get_small(&share->pace->mode) == PST_PACE_AUTO;
+}
+
+void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns)
+{
+    if (is_auto(share))
+        atomic_fetch_add_explicit(&share->pace->wait_ns, wait_ns, RELAXED);
+}
+
+void pst_pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns)
+{
+    if (count == 0 || !is_auto(share))
+        return;
+    atomic_fetch_add_explicit(&share->pace->transfers, count, RELAXED);
+    atomic_fetch_add_explicit(&share->pace->transfer_ns, ns, RELAXED);
+}
+
+void pst_pace_note_io(struct pst_pace_share *share, uint64_t busy_ns)
+{
+    if (busy_ns > 0 && is_auto(share))
+        atomic_fetch_add_explicit(&share->pace->own_io_ns, busy_ns, RELAXED);
+}
+
+static uint64_t empty(_Atomic uint64_t *sum)
+{
+    return atomic_exchange_explicit(sum, 0, RELAXED);
+}
+
+static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint64_t now_ns,
+                 struct pace_window *window)
+{
+    *window = (struct pace_window){
+        .elapsed_ns = now_ns - pace->before_ns,
+        .bytes = empty(&pace->bytes),
+        .threads = atomic_exchange_explicit(&pace->threads, 0, RELAXED),
+        .wait_ns = empty(&pace->wait_ns),
+        .own_io_ns = empty(&pace->own_io_ns),
+        .own_cpu_ns = empty(&pace->own_cpu_ns),
+        .transfers = (uint32_t)empty(&pace->transfers),
+        .transfer_ns = empty(&pace->transfer_ns),
+        .has_pressure = now->is_known && pace->before.is_known,
+        .is_quiet = pace->was_quiet,
+    };
+    if (window->has_pressure) {
+        window->io_stall_ns = now->io_ns - pace->before.io_ns;
+        window->cpu_stall_ns = now->cpu_ns - pace->before.cpu_ns;
+    }
+    atomic_fetch_add_explicit(&pace->step, 1, RELAXED);
+}
+
+static void begin_quiet(struct pst_pace *pace, uint64_t now_ns)
+{
+    pace->was_quiet = pace->control.wants_quiet;
+    put(&pace->quiet_until_ns, pace->was_quiet ? now_ns + QUIET_NS : 0);
+}
+
+/* One step; whose turn it is. */
+static void decide(struct pst_pace *pace, uint64_t now_ns)
+{
+    struct pressure_sample now;
+    struct pace_window window;
+    uint32_t version = get_small(&pace->version);
+    pressure_read(&pace->pressure, &now);
+    fill(pace, &now, now_ns, &window);
+    bool begins =
+        pace->before_ns == 0 || window.elapsed_ns > PAUSE_NS || pace->control_version != version;
+    pace->before = now;
+    pace->before_ns = now_ns;
+    if (begins) {
+        pace->was_quiet = false;
+        pace->control_version = version;
+        pace_control_init(&pace->control, pace->depth_max, get(&pace->min_rate), now.io_per_mille,
+                          now.cpu_per_mille);
+    } else {
+        atomic_fetch_add_explicit(&pace->held_ns[pace->control.reason], window.elapsed_ns, RELAXED);
+        pace_control_step(&pace->control, &window);
+    }
+    publish(pace, pace->control.bytes_per_s, pace->control.depth, priority_of(&pace->control),
+            pace->control.reason);
+    begin_quiet(pace, now_ns);
+    put(&pace->step_at_ns, now_ns + (pace->was_quiet ? QUIET_NS : STEP_NS));
+}
+
+/* Once in a step. */
+static void note_cpu(struct pst_pace_share *share)
+{
+    uint32_t step = get_small(&share->pace->step);
+    if (share->noted_step == step + 1)
+        return;
+    share->noted_step = step + 1;
+    uint64_t waited_ns = pressure_waited_ns(share->schedstat_fd);
+    if (waited_ns > share->cpu_waited_ns)
+        atomic_fetch_add_explicit(&share->pace->own_cpu_ns, waited_ns - share->cpu_waited_ns,
+                                  RELAXED);
+    share->cpu_waited_ns = waited_ns;
+}
+
+uint64_t pst_pace_tick(struct pst_pace_share *share, uint64_t now_ns)
+{
+    struct pst_pace *pace = share->pace;
+    if (!is_auto(share))
+        return UINT64_MAX;
+    note_cpu(share);
+    if (now_ns < get(&pace->step_at_ns))
+        return get(&pace->step_at_ns);
+    if (!take_turn(pace))
+        return now_ns + STEP_NS;
+    if (is_auto(share) && now_ns >= get(&pace->step_at_ns))
+        decide(pace, now_ns);
+    end_turn(pace);
+    return get(&pace->step_at_ns);
+}

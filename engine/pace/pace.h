@@ -1,0 +1,127 @@
+/*
+ * The pace of a node, or of the threads of a verify or restore: how many bytes a second they may
+ * read, all together, how deep, and with which I/O priority. No lock: a thread that may not go on
+ * is told when to ask again, and does what else it has to do until then.
+ *
+ * The budget is a line of time: who reads takes the next stretch of it, as long as its bytes take
+ * at the rate. So threads are served in the order in which they ask, and in any T seconds there are
+ * at most rate × (T + 0.1 s) bytes and a piece for each thread.
+ *
+ * pst_pace_init and pst_pace_release: while no thread uses it. pst_pace_set, pst_pace_status: any
+ * thread. What takes a share: the thread that has opened it; NULL: as fast as it goes.
+ */
+#ifndef PST_ENGINE_PACE_PACE_H
+#define PST_ENGINE_PACE_PACE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/pace/pace_control.h"
+#include "engine/pace/pace_text.h"
+#include "engine/pace/pressure.h"
+
+/* Of the kernel's I/O scheduler, if it has one that knows them. */
+enum pst_pace_priority {
+    PST_PACE_NORMAL,
+    PST_PACE_LOW,  /* best effort, the last of it */
+    PST_PACE_IDLE, /* whenever nobody else wants the disk */
+};
+
+struct pst_pace {
+    _Atomic uint32_t version; /* grows with each pst_pace_set */
+    _Atomic uint32_t mode;    /* enum pst_pace_mode, and of the setting: */
+    _Atomic uint64_t wanted;
+    _Atomic uint64_t min_rate;
+
+    _Atomic uint64_t bytes_per_s; /* that count now; 0: no limit */
+    _Atomic uint64_t line_ns;     /* CLOCK_MONOTONIC: the budget is taken until then */
+    _Atomic uint64_t quiet_until_ns;
+    _Atomic uint32_t depth;
+    _Atomic uint32_t priority; /* enum pst_pace_priority */
+    _Atomic uint32_t reason;   /* enum pst_pace_reason */
+
+    /* Since the last step. */
+    _Atomic uint64_t bytes, wait_ns, own_io_ns, own_cpu_ns, transfers, transfer_ns;
+    _Atomic uint32_t threads;
+    _Atomic uint32_t step;       /* their number */
+    _Atomic uint64_t step_at_ns; /* the next one */
+    atomic_bool is_stepping;     /* whose turn it is has what follows */
+    struct pace_control control;
+    uint32_t control_version;
+    struct pressure pressure;
+    struct pressure_sample before;
+    uint64_t before_ns; /* 0: nothing was measured yet */
+    bool was_quiet;
+    uint32_t depth_max;
+
+    /* Since the start, for reports. */
+    _Atomic uint64_t held_ns[PST_PACE_REASONS]; /* in steps with that reason */
+    _Atomic uint64_t lowest_bytes_per_s;        /* of the limits there were; 0: none */
+};
+
+/* One thread's. */
+struct pst_pace_share {
+    struct pst_pace *pace; /* NULL: as fast as it goes */
+    int64_t credit_bytes;  /* it may read so many; what a piece had too much is owed */
+    uint64_t due_ns;       /* when that begins; 0: it has begun */
+    uint64_t wait_ns;      /* CLOCK_MONOTONIC: it has no room until then; 0: nobody asked */
+    uint32_t version;
+    uint32_t step;       /* in which it has taken part, and 1 more */
+    uint32_t noted_step; /* likewise: that it has noted its waiting for a CPU in */
+    int schedstat_fd;
+    uint64_t cpu_waited_ns;
+};
+
+struct pst_pace_status {
+    struct pst_pace_setting setting;
+    uint64_t bytes_per_s; /* that count now; 0: no limit */
+    uint32_t depth;
+    enum pst_pace_reason reason;
+    uint64_t held_ns[PST_PACE_REASONS];
+    uint64_t lowest_bytes_per_s;
+};
+
+/* depth: the most chunks of a thread in flight. */
+void pst_pace_init(struct pst_pace *pace, const struct pst_pace_setting *setting, uint32_t depth);
+void pst_pace_release(struct pst_pace *pace);
+
+/* From the next piece on. The caller wakes threads that wait. */
+void pst_pace_set(struct pst_pace *pace, const struct pst_pace_setting *setting);
+void pst_pace_status(struct pst_pace *pace, struct pst_pace_status *status);
+
+/* "none", "set", "latency", "io", "cpu", "easing"; static. */
+const char *pst_pace_reason_text(enum pst_pace_reason reason);
+
+/* pace: NULL: as fast as it goes. */
+void pst_pace_share_open(struct pst_pace_share *share, struct pst_pace *pace);
+void pst_pace_share_close(struct pst_pace_share *share);
+
+/* How many of so many bytes the next piece may have; 0: none now, ask again at share->wait_ns. */
+uint32_t pst_pace_room(struct pst_pace_share *share, uint32_t wanted);
+
+/* So many were read, after there was room: at most that, or what cannot be cut. */
+void pst_pace_spend(struct pst_pace_share *share, uint64_t bytes);
+
+/* Both at once. */
+uint32_t pst_pace_take(struct pst_pace_share *share, uint32_t wanted);
+
+/* After there was none: how long to sleep before asking again, 0.1 s at most. */
+int64_t pst_pace_sleep_ns(const struct pst_pace_share *share, uint64_t now_ns);
+
+/* Chunks that the thread may have in flight; UINT32_MAX: as many as it has. */
+uint32_t pst_pace_depth(const struct pst_pace_share *share);
+enum pst_pace_priority pst_pace_priority(const struct pst_pace_share *share);
+
+/* What the thread has measured: it waited for a disk; transfers ended. */
+void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns);
+void pst_pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns);
+
+/* Likewise: for so long, reads or writes of its own were, or may have been, in flight. */
+void pst_pace_note_io(struct pst_pace_share *share, uint64_t busy_ns);
+
+/* While the thread reads: decides anew where that is due. Returns when it is due next;
+ * UINT64_MAX: never. */
+uint64_t pst_pace_tick(struct pst_pace_share *share, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * How far `--pace auto` holds itself back: a pure function of what was measured since the last
+ * step. docs/adr/0031-pacing.md says why it is so. Private to engine/pace.
+ */
+#ifndef PST_ENGINE_PACE_PACE_CONTROL_H
+#define PST_ENGINE_PACE_PACE_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Why a node is slower than it could be. */
+enum pst_pace_reason {
+    PST_PACE_FREE,    /* it is not */
+    PST_PACE_SET,     /* a rate is set */
+    PST_PACE_LATENCY, /* its reads and writes take longer than they did */
+    PST_PACE_IO,      /* other threads of the host wait for a disk */
+    PST_PACE_CPU,     /* other threads of the host wait for a CPU */
+    PST_PACE_EASING,  /* the pressure is gone: it goes up again */
+    PST_PACE_REASONS
+};
+
+/* What was measured since the last step. */
+struct pace_window {
+    uint64_t elapsed_ns;
+    uint64_t bytes;       /* that were let through */
+    uint32_t threads;     /* of ours that took part */
+    uint64_t wait_ns;     /* in sum: they had nothing to do but wait for a disk */
+    uint64_t own_io_ns;   /* in sum: reads or writes of theirs were in flight */
+    uint64_t own_cpu_ns;  /* in sum: they were ready, and did not run */
+    uint32_t transfers;   /* that ended */
+    uint64_t transfer_ns; /* that these took, in sum */
+    bool has_pressure;    /* the next two are known */
+    uint64_t io_stall_ns; /* some thread of the host, ours too, waited for a disk */
+    uint64_t cpu_stall_ns;
+    bool is_quiet; /* nothing was let through, to hear what the others do by themselves */
+};
+
+struct pace_control {
+    uint32_t depth_max;
+    uint64_t min_rate;
+
+    uint32_t depth; /* chunks that each thread may have in flight: PST_DEPTH_MIN … depth_max */
+    uint64_t bytes_per_s; /* that are let through; 0: no limit */
+    enum pst_pace_reason reason;
+    bool wants_quiet; /* the next window is to be quiet */
+
+    /* From here on its own. */
+    uint64_t measured;                    /* bytes a second, of late */
+    uint64_t peak;                        /* the most of that, since the backup began */
+    uint64_t lowest_ns, lowest_before_ns; /* mean latency: of this window of many steps, and the
+                                             one before; UINT64_MAX: none yet */
+    uint32_t steps;                       /* of this one */
+    uint32_t slow;                        /* steps in a row with a high latency */
+    uint32_t calm;                        /* steps in a row without pressure */
+    uint32_t hold;                        /* steps until it may go down again */
+    uint32_t until_quiet;
+    uint32_t io, cpu;             /* per mille of the time that others wait, of late */
+    uint32_t heard_io, heard_cpu; /* the same without us */
+};
+
+/* io, cpu: per mille of the time before we began. depth_max: PST_DEPTH_MIN at least. */
+void pace_control_init(struct pace_control *control, uint32_t depth_max, uint64_t min_rate,
+                       uint32_t io, uint32_t cpu);
+void pace_control_step(struct pace_control *control, const struct pace_window *window);
+
+#endif

@@ -1,0 +1,226 @@
+/* The budget of a pace: what threads may read, all together, and what a change does. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "engine/base/clock.h"
+#include "engine/pace/pace.h"
+#include "tests/suite.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define NS_PER_S UINT64_C(1000000000)
+#define PIECE_MAX MIB
+
+static struct pst_pace pace;
+
+static struct pst_pace_setting rate(uint64_t bytes_per_s)
+{
+    return (struct pst_pace_setting){
+        .mode = PST_PACE_RATE, .bytes_per_s = bytes_per_s, .min_rate = 16 * MIB};
+}
+
+static const struct pst_pace_setting unlimited = {.mode = PST_PACE_MAX};
+
+static void texts_are_parsed(void)
+{
+    struct pst_pace_setting setting = {.min_rate = 7};
+    CU_ASSERT_EQUAL(pst_pace_parse("max", &setting), 0);
+    CU_ASSERT_EQUAL(setting.mode, PST_PACE_MAX);
+    CU_ASSERT_EQUAL(pst_pace_parse("50M", &setting), 0);
+    CU_ASSERT_EQUAL(setting.mode, PST_PACE_RATE);
+    CU_ASSERT_EQUAL(setting.bytes_per_s, 50 * MIB);
+    CU_ASSERT_EQUAL(pst_pace_parse("2gib", &setting), 0);
+    CU_ASSERT_EQUAL(setting.bytes_per_s, 2048 * MIB);
+    CU_ASSERT_EQUAL(pst_pace_parse("1048576", &setting), 0);
+    CU_ASSERT_EQUAL(pst_pace_parse("1T", &setting), 0);
+    static const char *const wrong[] = {"",
+                                        "0",
+                                        "1048575",
+                                        "-5M",
+                                        "5",
+                                        "50Mb",
+                                        "50X",
+                                        "M",
+                                        "50 M",
+                                        "2T",
+                                        "Auto",
+                                        "99999999999999999999",
+                                        "17592186044416M"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        CU_ASSERT_EQUAL(pst_pace_parse(wrong[i], &setting), -EINVAL);
+    CU_ASSERT_EQUAL(setting.bytes_per_s, UINT64_C(1) << 40);
+    CU_ASSERT_EQUAL(pst_pace_parse("auto", &setting), 0);
+    CU_ASSERT_EQUAL(setting.mode, PST_PACE_AUTO);
+    CU_ASSERT_EQUAL(setting.min_rate, 7);
+}
+
+static void pressure_is_parsed(void)
+{
+    uint64_t total_ns;
+    uint32_t per_mille;
+    CU_ASSERT_TRUE(pressure_parse("some avg10=12.34 avg60=0.00 avg300=0.00 total=1234567\n"
+                                  "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n",
+                                  &total_ns, &per_mille));
+    CU_ASSERT_EQUAL(total_ns, 1234567000);
+    CU_ASSERT_EQUAL(per_mille, 123);
+    CU_ASSERT_FALSE(pressure_parse("", &total_ns, &per_mille));
+    CU_ASSERT_FALSE(pressure_parse("some avg10=1", &total_ns, &per_mille));
+}
+
+static void no_pace_is_no_limit(void)
+{
+    struct pst_pace_share share;
+    CU_ASSERT_EQUAL(pst_pace_take(NULL, 5), 5);
+    pst_pace_share_open(&share, NULL);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, UINT32_MAX), UINT32_MAX);
+    CU_ASSERT_EQUAL(pst_pace_depth(&share), UINT32_MAX);
+    pst_pace_share_close(&share);
+    pst_pace_init(&pace, &unlimited, 8);
+    pst_pace_share_open(&share, &pace);
+    for (uint32_t i = 0; i < 100; i++)
+        CU_ASSERT_EQUAL(pst_pace_take(&share, 1u << 24), 1u << 24);
+    CU_ASSERT_EQUAL(pst_pace_priority(&share), PST_PACE_NORMAL);
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
+}
+
+/* A whole hour's budget is owed: nobody waits that out who is let go. */
+static void a_change_counts_at_once(void)
+{
+    struct pst_pace_share share;
+    struct pst_pace_status status;
+    const struct pst_pace_setting slow = rate(MIB), fast = rate(1024 * MIB);
+    pst_pace_init(&pace, &slow, 8);
+    pst_pace_share_open(&share, &pace);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, 100), 100);
+    pst_pace_spend(&share, 3600 * MIB);
+    CU_ASSERT_EQUAL(pst_pace_room(&share, 1), 0);
+    CU_ASSERT_TRUE(share.wait_ns > pst_monotonic_ns() + 3000 * NS_PER_S);
+    pst_pace_set(&pace, &fast);
+    CU_ASSERT_EQUAL(pst_pace_room(&share, 1000), 1000);
+    pst_pace_set(&pace, &slow);
+    pst_pace_spend(&share, 3600 * MIB);
+    pst_pace_set(&pace, &unlimited);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, UINT32_MAX), UINT32_MAX);
+    pst_pace_status(&pace, &status);
+    CU_ASSERT_EQUAL(status.setting.mode, PST_PACE_MAX);
+    CU_ASSERT_EQUAL(status.bytes_per_s, 0);
+    CU_ASSERT_EQUAL(status.depth, 8);
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
+}
+
+/* Pieces are short of a second's worth, so that all threads soon have their turn. */
+static void pieces_fit_the_rate(void)
+{
+    static const struct {
+        uint64_t bytes_per_s;
+        uint32_t piece;
+    } cases[] = {{MIB, 64u << 10}, {8 * MIB, 512u << 10}, {1024 * MIB, 1u << 20}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pst_pace_share share;
+        const struct pst_pace_setting setting = rate(cases[i].bytes_per_s);
+        pst_pace_init(&pace, &setting, 8);
+        pst_pace_share_open(&share, &pace);
+        CU_ASSERT_EQUAL(pst_pace_room(&share, UINT32_MAX), cases[i].piece);
+        pst_pace_share_close(&share);
+        pst_pace_release(&pace);
+    }
+}
+
+#define THREADS 4u
+
+struct reader {
+    pthread_t thread;
+    uint32_t piece;
+    uint64_t until_ns;
+    uint64_t taken;
+};
+
+static void *read_all_the_time(void *argument)
+{
+    struct reader *reader = argument;
+    struct pst_pace_share share;
+    pst_pace_share_open(&share, &pace);
+    while (pst_monotonic_ns() < reader->until_ns)
+        reader->taken += pst_pace_take(&share, reader->piece);
+    pst_pace_share_close(&share);
+    return NULL;
+}
+
+/* However the threads are scheduled: in no time more than that. */
+static void threads_share_one_budget(void)
+{
+    const uint64_t bytes_per_s = 64 * MIB;
+    const struct pst_pace_setting setting = rate(bytes_per_s);
+    struct reader readers[THREADS];
+    uint64_t taken = 0, began_ns = pst_monotonic_ns();
+    pst_pace_init(&pace, &setting, 8);
+    for (uint32_t i = 0; i < THREADS; i++) {
+        readers[i] =
+            (struct reader){.piece = i % 2 ? 1u << 20 : 10000, .until_ns = began_ns + NS_PER_S / 2};
+        CU_ASSERT_EQUAL(pthread_create(&readers[i].thread, NULL, read_all_the_time, &readers[i]),
+                        0);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        pthread_join(readers[i].thread, NULL);
+        taken += readers[i].taken;
+    }
+    uint64_t elapsed_ns = pst_monotonic_ns() - began_ns;
+    uint64_t most = (elapsed_ns + NS_PER_S / 10) / 1000 * bytes_per_s / 1000000;
+    CU_ASSERT_TRUE(taken > 0);
+    CU_ASSERT_TRUE(taken <= most + 2 * THREADS * PIECE_MAX);
+    pst_pace_release(&pace);
+}
+
+static void small_files_count_as_a_block(void)
+{
+    struct pst_pace_share share;
+    const struct pst_pace_setting setting = rate(MIB);
+    uint32_t files = 0;
+    pst_pace_init(&pace, &setting, 8);
+    pst_pace_share_open(&share, &pace);
+    uint64_t began_ns = pst_monotonic_ns();
+    while (files < 1000 && pst_pace_take(&share, 1) == 1)
+        files++;
+    uint64_t elapsed_us = (pst_monotonic_ns() - began_ns) / 1000;
+    CU_ASSERT_TRUE(files * 4096 <= (elapsed_us + 100000) * MIB / 1000000 + 2 * (64u << 10));
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
+}
+
+/* Nothing is decided by a pace that is not auto, and auto has no limit of its own at first. */
+static void only_auto_ticks(void)
+{
+    struct pst_pace_share share;
+    const struct pst_pace_setting fixed = rate(MIB);
+    const struct pst_pace_setting automatic = {.mode = PST_PACE_AUTO, .min_rate = 16 * MIB};
+    pst_pace_init(&pace, &fixed, 8);
+    pst_pace_share_open(&share, &pace);
+    CU_ASSERT_EQUAL(pst_pace_tick(&share, pst_monotonic_ns()), UINT64_MAX);
+    CU_ASSERT_EQUAL(pst_pace_priority(&share), PST_PACE_LOW);
+    pst_pace_set(&pace, &automatic);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, 1u << 30), 1u << 30);
+    uint64_t now_ns = pst_monotonic_ns();
+    uint64_t next_ns = pst_pace_tick(&share, now_ns);
+    CU_ASSERT_EQUAL(next_ns, now_ns + NS_PER_S / 10);
+    CU_ASSERT_EQUAL(pst_pace_depth(&share), 8);
+    CU_ASSERT_EQUAL(pst_pace_tick(&share, now_ns), next_ns);
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"texts are parsed", texts_are_parsed},
+        {"pressure is parsed", pressure_is_parsed},
+        {"no pace is no limit", no_pace_is_no_limit},
+        {"a change counts at once", a_change_counts_at_once},
+        {"pieces fit the rate", pieces_fit_the_rate},
+        {"threads share one budget", threads_share_one_budget},
+        {"small files count as a block", small_files_count_as_a_block},
+        {"only auto ticks", only_auto_ticks},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("pace budget", tests);
+}

@@ -1,0 +1,253 @@
+/* --pace auto against a model of a disk that others use too: what is held back, when, and how far.
+ */
+#include "engine/base/limits.h"
+#include "engine/pace/pace_control.h"
+#include "tests/suite.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define MS UINT64_C(1000000)
+#define DEPTH 8u
+#define FLOOR (16 * MIB)
+#define DISK (400 * MIB) /* bytes a second */
+
+static struct pace_control control;
+
+/* Who else there is, and how the disk does. */
+static struct world {
+    uint32_t io, cpu;       /* per mille that others wait without us */
+    uint32_t harm_per_disk; /* per mille that they wait longer when we take all of the disk */
+    uint32_t harm_cpu;      /* likewise, of a CPU, at our full rate */
+    uint64_t latency_ns;    /* of our reads and writes */
+    bool is_stuck;
+    bool has_pressure;
+    uint32_t quiet; /* windows so far */
+} world;
+
+static void begin(uint32_t io, uint32_t cpu)
+{
+    world = (struct world){.io = io, .cpu = cpu, .latency_ns = 2 * MS, .has_pressure = true};
+    pace_control_init(&control, DEPTH, FLOOR, io, cpu);
+}
+
+static uint64_t rate_now(void)
+{
+    if (world.is_stuck)
+        return 0;
+    return control.bytes_per_s > 0 && control.bytes_per_s < DISK ? control.bytes_per_s : DISK;
+}
+
+static void fill_pressure(struct pace_window *window, uint64_t rate)
+{
+    uint64_t io = world.io + world.harm_per_disk * rate / DISK;
+    uint64_t cpu = world.cpu + world.harm_cpu * rate / DISK;
+    window->has_pressure = world.has_pressure;
+    io = io < 1000 ? io : 1000;
+    window->io_stall_ns = window->own_io_ns + (window->elapsed_ns - window->own_io_ns) / 1000 * io;
+    window->cpu_stall_ns = window->elapsed_ns / 1000 * (cpu < 1000 ? cpu : 1000);
+}
+
+static void step(void)
+{
+    struct pace_window window = {.elapsed_ns = 100 * MS, .threads = 1};
+    if (control.wants_quiet) {
+        window = (struct pace_window){.elapsed_ns = 50 * MS, .is_quiet = true};
+        fill_pressure(&window, 0);
+        world.quiet++;
+    } else {
+        uint64_t rate = rate_now();
+        window.bytes = rate / 10;
+        window.wait_ns = world.is_stuck ? window.elapsed_ns : window.elapsed_ns * rate / DISK;
+        window.own_io_ns = window.wait_ns;
+        window.transfers = (uint32_t)(window.bytes / MIB);
+        window.transfer_ns = window.transfers * world.latency_ns;
+        fill_pressure(&window, rate);
+    }
+    pace_control_step(&control, &window);
+    CU_ASSERT_TRUE(control.depth >= PST_DEPTH_MIN && control.depth <= DEPTH);
+    CU_ASSERT_TRUE(control.bytes_per_s == 0 || control.bytes_per_s >= FLOOR);
+}
+
+static void steps(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        step();
+}
+
+static bool is_free(void)
+{
+    return control.depth == DEPTH && control.bytes_per_s == 0;
+}
+
+/* Reads out of the page cache, then from the disk, by turns: nobody else is there. */
+static void alone_it_is_never_held_back(void)
+{
+    begin(0, 0);
+    for (uint32_t i = 0; i < 6000; i++) {
+        world.latency_ns = i / 50 % 2 ? 20000 : 30 * MS;
+        step();
+        CU_ASSERT_TRUE(is_free());
+    }
+    CU_ASSERT_TRUE(world.quiet > 0 && world.quiet < 6000 / 50); /* of half the length: 1 % */
+}
+
+/* A disk that is full all the time hides what others wait for: that is heard in quiet windows. */
+static void a_neighbour_is_given_way_in_depth_first(void)
+{
+    bool was_shallow = false;
+    begin(0, 0);
+    steps(50);
+    CU_ASSERT_TRUE(is_free());
+    world.io = 50;
+    world.harm_per_disk = 400;
+    for (uint32_t i = 0; i < 300; i++) {
+        step();
+        CU_ASSERT_TRUE(control.bytes_per_s == 0 || was_shallow);
+        was_shallow |= control.depth == PST_DEPTH_MIN;
+    }
+    CU_ASSERT_TRUE(was_shallow);
+    CU_ASSERT_TRUE(control.bytes_per_s > 0 && control.bytes_per_s < DISK);
+    CU_ASSERT_TRUE(control.reason == PST_PACE_IO || control.reason == PST_PACE_EASING);
+    CU_ASSERT_TRUE(control.bytes_per_s > DISK / 10); /* not to the floor: the harm is limited */
+}
+
+static void it_recovers_when_the_neighbour_goes(void)
+{
+    a_neighbour_is_given_way_in_depth_first();
+    world.io = world.harm_per_disk = 0;
+    uint32_t count = 0;
+    for (; !is_free() && count < 1000; count++)
+        step();
+    CU_ASSERT_TRUE(count < 300); /* 30 s */
+    step();
+    CU_ASSERT_EQUAL(control.reason, PST_PACE_FREE);
+}
+
+static void it_begins_shallow_where_others_were_there_before(void)
+{
+    begin(100, 0);
+    world.harm_per_disk = 300;
+    steps(5);
+    CU_ASSERT_TRUE(control.depth < DEPTH);
+    CU_ASSERT_EQUAL(control.reason, PST_PACE_IO);
+}
+
+static void a_spike_is_no_pressure(void)
+{
+    begin(30, 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        /* half the disk is enough for us */
+        struct pace_window window = {.elapsed_ns = 100 * MS,
+                                     .threads = 1,
+                                     .bytes = 20 * MIB,
+                                     .wait_ns = 50 * MS,
+                                     .own_io_ns = 50 * MS,
+                                     .transfers = 20,
+                                     .has_pressure = true,
+                                     .io_stall_ns = 53 * MS};
+        window.transfer_ns = 20 * (i % 10 < 2 ? 50 * MS : MS);
+        control.wants_quiet = false;
+        pace_control_step(&control, &window);
+        CU_ASSERT_TRUE(is_free());
+    }
+}
+
+static void lasting_slowness_beside_a_neighbour_is(void)
+{
+    begin(30, 0);
+    for (uint32_t i = 0; i < 20; i++) {
+        struct pace_window window = {.elapsed_ns = 100 * MS,
+                                     .threads = 1,
+                                     .bytes = 20 * MIB,
+                                     .wait_ns = 50 * MS,
+                                     .own_io_ns = 50 * MS,
+                                     .transfers = 20,
+                                     .transfer_ns = 20 * (i < 5 ? MS : 9 * MS),
+                                     .has_pressure = true,
+                                     .io_stall_ns = 53 * MS};
+        pace_control_step(&control, &window);
+    }
+    CU_ASSERT_EQUAL(control.reason, PST_PACE_LATENCY);
+    CU_ASSERT_EQUAL(control.depth, PST_DEPTH_MIN);
+    CU_ASSERT_TRUE(control.bytes_per_s > 0);
+}
+
+/* Whatever the pressure: it gets no slower than that, and gets there. */
+static void the_floor_holds(void)
+{
+    begin(300, 0);
+    world.harm_cpu = 0;
+    world.cpu = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        world.harm_per_disk = 100000; /* at any rate */
+        step();
+    }
+    CU_ASSERT_EQUAL(control.bytes_per_s, FLOOR);
+    CU_ASSERT_EQUAL(control.depth, PST_DEPTH_MIN);
+}
+
+static void a_stuck_disk_is_outlived(void)
+{
+    begin(0, 0);
+    steps(50);
+    world.is_stuck = true;
+    world.io = 200;
+    steps(600);
+    CU_ASSERT_TRUE(control.bytes_per_s == 0 || control.bytes_per_s >= FLOOR);
+    world.is_stuck = false;
+    world.io = 0;
+    steps(600);
+    CU_ASSERT_TRUE(is_free());
+}
+
+static void who_takes_the_cpu_of_others_gives_way(void)
+{
+    begin(0, 100);
+    world.harm_cpu = 800;
+    steps(100);
+    CU_ASSERT_TRUE(control.bytes_per_s > 0);
+    CU_ASSERT_TRUE(control.reason == PST_PACE_CPU || control.reason == PST_PACE_EASING);
+}
+
+/* Others wait for a CPU, whatever we do. */
+static void who_does_no_harm_goes_on(void)
+{
+    begin(0, 900);
+    steps(300);
+    CU_ASSERT_TRUE(is_free());
+}
+
+static void without_pressure_files_latency_alone_counts(void)
+{
+    begin(0, 0);
+    world.has_pressure = false;
+    steps(20);
+    world.latency_ns *= 3;
+    steps(20);
+    CU_ASSERT_TRUE(is_free());
+    world.latency_ns *= 3;
+    steps(20);
+    CU_ASSERT_EQUAL(control.reason, PST_PACE_LATENCY);
+    CU_ASSERT_EQUAL(control.depth, PST_DEPTH_MIN);
+    CU_ASSERT_EQUAL(world.quiet, 0);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"alone it is never held back", alone_it_is_never_held_back},
+        {"a neighbour is given way, in depth first", a_neighbour_is_given_way_in_depth_first},
+        {"it recovers when the neighbour goes", it_recovers_when_the_neighbour_goes},
+        {"it begins shallow where others were there before",
+         it_begins_shallow_where_others_were_there_before},
+        {"a spike is no pressure", a_spike_is_no_pressure},
+        {"lasting slowness beside a neighbour is", lasting_slowness_beside_a_neighbour_is},
+        {"the floor holds", the_floor_holds},
+        {"a stuck disk is outlived", a_stuck_disk_is_outlived},
+        {"who takes the CPU of others gives way", who_takes_the_cpu_of_others_gives_way},
+        {"who does no harm goes on", who_does_no_harm_goes_on},
+        {"without pressure files latency alone counts",
+         without_pressure_files_latency_alone_counts},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("pace control", tests);
+}
