@@ -14,10 +14,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <microhttpd.h>
-
 #include "engine/base/check.h"
 #include "engine/base/thread.h"
+#include "engine/http/libmicrohttpd.h"
 
 #define CONNECTIONS_MAX 16u
 #define SILENCE_S 10u
@@ -100,7 +99,7 @@ static enum MHD_Result send_text(struct MHD_Connection *connection,
                                  const struct pst_http_answer *answer)
 {
     static char empty[1];
-    struct MHD_Response *response = MHD_create_response_from_buffer(
+    struct MHD_Response *response = libmicrohttpd.MHD_create_response_from_buffer(
         answer->bytes, answer->text ? answer->text : empty,
         answer->text ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     if (!response) {
@@ -109,11 +108,11 @@ static enum MHD_Result send_text(struct MHD_Connection *connection,
     }
     enum MHD_Result result = MHD_YES;
     if (answer->media_type)
-        result =
-            MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->media_type);
+        result = libmicrohttpd.MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                                       answer->media_type);
     if (result == MHD_YES)
-        result = MHD_queue_response(connection, answer->status, response);
-    MHD_destroy_response(response);
+        result = libmicrohttpd.MHD_queue_response(connection, answer->status, response);
+    libmicrohttpd.MHD_destroy_response(response);
     return result;
 }
 
@@ -146,8 +145,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return send_status(connection, MHD_HTTP_NOT_FOUND);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return send_status(connection, MHD_HTTP_METHOD_NOT_ALLOWED);
-    const char *accept =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    const char *accept = libmicrohttpd.MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                                                   MHD_HTTP_HEADER_ACCEPT);
     server->handler(server->context, accept ? accept : "", &answer);
     return send_text(connection, &answer);
 }
@@ -157,7 +156,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static int timeout_ms(struct MHD_Daemon *daemon)
 {
     MHD_UNSIGNED_LONG_LONG ms;
-    if (MHD_get_timeout(daemon, &ms) != MHD_YES)
+    if (libmicrohttpd.MHD_get_timeout(daemon, &ms) != MHD_YES)
         return -1;
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
@@ -169,32 +168,37 @@ static void *run(void *argument)
                                {.fd = server->stop_fd, .events = POLLIN}};
     while (polled[1].revents == 0) {
         (void)poll(polled, 2, timeout_ms(server->daemon)); /* an error is one turn too many */
-        (void)MHD_run(server->daemon); /* likewise: a connection that failed is closed */
+        (void)libmicrohttpd.MHD_run(
+            server->daemon); /* likewise: a connection that failed is closed */
     }
     return NULL;
 }
 
 static int start_daemon(struct pst_http_server *server, const struct pst_http_address *address)
 {
+    int error = libmicrohttpd_load();
+    if (error)
+        return error;
     int fd = listen_at(address);
     if (fd < 0)
         return fd;
-    server->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
-                         fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-                         MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S, MHD_OPTION_END);
+    server->daemon = libmicrohttpd.MHD_start_daemon(
+        MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S,
+        MHD_OPTION_END);
     if (!server->daemon) {
         close(fd);
         return -ENOMEM;
     }
-    server->epoll_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    server->epoll_fd =
+        libmicrohttpd.MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     return 0;
 }
 
 static void release(struct pst_http_server *server)
 {
     if (server->daemon)
-        MHD_stop_daemon(server->daemon);
+        libmicrohttpd.MHD_stop_daemon(server->daemon);
     if (server->stop_fd >= 0)
         close(server->stop_fd);
     free(server);

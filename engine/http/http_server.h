@@ -33,7 +33,8 @@ struct pst_http_address {
 PST_MUST_USE int pst_http_parse(const char *text, struct pst_http_address *address);
 
 /* Listens, and starts the thread. path: static. -errno: as of socket(2), bind(2), or the thread;
- * after an error *server is NULL. Main thread, as pst_http_close. */
+ * -ELIBACC: the library is not there; after an error *server is NULL. Main thread, as
+ * pst_http_close. */
 PST_MUST_USE int pst_http_open(const struct pst_http_address *address, const char *path,
                                pst_http_handler *handler, void *context,
                                struct pst_http_server **server);

@@ -1,13 +1,9 @@
 /* Loads libcrypto, once. Called by aes_gcm.c, on an LDM's thread, or on that of a reader. */
 #include "engine/transform/aes_gcm/libcrypto.h"
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <pthread.h>
 
 #include <openssl/opensslv.h>
-
-#include "engine/base/log.h"
 
 #define TEXT_OF(number) TEXT(number)
 #define TEXT(token) #token
@@ -18,16 +14,9 @@ static int load_error;
 
 static void load(void)
 {
-    void *library = dlopen(LIBCRYPTO_FILE, RTLD_NOW | RTLD_LOCAL);
-#define X(name)                                                                                    \
-    if (library && !load_error && !(libcrypto.name = (__typeof__(&name))dlsym(library, #name)))    \
-        load_error = -ELIBACC;
-    LIBCRYPTO_FUNCTIONS(X)
-#undef X
-    if (!library || load_error) {
-        load_error = -ELIBACC;
-        pst_log(PST_LOG_ERROR, "the library for sealed backups cannot be loaded: %s", dlerror());
-    }
+    static const char *const names[] = {LIBCRYPTO_FUNCTIONS(PST_LATE_NAME)};
+    load_error = pst_late_load(LIBCRYPTO_FILE, "for sealed backups and for SHA-256", names,
+                               sizeof(names) / sizeof(names[0]), &libcrypto);
 }
 
 int libcrypto_load(void)

@@ -8,6 +8,8 @@
 
 #include <openssl/evp.h>
 
+#include "engine/base/late.h"
+
 #define LIBCRYPTO_FUNCTIONS(X)                                                                     \
     X(EVP_CIPHER_CTX_new)                                                                          \
     X(EVP_CIPHER_CTX_free)                                                                         \
@@ -20,9 +22,7 @@
     X(EVP_sha256)
 
 struct libcrypto {
-#define X(name) __typeof__(&name) name;
-    LIBCRYPTO_FUNCTIONS(X)
-#undef X
+    LIBCRYPTO_FUNCTIONS(PST_LATE_MEMBER)
 };
 
 /* Filled by libcrypto_load(). */
