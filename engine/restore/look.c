@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/restore/chunk_reader.h"
+#include "engine/restore/look_origins.h"
 #include "engine/restore/name_glob.h"
 #include "engine/restore/object_order.h"
 #include "engine/restore/objects.h"
@@ -330,6 +331,7 @@ static int gather(struct look_pass *pass, char *message)
     look->has_objects = !error;
     if (error)
         return fail(message, error, "out of memory");
+    look->objects.is_partial = true;
     error = run_pass(pass, message);
     if (error)
         return error;
@@ -488,12 +490,12 @@ static int take_piece(void *context, const struct row_piece *piece, const void *
     return stream->taken;
 }
 
-static int stream_pieces(struct pst_look *look, const struct row_map *map,
-                         struct look_stream *stream, char *message)
+static int stream_pieces(struct pst_look *look, const struct pst_part_set *set,
+                         const struct row_map *map, struct look_stream *stream, char *message)
 {
     atomic_uint_least64_t read_bytes = 0;
     struct row_reading reading = {.crew = look->crew,
-                                  .set = &look->set,
+                                  .set = set,
                                   .map = map,
                                   .findings = &look->findings,
                                   .bytes_done = &read_bytes};
@@ -536,13 +538,13 @@ static int judge(const struct pst_look *look, const struct row_map *map, bool *i
     return 0;
 }
 
-static int stream_object(struct pst_look *look, const struct row_map *map,
-                         struct look_stream *stream, char *message)
+static int stream_object(struct pst_look *look, const struct pst_part_set *set,
+                         const struct row_map *map, struct look_stream *stream, char *message)
 {
     bool is_cut;
     int error = judge(look, map, &is_cut, message);
     if (!error)
-        error = stream_pieces(look, map, stream, message);
+        error = stream_pieces(look, set, map, stream, message);
     if (!error && !is_cut)
         error = hand_zeros(stream, look->object.size);
     if (error || !look->object.flags)
@@ -568,12 +570,27 @@ int pst_look_contents(struct pst_look *look,
                              .id = object->id,
                              .is_data = true,
                              .map = &map};
+    struct look_origins origins = {.backup = look->backup,
+                                   .own = &look->set,
+                                   .objects = &look->objects,
+                                   .crew = look->crew,
+                                   .findings = &look->findings,
+                                   .map = &map,
+                                   .read_bytes = &look->read_bytes};
+    bool has_origins = object->size > 0 && origins_may_be(look->backup);
     row_map_init(&map);
     map.types = CONTENTS_TYPES;
     int error = object->size > 0 ? run_pass(&pass, message) : 0;
+    if (!error && has_origins) {
+        error = look_origins_add(&origins, pass.node_index, pass.id);
+        error = error ? fail_reading(look, error, message) : 0;
+    }
     row_map_sort(&map);
     if (!error)
-        error = stream_object(look, &map, &stream, message);
+        error =
+            stream_object(look, has_origins ? &origins.set : &look->set, &map, &stream, message);
+    if (has_origins)
+        look_origins_release(&origins);
     row_map_release(&map);
     return error;
 }

@@ -189,6 +189,8 @@ static int take_one(struct taking *taking, const struct pst_reference *reference
     if (!objects_want(objects, taking->node_index, reference->object))
         return 0;
     struct object_record *record = objects_find(objects, taking->node_index, reference->object);
+    if (!record && objects->is_partial)
+        return 0;
     if (!record)
         return refuse(damage, taking->chunk, reference, sizeof(*reference),
                       "reference of an object that no catalogue has");

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/restore/contents.h"
+#include "engine/restore/origins.h"
 
 void row_map_init(struct row_map *map)
 {
@@ -38,8 +39,7 @@ static int grow(void **elements, size_t count, size_t *room, size_t element_byte
     return 0;
 }
 
-static int add_chunk(struct row_map *map, const struct pst_part_set *set,
-                     const struct pst_part_map *part, const struct pst_chunk_header *header)
+static int add_chunk(struct row_map *map, uint32_t index, const struct pst_chunk_header *header)
 {
     void *chunks = map->chunks;
     int error = grow(&chunks, map->chunks_count, &map->chunks_room, sizeof(*map->chunks));
@@ -47,7 +47,7 @@ static int add_chunk(struct row_map *map, const struct pst_part_set *set,
     if (error)
         return error;
     map->chunks[map->chunks_count++] = (struct row_chunk){
-        .part = (uint32_t)(part - set->parts),
+        .part = index,
         .stored_bytes = header->stored_bytes,
         .file_offset = header->file_offset,
         .chunk = header->head.chunk,
@@ -56,7 +56,8 @@ static int add_chunk(struct row_map *map, const struct pst_part_set *set,
     return 0;
 }
 
-static int add_piece(struct row_map *map, const struct pst_part_map *part,
+/* Of this object, which has another id where it is referred to. */
+static int add_piece(struct row_map *map, uint32_t node, uint64_t object,
                      const struct pst_chunk_piece *piece)
 {
     void *pieces = map->pieces;
@@ -65,9 +66,9 @@ static int add_piece(struct row_map *map, const struct pst_part_map *part,
     if (error)
         return error;
     map->pieces[map->pieces_count++] = (struct row_piece){
-        .node = part->node_index,
+        .node = node,
         .bytes = piece->bytes,
-        .object = piece->object,
+        .object = object,
         .object_offset = piece->object_offset,
         .payload_offset = piece->payload_offset,
         .chunk = (uint32_t)map->chunks_count - 1,
@@ -96,11 +97,33 @@ int row_map_add(struct row_map *map, const struct objects *objects, const struct
         if (header->pieces[i].bytes == 0 || !is_mapped(map, objects, part, &header->pieces[i]))
             continue;
         if (!has_chunk)
-            error = add_chunk(map, set, part, header);
+            error = add_chunk(map, (uint32_t)(part - set->parts), header);
         has_chunk = true;
         if (!error)
-            error = add_piece(map, part, &header->pieces[i]);
+            error = add_piece(map, part->node_index, header->pieces[i].object, &header->pieces[i]);
     }
+    pthread_mutex_unlock(&map->mutex);
+    return error;
+}
+
+static int add_referred(struct row_map *map, const struct origins *origins,
+                        const struct pst_part_map *part, const struct pst_chunk_piece *piece)
+{
+    int error = 0;
+    for (struct origin_walk walk = origins_walk(origins, part, piece);
+         !error && origins_next(origins, &walk);)
+        error = add_piece(map, walk.record->node, object_id(walk.record), piece);
+    return error;
+}
+
+int row_map_add_referred(struct row_map *map, const struct origins *origins, uint32_t index,
+                         const struct pst_part_map *part, const struct pst_chunk_header *header)
+{
+    pthread_mutex_lock(&map->mutex);
+    assert(!map->is_sorted);
+    int error = add_chunk(map, index, header);
+    for (uint32_t i = 0; !error && i < header->pieces_count; i++)
+        error = add_referred(map, origins, part, &header->pieces[i]);
     pthread_mutex_unlock(&map->mutex);
     return error;
 }

@@ -51,6 +51,14 @@ PST_MUST_USE int row_map_add(struct row_map *map, const struct objects *objects,
                              const struct pst_part_set *set, const struct pst_part_map *part,
                              const struct pst_chunk_header *header);
 
+struct origins;
+
+/* Likewise those of a chunk of an origin that the objects here refer to: the part is of
+ * origins->set, and stands at this index in the set that the map is of. */
+PST_MUST_USE int row_map_add_referred(struct row_map *map, const struct origins *origins,
+                                      uint32_t index, const struct pst_part_map *part,
+                                      const struct pst_chunk_header *header);
+
 /* Puts them in order; after it, no more is added. */
 void row_map_sort(struct row_map *map);
 

@@ -47,8 +47,21 @@ expect_same() { # NUMBER [FROM…]: restored as it was
     expect_exit 0 "$penstock" verify "${from[@]:---from=$work/to}" "${keys[@]}" "$number"
 }
 
+# Alone: what lies here, and what lies in each of the others.
+looked_into() { # NUMBER
+    local name
+    for name in d/f1 d/f2 d/f6 d/f8 linked large sparse second; do
+        "$penstock" cat --from "$work/to" "${keys[@]}" --id "$1" "$name" | cmp - "$work/was-$1/$name" || fail "cat of $name"
+    done
+    rm -rf "$work/target"
+    expect_exit 0 "$penstock" restore --from "$work/to" --target "$work/target" "${keys[@]}" --path 'd/f[0-9]' --path large "$1"
+    cmp "$work/was-$1/large" "$work/target/large"
+    diff -r -x renamed "$work/was-$1/d" "$work/target/d" || fail 'a path is restored to something else'
+}
+
 followed() {
     local number
+    for number in 2 3; do looked_into "$number"; done
     for number in 1 2 3; do expect_same "$number"; done
     expect_exit 0 "$penstock" list --from "$work/to" "${keys[@]}"
     expect_output '^ *3 +complete .* base 2, .* shared'
