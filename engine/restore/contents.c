@@ -77,6 +77,7 @@ int contents_add_sums(struct contents *contents, const struct pst_part_map *part
                       struct pst_damage *damage)
 {
     const struct pst_object_sum *records;
+    const struct object_page *near = NULL;
     uint32_t count;
     int error = pst_sums_read(chunk, &records, &count, damage);
     if (error)
@@ -85,7 +86,7 @@ int contents_add_sums(struct contents *contents, const struct pst_part_map *part
         if (!objects_want(contents->objects, part->node_index, records[i].object))
             continue;
         struct object_record *record =
-            objects_find(contents->objects, part->node_index, records[i].object);
+            objects_find_near(contents->objects, part->node_index, records[i].object, &near);
         if (!record) {
             damage->what = "checksum of an object that no catalogue has";
             damage->offset = (uint64_t)((const uint8_t *)&records[i] - (const uint8_t *)chunk);
@@ -254,26 +255,28 @@ int contents_add_damaged(struct contents *contents, const struct pst_part_map *p
  * the piece matter. */
 static struct object_record *owner_of(const struct contents *contents,
                                       const struct pst_part_map *part,
-                                      const struct pst_chunk_piece *piece, bool *is_idle)
+                                      const struct pst_chunk_piece *piece,
+                                      const struct object_page **near, bool *is_idle)
 {
     *is_idle = false;
     if (part->origin > 0)
         return origins_owner(contents->origins, part, piece, is_idle);
     return objects_want(contents->objects, part->node_index, piece->object)
-               ? objects_find(contents->objects, part->node_index, piece->object)
+               ? objects_find_near(contents->objects, part->node_index, piece->object, near)
                : NULL;
 }
 
 /* Whether the piece is idle, or all of *record and intact; else that is not known. */
 static bool is_proven(const struct contents *contents, const struct pst_part_map *part,
-                      const void *chunk, uint32_t i, struct object_record **owner,
-                      uint64_t digest[2])
+                      const void *chunk, uint32_t i, const struct object_page **near,
+                      struct object_record **owner, uint64_t digest[2])
 {
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     const struct pst_chunk_piece *piece = &header->pieces[i];
     bool is_idle = false;
-    struct object_record *record =
-        piece->bytes > 0 || part->origin > 0 ? owner_of(contents, part, piece, &is_idle) : NULL;
+    struct object_record *record = piece->bytes > 0 || part->origin > 0
+                                       ? owner_of(contents, part, piece, near, &is_idle)
+                                       : NULL;
     *owner = record;
     if (!record || piece->bytes != object_size(record) ||
         piece->bytes != atomic_load(&record->summed_bytes))
@@ -289,9 +292,10 @@ int contents_add_proven(struct contents *contents, const struct pst_part_map *pa
 {
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     struct object_record *records[PST_CHUNK_PIECES_MAX];
+    const struct object_page *near = NULL;
     uint64_t digests[PST_CHUNK_PIECES_MAX][2], bytes = 0;
     for (uint32_t i = 0; i < header->pieces_count; i++) {
-        if (!is_proven(contents, part, chunk, i, &records[i], digests[i]))
+        if (!is_proven(contents, part, chunk, i, &near, &records[i], digests[i]))
             return 0;
         bytes += header->pieces[i].bytes;
     }

@@ -28,6 +28,7 @@
 #define ENTRY_ID_OFFSET 8u
 #define ENTRY_SIZE_OFFSET 16u
 #define ENTRY_PATH_BYTES_OFFSET 64u
+#define ENTRY_ATTRIBUTES_BYTES_OFFSET 68u
 
 /* Ids are counters, and pieces and checksums come much in their order: neighbours share a page,
  * which is then in the cache. */
@@ -252,18 +253,35 @@ static uint64_t id_at(const uint8_t *entry)
     return id;
 }
 
+static uint16_t flags_at(const uint8_t *entry)
+{
+    uint16_t flags;
+    memcpy(&flags, entry + ENTRY_FLAGS_OFFSET, sizeof(flags));
+    return flags;
+}
+
+/* Most entries have no attributes, and are not decoded for it. */
+static bool has_holes_at(const uint8_t *entry)
+{
+    uint32_t attributes_bytes;
+    uint64_t data_bytes;
+    memcpy(&attributes_bytes, entry + ENTRY_ATTRIBUTES_BYTES_OFFSET, sizeof(attributes_bytes));
+    if (attributes_bytes == 0)
+        return false;
+    struct pst_object object = pst_object_of_legal(entry);
+    return pst_object_data_bytes(&object, &data_bytes) && data_bytes < object.size;
+}
+
 /* Returns where the record ends. */
 static uint8_t *copy_entry(uint8_t *to, uint32_t node, const uint8_t *entry)
 {
     struct object_record *record = (struct object_record *)to;
-    struct pst_object object = pst_object_of_legal(entry);
     uint32_t bytes = entry_bytes_at(entry);
-    uint64_t data_bytes;
     *record = (struct object_record){
         .node = node,
-        .flags = (uint16_t)object.flags,
+        .flags = flags_at(entry),
         .entry_bytes = bytes,
-        .has_holes = pst_object_data_bytes(&object, &data_bytes) && data_bytes < object.size,
+        .has_holes = has_holes_at(entry),
     };
     memcpy(record->entry, entry, bytes);
     return record->entry + bytes;
@@ -337,11 +355,20 @@ int objects_add(struct objects *objects, uint32_t node, const void *payload, siz
     return error ? error : decoded;
 }
 
-struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id)
+struct object_record *objects_find_near(const struct objects *objects, uint32_t node, uint64_t id,
+                                        const struct object_page **near)
 {
     assert(objects->listed);
-    const struct object_page *page = *slot_of(objects, node, id >> PAGE_SHIFT);
+    const struct object_page *page = *near;
+    if (!page || page->number != id >> PAGE_SHIFT || page->node != node)
+        page = *near = *slot_of(objects, node, id >> PAGE_SHIFT);
     return page ? page->records[id % PAGE_OBJECTS] : NULL;
+}
+
+struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id)
+{
+    const struct object_page *none = NULL;
+    return objects_find_near(objects, node, id, &none);
 }
 
 int objects_gather(struct objects *objects)

@@ -88,6 +88,11 @@ PST_MUST_USE int objects_gather(struct objects *objects);
 /* NULL: no such object. Any thread, once gathered. */
 struct object_record *objects_find(const struct objects *objects, uint32_t node, uint64_t id);
 
+/* The same, for many ids of which neighbours are mostly near each other. *near: NULL at first, and
+ * the caller's, who looks at nothing in it. */
+struct object_record *objects_find_near(const struct objects *objects, uint32_t node, uint64_t id,
+                                        const struct object_page **near);
+
 /* Whether the object belongs to a source that is wanted. */
 bool objects_want(const struct objects *objects, uint32_t node, uint64_t id);
 
