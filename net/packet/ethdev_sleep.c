@@ -5,7 +5,6 @@
 #include "net/packet/ethdev_sleep.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -17,34 +16,10 @@
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
 
+#include "net/packet/ethdev_filter.h"
+
 /* The socket keeps no frames: a byte of one is enough to wake. */
 #define SOCKET_BYTES 4096
-
-/* Nothing, while the node is awake. */
-static struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-
-static void attach(int fd, struct sock_filter *filter, unsigned short count)
-{
-    const struct sock_fprog program = {count, filter};
-    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-}
-
-/* What is for our address: IP, and ARP. The kernel has taken a tag off by then. */
-static void attach_ours(const struct ethdev_sleep *sleep)
-{
-    struct sock_filter ours[] = {
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_ARP, 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ETH_HLEN + 24), /* whom it is for */
-        BPF_JUMP(BPF_JMP | BPF_JA, 2, 0, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ETH_HLEN + 16), /* likewise */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sleep->own, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    attach(sleep->fd, ours, sizeof(ours) / sizeof(ours[0]));
-}
 
 /* An interface that goes down is an error, once. */
 static void drain_socket(int fd)
@@ -64,7 +39,7 @@ int ethdev_sleep_open_socket(struct ethdev_sleep *sleep, const char *interface, 
     sleep->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (sleep->fd < 0)
         return -errno;
-    attach(sleep->fd, nothing, 1);
+    ethdev_filter_nothing(sleep->fd); /* while the node is awake */
     (void)setsockopt(sleep->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
     (void)setsockopt(sleep->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof(yes));
     return bind(sleep->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
@@ -119,7 +94,7 @@ void ethdev_sleep_announce(const struct ethdev_sleep *sleep)
         (void)arm(sleep->port);
         break;
     case ETHDEV_SOCKET:
-        attach_ours(sleep);
+        ethdev_filter_wake(sleep->fd, sleep->own);
         break;
     case ETHDEV_NAP:
         set_timer(sleep->fd, ETHDEV_NAP_NS);
@@ -136,7 +111,7 @@ void ethdev_sleep_cancel(const struct ethdev_sleep *sleep)
         (void)rte_epoll_wait(sleep->fd, &event, 1, 0);
         break;
     case ETHDEV_SOCKET:
-        attach(sleep->fd, nothing, 1);
+        ethdev_filter_nothing(sleep->fd);
         drain_socket(sleep->fd);
         break;
     case ETHDEV_NAP:

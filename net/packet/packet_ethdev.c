@@ -21,6 +21,7 @@
 #include "engine/base/log.h"
 #include "net/packet/arp.h"
 #include "net/packet/ethdev_device.h"
+#include "net/packet/ethdev_filter.h"
 #include "net/packet/ethdev_name.h"
 #include "net/packet/ethdev_sleep.h"
 
@@ -335,6 +336,8 @@ static int open_device(struct ethdev_port *port, const struct packet_ethdev_conf
     else
         error = ethdev_device_open(&port->device, config->device, config->mtu_bytes, message,
                                    message_bytes);
+    if (!error && name.kind == ETHDEV_AF_PACKET)
+        ethdev_filter_driver(name.rest, config->address.sin_addr);
     return error;
 }
 
