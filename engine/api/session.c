@@ -437,13 +437,17 @@ static void report(const struct pst_session *session, int error, struct pst_sess
         .unreadable = from->sums.unreadable,
         .elapsed_ns = from->elapsed_ns,
         .pace = report_pace(&from->pace),
+        .base = from->base,
         .verified = from->flags & PST_BACKUP_VERIFY,
         .sources_count = session->sources_count,
         .ldms_count = session->options.single_threaded ? 1 : session->placements.plan.ldms,
     };
     memcpy(report->uid, from->uid, sizeof(report->uid));
-    for (uint32_t i = 0; i < report->ldms_count; i++)
+    for (uint32_t i = 0; i < report->ldms_count; i++) {
         report_ldm(&from->ldms[i], &report->ldms[i]);
+        report->references += from->ldms[i].references;
+        report->referenced_bytes += from->ldms[i].referenced_bytes;
+    }
     for (uint32_t i = 0; i < report->sources_count; i++)
         report->sources[i] = (struct pst_session_source){.name = session->sources[i]->name,
                                                          .details = session->sources[i]->details};

@@ -67,8 +67,11 @@ struct pst_session_report {
     uint64_t unreadable; /* objects that could not be read, or changed during the backup */
     uint64_t elapsed_ns;
     struct pst_session_pace pace;
-    bool verified;       /* its files were read back */
-    uint32_t ldms_count; /* that took part */
+    uint32_t base;             /* number of the backup that it was compared with; 0: none */
+    uint64_t references;       /* to earlier backups */
+    uint64_t referenced_bytes; /* of these: not in source_bytes */
+    bool verified;             /* its files were read back */
+    uint32_t ldms_count;       /* that took part */
     struct pst_session_ldm ldms[PST_LDMS_MAX];
     uint32_t sources_count; /* in name order */
     struct pst_session_source sources[PST_SOURCES_MAX];

@@ -111,6 +111,17 @@ static void print_codecs(FILE *out, const struct pst_session_report *report)
                    (unsigned long long)codecs.none_chunks);
 }
 
+/* Nothing of a full backup. */
+static void print_base(FILE *out, const struct pst_session_report *report)
+{
+    char bytes[CLI_VALUE_TEXT_BYTES], references[CLI_VALUE_COUNT_BYTES];
+    if (report->base == 0)
+        return;
+    cli_print_line(out, "base %u: %s more lie in earlier backups (%s)", report->base,
+                   cli_value_size_text(report->referenced_bytes, bytes),
+                   cli_value_count_text(report->references, "reference", references));
+}
+
 static int print_text(FILE *out, const struct pst_session_report *report)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
@@ -122,6 +133,7 @@ static int print_text(FILE *out, const struct pst_session_report *report)
         cli_value_size_text(report->source_bytes, bytes), (double)report->elapsed_ns / 1e9,
         cli_value_size_text((uint64_t)per_second(report->source_bytes, report->elapsed_ns), rate));
     cli_print_line(out, "uid %s, start GCI %llu", uid, (unsigned long long)report->start_gci);
+    print_base(out, report);
     print_codecs(out, report);
     cli_pace_print_held(out, &report->pace);
     for (uint32_t i = 0; i < report->sources_count; i++)
@@ -181,6 +193,11 @@ static int print_json(FILE *out, const struct pst_session_report *report)
         "chunks", (json_int_t)report->chunks, "unreadable", (json_int_t)report->unreadable,
         "elapsed_ns", (json_int_t)report->elapsed_ns, "verified", (int)report->verified, "sources",
         sources_json(report), "ldms", ldms, "pace", cli_pace_json(&report->pace));
+    if (report->base > 0)
+        pst_json_merge(&fields,
+                       json_pack("{s:I, s:I, s:I}", "base", (json_int_t)report->base, "references",
+                                 (json_int_t)report->references, "referenced_bytes",
+                                 (json_int_t)report->referenced_bytes));
     return cli_json_record(out, "summary", fields);
 }
 

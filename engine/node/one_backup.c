@@ -105,6 +105,8 @@ static int see_it_through(struct client *client)
             wait_for_signal(client);
     }
     client->report->elapsed_ns = pst_monotonic_ns() - began_ns;
+    if (client->report->error == 0 && client->node->base)
+        client->report->base = client->node->base->named.number;
     return -client->report->error;
 }
 

@@ -28,6 +28,7 @@ struct pst_node_backup_report {
     uint32_t flags;  /* confirmed */
     uint64_t start_gci;
     struct pst_sums sums;
+    uint32_t base;       /* number of the backup that it refers to; 0: it has none */
     uint64_t elapsed_ns; /* from BACKUP_REQ to the end */
     struct pst_pace_status pace;
     struct pst_ldm_report ldms[PST_LDMS_MAX]; /* node.plan->ldms of them */

@@ -58,7 +58,12 @@ back_up --base auto
 expect_message 'backup 1 is the base: 13 of its files can be referred to'
 expect_read 0 13
 expect_base 1
-back_up --base auto --compress zstd
+expect_output "^base 1: 4\\.8 MiB more lie in earlier backups \\(13 references\\)"
+back_up --base auto --compress zstd --json
+tail -1 "$memory/out" >"$memory/summary"
+expect_described "$memory/summary"
+jq -e ".base == 2 and .references == 13 and .referenced_bytes == $all and .source_bytes == 0" "$memory/summary" >/dev/null ||
+    fail 'summary: not what was referred to'
 expect_base 2
 expect_read 0 13
 [ "$(manifest '[.origins[].number]')" = '[1]' ] || fail 'the third generation is not flat'
