@@ -1,0 +1,86 @@
+#!/bin/bash
+# A cluster whose nodes look for bases: each refers to what it wrote itself, in a directory that both
+# share, where the decision adds up what all refer to, and in one of its own. One without a base among
+# them stores everything, and the others do not.
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+
+declare -A process=() directory=()
+
+start_node() { # ID TO OPTION…
+    local id=$1
+    directory[$id]=$2
+    shift 2
+    "$penstock" node --cluster "incremental-$$" --id "$id" --nodes 1-2 --socket "$memory/$id.socket" \
+        --fabric-dir "$memory/fabric" --to "${directory[$id]}" --ldms 2 --chunk 64K \
+        --source "data=dir:$disk/tree$id" "$@" 2>>"$memory/node$id.log" &
+    process[$id]=$!
+}
+
+start_both() { # TO TO OPTION…
+    local one=$1 two=$2
+    shift 2
+    start_node 1 "$one" "$@"
+    start_node 2 "$two" "$@"
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
+}
+
+stop_both() {
+    for id in 1 2; do
+        kill -TERM "${process[$id]}"
+        wait "${process[$id]}" || fail_with_logs "node $id ends with $?"
+    done
+}
+
+manifest() { # NUMBER NODE|cluster
+    head -1 "${directory[${2/cluster/1}]}/BACKUP-$1/BACKUP-$1.$2.manifest"
+}
+
+# What a node read of its tree and refers to, and its base.
+expect_node() { # NUMBER NODE BYTES OBJECTS BASE
+    local found
+    found=$(manifest "$1" "$2" | jq -r '"\(.sums.source_bytes) \([.origins[]?.objects] | add // 0) \(.base.number)"')
+    [ "$found" = "$3 $4 $5" ] || fail_with_logs "backup $1, node $2: $found, expected $3 $4 $5"
+}
+
+expect_decision() { # NUMBER FILTER
+    manifest "$1" cluster | jq -e "$2" >/dev/null || fail_with_logs "backup $1: its decision has not $2"
+}
+
+for node in 1 2; do
+    mkdir "$disk/tree$node"
+    for i in {1..20}; do head -c $((node * 1000)) /dev/urandom >"$disk/tree$node/f$i"; done
+done
+sleep 2.1
+
+# In one directory.
+start_both "$disk/to" "$disk/to" --base auto
+for _ in 1 2; do expect_exit 0 "$penstock" backup --node "$memory/2.socket"; done
+expect_node 1 1 20000 0 null
+expect_node 1 2 40000 0 null
+expect_node 2 1 0 20 1
+expect_node 2 2 0 20 1
+expect_decision 1 '.origins == null and .version.incompatible == 0'
+expect_decision 2 '.version.incompatible == 2 and (.origins | length) == 1'
+expect_decision 2 '.origins[0] | .number == 1 and .objects == 40 and .bytes == 60000'
+echo more >>"$disk/tree2/f1"
+expect_exit 0 "$penstock" backup --node "$memory/1.socket" --single-threaded
+expect_node 3 1 0 20 2
+expect_node 3 2 2005 19 2
+stop_both
+sleep 2.1
+
+# Each in its own; one of them without a base.
+start_both "$disk/to1" "$disk/to2" --base auto
+for _ in 1 2; do expect_exit 0 "$penstock" backup --node "$memory/1.socket"; done
+expect_node 2 1 0 20 1
+expect_node 2 2 0 20 1
+rm -r "$disk/to2/BACKUP-1" "$disk/to2/BACKUP-2"
+expect_exit 0 "$penstock" backup --node "$memory/1.socket"
+expect_node 3 1 0 20 2
+expect_node 3 2 40005 0 null
+stop_both
