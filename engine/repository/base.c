@@ -197,8 +197,10 @@ int base_open(const struct pst_base_seeker *seeker, struct pst_base **base)
     made->rehash = seeker->policy->rehash;
     int error =
         pst_backup_list_read_with(&seeker->directory, 1, seeker->keyring, &made->list, message);
+    bool is_auto = seeker->policy->mode == PST_BASE_AUTO;
     if (error)
-        pst_log(PST_LOG_ERROR, "%s", message);
+        pst_log(is_auto ? PST_LOG_WARNING : PST_LOG_ERROR, "no base can be looked for: %s",
+                message);
     else
         error = choose(seeker, made);
     if (!error) {
@@ -207,7 +209,7 @@ int base_open(const struct pst_base_seeker *seeker, struct pst_base **base)
         return 0;
     }
     pst_base_close(made);
-    return error == -ENOENT && seeker->policy->mode == PST_BASE_AUTO ? 0 : error;
+    return is_auto && error != -ENOMEM ? 0 : error;
 }
 
 void pst_base_let_go(struct pst_base *base)
