@@ -163,14 +163,19 @@ static int read_keys(struct pst_session *session)
     return 0;
 }
 
-static struct pst_base_policy base_of(const struct pst_backup_job *job)
+static int read_base(struct pst_session *session)
 {
-    struct pst_base_policy policy = {.full_every = job->full_every, .rehash = job->rehash};
-    if (!job->base || strcmp(job->base, "none") == 0)
-        return policy;
-    policy.mode = strcmp(job->base, "auto") == 0 ? PST_BASE_AUTO : PST_BASE_ID;
-    policy.id = job->base;
-    return policy;
+    const struct pst_backup_job *job = &session->job;
+    struct pst_base_policy *policy = &session->options.node.base;
+    *policy = (struct pst_base_policy){
+        .id = job->base, .full_every = job->full_every, .rehash = job->rehash};
+    if (job->base && strcmp(job->base, "none") != 0)
+        policy->mode = strcmp(job->base, "auto") == 0 ? PST_BASE_AUTO : PST_BASE_ID;
+    if (job->full_every > 0 && policy->mode != PST_BASE_AUTO)
+        return fail(session, -EINVAL, "full-every counts with base auto alone");
+    if (job->rehash && policy->mode == PST_BASE_NONE)
+        return fail(session, -EINVAL, "rehash: without a base all files are read anyway");
+    return 0;
 }
 
 static int read_job(struct pst_session *session)
@@ -191,7 +196,9 @@ static int read_job(struct pst_session *session)
     error = read_keys(session);
     if (error)
         return error;
-    node->base = base_of(job);
+    error = read_base(session);
+    if (error)
+        return error;
     node->node = 1;
     node->directory = job->directory;
     node->label = job->label;

@@ -119,6 +119,11 @@ expect_message 'base 99: no backup has the number or uid 99'
 expect_exit 1 "$penstock" backup --source "other=dir:$tree" --to "$to" --base 1
 expect_message 'backup 1 is not one of the same node, host and sources'
 
+expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --full-every 3
+expect_message 'full-every counts with base auto alone'
+expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --rehash
+expect_message 'rehash: without a base all files are read anyway'
+
 # A base that is damaged is passed over, and named; nothing refers to what is gone.
 plant_tree
 back_up --base auto
