@@ -45,7 +45,8 @@
          .help = "do not store again what has not changed since an earlier backup in the same "    \
                  "directory, but refer to that: auto: the newest that will do; ID: this one, by "  \
                  "number or uid. dir: files that have the size, times and inode that they had "    \
-                 "are not even read"},                                                             \
+                 "are not even read; of other large ones, and environments, what has changed is "  \
+                 "stored, in runs of a chunk"},                                                    \
         {.name = "full-every",                                                                     \
          .kind = CLI_OPTION_COUNT,                                                                 \
          .argument = "N",                                                                          \

@@ -92,6 +92,17 @@ void format_index_add(struct pst_index_builder *builder, const void *chunk, cons
     fill_object_range(header, payload, entry);
 }
 
+void format_index_note_hash(struct pst_index_builder *builder, const uint8_t hash[32],
+                            uint64_t object_offset)
+{
+    assert(builder->entries_count > 0);
+    struct pst_index_entry *entry = &entries_of(builder->buffer)[builder->entries_count - 1];
+    assert(entry->type == PST_CHUNK_DATA && entry->pieces_count == 1);
+    entry->hash_kind = PST_HASH_SHA_256;
+    memcpy(entry->hash, hash, sizeof(entry->hash));
+    entry->origin_chunk = object_offset;
+}
+
 uint64_t format_index_seal(struct pst_index_builder *builder,
                            const struct pst_part_identity *identity, uint64_t chunk,
                            uint64_t file_offset)
@@ -140,6 +151,9 @@ static int check_entry(const struct pst_index_entry *entry, uint8_t cipher, uint
     if (entry->location != PST_LOCATION_HERE || !transform || entry->type > PST_CHUNK_REFERENCES ||
         entry->hash_kind > PST_HASH_SHA_256)
         return damaged_entry(damage, i, "index entry of an unknown kind", -PST_E_NEWER);
+    if (entry->hash_kind == PST_HASH_SHA_256 &&
+        (entry->type != PST_CHUNK_DATA || entry->pieces_count != 1))
+        return damaged_entry(damage, i, "index entry: hash of no piece", -PST_E_CORRUPT);
     if (entry->type == 0 || entry->type == PST_CHUNK_INDEX)
         return damaged_entry(damage, i, "index entry: chunk type", -PST_E_CORRUPT);
     if (entry->stored_bytes == 0 || entry->stored_bytes > PST_CHUNK_BYTES_MAX ||

@@ -36,7 +36,7 @@ struct pst_index_entry {
     struct pst_digest checksum; /* the chunk header's, which covers the payload's */
     uint8_t hash[32];           /* of the contents, of hash_kind; zero for none */
     uint8_t origin_uid[PST_UID_BYTES];
-    uint64_t origin_chunk;
+    uint64_t origin_chunk; /* of PST_HASH_SHA_256, here: object_offset of the piece */
     uint16_t origin_node;
     uint16_t origin_part;
     uint32_t reserved;
@@ -94,6 +94,10 @@ bool format_index_is_full(const struct pst_index_builder *builder);
 /* Adds the entry of a sealed DATA or CATALOGUE chunk. payload: its raw one, raw_bytes long. The
  * index must not be full. */
 void format_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload);
+
+/* Enters the hash of the only piece of the chunk that was added last. */
+void format_index_note_hash(struct pst_index_builder *builder, const uint8_t hash[32],
+                            uint64_t object_offset);
 
 /* Seals the INDEX chunk in the builder's buffer and detaches it; returns the bytes to write. An
  * index without entries is legal (an empty part has one). */

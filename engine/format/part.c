@@ -62,11 +62,22 @@ static void count_references(struct pst_part *part, const void *payload)
         part->referenced_bytes += records[i].bytes;
 }
 
+void pst_part_note_hash(struct pst_part *part, const uint8_t hash[PST_REFERENCE_HASH_BYTES],
+                        uint64_t object_offset)
+{
+    part->has_hash = true;
+    memcpy(part->hash, hash, sizeof(part->hash));
+    part->hash_offset = object_offset;
+}
+
 /* chunk: sealed, bytes long in the file; payload: its raw one. */
 static struct pst_part_place enter(struct pst_part *part, const void *chunk, const void *payload,
                                    uint64_t bytes)
 {
     format_index_add(&part->index, chunk, payload);
+    if (part->has_hash)
+        format_index_note_hash(&part->index, part->hash, part->hash_offset);
+    part->has_hash = false;
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     for (uint32_t i = 0; i < header->pieces_count; i++)
         part->sums.source_bytes += header->pieces[i].bytes;

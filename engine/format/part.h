@@ -30,6 +30,9 @@ struct pst_part {
     uint64_t referenced_bytes;
     struct pst_part_sums sums; /* objects and unreadable are the caller's to count */
     struct pst_digest header_checksum;
+    bool has_hash; /* of the chunk that is sealed next */
+    uint8_t hash[PST_REFERENCE_HASH_BYTES];
+    uint64_t hash_offset;
     struct pst_index_builder index;
     struct format_sums object_sums;
     struct pst_sealed *sealed;       /* NULL: it is not sealed */
@@ -80,6 +83,11 @@ enum pst_encoded pst_part_encode(struct pst_part *part, struct pst_part_place *p
 
 /* Leaves the encoding that is under way: the chunk is not wanted any more. */
 void pst_part_leave_encoding(struct pst_part *part);
+
+/* The hash of the only piece of the DATA chunk that is sealed, or begun to be encoded, next, for
+ * the index, and where the piece lies in its object. */
+void pst_part_note_hash(struct pst_part *part, const uint8_t hash[PST_REFERENCE_HASH_BYTES],
+                        uint64_t object_offset);
 
 bool pst_part_index_is_full(const struct pst_part *part);
 

@@ -48,6 +48,29 @@ bool pst_references_add(void *payload, uint32_t payload_bytes,
     return true;
 }
 
+/* Chunks that are read side by side end in an order that is nearly theirs. */
+#define INSERT_MAX 64u
+
+bool pst_references_insert(void *payload, uint32_t payload_bytes,
+                           const struct pst_reference *reference)
+{
+    struct pst_references_head *head = payload;
+    struct pst_reference *records =
+        (struct pst_reference *)(uintptr_t)pst_references_records(payload);
+    uint32_t at = head->records_count;
+    uint32_t least = at > INSERT_MAX ? at - INSERT_MAX : 0;
+    if (payload_bytes - pst_references_bytes(payload) < sizeof(*records))
+        return false;
+    while (at > least && follows(reference, &records[at - 1]))
+        at--;
+    if (at > 0 && !follows(&records[at - 1], reference))
+        return false;
+    memmove(&records[at + 1], &records[at], (head->records_count - at) * sizeof(*records));
+    records[at] = *reference;
+    head->records_count++;
+    return true;
+}
+
 static int damaged(struct pst_damage *damage, const void *payload, const void *at, size_t bytes,
                    const char *what)
 {

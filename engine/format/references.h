@@ -68,6 +68,11 @@ void pst_references_begin(void *payload, const struct pst_origin *origins, uint3
 bool pst_references_add(void *payload, uint32_t payload_bytes,
                         const struct pst_reference *reference) PST_MUST_USE;
 
+/* The same where the record belongs among the last ones. False: it does not, or there is no room.
+ */
+bool pst_references_insert(void *payload, uint32_t payload_bytes,
+                           const struct pst_reference *reference) PST_MUST_USE;
+
 /* Bytes of the payload so far. */
 uint32_t pst_references_bytes(const void *payload);
 

@@ -519,6 +519,7 @@ static int open_pipeline(struct ldm *ldm)
         .files_max = &ldm->node->files_max,
         .base = &ldm->node->base,
         .pace = &ldm->pace,
+        .compares_runs = config->base.mode != PST_BASE_NONE,
         .find_fragment = find_fragment,
         .context = ldm->node,
     };

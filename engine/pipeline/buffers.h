@@ -6,6 +6,7 @@
 #define PST_ENGINE_PIPELINE_BUFFERS_H
 
 #include "engine/pipeline/chunk_pool.h"
+#include "engine/transform/aes_gcm/sha_256.h"
 
 enum chunk_place {
     CHUNK_FREE,
@@ -16,7 +17,7 @@ enum chunk_place {
     CHUNK_INDEX,    /* gathers the entries of the part's index */
     CHUNK_SPARE,    /* is the next index */
     CHUNK_SUMS,     /* gathers the checksums of the part's objects */
-    CHUNK_ENCODING, /* is being encoded into the output */
+    CHUNK_ENCODING, /* is being compared with a base, or encoded into the output */
     CHUNK_OUTPUT,   /* the next chunk is encoded into it */
     CHUNK_LENT,     /* the part is read back into it */
     CHUNK_PLACES
@@ -32,6 +33,8 @@ struct chunk {
     uint32_t reads; /* in flight */
     enum pst_chunk_type type;
     enum chunk_place place;
+    bool is_run;          /* of a large file, alone: it is compared with a base */
+    uint64_t base_object; /* which there; 0: none */
 };
 
 struct chunk_pool {
@@ -47,7 +50,11 @@ struct chunk_pool {
     struct chunk *spare;
     struct chunk *sums;        /* the one behind the buffers */
     struct chunk *output;      /* NULL with the identity */
-    struct chunk *encoding;    /* into the output; NULL: none is */
+    struct chunk *encoding;    /* into the output, or it is being compared; NULL: none is */
+    bool compares;             /* the latter */
+    uint32_t hashed;           /* bytes of it */
+    struct pst_sha_256 *sha;   /* NULL: nothing is compared */
+    bool is_flushed;           /* nothing more is filled but with references */
     uint32_t writes;           /* of chunks, in flight */
     struct pst_io_op block_op; /* of header or trailer */
     void *block;               /* PST_BLOCK_BYTES for them */
@@ -57,5 +64,15 @@ struct chunk_pool {
     int error; /* not yet fetched */
     const char *failed_step;
 };
+
+/* chunk_compare.c, of pool->encoding. Whether it is to be compared, step by step. */
+bool chunk_compare_begin(struct chunk_pool *pool);
+
+enum chunk_compared {
+    CHUNK_COMPARES, /* it goes on */
+    CHUNK_IS_NEW,
+    CHUNK_IN_BASE, /* and is referred to */
+};
+enum chunk_compared chunk_compare_step(struct chunk_pool *pool);
 
 #endif

@@ -54,6 +54,7 @@ static struct chunk *take(struct chunk_pool *pool, enum pst_chunk_type type, enu
     chunk->next = NULL;
     chunk->type = type;
     chunk->payload_bytes = 0;
+    chunk->is_run = false;
     return chunk;
 }
 
@@ -105,6 +106,8 @@ int chunk_pool_create(const struct chunk_pool_config *config, struct chunk_pool 
         goto err_after_pool;
     set_up_buffers(made);
     error = register_buffers(made);
+    if (!error && config->comparing)
+        error = pst_sha_256_create(&made->sha);
     if (error)
         goto err_after_chunks;
     *pool = made;
@@ -122,8 +125,15 @@ void chunk_pool_destroy(struct chunk_pool *pool)
     if (!pool)
         return;
     assert(chunk_pool_is_idle(pool));
+    if (pool->sha)
+        pst_sha_256_destroy(pool->sha);
     free(pool->chunks);
     free(pool);
+}
+
+uint32_t chunk_pool_chunk_bytes(const struct chunk_pool *pool)
+{
+    return pool->config.chunk_bytes;
 }
 
 uint32_t chunk_pool_buffers(const struct chunk_pool *pool)
@@ -131,49 +141,8 @@ uint32_t chunk_pool_buffers(const struct chunk_pool *pool)
     return pool->buffers;
 }
 
-uint32_t chunk_number(const struct chunk *chunk)
-{
-    return chunk->number;
-}
-
-uint32_t chunk_payload_bytes(const struct chunk *chunk)
-{
-    return chunk->payload_bytes;
-}
-
-uint32_t chunk_room(const struct chunk *chunk)
-{
-    return chunk->pool->config.chunk_bytes - chunk->payload_bytes;
-}
-
-void *chunk_end(const struct chunk *chunk)
-{
-    return (char *)chunk->memory + PST_CHUNK_HEADER_BYTES + chunk->payload_bytes;
-}
-
-void chunk_add(struct chunk *chunk, uint32_t bytes)
-{
-    assert(bytes <= chunk_room(chunk));
-    chunk->payload_bytes += bytes;
-}
-
-uint32_t chunk_add_piece(struct chunk *chunk, bool is_rows, uint64_t object, uint64_t object_offset,
-                         uint32_t bytes)
-{
-    const struct pst_chunk_piece piece = {
-        .object = object,
-        .object_offset = object_offset,
-        .payload_offset = chunk->payload_bytes,
-        .bytes = bytes,
-    };
-    int error = pst_chunk_add_piece(chunk->memory, &piece);
-    assert(!error); /* chunk_pool_fill() saw to it */
-    pst_chunk_note_rows(chunk->memory, is_rows);
-    chunk_add(chunk, bytes);
-    return pst_chunk_pieces_count(chunk->memory) - 1;
-}
-
 static void on_written(struct pst_io_op *op, int result);
+static void close_filling(struct chunk_pool *pool, enum pst_chunk_type type);
 
 static void write_out(struct chunk_pool *pool, struct chunk *chunk, enum chunk_place from,
                       struct pst_part_place place)
@@ -256,23 +225,31 @@ static void seal_as_it_is(struct chunk_pool *pool, struct chunk *chunk, enum chu
               pst_part_seal_chunk(&pool->part, chunk->memory, chunk->payload_bytes));
 }
 
+/* Or begins to encode it. */
+static void seal(struct chunk_pool *pool, struct chunk *chunk)
+{
+    const struct pst_transform *transform = transform_of(pool, chunk);
+    if (!transform) {
+        pool->encoding = NULL;
+        seal_as_it_is(pool, chunk, CHUNK_ENCODING);
+        return;
+    }
+    pst_part_begin_encoding(&pool->part, transform, chunk->memory, chunk->payload_bytes,
+                            pool->output->memory);
+}
+
 /* Seals what is complete, in order; that gives it its number and its place in the file. What is to
- * be encoded is sealed by the last step of that, and all else waits for it. */
+ * be compared or encoded is sealed by the last step of that, and all else waits for it. */
 static void write_ready(struct chunk_pool *pool)
 {
     while (pool->ready && !pool->drops && !pool->encoding) {
         if (!have_sums(pool) || !have_index(pool))
             return; /* the end of a write lets it go on */
         struct chunk *chunk = take_ready(pool);
-        const struct pst_transform *transform = transform_of(pool, chunk);
-        if (!transform) {
-            seal_as_it_is(pool, chunk, CHUNK_READY);
-            continue;
-        }
         move(chunk, CHUNK_READY, CHUNK_ENCODING);
         pool->encoding = chunk;
-        pst_part_begin_encoding(&pool->part, transform, chunk->memory, chunk->payload_bytes,
-                                pool->output->memory);
+        if (!chunk_compare_begin(pool))
+            seal(pool, chunk);
     }
 }
 
@@ -287,12 +264,34 @@ static void write_encoded(struct chunk_pool *pool, struct chunk *chunk, struct p
     write_out(pool, output, CHUNK_OUTPUT, place);
 }
 
+/* What a base has is given back; all else is sealed. */
+static void compare(struct chunk_pool *pool, struct chunk *chunk)
+{
+    switch (chunk_compare_step(pool)) {
+    case CHUNK_COMPARES:
+        return;
+    case CHUNK_IN_BASE:
+        pool->encoding = NULL;
+        give_back(chunk, CHUNK_ENCODING);
+        if (pool->is_flushed)
+            close_filling(pool, PST_CHUNK_REFERENCES);
+        break;
+    case CHUNK_IS_NEW:
+        seal(pool, chunk);
+    }
+    write_ready(pool);
+}
+
 bool chunk_pool_encode(struct chunk_pool *pool)
 {
     struct pst_part_place place;
     struct chunk *chunk = pool->encoding;
     if (!chunk)
         return false;
+    if (pool->compares) {
+        compare(pool, chunk);
+        return true;
+    }
     enum pst_encoded end = pst_part_encode(&pool->part, &place);
     if (end == PST_ENCODE_MORE)
         return true;
@@ -312,7 +311,9 @@ static void drop_ready(struct chunk_pool *pool)
         give_back(take_ready(pool), CHUNK_READY);
     if (!pool->encoding)
         return;
-    pst_part_leave_encoding(&pool->part);
+    if (!pool->compares)
+        pst_part_leave_encoding(&pool->part);
+    pool->compares = false;
     give_back(pool->encoding, CHUNK_ENCODING);
     pool->encoding = NULL;
 }
@@ -375,11 +376,6 @@ static void close_filling(struct chunk_pool *pool, enum pst_chunk_type type)
         end_filling(chunk, CHUNK_FILLING);
 }
 
-void chunk_begin_read(struct chunk *chunk)
-{
-    chunk->reads++;
-}
-
 void chunk_end_read(struct chunk *chunk, uint32_t piece, uint32_t bytes)
 {
     assert(chunk->reads > 0);
@@ -398,11 +394,21 @@ static bool is_deep_enough(const struct chunk_pool *pool)
 
 /* In memory, what waits to be written gains no time but loses its place in the processor's cache.
  */
-static bool must_wait(const struct chunk_pool *pool)
+static bool must_wait_for_writes(const struct chunk_pool *pool)
 {
     if (is_deep_enough(pool))
         return true;
     return pool->config.file->in_memory && pool->writes >= WRITES_IN_MEMORY_MAX;
+}
+
+/* Where chunks are compared, the last buffer is for references to those that a base has: they come
+ * while all others wait for their turn. */
+static bool must_wait(const struct chunk_pool *pool, enum pst_chunk_type type)
+{
+    bool keeps_last = pool->sha && !pool->filling[PST_CHUNK_REFERENCES];
+    if (type == PST_CHUNK_REFERENCES)
+        return false;
+    return must_wait_for_writes(pool) || (keeps_last && pool->free && !pool->free->next);
 }
 
 static uint32_t pieces_max(const struct chunk_pool *pool)
@@ -419,7 +425,7 @@ struct chunk *chunk_pool_fill(struct chunk_pool *pool, enum pst_chunk_type type,
         close_filling(pool, type);
         chunk = NULL;
     }
-    if (!chunk && !must_wait(pool)) {
+    if (!chunk && !must_wait(pool, type)) {
         chunk = take(pool, type, CHUNK_FILLING);
         if (chunk)
             pst_chunk_begin(chunk->memory, type);
@@ -428,11 +434,17 @@ struct chunk *chunk_pool_fill(struct chunk_pool *pool, enum pst_chunk_type type,
     return chunk;
 }
 
+void chunk_pool_close_data(struct chunk_pool *pool)
+{
+    close_filling(pool, PST_CHUNK_DATA);
+}
+
 void chunk_pool_flush(struct chunk_pool *pool)
 {
     close_filling(pool, PST_CHUNK_DATA);
     close_filling(pool, PST_CHUNK_CATALOGUE);
     close_filling(pool, PST_CHUNK_REFERENCES);
+    pool->is_flushed = true;
 }
 
 void chunk_pool_drop(struct chunk_pool *pool)
@@ -487,7 +499,7 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
                            uint32_t ldm, bool has_base)
 {
     assert(chunk_pool_is_idle(pool) && !pool->index && !pool->spare);
-    pool->drops = false;
+    pool->drops = pool->is_flushed = false;
     pst_part_begin(&pool->part, identity, pool->config.chunk_bytes, ldm, pst_unix_ns(),
                    pool->block);
     pool->spare = take(pool, PST_CHUNK_INDEX, CHUNK_SPARE);

@@ -19,6 +19,21 @@
 struct chunk_pool;
 struct chunk;
 
+/* The bytes of a chunk that is one run of a large file. */
+struct chunk_run {
+    uint64_t object;
+    uint64_t object_offset;
+    uint64_t base_object; /* its id in the base */
+    uint32_t bytes;
+    uint8_t hash[PST_REFERENCE_HASH_BYTES];
+};
+
+struct chunk_comparing {
+    /* Whether a base has the run, and it was referred to. It may fill REFERENCES chunks. */
+    bool (*refer)(void *context, const struct chunk_run *run);
+    void *context;
+};
+
 /* Borrowed for the life of the pool, with what it points to. */
 struct chunk_pool_config {
     struct pst_ring *ring;
@@ -30,6 +45,9 @@ struct chunk_pool_config {
      * Any that encodes keeps one of the depth buffers for its output. */
     const struct pst_chunk_encoder *encoder;
     const struct pst_pace_share *pace; /* how many of depth may be in use; NULL: all */
+    /* Runs of large files are hashed, and what a base has of them is not written; NULL: they are
+     * not. */
+    const struct chunk_comparing *comparing;
 };
 
 size_t chunk_pool_memory_bytes(uint32_t chunk_bytes, uint32_t depth);
@@ -49,6 +67,7 @@ struct chunk *chunk_pool_fill(struct chunk_pool *pool, enum pst_chunk_type type,
 
 /* Buffers, in all; each chunk has a number below that, which is its index in the ring's table. */
 uint32_t chunk_pool_buffers(const struct chunk_pool *pool);
+uint32_t chunk_pool_chunk_bytes(const struct chunk_pool *pool);
 uint32_t chunk_number(const struct chunk *chunk);
 
 uint32_t chunk_payload_bytes(const struct chunk *chunk);
@@ -63,12 +82,20 @@ void chunk_add(struct chunk *chunk, uint32_t bytes);
 uint32_t chunk_add_piece(struct chunk *chunk, bool is_rows, uint64_t object, uint64_t object_offset,
                          uint32_t bytes);
 
+/* The piece that was added is alone in the chunk, a run of a large file, which the base has under
+ * this id; 0: has not. */
+void chunk_note_run(struct chunk *chunk, uint64_t base_object);
+
+/* Nothing more is added to the DATA chunk that is being filled. */
+void chunk_pool_close_data(struct chunk_pool *pool);
+
 /* A read into a piece begins; and ends, with so many bytes of it, after which the chunk may be
  * sealed. */
 void chunk_begin_read(struct chunk *chunk);
 void chunk_end_read(struct chunk *chunk, uint32_t piece, uint32_t bytes);
 
-/* A step of encoding, well below a millisecond. false: nothing is to be encoded. */
+/* A step of comparing or encoding, well below a millisecond. false: there is nothing of the kind to
+ * be done. */
 bool chunk_pool_encode(struct chunk_pool *pool);
 
 /* Closes the chunks that are being filled: each is written once its reads have ended. */

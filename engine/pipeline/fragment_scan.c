@@ -13,6 +13,7 @@
 #include "engine/format/object.h"
 #include "engine/pipeline/fragment_entries.h"
 #include "engine/pipeline/reference_chunks.h"
+#include "engine/pipeline/scan_runs.h"
 #include "engine/pipeline/scans.h"
 
 #define SLICE_PIECES_MAX 64u
@@ -380,17 +381,42 @@ static bool look_at_files(struct scan *scan, uint32_t before)
     return true;
 }
 
+static struct chunk *have_room(struct scan *scan, const struct pst_fragment_extent *extent,
+                               uint32_t *bytes)
+{
+    uint64_t left = extent->length - scan->extent_done;
+    struct chunk *chunk = have_data(scan);
+    if (chunk)
+        *bytes = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
+    return chunk;
+}
+
+/* How many of these bytes may be read now: all of a run or none, which is compared as a whole. */
+static uint32_t keep_pace(struct scan *scan, bool is_run, uint32_t bytes)
+{
+    struct pst_pace_share *pace = scan->scans->config.pace;
+    if (!is_run)
+        return pst_pace_take(pace, bytes);
+    if (pst_pace_room(pace, bytes) == 0)
+        return 0;
+    pst_pace_spend(pace, bytes);
+    return bytes;
+}
+
 /* Assigns the next bytes of an extent to a chunk, and has them read. Returns how many; 0: not
  * now. */
 static uint32_t assign_extent(struct scan *scan)
 {
     const struct pst_fragment_extent *extent = &scan->fragment->extents[scan->extent];
-    struct chunk *chunk = have_data(scan);
-    if (!chunk || (!extent->literal && !have_file(scan, extent->file)))
+    bool is_run = scan_has_runs(scan, extent);
+    uint32_t bytes = 0;
+    if (!extent->literal && !have_file(scan, extent->file))
         return 0;
-    uint64_t left = extent->length - scan->extent_done;
-    uint32_t wanted = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
-    uint32_t bytes = pst_pace_take(scan->scans->config.pace, wanted);
+    struct chunk *chunk =
+        is_run ? scan_fill_run(scan, extent, &bytes) : have_room(scan, extent, &bytes);
+    if (!chunk)
+        return 0;
+    bytes = keep_pace(scan, is_run, bytes);
     if (bytes == 0)
         return 0;
     if (extent->literal) {
@@ -400,6 +426,8 @@ static uint32_t assign_extent(struct scan *scan)
     } else {
         start_read(scan, chunk, bytes);
     }
+    if (is_run)
+        chunk_pool_close_data(scan->scans->config.pool);
     if (scan->extent_done == extent->length) {
         scan->extent++;
         scan->extent_done = 0;

@@ -23,6 +23,7 @@ struct fragment_scans_config {
     struct chunk_pool *pool;
     struct pst_unreadable *unreadable; /* shared by the node's threads */
     struct pst_base *const *base;      /* pipeline.h */
+    bool compares_runs;                /* likewise */
     const _Atomic uint32_t *files_max; /* that may be open at a time; NULL: SCAN_FILES_MAX */
     struct pst_pace_share *pace;       /* how fast it may read; NULL: as fast as it goes */
 };

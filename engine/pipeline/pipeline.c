@@ -14,6 +14,7 @@
 #include "engine/pipeline/fragment_scan.h"
 #include "engine/pipeline/part_state.h"
 #include "engine/pipeline/read_back.h"
+#include "engine/pipeline/reference_chunks.h"
 #include "engine/repository/repository.h"
 #include "io/part_file.h"
 
@@ -22,6 +23,7 @@
 struct pst_pipeline {
     struct pst_pipeline_config config;
     struct pst_thread_owner owner;
+    struct chunk_comparing comparing;
     struct chunk_pool *pool;
     struct fragment_scans *scans;
 
@@ -49,6 +51,18 @@ size_t pst_pipeline_memory_bytes(uint32_t chunk_bytes, uint32_t depth)
     return chunk_pool_memory_bytes(chunk_bytes, depth);
 }
 
+static bool refer_to_run(void *context, const struct chunk_run *run)
+{
+    struct pst_pipeline *pipeline = context;
+    struct pst_base *base = pipeline->config.base ? *pipeline->config.base : NULL;
+    struct pst_reference reference;
+    if (!base || !pst_base_run(base, run->base_object, run->object_offset, run->bytes, run->hash,
+                               &reference))
+        return false;
+    reference.object = run->object;
+    return references_put(pipeline->pool, base, &reference);
+}
+
 static int create_pool(struct pst_pipeline *pipeline)
 {
     const struct pst_pipeline_config *config = &pipeline->config;
@@ -60,7 +74,9 @@ static int create_pool(struct pst_pipeline *pipeline)
         .file = &pipeline->file,
         .encoder = config->encoder,
         .pace = config->pace,
+        .comparing = config->compares_runs ? &pipeline->comparing : NULL,
     };
+    pipeline->comparing = (struct chunk_comparing){.refer = refer_to_run, .context = pipeline};
     return chunk_pool_create(&pool, &pipeline->pool);
 }
 
@@ -71,6 +87,7 @@ static int create_scans(struct pst_pipeline *pipeline)
         .pool = pipeline->pool,
         .unreadable = pipeline->config.unreadable,
         .base = pipeline->config.base,
+        .compares_runs = pipeline->config.compares_runs,
         .files_max = pipeline->config.files_max,
         .pace = pipeline->config.pace,
     };
@@ -234,6 +251,8 @@ static void end_work(struct pst_pipeline *pipeline, enum part_event event, int e
     struct pst_work_result result = {.type = pipeline->work.type, .error = error};
     if (result.type == PST_WORK_STOP && !error) {
         result.sums = sums_of(pipeline);
+        /* not what was read and is referred to */
+        result.sums.source_bytes = chunk_pool_sums(pipeline->pool).source_bytes;
         result.file_bytes = pipeline->end.file_bytes;
         memcpy(result.digest, pipeline->end.digest.bytes, sizeof(result.digest));
     }

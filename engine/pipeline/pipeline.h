@@ -45,6 +45,7 @@ struct pst_pipeline_config {
     /* The base of the backup that a part is begun for, which is NULL where it has none; NULL: there
      * is never one. One that may have one needs a buffer more in depth. */
     struct pst_base *const *base;
+    bool compares_runs; /* large files are hashed in runs, so that a later backup finds them */
     struct pst_unreadable *unreadable; /* shared by the node's threads */
     const _Atomic uint32_t *files_max; /* of a source that may be open at a time; NULL: 64 */
     struct pst_pace_share *pace;       /* of the LDM's thread; NULL: as fast as it goes */

@@ -20,7 +20,9 @@ static bool add(struct chunk *chunk, const struct pst_reference *reference)
 {
     uint32_t bytes = chunk_payload_bytes(chunk);
     uint8_t *payload = (uint8_t *)chunk_end(chunk) - bytes;
-    if (!pst_references_add(payload, bytes + chunk_room(chunk), reference))
+    uint32_t room = bytes + chunk_room(chunk);
+    if (!pst_references_add(payload, room, reference) &&
+        !pst_references_insert(payload, room, reference))
         return false;
     chunk_add(chunk, sizeof(*reference));
     return true;

@@ -37,6 +37,8 @@ struct scan {
     int error;            /* negative */
     struct pst_row_cursor cursor;
     bool entry_is_last;     /* rows of unknown length */
+    uint64_t run_object;    /* whose runs are compared; 0: none yet */
+    uint64_t base_object;   /* its id in the base; 0: none */
     struct scan_file *file; /* of the extent being assigned; NULL: none */
     uint32_t file_index;    /* its index in the fragment */
     uint32_t next_file;     /* the first that was not opened yet */

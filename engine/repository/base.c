@@ -107,9 +107,11 @@ static int take(struct pst_base *base, const struct pst_backup *backup, uint32_t
     base->node_index = index;
     base->origins_count = 0;
     base_files_free(&base->files);
+    base_runs_free(&base->runs);
     if (getrandom(&base->files.seed, sizeof(base->files.seed), 0) !=
         (ssize_t)sizeof(base->files.seed))
         return -EIO;
+    base->runs.seed = base->files.seed;
     int error = pst_backup_keep(backup, &base->hold);
     if (error) {
         snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));
@@ -226,6 +228,7 @@ void pst_base_close(struct pst_base *base)
         return;
     pst_base_let_go(base);
     base_files_free(&base->files);
+    base_runs_free(&base->runs);
     pst_backup_list_release(&base->list);
     free(base);
 }
@@ -261,11 +264,38 @@ struct pst_reference pst_base_reference(const struct pst_base *base, uint64_t pl
     return reference;
 }
 
+uint64_t pst_base_object(const struct pst_base *base, const char *source,
+                         const struct pst_object *object)
+{
+    return base_runs_object(&base->runs, source, object);
+}
+
+bool pst_base_run(const struct pst_base *base, uint64_t base_object, uint64_t offset,
+                  uint64_t bytes, const uint8_t hash[PST_REFERENCE_HASH_BYTES],
+                  struct pst_reference *reference)
+{
+    const struct base_run *run = base_runs_find(&base->runs, base_object, offset, bytes, hash);
+    if (!run)
+        return false;
+    *reference = (struct pst_reference){
+        .object_offset = offset,
+        .bytes = bytes,
+        .origin_object = run->origin_object,
+        .origin = run->origin,
+        .hash_kind = PST_HASH_SHA_256,
+    };
+    memcpy(reference->hash, run->hash, sizeof(reference->hash));
+    return true;
+}
+
 void pst_base_note_use(struct pst_base *base, const struct pst_reference *reference)
 {
     struct pst_base_use *use = &base->uses[reference->origin];
     atomic_fetch_add_explicit(&use->bytes, reference->bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&use->objects, 1, memory_order_relaxed);
+    uint64_t last = atomic_exchange_explicit(&use->last, reference->object, memory_order_relaxed);
+    /* runs of one come one after the other, mostly */
+    if (reference->hash_kind == PST_HASH_OBJECT || last != reference->object)
+        atomic_fetch_add_explicit(&use->objects, 1, memory_order_relaxed);
 }
 
 uint32_t base_uses(const struct pst_base *base, struct pst_manifest_origin origins[PST_ORIGINS_MAX])

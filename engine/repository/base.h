@@ -10,6 +10,7 @@
 
 #include "engine/format/references.h"
 #include "engine/repository/base_files.h"
+#include "engine/repository/base_runs.h"
 #include "engine/repository/catalog.h"
 
 /* What the user wants; all zeros: no base. */
@@ -34,6 +35,7 @@ struct pst_base_seeker {
 struct pst_base_use {
     _Atomic uint64_t bytes;
     _Atomic uint64_t objects;
+    _Atomic uint64_t last; /* object that has some there */
 };
 
 struct pst_base {
@@ -48,6 +50,7 @@ struct pst_base {
     struct pst_origin origins[PST_ORIGINS_MAX]; /* the base first */
     struct pst_base_use uses[PST_ORIGINS_MAX];
     struct base_files files;
+    struct base_runs runs;
 };
 
 /* Chooses the base, keeps prune off it, and reads what the new backup needs of it. *base NULL:
@@ -67,6 +70,17 @@ bool pst_base_find(const struct pst_base *base, const char *source, const struct
 /* The reference of an object to what is at a place. Any thread. */
 struct pst_reference pst_base_reference(const struct pst_base *base, uint64_t place,
                                         uint64_t object);
+
+/* The id in the base of a large file, or an environment, of this path; 0: none has it. Any thread.
+ */
+uint64_t pst_base_object(const struct pst_base *base, const char *source,
+                         const struct pst_object *object);
+
+/* Sets all but the object of a reference to the run of an object of the base that has these bytes;
+ * false: none has. Any thread. */
+bool pst_base_run(const struct pst_base *base, uint64_t base_object, uint64_t offset,
+                  uint64_t bytes, const uint8_t hash[PST_REFERENCE_HASH_BYTES],
+                  struct pst_reference *reference);
 
 /* Counts a reference that was written. Any thread. */
 void pst_base_note_use(struct pst_base *base, const struct pst_reference *reference);

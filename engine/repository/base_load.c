@@ -41,6 +41,14 @@ static bool is_old_enough(const struct load *load, const struct pst_object_ident
     return (uint64_t)identity->ctime_sec * NS_PER_S + identity->ctime_nsec <= latest_ns;
 }
 
+static int take_large(struct load *load, const struct pst_object *object)
+{
+    const char *source = load->sources[pst_object_source(object->id)];
+    return source && base_runs_want(object)
+               ? base_runs_add_object(&load->base->runs, source, object)
+               : 0;
+}
+
 static int take_file(struct load *load, const struct pst_object *object)
 {
     struct pst_object_identity identity = {0};
@@ -66,6 +74,8 @@ static int take_catalogue(struct load *load, const void *chunk)
         error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
         if (!error)
             error = take_file(load, &object);
+        if (!error)
+            error = take_large(load, &object);
     }
     return error;
 }
@@ -113,6 +123,30 @@ static uint16_t index_of(struct load *load, const struct pst_origin *origin)
     return (uint16_t)base->origins_count++;
 }
 
+/* It lies where the base's lies. */
+static int add_referred_run(struct load *load, const struct pst_reference *reference,
+                            uint16_t origin)
+{
+    struct base_run run = {.object = reference->object,
+                           .offset = reference->object_offset,
+                           .bytes = reference->bytes,
+                           .origin_object = reference->origin_object,
+                           .origin = origin};
+    memcpy(run.hash, reference->hash, sizeof(run.hash));
+    return base_runs_add(&load->base->runs, &run);
+}
+
+/* A run that the base itself has. */
+static int add_own_run(struct load *load, const struct pst_index_entry *entry)
+{
+    struct base_run run = {.object = entry->object_first,
+                           .offset = entry->origin_chunk,
+                           .bytes = entry->raw_bytes,
+                           .origin_object = entry->object_first};
+    memcpy(run.hash, entry->hash, sizeof(run.hash));
+    return base_runs_add(&load->base->runs, &run);
+}
+
 static int take_references(struct load *load, const void *chunk)
 {
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
@@ -122,9 +156,12 @@ static int take_references(struct load *load, const void *chunk)
         pst_references_read(pst_chunk_payload_of(chunk), header->raw_bytes, &view, &load->damage);
     for (uint32_t i = 0; !error && i < view.origins_count; i++)
         indexes[i] = index_of(load, &view.origins[i]);
-    for (uint32_t i = 0; !error && i < view.records_count; i++)
-        base_files_add_reference(&load->base->files, &view.records[i],
-                                 indexes[view.records[i].origin]);
+    for (uint32_t i = 0; !error && i < view.records_count; i++) {
+        uint16_t origin = indexes[view.records[i].origin];
+        base_files_add_reference(&load->base->files, &view.records[i], origin);
+        if (view.records[i].hash_kind == PST_HASH_SHA_256 && origin != UINT16_MAX)
+            error = add_referred_run(load, &view.records[i], origin);
+    }
     return error;
 }
 
@@ -187,8 +224,11 @@ static int read_part(struct load *load, chunk_taker *take)
         error = read_index(load, &load->part->links[i].link, &view);
         for (uint32_t j = 0; !error && j < view.entries_count; j++) {
             const struct pst_index_entry *entry = &view.entries[j];
+            bool is_run = entry->type == PST_CHUNK_DATA && entry->hash_kind == PST_HASH_SHA_256;
             if (entry->type != PST_CHUNK_DATA || entry->pieces_count == 0)
                 error = read_chunk(load, entry, take);
+            else if (is_run && take == take_places)
+                error = add_own_run(load, entry);
         }
     }
     return error;
@@ -242,6 +282,7 @@ static int read_all(struct load *load, char *message)
     if (!error)
         error = read_parts(load, take_places);
     base_files_settle(files);
+    base_runs_settle(&load->base->runs);
     if (error && !message[0])
         snprintf(message, PST_MESSAGE_BYTES, "%s: %s", load->part ? load->part->file.text : "",
                  pst_is_own_error(error) || !load->damage.what ? pst_error_text(error)

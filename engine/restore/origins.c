@@ -481,6 +481,18 @@ int origins_open(struct origins *origins, struct crew *crew, struct pst_findings
 
 /* ---- from there to here ---- */
 
+/* Of an entry that says which run of which object its chunk has. */
+static bool wants_run(const struct origins *origins, uint32_t node,
+                      const struct pst_index_entry *entry)
+{
+    size_t i = find_use(origins, node, entry->object_first, true, entry->origin_chunk);
+    if (i == origins->uses_count)
+        return false;
+    const struct origin_use *use = &origins->uses[i];
+    return use->node == node && use->object == entry->object_first &&
+           use->offset == entry->origin_chunk;
+}
+
 bool origins_want(const struct origins *origins, const struct pst_part_map *part,
                   const struct pst_index_entry *entry)
 {
@@ -489,7 +501,9 @@ bool origins_want(const struct origins *origins, const struct pst_part_map *part
     if (first == origins->uses_count)
         return false;
     const struct origin_use *use = &origins->uses[first];
-    return use->node == node && use->object <= entry->object_last;
+    if (use->node != node || use->object > entry->object_last)
+        return false;
+    return entry->hash_kind != PST_HASH_SHA_256 || !use->hash || wants_run(origins, node, entry);
 }
 
 struct origin_walk origins_walk(const struct origins *origins, const struct pst_part_map *part,

@@ -19,6 +19,11 @@
     X(EVP_CipherFinal_ex)                                                                          \
     X(EVP_aes_256_gcm)                                                                             \
     X(EVP_Digest)                                                                                  \
+    X(EVP_MD_CTX_new)                                                                              \
+    X(EVP_MD_CTX_free)                                                                             \
+    X(EVP_DigestInit_ex)                                                                           \
+    X(EVP_DigestUpdate)                                                                            \
+    X(EVP_DigestFinal_ex)                                                                          \
     X(EVP_sha256)
 
 struct libcrypto {

@@ -136,6 +136,46 @@ static void what_does_not_follow_does_not_fit(void)
     CU_ASSERT_EQUAL(pst_references_read(payload, bytes + 80, &view, &damage), 0);
 }
 
+static struct pst_reference run_of(uint64_t object, uint64_t offset)
+{
+    return (struct pst_reference){.object = object,
+                                  .object_offset = offset,
+                                  .bytes = 10,
+                                  .origin_object = object,
+                                  .hash_kind = PST_HASH_SHA_256};
+}
+
+/* Runs are read side by side, and end as they come: each goes to its place, if that is near. */
+static void a_record_is_put_in_its_place(void)
+{
+    uint32_t bytes = sample_references(payload);
+    uint64_t object = record(2)->object + 1;
+    const struct pst_reference first = run_of(object, 0), second = run_of(object, 10),
+                               third = run_of(object, 20), over = run_of(object, 15);
+    CU_ASSERT_TRUE(pst_references_add(payload, PST_CHUNK_BYTES_MIN, &third));
+    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &first));
+    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &second));
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &over));
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &second));
+    CU_ASSERT_EQUAL_FATAL(pst_references_bytes(payload), bytes + 3 * sizeof(first));
+    CU_ASSERT_EQUAL(pst_references_read(payload, bytes + 240, &view, &damage), 0);
+    CU_ASSERT_EQUAL(record(3)->object_offset, 0);
+    CU_ASSERT_EQUAL(record(4)->object_offset, 10);
+    CU_ASSERT_EQUAL(record(5)->object_offset, 20);
+    for (uint64_t i = 3; i < 70; i++) {
+        const struct pst_reference next = run_of(object, 100 * i);
+        CU_ASSERT_TRUE(pst_references_add(payload, PST_CHUNK_BYTES_MIN, &next));
+    }
+    const struct pst_reference far = run_of(object, 50), near = run_of(object, 6800);
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &far));
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &near));
+    const struct pst_reference beside = run_of(object, 6790);
+    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &beside));
+    bytes = pst_references_bytes(payload);
+    CU_ASSERT_FALSE(pst_references_insert(payload, bytes + 79, &far));
+    CU_ASSERT_EQUAL(pst_references_read(payload, bytes, &view, &damage), 0);
+}
+
 /* Index and trailer say of a part what it refers to. */
 static void a_part_has_references(void)
 {
@@ -208,6 +248,7 @@ int main(void)
         {"nonsense in a record is refused", nonsense_in_a_record_is_refused},
         {"records ascend and do not overlap", records_ascend_and_do_not_overlap},
         {"what does not follow does not fit", what_does_not_follow_does_not_fit},
+        {"a record is put in its place", a_record_is_put_in_its_place},
         {"a part has references", a_part_has_references},
         {"an identity reads back", an_identity_reads_back},
         CU_TEST_INFO_NULL,

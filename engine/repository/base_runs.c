@@ -1,0 +1,115 @@
+/* Where the bytes of a base's large files lie, piece by piece. Filled by base_load.c, on the
+ * archive's thread, and asked by base.c, for LDMs. */
+#include "engine/repository/base_runs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/format/digest.h"
+
+bool base_runs_want(const struct pst_object *object)
+{
+    bool has_bytes = object->type == PST_OBJECT_FILE || object->type == PST_OBJECT_ENVIRONMENT ||
+                     object->type == PST_OBJECT_BLOCK_IMAGE;
+    return has_bytes && object->size >= PST_CHUNK_BYTES_MIN;
+}
+
+static struct pst_digest key_of(const struct base_runs *runs, const char *source, const char *path)
+{
+    const struct pst_digest name = pst_digest_of(source, strlen(source), runs->seed);
+    uint64_t seed;
+    memcpy(&seed, name.bytes, sizeof(seed));
+    return pst_digest_of(path, strlen(path), seed ^ runs->seed);
+}
+
+/* Makes room for one more element. */
+static int grow(void **elements, size_t count, size_t *room, size_t element_bytes)
+{
+    if (count < *room)
+        return 0;
+    size_t larger = *room ? 2 * *room : 64;
+    void *memory = realloc(*elements, larger * element_bytes);
+    if (!memory)
+        return -ENOMEM;
+    *elements = memory;
+    *room = larger;
+    return 0;
+}
+
+int base_runs_add_object(struct base_runs *runs, const char *source,
+                         const struct pst_object *object)
+{
+    void *larges = runs->larges;
+    int error = grow(&larges, runs->larges_count, &runs->larges_room, sizeof(*runs->larges));
+    runs->larges = larges;
+    if (error)
+        return error;
+    runs->larges[runs->larges_count++] =
+        (struct base_large){key_of(runs, source, object->path), object->id};
+    return 0;
+}
+
+int base_runs_add(struct base_runs *runs, const struct base_run *run)
+{
+    void *all = runs->runs;
+    int error = grow(&all, runs->count, &runs->room, sizeof(*runs->runs));
+    runs->runs = all;
+    if (!error)
+        runs->runs[runs->count++] = *run;
+    return error;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct base_large *left = a, *right = b;
+    return memcmp(left->key.bytes, right->key.bytes, sizeof(left->key.bytes));
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct base_run *left = a, *right = b;
+    if (left->object != right->object)
+        return left->object < right->object ? -1 : 1;
+    return (left->offset > right->offset) - (left->offset < right->offset);
+}
+
+void base_runs_settle(struct base_runs *runs)
+{
+    if (runs->count > 0)
+        qsort(runs->runs, runs->count, sizeof(*runs->runs), by_place);
+    if (runs->larges_count > 0)
+        qsort(runs->larges, runs->larges_count, sizeof(*runs->larges), by_key);
+}
+
+uint64_t base_runs_object(const struct base_runs *runs, const char *source,
+                          const struct pst_object *object)
+{
+    if (runs->larges_count == 0)
+        return 0;
+    const struct base_large wanted = {.key = key_of(runs, source, object->path)};
+    const struct base_large *found =
+        bsearch(&wanted, runs->larges, runs->larges_count, sizeof(wanted), by_key);
+    return found ? found->object : 0;
+}
+
+const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t object,
+                                      uint64_t offset, uint64_t bytes,
+                                      const uint8_t hash[PST_REFERENCE_HASH_BYTES])
+{
+    const struct base_run wanted = {.object = object, .offset = offset};
+    if (runs->count == 0)
+        return NULL;
+    const struct base_run *found =
+        bsearch(&wanted, runs->runs, runs->count, sizeof(wanted), by_place);
+    bool is_it =
+        found && found->bytes == bytes && memcmp(found->hash, hash, sizeof(found->hash)) == 0;
+    return is_it ? found : NULL;
+}
+
+void base_runs_free(struct base_runs *runs)
+{
+    free(runs->runs);
+    free(runs->larges);
+    *runs = (struct base_runs){0};
+}
