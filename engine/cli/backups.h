@@ -14,7 +14,8 @@ struct json_t;
     {                                                                                              \
         .name = "from", .kind = CLI_OPTION_TEXT, .argument = "DIR", .required = true,              \
         .repeatable = true,                                                                        \
-        .help = "directory with the backups; where each node has its own, give all of them"        \
+        .help = "directory with the backups; where each node has its own, or one refers to "       \
+                "others, give all of them"                                                         \
     }
 
 /* Reads --from. keyring: borrowed as long as the list; NULL: none. CLI_EXIT_DONE, released by the

@@ -386,7 +386,8 @@ enum pst_backup_state {
     PST_BACKUP_IN_DOUBT,   /* prepared here; only its other nodes know whether it exists */
     PST_BACKUP_PARTIAL,    /* complete, but made without nodes that belong to its cluster */
     PST_BACKUP_MISNAMED,   /* complete, but its directory has the name of another number */
-    PST_BACKUP_SPLIT, /* complete, but other nodes' files are in none of the directories given */
+    PST_BACKUP_SPLIT, /* complete, but other nodes' files, or a backup that holds some of its bytes,
+                         are in none of the directories given */
 };
 
 /* One backup of a list. The fields behind uid are zeros where its cluster manifest cannot be read.
