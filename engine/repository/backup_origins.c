@@ -218,11 +218,11 @@ static void apply(struct pst_backup *backup, const struct fault *fault)
     backup->state = is_elsewhere ? PST_BACKUP_SPLIT : PST_BACKUP_DAMAGED;
     backup->error = -PST_E_BASE_MISSING;
     if (is_elsewhere)
-        snprintf(
-            backup->reason, sizeof(backup->reason),
-            "backup %u, uid %s, which holds some of its data, is not in the directories given: "
-            "name its directory too",
-            fault->origin->number, uid);
+        snprintf(backup->reason, sizeof(backup->reason),
+                 "complete, but backup %u, uid %s, which holds some of its data, is not in the "
+                 "directories given: "
+                 "name its directory too",
+                 fault->origin->number, uid);
     else
         snprintf(backup->reason, sizeof(backup->reason),
                  "backup %u, uid %s, which holds some of its data, is %s: %.300s",

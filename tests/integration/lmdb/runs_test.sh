@@ -83,9 +83,27 @@ damaged() {
     expect_message 'backup 1 holds data of backups 2, 3'
 }
 
+# Whatever is read of a file that is being written, and compared, is what is stored or referred to.
+changing() {
+    (while :; do
+        dd if=/dev/urandom of="$work/src/large" bs=4096 count=1 seek=$((RANDOM % 1400)) conv=notrunc status=none
+    done) &
+    local changer=$! number
+    for number in 4 5 6; do
+        expect_exit '0 3' "$penstock" backup --source "files=dir:$work/src" --source "db=lmdb:$work/env" --to "$work/to" \
+            --base auto --chunk 64K
+        expect_exit 0 "$penstock" verify --from "$work/to" "$number"
+    done
+    kill "$changer"
+    wait "$changer" 2>/dev/null || true
+    expect_exit '0 3' "$penstock" restore --from "$work/to" --target "$work/changing" 6
+    [ "$(stat -c %s "$work/changing/files/large")" = 5900000 ] || fail 'a file that was being written has another size'
+}
+
 keys=()
 generations
 damaged
+changing
 rm -rf "$work/src" "$work/env" "$work/to"
 generations --compress zstd
 rm -rf "$work/src" "$work/env" "$work/to"
