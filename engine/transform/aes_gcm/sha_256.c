@@ -38,7 +38,8 @@ int pst_sha_256_create(struct pst_sha_256 **sha)
 
 void pst_sha_256_destroy(struct pst_sha_256 *sha)
 {
-    libcrypto.EVP_MD_CTX_free(context_of(sha));
+    if (sha) /* else nothing may have been loaded */
+        libcrypto.EVP_MD_CTX_free(context_of(sha));
 }
 
 void pst_sha_256_begin(struct pst_sha_256 *sha)
