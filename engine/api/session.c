@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/file_choice.h"
 #include "engine/api/job_pace.h"
 #include "engine/api/placement.h"
 #include "engine/base/log.h"
@@ -52,6 +53,7 @@ struct pst_session {
     uint32_t sources_count;
     struct pst_keyring *keyring; /* of who can open the backups; NULL: they are not sealed */
     struct pst_table_filter tables;
+    struct file_choice files;
     struct pst_node_backup options;
     struct pst_node_backup_report report;
     char message[PST_MESSAGE_BYTES]; /* after an error: why */
@@ -247,6 +249,7 @@ static int open_specs(struct pst_session *session)
     if (error)
         return error;
     session->sources_count = job->specs_count;
+    pst_sources_filter(session->sources, session->sources_count, &session->files.filter);
     return 0;
 }
 
@@ -357,6 +360,8 @@ static int prepare(struct pst_session *session, const struct pst_backup_job *job
     if (error)
         return fail(session, error, "pst_backup_job: %s", abi_error_text(error));
     error = read_job(session);
+    if (!error)
+        error = file_choice_make(&session->job, &session->files, session->message);
     if (!error)
         error = open_sources(session);
     if (!error)
@@ -517,6 +522,7 @@ void pst_session_close(struct pst_session *session)
     for (uint32_t i = 0; i < session->sources_count; i++)
         free(session->paths[i]);
     free(session->tables.found);
+    file_choice_release(&session->files);
     pst_keyring_release(session->keyring);
     free(session);
 }

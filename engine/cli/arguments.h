@@ -14,7 +14,7 @@
 #include "engine/cli/exit.h"
 #include "penstock/error.h"
 
-#define CLI_OPTIONS_MAX 48u                   /* of one command */
+#define CLI_OPTIONS_MAX 64u                   /* of one command */
 #define CLI_OPTION_VALUES_MAX PST_SOURCES_MAX /* of one repeatable option */
 
 enum cli_option_kind {

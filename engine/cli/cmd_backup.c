@@ -39,14 +39,13 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
      .yields_to = "source,to",
-     .help =
-         "have the cluster of the node at this control socket make the backup, of the sources "
-         "and into the directories that its nodes are configured with; goes only with --wait, "
-         "--allow-missing, --number, --single-threaded, --verify and --json. What the "
-         "environment or the configuration file sets of the other options is for backups "
-         "without --node; only --label, --logical, --tables, --exclude-tables, --key-file, "
-         "--recipient and --passphrase-… must not be set there either. PENSTOCK_NODE counts only "
-         "where no --source and no --to is given"},
+     .help = "have the cluster of the node at this control socket make the backup, of the sources "
+             "and into the directories that its nodes are configured with; goes only with --wait, "
+             "--allow-missing, --number, --single-threaded, --verify and --json. What the "
+             "environment or the configuration file sets of the other options is for backups "
+             "without --node; only --label, --logical, --tables, --exclude-tables, --exclude…, "
+             "--one-file-system, --key-file, --recipient and --passphrase-… must not be set there "
+             "either. PENSTOCK_NODE counts only where no --source and no --to is given"},
     {.name = "wait",
      .kind = CLI_OPTION_TEXT,
      .argument = "completed|started|none",
@@ -100,6 +99,7 @@ struct run {
     const char *specs[PST_SOURCES_MAX];
     struct cli_table_names tables, unwanted_tables;
     struct cli_keys keys;
+    struct cli_exclude exclude;
     struct cli_null_target null_target;
     struct pst_backup_job job;
     struct pst_session *session;
@@ -112,7 +112,7 @@ static void read_options(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
     struct pst_backup_job *job = &run->job;
-    cli_job_read_options(arguments, run->specs, &run->keys, job);
+    cli_job_read_options(arguments, run->specs, &run->keys, &run->exclude, job);
     job->number = (uint32_t)cli_argument_number(arguments, "number");
     job->label = cli_argument_text(arguments, "label");
     job->run.cancel_fd = pst_interrupt_fd();
@@ -356,6 +356,11 @@ static bool says_what(const char *option)
                                                       "logical",
                                                       "tables",
                                                       "exclude-tables",
+                                                      "exclude",
+                                                      "exclude-from",
+                                                      "exclude-caches",
+                                                      "exclude-if-present",
+                                                      "one-file-system",
                                                       "key-file",
                                                       "recipient",
                                                       "passphrase-file",

@@ -155,6 +155,7 @@ struct run {
     const struct cli_arguments *arguments;
     const char *specs[PST_SOURCES_MAX];
     struct cli_keys keys;
+    struct cli_exclude exclude;
     struct pst_backup_job backup;
     struct pst_daemon_job job;
     const char *members[CLI_OPTION_VALUES_MAX];
@@ -311,7 +312,7 @@ static enum cli_exit read_options(struct run *run)
     snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
              (unsigned)geteuid(), job->cluster);
     job->fabric_directory = directory ? directory : run->fabric_directory;
-    cli_job_read_options(arguments, run->specs, &run->keys, &run->backup);
+    cli_job_read_options(arguments, run->specs, &run->keys, &run->exclude, &run->backup);
     job->backup = &run->backup;
     if (cli_argument_switch(arguments, "require-encryption") && !run->backup.keys)
         return cli_fail(

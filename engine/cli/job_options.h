@@ -76,6 +76,34 @@
          .kind = CLI_OPTION_SWITCH,                                                                \
          .help = "read all rows of lmdb: sources too, and fail where LMDB cannot: a copy of "      \
                  "damaged pages is worth nothing"},                                                \
+        {.name = "exclude",                                                                        \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "PATTERN",                                                                    \
+         .repeatable = true,                                                                       \
+         .help = "leave out of dir: sources what fits, by the rules of gitignore: a name, or, "    \
+                 "with a slash in front or in the middle, a path in the source; with one at the "  \
+                 "end a directory; *, ?, [...], and ** for any directories; ! in front keeps "     \
+                 "what an earlier pattern leaves out. The last one that fits counts"},             \
+        {.name = "exclude-from",                                                                   \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "FILE",                                                                       \
+         .repeatable = true,                                                                       \
+         .help =                                                                                   \
+             "patterns, one a line, as in a .gitignore; they count before those of --exclude"},    \
+        {.name = "exclude-caches",                                                                 \
+         .kind = CLI_OPTION_SWITCH,                                                                \
+         .help = "of directories with a CACHEDIR.TAG, keep no more than that"},                    \
+        {.name = "exclude-if-present",                                                             \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "NAME",                                                                       \
+         .repeatable = true,                                                                       \
+         .help = "of directories with a file of this name, keep no more than that"},               \
+        {.name = "one-file-system",                                                                \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "yes|no",                                                                     \
+         .fallback = "yes",                                                                        \
+         .help = "no: back up what is mounted in dir: sources too, but for the kernel's own file " \
+                 "systems"},                                                                       \
         {.name = "stall-warning",                                                                  \
          .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
@@ -129,10 +157,18 @@ _Static_assert(PST_CHUNK_BYTES_DEFAULT == 1u << 20 && PST_DEPTH_DEFAULT == 8 &&
                    PST_START_LIMIT_NS_DEFAULT == UINT64_C(30000000000),
                "as the table says");
 
-/* Fills these, placement, sources and directory into a job. specs: room for PST_SOURCES_MAX; it and
- * keys stay where they are. */
+/* Room for what dir: sources leave out. */
+struct cli_exclude {
+    const char *patterns[CLI_OPTION_VALUES_MAX];
+    const char *files[CLI_OPTION_VALUES_MAX];
+    const char *tags[CLI_OPTION_VALUES_MAX];
+};
+
+/* Fills these, placement, sources and directory into a job. specs: room for PST_SOURCES_MAX; it,
+ * keys and exclude stay where they are. */
 static inline void cli_job_read_options(const struct cli_arguments *arguments, const char **specs,
-                                        struct cli_keys *keys, struct pst_backup_job *job)
+                                        struct cli_keys *keys, struct cli_exclude *exclude,
+                                        struct pst_backup_job *job)
 {
     pst_backup_job_init(job);
     job->keys = cli_keys_read(arguments, true, keys);
@@ -145,6 +181,14 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->chunk_bytes = (uint32_t)cli_argument_number(arguments, "chunk");
     job->depth = (uint32_t)cli_argument_number(arguments, "depth");
     job->direct = cli_argument_text(arguments, "direct");
+    job->exclude = exclude->patterns;
+    job->exclude_count = cli_argument_texts(arguments, "exclude", exclude->patterns);
+    job->exclude_files = exclude->files;
+    job->exclude_files_count = cli_argument_texts(arguments, "exclude-from", exclude->files);
+    job->exclude_tags = exclude->tags;
+    job->exclude_tags_count = cli_argument_texts(arguments, "exclude-if-present", exclude->tags);
+    job->exclude_caches = cli_argument_switch(arguments, "exclude-caches");
+    job->one_file_system = cli_argument_text(arguments, "one-file-system");
     job->compress = cli_argument_text(arguments, "compress");
     job->base = cli_argument_text(arguments, "base");
     job->full_every = (uint32_t)cli_argument_number(arguments, "full-every");

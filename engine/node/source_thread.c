@@ -220,12 +220,13 @@ static int check_directory(const struct pst_source_thread *thread)
 {
     const char *directory = thread->worker.node->config.directory;
     int inside = pst_source_contains(thread->source, directory);
-    if (inside > 0)
+    bool is_in = inside > 0 && inside != PST_SOURCE_LEAVES_OUT;
+    if (is_in)
         pst_log(PST_LOG_ERROR,
                 "source %s: the backup directory %s lies inside it now, so the backup would "
                 "contain itself",
                 thread->source->name, directory);
-    return inside > 0 ? -EINVAL : inside;
+    return is_in ? -EINVAL : inside < 0 ? inside : 0;
 }
 
 static void list(struct lister *lister, const struct pst_signal *request)

@@ -107,10 +107,11 @@ int pst_source_produce(struct pst_source *source, const struct pst_fragment_desc
 }
 
 /* The real path of the longest prefix of path that exists; malloced, or NULL with errno set. */
-static char *existing_part(const char *path)
+static char *existing_part(const char *path, const char **rest)
 {
     char prefix[PATH_MAX];
     size_t bytes = strnlen(path, sizeof(prefix));
+    *rest = path + bytes;
     if (bytes == 0 || bytes == sizeof(prefix)) {
         errno = bytes ? ENAMETOOLONG : ENOENT;
         return NULL;
@@ -123,18 +124,36 @@ static char *existing_part(const char *path)
         char *slash = strrchr(prefix, '/');
         if (!slash)
             return realpath(".", NULL);
+        *rest = path + (slash - prefix) + 1;
         slash[slash == prefix ? 1 : 0] = '\0';
     }
+}
+
+/* What does not exist yet, but for names that lead to where it would not be. */
+static bool is_plain(const char *rest)
+{
+    while (*rest) {
+        size_t bytes = strcspn(rest, "/");
+        if (bytes == 2 && memcmp(rest, "..", 2) == 0)
+            return false;
+        rest += bytes + strspn(rest + bytes, "/");
+    }
+    return true;
 }
 
 int pst_source_contains(struct pst_source *source, const char *path)
 {
     if (!source->contains)
         return 0;
-    char *real = existing_part(path);
+    const char *rest;
+    char *whole = NULL, *real = existing_part(path, &rest);
     if (!real)
         return -errno;
-    int result = source->contains(source, real);
+    bool has_rest = *rest && is_plain(rest);
+    if (has_rest && asprintf(&whole, "%s/%s", real, rest) < 0)
+        whole = NULL;
+    int result = has_rest && !whole ? -ENOMEM : source->contains(source, whole ? whole : real);
+    free(whole);
     free(real);
     return result;
 }

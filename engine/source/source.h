@@ -19,6 +19,17 @@ struct pst_table_filter {
                            check fails with -PST_E_NO_TABLE where one is not set */
 };
 
+/* What sources of files leave out. Patterns are as in gitignore(5), from the root of the source on,
+ * and the last one that fits decides. */
+struct pst_file_filter {
+    const char *const *patterns;
+    const char *const *tags; /* names: of a directory with such a one in it, nothing else is kept */
+    uint32_t patterns_count;
+    uint32_t tags_count;
+    bool no_caches; /* likewise of one that says so by a CACHEDIR.TAG */
+    bool crosses_file_systems;
+};
+
 /* Releases if need be, and frees. NULL is allowed. */
 void pst_source_close(struct pst_source *source);
 
@@ -43,7 +54,7 @@ PST_MUST_USE int pst_source_produce(struct pst_source *source,
                                     size_t capacity_bytes, size_t *produced_bytes);
 
 /* Whether path, which need not exist yet (then: where it would come to lie), is inside the source,
- * so that a backup written there would contain itself. 1, 0 or -errno. */
+ * so that a backup written there would contain itself: as pst_source.contains. */
 PST_MUST_USE int pst_source_contains(struct pst_source *source, const char *path);
 
 /* The path of a source as it is now, wherever the process goes later: absolute, symlinks and all.

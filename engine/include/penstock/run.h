@@ -139,6 +139,16 @@ struct pst_backup_job {
      * 0: 16 MiB/s. */
     const char *pace;
     uint64_t min_rate;
+    /* What dir: sources leave out, by the rules of gitignore(5): patterns of files, then these. And
+     * what is beside a file of one of these names in a directory. */
+    const char *const *exclude;
+    const char *const *exclude_files;
+    const char *const *exclude_tags;
+    uint32_t exclude_count;
+    uint32_t exclude_files_count;
+    uint32_t exclude_tags_count;
+    bool exclude_caches;         /* what is beside a CACHEDIR.TAG */
+    const char *one_file_system; /* "no": what is mounted in them is backed up too; NULL: "yes" */
 };
 
 #define PST_FULL_EVERY_MAX 1000u

@@ -46,6 +46,9 @@ enum pst_source_flags {
     PST_SOURCE_CAN_ROWS = 8,     /* follows policy.is_logical */
 };
 
+/* Of contains. */
+#define PST_SOURCE_LEAVES_OUT 2
+
 enum pst_source_phase {
     PST_SOURCE_IDLE,     /* no backup */
     PST_SOURCE_FROZEN,   /* the source's writers are held up */
@@ -115,7 +118,8 @@ struct pst_source {
                    struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
                    size_t *produced_bytes);
     /* 1 if the absolute path with no symlink in it lies inside what is backed up, 0 if not,
-     * -errno. Before the backup, and before each list on its thread. */
+     * PST_SOURCE_LEAVES_OUT if it does, and the next list leaves out what is in it; -errno. It need
+     * not exist yet. Before the backup, and before each list on its thread. */
     int (*contains)(struct pst_source *source, const char *path);
     /* Frees the source itself; called in idle. */
     void (*close)(struct pst_source *source);

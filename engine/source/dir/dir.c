@@ -22,16 +22,25 @@ static bool is_root(const struct dir_source *dir, const char *path)
            status.st_ino == dir->place.inode;
 }
 
+static void note_own(struct dir_source *dir, const char *path)
+{
+    struct stat status;
+    dir->own = (struct dir_own){0};
+    if (stat(path, &status) == 0)
+        dir->own = (struct dir_own){true, status.st_dev, status.st_ino};
+}
+
 /* By device and inode of each directory on the way up, so that bind mounts do not hide it. */
 static int dir_contains(struct pst_source *source, const char *path)
 {
-    const struct dir_source *dir = (const struct dir_source *)source;
+    struct dir_source *dir = (struct dir_source *)source;
+    dir->own.is_below = false;
     if (dir->place.file)
         return 0;
     char *prefix = strdup(path);
     if (!prefix)
         return -ENOMEM;
-    bool inside = is_root(dir, prefix);
+    bool is_itself = is_root(dir, prefix), inside = is_itself;
     char *slash;
     while (!inside && (slash = strrchr(prefix, '/')) && slash != prefix) {
         *slash = '\0';
@@ -39,7 +48,9 @@ static int dir_contains(struct pst_source *source, const char *path)
     }
     inside = inside || is_root(dir, "/");
     free(prefix);
-    return inside;
+    if (inside && !is_itself)
+        note_own(dir, path);
+    return inside && !is_itself ? PST_SOURCE_LEAVES_OUT : inside;
 }
 
 /* ---- what the path leads to ---- */
@@ -167,6 +178,11 @@ static void dir_release(struct pst_source *source)
 }
 
 /* ---- open and close ---- */
+
+void pst_dir_filter(struct pst_source *source, const struct pst_file_filter *filter)
+{
+    ((struct dir_source *)source)->filter = filter;
+}
 
 static void dir_close(struct pst_source *source)
 {

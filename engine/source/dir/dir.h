@@ -1,11 +1,12 @@
 /*
  * dir: every file below a directory, or one file, with its metadata.
  *
- * The walk crosses mount points, except into the kernel's own file systems (proc, sysfs, …), which
- * hold no data: they are counted and logged, and refused as PATH itself. Symlinks are stored, never
- * followed; only PATH itself may lead through some. PATH is looked up at open and again at the
- * start of each backup, which logs if it leads to something else than before. Names are bytes: any
- * but NUL and '/'.
+ * The walk crosses mount points only if its filter says so, and never into the kernel's own file
+ * systems (proc, sysfs, …), which hold no data and are refused as PATH itself. What is left out is
+ * logged: the first, and how many in all. So is the backup directory, where it lies below PATH.
+ * Symlinks are stored, never followed; only PATH itself may lead through some. PATH is looked up at
+ * open and again at the start of each backup, which logs if it leads to something else than before.
+ * Names are bytes: any but NUL and '/'.
  *
  * Holes: a file with fewer blocks than bytes is asked for its data with SEEK_DATA; extents are of
  * data only. Hard links: names of one inode are one file where size and times agree. They are
@@ -27,6 +28,7 @@
 #ifndef PST_ENGINE_SOURCE_DIR_DIR_H
 #define PST_ENGINE_SOURCE_DIR_DIR_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "engine/source/source.h"
@@ -39,15 +41,27 @@ struct dir_place {
     ino_t inode;
 };
 
+/* The backup directory, where it lies below PATH: its contents are left out. */
+struct dir_own {
+    bool is_below; /* and exists */
+    dev_t device;
+    ino_t inode;
+};
+
 struct dir_source {
     struct pst_source source; /* first; root_fd is open from snapshot to release */
     char *argument;           /* PATH as it was given, but absolute; owned */
     struct dir_place place;
+    const struct pst_file_filter *filter; /* NULL: nothing is left out */
+    struct dir_own own;
 };
 
 /* For the registry: as registry_open, but for the name. */
 PST_MUST_USE int pst_dir_open(const char *argument, struct pst_source **source, char *error_text,
                               size_t error_bytes);
+
+/* What such a source leaves out; borrowed until it is closed. */
+void pst_dir_filter(struct pst_source *source, const struct pst_file_filter *filter);
 
 /* The list method of dir. */
 PST_MUST_USE int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,

@@ -15,6 +15,7 @@
 #include "engine/base/own_error.h"
 #include "engine/source/dir/attributes.h"
 #include "engine/source/dir/dir.h"
+#include "engine/source/dir/exclude.h"
 #include "engine/source/dir/extents.h"
 #include "engine/source/dir/identity.h"
 #include "engine/source/dir/links.h"
@@ -39,6 +40,9 @@ struct listing_job {
     uint64_t emitted_ns;
     struct pst_packer packer;
     struct tree tree;
+    dev_t device; /* of the root */
+    struct excludes excludes;
+    char tag_path[PST_PATH_BYTES_MAX];
     char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
     struct extents extents;        /* the first of the current file */
     struct attributes attributes;  /* of the current object */
@@ -418,11 +422,47 @@ static int add_special(struct listing_job *job, const struct found *found,
     return add_node(job, found, &object);
 }
 
+/* Whether it is only named, and not entered. */
+static bool is_left_empty(struct listing_job *job, const struct found *found)
+{
+    const struct dir_own *own = &job->dir->own;
+    const struct stat *status = &found->status;
+    if (own->is_below && status->st_dev == own->device && status->st_ino == own->inode) {
+        notes_own(&job->notes, found->path);
+        return true;
+    }
+    if (job->excludes.filter->crosses_file_systems || status->st_dev == job->device)
+        return false;
+    notes_other_system(&job->notes, found->path);
+    return true;
+}
+
+static int add_found(struct listing_job *job, const struct found *found);
+
+/* Leaves the directory that was just entered, if it has a tag, of which only this is kept. */
+static int heed_tag(struct listing_job *job, const struct found *found)
+{
+    struct found tag = {.directory = tree_fd(&job->tree), .path = job->tag_path};
+    tag.name = excludes_tag(&job->excludes, tag.directory);
+    if (!tag.name)
+        return 0;
+    job->notes.excluded++;
+    int length = snprintf(job->tag_path, sizeof(job->tag_path), "%s%s%s", found->path,
+                          *found->path ? "/" : "", tag.name);
+    bool is_there =
+        length < (int)sizeof(job->tag_path) &&
+        fstatat(tag.directory, tag.name, &tag.status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0;
+    int error = is_there && !S_ISDIR(tag.status.st_mode) ? add_found(job, &tag) : 0;
+    tree_leave(&job->tree);
+    return error;
+}
+
 /* Entered first, so that its entry can tell whether its contents could be read. */
 static int add_directory(struct listing_job *job, const struct found *found)
 {
     struct pst_object object = describe(job, found, PST_OBJECT_DIRECTORY);
-    int error = *found->path ? tree_enter(&job->tree) : 0;
+    bool is_entered = !is_left_empty(job, found);
+    int error = is_entered && *found->path ? tree_enter(&job->tree) : 0;
     if (error == -EXDEV) {
         notes_kernel_system(&job->notes, found->path);
     } else if (error) {
@@ -433,6 +473,8 @@ static int add_directory(struct listing_job *job, const struct found *found)
     }
     int failed = read_attributes(job, found, &object);
     int added = failed ? failed : add(job, &object, NULL);
+    if (added > 0 && is_entered && !error)
+        return heed_tag(job, found);
     return added < 0 ? added : 0;
 }
 
@@ -471,6 +513,10 @@ static int visit(struct listing_job *job)
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
         return trouble(job, found.path, "path of more than 4095 bytes", -ENAMETOOLONG);
     int error = tree_look(&job->tree, &found.status);
+    if (excludes_match(&job->excludes, found.path, !error && S_ISDIR(found.status.st_mode))) {
+        job->notes.excluded++;
+        return 0;
+    }
     if (error)
         return trouble(job, found.path, "cannot stat a file", error);
     return add_found(job, &found);
@@ -481,6 +527,7 @@ static int add_root(struct listing_job *job)
     struct found root = {.directory = job->dir->source.root_fd, .name = "", .path = ""};
     if (fstatat(root.directory, "", &root.status, AT_EMPTY_PATH))
         return -errno;
+    job->device = root.status.st_dev;
     return add_directory(job, &root);
 }
 
@@ -538,13 +585,16 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->notes = (struct notes){.source = source, .sink = sink, .listing = listing};
     job->links = (struct links){0};
     pst_packer_init(&job->packer, sink, listing);
-    int error = job->dir->place.file ? list_file(job) : list_tree(job);
+    int error = excludes_open(&job->excludes, job->dir->filter);
+    if (!error)
+        error = job->dir->place.file ? list_file(job) : list_tree(job);
     if (!error)
         error = settle_all(job);
     if (!error)
         error = pst_packer_finish(&job->packer);
     if (!error)
         notes_end(&job->notes);
+    excludes_close(&job->excludes);
     links_free(&job->links);
     free(job);
     return error;

@@ -51,6 +51,23 @@ void notes_kernel_system(struct notes *notes, const char *path)
                 notes->source->name, tree_printable(path, text, sizeof(text)));
 }
 
+void notes_other_system(struct notes *notes, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (notes->other_systems++ == 0)
+        pst_log(PST_LOG_WARNING,
+                "source %s: what is in other file systems that are mounted in it is left out "
+                "(--one-file-system=no backs it up): first \"%s\"",
+                notes->source->name, tree_printable(path, text, sizeof(text)));
+}
+
+void notes_own(struct notes *notes, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    pst_log(PST_LOG_INFO, "source %s: the backup directory in it is left out: \"%s\"",
+            notes->source->name, tree_printable(path, text, sizeof(text)));
+}
+
 void notes_apart(struct notes *notes, const char *path)
 {
     char text[PST_LOG_LINE_BYTES];
@@ -71,6 +88,12 @@ void notes_end(const struct notes *notes)
         pst_log(PST_LOG_WARNING,
                 "source %s: %llu file systems of the kernel's own were left out in all", name,
                 (unsigned long long)notes->kernel_systems);
+    if (notes->other_systems > 1)
+        pst_log(PST_LOG_WARNING, "source %s: %llu other file systems were left out in all", name,
+                (unsigned long long)notes->other_systems);
+    if (notes->excluded > 0)
+        pst_log(PST_LOG_INFO, "source %s: %llu files and directories were left out, as asked for",
+                name, (unsigned long long)notes->excluded);
     if (notes->apart > 1)
         pst_log(PST_LOG_WARNING, "source %s: %llu such names are no hard links in all", name,
                 (unsigned long long)notes->apart);

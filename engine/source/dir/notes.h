@@ -14,6 +14,8 @@ struct notes {
     struct pst_fragment_sink *sink;
     struct pst_source_listing *listing;
     uint64_t kernel_systems; /* whose contents were left out */
+    uint64_t other_systems;  /* likewise */
+    uint64_t excluded;       /* names that were left out, or whose contents were, as asked for */
     uint64_t apart;          /* names that became files of their own, though others of one inode */
 };
 
@@ -28,6 +30,12 @@ void notes_skip(struct notes *notes, const char *path);
 
 /* Nobody misses what is in /proc, but a backup of / is not all of / then: the first is logged. */
 void notes_kernel_system(struct notes *notes, const char *path);
+
+/* Likewise of other file systems. */
+void notes_other_system(struct notes *notes, const char *path);
+
+/* The backup directory, which is not backed up into itself. */
+void notes_own(struct notes *notes, const char *path);
 
 /* Its contents are kept, but not that it is another name: because the file changed meanwhile, or
  * its file system gives one inode number to several. The first is logged. */

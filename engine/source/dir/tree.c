@@ -266,6 +266,11 @@ int tree_enter(struct tree *tree)
     return error;
 }
 
+void tree_leave(struct tree *tree)
+{
+    pop(tree);
+}
+
 int tree_look(struct tree *tree, struct stat *status)
 {
     return ahead_look(tree->ahead, top(tree)->dir, tree->path, status);

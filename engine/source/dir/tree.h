@@ -71,6 +71,9 @@ PST_MUST_USE int tree_open_file(struct tree *tree, int directory, const char *na
  * or -EXDEV: it is the mount point of a file system of the kernel's own. */
 PST_MUST_USE int tree_enter(struct tree *tree);
 
+/* Leaves the directory that was just entered: tree_next goes on behind it. */
+void tree_leave(struct tree *tree);
+
 /* Whether the file system that fd (O_PATH too) lies in is the kernel's own and holds no data, such
  * as proc: 1, 0 or -errno. */
 PST_MUST_USE int tree_is_kernel_file_system(int fd);

@@ -226,6 +226,15 @@ int pst_sources_open(const char *const *specs, uint32_t count, struct pst_source
     return error;
 }
 
+void pst_sources_filter(struct pst_source *const *sources, uint32_t count,
+                        const struct pst_file_filter *filter)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(sources[i]->type, "dir") == 0)
+            pst_dir_filter(sources[i], filter);
+    }
+}
+
 /* What a newer header has behind ours must not be used, or we would leave out what it asks for. */
 static bool asks_for_more(const struct pst_source *source)
 {

@@ -25,6 +25,10 @@ PST_MUST_USE int pst_sources_open(const char *const *specs, uint32_t count,
                                   struct pst_source **sources, char *error_text,
                                   size_t error_bytes);
 
+/* What those of files among them, opened by specs, leave out; borrowed while they are open. */
+void pst_sources_filter(struct pst_source *const *sources, uint32_t count,
+                        const struct pst_file_filter *filter);
+
 /* The path in the spec of a source, now absolute, for people: malloc'd. NULL: its kind has none. */
 PST_MUST_USE int pst_sources_path(const char *spec, char **path);
 
