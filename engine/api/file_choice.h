@@ -5,7 +5,7 @@
 #ifndef PST_ENGINE_API_FILE_CHOICE_H
 #define PST_ENGINE_API_FILE_CHOICE_H
 
-#include "engine/source/source.h"
+#include "engine/source/registry/registry.h"
 #include "penstock/run.h"
 
 struct file_choice {

@@ -277,8 +277,8 @@ static int check_directory(struct pst_session *session)
         int rc = pst_source_contains(session->sources[i], to);
         if (rc == 1)
             return fail(session, -EINVAL,
-                        "%s lies inside source %s, so the backup would contain itself; choose a "
-                        "directory outside the source",
+                        "%s is source %s itself, or lies in it, so the backup would contain itself; "
+                        "choose another directory",
                         to, session->sources[i]->name);
         if (rc < 0)
             return fail(session, rc == -EINVAL ? -EIO : rc, "%s: %s", to, pst_error_text(rc));

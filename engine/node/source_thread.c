@@ -223,8 +223,9 @@ static int check_directory(const struct pst_source_thread *thread)
     bool is_in = inside > 0 && inside != PST_SOURCE_LEAVES_OUT;
     if (is_in)
         pst_log(PST_LOG_ERROR,
-                "source %s: the backup directory %s lies inside it now, so the backup would "
-                "contain itself",
+                "source %s: the backup directory %s is the source itself now, or lies in it, so "
+                "the backup "
+                "would contain itself",
                 thread->source->name, directory);
     return is_in ? -EINVAL : inside < 0 ? inside : 0;
 }

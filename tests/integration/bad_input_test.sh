@@ -106,20 +106,34 @@ unreadable_source() {
     chmod 700 "$memory/closed"
 }
 
+# The source itself is refused; what lies below it is left out of the backup.
 target_inside_source() {
-    mkdir -p "$source_tree/backups"
     ln -s "$source_tree" "$disk/alias"
-    ln -s "$source_tree/backups" "$disk/shortcut"
     local before to
     before=$(names_below "$source_tree")
-    for to in "$source_tree" "$source_tree/backups" "$source_tree/new" "$source_tree/backups/new/" \
-        "$disk/alias/new" "$disk/shortcut" "$disk/shortcut/new" "$source_tree/sub/../new" \
-        "$source_tree/backups/."; do
+    for to in "$source_tree" "$disk/alias" "$source_tree/sub/.." "$source_tree/."; do
         expect_exit 2 "$penstock" backup --source "dir:$source_tree" --to "$to"
-        expect_message 'inside source tree.*choose'
+        expect_message 'is source tree itself.*choose'
         expect_exit 2 "$penstock" backup --source "dir:$disk/alias" --to "$to"
         expect_names "$source_tree" "$before"
     done
+    mkdir -p "$source_tree/backups"
+    ln -s "$source_tree/backups" "$disk/shortcut"
+    local number=0
+    for to in "$source_tree/backups" "$disk/shortcut" "$disk/alias/backups" "$source_tree/sub/../backups/."; do
+        number=$((number + 1))
+        expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$to"
+        expect_message 'the backup directory in it is left out: "backups"'
+        expect_exit 0 "$penstock" restore --from "$to" --target "$disk/of-inside"
+        expect_absent "$disk/of-inside/backups/BACKUP-1"
+        [ -d "$disk/of-inside/backups" ] || fail 'the backup directory itself is not in the backup'
+        [ -d "$source_tree/backups/BACKUP-$number" ] || fail "no BACKUP-$number"
+        rm -r "$disk/of-inside"
+    done
+    expect_exit 0 "$penstock" backup --source "dir:$disk/alias" --to "$source_tree/new"
+    expect_exit 0 "$penstock" restore --from "$source_tree/new" --target "$disk/of-inside"
+    expect_absent "$disk/of-inside/new/BACKUP-1"
+    rm -r "$disk/of-inside" "$source_tree/new" "$source_tree/backups"
     # Beside it is not inside it.
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$source_tree-beside"
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$source_tree/../up"

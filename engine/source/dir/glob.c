@@ -141,14 +141,23 @@ static const char *behind(const char *end, struct span rest)
     return end < rest.end ? end + 1 : end;
 }
 
+/* Two or more. */
+static bool is_stars(struct span component)
+{
+    size_t bytes = (size_t)(component.end - component.at);
+    return bytes >= 2 && strspn(component.at, "*") >= bytes;
+}
+
 /* As fits_component, with components for bytes and "**" for a star. */
 bool glob_fits_path(const char *pattern_text, size_t bytes, const char *path)
 {
     struct span pattern = {pattern_text, pattern_text + bytes}, text = {path, path + strlen(path)};
     struct span stars = {NULL, NULL};
+    if (bytes > 0 && pattern.end[-1] == '/')
+        return false; /* no component is empty */
     while (text.at < text.end || pattern.at < pattern.end) {
         const char *end = end_of_component(pattern), *text_end = end_of_component(text);
-        if (end - pattern.at == 2 && memcmp(pattern.at, "**", 2) == 0) {
+        if (is_stars((struct span){pattern.at, end})) {
             if (end == pattern.end)
                 return text.at < text.end;
             pattern.at = end + 1;
