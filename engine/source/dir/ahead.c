@@ -353,3 +353,9 @@ int ahead_look(struct ahead *ahead, struct ahead_dir *dir, const char *path, str
     pst_activity_end();
     return rc ? -errno : 0;
 }
+
+uint8_t ahead_hints(const struct ahead_dir *dir)
+{
+    const struct ahead_entry *entry = &dir->current->entries[dir->used];
+    return atomic_load(&entry->state) == AHEAD_ENTRY_SEEN ? entry->hints : 0;
+}

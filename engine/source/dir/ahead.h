@@ -97,4 +97,7 @@ int64_t ahead_cookie(const struct ahead_dir *dir);
 PST_MUST_USE int ahead_look(struct ahead *ahead, struct ahead_dir *dir, const char *path,
                             struct stat *status);
 
+/* Of the entry that was looked at: enum attributes_hints. */
+uint8_t ahead_hints(const struct ahead_dir *dir);
+
 #endif

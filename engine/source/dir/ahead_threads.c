@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/base/thread.h"
+#include "engine/source/dir/attributes.h"
 
 #define RECORD_ROOM 512u /* a longer record, of a name that only FUSE allows, begins a block */
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -154,6 +155,8 @@ void ahead_look_at(struct ahead *ahead, struct ahead_block *block, struct ahead_
 {
     int rc = fstatat(block->dir->fd, entry->record->d_name, &entry->status,
                      AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+    entry->hints =
+        rc ? 0 : attributes_look(block->dir->fd, entry->record->d_name, entry->status.st_mode);
     if (is_for_later && rc == 0 && S_ISDIR(entry->status.st_mode))
         want_child(ahead, block->dir, entry);
     atomic_store(&entry->state, rc ? AHEAD_ENTRY_FAILED : AHEAD_ENTRY_SEEN);

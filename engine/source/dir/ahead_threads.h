@@ -28,6 +28,7 @@ struct ahead_entry {
     const struct dirent64 *record;
     struct ahead_dir *child; /* lock */
     _Atomic uint8_t state;   /* enum ahead_entry_state */
+    uint8_t hints;           /* enum attributes_hints, once it is seen */
 };
 
 /* What one reading of a directory brought. */

@@ -1,5 +1,5 @@
 /* Extended attributes and flags of one file after the other. Called by dir_list.c on the source's
- * thread. */
+ * thread, and attributes_look by ahead_threads.c on threads of its own. */
 #include "engine/source/dir/attributes.h"
 
 #include <errno.h>
@@ -7,11 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "engine/source/dir/tree.h"
 
-/* There is no listxattrat(2) before Linux 6.13. This path leads to the directory that is open, not
+/* Linux 6.13; the number is the same everywhere. */
+#ifndef SYS_listxattrat
+#define SYS_listxattrat 465
+#endif
+
+/* For those before it, and for values. This path leads to the directory that is open, not
  * to where its name leads by now; "." stands for itself, so that it is not the link that is read.
  */
 struct attributes_path {
@@ -60,44 +67,79 @@ static int read_one(struct attributes *attributes, const char *path, const char 
                : 0;
 }
 
-static int read_xattrs(struct attributes *attributes, const char *path)
+/* As llistxattr(2). */
+static ssize_t list_names(int directory, const char *name, char *list, size_t bytes)
 {
-    ssize_t bytes = llistxattr(path, attributes->names, sizeof(attributes->names));
+    const char *path = *name ? name : "."; /* an O_PATH will do for this, and not for "" */
+    long got = syscall(SYS_listxattrat, directory, path, AT_SYMLINK_NOFOLLOW, list, bytes);
+    if (got >= 0 || (errno != ENOSYS && errno != EPERM)) /* EPERM: of filters of system calls */
+        return got;
+    return llistxattr(path_of(directory, name).text, list, bytes);
+}
+
+static int read_xattrs(struct attributes *attributes, int directory, const char *name)
+{
+    const struct attributes_path path = path_of(directory, name);
+    ssize_t bytes = list_names(directory, name, attributes->names, sizeof(attributes->names));
     if (bytes < 0)
         return errno == EOPNOTSUPP ? 0 : error_of(errno);
     int first = 0;
-    const char *name = NULL;
-    while ((name = next_name(attributes, (size_t)bytes, name))) {
-        int error = read_one(attributes, path, name);
+    const char *attribute = NULL;
+    while ((attribute = next_name(attributes, (size_t)bytes, attribute))) {
+        int error = read_one(attributes, path.text, attribute);
         if (error && !first)
-            attributes->lost = name;
+            attributes->lost = attribute;
         first = first ? first : error;
     }
     return first;
 }
 
-/* Without an open, which a flag's own request would need. */
-static int read_flags(struct attributes *attributes, int directory, const char *name)
+/* Without an open, which a request for the flags would need. The file was just looked at. */
+static bool look_at_flags(int directory, const char *name, uint8_t *hints)
 {
     struct statx status;
-    uint32_t flags = 0;
-    if (statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &status))
-        return -errno;
+    int how = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+    if (statx(directory, name, how, 0, &status))
+        return false;
     if (status.stx_attributes & STATX_ATTR_IMMUTABLE)
-        flags |= PST_OBJECT_IMMUTABLE;
+        *hints |= ATTRIBUTES_IMMUTABLE;
     if (status.stx_attributes & STATX_ATTR_APPEND)
-        flags |= PST_OBJECT_APPEND_ONLY;
+        *hints |= ATTRIBUTES_APPEND_ONLY;
+    return true;
+}
+
+uint8_t attributes_look(int directory, const char *name, mode_t mode)
+{
+    uint8_t hints = ATTRIBUTES_KNOWN;
+    ssize_t bytes = list_names(directory, name, NULL, 0);
+    if (bytes < 0 && errno != EOPNOTSUPP)
+        return 0;
+    if (bytes > 0)
+        hints |= ATTRIBUTES_SOME;
+    if ((S_ISREG(mode) || S_ISDIR(mode)) && !look_at_flags(directory, name, &hints))
+        return 0;
+    return hints;
+}
+
+static int append_flags(struct attributes *attributes, uint8_t hints)
+{
+    uint32_t flags = (hints & ATTRIBUTES_IMMUTABLE ? PST_OBJECT_IMMUTABLE : 0u) |
+                     (hints & ATTRIBUTES_APPEND_ONLY ? PST_OBJECT_APPEND_ONLY : 0u);
     return flags ? pst_object_append_inode_flags(flags, attributes->encoded, ATTRIBUTES_BYTES_MAX,
                                                  &attributes->bytes)
                  : 0;
 }
 
-int attributes_read(struct attributes *attributes, int directory, const char *name, mode_t mode)
+int attributes_read(struct attributes *attributes, int directory, const char *name, mode_t mode,
+                    uint8_t hints)
 {
-    const struct attributes_path path = path_of(directory, name);
     attributes->bytes = 0;
     attributes->lost = NULL;
-    int flags = S_ISREG(mode) || S_ISDIR(mode) ? read_flags(attributes, directory, name) : 0;
-    int error = read_xattrs(attributes, path.text);
-    return flags ? flags : error;
+    if (!(hints & ATTRIBUTES_KNOWN)) {
+        hints = attributes_look(directory, name, mode);
+        if (!(hints & ATTRIBUTES_KNOWN))
+            return error_of(errno);
+    }
+    int error = append_flags(attributes, hints);
+    return error || !(hints & ATTRIBUTES_SOME) ? error : read_xattrs(attributes, directory, name);
 }

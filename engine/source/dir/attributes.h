@@ -26,10 +26,21 @@ struct attributes {
     uint8_t value[XATTR_SIZE_MAX];
 };
 
-/* Fills attributes->encoded anew for the file name ("": the directory itself) of that mode in an
- * open directory (O_PATH too). 0; -ENOENT: it is gone; else why attributes->lost, or all of them,
- * are missing, the others being there. */
+/* What there is to be read of a file, bits. */
+enum attributes_hints {
+    ATTRIBUTES_KNOWN = 1, /* else the rest says nothing */
+    ATTRIBUTES_SOME = 2,  /* it has extended attributes */
+    ATTRIBUTES_IMMUTABLE = 4,
+    ATTRIBUTES_APPEND_ONLY = 8,
+};
+
+/* Looks at the file name ("": the directory itself) of that mode in an open directory (O_PATH too).
+ * Any thread. */
+uint8_t attributes_look(int directory, const char *name, mode_t mode);
+
+/* Fills attributes->encoded anew for such a file, of which hints are known, or 0. 0; -ENOENT: it is
+ * gone; else why attributes->lost, or all of them, are missing, the others being there. */
 PST_MUST_USE int attributes_read(struct attributes *attributes, int directory, const char *name,
-                                 mode_t mode);
+                                 mode_t mode, uint8_t hints);
 
 #endif

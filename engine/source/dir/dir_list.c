@@ -54,6 +54,7 @@ struct found {
     const char *name;
     const char *path; /* relative to the root */
     struct stat status;
+    uint8_t hints; /* enum attributes_hints */
 };
 
 /* Trouble with one path: 0 if the listing goes on without it, else error, which ends it. */
@@ -86,7 +87,8 @@ static int read_attributes(struct listing_job *job, const struct found *found,
     struct attributes *attributes = &job->attributes;
     char what[128], name[64];
     pst_activity_begin("read the attributes of", found->path);
-    int error = attributes_read(attributes, found->directory, found->name, found->status.st_mode);
+    int error = attributes_read(attributes, found->directory, found->name, found->status.st_mode,
+                                found->hints);
     pst_activity_end();
     if (!error || notes_is_gone(error) || (error == -EACCES && (object->size || object->flags)))
         return 0;
@@ -519,6 +521,7 @@ static int visit(struct listing_job *job)
     }
     if (error)
         return trouble(job, found.path, "cannot stat a file", error);
+    found.hints = tree_hints(&job->tree);
     return add_found(job, &found);
 }
 

@@ -276,6 +276,11 @@ int tree_look(struct tree *tree, struct stat *status)
     return ahead_look(tree->ahead, top(tree)->dir, tree->path, status);
 }
 
+uint8_t tree_hints(const struct tree *tree)
+{
+    return ahead_hints(tree->levels[tree->depth - 1].dir);
+}
+
 bool tree_is_file(int fd, const struct stat *status)
 {
     struct stat now;

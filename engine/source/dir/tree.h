@@ -61,6 +61,9 @@ const char *tree_name(const struct tree *tree);
 /* Looks at the current entry (fstatat(2)): 0 or -errno. */
 PST_MUST_USE int tree_look(struct tree *tree, struct stat *status);
 
+/* Of the entry that was looked at: enum attributes_hints (attributes.h). */
+uint8_t tree_hints(const struct tree *tree);
+
 /* Opens a path beneath a directory, without following symlinks. Where descriptors or memory have
  * run out, directories further up are closed for the time being, then it is tried again until
  * PST_SHORTAGE_NS are over. depth may be 0: there is no walk. A descriptor, the caller's, or

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -14,6 +15,27 @@
 #include "tests/support/stderr_capture.h"
 #include "tests/unit/source/source_test.h"
 
+/* As on Linux before 6.13. */
+static bool has_no_listxattrat;
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+
+long __wrap_syscall(long number, ...)
+{
+    va_list rest;
+    long a[5];
+    va_start(rest, number);
+    for (int i = 0; i < 5; i++)
+        a[i] = va_arg(rest, long);
+    va_end(rest);
+    if (has_no_listxattrat && number == 465) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return __real_syscall(number, a[0], a[1], a[2], a[3], a[4]);
+}
+
 static struct pst_source *source;
 static struct collected collected;
 
@@ -21,6 +43,12 @@ static void set_up(void)
 {
     make_directory();
     umask(0);
+}
+
+static void set_up_old(void)
+{
+    has_no_listxattrat = true;
+    set_up();
 }
 
 static void list(const char *path)
@@ -208,6 +236,7 @@ int main(void)
     };
     CU_SuiteInfo suites[] = {
         {"attributes", NULL, NULL, set_up, remove_directory, tests},
+        {"attributes on an older kernel", NULL, NULL, set_up_old, remove_directory, tests},
         CU_SUITE_INFO_NULL,
     };
     return suites_run(suites);
