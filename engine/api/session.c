@@ -276,10 +276,11 @@ static int check_directory(struct pst_session *session)
     for (uint32_t i = 0; i < session->sources_count; i++) {
         int rc = pst_source_contains(session->sources[i], to);
         if (rc == 1)
-            return fail(session, -EINVAL,
-                        "%s is source %s itself, or lies in it, so the backup would contain itself; "
-                        "choose another directory",
-                        to, session->sources[i]->name);
+            return fail(
+                session, -EINVAL,
+                "%s is source %s itself, or lies in it, so the backup would contain itself; "
+                "choose another directory",
+                to, session->sources[i]->name);
         if (rc < 0)
             return fail(session, rc == -EINVAL ? -EIO : rc, "%s: %s", to, pst_error_text(rc));
     }

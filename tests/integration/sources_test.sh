@@ -5,6 +5,14 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+devices=()
+detach() {
+    local device
+    leave
+    for device in "${devices[@]}"; do losetup -d "$device" 2>/dev/null || true; done
+}
+trap detach EXIT
+
 several_sources() {
     make_small_tree "$disk/one"
     mkdir "$disk/two"
@@ -35,6 +43,33 @@ one_file() {
     cmp "$disk/file" "$disk/file-target/file" || fail 'the file differs'
     [ "$(stat -c '%a %y' "$disk/file")" = "$(stat -c '%a %y' "$disk/file-target/file")" ] ||
         fail 'mode or time of the file differ'
+}
+
+# What is on it comes back as a file; a file system on it that has the backups is refused.
+block_device() {
+    local device
+    is_root || return 0
+    random_bytes 5000000 >"$disk/image"
+    truncate -s 9M "$disk/image"
+    device=$(losetup -f --show "$disk/image" 2>/dev/null) || return 0
+    devices+=("$device")
+    expect_exit 0 "$penstock" backup --source "dir:$device" --to "$disk/of-device" --ldms 2
+    expect_exit 0 "$penstock" verify --from "$disk/of-device"
+    expect_exit 0 "$penstock" restore --from "$disk/of-device" --target "$disk/device-target"
+    cmp "$disk/image" "$disk/device-target/${device##*/}" || fail 'the image differs'
+    ! grep -q 'in use' "$memory/err" || fail 'a device that nobody uses is said to be in use'
+    mkdir "$disk/mounted"
+    if mkfs.ext4 -q "$device" 2>/dev/null && mount "$device" "$disk/mounted" 2>/dev/null; then
+        mounted+=("$disk/mounted")
+        expect_exit 0 "$penstock" backup --source "dir:$device" --to "$disk/of-device"
+        expect_message 'the device is in use'
+        expect_exit 2 "$penstock" backup --source "dir:$device" --to "$disk/mounted/to"
+        expect_message 'the backup would contain itself'
+        umount "$disk/mounted"
+    fi
+    losetup -d "$device"
+    expect_exit 2 "$penstock" backup --source dir:/dev/null --to "$disk/of-null"
+    expect_message 'want a directory, a regular file or a block device'
 }
 
 rows_of() { # SEED NAME
@@ -75,7 +110,7 @@ no_file() {
     [ -p "$disk/odd-target/fifo" ] || fail 'the FIFO is not restored'
     cmp "$disk/odd/file" "$disk/odd-target/file" || fail 'the file beside it differs'
     expect_exit 2 timeout 60 "$penstock" backup --source "dir:$disk/odd/fifo" --to "$disk/of-fifo"
-    expect_message "odd/fifo.*want a directory or a regular file"
+    expect_message "odd/fifo.*want a directory, a regular file or a block device"
     expect_absent "$disk/of-fifo"
 }
 
@@ -140,6 +175,7 @@ one_file
 rows_from_a_seed
 nothing
 no_file
+block_device
 deeper_than_a_path
 by_symlink_and_relative
 few_descriptors

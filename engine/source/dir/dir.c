@@ -30,16 +30,29 @@ static void note_own(struct dir_source *dir, const char *path)
         dir->own = (struct dir_own){true, status.st_dev, status.st_ino};
 }
 
+/* Whether the path, or what there is of it, is in a file system on that device. Cuts it. */
+static bool lies_on(char *path, dev_t medium)
+{
+    struct stat status;
+    char *slash;
+    while (stat(path, &status) && errno == ENOENT && (slash = strrchr(path, '/')) && slash != path)
+        *slash = '\0';
+    return stat(path, &status) == 0 && status.st_dev == medium;
+}
+
 /* By device and inode of each directory on the way up, so that bind mounts do not hide it. */
 static int dir_contains(struct pst_source *source, const char *path)
 {
     struct dir_source *dir = (struct dir_source *)source;
     dir->own.is_below = false;
-    if (dir->place.file)
-        return 0;
     char *prefix = strdup(path);
     if (!prefix)
         return -ENOMEM;
+    if (dir->place.file) {
+        bool is_on = dir->place.medium && lies_on(prefix, dir->place.medium);
+        free(prefix);
+        return is_on;
+    }
     bool is_itself = is_root(dir, prefix), inside = is_itself;
     char *slash;
     while (!inside && (slash = strrchr(prefix, '/')) && slash != prefix) {
@@ -97,7 +110,8 @@ static int look(struct dir_place *place, int root_fd, const char **advice)
         return -errno;
     place->device = status.st_dev;
     place->inode = status.st_ino;
-    if (place->file && !S_ISREG(status.st_mode))
+    place->medium = S_ISBLK(status.st_mode) ? status.st_rdev : 0;
+    if (place->file && !S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
         return -PST_E_CHANGED;
     int kernels_own = tree_is_kernel_file_system(root_fd);
     if (kernels_own > 0)
@@ -117,11 +131,12 @@ static int find(const struct dir_source *dir, struct dir_place *place, const cha
     *place = (struct dir_place){.path = realpath(dir->argument, NULL)};
     if (!place->path || stat(place->path, &status))
         return -errno;
-    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) {
-        *advice = "want a directory or a regular file";
+    bool is_file = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
+    if (!S_ISDIR(status.st_mode) && !is_file) {
+        *advice = "want a directory, a regular file or a block device";
         return -EINVAL;
     }
-    if (S_ISREG(status.st_mode))
+    if (is_file)
         place->file = strrchr(place->path, '/') + 1;
     int root_fd = open_root(place);
     if (root_fd < 0)

@@ -1,5 +1,5 @@
 /*
- * dir: every file below a directory, or one file, with its metadata.
+ * dir: every file below a directory, or one file, with its metadata; or what is on a block device.
  *
  * The walk crosses mount points only if its filter says so, and never into the kernel's own file
  * systems (proc, sysfs, …), which hold no data and are refused as PATH itself. What is left out is
@@ -39,6 +39,7 @@ struct dir_place {
     const char *file; /* last component of path if PATH is a file, else NULL */
     dev_t device;     /* of PATH */
     ino_t inode;
+    dev_t medium; /* the block device that PATH is; 0: none */
 };
 
 /* The backup directory, where it lies below PATH: its contents are left out. */

@@ -14,6 +14,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
 #include "engine/source/dir/attributes.h"
+#include "engine/source/dir/device.h"
 #include "engine/source/dir/dir.h"
 #include "engine/source/dir/exclude.h"
 #include "engine/source/dir/extents.h"
@@ -561,13 +562,12 @@ static int list_tree(struct listing_job *job)
 
 static int list_file(struct listing_job *job)
 {
-    struct found found = {
-        .directory = job->dir->source.root_fd,
-        .name = job->dir->place.file,
-        .path = job->dir->place.file,
-    };
-    if (fstatat(found.directory, found.name, &found.status, AT_SYMLINK_NOFOLLOW))
+    const char *name = job->dir->place.file;
+    struct found found = {.directory = job->dir->source.root_fd, .name = name, .path = name};
+    if (fstatat(found.directory, name, &found.status, AT_SYMLINK_NOFOLLOW))
         return -errno;
+    if (S_ISBLK(found.status.st_mode))
+        return device_add(&job->dir->source, &job->packer, name, &found.status);
     if (!S_ISREG(found.status.st_mode))
         return -PST_E_CHANGED;
     return add_regular(job, &found);

@@ -595,7 +595,7 @@ static void bad_roots_are_refused(void)
     } cases[] = {
         {"dir:", -EINVAL, "dir:/path"},
         {"dir:no/such", -ENOENT, "no/such"},
-        {"dir:fifo", -EINVAL, "want a directory or a regular file"},
+        {"dir:fifo", -EINVAL, "want a directory, a regular file or a block device"},
         {"dir:fifo/x", -ENOTDIR, "fifo/x"},
         {"dir:/proc", -EINVAL, "file system of the kernel's own"},
         {"dir:/proc/self/task", -EINVAL, "file system of the kernel's own"},
