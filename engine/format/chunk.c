@@ -247,6 +247,8 @@ static void restore_chunk_header(void *block, const void *context)
     if (pst_chunk_is_sealed(header))
         return;
     memset(header->reserved3, 0, sizeof(header->reserved3));
+    if (header->type == PST_CHUNK_CATALOGUE)
+        return; /* a filter lies there: directories.h */
     for (uint32_t i = header->pieces_count; i < PST_CHUNK_PIECES_MAX; i++)
         memset(&header->pieces[i], 0, sizeof(header->pieces[i]));
 }

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "engine/format/directories.h"
+
 void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
                     uint32_t chunk_bytes, uint32_t ldm, uint64_t created_unix_ns, void *block)
 {
@@ -91,11 +93,18 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
     return take_place(part, bytes);
 }
 
+static void note_directories(void *buffer, uint32_t payload_bytes)
+{
+    if (pst_chunk_header_of(buffer)->type == PST_CHUNK_CATALOGUE)
+        format_directories_note(buffer, payload_bytes);
+}
+
 struct pst_part_place pst_part_seal_chunk(struct pst_part *part, void *buffer,
                                           uint32_t payload_bytes)
 {
     assert(payload_bytes <= part->chunk_bytes);
     assert(!part->sealed || pst_chunk_pieces_count(buffer) == 0);
+    note_directories(buffer, payload_bytes);
     uint64_t bytes = format_chunk_seal_by(part->sealed, buffer, &part->identity, part->next_chunk,
                                           part->next_offset, payload_bytes);
     return enter(part, buffer, pst_chunk_payload_of(buffer), bytes);
@@ -105,6 +114,7 @@ void pst_part_begin_encoding(struct pst_part *part, const struct pst_transform *
                              void *buffer, uint32_t payload_bytes, void *encoded)
 {
     assert(!part->encoding.transform && payload_bytes <= part->chunk_bytes);
+    note_directories(buffer, payload_bytes);
     part->encoding.transform = transform;
     part->encoding.sealed = part->sealed;
     format_chunk_begin_encoding(&part->encoding, buffer, payload_bytes, encoded, part->chunk_bytes,

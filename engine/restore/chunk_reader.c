@@ -185,7 +185,8 @@ static void deliver(struct slot *slot, int result)
         return;
     }
     take_slot(worker, slot, chunk);
-    error = reading->take(reading->context, worker->number, part_of(worker), chunk);
+    if (!slot->is_header || !reading->needs)
+        error = reading->take(reading->context, worker->number, part_of(worker), chunk);
     if (error && worker->error == 0)
         worker->error = error;
     count(slot);
@@ -205,10 +206,14 @@ static void start_read(struct slot *slot)
 /* Whether the header that was read is not enough. */
 static bool needs_payload(const struct slot *slot, int result)
 {
-    if (!slot->is_header || slot->worker->reading->extent == CHUNK_HEADER)
+    const struct chunk_reading *reading = slot->worker->reading;
+    if (!slot->is_header || (reading->extent == CHUNK_HEADER && !reading->needs))
         return false;
     const struct pst_chunk_header *header = whole_header(slot, result);
-    return header && pst_digests_are_of_bytes(header);
+    if (!reading->needs)
+        return header && pst_digests_are_of_bytes(header);
+    header = opened_header(slot, header);
+    return header && reading->needs(reading->context, part_of(slot->worker), header);
 }
 
 static void report_refused(struct slot *slot)

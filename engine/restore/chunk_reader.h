@@ -43,6 +43,10 @@ struct chunk_reading {
     bool (*wants)(void *context, const struct pst_part_map *part,
                   const struct pst_index_entry *entry);
     chunk_taker *take;
+    /* With CHUNK_HEADER: whether the chunk of this header, which is whole and opened, is read after
+     * all, to be taken; of others nothing is taken. Any worker. NULL: headers are taken. */
+    bool (*needs)(void *context, const struct pst_part_map *part,
+                  const struct pst_chunk_header *header);
     /* Takes a whole chunk that is not encoded and of which the digests of pieces are of bytes,
      * where these prove that it is intact, so that its payload need not be hashed again: 1; 0:
      * where they do not, as far as is known; or an error. The header is whole, what lies between

@@ -10,62 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/restore/chunk_reader.h"
-#include "engine/restore/look_origins.h"
-#include "engine/restore/name_glob.h"
+#include "engine/format/directories.h"
+#include "engine/restore/look_state.h"
 #include "engine/restore/object_order.h"
-#include "engine/restore/objects.h"
-#include "engine/restore/row_map.h"
-#include "engine/restore/row_reading.h"
 
-#define PREFIX_BYTES 80u /* "255/NAME" */
-#define NAME_BYTES (PREFIX_BYTES + PST_PATH_BYTES_MAX + 1)
-
-#define CONTENTS_TYPES                                                                             \
-    (1u << PST_OBJECT_FILE | 1u << PST_OBJECT_ENVIRONMENT | 1u << PST_OBJECT_BLOCK_IMAGE)
-
-/* One source, and where the name that is looked for lies in it. */
-struct look_source {
-    uint32_t node_index;
-    uint32_t instance;
-    const char *name;
-    char prefix[PREFIX_BYTES]; /* of its objects' names; "": none */
-    bool is_wanted;
-    const char *path; /* is_wanted: in the source */
-    size_t path_bytes;
-};
-
-struct pst_look {
-    const struct pst_backup *backup;
-    struct crew *crew;
-    struct pst_part_set set;
-    struct pst_findings findings;
-    struct look_source *sources;
-    uint32_t sources_count;
-    struct objects objects; /* of the last query */
-    bool has_objects;
-    uint64_t read_bytes;
-    struct object_record *found; /* pst_look_find's */
-    char name[NAME_BYTES];       /* of the object that is handed on */
-    struct pst_object object;
-};
-
-/* What is read for: the objects of a query, or one by its id. */
-struct look_pass {
-    struct pst_look *look;
-    const struct pst_look_query *query; /* NULL: the object of this id */
-    bool is_exact;                      /* of the query's name alone */
-    struct name_glob glob;              /* of the query's pattern, if it has one */
-    uint32_t node_index;
-    uint64_t id;
-    bool is_data;
-    struct row_map *map; /* is_data: takes its pieces */
-};
-
-static int fail(char *message, int error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fail(char *message, int error, const char *format, ...)
+int look_fail(char *message, int error, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -74,11 +23,11 @@ static int fail(char *message, int error, const char *format, ...)
     return error;
 }
 
-/* Of a reading of the backup: with the first finding, where there is one. */
-static int fail_reading(const struct pst_look *look, int error, char *message)
+int look_fail_reading(const struct pst_look *look, int error, char *message)
 {
     const struct pst_findings *findings = &look->findings;
-    return fail(message, error, "%s", findings->damages ? findings->first : pst_error_text(error));
+    return look_fail(message, error, "%s",
+                     findings->damages ? findings->first : pst_error_text(error));
 }
 
 /* ---- opening ---- */
@@ -117,7 +66,7 @@ static int map_parts(struct pst_look *look, char *message)
         error = chunk_map_parts(look->crew, &look->set, &look->findings, &look->read_bytes, true);
     if (!error && look->findings.damages)
         error = look->findings.first_error;
-    return error ? fail_reading(look, error, message) : 0;
+    return error ? look_fail_reading(look, error, message) : 0;
 }
 
 int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
@@ -125,10 +74,10 @@ int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
 {
     *opened = NULL;
     if (!pst_backup_is_usable(backup->state))
-        return fail(message, backup->error, "%s", backup->reason);
+        return look_fail(message, backup->error, "%s", backup->reason);
     struct pst_look *look = calloc(1, sizeof(*look));
     if (!look)
-        return fail(message, -ENOMEM, "out of memory");
+        return look_fail(message, -ENOMEM, "out of memory");
     look->backup = backup;
     pst_findings_init(&look->findings, NULL, NULL);
     int error = crew_open(crew, &look->crew);
@@ -145,7 +94,7 @@ int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
     return error;
 err_after_alloc:
     free(look);
-    return fail(message, error, "%s", pst_error_text(error));
+    return look_fail(message, error, "%s", pst_error_text(error));
 }
 
 void pst_look_close(struct pst_look *look)
@@ -281,15 +230,6 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
     return 0;
 }
 
-static int take_data(void *context, uint32_t worker, const struct pst_part_map *part,
-                     const void *chunk)
-{
-    const struct look_pass *pass = context;
-    (void)worker;
-    return row_map_add(pass->map, &pass->look->objects, &pass->look->set, part,
-                       pst_chunk_header_of(chunk));
-}
-
 /* Whether a chunk may hold what the pass is for, as the index says. */
 static bool chunk_is_wanted(void *context, const struct pst_part_map *part,
                             const struct pst_index_entry *entry)
@@ -301,23 +241,60 @@ static bool chunk_is_wanted(void *context, const struct pst_part_map *part,
            pass->id <= entry->object_last;
 }
 
-static int run_pass(struct look_pass *pass, char *message)
+int look_read_chunks(struct look_pass *pass, enum pst_chunk_type type, enum chunk_extent extent,
+                     chunk_taker *take, char *message)
 {
     struct pst_look *look = pass->look;
     struct chunk_reading reading = {
         .crew = look->crew,
         .set = &look->set,
-        .types = 1u << (pass->is_data ? PST_CHUNK_DATA : PST_CHUNK_CATALOGUE),
-        .extent = pass->is_data ? CHUNK_HEADER : CHUNK_WHOLE,
+        .types = 1u << type,
+        .extent = extent,
         .wants = chunk_is_wanted,
-        .take = pass->is_data ? take_data : take_catalogue,
+        .needs = pass->needs,
+        .take = take,
         .findings = &look->findings,
         .stop_at_damage = true,
         .context = pass,
     };
     int error = chunk_reading_run(&reading);
     look->read_bytes += atomic_load(&reading.bytes_done) + atomic_load(&reading.index_bytes);
-    return error ? fail_reading(look, error, message) : 0;
+    return error ? look_fail_reading(look, error, message) : 0;
+}
+
+/* How much of the path in a source is the directory that the pass looks in. */
+static size_t directory_bytes(const struct look_pass *pass, const struct look_source *source)
+{
+    if (!pass->is_above)
+        return source->path_bytes;
+    const char *slash = memrchr(source->path, '/', source->path_bytes);
+    return slash ? (size_t)(slash - source->path) : 0;
+}
+
+/* Whether a catalogue may have something of the directory, as its header says. */
+static bool may_have(void *context, const struct pst_part_map *part,
+                     const struct pst_chunk_header *header)
+{
+    const struct look_pass *pass = context;
+    for (uint32_t i = 0; i < pass->look->sources_count; i++) {
+        const struct look_source *source = &pass->look->sources[i];
+        if (source->is_wanted && source->node_index == part->node_index &&
+            pst_directories_may_have(header, source->instance, source->path,
+                                     directory_bytes(pass, source)))
+            return true;
+    }
+    return false;
+}
+
+/* A name is that of a directory, or else of something in the one above it. */
+static int read_named(struct look_pass *pass, char *message)
+{
+    pass->needs = may_have;
+    int error = look_read_chunks(pass, PST_CHUNK_CATALOGUE, CHUNK_HEADER, take_catalogue, message);
+    pass->is_above = true;
+    if (!error && pass->look->objects.count == 0)
+        error = look_read_chunks(pass, PST_CHUNK_CATALOGUE, CHUNK_HEADER, take_catalogue, message);
+    return error;
 }
 
 static int gather(struct look_pass *pass, char *message)
@@ -330,15 +307,18 @@ static int gather(struct look_pass *pass, char *message)
     int error = objects_init(&look->objects);
     look->has_objects = !error;
     if (error)
-        return fail(message, error, "out of memory");
+        return look_fail(message, error, "out of memory");
     look->objects.is_partial = true;
-    error = run_pass(pass, message);
+    bool is_of_one = pass->query && !pass->query->is_deep && !pass->query->pattern;
+    error = is_of_one
+                ? read_named(pass, message)
+                : look_read_chunks(pass, PST_CHUNK_CATALOGUE, CHUNK_WHOLE, take_catalogue, message);
     if (error)
         return error;
     error = objects_gather(&look->objects);
     if (!error)
         error = objects_sort(&look->objects, &clash);
-    return error ? fail(message, error, "%s", pst_error_text(error)) : 0;
+    return error ? look_fail(message, error, "%s", pst_error_text(error)) : 0;
 }
 
 /* ---- lists ---- */
@@ -407,7 +387,7 @@ static int list_objects(struct look_pass *pass, pst_look_each *each, void *conte
 
 static int fail_name(const struct pst_look *look, const char *name, char *message)
 {
-    return fail(message, -ENOKEY, "backup %u has no %s", look->backup->number, name);
+    return look_fail(message, -ENOKEY, "backup %u has no %s", look->backup->number, name);
 }
 
 int pst_look_list(struct pst_look *look, const struct pst_look_query *query, pst_look_each *each,
@@ -422,7 +402,7 @@ int pst_look_list(struct pst_look *look, const struct pst_look_query *query, pst
     if (!wants_any(look))
         return count > 0 ? 0 : fail_name(look, query->name, message);
     if (query->pattern && make_glob(&pass.glob, query->pattern) != 0)
-        return fail(message, -ENOMEM, "out of memory");
+        return look_fail(message, -ENOMEM, "out of memory");
     result = list_objects(&pass, each, context, message);
     if (query->pattern)
         name_glob_release(&pass.glob);
@@ -431,7 +411,7 @@ int pst_look_list(struct pst_look *look, const struct pst_look_query *query, pst
     return result;
 }
 
-/* ---- contents ---- */
+/* ---- one object ---- */
 
 int pst_look_find(struct pst_look *look, const char *name, struct pst_look_object *found,
                   char *message)
@@ -457,140 +437,4 @@ int pst_look_find(struct pst_look *look, const char *name, struct pst_look_objec
     *found = name_object(look, source_of(look, look->found->node, look->object.id), &look->object,
                          look->name);
     return 0;
-}
-
-/* Where the contents stand that are handed on. */
-struct look_stream {
-    int (*take)(void *context, const void *data, size_t bytes);
-    void *context;
-    uint64_t offset;
-    int taken; /* what take returned, not 0 */
-};
-
-static int hand_zeros(struct look_stream *stream, uint64_t end)
-{
-    static const uint8_t zeros[64 << 10];
-    while (!stream->taken && stream->offset < end) {
-        uint64_t left = end - stream->offset;
-        size_t bytes = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
-        stream->taken = stream->take(stream->context, zeros, bytes);
-        stream->offset += bytes;
-    }
-    return stream->taken;
-}
-
-static int take_piece(void *context, const struct row_piece *piece, const void *data)
-{
-    struct look_stream *stream = context;
-    if (piece->object_offset < stream->offset)
-        return -PST_E_INCONSISTENT;
-    if (hand_zeros(stream, piece->object_offset) == 0)
-        stream->taken = stream->take(stream->context, data, piece->bytes);
-    stream->offset += piece->bytes;
-    return stream->taken;
-}
-
-static int stream_pieces(struct pst_look *look, const struct pst_part_set *set,
-                         const struct row_map *map, struct look_stream *stream, char *message)
-{
-    atomic_uint_least64_t read_bytes = 0;
-    struct row_reading reading = {.crew = look->crew,
-                                  .set = set,
-                                  .map = map,
-                                  .findings = &look->findings,
-                                  .bytes_done = &read_bytes};
-    int error = row_reading_open(&reading);
-    if (error)
-        return fail(message, error, "%s", pst_error_text(error));
-    error = row_reading_run(&reading, 0, map->pieces_count, take_piece, stream);
-    row_reading_close(&reading);
-    look->read_bytes += atomic_load(&read_bytes);
-    if (!error || stream->taken)
-        return error;
-    return fail_reading(look, error, message);
-}
-
-static uint64_t bytes_of(const struct row_map *map)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < map->pieces_count; i++)
-        bytes += map->pieces[i].bytes;
-    return bytes;
-}
-
-/* Whether what the backup has of the object is what it had: docs/format.md, *Catalogue*. */
-static int judge(const struct pst_look *look, const struct row_map *map, bool *is_cut,
-                 char *message)
-{
-    const struct pst_object *object = &look->object;
-    uint64_t wanted, bytes = bytes_of(map);
-    bool is_known = pst_object_data_bytes(object, &wanted);
-    *is_cut = false;
-    if ((object->flags & PST_OBJECT_UNREADABLE) && bytes == 0)
-        return fail(message, -PST_E_SCAN, "%s: it could not be read during the backup", look->name);
-    if (!is_known || bytes == wanted)
-        return 0;
-    *is_cut = object->type == PST_OBJECT_FILE && object->flags == PST_OBJECT_CHANGED;
-    if (bytes > wanted || object->flags == 0)
-        return fail(message, -PST_E_CORRUPT, "%s: %s", look->name,
-                    bytes > wanted ? "it has more contents than were listed"
-                                   : "pieces of its contents are missing");
-    return 0;
-}
-
-static int stream_object(struct pst_look *look, const struct pst_part_set *set,
-                         const struct row_map *map, struct look_stream *stream, char *message)
-{
-    bool is_cut;
-    int error = judge(look, map, &is_cut, message);
-    if (!error)
-        error = stream_pieces(look, set, map, stream, message);
-    if (!error && !is_cut)
-        error = hand_zeros(stream, look->object.size);
-    if (error || !look->object.flags)
-        return error;
-    return fail(message, -PST_E_SCAN, "%s: it %s the backup", look->name,
-                look->object.flags & PST_OBJECT_UNREADABLE ? "could not be read wholly during"
-                                                           : "changed during");
-}
-
-int pst_look_contents(struct pst_look *look,
-                      int (*take)(void *context, const void *data, size_t bytes), void *context,
-                      char *message)
-{
-    struct row_map map;
-    struct look_stream stream = {.take = take, .context = context};
-    const struct pst_object *object = &look->object;
-    if ((CONTENTS_TYPES & 1u << object->type) == 0)
-        return fail(message, object->type == PST_OBJECT_DIRECTORY ? -EISDIR : -ENOTSUP, "%s: %s",
-                    look->name,
-                    object->type == PST_OBJECT_DIRECTORY ? "it is a directory" : "it is no file");
-    struct look_pass pass = {.look = look,
-                             .node_index = look->found->node,
-                             .id = object->id,
-                             .is_data = true,
-                             .map = &map};
-    struct look_origins origins = {.backup = look->backup,
-                                   .own = &look->set,
-                                   .objects = &look->objects,
-                                   .crew = look->crew,
-                                   .findings = &look->findings,
-                                   .map = &map,
-                                   .read_bytes = &look->read_bytes};
-    bool has_origins = object->size > 0 && origins_may_be(look->backup);
-    row_map_init(&map);
-    map.types = CONTENTS_TYPES;
-    int error = object->size > 0 ? run_pass(&pass, message) : 0;
-    if (!error && has_origins) {
-        error = look_origins_add(&origins, pass.node_index, pass.id);
-        error = error ? fail_reading(look, error, message) : 0;
-    }
-    row_map_sort(&map);
-    if (!error)
-        error =
-            stream_object(look, has_origins ? &origins.set : &look->set, &map, &stream, message);
-    if (has_origins)
-        look_origins_release(&origins);
-    row_map_release(&map);
-    return error;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/format/directories.h"
 #include "engine/repository/strangers.h"
 #include "engine/restore/catalogue.h"
 #include "engine/restore/chunk_reader.h"
@@ -60,6 +61,12 @@ static int take_catalogue(struct verify *verify, const struct pst_part_map *part
     uint32_t count;
     int error = catalogue_take(&verify->objects, part, chunk, &verify->findings, &count);
     atomic_fetch_add(&verify->objects_read, count);
+    if (!error && !pst_directories_are_right(chunk)) {
+        const struct pst_damage damage = {offsetof(struct pst_chunk_header, pieces),
+                                          sizeof(struct pst_directories_filter),
+                                          "filter of directories is not that of the entries"};
+        add_damage(verify, part, chunk, &damage, -PST_E_INCONSISTENT);
+    }
     return error == -ENOMEM ? error : 0;
 }
 
