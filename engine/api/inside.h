@@ -7,6 +7,7 @@
 
 #include "engine/repository/catalog.h"
 #include "engine/restore/look.h"
+#include "engine/restore/look_diff.h"
 
 struct pst_inside;
 

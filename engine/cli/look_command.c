@@ -71,12 +71,17 @@ static enum cli_exit end_passed_over(const struct cli_look *look, uint32_t numbe
                     cli_value_count_text(count, "backup", backups), count == 1 ? "is" : "are");
 }
 
+void cli_look_close(struct cli_look *look)
+{
+    pst_inside_close(look->inside);
+    pst_keyring_release(look->keyring);
+}
+
 enum cli_exit cli_look_end(struct cli_look *look, int error, const char *message)
 {
     uint32_t number = pst_inside_number(look->inside);
     uint32_t passed_over = pst_inside_passed_over(look->inside);
-    pst_inside_close(look->inside);
-    pst_keyring_release(look->keyring);
+    cli_look_close(look);
     if (look->print_error || cli_print_flush(stdout) < 0)
         return cli_fail(look->arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     if (error == -ENOKEY || error == -EISDIR || error == -ENOTSUP)

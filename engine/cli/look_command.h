@@ -36,6 +36,8 @@ struct cli_look {
 PST_MUST_USE enum cli_exit cli_look_begin(const struct cli_arguments *arguments, const char *id,
                                           uint32_t workers, struct cli_look *look);
 
+void cli_look_close(struct cli_look *look);
+
 /* Closes it, and gives the exit code of a command that met this error, with message. */
 PST_MUST_USE enum cli_exit cli_look_end(struct cli_look *look, int error, const char *message);
 

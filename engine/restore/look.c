@@ -160,9 +160,8 @@ static const struct look_source *source_of(const struct pst_look *look, uint32_t
 }
 
 /* name: NAME_BYTES, for the found one. */
-static struct pst_look_object name_object(const struct pst_look *look,
-                                          const struct look_source *source,
-                                          const struct pst_object *object, char *name)
+struct pst_look_object look_name(const struct pst_look *look, const struct look_source *source,
+                                 const struct pst_object *object, char *name)
 {
     bool has_both = source->prefix[0] && object->path[0];
     snprintf(name, NAME_BYTES, "%s%s%s", source->prefix, has_both ? "/" : "", object->path);
@@ -188,7 +187,7 @@ static bool query_wants(const struct look_pass *pass, const struct look_source *
         return false;
     if (!query->pattern)
         return true;
-    name_object(pass->look, source, object, name);
+    look_name(pass->look, source, object, name);
     return name_glob_match(&pass->glob, name) == NAME_MATCHES;
 }
 
@@ -235,7 +234,7 @@ static bool chunk_is_wanted(void *context, const struct pst_part_map *part,
                             const struct pst_index_entry *entry)
 {
     const struct look_pass *pass = context;
-    if (pass->query)
+    if (pass->query || pass->is_of_all)
         return true;
     return part->node_index == pass->node_index && entry->object_first <= pass->id &&
            pass->id <= entry->object_last;
@@ -328,7 +327,7 @@ static int hand_on(struct pst_look *look, struct object_record *record, pst_look
 {
     const struct look_source *source = source_of(look, record->node, object_id(record));
     look->object = object_of(record);
-    const struct pst_look_object found = name_object(look, source, &look->object, look->name);
+    const struct pst_look_object found = look_name(look, source, &look->object, look->name);
     return each(context, &found);
 }
 
@@ -337,7 +336,7 @@ static int hand_on_source(struct pst_look *look, const struct look_source *sourc
                           pst_look_each *each, void *context)
 {
     const struct pst_object object = {.type = PST_OBJECT_DIRECTORY, .path = "", .mode = 0755};
-    const struct pst_look_object found = name_object(look, source, &object, look->name);
+    const struct pst_look_object found = look_name(look, source, &object, look->name);
     return each(context, &found);
 }
 
@@ -434,7 +433,15 @@ int pst_look_find(struct pst_look *look, const char *name, struct pst_look_objec
         return fail_name(look, name, message);
     look->found = look->objects.listed[0];
     look->object = object_of(look->found);
-    *found = name_object(look, source_of(look, look->found->node, look->object.id), &look->object,
-                         look->name);
+    *found = look_name(look, source_of(look, look->found->node, look->object.id), &look->object,
+                       look->name);
     return 0;
+}
+
+int look_gather_all(struct pst_look *look, char *message)
+{
+    const struct pst_look_query query = {.is_deep = true};
+    struct look_pass pass = {.look = look, .query = &query};
+    aim(look, &query);
+    return gather(&pass, message);
 }

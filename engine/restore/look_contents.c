@@ -3,15 +3,14 @@
  * that thread; headers are read on the crew's.
  */
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "engine/format/digest.h"
 #include "engine/restore/look_origins.h"
 #include "engine/restore/look_state.h"
 #include "engine/restore/row_map.h"
 #include "engine/restore/row_reading.h"
-
-#define CONTENTS_TYPES                                                                             \
-    (1u << PST_OBJECT_FILE | 1u << PST_OBJECT_ENVIRONMENT | 1u << PST_OBJECT_BLOCK_IMAGE)
 
 static int take_data(void *context, uint32_t worker, const struct pst_part_map *part,
                      const void *chunk)
@@ -20,6 +19,31 @@ static int take_data(void *context, uint32_t worker, const struct pst_part_map *
     (void)worker;
     return row_map_add(pass->map, &pass->look->objects, &pass->look->set, part,
                        pst_chunk_header_of(chunk));
+}
+
+static struct look_origins origins_of(const struct look_pass *pass)
+{
+    return (struct look_origins){.backup = pass->look->backup,
+                                 .own = &pass->look->set,
+                                 .objects = &pass->look->objects,
+                                 .crew = pass->look->crew,
+                                 .findings = &pass->look->findings,
+                                 .map = pass->map,
+                                 .read_bytes = &pass->look->read_bytes,
+                                 .is_of_all = pass->is_of_all,
+                                 .node_index = pass->node_index,
+                                 .id = pass->id};
+}
+
+/* Of what the pass is for, here and in the backups that this one refers to. */
+static int map_pieces(struct look_pass *pass, struct look_origins *origins, char *message)
+{
+    int error = look_read_chunks(pass, PST_CHUNK_DATA, CHUNK_HEADER, take_data, message);
+    if (error)
+        return error;
+    error = look_origins_add(origins);
+    row_map_sort(pass->map);
+    return error ? look_fail_reading(pass->look, error, message) : 0;
 }
 
 /* Where the contents stand that are handed on. */
@@ -53,8 +77,10 @@ static int take_piece(void *context, const struct row_piece *piece, const void *
     return stream->taken;
 }
 
-static int stream_pieces(struct pst_look *look, const struct pst_part_set *set,
-                         const struct row_map *map, struct look_stream *stream, char *message)
+typedef int piece_taker(void *context, const struct row_piece *piece, const void *data);
+
+static int read_pieces(struct pst_look *look, const struct pst_part_set *set,
+                       const struct row_map *map, piece_taker *take, void *context)
 {
     atomic_uint_least64_t read_bytes = 0;
     struct row_reading reading = {.crew = look->crew,
@@ -64,13 +90,18 @@ static int stream_pieces(struct pst_look *look, const struct pst_part_set *set,
                                   .bytes_done = &read_bytes};
     int error = row_reading_open(&reading);
     if (error)
-        return look_fail(message, error, "%s", pst_error_text(error));
-    error = row_reading_run(&reading, 0, map->pieces_count, take_piece, stream);
+        return error;
+    error = row_reading_run(&reading, 0, map->pieces_count, take, context);
     row_reading_close(&reading);
     look->read_bytes += atomic_load(&read_bytes);
-    if (!error || stream->taken)
-        return error;
-    return look_fail_reading(look, error, message);
+    return error;
+}
+
+static int stream_pieces(struct pst_look *look, const struct pst_part_set *set,
+                         const struct row_map *map, struct look_stream *stream, char *message)
+{
+    int error = read_pieces(look, set, map, take_piece, stream);
+    return !error || stream->taken ? error : look_fail_reading(look, error, message);
 }
 
 static uint64_t bytes_of(const struct row_map *map)
@@ -125,36 +156,103 @@ int pst_look_contents(struct pst_look *look,
     struct row_map map;
     struct look_stream stream = {.take = take, .context = context};
     const struct pst_object *object = &look->object;
-    if ((CONTENTS_TYPES & 1u << object->type) == 0)
+    if ((LOOK_CONTENTS_TYPES & 1u << object->type) == 0)
         return look_fail(message, object->type == PST_OBJECT_DIRECTORY ? -EISDIR : -ENOTSUP,
                          "%s: %s", look->name,
                          object->type == PST_OBJECT_DIRECTORY ? "it is a directory"
                                                               : "it is no file");
     struct look_pass pass = {
         .look = look, .node_index = look->found->node, .id = object->id, .map = &map};
-    struct look_origins origins = {.backup = look->backup,
-                                   .own = &look->set,
-                                   .objects = &look->objects,
-                                   .crew = look->crew,
-                                   .findings = &look->findings,
-                                   .map = &map,
-                                   .read_bytes = &look->read_bytes};
-    bool has_origins = object->size > 0 && origins_may_be(look->backup);
+    struct look_origins origins = origins_of(&pass);
     row_map_init(&map);
-    map.types = CONTENTS_TYPES;
-    int error = object->size > 0
-                    ? look_read_chunks(&pass, PST_CHUNK_DATA, CHUNK_HEADER, take_data, message)
-                    : 0;
-    if (!error && has_origins) {
-        error = look_origins_add(&origins, pass.node_index, pass.id);
+    map.types = LOOK_CONTENTS_TYPES;
+    int error = object->size > 0 ? map_pieces(&pass, &origins, message) : 0;
+    if (!error)
+        error = stream_object(look, &origins.set, &map, &stream, message);
+    look_origins_release(&origins);
+    row_map_release(&map);
+    return error;
+}
+
+/* ---- sums of many ---- */
+
+#define BLOCK_BYTES ((size_t)64 << 10)
+
+/* The block of an object that is being filled. */
+struct summing {
+    struct pst_look *look;
+    struct object_record *record; /* NULL: none is */
+    uint64_t block;               /* number */
+    uint8_t bytes[BLOCK_BYTES];
+};
+
+/* Blocks of zeros do not count: they may be holes. */
+static void end_block(struct summing *summing)
+{
+    static const uint8_t zeros[BLOCK_BYTES];
+    uint64_t halves[2];
+    if (!summing->record || memcmp(summing->bytes, zeros, BLOCK_BYTES) == 0)
+        return;
+    const struct pst_digest digest = pst_digest_of(summing->bytes, BLOCK_BYTES, summing->block);
+    memcpy(halves, digest.bytes, sizeof(halves));
+    atomic_fetch_add(&summing->record->sum[0], halves[0]);
+    atomic_fetch_add(&summing->record->sum[1], halves[1]);
+    memset(summing->bytes, 0, BLOCK_BYTES);
+}
+
+static int sum_piece(void *context, const struct row_piece *piece, const void *data)
+{
+    struct summing *summing = context;
+    struct object_record *record =
+        objects_find(&summing->look->objects, piece->node, piece->object);
+    const uint8_t *rest = data;
+    for (uint64_t at = piece->object_offset, end = at + piece->bytes; at < end;) {
+        uint64_t block = at / BLOCK_BYTES, room = BLOCK_BYTES - at % BLOCK_BYTES;
+        size_t bytes = (size_t)(end - at < room ? end - at : room);
+        if (record != summing->record || block != summing->block)
+            end_block(summing);
+        summing->record = record;
+        summing->block = block;
+        memcpy(summing->bytes + at % BLOCK_BYTES, rest, bytes);
+        rest += bytes;
+        at += bytes;
+    }
+    return 0;
+}
+
+static bool is_marked(const struct object_record *record)
+{
+    return atomic_load(&record->made);
+}
+
+static int sum_pieces(struct pst_look *look, const struct pst_part_set *set,
+                      const struct row_map *map)
+{
+    struct summing *summing = calloc(1, sizeof(*summing));
+    if (!summing)
+        return -ENOMEM;
+    summing->look = look;
+    int error = read_pieces(look, set, map, sum_piece, summing);
+    if (!error)
+        end_block(summing);
+    free(summing);
+    return error;
+}
+
+int look_sum_contents(struct pst_look *look, char *message)
+{
+    struct row_map map;
+    row_map_init(&map);
+    map.types = LOOK_CONTENTS_TYPES;
+    map.wants = is_marked;
+    struct look_pass pass = {.look = look, .is_of_all = true, .map = &map};
+    struct look_origins origins = origins_of(&pass);
+    int error = map_pieces(&pass, &origins, message);
+    if (!error) {
+        error = sum_pieces(look, &origins.set, &map);
         error = error ? look_fail_reading(look, error, message) : 0;
     }
-    row_map_sort(&map);
-    if (!error)
-        error =
-            stream_object(look, has_origins ? &origins.set : &look->set, &map, &stream, message);
-    if (has_origins)
-        look_origins_release(&origins);
+    look_origins_release(&origins);
     row_map_release(&map);
     return error;
 }

@@ -1,5 +1,5 @@
-/* Finds the pieces of one object that lie in earlier backups. Called by look.c on the caller's
- * thread; the chunks are taken on the crew's. */
+/* Finds the pieces of objects that lie in earlier backups. Called by look_contents.c on the
+ * caller's thread; the chunks are taken on the crew's. */
 #include "engine/restore/look_origins.h"
 
 #include <errno.h>
@@ -8,25 +8,18 @@
 
 #include "engine/restore/chunk_reader.h"
 
-/* What a reading is for. */
-struct wanted {
-    struct look_origins *look;
-    uint32_t node_index;
-    uint64_t id;
-};
-
 static bool may_refer(void *context, const struct pst_part_map *part,
                       const struct pst_index_entry *entry)
 {
-    const struct wanted *wanted = context;
-    return part->node_index == wanted->node_index && entry->object_first <= wanted->id &&
-           wanted->id <= entry->object_last;
+    const struct look_origins *look = context;
+    return look->is_of_all || (part->node_index == look->node_index &&
+                               entry->object_first <= look->id && look->id <= entry->object_last);
 }
 
 static int take_references(void *context, uint32_t worker, const struct pst_part_map *part,
                            const void *chunk)
 {
-    struct look_origins *look = ((const struct wanted *)context)->look;
+    struct look_origins *look = context;
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     struct pst_damage damage;
     (void)worker;
@@ -41,25 +34,24 @@ static int take_references(void *context, uint32_t worker, const struct pst_part
 static bool holds_some(void *context, const struct pst_part_map *part,
                        const struct pst_index_entry *entry)
 {
-    return origins_want(&((const struct wanted *)context)->look->origins, part, entry);
+    return origins_want(&((const struct look_origins *)context)->origins, part, entry);
 }
 
 static int take_data(void *context, uint32_t worker, const struct pst_part_map *part,
                      const void *chunk)
 {
-    struct look_origins *look = ((const struct wanted *)context)->look;
+    struct look_origins *look = context;
     uint32_t index = look->own->count + (uint32_t)(part - look->origins.set.parts);
     (void)worker;
     return row_map_add_referred(look->map, &look->origins, index, part, pst_chunk_header_of(chunk));
 }
 
-static int read_chunks(struct wanted *wanted, struct chunk_reading *reading)
+static int read_chunks(struct look_origins *look, struct chunk_reading *reading)
 {
-    struct look_origins *look = wanted->look;
     reading->crew = look->crew;
     reading->findings = look->findings;
     reading->stop_at_damage = true;
-    reading->context = wanted;
+    reading->context = look;
     int error = chunk_reading_run(reading);
     *look->read_bytes += atomic_load(&reading->bytes_done) + atomic_load(&reading->index_bytes);
     return error;
@@ -83,9 +75,8 @@ static int join(struct look_origins *look)
     return 0;
 }
 
-int look_origins_add(struct look_origins *look, uint32_t node_index, uint64_t id)
+static int read_origins(struct look_origins *look)
 {
-    struct wanted wanted = {.look = look, .node_index = node_index, .id = id};
     struct chunk_reading references = {
         .set = look->own,
         .types = 1u << PST_CHUNK_REFERENCES,
@@ -100,20 +91,25 @@ int look_origins_add(struct look_origins *look, uint32_t node_index, uint64_t id
         .wants = holds_some,
         .take = take_data,
     };
-    int error = origins_init(&look->origins, look->backup, look->own, look->objects);
-    if (!error)
-        error = read_chunks(&wanted, &references);
+    int error = read_chunks(look, &references);
     if (!error)
         error = origins_open(&look->origins, look->crew, look->findings, look->read_bytes, true);
     if (!error && look->findings->damages > 0)
         error = look->findings->first_error;
-    if (!error)
-        error = read_chunks(&wanted, &data);
+    return error ? error : read_chunks(look, &data);
+}
+
+int look_origins_add(struct look_origins *look)
+{
+    int error = origins_init(&look->origins, look->backup, look->own, look->objects);
+    if (!error && origins_may_be(look->backup))
+        error = read_origins(look);
     return error ? error : join(look);
 }
 
 void look_origins_release(struct look_origins *look)
 {
-    origins_release(&look->origins);
+    if (look->origins.own)
+        origins_release(&look->origins);
     free(look->set.parts);
 }

@@ -52,6 +52,7 @@ struct look_pass {
                   const struct pst_chunk_header *header); /* as chunk_reading.needs */
     uint32_t node_index;
     uint64_t id;
+    bool is_of_all;      /* of all objects that were listed, instead of those */
     struct row_map *map; /* takes the pieces of its contents */
 };
 
@@ -61,6 +62,21 @@ int look_fail(char *message, int error, const char *format, ...)
 
 /* Of a reading of the backup: with the first finding, where there is one. */
 int look_fail_reading(const struct pst_look *look, int error, char *message);
+
+/* name: NAME_BYTES, for the found one. */
+struct pst_look_object look_name(const struct pst_look *look, const struct look_source *source,
+                                 const struct pst_object *object, char *name);
+
+/* Lists all objects of the backup in look->objects. */
+PST_MUST_USE int look_gather_all(struct pst_look *look, char *message);
+
+/* look_contents.c: reads the contents of those of look->objects that are marked as made, and makes
+ * a sum of them, the same for the same bytes, however they are stored. */
+PST_MUST_USE int look_sum_contents(struct pst_look *look, char *message);
+
+/* Objects that have contents to be read. */
+#define LOOK_CONTENTS_TYPES                                                                        \
+    (1u << PST_OBJECT_FILE | 1u << PST_OBJECT_ENVIRONMENT | 1u << PST_OBJECT_BLOCK_IMAGE)
 
 /* Reads so much of the chunks of a type that the pass wants; context of take is the pass. */
 PST_MUST_USE int look_read_chunks(struct look_pass *pass, enum pst_chunk_type type,

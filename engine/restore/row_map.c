@@ -77,13 +77,11 @@ static int add_piece(struct row_map *map, uint32_t node, uint64_t object,
 }
 
 /* Of something else, or outside of its object: contents_add() reports that. */
-static bool is_mapped(const struct row_map *map, const struct objects *objects,
-                      const struct pst_part_map *part, const struct pst_chunk_piece *piece)
+static bool is_mapped(const struct row_map *map, const struct object_record *record,
+                      const struct pst_chunk_piece *piece)
 {
-    const struct object_record *record = objects_find(objects, part->node_index, piece->object);
-    if (!record)
-        return false;
-    return (map->types & 1u << object_type(record)) != 0 && contents_has_bytes(record, piece);
+    return record && (map->types & 1u << object_type(record)) != 0 &&
+           (!map->wants || map->wants(record)) && contents_has_bytes(record, piece);
 }
 
 int row_map_add(struct row_map *map, const struct objects *objects, const struct pst_part_set *set,
@@ -94,13 +92,15 @@ int row_map_add(struct row_map *map, const struct objects *objects, const struct
     pthread_mutex_lock(&map->mutex);
     assert(!map->is_sorted);
     for (uint32_t i = 0; !error && i < header->pieces_count; i++) {
-        if (header->pieces[i].bytes == 0 || !is_mapped(map, objects, part, &header->pieces[i]))
+        const struct pst_chunk_piece *piece = &header->pieces[i];
+        if (piece->bytes == 0 ||
+            !is_mapped(map, objects_find(objects, part->node_index, piece->object), piece))
             continue;
         if (!has_chunk)
             error = add_chunk(map, (uint32_t)(part - set->parts), header);
         has_chunk = true;
         if (!error)
-            error = add_piece(map, part->node_index, header->pieces[i].object, &header->pieces[i]);
+            error = add_piece(map, part->node_index, piece->object, piece);
     }
     pthread_mutex_unlock(&map->mutex);
     return error;
@@ -111,8 +111,10 @@ static int add_referred(struct row_map *map, const struct origins *origins,
 {
     int error = 0;
     for (struct origin_walk walk = origins_walk(origins, part, piece);
-         !error && origins_next(origins, &walk);)
-        error = add_piece(map, walk.record->node, object_id(walk.record), piece);
+         !error && origins_next(origins, &walk);) {
+        if (is_mapped(map, walk.record, piece))
+            error = add_piece(map, walk.record->node, object_id(walk.record), piece);
+    }
     return error;
 }
 

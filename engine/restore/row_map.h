@@ -32,6 +32,7 @@ struct row_piece {
 
 struct row_map {
     uint32_t types; /* bits 1 << enum pst_object_type: of ROWS, unless the caller sets others */
+    bool (*wants)(const struct object_record *record); /* of them; NULL: all */
     pthread_mutex_t mutex;
     struct row_piece *pieces;
     size_t pieces_count;

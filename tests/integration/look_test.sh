@@ -1,6 +1,6 @@
 #!/bin/bash
-# ls and cat show what a backup holds as a restore would make it, of backups of one source, several,
-# sealed and compressed; they read no more of it than they need, and damage that they meet is an error.
+# ls, find, cat, diff and stats show what a backup holds as a restore would make it, of one source, several, sealed and
+# compressed; they read no more of it than they need, and damage that they meet is an error.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -147,6 +147,44 @@ damage() {
     expect_same --from "$one" etc/needle "$tree/etc/needle"
 }
 
+# expect_diff EXPECTED ARGUMENT…
+expect_diff() {
+    local expected=$1
+    shift
+    expect_exit 0 "$penstock" diff --from "$disk/diff" "$@"
+    [ "$(tr '\n' ';' <"$memory/out")" = "$expected" ] || fail "diff $*: not \"$expected\""
+}
+
+diffs() {
+    local t=$disk/changing
+    mkdir -p "$t/a" "$t/b"
+    random_bytes 3000000 >"$t/a/large"
+    head -c 100000 /dev/zero >"$t/a/zeros"
+    echo same >"$t/a/same"
+    ln -s one "$t/a/link"
+    echo gone >"$t/b/gone"
+    touch -d 2001-02-03 "$t/a/"* "$t/a" "$t/b"
+    expect_exit 0 "$penstock" backup --source "t=dir:$t" --to "$disk/diff" --ldms 2
+    # other chunks and compressed, a hole where there were zeros, and other bytes at the old time
+    rm "$t/a/zeros" "$t/a/link" "$t/b/gone"
+    truncate -s 100000 "$t/a/zeros"
+    ln -s two "$t/a/link"
+    chmod 600 "$t/a/same"
+    flip "$t/a/large" 2999999
+    echo new >"$t/b/new"
+    touch -h -d 2001-02-03 "$t/a/"* "$t/a" "$t/b"
+    expect_exit 0 "$penstock" backup --source "t=dir:$t" --to "$disk/diff" --ldms 1 --chunk 64K --compress zstd
+    expect_diff 'M a/link  mtime, link;M a/same  mode;- b/gone;+ b/new;' 1 2
+    expect_diff 'M a/large  contents;M a/link  mtime, link;M a/same  mode;- b/gone;+ b/new;' 1 2 --content
+    expect_diff '' 2 2 --content
+    expect_exit 0 "$penstock" diff --from "$disk/diff" 1 2 --json
+    expect_json '.[-1] == (.[-1] + {"added": 1, "removed": 1, "changed": 2}) and .[-1].read_bytes * 5 < .[-1].file_bytes'
+    expect_exit 10 "$penstock" diff --from "$disk/diff" 1 7
+    expect_exit 0 "$penstock" backup --source "other=dir:$t" --to "$disk/diff"
+    expect_exit 0 "$penstock" diff --from "$disk/diff" 2 3
+    [ "$(grep -c '^-' "$memory/out") $(grep -c '^+' "$memory/out")" = "$(find "$t" | wc -l) $(find "$t" | wc -l)" ] || fail 'other sources'
+}
+
 make_backups
 lists
 finds
@@ -155,3 +193,4 @@ contents
 sealed
 reads_little
 damage
+diffs
