@@ -13,11 +13,14 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/dry_run.h"
 #include "engine/api/file_choice.h"
 #include "engine/api/job_pace.h"
 #include "engine/api/placement.h"
 #include "engine/base/log.h"
 #include "engine/base/printable.h"
+#include "engine/format/index.h"
+#include "engine/format/sums.h"
 #include "engine/key/keyring.h"
 #include "engine/node/one_backup.h"
 #include "engine/node/ref_text.h"
@@ -385,6 +388,42 @@ int pst_session_open(const struct pst_backup_job *job, struct pst_session **open
         return error;
     }
     *opened = session;
+    return 0;
+}
+
+/* Chunks have a header and an entry in an index, and objects a checksum. */
+static uint64_t frame_bytes(const struct pst_session *session,
+                            const struct pst_session_estimate *estimate)
+{
+    uint64_t bytes = PST_CHUNK_HEADER_BYTES + PST_BLOCK_BYTES + sizeof(struct pst_index_entry);
+    uint64_t chunks = estimate->stored_bytes_most / session->job.chunk_bytes +
+                      estimate->objects / PST_CHUNK_PIECES_MAX +
+                      8 * (uint64_t)session->placements.plan.ldms;
+    return chunks * bytes + estimate->objects * sizeof(struct pst_object_sum);
+}
+
+int pst_session_dry_run(struct pst_session *session, struct pst_session_estimate *estimate,
+                        char *message)
+{
+    const struct pst_node_config *node = &session->options.node;
+    *estimate = (struct pst_session_estimate){0};
+    for (uint32_t i = 0; i < session->sources_count; i++) {
+        session->sources[i]->policy = (struct pst_source_policy){
+            .freeze_hold_ns = node->freeze_hold_ns,
+            .headroom_percent = node->headroom_percent,
+            .is_alone = true, /* each is listed as of an instant of its own */
+            .is_logical = node->is_logical,
+            .ldms = session->placements.plan.ldms,
+            .tables = node->tables,
+        };
+        int error = dry_run_source(session->sources[i], session->job.freeze_wait_ns, estimate);
+        if (!error)
+            continue;
+        snprintf(message, PST_MESSAGE_BYTES, "source %s: %s", session->sources[i]->name,
+                 pst_error_text(error));
+        return error;
+    }
+    estimate->stored_bytes_most += frame_bytes(session, estimate);
     return 0;
 }
 

@@ -77,6 +77,15 @@ struct pst_session_report {
     struct pst_session_source sources[PST_SOURCES_MAX];
 };
 
+/* What a backup would be. */
+struct pst_session_estimate {
+    uint64_t objects;
+    uint64_t source_bytes;
+    uint64_t stored_bytes_most; /* about, if nothing of it can be compressed */
+    uint64_t unreadable;        /* that could not be listed; logged */
+    uint64_t skipped;           /* of kinds that are not backed up; logged */
+};
+
 /* Checks the job, opens its sources, and plans where the threads run. The job's texts and its own
  * sources are borrowed until pst_session_close. -EINVAL: the job asks for something impossible;
  * else what failed. After an error message (PST_MESSAGE_BYTES) says why, and *session is NULL. */
@@ -96,6 +105,10 @@ size_t pst_session_buffer_bytes(const struct pst_session *session);
  * every case; some 20 KiB. */
 PST_MUST_USE int pst_session_run(struct pst_session *session, struct pst_session_report *report,
                                  char *message);
+
+/* Instead of the run: lists the sources, one after the other, and writes nothing. Likewise. */
+PST_MUST_USE int pst_session_dry_run(struct pst_session *session,
+                                     struct pst_session_estimate *estimate, char *message);
 
 /* Before the run: the parts go to /dev/null. Such a backup cannot be read, and is for measuring. */
 void pst_session_discard_parts(struct pst_session *session);

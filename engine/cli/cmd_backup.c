@@ -12,6 +12,7 @@
 #include "engine/cli/backup_report.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/dry_run.h"
 #include "engine/cli/job_options.h"
 #include "engine/cli/metrics_file.h"
 #include "engine/cli/null_target.h"
@@ -71,6 +72,10 @@ static const struct cli_option options[] = {
     {.name = "single-threaded",
      .kind = CLI_OPTION_SWITCH,
      .help = "LDM 1 alone does all the work, without the proxy"},
+    {.name = "dry-run",
+     .kind = CLI_OPTION_SWITCH,
+     .help =
+         "only list the sources, and say what a backup would hold, and whether it fits into DIR"},
     {.name = "verify",
      .kind = CLI_OPTION_SWITCH,
      .help = "read every part and manifest back from its disk, past the page cache, and compare it "
@@ -424,7 +429,9 @@ static enum cli_exit run_backup(const struct cli_arguments *arguments)
     run->arguments = arguments;
     code = prepare(run);
     if (code == CLI_EXIT_DONE)
-        code = back_up(run);
+        code = cli_argument_switch(arguments, "dry-run")
+                   ? cli_backup_dry_run(arguments, run->session, run->job.directory)
+                   : back_up(run);
     pst_session_close(run->session);
     cli_null_target_remove(&run->null_target);
     cli_table_names_free(&run->tables);

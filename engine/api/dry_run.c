@@ -1,0 +1,63 @@
+/*
+ * Takes a source through a backup's steps and counts what it lists; nothing is read of the files
+ * themselves. Called by session.c on its thread.
+ */
+#include "engine/api/dry_run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/clock.h"
+#include "penstock/fragment.h"
+
+/* The one slot, which each fragment gets again. */
+struct counter {
+    struct pst_fragment_sink sink;
+    struct pst_fragment_descriptor *slot;
+    uint64_t catalogue_bytes;
+};
+
+static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot)
+{
+    *slot = ((struct counter *)sink)->slot;
+    return 0;
+}
+
+static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
+{
+    ((struct counter *)sink)->catalogue_bytes += slot->entries_bytes;
+    return 0;
+}
+
+static int freeze_and_pin(struct pst_source *source, uint64_t freeze_wait_ns)
+{
+    int error = pst_source_prepare(source);
+    if (!error)
+        error = pst_source_freeze(source, pst_monotonic_ns() + freeze_wait_ns);
+    if (error)
+        return error;
+    error = pst_source_snapshot(source, pst_unix_ns());
+    int thawed = pst_source_thaw(source);
+    return error ? error : thawed;
+}
+
+int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
+                   struct pst_session_estimate *total)
+{
+    struct counter counter = {.sink = {.acquire = acquire, .emit = emit}};
+    struct pst_source_listing listing = {0};
+    counter.slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES);
+    if (!counter.slot)
+        return -ENOMEM;
+    int error = freeze_and_pin(source, freeze_wait_ns);
+    if (!error)
+        error = pst_source_list(source, &counter.sink, &listing);
+    pst_source_release(source);
+    free(counter.slot);
+    total->objects += listing.objects;
+    total->source_bytes += listing.bytes;
+    total->stored_bytes_most += listing.bytes + counter.catalogue_bytes;
+    total->unreadable += listing.unreadable;
+    total->skipped += listing.skipped;
+    return error;
+}

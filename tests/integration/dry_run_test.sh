@@ -1,0 +1,49 @@
+#!/bin/bash
+# backup --dry-run counts what the backup then has, estimates no less than it takes, and writes nothing.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+tree=$disk/tree
+make_small_tree "$tree"
+make_sized_tree() {
+    local i
+    for i in $(seq 400); do random_bytes 700 >"$tree/sub/$i"; done
+    random_bytes 5000000 >"$tree/large"
+}
+make_sized_tree
+
+dry() {
+    expect_exit 0 "$penstock" backup --dry-run --source "t=dir:$tree" --source synthetic:rows=500 --to "$disk/to" "$@"
+}
+
+dry --json
+expect_json '.[-1].operation == "dry run" and .[-1].fits'
+cp "$memory/out" "$memory/dry"
+expect_absent "$disk/to"
+dry --ldms 2
+expect_output '^dry run: [0-9]+ objects, .* at most to be stored, .* free at '
+expect_absent "$disk/to"
+
+expect_exit 0 "$penstock" backup --source "t=dir:$tree" --source synthetic:rows=500 --to "$disk/to" --ldms 2 --json
+field() { jq -s ".[-1].$2" "$1"; }
+[ "$(field "$memory/dry" objects)" = "$(field "$memory/out" objects)" ] || fail 'other objects than it has'
+[ "$(field "$memory/dry" source_bytes)" = "$(field "$memory/out" source_bytes)" ] || fail 'other bytes than it has'
+most=$(field "$memory/dry" stored_bytes_most)
+takes=$(find "$disk/to" -name '*.data' -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
+[ "$most" -ge "$takes" ] || fail "estimated $most, and it takes $takes"
+[ "$most" -lt $((takes * 3 / 2)) ] || fail "estimated $most, and it takes only $takes"
+# beside a backup that is there, and where there is no room for a new one
+names=$(names_below "$disk/to")
+dry
+expect_names "$disk/to" "$names"
+expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/none/to"
+expect_exit 1 "$penstock" backup --dry-run --source "dir:$disk/nothing" --to "$disk/to"
+expect_exit 2 "$penstock" backup --dry-run --source "dir:$tree" --to "$tree/inside"
+if is_root; then
+    mkdir "$disk/small"
+    mount -t tmpfs -o size=1M none "$disk/small"
+    mounted+=("$disk/small")
+    expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/small/to"
+    expect_message 'it may not fit'
+fi
