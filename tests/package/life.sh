@@ -1,12 +1,13 @@
 #!/bin/bash
 # What life_test.sh runs as root in a system of its own; FOLDER has the packages, old and new.
-#   life.sh FOLDER
+#   life.sh FOLDER COMMAND_THAT_INSTALLS…
 set -euo pipefail
 trap 'echo "FAILED: line $LINENO: $BASH_COMMAND" >&2' ERR
 export LC_ALL=C
 cd "$1"
+install=("${@:2}")
 
-dpkg --install old/*.deb >out 2>&1 || { cat out; exit 1; }
+"${install[@]}" ./old/*.deb >out 2>&1 || { cat out; exit 1; }
 test -e /usr/share/doc/penstock/of-the-old-one
 penstock --version | grep '^penstock ' >/dev/null
 
@@ -32,11 +33,25 @@ penstock verify --from backups --quiet
 penstock restore --from backups --target restored --quiet
 diff -r /usr/share/doc/penstock restored
 
+# What is loaded only when it is needed is there too.
+penstock keygen key >/dev/null
+penstock backup --source dir:/usr/share/doc/penstock --to sealed --key-file key --quiet
+penstock verify --from sealed --key-file key --quiet
+penstock node --id 1 --cluster c --member 1=127.0.0.1:17420 --member 2=127.0.0.2:17420 --cluster-key key --socket "$PWD/socket" \
+    --source dir:/etc/penstock --to backups >out 2>&1 &
+for _ in {1..100}; do
+    if [ -S socket ] && penstock status --node "$PWD/socket" >seen 2>&1; then break; fi
+    sleep 0.1
+done
+grep '^ *1 live' seen >/dev/null || { cat out seen; exit 1; }
+kill %1
+wait %1 || true
+
 read -ra flags < <(pkg-config --cflags --libs penstock)
 cc -std=c11 /usr/share/doc/penstock/docs/examples/accounts.c "${flags[@]}" -pthread -o accounts
 ./accounts accounts.backups >/dev/null
 
-dpkg --install new/*.deb >out 2>&1 || { cat out; exit 1; }
+"${install[@]}" ./new/*.deb >out 2>&1 || { cat out; exit 1; }
 [ ! -e /usr/share/doc/penstock/of-the-old-one ]
 penstock verify --from backups --quiet
 dpkg --verify penstock libpenstock0 libpenstock-dev

@@ -17,16 +17,7 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 
 DEB_BUILD_OPTIONS=noautodbgsym "$folder/../../scripts/package" "$work/new" "$1" >/dev/null
-# The same as an earlier version, with a file that the newer one does not have.
-mkdir "$work/old"
-for package in "$work"/new/*_*.deb; do
-    dpkg-deb --raw-extract "$package" "$work/tree"
-    sed -i 's/^Version: .*/Version: 0.0.9/; s/(= [^)]*)/(= 0.0.9)/' "$work/tree/DEBIAN/control"
-    name=$(sed -n 's/^Package: //p' "$work/tree/DEBIAN/control")
-    touch "$work/tree/usr/share/doc/$name/of-the-old-one"
-    dpkg-deb --build "$work/tree" "$work/old" >/dev/null
-    rm -r "$work/tree"
-done
+"$folder/make_old.sh" "$work/new" "$work/old"
 
 # shellcheck disable=SC2016 # its own variables
 unshare --mount --propagation private bash -euo pipefail -c '
@@ -36,12 +27,7 @@ unshare --mount --propagation private bash -euo pipefail -c '
     mkdir "$system"/{upper,work,all}
     mount -t overlay -o "lowerdir=/,upperdir=$system/upper,workdir=$system/work" system "$system/all" 2>/dev/null ||
         { echo "skipped: there is no overlayfs here"; exit 77; }
-    mount -t proc proc "$system/all/proc"
-    for place in dev sys; do mount --rbind "/$place" "$system/all/$place"; done
-    mount -t tmpfs run "$system/all/run"
-    mkdir "$system/all/run/test"
-    cp -r "$1/old" "$1/new" "$folder/life.sh" "$system/all/run/test/"
-    chroot "$system/all" /run/test/life.sh /run/test
+    "$folder/in_system.sh" "$system/all" "$1" dpkg --install
     # Aside from what dpkg, ldconfig and the like keep for themselves, and the user, which Debian keeps.
     left=$(cd "$system/upper" && find . ! -type d ! -path "./var/lib/dpkg/*" ! -path "./var/log/*" ! -path "./var/cache/*" \
         ! -name ld.so.cache | grep -vE "^\./etc/(passwd|group|g?shadow)-?$|^./etc/.pwd.lock$" || true)
