@@ -18,19 +18,24 @@ static void print_flag(FILE *out, const char *name, const char *argument, const 
         fprintf(out, "  %-*s  %s\n", FLAG_COLUMN, flag, help);
 }
 
-char *cli_option_facts(const struct cli_option *option, char *text, size_t bytes)
+void cli_option_facts(FILE *out, const struct cli_option *option)
 {
     char range[96], variable[CLI_VARIABLE_BYTES];
     cli_option_range(option, range, sizeof(range));
-    char letter[16] = "";
+    fprintf(out, "(");
+    if (option->required)
+        fprintf(out, "required; ");
     if (option->letter)
-        snprintf(letter, sizeof(letter), "also -%c; ", option->letter);
-    snprintf(text, bytes, "(%s%s%s%s%s%s%s%s%s%s)", option->required ? "required; " : "", letter,
-             option->is_shared ? "shared; " : "", option->repeatable ? "may be repeated; " : "",
-             range, *range ? "; " : "", option->fallback ? "default " : "",
-             option->fallback ? option->fallback : "", option->fallback ? "; " : "",
-             cli_option_variable(option, variable));
-    return text;
+        fprintf(out, "also -%c; ", option->letter);
+    if (option->is_shared)
+        fprintf(out, "shared; ");
+    if (option->repeatable)
+        fprintf(out, "may be repeated; ");
+    if (*range)
+        fprintf(out, "%s; ", range);
+    if (option->fallback)
+        fprintf(out, "default %s; ", option->fallback);
+    fprintf(out, "%s)\n", cli_option_variable(option, variable));
 }
 
 void cli_common_options(const struct cli_command *command,
@@ -73,14 +78,13 @@ static void print_common(FILE *out, const struct cli_command *command)
 
 void cli_command_help(FILE *out, const struct cli_command *command)
 {
-    char facts[CLI_FACTS_BYTES];
     fprintf(out, "Usage: penstock %s [option]...%s%s\n\n%c%s.\n\nOptions:\n", command->name,
             command->positional ? " " : "", command->positional ? command->positional : "",
             toupper((unsigned char)command->summary[0]), command->summary + 1);
     for (const struct cli_option *option = command->options; option->name; option++) {
         print_flag(out, option->name, option->argument, option->help);
-        fprintf(out, "  %*s  %s\n", FLAG_COLUMN, "",
-                cli_option_facts(option, facts, sizeof(facts)));
+        fprintf(out, "  %*s  ", FLAG_COLUMN, "");
+        cli_option_facts(out, option);
     }
     print_common(out, command);
     fprintf(out, "\nA flag overrides the environment variable named beside it, which overrides the "

@@ -14,10 +14,9 @@ void cli_commands_help(FILE *out, const struct cli_command *const *commands);
 
 /* ---- for what else is made of the tables: pages.c ---- */
 
-#define CLI_FACTS_BYTES 256u
-
-/* Whatever of range, default and environment an option has, in brackets. Fills text, returns it. */
-char *cli_option_facts(const struct cli_option *option, char *text, size_t bytes);
+/* Prints whatever of range, default and environment an option has, in brackets, and a line's end.
+ */
+void cli_option_facts(FILE *out, const struct cli_option *option);
 
 /* What every command takes. Lines of the help end in '\n', but the last. */
 struct cli_common_option {

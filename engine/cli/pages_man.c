@@ -1,4 +1,5 @@
 /* Manual pages, as man(7) describes them. Called by pages.c. */
+#include <assert.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -52,16 +53,28 @@ static void print_flag(FILE *out, char letter, const char *name, const char *arg
     fputc('\n', out);
 }
 
+static void print_facts(FILE *out, const struct cli_option *option)
+{
+    char text[256] = "";
+    FILE *memory = fmemopen(text, sizeof(text), "w");
+    if (memory) {
+        cli_option_facts(memory, option);
+        (void)fclose(memory);
+    }
+    assert(text[strcspn(text, "\n")] == '\n'); /* all of it */
+    text[strcspn(text, "\n")] = '\0';
+    print_line(out, text);
+}
+
 static void print_options(FILE *out, const struct cli_command *command)
 {
     struct cli_common_option common[CLI_COMMON_OPTIONS];
-    char facts[CLI_FACTS_BYTES];
     fputs(".SH OPTIONS\n", out);
     for (const struct cli_option *option = command->options; option->name; option++) {
         print_flag(out, 0, option->name, option->argument);
         print_line(out, option->help);
         fputs(".br\n", out);
-        print_line(out, cli_option_facts(option, facts, sizeof(facts)));
+        print_facts(out, option);
     }
     cli_common_options(command, common);
     for (uint32_t i = 0; i < CLI_COMMON_OPTIONS; i++) {
