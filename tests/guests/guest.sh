@@ -85,9 +85,16 @@ the_machine() {
 
 # ---- bare Debian to a node ----
 
+# Host 1 by the package, host 2 without.
+documentation=/usr/share/doc/penstock
 install_penstock() {
-    cp -a "$exchange/install/." /
-    ldconfig
+    if [ "$id" = 1 ]; then
+        dpkg --install "$exchange"/packages/penstock_*.deb
+    else
+        documentation=/usr/local/share/doc/penstock
+        cp -a "$exchange/install/." /
+        ldconfig
+    fi
     penstock --version
 }
 
@@ -206,6 +213,53 @@ back_up_and_restore() { # NAME
         "$exchange/lmdb_writer" check "$collected/$tree/db" | diff "$exchange/db.$tree" - || fail "the database of host $tree is not as it was"
     done
     shown "$1: a backup of both hosts is complete, verified, and restored with the contents of both"
+}
+
+# ---- backups by the clock ----
+
+nightly_backups() { # STATE JQ_FILTER: of the last one, and of their numbers
+    [ "$(systemctl show -P Result penstock-backup@daily)" = "$1" ] &&
+        penstock list --from /var/backups/nightly --json | jq -es "[.[].number] | $2"
+}
+
+# One by hand, one that fails, one by the timer; only the newest one stays.
+by_the_clock() {
+    install -d -m 700 /var/backups/nightly
+    cat >/etc/penstock/daily.ini <<'END'
+[backup]
+source = files=dir:/srv/data/files
+source = db=lmdb:/srv/data/db
+to = /var/backups/nightly
+label = nightly
+
+[prune]
+from = /var/backups/nightly
+keep-last = 1
+END
+    systemctl start penstock-backup@daily || fail "penstock-backup@: $(journalctl --no-pager -u penstock-backup@daily -n 5)"
+    nightly_backups success '. == [1]'
+    if journalctl -u penstock-backup@daily | grep 'may not'; then fail 'a right is missing for penstock-backup@'; fi
+    penstock verify --from /var/backups/nightly
+    sed -i.good 's,dir:/srv/data/files,dir:/srv/data/none,' /etc/penstock/daily.ini
+    if systemctl start penstock-backup@daily; then fail 'a backup that fails is none to penstock-backup@'; fi
+    nightly_backups exit-code '. == [1]'
+    mv /etc/penstock/daily.ini.good /etc/penstock/daily.ini
+    systemctl reset-failed penstock-backup@daily
+    mkdir -p /etc/systemd/system/penstock-backup@daily.timer.d
+    printf '[Timer]\nOnCalendar=\nOnActiveSec=1s\nAccuracySec=1s\nRandomizedDelaySec=0\n' >/etc/systemd/system/penstock-backup@daily.timer.d/soon.conf
+    systemctl daemon-reload
+    systemctl enable --now penstock-backup@daily.timer
+    until_true nightly_backups success '. == [2]'
+    shown 'penstock-backup@.timer: a backup of both sources by root without root'"'"'s rights; the one before it is pruned'
+}
+
+# What is left when the package goes.
+purge_package() {
+    dpkg --purge penstock
+    [ -z "$(systemctl list-units --state=active,activating --plain --no-legend 'penstock*')" ] || fail 'units are left'
+    [ -z "$(find /etc/systemd/system -name 'penstock*' -type l)" ] || fail 'enabled units are left'
+    [ -e /etc/penstock/daily.ini ] || fail 'configurations are gone'
+    shown 'the package is purged, and nothing of it runs or is enabled'
 }
 
 # ---- where its threads and its memory are ----
@@ -331,7 +385,11 @@ undo_set_up() {
     [ ! -e /dev/vfio/"$group" ] || fail "/dev/vfio/$group is left"
     [ ! -e /etc/systemd/system/penstock-setup-host.service ] || fail 'the service is left'
     ! systemctl is-enabled --quiet penstock-setup-host.service 2>/dev/null || fail 'the service is enabled'
-    getent passwd penstock && fail 'the user is left'
+    if [ "$id" = 1 ]; then
+        getent passwd penstock || fail 'the user of the package is gone'
+    else
+        getent passwd penstock && fail 'the user is left'
+    fi
     [ "$(cat /sys/devices/system/node/node*/hugepages/hugepages-2048kB/nr_hugepages | sort -u)" = 0 ] || fail 'hugepages are left'
     shown "setup-host --undo: $function is with e1000e again, and nothing is left"
 }
@@ -376,7 +434,7 @@ over_af_packet() {
     ip link add pst0 link "$kernel_nic" type macvlan mode bridge
     ip link set pst0 up
     configure_port af_packet:pst0 2
-    install -D -m 644 /usr/local/share/doc/penstock/docs/examples/af_packet.conf "$drop_in"
+    install -D -m 644 "$documentation/docs/examples/af_packet.conf" "$drop_in"
     over_port af_packet 0000000000003000
     rm "$drop_in"
     systemctl daemon-reload
@@ -410,6 +468,10 @@ else
 fi
 undo_set_up
 [ "$(kernel_network)" = "$before" ] || fail "the kernel's network has changed: $(diff <(echo "$before") <(kernel_network))"
+if [ "$id" = 1 ]; then
+    by_the_clock
+    purge_package
+fi
 shown "the kernel's interface $kernel_nic, its addresses and routes are as they were before all that"
 meet end
 touch "$exchange/done.$id"
