@@ -20,6 +20,7 @@
 #include "engine/service/interrupt.h"
 
 #define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
 
 static const struct cli_option options[] = {
     {.name = "node",
@@ -146,6 +147,31 @@ static void print_last(const json_t *last)
                        text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));
 }
 
+/* "here: backup 7, reading for 0:07, 45 %, 1.2 GiB at 120 MiB/s (…), ETA 0:12" */
+static void print_running(const json_t *running)
+{
+    char done[CLI_VALUE_TEXT_BYTES], clock[CLI_VALUE_TEXT_BYTES];
+    char second[CLI_VALUE_TEXT_BYTES], ten[CLI_VALUE_TEXT_BYTES], minute[CLI_VALUE_TEXT_BYTES];
+    if (!json_is_object(running))
+        return;
+    cli_print(stdout, "here: backup %lld, %s, %s", (long long)number_of(running, "number"),
+              text_of(running, "phase"),
+              cli_value_clock_text((uint64_t)number_of(running, "elapsed_ns") / NS_PER_S, clock));
+    if (json_object_get(running, "percent_done"))
+        cli_print(stdout, ", %.0f %%",
+                  100 * json_real_value(json_object_get(running, "percent_done")));
+    cli_print(stdout, ", %s read, %s/s in 1 s, %s/s in 10 s, %s/s in 60 s",
+              size_of(running, "source_bytes", done),
+              size_of(running, "bytes_per_second_1s", second),
+              size_of(running, "bytes_per_second_10s", ten),
+              size_of(running, "bytes_per_second_60s", minute));
+    if (json_object_get(running, "remaining_ns"))
+        cli_print(
+            stdout, ", ETA %s",
+            cli_value_clock_text((uint64_t)number_of(running, "remaining_ns") / NS_PER_S, clock));
+    cli_print_empty_line(stdout);
+}
+
 static void print_backups(const json_t *status)
 {
     size_t index;
@@ -156,6 +182,7 @@ static void print_backups(const json_t *status)
         stdout, "running: backup %lld, %s by all nodes, %s/s, uid %s",
         (long long)number_of(backup, "number"), size_of(backup, "source_bytes", bytes),
         size_of(backup, "bytes_per_second", rate), text_of(backup, "uid"));
+    print_running(json_object_get(status, "running"));
     if (json_is_object(json_object_get(status, "last_backup")))
         print_last(json_object_get(status, "last_backup"));
     else

@@ -131,6 +131,53 @@ static enum pst_backup_end end_of(const struct history *history, const struct ps
     return !proxy->error ? PST_END_COMPLETE : PST_END_IN_DOUBT;
 }
 
+static bool is_listed(const struct pst_proxy *proxy)
+{
+    return proxy->state == PST_PROXY_SCANNED || proxy->state == PST_PROXY_STOPPING ||
+           (proxy->state == PST_PROXY_SCANNING && !proxy->sender);
+}
+
+/* One proxy of a node at a time is in a backup: an idle one has nothing to say of it. */
+static void show_progress(const struct history *history, struct pst_node *node,
+                          const struct pst_proxy *proxy)
+{
+    struct node_progress *progress = &node->progress;
+    if (history->state == PST_PROXY_IDLE && proxy->state == PST_PROXY_IDLE)
+        return;
+    atomic_store_explicit(&progress->number, history->number, memory_order_relaxed);
+    atomic_store_explicit(&progress->began_ns, history->began_ns, memory_order_relaxed);
+    atomic_store_explicit(&progress->listed_bytes, proxy->dealer.listed_bytes,
+                          memory_order_relaxed);
+    atomic_store_explicit(&progress->is_listed, is_listed(proxy), memory_order_relaxed);
+    atomic_store_explicit(&progress->state, (uint32_t)proxy->state, memory_order_relaxed);
+}
+
+void history_show(struct pst_node *node, struct pst_running_status *running)
+{
+    static const struct {
+        const char *name;
+        bool reads;
+    } phases[PST_PROXY_STATES] = {
+        [PST_PROXY_DEFINING] = {"preparing", false},   [PST_PROXY_DEFINED] = {"preparing", false},
+        [PST_PROXY_STARTING] = {"preparing", false},   [PST_PROXY_STARTED] = {"preparing", false},
+        [PST_PROXY_FREEZING] = {"freezing", false},    [PST_PROXY_FROZEN] = {"freezing", false},
+        [PST_PROXY_CUTTING] = {"cutting", false},      [PST_PROXY_CUT] = {"cutting", false},
+        [PST_PROXY_SCANNING] = {"reading", true},      [PST_PROXY_SCANNED] = {"closing", true},
+        [PST_PROXY_STOPPING] = {"closing", true},      [PST_PROXY_PREPARED] = {"prepared", true},
+        [PST_PROXY_COMMITTING] = {"completing", true}, [PST_PROXY_ABORTED] = {"aborting", false},
+        [PST_PROXY_CLEANING] = {"cleaning up", false},
+    };
+    const struct node_progress *progress = &node->progress;
+    uint64_t began_ns = atomic_load_explicit(&progress->began_ns, memory_order_relaxed);
+    uint32_t state = atomic_load_explicit(&progress->state, memory_order_relaxed);
+    running->phase = phases[state].name;
+    running->reads = phases[state].reads;
+    running->number = atomic_load_explicit(&progress->number, memory_order_relaxed);
+    running->elapsed_ns = pst_monotonic_ns() - began_ns;
+    running->listed_bytes = atomic_load_explicit(&progress->listed_bytes, memory_order_relaxed);
+    running->is_listed = atomic_load_explicit(&progress->is_listed, memory_order_relaxed);
+}
+
 void history_follow(struct history *history, struct pst_node *node, const struct pst_proxy *proxy)
 {
     PST_CLAIM_THREAD(&history->owner);
@@ -138,6 +185,7 @@ void history_follow(struct history *history, struct pst_node *node, const struct
         return;
     if (history->state == PST_PROXY_IDLE && proxy->state != PST_PROXY_IDLE)
         begin(history, proxy);
+    show_progress(history, node, proxy);
     if (proxy->error) {
         history->error = pst_reason_of(proxy->error);
         history->where = proxy->where;

@@ -1,7 +1,7 @@
 /*
  * What becomes of the backups that a cluster's node takes part in: a line in the log for each
- * start and end, and the last end for the node's status. Follows the node's proxies: the hub's, and
- * LDM 1's of single-threaded backups; each on its proxy's thread.
+ * start and end, the last end, and how far the running one is, for the node's status. Follows the
+ * node's proxies: the hub's, and LDM 1's of single-threaded backups; each on its proxy's thread.
  */
 #ifndef PST_ENGINE_NODE_HISTORY_H
 #define PST_ENGINE_NODE_HISTORY_H
@@ -26,5 +26,8 @@ struct history {
 
 /* After each step of the proxy. A node alone keeps no history: its client reports everything. */
 void history_follow(struct history *history, struct pst_node *node, const struct pst_proxy *proxy);
+
+/* How far the backup is that the node takes part in; rates aside. Any thread. */
+void history_show(struct pst_node *node, struct pst_running_status *running);
 
 #endif

@@ -218,6 +218,7 @@ static void show_status(struct hub *hub)
     show_refusals(hub, &node->status);
     show_doubts(hub->routing.outcome, &node->status);
     watch_show(&hub->watch, &node->status);
+    rates_note(&node->rates, now_ns, node_bytes_read(node));
     pthread_mutex_unlock(&node->status_lock);
 }
 

@@ -15,6 +15,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/key/sealing.h"
+#include "engine/node/history.h"
 #include "engine/node/node_fabric.h"
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
@@ -172,10 +173,21 @@ static void nodes_status(const struct pst_node *node, struct pst_node_status *st
     }
 }
 
+/* A look each second keeps the rates; this one is up to the moment. */
+static void rates_status(struct pst_node *node, uint64_t now_ns, struct pst_node_status *status)
+{
+    static const uint64_t spans_s[PST_RATES] = PST_RATE_SPANS_S;
+    for (size_t i = 0; i < PST_RATES; i++)
+        status->running.bytes_per_second[i] =
+            rates_over(&node->rates, now_ns, node_bytes_read(node), spans_s[i] * 1000000000);
+}
+
 void pst_node_status(struct pst_node *node, struct pst_node_status *status)
 {
     pthread_mutex_lock(&node->status_lock);
     *status = node->status;
+    history_show(node, &status->running);
+    rates_status(node, pst_monotonic_ns(), status);
     pthread_mutex_unlock(&node->status_lock);
     status->incarnation = node->incarnation;
     status->ldms_count = node->config.plan->ldms;

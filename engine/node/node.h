@@ -123,6 +123,13 @@ struct pst_ldm_status {
     uint64_t misplaced_pages;
 };
 
+/* Over how long rates are reckoned, in seconds. */
+#define PST_RATES 3u
+#define PST_RATE_SPANS_S                                                                           \
+    {                                                                                              \
+        1, 10, 60                                                                                  \
+    }
+
 enum pst_backup_end { PST_END_NONE, PST_END_COMPLETE, PST_END_ABORTED, PST_END_IN_DOUBT };
 
 /* The last backup that the node took part in, as far as it is concerned. */
@@ -148,6 +155,17 @@ struct pst_backup_totals {
     uint64_t source_bytes; /* this node's share of those that are complete or partial */
     uint64_t stored_bytes;
     uint64_t elapsed_ns;
+};
+
+/* The backup that a cluster's node takes part in, as far as it is concerned. */
+struct pst_running_status {
+    const char *phase; /* static; NULL: there is none */
+    bool reads;        /* or has read all */
+    uint32_t number;
+    uint64_t elapsed_ns;
+    uint64_t listed_bytes;                /* of its sources, so far */
+    bool is_listed;                       /* that is all */
+    uint64_t bytes_per_second[PST_RATES]; /* read of late: in the last 1, 10 and 60 s */
 };
 
 /* A backup in doubt that the node works on. */
@@ -197,6 +215,7 @@ struct pst_node_status {
     struct pst_last_backup last_success; /* the last that is COMPLETE */
     struct pst_last_backup last_failure; /* the last that is not */
     struct pst_backup_totals totals;
+    struct pst_running_status running;
     uint64_t node_bytes[PST_NODES_MAX + 1]; /* read in the running backup, by id: of this node; of
                                                the others where LDM 1 is its master, else 0 */
     uint64_t scan_ns;                       /* since when, until now; 0: nothing is being read */

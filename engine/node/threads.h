@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "engine/node/node.h"
+#include "engine/node/rates.h"
 #include "engine/node/worker.h"
 #include "engine/protocol/proxy.h"
 #include "engine/repository/lease.h"
@@ -48,6 +49,15 @@ struct pst_hand {
     char manifest[PATH_MAX]; /* a file; "": none */
 };
 
+/* Of the backup that a proxy of the node is in; by the proxy's thread. */
+struct node_progress {
+    _Atomic uint32_t state; /* enum pst_proxy_state */
+    _Atomic uint32_t number;
+    _Atomic uint64_t began_ns;
+    _Atomic uint64_t listed_bytes;
+    atomic_bool is_listed;
+};
+
 struct pst_node {
     struct pst_node_config config;
     bool queues_log;
@@ -71,7 +81,9 @@ struct pst_node {
     _Atomic uint64_t gci;          /* the highest known here: of earlier backups, and of freezes */
     _Atomic uint64_t proxy_backup; /* that the hub's proxy is in; 0: none */
     _Atomic uint64_t node_bytes[PST_NODES_MAX + 1]; /* as reported to LDM 1, the master */
+    struct node_progress progress;
     pthread_mutex_t status_lock;
+    struct rates rates;            /* of what the LDMs read; the lock's */
     struct pst_node_status status; /* the hub's part of it */
 };
 
@@ -86,6 +98,15 @@ static inline bool proxy_holds_writers(const struct pst_proxy *proxy)
 {
     return proxy->state == PST_PROXY_FREEZING || proxy->state == PST_PROXY_FROZEN ||
            proxy->state == PST_PROXY_CUTTING;
+}
+
+/* What the LDMs have read for the last backup that they were in. Any thread. */
+static inline uint64_t node_bytes_read(const struct pst_node *node)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        bytes += atomic_load_explicit(&node->ldms[i].source_bytes, memory_order_relaxed);
+    return bytes;
 }
 
 /* Raises the highest GCI that the node knows. Any thread. */

@@ -86,6 +86,49 @@ static json_t *ldms_json(const struct pst_node_status *status)
     return ldms;
 }
 
+/* What the backup will have read here when it ends: what is listed, and until all is, what the last
+ * one had, as long as that is more. 0: nobody knows. */
+static uint64_t bytes_expected(const struct pst_node_status *status)
+{
+    uint64_t listed = status->running.listed_bytes, last = status->last_success.sums.source_bytes;
+    if (status->running.is_listed)
+        return listed;
+    return listed <= last ? last : 0;
+}
+
+static void add_estimate(json_t **object, uint64_t done, uint64_t expected, uint64_t per_second)
+{
+    if (expected == 0)
+        return;
+    uint64_t left = done < expected ? expected - done : 0;
+    pst_json_set(object, "percent_done",
+                 json_real(left == 0 ? 1 : (double)done / (double)expected));
+    if (per_second > 0)
+        pst_json_set(object, "remaining_ns",
+                     json_integer((json_int_t)((double)left * 1e9 / (double)per_second)));
+}
+
+/* The backup that the node takes part in: its share of it. */
+static json_t *running_json(const struct pst_node_status *status, uint32_t node)
+{
+    const struct pst_running_status *running = &status->running;
+    uint64_t done = running->reads ? status->node_bytes[node] : 0;
+    if (!running->phase)
+        return json_null();
+    json_t *object = json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "number",
+                               (json_int_t)running->number, "phase", running->phase, "elapsed_ns",
+                               (json_int_t)running->elapsed_ns, "source_bytes", (json_int_t)done,
+                               "bytes_per_second_1s", (json_int_t)running->bytes_per_second[0],
+                               "bytes_per_second_10s", (json_int_t)running->bytes_per_second[1],
+                               "bytes_per_second_60s", (json_int_t)running->bytes_per_second[2]);
+    if (running->is_listed)
+        pst_json_set(&object, "source_bytes_total",
+                     json_integer((json_int_t)running->listed_bytes));
+    if (running->reads)
+        add_estimate(&object, done, bytes_expected(status), running->bytes_per_second[1]);
+    return object;
+}
+
 /* The backups that this node was asked for. */
 static json_t *jobs_json(const struct control *control)
 {
@@ -270,6 +313,7 @@ json_t *control_status_json(const struct control *control, const struct pst_node
         (int)status->has_more, "stalls", stalls_json(status), "hung", (int)status->is_hung);
     pst_json_set(&object, "version", json_string(PST_VERSION));
     pst_json_set(&object, "started", json_string(started));
+    pst_json_set(&object, "running", running_json(status, control->config->node));
     pst_json_set(&object, "warnings", json_integer((json_int_t)pst_log_warnings()));
     pst_json_set(&object, "last_success", last_success_json(&status->last_success));
     pst_json_set(&object, "last_failure", last_failure_json(&status->last_failure));

@@ -113,6 +113,63 @@ static void a_backup_that_is_aborted(void)
 }
 
 /* Nodes that the cluster was to have did not take part. */
+static const char *phase(enum pst_proxy_state state)
+{
+    struct pst_running_status running;
+    go(state);
+    history_show(&node, &running);
+    return running.phase ? running.phase : "";
+}
+
+static void a_running_backup_has_a_phase(void)
+{
+    struct pst_running_status running;
+    begin();
+    CU_ASSERT_STRING_EQUAL(phase(PST_PROXY_IDLE), "");
+    define(7);
+    CU_ASSERT_STRING_EQUAL(phase(PST_PROXY_STARTED), "preparing");
+    CU_ASSERT_STRING_EQUAL(phase(PST_PROXY_FREEZING), "freezing");
+    proxy.sender = proxy.senders.slots; /* it lists */
+    proxy.dealer.listed_bytes = 300;
+    CU_ASSERT_STRING_EQUAL(phase(PST_PROXY_SCANNING), "reading");
+    history_show(&node, &running);
+    CU_ASSERT_EQUAL(running.number, 7);
+    CU_ASSERT_EQUAL(running.listed_bytes, 300);
+    CU_ASSERT_FALSE(running.is_listed);
+    proxy.sender = NULL;
+    go(PST_PROXY_SCANNING);
+    history_show(&node, &running);
+    CU_ASSERT_TRUE(running.reads && running.is_listed);
+    /* the other proxy of the node does nothing, and has no say */
+    struct history other = {0};
+    struct pst_proxy idle = {0};
+    history_follow(&other, &node, &idle);
+    CU_ASSERT_STRING_EQUAL(phase(PST_PROXY_PREPARED), "prepared");
+    history_follow(&other, &node, &idle);
+    history_show(&node, &running);
+    CU_ASSERT_STRING_EQUAL(running.phase, "prepared");
+    CU_ASSERT_STRING_EQUAL(phase(PST_PROXY_IDLE), "");
+    end();
+}
+
+static void totals_add_up(void)
+{
+    begin();
+    for (uint32_t number = 1; number <= 3; number++) {
+        define(number);
+        go(PST_PROXY_DEFINED);
+        proxy.sums.source_bytes = 100 * number;
+        go(number == 2 ? PST_PROXY_ABORTED : PST_PROXY_COMMITTING);
+        go(PST_PROXY_IDLE);
+    }
+    CU_ASSERT_EQUAL(node.status.totals.complete, 2);
+    CU_ASSERT_EQUAL(node.status.totals.aborted, 1);
+    CU_ASSERT_EQUAL(node.status.totals.source_bytes, 400);
+    CU_ASSERT_EQUAL(node.status.last_success.number, 3);
+    CU_ASSERT_EQUAL(node.status.last_failure.number, 2);
+    end();
+}
+
 static void a_backup_that_is_partial(void)
 {
     begin();
@@ -205,6 +262,8 @@ int main(void)
         {"a commit that fails", a_commit_that_fails},
         {"a definition that is refused", a_definition_that_is_refused},
         {"a node alone", a_node_alone},
+        {"a running backup has a phase", a_running_backup_has_a_phase},
+        {"totals add up", totals_add_up},
         CU_TEST_INFO_NULL,
     };
     return suite_run("history", tests);

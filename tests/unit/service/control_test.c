@@ -177,6 +177,10 @@ static void fill_status(struct pst_node_status *status)
         memset(refusal->reason, '"', sizeof(refusal->reason) - 1);
         refusal->reason[sizeof(refusal->reason) - 1] = '\0';
     }
+    status->running.phase = "cleaning up";
+    status->running.reads = status->running.is_listed = true;
+    status->last_success.end = PST_END_COMPLETE;
+    status->last_failure.end = PST_END_ABORTED;
     status->last.end = PST_END_COMPLETE;
     status->last.error = PST_E_STALLED;
     status->pace.setting.mode = PST_PACE_RATE;
@@ -208,6 +212,54 @@ static void the_longest_status_fits(void)
     config.cluster = NULL;
     config.plan = NULL;
     close(fd);
+    close_server();
+}
+
+/* The field of the running backup; -1: there is none. */
+static double running_field(const struct pst_node_status *status, const char *name)
+{
+    static struct pst_plan plan = {.ldms = 1};
+    struct pst_cluster_config cluster = {.name = "c"};
+    config.cluster = &cluster;
+    config.plan = &plan;
+    json_t *whole = control_status_json(&control, status);
+    const json_t *field = json_object_get(json_object_get(whole, "running"), name);
+    double value = field ? json_number_value(field) : -1;
+    json_decref(whole);
+    config.cluster = NULL;
+    config.plan = NULL;
+    return value;
+}
+
+/* Until all is listed, the last success says what there is to read. */
+static void what_remains_is_estimated(void)
+{
+    static struct pst_node_status status;
+    memset(&status, 0, sizeof(status));
+    open_server();
+    CU_ASSERT_EQUAL(running_field(&status, "number"), -1);
+    status.running = (struct pst_running_status){
+        .phase = "reading", .reads = true, .number = 7, .bytes_per_second = {50, 10, 5}};
+    status.node_bytes[config.node] = 100;
+    status.running.listed_bytes = 200;
+    CU_ASSERT_EQUAL(running_field(&status, "number"), 7);
+    CU_ASSERT_EQUAL(running_field(&status, "percent_done"), -1);
+    status.last_success.end = PST_END_COMPLETE;
+    status.last_success.sums.source_bytes = 400;
+    CU_ASSERT_EQUAL(running_field(&status, "percent_done"), 0.25);
+    CU_ASSERT_EQUAL(running_field(&status, "remaining_ns"), 30e9);
+    CU_ASSERT_EQUAL(running_field(&status, "source_bytes_total"), -1);
+    status.running.listed_bytes = 500; /* there is more than then */
+    CU_ASSERT_EQUAL(running_field(&status, "percent_done"), -1);
+    status.running.is_listed = true;
+    CU_ASSERT_EQUAL(running_field(&status, "percent_done"), 0.2);
+    CU_ASSERT_EQUAL(running_field(&status, "source_bytes_total"), 500);
+    status.node_bytes[config.node] = 600; /* it grew meanwhile */
+    CU_ASSERT_EQUAL(running_field(&status, "percent_done"), 1);
+    CU_ASSERT_EQUAL(running_field(&status, "remaining_ns"), 0);
+    status.running.reads = false;
+    CU_ASSERT_EQUAL(running_field(&status, "percent_done"), -1);
+    CU_ASSERT_EQUAL(running_field(&status, "source_bytes"), 0);
     close_server();
 }
 
@@ -583,6 +635,7 @@ int main(void)
         {"a path that is too long is refused", a_long_path_is_refused},
         {"requests and answers pass", requests_and_answers_pass},
         {"the longest status fits", the_longest_status_fits},
+        {"what remains is estimated", what_remains_is_estimated},
         {"nonsense is refused", nonsense_is_refused},
         {"an unknown key is refused", an_unknown_key_is_refused},
         {"what a master does not confirm is not wanted", what_is_not_confirmed_is_not_wanted},
