@@ -8,6 +8,7 @@ extern const struct cli_command cli_command_abort;
 extern const struct cli_command cli_command_backup;
 extern const struct cli_command cli_command_cat;
 extern const struct cli_command cli_command_diff;
+extern const struct cli_command cli_command_events;
 extern const struct cli_command cli_command_export;
 extern const struct cli_command cli_command_find;
 extern const struct cli_command cli_command_key;

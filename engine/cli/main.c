@@ -13,12 +13,31 @@
 #include "engine/cli/commands.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_command_backup,  &cli_command_list,    &cli_command_show,    &cli_command_ls,
-    &cli_command_find,    &cli_command_cat,     &cli_command_diff,    &cli_command_stats,
-    &cli_command_verify,  &cli_command_restore, &cli_command_export,  &cli_command_prune,
-    &cli_command_pin,     &cli_command_unpin,   &cli_command_key,     &cli_command_topology,
-    &cli_command_node,    &cli_command_keygen,  &cli_command_status,  &cli_command_pace,
-    &cli_command_metrics, &cli_command_abort,   &cli_command_resolve, NULL,
+    &cli_command_backup,
+    &cli_command_list,
+    &cli_command_show,
+    &cli_command_ls,
+    &cli_command_find,
+    &cli_command_cat,
+    &cli_command_diff,
+    &cli_command_stats,
+    &cli_command_verify,
+    &cli_command_restore,
+    &cli_command_export,
+    &cli_command_prune,
+    &cli_command_pin,
+    &cli_command_unpin,
+    &cli_command_key,
+    &cli_command_topology,
+    &cli_command_node,
+    &cli_command_keygen,
+    &cli_command_status,
+    &cli_command_pace,
+    &cli_command_metrics,
+    &cli_command_events,
+    &cli_command_abort,
+    &cli_command_resolve,
+    NULL,
 };
 
 /*

@@ -43,6 +43,8 @@ static void serve(struct control *control, uint64_t client, const json_t *reques
         control_set_pace(control, client, request);
     else if (strcmp(what, "status") == 0)
         control_status(control, client);
+    else if (strcmp(what, "events") == 0)
+        control_follow(control, client);
     else
         control_refuse(control, client, -PST_E_BAD_REQUEST, "unknown request \"%.32s\"", what);
 }
@@ -88,7 +90,7 @@ static void take_signals(struct control *control)
 static void turn(struct control *control, int interrupt_fd, int timeout_ms)
 {
     struct pollfd polled[CONTROL_CLIENTS_MAX + 3];
-    timeout_ms = control_expire(control, timeout_ms);
+    timeout_ms = control_tell_followers(control, control_expire(control, timeout_ms));
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         polled[i] = (struct pollfd){.fd = control->clients[i].fd, .events = POLLIN};
     struct pollfd *listener = &polled[CONTROL_CLIENTS_MAX];
@@ -129,6 +131,7 @@ static int watchdog_ms(uint64_t watchdog_ns)
 static void stop(struct control *control)
 {
     interrupt_end_within(CONTROL_END_S);
+    control_tell_stop(control);
     (void)service_notify("STOPPING=1"); /* the node stops all the same if this fails */
     uint64_t until_ns = pst_monotonic_ns() + STOP_NS;
     while (control_end_backup(control) && pst_monotonic_ns() < until_ns)

@@ -14,6 +14,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/printable.h"
+#include "engine/base/time_text.h"
 #include "engine/json/json_build.h"
 #include "engine/json/json_read.h"
 #include "engine/service/control_parts.h"
@@ -23,6 +24,27 @@ static void hang_up(struct control_client *client)
 {
     close(client->fd);
     *client = (struct control_client){.fd = -1};
+}
+
+/* A packet in a buffer that is full: there is more room for the last one. */
+static void say_farewell(const struct control_client *client)
+{
+    static const char word[] = "{\"message_type\":\"event\",\"event\":\"dropped\"}";
+    int bytes;
+    socklen_t length = sizeof(bytes);
+    if (getsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &bytes, &length) < 0)
+        return;
+    /* The kernel reports twice what it was asked for, and doubles that again. */
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    (void)send(client->fd, word, sizeof(word) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Whoever follows learns that it is not the node that has ended. */
+static void dismiss(struct control_client *client)
+{
+    if (client->follows)
+        say_farewell(client);
+    hang_up(client);
 }
 
 static struct control_client *find(struct control *control, uint64_t id)
@@ -83,6 +105,36 @@ void control_refuse_unknown(struct control *control, uint64_t client, int error,
     va_start(list, format);
     refuse(control, client, error, false, format, list);
     va_end(list);
+}
+
+void control_push(struct control *control, struct control_client *client, const json_t *message)
+{
+    char *text;
+    size_t bytes;
+    PST_CHECK_THREAD(&control->owner);
+    int error = pst_json_text(message, &text, &bytes);
+    ssize_t sent = error ? -1 : send(client->fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    free(text);
+    if (sent >= 0) {
+        client->quiet_since_ns = pst_monotonic_ns();
+        return;
+    }
+    pst_log(PST_LOG_WARNING, "a client that follows events does not read them, and is dropped");
+    dismiss(client);
+}
+
+void control_begin_following(struct control *control, uint64_t id)
+{
+    struct control_client *client = find(control, id);
+    if (!client)
+        return;
+    char when[PST_TIME_TEXT_BYTES];
+    client->follows = true;
+    control_send(control, id,
+                 json_pack("{s:s, s:s, s:s, s:I}", "message_type", "event", "event", "following",
+                           "time", pst_time_text(pst_unix_ns(), 9, when), "node",
+                           (json_int_t)control->config->node),
+                 false);
 }
 
 /* What a request may have beside its name: a client of a newer version must not believe that this
@@ -211,7 +263,7 @@ static struct control_client *make_room(struct control *control)
     }
     struct control_client *client = idlest(control);
     assert(client); /* there are more slots than clients that can wait */
-    hang_up(client);
+    dismiss(client);
     return client;
 }
 
@@ -224,7 +276,7 @@ static void pause_for_descriptors(struct control *control, int error)
         pst_log(PST_LOG_WARNING, "a client of the control socket waits: %s", pst_error_text(error));
     control->deaf_until_ns = now_ns + CONTROL_DEAF_NS;
     if (client)
-        hang_up(client);
+        dismiss(client);
 }
 
 void control_accept(struct control *control)

@@ -27,6 +27,7 @@ struct control_client {
     int fd;      /* -1: free */
     uint64_t id; /* never given twice; 0: free */
     bool has_asked;
+    bool follows;            /* is told what happens; owed nothing: it makes room like others */
     uint64_t quiet_since_ns; /* its last request, or when it was let in; CLOCK_MONOTONIC */
 };
 
@@ -61,6 +62,20 @@ struct control_resolving {
     uint8_t uid[16];
 };
 
+/* What those who follow have been told. */
+struct control_seen {
+    uint64_t due_ns; /* of the next look */
+    struct pst_set live;
+    struct pst_set kept_out;
+    const char *phase; /* of the backup that runs; NULL: none does */
+    uint32_t number;
+    uint64_t progress_due_ns;
+    uint64_t ended_unix_ns; /* of the last backup */
+    uint32_t stalls;
+    uint32_t in_doubt;
+    bool is_hung;
+};
+
 struct control {
     struct pst_thread_owner owner; /* bound while it serves */
     char *path;
@@ -73,6 +88,7 @@ struct control {
     struct control_job jobs[CONTROL_JOBS_MAX];
     struct control_last last;
     struct control_resolving resolving;
+    struct control_seen seen;
     uint64_t started_unix_ns;                          /* when it began to serve */
     uint64_t ending;                                   /* the backup that was aborted to stop */
     struct pst_set live;                               /* by id - 1; this node always */
@@ -115,6 +131,12 @@ void control_refuse(struct control *control, uint64_t client, int error, const c
 void control_refuse_unknown(struct control *control, uint64_t client, int error, const char *format,
                             ...) __attribute__((format(printf, 4, 5)));
 
+/* Tells a client that follows. One that cannot take it is hung up on, with a last word. */
+void control_push(struct control *control, struct control_client *client, const json_t *message);
+
+/* From now on the client is told what happens, and this first. */
+void control_begin_following(struct control *control, uint64_t client);
+
 /* The next request of a slot of control->clients, the caller's reference; NULL: there is none, or
  * it was refused, or the client has hung up. */
 json_t *control_next_request(struct control *control, uint32_t slot);
@@ -128,6 +150,22 @@ void control_set_pace(struct control *control, uint64_t client, const json_t *re
 /* control_status.c. Answers a request for the status. The JSON of any fits a packet. */
 void control_status(struct control *control, uint64_t client);
 json_t *control_status_json(const struct control *control, const struct pst_node_status *status);
+json_t *control_running_json(const struct pst_node_status *status, uint32_t node);
+json_t *control_last_backup_json(const struct pst_last_backup *last);
+json_t *control_stalls_json(const struct pst_node_status *status);
+
+/* control_events.c. Has the client follow. */
+void control_follow(struct control *control, uint64_t client);
+
+/* Tells those who follow what has changed, if it is time to look. Returns in how many ms to call
+ * again, at most limit_ms (-1: without limit). */
+int control_tell_followers(struct control *control, int limit_ms);
+
+/* Likewise, of this status, whatever the time. */
+void control_look(struct control *control, const struct pst_node_status *status);
+
+/* The node stops. */
+void control_tell_stop(struct control *control);
 
 /* control_resolve.c. Asks the node for a decision, and answers the client when it is made. */
 void control_resolve(struct control *control, uint64_t client, const json_t *request);

@@ -109,7 +109,7 @@ static void add_estimate(json_t **object, uint64_t done, uint64_t expected, uint
 }
 
 /* The backup that the node takes part in: its share of it. */
-static json_t *running_json(const struct pst_node_status *status, uint32_t node)
+json_t *control_running_json(const struct pst_node_status *status, uint32_t node)
 {
     const struct pst_running_status *running = &status->running;
     uint64_t done = running->reads ? status->node_bytes[node] : 0;
@@ -170,7 +170,7 @@ static json_t *codecs_json(const uint64_t *chunks)
 }
 
 /* The last backup that the node took part in: its share of it. */
-static json_t *last_backup_json(const struct pst_last_backup *last)
+json_t *control_last_backup_json(const struct pst_last_backup *last)
 {
     static const char *const ends[] = {[PST_END_COMPLETE] = "complete",
                                        [PST_END_ABORTED] = "aborted",
@@ -280,7 +280,7 @@ static json_t *doubts_json(const struct pst_node_status *status)
     return doubts;
 }
 
-static json_t *stalls_json(const struct pst_node_status *status)
+json_t *control_stalls_json(const struct pst_node_status *status)
 {
     json_t *stalls = json_array();
     uint64_t now_ns = pst_monotonic_ns();
@@ -307,13 +307,13 @@ json_t *control_status_json(const struct control *control, const struct pst_node
         "message_type", "status", "cluster", control->config->cluster->name, "cluster_id", id,
         "node", (json_int_t)control->config->node, "master", (json_int_t)control_master(control),
         "nodes", nodes_json(control, status), "ldms", ldms_json(status), "backups",
-        jobs_json(control), "last_backup", last_backup_json(&status->last), "last_request",
+        jobs_json(control), "last_backup", control_last_backup_json(&status->last), "last_request",
         last_request_json(&control->last), "signals", fabric_json(status), "in_doubt",
         (json_int_t)status->in_doubt, "doubts", doubts_json(status), "more_in_doubt",
-        (int)status->has_more, "stalls", stalls_json(status), "hung", (int)status->is_hung);
+        (int)status->has_more, "stalls", control_stalls_json(status), "hung", (int)status->is_hung);
     pst_json_set(&object, "version", json_string(PST_VERSION));
     pst_json_set(&object, "started", json_string(started));
-    pst_json_set(&object, "running", running_json(status, control->config->node));
+    pst_json_set(&object, "running", control_running_json(status, control->config->node));
     pst_json_set(&object, "warnings", json_integer((json_int_t)pst_log_warnings()));
     pst_json_set(&object, "last_success", last_success_json(&status->last_success));
     pst_json_set(&object, "last_failure", last_failure_json(&status->last_failure));

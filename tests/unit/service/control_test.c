@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "engine/base/log.h"
 #include "engine/service/control_parts.h"
 #include "engine/service/control_socket.h"
 #include "tests/suite.h"
@@ -260,6 +261,74 @@ static void what_remains_is_estimated(void)
     status.running.reads = false;
     CU_ASSERT_EQUAL(running_field(&status, "percent_done"), -1);
     CU_ASSERT_EQUAL(running_field(&status, "source_bytes"), 0);
+    close_server();
+}
+
+/* The name of the next event; "": there is none. */
+static const char *next_event(int fd)
+{
+    static char event[32];
+    json_t *message = NULL;
+    event[0] = '\0';
+    if (pst_control_receive(fd, -1, &message) == 0)
+        snprintf(event, sizeof(event), "%s", json_string_value(json_object_get(message, "event")));
+    json_decref(message);
+    return event;
+}
+
+static void who_follows_hears_of_each_change_once(void)
+{
+    static struct pst_node_status status;
+    memset(&status, 0, sizeof(status));
+    open_server();
+    int fd = connect_client();
+    control_look(&control, &status);
+    control_begin_following(&control, control.clients[0].id);
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "following");
+    control_look(&control, &status); /* nothing has happened */
+    status.running = (struct pst_running_status){.phase = "preparing", .number = 7};
+    control_look(&control, &status);
+    control_look(&control, &status);
+    pst_set_add(&control.live, 4);
+    status.is_hung = true;
+    control_look(&control, &status);
+    status.running.phase = NULL;
+    status.last.end = PST_END_COMPLETE;
+    status.last.ended_unix_ns = 5;
+    control_look(&control, &status);
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "backup_phase");
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "node_state");
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "hung");
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "backup_ended");
+    control_tell_stop(&control);
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "stopping");
+    close(fd);
+    close_server();
+}
+
+/* It never holds the server up, and learns why it hears no more. */
+static void a_slow_follower_is_dropped_with_a_word(void)
+{
+    static struct pst_node_status status;
+    char last[32] = "";
+    uint32_t told = 0, heard = 0;
+    memset(&status, 0, sizeof(status));
+    pst_log_set_level(PST_LOG_ERROR);
+    open_server();
+    int fd = connect_client();
+    control_look(&control, &status);
+    control_begin_following(&control, control.clients[0].id);
+    for (; control.clients[0].fd >= 0 && told < 1000000; told++) {
+        status.in_doubt++;
+        control_look(&control, &status);
+    }
+    CU_ASSERT_TRUE(told < 1000000);
+    for (const char *event = next_event(fd); *event; event = next_event(fd), heard++)
+        snprintf(last, sizeof(last), "%s", event);
+    CU_ASSERT_EQUAL(heard, told + 1); /* "following", all that was told but the last, a word */
+    CU_ASSERT_STRING_EQUAL(last, "dropped");
+    pst_log_set_level(PST_LOG_INFO);
+    close(fd);
     close_server();
 }
 
@@ -636,6 +705,8 @@ int main(void)
         {"requests and answers pass", requests_and_answers_pass},
         {"the longest status fits", the_longest_status_fits},
         {"what remains is estimated", what_remains_is_estimated},
+        {"who follows hears of each change once", who_follows_hears_of_each_change_once},
+        {"a slow follower is dropped with a word", a_slow_follower_is_dropped_with_a_word},
         {"nonsense is refused", nonsense_is_refused},
         {"an unknown key is refused", an_unknown_key_is_refused},
         {"what a master does not confirm is not wanted", what_is_not_confirmed_is_not_wanted},
