@@ -3,16 +3,19 @@
  * command.c, on the main thread.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/api/session.h"
 #include "engine/base/clock.h"
+#include "engine/base/hex.h"
 #include "engine/base/log.h"
 #include "engine/cli/backup_report.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/dry_run.h"
+#include "engine/cli/hook.h"
 #include "engine/cli/job_options.h"
 #include "engine/cli/metrics_file.h"
 #include "engine/cli/null_target.h"
@@ -94,6 +97,7 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
      .help = "with --logical: all tables but these"},
+    CLI_HOOK_OPTIONS,
     CLI_METRICS_FILE_OPTION,
     CLI_OPTION_JSON,
     {0},
@@ -111,6 +115,7 @@ struct run {
     struct pst_session_report report;
     struct cli_progress *progress;
     char message[PST_MESSAGE_BYTES];
+    bool is_begun; /* --before-command has done what it was to do: --after-command is due */
 };
 
 static void read_options(struct run *run)
@@ -295,14 +300,81 @@ static enum cli_exit make_null_target(struct run *run)
     return CLI_EXIT_DONE;
 }
 
+/* ---- commands before and after ---- */
+
+#define HOOK_TEXT_BYTES 80u
+
+static enum cli_exit run_before(struct run *run)
+{
+    const struct cli_arguments *arguments = run->arguments;
+    const char *command = cli_argument_text(arguments, "before-command");
+    char to[PATH_MAX + HOOK_TEXT_BYTES];
+    snprintf(to, sizeof(to), "PENSTOCK_BACKUP_TO=%s", cli_argument_text(arguments, "to"));
+    const char *environment[] = {to, NULL};
+    int error = command ? cli_hook_run(command, environment,
+                                       cli_argument_number(arguments, "command-limit"),
+                                       pst_interrupt_fd(), run->message)
+                        : 0;
+    run->is_begun = !error;
+    if (error == -EINTR)
+        return cli_fail(arguments, CLI_EXIT_INTERRUPTED, "interrupted; no backup was begun");
+    return error ? cli_fail(arguments, CLI_EXIT_FAILED,
+                            "no backup was made: --before-command has failed: %s", run->message)
+                 : CLI_EXIT_DONE;
+}
+
+/* What the command is told of a backup that was made. */
+struct hook_texts {
+    char number[HOOK_TEXT_BYTES], uid[HOOK_TEXT_BYTES], source_bytes[HOOK_TEXT_BYTES];
+    char stored_bytes[HOOK_TEXT_BYTES];
+};
+
+static void describe(const struct pst_session_report *report, struct hook_texts *texts)
+{
+    char uid[2 * sizeof(report->uid) + 1];
+    pst_hex_encode(report->uid, sizeof(report->uid), uid);
+    snprintf(texts->number, HOOK_TEXT_BYTES, "PENSTOCK_BACKUP_NUMBER=%u", report->number);
+    snprintf(texts->uid, HOOK_TEXT_BYTES, "PENSTOCK_BACKUP_UID=%s", uid);
+    snprintf(texts->source_bytes, HOOK_TEXT_BYTES, "PENSTOCK_BACKUP_SOURCE_BYTES=%llu",
+             (unsigned long long)report->source_bytes);
+    snprintf(texts->stored_bytes, HOOK_TEXT_BYTES, "PENSTOCK_BACKUP_STORED_BYTES=%llu",
+             (unsigned long long)report->stored_bytes);
+}
+
+/* An interrupt has ended the backup; the command is due all the same, and has its limit. */
+static enum cli_exit run_after(struct run *run, enum cli_exit code)
+{
+    const struct cli_arguments *arguments = run->arguments;
+    const char *command = cli_argument_text(arguments, "after-command");
+    char to[PATH_MAX + HOOK_TEXT_BYTES], exit_code[HOOK_TEXT_BYTES];
+    struct hook_texts texts;
+    bool is_made = run->report.number != 0 && !run->report.error;
+    if (!command || !run->is_begun)
+        return code;
+    snprintf(to, sizeof(to), "PENSTOCK_BACKUP_TO=%s", cli_argument_text(arguments, "to"));
+    snprintf(exit_code, sizeof(exit_code), "PENSTOCK_BACKUP_EXIT_CODE=%d", (int)code);
+    describe(&run->report, &texts);
+    const char *environment[] = {to,        exit_code,          is_made ? texts.number : NULL,
+                                 texts.uid, texts.source_bytes, texts.stored_bytes,
+                                 NULL};
+    int error = cli_hook_run(command, environment, cli_argument_number(arguments, "command-limit"),
+                             -1, run->message);
+    return error ? cli_fail(arguments, code == CLI_EXIT_DONE ? CLI_EXIT_PARTIAL : code,
+                            "--after-command has failed: %s", run->message)
+                 : code;
+}
+
 static enum cli_exit prepare(struct run *run)
 {
     int error = pst_interrupt_install();
     if (error)
         return cli_fail(run->arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
                         pst_error_text(error));
+    enum cli_exit code = run_before(run);
+    if (code != CLI_EXIT_DONE)
+        return code;
     read_options(run);
-    enum cli_exit code = read_tables(run);
+    code = read_tables(run);
     bool is_null = cli_null_target_is(run->job.directory);
     if (code == CLI_EXIT_DONE && is_null)
         code = make_null_target(run);
@@ -433,6 +505,7 @@ static enum cli_exit run_backup(const struct cli_arguments *arguments)
                    ? cli_backup_dry_run(arguments, run->session, run->job.directory)
                    : back_up(run);
     pst_session_close(run->session);
+    code = run_after(run, code);
     cli_null_target_remove(&run->null_target);
     cli_table_names_free(&run->tables);
     cli_table_names_free(&run->unwanted_tables);
