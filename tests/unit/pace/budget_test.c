@@ -172,6 +172,23 @@ static void threads_share_one_budget(void)
     pst_pace_release(&pace);
 }
 
+/* An hour in which nobody read is not made up for. */
+static void unused_budget_is_gone(void)
+{
+    struct pst_pace_share share;
+    const struct pst_pace_setting setting = rate(MIB);
+    uint64_t taken = 0, began_ns = pst_monotonic_ns();
+    pst_pace_init(&pace, &setting, 8);
+    atomic_store(&pace.line_ns, began_ns - 3600 * NS_PER_S);
+    pst_pace_share_open(&share, &pace);
+    for (uint32_t bytes; taken < 1000 * MIB && (bytes = pst_pace_take(&share, UINT32_MAX)) > 0;)
+        taken += bytes;
+    uint64_t elapsed_us = (pst_monotonic_ns() - began_ns) / 1000;
+    CU_ASSERT_TRUE(taken <= (elapsed_us + 100000) * MIB / 1000000 + 2 * (64u << 10));
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
+}
+
 static void small_files_count_as_a_block(void)
 {
     struct pst_pace_share share;
@@ -218,6 +235,7 @@ int main(void)
         {"a change counts at once", a_change_counts_at_once},
         {"pieces fit the rate", pieces_fit_the_rate},
         {"threads share one budget", threads_share_one_budget},
+        {"unused budget is gone", unused_budget_is_gone},
         {"small files count as a block", small_files_count_as_a_block},
         {"only auto ticks", only_auto_ticks},
         CU_TEST_INFO_NULL,

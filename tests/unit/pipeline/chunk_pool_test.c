@@ -12,6 +12,7 @@
 
 static struct rig rig;
 static struct chunk_pool *pool;
+static struct pst_pace_share share;
 
 static void open_pool(void)
 {
@@ -20,7 +21,8 @@ static void open_pool(void)
                                              .memory = rig.memory,
                                              .chunk_bytes = RIG_CHUNK_BYTES,
                                              .depth = DEPTH,
-                                             .file = &rig.file};
+                                             .file = &rig.file,
+                                             .pace = &share};
     CU_ASSERT_EQUAL_FATAL(chunk_pool_create(&config, &pool), 0);
     CU_ASSERT_EQUAL(chunk_pool_buffers(pool), BUFFERS);
 }
@@ -93,6 +95,38 @@ static void a_part_comes_out_whole(void)
     CU_ASSERT_EQUAL(chunk_pool_sums(pool).chunks, 0);
     rig_release_part(&part);
     close_pool();
+}
+
+static uint32_t fill_all(void)
+{
+    uint32_t filled = 0;
+    for (struct chunk *chunk; (chunk = chunk_pool_fill(pool, PST_CHUNK_DATA, 1)); filled++)
+        put(chunk, 1, filled * RIG_CHUNK_BYTES, RIG_CHUNK_BYTES);
+    return filled;
+}
+
+/* By its pace a pool is as if it had been made with that depth; and it grows again. */
+static void a_pace_limits_the_depth(void)
+{
+    struct pst_pace pace;
+    const struct pst_pace_setting setting = {.mode = PST_PACE_AUTO};
+    pst_pace_init(&pace, &setting, DEPTH);
+    pst_pace_share_open(&share, &pace);
+    open_pool();
+    begin_part();
+    atomic_store(&pace.depth, PST_DEPTH_MIN);
+    CU_ASSERT_EQUAL(fill_all(), PST_DEPTH_MIN + 1);
+    atomic_store(&pace.depth, DEPTH - 1);
+    CU_ASSERT_EQUAL(fill_all(), DEPTH - 1 - PST_DEPTH_MIN);
+    atomic_store(&pace.depth, UINT32_MAX);
+    CU_ASSERT_EQUAL(fill_all(), 1);
+    chunk_pool_drop(pool);
+    pst_ring_drain(rig.ring);
+    chunk_pool_forget_part(pool);
+    rig_finish_part(&rig);
+    close_pool();
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
 }
 
 /* Two buffers are the index's. Full chunks are on their way; what is left is the limit. */
@@ -284,6 +318,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"a part comes out whole", a_part_comes_out_whole},
+        {"a pace limits the depth", a_pace_limits_the_depth},
         {"buffers are all that there is", buffers_are_all_that_there_is},
         {"a chunk is closed when room or pieces end", a_chunk_is_closed_when_room_or_pieces_end},
         {"a chunk waits for its reads", a_chunk_waits_for_its_reads},

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/transform/zstd/zstd_codec.h"
 #include "tests/suite.h"
 #include "tests/support/child.h"
@@ -73,6 +74,92 @@ static void a_part_is_read_back(void)
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_RELEASE), 0);
     CU_ASSERT_TRUE(works_part_exists(&works));
     works_close(&works);
+}
+
+#define LATER_NS UINT64_C(1000000000000)
+
+static struct pst_pace pace;
+
+/* An hour's budget is owed. */
+static void owe(void)
+{
+    const struct pst_pace_setting slow = {.mode = PST_PACE_RATE, .bytes_per_s = PST_PACE_MIN};
+    pst_pace_init(&pace, &slow, WORKS_DEPTH);
+    pst_pace_share_open(&works.pace, &pace);
+    pst_pace_spend(&works.pace, 3600 * PST_PACE_MIN);
+}
+
+static void let_go(void)
+{
+    const struct pst_pace_setting unlimited = {.mode = PST_PACE_MAX};
+    pst_pace_set(&pace, &unlimited);
+}
+
+static void settle(void)
+{
+    pst_pace_share_close(&works.pace);
+    pst_pace_release(&pace);
+}
+
+static bool waits_for_its_pace(void)
+{
+    for (uint32_t i = 0; i < 100; i++) {
+        (void)pst_pipeline_slice(works.pipeline);
+        pst_ring_drain(works.rig.ring);
+    }
+    return !pst_pipeline_slice(works.pipeline) &&
+           pst_pipeline_deadline_ns(works.pipeline) != PST_DEADLINE_NONE &&
+           pst_pipeline_deadline_ns(works.pipeline) > pst_monotonic_ns() + LATER_NS;
+}
+
+static void a_scan_waits_for_its_pace(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
+    owe();
+    works_start(&works, PST_WORK_SCAN);
+    CU_ASSERT_TRUE(waits_for_its_pace());
+    CU_ASSERT_EQUAL(pst_pipeline_sums(works.pipeline).source_bytes, 0);
+    let_go();
+    CU_ASSERT_EQUAL(works_wait(&works).error, 0);
+    CU_ASSERT_EQUAL(pst_pipeline_sums(works.pipeline).source_bytes, BYTES);
+    CU_ASSERT_EQUAL(pst_pipeline_deadline_ns(works.pipeline), PST_DEADLINE_NONE);
+    settle();
+    works_close(&works);
+}
+
+/* And one that is to end does not wait. */
+static void a_paced_scan_is_discarded_at_once(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
+    CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
+    owe();
+    works_start(&works, PST_WORK_SCAN);
+    CU_ASSERT_TRUE(waits_for_its_pace());
+    works_close(&works);
+    settle();
+}
+
+static void a_read_back_waits_for_its_pace(void)
+{
+    for (int is_stopped = 0; is_stopped < 2; is_stopped++) {
+        begin_read_back();
+        owe();
+        CU_ASSERT_TRUE(waits_for_its_pace());
+        uint64_t verified = pst_pipeline_verified_bytes(works.pipeline);
+        CU_ASSERT_TRUE(verified > 0);
+        if (is_stopped)
+            pst_pipeline_stop_verifying(works.pipeline);
+        else
+            let_go();
+        (void)pst_pipeline_slice(works.pipeline);
+        (void)pst_pipeline_slice(works.pipeline); /* it goes on once */
+        CU_ASSERT_EQUAL(works_wait(&works).error, is_stopped ? -ECANCELED : 0);
+        works_close(&works);
+        settle();
+    }
 }
 
 /* While it is read back. is_sealed: its checksum is right, and still it is another one. */
@@ -335,6 +422,9 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"a part is made", a_part_is_made},
+        {"a scan waits for its pace", a_scan_waits_for_its_pace},
+        {"a paced scan is discarded at once", a_paced_scan_is_discarded_at_once},
+        {"a read-back waits for its pace", a_read_back_waits_for_its_pace},
         {"a part is read back", a_part_is_read_back},
         {"what is read back must be what was written", what_is_read_back_must_be_what_was_written},
         {"an abort ends the read back", an_abort_ends_the_read_back},

@@ -44,6 +44,7 @@ void works_open(struct works *works, enum pst_fragment_kind kind,
         .encoder = transform ? &works->encoder : NULL,
         .sources = works->sources,
         .unreadable = &works->unreadable,
+        .pace = &works->pace,
         .find_fragment = find_fragment,
         .context = works,
     };
