@@ -7,15 +7,14 @@
 #include "penstock/limits.h"
 
 #define PACE_DEFAULT "max"
-#define MIN_RATE_DEFAULT (UINT64_C(16) << 20)
 
 int job_pace_read(const char *pace, uint64_t min_rate, struct pst_pace_setting *setting,
                   char *message)
 {
-    *setting = (struct pst_pace_setting){.min_rate = min_rate ? min_rate : MIN_RATE_DEFAULT};
-    if (setting->min_rate < PST_PACE_MIN || setting->min_rate > PST_PACE_MOST) {
+    *setting = (struct pst_pace_setting){.min_rate = min_rate};
+    if (min_rate > 0 && (min_rate < PST_PACE_MIN || min_rate > PST_PACE_MOST)) {
         snprintf(message, PST_MESSAGE_BYTES, "a least rate of %llu bytes a second: give 1M to 1T",
-                 (unsigned long long)setting->min_rate);
+                 (unsigned long long)min_rate);
         return -EINVAL;
     }
     int error = pst_pace_parse(pace ? pace : PACE_DEFAULT, setting);

@@ -15,9 +15,10 @@
      .help = "how fast to read, all threads together: as fast as it goes; as fast as the host's "  \
              "other work allows; or at most so many bytes a second, such as 50M"},                 \
     {                                                                                              \
-        .name = "min-rate", .kind = CLI_OPTION_SIZE, .argument = "RATE", .fallback = "16M",        \
-        .min = UINT64_C(1) << 20, .max = UINT64_C(1) << 40,                                        \
-        .help = "bytes a second below which --pace auto never goes"                                \
+        .name = "min-rate", .kind = CLI_OPTION_SIZE, .argument = "RATE", .min = UINT64_C(1) << 20, \
+        .max = UINT64_C(1) << 40,                                                                  \
+        .help = "bytes a second below which --pace auto never goes; by default half of what it "   \
+                "reads without a limit"                                                            \
     }
 
 #endif

@@ -47,7 +47,8 @@ static void put_small(_Atomic uint32_t *value, uint32_t now)
 static enum pst_pace_priority priority_of(const struct pace_control *control)
 {
     bool is_held = control->depth < control->depth_max || control->bytes_per_s > 0;
-    bool may_go_down = control->bytes_per_s == 0 || control->bytes_per_s > control->min_rate;
+    bool may_go_down =
+        control->bytes_per_s == 0 || control->bytes_per_s > pace_control_floor(control);
     return is_held && may_go_down ? PST_PACE_IDLE : PST_PACE_LOW;
 }
 
@@ -208,6 +209,8 @@ static uint32_t room_at(struct pst_pace_share *share, uint64_t now_ns)
         reserve(share, now_ns);
     uint64_t bytes_per_s = get(&pace->bytes_per_s);
     uint64_t due_ns = bytes_per_s > 0 ? share->due_ns : 0;
+    if (due_ns > now_ns)
+        put_small(&share->pace->denials, 1);
     due_ns = quiet_until_ns > due_ns ? quiet_until_ns : due_ns;
     if (due_ns > now_ns) {
         share->wait_ns = due_ns;
@@ -335,6 +338,7 @@ static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint6
         .transfers = (uint32_t)empty(&pace->transfers),
         .transfer_ns = empty(&pace->transfer_ns),
         .has_pressure = now->is_known && pace->before.is_known,
+        .is_paced = atomic_exchange_explicit(&pace->denials, 0, RELAXED) > 0,
         .is_quiet = pace->was_quiet,
     };
     if (window->has_pressure) {

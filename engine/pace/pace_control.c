@@ -5,6 +5,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 #define MIB (UINT64_C(1) << 20)
+#define FLOOR_LEAST (16 * MIB)
 
 #define BASELINE_STEPS 300u /* the lowest latency is that of the last 30 to 60 s */
 #define SLACK_NS 500000u    /* what a latency may be above it, whatever it is */
@@ -81,12 +82,23 @@ static void listen(struct pace_control *control, const struct pace_window *windo
     control->wants_quiet = true;
 }
 
+/* The peak follows what is read where no limit counts: from the page cache now, then from a disk.
+ */
 static void measure(struct pace_control *control, const struct pace_window *window)
 {
     uint64_t rate = window->elapsed_ns > 0 ? window->bytes * NS_PER_S / window->elapsed_ns : 0;
     control->measured = control->measured == 0 ? rate : (3 * control->measured + rate) / 4;
-    if (control->measured > control->peak)
-        control->peak = control->measured;
+    if (rate > control->peak)
+        control->peak = rate;
+    else if (!window->is_paced)
+        control->peak = (control->peak + rate) / 2;
+}
+
+uint64_t pace_control_floor(const struct pace_control *control)
+{
+    if (control->min_rate > 0)
+        return control->min_rate;
+    return control->peak / 2 > FLOOR_LEAST ? control->peak / 2 : FLOOR_LEAST;
 }
 
 /* Whether reads and writes take long by now: beside the lowest of late, in several steps. */
@@ -139,7 +151,8 @@ static void go_down(struct pace_control *control)
     }
     uint64_t rate = control->bytes_per_s ? control->bytes_per_s : control->measured;
     rate -= rate / 4;
-    control->bytes_per_s = rate > control->min_rate ? rate : control->min_rate;
+    uint64_t floor = pace_control_floor(control);
+    control->bytes_per_s = rate > floor ? rate : floor;
 }
 
 /* The rate first, until it is none, by a part of the most that was seen; then the depth, where

@@ -32,12 +32,13 @@ struct pace_window {
     bool has_pressure;    /* the next two are known */
     uint64_t io_stall_ns; /* some thread of the host, ours too, waited for a disk */
     uint64_t cpu_stall_ns;
+    bool is_paced; /* somebody had to wait for the budget: the limit counted */
     bool is_quiet; /* nothing was let through, to hear what the others do by themselves */
 };
 
 struct pace_control {
     uint32_t depth_max;
-    uint64_t min_rate;
+    uint64_t min_rate; /* 0: by the peak */
 
     uint32_t depth; /* chunks that each thread may have in flight: PST_DEPTH_MIN … depth_max */
     uint64_t bytes_per_s; /* that are let through; 0: no limit */
@@ -46,7 +47,7 @@ struct pace_control {
 
     /* From here on its own. */
     uint64_t measured;                    /* bytes a second, of late */
-    uint64_t peak;                        /* the most of that, since the backup began */
+    uint64_t peak;                        /* the most of that, of late, where no limit counted */
     uint64_t lowest_ns, lowest_before_ns; /* mean latency: of this window of many steps, and the
                                              one before; UINT64_MAX: none yet */
     uint32_t steps;                       /* of this one */
@@ -61,6 +62,8 @@ struct pace_control {
 /* io, cpu: per mille of the time before we began. depth_max: PST_DEPTH_MIN at least. */
 void pace_control_init(struct pace_control *control, uint32_t depth_max, uint64_t min_rate,
                        uint32_t io, uint32_t cpu);
+/* Bytes a second below which it does not go: min_rate, or, where that is 0, half of the peak. */
+uint64_t pace_control_floor(const struct pace_control *control);
 void pace_control_step(struct pace_control *control, const struct pace_window *window);
 
 #endif

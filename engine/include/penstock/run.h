@@ -136,7 +136,7 @@ struct pst_backup_job {
     bool rehash;         /* read files even if size, times and inode are as they were */
     /* How fast the LDMs read, all together: "max", "auto" (as fast as the host's other work
      * allows), or bytes a second, such as "50M"; NULL: "max". min_rate: auto never goes below;
-     * 0: 16 MiB/s. */
+     * 0: half of what is read without a limit. */
     const char *pace;
     uint64_t min_rate;
     /* What dir: sources leave out, by the rules of gitignore(5): patterns of files, then these. And
