@@ -21,7 +21,7 @@ struct works {
     struct pst_unreadable unreadable;
     struct pst_chunk_encoder encoder;
     struct pst_pace_share pace; /* as fast as it goes, until the test opens it */
-    uint32_t flags; /* enum pst_backup_flags, of OPEN */
+    uint32_t flags;             /* enum pst_backup_flags, of OPEN */
 };
 
 /* kind: of the fragment. transform: NULL: none. */
