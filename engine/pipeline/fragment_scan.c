@@ -222,10 +222,12 @@ static bool copy_entries(struct scan *scan)
 static bool put_references(struct scan *scan)
 {
     const struct fragment_scans_config *config = &scan->scans->config;
-    if (!references_put_all(config->pool, config->base, scan->fragment, &scan->referenced))
-        return false;
-    scan->phase = SCAN_EXTENTS;
-    return true;
+    uint32_t count =
+        references_put_some(config->pool, config->base, scan->fragment, &scan->referenced);
+    bool is_done = scan->referenced.files == scan->fragment->files_count;
+    if (is_done)
+        scan->phase = SCAN_EXTENTS;
+    return is_done || count > 0;
 }
 
 /* Enters an object in the catalogue; false: no buffer is free. */

@@ -46,16 +46,28 @@ bool references_put(struct chunk_pool *pool, struct pst_base *base,
     return true;
 }
 
-bool references_put_all(struct chunk_pool *pool, struct pst_base *const *base,
-                        const struct pst_fragment_descriptor *fragment, uint32_t *done)
+/* At a time. */
+#define SOME 256u
+
+uint32_t references_put_some(struct chunk_pool *pool, struct pst_base *const *base,
+                             const struct pst_fragment_descriptor *fragment,
+                             struct references_done *done)
 {
-    for (; *done < fragment->files_count; ++*done) {
-        const struct pst_fragment_file *file = &fragment->files[*done];
-        if ((file->flags & PST_FRAGMENT_FILE_IN_BASE) == 0)
+    uint32_t count = 0;
+    while (done->files < fragment->files_count && count < SOME) {
+        const struct pst_fragment_file *file = &fragment->files[done->files];
+        struct pst_reference reference;
+        uint64_t next = done->references;
+        if ((file->flags & PST_FRAGMENT_FILE_IN_BASE) == 0 ||
+            !pst_base_next_reference(*base, file->inode, file->object, &next, &reference)) {
+            done->files++;
+            done->references = 0;
             continue;
-        const struct pst_reference reference = pst_base_reference(*base, file->inode, file->object);
+        }
         if (!references_put(pool, *base, &reference))
-            return false;
+            break;
+        done->references = next;
+        count++;
     }
-    return true;
+    return count;
 }

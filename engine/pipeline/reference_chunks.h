@@ -13,10 +13,17 @@
 bool references_put(struct chunk_pool *pool, struct pst_base *base,
                     const struct pst_reference *reference);
 
-/* The same of all files of a fragment that are in the base, from *done on. base: as of the
- * pipeline.
- */
-bool references_put_all(struct chunk_pool *pool, struct pst_base *const *base,
-                        const struct pst_fragment_descriptor *fragment, uint32_t *done);
+/* How far a fragment's are entered. */
+struct references_done {
+    uint32_t files;
+    uint64_t references; /* of the file behind these */
+};
+
+/* The same of all files of a fragment that are in the base, from *done on; a bounded number, which
+ * is returned: 0: no buffer is free now, or all are entered (done->files). base: as of the
+ * pipeline. */
+uint32_t references_put_some(struct chunk_pool *pool, struct pst_base *const *base,
+                             const struct pst_fragment_descriptor *fragment,
+                             struct references_done *done);
 
 #endif

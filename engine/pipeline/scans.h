@@ -5,6 +5,7 @@
 #define PST_ENGINE_PIPELINE_SCANS_H
 
 #include "engine/pipeline/fragment_scan.h"
+#include "engine/pipeline/reference_chunks.h"
 #include "engine/pipeline/scan_file.h"
 
 enum scan_phase {
@@ -26,15 +27,15 @@ struct scan {
     uint64_t order; /* of the requests; the lower is scanned first */
     uint32_t source_instance;
     uint64_t fragment_id;
-    uint32_t extent;      /* being assigned */
-    uint64_t extent_done; /* bytes of it that are assigned */
-    size_t entries_done;  /* bytes of entries that are copied */
-    uint32_t referenced;  /* files looked at in SCAN_REFERENCES */
-    uint32_t marked;      /* files looked at in SCAN_MARKING */
-    size_t marking;       /* bytes of entries looked at for the next one */
-    uint32_t reads;       /* not done */
-    uint32_t files;       /* not closed */
-    int error;            /* negative */
+    uint32_t extent;                   /* being assigned */
+    uint64_t extent_done;              /* bytes of it that are assigned */
+    size_t entries_done;               /* bytes of entries that are copied */
+    struct references_done referenced; /* in SCAN_REFERENCES */
+    uint32_t marked;                   /* files looked at in SCAN_MARKING */
+    size_t marking;                    /* bytes of entries looked at for the next one */
+    uint32_t reads;                    /* not done */
+    uint32_t files;                    /* not closed */
+    int error;                         /* negative */
     struct pst_row_cursor cursor;
     bool entry_is_last;     /* rows of unknown length */
     uint64_t run_object;    /* whose runs are compared; 0: none yet */

@@ -249,8 +249,7 @@ bool pst_base_find(const struct pst_base *base, const char *source, const struct
     return true;
 }
 
-struct pst_reference pst_base_reference(const struct pst_base *base, uint64_t place,
-                                        uint64_t object)
+static struct pst_reference whole_file(const struct pst_base *base, uint64_t place, uint64_t object)
 {
     const struct base_file *file = &base->files.files[place];
     struct pst_reference reference = {
@@ -262,6 +261,36 @@ struct pst_reference pst_base_reference(const struct pst_base *base, uint64_t pl
     };
     memcpy(reference.hash, file->sum, sizeof(file->sum));
     return reference;
+}
+
+static struct pst_reference reference_of(const struct base_run *run)
+{
+    struct pst_reference reference = {
+        .object_offset = run->offset,
+        .bytes = run->bytes,
+        .origin_object = run->origin_object,
+        .origin = run->origin,
+        .hash_kind = PST_HASH_SHA_256,
+    };
+    memcpy(reference.hash, run->hash, sizeof(reference.hash));
+    return reference;
+}
+
+bool pst_base_next_reference(const struct pst_base *base, uint64_t place, uint64_t object,
+                             uint64_t *next, struct pst_reference *reference)
+{
+    const struct base_file *file = &base->files.files[place];
+    if (!base_file_has_runs(file)) {
+        *reference = whole_file(base, place, object);
+        return (*next)++ == 0;
+    }
+    size_t i = base_runs_first(&base->runs, file->object) + *next;
+    if (i >= base->runs.count || base->runs.runs[i].object != file->object)
+        return false;
+    *reference = reference_of(&base->runs.runs[i]);
+    reference->object = object;
+    ++*next;
+    return true;
 }
 
 uint64_t pst_base_object(const struct pst_base *base, const char *source,
@@ -277,14 +306,7 @@ bool pst_base_run(const struct pst_base *base, uint64_t base_object, uint64_t of
     const struct base_run *run = base_runs_find(&base->runs, base_object, offset, bytes, hash);
     if (!run)
         return false;
-    *reference = (struct pst_reference){
-        .object_offset = offset,
-        .bytes = bytes,
-        .origin_object = run->origin_object,
-        .origin = run->origin,
-        .hash_kind = PST_HASH_SHA_256,
-    };
-    memcpy(reference->hash, run->hash, sizeof(reference->hash));
+    *reference = reference_of(run);
     return true;
 }
 

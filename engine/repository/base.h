@@ -67,9 +67,10 @@ void pst_base_close(struct pst_base *base); /* NULL is allowed */
 bool pst_base_find(const struct pst_base *base, const char *source, const struct pst_object *object,
                    const struct pst_object_identity *identity, uint64_t *place, uint64_t *bytes);
 
-/* The reference of an object to what is at a place. Any thread. */
-struct pst_reference pst_base_reference(const struct pst_base *base, uint64_t place,
-                                        uint64_t object);
+/* The references of an object to what is at a place, one by one: of a file in runs there are
+ * several. *next is 0 at the first, and false comes after the last. Any thread. */
+bool pst_base_next_reference(const struct pst_base *base, uint64_t place, uint64_t object,
+                             uint64_t *next, struct pst_reference *reference);
 
 /* The id in the base of a large file, or an environment, of this path; 0: none has it. Any thread.
  */

@@ -11,6 +11,7 @@ enum {
     FILE_HAS_LENGTH = 2, /* bytes are known from the catalogue */
     FILE_HAS_PIECES = 4,
     FILE_HAS_REFERENCE = 8,
+    FILE_HAS_RUNS = 16, /* it is referred to in runs */
 };
 
 struct pst_digest base_files_key(const struct base_files *files, const char *source,
@@ -113,6 +114,10 @@ void base_files_add_reference(struct base_files *files, const struct pst_referen
     if (!file)
         return;
     bool has_length = file->state & FILE_HAS_LENGTH;
+    if (origin != UINT16_MAX && reference->hash_kind == PST_HASH_SHA_256) {
+        file->state |= FILE_HAS_RUNS;
+        return;
+    }
     if (origin == UINT16_MAX || reference->hash_kind != PST_HASH_OBJECT ||
         (file->state & (FILE_HAS_PIECES | FILE_HAS_REFERENCE)) != 0 ||
         (has_length && file->bytes != reference->bytes)) {
@@ -126,12 +131,27 @@ void base_files_add_reference(struct base_files *files, const struct pst_referen
     memcpy(file->sum, reference->hash, sizeof(file->sum));
 }
 
+/* Whether the runs are all of it: those that lie in the base, of the bytes that it has there, and
+ * those that it refers to. */
+static bool settle_runs(struct base_file *file, const struct base_runs *runs)
+{
+    uint64_t own, referred;
+    base_runs_count(runs, file->object, &own, &referred);
+    if ((file->state & FILE_HAS_REFERENCE) != 0 || own != file->origin_object ||
+        ((file->state & FILE_HAS_LENGTH) != 0 && own + referred != file->bytes))
+        return false;
+    file->bytes = own + referred;
+    return true;
+}
+
 /* Whether its bytes all are where the table says; of one with pieces, that is the base. */
-static bool settle_file(struct base_file *file)
+static bool settle_file(struct base_file *file, const struct base_runs *runs)
 {
     uint8_t both = FILE_HAS_PIECES | FILE_HAS_REFERENCE;
     if ((file->state & FILE_UNUSABLE) != 0 || (file->state & both) == both)
         return false;
+    if (file->state & FILE_HAS_RUNS)
+        return runs && settle_runs(file, runs);
     if (file->state & FILE_HAS_REFERENCE)
         return true;
     uint64_t bytes = file->origin_object;
@@ -148,11 +168,16 @@ static int by_key(const void *a, const void *b)
     return memcmp(left->key.bytes, right->key.bytes, sizeof(left->key.bytes));
 }
 
-void base_files_settle(struct base_files *files)
+bool base_file_has_runs(const struct base_file *file)
+{
+    return (file->state & FILE_HAS_RUNS) != 0;
+}
+
+void base_files_settle(struct base_files *files, const struct base_runs *runs)
 {
     size_t count = 0;
     for (size_t i = 0; i < files->count; i++) {
-        if (settle_file(&files->files[i]))
+        if (settle_file(&files->files[i], runs))
             files->files[count++] = files->files[i];
     }
     files->count = count;

@@ -17,6 +17,7 @@
 #include "engine/format/object.h"
 #include "engine/format/references.h"
 #include "engine/format/sums.h"
+#include "engine/repository/base_runs.h"
 
 struct base_file {
     struct pst_digest key;
@@ -55,8 +56,13 @@ void base_files_add_sum(struct base_files *files, const struct pst_object_sum *s
 void base_files_add_reference(struct base_files *files, const struct pst_reference *reference,
                               uint16_t origin);
 
-/* Leaves those that can be referred to, and makes them ready to be found. */
-void base_files_settle(struct base_files *files);
+/* Leaves those that can be referred to, and makes them ready to be found. runs: of the base,
+ * settled; NULL: it has none. */
+void base_files_settle(struct base_files *files, const struct base_runs *runs);
+
+/* Whether its bytes are those of the runs of the object in the base, each of which is referred to.
+ */
+bool base_file_has_runs(const struct base_file *file);
 
 /* NULL: there is none. */
 const struct base_file *base_files_find(const struct base_files *files,

@@ -281,8 +281,8 @@ static int read_all(struct load *load, char *message)
     base_files_sort(files);
     if (!error)
         error = read_parts(load, take_places);
-    base_files_settle(files);
     base_runs_settle(&load->base->runs);
+    base_files_settle(files, &load->base->runs);
     if (error && !message[0])
         snprintf(message, PST_MESSAGE_BYTES, "%s: %s", load->part ? load->part->file.text : "",
                  pst_is_own_error(error) || !load->damage.what ? pst_error_text(error)

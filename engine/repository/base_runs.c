@@ -107,6 +107,28 @@ const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t obj
     return is_it ? found : NULL;
 }
 
+size_t base_runs_first(const struct base_runs *runs, uint64_t object)
+{
+    size_t low = 0, high = runs->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (runs->runs[middle].object < object)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void base_runs_count(const struct base_runs *runs, uint64_t object, uint64_t *own,
+                     uint64_t *referred)
+{
+    *own = *referred = 0;
+    for (size_t i = base_runs_first(runs, object);
+         i < runs->count && runs->runs[i].object == object; i++)
+        *(runs->runs[i].origin == 0 ? own : referred) += runs->runs[i].bytes;
+}
+
 void base_runs_free(struct base_runs *runs)
 {
     free(runs->runs);

@@ -56,6 +56,13 @@ const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t obj
                                       uint64_t offset, uint64_t bytes,
                                       const uint8_t hash[PST_REFERENCE_HASH_BYTES]);
 
+/* Index of the first run of an object of the base; they follow each other. */
+size_t base_runs_first(const struct base_runs *runs, uint64_t object);
+
+/* Bytes of an object in runs that the base has, and in those that it refers to. */
+void base_runs_count(const struct base_runs *runs, uint64_t object, uint64_t *own,
+                     uint64_t *referred);
+
 void base_runs_free(struct base_runs *runs);
 
 #endif

@@ -83,26 +83,40 @@ damaged() {
     expect_message 'backup 1 holds data of backups 2, 3'
 }
 
+# A file in runs of several backups that has not changed is as good as any: all of them are referred to.
+unchanged() {
+    sleep 2.1
+    keep 4
+    backup --ldms 2
+    keep 5
+    backup --ldms 2
+    expect_message 'backup 4 is the base: 2 of its files can be referred to'
+    expect_same 5
+    expect_exit 0 "$penstock" list --from "$work/to" --json
+    expect_json '.[4].source_bytes < 200000 and (.[4].origins | map(.number) | contains([1, 2, 3]))'
+}
+
 # Whatever is read of a file that is being written, and compared, is what is stored or referred to.
 changing() {
     (while :; do
         dd if=/dev/urandom of="$work/src/large" bs=4096 count=1 seek=$((RANDOM % 1400)) conv=notrunc status=none
     done) &
     local changer=$! number
-    for number in 4 5 6; do
+    for number in 6 7 8; do
         expect_exit '0 3' "$penstock" backup --source "files=dir:$work/src" --source "db=lmdb:$work/env" --to "$work/to" \
             --base auto --chunk 64K
         expect_exit 0 "$penstock" verify --from "$work/to" "$number"
     done
     kill "$changer"
     wait "$changer" 2>/dev/null || true
-    expect_exit '0 3' "$penstock" restore --from "$work/to" --target "$work/changing" 6
+    expect_exit '0 3' "$penstock" restore --from "$work/to" --target "$work/changing" 8
     [ "$(stat -c %s "$work/changing/files/large")" = 5900000 ] || fail 'a file that was being written has another size'
 }
 
 keys=()
 generations
 damaged
+unchanged
 changing
 rm -rf "$work/src" "$work/env" "$work/to"
 generations --compress zstd

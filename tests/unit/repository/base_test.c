@@ -66,7 +66,7 @@ static void only_what_is_whole_is_referred_to(void)
     base_files_add_sum(&files, &(struct pst_object_sum){10, 1000, {1, 1}}); /* twice */
     base_files_add_sum(&files, &(struct pst_object_sum){12, 900, {1, 1}});  /* holes: not known */
     base_files_add_sum(&files, &(struct pst_object_sum){77, 1, {1, 1}});    /* no file */
-    base_files_settle(&files);
+    base_files_settle(&files, NULL);
     CU_ASSERT_EQUAL(files.count, 4);
     CU_ASSERT_PTR_NOT_NULL_FATAL(found(1));
     CU_ASSERT_EQUAL(found(1)->sum[0], 2);
@@ -220,7 +220,10 @@ static void files_that_may_have_changed_are_not_known(void)
     CU_ASSERT_FALSE(knows(3, &at));
     CU_ASSERT_TRUE(knows(0, &at));
     CU_ASSERT_TRUE_FATAL(knows(1, &at));
-    const struct pst_reference reference = pst_base_reference(base, at, 77);
+    struct pst_reference reference;
+    uint64_t next = 0;
+    CU_ASSERT_TRUE(pst_base_next_reference(base, at, 77, &next, &reference));
+    CU_ASSERT_FALSE(pst_base_next_reference(base, at, 77, &next, &(struct pst_reference){0}));
     CU_ASSERT_EQUAL(reference.object, 77);
     CU_ASSERT_EQUAL(reference.origin_object, 2);
     CU_ASSERT_EQUAL(reference.hash_kind, PST_HASH_OBJECT);
