@@ -309,6 +309,8 @@ static enum cli_exit run_before(struct run *run)
     const struct cli_arguments *arguments = run->arguments;
     const char *command = cli_argument_text(arguments, "before-command");
     char to[PATH_MAX + HOOK_TEXT_BYTES];
+    if (cli_argument_switch(arguments, "dry-run"))
+        return CLI_EXIT_DONE;
     snprintf(to, sizeof(to), "PENSTOCK_BACKUP_TO=%s", cli_argument_text(arguments, "to"));
     const char *environment[] = {to, NULL};
     int error = command ? cli_hook_run(command, environment,
