@@ -14,7 +14,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
 #include "engine/source/dir/attributes.h"
-#include "engine/source/dir/device.h"
+#include "engine/source/dir/block_device.h"
 #include "engine/source/dir/dir.h"
 #include "engine/source/dir/exclude.h"
 #include "engine/source/dir/extents.h"
@@ -567,7 +567,7 @@ static int list_file(struct listing_job *job)
     if (fstatat(found.directory, name, &found.status, AT_SYMLINK_NOFOLLOW))
         return -errno;
     if (S_ISBLK(found.status.st_mode))
-        return device_add(&job->dir->source, &job->packer, name, &found.status);
+        return block_device_add(&job->dir->source, &job->packer, name, &found.status);
     if (!S_ISREG(found.status.st_mode))
         return -PST_E_CHANGED;
     return add_regular(job, &found);

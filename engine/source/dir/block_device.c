@@ -1,5 +1,5 @@
 /* Lists a block device as one object. Called by dir_list.c on the source's thread. */
-#include "engine/source/dir/device.h"
+#include "engine/source/dir/block_device.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +34,8 @@ static void warn_of_use(const struct pst_source *source, const char *name)
                 source->name);
 }
 
-int device_add(const struct pst_source *source, struct pst_packer *packer, const char *name,
-               const struct stat *status)
+int block_device_add(const struct pst_source *source, struct pst_packer *packer, const char *name,
+                     const struct stat *status)
 {
     uint8_t attribute[PST_OBJECT_DATA_ATTRIBUTE_BYTES];
     struct pst_object object = {
