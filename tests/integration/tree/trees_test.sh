@@ -32,11 +32,14 @@ trap clean_all EXIT
 lines() { "$maker" show "$1" "${@:3}" >"$2" || fail "show $1"; }
 
 same() { # NAME ONE OTHER
-    cmp -s "$2" "$3" || { diff "$2" "$3" | cut -c1-400 | head -n 6 >&2; fail "seed $seed: $1 differs"; }
+    cmp -s "$2" "$3" || { diff "$2" "$3" | cut -c1-400 | head -n 6 >&2 || true; fail "seed $seed: $1 differs"; }
 }
 
 # Without sockets, and without links of what is neither a file nor a symlink.
 as_tar() { sed -E '/^[^ ]* (= [^ ]* )?14[0-7]{4} /d; s/^([^ ]*) = [^ ]* ([26][0-7]{4}|1[0-7]{4}) /\1 \2 /'; }
+
+# Without what an ACL allows the group: rsync 3.2 may take that away where it is what the mask is.
+as_rsync() { sed -E 's/\\04\\00\\0[0-7]\\00\\ff\\ff\\ff\\ff/group/g'; }
 
 copies() {
     as_tar <"$work/before" >"$work/before-tar"
@@ -57,7 +60,9 @@ copies() {
         "${as[@]}" mkdir "$work/copy"
         "${as[@]}" rsync -aHAX "$work/source/" "$work/copy/" 2>"$memory/err" || fail "seed $seed: rsync"
         lines "$work/copy" "$work/rsync"
-        same rsync "$work/before-plain" "$work/rsync"
+        as_rsync <"$work/before-plain" >"$work/before-rsync"
+        as_rsync <"$work/rsync" >"$work/after-rsync"
+        same rsync "$work/before-rsync" "$work/after-rsync"
         clean "$work/copy"
     fi
 }
