@@ -16,6 +16,7 @@
 #include "engine/api/dry_run.h"
 #include "engine/api/file_choice.h"
 #include "engine/api/job_pace.h"
+#include "engine/api/job_timeouts.h"
 #include "engine/api/placement.h"
 #include "engine/base/log.h"
 #include "engine/base/printable.h"
@@ -30,21 +31,6 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 _Static_assert(sizeof(struct pst_run) == 48, "stands inside structs that grow: never changes");
-
-/* Each waits for the one before, and so a quarter of it longer. A scan is given up after its stall
- * limit alone. */
-static struct pst_timeouts timeouts_of(const struct pst_backup_job *job)
-{
-    return (struct pst_timeouts){
-        .ldm_ns = job->request_limit_ns,
-        .proxy_ns = job->request_limit_ns + job->request_limit_ns / 4,
-        .master_ns = job->request_limit_ns + job->request_limit_ns / 2,
-        .stall_ns = job->stall_limit_ns,
-        .progress_ns = NS_PER_S / 5,
-        .thawed_ns = NS_PER_S / 10,
-        .ask_ns = 2 * NS_PER_S,
-    };
-}
 
 struct pst_session {
     struct pst_backup_job job;
@@ -102,7 +88,7 @@ static int check_limits(struct pst_session *session)
             return fail(session, -EINVAL, "a limit of %llu ms: give 100 ms to 24 h",
                         (unsigned long long)(limits_ns[i] / 1000000));
     }
-    if (job->freeze_wait_ns + job->freeze_hold_ns >= timeouts_of(job).proxy_ns)
+    if (job->freeze_wait_ns + job->freeze_hold_ns >= job_timeouts(job).proxy_ns)
         return fail(session, -EINVAL,
                     "the request limit is shorter than a freeze may take: raise it, or lower the "
                     "freeze limits");
@@ -213,7 +199,7 @@ static int read_job(struct pst_session *session)
     node->freeze_hold_ns = job->freeze_hold_ns;
     node->headroom_percent = job->headroom_percent;
     node->check_pages = job->check_pages;
-    node->timeouts = timeouts_of(job);
+    node->timeouts = job_timeouts(job);
     node->stall_warning_ns = job->stall_warning_ns;
     node->hang_limit_ns = job->hang_limit_ns;
     node->start_limit_ns = job->start_limit_ns;

@@ -11,10 +11,10 @@
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
 #include "engine/base/log.h"
+#include "engine/cli/backup_dry_run.h"
 #include "engine/cli/backup_report.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
-#include "engine/cli/dry_run.h"
 #include "engine/cli/hook.h"
 #include "engine/cli/job_options.h"
 #include "engine/cli/metrics_file.h"
@@ -68,17 +68,17 @@ static const struct cli_option options[] = {
     {.name = "label",
      .kind = CLI_OPTION_TEXT,
      .argument = "TEXT",
-     .help =
-         "a word of yours for the backup, which list and show print: 1 to 128 bytes of printable "
-         "UTF-8. Not with --node: no node takes it"},
+     .help = "a word of yours for the backup, which list and show print: 1 to 128 bytes of "
+             "printable "
+             "UTF-8. Not with --node: no node takes it"},
     CLI_PLACEMENT_OPTIONS,
     {.name = "single-threaded",
      .kind = CLI_OPTION_SWITCH,
      .help = "LDM 1 alone does all the work, without the proxy"},
     {.name = "dry-run",
      .kind = CLI_OPTION_SWITCH,
-     .help =
-         "only list the sources, and say what a backup would hold, and whether it fits into DIR"},
+     .help = "only list the sources, and say what a backup would hold, and whether it fits "
+             "into DIR"},
     {.name = "verify",
      .kind = CLI_OPTION_SWITCH,
      .help = "read every part and manifest back from its disk, past the page cache, and compare it "

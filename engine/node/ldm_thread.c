@@ -13,6 +13,7 @@
 #include "engine/base/priority.h"
 #include "engine/key/sealing.h"
 #include "engine/node/history.h"
+#include "engine/node/ldm_pace.h"
 #include "engine/node/threads.h"
 #include "engine/pipeline/pipeline.h"
 #include "engine/protocol/ldm.h"
@@ -246,29 +247,10 @@ static bool has_progress(const struct ldm *ldm)
            pst_pipeline_verified_bytes(ldm->pipeline) > ldm->verified_bytes;
 }
 
-static enum pst_io_priority io_priority_of(enum pst_pace_priority priority)
+static bool reads(const struct ldm *ldm)
 {
-    static const enum pst_io_priority priorities[] = {
-        [PST_PACE_NORMAL] = PST_IO_PRIORITY_USUAL,
-        [PST_PACE_LOW] = PST_IO_PRIORITY_LOW,
-        [PST_PACE_IDLE] = PST_IO_PRIORITY_IDLE,
-    };
-    return priorities[priority];
-}
-
-/* While it reads, the LDM tells the pace what it measured, and follows it. */
-static void keep_pace(struct ldm *ldm, uint64_t now_ns)
-{
-    bool reads = ldm->block.participant.state == PST_PARTICIPANT_SCANNING ||
-                 ldm->block.participant.state == PST_PARTICIPANT_STOPPING;
-    const struct pst_ring_transfers ended = pst_ring_take_transfers(ldm->ring);
-    ldm->pace_due_ns = PST_DEADLINE_NONE;
-    if (!reads)
-        return;
-    pst_pace_note_transfers(&ldm->pace, ended.count, ended.ns);
-    pst_pace_note_io(&ldm->pace, ended.busy_ns);
-    ldm->pace_due_ns = pst_pace_tick(&ldm->pace, now_ns);
-    pst_ring_set_priority(ldm->ring, io_priority_of(pst_pace_priority(&ldm->pace)));
+    enum pst_participant_state state = ldm->block.participant.state;
+    return state == PST_PARTICIPANT_SCANNING || state == PST_PARTICIPANT_STOPPING;
 }
 
 /* true: there was something to do, which may have begun a work. */
@@ -277,7 +259,7 @@ static bool keep_time(struct ldm *ldm)
     uint64_t now_ns = pst_monotonic_ns();
     bool is_due = now_ns >= pst_ldm_block_deadline_ns(&ldm->block);
     show_oldest(ldm, now_ns);
-    keep_pace(ldm, now_ns);
+    ldm->pace_due_ns = ldm_pace_keep(&ldm->pace, ldm->ring, reads(ldm), now_ns);
     if (is_due) {
         struct pst_event event = {.type = PST_EVENT_TIMER};
         step(ldm, &event);

@@ -240,26 +240,12 @@ static int add_link(struct listing_job *job, const struct found *found, uint64_t
     return error;
 }
 
-/* How many of the names behind the first a fragment takes. */
-static uint32_t further_names(const char *names, uint32_t count)
-{
-    size_t bytes = strlen(names) + 1;
-    uint32_t further = 0;
-    while (further + 1 < count) {
-        bytes += strlen(names + bytes) + 1;
-        if (bytes > PST_FRAGMENT_NAMES_BYTES_MAX)
-            break;
-        further++;
-    }
-    return further;
-}
-
 /* Adds one file with all its names; what the first is to be is read through any of them. */
 static int add_names(struct listing_job *job, struct found *found, const char *names,
                      uint32_t count, uint64_t *id)
 {
     found->name = found->path = names;
-    int error = add_file(job, found, further_names(names, count), id);
+    int error = add_file(job, found, links_further_names(names, count), id);
     for (uint32_t i = 1; !error && i < count; i++) {
         names += strlen(names) + 1;
         found->name = found->path = names;

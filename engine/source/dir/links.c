@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "penstock/fragment.h"
+
 #define FIRST_SIZE 1024u
 
 /* Where the inode is, or the free place where it belongs (linear probing). */
@@ -125,4 +127,17 @@ void links_free(struct links *links)
         free(links->table[i].waiting);
     free(links->table);
     *links = (struct links){0};
+}
+
+uint32_t links_further_names(const char *names, uint32_t count)
+{
+    size_t bytes = strlen(names) + 1;
+    uint32_t further = 0;
+    while (further + 1 < count) {
+        bytes += strlen(names + bytes) + 1;
+        if (bytes > PST_FRAGMENT_NAMES_BYTES_MAX)
+            break;
+        further++;
+    }
+    return further;
 }

@@ -12,6 +12,9 @@
 
 #include "penstock/error.h"
 
+/* How many of the names behind the first, each with its terminator, a fragment takes. */
+uint32_t links_further_names(const char *names, uint32_t count);
+
 /* Names that wait for the rest. */
 struct link_names {
     struct stat status; /* of the first */

@@ -1,6 +1,6 @@
 /* penstock backup --dry-run. Main thread only. */
-#ifndef PST_ENGINE_CLI_DRY_RUN_H
-#define PST_ENGINE_CLI_DRY_RUN_H
+#ifndef PST_ENGINE_CLI_BACKUP_DRY_RUN_H
+#define PST_ENGINE_CLI_BACKUP_DRY_RUN_H
 
 #include "engine/cli/command.h"
 

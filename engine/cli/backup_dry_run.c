@@ -1,5 +1,5 @@
 /* Prints what a backup would be. Called by cmd_backup.c, on the main thread. */
-#include "engine/cli/dry_run.h"
+#include "engine/cli/backup_dry_run.h"
 
 #include <errno.h>
 #include <stdlib.h>
