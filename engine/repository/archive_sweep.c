@@ -14,6 +14,7 @@
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/verified.h"
 
 /* A part that was never begun: created, perhaps preallocated, but without its header. */
 static bool is_blank(const char *block, int bytes)
@@ -125,12 +126,27 @@ static int remove_all(const struct pst_archive *archive, int backup, uint32_t nu
     return error;
 }
 
+/* That it was verified, before its decision was lost, is nobody's any more. */
+static int remove_note(const struct pst_archive *archive, int backup, uint32_t number,
+                       const uint8_t *uid, uint32_t *removed)
+{
+    struct pst_verified verified = {0};
+    if (!uid)
+        return 0;
+    verified_read(archive->repository, backup, number, uid, &verified);
+    return verified.is_known
+               ? remove_name(archive, backup, layout_verified(number).text, removed)
+               : 0;
+}
+
 /* The directory of a backup goes too, unless others have something in it. */
 static int remove_backup(const struct pst_archive *archive, int backup, uint32_t number,
                          const uint8_t *uid, bool *is_left, uint32_t *removed)
 {
     struct pst_repository *repository = archive->repository;
     int error = remove_all(archive, backup, number, uid, removed);
+    if (!error)
+        error = remove_note(archive, backup, number, uid, removed);
     if (error)
         return error;
     int result =
