@@ -172,6 +172,15 @@ static void count_read(struct scan *scan, uint64_t bytes)
     scan->scans->sums.source_bytes += bytes;
 }
 
+/* What lies beyond the end of a pinned file reads as zeros, unless the end is listed: a device that
+ * is pulled out ends at 0. */
+static bool is_cut(const struct scan_read *read, const struct pst_fragment_file *listed,
+                   uint32_t bytes)
+{
+    return bytes < read->bytes && (!(listed->flags & PST_FRAGMENT_FILE_PINNED) ||
+                                   read->offset + bytes < listed->size_bytes);
+}
+
 static void on_read(struct scan_read *read, int result)
 {
     struct piece *piece = PST_IO_OP_OF(read, struct piece, read);
@@ -179,7 +188,7 @@ static void on_read(struct scan_read *read, int result)
     uint32_t bytes = result < 0 ? 0 : (uint32_t)result;
     if (result < 0)
         on_bad(scan, piece->listed, PST_OBJECT_UNREADABLE, result);
-    else if (bytes < read->bytes && !(piece->listed->flags & PST_FRAGMENT_FILE_PINNED))
+    else if (is_cut(read, piece->listed, bytes))
         on_bad(scan, piece->listed, PST_OBJECT_CHANGED, -PST_E_CHANGED);
     count_read(scan, bytes);
     chunk_end_read(piece->chunk, piece->index, bytes);

@@ -48,8 +48,9 @@ enum pst_fragment_kind {
 
 enum pst_fragment_file_flags {
     /* The extents' bytes stay as they are while the file around them changes: its size and time
-     * are not compared, and what lies beyond its end reads as zeros. But another inode, or a read
-     * that fails, fails the scan: there is no use in a part of such a file. */
+     * are not compared, and what lies beyond its end reads as zeros. But another inode, a read
+     * that fails, or an end before size_bytes (0: it has none), fails the scan: there is no use in
+     * a part of such a file. */
     PST_FRAGMENT_FILE_PINNED = 1,
     /* It is as it was in an earlier backup, at the place `inode` (pst_fragment_sink.find_in_base):
      * it has no path and no extents, and is not read. */

@@ -329,6 +329,22 @@ static void a_pinned_file_ends_the_scan(void)
     end();
 }
 
+/* As a block device that is pulled out; but of an environment only the extents are known. */
+static void the_listed_end_of_a_pinned_file_is_reached(void)
+{
+    for (unsigned is_listed = 0; is_listed < 2; is_listed++) {
+        begin(PST_FRAGMENT_EXTENTS);
+        add_file("cut", 1, 8192, PST_FRAGMENT_FILE_PINNED);
+        fragment->files[0].size_bytes = is_listed ? 8192 : 0;
+        resize("cut", 4096);
+        start(1);
+        const struct pst_work_result result = run(0);
+        CU_ASSERT_EQUAL(result.error, is_listed ? -PST_E_CHANGED : 0);
+        chunk_pool_drop(pool);
+        end();
+    }
+}
+
 /* After any number of slices a stop ends both scans, and nothing is left open or in flight. */
 static void a_stop_ends_all_scans(void)
 {
@@ -397,6 +413,7 @@ int main(void)
         {"where a file was cut is told", where_a_file_was_cut_is_told},
         {"a file of nothing but a hole is looked at", a_file_of_nothing_but_a_hole_is_looked_at},
         {"a pinned file ends the scan", a_pinned_file_ends_the_scan},
+        {"the listed end of a pinned file is reached", the_listed_end_of_a_pinned_file_is_reached},
         {"a stop ends all scans", a_stop_ends_all_scans},
         {"misuse aborts", misuse_aborts},
         CU_TEST_INFO_NULL,
