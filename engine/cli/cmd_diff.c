@@ -32,7 +32,8 @@ struct diff {
     uint64_t changed;
 };
 
-static const char *const texts[] = {"type", "size", "contents", "mtime", "mode", "owner", "link"};
+static const char *const texts[] = {"type", "size",  "contents", "mtime",
+                                    "mode", "owner", "link",     "attributes"};
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))
 
 static json_t *change_json(const struct pst_look_change *change)

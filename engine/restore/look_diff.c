@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/format/file_attributes.h"
 #include "engine/restore/look_state.h"
 
 /* One side: the objects of a source, in the order of their paths. */
@@ -71,6 +72,28 @@ static bool contents_differ(struct object_record *const records[2])
            atomic_load(&records[0]->sum[1]) != atomic_load(&records[1]->sum[1]);
 }
 
+static bool xattrs_are_one(const struct pst_xattr *one, const struct pst_xattr *other)
+{
+    return strcmp(one->name, other->name) == 0 && one->value_bytes == other->value_bytes &&
+           memcmp(one->value, other->value, one->value_bytes) == 0;
+}
+
+/* Both have their names in the same order. */
+static bool attributes_differ(const struct pst_object objects[2])
+{
+    struct pst_xattr xattrs[2];
+    uint32_t at[2] = {0, 0};
+    for (;;) {
+        bool is_there = pst_xattr_next(&objects[0], &at[0], &xattrs[0]);
+        if (is_there != pst_xattr_next(&objects[1], &at[1], &xattrs[1]))
+            return true;
+        if (!is_there)
+            return pst_object_inode_flags(&objects[0]) != pst_object_inode_flags(&objects[1]);
+        if (!xattrs_are_one(&xattrs[0], &xattrs[1]))
+            return true;
+    }
+}
+
 static uint32_t differences_of(const struct side sides[2], struct object_record *const records[2],
                                const struct pst_object objects[2])
 {
@@ -84,6 +107,7 @@ static uint32_t differences_of(const struct side sides[2], struct object_record 
     bits |= a->mode != b->mode ? PST_DIFFERS_MODE : 0u;
     bits |= a->uid != b->uid || a->gid != b->gid ? PST_DIFFERS_OWNER : 0u;
     bits |= links_differ(sides, found, objects) ? PST_DIFFERS_LINK : 0u;
+    bits |= attributes_differ(objects) ? PST_DIFFERS_ATTRIBUTES : 0u;
     if (a->type != PST_OBJECT_HARD_LINK &&
         (a->mtime_sec != b->mtime_sec || a->mtime_nsec != b->mtime_nsec))
         bits |= PST_DIFFERS_TIME;

@@ -16,6 +16,7 @@ enum pst_look_difference {
     PST_DIFFERS_OWNER = 32,
     PST_DIFFERS_LINK =
         64, /* target of a symlink, or the other name of a hard link, or the device */
+    PST_DIFFERS_ATTRIBUTES = 128, /* extended attributes, with ACLs and capabilities, and flags */
 };
 
 /* An object, for the call. Only one of both: it was added, or removed. */

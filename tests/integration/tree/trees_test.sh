@@ -94,7 +94,24 @@ all_trees() {
     some ' = ' ' -> ' user. system.posix_acl_access system.posix_acl_default ' 1[0-7]{4} ' ' 14[0-7]{4} '
 }
 
+# A copy without its attributes differs by these; one that is whole does not differ.
+copies_differ() {
+    local kind
+    mkdir "$work/copy"
+    "$maker" make "$first_seed" "$work/source" || fail "make $first_seed"
+    cp -a --no-preserve=xattr "$work/source/." "$work/copy/"
+    for kind in source source copy; do
+        expect_exit 0 "$penstock" backup --source "t=dir:$work/$kind" --to "$memory/kept/backups" --quiet
+    done
+    expect_exit 0 "$penstock" diff --from "$memory/kept/backups" 1 2
+    [ ! -s "$memory/out" ] || fail "differs from itself: $(head "$memory/out")"
+    expect_exit 0 "$penstock" diff --from "$memory/kept/backups" 1 3
+    grep -Eq '^M .*  attributes$' "$memory/out" || fail "does not differ: $(head "$memory/out")"
+    clean "$work"/{source,copy} "$memory/kept/backups"
+}
+
 all_trees
+copies_differ
 if [ "$EUID" = 0 ]; then
     some security.capability trusted. ' immutable$' ' append$' ' 2[0-7]{4} ' ' 6[0-7]{4} '
     rm -r "$work" "$memory/kept" "$memory/all"
