@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "engine/base/own_error.h"
 #include "engine/source/dir/tree.h"
 
 /* Linux 6.13; the number is the same everywhere. */
@@ -22,12 +23,21 @@
  * to where its name leads by now; "." stands for itself, so that it is not the link that is read.
  */
 struct attributes_path {
+    bool is_inode; /* the path is a link to what is meant, not a name of it */
     char text[sizeof("/proc/self/fd/2147483647/") + TREE_NAME_MAX];
 };
 
+/* XFS shows ACLs a second time, in its own form, which on another file system would be no ACL, and
+ * back on XFS take the place of the one that was given there. */
+static bool is_shown_twice(const char *name)
+{
+    return strcmp(name, "trusted.SGI_ACL_FILE") == 0 ||
+           strcmp(name, "trusted.SGI_ACL_DEFAULT") == 0;
+}
+
 static struct attributes_path path_of(int directory, const char *name)
 {
-    struct attributes_path path;
+    struct attributes_path path = {.is_inode = false};
     (void)snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d/%s", directory,
                    *name ? name : ".");
     return path;
@@ -53,11 +63,15 @@ static const char *next_name(const struct attributes *attributes, size_t bytes,
     return next;
 }
 
-static int read_one(struct attributes *attributes, const char *path, const char *name)
+static int read_one(struct attributes *attributes, const struct attributes_path *path,
+                    const char *name)
 {
+    if (is_shown_twice(name))
+        return 0;
     if (!pst_xattr_is_kept(name))
         return -EOPNOTSUPP;
-    ssize_t bytes = lgetxattr(path, name, attributes->value, sizeof(attributes->value));
+    ssize_t bytes = (path->is_inode ? getxattr : lgetxattr)(path->text, name, attributes->value,
+                                                            sizeof(attributes->value));
     if (bytes < 0)
         return errno == ENODATA ? 0 : error_of(errno); /* removed meanwhile */
     const struct pst_xattr xattr = {
@@ -77,21 +91,54 @@ static ssize_t list_names(int directory, const char *name, char *list, size_t by
     return llistxattr(path_of(directory, name).text, list, bytes);
 }
 
-static int read_xattrs(struct attributes *attributes, int directory, const char *name)
+/* Else who owns a directory could put another file under a name for a moment, so that its
+ * capability is kept, and restored, with what is in his own. */
+static int open_inode(int directory, const char *name, const struct stat *status)
 {
-    const struct attributes_path path = path_of(directory, name);
-    ssize_t bytes = list_names(directory, name, attributes->names, sizeof(attributes->names));
+    struct stat now;
+    int fd = openat(directory, *name ? name : ".", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = fstat(fd, &now) ? -errno : 0;
+    if (!error && (now.st_dev != status->st_dev || now.st_ino != status->st_ino))
+        error = -PST_E_CHANGED;
+    if (error)
+        close(fd);
+    return error ? error : fd;
+}
+
+static int read_by_path(struct attributes *attributes, const struct attributes_path *path)
+{
+    ssize_t bytes = (path->is_inode ? listxattr : llistxattr)(path->text, attributes->names,
+                                                              sizeof(attributes->names));
     if (bytes < 0)
         return errno == EOPNOTSUPP ? 0 : error_of(errno);
     int first = 0;
     const char *attribute = NULL;
     while ((attribute = next_name(attributes, (size_t)bytes, attribute))) {
-        int error = read_one(attributes, path.text, attribute);
+        int error = read_one(attributes, path, attribute);
         if (error && !first)
             attributes->lost = attribute;
         first = first ? first : error;
     }
     return first;
+}
+
+/* Of the very inode; where no descriptor is left for that, of what has the name. */
+static int read_xattrs(struct attributes *attributes, int directory, const char *name,
+                       const struct stat *status)
+{
+    struct attributes_path path = path_of(directory, name);
+    int fd = open_inode(directory, name, status);
+    if (fd < 0 && !pst_is_own_error(fd))
+        return fd;
+    path.is_inode = fd >= 0;
+    if (path.is_inode)
+        (void)snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
+    int error = read_by_path(attributes, &path);
+    if (fd >= 0)
+        close(fd);
+    return error;
 }
 
 /* Without an open, which a request for the flags would need. The file was just looked at. */
@@ -130,16 +177,17 @@ static int append_flags(struct attributes *attributes, uint8_t hints)
                  : 0;
 }
 
-int attributes_read(struct attributes *attributes, int directory, const char *name, mode_t mode,
-                    uint8_t hints)
+int attributes_read(struct attributes *attributes, int directory, const char *name,
+                    const struct stat *status, uint8_t hints)
 {
     attributes->bytes = 0;
     attributes->lost = NULL;
     if (!(hints & ATTRIBUTES_KNOWN)) {
-        hints = attributes_look(directory, name, mode);
+        hints = attributes_look(directory, name, status->st_mode);
         if (!(hints & ATTRIBUTES_KNOWN))
             return error_of(errno);
     }
     int error = append_flags(attributes, hints);
-    return error || !(hints & ATTRIBUTES_SOME) ? error : read_xattrs(attributes, directory, name);
+    return error || !(hints & ATTRIBUTES_SOME) ? error
+                                               : read_xattrs(attributes, directory, name, status);
 }

@@ -10,7 +10,7 @@
 #define PST_ENGINE_SOURCE_DIR_ATTRIBUTES_H
 
 #include <linux/limits.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "engine/format/file_attributes.h"
 
@@ -39,8 +39,9 @@ enum attributes_hints {
 uint8_t attributes_look(int directory, const char *name, mode_t mode);
 
 /* Fills attributes->encoded anew for such a file, of which hints are known, or 0. 0; -ENOENT: it is
- * gone; else why attributes->lost, or all of them, are missing, the others being there. */
+ * gone; -PST_E_CHANGED: another than status is of has its name, whose attributes are not read; else
+ * why attributes->lost, or all of them, are missing, the others being there. */
 PST_MUST_USE int attributes_read(struct attributes *attributes, int directory, const char *name,
-                                 mode_t mode, uint8_t hints);
+                                 const struct stat *status, uint8_t hints);
 
 #endif

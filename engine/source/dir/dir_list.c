@@ -47,6 +47,7 @@ struct listing_job {
     char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
     struct extents extents;        /* the first of the current file */
     struct attributes attributes;  /* of the current object */
+    int untold;                    /* why some are lost, which the reader of its contents reports */
 };
 
 /* One file of any kind, about to be listed. */
@@ -80,22 +81,28 @@ static struct pst_object describe(const struct listing_job *job, const struct fo
     };
 }
 
+/* 0, or what ends the listing. */
+static int report_lost(struct listing_job *job, const struct found *found, int error)
+{
+    char what[128], name[64];
+    const char *lost = job->attributes.lost ? job->attributes.lost : "*";
+    snprintf(what, sizeof(what), "cannot keep its attribute %s",
+             tree_printable(lost, name, sizeof(name)));
+    return trouble(job, found->path, what, error);
+}
+
 /* What cannot be kept is reported, once for a file: where its contents cannot be read either, that
  * is said of these. 0, or what ends the listing. */
 static int read_attributes(struct listing_job *job, const struct found *found,
                            const struct pst_object *object)
 {
-    struct attributes *attributes = &job->attributes;
-    char what[128], name[64];
     pst_activity_begin("read the attributes of", found->path);
-    int error = attributes_read(attributes, found->directory, found->name, found->status.st_mode,
+    int error = attributes_read(&job->attributes, found->directory, found->name, &found->status,
                                 found->hints);
     pst_activity_end();
-    if (!error || notes_is_gone(error) || (error == -EACCES && (object->size || object->flags)))
-        return 0;
-    snprintf(what, sizeof(what), "cannot keep its attribute %s",
-             tree_printable(attributes->lost ? attributes->lost : "*", name, sizeof(name)));
-    return trouble(job, found->path, what, error);
+    bool is_told = object->size > 0 || object->flags;
+    job->untold = is_told && (error == -EACCES || error == -PST_E_CHANGED) ? error : 0;
+    return error && !notes_is_gone(error) && !job->untold ? report_lost(job, found, error) : 0;
 }
 
 /* Adds an object with the attributes that were read for it: 1 if it was added, 0 if it was left
@@ -213,6 +220,8 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
     int error = read_attributes(job, found, &object);
     bool is_known = !error && object.size &&
                     identity_find(job->packer.sink, status, &object, &job->attributes, &file);
+    if (is_known && job->untold)
+        error = report_lost(job, found, job->untold); /* nobody reads it */
     if (!error && object.size && !is_known)
         error = find_data(job, found, &object);
     if (error)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/format/file_attributes.h"
+#include "engine/source/dir/attributes.h"
 #include "engine/source/registry/registry.h"
 #include "tests/support/child.h"
 #include "tests/support/stderr_capture.h"
@@ -222,6 +223,75 @@ static void a_file_that_is_not_readable_is_not_counted_twice(void)
     CU_ASSERT_EQUAL(child_run(list_as_user), 0);
 }
 
+static bool find_everything(struct pst_fragment_sink *sink, const struct pst_object *object,
+                            const struct pst_object_identity *identity, uint64_t *place,
+                            uint64_t *data_bytes)
+{
+    (void)sink;
+    (void)identity;
+    *place = 1;
+    *data_bytes = object->size;
+    return true;
+}
+
+static int list_as_user_with_a_base(void)
+{
+    if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+        return 2;
+    source = open_source("here=dir:.");
+    collected_init(&collected);
+    collected.sink.find_in_base = find_everything;
+    bool is_listed = !pst_source_prepare(source) && !pst_source_freeze(source, UINT64_MAX) &&
+                     !pst_source_snapshot(source, 1) && !pst_source_thaw(source) &&
+                     !pst_source_list(source, &collected.sink, &collected.listing);
+    bool is_one = is_listed && collected.listing.unreadable == 1;
+    forget();
+    return is_one ? 0 : 1;
+}
+
+/* Else nothing would be said of a file that root backed up, and then a user. */
+static void what_is_lost_of_a_file_in_the_base_is_reported(void)
+{
+    write_file("closed", "content", 7);
+    if (!set("closed", "user.a", "1"))
+        return;
+    ASSERT_OK(chmod("closed", 0));
+    ASSERT_OK(chmod(".", 0755));
+    CU_ASSERT_EQUAL(child_run(list_as_user_with_a_base), 0);
+}
+
+/* What has the name by the time that attributes are read is not what the entry is of. */
+static void another_file_of_the_name_lends_none(void)
+{
+    static struct attributes attributes;
+    struct stat status;
+    write_file("file", "mine", 4);
+    write_file("other", "not mine", 8);
+    if (!set("file", "user.a", "mine") || !set("other", "user.a", "not mine"))
+        return;
+    ASSERT_OK(stat("file", &status));
+    ASSERT_OK(rename("other", "file"));
+    int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CU_ASSERT_EQUAL(attributes_read(&attributes, fd, "file", &status, 0), -PST_E_CHANGED);
+    CU_ASSERT_EQUAL(attributes.bytes, 0);
+    ASSERT_OK(stat("file", &status));
+    ASSERT_OK(attributes_read(&attributes, fd, "file", &status, 0));
+    CU_ASSERT_TRUE(attributes.bytes > 0);
+    close(fd);
+}
+
+static void the_acls_of_xfs_are_kept_once(void)
+{
+    write_file("file", "", 0);
+    if (!set("file", "trusted.SGI_ACL_FILE", "1") || !set("file", "trusted.SGI_OTHER", "2"))
+        return;
+    list(".");
+    struct pst_object file = object_at("file");
+    CU_ASSERT_STRING_EQUAL(xattrs_of(&file), "trusted.SGI_OTHER=2");
+    CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+    forget();
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -232,6 +302,10 @@ int main(void)
         {"too much is reported", too_much_is_reported},
         {"a file that is not readable is not counted twice",
          a_file_that_is_not_readable_is_not_counted_twice},
+        {"what is lost of a file in the base is reported",
+         what_is_lost_of_a_file_in_the_base_is_reported},
+        {"another file of the name lends none", another_file_of_the_name_lends_none},
+        {"the ACLs of XFS are kept once", the_acls_of_xfs_are_kept_once},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
