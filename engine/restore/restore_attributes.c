@@ -25,15 +25,40 @@ static bool is_wanted(const struct restore_run *run, const char *name,
     return !options->no_set_id && (is_same_owner || !run->set_owners);
 }
 
+/* linux/posix_acl_xattr.h. */
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_GROUP_OBJ 4u
+struct acl_entry {
+    uint16_t tag, mode;
+    uint32_t id;
+};
+
+/* A mode shows the mask of an ACL where the group's bits are. Without the ACL these would be given
+ * to the owning group: of them only what it has by the ACL is left. */
+static mode_t withheld_without(const struct pst_xattr *acl)
+{
+    struct acl_entry entry;
+    mode_t withheld = S_IRWXG;
+    for (uint32_t at = sizeof(uint32_t); at + sizeof(entry) <= acl->value_bytes;
+         at += (uint32_t)sizeof(entry)) {
+        memcpy(&entry, (const uint8_t *)acl->value + at, sizeof(entry));
+        if (entry.tag == ACL_GROUP_OBJ)
+            withheld &= ~((mode_t)(entry.mode & 7u) << 3);
+    }
+    return withheld;
+}
+
 /* ENOSPC is said of a file system that has no room for so many attributes of one file: ext4 has a
  * block for each. */
 static int set_one(struct restore_run *run, int fd, const struct object_record *record,
-                   const struct pst_xattr *xattr)
+                   const struct pst_xattr *xattr, mode_t *withheld)
 {
     char what[PST_XATTR_NAME_BYTES_MAX + 64];
     int error = pst_inode_set_xattr(fd, xattr->name, xattr->value, xattr->value_bytes);
     if (!error)
         return 0;
+    if (strcmp(xattr->name, ACL_ACCESS) == 0)
+        *withheld |= withheld_without(xattr);
     int length = snprintf(what, sizeof(what), "could not set the attribute %s of", xattr->name);
     pst_make_printable(what, (size_t)length);
     return restore_miss_part(run, error == -ENOSPC ? -EOVERFLOW : error, record, what);
@@ -50,15 +75,16 @@ static int drop_acls(struct restore_run *run, int fd, const struct object_record
 }
 
 int restore_set_xattrs(struct restore_run *run, int fd, const struct object_record *record,
-                       const struct pst_object *object, struct stat *status)
+                       const struct pst_object *object, struct stat *status, mode_t *withheld)
 {
     struct pst_xattr xattr;
     bool is_set = false;
+    *withheld = 0;
     int error = drop_acls(run, fd, record, object);
     for (uint32_t at = 0; !error && pst_xattr_next(object, &at, &xattr);) {
         if (!is_wanted(run, xattr.name, object, status))
             continue;
-        error = set_one(run, fd, record, &xattr);
+        error = set_one(run, fd, record, &xattr, withheld);
         is_set = true;
     }
     if (!error && (is_set || run->target.in_place) && fstat(fd, status) < 0)

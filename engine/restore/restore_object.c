@@ -169,13 +169,14 @@ static int set_metadata(struct restore_run *run, int fd, const struct object_rec
 {
     const struct timespec mtime = {.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
     struct stat status;
+    mode_t withheld;
     int error = set_owner(run, fd, record, object, &status);
     if (error)
         return error;
-    error = restore_set_xattrs(run, fd, record, object, &status);
+    error = restore_set_xattrs(run, fd, record, object, &status, &withheld);
     if (error)
         return error;
-    mode_t mode = safe_mode(run, object, &status);
+    mode_t mode = safe_mode(run, object, &status) & ~withheld;
     if (object->type != PST_OBJECT_SYMLINK && mode != (status.st_mode & 07777))
         error = pst_inode_set_mode(fd, mode);
     if (error)

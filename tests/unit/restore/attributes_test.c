@@ -285,6 +285,35 @@ static void acls_that_were_there_go(void)
     end();
 }
 
+/* The mode has the mask in the place of the owning group, which may do nothing by this ACL. Nobody
+ * is named by its id, so that no kernel takes it. */
+static void an_acl_that_is_refused_opens_nothing(void)
+{
+    static const struct {
+        uint32_t version;
+        struct {
+            uint16_t tag, mode;
+            uint32_t id;
+        } entries[5];
+    } refused = {2,
+                 {{1, 6, UINT32_MAX},
+                  {2, 6, UINT32_MAX},
+                  {4, 0, UINT32_MAX},
+                  {16, 6, UINT32_MAX},
+                  {32, 0, UINT32_MAX}}};
+    struct stat status;
+    take_all_away();
+    give(FIFO, ACL_ACCESS, &refused, sizeof(refused));
+    objects[FIFO].mode = 0660;
+    begin();
+    CU_ASSERT_EQUAL(restore_with((struct pst_restore_options){0}), 0);
+    CU_ASSERT_STRING_EQUAL(troubles, "could not set the attribute " ACL_ACCESS " of fifo\n");
+    CU_ASSERT_EQUAL_FATAL(lstat(place_below(&target, "fifo").path, &status), 0);
+    CU_ASSERT_EQUAL(status.st_mode & 07777, 0600);
+    objects[FIFO].mode = 0750;
+    end();
+}
+
 /* ext4 has a block for the attributes of a file, and calls more of them a lack of space. */
 static void what_does_not_fit_is_named(void)
 {
@@ -315,6 +344,7 @@ int main(void)
          what_only_root_may_set_is_left_out_with_owners},
         {"what a user may not set is named", what_a_user_may_not_set_is_named},
         {"ACLs that were there go", acls_that_were_there_go},
+        {"an ACL that is refused opens nothing", an_acl_that_is_refused_opens_nothing},
         {"what does not fit is named", what_does_not_fit_is_named},
         CU_TEST_INFO_NULL,
     };
