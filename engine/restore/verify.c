@@ -31,6 +31,7 @@ struct verify {
     atomic_uint_least64_t objects_read;
     struct objects objects;
     struct origins origins;
+    bool is_window; /* only chunks of the window are read, and only their checksums checked */
     struct contents contents;
     atomic_bool catalogue_is_whole; /* all that is in the parts was read */
 };
@@ -180,11 +181,12 @@ static int check_copy(void *context, uint32_t worker, const struct pst_part_map 
     return 0;
 }
 
-static bool is_in_window(const struct pst_verify_options *options, const struct pst_part_map *part,
+static bool is_in_window(const struct verify *verify, const struct pst_part_map *part,
                          const struct pst_index_entry *entry)
 {
+    const struct pst_verify_options *options = verify->options;
     uint64_t chunks = part->sums.chunks ? part->sums.chunks : 1;
-    return options->windows == 0 ||
+    return !verify->is_window ||
            entry->chunk % chunks * options->windows / chunks == options->window;
 }
 
@@ -208,9 +210,10 @@ static bool is_wanted(void *context, const struct pst_part_map *part,
                       const struct pst_index_entry *entry)
 {
     const struct verify *verify = context;
-    if (part->origin > 0)
-        return origins_want(&verify->origins, part, entry);
-    return is_in_window(verify->options, part, entry) && is_of_chosen(verify, part, entry);
+    if (!is_in_window(verify, part, entry))
+        return false;
+    return part->origin > 0 ? origins_want(&verify->origins, part, entry)
+                            : is_of_chosen(verify, part, entry);
 }
 
 static bool chooses_chunks(const struct pst_verify_options *options)
@@ -221,7 +224,7 @@ static bool chooses_chunks(const struct pst_verify_options *options)
 /* types: bits 1 << enum pst_chunk_type. */
 static int read_parts(struct verify *verify, const struct pst_part_set *set, uint32_t types)
 {
-    bool is_plain = set == &verify->copies || verify->options->windows > 0;
+    bool is_plain = set == &verify->copies || verify->is_window;
     bool names_objects = !is_plain && (types & 1u << PST_CHUNK_CATALOGUE) == 0;
     verify->reading = (struct chunk_reading){
         .crew = verify->crew,
@@ -333,15 +336,20 @@ static int open_origins(struct verify *verify)
                                 &verify->checked_bytes, false);
 }
 
+/* What lies in earlier backups is a part of it too; where there may be such, catalogues and
+ * references have been read. */
 static int read_window(struct verify *verify)
 {
-    int error = read_parts(verify, &verify->set, ALL_TYPES);
-    if (!error && verify->copies.count > 0)
-        error = read_parts(verify, &verify->copies, ALL_TYPES);
+    bool is_data = origins_may_be(&verify->backup);
+    verify->is_window = true;
+    int error = read_parts(verify, &verify->set,
+                           is_data ? 1u << PST_CHUNK_DATA | 1u << CHUNK_SUMS : ALL_TYPES);
+    if (!error && verify->origins.set.count > 0)
+        error = read_parts(verify, &verify->origins.set, 1u << PST_CHUNK_DATA);
     return error;
 }
 
-static int read_all(struct verify *verify)
+static int read_contents(struct verify *verify)
 {
     int error = objects_init(&verify->objects);
     if (error)
@@ -353,12 +361,14 @@ static int read_all(struct verify *verify)
         contents_init(&verify->contents, &verify->backup, &verify->set, &verify->objects);
     verify->contents.origins = &verify->origins;
     error = error ? error : contents;
-    if (!error)
+    /* A window takes the catalogues only where what is referred to is needed. */
+    bool has_window = verify->options->windows > 0;
+    if (!error && (!has_window || origins_may_be(&verify->backup)))
         error = gather_objects(verify);
     if (!error)
         error = open_origins(verify);
     if (!error)
-        error = check_data(verify);
+        error = has_window ? read_window(verify) : check_data(verify);
     if (!error && verify->copies.count > 0)
         error = read_parts(verify, &verify->copies, ALL_TYPES);
     contents_release(&verify->contents);
@@ -403,7 +413,7 @@ static int verify_parts(struct verify *verify)
     if (!error && verify->backup.is_shut)
         warn_shut(verify);
     else if (!error)
-        error = verify->options->windows > 0 ? read_window(verify) : read_all(verify);
+        error = read_contents(verify);
     pst_backup_parts_free(&verify->set);
     pst_backup_parts_free(&verify->copies);
     return error;

@@ -60,6 +60,31 @@ damage() {
     expect_noted '.damaged | not'
 }
 
+# What lies in an earlier backup has its turn too.
+damage_of_base() {
+    local part run codes='' reads=0
+    mkdir "$disk/c"
+    random_bytes 8000000 >"$disk/c/file"
+    sleep 2.1 # what was changed less than 2 s before the base began would be stored again
+    expect_exit 0 "$penstock" backup --source "dir:$disk/c" --to "$disk/based" --base auto --ldms 1
+    echo new >"$disk/c/new"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/c" --to "$disk/based" --base auto --ldms 1
+    expect_output '^backup 2 '
+    [ "$(du -s "$disk/based/BACKUP-2" | cut -f1)" -lt 2000 ] || fail 'the file is stored twice'
+    for run in 1 2 3 4; do
+        expect_exit 0 "$penstock" verify --from "$disk/based" --sample 25% --json
+        reads=$((reads + $(jq -s '.[-1].file_bytes' "$memory/out")))
+    done
+    [ "$reads" -gt 8000000 ] || fail "samples read $reads bytes of a file of 8 MB"
+    part=$(ls "$disk/based"/BACKUP-1/*PART-1*/*.data)
+    flip "$part" $(($(stat -c %s "$part") / 2))
+    for run in 1 2 3 4; do
+        expect_exit '0 1' "$penstock" verify --from "$disk/based" --sample 25%
+        codes+=$status
+    done
+    [ "$(tr -d 0 <<<"$codes")" = 1 ] || fail "of the base found in: $codes"
+}
+
 only() {
     local part
     expect_exit 0 "$penstock" verify --from "$backups" --only 1/a --json
@@ -103,5 +128,6 @@ notes() {
 make_backup
 samples
 damage
+damage_of_base
 only
 notes
