@@ -38,12 +38,16 @@ penstock keygen key >/dev/null
 penstock backup --source dir:/usr/share/doc/penstock --to sealed --key-file key --quiet
 penstock verify --from sealed --key-file key --quiet
 penstock node --id 1 --cluster c --member 1=127.0.0.1:17420 --member 2=127.0.0.2:17420 --cluster-key key --socket "$PWD/socket" \
-    --source dir:/etc/penstock --to backups >out 2>&1 &
+    --source dir:/etc/penstock --to backups --metrics 17422 >out 2>&1 &
 for _ in {1..100}; do
     if [ -S socket ] && penstock status --node "$PWD/socket" >seen 2>&1; then break; fi
     sleep 0.1
 done
 grep '^ *1 live' seen >/dev/null || { cat out seen; exit 1; }
+exec 3<>/dev/tcp/127.0.0.1/17422
+printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
+grep -a '^penstock_build_info' <&3 >/dev/null
+exec 3>&-
 kill %1
 wait %1 || true
 
