@@ -38,8 +38,11 @@ static void print_command(FILE *out, const struct cli_command *command)
     struct cli_common_option common[CLI_COMMON_OPTIONS];
     cli_common_options(command, common);
     fprintf(out, "    %s)\n        options='", command->name);
-    for (const struct cli_option *option = command->options; option->name; option++)
+    for (const struct cli_option *option = command->options; option->name; option++) {
+        if (option->letter)
+            fprintf(out, "-%c ", option->letter);
         fprintf(out, "--%s ", option->name);
+    }
     for (uint32_t i = 0; i < CLI_COMMON_OPTIONS; i++)
         fprintf(out, "--%s%s", common[i].name, i + 1 < CLI_COMMON_OPTIONS ? " " : "'\n        ");
     print_value(out, command->positional);

@@ -71,7 +71,7 @@ static void print_options(FILE *out, const struct cli_command *command)
     struct cli_common_option common[CLI_COMMON_OPTIONS];
     fputs(".SH OPTIONS\n", out);
     for (const struct cli_option *option = command->options; option->name; option++) {
-        print_flag(out, 0, option->name, option->argument);
+        print_flag(out, option->letter, option->name, option->argument);
         print_line(out, option->help);
         fputs(".br\n", out);
         print_facts(out, option);

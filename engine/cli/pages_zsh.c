@@ -1,4 +1,5 @@
 /* Completion for zsh: specifications for its function _arguments. Called by pages.c. */
+#include <assert.h>
 #include <string.h>
 
 #include "engine/cli/help.h"
@@ -52,10 +53,16 @@ static void print_value(FILE *out, const char *argument)
         fputc(')', out);
 }
 
+/* Only a switch has a letter: arguments.c takes no value behind one. */
 static void print_option(FILE *out, const struct cli_option *option)
 {
-    fprintf(out, " \\\n        '%s--%s%s", option->repeatable ? "*" : "", option->name,
-            option->argument ? "=" : "");
+    assert(!option->letter || (!option->argument && !option->repeatable));
+    if (option->letter)
+        fprintf(out, " \\\n        '(-%c --%s)'{-%c,--%s}'", option->letter, option->name,
+                option->letter, option->name);
+    else
+        fprintf(out, " \\\n        '%s--%s%s", option->repeatable ? "*" : "", option->name,
+                option->argument ? "=" : "");
     print_explanation(out, option->help);
     if (option->argument)
         print_value(out, option->argument);

@@ -55,6 +55,13 @@ same 'the pages' "$work/commands" "$work/got"
 sed -n '/^\.SH EXIT/,$s/^\\fB\([0-9]*\)\\fR$/\1/p' "$pages/man/man1/penstock.1" >"$work/got"
 same 'penstock.1: exit codes' "$work/wanted" "$work/got"
 
+value() { # EXPECTED WORD…
+    bash_completes "${@:2}" | paste -sd ' ' >"$work/got"
+    echo "$1" >"$work/wanted"
+    same "bash: ${*:2}" "$work/wanted" "$work/got"
+}
+letters=0
+
 while read -r command; do
     help_options "$command" >"$work/wanted"
     man_options "$command" >"$work/got"
@@ -65,19 +72,26 @@ while read -r command; do
         zsh_specifications "$command" | sed -nE 's/^(\(-. --[a-z]+\)|\*)?(--[a-z0-9-]+).*/\2/p' | sort >"$work/got"
         same "zsh: $command" "$work/wanted" "$work/got"
     fi
+    # The letters that stand for switches.
+    while read -r option letter; do
+        grep -F "\\fB\\-$letter\\fR, \\fB\\-\\-$option\\fR" "$pages/man/man1/penstock-$command.1" >/dev/null ||
+            { echo "penstock-$command.1 lacks -$letter"; failed=1; }
+        value "-$letter" penstock "$command" "-$letter"
+        if command -v zsh >/dev/null; then
+            zsh_specifications "$command" | grep -F -- "(-$letter --$option)-${letter}[" >/dev/null ||
+                { echo "zsh: $command lacks -$letter"; failed=1; }
+        fi
+        letters=$((letters + 1))
+    done < <("$penstock" "$command" --help | awk '/^  --/ { option = substr($1, 3) } match($0, /[(; ]also -[a-z];/) { print option, substr($0, RSTART + 7, 1) }')
     # The texts.
     text=$(plain_man "$pages/man/man1/penstock-$command.1")
     while read -r line; do
         [[ $text == *"$line"* ]] || { echo "penstock-$command.1 lacks: $line"; failed=1; }
     done < <("$penstock" "$command" --help | sed -E '1,/^Options:/d; /^A flag/d; s/^  (--[a-z0-9-]+( [^ ]+)?)  +/\1 /; s/ +/ /g; s/^ //; /^$/d')
 done <"$work/commands"
+[ "$letters" -gt 0 ] || { echo 'no letters are found in --help'; failed=1; }
 
 # Values.
-value() { # EXPECTED WORD…
-    bash_completes "${@:2}" | paste -sd ' ' >"$work/got"
-    echo "$1" >"$work/wanted"
-    same "bash: ${*:2}" "$work/wanted" "$work/got"
-}
 mkdir "$work/folder"
 touch "$work/file"
 value 'completed none started' penstock backup --wait ''
