@@ -18,22 +18,29 @@ struct ls {
     uint64_t objects;
 };
 
-/* What people read: the last component, or the name that they typed. */
+/* Of the name that was asked for; a slash behind it means nothing. */
+static size_t name_bytes(const struct ls *ls)
+{
+    size_t bytes = strlen(ls->name);
+    while (bytes > 0 && ls->name[bytes - 1] == '/')
+        bytes--;
+    return bytes;
+}
+
+/* What people read: what is behind the name that they typed, which is two components of the source
+ * of a node; or that name. */
 static const char *short_name(const struct ls *ls, const struct pst_look_object *found)
 {
-    const char *slash = strrchr(found->name, '/');
-    if (strlen(found->name) <= strlen(ls->name))
+    size_t bytes = name_bytes(ls);
+    if (bytes == 0 || strlen(found->name) <= bytes)
         return found->name;
-    return slash ? slash + 1 : found->name;
+    return found->name + bytes + 1;
 }
 
 /* A directory that was asked for is not in itself. */
 static bool is_top(const struct ls *ls, const struct pst_look_object *found)
 {
-    size_t bytes = strlen(ls->name);
-    while (bytes > 0 && ls->name[bytes - 1] == '/')
-        bytes--;
-    return found->object->type == PST_OBJECT_DIRECTORY && strlen(found->name) == bytes;
+    return found->object->type == PST_OBJECT_DIRECTORY && strlen(found->name) == name_bytes(ls);
 }
 
 static int print_object(void *context, const struct pst_look_object *found)

@@ -59,6 +59,14 @@ compare_environment() { # RESTORED
     [ "$("$writer" check "$disk/again")" = "$found" ] || fail "$1 is not as transaction ${found%% *} left it"
 }
 
+# A node's source has two components, which are a name for ls again.
+two_hosts_list() {
+    expect_exit 0 "$penstock" ls "${all[@]}"
+    expect_output '^1/tree1$' '^3/tree3$' '^3/env3$'
+    expect_exit 0 "$penstock" ls "${all[@]}" 3
+    expect_output '^tree3$' '^env3$'
+}
+
 two_hosts_restore() {
     expect_exit 0 "$penstock" verify "${all[@]}"
     expect_exit 0 "$penstock" restore "${all[@]}" --only 1 --only 3/env3 --target "$disk/a" --ldms 2
