@@ -31,6 +31,8 @@ static int keyboard;
 static struct asked *asked;
 static char shown[512];
 
+static bool has_handler = true; /* the child, for SIGTERM */
+
 static void on_signal(int number)
 {
     (void)number;
@@ -44,7 +46,8 @@ static void ask_there(const char *name)
     int fd = open(name, O_RDWR);
     if (fd < 0 || ioctl(fd, TIOCSCTTY, 0) < 0 || tcgetattr(fd, &before) < 0)
         _exit(1);
-    sigaction(SIGTERM, &action, NULL);
+    if (has_handler)
+        sigaction(SIGTERM, &action, NULL);
     asked->error = terminal_ask(PROMPT, asked->answer, ANSWER_BYTES);
     asked->is_as_it_was = tcgetattr(fd, &after) == 0 && before.c_lflag == after.c_lflag &&
                           memcmp(before.c_cc, after.c_cc, sizeof(before.c_cc)) == 0;
@@ -128,6 +131,25 @@ static void a_signal_interrupts(void)
     CU_ASSERT_EQUAL(asked->error, -EINTR);
 }
 
+static void a_signal_that_kills_comes_afterwards(void)
+{
+    struct termios terminal;
+    int status;
+    has_handler = false;
+    pid_t child = begin();
+    int held = open(ptsname(keyboard), O_RDWR | O_NOCTTY);
+    CU_ASSERT_EQUAL(tcgetattr(held, &terminal), 0);
+    CU_ASSERT_EQUAL(terminal.c_lflag & (tcflag_t)(ECHO | ISIG), 0);
+    kill(child, SIGTERM);
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    CU_ASSERT_EQUAL(tcgetattr(held, &terminal), 0);
+    CU_ASSERT_EQUAL(terminal.c_lflag & (tcflag_t)(ECHO | ISIG), (tcflag_t)(ECHO | ISIG));
+    close(held);
+    close(keyboard);
+    has_handler = true;
+}
+
 static void what_is_too_long_is_refused(void)
 {
     char text[ANSWER_BYTES + 3];
@@ -164,6 +186,7 @@ int main(void)
         {"what is typed comes unseen", what_is_typed_comes_unseen},
         {"keys that interrupt do", keys_that_interrupt_do},
         {"a signal interrupts", a_signal_interrupts},
+        {"a signal that kills comes afterwards", a_signal_that_kills_comes_afterwards},
         {"what is too long is refused", what_is_too_long_is_refused},
         {"without a terminal it says so", without_a_terminal_it_says_so},
         CU_TEST_INFO_NULL,
