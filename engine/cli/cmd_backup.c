@@ -378,6 +378,9 @@ static enum cli_exit prepare(struct run *run)
     read_options(run);
     code = read_tables(run);
     bool is_null = cli_null_target_is(run->job.directory);
+    if (code == CLI_EXIT_DONE && is_null && cli_argument_switch(run->arguments, "dry-run"))
+        return cli_fail(run->arguments, CLI_EXIT_USAGE,
+                        "--dry-run says whether a backup fits into DIR: null: keeps nothing");
     if (code == CLI_EXIT_DONE && is_null)
         code = make_null_target(run);
     if (code != CLI_EXIT_DONE)

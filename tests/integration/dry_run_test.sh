@@ -39,6 +39,7 @@ dry
 expect_names "$disk/to" "$names"
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/none/to"
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$disk/nothing" --to "$disk/to"
+expect_exit 2 "$penstock" backup --dry-run --source "dir:$tree" --to null:
 expect_exit 0 "$penstock" backup --dry-run --source "t=dir:$tree" --source synthetic:rows=500 --to "$tree/inside" --json
 [ "$(field "$memory/out" objects)" = "$(field "$memory/dry" objects)" ] || fail 'a backup directory in a source counts'
 expect_absent "$tree/inside"
