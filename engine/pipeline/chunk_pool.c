@@ -385,11 +385,13 @@ void chunk_end_read(struct chunk *chunk, uint32_t piece, uint32_t bytes)
         end_filling(chunk, CHUNK_READING);
 }
 
-/* By the pace, the pool is as if it had been made with fewer chunks. */
+/* By the pace, the pool is as if it had been made with fewer chunks; where chunks are compared, one
+ * is for references, and stays beside these. */
 static bool is_deep_enough(const struct chunk_pool *pool)
 {
     uint32_t depth = pst_pace_depth(pool->config.pace);
-    return depth < pool->config.depth && pool->free_count <= pool->config.depth - depth;
+    uint32_t made = pool->config.depth - (pool->sha ? 1 : 0);
+    return depth < made && pool->free_count <= made - depth;
 }
 
 /* In memory, what waits to be written gains no time but loses its place in the processor's cache.

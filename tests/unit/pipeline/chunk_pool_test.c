@@ -14,17 +14,24 @@ static struct rig rig;
 static struct chunk_pool *pool;
 static struct pst_pace_share share;
 
-static void open_pool(void)
+/* comparing: NULL: chunks are not compared with a base. */
+static void open_pool_of(uint32_t depth, const struct chunk_comparing *comparing)
 {
-    rig_open(&rig, chunk_pool_memory_bytes(RIG_CHUNK_BYTES, DEPTH));
+    rig_open(&rig, chunk_pool_memory_bytes(RIG_CHUNK_BYTES, depth));
     const struct chunk_pool_config config = {.ring = rig.ring,
                                              .memory = rig.memory,
                                              .chunk_bytes = RIG_CHUNK_BYTES,
-                                             .depth = DEPTH,
+                                             .depth = depth,
+                                             .comparing = comparing,
                                              .file = &rig.file,
                                              .pace = &share};
     CU_ASSERT_EQUAL_FATAL(chunk_pool_create(&config, &pool), 0);
-    CU_ASSERT_EQUAL(chunk_pool_buffers(pool), BUFFERS);
+    CU_ASSERT_EQUAL(chunk_pool_buffers(pool), depth + 3);
+}
+
+static void open_pool(void)
+{
+    open_pool_of(DEPTH, NULL);
 }
 
 static void begin_part(void)
@@ -120,6 +127,31 @@ static void a_pace_limits_the_depth(void)
     CU_ASSERT_EQUAL(fill_all(), DEPTH - 1 - PST_DEPTH_MIN);
     atomic_store(&pace.depth, UINT32_MAX);
     CU_ASSERT_EQUAL(fill_all(), 1);
+    chunk_pool_drop(pool);
+    pst_ring_drain(rig.ring);
+    chunk_pool_forget_part(pool);
+    rig_finish_part(&rig);
+    close_pool();
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
+}
+
+/* References that are being gathered take no chunk away from what a pace leaves: at the lowest
+ * depth that would be the last one, and nothing would be read ever again. */
+static void a_pace_leaves_references_alone(void)
+{
+    const struct chunk_comparing comparing = {.refer = NULL};
+    const struct pst_pace_setting setting = {.mode = PST_PACE_AUTO};
+    struct pst_pace pace;
+    pst_pace_init(&pace, &setting, DEPTH);
+    pst_pace_share_open(&share, &pace);
+    open_pool_of(DEPTH + 1, &comparing);
+    begin_part();
+    atomic_store(&pace.depth, PST_DEPTH_MIN);
+    struct chunk *references = chunk_pool_fill(pool, PST_CHUNK_REFERENCES, 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(references);
+    uint32_t filled = fill_all();
+    CU_ASSERT_EQUAL(filled, PST_DEPTH_MIN + 1);
     chunk_pool_drop(pool);
     pst_ring_drain(rig.ring);
     chunk_pool_forget_part(pool);
@@ -319,6 +351,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"a part comes out whole", a_part_comes_out_whole},
         {"a pace limits the depth", a_pace_limits_the_depth},
+        {"a pace leaves references alone", a_pace_leaves_references_alone},
         {"buffers are all that there is", buffers_are_all_that_there_is},
         {"a chunk is closed when room or pieces end", a_chunk_is_closed_when_room_or_pieces_end},
         {"a chunk waits for its reads", a_chunk_waits_for_its_reads},
