@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +25,31 @@
 
 extern char **environ;
 
+/* Whether it is one of those that say what became of a backup: one that runs in a command of
+ * another backup would be told of that, for a shell takes the last value of what is there twice. */
+static bool is_of_a_backup(const char *variable)
+{
+    static const char start[] = "PENSTOCK_BACKUP_";
+    return strncmp(variable, start, sizeof(start) - 1) == 0;
+}
+
 /* Strings borrowed; the array is the caller's. NULL: no memory. */
 static char **join_environment(const char *const *more)
 {
-    size_t own = 0, added = 0;
+    size_t own = 0, count = 0;
     while (environ[own])
         own++;
-    while (more[added])
-        added++;
-    char **joined = calloc(own + added + 1, sizeof(*joined));
+    while (more[count])
+        count++;
+    char **joined = calloc(own + count + 1, sizeof(*joined));
     if (!joined)
         return NULL;
-    for (size_t i = 0; i < added; i++) /* first: what is asked for twice has the first value */
+    for (size_t i = 0; i < count; i++)
         joined[i] = (char *)(uintptr_t)more[i];
-    memcpy(joined + added, environ, own * sizeof(*joined));
+    for (size_t i = 0; i < own; i++) {
+        if (!is_of_a_backup(environ[i]))
+            joined[count++] = environ[i];
+    }
     return joined;
 }
 

@@ -30,10 +30,10 @@
                 "children are killed"                                                              \
     }
 
-/* Runs command and waits for it. environment: NAME=VALUE… beside the process's own, NULL at the
- * end. Its standard input is empty, its output goes to stderr. interrupt_fd: readable: it is
- * killed; -1: none. 0; -errno with message (PST_MESSAGE_BYTES): -ETIMEDOUT, -EINTR, -ECHILD: it has
- * failed. */
+/* Runs command and waits for it. environment: NAME=VALUE… beside the process's own without its
+ * PENSTOCK_BACKUP_…, NULL at the end. Its standard input is empty, its output goes to stderr.
+ * interrupt_fd: readable: it is killed; -1: none. 0; -errno with message (PST_MESSAGE_BYTES):
+ * -ETIMEDOUT, -EINTR, -ECHILD: it has failed. */
 PST_MUST_USE int cli_hook_run(const char *command, const char *const *environment,
                               uint64_t limit_ns, int interrupt_fd, char *message);
 

@@ -31,6 +31,13 @@ expect_absent "$memory/env" "$disk/to/BACKUP-2"
 expect_exit 1 "$penstock" backup --source "dir:$disk/none" --to "$disk/to" --after-command "env >'$memory/env'"
 [ "$(told EXIT_CODE)/$(told NUMBER)/$(told UID)" = 1// ] || fail "told: $(cat "$memory/env")"
 
+# in a command of another backup, it is told of its own
+expect_exit 1 env PENSTOCK_BACKUP_EXIT_CODE=0 PENSTOCK_BACKUP_NUMBER=7 PENSTOCK_BACKUP_TO=/ \
+    "$penstock" backup --source "dir:$disk/none" --to "$disk/to" \
+    --before-command "env >'$memory/before'" --after-command "echo \"\$PENSTOCK_BACKUP_EXIT_CODE\" >'$memory/code'; env >'$memory/env'"
+[ "$(cat "$memory/code") $(told EXIT_CODE)/$(told NUMBER)/$(told TO)" = "1 1//$disk/to" ] || fail "told: $(cat "$memory/env")"
+! grep -q 'PENSTOCK_BACKUP_[^T]' "$memory/before" || fail "told before: $(cat "$memory/before")"
+
 # a failure after: the backup stays
 expect_exit 3 "${back_up[@]}" --after-command 'kill -9 $$'
 expect_message '--after-command has failed: .*: ended by signal 9'
