@@ -53,9 +53,16 @@ static const char *directory_of(const struct cli_arguments *arguments)
     return text_of(arguments, "to");
 }
 
+/* What the environment names is for runs of this machine's own: one through a node has no results.
+ */
+static const char *path_of(const struct cli_arguments *arguments)
+{
+    return *text_of(arguments, "node") ? "" : text_of(arguments, "metrics-file");
+}
+
 int cli_metrics_end(const struct cli_arguments *arguments, enum cli_exit code)
 {
-    const char *path = text_of(arguments, "metrics-file");
+    const char *path = path_of(arguments);
     const char *label = text_of(arguments, "label");
     const struct pst_label labels[] = {{"operation", arguments->command->name},
                                        {"directory", directory_of(arguments)},

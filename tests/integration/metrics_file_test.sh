@@ -77,3 +77,7 @@ for odd in "$disk/fifo" "$disk/link" "$disk/tree" "$disk/none/job.prom"; do
     [ "$(stat -c '%F %i' "$odd" 2>/dev/null || true)" = "$before" ] || fail "$odd was replaced"
 done
 expect_exit 2 "$penstock" backup --node "$memory/none" --metrics-file "$file"
+# and what the environment says of it is for backups without a node
+cp "$file" "$memory/before"
+expect_exit 1 env PENSTOCK_METRICS_FILE="$file" "$penstock" backup --node "$memory/none"
+cmp "$memory/before" "$file"
