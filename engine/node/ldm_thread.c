@@ -238,13 +238,15 @@ static void show_oldest(struct ldm *ldm, uint64_t now_ns)
 }
 
 /* Whether there is progress to be reported once it is due: scans go on, or more of the part has
- * been read back. */
+ * been read back, or will be once the pace allows: it reads by whole buffers, and all LDMs by
+ * turns, so at a low rate its turn may come after longer than a request may take. */
 static bool has_progress(const struct ldm *ldm)
 {
     if (ldm->block.participant.state == PST_PARTICIPANT_SCANNING)
         return true;
     return ldm->block.participant.state == PST_PARTICIPANT_STOPPING &&
-           pst_pipeline_verified_bytes(ldm->pipeline) > ldm->verified_bytes;
+           (pst_pipeline_verified_bytes(ldm->pipeline) > ldm->verified_bytes ||
+            pst_pipeline_waits_to_verify(ldm->pipeline));
 }
 
 static bool reads(const struct ldm *ldm)

@@ -376,6 +376,12 @@ uint64_t pst_pipeline_verified_bytes(const struct pst_pipeline *pipeline)
     return pipeline->state == PART_VERIFYING ? pipeline->back.offset : 0;
 }
 
+bool pst_pipeline_waits_to_verify(const struct pst_pipeline *pipeline)
+{
+    PST_CHECK_THREAD(&pipeline->owner);
+    return pipeline->state == PART_VERIFYING && pipeline->back.waits;
+}
+
 void pst_pipeline_stop_verifying(struct pst_pipeline *pipeline)
 {
     PST_CHECK_THREAD(&pipeline->owner);

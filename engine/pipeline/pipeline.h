@@ -97,8 +97,10 @@ const uint64_t *pst_pipeline_codec_chunks(const struct pst_pipeline *pipeline);
 struct pst_reference_sums pst_pipeline_references(const struct pst_pipeline *pipeline);
 
 /* How much of the part has been read back, while STOP of a backup with PST_BACKUP_VERIFY does so;
- * else 0. And ends that early: STOP fails with -ECANCELED, and nothing is wrong with the part. */
+ * else 0. Whether it waits for its pace meanwhile. And ends that early: STOP fails with -ECANCELED,
+ * and nothing is wrong with the part. */
 uint64_t pst_pipeline_verified_bytes(const struct pst_pipeline *pipeline);
+bool pst_pipeline_waits_to_verify(const struct pst_pipeline *pipeline);
 void pst_pipeline_stop_verifying(struct pst_pipeline *pipeline);
 
 /* The file that an operation of the ring is on: "source NAME: PATH", or the part. */

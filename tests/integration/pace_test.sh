@@ -38,6 +38,14 @@ a_slow_pace_is_progress() {
     expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/to" --pace 3M --chunk 16M --stall-limit 2500ms
 }
 
+# Nor does what is read back, by whole buffers, take the time of the request that it is part of.
+a_slow_read_back_is_progress() {
+    mkdir "$disk/one"
+    random_bytes 8000000 >"$disk/one/1"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/one" --to "$disk/to" --pace 1M --chunk 4M --ldms 1 --verify \
+        --freeze-wait 1s --freeze-hold 1s --request-limit 2500ms
+}
+
 # Minutes of budget are missing.
 an_interrupt_does_not_wait() {
     local began
@@ -114,6 +122,7 @@ if [ "${3:-}" = under ]; then
 fi
 a_rate_is_kept
 a_slow_pace_is_progress
+a_slow_read_back_is_progress
 an_interrupt_does_not_wait
 a_node_changes_its_pace
 what_is_no_pace_is_refused

@@ -150,12 +150,14 @@ static void a_read_back_waits_for_its_pace(void)
         CU_ASSERT_TRUE(waits_for_its_pace());
         uint64_t verified = pst_pipeline_verified_bytes(works.pipeline);
         CU_ASSERT_TRUE(verified > 0);
+        CU_ASSERT_TRUE(pst_pipeline_waits_to_verify(works.pipeline));
         if (is_stopped)
             pst_pipeline_stop_verifying(works.pipeline);
         else
             let_go();
         (void)pst_pipeline_slice(works.pipeline);
         (void)pst_pipeline_slice(works.pipeline); /* it goes on once */
+        CU_ASSERT_FALSE(pst_pipeline_waits_to_verify(works.pipeline));
         CU_ASSERT_EQUAL(works_wait(&works).error, is_stopped ? -ECANCELED : 0);
         works_close(&works);
         settle();
