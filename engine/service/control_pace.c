@@ -25,7 +25,7 @@ static int read_request(const json_t *request, struct pst_pace_setting *setting)
     const char *text = json_string_value(json_object_get(request, "pace"));
     const json_t *min_rate = json_object_get(request, "min_rate");
     json_int_t least = min_rate ? json_integer_value(min_rate) : (json_int_t)setting->min_rate;
-    if (!text || least > (json_int_t)PST_PACE_MOST ||
+    if (!text || (min_rate && !json_is_integer(min_rate)) || least > (json_int_t)PST_PACE_MOST ||
         (least != 0 && least < (json_int_t)PST_PACE_MIN))
         return -EINVAL;
     setting->min_rate = (uint64_t)least;

@@ -46,6 +46,9 @@ static void answer_request(void *context, const char *accept, struct pst_http_an
     json_t *status = NULL;
     int error = control_ask(server->socket_path, json_pack("{s:s}", "request", "status"), ANSWER_MS,
                             &status);
+    const char *type = json_string_value(json_object_get(status, "message_type"));
+    if (!error && (!type || strcmp(type, "status") != 0))
+        error = -EPROTO; /* the node has no memory for one */
     if (!error)
         error = pst_metrics_of_node(status, format, &answer->text, &answer->bytes);
     json_decref(status);
