@@ -3,9 +3,12 @@
 #include "engine/repository/prune.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/own_error.h"
 #include "engine/format/digest.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/backup_origins.h"
@@ -245,6 +248,116 @@ static int check_holders(const struct pst_backup *backup, char *message)
     return -PST_E_REFERRED;
 }
 
+/* ---- what a node has made since the list was read ---- */
+
+/* What the list has under a name. */
+static const struct pst_backup *listed(const struct pst_backup_list *list, uint32_t stored_as)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->backups[i]->stored_as == stored_as && !list->backups[i]->is_pruned)
+            return list->backups[i];
+    }
+    return NULL;
+}
+
+/* Fills in what the directory i has under a name: 1, 0 or an error. */
+static int identify_in(struct pst_backup *other, uint32_t i)
+{
+    struct pst_repository *repository = &other->directories->repositories[i];
+    struct identity identity;
+    int handle = repository_open_backup(repository, other->stored_as);
+    if (handle < 0)
+        return handle == -ENOENT ? 0 : handle;
+    int found = identify_backup(repository, handle, other->stored_as, &identity);
+    repository_close(repository, handle);
+    if (found <= 0)
+        return found;
+    other->number = identity.number;
+    other->has_uid = identity.has_uid;
+    memcpy(other->uid, identity.uid, sizeof(other->uid));
+    other->found_in = UINT64_C(1) << i;
+    return 1;
+}
+
+/* Reads what it refers to, be it decided or prepared. */
+static int load_origins(struct pst_backup *other)
+{
+    struct pst_findings findings;
+    uint64_t files = 0, bytes = 0;
+    pst_findings_init(&findings, NULL, NULL);
+    int error = pst_backup_load(other, &findings, &files, &bytes);
+    pthread_mutex_destroy(&findings.mutex);
+    if (pst_is_own_error(error))
+        return error;
+    return other->has_cluster ? 0 : backup_read_origins(other);
+}
+
+/* As where it is only looked at what would be. */
+static bool is_pruned(const struct pst_backup *other)
+{
+    bool is = false;
+    for (size_t i = 0; i < other->list->count; i++) {
+        const struct pst_backup *known = other->list->backups[i];
+        is |= known->is_pruned && known->number == other->number &&
+              memcmp(known->uid, other->uid, sizeof(known->uid)) == 0;
+    }
+    return is;
+}
+
+static int look_at_new(const struct prune_claim *claim, struct pst_backup *other, uint32_t i)
+{
+    const struct pst_backup *backup = claim->backup;
+    int found = identify_in(other, i);
+    int error = found > 0 ? load_origins(other) : found;
+    if (error)
+        return listed(backup->list, other->stored_as) && !pst_is_own_error(error)
+                   ? 0 /* it could not be read then either */
+                   : refuse(claim, i, error, "look at a new backup");
+    if (!found || is_pruned(other) || !pst_backup_refers_to(other, backup))
+        return 0;
+    snprintf(claim->message, PST_MESSAGE_BYTES,
+             "backup %u holds data of backup %u, which has just been made: it can only go with "
+             "this, or after it",
+             backup->number, other->number);
+    return -PST_E_REFERRED;
+}
+
+static int check_new(const struct prune_claim *claim, uint32_t i, uint32_t stored_as)
+{
+    const struct pst_backup *known = listed(claim->backup->list, stored_as);
+    if (known && known->has_cluster)
+        return 0; /* what is decided does not change */
+    struct pst_backup *other = calloc(1, sizeof(*other));
+    if (!other)
+        return refuse(claim, i, -ENOMEM, "look at a new backup");
+    other->stored_as = stored_as;
+    other->directories = claim->backup->directories;
+    other->list = claim->backup->list;
+    int error = look_at_new(claim, other, i);
+    pst_backup_unload(other);
+    free(other);
+    return error;
+}
+
+/* A backup that was in work when the list was read may be decided by now, and refer to this one. It
+ * kept this one until then, so, with this one claimed, the decision is seen. */
+static int check_new_holders(const struct prune_claim *claim, uint32_t i)
+{
+    struct pst_repository *repository = repository_of(claim, i);
+    struct pst_repository_names names;
+    uint32_t number;
+    int error = repository_list(repository, repository->root, &names);
+    if (error)
+        return refuse(claim, i, error, "look for new backups");
+    for (const char *name = repository_names_next(&names, NULL); name && !error;
+         name = repository_names_next(&names, name)) {
+        if (layout_parse_backup(name, &number) && number != claim->backup->stored_as)
+            error = check_new(claim, i, number);
+    }
+    repository_names_free(&names);
+    return error;
+}
+
 static void note_pruned(const struct pst_backup *backup)
 {
     for (size_t i = 0; i < backup->list->count; i++)
@@ -264,6 +377,9 @@ int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, ch
     for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1))
         error = claim_in(&claim, i);
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1))
+        error = check_new_holders(&claim, i);
     if (!error && !only_look)
         error = remove_from_sight(&claim);
     if (!error)

@@ -294,6 +294,47 @@ static void prune_leaves_a_base_alone(void)
     end();
 }
 
+/* Backup number, which has the first file of backup 1. */
+static void make_holder(uint32_t number)
+{
+    const struct pst_object object = {.id = 1, .type = PST_OBJECT_FILE, .path = "a", .size = 100};
+    const struct made_reference reference = {
+        .object = 1, .bytes = 100, .origin = 1, .origin_object = 1};
+    const struct made_backup made = {.number = number,
+                                     .parts = 1,
+                                     .sources = 1,
+                                     .objects = &object,
+                                     .objects_count = 1,
+                                     .references = &reference,
+                                     .references_count = 1,
+                                     .spoil_manifests = date};
+    make_backup(place.path, &made);
+}
+
+/* It was in work when the list was read, and is decided by the time that its base is to go. */
+static void prune_sees_what_was_made_meanwhile(void)
+{
+    struct pst_backup_list list;
+    uint64_t idle;
+    char message[PST_MESSAGE_BYTES];
+    begin();
+    const char *path = place.path;
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(&path, 1, &list, message), 0);
+    make_holder(2);
+    CU_ASSERT_EQUAL_FATAL(pst_prune_lock(&list, &idle, message), 0);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, true, message), -PST_E_REFERRED);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_REFERRED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(message, "of backup 2"));
+    pst_backup_list_release(&list);
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(&path, 1, &list, message), 0);
+    CU_ASSERT_EQUAL_FATAL(list.count, 2);
+    CU_ASSERT_EQUAL_FATAL(pst_prune_lock(&list, &idle, message), 0);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[1], idle, true, message), 0);
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, true, message), 0);
+    pst_backup_list_release(&list);
+    end();
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -303,6 +344,7 @@ int main(void)
         {"a backup of the future is no base", a_backup_of_the_future_is_no_base},
         {"others are no bases", others_are_no_bases},
         {"prune leaves a base alone", prune_leaves_a_base_alone},
+        {"prune sees what was made meanwhile", prune_sees_what_was_made_meanwhile},
         CU_TEST_INFO_NULL,
     };
     return suite_run("bases", tests);
