@@ -60,6 +60,8 @@ static bool is_unfit(const struct pst_base_seeker *seeker, const struct pst_back
         why = "no key that was given opens it";
     else if (backup->state != PST_BACKUP_COMPLETE && !is_split)
         why = backup->reason[0] ? backup->reason : pst_backup_state_text(backup->state);
+    else if (backup->verified.is_damaged)
+        why = "verify found damage in it";
     else if (backup->cluster.common.started_unix_ns > seeker->now_unix_ns)
         why = "by the clock it was made in the future: the clock was set back";
     if (!why)
@@ -150,6 +152,9 @@ static int take_newest(const struct pst_base_seeker *seeker, struct pst_base *ba
         if (!error || error == -ENOMEM)
             return error;
         pst_log(PST_LOG_WARNING, "backup %u is not taken as the base: %s", backup->number, message);
+        /* The damage may lie in what an older one has too. */
+        if (backup->verified.is_damaged && backup->nodes[index].origins_count > 0)
+            break;
     }
     return -ENOENT;
 }

@@ -97,6 +97,7 @@ static bool is_there(const struct load *load, const struct pst_origin *origin)
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *backup = list->backups[i];
         if (!backup->has_uid || backup->number != origin->number || !backup->nodes ||
+            backup->verified.is_damaged ||
             memcmp(backup->uid, origin->uid, sizeof(origin->uid)) != 0)
             continue;
         for (uint32_t j = 0; j < backup->cluster.nodes_count; j++) {

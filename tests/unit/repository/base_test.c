@@ -335,6 +335,40 @@ static void prune_sees_what_was_made_meanwhile(void)
     end();
 }
 
+static void note(const struct pst_backup *backup, bool is_damaged)
+{
+    struct pst_backup_hold hold;
+    const struct pst_verified verified = {
+        .is_known = true, .is_damaged = is_damaged, .unix_ns = STARTED, .windows = 1};
+    CU_ASSERT_EQUAL_FATAL(pst_backup_keep(backup, &hold), 0);
+    CU_ASSERT_EQUAL(pst_verified_note(backup, &hold, &verified), 0);
+    pst_backup_let_go(&hold);
+}
+
+/* The new backup would be damaged from its first day. */
+static void what_verify_found_damaged_is_no_base(void)
+{
+    struct pst_backup_list list;
+    char message[PST_MESSAGE_BYTES];
+    begin();
+    make_holder(2);
+    const char *path = place.path;
+    CU_ASSERT_EQUAL_FATAL(pst_backup_list_read(&path, 1, &list, message), 0);
+    CU_ASSERT_EQUAL_FATAL(list.count, 2);
+    note(list.backups[1], true); /* of which the damage may lie in 1 */
+    CU_ASSERT_EQUAL(look(PST_BASE_AUTO, NULL, STARTED), 0);
+    CU_ASSERT_PTR_NULL(base);
+    CU_ASSERT_EQUAL(look(PST_BASE_ID, "2", STARTED), -PST_E_NO_BACKUP);
+    CU_ASSERT_EQUAL(look(PST_BASE_ID, "1", STARTED), 0);
+    note(list.backups[0], true);
+    CU_ASSERT_EQUAL(look(PST_BASE_ID, "1", STARTED), -PST_E_NO_BACKUP);
+    note(list.backups[0], false);
+    note(list.backups[1], false);
+    CU_ASSERT_EQUAL(look(PST_BASE_ID, "1", STARTED), 0);
+    pst_backup_list_release(&list);
+    end();
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -345,6 +379,7 @@ int main(void)
         {"others are no bases", others_are_no_bases},
         {"prune leaves a base alone", prune_leaves_a_base_alone},
         {"prune sees what was made meanwhile", prune_sees_what_was_made_meanwhile},
+        {"what verify found damaged is no base", what_verify_found_damaged_is_no_base},
         CU_TEST_INFO_NULL,
     };
     return suite_run("bases", tests);
