@@ -259,6 +259,7 @@ static int prepare(struct taking *taking)
         pthread_mutex_lock(&origins->objects->mutex);
         taking->hashes = objects_take_memory(origins->objects, (size_t)view->records_count *
                                                                    PST_REFERENCE_HASH_BYTES);
+        origins->has_runs = true;
         pthread_mutex_unlock(&origins->objects->mutex);
     }
     taking->uses = calloc(view->records_count + (size_t)1, sizeof(*taking->uses));
@@ -467,16 +468,15 @@ static int open_origin(struct origins *origins, uint32_t node, struct pst_findin
 int origins_open(struct origins *origins, struct crew *crew, struct pst_findings *findings,
                  uint64_t *bytes, bool stop_at_damage)
 {
-    int error = 0;
+    uint8_t hash[PST_REFERENCE_HASH_BYTES]; /* of nothing: whether there can be any */
+    int error = origins->has_runs ? pst_reference_hash("", 0, hash) : 0;
     if (origins->uses_count > 0)
         qsort(origins->uses, origins->uses_count, sizeof(*origins->uses), compare_uses);
     for (uint32_t i = 0; !error && i < origins->nodes_count; i++)
         error = open_origin(origins, i, findings);
     if (!error && stop_at_damage && findings->damages > 0)
-        return findings->first_error;
-    if (error)
-        return error;
-    return chunk_map_parts(crew, &origins->set, findings, bytes, stop_at_damage);
+        error = findings->first_error;
+    return error ? error : chunk_map_parts(crew, &origins->set, findings, bytes, stop_at_damage);
 }
 
 /* ---- from there to here ---- */
