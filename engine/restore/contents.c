@@ -414,9 +414,13 @@ static int name_faults(const struct objects_check *check, struct pst_findings *f
     for (size_t i = 0; !error && i < objects->count; i++) {
         struct object_record *record = objects->listed[i];
         const char *what = fault_of(record, check->has_sums[record->node]);
-        /* what could not be read is not known to be missing */
+        /* what could not be read is not known to be missing; which objects an origin that is not
+         * there concerns is known */
         bool is_known_hit = atomic_load(&record->is_hit) || atomic_load(&record->is_doubtful);
-        if (!what || (findings->unverified > 0 && !is_known_hit))
+        const struct origins *origins = check->contents->origins;
+        uint64_t others = origins && !record->lacks_origin ? origins->unverified : 0;
+        bool is_unread = findings->unverified > others;
+        if (!what || (is_unread && !is_known_hit))
             continue;
         atomic_store(&record->is_hit, true);
         const struct pst_object object = object_of(record);

@@ -1,7 +1,5 @@
-/*
- * References, from a backup to the backups that hold the bytes. Any thread of the crew takes them
- * and looks them up; the thread of the verify or restore opens the origins in between.
- */
+/* References, from a backup to the backups that hold the bytes. Any thread of the crew takes them
+ * and looks them up; the thread of the verify or restore opens the origins in between. */
 #include "engine/restore/origins.h"
 
 #include <assert.h>
@@ -468,12 +466,14 @@ static int open_origin(struct origins *origins, uint32_t node, struct pst_findin
 int origins_open(struct origins *origins, struct crew *crew, struct pst_findings *findings,
                  uint64_t *bytes, bool stop_at_damage)
 {
+    uint64_t unverified = findings->unverified;
     uint8_t hash[PST_REFERENCE_HASH_BYTES]; /* of nothing: whether there can be any */
     int error = origins->has_runs ? pst_reference_hash("", 0, hash) : 0;
     if (origins->uses_count > 0)
         qsort(origins->uses, origins->uses_count, sizeof(*origins->uses), compare_uses);
     for (uint32_t i = 0; !error && i < origins->nodes_count; i++)
         error = open_origin(origins, i, findings);
+    origins->unverified = findings->unverified - unverified;
     if (!error && stop_at_damage && findings->damages > 0)
         error = findings->first_error;
     return error ? error : chunk_map_parts(crew, &origins->set, findings, bytes, stop_at_damage);

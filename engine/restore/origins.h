@@ -26,6 +26,7 @@ struct origins {
 
     struct pst_part_set set; /* parts of origins: .origin is set in each */
     uint64_t bytes;          /* referred to by objects that are wanted */
+    uint64_t unverified;     /* findings of origins that are not there */
     bool has_runs;           /* which are proven by SHA-256 */
 
     /* Its own. */

@@ -335,6 +335,27 @@ static void a_missing_origin_is_named(void)
     remove_place(&place);
 }
 
+/* What is lost here is named beside it. */
+static void damage_beside_a_missing_origin_is_named(void)
+{
+    struct told told;
+    struct pst_restore_result result;
+    begin();
+    make_backup(place.path, &made);
+    remove_tree(place_below(&place, "BACKUP-2").path);
+    flip_bit(place_below(&place, "BACKUP-3/BACKUP-3-PART-1-OF-2/BACKUP-3.1.data").path,
+             PST_BLOCK_BYTES + 100);
+    CU_ASSERT_EQUAL(verify(&told), -PST_E_CORRUPT);
+    CU_ASSERT_STRING_EQUAL(told.objects, " one/own");
+    CU_ASSERT_EQUAL(restore(true, &result, &told), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(told.objects, " b:PST_E_BASE_MISSING"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(told.objects, " own:PST_E_CORRUPT"));
+    CU_ASSERT_EQUAL(result.failed, 2);
+    CU_ASSERT_TRUE(has_bytes("a", 2, 100));
+    CU_ASSERT_FALSE(is_in_target("own"));
+    remove_place(&place);
+}
+
 /* What is chosen needs nothing of it: it is restored all the same. */
 static void what_is_chosen_decides_which_origins_are_needed(void)
 {
@@ -588,6 +609,7 @@ int main(void)
         {"an object may lie here and there", an_object_may_lie_here_and_there},
         {"origins are found in other directories", origins_are_found_in_other_directories},
         {"a missing origin is named", a_missing_origin_is_named},
+        {"damage beside a missing origin is named", damage_beside_a_missing_origin_is_named},
         {"what is chosen decides which origins are needed",
          what_is_chosen_decides_which_origins_are_needed},
         {"an origin that is no whole backup is named", an_origin_that_is_no_whole_backup_is_named},
