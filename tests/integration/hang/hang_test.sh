@@ -20,7 +20,8 @@ mount_source() {
 
 mount_at() { # MOUNTPOINT CALL [FILE]
     source=$1
-    "$hang_fs" "$@" >"$memory/fs" &
+    : >"$memory/fs" # what an earlier one has said is not this one's
+    "$hang_fs" "$@" >>"$memory/fs" &
     server=$!
     until grep -q mounted "$memory/fs"; do
         kill -0 "$server" 2>/dev/null || skip 'no file system can be mounted here (FUSE, root)'
