@@ -54,6 +54,8 @@ uint64_t pst_backup_shared_bytes(const struct pst_backup *backup)
 
 bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin)
 {
+    if (backup->state == PST_BACKUP_NEWER) /* nobody here can read what it refers to */
+        return origin->number < backup->number;
     for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
         if (origin->has_uid &&
             memcmp(backup->cluster.origins[i].uid, origin->uid, sizeof(origin->uid)) == 0)

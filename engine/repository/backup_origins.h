@@ -16,7 +16,7 @@ const struct pst_backup *pst_backup_origin(const struct pst_backup *backup,
 /* Bytes of a backup that lie in others. */
 uint64_t pst_backup_shared_bytes(const struct pst_backup *backup);
 
-/* Whether a backup has bytes in the other. */
+/* Whether a backup has bytes in the other, or may have, being of a newer version. */
 bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin);
 
 /* Which backups of the list, that are not pruned, refer to this one: "backup 4", "backups 4, 5 and

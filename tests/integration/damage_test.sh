@@ -215,6 +215,13 @@ newer() {
     expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/bad"
     expect_output '^backup 2 is complete'
     [ -e "$disk/bad/$part1" ] || fail 'a newer backup was swept'
+    # Whatever is older may hold data of it.
+    fresh
+    rewrite "$disk/bad/BACKUP-2/BACKUP-2.cluster.manifest" 's/,"incompatible":0/,"incompatible":4/'
+    expect_exit 1 "$penstock" prune --from "$disk/bad" 1
+    expect_message 'backup 1 holds data of backup 2'
+    rm -r "$disk/bad/BACKUP-2"
+    expect_exit 0 "$penstock" prune --from "$disk/bad" 1
 }
 
 # What is wrong is said as it is: a file that is cut off or gone has no checksum.
