@@ -56,15 +56,13 @@ copies() {
     as_tar <"$work/before-plain" >"$work/before-tar"
     same tar "$work/before-tar" "$work/after-tar"
     clean "$work/copy"
-    if command -v rsync >/dev/null; then
-        "${as[@]}" mkdir "$work/copy"
-        "${as[@]}" rsync -aHAX "$work/source/" "$work/copy/" 2>"$memory/err" || fail "seed $seed: rsync"
-        lines "$work/copy" "$work/rsync"
-        as_rsync <"$work/before-plain" >"$work/before-rsync"
-        as_rsync <"$work/rsync" >"$work/after-rsync"
-        same rsync "$work/before-rsync" "$work/after-rsync"
-        clean "$work/copy"
-    fi
+    "${as[@]}" mkdir "$work/copy"
+    "${as[@]}" rsync -aHAX "$work/source/" "$work/copy/" 2>"$memory/err" || fail "seed $seed: rsync"
+    lines "$work/copy" "$work/rsync"
+    as_rsync <"$work/before-plain" >"$work/before-rsync"
+    as_rsync <"$work/rsync" >"$work/after-rsync"
+    same rsync "$work/before-rsync" "$work/after-rsync"
+    clean "$work/copy"
 }
 
 one_tree() {
