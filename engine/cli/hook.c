@@ -15,13 +15,14 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
 
 /* For what wants to clean up, between SIGTERM and SIGKILL. */
-#define LAST_NS UINT64_C(1000000000)
+#define LAST_NS 999999999L
 
 extern char **environ;
 
@@ -102,9 +103,9 @@ static int see_through(pid_t child, uint64_t limit_ns, int interrupt_fd, int *st
     int fd = pidfd_open(child, 0);
     int error = fd < 0 ? -errno : wait_until(fd, pst_monotonic_ns() + limit_ns, interrupt_fd);
     if (error) {
+        const struct timespec last = {.tv_nsec = LAST_NS};
         kill(-child, SIGTERM);
-        if (fd >= 0)
-            (void)wait_until(fd, pst_monotonic_ns() + LAST_NS, -1); /* killed all the same */
+        nanosleep(&last, NULL); /* all of it: a shell may end before what it has started */
         kill(-child, SIGKILL);
     }
     while (waitpid(child, status, 0) < 0 && errno == EINTR)

@@ -53,11 +53,13 @@ static const char *directory_of(const struct cli_arguments *arguments)
     return text_of(arguments, "to");
 }
 
-/* What the environment names is for runs of this machine's own: one through a node has no results.
- */
+/* What the environment names is for runs of this machine's own: one through a node has no results,
+ * and one that does nothing would hide that the last one failed. */
 static const char *path_of(const struct cli_arguments *arguments)
 {
-    return *text_of(arguments, "node") ? "" : text_of(arguments, "metrics-file");
+    bool is_dry =
+        has_option(arguments->command, "dry-run") && cli_argument_switch(arguments, "dry-run");
+    return is_dry || *text_of(arguments, "node") ? "" : text_of(arguments, "metrics-file");
 }
 
 int cli_metrics_end(const struct cli_arguments *arguments, enum cli_exit code)

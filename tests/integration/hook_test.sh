@@ -43,6 +43,11 @@ expect_exit 3 "${back_up[@]}" --after-command 'kill -9 $$'
 expect_message '--after-command has failed: .*: ended by signal 9'
 [ -d "$disk/to/BACKUP-2" ] || fail 'the backup has gone'
 
+# what a command has started may clean up, though its shell ends at once
+expect_exit 1 "${back_up[@]}" --command-limit 200ms \
+    --before-command "sh -c 'trap \"echo clean >$memory/clean; exit\" TERM; while :; do sleep 0.1; done' & sleep 1000"
+[ -e "$memory/clean" ] || fail 'a child had no time to clean up'
+
 # what does not end is killed, children that ignore SIGTERM included
 expect_exit 1 "${back_up[@]}" --command-limit 200ms \
     --before-command "sh -c 'trap \"\" TERM; sleep 1000; :' & echo \$! \$\$ >'$memory/pids'; trap '' TERM; sleep 1000; :"

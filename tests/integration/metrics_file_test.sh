@@ -34,6 +34,8 @@ ended=$(value success_timestamp_seconds)
 [ "$(value timestamp_seconds)" = "$ended" ] || fail 'a success ends when the run does'
 
 run 1 backup --source "dir:$disk/none" --to "$disk/to"
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/to" --dry-run --metrics-file "$file"
+[ "$(value exit_code)" = 1 ] || fail 'a dry run hides a failure'
 [ "$(value success_timestamp_seconds)" = "$ended" ] || fail 'a failure took the success away'
 [ "$(value timestamp_seconds)" != "$ended" ] || fail 'a failure has its own time'
 
