@@ -79,6 +79,7 @@ damaged() {
     expect_message 'BACKUP-1/.*offset' 'BACKUP-3: (files/large|db/data.mdb): '
     expect_exit 1 "$penstock" restore --from "$work/to" --target "$work/none" 3
     cp "$work/part" "$part"
+    expect_exit 0 "$penstock" verify --from "$work/to" 3 # else it would be no base
     expect_exit 1 "$penstock" prune --from "$work/to" 1
     expect_message 'backup 1 holds data of backups 2, 3'
 }
