@@ -188,6 +188,7 @@ void log_queue_stop(uint64_t timeout_ns)
     pthread_mutex_lock(&queue.lock);
     bool is_last = --queue.starts == 0;
     bool ended = false;
+    pthread_t thread = queue.thread; /* the next start makes another */
     if (is_last) {
         atomic_store(&queue.process, 0);
         queue.must_end = true;
@@ -196,7 +197,7 @@ void log_queue_stop(uint64_t timeout_ns)
     }
     pthread_mutex_unlock(&queue.lock);
     if (is_last && ended)
-        pthread_join(queue.thread, NULL);
+        pthread_join(thread, NULL);
     else if (is_last)
-        pthread_detach(queue.thread);
+        pthread_detach(thread);
 }
