@@ -67,8 +67,6 @@ static int take_catalogue(struct load *load, const void *chunk)
     const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
     const uint8_t *payload = pst_chunk_payload_of(chunk);
     int error = 0;
-    if (header->type != PST_CHUNK_CATALOGUE)
-        return 0;
     for (size_t offset = 0; !error && offset < header->raw_bytes;) {
         struct pst_object object;
         error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
@@ -168,8 +166,6 @@ static int take_references(struct load *load, const void *chunk)
 
 static int take_places(struct load *load, const void *chunk)
 {
-    if (pst_chunk_header_of(chunk)->type == PST_CHUNK_CATALOGUE)
-        return 0;
     return pst_chunk_header_of(chunk)->type == PST_CHUNK_REFERENCES ? take_references(load, chunk)
                                                                     : take_sums(load, chunk);
 }
@@ -216,7 +212,7 @@ static int read_chunk(struct load *load, const struct pst_index_entry *entry, ch
     return error ? error : take(load, chunk);
 }
 
-/* Chunks of what is known of objects: all but those of their bytes. */
+/* Catalogues, or the rest of what is known of objects: each chunk in one of the two passes. */
 static int read_part(struct load *load, chunk_taker *take)
 {
     int error = pst_opener_use(&load->reader.opener, load->part, &load->sealed);
@@ -225,10 +221,13 @@ static int read_part(struct load *load, chunk_taker *take)
         error = read_index(load, &load->part->links[i].link, &view);
         for (uint32_t j = 0; !error && j < view.entries_count; j++) {
             const struct pst_index_entry *entry = &view.entries[j];
-            bool is_run = entry->type == PST_CHUNK_DATA && entry->hash_kind == PST_HASH_SHA_256;
-            if (entry->type != PST_CHUNK_DATA || entry->pieces_count == 0)
+            bool is_data = entry->type == PST_CHUNK_DATA && entry->pieces_count > 0;
+            bool is_catalogue = entry->type == PST_CHUNK_CATALOGUE;
+            if (is_catalogue != (take == take_catalogue))
+                continue;
+            if (!is_data)
                 error = read_chunk(load, entry, take);
-            else if (is_run && take == take_places)
+            else if (entry->hash_kind == PST_HASH_SHA_256)
                 error = add_own_run(load, entry);
         }
     }
