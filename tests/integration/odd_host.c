@@ -1,10 +1,10 @@
 /*
  * Preloaded into penstock by odd_host_test.sh and mixed_test.sh: a host with files that cannot be
  * reached, or go, as on a network's file system, and with a wrong clock. UNREACHABLE=NUMBER:
- * fstatat(2) of a name that begins with "bad" fails with that errno. UNREACHABLE=gone: the first
- * file that is looked at is removed when the second is. UNREACHABLE=changed: a file cut-BYTES is
- * cut to that when it was looked at, one called "grown" gets longer, and "replaced" another.
- * CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
+ * fstatat(2) and statx(2) of a name that begins with "bad" fail with that errno. UNREACHABLE=gone:
+ * the first file that is looked at is removed when the second is. UNREACHABLE=changed: a file
+ * cut-BYTES is cut to that when it was looked at, one called "grown" gets longer, and "replaced"
+ * another. CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
  * LOCKS=none: flock(2) sees no lock of others and shows them none, as where a file system keeps
  * locks to one host.
  */
@@ -23,6 +23,8 @@
 typedef int (*clock_function)(clockid_t clock, struct timespec *time);
 typedef int (*flock_function)(int fd, int operation);
 typedef int (*fstatat_function)(int directory, const char *name, struct stat *status, int flags);
+typedef int (*statx_function)(int directory, const char *name, int flags, unsigned mask,
+                              struct statx *status);
 
 static void remove_first(int directory, const char *name)
 {
@@ -45,21 +47,46 @@ static void change(int directory, const char *name)
     close(fd);
 }
 
+static int fails(const char *name)
+{
+    const char *mode = getenv("UNREACHABLE");
+    errno = mode ? atoi(mode) : 0;
+    return errno > 0 && strncmp(name, "bad", 3) == 0;
+}
+
+static void looked_at(int directory, const char *name, int result, mode_t type)
+{
+    const char *mode = getenv("UNREACHABLE");
+    if (!mode || result != 0 || !S_ISREG(type))
+        return;
+    if (strcmp(mode, "gone") == 0)
+        remove_first(directory, name);
+    if (strcmp(mode, "changed") == 0)
+        change(directory, name);
+}
+
 int fstatat(int directory, const char *restrict name, struct stat *restrict status, int flags)
 {
     static fstatat_function real;
-    const char *mode = getenv("UNREACHABLE");
     if (!real)
         real = (fstatat_function)dlsym(RTLD_NEXT, "fstatat");
-    if (mode && atoi(mode) > 0 && strncmp(name, "bad", 3) == 0) {
-        errno = atoi(mode);
+    if (fails(name))
         return -1;
-    }
     int result = real(directory, name, status, flags);
-    if (mode && strcmp(mode, "gone") == 0 && result == 0 && S_ISREG(status->st_mode))
-        remove_first(directory, name);
-    if (mode && strcmp(mode, "changed") == 0 && result == 0 && S_ISREG(status->st_mode))
-        change(directory, name);
+    looked_at(directory, name, result, status->st_mode);
+    return result;
+}
+
+int statx(int directory, const char *restrict name, int flags, unsigned mask,
+          struct statx *restrict status)
+{
+    static statx_function real;
+    if (!real)
+        real = (statx_function)dlsym(RTLD_NEXT, "statx");
+    if (fails(name))
+        return -1;
+    int result = real(directory, name, flags, mask, status);
+    looked_at(directory, name, result, status->stx_mode);
     return result;
 }
 

@@ -153,13 +153,11 @@ static void want_child(struct ahead *ahead, struct ahead_dir *dir, struct ahead_
 void ahead_look_at(struct ahead *ahead, struct ahead_block *block, struct ahead_entry *entry,
                    bool is_for_later)
 {
-    int rc = fstatat(block->dir->fd, entry->record->d_name, &entry->status,
-                     AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
-    entry->hints =
-        rc ? 0 : attributes_look(block->dir->fd, entry->record->d_name, entry->status.st_mode);
-    if (is_for_later && rc == 0 && S_ISDIR(entry->status.st_mode))
+    int error =
+        attributes_look(block->dir->fd, entry->record->d_name, &entry->status, &entry->hints);
+    if (is_for_later && !error && S_ISDIR(entry->status.st_mode))
         want_child(ahead, block->dir, entry);
-    atomic_store(&entry->state, rc ? AHEAD_ENTRY_FAILED : AHEAD_ENTRY_SEEN);
+    atomic_store(&entry->state, error ? AHEAD_ENTRY_FAILED : AHEAD_ENTRY_SEEN);
     if (!atomic_load(&ahead->is_awaited))
         return;
     pthread_mutex_lock(&ahead->lock);

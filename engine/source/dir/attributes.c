@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -141,31 +142,51 @@ static int read_xattrs(struct attributes *attributes, int directory, const char 
     return error;
 }
 
-/* Without an open, which a request for the flags would need. The file was just looked at. */
-static bool look_at_flags(int directory, const char *name, uint8_t *hints)
+static struct timespec time_of(struct statx_timestamp stamp)
 {
-    struct statx status;
-    int how = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-    if (statx(directory, name, how, 0, &status))
-        return false;
-    if (status.stx_attributes & STATX_ATTR_IMMUTABLE)
-        *hints |= ATTRIBUTES_IMMUTABLE;
-    if (status.stx_attributes & STATX_ATTR_APPEND)
-        *hints |= ATTRIBUTES_APPEND_ONLY;
-    return true;
+    return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};
 }
 
-uint8_t attributes_look(int directory, const char *name, mode_t mode)
+static struct stat status_of(const struct statx *found)
 {
-    uint8_t hints = ATTRIBUTES_KNOWN;
+    return (struct stat){
+        .st_dev = makedev(found->stx_dev_major, found->stx_dev_minor),
+        .st_ino = found->stx_ino,
+        .st_mode = found->stx_mode,
+        .st_nlink = found->stx_nlink,
+        .st_uid = found->stx_uid,
+        .st_gid = found->stx_gid,
+        .st_rdev = makedev(found->stx_rdev_major, found->stx_rdev_minor),
+        .st_size = (off_t)found->stx_size,
+        .st_blksize = (blksize_t)found->stx_blksize,
+        .st_blocks = (blkcnt_t)found->stx_blocks,
+        .st_atim = time_of(found->stx_atime),
+        .st_mtim = time_of(found->stx_mtime),
+        .st_ctim = time_of(found->stx_ctime),
+    };
+}
+
+/* By statx(2), without an open, which a request for the flags would need. */
+static uint8_t flags_of(const struct statx *found)
+{
+    if (!S_ISREG(found->stx_mode) && !S_ISDIR(found->stx_mode))
+        return 0;
+    return (found->stx_attributes & STATX_ATTR_IMMUTABLE ? ATTRIBUTES_IMMUTABLE : 0) |
+           (found->stx_attributes & STATX_ATTR_APPEND ? ATTRIBUTES_APPEND_ONLY : 0);
+}
+
+int attributes_look(int directory, const char *name, struct stat *status, uint8_t *hints)
+{
+    struct statx found;
+    int how = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+    *hints = 0;
+    if (statx(directory, name, how, STATX_BASIC_STATS, &found))
+        return -errno;
+    *status = status_of(&found);
     ssize_t bytes = list_names(directory, name, NULL, 0);
-    if (bytes < 0 && errno != EOPNOTSUPP)
-        return 0;
-    if (bytes > 0)
-        hints |= ATTRIBUTES_SOME;
-    if ((S_ISREG(mode) || S_ISDIR(mode)) && !look_at_flags(directory, name, &hints))
-        return 0;
-    return hints;
+    if (bytes >= 0 || errno == EOPNOTSUPP)
+        *hints = ATTRIBUTES_KNOWN | (bytes > 0 ? ATTRIBUTES_SOME : 0) | flags_of(&found);
+    return 0;
 }
 
 static int append_flags(struct attributes *attributes, uint8_t hints)
@@ -183,9 +204,10 @@ int attributes_read(struct attributes *attributes, int directory, const char *na
     attributes->bytes = 0;
     attributes->lost = NULL;
     if (!(hints & ATTRIBUTES_KNOWN)) {
-        hints = attributes_look(directory, name, status->st_mode);
-        if (!(hints & ATTRIBUTES_KNOWN))
-            return error_of(errno);
+        struct stat now;
+        int error = attributes_look(directory, name, &now, &hints);
+        if (error || !(hints & ATTRIBUTES_KNOWN))
+            return error ? error : error_of(errno);
     }
     int error = append_flags(attributes, hints);
     return error || !(hints & ATTRIBUTES_SOME) ? error

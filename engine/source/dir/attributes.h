@@ -34,9 +34,11 @@ enum attributes_hints {
     ATTRIBUTES_APPEND_ONLY = 8,
 };
 
-/* Looks at the file name ("": the directory itself) of that mode in an open directory (O_PATH too).
- * Any thread. */
-uint8_t attributes_look(int directory, const char *name, mode_t mode);
+/* Looks at the file name ("": the directory itself) in an open directory (O_PATH too), as
+ * fstatat(2), and which attributes it has; *hints 0: they cannot be listed, and errno says why. 0
+ * or -errno. Any thread. */
+PST_MUST_USE int attributes_look(int directory, const char *name, struct stat *status,
+                                 uint8_t *hints);
 
 /* Fills attributes->encoded anew for such a file, of which hints are known, or 0. 0; -ENOENT: it is
  * gone; -PST_E_CHANGED: another than status is of has its name, whose attributes are not read; else

@@ -35,7 +35,7 @@ static void tear_down(void)
 
 enum call {
     CALL_NONE,
-    CALL_LOOK, /* fstatat */
+    CALL_LOOK, /* statx */
     CALL_READ, /* getdents64 */
 };
 
@@ -73,16 +73,16 @@ static bool must_fail(enum call call, const char *name)
     return atomic_load(&failing) == (int)call;
 }
 
-int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
-int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
+int __real_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
+int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
 
-int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
+int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status)
 {
     if (must_fail(CALL_LOOK, name)) {
         errno = EMFILE;
         return -1;
     }
-    return __real_fstatat(directory, name, status, flags);
+    return __real_statx(directory, name, flags, mask, status);
 }
 
 ssize_t __real_getdents64(int fd, void *buffer, size_t bytes);

@@ -645,11 +645,11 @@ static void contains_sees_through_links(void)
     pst_source_close(source);
 }
 
-/* The error of fstatat for names that begin with "bad"; 0: none. */
+/* The error of fstatat and statx for names that begin with "bad"; 0: none. */
 static int bad_error;
 /* All files have inode 7 and two names. */
 static bool inodes_collide;
-/* Called once, for the next file that fstatat is asked for. */
+/* Called once, for the next file that either is asked for. */
 static void (*on_file)(void);
 /* How far the clock is ahead. */
 static time_t clock_ahead_s;
@@ -664,6 +664,8 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
     return result;
 }
 
+int __real_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
+int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
 int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
 int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
 int __real_fstat(int fd, struct stat *status);
@@ -683,19 +685,42 @@ int __wrap_fstat(int fd, struct stat *status)
     return changed(__real_fstat(fd, status), status);
 }
 
-int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
+static bool fails(const char *name)
 {
-    if (bad_error && strncmp(name, "bad", 3) == 0) {
-        errno = bad_error;
-        return -1;
-    }
-    int result = __real_fstatat(directory, name, status, flags);
+    errno = bad_error;
+    return bad_error && strncmp(name, "bad", 3) == 0;
+}
+
+static void note_file(int result, mode_t mode)
+{
     void (*call)(void) = on_file;
-    if (result == 0 && S_ISREG(status->st_mode) && call) {
+    if (result == 0 && S_ISREG(mode) && call) {
         on_file = NULL;
         call();
     }
+}
+
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
+{
+    if (fails(name))
+        return -1;
+    int result = __real_fstatat(directory, name, status, flags);
+    note_file(result, status->st_mode);
     return changed(result, status);
+}
+
+int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status)
+{
+    if (fails(name))
+        return -1;
+    int result = __real_statx(directory, name, flags, mask, status);
+    note_file(result, status->stx_mode);
+    struct stat seen = {
+        .st_mode = status->stx_mode, .st_ino = status->stx_ino, .st_nlink = status->stx_nlink};
+    result = changed(result, &seen);
+    status->stx_ino = seen.st_ino;
+    status->stx_nlink = (uint32_t)seen.st_nlink;
+    return result;
 }
 
 /* As under mergerfs and some FUSE file systems. */
