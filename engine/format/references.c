@@ -48,17 +48,14 @@ bool pst_references_add(void *payload, uint32_t payload_bytes,
     return true;
 }
 
-/* Chunks that are read side by side end in an order that is nearly theirs. */
-#define INSERT_MAX 64u
-
 bool pst_references_insert(void *payload, uint32_t payload_bytes,
-                           const struct pst_reference *reference)
+                           const struct pst_reference *reference, uint32_t moved_max)
 {
     struct pst_references_head *head = payload;
     struct pst_reference *records =
         (struct pst_reference *)(uintptr_t)pst_references_records(payload);
     uint32_t at = head->records_count;
-    uint32_t least = at > INSERT_MAX ? at - INSERT_MAX : 0;
+    uint32_t least = at > moved_max ? at - moved_max : 0;
     if (payload_bytes - pst_references_bytes(payload) < sizeof(*records))
         return false;
     while (at > least && follows(reference, &records[at - 1]))

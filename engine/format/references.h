@@ -68,10 +68,10 @@ void pst_references_begin(void *payload, const struct pst_origin *origins, uint3
 bool pst_references_add(void *payload, uint32_t payload_bytes,
                         const struct pst_reference *reference) PST_MUST_USE;
 
-/* The same where the record belongs among the last ones. False: it does not, or there is no room.
- */
+/* The same where at most so many records belong behind it. False: there are more, or there is no
+ * room. */
 bool pst_references_insert(void *payload, uint32_t payload_bytes,
-                           const struct pst_reference *reference) PST_MUST_USE;
+                           const struct pst_reference *reference, uint32_t moved_max) PST_MUST_USE;
 
 /* Bytes of the payload so far. */
 uint32_t pst_references_bytes(const void *payload);

@@ -60,7 +60,7 @@ static bool refer_to_run(void *context, const struct chunk_run *run)
                                &reference))
         return false;
     reference.object = run->object;
-    return references_put(pipeline->pool, base, &reference);
+    return references_put_run(pipeline->pool, base, &reference);
 }
 
 static int create_pool(struct pst_pipeline *pipeline)

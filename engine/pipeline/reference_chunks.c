@@ -16,27 +16,30 @@ static struct chunk *have_chunk(struct chunk_pool *pool, const struct pst_base *
     return chunk;
 }
 
-static bool add(struct chunk *chunk, const struct pst_reference *reference)
+/* Chunks that are read side by side end in an order that is nearly theirs. */
+#define NEAR 64u
+
+static bool add(struct chunk *chunk, const struct pst_reference *reference, uint32_t moved_max)
 {
     uint32_t bytes = chunk_payload_bytes(chunk);
     uint8_t *payload = (uint8_t *)chunk_end(chunk) - bytes;
     uint32_t room = bytes + chunk_room(chunk);
     if (!pst_references_add(payload, room, reference) &&
-        !pst_references_insert(payload, room, reference))
+        !pst_references_insert(payload, room, reference, moved_max))
         return false;
     chunk_add(chunk, sizeof(*reference));
     return true;
 }
 
-bool references_put(struct chunk_pool *pool, struct pst_base *base,
-                    const struct pst_reference *reference)
+static bool put(struct chunk_pool *pool, struct pst_base *base,
+                const struct pst_reference *reference, uint32_t moved_max)
 {
     struct chunk *chunk = have_chunk(pool, base, sizeof(*reference));
-    if (chunk && !add(chunk, reference)) {
+    if (chunk && !add(chunk, reference, moved_max)) {
         /* Of several sources by turns: it goes back, and so into a chunk of its own. */
         chunk = have_chunk(pool, base, chunk_room(chunk) + 1);
         if (chunk) {
-            bool is_added = add(chunk, reference);
+            bool is_added = add(chunk, reference, 0);
             assert(is_added);
         }
     }
@@ -44,6 +47,12 @@ bool references_put(struct chunk_pool *pool, struct pst_base *base,
         return false;
     pst_base_note_use(base, reference);
     return true;
+}
+
+bool references_put_run(struct chunk_pool *pool, struct pst_base *base,
+                        const struct pst_reference *reference)
+{
+    return put(pool, base, reference, UINT32_MAX);
 }
 
 /* At a time. */
@@ -64,7 +73,7 @@ uint32_t references_put_some(struct chunk_pool *pool, struct pst_base *const *ba
             done->references = 0;
             continue;
         }
-        if (!references_put(pool, *base, &reference))
+        if (!put(pool, *base, &reference, NEAR))
             break;
         done->references = next;
         count++;

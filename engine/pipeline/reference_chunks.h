@@ -9,9 +9,11 @@
 #include "engine/repository/base.h"
 #include "penstock/fragment.h"
 
-/* Enters a reference, and counts it as used. false: no buffer is free now. */
-bool references_put(struct chunk_pool *pool, struct pst_base *base,
-                    const struct pst_reference *reference);
+/* Enters the reference to a run that was compared, and counts it as used, at its place wherever
+ * that is in the chunk that has begun: for another chunk there may be no buffer, since the run's
+ * own waits, and so do those that are read. false: there is none. */
+bool references_put_run(struct chunk_pool *pool, struct pst_base *base,
+                        const struct pst_reference *reference);
 
 /* How far a fragment's are entered. */
 struct references_done {
@@ -19,8 +21,8 @@ struct references_done {
     uint64_t references; /* of the file behind these */
 };
 
-/* The same of all files of a fragment that are in the base, from *done on; a bounded number, which
- * is returned: 0: no buffer is free now, or all are entered (done->files). base: as of the
+/* Enters those of all files of a fragment that are in the base, from *done on; a bounded number,
+ * which is returned: 0: no buffer is free now, or all are entered (done->files). base: as of the
  * pipeline. */
 uint32_t references_put_some(struct chunk_pool *pool, struct pst_base *const *base,
                              const struct pst_fragment_descriptor *fragment,

@@ -153,10 +153,10 @@ static void a_record_is_put_in_its_place(void)
     const struct pst_reference first = run_of(object, 0), second = run_of(object, 10),
                                third = run_of(object, 20), over = run_of(object, 15);
     CU_ASSERT_TRUE(pst_references_add(payload, PST_CHUNK_BYTES_MIN, &third));
-    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &first));
-    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &second));
-    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &over));
-    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &second));
+    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &first, 64));
+    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &second, 64));
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &over, 64));
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &second, 64));
     CU_ASSERT_EQUAL_FATAL(pst_references_bytes(payload), bytes + 3 * sizeof(first));
     CU_ASSERT_EQUAL(pst_references_read(payload, bytes + 240, &view, &damage), 0);
     CU_ASSERT_EQUAL(record(3)->object_offset, 0);
@@ -167,12 +167,15 @@ static void a_record_is_put_in_its_place(void)
         CU_ASSERT_TRUE(pst_references_add(payload, PST_CHUNK_BYTES_MIN, &next));
     }
     const struct pst_reference far = run_of(object, 50), near = run_of(object, 6800);
-    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &far));
-    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &near));
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &far, 64));
+    CU_ASSERT_FALSE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &near, 64));
     const struct pst_reference beside = run_of(object, 6790);
-    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &beside));
+    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &beside, 64));
     bytes = pst_references_bytes(payload);
-    CU_ASSERT_FALSE(pst_references_insert(payload, bytes + 79, &far));
+    CU_ASSERT_FALSE(pst_references_insert(payload, bytes + 79, &far, UINT32_MAX));
+    CU_ASSERT_TRUE(pst_references_insert(payload, PST_CHUNK_BYTES_MIN, &far, UINT32_MAX));
+    CU_ASSERT_EQUAL(record(6)->object_offset, 50);
+    bytes = pst_references_bytes(payload);
     CU_ASSERT_EQUAL(pst_references_read(payload, bytes, &view, &damage), 0);
 }
 
