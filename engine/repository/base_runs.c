@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/format/digest.h"
 
 bool base_runs_want(const struct pst_object *object)
@@ -23,25 +24,11 @@ static struct pst_digest key_of(const struct base_runs *runs, const char *source
     return pst_digest_of(path, strlen(path), seed ^ runs->seed);
 }
 
-/* Makes room for one more element. */
-static int grow(void **elements, size_t count, size_t *room, size_t element_bytes)
-{
-    if (count < *room)
-        return 0;
-    size_t larger = *room ? 2 * *room : 64;
-    void *memory = realloc(*elements, larger * element_bytes);
-    if (!memory)
-        return -ENOMEM;
-    *elements = memory;
-    *room = larger;
-    return 0;
-}
-
 int base_runs_add_object(struct base_runs *runs, const char *source,
                          const struct pst_object *object)
 {
     void *larges = runs->larges;
-    int error = grow(&larges, runs->larges_count, &runs->larges_room, sizeof(*runs->larges));
+    int error = pst_grow(&larges, runs->larges_count, &runs->larges_room, sizeof(*runs->larges));
     runs->larges = larges;
     if (error)
         return error;
@@ -53,7 +40,7 @@ int base_runs_add_object(struct base_runs *runs, const char *source,
 int base_runs_add(struct base_runs *runs, const struct base_run *run)
 {
     void *all = runs->runs;
-    int error = grow(&all, runs->count, &runs->room, sizeof(*runs->runs));
+    int error = pst_grow(&all, runs->count, &runs->room, sizeof(*runs->runs));
     runs->runs = all;
     if (!error)
         runs->runs[runs->count++] = *run;

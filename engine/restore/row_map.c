@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/restore/contents.h"
 #include "engine/restore/origins.h"
 
@@ -25,24 +26,10 @@ void row_map_release(struct row_map *map)
     pthread_mutex_destroy(&map->mutex);
 }
 
-/* Makes room for one more element. */
-static int grow(void **elements, size_t count, size_t *room, size_t element_bytes)
-{
-    if (count < *room)
-        return 0;
-    size_t larger = *room ? 2 * *room : 64;
-    void *memory = realloc(*elements, larger * element_bytes);
-    if (!memory)
-        return -ENOMEM;
-    *elements = memory;
-    *room = larger;
-    return 0;
-}
-
 static int add_chunk(struct row_map *map, uint32_t index, const struct pst_chunk_header *header)
 {
     void *chunks = map->chunks;
-    int error = grow(&chunks, map->chunks_count, &map->chunks_room, sizeof(*map->chunks));
+    int error = pst_grow(&chunks, map->chunks_count, &map->chunks_room, sizeof(*map->chunks));
     map->chunks = chunks;
     if (error)
         return error;
@@ -61,7 +48,7 @@ static int add_piece(struct row_map *map, uint32_t node, uint64_t object,
                      const struct pst_chunk_piece *piece)
 {
     void *pieces = map->pieces;
-    int error = grow(&pieces, map->pieces_count, &map->pieces_room, sizeof(*map->pieces));
+    int error = pst_grow(&pieces, map->pieces_count, &map->pieces_room, sizeof(*map->pieces));
     map->pieces = pieces;
     if (error)
         return error;
