@@ -10,15 +10,12 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
+#include "engine/cli/through_node.h"
 #include "engine/service/control_socket.h"
 #include "engine/service/interrupt.h"
 
 static const struct cli_option options[] = {
-    {.name = "node",
-     .kind = CLI_OPTION_TEXT,
-     .argument = "SOCKET",
-     .required = true,
-     .help = "control socket of a node"},
+    CLI_NODE_OPTION,
     {0},
 };
 

@@ -14,11 +14,7 @@
 #include "engine/metrics/node_metrics.h"
 
 static const struct cli_option options[] = {
-    {.name = "node",
-     .kind = CLI_OPTION_TEXT,
-     .argument = "SOCKET",
-     .required = true,
-     .help = "control socket of a node"},
+    CLI_NODE_OPTION,
     {.name = "format",
      .kind = CLI_OPTION_TEXT,
      .argument = "openmetrics|prometheus",

@@ -23,11 +23,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 static const struct cli_option options[] = {
-    {.name = "node",
-     .kind = CLI_OPTION_TEXT,
-     .argument = "SOCKET",
-     .required = true,
-     .help = "control socket of a node"},
+    CLI_NODE_OPTION,
     {.name = "watch",
      .kind = CLI_OPTION_SWITCH,
      .help = "repeat until Ctrl-C: the whole status on a terminal, one line each time elsewhere"},

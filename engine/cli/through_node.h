@@ -8,6 +8,13 @@
 
 struct json_t;
 
+/* For the table of a command that asks one. */
+#define CLI_NODE_OPTION                                                                            \
+    {                                                                                              \
+        .name = "node", .kind = CLI_OPTION_TEXT, .argument = "SOCKET", .required = true,           \
+        .help = "control socket of a node"                                                         \
+    }
+
 /* penstock backup --node SOCKET. Options node, number, wait, allow-missing, single-threaded,
  * verify, json of the command's table. */
 enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments);
