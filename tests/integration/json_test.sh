@@ -74,12 +74,9 @@ each_kind() {
 
 # Warnings of the log are records, in their place.
 warnings() {
-    local name
-    name=$(printf 'd%.0s' {1..200})
-    # too deep for one path
-    (cd "$disk/tree" && for _ in {1..24}; do mkdir "$name" && cd "$name"; done)
+    make_too_deep "$disk/tree"
     expect_exit '0 3' "$penstock" backup --source "dir:$disk/tree" --to "$disk/to" --json
-    rm -r "$disk/tree/$name"
+    rm -r "$deep"
     expect_message 'warning: '
     expect_kind 'map(.message_type) | index("warning") < index("summary")'
     [ "$(jq -rs 'map(select(.message_type == "warning").message) | join("\n")' "$memory/out")" = \

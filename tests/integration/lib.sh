@@ -113,6 +113,15 @@ names_below() {
     (cd "$1" && find . -mindepth 1 -print0 | sort -z | tr '\0' '\n')
 }
 
+# make_too_deep FOLDER: in it, directories too deep for one path, which a backup can only warn of. $deep is
+# the first.
+make_too_deep() {
+    local name
+    name=$(printf 'd%.0s' {1..200})
+    deep=$1/$name # shellcheck disable=SC2034
+    (cd "$1" && for _ in {1..24}; do mkdir "$name" && cd "$name"; done)
+}
+
 # expect_names FOLDER NAMES: what is below it is what names_below said earlier.
 expect_names() {
     local now

@@ -68,19 +68,15 @@ while read -r command; do
     same "penstock-$command.1" "$work/wanted" "$work/got"
     bash_completes penstock "$command" -- >"$work/got"
     same "bash: $command" "$work/wanted" "$work/got"
-    if command -v zsh >/dev/null; then
-        zsh_specifications "$command" | sed -nE 's/^(\(-. --[a-z]+\)|\*)?(--[a-z0-9-]+).*/\2/p' | sort >"$work/got"
-        same "zsh: $command" "$work/wanted" "$work/got"
-    fi
+    zsh_specifications "$command" | sed -nE 's/^(\(-. --[a-z]+\)|\*)?(--[a-z0-9-]+).*/\2/p' | sort >"$work/got"
+    same "zsh: $command" "$work/wanted" "$work/got"
     # The letters that stand for switches.
     while read -r option letter; do
         grep -F "\\fB\\-$letter\\fR, \\fB\\-\\-$option\\fR" "$pages/man/man1/penstock-$command.1" >/dev/null ||
             { echo "penstock-$command.1 lacks -$letter"; failed=1; }
         value "-$letter" penstock "$command" "-$letter"
-        if command -v zsh >/dev/null; then
-            zsh_specifications "$command" | grep -F -- "(-$letter --$option)-${letter}[" >/dev/null ||
-                { echo "zsh: $command lacks -$letter"; failed=1; }
-        fi
+        zsh_specifications "$command" | grep -F -- "(-$letter --$option)-${letter}[" >/dev/null ||
+            { echo "zsh: $command lacks -$letter"; failed=1; }
         letters=$((letters + 1))
     done < <("$penstock" "$command" --help | awk '/^  --/ { option = substr($1, 3) } match($0, /[(; ]also -[a-z];/) { print option, substr($0, RSTART + 7, 1) }')
     # The texts.

@@ -134,15 +134,12 @@ let_go_writers() {
 warnings_reach_the_client() {
     expect_exit 0 backup 1 --json
     expect_json '.[-1].logged_warnings == 0'
-    local name
-    name=$(printf 'd%.0s' {1..200})
-    # too deep for one path
-    (cd "$disk/tree2" && for _ in {1..24}; do mkdir "$name" && cd "$name"; done)
+    make_too_deep "$disk/tree2"
     expect_exit '0 3' backup 1 --json
     expect_message 'the nodes logged 1 warning during the backup: see their logs'
     grep -q 'warning: .*dddd' "$memory/node2.log" || fail_with_logs 'node 2 has not warned'
     expect_json 'any(.logged_warnings == 1)'
-    rm -r "$disk/tree2/$name"
+    rm -r "$deep"
 }
 
 a_node_is_killed() { # KILLED OTHER
