@@ -118,7 +118,8 @@ names_below() {
 make_too_deep() {
     local name
     name=$(printf 'd%.0s' {1..200})
-    deep=$1/$name # shellcheck disable=SC2034
+    # shellcheck disable=SC2034 # of whoever calls
+    deep=$1/$name
     (cd "$1" && for _ in {1..24}; do mkdir "$name" && cd "$name"; done)
 }
 
