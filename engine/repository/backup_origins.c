@@ -125,7 +125,9 @@ static struct pst_manifest_origin sum_of(const struct pst_backup *backup,
 
 void backup_gather_origins(struct pst_backup *backup)
 {
+    struct pst_manifest_version *version = &backup->cluster.common.version;
     for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
+        version->incompatible |= backup->nodes[i].common.version.incompatible & PST_FORMAT_REFERS;
         for (uint32_t j = 0; j < backup->nodes[i].origins_count; j++)
             (void)enter_origin(&backup->cluster, &backup->nodes[i].origins[j]);
     }

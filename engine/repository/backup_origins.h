@@ -23,8 +23,8 @@ bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_back
  * 3 more", "". text is PST_MESSAGE_BYTES; returns it. */
 const char *backup_holders_text(const struct pst_backup *backup, char *text);
 
-/* Adds what its node manifests say to cluster.origins: a master that has not all of them in its
- * directory, as where nodes have their own, names only some there. */
+/* Adds what its node manifests say to cluster.origins, and that there may be any: a master that has
+ * not all of them in its directory, as where nodes have their own, names only some there. */
 void backup_gather_origins(struct pst_backup *backup);
 
 /* Of a backup that is prepared, and has no cluster manifest: sets cluster.origins from the
