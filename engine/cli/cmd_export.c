@@ -13,6 +13,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/export_sink.h"
 #include "engine/cli/json.h"
+#include "engine/cli/pace_options.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/print.h"
 #include "engine/cli/read_command.h"
@@ -42,6 +43,7 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_TEXT,
      .argument = "NAME,...",
      .help = "only these tables, named as for penstock backup --tables"},
+    CLI_PACE_OPTIONS,
     CLI_PLACEMENT_OPTIONS,
     CLI_OPTION_JSON,
     {0}};
@@ -91,6 +93,8 @@ static void read_options(struct cli_read *read, const struct cli_table_names *na
     restore->more_directories_count = read->directories_count - 1;
     restore->id = read->id;
     restore->keys = cli_keys_read(arguments, false, &read->keys);
+    restore->pace = cli_argument_text(arguments, "pace");
+    restore->min_rate = cli_argument_number(arguments, "min-rate");
     restore->target = cli_argument_text(arguments, "to");
     restore->open_sink = cli_export_sink_open;
     restore->sink_context = (void *)(uintptr_t)find_format(cli_argument_text(arguments, "format"));
