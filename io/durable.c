@@ -61,13 +61,14 @@ static void note_failure(struct pst_durable_context *context, const char *step, 
         result_;                                                                                   \
     })
 
-static int write_all(int fd, const char *data, size_t bytes, struct pst_durable_context *context)
+static int write_all(int fd, const char *data, size_t bytes, uint64_t offset,
+                     struct pst_durable_context *context)
 {
     size_t written = 0;
     while (written < bytes) {
-        ssize_t result = CALL(
-            context, "write",
-            pwrite(fd, data + written, injected_short(context, bytes - written), (off_t)written));
+        ssize_t result = CALL(context, "write",
+                              pwrite(fd, data + written, injected_short(context, bytes - written),
+                                     (off_t)(offset + written)));
         if (result < 0)
             return (int)result;
         if (result == 0) {
@@ -91,13 +92,15 @@ static int close_file(int fd, struct pst_durable_context *context)
     return error;
 }
 
-static int fill_file(int fd, const void *data, size_t bytes, struct pst_durable_context *context)
+/* Closes it in any case. */
+static int fill_file(int fd, const void *data, size_t bytes, uint64_t offset,
+                     struct pst_durable_context *context)
 {
-    int error = write_all(fd, data, bytes, context);
+    int error = write_all(fd, data, bytes, offset, context);
     if (!error)
         error = (int)CALL(context, "fsync", fsync(fd));
     if (error) {
-        (void)close(fd); /* the file is removed */
+        (void)close(fd); /* nobody uses it */
         return error;
     }
     return close_file(fd, context);
@@ -110,7 +113,7 @@ static int create(int dirfd, const char *name, mode_t mode, const void *data, si
     int fd = (int)CALL(context, "create", openat(dirfd, name, flags, mode));
     if (fd < 0)
         return fd;
-    int error = fill_file(fd, data, bytes, context);
+    int error = fill_file(fd, data, bytes, 0, context);
     if (error)
         (void)unlinkat(dirfd, name, 0);
     return error;
@@ -120,6 +123,20 @@ int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
                     struct pst_durable_context *context)
 {
     return create(dirfd, name, 0600, data, bytes, context);
+}
+
+int pst_step_end_file(int dirfd, const char *path, uint64_t offset, const void *data, size_t bytes,
+                      struct pst_durable_context *context)
+{
+    int flags = O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = (int)CALL(context, "open", openat(dirfd, path, flags, 0600));
+    if (fd < 0)
+        return fd;
+    int error = (int)CALL(context, "truncate", ftruncate(fd, (off_t)offset));
+    if (!error)
+        return fill_file(fd, data, bytes, offset, context);
+    (void)close(fd);
+    return error;
 }
 
 int pst_durable_create(const char *path, mode_t mode, const void *data, size_t bytes)

@@ -129,6 +129,36 @@ uint64_t format_index_seal(struct pst_index_builder *builder,
     return bytes;
 }
 
+static bool is_same_chunk(const struct pst_index_entry *one, const struct pst_index_entry *other)
+{
+    return one->chunk == other->chunk && pst_digest_equal(&one->checksum, &other->checksum);
+}
+
+int format_index_adopt(struct pst_index_builder *builder, const void *chunk)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    const struct pst_index_entry *entries = entries_of(builder->buffer);
+    struct pst_index_view view;
+    struct pst_damage damage;
+    int error = pst_index_read(chunk, &view, &damage);
+    if (error || view.entries_count != builder->entries_count ||
+        memcmp(&view.head->previous, &builder->last, sizeof(builder->last)) != 0)
+        return -PST_E_CORRUPT;
+    for (uint32_t i = 0; i < view.entries_count; i++) {
+        if (!is_same_chunk(&view.entries[i], &entries[i]))
+            return -PST_E_CORRUPT;
+    }
+    builder->last = (struct pst_index_link){
+        .file_offset = header->file_offset,
+        .chunk = header->head.chunk,
+        .checksum = header->head.checksum,
+        .file_bytes = (uint32_t)pst_chunk_file_bytes(header->stored_bytes),
+    };
+    builder->entries_count = 0;
+    builder->index_chunks++;
+    return 0;
+}
+
 /* Where the next chunk of a part has to lie. */
 struct position {
     uint64_t chunk;

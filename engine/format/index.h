@@ -99,6 +99,11 @@ void format_index_add(struct pst_index_builder *builder, const void *chunk, cons
 void format_index_note_hash(struct pst_index_builder *builder, const uint8_t hash[32],
                             uint64_t object_offset);
 
+/* Takes an INDEX chunk, checked, that a writer of the part has sealed of the entries that were
+ * added, in place of sealing it: the buffer stays, and is empty. -PST_E_CORRUPT: it is of others.
+ */
+int format_index_adopt(struct pst_index_builder *builder, const void *chunk) PST_MUST_USE;
+
 /* Seals the INDEX chunk in the builder's buffer and detaches it; returns the bytes to write. An
  * index without entries is legal (an empty part has one). */
 uint64_t format_index_seal(struct pst_index_builder *builder,

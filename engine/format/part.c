@@ -93,6 +93,52 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
     return take_place(part, bytes);
 }
 
+void pst_part_resume(struct pst_part *part, const void *block)
+{
+    const struct pst_part_header *header = block;
+    *part = (struct pst_part){
+        .identity = header->head.identity,
+        .chunk_bytes = header->chunk_bytes,
+        .next_offset = PST_BLOCK_BYTES,
+        .header_checksum = header->head.checksum,
+    };
+    format_index_init(&part->index);
+}
+
+/* The checksums that were gathered stand in this one. */
+static int adopt_sums(struct pst_part *part, const void *chunk)
+{
+    const struct pst_object_sum *sums;
+    struct pst_damage damage;
+    uint32_t count;
+    int error = pst_sums_read(chunk, &sums, &count, &damage);
+    if (error || count != part->object_sums.records_count)
+        return -PST_E_CORRUPT;
+    part->object_sums.records_count = 0;
+    part->object_sums.sealed += count;
+    return 0;
+}
+
+int pst_part_adopt(struct pst_part *part, const void *chunk)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    uint64_t bytes = pst_chunk_file_bytes(header->stored_bytes);
+    bool has_pieces = header->pieces_count > 0;
+    assert(header->head.chunk == part->next_chunk && header->file_offset == part->next_offset);
+    if (header->type == PST_CHUNK_INDEX) {
+        int error = format_index_adopt(&part->index, chunk);
+        if (!error)
+            (void)take_place(part, bytes);
+        return error;
+    }
+    if (pst_part_index_is_full(part) || (has_pieces && pst_part_sums_are_full(part)))
+        return -PST_E_CORRUPT;
+    int error = header->type == PST_CHUNK_DATA && !has_pieces ? adopt_sums(part, chunk) : 0;
+    if (!error)
+        (void)enter(part, chunk, pst_chunk_payload_of(chunk), bytes);
+    return error;
+}
+
 static void note_directories(void *buffer, uint32_t payload_bytes)
 {
     if (pst_chunk_header_of(buffer)->type == PST_CHUNK_CATALOGUE)

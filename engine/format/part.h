@@ -50,6 +50,15 @@ struct pst_part_place {
 void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
                     uint32_t chunk_bytes, uint32_t ldm, uint64_t created_unix_ns, void *block);
 
+/* Takes up a part that was cut off: block is its header, which has passed its check. Its chunks are
+ * then adopted, in their order; what is sealed after that follows them. */
+void pst_part_resume(struct pst_part *part, const void *block);
+
+/* Adopts the chunk that lies at next_offset, which has passed its check as number next_chunk; as it
+ * was decoded, if it is encoded. pst_part_note_hash, and buffers, as if it were sealed now.
+ * -PST_E_CORRUPT: a writer of parts would have written something else there; it ends before. */
+PST_MUST_USE int pst_part_adopt(struct pst_part *part, const void *chunk);
+
 /* Names the transform that is configured in the block, which has not been written yet. */
 void pst_part_name_transform(struct pst_part *part, const struct pst_transform *transform,
                              void *block);

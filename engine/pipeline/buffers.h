@@ -54,6 +54,7 @@ struct chunk_pool {
     bool compares;             /* the latter */
     uint32_t hashed;           /* bytes of it */
     struct pst_sha_256 *sha;   /* NULL: nothing is compared */
+    uint32_t uncatalogued;     /* data chunks since a catalogue was closed */
     bool is_flushed;           /* nothing more is filled but with references */
     uint32_t writes;           /* of chunks, in flight */
     struct pst_io_op block_op; /* of header or trailer */

@@ -15,6 +15,10 @@
 #define EXTRA_BUFFERS 3u
 /* And a small one, which is no fixed buffer of the ring, for the checksums of objects. */
 #define SUMS_BYTES PST_CHUNK_BYTES_MIN
+
+/* Where there are bases, a catalogue goes to the file after so many chunks of data, full or not: if
+ * the backup is cut off, the data is of no use without the entry (docs/adr/0046). */
+#define UNCATALOGUED_MAX 16u
 #define WRITES_IN_MEMORY_MAX 1u
 
 static size_t buffer_bytes(uint32_t chunk_bytes)
@@ -369,6 +373,10 @@ static void close_filling(struct chunk_pool *pool, enum pst_chunk_type type)
     struct chunk *chunk = pool->filling[type];
     if (!chunk)
         return;
+    if (type == PST_CHUNK_CATALOGUE)
+        pool->uncatalogued = 0;
+    else if (pool->sha && type == PST_CHUNK_DATA && ++pool->uncatalogued >= UNCATALOGUED_MAX)
+        close_filling(pool, PST_CHUNK_CATALOGUE);
     pool->filling[type] = NULL;
     if (chunk->reads > 0)
         move(chunk, CHUNK_FILLING, CHUNK_READING);
@@ -502,6 +510,7 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
 {
     assert(chunk_pool_is_idle(pool) && !pool->index && !pool->spare);
     pool->drops = pool->is_flushed = false;
+    pool->uncatalogued = 0;
     pst_part_begin(&pool->part, identity, pool->config.chunk_bytes, ldm, pst_unix_ns(),
                    pool->block);
     pool->spare = take(pool, PST_CHUNK_INDEX, CHUNK_SPARE);

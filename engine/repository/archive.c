@@ -13,6 +13,7 @@
 #include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/repository/archive_base.h"
+#include "engine/repository/archive_draft.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/archive_sweep.h"
@@ -195,13 +196,19 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;
     begin_manifests(archive, define);
     archive_check(archive);
-    error = archive_find_base(archive);
+    error = archive_gather_drafts(archive);
+    if (!error)
+        error = archive_remove_drafts(archive);
+    if (!error)
+        error = archive_find_base(archive);
     if (error)
         return error;
     error = archive->sealing ? pst_sealing_begin(archive->sealing, define->uid) : 0;
     if (error)
         return archive_fail(archive, ".", "make a data key", error);
     error = make_backup_directory(archive, define, highest);
+    if (!error)
+        error = archive_write_draft(archive);
     return error ? error : make_part_directories(archive);
 }
 
@@ -469,8 +476,7 @@ static int find_decision(const struct pst_archive *archive)
         return fail_inside(archive, name.text, "open the directory", backup);
     int found = decision_is_there(repository, backup, number);
     if (found > 0)
-        (void)repository_remove(repository, backup,
-                                layout_mark(number, archive->config->node).text);
+        archive_end_decided(archive, backup, number);
     repository_close(repository, backup);
     if (found > 0)
         return 0;
@@ -527,6 +533,9 @@ static int remove_files(const struct pst_archive *archive, int backup)
     uint32_t number = archive->node.common.number, node = archive->config->node;
     int error =
         remove_name(archive, backup, layout_node_manifest(number, node).text, repository_remove);
+    int draft_error =
+        remove_name(archive, backup, layout_draft(number, node).text, repository_remove);
+    error = error ? error : draft_error;
     for (uint32_t copy = 0; archive->sealing && copy < LAYOUT_KEYS_COPIES; copy++) {
         int keys_error =
             remove_name(archive, backup, layout_keys(number, node, copy).text, repository_remove);

@@ -87,6 +87,13 @@ void archive_read_cluster(const struct pst_archive *archive, int directory, uint
     memcpy(file->uid, manifest->common.uid, sizeof(file->uid));
 }
 
+void archive_end_decided(const struct pst_archive *archive, int directory, uint32_t number)
+{
+    uint32_t node = archive->config->node;
+    (void)repository_remove(archive->repository, directory, layout_draft(number, node).text);
+    (void)repository_remove(archive->repository, directory, layout_mark(number, node).text);
+}
+
 void archive_write_copy(const struct pst_archive *archive, int directory, uint32_t number,
                         enum decision_which which, const char *text, size_t bytes, bool reads_back)
 {

@@ -37,6 +37,9 @@ void archive_read_node(const struct pst_archive *archive, int directory, uint32_
 void archive_read_cluster(const struct pst_archive *archive, int directory, uint32_t number,
                           struct pst_cluster_manifest *manifest, struct archive_file *file);
 
+/* What is noted of a backup only until it is decided goes from its directory, if it is there. */
+void archive_end_decided(const struct pst_archive *archive, int directory, uint32_t number);
+
 /* Writes the second file of a decision whose first one is durable. The backup is complete without
  * it: what fails is only logged, and the next start tries again. reads_back: as of
  * repository_write_durably(). */

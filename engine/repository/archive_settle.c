@@ -164,8 +164,7 @@ static int commit_found(struct pst_archive *archive, struct settle_found *found,
                          : archive_store_cluster(archive, number, bytes, size, true);
     if (error)
         return error;
-    (void)repository_remove(archive->repository, found->directory,
-                            layout_mark(number, archive->config->node).text);
+    archive_end_decided(archive, found->directory, number);
     pst_log(PST_LOG_INFO, "%s/%s: complete: its cluster manifest is here",
             archive->repository->path, layout_backup(number).text);
     return 0;

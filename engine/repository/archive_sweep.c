@@ -121,6 +121,11 @@ static int remove_all(const struct pst_archive *archive, int backup, uint32_t nu
     if (!error)
         error =
             remove_name(archive, backup, layout_cluster_copy_temporary(number, node).text, removed);
+    struct layout_name draft = layout_draft(number, node);
+    if (!error)
+        error = remove_name(archive, backup, draft.text, removed);
+    if (!error)
+        error = remove_name(archive, backup, layout_temporary(draft.text).text, removed);
     if (!error)
         error = remove_name(archive, backup, layout_mark(number, node).text, removed);
     return error;
@@ -155,6 +160,20 @@ static int remove_backup(const struct pst_archive *archive, int backup, uint32_t
     return repository_sync(repository, *is_left ? backup : repository->root);
 }
 
+/* What another node has gathered of its own is needed. */
+static bool has_draft(const struct pst_archive *archive, int backup, uint32_t number)
+{
+    struct pst_repository_names names = {0};
+    uint32_t node;
+    bool found = false;
+    int error = repository_list(archive->repository, backup, &names);
+    for (const char *name = error ? NULL : repository_names_next(&names, NULL); name && !found;
+         name = repository_names_next(&names, name))
+        found = layout_parse_draft(name, number, &node);
+    repository_names_free(&names);
+    return found;
+}
+
 int archive_remove(const struct pst_archive *archive, uint32_t number, const uint8_t *uid)
 {
     struct pst_repository *repository = archive->repository;
@@ -165,13 +184,14 @@ int archive_remove(const struct pst_archive *archive, uint32_t number, const uin
     bool is_left = false;
     uint32_t removed = 0;
     int error = remove_backup(archive, backup, number, uid, &is_left, &removed);
+    bool is_needed = !error && is_left && has_draft(archive, backup, number);
     repository_close(repository, backup);
     if (error)
         return archive_fail(archive, name.text, "cannot be removed", error);
     if (removed > 0)
         pst_log(PST_LOG_INFO, "%s/%s: removed: it was never completed%s", repository->path,
                 name.text, is_left ? "; what is not this node's is left alone" : "");
-    else if (!archive->has_swept && is_left)
+    else if (!archive->has_swept && is_left && !is_needed)
         pst_log(PST_LOG_WARNING,
                 "%s/%s: left alone: nothing in it is of a backup %u of this node; if nobody needs "
                 "it, remove it by hand",
@@ -211,14 +231,13 @@ static int sync_seen(const struct pst_archive *archive, int backup, uint32_t num
 }
 
 /* A decision is believed from here on. One that is damaged has no say: verify and list report it.
- * No mark of this node stays in a committed backup. */
+ * No mark and no draft of this node stays in a committed backup. */
 static int believe(const struct pst_archive *archive, int backup, uint32_t number)
 {
     struct pst_cluster_manifest manifest;
     struct decision_file file;
     char *text = NULL;
-    (void)repository_remove(archive->repository, backup,
-                            layout_mark(number, archive->config->node).text);
+    archive_end_decided(archive, backup, number);
     if (archive->has_synced)
         return 0;
     (void)decision_read(archive->repository, backup, number, &manifest, &file, &text);
@@ -317,10 +336,14 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
     *verdict = pst_debris_judge(&debris);
     if (*verdict == PST_DEBRIS_REMOVE) {
         int others = archive_is_others(archive, backup, number);
-        if (others)
+        /* the next definition of a backup decides what becomes of it */
+        int has_draft = others ? others
+                               : repository_has(archive->repository, backup,
+                                                layout_draft(number, archive->config->node).text);
+        if (has_draft)
             *verdict = PST_DEBRIS_KEEP;
-        if (others < 0)
-            return archive_fail(archive, layout_backup(number).text, NULL, others);
+        if (has_draft < 0)
+            return archive_fail(archive, layout_backup(number).text, NULL, has_draft);
     }
     return committed && !debris.is_at_work ? believe(archive, backup, number) : 0;
 }

@@ -36,6 +36,7 @@ const char *pst_backup_state_text(enum pst_backup_state state)
         [PST_BACKUP_DAMAGED] = "damaged",   [PST_BACKUP_NEWER] = "newer",
         [PST_BACKUP_IN_DOUBT] = "in doubt", [PST_BACKUP_PARTIAL] = "partial",
         [PST_BACKUP_MISNAMED] = "misnamed", [PST_BACKUP_SPLIT] = "split",
+        [PST_BACKUP_CUT_OFF] = "cut off",
     };
     return texts[state];
 }

@@ -195,10 +195,10 @@ struct fault {
     const struct pst_backup *found;           /* NULL: it is not there */
 };
 
-/* A partial one has all that its nodes wrote. */
+/* A partial one has all that its nodes wrote, and one that was cut off all that was taken of it. */
 static bool is_there(const struct pst_backup *origin)
 {
-    return pst_backup_is_usable(origin->state) ||
+    return pst_backup_is_usable(origin->state) || origin->state == PST_BACKUP_CUT_OFF ||
            (origin->state == PST_BACKUP_SPLIT && origin->error != -PST_E_ELSEWHERE);
 }
 

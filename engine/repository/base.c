@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "engine/base/log.h"
+#include "engine/repository/backup_origins.h"
 
 /* ---- which one ---- */
 
@@ -33,8 +34,7 @@ static bool has_source(const struct pst_node_manifest *manifest, const char *nam
     return false;
 }
 
-static bool is_same_series(const struct pst_node_manifest *one,
-                           const struct pst_node_manifest *other)
+bool base_is_same_series(const struct pst_node_manifest *one, const struct pst_node_manifest *other)
 {
     if (one->common.cluster_id != other->common.cluster_id ||
         one->sources_count != other->sources_count || !one->host || !other->host ||
@@ -52,13 +52,15 @@ static bool is_unfit(const struct pst_base_seeker *seeker, const struct pst_back
                      uint32_t index, char *message)
 {
     const char *why = NULL;
+    bool is_cut_off =
+        backup->state == PST_BACKUP_CUT_OFF; /* its references are looked at one by one */
     bool is_split = backup->state == PST_BACKUP_SPLIT && !backup->is_elsewhere[index];
     if (backup->is_sealed[index] != (seeker->keyring != NULL))
         why = seeker->keyring ? "it is not sealed, and this one is"
                               : "it is sealed, and this one is not";
     else if (seeker->keyring && !backup->keys[index].secret)
         why = "no key that was given opens it";
-    else if (backup->state != PST_BACKUP_COMPLETE && !is_split)
+    else if (backup->state != PST_BACKUP_COMPLETE && !is_split && !is_cut_off)
         why = backup->reason[0] ? backup->reason : pst_backup_state_text(backup->state);
     else if (backup->verified.is_damaged)
         why = "verify found damage in it";
@@ -78,7 +80,17 @@ static bool is_candidate(const struct pst_base_seeker *seeker, const struct pst_
     if (!manifest || backup->stored_as != backup->number)
         return false;
     bool is_shut = backup->is_sealed[*index] && !backup->keys[*index].secret;
-    return is_shut || is_same_series(manifest, seeker->manifest);
+    return is_shut || base_is_same_series(manifest, seeker->manifest);
+}
+
+/* Whether what it was compared with was complete, so that it has but what has changed since. */
+static bool has_complete_base(const struct pst_backup *backup, uint32_t index)
+{
+    const struct pst_manifest_base *named = &backup->nodes[index].base;
+    if (named->number == 0)
+        return false;
+    const struct pst_backup *base = pst_backup_origin(backup, named->uid, named->number);
+    return !base || base->state != PST_BACKUP_CUT_OFF;
 }
 
 /* Whether the newest backups of the series are so many with a base that it is time for one
@@ -91,9 +103,9 @@ static bool is_time_for_full(const struct pst_base_seeker *seeker,
         return false;
     for (size_t i = list->count; i > 0 && with_base + 1 < seeker->policy->full_every; i--) {
         const struct pst_backup *backup = list->backups[i - 1];
-        if (!is_candidate(seeker, backup, &index))
+        if (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index))
             continue;
-        if (backup->nodes[index].base.number == 0)
+        if (!has_complete_base(backup, index))
             return false;
         with_base++;
     }
@@ -102,40 +114,40 @@ static bool is_time_for_full(const struct pst_base_seeker *seeker,
 
 /* ---- one of them ---- */
 
-static int take(struct pst_base *base, const struct pst_backup *backup, uint32_t index,
-                char *message)
+static int read_layer(struct pst_base *base, struct pst_base_layer *layer, char *message)
 {
-    base->backup = backup;
-    base->node_index = index;
-    base->origins_count = 0;
-    base_files_free(&base->files);
-    base_runs_free(&base->runs);
-    if (getrandom(&base->files.seed, sizeof(base->files.seed), 0) !=
-        (ssize_t)sizeof(base->files.seed))
-        return -EIO;
-    base->runs.seed = base->files.seed;
-    int error = pst_backup_keep(backup, &base->hold);
+    size_t files = base->files.count, runs = base->runs.count;
+    int error = pst_backup_keep(layer->backup, &layer->hold);
     if (error) {
         snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));
         return error;
     }
-    base->is_held = true;
-    memcpy(base->named.uid, backup->uid, sizeof(base->named.uid));
-    base->named.number = backup->number;
     error = base_load(base, message);
-    if (!error && base->files.count == 0) {
+    if (!error && base->files.count == files && base->runs.count == runs) {
         snprintf(message, PST_MESSAGE_BYTES, "nothing of it can be referred to");
         error = -ENOENT;
     }
     if (error)
-        pst_base_let_go(base);
+        pst_backup_let_go(&layer->hold);
+    return error;
+}
+
+static int take(struct pst_base *base, const struct pst_backup *backup, uint32_t index,
+                char *message)
+{
+    struct pst_base_layer *layer = &base->layers[base->layers_count++];
+    *layer = (struct pst_base_layer){.backup = backup, .node_index = index};
+    int error = read_layer(base, layer, message);
+    if (error)
+        base->layers_count--;
+    base->is_held = base->layers_count > 0;
     return error;
 }
 
 static void log_taken(const struct pst_base *base)
 {
     pst_log(PST_LOG_INFO, "backup %u is the base: %zu of its files can be referred to",
-            base->named.number, base->files.count);
+            base->layers[0].backup->number, base->files.count);
 }
 
 /* The newest that will do. -ENOENT: none will. */
@@ -145,7 +157,7 @@ static int take_newest(const struct pst_base_seeker *seeker, struct pst_base *ba
         const struct pst_backup *backup = base->list.backups[i - 1];
         char message[PST_MESSAGE_BYTES];
         uint32_t index;
-        if (!is_candidate(seeker, backup, &index))
+        if (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index))
             continue;
         int error =
             is_unfit(seeker, backup, index, message) ? -EINVAL : take(base, backup, index, message);
@@ -166,7 +178,7 @@ static int take_named(const struct pst_base_seeker *seeker, struct pst_base *bas
     uint32_t index;
     int error =
         pst_backup_find(&base->list, seeker->policy->id, PST_PICK_COMPLETE, &backup, message);
-    if (!error && !is_candidate(seeker, backup, &index)) {
+    if (!error && (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index))) {
         error = -PST_E_NO_BACKUP;
         snprintf(message, sizeof(message),
                  "backup %u is not one of the same node, host and sources, or is not whole",
@@ -181,15 +193,63 @@ static int take_named(const struct pst_base_seeker *seeker, struct pst_base *bas
     return error;
 }
 
+/* What is kept of backups that were cut off since the base was made; is_full: of those alone that
+ * would have had no base. */
+static int add_cut_off(const struct pst_base_seeker *seeker, struct pst_base *base, bool is_full)
+{
+    uint32_t index, after = base->layers_count > 0 ? base->layers[0].backup->number : 0;
+    char message[PST_MESSAGE_BYTES];
+    for (size_t i = base->list.count; i > 0 && base->layers_count < PST_BASE_LAYERS_MAX; i--) {
+        const struct pst_backup *backup = base->list.backups[i - 1];
+        size_t files = base->files.count;
+        if (backup->state != PST_BACKUP_CUT_OFF || backup->number < after ||
+            !is_candidate(seeker, backup, &index) || (is_full && has_complete_base(backup, index)))
+            continue;
+        int error =
+            is_unfit(seeker, backup, index, message) ? -EINVAL : take(base, backup, index, message);
+        if (error == -ENOMEM)
+            return error;
+        if (error)
+            pst_log(PST_LOG_WARNING, "backup %u, which was cut off, is of no use: %s",
+                    backup->number, message);
+        else
+            pst_log(PST_LOG_INFO, "backup %u was cut off: %zu of its files can be referred to",
+                    backup->number, base->files.count - files);
+    }
+    return 0;
+}
+
 static int choose(const struct pst_base_seeker *seeker, struct pst_base *base)
 {
-    if (seeker->policy->mode == PST_BASE_ID)
-        return take_named(seeker, base);
-    if (is_time_for_full(seeker, &base->list)) {
+    bool is_named = seeker->policy->mode == PST_BASE_ID;
+    bool is_full = !is_named && is_time_for_full(seeker, &base->list);
+    int error = 0;
+    if (is_full)
         pst_log(PST_LOG_INFO, "one backup of %u has no base: this one", seeker->policy->full_every);
-        return -ENOENT;
-    }
-    return take_newest(seeker, base);
+    else
+        error = is_named ? take_named(seeker, base) : take_newest(seeker, base);
+    if (base->layers_count > 0)
+        log_taken(base);
+    if (is_named || error == -ENOMEM)
+        return error;
+    error = add_cut_off(seeker, base, is_full);
+    return !error && base->layers_count == 0 ? -ENOENT : error;
+}
+
+static int seed(struct pst_base *base)
+{
+    uint64_t value;
+    if (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
+        return -EIO;
+    base->files.seed = base->runs.seed = value;
+    return 0;
+}
+
+static void name_base(struct pst_base *base)
+{
+    const struct pst_backup *backup = base->layers[0].backup;
+    memcpy(base->named.uid, backup->uid, sizeof(base->named.uid));
+    base->named.number = backup->number;
 }
 
 int base_open(const struct pst_base_seeker *seeker, struct pst_base **base)
@@ -209,9 +269,11 @@ int base_open(const struct pst_base_seeker *seeker, struct pst_base **base)
         pst_log(is_auto ? PST_LOG_WARNING : PST_LOG_ERROR, "no base can be looked for: %s",
                 message);
     else
+        error = seed(made);
+    if (!error)
         error = choose(seeker, made);
     if (!error) {
-        log_taken(made);
+        name_base(made);
         *base = made;
         return 0;
     }
@@ -221,8 +283,8 @@ int base_open(const struct pst_base_seeker *seeker, struct pst_base **base)
 
 void pst_base_let_go(struct pst_base *base)
 {
-    if (base && base->is_held)
-        pst_backup_let_go(&base->hold);
+    for (uint32_t i = 0; base && base->is_held && i < base->layers_count; i++)
+        pst_backup_let_go(&base->layers[i].hold);
     if (base)
         base->is_held = false;
 }

@@ -1,7 +1,8 @@
 /*
  * The base of a backup: an earlier one of the same node and sources, whose bytes the new one refers
- * to where nothing has changed (docs/adr/0042). Chosen and read before a backup begins, on the
- * archive's thread; then looked at by sources' threads and LDMs.
+ * to where nothing has changed (docs/adr/0042); beside it, or in its place, what is kept of backups
+ * that were cut off (docs/adr/0046). Chosen and read before a backup begins, on the archive's
+ * thread; then looked at by sources' threads and LDMs.
  */
 #ifndef PST_ENGINE_REPOSITORY_BASE_H
 #define PST_ENGINE_REPOSITORY_BASE_H
@@ -38,16 +39,26 @@ struct pst_base_use {
     _Atomic uint64_t last; /* object that has some there */
 };
 
-struct pst_base {
-    struct pst_backup_list list;
+/* A backup that was read, and is held. */
+struct pst_base_layer {
     const struct pst_backup *backup; /* of the list */
     uint32_t node_index;
+    uint32_t own; /* index of the backup itself among the origins */
     struct pst_backup_hold hold;
+};
+
+/* Backups of which each was cut off before it had all that the one before had kept. */
+#define PST_BASE_LAYERS_MAX 16u
+
+struct pst_base {
+    struct pst_backup_list list;
+    uint32_t layers_count; /* the one that is named first, then what was cut off, newest first */
+    struct pst_base_layer layers[PST_BASE_LAYERS_MAX];
     bool is_held;
     bool rehash;
     struct pst_manifest_base named;
     uint32_t origins_count;
-    struct pst_origin origins[PST_ORIGINS_MAX]; /* the base first */
+    struct pst_origin origins[PST_ORIGINS_MAX];
     struct pst_base_use uses[PST_ORIGINS_MAX];
     struct base_files files;
     struct base_runs runs;
@@ -72,12 +83,12 @@ bool pst_base_find(const struct pst_base *base, const char *source, const struct
 bool pst_base_next_reference(const struct pst_base *base, uint64_t place, uint64_t object,
                              uint64_t *next, struct pst_reference *reference);
 
-/* The id in the base of a large file, or an environment, of this path; 0: none has it. Any thread.
- */
+/* The place in the base of what is known of the large file, or the environment, of this path; 0:
+ * nothing is. Any thread. */
 uint64_t pst_base_object(const struct pst_base *base, const char *source,
                          const struct pst_object *object);
 
-/* Sets all but the object of a reference to the run of an object of the base that has these bytes;
+/* Sets all but the object of a reference to the run that has these bytes, of an object at a place;
  * false: none has. Any thread. */
 bool pst_base_run(const struct pst_base *base, uint64_t base_object, uint64_t offset,
                   uint64_t bytes, const uint8_t hash[PST_REFERENCE_HASH_BYTES],
@@ -90,10 +101,16 @@ void pst_base_note_use(struct pst_base *base, const struct pst_reference *refere
 uint32_t base_uses(const struct pst_base *base,
                    struct pst_manifest_origin origins[PST_ORIGINS_MAX]);
 
+/* Whether two shares of backups are of the same node's sources: only then one can be the other's
+ * base. */
+bool base_is_same_series(const struct pst_node_manifest *one,
+                         const struct pst_node_manifest *other);
+
 /* ---- between base.c and base_load.c ---- */
 
-/* Reads origins and files of base->backup. Damage, and whatever else keeps it from being read, is
- * an error, and why is in message (PST_MESSAGE_BYTES). */
+/* Adds origins, files and runs of the last layer. Damage, and whatever else keeps it from being
+ * read, is an error, and why is in message (PST_MESSAGE_BYTES); then nothing of it was added but
+ * origins, which is no harm. */
 PST_MUST_USE int base_load(struct pst_base *base, char *message);
 
 #endif

@@ -185,6 +185,27 @@ void base_files_settle(struct base_files *files, const struct base_runs *runs)
         qsort(files->files, count, sizeof(*files->files), by_key);
 }
 
+int base_files_join(struct base_files *files, struct base_files *more, uint64_t layer, uint16_t own)
+{
+    size_t count = files->count + more->count;
+    struct base_file *all = realloc(files->files, (count + 1) * sizeof(*all));
+    if (!all)
+        return -ENOMEM;
+    for (size_t i = 0; i < more->count; i++) {
+        struct base_file *file = &all[files->count + i];
+        *file = more->files[i];
+        file->object |= layer;
+        file->origin = file->origin == 0 ? own : (uint16_t)(file->origin - 1);
+    }
+    files->files = all;
+    files->count = count;
+    files->room = count + 1;
+    base_files_free(more);
+    if (count > 0)
+        qsort(all, count, sizeof(*all), by_key);
+    return 0;
+}
+
 const struct base_file *base_files_find(const struct base_files *files,
                                         const struct pst_digest *key)
 {

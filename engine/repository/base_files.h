@@ -60,6 +60,11 @@ void base_files_add_reference(struct base_files *files, const struct pst_referen
  * settled; NULL: it has none. */
 void base_files_settle(struct base_files *files, const struct base_runs *runs);
 
+/* Adds to a table of the same seed what another, settled, has, which is empty then. layer, own: as
+ * of base_runs_join. -ENOMEM. */
+PST_MUST_USE int base_files_join(struct base_files *files, struct base_files *more, uint64_t layer,
+                                 uint16_t own);
+
 /* Whether its bytes are those of the runs of the object in the base, each of which is referred to.
  */
 bool base_file_has_runs(const struct base_file *file);

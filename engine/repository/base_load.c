@@ -13,9 +13,19 @@
  * of its file system's clock. */
 #define TICK_NS UINT64_C(2000000000)
 #define NS_PER_S UINT64_C(1000000000)
+#define LAYER_SHIFT 56
+
+_Static_assert((uint64_t)PST_SOURCES_MAX << 48 <= UINT64_C(1) << LAYER_SHIFT &&
+                   PST_BASE_LAYERS_MAX <= 1u << (64 - LAYER_SHIFT),
+               "the ids of objects of several layers differ");
 
 struct load {
     struct pst_base *base;
+    const struct pst_base_layer *layer;
+    /* Of the layer alone, with ids of its own: origin 0 is its backup, any other is one too high.
+     */
+    struct base_files files;
+    struct base_runs runs;
     const char *sources[PST_SOURCES_MAX]; /* names, by instance; NULL: none */
     uint64_t started_unix_ns;
     struct pst_part_set set;
@@ -41,25 +51,31 @@ static bool is_old_enough(const struct load *load, const struct pst_object_ident
     return (uint64_t)identity->ctime_sec * NS_PER_S + identity->ctime_nsec <= latest_ns;
 }
 
+/* Of what was cut off, bytes may be missing: it shows by their number alone. */
+static bool may_be_whole(const struct load *load, const struct pst_object *object)
+{
+    uint64_t bytes;
+    return load->layer->backup->state != PST_BACKUP_CUT_OFF ||
+           pst_object_data_bytes(object, &bytes);
+}
+
 static int take_large(struct load *load, const struct pst_object *object)
 {
     const char *source = load->sources[pst_object_source(object->id)];
-    return source && base_runs_want(object)
-               ? base_runs_add_object(&load->base->runs, source, object)
-               : 0;
+    return source && base_runs_want(object) ? base_runs_add_object(&load->runs, source, object) : 0;
 }
 
 static int take_file(struct load *load, const struct pst_object *object)
 {
     struct pst_object_identity identity = {0};
-    struct base_files *files = &load->base->files;
+    struct base_files *files = &load->files;
     const char *source = load->sources[pst_object_source(object->id)];
     if (object->type != PST_OBJECT_FILE || object->size == 0 || !source)
         return 0;
-    bool has_identity = pst_object_identity(object, &identity);
+    bool is_known = pst_object_identity(object, &identity) && object->flags == 0 &&
+                    is_old_enough(load, &identity);
     const struct pst_digest key = base_files_key(files, source, object, &identity);
-    return base_files_add(files, &key, object,
-                          has_identity && object->flags == 0 && is_old_enough(load, &identity));
+    return base_files_add(files, &key, object, is_known && may_be_whole(load, object));
 }
 
 static int take_catalogue(struct load *load, const void *chunk)
@@ -84,7 +100,7 @@ static int take_sums(struct load *load, const void *chunk)
     uint32_t count;
     int error = pst_sums_read(chunk, &sums, &count, &load->damage);
     for (uint32_t i = 0; !error && i < count; i++)
-        base_files_add_sum(&load->base->files, &sums[i]);
+        base_files_add_sum(&load->files, &sums[i]);
     return error;
 }
 
@@ -101,25 +117,27 @@ static bool is_there(const struct load *load, const struct pst_origin *origin)
         for (uint32_t j = 0; j < backup->cluster.nodes_count; j++) {
             if (backup->cluster.nodes[j].node == origin->node && backup->nodes[j].parts_count > 0 &&
                 !backup->is_elsewhere[j] &&
-                (pst_backup_is_usable(backup->state) || backup->state == PST_BACKUP_SPLIT))
+                (pst_backup_is_usable(backup->state) || backup->state == PST_BACKUP_SPLIT ||
+                 backup->state == PST_BACKUP_CUT_OFF))
                 return true;
         }
     }
     return false;
 }
 
-/* Its index among the base's origins; UINT16_MAX: it is not there, or there is no room. */
+/* Its index among the base's origins and 1, for 0 is the layer's own; UINT16_MAX: it is not there,
+ * or there is no room. */
 static uint16_t index_of(struct load *load, const struct pst_origin *origin)
 {
     struct pst_base *base = load->base;
-    for (uint32_t i = 1; i < base->origins_count; i++) {
+    for (uint32_t i = 0; i < base->origins_count; i++) {
         if (memcmp(&base->origins[i], origin, sizeof(*origin)) == 0)
-            return (uint16_t)i;
+            return i == load->layer->own ? UINT16_MAX : (uint16_t)(i + 1);
     }
     if (base->origins_count == PST_ORIGINS_MAX || !is_there(load, origin))
         return UINT16_MAX;
     base->origins[base->origins_count] = *origin;
-    return (uint16_t)base->origins_count++;
+    return (uint16_t)++base->origins_count;
 }
 
 /* It lies where the base's lies. */
@@ -132,7 +150,7 @@ static int add_referred_run(struct load *load, const struct pst_reference *refer
                            .origin_object = reference->origin_object,
                            .origin = origin};
     memcpy(run.hash, reference->hash, sizeof(run.hash));
-    return base_runs_add(&load->base->runs, &run);
+    return base_runs_add(&load->runs, &run);
 }
 
 /* A run that the base itself has. */
@@ -143,7 +161,7 @@ static int add_own_run(struct load *load, const struct pst_index_entry *entry)
                            .bytes = entry->raw_bytes,
                            .origin_object = entry->object_first};
     memcpy(run.hash, entry->hash, sizeof(run.hash));
-    return base_runs_add(&load->base->runs, &run);
+    return base_runs_add(&load->runs, &run);
 }
 
 static int take_references(struct load *load, const void *chunk)
@@ -157,7 +175,7 @@ static int take_references(struct load *load, const void *chunk)
         indexes[i] = index_of(load, &view.origins[i]);
     for (uint32_t i = 0; !error && i < view.records_count; i++) {
         uint16_t origin = indexes[view.records[i].origin];
-        base_files_add_reference(&load->base->files, &view.records[i], origin);
+        base_files_add_reference(&load->files, &view.records[i], origin);
         if (view.records[i].hash_kind == PST_HASH_SHA_256 && origin != UINT16_MAX)
             error = add_referred_run(load, &view.records[i], origin);
     }
@@ -239,7 +257,7 @@ static int read_parts(struct load *load, chunk_taker *take)
     int error = 0;
     for (uint32_t i = 0; !error && i < load->set.count; i++) {
         load->part = &load->set.parts[i];
-        if (load->part->node_index != load->base->node_index)
+        if (load->part->node_index != load->layer->node_index)
             continue;
         error = pst_reader_open_file(&load->reader, load->part->from_fd, load->part->file.text,
                                      &load->file);
@@ -260,7 +278,7 @@ static int map_parts(struct load *load, char *message)
     int error = 0;
     pst_findings_init(&findings, NULL, NULL);
     for (uint32_t i = 0; !error && i < load->set.count; i++) {
-        if (load->set.parts[i].node_index == load->base->node_index)
+        if (load->set.parts[i].node_index == load->layer->node_index)
             error = pst_backup_map_part(&load->set.parts[i], &load->reader, load->chunk, &findings,
                                         &bytes);
     }
@@ -274,15 +292,15 @@ static int map_parts(struct load *load, char *message)
 
 static int read_all(struct load *load, char *message)
 {
-    struct base_files *files = &load->base->files;
+    struct base_files *files = &load->files;
     int error = map_parts(load, message);
     if (!error)
         error = read_parts(load, take_catalogue);
     base_files_sort(files);
     if (!error)
         error = read_parts(load, take_places);
-    base_runs_settle(&load->base->runs);
-    base_files_settle(files, &load->base->runs);
+    base_runs_settle(&load->runs);
+    base_files_settle(files, &load->runs);
     if (error && !message[0])
         snprintf(message, PST_MESSAGE_BYTES, "%s: %s", load->part ? load->part->file.text : "",
                  pst_is_own_error(error) || !load->damage.what ? pst_error_text(error)
@@ -290,19 +308,36 @@ static int read_all(struct load *load, char *message)
     return error;
 }
 
-static void begin(struct load *load)
+static struct pst_origin own_origin(const struct pst_backup *backup,
+                                    const struct pst_node_manifest *manifest)
 {
-    struct pst_base *base = load->base;
-    const struct pst_node_manifest *manifest = &base->backup->nodes[base->node_index];
-    for (uint32_t i = 0; i < manifest->sources_count; i++)
-        load->sources[manifest->sources[i].instance] = manifest->sources[i].name;
-    load->started_unix_ns = manifest->common.started_unix_ns;
-    base->origins[base->origins_count++] = (struct pst_origin){
-        .number = base->backup->number,
+    struct pst_origin origin = {
+        .number = backup->number,
         .cluster_id = manifest->common.cluster_id,
         .node = (uint16_t)manifest->node,
     };
-    memcpy(base->origins[0].uid, base->backup->uid, sizeof(base->origins[0].uid));
+    memcpy(origin.uid, backup->uid, sizeof(origin.uid));
+    return origin;
+}
+
+static int begin(struct load *load, struct pst_base_layer *layer)
+{
+    struct pst_base *base = load->base;
+    const struct pst_node_manifest *manifest = &layer->backup->nodes[layer->node_index];
+    const struct pst_origin own = own_origin(layer->backup, manifest);
+    for (uint32_t i = 0; i < manifest->sources_count; i++)
+        load->sources[manifest->sources[i].instance] = manifest->sources[i].name;
+    load->started_unix_ns = manifest->common.started_unix_ns;
+    load->files.seed = load->runs.seed = base->files.seed;
+    layer->own = 0;
+    while (layer->own < base->origins_count &&
+           memcmp(&base->origins[layer->own], &own, sizeof(own)) != 0)
+        layer->own++;
+    if (layer->own == PST_ORIGINS_MAX)
+        return -E2BIG;
+    if (layer->own == base->origins_count)
+        base->origins[base->origins_count++] = own;
+    return 0;
 }
 
 static int make_buffers(struct load *load)
@@ -314,24 +349,43 @@ static int make_buffers(struct load *load)
     return load->index && load->chunk && load->decoded ? 0 : -ENOMEM;
 }
 
+/* The ids of sources leave these bits to the layers. */
+static int join(struct load *load)
+{
+    struct pst_base *base = load->base;
+    uint64_t layer = (uint64_t)(load->layer - base->layers) << LAYER_SHIFT;
+    int error = base_files_join(&base->files, &load->files, layer, (uint16_t)load->layer->own);
+    return error ? error
+                 : base_runs_join(&base->runs, &load->runs, layer, (uint16_t)load->layer->own);
+}
+
+static int load_layer(struct load *load, char *message)
+{
+    int error = pst_backup_parts_make(load->layer->backup, &load->set, NULL);
+    if (!error)
+        error = make_buffers(load);
+    if (!error)
+        error = pst_reader_open(&load->reader, 4);
+    if (error)
+        return error;
+    error = read_all(load, message);
+    pst_reader_close(&load->reader);
+    return error ? error : join(load);
+}
+
 int base_load(struct pst_base *base, char *message)
 {
-    struct load load = {.base = base};
+    struct pst_base_layer *layer = &base->layers[base->layers_count - 1];
+    struct load load = {.base = base, .layer = layer};
     message[0] = '\0';
-    begin(&load);
-    int error = pst_backup_parts_make(base->backup, &load.set, NULL);
+    int error = begin(&load, layer);
     if (!error)
-        error = make_buffers(&load);
-    if (!error) {
-        error = pst_reader_open(&load.reader, 4);
-        if (!error) {
-            error = read_all(&load, message);
-            pst_reader_close(&load.reader);
-        }
-    }
+        error = load_layer(&load, message);
     free(load.index);
     free(load.chunk);
     free(load.decoded);
+    base_files_free(&load.files);
+    base_runs_free(&load.runs);
     pst_backup_parts_free(&load.set);
     if (error && !message[0])
         snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));

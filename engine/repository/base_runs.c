@@ -24,17 +24,21 @@ static struct pst_digest key_of(const struct base_runs *runs, const char *source
     return pst_digest_of(path, strlen(path), seed ^ runs->seed);
 }
 
-int base_runs_add_object(struct base_runs *runs, const char *source,
-                         const struct pst_object *object)
+static int add_large(struct base_runs *runs, const struct base_large *large)
 {
     void *larges = runs->larges;
     int error = pst_grow(&larges, runs->larges_count, &runs->larges_room, sizeof(*runs->larges));
     runs->larges = larges;
-    if (error)
-        return error;
-    runs->larges[runs->larges_count++] =
-        (struct base_large){key_of(runs, source, object->path), object->id};
-    return 0;
+    if (!error)
+        runs->larges[runs->larges_count++] = *large;
+    return error;
+}
+
+int base_runs_add_object(struct base_runs *runs, const char *source,
+                         const struct pst_object *object)
+{
+    const struct base_large large = {key_of(runs, source, object->path), object->id};
+    return add_large(runs, &large);
 }
 
 int base_runs_add(struct base_runs *runs, const struct base_run *run)
@@ -69,20 +73,57 @@ void base_runs_settle(struct base_runs *runs)
         qsort(runs->larges, runs->larges_count, sizeof(*runs->larges), by_key);
 }
 
+static int join_runs(struct base_runs *runs, const struct base_runs *more, uint64_t layer,
+                     uint16_t own)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < more->count; i++) {
+        struct base_run run = more->runs[i];
+        run.object |= layer;
+        run.origin = run.origin == 0 ? own : (uint16_t)(run.origin - 1);
+        error = base_runs_add(runs, &run);
+    }
+    return error;
+}
+
+static int join_larges(struct base_runs *runs, const struct base_runs *more, uint64_t layer)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < more->larges_count; i++) {
+        struct base_large large = more->larges[i];
+        large.object |= layer;
+        error = add_large(runs, &large);
+    }
+    return error;
+}
+
+int base_runs_join(struct base_runs *runs, struct base_runs *more, uint64_t layer, uint16_t own)
+{
+    int error = join_runs(runs, more, layer, own);
+    if (!error)
+        error = join_larges(runs, more, layer);
+    base_runs_free(more);
+    base_runs_settle(runs);
+    return error;
+}
+
 uint64_t base_runs_object(const struct base_runs *runs, const char *source,
                           const struct pst_object *object)
 {
-    if (runs->larges_count == 0)
-        return 0;
-    const struct base_large wanted = {.key = key_of(runs, source, object->path)};
-    const struct base_large *found =
-        bsearch(&wanted, runs->larges, runs->larges_count, sizeof(wanted), by_key);
-    return found ? found->object : 0;
+    const struct pst_digest key = key_of(runs, source, object->path);
+    size_t low = 0, high = runs->larges_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(runs->larges[middle].key.bytes, key.bytes, sizeof(key.bytes)) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < runs->larges_count && pst_digest_equal(&runs->larges[low].key, &key) ? low + 1 : 0;
 }
 
-const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t object,
-                                      uint64_t offset, uint64_t bytes,
-                                      const uint8_t hash[PST_REFERENCE_HASH_BYTES])
+static const struct base_run *find_of(const struct base_runs *runs, uint64_t object,
+                                      uint64_t offset, uint64_t bytes, const uint8_t *hash)
 {
     const struct base_run wanted = {.object = object, .offset = offset};
     if (runs->count == 0)
@@ -92,6 +133,20 @@ const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t obj
     bool is_it =
         found && found->bytes == bytes && memcmp(found->hash, hash, sizeof(found->hash)) == 0;
     return is_it ? found : NULL;
+}
+
+const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t place, uint64_t offset,
+                                      uint64_t bytes, const uint8_t hash[PST_REFERENCE_HASH_BYTES])
+{
+    const struct base_run *found = NULL;
+    if (place == 0)
+        return NULL;
+    const struct base_large *first = &runs->larges[place - 1];
+    const struct base_large *end = runs->larges + runs->larges_count;
+    for (const struct base_large *large = first;
+         !found && large < end && pst_digest_equal(&large->key, &first->key); large++)
+        found = find_of(runs, large->object, offset, bytes, hash);
+    return found;
 }
 
 size_t base_runs_first(const struct base_runs *runs, uint64_t object)

@@ -47,14 +47,19 @@ PST_MUST_USE int base_runs_add(struct base_runs *runs, const struct base_run *ru
 /* All are added. */
 void base_runs_settle(struct base_runs *runs);
 
-/* The id in the base of what has this path; 0: none has. */
+/* Adds what another one has, which is empty then. layer: set in the ids of its objects, so that
+ * they are none of another backup's; own: what its origin 0 is, all others being one too high.
+ * -ENOMEM. */
+PST_MUST_USE int base_runs_join(struct base_runs *runs, struct base_runs *more, uint64_t layer,
+                                uint16_t own);
+
+/* The place of the objects that have this path, one of each backup at most; 0: none has. */
 uint64_t base_runs_object(const struct base_runs *runs, const char *source,
                           const struct pst_object *object);
 
-/* The run of an object of the base that has these bytes; NULL: none. */
-const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t object,
-                                      uint64_t offset, uint64_t bytes,
-                                      const uint8_t hash[PST_REFERENCE_HASH_BYTES]);
+/* The run of an object at that place that has these bytes; NULL: none. */
+const struct base_run *base_runs_find(const struct base_runs *runs, uint64_t place, uint64_t offset,
+                                      uint64_t bytes, const uint8_t hash[PST_REFERENCE_HASH_BYTES]);
 
 /* Index of the first run of an object of the base; they follow each other. */
 size_t base_runs_first(const struct base_runs *runs, uint64_t object);

@@ -9,6 +9,7 @@
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/digest.h"
+#include "engine/repository/backup_draft.h"
 #include "engine/repository/backup_origins.h"
 #include "engine/repository/identify.h"
 #include "engine/repository/layout.h"
@@ -117,7 +118,7 @@ static int read_backup(struct pst_backup *backup)
                  layout_backup(backup->stored_as).text);
         return backup_read_origins(backup);
     }
-    return 0;
+    return backup->state == PST_BACKUP_INCOMPLETE ? backup_read_drafts(backup) : 0;
 }
 
 static int append(struct pst_backup_list *list, struct pst_backup *backup)
@@ -347,6 +348,11 @@ static bool is_misnamed(const struct pst_backup *backup)
     return backup->stored_as != backup->number;
 }
 
+static bool was_never_completed(const struct pst_backup *backup)
+{
+    return backup->state == PST_BACKUP_INCOMPLETE || backup->state == PST_BACKUP_CUT_OFF;
+}
+
 static bool is_usable(const struct pst_backup *backup)
 {
     return pst_backup_is_usable(backup->state) && !is_misnamed(backup);
@@ -354,7 +360,7 @@ static bool is_usable(const struct pst_backup *backup)
 
 static bool is_decided(const struct pst_backup *backup)
 {
-    return backup->state != PST_BACKUP_INCOMPLETE && backup->state != PST_BACKUP_IN_DOUBT &&
+    return !was_never_completed(backup) && backup->state != PST_BACKUP_IN_DOUBT &&
            !is_misnamed(backup);
 }
 
@@ -499,7 +505,7 @@ uint32_t pst_backup_warn_passed_over(const struct pst_backup_list *list,
     uint32_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *backup = list->backups[i];
-        if (backup->number <= chosen->number || backup->state == PST_BACKUP_INCOMPLETE)
+        if (backup->number <= chosen->number || was_never_completed(backup))
             continue;
         pst_log(PST_LOG_WARNING, "backup %u, which is newer than %u, is passed over: it is %s: %s",
                 backup->number, chosen->number, pst_backup_state_text(backup->state),

@@ -59,6 +59,11 @@ struct layout_name layout_mark(uint32_t number, uint32_t node)
     NAME("BACKUP-%u.%u.mark", number, node);
 }
 
+struct layout_name layout_draft(uint32_t number, uint32_t node)
+{
+    NAME("BACKUP-%u.%u.draft", number, node);
+}
+
 struct layout_name layout_pin(uint32_t number)
 {
     NAME("BACKUP-%u.pin", number);
@@ -150,11 +155,23 @@ bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node)
            strcmp(name, layout_mark(number, *node).text) == 0;
 }
 
-bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *node)
+/* format: with the number and the node. */
+static bool parse_of_node(const char *name, const char *format, uint32_t number, uint32_t *node)
 {
     uint32_t found;
-    return sscanf(name, "BACKUP-%u.%u.manifest", &found, node) == 2 && found == number &&
-           *node >= 1 && *node <= PST_NODES_MAX &&
+    return sscanf(name, format, &found, node) == 2 && found == number && *node >= 1 &&
+           *node <= PST_NODES_MAX;
+}
+
+bool layout_parse_draft(const char *name, uint32_t number, uint32_t *node)
+{
+    return parse_of_node(name, "BACKUP-%u.%u.draft", number, node) &&
+           strcmp(name, layout_draft(number, *node).text) == 0;
+}
+
+bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *node)
+{
+    return parse_of_node(name, "BACKUP-%u.%u.manifest", number, node) &&
            strcmp(name, layout_node_manifest(number, *node).text) == 0;
 }
 
@@ -188,7 +205,8 @@ bool layout_is_inside(const char *name, uint32_t number)
     uint32_t found, parts;
     return (layout_parse_cluster(name, &found) && found == number) ||
            layout_parse_node_manifest(name, number, &found) ||
-           layout_parse_mark(name, number, &found) || strcmp(name, layout_pin(number).text) == 0 ||
+           layout_parse_draft(name, number, &found) || layout_parse_mark(name, number, &found) ||
+           strcmp(name, layout_pin(number).text) == 0 ||
            strcmp(name, layout_verified(number).text) == 0 ||
            layout_parse_keys(name, number, &found) ||
            layout_parse_part_dir(name, number, &found, &parts) || is_temporary(name, number);

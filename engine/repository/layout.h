@@ -29,11 +29,12 @@ struct layout_name layout_part_file(uint32_t number, uint32_t node);
 struct layout_name layout_part(uint32_t number, uint32_t node, uint32_t part, uint32_t parts);
 /* BACKUP-7-PART-1-OF-4/BACKUP-7.1.data */
 struct layout_name layout_node_manifest(uint32_t number, uint32_t node); /* BACKUP-7.1.manifest */
-struct layout_name layout_cluster_manifest(uint32_t number);    /* BACKUP-7.cluster.manifest */
-struct layout_name layout_cluster_copy(uint32_t number);        /* the same and ".copy" */
-struct layout_name layout_mark(uint32_t number, uint32_t node); /* BACKUP-7.1.mark */
-struct layout_name layout_pin(uint32_t number);                 /* BACKUP-7.pin */
-struct layout_name layout_verified(uint32_t number);            /* BACKUP-7.verified */
+struct layout_name layout_cluster_manifest(uint32_t number);     /* BACKUP-7.cluster.manifest */
+struct layout_name layout_cluster_copy(uint32_t number);         /* the same and ".copy" */
+struct layout_name layout_mark(uint32_t number, uint32_t node);  /* BACKUP-7.1.mark */
+struct layout_name layout_draft(uint32_t number, uint32_t node); /* BACKUP-7.1.draft */
+struct layout_name layout_pin(uint32_t number);                  /* BACKUP-7.pin */
+struct layout_name layout_verified(uint32_t number);             /* BACKUP-7.verified */
 
 /* The wrapped data key of a node, which is kept twice: BACKUP-7.1.keys, BACKUP-7.1.keys.copy. */
 #define LAYOUT_KEYS_COPIES 2u
@@ -52,6 +53,7 @@ bool layout_parse_unmarked(const char *name, uint32_t *number, uint32_t *node);
 bool layout_parse_pruned(const char *name, uint32_t *number);
 bool layout_parse_part_dir(const char *name, uint32_t number, uint32_t *part, uint32_t *parts);
 bool layout_parse_mark(const char *name, uint32_t number, uint32_t *node);
+bool layout_parse_draft(const char *name, uint32_t number, uint32_t *node);
 bool layout_parse_node_manifest(const char *name, uint32_t number, uint32_t *node);
 bool layout_parse_keys(const char *name, uint32_t number, uint32_t *node); /* or its copy */
 bool layout_parse_cluster(const char *name, uint32_t *number); /* the manifest or its copy */

@@ -90,6 +90,10 @@ struct pst_repository_ops {
     /* A new file, or new contents of one; nothing is synced. */
     int (*overwrite)(struct pst_repository *repository, int directory, const char *name,
                      const void *data, size_t bytes);
+    /* The end of a part that was cut off: at `offset` come these bytes, nothing is behind them, and
+     * the contents are synced. The file is made where there is none. */
+    int (*end_file)(struct pst_repository *repository, int directory, const char *path,
+                    uint64_t offset, const void *data, size_t bytes);
     int (*make_directory)(struct pst_repository *repository, int directory, const char *name);
 
     /* In one step, inside one directory. -EEXIST: `to` is there; with replace that is replaced, but
@@ -191,6 +195,14 @@ static inline int repository_overwrite(struct pst_repository *repository, int di
 {
     return PST_ACTIVITY_STEP("write", name,
                              repository->ops->overwrite(repository, directory, name, data, bytes));
+}
+
+static inline int repository_end_file(struct pst_repository *repository, int directory,
+                                      const char *path, uint64_t offset, const void *data,
+                                      size_t bytes)
+{
+    return PST_ACTIVITY_STEP(
+        "end", path, repository->ops->end_file(repository, directory, path, offset, data, bytes));
 }
 
 static inline int repository_make_directory(struct pst_repository *repository, int directory,

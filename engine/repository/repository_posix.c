@@ -128,6 +128,14 @@ static int posix_overwrite(struct pst_repository *repository, int directory, con
     return error ? fail(repository, "write", error) : 0;
 }
 
+static int posix_end_file(struct pst_repository *repository, int directory, const char *path,
+                          uint64_t offset, const void *data, size_t bytes)
+{
+    struct pst_durable_context context = {.fault = repository->context};
+    int error = pst_step_end_file(directory, path, offset, data, bytes, &context);
+    return outcome(repository, &context, error);
+}
+
 static int posix_make_directory(struct pst_repository *repository, int directory, const char *name)
 {
     struct pst_durable_context context = {.fault = repository->context};
@@ -207,6 +215,7 @@ static const struct pst_repository_ops posix_ops = {
     .read_stored = posix_read_stored,
     .create = posix_create,
     .overwrite = posix_overwrite,
+    .end_file = posix_end_file,
     .make_directory = posix_make_directory,
     .rename = posix_rename,
     .remove = posix_remove,

@@ -35,7 +35,8 @@ static bool manifest_is_known(const struct pst_backup *backup, const char *name)
         return true;
     for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
         uint32_t node = backup->cluster.nodes[i].node;
-        if (strcmp(name, layout_node_manifest(backup->number, node).text) == 0)
+        if (strcmp(name, layout_node_manifest(backup->number, node).text) == 0 ||
+            strcmp(name, layout_draft(backup->number, node).text) == 0) /* which goes next */
             return true;
         if (backup_is_sealed(backup, i) && layout_parse_keys(name, backup->number, &number) &&
             number == node)

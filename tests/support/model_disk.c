@@ -443,6 +443,14 @@ static int make(struct pst_repository *repository, enum model_op op, int handle,
     return 0;
 }
 
+/* It has no parts to end. */
+static int model_end_file(struct pst_repository *repository, int handle, const char *path,
+                          uint64_t offset, const void *data, size_t bytes)
+{
+    (void)repository, (void)handle, (void)path, (void)offset, (void)data, (void)bytes;
+    return -ENOTSUP;
+}
+
 static int model_make_directory(struct pst_repository *repository, int handle, const char *name)
 {
     return make(repository, MODEL_MAKE_DIRECTORY, handle, name, PST_REPOSITORY_DIRECTORY);
@@ -653,6 +661,7 @@ static const struct pst_repository_ops model_ops = {
     .read_stored = model_read_stored,
     .create = model_create,
     .overwrite = model_overwrite,
+    .end_file = model_end_file,
     .make_directory = model_make_directory,
     .rename = model_rename,
     .remove = model_remove,

@@ -398,6 +398,7 @@ enum pst_backup_state {
     PST_BACKUP_MISNAMED,   /* complete, but its directory has the name of another number */
     PST_BACKUP_SPLIT, /* complete, but other nodes' files, or a backup that holds some of its bytes,
                          are in none of the directories given */
+    PST_BACKUP_CUT_OFF, /* never completed; what was written of it is kept for the next backups */
 };
 
 /* One backup of a list. The fields behind uid are zeros where its cluster manifest cannot be read.

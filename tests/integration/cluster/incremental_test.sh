@@ -84,3 +84,29 @@ expect_exit 0 "$penstock" backup --node "$memory/1.socket"
 expect_node 3 1 0 20 2
 expect_node 3 2 40005 0 null
 stop_both
+
+# Cut off: a node is killed, the other one aborts and leaves nothing; what the first had written is referred to.
+head -c 40000000 /dev/urandom >"$disk/tree2/large"
+sleep 2.1
+cut_off() { # TO TO
+    start_both "$1" "$2" --base auto --pace 8M
+    "$penstock" backup --node "$memory/1.socket" >"$memory/out" 2>"$memory/err" &
+    local client=$!
+    sleep 2.5
+    kill -KILL "${process[2]}"
+    { wait "${process[2]}" || true; } 2>/dev/null
+    wait "$client" && fail_with_logs 'the backup of a node that was killed is complete'
+    start_node 2 "$2" --base auto
+    wait_until sees_live 1 2
+    wait_until sees_live 2 2
+    expect_exit 0 "$penstock" backup --node "$memory/1.socket"
+    stop_both
+    local kept
+    kept=$(manifest 2 2 | jq '[.origins[]?.bytes] | add // 0')
+    echo "of 40000000 bytes $kept are referred to"
+    [ "$kept" -gt 4000000 ] || fail_with_logs "of what node 2 had written $kept bytes are referred to"
+    [ "$(manifest 2 1 | jq .origins)" = null ] || fail_with_logs 'node 1 refers to what it had removed'
+    expect_exit 0 "$penstock" verify --from "$1" --from "$2" 2
+}
+cut_off "$disk/to3" "$disk/to3"
+cut_off "$disk/to4" "$disk/to5"

@@ -1,0 +1,353 @@
+/* Makes whole parts of what a backup that was cut off has left. Called by archive_draft.c, on the
+ * archive's thread. */
+#include "engine/repository/gather.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/fault_point.h"
+#include "engine/base/own_error.h"
+#include "engine/format/object.h"
+#include "engine/format/part.h"
+#include "engine/repository/reader.h"
+
+/* Read at once, beside a whole chunk. */
+#define WINDOW_BYTES (4u << 20)
+
+struct gather {
+    struct pst_repository *repository;
+    struct pst_node_manifest *draft;
+    uint64_t limit_ns;
+    struct pst_reader reader;
+    size_t chunk_room; /* header and payload of the longest chunk */
+    uint8_t *window;
+    void *decoded, *index, *sums;
+    uint8_t *tail;
+    uint64_t data_chunks; /* of all parts */
+
+    /* The part in work. */
+    struct pst_repository_path path;
+    struct pst_file file;
+    bool is_open;
+    struct pst_part part;
+    uint64_t window_at; /* where in the file the window lies */
+    uint32_t window_has;
+    uint64_t tail_at; /* likewise, what is written behind the chunks */
+    size_t tail_bytes;
+    uint8_t block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
+};
+
+static int make_buffers(struct gather *gather)
+{
+    gather->chunk_room = PST_CHUNK_HEADER_BYTES + (size_t)gather->draft->chunk_bytes;
+    gather->window = aligned_alloc(PST_BLOCK_BYTES, gather->chunk_room + WINDOW_BYTES);
+    gather->decoded = aligned_alloc(PST_BLOCK_BYTES, gather->chunk_room);
+    gather->index = aligned_alloc(PST_BLOCK_BYTES, gather->chunk_room);
+    gather->sums = aligned_alloc(PST_BLOCK_BYTES, gather->chunk_room);
+    /* a header, an index that is full, sums, the last index, the trailer */
+    gather->tail = malloc(3 * gather->chunk_room + (size_t)2 * PST_BLOCK_BYTES);
+    return gather->window && gather->decoded && gather->index && gather->sums && gather->tail
+               ? 0
+               : -ENOMEM;
+}
+
+static void free_buffers(struct gather *gather)
+{
+    free(gather->window);
+    free(gather->decoded);
+    free(gather->index);
+    free(gather->sums);
+    free(gather->tail);
+}
+
+/* ---- reading ---- */
+
+/* What the window has from an offset on; NULL: not so many bytes. */
+static const void *look_at(const struct gather *gather, uint64_t offset, uint64_t bytes)
+{
+    if (offset < gather->window_at || offset + bytes > gather->window_at + gather->window_has)
+        return NULL;
+    return gather->window + (offset - gather->window_at);
+}
+
+/* The same, moved there where it has not. *at NULL: the file has not. */
+static int have(struct gather *gather, uint64_t offset, uint64_t bytes, const void **at)
+{
+    *at = look_at(gather, offset, bytes);
+    if (*at)
+        return 0;
+    int got = pst_reader_read(&gather->reader, &gather->file, gather->window,
+                              (uint32_t)(gather->chunk_room + WINDOW_BYTES), offset);
+    if (got < 0)
+        return got;
+    gather->window_at = offset;
+    gather->window_has = (uint32_t)got;
+    *at = look_at(gather, offset, bytes);
+    return 0;
+}
+
+/* The next chunk of the part; NULL: what lies there is none, or not a whole one. */
+static int next_chunk(struct gather *gather, const void **chunk)
+{
+    const struct pst_part *part = &gather->part;
+    struct pst_damage damage;
+    int error = have(gather, part->next_offset, PST_CHUNK_HEADER_BYTES, chunk);
+    if (error || !*chunk)
+        return error;
+    bool is_whole = pst_chunk_check_header(*chunk, PST_CHUNK_HEADER_BYTES, &part->identity,
+                                           part->next_chunk, part->next_offset, &damage) == 0;
+    const struct pst_chunk_header *header = *chunk;
+    is_whole = is_whole && header->stored_bytes <= part->chunk_bytes &&
+               header->raw_bytes <= part->chunk_bytes;
+    uint64_t bytes = is_whole ? pst_chunk_file_bytes(header->stored_bytes) : 0;
+    if (is_whole)
+        error = have(gather, part->next_offset, bytes, chunk);
+    if (error)
+        return error;
+    is_whole = is_whole && *chunk &&
+               pst_chunk_check(*chunk, bytes, &part->identity, part->next_chunk, part->next_offset,
+                               &damage) == 0;
+    if (is_whole && pst_chunk_is_encoded(*chunk)) {
+        is_whole = pst_chunk_decode(*chunk, gather->decoded, part->chunk_bytes, &damage) == 0;
+        *chunk = gather->decoded;
+    }
+    *chunk = is_whole ? *chunk : NULL;
+    return 0;
+}
+
+/* ---- what chunks say ---- */
+
+static bool has_legal_entries(const struct pst_chunk_header *header, const void *payload)
+{
+    struct pst_object object;
+    int error = 0;
+    for (size_t offset = 0; !error && offset < header->raw_bytes;)
+        error = pst_object_decode(payload, header->raw_bytes, &offset, &object);
+    return !error;
+}
+
+/* Counts what a record refers to; false: there are too many origins. */
+static bool count_reference(struct pst_node_manifest *draft, const struct pst_origin *named,
+                            const struct pst_reference *reference)
+{
+    uint32_t i = 0;
+    while (i < draft->origins_count &&
+           memcmp(draft->origins[i].uid, named->uid, sizeof(named->uid)) != 0)
+        i++;
+    if (i == PST_ORIGINS_MAX)
+        return false;
+    struct pst_manifest_origin *origin = &draft->origins[i];
+    if (i == draft->origins_count) {
+        *origin = (struct pst_manifest_origin){.number = named->number};
+        memcpy(origin->uid, named->uid, sizeof(origin->uid));
+        draft->origins_count++;
+    }
+    origin->bytes += reference->bytes;
+    origin->objects++;
+    return true;
+}
+
+static bool count_references(struct pst_node_manifest *draft, const struct pst_chunk_header *header,
+                             const void *payload)
+{
+    struct pst_references_view view;
+    struct pst_damage damage;
+    bool is_legal = (draft->common.version.incompatible & PST_FORMAT_REFERS) != 0 &&
+                    pst_references_read(payload, header->raw_bytes, &view, &damage) == 0;
+    for (uint32_t i = 0; is_legal && i < view.records_count; i++)
+        is_legal = count_reference(draft, &view.origins[view.records[i].origin], &view.records[i]);
+    return is_legal;
+}
+
+/* The hash by which a run is found again was to be in the index. */
+static int note_hash(struct gather *gather, const struct pst_chunk_header *header,
+                     const void *payload)
+{
+    uint8_t hash[PST_REFERENCE_HASH_BYTES];
+    const struct pst_chunk_piece *piece = &header->pieces[0];
+    if (header->pieces_count != 1 || (header->flags & PST_CHUNK_ROWS) != 0 ||
+        piece->payload_offset != 0 || piece->bytes != header->raw_bytes)
+        return 0;
+    int error = pst_reference_hash(payload, header->raw_bytes, hash);
+    if (!error)
+        pst_part_note_hash(&gather->part, hash, piece->object_offset);
+    return error;
+}
+
+/* *is_end: it is not what a writer of parts writes there. -ENOMEM. */
+static int adopt(struct gather *gather, const void *chunk, bool *is_end)
+{
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    const void *payload = pst_chunk_payload_of(chunk);
+    if ((header->type == PST_CHUNK_CATALOGUE && !has_legal_entries(header, payload)) ||
+        (header->type == PST_CHUNK_REFERENCES &&
+         !count_references(gather->draft, header, payload))) {
+        *is_end = true;
+        return 0;
+    }
+    int error = header->type == PST_CHUNK_DATA ? note_hash(gather, header, payload) : 0;
+    if (error)
+        return error;
+    *is_end = pst_part_adopt(&gather->part, chunk) != 0;
+    gather->data_chunks += !*is_end && header->type == PST_CHUNK_DATA && header->pieces_count > 0;
+    return 0;
+}
+
+static int adopt_chunks(struct gather *gather)
+{
+    bool is_end = false;
+    while (!is_end && pst_monotonic_ns() < gather->limit_ns) {
+        const void *chunk;
+        int error = next_chunk(gather, &chunk);
+        if (error && !pst_is_own_error(error))
+            return 0; /* what the disk does not give is not there */
+        if (!error && chunk)
+            error = adopt(gather, chunk, &is_end);
+        if (error)
+            return error;
+        is_end = is_end || !chunk;
+    }
+    return 0;
+}
+
+/* ---- the end of a part ---- */
+
+static void put(struct gather *gather, const void *block, struct pst_part_place place)
+{
+    assert(place.file_offset == gather->tail_at + gather->tail_bytes);
+    memcpy(gather->tail + gather->tail_bytes, block, place.bytes);
+    gather->tail_bytes += place.bytes;
+}
+
+static void put_index(struct gather *gather)
+{
+    put(gather, gather->index, pst_part_seal_index(&gather->part));
+}
+
+static int end_part(struct gather *gather, struct pst_manifest_part *named)
+{
+    struct pst_part *part = &gather->part;
+    struct pst_node_manifest *draft = gather->draft;
+    if (pst_part_has_sums(part)) {
+        if (pst_part_index_is_full(part)) {
+            put_index(gather);
+            pst_part_attach_index(part, gather->index);
+        }
+        put(gather, gather->sums, pst_part_seal_sums(part));
+    }
+    put_index(gather);
+    put(gather, gather->block,
+        pst_part_seal_trailer(part, draft->common.start_gci, draft->common.stop_gci,
+                              draft->common.finished_unix_ns, gather->block, &named->digest));
+    named->file_bytes = gather->tail_at + gather->tail_bytes;
+    named->sums = part->sums;
+    named->lz4_chunks = part->codec_chunks[PST_CODEC_LZ4];
+    named->zstd_chunks = part->codec_chunks[PST_CODEC_ZSTD];
+    pst_part_sums_add(&draft->common.sums, &part->sums);
+    int error = repository_end_file(gather->repository, gather->repository->root, gather->path.text,
+                                    gather->tail_at, gather->tail, gather->tail_bytes);
+    PST_FAULT_POINT("after", "PART_ENDED");
+    return error;
+}
+
+/* ---- a part ---- */
+
+static struct pst_part_identity identity_of(const struct pst_node_manifest *draft, uint32_t part)
+{
+    struct pst_part_identity identity = {
+        .number = draft->common.number,
+        .cluster_id = draft->common.cluster_id,
+        .node = (uint16_t)draft->node,
+        .part = (uint16_t)part,
+        .parts = (uint16_t)draft->parts_count,
+    };
+    memcpy(identity.uid, draft->common.uid, sizeof(identity.uid));
+    return identity;
+}
+
+/* Begins the part anew, where what is there is not even its header. */
+static void begin_part(struct gather *gather, const struct pst_part_identity *identity)
+{
+    const struct pst_node_manifest *draft = gather->draft;
+    pst_part_begin(&gather->part, identity, draft->chunk_bytes, identity->part,
+                   draft->common.started_unix_ns, gather->block);
+    if (draft->common.version.incompatible & PST_FORMAT_REFERS)
+        pst_part_note_base(&gather->part, gather->block);
+    const struct pst_part_place all = {.file_offset = 0, .bytes = PST_BLOCK_BYTES};
+    put(gather, gather->block, all);
+}
+
+/* Whether the part has its header; then the part is taken up. */
+static int take_header(struct gather *gather, const struct pst_part_identity *identity,
+                       bool *has_header)
+{
+    const void *block = NULL;
+    struct pst_damage damage;
+    *has_header = false;
+    int error = gather->is_open ? have(gather, 0, PST_BLOCK_BYTES, &block) : 0;
+    if (error || !block || pst_part_header_check(block, PST_BLOCK_BYTES, identity, &damage) != 0)
+        return error;
+    const struct pst_part_header *header = block;
+    *has_header =
+        header->chunk_bytes == gather->draft->chunk_bytes && header->cipher == PST_CIPHER_NONE;
+    if (*has_header)
+        pst_part_resume(&gather->part, header);
+    return 0;
+}
+
+static int gather_part(struct gather *gather, struct pst_manifest_part *named)
+{
+    const struct pst_part_identity identity = identity_of(gather->draft, named->part);
+    bool has_header;
+    gather->window_at = gather->tail_at = 0;
+    gather->window_has = 0;
+    gather->tail_bytes = 0;
+    int error = take_header(gather, &identity, &has_header);
+    if (error)
+        return error;
+    if (!has_header)
+        begin_part(gather, &identity);
+    pst_part_attach_index(&gather->part, gather->index);
+    pst_part_attach_sums(&gather->part, gather->sums, gather->draft->chunk_bytes);
+    if (has_header) {
+        error = adopt_chunks(gather);
+        gather->tail_at = gather->part.next_offset;
+    }
+    return error ? error : end_part(gather, named);
+}
+
+static int open_and_gather(struct gather *gather, struct pst_manifest_part *named)
+{
+    const struct pst_node_manifest *draft = gather->draft;
+    gather->path = pst_repository_part_path(draft->common.number, draft->node, named->part,
+                                            draft->parts_count);
+    int error = pst_reader_open_file(&gather->reader, gather->repository->root, gather->path.text,
+                                     &gather->file);
+    gather->is_open = !error;
+    if (error && error != -ENOENT)
+        return error;
+    error = gather_part(gather, named);
+    if (gather->is_open)
+        pst_reader_close_file(&gather->reader, &gather->file);
+    return error;
+}
+
+int gather_parts(struct pst_repository *repository, struct pst_node_manifest *draft,
+                 uint64_t limit_ns, struct pst_repository_path *failed)
+{
+    struct gather gather = {.repository = repository, .draft = draft, .limit_ns = limit_ns};
+    draft->common.finished_unix_ns = pst_unix_ns();
+    int error = make_buffers(&gather);
+    if (!error)
+        error = pst_reader_open(&gather.reader, 4);
+    for (uint32_t i = 0; !error && i < draft->parts_count; i++)
+        error = open_and_gather(&gather, &draft->parts[i]);
+    *failed = gather.path;
+    if (gather.reader.ring)
+        pst_reader_close(&gather.reader);
+    free_buffers(&gather);
+    return !error && gather.data_chunks == 0 ? -ENOENT : error;
+}

@@ -1,0 +1,20 @@
+/*
+ * What is left of a backup that was cut off: of each part the chunks from its beginning to the
+ * first that is not whole. They get checksums of objects, an index and a trailer, so that whoever
+ * reads parts can read them; what is behind them goes. docs/adr/0046-cut-off-backups.md.
+ *
+ * Private to engine/repository. Blocking; the archive's thread.
+ */
+#ifndef PST_ENGINE_REPOSITORY_GATHER_H
+#define PST_ENGINE_REPOSITORY_GATHER_H
+
+#include "engine/format/manifest.h"
+#include "engine/repository/repository.h"
+
+/* Ends all parts of a draft, and enters in it what they have: parts, sums, origins and the time. No
+ * chunk is looked at after limit_ns, by the monotonic clock: then the rest goes too. *failed: the
+ * file that an error is about. -ENOENT: nothing that could be of use is whole. */
+PST_MUST_USE int gather_parts(struct pst_repository *repository, struct pst_node_manifest *draft,
+                              uint64_t limit_ns, struct pst_repository_path *failed);
+
+#endif
