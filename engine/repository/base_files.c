@@ -144,6 +144,17 @@ static bool settle_runs(struct base_file *file, const struct base_runs *runs)
     return true;
 }
 
+/* Whether it lies in runs of the base alone. Then it is referred to by these: the next backup finds
+ * those that stay when the file changes, which no sum of the whole would tell. */
+static bool is_in_runs(const struct base_file *file, const struct base_runs *runs)
+{
+    uint64_t own, referred;
+    if (!runs || file->bytes < PST_CHUNK_BYTES_MIN)
+        return false;
+    base_runs_count(runs, file->object, &own, &referred);
+    return own == file->bytes && referred == 0;
+}
+
 /* Whether its bytes all are where the table says; of one with pieces, that is the base. */
 static bool settle_file(struct base_file *file, const struct base_runs *runs)
 {
@@ -159,6 +170,7 @@ static bool settle_file(struct base_file *file, const struct base_runs *runs)
         return false;
     file->bytes = bytes;
     file->origin_object = file->object;
+    file->state |= is_in_runs(file, runs) ? FILE_HAS_RUNS : 0;
     return true;
 }
 

@@ -58,11 +58,11 @@ back_up --base auto
 expect_message 'backup 1 is the base: 13 of its files can be referred to'
 expect_read 0 13
 expect_base 1
-expect_output "^base 1: 4\\.8 MiB more lie in earlier backups \\(13 references\\)"
+expect_output "^base 1: 4\\.8 MiB more lie in earlier backups \\(17 references\\)"
 back_up --base auto --compress zstd --json
 tail -1 "$memory/out" >"$memory/summary"
 expect_described "$memory/summary"
-jq -e ".base == 2 and .references == 13 and .referenced_bytes == $all and .source_bytes == 0" "$memory/summary" >/dev/null ||
+jq -e ".base == 2 and .references == 17 and .referenced_bytes == $all and .source_bytes == 0" "$memory/summary" >/dev/null ||
     fail 'summary: not what was referred to'
 expect_base 2
 expect_read 0 13
@@ -95,10 +95,16 @@ back_up --base auto
 expect_read 0 12
 [ "$(manifest '[.origins[].number] | sort')" = '[1,6]' ] || fail 'origins: not where the bytes are'
 
-# Without a base nothing is referred to; --rehash reads all.
+# A large file that was as it had been, and changes then: its run is stored, and no other.
+printf X | dd of="$tree/large" bs=1 seek=3000000 conv=notrunc status=none
+back_up --base auto
+expect_read 1048576 12
+
+# Without a base nothing is referred to; --rehash reads all, and refers to the runs that it finds.
 back_up --base auto --rehash
-expect_read $((all - 1000 + 8 - 300 - 990)) 0
-expect_base 7
+[ "$(manifest .sums.source_bytes)" = $((all - 1000 + 8 - 300 - 990 - 5000000)) ] || fail "rehash: $(manifest .sums)"
+[ "$(manifest '[.origins[].bytes] | add')" = 5000000 ] || fail 'rehash: a run is stored again'
+expect_base 8
 back_up
 expect_base null
 expect_read $((all - 1000 + 8 - 300 - 990)) 0
