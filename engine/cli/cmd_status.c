@@ -127,6 +127,15 @@ static void print_codecs(const json_t *last)
                    (long long)lz4, (long long)zstd, (long long)number_of(chunks, "none"));
 }
 
+/* Nothing of a backup without a base. */
+static void print_referenced(const json_t *last)
+{
+    char bytes[CLI_VALUE_TEXT_BYTES];
+    if (json_object_get(last, "referenced_bytes"))
+        cli_print_line(stdout, "      %s more of it lie in earlier backups",
+                       size_of(last, "referenced_bytes", bytes));
+}
+
 static void print_last(const json_t *last)
 {
     char bytes[CLI_VALUE_TEXT_BYTES];
@@ -138,6 +147,7 @@ static void print_last(const json_t *last)
                    (double)number_of(last, "elapsed_ns") / 1e9, text_of(last, "ended"),
                    text_of(last, "uid"));
     print_codecs(last);
+    print_referenced(last);
     if (text_of(last, "error_name")[0] != '\0')
         cli_print_line(stdout, "      reason: %s%s%s", text_of(last, "error_text"),
                        text_of(last, "where")[0] != '\0' ? " at " : "", text_of(last, "where"));

@@ -69,12 +69,14 @@ static void log_end(const struct history *history, const struct pst_last_backup 
 }
 
 /* The LDMs have noted it before they answered, and are in no other backup yet. */
-static void add_codecs(const struct pst_node *node, struct pst_last_backup *last)
+static void add_reports(const struct pst_node *node, struct pst_last_backup *last)
 {
     for (uint32_t i = 0; i < node->config.plan->ldms; i++) {
         const struct pst_ldm_report *report = &node->ldms[i].report;
-        for (uint32_t codec = 0; codec < PST_CODECS && report->backup == pst_uid_low(last->uid);
-             codec++)
+        if (report->backup != pst_uid_low(last->uid))
+            continue;
+        last->referenced_bytes += report->referenced_bytes;
+        for (uint32_t codec = 0; codec < PST_CODECS; codec++)
             last->codec_chunks[codec] += report->codec_chunks[codec];
     }
 }
@@ -112,7 +114,7 @@ static void end(struct history *history, struct pst_node *node, const struct pst
     memcpy(last.uid, history->uid, sizeof(last.uid));
     if (how == PST_END_COMPLETE) {
         last.sums = proxy->sums;
-        add_codecs(node, &last);
+        add_reports(node, &last);
         last.missing = pst_set_minus(&node->config.cluster->expected, &history->nodes);
     }
     log_end(history, &last);

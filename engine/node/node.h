@@ -143,6 +143,7 @@ struct pst_last_backup {
     pst_ref where;                     /* ABORTED: where it arose; 0: unknown */
     struct pst_sums sums;              /* COMPLETE: of this node */
     uint64_t codec_chunks[PST_CODECS]; /* likewise: its chunks by codec */
+    uint64_t referenced_bytes;         /* likewise: that lie in earlier backups */
     struct pst_set missing;            /* by id - 1: nodes of the cluster that are not in it */
 };
 

@@ -193,6 +193,8 @@ json_t *control_last_backup_json(const struct pst_last_backup *last)
     control_add_missing(&object, &last->missing);
     if (last->end == PST_END_COMPLETE)
         pst_json_set(&object, "codec_chunks", codecs_json(last->codec_chunks));
+    if (last->referenced_bytes > 0)
+        pst_json_set(&object, "referenced_bytes", json_integer((json_int_t)last->referenced_bytes));
     if (last->end == PST_END_COMPLETE && last->sums.stored_bytes > 0)
         pst_json_set(&object, "ratio",
                      json_real((double)last->sums.source_bytes / (double)last->sums.stored_bytes));

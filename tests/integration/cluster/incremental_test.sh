@@ -67,6 +67,10 @@ expect_node 2 2 0 20 1
 expect_decision 1 '.origins == null and .version.incompatible == 0'
 expect_decision 2 '.version.incompatible == 2 and (.origins | length) == 1'
 expect_decision 2 '.origins[0] | .number == 1 and .objects == 40 and .bytes == 60000'
+expect_exit 0 "$penstock" status --node "$memory/1.socket"
+expect_output '19\.5 KiB more of it lie in earlier backups'
+expect_exit 0 "$penstock" status --node "$memory/2.socket" --json
+expect_json '.[0].last_backup.referenced_bytes == 40000'
 echo more >>"$disk/tree2/f1"
 expect_exit 0 "$penstock" backup --node "$memory/1.socket" --single-threaded
 expect_node 3 1 0 20 2
