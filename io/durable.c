@@ -125,11 +125,11 @@ int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
     return create(dirfd, name, 0600, data, bytes, context);
 }
 
-int pst_step_end_file(int dirfd, const char *path, uint64_t offset, const void *data, size_t bytes,
+int pst_step_end_file(int dirfd, const char *name, uint64_t offset, const void *data, size_t bytes,
                       struct pst_durable_context *context)
 {
-    int flags = O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = (int)CALL(context, "open", openat(dirfd, path, flags, 0600));
+    int flags = O_CREAT | O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int fd = (int)CALL(context, "open", openat(dirfd, name, flags, 0600));
     if (fd < 0)
         return fd;
     int error = (int)CALL(context, "truncate", ftruncate(fd, (off_t)offset));

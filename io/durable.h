@@ -58,9 +58,9 @@ PST_MUST_USE int pst_step_mkdir(int dirfd, const char *name, mode_t mode,
 PST_MUST_USE int pst_step_rename(int dirfd, const char *from, const char *to, bool replace,
                                  struct pst_durable_context *context);
 
-/* Ends the file `path`, which is made where there is none: at `offset`, which is not beyond its
+/* Ends the file `name`, which is made where there is none: at `offset`, which is not beyond its
  * end, come these bytes, nothing is behind them, and all of the file is synced. */
-PST_MUST_USE int pst_step_end_file(int dirfd, const char *path, uint64_t offset, const void *data,
+PST_MUST_USE int pst_step_end_file(int dirfd, const char *name, uint64_t offset, const void *data,
                                    size_t bytes, struct pst_durable_context *context);
 
 /* unlinkat(2) (flags: AT_REMOVEDIR for a directory) and fsync of dirfd. */

@@ -126,23 +126,6 @@ static int visit_all(const struct pst_archive *archive, draft_visitor *visitor, 
 
 /* ---- gathering ---- */
 
-/* The names of the files, of which it has ended the contents, and of their directories. */
-static int sync_parts(const struct pst_archive *archive, int backup,
-                      const struct pst_node_manifest *draft)
-{
-    struct pst_repository *repository = archive->repository;
-    for (uint32_t part = 1; part <= draft->parts_count; part++) {
-        struct layout_name name = layout_part_dir(draft->common.number, part, draft->parts_count);
-        int directory = repository_open(repository, backup, name.text);
-        int error = directory < 0 ? directory : repository_sync(repository, directory);
-        if (directory >= 0)
-            repository_close(repository, directory);
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
 static int gather(const struct pst_archive *archive, int backup, struct pst_node_manifest *draft,
                   uint64_t limit_ns)
 {
@@ -153,9 +136,7 @@ static int gather(const struct pst_archive *archive, int backup, struct pst_node
             repository->path, name.text);
     (void)repository_remove(repository, backup,
                             layout_node_manifest(draft->common.number, draft->node).text);
-    int error = gather_parts(repository, draft, limit_ns, &failed);
-    if (!error)
-        error = sync_parts(archive, backup, draft);
+    int error = gather_parts(repository, backup, draft, limit_ns, &failed);
     if (!error)
         error = write_file(archive, backup, draft);
     if (!error) /* of nodes that share the directory: nobody is at work on it */

@@ -12,6 +12,7 @@
 #include "engine/base/own_error.h"
 #include "engine/format/object.h"
 #include "engine/format/part.h"
+#include "engine/repository/layout.h"
 #include "engine/repository/reader.h"
 
 /* Read at once, beside a whole chunk. */
@@ -19,6 +20,7 @@
 
 struct gather {
     struct pst_repository *repository;
+    int backup; /* its directory */
     struct pst_node_manifest *draft;
     uint64_t limit_ns;
     struct pst_reader reader;
@@ -227,6 +229,25 @@ static void put_index(struct gather *gather)
     put(gather, gather->index, pst_part_seal_index(&gather->part));
 }
 
+/* Contents and name of the part, durably. */
+static int write_tail(const struct gather *gather, uint32_t part)
+{
+    struct pst_repository *repository = gather->repository;
+    const struct pst_node_manifest *draft = gather->draft;
+    struct layout_name name = layout_part_dir(draft->common.number, part, draft->parts_count);
+    struct layout_name file = layout_part_file(draft->common.number, draft->node);
+    int directory = repository_open(repository, gather->backup, name.text);
+    if (directory < 0)
+        return directory;
+    int error = repository_end_file(repository, directory, file.text, gather->tail_at, gather->tail,
+                                    gather->tail_bytes);
+    if (!error)
+        error = repository_sync(repository, directory);
+    repository_close(repository, directory);
+    PST_FAULT_POINT("after", "PART_ENDED");
+    return error;
+}
+
 static int end_part(struct gather *gather, struct pst_manifest_part *named)
 {
     struct pst_part *part = &gather->part;
@@ -247,10 +268,7 @@ static int end_part(struct gather *gather, struct pst_manifest_part *named)
     named->lz4_chunks = part->codec_chunks[PST_CODEC_LZ4];
     named->zstd_chunks = part->codec_chunks[PST_CODEC_ZSTD];
     pst_part_sums_add(&draft->common.sums, &part->sums);
-    int error = repository_end_file(gather->repository, gather->repository->root, gather->path.text,
-                                    gather->tail_at, gather->tail, gather->tail_bytes);
-    PST_FAULT_POINT("after", "PART_ENDED");
-    return error;
+    return write_tail(gather, named->part);
 }
 
 /* ---- a part ---- */
@@ -280,7 +298,8 @@ static void begin_part(struct gather *gather, const struct pst_part_identity *id
     put(gather, gather->block, all);
 }
 
-/* Whether the part has its header; then the part is taken up. */
+/* Whether the part has its header; then the part is taken up. -PST_E_MISPLACED: it is another one.
+ */
 static int take_header(struct gather *gather, const struct pst_part_identity *identity,
                        bool *has_header)
 {
@@ -288,8 +307,10 @@ static int take_header(struct gather *gather, const struct pst_part_identity *id
     struct pst_damage damage;
     *has_header = false;
     int error = gather->is_open ? have(gather, 0, PST_BLOCK_BYTES, &block) : 0;
-    if (error || !block || pst_part_header_check(block, PST_BLOCK_BYTES, identity, &damage) != 0)
+    if (error || !block)
         return error;
+    if (pst_part_header_check(block, PST_BLOCK_BYTES, identity, &damage) != 0)
+        return pst_part_header_check(block, PST_BLOCK_BYTES, NULL, &damage) ? 0 : -PST_E_MISPLACED;
     const struct pst_part_header *header = block;
     *has_header =
         header->chunk_bytes == gather->draft->chunk_bytes && header->cipher == PST_CIPHER_NONE;
@@ -335,10 +356,11 @@ static int open_and_gather(struct gather *gather, struct pst_manifest_part *name
     return error;
 }
 
-int gather_parts(struct pst_repository *repository, struct pst_node_manifest *draft,
+int gather_parts(struct pst_repository *repository, int backup, struct pst_node_manifest *draft,
                  uint64_t limit_ns, struct pst_repository_path *failed)
 {
-    struct gather gather = {.repository = repository, .draft = draft, .limit_ns = limit_ns};
+    struct gather gather = {
+        .repository = repository, .backup = backup, .draft = draft, .limit_ns = limit_ns};
     draft->common.finished_unix_ns = pst_unix_ns();
     int error = make_buffers(&gather);
     if (!error)

@@ -11,10 +11,12 @@
 #include "engine/format/manifest.h"
 #include "engine/repository/repository.h"
 
-/* Ends all parts of a draft, and enters in it what they have: parts, sums, origins and the time. No
- * chunk is looked at after limit_ns, by the monotonic clock: then the rest goes too. *failed: the
- * file that an error is about. -ENOENT: nothing that could be of use is whole. */
-PST_MUST_USE int gather_parts(struct pst_repository *repository, struct pst_node_manifest *draft,
-                              uint64_t limit_ns, struct pst_repository_path *failed);
+/* backup: the handle of its directory. Ends all parts of a draft, durably, and enters in it what
+ * they have: parts, sums, origins and the time. No chunk is looked at after limit_ns, by the
+ * monotonic clock: then the rest goes too. *failed: the file that an error is about. -ENOENT:
+ * nothing that could be of use is whole. */
+PST_MUST_USE int gather_parts(struct pst_repository *repository, int backup,
+                              struct pst_node_manifest *draft, uint64_t limit_ns,
+                              struct pst_repository_path *failed);
 
 #endif

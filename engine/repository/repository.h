@@ -92,7 +92,7 @@ struct pst_repository_ops {
                      const void *data, size_t bytes);
     /* The end of a part that was cut off: at `offset` come these bytes, nothing is behind them, and
      * the contents are synced. The file is made where there is none. */
-    int (*end_file)(struct pst_repository *repository, int directory, const char *path,
+    int (*end_file)(struct pst_repository *repository, int directory, const char *name,
                     uint64_t offset, const void *data, size_t bytes);
     int (*make_directory)(struct pst_repository *repository, int directory, const char *name);
 
@@ -198,11 +198,11 @@ static inline int repository_overwrite(struct pst_repository *repository, int di
 }
 
 static inline int repository_end_file(struct pst_repository *repository, int directory,
-                                      const char *path, uint64_t offset, const void *data,
+                                      const char *name, uint64_t offset, const void *data,
                                       size_t bytes)
 {
     return PST_ACTIVITY_STEP(
-        "end", path, repository->ops->end_file(repository, directory, path, offset, data, bytes));
+        "end", name, repository->ops->end_file(repository, directory, name, offset, data, bytes));
 }
 
 static inline int repository_make_directory(struct pst_repository *repository, int directory,

@@ -128,11 +128,11 @@ static int posix_overwrite(struct pst_repository *repository, int directory, con
     return error ? fail(repository, "write", error) : 0;
 }
 
-static int posix_end_file(struct pst_repository *repository, int directory, const char *path,
+static int posix_end_file(struct pst_repository *repository, int directory, const char *name,
                           uint64_t offset, const void *data, size_t bytes)
 {
     struct pst_durable_context context = {.fault = repository->context};
-    int error = pst_step_end_file(directory, path, offset, data, bytes, &context);
+    int error = pst_step_end_file(directory, name, offset, data, bytes, &context);
     return outcome(repository, &context, error);
 }
 

@@ -2,11 +2,12 @@
 # Backups that are killed, and the next ones, which refer to what was written of them: how much is read again, what
 # is restored, and what becomes of what was left.
 #
-#   cut_off_test.sh PENSTOCK_FAULTS FOLDER
+#   cut_off_test.sh PENSTOCK_FAULTS FOLDER LMDB_WRITER
 set -euo pipefail
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 # shellcheck source=../lib.sh disable=SC2154
 source "$here/../lib.sh"
+writer=${3:?}
 
 export PENSTOCK_FAULTS=$memory/faults
 mkdir "$PENSTOCK_FAULTS"
@@ -164,3 +165,36 @@ rm -rf "$to"
 echo interrupt >"$PENSTOCK_FAULTS/after.BACKUP_FRAGMENT_CONF"
 expect_exit 130 "${backup[@]}" "${sources[@]}"
 expect_absent "$to"
+
+# An environment that is written meanwhile: its runs are compared.
+mkdir "$disk/env"
+"$writer" init "$disk/env" nosync
+"$writer" run "$disk/env" 20000 nosync
+sources=(--source "db=lmdb:$disk/env")
+cut_off after.BACKUP_FRAGMENT_CONF 2
+"$writer" run "$disk/env" 3 nosync
+back_up
+kept=$(manifest '[.origins[]?.bytes] | add // 0')
+echo "an environment of $(stat -c %s "$disk/env/data.mdb") bytes: $kept are referred to"
+[ "$kept" -gt 4000000 ] || fail "of an environment $kept bytes are referred to"
+expect_exit 0 "$penstock" verify --from "$to"
+rm -rf "$disk/back"
+expect_exit 0 "$penstock" restore --from "$to" --target "$disk/back"
+[ "$("$writer" check "$disk/back")" = "$("$writer" check "$disk/env")" ] || fail 'another environment'
+
+# A disk that is full of what was cut off: the next one fails or not, and leaves nothing of its own.
+is_root || exit 0
+sources=(--source "data=dir:$tree")
+to=$memory/small/to
+backup=("$penstock" backup --to "$to" --ldms 2 --chunk 64K --base auto)
+mkdir "$memory/small"
+mount -t tmpfs -o size=120m,mode=755 penstock "$memory/small" || skip 'no mounting here'
+mounted+=("$memory/small")
+cut_off after.BACKUP_FRAGMENT_CONF 4
+dd if=/dev/zero of="$memory/small/fill" bs=64K 2>/dev/null || true
+expect_exit 1 "${backup[@]}" "${sources[@]}"
+expect_message 'No space left on device'
+expect_absent "$to/BACKUP-2"
+rm "$memory/small/fill"
+back_up
+expect_whole

@@ -144,6 +144,58 @@ static void an_exchanged_chunk_is_found(void)
     free(part.bytes);
 }
 
+/* Adopts chunks from the beginning, all or max; what it came to. */
+static int adopt(struct pst_part *part, const struct sample_part *sample, uint32_t max)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < max && part->next_offset < sample->size - PST_BLOCK_BYTES;
+         i++)
+        error = pst_part_adopt(part, sample->bytes + part->next_offset);
+    return error;
+}
+
+/* However many of its chunks are there: what is sealed behind them is what its writer sealed. */
+static void a_part_that_was_cut_off_goes_on(void)
+{
+    struct sample_part sample = sample_part(9, 3);
+    uint8_t *index = sample_buffer(), block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
+    struct pst_digest digest;
+    uint32_t last = (uint32_t)sample.sums.chunks - 1; /* of it the last index is not adopted */
+    for (uint32_t chunks = 0; chunks <= last; chunks++) {
+        struct pst_part part;
+        pst_part_resume(&part, sample.bytes);
+        pst_part_attach_index(&part, index);
+        CU_ASSERT_EQUAL(adopt(&part, &sample, chunks), 0);
+        CU_ASSERT_EQUAL(part.sums.chunks, chunks);
+        const struct pst_part_place place = pst_part_seal_index(&part);
+        if (chunks < last)
+            continue;
+        CU_ASSERT_EQUAL(memcmp(index, sample.bytes + place.file_offset, place.bytes), 0);
+        (void)pst_part_seal_trailer(&part, 10, 10, 2000, block, &digest);
+        CU_ASSERT_TRUE(pst_digest_equal(&digest, &sample.digest));
+    }
+    free(index);
+    free(sample.bytes);
+}
+
+static void an_index_of_other_chunks_is_not_adopted(void)
+{
+    struct sample_part sample = sample_part(2, 2);
+    const struct pst_part_identity identity = sample_identity();
+    uint8_t *index = sample_buffer(), *chunk = sample.bytes + PST_BLOCK_BYTES;
+    struct pst_part part;
+    chunk[PST_BLOCK_BYTES] ^= 1;
+    format_chunk_seal(chunk, &identity, 0, PST_BLOCK_BYTES,
+                      pst_chunk_header_of(chunk)->stored_bytes);
+    pst_part_resume(&part, sample.bytes);
+    pst_part_attach_index(&part, index);
+    CU_ASSERT_EQUAL(adopt(&part, &sample, 2), 0);
+    CU_ASSERT_EQUAL(adopt(&part, &sample, 1), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(part.next_chunk, 2);
+    free(index);
+    free(sample.bytes);
+}
+
 static void the_index_buffer_is_filled_to_its_end(void)
 {
     uint8_t *index = sample_buffer(), *chunk = sample_buffer();
@@ -317,6 +369,8 @@ int main(void)
         {"every flip of an index is found", every_flip_of_an_index_is_found},
         {"the index knows the objects of a chunk", the_index_knows_the_objects_of_a_chunk},
         {"an exchanged chunk is found", an_exchanged_chunk_is_found},
+        {"a part that was cut off goes on", a_part_that_was_cut_off_goes_on},
+        {"an index of other chunks is not adopted", an_index_of_other_chunks_is_not_adopted},
         {"the index buffer is filled to its end", the_index_buffer_is_filled_to_its_end},
         {"an intact index of nonsense is refused", an_intact_index_of_nonsense_is_refused},
         {"a digest is of the piece alone", a_digest_is_of_the_piece_alone},
