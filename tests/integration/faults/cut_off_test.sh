@@ -147,6 +147,31 @@ flip "$to/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data" 1000000
 expect_exit 1 "$penstock" verify --from "$to" "$number"
 rm -rf "$to"
 
+# A draft that cannot be read, and a part that leads elsewhere: nothing is referred to, and nothing there is touched.
+cut_off after.BACKUP_FRAGMENT_CONF 4
+flip "$to/BACKUP-1/BACKUP-1.1.draft" 30
+back_up
+expect_message 'BACKUP-1: left alone: BACKUP-1.1.draft: '
+[ "$(stored)" = "$all" ] || fail "$(stored) bytes are stored"
+expect_state 1 incomplete
+expect_exit 0 "$penstock" prune --from "$to" 1
+rm -rf "$to"
+cut_off after.BACKUP_FRAGMENT_CONF 4
+mv "$to/BACKUP-1/BACKUP-1-PART-1-OF-2" "$disk/elsewhere"
+ln -s "$disk/elsewhere" "$to/BACKUP-1/BACKUP-1-PART-1-OF-2"
+sum=$(cksum <"$disk/elsewhere/BACKUP-1.1.data")
+back_up
+[ "$(stored)" = "$all" ] || fail "$(stored) bytes are stored"
+[ "$(cksum <"$disk/elsewhere/BACKUP-1.1.data")" = "$sum" ] || fail 'a file elsewhere was changed'
+rm -rf "$to" "$disk/elsewhere"
+
+# At any moment.
+for round in 1 2 3 4 5 6; do
+    timeout -s KILL "0.$((RANDOM % 9 + 1))" "${backup[@]}" "${sources[@]}" >/dev/null 2>&1 </dev/null || true
+    [ $((round % 3)) -gt 0 ] || { back_up && expect_whole; }
+done
+rm -rf "$to"
+
 # Not what is wanted: other sources, no base, a base by its number, a sealed backup; all is removed at once.
 cut_off after.BACKUP_FRAGMENT_CONF 4
 expect_exit 0 "${backup[@]}" --source "other=dir:$tree/sub"

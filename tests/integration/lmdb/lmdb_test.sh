@@ -347,6 +347,8 @@ exports() {
         fail 'what mdb_load made of the export differs'
     expect_exit 0 "$penstock" export --from "$memory/backups" --to "$memory/json" --format jsonl \
         --tables state
+    expect_exit 0 "$penstock" export --from "$memory/backups" --to "$memory/paced" --pace 20M --min-rate 1M
+    expect_exit 2 "$penstock" export --from "$memory/backups" --to "$memory/none" --pace 1K
     [ "$(ls "$memory/json")" = state.jsonl ] || fail "exported: $(ls "$memory/json")"
     jq -e '.key == "n"' "$memory/json/state.jsonl" >"$memory/out" || fail 'jsonl'
     expect_exit 0 "$penstock" export --from "$memory/backups" --to "$memory/csv" --format csv \
