@@ -25,7 +25,7 @@ static const struct pst_metric elapsed = {"penstock_run_last_duration_seconds", 
                                           "How long the last run took."};
 static const struct pst_metric exit_code = {
     "penstock_run_last_exit_code", NULL, false,
-    "Exit code of the last run: 0 is done, 3 done but not all; the README has the others."};
+    "Exit code of the last run: 0 is done, 3 done but not all; docs/guide.md has the others."};
 static const struct pst_metric warnings = {"penstock_run_last_warnings", NULL, false,
                                            "Warnings and errors that the last run logged."};
 static const struct pst_metric success = {
