@@ -11,13 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/journal.h"
 #include "engine/base/log_queue.h"
 #include "engine/base/printable.h"
 #include "engine/base/time_text.h"
@@ -25,8 +24,8 @@
 /* How long the end of a process waits for a log that nothing reads. */
 #define QUEUE_NS UINT64_C(1000000000)
 
-/* A time, "penstock: warning: ". */
-#define BEGINNING_BYTES 80u
+/* A time, "penstock: warning: ", or the journal's fields. */
+#define BEGINNING_BYTES JOURNAL_FIELDS_BYTES
 
 static enum pst_log_level log_level = PST_LOG_INFO;
 static pst_log_hook *log_hook;
@@ -35,7 +34,9 @@ static void *log_context;
 static pst_log_hook *log_listener;
 static void *listener_context;
 
-static bool is_journal, shows_times;
+static enum journal_way journal_way;
+static const char *journal_socket;
+static bool shows_times;
 static atomic_uint_fast64_t warnings; /* and errors */
 static atomic_bool bar_is_shown;
 
@@ -60,10 +61,14 @@ void pst_log_show_times(void)
 }
 
 /* text: BEGINNING_BYTES. Of a line of this level; a hook gets the message alone. */
-static const char *beginning_of(enum pst_log_level level, char *text)
+static const char *beginning_of(enum pst_log_level level, const struct pst_alert *alert, char *text)
 {
     char now[PST_TIME_TEXT_BYTES];
-    if (is_journal)
+    if (log_hook)
+        return "";
+    if (journal_way == JOURNAL_FIELDS)
+        return journal_fields(level, alert, text);
+    if (journal_way == JOURNAL_LINES)
         return journal_beginnings[level];
     if (!shows_times)
         return beginnings[level];
@@ -99,26 +104,24 @@ void pst_log_set_listener(pst_log_hook *listener, void *context)
     listener_context = context;
 }
 
-/* JOURNAL_STREAM is "DEVICE:INODE" of what systemd connected, which may not be stderr any more. */
-void pst_log_find_journal(void)
+void pst_log_find_journal(const char *socket_path)
 {
-    const char *stream = getenv("JOURNAL_STREAM");
-    char own[64];
-    struct stat status;
-    is_journal = false;
-    if (!stream || fstat(STDERR_FILENO, &status) < 0)
-        return;
-    snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
-    is_journal = strcmp(stream, own) == 0;
+    journal_socket = socket_path;
+    journal_way = journal_find_way();
+}
+
+bool pst_log_keeps_alerts(void)
+{
+    return journal_way == JOURNAL_FIELDS && !log_hook;
 }
 
 static size_t format_line(const char *beginning, char *line, const char *format, va_list list)
 {
-    int used = snprintf(line, PST_LOG_LINE_BYTES, "%s", beginning);
-    used += vsnprintf(line + used, PST_LOG_LINE_BYTES - (size_t)used, format, list);
+    int begun = snprintf(line, PST_LOG_LINE_BYTES, "%s", beginning);
+    int used = begun + vsnprintf(line + begun, PST_LOG_LINE_BYTES - (size_t)begun, format, list);
     if (used > PST_LOG_LINE_BYTES - 1)
         used = PST_LOG_LINE_BYTES - 1;
-    pst_make_printable(line, (size_t)used); /* a file name may hold anything */
+    pst_make_printable(line + begun, (size_t)(used - begun)); /* a file name may hold anything */
     return (size_t)used;
 }
 
@@ -126,11 +129,26 @@ size_t pst_log_format(enum pst_log_level level, char *line, const char *format, 
 {
     va_list list;
     va_start(list, format);
+    bool is_journal = journal_way != JOURNAL_NONE;
     const char *beginning = (is_journal ? journal_beginnings : beginnings)[level];
     size_t used = format_line(beginning, line, format, list);
     va_end(list);
     line[used++] = '\n';
     return used;
+}
+
+/* Where nobody takes datagrams, the message goes the way that stderr goes. line: ends in a newline,
+ * as each field does. */
+static void write_to_journal(enum pst_log_level level, char *line, size_t used)
+{
+    if (journal_send(journal_socket, line, used))
+        return;
+    size_t at = journal_message_at(line);
+    const char *beginning = journal_beginnings[level];
+    const struct iovec parts[] = {{(void *)(uintptr_t)beginning, strlen(beginning)},
+                                  {line + at, used - at}};
+    ssize_t written = writev(STDERR_FILENO, parts, 2);
+    (void)written;
 }
 
 /* line: PST_LOG_LINE_BYTES. */
@@ -141,6 +159,10 @@ static void write_line(enum pst_log_level level, char *line, size_t used)
         return;
     }
     line[used++] = '\n';
+    if (journal_way == JOURNAL_FIELDS) {
+        write_to_journal(level, line, used);
+        return;
+    }
     const struct iovec parts[] = {{(void *)(uintptr_t) "\r\033[K", 4}, {line, used}};
     bool replaces_bar = atomic_exchange(&bar_is_shown, false);
     /* A log that cannot be written has nowhere to report it. */
@@ -154,11 +176,12 @@ static void write_queued(enum pst_log_level level, char *line, size_t used, uint
     if (lost != 0)
         used = (size_t)snprintf(line, PST_LOG_LINE_BYTES,
                                 "%s%" PRIu64 " log lines were lost: nothing read the log in time",
-                                log_hook ? "" : beginning_of(level, text), lost);
+                                beginning_of(level, NULL, text), lost);
     write_line(level, line, used);
 }
 
-void pst_log(enum pst_log_level level, const char *format, ...)
+static void log_list(enum pst_log_level level, const struct pst_alert *alert, const char *format,
+                     va_list list)
 {
     if (level <= PST_LOG_WARNING)
         atomic_fetch_add_explicit(&warnings, 1, memory_order_relaxed);
@@ -167,16 +190,29 @@ void pst_log(enum pst_log_level level, const char *format, ...)
     int saved_errno = errno;
     char line[PST_LOG_LINE_BYTES];
     char text[BEGINNING_BYTES];
-    const char *beginning = beginning_of(level, text);
-    va_list list;
-    va_start(list, format);
-    size_t used = format_line(log_hook ? "" : beginning, line, format, list);
-    va_end(list);
+    const char *beginning = beginning_of(level, alert, text);
+    size_t used = format_line(beginning, line, format, list);
     if (log_listener)
-        log_listener(listener_context, level, line + (log_hook ? 0 : strlen(beginning)));
+        log_listener(listener_context, level, line + strlen(beginning));
     if (!log_queue_put(level, line, used))
         write_line(level, line, used);
     errno = saved_errno;
+}
+
+void pst_log(enum pst_log_level level, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    log_list(level, NULL, format, list);
+    va_end(list);
+}
+
+void pst_log_alert(enum pst_log_level level, const struct pst_alert *alert, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    log_list(level, alert, format, list);
+    va_end(list);
 }
 
 int pst_log_queue_start(void)

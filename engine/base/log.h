@@ -10,15 +10,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/alert.h"
 #include "penstock/error.h"
 #include "penstock/log.h"
 
 #define PST_LOG_LINE_BYTES 4096
 
+/* systemd-journald.service(8) */
+#define PST_JOURNAL_SOCKET "/run/systemd/journal/socket"
+
 /* Writes "penstock: <level>: <message>\n", with pst_log_show_times a time before it, to the journal
- * "<N><message>\n", or hands the message over. Keeps errno. */
+ * the message with its fields, or hands the message over. Keeps errno. */
 void pst_log(enum pst_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Likewise; the journal has the alert in fields of its own. */
+void pst_log_alert(enum pst_log_level level, const struct pst_alert *alert, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Whether anybody sees these fields: for what is worth a line only with them. */
+bool pst_log_keeps_alerts(void);
 
 /* How many warnings and errors were logged, printed or not, since the process started. */
 uint64_t pst_log_warnings(void);
@@ -49,8 +60,10 @@ void pst_log_show_times(void);
  * thread. */
 void pst_log_note_bar(bool is_shown);
 
-/* Looks whether stderr is systemd's journal (JOURNAL_STREAM, systemd.exec(5)). A program's main
- * calls it, before any other thread starts. */
-void pst_log_find_journal(void);
+/* Looks whether stderr is systemd's journal (JOURNAL_STREAM, systemd.exec(5)). Its lines go to
+ * socket_path then, static: PST_JOURNAL_SOCKET; where nobody takes them there, to stderr as
+ * "<N><message>\n", N a priority of syslog(3). A program's main calls it, before any other thread
+ * starts. */
+void pst_log_find_journal(const char *socket_path);
 
 #endif

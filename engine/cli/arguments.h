@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/alert.h"
 #include "engine/base/limits.h"
 #include "engine/cli/exit.h"
 #include "penstock/error.h"
@@ -56,6 +57,7 @@ struct cli_command {
     uint32_t positional_min, positional_max;
     const struct cli_option *options; /* ends in {0} */
     enum cli_exit (*run)(const struct cli_arguments *arguments);
+    enum pst_alert_kind failure; /* how the journal has it where it fails */
     bool acts; /* what it prints is a report of what it did, which --quiet leaves out */
     /* Of the configuration file, besides the section called like the command (sections.h): the one
      * with the shared options, and the option that picks a numbered one. NULL: there is none. */

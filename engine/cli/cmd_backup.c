@@ -262,13 +262,20 @@ static enum cli_exit print_report(const struct run *run, bool json)
         return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
                         "backup %u is complete, but its report cannot be printed: %s",
                         report->number, pst_error_text(error));
-    if (report->unreadable == 0)
+    struct pst_alert alert = {
+        .kind = PST_ALERT_BACKUP_COMPLETE, .backup = report->number, .uid = report->uid};
+    if (report->unreadable == 0) {
+        if (pst_log_keeps_alerts()) /* stdout has the report already */
+            pst_log_alert(PST_LOG_INFO, &alert, "backup %u is complete", report->number);
         return CLI_EXIT_DONE;
-    return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
-                    "backup %u is complete, but %s could not be read, or changed during "
-                    "the backup; penstock show names %s",
-                    report->number, cli_value_count_text(report->unreadable, "object", objects),
-                    report->unreadable == 1 ? "it" : "them");
+    }
+    alert.kind = PST_ALERT_BACKUP_PARTIAL;
+    return cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
+                          "backup %u is complete, but %s could not be read, or changed during "
+                          "the backup; penstock show names %s",
+                          report->number,
+                          cli_value_count_text(report->unreadable, "object", objects),
+                          report->unreadable == 1 ? "it" : "them");
 }
 
 static enum cli_exit back_up(struct run *run)
@@ -523,5 +530,6 @@ const struct cli_command cli_command_backup = {
     .summary = "back up sources of this machine into a directory",
     .options = options,
     .run = run_backup,
+    .failure = PST_ALERT_BACKUP_FAILED,
     .acts = true,
 };

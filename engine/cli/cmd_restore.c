@@ -218,11 +218,6 @@ static void read_options(struct cli_read *read, struct chosen *chosen, struct ps
     job->strip = (uint32_t)cli_argument_number(arguments, "strip");
 }
 
-static bool is_damage(int error)
-{
-    return error == -PST_E_CORRUPT || error == -PST_E_TRUNCATED || error == -PST_E_MISPLACED;
-}
-
 static enum cli_exit restore(const struct cli_arguments *arguments, struct chosen *chosen)
 {
     struct cli_read read;
@@ -236,7 +231,7 @@ static enum cli_exit restore(const struct cli_arguments *arguments, struct chose
     uint64_t began_ns = pst_monotonic_ns();
     int error = pst_job_restore(&job, pst_interrupt_flag(), &result);
     cli_read_end(&read);
-    if (is_damage(error) && !job.keep_going && result.outcome.number)
+    if (cli_read_is_damage(error) && !job.keep_going && result.outcome.number)
         pst_log(PST_LOG_ERROR, "the backup is damaged; --keep-going restores what is whole of it");
     if (error)
         return cli_read_fail(&read, error, result.outcome.number, result.outcome.message,

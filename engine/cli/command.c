@@ -35,9 +35,10 @@ static void print_exit_error(enum cli_exit code, const char *message)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }
 
-static enum cli_exit fail(bool json, enum cli_exit code, const char *message)
+static enum cli_exit fail(const struct pst_alert *alert, bool json, enum cli_exit code,
+                          const char *message)
 {
-    pst_log(PST_LOG_ERROR, "%s", message);
+    pst_log_alert(PST_LOG_ERROR, alert, "%s", message);
     if (json)
         print_exit_error(code, message);
     return code;
@@ -51,7 +52,21 @@ enum cli_exit cli_fail(const struct cli_arguments *arguments, enum cli_exit code
     va_start(list, format);
     vsnprintf(message, sizeof(message), format, list);
     va_end(list);
-    return fail(cli_argument_json(arguments), code, message);
+    struct pst_alert alert = {.kind = arguments->command->failure};
+    if (code == CLI_EXIT_PARTIAL)
+        alert.kind = PST_ALERT_NONE;
+    return fail(&alert, cli_argument_json(arguments), code, message);
+}
+
+enum cli_exit cli_fail_alert(const struct cli_arguments *arguments, enum cli_exit code,
+                             const struct pst_alert *alert, const char *format, ...)
+{
+    char message[PST_MESSAGE_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof(message), format, list);
+    va_end(list);
+    return fail(alert, cli_argument_json(arguments), code, message);
 }
 
 /* Whether --json is there at all: no table is known yet that could explain it. */
@@ -94,14 +109,14 @@ static enum cli_exit refuse_command(const struct cli_command *const *commands, i
     else
         snprintf(message, sizeof(message), "unknown %s \"%.64s\"; see `penstock --help`",
                  flag ? "option" : "command", argv[1]);
-    return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE, message);
+    return fail(NULL, asks_for_json(argc, argv), CLI_EXIT_USAGE, message);
 }
 
 static enum cli_exit print_version(int argc, char **argv)
 {
     bool json = argc == 3 && strcmp(argv[2], "--json") == 0;
     if (argc > 2 && !json)
-        return fail(asks_for_json(argc, argv), CLI_EXIT_USAGE,
+        return fail(NULL, asks_for_json(argc, argv), CLI_EXIT_USAGE,
                     "--version takes no argument but --json");
     if (!json) {
         cli_version_print(stdout);
@@ -202,13 +217,14 @@ static enum cli_exit run_command(const struct cli_command *const *commands,
                                  const struct cli_command *command, int argc, char **argv)
 {
     struct cli_arguments arguments;
+    const struct pst_alert failure = {.kind = command->failure};
     bool json = asks_for_json(argc, argv);
     int error = cli_arguments_parse(command, argc, argv, &arguments);
     /* Without a section that is misspelled, something else may seem to be missing. */
     if (arguments.config && check_sections(commands, &arguments) < 0)
         error = -EINVAL;
     enum cli_exit code =
-        error ? fail(json, CLI_EXIT_USAGE, arguments.error) : run_parsed(&arguments);
+        error ? fail(&failure, json, CLI_EXIT_USAGE, arguments.error) : run_parsed(&arguments);
     cli_arguments_release(&arguments);
     return code;
 }
@@ -216,7 +232,7 @@ static enum cli_exit run_command(const struct cli_command *const *commands,
 static enum cli_exit dispatch(const struct cli_command *const *commands, int argc, char **argv)
 {
     if (argc < 2)
-        return fail(false, CLI_EXIT_USAGE,
+        return fail(NULL, false, CLI_EXIT_USAGE,
                     "no command is given; `penstock --help` lists the commands");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         cli_commands_help(stdout, commands);
@@ -235,6 +251,6 @@ enum cli_exit cli_commands_run(const struct cli_command *const *commands, int ar
     enum cli_exit code = dispatch(commands, argc, argv);
     /* A full disk or a closed pipe behind stdout must not look like success. */
     if (cli_print_flush(stdout) < 0 && code == CLI_EXIT_DONE)
-        return fail(false, CLI_EXIT_FAILED, "cannot write to standard output");
+        return fail(NULL, false, CLI_EXIT_FAILED, "cannot write to standard output");
     return code;
 }

@@ -44,6 +44,11 @@
 enum cli_exit cli_fail(const struct cli_arguments *arguments, enum cli_exit code,
                        const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Likewise, of this alert rather than of the command's (struct cli_command, failure). */
+enum cli_exit cli_fail_alert(const struct cli_arguments *arguments, enum cli_exit code,
+                             const struct pst_alert *alert, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* Finds the command that argv names, parses, runs it. Returns the exit code of the process. */
 enum cli_exit cli_commands_run(const struct cli_command *const *commands, int argc, char **argv);
 

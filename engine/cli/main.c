@@ -72,6 +72,6 @@ int main(int argc, char **argv)
         return CLI_EXIT_FAILED;
     raise_limits();
     signal(SIGUSR1, SIG_IGN); /* it asks for the progress, and most commands have none */
-    pst_log_find_journal();
+    pst_log_find_journal(PST_JOURNAL_SOCKET);
     return (int)cli_commands_run(commands, argc, argv);
 }

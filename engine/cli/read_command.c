@@ -53,6 +53,12 @@ void cli_read_end(struct cli_read *read)
     read->progress = NULL;
 }
 
+bool cli_read_is_damage(int error)
+{
+    return error == -PST_E_CORRUPT || error == -PST_E_TRUNCATED || error == -PST_E_MISPLACED ||
+           error == -PST_E_INCONSISTENT;
+}
+
 enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t number,
                             const char *message, bool is_usage)
 {
@@ -62,8 +68,12 @@ enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t num
                         *message ? "; " : "", message);
     if (is_open ? is_usage : error == -EINVAL)
         return cli_fail(read->arguments, CLI_EXIT_USAGE, "%s", message);
-    return cli_fail(read->arguments, cli_backups_exit(read->arguments, error), "%s%s", message,
-                    cli_backups_hint(read->id, error));
+    const struct pst_alert alert = {.kind = cli_read_is_damage(error) ? PST_ALERT_DAMAGE_FOUND
+                                                                      : PST_ALERT_NONE,
+                                    .backup = number,
+                                    .error = error};
+    return cli_fail_alert(read->arguments, cli_backups_exit(read->arguments, error), &alert, "%s%s",
+                          message, cli_backups_hint(read->id, error));
 }
 
 enum cli_exit cli_read_passed_over(const struct cli_read *read, const char *done, uint32_t number,

@@ -28,6 +28,9 @@ PST_MUST_USE enum cli_exit cli_read_begin(const struct cli_arguments *arguments,
 /* The job has ended: removes the progress. */
 void cli_read_end(struct cli_read *read);
 
+/* Whether a job ended for what is wrong with the backup itself. */
+bool cli_read_is_damage(int error);
+
 /* Ends a command whose job failed with error and message; number: of the backup, 0: none was
  * opened. is_usage: the command line asked for what an opened backup does not have. */
 enum cli_exit cli_read_fail(const struct cli_read *read, int error, uint32_t number,

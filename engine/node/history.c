@@ -47,25 +47,37 @@ static const char *completeness(const struct pst_last_backup *last, char text[64
     return text;
 }
 
+static enum pst_alert_kind kind_of(const struct pst_last_backup *last)
+{
+    if (last->end == PST_END_ABORTED)
+        return PST_ALERT_BACKUP_ABORTED;
+    if (last->end == PST_END_IN_DOUBT)
+        return PST_ALERT_BACKUP_IN_DOUBT;
+    return pst_set_is_empty(&last->missing) ? PST_ALERT_BACKUP_COMPLETE : PST_ALERT_BACKUP_PARTIAL;
+}
+
 static void log_end(const struct history *history, const struct pst_last_backup *last)
 {
     char name[NAME_BYTES], where[64] = "", text[64];
     if (last->where != 0)
         pst_ref_text(last->where, where, sizeof(where));
     name_of(history, name);
+    const struct pst_alert alert = {
+        .kind = kind_of(last), .backup = last->number, .uid = last->uid, .error = (int)last->error};
     if (last->end == PST_END_COMPLETE)
-        pst_log(PST_LOG_INFO, "%s: %s: %llu bytes read and %llu written here, in %.3f s", name,
-                completeness(last, text), (unsigned long long)last->sums.source_bytes,
-                (unsigned long long)last->sums.stored_bytes, (double)last->elapsed_ns / 1e9);
+        pst_log_alert(PST_LOG_INFO, &alert,
+                      "%s: %s: %llu bytes read and %llu written here, in %.3f s", name,
+                      completeness(last, text), (unsigned long long)last->sums.source_bytes,
+                      (unsigned long long)last->sums.stored_bytes, (double)last->elapsed_ns / 1e9);
     else if (last->end == PST_END_ABORTED)
-        pst_log(PST_LOG_WARNING, "%s: aborted after %.3f s: %s%s%s", name,
-                (double)last->elapsed_ns / 1e9, where, where[0] ? ": " : "",
-                last->error != 0 ? pst_error_text((int)last->error) : "by its master");
+        pst_log_alert(PST_LOG_WARNING, &alert, "%s: aborted after %.3f s: %s%s%s", name,
+                      (double)last->elapsed_ns / 1e9, where, where[0] ? ": " : "",
+                      last->error != 0 ? pst_error_text((int)last->error) : "by its master");
     else
-        pst_log(PST_LOG_WARNING,
-                "%s: in doubt: it was prepared here, and what was decided is not "
-                "known yet",
-                name);
+        pst_log_alert(PST_LOG_WARNING, &alert,
+                      "%s: in doubt: it was prepared here, and what was decided is not "
+                      "known yet",
+                      name);
 }
 
 /* The LDMs have noted it before they answered, and are in no other backup yet. */
@@ -195,8 +207,12 @@ void history_follow(struct history *history, struct pst_node *node, const struct
     if (history->state != proxy->state && proxy->state == PST_PROXY_DEFINED) {
         char name[NAME_BYTES];
         history->is_started = true;
-        pst_log(PST_LOG_INFO, "%s: started by node %u", name_of(history, name),
-                pst_ref_node(proxy->master_ref));
+        const struct pst_alert alert = {.kind = PST_ALERT_BACKUP_STARTED,
+                                        .backup = history->number,
+                                        .uid = history->uid,
+                                        .node = pst_ref_node(proxy->master_ref)};
+        pst_log_alert(PST_LOG_INFO, &alert, "%s: started by node %u", name_of(history, name),
+                      alert.node);
     }
     if (history->state != PST_PROXY_IDLE && proxy->state == PST_PROXY_IDLE && history->is_started)
         end(history, node, proxy, end_of(history, proxy));

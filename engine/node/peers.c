@@ -106,7 +106,8 @@ static void fail(struct pst_peers *peers, uint32_t node, const char *reason)
         pst_fabric_readmit(peers->fabric, node);
         return;
     }
-    pst_log(PST_LOG_WARNING, "node %u: gone: %s", node, reason);
+    const struct pst_alert alert = {.kind = PST_ALERT_NODE_LOST, .node = node};
+    pst_log_alert(PST_LOG_WARNING, &alert, "node %u: gone: %s", node, reason);
     peer->is_joined = false;
     empty_outbox(peer);
     peers->handlers.on_change(peers->handlers.context, false, &peer->change);
@@ -135,8 +136,9 @@ static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
         pst_log(PST_LOG_ERROR, "node %u: refused: it claims to have %u LDMs", event->node, ldms);
         return;
     }
-    pst_log(PST_LOG_INFO, "node %u: joined, with %u LDM%s", event->node, ldms,
-            ldms == 1 ? "" : "s");
+    const struct pst_alert joined = {.kind = PST_ALERT_NODE_JOINED, .node = event->node};
+    pst_log_alert(PST_LOG_INFO, &joined, "node %u: joined, with %u LDM%s", event->node, ldms,
+                  ldms == 1 ? "" : "s");
     peer->change = (struct pst_node_change){
         .node = event->node, .ldms = ldms, .incarnation = event->incarnation};
     peer->is_cut_off = false;
@@ -188,6 +190,7 @@ static void take_burst(struct pst_peers *peers, const struct pst_fabric_event *e
 
 static void take(struct pst_peers *peers, const struct pst_fabric_event *event)
 {
+    const struct pst_alert lost = {.kind = PST_ALERT_NODE_LOST, .node = event->node};
     switch (event->type) {
     case PST_FABRIC_SIGNALS:
         take_burst(peers, event);
@@ -199,8 +202,9 @@ static void take(struct pst_peers *peers, const struct pst_fabric_event *event)
         fail(peers, event->node, event->reason);
         break;
     case PST_FABRIC_EXPELLED:
-        pst_log(PST_LOG_WARNING, "node %u declared this node dead: %s; this node joins again",
-                event->node, event->reason);
+        pst_log_alert(PST_LOG_WARNING, &lost,
+                      "node %u declared this node dead: %s; this node joins again", event->node,
+                      event->reason);
         peers->is_expelled = true;
         break;
     }

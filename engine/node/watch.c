@@ -61,6 +61,7 @@ static bool is_ending(const struct pst_node *node)
 static void judge(struct watch *watch, uint64_t stalled_ns, uint64_t ldm_ns, uint64_t now_ns)
 {
     uint64_t limit_ns = watch->node->config.hang_limit_ns;
+    static const struct pst_alert hung = {.kind = PST_ALERT_NODE_HUNG, .error = PST_E_HUNG};
     bool was_hung = watch->is_hung;
     watch->is_hung = (stalled_ns >= limit_ns && watch->ending_ns != 0 &&
                       now_ns - watch->ending_ns >= limit_ns) ||
@@ -68,8 +69,9 @@ static void judge(struct watch *watch, uint64_t stalled_ns, uint64_t ldm_ns, uin
     if (watch->is_hung == was_hung)
         return;
     if (watch->is_hung)
-        pst_log(PST_LOG_ERROR, "a backup cannot be ended: a thread still waits as logged; what is "
-                               "left of the backup is removed later");
+        pst_log_alert(PST_LOG_ERROR, &hung,
+                      "a backup cannot be ended: a thread still waits as logged; what is "
+                      "left of the backup is removed later");
     else
         pst_log(PST_LOG_INFO, "all threads go on");
     atomic_store_explicit(&watch->node->is_hung, watch->is_hung, memory_order_release);

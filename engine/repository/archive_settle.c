@@ -165,8 +165,10 @@ static int commit_found(struct pst_archive *archive, struct settle_found *found,
     if (error)
         return error;
     archive_end_decided(archive, found->directory, number);
-    pst_log(PST_LOG_INFO, "%s/%s: complete: its cluster manifest is here",
-            archive->repository->path, layout_backup(number).text);
+    const struct pst_alert alert = {
+        .kind = PST_ALERT_BACKUP_COMPLETE, .backup = number, .uid = settled->uid};
+    pst_log_alert(PST_LOG_INFO, &alert, "%s/%s: complete: its cluster manifest is here",
+                  archive->repository->path, layout_backup(number).text);
     return 0;
 }
 

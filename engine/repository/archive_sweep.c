@@ -269,16 +269,19 @@ static void warn_of_doubt(const struct pst_archive *archive, uint32_t number,
                           const struct archive_file *node)
 {
     struct layout_name name = layout_backup(number);
+    const struct pst_alert alert = {
+        .kind = PST_ALERT_BACKUP_IN_DOUBT, .backup = number, .uid = node->uid};
     if (is_foreign(archive, node))
-        pst_log(PST_LOG_WARNING,
-                "%s/%s: left alone: in doubt, and of the cluster with the id %08x; a node of that "
-                "cluster with this directory can settle it",
-                archive->repository->path, name.text, node->cluster_id);
+        pst_log_alert(
+            PST_LOG_WARNING, &alert,
+            "%s/%s: left alone: in doubt, and of the cluster with the id %08x; a node of that "
+            "cluster with this directory can settle it",
+            archive->repository->path, name.text, node->cluster_id);
     else if (node->master_node != archive->config->node)
-        pst_log(PST_LOG_WARNING,
-                "%s/%s: in doubt: node %u, its master, or another that took part has to say "
-                "whether it is complete",
-                archive->repository->path, name.text, node->master_node);
+        pst_log_alert(PST_LOG_WARNING, &alert,
+                      "%s/%s: in doubt: node %u, its master, or another that took part has to say "
+                      "whether it is complete",
+                      archive->repository->path, name.text, node->master_node);
 }
 
 static void report_doubt(const struct pst_archive *archive, uint32_t number,

@@ -134,9 +134,10 @@ static void fail_job(struct control *control, struct control_job *job, uint32_t 
     char place[64] = "";
     if (where != 0)
         pst_ref_text(where, place, sizeof(place));
+    const struct pst_alert alert = {.kind = PST_ALERT_BACKUP_FAILED, .error = (int)error};
     if (!job->is_confirmed) /* else every node that took part logs the end */
-        pst_log(PST_LOG_WARNING, "no backup was made: %s%s%s", place, place[0] ? ": " : "",
-                pst_error_text((int)error));
+        pst_log_alert(PST_LOG_WARNING, &alert, "no backup was made: %s%s%s", place,
+                      place[0] ? ": " : "", pst_error_text((int)error));
     uint64_t client = job->client;
     end_job(control, job, error);
     if (error == PST_E_NODE_MISSING)
@@ -166,8 +167,14 @@ static void lose_job(struct control *control, struct control_job *job)
 {
     uint64_t client = job->client;
     uint32_t node = job->request.master_node;
-    pst_log(PST_LOG_WARNING,
-            "the master, node %u, has failed: the backup may or may not have been made", node);
+    const struct pst_alert alert = {.kind = PST_ALERT_BACKUP_IN_DOUBT,
+                                    .backup = job->request.number,
+                                    .uid = job->request.uid,
+                                    .node = node,
+                                    .error = PST_E_NODE_FAILED};
+    pst_log_alert(PST_LOG_WARNING, &alert,
+                  "the master, node %u, has failed: the backup may or may not have been made",
+                  node);
     end_job(control, job, PST_E_NODE_FAILED);
     control_refuse_unknown(
         control, client, PST_E_NODE_FAILED,

@@ -222,6 +222,8 @@ nightly_backups() { # STATE JQ_FILTER: of the last one, and of their numbers
         penstock list --from /var/backups/nightly --json | jq -es "[.[].number] | $2"
 }
 
+journal_has() { journalctl --sync && [ -n "$(journalctl -q -o cat "$@")" ]; } # FIELD=VALUE…
+
 # One by hand, one that fails, one by the timer; only the newest one stays.
 by_the_clock() {
     install -d -m 700 /var/backups/nightly
@@ -239,10 +241,15 @@ END
     systemctl start penstock-backup@daily || fail "penstock-backup@: $(journalctl --no-pager -u penstock-backup@daily -n 5)"
     nightly_backups success '. == [1]'
     if journalctl -u penstock-backup@daily | grep 'may not'; then fail 'a right is missing for penstock-backup@'; fi
+    journal_has MESSAGE_ID=e267c5c2483d8715493c2ad828a07723 PENSTOCK_BACKUP=1 _SYSTEMD_UNIT=penstock-backup@daily.service ||
+        fail 'the journal has no event of the backup that was made'
     penstock verify --from /var/backups/nightly
     sed -i.good 's,dir:/srv/data/files,dir:/srv/data/none,' /etc/penstock/daily.ini
     if systemctl start penstock-backup@daily; then fail 'a backup that fails is none to penstock-backup@'; fi
     nightly_backups exit-code '. == [1]'
+    journal_has MESSAGE_ID=f46484f908093b4458a7e4146f4c4f65 PRIORITY=3 _SYSTEMD_UNIT=penstock-backup@daily.service ||
+        fail 'the journal has no event of the backup that failed'
+    shown 'events of penstock-backup@ in the journal, by MESSAGE_ID and PENSTOCK_BACKUP'
     mv /etc/penstock/daily.ini.good /etc/penstock/daily.ini
     systemctl reset-failed penstock-backup@daily
     mkdir -p /etc/systemd/system/penstock-backup@daily.timer.d

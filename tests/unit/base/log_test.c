@@ -1,11 +1,14 @@
 /* The log: one event is one line, cut at its bound; levels; errno is kept. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,7 +76,8 @@ static void the_journal_is_told_the_level(void)
     CU_ASSERT_EQUAL(fstat(STDERR_FILENO, &status), 0);
     snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
     setenv("JOURNAL_STREAM", stream, 1);
-    pst_log_find_journal();
+    pst_log_find_journal("/nonexistent");
+    CU_ASSERT_FALSE(pst_log_keeps_alerts());
     pst_log_set_level(PST_LOG_DEBUG);
     pst_log(PST_LOG_ERROR, "part %d", 3);
     pst_log(PST_LOG_WARNING, "buffered");
@@ -83,14 +87,145 @@ static void the_journal_is_told_the_level(void)
     snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev,
              (uintmax_t)status.st_ino + 1);
     setenv("JOURNAL_STREAM", stream, 1);
-    pst_log_find_journal();
+    pst_log_find_journal("/nonexistent");
     pst_log(PST_LOG_ERROR, "elsewhere");
     unsetenv("JOURNAL_STREAM");
-    pst_log_find_journal();
+    pst_log_find_journal("/nonexistent");
     pst_log(PST_LOG_INFO, "nowhere");
     capture_end();
     CU_ASSERT_STRING_EQUAL(captured, "<3>part 3\n<4>buffered\n<6>8 LDMs\n<7><3>\n"
                                      "penstock: error: elsewhere\npenstock: nowhere\n");
+}
+
+/* What systemd gives a unit as its stderr, and a datagram socket in the place of the journal's. */
+struct journal {
+    int fd;
+    int stderr_ends[2];
+    char path[64];
+};
+
+static void journal_open(struct journal *journal)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char stream[64];
+    struct stat status;
+    saved_stderr = dup(STDERR_FILENO);
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, journal->stderr_ends),
+                          0);
+    CU_ASSERT_TRUE_FATAL(dup2(journal->stderr_ends[1], STDERR_FILENO) >= 0);
+    CU_ASSERT_EQUAL(fstat(STDERR_FILENO, &status), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    snprintf(journal->path, sizeof(journal->path), "@penstock-journal-%ld", (long)getpid());
+    memcpy(address.sun_path + 1, journal->path + 1, strlen(journal->path) - 1);
+    journal->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(journal->path));
+    CU_ASSERT_EQUAL_FATAL(bind(journal->fd, (const struct sockaddr *)&address, bytes), 0);
+    pst_log_find_journal(journal->path);
+}
+
+static void journal_close(struct journal *journal)
+{
+    CU_ASSERT_TRUE_FATAL(dup2(saved_stderr, STDERR_FILENO) >= 0);
+    unsetenv("JOURNAL_STREAM");
+    pst_log_find_journal("/nonexistent");
+    close(saved_stderr);
+    close(journal->stderr_ends[0]);
+    close(journal->stderr_ends[1]);
+}
+
+/* What fd has to give, in captured; "": nothing. */
+static void take(int fd)
+{
+    ssize_t got = read(fd, captured, sizeof(captured) - 1);
+    captured[got > 0 ? got : 0] = '\0';
+}
+
+static void the_journal_is_given_fields(void)
+{
+    static const uint8_t uid[16] = {0xab, 1};
+    const struct pst_alert alert = {.kind = PST_ALERT_BACKUP_ABORTED,
+                                    .backup = 7,
+                                    .uid = uid,
+                                    .node = 3,
+                                    .error = -PST_E_NODE_FAILED};
+    struct journal journal;
+    journal_open(&journal);
+    CU_ASSERT_TRUE(pst_log_keeps_alerts());
+    pst_log_alert(PST_LOG_WARNING, &alert, "gone: %s", "a\nMESSAGE_ID=1");
+    take(journal.fd);
+    CU_ASSERT_STRING_EQUAL(captured, "SYSLOG_IDENTIFIER=penstock\nPRIORITY=4\n"
+                                     "MESSAGE_ID=d6d5bb636e3ecffcb2b90a78a8e39063\n"
+                                     "PENSTOCK_BACKUP=7\n"
+                                     "PENSTOCK_UID=ab010000000000000000000000000000\n"
+                                     "PENSTOCK_PEER=3\nPENSTOCK_ERROR=PST_E_NODE_FAILED\n"
+                                     "MESSAGE=gone: a?MESSAGE_ID=1\n");
+    CU_ASSERT_EQUAL(pst_log_queue_start(), 0);
+    pst_log(PST_LOG_ERROR, "of no kind");
+    pst_log_queue_stop();
+    take(journal.fd);
+    CU_ASSERT_STRING_EQUAL(captured,
+                           "SYSLOG_IDENTIFIER=penstock\nPRIORITY=3\nMESSAGE=of no kind\n");
+    take(journal.stderr_ends[0]);
+    CU_ASSERT_STRING_EQUAL(captured, "");
+    close(journal.fd);
+    journal_close(&journal);
+}
+
+static void a_listener_hears_no_fields(void)
+{
+    const struct pst_alert alert = {.kind = PST_ALERT_NODE_LOST, .node = 2};
+    struct journal journal;
+    journal_open(&journal);
+    pst_log_set_listener(listen_to, NULL);
+    pst_log_alert(PST_LOG_WARNING, &alert, "node 2: gone");
+    pst_log_set_listener(NULL, NULL);
+    CU_ASSERT_STRING_EQUAL(heard, "1 node 2: gone");
+    close(journal.fd);
+    journal_close(&journal);
+}
+
+static void without_a_journal_stderr_has_the_lines(void)
+{
+    const struct pst_alert alert = {.kind = PST_ALERT_DAMAGE_FOUND, .backup = 7};
+    struct journal journal;
+    journal_open(&journal);
+    close(journal.fd);
+    pst_log_alert(PST_LOG_ERROR, &alert, "damaged");
+    pst_log(PST_LOG_INFO, "8 LDMs");
+    take(journal.stderr_ends[0]);
+    CU_ASSERT_STRING_EQUAL(captured, "<3>damaged\n<6>8 LDMs\n");
+    journal_close(&journal);
+}
+
+static void a_long_line_is_cut_for_the_journal(void)
+{
+    char text[2 * PST_LOG_LINE_BYTES];
+    struct journal journal;
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    journal_open(&journal);
+    pst_log(PST_LOG_ERROR, "%s", text);
+    take(journal.fd);
+    CU_ASSERT_EQUAL(strlen(captured), PST_LOG_LINE_BYTES);
+    close(journal.fd);
+    journal_close(&journal);
+}
+
+static void every_kind_has_an_id_of_its_own(void)
+{
+    static const char *const ids[] = {
+#define X(name, id) id,
+        PST_ALERTS(X)
+#undef X
+    };
+    size_t count = sizeof(ids) / sizeof(ids[0]);
+    for (size_t i = 0; i < count; i++) {
+        CU_ASSERT_EQUAL(strlen(ids[i]), 32);
+        CU_ASSERT_EQUAL(strspn(ids[i], "0123456789abcdef"), 32);
+        for (size_t j = i + 1; j < count; j++)
+            CU_ASSERT_STRING_NOT_EQUAL(ids[i], ids[j]);
+    }
 }
 
 static void lines_above_the_level_are_dropped(void)
@@ -217,6 +352,11 @@ static CU_TestInfo tests[] = {
     {"a listener hears the message alone", a_listener_hears_the_message_alone},
     {"a line names its level", a_line_names_its_level},
     {"the journal is told the level", the_journal_is_told_the_level},
+    {"the journal is given fields", the_journal_is_given_fields},
+    {"a listener hears no fields", a_listener_hears_no_fields},
+    {"without a journal stderr has the lines", without_a_journal_stderr_has_the_lines},
+    {"a long line is cut for the journal", a_long_line_is_cut_for_the_journal},
+    {"every kind has an id of its own", every_kind_has_an_id_of_its_own},
     {"lines above the level are dropped", lines_above_the_level_are_dropped},
     {"control characters are made visible", control_characters_are_made_visible},
     {"a long line is cut and ended", a_long_line_is_cut_and_ended},
