@@ -1,18 +1,23 @@
 /* Starts the threads of the engine, and makes what they wait for; called by whoever has threads. */
 #include "engine/base/thread.h"
 
-#include <signal.h>
 #include <stddef.h>
 #include <time.h>
 
-int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
+int pst_thread_block_signals(sigset_t *before)
 {
     static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
-    sigset_t blocked, before;
+    sigset_t blocked;
     sigfillset(&blocked);
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         sigdelset(&blocked, faults[i]);
-    int error = -pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    return -pthread_sigmask(SIG_BLOCK, &blocked, before);
+}
+
+int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
+{
+    sigset_t before;
+    int error = pst_thread_block_signals(&before);
     if (error)
         return error;
     error = -pthread_create(thread, NULL, run, argument);

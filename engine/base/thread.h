@@ -5,6 +5,7 @@
 #define PST_ENGINE_BASE_THREAD_H
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "penstock/error.h"
 
@@ -12,6 +13,10 @@
  * the process's own, and what a write meets (SIGPIPE, SIGXFSZ) is its error alone. Faults of the
  * thread itself are not held back. 0 or -errno. */
 PST_MUST_USE int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument);
+
+/* The calling thread, and those that it starts, take none of the process's signals from here on,
+ * but for faults of their own. *before: for pthread_sigmask(SIG_SETMASK). 0 or -errno. */
+PST_MUST_USE int pst_thread_block_signals(sigset_t *before);
 
 /* A condition of which pthread_cond_timedwait takes times of CLOCK_MONOTONIC. */
 void pst_condition_init(pthread_cond_t *condition);

@@ -28,6 +28,7 @@ struct pst_daemon {
     struct pst_cluster_config cluster;
     struct pst_quic_network *network; /* NULL: all nodes are on this host */
     struct pst_eal_config eal;        /* where one is needed */
+    char eal_name[24];                /* of that */
     struct control *control;
     struct metrics_server *metrics; /* NULL: not served */
     struct pst_node *node;          /* NULL: not started */
@@ -87,6 +88,8 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
     if (!error && job->members_count > 0)
         error = network_open(job, &daemon->network, &daemon->eal, message);
     daemon->eal.has_hugepages |= job->uses_eal;
+    daemon->eal.name = daemon->eal_name;
+    snprintf(daemon->eal_name, sizeof(daemon->eal_name), "%08x-%u", job->cluster_id, job->node);
     if (error) {
         pst_daemon_close(daemon);
         return error;

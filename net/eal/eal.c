@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include <rte_log.h>
 
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "net/eal/eal_start.h"
 
 #define ARGUMENTS_MAX 12
@@ -57,11 +60,12 @@ static void close_log(void)
 
 static int initialize(const struct pst_eal_config *config)
 {
-    char prefix[48], lcores[32],
-        *arguments[ARGUMENTS_MAX] = {"penstock", prefix, lcores, "--no-telemetry",
-                                     "--log-level=error"};
-    int count = 5;
-    (void)snprintf(prefix, sizeof(prefix), "--file-prefix=penstock-%ld", (long)getpid());
+    char name[32], prefix[64], lcores[32],
+        *arguments[ARGUMENTS_MAX] = {"penstock", prefix, lcores, "--log-level=error"};
+    int count = 4;
+    (void)snprintf(name, sizeof(name), "%ld", (long)getpid());
+    (void)snprintf(prefix, sizeof(prefix), "--file-prefix=penstock-%s",
+                   config->name ? config->name : name);
     (void)snprintf(lcores, sizeof(lcores), "--lcores=0@%d", sched_getcpu());
     if (config->has_hugepages) {
         arguments[count++] = "--in-memory";
@@ -75,18 +79,30 @@ static int initialize(const struct pst_eal_config *config)
     if (function)
         arguments[count++] = function;
     bool is_open = rte_eal_init(count, arguments) >= 0;
-    int error = rte_errno != 0 ? -rte_errno : -EIO;
-    (void)rmdir(rte_eal_get_runtime_dir()); /* EAL makes it, and puts nothing into it */
-    return is_open ? 0 : error;
+    return is_open ? 0 : rte_errno != 0 ? -rte_errno : -EIO;
 }
 
-/* EAL pins the thread that starts it. */
+/* It ends when the process does, after the telemetry has removed its socket from it. */
+static void remove_directory(void)
+{
+    (void)rmdir(rte_eal_get_runtime_dir());
+}
+
+/* EAL pins the thread that starts it, and its threads take signals as that one does. What is to be
+ * done at the exit of the process is done in the reverse order. */
 static int initialize_unpinned(const struct pst_eal_config *config)
 {
     cpu_set_t affinity;
+    sigset_t before;
     int error = -pthread_getaffinity_np(pthread_self(), sizeof(affinity), &affinity);
     if (!error)
-        error = initialize(config);
+        error = atexit(remove_directory) == 0 ? 0 : -ENOMEM;
+    if (!error)
+        error = pst_thread_block_signals(&before);
+    if (error)
+        return error;
+    error = initialize(config);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!error)
         error = -pthread_setaffinity_np(pthread_self(), sizeof(affinity), &affinity);
     return error;
@@ -108,6 +124,7 @@ static int eal_open(const struct pst_eal_config *config, char *message, uint32_t
 
 static void eal_close(void)
 {
+    eal_telemetry_withdraw();
     (void)rte_eal_cleanup();
     close_log();
 }
@@ -115,6 +132,8 @@ static void eal_close(void)
 const struct pst_eal_ops pst_eal_ops = {
     .open = eal_open,
     .close = eal_close,
+    .publish = eal_telemetry_publish,
+    .withdraw = eal_telemetry_withdraw,
     .reserve = eal_pages_reserve,
     .release = eal_pages_release,
 };
