@@ -9,10 +9,21 @@
 #include <jansson.h>
 
 #include "engine/api/session.h"
+#include "engine/base/log.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
+#include "engine/repository/backup_origins.h"
+#include "engine/repository/catalog.h"
+
+#define NS_PER_S 1000000000ull
+
+/* How long it may take, and the backup from which that is known. */
+struct duration {
+    uint64_t ns;
+    uint32_t number; /* 0: it is not known */
+};
 
 /* For who is not root, of the directory, or of the one that it will be made in. */
 static int read_free_bytes(const char *to, uint64_t *bytes)
@@ -36,26 +47,81 @@ static int read_free_bytes(const char *to, uint64_t *bytes)
     return error;
 }
 
-static int print_estimate(const struct pst_session_estimate *estimate, const char *to,
-                          uint64_t free_bytes, bool json)
+/* ---- how long ---- */
+
+/* Whether its times say how fast this machine reads all of such sources: it is of one node, and
+ * everything was read. */
+static bool tells_rate(const struct pst_backup *backup)
 {
-    char objects[CLI_VALUE_COUNT_BYTES], size[CLI_VALUE_TEXT_BYTES], stored[CLI_VALUE_TEXT_BYTES],
-        room[CLI_VALUE_TEXT_BYTES];
+    return pst_backup_is_usable(backup->state) && backup->cluster.nodes_count == 1 &&
+           pst_backup_shared_bytes(backup) == 0 &&
+           backup->cluster.common.finished_unix_ns > backup->cluster.common.started_unix_ns;
+}
+
+/* Small files cost by their number, large ones by their bytes: the one that takes longer counts. */
+static uint64_t scale(uint64_t elapsed_ns, const struct pst_part_sums *done,
+                      const struct pst_session_estimate *estimate)
+{
+    double by_bytes =
+        done->source_bytes == 0 ? 0 : (double)estimate->source_bytes / (double)done->source_bytes;
+    double by_objects = done->objects == 0 ? 0 : (double)estimate->objects / (double)done->objects;
+    return (uint64_t)((double)elapsed_ns * (by_bytes > by_objects ? by_bytes : by_objects));
+}
+
+static int estimate_duration(const char *to, const struct pst_session_estimate *estimate,
+                             struct duration *duration, char *message)
+{
+    struct pst_backup_list list;
+    *duration = (struct duration){0};
+    int error = pst_backup_list_read(&to, 1, &list, message);
+    if (error)
+        return error == -ENOENT ? 0 : error;
+    for (size_t i = list.count; i > 0 && duration->number == 0; i--) {
+        const struct pst_manifest_common *common = &list.backups[i - 1]->cluster.common;
+        if (!tells_rate(list.backups[i - 1]))
+            continue;
+        duration->number = common->number;
+        duration->ns =
+            scale(common->finished_unix_ns - common->started_unix_ns, &common->sums, estimate);
+    }
+    pst_backup_list_release(&list);
+    return 0;
+}
+
+/* ---- the report ---- */
+
+static int print_json(const struct pst_session_estimate *estimate, const char *to,
+                      uint64_t free_bytes, const struct duration *duration)
+{
     bool fits = estimate->stored_bytes_most <= free_bytes;
-    if (json)
-        return cli_json_record(
-            stdout, "summary",
-            json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "operation", "dry run", "to",
-                      cli_json_text(to), "objects", (json_int_t)estimate->objects, "source_bytes",
-                      (json_int_t)estimate->source_bytes, "stored_bytes_most",
-                      (json_int_t)estimate->stored_bytes_most, "free_bytes", (json_int_t)free_bytes,
-                      "fits", (int)fits, "unreadable", (json_int_t)estimate->unreadable, "skipped",
-                      (json_int_t)estimate->skipped));
+    json_t *record =
+        json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "operation", "dry run", "to",
+                  cli_json_text(to), "objects", (json_int_t)estimate->objects, "source_bytes",
+                  (json_int_t)estimate->source_bytes, "stored_bytes_most",
+                  (json_int_t)estimate->stored_bytes_most, "free_bytes", (json_int_t)free_bytes,
+                  "fits", (int)fits, "unreadable", (json_int_t)estimate->unreadable, "skipped",
+                  (json_int_t)estimate->skipped);
+    if (duration->number != 0) {
+        pst_json_set(&record, "estimated_ns", json_integer((json_int_t)duration->ns));
+        pst_json_set(&record, "estimated_by", json_integer((json_int_t)duration->number));
+    }
+    return cli_json_record(stdout, "summary", record);
+}
+
+static int print_estimate(const struct pst_session_estimate *estimate, const char *to,
+                          uint64_t free_bytes, const struct duration *duration)
+{
+    char clock[CLI_VALUE_TEXT_BYTES], objects[CLI_VALUE_COUNT_BYTES], size[CLI_VALUE_TEXT_BYTES],
+        stored[CLI_VALUE_TEXT_BYTES], room[CLI_VALUE_TEXT_BYTES];
     cli_print_line(stdout, "dry run: %s, %s; about %s at most to be stored, %s free at %s",
                    cli_value_count_text(estimate->objects, "object", objects),
                    cli_value_size_text(estimate->source_bytes, size),
                    cli_value_size_text(estimate->stored_bytes_most, stored),
                    cli_value_size_text(free_bytes, room), to);
+    if (duration->number != 0)
+        cli_print_line(stdout, "it may take %s: an estimate, by how fast backup %u was read",
+                       cli_value_clock_text((duration->ns + NS_PER_S - 1) / NS_PER_S, clock),
+                       duration->number);
     if (estimate->skipped)
         cli_print_line(stdout, "%s of kinds that are not backed up would be left out",
                        cli_value_count_text(estimate->skipped, "object", objects));
@@ -66,6 +132,7 @@ enum cli_exit cli_backup_dry_run(const struct cli_arguments *arguments, struct p
                                  const char *to)
 {
     struct pst_session_estimate estimate;
+    struct duration duration;
     char message[PST_MESSAGE_BYTES], objects[CLI_VALUE_COUNT_BYTES];
     uint64_t free_bytes;
     int error = read_free_bytes(to, &free_bytes);
@@ -74,7 +141,12 @@ enum cli_exit cli_backup_dry_run(const struct cli_arguments *arguments, struct p
     error = pst_session_dry_run(session, &estimate, message);
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
-    if (print_estimate(&estimate, to, free_bytes, cli_argument_json(arguments)) != 0)
+    error = estimate_duration(to, &estimate, &duration, message);
+    if (error)
+        pst_log(PST_LOG_WARNING, "how long it may take is not known: %s", message);
+    error = cli_argument_json(arguments) ? print_json(&estimate, to, free_bytes, &duration)
+                                         : print_estimate(&estimate, to, free_bytes, &duration);
+    if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     if (estimate.stored_bytes_most > free_bytes)
         return cli_fail(arguments, CLI_EXIT_FAILED,

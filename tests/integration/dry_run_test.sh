@@ -36,7 +36,27 @@ takes=$(find "$disk/to" -name '*.data' -printf '%s\n' | awk '{ sum += $1 } END {
 # beside a backup that is there, and where there is no room for a new one
 names=$(names_below "$disk/to")
 dry
+expect_output '^it may take 0:0[1-9]: an estimate, by how fast backup 1 was read$'
+# As long as that backup took, for as much; longer where there is more, be it bytes or objects.
+took=$("$penstock" list --from "$disk/to" --json |
+    jq '[.finished, .started] | map(sub("\\.[0-9]+Z$"; "Z") | fromdate) | .[0] - .[1]')
+dry --json
+expect_json ".[-1].estimated_by == 1 and .[-1].estimated_ns <= ($took + 2) * 1000000000"
+once=$(field "$memory/out" estimated_ns)
+for more in synthetic:rows=100000 "dir:$disk/more"; do
+    [ -e "$disk/more" ] || { mkdir "$disk/more" && random_bytes 20000000 >"$disk/more/one"; }
+    dry --json --source "more=$more"
+    expect_json ".[-1].estimated_ns > 2 * $once"
+done
 expect_names "$disk/to" "$names"
+# One that refers to an earlier one has not read all of it. What changed just before a backup is not referred to.
+sleep 2.1
+for _ in 2 3; do
+    expect_exit 0 "$penstock" backup --source "t=dir:$tree" --source synthetic:rows=500 --to "$disk/to" --base auto --json
+done
+expect_json '.[-1].base == 2'
+dry --json
+expect_json '.[-1].estimated_by == 2'
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/none/to"
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$disk/nothing" --to "$disk/to"
 expect_exit 2 "$penstock" backup --dry-run --source "dir:$tree" --to null:
