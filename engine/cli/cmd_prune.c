@@ -3,6 +3,7 @@
  * on the main thread.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -22,6 +23,7 @@
 #include "engine/repository/backup_origins.h"
 #include "engine/repository/prune.h"
 #include "engine/repository/retention.h"
+#include "engine/service/asked.h"
 
 #define KEEP_OPTION(period, text)                                                                  \
     {                                                                                              \
@@ -358,12 +360,21 @@ static void note_results(const struct pruning *pruning)
         cli_metrics_note(values, sizeof(values) / sizeof(values[0]));
 }
 
+static void on_progress(void *context, uint64_t removed, uint64_t all)
+{
+    (void)context;
+    if (pst_asked_take())
+        pst_log(PST_LOG_INFO,
+                "progress: %" PRIu64 " of %" PRIu64 " pruned backups are off the disk", removed,
+                all);
+}
+
 static enum cli_exit finish(struct pruning *pruning)
 {
     char kept[CLI_VALUE_COUNT_BYTES];
     const struct cli_arguments *arguments = pruning->arguments;
     char message[PST_MESSAGE_BYTES];
-    int error = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, message);
+    int error = pruning->dry_run ? 0 : pst_prune_sweep(&pruning->list, on_progress, NULL, message);
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
     note_results(pruning);
@@ -409,6 +420,9 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "give either --keep-last N (or another --keep-…) or the backups to remove, "
                         "as numbers or uids");
+    int error = pst_asked_install();
+    if (error)
+        pst_log(PST_LOG_WARNING, "SIGUSR1 will not print the progress: %s", pst_error_text(error));
     struct pst_keyring *keyring;
     enum cli_exit code = cli_backups_keys(arguments, &keyring);
     if (code != CLI_EXIT_DONE)

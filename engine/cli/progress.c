@@ -5,8 +5,6 @@
 #include "engine/cli/progress.h"
 
 #include <assert.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,6 +16,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
+#include "engine/service/asked.h"
 
 #define NS_PER_S 1000000000ull
 #define LINE_BYTES 256u
@@ -48,15 +47,6 @@ struct cli_progress {
     bool broken; /* out cannot be written: logged once */
 };
 
-/* Set by whichever thread the signal meets. */
-static atomic_bool status_wanted;
-
-static void want_status(int number)
-{
-    (void)number;
-    atomic_store(&status_wanted, true);
-}
-
 enum cli_progress_style cli_progress_choose_style(bool json, bool quiet)
 {
     if (json)
@@ -70,6 +60,9 @@ struct cli_progress *cli_progress_start(FILE *out, enum cli_progress_style style
                                         uint64_t now_ns)
 {
     assert(out && label);
+    int error = pst_asked_install();
+    if (error)
+        pst_log(PST_LOG_WARNING, "SIGUSR1 will not print the progress: %s", pst_error_text(error));
     struct cli_progress *progress = malloc(sizeof(*progress));
     if (!progress)
         return NULL;
@@ -79,9 +72,6 @@ struct cli_progress *cli_progress_start(FILE *out, enum cli_progress_style style
                                       .started_ns = now_ns,
                                       .printed_ns = now_ns,
                                       .rated_ns = now_ns};
-    struct sigaction action = {.sa_handler = want_status, .sa_flags = SA_RESTART};
-    int rc = sigaction(SIGUSR1, &action, NULL);
-    assert(rc == 0);
     return progress;
 }
 
@@ -233,7 +223,7 @@ void cli_progress_update(struct cli_progress *progress, const struct cli_progres
 {
     assert(progress && sample && sample->now_ns >= progress->printed_ns);
     bool due = sample->now_ns - progress->printed_ns >= intervals_ns[progress->style];
-    if (!atomic_exchange(&status_wanted, false) && !due)
+    if (!pst_asked_take() && !due)
         return;
     progress->printed_ns = sample->now_ns;
     reckon_rate(progress, sample);

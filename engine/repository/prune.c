@@ -393,9 +393,23 @@ int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look, ch
 
 /* ---- what was pruned ---- */
 
+/* How far it is. */
+struct sweep {
+    pst_prune_progress *on_progress; /* NULL: nobody wants to know */
+    void *context;
+    uint64_t removed, all;
+};
+
+static void show(const struct sweep *sweep)
+{
+    if (sweep->on_progress)
+        sweep->on_progress(sweep->context, sweep->removed, sweep->all);
+}
+
 /* Its decision, both files of it, last: a node that has had the directory open since before sees it
  * as committed, and leaves it alone, until there is nothing else in it. */
-static int empty(struct pst_repository *repository, int directory, uint32_t number)
+static int empty(const struct sweep *sweep, struct pst_repository *repository, int directory,
+                 uint32_t number)
 {
     struct pst_repository_names names;
     uint32_t decided;
@@ -406,12 +420,14 @@ static int empty(struct pst_repository *repository, int directory, uint32_t numb
          name = repository_names_next(&names, name)) {
         if (!layout_parse_cluster(name, &decided) || decided != number)
             error = repository_remove_tree(repository, directory, name);
+        show(sweep);
     }
     repository_names_free(&names);
     return error;
 }
 
-static int remove_pruned(struct pst_repository *repository, const char *name, uint32_t number)
+static int remove_pruned(const struct sweep *sweep, struct pst_repository *repository,
+                         const char *name, uint32_t number)
 {
     int directory = repository_open(repository, repository->root, name);
     if (directory < 0)
@@ -419,37 +435,54 @@ static int remove_pruned(struct pst_repository *repository, const char *name, ui
     int error = repository_lock(repository, directory, PST_REPOSITORY_EXCLUSIVE);
     bool is_anothers = error == -PST_E_BUSY; /* another prune removes it */
     if (!error)
-        error = empty(repository, directory, number);
+        error = empty(sweep, repository, directory, number);
     if (!error)
         error = repository_remove_tree(repository, repository->root, name);
     repository_close(repository, directory);
     return is_anothers ? 0 : error;
 }
 
-static int sweep_in(struct pst_repository *repository)
+static uint64_t count_pruned(const struct pst_repository_names *names)
+{
+    uint64_t count = 0;
+    uint32_t number;
+    for (const char *name = repository_names_next(names, NULL); name;
+         name = repository_names_next(names, name))
+        count += layout_parse_pruned(name, &number);
+    return count;
+}
+
+static int sweep_in(struct sweep *sweep, struct pst_repository *repository)
 {
     struct pst_repository_names names;
     int error = repository_list(repository, repository->root, &names);
     if (error)
         return error;
+    sweep->all += count_pruned(&names);
     for (const char *name = repository_names_next(&names, NULL); name;
          name = repository_names_next(&names, name)) {
         uint32_t number;
-        int one = layout_parse_pruned(name, &number) ? remove_pruned(repository, name, number) : 0;
+        if (!layout_parse_pruned(name, &number))
+            continue;
+        int one = remove_pruned(sweep, repository, name, number);
         error = error ? error : one;
+        sweep->removed++;
+        show(sweep);
     }
     repository_names_free(&names);
     return error;
 }
 
-int pst_prune_sweep(struct pst_backup_list *list, char *message)
+int pst_prune_sweep(struct pst_backup_list *list, pst_prune_progress *on_progress, void *context,
+                    char *message)
 {
+    struct sweep sweep = {.on_progress = on_progress, .context = context};
     int error = 0;
     for (uint32_t i = 0; i < list->directories.count; i++)
         (void)repository_lock(&list->directories.repositories[i],
                               list->directories.repositories[i].root, PST_REPOSITORY_UNLOCKED);
     for (uint32_t i = 0; i < list->directories.count; i++) {
-        int one = sweep_in(&list->directories.repositories[i]);
+        int one = sweep_in(&sweep, &list->directories.repositories[i]);
         if (one && !error)
             snprintf(message, PST_MESSAGE_BYTES,
                      "%s: what was pruned could not be removed whole: %s; prune once more",

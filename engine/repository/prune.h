@@ -31,7 +31,12 @@ int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message) 
 int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look,
               char *message) PST_MUST_USE;
 
-/* Unlocks the directories and removes from the disk what was pruned, now or earlier. */
-int pst_prune_sweep(struct pst_backup_list *list, char *message) PST_MUST_USE;
+/* How far a sweep is, in backups. Called after each thing that was removed; on its thread. */
+typedef void pst_prune_progress(void *context, uint64_t removed, uint64_t all);
+
+/* Unlocks the directories and removes from the disk what was pruned, now or earlier. on_progress:
+ * NULL, or called with context. */
+int pst_prune_sweep(struct pst_backup_list *list, pst_prune_progress *on_progress, void *context,
+                    char *message) PST_MUST_USE;
 
 #endif

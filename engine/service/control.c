@@ -15,6 +15,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/service/asked.h"
 #include "engine/service/control_parts.h"
 #include "engine/service/control_socket.h"
 #include "engine/service/interrupt.h"
@@ -86,10 +87,10 @@ static void take_signals(struct control *control)
     }
 }
 
-/* Waits for signals, clients and the interrupt, and serves them. */
+/* Waits for signals, clients, the interrupt and SIGUSR1, and serves them. */
 static void turn(struct control *control, int interrupt_fd, int timeout_ms)
 {
-    struct pollfd polled[CONTROL_CLIENTS_MAX + 3];
+    struct pollfd polled[CONTROL_CLIENTS_MAX + 4];
     timeout_ms = control_tell_followers(control, control_expire(control, timeout_ms));
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         polled[i] = (struct pollfd){.fd = control->clients[i].fd, .events = POLLIN};
@@ -98,8 +99,9 @@ static void turn(struct control *control, int interrupt_fd, int timeout_ms)
     listener[0] = (struct pollfd){.fd = listen_fd, .events = POLLIN};
     listener[1] = (struct pollfd){.fd = interrupt_fd, .events = POLLIN};
     listener[2] = (struct pollfd){.fd = pst_client_fd(control->node), .events = POLLIN};
+    listener[3] = (struct pollfd){.fd = asked_fd(), .events = POLLIN};
     bool may_sleep = pst_client_may_sleep(control->node);
-    int ready = poll(polled, CONTROL_CLIENTS_MAX + 3, may_sleep ? timeout_ms : 0);
+    int ready = poll(polled, CONTROL_CLIENTS_MAX + 4, may_sleep ? timeout_ms : 0);
     take_signals(control);
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX && ready > 0; i++) {
         if (polled[i].revents != 0 && control->clients[i].fd == polled[i].fd)
@@ -107,6 +109,8 @@ static void turn(struct control *control, int interrupt_fd, int timeout_ms)
     }
     if (ready > 0 && listener[0].revents != 0)
         control_accept(control);
+    if (ready > 0 && listener[3].revents != 0 && pst_asked_take())
+        control_log_progress(control);
     control_check(control);
 }
 
@@ -149,6 +153,9 @@ int control_run(struct control *control, struct pst_node *node,
     control->config = config;
     control->started_unix_ns = pst_unix_ns();
     pst_set_add(&control->live, config->node - 1);
+    int error = pst_asked_install();
+    if (error)
+        pst_log(PST_LOG_WARNING, "SIGUSR1 will not log the progress: %s", pst_error_text(error));
     while (!pst_interrupted() && well) {
         turn(control, pst_interrupt_fd(), watchdog_ms(watchdog_ns));
         well = is_well(control, watchdog_ns);

@@ -154,6 +154,9 @@ json_t *control_running_json(const struct pst_node_status *status, uint32_t node
 json_t *control_last_backup_json(const struct pst_last_backup *last);
 json_t *control_stalls_json(const struct pst_node_status *status);
 
+/* control_progress.c. Logs how far the node is in the backup that it takes part in. */
+void control_log_progress(const struct control *control);
+
 /* control_events.c. Has the client follow. */
 void control_follow(struct control *control, uint64_t client);
 

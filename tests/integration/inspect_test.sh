@@ -232,23 +232,53 @@ internals() {
     expect_message 'io_uring: '
 }
 
-is_ignoring() { # PID: the process, and SIGUSR1
-    [ "/proc/$1/exe" -ef "$penstock" ] && grep -Eq '^SigIgn:.*[2367abef][0-9a-f]{2}$' "/proc/$1/status"
+is_ready_for_it() { # PID: the process, and SIGUSR1 does not end it
+    [ "/proc/$1/exe" -ef "$penstock" ] && grep -Eq '^Sig(Ign|Cgt):.*[2367abef][0-9a-f]{2}$' "/proc/$1/status"
 }
 
-# SIGUSR1 asks for the progress; what has none goes on: here a node, which waits.
-asked_for_nothing() {
+# SIGUSR1 asks for the progress, also a node, which goes on, whether it is up or not.
+asked_node() {
+    mkdir "$disk/slowly"
+    random_bytes 20000000 >"$disk/slowly/one"
     "$penstock" node --cluster "asked-$$" --id 1 --socket "$memory/asked" --fabric-dir "$memory/fabric" \
-        --source "dir:$source_tree" --to "$disk/asked" >"$memory/out" 2>"$memory/err" &
+        --pace 1M --source "dir:$disk/slowly" --to "$disk/asked" >"$memory/out" 2>"$memory/err" &
     local pid=$! i
-    until is_ignoring "$pid" 2>/dev/null; do kill -0 "$pid" || fail 'the node ended'; done
+    until is_ready_for_it "$pid" 2>/dev/null; do kill -0 "$pid" || fail 'the node ended'; done
     for i in 1 2 3; do
         kill -USR1 "$pid"
         until "$penstock" status --node "$memory/asked" >/dev/null 2>&1; do kill -0 "$pid" || fail "SIGUSR1 ended the node ($i)"; done
     done
+    until grep -q 'progress: no backup is running$' "$memory/err"; do kill -USR1 "$pid"; sleep 0.01; done
+    "$penstock" backup --node "$memory/asked" >"$memory/report" 2>&1 &
+    local backup=$!
+    until grep -Eq 'progress: backup 1, [a-z ]+, [0-9]+ s, [0-9.]+ MiB read here, [0-9.]+ MiB/s in 1 s, [0-9.]+ in 10 s, [0-9.]+ in 60 s' "$memory/err"; do
+        kill -USR1 "$pid"
+        kill -0 "$backup" 2>/dev/null || fail 'the backup ended before the node logged its progress'
+    done
+    "$penstock" abort --node "$memory/asked" >"$memory/report.abort" 2>&1 || true
+    wait "$backup" || true
     kill -USR1 "$pid"
     kill -TERM "$pid"
     wait "$pid" || fail "the node ends with $?"
+}
+
+# expect_asked COMMAND OPTION…: takes long enough to be asked, and answers.
+expect_asked() {
+    "$penstock" "$@" >"$memory/out" 2>"$memory/err" &
+    local pid=$!
+    until grep -Eq "^$1: [0-9.]+ [KMG]?i?B.*, [0-9.]+ [KMG]?i?B/s, [0-9]+ objects?, [0-9:]+" "$memory/err"; do
+        kill -USR1 "$pid" 2>/dev/null || fail "$1 ended without a word of its progress"
+        sleep 0.02
+    done
+    wait "$pid" || fail "$1 ends with $?"
+}
+
+asked_runs() {
+    mkdir "$disk/slow"
+    random_bytes 1500000 >"$disk/slow/one"
+    expect_asked backup --source "dir:$disk/slow" --to "$disk/slow.to" --chunk 64K --pace 1M --quiet
+    expect_asked verify --from "$disk/slow.to" --pace 1M --quiet
+    expect_asked restore --from "$disk/slow.to" --target "$disk/slow.restored" --pace 1M --quiet
 }
 
 with_closed() { # COMMAND…: without standard output
@@ -313,5 +343,6 @@ json_of_failures
 progress_is_on_stderr
 quiet
 internals
-asked_for_nothing
+asked_node
+asked_runs
 bad_standard_output

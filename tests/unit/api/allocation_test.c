@@ -245,7 +245,7 @@ static int prune(void)
     if (!error)
         error = pst_prune(list.backups[0], idle, false, message);
     if (!error)
-        error = pst_prune_sweep(&list, message);
+        error = pst_prune_sweep(&list, NULL, NULL, message);
     pst_backup_list_release(&list);
     return error;
 }

@@ -79,8 +79,21 @@ static void touch(int place, const char *name)
     close(fd);
 }
 
+/* What a sweep showed last, and how often. */
+struct shown {
+    uint64_t removed, all, times;
+};
+
+static void show(void *context, uint64_t removed, uint64_t all)
+{
+    struct shown *shown = context;
+    CU_ASSERT_TRUE(removed >= shown->removed && removed <= all);
+    *shown = (struct shown){removed, all, shown->times + 1};
+}
+
 static void a_backup_goes_from_all_directories(void)
 {
+    struct shown shown = {0};
     begin();
     for (int i = 0; i < 2; i++) {
         add(i, 1, true, false);
@@ -99,7 +112,10 @@ static void a_backup_goes_from_all_directories(void)
     CU_ASSERT_EQUAL(list.count, 1);
     CU_ASSERT_EQUAL(list.backups[0]->number, 2);
     CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_COMPLETE);
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, show, &shown, message), 0);
+    CU_ASSERT_EQUAL(shown.removed, 2); /* one in each directory */
+    CU_ASSERT_EQUAL(shown.all, 2);
+    CU_ASSERT_TRUE(shown.times > 2); /* while one is being removed, too */
     CU_ASSERT_EQUAL(entries_of(0), 1);
     CU_ASSERT_EQUAL(entries_of(1), 1);
     end();
@@ -121,7 +137,7 @@ static void half_a_prune_is_not_complete_and_can_be_ended(void)
     CU_ASSERT_EQUAL_FATAL(list.count, 1);
     CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_DAMAGED);
     CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
     CU_ASSERT_EQUAL(entries_of(0), 0);
     CU_ASSERT_EQUAL(entries_of(1), 0);
     end();
@@ -155,7 +171,7 @@ static void what_is_in_doubt_stays(void)
     lock();
     CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_IN_DOUBT);
     CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -PST_E_INCOMPLETE);
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
     CU_ASSERT_EQUAL(entries_of(0), 1);
     end();
 }
@@ -171,7 +187,7 @@ static void what_is_incomplete_goes_where_no_node_is(void)
     close(node);
     lock();
     CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
     CU_ASSERT_EQUAL(entries_of(0), 0);
     end();
 }
@@ -187,7 +203,7 @@ static void what_is_not_penstocks_stays(void)
     CU_ASSERT_EQUAL(list.count, 2);
     CU_ASSERT_EQUAL(pst_prune(list.backups[1], idle, false, message), -PST_E_INCOMPLETE);
     CU_ASSERT_PTR_NOT_NULL(strstr(message, "remove it by hand"));
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
     CU_ASSERT_EQUAL(entries_of(0), 2);
     end();
 }
@@ -220,7 +236,7 @@ static void complete_ones_go_beside_a_node(void)
     int node = node_in(0, LOCK_SH);
     lock();
     CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
     CU_ASSERT_EQUAL(entries_of(0), 0);
     close(node);
     node = node_in(0, LOCK_EX);
@@ -272,7 +288,7 @@ static void what_is_pinned_stays(void)
     lock();
     CU_ASSERT_FALSE(list.backups[0]->is_pinned);
     CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), 0);
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
     CU_ASSERT_EQUAL(entries_of(0), 0);
     CU_ASSERT_EQUAL(entries_of(1), 0);
     end();
@@ -400,7 +416,7 @@ static void strangers_stay(void)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         CU_ASSERT_EQUAL(mkdir(place_below(&places[0], names[i]).path, 0700), 0);
     lock();
-    CU_ASSERT_EQUAL(pst_prune_sweep(&list, message), 0);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
     CU_ASSERT_EQUAL(entries_of(0), 5);
     end();
 }
