@@ -71,7 +71,9 @@ struct pst_manifest_origin {
     uint64_t objects; /* references to whole objects, and objects of which a run is referred to */
 };
 
-/* Strings are the caller's when encoding; the manifest's own (until released) when decoded. */
+/* Strings are the caller's when encoding; the manifest's own (until released) when decoded. The
+ * arrays stand last: they are long, most of them is not in use, and that is neither cleared nor
+ * copied. */
 struct pst_node_manifest {
     struct pst_manifest_common common;
     uint32_t node;
@@ -79,20 +81,20 @@ struct pst_node_manifest {
     uint32_t single_threaded; /* 0, 1 */
     uint32_t master_node;
     uint32_t participants_count;
-    uint32_t participants[PST_NODES_MAX]; /* nodes of this backup, ascending, own and master's too;
-                                             a manifest without them is of one node */
     uint32_t sources_count;
     uint32_t parts_count; /* = LDMs */
     uint32_t unreadable_names_count;
-    struct pst_manifest_source sources[PST_SOURCES_MAX];
-    struct pst_manifest_part parts[PST_LDMS_MAX];
-    const char *unreadable_names[PST_UNREADABLE_NAMES_MAX]; /* "NAME/path", as \xHH where needed */
+    uint32_t origins_count; /* 0 without a base */
     struct pst_manifest_base base;
-    uint32_t origins_count;                              /* 0 without a base */
-    struct pst_manifest_origin origins[PST_ORIGINS_MAX]; /* uids differ */
     const char *host;   /* the name of the machine, bytes as in spec; NULL: not known */
     const char *writer; /* "penstock 1.2.3"; NULL: not known */
     void *owner;        /* the decoder's; NULL when encoding */
+    uint32_t participants[PST_NODES_MAX]; /* nodes of this backup, ascending, own and master's too;
+                                             a manifest without them is of one node */
+    struct pst_manifest_source sources[PST_SOURCES_MAX];
+    struct pst_manifest_part parts[PST_LDMS_MAX];
+    const char *unreadable_names[PST_UNREADABLE_NAMES_MAX]; /* "NAME/path", as \xHH where needed */
+    struct pst_manifest_origin origins[PST_ORIGINS_MAX];    /* uids differ */
 };
 
 struct pst_manifest_node {
@@ -107,14 +109,14 @@ struct pst_cluster_manifest {
     uint32_t master_node;
     uint32_t copies; /* files of it in each directory of the backup; 1 where it does not say */
     uint32_t nodes_count;
+    uint32_t members_count; /* 0: not known */
+    uint32_t origins_count;
+    char label[PST_LABEL_BYTES_MAX + 1];           /* the user's word for the backup; "": none */
     struct pst_manifest_node nodes[PST_NODES_MAX]; /* ascending by node */
     /* Nodes that the cluster was to have, ascending: those that are no nodes of this backup are
-     * missing in it. 0: not known. */
-    uint32_t members_count;
+     * missing in it. */
     uint32_t members[PST_NODES_MAX];
-    uint32_t origins_count;
     struct pst_manifest_origin origins[PST_ORIGINS_MAX]; /* of all nodes: one for each uid */
-    char label[PST_LABEL_BYTES_MAX + 1]; /* the user's word for the backup; "": none */
 };
 
 /* A whole manifest file. text is malloc'd: free() it. digest: of line 1 with its newline, as line 2
@@ -132,7 +134,12 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
 int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
                                 struct pst_manifest_text *text) PST_MUST_USE;
 
-/* Arbitrary bytes in; *manifest is wholly set or, on failure, untouched.
+/* Copies what is in use, to what need not be set. */
+void pst_manifest_copy_node(struct pst_node_manifest *to, const struct pst_node_manifest *from);
+void pst_manifest_copy_cluster(struct pst_cluster_manifest *to,
+                               const struct pst_cluster_manifest *from);
+
+/* Arbitrary bytes in; *manifest is set, as far as it is in use, or, on failure, untouched.
  *   -PST_E_TRUNCATED   no second line, or an unfinished one
  *   -PST_E_CORRUPT     checksum, JSON or a field is wrong
  *   -PST_E_NOT_BACKUP  intact JSON of some other kind

@@ -2,6 +2,7 @@
  * verifies or restores backups. */
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -396,6 +397,34 @@ static void take_cluster(struct reader *reader, json_t *object,
         memcpy(manifest->label, label, strlen(label) + 1);
 }
 
+/* ---- copies ---- */
+
+/* All that stands before the arrays. */
+#define NODE_HEAD_BYTES offsetof(struct pst_node_manifest, participants)
+#define CLUSTER_HEAD_BYTES offsetof(struct pst_cluster_manifest, nodes)
+
+#define COPY_ARRAY(to, from, array)                                                                \
+    memcpy((to)->array, (from)->array, (from)->array##_count * sizeof((from)->array[0]))
+
+void pst_manifest_copy_node(struct pst_node_manifest *to, const struct pst_node_manifest *from)
+{
+    memcpy(to, from, NODE_HEAD_BYTES);
+    COPY_ARRAY(to, from, participants);
+    COPY_ARRAY(to, from, sources);
+    COPY_ARRAY(to, from, parts);
+    COPY_ARRAY(to, from, unreadable_names);
+    COPY_ARRAY(to, from, origins);
+}
+
+void pst_manifest_copy_cluster(struct pst_cluster_manifest *to,
+                               const struct pst_cluster_manifest *from)
+{
+    memcpy(to, from, CLUSTER_HEAD_BYTES);
+    COPY_ARRAY(to, from, nodes);
+    COPY_ARRAY(to, from, members);
+    COPY_ARRAY(to, from, origins);
+}
+
 /* Line 2, which begins at `from`. */
 static int check_line2(const uint8_t *bytes, uint64_t from, uint64_t size,
                        struct pst_digest *digest, struct pst_damage *damage)
@@ -511,23 +540,19 @@ int pst_manifest_decode_node(const void *bytes, uint64_t size, struct pst_node_m
     int error = parse(bytes, size, PST_MANIFEST_KIND_NODE, &object, &found_digest, damage);
     if (error)
         return error;
-    struct pst_node_manifest *found = calloc(1, sizeof(*found));
-    if (!found) {
-        json_decref(object);
-        return -ENOMEM;
-    }
+    struct pst_node_manifest found;
+    memset(&found, 0, NODE_HEAD_BYTES);
     struct reader reader = {0};
-    take_node(&reader, object, found);
+    take_node(&reader, object, &found);
     error = reader_error(&reader, size, damage);
     if (error) {
         json_decref(object);
     } else {
-        found->owner = object;
-        *manifest = *found;
+        found.owner = object;
+        pst_manifest_copy_node(manifest, &found);
         if (digest)
             *digest = found_digest;
     }
-    free(found);
     return error;
 }
 
@@ -546,20 +571,16 @@ int pst_manifest_decode_cluster(const void *bytes, uint64_t size,
     int error = parse(bytes, size, PST_MANIFEST_KIND_CLUSTER, &object, &found_digest, damage);
     if (error)
         return error;
-    struct pst_cluster_manifest *found = calloc(1, sizeof(*found));
-    if (!found) {
-        json_decref(object);
-        return -ENOMEM;
-    }
+    struct pst_cluster_manifest found;
+    memset(&found, 0, CLUSTER_HEAD_BYTES);
     struct reader reader = {0};
-    take_cluster(&reader, object, found);
+    take_cluster(&reader, object, &found);
     json_decref(object);
     error = reader_error(&reader, size, damage);
     if (!error) {
-        *manifest = *found;
+        pst_manifest_copy_cluster(manifest, &found);
         if (digest)
             *digest = found_digest;
     }
-    free(found);
     return error;
 }

@@ -50,29 +50,33 @@ static int read_manifest(struct load *load, uint32_t i, const char *name, struct
     return -PST_E_CORRUPT;
 }
 
-/* The two files of the decision in one directory. */
-struct decision_pair {
-    struct decision_file files[DECISION_FILES];
-};
-
+/* The two files of the decision in one directory, read now or when the list was. */
 static int read_pair(struct load *load, uint32_t i, struct decision_pair *pair)
 {
     struct pst_backup *backup = load->backup;
-    for (enum decision_which which = 0; which < DECISION_FILES; which++) {
-        struct pst_cluster_manifest cluster;
-        struct decision_file *file = &pair->files[which];
-        int error = decision_read_file(&backup->directories->repositories[i], load->handles[i],
-                                       backup->number, which, &cluster, file, NULL);
-        if (pst_is_own_error(error))
+    struct pst_cluster_manifest cluster;
+    const struct pst_cluster_manifest *found = &cluster;
+    if (backup->seen && i == backup->seen_in) {
+        *pair = *backup->seen;
+        found = &backup->cluster;
+    } else {
+        int error = decision_read_pair(&backup->directories->repositories[i], load->handles[i],
+                                       backup->number, &cluster, pair);
+        if (error)
             return error;
-        *load->files += file->bytes > 0;
-        *load->manifest_bytes += file->bytes;
-        if (!error && !backup->has_cluster) {
-            backup->cluster = cluster;
-            backup->has_cluster = true;
-            load->decision = file->digest;
-        }
     }
+    for (enum decision_which which = 0; which < DECISION_FILES; which++) {
+        *load->files += pair->files[which].bytes > 0;
+        *load->manifest_bytes += pair->files[which].bytes;
+    }
+    if (!pair->is_whole || backup->has_cluster)
+        return 0;
+    if (found != &backup->cluster)
+        pst_manifest_copy_cluster(&backup->cluster, found);
+    backup->has_cluster = true;
+    load->decision =
+        pair->files[pair->files[DECISION_MANIFEST].error ? DECISION_COPY : DECISION_MANIFEST]
+            .digest;
     return 0;
 }
 
@@ -210,7 +214,7 @@ static int load_node(struct load *load, uint32_t node_index, bool *found)
         else if (backup->nodes[node_index].owner)
             pst_manifest_release_node(&node);
         else
-            backup->nodes[node_index] = node;
+            pst_manifest_copy_node(&backup->nodes[node_index], &node);
     }
     return 0;
 }
@@ -414,6 +418,8 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
         if (load.handles[i] >= 0)
             repository_close(&backup->directories->repositories[i], load.handles[i]);
     }
+    free(backup->seen);
+    backup->seen = NULL;
     if (error)
         pst_backup_unload(backup);
     return error;

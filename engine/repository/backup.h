@@ -29,6 +29,8 @@ static inline bool pst_backup_is_usable(enum pst_backup_state state)
            state == PST_BACKUP_MISNAMED;
 }
 
+struct decision_pair; /* decision.h */
+
 /* One backup. cluster is set where its manifest could be read, nodes where all of theirs could. */
 struct pst_backup {
     uint32_t number;
@@ -48,6 +50,10 @@ struct pst_backup {
     int error; /* 0 if usable, else -PST_E_… or -errno */
     /* Why it is not complete, naming the file; where it is, a warning, or "". */
     char reason[PST_MESSAGE_BYTES];
+    /* Of the seen_in-th directory, what was read of the decision while the list was made, with
+     * cluster set from it; the first load takes it, and there is none after. */
+    struct decision_pair *seen;
+    uint32_t seen_in;
     bool has_cluster;
     struct pst_cluster_manifest cluster;
     struct pst_node_manifest *nodes; /* cluster.nodes_count of them, or NULL */

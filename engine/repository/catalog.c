@@ -11,6 +11,7 @@
 #include "engine/format/digest.h"
 #include "engine/repository/backup_draft.h"
 #include "engine/repository/backup_origins.h"
+#include "engine/repository/decision.h"
 #include "engine/repository/identify.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/part_map.h"
@@ -134,25 +135,46 @@ static int append(struct pst_backup_list *list, struct pst_backup *backup)
     return 0;
 }
 
-/* An entry of the list for what the i-th directory holds. */
-static int enter(struct pst_backup_list *list, uint32_t i, const struct identity *identity)
+static void free_backup(struct pst_backup *backup)
 {
-    struct pst_backup *backup = calloc(1, sizeof(*backup));
-    int error = backup ? append(list, backup) : -ENOMEM;
-    if (error) {
-        free(backup);
+    free(backup->seen);
+    free(backup);
+}
+
+/* An entry of the list for what the i-th directory holds; the list takes the backup if there is no
+ * error. */
+static int enter(struct pst_backup_list *list, uint32_t i, const struct identity *identity,
+                 struct pst_backup *backup)
+{
+    int error = append(list, backup);
+    if (error)
         return error;
-    }
     backup->number = identity->number;
     backup->stored_as = identity->stored_as;
     backup->directories = &list->directories;
     backup->list = list;
     backup->found_in = UINT64_C(1) << i;
+    backup->seen_in = i;
     backup->has_uid = identity->has_uid;
     memcpy(backup->uid, identity->uid, sizeof(backup->uid));
     backup->is_prepared = identity->is_prepared;
     backup->unread = identity->unread;
     return 0;
+}
+
+/* What is read of the decision stays with the backup, for its load. */
+static int identify_into(struct pst_backup *backup, struct pst_repository *repository,
+                         int directory, uint32_t number, struct identity *identity)
+{
+    struct identity_decision decision = {.cluster = &backup->cluster};
+    int found = identify_backup(repository, directory, number, identity, &decision);
+    if (found < 0 || identity->number != identity->stored_as)
+        return found;
+    backup->seen = malloc(sizeof(*backup->seen));
+    if (!backup->seen)
+        return -ENOMEM;
+    *backup->seen = decision.pair;
+    return found;
 }
 
 static int enter_directory(struct pst_backup_list *list, uint32_t i, const char *name)
@@ -165,15 +187,19 @@ static int enter_directory(struct pst_backup_list *list, uint32_t i, const char 
     int directory = repository_open_backup(repository, number);
     if (repository_is_no_directory(directory))
         return 0;
-    int found = directory;
-    if (directory >= 0) {
-        found = identify_backup(repository, directory, number, &identity);
+    struct pst_backup *backup = calloc(1, sizeof(*backup));
+    int found = backup ? directory : -ENOMEM;
+    if (backup && directory >= 0)
+        found = identify_into(backup, repository, directory, number, &identity);
+    if (directory >= 0)
         repository_close(repository, directory);
-    }
-    if (pst_is_own_error(found))
-        return found;
     identity.unread = found < 0 ? found : 0;
-    return enter(list, i, &identity);
+    int error = pst_is_own_error(found) ? found : 0;
+    if (!error)
+        error = enter(list, i, &identity, backup);
+    if (error && backup)
+        free_backup(backup);
+    return error;
 }
 
 static int by_identity(const void *a, const void *b)
@@ -205,7 +231,7 @@ static void merge(struct pst_backup_list *list)
         last->found_in |= backup->found_in;
         last->is_prepared = last->is_prepared || backup->is_prepared;
         last->unread = last->unread ? last->unread : backup->unread;
-        free(backup);
+        free_backup(backup);
     }
     list->count = count;
 }
@@ -319,7 +345,7 @@ void pst_backup_list_release(struct pst_backup_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         pst_backup_unload(list->backups[i]);
-        free(list->backups[i]);
+        free_backup(list->backups[i]);
     }
     free(list->backups);
     for (uint32_t i = 0; i < list->directories.count; i++) {

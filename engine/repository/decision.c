@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/own_error.h"
 
@@ -24,8 +25,63 @@ static int decode(const char *bytes, size_t size, uint32_t number,
         file->damage = (struct pst_damage){0, size, "of another backup number"};
         return -PST_E_MISPLACED;
     }
-    *manifest = found;
+    pst_manifest_copy_cluster(manifest, &found);
     return 0;
+}
+
+/* After 0 *bytes is the caller's, and file->bytes long. Returns file->error. */
+static int read_bytes(struct pst_repository *repository, int directory, uint32_t number,
+                      enum decision_which which, struct decision_file *file, char **bytes)
+{
+    size_t size = 0;
+    *bytes = NULL;
+    *file = (struct decision_file){.damage.what = "manifest"};
+    file->error = repository_read(repository, directory, decision_name(number, which).text,
+                                  PST_MANIFEST_BYTES_MAX, bytes, &size);
+    if (file->error == -EFBIG) {
+        file->damage.what = "too long for a manifest";
+        file->error = -PST_E_CORRUPT;
+    }
+    if (file->error)
+        *bytes = NULL;
+    else
+        file->bytes = size;
+    return file->error;
+}
+
+/* Where both have the same bytes, as they should, one is decoded. */
+int decision_read_pair(struct pst_repository *repository, int directory, uint32_t number,
+                       struct pst_cluster_manifest *manifest, struct decision_pair *pair)
+{
+    struct decision_file *first = &pair->files[DECISION_MANIFEST];
+    struct decision_file *copy = &pair->files[DECISION_COPY];
+    struct pst_cluster_manifest other;
+    char *bytes, *copied;
+    if (!read_bytes(repository, directory, number, DECISION_MANIFEST, first, &bytes))
+        first->error = decode(bytes, first->bytes, number, manifest, first);
+    pair->is_whole = !first->error;
+    if (!read_bytes(repository, directory, number, DECISION_COPY, copy, &copied)) {
+        bool is_same =
+            bytes && first->bytes == copy->bytes && memcmp(bytes, copied, copy->bytes) == 0;
+        if (is_same)
+            *copy = *first;
+        else
+            copy->error =
+                decode(copied, copy->bytes, number, pair->is_whole ? &other : manifest, copy);
+    }
+    pair->is_whole = pair->is_whole || !copy->error;
+    free(bytes);
+    free(copied);
+    return pst_is_own_error(first->error)  ? first->error
+           : pst_is_own_error(copy->error) ? copy->error
+                                           : 0;
+}
+
+bool decision_contradicts(const struct decision_pair *pair)
+{
+    const struct decision_file *first = &pair->files[DECISION_MANIFEST];
+    const struct decision_file *copy = &pair->files[DECISION_COPY];
+    return !first->error && !copy->error && !pst_digest_equal(&first->digest, &copy->digest);
 }
 
 int decision_read_file(struct pst_repository *repository, int directory, uint32_t number,
@@ -33,17 +89,9 @@ int decision_read_file(struct pst_repository *repository, int directory, uint32_
                        struct decision_file *file, char **text)
 {
     char *bytes;
-    size_t size;
-    *file = (struct decision_file){.damage.what = "manifest"};
-    file->error = repository_read(repository, directory, decision_name(number, which).text,
-                                  PST_MANIFEST_BYTES_MAX, &bytes, &size);
-    if (file->error == -EFBIG) {
-        file->damage.what = "too long for a manifest";
-        file->error = -PST_E_CORRUPT;
-    }
-    if (file->error)
+    if (read_bytes(repository, directory, number, which, file, &bytes))
         return file->error;
-    file->bytes = size;
+    size_t size = file->bytes;
     file->error = decode(bytes, size, number, manifest, file);
     if (text && !file->error)
         *text = bytes;

@@ -24,6 +24,12 @@ struct decision_file {
     uint64_t bytes;
 };
 
+/* Both. */
+struct decision_pair {
+    struct decision_file files[DECISION_FILES];
+    bool is_whole; /* one of them is, at least */
+};
+
 struct layout_name decision_name(uint32_t number, enum decision_which which);
 
 /* Reads one; after 0 *manifest is set, and *text, where text is given, is the caller's. A
@@ -31,6 +37,16 @@ struct layout_name decision_name(uint32_t number, enum decision_which which);
 int decision_read_file(struct pst_repository *repository, int directory, uint32_t number,
                        enum decision_which which, struct pst_cluster_manifest *manifest,
                        struct decision_file *file, char **text);
+
+/* Reads both; *manifest is set if one is whole, from the first that is, and else untouched. 0, or
+ * an error of our own.
+ */
+PST_MUST_USE int decision_read_pair(struct pst_repository *repository, int directory,
+                                    uint32_t number, struct pst_cluster_manifest *manifest,
+                                    struct decision_pair *pair);
+
+/* Whether both are whole, and differ. */
+bool decision_contradicts(const struct decision_pair *pair);
 
 /* Reads whichever is whole. -ENOENT: neither is there; -PST_E_CORRUPT: two that are whole differ;
  * else what is wrong with the one that is there. Returns file->error. */

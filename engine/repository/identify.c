@@ -14,14 +14,15 @@
 /* Each of these: 1 and the uid; 0: the file is not there or does not tell; or an error of our own.
  */
 static int by_decision(struct pst_repository *repository, int directory, uint32_t number,
-                       uint8_t *uid)
+                       struct identity_decision *decision, uint8_t *uid)
 {
-    struct pst_cluster_manifest manifest;
-    struct decision_file file;
-    int error = decision_read(repository, directory, number, &manifest, &file, NULL);
+    int error =
+        decision_read_pair(repository, directory, number, decision->cluster, &decision->pair);
     if (error)
-        return pst_is_own_error(error) ? error : 0;
-    memcpy(uid, manifest.common.uid, PST_UID_BYTES);
+        return error;
+    if (!decision->pair.is_whole || decision_contradicts(&decision->pair))
+        return 0;
+    memcpy(uid, decision->cluster->common.uid, PST_UID_BYTES);
     return 1;
 }
 
@@ -90,13 +91,16 @@ struct directory {
 /* A complete backup of another number: its directory was renamed, or put aside. */
 static int by_others_decision(const struct directory *directory, struct identity *identity)
 {
+    struct pst_cluster_manifest manifest;
+    struct identity_decision decision = {.cluster = &manifest};
     int found = 0;
     for (const char *name = repository_names_next(&directory->names, NULL); name && !found;
          name = repository_names_next(&directory->names, name)) {
         uint32_t number;
         if (!layout_parse_cluster(name, &number) || number == identity->stored_as)
             continue;
-        found = by_decision(directory->repository, directory->handle, number, identity->uid);
+        found =
+            by_decision(directory->repository, directory->handle, number, &decision, identity->uid);
         identity->number = found > 0 ? number : identity->number;
     }
     return found;
@@ -140,11 +144,14 @@ static int by_names(const struct directory *directory, struct identity *identity
 }
 
 int identify_backup(struct pst_repository *repository, int handle, uint32_t stored_as,
-                    struct identity *identity)
+                    struct identity *identity, struct identity_decision *decision)
 {
     struct directory directory = {.repository = repository, .handle = handle};
+    struct pst_cluster_manifest manifest;
+    struct identity_decision own = {.cluster = &manifest};
     *identity = (struct identity){.number = stored_as, .stored_as = stored_as};
-    int found = by_decision(repository, handle, stored_as, identity->uid);
+    int found =
+        by_decision(repository, handle, stored_as, decision ? decision : &own, identity->uid);
     if (!found)
         found = repository_list(repository, handle, &directory.names);
     if (!found)

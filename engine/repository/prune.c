@@ -77,7 +77,7 @@ static int is_backup(const struct prune_claim *claim, uint32_t i)
     const struct pst_backup *backup = claim->backup;
     struct pst_repository *repository = repository_of(claim, i);
     struct identity identity;
-    int found = identify_backup(repository, claim->handles[i], backup->stored_as, &identity);
+    int found = identify_backup(repository, claim->handles[i], backup->stored_as, &identity, NULL);
     if (found < 0)
         return found;
     if (identity.number != backup->number || identity.has_uid != backup->has_uid ||
@@ -268,7 +268,7 @@ static int identify_in(struct pst_backup *other, uint32_t i)
     int handle = repository_open_backup(repository, other->stored_as);
     if (handle < 0)
         return handle == -ENOENT ? 0 : handle;
-    int found = identify_backup(repository, handle, other->stored_as, &identity);
+    int found = identify_backup(repository, handle, other->stored_as, &identity, NULL);
     repository_close(repository, handle);
     if (found <= 0)
         return found;

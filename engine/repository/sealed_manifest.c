@@ -135,7 +135,7 @@ int manifest_open_node(const struct pst_data_key *key, const void *bytes, size_t
     }
     if (!error) {
         pst_manifest_release_node(manifest);
-        *manifest = *inside;
+        pst_manifest_copy_node(manifest, inside);
     }
     free(inside);
     return error;
@@ -174,7 +174,7 @@ int manifest_open_cluster(const struct pst_data_key *key, const void *bytes, siz
         (!is_same(&inside->common, &manifest->common) || !has_same_nodes(inside, manifest)))
         error = -PST_E_CORRUPT;
     if (!error)
-        *manifest = *inside;
+        pst_manifest_copy_cluster(manifest, inside);
     free(inside);
     return error;
 }

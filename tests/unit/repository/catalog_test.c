@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/repository/catalog.h"
+#include "engine/repository/repository_posix.h"
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"
 
@@ -244,9 +245,109 @@ static void a_directory_that_cannot_be_read_is_an_error(void)
     CU_ASSERT_EQUAL(pst_backup_list_read(paths, 0, &list, message), -EINVAL);
 }
 
+/* ---- what a list costs ---- */
+
+/* The operations of a directory, counted. */
+static struct {
+    uint64_t opens, reads, lists, statuses;
+} counted;
+static const struct pst_repository_ops *counted_ops;
+
+static int count_open(struct pst_repository *repository, int directory, const char *path)
+{
+    counted.opens++;
+    return counted_ops->open(repository, directory, path);
+}
+
+static int count_read(struct pst_repository *repository, int directory, const char *name,
+                      size_t bytes_max, char **bytes, size_t *size)
+{
+    counted.reads++;
+    return counted_ops->read(repository, directory, name, bytes_max, bytes, size);
+}
+
+static int count_list(struct pst_repository *repository, int directory,
+                      struct pst_repository_names *names)
+{
+    counted.lists++;
+    return counted_ops->list(repository, directory, names);
+}
+
+static int count_status(struct pst_repository *repository, int directory, const char *path,
+                        struct pst_repository_status *status)
+{
+    counted.statuses++;
+    return counted_ops->status(repository, directory, path, status);
+}
+
+static void read_and_count(void)
+{
+    static struct pst_repository_ops ops;
+    char message[PST_MESSAGE_BYTES];
+    list = (struct pst_backup_list){.directories = {.count = 1, .paths = {place.path}}};
+    struct pst_repository *repository = &list.directories.repositories[0];
+    CU_ASSERT_EQUAL_FATAL(repository_posix_open(repository, place.path, NULL), 0);
+    counted_ops = repository->ops;
+    ops = *counted_ops;
+    ops.open = count_open;
+    ops.read = count_read;
+    ops.list = count_list;
+    ops.status = count_status;
+    repository->ops = &ops;
+    memset(&counted, 0, sizeof(counted));
+    CU_ASSERT_EQUAL_FATAL(catalog_read(&list, message), 0);
+}
+
+static void a_list_reads_each_file_once(void)
+{
+    place = make_place();
+    for (uint32_t number = 1; number <= 8; number++)
+        add_backup(number, true);
+    read_and_count();
+    CU_ASSERT_EQUAL(list.count, 8);
+    CU_ASSERT_EQUAL(list.backups[7]->state, PST_BACKUP_COMPLETE);
+    CU_ASSERT_EQUAL(counted.reads, 8 * 3); /* the decision, its copy, the node's manifest */
+    CU_ASSERT_EQUAL(counted.opens, 8 * 2); /* once to identify it, once to load it */
+    CU_ASSERT_EQUAL(counted.lists, 1);
+    CU_ASSERT_EQUAL(counted.statuses, 8 * 5); /* whether it is pinned, and its parts */
+    end();
+}
+
+/* Nothing of one makes another dearer. */
+static void strays_cost_the_same_each(void)
+{
+    uint64_t reads = 0, opens = 0, lists = 0, statuses = 0;
+    for (uint32_t count = 100; count <= 200; count += 100) {
+        place = make_place();
+        add_backup(1, true);
+        for (uint32_t i = 0; i < count; i++) {
+            char name[32];
+            snprintf(name, sizeof(name), "BACKUP-%u", i + 2);
+            CU_ASSERT_EQUAL(mkdir(place_below(&place, name).path, 0700), 0);
+        }
+        read_and_count();
+        CU_ASSERT_EQUAL(list.count, count + 1);
+        CU_ASSERT_EQUAL(list.backups[1]->state, PST_BACKUP_INCOMPLETE);
+        if (count == 200) {
+            CU_ASSERT_EQUAL(counted.reads - 3, 2 * (reads - 3));
+            CU_ASSERT_EQUAL(counted.opens - 2, 2 * (opens - 2));
+            CU_ASSERT_EQUAL(counted.lists - 1, 2 * (lists - 1));
+            CU_ASSERT_EQUAL(counted.statuses - 5, 2 * (statuses - 5));
+            CU_ASSERT_EQUAL(counted.reads, 3 + 2 * count);
+        }
+        reads = counted.reads;
+        opens = counted.opens;
+        lists = counted.lists;
+        statuses = counted.statuses;
+        end();
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"a list reads each file once", a_list_reads_each_file_once},
+        {"strays cost the same each", strays_cost_the_same_each},
         {"backups are listed in order", backups_are_listed_in_order},
         {"a backup may be in doubt", a_backup_may_be_in_doubt},
         {"ids are numbers or uids", ids_are_numbers_or_uids},
