@@ -11,11 +11,12 @@
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
 #include "engine/base/log.h"
+#include "engine/base/shell.h"
 #include "engine/cli/backup_dry_run.h"
 #include "engine/cli/backup_report.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
-#include "engine/cli/hook.h"
+#include "engine/cli/hook_options.h"
 #include "engine/cli/job_options.h"
 #include "engine/cli/metrics_file.h"
 #include "engine/cli/null_target.h"
@@ -320,10 +321,11 @@ static enum cli_exit run_before(struct run *run)
         return CLI_EXIT_DONE;
     snprintf(to, sizeof(to), "PENSTOCK_BACKUP_TO=%s", cli_argument_text(arguments, "to"));
     const char *environment[] = {to, NULL};
-    int error = command ? cli_hook_run(command, environment,
-                                       cli_argument_number(arguments, "command-limit"),
-                                       pst_interrupt_fd(), run->message)
-                        : 0;
+    struct pst_shell shell = {.command = command,
+                              .environment = environment,
+                              .limit_ns = cli_argument_number(arguments, "command-limit"),
+                              .interrupt_fd = pst_interrupt_fd()};
+    int error = command ? pst_shell_run(&shell, run->message) : 0;
     run->is_begun = !error;
     if (error == -EINTR)
         return cli_fail(arguments, CLI_EXIT_INTERRUPTED, "interrupted; no backup was begun");
@@ -366,8 +368,11 @@ static enum cli_exit run_after(struct run *run, enum cli_exit code)
     const char *environment[] = {to,        exit_code,          is_made ? texts.number : NULL,
                                  texts.uid, texts.source_bytes, texts.stored_bytes,
                                  NULL};
-    int error = cli_hook_run(command, environment, cli_argument_number(arguments, "command-limit"),
-                             -1, run->message);
+    struct pst_shell shell = {.command = command,
+                              .environment = environment,
+                              .limit_ns = cli_argument_number(arguments, "command-limit"),
+                              .interrupt_fd = -1};
+    int error = pst_shell_run(&shell, run->message);
     return error ? cli_fail(arguments, code == CLI_EXIT_DONE ? CLI_EXIT_PARTIAL : code,
                             "--after-command has failed: %s", run->message)
                  : code;

@@ -1,13 +1,10 @@
 /*
- * Commands of the user's that run before and after a backup: by the shell, in a process group of
- * their own, which is killed at a deadline. Main thread only.
+ * The options for commands of the user's that run before and after a backup.
  */
-#ifndef PST_ENGINE_CLI_HOOK_H
-#define PST_ENGINE_CLI_HOOK_H
+#ifndef PST_ENGINE_CLI_HOOK_OPTIONS_H
+#define PST_ENGINE_CLI_HOOK_OPTIONS_H
 
 #include <stdint.h>
-
-#include "penstock/error.h"
 
 #define CLI_HOOK_OPTIONS                                                                           \
     {.name = "before-command",                                                                     \
@@ -29,12 +26,5 @@
         .help = "how long each of these commands may run; then it has failed, and it and its "     \
                 "children are killed"                                                              \
     }
-
-/* Runs command and waits for it. environment: NAME=VALUE… beside the process's own without its
- * PENSTOCK_BACKUP_…, NULL at the end. Its standard input is empty, its output goes to stderr.
- * interrupt_fd: readable: it is killed; -1: none. 0; -errno with message (PST_MESSAGE_BYTES):
- * -ETIMEDOUT, -EINTR, -ECHILD: it has failed. */
-PST_MUST_USE int cli_hook_run(const char *command, const char *const *environment,
-                              uint64_t limit_ns, int interrupt_fd, char *message);
 
 #endif

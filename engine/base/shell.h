@@ -1,0 +1,39 @@
+/*
+ * Commands of the user's, run by /bin/sh in a process group of their own, which is killed at a
+ * deadline. Their standard input is empty, and what they print goes to stderr, unless it is wanted.
+ * Any thread.
+ */
+#ifndef PST_ENGINE_BASE_SHELL_H
+#define PST_ENGINE_BASE_SHELL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "penstock/error.h"
+
+struct pst_shell {
+    const char *command;
+    /* NAME=VALUE…, NULL at the end, beside the process's own without its PENSTOCK_BACKUP_… */
+    const char *const *environment;
+    uint64_t limit_ns;
+    int interrupt_fd; /* readable: the command is killed; -1: none */
+    /* Room for what it prints on standard output, up to its own end: whoever it leaves behind is
+     * not waited for. output_used: bytes that are there; output_bytes of them: there were more.
+     * NULL: not wanted. */
+    char *output;
+    size_t output_bytes;
+    size_t output_used;
+    bool keeps_group; /* after success group is the command's, until pst_shell_end_group */
+    pid_t group;
+};
+
+/* Runs the command and waits for it. 0; -errno with message (PST_MESSAGE_BYTES): -ETIMEDOUT,
+ * -EINTR, -ECHILD: it has failed. Then it and its children are gone. */
+PST_MUST_USE int pst_shell_run(struct pst_shell *shell, char *message);
+
+/* Kills what the command has left running. Nothing for 0. */
+void pst_shell_end_group(pid_t group);
+
+#endif
