@@ -37,7 +37,9 @@ static void end(struct lmdb_source *lmdb)
 static void hurry(const struct lmdb_source *lmdb, bool is_urgent)
 {
     static atomic_flag is_reported = ATOMIC_FLAG_INIT;
-    int error = lmdb->guard.pid ? pst_priority_hurry_process(lmdb->guard.pid, is_urgent) : 0;
+    int error = lmdb->guard.process.pid
+                    ? pst_priority_hurry_process(lmdb->guard.process.pid, is_urgent)
+                    : 0;
     if (error && !atomic_flag_test_and_set(&is_reported))
         pst_log(PST_LOG_INFO,
                 "where CPUs are busy, writers are held up for longer than need be: the process "
@@ -111,7 +113,7 @@ static int lmdb_snapshot(struct pst_source *source, uint64_t gci)
 static void thaw(struct lmdb_source *lmdb)
 {
     const struct lmdb_request request = {.order = LMDB_THAW};
-    if (lmdb->source.policy.is_alone || !lmdb->guard.pid)
+    if (lmdb->source.policy.is_alone || !lmdb->guard.process.pid)
         return;
     int error = lmdb_order(lmdb, &request, lmdb_soon_ns());
     hurry(lmdb, false);
@@ -249,7 +251,7 @@ static struct lmdb_source *make(void)
     struct lmdb_source *lmdb = calloc(1, sizeof(*lmdb));
     if (!lmdb)
         return NULL;
-    lmdb->guard.socket = -1;
+    lmdb->guard.process.socket = -1;
     lmdb->place.root_fd = -1;
     lmdb->source = (struct pst_source){
         .struct_bytes = sizeof(struct pst_source),

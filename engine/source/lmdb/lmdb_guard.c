@@ -4,174 +4,33 @@
  */
 #include "engine/source/lmdb/lmdb_guard.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "engine/base/clock.h"
 #include "engine/source/lmdb/lmdb_guard_run.h"
 
-#define NS_PER_MS UINT64_C(1000000)
-#define STOP_MS 2000
-
-/* It must keep no descriptor of the parent's: the end of another guard's socket would never be
- * seen. The socket may be any, where the parent has closed its standard input. Returns it, or
- * -errno. */
-static int keep_only(int socket)
-{
-    unsigned first = STDERR_FILENO + 1;
-    int null = open("/dev/null", O_RDWR);
-    int kept = fcntl(socket, F_DUPFD, (int)first);
-    if (null < 0 || kept < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-        return -errno;
-    if ((unsigned)kept > first && close_range(first, (unsigned)kept - 1, 0) < 0)
-        return -errno;
-    return close_range((unsigned)kept + 1, UINT_MAX, 0) < 0 ? -errno : kept;
-}
-
-/* Signals to the backup's terminal or process group are the backup's to handle; the guard ends when
- * its socket does. No handler of the parent's, which may be any program, is to run here: all
- * signals are blocked until none is left. */
-static int detach(void)
-{
-    if (setsid() < 0 || prctl(PR_SET_NAME, "penstock-guard") < 0)
-        return -errno;
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL); /* fails for those that have no handler */
-    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
-    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-        signal(ignored[i], SIG_IGN);
-    sigset_t none;
-    sigemptyset(&none);
-    return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
-}
-
-static void child(const struct lmdb_guard *guard, int socket)
-{
-    int error = detach();
-    int kept = error ? error : keep_only(socket);
-    _exit(kept < 0 ? -kept : lmdb_guard_run(guard, kept));
-}
-
-static void forget(struct lmdb_guard *guard)
-{
-    close(guard->socket);
-    close(guard->pid_fd);
-    guard->socket = -1;
-    guard->pid_fd = -1;
-    guard->pid = 0;
-}
-
-/* By its descriptor: a program that waits for all of its children may have taken this one, and the
- * number may be another's by now. */
-static void reap(struct lmdb_guard *guard)
-{
-    while (waitid(P_PIDFD, (id_t)guard->pid_fd, NULL, WEXITED) < 0 && errno == EINTR)
-        ;
-    forget(guard);
-}
-
-static void kill_guard(struct lmdb_guard *guard)
-{
-    (void)pidfd_send_signal(guard->pid_fd, SIGKILL, NULL, 0); /* fails if it has ended */
-    reap(guard);
-}
+#define STOP_MS 2000u
 
 void lmdb_guard_stop(struct lmdb_guard *guard)
 {
-    if (guard->pid == 0)
-        return;
-    shutdown(guard->socket, SHUT_RDWR);
-    struct pollfd ended = {.fd = guard->pid_fd, .events = POLLIN};
-    if (poll(&ended, 1, STOP_MS) > 0)
-        reap(guard);
-    else
-        kill_guard(guard);
-}
-
-/* 1: an answer or the end can be read; 0: not before the deadline; -errno. */
-static int wait_readable(int socket, uint64_t deadline_ns)
-{
-    for (;;) {
-        uint64_t now_ns = pst_monotonic_ns();
-        uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS + 1 : 0;
-        struct pollfd readable = {.fd = socket, .events = POLLIN};
-        int count = poll(&readable, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
-        if (count > 0)
-            return 1;
-        if (count < 0 && errno != EINTR)
-            return -errno;
-        if (count == 0 && pst_monotonic_ns() >= deadline_ns)
-            return 0;
-    }
+    pst_guard_stop(&guard->process, STOP_MS);
 }
 
 static int read_answer(struct lmdb_guard *guard, uint64_t deadline_ns, struct lmdb_answer *answer)
 {
-    int readable = wait_readable(guard->socket, deadline_ns);
-    if (readable <= 0) {
-        kill_guard(guard);
-        return readable < 0 ? readable : -ETIMEDOUT;
-    }
-    if (recv(guard->socket, answer, sizeof(*answer), 0) != (ssize_t)sizeof(*answer)) {
-        kill_guard(guard); /* it is dead or about to be */
-        return -PST_E_GUARD;
-    }
+    int error = pst_guard_receive(&guard->process, deadline_ns, answer, sizeof(*answer));
+    if (error)
+        return error;
     answer->text[LMDB_TEXT_BYTES - 1] = '\0';
     return lmdb_claimed_error(answer->error);
 }
 
-/* The child's number in the parent, with its descriptor; or -errno. */
-static pid_t fork_guard(const struct lmdb_guard *guard, const int sockets[2], int *pid_fd)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    int error = -pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (error)
-        return error;
-    const pid_t pid = fork();
-    if (pid == 0)
-        child(guard, sockets[1]);
-    if (pid < 0)
-        error = -errno;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0)
-        return error;
-    *pid_fd = pidfd_open(pid, 0);
-    if (*pid_fd >= 0)
-        return pid;
-    error = -errno;
-    kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
-    return error;
-}
-
 int lmdb_guard_start(struct lmdb_guard *guard, struct lmdb_answer *answer)
 {
-    int sockets[2];
     answer->text[0] = '\0';
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-        return -errno;
     atomic_store(&guard->shared->trouble, 0);
-    const pid_t pid = fork_guard(guard, sockets, &guard->pid_fd);
-    close(sockets[1]);
-    if (pid < 0) {
-        close(sockets[0]);
-        return pid;
-    }
-    guard->pid = pid;
-    guard->socket = sockets[0];
-    int error = read_answer(guard, pst_monotonic_ns() + LMDB_ANSWER_NS, answer);
+    int error = pst_guard_start(&guard->process, lmdb_guard_run, guard);
+    if (error)
+        return error;
+    error = read_answer(guard, pst_monotonic_ns() + LMDB_ANSWER_NS, answer);
     if (error)
         lmdb_guard_stop(guard);
     return error;
@@ -181,11 +40,6 @@ int lmdb_guard_call(struct lmdb_guard *guard, const struct lmdb_request *request
                     uint64_t deadline_ns, struct lmdb_answer *answer)
 {
     answer->text[0] = '\0';
-    if (guard->pid == 0)
-        return -PST_E_GUARD;
-    if (send(guard->socket, request, sizeof(*request), MSG_NOSIGNAL) < 0) {
-        kill_guard(guard);
-        return -PST_E_GUARD;
-    }
-    return read_answer(guard, deadline_ns, answer);
+    int error = pst_guard_send(&guard->process, request, sizeof(*request));
+    return error ? error : read_answer(guard, deadline_ns, answer);
 }

@@ -330,8 +330,9 @@ static bool serve(struct environment *environment, int socket)
     return send(socket, environment->answer, sizeof(*environment->answer), MSG_NOSIGNAL) >= 0;
 }
 
-int lmdb_guard_run(const struct lmdb_guard *guard, int socket)
+int lmdb_guard_run(const void *context, int socket)
 {
+    const struct lmdb_guard *guard = context;
     struct lmdb_answer answer = {0};
     struct environment environment = {.guard = guard, .shared = guard->shared, .answer = &answer};
     answer.error = environment_open(&environment);

@@ -7,7 +7,8 @@
 
 #include "engine/source/lmdb/lmdb_orders.h"
 
-/* Opens the environment, answers, and serves until the socket ends. Returns the exit status. */
-int lmdb_guard_run(const struct lmdb_guard *guard, int socket);
+/* guard: a struct lmdb_guard. Opens the environment, answers, and serves until the socket ends.
+ * Returns the exit status. */
+int lmdb_guard_run(const void *guard, int socket);
 
 #endif

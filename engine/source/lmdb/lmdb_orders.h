@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "engine/source/guard.h"
 #include "engine/source/lmdb/lmdb_identity.h"
 #include "engine/source/lmdb/lmdb_meta.h"
 #include "engine/source/lmdb/lmdb_slot.h"
@@ -72,9 +73,7 @@ struct lmdb_guard {
     bool is_file;               /* MDB_NOSUBDIR */
     struct lmdb_identity owner; /* that the process takes */
     struct lmdb_shared *shared;
-    pid_t pid;  /* 0: there is none */
-    int pid_fd; /* pidfd_open(2) */
-    int socket;
+    struct pst_guard process;
 };
 
 #endif

@@ -45,7 +45,7 @@ int lmdb_rows_open(struct lmdb_source *lmdb, uint32_t readers, struct lmdb_rows 
         return -ENOMEM;
     rows->lmdb = lmdb;
     rows->readers_count = 1 + (readers < LMDB_READERS_MAX ? readers : LMDB_READERS_MAX);
-    rows->guard_fd = fcntl(lmdb->guard.pid_fd, F_DUPFD_CLOEXEC, 0);
+    rows->guard_fd = fcntl(lmdb->guard.process.pid_fd, F_DUPFD_CLOEXEC, 0);
     int error = rows->guard_fd < 0 ? -errno : init_readers(rows);
     if (!error) {
         const struct lmdb_request request = {.order = LMDB_READ, .readers = rows->readers_count};

@@ -48,8 +48,8 @@ int lmdb_start_guard(struct lmdb_source *lmdb, struct lmdb_answer *answer)
 
 bool lmdb_has_guard(const struct lmdb_source *lmdb)
 {
-    struct pollfd ended = {.fd = lmdb->guard.socket, .events = POLLIN};
-    return lmdb->guard.pid != 0 && poll(&ended, 1, 0) == 0;
+    struct pollfd ended = {.fd = lmdb->guard.process.socket, .events = POLLIN};
+    return lmdb->guard.process.pid != 0 && poll(&ended, 1, 0) == 0;
 }
 
 int lmdb_replace_guard(struct lmdb_source *lmdb)
@@ -62,7 +62,7 @@ int lmdb_replace_guard(struct lmdb_source *lmdb)
 void lmdb_let_go(struct lmdb_source *lmdb)
 {
     const struct lmdb_request request = {.order = LMDB_RELEASE};
-    if (lmdb->guard.pid != 0 && lmdb_order(lmdb, &request, lmdb_soon_ns()) == 0)
+    if (lmdb->guard.process.pid != 0 && lmdb_order(lmdb, &request, lmdb_soon_ns()) == 0)
         return;
     if (lmdb_replace_guard(lmdb) < 0)
         pst_log(PST_LOG_WARNING,
