@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "engine/format/index.h"
+#include "engine/format/sums.h"
 #include "penstock/fragment.h"
 
 /* The one slot, which each fragment gets again. */
@@ -60,4 +62,14 @@ int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
     total->unreadable += listing.unreadable;
     total->skipped += listing.skipped;
     return error;
+}
+
+/* Chunks have a header and an entry in an index, and objects a checksum. */
+uint64_t dry_run_frame_bytes(const struct pst_session_estimate *estimate, uint32_t chunk_bytes,
+                             uint32_t ldms)
+{
+    uint64_t bytes = PST_CHUNK_HEADER_BYTES + PST_BLOCK_BYTES + sizeof(struct pst_index_entry);
+    uint64_t chunks = estimate->stored_bytes_most / chunk_bytes +
+                      estimate->objects / PST_CHUNK_PIECES_MAX + 8 * (uint64_t)ldms;
+    return chunks * bytes + estimate->objects * sizeof(struct pst_object_sum);
 }

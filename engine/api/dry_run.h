@@ -13,4 +13,10 @@
 PST_MUST_USE int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
                                 struct pst_session_estimate *total);
 
+/* About how much is stored beside contents and entries, with chunks of these bytes, by so many
+ * LDMs.
+ */
+uint64_t dry_run_frame_bytes(const struct pst_session_estimate *estimate, uint32_t chunk_bytes,
+                             uint32_t ldms);
+
 #endif

@@ -15,13 +15,12 @@
 #include "engine/api/abi.h"
 #include "engine/api/dry_run.h"
 #include "engine/api/file_choice.h"
+#include "engine/api/freeze_choice.h"
 #include "engine/api/job_pace.h"
 #include "engine/api/job_timeouts.h"
 #include "engine/api/placement.h"
 #include "engine/base/log.h"
 #include "engine/base/printable.h"
-#include "engine/format/index.h"
-#include "engine/format/sums.h"
 #include "engine/key/keyring.h"
 #include "engine/node/one_backup.h"
 #include "engine/node/ref_text.h"
@@ -43,6 +42,7 @@ struct pst_session {
     struct pst_keyring *keyring; /* of who can open the backups; NULL: they are not sealed */
     struct pst_table_filter tables;
     struct file_choice files;
+    struct pst_freeze_commands commands;
     struct pst_node_backup options;
     struct pst_node_backup_report report;
     char message[PST_MESSAGE_BYTES]; /* after an error: why */
@@ -288,6 +288,9 @@ static int open_sources(struct pst_session *session)
 {
     int error = open_specs(session);
     if (!error)
+        error = freeze_choice_make(&session->job, session->sources, session->sources_count,
+                                   &session->commands, session->message);
+    if (!error)
         error = adopt_sources(session);
     if (error)
         return error;
@@ -377,22 +380,12 @@ int pst_session_open(const struct pst_backup_job *job, struct pst_session **open
     return 0;
 }
 
-/* Chunks have a header and an entry in an index, and objects a checksum. */
-static uint64_t frame_bytes(const struct pst_session *session,
-                            const struct pst_session_estimate *estimate)
-{
-    uint64_t bytes = PST_CHUNK_HEADER_BYTES + PST_BLOCK_BYTES + sizeof(struct pst_index_entry);
-    uint64_t chunks = estimate->stored_bytes_most / session->job.chunk_bytes +
-                      estimate->objects / PST_CHUNK_PIECES_MAX +
-                      8 * (uint64_t)session->placements.plan.ldms;
-    return chunks * bytes + estimate->objects * sizeof(struct pst_object_sum);
-}
-
 int pst_session_dry_run(struct pst_session *session, struct pst_session_estimate *estimate,
                         char *message)
 {
     const struct pst_node_config *node = &session->options.node;
     *estimate = (struct pst_session_estimate){0};
+    session->commands.is_off = true;
     for (uint32_t i = 0; i < session->sources_count; i++) {
         session->sources[i]->policy = (struct pst_source_policy){
             .freeze_hold_ns = node->freeze_hold_ns,
@@ -409,7 +402,8 @@ int pst_session_dry_run(struct pst_session *session, struct pst_session_estimate
                  pst_error_text(error));
         return error;
     }
-    estimate->stored_bytes_most += frame_bytes(session, estimate);
+    estimate->stored_bytes_most +=
+        dry_run_frame_bytes(estimate, session->job.chunk_bytes, session->placements.plan.ldms);
     return 0;
 }
 
@@ -461,6 +455,13 @@ static struct pst_session_pace report_pace(const struct pst_pace_status *from)
     };
 }
 
+/* What is left of threads that hang may still write there. */
+static const char *trouble_of(const struct pst_session *session, uint32_t *left_frozen)
+{
+    uint32_t count = session->report.is_lost ? 0 : session->sources_count;
+    return pst_sources_trouble(session->sources, count, left_frozen);
+}
+
 static void report(const struct pst_session *session, int error, struct pst_session_report *report)
 {
     const struct pst_node_backup_report *from = &session->report;
@@ -481,6 +482,7 @@ static void report(const struct pst_session *session, int error, struct pst_sess
         .ldms_count = session->options.single_threaded ? 1 : session->placements.plan.ldms,
     };
     memcpy(report->uid, from->uid, sizeof(report->uid));
+    (void)trouble_of(session, &report->left_frozen);
     for (uint32_t i = 0; i < report->ldms_count; i++) {
         report_ldm(&from->ldms[i], &report->ldms[i]);
         report->references += from->ldms[i].references;
@@ -501,10 +503,13 @@ static int run(struct pst_session *session)
     if (!error)
         return 0;
     char where[64] = "";
+    uint32_t left_frozen;
+    bool is_of_freeze = error == -PST_E_COMMAND || error == -PST_E_FREEZE;
+    const char *trouble = is_of_freeze ? trouble_of(session, &left_frozen) : NULL;
     if (session->report.where != 0)
         pst_ref_text(session->report.where, where, sizeof(where));
     return fail(session, error, "%s: no backup was made: %s%s%s", session->job.directory, where,
-                where[0] ? ": " : "", pst_error_text(error));
+                where[0] ? ": " : "", trouble ? trouble : pst_error_text(error));
 }
 
 int pst_session_run(struct pst_session *session, struct pst_session_report *given, char *message)

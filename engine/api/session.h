@@ -64,7 +64,8 @@ struct pst_session_report {
     uint64_t stored_bytes;
     uint64_t objects;
     uint64_t chunks;
-    uint64_t unreadable; /* objects that could not be read, or changed during the backup */
+    uint64_t unreadable;  /* objects that could not be read, or changed during the backup */
+    uint32_t left_frozen; /* sources whose thaw command has failed, which is logged */
     uint64_t elapsed_ns;
     struct pst_session_pace pace;
     uint32_t base;             /* number of the backup that it was compared with; 0: none */

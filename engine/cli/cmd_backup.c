@@ -231,7 +231,10 @@ static enum cli_exit failure(const struct run *run)
     char number[96] = "";
     if (error == PST_E_NUMBER)
         advise_number(run, number, sizeof(number));
-    return cli_fail(run->arguments, code, "%s%s%s", run->message, advice(error), number);
+    return cli_fail(run->arguments, code, "%s%s%s%s", run->message, advice(error), number,
+                    run->report.left_frozen > 0
+                        ? "; --thaw-command has failed, and what it undoes may still be in place"
+                        : "");
 }
 
 static const struct pst_metric results[] = {
@@ -264,13 +267,19 @@ static enum cli_exit print_report(const struct run *run, bool json)
                         "backup %u is complete, but its report cannot be printed: %s",
                         report->number, pst_error_text(error));
     struct pst_alert alert = {
-        .kind = PST_ALERT_BACKUP_COMPLETE, .backup = report->number, .uid = report->uid};
+        .kind = PST_ALERT_BACKUP_PARTIAL, .backup = report->number, .uid = report->uid};
+    if (report->left_frozen > 0)
+        return cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
+                              "backup %u is complete, but --thaw-command has failed for %s, which "
+                              "may still be frozen; the error before this one says why",
+                              report->number,
+                              cli_value_count_text(report->left_frozen, "source", objects));
     if (report->unreadable == 0) {
+        alert.kind = PST_ALERT_BACKUP_COMPLETE;
         if (pst_log_keeps_alerts()) /* stdout has the report already */
             pst_log_alert(PST_LOG_INFO, &alert, "backup %u is complete", report->number);
         return CLI_EXIT_DONE;
     }
-    alert.kind = PST_ALERT_BACKUP_PARTIAL;
     return cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
                           "backup %u is complete, but %s could not be read, or changed during "
                           "the backup; penstock show names %s",

@@ -104,6 +104,25 @@
          .fallback = "yes",                                                                        \
          .help = "no: back up what is mounted in dir: sources too, but for the kernel's own file " \
                  "systems"},                                                                       \
+        {.name = "freeze-command",                                                                 \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "COMMAND",                                                                    \
+         .help = "run this by /bin/sh for each dir: source when its writers are to be held up, "   \
+                 "within --freeze-wait: it makes a snapshot and prints the path of what is to be " \
+                 "read in the source's place, or it freezes the file system and prints nothing. "  \
+                 "PENSTOCK_BACKUP_SOURCE is the source's name, PENSTOCK_BACKUP_PATH its path"},    \
+        {.name = "thaw-command",                                                                   \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "COMMAND",                                                                    \
+         .help = "run this to undo what --freeze-command did, however the backup ends, within "    \
+                 "60s; if it fails after a backup was made, the exit code is 3. "                  \
+                 "PENSTOCK_BACKUP_SNAPSHOT is what was printed"},                                  \
+        {.name = "thaw-at",                                                                        \
+         .kind = CLI_OPTION_TEXT,                                                                  \
+         .argument = "cut|end",                                                                    \
+         .fallback = "end",                                                                        \
+         .help = "when --thaw-command runs: once the source has been read, or as soon as all "     \
+                 "sources are frozen, where the snapshot stays without what it undoes"},           \
         {.name = "stall-warning",                                                                  \
          .kind = CLI_OPTION_DURATION,                                                              \
          .argument = "TIME",                                                                       \
@@ -189,6 +208,9 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->exclude_tags_count = cli_argument_texts(arguments, "exclude-if-present", exclude->tags);
     job->exclude_caches = cli_argument_switch(arguments, "exclude-caches");
     job->one_file_system = cli_argument_text(arguments, "one-file-system");
+    job->freeze_command = cli_argument_text(arguments, "freeze-command");
+    job->thaw_command = cli_argument_text(arguments, "thaw-command");
+    job->thaw_at = cli_argument_text(arguments, "thaw-at");
     job->compress = cli_argument_text(arguments, "compress");
     job->base = cli_argument_text(arguments, "base");
     job->full_every = (uint32_t)cli_argument_number(arguments, "full-every");

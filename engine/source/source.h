@@ -30,6 +30,18 @@ struct pst_file_filter {
     bool crosses_file_systems;
 };
 
+/* Commands of the user's for sources of files: one makes a snapshot of the source, or holds up its
+ * writers, and prints where the snapshot is to be read; the other undoes it. */
+struct pst_freeze_commands {
+    const char *freeze;
+    const char *thaw;
+    bool thaws_at_cut; /* else when the source has been read */
+    bool is_off;       /* neither runs: nothing is backed up */
+};
+
+/* How long the second one may take, beside what it has to wait for. */
+#define PST_THAW_NS UINT64_C(60000000000)
+
 /* Releases if need be, and frees. NULL is allowed. */
 void pst_source_close(struct pst_source *source);
 

@@ -52,6 +52,7 @@
     X(PST_E_FOREIGN, 1347, PST_FINAL, "a source is of a format that is not supported")             \
     X(PST_E_ROWS, 1348, PST_FINAL,                                                                 \
       "rows not in their database's order, or not as many as counted")                             \
+    X(PST_E_COMMAND, 1349, PST_FINAL, "a command that was to freeze or thaw a source has failed")  \
     X(PST_E_NUMBER_EXISTS, 1350, PST_FINAL, "a backup of that number exists")                      \
     X(PST_E_CORRUPT, 1360, PST_FINAL, "damaged: contents and checksum differ")                     \
     X(PST_E_NOT_BACKUP, 1361, PST_FINAL, "not a Penstock file")                                    \

@@ -9,11 +9,12 @@
  * its LDMs the descriptors that RLIMIT_NOFILE leaves when it starts, at most 64 each; where the
  * process takes more of them meanwhile it waits, and fails after 10 s.
  *
- * An lmdb: source forks a child for its time (the page tables of a large process are copied), whose
- * end the library awaits itself; the process sees a SIGCHLD. A child that the process itself forks
- * meanwhile, and that does not exec, may keep the snapshot held if the process is killed. Do not
- * back up as dir: a directory with an LMDB environment that this very process has open: closing its
- * lock file drops the process's POSIX lock on it.
+ * A dir: source with a freeze_command forks a child from the freeze to the thaw, which runs the
+ * commands. An lmdb: source forks a child for its time (the page tables of a large process are
+ * copied), whose end the library awaits itself; the process sees a SIGCHLD. A child that the
+ * process itself forks meanwhile, and that does not exec, may keep the snapshot held if the process
+ * is killed. Do not back up as dir: a directory with an LMDB environment that this very process has
+ * open: closing its lock file drops the process's POSIX lock on it.
  *
  * Errors are 0 or negative, -errno or -PST_E_… (penstock/error.h); outcome.message says what
  * failed, on which file, what to do. More goes to the log (penstock/log.h).
@@ -149,6 +150,13 @@ struct pst_backup_job {
     uint32_t exclude_tags_count;
     bool exclude_caches;         /* what is beside a CACHEDIR.TAG */
     const char *one_file_system; /* "no": what is mounted in them is backed up too; NULL: "yes" */
+    /* Commands for the shell, run for each dir: source before it is read, within freeze_wait_ns,
+     * and after (thaw_at "end", or NULL) or as soon as the cut is made ("cut"). The first prints
+     * the path of a snapshot to be read in the source's place, or nothing. The second runs however
+     * the backup ends, in a child process if this one dies. NULL: none. */
+    const char *freeze_command;
+    const char *thaw_command;
+    const char *thaw_at;
 };
 
 #define PST_FULL_EVERY_MAX 1000u

@@ -35,13 +35,13 @@ static void warn_of_use(const struct pst_source *source, const char *name)
 }
 
 int block_device_add(const struct pst_source *source, struct pst_packer *packer, const char *name,
-                     const struct stat *status)
+                     const char *path, const struct stat *status)
 {
     uint8_t attribute[PST_OBJECT_DATA_ATTRIBUTE_BYTES];
     struct pst_object object = {
         .id = pst_source_object_id(source, 1),
         .type = PST_OBJECT_BLOCK_IMAGE,
-        .path = name,
+        .path = path,
         .mtime_sec = status->st_mtim.tv_sec,
         .mtime_nsec = (uint32_t)status->st_mtim.tv_nsec,
         .mode = status->st_mode & 07777,

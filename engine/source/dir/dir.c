@@ -22,22 +22,26 @@ static bool is_root(const struct dir_source *dir, const char *path)
            status.st_ino == dir->place.inode;
 }
 
-static void note_own(struct dir_source *dir, const char *path)
+/* rest: of the path, below the source. In a snapshot it is there as well, as it was then. */
+static void note_own(struct dir_source *dir, const char *path, const char *rest)
 {
     struct stat status;
+    int error =
+        dir->shown.path ? fstatat(dir->source.root_fd, rest, &status, 0) : stat(path, &status);
     dir->own = (struct dir_own){0};
-    if (stat(path, &status) == 0)
+    if (!error)
         dir->own = (struct dir_own){true, status.st_dev, status.st_ino};
 }
 
-/* Whether the path, or what there is of it, is in a file system on that device. Cuts it. */
-static bool lies_on(char *path, dev_t medium)
+/* The device of the file system that the path, or what there is of it, is in; 0: not known. Cuts
+ * the path. */
+static dev_t device_of(char *path)
 {
     struct stat status;
     char *slash;
     while (stat(path, &status) && errno == ENOENT && (slash = strrchr(path, '/')) && slash != path)
         *slash = '\0';
-    return stat(path, &status) == 0 && status.st_dev == medium;
+    return stat(path, &status) == 0 ? status.st_dev : 0;
 }
 
 /* By device and inode of each directory on the way up, so that bind mounts do not hide it. */
@@ -48,10 +52,11 @@ static int dir_contains(struct pst_source *source, const char *path)
     char *prefix = strdup(path);
     if (!prefix)
         return -ENOMEM;
+    dir->target = device_of(prefix);
+    strcpy(prefix, path);
     if (dir->place.file) {
-        bool is_on = dir->place.medium && lies_on(prefix, dir->place.medium);
         free(prefix);
-        return is_on;
+        return dir->place.medium && dir->target == dir->place.medium;
     }
     bool is_itself = is_root(dir, prefix), inside = is_itself;
     char *slash;
@@ -59,10 +64,11 @@ static int dir_contains(struct pst_source *source, const char *path)
         *slash = '\0';
         inside = is_root(dir, prefix);
     }
+    const char *rest = path + (inside ? strlen(prefix) : 0) + 1;
     inside = inside || is_root(dir, "/");
     free(prefix);
     if (inside && !is_itself)
-        note_own(dir, path);
+        note_own(dir, path, rest);
     return inside && !is_itself ? PST_SOURCE_LEAVES_OUT : inside;
 }
 
@@ -122,13 +128,13 @@ static int look(struct dir_place *place, int root_fd, const char **advice)
     return check_readable(place, root_fd);
 }
 
-/* Fills *place from the source's argument. Returns the descriptor of its root, or a negative
- * error, with nothing open. */
-static int find(const struct dir_source *dir, struct dir_place *place, const char **advice)
+/* Fills *place from a path. Returns the descriptor of its root, or a negative error, with nothing
+ * open. */
+static int find(const char *path, struct dir_place *place, const char **advice)
 {
     struct stat status;
     *advice = "check the path and its permissions";
-    *place = (struct dir_place){.path = realpath(dir->argument, NULL)};
+    *place = (struct dir_place){.path = realpath(path, NULL)};
     if (!place->path || stat(place->path, &status))
         return -errno;
     bool is_file = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
@@ -150,7 +156,7 @@ static int find(const struct dir_source *dir, struct dir_place *place, const cha
 static int resolve(struct dir_source *dir, const char **advice)
 {
     struct dir_place place;
-    int root_fd = find(dir, &place, advice);
+    int root_fd = find(dir->argument, &place, advice);
     if (root_fd < 0) {
         free(place.path);
         return root_fd;
@@ -162,11 +168,92 @@ static int resolve(struct dir_source *dir, const char **advice)
     return 0;
 }
 
+/* ---- freeze and thaw ---- */
+
+static void forget_shown(struct dir_source *dir)
+{
+    free(dir->shown.path);
+    dir->shown = (struct dir_place){0};
+}
+
+/* Between backups nothing is open, so that a file system can be unmounted; nor when the thaw
+ * command is to do that. */
+static void let_go(struct dir_source *dir)
+{
+    shut(dir);
+    freeze_end(&dir->freeze);
+}
+
+/* A file system that is frozen until the source is read cannot take the backup meanwhile. */
+static int check_target(struct dir_source *dir)
+{
+    if (dir->freeze.snapshot[0] || dir->freeze.commands->thaws_at_cut ||
+        dir->target != dir->place.device)
+        return 0;
+    freeze_fail(&dir->freeze,
+                "--freeze-command has printed no path, so the source's file system stays frozen "
+                "until it is read, but the backup is to be written to the same one: choose another "
+                "directory for it, or have the command make a snapshot and print its path");
+    return -PST_E_COMMAND;
+}
+
+static int dir_freeze(struct pst_source *source, uint64_t deadline_ns)
+{
+    struct dir_source *dir = (struct dir_source *)source;
+    if (!freeze_is_wanted(&dir->freeze))
+        return 0;
+    int error = freeze_begin(&dir->freeze, deadline_ns);
+    if (!error)
+        error = check_target(dir);
+    if (error)
+        freeze_end(&dir->freeze);
+    return error;
+}
+
+static void dir_thaw(struct pst_source *source)
+{
+    struct dir_source *dir = (struct dir_source *)source;
+    if (source->phase == PST_SOURCE_FROZEN)
+        let_go(dir);
+    else if (freeze_is_wanted(&dir->freeze) && dir->freeze.commands->thaws_at_cut)
+        freeze_end(&dir->freeze);
+}
+
+static bool are_alike(const struct dir_place *shown, const struct dir_place *place)
+{
+    if (!shown->file || !place->file)
+        return !shown->file && !place->file;
+    return shown->medium ? place->medium != 0
+                         : place->medium == 0 && strcmp(shown->file, place->file) == 0;
+}
+
+/* Opens what the freeze command has printed, in place of PATH. */
+static int open_shown(struct dir_source *dir)
+{
+    const char *path = dir->freeze.snapshot, *advice;
+    struct dir_place shown;
+    int root_fd = find(path, &shown, &advice);
+    if (root_fd >= 0 && are_alike(&shown, &dir->place)) {
+        shut(dir);
+        dir->source.root_fd = root_fd;
+        dir->shown = shown;
+        return 0;
+    }
+    if (root_fd >= 0)
+        close(root_fd);
+    free(shown.path);
+    freeze_fail(&dir->freeze, "--freeze-command has printed the path \"%.200s\": %s: %s", path,
+                root_fd < 0 ? pst_error_text(root_fd) : "it is no snapshot of the source",
+                root_fd < 0 ? advice
+                            : "want a directory in place of a directory, a block device of a block "
+                              "device, and a file of the same name of a file");
+    return -PST_E_COMMAND;
+}
+
 /* The path counts, not what it led to when the source was opened: a file system may have been
  * mounted there since, or the directory renamed and another put in its place. */
 static int dir_snapshot(struct pst_source *source, uint64_t gci)
 {
-    (void)gci;
     struct dir_source *dir = (struct dir_source *)source;
     dev_t device = dir->place.device;
     ino_t inode = dir->place.inode;
@@ -183,13 +270,41 @@ static int dir_snapshot(struct pst_source *source, uint64_t gci)
                 "source %s: %s is another %s than before: it was replaced, or something was "
                 "mounted or unmounted there; what is there now is backed up",
                 source->name, dir->argument, dir->place.file ? "file" : "directory");
+    forget_shown(dir);
+    source->details = NULL;
+    if (!dir->freeze.is_frozen)
+        return 0;
+    dir->freeze.gci = gci;
+    error = dir->freeze.snapshot[0] ? open_shown(dir) : 0;
+    return error;
+}
+
+/* Of most sources there is nothing to say. */
+static void write_details(struct dir_source *dir)
+{
+    if (!freeze_is_wanted(&dir->freeze))
+        return;
+    snprintf(dir->details, sizeof(dir->details),
+             "{\"type\":\"dir\",\"snapshot\":%s,\"frozen_ns\":%llu%s}",
+             dir->shown.path ? "true" : "false", (unsigned long long)dir->freeze.frozen_ns,
+             dir->freeze.is_left_frozen ? ",\"left_frozen\":true" : "");
+    dir->source.details = dir->details;
+}
+
+/* Nothing is read any more, and what the thaw command did is to be known before the end. */
+static int dir_check(struct pst_source *source, uint64_t deadline_ns)
+{
+    struct dir_source *dir = (struct dir_source *)source;
+    (void)deadline_ns;
+    let_go(dir);
+    write_details(dir);
     return 0;
 }
 
-/* Between backups nothing is open, so that a file system can be unmounted. */
 static void dir_release(struct pst_source *source)
 {
-    shut((struct dir_source *)source);
+    let_go((struct dir_source *)source);
+    forget_shown((struct dir_source *)source);
 }
 
 /* ---- open and close ---- */
@@ -199,10 +314,28 @@ void pst_dir_filter(struct pst_source *source, const struct pst_file_filter *fil
     ((struct dir_source *)source)->filter = filter;
 }
 
+void pst_dir_freeze_by(struct pst_source *source, const struct pst_freeze_commands *commands)
+{
+    struct dir_source *dir = (struct dir_source *)source;
+    dir->freeze.commands = commands;
+    source->freeze = commands ? dir_freeze : NULL;
+    if (commands)
+        source->flags |= PST_SOURCE_CAN_SNAPSHOT;
+}
+
+const char *pst_dir_trouble(const struct pst_source *source, bool *is_left_frozen)
+{
+    const struct freeze *freeze = &((const struct dir_source *)source)->freeze;
+    bool is_ours = source->list == dir_list;
+    *is_left_frozen = is_ours && freeze->is_left_frozen;
+    return is_ours && freeze->has_failed ? freeze->text : NULL;
+}
+
 static void dir_close(struct pst_source *source)
 {
     struct dir_source *dir = (struct dir_source *)source;
-    shut(dir);
+    let_go(dir);
+    forget_shown(dir);
     free(dir->place.path);
     free(dir->argument);
     free(dir);
@@ -230,13 +363,17 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
         .root_fd = -1,
         .type = "dir",
         .snapshot = dir_snapshot,
+        .thaw = dir_thaw,
         .list = dir_list,
+        .check = dir_check,
         .release = dir_release,
         .contains = dir_contains,
         .close = dir_close,
     };
     const char *advice = "check the working directory";
     dir->argument = pst_source_absolute_path(argument);
+    dir->freeze.source = &dir->source;
+    dir->freeze.path = dir->argument;
     int error = dir->argument ? resolve(dir, &advice) : -errno;
     if (error) {
         dir_close(&dir->source);

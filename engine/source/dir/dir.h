@@ -14,6 +14,9 @@
  * HARD_LINKs to its object, and the data is read through any of them. So are names of one symlink,
  * FIFO, socket or device, which are kept as such: nothing is read from them.
  *
+ * A command of the user's may freeze the source (freeze.h), and print a path: then what is there is
+ * read as if it were PATH.
+ *
  * What changes meanwhile: gone (ENOENT only) is counted as vanished; a file that changes between
  * listing and reading is the reader's to find out (pst_fragment_file). What may not be read is
  * counted as unreadable and logged. A file's own permission is tested only where it is opened, by
@@ -31,7 +34,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "engine/source/dir/freeze.h"
 #include "engine/source/source.h"
+
+#define DIR_DETAILS_BYTES 256u
 
 /* What PATH led to when it was looked up last: at open, then at the start of each backup. */
 struct dir_place {
@@ -50,12 +56,22 @@ struct dir_own {
 };
 
 struct dir_source {
-    struct pst_source source; /* first; root_fd is open from snapshot to release */
+    struct pst_source source; /* first; root_fd is open from snapshot to check, or release */
     char *argument;           /* PATH as it was given, but absolute; owned */
     struct dir_place place;
     const struct pst_file_filter *filter; /* NULL: nothing is left out */
     struct dir_own own;
+    struct freeze freeze;
+    struct dir_place shown; /* what the freeze command has printed; path NULL: nothing */
+    dev_t target;           /* device of the backup directory, or where it will be; 0: not known */
+    char details[DIR_DETAILS_BYTES];
 };
+
+/* What is read: PATH, or the snapshot of it. */
+static inline const struct dir_place *dir_scanned(const struct dir_source *dir)
+{
+    return dir->shown.path ? &dir->shown : &dir->place;
+}
 
 /* For the registry: as registry_open, but for the name. */
 PST_MUST_USE int pst_dir_open(const char *argument, struct pst_source **source, char *error_text,
@@ -63,6 +79,13 @@ PST_MUST_USE int pst_dir_open(const char *argument, struct pst_source **source, 
 
 /* What such a source leaves out; borrowed until it is closed. */
 void pst_dir_filter(struct pst_source *source, const struct pst_file_filter *filter);
+
+/* How such a source is frozen; borrowed until it is closed. NULL: not at all. In idle. */
+void pst_dir_freeze_by(struct pst_source *source, const struct pst_freeze_commands *commands);
+
+/* After a backup: why a command of this source, of any kind, has failed; NULL: none has.
+ * *is_left_frozen: the thaw command has. The source's. */
+const char *pst_dir_trouble(const struct pst_source *source, bool *is_left_frozen);
 
 /* The list method of dir. */
 PST_MUST_USE int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,

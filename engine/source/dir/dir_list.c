@@ -81,6 +81,12 @@ static struct pst_object describe(const struct listing_job *job, const struct fo
     };
 }
 
+/* What is in a snapshot is known again as what it is a snapshot of. */
+static dev_t known_device(const struct listing_job *job, const struct stat *status)
+{
+    return status->st_dev == job->device ? job->dir->place.device : status->st_dev;
+}
+
 /* 0, or what ends the listing. */
 static int report_lost(struct listing_job *job, const struct found *found, int error)
 {
@@ -123,35 +129,14 @@ static int add(struct listing_job *job, struct pst_object *object,
 
 /* ---- the data of regular files ---- */
 
-/* Only a file that may have holes is opened here; *fd -1: it is not, or cannot be, which its reader
- * will report. Only a shortage of our own is an error. */
-static int open_sparse(struct listing_job *job, const struct found *found, int *fd)
-{
-    const struct stat *status = &found->status;
-    uint64_t size = (uint64_t)status->st_size;
-    *fd = -1;
-    if (size <= PST_BLOCK_BYTES || (uint64_t)status->st_blocks * 512 >= size)
-        return 0;
-    pst_activity_begin("look for holes in", found->path);
-    int opened = tree_open_file(&job->tree, found->directory, found->name,
-                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    pst_activity_end();
-    if (opened < 0)
-        return pst_is_own_error(opened) ? opened : 0;
-    if (tree_is_file(opened, status))
-        *fd = opened;
-    else
-        close(opened);
-    return 0;
-}
-
 /* Finds where the data of a file are, and enters how many they are in its object, so that its holes
  * are known to be holes. Where they are too many to be kept, that is not known beforehand. */
 static int find_data(struct listing_job *job, const struct found *found, struct pst_object *object)
 {
     struct attributes *attributes = &job->attributes;
     int fd;
-    int error = open_sparse(job, found, &fd);
+    int error =
+        extents_open(&job->tree, found->directory, found->name, found->path, &found->status, &fd);
     if (error)
         return error;
     extents_find(&job->extents, fd, object->size);
@@ -168,7 +153,8 @@ static int add_more(struct listing_job *job, const struct found *found, uint64_t
 {
     uint64_t size = (uint64_t)found->status.st_size;
     int fd;
-    int error = open_sparse(job, found, &fd);
+    int error =
+        extents_open(&job->tree, found->directory, found->name, found->path, &found->status, &fd);
     while (!error && offset < size) {
         uint64_t length = size - offset;
         if (fd >= 0)
@@ -219,7 +205,8 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
     };
     int error = read_attributes(job, found, &object);
     bool is_known = !error && object.size &&
-                    identity_find(job->packer.sink, status, &object, &job->attributes, &file);
+                    identity_find(job->packer.sink, known_device(job, status), status, &object,
+                                  &job->attributes, &file);
     if (is_known && job->untold)
         error = report_lost(job, found, job->untold); /* nobody reads it */
     if (!error && object.size && !is_known)
@@ -557,12 +544,14 @@ static int list_tree(struct listing_job *job)
 
 static int list_file(struct listing_job *job)
 {
-    const char *name = job->dir->place.file;
+    const char *name = dir_scanned(job->dir)->file;
     struct found found = {.directory = job->dir->source.root_fd, .name = name, .path = name};
     if (fstatat(found.directory, name, &found.status, AT_SYMLINK_NOFOLLOW))
         return -errno;
+    job->device = found.status.st_dev;
     if (S_ISBLK(found.status.st_mode))
-        return block_device_add(&job->dir->source, &job->packer, name, &found.status);
+        return block_device_add(&job->dir->source, &job->packer, name, job->dir->place.file,
+                                &found.status);
     if (!S_ISREG(found.status.st_mode))
         return -PST_E_CHANGED;
     return add_regular(job, &found);

@@ -2,7 +2,31 @@
 #include "engine/source/dir/extents.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+#include "engine/base/activity.h"
+#include "engine/base/own_error.h"
+
+int extents_open(struct tree *tree, int directory, const char *name, const char *path,
+                 const struct stat *status, int *fd)
+{
+    uint64_t size = (uint64_t)status->st_size;
+    *fd = -1;
+    if (size <= PST_BLOCK_BYTES || (uint64_t)status->st_blocks * 512 >= size)
+        return 0;
+    pst_activity_begin("look for holes in", path);
+    int opened = tree_open_file(tree, directory, name,
+                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    pst_activity_end();
+    if (opened < 0)
+        return pst_is_own_error(opened) ? opened : 0;
+    if (tree_is_file(opened, status))
+        *fd = opened;
+    else
+        close(opened);
+    return 0;
+}
 
 void extents_next(int fd, uint64_t size, uint64_t *offset, uint64_t *length)
 {

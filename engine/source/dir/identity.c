@@ -1,12 +1,12 @@
 /* What a file is known by. Called by dir_list.c, on the source's thread. */
 #include "engine/source/dir/identity.h"
 
-bool identity_find(struct pst_fragment_sink *sink, const struct stat *status,
+bool identity_find(struct pst_fragment_sink *sink, dev_t device, const struct stat *status,
                    const struct pst_object *object, struct attributes *attributes,
                    struct pst_fragment_file *file)
 {
     const struct pst_object_identity identity = {
-        .device = status->st_dev,
+        .device = device,
         .inode = status->st_ino,
         .ctime_sec = status->st_ctim.tv_sec,
         .ctime_nsec = (uint32_t)status->st_ctim.tv_nsec,

@@ -10,10 +10,10 @@
 #include "engine/source/dir/attributes.h"
 #include "engine/source/packer.h"
 
-/* Adds a file's identity to its attributes, where backups have bases. true: it is in the base, how
- * many of its bytes are data is added too, and *file is what a fragment is to have in place of its
- * extents. */
-bool identity_find(struct pst_fragment_sink *sink, const struct stat *status,
+/* Adds a file's identity, on that device, to its attributes, where backups have bases. true: it is
+ * in the base, how many of its bytes are data is added too, and *file is what a fragment is to have
+ * in place of its extents. */
+bool identity_find(struct pst_fragment_sink *sink, dev_t device, const struct stat *status,
                    const struct pst_object *object, struct attributes *attributes,
                    struct pst_fragment_file *file);
 

@@ -235,6 +235,34 @@ void pst_sources_filter(struct pst_source *const *sources, uint32_t count,
     }
 }
 
+uint32_t pst_sources_freeze_by(struct pst_source *const *sources, uint32_t count,
+                               const struct pst_freeze_commands *commands)
+{
+    uint32_t frozen = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(sources[i]->type, "dir") != 0)
+            continue;
+        pst_dir_freeze_by(sources[i], commands);
+        frozen++;
+    }
+    return frozen;
+}
+
+const char *pst_sources_trouble(struct pst_source *const *sources, uint32_t count,
+                                uint32_t *left_frozen)
+{
+    const char *first = NULL;
+    *left_frozen = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_left_frozen;
+        const char *trouble = pst_dir_trouble(sources[i], &is_left_frozen);
+        *left_frozen += is_left_frozen;
+        if (!first)
+            first = trouble;
+    }
+    return first;
+}
+
 /* What a newer header has behind ours must not be used, or we would leave out what it asks for. */
 static bool asks_for_more(const struct pst_source *source)
 {

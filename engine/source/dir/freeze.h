@@ -1,0 +1,49 @@
+/*
+ * Freezes a dir: source by a command of the user's, and thaws it by another one. Both are run by a
+ * guard (engine/source/guard.h), which runs the second one by itself if the backup's process dies.
+ * docs/adr/0044 says when they run, and why so.
+ *
+ * The second command runs once for each time that the first one was started, whatever came of it.
+ * Errors are logged where they arise. The source's thread calls.
+ */
+#ifndef PST_ENGINE_SOURCE_DIR_FREEZE_H
+#define PST_ENGINE_SOURCE_DIR_FREEZE_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "engine/base/limits.h"
+#include "engine/source/guard.h"
+#include "engine/source/source.h"
+
+struct freeze {
+    const struct pst_freeze_commands *commands; /* borrowed; NULL: there are none */
+    const struct pst_source *source;
+    const char *path; /* of the source; borrowed */
+    struct pst_guard guard;
+    bool is_frozen;          /* the thaw command is due */
+    uint64_t gci;            /* of the cut; 0: not made */
+    uint64_t frozen_at_ns;   /* CLOCK_MONOTONIC */
+    uint64_t frozen_ns;      /* until the thaw command had ended */
+    char snapshot[PATH_MAX]; /* what the freeze command has printed; "": nothing */
+    bool has_failed;         /* a command, in this backup, and text says how */
+    bool is_left_frozen;     /* the thaw command has */
+    char text[PST_MESSAGE_BYTES];
+};
+
+/* Whether the source is to be frozen. */
+bool freeze_is_wanted(const struct freeze *freeze);
+
+/* Runs the freeze command. 0, with freeze->snapshot; -PST_E_FREEZE: it has not ended by
+ * deadline_ns; -PST_E_COMMAND: it has failed; -errno. After an error nothing is frozen, but if
+ * is_left_frozen. */
+PST_MUST_USE int freeze_begin(struct freeze *freeze, uint64_t deadline_ns);
+
+/* Runs the thaw command, if it is due. Waits PST_THAW_NS at most. */
+void freeze_end(struct freeze *freeze);
+
+/* Logs what is wrong with a source that is frozen, and keeps it as text. */
+void freeze_fail(struct freeze *freeze, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

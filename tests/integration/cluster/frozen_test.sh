@@ -1,0 +1,128 @@
+#!/bin/bash
+# Nodes whose configuration freezes their dir: sources: the cut waits for all of them; one that fails, or is
+# late, fails the backup, and all are thawed; so they are when a node is killed.
+#
+#   frozen_test.sh PENSTOCK FOLDER
+set -euo pipefail
+# shellcheck source=../lib.sh disable=SC2154
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=../nodes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+
+for node in 1 2; do
+    make_small_tree "$disk/tree$node"
+    cat >"$memory/freeze$node" <<END
+echo "freeze \$(date +%s%N)" >>$memory/calls$node
+. $memory/do$node
+END
+    : >"$memory/do$node"
+done
+cat >"$memory/nodes.ini" <<END
+[cluster]
+cluster = frozen-$$
+nodes = 1-2
+fabric-dir = $memory/fabric
+failure = 5s
+END
+for node in 1 2; do
+    cat >>"$memory/nodes.ini" <<END
+[node $node]
+socket = $memory/$node.socket
+source = dir:$disk/tree$node
+to = $memory/to$node
+ldms = 1
+freeze-wait = 400ms
+freeze-command = . $memory/freeze$node
+thaw-command = echo "thaw \$(date +%s%N)" >>$memory/calls$node
+END
+done
+
+declare -A process
+start_node() { # ID
+    "$penstock" node --config "$memory/nodes.ini" --id "$1" 2>>"$memory/node$1.log" &
+    process[$1]=$!
+}
+both_live() {
+    sees_live 1 2 && sees_live 2 2
+}
+back_up() {
+    "$penstock" backup --node "$memory/1.socket" --json
+}
+
+# calls NODE WORDS: what its commands did since the last call, in this order
+calls() {
+    local called
+    called=$(cut -d ' ' -f 1 "$memory/calls$1" 2>/dev/null | tr '\n' ' ')
+    [ "$called" = "$2 " ] || fail_with_logs "node $1: [$called], not [$2 ]"
+    cp "$memory/calls$1" "$memory/last$1"
+    rm "$memory/calls$1"
+}
+time_of() { # NODE WORD
+    sed -n "s/^$2 //p" "$memory/last$1" | tail -n 1
+}
+
+for node in 1 2; do
+    start_node "$node"
+done
+wait_until both_live
+
+# both are frozen before either is thawed, however long one takes; then it is said what was read
+echo 'sleep 0.2' >"$memory/do2"
+expect_exit 0 back_up
+for node in 1 2; do
+    calls "$node" 'freeze thaw'
+done
+for node in 1 2; do
+    [ "$(time_of "$node" thaw)" -gt "$(time_of 2 freeze)" ] || fail_with_logs 'thawed before all were frozen'
+done
+mkdir "$disk/snap"
+echo new >"$disk/snap/file"
+echo "echo $disk/snap" >"$memory/do2"
+expect_exit 0 back_up
+for node in 1 2; do
+    calls "$node" 'freeze thaw'
+done
+all=(--from "$memory/to1" --from "$memory/to2")
+expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/restored"
+compare_trees "$disk/tree1" "$disk/restored/1/tree1"
+compare_trees "$disk/snap" "$disk/restored/2/tree2"
+
+# one fails: so does the backup, and both are thawed
+echo 'exit 5' >"$memory/do2"
+expect_exit 1 back_up
+calls 2 'freeze thaw'
+if [ -e "$memory/calls1" ]; then calls 1 'freeze thaw'; fi
+expect_json '.[-1].message | test("a command that was to freeze or thaw a source has failed")'
+grep -q 'error: source tree2: --freeze-command has failed: .*exit code 5' "$memory/node2.log" || fail_with_logs 'node 2 does not say why'
+
+# one is late, each of three times
+echo 'sleep 100' >"$memory/do2"
+expect_exit 1 back_up
+calls 2 'freeze thaw freeze thaw freeze thaw'
+if [ -e "$memory/calls1" ]; then [ "$(grep -c freeze "$memory/calls1")" = "$(grep -c thaw "$memory/calls1")" ] || fail_with_logs 'node 1 stays frozen'; fi
+rm -f "$memory/calls1"
+expect_json '.[-1].message | test("could not be frozen in time")'
+
+# a node is killed while it is frozen: its guard thaws, and so does the other node
+echo "touch $memory/frozen; sleep 0.3; kill -KILL ${process[2]}; sleep 1000" >"$memory/do2"
+back_up >"$memory/out" 2>&1 &
+client=$!
+thawed() { # NODE
+    grep -q thaw "$memory/calls$1"
+}
+wait_until thawed 2
+{ wait "${process[2]}"; } 2>/dev/null || true
+wait "$client" && fail_with_logs 'a backup without node 2'
+calls 2 'freeze thaw'
+if [ -e "$memory/calls1" ]; then wait_until thawed 1; fi
+
+# and the next backup finds nothing in its way
+: >"$memory/do2"
+rm -f "$memory/calls1"
+start_node 2
+wait_until both_live
+wait_until back_up
+calls 1 'freeze thaw'
+calls 2 'freeze thaw'
+kill -TERM "${process[1]}" "${process[2]}"
+wait "${process[1]}" "${process[2]}"
