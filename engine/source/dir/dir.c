@@ -174,6 +174,7 @@ static void forget_shown(struct dir_source *dir)
 {
     free(dir->shown.path);
     dir->shown = (struct dir_place){0};
+    dir->is_still = false;
 }
 
 /* Between backups nothing is open, so that a file system can be unmounted; nor when the thaw
@@ -276,18 +277,22 @@ static int dir_snapshot(struct pst_source *source, uint64_t gci)
         return 0;
     dir->freeze.gci = gci;
     error = dir->freeze.snapshot[0] ? open_shown(dir) : 0;
+    dir->is_still = dir->freeze.snapshot[0] || !dir->freeze.commands->thaws_at_cut;
     return error;
 }
 
 /* Of most sources there is nothing to say. */
 static void write_details(struct dir_source *dir)
 {
-    if (!freeze_is_wanted(&dir->freeze))
+    char frozen[96] = "";
+    if (!freeze_is_wanted(&dir->freeze) && dir->databases == 0)
         return;
-    snprintf(dir->details, sizeof(dir->details),
-             "{\"type\":\"dir\",\"snapshot\":%s,\"frozen_ns\":%llu%s}",
-             dir->shown.path ? "true" : "false", (unsigned long long)dir->freeze.frozen_ns,
-             dir->freeze.is_left_frozen ? ",\"left_frozen\":true" : "");
+    if (freeze_is_wanted(&dir->freeze))
+        snprintf(frozen, sizeof(frozen), ",\"snapshot\":%s,\"frozen_ns\":%llu%s",
+                 dir->shown.path ? "true" : "false", (unsigned long long)dir->freeze.frozen_ns,
+                 dir->freeze.is_left_frozen ? ",\"left_frozen\":true" : "");
+    snprintf(dir->details, sizeof(dir->details), "{\"type\":\"dir\",\"databases_in_use\":%llu%s}",
+             (unsigned long long)dir->databases, frozen);
     dir->source.details = dir->details;
 }
 

@@ -63,7 +63,9 @@ struct dir_source {
     struct dir_own own;
     struct freeze freeze;
     struct dir_place shown; /* what the freeze command has printed; path NULL: nothing */
+    bool is_still;          /* what is read does not change: a snapshot, or frozen */
     dev_t target;           /* device of the backup directory, or where it will be; 0: not known */
+    uint64_t databases;     /* in use, of the last listing */
     char details[DIR_DETAILS_BYTES];
 };
 

@@ -15,6 +15,7 @@
 #include "engine/base/own_error.h"
 #include "engine/source/dir/attributes.h"
 #include "engine/source/dir/block_device.h"
+#include "engine/source/dir/databases.h"
 #include "engine/source/dir/dir.h"
 #include "engine/source/dir/exclude.h"
 #include "engine/source/dir/extents.h"
@@ -36,6 +37,7 @@ struct listing_job {
     struct pst_source_listing *listing;
     uint64_t counter; /* of the last object */
     struct notes notes;
+    struct databases databases;
     struct links links;
     uint64_t fragments; /* that were emitted at emitted_ns */
     uint64_t emitted_ns;
@@ -498,6 +500,8 @@ static int visit(struct listing_job *job)
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
         return trouble(job, found.path, "path of more than 4095 bytes", -ENAMETOOLONG);
     int error = tree_look(&job->tree, &found.status);
+    if (!error && !job->dir->is_still && S_ISREG(found.status.st_mode))
+        databases_look(&job->databases, found.directory, found.name, found.path, &found.status);
     if (excludes_match(&job->excludes, found.path, !error && S_ISDIR(found.status.st_mode))) {
         job->notes.excluded++;
         return 0;
@@ -571,6 +575,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->emitted_ns = pst_monotonic_ns();
     job->notes = (struct notes){.source = source, .sink = sink, .listing = listing};
     job->links = (struct links){0};
+    job->databases = (struct databases){.notes = &job->notes, .excludes = &job->excludes};
     pst_packer_init(&job->packer, sink, listing);
     int error = excludes_open(&job->excludes, job->dir->filter);
     if (!error)
@@ -581,6 +586,8 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
         error = pst_packer_finish(&job->packer);
     if (!error)
         notes_end(&job->notes);
+    job->dir->databases = job->notes.databases;
+    databases_free(&job->databases);
     excludes_close(&job->excludes);
     links_free(&job->links);
     free(job);

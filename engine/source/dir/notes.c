@@ -7,6 +7,8 @@
 #include "engine/base/own_error.h"
 #include "engine/source/dir/tree.h"
 
+#define DATABASES_NAMED_MAX 100u
+
 bool notes_is_gone(int error)
 {
     return error == -ENOENT;
@@ -78,6 +80,19 @@ void notes_apart(struct notes *notes, const char *path)
                 notes->source->name, tree_printable(path, text, sizeof(text)));
 }
 
+void notes_database(struct notes *notes, const char *kind, const char *path, const char *advice)
+{
+    char text[PST_LOG_LINE_BYTES];
+    if (notes->databases++ >= DATABASES_NAMED_MAX)
+        return;
+    pst_log(PST_LOG_WARNING,
+            "source %s: a %s database is in use, and its files are read while it writes them, so "
+            "what is restored of it may be damaged: use %s, or a snapshot (--freeze-command): "
+            "\"%s\"",
+            notes->source->name, kind, advice,
+            tree_printable(*path ? path : ".", text, sizeof(text)));
+}
+
 void notes_end(const struct notes *notes)
 {
     const char *name = notes->source->name;
@@ -91,6 +106,9 @@ void notes_end(const struct notes *notes)
     if (notes->other_systems > 1)
         pst_log(PST_LOG_WARNING, "source %s: %llu other file systems were left out in all", name,
                 (unsigned long long)notes->other_systems);
+    if (notes->databases > DATABASES_NAMED_MAX)
+        pst_log(PST_LOG_WARNING, "source %s: %llu databases in use in all", name,
+                (unsigned long long)notes->databases);
     if (notes->excluded > 0)
         pst_log(PST_LOG_INFO, "source %s: %llu files and directories were left out, as asked for",
                 name, (unsigned long long)notes->excluded);

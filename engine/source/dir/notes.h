@@ -16,6 +16,7 @@ struct notes {
     uint64_t kernel_systems; /* whose contents were left out */
     uint64_t other_systems;  /* likewise */
     uint64_t excluded;       /* names that were left out, or whose contents were, as asked for */
+    uint64_t databases;      /* in use */
     uint64_t apart;          /* names that became files of their own, though others of one inode */
 };
 
@@ -40,6 +41,10 @@ void notes_own(struct notes *notes, const char *path);
 /* Its contents are kept, but not that it is another name: because the file changed meanwhile, or
  * its file system gives one inode number to several. The first is logged. */
 void notes_apart(struct notes *notes, const char *path);
+
+/* A database in use: of this kind, at path ("": the source itself), and how to back it up. The
+ * first ones are named. */
+void notes_database(struct notes *notes, const char *kind, const char *path, const char *advice);
 
 /* The listing is through. */
 void notes_end(const struct notes *notes);
