@@ -56,14 +56,17 @@ static char **join_environment(const char *const *more)
 }
 
 /* As a program of its own would be started: penstock's masks and handlers are none of its. */
-static int spawn(const char *command, char **environment, int output_fd, pid_t *child)
+static int spawn(const struct pst_shell *shell, char **environment, int output_fd, pid_t *child)
 {
-    char *const arguments[] = {"sh", "-c", (char *)(uintptr_t)command, NULL};
+    static const int ends[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    char *const arguments[] = {"sh", "-c", (char *)(uintptr_t)shell->command, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t all, none;
     sigfillset(&all);
     sigemptyset(&none);
+    for (size_t i = 0; shell->stays && i < sizeof(ends) / sizeof(ends[0]); i++)
+        sigdelset(&all, ends[i]);
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
     int error = -posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -170,7 +173,7 @@ static int run(struct pst_shell *shell, siginfo_t *ended)
     if (!error && shell->output)
         error = fcntl(pipes[1], F_SETFL, 0) < 0 ? -errno : 0; /* the command's end may block */
     if (!error)
-        error = spawn(shell->command, joined, shell->output ? pipes[1] : STDERR_FILENO, &child);
+        error = spawn(shell, joined, shell->output ? pipes[1] : STDERR_FILENO, &child);
     free(joined);
     if (pipes[1] >= 0)
         close(pipes[1]);

@@ -25,6 +25,9 @@ struct pst_shell {
     char *output;
     size_t output_bytes;
     size_t output_used;
+    /* Ignores what ends other programs (SIGHUP, SIGINT, SIGQUIT, SIGTERM), if the caller does: to
+     * be ended, it must be killed. */
+    bool stays;
     bool keeps_group; /* after success group is the command's, until pst_shell_end_group */
     pid_t group;
 };

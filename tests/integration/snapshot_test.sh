@@ -150,9 +150,10 @@ slow=("${back_up[@]}" --pace 1M --source "synthetic:rows=1000000,row-bytes=100")
 started() {
     [ -e "$memory/frozen" ]
 }
+to_thaw=$thaw
 run_killed() { # SIGNAL OPTION…
     rm -f "$memory/frozen"
-    "${slow[@]}" "${@:2}" --thaw-command "$thaw" >"$memory/out" 2>"$memory/err" &
+    "${slow[@]}" --thaw-command "$to_thaw" "${@:2}" >"$memory/out" 2>"$memory/err" &
     victim=$!
     wait_for started
     kill "-$1" "$victim"
@@ -171,6 +172,14 @@ wait_for [ -s "$calls" ]
 thawed 1
 wait_for gone "$(cat "$memory/left")"
 expect_message "the backup's process is gone: --thaw-command runs now"
+
+# nor is the thaw command ended with it, by those that end all that belongs to it
+to_thaw="kill -TERM \$\$; kill -HUP 0; $thaw"
+run_killed KILL --freeze-command "touch $memory/frozen"
+to_thaw=$thaw
+ended
+wait_for [ -s "$calls" ]
+thawed 1
 
 # nobody reads what the commands print then
 mkfifo "$memory/pipe"

@@ -56,7 +56,8 @@ static void fill_environment(struct job *job, bool is_thaw, const char *environm
 
 /* ---- thaw ---- */
 
-/* Whatever happens meanwhile: once begun, it has its time. */
+/* Whatever happens meanwhile: once begun, it has its time, also where all that belongs to the
+ * backup is asked to end, as systemd does. */
 static int thaw(struct job *job, char *text)
 {
     const char *environment[5];
@@ -64,7 +65,8 @@ static int thaw(struct job *job, char *text)
     struct pst_shell shell = {.command = job->freeze->commands->thaw,
                               .environment = environment,
                               .limit_ns = PST_THAW_NS,
-                              .interrupt_fd = -1};
+                              .interrupt_fd = -1,
+                              .stays = true};
     text[0] = '\0';
     int error = shell.command ? pst_shell_run(&shell, text) : 0;
     pst_shell_end_group(job->group);
@@ -143,16 +145,31 @@ static void leave_broken_pipe(void)
         (void)dup2(STDIN_FILENO, STDERR_FILENO); /* /dev/null */
 }
 
+static void report_thaw(const struct job *job, const char *why)
+{
+    report(job,
+           "--thaw-command has failed, so what --freeze-command did may still be in place: undo it "
+           "by hand: ",
+           why);
+}
+
 static void thaw_alone(struct job *job)
 {
     static char text[PST_MESSAGE_BYTES];
     leave_broken_pipe();
     report(job, "the backup's process is gone: --thaw-command runs now", "");
     if (thaw(job, text))
-        report(job,
-               "--thaw-command has failed, so what --freeze-command did may still be in place: "
-               "undo it by hand: ",
-               text);
+        report_thaw(job, text);
+}
+
+/* The backup's process had gone before it was answered. */
+static void report_unheard(const struct job *job)
+{
+    const struct freeze_answer *answer = &job->answer;
+    if (answer->thaw_error)
+        report_thaw(job, answer->thaw_text);
+    else if (job->request.order == FREEZE_THAW && answer->error)
+        report_thaw(job, answer->text);
 }
 
 int freeze_guard_run(const void *context, int socket)
@@ -164,8 +181,10 @@ int freeze_guard_run(const void *context, int socket)
         job.answer.error =
             job.request.order == FREEZE_FREEZE ? freeze(&job) : thaw(&job, job.answer.text);
         memcpy(job.request.snapshot, job.answer.snapshot, sizeof(job.request.snapshot));
-        if (send(socket, &job.answer, sizeof(job.answer), MSG_NOSIGNAL) < 0)
-            break;
+        if (send(socket, &job.answer, sizeof(job.answer), MSG_NOSIGNAL) >= 0)
+            continue;
+        report_unheard(&job);
+        break;
     }
     if (job.is_frozen)
         thaw_alone(&job);
