@@ -44,6 +44,8 @@ let_go() {
 # what only has such a name: no lock, and nothing beside it; and SQLite's own that is closed
 touch "$tree/x-wal" "$tree/x-journal" "$tree/y" "$tree/y-wal" "$tree/ibdata1" "$tree/a/LOCK" "$tree/a/CURRENT" "$tree/postmaster.pid" "$tree/lock.mdb" "$tree/data.mdb"
 sqlite3 "$tree/a/app.db" 'PRAGMA journal_mode=wal; CREATE TABLE t(i); INSERT INTO t VALUES(1)' >/dev/null
+exec {other}<>"$tree/y"
+flock "$other"
 warns
 
 # SQLite, with a log and without one
@@ -60,6 +62,8 @@ warns
 options=(--freeze-command : --thaw-at cut)
 warns SQLite:a/app.db
 options=()
+expect_exit 0 "$penstock" backup --source "dir:$tree/a/app.db" --to "$memory/to"
+expect_message 'source app.db: a SQLite database is in use, .*: "app.db"$'
 let_go
 sqlite3 "$tree/a/app.db" 'PRAGMA journal_mode=delete' >/dev/null
 hold "$tree/a/app.db" 'BEGIN IMMEDIATE; INSERT INTO t VALUES(3);'

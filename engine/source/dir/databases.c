@@ -145,6 +145,12 @@ void databases_look(struct databases *databases, int directory, const char *name
         notes_database(databases->notes, mark->kind, database, mark->advice);
 }
 
+void databases_look_alone(struct databases *databases, const char *path, const struct stat *status)
+{
+    if (locks_find(locks_of(databases), status, SQLITE_LOCKS_FROM, SQLITE_LOCKS_UNTIL))
+        notes_database(databases->notes, "SQLite", path, use_sqlite);
+}
+
 void databases_free(struct databases *databases)
 {
     locks_free(&databases->locks);

@@ -33,6 +33,9 @@ struct databases {
 void databases_look(struct databases *databases, int directory, const char *name, const char *path,
                     const struct stat *status);
 
+/* Likewise of a file that is the whole source, whose neighbours are not in it. */
+void databases_look_alone(struct databases *databases, const char *path, const struct stat *status);
+
 void databases_free(struct databases *databases);
 
 #endif

@@ -558,6 +558,8 @@ static int list_file(struct listing_job *job)
                                 &found.status);
     if (!S_ISREG(found.status.st_mode))
         return -PST_E_CHANGED;
+    if (!job->dir->is_still)
+        databases_look_alone(&job->databases, name, &found.status);
     return add_regular(job, &found);
 }
 
