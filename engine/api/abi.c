@@ -20,15 +20,15 @@ static uint32_t struct_bytes(const void *given)
     return bytes;
 }
 
-int abi_check(const void *given, size_t least_bytes)
+int pst_abi_check(const void *given, size_t least_bytes)
 {
     uint32_t bytes = struct_bytes(given);
     return bytes < least_bytes || bytes > STRUCT_BYTES_MAX ? -EINVAL : 0;
 }
 
-int abi_take(void *own, size_t own_bytes, const void *given, size_t least_bytes)
+int pst_abi_take(void *own, size_t own_bytes, const void *given, size_t least_bytes)
 {
-    int error = abi_check(given, least_bytes);
+    int error = pst_abi_check(given, least_bytes);
     if (error)
         return error;
     uint32_t bytes = struct_bytes(given);
@@ -39,21 +39,21 @@ int abi_take(void *own, size_t own_bytes, const void *given, size_t least_bytes)
     return 0;
 }
 
-void abi_give(void *given, const void *own, size_t own_bytes)
+void pst_abi_give(void *given, const void *own, size_t own_bytes)
 {
     uint32_t bytes = struct_bytes(given);
     memcpy(given, own, bytes < own_bytes ? bytes : own_bytes);
     memcpy(given, &bytes, sizeof(bytes));
 }
 
-int abi_explain(int error, char *message)
+int pst_abi_explain(int error, char *message)
 {
     if (error && message[0] == '\0')
         snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));
     return error;
 }
 
-const char *abi_error_text(int error)
+const char *pst_abi_error_text(int error)
 {
     return error == -E2BIG ? "the program was built for a newer libpenstock and uses a feature "
                              "that this one lacks; install the newer one"

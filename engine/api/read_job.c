@@ -266,27 +266,27 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
     struct job_reader *reader;
     int error = open_reader(&request, &reader, outcome->message);
     if (error)
-        return abi_explain(error, outcome->message);
+        return pst_abi_explain(error, outcome->message);
     reader->on_finding = job->on_finding;
     error = verify(reader, job, outcome);
     close_reader(reader);
-    return abi_explain(error, outcome->message);
+    return pst_abi_explain(error, outcome->message);
 }
 
 int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome *outcome)
 {
     struct pst_verify_job job;
     struct pst_verify_outcome own = {0};
-    int error = abi_check(outcome, sizeof(own));
+    int error = pst_abi_check(outcome, sizeof(own));
     if (error)
         return error;
     pst_verify_job_init(&job);
-    error = abi_take(&job, sizeof(job), given, offsetof(struct pst_verify_job, keys));
+    error = pst_abi_take(&job, sizeof(job), given, offsetof(struct pst_verify_job, keys));
     if (error)
-        snprintf(own.message, sizeof(own.message), "pst_verify_job: %s", abi_error_text(error));
+        snprintf(own.message, sizeof(own.message), "pst_verify_job: %s", pst_abi_error_text(error));
     else
         error = pst_job_verify(&job, NULL, &own);
-    abi_give(outcome, &own, sizeof(own));
+    pst_abi_give(outcome, &own, sizeof(own));
     return error;
 }
 
@@ -399,14 +399,14 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
     struct job_reader *reader;
     int error = open_reader(&request, &reader, report->outcome.message);
     if (error)
-        return abi_explain(error, report->outcome.message);
+        return pst_abi_explain(error, report->outcome.message);
     reader->on_trouble = job->on_trouble;
     report->outcome.number = reader->reading.backup->number;
     error = reader->reading.backup->is_shut
                 ? reading_refuse_shut(&reader->reading, report->outcome.message)
                 : restore(reader, job, export, report);
     close_reader(reader);
-    return abi_explain(error, report->outcome.message);
+    return pst_abi_explain(error, report->outcome.message);
 }
 
 int pst_job_restore(const struct pst_restore_job *job, const atomic_bool *cancel,
@@ -428,19 +428,20 @@ int pst_run_restore(const struct pst_restore_job *given, struct pst_restore_outc
     struct pst_restore_job job;
     struct pst_restore_report report = {0};
     struct pst_restore_outcome *own = &report.outcome;
-    int error = abi_check(outcome, sizeof(*own));
+    int error = pst_abi_check(outcome, sizeof(*own));
     if (error)
         return error;
     pst_restore_job_init(&job);
-    error = abi_take(&job, sizeof(job), given, offsetof(struct pst_restore_job, keys));
+    error = pst_abi_take(&job, sizeof(job), given, offsetof(struct pst_restore_job, keys));
     if (error) {
-        snprintf(own->message, sizeof(own->message), "pst_restore_job: %s", abi_error_text(error));
+        snprintf(own->message, sizeof(own->message), "pst_restore_job: %s",
+                 pst_abi_error_text(error));
     } else if (!job.target && !job.open_sink) {
         snprintf(own->message, sizeof(own->message), "no target to restore into");
         error = -EINVAL;
     } else {
         error = pst_job_restore(&job, NULL, &report);
     }
-    abi_give(outcome, own, sizeof(*own));
+    pst_abi_give(outcome, own, sizeof(*own));
     return error;
 }

@@ -348,10 +348,10 @@ static int place(struct pst_session *session)
 static int prepare(struct pst_session *session, const struct pst_backup_job *job)
 {
     pst_backup_job_init(&session->job);
-    int error =
-        abi_take(&session->job, sizeof(session->job), job, offsetof(struct pst_backup_job, label));
+    int error = pst_abi_take(&session->job, sizeof(session->job), job,
+                             offsetof(struct pst_backup_job, label));
     if (error)
-        return fail(session, error, "pst_backup_job: %s", abi_error_text(error));
+        return fail(session, error, "pst_backup_job: %s", pst_abi_error_text(error));
     error = read_job(session);
     if (!error)
         error = file_choice_make(&session->job, &session->files, session->message);
@@ -574,7 +574,7 @@ static void fill_outcome(const struct pst_session_report *report,
 int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *given)
 {
     struct pst_backup_outcome outcome = {0};
-    int error = abi_check(given, sizeof(outcome));
+    int error = pst_abi_check(given, sizeof(outcome));
     if (error)
         return error;
     struct pst_session_report *report = calloc(1, sizeof(*report));
@@ -586,7 +586,7 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
     if (report)
         fill_outcome(report, &outcome);
     free(report);
-    error = abi_explain(error, outcome.message);
-    abi_give(given, &outcome, sizeof(outcome));
+    error = pst_abi_explain(error, outcome.message);
+    pst_abi_give(given, &outcome, sizeof(outcome));
     return error;
 }

@@ -17,7 +17,6 @@
 #include "engine/service/daemon.h"
 #include "engine/service/interrupt.h"
 
-#define NAME_BYTES_MAX 63u
 #define PLACE_BYTES 160u
 
 static const struct cli_option options[] = {
@@ -161,52 +160,9 @@ struct run {
     const char *members[CLI_OPTION_VALUES_MAX];
     char places[CLI_OPTION_VALUES_MAX][PLACE_BYTES]; /* where each comes from */
     const char *member_places[CLI_OPTION_VALUES_MAX];
-    char fabric_directory[128];
+    char fabric_directory[PST_FABRIC_DIRECTORY_BYTES];
     struct pst_daemon *daemon;
 };
-
-/* "3" or "1-3" at *text; moves on past it. */
-static bool take_range(const char **text, bool *nodes)
-{
-    char *end;
-    unsigned long first = strtoul(*text, &end, 10);
-    unsigned long last = first;
-    if (end == *text || **text == '-' || **text == '+')
-        return false;
-    if (*end == '-') {
-        *text = end + 1;
-        last = strtoul(*text, &end, 10);
-        if (end == *text)
-            return false;
-    }
-    if (first < 1 || last < first || last > PST_NODES_MAX)
-        return false;
-    for (unsigned long node = first; node <= last; node++)
-        nodes[node] = true;
-    *text = end;
-    return true;
-}
-
-/* nodes: by id. */
-static bool parse_nodes(const char *text, bool *nodes)
-{
-    if (!take_range(&text, nodes))
-        return false;
-    while (*text == ',') {
-        text++;
-        if (!take_range(&text, nodes))
-            return false;
-    }
-    return *text == '\0';
-}
-
-static bool is_name(const char *text)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    size_t bytes = strlen(text);
-    return bytes <= NAME_BYTES_MAX && strspn(text, letters) == bytes;
-}
 
 static bool parse_cluster_id(const char *text, uint32_t *id)
 {
@@ -217,36 +173,18 @@ static bool parse_cluster_id(const char *text, uint32_t *id)
     return *id != 0;
 }
 
-static enum cli_exit check_nodes(const struct run *run, const char *nodes)
-{
-    const struct pst_daemon_job *job = &run->job;
-    if (!job->expected[job->node])
-        return cli_fail(run->arguments, CLI_EXIT_USAGE,
-                        "--nodes %s: this node, %u, is not among them", nodes, job->node);
-    return CLI_EXIT_DONE;
-}
-
-static enum cli_exit read_members(struct run *run)
+static void read_members(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
-    struct pst_daemon_job *job = &run->job;
-    job->members = run->members;
-    job->members_count = cli_argument_texts(arguments, "member", run->members);
-    job->member_places = run->member_places;
-    for (uint32_t i = 0; i < job->members_count; i++)
+    struct pst_node_job *node = &run->job.node;
+    node->members = run->members;
+    node->members_count = cli_argument_texts(arguments, "member", run->members);
+    run->job.member_places = run->member_places;
+    for (uint32_t i = 0; i < node->members_count; i++)
         run->member_places[i] =
             cli_argument_place(arguments, "member", i, run->places[i], PLACE_BYTES);
-    job->key_path = cli_argument_text(arguments, "cluster-key");
-    job->mtu_bytes = (uint32_t)cli_argument_number(arguments, "net-mtu");
-    if (job->members_count == 0 && job->key_path)
-        return cli_fail(arguments, CLI_EXIT_USAGE, "--cluster-key is for a cluster with --member");
-    if (job->members_count > 0 && !job->key_path)
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--member needs --cluster-key FILE: penstock keygen makes one");
-    if (job->members_count > 0 && cli_argument_text(arguments, "nodes"))
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--member stands for --nodes: leave one of them out");
-    return CLI_EXIT_DONE;
+    node->cluster_key = cli_argument_text(arguments, "cluster-key");
+    node->mtu_bytes = (uint32_t)cli_argument_number(arguments, "net-mtu");
 }
 
 static enum cli_exit read_port(struct run *run)
@@ -258,7 +196,7 @@ static enum cli_exit read_port(struct run *run)
     job->net_address = cli_argument_text(arguments, "net-address");
     job->net_gateway = cli_argument_text(arguments, "net-gateway");
     job->net_vlan = (uint32_t)cli_argument_number(arguments, "net-vlan");
-    if (device && job->members_count == 0)
+    if (device && job->node.members_count == 0)
         return cli_fail(arguments, CLI_EXIT_USAGE, "--net-device is for a cluster with --member");
     if (!job->net_device && (job->net_address || job->net_gateway || job->net_vlan != 0))
         return cli_fail(
@@ -273,47 +211,41 @@ static enum cli_exit read_port(struct run *run)
 static enum cli_exit read_cluster(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
-    struct pst_daemon_job *job = &run->job;
-    const char *nodes = cli_argument_text(arguments, "nodes");
+    struct pst_node_job *node = &run->job.node;
     const char *cluster_id = cli_argument_text(arguments, "cluster-id");
-    job->cluster = cli_argument_text(arguments, "cluster");
-    if (!is_name(job->cluster))
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--cluster %s: give up to %u letters, digits, '_' and '-'", job->cluster,
-                        NAME_BYTES_MAX);
-    job->cluster_id = pst_daemon_cluster_id(job->cluster);
-    if (cluster_id && !parse_cluster_id(cluster_id, &job->cluster_id))
+    const char *directory = cli_argument_text(arguments, "fabric-dir");
+    node->cluster = cli_argument_text(arguments, "cluster");
+    node->nodes = cli_argument_text(arguments, "nodes");
+    node->cluster_id = pst_daemon_cluster_id(node->cluster);
+    if (cluster_id && !parse_cluster_id(cluster_id, &node->cluster_id))
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--cluster-id %s: give 1 to 8 hexadecimal digits, not 0", cluster_id);
-    if (nodes && !parse_nodes(nodes, job->expected))
-        return cli_fail(arguments, CLI_EXIT_USAGE,
-                        "--nodes %s: give numbers from 1 to %u, such as 1-3,7", nodes,
-                        PST_NODES_MAX);
-    return nodes ? check_nodes(run, nodes) : CLI_EXIT_DONE;
+    node->fabric_directory =
+        directory ? directory : pst_daemon_fabric_directory(node->cluster, run->fabric_directory);
+    return CLI_EXIT_DONE;
 }
 
 static enum cli_exit read_options(struct run *run)
 {
     const struct cli_arguments *arguments = run->arguments;
-    const char *directory = cli_argument_text(arguments, "fabric-dir");
-    struct pst_daemon_job *job = &run->job;
-    job->node = (uint32_t)cli_argument_number(arguments, "id");
-    job->socket_path = cli_argument_text(arguments, "socket");
-    job->failure_ns = cli_argument_number(arguments, "failure");
-    job->uses_eal = cli_argument_switch(arguments, "eal");
-    job->metrics_address = cli_argument_text(arguments, "metrics");
+    struct pst_node_job *node = &run->job.node;
+    pst_node_job_init(node);
+    node->node = (uint32_t)cli_argument_number(arguments, "id");
+    node->socket_path = cli_argument_text(arguments, "socket");
+    node->failure_ns = cli_argument_number(arguments, "failure");
+    node->stop_fd = pst_interrupt_fd();
+    run->job.owns_process = true;
+    run->job.uses_eal = cli_argument_switch(arguments, "eal");
+    run->job.metrics_address = cli_argument_text(arguments, "metrics");
     enum cli_exit code = read_cluster(run);
-    if (code == CLI_EXIT_DONE)
-        code = read_members(run);
-    if (code == CLI_EXIT_DONE)
-        code = read_port(run);
     if (code != CLI_EXIT_DONE)
         return code;
-    snprintf(run->fabric_directory, sizeof(run->fabric_directory), "/dev/shm/penstock-%u-%s",
-             (unsigned)geteuid(), job->cluster);
-    job->fabric_directory = directory ? directory : run->fabric_directory;
+    read_members(run);
+    code = read_port(run);
+    if (code != CLI_EXIT_DONE)
+        return code;
     cli_job_read_options(arguments, run->specs, &run->keys, &run->exclude, &run->backup);
-    job->backup = &run->backup;
+    node->backup = &run->backup;
     if (cli_argument_switch(arguments, "require-encryption") && !run->backup.keys)
         return cli_fail(
             arguments, CLI_EXIT_USAGE,
@@ -342,8 +274,8 @@ static enum cli_exit check_config(struct run *run)
     if (error)
         return fail_to_open(run, error, message);
     cli_settings_print(run->arguments);
-    pst_log(PST_LOG_INFO, "node %u of cluster %s (id %08x) could be started", run->job.node,
-            run->job.cluster, run->job.cluster_id);
+    pst_log(PST_LOG_INFO, "node %u of cluster %s (id %08x) could be started", run->job.node.node,
+            run->job.node.cluster, run->job.node.cluster_id);
     return CLI_EXIT_DONE;
 }
 
@@ -376,30 +308,31 @@ static char *join(const char *const *texts, uint32_t count, char *text, size_t b
 static void log_settings(const struct run *run)
 {
     const struct pst_daemon_job *job = &run->job;
-    const struct pst_backup_job *backup = job->backup;
-    const char *nodes = cli_argument_text(run->arguments, "nodes");
-    bool is_wide = job->members_count > 0;
+    const struct pst_node_job *node = &job->node;
+    const struct pst_backup_job *backup = node->backup;
+    const char *nodes = node->nodes;
+    bool is_wide = node->members_count > 0;
     uint32_t ldms = pst_daemon_ldms(run->daemon);
     char chunk[CLI_VALUE_TEXT_BYTES], wait[CLI_VALUE_TEXT_BYTES], hold[CLI_VALUE_TEXT_BYTES];
     char failure[CLI_VALUE_TEXT_BYTES], sources[PST_LOG_LINE_BYTES / 2];
     char members[PST_LOG_LINE_BYTES / 4];
     if (is_wide)
-        nodes = join(run->members, job->members_count, members, sizeof(members));
+        nodes = join(run->members, node->members_count, members, sizeof(members));
     pst_log(
         PST_LOG_INFO,
         "node %u of cluster %s (id %08x) is up: nodes %s; %u LDM%s, chunk %s, depth %u, compress "
         "%s; freeze wait %s, hold %s; failure %s; socket %s; fabric %s%s%s; backups to %s; sources "
         "%s",
-        job->node, job->cluster, job->cluster_id, nodes ? nodes : "any", ldms, ldms == 1 ? "" : "s",
-        cli_value_exact_size(backup->chunk_bytes, chunk), backup->depth, backup->compress,
-        cli_value_exact_duration(backup->freeze_wait_ns, wait),
+        node->node, node->cluster, node->cluster_id, nodes ? nodes : "any", ldms,
+        ldms == 1 ? "" : "s", cli_value_exact_size(backup->chunk_bytes, chunk), backup->depth,
+        backup->compress, cli_value_exact_duration(backup->freeze_wait_ns, wait),
         cli_value_exact_duration(backup->freeze_hold_ns, hold),
-        cli_value_exact_duration(job->failure_ns, failure), job->socket_path,
-        is_wide ? job->net_device ? job->net_device : "over UDP" : job->fabric_directory,
+        cli_value_exact_duration(node->failure_ns, failure), node->socket_path,
+        is_wide ? job->net_device ? job->net_device : "over UDP" : node->fabric_directory,
         is_wide         ? ", key "
         : job->uses_eal ? " on rings of the EAL"
                         : "",
-        is_wide ? job->key_path : "", backup->directory,
+        is_wide ? node->cluster_key : "", backup->directory,
         join(run->specs, backup->specs_count, sources, sizeof(sources)));
 }
 
@@ -409,11 +342,11 @@ static enum cli_exit serve(struct run *run)
     if (error)
         return cli_fail(run->arguments, error == -PST_E_BUSY ? CLI_EXIT_BUSY : CLI_EXIT_FAILED,
                         "node %u cannot start: %s; the error before this one says what failed",
-                        run->job.node, pst_error_text(error));
+                        run->job.node.node, pst_error_text(error));
     log_settings(run);
     error = pst_daemon_serve(run->daemon);
     return error ? cli_fail(run->arguments, CLI_EXIT_FAILED, "node %u cannot go on: %s",
-                            run->job.node, pst_error_text(error))
+                            run->job.node.node, pst_error_text(error))
                  : CLI_EXIT_DONE;
 }
 
@@ -432,8 +365,8 @@ static enum cli_exit run_node(const struct cli_arguments *arguments)
         if (code == CLI_EXIT_DONE)
             code = serve(run);
     }
-    pst_daemon_close(run->daemon);
-    free(run);
+    if (pst_daemon_close(run->daemon))
+        free(run);
     return code;
 }
 

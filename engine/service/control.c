@@ -1,6 +1,6 @@
 /*
- * The control server: opens the socket, waits for clients, signals and the interrupt, and hands
- * each on. Runs on the node's main thread; called by daemon.c.
+ * The control server: opens the socket, waits for clients, signals and the stop, and hands each on.
+ * Runs on the thread that runs the node; called by daemon.c.
  */
 #include "engine/service/control.h"
 
@@ -87,8 +87,8 @@ static void take_signals(struct control *control)
     }
 }
 
-/* Waits for signals, clients, the interrupt and SIGUSR1, and serves them. */
-static void turn(struct control *control, int interrupt_fd, int timeout_ms)
+/* Waits for signals, clients, the stop and SIGUSR1, and serves them. */
+static void turn(struct control *control, int stop_fd, int timeout_ms)
 {
     struct pollfd polled[CONTROL_CLIENTS_MAX + 4];
     timeout_ms = control_tell_followers(control, control_expire(control, timeout_ms));
@@ -97,11 +97,12 @@ static void turn(struct control *control, int interrupt_fd, int timeout_ms)
     struct pollfd *listener = &polled[CONTROL_CLIENTS_MAX];
     int listen_fd = control_may_accept(control) ? control->listener.fd : -1;
     listener[0] = (struct pollfd){.fd = listen_fd, .events = POLLIN};
-    listener[1] = (struct pollfd){.fd = interrupt_fd, .events = POLLIN};
+    listener[1] = (struct pollfd){.fd = stop_fd, .events = POLLIN};
     listener[2] = (struct pollfd){.fd = pst_client_fd(control->node), .events = POLLIN};
     listener[3] = (struct pollfd){.fd = asked_fd(), .events = POLLIN};
     bool may_sleep = pst_client_may_sleep(control->node);
     int ready = poll(polled, CONTROL_CLIENTS_MAX + 4, may_sleep ? timeout_ms : 0);
+    control->is_stopping |= ready > 0 && listener[1].revents != 0;
     take_signals(control);
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX && ready > 0; i++) {
         if (polled[i].revents != 0 && control->clients[i].fd == polled[i].fd)
@@ -132,35 +133,37 @@ static int watchdog_ms(uint64_t watchdog_ns)
     return watchdog_ns == 0 ? -1 : ms < 1 ? 1 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-static void stop(struct control *control)
+static void stop(struct control *control, bool owns_process)
 {
-    interrupt_end_within(CONTROL_END_S);
+    control->is_stopping = true;
+    if (owns_process) {
+        interrupt_end_within(CONTROL_END_S);
+        (void)service_notify("STOPPING=1"); /* the node stops all the same if this fails */
+    }
     control_tell_stop(control);
-    (void)service_notify("STOPPING=1"); /* the node stops all the same if this fails */
     uint64_t until_ns = pst_monotonic_ns() + STOP_NS;
     while (control_end_backup(control) && pst_monotonic_ns() < until_ns)
         turn(control, -1, STOP_POLL_MS);
 }
 
 int control_run(struct control *control, struct pst_node *node,
-                const struct pst_node_config *config)
+                const struct pst_node_config *config, int stop_fd, bool owns_process)
 {
-    PST_CHECK_MAIN_THREAD();
-    uint64_t watchdog_ns = service_notify_watchdog_ns();
+    uint64_t watchdog_ns = owns_process ? service_notify_watchdog_ns() : 0;
     bool well = true;
     pst_thread_bind(&control->owner);
     control->node = node;
     control->config = config;
     control->started_unix_ns = pst_unix_ns();
     pst_set_add(&control->live, config->node - 1);
-    int error = pst_asked_install();
+    int error = owns_process ? pst_asked_install() : 0;
     if (error)
         pst_log(PST_LOG_WARNING, "SIGUSR1 will not log the progress: %s", pst_error_text(error));
-    while (!pst_interrupted() && well) {
-        turn(control, pst_interrupt_fd(), watchdog_ms(watchdog_ns));
+    while (!control->is_stopping && well) {
+        turn(control, stop_fd, watchdog_ms(watchdog_ns));
         well = is_well(control, watchdog_ns);
     }
-    stop(control);
+    stop(control, owns_process);
     pst_thread_unbind(&control->owner);
     return well ? 0 : -EIO;
 }
@@ -169,7 +172,6 @@ int control_run(struct control *control, struct pst_node *node,
 
 int control_open(const char *path, struct control **control, char *message)
 {
-    PST_CHECK_MAIN_THREAD();
     struct control *made = calloc(1, sizeof(*made));
     char *copy = made ? strdup(path) : NULL;
     int error = -ENOMEM;
@@ -193,7 +195,6 @@ void control_close(struct control *control)
 {
     if (!control)
         return;
-    PST_CHECK_MAIN_THREAD();
     control_hang_up_all(control);
     control_unlisten(&control->listener, control->path);
     free(control->path);

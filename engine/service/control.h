@@ -4,10 +4,12 @@
  * misses progress, and is hung up on before the server would wait for it. Private to
  * engine/service/.
  *
- * The server is the node's client (engine/node/client.h). Main thread only.
+ * The server is the node's client (engine/node/client.h). One thread, any.
  */
 #ifndef PST_ENGINE_SERVICE_CONTROL_H
 #define PST_ENGINE_SERVICE_CONTROL_H
+
+#include <stdbool.h>
 
 #include "penstock/error.h"
 
@@ -22,10 +24,11 @@ struct pst_node_config;
  * process serves it. */
 PST_MUST_USE int control_open(const char *path, struct control **control, char *message);
 
-/* Serves until the interrupt (engine/service/interrupt.h), or until the node is broken; then ends
- * the running backup. From then on interrupt_end_within() holds. 0, or -EIO: broken. */
+/* Serves until stop_fd is readable, or until the node is broken; then ends the running backup.
+ * owns_process: the service manager is notified of both, and from then on interrupt_end_within()
+ * holds. 0, or -EIO: broken. */
 PST_MUST_USE int control_run(struct control *control, struct pst_node *node,
-                             const struct pst_node_config *config);
+                             const struct pst_node_config *config, int stop_fd, bool owns_process);
 
 /* Removes the socket. Nothing for NULL. */
 void control_close(struct control *control);

@@ -10,7 +10,6 @@
 #include "engine/base/log.h"
 #include "engine/node/ref_text.h"
 #include "engine/service/control_parts.h"
-#include "engine/service/interrupt.h"
 
 /* Fewer could be of many. */
 #define UID_DIGITS_MIN 4u
@@ -50,7 +49,7 @@ void control_begin(struct control *control, uint64_t client, const json_t *reque
                        (long long)number, PST_BACKUP_NUMBER_WANTED_MAX);
         return;
     }
-    if (!job || pst_interrupted()) {
+    if (!job || control->is_stopping) {
         int error = job ? -PST_E_NODE_STOPS : -PST_E_NO_RESOURCES;
         control_refuse(control, client, error, "%s",
                        job ? "the node is being stopped"

@@ -90,6 +90,7 @@ struct control {
     struct control_resolving resolving;
     struct control_seen seen;
     uint64_t started_unix_ns;                          /* when it began to serve */
+    bool is_stopping;                                  /* no backup may begin any more */
     uint64_t ending;                                   /* the backup that was aborted to stop */
     struct pst_set live;                               /* by id - 1; this node always */
     struct pst_node_change changes[PST_NODES_MAX + 1]; /* by id: the last one reported */

@@ -168,13 +168,13 @@ static void give_lock_back(int fd, const char *path)
     close(fd);
 }
 
+/* The socket's file gets the mode of the descriptor: the umask is the process's, and other threads
+ * of a program that embeds the node make files meanwhile. */
 static int bind_privately(int fd, const struct sockaddr_un *address)
 {
-    mode_t mask = umask(0177);
-    int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
-    int error = rc < 0 ? -errno : 0;
-    umask(mask);
-    return error;
+    if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+        return -errno;
+    return 0;
 }
 
 /* Something is at path: binds once more if it is a socket that no process serves. A file that is no
@@ -185,7 +185,7 @@ static int replace(int fd, const struct sockaddr_un *address, const char *path)
     struct stat found;
     if (lstat(path, &found) < 0 || !S_ISSOCK(found.st_mode))
         return -EADDRINUSE;
-    int other = pst_control_connect(path, ignored);
+    int other = connect_within(path, 0, ignored);
     if (other >= 0)
         close(other);
     return other == -ECONNREFUSED && unlink(path) == 0 ? bind_privately(fd, address) : -EADDRINUSE;
@@ -215,7 +215,6 @@ static int bind_and_listen(const struct sockaddr_un *address, const char *path, 
 
 int control_listen(const char *path, int backlog, struct control_listener *listener, char *message)
 {
-    PST_CHECK_MAIN_THREAD();
     struct sockaddr_un address;
     int error = address_of(path, &address, message);
     if (error)

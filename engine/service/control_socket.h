@@ -44,10 +44,10 @@ struct control_listener {
 
 #define CONTROL_LOCK_SUFFIX ".penstock-lock"
 
-/* Binds the socket and listens. A socket that no process serves any more is replaced. Before any
- * other thread starts, for it sets the umask for a moment. 0, the descriptors the caller's, as are
- * the files at path and of the lock; or -errno with message (PST_MESSAGE_BYTES): -EADDRINUSE:
- * another process serves it, or is about to. Private to engine/service/. */
+/* Binds the socket and listens. A socket that no process serves any more is replaced. Any
+ * thread. 0, the descriptors the caller's, as are the files at path and of the lock; or -errno with
+ * message (PST_MESSAGE_BYTES): -EADDRINUSE: another process serves it, or is about to. Private to
+ * engine/service/. */
 PST_MUST_USE int control_listen(const char *path, int backlog, struct control_listener *listener,
                                 char *message);
 

@@ -1,20 +1,22 @@
 /*
  * A node that stays: opens its sources and control socket, starts it, serves it, stops it. Called
- * by `penstock node`, on the main thread.
+ * by `penstock node`, on the main thread, and by node_run.c, on the thread of a program.
  */
 #include "engine/service/daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/api/session.h"
-#include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/format/digest.h"
 #include "engine/node/node.h"
 #include "engine/service/control.h"
+#include "engine/service/membership.h"
 #include "engine/service/metrics_server.h"
 #include "engine/service/net_load.h"
 #include "engine/service/network.h"
@@ -25,6 +27,7 @@
 struct pst_daemon {
     const struct pst_daemon_job *job;
     struct pst_session *session;
+    struct pst_set expected; /* by id - 1: of the job's nodes */
     struct pst_cluster_config cluster;
     struct pst_quic_network *network; /* NULL: all nodes are on this host */
     struct pst_eal_config eal;        /* where one is needed */
@@ -44,29 +47,38 @@ uint32_t pst_daemon_cluster_id(const char *cluster)
     return id != 0 ? id : 1;
 }
 
+const char *pst_daemon_fabric_directory(const char *cluster, char *text)
+{
+    snprintf(text, PST_FABRIC_DIRECTORY_BYTES, "/dev/shm/penstock-%u-%s", (unsigned)geteuid(),
+             cluster);
+    return text;
+}
+
 /* The session's node becomes one of the cluster. */
 static void join(struct pst_daemon *daemon)
 {
     const struct pst_daemon_job *job = daemon->job;
+    const struct pst_node_job *node = &job->node;
     struct pst_node_config *config = pst_session_node(daemon->session);
     daemon->cluster = (struct pst_cluster_config){
-        .name = job->cluster,
-        .id = job->cluster_id,
+        .name = node->cluster,
+        .id = node->cluster_id,
+        .expected = daemon->expected,
         .open_network = daemon->network ? network_open_fabric : NULL,
         .network = daemon->network,
         .near = daemon->network ? daemon->network->near : (struct pst_set){{0}},
-        .fabric_directory = job->fabric_directory,
-        .failure_ns = job->failure_ns,
+        .fabric_directory = node->fabric_directory,
+        .failure_ns = node->failure_ns,
         .uses_eal = job->uses_eal,
         .eal_ops = job->uses_eal || job->net_device ? net_loaded()->eal : NULL,
         .eal = &daemon->eal,
     };
-    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
-        if (job->expected[node] || pst_set_has(&daemon->cluster.near, node - 1) ||
-            (daemon->network && daemon->network->members[node].sin_family != 0))
-            pst_set_add(&daemon->cluster.expected, node - 1);
+    for (uint32_t id = 1; id <= PST_NODES_MAX; id++) {
+        if (pst_set_has(&daemon->cluster.near, id - 1) ||
+            (daemon->network && daemon->network->members[id].sin_family != 0))
+            pst_set_add(&daemon->cluster.expected, id - 1);
     }
-    config->node = job->node;
+    config->node = node->node;
     config->cluster = &daemon->cluster;
 }
 
@@ -80,12 +92,14 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
         return -ENOMEM;
     }
     daemon->job = job;
-    int error = job->metrics_address ? metrics_server_check(job->metrics_address, message) : 0;
+    int error = membership_check(&job->node, &daemon->expected, message);
+    if (!error && job->metrics_address)
+        error = metrics_server_check(job->metrics_address, message);
     if (!error)
-        error = pst_session_open(job->backup, &daemon->session, message);
-    if (!error && (job->members_count > 0 || job->uses_eal))
+        error = pst_session_open(job->node.backup, &daemon->session, message);
+    if (!error && (job->node.members_count > 0 || job->uses_eal))
         error = net_load(message);
-    if (!error && job->members_count > 0)
+    if (!error && job->node.members_count > 0)
         error = network_open(job, &daemon->network, &daemon->eal, message);
     daemon->eal.has_hugepages |= job->uses_eal;
     daemon->eal.name = daemon->eal_name;
@@ -100,7 +114,6 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
 
 int pst_daemon_check(const struct pst_daemon_job *job, char *message)
 {
-    PST_CHECK_MAIN_THREAD();
     struct pst_daemon *daemon;
     int error = open_parts(job, &daemon, message);
     pst_daemon_close(daemon);
@@ -109,14 +122,13 @@ int pst_daemon_check(const struct pst_daemon_job *job, char *message)
 
 int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened, char *message)
 {
-    PST_CHECK_MAIN_THREAD();
     int error = open_parts(job, opened, message);
     if (error)
         return error;
-    error = control_open(job->socket_path, &(*opened)->control, message);
+    error = control_open(job->node.socket_path, &(*opened)->control, message);
     if (!error && job->metrics_address)
-        error = metrics_server_open(job->metrics_address, job->socket_path, &(*opened)->metrics,
-                                    message);
+        error = metrics_server_open(job->metrics_address, job->node.socket_path,
+                                    &(*opened)->metrics, message);
     if (error) {
         pst_daemon_close(*opened);
         *opened = NULL;
@@ -128,7 +140,6 @@ int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened
 
 int pst_daemon_start(struct pst_daemon *daemon)
 {
-    PST_CHECK_MAIN_THREAD();
     int error = pst_node_start(pst_session_node(daemon->session), &daemon->node);
     daemon->is_lost = error == -ETIMEDOUT;
     return error;
@@ -141,29 +152,33 @@ uint32_t pst_daemon_ldms(const struct pst_daemon *daemon)
 
 int pst_daemon_serve(struct pst_daemon *daemon)
 {
-    PST_CHECK_MAIN_THREAD();
+    const struct pst_daemon_job *job = daemon->job;
     assert(daemon->node);
-    int error = service_notify("READY=1");
+    int error = job->owns_process ? service_notify("READY=1") : 0;
     if (error)
         pst_log(PST_LOG_WARNING, "cannot notify the service manager that the node is ready: %s",
                 pst_error_text(error));
-    error = control_run(daemon->control, daemon->node, pst_session_node(daemon->session));
-    pst_log(PST_LOG_INFO, "node %u stops", daemon->job->node);
+    if (job->node.on_ready)
+        job->node.on_ready(job->node.context);
+    error = control_run(daemon->control, daemon->node, pst_session_node(daemon->session),
+                        job->node.stop_fd, job->owns_process);
+    pst_log(PST_LOG_INFO, "node %u stops", job->node.node);
     daemon->is_lost = !pst_node_stop(daemon->node, NULL);
     daemon->node = NULL;
-    return error;
+    return !error && daemon->is_lost ? -PST_E_HUNG : error;
 }
 
-void pst_daemon_close(struct pst_daemon *daemon)
+bool pst_daemon_close(struct pst_daemon *daemon)
 {
     if (!daemon)
-        return;
+        return true;
     assert(!daemon->node);
     control_close(daemon->control);
     metrics_server_close(daemon->metrics);
     if (daemon->is_lost)
-        return;
+        return false;
     pst_session_close(daemon->session);
     network_close(daemon->network);
     free(daemon);
+    return true;
 }

@@ -6,7 +6,7 @@
 
 #include "net/module/net_module.h"
 
-/* Loads it, if it is not loaded yet; it stays. Main thread. 0, or -errno with message
+/* Loads it, if it is not loaded yet; it stays. Any thread. 0, or -errno with message
  * (PST_MESSAGE_BYTES): -ELIBACC: it is not there, or cannot be loaded; -ELIBBAD: it is of another
  * build than this program. */
 PST_MUST_USE int net_load(char *message);

@@ -1,6 +1,6 @@
 /*
  * Reads the members of a cluster, ID=ADDRESS[:PORT], its key, and the port of this node. Called by
- * daemon.c, on the main thread; network_open_fabric by engine/node, on the hub's.
+ * daemon.c, on the thread that runs the node; network_open_fabric by engine/node, on the hub's.
  */
 #include "engine/service/network.h"
 
@@ -174,7 +174,7 @@ static int check_reach(const struct pst_quic_network *network, uint32_t node_own
 static int fill_port(const struct pst_daemon_job *job, struct pst_quic_network *network,
                      struct pst_eal_config *eal, char *message)
 {
-    struct in_addr own = network->members[job->node].sin_addr;
+    struct in_addr own = network->members[job->node.node].sin_addr;
     const char *option = "--net-address", *text = job->net_address;
     network->device = job->net_device;
     network->vlan = (uint16_t)job->net_vlan;
@@ -188,10 +188,10 @@ static int fill_port(const struct pst_daemon_job *job, struct pst_quic_network *
         (void)snprintf(message, PST_MESSAGE_BYTES, "%s %s: %s", option, text, fault);
         return -EINVAL;
     }
-    int error = check_reach(network, job->node, message);
+    int error = check_reach(network, job->node.node, message);
     if (error)
         return error;
-    const struct packet_ethdev_config port = pst_quic_port(network, job->node);
+    const struct packet_ethdev_config port = pst_quic_port(network, job->node.node);
     char reason[PST_MESSAGE_BYTES - sizeof("--net-device ")];
     error = net_loaded()->ethdev_check(&port, eal, reason, sizeof(reason));
     if (error)
@@ -214,19 +214,21 @@ static void log_keys(const char *path, const struct pst_quic_network *network)
 static int fill(const struct pst_daemon_job *job, struct pst_quic_network *network,
                 struct pst_eal_config *eal, char *message)
 {
-    network->mtu_bytes = job->mtu_bytes;
-    for (uint32_t i = 0; i < job->members_count; i++) {
-        int error = add_members(network, job->members[i], job->member_places[i], message);
+    const struct pst_node_job *node = &job->node;
+    network->mtu_bytes = node->mtu_bytes;
+    for (uint32_t i = 0; i < node->members_count; i++) {
+        const char *place = job->member_places ? job->member_places[i] : "--member";
+        int error = add_members(network, node->members[i], place, message);
         if (error)
             return error;
     }
-    int error = find_near(job->node, network, message);
+    int error = find_near(node->node, network, message);
     if (!error && job->net_device)
         error = fill_port(job, network, eal, message);
     if (!error)
-        error = cluster_key_read(job->key_path, network, message);
+        error = cluster_key_read(node->cluster_key, network, message);
     if (!error)
-        log_keys(job->key_path, network);
+        log_keys(node->cluster_key, network);
     return error;
 }
 

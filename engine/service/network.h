@@ -1,5 +1,5 @@
 /*
- * The network of a node whose cluster spans hosts, from what the operator wrote. Main thread only.
+ * The network of a node whose cluster spans hosts, from what the operator wrote. One thread, any.
  */
 #ifndef PST_ENGINE_SERVICE_NETWORK_H
 #define PST_ENGINE_SERVICE_NETWORK_H

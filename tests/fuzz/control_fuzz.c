@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,11 +22,9 @@
 #define PACKETS_MAX 8u
 
 static unsigned turns_left;
+static int stop_fd;        /* readable in the last turn */
 static unsigned passed_on; /* to the node, which would answer */
 
-bool __wrap_pst_interrupted(void);
-int __wrap_pst_interrupt_fd(void);
-void __wrap_interrupt_end_within(uint32_t seconds);
 bool __wrap_control_end_backup(struct control *control);
 int __wrap_pst_client_fd(struct pst_node *node);
 bool __wrap_pst_client_may_sleep(struct pst_node *node);
@@ -38,23 +37,6 @@ int __wrap_pst_client_request_resolve(struct pst_node *node,
                                       const struct pst_client_decision *decision);
 void __wrap_pst_node_status(struct pst_node *node, struct pst_node_status *status);
 
-bool __wrap_pst_interrupted(void)
-{
-    return turns_left == 0;
-}
-
-/* Once a turn. */
-int __wrap_pst_interrupt_fd(void)
-{
-    turns_left--;
-    return -1;
-}
-
-void __wrap_interrupt_end_within(uint32_t seconds)
-{
-    (void)seconds;
-}
-
 /* No backup comes to its end here. */
 bool __wrap_control_end_backup(struct control *control)
 {
@@ -62,9 +44,12 @@ bool __wrap_control_end_backup(struct control *control)
     return false;
 }
 
+/* Once a turn. */
 int __wrap_pst_client_fd(struct pst_node *node)
 {
     (void)node;
+    if (turns_left > 0 && --turns_left == 0 && eventfd_write(stop_fd, 1) < 0)
+        abort();
     return -1;
 }
 
@@ -177,10 +162,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0)
         abort();
     unsigned sent = send_lines(fd, data, size);
-    turns_left = sent + 3;
+    turns_left = sent + 4;
     passed_on = 0;
-    if (control_run(control, NULL, &config) != 0)
+    stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (stop_fd < 0 || control_run(control, NULL, &config, stop_fd, false) != 0)
         abort();
+    close(stop_fd);
     take_answers(fd, sent);
     close(fd);
     control_close(control);

@@ -2,6 +2,7 @@
  * Penstock as a library: implement a source, and back up, verify, restore and list.
  *
  *   penstock/run.h         running it
+ *   penstock/node.h        a node of a cluster inside a program
  *   penstock/source.h      what can be backed up: struct pst_source
  *   penstock/fragment.h    how a source describes its data
  *   penstock/object.h      catalogue entries
@@ -21,6 +22,7 @@
 #include "penstock/fragment.h"
 #include "penstock/limits.h"
 #include "penstock/log.h"
+#include "penstock/node.h"
 #include "penstock/object.h"
 #include "penstock/rows.h"
 #include "penstock/run.h"

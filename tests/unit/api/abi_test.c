@@ -52,7 +52,7 @@ static void what_an_older_struct_lacks_takes_its_default(void)
 {
     const struct first given = {.struct_bytes = sizeof(given), .a = 5};
     struct second own = {.first = {.a = 1}, .b = 7};
-    CU_ASSERT_EQUAL(abi_take(&own, sizeof(own), &given, sizeof(given)), 0);
+    CU_ASSERT_EQUAL(pst_abi_take(&own, sizeof(own), &given, sizeof(given)), 0);
     CU_ASSERT_EQUAL(own.first.a, 5);
     CU_ASSERT_EQUAL(own.b, 7);
 }
@@ -61,11 +61,11 @@ static void what_a_newer_struct_has_more_must_be_zero(void)
 {
     struct second given = {.first = {.struct_bytes = sizeof(given), .a = 5}};
     struct first own = {.a = 1};
-    CU_ASSERT_EQUAL(abi_take(&own, sizeof(own), &given, sizeof(own)), 0);
+    CU_ASSERT_EQUAL(pst_abi_take(&own, sizeof(own), &given, sizeof(own)), 0);
     CU_ASSERT_EQUAL(own.a, 5);
     given.b = UINT64_C(1) << 63;
     own.a = 1;
-    CU_ASSERT_EQUAL(abi_take(&own, sizeof(own), &given, sizeof(own)), -E2BIG);
+    CU_ASSERT_EQUAL(pst_abi_take(&own, sizeof(own), &given, sizeof(own)), -E2BIG);
     CU_ASSERT_EQUAL(own.a, 1);
 }
 
@@ -73,7 +73,7 @@ static void what_is_told_fits_what_the_caller_has(void)
 {
     struct second given = {.first = {.struct_bytes = sizeof(struct first)}, .b = 3};
     const struct second own = {.first = {.struct_bytes = sizeof(own), .a = 9}, .b = 4};
-    abi_give(&given, &own, sizeof(own));
+    pst_abi_give(&given, &own, sizeof(own));
     CU_ASSERT_EQUAL(given.first.struct_bytes, sizeof(struct first));
     CU_ASSERT_EQUAL(given.first.a, 9);
     CU_ASSERT_EQUAL(given.b, 3);
