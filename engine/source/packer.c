@@ -1,9 +1,9 @@
 /* Packs objects into fragments; called by the list() of a source, on the source's thread. */
-#include "engine/source/packer.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "penstock/packer.h"
 
 void pst_packer_init(struct pst_packer *packer, struct pst_fragment_sink *sink,
                      struct pst_source_listing *listing)
@@ -138,6 +138,8 @@ static int add_file(struct pst_packer *packer)
 
 int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t length)
 {
+    if (packer->entry_bytes == 0)
+        return -EINVAL;
     while (length > 0) {
         int error = make_room(packer);
         if (!error)
@@ -157,8 +159,7 @@ int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t lengt
 /* The entry went into a slot that has room for the file. */
 int pst_packer_look(struct pst_packer *packer)
 {
-    assert(packer->slot);
-    return add_file(packer);
+    return packer->slot ? add_file(packer) : -EINVAL;
 }
 
 int pst_packer_finish(struct pst_packer *packer)

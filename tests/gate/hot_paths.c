@@ -13,8 +13,8 @@
 #include "engine/format/part.h"
 #include "engine/format/rows.h"
 #include "engine/node/channel.h"
-#include "engine/source/packer.h"
 #include "net/shm/shm_fabric.h"
+#include "penstock/packer.h"
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>

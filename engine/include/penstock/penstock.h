@@ -5,6 +5,7 @@
  *   penstock/node.h        a node of a cluster inside a program
  *   penstock/source.h      what can be backed up: struct pst_source
  *   penstock/fragment.h    how a source describes its data
+ *   penstock/packer.h      packs files into fragments
  *   penstock/object.h      catalogue entries
  *   penstock/rows.h        tables and their rows
  *   penstock/table_sink.h  where restored rows go
@@ -24,6 +25,7 @@
 #include "penstock/log.h"
 #include "penstock/node.h"
 #include "penstock/object.h"
+#include "penstock/packer.h"
 #include "penstock/rows.h"
 #include "penstock/run.h"
 #include "penstock/source.h"

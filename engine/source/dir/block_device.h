@@ -4,8 +4,8 @@
 
 #include <sys/stat.h>
 
-#include "engine/source/packer.h"
 #include "engine/source/source.h"
+#include "penstock/packer.h"
 
 /* Adds the device of this name in the source's directory, with status of it, as the source's only
  * object, which is called path: an image, restored as a file. It is read as it is then: where it is

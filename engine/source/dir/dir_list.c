@@ -23,7 +23,7 @@
 #include "engine/source/dir/links.h"
 #include "engine/source/dir/notes.h"
 #include "engine/source/dir/tree.h"
-#include "engine/source/packer.h"
+#include "penstock/packer.h"
 
 _Static_assert(PST_PATH_BYTES_MAX == 4096, "a message below says 4095");
 

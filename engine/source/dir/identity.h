@@ -7,8 +7,9 @@
 
 #include <sys/stat.h>
 
+#include "engine/format/object.h"
 #include "engine/source/dir/attributes.h"
-#include "engine/source/packer.h"
+#include "penstock/packer.h"
 
 /* Adds a file's identity, on that device, to its attributes, where backups have bases. true: it is
  * in the base, how many of its bytes are data is added too, and *file is what a fragment is to have

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine/source/packer.h"
+#include "penstock/packer.h"
 #include "tests/unit/source/source_test.h"
 
 static struct collected collected;

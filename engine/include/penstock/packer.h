@@ -1,20 +1,34 @@
 /*
  * Packs objects and their extents into fragments: many small objects into one, a large one into
- * many, its catalogue entry repeated. For sources whose fragments are PST_FRAGMENT_EXTENTS; used
- * by list() on the source's thread.
+ * many, its catalogue entry repeated. For list() of a source whose fragments are
+ * PST_FRAGMENT_EXTENTS, on the source's thread:
  *
- * A fragment is emitted when it holds PST_PACKER_TARGET_BYTES, when its slot is full, or when the
- * next object's data would take it past the target; the first few also when they hold
- * PST_PACKER_FIRST_ENTRIES, doubled each time. So a large object starts a fragment of its own
- * and its fragments are cut PST_FRAGMENT_BYTES_MAX apart.
+ *     pst_packer_init
+ *     (pst_packer_object, pst_packer_extent …) for each object
+ *     pst_packer_finish
  *
- * Every function returns 0, -ECANCELED (the sink), or -EINVAL (the object cannot be encoded).
+ * It is some 8 KiB, and holds nothing that must be freed. A fragment is emitted when it holds
+ * PST_PACKER_TARGET_BYTES, when its slot is full, or when the next object's data would take it past
+ * the target; the first few also when they hold PST_PACKER_FIRST_ENTRIES, doubled each time. So a
+ * large object starts a fragment of its own and its fragments are cut PST_FRAGMENT_BYTES_MAX apart.
+ *
+ * Every function returns 0, -ECANCELED (the sink: list() returns it at once), or -EINVAL (the
+ * object cannot be encoded, or none was begun).
  */
-#ifndef PST_ENGINE_SOURCE_PACKER_H
-#define PST_ENGINE_SOURCE_PACKER_H
+#ifndef PENSTOCK_PACKER_H
+#define PENSTOCK_PACKER_H
 
-#include "engine/format/object.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "penstock/error.h"
 #include "penstock/fragment.h"
+#include "penstock/object.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define PST_PACKER_TARGET_BYTES (16u << 20)
 
@@ -22,6 +36,7 @@
 #define PST_PACKER_FIRST_ENTRIES 64u
 #define PST_PACKER_DOUBLINGS 4u
 
+/* The packer's own. */
 struct pst_packer {
     struct pst_fragment_sink *sink;
     struct pst_source_listing *listing;   /* objects, fragments and bytes are counted here */
@@ -52,7 +67,11 @@ PST_MUST_USE int pst_packer_look(struct pst_packer *packer);
  * its own, without data, if there is room in the same fragment. It has become the current one. */
 PST_MUST_USE int pst_packer_link(struct pst_packer *packer, const struct pst_object *object);
 
-/* Emits what is left. */
+/* Emits what is left, as before sink->wait_read. The next object may follow. */
 PST_MUST_USE int pst_packer_finish(struct pst_packer *packer);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
