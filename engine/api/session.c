@@ -398,8 +398,10 @@ int pst_session_dry_run(struct pst_session *session, struct pst_session_estimate
         int error = dry_run_source(session->sources[i], session->job.freeze_wait_ns, estimate);
         if (!error)
             continue;
-        snprintf(message, PST_MESSAGE_BYTES, "source %s: %s", session->sources[i]->name,
-                 pst_error_text(error));
+        int bytes;
+        const char *text = pst_source_error_text(session->sources[i], &bytes);
+        snprintf(message, PST_MESSAGE_BYTES, "source %s: %s%s%.*s", session->sources[i]->name,
+                 pst_error_text(error), bytes > 0 ? ": " : "", bytes, text);
         return error;
     }
     estimate->stored_bytes_most +=
@@ -508,8 +510,10 @@ static int run(struct pst_session *session)
     const char *trouble = is_of_freeze ? trouble_of(session, &left_frozen) : NULL;
     if (session->report.where != 0)
         pst_ref_text(session->report.where, where, sizeof(where));
-    return fail(session, error, "%s: no backup was made: %s%s%s", session->job.directory, where,
-                where[0] ? ": " : "", trouble ? trouble : pst_error_text(error));
+    const char *says = session->report.says;
+    return fail(session, error, "%s: no backup was made: %s%s%s%s%s", session->job.directory, where,
+                where[0] ? ": " : "", trouble ? trouble : pst_error_text(error),
+                says[0] ? ": " : "", says);
 }
 
 int pst_session_run(struct pst_session *session, struct pst_session_report *given, char *message)

@@ -1,7 +1,9 @@
 /*
- * Log lines: one event, one line, one write(2) or one call of the hook (penstock/log.h). Any
- * thread; never from engine/protocol. A line is cut at PST_LOG_LINE_BYTES; control characters in it
- * become '?'. Data for programs goes to stdout and never through here.
+ * Log lines: one event, one line, one write(2) or one call of the hook. pst_log() (penstock/log.h)
+ * writes "penstock: <level>: <message>\n", with pst_log_show_times a time before it, to the journal
+ * "<N><message>\n", or hands the message over. Any thread; never from engine/protocol. A line is
+ * cut at PST_LOG_LINE_BYTES; control characters in it become '?'. Data for programs goes to stdout
+ * and never through here.
  */
 #ifndef PST_ENGINE_BASE_LOG_H
 #define PST_ENGINE_BASE_LOG_H
@@ -19,12 +21,7 @@
 /* systemd-journald.service(8) */
 #define PST_JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-/* Writes "penstock: <level>: <message>\n", with pst_log_show_times a time before it, to the journal
- * the message with its fields, or hands the message over. Keeps errno. */
-void pst_log(enum pst_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* Likewise; the journal has the alert in fields of its own. */
+/* pst_log() of the public header; the journal has the alert in fields of its own. */
 void pst_log_alert(enum pst_log_level level, const struct pst_alert *alert, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "engine/base/printable.h"
 #include "engine/node/threads.h"
 
 int pst_client_fd(struct pst_node *node)
@@ -31,6 +32,50 @@ uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals)
 void pst_client_heard_failure(struct pst_node *node, const struct pst_signal *order)
 {
     channel_heard_failure(&node->client, order);
+}
+
+static struct pst_client_text *find_text(struct pst_client_texts *texts, uint64_t backup,
+                                         pst_ref where)
+{
+    for (uint32_t i = 0; i < PST_CLIENT_TEXTS; i++) {
+        if (texts->texts[i].backup == backup && texts->texts[i].where == where)
+            return &texts->texts[i];
+    }
+    return NULL;
+}
+
+const char *pst_client_take_text(struct pst_client_texts *texts, const struct pst_signal *signal)
+{
+    const struct pst_source_text *piece = &signal->payload.source_text;
+    struct pst_client_text *text = find_text(texts, signal->backup, piece->where);
+    if (signal->backup == 0 || pst_ref_node(piece->where) != pst_ref_node(signal->sender_ref) ||
+        piece->bytes == 0 || piece->bytes > PST_SOURCE_SAYS_BYTES_MAX)
+        return NULL;
+    if (!text)
+        text = &texts->texts[texts->next++ % PST_CLIENT_TEXTS];
+    if (piece->offset == 0)
+        *text = (struct pst_client_text){.backup = signal->backup, .where = piece->where};
+    if (piece->offset != text->bytes || piece->offset >= piece->bytes)
+        return NULL;
+    uint32_t left = piece->bytes - piece->offset;
+    uint32_t taken = left < sizeof(piece->text) ? left : (uint32_t)sizeof(piece->text);
+    memcpy(text->text + text->bytes, piece->text, taken);
+    text->bytes += taken;
+    if (text->bytes < piece->bytes)
+        return NULL;
+    pst_make_printable(text->text, text->bytes);
+    text->is_whole = true;
+    return text->text;
+}
+
+const char *pst_client_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where)
+{
+    for (uint32_t i = 0; i < PST_CLIENT_TEXTS; i++) {
+        const struct pst_client_text *text = &texts->texts[i];
+        if (text->is_whole && text->backup == backup && text->where == where)
+            return text->text;
+    }
+    return "";
 }
 
 int pst_client_identify(struct pst_client_request *request)

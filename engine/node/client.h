@@ -16,6 +16,27 @@ PST_MUST_USE bool pst_client_may_sleep(struct pst_node *node);
 /* Awake, whether it slept or not: up to PST_CHANNEL_BURST signals. */
 uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals);
 
+/* What sources of any node said of their failures, the last few of them. */
+#define PST_CLIENT_TEXTS 4u
+struct pst_client_text {
+    uint64_t backup; /* first 8 bytes of its uid; 0: free */
+    pst_ref where;
+    uint32_t bytes; /* of it that came */
+    bool is_whole;  /* and can be shown */
+    char text[PST_SOURCE_SAYS_BYTES_MAX + 1];
+};
+struct pst_client_texts {
+    struct pst_client_text texts[PST_CLIENT_TEXTS];
+    uint32_t next;
+};
+
+/* Takes a SOURCE_TEXT_REP, of whatever node: what is malformed is left out. Returns the text, ready
+ * to be shown, if that was the last piece of it; else NULL. */
+const char *pst_client_take_text(struct pst_client_texts *texts, const struct pst_signal *signal);
+
+/* "": it is not known that the source at where said something of that backup. */
+const char *pst_client_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where);
+
 /* To be called with each NODE_FAILED_ORD taken, when nothing more is asked of that node. */
 void pst_client_heard_failure(struct pst_node *node, const struct pst_signal *order);
 

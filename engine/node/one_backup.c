@@ -19,6 +19,7 @@ struct client {
     struct pst_node *node;
     struct pst_channel *channel;
     uint64_t backup;
+    struct pst_client_texts texts;
     bool cancelled;
     bool ended;
 };
@@ -50,10 +51,14 @@ static void on_signal(struct client *client, const struct pst_signal *signal)
         report->sums = signal->payload.complete.sums;
         client->ended = true;
         break;
+    case PST_SOURCE_TEXT_REP:
+        (void)pst_client_take_text(&client->texts, signal);
+        break;
     case PST_BACKUP_REF:
     case PST_BACKUP_ABORT_REP:
         report->error = (int)signal->payload.ref.error;
         report->where = signal->payload.ref.where;
+        strcpy(report->says, pst_client_text(&client->texts, signal->backup, report->where));
         client->ended = true;
         break;
     default:

@@ -23,6 +23,7 @@ struct pst_node_backup_report {
     bool is_lost; /* a thread of the node has not started or ended in time, and may yet: what the
                      options point to stays borrowed for good */
     pst_ref where;
+    char says[PST_SOURCE_SAYS_BYTES_MAX + 1]; /* of a source: its name, and what it said; or "" */
     uint8_t uid[16];
     uint32_t number; /* 0: none was chosen */
     uint32_t flags;  /* confirmed */

@@ -25,6 +25,7 @@ _Static_assert(ARCHIVE_FETCHES_MAX *(PST_BLOB_WINDOW + 1) + PST_DOUBTS_MAX + PST
 struct peer {
     bool is_joined;            /* the machines think so */
     bool is_cut_off;           /* and fails with the next round */
+    bool knows_texts;          /* FEATURE_TEXTS */
     struct pst_signal *outbox; /* PST_OUTBOX_SIGNALS, a ring; NULL: never needed */
     uint32_t outbox_first;
     uint32_t outbox_count;
@@ -53,14 +54,19 @@ static void peer_check(const struct pst_peers *peers, uint32_t node)
     assert(!peer->is_joined || peer->change.node == node);
 }
 
-/* The options of a HELLO: how many LDMs the node has. */
+/* The options of a HELLO: how many LDMs the node has, and what it knows. */
+#define FEATURES_OFFSET 4u
+#define FEATURE_TEXTS 1u /* SOURCE_TEXT_REP */
+
 struct pst_fabric_hello peers_hello(const struct pst_node_config *config, uint64_t incarnation)
 {
     struct pst_fabric_hello hello = {
         .cluster_id = config->cluster->id, .node = config->node, .incarnation = incarnation};
     uint32_t ldms = config->plan->ldms;
     strncpy(hello.cluster, config->cluster->name, sizeof(hello.cluster) - 1);
+    uint32_t features = FEATURE_TEXTS;
     memcpy(hello.options, &ldms, sizeof(ldms));
+    memcpy(hello.options + FEATURES_OFFSET, &features, sizeof(features));
     return hello;
 }
 
@@ -129,8 +135,9 @@ void pst_peers_readmit(struct pst_peers *peers, uint32_t node)
 static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
 {
     struct peer *peer = &peers->peers[event->node];
-    uint32_t ldms;
+    uint32_t ldms, features;
     memcpy(&ldms, event->options, sizeof(ldms));
+    memcpy(&features, event->options + FEATURES_OFFSET, sizeof(features));
     assert(!peer->is_joined);
     if (ldms < 1 || ldms > PST_LDMS_MAX) {
         pst_log(PST_LOG_ERROR, "node %u: refused: it claims to have %u LDMs", event->node, ldms);
@@ -143,6 +150,7 @@ static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
         .node = event->node, .ldms = ldms, .incarnation = event->incarnation};
     peer->is_cut_off = false;
     peer->is_joined = true;
+    peer->knows_texts = features & FEATURE_TEXTS;
     peers->handlers.on_change(peers->handlers.context, true, &peer->change);
 }
 
@@ -286,6 +294,11 @@ static void put_by(struct pst_peers *peers, uint32_t node, const struct pst_sign
     pst_set_add(&peers->busy, node - 1);
 }
 
+static bool may_be_missed(const struct pst_signal *signal)
+{
+    return signal->gsn == PST_BACKUP_PROGRESS_REP || signal->gsn == PST_SOURCE_TEXT_REP;
+}
+
 void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal)
 {
     uint32_t node = pst_ref_node(signal->receiver_ref);
@@ -295,7 +308,7 @@ void pst_peers_send(struct pst_peers *peers, const struct pst_signal *signal)
     if (!is_heard(peer))
         return;
     int error = peer->outbox_count > 0 ? -EAGAIN : pst_fabric_send(peers->fabric, node, signal);
-    if (error == -EAGAIN && signal->gsn != PST_BACKUP_PROGRESS_REP)
+    if (error == -EAGAIN && !may_be_missed(signal))
         put_by(peers, node, signal); /* a report is followed by a newer one */
     peer_check(peers, node);
 }
@@ -310,6 +323,17 @@ struct pst_set pst_peers_live(const struct pst_peers *peers)
             pst_set_add(&live, node - 1);
     }
     return live;
+}
+
+struct pst_set pst_peers_with_texts(const struct pst_peers *peers)
+{
+    struct pst_set nodes = {{0}};
+    PST_CHECK_THREAD(&peers->owner);
+    for (uint32_t node = 1; node <= PST_NODES_MAX; node++) {
+        if (peers->peers[node].is_joined && peers->peers[node].knows_texts)
+            pst_set_add(&nodes, node - 1);
+    }
+    return nodes;
 }
 
 struct pst_fabric *pst_peers_fabric(struct pst_peers *peers)

@@ -54,6 +54,9 @@ void pst_peers_cut_off(struct pst_peers *peers, uint32_t node, const char *reaso
 /* The nodes that live, this one included, by id - 1. */
 struct pst_set pst_peers_live(const struct pst_peers *peers);
 
+/* Those of the others that know SOURCE_TEXT_REP: not all are of this version. */
+struct pst_set pst_peers_with_texts(const struct pst_peers *peers);
+
 struct pst_fabric *pst_peers_fabric(struct pst_peers *peers);
 
 /* Signals that were dropped, since the start: in another's name, malformed, or to nobody. */

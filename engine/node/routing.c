@@ -55,7 +55,7 @@ static void step_outcome(struct routing *routing, struct pst_event *event)
 /* A client that does not read, its output being stopped, say, misses reports, never an answer. */
 static bool may_be_dropped(const struct routing *routing, const struct pst_signal *signal)
 {
-    return signal->gsn == PST_BACKUP_STATUS_REP &&
+    return (signal->gsn == PST_BACKUP_STATUS_REP || signal->gsn == PST_SOURCE_TEXT_REP) &&
            routing->room(routing->context, signal->receiver_ref) < CLIENT_ANSWERS_MAX;
 }
 
@@ -142,6 +142,22 @@ static bool take_report(struct routing *routing, const struct pst_signal *signal
     return true;
 }
 
+/* What a source of this node says goes to the other nodes' clients, too. */
+static void spread_text(struct routing *routing, const struct pst_signal *signal)
+{
+    uint32_t self = routing->config->node;
+    if (!routing->peers || signal->gsn != PST_SOURCE_TEXT_REP ||
+        pst_ref_node(signal->sender_ref) != self)
+        return;
+    struct pst_signal copy = *signal;
+    struct pst_set others = pst_peers_with_texts(routing->peers);
+    for (uint32_t i = pst_set_next(&others, 0); i < PST_NODES_MAX;
+         i = pst_set_next(&others, i + 1)) {
+        copy.receiver_ref = pst_ref_make(i + 1, PST_BLOCK_CLIENT, 0);
+        pst_peers_send(routing->peers, &copy);
+    }
+}
+
 static void deliver(struct routing *routing, const struct pst_signal *signal)
 {
     struct pst_event event = {.type = PST_EVENT_SIGNAL, .signal = signal};
@@ -149,6 +165,7 @@ static void deliver(struct routing *routing, const struct pst_signal *signal)
         pst_peers_send(routing->peers, signal);
         return;
     }
+    spread_text(routing, signal);
     follow_backup(routing, signal);
     if (may_be_dropped(routing, signal) || refuse_backup(routing, signal) ||
         take_report(routing, signal))

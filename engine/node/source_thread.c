@@ -4,7 +4,9 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -91,6 +93,40 @@ static struct pst_signal answer_to(const struct pst_source_thread *thread,
     return signal;
 }
 
+/* To the clients of all nodes, one of which asked for the backup. */
+static void send_text(struct pst_source_thread *thread, const struct pst_signal *request,
+                      const char *text, uint32_t bytes)
+{
+    struct pst_signal signal = answer_to(thread, request, PST_SOURCE_TEXT_REP);
+    struct pst_source_text *piece = &signal.payload.source_text;
+    signal.sequence = 0;
+    signal.receiver_ref = pst_ref_make(thread->worker.node->config.node, PST_BLOCK_CLIENT, 0);
+    piece->where = self_ref(thread);
+    piece->bytes = bytes;
+    for (; piece->offset < bytes; piece->offset += sizeof(piece->text)) {
+        uint32_t left = bytes - piece->offset;
+        memset(piece->text, 0, sizeof(piece->text));
+        memcpy(piece->text, text + piece->offset,
+               left < sizeof(piece->text) ? left : sizeof(piece->text));
+        pst_channel_to_hub(&thread->worker.channel, &signal);
+    }
+}
+
+static void report_error(struct pst_source_thread *thread, const struct pst_signal *request,
+                         int error)
+{
+    char says[PST_SOURCE_SAYS_BYTES_MAX];
+    int text_bytes;
+    const char *text = pst_source_error_text(thread->source, &text_bytes);
+    int used = snprintf(says, sizeof(says), "%s%s%.*s", thread->source->name,
+                        text_bytes > 0 ? ": " : "", text_bytes, text);
+    pst_log(error == -PST_E_FREEZE ? PST_LOG_WARNING : PST_LOG_ERROR, "source %s: %s: %s%s%.*s",
+            thread->source->name, pst_gsn_name(request->gsn), pst_error_text(error),
+            text_bytes > 0 ? ": " : "", text_bytes, text);
+    assert(used > 0 && (size_t)used < sizeof(says));
+    send_text(thread, request, says, (uint32_t)used);
+}
+
 /* error: negative, or 0 for the CONF. */
 static void answer(struct pst_source_thread *thread, const struct pst_signal *request, int error)
 {
@@ -98,8 +134,7 @@ static void answer(struct pst_source_thread *thread, const struct pst_signal *re
     struct pst_signal signal = answer_to(thread, request, gsn);
     if (error) {
         if (error != -ECANCELED)
-            pst_log(error == -PST_E_FREEZE ? PST_LOG_WARNING : PST_LOG_ERROR, "source %s: %s: %s",
-                    thread->source->name, pst_gsn_name(request->gsn), pst_error_text(error));
+            report_error(thread, request, error);
         signal.payload.ref.error = (uint32_t)-error;
         signal.payload.ref.where = self_ref(thread);
     } else if (request->gsn == PST_SOURCE_FREEZE_REQ) {

@@ -242,6 +242,18 @@ struct pst_blob_data {
     uint8_t data[PST_BLOB_DATA_BYTES];
 };
 
+#define PST_SOURCE_TEXT_PIECE_BYTES 64u
+#define PST_SOURCE_SAYS_BYTES_MAX 324u /* a name, ": ", and PST_SOURCE_TEXT_BYTES */
+
+/* A piece of what a source says of its failure, for people: before the REF, in order. */
+struct pst_source_text {
+    pst_ref master_ref;
+    pst_ref where;   /* the source */
+    uint32_t offset; /* of the piece */
+    uint32_t bytes;  /* of the whole, 1 … PST_SOURCE_SAYS_BYTES_MAX */
+    uint8_t text[PST_SOURCE_TEXT_PIECE_BYTES];
+};
+
 /* Another node has come or gone. */
 struct pst_node_change {
     uint32_t node;
@@ -272,6 +284,7 @@ union pst_payload {
     struct pst_doubt_rep doubt;
     struct pst_blob blob;
     struct pst_blob_data blob_data;
+    struct pst_source_text source_text;
     struct pst_node_change node_change;
 };
 

@@ -87,6 +87,7 @@ enum pst_reach {
     X(SOURCE_RELEASE_CONF, 55, pst_order, INSIDE)                                                  \
     X(SOURCE_RELEASE_REF, 56, pst_ref_payload, INSIDE)                                             \
     X(SOURCE_ABORT_ORD, 57, pst_order, INSIDE)                                                     \
+    X(SOURCE_TEXT_REP, 58, pst_source_text, BACKUP)                                                \
     /* a node and its backup directory */                                                          \
     X(ARCHIVE_NUMBER_REQ, 60, pst_archive_number, INSIDE)                                          \
     X(ARCHIVE_NUMBER_CONF, 61, pst_archive_number, INSIDE)                                         \

@@ -67,7 +67,7 @@ static void look_at_backup(struct control *control, const struct pst_node_status
     seen->phase = running->phase;
     seen->number = running->number;
     if (status->last.ended_unix_ns != seen->ended_unix_ns)
-        tell(control, "backup_ended", control_last_backup_json(&status->last));
+        tell(control, "backup_ended", control_last_backup_json(control, &status->last));
     seen->ended_unix_ns = status->last.ended_unix_ns;
 }
 

@@ -137,6 +137,7 @@ static void fail_job(struct control *control, struct control_job *job, uint32_t 
     if (!job->is_confirmed) /* else every node that took part logs the end */
         pst_log_alert(PST_LOG_WARNING, &alert, "no backup was made: %s%s%s", place,
                       place[0] ? ": " : "", pst_error_text((int)error));
+    const char *says = pst_client_text(&control->texts, job->backup, where);
     uint64_t client = job->client;
     end_job(control, job, error);
     if (error == PST_E_NODE_MISSING)
@@ -157,8 +158,8 @@ static void fail_job(struct control *control, struct control_job *job, uint32_t 
         control_refuse(control, client, (int)error, "no backup was made: node %u is being stopped",
                        pst_ref_node(where));
     else
-        control_refuse(control, client, (int)error, "no backup was made: %s%s%s", place,
-                       place[0] ? ": " : "", pst_error_text((int)error));
+        control_refuse(control, client, (int)error, "no backup was made: %s%s%s%s%s", place,
+                       place[0] ? ": " : "", pst_error_text((int)error), says[0] ? ": " : "", says);
 }
 
 /* It may have decided before it died; then the other nodes make the backup whole without it. */
@@ -261,9 +262,23 @@ void control_on_node_change(struct control *control, const struct pst_signal *si
     pst_client_heard_failure(control->node, signal);
 }
 
+/* The log of the source's own node has it already. */
+static void on_text(struct control *control, const struct pst_signal *signal)
+{
+    char place[64];
+    const char *text = pst_client_take_text(&control->texts, signal);
+    pst_ref where = signal->payload.source_text.where;
+    if (text && pst_ref_node(where) != control->config->node)
+        pst_log(PST_LOG_WARNING, "%s: %s", pst_ref_text(where, place, sizeof(place)), text);
+}
+
 void control_on_job_signal(struct control *control, const struct pst_signal *signal)
 {
     PST_CHECK_THREAD(&control->owner);
+    if (signal->gsn == PST_SOURCE_TEXT_REP) {
+        on_text(control, signal);
+        return;
+    }
     struct control_job *job = signal->backup != 0 ? find_job(control, signal->backup) : NULL;
     if (!job)
         return; /* given up when its master's node died */

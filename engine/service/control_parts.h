@@ -88,6 +88,7 @@ struct control {
     struct control_job jobs[CONTROL_JOBS_MAX];
     struct control_last last;
     struct control_resolving resolving;
+    struct pst_client_texts texts;
     struct control_seen seen;
     uint64_t started_unix_ns;                          /* when it began to serve */
     bool is_stopping;                                  /* no backup may begin any more */
@@ -152,7 +153,7 @@ void control_set_pace(struct control *control, uint64_t client, const json_t *re
 void control_status(struct control *control, uint64_t client);
 json_t *control_status_json(const struct control *control, const struct pst_node_status *status);
 json_t *control_running_json(const struct pst_node_status *status, uint32_t node);
-json_t *control_last_backup_json(const struct pst_last_backup *last);
+json_t *control_last_backup_json(const struct control *control, const struct pst_last_backup *last);
 json_t *control_stalls_json(const struct pst_node_status *status);
 
 /* control_progress.c. Logs how far the node is in the backup that it takes part in. */

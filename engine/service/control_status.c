@@ -170,7 +170,7 @@ static json_t *codecs_json(const uint64_t *chunks)
 }
 
 /* The last backup that the node took part in: its share of it. */
-json_t *control_last_backup_json(const struct pst_last_backup *last)
+json_t *control_last_backup_json(const struct control *control, const struct pst_last_backup *last)
 {
     static const char *const ends[] = {[PST_END_COMPLETE] = "complete",
                                        [PST_END_ABORTED] = "aborted",
@@ -190,7 +190,10 @@ json_t *control_last_backup_json(const struct pst_last_backup *last)
         pst_time_text(last->ended_unix_ns, 9, when), "elapsed_ns", (json_int_t)last->elapsed_ns,
         "source_bytes", (json_int_t)last->sums.source_bytes, "stored_bytes",
         (json_int_t)last->sums.stored_bytes);
+    const char *says = pst_client_text(&control->texts, pst_uid_low(last->uid), last->where);
     control_add_missing(&object, &last->missing);
+    if (says[0])
+        pst_json_set(&object, "source_says", json_string(says));
     if (last->end == PST_END_COMPLETE)
         pst_json_set(&object, "codec_chunks", codecs_json(last->codec_chunks));
     if (last->referenced_bytes > 0)
@@ -309,9 +312,9 @@ json_t *control_status_json(const struct control *control, const struct pst_node
         "message_type", "status", "cluster", control->config->cluster->name, "cluster_id", id,
         "node", (json_int_t)control->config->node, "master", (json_int_t)control_master(control),
         "nodes", nodes_json(control, status), "ldms", ldms_json(status), "backups",
-        jobs_json(control), "last_backup", control_last_backup_json(&status->last), "last_request",
-        last_request_json(&control->last), "signals", fabric_json(status), "in_doubt",
-        (json_int_t)status->in_doubt, "doubts", doubts_json(status), "more_in_doubt",
+        jobs_json(control), "last_backup", control_last_backup_json(control, &status->last),
+        "last_request", last_request_json(&control->last), "signals", fabric_json(status),
+        "in_doubt", (json_int_t)status->in_doubt, "doubts", doubts_json(status), "more_in_doubt",
         (int)status->has_more, "stalls", control_stalls_json(status), "hung", (int)status->is_hung);
     pst_json_set(&object, "version", json_string(PST_VERSION));
     pst_json_set(&object, "started", json_string(started));

@@ -27,6 +27,21 @@ void pst_source_close(struct pst_source *source)
     ((source)->struct_bytes >= offsetof(struct pst_source, method) + sizeof((source)->method) &&   \
      (source)->method)
 
+const char *pst_source_error_text(const struct pst_source *source, int *error_bytes)
+{
+    *error_bytes = 0;
+    if (!HAS(source, error_text))
+        return "";
+    *error_bytes = (int)strnlen(source->error_text, sizeof(source->error_text));
+    return source->error_text;
+}
+
+static void forget_error(struct pst_source *source)
+{
+    if (HAS(source, error_text))
+        source->error_text[0] = '\0';
+}
+
 bool pst_source_prepares(const struct pst_source *source)
 {
     return HAS(source, prepare);
@@ -34,6 +49,7 @@ bool pst_source_prepares(const struct pst_source *source)
 
 int pst_source_prepare(struct pst_source *source)
 {
+    forget_error(source);
     if (source->phase != PST_SOURCE_IDLE)
         return -PST_E_WRONG_STATE;
     return pst_source_prepares(source) ? source->prepare(source) : 0;
@@ -41,6 +57,7 @@ int pst_source_prepare(struct pst_source *source)
 
 int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns)
 {
+    forget_error(source);
     if (source->phase != PST_SOURCE_IDLE)
         return -PST_E_WRONG_STATE;
     int error = source->freeze ? source->freeze(source, deadline_ns) : 0;
@@ -52,6 +69,7 @@ int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns)
 
 int pst_source_snapshot(struct pst_source *source, uint64_t gci)
 {
+    forget_error(source);
     if (source->phase != PST_SOURCE_FROZEN)
         return -PST_E_WRONG_STATE;
     int error = source->snapshot ? source->snapshot(source, gci) : 0;
@@ -74,6 +92,7 @@ int pst_source_thaw(struct pst_source *source)
 int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
                     struct pst_source_listing *listing)
 {
+    forget_error(source);
     memset(listing, 0, sizeof(*listing));
     if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
         return -PST_E_WRONG_STATE;
@@ -82,6 +101,7 @@ int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
 
 int pst_source_check(struct pst_source *source, uint64_t deadline_ns)
 {
+    forget_error(source);
     if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
         return -PST_E_WRONG_STATE;
     return HAS(source, check) ? source->check(source, deadline_ns) : 0;

@@ -56,6 +56,9 @@ PST_MUST_USE int pst_source_list(struct pst_source *source, struct pst_fragment_
 PST_MUST_USE int pst_source_check(struct pst_source *source, uint64_t deadline_ns);
 void pst_source_release(struct pst_source *source);
 
+/* What the last of these calls left of an error_text, of error_bytes at most; "": nothing. */
+const char *pst_source_error_text(const struct pst_source *source, int *error_bytes);
+
 /* Whether it has a method prepare. Any thread. */
 bool pst_source_prepares(const struct pst_source *source);
 

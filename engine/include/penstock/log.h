@@ -15,6 +15,12 @@ enum pst_log_level {
     PST_LOG_DEBUG,
 };
 
+/* Logs a line, as the engine does its own: for sources and sinks, which run on its threads. Any
+ * thread; keeps errno. Source names and paths may hold anything: what is not printable becomes '?'.
+ */
+void pst_log(enum pst_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Lines above level are dropped. For the whole process; call it while nothing else of Penstock
  * runs. Default: PST_LOG_INFO. */
 void pst_log_set_level(enum pst_log_level level);

@@ -38,6 +38,7 @@ extern "C" {
 
 #define PST_SOURCE_ABI_VERSION 1u
 #define PST_SOURCE_DETAILS_BYTES 1024u
+#define PST_SOURCE_TEXT_BYTES 256u
 
 enum pst_source_flags {
     PST_SOURCE_CAN_SNAPSHOT = 1, /* what is listed after snapshot is the state at that instant */
@@ -131,9 +132,14 @@ struct pst_source {
      * freeze, snapshot and thaw of a source with this method may run at real-time priority, and
      * must sleep where they wait. 0, or why there can be no backup. */
     int (*prepare)(struct pst_source *source);
+
+    /* Why a method failed, and what to do, for people: set by it before it returns an error, on the
+     * source's thread, so not by produce. The runtime empties it before each call, logs it with
+     * the error, and passes it on to all nodes: who asked for the backup gets it. */
+    char error_text[PST_SOURCE_TEXT_BYTES];
 };
 
-/* Of the oldest struct of this ABI version: without check and prepare. */
+/* Of the oldest struct of this ABI version: without check and what follows it. */
 #define PST_SOURCE_BYTES_MIN offsetof(struct pst_source, check)
 
 /* Object ids of a source: instance << 48 | counter, counters from 1 in each listing. */
