@@ -31,6 +31,13 @@ static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *
     return 0;
 }
 
+/* Nothing is read: there is nothing to wait for. */
+static int wait_read(struct pst_fragment_sink *sink)
+{
+    (void)sink;
+    return 0;
+}
+
 static int freeze_and_pin(struct pst_source *source, uint64_t freeze_wait_ns)
 {
     int error = pst_source_prepare(source);
@@ -46,7 +53,7 @@ static int freeze_and_pin(struct pst_source *source, uint64_t freeze_wait_ns)
 int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
                    struct pst_session_estimate *total)
 {
-    struct counter counter = {.sink = {.acquire = acquire, .emit = emit}};
+    struct counter counter = {.sink = {.acquire = acquire, .emit = emit, .wait_read = wait_read}};
     struct pst_source_listing listing = {0};
     counter.slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES);
     if (!counter.slot)

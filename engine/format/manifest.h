@@ -6,6 +6,7 @@
 #ifndef PST_ENGINE_FORMAT_MANIFEST_H
 #define PST_ENGINE_FORMAT_MANIFEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/limits.h"
@@ -138,6 +139,9 @@ int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
 void pst_manifest_copy_node(struct pst_node_manifest *to, const struct pst_node_manifest *from);
 void pst_manifest_copy_cluster(struct pst_cluster_manifest *to,
                                const struct pst_cluster_manifest *from);
+
+/* Whether text can be the details of a source (penstock/source.h): a JSON object, not too long. */
+bool pst_manifest_takes_details(const char *text);
 
 /* Arbitrary bytes in; *manifest is set, as far as it is in use, or, on failure, untouched.
  *   -PST_E_TRUNCATED   no second line, or an unfinished one

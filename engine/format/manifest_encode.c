@@ -13,6 +13,7 @@
 #include "engine/format/object.h"
 #include "engine/json/json_build.h"
 #include "engine/json/json_read.h"
+#include "penstock/source.h"
 
 /* All names of unreadable objects together, as JSON; so that they never crowd out the rest, sealed
  * neither, which takes twice as much. */
@@ -95,6 +96,16 @@ static json_t *details_object(const char *text)
     if (error == -ENOMEM)
         errno = ENOMEM;
     return details;
+}
+
+bool pst_manifest_takes_details(const char *text)
+{
+    errno = 0;
+    json_t *details = details_object(text);
+    bool is_short = strlen(text) < PST_SOURCE_DETAILS_BYTES;
+    bool is_taken = is_short && (details ? json_is_object(details) : errno == ENOMEM);
+    json_decref(details);
+    return is_taken;
 }
 
 static json_t *sources_array(const struct pst_node_manifest *manifest)

@@ -11,6 +11,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/priority.h"
+#include "engine/format/manifest.h"
 #include "engine/node/threads.h"
 
 /* A fragment's id: its number in the listing, and the slot that it lies in. */
@@ -181,6 +182,25 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
             *slot = thread->slots[i].descriptor;
             return 0;
         }
+        worker_wait(&thread->worker, &idle, PST_DEADLINE_NONE);
+    }
+}
+
+static int wait_read(struct pst_fragment_sink *sink)
+{
+    struct lister *lister = (struct lister *)sink;
+    struct pst_source_thread *thread = lister->thread;
+    struct pst_idle idle = {0};
+    for (;;) {
+        bool is_read = true;
+        serve_while_listing(lister);
+        if (lister->cancelled ||
+            atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire))
+            return -ECANCELED;
+        for (uint32_t i = 0; i < thread->slots_count; i++)
+            is_read = is_read && !thread->slots[i].in_use;
+        if (is_read)
+            return 0;
         worker_wait(&thread->worker, &idle, PST_DEADLINE_NONE);
     }
 }
@@ -375,6 +395,16 @@ static int cut(struct lister *lister, uint64_t gci)
     return error;
 }
 
+/* The manifest could not be written, and would not say whose they are. */
+static int check_details(const struct pst_source *source)
+{
+    if (!source->details || pst_manifest_takes_details(source->details))
+        return 0;
+    pst_log(PST_LOG_ERROR, "source %s: its details are not a JSON object of at most %u bytes",
+            source->name, PST_SOURCE_DETAILS_BYTES - 1);
+    return -EINVAL;
+}
+
 /* Also after a whole scan: then the result is whether it was a scan of the snapshot. */
 static int release(struct lister *lister)
 {
@@ -382,6 +412,8 @@ static int release(struct lister *lister)
     uint64_t wait_ns = thread->worker.node->config.freeze_wait_ns;
     thaw(lister);
     int error = lister->listed ? pst_source_check(thread->source, pst_monotonic_ns() + wait_ns) : 0;
+    if (!error && lister->listed)
+        error = check_details(thread->source);
     pst_source_release(thread->source);
     lister->cancelled = false;
     lister->listed = false;
@@ -462,7 +494,8 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
 void *source_run(void *argument)
 {
     struct pst_source_thread *thread = argument;
-    struct lister lister = {.sink = {acquire, emit, note_unreadable, NULL}, .thread = thread};
+    struct lister lister = {.sink = {acquire, emit, note_unreadable, NULL, wait_read},
+                            .thread = thread};
     if (thread->worker.node->config.base.mode != PST_BASE_NONE)
         lister.sink.find_in_base = find_in_base;
     struct pst_idle idle = {0};

@@ -167,6 +167,10 @@ struct pst_fragment_sink {
     bool (*find_in_base)(struct pst_fragment_sink *sink, const struct pst_object *object,
                          const struct pst_object_identity *identity, uint64_t *place,
                          uint64_t *data_bytes);
+    /* Waits until all fragments emitted so far are read, for a source that can list the rest only
+     * then. Not between acquire and emit. 0, or -ECANCELED as acquire: also where the backup is
+     * aborted meanwhile. */
+    int (*wait_read)(struct pst_fragment_sink *sink);
 };
 
 static_assert(sizeof(struct pst_fragment_file) == 56, "written down, part of the ABI");
