@@ -36,21 +36,75 @@ cc "${cflags[@]}" -aux-info "$work/declared" -fsyntax-only "$work/usr/include/pe
 sed -nE 's,^/\* .*include/penstock/.* \*/ extern .*[ *](pst_[a-z_]+) \(.*,\1,p' "$work/declared" | sort | diff "$work/symbols" -
 readelf -d "$library/libpenstock.so" | grep 'SONAME.*\[libpenstock\.so\.0\]' >/dev/null
 
-build_and_run() { # example, compiler and language
-    local name=$1 program linked libraries=("${shared[@]}")
+more=()
+build_example() { # example, compiler and language: $work/NAME-shared and $work/NAME-static
+    local name=$1 linked libraries=("${shared[@]}")
     shift
     for linked in shared static; do
-        program=$work/${name%.*}-$linked
         [ "$linked" = shared ] || libraries=("${static[@]}")
-        "$@" "${strict[@]}" "${cflags[@]}" "$work/usr/share/doc/penstock/docs/examples/$name" "${libraries[@]}" -pthread -o "$program"
-        "$program" "$program.backups" >"$work/output" || { cat "$work/output"; exit 1; }
-        grep '^restored, and as it was at the cut$' "$work/output" >/dev/null
+        "$@" "${strict[@]}" "${cflags[@]}" "$work/usr/share/doc/penstock/docs/examples/$name" "${libraries[@]}" "${more[@]}" -pthread \
+            -o "$work/${name%.*}-$linked"
     done
-    if ldd "$program" | grep libpenstock; then
-        echo "$program needs the shared library"
+    if ldd "$work/${name%.*}-static" | grep libpenstock; then
+        echo "$name needs the shared library"
         exit 1
     fi
 }
 
+build_and_run() { # likewise
+    local linked program
+    build_example "$@"
+    for linked in shared static; do
+        program=$work/${1%.*}-$linked
+        "$program" "$program.backups" >"$work/output" || { cat "$work/output"; exit 1; }
+        grep '^restored, and as it was at the cut$' "$work/output" >/dev/null
+    done
+}
+
 build_and_run accounts.c cc -std=c11
 build_and_run notes.cpp c++ -std=c++17
+build_and_run journal.c cc -std=c11
+more=(-lrocksdb)
+build_and_run rocks.c cc -std=c11
+[ ! -e "$work/rocks-static.backups.checkpoint" ] # what the snapshot was is gone
+more=()
+
+# A node in a program, and the client in Python. The program is the same in a cluster that spans hosts: then it
+# loads the module from beside the shared library, and linked statically from where penstock would.
+build_example embedded.c cc -std=c11
+python=$work/usr/share/doc/penstock/docs/examples/backup.py
+for linked in shared static; do
+    "$work/embedded-$linked" "library-$$" 1 "$work/to-$linked" "$work/socket" 2>"$work/log" &
+    program=$!
+    for _ in {1..200}; do
+        ! grep -q 'is up: socket' "$work/log" || break
+        sleep 0.05
+    done
+    python3 "$python" "$work/socket" >"$work/output" || { cat "$work/output" "$work/log"; exit 1; }
+    grep '^complete: 23 bytes in ' "$work/output" >/dev/null
+    status=0
+    python3 "$python" "$work/socket" 1 2>"$work/output" >/dev/null || status=$?
+    [ "$status" -eq 1 ]
+    grep 'PST_E_NUMBER_EXISTS' "$work/output" >/dev/null
+    kill -TERM "$program"
+    wait "$program"
+    "$work/usr/bin/penstock" restore --from "$work/to-$linked" --target "$work/restored-$linked" >/dev/null 2>&1
+    [ "$(tr -d ' ' <"$work/restored-$linked/value")" = 42 ]
+done
+
+"$work/usr/bin/penstock" keygen "$work/key" >/dev/null
+sed -E 's/^( *)job\.cluster = argv\[1\];/\1job.cluster = argv[1];\n\1static const char *const members[] = {"1=127.0.0.1:47420"};\n\1job.members = members;\n\1job.members_count = 1;\n\1job.cluster_key = "key";/' \
+    "$work/usr/share/doc/penstock/docs/examples/embedded.c" >"$work/wide.c"
+grep -q cluster_key "$work/wide.c"
+cc -std=c11 "${strict[@]}" "${cflags[@]}" "$work/wide.c" "${shared[@]}" -o "$work/wide-shared"
+cc -std=c11 "${strict[@]}" "${cflags[@]}" "$work/wide.c" "${static[@]}" -o "$work/wide-static"
+cp "$work/wide-static" "$work/usr/bin"
+runs_wide() { # program: whether it comes up
+    local status=0
+    (cd "$work" && timeout -s TERM 3 "$1" "library-$$" 1 "$work/to-wide" "$work/socket") 2>"$work/log" || status=$?
+    [ "$status" -eq 124 ] && grep -q 'is up: socket' "$work/log"
+}
+runs_wide ./wide-shared || { cat "$work/log"; exit 1; }
+runs_wide usr/bin/wide-static || { cat "$work/log"; exit 1; }
+if runs_wide ./wide-static; then exit 1; fi
+grep 'for networks between hosts and DPDK cannot be loaded' "$work/log" >/dev/null
