@@ -184,13 +184,13 @@ static int check_keys(json_t *request, const char **key)
 
 json_t *control_next_request(struct control *control, uint32_t slot)
 {
-    static char bytes[PST_CONTROL_BYTES_MAX];
     struct control_client *client = &control->clients[slot];
     PST_CHECK_THREAD(&control->owner);
-    ssize_t got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t got =
+        recv(client->fd, control->packet, sizeof(control->packet), MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return NULL;
-    if (got <= 0 || (size_t)got > sizeof(bytes)) {
+    if (got <= 0 || (size_t)got > sizeof(control->packet)) {
         hang_up(client);
         return NULL;
     }
@@ -199,7 +199,7 @@ json_t *control_next_request(struct control *control, uint32_t slot)
     json_t *request;
     struct pst_json_fault fault;
     const char *key = NULL;
-    int error = pst_json_read(bytes, (size_t)got, &request, &fault);
+    int error = pst_json_read(control->packet, (size_t)got, &request, &fault);
     if (!error)
         error = check_keys(request, &key);
     if (!error)

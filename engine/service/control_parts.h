@@ -83,8 +83,9 @@ struct control {
     struct pst_node *node;
     const struct pst_node_config *config;
     struct control_client clients[CONTROL_CLIENTS_MAX];
-    uint64_t last_client;   /* the highest id given so far */
-    uint64_t deaf_until_ns; /* until then nobody is let in */
+    char packet[PST_CONTROL_BYTES_MAX]; /* the one that is being read */
+    uint64_t last_client;               /* the highest id given so far */
+    uint64_t deaf_until_ns;             /* until then nobody is let in */
     struct control_job jobs[CONTROL_JOBS_MAX];
     struct control_last last;
     struct control_resolving resolving;
