@@ -350,10 +350,11 @@ static int run(int count, char **arguments)
     told = &engines[0].table.source;
     pst_log_set_hook(on_log, NULL);
     recover(&engines[0].table, arguments[4]);
+    for (int i = 0; i < nodes; i++)
+        prepare(&engines[i], arguments, arguments[5 + i], stop_fd);
     if (pthread_create(&thread, NULL, write_on, &writer) != 0)
         return 1;
     for (int i = 0; i < nodes; i++) {
-        prepare(&engines[i], arguments, arguments[5 + i], stop_fd);
         if (pthread_create(&engines[i].thread, NULL, run_node, &engines[i]) != 0)
             return 1;
     }

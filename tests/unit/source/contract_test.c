@@ -435,6 +435,25 @@ static void failed_freeze_holds_nothing(void)
     pst_source_close(source);
 }
 
+/* A program of before has no room for one, and what lies behind its struct is its own. */
+static void an_error_has_a_text(void)
+{
+    struct pst_source *source = open_pinned("pinned");
+    int bytes;
+    memset(source->error_text, 'x', sizeof(source->error_text)); /* not even terminated */
+    CU_ASSERT_EQUAL(pst_source_error_text(source, &bytes)[0], 'x');
+    CU_ASSERT_EQUAL(bytes, PST_SOURCE_TEXT_BYTES);
+    CU_ASSERT_EQUAL(pst_source_freeze(source, 0), -PST_E_FREEZE);
+    CU_ASSERT_STRING_EQUAL(pst_source_error_text(source, &bytes), ""); /* of another call */
+    CU_ASSERT_EQUAL(bytes, 0);
+    source->struct_bytes = PST_SOURCE_BYTES_MIN;
+    strcpy(source->error_text, "its own");
+    CU_ASSERT_STRING_EQUAL(pst_source_error_text(source, &bytes), "");
+    CU_ASSERT_EQUAL(pst_source_freeze(source, 0), -PST_E_FREEZE);
+    CU_ASSERT_STRING_EQUAL(source->error_text, "its own");
+    pst_source_close(source);
+}
+
 static CU_TestInfo tests[] = {
     {"fields are filled", fields_are_filled},
     {"a listing is legal", listing_is_legal},
@@ -445,6 +464,7 @@ static CU_TestInfo tests[] = {
     {"cancel in emit", cancel_in_emit},
     {"cancel while blocked", cancel_while_blocked},
     {"a failed freeze holds nothing", failed_freeze_holds_nothing},
+    {"an error has a text", an_error_has_a_text},
     CU_TEST_INFO_NULL,
 };
 
