@@ -19,7 +19,7 @@ int pst_io_adopt(struct pst_ring *ring, struct pst_file *file, int fd, enum pst_
     PST_CHECK_THREAD(&ring->owner);
     *file = (struct pst_file){
         .fd = fd, .slot = -1, .align_bytes = 1, .direct_required = direct == PST_DIRECT_ON};
-    return request_look_at(ring, file, direct != PST_DIRECT_OFF, false);
+    return request_look_at(ring, file, &(struct pst_io_look){.direct = direct});
 }
 
 int pst_file_stat(struct pst_file *file)
@@ -103,12 +103,12 @@ void pst_io_open(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *f
     file->direct_required = how->direct == PST_DIRECT_ON;
     op->open.dirfd = how->dirfd;
     op->open.path = how->path;
-    op->open.try_direct = how->direct != PST_DIRECT_OFF;
+    op->open.look =
+        (struct pst_io_look){.direct = how->direct, .is_known = how->is_known, .cold = how->cold};
     op->open.how = (struct open_how){.flags = (unsigned)(how->flags | O_CLOEXEC),
                                      .mode = how->flags & O_CREAT ? how->mode : 0};
     if (how->beneath)
         op->open.how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    op->open.is_known = how->is_known;
     if (how->is_known)
         file->device = (uint64_t)major(how->known_device) << 32 | minor(how->known_device);
     start(ring, op, KIND_OPEN, file);

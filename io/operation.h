@@ -14,6 +14,17 @@ enum pst_direct {
     PST_DIRECT_AUTO, /* O_DIRECT where the file system takes it, else buffered */
     PST_DIRECT_ON,   /* O_DIRECT, or an error (-EINVAL) */
     PST_DIRECT_OFF,  /* buffered */
+    PST_DIRECT_COLD, /* as AUTO if the page cache lacks half of what is to be read, else as OFF */
+};
+
+/* How an opened file is looked at. */
+struct pst_io_look {
+    enum pst_direct direct;
+    bool is_known; /* as in struct pst_open */
+    struct pst_io_range {
+        uint64_t offset;
+        uint64_t bytes;
+    } cold; /* with PST_DIRECT_COLD: what is to be read */
 };
 
 /* Owned by the caller. Filled by pst_io_open(); read it, do not write it. */
@@ -42,10 +53,11 @@ struct pst_file {
 struct pst_open {
     int dirfd; /* or AT_FDCWD */
     const char *path;
-    int flags;              /* of open(2), without O_DIRECT; O_CLOEXEC is added */
-    unsigned mode;          /* with O_CREAT */
-    bool beneath;           /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
-    enum pst_direct direct; /* with is_known: PST_DIRECT_OFF */
+    int flags;                /* of open(2), without O_DIRECT; O_CLOEXEC is added */
+    unsigned mode;            /* with O_CREAT */
+    bool beneath;             /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
+    enum pst_direct direct;   /* with is_known: PST_DIRECT_OFF */
+    struct pst_io_range cold; /* with PST_DIRECT_COLD: what is to be read */
     /* It was looked at already, and is on this device: its attributes are not read again, and mode
      * stays 0, where it has an offset, as a regular file has and a FIFO has not. */
     bool is_known;
@@ -78,8 +90,7 @@ struct pst_io_op {
             const char *path;
             struct open_how how;
             int dirfd;
-            bool try_direct;
-            bool is_known;
+            struct pst_io_look look;
         } open;
         struct {
             const char *path;

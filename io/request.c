@@ -14,6 +14,7 @@
 #include "engine/base/activity.h"
 #include "engine/base/limits.h"
 #include "io/fault.h"
+#include "io/page_cache.h"
 
 #define RETRIES_MAX 100 /* of a request that makes no progress */
 #define OP_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, Linux 6.9; liburing 2.3 does not know it */
@@ -315,23 +316,29 @@ static void transfer_completed(struct pst_ring *ring, struct pst_io_op *op, int 
         write_completed(ring, op, op->transfer.started + moved);
 }
 
-int request_look_at(struct pst_ring *ring, struct pst_file *file, bool try_direct, bool is_known)
+static bool wants_direct(const struct pst_file *file, const struct pst_io_look *look)
 {
-    uint32_t align_bytes;
-    bool is_enough = is_known && lseek(file->fd, 0, SEEK_CUR) == 0; /* less than a statx(2) */
+    if (look->direct == PST_DIRECT_COLD)
+        return !file->is_remote && page_cache_lacks(file->fd, &look->cold);
+    return look->direct != PST_DIRECT_OFF;
+}
+
+int request_look_at(struct pst_ring *ring, struct pst_file *file, const struct pst_io_look *look)
+{
+    uint32_t align_bytes = 0;
+    bool is_enough = look->is_known && lseek(file->fd, 0, SEEK_CUR) == 0; /* less than a statx(2) */
     int error = is_enough ? 0 : request_stat(file, &align_bytes);
     if (error)
         return error;
     note_remote(ring, file);
-    return try_direct ? switch_direct_on(file, align_bytes) : 0;
+    return wants_direct(file, look) ? switch_direct_on(file, align_bytes) : 0;
 }
 
 static int take_descriptor(struct pst_ring *ring, struct pst_io_op *op, int fd)
 {
     op->file->fd = fd;
-    return PST_ACTIVITY_STEP(
-        "look at", op->open.path,
-        request_look_at(ring, op->file, op->open.try_direct, op->open.is_known));
+    return PST_ACTIVITY_STEP("look at", op->open.path,
+                             request_look_at(ring, op->file, &op->open.look));
 }
 
 /* An error after the open itself leaves neither the descriptor nor a file that it created. */

@@ -77,9 +77,9 @@ void request_complete(struct pst_ring *ring, struct pst_io_op *op, int result);
  * 0 or -errno. */
 int request_stat(struct pst_file *file, uint32_t *align_bytes);
 
-/* Fills in what file->fd is, with O_DIRECT if that is to be tried; of one that is known (struct
+/* Fills in what file->fd is, with O_DIRECT if that is wanted; of one that is known (struct
  * pst_open), only if it has no offset. 0 or -errno. */
-int request_look_at(struct pst_ring *ring, struct pst_file *file, bool try_direct, bool is_known);
+int request_look_at(struct pst_ring *ring, struct pst_file *file, const struct pst_io_look *look);
 
 /* Whether the kernel knows IORING_OP_FTRUNCATE. */
 bool request_kernel_truncates(struct io_uring *uring);

@@ -30,6 +30,13 @@ void chunk_add(struct chunk *chunk, uint32_t bytes)
     chunk->payload_bytes += bytes;
 }
 
+void chunk_align(struct chunk *chunk)
+{
+    uint32_t end = chunk->payload_bytes + PST_BLOCK_BYTES - 1;
+    chunk->payload_bytes = end - end % PST_BLOCK_BYTES;
+    assert(chunk->payload_bytes <= chunk->pool->config.chunk_bytes);
+}
+
 uint32_t chunk_add_piece(struct chunk *chunk, bool is_rows, uint64_t object, uint64_t object_offset,
                          uint32_t bytes)
 {

@@ -76,6 +76,9 @@ uint32_t chunk_payload_bytes(const struct chunk *chunk);
 uint32_t chunk_room(const struct chunk *chunk);
 void *chunk_end(const struct chunk *chunk);
 
+/* The next bytes go to the next block; there may be no room for any. */
+void chunk_align(struct chunk *chunk);
+
 /* Takes in the bytes at chunk_end(), which lie there or will be read to there; as a piece of an
  * object, which is_rows or not, it returns its index. */
 void chunk_add(struct chunk *chunk, uint32_t bytes);

@@ -13,6 +13,7 @@
 #include "engine/format/object.h"
 #include "engine/pipeline/fragment_entries.h"
 #include "engine/pipeline/reference_chunks.h"
+#include "engine/pipeline/scan_blocks.h"
 #include "engine/pipeline/scan_runs.h"
 #include "engine/pipeline/scans.h"
 
@@ -372,11 +373,13 @@ static bool have_file(struct scan *scan, uint32_t index)
     if (scan->file && scan->file_index == index)
         return true;
     leave_file(scan);
+    struct pst_io_range blocks = scan_blocks_of(scan, index);
     scan->file = scan_file_take(scan->scans->files, scan->source->root_fd,
-                                &scan->fragment->files[index], scan);
+                                &scan->fragment->files[index], blocks, scan);
     if (!scan->file)
         return false;
     scan->file_index = index;
+    scan->in_blocks = blocks.bytes > 0;
     scan->files++;
     return true;
 }
@@ -392,26 +395,20 @@ static bool look_at_files(struct scan *scan, uint32_t before)
     return true;
 }
 
-static struct chunk *have_room(struct scan *scan, const struct pst_fragment_extent *extent,
-                               uint32_t *bytes)
-{
-    uint64_t left = extent->length - scan->extent_done;
-    struct chunk *chunk = have_data(scan);
-    if (chunk)
-        *bytes = left < chunk_room(chunk) ? (uint32_t)left : chunk_room(chunk);
-    return chunk;
-}
-
-/* How many of these bytes may be read now: all of a run or none, which is compared as a whole. */
+/* How many of these bytes may be read now. A run, which is compared as a whole, is not cut, and a
+ * block is not. */
 static uint32_t keep_pace(struct scan *scan, bool is_run, uint32_t bytes)
 {
     struct pst_pace_share *pace = scan->scans->config.pace;
-    if (!is_run)
+    if (!is_run && !scan->in_blocks)
         return pst_pace_take(pace, bytes);
-    if (pst_pace_room(pace, bytes) == 0)
+    uint32_t room = pst_pace_room(pace, bytes);
+    if (room == 0)
         return 0;
-    pst_pace_spend(pace, bytes);
-    return bytes;
+    uint32_t blocks = (room + PST_BLOCK_BYTES - 1) & ~(PST_BLOCK_BYTES - 1);
+    uint32_t taken = is_run || blocks > bytes ? bytes : blocks;
+    pst_pace_spend(pace, taken);
+    return taken;
 }
 
 /* Assigns the next bytes of an extent to a chunk, and has them read. Returns how many; 0: not
@@ -424,7 +421,7 @@ static uint32_t assign_extent(struct scan *scan)
     if (!extent->literal && !have_file(scan, extent->file))
         return 0;
     struct chunk *chunk =
-        is_run ? scan_fill_run(scan, extent, &bytes) : have_room(scan, extent, &bytes);
+        is_run ? scan_fill_run(scan, extent, &bytes) : scan_fill_some(scan, extent, &bytes);
     if (!chunk)
         return 0;
     bytes = keep_pace(scan, is_run, bytes);
@@ -439,6 +436,8 @@ static uint32_t assign_extent(struct scan *scan)
     }
     if (is_run)
         chunk_pool_close_data(scan->scans->config.pool);
+    else if (scan->in_blocks)
+        chunk_align(chunk);
     if (scan->extent_done == extent->length) {
         scan->extent++;
         scan->extent_done = 0;

@@ -29,6 +29,7 @@ struct scan_file {
     struct pst_io_op op; /* its open, later its close */
     struct scan_files *files;
     const struct pst_fragment_file *listed;
+    struct pst_io_range blocks; /* what is read; without bytes: not in whole blocks */
     void *context;
     int root_fd;
     const char *path;          /* that is tried, of the names of listed */
@@ -298,7 +299,8 @@ static void start_open(struct scan_file *file)
                            .path = file->path,
                            .flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
                            .beneath = true,
-                           .direct = PST_DIRECT_OFF,
+                           .direct = file->blocks.bytes > 0 ? PST_DIRECT_COLD : PST_DIRECT_OFF,
+                           .cold = file->blocks,
                            .is_known = may_be_known(file->listed),
                            .known_device = file->listed->device};
     file->op.done = on_opened;
@@ -313,7 +315,8 @@ static bool may_open(const struct scan_files *files)
 }
 
 struct scan_file *scan_file_take(struct scan_files *files, int root_fd,
-                                 const struct pst_fragment_file *listed, void *context)
+                                 const struct pst_fragment_file *listed, struct pst_io_range blocks,
+                                 void *context)
 {
     if (!may_open(files))
         return NULL;
@@ -324,6 +327,7 @@ struct scan_file *scan_file_take(struct scan_files *files, int root_fd,
         .file = PST_FILE_CLOSED,
         .files = files,
         .listed = listed,
+        .blocks = blocks,
         .context = context,
         .root_fd = root_fd,
         .path = listed->path,

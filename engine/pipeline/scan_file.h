@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "io/operation.h"
 #include "io/ring.h"
 #include "penstock/fragment.h"
 
@@ -55,10 +56,12 @@ int scan_files_create(struct pst_ring *ring, const struct scan_file_reports *rep
 void scan_files_destroy(struct scan_files *files);
 
 /* Starts to open a listed file beneath root_fd, by the first of its names that leads to it; listed
- * must stay until it is closed. NULL: as many
- * as may be are open. The caller lets go of it in the end. */
+ * must stay until it is closed. blocks: what will be read of it, where all reads begin on a block
+ * of file and memory and may fill their last one: past the page cache, if that has less than half;
+ * without bytes: not so. NULL: as many as may be are open. The caller lets go of it in the end. */
 struct scan_file *scan_file_take(struct scan_files *files, int root_fd,
-                                 const struct pst_fragment_file *listed, void *context);
+                                 const struct pst_fragment_file *listed, struct pst_io_range blocks,
+                                 void *context);
 
 /* Reads once the file is open. read->done comes later, or from within this call if the file could
  * not be opened, with the open's error. */

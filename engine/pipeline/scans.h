@@ -42,6 +42,7 @@ struct scan {
     uint64_t base_object;   /* its id in the base; 0: none */
     struct scan_file *file; /* of the extent being assigned; NULL: none */
     uint32_t file_index;    /* its index in the fragment */
+    bool in_blocks;         /* it is read in whole blocks */
     uint32_t next_file;     /* the first that was not opened yet */
     struct pst_sums sums;
     uint8_t bad[PST_FRAGMENT_FILES_MAX]; /* enum pst_object_flags, by file */

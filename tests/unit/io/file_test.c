@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io/fault.h"
@@ -223,6 +224,70 @@ static void test_direct_is_used_where_the_file_system_has_it(void)
         (void)close(fd);
 }
 
+/* Of the pages of the file; -1: the kernel does not answer. */
+static int count_cached(const char *name)
+{
+    const uint64_t all[2] = {0, ROOM_BYTES};
+    uint64_t pages[5];
+    int fd = openat(scratch.dirfd, name, O_RDONLY);
+    long error = syscall(451 /* cachestat */, fd, all, pages, 0u);
+    (void)close(fd);
+    return error ? -1 : (int)pages[0];
+}
+
+/* Reads a part of the file into the page cache, and no more. */
+static void cache(const char *name, size_t bytes)
+{
+    int fd = openat(scratch.dirfd, name, O_RDONLY);
+    CU_ASSERT_EQUAL(fsync(fd), 0);
+    CU_ASSERT_EQUAL(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    CU_ASSERT_EQUAL(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
+    for (size_t at = 0; at < bytes; at += BLOCK)
+        CU_ASSERT_EQUAL(pread(fd, data, BLOCK, (off_t)at), (ssize_t)BLOCK);
+    (void)close(fd);
+}
+
+/* Whether a file of which so much is cached, and which is to be read from there on, is read past
+ * the page cache. */
+static bool is_direct_with(size_t cached_bytes, struct pst_io_range range)
+{
+    struct pst_file file;
+    cache("large", cached_bytes);
+    struct pst_open how = {.dirfd = scratch.dirfd,
+                           .path = "large",
+                           .flags = O_RDONLY,
+                           .direct = PST_DIRECT_COLD,
+                           .cold = range};
+    CU_ASSERT_EQUAL_FATAL(await_open(ring, &file, &how), 0);
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, ROOM_BYTES, 0, -1), (int)ROOM_BYTES);
+    CU_ASSERT_TRUE(has_pattern(data, ROOM_BYTES, 0));
+    bool is_direct = file.direct;
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    return is_direct;
+}
+
+static void test_what_the_page_cache_lacks_is_read_past_it(void)
+{
+    static const struct pst_io_range whole = {0, ROOM_BYTES},
+                                     end = {ROOM_BYTES / 2, ROOM_BYTES / 2};
+    struct pst_file file;
+    before_each();
+    make_file("large", ROOM_BYTES);
+    cache("large", 0);
+    CU_ASSERT_EQUAL_FATAL(open_file(&file, "large", O_RDONLY, PST_DIRECT_AUTO), 0);
+    /* tmpfs keeps its pages */
+    bool expected = file.direct && count_cached("large") == 0;
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    CU_ASSERT_EQUAL(is_direct_with(0, whole), expected);
+    if (expected)
+        CU_ASSERT_EQUAL(count_cached("large"), 0);
+    CU_ASSERT_EQUAL(is_direct_with(ROOM_BYTES / 2 - BLOCK, whole), expected);
+    CU_ASSERT_FALSE(is_direct_with(ROOM_BYTES / 2, whole));
+    CU_ASSERT_EQUAL(is_direct_with(ROOM_BYTES / 2, end), expected);
+    CU_ASSERT_FALSE(is_direct_with(ROOM_BYTES, whole));
+    CU_ASSERT_FALSE(is_direct_with(0, (struct pst_io_range){0, 0}));
+}
+
 static void test_attributes_are_those_of_the_open(void)
 {
     before_each();
@@ -375,6 +440,8 @@ int main(int argc, char **argv)
          test_direct_refused_by_the_first_write_falls_back},
         {"direct is used where the file system has it",
          test_direct_is_used_where_the_file_system_has_it},
+        {"what the page cache lacks is read past it",
+         test_what_the_page_cache_lacks_is_read_past_it},
         {"attributes are those of the open", test_attributes_are_those_of_the_open},
         {"failed opens leave nothing", test_failed_opens_leave_nothing},
         {"unlink", test_unlink},

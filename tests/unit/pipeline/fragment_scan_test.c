@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/format/object.h"
@@ -14,6 +15,7 @@
 
 #define DEPTH 4u
 #define LARGE_BYTES (5 * RIG_CHUNK_BYTES + 123)
+#define VERY_LARGE_BYTES ((1u << 20) + 2 * RIG_CHUNK_BYTES + 123)
 
 static struct rig rig;
 static struct chunk_pool *pool;
@@ -170,6 +172,68 @@ static void files_and_literals_arrive_whole(void)
     CU_ASSERT_EQUAL(object.flags, 0);
     rig_release_part(&part);
     end();
+}
+
+/* Pages of the file that are cached; -1: the kernel does not answer. */
+static int count_cached(const char *name, bool drops)
+{
+    const uint64_t all[2] = {0, 2 * VERY_LARGE_BYTES};
+    uint64_t pages[5];
+    int fd = openat(rig.dirfd, name, O_RDONLY);
+    CU_ASSERT_EQUAL(fsync(fd), 0);
+    if (drops)
+        CU_ASSERT_EQUAL(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    long error = syscall(451 /* cachestat */, fd, all, pages, 0u);
+    (void)close(fd);
+    return error ? -1 : (int)pages[0];
+}
+
+static bool gaps_are_zero(const struct rig_part *part)
+{
+    for (uint32_t i = 0; i < part->chunks_count; i++) {
+        const struct pst_chunk_header *header = pst_chunk_header_of(part->chunks[i]);
+        const uint8_t *payload = pst_chunk_payload_of(part->chunks[i]);
+        for (uint32_t piece = 0, at = 0; piece < header->pieces_count; piece++) {
+            for (; at < header->pieces[piece].payload_offset; at++) {
+                if (payload[at] != 0)
+                    return false;
+            }
+            at += header->pieces[piece].bytes;
+        }
+    }
+    return true;
+}
+
+/* It stands between two small ones, and grows after it was listed, so that its last block holds
+ * more than what is read of it. */
+static void a_large_file_is_not_left_in_the_page_cache(bool is_cached)
+{
+    struct rig_part part;
+    begin(PST_FRAGMENT_EXTENTS);
+    add_file("first", 1, 10, 0);
+    add_file("large", 2, VERY_LARGE_BYTES, 0);
+    add_file("last", 3, 3000, 0);
+    int fd = openat(rig.dirfd, "large", O_WRONLY | O_APPEND);
+    CU_ASSERT_EQUAL(write(fd, "more", 4), 4);
+    (void)close(fd);
+    int cached = count_cached("large", !is_cached);
+    start(1);
+    CU_ASSERT_EQUAL(run(0).error, 0);
+    CU_ASSERT_EQUAL(unreadable.count, 1); /* it has changed */
+    CU_ASSERT_EQUAL(count_cached("large", false), cached);
+    end_part(&part);
+    CU_ASSERT_TRUE(rig_part_has(&part, 1, 10, 1));
+    CU_ASSERT_TRUE(rig_part_has(&part, 2, VERY_LARGE_BYTES, 2));
+    CU_ASSERT_TRUE(rig_part_has(&part, 3, 3000, 3));
+    CU_ASSERT_TRUE(gaps_are_zero(&part));
+    rig_release_part(&part);
+    end();
+}
+
+static void a_large_file_is_read_past_the_page_cache(void)
+{
+    a_large_file_is_not_left_in_the_page_cache(false);
+    a_large_file_is_not_left_in_the_page_cache(true);
 }
 
 static void rows_of_unknown_length_get_their_entry_last(void)
@@ -406,6 +470,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"files and literals arrive whole", files_and_literals_arrive_whole},
+        {"a large file is read past the page cache", a_large_file_is_read_past_the_page_cache},
         {"rows of unknown length get their entry last",
          rows_of_unknown_length_get_their_entry_last},
         {"an error of its rows ends a scan", an_error_of_its_rows_ends_a_scan},

@@ -16,6 +16,7 @@
 /* A file and its user. */
 struct user {
     struct pst_fragment_file listed;
+    struct pst_io_range blocks;
     struct scan_file *file;
     uint32_t bad; /* reports */
     uint8_t flags;
@@ -86,7 +87,7 @@ static void end(void)
 
 static void take(struct user *of)
 {
-    of->file = scan_file_take(files, rig.dirfd, &of->listed, of);
+    of->file = scan_file_take(files, rig.dirfd, &of->listed, of->blocks, of);
     CU_ASSERT_PTR_NOT_NULL_FATAL(of->file);
 }
 
@@ -259,7 +260,7 @@ static void so_many_and_no_more_are_open(void)
         take(&users[i]);
     }
     CU_ASSERT_EQUAL(scan_files_in_use(files), SCAN_FILES_MAX);
-    CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, &user));
+    CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, user.blocks, &user));
     scan_files_check(files, 0);
     scan_file_let_go(users[40].file);
     pst_ring_drain(rig.ring);
@@ -335,7 +336,7 @@ static void a_shortage_is_waited_out(void)
             CU_ASSERT_EQUAL(rig.fault.hits, 1);
             CU_ASSERT_EQUAL(read.done, 0);
             scan_files_check(files, 1);
-            CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, &user));
+            CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, user.blocks, &user));
             retry();
             CU_ASSERT_TRUE(has_bytes(&read, 0, 100));
             scan_file_let_go(user.file);
@@ -396,7 +397,7 @@ static void fewer_may_be_open(void)
     scan_files_destroy(files);
     CU_ASSERT_EQUAL_FATAL(scan_files_create(rig.ring, &reports, &max, &files), 0);
     take(&user);
-    CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, &user));
+    CU_ASSERT_PTR_NULL(scan_file_take(files, rig.dirfd, &user.listed, user.blocks, &user));
     scan_file_let_go(user.file);
     pst_ring_drain(rig.ring);
     take(&user);
