@@ -1,10 +1,14 @@
 /* penstock-bench copy-hash: what an LDM could at best do in memory: bytes copied into a chunk's
- * buffer and hashed there, by one thread. Prints GB/s, a line a round. */
+ * buffer, or read there from a file, and hashed, by one thread. Prints GB/s, a line a round. */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <xxhash.h>
 
@@ -15,61 +19,127 @@
 
 #define MIB ((size_t)1 << 20)
 
-static double run_round(char *chunk, const char *data, uint32_t mib)
+/* Where the bytes come from. */
+struct origin {
+    char *data; /* NULL: the file */
+    int fd;
+    uint32_t mib;
+    bool hashes;
+};
+
+static bool take(const struct origin *origin, size_t at, char *chunk)
+{
+    if (!origin->data)
+        return pread(origin->fd, chunk, MIB, (off_t)(at * MIB)) == (ssize_t)MIB;
+    memcpy(chunk, origin->data + at * MIB, MIB);
+    return true;
+}
+
+/* GB/s; negative: the file could not be read. */
+static double run_round(char *chunk, const struct origin *origin)
 {
     uint64_t sum = 0, began_ns = pst_monotonic_ns();
-    for (size_t at = 0; at < mib; at++) {
-        memcpy(chunk, data + at * MIB, MIB);
-        sum += XXH3_128bits(chunk, MIB).low64;
+    for (size_t at = 0; at < origin->mib; at++) {
+        if (!take(origin, at, chunk))
+            return -1;
+        sum += origin->hashes ? XXH3_128bits(chunk, MIB).low64 : (uint64_t)chunk[at];
     }
     volatile uint64_t used = sum; /* else nothing would be hashed */
     (void)used;
-    return (double)mib * (double)MIB / (double)(pst_monotonic_ns() - began_ns);
+    return (double)origin->mib * (double)MIB / (double)(pst_monotonic_ns() - began_ns);
+}
+
+static int measure(const struct origin *origin, uint32_t rounds)
+{
+    char *chunk = malloc(MIB);
+    if (!chunk) {
+        (void)fputs("no memory\n", stderr);
+        return 1;
+    }
+    memset(chunk, 0, MIB);
+    bench_pin(0);
+    double rate = 0;
+    for (uint32_t i = 0; i < rounds && rate >= 0; i++) {
+        rate = run_round(chunk, origin);
+        if (rate >= 0)
+            printf("%.3f\n", rate);
+    }
+    free(chunk);
+    if (rate < 0)
+        (void)fprintf(stderr, "the file cannot be read, or has less than %u MiB\n", origin->mib);
+    return rate < 0;
+}
+
+static int measure_memory(struct origin *origin, uint32_t rounds)
+{
+    size_t bytes = origin->mib * MIB;
+    origin->data = malloc(bytes);
+    if (!origin->data) {
+        (void)fputs("no memory\n", stderr);
+        return 1;
+    }
+    for (size_t i = 0; i < bytes; i += sizeof(i))
+        memcpy(origin->data + i, &i, sizeof(i));
+    int code = measure(origin, rounds);
+    free(origin->data);
+    return code;
+}
+
+static int measure_file(struct origin *origin, const char *path, uint32_t rounds)
+{
+    origin->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (origin->fd < 0) {
+        (void)fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    int code = measure(origin, rounds);
+    (void)close(origin->fd);
+    return code;
 }
 
 static const char usage_text[] = "usage: penstock-bench copy-hash [OPTION]...\n"
                                  "  --mib N       of memory, up to 16384 (default: 1024)\n"
+                                 "  --file PATH   read(2) from it, instead of memcpy\n"
+                                 "  --copy-only   without a hash\n"
                                  "  --rounds N    through all of it, up to 1000 (default: 10)\n";
 
 static const struct option long_options[] = {
-    {"mib", required_argument, NULL, 'm'},
-    {"rounds", required_argument, NULL, 'r'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"mib", required_argument, NULL, 'm'},  {"rounds", required_argument, NULL, 'r'},
+    {"file", required_argument, NULL, 'f'}, {"copy-only", no_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
 int bench_copy_hash(int argc, char **argv)
 {
-    uint32_t mib = 1024, rounds = 10;
+    struct origin origin = {.mib = 1024, .hashes = true};
+    const char *path = NULL;
+    uint32_t rounds = 10;
     int option;
+    bool is_wrong = false;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
+        switch (option) {
+        case 'h':
             (void)fputs(usage_text, stdout);
             return 0;
-        }
-        if (option == 'm')
-            mib = bench_number(optarg, 16384);
-        else
-            rounds = option == 'r' ? bench_number(optarg, 1000) : 0;
-        if (mib == 0 || rounds == 0)
+        case 'm':
+            origin.mib = bench_number(optarg, 16384);
             break;
+        case 'r':
+            rounds = bench_number(optarg, 1000);
+            break;
+        case 'f':
+            path = optarg;
+            break;
+        case 'c':
+            origin.hashes = false;
+            break;
+        default:
+            is_wrong = true;
+        }
     }
-    if (mib == 0 || rounds == 0 || optind != argc) {
+    if (is_wrong || origin.mib == 0 || rounds == 0 || optind != argc) {
         (void)fputs(usage_text, stderr);
         return 2;
     }
-    char *data = malloc(mib * MIB), *chunk = malloc(MIB);
-    if (!data || !chunk) {
-        (void)fputs("no memory\n", stderr);
-        return 1;
-    }
-    for (size_t i = 0; i < mib * MIB; i += sizeof(i))
-        memcpy(data + i, &i, sizeof(i));
-    memset(chunk, 0, MIB);
-    bench_pin(0);
-    for (uint32_t i = 0; i < rounds; i++)
-        printf("%.3f\n", run_round(chunk, data, mib));
-    free(data);
-    free(chunk);
-    return 0;
+    return path ? measure_file(&origin, path, rounds) : measure_memory(&origin, rounds);
 }
