@@ -19,8 +19,9 @@
 #define WINDOW_BYTES (UINT64_C(16) << 20)
 
 struct pst_compression {
-    struct pst_transform timed; /* first: the one of the chunk, and how long it takes */
+    struct pst_transform timed; /* first: with auto, that of the chunk, and how long it takes */
     const struct pst_transform *inner;
+    enum compression_level level; /* of the chunk */
     struct pst_compression_choice choice;
     const struct pst_transform *lz4; /* its samples serve zstd too */
     struct pst_zstd *zstd;           /* NULL: none */
@@ -120,12 +121,12 @@ static enum pst_encoded encode_timed(const struct pst_transform *transform,
                                      struct pst_encoding *encoding)
 {
     struct pst_compression *compression = (struct pst_compression *)transform;
-    struct compression_window *window = &compression->window;
+    struct compression_encoded *encoded = &compression->window.encoded[compression->level];
     uint64_t began_ns = pst_monotonic_ns();
     if (encoding->raw_done == 0)
-        window->encoded_bytes += encoding->raw_bytes;
+        encoded->bytes += encoding->raw_bytes;
     enum pst_encoded end = compression->inner->encode(compression->inner, encoding);
-    window->encode_ns += pst_monotonic_ns() - began_ns;
+    encoded->ns += pst_monotonic_ns() - began_ns;
     return end;
 }
 
@@ -133,13 +134,13 @@ static enum compression_level paced(struct pst_compression *compression, uint32_
 {
     struct compression_window *window = &compression->window;
     window->raw_bytes += raw_bytes;
-    if (window->raw_bytes < WINDOW_BYTES)
-        return compression->pace.level;
-    uint64_t now_ns = pst_monotonic_ns();
-    window->elapsed_ns = now_ns - compression->window_began_ns;
-    compression_pace_step(&compression->pace, window);
-    begin_window(compression, now_ns);
-    return compression->pace.level;
+    if (window->raw_bytes >= WINDOW_BYTES) {
+        uint64_t now_ns = pst_monotonic_ns();
+        window->elapsed_ns = now_ns - compression->window_began_ns;
+        compression_pace_step(&compression->pace, window);
+        begin_window(compression, now_ns);
+    }
+    return compression_pace_level(&compression->pace, window);
 }
 
 static const struct pst_transform *inner_of(struct pst_compression *compression, uint32_t raw_bytes)
@@ -148,7 +149,8 @@ static const struct pst_transform *inner_of(struct pst_compression *compression,
         return compression->lz4;
     if (compression->choice.mode == PST_COMPRESSION_ZSTD)
         return pst_zstd_at(compression->zstd, compression->choice.level);
-    switch (paced(compression, raw_bytes)) {
+    compression->level = paced(compression, raw_bytes);
+    switch (compression->level) {
     case COMPRESSION_LEVEL_LZ4:
         return compression->lz4;
     case COMPRESSION_LEVEL_ZSTD_1:
@@ -172,6 +174,8 @@ const struct pst_transform *pst_compression_choose(void *context, const void *ra
         shrinks = pst_zstd_shrinks(raw, raw_bytes);
     if (!shrinks)
         return NULL;
+    if (compression->choice.mode != PST_COMPRESSION_AUTO)
+        return inner;
     compression->inner = inner;
     compression->timed = *inner;
     compression->timed.encode = encode_timed;

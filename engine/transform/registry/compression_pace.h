@@ -19,21 +19,29 @@ enum compression_level {
 
 struct compression_pace {
     enum compression_level level;
+    bool probes;       /* a MiB of the next window is encoded one level up, to see what it costs */
     uint32_t patience; /* steps to stay down the next time that a level was too much */
     uint32_t hold;     /* steps left of that */
-    uint64_t cost_ns[COMPRESSION_LEVELS]; /* of encoding a MiB, as far as is known */
+    uint64_t cost_ns[COMPRESSION_LEVELS]; /* of encoding a MiB */
+    bool is_known[COMPRESSION_LEVELS];    /* else it is the least that can be hoped for */
 };
 
 /* Since the last step. */
 struct compression_window {
     uint64_t elapsed_ns;
-    uint64_t waited_ns;     /* of these the LDM had nothing to do but wait for a disk or a source */
-    uint64_t raw_bytes;     /* of all chunks */
-    uint64_t encoded_bytes; /* raw, of those that were encoded */
-    uint64_t encode_ns;     /* that took */
+    uint64_t waited_ns; /* of these the LDM had nothing to do but wait for a disk or a source */
+    uint64_t raw_bytes; /* of all chunks */
+    struct compression_encoded {
+        uint64_t bytes; /* raw */
+        uint64_t ns;
+    } encoded[COMPRESSION_LEVELS];
 };
 
 void compression_pace_init(struct compression_pace *pace);
+
+/* Of the next chunk. */
+enum compression_level compression_pace_level(const struct compression_pace *pace,
+                                              const struct compression_window *window);
 
 /* One level down if the LDM hardly waited; one up if the next one fits into what it waited. */
 void compression_pace_step(struct compression_pace *pace, const struct compression_window *window);

@@ -5,7 +5,11 @@
 
 #include "engine/transform/registry/compression.h"
 #include "tests/suite.h"
+#include "tests/support/pause.h"
 #include "tests/unit/transform/payloads.h"
+
+/* All else of the first window takes microseconds. */
+#define WAIT_NS UINT64_C(500000000)
 
 static uint8_t *raw;
 
@@ -35,19 +39,40 @@ static void what_is_asked_for_is_understood(void)
     CU_ASSERT_EQUAL(pst_compression_memory_bytes(&choice, PAYLOAD_BYTES_MAX), 0);
 }
 
-/* The codec of a payload of this kind; PST_CODEC_NONE: none. */
-static uint8_t chosen(const char *text, enum payload kind, uint32_t bytes)
+static struct pst_compression *opened(const char *text)
 {
     const struct pst_compression_choice choice = parsed(text);
     size_t room = pst_compression_memory_bytes(&choice, PAYLOAD_BYTES_MAX);
     void *memory = aligned_alloc(64, room);
     assert(memory);
-    struct pst_compression *compression = pst_compression_init(&choice, PAYLOAD_BYTES_MAX, memory);
+    return pst_compression_init(&choice, PAYLOAD_BYTES_MAX, memory);
+}
+
+/* The codec of a payload of this kind; PST_CODEC_NONE: none. */
+static uint8_t chosen(const char *text, enum payload kind, uint32_t bytes)
+{
+    struct pst_compression *compression = opened(text);
     payload_fill(raw, PAYLOAD_BYTES_MAX, kind);
     const struct pst_transform *transform = pst_compression_choose(compression, raw, bytes);
     uint8_t codec = transform ? transform->codec : PST_CODEC_NONE;
-    free(memory);
+    free(compression);
     return codec;
+}
+
+/* Encodes it; the codec. */
+static uint8_t encoded_by(const struct pst_transform *transform)
+{
+    uint8_t *stored = malloc(PAYLOAD_BYTES_MAX);
+    struct pst_encoding encoding = {
+        .raw = raw, .stored = stored, .raw_bytes = PAYLOAD_BYTES_MAX, .room = PAYLOAD_BYTES_MAX};
+    enum pst_encoded end;
+    assert(stored);
+    do
+        end = transform->encode(transform, &encoding);
+    while (end == PST_ENCODE_MORE);
+    CU_ASSERT_EQUAL(end, PST_ENCODED);
+    free(stored);
+    return transform->codec;
 }
 
 static void a_sample_decides(void)
@@ -55,7 +80,7 @@ static void a_sample_decides(void)
     uint32_t bytes = PAYLOAD_BYTES_MAX;
     CU_ASSERT_EQUAL(chosen("lz4", PAYLOAD_TEXT, bytes), PST_CODEC_LZ4);
     CU_ASSERT_EQUAL(chosen("zstd", PAYLOAD_TEXT, bytes), PST_CODEC_ZSTD);
-    CU_ASSERT_EQUAL(chosen("auto", PAYLOAD_TEXT, bytes), PST_CODEC_LZ4); /* to begin with */
+    CU_ASSERT_EQUAL(chosen("auto", PAYLOAD_TEXT, bytes), PST_CODEC_NONE); /* to begin with */
     CU_ASSERT_EQUAL(chosen("lz4", PAYLOAD_ZEROS, bytes), PST_CODEC_LZ4);
     CU_ASSERT_EQUAL(chosen("zstd:9", PAYLOAD_ZEROS, bytes), PST_CODEC_ZSTD);
     CU_ASSERT_EQUAL(chosen("zstd", PAYLOAD_DIGITS, bytes), PST_CODEC_ZSTD);
@@ -72,12 +97,32 @@ static void a_block_is_left_as_it_is(void)
     CU_ASSERT_EQUAL(chosen("zstd", PAYLOAD_ZEROS, 4097), PST_CODEC_ZSTD);
 }
 
+/* In a window of 16 MiB it learns whether there is time, and in the next what lz4 costs, on its
+ * first MiB alone. */
+static void auto_begins_with_none(void)
+{
+    struct pst_compression *compression = opened("auto");
+    payload_fill(raw, PAYLOAD_BYTES_MAX, PAYLOAD_TEXT);
+    pst_compression_begin_scan(compression);
+    pause_ns(WAIT_NS);
+    pst_compression_note_wait(compression, WAIT_NS);
+    for (uint32_t chunk = 1; chunk < 32; chunk++) {
+        const struct pst_transform *transform =
+            pst_compression_choose(compression, raw, PAYLOAD_BYTES_MAX);
+        CU_ASSERT_EQUAL(transform != NULL, chunk == 16);
+        if (transform)
+            CU_ASSERT_EQUAL(encoded_by(transform), PST_CODEC_LZ4);
+    }
+    free(compression);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"what is asked for is understood", what_is_asked_for_is_understood},
         {"a sample decides", a_sample_decides},
         {"a block is left as it is", a_block_is_left_as_it_is},
+        {"auto begins with none", auto_begins_with_none},
         CU_TEST_INFO_NULL,
     };
     raw = malloc(PAYLOAD_BYTES_MAX);
