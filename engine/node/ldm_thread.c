@@ -447,9 +447,10 @@ static void open_compression(struct ldm *ldm)
     const struct pst_node_config *config = &ldm->node->config;
     if (config->compression.mode == PST_COMPRESSION_NONE)
         return;
-    ldm->compression = pst_compression_init(
-        &config->compression, config->chunk_bytes,
-        (char *)ldm->arena.base + pst_pipeline_memory_bytes(config->chunk_bytes, depth_of(config)));
+    size_t buffers = pst_pipeline_memory_bytes(config->chunk_bytes, depth_of(config));
+    ldm->compression =
+        pst_compression_init(&config->compression, config->chunk_bytes,
+                             (char *)ldm->arena.base + buffers, ldm->arena.bytes - buffers);
     ldm->encoder = (struct pst_chunk_encoder){
         .transform = pst_compression_transform(ldm->compression),
         .choose = pst_compression_choose,

@@ -95,7 +95,7 @@ void pst_compression_begin_scan(struct pst_compression *compression)
 }
 
 struct pst_compression *pst_compression_init(const struct pst_compression_choice *choice,
-                                             uint32_t chunk_bytes, void *memory)
+                                             uint32_t chunk_bytes, void *memory, size_t bytes)
 {
     struct pst_compression *compression = memory;
     char *rest = (char *)memory + aligned(sizeof(*compression));
@@ -107,7 +107,7 @@ struct pst_compression *pst_compression_init(const struct pst_compression_choice
     uint32_t level = zstd_level_max(choice);
     if (level > 0)
         compression->zstd =
-            pst_zstd_init(rest, pst_zstd_memory_bytes(level, chunk_bytes), level, chunk_bytes);
+            pst_zstd_init(rest, bytes - (size_t)(rest - (char *)memory), level, chunk_bytes);
     return compression;
 }
 

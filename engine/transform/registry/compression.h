@@ -33,9 +33,10 @@ struct pst_compression;
 size_t pst_compression_memory_bytes(const struct pst_compression_choice *choice,
                                     uint32_t chunk_bytes);
 
-/* Not with NONE. memory: so much, aligned to 64; it is all that there is to release. */
+/* Not with NONE. memory: bytes of it, so many or more, aligned to 64; it is all that there is to
+ * release. */
 struct pst_compression *pst_compression_init(const struct pst_compression_choice *choice,
-                                             uint32_t chunk_bytes, void *memory);
+                                             uint32_t chunk_bytes, void *memory, size_t bytes);
 
 /* That a part's header names. */
 const struct pst_transform *pst_compression_transform(const struct pst_compression *compression);

@@ -45,7 +45,7 @@ static struct pst_compression *opened(const char *text)
     size_t room = pst_compression_memory_bytes(&choice, PAYLOAD_BYTES_MAX);
     void *memory = aligned_alloc(64, room);
     assert(memory);
-    return pst_compression_init(&choice, PAYLOAD_BYTES_MAX, memory);
+    return pst_compression_init(&choice, PAYLOAD_BYTES_MAX, memory, room);
 }
 
 /* The codec of a payload of this kind; PST_CODEC_NONE: none. */
