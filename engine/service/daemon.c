@@ -103,7 +103,8 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
         error = network_open(job, &daemon->network, &daemon->eal, message);
     daemon->eal.has_hugepages |= job->uses_eal;
     daemon->eal.name = daemon->eal_name;
-    snprintf(daemon->eal_name, sizeof(daemon->eal_name), "%08x-%u", job->cluster_id, job->node);
+    snprintf(daemon->eal_name, sizeof(daemon->eal_name), "%08x-%u", job->node.cluster_id,
+             job->node.node);
     if (error) {
         pst_daemon_close(daemon);
         return error;
