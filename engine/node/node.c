@@ -17,7 +17,6 @@
 #include "engine/key/sealing.h"
 #include "engine/node/history.h"
 #include "engine/node/node_fabric.h"
-#include "engine/node/node_telemetry.h"
 #include "engine/node/threads.h"
 #include "engine/node/worker.h"
 #include "engine/protocol/participant.h"
@@ -288,7 +287,6 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
         return error;
     }
     share_descriptors(made);
-    node_telemetry_open(config, made);
     *node = made;
     return 0;
 
@@ -323,7 +321,6 @@ int pst_node_start(const struct pst_node_config *config, struct pst_node **node)
 bool pst_node_stop(struct pst_node *node, struct pst_ldm_report *reports)
 {
     bool queues_log = node->queues_log;
-    node_telemetry_close(&node->config);
     stop_all(node);
     bool is_lost = has_lost_worker(node);
     for (uint32_t i = 0; reports && i < node->config.plan->ldms; i++) {

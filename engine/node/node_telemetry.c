@@ -1,6 +1,6 @@
 /*
  * Answers commands of DPDK's telemetry with counters of the node's status. Opened and closed by
- * node.c on the main thread; the counters are taken on threads of DPDK's.
+ * engine/service/daemon.c, on the main thread; the counters are taken on threads of DPDK's.
  */
 #include "engine/node/node_telemetry.h"
 
@@ -76,7 +76,7 @@ static uint32_t count_signals(void *context, struct pst_eal_counter counters[PST
     return GIVE(list);
 }
 
-void node_telemetry_open(const struct pst_node_config *config, struct pst_node *node)
+void pst_node_telemetry_open(const struct pst_node_config *config, struct pst_node *node)
 {
     const struct pst_eal_ops *eal = eal_of(config);
     int error = 0;
@@ -91,7 +91,7 @@ void node_telemetry_open(const struct pst_node_config *config, struct pst_node *
                 pst_error_text(error));
 }
 
-void node_telemetry_close(const struct pst_node_config *config)
+void pst_node_telemetry_close(const struct pst_node_config *config)
 {
     if (eal_of(config))
         eal_of(config)->withdraw();

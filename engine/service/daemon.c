@@ -15,6 +15,7 @@
 #include "engine/base/log.h"
 #include "engine/format/digest.h"
 #include "engine/node/node.h"
+#include "engine/node/node_telemetry.h"
 #include "engine/service/control.h"
 #include "engine/service/membership.h"
 #include "engine/service/metrics_server.h"
@@ -143,6 +144,8 @@ int pst_daemon_start(struct pst_daemon *daemon)
 {
     int error = pst_node_start(pst_session_node(daemon->session), &daemon->node);
     daemon->is_lost = error == -ETIMEDOUT;
+    if (!error)
+        pst_node_telemetry_open(pst_session_node(daemon->session), daemon->node);
     return error;
 }
 
@@ -164,6 +167,7 @@ int pst_daemon_serve(struct pst_daemon *daemon)
     error = control_run(daemon->control, daemon->node, pst_session_node(daemon->session),
                         job->node.stop_fd, job->owns_process);
     pst_log(PST_LOG_INFO, "node %u stops", job->node.node);
+    pst_node_telemetry_close(pst_session_node(daemon->session));
     daemon->is_lost = !pst_node_stop(daemon->node, NULL);
     daemon->node = NULL;
     return !error && daemon->is_lost ? -PST_E_HUNG : error;
