@@ -28,7 +28,7 @@ static uint32_t count_status(void *context, struct pst_eal_counter counters[PST_
     for (uint32_t i = 0; i < status.ldms_count && running->reads; i++)
         source_bytes += status.ldms[i].source_bytes;
     const struct pst_eal_counter list[] = {
-        {"backup_running", running->phase != NULL},
+        {"backup_running", !!running->phase},
         {"backup_number", running->phase ? running->number : 0},
         {"backup_elapsed_ns", running->phase ? running->elapsed_ns : 0},
         {"source_bytes", source_bytes},

@@ -24,11 +24,13 @@ type_in() { # PAGE VARIABLE=VALUE…
 }
 
 # Alerts hang on the ids of the journal: what the program has is what operations.md says.
+# shellcheck disable=SC2016 # quotes of Markdown
 sed -nE 's/^ *X\(([A-Z_]+), "([0-9a-f]{32})"\).*/| \1 | `\2` |/p' "$docs/../engine/base/alert.h" >"$memory/alerts"
 [ "$(wc -l <"$memory/alerts")" -ge 11 ] || fail 'alert.h has few alerts'
 while read -r alert; do
     grep -qF -- "$alert" "$docs/operations.md" || fail "operations.md lacks: $alert"
 done <"$memory/alerts"
+# shellcheck disable=SC2016
 [ "$(grep -cE '^\| [A-Z_]+ \| `[0-9a-f]{32}` \|' "$docs/operations.md")" -eq "$(wc -l <"$memory/alerts")" ] ||
     fail 'operations.md has an alert that the program has not'
 
