@@ -88,6 +88,7 @@ CHECK_SYMBOLS_DEFENDED='engine/node/low engine/node/back' expect_breach 'a defen
 write io/more 'int pst_run_io(void); int pst_run_io(void) { return 1; }'
 write engine/node/user 'int pst_run_io(void); int node_user(void); int node_user(void) { return pst_run_io(); }'
 expect_sound 'a prefix that a name of the library has, too'
+write io/more 'int pst_run_io(void); int pst_run_io(void) { return 1; }'
 write engine/api/more 'int pst_run_io(void); int pst_run_api(void); int pst_run_api(void) { return pst_run_io(); }'
 write engine/node/user 'int pst_run_api(void); int node_user(void); int node_user(void) { return pst_run_api(); }'
 expect_breach 'a prefix of two folders' 'pst_run_ is the prefix of two folders'
