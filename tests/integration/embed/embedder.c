@@ -382,6 +382,8 @@ static int check(char **arguments)
         add_transfer(&expected);
     open_environment(arguments[1], MDB_RDONLY, &environment);
     touch_ledger(environment, &ledger, false);
+    mdb_env_close(environment);
+    close(fd);
     uint64_t ahead = restored.transfers - ledger.transfers;
     for (uint32_t i = 0; i < CELLS; i++)
         sum += restored.cells[i];
