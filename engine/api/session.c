@@ -179,7 +179,7 @@ static int read_job(struct pst_session *session)
     if (parse_direct(job->direct, &node->direct) < 0)
         return fail(session, -EINVAL, "direct %s: give auto, on or off",
                     job->direct ? job->direct : "is NULL");
-    if (pst_compression_parse(job->compress ? job->compress : "auto", &node->compression) < 0)
+    if (pst_compression_parse(job->compress ? job->compress : "none", &node->compression) < 0)
         return fail(session, -EINVAL,
                     "compress %s: give auto, none, lz4, zstd, or zstd:1 to zstd:9", job->compress);
     if (job_pace_read(job->pace, job->min_rate, &node->pace, session->message) < 0)
