@@ -154,7 +154,7 @@ static int see_through(struct pst_shell *shell, pid_t child, int output_fd, sigi
         ;
     if (!error && output_fd >= 0)
         take_rest(shell, output_fd);
-    if (!error && shell->keeps_group && ended->si_code == CLD_EXITED && ended->si_status == 0)
+    if (!error && shell->keeps_group)
         shell->group = child;
     else
         reap(child);

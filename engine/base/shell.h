@@ -28,12 +28,13 @@ struct pst_shell {
     /* Ignores what ends other programs (SIGHUP, SIGINT, SIGQUIT, SIGTERM), if the caller does: to
      * be ended, it must be killed. */
     bool stays;
-    bool keeps_group; /* after success group is the command's, until pst_shell_end_group */
+    /* Where the command has ended by itself, group is its own, until pst_shell_end_group. */
+    bool keeps_group;
     pid_t group;
 };
 
 /* Runs the command and waits for it. 0; -errno with message (PST_MESSAGE_BYTES): -ETIMEDOUT,
- * -EINTR, -ECHILD: it has failed. Then it and its children are gone. */
+ * -EINTR: it and its children are gone; -ECHILD: it has failed, and what it has started is left. */
 PST_MUST_USE int pst_shell_run(struct pst_shell *shell, char *message);
 
 /* Kills what the command has left running. Nothing for 0. */
