@@ -457,13 +457,6 @@ static struct pst_session_pace report_pace(const struct pst_pace_status *from)
     };
 }
 
-/* What is left of threads that hang may still write there. */
-static const char *trouble_of(const struct pst_session *session, uint32_t *left_frozen)
-{
-    uint32_t count = session->report.is_lost ? 0 : session->sources_count;
-    return pst_sources_trouble(session->sources, count, left_frozen);
-}
-
 static void report(const struct pst_session *session, int error, struct pst_session_report *report)
 {
     const struct pst_node_backup_report *from = &session->report;
@@ -484,7 +477,8 @@ static void report(const struct pst_session *session, int error, struct pst_sess
         .ldms_count = session->options.single_threaded ? 1 : session->placements.plan.ldms,
     };
     memcpy(report->uid, from->uid, sizeof(report->uid));
-    (void)trouble_of(session, &report->left_frozen);
+    if (!from->is_lost) /* what is left of threads that hang may still write there */
+        report->left_frozen = pst_sources_left_frozen(session->sources, session->sources_count);
     for (uint32_t i = 0; i < report->ldms_count; i++) {
         report_ldm(&from->ldms[i], &report->ldms[i]);
         report->references += from->ldms[i].references;
@@ -505,15 +499,11 @@ static int run(struct pst_session *session)
     if (!error)
         return 0;
     char where[64] = "";
-    uint32_t left_frozen;
-    bool is_of_freeze = error == -PST_E_COMMAND || error == -PST_E_FREEZE;
-    const char *trouble = is_of_freeze ? trouble_of(session, &left_frozen) : NULL;
     if (session->report.where != 0)
         pst_ref_text(session->report.where, where, sizeof(where));
     const char *says = session->report.says;
     return fail(session, error, "%s: no backup was made: %s%s%s%s%s", session->job.directory, where,
-                where[0] ? ": " : "", trouble ? trouble : pst_error_text(error),
-                says[0] ? ": " : "", says);
+                where[0] ? ": " : "", pst_error_text(error), says[0] ? ": " : "", says);
 }
 
 int pst_session_run(struct pst_session *session, struct pst_session_report *given, char *message)

@@ -83,6 +83,10 @@ gone() { # PID
 }
 wait_for gone "$(cat "$memory/left")"
 
+expect_exit 1 "${back_up[@]}" --freeze-command "sleep 1000 & echo \$! >$memory/left; exit 7" --thaw-command "kill -0 \$(cat $memory/left) && $thaw"
+thawed 1
+wait_for gone "$(cat "$memory/left")"
+
 # what it prints must be a path like the source's
 fails 'it printed what is no absolute path' --freeze-command 'echo snap' --thaw-command "$thaw"
 fails 'it printed more than one line' --freeze-command "echo created; echo $tree" --thaw-command "$thaw"
@@ -108,6 +112,13 @@ expect_json '(.[-1] | .message_type == "exit_error" and .code == 3 and (.message
 restored state >/dev/null
 fails '--thaw-command has failed, .* exit code 9' --freeze-command 'exit 7' --thaw-command 'exit 9'
 expect_json '.[-1].message | test("exit code 7.*--thaw-command has failed")'
+
+# nor is it forgotten when a later try succeeds
+once() { # COMMAND ID: it runs in the first call alone
+    echo "[ -e $memory/once$2 ] || { touch $memory/once$2; $1; }"
+}
+expect_exit 3 "${back_up[@]}" --freeze-wait 300ms --freeze-command "$(once 'sleep 1000' 1)" --thaw-command "$(once 'exit 9' 2)"
+expect_json 'any(.[]; .sources[0].details.left_frozen?)'
 
 # neither runs without a backup, nor for nothing
 expect_exit 0 "$penstock" backup --source "dir:$tree" --to "$memory/to" --dry-run --freeze-command "$thaw" --thaw-command "$thaw"

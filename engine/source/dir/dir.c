@@ -294,6 +294,7 @@ static void write_details(struct dir_source *dir)
     snprintf(dir->details, sizeof(dir->details), "{\"type\":\"dir\",\"databases_in_use\":%llu%s}",
              (unsigned long long)dir->databases, frozen);
     dir->source.details = dir->details;
+    dir->freeze.is_told = true;
 }
 
 /* Nothing is read any more, and what the thaw command did is to be known before the end. */
@@ -328,12 +329,9 @@ void pst_dir_freeze_by(struct pst_source *source, const struct pst_freeze_comman
         source->flags |= PST_SOURCE_CAN_SNAPSHOT;
 }
 
-const char *pst_dir_trouble(const struct pst_source *source, bool *is_left_frozen)
+bool pst_dir_is_left_frozen(const struct pst_source *source)
 {
-    const struct freeze *freeze = &((const struct dir_source *)source)->freeze;
-    bool is_ours = source->list == dir_list;
-    *is_left_frozen = is_ours && freeze->is_left_frozen;
-    return is_ours && freeze->has_failed ? freeze->text : NULL;
+    return source->list == dir_list && ((const struct dir_source *)source)->freeze.is_left_frozen;
 }
 
 static void dir_close(struct pst_source *source)

@@ -24,25 +24,25 @@ bool freeze_is_wanted(const struct freeze *freeze)
 
 void freeze_fail(struct freeze *freeze, const char *format, ...)
 {
+    char text[PST_MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    int used = snprintf(freeze->text, sizeof(freeze->text), "source %s: ", freeze->source->name);
-    vsnprintf(freeze->text + used, sizeof(freeze->text) - (size_t)used, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    freeze->has_failed = true;
-    pst_log(PST_LOG_ERROR, "%s", freeze->text);
+    snprintf(freeze->source->error_text, PST_SOURCE_TEXT_BYTES, "%.*s",
+             (int)PST_SOURCE_TEXT_BYTES - 1, text);
+    pst_log(PST_LOG_ERROR, "source %s: %s", freeze->source->name, text);
 }
 
 static void report_thaw(struct freeze *freeze, const char *why)
 {
     freeze->is_left_frozen = true;
-    freeze_fail(freeze,
-                "--thaw-command has failed, so what --freeze-command did may still be in place: "
-                "undo it by hand: %s",
-                why);
+    pst_log(PST_LOG_ERROR,
+            "source %s: --thaw-command has failed, so what --freeze-command did may still be in "
+            "place: undo it by hand: %s",
+            freeze->source->name, why);
 }
 
-/* The first error counts: a thaw that fails as well, because nothing was frozen, hides it not. */
 static void report_freeze(struct freeze *freeze, const struct freeze_answer *answer, int error)
 {
     if (answer->thaw_error)
@@ -89,8 +89,8 @@ int freeze_begin(struct freeze *freeze, uint64_t deadline_ns)
     struct freeze_answer answer;
     freeze->gci = 0;
     freeze->snapshot[0] = '\0';
-    freeze->has_failed = false;
-    freeze->is_left_frozen = false;
+    freeze->is_left_frozen = freeze->is_left_frozen && !freeze->is_told;
+    freeze->is_told = false;
     int error = call(freeze, &request, &answer);
     freeze->frozen_at_ns = pst_monotonic_ns();
     if (!error) {

@@ -18,7 +18,7 @@
 
 struct freeze {
     const struct pst_freeze_commands *commands; /* borrowed; NULL: there are none */
-    const struct pst_source *source;
+    struct pst_source *source;
     const char *path; /* of the source; borrowed */
     struct pst_guard guard;
     bool is_frozen;          /* the thaw command is due */
@@ -26,9 +26,8 @@ struct freeze {
     uint64_t frozen_at_ns;   /* CLOCK_MONOTONIC */
     uint64_t frozen_ns;      /* until the thaw command had ended */
     char snapshot[PATH_MAX]; /* what the freeze command has printed; "": nothing */
-    bool has_failed;         /* a command, in this backup, and text says how */
-    bool is_left_frozen;     /* the thaw command has */
-    char text[PST_MESSAGE_BYTES];
+    bool is_left_frozen;     /* the thaw command has, also in an earlier try of the backup */
+    bool is_told;            /* which is in the details of a backup */
 };
 
 /* Whether the source is to be frozen. */
@@ -42,7 +41,7 @@ PST_MUST_USE int freeze_begin(struct freeze *freeze, uint64_t deadline_ns);
 /* Runs the thaw command, if it is due. Waits PST_THAW_NS at most. */
 void freeze_end(struct freeze *freeze);
 
-/* Logs what is wrong with a source that is frozen, and keeps it as text. */
+/* Logs what is wrong with a source that is frozen, and keeps it as the source's error_text. */
 void freeze_fail(struct freeze *freeze, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -248,19 +248,12 @@ uint32_t pst_sources_freeze_by(struct pst_source *const *sources, uint32_t count
     return frozen;
 }
 
-const char *pst_sources_trouble(struct pst_source *const *sources, uint32_t count,
-                                uint32_t *left_frozen)
+uint32_t pst_sources_left_frozen(struct pst_source *const *sources, uint32_t count)
 {
-    const char *first = NULL;
-    *left_frozen = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bool is_left_frozen;
-        const char *trouble = pst_dir_trouble(sources[i], &is_left_frozen);
-        *left_frozen += is_left_frozen;
-        if (!first)
-            first = trouble;
-    }
-    return first;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < count; i++)
+        left += pst_dir_is_left_frozen(sources[i]);
+    return left;
 }
 
 /* What a newer header has behind ours must not be used, or we would leave out what it asks for. */

@@ -34,10 +34,8 @@ void pst_sources_filter(struct pst_source *const *sources, uint32_t count,
 uint32_t pst_sources_freeze_by(struct pst_source *const *sources, uint32_t count,
                                const struct pst_freeze_commands *commands);
 
-/* After a backup: why the first command that has failed did so, and of which source, for people;
- * NULL: none has. *left_frozen: of so many sources the thaw command has. The sources'. */
-const char *pst_sources_trouble(struct pst_source *const *sources, uint32_t count,
-                                uint32_t *left_frozen);
+/* After a backup: of so many sources the thaw command has failed. */
+uint32_t pst_sources_left_frozen(struct pst_source *const *sources, uint32_t count);
 
 /* The path in the spec of a source, now absolute, for people: malloc'd. NULL: its kind has none. */
 PST_MUST_USE int pst_sources_path(const char *spec, char **path);

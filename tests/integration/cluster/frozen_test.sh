@@ -92,7 +92,7 @@ echo 'exit 5' >"$memory/do2"
 expect_exit 1 back_up
 calls 2 'freeze thaw'
 if [ -e "$memory/calls1" ]; then calls 1 'freeze thaw'; fi
-expect_json '.[-1].message | test("a command that was to freeze or thaw a source has failed")'
+expect_json '.[-1].message | test("a command that was to freeze or thaw a source has failed: tree2: --freeze-command has failed: .*exit code 5")'
 grep -q 'error: source tree2: --freeze-command has failed: .*exit code 5' "$memory/node2.log" || fail_with_logs 'node 2 does not say why'
 
 # one is late, each of three times
