@@ -51,11 +51,12 @@ const char *pst_client_take_text(struct pst_client_texts *texts, const struct ps
     if (signal->backup == 0 || pst_ref_node(piece->where) != pst_ref_node(signal->sender_ref) ||
         piece->bytes == 0 || piece->bytes > PST_SOURCE_SAYS_BYTES_MAX)
         return NULL;
-    if (!text)
-        text = &texts->texts[texts->next++ % PST_CLIENT_TEXTS];
-    if (piece->offset == 0)
+    if (piece->offset == 0) {
+        if (!text)
+            text = &texts->texts[texts->next++ % PST_CLIENT_TEXTS];
         *text = (struct pst_client_text){.backup = signal->backup, .where = piece->where};
-    if (piece->offset != text->bytes || piece->offset >= piece->bytes)
+    }
+    if (!text || text->is_whole || piece->offset != text->bytes || piece->offset >= piece->bytes)
         return NULL;
     uint32_t left = piece->bytes - piece->offset;
     uint32_t taken = left < sizeof(piece->text) ? left : (uint32_t)sizeof(piece->text);

@@ -71,6 +71,29 @@ static void a_lost_piece_is_not_bridged(void)
     CU_ASSERT_STRING_EQUAL(take("bank: again", 0, 7), "bank: again"); /* the next try's */
 }
 
+static void a_text_without_a_beginning_is_left_out(void)
+{
+    char text[PST_SOURCE_SAYS_BYTES_MAX + 1];
+    setup();
+    long_text(text)[PST_SOURCE_TEXT_PIECE_BYTES + 1] = '\0';
+    for (uint64_t backup = 1; backup <= PST_CLIENT_TEXTS; backup++)
+        CU_ASSERT_PTR_NULL(take(text, 0, backup));
+    CU_ASSERT_PTR_NULL(take(text, PST_SOURCE_TEXT_PIECE_BYTES, 9)); /* nor ends another's */
+    CU_ASSERT_STRING_EQUAL(pst_client_text(&texts, 1, SOURCE_2), "");
+}
+
+static void a_whole_text_does_not_go_on(void)
+{
+    setup();
+    CU_ASSERT_PTR_NOT_NULL(take("bank", 0, 7));
+    CU_ASSERT_PTR_NULL(take("bank\x1b[2J", 4, 7));
+    CU_ASSERT_STRING_EQUAL(pst_client_text(&texts, 7, SOURCE_2), "bank");
+    struct pst_signal signal = piece_of("bank\x1b[2J", 4, 7);
+    signal.payload.source_text.bytes = PST_SOURCE_SAYS_BYTES_MAX;
+    CU_ASSERT_PTR_NULL(pst_client_take_text(&texts, &signal));
+    CU_ASSERT_STRING_EQUAL(pst_client_text(&texts, 7, SOURCE_2), "bank");
+}
+
 static void the_last_few_are_kept(void)
 {
     setup();
@@ -107,6 +130,8 @@ int main(void)
     CU_TestInfo tests[] = {
         {"pieces become a text", pieces_become_a_text},
         {"a lost piece is not bridged", a_lost_piece_is_not_bridged},
+        {"a text without a beginning is left out", a_text_without_a_beginning_is_left_out},
+        {"a whole text does not go on", a_whole_text_does_not_go_on},
         {"the last few are kept", the_last_few_are_kept},
         {"what is wrong is left out", what_is_wrong_is_left_out},
         CU_TEST_INFO_NULL,
