@@ -82,6 +82,18 @@ static int meddle_snapshot(struct pst_source *source, uint64_t gci)
     return error;
 }
 
+static void meddle_thaw(struct pst_source *source)
+{
+    struct pst_source *dir = ((struct meddler *)source)->dir;
+    dir->thaw(dir);
+}
+
+static int meddle_check(struct pst_source *source, uint64_t deadline_ns)
+{
+    struct pst_source *dir = ((struct meddler *)source)->dir;
+    return dir->check(dir, deadline_ns);
+}
+
 static void meddle_release(struct pst_source *source)
 {
     struct pst_source *dir = ((struct meddler *)source)->dir;
@@ -107,6 +119,8 @@ static void put_in_front(struct meddler *meddler, struct rig *rig, const char *r
     meddler->dir = rig->sources[0];
     meddler->source.snapshot = meddle_snapshot;
     meddler->source.list = meddle_list;
+    meddler->source.thaw = meddle_thaw;
+    meddler->source.check = meddle_check;
     meddler->source.release = meddle_release;
     meddler->source.contains = meddle_contains;
     meddler->source.close = meddle_close;
