@@ -224,17 +224,19 @@ static bool has_lost_worker(const struct pst_node *node)
     return lost;
 }
 
-/* What a lost thread may still use is left to it, by the caller too: node.h. */
-static void give_up_start(struct pst_node *node)
+/* What a lost thread may still use is left to it, by the caller too: node.h. Returns why the node
+ * does not start. */
+static int give_up_start(struct pst_node *node, int error)
 {
     const struct pst_node_config config = node->config;
     stop_all(node);
     if (has_lost_worker(node)) {
-        pst_log(PST_LOG_ERROR, "a thread of the node did not start in time");
-        return;
+        pst_log(PST_LOG_ERROR, "a thread of the node did not start, or not end, in time");
+        return -ETIMEDOUT;
     }
     free_node(node);
     node_fabric_release(&config);
+    return error;
 }
 
 static void set_limits(struct pst_node_config *config)
@@ -282,10 +284,8 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
         goto err_after_doorbell;
     made->holds_writers = holds_writers(&made->config);
     error = start_workers(made);
-    if (error) {
-        give_up_start(made);
-        return error;
-    }
+    if (error)
+        return give_up_start(made, error);
     share_descriptors(made);
     *node = made;
     return 0;

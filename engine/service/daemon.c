@@ -146,7 +146,7 @@ int pst_daemon_start(struct pst_daemon *daemon)
     daemon->is_lost = error == -ETIMEDOUT;
     if (!error)
         pst_node_telemetry_open(pst_session_node(daemon->session), daemon->node);
-    return error;
+    return daemon->is_lost ? -PST_E_HUNG : error;
 }
 
 uint32_t pst_daemon_ldms(const struct pst_daemon *daemon)
@@ -170,7 +170,7 @@ int pst_daemon_serve(struct pst_daemon *daemon)
     pst_node_telemetry_close(pst_session_node(daemon->session));
     daemon->is_lost = !pst_node_stop(daemon->node, NULL);
     daemon->node = NULL;
-    return !error && daemon->is_lost ? -PST_E_HUNG : error;
+    return daemon->is_lost ? -PST_E_HUNG : error;
 }
 
 bool pst_daemon_close(struct pst_daemon *daemon)

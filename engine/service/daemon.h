@@ -52,16 +52,16 @@ PST_MUST_USE int pst_daemon_open(const struct pst_daemon_job *job, struct pst_da
  * not touched: a node that runs so goes on. Nothing stays open. */
 PST_MUST_USE int pst_daemon_check(const struct pst_daemon_job *job, char *message);
 
-/* Starts the node's threads. -PST_E_BUSY: another process backs up into the directory; other errors
- * are in the log already. */
+/* Starts the node's threads. -PST_E_BUSY: another process backs up into the directory; -PST_E_HUNG:
+ * as of pst_daemon_serve; other errors are in the log already. */
 PST_MUST_USE int pst_daemon_start(struct pst_daemon *daemon);
 
 /* LDMs that run. */
 uint32_t pst_daemon_ldms(const struct pst_daemon *daemon);
 
 /* Serves clients until stop_fd is readable, and stops the threads. 0; -EIO: the node cannot go on;
- * -PST_E_HUNG: a thread is left behind, and the job stays borrowed for good. Once, after
- * pst_daemon_start. */
+ * -PST_E_HUNG, whatever else: a thread is left behind, and the job stays borrowed for good. Once,
+ * after pst_daemon_start. */
 PST_MUST_USE int pst_daemon_serve(struct pst_daemon *daemon);
 
 /* false: a thread was left behind, and the job stays borrowed for good. true for NULL. */
