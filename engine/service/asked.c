@@ -21,9 +21,9 @@ static void on_signal(int number)
     int saved_errno = errno;
     uint64_t one = 1;
     (void)number;
-    atomic_store(&is_asked, true);
     ssize_t written = write(event_fd, &one, sizeof(one));
-    (void)written; /* an eventfd at its limit is readable already */
+    (void)written;                 /* an eventfd at its limit is readable already */
+    atomic_store(&is_asked, true); /* last: what is readable and not asked, none would empty */
     errno = saved_errno;
 }
 
@@ -50,6 +50,6 @@ bool pst_asked_take(void)
     if (!atomic_exchange(&is_asked, false))
         return false;
     ssize_t bytes = read(event_fd, &count, sizeof(count));
-    (void)bytes; /* nobody may have written yet: then it is asked once more */
+    (void)bytes; /* it may be of the next question, too, which is answered now */
     return true;
 }
