@@ -2,6 +2,7 @@
 #include "engine/cli/backup_dry_run.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -49,13 +50,17 @@ static int read_free_bytes(const char *to, uint64_t *bytes)
 
 /* ---- how long ---- */
 
-/* Whether its times say how fast this machine reads all of such sources: it is of one node, and
- * everything was read. */
-static bool tells_rate(const struct pst_backup *backup)
+/* Whether its times say how fast this machine reads all of such sources: it is of one node,
+ * everything was read, and that was of all that there is now: one without bytes says nothing of
+ * bytes. */
+static bool tells_rate(const struct pst_backup *backup, const struct pst_session_estimate *estimate)
 {
+    const struct pst_manifest_common *common = &backup->cluster.common;
     return pst_backup_is_usable(backup->state) && backup->cluster.nodes_count == 1 &&
            pst_backup_shared_bytes(backup) == 0 &&
-           backup->cluster.common.finished_unix_ns > backup->cluster.common.started_unix_ns;
+           common->finished_unix_ns > common->started_unix_ns &&
+           (common->sums.source_bytes != 0 || estimate->source_bytes == 0) &&
+           (common->sums.objects != 0 || estimate->objects == 0);
 }
 
 /* Small files cost by their number, large ones by their bytes: the one that takes longer counts. */
@@ -65,7 +70,8 @@ static uint64_t scale(uint64_t elapsed_ns, const struct pst_part_sums *done,
     double by_bytes =
         done->source_bytes == 0 ? 0 : (double)estimate->source_bytes / (double)done->source_bytes;
     double by_objects = done->objects == 0 ? 0 : (double)estimate->objects / (double)done->objects;
-    return (uint64_t)((double)elapsed_ns * (by_bytes > by_objects ? by_bytes : by_objects));
+    double ns = (double)elapsed_ns * (by_bytes > by_objects ? by_bytes : by_objects);
+    return ns < (double)INT64_MAX ? (uint64_t)ns : INT64_MAX; /* what was read may say anything */
 }
 
 static int estimate_duration(const char *to, const struct pst_session_estimate *estimate,
@@ -78,7 +84,7 @@ static int estimate_duration(const char *to, const struct pst_session_estimate *
         return error == -ENOENT ? 0 : error;
     for (size_t i = list.count; i > 0 && duration->number == 0; i--) {
         const struct pst_manifest_common *common = &list.backups[i - 1]->cluster.common;
-        if (!tells_rate(list.backups[i - 1]))
+        if (!tells_rate(list.backups[i - 1], estimate))
             continue;
         duration->number = common->number;
         duration->ns =

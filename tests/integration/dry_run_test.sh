@@ -57,6 +57,14 @@ done
 expect_json '.[-1].base == 2'
 dry --json
 expect_json '.[-1].estimated_by == 2'
+# Nor does one that read no byte tell how fast bytes are read.
+mkdir "$disk/empty"
+expect_exit 0 "$penstock" backup --source "dir:$disk/empty" --to "$disk/to"
+dry --json
+expect_json '.[-1].estimated_by == 2'
+expect_exit 0 "$penstock" backup --source "dir:$disk/empty" --to "$disk/only"
+expect_exit 0 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/only" --json
+expect_json '.[-1] | has("estimated_ns") | not'
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/none/to"
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$disk/nothing" --to "$disk/to"
 expect_exit 2 "$penstock" backup --dry-run --source "dir:$tree" --to null:
