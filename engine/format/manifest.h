@@ -135,6 +135,10 @@ int pst_manifest_encode_node(const struct pst_node_manifest *manifest,
 int pst_manifest_encode_cluster(const struct pst_cluster_manifest *manifest,
                                 struct pst_manifest_text *text) PST_MUST_USE;
 
+/* No element of any array is in use then; the arrays are left as they are. */
+void pst_manifest_clear_node(struct pst_node_manifest *manifest);
+void pst_manifest_clear_cluster(struct pst_cluster_manifest *manifest);
+
 /* Copies what is in use, to what need not be set. */
 void pst_manifest_copy_node(struct pst_node_manifest *to, const struct pst_node_manifest *from);
 void pst_manifest_copy_cluster(struct pst_cluster_manifest *to,

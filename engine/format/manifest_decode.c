@@ -403,6 +403,16 @@ static void take_cluster(struct reader *reader, json_t *object,
 #define NODE_HEAD_BYTES offsetof(struct pst_node_manifest, participants)
 #define CLUSTER_HEAD_BYTES offsetof(struct pst_cluster_manifest, nodes)
 
+void pst_manifest_clear_node(struct pst_node_manifest *manifest)
+{
+    memset(manifest, 0, NODE_HEAD_BYTES);
+}
+
+void pst_manifest_clear_cluster(struct pst_cluster_manifest *manifest)
+{
+    memset(manifest, 0, CLUSTER_HEAD_BYTES);
+}
+
 #define COPY_ARRAY(to, from, array)                                                                \
     memcpy((to)->array, (from)->array, (from)->array##_count * sizeof((from)->array[0]))
 
@@ -541,7 +551,7 @@ int pst_manifest_decode_node(const void *bytes, uint64_t size, struct pst_node_m
     if (error)
         return error;
     struct pst_node_manifest found;
-    memset(&found, 0, NODE_HEAD_BYTES);
+    pst_manifest_clear_node(&found);
     struct reader reader = {0};
     take_node(&reader, object, &found);
     error = reader_error(&reader, size, damage);
@@ -572,7 +582,7 @@ int pst_manifest_decode_cluster(const void *bytes, uint64_t size,
     if (error)
         return error;
     struct pst_cluster_manifest found;
-    memset(&found, 0, CLUSTER_HEAD_BYTES);
+    pst_manifest_clear_cluster(&found);
     struct reader reader = {0};
     take_cluster(&reader, object, &found);
     json_decref(object);

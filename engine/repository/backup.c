@@ -384,8 +384,11 @@ static int load_all(struct load *load)
         error = load_cluster(load);
     if (error || !backup->has_cluster)
         return error;
-    backup->nodes = calloc(backup->cluster.nodes_count, sizeof(*backup->nodes));
-    backup->keys = calloc(backup->cluster.nodes_count, sizeof(*backup->keys));
+    uint32_t count = backup->cluster.nodes_count;
+    backup->nodes = malloc(count * sizeof(*backup->nodes));
+    backup->keys = calloc(count, sizeof(*backup->keys));
+    for (uint32_t i = 0; backup->nodes && i < count; i++)
+        pst_manifest_clear_node(&backup->nodes[i]);
     if (!backup->nodes || !backup->keys)
         return -ENOMEM;
     for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;

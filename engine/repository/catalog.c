@@ -2,6 +2,7 @@
 #include "engine/repository/catalog.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,19 @@ static int append(struct pst_backup_list *list, struct pst_backup *backup)
     return 0;
 }
 
+/* Empty. The manifest's arrays are not touched: they are long, and a list may have thousands. */
+static struct pst_backup *make_backup(void)
+{
+    struct pst_backup *backup = malloc(sizeof(*backup));
+    if (!backup)
+        return NULL;
+    size_t behind = offsetof(struct pst_backup, nodes);
+    memset(backup, 0, offsetof(struct pst_backup, cluster));
+    pst_manifest_clear_cluster(&backup->cluster);
+    memset((char *)backup + behind, 0, sizeof(*backup) - behind);
+    return backup;
+}
+
 static void free_backup(struct pst_backup *backup)
 {
     free(backup->seen);
@@ -187,7 +201,7 @@ static int enter_directory(struct pst_backup_list *list, uint32_t i, const char 
     int directory = repository_open_backup(repository, number);
     if (repository_is_no_directory(directory))
         return 0;
-    struct pst_backup *backup = calloc(1, sizeof(*backup));
+    struct pst_backup *backup = make_backup();
     int found = backup ? directory : -ENOMEM;
     if (backup && directory >= 0)
         found = identify_into(backup, repository, directory, number, &identity);
