@@ -1,7 +1,12 @@
 /* What --compress takes, and which chunks are encoded. */
 #include <assert.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define ZSTD_STATIC_LINKING_ONLY
+#include <zstd.h>
 
 #include "engine/transform/registry/compression.h"
 #include "tests/suite.h"
@@ -12,6 +17,17 @@
 #define WAIT_NS UINT64_C(500000000)
 
 static uint8_t *raw;
+static bool has_no_memory;
+
+/* In place of the library's, by which the codec finds out what memory it needs. */
+ZSTD_CCtx_params *ZSTD_createCCtxParams(void)
+{
+    ZSTD_CCtx_params *(*real)(void);
+    void *found = dlsym(RTLD_NEXT, "ZSTD_createCCtxParams");
+    assert(found);
+    memcpy(&real, &found, sizeof(real));
+    return has_no_memory ? NULL : real();
+}
 
 static struct pst_compression_choice parsed(const char *text)
 {
@@ -116,6 +132,27 @@ static void auto_begins_with_none(void)
     free(compression);
 }
 
+/* To find the size out allocates, so it is done once. */
+static void what_it_has_is_enough_when_memory_runs_out(void)
+{
+    static const char *const texts[] = {"zstd:9", "auto", "lz4"};
+    payload_fill(raw, PAYLOAD_BYTES_MAX, PAYLOAD_TEXT);
+    for (uint32_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const struct pst_compression_choice choice = parsed(texts[i]);
+        size_t room = pst_compression_memory_bytes(&choice, PAYLOAD_BYTES_MAX);
+        void *memory = aligned_alloc(64, room);
+        assert(memory);
+        has_no_memory = true;
+        CU_ASSERT_EQUAL(pst_compression_memory_bytes(&choice, PAYLOAD_BYTES_MAX),
+                        choice.mode == PST_COMPRESSION_LZ4 ? room : SIZE_MAX);
+        struct pst_compression *compression =
+            pst_compression_init(&choice, PAYLOAD_BYTES_MAX, memory, room);
+        (void)encoded_by(pst_compression_transform(compression));
+        has_no_memory = false;
+        free(memory);
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -123,6 +160,7 @@ int main(void)
         {"a sample decides", a_sample_decides},
         {"a block is left as it is", a_block_is_left_as_it_is},
         {"auto begins with none", auto_begins_with_none},
+        {"what it has is enough when memory runs out", what_it_has_is_enough_when_memory_runs_out},
         CU_TEST_INFO_NULL,
     };
     raw = malloc(PAYLOAD_BYTES_MAX);
