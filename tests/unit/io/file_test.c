@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -288,6 +289,49 @@ static void test_what_the_page_cache_lacks_is_read_past_it(void)
     CU_ASSERT_FALSE(is_direct_with(0, (struct pst_io_range){0, 0}));
 }
 
+/* LMDB writes by write(2), or with MDB_WRITEMAP into a mapping; neither need be on the disk. */
+static void test_what_is_not_on_the_disk_yet_is_read(bool by_mapping)
+{
+    static const struct pst_io_range whole = {0, ROOM_BYTES};
+    char fresh[BLOCK];
+    before_each();
+    make_file("large", ROOM_BYTES);
+    cache("large", 0);
+    memset(fresh, 'x', sizeof(fresh));
+    int fd = openat(scratch.dirfd, "large", O_RDWR);
+    char *mapped = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CU_ASSERT_PTR_NOT_EQUAL_FATAL(mapped, MAP_FAILED);
+    CU_ASSERT_EQUAL(madvise(mapped, ROOM_BYTES, MADV_RANDOM), 0);
+    if (by_mapping)
+        memcpy(mapped + BLOCK, fresh, BLOCK);
+    else
+        CU_ASSERT_EQUAL(pwrite(fd, fresh, BLOCK, BLOCK), (ssize_t)BLOCK);
+    struct pst_file file;
+    struct pst_open how = {.dirfd = scratch.dirfd,
+                           .path = "large",
+                           .flags = O_RDONLY,
+                           .direct = PST_DIRECT_COLD,
+                           .cold = whole};
+    CU_ASSERT_EQUAL_FATAL(await_open(ring, &file, &how), 0);
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, ROOM_BYTES, 0, -1), (int)ROOM_BYTES);
+    CU_ASSERT_EQUAL(memcmp(data + BLOCK, fresh, BLOCK), 0);
+    CU_ASSERT_TRUE(has_pattern(data, BLOCK, 0));
+    CU_ASSERT_TRUE(has_pattern(data + 2 * (size_t)BLOCK, BLOCK, 2 * BLOCK));
+    if (by_mapping) /* once more, of a page that is mapped for writing and was written back */
+        memset(mapped + BLOCK, 'y', BLOCK);
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, ROOM_BYTES, 0, -1), (int)ROOM_BYTES);
+    CU_ASSERT_EQUAL(data[BLOCK], by_mapping ? 'y' : 'x');
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    CU_ASSERT_EQUAL(munmap(mapped, ROOM_BYTES), 0);
+    (void)close(fd);
+}
+
+static void test_dirty_pages_are_seen_past_the_page_cache(void)
+{
+    test_what_is_not_on_the_disk_yet_is_read(false);
+    test_what_is_not_on_the_disk_yet_is_read(true);
+}
+
 static void test_attributes_are_those_of_the_open(void)
 {
     before_each();
@@ -442,6 +486,7 @@ int main(int argc, char **argv)
          test_direct_is_used_where_the_file_system_has_it},
         {"what the page cache lacks is read past it",
          test_what_the_page_cache_lacks_is_read_past_it},
+        {"dirty pages are seen past the page cache", test_dirty_pages_are_seen_past_the_page_cache},
         {"attributes are those of the open", test_attributes_are_those_of_the_open},
         {"failed opens leave nothing", test_failed_opens_leave_nothing},
         {"unlink", test_unlink},
