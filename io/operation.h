@@ -36,6 +36,7 @@ struct pst_file {
     bool direct_refused;  /* AUTO, and the file system would not: buffered instead */
     uint32_t align_bytes; /* of offsets and lengths where direct: a power of two <= 4096; else 1 */
     bool is_remote;       /* what answers for its file system may be away: never called inline */
+    bool no_read_ahead;   /* the kernel was asked for none */
     unsigned in_flight;   /* operations on this file */
     uint32_t mode;        /* as of the open, from statx(2): */
     uint64_t size_bytes;

@@ -16,6 +16,7 @@
 #include "io/fault.h"
 #include "io/page_cache.h"
 
+#define READ_AHEAD_BYTES (64u << 10)
 #define RETRIES_MAX 100 /* of a request that makes no progress */
 #define OP_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, Linux 6.9; liburing 2.3 does not know it */
 
@@ -129,6 +130,17 @@ static bool fall_back_to_buffered(struct pst_file *file)
 
 /* ---- one request ---- */
 
+/* Of a file that fits into one request there is nothing to read ahead. */
+static void follow_read_ahead(const struct pst_ring *ring, struct pst_io_op *op)
+{
+    struct pst_file *file = op->file;
+    if (op->kind != KIND_READ || file->direct || file->no_read_ahead == ring->is_gentle ||
+        op->transfer.bytes < READ_AHEAD_BYTES)
+        return;
+    (void)posix_fadvise(file->fd, 0, 0, ring->is_gentle ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
+    file->no_read_ahead = ring->is_gentle;
+}
+
 static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe)
 {
     struct pst_file *file = op->file;
@@ -138,6 +150,9 @@ static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct
     uint32_t wanted = op->transfer.bytes - op->transfer.started;
     if (wanted > op->short_bytes)
         wanted = op->short_bytes;
+    if (ring->is_gentle && wanted > PST_GENTLE_BYTES)
+        wanted = PST_GENTLE_BYTES;
+    follow_read_ahead(ring, op);
     uint32_t bytes = (wanted + align - 1) & ~(align - 1);
     bool fixed = op->transfer.buffer_index >= 0 && ring->buffers > 0;
     if (op->kind == KIND_READ && fixed)
@@ -243,10 +258,8 @@ static void finish(struct pst_ring *ring, struct pst_io_op *op, int result)
     ring->in_flight--;
     if (ring->in_flight == 0)
         ring->transfers.busy_ns += ring->now_ns - ring->busy_since_ns;
-    if (op->kind == KIND_READ || op->kind == KIND_WRITE) {
-        ring->transfers.count++;
+    if (op->kind == KIND_READ || op->kind == KIND_WRITE)
         ring->transfers.ns += ring->now_ns - op->began_ns;
-    }
     if (op->file)
         op->file->in_flight--;
     op->done(op, result);
@@ -305,6 +318,7 @@ static void write_completed(struct pst_ring *ring, struct pst_io_op *op, uint32_
 
 static void transfer_completed(struct pst_ring *ring, struct pst_io_op *op, int result)
 {
+    ring->transfers.count++;
     if (result < 0) {
         transfer_failed(ring, op, result);
         return;

@@ -42,6 +42,7 @@ struct pst_ring {
     struct pst_ring_transfers transfers;
     uint64_t busy_since_ns; /* while something is in flight */
     uint16_t priority;      /* of reads and writes, as of ioprio_set(2) */
+    bool is_gentle;         /* see pst_ring_set_gentle() */
     uint64_t device;        /* of the last file opened; and whether it is remote */
     bool device_is_remote;
     bool doorbell_armed;

@@ -245,24 +245,42 @@ unsigned pst_ring_reap(struct pst_ring *ring)
     return reaped;
 }
 
-unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
+/* Not in the io_uring: since Linux 6.5 a thread that waits there, with as little as a poll in it,
+ * waits for I/O, by what /proc/stat and /proc/pressure/io say. A poll that is armed still is
+ * completed too, and then empties the counter. */
+static unsigned wait_for_doorbell(struct pst_ring *ring, const struct timespec *limit)
 {
-    PST_CHECK_THREAD(&ring->owner);
-    assert(timeout_ns >= 0 || ring->in_flight > 0 || ring->doorbell_fd >= 0);
-    struct __kernel_timespec limit = {.tv_sec = timeout_ns / 1000000000,
-                                      .tv_nsec = timeout_ns % 1000000000};
+    struct pollfd doorbell = {.fd = ring->doorbell_fd, .events = POLLIN};
+    bool rings = ppoll(&doorbell, 1, limit, NULL) > 0 && !ring->doorbell_armed;
+    if (rings)
+        read_doorbell(ring, doorbell.revents);
+    return pst_ring_reap(ring) + (rings ? 1 : 0);
+}
+
+static unsigned wait_for_completions(struct pst_ring *ring, struct __kernel_timespec *limit)
+{
     struct io_uring_cqe *cqe;
     arm_doorbell(ring);
     fill(ring);
     if (ring->pending_first)
         pst_ring_submit(ring);
-    int result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1,
-                                                  timeout_ns < 0 ? NULL : &limit, NULL);
+    int result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, limit, NULL);
     assert(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
            result == -EBUSY);
     if (result == -EAGAIN || result == -EBUSY)
         (void)sched_yield(); /* the kernel is short of memory */
     return pst_ring_reap(ring);
+}
+
+unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
+{
+    PST_CHECK_THREAD(&ring->owner);
+    assert(timeout_ns >= 0 || ring->in_flight > 0 || ring->doorbell_fd >= 0);
+    struct timespec idle = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    struct __kernel_timespec limit = {.tv_sec = idle.tv_sec, .tv_nsec = idle.tv_nsec};
+    if (ring->in_flight == 0 && ring->doorbell_fd >= 0)
+        return wait_for_doorbell(ring, timeout_ns < 0 ? NULL : &idle);
+    return wait_for_completions(ring, timeout_ns < 0 ? NULL : &limit);
 }
 
 void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority)
@@ -274,6 +292,12 @@ void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority)
     };
     PST_CHECK_THREAD(&ring->owner);
     ring->priority = priorities[priority];
+}
+
+void pst_ring_set_gentle(struct pst_ring *ring, bool is_gentle)
+{
+    PST_CHECK_THREAD(&ring->owner);
+    ring->is_gentle = is_gentle;
 }
 
 struct pst_ring_transfers pst_ring_take_transfers(struct pst_ring *ring)

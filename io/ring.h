@@ -85,8 +85,14 @@ enum pst_io_priority {
 };
 void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority);
 
-/* Since the last call: reads and writes that have ended, how long they took in sum, and how long
- * some operation was in flight; as of the last reap. */
+/* From now on: whoever else uses the disk waits behind one of our requests at the most for a short
+ * while. A request is for PST_GENTLE_BYTES at most, and the kernel reads nothing ahead: its
+ * requests for that are of as many bytes as the disk's read_ahead_kb, often of megabytes. */
+#define PST_GENTLE_BYTES (256u << 10)
+void pst_ring_set_gentle(struct pst_ring *ring, bool is_gentle);
+
+/* Since the last call: requests of reads and writes that have ended, how long they took in sum, and
+ * how long some operation was in flight; as of the last reap. */
 struct pst_ring_transfers {
     uint64_t count;
     uint64_t ns;

@@ -24,5 +24,6 @@ uint64_t ldm_pace_keep(struct pst_pace_share *pace, struct pst_ring *ring, bool 
     pst_pace_note_io(pace, ended.busy_ns);
     uint64_t due_ns = pst_pace_tick(pace, now_ns);
     pst_ring_set_priority(ring, io_priority_of(pst_pace_priority(pace)));
+    pst_ring_set_gentle(ring, pst_pace_is_gentle(pace));
     return due_ns;
 }

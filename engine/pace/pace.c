@@ -44,12 +44,16 @@ static void put_small(_Atomic uint32_t *value, uint32_t now)
 
 /* ---- the setting ---- */
 
+static bool is_held(const struct pace_control *control)
+{
+    return control->depth < control->depth_max || control->bytes_per_s > 0;
+}
+
 static enum pst_pace_priority priority_of(const struct pace_control *control)
 {
-    bool is_held = control->depth < control->depth_max || control->bytes_per_s > 0;
     bool may_go_down =
         control->bytes_per_s == 0 || control->bytes_per_s > pace_control_floor(control);
-    return is_held && may_go_down ? PST_PACE_IDLE : PST_PACE_LOW;
+    return is_held(control) && may_go_down ? PST_PACE_IDLE : PST_PACE_LOW;
 }
 
 static void publish(struct pst_pace *pace, uint64_t bytes_per_s, uint32_t depth,
@@ -68,6 +72,7 @@ static void apply(struct pst_pace *pace, const struct pst_pace_setting *setting)
 {
     bool is_rate = setting->mode == PST_PACE_RATE;
     put_small(&pace->mode, setting->mode);
+    put_small(&pace->is_gentle, is_rate);
     put(&pace->wanted, setting->bytes_per_s);
     put(&pace->min_rate, setting->min_rate);
     publish(pace, is_rate ? setting->bytes_per_s : 0, UINT32_MAX,
@@ -293,6 +298,11 @@ enum pst_pace_priority pst_pace_priority(const struct pst_pace_share *share)
                        : PST_PACE_NORMAL;
 }
 
+bool pst_pace_is_gentle(const struct pst_pace_share *share)
+{
+    return share->pace && get_small(&share->pace->is_gentle);
+}
+
 /* ---- what auto goes by ---- */
 
 static bool is_auto(const struct pst_pace_share *share)
@@ -377,6 +387,7 @@ static void decide(struct pst_pace *pace, uint64_t now_ns)
     }
     publish(pace, pace->control.bytes_per_s, pace->control.depth, priority_of(&pace->control),
             pace->control.reason);
+    put_small(&pace->is_gentle, is_held(&pace->control));
     begin_quiet(pace, now_ns);
     put(&pace->step_at_ns, now_ns + (pace->was_quiet ? QUIET_NS : STEP_NS));
 }

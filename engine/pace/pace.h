@@ -39,7 +39,8 @@ struct pst_pace {
     _Atomic uint64_t quiet_until_ns;
     _Atomic uint32_t depth;
     _Atomic uint32_t priority; /* enum pst_pace_priority */
-    _Atomic uint32_t reason;   /* enum pst_pace_reason */
+    _Atomic uint32_t is_gentle;
+    _Atomic uint32_t reason; /* enum pst_pace_reason */
 
     /* Since the last step. */
     _Atomic uint64_t bytes, wait_ns, own_io_ns, own_cpu_ns, transfers, transfer_ns;
@@ -113,6 +114,8 @@ int64_t pst_pace_sleep_ns(const struct pst_pace_share *share, uint64_t now_ns);
 /* Chunks that the thread may have in flight; UINT32_MAX: as many as it has. */
 uint32_t pst_pace_depth(const struct pst_pace_share *share);
 enum pst_pace_priority pst_pace_priority(const struct pst_pace_share *share);
+/* Whether others use the disk, or may: each request of the thread is to be a small one. */
+bool pst_pace_is_gentle(const struct pst_pace_share *share);
 
 /* What the thread has measured: it waited for a disk; transfers ended. */
 void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns);

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "io/fault.h"
 #include "io/part_file.h"
@@ -25,6 +27,7 @@ static char *data;
 static struct {
     struct io_uring_sqe all[REQUESTS_MAX];
     unsigned count;
+    unsigned waits;
 } asked;
 
 static void note(const struct io_uring *uring)
@@ -58,6 +61,7 @@ int __wrap_io_uring_submit_and_wait_timeout(struct io_uring *uring, struct io_ur
                                             sigset_t *mask)
 {
     note(uring);
+    asked.waits++;
     return __real_io_uring_submit_and_wait_timeout(uring, cqe, wait, limit, mask);
 }
 
@@ -215,9 +219,65 @@ static void an_error_at_its_end_fails_a_part(void)
     }
 }
 
+/* Whoever waits for the disk behind one of our requests does not wait long. */
+static void a_gentle_ring_asks_for_little_at_once(void)
+{
+    const uint32_t bytes = 3 * PST_GENTLE_BYTES + BLOCK;
+    char *much = aligned_buffer(bytes);
+    char *back = aligned_buffer(bytes);
+    struct pst_file file;
+    const struct pst_open how = {.dirfd = scratch.dirfd,
+                                 .path = "much",
+                                 .flags = O_CREAT | O_EXCL | O_RDWR,
+                                 .mode = 0600,
+                                 .direct = PST_DIRECT_OFF};
+    fill_pattern(much, bytes, 0);
+    CU_ASSERT_EQUAL_FATAL(await_open(ring, &file, &how), 0);
+    pst_ring_set_gentle(ring, true);
+    (void)pst_ring_take_transfers(ring);
+    asked.count = 0;
+    CU_ASSERT_EQUAL(await_write(ring, &file, much, bytes, 0, -1), (int)bytes);
+    CU_ASSERT_EQUAL(asked.count, 4);
+    CU_ASSERT_FALSE(file.no_read_ahead);
+    CU_ASSERT_EQUAL(await_read(ring, &file, back, bytes, 0, -1), (int)bytes);
+    CU_ASSERT_EQUAL(asked.count, 8);
+    CU_ASSERT_TRUE(file.no_read_ahead);
+    for (unsigned i = 0; i < asked.count; i++)
+        CU_ASSERT_TRUE(asked.all[i].len <= PST_GENTLE_BYTES);
+    CU_ASSERT_EQUAL(pst_ring_take_transfers(ring).count, 8);
+    CU_ASSERT_TRUE(has_pattern(back, bytes, 0));
+    pst_ring_set_gentle(ring, false);
+    CU_ASSERT_EQUAL(await_read(ring, &file, back, bytes, 0, -1), (int)bytes);
+    CU_ASSERT_EQUAL(asked.count, 9);
+    CU_ASSERT_FALSE(file.no_read_ahead);
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    free(much);
+    free(back);
+}
+
+/* Else the kernel counts the thread among those that wait for I/O. */
+static void who_waits_for_the_doorbell_alone_waits_for_no_io(void)
+{
+    int event_fd = eventfd(0, EFD_CLOEXEC);
+    struct pst_ring *idle;
+    CU_ASSERT_EQUAL_FATAL(pst_ring_open(&idle, &(struct pst_ring_options){.entries = 4}), 0);
+    pst_ring_set_doorbell(idle, event_fd);
+    asked.waits = 0;
+    CU_ASSERT_EQUAL(pst_ring_wait(idle, 1000), 0);
+    CU_ASSERT_EQUAL(eventfd_write(event_fd, 1), 0);
+    CU_ASSERT_EQUAL(pst_ring_wait(idle, -1), 1);
+    CU_ASSERT_EQUAL(pst_ring_wait(idle, 1000), 0);
+    CU_ASSERT_EQUAL(asked.waits, 0);
+    pst_ring_close(idle);
+    (void)close(event_fd);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"a gentle ring asks for little at once", a_gentle_ring_asks_for_little_at_once},
+        {"who waits for the doorbell alone waits for no I/O",
+         who_waits_for_the_doorbell_alone_waits_for_no_io},
         {"the best setup is in use", the_best_setup_is_in_use},
         {"reads and writes use what is registered", reads_and_writes_use_what_is_registered},
         {"a part is synced before it is closed", a_part_is_synced_before_it_is_closed},

@@ -217,7 +217,7 @@ static void check_doorbell(int flags, enum pst_ring_setup setup)
         CU_ASSERT_PTR_NOT_NULL(rung);
         CU_ASSERT_EQUAL(pst_ring_wait(ring, 0), 0); /* it was read to zero */
     }
-    pst_ring_close(ring); /* with the doorbell armed */
+    pst_ring_close(ring);
     (void)close(event_fd);
 }
 
@@ -239,6 +239,45 @@ static void test_doorbell_rung_before_the_wait_is_not_lost(void)
     CU_ASSERT_EQUAL(pst_ring_wait(ring, 0), 0);
     pst_ring_close(ring);
     (void)close(event_fd);
+}
+
+static void count_done(struct pst_io_op *op, int result)
+{
+    (void)op;
+    CU_ASSERT_EQUAL(result, 1);
+}
+
+/* Then the doorbell is armed in the ring, and stays so when the rest has ended. */
+static void test_doorbell_rings_beside_what_is_in_flight(void)
+{
+    int event_fd = eventfd(0, EFD_CLOEXEC), ends[2];
+    struct pst_ring *ring = open_ring(4, 0, PST_RING_SETUP_DEFER_TASKRUN);
+    struct pst_file file = {.slot = -1, .align_bytes = 1};
+    struct pst_io_op op = {.done = count_done};
+    char byte = 0;
+    CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_CLOEXEC), 0);
+    file.fd = ends[0];
+    pst_ring_set_doorbell(ring, event_fd);
+    pst_io_read(ring, &op, &file, &byte, 1, 0, -1);
+    for (unsigned i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(eventfd_write(event_fd, 1), 0);
+        CU_ASSERT_EQUAL(pst_ring_wait(ring, -1), 1);
+        CU_ASSERT_EQUAL(pst_ring_in_flight(ring), 1);
+    }
+    CU_ASSERT_EQUAL(pst_ring_wait(ring, 0), 0); /* it is armed again */
+    CU_ASSERT_EQUAL(write(ends[1], "x", 1), 1);
+    pst_ring_drain(ring);
+    CU_ASSERT_EQUAL(byte, 'x');
+    CU_ASSERT_EQUAL(eventfd_write(event_fd, 1), 0);
+    while (pst_ring_wait(ring, -1) == 0)
+        ;
+    CU_ASSERT_EQUAL(pst_ring_wait(ring, 1000), 0); /* it was read to zero, once */
+    CU_ASSERT_EQUAL(eventfd_write(event_fd, 1), 0);
+    CU_ASSERT_EQUAL(pst_ring_wait(ring, -1), 1);
+    pst_ring_close(ring);
+    (void)close(event_fd);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
 }
 
 static void test_full_file_table_is_no_error(void)
@@ -322,6 +361,7 @@ int main(void)
         {"reap does not block and sees completions", test_reap_does_not_block_and_sees_completions},
         {"wait ends at its timeout", test_wait_ends_at_its_timeout},
         {"doorbell wakes from another thread", test_doorbell_wakes_from_another_thread},
+        {"doorbell rings beside what is in flight", test_doorbell_rings_beside_what_is_in_flight},
         {"doorbell rung before the wait is not lost",
          test_doorbell_rung_before_the_wait_is_not_lost},
         {"full file table is no error", test_full_file_table_is_no_error},
