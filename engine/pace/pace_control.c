@@ -11,13 +11,15 @@
 #define SLACK_NS 500000u    /* what a latency may be above it, whatever it is */
 #define SLOW_STEPS 3u       /* one slow write is no pressure */
 #define CALM_STEPS 5u
-#define HOLD_STEPS 2u /* what a step down does is seen only after that */
+#define HOLD_STEPS 2u       /* what a step down does is seen only after that */
+#define QUIET_NEXT_STEPS 2u /* where the last ones differ */
 #define QUIET_SOON_STEPS 20u
 #define QUIET_LATE_STEPS 100u
 #define NEIGHBOUR 20u    /* per mille of waiting without us, from which on somebody uses the disk */
 #define HARM_IO 100u     /* per mille of waiting beyond that */
 #define HARM_CPU 350u    /* likewise; our own other threads are among those that wait */
 #define SATURATED 800u   /* per mille of our time that we wait for the disk */
+#define DEPTH_BESIDE 4u  /* of who has a neighbour on the disk */
 #define SEEN_PARTS 5u    /* one part in so many of the time at least shows what others do */
 #define TRANSFERS_MIN 4u /* that make a mean */
 
@@ -30,12 +32,14 @@ void pace_control_init(struct pace_control *control, uint32_t depth_max, uint64_
         .depth = depth_max,
         .lowest_ns = UINT64_MAX,
         .lowest_before_ns = UINT64_MAX,
-        .until_quiet = QUIET_SOON_STEPS,
-        .io = io,
-        .cpu = cpu,
+        .until_quiet = io < NEIGHBOUR ? QUIET_SOON_STEPS : QUIET_NEXT_STEPS,
         .heard_io = io,
         .heard_cpu = cpu,
     };
+    for (int i = 0; i < PACE_HEARD; i++) {
+        control->last_io[i] = io;
+        control->last_cpu[i] = cpu;
+    }
 }
 
 static uint32_t per_mille(uint64_t part_ns, uint64_t elapsed_ns)
@@ -49,36 +53,68 @@ static uint32_t smooth(uint32_t old, uint32_t now)
     return (3 * old + now) / 4;
 }
 
-/* Adds what the others waited to how much that was of late: as far as we did not wait ourselves,
- * which hides it. */
-static void add_others(uint32_t *others, uint64_t stall_ns, uint64_t own_ns, uint64_t elapsed_ns)
+/* What the others waited, per mille, as far as we did not wait ourselves, which hides it. Whether
+ * that is enough of the time to go by. */
+static bool see_others(uint32_t *others, uint64_t stall_ns, uint64_t own_ns, uint64_t elapsed_ns)
 {
     uint64_t seen_ns = own_ns < elapsed_ns ? elapsed_ns - own_ns : 0;
     if (seen_ns * SEEN_PARTS < elapsed_ns)
-        return;
-    *others = smooth(*others, per_mille(stall_ns > own_ns ? stall_ns - own_ns : 0, seen_ns));
+        return false;
+    *others = per_mille(stall_ns > own_ns ? stall_ns - own_ns : 0, seen_ns);
+    return true;
 }
 
+static uint32_t median(const uint32_t of[PACE_HEARD])
+{
+    uint32_t low = of[0] < of[1] ? of[0] : of[1], high = of[0] < of[1] ? of[1] : of[0];
+    return of[2] < low ? low : of[2] > high ? high : of[2];
+}
+
+/* Whether all of the last quiet windows had somebody who used the disk, or none had. */
+static bool agree(const struct pace_control *control)
+{
+    int with = 0;
+    for (int i = 0; i < PACE_HEARD; i++)
+        with += control->last_io[i] >= NEIGHBOUR;
+    return with == 0 || with == PACE_HEARD;
+}
+
+/* The median: a commit of the file system's journal, every few seconds, is no neighbour. */
 static void hear(struct pace_control *control, const struct pace_window *window)
 {
-    for (int i = 0; i < 2; i++) { /* there are few such windows */
-        add_others(&control->heard_io, window->io_stall_ns, window->own_io_ns, window->elapsed_ns);
-        add_others(&control->heard_cpu, window->cpu_stall_ns, window->own_cpu_ns,
-                   window->elapsed_ns);
-    }
     control->wants_quiet = false;
+    uint32_t slot = control->heard % PACE_HEARD;
+    if (!see_others(&control->last_io[slot], window->io_stall_ns, window->own_io_ns,
+                    window->elapsed_ns))
+        return;
+    (void)see_others(&control->last_cpu[slot], window->cpu_stall_ns, window->own_cpu_ns,
+                     window->elapsed_ns);
+    control->heard++;
+    control->heard_io = median(control->last_io);
+    control->heard_cpu = median(control->last_cpu);
+}
+
+static uint32_t steps_until_quiet(const struct pace_control *control)
+{
+    bool is_old = control->heard_io >= NEIGHBOUR && control->heard < PACE_HEARD - 1;
+    if (is_old || !agree(control))
+        return QUIET_NEXT_STEPS;
+    bool is_alone = control->heard_io < NEIGHBOUR && control->reason == PST_PACE_FREE;
+    return is_alone ? QUIET_LATE_STEPS : QUIET_SOON_STEPS;
 }
 
 static void listen(struct pace_control *control, const struct pace_window *window)
 {
+    uint32_t now;
     if (!window->has_pressure)
         return;
-    add_others(&control->io, window->io_stall_ns, window->own_io_ns, window->elapsed_ns);
-    add_others(&control->cpu, window->cpu_stall_ns, window->own_cpu_ns, window->elapsed_ns);
+    bool sees = see_others(&now, window->io_stall_ns, window->own_io_ns, window->elapsed_ns);
+    control->io = sees ? smooth(control->io, now) : control->heard_io;
+    sees = see_others(&now, window->cpu_stall_ns, window->own_cpu_ns, window->elapsed_ns);
+    control->cpu = sees ? smooth(control->cpu, now) : control->heard_cpu;
     if (control->until_quiet-- > 0)
         return;
-    bool is_alone = control->heard_io < NEIGHBOUR && control->reason == PST_PACE_FREE;
-    control->until_quiet = is_alone ? QUIET_LATE_STEPS : QUIET_SOON_STEPS;
+    control->until_quiet = steps_until_quiet(control);
     control->wants_quiet = true;
 }
 
@@ -88,10 +124,15 @@ static void measure(struct pace_control *control, const struct pace_window *wind
 {
     uint64_t rate = window->elapsed_ns > 0 ? window->bytes * NS_PER_S / window->elapsed_ns : 0;
     control->measured = control->measured == 0 ? rate : (3 * control->measured + rate) / 4;
+    /* A small depth costs less than a quarter; and one slow step is no slow disk. */
+    bool is_deep = control->depth == control->depth_max;
+    uint64_t faster = rate > control->rate_before ? rate : control->rate_before;
+    uint64_t most = is_deep ? rate : faster + faster / 4;
+    control->rate_before = rate;
     if (rate > control->peak)
         control->peak = rate;
-    else if (!window->is_paced)
-        control->peak = (control->peak + rate) / 2;
+    else if (!window->is_paced && most < control->peak)
+        control->peak = (control->peak + most) / 2;
 }
 
 uint64_t pace_control_floor(const struct pace_control *control)
@@ -121,15 +162,23 @@ static bool is_slow(struct pace_control *control, const struct pace_window *wind
     return control->slow >= SLOW_STEPS;
 }
 
+/* What was before us may be over: it counts once it was heard beside us. */
+static bool hears_neighbour(const struct pace_control *control)
+{
+    return control->heard_io >= NEIGHBOUR && control->heard >= PACE_HEARD - 1;
+}
+
 /* Slow transfers alone prove nothing: a file that is not cached is slow to read, too. */
 static enum pst_pace_reason pressure_of(struct pace_control *control,
                                         const struct pace_window *window)
 {
     bool slow = is_slow(control, window);
-    bool has_neighbour = control->heard_io >= NEIGHBOUR;
+    bool has_neighbour = hears_neighbour(control);
     uint64_t time_ns = window->elapsed_ns * window->threads;
     if (slow && (has_neighbour || !window->has_pressure))
         return PST_PACE_LATENCY;
+    if (has_neighbour && control->depth > DEPTH_BESIDE)
+        return PST_PACE_IO; /* costs hardly any of the rate */
     if (has_neighbour && per_mille(window->wait_ns, time_ns) > SATURATED)
         return PST_PACE_IO;
     if (control->io > control->heard_io + HARM_IO)
@@ -137,7 +186,7 @@ static enum pst_pace_reason pressure_of(struct pace_control *control,
     return control->cpu > control->heard_cpu + HARM_CPU ? PST_PACE_CPU : PST_PACE_FREE;
 }
 
-/* The depth first, then the rate, by a quarter at a time. */
+/* The depth first, at once, then the rate, by a quarter at a time. */
 static void go_down(struct pace_control *control)
 {
     control->calm = 0;
@@ -145,8 +194,7 @@ static void go_down(struct pace_control *control)
         return;
     control->hold = HOLD_STEPS;
     if (control->depth > PST_DEPTH_MIN) {
-        uint32_t half = control->depth / 2;
-        control->depth = half > PST_DEPTH_MIN ? half : PST_DEPTH_MIN;
+        control->depth = control->depth > DEPTH_BESIDE ? DEPTH_BESIDE : PST_DEPTH_MIN;
         return;
     }
     uint64_t rate = control->bytes_per_s ? control->bytes_per_s : control->measured;
@@ -156,9 +204,13 @@ static void go_down(struct pace_control *control)
 }
 
 /* The rate first, until it is none, by a part of the most that was seen; then the depth, where
- * nobody else uses the disk. */
+ * nobody else uses the disk. Who was held back for a neighbour who is gone is free at once. */
 static void go_up(struct pace_control *control)
 {
+    if (control->is_for_disk && control->heard_io < NEIGHBOUR && agree(control)) {
+        control->bytes_per_s = 0;
+        control->depth = control->depth_max;
+    }
     bool is_slower = control->bytes_per_s > 0 || control->depth < control->depth_max;
     control->reason = is_slower ? PST_PACE_EASING : PST_PACE_FREE;
     if (!is_slower || control->calm < CALM_STEPS)
@@ -169,7 +221,8 @@ static void go_up(struct pace_control *control)
         if (control->bytes_per_s > control->peak + control->peak / 4)
             control->bytes_per_s = 0;
     } else if (control->heard_io < NEIGHBOUR) {
-        control->depth++;
+        control->depth =
+            control->depth < control->depth_max / 2 ? control->depth * 2 : control->depth_max;
     }
 }
 
@@ -190,5 +243,6 @@ void pace_control_step(struct pace_control *control, const struct pace_window *w
         return;
     }
     control->reason = reason;
+    control->is_for_disk = reason != PST_PACE_CPU;
     go_down(control);
 }

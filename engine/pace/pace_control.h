@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PACE_HEARD 3
+
 /* Why a node is slower than it could be. */
 enum pst_pace_reason {
     PST_PACE_FREE,    /* it is not */
@@ -47,16 +49,20 @@ struct pace_control {
 
     /* From here on its own. */
     uint64_t measured;                    /* bytes a second, of late */
+    uint64_t rate_before;                 /* in the last step */
     uint64_t peak;                        /* the most of that, of late, where no limit counted */
     uint64_t lowest_ns, lowest_before_ns; /* mean latency: of this window of many steps, and the
                                              one before; UINT64_MAX: none yet */
     uint32_t steps;                       /* of this one */
     uint32_t slow;                        /* steps in a row with a high latency */
+    bool is_for_disk;                     /* that it went down */
     uint32_t calm;                        /* steps in a row without pressure */
     uint32_t hold;                        /* steps until it may go down again */
     uint32_t until_quiet;
     uint32_t io, cpu;             /* per mille of the time that others wait, of late */
-    uint32_t heard_io, heard_cpu; /* the same without us */
+    uint32_t heard_io, heard_cpu; /* the same without us: the medians of */
+    uint32_t last_io[PACE_HEARD], last_cpu[PACE_HEARD]; /* quiet windows */
+    uint32_t heard;                                     /* their number */
 };
 
 /* io, cpu: per mille of the time before we began. depth_max: PST_DEPTH_MIN at least. */

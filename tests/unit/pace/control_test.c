@@ -126,18 +126,83 @@ static void it_recovers_when_the_neighbour_goes(void)
     CU_ASSERT_EQUAL(control.reason, PST_PACE_FREE);
 }
 
-static void it_begins_shallow_where_others_were_there_before(void)
+/* The pressure of the last 10 s is of who was there then: the backup before us, for one. */
+static void it_hears_soon_whether_others_are_still_there(void)
 {
-    begin(100, 0);
+    begin(600, 0);
     world.harm_per_disk = 300;
-    steps(5);
+    steps(9);
     CU_ASSERT_TRUE(control.depth < DEPTH);
     CU_ASSERT_EQUAL(control.reason, PST_PACE_IO);
+    begin(600, 0);
+    world.io = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        step();
+        CU_ASSERT_TRUE(is_free());
+    }
+    CU_ASSERT_TRUE(world.quiet >= 2 && world.quiet <= 5);
+}
+
+/* As a journal's commit is heard, once in a while. */
+static void one_window_with_others_is_no_neighbour(void)
+{
+    begin(0, 0);
+    world.harm_per_disk = 300;
+    for (uint32_t i = 0; i < 6000; i++) {
+        world.io = world.quiet % 3 == 1 ? 400 : 0;
+        step();
+        CU_ASSERT_TRUE(is_free());
+    }
+    CU_ASSERT_TRUE(world.quiet > 30);
+}
+
+/* Once it is full all the time, a disk shows nothing of others: what was seen before does not last.
+ */
+static void what_is_not_seen_any_more_is_forgotten(void)
+{
+    begin(0, 0);
+    struct pace_window window = {.elapsed_ns = 100 * MS,
+                                 .threads = 1,
+                                 .bytes = 20 * MIB,
+                                 .has_pressure = true,
+                                 .io_stall_ns = 60 * MS};
+    pace_control_step(&control, &window);
+    window.own_io_ns = window.io_stall_ns = 100 * MS;
+    for (uint32_t i = 0; i < 30; i++)
+        pace_control_step(&control, &window);
+    CU_ASSERT_TRUE(is_free());
+}
+
+static void hear_others(uint32_t io)
+{
+    for (uint32_t i = 0; i < PACE_HEARD; i++) {
+        struct pace_window window = {.elapsed_ns = 50 * MS,
+                                     .is_quiet = true,
+                                     .has_pressure = true,
+                                     .io_stall_ns = 50 * MS * io / 1000};
+        pace_control_step(&control, &window);
+    }
+}
+
+/* Whoever else uses the disk: a small depth costs little of the rate. */
+static void a_neighbour_makes_it_shallow_before_any_harm(void)
+{
+    begin(0, 0);
+    hear_others(30);
+    struct pace_window window = {
+        .elapsed_ns = 100 * MS, .threads = 1, .bytes = 20 * MIB, .has_pressure = true};
+    pace_control_step(&control, &window);
+    CU_ASSERT_EQUAL(control.depth, 4);
+    for (uint32_t i = 0; i < 10; i++)
+        pace_control_step(&control, &window);
+    CU_ASSERT_EQUAL(control.depth, 4);
+    CU_ASSERT_EQUAL(control.bytes_per_s, 0);
 }
 
 static void a_spike_is_no_pressure(void)
 {
-    begin(30, 0);
+    begin(0, 0);
+    hear_others(30);
     for (uint32_t i = 0; i < 100; i++) {
         /* half the disk is enough for us */
         struct pace_window window = {.elapsed_ns = 100 * MS,
@@ -151,13 +216,14 @@ static void a_spike_is_no_pressure(void)
         window.transfer_ns = 20 * (i % 10 < 2 ? 50 * MS : MS);
         control.wants_quiet = false;
         pace_control_step(&control, &window);
-        CU_ASSERT_TRUE(is_free());
+        CU_ASSERT_TRUE(control.depth == 4 && control.bytes_per_s == 0);
     }
 }
 
 static void lasting_slowness_beside_a_neighbour_is(void)
 {
-    begin(30, 0);
+    begin(0, 0);
+    hear_others(30);
     for (uint32_t i = 0; i < 20; i++) {
         struct pace_window window = {.elapsed_ns = 100 * MS,
                                      .threads = 1,
@@ -201,7 +267,7 @@ static void half_of_its_own_rate_is_a_floor(void)
     world.harm_per_disk = 100000;
     steps(1000);
     CU_ASSERT_TRUE(control.bytes_per_s >= DISK / 2 - DISK / 50);
-    CU_ASSERT_TRUE(control.bytes_per_s <= DISK / 2 + DISK / 10);
+    CU_ASSERT_TRUE(control.bytes_per_s <= DISK / 2 + DISK / 5);
 }
 
 static void a_stuck_disk_is_outlived(void)
@@ -256,8 +322,12 @@ int main(void)
         {"alone it is never held back", alone_it_is_never_held_back},
         {"a neighbour is given way, in depth first", a_neighbour_is_given_way_in_depth_first},
         {"it recovers when the neighbour goes", it_recovers_when_the_neighbour_goes},
-        {"it begins shallow where others were there before",
-         it_begins_shallow_where_others_were_there_before},
+        {"it hears soon whether others are still there",
+         it_hears_soon_whether_others_are_still_there},
+        {"one window with others is no neighbour", one_window_with_others_is_no_neighbour},
+        {"what is not seen any more is forgotten", what_is_not_seen_any_more_is_forgotten},
+        {"a neighbour makes it shallow before any harm",
+         a_neighbour_makes_it_shallow_before_any_harm},
         {"a spike is no pressure", a_spike_is_no_pressure},
         {"lasting slowness beside a neighbour is", lasting_slowness_beside_a_neighbour_is},
         {"the floor holds", the_floor_holds},
