@@ -93,6 +93,16 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
     return take_place(part, bytes);
 }
 
+bool pst_part_is_blank(const void *block, uint64_t bytes)
+{
+    const uint8_t *first = block;
+    for (uint64_t i = 0; i < bytes; i++) {
+        if (first[i] != 0)
+            return false;
+    }
+    return true;
+}
+
 void pst_part_resume(struct pst_part *part, const void *block)
 {
     const struct pst_part_header *header = block;

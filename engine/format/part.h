@@ -50,6 +50,10 @@ struct pst_part_place {
 void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
                     uint32_t chunk_bytes, uint32_t ldm, uint64_t created_unix_ns, void *block);
 
+/* Whether the beginning of a file is that of a part that was never begun: created, perhaps
+ * preallocated, but without its header. */
+bool pst_part_is_blank(const void *block, uint64_t bytes);
+
 /* Takes up a part that was cut off: block is its header, which has passed its check. Its chunks are
  * then adopted, in their order; what is sealed after that follows them. */
 void pst_part_resume(struct pst_part *part, const void *block);

@@ -10,21 +10,12 @@
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/chunk.h"
+#include "engine/format/part.h"
 #include "engine/protocol/debris.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/verified.h"
-
-/* A part that was never begun: created, perhaps preallocated, but without its header. */
-static bool is_blank(const char *block, int bytes)
-{
-    for (int i = 0; i < bytes; i++) {
-        if (block[i] != 0)
-            return false;
-    }
-    return true;
-}
 
 /* Whether a file is the part that this node wrote under that name, of a uid unless it is NULL: 1, 0
  * or an error. Only such files are removed. */
@@ -40,7 +31,7 @@ static int is_own_part(const struct pst_archive *archive, int directory, const c
     int bytes = repository_read_head(repository, directory, name, block, sizeof(block));
     if (bytes < 0)
         return bytes == -ENOENT ? 0 : bytes;
-    if (is_blank(block, bytes))
+    if (pst_part_is_blank(block, (uint64_t)bytes))
         return 1;
     struct pst_damage damage;
     if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage))

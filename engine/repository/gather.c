@@ -298,8 +298,19 @@ static void begin_part(struct gather *gather, const struct pst_part_identity *id
     put(gather, gather->block, all);
 }
 
-/* Whether the part has its header; then the part is taken up. -PST_E_MISPLACED: it is another one.
- */
+/* Why a file without the part's header is not overwritten; 0: nothing was written to it. */
+static int refuse_other(const struct gather *gather)
+{
+    uint32_t bytes = gather->window_has < PST_BLOCK_BYTES ? gather->window_has : PST_BLOCK_BYTES;
+    struct pst_damage damage;
+    if (pst_part_is_blank(gather->window, bytes))
+        return 0;
+    bool is_part = pst_part_header_check(gather->window, bytes, NULL, &damage) == 0;
+    return is_part ? -PST_E_MISPLACED : -PST_E_CORRUPT;
+}
+
+/* Whether the part has its header; then the part is taken up. -PST_E_MISPLACED, -PST_E_CORRUPT: the
+ * file is another part, or none. */
 static int take_header(struct gather *gather, const struct pst_part_identity *identity,
                        bool *has_header)
 {
@@ -307,10 +318,10 @@ static int take_header(struct gather *gather, const struct pst_part_identity *id
     struct pst_damage damage;
     *has_header = false;
     int error = gather->is_open ? have(gather, 0, PST_BLOCK_BYTES, &block) : 0;
-    if (error || !block)
+    if (error)
         return error;
-    if (pst_part_header_check(block, PST_BLOCK_BYTES, identity, &damage) != 0)
-        return pst_part_header_check(block, PST_BLOCK_BYTES, NULL, &damage) ? 0 : -PST_E_MISPLACED;
+    if (!block || pst_part_header_check(block, PST_BLOCK_BYTES, identity, &damage) != 0)
+        return refuse_other(gather);
     const struct pst_part_header *header = block;
     *has_header =
         header->chunk_bytes == gather->draft->chunk_bytes && header->cipher == PST_CIPHER_NONE;

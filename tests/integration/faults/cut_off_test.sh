@@ -164,6 +164,16 @@ back_up
 [ "$(stored)" = "$all" ] || fail "$(stored) bytes are stored"
 [ "$(cksum <"$disk/elsewhere/BACKUP-1.1.data")" = "$sum" ] || fail 'a file elsewhere was changed'
 rm -rf "$to" "$disk/elsewhere"
+for bytes in 20 100000; do
+    cut_off after.BACKUP_FRAGMENT_CONF 4
+    head -c "$bytes" /dev/urandom >"$to/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data"
+    sum=$(cksum <"$to/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data")
+    back_up
+    [ "$(stored)" = "$all" ] || fail "$(stored) bytes are stored"
+    [ "$(cksum <"$to/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data")" = "$sum" ] || fail 'what is no part was changed'
+    expect_whole
+    rm -rf "$to"
+done
 
 # At any moment.
 for round in 1 2 3 4 5 6; do
