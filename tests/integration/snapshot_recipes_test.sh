@@ -118,6 +118,13 @@ references --config "$disk/btrfs.ini" >/dev/null
 [ "$(references --config "$disk/btrfs.ini")" = "$files" ] || fail 'a second snapshot: files are not known again'
 [ "$(references)" = "$files" ] || fail 'after a snapshot: files are not known again'
 [ "$(references --config "$disk/btrfs.ini")" = "$files" ] || fail 'in a snapshot: files are not known again'
+
+# a subvolume below it is not in the snapshot, which must not look as if it had been empty
+btrfs subvolume create "$volume/nested" >/dev/null
+echo kept >"$volume/nested/file"
+expect_exit 3 "$penstock" backup --config "$disk/btrfs.ini" --source "app=dir:$volume" --to "$memory/to" --one-file-system=no
+expect_message 'does not have the subvolumes in it.*nested'
+expect_exit 0 "$penstock" backup --source "app=dir:$volume" --to "$memory/to" --one-file-system=no
 umount "$volume"
 
 mount_new xfs 320

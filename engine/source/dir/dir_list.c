@@ -22,6 +22,7 @@
 #include "engine/source/dir/identity.h"
 #include "engine/source/dir/links.h"
 #include "engine/source/dir/notes.h"
+#include "engine/source/dir/subvolume.h"
 #include "engine/source/dir/tree.h"
 #include "penstock/packer.h"
 
@@ -418,9 +419,11 @@ static bool is_left_empty(struct listing_job *job, const struct found *found)
         notes_own(&job->notes, found->path);
         return true;
     }
-    if (job->excludes.filter->crosses_file_systems || status->st_dev == job->device)
+    bool crosses = job->excludes.filter->crosses_file_systems;
+    if (status->st_dev == job->device ||
+        (crosses && !subvolume_is_missing(found->directory, found->name, status)))
         return false;
-    notes_other_system(&job->notes, found->path);
+    (crosses ? notes_missing_subvolume : notes_other_system)(&job->notes, found->path);
     return true;
 }
 

@@ -63,6 +63,18 @@ void notes_other_system(struct notes *notes, const char *path)
                 notes->source->name, tree_printable(path, text, sizeof(text)));
 }
 
+void notes_missing_subvolume(struct notes *notes, const char *path)
+{
+    char text[PST_LOG_LINE_BYTES];
+    notes->listing->unreadable++;
+    if (notes->sink->unreadable)
+        notes->sink->unreadable(notes->sink, path);
+    pst_log(PST_LOG_WARNING,
+            "source %s: a snapshot of Btrfs does not have the subvolumes in it, so what is in this "
+            "one is not in the backup; make it a source of its own: \"%s\"",
+            notes->source->name, tree_printable(path, text, sizeof(text)));
+}
+
 void notes_own(struct notes *notes, const char *path)
 {
     char text[PST_LOG_LINE_BYTES];

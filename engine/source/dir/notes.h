@@ -35,6 +35,9 @@ void notes_kernel_system(struct notes *notes, const char *path);
 /* Likewise of other file systems. */
 void notes_other_system(struct notes *notes, const char *path);
 
+/* A subvolume that the snapshot lacks, which counts as what cannot be read. */
+void notes_missing_subvolume(struct notes *notes, const char *path);
+
 /* The backup directory, which is not backed up into itself. */
 void notes_own(struct notes *notes, const char *path);
 
