@@ -71,6 +71,7 @@ int main(int argc, char **argv)
     if (!occupy_closed_streams())
         return CLI_EXIT_FAILED;
     raise_limits();
+    signal(SIGCHLD, SIG_DFL); /* ignored, as it may be by whoever starts it, children are lost */
     signal(SIGUSR1, SIG_IGN); /* it asks for the progress, and most commands have none */
     pst_log_find_journal(PST_JOURNAL_SOCKET);
     return (int)cli_commands_run(commands, argc, argv);
