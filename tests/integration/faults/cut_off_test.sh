@@ -104,6 +104,7 @@ sleep 2.1
 for count in 1 2 3; do cut_off after.BACKUP_FRAGMENT_CONF "$count"; done
 head -c 16000000 /dev/urandom >"$tree/large2"
 rm "$tree/sub/faab"
+changed_at=$SECONDS
 all=$((all - 20000))
 back_up
 [ "$(manifest .base.number)" = "$complete" ] || fail "its base is $(manifest .base)"
@@ -116,7 +117,8 @@ echo "killed thrice: $(stored) bytes stored, of $(manifest '.origins | length') 
 [ "$(manifest '.origins | length')" -ge 2 ] || fail 'nothing of the first ones is used'
 expect_whole
 
-# Killed when all is written, and when what was cut off is gathered.
+# Killed when all is written, and when what was cut off is gathered. A file that is too young is read again.
+while [ $((SECONDS - changed_at)) -lt 4 ]; do sleep 0.5; done
 for point in before.ARCHIVE_MANIFEST_REQ before.ARCHIVE_DECIDE_REQ; do
     rm -rf "$to"
     cut_off "$point" 1
