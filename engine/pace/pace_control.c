@@ -207,7 +207,7 @@ static void go_down(struct pace_control *control)
  * nobody else uses the disk. Who was held back for a neighbour who is gone is free at once. */
 static void go_up(struct pace_control *control)
 {
-    if (control->is_for_disk && control->heard_io < NEIGHBOUR && agree(control)) {
+    if (control->is_for_neighbour && control->heard_io < NEIGHBOUR && agree(control)) {
         control->bytes_per_s = 0;
         control->depth = control->depth_max;
     }
@@ -243,6 +243,6 @@ void pace_control_step(struct pace_control *control, const struct pace_window *w
         return;
     }
     control->reason = reason;
-    control->is_for_disk = reason != PST_PACE_CPU;
+    control->is_for_neighbour = reason != PST_PACE_CPU && hears_neighbour(control);
     go_down(control);
 }

@@ -55,7 +55,7 @@ struct pace_control {
                                              one before; UINT64_MAX: none yet */
     uint32_t steps;                       /* of this one */
     uint32_t slow;                        /* steps in a row with a high latency */
-    bool is_for_disk;                     /* that it went down */
+    bool is_for_neighbour;                /* that it went down: who used the disk was heard */
     uint32_t calm;                        /* steps in a row without pressure */
     uint32_t hold;                        /* steps until it may go down again */
     uint32_t until_quiet;

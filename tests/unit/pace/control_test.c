@@ -313,6 +313,11 @@ static void without_pressure_files_latency_alone_counts(void)
     steps(20);
     CU_ASSERT_EQUAL(control.reason, PST_PACE_LATENCY);
     CU_ASSERT_EQUAL(control.depth, PST_DEPTH_MIN);
+    world.latency_ns /= 9; /* by the limit, perhaps: nothing says that anybody has gone */
+    step();
+    CU_ASSERT_FALSE(is_free());
+    steps(200);
+    CU_ASSERT_TRUE(is_free());
     CU_ASSERT_EQUAL(world.quiet, 0);
 }
 
