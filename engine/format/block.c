@@ -14,6 +14,12 @@ int format_damage_set(struct pst_damage *damage, uint64_t offset, uint64_t bytes
     return error;
 }
 
+bool format_is_zero(const void *bytes, size_t count)
+{
+    const uint8_t *first = bytes;
+    return count == 0 || (first[0] == 0 && memcmp(first, first + 1, count - 1) == 0);
+}
+
 bool format_identity_is_legal(const struct pst_part_identity *identity)
 {
     return identity->number >= 1 && identity->node >= 1 && identity->node <= PST_NODES_MAX &&

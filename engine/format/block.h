@@ -6,6 +6,7 @@
 #define PST_ENGINE_FORMAT_BLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "engine/base/limits.h"
 #include "engine/format/head.h"
@@ -42,6 +43,9 @@ int format_damage_set(struct pst_damage *damage, uint64_t offset, uint64_t bytes
 /* The field of a struct that begins the checked memory. */
 #define DAMAGED_FIELD(damage, type, field, what, error)                                            \
     format_damage_set(damage, offsetof(type, field), sizeof(((type *)0)->field), what, error)
+
+/* Whether there is nothing but zeros; true for no bytes. */
+bool format_is_zero(const void *bytes, size_t count);
 
 bool format_identity_is_legal(const struct pst_part_identity *identity);
 

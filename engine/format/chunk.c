@@ -102,11 +102,6 @@ static void zero_gaps(struct pst_chunk_header *header, uint8_t *payload, uint32_
     memset(payload + end, 0, padded(payload_bytes) - end);
 }
 
-static bool is_zero(const uint8_t *bytes, size_t count)
-{
-    return count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0);
-}
-
 bool pst_chunk_gaps_are_zero(const void *buffer)
 {
     const struct pst_chunk_header *header = buffer;
@@ -114,11 +109,11 @@ bool pst_chunk_gaps_are_zero(const void *buffer)
     uint32_t end = 0;
     for (uint32_t i = 0; i < header->pieces_count; i++) {
         const struct pst_chunk_piece *piece = &header->pieces[i];
-        if (!is_zero(payload + end, piece->payload_offset - end))
+        if (!format_is_zero(payload + end, piece->payload_offset - end))
             return false;
         end = piece->payload_offset + piece->bytes;
     }
-    return is_zero(payload + end, padded(header->stored_bytes) - end);
+    return format_is_zero(payload + end, padded(header->stored_bytes) - end);
 }
 
 /* The payload is complete, its gaps and what follows it zero. */

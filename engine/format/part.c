@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "engine/format/block.h"
 #include "engine/format/directories.h"
 
 void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
@@ -95,12 +96,7 @@ static struct pst_part_place enter(struct pst_part *part, const void *chunk, con
 
 bool pst_part_is_blank(const void *block, uint64_t bytes)
 {
-    const uint8_t *first = block;
-    for (uint64_t i = 0; i < bytes; i++) {
-        if (first[i] != 0)
-            return false;
-    }
-    return true;
+    return format_is_zero(block, bytes);
 }
 
 void pst_part_resume(struct pst_part *part, const void *block)
