@@ -153,12 +153,11 @@ static int gather(const struct pst_archive *archive, int backup, struct pst_node
     return pst_is_own_error(error) ? error : 0;
 }
 
-/* Once it is gathered its parts have lengths. */
 static bool is_to_be_gathered(const struct pst_archive *archive,
                               const struct pst_node_manifest *draft, uint32_t number)
 {
     return draft->common.number == number && draft->node == archive->config->node &&
-           draft->parts[0].file_bytes == 0 && base_is_same_series(draft, &archive->node);
+           !gather_is_done(draft) && base_is_same_series(draft, &archive->node);
 }
 
 static int gather_one(const struct pst_archive *archive, int backup, uint32_t number, void *context)
@@ -197,7 +196,7 @@ static int remove_one(const struct pst_archive *archive, int backup, uint32_t nu
     if (!draft)
         return -ENOMEM;
     int error = node_manifest_read(archive->repository, backup, name.text, draft, NULL, NULL);
-    bool is_gathered = !error && draft->parts[0].file_bytes > 0;
+    bool is_gathered = !error && gather_is_done(draft);
     if (error)
         pst_log(PST_LOG_WARNING, "%s/%s: left alone: %s: %s", archive->repository->path,
                 layout_backup(number).text, name.text, pst_error_text(error));

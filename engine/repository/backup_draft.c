@@ -9,20 +9,16 @@
 
 #include "engine/base/own_error.h"
 #include "engine/repository/backup_origins.h"
+#include "engine/repository/gather.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/node_manifest.h"
 
-/* Of a backup that is in work, or was not gathered, parts have no length yet. */
-static bool is_gathered(const struct pst_backup *backup, uint32_t node,
-                        const struct pst_node_manifest *draft)
+static bool is_of_backup(const struct pst_backup *backup, uint32_t node,
+                         const struct pst_node_manifest *draft)
 {
     const struct pst_manifest_common *common = &draft->common;
-    bool is_of_backup =
-        common->number == backup->number && draft->node == node &&
-        (!backup->has_uid || memcmp(common->uid, backup->uid, sizeof(backup->uid)) == 0);
-    for (uint32_t i = 0; is_of_backup && i < draft->parts_count; i++)
-        is_of_backup = draft->parts[i].file_bytes > 0;
-    return is_of_backup;
+    return common->number == backup->number && draft->node == node &&
+           (!backup->has_uid || memcmp(common->uid, backup->uid, sizeof(backup->uid)) == 0);
 }
 
 /* Where it comes among those that are known; they ascend. */
@@ -69,7 +65,8 @@ static int read_draft(struct pst_backup *backup, struct pst_repository *reposito
         return -ENOMEM;
     int error = node_manifest_read(repository, directory, name, draft, NULL, NULL);
     if (!error) {
-        error = is_gathered(backup, node, draft) ? enter(backup, draft) : -ENOENT;
+        bool counts = is_of_backup(backup, node, draft) && gather_is_done(draft);
+        error = counts ? enter(backup, draft) : -ENOENT;
         if (error)
             pst_manifest_release_node(draft);
     }

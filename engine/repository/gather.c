@@ -384,3 +384,12 @@ int gather_parts(struct pst_repository *repository, int backup, struct pst_node_
     free_buffers(&gather);
     return !error && gather.data_chunks == 0 ? -ENOENT : error;
 }
+
+bool gather_is_done(const struct pst_node_manifest *draft)
+{
+    for (uint32_t i = 0; i < draft->parts_count; i++) {
+        if (draft->parts[i].file_bytes == 0)
+            return false;
+    }
+    return true;
+}

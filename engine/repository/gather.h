@@ -19,4 +19,7 @@ PST_MUST_USE int gather_parts(struct pst_repository *repository, int backup,
                               struct pst_node_manifest *draft, uint64_t limit_ns,
                               struct pst_repository_path *failed);
 
+/* Whether that was done with a draft: its parts have lengths then, all of them. Any thread. */
+bool gather_is_done(const struct pst_node_manifest *draft);
+
 #endif
