@@ -34,20 +34,21 @@ void pst_client_heard_failure(struct pst_node *node, const struct pst_signal *or
     channel_heard_failure(&node->client, order);
 }
 
-static struct pst_client_text *find_text(struct pst_client_texts *texts, uint64_t backup,
-                                         pst_ref where)
+/* PST_CLIENT_TEXTS: there is none. */
+static uint32_t find_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where)
 {
-    for (uint32_t i = 0; i < PST_CLIENT_TEXTS; i++) {
-        if (texts->texts[i].backup == backup && texts->texts[i].where == where)
-            return &texts->texts[i];
-    }
-    return NULL;
+    uint32_t i = 0;
+    while (i < PST_CLIENT_TEXTS &&
+           (texts->texts[i].backup != backup || texts->texts[i].where != where))
+        i++;
+    return i;
 }
 
 const char *pst_client_take_text(struct pst_client_texts *texts, const struct pst_signal *signal)
 {
     const struct pst_source_text *piece = &signal->payload.source_text;
-    struct pst_client_text *text = find_text(texts, signal->backup, piece->where);
+    uint32_t i = find_text(texts, signal->backup, piece->where);
+    struct pst_client_text *text = i < PST_CLIENT_TEXTS ? &texts->texts[i] : NULL;
     if (signal->backup == 0 || pst_ref_node(piece->where) != pst_ref_node(signal->sender_ref) ||
         piece->bytes == 0 || piece->bytes > PST_SOURCE_SAYS_BYTES_MAX)
         return NULL;
@@ -71,12 +72,8 @@ const char *pst_client_take_text(struct pst_client_texts *texts, const struct ps
 
 const char *pst_client_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where)
 {
-    for (uint32_t i = 0; i < PST_CLIENT_TEXTS; i++) {
-        const struct pst_client_text *text = &texts->texts[i];
-        if (text->is_whole && text->backup == backup && text->where == where)
-            return text->text;
-    }
-    return "";
+    uint32_t i = find_text(texts, backup, where);
+    return i < PST_CLIENT_TEXTS && texts->texts[i].is_whole ? texts->texts[i].text : "";
 }
 
 int pst_client_identify(struct pst_client_request *request)

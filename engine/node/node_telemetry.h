@@ -7,8 +7,7 @@
 
 #include "engine/node/node.h"
 
-/* After the start of the node, and before its end. Nothing where there is
- * no EAL. */
+/* After the start of the node, and before its end. Nothing where there is no EAL. */
 void pst_node_telemetry_open(const struct pst_node_config *config, struct pst_node *node);
 void pst_node_telemetry_close(const struct pst_node_config *config);
 

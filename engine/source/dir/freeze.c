@@ -37,10 +37,7 @@ void freeze_fail(struct freeze *freeze, const char *format, ...)
 static void report_thaw(struct freeze *freeze, const char *why)
 {
     freeze->is_left_frozen = true;
-    pst_log(PST_LOG_ERROR,
-            "source %s: --thaw-command has failed, so what --freeze-command did may still be in "
-            "place: undo it by hand: %s",
-            freeze->source->name, why);
+    pst_log(PST_LOG_ERROR, "source %s: " FREEZE_THAW_FAILED "%s", freeze->source->name, why);
 }
 
 static void report_freeze(struct freeze *freeze, const struct freeze_answer *answer, int error)

@@ -16,6 +16,11 @@
 #include "engine/source/guard.h"
 #include "engine/source/source.h"
 
+/* What became of it is logged with this, by the source or, once that is gone, by the guard. */
+#define FREEZE_THAW_FAILED                                                                         \
+    "--thaw-command has failed, so what --freeze-command did may still be in place: undo it by "   \
+    "hand: "
+
 struct freeze {
     const struct pst_freeze_commands *commands; /* borrowed; NULL: there are none */
     struct pst_source *source;

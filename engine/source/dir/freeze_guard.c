@@ -147,10 +147,7 @@ static void leave_broken_pipe(void)
 
 static void report_thaw(const struct job *job, const char *why)
 {
-    report(job,
-           "--thaw-command has failed, so what --freeze-command did may still be in place: undo it "
-           "by hand: ",
-           why);
+    report(job, FREEZE_THAW_FAILED, why);
 }
 
 static void thaw_alone(struct job *job)
