@@ -285,7 +285,8 @@ unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
 
 void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority)
 {
-    static const uint16_t priorities[] = {
+    // Not static: newer kernel headers make the value by an inline function.
+    const uint16_t priorities[] = {
         [PST_IO_PRIORITY_USUAL] = 0,
         [PST_IO_PRIORITY_LOW] = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7),
         [PST_IO_PRIORITY_IDLE] = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0),
