@@ -1,4 +1,5 @@
 # Run by each build: writes FILE, where NAME is the commit of SOURCE, if it is not the one there already.
+cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND git -C ${SOURCE} describe --always --dirty OUTPUT_VARIABLE commit ERROR_QUIET
                 OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(NOT commit)
