@@ -360,13 +360,19 @@ static const struct pst_fragment_descriptor *find_fragment(void *context, uint32
     return source_fragment(context, source, fragment);
 }
 
+/* LDMs start at once, and mostly fail for one reason: the first one says it. */
+static enum pst_log_level failure_level(struct ldm *ldm)
+{
+    return atomic_exchange(&ldm->node->start_has_failed, true) ? PST_LOG_DEBUG : PST_LOG_ERROR;
+}
+
 /* Pinned first: what the thread allocates from here on lies on its NUMA node. */
 static int open_worker(struct ldm *ldm)
 {
     const struct pst_placement *place = &ldm->node->config.plan->ldm[ldm->thread->instance - 1];
     int error = pst_place_pin(place->cpu);
     if (error) {
-        pst_log(PST_LOG_ERROR, "LDM %u: cannot be pinned to CPU %u: %s", ldm->thread->instance,
+        pst_log(failure_level(ldm), "LDM %u: cannot be pinned to CPU %u: %s", ldm->thread->instance,
                 place->cpu, pst_error_text(error));
         return error;
     }
@@ -407,7 +413,7 @@ static int open_arena(struct ldm *ldm)
     if (bytes != SIZE_MAX)
         error = pst_arena_create(config->topology, bytes, place->memory_node, &ldm->arena);
     if (error) {
-        pst_log(PST_LOG_ERROR,
+        pst_log(failure_level(ldm),
                 "LDM %u: no %zu bytes of memory for buffers: %s; lower --depth or --chunk",
                 ldm->thread->instance, bytes, pst_error_text(error));
         return error;
@@ -430,7 +436,7 @@ static int open_ring(struct ldm *ldm)
     int error = pst_ring_open(&ldm->ring, &options);
     if (error) {
         /* Linux 6.14 and later count the queues as locked memory. */
-        pst_log(PST_LOG_ERROR, "LDM %u: no io_uring: %s; %s", ldm->thread->instance,
+        pst_log(failure_level(ldm), "LDM %u: no io_uring: %s; %s", ldm->thread->instance,
                 pst_error_text(error),
                 error == -ENOMEM ? "raise the memlock limit (ulimit -l), or use fewer --ldms"
                                  : "Penstock needs Linux 5.11 with io_uring allowed "

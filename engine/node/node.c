@@ -37,19 +37,34 @@ static bool holds_writers(const struct pst_node_config *config)
     return config->cluster || (may_freeze && config->sources_count > 1);
 }
 
+/* All at once: most of a start is to bring in buffers. Each that was launched is awaited, whatever
+ * becomes of the others, so that it can be stopped. */
+static int start_ldms(struct pst_node *node)
+{
+    int error = 0;
+    uint32_t launched = 0;
+    for (; launched < node->config.plan->ldms && !error; launched++) {
+        struct pst_ldm_thread *ldm = &node->ldms[launched];
+        ldm->instance = launched + 1;
+        /* LDM 1 may hold a fan-out of the master's to every node; a proxy sends an LDM little. */
+        bool is_large = launched == 0 || node->config.cluster; /* nodes may fail all at once */
+        error = worker_launch(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run);
+    }
+    for (uint32_t i = 0; i < launched; i++) {
+        struct pst_worker *worker = &node->ldms[i].worker;
+        int start_error =
+            worker->is_started ? worker_await_start(worker, node->config.start_limit_ns) : 0;
+        error = error ? error : start_error;
+    }
+    return error;
+}
+
 static int start_workers(struct pst_node *node)
 {
     uint64_t start_ns = node->config.start_limit_ns;
-    /* LDM 1 may hold a fan-out of the master's to every node; a proxy sends an LDM little. */
-    for (uint32_t i = 0; i < node->config.plan->ldms; i++) {
-        struct pst_ldm_thread *ldm = &node->ldms[i];
-        ldm->instance = i + 1;
-        bool is_large = i == 0 || node->config.cluster; /* nodes may fail all at once */
-        int error =
-            worker_start(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run, start_ns);
-        if (error)
-            return error;
-    }
+    int error = start_ldms(node);
+    if (error)
+        return error;
     for (uint32_t i = 0; i < node->config.sources_count; i++) {
         struct pst_source_thread *source = &node->sources[i];
         source->source = node->config.sources[i];
@@ -64,13 +79,13 @@ static int start_workers(struct pst_node *node)
             .ldms = node->config.plan->ldms,
             .tables = node->config.tables,
         };
-        int error = source_slots_open(source);
+        error = source_slots_open(source);
         if (!error)
             error = worker_start(&source->worker, node, PST_RING_SIGNALS, source_run, start_ns);
         if (error)
             return error;
     }
-    int error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run, start_ns);
+    error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run, start_ns);
     if (error)
         return error;
     error = pst_channel_open(&node->client, &node->hub_bell,
@@ -121,7 +136,9 @@ static void stop_all(struct pst_node *node)
     for (uint32_t i = 0; i < node->config.sources_count; i++)
         worker_stop(&node->sources[i].worker, &node->sources[i].worker.channel.bell, until_ns);
     for (uint32_t i = 0; i < node->config.plan->ldms; i++)
-        worker_stop(&node->ldms[i].worker, &node->ldms[i].worker.channel.bell, until_ns);
+        worker_order_stop(&node->ldms[i].worker, &node->ldms[i].worker.channel.bell);
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        worker_join(&node->ldms[i].worker, until_ns);
 }
 
 static void free_node(struct pst_node *node)

@@ -75,7 +75,8 @@ struct pst_node {
     struct pst_base *base; /* the archive's, set before a backup is started; NULL: it has none */
     struct pst_sealing *sealing; /* NULL: backups are not sealed */
     atomic_bool is_cancelled; /* the client of a node alone has asked for the end of its backup */
-    atomic_bool is_hung;      /* a backup cannot be ended, for a thread hangs */
+    atomic_bool start_has_failed; /* an LDM has said why */
+    atomic_bool is_hung;          /* a backup cannot be ended, for a thread hangs */
     struct pst_hand hand;
     _Atomic uint32_t files_max;    /* of a source, that an LDM may have open at a time */
     _Atomic uint64_t gci;          /* the highest known here: of earlier backups, and of freezes */

@@ -53,20 +53,6 @@ static void pause_since(uint64_t began_ns)
         nanosleep(&pause, NULL);
 }
 
-/* A thread may hang at its start, in a driver say: that is no reason to hang with it. */
-static int await_start(struct pst_worker *worker, uint64_t wait_ns)
-{
-    uint64_t began_ns = pst_monotonic_ns();
-    while (atomic_load(&worker->ready) == WORKER_STARTING) {
-        if (pst_monotonic_ns() - began_ns > wait_ns) {
-            worker->is_lost = true;
-            return -ETIMEDOUT;
-        }
-        pause_since(began_ns);
-    }
-    return atomic_load(&worker->ready);
-}
-
 /* Not pthread_clockjoin_np(3): the thread sanitizer of gcc 12 sees no join there, and the other
  * timed join goes by a clock that may be set. */
 static bool await_end(struct pst_worker *worker, uint64_t until_ns)
@@ -87,19 +73,38 @@ static void *run_worker(void *argument)
     return worker->run(worker);
 }
 
-int worker_start(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
-                 void *(*run)(void *), uint64_t wait_ns)
+int worker_launch(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
+                  void *(*run)(void *))
 {
     worker->node = node;
     worker->slots = slots;
     worker->run = run;
+    worker->launched_ns = pst_monotonic_ns();
     atomic_init(&worker->must_stop, false);
     atomic_init(&worker->ready, WORKER_STARTING);
     int error = pst_thread_create(&worker->thread, run_worker, worker);
-    if (error)
-        return error;
-    worker->is_started = true;
-    return await_start(worker, wait_ns);
+    worker->is_started = !error;
+    return error;
+}
+
+/* A thread may hang at its start, in a driver say: that is no reason to hang with it. */
+int worker_await_start(struct pst_worker *worker, uint64_t wait_ns)
+{
+    while (atomic_load(&worker->ready) == WORKER_STARTING) {
+        if (pst_monotonic_ns() - worker->launched_ns > wait_ns) {
+            worker->is_lost = true;
+            return -ETIMEDOUT;
+        }
+        pause_since(worker->launched_ns);
+    }
+    return atomic_load(&worker->ready);
+}
+
+int worker_start(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
+                 void *(*run)(void *), uint64_t wait_ns)
+{
+    int error = worker_launch(worker, node, slots, run);
+    return error ? error : worker_await_start(worker, wait_ns);
 }
 
 int worker_open(struct pst_worker *worker)
@@ -114,14 +119,25 @@ void worker_report_start(struct pst_worker *worker, int error)
     atomic_store(&worker->ready, error);
 }
 
-void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell, uint64_t until_ns)
+void worker_order_stop(struct pst_worker *worker, struct pst_doorbell *bell)
 {
     if (!worker->is_started)
         return;
     atomic_store_explicit(&worker->must_stop, true, memory_order_release);
-    if (worker->is_lost) /* should it ever go on, it ends at once */
+    if (!worker->is_lost) /* should a lost one ever go on, it ends at once */
+        pst_doorbell_ring(bell);
+}
+
+void worker_join(struct pst_worker *worker, uint64_t until_ns)
+{
+    if (!worker->is_started || worker->is_lost)
         return;
-    pst_doorbell_ring(bell);
     worker->is_lost = !await_end(worker, until_ns);
     worker->is_started = worker->is_lost;
+}
+
+void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell, uint64_t until_ns)
+{
+    worker_order_stop(worker, bell);
+    worker_join(worker, until_ns);
 }

@@ -25,14 +25,22 @@ struct pst_worker {
     pthread_t thread;
     bool is_started;
     bool is_lost; /* it hangs: never joined, and its memory never freed */
+    uint64_t launched_ns;
     atomic_bool must_stop;
     atomic_int ready; /* WORKER_STARTING, 0, or -errno */
 };
 
 #define WORKER_STARTING 1
 
-/* Starts the thread; main thread, which waits until the worker has reported its start, for
- * wait_ns at most. 0 or -errno: that of the start; -ETIMEDOUT: the worker is lost. */
+/* Creates the thread. Main thread, as for all that start and stop it. 0 or -errno. */
+PST_MUST_USE int worker_launch(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
+                               void *(*run)(void *));
+
+/* Waits until the worker has reported its start, for wait_ns at most since its launch. 0 or -errno:
+ * that of the start; -ETIMEDOUT: the worker is lost. */
+PST_MUST_USE int worker_await_start(struct pst_worker *worker, uint64_t wait_ns);
+
+/* Both: for a worker that starts by itself. */
 PST_MUST_USE int worker_start(struct pst_worker *worker, struct pst_node *node, uint32_t slots,
                               void *(*run)(void *), uint64_t wait_ns);
 
@@ -42,8 +50,14 @@ PST_MUST_USE int worker_start(struct pst_worker *worker, struct pst_node *node, 
 PST_MUST_USE int worker_open(struct pst_worker *worker);
 void worker_report_start(struct pst_worker *worker, int error);
 
-/* Has the thread end, wakes it by its bell, and joins it; if it has not ended at until_ns
- * (CLOCK_MONOTONIC) it is lost. Nothing where none was started. Main thread. */
+/* Has the thread end, and wakes it by its bell. Nothing where none was started. */
+void worker_order_stop(struct pst_worker *worker, struct pst_doorbell *bell);
+
+/* Joins a thread that was told to end; if it has not ended at until_ns (CLOCK_MONOTONIC) it is
+ * lost. Nothing where none was started. */
+void worker_join(struct pst_worker *worker, uint64_t until_ns);
+
+/* Both: for a worker that ends by itself. */
 void worker_stop(struct pst_worker *worker, struct pst_doorbell *bell, uint64_t until_ns);
 
 /* Whether no signal waits from the hub and the worker need not stop: a sleeper's last look. Its own

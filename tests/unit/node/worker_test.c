@@ -78,11 +78,37 @@ static void a_worker_opens_its_own_channel(void)
     pst_doorbell_close(&node->hub_bell);
 }
 
+static atomic_int starting;
+
+/* Starts only while another does. */
+static void *meet(void *argument)
+{
+    atomic_fetch_add(&starting, 1);
+    while (atomic_load(&starting) < 2)
+        sched_yield();
+    worker_report_start(argument, 0);
+    return NULL;
+}
+
+static void workers_that_are_launched_start_at_once(void)
+{
+    struct pst_node *node = node_with_bell();
+    struct pst_worker workers[2] = {0};
+    for (uint32_t i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL_FATAL(worker_launch(&workers[i], node, 64, meet), 0);
+    for (uint32_t i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL(worker_await_start(&workers[i], START_NS), 0);
+    for (uint32_t i = 0; i < 2; i++)
+        worker_stop(&workers[i], &node->hub_bell, pst_monotonic_ns() + START_NS);
+    pst_doorbell_close(&node->hub_bell);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"a start that hangs is given up", a_start_that_hangs_is_given_up},
         {"a start that fails says why", a_start_that_fails_says_why},
+        {"workers that are launched start at once", workers_that_are_launched_start_at_once},
         {"a worker opens its own channel", a_worker_opens_its_own_channel},
         CU_TEST_INFO_NULL,
     };
