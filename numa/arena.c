@@ -188,6 +188,9 @@ int pst_arena_create(const struct pst_topology *topology, size_t bytes, int32_t 
         note(arena, "not enough free reserved hugepages");
     else
         note(arena, "reserved hugepages failed with %s", pst_error_name(error));
+    /* A last hugepage is brought in faster than the small pages for a part of one. */
+    if (bytes > TRANSPARENT_BYTES && bytes < SIZE_MAX - TRANSPARENT_BYTES)
+        bytes = (bytes + TRANSPARENT_BYTES - 1) / TRANSPARENT_BYTES * TRANSPARENT_BYTES;
     return build(arena, bytes, (size_t)sysconf(_SC_PAGESIZE), 0);
 }
 

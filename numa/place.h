@@ -23,7 +23,7 @@ PST_MUST_USE int pst_place_pin(uint32_t cpu);
  */
 struct pst_arena {
     void *base;        /* aligned to page_bytes */
-    size_t bytes;      /* what was asked for, rounded up to pages */
+    size_t bytes;      /* what was asked for, rounded up to whole (transparent huge) pages */
     size_t page_bytes; /* of a hugepage if hugepages, else of a normal page */
     int32_t numa_node; /* asked for; PST_NUMA_NODE_UNKNOWN: none */
     bool hugepages;    /* MAP_HUGETLB */
