@@ -203,6 +203,13 @@ int pst_arena_reserve(size_t bytes, bool transparent, struct pst_arena *arena)
     return error;
 }
 
+const char *pst_arena_pages(const struct pst_arena *arena)
+{
+    if (arena->hugepages)
+        return "huge";
+    return arena->transparent ? "transparent huge" : "normal";
+}
+
 void pst_arena_destroy(struct pst_arena *arena)
 {
     if (!arena->base)

@@ -52,6 +52,9 @@ PST_MUST_USE int pst_arena_create(const struct pst_topology *topology, size_t by
  */
 PST_MUST_USE int pst_arena_reserve(size_t bytes, bool transparent, struct pst_arena *arena);
 
+/* What its pages are, for a log. */
+const char *pst_arena_pages(const struct pst_arena *arena);
+
 /* Unmaps it. An arena that is all zero, or whose creation failed, is left alone. */
 void pst_arena_destroy(struct pst_arena *arena);
 

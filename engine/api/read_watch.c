@@ -27,6 +27,7 @@ static void look(struct read_watch *watch)
 static void *run(void *argument)
 {
     struct read_watch *watch = argument;
+    pst_thread_name("pst watch");
     pthread_mutex_lock(&watch->lock);
     while (!watch->must_stop) {
         uint64_t due_ns = pst_monotonic_ns() + PST_STALL_LOOK_NS;

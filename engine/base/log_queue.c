@@ -116,6 +116,7 @@ static void *run(void *argument)
 {
     static char line[PST_LOG_LINE_BYTES];
     (void)argument;
+    pst_thread_name("pst log");
     pthread_mutex_lock(&queue.lock);
     while (!queue.must_end || queue.used > 0 || queue.lost > 0) {
         if (queue.used == 0)

@@ -1,7 +1,10 @@
 /* Starts the threads of the engine, and makes what they wait for; called by whoever has threads. */
 #include "engine/base/thread.h"
 
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 int pst_thread_block_signals(sigset_t *before)
@@ -23,6 +26,16 @@ int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
     error = -pthread_create(thread, NULL, run, argument);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
+}
+
+void pst_thread_name(const char *format, ...)
+{
+    char name[16]; /* PR_SET_NAME: prctl(2) */
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(name, sizeof(name), format, arguments);
+    va_end(arguments);
+    (void)prctl(PR_SET_NAME, name);
 }
 
 void pst_condition_init(pthread_cond_t *condition)

@@ -18,6 +18,10 @@ PST_MUST_USE int pst_thread_create(pthread_t *thread, void *(*run)(void *), void
  * but for faults of their own. *before: for pthread_sigmask(SIG_SETMASK). 0 or -errno. */
 PST_MUST_USE int pst_thread_block_signals(sigset_t *before);
 
+/* Names the calling thread, as top -H, ps -L, gdb and perf show it: printf's format, 15 bytes at
+ * the most, the rest is cut off. */
+void pst_thread_name(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* A condition of which pthread_cond_timedwait takes times of CLOCK_MONOTONIC. */
 void pst_condition_init(pthread_cond_t *condition);
 

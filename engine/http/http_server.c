@@ -166,6 +166,7 @@ static void *run(void *argument)
     struct pst_http_server *server = argument;
     struct pollfd polled[2] = {{.fd = server->epoll_fd, .events = POLLIN},
                                {.fd = server->stop_fd, .events = POLLIN}};
+    pst_thread_name("pst http");
     while (polled[1].revents == 0) {
         (void)poll(polled, 2, timeout_ms(server->daemon)); /* an error is one turn too many */
         (void)libmicrohttpd.MHD_run(

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/thread.h"
 #include "engine/node/archive_work.h"
 #include "engine/node/threads.h"
 
@@ -100,6 +101,7 @@ static void run(struct pst_worker *worker, struct archive_server *server)
 void *archive_run(void *argument)
 {
     struct pst_worker *worker = argument;
+    pst_thread_name("pst archive");
     struct pst_node *node = worker->node;
     struct pst_archive *archive = calloc(1, sizeof(*archive));
     struct archive_server server = {

@@ -12,6 +12,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/priority.h"
+#include "engine/base/thread.h"
 #include "engine/node/history.h"
 #include "engine/node/node_fabric.h"
 #include "engine/node/routing.h"
@@ -309,6 +310,7 @@ void *hub_run(void *argument)
 {
     struct pst_worker *worker = argument;
     struct hub hub = {.node = worker->node};
+    pst_thread_name("pst hub");
     hub.routing = (struct routing){.config = &worker->node->config,
                                    .now_ns = now_ns,
                                    .deliver = deliver,

@@ -11,6 +11,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/priority.h"
+#include "engine/base/thread.h"
 #include "engine/key/sealing.h"
 #include "engine/node/history.h"
 #include "engine/node/ldm_pace.h"
@@ -522,13 +523,6 @@ static int open_pipeline(struct ldm *ldm)
     return error;
 }
 
-static const char *pages_of(const struct pst_arena *arena)
-{
-    if (arena->hugepages)
-        return "huge";
-    return arena->transparent ? "transparent huge" : "normal";
-}
-
 static void log_resources(struct ldm *ldm)
 {
     /* Of interest by itself only where something had to be given up. */
@@ -536,7 +530,7 @@ static void log_resources(struct ldm *ldm)
     enum pst_log_level level = is_less && ldm->thread->instance == 1 ? PST_LOG_INFO : PST_LOG_DEBUG;
     pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
             ldm->thread->report.cpu, pst_ring_describe(ldm->ring),
-            (double)ldm->arena.bytes / (1 << 20), pages_of(&ldm->arena),
+            (double)ldm->arena.bytes / (1 << 20), pst_arena_pages(&ldm->arena),
             ldm->arena.note[0] ? "; " : "", ldm->arena.note);
 }
 
@@ -557,6 +551,7 @@ void *ldm_run(void *argument)
 {
     struct pst_ldm_thread *thread = argument;
     struct ldm ldm = {.thread = thread, .node = thread->worker.node};
+    pst_thread_name("pst ldm %u", thread->instance);
     int error = open_worker(&ldm);
     if (!error)
         error = open_arena(&ldm);

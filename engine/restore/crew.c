@@ -68,6 +68,7 @@ static void *run_member(void *argument)
     struct member *member = argument;
     struct crew *crew = member->crew;
     const struct pst_crew *options = crew->options;
+    pst_thread_name("pst worker %u", member->worker + 1);
     if (options->activities)
         pst_activity_bind(&options->activities[member->worker]);
     int pinned = options->cpus ? pst_place_pin(options->cpus[member->worker]) : 0;

@@ -42,6 +42,7 @@ static void *flush_again_and_again(void *argument)
 {
     struct restore_flush *flush = argument;
     uint64_t flushed = 0;
+    pst_thread_name("pst flush");
     pthread_mutex_lock(&flush->mutex);
     while (!flush->ends && !flush->error) {
         uint64_t cached = atomic_load(&flush->run->cached_bytes);

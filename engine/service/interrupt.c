@@ -115,6 +115,7 @@ static void *wait_for_signals(void *argument)
 {
     const sigset_t set = set_of_numbers();
     (void)argument;
+    pst_thread_name("pst signals");
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     for (;;)
         pause();

@@ -309,6 +309,7 @@ static void read_ahead(struct ahead *ahead, struct ahead_dir *dir)
 static void *run(void *argument)
 {
     struct ahead *ahead = argument;
+    pst_thread_name("pst ahead");
     pthread_mutex_lock(&ahead->lock);
     while (!ahead->must_stop) {
         struct ahead_dir *dir = pick(ahead);
