@@ -145,6 +145,10 @@ bool pst_idle(struct pst_idle *idle)
         pause_core();
         return false;
     }
+    if (pst_priority_is_urgent() && pst_priority_may_spin()) {
+        pause_core();
+        return false;
+    }
     if (pst_priority_is_urgent() ||
         now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed))
         return true;

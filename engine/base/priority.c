@@ -4,9 +4,14 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define NICE_MIN (-20)
+
+/* Hub, LDM 1, two sources and their guards, and two more for whom they wait. */
+#define SPIN_CPUS_MIN 8
 
 /* Of the calling thread. */
 static _Thread_local struct {
@@ -59,6 +64,25 @@ int pst_priority_set(enum pst_priority priority)
 bool pst_priority_is_urgent(void)
 {
     return own.priority == PST_PRIORITY_URGENT;
+}
+
+static atomic_int cpus; /* 0: not counted yet */
+
+void pst_priority_suppose_cpus(int count)
+{
+    atomic_store_explicit(&cpus, count, memory_order_relaxed);
+}
+
+bool pst_priority_may_spin(void)
+{
+    int count = atomic_load_explicit(&cpus, memory_order_relaxed);
+    if (count == 0) {
+        cpu_set_t allowed; /* the main thread's: others are pinned */
+        count =
+            sched_getaffinity(getpid(), sizeof(allowed), &allowed) < 0 ? 1 : CPU_COUNT(&allowed);
+        atomic_store_explicit(&cpus, count, memory_order_relaxed);
+    }
+    return count >= SPIN_CPUS_MIN;
 }
 
 int pst_priority_hurry_process(pid_t process, bool is_urgent)

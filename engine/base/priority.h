@@ -19,8 +19,19 @@ enum pst_priority {
 int pst_priority_set(enum pst_priority priority);
 
 /* Whether the calling thread has set URGENT last. Others need its CPU: it sleeps where it would
- * yield. */
+ * yield, or spins if it may. */
 bool pst_priority_is_urgent(void);
+
+/* Whether the process has so many CPUs that whoever holds writers up may spin for the next order,
+ * of which each comes within microseconds, where a sleeper is woken in 20 or more. Any thread, and
+ * children. */
+bool pst_priority_may_spin(void);
+
+/* For tests: as if there were so many CPUs; 0: as many as there are. */
+void pst_priority_suppose_cpus(int count);
+
+/* For so long at a time: a wait that is longer is for something else. */
+#define PST_PRIORITY_SPIN_NS 200000u
 
 /* Likewise of a process with one thread, a child that is not waited for yet: urgent, or normal as
  * the calling thread is. One that has another user's identity takes CAP_SYS_NICE. */

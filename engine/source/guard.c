@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/priority.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -118,11 +119,27 @@ static int wait_readable(int socket, uint64_t deadline_ns)
     }
 }
 
+/* While writers wait for it, whose lock it holds. Whether there is an answer. */
+static bool spin_for(int socket, uint64_t deadline_ns)
+{
+    if (!pst_priority_is_urgent() || !pst_priority_may_spin())
+        return false;
+    uint64_t until_ns = pst_monotonic_ns() + PST_PRIORITY_SPIN_NS;
+    until_ns = until_ns < deadline_ns ? until_ns : deadline_ns;
+    struct pollfd readable = {.fd = socket, .events = POLLIN};
+    int count;
+    do
+        count = poll(&readable, 1, 0);
+    while (count == 0 && pst_monotonic_ns() < until_ns);
+    return count > 0;
+}
+
 int pst_guard_receive(struct pst_guard *guard, uint64_t deadline_ns, void *packet, size_t bytes)
 {
     if (guard->pid == 0)
         return -PST_E_GUARD;
-    int readable = wait_readable(guard->socket, deadline_ns);
+    int readable =
+        spin_for(guard->socket, deadline_ns) ? 1 : wait_readable(guard->socket, deadline_ns);
     if (readable <= 0) {
         kill_guard(guard);
         return readable < 0 ? readable : -ETIMEDOUT;

@@ -22,6 +22,7 @@ struct environment {
     uint64_t pinned_at_ns;
     uint64_t thaw_at_ns;  /* UINT64_MAX: no limit */
     uint64_t watch_at_ns; /* while pinned: when to look how full the map is */
+    uint64_t spin_until_ns;
     uint32_t headroom_percent;
     uint32_t readers_count;
     int reader_fds[LMDB_READERS_MAX + 1]; /* pidfd_open(2); -1: it has ended */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/priority.h"
 #include "engine/source/lmdb/lmdb_environment.h"
 #include "engine/source/lmdb/lmdb_readers.h"
 
@@ -305,6 +306,16 @@ static void look(struct environment *environment)
         watch_map(environment);
 }
 
+/* Spins for the next order, where it may and the last one was of a cut. */
+static int wait_for_request(const struct environment *environment, struct pollfd *watched,
+                            const struct timespec *timeout)
+{
+    int count = 0;
+    while (count == 0 && pst_monotonic_ns() < environment->spin_until_ns)
+        count = poll(watched, 1, 0);
+    return count != 0 ? count : ppoll(watched, 1 + environment->readers_count, timeout, NULL);
+}
+
 /* A request, or what is due; false: the socket has ended. */
 static bool serve(struct environment *environment, int socket)
 {
@@ -315,8 +326,7 @@ static bool serve(struct environment *environment, int socket)
     const struct timespec timeout = {.tv_sec = (time_t)(left_ns / (1000 * NS_PER_MS)),
                                      .tv_nsec = (long)(left_ns % (1000 * NS_PER_MS))};
     readers_fill(environment, watched + 1);
-    int count =
-        ppoll(watched, 1 + environment->readers_count, at_ns == UINT64_MAX ? NULL : &timeout, NULL);
+    int count = wait_for_request(environment, watched, at_ns == UINT64_MAX ? NULL : &timeout);
     if (count < 0)
         return errno == EINTR;
     readers_reap(environment, watched + 1);
@@ -327,6 +337,9 @@ static bool serve(struct environment *environment, int socket)
         return false;
     environment->answer->text[0] = '\0';
     environment->answer->error = carry_out(environment, &request);
+    bool is_of_cut = request.order == LMDB_PREPARE || request.order == LMDB_FREEZE;
+    environment->spin_until_ns =
+        is_of_cut && pst_priority_may_spin() ? pst_monotonic_ns() + PST_PRIORITY_SPIN_NS : 0;
     return send(socket, environment->answer, sizeof(*environment->answer), MSG_NOSIGNAL) >= 0;
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/priority.h"
 #include "net/doorbell.h"
 #include "net/signal_ring.h"
 #include "tests/suite.h"
@@ -194,6 +195,29 @@ static void idle_ends_in_sleep(void)
     }
 }
 
+/* At the end of the spinning that everyone does. */
+static bool goes_on(int cpus)
+{
+    pst_priority_suppose_cpus(cpus);
+    struct pst_idle idle = {.since_ns = now_ns() - PST_IDLE_SPIN_NS};
+    return !pst_idle(&idle);
+}
+
+static void who_is_urgent_spins_where_there_are_cpus(void)
+{
+    (void)pst_priority_set(PST_PRIORITY_URGENT);
+    bool went_on = false;
+    for (int i = 0; i < 1000 && !went_on; i++) /* the kernel may take the CPU away between */
+        went_on = goes_on(8);
+    CU_ASSERT_TRUE(went_on);
+    CU_ASSERT_FALSE(goes_on(7));
+    pst_priority_suppose_cpus(8);
+    struct pst_idle idle = {.since_ns = now_ns() - PST_IDLE_SPIN_NS - PST_IDLE_YIELD_NS};
+    CU_ASSERT_TRUE(pst_idle(&idle));
+    pst_priority_suppose_cpus(0);
+    (void)pst_priority_set(PST_PRIORITY_NORMAL);
+}
+
 /* On a core that something else keeps busy, each yield is a switch to that. */
 #define CROWDED_IDLES 200
 
@@ -360,6 +384,7 @@ static CU_TestInfo tests[] = {
     {"the word alone wakes", the_word_alone_wakes},
     {"a fan-out wakes sleepers only", fan_out_wakes_sleepers_only},
     {"idleness ends in sleep", idle_ends_in_sleep},
+    {"who is urgent spins where there are CPUs", who_is_urgent_spins_where_there_are_cpus},
     {"nobody yields to who computes", nobody_yields_to_who_computes},
     {"no wake-up is lost", no_wake_up_is_lost},
     CU_TEST_INFO_NULL,

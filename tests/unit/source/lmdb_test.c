@@ -12,6 +12,7 @@
 
 #include <lmdb.h>
 
+#include "engine/base/priority.h"
 #include "engine/source/lmdb/lmdb_meta.h"
 #include "engine/source/registry/registry.h"
 #include "tests/unit/source/lmdb_rig.h"
@@ -268,6 +269,21 @@ static void test_meta_pages(void)
     CU_ASSERT_EQUAL(lmdb_meta_decode(page, &meta), -PST_E_FOREIGN);
 }
 
+/* The same freezes by threads that spin. */
+static int have_cpus_to_spare(void)
+{
+    pst_priority_suppose_cpus(8);
+    (void)pst_priority_set(PST_PRIORITY_URGENT);
+    return 0;
+}
+
+static int have_them_no_more(void)
+{
+    (void)pst_priority_set(PST_PRIORITY_NORMAL);
+    pst_priority_suppose_cpus(0);
+    return 0;
+}
+
 int main(void)
 {
     static CU_TestInfo exact[] = {
@@ -293,6 +309,7 @@ int main(void)
     static CU_SuiteInfo suites[] = {
         {"exact", NULL, NULL, NULL, NULL, exact},
         {"freeze", NULL, NULL, NULL, NULL, freeze},
+        {"freeze, spinning", have_cpus_to_spare, have_them_no_more, NULL, NULL, freeze},
         CU_SUITE_INFO_NULL,
     };
     return suites_run(suites);
