@@ -268,24 +268,26 @@ static enum cli_exit print_report(const struct run *run, bool json)
                         report->number, pst_error_text(error));
     struct pst_alert alert = {
         .kind = PST_ALERT_BACKUP_PARTIAL, .backup = report->number, .uid = report->uid};
-    if (report->left_frozen > 0)
-        return cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
-                              "backup %u is complete, but --thaw-command has failed for %s, which "
-                              "may still be frozen; the error before this one says why",
-                              report->number,
-                              cli_value_count_text(report->left_frozen, "source", objects));
-    if (report->unreadable == 0) {
+    if (report->left_frozen + report->unreadable == 0) {
         alert.kind = PST_ALERT_BACKUP_COMPLETE;
         if (pst_log_keeps_alerts()) /* stdout has the report already */
             pst_log_alert(PST_LOG_INFO, &alert, "backup %u is complete", report->number);
         return CLI_EXIT_DONE;
     }
-    return cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
-                          "backup %u is complete, but %s could not be read, or changed during "
-                          "the backup; penstock show names %s",
-                          report->number,
-                          cli_value_count_text(report->unreadable, "object", objects),
-                          report->unreadable == 1 ? "it" : "them");
+    if (report->left_frozen > 0)
+        (void)cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
+                             "backup %u is complete, but --thaw-command has failed for %s, which "
+                             "may still be frozen; the error before this one says why",
+                             report->number,
+                             cli_value_count_text(report->left_frozen, "source", objects));
+    if (report->unreadable > 0)
+        (void)cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
+                             "backup %u is complete, but %s could not be read, or changed during "
+                             "the backup; penstock show names %s",
+                             report->number,
+                             cli_value_count_text(report->unreadable, "object", objects),
+                             report->unreadable == 1 ? "it" : "them");
+    return CLI_EXIT_PARTIAL;
 }
 
 static enum cli_exit back_up(struct run *run)

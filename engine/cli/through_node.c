@@ -196,11 +196,38 @@ static enum cli_exit partial(struct session *session, const json_t *missing)
                     count == 1 ? "is" : "are");
 }
 
+/* Each of them: what a complete backup lacks, and what it has left behind. */
+static enum cli_exit say_gaps(struct session *session, const json_t *message)
+{
+    char text[CLI_VALUE_COUNT_BYTES];
+    uint64_t left_frozen = (uint64_t)number_of(message, "left_frozen");
+    uint64_t without = (uint64_t)number_of(message, "nodes_without_manifest");
+    uint64_t unreadable = (uint64_t)number_of(message, "unreadable");
+    const json_t *missing = json_object_get(message, "missing_nodes");
+    enum cli_exit code = CLI_EXIT_DONE;
+    if (left_frozen > 0)
+        code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
+                        "the backup is complete, but the thaw command of %s has failed, and what "
+                        "was frozen may still be so: the logs of the nodes say where, and why",
+                        cli_value_count_text(left_frozen, "source", text));
+    if (without > 0)
+        code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
+                        "the backup is complete, but the cluster manifest is not stored yet at %s; "
+                        "it is fetched when they return",
+                        cli_value_count_text(without, "node", text));
+    if (unreadable > 0)
+        code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
+                        "the backup is complete, but %s could not be read, or changed "
+                        "during the backup; penstock show names %s",
+                        cli_value_count_text(unreadable, "object", text),
+                        unreadable == 1 ? "it" : "them");
+    return missing ? partial(session, missing) : code;
+}
+
 static enum cli_exit completed(struct session *session, json_t *message)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
     char bytes[CLI_VALUE_TEXT_BYTES];
-    json_int_t unreadable = number_of(message, "unreadable");
     json_int_t logged = number_of(message, "logged_warnings");
     const json_t *missing = json_object_get(message, "missing_nodes");
     double seconds = (double)number_of(message, "elapsed_ns") / 1e9;
@@ -226,19 +253,7 @@ static enum cli_exit completed(struct session *session, json_t *message)
     }
     if (error)
         return not_printed(session->arguments, "is complete", CLI_EXIT_PARTIAL);
-    if (number_of(message, "nodes_without_manifest") > 0)
-        return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete, but the cluster manifest is not stored yet at %s; "
-                        "it is fetched when they return",
-                        cli_value_count_text((uint64_t)number_of(message, "nodes_without_manifest"),
-                                             "node", objects));
-    if (unreadable > 0)
-        return cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete, but %s could not be read, or changed "
-                        "during the backup; penstock show names %s",
-                        cli_value_count_text((uint64_t)unreadable, "object", objects),
-                        unreadable == 1 ? "it" : "them");
-    return missing ? partial(session, missing) : CLI_EXIT_DONE;
+    return say_gaps(session, message);
 }
 
 /* A node of an older version passes over --verify: then no backup is wanted. */

@@ -141,6 +141,8 @@ static void answer(struct pst_source_thread *thread, const struct pst_signal *re
         signal.payload.ref.where = self_ref(thread);
     } else if (request->gsn == PST_SOURCE_FREEZE_REQ) {
         signal.payload.gci.start_gci = node_next_gci(thread->worker.node, pst_unix_ns());
+    } else if (request->gsn == PST_SOURCE_RELEASE_REQ) {
+        signal.payload.release_conf.left_frozen = pst_source_is_left_frozen(thread->source);
     }
     pst_channel_to_hub(&thread->worker.channel, &signal);
 }

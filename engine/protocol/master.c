@@ -99,7 +99,8 @@ static void report_complete(struct pst_master *master, struct pst_actions *actio
     rep->request_id = master->request.request_id;
     rep->start_gci = master->start_gci;
     rep->number = master->request.number;
-    rep->warnings = master->warnings;
+    rep->warnings = pst_u16_at_most(master->warnings);
+    rep->left_frozen = pst_u16_at_most(master->left_frozen);
     rep->manifest_low = pst_uid_low(master->manifest.digest);
     master->completed++;
 }
@@ -306,6 +307,7 @@ static void on_backup_req(struct pst_master *master, const struct pst_signal *re
     master->start_gci = 0;
     master->warnings = 0;
     master->logged = 0;
+    master->left_frozen = 0;
     memset(&master->sums, 0, sizeof(master->sums));
     memset(&master->manifest, 0, sizeof(master->manifest));
     memset(master->node_progress, 0, sizeof(master->node_progress));
@@ -327,6 +329,7 @@ static void collect(struct pst_master *master, const struct pst_signal *answer, 
     case PST_STOP_BACKUP_CONF: {
         pst_sums_add(&master->sums, &payload->stop_conf.sums);
         master->logged += payload->stop_conf.warnings;
+        master->left_frozen += payload->stop_conf.left_frozen;
         struct pst_signal *order = actions_send(actions, PST_ARCHIVE_NODE_ORD, master->self_ref,
                                                 archive_ref(master), master->backup, 0);
         order->payload.archive_item =

@@ -60,6 +60,7 @@ struct pst_master {
     struct pst_commit manifest; /* the cluster manifest */
     uint32_t warnings;          /* nodes that did not store their copy of it */
     uint32_t logged;            /* warnings in the logs of the prepared nodes */
+    uint32_t left_frozen;       /* sources of theirs that say so */
     struct pst_backup_progress node_progress[PST_NODES_MAX];
 
     uint64_t completed; /* backups, since init */

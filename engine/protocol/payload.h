@@ -32,6 +32,12 @@ static inline int pst_error_of(uint32_t reason)
     return reason >= 1 && reason <= PST_REASON_MAX ? -(int)reason : -PST_E_BAD_REQUEST;
 }
 
+/* A count of which there may be more than a signal can say. */
+static inline uint16_t pst_u16_at_most(uint32_t count)
+{
+    return count < UINT16_MAX ? (uint16_t)count : UINT16_MAX;
+}
+
 enum pst_backup_flags {
     PST_BACKUP_SINGLE_THREADED = 1, /* the master talks to LDM 1 of every node */
     PST_BACKUP_ALLOW_MISSING = 2,   /* of those nodes that are there, be it not all */
@@ -93,7 +99,8 @@ struct pst_backup_complete_rep {
     uint64_t request_id;
     uint64_t start_gci;
     uint32_t number;
-    uint32_t warnings;     /* nodes that could not store their copy of the cluster manifest */
+    uint16_t warnings;     /* nodes that could not store their copy of the cluster manifest */
+    uint16_t left_frozen;  /* as in pst_source_release_conf, of all nodes */
     uint64_t manifest_low; /* first 8 bytes of the cluster manifest's digest */
 };
 
@@ -162,7 +169,9 @@ struct pst_backup_progress {
 
 struct pst_stop_backup_conf {
     pst_ref master_ref;
-    uint32_t warnings; /* and errors that the node logged since the backup began; an LDM: 0 */
+    uint16_t warnings;    /* and errors that the node logged since the backup began; UINT16_MAX: or
+                             more; an LDM: 0 */
+    uint16_t left_frozen; /* as in pst_source_release_conf, of the node; an LDM: 0 */
     struct pst_sums sums;
     uint64_t file_bytes; /* of the part file, or of the node manifest */
     uint8_t digest[16];  /* likewise */
@@ -181,6 +190,11 @@ struct pst_source_list_conf {
     uint64_t fragments; /* sent as SOURCE_FRAGMENT_REP in all */
     uint64_t bytes;
     uint64_t unreadable; /* objects that the walk could not read */
+};
+
+struct pst_source_release_conf {
+    pst_ref master_ref;
+    uint32_t left_frozen; /* 1: what its freeze did could not be undone, and may still be there */
 };
 
 struct pst_archive_number {
@@ -278,6 +292,7 @@ union pst_payload {
     struct pst_stop_backup_conf stop_conf;
     struct pst_commit commit;
     struct pst_source_list_conf list_conf;
+    struct pst_source_release_conf release_conf;
     struct pst_archive_number archive_number;
     struct pst_archive_item archive_item;
     struct pst_outcome outcome;

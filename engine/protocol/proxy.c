@@ -46,6 +46,7 @@ static void begin_backup(struct pst_proxy *proxy, const struct pst_signal *defin
     proxy->highest_number = 0;
     proxy->file_bytes = 0;
     proxy->warnings = 0;
+    proxy->left_frozen = 0;
     proxy->progress_is_new = false;
     memset(&proxy->sums, 0, sizeof(proxy->sums));
     memset(&proxy->progress, 0, sizeof(proxy->progress));

@@ -42,6 +42,14 @@ static void add_unreadable(struct pst_proxy *proxy, const struct pst_signal *con
     proxy->sums.unreadable += conf->payload.list_conf.unreadable;
 }
 
+static void add_left_frozen(struct pst_proxy *proxy, const struct pst_signal *conf, uint32_t member,
+                            struct pst_actions *actions)
+{
+    (void)member;
+    (void)actions;
+    proxy->left_frozen += conf->payload.release_conf.left_frozen;
+}
+
 /* A line of the node manifest, for the archive. */
 static void add_part(struct pst_proxy *proxy, const struct pst_signal *conf, uint32_t member,
                      struct pst_actions *actions)
@@ -91,7 +99,8 @@ static void carry_manifest(const struct pst_proxy *proxy, union pst_payload *pay
 {
     payload->stop_conf.sums = proxy->sums;
     payload->stop_conf.file_bytes = proxy->file_bytes;
-    payload->stop_conf.warnings = proxy->warnings;
+    payload->stop_conf.warnings = pst_u16_at_most(proxy->warnings);
+    payload->stop_conf.left_frozen = pst_u16_at_most(proxy->left_frozen);
     memcpy(payload->stop_conf.digest, proxy->digest, sizeof(proxy->digest));
 }
 
@@ -114,7 +123,7 @@ static const struct proxy_script scripts[] = {
     {.gsn = PST_BACKUP_FRAGMENT_REQ,
      .carry = carry_progress,
      .steps = {{.gsn = PST_SOURCE_LIST_REQ, .deals = true, .on_conf = add_unreadable},
-               {.gsn = PST_SOURCE_RELEASE_REQ}}},
+               {.gsn = PST_SOURCE_RELEASE_REQ, .on_conf = add_left_frozen}}},
     {.gsn = PST_STOP_BACKUP_REQ,
      .carry = carry_manifest,
      .steps = {{.gsn = PST_STOP_BACKUP_REQ, .on_conf = add_part},

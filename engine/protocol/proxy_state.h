@@ -62,6 +62,7 @@ struct pst_proxy {
     struct pst_sums sums;    /* of the closed parts, and of what the listing could not read */
     uint64_t file_bytes;     /* of the node manifest, as is the digest */
     uint32_t warnings;       /* that the node logged until then */
+    uint32_t left_frozen;    /* sources that say so */
     uint8_t digest[16];
 
     struct pst_sums progress; /* the sum of ldm_progress */

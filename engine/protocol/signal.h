@@ -84,7 +84,7 @@ enum pst_reach {
     X(SOURCE_FRAGMENT_REP, 52, pst_fragment, INSIDE)                                               \
     X(SOURCE_FRAGMENT_DONE_ORD, 53, pst_fragment, INSIDE)                                          \
     X(SOURCE_RELEASE_REQ, 54, pst_order, INSIDE)                                                   \
-    X(SOURCE_RELEASE_CONF, 55, pst_order, INSIDE)                                                  \
+    X(SOURCE_RELEASE_CONF, 55, pst_source_release_conf, INSIDE)                                    \
     X(SOURCE_RELEASE_REF, 56, pst_ref_payload, INSIDE)                                             \
     X(SOURCE_ABORT_ORD, 57, pst_order, INSIDE)                                                     \
     X(SOURCE_TEXT_REP, 58, pst_source_text, BACKUP)                                                \

@@ -231,15 +231,16 @@ static void on_complete(struct control *control, struct control_job *job,
     uint32_t warnings = job->progress.warnings;
     end_job(control, job, 0);
     control->last.sums = complete->sums;
-    json_t *message = json_pack(
-        "{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "message_type",
-        "completed", "number", (json_int_t)complete->number, "uid", uid, "start_gci", gci,
-        "source_bytes", (json_int_t)complete->sums.source_bytes, "stored_bytes",
-        (json_int_t)complete->sums.stored_bytes, "objects", (json_int_t)complete->sums.objects,
-        "chunks", (json_int_t)complete->sums.chunks, "unreadable",
-        (json_int_t)complete->sums.unreadable, "elapsed_ns", (json_int_t)control->last.elapsed_ns,
-        "nodes_without_manifest", (json_int_t)complete->warnings, "logged_warnings",
-        (json_int_t)warnings, "verified", verified);
+    json_t *message =
+        json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
+                  "message_type", "completed", "number", (json_int_t)complete->number, "uid", uid,
+                  "start_gci", gci, "source_bytes", (json_int_t)complete->sums.source_bytes,
+                  "stored_bytes", (json_int_t)complete->sums.stored_bytes, "objects",
+                  (json_int_t)complete->sums.objects, "chunks", (json_int_t)complete->sums.chunks,
+                  "unreadable", (json_int_t)complete->sums.unreadable, "elapsed_ns",
+                  (json_int_t)control->last.elapsed_ns, "nodes_without_manifest",
+                  (json_int_t)complete->warnings, "logged_warnings", (json_int_t)warnings,
+                  "left_frozen", (json_int_t)complete->left_frozen, "verified", verified);
     control_add_missing(&message, &missing);
     control_send(control, client, message, false);
 }

@@ -36,6 +36,11 @@ const char *pst_source_error_text(const struct pst_source *source, int *error_by
     return source->error_text;
 }
 
+bool pst_source_is_left_frozen(const struct pst_source *source)
+{
+    return HAS(source, is_left_frozen);
+}
+
 static void forget_error(struct pst_source *source)
 {
     if (HAS(source, error_text))

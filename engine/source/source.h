@@ -59,6 +59,10 @@ void pst_source_release(struct pst_source *source);
 /* What the last of these calls left of an error_text, of error_bytes at most; "": nothing. */
 const char *pst_source_error_text(const struct pst_source *source, int *error_bytes);
 
+/* After check, or the end of a node: whether it says that what its freeze did could not be undone.
+ */
+bool pst_source_is_left_frozen(const struct pst_source *source);
+
 /* Whether it has a method prepare. Any thread. */
 bool pst_source_prepares(const struct pst_source *source);
 

@@ -137,6 +137,11 @@ struct pst_source {
      * source's thread, so not by produce. The runtime empties it before each call, logs it with
      * the error, and passes it on to all nodes: who asked for the backup gets it. */
     char error_text[PST_SOURCE_TEXT_BYTES];
+
+    /* What a freeze did could not be undone, and may still be in place: set by the source, which
+     * logs why; stays as it is from check until the next freeze. The backup is good, but who asked
+     * for it hears of it. */
+    bool is_left_frozen;
 };
 
 /* Of the oldest struct of this ABI version: without check and what follows it. */

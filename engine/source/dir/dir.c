@@ -290,7 +290,7 @@ static void write_details(struct dir_source *dir)
     if (freeze_is_wanted(&dir->freeze))
         snprintf(frozen, sizeof(frozen), ",\"snapshot\":%s,\"frozen_ns\":%llu%s",
                  dir->shown.path ? "true" : "false", (unsigned long long)dir->freeze.frozen_ns,
-                 dir->freeze.is_left_frozen ? ",\"left_frozen\":true" : "");
+                 dir->source.is_left_frozen ? ",\"left_frozen\":true" : "");
     snprintf(dir->details, sizeof(dir->details), "{\"type\":\"dir\",\"databases_in_use\":%llu%s}",
              (unsigned long long)dir->databases, frozen);
     dir->source.details = dir->details;
@@ -327,11 +327,6 @@ void pst_dir_freeze_by(struct pst_source *source, const struct pst_freeze_comman
     source->freeze = commands ? dir_freeze : NULL;
     if (commands)
         source->flags |= PST_SOURCE_CAN_SNAPSHOT;
-}
-
-bool pst_dir_is_left_frozen(const struct pst_source *source)
-{
-    return source->list == dir_list && ((const struct dir_source *)source)->freeze.is_left_frozen;
 }
 
 static void dir_close(struct pst_source *source)

@@ -85,9 +85,6 @@ void pst_dir_filter(struct pst_source *source, const struct pst_file_filter *fil
 /* How such a source is frozen; borrowed until it is closed. NULL: not at all. In idle. */
 void pst_dir_freeze_by(struct pst_source *source, const struct pst_freeze_commands *commands);
 
-/* After a backup: whether the thaw command of this source, of any kind, has failed. */
-bool pst_dir_is_left_frozen(const struct pst_source *source);
-
 /* The list method of dir. */
 PST_MUST_USE int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
                           struct pst_source_listing *listing);

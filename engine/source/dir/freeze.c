@@ -36,7 +36,7 @@ void freeze_fail(struct freeze *freeze, const char *format, ...)
 
 static void report_thaw(struct freeze *freeze, const char *why)
 {
-    freeze->is_left_frozen = true;
+    freeze->source->is_left_frozen = true;
     pst_log(PST_LOG_ERROR, "source %s: " FREEZE_THAW_FAILED "%s", freeze->source->name, why);
 }
 
@@ -86,7 +86,7 @@ int freeze_begin(struct freeze *freeze, uint64_t deadline_ns)
     struct freeze_answer answer;
     freeze->gci = 0;
     freeze->snapshot[0] = '\0';
-    freeze->is_left_frozen = freeze->is_left_frozen && !freeze->is_told;
+    freeze->source->is_left_frozen &= !freeze->is_told;
     freeze->is_told = false;
     int error = call(freeze, &request, &answer);
     freeze->frozen_at_ns = pst_monotonic_ns();

@@ -31,8 +31,7 @@ struct freeze {
     uint64_t frozen_at_ns;   /* CLOCK_MONOTONIC */
     uint64_t frozen_ns;      /* until the thaw command had ended */
     char snapshot[PATH_MAX]; /* what the freeze command has printed; "": nothing */
-    bool is_left_frozen;     /* the thaw command has, also in an earlier try of the backup */
-    bool is_told;            /* which is in the details of a backup */
+    bool is_told;            /* that the thaw command has failed, in the details of a backup */
 };
 
 /* Whether the source is to be frozen. */
@@ -40,7 +39,7 @@ bool freeze_is_wanted(const struct freeze *freeze);
 
 /* Runs the freeze command. 0, with freeze->snapshot; -PST_E_FREEZE: it has not ended by
  * deadline_ns; -PST_E_COMMAND: it has failed; -errno. After an error nothing is frozen, but if
- * is_left_frozen. */
+ * the source is_left_frozen. */
 PST_MUST_USE int freeze_begin(struct freeze *freeze, uint64_t deadline_ns);
 
 /* Runs the thaw command, if it is due. Waits PST_THAW_NS at most. */

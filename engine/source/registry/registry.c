@@ -252,7 +252,7 @@ uint32_t pst_sources_left_frozen(struct pst_source *const *sources, uint32_t cou
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < count; i++)
-        left += pst_dir_is_left_frozen(sources[i]);
+        left += pst_source_is_left_frozen(sources[i]);
     return left;
 }
 

@@ -34,7 +34,7 @@ void pst_sources_filter(struct pst_source *const *sources, uint32_t count,
 uint32_t pst_sources_freeze_by(struct pst_source *const *sources, uint32_t count,
                                const struct pst_freeze_commands *commands);
 
-/* After a backup: of so many sources the thaw command has failed. */
+/* After a backup: what the freeze of so many sources did could not be undone. */
 uint32_t pst_sources_left_frozen(struct pst_source *const *sources, uint32_t count);
 
 /* The path in the spec of a source, now absolute, for people: malloc'd. NULL: its kind has none. */

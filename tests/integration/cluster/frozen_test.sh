@@ -1,6 +1,6 @@
 #!/bin/bash
 # Nodes whose configuration freezes their dir: sources: the cut waits for all of them; one that fails, or is
-# late, fails the backup, and all are thawed; so they are when a node is killed.
+# late, fails the backup, and all are thawed; so they are when a node is killed. A thaw that fails is told.
 #
 #   frozen_test.sh PENSTOCK FOLDER
 set -euo pipefail
@@ -33,7 +33,7 @@ to = $memory/to$node
 ldms = 1
 freeze-wait = 400ms
 freeze-command = . $memory/freeze$node
-thaw-command = echo "thaw \$(date +%s%N)" >>$memory/calls$node
+thaw-command = echo "thaw \$(date +%s%N)" >>$memory/calls$node; [ ! -e $memory/stuck$node ]
 END
 done
 
@@ -86,6 +86,20 @@ all=(--from "$memory/to1" --from "$memory/to2")
 expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/restored"
 compare_trees "$disk/tree1" "$disk/restored/1/tree1"
 compare_trees "$disk/snap" "$disk/restored/2/tree2"
+
+# a thaw that fails, on the node that was asked or on another, is no failure of the backup, but said
+: >"$memory/do2"
+for stuck in 2 '1 2' ''; do
+    for node in $stuck; do touch "$memory/stuck$node"; done
+    [ -z "$stuck" ] && status=0 || status=3
+    expect_exit "$status" back_up
+    for node in 1 2; do calls "$node" 'freeze thaw'; done
+    count=$(wc -w <<<"$stuck")
+    expect_json "any(.message_type == \"summary\" and .left_frozen == $count)"
+    if [ "$status" = 3 ]; then expect_json '.[-1].message | test("thaw command of .* has failed")'; fi
+    rm -f "$memory/stuck1" "$memory/stuck2"
+done
+grep -q 'error: source tree2: --thaw-command has failed' "$memory/node2.log" || fail_with_logs 'node 2 does not say that it stays frozen'
 
 # one fails: so does the backup, and both are thawed
 echo 'exit 5' >"$memory/do2"

@@ -607,7 +607,9 @@ static void warnings_of_the_nodes_are_counted(void)
         while (rig.machine.state == PST_MASTER_STOPPING) {
             struct pst_signal request = take_pending();
             struct pst_signal answer = rig_answer(&request, 0);
-            answer.payload.stop_conf.warnings = each * pst_ref_node(request.receiver_ref);
+            uint32_t count = each * pst_ref_node(request.receiver_ref);
+            answer.payload.stop_conf.warnings = pst_u16_at_most(count);
+            answer.payload.stop_conf.left_frozen = pst_u16_at_most(2 * count);
             deliver(&answer);
         }
         answer_all();
@@ -615,6 +617,8 @@ static void warnings_of_the_nodes_are_counted(void)
         CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_BACKUP_STATUS_REP), each);
         if (each)
             CU_ASSERT_EQUAL(told(PST_BACKUP_STATUS_REP)->payload.progress.warnings, 1 + 2 + 3);
+        CU_ASSERT_EQUAL(told(PST_BACKUP_COMPLETE_REP)->payload.complete.left_frozen,
+                        each * 2 * (1 + 2 + 3));
         go_home();
         CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_BACKUP_STATUS_REP), 0);
     }
