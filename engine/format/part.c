@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/format/block.h"
+#include "engine/format/decoding.h"
 #include "engine/format/directories.h"
 
 void pst_part_begin(struct pst_part *part, const struct pst_part_identity *identity,
@@ -39,6 +40,12 @@ void pst_part_begin_sealing(struct pst_part *part, struct pst_sealed *sealed, vo
     assert(part->next_chunk == 0);
     part->sealed = part->index.sealed = sealed;
     part->header_checksum = format_part_header_mark(block, PST_FORMAT_SEALED);
+}
+
+void pst_part_keep_raw_digest(struct pst_part *part)
+{
+    assert(part->next_chunk == 0);
+    part->has_raw_digest = true;
 }
 
 void pst_part_attach_index(struct pst_part *part, void *buffer)
@@ -186,6 +193,8 @@ enum pst_encoded pst_part_encode(struct pst_part *part, struct pst_part_place *p
                                                    part->next_offset);
         /* the pieces can be seen in the buffer alone, if it is sealed */
         memcpy(encoding.buffer, encoding.encoded, offsetof(struct pst_chunk_header, pieces));
+        if (part->has_raw_digest)
+            pst_raw_digest_add(&part->raw_digest, encoding.buffer, encoding.payload.raw);
         *place = enter(part, encoding.buffer, encoding.payload.raw, bytes);
     }
     return end;

@@ -35,6 +35,8 @@ struct pst_part {
     uint64_t hash_offset;
     struct pst_index_builder index;
     struct format_sums object_sums;
+    bool has_raw_digest;
+    struct pst_digest raw_digest;    /* of all that was encoded: decoding.h */
     struct pst_sealed *sealed;       /* NULL: it is not sealed */
     struct format_encoding encoding; /* transform NULL: none is under way */
 };
@@ -75,6 +77,9 @@ void pst_part_note_base(struct pst_part *part, void *block);
  * block, which has been named its transform. Then all chunks with pieces are encoded, by the
  * transform of sealed. */
 void pst_part_begin_sealing(struct pst_part *part, struct pst_sealed *sealed, void *block);
+
+/* raw_digest is kept from now on; before the first chunk is sealed. */
+void pst_part_keep_raw_digest(struct pst_part *part);
 
 /* The buffer (4096 + chunk_bytes) that index entries are gathered in from now on; before the first
  * chunk is sealed, and after each pst_part_seal_index but the last. */

@@ -464,6 +464,11 @@ static void open_compression(struct ldm *ldm)
         .transform = pst_compression_transform(ldm->compression),
         .choose = pst_compression_choose,
         .context = ldm->compression,
+        .decoders =
+            {
+                [PST_CODEC_LZ4] = pst_compression_decoder(ldm->compression, PST_CODEC_LZ4),
+                [PST_CODEC_ZSTD] = pst_compression_decoder(ldm->compression, PST_CODEC_ZSTD),
+            },
     };
 }
 
@@ -477,14 +482,12 @@ static int open_sealing(struct ldm *ldm)
         pst_sealed_open(&ldm->sealed, encoder->transform, encoder->choose, encoder->context);
     if (error)
         return error;
-    *encoder = (struct pst_chunk_encoder){
-        .transform = &ldm->sealed.named,
-        .choose = pst_sealed_choose,
-        .context = &ldm->sealed,
-        .sealed = &ldm->sealed,
-        .seal_part = pst_sealing_begin_part,
-        .seal_context = ldm->node->sealing,
-    };
+    encoder->transform = &ldm->sealed.named;
+    encoder->choose = pst_sealed_choose;
+    encoder->context = &ldm->sealed;
+    encoder->sealed = &ldm->sealed;
+    encoder->seal_part = pst_sealing_begin_part;
+    encoder->seal_context = ldm->node->sealing;
     return 0;
 }
 

@@ -19,7 +19,7 @@ enum chunk_place {
     CHUNK_SUMS,     /* gathers the checksums of the part's objects */
     CHUNK_ENCODING, /* is being compared with a base, or encoded into the output */
     CHUNK_OUTPUT,   /* the next chunk is encoded into it */
-    CHUNK_LENT,     /* the part is read back into it */
+    CHUNK_LENT,     /* the part is read back into it, or decoded */
     CHUNK_PLACES
 };
 

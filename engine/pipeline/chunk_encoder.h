@@ -13,6 +13,8 @@ struct pst_chunk_encoder {
      * may be NULL: it is always the one above. */
     const struct pst_transform *(*choose)(void *context, const void *raw, uint32_t raw_bytes);
     void *context;
+    /* By codec, those that decode in steps what it has made; NULL: it makes nothing of that. */
+    const struct pst_transform *decoders[PST_CODECS];
     /* By which parts are sealed: the transforms are its own then, and choose is set. NULL: they
      * are not. */
     struct pst_sealed *sealed;

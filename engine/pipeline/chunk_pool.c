@@ -506,7 +506,7 @@ static void write_block(struct chunk_pool *pool, uint64_t offset,
 }
 
 void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identity *identity,
-                           uint32_t ldm, bool has_base)
+                           uint32_t ldm, uint32_t flags)
 {
     assert(chunk_pool_is_idle(pool) && !pool->index && !pool->spare);
     pool->drops = pool->is_flushed = false;
@@ -522,8 +522,10 @@ void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identi
         pst_part_name_transform(&pool->part, pool->config.encoder->transform, pool->block);
         pool->output = take(pool, PST_CHUNK_DATA, CHUNK_OUTPUT);
     }
-    if (has_base)
+    if (flags & CHUNK_POOL_HAS_BASE)
         pst_part_note_base(&pool->part, pool->block);
+    if (flags & CHUNK_POOL_VERIFIES)
+        pst_part_keep_raw_digest(&pool->part);
     if (seal_part(pool) == 0)
         write_block(pool, 0, on_header_written);
 }
@@ -541,6 +543,7 @@ void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end)
     write_index(pool);
     struct pst_part_place place = pst_part_seal_trailer(&pool->part, end->start_gci, end->stop_gci,
                                                         pst_unix_ns(), pool->block, &end->digest);
+    end->raw_digest = pool->part.raw_digest;
     end->file_bytes = place.file_offset + place.bytes;
     write_block(pool, place.file_offset, on_trailer_written);
 }

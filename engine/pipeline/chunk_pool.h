@@ -110,25 +110,32 @@ void chunk_pool_drop(struct chunk_pool *pool);
 
 /* ---- the part ---- */
 
-/* Begins the part in the file, which must be created: starts to write the header. has_base: it may
- * have REFERENCES chunks. Idle only. */
+enum chunk_pool_flags {
+    CHUNK_POOL_HAS_BASE = 1, /* the part may have REFERENCES chunks */
+    CHUNK_POOL_VERIFIES = 2, /* it is read back: what is encoded is digested before */
+};
+
+/* Begins the part in the file, which must be created: starts to write the header. flags: of these.
+ * Idle only. */
 void chunk_pool_begin_part(struct chunk_pool *pool, const struct pst_part_identity *identity,
-                           uint32_t ldm, bool has_base);
+                           uint32_t ldm, uint32_t flags);
 
 struct chunk_pool_end {
     uint64_t start_gci;
     uint64_t stop_gci;
     uint64_t objects;
     uint64_t unreadable;
-    struct pst_digest digest; /* result: of the part */
-    uint64_t file_bytes;      /* result */
+    struct pst_digest digest;     /* result: of the part */
+    struct pst_digest raw_digest; /* result, with CHUNK_POOL_VERIFIES: of what was encoded */
+    uint64_t file_bytes;          /* result */
 };
 
 /* Ends the part: starts to write the last index and the trailer. After a flush, idle only. */
 void chunk_pool_end_part(struct chunk_pool *pool, struct chunk_pool_end *end);
 
-/* A buffer for the part's file to be read back into, a block and chunk_bytes long; after the end of
- * the part, idle only. It is given back before the part is forgotten. */
+/* A buffer for the part's file to be read back into, or to be decoded into, a block and chunk_bytes
+ * long, two at most; after the end of the part, idle only. It is given back before the part is
+ * forgotten. */
 struct chunk *chunk_pool_lend(struct chunk_pool *pool);
 void *chunk_pool_lent_memory(const struct chunk *chunk);
 void chunk_pool_take_back(struct chunk *chunk);

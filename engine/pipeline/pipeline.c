@@ -39,7 +39,8 @@ struct pst_pipeline {
     struct chunk_pool_end end; /* of the part */
     bool verifies;             /* it is read back before STOP is answered */
     struct read_back back;
-    struct chunk *back_buffer; /* of the pool; NULL: it is not being read back */
+    struct chunk *back_buffer;  /* of the pool; NULL: it is not being read back */
+    struct chunk *back_decoded; /* likewise; NULL: nor decoded */
 
     struct pst_work_result results[RESULTS_MAX];
     uint32_t results_first;
@@ -324,7 +325,9 @@ static void on_read_back(struct read_back *back, int error)
     bool is_cancelled = pipeline->state == PART_CANCELLING;
     char what[128];
     chunk_pool_take_back(pipeline->back_buffer);
-    pipeline->back_buffer = NULL;
+    if (pipeline->back_decoded)
+        chunk_pool_take_back(pipeline->back_decoded);
+    pipeline->back_buffer = pipeline->back_decoded = NULL;
     if (error && error != -ECANCELED && !is_cancelled) {
         snprintf(what, sizeof(what), "%s at byte %llu", back->what,
                  (unsigned long long)back->offset);
@@ -341,6 +344,8 @@ static void read_back(struct pst_pipeline *pipeline)
     const struct pst_pipeline_config *config = &pipeline->config;
     step(pipeline, PART_ON_VERIFY);
     pipeline->back_buffer = chunk_pool_lend(pipeline->pool);
+    if (config->encoder)
+        pipeline->back_decoded = chunk_pool_lend(pipeline->pool);
     pipeline->back = (struct read_back){
         .ring = config->ring,
         .directory_fd = config->directory_fd,
@@ -349,8 +354,11 @@ static void read_back(struct pst_pipeline *pipeline)
         .digest = pipeline->end.digest,
         .file_bytes = pipeline->end.file_bytes,
         .buffer = chunk_pool_lent_memory(pipeline->back_buffer),
-        .buffer_bytes = PST_CHUNK_HEADER_BYTES + config->chunk_bytes,
+        .chunk_bytes = config->chunk_bytes,
         .buffer_index = (int)chunk_number(pipeline->back_buffer),
+        .encoder = config->encoder,
+        .decoded = pipeline->back_decoded ? chunk_pool_lent_memory(pipeline->back_decoded) : NULL,
+        .raw_digest = pipeline->end.raw_digest,
         .pace = config->pace,
         .done = on_read_back,
     };
@@ -435,6 +443,12 @@ static void start_scan(struct pst_pipeline *pipeline, const struct pst_work *wor
                          config->find_fragment(config->context, work->source, work->fragment));
 }
 
+static uint32_t flags_of(const struct pst_pipeline *pipeline)
+{
+    bool has_base = pipeline->config.base && *pipeline->config.base;
+    return (has_base ? CHUNK_POOL_HAS_BASE : 0) | (pipeline->verifies ? CHUNK_POOL_VERIFIES : 0);
+}
+
 void pst_pipeline_start(struct pst_pipeline *pipeline, const struct pst_work *work)
 {
     PST_CHECK_THREAD(&pipeline->owner);
@@ -445,7 +459,7 @@ void pst_pipeline_start(struct pst_pipeline *pipeline, const struct pst_work *wo
     case PST_WORK_START:
         begin_work(pipeline, work, PART_ON_START);
         chunk_pool_begin_part(pipeline->pool, &pipeline->identity, pipeline->config.ldm,
-                              pipeline->config.base && *pipeline->config.base);
+                              flags_of(pipeline));
         break;
     case PST_WORK_SCAN:
         start_scan(pipeline, work);
@@ -538,9 +552,8 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline)
     if (pipeline->config.pace)
         pipeline->config.pace->wait_ns = 0;
     take_write_error(pipeline);
-    if (pipeline->back_buffer)
-        read_back_go_on(&pipeline->back);
-    bool moved = fragment_scans_slice(pipeline->scans, why_scans_stop(pipeline));
+    bool moved = pipeline->back_buffer && read_back_slice(&pipeline->back);
+    moved |= fragment_scans_slice(pipeline->scans, why_scans_stop(pipeline));
     while (fragment_scans_take_ended(pipeline->scans, &result))
         add_result(pipeline, &result);
     moved |= chunk_pool_encode(pipeline->pool);

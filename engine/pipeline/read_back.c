@@ -42,92 +42,173 @@ static int check_header(struct read_back *back, const void *block, uint64_t byte
     return error;
 }
 
+static struct pst_sealed *sealed_by(const struct read_back *back)
+{
+    return back->encoder ? back->encoder->sealed : NULL;
+}
+
 /* The digest covers the trailer's block, which names the header by its checksum. */
 static int check_trailer(const struct read_back *back, const void *block, uint64_t bytes,
                          struct pst_damage *damage)
 {
     const struct pst_part_trailer *trailer = block;
     int error = pst_part_trailer_check(block, bytes, back->file_bytes, back->identity, damage);
+    if (!error && sealed_by(back))
+        error = pst_part_trailer_open(sealed_by(back), trailer, damage);
     if (error)
         return error;
     struct pst_digest digest = pst_part_digest(trailer);
-    if (pst_digest_equal(&digest, &back->digest) && trailer->head.chunk == back->chunk &&
-        pst_digest_equal(&trailer->header_checksum, &back->header_checksum))
-        return 0;
     *damage = (struct pst_damage){.bytes = PST_BLOCK_BYTES, .what = "another trailer"};
-    return -PST_E_CORRUPT;
+    if (!pst_digest_equal(&digest, &back->digest) || trailer->head.chunk != back->chunk ||
+        !pst_digest_equal(&trailer->header_checksum, &back->header_checksum))
+        return -PST_E_CORRUPT;
+    damage->what = "what was encoded is not what was read from the sources";
+    return pst_digest_equal(&back->raw_found, &back->raw_digest) ? 0 : -PST_E_CORRUPT;
 }
 
-/* The block at back->offset, of which so many bytes are there. Sets *checked to its length. */
-static int check_block(struct read_back *back, const void *block, uint64_t bytes, uint64_t *checked,
-                       struct pst_damage *damage)
+static void *block_at(const struct read_back *back)
 {
-    *checked = PST_BLOCK_BYTES;
-    if (back->offset == 0)
-        return check_header(back, block, bytes, damage);
-    if (back->offset == trailer_offset(back))
-        return check_trailer(back, block, bytes, damage);
-    int error = pst_chunk_check(block, bytes, back->identity, back->chunk, back->offset, damage);
+    return (char *)back->buffer + back->at;
+}
+
+static int begin_decoding(struct read_back *back, struct pst_damage *damage)
+{
+    struct pst_chunk_header *chunk = block_at(back);
+    back->decoding = (struct pst_chunk_decoding){
+        .sealed = sealed_by(back),
+        .codec = chunk->codec < PST_CODECS ? back->encoder->decoders[chunk->codec] : NULL,
+        .chunk = chunk,
+        .decoded = back->decoded,
+    };
+    back->decodes = true;
+    return pst_chunk_begin_decoding(&back->decoding, back->chunk_bytes, damage);
+}
+
+static uint64_t chunk_file_bytes(const struct read_back *back)
+{
+    return pst_chunk_file_bytes(pst_chunk_header_of(block_at(back))->stored_bytes);
+}
+
+static void pass(struct read_back *back, uint64_t bytes)
+{
+    back->at += (uint32_t)bytes;
+    back->offset += bytes;
+}
+
+static void pass_chunk(struct read_back *back)
+{
+    back->chunk++;
+    pass(back, chunk_file_bytes(back));
+}
+
+static int check_chunk(struct read_back *back, struct pst_damage *damage)
+{
+    int error = pst_chunk_check(block_at(back), back->held - back->at, back->identity, back->chunk,
+                                back->offset, damage);
     if (error)
         return error;
-    back->chunk++;
-    *checked = pst_chunk_file_bytes(pst_chunk_header_of(block)->stored_bytes);
+    if (back->encoder && pst_chunk_is_decodable(block_at(back)))
+        return begin_decoding(back, damage);
+    pass_chunk(back);
     return 0;
 }
 
-static void read_next(struct read_back *back);
+/* The block at back->offset, of which something is there. */
+static int check_block(struct read_back *back, struct pst_damage *damage)
+{
+    uint64_t bytes = back->held - back->at;
+    if (back->offset != 0 && back->offset != trailer_offset(back))
+        return check_chunk(back, damage);
+    int error = back->offset == 0 ? check_header(back, block_at(back), bytes, damage)
+                                  : check_trailer(back, block_at(back), bytes, damage);
+    if (!error)
+        pass(back, PST_BLOCK_BYTES);
+    return error;
+}
 
-/* What begins in the buffer and does not end there is read again, from its own beginning on. */
+static int decode(struct read_back *back, struct pst_damage *damage)
+{
+    enum pst_decoded end = pst_chunk_decode_step(&back->decoding, damage);
+    if (end == PST_DECODE_MORE)
+        return 0;
+    if (end == PST_DECODE_CORRUPT)
+        return -PST_E_CORRUPT;
+    pst_raw_digest_add(&back->raw_found, back->decoded, pst_chunk_payload_of(back->decoded));
+    back->decodes = false;
+    pass_chunk(back);
+    return 0;
+}
+
 static void on_read(struct pst_io_op *op, int result)
 {
     struct read_back *back = back_of(op);
-    uint64_t at = 0, checked;
     if (result < 0) {
         end(back, result, "read back");
         return;
     }
-    while (at < (uint64_t)result) {
-        struct pst_damage damage;
-        int error = check_block(back, (const char *)back->buffer + at, (uint64_t)result - at,
-                                &checked, &damage);
-        if (error == -PST_E_TRUNCATED && at > 0)
-            break;
-        if (error) {
-            back->offset += damage.offset;
-            end(back, -PST_E_READ_BACK, damage.what);
-            return;
-        }
-        at += checked;
-        back->offset += checked;
-    }
-    if (at == 0)
+    if (result == 0) {
         end(back, -PST_E_READ_BACK, "end of the file");
-    else
-        read_next(back);
+        return;
+    }
+    back->held = (uint32_t)result;
+    back->at = 0;
+    back->checks = true;
 }
 
 static void read_next(struct read_back *back)
 {
     uint64_t left = back->file_bytes - back->offset;
+    uint64_t most = PST_CHUNK_HEADER_BYTES + (uint64_t)back->chunk_bytes;
+    uint32_t bytes = (uint32_t)(left < most ? left : most);
     back->waits = false;
     if (left == 0 || back->must_stop) {
         end(back, left == 0 ? 0 : -ECANCELED, "read back");
         return;
     }
-    back->waits = pst_pace_room(back->pace, back->buffer_bytes) == 0;
+    back->waits = pst_pace_room(back->pace, (uint32_t)most) == 0;
     if (back->waits)
         return;
-    pst_pace_spend(back->pace, left < back->buffer_bytes ? left : back->buffer_bytes);
+    pst_pace_spend(back->pace, bytes);
     back->op.done = on_read;
-    pst_io_read(back->ring, &back->op, &back->file, back->buffer,
-                left < back->buffer_bytes ? (uint32_t)left : back->buffer_bytes, back->offset,
+    pst_io_read(back->ring, &back->op, &back->file, back->buffer, bytes, back->offset,
                 back->buffer_index);
 }
 
-void read_back_go_on(struct read_back *back)
+/* Ends what the buffer holds: what begins in it and does not end there is read again, from its own
+ * beginning on. */
+static void read_on(struct read_back *back)
 {
-    if (back->waits)
-        read_next(back);
+    back->checks = false;
+    read_next(back);
+}
+
+static void check_slice(struct read_back *back)
+{
+    struct pst_damage damage;
+    if (back->must_stop || back->at == back->held) {
+        read_on(back);
+        return;
+    }
+    int error = back->decodes ? decode(back, &damage) : check_block(back, &damage);
+    if (error == -PST_E_TRUNCATED && back->at > 0) {
+        read_on(back);
+    } else if (error) {
+        back->checks = false;
+        back->offset += damage.offset;
+        end(back, -PST_E_READ_BACK, damage.what);
+    }
+}
+
+bool read_back_slice(struct read_back *back)
+{
+    if (back->checks) {
+        check_slice(back);
+        return true;
+    }
+    if (!back->waits)
+        return false;
+    read_next(back);
+    return !back->waits;
 }
 
 static void on_opened(struct pst_io_op *op, int result)
@@ -160,7 +241,8 @@ void read_back_start(struct read_back *back)
     back->chunk = 0;
     back->error = 0;
     back->must_stop = false;
-    back->waits = false;
+    back->waits = back->checks = back->decodes = false;
+    back->raw_found = (struct pst_digest){0};
     back->op.done = on_opened;
     pst_io_open(back->ring, &back->op, &back->file, &how);
 }

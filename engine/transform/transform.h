@@ -39,6 +39,24 @@ enum pst_encoded {
     PST_ENCODE_DECLINED, /* for want of room, or because nothing is gained */
 };
 
+/* A payload that is being decoded, whose checksum has held. */
+struct pst_decoding {
+    const uint8_t *stored;
+    uint8_t *raw;
+    uint32_t stored_bytes; /* 1… */
+    uint32_t raw_bytes;    /* 1…, and what becomes of it */
+
+    /* The transform's; 0 at the start. */
+    uint32_t stored_done;
+    uint32_t raw_done;
+};
+
+enum pst_decoded {
+    PST_DECODE_MORE, /* it wants another step */
+    PST_DECODED,
+    PST_DECODE_CORRUPT, /* it never was encoded from so many bytes */
+};
+
 struct pst_transform {
     uint8_t codec;
     uint8_t cipher;
@@ -56,6 +74,11 @@ struct pst_transform {
      * was encoded from so many bytes; -ENOMEM. Any number of threads. NULL where encode is. */
     int (*decode)(const struct pst_transform *transform, const struct pst_block_head *head,
                   const void *stored, uint32_t stored_bytes, void *raw, uint32_t raw_bytes);
+
+    /* The same by one who encodes: in steps that are as short as those of encode, and without
+     * allocating anything. NULL where encode is. */
+    enum pst_decoded (*decode_step)(const struct pst_transform *transform,
+                                    struct pst_decoding *decoding);
 };
 
 /* No codec, no cipher: a payload is stored as it is, from where it lies. */

@@ -73,31 +73,43 @@ static enum pst_encoded encode(const struct pst_transform *transform, struct pst
     return encoding->raw_done == encoding->raw_bytes ? PST_ENCODED : PST_ENCODE_MORE;
 }
 
+/* A block. */
+static enum pst_decoded decode_step(const struct pst_transform *transform,
+                                    struct pst_decoding *decoding)
+{
+    const uint8_t *in = decoding->stored + decoding->stored_done;
+    uint32_t left = decoding->stored_bytes - decoding->stored_done;
+    uint32_t bytes = block_bytes(decoding->raw_bytes - decoding->raw_done);
+    char *raw = (char *)decoding->raw;
+    (void)transform;
+    if (left < LENGTH_BYTES)
+        return PST_DECODE_CORRUPT;
+    uint32_t length = get_length(in);
+    if (length > left - LENGTH_BYTES)
+        return PST_DECODE_CORRUPT;
+    int got =
+        LZ4_decompress_safe_usingDict((const char *)in + LENGTH_BYTES, raw + decoding->raw_done,
+                                      (int)length, (int)bytes, raw, (int)decoding->raw_done);
+    if (got != (int)bytes)
+        return PST_DECODE_CORRUPT;
+    decoding->stored_done += LENGTH_BYTES + length;
+    decoding->raw_done += bytes;
+    if (decoding->raw_done < decoding->raw_bytes)
+        return PST_DECODE_MORE;
+    return decoding->stored_done == decoding->stored_bytes ? PST_DECODED : PST_DECODE_CORRUPT;
+}
+
 static int decode(const struct pst_transform *transform, const struct pst_block_head *head,
                   const void *stored, uint32_t stored_bytes, void *raw, uint32_t raw_bytes)
 {
-    const uint8_t *in = stored;
-    char *out = raw;
-    uint32_t made = 0;
-    (void)transform, (void)head;
-    while (made < raw_bytes) {
-        uint32_t bytes = block_bytes(raw_bytes - made);
-        if (stored_bytes < LENGTH_BYTES)
-            return -PST_E_CORRUPT;
-        uint32_t length = get_length(in);
-        stored_bytes -= LENGTH_BYTES;
-        in += LENGTH_BYTES;
-        if (length > stored_bytes)
-            return -PST_E_CORRUPT;
-        int got = LZ4_decompress_safe_usingDict((const char *)in, out + made, (int)length,
-                                                (int)bytes, out, (int)made);
-        if (got != (int)bytes)
-            return -PST_E_CORRUPT;
-        in += length;
-        stored_bytes -= length;
-        made += bytes;
-    }
-    return stored_bytes == 0 ? 0 : -PST_E_CORRUPT;
+    struct pst_decoding decoding = {
+        .stored = stored, .raw = raw, .stored_bytes = stored_bytes, .raw_bytes = raw_bytes};
+    enum pst_decoded end;
+    (void)head;
+    do
+        end = decode_step(transform, &decoding);
+    while (end == PST_DECODE_MORE);
+    return end == PST_DECODED ? 0 : -PST_E_CORRUPT;
 }
 
 const struct pst_transform pst_lz4_codec = {
@@ -116,6 +128,7 @@ const struct pst_transform *pst_lz4_init(void *memory)
     struct lz4_encoder *encoder = memory;
     encoder->transform = pst_lz4_codec;
     encoder->transform.encode = encode;
+    encoder->transform.decode_step = decode_step;
     encoder->stream = LZ4_initStream(&encoder->memory, sizeof(encoder->memory));
     assert(encoder->stream);
     return &encoder->transform;

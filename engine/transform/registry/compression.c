@@ -117,6 +117,16 @@ const struct pst_transform *pst_compression_transform(const struct pst_compressi
                              : compression->lz4;
 }
 
+const struct pst_transform *pst_compression_decoder(const struct pst_compression *compression,
+                                                    uint8_t codec)
+{
+    if (codec == PST_CODEC_LZ4)
+        return compression->lz4;
+    if (codec == PST_CODEC_ZSTD && compression->zstd)
+        return pst_zstd_at(compression->zstd, zstd_level_max(&compression->choice));
+    return NULL;
+}
+
 static enum pst_encoded encode_timed(const struct pst_transform *transform,
                                      struct pst_encoding *encoding)
 {

@@ -45,6 +45,10 @@ const struct pst_transform *pst_compression_transform(const struct pst_compressi
 const struct pst_transform *pst_compression_choose(void *context, const void *raw,
                                                    uint32_t raw_bytes);
 
+/* That which decodes what the codec has made here; NULL: it makes nothing of it. */
+const struct pst_transform *pst_compression_decoder(const struct pst_compression *compression,
+                                                    uint8_t codec);
+
 /* The LDM begins to scan: what it did before has nothing to say about that. */
 void pst_compression_begin_scan(struct pst_compression *compression);
 

@@ -140,3 +140,21 @@ bool pst_sealed_unseal(struct pst_sealed *sealed, uint64_t chunk, enum pst_seale
         memset(out, 0, bytes);
     return false;
 }
+
+void pst_sealed_begin_unsealing(struct pst_sealed *sealed, uint64_t chunk)
+{
+    sealed->done = 0;
+    begin(sealed, PST_AES_OPEN, chunk, PST_SEALED_PAYLOAD, NULL, 0);
+}
+
+enum pst_decoded pst_sealed_unseal_step(struct pst_sealed *sealed, uint8_t *payload, uint32_t bytes,
+                                        const uint8_t tag[PST_AES_TAG_BYTES])
+{
+    uint32_t left = bytes - sealed->done;
+    uint32_t step = left < STEP_BYTES ? left : STEP_BYTES;
+    pst_aes_gcm_step(sealed->gcm, payload + sealed->done, payload + sealed->done, step);
+    sealed->done += step;
+    if (sealed->done < bytes)
+        return PST_DECODE_MORE;
+    return pst_aes_gcm_end_open(sealed->gcm, tag) ? PST_DECODED : PST_DECODE_CORRUPT;
+}

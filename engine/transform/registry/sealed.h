@@ -60,4 +60,11 @@ bool pst_sealed_unseal(struct pst_sealed *sealed, uint64_t chunk, enum pst_seale
                        const void *bound, uint32_t bound_bytes, const void *data, void *out,
                        uint32_t bytes, const uint8_t tag[PST_AES_TAG_BYTES]) PST_MUST_USE;
 
+/* The same of a chunk's payload, where it lies, in steps: the first, and those after it until it is
+ * no longer PST_DECODE_MORE. Nothing else is sealed or unsealed meanwhile, and what was decrypted
+ * is not to be believed before the end. */
+void pst_sealed_begin_unsealing(struct pst_sealed *sealed, uint64_t chunk);
+enum pst_decoded pst_sealed_unseal_step(struct pst_sealed *sealed, uint8_t *payload, uint32_t bytes,
+                                        const uint8_t tag[PST_AES_TAG_BYTES]);
+
 #endif

@@ -19,6 +19,7 @@
 struct pst_zstd {
     struct pst_transform transform; /* first */
     ZSTD_CCtx *context;
+    ZSTD_DCtx *reader;
     uint32_t chunk_bytes;
     uint32_t level;
 };
@@ -79,9 +80,15 @@ static size_t context_bytes(uint32_t level, uint32_t chunk_bytes)
     return bytes;
 }
 
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* The struct, and what decodes; what encodes lies behind. */
 static size_t head_bytes(void)
 {
-    return (sizeof(struct pst_zstd) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return aligned(sizeof(struct pst_zstd)) + aligned(ZSTD_estimateDCtxSize());
 }
 
 static bool set_level(const struct pst_zstd *zstd)
@@ -126,14 +133,19 @@ static enum pst_encoded encode(const struct pst_transform *transform, struct pst
     return is_last ? PST_ENCODED : PST_ENCODE_MORE;
 }
 
-/* One frame and nothing else, straight into raw: however large a window the frame asks for, it
- * takes no memory of its own. */
+/* Whether it is one frame of so many bytes and nothing else. */
+static bool is_frame_of(const void *stored, uint32_t stored_bytes, uint32_t raw_bytes)
+{
+    return ZSTD_findFrameCompressedSize(stored, stored_bytes) == stored_bytes &&
+           ZSTD_getFrameContentSize(stored, stored_bytes) == raw_bytes;
+}
+
+/* Straight into raw: however large a window the frame asks for, it takes no memory of its own. */
 static int decode(const struct pst_transform *transform, const struct pst_block_head *head,
                   const void *stored, uint32_t stored_bytes, void *raw, uint32_t raw_bytes)
 {
     (void)transform, (void)head;
-    if (ZSTD_findFrameCompressedSize(stored, stored_bytes) != stored_bytes ||
-        ZSTD_getFrameContentSize(stored, stored_bytes) != raw_bytes)
+    if (!is_frame_of(stored, stored_bytes, raw_bytes))
         return -PST_E_CORRUPT;
     ZSTD_DCtx *context = ZSTD_createDCtx();
     if (!context)
@@ -141,6 +153,35 @@ static int decode(const struct pst_transform *transform, const struct pst_block_
     size_t made = ZSTD_decompressDCtx(context, raw, raw_bytes, stored, stored_bytes);
     ZSTD_freeDCtx(context);
     return made == raw_bytes ? 0 : -PST_E_CORRUPT;
+}
+
+/* Up to the end of a block, which has 128 KiB at most: the frame is taken apart as it lies. */
+static enum pst_decoded decode_step(const struct pst_transform *transform,
+                                    struct pst_decoding *decoding)
+{
+    ZSTD_DCtx *reader = ((const struct pst_zstd *)transform)->reader;
+    if (decoding->stored_done == 0 &&
+        (!is_frame_of(decoding->stored, decoding->stored_bytes, decoding->raw_bytes) ||
+         ZSTD_isError(ZSTD_decompressBegin(reader))))
+        return PST_DECODE_CORRUPT;
+    size_t wanted = ZSTD_nextSrcSizeToDecompress(reader), made = 0;
+    while (made == 0 && wanted > 0) {
+        assert(wanted <= decoding->stored_bytes - decoding->stored_done); /* it is one frame */
+        made = ZSTD_decompressContinue(reader, decoding->raw + decoding->raw_done,
+                                       decoding->raw_bytes - decoding->raw_done,
+                                       decoding->stored + decoding->stored_done, wanted);
+        if (ZSTD_isError(made))
+            return PST_DECODE_CORRUPT;
+        decoding->stored_done += (uint32_t)wanted;
+        decoding->raw_done += (uint32_t)made;
+        wanted = ZSTD_nextSrcSizeToDecompress(reader);
+    }
+    if (wanted > 0)
+        return PST_DECODE_MORE;
+    return decoding->raw_done == decoding->raw_bytes &&
+                   decoding->stored_done == decoding->stored_bytes
+               ? PST_DECODED
+               : PST_DECODE_CORRUPT;
 }
 
 const struct pst_transform pst_zstd_codec = {
@@ -167,8 +208,11 @@ struct pst_zstd *pst_zstd_init(void *memory, size_t bytes, uint32_t level_max, u
     *zstd = (struct pst_zstd){
         .transform = pst_zstd_codec, .chunk_bytes = chunk_bytes, .level = level_max};
     zstd->transform.encode = encode;
+    zstd->transform.decode_step = decode_step;
+    zstd->reader =
+        ZSTD_initStaticDCtx((char *)memory + aligned(sizeof(*zstd)), ZSTD_estimateDCtxSize());
     zstd->context = ZSTD_initStaticCCtx((char *)memory + head_bytes(), bytes - head_bytes());
-    assert(zstd->context);
+    assert(zstd->context && zstd->reader);
     return zstd;
 }
 

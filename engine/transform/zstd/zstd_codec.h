@@ -17,8 +17,8 @@ extern const struct pst_transform pst_zstd_codec;
 
 struct pst_zstd;
 
-/* One that encodes payloads of up to chunk_bytes at levels up to level_max, in so much memory of
- * the caller's, aligned to 64; 0 bytes: there is no memory to find out. */
+/* One that encodes and decodes payloads of up to chunk_bytes at levels up to level_max, in so much
+ * memory of the caller's, aligned to 64; 0 bytes: there is no memory to find out. */
 size_t pst_zstd_memory_bytes(uint32_t level_max, uint32_t chunk_bytes);
 struct pst_zstd *pst_zstd_init(void *memory, size_t bytes, uint32_t level_max,
                                uint32_t chunk_bytes);

@@ -91,11 +91,12 @@ expect_exit 0 "$penstock" backup --source "dir:$disk/source" --to "$disk/backups
 rm -r "$disk/backups"
 
 echo 'a sound disk'
-for options in '--ldms 1' '--ldms 4' '--ldms 4 --single-threaded' '--direct off --chunk 64K' '--ldms 2 --depth 2'; do
+"$penstock" keygen "$memory/key"
+for options in '--ldms 1' '--compress zstd:3' "--compress lz4 --depth 2 --key-file $memory/key" "--key-file $memory/key" '--ldms 4' '--ldms 4 --single-threaded' '--direct off --chunk 64K' '--ldms 2 --depth 2'; do
     for to in "$disk/sound" "$memory/sound"; do
         # shellcheck disable=SC2086 # several options
         expect_exit 0 "$penstock" backup --source "dir:$disk/source" --to "$to" --verify $options
-        expect_exit 0 "$penstock" verify --from "$to"
+        expect_exit 0 "$penstock" verify --from "$to" --key-file "$memory/key"
     done
 done
 

@@ -38,7 +38,7 @@ static void begin_part(void)
 {
     const struct pst_part_identity identity = rig_identity();
     rig_create_part(&rig);
-    chunk_pool_begin_part(pool, &identity, 1, false);
+    chunk_pool_begin_part(pool, &identity, 1, 0);
     CU_ASSERT_FALSE(chunk_pool_is_idle(pool));
     pst_ring_drain(rig.ring);
     CU_ASSERT_TRUE(chunk_pool_is_idle(pool));
@@ -275,7 +275,7 @@ static void a_header_that_fails_is_named(void)
     rig_create_part(&rig);
     rig.fault = (struct pst_io_fault){.at = 1, .error = EDQUOT};
     const struct pst_part_identity identity = rig_identity();
-    chunk_pool_begin_part(pool, &identity, 1, false);
+    chunk_pool_begin_part(pool, &identity, 1, 0);
     pst_ring_drain(rig.ring);
     CU_ASSERT_EQUAL(error_of(&step), -EDQUOT);
     CU_ASSERT_STRING_EQUAL(step, "write the header");
@@ -331,7 +331,7 @@ static void begin_twice(void *context)
 {
     const struct pst_part_identity identity = rig_identity();
     (void)context;
-    chunk_pool_begin_part(pool, &identity, 1, false);
+    chunk_pool_begin_part(pool, &identity, 1, 0);
 }
 
 static void misuse_aborts(void)

@@ -64,7 +64,7 @@ static void begin(enum pst_fragment_kind kind)
     pst_fragment_init(fragment, kind);
     const struct pst_part_identity identity = rig_identity();
     rig_create_part(&rig);
-    chunk_pool_begin_part(pool, &identity, 1, false);
+    chunk_pool_begin_part(pool, &identity, 1, 0);
     fragment_scans_begin_part(scans);
     pst_ring_drain(rig.ring);
 }

@@ -22,6 +22,8 @@ void works_open(struct works *works, enum pst_fragment_kind kind,
                             .source = {.struct_bytes = sizeof(struct pst_source),
                                        .abi_version = PST_SOURCE_ABI_VERSION,
                                        .name = "test"}};
+    if (transform && transform->codec < PST_CODECS)
+        works->encoder.decoders[transform->codec] = transform;
     rig_open(&works->rig, pst_pipeline_memory_bytes(RIG_CHUNK_BYTES, WORKS_DEPTH));
     pst_unreadable_init(&works->unreadable);
     works->source.root_fd = works->rig.dirfd;

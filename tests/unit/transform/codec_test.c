@@ -47,7 +47,7 @@ void *realloc(void *old, size_t bytes)
 #define COUNTS_ALLOCATIONS false
 #endif
 
-static uint8_t *raw, *stored, *decoded;
+static uint8_t *raw, *stored, *decoded, *stepped;
 static void *memory[2];
 
 struct coder {
@@ -87,7 +87,40 @@ static uint32_t encode(const struct pst_transform *transform, uint32_t raw_bytes
     return end == PST_ENCODED ? encoding.stored_bytes : 0;
 }
 
-/* By the transform that a reader finds. */
+/* By the one that encodes, in short steps. */
+static enum pst_decoded decode_in_steps(const struct pst_transform *transform, const uint8_t *from,
+                                        uint32_t stored_bytes, uint32_t raw_bytes)
+{
+    struct pst_decoding decoding = {
+        .stored = from, .raw = decoded, .stored_bytes = stored_bytes, .raw_bytes = raw_bytes};
+    enum pst_decoded end = PST_DECODE_MORE;
+    while (end == PST_DECODE_MORE) {
+        uint32_t done = decoding.raw_done;
+        end = transform->decode_step(transform, &decoding);
+        CU_ASSERT_TRUE(decoding.raw_done - done <= STEP_BYTES_MAX);
+        CU_ASSERT_TRUE(decoding.raw_done > done || end != PST_DECODE_MORE);
+        CU_ASSERT_TRUE(decoding.stored_done <= stored_bytes);
+    }
+    return end;
+}
+
+/* What they come to, where decoding at once came to this. */
+static void check_steps(const struct pst_transform *transform, const uint8_t *from,
+                        uint32_t stored_bytes, uint32_t raw_bytes, int error)
+{
+    uint8_t *at_once = decoded;
+    decoded = stepped;
+    memset(decoded, 0xA5, raw_bytes + 1);
+    unsigned before = allocations;
+    enum pst_decoded end = decode_in_steps(transform, from, stored_bytes, raw_bytes);
+    CU_ASSERT_EQUAL(allocations, before);
+    CU_ASSERT_EQUAL(decoded[raw_bytes], 0xA5);
+    CU_ASSERT_EQUAL(end, error ? PST_DECODE_CORRUPT : PST_DECODED);
+    CU_ASSERT_TRUE(error || memcmp(decoded, at_once, raw_bytes) == 0);
+    decoded = at_once;
+}
+
+/* By the transform that a reader finds; in steps it must come to the same. */
 static int decode(const struct pst_transform *transform, const uint8_t *from, uint32_t stored_bytes,
                   uint32_t raw_bytes)
 {
@@ -96,6 +129,8 @@ static int decode(const struct pst_transform *transform, const uint8_t *from, ui
     memset(decoded, 0xA5, raw_bytes + 1);
     int error = found->decode(found, NULL, from, stored_bytes, decoded, raw_bytes);
     CU_ASSERT_EQUAL(decoded[raw_bytes], 0xA5);
+    if (transform->decode_step)
+        check_steps(transform, from, stored_bytes, raw_bytes, error);
     return error;
 }
 
@@ -270,12 +305,14 @@ int main(void)
     raw = malloc(PAYLOAD_BYTES_MAX);
     stored = malloc(PAYLOAD_BYTES_MAX);
     decoded = malloc(PAYLOAD_BYTES_MAX + 1);
+    stepped = malloc(PAYLOAD_BYTES_MAX + 1);
     memory[0] = aligned_alloc(64, (pst_lz4_memory_bytes() + 63) / 64 * 64);
-    assert(raw && stored && decoded && memory[0]);
+    assert(raw && stored && decoded && stepped && memory[0]);
     int result = suite_run("codec", tests);
     free(raw);
     free(stored);
     free(decoded);
+    free(stepped);
     free(memory[0]);
     free(memory[1]);
     return result;
