@@ -5,6 +5,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Anew, where there is one for smaller chunks: an origin may have larger ones than the backup. */
+static int make(struct decoded_chunk *decoded, uint32_t chunk_bytes)
+{
+    decoded_chunk_release(decoded);
+    decoded->buffer = aligned_alloc(PST_BLOCK_BYTES, PST_CHUNK_HEADER_BYTES + (size_t)chunk_bytes);
+    if (!decoded->buffer)
+        return -ENOMEM;
+    decoded->chunk_bytes = chunk_bytes;
+    return 0;
+}
+
 int decoded_chunk_take(struct decoded_chunk *decoded, struct pst_sealed *sealed,
                        uint32_t chunk_bytes, void *buffer, const void **chunk,
                        struct pst_damage *damage)
@@ -12,11 +23,9 @@ int decoded_chunk_take(struct decoded_chunk *decoded, struct pst_sealed *sealed,
     *chunk = buffer;
     if (!sealed && !pst_chunk_is_encoded(buffer))
         return 0;
-    if (!decoded->buffer)
-        decoded->buffer =
-            aligned_alloc(PST_BLOCK_BYTES, PST_CHUNK_HEADER_BYTES + (size_t)chunk_bytes);
-    if (!decoded->buffer)
-        return -ENOMEM;
+    int error = decoded->chunk_bytes < chunk_bytes ? make(decoded, chunk_bytes) : 0;
+    if (error)
+        return error;
     *chunk = decoded->buffer;
     if (sealed)
         return pst_chunk_open(sealed, buffer, decoded->buffer, chunk_bytes, damage);
@@ -26,5 +35,5 @@ int decoded_chunk_take(struct decoded_chunk *decoded, struct pst_sealed *sealed,
 void decoded_chunk_release(struct decoded_chunk *decoded)
 {
     free(decoded->buffer);
-    decoded->buffer = NULL;
+    *decoded = (struct decoded_chunk){0};
 }
