@@ -16,6 +16,10 @@
 #define PST_BACKUP_NUMBER_WANTED_MAX 4000000000u
 _Static_assert(PST_BACKUP_NUMBER_WANTED_MAX < PST_BACKUP_NUMBER_MAX, "numbers are left after it");
 
+/* Of a thread's stack, whatever the process's limit is. The largest frames are those that hold two
+ * manifests, and -Wframe-larger-than (scripts/cmake) allows none above an eighth of this. */
+#define PST_STACK_BYTES_MIN (1u << 20)
+
 #define PST_FRAGMENTS_AHEAD 2u /* dealt to one LDM and not yet answered */
 
 /* Listed by all sources of a node and not yet scanned. A source lists this far ahead of the LDMs:

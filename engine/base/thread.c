@@ -7,6 +7,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "engine/base/limits.h"
+
 int pst_thread_block_signals(sigset_t *before)
 {
     static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
@@ -17,13 +19,30 @@ int pst_thread_block_signals(sigset_t *before)
     return -pthread_sigmask(SIG_BLOCK, &blocked, before);
 }
 
+/* The stack is what RLIMIT_STACK says, but for a process that has it small. */
+static int create(pthread_t *thread, void *(*run)(void *), void *argument)
+{
+    pthread_attr_t attributes;
+    size_t bytes;
+    int error = -pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    error = -pthread_attr_getstacksize(&attributes, &bytes);
+    if (!error && bytes < PST_STACK_BYTES_MIN)
+        error = -pthread_attr_setstacksize(&attributes, PST_STACK_BYTES_MIN);
+    if (!error)
+        error = -pthread_create(thread, &attributes, run, argument);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
 int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument)
 {
     sigset_t before;
     int error = pst_thread_block_signals(&before);
     if (error)
         return error;
-    error = -pthread_create(thread, NULL, run, argument);
+    error = create(thread, run, argument);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }

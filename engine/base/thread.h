@@ -11,7 +11,7 @@
 
 /* pthread_create, for a thread that takes none of the process's signals: handlers run on threads of
  * the process's own, and what a write meets (SIGPIPE, SIGXFSZ) is its error alone. Faults of the
- * thread itself are not held back. 0 or -errno. */
+ * thread itself are not held back. Its stack has PST_STACK_BYTES_MIN at least. 0 or -errno. */
 PST_MUST_USE int pst_thread_create(pthread_t *thread, void *(*run)(void *), void *argument);
 
 /* The calling thread, and those that it starts, take none of the process's signals from here on,

@@ -36,6 +36,9 @@ function(pst_library name)
   # The public headers are included as their users do: "penstock/…".
   target_include_directories(pst_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/engine/include)
   target_compile_definitions(pst_${name} PRIVATE _GNU_SOURCE)
+  if(NOT PENSTOCK_SANITIZE) # which makes frames larger
+    target_compile_options(pst_${name} PRIVATE -Wframe-larger-than=131072) # PST_STACK_BYTES_MIN has room for eight
+  endif()
   target_link_libraries(pst_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_EXTERNAL})
 endfunction()
 
