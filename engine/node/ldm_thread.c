@@ -310,7 +310,7 @@ static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
         pst_ring_wait(ldm->ring, timeout_ns);
         pst_activity_rest(false);
         uint64_t waited_ns = pst_monotonic_ns() - now_ns;
-        if (ldm->compression)
+        if (ldm->compression && pst_pipeline_has_fragments(ldm->pipeline))
             pst_compression_note_wait(ldm->compression, waited_ns);
         if (waits_for_disk)
             pst_pace_note_wait(&ldm->pace, waited_ns);

@@ -562,6 +562,11 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline)
     return moved;
 }
 
+bool pst_pipeline_has_fragments(const struct pst_pipeline *pipeline)
+{
+    return !fragment_scans_are_idle(pipeline->scans);
+}
+
 uint64_t pst_pipeline_deadline_ns(const struct pst_pipeline *pipeline)
 {
     PST_CHECK_THREAD(&pipeline->owner);

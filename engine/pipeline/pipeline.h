@@ -83,6 +83,10 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline);
  * out, and may be there again, or the pace has room. PST_DEADLINE_NONE: none is. */
 uint64_t pst_pipeline_deadline_ns(const struct pst_pipeline *pipeline);
 
+/* Fragments have been begun and not ended: what it waits for is a disk, or the pace. Where there is
+ * none, it waits for those who list. */
+bool pst_pipeline_has_fragments(const struct pst_pipeline *pipeline);
+
 /* The first error that spoils the part, once, negative; 0 if there is none. A work in progress is
  * answered with it too. */
 int pst_pipeline_take_trouble(struct pst_pipeline *pipeline);

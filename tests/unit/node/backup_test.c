@@ -10,6 +10,7 @@
 
 #include "tests/support/decoded.h"
 #include "tests/support/node_rig.h"
+#include "tests/support/pause.h"
 
 static char disk[SCRATCH_PATH_BYTES];
 static char shm[SCRATCH_PATH_BYTES];
@@ -230,6 +231,53 @@ static void test_numbers_follow(void)
     CU_ASSERT_EQUAL(mkdir(shm, 0700), 0);
 }
 
+/* ---- a source that lists slowly ---- */
+
+static struct slow {
+    int (*list)(struct pst_source *source, struct pst_fragment_sink *sink,
+                struct pst_source_listing *listing);
+    struct pst_fragment_sink sink;
+    struct pst_fragment_sink *real;
+} slow;
+
+static int slow_acquire(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot)
+{
+    (void)sink;
+    return slow.real->acquire(slow.real, slot);
+}
+
+static int slow_emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
+{
+    (void)sink;
+    pause_ns(20000000);
+    return slow.real->emit(slow.real, slot);
+}
+
+static int list_slowly(struct pst_source *source, struct pst_fragment_sink *sink,
+                       struct pst_source_listing *listing)
+{
+    slow.real = sink;
+    slow.sink = (struct pst_fragment_sink){.acquire = slow_acquire, .emit = slow_emit};
+    return slow.list(source, &slow.sink, listing);
+}
+
+/* There the LDM waits most of the time, but has none to spare: who lists may want its CPU. */
+static void test_auto_does_not_compress_beside_a_slow_listing(void)
+{
+    const char *const specs[] = {"s=synthetic:rows=4000,row-bytes=20000,compressibility=90"};
+    struct rig rig;
+    rig_open(&rig, shm, 1, specs, 1);
+    CU_ASSERT_EQUAL(pst_compression_parse("auto", &rig.options.node.compression), 0);
+    slow.list = rig.sources[0]->list;
+    rig.sources[0]->list = list_slowly;
+    CU_ASSERT_EQUAL(rig_run(&rig), 0);
+    const uint64_t *chunks = rig.report->ldms[0].codec_chunks;
+    CU_ASSERT_TRUE(chunks[PST_CODEC_NONE] > 1000);
+    CU_ASSERT_EQUAL(chunks[PST_CODEC_LZ4] + chunks[PST_CODEC_ZSTD], 0);
+    remove_tree(join(shm, "BACKUP-1"));
+    rig_close(&rig);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -240,6 +288,8 @@ int main(void)
         {"many tiny files", test_many_tiny_files},
         {"holes", test_holes_are_not_stored},
         {"a time after 2262", test_file_seen_in_the_far_future},
+        {"auto does not compress beside a slow listing",
+         test_auto_does_not_compress_beside_a_slow_listing},
         {"numbers", test_numbers_follow},
         CU_TEST_INFO_NULL,
     };

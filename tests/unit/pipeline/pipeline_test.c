@@ -118,11 +118,14 @@ static void a_scan_waits_for_its_pace(void)
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
     CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
     owe();
+    CU_ASSERT_FALSE(pst_pipeline_has_fragments(works.pipeline));
     works_start(&works, PST_WORK_SCAN);
     CU_ASSERT_TRUE(waits_for_its_pace());
+    CU_ASSERT_TRUE(pst_pipeline_has_fragments(works.pipeline));
     CU_ASSERT_EQUAL(pst_pipeline_sums(works.pipeline).source_bytes, 0);
     let_go();
     CU_ASSERT_EQUAL(works_wait(&works).error, 0);
+    CU_ASSERT_FALSE(pst_pipeline_has_fragments(works.pipeline));
     CU_ASSERT_EQUAL(pst_pipeline_sums(works.pipeline).source_bytes, BYTES);
     CU_ASSERT_EQUAL(pst_pipeline_deadline_ns(works.pipeline), PST_DEADLINE_NONE);
     settle();
